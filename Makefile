@@ -1,0 +1,42 @@
+# Each target makes the virtual environment it needs from nothing but python3. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test lint bench lock clean
+
+help: ## Say what each target does
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements/dev.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing mlbot and its tools into $(VENV) (a minute or two, once)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY) ## Judge five pull requests on real data, with real training
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/mlbot demo
+
+test: $(READY) ## Run every test, against the built wheel too
+	@$(BIN)/python -m pytest -n auto
+
+lint: $(READY) ## Check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(READY) ## Measure speed, memory and error rates side by side with peers
+	@$(BIN)/python -m benchmarks
+
+lock: ## Resolve the dependencies anew (hashes, no addresses)
+	@$(PYTHON) -m venv .venvs/lock && .venvs/lock/bin/pip install --quiet uv
+	@.venvs/lock/bin/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --no-emit-package mlbot --quiet --output-file requirements/dev.txt
+
+clean: ## Remove what the other targets made
+	@rm -rf $(VENV) .venvs dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

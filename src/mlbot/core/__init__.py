@@ -1,0 +1,1 @@
+"""Decisions: pure functions over frozen records. No I/O, no clock, no randomness."""

@@ -1,0 +1,71 @@
+"""The four outcomes and the closed list of reasons for them."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """What a gate, a model or a whole verdict comes to."""
+
+    PASS = "pass"  # noqa: S105 - an outcome, no password
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    ERROR = "error"
+
+
+_PRECEDENCE = (Outcome.ERROR, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
+
+
+def worst(outcomes: Iterable[Outcome]) -> Outcome:
+    """The outcome that decides: error over fail over inconclusive over pass.
+
+    Nothing at all is an error: an empty set of gates has shown nothing.
+    """
+    return min(outcomes, key=_PRECEDENCE.index, default=Outcome.ERROR)
+
+
+class Reason(StrEnum):
+    """Why an outcome is what it is. A closed list: reports, tests and users' scripts rely on these codes."""
+
+    # pass
+    WITHIN_LIMIT = "within-limit"
+    WITHIN_MARGIN = "within-margin"
+    IDENTICAL = "identical-models"
+    ALL_GATES_PASS = "all-gates-pass"  # noqa: S105 - a reason code, no password
+    NOTHING_STALE = "nothing-stale"
+    # fail
+    BELOW_MINIMUM = "below-minimum"
+    ABOVE_MAXIMUM = "above-maximum"
+    REGRESSION = "regression"
+    # inconclusive
+    NO_BASELINE = "no-baseline"
+    MARGIN_INSIDE_INTERVAL = "margin-inside-interval"
+    LIMIT_INSIDE_INTERVAL = "limit-inside-interval"
+    SEED_VARIANCE_UNKNOWN = "seed-variance-unknown"
+    NOT_KEPT_BY_HOLM = "not-kept-by-holm"
+    SLICE_TOO_SMALL = "slice-too-small"
+    # error, at the training
+    TRAINING_FAILED = "training-failed"
+    TRAINING_TIMEOUT = "training-timeout"
+    MODEL_MISSING = "model-missing"
+    # error, in the model file
+    MODEL_REFUSED = "model-refused"
+    MODEL_INPUTS = "model-inputs"
+    MODEL_OUTPUTS = "model-outputs"
+    FEATURE_ORDER = "feature-order"
+    # error, at the scoring
+    SCORING_FAILED = "scoring-failed"
+    SCORING_TIMEOUT = "scoring-timeout"
+    SCORING_MEMORY = "scoring-memory"
+    NOT_FINITE = "not-finite"
+    NOT_PROBABILITIES = "not-probabilities"
+    # error, in the holdout and the metrics
+    EMPTY_HOLDOUT = "empty-holdout"
+    HOLDOUT_SCHEMA = "holdout-schema"
+    HOLDOUT_UNREADABLE = "holdout-unreadable"
+    METRIC_UNDEFINED = "metric-undefined"
+    METRIC_FAILED = "metric-failed"
+    EMPTY_SLICE = "empty-slice"
+    # error: nothing to judge by
+    NO_GATES = "no-gates"
+    MODEL_DELETED = "model-deleted"

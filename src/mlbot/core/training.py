@@ -1,0 +1,68 @@
+"""What a training leaves behind: the lineage of one model file. Written in the sandbox, so unverified when read."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mlbot.core.record import Count, Digest, Name, Record, Seconds, Sha
+
+Params = dict[str, bool | int | float | str | None]
+"""Parameters of a training by name; nested tables are flattened with dots."""
+
+
+class Environment(Record):
+    """Where a model was trained."""
+
+    lock: Digest | None = None
+    """Digest of the environment lock file, if the repository has one."""
+    python: str
+    platform: str
+    packages: Digest
+    """Digest of the names and versions of all installed packages."""
+
+
+class Parity(Record):
+    """How far the exported ONNX file is from the fitted estimator on the same rows, in units of the prediction."""
+
+    rows: Count
+    max_difference: Annotated[float, Field(ge=0)]
+    mean_difference: Annotated[float, Field(ge=0)]
+    label_disagreements: Count = 0
+
+
+class Training(Record):
+    """The lineage of one trained model file (`training.json`)."""
+
+    schema_version: Literal["mlbot/training@1"] = "mlbot/training@1"
+    model: Name
+    key: Digest
+    """The content key: digest of everything the training depends on."""
+    seed: Count
+    digest: Digest
+    """sha256 of the ONNX file."""
+    size_bytes: Count
+    commit: Sha
+    data: dict[str, Digest] = Field(default_factory=dict)
+    """Digest of each declared data file by its path."""
+    params: Params = Field(default_factory=dict)
+    environment: Environment
+    duration_s: Seconds
+    peak_memory_bytes: Count
+    claims: dict[str, float] = Field(default_factory=dict)
+    """Metrics that the training itself printed. Shown as unverified, never gating."""
+    parity: Parity | None = None
+    """None when the training wrote its own ONNX file."""
+
+
+class TrainingFailure(Record):
+    """A training that left no model."""
+
+    model: Name
+    key: Digest
+    seed: Count
+    commit: Sha
+    timed_out: bool
+    exit_code: int | None = None
+    message: str
+    log_tail: tuple[str, ...] = ()
+    """The last lines of the log, shown to the author; hostile text, escaped where rendered."""

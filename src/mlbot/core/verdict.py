@@ -1,0 +1,50 @@
+"""The verdict: all gates' outcomes on a commit, bound to the bytes that were judged."""
+
+from typing import Literal
+
+from mlbot.core.gate import GateResult
+from mlbot.core.outcome import Outcome, Reason
+from mlbot.core.record import Count, Digest, Name, Record, Sha
+
+
+class Commits(Record):
+    """The three commits a verdict stands on."""
+
+    head: Sha
+    """What the candidate is trained from."""
+    base: Sha | None
+    """Merge base of head and the guarded branch; the baseline is trained from it."""
+    policy: Sha | None
+    """Tip of the guarded branch: config, gates, holdout and metric code come from it. None when it has no config."""
+    guarded: str
+    """The guarded branch's name."""
+    behind: Count = 0
+    """Commits that policy is ahead of base."""
+    uncommitted: tuple[str, ...] = ()
+    """Changed files of the working tree that head includes although nobody committed them (locally only)."""
+
+
+class ModelVerdict(Record):
+    """All gates' outcomes for one model."""
+
+    model: Name
+    outcome: Outcome
+    reason: Reason
+    detail: str = ""
+    gates: tuple[GateResult, ...] = ()
+    key: Digest | None = None
+    """The candidate's content key."""
+    digest: Digest | None = None
+    """sha256 of the ONNX file that was judged and may ship."""
+    provisional: bool = False
+    """Judged by its own gates from head, because the guarded branch has no such model yet."""
+
+
+class Verdict(Record):
+    """What a commit comes to."""
+
+    schema_version: Literal["mlbot/verdict@1"] = "mlbot/verdict@1"
+    commits: Commits
+    outcome: Outcome
+    reason: Reason
+    models: tuple[ModelVerdict, ...]

@@ -1,0 +1,64 @@
+"""Errors that a person can act on, and the exit codes they end in."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """The exit codes of the command line, a contract."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    INCONCLUSIVE = 3
+    NOT_EVALUATED = 4
+    REFUSED = 5
+    BUG = 70
+
+
+class MlbotError(Exception):
+    """An expected error: what went wrong, where, and how to mend it.
+
+    Args:
+        what: One sentence that says what is wrong.
+        where: The file, line, model or command it concerns; empty when `what` says it.
+        mend: What to do about it, as an instruction.
+    """
+
+    exit_code: Exit = Exit.USAGE
+
+    def __init__(self, what: str, *, where: str = "", mend: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.mend = mend
+
+    def __str__(self) -> str:
+        """All three parts, a line each."""
+        head = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{head}\n  {self.mend}" if self.mend else head
+
+
+class UsageError(MlbotError):
+    """The command line or the configuration is wrong."""
+
+
+class NotEvaluatedError(MlbotError):
+    """The judge could not be run at all."""
+
+    exit_code = Exit.NOT_EVALUATED
+
+
+class RefusedError(MlbotError):
+    """Permission or policy forbids it."""
+
+    exit_code = Exit.REFUSED
+
+
+class MissingExtraError(MlbotError):
+    """An optional part of mlbot is not installed."""
+
+    def __init__(self, extra: str, *, needed_for: str) -> None:
+        super().__init__(
+            f"{needed_for} needs the optional part '{extra}', which is not installed.",
+            mend=f"Install it: pip install 'mlbot[{extra}]'",
+        )
