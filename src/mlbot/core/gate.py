@@ -42,5 +42,7 @@ class GateResult(Record):
     baseline: float | None = None
     detail: str = ""
     """One sentence for people: what was found, and for inconclusive what would settle it."""
+    counts: bool = True
+    """False for a gate that only warns and for a slice with too few rows: shown, but the verdict does not rest on it."""
     judgeable: bool = True
     """False when the margin is too small for this holdout and these seeds, whatever the model."""

@@ -37,6 +37,7 @@ class Reason(StrEnum):
     BELOW_MINIMUM = "below-minimum"
     ABOVE_MAXIMUM = "above-maximum"
     REGRESSION = "regression"
+    MODEL_DELETED = "model-deleted"
     # inconclusive
     NO_BASELINE = "no-baseline"
     MARGIN_INSIDE_INTERVAL = "margin-inside-interval"
@@ -44,6 +45,7 @@ class Reason(StrEnum):
     SEED_VARIANCE_UNKNOWN = "seed-variance-unknown"
     NOT_KEPT_BY_HOLM = "not-kept-by-holm"
     SLICE_TOO_SMALL = "slice-too-small"
+    NOTHING_COUNTS = "nothing-counts"
     # error, at the training
     TRAINING_FAILED = "training-failed"
     TRAINING_TIMEOUT = "training-timeout"
@@ -68,4 +70,3 @@ class Reason(StrEnum):
     EMPTY_SLICE = "empty-slice"
     # error: nothing to judge by
     NO_GATES = "no-gates"
-    MODEL_DELETED = "model-deleted"
