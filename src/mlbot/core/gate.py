@@ -43,6 +43,6 @@ class GateResult(Record):
     detail: str = ""
     """One sentence for people: what was found, and for inconclusive what would settle it."""
     counts: bool = True
-    """False for a gate that only warns and for a slice with too few rows: shown, but the verdict does not rest on it."""
+    """False for a gate that only warns and for a slice with too few rows: shown, and nothing rests on it."""
     judgeable: bool = True
     """False when the margin is too small for this holdout and these seeds, whatever the model."""
