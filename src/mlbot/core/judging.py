@@ -125,7 +125,7 @@ def _gate_result(
 def _weigh(result: GateResult, evidence: Evidence) -> GateResult:
     """A slice with too few rows and a gate that only warns are shown, and nothing rests on them."""
     gate = result.gate
-    if gate.slice in evidence.small_slices and result.outcome is not Outcome.ERROR:
+    if gate.slice in evidence.small_slices and result.reason is not Reason.EMPTY_SLICE:
         return result.model_copy(
             update={"outcome": Outcome.INCONCLUSIVE, "reason": Reason.SLICE_TOO_SMALL, "counts": False}
         )

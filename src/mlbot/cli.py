@@ -1,0 +1,225 @@
+"""The command line: one thin function a verb. It builds the edges, calls the verb's activity, returns an exit code.
+
+Nothing heavy is imported here; each verb imports what it needs, so that `mlbot --version` and a comment's command
+start at once.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from mlbot import __version__
+from mlbot.console import Console
+from mlbot.errors import Exit, MlbotError
+
+_ISSUES = "https://github.com/mlbot-ci/mlbot/issues/new"
+_INTERRUPTED = 130
+_EPILOG = """\b
+Exit codes:
+  0  pass, or done          3   inconclusive
+  1  a gate failed          4   could not be evaluated
+  2  wrong usage or config  5   refused
+  70 a bug in mlbot"""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _example(*lines: str) -> str:
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def _common(function: F) -> F:
+    """The options that every verb has."""
+    quiet = click.option("-q", "--quiet", is_flag=True, help="Say nothing but the result and errors.")
+    directory = click.option(
+        "-C",
+        "--directory",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        default=Path(),
+        show_default="the current folder",
+        help="Work as if started in this folder.",
+    )
+    return quiet(directory(function))
+
+
+def _json_option(function: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON (stable).")(function)
+
+
+def _model_option(function: F) -> F:
+    return click.option(
+        "-m", "--model", "models", multiple=True, metavar="MODEL", help="Only this model, stale or not; repeatable."
+    )(function)
+
+
+def _base_option(function: F) -> F:
+    return click.option(
+        "--base", metavar="REV", help="The guarded branch to compare with.", show_default="the default branch"
+    )(function)
+
+
+@click.group(
+    context_settings={
+        "auto_envvar_prefix": "MLBOT",
+        "help_option_names": ["-h", "--help"],
+        "show_default": True,
+        "max_content_width": 100,
+    },
+    epilog=_EPILOG,
+)
+@click.version_option(__version__, prog_name="mlbot", message="%(prog)s %(version)s")
+def cli() -> None:
+    """CI/CD for machine-learning models: merge a model the way you merge code.
+
+    Every option can be given by an environment variable: MLBOT_<VERB>_<OPTION>, such as MLBOT_RUN_BASE.
+    """
+
+
+@cli.command(
+    epilog=_example("mlbot run", "mlbot run --base origin/main --html report.html", "mlbot run --json | jq .verdict")
+)
+@_base_option
+@_model_option
+@_json_option
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a web page.")
+@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a comment.")
+@click.option("--jobs", type=click.IntRange(1), default=1, help="Trainings at a time.")
+@_common
+def run(directory: Path, *, quiet: bool, as_json: bool, **options: Any) -> Exit:
+    """Train baseline and candidate, judge both, and report, as a pull request would.
+
+    The candidate is your working tree, uncommitted changes included; the baseline is where it left the guarded
+    branch; gates and holdout are the guarded branch's own.
+    """
+    from mlbot.activities.run import RunOptions, run_and_report
+
+    console = Console.of_process(quiet=quiet)
+    return run_and_report(directory, RunOptions(as_json=as_json, **options), console)
+
+
+@cli.command(epilog=_example("mlbot plan", "mlbot plan --json", "mlbot plan --matrix >> $GITHUB_OUTPUT"))
+@_base_option
+@_model_option
+@_json_option
+@click.option("--matrix", is_flag=True, help="Print the GitHub Actions matrix of what to train.")
+@_common
+def plan(directory: Path, *, quiet: bool, **options: Any) -> Exit:
+    """Say which models are stale, and why."""
+    from mlbot.activities.plan import print_plan
+
+    print_plan(directory, console=Console.of_process(quiet=quiet), **options)
+    return Exit.OK
+
+
+@cli.command(epilog=_example("mlbot train", "mlbot train --model adult-income --seed 0 --out trained/"))
+@_base_option
+@_model_option
+@_json_option
+@click.option("--seed", "seeds", type=click.IntRange(0), multiple=True, help="Only this seed; repeatable.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Copy model.onnx and training.json here.")
+@click.option("--jobs", type=click.IntRange(1), default=1, help="Trainings at a time.")
+@_common
+def train(directory: Path, *, quiet: bool, **options: Any) -> Exit:
+    """Train the stale models of the working tree, each seed once."""
+    from mlbot.activities.train_verb import TrainOptions, train_and_report
+
+    return train_and_report(directory, TrainOptions(**options), Console.of_process(quiet=quiet))
+
+
+@cli.command(
+    epilog=_example(
+        "mlbot judge model.onnx", "mlbot judge new-0.onnx new-1.onnx --baseline old-0.onnx --model adult-income"
+    )
+)
+@click.argument("candidate", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--baseline",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="What to compare with, a file a seed; repeatable.",
+)
+@click.option("-m", "--model", help="The model of mlbot.yaml these files are of.", show_default="the only one")
+@_json_option
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a web page.")
+@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a comment.")
+@_common
+def judge(directory: Path, *, quiet: bool, **options: Any) -> Exit:
+    """Judge ONNX files, a file a seed, by the gates and the holdout of this folder's mlbot.yaml."""
+    from mlbot.activities.judge_verb import JudgeOptions, judge_and_report
+
+    return judge_and_report(directory, JudgeOptions(**options), Console.of_process(quiet=quiet))
+
+
+@cli.group(name="config", epilog=_example("mlbot config check", "mlbot config schema > mlbot.schema.json"))
+def config() -> None:
+    """Check mlbot.yaml, or print its JSON Schema."""
+
+
+@config.command(name="check", epilog=_example("mlbot config check"))
+@_json_option
+@_common
+def config_check(directory: Path, *, quiet: bool, as_json: bool) -> Exit:
+    """Validate mlbot.yaml: every problem at once, each with its line and what to write instead."""
+    from mlbot.activities.config import report_check
+
+    report_check(directory, Console.of_process(quiet=quiet), as_json=as_json)
+    return Exit.OK
+
+
+@config.command(name="schema", epilog=_example("mlbot config schema > mlbot.schema.json"))
+def config_schema() -> Exit:
+    """Print the JSON Schema of mlbot.yaml, for editors."""
+    from mlbot.activities.config import schema_text
+
+    Console.of_process(quiet=False).result(schema_text())
+    return Exit.OK
+
+
+@cli.command(epilog=_example("mlbot demo", "mlbot demo --out /tmp/mlbot-demo --only seed --only pickle"))
+@click.option("--out", type=click.Path(path_type=Path), help="The folder to make.", show_default="a fresh one")
+@click.option("--only", multiple=True, help="Play only this scene; repeatable.")
+@_common
+def demo(directory: Path, *, quiet: bool, out: Path | None, only: tuple[str, ...]) -> Exit:
+    """Play five pull requests on real data, with real training, in a fresh folder."""
+    from mlbot.activities.demo import play
+
+    return play(directory, out, only, Console.of_process(quiet=quiet))
+
+
+def invoke(arguments: Sequence[str]) -> int:
+    """Run a command line and return its exit code; every error becomes a sentence on stderr."""
+    try:
+        result = cli.main(args=list(arguments), prog_name="mlbot", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return Exit.USAGE
+    except click.Abort:
+        click.echo("mlbot: interrupted; nothing was left half-done", err=True)
+        return _INTERRUPTED
+    except MlbotError as error:
+        click.echo(f"mlbot: {error}", err=True)
+        return error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()
+        return Exit.OK
+    except Exception:  # noqa: BLE001 - the last resort: a bug is said as one, with where to report it
+        return _bug()
+    return int(result) if isinstance(result, int) else Exit.OK
+
+
+def _bug() -> int:
+    import traceback
+
+    click.echo(traceback.format_exc(), err=True)
+    click.echo(
+        f"mlbot: this is a bug in mlbot {__version__}. Please report it with the text above: {_ISSUES}", err=True
+    )
+    return Exit.BUG
+
+
+def main() -> NoReturn:
+    """Run the command line of this process."""
+    sys.exit(invoke(sys.argv[1:]))
