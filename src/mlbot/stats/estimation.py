@@ -1,0 +1,186 @@
+"""A metric of several models on the same rows, with the covariance that the choice of rows gives it."""
+
+import inspect
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbot.core.metric import CATALOGUE, Task
+from mlbot.stats.bootstrap import Resampler
+from mlbot.stats.checks import check
+from mlbot.stats.confusion import FORMULAS, confusion
+from mlbot.stats.losses import classification_loss, median_error, regression_loss
+from mlbot.stats.ranking import average_precision, roc_auc, roc_auc_ovr
+from mlbot.stats.types import (
+    Estimate,
+    Floats,
+    Labels,
+    Method,
+    Predictions,
+    Smooth,
+    Statistic,
+    Undefined,
+    UndefinedMetricError,
+)
+
+Array = npt.NDArray[Any]
+Maker = Callable[[Array, Array], Statistic]
+CustomMetric = Callable[..., float]
+"""A user's own metric: `(y, prediction)` or `(y, prediction, sample_weight=None)` -> a number."""
+
+
+def estimate(
+    metric: str, task: Task, y: Array, predictions: Predictions, *, groups: Labels | None = None, seed: int = 0
+) -> Estimate:
+    """A catalogue metric of K models, with S: from influence columns where the metric has them, else the bootstrap.
+
+    Args:
+        metric: a name of `mlbot.core.metric.CATALOGUE`.
+        task: what the models predict.
+        y: labels, (n,): 0 or 1, class indices, or the regression's target.
+        predictions: one array a model: P(positive) (n,), class probabilities (n, C), or values (n,).
+        groups: a cluster code for each row, (n,); switches to the cluster bootstrap, with G-1 degrees of freedom.
+        seed: of the bootstrap.
+
+    Raises:
+        UndefinedMetricError: the metric has no value or no interval on these rows.
+        ValueError: arguments that do not fit each other.
+    """
+    maker = _maker(metric, task)
+    check(task, y, predictions, groups)
+    if groups is None and metric not in {"average_precision", "median_absolute_error"}:
+        return _by_influence(maker, y, predictions, Method.DELONG if "roc_auc" in metric else Method.DELTA)
+    statistics = [maker(y, np.asarray(prediction, np.float64)) for prediction in predictions]
+    return _by_bootstrap(
+        [statistic.value() for statistic in statistics],
+        lambda weights: [statistic.weighted(weights) for statistic in statistics],
+        Resampler(rows=y.size, groups=groups, seed=seed),
+        Method.POISSON_BOOTSTRAP,
+        [statistic.support for statistic in statistics],
+    )
+
+
+def estimate_custom(  # noqa: PLR0913  # `estimate`'s arguments and the deadline
+    metric: CustomMetric,
+    task: Task,
+    y: Array,
+    predictions: Predictions,
+    *,
+    groups: Labels | None = None,
+    seed: int = 0,
+    stop: Callable[[], bool] = lambda: False,
+) -> Estimate:
+    """A user's own metric of K models, with S from the bootstrap.
+
+    A metric that takes `sample_weight` is scored on all rows with whole-number weights; another one on rows that are
+    repeated as often.
+
+    Args:
+        metric: `(y, prediction)` or `(y, prediction, sample_weight=None)`, with arrays as in `estimate`.
+        task: what the models predict.
+        y: labels, (n,).
+        predictions: one array a model.
+        groups: a cluster code for each row, (n,).
+        seed: of the bootstrap.
+        stop: asked before each replicate; True ends early, with the replicates there are.
+
+    Raises:
+        UndefinedMetricError: the metric raised, gave no finite number, or was too slow for the fewest replicates.
+    """
+    check(task, y, predictions, groups)
+    weighs = _takes_weights(metric)
+
+    def score(weights: Floats) -> Sequence[float]:
+        if weighs:
+            return [_call(metric, y, prediction, sample_weight=weights) for prediction in predictions]
+        rows = np.repeat(np.arange(y.size), weights.astype(np.intp))
+        return [_call(metric, y[rows], prediction[rows]) for prediction in predictions]
+
+    return _by_bootstrap(
+        [_call(metric, y, prediction) for prediction in predictions],
+        score,
+        Resampler(rows=y.size, groups=groups, seed=seed, stop=stop),
+        Method.POISSON_BOOTSTRAP if weighs else Method.RESAMPLING_BOOTSTRAP,
+        [y.size] * len(predictions),
+    )
+
+
+def _by_influence(maker: Maker, y: Array, predictions: Predictions, method: Method) -> Estimate:
+    values, support = np.empty(len(predictions)), np.empty(len(predictions), np.int64)
+    columns = np.empty((len(predictions), y.size))
+    for k, prediction in enumerate(predictions):
+        statistic = cast("Smooth", maker(y, np.asarray(prediction, np.float64)))
+        values[k], support[k] = statistic.value(), statistic.support
+        columns[k] = statistic.influence()
+        columns[k] -= columns[k].mean()
+    covariance = columns @ columns.T / (y.size * (y.size - 1.0))
+    return _finite(
+        Estimate(values=values, covariance=covariance, df=y.size - 1, method=method, rows=y.size, support=support)
+    )
+
+
+def _by_bootstrap(
+    values: Sequence[float],
+    score: Callable[[Floats], Sequence[float]],
+    resampler: Resampler,
+    method: Method,
+    support: Sequence[int],
+) -> Estimate:
+    if not all(map(math.isfinite, values)):
+        raise UndefinedMetricError(Undefined.NOT_FINITE, "the metric is not a finite number")
+    replicates = resampler.replicate(score, len(values))
+    return _finite(
+        Estimate(
+            values=np.array(values, np.float64),
+            covariance=replicates.covariance(),
+            df=replicates.df(resampler.rows),
+            method=method if replicates.groups is None else Method.CLUSTER_BOOTSTRAP,
+            rows=resampler.rows,
+            support=np.array(support, np.int64),
+            groups=replicates.groups,
+            replicates=len(replicates.values),
+        )
+    )
+
+
+def _finite(estimate: Estimate) -> Estimate:
+    if not (np.isfinite(estimate.values).all() and np.isfinite(estimate.covariance).all()):
+        raise UndefinedMetricError(Undefined.NOT_FINITE, "the metric, or its noise, is not a finite number")
+    return estimate
+
+
+def _maker(metric: str, task: Task) -> Maker:
+    if metric not in CATALOGUE or task not in CATALOGUE[metric].tasks:
+        raise ValueError(f"{metric!r} is not a metric of a {task} model")
+    special: dict[str, Any] = {
+        "roc_auc": roc_auc,
+        "roc_auc_ovr": roc_auc_ovr,
+        "average_precision": average_precision,
+        "median_absolute_error": median_error,
+    }
+    if metric in special:
+        return cast("Maker", special[metric])
+    family = confusion if metric in FORMULAS else classification_loss if task.is_classification else regression_loss
+    return lambda y, prediction: family(metric, y, prediction)
+
+
+def _takes_weights(metric: CustomMetric) -> bool:
+    try:
+        return "sample_weight" in inspect.signature(metric).parameters
+    except (TypeError, ValueError):  # a callable written in C may have no signature
+        return False
+
+
+def _call(metric: CustomMetric, *arrays: Array, **weights: Floats) -> float:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return float(metric(*arrays, **weights))
+    except Exception as error:  # a user's code may raise anything
+        raise UndefinedMetricError(
+            Undefined.METRIC_RAISED, f"the metric raised {type(error).__name__}: {error}"
+        ) from error

@@ -1,0 +1,98 @@
+"""Intervals of one figure: a share of rows, one model's metric, and a metric's own past."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import special
+
+from mlbot.core.metric import CATALOGUE, Direction
+from mlbot.stats.types import Estimate, Interval
+
+LEVEL = 0.90
+FEWEST_RUNS = 10
+_SHARES = frozenset({"accuracy", "precision", "recall"})
+_BOUNDED_BELOW_ZERO = frozenset({"r2", "matthews_corrcoef"})
+
+
+def clopper_pearson(successes: int, trials: int, level: float = LEVEL) -> Interval:
+    """The exact interval of a share: C. J. Clopper, E. S. Pearson, Biometrika 26 (1934).
+
+    Args:
+        successes: how many of the trials count.
+        trials: how many there were, at least one.
+        level: two-sided confidence.
+
+    Raises:
+        ValueError: no trials, or successes that are not among them.
+    """
+    if not (trials > 0 and 0 <= successes <= trials):
+        raise ValueError(f"{successes} successes in {trials} trials")
+    tail = (1 - level) / 2
+    failures = trials - successes
+    low = special.betaincinv(successes, failures + 1, tail) if successes else 0.0
+    high = special.betaincinv(successes + 1, failures, 1 - tail) if failures else 1.0
+    return Interval(low=float(low), high=float(high))
+
+
+def metric_interval(metric: str, estimate: Estimate, model: int = 0, level: float = LEVEL) -> Interval:
+    """The interval of one frozen model's metric, for gates that judge `min` and `max` at the confidence bound.
+
+    Accuracy, precision and recall are shares of rows, so theirs is exact. Other scores between 0 and 1 are bounded on
+    the logit scale, losses on the log scale (neither leaves its range, and both follow the skew near its end), R² and
+    the rest on their own.
+
+    Args:
+        metric: the metric's name; a name that is not in the catalogue is bounded on its own scale.
+        estimate: of that metric.
+        model: which of the estimate's models.
+        level: two-sided confidence; each bound alone is wrong with probability (1 - level) / 2.
+    """
+    value, variance = float(estimate.values[model]), float(estimate.covariance[model, model])
+    support = int(estimate.support[model])
+    if estimate.groups is None and metric in _SHARES:
+        return clopper_pearson(round(value * support), support, level)
+    scale = _scale(metric)
+    if scale == "logit" and value in (0.0, 1.0):
+        # No row disagrees, so the covariance is zero; what is certain is what so many rows can show.
+        trials = min(support, estimate.groups or support)
+        return clopper_pearson(round(value) * trials, trials, level)
+    half = float(special.stdtrit(estimate.df, (1 + level) / 2)) * math.sqrt(variance)
+    return _bounded(scale, value, half)
+
+
+def prediction_interval(past: Sequence[float], level: float = 0.999) -> Interval | None:
+    """Where the next run's value should lie if nothing changed: mean ± t s sqrt(1 + 1/n).
+
+    Args:
+        past: the metric's values on the guarded branch, one a run.
+        level: two-sided confidence.
+
+    Returns:
+        None below ten runs, or when a value is not finite.
+    """
+    values = np.asarray(past, np.float64)
+    n = values.size
+    if n < FEWEST_RUNS or not np.isfinite(values).all():
+        return None
+    half = float(special.stdtrit(n - 1, (1 + level) / 2) * values.std(ddof=1) * math.sqrt(1 + 1 / n))
+    mean = float(values.mean())
+    return Interval(low=mean - half, high=mean + half)
+
+
+def _scale(metric: str) -> str:
+    known = CATALOGUE.get(metric)
+    if known is None or metric in _BOUNDED_BELOW_ZERO:
+        return "identity"
+    return "logit" if known.direction is Direction.HIGHER else "log"
+
+
+def _bounded(scale: str, value: float, half: float) -> Interval:
+    """Map value ± half through the scale, by the delta method, and back."""
+    if scale == "logit":
+        centre, step = special.logit(value), half / (value * (1 - value))
+        return Interval(low=float(special.expit(centre - step)), high=float(special.expit(centre + step)))
+    if scale == "log" and value > 0:
+        step = min(half / value, 700.0)  # beyond that a float64 overflows
+        return Interval(low=value * math.exp(-step), high=value * math.exp(step))
+    return Interval(low=value - half, high=value + half)
