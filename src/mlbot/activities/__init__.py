@@ -1,0 +1,1 @@
+"""One module a verb: the glue from edges to core and back, without decisions."""
