@@ -7,7 +7,7 @@ from pydantic import Field
 
 from mlbot.core.comparison import Comparison, Flips
 from mlbot.core.evaluation import Evaluation, Holdout
-from mlbot.core.metric import Direction, Task
+from mlbot.core.metric import CATALOGUE, OPERATIONAL, Direction, Task
 from mlbot.core.record import Count, Name, Record
 from mlbot.core.training import Training, TrainingFailure
 from mlbot.core.verdict import ModelVerdict, Verdict
@@ -107,6 +107,14 @@ class SliceInfo(Record):
         return self.rows < self.min_rows
 
 
+class History(Record):
+    """What a metric came to on the guarded branch, verdict by verdict."""
+
+    metric: str
+    values: tuple[float, ...]
+    """Oldest first, without the candidate."""
+
+
 class ModelReport(Record):
     """All about one model."""
 
@@ -131,6 +139,24 @@ class ModelReport(Record):
     """Declared data files whose bytes differ between base and head."""
     stale_reasons: tuple[str, ...] = ()
     notices: tuple[Notice, ...] = ()
+    production: str | None = None
+    """The version that is in production now (`v1.2.0`), if there is one."""
+    history: tuple[History, ...] = ()
+    """Of a few metrics, the gated ones first."""
+
+    @property
+    def shipped(self) -> Evaluation | None:
+        """The candidate's evaluation of the file that ships: the first seed's."""
+        return self.candidate[0] if self.candidate else None
+
+    def comparison(self, metric: str, slice_: str | None = None) -> Comparison | None:
+        """The comparison of a metric on a slice (None: all rows), if there is one."""
+        return next((each for each in self.comparisons if each.metric == metric and each.slice == slice_), None)
+
+    def direction(self, metric: str) -> Direction | None:
+        """Which way of a metric is better, as far as is known."""
+        own = next((each.direction for each in self.metrics if each.name == metric), None)
+        return own or OPERATIONAL.get(metric) or (CATALOGUE[metric].direction if metric in CATALOGUE else None)
 
 
 class Report(Record):
@@ -140,10 +166,24 @@ class Report(Record):
     mlbot_version: str
     repository: str
     """Its name, for the title."""
+    repository_url: str | None = None
+    """Where it can be read, for links to commits; None on a laptop."""
+    head_ref: str | None = None
+    """The branch that head was on."""
+    pull_request: Count | None = None
+    """Its number; commands are offered when there is one."""
+    fork: bool = False
+    """Whether head is in another repository, so that a command needs the whole SHA."""
+    trial: bool = False
+    """Whether it was trained with parameters that nobody committed: shown, and it never gates."""
+    inconclusive_blocks: bool = False
+    """What the policy's config says of an inconclusive verdict here."""
     verdict: Verdict
     models: tuple[ModelReport, ...]
     unchanged: tuple[str, ...] = ()
     """Models that are not stale and so were not judged again."""
     notices: tuple[Notice, ...] = ()
     run_url: str | None = None
+    artifact_url: str | None = None
+    """Where the whole report (page and JSON) can be downloaded."""
     duration_s: Annotated[float, Field(ge=0)] = 0.0

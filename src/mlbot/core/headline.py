@@ -1,0 +1,161 @@
+"""The verdict in one line, and what to do now."""
+
+from collections.abc import Sequence
+
+from mlbot.core import figures, phrase
+from mlbot.core.comparison import Comparison
+from mlbot.core.gate import GateResult
+from mlbot.core.outcome import Outcome, Reason
+from mlbot.core.reasons import meaning
+from mlbot.core.record import Record
+from mlbot.core.report import ModelReport, Report
+
+_CLEAR = 0.05
+"""The adjusted p below which a change is called one."""
+
+
+class Headline(Record):
+    """What people read first."""
+
+    lead: str
+    """The verdict: `Do not merge`."""
+    finding: str
+    """Why, as a sentence."""
+    action: str
+    """What to do now, as sentences."""
+
+    @property
+    def text(self) -> str:
+        """Verdict and finding in one line, without markup."""
+        return f"{self.lead}: {self.finding}"
+
+
+_LEADS = {
+    Outcome.PASS: "Ready to merge",
+    Outcome.FAIL: "Do not merge",
+    Outcome.INCONCLUSIVE: "Cannot tell",
+    Outcome.ERROR: "Could not be judged",
+}
+
+
+def headline(report: Report) -> Headline:
+    """The headline over a report."""
+    if report.verdict.reason is Reason.NOTHING_STALE:
+        return Headline(lead="Nothing to judge", finding=meaning(Reason.NOTHING_STALE).sentence, action="")
+    finding = f"{_finding(report)}."
+    if report.trial:
+        return Headline(
+            lead=f"Trial, {_TRIALS[report.verdict.outcome]}",
+            finding=finding,
+            action="A trial has parameters that nobody committed: it is shown, and it never sets the status. "
+            "To keep them, commit them.",
+        )
+    return Headline(lead=_lead(report), finding=finding, action=_action(report))
+
+
+_TRIALS = {
+    Outcome.PASS: "it would pass",
+    Outcome.FAIL: "it would fail",
+    Outcome.INCONCLUSIVE: "it would be inconclusive",
+    Outcome.ERROR: "it could not be judged",
+}
+
+
+def model_line(model: ModelReport) -> str:
+    """One model's finding, as a clause."""
+    return _model_finding(model)
+
+
+def _lead(report: Report) -> str:
+    lead = _LEADS[report.verdict.outcome]
+    provisional = any(model.verdict.provisional for model in report.models)
+    return f"{lead}, provisionally" if provisional and report.verdict.outcome is Outcome.PASS else lead
+
+
+def _action(report: Report) -> str:
+    match report.verdict.outcome:
+        case Outcome.PASS:
+            return "No action needed."
+        case Outcome.FAIL if report.verdict.reason is Reason.MODEL_DELETED:
+            return meaning(Reason.MODEL_DELETED).mend
+        case Outcome.FAIL:
+            return "Mend it and push again; if the loss is meant, change the gate in a pull request of its own."
+        case Outcome.INCONCLUSIVE if report.inconclusive_blocks:
+            return "This blocks here, as the config asks. What would settle it is below."
+        case Outcome.INCONCLUSIVE:
+            return "This warns and does not block. What would settle it is below."
+        case Outcome.ERROR:
+            return meaning(report.verdict.reason).mend or "Mend it and push again."
+
+
+def _finding(report: Report) -> str:
+    decisive = [model for model in report.models if model.verdict.outcome is report.verdict.outcome]
+    if report.verdict.outcome is Outcome.PASS:
+        return _all_pass(report.models)
+    if not decisive:
+        return meaning(report.verdict.reason).sentence.rstrip(".")
+    text = _model_finding(decisive[0])
+    if len(report.models) > 1:
+        text = f"{decisive[0].model}: {text}"
+    rest = len(decisive) - 1
+    return f"{text}; and {figures.plural(rest, 'more model')}" if rest else text
+
+
+def _all_pass(models: Sequence[ModelReport]) -> str:
+    gates = sum(len(model.verdict.gates) for model in models)
+    of = f" of {figures.plural(len(models), 'model')}" if len(models) > 1 else ""
+    text = f"all {gates} gates{of} pass" if gates != 1 else f"the one gate{of} passes"
+    gained = _gain(models[0]) if len(models) == 1 else None
+    return f"{text}, and {gained.metric} {phrase.movement(gained)}" if gained else text
+
+
+def _gain(model: ModelReport) -> Comparison | None:
+    """The first gated metric on all rows that got better, clear of noise."""
+    gated = {result.gate.metric for result in model.verdict.gates}
+    return next(
+        (
+            each
+            for each in model.comparisons
+            if each.slice is None and each.metric in gated and clear_change(each) and _is_better(each)
+        ),
+        None,
+    )
+
+
+def clear_change(comparison: Comparison) -> bool:
+    """Whether a change is clear of noise, after adjusting for all that is displayed."""
+    return comparison.q_value is not None and comparison.q_value < _CLEAR
+
+
+def _is_better(comparison: Comparison) -> bool:
+    return comparison.change is not None and comparison.direction.worse * comparison.change < 0
+
+
+def _model_finding(model: ModelReport) -> str:
+    verdict = model.verdict
+    if verdict.outcome is Outcome.PASS:
+        return _all_pass([model])
+    decisive = decisive_gates(verdict.gates, verdict.outcome)
+    if not decisive or _is_of_the_model(model):
+        return verdict.detail.strip().rstrip(".") or _lower(meaning(verdict.reason).sentence.rstrip("."))
+    rest = len(decisive) - 1
+    verb = "fails" if verdict.outcome is Outcome.FAIL else "is undecided"
+    verbs = "fail" if verdict.outcome is Outcome.FAIL else "are undecided"
+    more = f"; {rest} more {'gate ' + verb if rest == 1 else 'gates ' + verbs}" if rest else ""
+    return phrase.finding(decisive[0], model) + more
+
+
+def decisive_gates(gates: Sequence[GateResult], outcome: Outcome) -> list[GateResult]:
+    """The gates that count and have this outcome, in the config's order."""
+    return [gate for gate in gates if gate.counts and gate.outcome is outcome]
+
+
+def _is_of_the_model(model: ModelReport) -> bool:
+    """Whether the whole model could not be evaluated, so that naming one gate would mislead."""
+    return model.verdict.outcome is Outcome.ERROR and all(
+        gate.reason is model.verdict.reason for gate in model.verdict.gates
+    )
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
