@@ -1,0 +1,1 @@
+"""Data, training, ONNX export, the guard and the scoring of untrusted models, plots."""
