@@ -41,7 +41,7 @@ _LEADS = {
 def headline(report: Report) -> Headline:
     """The headline over a report."""
     if report.verdict.reason is Reason.NOTHING_STALE:
-        return Headline(lead="Nothing to judge", finding=meaning(Reason.NOTHING_STALE).sentence, action="")
+        return Headline(lead="Nothing to judge", finding=_lower(meaning(Reason.NOTHING_STALE).sentence), action="")
     finding = f"{_finding(report)}."
     if report.trial:
         return Headline(
@@ -136,8 +136,10 @@ def _model_finding(model: ModelReport) -> str:
     if verdict.outcome is Outcome.PASS:
         return _all_pass([model])
     decisive = decisive_gates(verdict.gates, verdict.outcome)
+    if verdict.reason is Reason.NO_BASELINE:
+        return _lower(meaning(verdict.reason).sentence.rstrip("."))
     if not decisive or _is_of_the_model(model):
-        return verdict.detail.strip().rstrip(".") or _lower(meaning(verdict.reason).sentence.rstrip("."))
+        return _lower((verdict.detail.strip() or meaning(verdict.reason).sentence).rstrip("."))
     rest = len(decisive) - 1
     verb = "fails" if verdict.outcome is Outcome.FAIL else "is undecided"
     verbs = "fail" if verdict.outcome is Outcome.FAIL else "are undecided"
@@ -158,4 +160,5 @@ def _is_of_the_model(model: ModelReport) -> bool:
 
 
 def _lower(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]
+    """As a clause after a colon; a sentence that starts with a name in capitals keeps them."""
+    return sentence[:1].lower() + sentence[1:] if sentence[1:2].islower() else sentence

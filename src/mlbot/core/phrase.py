@@ -140,7 +140,9 @@ def _reach(gate: Gate, model: ModelReport) -> str:
 
 
 def settle(result: GateResult, model: ModelReport) -> str:
-    """What would settle an inconclusive gate or mend another, as sentences."""
+    """What would settle an inconclusive gate or mend an error, as sentences; a failure speaks for itself."""
+    if result.outcome in {Outcome.PASS, Outcome.FAIL}:
+        return ""
     comparison = model.comparison(result.gate.metric, result.gate.slice)
     if result.gate.bound is Bound.MAX_REGRESSION and comparison is not None:
         if not result.judgeable and comparison.standard_error:

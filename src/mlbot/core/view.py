@@ -28,7 +28,8 @@ class GateRow(Record):
     limit: str
     outcome: Outcome
     counts: bool
-    finding: str
+    remark: str
+    """What it found, to be read after the subject."""
     settle: str
     detectable: str
     detail: str
@@ -46,40 +47,6 @@ class MetricRow(Record):
     reading: str
     """`better`, `worse`, `no clear change`, or why there is none."""
     clear: bool
-
-
-class SliceCell(Record):
-    """One metric on one slice."""
-
-    value: str
-    change: str
-    clear: bool
-
-
-class SliceRow(Record):
-    """One slice."""
-
-    name: str
-    where: str
-    rows: str
-    small: bool
-    cells: tuple[SliceCell, ...]
-
-
-class Column(Record):
-    """A metric at the head of a column."""
-
-    metric: str
-    arrow: str
-
-
-class SliceTable(Record):
-    """Slices by metrics."""
-
-    columns: tuple[Column, ...]
-    rows: tuple[SliceRow, ...]
-    left_out: tuple[str, ...]
-    """Metrics that did not fit."""
 
 
 def gate_rows(model: ModelReport) -> tuple[GateRow, ...]:
@@ -100,7 +67,7 @@ def _gate_row(result: GateResult, model: ModelReport) -> GateRow:
         limit=phrase.limit(gate, direction),
         outcome=result.outcome,
         counts=result.counts,
-        finding=phrase.finding(result, model),
+        remark=phrase.finding(result, model).removeprefix(phrase.subject(gate)),
         settle=phrase.settle(result, model),
         detectable=phrase.detectable(model.comparison(gate.metric, gate.slice))
         if result.outcome in {Outcome.FAIL, Outcome.INCONCLUSIVE}
@@ -212,68 +179,3 @@ def _score_row(score: Score, direction: Direction | None) -> MetricRow:
         reading=score.problem.detail if score.problem else "not compared",
         clear=False,
     )
-
-
-def slice_table(model: ModelReport, columns: int = 5) -> SliceTable:
-    """Slices by metrics, gated metrics first.
-
-    Args:
-        model: The model.
-        columns: How many metrics fit; the others are named in `left_out`.
-    """
-    gated = [result.gate.metric for result in model.verdict.gates]
-    named = [info.name for info in model.metrics]
-    order = sorted(named, key=lambda name: gated.index(name) if name in gated else len(gated))
-    shown = order[:columns]
-    return SliceTable(
-        columns=tuple(Column(metric=name, arrow=phrase.arrow(model.direction(name))) for name in shown),
-        rows=tuple(
-            SliceRow(
-                name=each.name,
-                where=each.where,
-                rows=figures.count(each.rows),
-                small=each.small,
-                cells=tuple(_slice_cell(model, name, each.name) for name in shown),
-            )
-            for each in model.slices
-        ),
-        left_out=tuple(order[columns:]),
-    )
-
-
-def _slice_cell(model: ModelReport, metric: str, slice_: str) -> SliceCell:
-    comparison = model.comparison(metric, slice_)
-    if comparison is not None and comparison.candidate is not None:
-        digits = phrase.places(comparison, comparison.candidate)
-        return SliceCell(
-            value=figures.number(comparison.candidate, digits),
-            change=figures.signed(comparison.change, digits) if comparison.change is not None else "",
-            clear=clear_change(comparison),
-        )
-    score = model.shipped.score(metric, slice_) if model.shipped else None
-    return SliceCell(value=figures.number(score.value if score else None), change="", clear=False)
-
-
-def seeds(model: ModelReport) -> str:
-    """How many seeds stand on each side."""
-    ours, theirs = len(model.candidate), len(model.baseline)
-    if not theirs:
-        return figures.plural(ours, "seed")
-    if ours == theirs:
-        return f"{figures.plural(ours, 'seed')} each side"
-    return f"{figures.plural(ours, 'candidate seed')}, {figures.plural(theirs, 'baseline seed')}"
-
-
-_METHODS = {
-    Method.RECIPE: "recipe test (rows and seeds vary)",
-    Method.BORROWED: "recipe test, the seed variance borrowed from the baseline",
-    Method.PAIRED: "paired test of the two files (only rows vary)",
-    Method.IDENTICAL: "no test needed: both sides predict the same",
-    Method.SEED_VARIANCE_UNKNOWN: "interval of the two files alone, the seed variance is unknown",
-}
-
-
-def methods(model: ModelReport) -> str:
-    """The tests behind the intervals, each once, in their order of appearance."""
-    used = dict.fromkeys(each.method for each in model.comparisons if each.method is not None)
-    return "; ".join(_METHODS[method] for method in used)

@@ -1,0 +1,112 @@
+"""Text from outside made harmless for Markdown, HTML, the terminal and scripts.
+
+A report quotes what strangers chose: branch names, metric names, errors, logs. Whatever they wrote has to come out as
+the text they wrote, never as markup, a link, a mention or a command to the terminal.
+"""
+
+import json
+import re
+import unicodedata
+from html import escape
+from typing import Any
+
+_BREAK = "\N{ZERO WIDTH SPACE}"
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_MARKUP = re.compile(r"([\\`*_{}\[\]#!~^])")
+_BLOCK_START = re.compile(r"^([+=-](?=[\s+=-]|$)|\d+(?=[.)](?:\s|$)))")
+_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "$": "&#36;"})
+_LINKS = (
+    re.compile(r"(@)"),  # mentions, e-mail addresses, owner/repo@commit
+    re.compile(r"(#)(?=\w)"),  # issues
+    re.compile(r"(?i)\b(gh-)(?=\d)"),  # issues again
+    re.compile(r"(?i)(:)(?=//)"),  # addresses
+    re.compile(r"(?i)\b(www)(?=\.)"),
+    re.compile(r"(?i)\b((?:mailto|xmpp):)"),
+    re.compile(r"(?i)(?<![0-9a-z])([0-9a-f]{6})(?=[0-9a-f]+(?![0-9a-z]))"),  # commits
+    re.compile(r"(:)(?=[a-z0-9_+-]+:)"),  # emoji
+)
+_PLAIN = re.compile(r"[A-Za-z0-9 ._/:@=,+()\[\]<>-]+")
+_LONGEST = 300
+
+
+def clean(text: object, longest: int = _LONGEST) -> str:
+    """One visible line: no control, bidi, zero-width or unassigned characters, runs of space folded, cut at `longest`.
+
+    Characters that would vanish or reorder what stands beside them (Boucher and Anderson, "Trojan Source", 2021) are
+    shown as the replacement character.
+    """
+    line = " ".join("".join(_visible(char) for char in str(text)).split())
+    return line if len(line) <= longest else f"{line[: longest - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def _visible(char: str) -> str:
+    if char.isspace():
+        return " "
+    hidden = unicodedata.category(char) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+    return _REPLACEMENT if hidden or char in _BLANKS else char
+
+
+_BLANKS = "\N{HANGUL FILLER}\N{HANGUL CHOSEONG FILLER}\N{HANGUL JUNGSEONG FILLER}\N{HALFWIDTH HANGUL FILLER}"
+
+
+def md(text: object) -> str:
+    """Text for Markdown, in a paragraph or a table's cell alike."""
+    line = clean(text)
+    for pattern in _LINKS:
+        line = pattern.sub(rf"\1{_BREAK}", line)
+    line = _MARKUP.sub(r"\\\1", line).translate(_ENTITIES)
+    return _BLOCK_START.sub(_defuse, line)
+
+
+def _defuse(start: re.Match[str]) -> str:
+    """A list or a ruler at the start of a line: a backslash before a sign, an invisible break behind a number."""
+    text = start.group()
+    return f"{text}{_BREAK}" if text.isdigit() else f"\\{text}"
+
+
+def md_after(text: object) -> str:
+    """As `md` for text that follows other text: a space at its start stays."""
+    return f" {md(text)}" if str(text).startswith(" ") else md(text)
+
+
+def num(text: object) -> str:
+    """A written figure for a cell: it does not break over lines."""
+    return md(text).replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def code(text: object) -> str:
+    """Text as code in Markdown: a code span where that is safe, else the element with escaped text in it."""
+    line = clean(text)
+    if _PLAIN.fullmatch(line) and line == line.strip():
+        return f"`{line}`"
+    return f"<code>{md(line) or '&nbsp;'}</code>"
+
+
+def fence(lines: tuple[str, ...], most: int = 40) -> str:
+    """The last lines of a log as a fenced block whose fence no line can close."""
+    body = [clean_keeping_indent(line) for line in lines[-most:]]
+    longest = max((len(run) for line in body for run in re.findall("`+", line)), default=0)
+    bar = "`" * max(3, longest + 1)
+    return "\n".join((f"{bar}text", *body, bar))
+
+
+def clean_keeping_indent(line: str) -> str:
+    """As `clean`, with the spaces at the start of the line kept: a traceback is read by them."""
+    indent = len(line) - len(line.lstrip(" "))
+    return f"{' ' * min(indent, 40)}{clean(line)}"
+
+
+def html(text: object) -> str:
+    """Text for HTML, in an element or a quoted attribute."""
+    return escape(clean(text), quote=True)
+
+
+def script(value: Any) -> str:
+    """JSON for an HTML script element: no `<`, so neither `</script>` nor `<!--` can be in it."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def url(address: str) -> str:
+    """A web address for a link, or `#` where it is none."""
+    return address if re.fullmatch(r"https?://[A-Za-z0-9._~:/?#@!&=+,;%-]+", address) else "#"

@@ -1,0 +1,173 @@
+"""The sections of one model in the comment: each a template and what it is filled with."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from mlbot.core import figures, tables, view
+from mlbot.core.outcome import Outcome
+from mlbot.core.report import Curves, ModelReport, Notice, NoticeCode, Report, Side
+from mlbot.render import escape
+from mlbot.render.engine import fill
+
+ICONS: Mapping[Outcome, str] = MappingProxyType(
+    {Outcome.ERROR: "🛑", Outcome.FAIL: "❌", Outcome.INCONCLUSIVE: "⚠️", Outcome.PASS: "✅"}
+)
+"""By outcome, the worst first."""
+
+_MOST_GATES = 20
+_MOST_NOTICES = 20
+_MOST_CLASSES = 12
+_LABELS = {
+    NoticeCode.POLICY_DIFFERS: "**Policy differs.** ",
+    NoticeCode.UNVERIFIED_CLAIM: "**Unverified claim.** ",
+    NoticeCode.PROVISIONAL: "**Provisional.** ",
+    NoticeCode.UNCOMMITTED: "**Uncommitted changes.** ",
+    NoticeCode.NOT_JUDGEABLE: "**Not judgeable.** ",
+    NoticeCode.GATE_PREVIEW: "**Preview.** ",
+}
+
+
+def facts(report: Report, model: ModelReport, *, heading: bool) -> str:
+    """What was compared with what, on which rows."""
+
+    def commit(sha: str) -> str:
+        shown = f"`{figures.short(sha)}`"
+        return f"[{shown}]({escape.url(report.repository_url)}/commit/{sha})" if report.repository_url else shown
+
+    return fill(
+        "comment/facts.md.j2",
+        report=report,
+        model=model,
+        heading=heading,
+        commit=commit,
+        seeds=tables.seeds(model),
+        icons=ICONS,
+    )
+
+
+def notices(found: Sequence[Notice]) -> str:
+    """What a reader should know besides, warnings first."""
+    if not found:
+        return ""
+    ordered = sorted(found, key=lambda notice: not notice.warning)[:_MOST_NOTICES]
+    return fill("comment/notices.md.j2", notices=ordered, labels={code: _LABELS.get(code, "") for code in NoticeCode})
+
+
+def gates(model: ModelReport) -> str:
+    """The gate table; where no gate could be evaluated, a sentence in its place."""
+    rows = view.gate_rows(model)
+    evaluated = any(row.outcome is not Outcome.ERROR for row in rows)
+    shown = rows[:_MOST_GATES] if rows[_MOST_GATES:] and rows[_MOST_GATES].outcome is Outcome.PASS else rows
+    shipped = model.shipped
+    return fill(
+        "comment/gates.md.j2",
+        rows=shown if evaluated else (),
+        more=len(rows) - len(shown),
+        digest=figures.short(shipped.digest) if shipped and shipped.digest else "none",
+        seed=shipped.seed if shipped else 0,
+        methods=tables.methods(model),
+        unevaluated=f"None of {figures.plural(len(rows), 'gate')} could be evaluated."
+        if rows
+        else "There are no gates.",
+        icons=ICONS,
+    )
+
+
+def reasons(model: ModelReport) -> str:
+    """Why gates did not pass, and what would settle it."""
+    rows = [row for row in view.gate_rows(model) if row.outcome is not Outcome.PASS]
+    if len(rows) > 1 and all(row.outcome is Outcome.ERROR and row.detail == rows[0].detail for row in rows):
+        rows = []
+    return fill("comment/reasons.md.j2", rows=rows[:_MOST_GATES], icons=ICONS) if rows else ""
+
+
+def failures(model: ModelReport) -> str:
+    """The last lines of trainings that left no model."""
+    return fill("comment/failures.md.j2", failures=model.failures[:3]) if model.failures else ""
+
+
+def flips(model: ModelReport) -> str:
+    """Rows that the baseline gets right and the candidate wrong."""
+    return fill("comment/flips.md.j2", flips=model.flips) if model.flips else ""
+
+
+def metrics(model: ModelReport) -> str:
+    """Every metric on all rows."""
+    rows = view.metric_rows(model)
+    return fill("comment/metrics.md.j2", rows=rows) if rows else ""
+
+
+def slices(model: ModelReport) -> str:
+    """Metrics by slice."""
+    table = tables.slice_table(model)
+    return fill("comment/slices.md.j2", table=table) if table.rows and table.columns and model.candidate else ""
+
+
+def calibration(model: ModelReport) -> str:
+    """Calibration error and confusion matrix of the file that ships."""
+    errors = [
+        (side, curves.expected_calibration_error)
+        for side in Side
+        if (curves := model.curves.get(side)) and curves.expected_calibration_error is not None
+    ]
+    names = _class_names(model)
+    confusion = _confusion(model, names)
+    if not errors and not confusion:
+        return ""
+    return fill("comment/calibration.md.j2", errors=errors, confusion=confusion, classes=names)
+
+
+def _class_names(model: ModelReport) -> tuple[str, ...]:
+    ours = model.curves.get(Side.CANDIDATE, Curves()).confusion
+    known = model.holdout.classes if model.holdout else ()
+    return known if len(known) == len(ours) else tuple(str(index) for index in range(len(ours)))
+
+
+def _confusion(model: ModelReport, names: Sequence[str]) -> list[tuple[str, list[dict[str, str]]]]:
+    ours = model.curves.get(Side.CANDIDATE, Curves()).confusion
+    theirs = model.curves.get(Side.BASELINE, Curves()).confusion
+    if not ours or len(ours) > _MOST_CLASSES:
+        return []
+    before = theirs if len(theirs) == len(ours) else ours
+    return [
+        (name, [_cell(now, then) for now, then in zip(row, past, strict=True)])
+        for name, row, past in zip(names, ours, before, strict=True)
+    ]
+
+
+def _cell(now: int, then: int) -> dict[str, str]:
+    return {"count": figures.count(now), "change": figures.signed(now - then, 0) if now != then else ""}
+
+
+def file(model: ModelReport) -> str:
+    """Size, latency and parity of the file that ships."""
+    rows = tables.file_rows(model)
+    return fill("comment/file.md.j2", rows=rows) if rows else ""
+
+
+def changes(model: ModelReport) -> str:
+    """Why it was trained again, and what differs."""
+    if not (model.stale_reasons or model.data_changes or model.param_changes):
+        return ""
+    return fill("comment/changes.md.j2", model=model, written=tables.parameter)
+
+
+def training(model: ModelReport) -> str:
+    """What the trainings cost, and what they claimed."""
+    ours = model.candidate_training
+    if not ours:
+        return ""
+    both = [*(("candidate", each) for each in ours), *(("baseline", each) for each in model.baseline_training)]
+    return fill(
+        "comment/training.md.j2",
+        trainings=both[:20],
+        total=sum(each.duration_s for each in ours),
+        memory=max(each.peak_memory_bytes for each in ours),
+        claims=sorted(ours[0].claims.items())[:20],
+    )
+
+
+def history(report: Report, model: ModelReport) -> str:
+    """A metric's past on the guarded branch, with the candidate at its end."""
+    rows = tables.history_rows(model)
+    return fill("comment/history.md.j2", history=rows, guarded=report.verdict.commits.guarded) if rows else ""
