@@ -1,0 +1,160 @@
+"""The plan: which models a commit makes stale, why, and what to train for it."""
+
+import math
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from mlbot.core.config import Config, Model
+from mlbot.core.inputs import Side
+from mlbot.core.record import Digest, Name, Record
+from mlbot.core.staleness import StaleCode, StaleReason, Subject, reasons
+from mlbot.core.verdict import Commits
+from mlbot.errors import UsageError
+
+MATRIX_LIMIT = 256
+"""Jobs that GitHub Actions allows in one matrix (docs.github.com, "Usage limits")."""
+
+_SETUP_MINUTES = 10
+"""What a job may take beside the training: checkout, installing, uploading."""
+
+
+class PlannedModel(Record):
+    """One model of head."""
+
+    name: Name
+    key: Digest
+    """Content key at head; `mlbot.core.inputs.Inputs` says what is in it."""
+    base_key: Digest | None = None
+    """Content key at base; None when base has no such model."""
+    stale: bool
+    """Whether it has to be trained and judged; exactly when there are reasons."""
+    reasons: tuple[StaleReason, ...] = ()
+    seeds: Annotated[int, Field(ge=1)]
+    """How many; they are numbered from 0."""
+    runs_on: tuple[str, ...]
+    timeout_s: Annotated[float, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def _stale_for_a_reason(self) -> Self:
+        if self.stale != bool(self.reasons):
+            raise ValueError("a model is stale exactly when there are reasons")
+        return self
+
+
+class Plan(Record):
+    """What a commit makes stale."""
+
+    schema_version: Literal["mlbot/plan@1"] = "mlbot/plan@1"
+    commits: Commits
+    models: tuple[PlannedModel, ...]
+    """Every model of head, or those asked for, in the config's order."""
+    deleted: tuple[Name, ...] = ()
+    """Models that base has and head has not."""
+    policy_changes: tuple[str, ...] = ()
+    """What head changes of the rules that the guarded branch judges it by; sentences without a subject."""
+
+    @property
+    def stale(self) -> tuple[PlannedModel, ...]:
+        """The models to train."""
+        return tuple(model for model in self.models if model.stale)
+
+    @property
+    def unchanged(self) -> tuple[str, ...]:
+        """The names of the others."""
+        return tuple(model.name for model in self.models if not model.stale)
+
+    def matrix(self) -> dict[str, list[dict[str, Any]]]:
+        """The strategy matrix of GitHub Actions: one job for each stale model and seed.
+
+        `include` is empty when nothing is stale; GitHub refuses such a matrix, so the job needs an `if:`.
+
+        Raises:
+            UsageError: if there are more jobs than GitHub allows.
+        """
+        jobs = [_job(model, seed) for model in self.stale for seed in range(model.seeds)]
+        if len(jobs) > MATRIX_LIMIT:
+            raise UsageError(
+                f"{len(self.stale)} stale models make {len(jobs)} jobs, and a matrix of GitHub Actions holds "
+                f"{MATRIX_LIMIT}",
+                mend="Lower `train.seeds`, narrow `train.depends` so that fewer models are stale, or change the models "
+                "in several pull requests.",
+            )
+        return {"include": jobs}
+
+
+def make_plan(
+    commits: Commits, head: Side, base: Side | None, policy: Config | None = None, only: Sequence[str] = ()
+) -> Plan:
+    """Decide what is stale.
+
+    Args:
+        commits: the three commits.
+        head: the commit to plan for.
+        base: what it is compared with; None when there is no such commit or it has no (readable) config.
+        policy: the guarded branch's config, asked for deleted models where there is no base.
+        only: names of the models to plan, stale or not; none: all of them.
+
+    Raises:
+        UsageError: for an unknown name in `only`, or something at head that the config names and is not there.
+    """
+    _check_names(head.config, only)
+    wanted = [model for model in head.config.models if not only or model.name in only]
+    before = base.config if base else policy if commits.base is None else None
+    names = {model.name for model in head.config.models}
+    return Plan(
+        commits=commits,
+        models=tuple(_planned(model, head, base, requested=bool(only)) for model in wanted),
+        deleted=tuple(model.name for model in before.models if model.name not in names) if before else (),
+    )
+
+
+def _planned(model: Model, head: Side, base: Side | None, *, requested: bool) -> PlannedModel:
+    now = Subject.of(model, head)
+    base_key, why = _compared(now, base)
+    if requested and not why:
+        why = (StaleReason(code=StaleCode.REQUESTED, text="asked for"),)
+    return PlannedModel(
+        name=model.name,
+        key=now.inputs.key,
+        base_key=base_key,
+        stale=bool(why),
+        reasons=why,
+        seeds=model.train.seeds,
+        runs_on=model.train.runs_on,
+        timeout_s=model.train.timeout_s,
+    )
+
+
+def _compared(now: Subject, base: Side | None) -> tuple[Digest | None, tuple[StaleReason, ...]]:
+    """The model's key at base and why its own differs."""
+    if base is None:
+        return None, (StaleReason(code=StaleCode.NO_BASELINE, text="there is no config at base to compare with"),)
+    model = base.config.model(now.model.name)
+    if model is None:
+        return None, (StaleReason(code=StaleCode.NEW, text="the model is new"),)
+    try:
+        before = Subject.of(model, base)
+    except UsageError as error:  # base is history; what is wrong with it must not stop the commit that mends it
+        return None, (StaleReason(code=StaleCode.NO_BASELINE, text=f"base cannot be trained: {error.what}"),)
+    return before.inputs.key, tuple(reasons(now, before)) if now.inputs != before.inputs else ()
+
+
+def _check_names(config: Config, only: Sequence[str]) -> None:
+    known = [model.name for model in config.models]
+    for name in only:
+        if name not in known:
+            close = get_close_matches(name, known, 1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"The models are: {', '.join(known)}."
+            raise UsageError(f"mlbot.yaml has no model {name!r}", mend=hint)
+
+
+def _job(model: PlannedModel, seed: int) -> dict[str, Any]:
+    return {
+        "model": model.name,
+        "seed": seed,
+        "runs-on": model.runs_on[0] if len(model.runs_on) == 1 else list(model.runs_on),
+        "timeout-minutes": math.ceil(model.timeout_s / 60) + _SETUP_MINUTES,
+    }
