@@ -27,12 +27,17 @@ class Sorted:
     positive: Floats
     starts: npt.NDArray[np.intp]
 
-    def sums(self, weights: Floats | None) -> tuple[Floats, Floats]:
+    def sums(self, weights: Floats | None = None) -> tuple[Floats, Floats]:
         """Weight of the positives and of the negatives in each tie group, (t,) each."""
-        positive = self.positive if weights is None else self.positive * weights[self.order]
-        every = np.ones_like(positive) if weights is None else weights[self.order]
-        ones = np.add.reduceat(positive, self.starts)
-        return ones, np.add.reduceat(every, self.starts) - ones
+        last = np.append(self.starts[1:], self.order.size) - 1
+        if weights is None:
+            every = np.diff(last, prepend=-1).astype(np.float64)
+            ones = np.diff(np.cumsum(self.positive)[last], prepend=0.0)
+        else:
+            drawn = weights[self.order]
+            every = np.diff(np.cumsum(drawn)[last], prepend=0.0)
+            ones = np.diff(np.cumsum(self.positive * drawn)[last], prepend=0.0)
+        return ones, every - ones
 
 
 def by_score(positive: npt.NDArray[np.bool_], score: npt.NDArray[np.floating]) -> Sorted:
@@ -58,7 +63,7 @@ class RocAuc:
 
     def value(self) -> float:
         """The metric."""
-        return self._area(None)
+        return self._area()
 
     def weighted(self, weights: Floats) -> float:
         """The metric under row weights (n,)."""
@@ -66,13 +71,13 @@ class RocAuc:
 
     def influence(self) -> Floats:
         """DeLong's placements as one column, (n,), scaled so that its sample variance over n is DeLong's variance."""
-        ones, zeros = self.rows.sums(None)
+        ones, zeros = self.rows.sums()
         positives, negatives, n = ones.sum(), zeros.sum(), self.rows.order.size
         if min(positives, negatives) < 2:
             raise UndefinedMetricError(Undefined.ONE_CLASS, "an interval needs two positive and two negative rows")
-        area = self._area(None)
         below = (np.cumsum(zeros) - zeros / 2) / negatives
         above = 1 - (np.cumsum(ones) - ones / 2) / positives
+        area = ones @ below / positives
         sizes = (ones + zeros).astype(np.intp)
         from_positives = np.sqrt(n * (n - 1) / (positives * (positives - 1)))
         from_negatives = np.sqrt(n * (n - 1) / (negatives * (negatives - 1)))
@@ -85,7 +90,7 @@ class RocAuc:
         column[self.rows.order] = placed
         return column
 
-    def _area(self, weights: Floats | None) -> float:
+    def _area(self, weights: Floats | None = None) -> float:
         ones, zeros = self.rows.sums(weights)
         positives, negatives = ones.sum(), zeros.sum()
         if not (positives > 0 and negatives > 0):
@@ -134,13 +139,13 @@ class AveragePrecision:
 
     def value(self) -> float:
         """The metric."""
-        return self._average(None)
+        return self._average()
 
     def weighted(self, weights: Floats) -> float:
         """The metric under row weights (n,)."""
         return self._average(weights)
 
-    def _average(self, weights: Floats | None) -> float:
+    def _average(self, weights: Floats | None = None) -> float:
         ones, zeros = (part[::-1] for part in self.rows.sums(weights))
         positives = ones.sum()
         if not positives > 0:
