@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mlbot.core.record import Sha
 from mlbot.core.tree import shown
-from mlbot.git.command import git, try_git
+from mlbot.errors import UsageError
+from mlbot.git.command import git, try_git, words
 from mlbot.git.leases import heal, lease, remove_tree
 
 _IDENTITY = {
@@ -72,7 +73,12 @@ def _written(root: Path, git_dir: Path, state_dir: Path) -> Sha:
             # With its times: git tells by them which entries may have changed in the moment the index was written.
             shutil.copy2(git_dir / "index", index)
         extra = {"GIT_INDEX_FILE": str(index)}
-        git(["add", "--all", "."], root, extra=extra)
+        done = try_git(["add", "--all", "."], root, extra=extra)
+        if done.returncode != 0 and b"sparse" in done.stderr:
+            # A file where a sparse checkout wants none. Only a git that refuses such files (2.34) has the option.
+            done = try_git(["add", "--all", "--sparse", "."], root, extra=extra)
+        if done.returncode != 0:
+            raise UsageError(f"git cannot read all files: {words(done)}", where=str(root))
         return git(["write-tree"], root, extra=extra).decode().strip()
 
 

@@ -1,0 +1,21 @@
+"""Fixtures that several rooms' tests share."""
+
+from pathlib import Path
+
+import pytest
+from tests import git_samples
+
+
+@pytest.fixture
+def git_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git as on a machine without settings, for this process and its children."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name, value in git_samples.SETTINGS.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path, git_settings: None) -> git_samples.Sandbox:
+    """An empty git repository."""
+    del git_settings
+    return git_samples.make(tmp_path / "repository")
