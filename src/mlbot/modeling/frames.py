@@ -61,6 +61,25 @@ def read(source: Source, *, text: Collection[str] = ()) -> "pl.DataFrame":
         return _gaps_to_nan(scan(source, text=text).collect())
 
 
+def sample(source: Source, *, rows: int) -> "pl.DataFrame":
+    """Evenly spaced rows of a table, as `read` gives them, without holding the whole of it.
+
+    Args:
+        source: Path, fsspec URL or bytes of a CSV or Parquet file.
+        rows: About how many; never more than twice as many.
+
+    Raises:
+        UsageError: The table cannot be read, or two columns have one name.
+    """
+    import polars as pl
+
+    where = "the table" if isinstance(source, bytes) else str(source)
+    with _reading(where):
+        table = scan(source)
+        count = table.select(pl.len()).collect().item()
+        return _gaps_to_nan(table.gather_every(max(1, count // rows)).collect())
+
+
 def feed(frame: "pl.DataFrame", names: Iterable[str] | None = None) -> "dict[str, NDArray[Any]]":
     """What an ONNX model with one input a column is given.
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 MATRIX_INPUT = "X"
 """The name of the one input of a file that was trained on an array."""
 _ROWS = 2_000
-_READ_AS_TEXT = "Missing text has to be the empty string: fill_null('') before fitting, or mlbot.modeling.frames.read."
 
 
 class ExportError(NotEvaluatedError):

@@ -1,0 +1,220 @@
+"""Train one model with one seed in a folder that holds its commit.
+
+What a training is given, whatever its language (the contract with the user's code):
+
+* working folder: the commit's checkout.
+* `MLBOT_MODEL`: path of the ONNX file to write; its folder exists, is empty, and lies outside the checkout.
+* `MLBOT_PARAMS`: path of a JSON file with the parameters, nested as in the user's file (`{"model": {"depth": 3}}`).
+* `MLBOT_SEED`: the seed, a whole number from 0; Python's hashing gets it too.
+* `MLBOT_TRAIN_DATA`: the training data's absolute path, or its URL, if the config names it. Never the holdout's.
+* the user's environment without GitHub's tokens (`mlbot.modeling.environment`).
+
+It prints what it likes; `metric=value` lines are kept as claims, which nothing trusts.
+"""
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from mlbot.core.config import Model
+from mlbot.core.record import Digest, Sha
+from mlbot.core.training import Environment, Params, Parity, Training, TrainingFailure
+from mlbot.modeling.environment import training_environment
+from mlbot.modeling.intake import NoModelError, take_model
+from mlbot.modeling.log import Log
+from mlbot.modeling.supervised import Command, Ended, supervise
+
+MAX_MODEL_BYTES = 2 * 1024**3 - 1
+"""What protobuf, and so an ONNX file without external data, can hold."""
+_PARITY_LIMIT = 4096
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainRequest:
+    """One training.
+
+    Attributes:
+        model: What the config says of it.
+        seed: From 0.
+        key: The content key of all that it depends on.
+        commit: The commit that `folder` holds.
+        folder: A checkout of the commit, with its data.
+        output: Where the ONNX file is to be put; nothing is there unless the training succeeds.
+        environment: Where it runs (`current_environment`).
+        params: Its parameters, flat.
+        data: The digest of each data file, for the record.
+        log: Where to keep what it prints; None: nowhere.
+        max_bytes: How large the file may be.
+        grace_s: What it has between SIGTERM and SIGKILL.
+    """
+
+    model: Model
+    seed: int
+    key: Digest
+    commit: Sha
+    folder: Path
+    output: Path
+    environment: Environment
+    params: Params = field(default_factory=dict)
+    data: Mapping[str, Digest] = field(default_factory=dict)
+    log: Path | None = None
+    max_bytes: int = MAX_MODEL_BYTES
+    grace_s: float = 5.0
+
+
+def train(
+    request: TrainRequest, *, say: Callable[[str], None], stop: threading.Event | None = None
+) -> Training | TrainingFailure:
+    """Run a training and take the file it wrote.
+
+    Args:
+        request: What to train.
+        say: Is told lines of its output.
+        stop: Ends it when set, for trainings that run beside the main thread.
+
+    Returns:
+        The lineage of the file now at `request.output`, or why there is none.
+
+    Raises:
+        Stopped: `stop` was set.
+    """
+    metrics = [metric.name for metric in request.model.metrics]
+    name = f"{request.model.name} seed {request.seed}"
+    with (
+        tempfile.TemporaryDirectory(prefix="mlbot-train-", ignore_cleanup_errors=True) as temporary,
+        Log(request.log, say, name=name, metrics=metrics) as log,
+    ):
+        scratch = Path(temporary).resolve()
+        ended = supervise(_command(request, scratch), log.write, stop=stop)
+        log.finish()
+        problem = _problem(request, ended)
+        if problem:
+            return _failure(request, ended, problem, log)
+        try:
+            digest, size = take_model(_model_path(scratch), request.output, request.max_bytes)
+        except NoModelError as error:
+            return _failure(request, ended, str(error), log)
+        return Training(
+            model=request.model.name,
+            key=request.key,
+            seed=request.seed,
+            digest=digest,
+            size_bytes=size,
+            commit=request.commit,
+            data=dict(request.data),
+            params=request.params,
+            environment=request.environment,
+            duration_s=ended.duration_s,
+            peak_memory_bytes=ended.peak_memory_bytes,
+            claims=log.claims,
+            parity=_parity(scratch),
+        )
+
+
+def nested(params: Params) -> dict[str, Any]:
+    """Parameters as the user's file has them: `{"a.b": 1}` becomes `{"a": {"b": 1}}`.
+
+    A name that is both a value and a table stays flat, so that nothing is lost.
+    """
+    tree: dict[str, Any] = {}
+    for name, value in params.items():
+        *tables, last = name.split(".")
+        clash = any(".".join(tables[: end + 1]) in params for end in range(len(tables)))
+        here = tree
+        for table in () if clash else tables:
+            here = here.setdefault(table, {})
+        here[name if clash else last] = value
+    return tree
+
+
+def _model_path(scratch: Path) -> Path:
+    return scratch / "model" / "model.onnx"
+
+
+def _command(request: TrainRequest, scratch: Path) -> Command:
+    _model_path(scratch).parent.mkdir()
+    params = scratch / "params.json"
+    params.write_text(json.dumps(nested(request.params)), encoding="utf-8")
+    own = {"MLBOT_MODEL": str(_model_path(scratch)), "MLBOT_PARAMS": str(params)}
+    data = request.model.data.train
+    if data is not None:
+        own["MLBOT_TRAIN_DATA"] = data if "://" in data else str((request.folder / data).absolute())
+    return Command(
+        arguments=_arguments(request, scratch, own),
+        folder=request.folder,
+        environment=training_environment(os.environ, seed=request.seed, own=own),
+        timeout_s=request.model.train.timeout_s,
+        grace_s=request.grace_s,
+        scratch=scratch,
+    )
+
+
+def _arguments(request: TrainRequest, scratch: Path, own: Mapping[str, str]) -> list[str]:
+    if request.model.train.run is not None:
+        # -e: a failing line of several must not be forgotten because the last one is fine.
+        return ["sh", "-e", "-c", request.model.train.run]
+    data = request.model.data
+    columns = {"target": data.target, "drop": data.drop, "group": data.group, "features": data.features}
+    spec = {
+        "entrypoint": request.model.train.entrypoint,
+        "seed": request.seed,
+        "params": own["MLBOT_PARAMS"],
+        "model": own["MLBOT_MODEL"],
+        "parity": str(scratch / "parity.json"),
+        "data": own.get("MLBOT_TRAIN_DATA"),
+        **columns,
+    }
+    path = scratch / "spec.json"
+    path.write_text(json.dumps(spec), encoding="utf-8")
+    # -P: a file of the checkout must not stand in for a module that mlbot itself imports.
+    return [sys.executable, "-P", "-m", "mlbot.modeling.train_entrypoint", str(path)]
+
+
+def _problem(request: TrainRequest, ended: Ended) -> str:
+    """What went wrong with the process; empty when nothing did."""
+    if ended.timed_out:
+        return (
+            f"the training was ended after {request.model.train.timeout_s:g} s, its timeout (train.timeout raises it)"
+        )
+    if ended.problem:
+        return f"the training could not be run: {ended.problem}"
+    if ended.exit_code is None:
+        return "the training ended in an unknown way"
+    if ended.exit_code == 0:
+        return ""
+    number = -ended.exit_code if ended.exit_code < 0 else ended.exit_code - 128
+    if number in set(signal.Signals):
+        hint = " (often: the machine ran out of memory)" if number == signal.SIGKILL else ""
+        return f"the training was killed by {signal.Signals(number).name}{hint}"
+    return f"the training failed with exit code {ended.exit_code}"
+
+
+def _failure(request: TrainRequest, ended: Ended, message: str, log: Log) -> TrainingFailure:
+    return TrainingFailure(
+        model=request.model.name,
+        key=request.key,
+        seed=request.seed,
+        commit=request.commit,
+        timed_out=ended.timed_out,
+        exit_code=ended.exit_code,
+        message=message,
+        log_tail=log.tail,
+    )
+
+
+def _parity(scratch: Path) -> Parity | None:
+    """What the export measured, if it did. The training could have written it: unverified like all of the lineage."""
+    try:
+        with (scratch / "parity.json").open("rb") as stream:
+            return Parity.model_validate_json(stream.read(_PARITY_LIMIT))
+    except (OSError, ValidationError):
+        return None
