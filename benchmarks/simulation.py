@@ -31,6 +31,8 @@ Floats = npt.NDArray[np.float64]
 MARGINS: Mapping[str, float] = MappingProxyType({"roc_auc": 0.005, "accuracy": 0.01})
 SIZES = (500, 2_000, 10_000)
 DROPS = (0, 1, 2, 3)
+STEPS = 14
+"""Halvings: the share is right to one row in thirty thousand."""
 PAST = 13
 """Models whose seeds make up the history: 12 degrees of freedom."""
 
@@ -141,16 +143,22 @@ def world(pool: Pool, metric: str, margin: float) -> World:
     """Solve for the shares of rows that make the true drops."""
     rank = np.random.default_rng(1).random(pool.y.size)
     truth = _mean(pool, metric, np.zeros(pool.y.size, np.bool_))
-    worse = []
-    for times in DROPS:
-        share, target = 0.0, times * margin
-        for step in range(5 if times else 0):
-            reached = truth - _mean(pool, metric, rank < share) if step else 0.0
-            share = share * target / reached if reached > 0 else 0.2
-        worse.append(rank < share)
+    worse = [rank < _share(pool, metric, rank, truth - times * margin) for times in DROPS]
     reached_drops = [truth - _mean(pool, metric, rows) for rows in worse]
     print(f"  {metric} {truth:.4f}; true drops {', '.join(f'{d:.5f}' for d in reached_drops)}", file=sys.stderr)
     return World(pool=pool, metric=metric, worse=tuple(worse))
+
+
+def _share(pool: Pool, metric: str, rank: Floats, wanted: float) -> float:
+    """The share of rows that brings the recipe's truth down to what is wanted, by bisection."""
+    low, high = 0.0, 0.5
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        if _mean(pool, metric, rank < middle) > wanted:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 def _mean(pool: Pool, metric: str, worse: npt.NDArray[np.bool_]) -> float:

@@ -33,6 +33,7 @@ CustomMetric = Callable[..., float]
 """A user's own metric: `(y, prediction)` or `(y, prediction, sample_weight=None)` -> a number."""
 
 
+@np.errstate(all="ignore")  # a figure that is not finite becomes an UndefinedMetricError at the end
 def estimate(
     metric: str, task: Task, y: Array, predictions: Predictions, *, groups: Labels | None = None, seed: int = 0
 ) -> Estimate:
@@ -64,6 +65,7 @@ def estimate(
     )
 
 
+@np.errstate(all="ignore")
 def estimate_custom(  # noqa: PLR0913  # `estimate`'s arguments and the deadline
     metric: CustomMetric,
     task: Task,

@@ -142,7 +142,7 @@ class MedianError:
         reached = np.cumsum(weights[self.order])
         total = _total(weights)
         lower, upper = np.searchsorted(reached, [(total - 1) // 2, total // 2], side="right")
-        return float((self.error[lower] + self.error[upper]) / 2)
+        return float(self.error[lower] / 2 + self.error[upper] / 2)
 
 
 def median_error(y: Floats, prediction: Floats) -> MedianError:

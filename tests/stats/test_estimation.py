@@ -1,0 +1,288 @@
+"""Values against scikit-learn, covariances against independent formulas, and what has no value."""
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn.metrics import fbeta_score
+from tests.stats_samples import CASES, reference, sample
+
+from mlbot.core.metric import CATALOGUE, Task
+from mlbot.stats import Method, Undefined, UndefinedMetricError, estimate, estimate_custom
+
+Array = npt.NDArray[Any]
+BOOTSTRAPPED = {"average_precision", "median_absolute_error"}
+WITH_INFLUENCE = [(metric, task) for metric, task in CASES if metric not in BOOTSTRAPPED]
+MEANS = [
+    ("log_loss", Task.BINARY),
+    ("brier_score_loss", Task.MULTICLASS),
+    ("mean_squared_error", Task.REGRESSION),
+    ("mean_absolute_error", Task.REGRESSION),
+]
+
+
+@pytest.mark.parametrize(("metric", "task"), CASES)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_values_are_those_of_scikit_learn(metric: str, task: Task, seed: int) -> None:
+    y, predictions = sample(task, 157, models=2, seed=seed)
+    found = estimate(metric, task, y, predictions)
+    expected = [reference(metric, task, y, prediction) for prediction in predictions]
+    np.testing.assert_allclose(found.values, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "brier_score_loss", "accuracy", "f1_macro"])
+def test_two_class_columns_give_what_one_column_gives(metric: str) -> None:
+    y, (p,) = sample(Task.BINARY, 90)
+    two = np.column_stack((1 - p, p))
+    found = estimate(metric, Task.MULTICLASS, y, [two])
+    assert found.values[0] == pytest.approx(reference(metric, Task.MULTICLASS, y, two), rel=1e-12)
+
+
+def _slopes(metric: str, task: Task, y: Array, prediction: Array) -> Array:
+    """How scikit-learn's weighted metric moves with each row's weight, n times: central differences, extrapolated."""
+
+    def slope(row: int, step: float) -> float:
+        moved = np.ones(y.size)
+        moved[row] = 1 + step
+        up = reference(metric, task, y, prediction, moved)
+        moved[row] = 1 - step
+        return (up - reference(metric, task, y, prediction, moved)) / (2 * step)
+
+    return y.size * np.array([(4 * slope(row, 0.02) - slope(row, 0.04)) / 3 for row in range(y.size)])
+
+
+@pytest.mark.parametrize(("metric", "task"), [case for case in WITH_INFLUENCE if "roc_auc" not in case[0]])
+def test_the_delta_method_is_the_infinitesimal_jackknife(metric: str, task: Task) -> None:
+    """B. Efron, "The Jackknife, the Bootstrap and Other Resampling Plans" (1982), chapter 6."""
+    y, predictions = sample(task, 26, models=2)
+    columns = np.stack([_slopes(metric, task, y, prediction) for prediction in predictions])
+    found = estimate(metric, task, y, predictions)
+    np.testing.assert_allclose(found.covariance, np.cov(columns) / y.size, rtol=1e-7, atol=1e-12)
+    assert found.method is Method.DELTA
+
+
+@pytest.mark.parametrize(("metric", "task"), MEANS)
+def test_the_difference_of_two_means_is_the_paired_t_test(metric: str, task: Task) -> None:
+    y, (first, second) = sample(task, 60, models=2)
+    found = estimate(metric, task, y, [first, second])
+    rows = [[estimate(metric, task, y[[i, i]], [p[[i, i]]]).values[0] for i in range(y.size)] for p in (first, second)]
+    expected = stats.ttest_rel(*rows)
+    variance = found.covariance[0, 0] + found.covariance[1, 1] - 2 * found.covariance[0, 1]
+    assert (found.values[0] - found.values[1]) / np.sqrt(variance) == pytest.approx(expected.statistic, rel=1e-10)
+    assert found.df == expected.df
+
+
+@pytest.mark.parametrize(("metric", "task"), WITH_INFLUENCE)
+def test_the_bootstrap_agrees_with_the_influence_columns(metric: str, task: Task) -> None:
+    y, predictions = sample(task, 600, models=2)
+    found = estimate(metric, task, y, predictions)
+    # Clusters of one row make the cluster bootstrap that of rows.
+    again = estimate(metric, task, y, predictions, groups=np.arange(600), seed=3)
+    assert again.method is Method.CLUSTER_BOOTSTRAP
+    np.testing.assert_allclose(np.diag(again.covariance), np.diag(found.covariance), rtol=0.2)
+
+
+@pytest.mark.parametrize(
+    ("metric", "task"), [("average_precision", Task.BINARY), ("median_absolute_error", Task.REGRESSION)]
+)
+def test_metrics_without_an_influence_are_bootstrapped(metric: str, task: Task) -> None:
+    y, predictions = sample(task, 300, models=2)
+    found = estimate(metric, task, y, predictions, seed=1)
+    assert (found.method, found.replicates, found.df) == (Method.POISSON_BOOTSTRAP, 1000, 299)
+    rng = np.random.default_rng(5)
+    draws = [
+        [reference(metric, task, y[rows], prediction[rows]) for prediction in predictions]
+        for rows in rng.integers(0, 300, (600, 300))
+    ]
+    np.testing.assert_allclose(np.diag(found.covariance), np.var(draws, axis=0, ddof=1), rtol=0.25)
+
+
+def test_repeated_rows_are_seen_through_by_their_groups() -> None:
+    y, (p,) = sample(Task.BINARY, 300)
+    alone = estimate("accuracy", Task.BINARY, y, [p])
+    codes = np.repeat(np.arange(300), 4)
+    copied = estimate("accuracy", Task.BINARY, np.repeat(y, 4), [np.repeat(p, 4)], groups=codes)
+    assert copied.covariance[0, 0] == pytest.approx(alone.covariance[0, 0], rel=0.15)
+    assert (copied.groups, copied.df) == (300, 299)
+
+
+@pytest.mark.parametrize(("metric", "task"), WITH_INFLUENCE)
+def test_covariance_is_symmetric_and_a_model_repeats_itself(metric: str, task: Task) -> None:
+    y, (first, second) = sample(task, 80, models=2)
+    s = estimate(metric, task, y, [first, second, first]).covariance
+    np.testing.assert_array_equal(s, s.T)
+    assert s[0, 0] == pytest.approx(s[0, 2], rel=1e-12)
+    assert np.linalg.eigvalsh(s).min() > -1e-12
+
+
+@given(seed=st.integers(0, 10_000), case=st.sampled_from(CASES))
+def test_the_order_of_rows_and_of_models_does_not_matter(seed: int, case: tuple[str, Task]) -> None:
+    metric, task = case
+    y, predictions = sample(task, 40, models=2, seed=seed)
+    if metric in BOOTSTRAPPED:
+        return
+    order = np.random.default_rng(seed).permutation(40)
+    found = estimate(metric, task, y, predictions)
+    moved = estimate(metric, task, y[order], [p[order] for p in reversed(predictions)])
+    np.testing.assert_allclose(moved.values, found.values[::-1], rtol=1e-11)
+    np.testing.assert_allclose(moved.covariance, found.covariance[::-1, ::-1], rtol=1e-9, atol=1e-15)
+
+
+Y = np.array([0, 1, 0, 1, 1, 0], np.int8)
+P = np.array([0.2, 0.9, 0.6, 0.7, 0.4, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("metric", "task", "y", "p", "reason"),
+    [
+        ("accuracy", Task.BINARY, Y[:0], P[:0], Undefined.EMPTY),
+        ("accuracy", Task.BINARY, Y[:1], P[:1], Undefined.TOO_FEW_ROWS),
+        ("roc_auc", Task.BINARY, Y * 0, P, Undefined.ONE_CLASS),
+        ("roc_auc", Task.BINARY, Y[1:4:2].repeat(2), P[:4], Undefined.ONE_CLASS),
+        ("roc_auc", Task.BINARY, Y[:3], P[:3], Undefined.ONE_CLASS),
+        ("balanced_accuracy", Task.BINARY, Y * 0 + 1, P, Undefined.ONE_CLASS),
+        ("matthews_corrcoef", Task.BINARY, Y * 0, P, Undefined.ONE_CLASS),
+        ("matthews_corrcoef", Task.BINARY, Y, P * 0, Undefined.NOTHING_PREDICTED),
+        ("precision", Task.BINARY, Y, P / 2, Undefined.NOTHING_PREDICTED),
+        ("recall", Task.BINARY, Y * 0, P, Undefined.CLASS_ABSENT),
+        ("f1", Task.BINARY, Y * 0, P / 2, Undefined.CLASS_ABSENT),
+        ("average_precision", Task.BINARY, Y * 0, P, Undefined.CLASS_ABSENT),
+        ("average_precision", Task.BINARY, Y[:3], P[:3], Undefined.UNSTABLE),
+        ("roc_auc_ovr", Task.MULTICLASS, Y, np.eye(3)[Y], Undefined.CLASS_ABSENT),
+        ("recall_macro", Task.MULTICLASS, Y, np.eye(3)[Y + 1], Undefined.CLASS_ABSENT),
+        ("precision_macro", Task.MULTICLASS, Y, np.eye(3)[Y * 0], Undefined.NOTHING_PREDICTED),
+        ("r2", Task.REGRESSION, P * 0, P, Undefined.NO_VARIANCE),
+        ("log_loss", Task.BINARY, Y, np.where(P > 0.8, np.nan, P), Undefined.NOT_FINITE),
+        ("mean_squared_error", Task.REGRESSION, P, P * np.inf, Undefined.NOT_FINITE),
+        ("mean_squared_error", Task.REGRESSION, np.full(6, np.nan), P, Undefined.NOT_FINITE),
+        ("log_loss", Task.BINARY, Y, P * 5, Undefined.NOT_PROBABILITIES),
+        ("accuracy", Task.BINARY, Y, P - 0.5, Undefined.NOT_PROBABILITIES),
+        ("log_loss", Task.MULTICLASS, Y, np.ones((6, 2)), Undefined.NOT_PROBABILITIES),
+    ],
+)
+def test_what_has_no_value_says_why(metric: str, task: Task, y: Array, p: Array, reason: Undefined) -> None:
+    with pytest.raises(UndefinedMetricError) as caught:
+        estimate(metric, task, y, [p])
+    assert caught.value.reason is reason
+    assert str(caught.value)
+
+
+@pytest.mark.parametrize(("metric", "task"), [(m, t) for m, t in CASES if t is Task.REGRESSION])
+def test_numbers_that_overflow_are_no_figures(metric: str, task: Task) -> None:
+    y = np.array([1e300, -1e300, 1e200, 0.0])
+    y = y * 0 if metric == "mean_absolute_percentage_error" else y  # an error of a share of next to nothing
+    with pytest.raises(UndefinedMetricError) as caught:
+        estimate(metric, task, y, [1e300 - y * 1e8])
+    assert caught.value.reason is Undefined.NOT_FINITE
+
+
+@pytest.mark.parametrize(
+    ("metric", "task", "y", "predictions"),
+    [
+        ("nonsense", Task.BINARY, Y, [P]),
+        ("r2", Task.BINARY, Y, [P]),
+        ("accuracy", Task.BINARY, Y, []),
+        ("accuracy", Task.BINARY, Y, [P[:5]]),
+        ("accuracy", Task.BINARY, Y, [P, P[:5]]),
+        ("accuracy", Task.BINARY, Y, [np.column_stack((1 - P, P))]),
+        ("accuracy", Task.MULTICLASS, Y, [P]),
+        ("accuracy", Task.BINARY, Y + 1, [P]),
+        ("accuracy", Task.BINARY, Y - 1, [P]),
+        ("accuracy", Task.BINARY, Y.astype(float), [P]),
+        ("accuracy", Task.MULTICLASS, Y + 1, [np.column_stack((1 - P, P))]),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(metric: str, task: Task, y: Array, predictions: list[Array]) -> None:
+    with pytest.raises(ValueError, match=r"\w") as caught:
+        estimate(metric, task, y, predictions)
+    assert not isinstance(caught.value, UndefinedMetricError)
+
+
+def test_groups_must_cover_the_rows_and_be_several() -> None:
+    with pytest.raises(ValueError, match="groups"):
+        estimate("accuracy", Task.BINARY, Y, [P], groups=np.arange(5))
+    with pytest.raises(UndefinedMetricError) as caught:
+        estimate("accuracy", Task.BINARY, Y, [P], groups=np.zeros(6, np.int64))
+    assert caught.value.reason is Undefined.TOO_FEW_GROUPS
+
+
+def _weighted(y: Array, prediction: Array, sample_weight: Array | None = None) -> float:
+    return float(fbeta_score(y, prediction > 0.5, beta=2, sample_weight=sample_weight))
+
+
+def _plain(y: Array, prediction: Array) -> float:
+    return float(fbeta_score(y, prediction > 0.5, beta=2))
+
+
+def test_a_custom_metric_is_bootstrapped_by_weights_or_by_rows() -> None:
+    y, predictions = sample(Task.BINARY, 200, models=2)
+    weighted = estimate_custom(_weighted, Task.BINARY, y, predictions)
+    resampled = estimate_custom(_plain, Task.BINARY, y, predictions)
+    assert (weighted.method, resampled.method) == (Method.POISSON_BOOTSTRAP, Method.RESAMPLING_BOOTSTRAP)
+    assert weighted.values.tolist() == [_plain(y, p) for p in predictions]
+    # The same seed draws the same rows, so the two ways must agree replicate by replicate.
+    np.testing.assert_allclose(weighted.covariance, resampled.covariance, rtol=1e-9)
+
+
+def test_the_deadline_ends_early_or_says_that_it_was_too_slow() -> None:
+    y, predictions = sample(Task.BINARY, 50)
+    calls = iter(range(10_000))
+    early = estimate_custom(_constant_sum, Task.BINARY, y, predictions, stop=lambda: next(calls) >= 150)
+    assert early.replicates == 150
+    with pytest.raises(UndefinedMetricError) as caught:
+        estimate_custom(_constant_sum, Task.BINARY, y, predictions, stop=lambda: True)
+    assert caught.value.reason is Undefined.TOO_SLOW
+
+
+def _constant_sum(y: Array, prediction: Array) -> float:
+    return float(y.sum() + prediction.sum())
+
+
+def _raises(y: Array, prediction: Array) -> float:
+    raise KeyError((y.size, prediction.size))
+
+
+def _raises_on_other_rows(y: Array, prediction: Array) -> float:
+    if y.size == 50:
+        return float(prediction.sum())
+    raise KeyError
+
+
+def _not_a_number(y: Array, prediction: Array) -> float:
+    return float("nan") * (y.size + prediction.size)
+
+
+def _seldom_a_number(y: Array, prediction: Array) -> float:
+    return float(prediction.sum()) if y.size == 50 else float("inf")
+
+
+@pytest.mark.parametrize(
+    ("metric", "reason"),
+    [
+        (_raises, Undefined.METRIC_RAISED),
+        (_raises_on_other_rows, Undefined.METRIC_RAISED),
+        (_not_a_number, Undefined.NOT_FINITE),
+        (_seldom_a_number, Undefined.UNSTABLE),
+    ],
+)
+def test_a_custom_metric_that_fails_says_so(metric: Any, reason: Undefined) -> None:
+    y, predictions = sample(Task.BINARY, 50)
+    with pytest.raises(UndefinedMetricError) as caught:
+        estimate_custom(metric, Task.BINARY, y, predictions)
+    assert caught.value.reason is reason
+
+
+def test_every_catalogue_metric_has_an_estimate() -> None:
+    assert {metric for metric, _ in CASES} == set(CATALOGUE)
+
+
+def test_the_slow_import_is_not_made() -> None:
+    code = "import sys, mlbot.stats; print('scipy.stats' in sys.modules, 'sklearn' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
