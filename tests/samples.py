@@ -117,7 +117,7 @@ def comparison(metric: str, gain: float, where: SliceInfo | None = None, **chang
 
 def curves(lift: float) -> Curves:
     """Smooth curves of a classifier whose ROC is the higher, the higher `lift` is."""
-    grid = [step / 40 for step in range(41)]
+    grid = [round((step / 40) ** 2, 4) for step in range(41)]
     return Curves(
         roc=tuple((fpr, round(fpr ** (1 / (6 + lift)), 4)) for fpr in grid),
         precision_recall=tuple((recall, round(1 - (0.62 - lift / 40) * recall**3, 4)) for recall in grid),
@@ -377,15 +377,16 @@ def regression() -> Report:
     names = ("root_mean_squared_error", "mean_absolute_error", "r2")
     levels = {"root_mean_squared_error": 48_211.0, "mean_absolute_error": 31_802.0, "r2": 0.8127}
     sizes = {"root_mean_squared_error": 310.0, "mean_absolute_error": 205.0, "r2": 0.0021}
+    signs = {name: -CATALOGUE[name].direction.worse for name in names}
     comparisons = tuple(
         comparison(
             name,
             0.0,
-            candidate=levels[name] - 2 * sizes[name],
+            candidate=levels[name] + signs[name] * 2 * sizes[name],
             baseline=levels[name],
-            change=-2 * sizes[name],
-            low=-2.9 * sizes[name],
-            high=-1.1 * sizes[name],
+            change=signs[name] * 2 * sizes[name],
+            low=signs[name] * 2 * sizes[name] - 0.9 * sizes[name],
+            high=signs[name] * 2 * sizes[name] + 0.9 * sizes[name],
             q_value=0.002,
             method=Method.PAIRED,
         )

@@ -32,6 +32,8 @@ def environment() -> "jinja2.Environment":
         "code": escape.code,
         "fence": escape.fence,
         "html": escape.html,
+        "html_after": escape.html_after,
+        "lines": escape.html_lines,
         "script": escape.script,
         "url": escape.url,
         "short": figures.short,

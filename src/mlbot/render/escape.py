@@ -101,6 +101,16 @@ def html(text: object) -> str:
     return escape(clean(text), quote=True)
 
 
+def html_after(text: object) -> str:
+    """As `html` for text that follows other text: a space at its start stays."""
+    return f" {html(text)}" if str(text).startswith(" ") else html(text)
+
+
+def html_lines(lines: tuple[str, ...], most: int = 40) -> str:
+    """The last lines of a log for a `pre` element."""
+    return "\n".join(escape(clean_keeping_indent(line), quote=True) for line in lines[-most:])
+
+
 def script(value: Any) -> str:
     """JSON for an HTML script element: no `<`, so neither `</script>` nor `<!--` can be in it."""
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))

@@ -18,13 +18,18 @@ _MOST_GATES = 20
 _MOST_NOTICES = 20
 _MOST_CLASSES = 12
 _LABELS = {
-    NoticeCode.POLICY_DIFFERS: "**Policy differs.** ",
-    NoticeCode.UNVERIFIED_CLAIM: "**Unverified claim.** ",
-    NoticeCode.PROVISIONAL: "**Provisional.** ",
-    NoticeCode.UNCOMMITTED: "**Uncommitted changes.** ",
-    NoticeCode.NOT_JUDGEABLE: "**Not judgeable.** ",
-    NoticeCode.GATE_PREVIEW: "**Preview.** ",
+    NoticeCode.POLICY_DIFFERS: "Policy differs",
+    NoticeCode.UNVERIFIED_CLAIM: "Unverified claim",
+    NoticeCode.PROVISIONAL: "Provisional",
+    NoticeCode.UNCOMMITTED: "Uncommitted changes",
+    NoticeCode.NOT_JUDGEABLE: "Not judgeable",
+    NoticeCode.GATE_PREVIEW: "Preview",
 }
+
+
+def label(code: NoticeCode) -> str:
+    """What a notice is called in front of its sentence; empty where the sentence needs no name."""
+    return _LABELS.get(code, "")
 
 
 def facts(report: Report, model: ModelReport, *, heading: bool) -> str:
@@ -50,7 +55,7 @@ def notices(found: Sequence[Notice]) -> str:
     if not found:
         return ""
     ordered = sorted(found, key=lambda notice: not notice.warning)[:_MOST_NOTICES]
-    return fill("comment/notices.md.j2", notices=ordered, labels={code: _LABELS.get(code, "") for code in NoticeCode})
+    return fill("comment/notices.md.j2", notices=ordered, label=label)
 
 
 def gates(model: ModelReport) -> str:
@@ -105,16 +110,20 @@ def slices(model: ModelReport) -> str:
 
 def calibration(model: ModelReport) -> str:
     """Calibration error and confusion matrix of the file that ships."""
-    errors = [
-        (side, curves.expected_calibration_error)
+    errors, found = calibration_errors(model), confusion(model)
+    if not errors and not found:
+        return ""
+    names = [name for name, _ in found]
+    return fill("comment/calibration.md.j2", errors=errors, confusion=found, classes=names)
+
+
+def calibration_errors(model: ModelReport) -> list[tuple[str, float]]:
+    """The expected calibration error of each side that has one."""
+    return [
+        (side.value, curves.expected_calibration_error)
         for side in Side
         if (curves := model.curves.get(side)) and curves.expected_calibration_error is not None
     ]
-    names = _class_names(model)
-    confusion = _confusion(model, names)
-    if not errors and not confusion:
-        return ""
-    return fill("comment/calibration.md.j2", errors=errors, confusion=confusion, classes=names)
 
 
 def _class_names(model: ModelReport) -> tuple[str, ...]:
@@ -123,7 +132,8 @@ def _class_names(model: ModelReport) -> tuple[str, ...]:
     return known if len(known) == len(ours) else tuple(str(index) for index in range(len(ours)))
 
 
-def _confusion(model: ModelReport, names: Sequence[str]) -> list[tuple[str, list[dict[str, str]]]]:
+def confusion(model: ModelReport) -> list[tuple[str, list[dict[str, str]]]]:
+    """The candidate's confusion matrix by class, each cell with its change; empty for too many classes to read."""
     ours = model.curves.get(Side.CANDIDATE, Curves()).confusion
     theirs = model.curves.get(Side.BASELINE, Curves()).confusion
     if not ours or len(ours) > _MOST_CLASSES:
@@ -131,7 +141,7 @@ def _confusion(model: ModelReport, names: Sequence[str]) -> list[tuple[str, list
     before = theirs if len(theirs) == len(ours) else ours
     return [
         (name, [_cell(now, then) for now, then in zip(row, past, strict=True)])
-        for name, row, past in zip(names, ours, before, strict=True)
+        for name, row, past in zip(_class_names(model), ours, before, strict=True)
     ]
 
 
