@@ -240,7 +240,7 @@ def test_nothing_is_left_behind(sandbox: Sandbox) -> None:
     sandbox.commit({"a": "1"})
     sandbox.write({"a": "2"})
     take(sandbox)
-    assert list((sandbox.path / ".git" / "mlbot" / "indexes").iterdir()) == []
+    assert list((sandbox.path / ".git" / "mlbot" / "scratch").iterdir()) == []
 
 
 def test_a_nested_repository_without_a_commit_is_said(sandbox: Sandbox) -> None:
@@ -248,4 +248,4 @@ def test_a_nested_repository_without_a_commit_is_said(sandbox: Sandbox) -> None:
     make(sandbox.path / "nested")
     with pytest.raises(UsageError, match="nested"):
         take(sandbox)
-    assert list((sandbox.path / ".git" / "mlbot" / "indexes").iterdir()) == []
+    assert list((sandbox.path / ".git" / "mlbot" / "scratch").iterdir()) == []

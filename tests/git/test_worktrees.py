@@ -145,11 +145,11 @@ def test_half_made_leftovers_are_healed(sandbox: Sandbox) -> None:
     notes = sandbox.path / ".git" / "worktrees" / "without-folder"
     notes.mkdir(parents=True)
     (notes / "locked").write_text("initializing")  # as `git worktree add` leaves it when it is killed
-    (state / "indexes" / "left").mkdir(parents=True)
-    (state / "indexes" / "left" / "index.lock").touch()
+    (state / "scratch" / "left").mkdir(parents=True)
+    (state / "scratch" / "left" / "index.lock").touch()
     Repository.discover(sandbox.path).clean_up()
     assert left(sandbox) == []
-    assert list((state / "indexes").iterdir()) == []
+    assert list((state / "scratch").iterdir()) == []
 
 
 def test_worktrees_of_the_user_are_spared(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -97,17 +97,12 @@ class Side:
         return frozenset(self.tree.entries) - self.reserved
 
     def files(self, model: Model) -> frozenset[str]:
-        """The files of the commit that the model depends on.
+        """The files that the model depends on, beside those that count on their own: data, params and lock.
 
         Raises:
             UsageError: if a pattern names nothing.
         """
-        if model.train.depends is None:
-            return self.everything
-        every = (self._depended(model, pattern) for pattern in model.train.depends)
-        # Whatever `depends` says, a model depends on the function that trains it.
-        own = module_files(model.train.entrypoint, self.tree) if model.train.entrypoint else frozenset[str]()
-        return own.union(*every)
+        return self._depended_on(model) - self._apart(model)
 
     def inputs(self, model: Model) -> Inputs:
         """What the model's training depends on at this commit.
@@ -156,7 +151,20 @@ class Side:
         found = self.tree.match(path) or self.dvc_file(path)
         return not found or self.tree.leads_out(found)
 
-    def _depended(self, model: Model, pattern: str) -> frozenset[str]:
+    def _depended_on(self, model: Model) -> frozenset[str]:
+        if model.train.depends is None:
+            return self.everything
+        every = (self._named(model, pattern) for pattern in model.train.depends)
+        # Whatever `depends` says, a model depends on the function that trains it.
+        own = module_files(model.train.entrypoint, self.tree) if model.train.entrypoint else frozenset[str]()
+        return own.union(*every)
+
+    def _apart(self, model: Model) -> frozenset[str]:
+        named = (model.data.train, model.train.params, self.lock_path(model))
+        paths = (path for path in named if path is not None and not is_url(path))
+        return frozenset().union(*(self.tree.match(path) for path in paths))
+
+    def _named(self, model: Model, pattern: str) -> frozenset[str]:
         found = self.tree.match(pattern)
         if not found:
             raise _nothing(model, "depends", pattern)

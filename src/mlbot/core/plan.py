@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from mlbot.core.config import Config, Model
 from mlbot.core.inputs import Side
+from mlbot.core.policy_changes import changed_rule_files, policy_changes
 from mlbot.core.record import Digest, Name, Record
 from mlbot.core.staleness import StaleCode, StaleReason, Subject, reasons
 from mlbot.core.verdict import Commits
@@ -85,8 +86,8 @@ class Plan(Record):
         return {"include": jobs}
 
 
-def make_plan(
-    commits: Commits, head: Side, base: Side | None, policy: Config | None = None, only: Sequence[str] = ()
+def plan_models(
+    commits: Commits, head: Side, base: Side | None, policy: Side | None = None, only: Sequence[str] = ()
 ) -> Plan:
     """Decide what is stale.
 
@@ -94,7 +95,7 @@ def make_plan(
         commits: the three commits.
         head: the commit to plan for.
         base: what it is compared with; None when there is no such commit or it has no (readable) config.
-        policy: the guarded branch's config, asked for deleted models where there is no base.
+        policy: the guarded branch's tip; None when it has no config.
         only: names of the models to plan, stale or not; none: all of them.
 
     Raises:
@@ -102,13 +103,22 @@ def make_plan(
     """
     _check_names(head.config, only)
     wanted = [model for model in head.config.models if not only or model.name in only]
-    before = base.config if base else policy if commits.base is None else None
+    # Without a common history the guarded branch is the only witness of what there was.
+    before = base if base or commits.base else policy
     names = {model.name for model in head.config.models}
     return Plan(
         commits=commits,
         models=tuple(_planned(model, head, base, requested=bool(only)) for model in wanted),
-        deleted=tuple(model.name for model in before.models if model.name not in names) if before else (),
+        deleted=tuple(model.name for model in before.config.models if model.name not in names) if before else (),
+        policy_changes=_policy_changes(head, base, policy),
     )
+
+
+def _policy_changes(head: Side, base: Side | None, policy: Side | None) -> tuple[str, ...]:
+    if policy is None:
+        return ()
+    files = changed_rule_files(policy, head.tree, base.tree if base else None)
+    return policy_changes(policy.config, head.config, base.config if base else None, files)
 
 
 def _planned(model: Model, head: Side, base: Side | None, *, requested: bool) -> PlannedModel:

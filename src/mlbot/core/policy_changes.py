@@ -28,8 +28,9 @@ def policy_changes(
         base: the config where head left the guarded branch; None when unknown: then every difference counts.
         files: holdout and metric files that head changes (see `changed_rule_files`).
     """
-    now, theirs = _rules(policy), _rules(head)
-    before = now if base is None else _rules(base)
+    now = _rules(policy)
+    theirs = now if head is policy else _rules(head)
+    before = now if base is None or base is policy else _rules(base)
     several = len(policy.models) > 1
     common = {"", *(model.name for model in policy.models if head.model(model.name))}
     sentences = []

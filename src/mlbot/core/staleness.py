@@ -58,17 +58,12 @@ class Subject:
         """The path of its environment lock."""
         return self.side.lock_path(self.model)
 
-    def apart(self) -> frozenset[str]:
-        """The files that have a reason of their own, so that `depends` need not name them again."""
-        named = (self.model.data.train, self.model.train.params, self.lock)
-        return frozenset().union(*(self.side.tree.match(path) for path in named if path is not None))
-
 
 def reasons(now: Subject, before: Subject) -> Iterator[StaleReason]:
     """Why a model's inputs at head are not those at base; nothing when they are the same."""
     new, old = now.inputs, before.inputs
     if new.depends != old.depends:
-        yield from _code(now, before)
+        yield _code(now, before)
     yield from _settings(new, old)
     for path in sorted(new.data.keys() | old.data.keys()):
         if new.data.get(path) != old.data.get(path):
@@ -79,16 +74,12 @@ def reasons(now: Subject, before: Subject) -> Iterator[StaleReason]:
         yield StaleReason(code=StaleCode.ENVIRONMENT, text=_file_used(now.lock, before.lock))
 
 
-def _code(now: Subject, before: Subject) -> Iterator[StaleReason]:
-    """What changed in the files a model depends on, without those that another reason names."""
-    apart = now.apart() | before.apart()
+def _code(now: Subject, before: Subject) -> StaleReason:
     new, old = (
-        Tree({path: one.side.tree.entries[path] for path in one.side.files(one.model) - apart}) for one in (now, before)
+        Tree({path: one.side.tree.entries[path] for path in one.side.files(one.model)}) for one in (now, before)
     )
-    paths = changed(old, new)
-    if paths:
-        texts = _file_texts(paths, old, new, now.side.tree, before.side.tree)
-        yield StaleReason(code=StaleCode.CODE, text=_listed(texts))
+    texts = _file_texts(changed(old, new), old, new, now.side.tree, before.side.tree)
+    return StaleReason(code=StaleCode.CODE, text=_listed(texts))
 
 
 def _file_texts(paths: list[str], old: Tree, new: Tree, head: Tree, base: Tree) -> list[str]:

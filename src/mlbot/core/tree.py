@@ -92,8 +92,7 @@ class Tree:
                 target = self._target(folder)
                 if target is None or not hops:
                     return frozenset()
-                beyond = self._literal(posixpath.join(target, wanted[end + 1 :]), hops - 1)
-                return beyond | {folder} if beyond else beyond
+                return self._literal(posixpath.join(target, wanted[end + 1 :]), hops - 1)
         return frozenset()
 
     def _with_targets(self, found: frozenset[str]) -> frozenset[str]:

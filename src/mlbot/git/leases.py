@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from uuid import uuid4
 
+SCRATCH = "scratch"
 _LOCK = ".lock"
 Remove = Callable[[Path], None]
 
@@ -31,6 +32,14 @@ def lease(folder: Path, remove: Remove) -> Iterator[Path]:
         finally:
             _give_back(path, remove)
             os.close(lock)
+
+
+@contextmanager
+def scratch(state_dir: Path) -> Iterator[Path]:
+    """An empty folder for temporary files, gone at the end."""
+    with lease(state_dir / SCRATCH, remove_tree) as folder:
+        folder.mkdir()
+        yield folder
 
 
 def heal(folder: Path, remove: Remove) -> tuple[Path, ...]:

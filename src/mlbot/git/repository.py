@@ -5,11 +5,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlbot.core.record import Sha
+from mlbot.core.record import Digest, Sha
 from mlbot.core.tree import SYMLINK, Tree, shown
 from mlbot.errors import UsageError
-from mlbot.git import snapshot, worktrees
+from mlbot.git import contents, snapshot, worktrees
 from mlbot.git.command import git, try_git, words
+from mlbot.git.leases import SCRATCH, heal, remove_tree, scratch
 
 _NAMES = ("main", "master")
 _UNSHALLOW = "Fetch the whole history: git fetch --unshallow (in GitHub Actions: actions/checkout with fetch-depth: 0)."
@@ -165,8 +166,8 @@ class Repository:
         for path in wanted:
             if path not in entries:
                 raise UsageError(f"there is no {shown(path)} in commit {sha[:10]}")
-        contents = self.blobs(entries[path][1] for path in wanted)
-        return {path: contents[entries[path][1]] for path in wanted}
+        found = self.blobs(entries[path][1] for path in wanted)
+        return {path: found[entries[path][1]] for path in wanted}
 
     def blobs(self, oids: Iterable[str]) -> Mapping[str, bytes]:
         """The contents of objects by their ids, in one git process.
@@ -191,9 +192,17 @@ class Repository:
         """A checkout of a commit in a folder of its own, gone at the end; see `mlbot.git.worktrees`."""
         return worktrees.worktree(self, sha, links or {})
 
+    def scratch(self) -> AbstractContextManager[Path]:
+        """An empty folder for temporary files, gone at the end."""
+        return scratch(self.state_dir)
+
+    def content_digests(self, paths: Iterable[str]) -> Mapping[str, Digest]:
+        """sha256 of the content of files that git does not track; see `mlbot.git.contents`."""
+        return contents.digests(self.root, self.state_dir, paths)
+
     def clean_up(self) -> tuple[Path, ...]:
         """Remove what killed runs left behind, and say what; living runs lose nothing. For the start of each run."""
-        return (*worktrees.clean_up(self), *snapshot.clean_up(self.state_dir))
+        return (*worktrees.clean_up(self), *heal(self.state_dir / SCRATCH, remove_tree))
 
     def _unknown(self, rev: str) -> UsageError:
         if self.find("HEAD") is None:

@@ -9,7 +9,7 @@ from mlbot.core.record import Sha
 from mlbot.core.tree import shown
 from mlbot.errors import UsageError
 from mlbot.git.command import git, try_git, words
-from mlbot.git.leases import heal, lease, remove_tree
+from mlbot.git.leases import scratch
 
 _IDENTITY = {
     f"GIT_{who}_{what}": value
@@ -52,11 +52,6 @@ def take(root: Path, git_dir: Path, state_dir: Path) -> Snapshot:
     return Snapshot(sha=sha, uncommitted=_changed(root, head_tree, tree), head=head)
 
 
-def clean_up(state_dir: Path) -> tuple[Path, ...]:
-    """Remove the temporary indexes of killed runs."""
-    return heal(state_dir / "indexes", remove_tree)
-
-
 def _head(root: Path) -> tuple[Sha | None, Sha | None]:
     done = try_git(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], root)
     if done.returncode != 0:
@@ -66,8 +61,7 @@ def _head(root: Path) -> tuple[Sha | None, Sha | None]:
 
 
 def _written(root: Path, git_dir: Path, state_dir: Path) -> Sha:
-    with lease(state_dir / "indexes", remove_tree) as folder:
-        folder.mkdir()
+    with scratch(state_dir) as folder:
         index = folder / "index"
         with suppress(FileNotFoundError):
             # With its times: git tells by them which entries may have changed in the moment the index was written.

@@ -1,0 +1,76 @@
+"""Digests of the content of files that git does not track, each read once as long as it does not change."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from mlbot.core.record import Digest
+from mlbot.core.tree import digest
+from mlbot.git.leases import scratch
+
+_SETTLED_NS = 2_000_000_000
+"""A file must have rested this long before its digest is kept: a change within one tick of the file system's clock
+(two seconds on FAT, the coarsest) leaves no other trace."""
+
+_Known = dict[str, list[int | str]]
+"""By absolute path: size, times of content and inode change in ns, inode, device, digest."""
+
+
+def digests(root: Path, state_dir: Path, paths: Iterable[str]) -> Mapping[str, Digest]:
+    """sha256 of each file's content by its path; of a folder: over its files' paths and digests.
+
+    A path where nothing is has no entry.
+
+    Args:
+        root: what the paths are relative to.
+        state_dir: where known digests are kept.
+        paths: files and folders.
+    """
+    wanted = [path for path in paths if (root / path).exists()]
+    if not wanted:
+        return {}
+    cache = state_dir / "digests.json"
+    before = _load(cache)
+    known = dict(before)
+    found = {path: _any_digest(root / path, known) for path in wanted}
+    if known != before:
+        with scratch(state_dir) as folder:
+            (folder / "digests").write_text(json.dumps(known))
+            (folder / "digests").replace(cache)
+    return found
+
+
+def _load(cache: Path) -> _Known:
+    try:
+        known = json.loads(cache.read_text())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _any_digest(path: Path, known: _Known) -> Digest:
+    if not path.is_dir():
+        return _file_digest(path, known)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return digest("".join(f"{file.relative_to(path)}\0{_file_digest(file, known)}\0" for file in files))
+
+
+def _file_digest(path: Path, known: _Known) -> Digest:
+    name = str(path.resolve())
+    facts = _facts(path)
+    if known.get(name, [])[:-1] == facts:
+        return str(known[name][-1])
+    started = time.time_ns()
+    with path.open("rb") as file:
+        found = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    known.pop(name, None)
+    if _facts(path) == facts and max(facts[1:3]) < started - _SETTLED_NS:
+        known[name] = [*facts, found]
+    return found
+
+
+def _facts(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev]
