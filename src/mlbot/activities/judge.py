@@ -1,0 +1,252 @@
+"""Judge one model: score its files on the holdout and measure them. The core decides what it comes to."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlbot.core.comparison import Comparison, Flips
+from mlbot.core.config import Model
+from mlbot.core.evaluation import Evaluation, Holdout, Problem, Score
+from mlbot.core.gate import Bound
+from mlbot.core.judging import Evidence
+from mlbot.core.record import Digest
+from mlbot.core.report import Curves, Side, SliceInfo
+
+if TYPE_CHECKING:
+    from mlbot.activities.measure import Contest, Rows
+    from mlbot.modeling.data import HoldoutData
+    from mlbot.modeling.scoring import Limits, Scored
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One seed's model file, or why there is none."""
+
+    seed: int
+    file: Path | Problem
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """What is to be judged, and by which rules.
+
+    Attributes:
+        model: as the policy commit has it (or head, for a model that policy does not know).
+        rules: the folder with the policy commit's files: holdout and metric code.
+        candidate: one entry a seed; the first is the file that ships.
+        baseline: the same of the other side, or why there is nothing to compare with.
+        key: the candidate's content key.
+        provisional: whether `model` and `rules` are head's own.
+    """
+
+    model: Model
+    rules: Path
+    candidate: tuple[Entry, ...]
+    baseline: tuple[Entry, ...] | Problem
+    key: Digest | None = None
+    provisional: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """What was found about one model.
+
+    Attributes:
+        evidence: what the core decides by.
+        holdout: what it was judged on; None when that could not be opened.
+        baseline: evaluations of the other side's files.
+        slices: of the holdout, with their rows.
+        curves: of the shipped files.
+    """
+
+    evidence: Evidence
+    holdout: Holdout | None = None
+    baseline: tuple[Evaluation, ...] = ()
+    slices: tuple[SliceInfo, ...] = ()
+    curves: dict[Side, Curves]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Team:
+    """One side's files, scored."""
+
+    seeds: tuple[int, ...]
+    results: "tuple[Scored | Problem, ...]"
+
+    @property
+    def problem(self) -> Problem | None:
+        return next((result for result in self.results if isinstance(result, Problem)), None)
+
+    @property
+    def scored(self) -> "tuple[Scored, ...]":
+        return tuple(result for result in self.results if not isinstance(result, Problem))
+
+    def evaluations(self, scores: Sequence[tuple[Score, ...]] = ()) -> tuple[Evaluation, ...]:
+        """One a seed, with its scores where there are any."""
+        padded = [*scores, *((),) * (len(self.seeds) - len(scores))]
+        return tuple(map(_evaluation, self.seeds, self.results, padded))
+
+
+def judge(case: Case, *, say: Say, limits: "Limits | None" = None) -> Judged:
+    """Score and measure all of a model's files.
+
+    Args:
+        case: what is to be judged.
+        say: told of each step.
+        limits: what a model file may use while it is scored.
+
+    Returns:
+        What was found; a problem is a part of it, never an exception.
+    """
+    from mlbot.modeling.data import open_holdout
+
+    model = case.model
+    say(f"{model.name}: reading the holdout {model.data.holdout}")
+    source = model.data.holdout if "://" in model.data.holdout else case.rules / model.data.holdout
+    holdout = open_holdout(source, model.data, model.task, model.slices)
+    if isinstance(holdout, Problem):
+        return Judged(evidence=_evidence(case, problem=holdout), curves={})
+    slices = _slices(model, holdout.record)
+    candidate, baseline = _score_sides(case, holdout, say, limits)
+    without = baseline if isinstance(baseline, Problem) else baseline.problem
+    if candidate.problem is not None:
+        evidence = _evidence(case, candidate=candidate.evaluations(), baseline_problem=without)
+        return Judged(evidence=evidence, holdout=holdout.record, slices=slices, curves={})
+    other = None if without or isinstance(baseline, Problem) else baseline
+    return _measured(case, holdout, slices, candidate, other, without)
+
+
+def _measured(
+    case: Case,
+    holdout: "HoldoutData",
+    slices: tuple[SliceInfo, ...],
+    candidate: _Team,
+    baseline: _Team | None,
+    without: Problem | None,
+) -> Judged:
+    from mlbot.activities.measure import measure, negative_flips
+
+    contest = _contest(case, candidate)
+    if isinstance(contest, Problem):
+        return Judged(evidence=_evidence(case, problem=contest), holdout=holdout.record, slices=slices, curves={})
+    rows = _rows(holdout, candidate, baseline)
+    found = measure(contest, rows, holdout.masks)
+    flips = None
+    if baseline and case.model.task.is_classification:
+        flips = negative_flips(rows, contest.candidates, examples=not holdout.record.hidden)
+    evidence = _evidence(
+        case,
+        candidate=candidate.evaluations(found.scores[: contest.candidates]),
+        comparisons=found.comparisons,
+        flips=flips,
+        small_slices=frozenset(each.name for each in slices if each.small),
+        baseline_problem=without,
+    )
+    return Judged(
+        evidence=evidence,
+        holdout=holdout.record,
+        baseline=baseline.evaluations(found.scores[contest.candidates :]) if baseline else (),
+        slices=slices,
+        curves=_curves(case, rows, contest),
+    )
+
+
+def _score_sides(
+    case: Case, holdout: "HoldoutData", say: Say, limits: "Limits | None"
+) -> tuple[_Team, _Team | Problem]:
+    """Score the files of both sides in one reading of the holdout."""
+    from mlbot.modeling.scoring import score_many
+
+    entries = [*case.candidate, *(() if isinstance(case.baseline, Problem) else case.baseline)]
+    paths = [entry.file for entry in entries if isinstance(entry.file, Path)]
+    say(f"{case.model.name}: scoring {len(paths)} model files on {holdout.rows:,} rows")
+    scored = iter(score_many(paths, holdout, limits=limits))
+    results = tuple(entry.file if isinstance(entry.file, Problem) else next(scored) for entry in entries)
+    seeds = tuple(entry.seed for entry in entries)
+    split = len(case.candidate)
+    candidate = _Team(seeds=seeds[:split], results=results[:split])
+    if isinstance(case.baseline, Problem):
+        return candidate, case.baseline
+    return candidate, _Team(seeds=seeds[split:], results=results[split:])
+
+
+def _contest(case: Case, candidate: _Team) -> "Contest | Problem":
+    from mlbot.activities.measure import Contest
+    from mlbot.modeling.metrics import load_metrics
+
+    custom = load_metrics(case.model.metrics, case.rules)
+    if isinstance(custom, Problem):
+        return custom
+    margins = {(g.metric, g.slice): g.limit for g in case.model.gates if g.bound is Bound.MAX_REGRESSION}
+    return Contest(
+        task=case.model.task,
+        metrics=case.model.metrics,
+        candidates=len(candidate.results),
+        margins=margins,
+        custom=custom,
+    )
+
+
+def _rows(holdout: "HoldoutData", candidate: _Team, baseline: _Team | None) -> "Rows":
+    from mlbot.activities.measure import Rows
+
+    scored = (*candidate.scored, *(baseline.scored if baseline else ()))
+    return Rows(
+        slice=None,
+        labels=holdout.labels,
+        predictions=tuple(each.predictions for each in scored),
+        groups=holdout.groups,
+    )
+
+
+def _curves(case: Case, rows: "Rows", contest: "Contest") -> dict[Side, Curves]:
+    from mlbot.modeling.curves import curves
+
+    drawn = {Side.CANDIDATE: rows.predictions[0]}
+    if len(rows.predictions) > contest.candidates:
+        drawn[Side.BASELINE] = rows.predictions[contest.candidates]
+    return {side: curves(case.model.task, rows.labels, predictions) for side, predictions in drawn.items()}
+
+
+def _slices(model: Model, holdout: Holdout) -> tuple[SliceInfo, ...]:
+    return tuple(
+        SliceInfo(name=each.name, where=each.where, rows=holdout.slices[each.name], min_rows=each.min_rows)
+        for each in model.slices
+    )
+
+
+def _evidence(  # noqa: PLR0913 - one keyword for each thing found
+    case: Case,
+    *,
+    candidate: tuple[Evaluation, ...] = (),
+    comparisons: tuple[Comparison, ...] = (),
+    flips: Flips | None = None,
+    small_slices: frozenset[str] = frozenset(),
+    problem: Problem | None = None,
+    baseline_problem: Problem | None = None,
+) -> Evidence:
+    if baseline_problem is None and isinstance(case.baseline, Problem):
+        baseline_problem = case.baseline
+    return Evidence(
+        model=case.model.name,
+        gates=case.model.gates,
+        candidate=candidate,
+        comparisons=comparisons,
+        flips=flips,
+        small_slices=small_slices,
+        problem=problem,
+        baseline_problem=baseline_problem,
+        key=case.key,
+        provisional=case.provisional,
+    )
+
+
+def _evaluation(seed: int, result: "Scored | Problem", scores: tuple[Score, ...]) -> Evaluation:
+    if isinstance(result, Problem):
+        return Evaluation(digest=None, seed=seed, problem=result)
+    return Evaluation(
+        digest=result.digest, seed=seed, size_bytes=result.size_bytes, scores=scores, latency=result.latency
+    )
