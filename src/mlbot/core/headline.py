@@ -1,6 +1,6 @@
 """The verdict in one line, and what to do now."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from mlbot.core import figures, phrase
 from mlbot.core.comparison import Comparison
@@ -64,6 +64,12 @@ _TRIALS = {
 def model_line(model: ModelReport) -> str:
     """One model's finding, as a clause."""
     return _model_finding(model)
+
+
+def by_severity(models: Iterable[ModelReport]) -> list[ModelReport]:
+    """The models that decide first: error, fail, inconclusive, pass; else as they come."""
+    order = (Outcome.ERROR, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
+    return sorted(models, key=lambda model: order.index(model.verdict.outcome))
 
 
 def _lead(report: Report) -> str:

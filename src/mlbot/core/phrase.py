@@ -180,7 +180,5 @@ def detectable(comparison: Comparison | None) -> str:
     if comparison is None or comparison.mde is None:
         return ""
     worse = "rise" if comparison.direction is Direction.LOWER else "drop"
-    return (
-        f"This holdout and these seeds detect a {worse} of {figures.brief(comparison.mde, places(comparison))} "
-        "19 times out of 20."
-    )
+    size = figures.brief(comparison.mde, places(comparison))
+    return f"A true {worse} of {size} would fail here 19 times out of 20."

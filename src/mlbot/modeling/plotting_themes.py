@@ -6,7 +6,8 @@ from typing import Any
 
 NAMES = ("light", "dark")
 
-_FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', Helvetica, Arial, sans-serif"
+_FONT = "Arial, Helvetica, 'Liberation Sans', sans-serif"
+"""All with the same widths, so that a label drawn here fits where it is shown."""
 
 # baseline, candidate · worse, better, no clear change, too few rows · text, grid · ramp of a heat map. The pairs were
 # chosen to be told apart with red-green blindness too: worse is an orange red, better a bluish green.
@@ -55,6 +56,7 @@ def config(theme: str) -> dict[str, Any]:
     }
     return {
         "background": "transparent",
+        "padding": 8,
         "font": _FONT,
         "view": {"stroke": None},
         "axis": axis,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from mlbot.core.chart import Picture
-from mlbot.core.headline import headline, model_line
+from mlbot.core.headline import by_severity, headline, model_line
 from mlbot.core.outcome import Outcome, Reason
 from mlbot.core.report import ModelReport, Report
 from mlbot.render import sections
@@ -100,7 +100,7 @@ def _sections(report: Report, pictures: Mapping[str, Picture]) -> Iterator[Secti
         yield Section(name="overview", text=_overview(report), rank=2)
     if report.notices:
         yield Section(name="notices", text=sections.notices(report.notices), rank=1)
-    for model in report.models:
+    for model in by_severity(report.models):
         if several and model.verdict.outcome is Outcome.PASS:
             yield Section(name="models that pass", text=_folded(report, model), rank=6)
         else:
@@ -118,7 +118,7 @@ def _alert(report: Report) -> str:
 
 
 def _overview(report: Report) -> str:
-    models = sorted(report.models, key=lambda model: list(ICONS).index(model.verdict.outcome))
+    models = by_severity(report.models)
     return fill(
         "comment/overview.md.j2",
         models=models[:_MOST_MODELS],

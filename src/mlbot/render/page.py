@@ -8,7 +8,7 @@ from typing import Any
 from mlbot import resources
 from mlbot.core import tables, view
 from mlbot.core.chart import Charts
-from mlbot.core.headline import headline, model_line
+from mlbot.core.headline import by_severity, headline, model_line
 from mlbot.core.outcome import Outcome, Reason
 from mlbot.core.report import ModelReport, Report, Side
 from mlbot.render import sections
@@ -45,7 +45,7 @@ def html(report: Report, charts: Charts | None = None) -> str:
         headline=headline(report),
         tone=_tone(report),
         label=sections.label,
-        models=[_model(model, charts) | {"index": index} for index, model in enumerate(report.models, 1)],
+        models=[_model(model, charts) | {"index": index} for index, model in enumerate(by_severity(report.models), 1)],
         written=tables.parameter,
         charts={"specs": charts.specs, "themes": charts.themes} if charts else None,
         scripts=[_embeddable(text) for text in scripts],

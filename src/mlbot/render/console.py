@@ -1,0 +1,269 @@
+"""The report for a terminal, in colour or not, at any width."""
+
+import textwrap
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from mlbot.core import figures, tables, view
+from mlbot.core.headline import by_severity, headline, model_line
+from mlbot.core.outcome import Outcome
+from mlbot.core.report import ModelReport, Notice, Report
+from mlbot.render.escape import clean, clean_keeping_indent
+from mlbot.render.sections import label
+
+_BOLD, _DIM, _RED, _GREEN, _YELLOW, _MAGENTA = "1", "2", "31", "32", "33", "35"
+_COLOURS: Mapping[Outcome, str] = MappingProxyType(
+    {Outcome.PASS: _GREEN, Outcome.FAIL: _RED, Outcome.INCONCLUSIVE: _YELLOW, Outcome.ERROR: _MAGENTA}
+)
+_SIGNS: Mapping[Outcome, str] = MappingProxyType(
+    {Outcome.PASS: "✓", Outcome.FAIL: "✗", Outcome.INCONCLUSIVE: "?", Outcome.ERROR: "!"}
+)
+_NARROWEST = 40
+_TOO_SMALL = " (too few rows)"
+_GAP = 2
+_INDENT = "  "
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Text of a table with how it is painted, empty for plainly."""
+
+    text: str
+    style: str = ""
+    right: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pen:
+    """What knows whether there is colour and how wide the terminal is."""
+
+    color: bool
+    width: int
+
+    def paint(self, text: str, style: str) -> str:
+        """The text in a style of ANSI (`1;31`)."""
+        return f"\x1b[{style}m{text}\x1b[0m" if self.color and style and text else text
+
+    def wrap(self, text: str, first: str = _INDENT, rest: str | None = None) -> str:
+        """One paragraph, wrapped to the width."""
+        after = first if rest is None else rest
+        return textwrap.fill(
+            text,
+            self.width,
+            initial_indent=first,
+            subsequent_indent=after,
+            break_long_words=True,
+            break_on_hyphens=False,
+        )
+
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[Cell]], expendable: Sequence[int] = ()) -> str:
+        """Columns as wide as their widest cell.
+
+        Args:
+            head: Titles of the columns.
+            rows: Cells, as many as titles.
+            expendable: Columns to leave out, one after the other, while the table is wider than the terminal.
+        """
+        kept = list(range(len(head)))
+        widths = [max(cells(each) for each in (title, *(row[i].text for row in rows))) for i, title in enumerate(head)]
+        for column in expendable:
+            if len(_INDENT) + sum(widths[i] + _GAP for i in kept) - _GAP <= self.width:
+                break
+            kept.remove(column)
+        titles = [Cell(head[i], _DIM, rows[0][i].right) for i in kept]
+        lines = [titles, *([row[i] for i in kept] for row in rows)]
+        return "\n".join(self._line(line, [widths[i] for i in kept]) for line in lines)
+
+    def _line(self, row: Sequence[Cell], widths: Sequence[int]) -> str:
+        padded = []
+        for cell, width in zip(row, widths, strict=True):
+            space = " " * (width - cells(cell.text))
+            text = self.paint(cell.text, cell.style)
+            padded.append(space + text if cell.right else text + space)
+        return (_INDENT + (" " * _GAP).join(padded)).rstrip()
+
+
+def cells(text: str) -> int:
+    """How many columns of a terminal a text takes: East Asian characters two, combining marks none."""
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )
+
+
+def terminal(report: Report, color: bool, width: int = 100) -> str:  # noqa: FBT001 - the two facts about a terminal
+    """The report as text.
+
+    Args:
+        report: What to say.
+        color: Whether to use ANSI colours.
+        width: Columns of the terminal.
+    """
+    pen = Pen(color, max(width, _NARROWEST))
+    blocks = [_head(report, pen), *_notices(report.notices, pen)]
+    if len(report.models) > 1:
+        blocks.append(_overview(report, pen))
+    several = len(report.models) > 1
+    for model in by_severity(report.models):
+        blocks.extend(_model(report, model, pen, brief=several and model.verdict.outcome is Outcome.PASS))
+    if report.unchanged:
+        names = ", ".join(map(clean, report.unchanged))
+        blocks.append(pen.wrap(f"Not judged, because nothing they depend on changed: {names}.", ""))
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _head(report: Report, pen: Pen) -> str:
+    found = headline(report)
+    outcome = report.verdict.outcome
+    style = f"{_BOLD};{_COLOURS[outcome]}"
+    lines = pen.wrap(clean(found.text), f"{_SIGNS[outcome]} ", _INDENT).split("\n")
+    painted = "\n".join(pen.paint(line, style) for line in lines)
+    return f"{painted}\n{pen.wrap(clean(found.action))}" if found.action else painted
+
+
+def _notices(notices: Sequence[Notice], pen: Pen) -> Iterator[str]:
+    if notices:
+        ordered = sorted(notices, key=lambda notice: not notice.warning)
+        yield "\n".join(_notice(notice, pen) for notice in ordered)
+
+
+def _notice(notice: Notice, pen: Pen) -> str:
+    name = f"{label(notice.code)}. " if label(notice.code) else ""
+    text = pen.wrap(name + clean(notice.text), "! " if notice.warning else "- ", _INDENT)
+    return pen.paint(text, _YELLOW) if notice.warning else text
+
+
+def _overview(report: Report, pen: Pen) -> str:
+    names = max(cells(model.model) for model in report.models)
+    room = max(_NARROWEST // 2, pen.width - names - len("! inconclusive") - len(_INDENT) - 2 * _GAP)
+    rows = [
+        [_outcome(model.verdict.outcome), Cell(clean(model.model), _BOLD), Cell(clean(model_line(model), room))]
+        for model in by_severity(report.models)
+    ]
+    return pen.table(("outcome", "model", "finding"), rows, expendable=(2,))
+
+
+def _outcome(outcome: Outcome, *, counts: bool = True) -> Cell:
+    aside = "" if counts else ", shown only"
+    return Cell(f"{_SIGNS[outcome]} {outcome}{aside}", _COLOURS[outcome] if counts else _DIM)
+
+
+def _model(report: Report, model: ModelReport, pen: Pen, *, brief: bool) -> Iterator[str]:
+    yield _facts(report, model, pen)
+    yield from _notices(model.notices, pen)
+    yield from _gates(model, pen)
+    if brief:
+        return
+    yield from _failures(model, pen)
+    if model.flips:
+        yield _flips(model, pen)
+    yield from _metrics(model, pen)
+    yield from _slices(model, pen)
+
+
+def _facts(report: Report, model: ModelReport, pen: Pen) -> str:
+    commits = report.verdict.commits
+    against = f" against baseline {figures.short(commits.base)}" if commits.base else ""
+    facts = [f"candidate {figures.short(commits.head)}{against}"]
+    if commits.behind:
+        facts.append(f"{figures.plural(commits.behind, 'commit')} behind {clean(commits.guarded)}")
+    if model.holdout:
+        kind = "hidden" if model.holdout.hidden else "in the repository"
+        facts.append(
+            f"{figures.count(model.holdout.rows)} holdout rows, {kind} ({figures.short(model.holdout.digest)})"
+        )
+    if model.candidate:
+        facts.append(tables.seeds(model))
+    if model.production:
+        facts.append(f"production runs {clean(model.production)}")
+    return f"{pen.paint(clean(model.model), _BOLD)}\n{pen.wrap(' · '.join(facts))}"
+
+
+def _gates(model: ModelReport, pen: Pen) -> Iterator[str]:
+    rows = view.gate_rows(model)
+    if any(row.outcome is not Outcome.ERROR for row in rows):
+        head = ("gate", "baseline", "candidate", "change", "[90 % interval]", "limit", "outcome")
+        yield pen.table(head, [_gate(row) for row in rows], expendable=(4, 1, 3, 5))
+        if methods := tables.methods(model):
+            yield pen.paint(pen.wrap(f"Intervals: {methods}. Minimum and maximum judge the file that ships."), _DIM)
+    yield from _reasons([row for row in rows if row.outcome is not Outcome.PASS], pen)
+
+
+def _gate(row: view.GateRow) -> list[Cell]:
+    style = "" if row.counts else _DIM
+    return [
+        Cell(f"{clean(row.subject, 60)} {row.arrow}", style),
+        Cell(row.baseline, style, right=True),
+        Cell(row.candidate, f"{_BOLD};{_COLOURS[row.outcome]}" if row.outcome is Outcome.FAIL else style, right=True),
+        Cell(row.change, style, right=True),
+        Cell(row.interval, _DIM),
+        Cell(row.limit, style),
+        _outcome(row.outcome, counts=row.counts),
+    ]
+
+
+def _reasons(rows: Sequence[view.GateRow], pen: Pen) -> Iterator[str]:
+    if len(rows) > 1 and all(row.outcome is Outcome.ERROR and row.detail == rows[0].detail for row in rows):
+        return
+    for row in rows:
+        texts = (f"{clean(row.subject + row.remark)}.", clean(row.detail), row.detectable, row.settle)
+        yield pen.wrap(" ".join(text for text in texts if text), f"{_INDENT}{_SIGNS[row.outcome]} ", _INDENT * 2)
+
+
+def _failures(model: ModelReport, pen: Pen) -> Iterator[str]:
+    for failure in model.failures[:3]:
+        lines = [f"{_INDENT}| {clean_keeping_indent(line)}" for line in failure.log_tail[-20:]]
+        yield "\n".join([pen.wrap(f"Seed {failure.seed}: {clean(failure.message)}"), *lines])
+
+
+def _flips(model: ModelReport, pen: Pen) -> str:
+    flips = model.flips
+    if flips is None:
+        return ""
+    rate = f"{figures.percent(flips.rate)}, interval {figures.percent(flips.low)} to {figures.percent(flips.high)}"
+    examples = f" (rows {', '.join(map(str, flips.examples[:8]))}, from 0)" if flips.examples else ""
+    return pen.wrap(
+        f"Negative flips: {figures.count(flips.count)} of {figures.count(flips.rows)} rows ({rate}) are right in the "
+        f"baseline and wrong in the candidate{examples}."
+    )
+
+
+def _metrics(model: ModelReport, pen: Pen) -> Iterator[str]:
+    rows = view.metric_rows(model)
+    if rows:
+        head = ("metric", "baseline", "candidate", "change", "[90 % interval]", "reading")
+        yield pen.table(head, [_metric(row) for row in rows], expendable=(4, 1, 3, 5))
+
+
+def _metric(row: view.MetricRow) -> list[Cell]:
+    return [
+        Cell(f"{clean(row.metric, 60)} {row.arrow}"),
+        Cell(row.baseline, right=True),
+        Cell(row.candidate, right=True),
+        Cell(row.change, right=True),
+        Cell(row.interval, _DIM),
+        Cell(clean(row.reading, 60), {"worse": _RED, "better": _GREEN}.get(row.reading, _DIM)),
+    ]
+
+
+def _slices(model: ModelReport, pen: Pen) -> Iterator[str]:
+    table = tables.slice_table(model, columns=4)
+    if not (table.rows and table.columns and model.candidate):
+        return
+    head = ("slice", "rows", *(f"{clean(column.metric, 40)} {column.arrow}" for column in table.columns))
+    rows = [
+        [
+            Cell(clean(row.name) + _TOO_SMALL * row.small, style),
+            Cell(row.rows, style, right=True),
+            *(_slice(cell, style) for cell in row.cells),
+        ]
+        for row in table.rows
+        for style in (_DIM if row.small else "",)
+    ]
+    yield pen.table(head, rows, expendable=tuple(range(len(head) - 1, 2, -1)))
+
+
+def _slice(cell: tables.SliceCell, style: str) -> Cell:
+    text = f"{cell.value} ({cell.change})" if cell.change else cell.value
+    return Cell(text, style or (_BOLD if cell.clear else ""), right=True)
