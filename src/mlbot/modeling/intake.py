@@ -1,4 +1,4 @@
-"""Take the file that a training left: whatever lies there, what comes out is a regular file and its digest, or why not."""
+"""Take the file that a training left: what comes out is a regular file and its digest, or why there is none."""
 
 import hashlib
 import os
