@@ -1,0 +1,89 @@
+"""What a config names against what there is: files, and the columns of the holdouts."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+
+from mlbot.core.condition import check
+from mlbot.core.config import Config, Model
+from mlbot.core.config_error import ConfigProblem, problem_at, quote
+from mlbot.core.config_reader import nearest
+from mlbot.core.document import Document, KeyPath
+
+_SHOWN = 12
+
+_Missing = tuple[KeyPath, str]
+
+
+def check_files(
+    config: Config,
+    document: Document,
+    *,
+    exists: Callable[[str], bool],
+    headers: Mapping[str, Collection[str]],
+) -> tuple[ConfigProblem, ...]:
+    """Everything that the config names and is not there.
+
+    Args:
+        config: What `parse_config` made of the document.
+        document: Where it was written, for the lines.
+        exists: Whether a path, folder or glob from the repository's root names something.
+        headers: The holdout's columns by model; a model without is not checked.
+    """
+    paths = (missing for model in config.models for missing in _paths(model))
+    return (
+        *(
+            problem_at(document, path, f"{quote(name)}, which is not there", "a path that exists from the root")
+            for path, name in paths
+            if not exists(name)
+        ),
+        *(
+            problem
+            for model in config.models
+            if model.name in headers
+            for problem in _columns(model, document, headers[model.name])
+        ),
+    )
+
+
+def _paths(model: Model) -> Iterator[_Missing]:
+    """Every path of the repository that a model names; URLs are for whoever reads them."""
+    at: KeyPath = ("models", model.name)
+    train, data = model.train, model.data
+    single = {("train", "params"): train.params, ("train", "lock"): train.lock}
+    single |= {("data", "train"): data.train, ("data", "holdout"): data.holdout}
+    yield from (((*at, *keys), path) for keys, path in single.items() if path is not None and "://" not in path)
+    yield from (((*at, "train", "depends", index), path) for index, path in enumerate(train.depends or ()))
+
+
+def _columns(model: Model, document: Document, header: Collection[str]) -> Iterator[ConfigProblem]:
+    for path, column, hint in _named_columns(model, document, header):
+        if column not in header:
+            found = f"{quote(column)}, which is no column of {model.data.holdout}"
+            yield problem_at(document, path, found, _instead(column, header, hint))
+
+
+def _instead(column: str, header: Collection[str], hint: str) -> str:
+    listed = ", ".join(list(header)[:_SHOWN]) + (", …" if len(header) > _SHOWN else "")
+    return hint or nearest(column, header) or f"one of {listed}"
+
+
+def _named_columns(model: Model, document: Document, header: Collection[str]) -> Iterator[tuple[KeyPath, str, str]]:
+    """Every column that a model names, with its place and, where one is better than a guess, what to write."""
+    at: KeyPath = ("models", model.name, "data")
+    data = model.data
+    yield (*at, "target"), data.target, ""
+    if data.group is not None:
+        yield (*at, "group"), data.group, ""
+    for key, columns in (("drop", data.drop), ("features", data.features or ())):
+        yield from (((*at, key, index), column, "") for index, column in enumerate(columns))
+    for part in model.slices:
+        at = ("models", model.name, "slices", part.name)
+        where = (*at, "where") if document.value((*at, "where")) else at
+        yield from ((where, column, _hint(column, part.where, header)) for column in sorted(check(part.where)))
+
+
+def _hint(column: str, condition: str, header: Collection[str]) -> str:
+    """The two slips of SQL's quotes: a text in double ones, and a column such as `hours-per-week` in none."""
+    if f'"{column}"' in condition and nearest(column, header) is None:
+        return f"'{column}' in single quotes, if it is text"
+    whole = next((name for name in header if "-" in name and name in condition and column in name.split("-")), None)
+    return f'"{whole}" in double quotes' if whole else ""
