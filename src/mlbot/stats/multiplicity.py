@@ -41,7 +41,7 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
         ValueError: something is not a probability.
     """
     p, order = _ascending(p_values)
-    scaled = p[order] * p.size / np.arange(1, p.size + 1)
+    scaled = p[order] * (p.size / np.arange(1, p.size + 1))
     return _restored(np.minimum(1, np.minimum.accumulate(scaled[::-1])[::-1]), order)
 
 

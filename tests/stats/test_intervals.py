@@ -1,0 +1,109 @@
+"""Exact shares, one model's interval, and the history's prediction interval."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
+from tests.stats_samples import CASES, sample
+
+from mlbot.core.metric import Task
+from mlbot.stats import clopper_pearson, estimate, estimate_custom, metric_interval, prediction_interval
+
+
+@given(st.integers(1, 5000), st.data())
+def test_clopper_pearson_is_statsmodels(trials: int, data: st.DataObject) -> None:
+    successes = data.draw(st.integers(0, trials))
+    interval = clopper_pearson(successes, trials)
+    expected = proportion_confint(successes, trials, alpha=0.1, method="beta")
+    assert (interval.low, interval.high) == pytest.approx(expected, rel=1e-10, abs=1e-12)
+
+
+def test_clopper_pearson_of_the_published_examples() -> None:
+    """Fagerland, Lydersen, Laake (2017), chapter 2: 13 of 16; and no failures in ten."""
+    some, every = clopper_pearson(13, 16, level=0.95), clopper_pearson(10, 10, level=0.95)
+    assert (some.low, some.high) == pytest.approx((0.5435, 0.9595), abs=5e-5)
+    assert (every.low, every.high) == pytest.approx((0.6915, 1.0), abs=5e-5)
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 0), (-1, 5), (6, 5)])
+def test_what_is_no_share_is_refused(successes: int, trials: int) -> None:
+    with pytest.raises(ValueError, match="successes"):
+        clopper_pearson(successes, trials)
+
+
+@pytest.mark.parametrize(("metric", "task"), CASES)
+def test_the_interval_holds_the_value_and_stays_in_range(metric: str, task: Task) -> None:
+    y, predictions = sample(task, 80, models=2)
+    found = estimate(metric, task, y, predictions)
+    for model, value in enumerate(found.values):
+        narrow, wide = (metric_interval(metric, found, model, level) for level in (0.5, 0.99))
+        assert wide.low < narrow.low <= value <= narrow.high < wide.high
+        if task.is_classification and metric != "log_loss":
+            assert wide.low >= -1
+            assert wide.high <= (2 if metric == "brier_score_loss" else 1)
+
+
+def test_shares_of_rows_are_exact() -> None:
+    y, (p,) = sample(Task.BINARY, 70)
+    right = (p > 0.5) == y
+    for metric, chosen in (("accuracy", y < 2), ("recall", y == 1), ("precision", p > 0.5)):
+        expected = clopper_pearson(int(right[chosen].sum()), int(chosen.sum()))
+        assert metric_interval(metric, estimate(metric, Task.BINARY, y, [p])) == expected
+
+
+def test_a_perfect_ranking_is_not_certain() -> None:
+    y = np.repeat([0, 1], [50, 9]).astype(np.int8)
+    found = estimate("roc_auc", Task.BINARY, y, [np.linspace(0.0, 1.0, 59)])
+    assert found.values[0] == 1
+    assert metric_interval("roc_auc", found) == clopper_pearson(9, 9)
+
+
+def test_a_loss_of_nothing_has_no_width() -> None:
+    y = np.array([1.0, 2.0, 3.0])
+    found = estimate("mean_absolute_error", Task.REGRESSION, y, [y])
+    interval = metric_interval("mean_absolute_error", found)
+    assert (interval.low, interval.high) == (0, 0)
+
+
+def test_the_scales_are_the_delta_method() -> None:
+    y, (p,) = sample(Task.BINARY, 90)
+    auc = estimate("roc_auc", Task.BINARY, y, [p])
+    value, error = auc.values[0], np.sqrt(auc.covariance[0, 0])
+    t = stats.t.ppf(0.95, auc.df)
+    centre, step = np.log(value / (1 - value)), t * error / (value * (1 - value))
+    expected = [1 / (1 + np.exp(-(centre + side * step))) for side in (-1, 1)]
+    interval = metric_interval("roc_auc", auc)
+    assert [interval.low, interval.high] == pytest.approx(expected, rel=1e-10)
+    loss = estimate("log_loss", Task.BINARY, y, [p])
+    value, error = loss.values[0], np.sqrt(loss.covariance[0, 0])
+    interval = metric_interval("log_loss", loss)
+    assert [interval.low, interval.high] == pytest.approx([value * np.exp(s * t * error / value) for s in (-1, 1)])
+
+
+def test_a_custom_metric_is_bounded_on_its_own_scale() -> None:
+    y, (p,) = sample(Task.BINARY, 60)
+    found = estimate_custom(_profit, Task.BINARY, y, [p])
+    half = stats.t.ppf(0.95, found.df) * np.sqrt(found.covariance[0, 0])
+    interval = metric_interval("profit", found)
+    assert (interval.low, interval.high) == pytest.approx((found.values[0] - half, found.values[0] + half))
+
+
+def _profit(y: Any, prediction: Any, sample_weight: Any = None) -> float:
+    return float(np.average(10.0 * y - 3 * prediction, weights=sample_weight))
+
+
+def test_prediction_interval_is_that_of_one_more_draw() -> None:
+    past = np.random.default_rng(0).normal(0.9, 0.01, 12)
+    interval = prediction_interval(past.tolist())
+    assert interval is not None
+    half = stats.t.ppf(0.9995, 11) * past.std(ddof=1) * np.sqrt(1 + 1 / 12)
+    assert (interval.low, interval.high) == pytest.approx((past.mean() - half, past.mean() + half), rel=1e-10)
+
+
+@pytest.mark.parametrize("past", [[0.9] * 9, [], [0.9] * 10 + [float("nan")]])
+def test_a_short_or_broken_past_predicts_nothing(past: list[float]) -> None:
+    assert prediction_interval(past) is None

@@ -1,0 +1,275 @@
+"""The gate's rule against Welch's test, ordinary least squares, the paired t-test, and its own properties."""
+
+from itertools import combinations, product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import statsmodels.api as sm
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from tests.stats_samples import sample
+
+from mlbot.core.metric import Task
+from mlbot.stats import (
+    Estimate,
+    Method,
+    RecipeMethod,
+    RecipeTest,
+    Sameness,
+    SeedHistory,
+    estimate,
+    recipe_test,
+    sameness,
+)
+
+Array = npt.NDArray[Any]
+HIGHER, LOWER = -1, 1
+
+
+def _estimate(values: Array, covariance: Array | None = None, df: float = 999) -> Estimate:
+    k = len(values)
+    return Estimate(
+        values=np.asarray(values, np.float64),
+        covariance=np.zeros((k, k)) if covariance is None else covariance,
+        df=df,
+        method=Method.DELTA,
+        rows=int(df) + 1,
+        support=np.full(k, int(df) + 1),
+    )
+
+
+def _covariance(k: int, seed: int) -> Array:
+    """Models that share most of their noise, as retrained ones do."""
+    rng = np.random.default_rng(seed)
+    columns = rng.normal(size=(1, 500)) + 0.4 * rng.normal(size=(k, 500))
+    covariance: Array = np.cov(columns) / 500
+    return covariance
+
+
+@st.composite
+def estimates(draw: st.DrawFn) -> tuple[Estimate, int]:
+    """An estimate of one to five candidates and baselines."""
+    candidates, baselines = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    seed = draw(st.integers(0, 10_000))
+    values = 0.8 + 0.05 * np.random.default_rng(seed).normal(size=candidates + baselines)
+    return _estimate(values, _covariance(candidates + baselines, seed)), candidates
+
+
+histories = st.none() | st.builds(SeedHistory, variance=st.floats(0, 0.01), df=st.integers(1, 40))
+margins = st.floats(0, 0.3)
+
+
+@pytest.mark.parametrize(("candidates", "baselines"), [(3, 3), (2, 5), (4, 2)])
+def test_without_noise_of_rows_it_is_welchs_test(candidates: int, baselines: int) -> None:
+    """B. L. Welch, Biometrika 34 (1947): scipy's implementation."""
+    values = np.random.default_rng(candidates).normal(0.3, 0.02, candidates + baselines)
+    test = recipe_test(_estimate(values), candidates, sign=LOWER, margin=0.01)
+    ours, theirs = values[:candidates], values[candidates:]
+    welch = stats.ttest_ind(ours, theirs, equal_var=False)
+    interval = welch.confidence_interval(0.9)
+    assert test.df == pytest.approx(welch.df, rel=1e-10)
+    assert (test.low, test.high) == pytest.approx((interval.low, interval.high), rel=1e-10)
+    shifted = stats.ttest_ind(ours - 0.01, theirs, equal_var=False, alternative="greater")
+    assert test.p == pytest.approx(shifted.pvalue, rel=1e-10)
+    assert (test.method, test.rows_variance) == (RecipeMethod.RECIPE, 0)
+
+
+def test_the_rows_part_is_the_mean_over_all_pairs() -> None:
+    """The Obuchowski-Rockette components, pair by pair, and Satterthwaite's degrees of freedom, term by term."""
+    s, values = _covariance(7, 1), np.array([0.81, 0.80, 0.82, 0.85, 0.84, 0.83, 0.86])
+    test = recipe_test(_estimate(values, s, df=499), 3, sign=HIGHER, margin=0.01)
+    inside_ours = np.mean([s[i, j] for i, j in combinations(range(3), 2)])
+    inside_theirs = np.mean([s[i, j] for i, j in combinations(range(3, 7), 2)])
+    across = np.mean([s[i, j] for i, j in product(range(3), range(3, 7))])
+    r = max(0.0, inside_ours + inside_theirs - 2 * across)
+    parts = [(np.var(values[:3], ddof=1) / 3, 2), (np.var(values[3:], ddof=1) / 4, 3), (r, 499)]
+    v = sum(part for part, _ in parts)
+    df = v**2 / sum(part**2 / of for part, of in parts)
+    h = stats.t.ppf(0.95, df) * np.sqrt(v)
+    assert test.drop == pytest.approx(0.845 - 0.81, rel=1e-10)
+    assert (test.variance, test.df, test.rows_variance) == pytest.approx((v, df, r), rel=1e-10)
+    assert (test.low, test.high) == pytest.approx((0.035 - h, 0.035 + h), rel=1e-10)
+    assert test.mde == pytest.approx(0.01 + 2 * h, rel=1e-10)
+    assert test.p == pytest.approx(stats.t.sf((0.035 - 0.01) / np.sqrt(v), df), rel=1e-10)
+    assert test.judgeable is bool(2 * np.sqrt(v) <= 0.01)
+
+
+@pytest.mark.parametrize(("candidates", "baselines"), [(3, 3), (1, 3), (1, 1), (4, 2)])
+def test_a_history_is_one_more_group_of_the_linear_model(candidates: int, baselines: int) -> None:
+    """A one-way layout with a common variance: the contrast of two groups by statsmodels' least squares."""
+    rng = np.random.default_rng(5)
+    past = rng.normal(0.5, 0.01, 13)
+    values = rng.normal(0.3, 0.004, candidates + baselines)
+    history = SeedHistory(variance=float(past.var(ddof=1)), df=12)
+    test = recipe_test(_estimate(values), candidates, sign=LOWER, margin=0.0, history=history)
+    group = np.repeat([0, 1, 2], [candidates, baselines, 13])
+    contrast = sm.OLS(np.concatenate((values, past)), np.eye(3)[group]).fit().t_test([1, -1, 0])
+    assert (test.low, test.high) == pytest.approx(tuple(contrast.conf_int(0.1)[0]), rel=1e-10)
+    assert test.df == pytest.approx(contrast.df_denom)
+    assert test.p == pytest.approx(stats.t.sf(contrast.tvalue.item(), contrast.df_denom), rel=1e-10)
+    assert test.method is (RecipeMethod.BORROWED if candidates == 1 else RecipeMethod.RECIPE)
+
+
+@pytest.mark.parametrize("factor", [0.999, 1.001])
+def test_a_candidate_noisier_than_the_history_keeps_its_own_variance(factor: float) -> None:
+    """The bound is the .75 quantile of F(Kc-1, v)."""
+    history = SeedHistory(variance=0.0004, df=10)
+    spread = np.sqrt(factor * history.variance * stats.f.ppf(0.75, 2, 10))
+    values = np.array([-spread, 0, spread, 0.01, 0.02, 0.06])
+    test = recipe_test(_estimate(values), 3, sign=LOWER, margin=0.0, history=history)
+    theirs = (10 * history.variance + 2 * values[3:].var(ddof=1)) / 12
+    if factor > 1:
+        assert test.variance == pytest.approx(spread**2 / 3 + theirs / 3, rel=1e-10)
+        assert test.df == pytest.approx(test.variance**2 / ((spread**2 / 3) ** 2 / 2 + (theirs / 3) ** 2 / 12))
+    else:
+        pooled = (12 * theirs + 2 * spread**2) / 14
+        assert (test.variance, test.df) == pytest.approx((pooled * 2 / 3, 14), rel=1e-10)
+
+
+def test_a_short_history_is_no_history() -> None:
+    found = _estimate(np.array([0.1, 0.2, 0.3, 0.1, 0.15, 0.3]), _covariance(6, 0))
+    short = SeedHistory(variance=1e-9, df=7)
+    without = recipe_test(found, 3, sign=LOWER, margin=0.1)
+    assert recipe_test(found, 3, sign=LOWER, margin=0.1, history=short) == without
+
+
+def test_one_candidate_seed_borrows_from_three_baseline_seeds() -> None:
+    values = np.array([0.31, 0.30, 0.29, 0.32])
+    test = recipe_test(_estimate(values), 1, sign=LOWER, margin=0.0)
+    spread = values[1:].var(ddof=1) * (1 + 1 / 3)
+    half = stats.t.ppf(0.95, 2) * np.sqrt(spread)
+    assert test.method is RecipeMethod.BORROWED
+    assert (test.low, test.high) == pytest.approx((values[0] - values[1:].mean() - half, 0.31 - 0.91 / 3 + half))
+
+
+@pytest.mark.parametrize(("candidates", "baselines"), [(1, 1), (1, 2), (3, 1)])
+def test_one_seed_and_nothing_to_borrow_is_said(candidates: int, baselines: int) -> None:
+    y, predictions = sample(Task.BINARY, 200, models=candidates + baselines)
+    found = estimate("log_loss", Task.BINARY, y, predictions)
+    test = recipe_test(found, candidates, sign=LOWER, margin=1.0)
+    pair = predictions[0], predictions[candidates]
+    losses = [-np.log(np.where(y == 1, p, 1 - p)) for p in pair]
+    interval = stats.ttest_rel(*losses).confidence_interval(0.9)
+    assert test.method is RecipeMethod.SEED_VARIANCE_UNKNOWN
+    assert not test.judgeable
+    assert (test.low, test.high) == pytest.approx((interval.low, interval.high), rel=1e-10)
+
+
+@pytest.mark.parametrize(("candidates", "baselines"), [(2, 2), (2, 1), (1, 2), (3, 2)])
+def test_without_an_effect_of_the_seed_it_is_the_paired_t_test(candidates: int, baselines: int) -> None:
+    y, (new, old) = sample(Task.REGRESSION, 120, models=2)
+    predictions = [new] * candidates + [old] * baselines
+    found = estimate("mean_absolute_error", Task.REGRESSION, y, predictions)
+    test = recipe_test(found, candidates, sign=LOWER, margin=0.05, same=sameness(predictions, candidates))
+    paired = stats.ttest_rel(np.abs(y - new), np.abs(y - old))
+    interval = paired.confidence_interval(0.9)
+    assert test.method is RecipeMethod.PAIRED
+    assert test.df == pytest.approx(paired.df)
+    assert (test.low, test.high) == pytest.approx((interval.low, interval.high), rel=1e-9)
+
+
+def test_a_side_whose_seed_has_no_effect_adds_no_seed_noise() -> None:
+    values = np.array([0.3, 0.3, 0.3, 0.28, 0.31, 0.33])
+    same = Sameness(candidate_seed_matters=False)
+    history = SeedHistory(variance=1.0, df=100)
+    test = recipe_test(_estimate(values), 3, sign=LOWER, margin=0.0, same=same, history=history)
+    assert test.method is RecipeMethod.RECIPE
+    assert test.variance == pytest.approx(values[3:].var(ddof=1) / 3)
+
+
+def test_identical_models_pass_at_any_margin() -> None:
+    y, predictions = sample(Task.BINARY, 50, models=3)
+    found = estimate("roc_auc", Task.BINARY, y, predictions + predictions)
+    same = sameness(predictions + predictions, 3)
+    test = recipe_test(found, 3, sign=HIGHER, margin=0.0, same=same)
+    assert (test.method, test.drop, test.low, test.high, test.p) == (RecipeMethod.IDENTICAL, 0, 0, 0, 1)
+    assert test.judgeable
+
+
+def test_sameness_sees_copies_inside_and_across() -> None:
+    a, b, c = np.array([0.1, 0.2]), np.array([0.1, 0.3]), np.array([0.4, 0.4])
+    assert sameness([a, b, a, b], 2) == Sameness(identical=True)
+    assert sameness([a, a, b, c], 2) == Sameness(candidate_seed_matters=False)
+    assert sameness([a, b, c, c, c], 2) == Sameness(baseline_seed_matters=False)
+    assert sameness([a, b, a], 2) == Sameness(identical=True)
+    assert sameness([a, b, b, a], 2) == Sameness()
+    assert sameness([a, b], 1) == Sameness()
+
+
+@pytest.mark.parametrize("candidates", [0, 2, -1])
+def test_a_side_without_models_is_refused(candidates: int) -> None:
+    models = [np.array([0.1, 0.2]), np.array([0.3, 0.4])]
+    with pytest.raises(ValueError, match="empty"):
+        recipe_test(_estimate(np.array([0.1, 0.2])), candidates, sign=LOWER, margin=0.0)
+    if candidates in {0, 2}:
+        with pytest.raises(ValueError, match="empty"):
+            sameness(models, candidates)
+
+
+@pytest.mark.parametrize("margin", [-0.001, float("nan"), float("inf")])
+def test_a_margin_that_is_none_is_refused(margin: float) -> None:
+    with pytest.raises(ValueError, match="margin"):
+        recipe_test(_estimate(np.array([0.1, 0.2])), 1, sign=LOWER, margin=margin)
+
+
+def _finite(test: RecipeTest) -> bool:
+    figures = (test.drop, test.low, test.high, test.variance, test.rows_variance, test.df, test.p, test.mde)
+    return bool(np.isfinite(figures).all())
+
+
+@given(estimates(), margins, histories)
+def test_figures_are_finite_and_ordered(case: tuple[Estimate, int], margin: float, history: SeedHistory | None) -> None:
+    test = recipe_test(*case, sign=HIGHER, margin=margin, history=history)
+    assert _finite(test)
+    assert test.low <= test.drop <= test.high
+    assert test.df > 0
+    # The interval and p are the same statement at 5 %.
+    if abs(test.low - margin) > 1e-12:
+        assert (test.p < 0.05) is (test.low > margin)
+    assert test.mde >= margin
+
+
+@given(estimates(), margins, histories)
+def test_a_wider_margin_never_turns_a_pass_into_a_fail(
+    case: tuple[Estimate, int], margin: float, history: SeedHistory | None
+) -> None:
+    test = recipe_test(*case, sign=HIGHER, margin=margin, history=history)
+    wider = recipe_test(*case, sign=HIGHER, margin=margin + 0.01, history=history)
+    assert (wider.low, wider.high) == (test.low, test.high)
+    assert wider.p >= test.p
+    assert wider.judgeable >= test.judgeable
+
+
+@given(estimates(), histories)
+def test_the_sign_turns_the_drop_around(case: tuple[Estimate, int], history: SeedHistory | None) -> None:
+    up = recipe_test(*case, sign=HIGHER, margin=0.0, history=history)
+    down = recipe_test(*case, sign=LOWER, margin=0.0, history=history)
+    assert (up.drop, up.low, up.high) == pytest.approx((-down.drop, -down.high, -down.low))
+    assert up.p == pytest.approx(1 - down.p)
+    assert up.variance == pytest.approx(down.variance)
+
+
+@given(estimates(), st.randoms(use_true_random=False))
+def test_the_order_of_seeds_does_not_matter(case: tuple[Estimate, int], shuffler: Any) -> None:
+    found, candidates = case
+    if min(candidates, found.values.size - candidates) == 1:
+        return  # a lone seed is compared with the first of the other side
+    ours, theirs = list(range(candidates)), list(range(candidates, found.values.size))
+    shuffler.shuffle(ours)
+    shuffler.shuffle(theirs)
+    order = ours + theirs
+    moved = _estimate(found.values[order], found.covariance[np.ix_(order, order)])
+    first = recipe_test(found, candidates, sign=HIGHER, margin=0.01)
+    second = recipe_test(moved, candidates, sign=HIGHER, margin=0.01)
+    assert (first.low, first.high, first.p) == pytest.approx((second.low, second.high, second.p), abs=1e-9)
+
+
+def test_no_variance_at_all_is_decided_by_the_sign() -> None:
+    worse = _estimate(np.array([0.3, 0.3, 0.2, 0.2]))
+    assert recipe_test(worse, 2, sign=LOWER, margin=0.05).p == 0
+    assert recipe_test(worse, 2, sign=LOWER, margin=0.2).p == 1
+    level = recipe_test(_estimate(np.full(4, 0.2)), 2, sign=LOWER, margin=0.0)
+    assert (level.p, level.df) == (0.5, 999)
