@@ -1,7 +1,7 @@
 """Everything that one model's training depends on at one commit, and the content key made of it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -142,9 +142,9 @@ class Side:
         return (self.outside or {}).get(path) or digest(f"outside {path}")
 
     def dvc_file(self, path: str) -> frozenset[str]:
-        """The `.dvc` file that stands for a path, or for a folder it is in."""
-        folders = (path[:end] for end, letter in enumerate(f"{path}/") if letter == "/")
-        return frozenset(name for folder in folders if (name := f"{folder}.dvc") in self.tree.entries)
+        """The `.dvc` file that stands for a path."""
+        found = next((name for name in dvc_files(path) if name in self.tree.entries), None)
+        return frozenset() if found is None else frozenset({found})
 
     def is_outside(self, path: str) -> bool:
         """Whether git at this commit has neither the data nor a `.dvc` file that stands for it."""
@@ -177,6 +177,12 @@ class Side:
         if not found:
             raise _nothing(model, what, path)
         return self.tree.digest(found)
+
+
+def dvc_files(path: str) -> Iterator[str]:
+    """The `.dvc` files that could stand for a path: its own, then those of the folders it is in."""
+    parts = normalise(path).split("/")
+    return ("/".join(parts[:end]) + ".dvc" for end in range(len(parts), 0, -1))
 
 
 COLUMNS = tuple(sorted(Inputs.model_fields.keys() & Data.model_fields.keys() - {"train"}))

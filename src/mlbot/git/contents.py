@@ -1,12 +1,14 @@
 """Digests of the content of files that git does not track, each read once as long as it does not change."""
 
 import hashlib
-import json
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from mlbot.core.record import Digest
+from pydantic import Field
+
+from mlbot.core.record import Digest, Record
 from mlbot.core.tree import digest
 from mlbot.git.leases import scratch
 
@@ -14,8 +16,18 @@ _SETTLED_NS = 2_000_000_000
 """A file must have rested this long before its digest is kept: a change within one tick of the file system's clock
 (two seconds on FAT, the coarsest) leaves no other trace."""
 
-_Known = dict[str, list[int | str]]
-"""By absolute path: size, times of content and inode change in ns, inode, device, digest."""
+
+class _Known(Record):
+    """A file's digest, and what must still be so for it to hold."""
+
+    facts: tuple[int, ...]
+    digest: Digest
+
+
+class _Cache(Record):
+    """What is known of files by their absolute paths."""
+
+    files: dict[str, _Known] = Field(default_factory=dict)
 
 
 def digests(root: Path, state_dir: Path, paths: Iterable[str]) -> Mapping[str, Digest]:
@@ -33,44 +45,42 @@ def digests(root: Path, state_dir: Path, paths: Iterable[str]) -> Mapping[str, D
         return {}
     cache = state_dir / "digests.json"
     before = _load(cache)
-    known = dict(before)
+    known = dict(before.files)
     found = {path: _any_digest(root / path, known) for path in wanted}
-    if known != before:
+    if known != before.files:
         with scratch(state_dir) as folder:
-            (folder / "digests").write_text(json.dumps(known))
+            (folder / "digests").write_text(_Cache(files=known).model_dump_json())
             (folder / "digests").replace(cache)
     return found
 
 
-def _load(cache: Path) -> _Known:
-    try:
-        known = json.loads(cache.read_text())
-    except (OSError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
+def _load(cache: Path) -> _Cache:
+    with suppress(OSError, ValueError):  # absent or damaged: the files are read again
+        return _Cache.model_validate_json(cache.read_bytes())
+    return _Cache()
 
 
-def _any_digest(path: Path, known: _Known) -> Digest:
+def _any_digest(path: Path, known: dict[str, _Known]) -> Digest:
     if not path.is_dir():
         return _file_digest(path, known)
     files = sorted(file for file in path.rglob("*") if file.is_file())
     return digest("".join(f"{file.relative_to(path)}\0{_file_digest(file, known)}\0" for file in files))
 
 
-def _file_digest(path: Path, known: _Known) -> Digest:
-    name = str(path.resolve())
-    facts = _facts(path)
-    if known.get(name, [])[:-1] == facts:
-        return str(known[name][-1])
+def _file_digest(path: Path, known: dict[str, _Known]) -> Digest:
+    name, facts = str(path.resolve()), _facts(path)
+    if name in known and known[name].facts == facts:
+        return known[name].digest
     started = time.time_ns()
     with path.open("rb") as file:
         found = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
     known.pop(name, None)
     if _facts(path) == facts and max(facts[1:3]) < started - _SETTLED_NS:
-        known[name] = [*facts, found]
+        known[name] = _Known(facts=facts, digest=found)
     return found
 
 
-def _facts(path: Path) -> list[int]:
+def _facts(path: Path) -> tuple[int, ...]:
+    """Size, the times of the last change of content and of inode in ns, inode and device."""
     status = path.stat()
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev]
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)

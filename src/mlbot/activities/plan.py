@@ -1,0 +1,160 @@
+"""`mlbot plan`: reads the three commits, lets the core decide what is stale, prints it."""
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlbot.console import Console
+from mlbot.core.config import Config
+from mlbot.core.config_parse import parse_config
+from mlbot.core.inputs import CONFIG_FILE, Side
+from mlbot.core.plan import Plan, PlannedModel, plan_models
+from mlbot.core.record import Sha
+from mlbot.core.tree import is_url, shown
+from mlbot.core.verdict import Commits
+from mlbot.errors import UsageError
+from mlbot.git import Repository, three_commits
+from mlbot.yamlfile import load
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Configs:
+    """The configs of the three commits.
+
+    Attributes:
+        head: the config at head.
+        base: at base; None when base has none, or one that cannot be read.
+        policy: of the guarded branch; None when it has none.
+    """
+
+    head: Config
+    base: Config | None
+    policy: Config | None
+
+
+def read_configs(repository: Repository, commits: Commits) -> Configs:
+    """Read mlbot.yaml at the three commits; equal files are parsed once and give the same object.
+
+    Raises:
+        UsageError: if head has no config, or head's or the guarded branch's cannot be read. Base is history: an
+            unreadable config there must not stop the commit that mends it.
+    """
+    head, policy, base = (_config_blob(repository, sha) for sha in (commits.head, commits.policy, commits.base))
+    if head is None:
+        raise UsageError(f"there is no {CONFIG_FILE} in the repository's root", mend="Make one: mlbot init")
+    texts = repository.blobs(oid for oid in (head, policy, base) if oid)
+    parsed: dict[str, Config] = {}
+
+    def config(oid: str, source: str) -> Config:
+        if oid not in parsed:
+            parsed[oid] = parse_config(load(texts[oid], source))
+        return parsed[oid]
+
+    at_head = config(head, CONFIG_FILE)
+    at_policy = config(policy, f"{CONFIG_FILE} of {commits.guarded}") if policy else None
+    at_base = None
+    with suppress(UsageError):
+        at_base = config(base, CONFIG_FILE) if base else None
+    return Configs(head=at_head, base=at_base, policy=at_policy)
+
+
+def make_plan(  # noqa: PLR0913 - three commits have three configs
+    repository: Repository,
+    commits: Commits,
+    head_config: Config,
+    base_config: Config | None,
+    policy_config: Config | None,
+    only: Sequence[str] = (),
+    *,
+    outside: bool = True,
+) -> Plan:
+    """Plan from git's objects alone; nothing is checked out.
+
+    Args:
+        repository: the repository.
+        commits: the three commits.
+        head_config: the config at head.
+        base_config: the config at base, if it has one.
+        policy_config: the guarded branch's config, if it has one.
+        only: names of the models to plan, stale or not; none: all of them.
+        outside: whether declared data that git does not track goes into the key by its content in the working tree.
+            In CI it must not: the judge has no such files, and would come to another key than the sandbox.
+
+    Raises:
+        UsageError: for an unknown name in `only`, or something at head that its config names and is not there.
+    """
+    sides: dict[Sha, Side] = {}
+    for sha, config in ((commits.head, head_config), (commits.base, base_config), (commits.policy, policy_config)):
+        if sha and config and sha not in sides:
+            side = Side(config=config, tree=repository.tree(sha))
+            contents = repository.content_digests(_outside(side)) if outside else None
+            sides[sha] = Side(config=config, tree=side.tree, outside=contents) if contents else side
+    return plan_models(
+        commits,
+        sides[commits.head],
+        sides.get(commits.base or "") if base_config else None,
+        sides.get(commits.policy or "") if policy_config else None,
+        only,
+    )
+
+
+def plan_working_tree(repository: Repository, base: str | None = None, only: Sequence[str] = ()) -> Plan:
+    """Plan the working tree as a pull request of it would be planned.
+
+    Raises:
+        UsageError: if the commits, their configs or the names in `only` are not usable.
+    """
+    commits = three_commits(repository, base)
+    configs = read_configs(repository, commits)
+    return make_plan(repository, commits, configs.head, configs.base, configs.policy, only)
+
+
+def print_plan(
+    directory: Path, *, console: Console, base: str | None, models: Sequence[str], as_json: bool, matrix: bool
+) -> None:
+    """Print the plan of a folder's working tree: for people, as JSON, or as lines for `$GITHUB_OUTPUT`."""
+    plan = plan_working_tree(Repository.discover(directory), base, models)
+    if matrix:
+        console.result(matrix_lines(plan))
+    else:
+        console.result(plan.model_dump_json(indent=2) if as_json else plan_text(plan))
+
+
+def matrix_lines(plan: Plan) -> str:
+    """`matrix=` with the strategy matrix and `jobs=` with its size, as `$GITHUB_OUTPUT` takes them.
+
+    Raises:
+        UsageError: if there are more jobs than GitHub allows.
+    """
+    matrix = plan.matrix()
+    return f"matrix={json.dumps(matrix)}\njobs={len(matrix['include'])}"
+
+
+def plan_text(plan: Plan) -> str:
+    """The plan as a person reads it: a line a model, then what else is to be known."""
+    rows = [("model", "state", "seeds", "why"), *(_row(model) for model in plan.models)]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = ["  ".join((*map(str.ljust, row[:3], widths), row[3])).rstrip() for row in rows]
+    trainings = sum(model.seeds for model in plan.stale)
+    lines += ["", f"{len(plan.stale)} of {len(plan.models)} models stale, {trainings} trainings to do."]
+    lines += [f"{name} is no longer there; its deletion needs a waiver." for name in plan.deleted]
+    lines += [f"The working tree {change}; judged by {plan.commits.guarded}'s." for change in plan.policy_changes]
+    return "\n".join(lines)
+
+
+def _row(model: PlannedModel) -> tuple[str, str, str, str]:
+    why = "; ".join(shown(reason.text) for reason in model.reasons)
+    return model.name, "stale" if model.stale else "unchanged", str(model.seeds), why
+
+
+def _config_blob(repository: Repository, sha: Sha | None) -> str | None:
+    if sha is None:
+        return None
+    return repository.tree(sha).entries.get(CONFIG_FILE, (None, None))[1]
+
+
+def _outside(side: Side) -> list[str]:
+    paths = dict.fromkeys(model.data.train for model in side.config.models)
+    return [path for path in paths if path and not is_url(path) and side.is_outside(path)]
