@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlbot.core.training import Parity
+from mlbot.modeling import telemetry
 from mlbot.modeling.conversion import convert
 from mlbot.modeling.sample import ExportError, Sample, sample_of
 
@@ -154,6 +155,7 @@ def _parity(content: bytes, estimator: Any, sample: Sample) -> Parity | None:
 
 
 def _run(content: bytes, sample: Sample) -> "list[NDArray[Any]]":
+    telemetry.switch_off()
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
