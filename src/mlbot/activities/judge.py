@@ -129,7 +129,7 @@ def _measured(
 ) -> Judged:
     from mlbot.activities.measure import measure, negative_flips
 
-    contest = _contest(case, candidate)
+    contest = _contest(case, candidate, holdout)
     if isinstance(contest, Problem):
         return Judged(evidence=_evidence(case, problem=contest), holdout=holdout.record, slices=slices, curves={})
     rows = _rows(holdout, candidate, baseline)
@@ -173,11 +173,11 @@ def _score_sides(
     return candidate, _Team(seeds=seeds[split:], results=results[split:])
 
 
-def _contest(case: Case, candidate: _Team) -> "Contest | Problem":
+def _contest(case: Case, candidate: _Team, holdout: "HoldoutData") -> "Contest | Problem":
     from mlbot.activities.measure import Contest
     from mlbot.modeling.metrics import load_metrics
 
-    custom = load_metrics(case.model.metrics, case.rules)
+    custom = load_metrics(case.model.metrics, case.rules, holdout.values)
     if isinstance(custom, Problem):
         return custom
     margins = {(g.metric, g.slice): g.limit for g in case.model.gates if g.bound is Bound.MAX_REGRESSION}

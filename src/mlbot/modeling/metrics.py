@@ -97,24 +97,26 @@ def _importing_from(folder: Path, module: str) -> Iterator[None]:
 
     Another commit's folder may have a module of the same name, and a loaded one must not stand in for it.
     """
-    root, top = str(folder.resolve()), module.partition(".")[0]
+    root, top = folder.resolve(), module.partition(".")[0]
     own = (folder / top).is_dir() or (folder / f"{top}.py").is_file()
     before = dict(sys.modules)
     for name in [name for name in before if own and name.partition(".")[0] == top]:
         del sys.modules[name]
-    sys.path.insert(0, root)
+    sys.path.insert(0, str(root))
     try:
         yield
     finally:
-        sys.path.remove(root)
-        for name in [name for name, found in sys.modules.items() if name not in before and _lies_in(found, root)]:
+        sys.path.remove(str(root))
+        for name in [name for name, found in sys.modules.items() if name not in before and _is_from(root, name, found)]:
             del sys.modules[name]
         sys.modules.update(before)
 
 
-def _lies_in(module: ModuleType, root: str) -> bool:
+def _is_from(root: Path, name: str, module: ModuleType) -> bool:
+    """Whether a module was found in the folder itself, rather than in an environment that lies inside the folder."""
     place = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), "")
-    return Path(place).is_relative_to(root)
+    stem = root.joinpath(*name.split("."))
+    return Path(place) in {stem.with_suffix(".py"), stem / "__init__.py", stem}
 
 
 def _decoder(values: Sequence[LabelValue]) -> Callable[[Array], Array]:
