@@ -61,11 +61,12 @@ def limit(value: float) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share of 1 as a percentage with two significant digits, at most two decimals."""
+    """A share of 1 as a percentage with two significant digits, at most two decimals, and never 0 for some."""
     if share is None:
         return "\N{EN DASH}"
     places = min(2, decimals(share * 100)) if share else 0
-    return f"{number(share * 100, places)} %"
+    text = number(share * 100, places)
+    return f"{text} %" if _is_nonzero(text) or not share else "< 0.01 %"
 
 
 def count(value: int) -> str:

@@ -1,0 +1,61 @@
+"""The verdict in one line."""
+
+import pytest
+from tests import samples
+
+from mlbot.core.headline import by_severity, headline
+from mlbot.core.outcome import Outcome, Reason
+
+EXPECTED = {
+    "passing": "Ready to merge: all 7 gates pass, and roc_auc rose by 0.0043.",
+    "failing": "Do not merge: roc_auc fell by 0.0206, more than the 0.005 allowed.",
+    "inconclusive": "Cannot tell: roc_auc fell by 0.0044 [−0.0062, −0.0026]: "
+    "that may be more than the 0.005 allowed, or less.",
+    "refused": "Could not be judged: the model file is a Python pickle, which runs code when it is opened.",
+    "crashed": "Could not be judged: the training with seed 0 ended with exit code 1.",
+    "no_baseline": "Cannot tell: there is no baseline to compare with.",
+    "provisional": "Ready to merge, provisionally: all 5 gates pass.",
+    "many": "Do not merge: adult-income: roc_auc fell by 0.0206, more than the 0.005 allowed.",
+    "nothing_stale": "Nothing to judge: no model is affected by this change.",
+    "trial": "Trial, it would pass: all 7 gates pass, and roc_auc rose by 0.0043.",
+    "regression": "Ready to merge: the one gate passes, and root_mean_squared_error fell by 620.",
+}
+
+
+@pytest.mark.parametrize(("name", "text"), EXPECTED.items())
+def test_headline(name: str, text: str) -> None:
+    assert headline(samples.SAMPLES[name]()).text == text
+
+
+def test_an_inconclusive_verdict_says_whether_it_blocks() -> None:
+    assert "does not block" in headline(samples.inconclusive()).action
+    assert "This blocks here" in headline(samples.unjudgeable()).action
+
+
+def test_what_to_do_about_a_model_that_was_removed() -> None:
+    evidence, rest = samples.adult(0.0)
+    report = samples.judged((evidence.model_copy(update={"deleted": True}), rest))
+    assert report.verdict.reason is Reason.MODEL_DELETED
+    assert "waive" in headline(report).action
+
+
+def test_several_failing_gates_are_counted() -> None:
+    gates = tuple(gate.model_copy(update={"limit": 0.99}) if gate.bound == "min" else gate for gate in samples.GATES)
+    report = samples.judged(samples.adult(-0.0206, gates=gates))
+    assert headline(report).text.endswith("; 2 more gates fail.")
+
+
+def test_several_failing_models_are_counted() -> None:
+    report = samples.judged(samples.adult(-0.0206, "a"), samples.adult(-0.03, "b"), samples.adult(-0.03, "c"))
+    assert headline(report).text.endswith("; and 2 more models.")
+
+
+def test_what_decides_comes_first() -> None:
+    models = by_severity(samples.many().models)
+    assert [model.verdict.outcome for model in models] == [
+        Outcome.FAIL,
+        Outcome.INCONCLUSIVE,
+        Outcome.PASS,
+        Outcome.PASS,
+    ]
+    assert [model.model for model in models[2:]] == ["churn", "fraud"]
