@@ -88,16 +88,19 @@ def cli() -> None:
 @click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a comment.")
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Trainings at a time.")
 @_common
-def run(directory: Path, *, quiet: bool, as_json: bool, **options: Any) -> Exit:
+def run(
+    directory: Path, *, quiet: bool, as_json: bool, html: Path | None, markdown: Path | None, **options: Any
+) -> Exit:
     """Train baseline and candidate, judge both, and report, as a pull request would.
 
     The candidate is your working tree, uncommitted changes included; the baseline is where it left the guarded
     branch; gates and holdout are the guarded branch's own.
     """
+    from mlbot.activities.reporting import Outputs
     from mlbot.activities.run import RunOptions, run_and_report
 
-    console = Console.of_process(quiet=quiet)
-    return run_and_report(directory, RunOptions(as_json=as_json, **options), console)
+    outputs = Outputs(as_json=as_json, html=html, markdown=markdown)
+    return run_and_report(directory, RunOptions(**options), outputs, Console.of_process(quiet=quiet))
 
 
 @cli.command(epilog=_example("mlbot plan", "mlbot plan --json", "mlbot plan --matrix >> $GITHUB_OUTPUT"))
@@ -146,11 +149,15 @@ def train(directory: Path, *, quiet: bool, **options: Any) -> Exit:
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a web page.")
 @click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a comment.")
 @_common
-def judge(directory: Path, *, quiet: bool, **options: Any) -> Exit:
+def judge(
+    directory: Path, *, quiet: bool, as_json: bool, html: Path | None, markdown: Path | None, **options: Any
+) -> Exit:
     """Judge ONNX files, a file a seed, by the gates and the holdout of this folder's mlbot.yaml."""
     from mlbot.activities.judge_verb import JudgeOptions, judge_and_report
+    from mlbot.activities.reporting import Outputs
 
-    return judge_and_report(directory, JudgeOptions(**options), Console.of_process(quiet=quiet))
+    outputs = Outputs(as_json=as_json, html=html, markdown=markdown)
+    return judge_and_report(directory, JudgeOptions(**options), outputs, Console.of_process(quiet=quiet))
 
 
 @cli.group(name="config", epilog=_example("mlbot config check", "mlbot config schema > mlbot.schema.json"))

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlbot.console import Console
@@ -32,6 +32,15 @@ class Configs:
     head: Config
     base: Config | None
     policy: Config | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sides:
+    """The three commits with their files; None where a commit or its config is not there."""
+
+    head: Side
+    base: Side | None
+    policy: Side | None
 
 
 def read_configs(repository: Repository, commits: Commits) -> Configs:
@@ -85,19 +94,27 @@ def make_plan(  # noqa: PLR0913 - three commits have three configs
     Raises:
         UsageError: for an unknown name in `only`, or something at head that its config names and is not there.
     """
-    sides: dict[Sha, Side] = {}
-    for sha, config in ((commits.head, head_config), (commits.base, base_config), (commits.policy, policy_config)):
+    configs = Configs(head=head_config, base=base_config, policy=policy_config)
+    sides = read_sides(repository, commits, configs, outside=outside)
+    return plan_models(commits, sides.head, sides.base, sides.policy, only)
+
+
+def read_sides(repository: Repository, commits: Commits, configs: Configs, *, outside: bool = True) -> Sides:
+    """The three commits as the planner sees them; equal commits are read once."""
+    sides = {commits.head: _side(repository, commits.head, configs.head, outside=outside)}
+    for sha, config in ((commits.base, configs.base), (commits.policy, configs.policy)):
         if sha and config and sha not in sides:
-            side = Side(config=config, tree=repository.tree(sha))
-            contents = repository.content_digests(_outside(side)) if outside else None
-            sides[sha] = Side(config=config, tree=side.tree, outside=contents) if contents else side
-    return plan_models(
-        commits,
-        sides[commits.head],
-        sides.get(commits.base or "") if base_config else None,
-        sides.get(commits.policy or "") if policy_config else None,
-        only,
+            sides[sha] = _side(repository, sha, config, outside=outside)
+    return Sides(
+        head=sides[commits.head],
+        base=sides[commits.base] if commits.base and configs.base else None,
+        policy=sides[commits.policy] if commits.policy and configs.policy else None,
     )
+
+
+def _side(repository: Repository, sha: Sha, config: Config, *, outside: bool) -> Side:
+    side = Side(config=config, tree=repository.tree(sha))
+    return replace(side, outside=repository.content_digests(_outside(side))) if outside else side
 
 
 def plan_working_tree(repository: Repository, base: str | None = None, only: Sequence[str] = ()) -> Plan:

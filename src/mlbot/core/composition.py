@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from mlbot.core.comparison import Method
-from mlbot.core.config import Model
+from mlbot.core.config import Config, Model
 from mlbot.core.evaluation import Evaluation, Score
 from mlbot.core.gate import Bound, Gate
 from mlbot.core.judging import Evidence, decide
+from mlbot.core.metric import Task
 from mlbot.core.plan import Plan
 from mlbot.core.report import MetricInfo, ModelReport, Notice, NoticeCode, ParamChange, SliceInfo
 from mlbot.core.training import Params, Training
@@ -40,6 +41,17 @@ def model_notices(report: ModelReport, evidence: Evidence, head: Model | None) -
         *_parity_notices(report.candidate_training),
         *_holdout_notices(report),
     )
+
+
+def deleted_report(verdict: ModelVerdict, before: Config | None) -> ModelReport:
+    """What is told of a model that head no longer has.
+
+    Args:
+        verdict: on it.
+        before: the config that still has it.
+    """
+    model = before.model(verdict.model) if before else None
+    return ModelReport(model=verdict.model, task=model.task if model else Task.BINARY, verdict=verdict)
 
 
 def metric_infos(model: Model) -> tuple[MetricInfo, ...]:
