@@ -1,0 +1,113 @@
+"""How mlbot names the artifacts of a run, and what a name says when it is read back.
+
+A run's artifacts are one list over all its attempts, so a name carries the attempt. Numbers stand at the end and a
+model's name has no length of its own to hide in, so each name has one reading (and a model called `a-s0-a1` does no
+harm).
+"""
+
+import re
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mlbot.core.forge import Artifact
+from mlbot.core.record import Count, Digest, Name, Record
+
+MODEL_FILE = "model.onnx"
+LINEAGE_FILE = "training.json"
+TRAINED_FILES = (MODEL_FILE, LINEAGE_FILE)
+"""What an artifact of a training holds, no more and no less."""
+
+AttemptNumber = Annotated[int, Field(ge=1, le=10_000)]
+Seed = Annotated[int, Field(ge=0, le=99_999)]
+
+
+class Side(StrEnum):
+    """Which commit an artifact was trained from."""
+
+    CANDIDATE = "candidate"
+    BASELINE = "baseline"
+
+
+class TrainedArtifact(Record):
+    """What one training left: `model.onnx` and `training.json`."""
+
+    kind: Literal["trained"] = "trained"
+    side: Side = Side.CANDIDATE
+    model: Name
+    seed: Seed
+    attempt: AttemptNumber
+
+    @property
+    def name(self) -> str:
+        """`mlbot-candidate-adult-income-s0-a1`."""
+        return f"mlbot-{self.side}-{self.model}-s{self.seed}-a{self.attempt}"
+
+
+class AcceptedArtifact(Record):
+    """A model file that the judge accepted, under its own digest."""
+
+    kind: Literal["accepted"] = "accepted"
+    digest: Digest
+
+    @property
+    def name(self) -> str:
+        """`mlbot-accepted-<64 hexadecimal digits>`."""
+        return f"mlbot-accepted-{self.digest.removeprefix('sha256:')}"
+
+
+class ReportArtifact(Record):
+    """The judge's verdict and report."""
+
+    kind: Literal["report"] = "report"
+    attempt: AttemptNumber
+
+    @property
+    def name(self) -> str:
+        """`mlbot-report-a1`."""
+        return f"mlbot-report-a{self.attempt}"
+
+
+ArtifactName = TrainedArtifact | AcceptedArtifact | ReportArtifact
+
+_TRAINED = re.compile(
+    r"mlbot-(?P<side>candidate|baseline)-(?P<model>[A-Za-z0-9][A-Za-z0-9._-]{0,62})"
+    r"-s(?P<seed>0|[1-9][0-9]{0,4})-a(?P<attempt>[1-9][0-9]{0,3}|10000)"
+)
+_ACCEPTED = re.compile(r"mlbot-accepted-(?P<hex>[0-9a-f]{64})")
+_REPORT = re.compile(r"mlbot-report-a(?P<attempt>[1-9][0-9]{0,3}|10000)")
+
+
+def parse_name(name: str) -> ArtifactName | None:
+    """What an artifact's name says; None for a name that mlbot does not give."""
+    if found := _TRAINED.fullmatch(name):
+        side, model = Side(found["side"]), found["model"]
+        return TrainedArtifact(side=side, model=model, seed=int(found["seed"]), attempt=int(found["attempt"]))
+    if found := _ACCEPTED.fullmatch(name):
+        return AcceptedArtifact(digest=f"sha256:{found['hex']}")
+    if found := _REPORT.fullmatch(name):
+        return ReportArtifact(attempt=int(found["attempt"]))
+    return None
+
+
+class Found(Record):
+    """The artifact that a name was looked for by, or why there is none to use."""
+
+    artifact: Artifact | None = None
+    problem: str = ""
+    """A clause: `is missing`, `has expired`, `is there twice`."""
+
+
+def find(wanted: ArtifactName, artifacts: Iterable[Artifact], run: Count) -> Found:
+    """The one artifact of this exact name in this run.
+
+    Names are unique in a run by GitHub's rule; two of one name are refused rather than chosen from.
+    """
+    named = [each for each in artifacts if each.name == wanted.name and each.run in {None, run}]
+    if not named:
+        return Found(problem="is missing")
+    if len(named) > 1:
+        return Found(problem="is there twice")
+    return Found(problem="has expired") if named[0].expired else Found(artifact=named[0])

@@ -1,0 +1,60 @@
+"""Whose words a comment or a status is: the attempt that wrote it, hidden where people do not look."""
+
+import re
+
+from mlbot.core.forge import Attempt
+from mlbot.core.record import Record, Sha
+
+_STAMP = re.compile(
+    r"<!-- mlbot:run id=(?P<run>[1-9][0-9]{0,17})\.(?P<number>[1-9][0-9]{0,5}) head=(?P<head>[0-9a-f]{40,64}) -->"
+)
+_FRAGMENT = re.compile(r"#mlbot-(?P<run>[1-9][0-9]{0,17})\.(?P<number>[1-9][0-9]{0,5})")
+
+
+class Stamp(Record):
+    """Which attempt of the training is reported, and on which head."""
+
+    attempt: Attempt
+    head: Sha
+
+
+def stamped(marker: str, stamp: Stamp) -> str:
+    """The last line of a comment: the marker and, behind it, the stamp."""
+    return f"{marker}<!-- mlbot:run id={stamp.attempt} head={stamp.head} -->"
+
+
+def carries(body: str, marker: str) -> bool:
+    """Whether a comment ends in a line that starts with the marker.
+
+    Only the last line counts: whatever a report quotes from outside stands above it.
+    """
+    return _last_line(body).startswith(marker)
+
+
+def read_stamp(body: str, marker: str) -> Stamp | None:
+    """The stamp of a comment that carries the marker; None where it has none."""
+    line = _last_line(body)
+    found = _STAMP.fullmatch(line.removeprefix(marker)) if line.startswith(marker) else None
+    if found is None or len(found["head"]) not in {40, 64}:
+        return None
+    return Stamp(attempt=_attempt(found), head=found["head"])
+
+
+def with_attempt(url: str, attempt: Attempt) -> str:
+    """A link with the attempt as its fragment, for a status has no hidden place; browsers ignore it."""
+    return f"{url.partition('#')[0]}#mlbot-{attempt}"
+
+
+def attempt_of(url: str) -> Attempt | None:
+    """The attempt in a status' link."""
+    _, sign, fragment = url.partition("#")
+    found = _FRAGMENT.fullmatch(sign + fragment)
+    return _attempt(found) if found else None
+
+
+def _last_line(body: str) -> str:
+    return body.rstrip().rpartition("\n")[2].strip()
+
+
+def _attempt(found: re.Match[str]) -> Attempt:
+    return Attempt(run=int(found["run"]), number=int(found["number"]))
