@@ -1,0 +1,70 @@
+"""Git over HTTP: git's own http-backend over the bare repositories, with GitHub's permissions before it."""
+
+import os
+import re
+import subprocess
+from typing import Final
+
+from tests.fake_github import ops_git
+from tests.fake_github.errors import Refusal
+from tests.fake_github.gitstore import ENVIRONMENT
+from tests.fake_github.messages import Request, Response
+from tests.fake_github.state import Repository
+from tests.fake_github.tokens import Need, Token, authorize
+from tests.fake_github.world import World
+
+PATH: Final = re.compile(r"/([^/]+)/([^/]+?)(?:\.git)?/(info/refs|git-upload-pack|git-receive-pack)")
+
+
+def serves(path: str) -> bool:
+    """Whether a path is git's."""
+    return PATH.fullmatch(path) is not None
+
+
+def answer(world: World, request: Request, token: Token | None) -> Response:
+    """Fetch or push.
+
+    Raises:
+        Refusal: the repository may not be seen, or not be pushed to.
+    """
+    found = PATH.fullmatch(request.path)
+    assert found, request.path
+    pushes = "git-receive-pack" in (found[3], request.query.get("service"))
+    try:
+        repository = world.repository(f"{found[1]}/{found[2]}")
+        authorize(token, repository, Need.parse("contents:write" if pushes else "contents:read"))
+    except Refusal as refusal:
+        if token is not None:
+            raise
+        raise Refusal(401, str(refusal), headers={"WWW-Authenticate": 'Basic realm="GitHub"'}) from refusal
+    if found[3] != "git-receive-pack":
+        return _backend(repository, request, found[3])
+    assert token
+    with world.lock:
+        before = repository.git.refs()
+        response = _backend(repository, request, found[3])
+        ops_git.moved(world, repository, token, before, repository.git.refs())
+    return response
+
+
+def _backend(repository: Repository, request: Request, service: str) -> Response:
+    environment = {
+        **ENVIRONMENT,
+        "PATH": os.environ.get("PATH", os.defpath),
+        "GIT_PROJECT_ROOT": str(repository.git.path),
+        "GIT_HTTP_EXPORT_ALL": "1",
+        "PATH_INFO": f"/{service}",
+        "QUERY_STRING": request.query_string,
+        "REQUEST_METHOD": request.method,
+        "CONTENT_TYPE": request.headers.get("content-type", ""),
+        "CONTENT_LENGTH": str(len(request.body)),
+        "HTTP_CONTENT_ENCODING": request.headers.get("content-encoding", ""),
+        "HTTP_GIT_PROTOCOL": request.headers.get("git-protocol", ""),
+        "GIT_PROTOCOL": request.headers.get("git-protocol", ""),
+        "REMOTE_USER": "fake",
+        "REMOTE_ADDR": "127.0.0.1",
+    }
+    done = subprocess.run(["git", "http-backend"], input=request.body, capture_output=True, env=environment, check=True)
+    head, _, body = done.stdout.partition(b"\r\n\r\n")
+    headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
+    return Response(status=int(headers.pop("Status", "200").split()[0]), headers=headers, body=body)
