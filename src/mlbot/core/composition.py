@@ -8,6 +8,7 @@ from mlbot.core.evaluation import Evaluation, Score
 from mlbot.core.gate import Bound, Gate
 from mlbot.core.judging import Evidence, decide
 from mlbot.core.metric import Task
+from mlbot.core.outcome import Outcome
 from mlbot.core.plan import Plan
 from mlbot.core.report import MetricInfo, ModelReport, Notice, NoticeCode, ParamChange, SliceInfo
 from mlbot.core.training import Params, Training
@@ -150,7 +151,7 @@ def _slice_notices(slices: Sequence[SliceInfo]) -> Iterator[Notice]:
 
 def _gate_notices(verdict: ModelVerdict) -> Iterator[Notice]:
     for result in verdict.gates:
-        if not result.judgeable:
+        if result.outcome is Outcome.INCONCLUSIVE and not result.judgeable:
             yield Notice(
                 code=NoticeCode.NOT_JUDGEABLE,
                 text=f"A margin of {result.gate.limit:g} for {result.gate.subject} is not judgeable with this holdout "
@@ -174,7 +175,7 @@ def _preview_notices(evidence: Evidence, head: Model | None, verdict: ModelVerdi
     )
     yield Notice(
         code=NoticeCode.GATE_PREVIEW,
-        text=f"Preview of the change's own new bounds, which did not count for this {verdict.outcome}: {said}.",
+        text=f"By the change's own new bounds, which did not count for this {verdict.outcome}, it would be: {said}.",
     )
 
 
