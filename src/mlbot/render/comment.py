@@ -24,7 +24,7 @@ _ALERTS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Section:
     """A piece of the comment that stands or falls whole."""
 
@@ -50,15 +50,26 @@ def markdown(
         Markdown that is never longer than `limit`; what was left out is said.
     """
     found = list(_sections(report, pictures))
-    left_out: list[Section] = []
     frame = _frame(report, marker, limit)
-    while len16(text := frame(found, left_out)) > limit:
-        if not (rest := [section for section in found if section.rank]):
+    left_out = _least_needed(found, len16(frame(found, ())) - limit)
+    while len16(text := frame([each for each in found if each not in left_out], left_out)) > limit:
+        more = _least_needed([each for each in found if each not in left_out], 1)
+        if not more:
             break
-        drop = max(enumerate(rest), key=lambda pair: (pair[1].rank, pair[0]))[1]
-        found.remove(drop)
-        left_out.append(drop)
+        left_out.extend(more)
     return text
+
+
+def _least_needed(found: Sequence[Section], excess: int) -> list[Section]:
+    """The sections to leave out so that at least `excess` characters go, the least needed first, the last of them."""
+    chosen: list[Section] = []
+    order = sorted(enumerate(found), key=lambda pair: (pair[1].rank, pair[0]), reverse=True)
+    for _, section in order:
+        if excess <= 0 or not section.rank:
+            break
+        chosen.append(section)
+        excess -= len16(section.text)
+    return chosen
 
 
 def len16(text: str) -> int:

@@ -31,6 +31,7 @@ def environment() -> "jinja2.Environment":
         "num": escape.num,
         "code": escape.code,
         "fence": escape.fence,
+        "inner": escape.inner,
         "html": escape.html,
         "html_after": escape.html_after,
         "lines": escape.html_lines,

@@ -12,17 +12,17 @@ from typing import Any
 
 _BREAK = "\N{ZERO WIDTH SPACE}"
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_COMMIT = re.compile(r"(?i)(?<![0-9a-z])[0-9a-f]{7,}(?![0-9a-z])")
 _MARKUP = re.compile(r"([\\`*_{}\[\]#!~^])")
 _BLOCK_START = re.compile(r"^([+=-](?=[\s+=-]|$)|\d+(?=[.)](?:\s|$)))")
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "$": "&#36;"})
 _LINKS = (
     re.compile(r"(@)"),  # mentions, e-mail addresses, owner/repo@commit
     re.compile(r"(#)(?=\w)"),  # issues
-    re.compile(r"(?i)\b(gh-)(?=\d)"),  # issues again
+    re.compile(r"(?i)(gh-)(?=\d)"),  # issues again
     re.compile(r"(?i)(:)(?=//)"),  # addresses
-    re.compile(r"(?i)\b(www)(?=\.)"),
-    re.compile(r"(?i)\b((?:mailto|xmpp):)"),
-    re.compile(r"(?i)(?<![0-9a-z])([0-9a-f]{6})(?=[0-9a-f]+(?![0-9a-z]))"),  # commits
+    re.compile(r"(?i)(www)(?=\.)"),
+    re.compile(r"(?i)((?:mailto|xmpp):)"),
     re.compile(r"(:)(?=[a-z0-9_+-]+:)"),  # emoji
 )
 _PLAIN = re.compile(r"[A-Za-z0-9 ._/:@=,+()\[\]<>-]+")
@@ -50,12 +50,26 @@ _BLANKS = "\N{HANGUL FILLER}\N{HANGUL CHOSEONG FILLER}\N{HANGUL JUNGSEONG FILLER
 
 
 def md(text: object) -> str:
-    """Text for Markdown, in a paragraph or a table's cell alike."""
-    line = clean(text)
+    """Text for Markdown, in a paragraph or a table's cell alike.
+
+    Where text has nothing to see, an invisible character stands for it: `**` around nothing would be two asterisks.
+    """
+    line = _MARKUP.sub(r"\\\1", _unlinked(clean(text))).translate(_ENTITIES)
+    return _BLOCK_START.sub(_defuse, line) or _BREAK * bool(text)
+
+
+def _unlinked(line: str) -> str:
+    """With an invisible break in everything that GitHub would make a link, a mention or a picture of."""
+    line = _COMMIT.sub(_broken, line)
     for pattern in _LINKS:
         line = pattern.sub(rf"\1{_BREAK}", line)
-    line = _MARKUP.sub(r"\\\1", line).translate(_ENTITIES)
-    return _BLOCK_START.sub(_defuse, line)
+    return line
+
+
+def _broken(commit: re.Match[str]) -> str:
+    """Groups of six digits: GitHub links seven and more."""
+    digits = commit.group()
+    return _BREAK.join(digits[start : start + 6] for start in range(0, len(digits), 6))
 
 
 def _defuse(start: re.Match[str]) -> str:
@@ -94,6 +108,11 @@ def clean_keeping_indent(line: str) -> str:
     """As `clean`, with the spaces at the start of the line kept: a traceback is read by them."""
     indent = len(line) - len(line.lstrip(" "))
     return f"{' ' * min(indent, 40)}{clean(line)}"
+
+
+def inner(text: object) -> str:
+    """Text in an HTML element within Markdown (`summary`): no Markdown is read there, but mentions are made."""
+    return escape(_unlinked(clean(text)), quote=True)
 
 
 def html(text: object) -> str:
