@@ -15,7 +15,7 @@ _LINE_LENGTH = 500
 _BUFFER = 64 * 1024
 _BURST = 20
 _LINES_PER_S = 1.0
-_FILE_LIMIT = 64 * 1024 * 1024
+_KEPT_BYTES = 64 * 1024 * 1024
 _BLANK = "\0 \t\r\v\f"
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]?|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[PX^_][^\x1b\n]*(?:\x1b\\)?|.?)")
 _NUMBER = r"[-+]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,4})?"
@@ -62,10 +62,11 @@ class Log:
     """Takes a training's output as it comes, in constant memory.
 
     Args:
-        path: Where to keep it (its first 64 MiB); None: nowhere.
+        path: Where to keep it; None: nowhere.
         say: Is told lines of it, no more than a few a second.
         name: Whose lines they are.
         metrics: The names to look for among claims.
+        keep_bytes: How much of it to keep, from its start.
         clock: Seconds that only grow.
     """
 
@@ -76,13 +77,14 @@ class Log:
         *,
         name: str,
         metrics: Iterable[str],
+        keep_bytes: int = _KEPT_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.claims: dict[str, float] = {}
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._path = path
         self._file: IO[bytes] | None = None
-        self._room = _FILE_LIMIT
+        self._room = keep_bytes
         self._say = say
         self._name = name
         self._pattern = _claim_pattern(metrics)
