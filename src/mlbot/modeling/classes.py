@@ -23,6 +23,7 @@ CLASSES_KEY = "mlbot.classes"
 _T = onnx.TensorProto
 _LABEL_TYPES = frozenset({_T.STRING, _T.INT64, _T.INT32, _T.BOOL})
 _LABEL_NAMES = frozenset({"label", "output_label", "labels", "variable"})
+_CLASSIFIERS = frozenset({"classlabels_strings", "classlabels_int64s", "classlabels_ints"})
 _MOST_CLASSES = 10_000
 
 Labels = tuple[str, ...]
@@ -112,7 +113,7 @@ def _of_classifier(node: onnx.NodeProto) -> Labels:
     return tuple(
         _text(value)
         for attribute in node.attribute
-        if attribute.name in {"classlabels_strings", "classlabels_int64s"}
+        if attribute.name in _CLASSIFIERS
         for value in (*attribute.strings[:_MOST_CLASSES], *attribute.ints[:_MOST_CLASSES])
     )
 

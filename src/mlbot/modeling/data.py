@@ -169,16 +169,18 @@ class _Opening:
 
     def _wrong_slice(self) -> Problem | None:
         """Each condition is tried on no rows: what columns and types it needs shows without reading any."""
+        import polars as pl
         from polars.exceptions import PolarsError
 
-        columns = self.frame.collect_schema().names()
+        none = pl.DataFrame(schema=self.frame.collect_schema())
+        columns = none.columns
         for part in self.slices:
             try:
                 absent = sorted(condition.check(part.where) - set(columns))
                 if absent:
                     hint = did_you_mean(absent[0], columns)
                     return _schema(f"The slice {quoted(part.name)} asks for {listed(absent)}{hint}: no such column.")
-                dtype = self.frame.head(0).select(_where(part).alias("slice")).collect_schema()["slice"]
+                dtype = none.select(_where(part).alias("slice"))["slice"].dtype
             except (condition.ConditionError, PolarsError) as error:
                 reason = printable(str(error).strip().splitlines()[0], 200)
                 return _schema(f"The slice {quoted(part.name)} cannot be used: {reason}")

@@ -1,7 +1,9 @@
 """Where a holdout's bytes come from, and their digest."""
 
 import hashlib
+import os
 import tempfile
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +20,13 @@ class Source:
         path: where to read it.
         digest: `sha256:` and the hexadecimal digest of its bytes.
         hidden: whether it came from an URL.
-        kept: the open file behind `path` when the file has no name; it is gone once this is closed.
+        kept: what keeps the file behind `path` when it has no name: its bytes are gone with it.
     """
 
     path: Path
     digest: str
     hidden: bool
-    kept: IO[bytes] | None = None
+    kept: "_Nameless | None" = None
 
 
 def open_source(source: Path | str, storage_options: Mapping[str, Any]) -> Source:
@@ -44,19 +46,37 @@ def open_source(source: Path | str, storage_options: Mapping[str, Any]) -> Sourc
         return Source(path=Path(source), digest=f"sha256:{hasher.hexdigest()}", hidden=False)
     import fsspec
 
-    kept = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the holdout
+    kept = _Nameless()
     with fsspec.open(str(source), "rb", **storage_options) as stream:
         for chunk in _chunks(stream):
             hasher.update(chunk)
-            kept.write(chunk)
-    kept.flush()
-    path = Path(f"/dev/fd/{kept.fileno()}")
-    return Source(path=path, digest=f"sha256:{hasher.hexdigest()}", hidden=True, kept=kept)
+            kept.append(chunk)
+    return Source(path=kept.path, digest=f"sha256:{hasher.hexdigest()}", hidden=True, kept=kept)
 
 
 def is_url(source: Path | str) -> bool:
     """Whether it is an URL rather than a path."""
     return isinstance(source, str) and "://" in source
+
+
+class _Nameless:
+    """A file without a name, that ends with this object."""
+
+    def __init__(self) -> None:
+        with tempfile.TemporaryFile() as file:
+            self._descriptor = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._descriptor)
+
+    @property
+    def path(self) -> Path:
+        """Where this process, and no other, can open it."""
+        return Path(f"/dev/fd/{self._descriptor}")
+
+    def append(self, chunk: bytes) -> None:
+        """Write at the end."""
+        left = memoryview(chunk)
+        while left:
+            left = left[os.write(self._descriptor, left) :]
 
 
 def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
