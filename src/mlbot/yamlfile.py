@@ -65,25 +65,46 @@ def load_params(text: bytes | str, source: str) -> Params:
     return flatten(document)
 
 
+_UNFINISHED = (
+    ("a quote or bracket that is never closed", "close it"),
+    ("a line without `: `", "write `key: value`, and check the quotes above"),
+)
+# Own words for the parser's: libyaml's and PyYAML's differ, and neither says what to do.
+_MISTAKES: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (("end of stream", "stream end"), *_UNFINISHED[0]),
+    (("expected ':'",), *_UNFINISHED[1]),
+    (
+        ("mapping values are not allowed",),
+        "a `:` that cannot stand here",
+        "put text that contains `: ` in quotes, or mend the indentation",
+    ),
+    (
+        ("indentation indicators", "expected comment", "expected a comment"),
+        "text that starts with > or |",
+        "put the text in quotes",
+    ),
+    (("escape",), "a backslash escape that YAML does not know", "put the text in single quotes"),
+)
+
+
 def _syntax_error(error: yaml.MarkedYAMLError, text: str, source: str) -> ConfigError:
-    mark = error.problem_mark or error.context_mark
+    found, mend = _explain(str(error.problem), text[error.problem_mark.index :] if error.problem_mark else "")
+    # what was never finished is to be looked for where it starts, not where the file ends
+    mark = (error.context_mark if (found, mend) in _UNFINISHED else None) or error.problem_mark
     place = Position(mark.line + 1, mark.column + 1) if mark else None
-    rest = text[mark.index : mark.index + 1] if mark else ""
-    return refusal(*_explain(str(error.problem), rest), source, place)
+    return refusal(found, mend, source, place)
 
 
-def _explain(problem: str, char: str) -> tuple[str, str]:
-    """Own words for the parser's: libyaml's and PyYAML's differ, and neither says what to do."""
+def _explain(problem: str, rest: str) -> tuple[str, str]:
     if "cannot start any token" in problem:
-        if char == "\t":
+        if rest.startswith("\t"):
             return "a tab", "indent with spaces"
-        return f"text that starts with {char or 'a sign of YAML'}", "put the text in quotes"
-    if "mapping values are not allowed" in problem:
-        return "a `:` that cannot stand here", "put text that contains `: ` in quotes, or mend the indentation"
-    if "end of stream" in problem or "stream end" in problem:
-        return "the end of the file inside a quote or bracket", "close what was opened above"
-    if "escape" in problem:
-        return "a backslash escape that YAML does not know", "put the text in single quotes"
+        return f"text that starts with {rest[:1]}", "put the text in quotes"
+    for fragments, found, mend in _MISTAKES:
+        if any(fragment in problem for fragment in fragments):
+            return found, mend
+    if not rest.strip():
+        return _UNFINISHED[0]
     return "a mistake in the YAML", "check the indentation, quotes and brackets here and in the line above"
 
 
@@ -156,8 +177,8 @@ class _Builder:
         if not isinstance(event, yaml.StreamEndEvent):
             self._refuse(event, "a second document", "keep one document: delete the `---` and what follows")
 
-    def _refuse(self, event: yaml.Event, found: str, write: str) -> NoReturn:
-        raise refusal(found, write, self._source, _start(event), tuple(self._path))
+    def _refuse(self, event: yaml.Event, found: str, mend: str) -> NoReturn:
+        raise refusal(found, mend, self._source, _start(event), tuple(self._path))
 
     def _build(self, event: yaml.Event) -> tuple[Plain, Place]:
         before = self._values
@@ -258,7 +279,7 @@ class _Builder:
                 column=here.column,
                 path=show_path(tuple(self._path)),
                 found=f"the key {quote(key)} a second time; the first is in line {first.line}",
-                write="keep one of them",
+                mend="keep one of them",
             )
         )
 

@@ -72,9 +72,9 @@ def schema_text() -> str:
 def _summary(config: Config) -> str:
     lines = [f"{CONFIG_FILE} is valid."]
     for model in config.models:
-        gates = f"{len(model.gates)} gate{'s' if len(model.gates) != 1 else ''}"
-        slices = f", {len(model.slices)} slice{'s' if len(model.slices) != 1 else ''}" if model.slices else ""
-        lines.append(f"  {model.name}: {model.task}, {gates}, {len(model.metrics)} metrics{slices}")
+        counts = {"gate": len(model.gates), "metric": len(model.metrics), "slice": len(model.slices)}
+        shown = (f"{count} {what}{'s' if count != 1 else ''}" for what, count in counts.items() if count)
+        lines.append(f"  {model.name}: {', '.join((model.task, *shown))}")
     lines.extend(f"  {one.name}: deploys to {one.target}" for one in config.environments)
     return "\n".join(lines)
 
@@ -110,4 +110,7 @@ def _header(root: Path, holdout: str) -> tuple[str, ...] | None:
     text = line.decode("utf-8-sig", errors="replace")
     if text.startswith("version https://git-lfs") or not text.strip():
         return None
-    return tuple(next(csv.reader([text], skipinitialspace=True), []))
+    try:
+        return tuple(next(csv.reader([text], skipinitialspace=True), []))
+    except csv.Error:
+        return None

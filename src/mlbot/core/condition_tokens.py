@@ -87,7 +87,7 @@ _TOKEN = re.compile(
     |(?P<sign><>|!=|<=|>=|[-=<>()+*/%,])""",
     re.VERBOSE,
 )
-_BLANKS = re.compile(r"[ \t\r\n]*")
+_BLANKS = re.compile(r"[ \t\n]*")
 _KINDS = {"number": Kind.NUMBER, "text": Kind.TEXT, "quoted": Kind.QUOTED, "name": Kind.NAME, "sign": Kind.SIGN}
 _REFUSED = {
     "--": ("a comment", "leave comments to the YAML around it; for a double minus put a blank between"),

@@ -10,6 +10,7 @@ from mlbot.core.config_reader import Reader, is_name
 ENVIRONMENT_KEYS = ("target", "after", "approvals", "runs-on", "smoke")
 SMOKE_KEYS = ("requests", "p95_ms")
 
+_SHOWN = 8
 _DEFAULTS = EnvironmentConfig.model_fields
 _SMOKE_DEFAULTS = Smoke.model_fields
 
@@ -18,23 +19,32 @@ def read_environments(reader: Reader) -> tuple[EnvironmentConfig, ...]:
     """The environments in the file's order; each `after` names another, and none waits for itself."""
     named = reader.named("environment")
     read = tuple(made for name, inside in named.items() if (made := _environment(inside, name, named)) is not None)
-    after = {one.name: one.after for one in read if one.after is not None}
-    waiting: set[str] = set()
-    for name in after:
-        cycle = _cycle(name, after)
-        if cycle and name not in waiting:
-            waiting.update(cycle)
-            order = " after ".join(quote(step) for step in (*cycle, name))
-            named[name].refuse("an order without a circle", found=f"{order}")
+    _check_order(named)
     return read
 
 
-def _cycle(name: str, after: Mapping[str, str]) -> list[str]:
-    """The environments that wait for each other in a circle through this one; none: an empty list."""
+def _check_order(named: Mapping[str, Reader]) -> None:
+    """Note each circle of environments that wait for each other, once."""
+    after = {
+        name: first
+        for name, inside in named.items()
+        if isinstance(inside.value, dict) and isinstance(first := inside.value.get("after"), str)
+    }
+    walks: dict[str, str] = {}
+    for start in after:
+        name = start
+        while name in after and name not in walks:
+            walks[name] = start
+            name = after[name]
+        if walks.get(name) == start:
+            named[name].refuse("an order without a circle", found=_circle(name, after))
+
+
+def _circle(name: str, after: Mapping[str, str]) -> str:
     steps = [name]
-    while (following := after.get(steps[-1])) is not None and following not in steps:
+    while (following := after[steps[-1]]) != name:
         steps.append(following)
-    return steps if following == name else []
+    return " after ".join(quote(step) for step in (*steps[:_SHOWN], name))
 
 
 def _environment(reader: Reader, name: str, named: Mapping[str, Reader]) -> EnvironmentConfig | None:
@@ -54,12 +64,8 @@ def _after(reader: Reader, named: Mapping[str, Reader]) -> str | None:
     if name is None or (name in named and is_name(name)):
         return name
     if name not in named:
-        reader.refuse(reader.guess(name, named, f"one of {', '.join(map(_short, named))}"))
+        reader.refuse(reader.guess(name, named))
     return None
-
-
-def _short(name: str) -> str:
-    return name if is_name(name) else quote(name)
 
 
 def _smoke(reader: Reader) -> Smoke | None:

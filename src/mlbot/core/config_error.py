@@ -29,8 +29,8 @@ class ConfigProblem(Record):
     path: str
     """Keys from the top of the file: `models.adult-income.gates.roc_auc`; empty for the file as a whole."""
     found: str
-    write: str
-    """What to write instead."""
+    mend: str
+    """What to do about it, as an instruction: mostly what to write instead."""
     detail: str = ""
     """More lines for people: a caret under the place in a condition."""
 
@@ -38,7 +38,7 @@ class ConfigProblem(Record):
         """The problem as `source:line: path: found … → write …`, with its details indented below."""
         place = source if self.line is None else f"{source}:{self.line}"
         path = f" {self.path}:" if self.path else ""
-        head = f"{place}:{path} found {self.found} → {self.write}"
+        head = f"{place}:{path} found {self.found} → {self.mend}"
         return "\n".join((head, *(f"    {line}" for line in self.detail.splitlines())))
 
 
@@ -68,10 +68,10 @@ def _order(problem: ConfigProblem) -> tuple[int, int, str, str]:
     return (problem.line or 0, problem.column or 0, problem.path, problem.found)
 
 
-def problem_at(document: Document, path: KeyPath, found: str, write: str, detail: str = "") -> ConfigProblem:
+def problem_at(document: Document, path: KeyPath, found: str, mend: str, detail: str = "") -> ConfigProblem:
     """A problem with the place that its path has in the document, or the nearest that is written there."""
     line, column = document.nearest(path) or (None, None)
-    return ConfigProblem(line=line, column=column, path=show_path(path), found=found, write=write, detail=detail)
+    return ConfigProblem(line=line, column=column, path=show_path(path), found=found, mend=mend, detail=detail)
 
 
 def show_path(path: KeyPath) -> str:

@@ -31,7 +31,12 @@ def check_files(
     paths = (missing for model in config.models for missing in _paths(model))
     return (
         *(
-            problem_at(document, path, f"{quote(name)}, which is not there", "a path that exists from the root")
+            problem_at(
+                document,
+                path,
+                f"{quote(name)}, which is not there",
+                "write a path that exists, from the repository's root",
+            )
             for path, name in paths
             if not exists(name)
         ),
@@ -58,7 +63,7 @@ def _columns(model: Model, document: Document, header: Collection[str]) -> Itera
     for path, column, hint in _named_columns(model, document, header):
         if column not in header:
             found = f"{quote(column)}, which is no column of {model.data.holdout}"
-            yield problem_at(document, path, found, _instead(column, header, hint))
+            yield problem_at(document, path, found, f"write {_instead(column, header, hint)}")
 
 
 def _instead(column: str, header: Collection[str], hint: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from types import MappingProxyType
 
 from mlbot.core.config_error import quote, show_value
@@ -16,6 +17,8 @@ _SHARES = (
     "accuracy average_precision balanced_accuracy f1 f1_macro f1_weighted precision precision_macro recall "
     "recall_macro roc_auc roc_auc_ovr negative_flips"
 )
+_OTHERS = 50
+"""Metrics of the model that are offered instead of an unknown one; not all of thousands."""
 _INFINITY = float("inf")
 _RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
     {
@@ -79,7 +82,7 @@ def _check_subject(reader: Reader, metric: str, scope: Scope) -> bool:
         return True
     if metric in scope.metrics.broken:
         return False
-    found = catalogued(reader, metric, scope.task, others=(*known, *OPERATIONAL))
+    found = catalogued(reader, metric, scope.task, others=(*OPERATIONAL, *islice(known, _OTHERS)))
     if found is not None:
         known[metric] = found
     return found is not None
@@ -88,8 +91,8 @@ def _check_subject(reader: Reader, metric: str, scope: Scope) -> bool:
 def _check_slice(reader: Reader, slice_: str, scope: Scope) -> bool:
     if slice_ in scope.slices:
         return True
-    listed = f"one of {', '.join(scope.slices)}" if scope.slices else "the slice under `slices:` first"
-    reader.refuse(reader.guess(slice_, scope.slices, listed), found=f"the unknown slice {quote(slice_)}")
+    write = reader.guess(slice_, scope.slices) if scope.slices else "it under `slices:` first"
+    reader.refuse(write, found=f"the unknown slice {quote(slice_)}")
     return False
 
 
@@ -129,7 +132,7 @@ def _check_together(reader: Reader, fields: Mapping[str, Reader], limits: Mappin
     low, high = limits.get(Bound.MIN), limits.get(Bound.MAX)
     if low is not None and high is not None and low > high:
         reader.refuse("a `min` of at most `max`", found=f"min {low:g} above max {high:g}")
-    if isinstance(reader.value, dict) and not limits:
+    if isinstance(reader.value, dict) and not limits and fields.keys() == reader.value.keys():
         reader.refuse("at least one of min, max and max_regression", found="no bound")
     elif "confident" in fields and not {Bound.MIN, Bound.MAX} & limits.keys():
         fields["confident"].refuse("it beside `min` or `max`; max_regression is always judged by its interval")

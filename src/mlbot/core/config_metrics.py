@@ -1,6 +1,6 @@
 """The metrics of a model, as mlbot.yaml names them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mlbot.core import config_values as values
@@ -53,6 +53,15 @@ class Metrics:
     broken: set[str] = field(default_factory=set)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Context:
+    """What a metric of the list is read with: the task (None: unknown), the gates' directions, those read so far."""
+
+    task: Task | None
+    ways: Mapping[str, frozenset[Direction]]
+    metrics: Metrics
+
+
 def read_metrics(reader: Reader | None, task: Task | None, gates: Mapping[str, Reader]) -> Metrics:
     """The metrics that a model lists.
 
@@ -62,8 +71,9 @@ def read_metrics(reader: Reader | None, task: Task | None, gates: Mapping[str, R
         gates: The gates by their subject, for the direction of a metric that does not say it.
     """
     metrics = Metrics()
+    context = _Context(task=task, ways=_ways(gates), metrics=metrics)
     for item in reader.items("metrics such as roc_auc or module:function") if reader else ():
-        metric = _metric(item, task, gates, metrics)
+        metric = _metric(item, context)
         if metric is None:
             continue
         if metric.name in metrics.known:
@@ -85,9 +95,9 @@ def catalogued(reader: Reader, name: str, task: Task | None, others: Iterable[st
     metric = CATALOGUE.get(name)
     if metric and (task is None or task in metric.tasks):
         return metric
-    fitting = [*(known for known in CATALOGUE.values() if task is None or task in known.tasks)]
-    names = [*(known.name for known in fitting), *others]
-    write = _meant(name, names) or reader.guess(name, names, f"one of {', '.join(names)}, or module:function")
+    fitting = (known for known in CATALOGUE.values() if task is None or task in known.tasks)
+    names = list(dict.fromkeys((*(known.name for known in fitting), *others)))
+    write = _meant(name, names) or reader.guess(name, (*names, "module:function"))
     what = f"{quote(name)}, which is not for {task} models" if metric and task else f"the unknown metric {quote(name)}"
     reader.refuse(write, found=what)
     return None
@@ -95,50 +105,47 @@ def catalogued(reader: Reader, name: str, task: Task | None, others: Iterable[st
 
 def _meant(name: str, names: list[str]) -> str | None:
     plain = name.lower().replace("-", "_").removeprefix("neg_").removesuffix("_score")
-    return next((meant for meant in (plain, *_ALIASES.get(plain, ())) if meant in names), None)
+    simple = plain.removesuffix("_macro").removesuffix("_weighted").removesuffix("_ovr")
+    return next((meant for meant in (plain, *_ALIASES.get(plain, ()), simple) if meant in names), None)
 
 
-def _metric(item: Reader, task: Task | None, gates: Mapping[str, Reader], metrics: Metrics) -> Metric | None:
+def _metric(item: Reader, context: _Context) -> Metric | None:
     if isinstance(item.value, dict):
-        return _mapped(item, task, gates, metrics)
+        return _own(item, item.fields(KEYS, required=("function",)), context)
     name = item.text("a metric's name or module:function")
     if name is None:
         return None
     if ":" in name:
-        return _own(item, {"function": item}, task, gates, metrics)
+        return _own(item, {"function": item}, context)
     if name in OPERATIONAL:
         item.refuse("it under `gates` only; it is always measured")
         return None
-    metric = catalogued(item, name, task)
+    metric = catalogued(item, name, context.task)
     if metric is None:
-        metrics.broken.add(name)
+        context.metrics.broken.add(name)
     return metric
 
 
-def _mapped(item: Reader, task: Task | None, gates: Mapping[str, Reader], metrics: Metrics) -> Metric | None:
-    return _own(item, item.fields(KEYS, required=("function",)), task, gates, metrics)
-
-
-def _own(
-    item: Reader, fields: Mapping[str, Reader], task: Task | None, gates: Mapping[str, Reader], metrics: Metrics
-) -> Metric | None:
+def _own(item: Reader, fields: Mapping[str, Reader], context: _Context) -> Metric | None:
     """A metric of the user's own."""
     function = values.function(fields["function"]) if "function" in fields else None
     name = fields["name"].text("a metric's name") if "name" in fields else function and function.split(":")[1]
     said = fields["direction"].choice(tuple(Direction)) if "direction" in fields else None
     if name:
-        metrics.broken.add(name)
+        context.metrics.broken.add(name)
     if function is None or not name or not _own_name(fields.get("name", item), name):
         return None
-    direction = Direction(said) if said else _direction(name, function, gates)
+    direction = Direction(said) if said else _direction(name, function, context)
     if direction is None and "direction" not in fields:
-        item.refuse(
-            f"{{function: {function}, direction: higher}} or lower: which way is better?",
-            found=f"{quote(name)} without a direction",
-        )
+        write = f"{{function: {function}, direction: higher}} or lower: which way is better?"
+        item.refuse(write, found=f"{quote(name)} without a direction")
     if direction is None:
         return None
-    return Metric(name=name, direction=direction, tasks=frozenset({task} if task else Task), function=function)
+    return Metric(name=name, direction=direction, tasks=_tasks(context.task), function=function)
+
+
+def _tasks(task: Task | None) -> frozenset[Task]:
+    return frozenset(Task) if task is None else frozenset({task})
 
 
 def _own_name(reader: Reader, name: str) -> bool:
@@ -148,19 +155,22 @@ def _own_name(reader: Reader, name: str) -> bool:
     return reader.check_name(name)
 
 
-def _direction(name: str, function: str, gates: Mapping[str, Reader]) -> Direction | None:
+def _direction(name: str, function: str, context: _Context) -> Direction | None:
+    """From scikit-learn's naming convention, else from the gates on it."""
     for text in (name, function):
         for ending, direction in _CONVENTION.items():
             if text.endswith(ending):
                 return direction
-    ways = set(_gated_ways(name, gates))
-    return ways.pop() if len(ways) == 1 else None
+    ways = context.ways.get(name, frozenset())
+    return next(iter(ways)) if len(ways) == 1 else None
 
 
-def _gated_ways(name: str, gates: Mapping[str, Reader]) -> Iterator[Direction]:
+def _ways(gates: Mapping[str, Reader]) -> Mapping[str, frozenset[Direction]]:
+    """What the gates say of each metric's direction: a `min` wants it high, a `max` low."""
+    ways: dict[str, frozenset[Direction]] = {}
     for subject, gate in gates.items():
-        if subject.partition("@")[0] == name and isinstance(gate.value, dict):
-            if "min" in gate.value:
-                yield Direction.HIGHER
-            if "max" in gate.value:
-                yield Direction.LOWER
+        metric = subject.partition("@")[0]
+        bounds = gate.value if isinstance(gate.value, dict) else {}
+        said = {way for bound, way in (("min", Direction.HIGHER), ("max", Direction.LOWER)) if bound in bounds}
+        ways[metric] = ways.get(metric, frozenset()) | said
+    return ways

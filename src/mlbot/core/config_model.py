@@ -123,6 +123,6 @@ def _where(reader: Reader) -> str | None:
     try:
         check(text)
     except ConditionError as error:
-        reader.refuse(error.mend, found=error.what, detail=error.caret)
+        reader.note(error.what, error.mend, error.caret)
         return None
     return text

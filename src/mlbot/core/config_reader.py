@@ -4,9 +4,10 @@ A method gives None when the value is not what it should be; the problem is note
 """
 
 import difflib
+import itertools
 import math
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mlbot.core.config_error import INVISIBLE, ConfigProblem, problem_at, quote, show_value
@@ -21,7 +22,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|m|h)?")
 _UNITS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _MAX_GUESSES = 100
-"""Looking for the word that was meant costs time: not for thousands of unknown ones."""
+_MAX_KNOWN = 200
+"""Looking for the word that was meant costs time: not for thousands of unknown ones, nor among thousands."""
+_LISTED = 24
 
 
 @dataclass(kw_only=True, slots=True)
@@ -37,6 +40,15 @@ def nearest(word: str, known: Collection[str]) -> str | None:
     folded = {_fold(candidate): candidate for candidate in known}
     close = difflib.get_close_matches(_fold(word[:64]), folded, n=1)
     return folded[close[0]] if close else None
+
+
+def one_of(words: Iterable[str]) -> str:
+    """A choice in words, the first few of many."""
+    every = [word if is_name(word) else quote(word) for word in itertools.islice(words, _LISTED + 1)]
+    if len(every) == 1:
+        return every[0]
+    listed, last = every[:_LISTED], "others" if len(every) > _LISTED else every.pop()
+    return f"{', '.join(listed[: len(every)])} or {last}"
 
 
 def is_name(text: str) -> bool:
@@ -56,15 +68,19 @@ class Reader:
     path: KeyPath
     notes: Notes
 
-    def refuse(self, write: str, *, found: str | None = None, detail: str = "") -> None:
-        """Note that this value is wrong."""
-        shown = show_value(self.value) if found is None else found
-        self.notes.problems.append(problem_at(self.notes.document, self.path, shown, write, detail))
+    def refuse(self, write: str, *, found: str | None = None) -> None:
+        """Note that this value is wrong, and what to write instead of it."""
+        self.note(found, f"write {write}")
 
-    def guess(self, word: str, known: Collection[str], otherwise: str) -> str:
-        """What to write instead of an unknown word."""
-        near = nearest(word, known) if len(self.notes.problems) < _MAX_GUESSES else None
-        return near or otherwise
+    def note(self, found: str | None, mend: str, detail: str = "") -> None:
+        """Note what was found (None: the value) and what to do about it."""
+        shown = show_value(self.value) if found is None else found
+        self.notes.problems.append(problem_at(self.notes.document, self.path, shown, mend, detail))
+
+    def guess(self, word: str, known: Collection[str]) -> str:
+        """What to write instead of an unknown word: the known one that is near, else which there are."""
+        few = len(self.notes.problems) < _MAX_GUESSES and len(known) <= _MAX_KNOWN
+        return (nearest(word, known) if few else None) or one_of(known)
 
     def child(self, key: str | int, value: Plain) -> "Reader":
         """A value inside this one."""
@@ -73,14 +89,12 @@ class Reader:
     def fields(self, known: Sequence[str], required: Collection[str] = ()) -> dict[str, "Reader"]:
         """The known settings of a mapping by key; unknown and missing ones are noted."""
         if not isinstance(self.value, dict):
-            self.refuse(f"a mapping with {_either(known)}")
+            self.refuse(f"a mapping with {one_of(known)}")
             return {}
         made = {key: self.child(key, value) for key, value in self.value.items()}
         for key, inside in made.items():
             if key not in known:
-                inside.refuse(
-                    self.guess(key, known, f"one of {', '.join(known)}"), found=f"the unknown key {quote(key)}"
-                )
+                inside.refuse(self.guess(key, known), found=f"the unknown key {quote(key)}")
         for key in required:
             if key not in made:
                 self.refuse(f"`{key}:`", found=f"no {key}")
@@ -166,8 +180,7 @@ class Reader:
         """One of a few words."""
         if isinstance(self.value, str) and self.value in options:
             return self.value
-        word = self.value if isinstance(self.value, str) else ""
-        self.refuse(self.guess(word, options, _either(options)))
+        self.refuse(self.guess(self.value if isinstance(self.value, str) else "", options))
         return None
 
     def whole(self, low: int, high: int | None = None) -> int | None:
@@ -200,7 +213,3 @@ class Reader:
 
 def _is_short(value: Plain) -> bool:
     return isinstance(value, str | float) or (isinstance(value, int) and value.bit_length() < 64)
-
-
-def _either(options: Sequence[str]) -> str:
-    return options[0] if len(options) == 1 else f"{', '.join(options[:-1])} or {options[-1]}"

@@ -22,8 +22,8 @@ def decode(text: bytes | str, source: str) -> str:
         raise refusal(f"a file of {len(text):,} bytes", f"keep it below {MAX_BYTES:,} bytes", source)
     decoded = _utf8(text, source) if isinstance(text, bytes) else text.removeprefix("\ufeff")
     if bad := _UNPRINTABLE.search(decoded):
-        found, write = f"the control character U+{ord(bad[0]):04X}", "delete it, or write it as an escape in quotes"
-        raise refusal(found, write, source, _place_of(decoded, bad.start()))
+        found, mend = f"the control character U+{ord(bad[0]):04X}", "delete it, or write it as an escape in quotes"
+        raise refusal(found, mend, source, _place_of(decoded, bad.start()))
     return decoded
 
 
@@ -39,9 +39,9 @@ def _place_of(text: str, index: int) -> Position:
     return Position(text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index))
 
 
-def refusal(found: str, write: str, source: str, place: Position | None = None, path: KeyPath = ()) -> ConfigError:
+def refusal(found: str, mend: str, source: str, place: Position | None = None, path: KeyPath = ()) -> ConfigError:
     """One problem that ends the reading."""
     line, column = place or (None, None)
     return ConfigError(
-        [ConfigProblem(line=line, column=column, path=show_path(path), found=found, write=write)], source=source
+        [ConfigProblem(line=line, column=column, path=show_path(path), found=found, mend=mend)], source=source
     )
