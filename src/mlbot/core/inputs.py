@@ -66,7 +66,7 @@ class Inputs(Record):
     @property
     def key(self) -> Digest:
         """The content key: sha256 of the canonical JSON of all of it."""
-        facts = {"form": _KEY_FORM, **self.model_dump(mode="json")}
+        facts = {"form": _KEY_FORM, **dict(self)}
         return digest(json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True))
 
 
@@ -84,6 +84,11 @@ class Side:
     config: Config
     tree: Tree
     outside: Mapping[str, Digest] | None = None
+
+    @cached_property
+    def models(self) -> Mapping[str, Model]:
+        """The commit's models by name."""
+        return {model.name: model for model in self.config.models}
 
     @cached_property
     def reserved(self) -> frozenset[str]:

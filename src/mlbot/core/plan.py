@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mlbot.core.config import Config, Model
+from mlbot.core.config import Model
 from mlbot.core.inputs import Side
 from mlbot.core.policy_changes import changed_rule_files, policy_changes
 from mlbot.core.record import Digest, Name, Record
@@ -101,15 +101,14 @@ def plan_models(
     Raises:
         UsageError: for an unknown name in `only`, or something at head that the config names and is not there.
     """
-    _check_names(head.config, only)
+    _check_names(list(head.models), only)
     wanted = [model for model in head.config.models if not only or model.name in only]
     # Without a common history the guarded branch is the only witness of what there was.
     before = base if base or commits.base else policy
-    names = {model.name for model in head.config.models}
     return Plan(
         commits=commits,
         models=tuple(_planned(model, head, base, requested=bool(only)) for model in wanted),
-        deleted=tuple(model.name for model in before.config.models if model.name not in names) if before else (),
+        deleted=tuple(name for name in before.models if name not in head.models) if before else (),
         policy_changes=_policy_changes(head, base, policy),
     )
 
@@ -128,7 +127,7 @@ def _planned(model: Model, head: Side, base: Side | None, *, requested: bool) ->
         why = (StaleReason(code=StaleCode.REQUESTED, text="asked for"),)
     return PlannedModel(
         name=model.name,
-        key=now.inputs.key,
+        key=now.key,
         base_key=base_key,
         stale=bool(why),
         reasons=why,
@@ -142,18 +141,21 @@ def _compared(now: Subject, base: Side | None) -> tuple[Digest | None, tuple[Sta
     """The model's key at base and why its own differs."""
     if base is None:
         return None, (StaleReason(code=StaleCode.NO_BASELINE, text="there is no config at base to compare with"),)
-    model = base.config.model(now.model.name)
+    model = base.models.get(now.model.name)
     if model is None:
         return None, (StaleReason(code=StaleCode.NEW, text="the model is new"),)
+    if base is now.side:
+        return now.key, ()
     try:
         before = Subject.of(model, base)
     except UsageError as error:  # base is history; what is wrong with it must not stop the commit that mends it
         return None, (StaleReason(code=StaleCode.NO_BASELINE, text=f"base cannot be trained: {error.what}"),)
-    return before.inputs.key, tuple(reasons(now, before)) if now.inputs != before.inputs else ()
+    if now.inputs == before.inputs:
+        return now.key, ()
+    return before.key, tuple(reasons(now, before))
 
 
-def _check_names(config: Config, only: Sequence[str]) -> None:
-    known = [model.name for model in config.models]
+def _check_names(known: Sequence[str], only: Sequence[str]) -> None:
     for name in only:
         if name not in known:
             close = get_close_matches(name, known, 1)

@@ -28,24 +28,27 @@ def policy_changes(
         base: the config where head left the guarded branch; None when unknown: then every difference counts.
         files: holdout and metric files that head changes (see `changed_rule_files`).
     """
-    now = _rules(policy)
-    theirs = now if head is policy else _rules(head)
-    before = now if base is None or base is policy else _rules(base)
-    several = len(policy.models) > 1
-    common = {"", *(model.name for model in policy.models if head.model(model.name))}
-    sentences = []
-    for rule in (*now, *(rule for rule in theirs if rule not in now)):
-        old, new = now.get(rule), theirs.get(rule)
-        if old != new != before.get(rule) and rule[1] in common:
-            sentences.append(_sentence(rule, old, new) + (f" (model {rule[1]})" if several and rule[1] else ""))
+    sentences = () if head is policy else _sentences(policy, head, policy if base is None else base)
     return (*sentences, *(f"changes {shown(path)}" for path in sorted(files)))
 
 
 def changed_rule_files(policy: Side, head: Tree, base: Tree | None) -> tuple[str, ...]:
     """The holdout and metric files, as policy names them, that head changed since it left the guarded branch."""
+    if head is policy.tree:
+        return ()
     named = frozenset().union(*(_rule_files(model, policy.tree) for model in policy.config.models))
     since_base = named if base is None else frozenset(changed(base, head, named))
     return tuple(changed(policy.tree, head, since_base))
+
+
+def _sentences(policy: Config, head: Config, base: Config) -> Iterator[str]:
+    now, theirs, before = _rules(policy), _rules(head), _rules(base)
+    several = len(policy.models) > 1
+    common = {"", *({model.name for model in policy.models} & {model.name for model in head.models})}
+    for rule in (*now, *(rule for rule in theirs if rule not in now)):
+        old, new = now.get(rule), theirs.get(rule)
+        if old != new != before.get(rule) and rule[1] in common:
+            yield _sentence(rule, old, new) + (f" (model {rule[1]})" if several and rule[1] else "")
 
 
 def _rule_files(model: Model, tree: Tree) -> frozenset[str]:

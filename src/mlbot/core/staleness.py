@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Self
 
 from mlbot.core.config import Model
 from mlbot.core.inputs import COLUMNS, Inputs, Side
-from mlbot.core.record import Record
+from mlbot.core.record import Digest, Record
 from mlbot.core.tree import Tree, changed, shown
 
 _NAMED = 3
@@ -36,7 +37,7 @@ class StaleReason(Record):
     text: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Subject:
     """One model at one commit."""
 
@@ -52,6 +53,11 @@ class Subject:
             UsageError: if something the config names is not there.
         """
         return cls(model=model, side=side, inputs=side.inputs(model))
+
+    @cached_property
+    def key(self) -> Digest:
+        """Its content key."""
+        return self.inputs.key
 
     @property
     def lock(self) -> str | None:
