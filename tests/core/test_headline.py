@@ -1,6 +1,7 @@
 """The verdict in one line."""
 
 import pytest
+from tests import report_parts as parts
 from tests import samples
 
 from mlbot.core.headline import by_severity, headline
@@ -33,20 +34,20 @@ def test_an_inconclusive_verdict_says_whether_it_blocks() -> None:
 
 
 def test_what_to_do_about_a_model_that_was_removed() -> None:
-    evidence, rest = samples.adult(0.0)
-    report = samples.judged((evidence.model_copy(update={"deleted": True}), rest))
+    evidence, rest = parts.adult(0.0)
+    report = parts.judged((evidence.model_copy(update={"deleted": True}), rest))
     assert report.verdict.reason is Reason.MODEL_DELETED
     assert "waive" in headline(report).action
 
 
 def test_several_failing_gates_are_counted() -> None:
-    gates = tuple(gate.model_copy(update={"limit": 0.99}) if gate.bound == "min" else gate for gate in samples.GATES)
-    report = samples.judged(samples.adult(-0.0206, gates=gates))
+    gates = tuple(gate.model_copy(update={"limit": 0.99}) if gate.bound == "min" else gate for gate in parts.GATES)
+    report = parts.judged(parts.adult(-0.0206, gates=gates))
     assert headline(report).text.endswith("; 2 more gates fail.")
 
 
 def test_several_failing_models_are_counted() -> None:
-    report = samples.judged(samples.adult(-0.0206, "a"), samples.adult(-0.03, "b"), samples.adult(-0.03, "c"))
+    report = parts.judged(parts.adult(-0.0206, "a"), parts.adult(-0.03, "b"), parts.adult(-0.03, "c"))
     assert headline(report).text.endswith("; and 2 more models.")
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from tests import report_parts as parts
 from tests import samples
 
 from mlbot.core import phrase
@@ -46,7 +47,7 @@ def test_arrows() -> None:
 
 
 def model(*comparisons: Comparison, **changes: Any) -> ModelReport:
-    _, rest = samples.adult(0.0)
+    _, rest = parts.adult(0.0)
     verdict = samples.passing().verdict.models[0]
     return ModelReport(model="m", verdict=verdict, **(rest | {"comparisons": comparisons} | changes))
 
@@ -84,38 +85,48 @@ def result(reason: Reason, outcome: Outcome, gate: Gate = MARGIN, **changes: Any
     ],
 )
 def test_findings_of_a_margin(reason: Reason, outcome: Outcome, text: str) -> None:
-    assert phrase.finding(result(reason, outcome), model(samples.comparison("roc_auc", -0.0206))) == text
+    assert phrase.finding(result(reason, outcome), model(parts.comparison("roc_auc", -0.0206))) == text
 
 
 def test_a_rise_of_what_should_be_low() -> None:
     gate = Gate(metric="log_loss", bound=Bound.MAX_REGRESSION, limit=0.01)
-    found = phrase.finding(
-        result(Reason.REGRESSION, Outcome.FAIL, gate), model(samples.comparison("log_loss", -0.0206))
-    )
+    found = phrase.finding(result(Reason.REGRESSION, Outcome.FAIL, gate), model(parts.comparison("log_loss", -0.0206)))
     assert found == "log_loss rose by 0.0206, more than the 0.01 allowed"
 
 
 @pytest.mark.parametrize(
     ("gate", "reason", "outcome", "value", "text"),
     [
-        (samples.GATES[0], Reason.BELOW_MINIMUM, Outcome.FAIL, 0.8931, "roc_auc is 0.8931, below the minimum of 0.9"),
         (
-            samples.GATES[5],
+            parts.GATES[0],
+            Reason.BELOW_MINIMUM,
+            Outcome.FAIL,
+            0.8931,
+            "roc_auc is 0.8931, below the minimum of 0.9",
+        ),
+        (
+            parts.GATES[5],
             Reason.ABOVE_MAXIMUM,
             Outcome.FAIL,
             31.2,
             "latency_p95_ms is 31.2 ms, above the maximum of 20 ms",
         ),
-        (samples.GATES[6], Reason.WITHIN_LIMIT, Outcome.PASS, 1.9, "size_mb is 1.90 MB, within the maximum of 50 MB"),
         (
-            samples.GATES[0],
+            parts.GATES[6],
+            Reason.WITHIN_LIMIT,
+            Outcome.PASS,
+            1.9,
+            "size_mb is 1.90 MB, within the maximum of 50 MB",
+        ),
+        (
+            parts.GATES[0],
             Reason.LIMIT_INSIDE_INTERVAL,
             Outcome.INCONCLUSIVE,
             0.9258,
             "roc_auc is 0.9258 (between 0.9231 and 0.9285), so it may break the minimum of 0.9, or keep it",
         ),
         (
-            samples.GATES[3],
+            parts.GATES[3],
             Reason.SLICE_TOO_SMALL,
             Outcome.INCONCLUSIVE,
             0.4,
@@ -128,16 +139,16 @@ def test_findings_of_a_bound(gate: Gate, reason: Reason, outcome: Outcome, value
 
 
 def test_a_movement_of_nothing() -> None:
-    assert phrase.movement(samples.comparison("roc_auc", 0.0)) == "did not move"
+    assert phrase.movement(parts.comparison("roc_auc", 0.0)) == "did not move"
     assert phrase.movement(None) == "moved"
     problem = Problem(reason=Reason.METRIC_UNDEFINED, detail="One class only.")
-    undefined = samples.comparison("roc_auc", 0.0, change=None, low=None, high=None, problem=problem)
+    undefined = parts.comparison("roc_auc", 0.0, change=None, low=None, high=None, problem=problem)
     assert phrase.movement(undefined) == "moved"
 
 
 def test_what_would_settle_an_open_margin() -> None:
     undecided = result(Reason.MARGIN_INSIDE_INTERVAL, Outcome.INCONCLUSIVE)
-    said = phrase.settle(undecided, model(samples.comparison("roc_auc", -0.0044)))
+    said = phrase.settle(undecided, model(parts.comparison("roc_auc", -0.0044)))
     # half width 0.001818, gap to the margin 0.0006: the interval has to shrink 3.03-fold, so 9.2 times the rows
     assert said.startswith("About 9 times the holdout rows would settle it")
     assert "train.seeds" in said
@@ -145,35 +156,35 @@ def test_what_would_settle_an_open_margin() -> None:
 
 def test_a_change_at_the_margin_is_not_sent_for_more_data() -> None:
     undecided = result(Reason.MARGIN_INSIDE_INTERVAL, Outcome.INCONCLUSIVE)
-    assert "judgement" in phrase.settle(undecided, model(samples.comparison("roc_auc", -0.005)))
-    assert "judgement" in phrase.settle(undecided, model(samples.comparison("roc_auc", -0.0049)))
+    assert "judgement" in phrase.settle(undecided, model(parts.comparison("roc_auc", -0.005)))
+    assert "judgement" in phrase.settle(undecided, model(parts.comparison("roc_auc", -0.0049)))
 
 
 def test_a_margin_below_what_can_be_judged_names_the_least_that_can() -> None:
     undecided = result(Reason.MARGIN_INSIDE_INTERVAL, Outcome.INCONCLUSIVE, judgeable=False)
-    said = phrase.settle(undecided, model(samples.comparison("roc_auc", -0.001)))
+    said = phrase.settle(undecided, model(parts.comparison("roc_auc", -0.001)))
     assert "about 0.0018" in said  # twice the standard error of 0.0009
 
 
 def test_other_inconclusive_gates_say_what_their_reason_says() -> None:
     for reason in (Reason.SEED_VARIANCE_UNKNOWN, Reason.NOT_KEPT_BY_HOLM, Reason.NO_BASELINE):
-        said = phrase.settle(result(reason, Outcome.INCONCLUSIVE), model(samples.comparison("roc_auc", -0.004)))
+        said = phrase.settle(result(reason, Outcome.INCONCLUSIVE), model(parts.comparison("roc_auc", -0.004)))
         assert said == meaning(reason).mend
 
 
 @pytest.mark.parametrize("outcome", [Outcome.PASS, Outcome.FAIL])
 def test_a_settled_gate_needs_no_advice(outcome: Outcome) -> None:
-    assert phrase.settle(result(Reason.REGRESSION, outcome), model(samples.comparison("roc_auc", -0.02))) == ""
+    assert phrase.settle(result(Reason.REGRESSION, outcome), model(parts.comparison("roc_auc", -0.02))) == ""
 
 
 def test_detectable_effects() -> None:
     assert (
-        phrase.detectable(samples.comparison("roc_auc", 0.0))
+        phrase.detectable(parts.comparison("roc_auc", 0.0))
         == "A true drop of 0.0086 would fail here 19 times out of 20."
     )
-    assert "rise" in phrase.detectable(samples.comparison("log_loss", 0.0, mde=0.02))
-    assert phrase.detectable(samples.comparison("f1", 0.0)) == phrase.detectable(None) == ""
+    assert "rise" in phrase.detectable(parts.comparison("log_loss", 0.0, mde=0.02))
+    assert phrase.detectable(parts.comparison("f1", 0.0)) == phrase.detectable(None) == ""
 
 
 def test_an_artefact_test_is_said_to_be_one() -> None:
-    assert phrase.movement(samples.comparison("roc_auc", 0.01, method=Method.PAIRED)) == "rose by 0.01"
+    assert phrase.movement(parts.comparison("roc_auc", 0.01, method=Method.PAIRED)) == "rose by 0.01"

@@ -1,5 +1,6 @@
 """Tables with every figure written."""
 
+from tests import report_parts as parts
 from tests import samples
 
 from mlbot.core import tables, view
@@ -39,7 +40,7 @@ def test_a_gate_on_a_small_slice_is_shown_only_and_comes_behind_what_counts() ->
         Gate(metric="roc_auc", bound=Bound.MIN, limit=0.99),
         Gate(metric="accuracy", bound=Bound.MIN, limit=0.1),
     )
-    rows = view.gate_rows(samples.judged(samples.adult(0.0, gates=gates)).models[0])
+    rows = view.gate_rows(parts.judged(parts.adult(0.0, gates=gates)).models[0])
     assert [(row.subject, row.counts) for row in rows] == [
         ("roc_auc", True),
         ("f1 on doctorate", False),
@@ -51,15 +52,13 @@ def test_readings() -> None:
     problem = Problem(reason=Reason.METRIC_UNDEFINED, detail="Only one class is in these rows.")
     nothing = {"candidate": None, "baseline": None, "change": None, "low": None, "high": None, "q_value": None}
     comparisons: tuple[Comparison, ...] = (
-        samples.comparison("roc_auc", -0.02),
-        samples.comparison("log_loss", 0.02),
-        samples.comparison("f1", -0.0001),
-        samples.comparison("accuracy", 0.0, method=Method.IDENTICAL),
-        samples.comparison("recall", 0.0, problem=problem, **nothing),
+        parts.comparison("roc_auc", -0.02),
+        parts.comparison("log_loss", 0.02),
+        parts.comparison("f1", -0.0001),
+        parts.comparison("accuracy", 0.0, method=Method.IDENTICAL),
+        parts.comparison("recall", 0.0, problem=problem, **nothing),
     )
-    rows = view.metric_rows(
-        samples.judged(samples.adult(0.0, comparisons=comparisons, gates=samples.GATES[:1])).models[0]
-    )
+    rows = view.metric_rows(parts.judged(parts.adult(0.0, comparisons=comparisons, gates=parts.GATES[:1])).models[0])
     assert [row.reading for row in rows] == ["worse", "better", "no clear change", "identical", problem.detail]
     assert [row.clear for row in rows] == [True, True, False, False, False]
     assert (rows[-1].candidate, rows[-1].change, rows[-1].interval) == ("–", "–", "")
@@ -92,7 +91,7 @@ def test_seeds_and_methods() -> None:
 
 def test_every_method_has_words() -> None:
     for method in Method:
-        comparisons = (samples.comparison("roc_auc", 0.0, method=method),)
+        comparisons = (parts.comparison("roc_auc", 0.0, method=method),)
         model = samples.passing().models[0].model_copy(update={"comparisons": comparisons})
         assert tables.methods(model)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import vl_convert
+from tests import report_parts as parts
 from tests import samples
 
 from mlbot.core.chart import Spec
@@ -84,7 +85,7 @@ def test_people_can_choose_the_metric_and_start_with_the_one_that_has_a_margin()
     for name in ("slices", "seeds"):
         (param,) = (each for each in plots.chart_specs(model())[name]["params"] if each["name"] == "metric")
         assert param["value"] == "roc_auc"
-        assert param["bind"]["options"] == list(samples.VALUES)
+        assert param["bind"]["options"] == list(parts.VALUES)
 
 
 def test_a_click_on_the_legend_leaves_one_side() -> None:
@@ -146,7 +147,7 @@ def test_the_page_carries_what_it_needs() -> None:
 def test_hostile_names_are_data() -> None:
     hostile = "</text><script>alert(1)</script>"
     classes = model().model_copy(
-        update={"holdout": samples.holdout(classes=(hostile, "'); alert(2); ('"), positive=hostile)}
+        update={"holdout": parts.holdout(classes=(hostile, "'); alert(2); ('"), positive=hostile)}
     )
     for name, spec in plots.chart_specs(classes).items():
         assert "<script" not in plots.svg(spec, "light"), name

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+from tests import report_parts as parts
 from tests import samples
 from tests.hostile_samples import LINKS, NASTY, TEXTS, as_github, poisoned, skeleton
 
@@ -26,8 +27,8 @@ def test_whole(name: str, snapshot: SnapshotAssertion) -> None:
     report = samples.SAMPLES[name]()
     pictures = {
         model.model: Picture(
-            light=f"https://github.com/acme/income/blob/{samples.HEAD}/{model.model}-light.svg?raw=true",
-            dark=f"https://github.com/acme/income/blob/{samples.HEAD}/{model.model}-dark.svg?raw=true",
+            light=f"https://github.com/acme/income/blob/{parts.HEAD}/{model.model}-light.svg?raw=true",
+            dark=f"https://github.com/acme/income/blob/{parts.HEAD}/{model.model}-dark.svg?raw=true",
             alt="Change of roc_auc by slice, and the ROC curve",
         )
         for model in report.models
@@ -86,7 +87,7 @@ def test_claims_are_called_unverified_wherever_they_stand() -> None:
 
 
 def test_a_fork_is_offered_the_whole_commit() -> None:
-    assert f"/retrain {samples.HEAD}\n" in markdown(samples.trial())
+    assert f"/retrain {parts.HEAD}\n" in markdown(samples.trial())
     assert "/retrain\n" in markdown(samples.failing())
     assert "/retrain" not in markdown(samples.local())
 
