@@ -1,0 +1,87 @@
+"""A report of the guarded branch as entries of the ledger."""
+
+from collections.abc import Mapping
+
+from mlbot.core.artifact import AcceptedArtifact
+from mlbot.core.evaluation import Score
+from mlbot.core.forge import Attempt, Id
+from mlbot.core.ledger import SeedValues, StoredFile, Time, VerdictEntry
+from mlbot.core.record import Digest, Record
+from mlbot.core.report import ModelReport, Report
+
+
+class Origin(Record):
+    """Where and when a verdict came to be."""
+
+    branch: str
+    attempt: Attempt
+    """The training that was judged."""
+    judge: Attempt
+    """The run that judged it, which holds the accepted files."""
+    time: Time
+
+
+def entries_of(report: Report, origin: Origin, stored: Mapping[Digest, Id] | None = None) -> tuple[VerdictEntry, ...]:
+    """One entry for each judged model; none for a trial, which counts nowhere.
+
+    Args:
+        report: What was found.
+        origin: Where and when.
+        stored: The run that holds a file's bytes under its digest (`AcceptedArtifact`); left out, the judge's own.
+    """
+    if report.trial:
+        return ()
+    found = (_entry(report, model, origin, stored) for model in report.models)
+    return tuple(entry for entry in found if entry is not None)
+
+
+def _entry(
+    report: Report, model: ModelReport, origin: Origin, stored: Mapping[Digest, Id] | None
+) -> VerdictEntry | None:
+    """A deleted model has no key and nothing to remember."""
+    verdict = model.verdict
+    if verdict.key is None:
+        return None
+    return VerdictEntry(
+        model=model.model,
+        key=verdict.key,
+        digest=verdict.digest,
+        holdout=model.holdout.digest if model.holdout else None,
+        commit=report.verdict.commits.head,
+        branch=origin.branch,
+        outcome=verdict.outcome,
+        reason=verdict.reason,
+        provisional=verdict.provisional,
+        attempt=origin.attempt,
+        judge=origin.judge,
+        files=_files(model, origin, stored),
+        values=_values(model),
+        time=origin.time,
+    )
+
+
+def _files(model: ModelReport, origin: Origin, stored: Mapping[Digest, Id] | None) -> tuple[StoredFile, ...]:
+    return tuple(
+        StoredFile(
+            seed=each.seed,
+            digest=each.digest,
+            size_bytes=each.size_bytes,
+            run=origin.judge.run if stored is None else stored.get(each.digest),
+            artifact=AcceptedArtifact(digest=each.digest).name if stored is None or each.digest in stored else None,
+        )
+        for each in model.candidate
+        if each.digest is not None and each.problem is None
+    )
+
+
+def _values(model: ModelReport) -> tuple[SeedValues, ...]:
+    names = dict.fromkeys((score.metric, score.slice) for each in model.candidate for score in each.scores)
+    scored = [each for each in model.candidate if each.digest is not None and each.problem is None]
+    return tuple(
+        SeedValues(metric=metric, slice=slice_, values=tuple(_value(each.score(metric, slice_)) for each in scored))
+        for metric, slice_ in names
+    )
+
+
+def _value(score: Score | None) -> float | None:
+    return score.value if score else None

@@ -1,0 +1,185 @@
+"""A branch that is only ever added to, written by many at once without a checkout.
+
+Each write is a commit on the tip that was fetched and a plain push, which the remote takes only as a fast-forward: of
+two writers one is refused, fetches what the other wrote and tries again. Nothing is ever forced, so nothing is lost.
+"""
+
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlbot.core.record import Sha
+from mlbot.errors import NotEvaluatedError
+from mlbot.git.command import git
+from mlbot.git.remote import Remote, failure, is_denied
+
+_WHO = b"mlbot <mlbot@users.noreply.github.com>"
+_HERE = "refs/mlbot/tip"
+_NEW = "refs/mlbot/new"
+_SHORTEST_S = 0.25
+_LONGEST_S = 8.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """What a write came to.
+
+    Attributes:
+        sha: the branch's tip that holds all that was to be written.
+        added: the paths that were not there before.
+    """
+
+    sha: Sha
+    added: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrphanBranch:
+    """A branch without a common history with any other.
+
+    Attributes:
+        remote: the repository it is in.
+        name: its name.
+        attempts: how often a write may be overtaken before it gives up.
+        sleep: waits so many seconds.
+        chance: a number from 0 to 1, so that writers who collided do not collide again.
+    """
+
+    remote: Remote
+    name: str
+    attempts: int = 80
+    sleep: Callable[[float], None] = time.sleep
+    chance: Callable[[], float] = field(default_factory=lambda: random.SystemRandom().random)
+
+    def read(self, folder: str = "") -> dict[str, bytes]:
+        """The files in a folder (ends in `/`; empty: all) of the branch; none when there is no such branch.
+
+        Raises:
+            RefusedError: if the token may not read it.
+            NotEvaluatedError: if the remote does not answer.
+        """
+        with _repository() as here:
+            tip = self._fetch(here)
+            return read_files(here, tip, folder) if tip else {}
+
+    def append(self, files: Mapping[str, bytes], message: str, when: int) -> Written:
+        """Add files. A path that is there already is left as it is, so a retry changes nothing.
+
+        Args:
+            files: content by path.
+            message: of the commit.
+            when: seconds since 1970, the commit's time.
+
+        Raises:
+            ValueError: if there is nothing to add.
+            RefusedError: if the token or a rule of the repository forbids it.
+            NotEvaluatedError: if others were always faster, or the remote does not answer.
+        """
+        if not files:
+            raise ValueError("nothing to append")
+        with _repository() as here:
+            for attempt in range(self.attempts):
+                tip = self._fetch(here)
+                missing = _missing(here, tip, files)
+                if tip and not missing:
+                    return Written(sha=tip, added=())
+                sha = _commit(here, tip, {path: files[path] for path in missing}, message, when)
+                if self._push(here, sha):
+                    return Written(sha=sha, added=tuple(missing))
+                self._wait(attempt)
+        raise NotEvaluatedError(
+            f"{self.attempts} attempts to add to the branch {self.name} were overtaken by other writers",
+            mend="Run the job again.",
+        )
+
+    def _wait(self, attempt: int) -> None:
+        self.sleep(self.chance() * min(_LONGEST_S, _SHORTEST_S * 2.0 ** min(attempt, 16)))
+
+    def _fetch(self, here: Path) -> Sha | None:
+        """The remote's tip, with its files; None when there is no such branch."""
+        for attempt in range(5):
+            done = self.remote.run(
+                ["fetch", "--quiet", "--no-tags", "--depth=1", self.remote.url, f"+refs/heads/{self.name}:{_HERE}"],
+                here,
+            )
+            if done.returncode == 0:
+                return (here / "FETCH_HEAD").read_text().partition("\t")[0]
+            if b"couldn't find remote ref" in done.stderr:
+                return None
+            if is_denied(done) or attempt == 4:
+                raise failure(done, "reading", self.name)
+            self._wait(attempt + 1)
+        raise AssertionError("the loop returns or raises")
+
+    def _push(self, here: Path, sha: Sha) -> bool:
+        done = self.remote.run(
+            ["push", "--quiet", "--porcelain", self.remote.url, f"{sha}:refs/heads/{self.name}"], here
+        )
+        if done.returncode == 0:
+            return True
+        if is_denied(done):
+            raise failure(done, "writing", self.name)
+        return False
+
+
+def read_files(repository: Path, rev: str, folder: str = "") -> dict[str, bytes]:
+    """The regular files in a folder of a commit, in two git processes however many there are."""
+    where = [folder] if folder else []
+    out = git(["ls-tree", "-r", "-z", "--full-tree", rev, "--", *where], repository)
+    oids = {
+        path.decode("utf-8", "surrogateescape"): facts.split(b" ")[2]
+        for line in out.split(b"\0")
+        for facts, _, path in (line.partition(b"\t"),)
+        if facts.startswith(b"100644 blob ")
+    }
+    contents = git(["cat-file", "--batch"], repository, stdin=b"".join(oid + b"\n" for oid in oids.values()))
+    return dict(zip(oids, _contents(contents), strict=True))
+
+
+def _contents(out: bytes) -> Iterator[bytes]:
+    at = 0
+    while at < len(out):
+        end = out.index(b"\n", at)
+        size = int(out[at:end].rpartition(b" ")[2])
+        yield out[end + 1 : end + 1 + size]
+        at = end + 2 + size
+
+
+@contextmanager
+def _repository() -> Iterator[Path]:
+    """An empty repository of its own: a shallow fetch would make the user's one shallow."""
+    with tempfile.TemporaryDirectory(prefix="mlbot-branch-", ignore_cleanup_errors=True) as folder:
+        here = Path(folder)
+        git(["init", "--quiet", "--bare", "--template=", "."], here)
+        yield here
+
+
+def _missing(here: Path, tip: Sha | None, files: Mapping[str, bytes]) -> list[str]:
+    if tip is None:
+        return list(files)
+    out = git(["ls-tree", "-r", "-z", "--name-only", "--full-tree", tip, "--", *files], here)
+    there = set(out.decode("utf-8", "surrogateescape").split("\0"))
+    return [path for path in files if path not in there]
+
+
+def _commit(here: Path, tip: Sha | None, files: Mapping[str, bytes], message: str, when: int) -> Sha:
+    """A commit with more files on the tip, in one git process: it reads and writes no tree but those that change."""
+    said = message.encode()
+    start = [
+        f"feature done\nreset {_NEW}\n\ncommit {_NEW}\n".encode(),  # reset: what a refused attempt left is no parent
+        b"mark :1\ncommitter %s %d +0000\n" % (_WHO, when),
+        b"data %d\n%s\n" % (len(said), said),
+        f"from {tip}\n".encode() if tip else b"",
+    ]
+    body = [b'M 100644 inline "%s"\ndata %d\n%s\n' % (_quoted(path), len(raw), raw) for path, raw in files.items()]
+    end = b"get-mark :1\ndone\n"
+    out = git(["fast-import", "--quiet", "--force", "--date-format=raw"], here, stdin=b"".join([*start, *body, end]))
+    return out.decode().strip()
+
+
+def _quoted(path: str) -> bytes:
+    return path.encode().replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n")

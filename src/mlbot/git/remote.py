@@ -1,0 +1,79 @@
+"""A repository somewhere else: fetching from it and pushing to it with a token that lies nowhere."""
+
+import base64
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import CompletedProcess
+from urllib.parse import urlsplit
+
+from mlbot.errors import NotEvaluatedError, RefusedError
+from mlbot.git.command import try_git, words
+
+_DENIED = (
+    "requested url returned error: 401",  # the whole words: a commit's id may well have 401 in it
+    "requested url returned error: 403",
+    "permission to",
+    "authentication failed",
+    "could not read username",
+    "access denied",
+)
+_DECLINED = ("hook declined", "protected branch", "repository rule violations")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remote:
+    """Where to fetch from and push to.
+
+    Attributes:
+        url: as git takes it; never with a token in it.
+        token: sent as a header by an environment variable of the one git process: not on a command line, which other
+            processes can read, and not in any configuration file.
+    """
+
+    url: str
+    token: str | None = field(default=None, repr=False)
+
+    def run(self, arguments: Sequence[str], cwd: Path, stdin: bytes = b"") -> CompletedProcess[bytes]:
+        """Run a git command that may talk to this remote."""
+        return try_git(arguments, cwd, stdin=stdin, extra=self._header(os.environ))
+
+    def _header(self, environment: Mapping[str, str]) -> dict[str, str]:
+        parts = urlsplit(self.url)
+        if not self.token or parts.scheme not in {"http", "https"}:
+            return {}
+        count = environment.get("GIT_CONFIG_COUNT", "0")
+        place = int(count) if count.isdigit() else 0
+        secret = base64.b64encode(f"x-access-token:{self.token}".encode()).decode()
+        return {
+            "GIT_CONFIG_COUNT": str(place + 1),
+            f"GIT_CONFIG_KEY_{place}": f"http.{parts.scheme}://{parts.netloc}/.extraheader",
+            f"GIT_CONFIG_VALUE_{place}": f"AUTHORIZATION: basic {secret}",
+        }
+
+
+def is_denied(done: CompletedProcess[bytes]) -> bool:
+    """Whether the remote refused for want of rights, so that trying again is of no use."""
+    said = _said(done)
+    return any(word in said for word in (*_DENIED, *_DECLINED))
+
+
+def failure(done: CompletedProcess[bytes], doing: str, branch: str) -> NotEvaluatedError | RefusedError:
+    """The error for a fetch or push that failed for good."""
+    said = _said(done)
+    if any(word in said for word in _DECLINED):
+        return RefusedError(
+            f"a rule of the repository forbids {doing} the branch {branch}",
+            mend=f"Exempt {branch} from the ruleset or branch protection that matches it.",
+        )
+    if any(word in said for word in _DENIED):
+        return RefusedError(
+            f"the token may not be used for {doing} the branch {branch}",
+            mend="Give the job `permissions: contents: write`.",
+        )
+    return NotEvaluatedError(f"{doing} the branch {branch} failed: {words(done)}")
+
+
+def _said(done: CompletedProcess[bytes]) -> str:
+    return (done.stderr + done.stdout).decode("utf-8", "replace").lower()

@@ -1,0 +1,193 @@
+"""The ledger branch, with real git and many real writers."""
+
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from tests.git_samples import Sandbox, make
+from tests.ledger_samples import digest, entry
+
+from mlbot.core.ledger import BRANCH, path_of
+from mlbot.errors import NotEvaluatedError, RefusedError
+from mlbot.git.ledger import CHARTS, ChartsBranch, LedgerBranch, read_local
+from mlbot.git.orphan import OrphanBranch
+from mlbot.git.remote import Remote, failure, is_denied
+
+NOW = 1_763_654_400
+WRITERS = 50
+
+
+@pytest.fixture
+def bare(tmp_path: Path, git_settings: None) -> Path:
+    del git_settings
+    path = tmp_path / "remote.git"
+    subprocess.run(["git", "init", "--quiet", "--bare", str(path)], check=True)
+    return path
+
+
+def ledger(bare: Path) -> LedgerBranch:
+    return LedgerBranch.at(Remote(url=str(bare)))
+
+
+def log(bare: Path, branch: str = BRANCH) -> list[str]:
+    done = subprocess.run(
+        ["git", "rev-list", f"refs/heads/{branch}"], cwd=bare, capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()
+
+
+def test_there_is_nothing_before_the_first_entry(bare: Path) -> None:
+    assert ledger(bare).read().entries == ()
+
+
+def test_what_was_appended_is_read(bare: Path) -> None:
+    one, two = entry(run=1), entry(run=2, model="churn", key=digest(9))
+    ledger(bare).append([one], NOW)
+    ledger(bare).append([two], NOW)
+    assert ledger(bare).read().entries == (one, two)
+    assert ledger(bare).read("churn").entries == (two,)
+    assert ledger(bare).read("churn", digest(9)).entries == (two,)
+    assert ledger(bare).read("churn", digest(10)).entries == ()
+
+
+def test_the_branch_grows_by_one_commit_a_write_and_has_no_other_history(bare: Path) -> None:
+    ledger(bare).append([entry(run=1), entry(run=1, model="churn")], NOW)
+    ledger(bare).append([entry(run=2)], NOW)
+    assert len(log(bare)) == 2
+
+
+def test_a_retry_adds_nothing_even_a_minute_later(bare: Path) -> None:
+    first = ledger(bare).append([entry()], NOW)
+    again = ledger(bare).append([entry().model_copy(update={"time": "2030-01-01T00:00:00Z"})], NOW + 60)
+    assert (again.sha, again.added) == (first.sha, ())
+    assert ledger(bare).read().entries == (entry(),)
+
+
+def test_an_entry_is_never_changed(bare: Path) -> None:
+    path = path_of(entry())
+    branch = OrphanBranch(remote=Remote(url=str(bare)), name=BRANCH)
+    branch.append({path: b"the first word"}, "one", NOW)
+    branch.append({path: b"the last word", "v1/other": b"x"}, "two", NOW)
+    assert branch.read() == {path: b"the first word", "v1/other": b"x"}
+
+
+def test_fifty_writers_at_once_lose_nothing(bare: Path) -> None:
+    with ThreadPoolExecutor(WRITERS) as pool:
+        list(pool.map(lambda run: ledger(bare).append([entry(run=run)], NOW), range(1, WRITERS + 1)))
+    found = ledger(bare).read()
+    assert [each.attempt.run for each in found.entries] == list(range(1, WRITERS + 1))
+    assert found.problems == ()
+    assert len(log(bare)) == WRITERS
+
+
+def hook(bare: Path, name: str, *lines: str) -> None:
+    path = bare / "hooks" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join(("#!/bin/sh", *lines, "")))
+    path.chmod(0o755)
+
+
+def test_a_rule_of_the_repository_is_final(bare: Path) -> None:
+    hook(bare, "pre-receive", "exit 1")
+    waited: list[float] = []
+    branch = OrphanBranch(remote=Remote(url=str(bare)), name=BRANCH, sleep=waited.append)
+    with pytest.raises(RefusedError, match="a rule of the repository forbids writing"):
+        branch.append({"a": b"b"}, "one", NOW)
+    assert waited == []
+
+
+def overtaken(bare: Path, times: int) -> None:
+    """Let the next pushes find that somebody else landed a commit in the same moment."""
+    OrphanBranch(remote=Remote(url=str(bare)), name=BRANCH).append({"0": b""}, "first", NOW)
+    tips = log(bare)
+    for number in range(times):
+        command = ["git", "commit-tree", "-p", tips[-1], "-m", f"theirs {number}", f"{tips[-1]}^{{tree}}"]
+        tips.append(subprocess.run(command, cwd=bare, capture_output=True, text=True, check=True).stdout.strip())
+    (bare / "tips").write_text("\n".join((*tips[1:], "")))
+    hook(
+        bare,
+        "pre-receive",
+        "next=$(head -n 1 tips)",
+        "sed -i 1d tips",
+        "unset GIT_QUARANTINE_PATH",
+        f'if [ -n "$next" ]; then git update-ref refs/heads/{BRANCH} "$next"; fi',
+    )
+
+
+def test_a_writer_that_was_overtaken_waits_and_tries_again(bare: Path) -> None:
+    overtaken(bare, 3)
+    waited: list[float] = []
+    branch = OrphanBranch(remote=Remote(url=str(bare)), name=BRANCH, sleep=waited.append, chance=lambda: 0.5)
+    branch.append({"1": b"mine"}, "second", NOW)
+    assert branch.read() == {"0": b"", "1": b"mine"}
+    assert len(log(bare)) == 5
+    assert waited == [0.125, 0.25, 0.5]
+
+
+def test_a_writer_that_is_always_overtaken_gives_up(bare: Path) -> None:
+    overtaken(bare, 4)
+    branch = OrphanBranch(remote=Remote(url=str(bare)), name=BRANCH, sleep=lambda _: None, attempts=4)
+    with pytest.raises(NotEvaluatedError, match="4 attempts to add to the branch"):
+        branch.append({"1": b"mine"}, "second", NOW)
+
+
+def test_a_remote_that_is_not_there_is_said(tmp_path: Path, git_settings: None) -> None:
+    del git_settings
+    branch = OrphanBranch(remote=Remote(url=str(tmp_path / "nowhere")), name=BRANCH, sleep=lambda _: None)
+    with pytest.raises(NotEvaluatedError, match="reading the branch mlbot/ledger failed"):
+        branch.read()
+
+
+def test_a_laptop_reads_what_it_last_fetched(bare: Path, sandbox: Sandbox) -> None:
+    assert read_local(sandbox.path).entries == ()
+    ledger(bare).append([entry()], NOW)
+    sandbox.git("remote", "add", "origin", str(bare))
+    sandbox.git("fetch", "--quiet", "origin")
+    assert read_local(sandbox.path, "adult-income").entries == (entry(),)
+    assert read_local(sandbox.path, "churn").entries == ()
+
+
+def test_writing_leaves_the_users_repository_alone(bare: Path, tmp_path: Path) -> None:
+    user = make(tmp_path / "user")
+    user.commit({"a": "b"})
+    before = user.git("for-each-ref"), user.git("count-objects"), user.git("status", "--porcelain")
+    ledger(bare).append([entry()], NOW)
+    assert before == (user.git("for-each-ref"), user.git("count-objects"), user.git("status", "--porcelain"))
+    assert user.git("rev-parse", "--is-shallow-repository") == "false"
+
+
+def test_charts_are_found_under_the_commit(bare: Path) -> None:
+    charts = ChartsBranch.at(Remote(url=str(bare)))
+    sha = charts.push({"a-light.svg": b"<svg/>", 'odd "name"\\.svg': b"<svg>2</svg>"}, NOW)
+    assert charts.push({"a-light.svg": b"<svg/>"}, NOW) == sha
+    assert log(bare, CHARTS) == [sha]
+    show = ["git", "cat-file", "blob", f"{sha}:a-light.svg"]
+    assert subprocess.run(show, cwd=bare, capture_output=True, check=True).stdout == b"<svg/>"
+
+
+def test_a_token_is_in_the_environment_of_git_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "2")
+    remote = Remote(url="https://github.example/o/r.git", token="ghs_secret")
+    header = remote._header({"GIT_CONFIG_COUNT": "2"})
+    assert header["GIT_CONFIG_COUNT"] == "3"
+    assert header["GIT_CONFIG_KEY_2"] == "http.https://github.example/.extraheader"
+    assert "ghs_secret" not in repr(remote)
+    assert Remote(url="/a/path", token="ghs_secret")._header({}) == {}
+
+
+@pytest.mark.parametrize(
+    ("said", "denied"),
+    [
+        (b"fatal: unable to access 'https://x/': The requested URL returned error: 403", True),
+        (b"remote: Permission to o/r.git denied to github-actions[bot].", True),
+        (b"! [remote rejected] a -> b (pre-receive hook declined)", True),
+        (b"remote: error: GH013: Repository rule violations found", True),
+        (b"! [rejected] 403401a -> mlbot/ledger (fetch first)", False),
+        (b"fatal: unable to access 'https://x/': The requested URL returned error: 502", False),
+    ],
+)
+def test_what_is_worth_another_try(said: bytes, denied: bool) -> None:  # noqa: FBT001 - a table
+    done = subprocess.CompletedProcess(["git"], 1, stdout=b"", stderr=said)
+    assert is_denied(done) is denied
+    assert isinstance(failure(done, "writing", BRANCH), RefusedError) is denied
