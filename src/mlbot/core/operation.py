@@ -1,0 +1,124 @@
+"""What is to be done on GitHub, as data: an executor does it, a dry run prints it, a test asserts it."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from mlbot.core.admission import PullRequestSubject, Subject
+from mlbot.core.forge import Attempt, Id, State, WebUrl
+from mlbot.core.ledger import Entry
+from mlbot.core.record import Count, Record
+from mlbot.core.stamp import Stamp
+
+COMMENT_LIMIT = 65_536
+"""GitHub's longest comment, in characters; more is refused with 422."""
+DESCRIPTION_LIMIT = 140
+"""GitHub's longest status description."""
+
+
+class Level(StrEnum):
+    """How an annotation is shown."""
+
+    NOTICE = "notice"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class UpsertComment(Record):
+    """Keep one comment of the bot up to date: write it where there is none, else edit it in place."""
+
+    kind: Literal["comment"] = "comment"
+    number: Id
+    """Of the pull request or issue."""
+    marker: str
+    """What the last line of the comment starts with; only the bot's own comments that carry it are touched."""
+    body: Annotated[str, StringConstraints(min_length=1, max_length=COMMENT_LIMIT)]
+    """Ends in the marker, with the stamp behind it where there is one."""
+    stamp: Stamp | None = None
+    """None: whoever writes last is right."""
+    subject: PullRequestSubject | None = None
+    """What has to be true still when the comment is written; None: nothing."""
+
+
+class SetStatus(Record):
+    """Set a commit's status, unless a newer attempt has set it."""
+
+    kind: Literal["status"] = "status"
+    subject: Subject
+    context: str
+    state: State
+    description: Annotated[str, StringConstraints(min_length=1, max_length=DESCRIPTION_LIMIT)]
+    url: WebUrl
+    attempt: Attempt
+
+
+class AppendLedger(Record):
+    """Add entries to the ledger."""
+
+    kind: Literal["ledger"] = "ledger"
+    entries: tuple[Entry, ...]
+
+
+class PushCharts(Record):
+    """Put pictures where a comment can show them."""
+
+    kind: Literal["charts"] = "charts"
+    files: dict[str, str]
+    """SVG by path, named by its digest."""
+
+
+class WriteSummary(Record):
+    """Add to the job's summary."""
+
+    kind: Literal["summary"] = "summary"
+    text: str
+
+
+class Annotate(Record):
+    """Say something at a line of a file."""
+
+    kind: Literal["annotate"] = "annotate"
+    level: Level
+    title: str
+    message: str
+    file: str = ""
+    line: Count | None = None
+
+
+class Say(Record):
+    """Say one sentence in the log."""
+
+    kind: Literal["say"] = "say"
+    sentence: str
+
+
+Operation = Annotated[
+    UpsertComment | SetStatus | AppendLedger | PushCharts | WriteSummary | Annotate | Say, Field(discriminator="kind")
+]
+
+
+def describe(operation: Operation) -> str:
+    """An operation in a line, for a dry run and for the log."""
+    match operation:
+        case UpsertComment():
+            said = f"write the comment on #{operation.number} ({len(operation.body):,} characters)"
+        case SetStatus():
+            status = f"{operation.state}: {operation.description}"
+            said = f"set the status {operation.context} of {operation.subject.sha[:10]} to {status}"
+        case AppendLedger():
+            said = f"add {_several(len(operation.entries), 'entry', 'entries')} to the ledger"
+        case PushCharts():
+            said = f"push {_several(len(operation.files), 'chart', 'charts')}"
+        case WriteSummary():
+            said = f"write the job summary ({len(operation.text):,} characters)"
+        case Annotate():
+            place = f" at {operation.file}:{operation.line}" if operation.file else ""
+            said = f"annotate ({operation.level}){place}: {operation.title}"
+        case Say():
+            said = operation.sentence
+    return said
+
+
+def _several(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"

@@ -1,0 +1,239 @@
+"""From a verdict to what is done with it on GitHub. No place here writes anything."""
+
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+
+from mlbot.core import figures, phrase
+from mlbot.core.admission import Judge, PullRequestSubject, PushSubject, Settle, Subject
+from mlbot.core.chart import Picture
+from mlbot.core.document import Document
+from mlbot.core.forge import Attempt, RepositoryName, State, WebUrl
+from mlbot.core.gate import GateResult
+from mlbot.core.headline import headline
+from mlbot.core.inputs import CONFIG_FILE
+from mlbot.core.ledger import Entry
+from mlbot.core.marker import marker
+from mlbot.core.operation import (
+    DESCRIPTION_LIMIT,
+    Annotate,
+    AppendLedger,
+    Level,
+    Operation,
+    PushCharts,
+    Say,
+    SetStatus,
+    UpsertComment,
+    WriteSummary,
+)
+from mlbot.core.outcome import Outcome
+from mlbot.core.record import Record, Sha
+from mlbot.core.report import ModelReport, Report
+from mlbot.core.stamp import Stamp, stamped, with_attempt
+
+
+class Place(Record):
+    """Where a verdict is published."""
+
+    repository: RepositoryName
+    server: WebUrl = "https://github.com"
+    workflow: str
+    """Path of the workflow file that judges: part of the comment's marker."""
+    config: str = CONFIG_FILE
+    context: str = "mlbot"
+    """The status' name."""
+    run_url: WebUrl
+    """The judge's run, where the report is."""
+    may_write: bool = True
+    """Whether the token may write comments and statuses."""
+
+
+class Words(Record):
+    """The report as rendered: the comment (with `signature` as its marker) and the job summary."""
+
+    comment: str = ""
+    summary: str
+
+
+def marker_of(place: Place, *, trial: bool = False) -> str:
+    """What the last line of the bot's comment starts with."""
+    return marker(place.workflow, place.config, "trial" if trial else "report")
+
+
+def signature(place: Place, subject: Subject, attempt: Attempt, *, trial: bool = False) -> str:
+    """The last line of the comment, whole: to be given to the renderer as the marker."""
+    return stamped(marker_of(place, trial=trial), Stamp(attempt=attempt, head=subject.sha))
+
+
+def pending(subject: Subject, attempt: Attempt, place: Place, training_url: WebUrl) -> tuple[Operation, ...]:
+    """What is done when a training starts."""
+    if not place.may_write:
+        return (Say(sentence="The token may not set statuses, so none shows that the training has started."),)
+    draft = isinstance(subject, PullRequestSubject) and subject.draft
+    said = "Waiting for the training of this draft." if draft else "Training what this change makes stale."
+    return (_status(subject, attempt, place, State.PENDING, said, training_url),)
+
+
+def settle(decision: Settle, place: Place, training_url: WebUrl) -> tuple[Operation, ...]:
+    """What is done about a run that leaves nothing to judge: the status ends, and says why."""
+    summary = WriteSummary(text=f"{decision.sentence}\n")
+    if not place.may_write:
+        return summary, _silent()
+    status = _status(decision.subject, decision.attempt, place, decision.state, decision.sentence, training_url)
+    return summary, status
+
+
+def broken(decision: Judge, place: Place, why: str) -> tuple[Operation, ...]:
+    """What is done when the judge itself could not do its work: an error, never silence and never a pass."""
+    said = f"Could not be judged: {why}"
+    summary = WriteSummary(text=f"{said}\n")
+    if not place.may_write:
+        return summary, _silent()
+    return summary, _status(decision.subject, decision.attempt, place, State.ERROR, said, place.run_url)
+
+
+def publish(
+    decision: Judge,
+    report: Report,
+    place: Place,
+    words: Words,
+    entries: Sequence[Entry] = (),
+    *,
+    config: Document | None = None,
+) -> tuple[Operation, ...]:
+    """What is done with a verdict.
+
+    A pull request gets comment and status, the merge queue the status, a push to the guarded branch status and ledger.
+    A trial gets a comment of its own and nothing else. The order is the one to do it in: what cannot fail first, the
+    status last, so that who sees it finds the rest in its place.
+
+    Args:
+        decision: What was judged.
+        report: The verdict and all about it.
+        place: Where to publish.
+        words: The report as text; its comment ends in `signature`.
+        entries: For the ledger.
+        config: The policy's mlbot.yaml, for the lines of its gates.
+    """
+    local: tuple[Operation, ...] = (WriteSummary(text=words.summary), *annotations(report, config))
+    if not place.may_write:
+        return *local, _silent()
+    found = [*local]
+    if isinstance(decision.subject, PushSubject) and entries and not report.trial:
+        found.append(AppendLedger(entries=tuple(entries)))
+    if isinstance(decision.subject, PullRequestSubject):
+        found.append(_comment(decision, decision.subject, place, words.comment, trial=report.trial))
+    if not report.trial:
+        state, said = status_of(report)
+        found.append(_status(decision.subject, decision.attempt, place, state, said, place.run_url))
+    return tuple(found)
+
+
+def status_of(report: Report) -> tuple[State, str]:
+    """A verdict as a commit status: its state and one sentence of at most 140 characters."""
+    said = headline(report)
+    match report.verdict.outcome:
+        case Outcome.PASS:
+            return State.SUCCESS, said.text
+        case Outcome.FAIL:
+            return State.FAILURE, said.text
+        case Outcome.ERROR:
+            return State.ERROR, said.text
+        case Outcome.INCONCLUSIVE if report.inconclusive_blocks:
+            return State.FAILURE, f"The verdict is inconclusive, which blocks here: {said.finding}"
+        case Outcome.INCONCLUSIVE:
+            return State.SUCCESS, f"The verdict is inconclusive, which does not block: {said.finding}"
+
+
+def one_line(text: str, longest: int = DESCRIPTION_LIMIT) -> str:
+    """A text as one line of visible characters, cut at a word; length in UTF-16 units, the strictest count."""
+    line = " ".join("".join(char if _visible(char) else " " for char in text).split())
+    if _units(line) <= longest:
+        return line
+    while _units(line) > longest - 1:
+        line = line[:-1]
+    return f"{line.rpartition(' ')[0] or line}\N{HORIZONTAL ELLIPSIS}"
+
+
+def annotations(report: Report, config: Document | None = None) -> tuple[Annotate, ...]:
+    """Every gate that fails or is undecided, at its line of the config."""
+    return tuple(_annotation(model, gate, config) for model in report.models for gate in _decisive(model))
+
+
+def charts_of(drawn: Mapping[str, tuple[str, str]]) -> PushCharts:
+    """Pictures to push.
+
+    Args:
+        drawn: by model, the SVG for light and for dark pages.
+    """
+    return PushCharts(files={_chart_path(svg): svg for pair in drawn.values() for svg in pair})
+
+
+def pictures_of(drawn: Mapping[str, tuple[str, str]], place: Place, sha: Sha) -> dict[str, Picture]:
+    """The pushed pictures by model, by the address that works in public and in private repositories."""
+
+    def address(svg: str) -> str:
+        return f"{place.server}/{place.repository}/blob/{sha}/{_chart_path(svg)}?raw=true"
+
+    return {
+        model: Picture(light=address(light), dark=address(dark), alt=f"Charts of {model}, candidate against baseline")
+        for model, (light, dark) in drawn.items()
+    }
+
+
+def _chart_path(svg: str) -> str:
+    name = sha256(svg.encode()).hexdigest()
+    return f"{name[:2]}/{name}.svg"
+
+
+def _comment(decision: Judge, subject: PullRequestSubject, place: Place, body: str, *, trial: bool) -> UpsertComment:
+    return UpsertComment(
+        number=subject.number,
+        marker=marker_of(place, trial=trial),
+        body=body,
+        stamp=Stamp(attempt=decision.attempt, head=subject.sha),
+        subject=subject,
+    )
+
+
+def _status(subject: Subject, attempt: Attempt, place: Place, state: State, said: str, url: WebUrl) -> SetStatus:
+    return SetStatus(
+        subject=subject,
+        context=place.context,
+        state=state,
+        description=one_line(said),
+        url=with_attempt(url, attempt),
+        attempt=attempt,
+    )
+
+
+def _silent() -> Say:
+    return Say(
+        sentence="The token may not write to pull requests and statuses, so the report is in the job summary only."
+    )
+
+
+def _decisive(model: ModelReport) -> Iterator[GateResult]:
+    return (gate for gate in model.verdict.gates if gate.counts and gate.outcome is not Outcome.PASS)
+
+
+def _annotation(model: ModelReport, result: GateResult, config: Document | None) -> Annotate:
+    gate = result.gate
+    position = config.nearest(("models", model.model, "gates", gate.subject, gate.bound.value)) if config else None
+    level = Level.WARNING if result.outcome is Outcome.INCONCLUSIVE else Level.ERROR
+    title = f"{model.model}: {gate.subject} {figures.limit(gate.limit)} is {result.outcome}"
+    return Annotate(
+        level=level,
+        title=one_line(title),
+        message=one_line(phrase.finding(result, model), 1000),
+        file=config.source if config else "",
+        line=position.line if position else None,
+    )
+
+
+def _visible(char: str) -> bool:
+    return unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
