@@ -216,10 +216,24 @@ def test_many_files_are_read_at_once(sandbox: Sandbox) -> None:
         "same": b"x\n",
         "again": b"x\n",
     }
-    with pytest.raises(UsageError, match="no gone"):
+    with pytest.raises(UsageError, match="no file gone"):
         repository.read(sha, "gone")
     with pytest.raises(UsageError, match="not in the repository"):
         repository.blobs(["1" * 40])
+
+
+def test_a_file_behind_links_is_read(sandbox: Sandbox) -> None:
+    sandbox.write({"store/v1/params.yaml": "depth: 3", "store/v1/other": ""})
+    (sandbox.path / "now").symlink_to("store/v1")
+    (sandbox.path / "params.yaml").symlink_to("now/params.yaml")
+    (sandbox.path / "out.yaml").symlink_to("/etc/hostname")
+    sha = sandbox.commit()
+    repository = Repository.discover(sandbox.path)
+    for path in ("params.yaml", "now/params.yaml", "./store/v1/params.yaml"):
+        assert repository.read(sha, path) == b"depth: 3"
+    for path in ("store", "now", "out.yaml"):
+        with pytest.raises(UsageError, match=f"no file {path}"):
+            repository.read(sha, path)
 
 
 def test_whether_it_is_clean(sandbox: Sandbox) -> None:

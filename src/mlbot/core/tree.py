@@ -52,6 +52,14 @@ class Tree:
             self._matched[wanted] = self._with_targets(self._named(wanted))
         return self._matched[wanted]
 
+    def file(self, path: str) -> str | None:
+        """The file that a path leads to, through symbolic links if need be; None when that is not one file."""
+        wanted = normalise(path)
+        if wanted not in self.entries and self._starting_with(f"{wanted}/"):
+            return None
+        files = [each for each in self.match(wanted) if self.entries[each][0] not in {SYMLINK, SUBMODULE}]
+        return files[0] if len(files) == 1 else None
+
     def digest(self, paths: frozenset[str]) -> Digest:
         """sha256 over the mode, object id and path of each file in the order of their paths; no file is read."""
         if paths not in self._digests:

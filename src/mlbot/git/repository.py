@@ -156,18 +156,20 @@ class Repository:
         return self.read_many(sha, [path])[path]
 
     def read_many(self, sha: Sha, paths: Iterable[str]) -> Mapping[str, bytes]:
-        """Several files of a commit by their paths, in one git process.
+        """Several files of a commit by their paths, in one git process; symbolic links are followed.
 
         Raises:
             UsageError: if the commit lacks one.
         """
-        entries = self.tree(sha).entries
-        wanted = list(paths)
-        for path in wanted:
-            if path not in entries:
-                raise UsageError(f"there is no {shown(path)} in commit {sha[:10]}")
-        found = self.blobs(entries[path][1] for path in wanted)
-        return {path: found[entries[path][1]] for path in wanted}
+        tree = self.tree(sha)
+        oids = {}
+        for path in paths:
+            file = tree.file(path)
+            if file is None:
+                raise UsageError(f"there is no file {shown(path)} in commit {sha[:10]}")
+            oids[path] = tree.entries[file][1]
+        found = self.blobs(oids.values())
+        return {path: found[oid] for path, oid in oids.items()}
 
     def blobs(self, oids: Iterable[str]) -> Mapping[str, bytes]:
         """The contents of objects by their ids, in one git process.
