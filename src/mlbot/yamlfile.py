@@ -41,7 +41,7 @@ def load(text: bytes | str, source: str) -> Document:
     try:
         data, root = builder.document()
     except yaml.MarkedYAMLError as error:
-        raise _syntax_error(error, decoded, source) from error
+        raise _syntax_error(error, decoded, source, builder.opened) from error
     except yaml.YAMLError as error:
         raise refusal("text that is no YAML", "check it with a YAML linter", source) from error
     finally:
@@ -87,11 +87,13 @@ _MISTAKES: tuple[tuple[tuple[str, ...], str, str], ...] = (
 )
 
 
-def _syntax_error(error: yaml.MarkedYAMLError, text: str, source: str) -> ConfigError:
+def _syntax_error(error: yaml.MarkedYAMLError, text: str, source: str, opened: list[Position]) -> ConfigError:
     found, mend = _explain(str(error.problem), text[error.problem_mark.index :] if error.problem_mark else "")
     # what was never finished is to be looked for where it starts, not where the file ends
     mark = (error.context_mark if (found, mend) in _UNFINISHED else None) or error.problem_mark
     place = Position(mark.line + 1, mark.column + 1) if mark else None
+    if (found, mend) == _UNFINISHED[0] and "quoted" not in str(error.context) and opened:
+        place = opened[-1]
     return refusal(found, mend, source, place)
 
 
@@ -152,6 +154,8 @@ class _Builder:
         """Levels below the value that was built last."""
         self._path: list[str | int] = []
         self.duplicates: list[ConfigProblem] = []
+        self.opened: list[Position] = []
+        """Where the collections start that are not finished yet, the innermost last."""
 
     def close(self) -> None:
         """Let the parser's memory go."""
@@ -198,7 +202,10 @@ class _Builder:
 
     def _collection(self, event: yaml.Event) -> tuple[Plain, Place]:
         self._limit_depth(event, 1)
-        return self._mapping(event) if isinstance(event, yaml.MappingStartEvent) else self._sequence(event)
+        self.opened.append(_start(event))
+        built = self._mapping(event) if isinstance(event, yaml.MappingStartEvent) else self._sequence(event)
+        self.opened.pop()
+        return built
 
     def _refuse_tag(self, event: yaml.Event) -> None:
         if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
