@@ -1,0 +1,36 @@
+"""The demo plays five pull requests with real training, and every outcome is the right one."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mlbot import cli
+from mlbot.errors import Exit
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("git_settings")
+def test_the_five_outcomes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "demo"
+    assert cli.invoke(["demo", "--out", str(out)]) == Exit.OK
+    shown = capsys.readouterr().out
+    table = dict(re.findall(r"^(improve|lost-feature|seed|no-gates|pickle) +(\w+)", shown, re.MULTILINE))
+    assert table.pop("seed") in {"pass", "inconclusive"}
+    assert table == {"improve": "pass", "lost-feature": "fail", "no-gates": "fail", "pickle": "error"}
+    pages = sorted(page.stem for page in (out / "reports").glob("*.html"))
+    assert pages == ["improve", "lost-feature", "no-gates", "pickle", "seed"]
+    assert not (out / "the-pickle-ran").exists()
+
+
+def test_a_folder_in_use_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    assert cli.invoke(["demo", "--out", str(tmp_path)]) == Exit.USAGE
+    assert "not empty" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_an_unknown_scene_is_said_with_the_known_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.invoke(["demo", "--out", str(tmp_path / "demo"), "--only", "sed"]) == Exit.USAGE
+    assert "improve, lost-feature, seed, no-gates, pickle" in capsys.readouterr().err

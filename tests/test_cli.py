@@ -1,0 +1,141 @@
+"""The command line's contract: help with examples, exit codes, variables, streams."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from tests import tiny
+
+from mlbot import __version__, cli
+from mlbot.errors import Exit, RefusedError
+
+
+def commands(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name, command in group.commands.items():
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, *path, name)
+
+
+EVERY = list(commands(cli.cli))
+
+
+@pytest.mark.parametrize(("path", "command"), EVERY, ids=[" ".join(path) for path, _ in EVERY])
+def test_every_verb_has_help_with_an_example_that_parses(
+    path: tuple[str, ...], command: click.Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.invoke([*path, "--help"]) == Exit.OK
+    out = capsys.readouterr().out
+    assert "Examples:" in out
+    assert f"  mlbot {' '.join(path)}" in out
+    for parameter in command.params:
+        assert not isinstance(parameter, click.Option) or parameter.help, f"{parameter.name} has no help"
+
+
+@pytest.mark.parametrize(("path", "command"), EVERY, ids=[" ".join(path) for path, _ in EVERY])
+def test_the_examples_use_options_that_exist(path: tuple[str, ...], command: click.Command) -> None:
+    lines = [line.strip() for line in (command.epilog or "").splitlines() if line.strip().startswith("mlbot ")]
+    assert lines
+    for line in lines:
+        words = line.split(" | ")[0].split(" > ")[0].split(" >> ")[0].split()[1 + len(path) :]
+        if not isinstance(command, click.Group):
+            command.make_context("mlbot", words, resilient_parsing=False)
+
+
+def test_arguments_are_in_the_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    """Some releases of click lose them."""
+    cli.invoke(["judge", "--help"])
+    assert "CANDIDATE..." in capsys.readouterr().out
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.invoke(["--version"]) == Exit.OK
+    assert capsys.readouterr().out == f"mlbot {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["rum"], "No such command 'rum'"),
+        (["run", "--jobs", "0"], "--jobs"),
+        (["run", "-C", "/nowhere/at/all"], "does not exist"),
+        (["judge"], "CANDIDATE"),
+    ],
+)
+def test_wrong_usage_exits_with_2(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.invoke(arguments) == Exit.USAGE
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.out == ""
+
+
+def test_outside_a_repository(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.invoke(["run", "-C", str(tmp_path)]) == Exit.USAGE
+    assert "git init" in capsys.readouterr().err
+
+
+def test_an_option_can_come_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLBOT_PLAN_DIRECTORY", str(tmp_path / "not there"))
+    assert cli.invoke(["plan"]) == Exit.USAGE
+    assert "does not exist" in capsys.readouterr().err
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> click.Group:
+    """A command line with two verbs of a test's own."""
+    group = click.Group("mlbot")
+
+    @group.command()
+    def bug() -> None:
+        raise ZeroDivisionError("a slip")
+
+    @group.command()
+    def refused() -> None:
+        raise RefusedError("Production is locked.", where="production", mend="Ask Ada.")
+
+    @group.command()
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "cli", group)
+    return group
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_bug_says_where_to_report_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.invoke(["bug"]) == Exit.BUG
+    err = capsys.readouterr().err
+    assert "a slip" in err
+    assert "github.com/mlbot-ci/mlbot/issues/new" in err
+
+
+@pytest.mark.usefixtures("broken")
+def test_an_expected_error_says_what_where_and_how_to_mend_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.invoke(["refused"]) == Exit.REFUSED
+    assert capsys.readouterr().err == "mlbot: production: Production is locked.\n  Ask Ada.\n"
+
+
+@pytest.mark.usefixtures("broken")
+def test_ctrl_c_has_its_own_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.invoke(["interrupted"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("git_settings")
+def test_a_reader_that_goes_away_is_no_bug(tmp_path: Path) -> None:
+    repository = tiny.repository(tmp_path / "repository")
+    shell = f"{sys.executable} -m mlbot config schema | head -c 1"
+    done = subprocess.run(["bash", "-c", shell], cwd=repository.path, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("{", "")
+
+
+@pytest.mark.usefixtures("git_settings")
+def test_config_check_prints_what_it_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    repository = tiny.repository(tmp_path / "repository")
+    assert cli.invoke(["config", "check", "-C", str(repository.path)]) == Exit.OK
+    assert "tiny: binary, 4 gates, 3 metrics, 2 slices" in capsys.readouterr().out
