@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import count, groupby
@@ -122,8 +122,10 @@ class _Run:
         with ThreadPoolExecutor(self.parallel, thread_name_prefix="training") as pool:
             futures = [pool.submit(self._train, at, folder) for at in missing]
             try:
+                wait(futures, return_when=FIRST_EXCEPTION)
                 for future in futures:
-                    future.result()
+                    if future.done():
+                        future.result()
             except BaseException:
                 self.stop.set()
                 pool.shutdown(cancel_futures=True)
