@@ -32,6 +32,7 @@ def passing() -> Report:
 
 
 def failing() -> Report:
+    """With a claim that the judge could not confirm, and one thing to look up."""
     claims = {"roc_auc": 0.9411}
     trainings = tuple(training(seed, HEAD, claims=claims) for seed in range(3))
     notice = Notice(
@@ -39,7 +40,11 @@ def failing() -> Report:
         text="The training printed roc_auc 0.9411; the judge measured 0.9056.",
         warning=True,
     )
-    return judged(adult(-0.0206, candidate_training=trainings, notices=(notice,)))
+    small = Notice(
+        code=NoticeCode.SLICE_TOO_SMALL,
+        text="The slice doctorate has 181 rows, fewer than 500: it is shown and does not block.",
+    )
+    return judged(adult(-0.0206, candidate_training=trainings, notices=(small, notice)))
 
 
 def inconclusive() -> Report:

@@ -8,6 +8,16 @@ from mlbot.core.comparison import Comparison, Method
 from mlbot.core.evaluation import Problem
 from mlbot.core.gate import Bound, Gate
 from mlbot.core.outcome import Outcome, Reason
+from mlbot.core.report import Notice, NoticeCode
+
+
+def test_warnings_come_first_and_chatter_is_set_aside() -> None:
+    notices = [Notice(code=code, text="", warning=warning) for code in NoticeCode for warning in (False, True)]
+    loud, quiet = view.loud(notices), view.quiet(notices)
+    assert len(loud) + len(quiet) == len(notices)
+    assert [notice.warning for notice in loud] == sorted((notice.warning for notice in loud), reverse=True)
+    assert not any(notice.warning for notice in quiet)
+    assert NoticeCode.POLICY_DIFFERS not in {notice.code for notice in quiet}
 
 
 def test_failing_gates_come_first_and_then_the_configs_order() -> None:

@@ -1,5 +1,7 @@
 """The rows of a report's tables, every figure already written: one view behind the comment, page and terminal."""
 
+from collections.abc import Iterable
+
 from mlbot.core import figures, phrase
 from mlbot.core.comparison import Comparison, Method
 from mlbot.core.evaluation import Evaluation, Score
@@ -8,10 +10,33 @@ from mlbot.core.headline import clear_change
 from mlbot.core.metric import OPERATIONAL, Direction
 from mlbot.core.outcome import Outcome
 from mlbot.core.record import Record
-from mlbot.core.report import ModelReport
+from mlbot.core.report import ModelReport, Notice, NoticeCode
 
 _ORDER = (Outcome.ERROR, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
 _DASH = "\N{EN DASH}"
+
+
+_QUIET = frozenset(
+    {
+        NoticeCode.BEHIND,
+        NoticeCode.DATA_CHANGED,
+        NoticeCode.HOLDOUT_IN_REPOSITORY,
+        NoticeCode.SLICE_TOO_SMALL,
+        NoticeCode.UNVERIFIED_CLAIM,
+    }
+)
+"""What needs no attention unless it warns: other lines of the report show it too."""
+
+
+def loud(notices: Iterable[Notice]) -> list[Notice]:
+    """What a reader has to see, warnings first."""
+    shown = [notice for notice in notices if notice.warning or notice.code not in _QUIET]
+    return sorted(shown, key=lambda notice: not notice.warning)
+
+
+def quiet(notices: Iterable[Notice]) -> list[Notice]:
+    """What a reader may look up."""
+    return [notice for notice in notices if not notice.warning and notice.code in _QUIET]
 
 
 class GateRow(Record):

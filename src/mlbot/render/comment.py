@@ -109,8 +109,8 @@ def _sections(report: Report, pictures: Mapping[str, Picture]) -> Iterator[Secti
     several = len(report.models) > 1
     if several:
         yield Section(name="overview", text=_overview(report), rank=2)
-    if report.notices:
-        yield Section(name="notices", text=sections.notices(report.notices), rank=1)
+    if text := sections.notices(report.notices):
+        yield Section(name="notices", text=text, rank=1)
     for model in by_severity(report.models):
         if several and model.verdict.outcome is Outcome.PASS:
             yield Section(name="models that pass", text=_folded(report, model), rank=6)
@@ -120,6 +120,8 @@ def _sections(report: Report, pictures: Mapping[str, Picture]) -> Iterator[Secti
         names = report.unchanged
         text = fill("comment/unchanged.md.j2", unchanged=names[:30], more=max(0, len(names) - 30))
         yield Section(name="models not judged", text=text, rank=5)
+    if text := sections.notes(report.notices):
+        yield Section(name="notes", text=text, rank=12)
 
 
 def _alert(report: Report) -> str:
@@ -153,6 +155,7 @@ def _model(report: Report, model: ModelReport, picture: Picture | None, *, headi
         ("model file", 10, sections.file(model)),
         ("changes", 9, sections.changes(model)),
         ("training", 12, sections.training(model)),
+        ("notes", 12, sections.notes(model.notices)),
         ("chart", 5, fill("comment/chart.md.j2", picture=picture) if picture else ""),
         ("history", 11, sections.history(report, model)),
     )

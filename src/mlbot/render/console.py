@@ -110,6 +110,7 @@ def terminal(report: Report, color: bool, width: int = 100) -> str:  # noqa: FBT
     if report.unchanged:
         names = ", ".join(map(clean, report.unchanged))
         blocks.append(pen.wrap(f"Not judged, because nothing they depend on changed: {names}.", ""))
+    blocks.extend(_notes(report.notices, pen))
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -123,15 +124,18 @@ def _head(report: Report, pen: Pen) -> str:
 
 
 def _notices(notices: Sequence[Notice], pen: Pen) -> Iterator[str]:
-    if notices:
-        ordered = sorted(notices, key=lambda notice: not notice.warning)
-        yield "\n".join(_notice(notice, pen) for notice in ordered)
+    if shown := view.loud(notices):
+        yield "\n".join(_notice(notice, pen, _YELLOW if notice.warning else "") for notice in shown)
 
 
-def _notice(notice: Notice, pen: Pen) -> str:
+def _notes(notices: Sequence[Notice], pen: Pen) -> Iterator[str]:
+    if shown := view.quiet(notices):
+        yield "\n".join(_notice(notice, pen, _DIM) for notice in shown)
+
+
+def _notice(notice: Notice, pen: Pen, style: str) -> str:
     name = f"{label(notice.code)}. " if label(notice.code) else ""
-    text = pen.wrap(name + clean(notice.text), "! " if notice.warning else "- ", _INDENT)
-    return pen.paint(text, _YELLOW) if notice.warning else text
+    return pen.paint(pen.wrap(name + clean(notice.text), "! " if notice.warning else "- ", _INDENT), style)
 
 
 def _overview(report: Report, pen: Pen) -> str:
@@ -160,6 +164,7 @@ def _model(report: Report, model: ModelReport, pen: Pen, *, brief: bool) -> Iter
         yield _flips(model, pen)
     yield from _metrics(model, pen)
     yield from _slices(model, pen)
+    yield from _notes(model.notices, pen)
 
 
 def _facts(report: Report, model: ModelReport, pen: Pen) -> str:

@@ -51,11 +51,15 @@ def facts(report: Report, model: ModelReport, *, heading: bool) -> str:
 
 
 def notices(found: Sequence[Notice]) -> str:
-    """What a reader should know besides, warnings first."""
-    if not found:
-        return ""
-    ordered = sorted(found, key=lambda notice: not notice.warning)[:_MOST_NOTICES]
-    return fill("comment/notices.md.j2", notices=ordered, label=label)
+    """What a reader has to see besides."""
+    shown = view.loud(found)[:_MOST_NOTICES]
+    return fill("comment/notices.md.j2", notices=shown, label=label) if shown else ""
+
+
+def notes(found: Sequence[Notice]) -> str:
+    """What a reader may look up, folded."""
+    shown = view.quiet(found)[:_MOST_NOTICES]
+    return fill("comment/notes.md.j2", notices=shown, label=label) if shown else ""
 
 
 def gates(model: ModelReport) -> str:
