@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from github import Auth, Github
-
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Repository
+
+from github import Auth, Github
 
 
 def client(github: FakeGitHub, login: str) -> Github:

@@ -20,7 +20,7 @@ def declared(value: Any) -> dict[str, str] | None:
     """
     if value is None:
         return None
-    if value in {"read-all", "write-all"}:
+    if value in ("read-all", "write-all"):
         return dict.fromkeys(SCOPES, value.removesuffix("-all"))
     if not isinstance(value, Mapping) or not value.keys() <= set(SCOPES) or not set(value.values()) <= LEVELS.keys():
         raise WorkflowError(f"permissions: {value!r} is nothing GitHub knows")

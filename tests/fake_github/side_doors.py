@@ -14,7 +14,7 @@ from tests.fake_github.tokens import Need, Token, authorize
 from tests.fake_github.world import World
 
 BLOB: Final = re.compile(r"/_blobs/artifacts/(\d+)/([0-9a-f]{64})")
-SERVICE: Final = re.compile(r"/_artifacts/(\d+)/(\d+)/([^/]+)")
+SERVICE: Final = re.compile(r"/_artifacts/(\d+)/(\d+)/([^/]*)")
 REASONS: Final = {"SPAM", "ABUSE", "OFF_TOPIC", "OUTDATED", "DUPLICATE", "RESOLVED"}
 JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
 
@@ -34,18 +34,25 @@ def blob(world: World, request: Request) -> Response | None:
 
 
 def artifact_service(world: World, request: Request) -> Response | None:
-    """PUT and GET an archive of one's own run, with the token of the runner; None where the path is another's."""
+    """Put, get and (without a name) list archives of one's own run, with the runner's token; None for other paths."""
     found = SERVICE.fullmatch(request.path)
     if found is None:
         return None
     run, attempt, name = world.runs[int(found[1])], int(found[2]), unquote(found[3])
     if request.headers.get("authorization") != f"Bearer {world.runtime_token(run.id)}":
         raise Refusal(401, "Bad runtime token")
+    own = [one for one in reversed(run.repository.artifacts.values()) if one.run_id == run.id]
     if request.method == "PUT":
+        for one in own if "overwrite" in request.query else ():
+            if one.name == name and one.attempt == attempt:
+                del run.repository.artifacts[one.id]
         made = ops_actions.upload(world, run, attempt, name, request.body)
         return Response(status=201, headers=JSON, body=json.dumps({"id": made.id, "digest": made.digest}).encode())
-    for one in reversed(run.repository.artifacts.values()):
-        if one.run_id == run.id and one.name == name:
+    if not name:
+        listed = [{"id": one.id, "name": one.name} for one in own]
+        return Response(status=200, headers=JSON, body=json.dumps(listed).encode())
+    for one in own:
+        if one.name == name:
             return Response(status=200, headers={"Content-Type": "application/zip"}, body=one.archive)
     raise not_found()
 

@@ -1,12 +1,12 @@
 """Issues, comments, reactions and labels, with PyGithub as the client."""
 
 import pytest
-from github import Auth, Github, GithubException
 from github.IssueComment import IssueComment
 from github.Repository import Repository as Client
-
 from tests.fake_github.clients import client, of_job
 from tests.fake_github.server import FakeGitHub
+
+from github import Auth, Github, GithubException
 
 
 @pytest.fixture

@@ -1,0 +1,41 @@
+"""Replacing names inside ``${{ }}``: what act gets wrong, it is told in writing."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+EXPRESSION: Final = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
+TOKEN: Final = re.compile(r"(?<![\w.])(?:github\.token|secrets\.GITHUB_TOKEN)(?![\w-])")
+SECRET: Final = re.compile(r"(?<![\w.])secrets\.(\w+)")
+
+
+def literal(value: object) -> str:
+    """A string of the expression language."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def replaced(node: Any, change: Callable[[str], str], key: str = "") -> Any:
+    """A copy of YAML with every expression changed; a bare ``if:`` is an expression too."""
+    if isinstance(node, Mapping):
+        return {name: replaced(value, change, str(name)) for name, value in node.items()}
+    if isinstance(node, list):
+        return [replaced(value, change) for value in node]
+    if not isinstance(node, str):
+        return node
+    if key == "if" and "${{" not in node:
+        return change(node)
+    return EXPRESSION.sub(lambda found: "${{" + change(found[1]) + "}}", node)
+
+
+def naming(names: Mapping[str, object]) -> Callable[[str], str]:
+    """Replace contexts (``github.workflow``) by their values in an expression."""
+    pattern = re.compile(rf"(?<![\w.])(?:{'|'.join(map(re.escape, names))})(?![\w-])")
+    return lambda text: pattern.sub(lambda found: literal(names[found[0]]), text)
+
+
+def plain(value: Any, inputs: Mapping[str, Any]) -> Any:
+    """The value of a text that is one expression of one input, or that holds none; None when it cannot be known."""
+    if not isinstance(value, str) or "${{" not in value:
+        return value
+    found = re.fullmatch(r"\s*\$\{\{\s*(?:github\.event\.)?inputs\.([\w-]+)\s*\}\}\s*", value)
+    return inputs.get(found[1]) if found else None
