@@ -181,13 +181,15 @@ def _csv(content: Path | bytes, text: Collection[str], where: str) -> "pl.LazyFr
     import polars as pl
 
     names = _names(pl.scan_csv(content, infer_schema=False, glob=False).collect_schema().names(), where)
-    frame = pl.scan_csv(
+    types = pl.scan_csv(
         content,
         glob=False,
         infer_schema_length=None,  # a first letter in row 101 must not break the file
         schema_overrides={raw: pl.String() for raw, name in names.items() if name in text},
         empty_string_is_null=False,
-    ).rename(dict(names))
+    ).collect_schema()
+    # A scan that infers would go through the whole file again for each query; this one has been told.
+    frame = pl.scan_csv(content, glob=False, schema=types, empty_string_is_null=False).rename(dict(names))
     texts = [name for name, dtype in frame.collect_schema().items() if dtype == pl.String()]
     frame = frame.with_columns(pl.col(texts).str.strip_chars().fill_null("")) if texts else frame
     empty = (pl.col(name) == "" if name in texts else pl.col(name).is_null() for name in names.values())
