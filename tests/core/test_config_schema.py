@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import config_texts as texts
+from tests.config_refusals import INVALID
 from tests.config_texts import Case, changed, problems
 
 from mlbot.core import config_environments, config_gates, config_metrics, config_model, config_parse
@@ -37,7 +38,7 @@ def test_accepts_what_the_parser_accepts(case: Case) -> None:
     VALIDATOR.validate(load(changed(case), "x").data)
 
 
-@pytest.mark.parametrize("case", texts.INVALID, ids=lambda case: case.new)
+@pytest.mark.parametrize("case", INVALID, ids=lambda case: case.new)
 def test_refuses_what_the_parser_refuses_where_it_can(case: Case) -> None:
     assert schema_accepts(changed(case)) is not case.schema
 

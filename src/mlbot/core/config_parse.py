@@ -11,7 +11,7 @@ from mlbot.core.config_metrics import read_metrics
 from mlbot.core.config_model import read_data, read_slices, read_train
 from mlbot.core.config_reader import Notes, Reader, is_name
 from mlbot.core.document import Document
-from mlbot.core.metric import Task
+from mlbot.core.metric import OPERATIONAL, Task
 
 CONFIG_KEYS = ("version", "models", "guard", "inconclusive", "store", "environments")
 MODEL_KEYS = ("task", "train", "data", "slices", "metrics", "gates")
@@ -77,7 +77,7 @@ def _model(reader: Reader, name: str) -> Model | None:
     rules = _rules(fields["gates"]) if "gates" in fields else {}
     metrics = read_metrics(fields.get("metrics"), task, rules)
     gates = read_gates(rules, Scope(task=task, metrics=metrics, slices=named.keys()))
-    if rules and not (metrics.known or metrics.broken or "metrics" in fields):
+    if rules and "metrics" not in fields and all(subject in OPERATIONAL for subject in rules):
         reader.refuse("`metrics:` with at least one, such as roc_auc", found="no metrics")
     if task is None or train is None or data is None or len(reader.notes.problems) > before:
         return None
