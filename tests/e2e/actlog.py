@@ -60,8 +60,8 @@ class JobLog:
             if not path or str(one.get("step")) == INSPECTION:
                 continue
             step = steps.setdefault(path[0], Step(name=str(one["step"]), id="" if path[0].isdigit() else path[0]))
-            if one.get("raw_output"):
-                step.log.append(str(one["msg"]))
+            if one.get("raw_output") or one.get("level") == "error":
+                step.log.append(str(one["msg"]) if one.get("raw_output") else f"[act] {one['msg']}\n")
             elif one.get("command") == "set-output":
                 key = "/".join([*path[1:], one["name"]])
                 step.outputs[key] = str(one["arg"])

@@ -85,7 +85,8 @@ class Harness:
     def failures(self) -> list[str]:
         """What failed jobs printed, for people."""
         return [
-            f"--- {Path(one.workflow.path).name} #{attempt.number}: {job.name}\n{job.log}"
+            f"--- {Path(one.workflow.path).name} #{attempt.number}: {job.name} "
+            f"{[(step.name[:60], step.conclusion) for step in job.steps]}\n{job.log}"
             for one in self.runs
             for attempt in one.attempts
             for job in attempt.jobs

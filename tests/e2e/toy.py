@@ -81,7 +81,7 @@ jobs:
   report:
     if: github.event.action == 'completed'
     runs-on: ubuntu-latest
-    permissions: {{actions: read, issues: write, pull-requests: read}}
+    permissions: {{actions: read, contents: read, issues: write, pull-requests: read}}
     steps:
       - uses: {PYTHON}
         with: {{python-version: "3.11"}}
