@@ -4,6 +4,7 @@ import pytest
 from tests import report_parts as parts
 from tests import samples
 
+from mlbot.core.gate import Bound, Gate
 from mlbot.core.headline import by_severity, headline
 from mlbot.core.outcome import Outcome, Reason
 
@@ -60,3 +61,11 @@ def test_what_decides_comes_first() -> None:
         Outcome.PASS,
     ]
     assert [model.model for model in models[2:]] == ["churn", "fraud"]
+
+
+def test_gates_that_do_not_count_are_not_counted() -> None:
+    aside = Gate(metric="f1", slice="doctorate", bound=Bound.MIN, limit=0.99)
+    several = parts.judged(parts.adult(0.0, gates=(*parts.GATES, aside)))
+    assert headline(several).text == "Ready to merge: all 7 gates that count pass."
+    one = parts.judged(parts.adult(0.0, gates=(parts.GATES[0], aside)))
+    assert headline(one).text == "Ready to merge: the one gate that counts passes."

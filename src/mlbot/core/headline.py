@@ -108,9 +108,13 @@ def _finding(report: Report) -> str:
 
 
 def _all_pass(models: Sequence[ModelReport]) -> str:
-    gates = sum(len(model.verdict.gates) for model in models)
+    gates = [gate for model in models for gate in model.verdict.gates]
+    counted = sum(gate.counts for gate in gates)
     of = f" of {figures.plural(len(models), 'model')}" if len(models) > 1 else ""
-    text = f"all {gates} gates{of} pass" if gates != 1 else f"the one gate{of} passes"
+    that_count = " that count" if counted < len(gates) else ""
+    text = f"all {counted} gates{of}{that_count} pass"
+    if counted == 1:
+        text = f"the one gate{of}{that_count.replace('count', 'counts')} passes"
     gained = _gain(models[0]) if len(models) == 1 else None
     return f"{text}, and {gained.metric} {phrase.movement(gained)}" if gained else text
 

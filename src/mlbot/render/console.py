@@ -149,8 +149,7 @@ def _overview(report: Report, pen: Pen) -> str:
 
 
 def _outcome(outcome: Outcome, *, counts: bool = True) -> Cell:
-    aside = "" if counts else ", shown only"
-    return Cell(f"{_SIGNS[outcome]} {outcome}{aside}", _COLOURS[outcome] if counts else _DIM)
+    return Cell(f"{_SIGNS[outcome]} {outcome if counts else 'shown only'}", _COLOURS[outcome] if counts else _DIM)
 
 
 def _model(report: Report, model: ModelReport, pen: Pen, *, brief: bool) -> Iterator[str]:
