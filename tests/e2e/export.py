@@ -5,6 +5,7 @@ its own and ``./`` means what it means on GitHub. Of a job's keys only those are
 ignores; what they mean (permissions, environments) is acted out by this module.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from tests.e2e.expressions import SECRET, TOKEN, literal, naming, plain, replaced
 from tests.e2e.standins import known
 from tests.fake_github import permissions, workflow_file
@@ -105,7 +105,7 @@ class Exporter:
             raise WorkflowError(f"no {path} at {self._run.source}") from error
 
     def _write(self, name: str, content: Any) -> None:
-        (self._workflows / name).write_text(yaml.safe_dump(content, sort_keys=False, width=10_000))
+        (self._workflows / name).write_text(json.dumps(content))  # which is YAML, and quick to write
 
     def _workflow(self, file: WorkflowFile, call: Call) -> dict[str, Any]:
         content = {key: value for key, value in file.content.items() if key not in STRIPPED_WORKFLOW}
@@ -255,7 +255,7 @@ class Exporter:
             if "steps" in content["runs"]:
                 content["runs"]["steps"] = [self._step(step, token, number) for step in content["runs"]["steps"]]
             file.unlink()  # a hard link: never write through it
-            file.write_text(yaml.safe_dump(replaced(content, self._change(token, None)), sort_keys=False, width=10_000))
+            file.write_text(json.dumps(replaced(content, self._change(token, None))))
 
 
 def mlbot_copy(checkout: Path, folder: Path) -> Path:

@@ -123,6 +123,17 @@ class GitStore:
         """Move or create a reference; with ``expected`` only when it is there now (``ZERO``: not yet there)."""
         self.git("update-ref", ref, sha, *([expected] if expected is not None else []))
 
+    def texts(self, commit: str, folder: str) -> dict[str, str]:
+        """The files right inside a folder (with its slash), by path."""
+        lines = [line.partition("\t") for line in self.git("ls-tree", commit, folder).splitlines()]
+        blobs = {path: head.split()[2] for head, _, path in lines if head.split()[1] == "blob"}
+        output, found = self.raw("cat-file", "--batch", data="\n".join(blobs.values()).encode()), {}
+        for path in blobs:
+            header, _, rest = output.partition(b"\n")
+            size = int(header.split()[2])
+            found[path], output = rest[:size].decode("utf-8", "replace"), rest[size + 1 :]
+        return found
+
     def kind(self, sha: str) -> str | None:
         """blob, tree, commit or tag."""
         try:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import yaml
@@ -60,8 +61,9 @@ class WorkflowFile:
         return jobs
 
 
+@lru_cache(maxsize=256)
 def parse(path: str, text: str) -> WorkflowFile:
-    """A workflow file.
+    """A workflow file. Its content is shared: never change it.
 
     Raises:
         WorkflowError: GitHub would not take it.
@@ -81,5 +83,5 @@ def at(git: GitStore, commit: str) -> list[WorkflowFile]:
     Raises:
         WorkflowError: one is broken.
     """
-    names = git.git("ls-tree", "--name-only", commit, f"{FOLDER}/").splitlines()
-    return [parse(name, git.git("show", f"{commit}:{name}")) for name in names if name.endswith((".yml", ".yaml"))]
+    texts = git.texts(commit, f"{FOLDER}/")
+    return [parse(name, text) for name, text in texts.items() if name.endswith((".yml", ".yaml"))]

@@ -1,13 +1,12 @@
 """Stand-ins for the actions of others: composite actions that run a script of this folder."""
 
+import json
 import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-
-import yaml
 
 LABEL: Final = "ubuntu-latest"
 INSPECTION: Final = "Inspection by the harness"
@@ -124,7 +123,7 @@ def write(folder: Path, settings: Mapping[str, str]) -> None:
             },
             "runs": {"using": "composite", "steps": [step]},
         }
-        (place / "action.yml").write_text(yaml.safe_dump(action, sort_keys=False, width=10_000))
+        (place / "action.yml").write_text(json.dumps(action))
 
 
 def inspection(folder: Path) -> str:
