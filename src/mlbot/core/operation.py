@@ -102,22 +102,27 @@ def describe(operation: Operation) -> str:
     """An operation in a line, for a dry run and for the log."""
     match operation:
         case UpsertComment():
-            said = f"write the comment on #{operation.number} ({len(operation.body):,} characters)"
+            return f"write the comment on #{operation.number} ({len(operation.body):,} characters)"
         case SetStatus():
             status = f"{operation.state}: {operation.description}"
-            said = f"set the status {operation.context} of {operation.subject.sha[:10]} to {status}"
+            return f"set the status {operation.context} of {operation.subject.sha[:10]} to {status}"
         case AppendLedger():
-            said = f"add {_several(len(operation.entries), 'entry', 'entries')} to the ledger"
+            return f"add {_several(len(operation.entries), 'entry', 'entries')} to the ledger"
         case PushCharts():
-            said = f"push {_several(len(operation.files), 'chart', 'charts')}"
+            return f"push {_several(len(operation.files), 'chart', 'charts')}"
+        case WriteSummary() | Annotate() | Say():
+            return _describe_local(operation)
+
+
+def _describe_local(operation: WriteSummary | Annotate | Say) -> str:
+    match operation:
         case WriteSummary():
-            said = f"write the job summary ({len(operation.text):,} characters)"
+            return f"write the job summary ({len(operation.text):,} characters)"
         case Annotate():
             place = f" at {operation.file}:{operation.line}" if operation.file else ""
-            said = f"annotate ({operation.level}){place}: {operation.title}"
+            return f"annotate ({operation.level}){place}: {operation.title}"
         case Say():
-            said = operation.sentence
-    return said
+            return operation.sentence
 
 
 def _several(count: int, one: str, many: str) -> str:

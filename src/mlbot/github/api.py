@@ -1,0 +1,281 @@
+"""GitHub's REST API: the calls that mlbot needs, each with the core's records on both sides.
+
+The only place that imports PyGithub. It carries authentication, addresses and connections; requests go through its
+requester one by one, because its objects fetch on attribute access and sleep between writes.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from mlbot import __version__
+from mlbot.core.event import dig
+from mlbot.core.forge import Artifact, Comment, PullRequest, RepositoryName, Role, Run, State, Status
+from mlbot.github import parsing
+from mlbot.github.download import Limits, download
+from mlbot.github.failures import Answer, GitHubError, NotFoundError, Request
+from mlbot.github.transport import Headers, Send, Transport
+
+API_URL = "https://api.github.com"
+ACTIONS_BOT = "github-actions[bot]"
+"""Who a job's own token speaks as."""
+_INSTALLATION = "ghs_"
+"""What tokens of apps begin with; they cannot ask who they are."""
+_TIMEOUT_S = 30
+
+Reaction = Literal["+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryFacts:
+    """What GitHub says of the repository itself."""
+
+    id: int
+    default_branch: str
+    private: bool
+
+
+def sender(token: str, api_url: str = API_URL, timeout_s: int = _TIMEOUT_S) -> Send:
+    """What sends a request to GitHub, once, and raises ConnectionError when no answer came.
+
+    Args:
+        token: any kind of token.
+        api_url: `GITHUB_API_URL`: another one on GitHub Enterprise Server.
+        timeout_s: for the connection and between two bytes.
+    """
+    from requests import RequestException
+
+    from github import Auth, Github
+
+    client = Github(
+        auth=Auth.Token(token),
+        base_url=api_url.rstrip("/"),
+        timeout=timeout_s,
+        user_agent=f"mlbot/{__version__}",
+        retry=None,
+        seconds_between_requests=None,
+        seconds_between_writes=None,
+    )
+
+    def send(request: Request, headers: Headers) -> Answer:
+        try:
+            status, found, body = client.requester.requestJson(
+                request.verb, request.path, dict(request.query or {}), dict(headers), request.body
+            )
+        except RequestException as error:
+            raise ConnectionError(type(error).__name__) from error
+        except RuntimeError as error:  # PyGithub's word for a redirect to somewhere else
+            mend = "Correct GITHUB_API_URL."
+            raise GitHubError("GitHub redirects to another address", where=str(request), mend=mend) from error
+        return Answer(status=status, headers=found, body=body)
+
+    return send
+
+
+@dataclass(kw_only=True)
+class GitHub:
+    """One repository on GitHub.
+
+    Every method raises `MlbotError`s of `mlbot.github.failures` when GitHub does not do it.
+
+    Attributes:
+        repository: `owner/name`.
+        transport: sends requests until they are answered.
+        known_login: who the token speaks as, where it is known already.
+        fetch: streams an address to a file.
+    """
+
+    repository: RepositoryName
+    transport: Transport
+    known_login: str | None = None
+    fetch: Callable[[str, Path, Limits], None] = field(default=download)
+
+    @classmethod
+    def connect(
+        cls,
+        repository: RepositoryName,
+        token: str,
+        *,
+        api_url: str = API_URL,
+        login: str | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> "GitHub":
+        """GitHub with this token.
+
+        Args:
+            repository: `owner/name`.
+            token: any kind of token.
+            api_url: `GITHUB_API_URL`.
+            login: who the token speaks as; left out: `github-actions[bot]` for an app's token, else GitHub is asked.
+            say: tells of waits.
+        """
+        known = login or (ACTIONS_BOT if token.startswith(_INSTALLATION) else None)
+        return cls(repository=repository, transport=Transport(send=sender(token, api_url), say=say), known_login=known)
+
+    @property
+    def login(self) -> str:
+        """Who the token speaks as."""
+        if self.known_login is None:
+            self.known_login = parsing.text(self.transport.json(Request(verb="GET", path="/user")), "login")
+        return self.known_login
+
+    def facts(self) -> RepositoryFacts:
+        """The repository's id, default branch and whether it is private."""
+        raw = self._get("")
+        return RepositoryFacts(
+            id=parsing.number(raw, "id"),
+            default_branch=parsing.text(raw, "default_branch"),
+            private=dig(raw, "private") is True,
+        )
+
+    # runs
+
+    def run(self, run: int, attempt: int | None = None) -> Run:
+        """A run as it is now: its latest attempt, or the one asked for."""
+        return parsing.run(self._get(f"/actions/runs/{run}" + (f"/attempts/{attempt}" if attempt else "")))
+
+    def runs(self, head_sha: str, event: str) -> tuple[Run, ...]:
+        """The runs that an event started on a commit, newest first."""
+        query: dict[str, str | int] = {"head_sha": head_sha, "event": event}
+        found = self.transport.pages(self._request("GET", "/actions/runs", query=query), "workflow_runs")
+        return tuple(sorted(map(parsing.run, found), key=lambda run: run.id, reverse=True))
+
+    def rerun(self, run: int) -> None:
+        """Run all jobs again, as a further attempt."""
+        self._do("POST", f"/actions/runs/{run}/rerun", repeatable=False)
+
+    def cancel(self, run: int) -> None:
+        """Cancel a run."""
+        self._do("POST", f"/actions/runs/{run}/cancel")
+
+    def dispatch(self, workflow: str, ref: str, inputs: Mapping[str, str]) -> None:
+        """Start a workflow by its file's name, such as `mlbot-judge.yml`."""
+        body = {"ref": ref, "inputs": dict(inputs)}
+        self._do("POST", f"/actions/workflows/{_quoted(workflow)}/dispatches", body, repeatable=False)
+
+    def artifacts(self, run: int, name: str | None = None) -> tuple[Artifact, ...]:
+        """A run's artifacts over all its attempts, or those of one name."""
+        query = {"name": name} if name else None
+        found = self.transport.pages(self._request("GET", f"/actions/runs/{run}/artifacts", query=query), "artifacts")
+        return tuple(map(parsing.artifact, found))
+
+    def download(self, artifact: Artifact, target: Path, limits: Limits) -> None:
+        """Write an artifact's archive to a file that is not there yet, and never more than the limit.
+
+        The address is asked for again at each attempt: it is good for a minute. The token is not sent to it.
+        """
+        limits.check_size(artifact.size_bytes, artifact.name)
+        request = self._request("GET", f"/actions/artifacts/{artifact.id}/zip")
+
+        def once() -> None:
+            answer = self.transport.answer(request)
+            if not (address := answer.headers.get("location")):
+                raise GitHubError("GitHub gave no address for the artifact", where=str(request))
+            self.fetch(address, target, limits)
+
+        self.transport.patiently(request, once)
+
+    # pull requests
+
+    def pull_request(self, number: int) -> PullRequest:
+        """A pull request as it is now."""
+        return parsing.pull_request(self._get(f"/pulls/{number}"))
+
+    def pull_requests_of(self, run: Run) -> tuple[PullRequest, ...]:
+        """The open pull requests from the branch that a run is of; none when its repository is gone.
+
+        Asked by head branch, since `pull_requests` of the run is empty for forks.
+        """
+        if run.head_owner is None or not run.head_branch:
+            return ()
+        query: dict[str, str | int] = {"state": "open", "head": f"{run.head_owner}:{run.head_branch}"}
+        return tuple(map(parsing.pull_request, self.transport.pages(self._request("GET", "/pulls", query=query))))
+
+    # statuses
+
+    def status(self, sha: str, context: str) -> Status | None:
+        """The latest status of a context that this token's owner set on a commit."""
+        found = map(parsing.status, self.transport.pages(self._request("GET", f"/commits/{sha}/statuses")))
+        return next((each for each in found if each.context == context and each.creator == self.login), None)
+
+    def set_status(self, sha: str, context: str, state: State, description: str, url: str) -> None:
+        """Set a commit's status."""
+        body = {"state": state.value, "context": context, "description": description, "target_url": url}
+        self._do("POST", f"/statuses/{sha}", body)
+
+    # comments
+
+    def comments(self, number: int) -> tuple[Comment, ...]:
+        """All comments on an issue or pull request, oldest first."""
+        found = self.transport.pages(self._request("GET", f"/issues/{number}/comments"))
+        return tuple(sorted(map(parsing.comment, found), key=lambda comment: comment.id))
+
+    def comment(self, comment: int) -> Comment | None:
+        """A comment as it is now; None when it was deleted."""
+        try:
+            return parsing.comment(self._get(f"/issues/comments/{comment}"))
+        except NotFoundError:
+            return None
+
+    def create_comment(self, number: int, body: str) -> Comment:
+        """Write a comment; an `UnavailableError` leaves open whether it was written."""
+        path = f"/issues/{number}/comments"
+        return parsing.comment(self.transport.json(self._request("POST", path, {"body": body}, repeatable=False)))
+
+    def update_comment(self, comment: int, body: str) -> None:
+        """Edit a comment in place."""
+        self._do("PATCH", f"/issues/comments/{comment}", {"body": body})
+
+    def delete_comment(self, comment: int) -> None:
+        """Delete a comment; one that is gone already is fine."""
+        try:
+            self._do("DELETE", f"/issues/comments/{comment}")
+        except NotFoundError:
+            return
+
+    def react(self, comment: int, reaction: Reaction) -> None:
+        """React to a comment; a second time changes nothing."""
+        self._do("POST", f"/issues/comments/{comment}/reactions", {"content": reaction})
+
+    # people
+
+    def role(self, login: str) -> Role:
+        """A person's role here; `role_name` tells maintain from write and triage from read, `permission` does not."""
+        raw = self._get(f"/collaborators/{_quoted(login)}/permission")
+        name, folded = parsing.text(raw, "role_name"), parsing.text(raw, "permission")
+        return _ROLES.get(name) or _ROLES.get(folded) or "none"
+
+    def _get(self, path: str) -> object:
+        return self.transport.json(self._request("GET", path))
+
+    def _do(self, verb: str, path: str, body: Mapping[str, object] | None = None, *, repeatable: bool = True) -> None:
+        self.transport.answer(self._request(verb, path, body, repeatable=repeatable))
+
+    def _request(
+        self,
+        verb: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        repeatable: bool = True,
+    ) -> Request:
+        whole = f"/repos/{self.repository}{path}"
+        return Request(verb=verb, path=whole, query=query, body=body, repeatable=repeatable)
+
+
+_ROLES: dict[str, Role] = {
+    "none": "none",
+    "read": "read",
+    "triage": "triage",
+    "write": "write",
+    "maintain": "maintain",
+    "admin": "admin",
+}
+
+
+def _quoted(part: str) -> str:
+    """A name as one step of a path."""
+    return quote(part, safe="")

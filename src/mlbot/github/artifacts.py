@@ -1,0 +1,162 @@
+"""Archives from strangers: looked at before anything is unpacked, and counted while it is.
+
+An artifact of a pull request's run may be any bytes at all, for its writer may have edited the workflow. So an archive
+has to be exactly what mlbot's own training uploads: the expected names, once each, regular files, within their sizes.
+"""
+
+import os
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from mlbot.core.artifact import LINEAGE_FILE, MODEL_FILE
+from mlbot.errors import NotEvaluatedError
+
+_CHUNK = 1 << 16
+_END = struct.Struct("<4s4H2LH")
+"""The end of central directory record (PKWARE APPNOTE 4.3.16) of an archive without a comment."""
+_END_MAGIC = b"PK\x05\x06"
+_LOCATOR_MAGIC = b"PK\x06\x07"
+_LOCATOR_SIZE = 20
+_DIRECTORY_LIMIT = 65_536
+_ENCRYPTED = 0x1
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+
+
+class Refusal(StrEnum):
+    """Why an archive is refused. A closed list."""
+
+    TOO_LARGE = "too-large"
+    NOT_AN_ARCHIVE = "not-an-archive"
+    WRONG_FILES = "wrong-files"
+    DUPLICATE = "duplicate"
+    NOT_A_FILE = "not-a-file"
+    ENCRYPTED = "encrypted"
+    UNKNOWN_METHOD = "unknown-method"
+    DAMAGED = "damaged"
+
+
+class ArchiveRefusedError(NotEvaluatedError):
+    """An archive that is not unpacked. Names in it are a stranger's and are not repeated."""
+
+    def __init__(self, refusal: Refusal, what: str) -> None:
+        super().__init__(f"the archive is refused: {what}")
+        self.refusal = refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What an archive has to hold.
+
+    Attributes:
+        files: the most bytes of each file, by name: all of them, no others.
+        archive_bytes: the most bytes of the archive itself.
+    """
+
+    files: Mapping[str, int]
+    archive_bytes: int
+
+
+def trained(model_bytes: int, lineage_bytes: int = 1_000_000) -> Contents:
+    """What a training uploads, for models of at most so many bytes."""
+    files = {MODEL_FILE: model_bytes, LINEAGE_FILE: lineage_bytes}
+    return Contents(files=files, archive_bytes=sum(files.values()) + _DIRECTORY_LIMIT)
+
+
+def unpack(archive: Path, folder: Path, contents: Contents) -> dict[str, Path]:
+    """Unpack an archive into a folder that exists; the files by name.
+
+    Nothing is written unless the whole directory of the archive is as it should be. A file that turns out longer than
+    it said, or than is allowed, ends the unpacking and is removed, as are those before it.
+
+    Raises:
+        ArchiveRefusedError: with the reason.
+    """
+    if archive.stat().st_size > contents.archive_bytes:
+        raise ArchiveRefusedError(Refusal.TOO_LARGE, f"it has more than {contents.archive_bytes:,} bytes")
+    _check_directory_size(archive, len(contents.files))
+    written: dict[str, Path] = {}
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            members = _members(opened, contents)
+            for name, member in members.items():
+                written[name] = folder / name
+                _extract(opened, member, folder / name, contents.files[name])
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error, ValueError) as error:
+        _remove(written)
+        raise ArchiveRefusedError(Refusal.DAMAGED, "it cannot be read to its end") from error
+    except BaseException:
+        _remove(written)
+        raise
+    return written
+
+
+def _check_directory_size(archive: Path, expected: int) -> None:
+    """Refuse a directory of a million entries before the standard library reads it into memory.
+
+    Only the plain form passes: no comment behind the end record and no zip64 locator before it, so that there is one
+    way to read the archive.
+    """
+    size = archive.stat().st_size
+    with archive.open("rb") as file:
+        file.seek(max(0, size - _END.size - _LOCATOR_SIZE))
+        tail = file.read()
+    if len(tail) < _END.size or tail[-_END.size :][:4] != _END_MAGIC:
+        raise ArchiveRefusedError(Refusal.NOT_AN_ARCHIVE, "it is no plain ZIP archive")
+    _, disk, start_disk, here, count, directory, _, comment = _END.unpack(tail[-_END.size :])
+    locator = tail[: -_END.size][-_LOCATOR_SIZE:][:4]
+    if locator == _LOCATOR_MAGIC or comment or disk or start_disk or here != count:
+        raise ArchiveRefusedError(Refusal.NOT_AN_ARCHIVE, "it is no plain ZIP archive")
+    if count != expected or directory > _DIRECTORY_LIMIT:
+        raise ArchiveRefusedError(Refusal.WRONG_FILES, f"it does not hold exactly {expected} files")
+
+
+def _members(opened: zipfile.ZipFile, contents: Contents) -> dict[str, zipfile.ZipInfo]:
+    members: dict[str, zipfile.ZipInfo] = {}
+    for member in opened.infolist():
+        _check(member, contents)
+        if member.filename in members:
+            raise ArchiveRefusedError(Refusal.DUPLICATE, "it names a file twice")
+        members[member.filename] = member
+    if members.keys() != contents.files.keys():
+        raise ArchiveRefusedError(Refusal.WRONG_FILES, f"it does not hold {' and '.join(contents.files)}")
+    return members
+
+
+def _check(member: zipfile.ZipInfo, contents: Contents) -> None:
+    """One entry of the directory. `orig_filename` is what stands there: the library cuts names at a NUL."""
+    allowed = contents.files.get(member.filename)
+    if allowed is None or member.orig_filename != member.filename:
+        raise ArchiveRefusedError(Refusal.WRONG_FILES, f"it holds other files than {' and '.join(contents.files)}")
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if kind not in {0, stat.S_IFREG} or member.is_dir():
+        raise ArchiveRefusedError(Refusal.NOT_A_FILE, f"{member.filename} is no regular file")
+    if member.flag_bits & _ENCRYPTED:
+        raise ArchiveRefusedError(Refusal.ENCRYPTED, f"{member.filename} is encrypted")
+    if member.compress_type not in _METHODS:
+        raise ArchiveRefusedError(Refusal.UNKNOWN_METHOD, f"{member.filename} is packed in an unknown way")
+    if member.file_size > allowed:
+        raise ArchiveRefusedError(Refusal.TOO_LARGE, f"{member.filename} has more than {allowed:,} bytes")
+
+
+def _extract(opened: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, most: int) -> None:
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    done = 0
+    with os.fdopen(descriptor, "wb") as file, opened.open(member) as source:
+        while chunk := source.read(_CHUNK):
+            done += len(chunk)
+            if done > most:
+                raise ArchiveRefusedError(Refusal.TOO_LARGE, f"{member.filename} has more than {most:,} bytes")
+            file.write(chunk)
+    if done != member.file_size:
+        raise ArchiveRefusedError(Refusal.DAMAGED, f"{member.filename} is not as long as the archive says")
+
+
+def _remove(written: Mapping[str, Path]) -> None:
+    for path in written.values():
+        path.unlink(missing_ok=True)
