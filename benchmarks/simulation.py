@@ -13,96 +13,38 @@ import argparse
 import itertools
 import sys
 import tempfile
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.cells import (
+    CELLS,
+    DROPS,
+    MARGINS,
+    SIZES,
+    THREE,
+    Cell,
+    Design,
+    Tally,
+    bounds,
+    cell_table,
+    main_table,
+    outcome,
+)
 from benchmarks.pools import LEARNERS, Pool, load
 from mlbot.core.metric import CATALOGUE, Task
-from mlbot.stats import RecipeMethod, RecipeTest, SeedHistory, estimate, recipe_test
+from mlbot.stats import Estimate, SeedHistory, estimate, recipe_test
 
 Floats = npt.NDArray[np.float64]
-MARGINS: Mapping[str, float] = MappingProxyType({"roc_auc": 0.005, "accuracy": 0.01})
-SIZES = (500, 2_000, 10_000)
-DROPS = (0, 1, 2, 3)
-STEPS = 14
-"""Halvings: the share is right to one row in thirty thousand."""
+TRIES = 6
+CLOSE = 0.01
+"""The true drop is right to one part in a hundred, or the best of six tries; it is printed."""
 PAST = 13
 """Models whose seeds make up the history: 12 degrees of freedom."""
-
-
-@dataclass(frozen=True, slots=True)
-class Design:
-    """How many seeds each side has, and whether a history of seeds is at hand."""
-
-    candidates: int
-    baselines: int
-    history: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.candidates} / {self.baselines}{' + history' if self.history else ''}"
-
-
-THREE, FIVE = Design(3, 3), Design(5, 5)
-DESIGNS = (THREE, FIVE, Design(1, 3), Design(1, 1, history=True), Design(3, 3, history=True))
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One learner, metric, design, holdout size and margin."""
-
-    learner: str
-    metric: str
-    design: Design
-    rows: int
-    margin: float
-
-
-@dataclass(kw_only=True, slots=True)
-class Tally:
-    """What a cell's comparisons came to.
-
-    Attributes:
-        outcomes: counts by (true drop in margins, outcome).
-        at_zero: counts at no drop and a margin of nothing.
-        judgeable: at three margins, (comparisons that were judgeable, of them failed).
-        deviations: sqrt(V) of each comparison without a drop.
-        drops: D of the same.
-    """
-
-    outcomes: Counter[tuple[int, str]] = field(default_factory=Counter)
-    at_zero: Counter[str] = field(default_factory=Counter)
-    judgeable: Counter[bool] = field(default_factory=Counter)
-    deviations: list[float] = field(default_factory=list)
-    drops: list[float] = field(default_factory=list)
-
-    def add(self, drop: int, test: RecipeTest, margin: float) -> None:
-        """Count one comparison at a true drop of `drop` margins."""
-        self.outcomes[drop, outcome(test, margin)] += 1
-        if drop == max(DROPS) and test.judgeable:
-            self.judgeable[test.low > margin] += 1
-        if drop == 0:
-            self.deviations.append(test.variance**0.5)
-            self.drops.append(test.drop)
-
-    def share(self, drop: int, name: str) -> float:
-        """Percent of the comparisons at a true drop that had an outcome."""
-        return 100 * self.outcomes[drop, name] / sum(n for (d, _), n in self.outcomes.items() if d == drop)
-
-
-def outcome(test: RecipeTest, margin: float) -> str:
-    """The gate's outcome, for one blocking gate."""
-    if test.method is RecipeMethod.SEED_VARIANCE_UNKNOWN:
-        return "inconclusive"
-    if test.low > margin:
-        return "fail"
-    return "pass" if test.high < margin or test.method is RecipeMethod.IDENTICAL else "inconclusive"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,45 +62,68 @@ class World:
         wanted = design.candidates + design.baselines + (PAST if design.history else 0)
         models = rng.permutation(len(self.pool.good))[:wanted]
         ours, theirs, past = np.split(models, [design.candidates, design.candidates + design.baselines])
-        y, baseline = self.pool.y[rows], [self.pool.good[j][rows] for j in theirs]
-        history = self._history(y, rows, past) if design.history else None
-        for drop, worse in zip(DROPS, self.worse, strict=True):
-            candidate = [np.where(worse[rows], self.pool.bad[j][rows], self.pool.good[j][rows]) for j in ours]
-            found = estimate(self.metric, Task.BINARY, y, candidate + baseline)
-            sign = CATALOGUE[self.metric].direction.worse
-            test = recipe_test(found, len(ours), sign=sign, margin=cell.margin, history=history)
-            tally.add(drop, test, cell.margin)
-            if drop == 0:
-                strict = recipe_test(found, len(ours), sign=sign, margin=0.0, history=history)
-                tally.at_zero[outcome(strict, 0.0)] += 1
+        baseline = [self.pool.good[j][rows] for j in theirs]
+        candidates = [
+            [np.where(worse[rows], self.pool.bad[j][rows], self.pool.good[j][rows]) for j in ours]
+            for worse in self.worse
+        ]
+        every = list(itertools.chain(baseline, *candidates, (self.pool.good[j][rows] for j in past)))
+        found = estimate(self.metric, Task.BINARY, self.pool.y[rows], every)
+        history = _history(found, len(past)) if design.history else None
+        for drop in range(len(DROPS)):
+            self._judge(_chosen(found, design, drop), drop, cell, tally, history)
 
-    def _history(
-        self, y: npt.NDArray[np.int8], rows: npt.NDArray[np.int64], past: npt.NDArray[np.int64]
-    ) -> SeedHistory:
-        values = estimate(self.metric, Task.BINARY, y, [self.pool.good[j][rows] for j in past]).values
-        return SeedHistory(variance=float(values.var(ddof=1)), df=len(past) - 1)
+    def _judge(self, found: Estimate, drop: int, cell: Cell, tally: Tally, history: SeedHistory | None) -> None:
+        sign, candidates = CATALOGUE[self.metric].direction.worse, cell.design.candidates
+        test = recipe_test(found, candidates, sign=sign, margin=cell.margin, history=history)
+        tally.add(drop, test, cell.margin)
+        if drop == 0:
+            strict = recipe_test(found, candidates, sign=sign, margin=0.0, history=history)
+            tally.at_zero[outcome(strict, 0.0)] += 1
+
+
+def _chosen(found: Estimate, design: Design, drop: int) -> Estimate:
+    """One comparison's models out of those that were scored on the same rows: candidates, then baselines.
+
+    A value and a covariance depend on no other model, so this is what a separate estimate would give.
+    """
+    first = design.baselines + drop * design.candidates
+    models = [*range(first, first + design.candidates), *range(design.baselines)]
+    return replace(
+        found,
+        values=found.values[models],
+        covariance=found.covariance[np.ix_(models, models)],
+        support=found.support[models],
+    )
+
+
+def _history(found: Estimate, past: int) -> SeedHistory:
+    return SeedHistory(variance=float(found.values[-past:].var(ddof=1)), df=past - 1)
 
 
 def world(pool: Pool, metric: str, margin: float) -> World:
     """Solve for the shares of rows that make the true drops."""
     rank = np.random.default_rng(1).random(pool.y.size)
-    truth = _mean(pool, metric, np.zeros(pool.y.size, np.bool_))
-    worse = [rank < _share(pool, metric, rank, truth - times * margin) for times in DROPS]
-    reached_drops = [truth - _mean(pool, metric, rows) for rows in worse]
-    print(f"  {metric} {truth:.4f}; true drops {', '.join(f'{d:.5f}' for d in reached_drops)}", file=sys.stderr)
-    return World(pool=pool, metric=metric, worse=tuple(worse))
+    truth, worst = (_mean(pool, metric, rank < share) for share in (0, 1))
+    solved = [
+        _solve(lambda share: truth - _mean(pool, metric, rank < share), times * margin, truth - worst)
+        for times in DROPS
+    ]
+    print(f"  {metric} {truth:.4f}; true drops {', '.join(f'{drop:.5f}' for _, drop in solved)}", file=sys.stderr)
+    return World(pool=pool, metric=metric, worse=tuple(rank < share for share, _ in solved))
 
 
-def _share(pool: Pool, metric: str, rank: Floats, wanted: float) -> float:
-    """The share of rows that brings the recipe's truth down to what is wanted, by bisection."""
-    low, high = 0.0, 0.5
-    for _ in range(STEPS):
-        middle = (low + high) / 2
-        if _mean(pool, metric, rank < middle) > wanted:
-            low = middle
-        else:
-            high = middle
-    return low
+def _solve(drop: Callable[[float], float], wanted: float, whole: float) -> tuple[float, float]:
+    """The share of rows, and its drop, that comes nearest to what is wanted; drops are nearly proportional to shares."""
+    best, share = (0.0, 0.0), wanted / whole
+    for _ in range(TRIES):
+        if abs(best[1] - wanted) <= CLOSE * wanted:
+            break
+        reached = drop(share)
+        if abs(reached - wanted) < abs(best[1] - wanted):
+            best = share, reached
+        share *= wanted / reached
+    return best
 
 
 def _mean(pool: Pool, metric: str, worse: npt.NDArray[np.bool_]) -> float:
@@ -173,9 +138,10 @@ def simulate(pool: Pool, learner: str, comparisons: int) -> Iterator[tuple[Cell,
     """Every cell of one learner; last, at the tightest margin that three seeds and the largest holdout can judge."""
     for metric, margin in MARGINS.items():
         made = world(pool, metric, margin)
-        for design, rows in itertools.product(DESIGNS, SIZES):
+        for design, rows in CELLS:
             cell = Cell(learner, metric, design, rows, margin)
             tally = run(made, cell, comparisons)
+            print(f"  {learner}, {metric}, seeds {design}, {rows:,} rows: done", file=sys.stderr, flush=True)
             yield cell, tally
             if (design, rows) == (THREE, max(SIZES)):
                 tight = 2 * float(np.std(tally.drops))
@@ -189,82 +155,6 @@ def run(made: World, cell: Cell, comparisons: int) -> Tally:
     for _ in range(comparisons):
         made.compare(rng, cell, tally)
     return tally
-
-
-Results = Sequence[tuple[Cell, Tally]]
-
-
-def main_table(results: Results) -> str:
-    """Fail/inconclusive/pass by true drop, the mean over learners and metrics, in percent."""
-    lines = [
-        "| seeds (candidate / baseline) | rows | no drop | 1 margin | 2 margins | 3 margins |",
-        "|---|---|---|---|---|---|",
-    ]
-    for design, rows in itertools.product(DESIGNS, SIZES):
-        chosen = [tally for cell, tally in _usual(results) if (cell.design, cell.rows) == (design, rows)]
-        shares = [_triple(chosen, drop) for drop in DROPS]
-        lines.append(f"| {design} | {rows:,} | {' | '.join(shares)} |")
-    return "\n".join(lines)
-
-
-def _triple(tallies: Sequence[Tally], drop: int) -> str:
-    names = ("fail", "inconclusive", "pass")
-    return "/".join(f"{np.mean([tally.share(drop, name) for tally in tallies]):.0f}" for name in names)
-
-
-def cell_table(results: Results) -> str:
-    """Each cell's error rates in percent, and the noise it was measured against."""
-    heads = (
-        "learner",
-        "metric",
-        "seeds",
-        "rows",
-        "margin",
-        "fail, no drop, margin 0",
-        "fail, no drop",
-        "pass at 2 margins",
-        "fail at 3 margins",
-        "the same where judgeable (share judgeable)",
-        "sqrt(V): mean / true",
-    )
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    for cell, tally in results:
-        lines.append(
-            f"| {cell.learner} | {cell.metric} | {cell.design} | {cell.rows:,} "
-            f"| {cell.margin:.4f} | {_zero(tally):.1f} | {tally.share(0, 'fail'):.1f} | {tally.share(2, 'pass'):.1f} "
-            f"| {tally.share(3, 'fail'):.1f} | {_power(tally)} "
-            f"| {np.sqrt(np.mean(np.square(tally.deviations))):.4f} / {np.std(tally.drops):.4f} |"
-        )
-    return "\n".join(lines)
-
-
-def _zero(tally: Tally) -> float:
-    return 100 * tally.at_zero["fail"] / tally.at_zero.total()
-
-
-def _power(tally: Tally) -> str:
-    judged, of = tally.judgeable.total(), sum(n for (drop, _), n in tally.outcomes.items() if drop == max(DROPS))
-    power = f"{100 * tally.judgeable[True] / judged:.1f}" if judged else "-"
-    return f"{power} ({100 * judged / of:.0f})"
-
-
-def bounds(results: Results) -> str:
-    """The worst cell of each promise, for three or five seeds on both sides."""
-    usual = [tally for cell, tally in _usual(results) if cell.design in {THREE, FIVE}]
-    largest = [tally for cell, tally in results if (cell.design, cell.rows) == (THREE, max(SIZES))]
-    judged = [100 * tally.judgeable[True] / tally.judgeable.total() for tally in largest if tally.judgeable]
-    rows = (
-        ("fail without a drop, margin 0", "at most 6 %", max(map(_zero, usual))),
-        ("fail without a drop, the example's margins", "at most 1 %", max(t.share(0, "fail") for t in usual)),
-        ("pass at a true drop of twice the margin", "at most 5 %", max(t.share(2, "pass") for t in usual)),
-        ("fail at three times the margin (3 seeds, 10,000 rows, judgeable)", "at least 95 %", min(judged)),
-    )
-    lines = [f"| {promise} | {bound} | {worst:.2f} % |" for promise, bound, worst in rows]
-    return "\n".join(("| promise | bound | worst cell |", "|---|---|---|", *lines))
-
-
-def _usual(results: Results) -> Results:
-    return [(cell, tally) for cell, tally in results if cell.margin == MARGINS[cell.metric]]
 
 
 def _learner(learner: str, options: argparse.Namespace) -> list[tuple[Cell, Tally]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlbot.stats.types import Floats, Labels, Undefined, UndefinedMetricError
+from mlbot.stats.types import Floats, Labels, Undefined, UndefinedMetricError, Weights
 
 REPLICATES = 1000
 FEWEST_REPLICATES = 100
@@ -20,7 +20,7 @@ WORK = 2_000_000_000
 DEFINED = 0.95
 """The share of replicates in which the metric must exist, or its noise is not known."""
 
-Score = Callable[[Floats], Sequence[float]]
+Score = Callable[[Weights], Sequence[float]]
 
 
 def _never() -> bool:
@@ -82,18 +82,18 @@ class Resampler:
         _check(len(values), tried)
         return Replicates(values=np.array(values, dtype=np.float64).reshape(len(values), models), groups=groups)
 
-    def _drawer(self) -> tuple[Callable[[], Floats], int | None]:
+    def _drawer(self) -> tuple[Callable[[], Weights], int | None]:
         rng = np.random.default_rng(self.seed)
         if self.groups is None:
-            return lambda: rng.poisson(1.0, self.rows).astype(np.float64), None
+            return lambda: rng.poisson(1.0, self.rows).astype(np.uint8), None
         codes = np.unique(self.groups, return_inverse=True)[1]
         count = int(codes.max()) + 1
         if count < 2:
             raise UndefinedMetricError(Undefined.TOO_FEW_GROUPS, "all rows belong to one group")
 
-        def draw() -> Floats:
+        def draw() -> Weights:
             chosen = np.bincount(rng.integers(0, count, count), minlength=count)
-            return chosen.astype(np.float64)[codes]
+            return chosen.astype(np.uint8)[codes]
 
         return draw, count
 
@@ -103,7 +103,7 @@ def budget(rows: int, models: int) -> int:
     return int(np.clip(WORK // max(1, rows * models), FEWEST_REPLICATES, REPLICATES))
 
 
-def _values(score: Score, weights: Floats) -> Sequence[float] | None:
+def _values(score: Score, weights: Weights) -> Sequence[float] | None:
     try:
         found = score(weights)
     except UndefinedMetricError as error:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from mlbot.stats.types import Floats, Labels, Undefined, UndefinedMetricError
+from mlbot.stats.types import Floats, Labels, Undefined, UndefinedMetricError, Weights
 
 Gradient = tuple[float, Floats]
 Formula = Callable[[Floats], Gradient]
@@ -63,7 +63,7 @@ class Confusion:
         """The metric."""
         return self.formula(self._proportions())[0]
 
-    def weighted(self, weights: Floats) -> float:
+    def weighted(self, weights: Weights) -> float:
         """The metric under row weights (n,)."""
         return self.formula(self._proportions(weights))[0]
 
@@ -74,7 +74,7 @@ class Confusion:
         centred = gradient - (proportions * gradient).sum()
         return np.asarray(centred.ravel()[self.cells], dtype=np.float64)
 
-    def _proportions(self, weights: Floats | None = None) -> Floats:
+    def _proportions(self, weights: Weights | None = None) -> Floats:
         counts = np.bincount(self.cells, weights, minlength=self.classes**2).astype(np.float64)
         total = counts.sum()
         if total == 0:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbot.core.metric import CATALOGUE, Task
-from mlbot.stats.bootstrap import Resampler
+from mlbot.stats.bootstrap import Resampler, Score
 from mlbot.stats.checks import check
 from mlbot.stats.confusion import FORMULAS, confusion
 from mlbot.stats.losses import classification_loss, median_error, regression_loss
@@ -25,6 +25,7 @@ from mlbot.stats.types import (
     Statistic,
     Undefined,
     UndefinedMetricError,
+    Weights,
 )
 
 Array = npt.NDArray[Any]
@@ -96,10 +97,11 @@ def estimate_custom(  # noqa: PLR0913  # `estimate`'s arguments and the deadline
     check(task, y, predictions, groups)
     weighs = _takes_weights(metric)
 
-    def score(weights: Floats) -> Sequence[float]:
+    def score(weights: Weights) -> Sequence[float]:
         if weighs:
-            return [_call(metric, y, prediction, sample_weight=weights) for prediction in predictions]
-        rows = np.repeat(np.arange(y.size), weights.astype(np.intp))
+            floats = weights.astype(np.float64)
+            return [_call(metric, y, prediction, sample_weight=floats) for prediction in predictions]
+        rows = np.repeat(np.arange(y.size), weights)
         return [_call(metric, y[rows], prediction[rows]) for prediction in predictions]
 
     return _by_bootstrap(
@@ -127,7 +129,7 @@ def _by_influence(maker: Maker, y: Array, predictions: Predictions, method: Meth
 
 def _by_bootstrap(
     values: Sequence[float],
-    score: Callable[[Floats], Sequence[float]],
+    score: Score,
     resampler: Resampler,
     method: Method,
     support: Sequence[int],

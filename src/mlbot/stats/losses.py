@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mlbot.stats.types import Floats, Labels, Undefined, UndefinedMetricError
+from mlbot.stats.types import Floats, Labels, Undefined, UndefinedMetricError, Weights
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +25,7 @@ class MeanLoss:
         mean = float(self.loss.mean())
         return float(np.sqrt(mean)) if self.root else mean
 
-    def weighted(self, weights: Floats) -> float:
+    def weighted(self, weights: Weights) -> float:
         """The metric under row weights (n,)."""
         mean = float(weights @ self.loss) / _total(weights)
         return float(np.sqrt(mean)) if self.root else mean
@@ -60,7 +60,7 @@ class RSquared:
         """The metric."""
         return float(1 - self.loss.sum() / self._spread(float((self.y**2).sum())))
 
-    def weighted(self, weights: Floats) -> float:
+    def weighted(self, weights: Weights) -> float:
         """The metric under row weights (n,)."""
         shift = (weights @ self.y) / _total(weights)
         return float(1 - (weights @ self.loss) / self._spread(float(weights @ (self.y - shift) ** 2)))
@@ -137,9 +137,9 @@ class MedianError:
         """The metric."""
         return float(np.median(self.error))
 
-    def weighted(self, weights: Floats) -> float:
+    def weighted(self, weights: Weights) -> float:
         """The median when row i is there `weights[i]` times, a whole number."""
-        reached = np.cumsum(weights[self.order])
+        reached = np.cumsum(weights[self.order], dtype=np.float64)
         total = _total(weights)
         lower, upper = np.searchsorted(reached, [(total - 1) // 2, total // 2], side="right")
         return float(self.error[lower] / 2 + self.error[upper] / 2)
@@ -152,7 +152,7 @@ def median_error(y: Floats, prediction: Floats) -> MedianError:
     return MedianError(error=error[order], order=order)
 
 
-def _total(weights: Floats) -> float:
+def _total(weights: Weights) -> float:
     total = float(weights.sum())
     if total == 0:
         raise UndefinedMetricError(Undefined.EMPTY, "no rows to score")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mlbot.stats.types import Floats, Labels, Undefined, UndefinedMetricError
+from mlbot.stats.types import Floats, Labels, Undefined, UndefinedMetricError, Weights
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,34 +19,37 @@ class Sorted:
 
     Attributes:
         order: the row at each place, (n,).
-        positive: 1.0 where that row is positive, (n,).
-        starts: the place where each group of tied scores starts, (t,).
+        positive: whether that row is positive, (n,).
+        last: the last place of each group of tied scores, (t,).
     """
 
     order: npt.NDArray[np.integer]
-    positive: Floats
-    starts: npt.NDArray[np.intp]
+    positive: npt.NDArray[np.bool_]
+    last: npt.NDArray[np.integer]
 
-    def sums(self, weights: Floats | None = None) -> tuple[Floats, Floats]:
+    def sums(self, weights: Weights | None = None) -> tuple[Floats, Floats]:
         """Weight of the positives and of the negatives in each tie group, (t,) each."""
-        last = np.append(self.starts[1:], self.order.size) - 1
         if weights is None:
-            every = np.diff(last, prepend=-1).astype(np.float64)
-            ones = np.diff(np.cumsum(self.positive)[last], prepend=0.0)
+            every = np.diff(self.last, prepend=-1).astype(np.float64)
+            ones = self._of_groups(self.positive)
         else:
             drawn = weights[self.order]
-            every = np.diff(np.cumsum(drawn)[last], prepend=0.0)
-            ones = np.diff(np.cumsum(self.positive * drawn)[last], prepend=0.0)
+            every = self._of_groups(drawn)
+            ones = self._of_groups(drawn * self.positive)
         return ones, every - ones
+
+    def _of_groups(self, counts: Weights) -> Floats:
+        return np.diff(np.cumsum(counts, dtype=np.float64)[self.last], prepend=0.0)
 
 
 def by_score(positive: npt.NDArray[np.bool_], score: npt.NDArray[np.floating]) -> Sorted:
     """Sort rows by score; both are (n,)."""
     order = np.argsort(score)
     ranked = score[order]
-    starts = np.flatnonzero(np.concatenate(([True], ranked[1:] != ranked[:-1])))
-    small = order.astype(np.int32) if order.size < 2**31 else order
-    return Sorted(order=small, positive=positive[order].astype(np.float64), starts=starts)
+    last = np.flatnonzero(np.concatenate((ranked[1:] != ranked[:-1], [True])))
+    # A bootstrap keeps this for every model: half the bytes where the rows can be counted in 32 bits.
+    index = np.int32 if order.size < 2**31 else np.int64
+    return Sorted(order=order.astype(index), positive=positive[order], last=last.astype(index))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +68,7 @@ class RocAuc:
         """The metric."""
         return self._area()
 
-    def weighted(self, weights: Floats) -> float:
+    def weighted(self, weights: Weights) -> float:
         """The metric under row weights (n,)."""
         return self._area(weights)
 
@@ -82,7 +85,7 @@ class RocAuc:
         from_positives = np.sqrt(n * (n - 1) / (positives * (positives - 1)))
         from_negatives = np.sqrt(n * (n - 1) / (negatives * (negatives - 1)))
         placed = np.where(
-            self.rows.positive > 0,
+            self.rows.positive,
             from_positives * (np.repeat(below, sizes) - area),
             from_negatives * (np.repeat(above, sizes) - area),
         )
@@ -90,7 +93,7 @@ class RocAuc:
         column[self.rows.order] = placed
         return column
 
-    def _area(self, weights: Floats | None = None) -> float:
+    def _area(self, weights: Weights | None = None) -> float:
         ones, zeros = self.rows.sums(weights)
         positives, negatives = ones.sum(), zeros.sum()
         if not (positives > 0 and negatives > 0):
@@ -113,7 +116,7 @@ class MeanRocAuc:
         """The metric."""
         return sum(area.value() for area in self.areas) / len(self.areas)
 
-    def weighted(self, weights: Floats) -> float:
+    def weighted(self, weights: Weights) -> float:
         """The metric under row weights (n,)."""
         return sum(area.weighted(weights) for area in self.areas) / len(self.areas)
 
@@ -141,11 +144,11 @@ class AveragePrecision:
         """The metric."""
         return self._average()
 
-    def weighted(self, weights: Floats) -> float:
+    def weighted(self, weights: Weights) -> float:
         """The metric under row weights (n,)."""
         return self._average(weights)
 
-    def _average(self, weights: Floats | None = None) -> float:
+    def _average(self, weights: Weights | None = None) -> float:
         ones, zeros = (part[::-1] for part in self.rows.sums(weights))
         positives = ones.sum()
         if not positives > 0:

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.integer]
+Weights = npt.NDArray[Any]
+"""How often each row counts, (n,): whole numbers, of any numeric type; the bootstrap draws bytes."""
 Predictions = Sequence[npt.NDArray[np.floating]]
 
 
@@ -95,7 +97,7 @@ class Statistic(Protocol):
     def value(self) -> float:
         """The metric. Raises `UndefinedMetricError`."""
 
-    def weighted(self, weights: Floats) -> float:
+    def weighted(self, weights: Weights) -> float:
         """The metric when row i counts `weights[i]` times, (n,). Raises `UndefinedMetricError`."""
 
 
