@@ -28,6 +28,14 @@ TABLE = """age, town, score, who, income
 """
 
 
+def damaged_parquet() -> bytes:
+    """The first rows and the end of a Parquet file, with nothing between."""
+    file = io.BytesIO()
+    pl.DataFrame({"a": np.arange(5000) / 7, "income": ["x", "y"] * 2500}).write_parquet(file)
+    content = file.getvalue()
+    return content[:100] + content[-1000:]
+
+
 def data(**changes: Any) -> Data:
     return Data(**{"holdout": "holdout.csv", "target": "income", **changes})
 
@@ -241,6 +249,7 @@ def test_no_rows(tmp_path: Path) -> None:
         b"a,a,income\n1,2,x\n",
         "a,income\n1,Zoë\n".encode("latin-1"),
         b"PAR1 but not really",
+        damaged_parquet(),
         b'a,income\n"1,x\n2,y\n',
     ],
 )

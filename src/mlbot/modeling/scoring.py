@@ -89,7 +89,7 @@ def _shared_classes(holdout: HoldoutData, runs: Sequence[Run]) -> tuple[str, ...
 
 def _feed(runs: Sequence[Run], holdout: HoldoutData, limits: Limits) -> None:
     """Time each model while the others rest, then give every batch to all of them."""
-    from polars.exceptions import PolarsError
+    from polars.exceptions import PanicException, PolarsError
 
     features = holdout.expected.features
     rows = max(1, min(limits.batch_rows, _MOST_CELLS // len(features)))
@@ -106,7 +106,7 @@ def _feed(runs: Sequence[Run], holdout: HoldoutData, limits: Limits) -> None:
                 run.send(packed)
             for run in live:
                 run.receive()
-    except (MlbotError, PolarsError, OSError) as error:
+    except (MlbotError, PolarsError, PanicException, OSError) as error:
         what = printable((str(error).strip() or type(error).__name__).splitlines()[0], 300)
         detail = f"The holdout {quoted(holdout.record.source)} can no longer be read: {what}"
         for run in _live(runs):
