@@ -247,7 +247,7 @@ def _push(payload: Payload) -> dict[str, Any] | NotAnEvent:
 
 
 def _workflow_run(payload: Payload) -> dict[str, Any] | NotAnEvent:
-    if dig(payload, "action") not in {"requested", "completed"}:
+    if dig(payload, "action") not in ("requested", "completed"):  # a tuple: what is asked may be unhashable
         return _unknown_action("workflow_run", payload)
     return {"kind": "workflow_run", "action": payload["action"], "run": run_fields(dig(payload, "workflow_run"))}
 
