@@ -77,7 +77,16 @@ def test_a_limit_is_as_the_user_wrote_it(value: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "text"), [(0.0131, "1.3 %"), (0.5, "50 %"), (1.0, "100 %"), (0.0, "0 %"), (0.000_01, "< 0.01 %")]
+    ("share", "text"),
+    [
+        (0.0131, "1.3 %"),
+        (0.1079, "10.8 %"),
+        (0.5, "50 %"),
+        (1.0, "100 %"),
+        (0.0056, "0.56 %"),
+        (0.0, "0 %"),
+        (0.000_01, "< 0.01 %"),
+    ],
 )
 def test_percent(share: float, text: str) -> None:
     assert figures.percent(share) == text

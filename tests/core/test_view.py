@@ -124,3 +124,19 @@ def test_history_ends_in_the_candidate() -> None:
 
 def test_parameters_are_written_as_in_yaml() -> None:
     assert [tables.parameter(value) for value in (None, True, 0.1, 12, "adam")] == ["null", "true", "0.1", "12", "adam"]
+
+
+def test_what_could_be_detected_is_said_of_margins_that_count_only() -> None:
+    gates = (
+        Gate(metric="roc_auc", bound=Bound.MIN, limit=0.99),
+        Gate(metric="roc_auc", bound=Bound.MAX_REGRESSION, limit=0.005),
+        Gate(metric="f1", slice="doctorate", bound=Bound.MAX_REGRESSION, limit=0.001),
+    )
+    rows = view.gate_rows(parts.judged(parts.adult(-0.02, gates=gates)).models[0])
+    assert [bool(row.detectable) for row in rows] == [False, True, False]
+
+
+def test_files_that_were_not_scored_have_no_slices() -> None:
+    refused = parts.evaluation(0, scores=())
+    model = samples.crashed().models[0].model_copy(update={"candidate": (refused,)})
+    assert tables.slice_table(model).rows == ()

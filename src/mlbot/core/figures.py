@@ -61,11 +61,11 @@ def limit(value: float) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share of 1 as a percentage with two significant digits, at most two decimals, and never 0 for some."""
+    """A share of 1 as a percentage: one decimal, two below 1 %, and never 0 for some."""
     if share is None:
         return "\N{EN DASH}"
-    places = min(2, decimals(share * 100)) if share else 0
-    text = number(share * 100, places)
+    text = number(share * 100, 1 if abs(share) >= 0.01 else 2)
+    text = text.rstrip("0").rstrip(".") if _is_nonzero(text) or not share else text
     return f"{text} %" if _is_nonzero(text) or not share else "< 0.01 %"
 
 

@@ -66,10 +66,14 @@ def slice_table(model: ModelReport, columns: int = 5) -> SliceTable:
                 small=each.small,
                 cells=tuple(_slice_cell(model, name, each.name) for name in shown),
             )
-            for each in model.slices
+            for each in (model.slices if _is_scored(model) else ())
         ),
         left_out=tuple(order[columns:]),
     )
+
+
+def _is_scored(model: ModelReport) -> bool:
+    return bool(model.comparisons) or any(evaluation.scores for evaluation in model.candidate)
 
 
 def _slice_cell(model: ModelReport, metric: str, slice_: str) -> SliceCell:

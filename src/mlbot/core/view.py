@@ -95,7 +95,9 @@ def _gate_row(result: GateResult, model: ModelReport) -> GateRow:
         remark=phrase.finding(result, model).removeprefix(phrase.subject(gate)),
         settle=phrase.settle(result, model),
         detectable=phrase.detectable(model.comparison(gate.metric, gate.slice))
-        if result.counts and result.outcome in {Outcome.FAIL, Outcome.INCONCLUSIVE}
+        if result.counts
+        and gate.bound is Bound.MAX_REGRESSION
+        and result.outcome in {Outcome.FAIL, Outcome.INCONCLUSIVE}
         else "",
         detail=result.detail,
     )

@@ -210,9 +210,13 @@ def _gate(row: view.GateRow) -> list[Cell]:
 def _reasons(rows: Sequence[view.GateRow], pen: Pen) -> Iterator[str]:
     if len(rows) > 1 and all(row.outcome is Outcome.ERROR and row.detail == rows[0].detail for row in rows):
         return
-    for row in rows:
-        texts = (f"{clean(row.subject + row.remark)}.", clean(row.detail), row.detectable, row.settle)
-        yield pen.wrap(" ".join(text for text in texts if text), f"{_INDENT}{_SIGNS[row.outcome]} ", _INDENT * 2)
+    if rows:
+        yield "\n".join(_reason(row, pen) for row in rows)
+
+
+def _reason(row: view.GateRow, pen: Pen) -> str:
+    texts = (f"{clean(row.subject + row.remark)}.", clean(row.detail), row.detectable, row.settle)
+    return pen.wrap(" ".join(text for text in texts if text), f"{_INDENT}{_SIGNS[row.outcome]} ", _INDENT * 2)
 
 
 def _failures(model: ModelReport, pen: Pen) -> Iterator[str]:

@@ -26,7 +26,7 @@ _LINKS = (
     re.compile(r"(:)(?=[a-z0-9_+-]+:)"),  # emoji
 )
 _PLAIN = re.compile(r"[A-Za-z0-9 ._/:@=,+()\[\]<>-]+")
-_LONGEST = 300
+_LONGEST = 600
 
 
 def clean(text: object, longest: int = _LONGEST) -> str:
