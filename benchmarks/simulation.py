@@ -114,7 +114,7 @@ def world(pool: Pool, metric: str, margin: float) -> World:
 
 
 def _solve(drop: Callable[[float], float], wanted: float, whole: float) -> tuple[float, float]:
-    """The share of rows, and its drop, that comes nearest to what is wanted; drops are nearly proportional to shares."""
+    """The share of rows, and its drop, nearest to what is wanted: drops are nearly proportional to shares."""
     best, share = (0.0, 0.0), wanted / whole
     for _ in range(TRIES):
         if abs(best[1] - wanted) <= CLOSE * wanted:
