@@ -149,6 +149,12 @@ def test_inputs_in_another_order_are_fed_by_name(tmp_path: Path, holdout: Holdou
     assert other.facts.single_probability
 
 
+def test_several_threads_predict_the_same(tmp_path: Path, holdout: HoldoutData) -> None:
+    one = scored(tmp_path, matrix(np.eye(3, 2)), holdout)
+    two = scored(tmp_path, matrix(np.eye(3, 2)), holdout, replace(QUICK, threads=2))
+    np.testing.assert_allclose(one.predictions, two.predictions, atol=1e-6)
+
+
 @pytest.mark.parametrize("rows", [1, 2])
 def test_a_holdout_of_very_few_rows(tmp_path: Path, rows: int) -> None:
     few = holding(tmp_path, LABELLED.head(rows), classes=("no", "yes"))
