@@ -2,9 +2,10 @@
 
 import json
 
+from mlbot.core.published import ACTIONS_REPOSITORY
 from mlbot.core.report import Report
 
-SCHEMA_ID = "https://raw.githubusercontent.com/mlbot-ci/mlbot/v1/docs/schemas/report.schema.json"
+SCHEMA_ID = f"https://raw.githubusercontent.com/{ACTIONS_REPOSITORY}/v1/docs/schemas/report.schema.json"
 
 
 def json_text(report: Report) -> str:
