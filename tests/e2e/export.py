@@ -253,9 +253,21 @@ class Exporter:
         for file in sorted((copy / "actions").glob("*/action.yml")):
             content = workflow_file.load(file.read_text())
             if "steps" in content["runs"]:
-                content["runs"]["steps"] = [self._step(step, token, number) for step in content["runs"]["steps"]]
+                steps = [without_inputs(step) for step in content["runs"]["steps"]]
+                content["runs"]["steps"] = [self._step(step, token, number) for step in steps]
             file.unlink()  # a hard link: never write through it
             file.write_text(json.dumps(replaced(content, self._change(token, None))))
+
+
+def without_inputs(step: Mapping[str, Any]) -> dict[str, Any]:
+    """A step of a composite that sees no ``INPUT_*`` but what its ``env`` names: act sets them all, GitHub none."""
+    if step.get("shell") != "bash":
+        return dict(step)
+    named = "|".join(name for name in step.get("env") or {} if name.startswith("INPUT_")) or "none"
+    unset = (
+        f'for input in "${{!INPUT_@}}"; do case "$input" in {named}) ;; *) unset "$input" ;; esac; done; unset input\n'
+    )
+    return dict(step) | {"run": unset + step["run"]}
 
 
 def mlbot_copy(checkout: Path, folder: Path) -> Path:

@@ -211,6 +211,36 @@ jobs:
     actions.leaks.clear()
 
 
+def test_a_job_sees_what_github_gives_it_and_no_more(github: FakeGitHub, actions: Harness) -> None:
+    text = "on: push\njobs: {see: {runs-on: ubuntu-latest, steps: [{run: env | sort}]}}\n"
+    repository = github.repository("acme/env", {".github/workflows/see.yml": text})
+    repository.secrets["PASSWORD"] = "hunter2hunter2"
+    sha = github.user("alice").push("main", {"a.txt": "a"})
+    actions.run_until_idle()
+    run = actions.last("see.yml")
+    seen = dict(line.split("=", 1) for line in run.job("see").log.splitlines())
+    expected = {
+        "CI": "true",
+        "GITHUB_ACTOR": "alice",
+        "GITHUB_API_URL": github.api_url,
+        "GITHUB_EVENT_NAME": "push",
+        "GITHUB_GRAPHQL_URL": github.graphql_url,
+        "GITHUB_REF": "refs/heads/main",
+        "GITHUB_REF_NAME": "main",
+        "GITHUB_REF_TYPE": "branch",
+        "GITHUB_REPOSITORY": "acme/env",
+        "GITHUB_REPOSITORY_ID": str(repository.id),
+        "GITHUB_RUN_ATTEMPT": "1",
+        "GITHUB_RUN_ID": str(run.id),
+        "GITHUB_SERVER_URL": github.url,
+        "GITHUB_SHA": sha,
+        "GITHUB_TRIGGERING_ACTOR": "alice",
+        "GITHUB_WORKFLOW_REF": "acme/env/.github/workflows/see.yml@refs/heads/main",
+    }
+    assert {name: seen.get(name) for name in expected} == expected
+    assert not [name for name in seen if "TOKEN" in name or "PASSWORD" in name or "PYTEST" in name]
+
+
 def test_tags_and_queues_run_what_they_name(github: FakeGitHub, actions: Harness) -> None:
     text = f"""
 on:

@@ -218,8 +218,10 @@ runs:
       shell: bash
       env:
         GH_TOKEN: ${{ inputs.token }}
-        WHERE: ${{ inputs.where }}
+        INPUT_WHERE: ${{ inputs.where }}
       run: |
+        test "$(env | grep '^INPUT_' | cut -d= -f1)" = INPUT_WHERE  # GitHub gives composites no inputs by environment
+        WHERE="$INPUT_WHERE"
         curl -sSf -X POST -H "Authorization: Bearer $GH_TOKEN" "$GITHUB_API_URL/repos/$GITHUB_REPOSITORY/deployments" \\
           -d "{\\"ref\\": \\"main\\", \\"environment\\": \\"$WHERE\\", \\"required_contexts\\": []}" > made.json
         echo "number=$(grep -o 'deployments/[0-9]*' made.json | head -1 | cut -d/ -f2)" >> "$GITHUB_OUTPUT"

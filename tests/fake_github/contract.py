@@ -75,8 +75,13 @@ def _pattern(template: str, spanning: set[str]) -> re.Pattern[str]:
     return re.compile(re.sub(r"\{(\w+)\}", group, template.replace(".", r"\.")))
 
 
+ALIASES = ((re.compile(r"(/repos/[^/]+/[^/]+)/statuses/([^/]+)"), r"\1/commits/\2/statuses"),)  # undocumented, alive
+
+
 def find(method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
     """The operation that a request means, with its path parameters."""
+    for pattern, target in ALIASES if method == "GET" else ():
+        path = pattern.sub(target, path)
     for operation in operations():
         if operation.method == method and (parameters := operation.match(path)) is not None:
             return operation, parameters

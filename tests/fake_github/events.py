@@ -31,7 +31,7 @@ def push(world: World, repo: Repository, token: Token, ref: str, before: str, af
     """A reference moved, came (before is zero) or went (after is zero)."""
     gone = after == ZERO
     commit = None if gone else repo.git.find(f"{after}^{{commit}}")
-    new = [] if gone or ref.startswith("refs/tags/") else _new_commits(repo, before, after)
+    new = [] if gone or ref.startswith("refs/tags/") else _new_commits(repo, ref, before, after)
     commits = [_pushed(world, repo, sha) for sha in new]
     who = {"name": token.user.login, "email": f"{token.user.login}@users.noreply.github.com"}
     return world.emit(
@@ -55,9 +55,11 @@ def push(world: World, repo: Repository, token: Token, ref: str, before: str, af
     )
 
 
-def _new_commits(repo: Repository, before: str, after: str) -> list[str]:
-    span = after if before == ZERO else f"{before}..{after}"
-    return repo.git.log(span, reverse=True)[-20:]
+def _new_commits(repo: Repository, ref: str, before: str, after: str) -> list[str]:
+    """What the push brought, 20 at most; on a new branch what no other branch has."""
+    others = [sha for name, sha in repo.git.refs("refs/heads/").items() if name != ref]
+    known = others if before == ZERO else [before]
+    return repo.git.log(after, *(f"^{sha}" for sha in known), reverse=True)[-20:]
 
 
 def _pushed(world: World, repo: Repository, sha: str) -> facts.Facts:
@@ -183,8 +185,5 @@ def deployment_status(world: World, repo: Repository, token: Token, of: Deployme
         "action": "created",
         "deployment": facts_delivery.deployment(world, repo, of),
         "deployment_status": facts_delivery.deployment_status(world, repo, of, one),
-        "check_run": None,
-        "workflow": None,
-        "workflow_run": None,
     }
     return world.emit("deployment_status", repo, _common(world, repo, token) | told, token)

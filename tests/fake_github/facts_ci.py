@@ -43,7 +43,7 @@ def check_run(world: World, repo: Repository, one: CheckRun) -> facts.Facts:
         "output": output | {"annotations_count": len(one.annotations), "annotations_url": f"{api}/annotations"},
         "app": app(world, one.app),
         "pull_requests": [],
-        "check_suite": None,
+        "check_suite": {"id": one.id},
     }
 
 

@@ -74,11 +74,11 @@ def deployment_status(world: World, repo: Repository, of: Deployment, one: Deplo
         "creator": facts.user(world, one.creator),
         "description": one.description,
         "environment": one.environment,
-        "environment_url": one.environment_url,
-        "log_url": one.log_url,
-        "target_url": one.log_url,
         "created_at": one.created_at,
         "updated_at": one.created_at,
+        **({"target_url": one.log_url} if one.log_url else {}),
+        **({"environment_url": one.environment_url} if one.environment_url else {}),
+        **({"log_url": one.log_url} if one.log_url else {}),
     }
 
 

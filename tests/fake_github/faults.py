@@ -28,13 +28,17 @@ class Fault:
     seconds: float = 5.0
     after: bool = False
     seen: int = 0
+    arrived: threading.Event = field(default_factory=threading.Event)
 
     def due(self, line: str) -> bool:
         """Count a request; whether it meets the fault."""
         if self.match not in line:
             return False
         self.seen += 1
-        return self.nth <= self.seen < self.nth + self.times
+        due = self.nth <= self.seen < self.nth + self.times
+        if due:
+            self.arrived.set()
+        return due
 
     @property
     def met(self) -> int:

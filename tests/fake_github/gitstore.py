@@ -190,10 +190,10 @@ class GitStore:
         except GitError:
             return None
 
-    def log(self, revisions: str, *, reverse: bool = False) -> list[str]:
+    def log(self, *revisions: str, reverse: bool = False) -> list[str]:
         """SHAs of the commits in a range, newest first unless reversed."""
         order = ["--reverse"] if reverse else []
-        return self.git("rev-list", *order, revisions).split()
+        return self.git("rev-list", *order, *revisions).split()
 
     def info(self, sha: str) -> CommitInfo:
         """A commit's header and message."""

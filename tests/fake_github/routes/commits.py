@@ -9,7 +9,6 @@ from tests.fake_github.state import CheckRun, Status
 
 MAX_DESCRIPTION = 140
 MAX_STATUSES = 1000
-MAX_ANNOTATIONS = 50
 MAX_SUMMARY = 65_535
 
 
@@ -209,8 +208,6 @@ def update_check_run(call: Call) -> Reply:
 def _update(call: Call, one: CheckRun, body: dict[str, Any]) -> None:
     output = body.get("output", {})
     annotations = output.get("annotations", [])
-    if len(annotations) > MAX_ANNOTATIONS:
-        raise invalid("CheckRun", "annotations", "custom", "50 annotations a request at most")
     if len(output.get("summary") or "") > MAX_SUMMARY:
         raise invalid("CheckRun", "summary", "custom", "summary is too long (maximum is 65535 characters)")
     one.annotations += annotations
