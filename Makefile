@@ -33,10 +33,14 @@ lint: $(READY) ## Check style and types
 bench: $(READY) ## Measure speed, memory and error rates side by side with peers
 	@$(BIN)/python -m benchmarks
 
+LOCK = .venvs/lock/bin/uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+  --no-emit-package mlbot --quiet
+
 lock: ## Resolve the dependencies anew (hashes, no addresses)
-	@$(PYTHON) -m venv .venvs/lock && .venvs/lock/bin/pip install --quiet uv
-	@.venvs/lock/bin/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url \
-	  --no-emit-find-links --no-header --no-emit-package mlbot --quiet --output-file requirements/dev.txt
+	@$(PYTHON) -m venv .venvs/lock && .venvs/lock/bin/pip install --quiet --disable-pip-version-check uv
+	@$(LOCK) pyproject.toml --extra dev --output-file requirements/dev.txt
+	@$(LOCK) pyproject.toml requirements/build.in --constraint requirements/dev.txt --output-file requirements/bot.txt
+	@$(LOCK) pyproject.toml requirements/build.in --extra ml --constraint requirements/dev.txt --output-file requirements/ml.txt
 
 clean: ## Remove what the other targets made
 	@rm -rf $(VENV) .venvs dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -4,6 +4,7 @@ Nothing heavy is imported here; each verb imports what it needs, so that `mlbot 
 start at once.
 """
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -55,10 +56,36 @@ def _model_option(function: F) -> F:
     )(function)
 
 
+def _git_only_option(function: F) -> F:
+    return click.option(
+        "--git-only", is_flag=True, help="Leave out data that git does not have, as a judge elsewhere must."
+    )(function)
+
+
+def _run_options(function: F) -> F:
+    """The options that name a training run on GitHub."""
+    run = click.option("--run", type=click.IntRange(1), metavar="ID", help="A training run on GitHub.")
+    attempt = click.option("--attempt", type=click.IntRange(1), default=1, help="The attempt of that run.")
+    workflow = click.option(
+        "--train-workflow",
+        metavar="PATH",
+        default=".github/workflows/mlbot.yml",
+        help="The workflow that run has to be of.",
+    )
+    return run(attempt(workflow(function)))
+
+
 def _base_option(function: F) -> F:
     return click.option(
         "--base", metavar="REV", help="The guarded branch to compare with.", show_default="the default branch"
     )(function)
+
+
+def _asker() -> Callable[[str, str], str] | None:
+    """Asks the person at the terminal; None where there is none."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    return lambda question, default: str(click.prompt(question, default=default, err=True))
 
 
 @click.group(
@@ -108,12 +135,34 @@ def run(
 @_model_option
 @_json_option
 @click.option("--matrix", is_flag=True, help="Print the GitHub Actions matrix of what to train.")
+@_git_only_option
+@click.option("--unjudged", is_flag=True, help="Call stale what the ledger has no verdict on, and nothing else.")
+@_run_options
 @_common
-def plan(directory: Path, *, quiet: bool, **options: Any) -> Exit:
-    """Say which models are stale, and why."""
-    from mlbot.activities.plan import print_plan
+def plan(  # noqa: PLR0913 - one for each option that decides which plan is meant
+    directory: Path,
+    *,
+    quiet: bool,
+    as_json: bool,
+    matrix: bool,
+    run: int | None,
+    attempt: int,
+    train_workflow: str,
+    **options: Any,
+) -> Exit:
+    """Say which models are stale, and why; or, with --run, what to do about a training run on GitHub."""
+    console = Console.of_process(quiet=quiet)
+    if run is not None:
+        from mlbot.activities.hosted import Hosted
+        from mlbot.activities.hosted_plan import plan_run
+        from mlbot.core.forge import Attempt
 
-    print_plan(directory, console=Console.of_process(quiet=quiet), **options)
+        hosted = Hosted.of(directory, os.environ, train_workflow, console)
+        plan_run(hosted, Attempt(run=run, number=attempt), console)
+        return Exit.OK
+    from mlbot.activities.plan import PlanOptions, print_plan
+
+    print_plan(directory, PlanOptions(**options), console, as_json=as_json, matrix=matrix)
     return Exit.OK
 
 
@@ -124,6 +173,7 @@ def plan(directory: Path, *, quiet: bool, **options: Any) -> Exit:
 @click.option("--seed", "seeds", type=click.IntRange(0), multiple=True, help="Only this seed; repeatable.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Copy model.onnx and training.json here.")
 @click.option("--jobs", type=click.IntRange(1), default=1, help="Trainings at a time.")
+@_git_only_option
 @_common
 def train(directory: Path, *, quiet: bool, **options: Any) -> Exit:
     """Train the stale models of the working tree, each seed once."""
@@ -137,7 +187,7 @@ def train(directory: Path, *, quiet: bool, **options: Any) -> Exit:
         "mlbot judge model.onnx", "mlbot judge new-0.onnx new-1.onnx --baseline old-0.onnx --model adult-income"
     )
 )
-@click.argument("candidate", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("candidate", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--baseline",
     multiple=True,
@@ -148,16 +198,75 @@ def train(directory: Path, *, quiet: bool, **options: Any) -> Exit:
 @_json_option
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a web page.")
 @click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a comment.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="With --run: where to leave the records.")
+@_run_options
 @_common
-def judge(
-    directory: Path, *, quiet: bool, as_json: bool, html: Path | None, markdown: Path | None, **options: Any
+def judge(  # noqa: PLR0913 - one for each option that decides what is judged
+    directory: Path,
+    candidate: tuple[Path, ...],
+    *,
+    quiet: bool,
+    as_json: bool,
+    html: Path | None,
+    markdown: Path | None,
+    run: int | None,
+    attempt: int,
+    train_workflow: str,
+    out: Path | None,
+    **options: Any,
 ) -> Exit:
-    """Judge ONNX files, a file a seed, by the gates and the holdout of this folder's mlbot.yaml."""
+    """Judge ONNX files, a file a seed, by the gates and the holdout of this folder's mlbot.yaml.
+
+    With --run, judge what a training run on GitHub left behind, by the guarded branch's rules.
+    """
+    console = Console.of_process(quiet=quiet)
+    if run is not None:
+        from mlbot.activities.hosted import Hosted
+        from mlbot.activities.hosted_judge import judge_run
+        from mlbot.core.forge import Attempt
+
+        hosted = Hosted.of(directory, os.environ, train_workflow, console)
+        return judge_run(hosted, Attempt(run=run, number=attempt), out or Path("judged"), console)
+    if not candidate:
+        raise click.MissingParameter(param_type="argument", param_hint="'CANDIDATE...'")
     from mlbot.activities.judge_verb import JudgeOptions, judge_and_report
     from mlbot.activities.reporting import Outputs
 
     outputs = Outputs(as_json=as_json, html=html, markdown=markdown)
-    return judge_and_report(directory, JudgeOptions(**options), outputs, Console.of_process(quiet=quiet))
+    return judge_and_report(directory, JudgeOptions(candidate=candidate, **options), outputs, console)
+
+
+@cli.command(epilog=_example("mlbot publish --run 123 --from judged/report", "mlbot publish --run 123 --dry-run"))
+@_run_options
+@click.option(
+    "--from",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="What the judge left; without it only the status goes pending.",
+)
+@click.option("--dry-run", is_flag=True, help="Print what would be done on GitHub, and do nothing.")
+@_common
+def publish(  # noqa: PLR0913 - one for each option
+    directory: Path,
+    *,
+    quiet: bool,
+    run: int | None,
+    attempt: int,
+    train_workflow: str,
+    folder: Path | None,
+    dry_run: bool,
+) -> Exit:
+    """Write a verdict to GitHub: comment, status, summary, and on the guarded branch the ledger."""
+    if run is None:
+        raise click.MissingParameter(param_type="option", param_hint="'--run'")
+    from mlbot.activities.hosted import Hosted
+    from mlbot.activities.publish import PublishOptions, publish_run
+    from mlbot.core.forge import Attempt
+
+    console = Console.of_process(quiet=quiet)
+    hosted = Hosted.of(directory, os.environ, train_workflow, console)
+    options = PublishOptions(attempt=Attempt(run=run, number=attempt), folder=folder, dry_run=dry_run)
+    return publish_run(hosted, options, console)
 
 
 @cli.group(name="config", epilog=_example("mlbot config check", "mlbot config schema > mlbot.schema.json"))
@@ -183,6 +292,27 @@ def config_schema() -> Exit:
 
     Console.of_process(quiet=False).result(schema_text())
     return Exit.OK
+
+
+@cli.command(
+    epilog=_example("mlbot init", "mlbot init --train train.py --holdout data/test.csv --target churned --yes")
+)
+@click.option("--train", metavar="HOW", help="What trains: a script, module:function or a command.")
+@click.option("--data", metavar="FILE", help="The training data: a CSV or Parquet file, or a URL.")
+@click.option("--holdout", metavar="FILE", help="Labelled rows that no training sees: a file or a URL.")
+@click.option("--target", metavar="COLUMN", help="The column to predict.")
+@click.option("--task", type=click.Choice(["binary", "multiclass", "regression"]), help="What it predicts.")
+@click.option("--model", metavar="NAME", help="What to call the model.")
+@click.option("--install", metavar="COMMAND", help="What installs the training's packages on GitHub's machines.")
+@click.option("-y", "--yes", is_flag=True, help="Ask nothing; take what is found.")
+@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+@_common
+def init(directory: Path, *, quiet: bool, yes: bool, force: bool, **said: Any) -> Exit:
+    """Write a first mlbot.yaml and the two workflows, made from what the repository holds."""
+    from mlbot.activities.init import InitOptions, init
+
+    options = InitOptions.of(force=force, ask=None if yes else _asker(), **said)
+    return init(directory, options, Console.of_process(quiet=quiet))
 
 
 @cli.command(epilog=_example("mlbot demo", "mlbot demo --out /tmp/mlbot-demo --only seed --only pickle"))

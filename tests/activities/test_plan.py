@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 from tests.git_samples import Sandbox
 
-from mlbot.activities.plan import make_plan, matrix_lines, plan_text, plan_working_tree, print_plan, read_configs
+from mlbot.activities.plan import (
+    PlanOptions,
+    make_plan,
+    matrix_lines,
+    plan_text,
+    plan_working_tree,
+    print_plan,
+    read_configs,
+)
 from mlbot.console import Console
 from mlbot.core.plan import Plan
 from mlbot.core.staleness import StaleCode
@@ -54,7 +62,7 @@ def project(sandbox: Sandbox) -> Sandbox:
 
 
 def plan_of(sandbox: Sandbox, *only: str, base: str | None = None) -> Plan:
-    return plan_working_tree(Repository.discover(sandbox.path), base, only)
+    return plan_working_tree(Repository.discover(sandbox.path), PlanOptions(base=base, models=only))
 
 
 def stale(plan: Plan) -> dict[str, list[str]]:
@@ -103,7 +111,7 @@ def test_from_a_folder_inside_and_from_a_linked_worktree(project: Sandbox, tmp_p
     project.commit({"one.py": "2"})
     project.git("worktree", "add", "--quiet", "--detach", str(tmp_path / "linked"))
     for folder in (project.path / "common", tmp_path / "linked" / "data"):
-        plan = plan_working_tree(Repository.discover(folder))
+        plan = plan_working_tree(Repository.discover(folder), PlanOptions())
         assert stale(plan) == {"one": ["one.py changed"]}
 
 
@@ -180,7 +188,7 @@ def test_planning_needs_no_checkout(project: Sandbox, tmp_path: Path) -> None:
 
 def printed(sandbox: Sandbox, *, as_json: bool = False, matrix: bool = False) -> str:
     console = Console(out=io.StringIO(), err=io.StringIO())
-    print_plan(sandbox.path, console=console, base=None, models=(), as_json=as_json, matrix=matrix)
+    print_plan(sandbox.path, PlanOptions(), console, as_json=as_json, matrix=matrix)
     assert isinstance(console.out, io.StringIO)
     return console.out.getvalue()
 

@@ -1,11 +1,24 @@
-"""Put together all that is told of one model."""
+"""Put together all that is told of the judged models."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from mlbot import __version__
 from mlbot.activities.judge import Case, Judged
-from mlbot.core.composition import data_changes, metric_infos, model_notices, param_changes
+from mlbot.activities.plan import Configs
+from mlbot.core.composition import (
+    data_changes,
+    deleted_report,
+    metric_infos,
+    model_notices,
+    param_changes,
+    run_notices,
+)
 from mlbot.core.config import Model
-from mlbot.core.report import ModelReport
+from mlbot.core.judging import Evidence, decide
+from mlbot.core.plan import Plan
+from mlbot.core.report import ModelReport, Report
 from mlbot.core.training import Training, TrainingFailure
 from mlbot.core.verdict import ModelVerdict
 
@@ -52,3 +65,44 @@ def model_report(case: Case, judged: Judged, verdict: ModelVerdict, provenance: 
         stale_reasons=provenance.stale_reasons,
     )
     return report.model_copy(update={"notices": model_notices(report, judged.evidence, provenance.head)})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """One model, judged."""
+
+    case: Case
+    judged: Judged
+    provenance: Provenance
+
+
+def report_of(
+    repository: str, plan: Plan, configs: Configs, found: Sequence[Found], duration_s: float, **more: Any
+) -> Report:
+    """Decide, and put together what is told.
+
+    Args:
+        repository: its name.
+        plan: what was planned; its deleted models need a person's word.
+        configs: of the three commits.
+        found: the judged models.
+        duration_s: of the whole work.
+        more: further fields of the report.
+    """
+    gone = [Evidence(model=name, gates=(), deleted=True) for name in plan.deleted]
+    verdict = decide(plan.commits, [*(each.judged.evidence for each in found), *gone])
+    judged = (
+        model_report(each.case, each.judged, decided, each.provenance)
+        for each, decided in zip(found, verdict.models, strict=False)
+    )
+    without = (deleted_report(decided, configs.base or configs.policy) for decided in verdict.models[len(found) :])
+    return Report(
+        mlbot_version=__version__,
+        repository=repository,
+        verdict=verdict,
+        models=(*judged, *without),
+        unchanged=plan.unchanged,
+        notices=run_notices(plan),
+        duration_s=duration_s,
+        **more,
+    )

@@ -10,12 +10,14 @@ from mlbot.console import Console
 from mlbot.core.config import Config
 from mlbot.core.config_parse import parse_config
 from mlbot.core.inputs import CONFIG_FILE, Side
+from mlbot.core.ledger_folds import latest_by_key
 from mlbot.core.plan import Plan, PlannedModel, plan_models
 from mlbot.core.record import Sha
 from mlbot.core.tree import is_url, shown
 from mlbot.core.verdict import Commits
 from mlbot.errors import UsageError
 from mlbot.git import Repository, three_commits
+from mlbot.git.ledger import read_local
 from mlbot.yamlfile import load
 
 
@@ -117,22 +119,39 @@ def _side(repository: Repository, sha: Sha, config: Config, *, outside: bool) ->
     return replace(side, outside=repository.content_digests(_outside(side))) if outside else side
 
 
-def plan_working_tree(repository: Repository, base: str | None = None, only: Sequence[str] = ()) -> Plan:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanOptions:
+    """What the command line says.
+
+    Attributes:
+        base: the guarded branch, or any revision to take for its tip; None: the default branch.
+        models: the models to plan, stale or not; empty: all, as they are.
+        git_only: leave out what git does not have, so that a judge elsewhere comes to the same content keys.
+        unjudged: every model is stale that the ledger has no verdict on, and no other.
+    """
+
+    base: str | None = None
+    models: tuple[str, ...] = ()
+    git_only: bool = False
+    unjudged: bool = False
+
+
+def plan_working_tree(repository: Repository, options: PlanOptions) -> Plan:
     """Plan the working tree as a pull request of it would be planned.
 
     Raises:
-        UsageError: if the commits, their configs or the names in `only` are not usable.
+        UsageError: if the commits, their configs or the names of models are not usable.
     """
-    commits = three_commits(repository, base)
+    commits = three_commits(repository, options.base)
     configs = read_configs(repository, commits)
-    return make_plan(repository, commits, configs.head, configs.base, configs.policy, only)
+    sides = read_sides(repository, commits, configs, outside=not options.git_only)
+    plan = plan_models(commits, sides.head, sides.base, sides.policy, options.models)
+    return plan.unjudged(latest_by_key(read_local(repository.root).entries)) if options.unjudged else plan
 
 
-def print_plan(
-    directory: Path, *, console: Console, base: str | None, models: Sequence[str], as_json: bool, matrix: bool
-) -> None:
+def print_plan(directory: Path, options: PlanOptions, console: Console, *, as_json: bool, matrix: bool) -> None:
     """Print the plan of a folder's working tree: for people, as JSON, or as lines for `$GITHUB_OUTPUT`."""
-    plan = plan_working_tree(Repository.discover(directory), base, models)
+    plan = plan_working_tree(Repository.discover(directory), options)
     if matrix:
         console.result(matrix_lines(plan))
     else:

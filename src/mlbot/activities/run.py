@@ -1,29 +1,23 @@
 """`mlbot run`: do on this machine what a pull request of the working tree would do."""
 
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from mlbot import __version__
-from mlbot.activities.judge import Case, Entry, Judged, judge
-from mlbot.activities.model_report import Provenance, model_report
-from mlbot.activities.plan import Configs, read_configs, read_sides
+from mlbot.activities.judge import Case, Entry, judge
+from mlbot.activities.model_report import Found, Provenance, report_of
+from mlbot.activities.plan import read_configs, read_sides
 from mlbot.activities.reporting import Outputs, hand_out
+from mlbot.activities.rules import Rules
 from mlbot.activities.train import Trained
 from mlbot.activities.trainer import Team, Trainer
 from mlbot.console import Console
-from mlbot.core.composition import deleted_report, run_notices
-from mlbot.core.config import Config, Model
 from mlbot.core.evaluation import Problem
-from mlbot.core.judging import Evidence, decide
 from mlbot.core.outcome import Reason
-from mlbot.core.plan import Plan, PlannedModel, plan_models
-from mlbot.core.record import Sha
+from mlbot.core.plan import PlannedModel, plan_models
 from mlbot.core.report import Report
 from mlbot.core.training import TrainingFailure
-from mlbot.core.tree import is_url
 from mlbot.errors import Exit
 from mlbot.git import Repository, three_commits
 from mlbot.stores.results import ResultStore
@@ -75,64 +69,27 @@ def run_models(directory: Path, options: RunOptions, console: Console) -> Report
         trainer = Trainer(
             repository=repository, store=store, plan=plan, sides=sides, say=console.say, jobs=options.jobs
         )
-        rules = _Rules(repository=repository, plan=plan, configs=configs, checkouts=checkouts)
+        rules = Rules(repository=repository, commits=commits, configs=configs, checkouts=checkouts, trusts_head=True)
         found = [_judge(planned, trainer, rules, console) for planned in plan.stale]
-    deleted = () if options.models else plan.deleted
-    return _report(repository, plan, configs, found, deleted, time.monotonic() - started)
+    if options.models:
+        plan = plan.model_copy(update={"deleted": ()})
+    return report_of(repository.root.name, plan, configs, found, time.monotonic() - started)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Found:
-    """One model, judged."""
-
-    case: Case
-    judged: Judged
-    provenance: Provenance
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Rules:
-    """What models are judged by: the guarded branch's config and a checkout of its files."""
-
-    repository: Repository
-    plan: Plan
-    configs: Configs
-    checkouts: ExitStack
-    folders: dict[Sha, Path] = field(default_factory=dict)
-
-    def of(self, name: str) -> tuple[Model, Path, bool]:
-        """A model as policy has it, and a checkout of policy; head's own, provisionally, where policy lacks it."""
-        commits, policy = self.plan.commits, self.configs.policy
-        model = policy.model(name) if policy else None
-        if model is not None and policy is not None and commits.policy is not None:
-            return model, self._folder(commits.policy, policy), False
-        model = self.configs.head.model(name)
-        if model is None:
-            raise LookupError(f"{name} was planned and is not in the config of head")
-        return model, self._folder(commits.head, self.configs.head), True
-
-    def _folder(self, commit: Sha, config: Config) -> Path:
-        if commit not in self.folders:
-            holdouts = {model.data.holdout for model in config.models if not is_url(model.data.holdout)}
-            links = {path: own for path in holdouts if (own := self.repository.root / path).exists()}
-            self.folders[commit] = self.checkouts.enter_context(self.repository.worktree(commit, links=links))
-        return self.folders[commit]
-
-
-def _judge(planned: PlannedModel, trainer: Trainer, rules: _Rules, console: Console) -> _Found:
+def _judge(planned: PlannedModel, trainer: Trainer, rules: Rules, console: Console) -> Found:
     """Train both sides of a model and judge them."""
     for reason in planned.reasons:
         console.say(f"{planned.name} is stale: {reason.text}")
     candidate = trainer.candidate(planned)
     baseline = _NOT_TRAINED if candidate.failures else trainer.baseline(planned)
-    model, folder, provisional = rules.of(planned.name)
+    rule = rules.of(planned.name)
     case = Case(
-        model=model,
-        rules=folder,
+        model=rule.model,
+        rules=rule.folder,
         candidate=_entries(candidate),
         baseline=baseline if isinstance(baseline, Problem) else _entries(baseline),
         key=planned.key,
-        provisional=provisional,
+        provisional=rule.provisional,
     )
     provenance = Provenance(
         candidate=candidate.trainings,
@@ -141,7 +98,7 @@ def _judge(planned: PlannedModel, trainer: Trainer, rules: _Rules, console: Cons
         stale_reasons=tuple(reason.text for reason in planned.reasons),
         head=rules.configs.head.model(planned.name),
     )
-    return _Found(case=case, judged=judge(case, say=console.say), provenance=provenance)
+    return Found(case=case, judged=judge(case, say=console.say), provenance=provenance)
 
 
 _NOT_TRAINED = Problem(
@@ -158,30 +115,3 @@ def _entry(result: Trained | TrainingFailure) -> Entry:
         return Entry(seed=result.training.seed, file=result.path)
     reason = Reason.TRAINING_TIMEOUT if result.timed_out else Reason.TRAINING_FAILED
     return Entry(seed=result.seed, file=Problem(reason=reason, detail=result.message))
-
-
-def _report(
-    repository: Repository,
-    plan: Plan,
-    configs: Configs,
-    found: Sequence[_Found],
-    deleted: Sequence[str],
-    duration_s: float,
-) -> Report:
-    """Decide, and put together what is told."""
-    gone = [Evidence(model=name, gates=(), deleted=True) for name in deleted]
-    verdict = decide(plan.commits, [*(each.judged.evidence for each in found), *gone])
-    judged = (
-        model_report(each.case, each.judged, decided, each.provenance)
-        for each, decided in zip(found, verdict.models, strict=False)
-    )
-    without = (deleted_report(decided, configs.base or configs.policy) for decided in verdict.models[len(found) :])
-    return Report(
-        mlbot_version=__version__,
-        repository=repository.root.name,
-        verdict=verdict,
-        models=(*judged, *without),
-        unchanged=plan.unchanged,
-        notices=run_notices(plan),
-        duration_s=duration_s,
-    )

@@ -29,6 +29,7 @@ class TrainOptions:
         out: a folder for copies, `<model>/<seed>/model.onnx` and `training.json`; None: none are made.
         jobs: trainings at a time.
         as_json: print the lineages as JSON lines.
+        git_only: see `PlanOptions`.
     """
 
     base: str | None = None
@@ -37,6 +38,7 @@ class TrainOptions:
     out: Path | None = None
     jobs: int = 1
     as_json: bool = False
+    git_only: bool = False
 
 
 def train_and_report(directory: Path, options: TrainOptions, console: Console) -> Exit:
@@ -51,7 +53,8 @@ def train_and_report(directory: Path, options: TrainOptions, console: Console) -
     repository = Repository.discover(directory)
     repository.clean_up()
     commits = three_commits(repository, options.base)
-    sides = read_sides(repository, commits, read_configs(repository, commits))
+    configs = read_configs(repository, commits)
+    sides = read_sides(repository, commits, configs, outside=not options.git_only)
     plan = plan_models(commits, sides.head, sides.base, sides.policy, options.models)
     with ResultStore(repository.state_dir / "results") as store:
         trainer = Trainer(

@@ -47,15 +47,15 @@ class TrainedArtifact(Record):
 
 
 class AcceptedArtifact(Record):
-    """A model file that the judge accepted, under its own digest."""
+    """The model files that a judge accepted, each named by its digest (`accepted_file`)."""
 
     kind: Literal["accepted"] = "accepted"
-    digest: Digest
+    attempt: AttemptNumber
 
     @property
     def name(self) -> str:
-        """`mlbot-accepted-<64 hexadecimal digits>`."""
-        return f"mlbot-accepted-{self.digest.removeprefix('sha256:')}"
+        """`mlbot-accepted-a1`."""
+        return f"mlbot-accepted-a{self.attempt}"
 
 
 class ReportArtifact(Record):
@@ -76,7 +76,7 @@ _TRAINED = re.compile(
     r"mlbot-(?P<side>candidate|baseline)-(?P<model>[A-Za-z0-9][A-Za-z0-9._-]{0,62})"
     r"-s(?P<seed>0|[1-9][0-9]{0,4})-a(?P<attempt>[1-9][0-9]{0,3}|10000)"
 )
-_ACCEPTED = re.compile(r"mlbot-accepted-(?P<hex>[0-9a-f]{64})")
+_ACCEPTED = re.compile(r"mlbot-accepted-a(?P<attempt>[1-9][0-9]{0,3}|10000)")
 _REPORT = re.compile(r"mlbot-report-a(?P<attempt>[1-9][0-9]{0,3}|10000)")
 
 
@@ -86,10 +86,15 @@ def parse_name(name: str) -> ArtifactName | None:
         side, model = Side(found["side"]), found["model"]
         return TrainedArtifact(side=side, model=model, seed=int(found["seed"]), attempt=int(found["attempt"]))
     if found := _ACCEPTED.fullmatch(name):
-        return AcceptedArtifact(digest=f"sha256:{found['hex']}")
+        return AcceptedArtifact(attempt=int(found["attempt"]))
     if found := _REPORT.fullmatch(name):
         return ReportArtifact(attempt=int(found["attempt"]))
     return None
+
+
+def accepted_file(digest: Digest) -> str:
+    """What a file is called among the accepted ones: `<64 hexadecimal digits>.onnx`."""
+    return f"{digest.removeprefix('sha256:')}.onnx"
 
 
 class Found(Record):

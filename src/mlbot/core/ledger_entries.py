@@ -1,12 +1,10 @@
 """A report of the guarded branch as entries of the ledger."""
 
-from collections.abc import Mapping
-
 from mlbot.core.artifact import AcceptedArtifact
 from mlbot.core.evaluation import Score
-from mlbot.core.forge import Attempt, Id
+from mlbot.core.forge import Attempt
 from mlbot.core.ledger import SeedValues, StoredFile, Time, VerdictEntry
-from mlbot.core.record import Digest, Record
+from mlbot.core.record import Record
 from mlbot.core.report import ModelReport, Report
 
 
@@ -21,23 +19,20 @@ class Origin(Record):
     time: Time
 
 
-def entries_of(report: Report, origin: Origin, stored: Mapping[Digest, Id] | None = None) -> tuple[VerdictEntry, ...]:
+def entries_of(report: Report, origin: Origin) -> tuple[VerdictEntry, ...]:
     """One entry for each judged model; none for a trial, which counts nowhere.
 
     Args:
         report: What was found.
         origin: Where and when.
-        stored: The run that holds a file's bytes under its digest (`AcceptedArtifact`); left out, the judge's own.
     """
     if report.trial:
         return ()
-    found = (_entry(report, model, origin, stored) for model in report.models)
+    found = (_entry(report, model, origin) for model in report.models)
     return tuple(entry for entry in found if entry is not None)
 
 
-def _entry(
-    report: Report, model: ModelReport, origin: Origin, stored: Mapping[Digest, Id] | None
-) -> VerdictEntry | None:
+def _entry(report: Report, model: ModelReport, origin: Origin) -> VerdictEntry | None:
     """A deleted model has no key and nothing to remember."""
     verdict = model.verdict
     if verdict.key is None:
@@ -54,20 +49,17 @@ def _entry(
         provisional=verdict.provisional,
         attempt=origin.attempt,
         judge=origin.judge,
-        files=_files(model, origin, stored),
+        files=_files(model, origin),
         values=_values(model),
         time=origin.time,
     )
 
 
-def _files(model: ModelReport, origin: Origin, stored: Mapping[Digest, Id] | None) -> tuple[StoredFile, ...]:
+def _files(model: ModelReport, origin: Origin) -> tuple[StoredFile, ...]:
+    artifact = AcceptedArtifact(attempt=origin.judge.number).name
     return tuple(
         StoredFile(
-            seed=each.seed,
-            digest=each.digest,
-            size_bytes=each.size_bytes,
-            run=origin.judge.run if stored is None else stored.get(each.digest),
-            artifact=AcceptedArtifact(digest=each.digest).name if stored is None or each.digest in stored else None,
+            seed=each.seed, digest=each.digest, size_bytes=each.size_bytes, run=origin.judge.run, artifact=artifact
         )
         for each in model.candidate
         if each.digest is not None and each.problem is None

@@ -1,13 +1,14 @@
 """The plan: which models a commit makes stale, why, and what to train for it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from mlbot.core.config import Model
+from mlbot.core.difference import Difference
 from mlbot.core.inputs import Side
 from mlbot.core.policy_changes import changed_rule_files, policy_changes
 from mlbot.core.record import Digest, Name, Record
@@ -67,6 +68,17 @@ class Plan(Record):
         """The names of the others."""
         return tuple(model.name for model in self.models if not model.stale)
 
+    def unjudged(self, known: Container[tuple[Name, Digest]]) -> "Plan":
+        """The plan in which every model is stale whose content key nobody has judged, and no other.
+
+        For the guarded branch itself: there a model is done when the ledger has a verdict on its key, whatever changed.
+        """
+        return self.model_copy(update={"models": tuple(_unless(model, known) for model in self.models)})
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """One job for each stale model and seed, as a matrix takes them."""
+        return [_job(model, seed) for model in self.stale for seed in range(model.seeds)]
+
     def matrix(self) -> dict[str, list[dict[str, Any]]]:
         """The strategy matrix of GitHub Actions: one job for each stale model and seed.
 
@@ -75,7 +87,7 @@ class Plan(Record):
         Raises:
             UsageError: if there are more jobs than GitHub allows.
         """
-        jobs = [_job(model, seed) for model in self.stale for seed in range(model.seeds)]
+        jobs = self.jobs()
         if len(jobs) > MATRIX_LIMIT:
             raise UsageError(
                 f"{len(self.stale)} stale models make {len(jobs)} jobs, and a matrix of GitHub Actions holds "
@@ -105,9 +117,10 @@ def plan_models(
     wanted = [model for model in head.config.models if not only or model.name in only]
     # Without a common history the guarded branch is the only witness of what there was.
     before = base if base or commits.base else policy
+    difference = Difference(new=head.tree.entries, old=base.tree.entries if base else {})
     return Plan(
         commits=commits,
-        models=tuple(_planned(model, head, base, requested=bool(only)) for model in wanted),
+        models=tuple(_planned(model, head, base, difference, requested=bool(only)) for model in wanted),
         deleted=tuple(name for name in before.models if name not in head.models) if before else (),
         policy_changes=_policy_changes(head, base, policy),
     )
@@ -120,9 +133,16 @@ def _policy_changes(head: Side, base: Side | None, policy: Side | None) -> tuple
     return policy_changes(policy.config, head.config, base.config if base else None, files)
 
 
-def _planned(model: Model, head: Side, base: Side | None, *, requested: bool) -> PlannedModel:
+def _unless(model: PlannedModel, known: Container[tuple[Name, Digest]]) -> PlannedModel:
+    if (model.name, model.key) in known:
+        return model.model_copy(update={"stale": False, "reasons": ()})
+    why = model.reasons or (StaleReason(code=StaleCode.UNJUDGED, text="no verdict on it is in the ledger"),)
+    return model.model_copy(update={"stale": True, "reasons": why})
+
+
+def _planned(model: Model, head: Side, base: Side | None, difference: Difference, *, requested: bool) -> PlannedModel:
     now = Subject.of(model, head)
-    base_key, why = _compared(now, base)
+    base_key, why = _compared(now, base, difference)
     if requested and not why:
         why = (StaleReason(code=StaleCode.REQUESTED, text="asked for"),)
     return PlannedModel(
@@ -137,7 +157,7 @@ def _planned(model: Model, head: Side, base: Side | None, *, requested: bool) ->
     )
 
 
-def _compared(now: Subject, base: Side | None) -> tuple[Digest | None, tuple[StaleReason, ...]]:
+def _compared(now: Subject, base: Side | None, difference: Difference) -> tuple[Digest | None, tuple[StaleReason, ...]]:
     """The model's key at base and why its own differs."""
     if base is None:
         return None, (StaleReason(code=StaleCode.NO_BASELINE, text="there is no config at base to compare with"),)
@@ -152,7 +172,7 @@ def _compared(now: Subject, base: Side | None) -> tuple[Digest | None, tuple[Sta
         return None, (StaleReason(code=StaleCode.NO_BASELINE, text=f"base cannot be trained: {error.what}"),)
     if now.inputs == before.inputs:
         return now.key, ()
-    return before.key, tuple(reasons(now, before))
+    return before.key, tuple(reasons(now, before, difference))
 
 
 def _check_names(known: Sequence[str], only: Sequence[str]) -> None:

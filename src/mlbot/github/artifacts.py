@@ -56,10 +56,12 @@ class Contents:
     Attributes:
         files: the most bytes of each file, by name: all of them, no others.
         archive_bytes: the most bytes of the archive itself.
+        beside: whether other files may be there; they are not touched. Only for archives that mlbot's own judge made.
     """
 
     files: Mapping[str, int]
     archive_bytes: int
+    beside: bool = False
 
 
 def trained(model_bytes: int, lineage_bytes: int = 1_000_000) -> Contents:
@@ -79,7 +81,7 @@ def unpack(archive: Path, folder: Path, contents: Contents) -> dict[str, Path]:
     """
     if archive.stat().st_size > contents.archive_bytes:
         raise ArchiveRefusedError(Refusal.TOO_LARGE, f"it has more than {contents.archive_bytes:,} bytes")
-    _check_directory_size(archive, len(contents.files))
+    _check_directory_size(archive, len(contents.files), beside=contents.beside)
     written: dict[str, Path] = {}
     try:
         with zipfile.ZipFile(archive) as opened:
@@ -96,7 +98,7 @@ def unpack(archive: Path, folder: Path, contents: Contents) -> dict[str, Path]:
     return written
 
 
-def _check_directory_size(archive: Path, expected: int) -> None:
+def _check_directory_size(archive: Path, expected: int, *, beside: bool) -> None:
     """Refuse a directory of a million entries before the standard library reads it into memory.
 
     Only the plain form passes: no comment behind the end record and no zip64 locator before it, so that there is one
@@ -112,13 +114,15 @@ def _check_directory_size(archive: Path, expected: int) -> None:
     locator = tail[: -_END.size][-_LOCATOR_SIZE:][:4]
     if locator == _LOCATOR_MAGIC or comment or disk or start_disk or here != count:
         raise ArchiveRefusedError(Refusal.NOT_AN_ARCHIVE, "it is no plain ZIP archive")
-    if count != expected or directory > _DIRECTORY_LIMIT:
+    if (count != expected and not beside) or directory > _DIRECTORY_LIMIT:
         raise ArchiveRefusedError(Refusal.WRONG_FILES, f"it does not hold exactly {expected} files")
 
 
 def _members(opened: zipfile.ZipFile, contents: Contents) -> dict[str, zipfile.ZipInfo]:
     members: dict[str, zipfile.ZipInfo] = {}
     for member in opened.infolist():
+        if contents.beside and member.filename not in contents.files:
+            continue
         _check(member, contents)
         if member.filename in members:
             raise ArchiveRefusedError(Refusal.DUPLICATE, "it names a file twice")

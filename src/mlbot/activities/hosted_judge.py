@@ -1,0 +1,186 @@
+"""`mlbot judge --run`: judge what a training run on GitHub left behind. Reads everything, writes only into a folder."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from mlbot import render
+from mlbot.activities.hosted import Assignment, Hosted, assign
+from mlbot.activities.intake import Fetched, Intake, accepted
+from mlbot.activities.judge import Case, Entry, judge
+from mlbot.activities.model_report import Found, Provenance, report_of
+from mlbot.activities.rules import Rules
+from mlbot.console import Console
+from mlbot.core.admission import Decision, Judge, PullRequestSubject
+from mlbot.core.artifact import Side, accepted_file
+from mlbot.core.evaluation import Problem
+from mlbot.core.forge import Attempt
+from mlbot.core.outcome import Reason
+from mlbot.core.plan import PlannedModel
+from mlbot.core.report import Report
+from mlbot.errors import Exit, MlbotError
+
+DECISION_FILE, REPORT_FILE = "decision.json", "report.json"
+ERROR_FILE = "error.txt"
+RECORDS, CHARTS, ACCEPTED = "report", "charts", "accepted"
+THEMES = ("light", "dark")
+DECISION: TypeAdapter[Decision] = TypeAdapter(Decision)
+
+
+def judge_run(hosted: Hosted, asked: Attempt, out: Path, console: Console) -> Exit:
+    """Judge an attempt of a run, and leave what `mlbot publish` needs in a folder.
+
+    `report/` gets the decision, the report and the pictures, or a sentence on why there is no report; `accepted/` the
+    model files that were scored, each under its digest.
+
+    Returns:
+        OK when there is a report, whatever its verdict: that is for the status to say.
+
+    Raises:
+        MlbotError: the run cannot be read, or it cannot be judged.
+    """
+    records = out / RECORDS
+    records.mkdir(parents=True, exist_ok=True)
+    _, decision = hosted.decide(asked)
+    (records / DECISION_FILE).write_bytes(DECISION.dump_json(decision))
+    if not isinstance(decision, Judge):
+        console.say(f"There is nothing to judge: {decision.kind}.")
+        return Exit.OK
+    try:
+        report = _judged(hosted, decision, out, console)
+    except MlbotError as error:
+        (records / ERROR_FILE).write_text(f"{error.what}\n", encoding="utf-8")
+        raise
+    _draw(report, records / CHARTS)
+    (records / REPORT_FILE).write_text(report.model_dump_json(), encoding="utf-8")
+    console.result(render.terminal(report, color=console.color))
+    return Exit.OK
+
+
+def _judged(hosted: Hosted, decision: Judge, out: Path, console: Console) -> Report:
+    started = time.monotonic()
+    assignment = assign(hosted, decision)
+    with tempfile.TemporaryDirectory(prefix="mlbot-judge-") as scratch, ExitStack() as checkouts:
+        bench = _Bench(
+            hosted=hosted,
+            assignment=assignment,
+            candidates=Intake(hosted=hosted, attempt=decision.attempt, folder=Path(scratch)),
+            baselines=Intake(hosted=hosted, attempt=hosted.job.run, folder=Path(scratch)),
+            rules=Rules(
+                repository=hosted.repository,
+                commits=assignment.commits,
+                configs=assignment.configs,
+                checkouts=checkouts,
+                trusts_head=False,
+            ),
+            console=console,
+        )
+        found = [bench.judge(planned) for planned in assignment.stale]
+        report = report_of(
+            hosted.job.repository,
+            assignment.plan,
+            assignment.configs,
+            found,
+            time.monotonic() - started,
+            **_context(hosted, assignment),
+        )
+        _keep(found, report, out / ACCEPTED)
+    return report
+
+
+def _context(hosted: Hosted, assignment: Assignment) -> dict[str, Any]:
+    """What the report says of the pull request it is about."""
+    subject, policy = assignment.decision.subject, assignment.configs.policy or assignment.configs.head
+    told: dict[str, Any] = {
+        "repository_url": f"{hosted.job.server_url}/{hosted.job.repository}",
+        "inconclusive_blocks": policy.inconclusive.pull_request == "block",
+        "run_url": hosted.job.run_url,
+        "head_ref": subject.branch,
+    }
+    if isinstance(subject, PullRequestSubject):
+        told |= {"pull_request": subject.number, "fork": subject.fork, "head_ref": subject.head_ref}
+    return told
+
+
+def _keep(found: Sequence[Found], report: Report, folder: Path) -> None:
+    """Put the files that were scored into a folder, each under its digest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for each, model in zip(found, report.models, strict=False):
+        for entry, evaluation in zip(each.case.candidate, model.candidate, strict=False):
+            if isinstance(entry.file, Path) and evaluation.digest and not evaluation.problem:
+                shutil.copyfile(entry.file, folder / accepted_file(evaluation.digest))
+
+
+def _draw(report: Report, folder: Path) -> None:
+    """Draw the comment's pictures, light and dark, here where the packages for it are."""
+    from mlbot.modeling.plots import picture_spec, svg
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for model in report.models:
+        spec = picture_spec(model)
+        if spec is not None:
+            for theme in THEMES:
+                (folder / f"{model.model}.{theme}.svg").write_text(svg(spec, theme), encoding="utf-8")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Bench:
+    """Where one model after another is judged."""
+
+    hosted: Hosted
+    assignment: Assignment
+    candidates: Intake
+    baselines: Intake
+    rules: Rules
+    console: Console
+
+    def judge(self, planned: PlannedModel) -> Found:
+        """Fetch a model's files and judge them."""
+        rule = self.rules.of(planned.name)
+        candidate = self.candidates.trained(planned, planned.seeds, Side.CANDIDATE)
+        baseline = self._baseline(planned, candidate)
+        case = Case(
+            model=rule.model,
+            rules=rule.folder,
+            candidate=tuple(Entry(seed=each.seed, file=rule.problem or each.file) for each in candidate.entries),
+            baseline=baseline if isinstance(baseline, Problem) else baseline.entries,
+            key=planned.key,
+            provisional=rule.provisional,
+        )
+        provenance = Provenance(
+            candidate=candidate.trainings,
+            baseline=() if isinstance(baseline, Problem) else baseline.trainings,
+            stale_reasons=tuple(reason.text for reason in planned.reasons),
+            head=self.assignment.configs.head.model(planned.name),
+        )
+        return Found(case=case, judged=judge(case, say=self.console.say), provenance=provenance)
+
+    def _baseline(self, planned: PlannedModel, candidate: Fetched) -> Fetched | Problem:
+        """The guarded branch's judged files; else what this run trained from base; never anything of the other run."""
+        if planned.base_key is None:
+            why = "; ".join(reason.text for reason in planned.reasons)
+            return Problem(reason=Reason.NO_BASELINE, detail=f"There is nothing to compare with: {why}.")
+        if planned.base_key == planned.key:
+            return candidate
+        if planned in self.assignment.baselines:
+            return self._trained_baseline(planned)
+        entry = self.assignment.judged[planned.name, planned.base_key]
+        files = accepted(self.hosted, entry, self.baselines.folder)
+        return files if isinstance(files, Problem) else Fetched(entries=files)
+
+    def _trained_baseline(self, planned: PlannedModel) -> Fetched | Problem:
+        base = self.assignment.sides.base
+        model = base.config.model(planned.name) if base else None
+        seeds = model.train.seeds if model else planned.seeds
+        found = self.baselines.trained(planned, seeds, Side.BASELINE)
+        wrong = next((entry.file for entry in found.entries if isinstance(entry.file, Problem)), None)
+        if wrong is not None:
+            return Problem(reason=Reason.NO_BASELINE, detail=f"The baseline was not trained. {wrong.detail}")
+        return found

@@ -1,0 +1,161 @@
+"""`mlbot publish`: the only writer. Takes validated records, reads head again, writes comment, status and ledger."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mlbot.activities.hosted import Hosted
+from mlbot.activities.hosted_judge import CHARTS, DECISION, DECISION_FILE, ERROR_FILE, REPORT_FILE, THEMES
+from mlbot.console import Console
+from mlbot.core.admission import Decision, Judge, Leave, PushSubject, Settle, Wait, announce
+from mlbot.core.forge import Attempt
+from mlbot.core.hostile_json import read
+from mlbot.core.ledger import Entry
+from mlbot.core.ledger_entries import Origin, entries_of
+from mlbot.core.operation import COMMENT_LIMIT, Operation
+from mlbot.core.publication import Words, broken, charts_of, pending, pictures_of, publish, settle, signature
+from mlbot.core.record import Sha
+from mlbot.core.report import Report
+from mlbot.errors import Exit, MlbotError
+from mlbot.git.ledger import ChartsBranch, LedgerBranch
+from mlbot.github.executor import Executor, dry_run
+
+_REPORT_BYTES = 64 << 20
+_CHART_BYTES = 1 << 20
+_SUMMARY_UNITS = 1_000_000
+Drawn = dict[str, tuple[str, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishOptions:
+    """What the command line says.
+
+    Attributes:
+        attempt: the attempt of the training run that this is about.
+        folder: what the judge left; None: only set the status pending.
+        dry_run: print what would be done, and do nothing.
+    """
+
+    attempt: Attempt
+    folder: Path | None
+    dry_run: bool = False
+
+
+def publish_run(hosted: Hosted, options: PublishOptions, console: Console) -> Exit:
+    """Publish what the judge found, or that a training has started.
+
+    Raises:
+        MlbotError: GitHub did not do something; the rest was done nevertheless.
+    """
+    publisher = _Publisher(hosted=hosted, options=options, console=console)
+    if options.folder is None:
+        return publisher.announce()
+    decision = _decision(options.folder) or hosted.decide(options.attempt)[1]
+    match decision:
+        case Leave():
+            console.say(f"Nothing is posted: {decision.sentence}")
+            return Exit.OK
+        case Wait():
+            console.say("Nothing is posted yet: the training is not over.")
+            return Exit.OK
+        case Settle():
+            return publisher.apply(settle(decision, hosted.place, hosted.training_url(decision.attempt)))
+        case Judge():
+            return publisher.verdict(decision, options.folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Publisher:
+    hosted: Hosted
+    options: PublishOptions
+    console: Console
+
+    def announce(self) -> Exit:
+        """Set the status of a commit whose training has just started."""
+        hosted = self.hosted
+        run = hosted.github.run(self.options.attempt.run)
+        pulls = hosted.github.pull_requests_of(run) if run.event == "pull_request" else ()
+        subject = announce(run, hosted.policy, pulls, hosted.event_run())
+        if isinstance(subject, Leave):
+            self.console.say(f"Nothing is posted: {subject.sentence}")
+            return Exit.OK
+        if run.completed:
+            self.console.say("Nothing is posted: the training is over already.")
+            return Exit.OK
+        return self.apply(pending(subject, run.this_attempt, hosted.place, run.url))
+
+    def verdict(self, decision: Judge, folder: Path) -> Exit:
+        """Publish a verdict; where the judge left none, an error: silence would leave the status pending for ever."""
+        try:
+            raw = (folder / REPORT_FILE).read_bytes()
+            report = read(raw, Report, REPORT_FILE, most_bytes=_REPORT_BYTES, most_depth=64)
+        except FileNotFoundError:
+            why = _first_line(folder / ERROR_FILE) or "the judge left no report; its log says why."
+            return self.apply(broken(decision, self.hosted.place, why))
+        except MlbotError as error:
+            return self.apply(broken(decision, self.hosted.place, f"{error.what}."))
+        drawn = _charts(folder / CHARTS, report)
+        charts = self._push(drawn) if drawn else None
+        words = _words(report, decision, self.hosted, drawn, charts)
+        entries = self._entries(decision, report)
+        return self.apply(publish(decision, report, self.hosted.place, words, entries))
+
+    def apply(self, operations: Sequence[Operation]) -> Exit:
+        """Do the operations, or say them."""
+        if self.options.dry_run:
+            dry_run(operations, self.console.result)
+            return Exit.OK
+        self._executor().apply(operations).raise_failures()
+        return Exit.OK
+
+    def _push(self, drawn: Drawn) -> Sha | None:
+        """Push the pictures; a report without them is better than none."""
+        if self.options.dry_run:
+            dry_run((charts_of(drawn),), self.console.result)
+            return None
+        return self._executor().apply((charts_of(drawn),)).charts
+
+    def _entries(self, decision: Judge, report: Report) -> tuple[Entry, ...]:
+        if not isinstance(decision.subject, PushSubject):
+            return ()
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        origin = Origin(branch=decision.subject.branch, attempt=decision.attempt, judge=self.hosted.job.run, time=now)
+        return entries_of(report, origin)
+
+    def _executor(self) -> Executor:
+        remote, when = self.hosted.remote, int(datetime.now(UTC).timestamp())
+        return Executor(
+            github=self.hosted.github,
+            runner=self.hosted.runner,
+            append=lambda entries: LedgerBranch.at(remote).append(entries, when),
+            push=lambda files: ChartsBranch.at(remote).push(files, when),
+        )
+
+
+def _decision(folder: Path) -> Decision | None:
+    path = folder / DECISION_FILE
+    return DECISION.validate_json(path.read_bytes(), strict=True) if path.is_file() else None
+
+
+def _charts(folder: Path, report: Report) -> Drawn:
+    """The pictures of the report's models, by the only names that they can have."""
+    pairs = {model.model: [folder / f"{model.model}.{theme}.svg" for theme in THEMES] for model in report.models}
+    return {
+        model: (light.read_text(encoding="utf-8"), dark.read_text(encoding="utf-8"))
+        for model, (light, dark) in pairs.items()
+        if all(path.is_file() and path.stat().st_size <= _CHART_BYTES for path in (light, dark))
+    }
+
+
+def _words(report: Report, decision: Judge, hosted: Hosted, drawn: Drawn, charts: Sha | None) -> Words:
+    from mlbot import render
+
+    pictures = pictures_of(drawn, hosted.place, charts) if charts else {}
+    line = signature(hosted.place, decision.subject, decision.attempt, trial=report.trial)
+    comment = render.markdown(report, marker=line, pictures=pictures, limit=COMMENT_LIMIT)
+    return Words(comment=comment, summary=render.markdown(report, pictures=pictures, limit=_SUMMARY_UNITS))
+
+
+def _first_line(path: Path) -> str:
+    return path.read_text(encoding="utf-8").strip().splitlines()[0] if path.is_file() else ""
