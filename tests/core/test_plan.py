@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -304,11 +305,32 @@ def test_a_model_is_stale_exactly_when_its_keys_differ(data: st.DataObject) -> N
     sides = []
     for _ in range(2):
         files = always | data.draw(st.dictionaries(paths, st.sampled_from("01"), max_size=3))
-        train = {"depends": tuple(data.draw(patterns)), "params": data.draw(st.sampled_from([None, "params.yaml"]))}
+        train = {
+            "depends": data.draw(st.one_of(st.none(), patterns.map(tuple))),
+            "params": data.draw(st.sampled_from([None, "params.yaml"])),
+        }
         lock = data.draw(st.sampled_from([None, "params.yaml", "uv.lock"]))
         sides.append(side(files, model(train={**train, "lock": lock})))
     planned = only(sides[0], sides[1])
     assert planned.stale == (planned.key != planned.base_key)
+
+
+def test_leaving_depends_out_is_a_change_of_settings() -> None:
+    files = {"train.py": "1", "data/train.csv": "1"}
+    listed, whole = model(train={"depends": ("train.py",)}), model()
+    planned = only(side(files, listed), side(files, whole))
+    assert [reason.text for reason in planned.reasons] == ["train.depends changed in mlbot.yaml"]
+
+
+def test_many_models_that_depend_on_all_of_a_large_repository() -> None:
+    files = {f"folder{number % 50}/file{number}": str(number) for number in range(10_000)}
+    models = [model(f"m{number}", data={"train": f"folder0/file{number * 50}"}) for number in range(200)]
+    head, base = side(files | {"folder1/file1": "changed"}, *models), side(files, *models)
+    started = time.process_time()
+    plan = plan_models(COMMITS, head, base)
+    # All models share one digest and one comparison of the files: one for each takes thirty times as long.
+    assert time.process_time() - started < 2
+    assert {reason.text for planned in plan.models for reason in planned.reasons} == {"folder1/file1 changed"}
 
 
 def test_the_first_known_lock_counts() -> None:

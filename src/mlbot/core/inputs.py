@@ -55,7 +55,7 @@ class Inputs(Record):
     group: str | None
     params_path: str | None
     depends: Digest
-    """Of the files that `depends` names."""
+    """Of the files that `depends` names, without data, params and lock; of the whole repository if it is left out."""
     data: dict[str, Digest] = Field(default_factory=dict)
     """Of each training data source by the path the config gives; see `Side.data_digest`."""
     params: Digest | None
@@ -102,12 +102,23 @@ class Side:
         return frozenset(self.tree.entries) - self.reserved
 
     def files(self, model: Model) -> frozenset[str]:
-        """The files that the model depends on, beside those that count on their own: data, params and lock.
+        """The files that the model depends on.
 
         Raises:
             UsageError: if a pattern names nothing.
         """
-        return self._depended_on(model) - self._apart(model)
+        if model.train.depends is None:
+            return self.everything
+        every = (self._named(model, pattern) for pattern in model.train.depends)
+        # Whatever `depends` says, a model depends on the function that trains it.
+        own = module_files(model.train.entrypoint, self.tree) if model.train.entrypoint else frozenset[str]()
+        return own.union(*every)
+
+    def apart(self, model: Model) -> frozenset[str]:
+        """The files that count on their own: data, params and lock."""
+        named = (model.data.train, model.train.params, self.lock_path(model))
+        paths = (path for path in named if path is not None and not is_url(path))
+        return frozenset().union(*(self.tree.match(path) for path in paths))
 
     def inputs(self, model: Model) -> Inputs:
         """What the model's training depends on at this commit.
@@ -122,7 +133,7 @@ class Side:
             entrypoint=train.entrypoint,
             **{name: getattr(data, name) for name in COLUMNS},
             params_path=train.params,
-            depends=self.tree.digest(self.files(model)),
+            depends=self.tree.digest(self._counted(model)),
             data={data.train: self.data_digest(data.train)} if data.train else {},
             params=self._file(model, "params", train.params),
             lock=self._file(model, "lock", self.lock_path(model)),
@@ -156,18 +167,13 @@ class Side:
         found = self.tree.match(path) or self.dvc_file(path)
         return not found or self.tree.leads_out(found)
 
-    def _depended_on(self, model: Model) -> frozenset[str]:
-        if model.train.depends is None:
-            return self.everything
-        every = (self._named(model, pattern) for pattern in model.train.depends)
-        # Whatever `depends` says, a model depends on the function that trains it.
-        own = module_files(model.train.entrypoint, self.tree) if model.train.entrypoint else frozenset[str]()
-        return own.union(*every)
+    def _counted(self, model: Model) -> frozenset[str]:
+        """The files of `depends` without those that count on their own, so that naming them too changes nothing.
 
-    def _apart(self, model: Model) -> frozenset[str]:
-        named = (model.data.train, model.train.params, self.lock_path(model))
-        paths = (path for path in named if path is not None and not is_url(path))
-        return frozenset().union(*(self.tree.match(path) for path in paths))
+        Of the whole repository nothing is taken out: it is one set, digested once for all models.
+        """
+        files = self.files(model)
+        return files if model.train.depends is None else files - self.apart(model)
 
     def _named(self, model: Model, pattern: str) -> frozenset[str]:
         found = self.tree.match(pattern)

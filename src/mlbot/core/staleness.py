@@ -7,12 +7,10 @@ from functools import cached_property
 from typing import Self
 
 from mlbot.core.config import Model
+from mlbot.core.difference import Difference
 from mlbot.core.inputs import COLUMNS, Inputs, Side
 from mlbot.core.record import Digest, Record
-from mlbot.core.tree import Tree, changed, shown
-
-_NAMED = 3
-"""How many files a sentence names before it counts the rest."""
+from mlbot.core.tree import shown
 
 
 class StaleCode(StrEnum):
@@ -26,6 +24,8 @@ class StaleCode(StrEnum):
     SETTINGS = "settings-changed"
     NO_BASELINE = "no-baseline"
     """Base has no config, or one that says nothing usable about this model."""
+    UNJUDGED = "unjudged"
+    """The guarded branch has no verdict on it."""
     REQUESTED = "requested"
     """Nothing changed; somebody asked for it."""
 
@@ -60,17 +60,29 @@ class Subject:
         return self.inputs.key
 
     @property
+    def files(self) -> frozenset[str]:
+        """The files it depends on."""
+        return self.side.files(self.model)
+
+    @property
+    def apart(self) -> frozenset[str]:
+        """The files that have a reason of their own."""
+        return self.side.apart(self.model)
+
+    @property
     def lock(self) -> str | None:
         """The path of its environment lock."""
         return self.side.lock_path(self.model)
 
 
-def reasons(now: Subject, before: Subject) -> Iterator[StaleReason]:
+def reasons(now: Subject, before: Subject, difference: Difference) -> Iterator[StaleReason]:
     """Why a model's inputs at head are not those at base; nothing when they are the same."""
     new, old = now.inputs, before.inputs
     if new.depends != old.depends:
-        yield _code(now, before)
-    yield from _settings(new, old)
+        text = difference.text((now.files, before.files), now.apart | before.apart)
+        if text:
+            yield StaleReason(code=StaleCode.CODE, text=text)
+    yield from _settings(now, before)
     for path in sorted(new.data.keys() | old.data.keys()):
         if new.data.get(path) != old.data.get(path):
             yield StaleReason(code=StaleCode.DATA, text=_data_text(path, new, old))
@@ -80,42 +92,12 @@ def reasons(now: Subject, before: Subject) -> Iterator[StaleReason]:
         yield StaleReason(code=StaleCode.ENVIRONMENT, text=_file_used(now.lock, before.lock))
 
 
-def _code(now: Subject, before: Subject) -> StaleReason:
-    new, old = (
-        Tree({path: one.side.tree.entries[path] for path in one.side.files(one.model)}) for one in (now, before)
-    )
-    texts = _file_texts(changed(old, new), old, new, now.side.tree, before.side.tree)
-    return StaleReason(code=StaleCode.CODE, text=_listed(texts))
-
-
-def _file_texts(paths: list[str], old: Tree, new: Tree, head: Tree, base: Tree) -> list[str]:
-    gone = {old.entries[path]: path for path in paths if path not in new.entries and path not in head.entries}
-    origins = {path: gone[new.entries[path]] for path in paths if path not in old.entries and new.entries[path] in gone}
-    renamed = set(origins.values())
-    return [_file_text(path, origins.get(path), old, new, head, base) for path in paths if path not in renamed]
-
-
-def _file_text(path: str, origin: str | None, old: Tree, new: Tree, head: Tree, base: Tree) -> str:
-    name = shown(path)
-    if origin is not None:
-        return f"{shown(origin)} was renamed to {name}"
-    if path not in old.entries:
-        return f"{name} was {'added to `depends`' if path in base.entries else 'added'}"
-    if path not in new.entries:
-        return f"{name} was {'taken out of `depends`' if path in head.entries else 'deleted'}"
-    return f"{name} changed" if old.entries[path][1] != new.entries[path][1] else f"{name} changed its mode"
-
-
-def _listed(texts: list[str]) -> str:
-    rest = len(texts) - _NAMED
-    more = f", and {rest} more file{'s' if rest > 1 else ''}" if rest > 0 else ""
-    return ", ".join(texts[:_NAMED]) + more
-
-
-def _settings(inputs: Inputs, before: Inputs) -> Iterator[StaleReason]:
+def _settings(now: Subject, before: Subject) -> Iterator[StaleReason]:
     names = {"task": "task", "run": "train.run", "entrypoint": "train.entrypoint", "params_path": "train.params"}
     names |= {column: f"data.{column}" for column in COLUMNS}
-    different = [name for field, name in names.items() if getattr(inputs, field) != getattr(before, field)]
+    different = [name for key, name in names.items() if getattr(now.inputs, key) != getattr(before.inputs, key)]
+    if (now.model.train.depends is None) != (before.model.train.depends is None):
+        different.append("train.depends")
     if different:
         yield StaleReason(code=StaleCode.SETTINGS, text=f"{', '.join(different)} changed in mlbot.yaml")
 
