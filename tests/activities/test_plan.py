@@ -235,4 +235,4 @@ def test_planning_loads_nothing_heavy_and_starts_few_gits(project: Sandbox, tmp_
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
     started = [line for line in trace.read_text().splitlines() if '"event":"start"' in line]
-    assert len(started) <= 14
+    assert len(started) <= 12

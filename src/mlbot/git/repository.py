@@ -92,11 +92,11 @@ class Repository:
         """
         refs = self._refs("refs/remotes/*/HEAD")
         remote, name = _remote_head(refs)
-        for names in ((name,), _NAMES, self._configured()) if name else (_NAMES, self._configured()):
-            found = self.branch(*names, remote=remote)
-            if found:
-                return found
-        raise UsageError("cannot tell which branch to compare with", mend="Name it: --base BRANCH")
+        found = (self.branch(name, remote=remote) if name else None) or self.branch(*_NAMES, remote=remote)
+        found = found or self.branch(*self._configured(), remote=remote)
+        if found is None:
+            raise UsageError("cannot tell which branch to compare with", mend="Name it: --base BRANCH")
+        return found
 
     def branch(self, *names: str, remote: str = "origin") -> Branch | None:
         """The first branch of these names that there is, here or as the remote had it when it was last fetched.
@@ -104,6 +104,8 @@ class Repository:
         Its commit is the local branch's; but the remote's when there is no local one, when the local one is merely
         behind, and when HEAD is at it: what it has more than the remote is then what a pull request would bring.
         """
+        if not names:
+            return None
         refs = self._refs(*(f"refs/{kind}/{name}" for name in names for kind in ("heads", f"remotes/{remote}")))
         for name in names:
             local, tracked = refs.get(f"refs/heads/{name}"), refs.get(f"refs/remotes/{remote}/{name}")

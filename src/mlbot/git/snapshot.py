@@ -53,11 +53,12 @@ def take(root: Path, git_dir: Path, state_dir: Path) -> Snapshot:
 
 
 def _head(root: Path) -> tuple[Sha | None, Sha | None]:
-    done = try_git(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], root)
+    """HEAD's commit and tree; nothing before the first commit."""
+    done = try_git(["rev-parse", "HEAD^{commit}", "HEAD^{tree}"], root)
     if done.returncode != 0:
         return None, None
-    head = done.stdout.decode().strip()
-    return head, git(["rev-parse", f"{head}^{{tree}}"], root).decode().strip()
+    head, tree = done.stdout.decode().split()
+    return head, tree
 
 
 def _written(root: Path, git_dir: Path, state_dir: Path) -> Sha:
