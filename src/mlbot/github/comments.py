@@ -8,7 +8,7 @@ oldest, since GitHub counts comments up.
 from enum import StrEnum
 
 from mlbot.core.admission import Write, may_replace, may_write
-from mlbot.core.forge import Attempt, Comment
+from mlbot.core.forge import Comment
 from mlbot.core.operation import UpsertComment
 from mlbot.core.stamp import carries, read_stamp
 from mlbot.github.api import GitHub
@@ -78,32 +78,44 @@ def _edit(github: GitHub, operation: UpsertComment, found: list[Comment]) -> Ups
     keeper, *others = found
     if not all(_may_replace(operation, each) for each in found):
         return Upserted.NEWER_WRITTEN
-    same = keeper.body == operation.body
-    if same and not others:
+    if keeper.body == operation.body and not others:
         return Upserted.UNCHANGED
-    done = _write(github, operation, keeper.id, same=same)
+    done = _write(github, operation, keeper.id)
     if done in {Upserted.EDITED, Upserted.UNCHANGED}:
         _delete(github, others, operation)
     return done
 
 
-def _write(github: GitHub, operation: UpsertComment, comment: int, *, same: bool) -> Upserted | None:
-    """Edit, then look whether an older attempt wrote in the same moment, for GitHub does not."""
+def _write(github: GitHub, operation: UpsertComment, comment: int) -> Upserted | None:
+    """Edit, with a look right before and right after, for GitHub does not keep an older attempt from writing last.
+
+    The head is read first, the comment last: a stale head's words are written over by the present head's anyhow, but
+    an older attempt's on the same head would stay.
+    """
     for _ in range(_ROUNDS):
         if not _is_current(github, operation):
             return Upserted.NOT_CURRENT
-        if same:
-            return Upserted.UNCHANGED
+        before = github.comment(comment)
+        if before is None or before.body == operation.body:
+            return Upserted.UNCHANGED if before else None
+        if not _may_replace(operation, before):
+            return Upserted.NEWER_WRITTEN
         try:
             github.update_comment(comment, operation.body)
         except NotFoundError:
             return None
-        now = github.comment(comment)
-        if now is None:
-            return None
-        if _attempt(operation, now) == _mine(operation) or not _may_replace(operation, now):
-            break
+        after = github.comment(comment)
+        if after is None or _is_settled(operation, after):
+            return Upserted.EDITED if after else None
     return Upserted.EDITED
+
+
+def _is_settled(operation: UpsertComment, after: Comment) -> bool:
+    """Whether what stands there now is no older than what was written."""
+    mine, written = operation.stamp, read_stamp(after.body, operation.marker)
+    if mine is None or written is None or after.body == operation.body:
+        return True
+    return written.head == mine.head and written.attempt.order >= mine.attempt.order
 
 
 def _delete(github: GitHub, others: list[Comment], operation: UpsertComment) -> None:
@@ -124,12 +136,3 @@ def _may_replace(operation: UpsertComment, comment: Comment) -> bool:
     if mine is None or written is None or written.head != mine.head:
         return True
     return may_replace(mine.attempt, written.attempt) is Write.GO
-
-
-def _mine(operation: UpsertComment) -> Attempt | None:
-    return operation.stamp.attempt if operation.stamp else None
-
-
-def _attempt(operation: UpsertComment, comment: Comment) -> Attempt | None:
-    stamp = read_stamp(comment.body, operation.marker)
-    return stamp.attempt if stamp else None
