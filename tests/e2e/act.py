@@ -90,14 +90,21 @@ def _environment(run: Run, urls: Mapping[str, str]) -> dict[str, str]:
 
 
 def execute(
-    run: Run, export: Export, urls: Mapping[str, str], *, deadline: float, cancelled: Callable[[], bool]
+    run: Run,
+    export: Export,
+    urls: Mapping[str, str],
+    *,
+    commands: Path,
+    deadline: float,
+    cancelled: Callable[[], bool],
 ) -> Outcome:
     """Run it; at the deadline or when cancelled SIGINT, so that ``always()`` steps run, and SIGKILL after a grace."""
     home = export.folder / "home"
     home.mkdir()
     (export.folder / "event.json").write_text(json.dumps(run.payload))
     output, errors = export.folder / "log.jsonl", export.folder / "errors.txt"
-    environment = {"PATH": SYSTEM, "HOME": str(home), "LANG": "C.UTF-8", "GIT_CONFIG_NOSYSTEM": "1"}
+    path = f"{commands}:{SYSTEM}"  # a hosted runner has a python3 before any set-up; here it is the tests'
+    environment = {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8", "GIT_CONFIG_NOSYSTEM": "1"}
     with output.open("wb") as out, errors.open("wb") as err:
         process = subprocess.Popen(
             command(run, export, urls),

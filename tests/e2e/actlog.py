@@ -57,11 +57,13 @@ class JobLog:
         steps: dict[str, Step] = {}
         for one in self.records:
             path = one.get("stepID")
-            if not path or str(one.get("step")) == INSPECTION:
+            if not path or one.get("stage") == "Pre" or str(one.get("step")) == INSPECTION:
                 continue
             step = steps.setdefault(path[0], Step(name=str(one["step"]), id="" if path[0].isdigit() else path[0]))
-            if one.get("raw_output") or one.get("level") == "error":
-                step.log.append(str(one["msg"]) if one.get("raw_output") else f"[act] {one['msg']}\n")
+            if one.get("raw_output"):
+                step.log.append(str(one["msg"]))
+            elif one.get("level") == "error":
+                step.errors.append(f"{str(one['msg']).strip()}\n")
             elif one.get("command") == "set-output":
                 key = "/".join([*path[1:], one["name"]])
                 step.outputs[key] = str(one["arg"])

@@ -1,5 +1,6 @@
 """GitHub Actions for tests: takes queued runs of the fake GitHub and runs them under act."""
 
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from tests.e2e import act, actlog, commands
 from tests.e2e.export import Export, Exporter
 from tests.e2e.leaks import Leak, search
 from tests.e2e.standins import known
-from tests.fake_github import ops_actions
+from tests.fake_github import ops_actions, ops_reviews
 from tests.fake_github.runs import Job, Run
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import User
@@ -86,7 +87,7 @@ class Harness:
         """What failed jobs printed, for people."""
         return [
             f"--- {Path(one.workflow.path).name} #{attempt.number}: {job.name} "
-            f"{[(step.name[:60], step.conclusion) for step in job.steps]}\n{job.log}"
+            f"{[(step.name[:60], step.conclusion) for step in job.steps]}\n{job.log}{job.errors}"
             for one in self.runs
             for attempt in one.attempts
             for job in attempt.jobs
@@ -117,11 +118,15 @@ class Harness:
             ops_actions.finish(world, run, "failure", [])
             raise HarnessError(f"{run.workflow.path} on {run.event} does not start: {error}") from error
         with world.lock:
+            if ops_reviews.wait(run, [one.environment for one in export.jobs.values() if one.environment]):
+                shutil.rmtree(export.folder)
+                return run
             ops_actions.begin(world, run)
         outcome = act.execute(
             run,
             export,
             self._urls(),
+            commands=self._commands,
             deadline=self.deadline,
             cancelled=lambda: run.status == "cancelling",
         )

@@ -5,10 +5,13 @@ import io
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from tests.e2e.export import Export
 from tests.fake_github.runs import Job, Run
 from tests.fake_github.world import World
+
+GIVES_TOKEN: Final = "actions/create-github-app-token@"  # whose output is a token, and masked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,10 +36,12 @@ def search(world: World, run: Run, export: Export, jobs: list[Job]) -> list[Leak
 def _places(run: Run, export: Export, jobs: list[Job]) -> Iterator[tuple[str, bytes]]:
     label = f"{run.workflow.path} attempt {run.latest.number}"
     for job in jobs:
-        yield f"{label}, log of {job.name}", job.log.encode()
+        yield f"{label}, log of {job.name}", (job.log + job.errors).encode()
         yield f"{label}, summary of {job.name}", job.summary.encode()
         yield f"{label}, annotations of {job.name}", "\n".join(one.message for one in job.annotations).encode()
         for step in job.steps:
+            if step.name.startswith(GIVES_TOKEN):
+                continue
             for name, value in step.outputs.items():
                 yield f"{label}, output {name} of step {step.name!r} in {job.name}", value.encode()
     for config in sorted((export.folder / "inspection").rglob("*.txt")):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from tests.fake_github import events, ops_actions, ops_git, ops_issues, ops_merge, ops_pulls
+from tests.fake_github import events, ops_actions, ops_git, ops_issues, ops_merge, ops_pulls, ops_reviews
 from tests.fake_github.ops_merge import MergeMethod
 from tests.fake_github.runs import Run
 from tests.fake_github.state import Comment, Issue, Release, Repository, User
@@ -214,6 +214,11 @@ class Person:
         """Let a fork's run go."""
         with self.world.lock:
             ops_actions.approve(self.world, run)
+
+    def review_deployment(self, run: Run, *environments: str, approve: bool = True) -> None:
+        """Approve or reject what a run waits for."""
+        with self.world.lock:
+            ops_reviews.review(self.world, run, self.user, environments, approve=approve)
 
     def publish_release(self, tag: str, name: str | None = None) -> Release:
         """Publish a release of a tag that is there."""

@@ -38,6 +38,7 @@ class Step:
     conclusion: str | None = None
     outputs: dict[str, str] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
@@ -60,6 +61,11 @@ class Job:
     def log(self) -> str:
         """All that its steps printed."""
         return "".join(line for step in self.steps for line in step.log)
+
+    @property
+    def errors(self) -> str:
+        """What its runner said of failures, and the errors that steps raised."""
+        return "".join(line for step in self.steps for line in step.errors)
 
     @property
     def outputs(self) -> dict[str, dict[str, str]]:
@@ -86,7 +92,8 @@ class Run:
     """A run of a workflow: what started it, and its attempts.
 
     ``ref`` and ``sha`` are what the jobs see as GITHUB_REF and GITHUB_SHA; ``head_sha`` is what the API shows. They
-    differ for pull requests.
+    differ for pull requests. ``waiting_for``: environments whose reviewers were not heard; ``approved``: those whose
+    reviewers let it.
     """
 
     id: int
@@ -107,6 +114,8 @@ class Run:
     from_fork: bool = False
     depth: int = 0
     attempts: list[Attempt] = field(default_factory=list)
+    waiting_for: list[str] = field(default_factory=list)
+    approved: set[str] = field(default_factory=set)
 
     @property
     def latest(self) -> Attempt:

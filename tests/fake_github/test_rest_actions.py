@@ -6,10 +6,12 @@ import zipfile
 import pytest
 import requests
 from github.Repository import Repository as Client
-from tests.fake_github import ops_actions
+from tests.fake_github import ops_actions, ops_reviews
 from tests.fake_github.clients import client, of_job
+from tests.fake_github.errors import Refusal
 from tests.fake_github.runs import Annotation, Job, Run, Step
 from tests.fake_github.server import FakeGitHub
+from tests.fake_github.state import Environment
 
 from github import GithubException
 
@@ -171,6 +173,40 @@ def test_a_forks_run_waits_for_approval(github: FakeGitHub, alice: Client) -> No
     assert alice.get_workflow_run(run.id).pull_requests == []
     github.user("alice").approve(run)
     assert run in github.world.queue
+
+
+def test_a_deployment_waits_for_its_reviewers(github: FakeGitHub, alice: Client, run: Run) -> None:
+    repository, boss = run.repository, github.user("boss")
+    repository.environments["production"] = Environment(
+        id=5, name="production", created_at=github.world.now(), reviewers=[boss.user, github.user("alice").user],
+        prevent_self_review=True,
+    )  # fmt: skip
+    github.world.queue.remove(run)
+    assert ops_reviews.wait(run, ["production"])
+    (pending,) = alice.get_workflow_run(run.id).requester.requestJsonAndCheck(
+        "GET", f"{alice.url}/actions/runs/{run.id}/pending_deployments"
+    )[1]
+    assert (pending["environment"]["name"], pending["current_user_can_approve"]) == ("production", False)
+    decision = {"environment_ids": [5], "state": "approved", "comment": "go"}
+    url = f"{alice.url}/actions/runs/{run.id}/pending_deployments"
+    with pytest.raises(GithubException, match="422"):
+        alice.requester.requestJsonAndCheck("POST", url, input=decision)
+    assert run not in github.world.queue
+    client(github, "boss").get_repo(alice.full_name).requester.requestJsonAndCheck("POST", url, input=decision)
+    assert github.world.queue == [run]
+    assert not ops_reviews.wait(run, ["production"])
+
+
+def test_a_rejected_deployment_fails(github: FakeGitHub, run: Run) -> None:
+    boss = github.user("boss")
+    made = Environment(id=5, name="production", created_at=github.world.now(), reviewers=[boss.user])
+    run.repository.environments["production"] = made
+    github.world.queue.remove(run)
+    ops_reviews.wait(run, ["production"])
+    boss.review_deployment(run, "production", approve=False)
+    assert run.conclusion == "failure"
+    with pytest.raises(Refusal, match="does not wait"):
+        boss.review_deployment(run, "production")
 
 
 def test_an_event_of_ones_own(github: FakeGitHub, alice: Client) -> None:

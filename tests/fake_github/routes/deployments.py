@@ -1,8 +1,9 @@
 """Environments and deployments."""
 
-from tests.fake_github import events, facts_delivery
+from tests.fake_github import events, facts, facts_delivery, ops_reviews
 from tests.fake_github.errors import Refusal, invalid, not_found, unprocessable
 from tests.fake_github.messages import Call, Reply, Route, paged, route
+from tests.fake_github.runs import Run
 from tests.fake_github.state import Deployment, DeploymentStatus, Environment
 
 MAX_DESCRIPTION = 140
@@ -142,12 +143,47 @@ def delete_deployment(call: Call) -> Reply:
     return Reply(status=204)
 
 
+def _waiting(call: Call) -> Run:
+    found = call.world.runs.get(call.number("run_id"))
+    if found is None or found.repository is not call.repo:
+        raise not_found()
+    return found
+
+
+def list_pending(call: Call) -> Reply:
+    """GET the environments that a run waits for."""
+    run = _waiting(call)
+    known = [call.repo.environments[name] for name in run.waiting_for]
+    found = [
+        {
+            "environment": facts_delivery.environment(call.world, call.repo, one),
+            "wait_timer": one.wait_timer,
+            "wait_timer_started_at": None,
+            "current_user_can_approve": ops_reviews.may_review(run, call.holder.user, one.name),
+            "reviewers": [{"type": "User", "reviewer": facts.user(call.world, who)} for who in one.reviewers],
+        }
+        for one in known
+    ]
+    return Reply(facts=found)
+
+
+def review_pending(call: Call) -> Reply:
+    """POST approval or rejection."""
+    run, wanted = _waiting(call), set(call.body["environment_ids"])
+    names = [one.name for one in call.repo.environments.values() if one.id in wanted]
+    ops_reviews.review(call.world, run, call.holder.user, names, approve=call.body["state"] == "approved")
+    return Reply(facts=[])
+
+
 R = "/repos/{owner}/{repo}"
+PENDING = f"{R}/actions/runs/{{run_id}}/pending_deployments"
 D = f"{R}/deployments/{{deployment_id}}"
 ROUTES: tuple[Route, ...] = (
     route(f"GET {R}/environments", list_environments, "actions:read"),
     route(f"GET {R}/environments/{{environment_name}}", get_environment, "actions:read"),
     route(f"PUT {R}/environments/{{environment_name}}", put_environment, "administration:write@admin"),
+    route(f"GET {PENDING}", list_pending, "actions:read"),
+    route(f"POST {PENDING}", review_pending, "deployments:write@read"),
     route(f"GET {R}/deployments", list_deployments, "deployments:read"),
     route(f"POST {R}/deployments", create_deployment, "deployments:write"),
     route(f"GET {D}", get_deployment, "deployments:read"),
