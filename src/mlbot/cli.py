@@ -7,6 +7,7 @@ start at once.
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -28,14 +29,26 @@ Exit codes:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+class _Option(click.Option):
+    """An option whose variable is named as people write the option, whatever the function's parameter is called."""
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """The value of MLBOT_<VERB>_<OPTION>, if it is set and not empty."""
+        written = max(self.opts, key=len).lstrip("-").replace("-", "_").upper()
+        return os.environ.get(f"{ctx.auto_envvar_prefix}_{written}") or None
+
+
+option = partial(click.option, cls=_Option)
+
+
 def _example(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 def _common(function: F) -> F:
     """The options that every verb has."""
-    quiet = click.option("-q", "--quiet", is_flag=True, help="Say nothing but the result and errors.")
-    directory = click.option(
+    quiet = option("-q", "--quiet", is_flag=True, help="Say nothing but the result and errors.")
+    directory = option(
         "-C",
         "--directory",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -47,26 +60,26 @@ def _common(function: F) -> F:
 
 
 def _json_option(function: F) -> F:
-    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON (stable).")(function)
+    return option("--json", "as_json", is_flag=True, help="Print the result as JSON (stable).")(function)
 
 
 def _model_option(function: F) -> F:
-    return click.option(
+    return option(
         "-m", "--model", "models", multiple=True, metavar="MODEL", help="Only this model, stale or not; repeatable."
     )(function)
 
 
 def _git_only_option(function: F) -> F:
-    return click.option(
-        "--git-only", is_flag=True, help="Leave out data that git does not have, as a judge elsewhere must."
-    )(function)
+    return option("--git-only", is_flag=True, help="Leave out data that git does not have, as a judge elsewhere must.")(
+        function
+    )
 
 
 def _run_options(function: F) -> F:
     """The options that name a training run on GitHub."""
-    run = click.option("--run", type=click.IntRange(1), metavar="ID", help="A training run on GitHub.")
-    attempt = click.option("--attempt", type=click.IntRange(1), default=1, help="The attempt of that run.")
-    workflow = click.option(
+    run = option("--run", type=click.IntRange(1), metavar="ID", help="A training run on GitHub.")
+    attempt = option("--attempt", type=click.IntRange(1), default=1, help="The attempt of that run.")
+    workflow = option(
         "--train-workflow",
         metavar="PATH",
         default=".github/workflows/mlbot.yml",
@@ -76,7 +89,7 @@ def _run_options(function: F) -> F:
 
 
 def _base_option(function: F) -> F:
-    return click.option(
+    return option(
         "--base", metavar="REV", help="The guarded branch to compare with.", show_default="the default branch"
     )(function)
 
@@ -111,9 +124,9 @@ def cli() -> None:
 @_base_option
 @_model_option
 @_json_option
-@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a web page.")
-@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a comment.")
-@click.option("--jobs", type=click.IntRange(1), default=1, help="Trainings at a time.")
+@option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a web page.")
+@option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a comment.")
+@option("--jobs", type=click.IntRange(1), default=1, help="Trainings at a time.")
 @_common
 def run(
     directory: Path, *, quiet: bool, as_json: bool, html: Path | None, markdown: Path | None, **options: Any
@@ -134,9 +147,9 @@ def run(
 @_base_option
 @_model_option
 @_json_option
-@click.option("--matrix", is_flag=True, help="Print the GitHub Actions matrix of what to train.")
+@option("--matrix", is_flag=True, help="Print the GitHub Actions matrix of what to train.")
 @_git_only_option
-@click.option("--unjudged", is_flag=True, help="Call stale what the ledger has no verdict on, and nothing else.")
+@option("--unjudged", is_flag=True, help="Call stale what the ledger has no verdict on, and nothing else.")
 @_run_options
 @_common
 def plan(  # noqa: PLR0913 - one for each option that decides which plan is meant
@@ -170,9 +183,9 @@ def plan(  # noqa: PLR0913 - one for each option that decides which plan is mean
 @_base_option
 @_model_option
 @_json_option
-@click.option("--seed", "seeds", type=click.IntRange(0), multiple=True, help="Only this seed; repeatable.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Copy model.onnx and training.json here.")
-@click.option("--jobs", type=click.IntRange(1), default=1, help="Trainings at a time.")
+@option("--seed", "seeds", type=click.IntRange(0), multiple=True, help="Only this seed; repeatable.")
+@option("--out", type=click.Path(file_okay=False, path_type=Path), help="Copy model.onnx and training.json here.")
+@option("--jobs", type=click.IntRange(1), default=1, help="Trainings at a time.")
 @_git_only_option
 @_common
 def train(directory: Path, *, quiet: bool, **options: Any) -> Exit:
@@ -188,17 +201,17 @@ def train(directory: Path, *, quiet: bool, **options: Any) -> Exit:
     )
 )
 @click.argument("candidate", nargs=-1, type=click.Path(path_type=Path))
-@click.option(
+@option(
     "--baseline",
     multiple=True,
     type=click.Path(path_type=Path),
     help="What to compare with, a file a seed; repeatable.",
 )
-@click.option("-m", "--model", help="The model of mlbot.yaml these files are of.", show_default="the only one")
+@option("-m", "--model", help="The model of mlbot.yaml these files are of.", show_default="the only one")
 @_json_option
-@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a web page.")
-@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a comment.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="With --run: where to leave the records.")
+@option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a web page.")
+@option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a comment.")
+@option("--out", type=click.Path(file_okay=False, path_type=Path), help="With --run: where to leave the records.")
 @_run_options
 @_common
 def judge(  # noqa: PLR0913 - one for each option that decides what is judged
@@ -238,13 +251,13 @@ def judge(  # noqa: PLR0913 - one for each option that decides what is judged
 
 @cli.command(epilog=_example("mlbot publish --run 123 --from judged/report", "mlbot publish --run 123 --dry-run"))
 @_run_options
-@click.option(
+@option(
     "--from",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
     help="What the judge left; without it only the status goes pending.",
 )
-@click.option("--dry-run", is_flag=True, help="Print what would be done on GitHub, and do nothing.")
+@option("--dry-run", is_flag=True, help="Print what would be done on GitHub, and do nothing.")
 @_common
 def publish(  # noqa: PLR0913 - one for each option
     directory: Path,
@@ -297,15 +310,15 @@ def config_schema() -> Exit:
 @cli.command(
     epilog=_example("mlbot init", "mlbot init --train train.py --holdout data/test.csv --target churned --yes")
 )
-@click.option("--train", metavar="HOW", help="What trains: a script, module:function or a command.")
-@click.option("--data", metavar="FILE", help="The training data: a CSV or Parquet file, or a URL.")
-@click.option("--holdout", metavar="FILE", help="Labelled rows that no training sees: a file or a URL.")
-@click.option("--target", metavar="COLUMN", help="The column to predict.")
-@click.option("--task", type=click.Choice(["binary", "multiclass", "regression"]), help="What it predicts.")
-@click.option("--model", metavar="NAME", help="What to call the model.")
-@click.option("--install", metavar="COMMAND", help="What installs the training's packages on GitHub's machines.")
-@click.option("-y", "--yes", is_flag=True, help="Ask nothing; take what is found.")
-@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+@option("--train", metavar="HOW", help="What trains: a script, module:function or a command.")
+@option("--data", metavar="FILE", help="The training data: a CSV or Parquet file, or a URL.")
+@option("--holdout", metavar="FILE", help="Labelled rows that no training sees: a file or a URL.")
+@option("--target", metavar="COLUMN", help="The column to predict.")
+@option("--task", type=click.Choice(["binary", "multiclass", "regression"]), help="What it predicts.")
+@option("--model", metavar="NAME", help="What to call the model.")
+@option("--install", metavar="COMMAND", help="What installs the training's packages on GitHub's machines.")
+@option("-y", "--yes", is_flag=True, help="Ask nothing; take what is found.")
+@option("--force", is_flag=True, help="Overwrite files that are there.")
 @_common
 def init(directory: Path, *, quiet: bool, yes: bool, force: bool, **said: Any) -> Exit:
     """Write a first mlbot.yaml and the two workflows, made from what the repository holds."""
@@ -316,8 +329,8 @@ def init(directory: Path, *, quiet: bool, yes: bool, force: bool, **said: Any) -
 
 
 @cli.command(epilog=_example("mlbot demo", "mlbot demo --out /tmp/mlbot-demo --only seed --only pickle"))
-@click.option("--out", type=click.Path(path_type=Path), help="The folder to make.", show_default="a fresh one")
-@click.option("--only", multiple=True, help="Play only this scene; repeatable.")
+@option("--out", type=click.Path(path_type=Path), help="The folder to make.", show_default="a fresh one")
+@option("--only", multiple=True, help="Play only this scene; repeatable.")
 @_common
 def demo(directory: Path, *, quiet: bool, out: Path | None, only: tuple[str, ...]) -> Exit:
     """Play five pull requests on real data, with real training, in a fresh folder."""
