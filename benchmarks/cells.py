@@ -1,8 +1,10 @@
 """What is simulated, how it is counted, and the tables that come out."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -26,9 +28,11 @@ class Design:
         return f"{self.candidates} / {self.baselines}{' + history' if self.history else ''}"
 
 
-THREE, FIVE = Design(3, 3), Design(5, 5)
-DESIGNS = (THREE, FIVE, Design(1, 3), Design(1, 1, history=True), Design(3, 3, history=True))
-CELLS = [(design, rows) for design in DESIGNS for rows in SIZES if design in {THREE, FIVE} or rows > min(SIZES)]
+THREE, FIVE, ONE = Design(3, 3), Design(5, 5), Design(1, 3)
+CELLS = [
+    *((design, rows) for design in (THREE, FIVE, ONE) for rows in SIZES),
+    *((design, 2_000) for design in (Design(1, 1, history=True), Design(3, 3, history=True))),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,9 @@ class Cell:
     design: Design
     rows: int
     margin: float
+
+    def __str__(self) -> str:
+        return f"{self.learner}, {self.metric}, seeds {self.design}, {self.rows:,} rows, margin {self.margin:.5f}"
 
 
 @dataclass(kw_only=True, slots=True)
@@ -68,6 +75,32 @@ class Tally:
         if drop == 0:
             self.deviations.append(test.variance**0.5)
             self.drops.append(test.drop)
+
+    def save(self, file: Path) -> None:
+        """Keep the tally, whole or not at all."""
+        counts = {
+            "outcomes": [[*key, count] for key, count in self.outcomes.items()],
+            "at_zero": dict(self.at_zero),
+            "judgeable": [self.judgeable[False], self.judgeable[True]],
+            "deviations": self.deviations,
+            "drops": self.drops,
+        }
+        partial = file.with_suffix(".partial")
+        partial.write_text(json.dumps(counts))
+        partial.rename(file)
+
+    @classmethod
+    def load(cls, file: Path) -> "Tally":
+        """A tally that was saved."""
+        counts = json.loads(file.read_text())
+        missed, failed = counts["judgeable"]
+        return cls(
+            outcomes=Counter({(drop, name): count for drop, name, count in counts["outcomes"]}),
+            at_zero=Counter(counts["at_zero"]),
+            judgeable=Counter({False: missed, True: failed}),
+            deviations=counts["deviations"],
+            drops=counts["drops"],
+        )
 
     def share(self, drop: int, name: str) -> float:
         """Percent of the comparisons at a true drop that had an outcome."""
@@ -144,7 +177,7 @@ def bounds(results: Results) -> str:
     """The worst cell of each promise, for three or five seeds on both sides."""
     usual = [tally for cell, tally in _usual(results) if cell.design in {THREE, FIVE}]
     largest = [tally for cell, tally in results if (cell.design, cell.rows) == (THREE, max(SIZES))]
-    judged = [100 * tally.judgeable[True] / tally.judgeable.total() for tally in largest if tally.judgeable]
+    judged = [100 * tally.judgeable[True] / tally.judgeable.total() for tally in largest if tally.judgeable.total()]
     rows = (
         ("fail without a drop, margin 0", "at most 6 %", max(map(_zero, usual))),
         ("fail without a drop, the example's margins", "at most 1 %", max(t.share(0, "fail") for t in usual)),

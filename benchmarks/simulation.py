@@ -13,9 +13,10 @@ import argparse
 import itertools
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ from benchmarks.cells import (
     outcome,
 )
 from benchmarks.pools import LEARNERS, Pool, load
+from mlbot import stats
 from mlbot.core.metric import CATALOGUE, Task
 from mlbot.stats import Estimate, SeedHistory, estimate, recipe_test
 
@@ -134,33 +136,38 @@ def _mean(pool: Pool, metric: str, worse: npt.NDArray[np.bool_]) -> float:
     return float(np.mean(values))
 
 
-def simulate(pool: Pool, learner: str, comparisons: int) -> Iterator[tuple[Cell, Tally]]:
-    """Every cell of one learner; last, at the tightest margin that three seeds and the largest holdout can judge."""
-    for metric, margin in MARGINS.items():
-        made = world(pool, metric, margin)
-        for design, rows in CELLS:
-            cell = Cell(learner, metric, design, rows, margin)
-            tally = run(made, cell, comparisons)
-            print(f"  {learner}, {metric}, seeds {design}, {rows:,} rows: done", file=sys.stderr, flush=True)
-            yield cell, tally
-            if (design, rows) == (THREE, max(SIZES)):
-                tight = 2 * float(np.std(tally.drops))
-                cell = replace(cell, margin=tight)
-                yield cell, run(world(pool, metric, tight), cell, comparisons)
-
-
-def run(made: World, cell: Cell, comparisons: int) -> Tally:
-    """All comparisons of a cell."""
-    rng, tally = np.random.default_rng(2), Tally()
-    for _ in range(comparisons):
-        made.compare(rng, cell, tally)
-    return tally
-
-
-def _learner(learner: str, options: argparse.Namespace) -> list[tuple[Cell, Tally]]:
-    print(f"{learner}: pool of 2 x {options.models} models", file=sys.stderr)
+def simulate(learner: str, metric: str, options: argparse.Namespace) -> list[tuple[Cell, Tally]]:
+    """Every cell of one learner and metric; one more at the tightest margin that the largest holdout can judge."""
     pool = load(learner, options.data, options.cache, options.models, 1)
-    return list(simulate(pool, learner, options.comparisons))
+    margin = MARGINS[metric]
+    cells = [Cell(learner, metric, design, rows, margin) for design, rows in CELLS]
+    results = _run(pool, cells, options)
+    largest = next(tally for cell, tally in results if (cell.design, cell.rows) == (THREE, max(SIZES)))
+    tight = Cell(learner, metric, THREE, max(SIZES), 2 * float(np.std(largest.drops)))
+    return results + _run(pool, [tight], options)
+
+
+def _run(pool: Pool, cells: Sequence[Cell], options: argparse.Namespace) -> list[tuple[Cell, Tally]]:
+    """Cells of one metric and margin, from the cache or simulated now."""
+    results, made = [], None
+    for cell in cells:
+        file = options.cache / f"{_key(cell, options)}.json"
+        if not file.exists():
+            made = made or world(pool, cell.metric, cell.margin)
+            rng, tally = np.random.default_rng(2), Tally()
+            for _ in range(options.comparisons):
+                made.compare(rng, cell, tally)
+            tally.save(file)
+            print(f"  {cell}: done", file=sys.stderr, flush=True)
+        results.append((cell, Tally.load(file)))
+    return results
+
+
+def _key(cell: Cell, options: argparse.Namespace) -> str:
+    """A file's name for a cell's result: it changes with the size of the run and with the code that is measured."""
+    text = f"{cell} of {options.models} models, {options.comparisons} comparisons"
+    sources = sorted(Path(stats.__file__).parent.glob("*.py"))
+    return sha256(text.encode() + b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
 
 
 def main() -> None:
@@ -168,13 +175,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.simulation", description=__doc__.split("\n", 1)[0])
     cache = Path(tempfile.gettempdir()) / "mlbot-benchmarks"
     parser.add_argument("--data", type=Path, default=Path("examples/adult-income/data"), help="folder of UCI Adult")
-    parser.add_argument("--cache", type=Path, default=cache, help="folder that keeps the pools' predictions")
+    parser.add_argument("--cache", type=Path, default=cache, help="folder that keeps predictions and finished cells")
     parser.add_argument("--models", type=int, default=60, help="retrained models of each recipe and learner")
     parser.add_argument("--comparisons", type=int, default=2000, help="comparisons a cell")
-    parser.add_argument("--jobs", type=int, default=1, help="learners simulated at the same time")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
     options = parser.parse_args()
+    for learner in LEARNERS:
+        load(learner, options.data, options.cache, options.models, options.jobs)
+    learners, metrics = zip(*itertools.product(LEARNERS, MARGINS), strict=True)
     with ProcessPoolExecutor(options.jobs) as workers:
-        parts = workers.map(_learner, LEARNERS, itertools.repeat(options))
+        parts = workers.map(simulate, learners, metrics, itertools.repeat(options))
         results = [result for part in parts for result in part]
     print(f"{options.models} models a recipe, {options.comparisons} comparisons a cell\n")
     print(bounds(results), main_table(results), cell_table(results), sep="\n\n")
