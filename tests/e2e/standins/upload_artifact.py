@@ -45,12 +45,13 @@ def search(patterns: list[str]) -> tuple[list[Path], list[Path]]:
     found: dict[Path, None] = {}
     roots: list[Path] = []
     for line in filter(None, map(str.strip, patterns)):
-        paths = matching(line.removeprefix("!"), hidden=flag("include-hidden-files"))
-        files = [file for path in paths for file in below(path)]
+        plain = line.removeprefix("!")
+        paths, root = matching(plain, hidden=flag("include-hidden-files")), start(plain)
+        files = [file for path in paths for file in below(path, root)]
         if line.startswith("!"):
             found = {file: None for file in found if file not in files}
             continue
-        roots += [start(line)] if files else []
+        roots += [root] if files else []
         found |= dict.fromkeys(files)
     return roots, list(found)
 
@@ -70,10 +71,9 @@ def _fixed(parts: tuple[str, ...]) -> list[str]:
     return kept
 
 
-def below(path: Path) -> list[Path]:
-    """A file, or the files of a folder; hidden ones only where asked."""
+def below(path: Path, root: Path) -> list[Path]:
+    """A file, or the files of a folder; what is hidden below the folder of the search only where asked."""
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
     if flag("include-hidden-files"):
         return files
-    top = workspace()
-    return [file for file in files if not any(part.startswith(".") for part in file.relative_to(top).parts)]
+    return [file for file in files if not any(part.startswith(".") for part in file.relative_to(root).parts)]
