@@ -106,7 +106,7 @@ def _rights(answer: Answer) -> str:
     """What the job's `permissions:` lack, from the header that says it."""
     accepted = _plain(answer.headers.get("x-accepted-github-permissions", ""))
     if accepted:
-        wanted = accepted.replace("=", ": ").replace(";", " or ")
+        wanted = " or ".join(each.strip().replace("=", ": ") for each in accepted.split(";"))
         return f"Give the job the permission it needs: {wanted}"
     return f"Give the job the permission it needs. GitHub says: {message(answer)}"
 

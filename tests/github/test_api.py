@@ -1,0 +1,285 @@
+"""Each call against a GitHub that checks it by GitHub's own description, and against one that is out of order."""
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import responses
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.fake_github import ops_actions
+from tests.fake_github.runs import Run
+from tests.github.setting import NAME, Setting
+
+from mlbot.core.forge import Conclusion, State
+from mlbot.github import parsing
+from mlbot.github.api import GitHub
+from mlbot.github.download import Limits, TooLargeError
+from mlbot.github.failures import GitHubError, NotFoundError, NotPermittedError, TokenRefusedError, UnavailableError
+
+TRAIN = "on: {pull_request: }\njobs: {}\n"
+JUDGE = "on: {workflow_dispatch: {inputs: {run-id: {type: string}}}}\njobs: {}\n"
+READ = {"actions": "read", "contents": "read", "pull_requests": "read"}
+
+
+@pytest.fixture
+def train(setting: Setting) -> Run:
+    """A run of a fork's pull request."""
+    setting.ada.push("main", {".github/workflows/t.yml": TRAIN, ".github/workflows/j.yml": JUDGE})
+    setting.fake.world.queue.clear()
+    fork = setting.fake.user("eve", setting.repository).fork()
+    fork.push("evil", {"b": "1"})
+    fork.open_pull_request("evil")
+    return setting.fake.world.queue[-1]
+
+
+def finish(setting: Setting, run: Run, conclusion: str = "success") -> None:
+    setting.fake.world.queue.remove(run)
+    ops_actions.begin(setting.fake.world, run)
+    ops_actions.finish(setting.fake.world, run, conclusion, [])
+
+
+def test_a_forks_run_and_its_pull_request(setting: Setting, train: Run) -> None:
+    client = setting.client(READ)
+    run = client.run(train.id)
+    assert (run.path, run.event, run.head_owner, run.completed) == (
+        ".github/workflows/t.yml",
+        "pull_request",
+        "eve",
+        False,
+    )
+    assert run.repository_id == setting.repository.id
+    assert run.head_repository_id not in {None, setting.repository.id}
+    (pull,) = client.pull_requests_of(run)
+    assert (pull.head_sha, pull.head_repository_id, pull.base_ref, pull.fork) == (
+        run.head_sha,
+        run.head_repository_id,
+        "main",
+        True,
+    )
+    assert client.pull_request(pull.number) == pull
+
+
+def test_a_run_whose_fork_is_gone_has_no_pull_request(setting: Setting, train: Run) -> None:
+    client = setting.client(READ)
+    run = client.run(train.id).model_copy(update={"head_owner": None})
+    before = len(setting.fake.requests)
+    assert client.pull_requests_of(run) == ()
+    assert len(setting.fake.requests) == before
+
+
+def test_attempts(setting: Setting, train: Run) -> None:
+    client = setting.client({"actions": "write"})
+    finish(setting, train, "failure")
+    client.rerun(train.id)
+    assert (client.run(train.id).attempt, client.run(train.id).completed) == (2, False)
+    assert client.run(train.id, 1).conclusion is Conclusion.FAILURE
+    assert [each.id for each in client.runs(train.head_sha, "pull_request")] == [train.id]
+    client.cancel(train.id)
+
+
+def test_a_dispatch(setting: Setting, train: Run) -> None:
+    setting.client({"actions": "write"}).dispatch("j.yml", "main", {"run-id": str(train.id)})
+    assert setting.fake.world.queue[-1].workflow.path.endswith("j.yml")
+
+
+def archive(size: int = 10) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as opened:
+        opened.writestr("model.onnx", b"x" * size)
+    return made.getvalue()
+
+
+def test_artifacts_are_listed_over_pages_and_by_name(setting: Setting, train: Run) -> None:
+    for number in range(105):
+        ops_actions.upload(setting.fake.world, train, 1, f"a-{number}", archive())
+    client = setting.client(READ)
+    assert {each.name for each in client.artifacts(train.id)} == {f"a-{number}" for number in range(105)}
+    (one,) = client.artifacts(train.id, "a-7")
+    assert (one.name, one.run, one.expired) == ("a-7", train.id, False)
+
+
+def upload(setting: Setting, train: Run, raw: bytes) -> Any:
+    ops_actions.upload(setting.fake.world, train, 1, "a", raw)
+    return setting.client(READ).artifacts(train.id, "a")[0]
+
+
+def test_an_archive_is_downloaded_without_the_token(setting: Setting, train: Run, tmp_path: Path) -> None:
+    one = upload(setting, train, archive())
+    setting.client(READ).download(one, tmp_path / "a.zip", Limits(most_bytes=1000))
+    assert (tmp_path / "a.zip").read_bytes() == archive()
+
+
+@pytest.mark.parametrize("fault", ["cut", "truncated", 503])
+def test_a_download_that_breaks_off_begins_anew(setting: Setting, train: Run, tmp_path: Path, fault: Any) -> None:
+    one = upload(setting, train, archive(100_000))
+    setting.fake.faults.add("/_blobs/", fault)
+    setting.client(READ).download(one, tmp_path / "a.zip", Limits(most_bytes=1_000_000))
+    assert (tmp_path / "a.zip").read_bytes() == archive(100_000)
+    assert setting.waits == [1.0]
+
+
+def test_a_download_that_always_breaks_off_leaves_nothing(setting: Setting, train: Run, tmp_path: Path) -> None:
+    one = upload(setting, train, archive())
+    setting.fake.faults.add("/_blobs/", "truncated", times=9)
+    with pytest.raises(UnavailableError):
+        setting.client(READ).download(one, tmp_path / "a.zip", Limits(most_bytes=1000))
+    assert list(tmp_path.glob("*.zip")) == []
+
+
+def test_an_archive_that_is_larger_than_allowed_is_not_asked_for(setting: Setting, train: Run, tmp_path: Path) -> None:
+    one = upload(setting, train, archive(5000))
+    with pytest.raises(TooLargeError, match="at most 100 are taken"):
+        setting.client(READ).download(one, tmp_path / "a.zip", Limits(most_bytes=100))
+    assert setting.fake.requests.of("/_blobs/") == []
+
+
+def test_an_archive_that_is_larger_than_it_was_said_to_be(setting: Setting, train: Run, tmp_path: Path) -> None:
+    one = upload(setting, train, archive(200_000)).model_copy(update={"size_bytes": 10})
+    with pytest.raises(TooLargeError):
+        setting.client(READ).download(one, tmp_path / "a.zip", Limits(most_bytes=100_000))
+    assert list(tmp_path.glob("*.zip")) == []
+
+
+@pytest.mark.parametrize("address", ["http://evil.example/x", "file:///etc/passwd", "ftp://127.0.0.1/x", ""])
+def test_an_address_that_is_not_https_is_not_opened(setting: Setting, train: Run, tmp_path: Path, address: str) -> None:
+    one = upload(setting, train, archive())
+    client = setting.client(READ)
+    send = client.transport.send
+
+    def elsewhere(request: Any, headers: Any) -> Any:
+        answer = send(request, headers)
+        return answer if answer.status != 302 else type(answer)(status=302, headers={"location": address}, body="")
+
+    client.transport.send = elsewhere
+    with pytest.raises(GitHubError):
+        client.download(one, tmp_path / "a.zip", Limits(most_bytes=1000))
+
+
+@pytest.mark.parametrize(
+    ("role", "said"),
+    [("admin", "admin"), ("maintain", "maintain"), ("write", "write"), ("triage", "triage"), ("read", "read")],
+)
+def test_a_role_is_told_from_those_it_is_folded_into(setting: Setting, role: Any, said: str) -> None:
+    setting.repository.roles["dan"] = role
+    setting.fake.world.add_user("dan")
+    assert setting.client({"metadata": "read"}).role("dan") == said
+
+
+def test_reactions_and_comments(setting: Setting) -> None:
+    asked = setting.ada.comment(setting.issue, "/retrain")
+    client = setting.client()
+    for _ in range(2):
+        client.react(asked.id, "eyes")
+    assert [each.content for each in asked.reactions] == ["eyes"]
+    made = client.create_comment(setting.issue.number, "Yes.")
+    client.update_comment(made.id, "No.")
+    found = client.comment(made.id)
+    assert found
+    assert (found.body, found.author) == ("No.", "github-actions[bot]")
+    for _ in range(2):
+        client.delete_comment(made.id)
+    assert client.comment(made.id) is None
+    assert [each.author for each in client.comments(setting.issue.number)] == ["ada"]
+
+
+def test_a_status_is_the_bots_latest_of_the_context(setting: Setting) -> None:
+    client = setting.client()
+    sha = setting.pull.head_sha
+    assert client.status(sha, "mlbot") is None
+    for state in (State.PENDING, State.SUCCESS):
+        client.set_status(sha, "mlbot", state, f"It is {state}.", "https://github.com/x")
+    client.set_status(sha, "other", State.ERROR, "Else.", "https://github.com/x")
+    found = client.status(sha, "mlbot")
+    assert found
+    assert (found.state, found.description) == (State.SUCCESS, "It is success.")
+
+
+def test_who_a_token_speaks_as(setting: Setting) -> None:
+    assert setting.client().login == "github-actions[bot]"
+    person = setting.with_token(setting.fake.token("ada"))
+    assert (person.login, person.login) == ("ada", "ada")
+    assert len(setting.fake.requests.of("GET /user")) == 1
+
+
+def test_the_repository(setting: Setting) -> None:
+    facts = setting.client(READ).facts()
+    assert (facts.id, facts.default_branch, facts.private) == (setting.repository.id, "main", False)
+
+
+def test_rights_that_are_missing_are_named(setting: Setting) -> None:
+    with pytest.raises(NotPermittedError, match="Give the job the permission it needs"):
+        setting.client({"contents": "read"}).set_status(setting.pull.head_sha, "mlbot", State.ERROR, "x", "https://x.y")
+
+
+def test_a_token_that_is_none(setting: Setting) -> None:
+    with pytest.raises(TokenRefusedError):
+        setting.with_token("ghs_wrong").facts()
+    with pytest.raises(NotFoundError):
+        setting.client(READ).pull_request(999)
+
+
+def test_a_server_that_hangs_up_on_every_call(setting: Setting) -> None:
+    setting.fake.faults.add("GET /repos", "cut", times=99)
+    with pytest.raises(UnavailableError, match="after 3 attempts: ConnectionError"):
+        setting.client(READ, attempts=3).facts()
+    assert setting.waits == [1.0, 2.0]
+
+
+# What no fake gives: answers that are no GitHub's.
+
+
+@responses.activate
+@pytest.mark.parametrize(
+    "error",
+    [
+        requests.ConnectTimeout("x"),
+        requests.ReadTimeout("x"),
+        requests.ConnectionError("x"),
+        requests.exceptions.ChunkedEncodingError("x"),
+    ],
+)
+def test_whatever_breaks_on_the_way_is_tried_again(error: Exception) -> None:
+    url = "https://api.github.com:443/repos/acme/income"
+    responses.get(url, body=error)
+    responses.get(url, json={"id": 1, "default_branch": "main", "private": True})
+    client = GitHub.connect(NAME, "ghs_x")
+    client.transport.sleep = lambda _: None
+    assert client.facts().private
+    assert responses.calls[1].request.headers["Authorization"] == "token ghs_x"
+
+
+@responses.activate
+def test_an_api_elsewhere_and_a_redirect_out_of_it() -> None:
+    url = "https://github.example:443/api/v3/repos/acme/income"
+    responses.get(url, status=301, headers={"location": "https://evil.example/repos"})
+    with pytest.raises(GitHubError, match="GitHub redirects to another address"):
+        GitHub.connect(NAME, "ghs_x", api_url="https://github.example/api/v3/").facts()
+    assert len(responses.calls) == 1
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["id", "sha", "ref", "repo", "login", "state", "number", "head", "base", "user"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=15,
+)
+
+
+@given(json_values)
+@pytest.mark.parametrize("read", [parsing.run, parsing.pull_request, parsing.artifact, parsing.comment, parsing.status])
+def test_an_answer_is_a_record_or_an_error(read: Any, value: Any) -> None:
+    try:
+        found = read(value)
+    except GitHubError:
+        return
+    assert type(found).model_validate_json(found.model_dump_json()) == found
