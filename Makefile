@@ -6,11 +6,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+WHEEL := .venvs/wheel
 
-.PHONY: help demo test lint bench lock clean
+.PHONY: help demo test test-wheel lint bench lock clean
 
 help: ## Say what each target does
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements/dev.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -22,8 +23,16 @@ $(READY): requirements/dev.txt pyproject.toml
 demo: $(READY) ## Judge five pull requests on real data, with real training
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/mlbot demo
 
-test: $(READY) ## Run every test, against the built wheel too
-	@$(BIN)/python -m pytest -n auto
+test: $(READY) ## Run every test, the quick ones against the built wheel too
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@$(MAKE) --no-print-directory test-wheel
+
+test-wheel: $(READY) ## Run the quick tests against the built wheel
+	@rm -rf $(WHEEL) && mkdir -p $(WHEEL)
+	@$(BIN)/python -m build --wheel --no-isolation --outdir $(WHEEL)/dist . > $(WHEEL)/build.log || { cat $(WHEEL)/build.log; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(WHEEL)/site $(WHEEL)/dist/*.whl
+	@MLBOT_TESTED_FROM="$(abspath $(WHEEL)/site)" PYTHONPATH="$(abspath $(WHEEL)/site)" \
+	  $(BIN)/python -m pytest -n auto -m "not slow" $(ARGS)
 
 lint: $(READY) ## Check style and types
 	@$(BIN)/ruff check .
