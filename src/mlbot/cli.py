@@ -328,6 +328,45 @@ def init(directory: Path, *, quiet: bool, yes: bool, force: bool, **said: Any) -
     return init(directory, options, Console.of_process(quiet=quiet))
 
 
+@cli.command(epilog=_example("mlbot doctor", "mlbot doctor --json | jq .findings"))
+@_json_option
+@_common
+def doctor(directory: Path, *, quiet: bool, as_json: bool) -> Exit:
+    """Find out what is wrong with the set-up: the config, the workflows and, with a token, GitHub's settings.
+
+    The token is read from MLBOT_TOKEN, GITHUB_TOKEN or GH_TOKEN and never shown.
+    """
+    from mlbot.activities.doctor import doctor
+
+    return doctor(directory, os.environ, Console.of_process(quiet=quiet), as_json=as_json)
+
+
+@cli.command(
+    epilog=_example(
+        "mlbot comment report.md", "mlbot comment --target pr/12 --title plots report.md", "mlbot comment -"
+    )
+)
+@click.argument("file", type=click.Path(allow_dash=True))
+@click.option(
+    "--target",
+    metavar="WHERE",
+    default="auto",
+    show_default="the open pull request, else the commit",
+    help="pr, commit or issue; or pr/NUMBER, commit/SHA, issue/NUMBER.",
+)
+@click.option("--title", metavar="LABEL", default="", help="A label: comments of two labels do not replace each other.")
+@click.option("--via", type=click.Choice(["cml"]), help="Let CML's command post it, for GitLab and Bitbucket.")
+@_common
+def comment(directory: Path, *, quiet: bool, via: str | None, **posting: Any) -> Exit:
+    """Post a Markdown file with its local images as a comment, or edit the one that has it already.
+
+    FILE is a Markdown file, or - for standard input. The token is read from MLBOT_TOKEN, GITHUB_TOKEN or GH_TOKEN.
+    """
+    from mlbot.activities.comment import Posting, comment
+
+    return comment(directory, Posting(via_cml=via is not None, **posting), os.environ, Console.of_process(quiet=quiet))
+
+
 @cli.command(epilog=_example("mlbot demo", "mlbot demo --out /tmp/mlbot-demo --only seed --only pickle"))
 @option("--out", type=click.Path(path_type=Path), help="The folder to make.", show_default="a fresh one")
 @option("--only", multiple=True, help="Play only this scene; repeatable.")

@@ -138,3 +138,11 @@ def test_what_is_no_function_is_refused(folder: Path, monkeypatch: pytest.Monkey
     monkeypatch.syspath_prepend(str(folder))
     with pytest.raises(UsageError, match="has no function 'not_a_function'"):
         find("income.train:not_a_function", str(folder))
+
+
+@pytest.mark.slow
+def test_a_package_in_src_is_found(tmp_path: Path, folder: Path) -> None:
+    (folder / "src").mkdir()
+    (folder / "income").rename(folder / "src" / "income")
+    assert isinstance(_train(folder, "train", log=tmp_path / "log.txt"), Training)
+    assert f"{folder}/src/income/train.py" in (tmp_path / "log.txt").read_text()

@@ -140,7 +140,7 @@ def _files(root: Path, draft: Draft, facts: Facts) -> dict[str, str]:
     files = {
         CONFIG_FILE: scaffold.config(draft),
         TRAIN_PATH: scaffold.train_workflow(branch=draft.branch, install=install),
-        JUDGE_PATH: scaffold.judge_workflow(),
+        JUDGE_PATH: scaffold.judge_workflow(install=install),
     }
     ignored = try_git(["check-ignore", "--quiet", "--no-index", "model.onnx"], root).returncode == 0
     if needs_ignore(draft, facts) and not ignored:

@@ -36,12 +36,13 @@ def main(spec_path: str) -> None:
 
 
 def find(entrypoint: str, folder: str) -> Callable[[dict[str, Any], int], Any]:
-    """Import `module:function` with the folder first on the path.
+    """Import `module:function` with the folder, then its `src/`, first on the path.
 
     Raises:
         UsageError: The module has no such function.
     """
-    sys.path.insert(0, folder)
+    # Before what is installed: that may be the package itself, of another commit.
+    sys.path[:0] = [folder, str(Path(folder, "src"))]
     module_name, _, name = entrypoint.partition(":")
     function = getattr(importlib.import_module(module_name), name, None)
     if not callable(function):

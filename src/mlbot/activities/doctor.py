@@ -1,0 +1,204 @@
+"""`mlbot doctor`: looks at a repository, its workflows and its settings on GitHub, and says what is wrong."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from mlbot.activities.config import check, load_config
+from mlbot.activities.init import existing_install
+from mlbot.console import Console
+from mlbot.core.config import Config
+from mlbot.core.config_error import ConfigError, ConfigProblem
+from mlbot.core.diagnosis import Finding, Held, Setup, Severity, diagnose_setup, in_order
+from mlbot.core.diagnosis_github import Settings, diagnose_github, unasked
+from mlbot.core.diagnosis_workflows import Workflow, diagnose_workflows, events, labels_of
+from mlbot.core.document import Plain
+from mlbot.core.event import dig
+from mlbot.core.inputs import CONFIG_FILE
+from mlbot.core.published import JUDGE_PATH, TRAIN_PATH
+from mlbot.core.tree import is_url
+from mlbot.errors import Exit, MlbotError, UsageError
+from mlbot.git import Repository
+from mlbot.git.command import git, try_git
+from mlbot.github.api import GitHub
+from mlbot.github.doctor import read_settings
+from mlbot.github.locate import Workplace, locate
+from mlbot.render import scaffold
+from mlbot.yamlfile import load
+
+_WORKFLOWS = ".github/workflows"
+_POINTER = b"version https://git-lfs"
+_MARKS: Mapping[Severity, str] = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.ADVICE: "advice"}
+
+
+def doctor(directory: Path, environment: Mapping[str, str], console: Console, *, as_json: bool) -> Exit:
+    """Say all that is wrong.
+
+    Args:
+        directory: a folder of the repository.
+        environment: of this process: the token, and where GitHub is.
+        console: where to say it.
+        as_json: as JSON.
+
+    Returns:
+        0 when there is no error, else 1.
+
+    Raises:
+        UsageError: this is no repository.
+    """
+    repository = Repository.discover(directory)
+    place = locate(environment, remote_url(repository))
+    settings = None
+    if place is not None and place.token is not None:
+        console.say(f"asking {place.server_url} about {place.repository}")
+        settings = read_settings(_connect(place, console))
+    findings = examine(repository, place, settings)
+    console.result(_json(findings) if as_json else text(findings))
+    return Exit.FAILED if any(each.severity is Severity.ERROR for each in findings) else Exit.OK
+
+
+def examine(repository: Repository, place: Workplace | None, settings: Settings | None) -> tuple[Finding, ...]:
+    """All findings, the worst first."""
+    root = repository.root
+    branch = settings.default_branch if settings else _branch(repository)
+    config, problems = _config(root)
+    workflows = _workflows(root, branch)
+    documents = {each.path: each.document.data for each in workflows if each.document}
+    setup = Setup(
+        repository=place.repository if place else None,
+        shallow=repository.shallow,
+        branch=branch,
+        live=_live(repository, branch),
+        config=config,
+        problems=problems,
+        held=_held(repository, config),
+        lfs=dig(documents.get(TRAIN_PATH), "jobs", "train", "with", "lfs") is True,
+    )
+    findings = [*diagnose_setup(setup), *diagnose_workflows(workflows, setup.branch)]
+    if settings is None:
+        return in_order((*findings, unasked()))
+    labels = [label for data in documents.values() for label in labels_of(data)]
+    labels += [label for model in (config.models if config else ()) for label in model.train.runs_on]
+    ready = "merge_group" in events(documents.get(TRAIN_PATH))
+    return in_order((*findings, *diagnose_github(settings, queue_ready=ready, labels=labels)))
+
+
+def remote_url(repository: Repository) -> str | None:
+    """The address of the remote that pull requests go to: origin's, else the only one's."""
+    names = git(["remote"], repository.root).decode("utf-8", "surrogateescape").split()
+    name = "origin" if "origin" in names else names[0] if len(names) == 1 else None
+    if name is None:
+        return None
+    done = try_git(["remote", "get-url", name], repository.root)
+    return done.stdout.decode("utf-8", "surrogateescape").strip() or None
+
+
+def text(findings: tuple[Finding, ...]) -> str:
+    """The findings for people, three lines each."""
+    lines: list[str] = []
+    for each in findings:
+        where = f"  {each.where}" if each.where else ""
+        lines += [f"{_MARKS[each.severity]}: {each.code}{where}", f"  {each.what}"]
+        lines += [f"  → {each.mend}", ""]
+    counts = {severity: sum(each.severity is severity for each in findings) for severity in Severity}
+    errors, warnings = counts[Severity.ERROR], counts[Severity.WARNING]
+    said = [f"{count} {word}{'s' if count != 1 else ''}" for count, word in ((errors, "error"), (warnings, "warning"))]
+    return "\n".join([*lines, f"{' and '.join(said)}." if errors or warnings else "Nothing is wrong."])
+
+
+def _json(findings: tuple[Finding, ...]) -> str:
+    return json.dumps({"findings": [each.model_dump(mode="json") for each in findings]}, indent=2, ensure_ascii=False)
+
+
+def _connect(place: Workplace, console: Console) -> GitHub:
+    return GitHub.connect(place.repository, place.required_token(), api_url=place.api_url, say=console.say)
+
+
+def _branch(repository: Repository) -> str:
+    try:
+        return repository.default_branch().name
+    except MlbotError:
+        return repository.current_branch() or "main"
+
+
+def _live(repository: Repository, branch: str) -> frozenset[str]:
+    """Which of mlbot's files are on the default branch: GitHub's, as far as it was fetched."""
+    sha = repository.find(f"refs/remotes/origin/{branch}") or repository.find(f"refs/heads/{branch}")
+    entries = repository.tree(sha).entries if sha else {}
+    return frozenset(path for path in (CONFIG_FILE, TRAIN_PATH, JUDGE_PATH) if path in entries)
+
+
+def _config(root: Path) -> tuple[Config | None, tuple[ConfigProblem, ...]]:
+    """The config, even when a file that it names is not there, and what is wrong with it."""
+    if not (root / CONFIG_FILE).is_file():
+        return None, ()
+    try:
+        config = load_config(root)
+    except ConfigError as error:
+        return None, error.problems
+    try:
+        check(root)
+    except ConfigError as error:
+        return config, error.problems
+    return config, ()
+
+
+def _workflows(root: Path, branch: str) -> list[Workflow]:
+    install = existing_install(root) or "true"
+    templates = {
+        TRAIN_PATH: scaffold.train_workflow(branch=branch, install=install),
+        JUDGE_PATH: scaffold.judge_workflow(install=install),
+    }
+    expected = {path: load(text_, path).data for path, text_ in templates.items()}
+    paths = sorted({*expected, *_present(root)})
+    return [_workflow(root, path, expected.get(path)) for path in paths]
+
+
+def _present(root: Path) -> Iterator[str]:
+    for pattern in ("*.yml", "*.yaml"):
+        yield from (f"{_WORKFLOWS}/{path.name}" for path in (root / _WORKFLOWS).glob(pattern))
+
+
+def _workflow(root: Path, path: str, expected: Plain) -> Workflow:
+    try:
+        return Workflow(path=path, document=load((root / path).read_bytes(), path), expected=expected)
+    except FileNotFoundError:
+        return Workflow(path=path, document=None, expected=expected)
+    except (OSError, UsageError) as error:
+        problem = f"it cannot be read: {str(error).splitlines()[0]}"
+        return Workflow(path=path, document=None, expected=expected, problem=problem)
+
+
+def _held(repository: Repository, config: Config | None) -> dict[str, Held]:
+    paths = {path for model in (config.models if config else ()) for path in (model.data.train, model.data.holdout)}
+    return {path: _how(repository, path) for path in paths if path}
+
+
+def _how(repository: Repository, path: str) -> Held:
+    """How a data source is held by git."""
+    if is_url(path):
+        return Held.URL
+    file = repository.root / path
+    if _is_in_git(repository, path):
+        return Held.LFS if _is_lfs(repository, path) else Held.TRACKED
+    if _is_in_git(repository, f"{path.rstrip('/')}.dvc"):
+        return Held.DVC
+    return Held.OUTSIDE if file.exists() else Held.ABSENT
+
+
+def _is_in_git(repository: Repository, path: str) -> bool:
+    """Whether git has it, or would commit it."""
+    out = git(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", path], repository.root)
+    return bool(out)
+
+
+def _is_lfs(repository: Repository, path: str) -> bool:
+    """Whether git keeps a pointer of Git LFS instead of the content, resolved here or not."""
+    out = git(["check-attr", "-z", "filter", "--", path], repository.root)
+    if out.split(b"\0")[2:3] == [b"lfs"]:
+        return True
+    file = repository.root / path
+    if not file.is_file():
+        return False
+    with file.open("rb") as stream:
+        return stream.read(len(_POINTER)) == _POINTER

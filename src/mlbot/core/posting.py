@@ -1,0 +1,144 @@
+"""A person's Markdown as a comment that stays current: where it goes, by which marker, and cut to what GitHub takes."""
+
+import re
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+
+from mlbot.core.forge import Attempt, Id
+from mlbot.core.marker import marker
+from mlbot.core.operation import COMMENT_LIMIT
+from mlbot.core.record import Record, Sha
+from mlbot.core.stamp import Stamp, stamped
+from mlbot.errors import UsageError
+
+_TARGET = re.compile(r"(?P<kind>auto|pr|commit|issue)(?:/(?P<which>[^\s]+))?")
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+
+
+class Kind(StrEnum):
+    """What a comment is on."""
+
+    AUTO = "auto"
+    """The pull request, else the commit."""
+    PULL_REQUEST = "pr"
+    COMMIT = "commit"
+    ISSUE = "issue"
+
+
+class Target(Record):
+    """Where a comment is to go, as a person says it."""
+
+    kind: Kind = Kind.AUTO
+    number: Id | None = None
+    """Of the pull request or issue; None: the one that this is about."""
+    commit: str | None = None
+    """A revision; None: the head."""
+
+
+class Destination(Record):
+    """Where a comment goes: an issue or pull request by its number, or a commit."""
+
+    number: Id | None = None
+    sha: Sha | None = None
+
+
+def parse_target(text: str) -> Target:
+    """Read `auto`, `pr`, `pr/12`, `commit`, `commit/REV`, `issue` or `issue/12`.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    found = _TARGET.fullmatch(text.strip())
+    kind, which = (Kind(found["kind"]), found["which"]) if found else (Kind.AUTO, None)
+    numbered = kind in {Kind.PULL_REQUEST, Kind.ISSUE} and which is not None
+    if found is None or (kind is Kind.AUTO and which) or (numbered and not _is_number(which or "")):
+        raise UsageError(
+            f"there is no target {text!r}",
+            where="--target",
+            mend="Write pr, commit or issue, or one of them with its number or SHA: pr/12, commit/1a2b3c4, issue/7.",
+        )
+    if numbered:
+        return Target(kind=kind, number=int(which or ""))
+    return Target(kind=kind, commit=which)
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[1-9][0-9]{0,17}", text) is not None
+
+
+def label_marker(title: str) -> str:
+    """The marker of a person's comment: comments of two titles do not replace each other."""
+    return marker("any", title or "default", "comment")
+
+
+def body_of(text: str, title: str, *, attempt: Attempt | None = None, head: Sha | None = None, more: str = "") -> str:
+    """The comment, whole: the text, cut if it must be, and the hidden line by which it is found again.
+
+    Args:
+        text: Markdown.
+        title: the label.
+        attempt: of the job that writes, so that an older one never replaces a newer one's words.
+        head: of the pull request, likewise.
+        more: where the whole text is, for the line that tells of a cut.
+    """
+    own = label_marker(title)
+    last = stamped(own, Stamp(attempt=attempt, head=head)) if attempt and head else own
+    return f"{_fitting(text.rstrip(), COMMENT_LIMIT - _length(last) - 2, more)}\n\n{last}"
+
+
+def cml_arguments(file: str, target: str, title: str) -> list[str]:
+    """What CML's command is given to do the same where the forge is not GitHub."""
+    given = [
+        *([f"--target={target}"] if target != Kind.AUTO else []),
+        *([f"--watermark-title={title}"] if title else []),
+    ]
+    return ["comment", "update", *given, file]
+
+
+def _fitting(text: str, limit: int, more: str) -> str:
+    """The text, or as many of its blocks from the top as fit, and a line that says so."""
+    if _length(text) <= limit:
+        return text
+    where = f" The whole is in {more}." if more else ""
+    note = f"\n\n_The rest is left out: a comment holds {COMMENT_LIMIT:,} characters.{where}_"
+    left = limit - _length(note)
+    kept: list[str] = []
+    for block in _blocks(text.splitlines()):
+        cost = _length("\n".join(block)) + 2
+        if cost > left:
+            break
+        kept.append("\n".join(block))
+        left -= cost
+    return "\n\n".join(kept) + note if kept else _cut(text, limit - _length(note)) + note
+
+
+def _blocks(lines: Sequence[str]) -> Iterator[list[str]]:
+    """Paragraphs, tables, lists and fenced blocks: what stands between empty lines outside of fences."""
+    block: list[str] = []
+    bar = ""
+    for line in lines:
+        found = _FENCE.match(line)
+        if found and not bar:
+            bar = found[1]
+        elif found and found[1].startswith(bar):
+            bar = ""
+        if line.strip() or bar:
+            block.append(line)
+        elif block:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _cut(text: str, limit: int) -> str:
+    """One huge block, cut at a line; a fence that is open is closed."""
+    found = _FENCE.match(text)
+    end = f"\n{found[1]}" if found else ""
+    head = text.encode("utf-16-le")[: 2 * max(0, limit - _length(end))].decode("utf-16-le", "ignore")
+    return (head.rpartition("\n")[0] or head) + end
+
+
+def _length(text: str) -> int:
+    """In UTF-16 units, the strictest way to count."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2

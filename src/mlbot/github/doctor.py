@@ -1,0 +1,112 @@
+"""A repository's settings on GitHub, as far as the token may read them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import quote
+
+from mlbot.core.diagnosis_github import Settings
+from mlbot.core.event import dig
+from mlbot.errors import RefusedError
+from mlbot.github.api import GitHub
+from mlbot.github.failures import NotFoundError, Request, TokenRefusedError
+
+
+def read_settings(github: GitHub) -> Settings:
+    """Ask GitHub for all that `mlbot doctor` looks at; what the token may not read is left open.
+
+    Raises:
+        MlbotError: of `mlbot.github.failures`, when GitHub does not answer or the repository cannot be seen.
+    """
+    facts = github.facts()
+    look = _Look(github)
+    name = quote(facts.default_branch, safe="")
+    rules = look.all(f"/rules/branches/{name}", "the rules of the default branch")
+    branch = look.one(f"/branches/{name}", "the protection of the default branch")
+    actions = look.one("/actions/permissions", "which actions may run")
+    workflow = look.one("/actions/permissions/workflow", "what a workflow's token may do")
+    runners = look.one("/actions/runners", "the self-hosted runners")
+    return Settings(
+        private=facts.private,
+        default_branch=facts.default_branch,
+        required=_required(rules, branch),
+        merge_queue=None if rules is None else any(dig(rule, "type") == "merge_queue" for rule in rules),
+        actions_enabled=_flag(actions, "enabled"),
+        allowed_actions=_allowed(dig(actions, "allowed_actions")),
+        sha_pinning=_flag(actions, "sha_pinning_required"),
+        default_token=_level(dig(workflow, "default_workflow_permissions")),
+        may_approve=_flag(workflow, "can_approve_pull_request_reviews"),
+        runners=_count(dig(runners, "total_count")),
+        unseen=tuple(look.unseen),
+    )
+
+
+@dataclass
+class _Look:
+    """Reads, and notes what may not be read."""
+
+    github: GitHub
+    unseen: list[str] = field(default_factory=list)
+
+    def one(self, path: str, what: str) -> Mapping[str, Any] | None:
+        """An object; None when the token may not see it."""
+        try:
+            found = self.github.transport.json(self._request(path))
+        except TokenRefusedError:
+            raise
+        except (RefusedError, NotFoundError):
+            self.unseen.append(what)
+            return None
+        return found if isinstance(found, Mapping) else None
+
+    def all(self, path: str, what: str) -> list[Any] | None:
+        """A list over all its pages; None when the token may not see it."""
+        try:
+            return list(self.github.transport.pages(self._request(path)))
+        except TokenRefusedError:
+            raise
+        except (RefusedError, NotFoundError):
+            self.unseen.append(what)
+            return None
+
+    def _request(self, path: str) -> Request:
+        return Request(verb="GET", path=f"/repos/{self.github.repository}{path}")
+
+
+def _required(rules: list[Any] | None, branch: Mapping[str, Any] | None) -> tuple[str, ...] | None:
+    """The checks that rulesets and the older branch protection require; None when neither can be seen."""
+    if rules is None and branch is None:
+        return None
+    found: list[str] = []
+    for rule in rules or ():
+        if dig(rule, "type") == "required_status_checks":
+            checks = dig(rule, "parameters", "required_status_checks")
+            found += [str(dig(check, "context")) for check in (checks if isinstance(checks, list) else ())]
+    contexts = dig(branch, "protection", "required_status_checks", "contexts")
+    found += [str(each) for each in (contexts if isinstance(contexts, list) else ())]
+    return tuple(dict.fromkeys(found))
+
+
+def _flag(raw: object, name: str) -> bool | None:
+    value = dig(raw, name)
+    return value if isinstance(value, bool) else None
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _allowed(value: object) -> Literal["all", "local_only", "selected"] | None:
+    match value:
+        case "all" | "local_only" | "selected":
+            return value
+        case _:
+            return None
+
+
+def _level(value: object) -> Literal["read", "write"] | None:
+    match value:
+        case "read" | "write":
+            return value
+        case _:
+            return None
