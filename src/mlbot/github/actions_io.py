@@ -114,7 +114,9 @@ class Job:
             payload = load(raw, "The event's payload", most_bytes=_PAYLOAD_LIMIT, most_depth=_PAYLOAD_DEPTH)
         except HostileJsonError as error:
             return NotAnEvent(reason=NoEvent.MALFORMED, detail=f"{error.what}.")
-        return parse_event(self.event_name, payload if isinstance(payload, Mapping) else {})
+        if not isinstance(payload, Mapping):
+            return NotAnEvent(reason=NoEvent.MALFORMED, detail="The event's payload is no object.")
+        return parse_event(self.event_name, payload)
 
 
 def without_inputs(environment: Mapping[str, str]) -> dict[str, str]:

@@ -144,6 +144,8 @@ def _check(member: zipfile.ZipInfo, contents: Contents) -> None:
         raise ArchiveRefusedError(Refusal.ENCRYPTED, f"{member.filename} is encrypted")
     if member.compress_type not in _METHODS:
         raise ArchiveRefusedError(Refusal.UNKNOWN_METHOD, f"{member.filename} is packed in an unknown way")
+    if member.header_offset < 0:
+        raise ArchiveRefusedError(Refusal.DAMAGED, "its directory points before its beginning")
     if member.file_size > allowed:
         raise ArchiveRefusedError(Refusal.TOO_LARGE, f"{member.filename} has more than {allowed:,} bytes")
 
