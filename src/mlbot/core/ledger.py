@@ -154,19 +154,32 @@ def read_files(files: Mapping[str, bytes]) -> Ledger:
 
 
 def _read(path: str, raw: bytes) -> Entry | str:
+    """An entry, or what is wrong with its file.
+
+    A file is taken in its canonical form only. Equal bytes cannot hold a duplicate key or a NaN, so the slower look
+    that finds those is kept for files that are refused.
+    """
     where = f"The ledger's file {path[:120]!r}"
+    if len(raw) > _MOST_BYTES:
+        return f"{where} has more than {_MOST_BYTES:,} bytes."
+    try:
+        entry = _ENTRY.validate_json(raw, strict=True)
+    except ValidationError:
+        return _problem(where, raw)
+    if canonical(entry) != raw:
+        return _problem(where, raw)
+    return entry if path_of(entry) == path else f"{where} is not where its content belongs."
+
+
+def _problem(where: str, raw: bytes) -> str:
     try:
         value = load(raw, where, most_bytes=_MOST_BYTES)
     except HostileJsonError as error:
         return f"{error.what}."
     kind = value.get("kind") if isinstance(value, dict) else None
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         return f"{where} is of a kind that this version of mlbot does not know."
-    try:
-        entry = _ENTRY.validate_json(raw, strict=True)
-    except ValidationError:
-        return f"{where} is no entry of its kind."
-    return entry if path_of(entry) == path else f"{where} is not where its content belongs."
+    return f"{where} is no entry of its kind in the canonical form."
 
 
 def _canonical(value: Any) -> bytes:
