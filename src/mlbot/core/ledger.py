@@ -96,6 +96,7 @@ Entry = VerdictEntry
 """The closed union of all kinds; a further kind joins by `Annotated[... | ..., Field(discriminator="kind")]`."""
 
 _ENTRY: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field()])
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 _KINDS = frozenset({"verdict"})
 
 
@@ -114,9 +115,12 @@ def canonical(entry: Entry) -> bytes:
 
 def path_of(entry: Entry) -> str:
     """Where an entry is on the ledger branch; the same for the same facts, whenever they are written."""
-    facts = {name: value for name, value in entry.model_dump(mode="json").items() if name != _WHEN}
-    identity = hashlib.sha256(_canonical(facts)).hexdigest()
-    return f"{folder_of(entry.kind, entry.subject)}{entry.shard}/{identity}.json"
+    return _path(entry, entry.model_dump(mode="json"))
+
+
+def _path(entry: Entry, facts: Mapping[str, Any]) -> str:
+    identity = _canonical({name: value for name, value in facts.items() if name != _WHEN})
+    return f"{folder_of(entry.kind, entry.subject)}{entry.shard}/{hashlib.sha256(identity).hexdigest()}.json"
 
 
 def folder_of(kind: Literal["verdict"] = "verdict", subject: Name | None = None, key: Digest | None = None) -> str:
@@ -140,16 +144,11 @@ def read_files(files: Mapping[str, bytes]) -> Ledger:
 
     One bad file costs itself and no other: whoever may push could write anything there.
     """
-    entries: list[Entry] = []
-    problems: list[str] = []
-    for path, raw in files.items():
-        found = _read(path, raw)
-        if isinstance(found, str):
-            problems.append(found)
-        else:
-            entries.append(found)
+    found = {path: _read(path, raw) for path, raw in files.items()}
+    entries = [(each.order, path, each) for path, each in found.items() if not isinstance(each, str)]
     return Ledger(
-        entries=tuple(sorted(entries, key=lambda entry: (entry.order, path_of(entry)))), problems=tuple(problems)
+        entries=tuple(entry for _, _, entry in sorted(entries, key=lambda row: row[:2])),
+        problems=tuple(each for each in found.values() if isinstance(each, str)),
     )
 
 
@@ -166,9 +165,10 @@ def _read(path: str, raw: bytes) -> Entry | str:
         entry = _ENTRY.validate_json(raw, strict=True)
     except ValidationError:
         return _problem(where, raw)
-    if canonical(entry) != raw:
+    facts = entry.model_dump(mode="json")
+    if _canonical(facts) + b"\n" != raw:
         return _problem(where, raw)
-    return entry if path_of(entry) == path else f"{where} is not where its content belongs."
+    return entry if _path(entry, facts) == path else f"{where} is not where its content belongs."
 
 
 def _problem(where: str, raw: bytes) -> str:
@@ -183,4 +183,4 @@ def _problem(where: str, raw: bytes) -> str:
 
 
 def _canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+    return _ENCODER.encode(value).encode()
