@@ -168,10 +168,8 @@ def plan(  # noqa: PLR0913 - one for each option that decides which plan is mean
     if run is not None:
         from mlbot.activities.hosted import Hosted
         from mlbot.activities.hosted_plan import plan_run
-        from mlbot.core.forge import Attempt
 
-        hosted = Hosted.of(directory, os.environ, train_workflow, console)
-        plan_run(hosted, Attempt(run=run, number=attempt), console)
+        plan_run(Hosted.of(directory, os.environ, (run, attempt), train_workflow, console), console)
         return Exit.OK
     from mlbot.activities.plan import PlanOptions, print_plan
 
@@ -236,10 +234,9 @@ def judge(  # noqa: PLR0913 - one for each option that decides what is judged
     if run is not None:
         from mlbot.activities.hosted import Hosted
         from mlbot.activities.hosted_judge import judge_run
-        from mlbot.core.forge import Attempt
 
-        hosted = Hosted.of(directory, os.environ, train_workflow, console)
-        return judge_run(hosted, Attempt(run=run, number=attempt), out or Path("judged"), console)
+        hosted = Hosted.of(directory, os.environ, (run, attempt), train_workflow, console)
+        return judge_run(hosted, out or Path("judged"), console)
     if not candidate:
         raise click.MissingParameter(param_type="argument", param_hint="'CANDIDATE...'")
     from mlbot.activities.judge_verb import JudgeOptions, judge_and_report
@@ -274,12 +271,10 @@ def publish(  # noqa: PLR0913 - one for each option
         raise click.MissingParameter(param_type="option", param_hint="'--run'")
     from mlbot.activities.hosted import Hosted
     from mlbot.activities.publish import PublishOptions, publish_run
-    from mlbot.core.forge import Attempt
 
     console = Console.of_process(quiet=quiet)
-    hosted = Hosted.of(directory, os.environ, train_workflow, console)
-    options = PublishOptions(attempt=Attempt(run=run, number=attempt), folder=folder, dry_run=dry_run)
-    return publish_run(hosted, options, console)
+    hosted = Hosted.of(directory, os.environ, (run, attempt), train_workflow, console)
+    return publish_run(hosted, PublishOptions(folder=folder, dry_run=dry_run), console)
 
 
 @cli.group(name="config", epilog=_example("mlbot config check", "mlbot config schema > mlbot.schema.json"))

@@ -36,6 +36,7 @@ class Hosted:
         github: the API.
         runner: the job's outputs, summary and log.
         repository: the checkout of the default branch.
+        asked: the attempt of the training run that this job is about.
         train_path: of the user's workflow file that trains.
     """
 
@@ -43,11 +44,21 @@ class Hosted:
     github: GitHub
     runner: Runner
     repository: Repository
+    asked: Attempt
     train_path: str
 
     @classmethod
-    def of(cls, directory: Path, environment: Mapping[str, str], train_path: str, console: Console) -> "Hosted":
+    def of(
+        cls, directory: Path, environment: Mapping[str, str], about: tuple[int, int], train_path: str, console: Console
+    ) -> "Hosted":
         """The job that this process is in.
+
+        Args:
+            directory: the checkout of the default branch.
+            environment: of this process.
+            about: the training run and its attempt.
+            train_path: of the user's workflow file that trains.
+            console: told of waits.
 
         Raises:
             UsageError: this is no job of GitHub Actions, it was given no token, or the folder is no checkout.
@@ -59,6 +70,7 @@ class Hosted:
             github=github,
             runner=Runner.of(environment, console.err),
             repository=Repository.discover(directory),
+            asked=Attempt(run=about[0], number=about[1]),
             train_path=train_path,
         )
 
@@ -104,10 +116,10 @@ class Hosted:
         event = self.job.event()
         return event.run if isinstance(event, WorkflowRunEvent) else None
 
-    def decide(self, asked: Attempt) -> tuple[Run, Decision]:
-        """Read a run again from the API, and decide what to do about it."""
-        run = self.github.run(asked.run)
-        decision = self._admit(run, asked, self.event_run())
+    def decide(self) -> tuple[Run, Decision]:
+        """Read the run again from the API, and decide what to do about it."""
+        run = self.github.run(self.asked.run)
+        decision = self._admit(run, self.asked, self.event_run())
         if isinstance(decision, Settle) and decision.cause is Cause.SKIPPED:
             return self._instead(run, decision)
         return run, decision

@@ -21,7 +21,6 @@ from mlbot.console import Console
 from mlbot.core.admission import Decision, Judge, PullRequestSubject
 from mlbot.core.artifact import Side, accepted_file
 from mlbot.core.evaluation import Problem
-from mlbot.core.forge import Attempt
 from mlbot.core.outcome import Reason
 from mlbot.core.plan import PlannedModel
 from mlbot.core.report import Report
@@ -34,7 +33,7 @@ THEMES = ("light", "dark")
 DECISION: TypeAdapter[Decision] = TypeAdapter(Decision)
 
 
-def judge_run(hosted: Hosted, asked: Attempt, out: Path, console: Console) -> Exit:
+def judge_run(hosted: Hosted, out: Path, console: Console) -> Exit:
     """Judge an attempt of a run, and leave what `mlbot publish` needs in a folder.
 
     `report/` gets the decision, the report and the pictures, or a sentence on why there is no report; `accepted/` the
@@ -48,7 +47,7 @@ def judge_run(hosted: Hosted, asked: Attempt, out: Path, console: Console) -> Ex
     """
     records = out / RECORDS
     records.mkdir(parents=True, exist_ok=True)
-    _, decision = hosted.decide(asked)
+    _, decision = hosted.decide()
     (records / DECISION_FILE).write_bytes(DECISION.dump_json(decision))
     if not isinstance(decision, Judge):
         console.say(f"There is nothing to judge: {decision.kind}.")

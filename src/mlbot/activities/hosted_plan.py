@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from mlbot.activities.hosted import Assignment, Hosted, assign
 from mlbot.console import Console
 from mlbot.core.admission import Decision, Judge, Wait
-from mlbot.core.forge import Attempt
 from mlbot.core.plan import MATRIX_LIMIT
 from mlbot.errors import MlbotError
 
@@ -29,14 +28,14 @@ class Patience:
     pause: Pause = time.sleep
 
 
-def plan_run(hosted: Hosted, asked: Attempt, console: Console, patience: Patience | None = None) -> None:
+def plan_run(hosted: Hosted, console: Console, patience: Patience | None = None) -> None:
     """Print what GitHub's `GITHUB_OUTPUT` takes: `decision`, `base`, `matrix` and `jobs` of the baselines to train.
 
     Raises:
         MlbotError: the run cannot be read.
     """
-    decision = _decide(hosted, asked, console, patience or Patience())
-    console.say(f"Run {asked}: {decision.kind}")
+    decision = _decide(hosted, console, patience or Patience())
+    console.say(f"Run {hosted.asked}: {decision.kind}")
     base, matrix = "", '{"include": []}'
     jobs = 0
     if isinstance(decision, Judge):
@@ -50,15 +49,15 @@ def plan_run(hosted: Hosted, asked: Attempt, console: Console, patience: Patienc
     console.result(f"decision={decision.kind}\nbase={base}\nmatrix={matrix}\njobs={jobs}")
 
 
-def _decide(hosted: Hosted, asked: Attempt, console: Console, patience: Patience) -> Decision:
+def _decide(hosted: Hosted, console: Console, patience: Patience) -> Decision:
     """The decision, once the run is over: its event can come before its end."""
-    _, decision = hosted.decide(asked)
+    _, decision = hosted.decide()
     for _ in range(patience.checks):
         if not isinstance(decision, Wait):
             break
         console.say("The training is not over yet; looking again soon.")
         patience.pause(_PAUSE_S)
-        _, decision = hosted.decide(asked)
+        _, decision = hosted.decide()
     return decision
 
 

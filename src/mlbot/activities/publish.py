@@ -9,7 +9,6 @@ from mlbot.activities.hosted import Hosted
 from mlbot.activities.hosted_judge import CHARTS, DECISION, DECISION_FILE, ERROR_FILE, REPORT_FILE, THEMES
 from mlbot.console import Console
 from mlbot.core.admission import Decision, Judge, Leave, PushSubject, Settle, Wait, announce
-from mlbot.core.forge import Attempt
 from mlbot.core.hostile_json import read
 from mlbot.core.ledger import Entry
 from mlbot.core.ledger_entries import Origin, entries_of
@@ -32,12 +31,10 @@ class PublishOptions:
     """What the command line says.
 
     Attributes:
-        attempt: the attempt of the training run that this is about.
         folder: what the judge left; None: only set the status pending.
         dry_run: print what would be done, and do nothing.
     """
 
-    attempt: Attempt
     folder: Path | None
     dry_run: bool = False
 
@@ -51,7 +48,7 @@ def publish_run(hosted: Hosted, options: PublishOptions, console: Console) -> Ex
     publisher = _Publisher(hosted=hosted, options=options, console=console)
     if options.folder is None:
         return publisher.announce()
-    decision = _decision(options.folder) or hosted.decide(options.attempt)[1]
+    decision = _decision(options.folder) or hosted.decide()[1]
     match decision:
         case Leave():
             console.say(f"Nothing is posted: {decision.sentence}")
@@ -74,7 +71,7 @@ class _Publisher:
     def announce(self) -> Exit:
         """Set the status of a commit whose training has just started."""
         hosted = self.hosted
-        run = hosted.github.run(self.options.attempt.run)
+        run = hosted.github.run(hosted.asked.run)
         pulls = hosted.github.pull_requests_of(run) if run.event == "pull_request" else ()
         subject = announce(run, hosted.policy, pulls, hosted.event_run())
         if isinstance(subject, Leave):

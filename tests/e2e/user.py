@@ -1,0 +1,93 @@
+"""A user's repository as `mlbot init` leaves it, and what a person would look at."""
+
+from typing import Final
+
+from tests import tiny
+from tests.fake_github.server import FakeGitHub
+from tests.fake_github.state import Issue, Repository
+
+TRAIN: Final = """
+name: mlbot
+on:
+  pull_request:
+    types: [opened, synchronize, reopened, edited, ready_for_review]
+  merge_group:
+  push:
+    branches: [main]
+permissions: {}
+jobs:
+  train:
+    uses: mlbot-ci/mlbot/.github/workflows/train.yml@v1
+    permissions:
+      contents: read
+      pull-requests: read
+"""
+
+JUDGE: Final = """
+name: mlbot-judge
+on:
+  workflow_run:
+    workflows: [mlbot]
+    types: [requested, completed]
+  workflow_dispatch:
+    inputs:
+      run-id: {type: string, required: true}
+      run-attempt: {type: string, default: "1"}
+permissions: {}
+jobs:
+  judge:
+    uses: mlbot-ci/mlbot/.github/workflows/judge.yml@v1
+    permissions:
+      actions: read
+      contents: write
+      pull-requests: write
+      statuses: write
+    with:
+      run-id: ${{ inputs.run-id }}
+      run-attempt: ${{ inputs.run-attempt }}
+"""
+
+WORKFLOWS: Final = {".github/workflows/mlbot.yml": TRAIN, ".github/workflows/mlbot-judge.yml": JUDGE}
+CONFIG: Final = tiny.CONFIG.replace("      timeout: 60s\n", "      timeout: 60s\n      seeds: 2\n")
+"""Two seeds: half the jobs, and still a recipe test."""
+
+
+def files(**params: object) -> dict[str, str]:
+    """Every file of the repository."""
+    return {**tiny.files(**params), "mlbot.yaml": CONFIG, **WORKFLOWS}
+
+
+def repository(github: FakeGitHub, *, without: tuple[str, ...] = (), **more: str) -> Repository:
+    """The repository `acme/models`, on main."""
+    there = {path: text for path, text in (files() | more).items() if path not in without}
+    return github.repository("acme/models", there, roles={"alice": "write", "boss": "admin"})
+
+
+def head(pull: Issue) -> str:
+    """The pull request's head."""
+    assert pull.pull is not None
+    return pull.pull.head_sha
+
+
+def comments(models: Repository, pull: Issue) -> list[str]:
+    """The comments on a pull request, oldest first."""
+    return [comment.body for comment in models.comments.values() if comment.number == pull.number]
+
+
+def statuses(models: Repository, sha: str) -> list[tuple[str, str]]:
+    """State and description of each `mlbot` status of a commit, oldest first."""
+    found = [each for each in models.statuses if each.sha == sha]
+    assert all(each.context == "mlbot" for each in found)
+    return [(each.state, each.description or "") for each in found]
+
+
+def verdict(models: Repository, sha: str) -> str:
+    """The state that a commit's status ended in, after it was pending."""
+    states = [state for state, _ in statuses(models, sha)]
+    assert states[:1] == ["pending"]
+    return states[-1]
+
+
+def ledger(models: Repository) -> list[str]:
+    """The paths of the ledger's files."""
+    return models.git.git("ls-tree", "-r", "--name-only", "mlbot/ledger").split()
