@@ -18,6 +18,12 @@ from tests.fake_github.runs import Run
 
 GRACE: Final = 5.0
 POLL: Final = 0.02
+OFFLINE: Final = {  # for act itself; its jobs do not see these
+    "ACT_DISABLE_VERSION_CHECK": "1",
+    "HTTP_PROXY": "http://127.0.0.1:1",
+    "HTTPS_PROXY": "http://127.0.0.1:1",
+    "NO_PROXY": "127.0.0.1,localhost",
+}
 SYSTEM: Final = "/usr/local/bin:/usr/bin:/bin"
 
 

@@ -6,6 +6,7 @@ its steps; composites repeat what is inside them, so only the innermost record o
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -120,8 +121,11 @@ def jobs(lines: Iterable[str], workflow: str) -> list[JobLog]:
         called = CALLED.search(label)
         path = f"{called[1]}/{key}" if called else key
         name = called[2] if called else label.removeprefix(f"{workflow}/")
-        known = found.setdefault((path, label), JobLog(path=path, name=_name(path, name, key, matrix), matrix=matrix))
+        known = found.setdefault((path, label), JobLog(path=path, name=name, matrix=matrix))
         known.records.append(one)
+    legs = Counter(path for path, _ in found)
+    for log in found.values():
+        log.name = _name(log, numbered=legs[log.path] > 1)
     return list(found.values())
 
 
@@ -129,10 +133,10 @@ def _tells(one: Mapping[str, Any]) -> bool:
     return one.get("level") != "debug" or "jobResult" in one
 
 
-def _name(path: str, name: str, key: str, matrix: Mapping[str, Any]) -> str:
+def _name(log: JobLog, *, numbered: bool) -> str:
     """As GitHub shows it: callers before, and the values of the matrix behind where no name was given."""
-    plain = re.sub(r"-\d+$", "", name) if matrix and name != key else name
-    if matrix and plain == key:
-        plain = f"{key} ({', '.join(str(value) for value in matrix.values())})"
-    callers = path.split("/")[:-1]
+    *callers, key = log.path.split("/")
+    plain = re.sub(r"-\d+$", "", log.name) if numbered else log.name
+    if log.matrix and plain == key:
+        plain = f"{key} ({', '.join(str(value) for value in log.matrix.values())})"
     return " / ".join([*callers, plain])

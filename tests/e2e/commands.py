@@ -1,4 +1,8 @@
-"""Commands for jobs: Python and pip of the tests. Nothing is installed: all is there already."""
+"""Commands for jobs: Python, pip and uv that install nothing, as all is there already.
+
+They stand for the Python of a hosted runner too: no job ever reaches a package index. `mlbot` itself is on the PATH
+only after actions/setup-python, or in an environment that a job makes.
+"""
 
 import sys
 from pathlib import Path
@@ -22,11 +26,11 @@ case "$1" in
 esac
 """
 VENV: Final = """#!/bin/bash
+# An environment in looks only, as making a real one would take a second in each job.
 set -e
-"{python}" -m venv --without-pip "$1"
-echo 'import site; site.addsitedir("{site}")' > "$(echo "$1"/lib/python*/site-packages)/tests.pth"
-ln -s "{folder}/pip" "$1/bin/pip"
-printf '#!/bin/bash\\nexec "%s/python" -m mlbot "$@"\\n' "$(realpath "$1/bin")" > "$1/bin/mlbot"
+mkdir -p "$1/bin"
+for name in python python3 pip; do ln -sf "{folder}/$name" "$1/bin/$name"; done
+printf '#!/bin/bash\\nexec "{python}" -m mlbot "$@"\\n' > "$1/bin/mlbot"
 chmod +x "$1/bin/mlbot"
 """
 
@@ -34,8 +38,7 @@ chmod +x "$1/bin/mlbot"
 def write(folder: Path) -> Path:
     """Write the commands; ``installed.txt`` beside them keeps what jobs asked to be installed."""
     folder.mkdir(parents=True, exist_ok=True)
-    site = next(path for path in sys.path if path.endswith("site-packages"))
-    values = {"folder": folder, "python": sys.executable, "site": site}
+    values = {"folder": folder, "python": sys.executable}
     texts = {"python": PYTHON, "python3": PYTHON, "pip": PIP, "pip3": PIP, "uv": UV, "make-venv": VENV}
     for name, text in texts.items():
         command = folder / name

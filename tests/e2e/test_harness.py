@@ -238,7 +238,16 @@ def test_a_job_sees_what_github_gives_it_and_no_more(github: FakeGitHub, actions
         "GITHUB_WORKFLOW_REF": "acme/env/.github/workflows/see.yml@refs/heads/main",
     }
     assert {name: seen.get(name) for name in expected} == expected
-    assert not [name for name in seen if "TOKEN" in name or "PASSWORD" in name or "PYTEST" in name]
+    assert not [name for name in seen if any(word in name for word in ("TOKEN", "PASSWORD", "PYTEST", "PROXY"))]
+
+
+def test_a_schedule_runs_the_default_branch(github: FakeGitHub, actions: Harness) -> None:
+    job = "{runs-on: ubuntu-latest, steps: [{run: 'echo $GITHUB_REF'}]}"
+    text = f"on: {{schedule: [{{cron: '0 4 * * *'}}]}}\njobs: {{x: {job}}}\n"
+    github.repository("acme/nightly", {".github/workflows/nightly.yml": text})
+    github.schedule("0 4 * * *")
+    actions.run_until_idle()
+    assert actions.last("nightly.yml", event="schedule").job("x").log == "refs/heads/main\n"
 
 
 def test_tags_and_queues_run_what_they_name(github: FakeGitHub, actions: Harness) -> None:

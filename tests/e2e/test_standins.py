@@ -65,6 +65,9 @@ def test_upload_keeps_the_least_common_folder(github: FakeGitHub, actions: Harne
       - run: test '${{{{ steps.twice.outcome }}}}' = failure
       - uses: {toy.UPLOAD}
         with: {{name: one, path: other.txt, overwrite: true}}
+      - run: mkdir "$RUNNER_TEMP/out" && touch "$RUNNER_TEMP/out/model"
+      - uses: {toy.UPLOAD}
+        with: {{name: outside, path: "${{{{ runner.temp }}}}/out"}}
 """
     run(github, actions, job(steps))
     assert names(github) == {
@@ -73,6 +76,7 @@ def test_upload_keeps_the_least_common_folder(github: FakeGitHub, actions: Harne
         "several": ["other.txt", "out/deep/b.txt"],
         "hidden": ["a.txt", "deep/.hidden/c", "deep/b.txt", "deep/d.log"],
         "one": ["other.txt"],
+        "outside": ["model"],
     }
 
 
@@ -156,6 +160,19 @@ def test_python_and_uv_are_there_and_install_nothing(github: FakeGitHub, actions
         "uv run mlbot --version",
     ]  # fmt: skip
     assert log.count("mlbot") == 2
+
+
+def test_a_runners_own_python_installs_nothing_either(github: FakeGitHub, actions: Harness) -> None:
+    steps = """
+      - run: |
+          ! command -v mlbot
+          python3 -m venv "$RUNNER_TEMP/own"
+          "$RUNNER_TEMP/own/bin/pip" install --require-hashes --requirement absent.txt
+          "$RUNNER_TEMP/own/bin/mlbot" --version
+          pip3 install anything
+"""
+    run(github, actions, job(steps, "{}"))
+    assert actions.installed == ["pip install --require-hashes --requirement absent.txt", "pip install anything"]
 
 
 def test_an_attestation_is_kept(github: FakeGitHub, actions: Harness) -> None:

@@ -20,7 +20,7 @@ from tests.fake_github.recorder import Recorded, Recorder
 from tests.fake_github.state import Repository, Role
 from tests.fake_github.tokens import Token
 from tests.fake_github.wire import Listener
-from tests.fake_github.world import World
+from tests.fake_github.world import Delivery, World
 
 GRAPHQL = "/api/graphql"
 
@@ -96,6 +96,17 @@ class FakeGitHub:
         target = repository or first
         assert target, "make a repository first"
         return Person(world=self.world, token=self.world.personal_token(login), repository=target)
+
+    def schedule(self, cron: str, repository: Repository | None = None) -> None:
+        """The hour has come: start the workflows that have a schedule. No webhook tells of it."""
+        target = repository or next(iter(self.world.repositories.values()))
+        sender = self.world.add_user("founder")
+        told = {"schedule": cron}
+        with self.world.lock:
+            ops_actions.route(
+                self.world,
+                Delivery(event="schedule", payload=told, repository=target, sender=sender, by_token=False),
+            )
 
     def token(self, login: str) -> str:
         """A person's token."""
