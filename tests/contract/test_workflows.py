@@ -1,0 +1,163 @@
+"""The workflows and actions hold their contracts: with the command line, with each other, and with SECURITY's rules."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from mlbot import cli
+from mlbot.core.artifact import AcceptedArtifact, ReportArtifact, Side, TrainedArtifact
+
+ROOT = Path(__file__).parents[2]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+ACTIONS = sorted((ROOT / "actions").glob("*/action.yml"))
+OWN = "mlbot-ci/mlbot"
+RIGHTS: dict[str, dict[str, dict[str, str]]] = {
+    "train.yml": {"plan": {"contents": "read"}, "train": {"contents": "read"}},
+    "judge.yml": {
+        "pending": {"actions": "read", "contents": "read", "pull-requests": "read", "statuses": "write"},
+        "plan": {"actions": "read", "contents": "read", "pull-requests": "read"},
+        "baseline": {"contents": "read"},
+        "judge": {"actions": "read", "contents": "read", "pull-requests": "read"},
+        "publish": {"actions": "read", "contents": "write", "pull-requests": "write", "statuses": "write"},
+    },
+}
+
+
+def load(path: Path) -> dict[str, Any]:
+    """YAML as GitHub reads it: `on` is a word."""
+    document: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)  # noqa: S506 - makes strings only
+    return document
+
+
+def steps(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for job in document.get("jobs", {}).values():
+        yield from job.get("steps", [])
+    yield from document.get("runs", {}).get("steps", [])
+
+
+EVERY = [*WORKFLOWS, *ACTIONS]
+NAMES = [str(path.relative_to(ROOT)) for path in EVERY]
+
+
+@pytest.mark.parametrize("path", EVERY, ids=NAMES)
+def test_no_expression_stands_in_a_script(path: Path) -> None:
+    for step in steps(load(path)):
+        assert "${{" not in step.get("run", ""), f"pass it by env: {step['run']}"
+
+
+@pytest.mark.parametrize("path", EVERY, ids=NAMES)
+def test_others_actions_are_pinned_by_commit(path: Path) -> None:
+    for line in re.findall(r"^\s+(?:- )?uses: (.+)", path.read_text(encoding="utf-8"), re.MULTILINE):
+        assert re.fullmatch(rf"{OWN}/\S+@v1|[\w.-]+/[\w./-]+@[0-9a-f]{{40}} # v[\d.]+", line), line
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_every_job_has_a_time_limit_and_says_its_rights(path: Path) -> None:
+    document = load(path)
+    assert document["permissions"] in ("{}", {})
+    for name, job in document["jobs"].items():
+        assert "timeout-minutes" in job, f"{name} has no time limit"
+        if path.name in RIGHTS:
+            assert job["permissions"] == RIGHTS[path.name][name]
+
+
+@pytest.mark.parametrize("path", EVERY, ids=NAMES)
+def test_no_checkout_keeps_its_token(path: Path) -> None:
+    for step in steps(load(path)):
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] == "false"
+
+
+@pytest.mark.parametrize("path", EVERY, ids=NAMES)
+def test_a_variable_is_an_option_of_the_verb_that_reads_it(path: Path) -> None:
+    for step in steps(load(path)):
+        verbs = re.findall(r"\bmlbot ([a-z]+)", step.get("run", ""))
+        for name in step.get("env", {}):
+            if name.startswith("MLBOT_"):
+                verb, _, option = name.removeprefix("MLBOT_").lower().partition("_")
+                assert verb in verbs, f"{name} is for another verb than {verbs}"
+                options = {o for parameter in cli.cli.commands[verb].params for o in parameter.opts}
+                assert f"--{option.replace('_', '-')}" in options, f"`mlbot {verb}` has no --{option}"
+
+
+@pytest.mark.parametrize("path", EVERY, ids=NAMES)
+def test_an_option_in_a_script_exists(path: Path) -> None:
+    for step in steps(load(path)):
+        for verb, rest in re.findall(r"\bmlbot ([a-z]+)([^\n>|]*)", step.get("run", "")):
+            command = cli.cli.commands[verb]
+            known = {o for parameter in command.params for o in parameter.opts}
+            assert set(re.findall(r"--[a-z-]+", rest)) <= known
+            assert isinstance(command, click.Command)
+
+
+@pytest.mark.parametrize("path", ACTIONS, ids=lambda path: path.parent.name)
+def test_an_actions_inputs_are_described_and_used(path: Path) -> None:
+    text, document = path.read_text(encoding="utf-8"), load(path)
+    for name, given in document.get("inputs", {}).items():
+        assert given["description"]
+        assert f"inputs.{name} }}}}" in text, f"nothing reads the input {name}"
+    for name in re.findall(r"inputs\.([\w-]+)", text):
+        assert name in document["inputs"]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_a_workflow_gives_its_own_actions_inputs_that_they_have(path: Path) -> None:
+    document = load(path)
+    for step in steps(document):
+        action = re.fullmatch(rf"{OWN}/actions/(\w+)@v1", step.get("uses", ""))
+        if action:
+            inputs = load(ROOT / "actions" / action[1] / "action.yml").get("inputs", {})
+            assert set(step.get("with", {})) <= set(inputs)
+            needed = {name for name, given in inputs.items() if given.get("required") == "true"}
+            assert needed <= set(step.get("with", {}))
+    declared = document["on"].get("workflow_call", {}).get("inputs", {}) if isinstance(document["on"], dict) else {}
+    for name, given in declared.items():
+        assert given["description"]
+        assert f"inputs.{name}" in path.read_text(encoding="utf-8")
+
+
+def test_artifacts_are_named_as_the_judge_looks_for_them() -> None:
+    train = (ROOT / "actions/train/action.yml").read_text(encoding="utf-8")
+    judge = (ROOT / "actions/judge/action.yml").read_text(encoding="utf-8")
+    workflow = (ROOT / ".github/workflows/judge.yml").read_text(encoding="utf-8")
+    trained = TrainedArtifact(side=Side.BASELINE, model="M", seed=7, attempt=9).name
+    given = {"inputs.side": "baseline", "inputs.model": "M", "inputs.seed": "7", "github.run_attempt": "9"}
+    assert _named(train, given) == [trained]
+    assert _named(judge, given) == [ReportArtifact(attempt=9).name, AcceptedArtifact(attempt=9).name]
+    assert _named(workflow, given) == [ReportArtifact(attempt=9).name]
+
+
+def _named(text: str, given: dict[str, str]) -> list[str]:
+    names = re.findall(r"name: (mlbot-\S*\$\{\{.*)", text)
+    return [re.sub(r"\$\{\{ ([\w.]+) \}\}", lambda found: given[found[1]], name) for name in names]
+
+
+def test_zizmor_finds_nothing() -> None:
+    """With the text format, whose exit code says what was found."""
+    tool = Path(sys.executable).parent / "zizmor"
+    command = [str(tool), "--offline", "--pedantic", "--no-progress", str(ROOT / ".github"), str(ROOT / "actions")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_ignores_of_zizmor_are_counted() -> None:
+    ignores = [line for path in EVERY for line in path.read_text(encoding="utf-8").splitlines() if "zizmor:" in line]
+    assert ignores == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "paths"), [("vendor.github-workflows", WORKFLOWS), ("vendor.github-actions", ACTIONS)]
+)
+def test_the_files_fit_githubs_schemas(schema: str, paths: list[Path]) -> None:
+    tool = Path(sys.executable).parent / "check-jsonschema"
+    done = subprocess.run(
+        [str(tool), "--builtin-schema", schema, *map(str, paths)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
