@@ -142,7 +142,9 @@ def _files(root: Path, draft: Draft, facts: Facts) -> dict[str, str]:
         TRAIN_PATH: scaffold.train_workflow(branch=draft.branch, install=install),
         JUDGE_PATH: scaffold.judge_workflow(install=install),
     }
-    ignored = try_git(["check-ignore", "--quiet", "--no-index", "model.onnx"], root).returncode == 0
+    # check-ignore takes no literal pathspecs, which mlbot's git sets everywhere.
+    asked = ["--no-literal-pathspecs", "check-ignore", "--quiet", "--no-index", "model.onnx"]
+    ignored = try_git(asked, root).returncode == 0
     if needs_ignore(draft, facts) and not ignored:
         path = root / _IGNORE
         before = path.read_text(encoding="utf-8") if path.is_file() else ""

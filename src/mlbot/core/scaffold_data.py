@@ -86,8 +86,7 @@ def _rank(path: str, words: tuple[str, ...]) -> int | None:
 def _words(path: str) -> Iterator[str]:
     file = PurePosixPath(path)
     for name in (file.stem, file.parent.name):
-        yield from re.split(r"[^a-z0-9]+", name.lower())
-        yield re.sub(r"[^a-z0-9]", "", name.lower())
+        yield from re.split(r"[^a-z0-9]+", re.sub(r"(hold|held)[^a-z0-9]+out", r"\1out", name.lower()))
 
 
 def _folder(path: str) -> str:
