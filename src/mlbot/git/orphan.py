@@ -11,15 +11,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import CompletedProcess
 
 from mlbot.core.record import Sha
 from mlbot.errors import NotEvaluatedError
 from mlbot.git.command import git
-from mlbot.git.remote import Remote, failure, is_denied
+from mlbot.git.remote import Remote, failure, is_denied, is_overtaken
 
 _WHO = b"mlbot <mlbot@users.noreply.github.com>"
 _HERE = "refs/mlbot/tip"
 _NEW = "refs/mlbot/new"
+_FAULTS = 5
+"""How often a remote may fail for other reasons than another writer."""
 _SHORTEST_S = 0.25
 _LONGEST_S = 8.0
 
@@ -82,14 +85,19 @@ class OrphanBranch:
         if not files:
             raise ValueError("nothing to append")
         with _repository() as here:
+            faults = 0
             for attempt in range(self.attempts):
                 tip = self._fetch(here)
                 missing = _missing(here, tip, files)
                 if tip and not missing:
                     return Written(sha=tip, added=())
                 sha = _commit(here, tip, {path: files[path] for path in missing}, message, when)
-                if self._push(here, sha):
+                refused = self._push(here, sha)
+                if refused is None:
                     return Written(sha=sha, added=tuple(missing))
+                faults += not is_overtaken(refused)
+                if faults == _FAULTS or is_denied(refused):
+                    raise failure(refused, "writing", self.name)
                 self._wait(attempt)
         raise NotEvaluatedError(
             f"{self.attempts} attempts to add to the branch {self.name} were overtaken by other writers",
@@ -101,7 +109,7 @@ class OrphanBranch:
 
     def _fetch(self, here: Path) -> Sha | None:
         """The remote's tip, with its files; None when there is no such branch."""
-        for attempt in range(5):
+        for attempt in range(_FAULTS):
             done = self.remote.run(
                 ["fetch", "--quiet", "--no-tags", "--depth=1", self.remote.url, f"+refs/heads/{self.name}:{_HERE}"],
                 here,
@@ -110,20 +118,16 @@ class OrphanBranch:
                 return (here / "FETCH_HEAD").read_text().partition("\t")[0]
             if b"couldn't find remote ref" in done.stderr:
                 return None
-            if is_denied(done) or attempt == 4:
+            if is_denied(done) or attempt == _FAULTS - 1:
                 raise failure(done, "reading", self.name)
             self._wait(attempt + 1)
         raise AssertionError("the loop returns or raises")
 
-    def _push(self, here: Path, sha: Sha) -> bool:
-        done = self.remote.run(
-            ["push", "--quiet", "--porcelain", self.remote.url, f"{sha}:refs/heads/{self.name}"], here
-        )
-        if done.returncode == 0:
-            return True
-        if is_denied(done):
-            raise failure(done, "writing", self.name)
-        return False
+    def _push(self, here: Path, sha: Sha) -> CompletedProcess[bytes] | None:
+        """Push; what git said where the remote did not take it."""
+        arguments = ["push", "--quiet", "--porcelain", self.remote.url, f"{sha}:refs/heads/{self.name}"]
+        done = self.remote.run(arguments, here)
+        return done if done.returncode != 0 else None
 
 
 def read_files(repository: Path, rev: str, folder: str = "") -> dict[str, bytes]:

@@ -19,6 +19,7 @@ _DENIED = (
     "could not read username",
     "access denied",
 )
+_OVERTAKEN = ("fetch first", "non-fast-forward", "cannot lock ref", "failed to update ref", "incorrect old value")
 _DECLINED = ("hook declined", "protected branch", "repository rule violations")
 
 
@@ -57,6 +58,12 @@ def is_denied(done: CompletedProcess[bytes]) -> bool:
     """Whether the remote refused for want of rights, so that trying again is of no use."""
     said = _said(done)
     return any(word in said for word in (*_DENIED, *_DECLINED))
+
+
+def is_overtaken(done: CompletedProcess[bytes]) -> bool:
+    """Whether a push was refused because somebody else's came first."""
+    said = _said(done)
+    return any(word in said for word in _OVERTAKEN)
 
 
 def failure(done: CompletedProcess[bytes], doing: str, branch: str) -> NotEvaluatedError | RefusedError:
