@@ -110,7 +110,7 @@ def execute(
     (export.folder / "event.json").write_text(json.dumps(run.payload))
     output, errors = export.folder / "log.jsonl", export.folder / "errors.txt"
     path = f"{commands}:{SYSTEM}"  # a hosted runner has a python3 before any set-up; here it is the tests'
-    environment = {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8", "GIT_CONFIG_NOSYSTEM": "1"}
+    environment = {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8", "GIT_CONFIG_NOSYSTEM": "1"} | OFFLINE
     with output.open("wb") as out, errors.open("wb") as err:
         process = subprocess.Popen(
             command(run, export, urls),
