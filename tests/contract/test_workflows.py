@@ -161,3 +161,24 @@ def test_the_files_fit_githubs_schemas(schema: str, paths: list[Path]) -> None:
         [str(tool), "--builtin-schema", schema, *map(str, paths)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
+
+
+def _table(title: str) -> dict[str, tuple[str, str]]:
+    """Default and description of each input in docs/workflows.md."""
+    text = (ROOT / "docs" / "workflows.md").read_text(encoding="utf-8")
+    section = re.split(r"^##+ ", text.partition(f"### `{title}`\n")[2], flags=re.MULTILINE)[0]
+    rows = re.findall(r"^\| `([\w-]+)` \| (.+?) \| (.+?) \|$", section, re.MULTILINE)
+    return {name: (default.strip("`").strip('"'), description) for name, default, description in rows}
+
+
+DOCUMENTED = [(path.name, load(path)["on"]["workflow_call"]["inputs"]) for path in WORKFLOWS if path.name in RIGHTS]
+DOCUMENTED += [(path.parent.name, load(path).get("inputs", {})) for path in ACTIONS]
+
+
+@pytest.mark.parametrize(("title", "inputs"), DOCUMENTED, ids=[title for title, _ in DOCUMENTED])
+def test_the_documented_inputs_are_the_files(title: str, inputs: dict[str, dict[str, str]]) -> None:
+    found = {
+        name: ("required" if given.get("required") == "true" else given.get("default", ""), given["description"])
+        for name, given in inputs.items()
+    }
+    assert _table(title) == found
