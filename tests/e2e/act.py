@@ -18,7 +18,7 @@ from tests.fake_github.runs import Run
 
 GRACE: Final = 5.0
 POLL: Final = 0.02
-OFFLINE: Final = {  # for act itself; its jobs do not see these
+OFFLINE: Final = {  # act hands proxies on to its jobs, so that they are off the network too
     "ACT_DISABLE_VERSION_CHECK": "1",
     "HTTP_PROXY": "http://127.0.0.1:1",
     "HTTPS_PROXY": "http://127.0.0.1:1",
