@@ -45,6 +45,8 @@ OWNERS = {
     "jinja2": {"render"},
     "yaml": {"yamlfile"},
     "github": {"github"},
+    "requests": {"github"},
+    "urllib3": {"github"},
     "click": {"cli"},
 }
 PURE = {"pydantic", "mlbot"} | set(sys.stdlib_module_names)
