@@ -55,7 +55,8 @@ def judge_run(hosted: Hosted, out: Path, console: Console) -> Exit:
     try:
         report = _judged(hosted, decision, out, console)
     except MlbotError as error:
-        (records / ERROR_FILE).write_text(f"{error.what}\n", encoding="utf-8")
+        sentence = str(error).splitlines()[0]
+        (records / ERROR_FILE).write_text(f"{sentence}\n", encoding="utf-8")
         raise
     _draw(report, records / CHARTS)
     (records / REPORT_FILE).write_text(report.model_dump_json(), encoding="utf-8")
