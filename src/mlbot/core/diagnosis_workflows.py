@@ -243,7 +243,7 @@ def events(workflow: Plain) -> Mapping[str, Plain]:
     found = dig(workflow, "on")
     if isinstance(found, dict):
         return found
-    return dict.fromkeys([found] if isinstance(found, str) else [str(each) for each in found or ()])
+    return dict.fromkeys([found] if isinstance(found, str) else map(str, found if isinstance(found, list) else ()))
 
 
 def uses_of(workflow: Plain) -> Iterator[str]:
