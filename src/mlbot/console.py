@@ -45,6 +45,11 @@ class Console:
         """The console of this process."""
         return cls(quiet=quiet, color=wants_color(sys.stdout, os.environ), live=wants_color(sys.stderr, os.environ))
 
+    @property
+    def width(self) -> int:
+        """Columns of the result: those of a terminal, else enough for a table."""
+        return _columns(1, 100) if self.out is sys.stdout else 100
+
     def result(self, text: str) -> None:
         """Write a part of the result to stdout."""
         self._wipe()
@@ -62,7 +67,7 @@ class Console:
         if self.quiet or not self.live or now - self._drawn_at < _REDRAW_S:
             return
         self._drawn, self._drawn_at = True, now
-        self.err.write(f"\r\x1b[K\x1b[2m{text[: _width() - 1]}\x1b[0m")
+        self.err.write(f"\r\x1b[K\x1b[2m{text[: _columns(2, 80) - 1]}\x1b[0m")
         self.err.flush()
 
     def error(self, text: str) -> None:
@@ -77,8 +82,8 @@ class Console:
             self._drawn = False
 
 
-def _width() -> int:
+def _columns(descriptor: int, otherwise: int) -> int:
     try:
-        return os.get_terminal_size(2).columns
+        return os.get_terminal_size(descriptor).columns or otherwise
     except OSError:
-        return 80
+        return otherwise

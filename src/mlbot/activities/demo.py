@@ -213,7 +213,7 @@ def _play(scene: Scene, stage: Stage, console: Console) -> Played:
     report = run_models(stage.repository, RunOptions(), console)
     page = stage.reports / f"{scene.name}.html"
     write_page(report, page)
-    console.result(terminal(report, color=console.color))
+    console.result(terminal(report, console.color, console.width, brief=True))
     wrong = _wrong(scene, report, stage)
     if wrong:
         console.error(f"This is not what should happen: {wrong}")

@@ -60,7 +60,7 @@ def judge_run(hosted: Hosted, out: Path, console: Console) -> Exit:
         raise
     _draw(report, records / CHARTS)
     (records / REPORT_FILE).write_text(report.model_dump_json(), encoding="utf-8")
-    console.result(render.terminal(report, color=console.color))
+    console.result(render.terminal(report, console.color, console.width))
     return Exit.OK
 
 

@@ -58,7 +58,7 @@ def hand_out(report: Report, outputs: Outputs, console: Console) -> Exit:
     if outputs.as_json:
         console.result(render.json_text(report))
     else:
-        console.result(render.terminal(report, color=console.color))
+        console.result(render.terminal(report, console.color, console.width))
     return EXITS[report.verdict.outcome]
 
 

@@ -92,13 +92,14 @@ def cells(text: str) -> int:
     )
 
 
-def terminal(report: Report, color: bool, width: int = 100) -> str:  # noqa: FBT001 - the two facts about a terminal
+def terminal(report: Report, color: bool, width: int = 100, *, brief: bool = False) -> str:  # noqa: FBT001 - a terminal's facts
     """The report as text.
 
     Args:
         report: What to say.
         color: Whether to use ANSI colours.
         width: Columns of the terminal.
+        brief: Leave out what stands below the gates.
     """
     pen = Pen(color, max(width, _NARROWEST))
     blocks = [_head(report, pen), *_notices(report.notices, pen)]
@@ -106,7 +107,7 @@ def terminal(report: Report, color: bool, width: int = 100) -> str:  # noqa: FBT
         blocks.append(_overview(report, pen))
     several = len(report.models) > 1
     for model in by_severity(report.models):
-        blocks.extend(_model(report, model, pen, brief=several and model.verdict.outcome is Outcome.PASS))
+        blocks.extend(_model(report, model, pen, brief=brief or (several and model.verdict.outcome is Outcome.PASS)))
     if report.unchanged:
         names = ", ".join(map(clean, report.unchanged))
         blocks.append(pen.wrap(f"Not judged, because nothing they depend on changed: {names}.", ""))
