@@ -12,11 +12,12 @@ MAX_IMAGES = 50 * 1024 * 1024
 """Bytes of all images of a comment."""
 
 _FENCE = re.compile(r" {0,3}(?P<bar>`{3,}|~{3,})")
-_PATH = r"(?:<[^<>\n]+>|[^\s()<>]*(?:\([^\s()]*\)[^\s()<>]*)*)"
+# Every repetition is bounded: a pattern that may look to the end from each place takes minutes on a strange text.
+_PATH = r"(?:<[^<>\n]{1,500}>|[^\s()<>]{0,500}(?:\([^\s()]{0,100}\)[^\s()<>]{0,500}){0,4})"
 _SHOWN = re.compile(
-    rf"""(?P<code>`+)(?!`).*?(?<!`)(?P=code)(?!`)              # code is text, not an image
-    |!\[(?:[^\]\\]|\\.)*\]\(\s*(?P<inline>{_PATH})             # ![alt](path "title")
-    |<(?:img|source)\b[^>]*?\s(?:src|srcset)\s*=\s*["'](?P<html>[^"'\n]+)["']
+    rf"""(?P<code>`{{1,9}})(?!`).{{0,500}}?(?<!`)(?P=code)(?!`)     # code is text, not an image
+    |!\[(?:[^\[\]\\]|\\.|\[[^\[\]]{{0,100}}\]){{0,500}}\]\(\s{{0,9}}(?P<inline>{_PATH})   # ![alt](path "title")
+    |<(?:img|source)\b[^<>]{{0,500}}?\s(?:src|srcset)\s{{0,9}}=\s{{0,9}}["'](?P<html>[^"'\n]{{1,500}})["']
     """,
     re.VERBOSE | re.IGNORECASE,
 )

@@ -1,0 +1,269 @@
+"""`mlbot comment` against a fake GitHub, with real git behind it."""
+
+import io
+import json
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import responses
+from tests.fake_github.fixtures import github
+from tests.fake_github.people import Person
+from tests.fake_github.server import FakeGitHub
+from tests.fake_github.state import Issue, Repository
+from tests.git_samples import Sandbox
+
+from mlbot.activities.comment import Posting, comment
+from mlbot.console import Console
+from mlbot.errors import Exit, MlbotError, NotEvaluatedError, RefusedError, UsageError
+
+__all__ = ["github"]
+pytestmark = pytest.mark.usefixtures("git_settings")
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(64))
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
+
+
+@dataclass
+class Desk:
+    """A person's clone of a repository with one pull request, whose branch is checked out."""
+
+    fake: FakeGitHub
+    repository: Repository
+    ada: Person
+    issue: Issue
+    sandbox: Sandbox
+    out: io.StringIO = field(default_factory=io.StringIO)
+
+    def environment(self, **more: str) -> dict[str, str]:
+        return {"GITHUB_API_URL": self.fake.api_url, "GITHUB_TOKEN": self.fake.token("ada"), **more}
+
+    def job(self, permissions: dict[str, str], run: int = 7, event: str = "pull_request") -> dict[str, str]:
+        """The environment of a job on the event that was told last."""
+        payload = next(each.payload for each in reversed(self.fake.world.deliveries) if each.event == event)
+        path = self.sandbox.path.parent / "event.json"
+        path.write_text(json.dumps(payload))
+        return self.environment(
+            GITHUB_ACTIONS="true",
+            GITHUB_REPOSITORY=self.repository.full_name,
+            GITHUB_SERVER_URL=self.fake.url,
+            GITHUB_RUN_ID=str(run),
+            GITHUB_EVENT_NAME=event,
+            GITHUB_EVENT_PATH=str(path),
+            GITHUB_STEP_SUMMARY=str(self.sandbox.path.parent / "summary.md"),
+            GITHUB_TOKEN=self.fake.job_token(self.repository, permissions),
+        )
+
+    def post(self, environment: dict[str, str] | None = None, file: str = "report.md", **asked: Any) -> str:
+        """What is said on standard output."""
+        start = self.out.tell()
+        console = Console(out=self.out, err=io.StringIO())
+        posting = Posting(file=file, **asked)
+        assert comment(self.sandbox.path, posting, environment or self.environment(), console) == Exit.OK
+        return self.out.getvalue()[start:]
+
+    def bodies(self, number: int | None = None) -> list[str]:
+        found = sorted(self.repository.comments.values(), key=lambda each: each.id)
+        return [each.body for each in found if each.number == (number or self.issue.number)]
+
+
+@pytest.fixture
+def desk(github: FakeGitHub, tmp_path: Path) -> Desk:
+    repository = github.repository("acme/income", {"train.py": "1\n"}, roles={"ada": "write"})
+    ada = github.user("ada", repository)
+    issue = ada.pull_request("deeper", {"a": "1"})
+    path = tmp_path / "clone"
+    path.mkdir()
+    sandbox = Sandbox(path)
+    sandbox.git("clone", "--quiet", "--branch", "deeper", ada.clone_url(), ".")
+    sandbox.write({"report.md": "# A report\n"})
+    return Desk(fake=github, repository=repository, ada=ada, issue=issue, sandbox=sandbox)
+
+
+def test_on_a_laptop_the_branchs_pull_request_is_found_and_its_comment_kept_current(desk: Desk) -> None:
+    url = f"{desk.fake.url}/acme/income/issues/{desk.issue.number}"
+    assert desk.post() == f"{url} (created)\n"
+    assert desk.post() == f"{url} (unchanged)\n"
+    desk.sandbox.write({"report.md": "# Another\n"})
+    assert desk.post() == f"{url} (edited)\n"
+    (body,) = desk.bodies()
+    assert body.startswith("# Another\n\n<!-- mlbot:comment ")
+
+
+def test_two_titles_keep_a_comment_each(desk: Desk) -> None:
+    desk.post(title="plots")
+    desk.post(title="data")
+    desk.post(title="plots")
+    assert len(desk.bodies()) == 2
+
+
+def test_images_are_pushed_and_shown_by_their_address(desk: Desk) -> None:
+    text = "![light](plots/a.png)\n<img src='plots/b.svg'>\n![the same](plots/a.png)\n`![no](c.png)`\n"
+    desk.sandbox.write({"out/report.md": text})
+    (desk.sandbox.path / "out/plots").mkdir()
+    (desk.sandbox.path / "out/plots/a.png").write_bytes(PNG)
+    (desk.sandbox.path / "out/plots/b.svg").write_bytes(SVG)
+    desk.post(file="out/report.md")
+    (body,) = desk.bodies()
+    first, second, third, code = body.splitlines()[:4]
+    assert first.removeprefix("![light](") == third.removeprefix("![the same](")
+    assert code == "`![no](c.png)`"
+    for line, content in ((first.rstrip(")"), PNG), (second.rstrip("'>"), SVG)):
+        sha, path = line.partition(f"{desk.fake.url}/acme/income/blob/")[2].removesuffix("?raw=true").split("/", 1)
+        assert desk.repository.git.find("refs/heads/mlbot/charts") == sha
+        assert desk.repository.git.raw("cat-file", "blob", f"{sha}:{path}") == content
+    before = desk.repository.git.find("refs/heads/mlbot/charts")
+    desk.post(file="out/report.md")
+    assert desk.repository.git.find("refs/heads/mlbot/charts") == before, "the same pictures are not pushed again"
+
+
+def test_images_that_cannot_be_shown_are_all_named_and_nothing_is_posted(desk: Desk) -> None:
+    desk.sandbox.write({"report.md": "![a](gone.png) ![b](secret.png) ![c](/dev/null)\n", "secret.png": "root:x:0\n"})
+    with pytest.raises(UsageError) as caught:
+        desk.post()
+    for words in ("gone.png is not there", "secret.png is no PNG", "/dev/null is not there"):
+        assert words in str(caught.value)
+    assert desk.bodies() == []
+
+
+def test_an_image_that_is_too_large(desk: Desk) -> None:
+    desk.sandbox.write({"report.md": "![a](a.png)\n"})
+    with (desk.sandbox.path / "a.png").open("wb") as file:
+        file.write(PNG)
+        file.truncate(10 * 1024 * 1024 + 1)
+    with pytest.raises(UsageError, match=r"a\.png is larger than 10,485,760 bytes"):
+        desk.post()
+
+
+@pytest.mark.parametrize(("target", "number"), [("pr/2", 2), ("issue/2", 2)])
+def test_a_number_is_taken_at_its_word(desk: Desk, target: str, number: int) -> None:
+    desk.ada.open_issue("A question")
+    desk.post(target=target)
+    assert len(desk.bodies(number)) == 1
+    assert desk.bodies() == []
+
+
+def test_in_a_job_the_event_says_which_pull_request(desk: Desk) -> None:
+    desk.sandbox.git("checkout", "--quiet", "--detach", "origin/main")
+    environment = desk.job({"pull_requests": "write", "contents": "read"})
+    assert "(created)" in desk.post(environment)
+    desk.sandbox.write({"report.md": "# From an older run\n"})
+    older = desk.job({"pull_requests": "write", "contents": "read"}, run=6)
+    assert "(newer-written)" in desk.post(older)
+    (body,) = desk.bodies()
+    assert body.startswith("# A report")
+
+
+def test_a_comments_own_pull_request(desk: Desk) -> None:
+    desk.ada.comment(desk.issue, "/plot")
+    environment = desk.job({"pull_requests": "write", "issues": "write"}, event="issue_comment")
+    assert "(created)" in desk.post(environment, target="issue")
+
+
+def test_where_the_token_may_not_write_the_text_is_in_the_summary(desk: Desk) -> None:
+    environment = desk.job({"pull_requests": "read", "contents": "read"})
+    with pytest.raises(RefusedError, match="the token may not do this"):
+        desk.post(environment)
+    assert (desk.sandbox.path.parent / "summary.md").read_text() == "# A report\n"
+
+
+def test_a_token_that_may_not_push_pictures_is_told_which_right_it_lacks(desk: Desk) -> None:
+    desk.sandbox.write({"report.md": "![a](a.svg)\n", "a.svg": SVG.decode()})
+    with pytest.raises(RefusedError, match="mlbot/charts") as caught:
+        desk.post(desk.job({"pull_requests": "write", "contents": "read"}))
+    assert "contents: write" in caught.value.mend
+    assert desk.bodies() == []
+
+
+def test_without_a_pull_request(desk: Desk) -> None:
+    desk.ada.close(desk.issue)
+    with pytest.raises(UsageError, match="GitHub knows no open pull request with the commit"):
+        desk.post(target="pr")
+    with pytest.raises(UsageError, match="nothing says which issue"):
+        desk.post(target="issue")
+
+
+def test_a_commit_in_two_pull_requests(desk: Desk) -> None:
+    desk.ada.push("again", None, onto="deeper")
+    desk.ada.open_pull_request("again")
+    with pytest.raises(UsageError, match="is in 2 open pull requests"):
+        desk.post()
+
+
+def test_a_commit_takes_the_comment_where_there_is_no_pull_request(desk: Desk) -> None:
+    head = desk.sandbox.git("rev-parse", "HEAD")
+    api = "https://api.github.com:443/repos/acme/income"
+    desk.sandbox.git("remote", "set-url", "origin", "git@github.com:acme/income.git")
+    with responses.RequestsMock() as mocked:
+        mocked.get(f"{api}/commits/{head}/pulls", json=[])
+        mocked.get(f"{api}/commits/{head}/comments", json=[])
+        made = {"id": 1, "user": {"login": "ada"}, "body": ""}
+        mocked.post(f"{api}/commits/{head}/comments", status=201, json=made)
+        assert desk.post({"GH_TOKEN": "ghp_x"}) == f"https://github.com/acme/income/commit/{head} (created)\n"
+
+
+def test_standard_input(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("# Größe\n![a](a.svg)\n".encode())))
+    (desk.sandbox.path / "a.svg").write_bytes(SVG)
+    desk.post(file="-")
+    assert desk.bodies()[0].startswith("# Größe\n![a](http")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("gone.md", None, "No such file"),
+        ("report.md", " \n", "nothing in it to post"),
+        ("report.md", "x" * 4_194_305, "longer"),
+    ],
+)
+def test_a_file_that_cannot_be_posted(desk: Desk, file: str, text: str | None, said: str) -> None:
+    if text is not None:
+        desk.sandbox.write({file: text})
+    with pytest.raises(UsageError, match=said):
+        desk.post(file=file)
+
+
+def test_without_a_token_or_a_remote(desk: Desk) -> None:
+    with pytest.raises(UsageError, match="there is no token"):
+        desk.post({"GITHUB_API_URL": desk.fake.api_url})
+    desk.sandbox.git("remote", "remove", "origin")
+    with pytest.raises(UsageError, match="no remote on GitHub") as caught:
+        desk.post()
+    assert "--via cml" in caught.value.mend
+
+
+@pytest.fixture
+def cml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A `cml` that writes down what it was given, and ends in 3 when told `fail`."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    given = tmp_path / "given.txt"
+    script = f'#!/bin/sh\nfor each in "$@"; do echo "$each"; last="$each"; done > {given}\ncat "$last" >> {given}\n'
+    (folder / "cml").write_text(f'{script}case "$*" in *fail*) exit 3;; esac\n')
+    (folder / "cml").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return given
+
+
+def test_cml_posts_where_the_forge_is_not_github(desk: Desk, cml: Path) -> None:
+    desk.post({}, target="pr/3", title="plots", via_cml=True)
+    arguments = ["comment", "update", "--target=pr/3", "--watermark-title=plots", "report.md", "# A report"]
+    assert cml.read_text().splitlines() == arguments
+    with pytest.raises(NotEvaluatedError, match="cml ended with exit code 3"):
+        desk.post({}, title="fail", via_cml=True)
+
+
+def test_cml_is_given_standard_input_as_a_file(desk: Desk, cml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"# Piped\n")))
+    desk.post({}, file="-", via_cml=True)
+    assert cml.read_text().splitlines()[-1] == "# Piped"
+
+
+def test_without_cml_it_is_said_how_to_get_it(desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MlbotError, match="the command cml is not there") as caught:
+        desk.post({}, via_cml=True)
+    assert caught.value.mend == "Install it: npm install -g @dvcorg/cml"
