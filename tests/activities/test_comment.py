@@ -1,24 +1,16 @@
 """`mlbot comment` against a fake GitHub, with real git behind it."""
 
 import io
-import json
-import os
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 import responses
+from tests.desk import Desk, install_cml
 from tests.fake_github.fixtures import github
-from tests.fake_github.people import Person
 from tests.fake_github.server import FakeGitHub
-from tests.fake_github.state import Issue, Repository
-from tests.git_samples import Sandbox
 
-from mlbot.activities.comment import Posting, comment
-from mlbot.console import Console
-from mlbot.errors import Exit, MlbotError, NotEvaluatedError, RefusedError, UsageError
+from mlbot.errors import MlbotError, NotEvaluatedError, RefusedError, UsageError
 
 __all__ = ["github"]
 pytestmark = pytest.mark.usefixtures("git_settings")
@@ -26,60 +18,9 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(64))
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
 
 
-@dataclass
-class Desk:
-    """A person's clone of a repository with one pull request, whose branch is checked out."""
-
-    fake: FakeGitHub
-    repository: Repository
-    ada: Person
-    issue: Issue
-    sandbox: Sandbox
-    out: io.StringIO = field(default_factory=io.StringIO)
-
-    def environment(self, **more: str) -> dict[str, str]:
-        return {"GITHUB_API_URL": self.fake.api_url, "GITHUB_TOKEN": self.fake.token("ada"), **more}
-
-    def job(self, permissions: dict[str, str], run: int = 7, event: str = "pull_request") -> dict[str, str]:
-        """The environment of a job on the event that was told last."""
-        payload = next(each.payload for each in reversed(self.fake.world.deliveries) if each.event == event)
-        path = self.sandbox.path.parent / "event.json"
-        path.write_text(json.dumps(payload))
-        return self.environment(
-            GITHUB_ACTIONS="true",
-            GITHUB_REPOSITORY=self.repository.full_name,
-            GITHUB_SERVER_URL=self.fake.url,
-            GITHUB_RUN_ID=str(run),
-            GITHUB_EVENT_NAME=event,
-            GITHUB_EVENT_PATH=str(path),
-            GITHUB_STEP_SUMMARY=str(self.sandbox.path.parent / "summary.md"),
-            GITHUB_TOKEN=self.fake.job_token(self.repository, permissions),
-        )
-
-    def post(self, environment: dict[str, str] | None = None, file: str = "report.md", **asked: Any) -> str:
-        """What is said on standard output."""
-        start = self.out.tell()
-        console = Console(out=self.out, err=io.StringIO())
-        posting = Posting(file=file, **asked)
-        assert comment(self.sandbox.path, posting, environment or self.environment(), console) == Exit.OK
-        return self.out.getvalue()[start:]
-
-    def bodies(self, number: int | None = None) -> list[str]:
-        found = sorted(self.repository.comments.values(), key=lambda each: each.id)
-        return [each.body for each in found if each.number == (number or self.issue.number)]
-
-
 @pytest.fixture
 def desk(github: FakeGitHub, tmp_path: Path) -> Desk:
-    repository = github.repository("acme/income", {"train.py": "1\n"}, roles={"ada": "write"})
-    ada = github.user("ada", repository)
-    issue = ada.pull_request("deeper", {"a": "1"})
-    path = tmp_path / "clone"
-    path.mkdir()
-    sandbox = Sandbox(path)
-    sandbox.git("clone", "--quiet", "--branch", "deeper", ada.clone_url(), ".")
-    sandbox.write({"report.md": "# A report\n"})
-    return Desk(fake=github, repository=repository, ada=ada, issue=issue, sandbox=sandbox)
+    return Desk.at(github, tmp_path / "clone")
 
 
 def test_on_a_laptop_the_branchs_pull_request_is_found_and_its_comment_kept_current(desk: Desk) -> None:
@@ -237,15 +178,7 @@ def test_without_a_token_or_a_remote(desk: Desk) -> None:
 
 @pytest.fixture
 def cml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A `cml` that writes down what it was given, and ends in 3 when told `fail`."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    given = tmp_path / "given.txt"
-    script = f'#!/bin/sh\nfor each in "$@"; do echo "$each"; last="$each"; done > {given}\ncat "$last" >> {given}\n'
-    (folder / "cml").write_text(f'{script}case "$*" in *fail*) exit 3;; esac\n')
-    (folder / "cml").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    return given
+    return install_cml(tmp_path, monkeypatch)
 
 
 def test_cml_posts_where_the_forge_is_not_github(desk: Desk, cml: Path) -> None:
