@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbot.core.artifact import AcceptedArtifact, ReportArtifact, Side, TrainedArtifact, find, parse_name
+from mlbot.core.artifact import AcceptedArtifact, ReportArtifact, Side, TrainedArtifact, accepted_file, find, parse_name
 from mlbot.core.forge import Artifact
 
 names = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
@@ -93,3 +93,7 @@ def test_what_is_not_found(artifacts: list[Artifact], problem: str) -> None:
 
 def test_the_artifact_of_this_run_is_found() -> None:
     assert find(WANTED, [artifact(1, run=8), artifact(2, run=7)], 7).artifact == artifact(2, run=7)
+
+
+def test_an_accepted_file_is_named_by_its_digest() -> None:
+    assert accepted_file("sha256:" + "0f" * 32) == f"{'0f' * 32}.onnx"

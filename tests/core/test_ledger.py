@@ -184,3 +184,10 @@ def test_an_error_is_remembered_without_files() -> None:
 
 def test_a_trial_is_not_remembered() -> None:
     assert entries_of(samples.trial(), ORIGIN) == ()
+
+
+def test_a_deleted_model_has_nothing_to_remember() -> None:
+    report = samples.passing()
+    gone = report.models[0].verdict.model_copy(update={"key": None, "digest": None})
+    models = (report.models[0].model_copy(update={"verdict": gone}),)
+    assert entries_of(report.model_copy(update={"models": models}), ORIGIN) == ()

@@ -191,3 +191,8 @@ def test_what_is_worth_another_try(said: bytes, denied: bool) -> None:  # noqa: 
     done = subprocess.CompletedProcess(["git"], 1, stdout=b"", stderr=said)
     assert is_denied(done) is denied
     assert isinstance(failure(done, "writing", BRANCH), RefusedError) is denied
+
+
+def test_nothing_is_no_write(bare: Path) -> None:
+    with pytest.raises(ValueError, match="nothing to append"):
+        ledger(bare).append([], NOW)

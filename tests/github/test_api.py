@@ -89,7 +89,7 @@ def test_a_dispatch(setting: Setting, train: Run) -> None:
 def archive(size: int = 10) -> bytes:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as opened:
-        opened.writestr("model.onnx", b"x" * size)
+        opened.writestr(zipfile.ZipInfo("model.onnx"), b"x" * size)  # without the time of day, so always the same
     return made.getvalue()
 
 
@@ -283,3 +283,22 @@ def test_an_answer_is_a_record_or_an_error(read: Any, value: Any) -> None:
     except GitHubError:
         return
     assert type(found).model_validate_json(found.model_dump_json()) == found
+
+
+@pytest.mark.parametrize(("status", "said"), [(403, "answered 403"), (302, "answered 302")])
+def test_a_store_that_does_not_give_the_file(
+    setting: Setting, train: Run, tmp_path: Path, status: int, said: str
+) -> None:
+    one = upload(setting, train, archive())
+    setting.fake.faults.add("/_blobs/", status)
+    with pytest.raises(GitHubError, match=said):
+        setting.client(READ).download(one, tmp_path / "a.zip", Limits(most_bytes=1000))
+    assert setting.waits == []
+
+
+@pytest.mark.parametrize("raw", [{}, [], {"login": 5, "id": True}])
+def test_a_field_that_has_to_be_there(raw: Any) -> None:
+    with pytest.raises(GitHubError, match="has no login"):
+        parsing.text(raw, "login")
+    with pytest.raises(GitHubError, match="has no id"):
+        parsing.number(raw, "id")

@@ -204,3 +204,11 @@ def test_without_the_right_nothing_is_written(setting: Setting) -> None:
     with pytest.raises(NotPermittedError, match="the token may not do this"):
         upsert(client, setting.comment())
     assert setting.bodies() == []
+
+
+def test_a_comment_without_a_stamp_is_the_last_writers(setting: Setting) -> None:
+    """What a person posts by hand has no attempt: whoever writes last is right."""
+    for text in ("One.", "Two."):
+        operation = UpsertComment(number=setting.issue.number, marker=MARKER, body=f"{text}\n\n{MARKER}")
+        upsert(setting.client(), operation)
+    assert setting.bodies() == [f"Two.\n\n{MARKER}"]
