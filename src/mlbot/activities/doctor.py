@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mlbot.activities.config import check, load_config
 from mlbot.activities.init import existing_install
+from mlbot.activities.survey import default_branch
 from mlbot.console import Console
 from mlbot.core.config import Config
 from mlbot.core.config_error import ConfigError, ConfigProblem
@@ -17,7 +18,7 @@ from mlbot.core.event import dig
 from mlbot.core.inputs import CONFIG_FILE
 from mlbot.core.published import JUDGE_PATH, TRAIN_PATH
 from mlbot.core.tree import is_url
-from mlbot.errors import Exit, MlbotError, UsageError
+from mlbot.errors import Exit, UsageError
 from mlbot.git import Repository
 from mlbot.git.command import git, try_git
 from mlbot.github.api import GitHub
@@ -60,7 +61,7 @@ def doctor(directory: Path, environment: Mapping[str, str], console: Console, *,
 def examine(repository: Repository, place: Workplace | None, settings: Settings | None) -> tuple[Finding, ...]:
     """All findings, the worst first."""
     root = repository.root
-    branch = settings.default_branch if settings else _branch(repository)
+    branch = settings.default_branch if settings else default_branch(repository)
     config, problems = _config(root)
     workflows = _workflows(root, branch)
     documents = {each.path: each.document.data for each in workflows if each.document}
@@ -112,13 +113,6 @@ def _json(findings: tuple[Finding, ...]) -> str:
 
 def _connect(place: Workplace, console: Console) -> GitHub:
     return GitHub.connect(place.repository, place.required_token(), api_url=place.api_url, say=console.say)
-
-
-def _branch(repository: Repository) -> str:
-    try:
-        return repository.default_branch().name
-    except MlbotError:
-        return repository.current_branch() or "main"
 
 
 def _live(repository: Repository, branch: str) -> frozenset[str]:

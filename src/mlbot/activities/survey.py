@@ -28,7 +28,7 @@ def survey(repository: Repository) -> Facts:
     files = _files(root)
     return Facts(
         name=root.name,
-        branch=_branch(repository),
+        branch=default_branch(repository),
         files=files,
         texts=_texts(root, files),
         tables=tuple(_tables(root, files)),
@@ -42,7 +42,8 @@ def _files(root: Path) -> frozenset[str]:
     return frozenset(path for path in paths if os.path.lexists(root / path))
 
 
-def _branch(repository: Repository) -> str:
+def default_branch(repository: Repository) -> str:
+    """The name of the branch that pull requests go into, as far as this clone can tell."""
     try:
         return repository.default_branch().name
     except MlbotError:

@@ -1,9 +1,9 @@
 """A first mlbot.yaml for a repository: what its files say, what is guessed, and what is missing."""
 
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from types import MappingProxyType
 
 from mlbot.core.inputs import LOCKS
@@ -203,7 +203,7 @@ def _target_gaps(target: str | None, task: Task | None, holdout: str | None, tab
 
 
 def _tracking_gaps(tables: Mapping[str, Table], paths: tuple[str | None, ...]) -> tuple[Gap, ...]:
-    apart = [path for path in paths if path in tables and not tables[path].tracked]
+    apart = [path for path in paths if path is not None and path in tables and not tables[path].tracked]
     if not apart:
         return ()
     what = f"git ignores {' and '.join(apart)}, so GitHub's machines will not have it"
@@ -212,8 +212,8 @@ def _tracking_gaps(tables: Mapping[str, Table], paths: tuple[str | None, ...]) -
 
 
 def _placeholder(train: str | None) -> str:
-    path = PurePosixPath(train) if train and not is_url(train) else PurePosixPath("data/train.csv")
-    return str(path.parent / f"holdout{path.suffix or '.csv'}")
+    path = train if train and not is_url(train) else "data/train.csv"
+    return posixpath.join(posixpath.dirname(path), f"holdout{posixpath.splitext(path)[1] or '.csv'}")
 
 
 def _example(table: Table | None, target: str | None) -> str | None:

@@ -1,9 +1,9 @@
 """Finding the training in a repository's files: which script or function it is, and what it depends on."""
 
 import ast
+import posixpath
 import re
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import PurePosixPath
 
 from mlbot.core.record import Record
 from mlbot.errors import UsageError
@@ -64,7 +64,7 @@ def find_recipe(files: Collection[str], texts: Mapping[str, str], wanted: str | 
         return Recipe(entrypoint=wanted, depends=_code(files))
     if wanted in files:
         return _of_file(wanted, files, texts)
-    if PurePosixPath(wanted).suffix in _RUNNERS and " " not in wanted:
+    if _suffix(wanted) in _RUNNERS and " " not in wanted:
         raise UsageError(
             f"there is no {wanted!r} that git would commit", where="--train", mend="Name it from the root."
         )
@@ -73,9 +73,12 @@ def find_recipe(files: Collection[str], texts: Mapping[str, str], wanted: str | 
 
 
 def _candidates(files: Collection[str]) -> Iterator[str]:
-    paths = [PurePosixPath(path) for path in files if PurePosixPath(path).name in _SCRIPTS]
-    likely = [path for path in paths if not _APART & set(path.parts[:-1])]
-    yield from map(str, sorted(likely, key=lambda path: (_SCRIPTS.index(path.name), len(path.parts), str(path))))
+    likely = (path for path in files if posixpath.basename(path) in _SCRIPTS and not _APART & set(path.split("/")[:-1]))
+    yield from sorted(likely, key=lambda path: (_SCRIPTS.index(posixpath.basename(path)), path.count("/"), path))
+
+
+def _suffix(path: str) -> str:
+    return posixpath.splitext(path)[1]
 
 
 def _of_file(path: str, files: Collection[str], texts: Mapping[str, str]) -> Recipe:
@@ -94,18 +97,16 @@ def _command(path: str, files: Collection[str]) -> str:
     A module of a package is run as one, with `src/` first on the path: else the baseline's worktree would import the
     package that is installed, and that is the candidate's.
     """
-    script = PurePosixPath(path)
-    runner = _RUNNERS.get(script.suffix, "python")
+    runner = _RUNNERS.get(_suffix(path), "python")
     module = _module(path)
-    if runner == "python" and module and str(script.parent / "__init__.py") in files:
-        return f"{'PYTHONPATH=src ' if script.parts[0] == 'src' else ''}python -m {module}"
+    if runner == "python" and module and posixpath.join(posixpath.dirname(path), "__init__.py") in files:
+        return f"{'PYTHONPATH=src ' if path.startswith('src/') else ''}python -m {module}"
     return f"{runner} {path}" if re.fullmatch(r"[\w./-]+", path) else f"{runner} '{path}'"
 
 
 def _module(path: str) -> str | None:
     """The module's name as Python imports it from the root or from `src/`."""
-    parts = PurePosixPath(path).with_suffix("").parts
-    parts = parts[1:] if parts[0] == "src" and len(parts) > 1 else parts
+    parts = posixpath.splitext(path.removeprefix("src/"))[0].split("/")
     fits = path.endswith(".py") and all(part.isidentifier() for part in parts)
     return ".".join(parts) if fits else None
 
@@ -128,8 +129,8 @@ def _code(files: Collection[str]) -> tuple[str, ...]:
     """All code that a training might import: the root's modules one by one, and folders whole."""
     found: set[str] = set()
     for path in files:
-        first, *rest = PurePosixPath(path).parts
-        if PurePosixPath(path).suffix not in {".py", ".pyx", ".R", ".r", ".sql"} or first in _APART | _TOOLS:
+        first, *rest = path.split("/")
+        if _suffix(path) not in {".py", ".pyx", ".R", ".r", ".sql"} or first in _APART | _TOOLS:
             continue
         if not rest and not first.startswith("test_"):
             found.add(first)

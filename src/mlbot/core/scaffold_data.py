@@ -1,9 +1,9 @@
 """Finding the data in a repository's files: what trains, what judges, what is predicted."""
 
+import posixpath
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from mlbot.core.metric import Task
 
@@ -73,7 +73,7 @@ def _likely(table: Table, words: Collection[str]) -> tuple[bool, int, str]:
 def _beside(table: Table, train: Table | None) -> tuple[bool, bool, int, int, str]:
     """How well a holdout goes with the training data: same columns, same folder, the clearest name."""
     other_columns = train is not None and bool(train.columns) and set(table.columns) != set(train.columns)
-    other_folder = train is not None and _folder(table.path) != _folder(train.path)
+    other_folder = train is not None and posixpath.dirname(table.path) != posixpath.dirname(train.path)
     return other_columns, other_folder, _rank(table.path, _HOLDOUT) or 0, table.path.count("/"), table.path
 
 
@@ -84,13 +84,9 @@ def _rank(path: str, words: tuple[str, ...]) -> int | None:
 
 
 def _words(path: str) -> Iterator[str]:
-    file = PurePosixPath(path)
-    for name in (file.stem, file.parent.name):
+    folder, file = posixpath.split(path)
+    for name in (posixpath.splitext(file)[0], posixpath.basename(folder)):
         yield from re.split(r"[^a-z0-9]+", re.sub(r"(hold|held)[^a-z0-9]+out", r"\1out", name.lower()))
-
-
-def _folder(path: str) -> str:
-    return path.rpartition("/")[0]
 
 
 def find_target(table: Table | None) -> str | None:
