@@ -142,6 +142,12 @@ def test_answers_at_a_terminal_count_and_later_questions_know_them(tmp_path: Pat
     assert (model.data.target, model.task, model.train.run) == ("segment", "multiclass", "python train.py")
 
 
+def test_taking_what_is_offered_hides_nothing_that_is_missing(tmp_path: Path, said: io.StringIO) -> None:
+    assert started(make(tmp_path / "empty"), said, ask=lambda _, default: default) == Exit.USAGE
+    for words in ("No training script was found", "There is no holdout"):
+        assert words in said.getvalue()
+
+
 @pytest.mark.parametrize(("answer", "overwritten"), [("n", False), ("y", True)])
 def test_before_a_file_is_overwritten_somebody_is_asked(
     tmp_path: Path, said: io.StringIO, answer: str, *, overwritten: bool

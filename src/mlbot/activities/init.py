@@ -100,10 +100,11 @@ def _answers(facts: Facts, choices: Choices, ask: Ask) -> Choices:
     for field, question in _QUESTIONS:
         draft = propose(facts, choices)
         if getattr(choices, field) is None:
-            answer = ask(question, _default(draft, field)).strip()
-            value = _task(answer) if field == "task" else answer
-            if value and (field != "holdout" or answer != draft.holdout):
-                choices = choices.model_copy(update={field: value})
+            default = _default(draft, field)
+            answer = ask(question, default).strip()
+            # What was offered is no choice of the person's: where it stands for something missing, it stays a gap.
+            if answer and answer != default:
+                choices = choices.model_copy(update={field: _task(answer) if field == "task" else answer})
     return choices
 
 
