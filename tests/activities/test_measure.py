@@ -11,6 +11,7 @@ from mlbot.activities.measure import Contest, Measured, Rows, measure, negative_
 from mlbot.core.comparison import Comparison, Method
 from mlbot.core.metric import CATALOGUE, Direction, Metric, Task
 from mlbot.core.outcome import Reason
+from mlbot.stats.recipe import SeedHistory
 
 Masks = Mapping[str, npt.NDArray[np.bool_]]
 N = 4000
@@ -153,3 +154,15 @@ def test_negative_flips_are_counted_one_way() -> None:
     assert (flips.count, flips.rows, flips.rate, flips.examples) == (2, 5, 0.4, (1, 2))
     assert flips.low < flips.rate < flips.high
     assert negative_flips(data, 1, examples=False).examples == ()
+
+
+def test_one_seed_borrows_its_variance_from_history() -> None:
+    what = Contest(
+        task=Task.BINARY,
+        metrics=(CATALOGUE["roc_auc"],),
+        candidates=1,
+        margins={},
+        custom={},
+        history=lambda metric, _slice: SeedHistory(variance=1e-6, df=8) if metric == "roc_auc" else None,
+    )
+    assert run(what, rows(models=2)).comparisons[0].method is Method.BORROWED

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mlbot.activities.config import read
 from mlbot.activities.plan import Configs, Sides, read_configs, read_sides
 from mlbot.console import Console
 from mlbot.core.admission import Cause, Decision, Judge, Leave, Policy, PushSubject, Settle, admit
+from mlbot.core.config_parse import parse_config
+from mlbot.core.document import Document
 from mlbot.core.event import WorkflowRunEvent
 from mlbot.core.forge import Attempt, Run
 from mlbot.core.inputs import CONFIG_FILE
@@ -23,6 +24,7 @@ from mlbot.git.ledger import LedgerBranch
 from mlbot.git.remote import Remote, failure
 from mlbot.github.actions_io import Job, Runner
 from mlbot.github.api import GitHub, RepositoryFacts
+from mlbot.yamlfile import load
 
 _HEAD, _POLICY = "refs/mlbot/head", "refs/mlbot/policy"
 
@@ -80,10 +82,16 @@ class Hosted:
         return self.github.facts()
 
     @cached_property
+    def document(self) -> Document | None:
+        """The default branch's mlbot.yaml, with its lines; None where it has none."""
+        path = self.repository.root / CONFIG_FILE
+        return load(path.read_bytes(), CONFIG_FILE) if path.is_file() else None
+
+    @cached_property
     def policy(self) -> Policy:
         """What the default branch, which is checked out here, says of itself."""
-        root = self.repository.root / CONFIG_FILE
-        guard = read(root.read_bytes()).guard if root.is_file() else ()
+        document = self.document
+        guard = parse_config(document).guard if document else ()
         return Policy(
             repository_id=self.facts.id,
             repository=self.job.repository,
@@ -153,6 +161,7 @@ class Assignment:
         sides: their files.
         plan: every model of head, with why it is stale.
         stale: the models to judge.
+        entries: of the ledger.
         judged: the guarded branch's verdicts whose files may serve as a baseline, by model and content key.
         baselines: the stale models whose baseline is not among them, so that it has to be trained.
     """
@@ -163,6 +172,7 @@ class Assignment:
     sides: Sides
     plan: Plan
     stale: tuple[PlannedModel, ...]
+    entries: tuple[VerdictEntry, ...]
     judged: Mapping[tuple[str, str], VerdictEntry]
     baselines: tuple[PlannedModel, ...]
 
@@ -194,6 +204,7 @@ def assign(hosted: Hosted, decision: Judge) -> Assignment:
         sides=sides,
         plan=plan,
         stale=stale,
+        entries=entries,
         judged=judged,
         baselines=baselines,
     )
@@ -206,7 +217,7 @@ def _commits(hosted: Hosted, decision: Judge) -> Commits:
         ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", hosted.remote.url, *refspecs], repository.root
     )
     if done.returncode != 0:
-        raise failure(done, "fetch the commits to judge", subject.branch)
+        raise failure(done, "reading", subject.branch)
     tip = repository.resolve(_POLICY)
     base = _base(repository, decision, tip)
     return Commits(

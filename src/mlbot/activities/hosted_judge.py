@@ -152,6 +152,8 @@ class _Bench:
             candidate=tuple(Entry(seed=each.seed, file=rule.problem or each.file) for each in candidate.entries),
             baseline=baseline if isinstance(baseline, Problem) else baseline.entries,
             key=planned.key,
+            base_key=planned.base_key,
+            past=tuple(entry for entry in self.assignment.entries if entry.model == planned.name),
             provisional=rule.provisional,
         )
         provenance = Provenance(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from mlbot.core.config import Model
 from mlbot.core.evaluation import Evaluation, Holdout, Problem, Score
 from mlbot.core.gate import Bound
 from mlbot.core.judging import Evidence
+from mlbot.core.ledger import VerdictEntry
+from mlbot.core.ledger_folds import seed_history
 from mlbot.core.record import Digest
 from mlbot.core.report import Curves, Side, SliceInfo
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from mlbot.activities.measure import Contest, Rows
     from mlbot.modeling.data import HoldoutData
     from mlbot.modeling.scoring import Limits, Scored
+    from mlbot.stats.recipe import SeedHistory
 
 Say = Callable[[str], None]
 
@@ -40,6 +44,8 @@ class Case:
         baseline: the same of the other side, or why there is nothing to compare with.
         key: the candidate's content key.
         provisional: whether `model` and `rules` are head's own.
+        past: the model's verdicts in the ledger; their seeds tell how much a seed moves a metric.
+        base_key: the baseline's content key; neither it nor `key` is history.
     """
 
     model: Model
@@ -48,6 +54,8 @@ class Case:
     baseline: tuple[Entry, ...] | Problem
     key: Digest | None = None
     provisional: bool = False
+    past: tuple[VerdictEntry, ...] = ()
+    base_key: Digest | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -187,7 +195,16 @@ def _contest(case: Case, candidate: _Team, holdout: "HoldoutData") -> "Contest |
         candidates=len(candidate.results),
         margins=margins,
         custom=custom,
+        history=partial(_seed_history, case, holdout.record.digest),
     )
+
+
+def _seed_history(case: Case, holdout: Digest, metric: str, slice_: str | None) -> "SeedHistory | None":
+    from mlbot.stats.recipe import SeedHistory
+
+    own = [key for key in (case.key, case.base_key) if key is not None]
+    found = seed_history(case.past, case.model.name, metric, slice_, holdout, own)
+    return SeedHistory(variance=found.variance, df=found.df) if found else None
 
 
 def _rows(holdout: "HoldoutData", candidate: _Team, baseline: _Team | None) -> "Rows":

@@ -16,7 +16,7 @@ from mlbot.stats.confusion import decide
 from mlbot.stats.estimation import estimate, estimate_custom
 from mlbot.stats.intervals import clopper_pearson, metric_interval
 from mlbot.stats.multiplicity import benjamini_hochberg
-from mlbot.stats.recipe import RecipeMethod, RecipeTest, Sameness, p_worse, recipe_test, sameness
+from mlbot.stats.recipe import RecipeMethod, RecipeTest, Sameness, SeedHistory, p_worse, recipe_test, sameness
 from mlbot.stats.types import Estimate, Undefined, UndefinedMetricError
 
 Array = npt.NDArray[Any]
@@ -77,6 +77,7 @@ class Contest:
         candidates: how many of the models are the candidate's seeds; the others are the baseline's.
         margins: `max_regression` by subject, where a gate sets one.
         custom: the loaded functions of the user's own metrics, by name.
+        history: what past trainings say of a metric's variance between seeds, if they say anything.
     """
 
     task: Task
@@ -84,6 +85,7 @@ class Contest:
     candidates: int
     margins: Mapping[Subject, float]
     custom: Mapping[str, Callable[..., float]]
+    history: Callable[[str, str | None], SeedHistory | None] = lambda _metric, _slice: None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,7 +191,8 @@ def _comparison(
     if isinstance(joint, Problem):
         return Comparison(**fields, problem=joint), None
     sign = metric.direction.worse
-    test = recipe_test(joint, contest.candidates, sign=sign, margin=margin or 0.0, same=same)
+    history = contest.history(metric.name, rows.slice)
+    test = recipe_test(joint, contest.candidates, sign=sign, margin=margin or 0.0, history=history, same=same)
     return Comparison(**fields, **_figures(contest, joint, test, sign, margin)), _any_change(test)
 
 

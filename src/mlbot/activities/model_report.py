@@ -17,8 +17,9 @@ from mlbot.core.composition import (
 )
 from mlbot.core.config import Model
 from mlbot.core.judging import Evidence, decide
+from mlbot.core.ledger_folds import metric_history
 from mlbot.core.plan import Plan
-from mlbot.core.report import ModelReport, Report
+from mlbot.core.report import History, ModelReport, Report
 from mlbot.core.training import Training, TrainingFailure
 from mlbot.core.verdict import ModelVerdict
 
@@ -63,8 +64,20 @@ def model_report(case: Case, judged: Judged, verdict: ModelVerdict, provenance: 
         param_changes=param_changes(provenance.baseline[0].params, provenance.candidate[0].params) if both else (),
         data_changes=data_changes(provenance.baseline[0].data, provenance.candidate[0].data) if both else (),
         stale_reasons=provenance.stale_reasons,
+        history=_history(case, judged),
     )
     return report.model_copy(update={"notices": model_notices(report, judged.evidence, provenance.head)})
+
+
+def _history(case: Case, judged: Judged) -> tuple[History, ...]:
+    """What each metric came to on the guarded branch, on the same holdout."""
+    if judged.holdout is None:
+        return ()
+    pasts = (
+        (metric.name, metric_history(case.past, case.model.name, metric.name, judged.holdout.digest))
+        for metric in case.model.metrics
+    )
+    return tuple(History(metric=name, values=values) for name, values in pasts if values)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -96,7 +96,8 @@ class _Publisher:
         charts = self._push(drawn) if drawn else None
         words = _words(report, decision, self.hosted, drawn, charts)
         entries = self._entries(decision, report)
-        return self.apply(publish(decision, report, self.hosted.place, words, entries))
+        operations = publish(decision, report, self.hosted.place, words, entries, config=self.hosted.document)
+        return self.apply(operations)
 
     def apply(self, operations: Sequence[Operation]) -> Exit:
         """Do the operations, or say them."""

@@ -20,6 +20,7 @@ from mlbot.core.report import Report
 from mlbot.core.training import TrainingFailure
 from mlbot.errors import Exit
 from mlbot.git import Repository, three_commits
+from mlbot.git.ledger import read_local
 from mlbot.stores.results import ResultStore
 
 
@@ -89,6 +90,8 @@ def _judge(planned: PlannedModel, trainer: Trainer, rules: Rules, console: Conso
         candidate=_entries(candidate),
         baseline=baseline if isinstance(baseline, Problem) else _entries(baseline),
         key=planned.key,
+        base_key=planned.base_key,
+        past=read_local(trainer.repository.root, planned.name).entries,
         provisional=rule.provisional,
     )
     provenance = Provenance(
