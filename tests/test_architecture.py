@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "core": set[str](),
     **{edge: {"core"} for edge in EDGES},
     "activities": {"core"} | EDGES,
-    "cli": {"activities", "console"},
+    "cli": {"activities", "cli_options", "console"},
+    "cli_options": {"core"},
     "__main__": {"cli"},
 }
 MAY_IMPORT["render"] = {"core", "resources"}
@@ -47,7 +48,7 @@ OWNERS = {
     "github": {"github"},
     "requests": {"github"},
     "urllib3": {"github"},
-    "click": {"cli"},
+    "click": {"cli", "cli_options"},
 }
 PURE = {"pydantic", "mlbot"} | set(sys.stdlib_module_names)
 IMPURE_STDLIB = {

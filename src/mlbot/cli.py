@@ -6,14 +6,26 @@ start at once.
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import click
 
 from mlbot import __version__
+from mlbot.cli_options import (
+    asker,
+    base_option,
+    common,
+    example,
+    git_only_option,
+    jobs_option,
+    json_option,
+    model_option,
+    option,
+    page_options,
+    run_options,
+)
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError
 
@@ -25,80 +37,6 @@ Exit codes:
   1  a gate failed          4   could not be evaluated
   2  wrong usage or config  5   refused
   70 a bug in mlbot"""
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-class _Option(click.Option):
-    """An option whose variable is named as people write the option, whatever the function's parameter is called."""
-
-    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
-        """The value of MLBOT_<VERB>_<OPTION>, if it is set and not empty."""
-        written = max(self.opts, key=len).lstrip("-").replace("-", "_").upper()
-        return os.environ.get(f"{ctx.auto_envvar_prefix}_{written}") or None
-
-
-option = partial(click.option, cls=_Option)
-
-
-def _example(*lines: str) -> str:
-    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
-
-
-def _common(function: F) -> F:
-    """The options that every verb has."""
-    quiet = option("-q", "--quiet", is_flag=True, help="Say nothing but the result and errors.")
-    directory = option(
-        "-C",
-        "--directory",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        default=Path(),
-        show_default="the current folder",
-        help="Work as if started in this folder.",
-    )
-    return quiet(directory(function))
-
-
-def _json_option(function: F) -> F:
-    return option("--json", "as_json", is_flag=True, help="Print the result as JSON (stable).")(function)
-
-
-def _model_option(function: F) -> F:
-    return option(
-        "-m", "--model", "models", multiple=True, metavar="MODEL", help="Only this model, stale or not; repeatable."
-    )(function)
-
-
-def _git_only_option(function: F) -> F:
-    return option("--git-only", is_flag=True, help="Leave out data that git does not have, as a judge elsewhere must.")(
-        function
-    )
-
-
-def _run_options(function: F) -> F:
-    """The options that name a training run on GitHub."""
-    run = option("--run", type=click.IntRange(1), metavar="ID", help="A training run on GitHub.")
-    attempt = option("--attempt", type=click.IntRange(1), default=1, help="The attempt of that run.")
-    workflow = option(
-        "--train-workflow",
-        metavar="PATH",
-        default=".github/workflows/mlbot.yml",
-        help="The workflow that run has to be of.",
-    )
-    return run(attempt(workflow(function)))
-
-
-def _base_option(function: F) -> F:
-    return option(
-        "--base", metavar="REV", help="The guarded branch to compare with.", show_default="the default branch"
-    )(function)
-
-
-def _asker() -> Callable[[str, str], str] | None:
-    """Asks the person at the terminal; None where there is none."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return None
-    return lambda question, default: str(click.prompt(question, default=default, err=True))
 
 
 @click.group(
@@ -119,15 +57,14 @@ def cli() -> None:
 
 
 @cli.command(
-    epilog=_example("mlbot run", "mlbot run --base origin/main --html report.html", "mlbot run --json | jq .verdict")
+    epilog=example("mlbot run", "mlbot run --base origin/main --html report.html", "mlbot run --json | jq .verdict")
 )
-@_base_option
-@_model_option
-@_json_option
-@option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a web page.")
-@option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a comment.")
-@option("--jobs", type=click.IntRange(1), default=1, help="Trainings at a time.")
-@_common
+@base_option
+@model_option
+@json_option
+@page_options
+@jobs_option
+@common
 def run(
     directory: Path, *, quiet: bool, as_json: bool, html: Path | None, markdown: Path | None, **options: Any
 ) -> Exit:
@@ -143,15 +80,15 @@ def run(
     return run_and_report(directory, RunOptions(**options), outputs, Console.of_process(quiet=quiet))
 
 
-@cli.command(epilog=_example("mlbot plan", "mlbot plan --json", "mlbot plan --matrix >> $GITHUB_OUTPUT"))
-@_base_option
-@_model_option
-@_json_option
+@cli.command(epilog=example("mlbot plan", "mlbot plan --json", "mlbot plan --matrix >> $GITHUB_OUTPUT"))
+@base_option
+@model_option
+@json_option
 @option("--matrix", is_flag=True, help="Print the GitHub Actions matrix of what to train.")
-@_git_only_option
+@git_only_option
 @option("--unjudged", is_flag=True, help="Call stale what the ledger has no verdict on, and nothing else.")
-@_run_options
-@_common
+@run_options
+@common
 def plan(  # noqa: PLR0913 - one for each option that decides which plan is meant
     directory: Path,
     *,
@@ -177,15 +114,15 @@ def plan(  # noqa: PLR0913 - one for each option that decides which plan is mean
     return Exit.OK
 
 
-@cli.command(epilog=_example("mlbot train", "mlbot train --model adult-income --seed 0 --out trained/"))
-@_base_option
-@_model_option
-@_json_option
+@cli.command(epilog=example("mlbot train", "mlbot train --model adult-income --seed 0 --out trained/"))
+@base_option
+@model_option
+@json_option
 @option("--seed", "seeds", type=click.IntRange(0), multiple=True, help="Only this seed; repeatable.")
 @option("--out", type=click.Path(file_okay=False, path_type=Path), help="Copy model.onnx and training.json here.")
-@option("--jobs", type=click.IntRange(1), default=1, help="Trainings at a time.")
-@_git_only_option
-@_common
+@jobs_option
+@git_only_option
+@common
 def train(directory: Path, *, quiet: bool, **options: Any) -> Exit:
     """Train the stale models of the working tree, each seed once."""
     from mlbot.activities.train_verb import TrainOptions, train_and_report
@@ -194,7 +131,7 @@ def train(directory: Path, *, quiet: bool, **options: Any) -> Exit:
 
 
 @cli.command(
-    epilog=_example(
+    epilog=example(
         "mlbot judge model.onnx", "mlbot judge new-0.onnx new-1.onnx --baseline old-0.onnx --model adult-income"
     )
 )
@@ -206,12 +143,11 @@ def train(directory: Path, *, quiet: bool, **options: Any) -> Exit:
     help="What to compare with, a file a seed; repeatable.",
 )
 @option("-m", "--model", help="The model of mlbot.yaml these files are of.", show_default="the only one")
-@_json_option
-@option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a web page.")
-@option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as a comment.")
+@json_option
+@page_options
 @option("--out", type=click.Path(file_okay=False, path_type=Path), help="With --run: where to leave the records.")
-@_run_options
-@_common
+@run_options
+@common
 def judge(  # noqa: PLR0913 - one for each option that decides what is judged
     directory: Path,
     candidate: tuple[Path, ...],
@@ -246,8 +182,8 @@ def judge(  # noqa: PLR0913 - one for each option that decides what is judged
     return judge_and_report(directory, JudgeOptions(candidate=candidate, **options), outputs, console)
 
 
-@cli.command(epilog=_example("mlbot publish --run 123 --from judged/report", "mlbot publish --run 123 --dry-run"))
-@_run_options
+@cli.command(epilog=example("mlbot publish --run 123 --from judged/report", "mlbot publish --run 123 --dry-run"))
+@run_options
 @option(
     "--from",
     "folder",
@@ -255,7 +191,7 @@ def judge(  # noqa: PLR0913 - one for each option that decides what is judged
     help="What the judge left; without it only the status goes pending.",
 )
 @option("--dry-run", is_flag=True, help="Print what would be done on GitHub, and do nothing.")
-@_common
+@common
 def publish(  # noqa: PLR0913 - one for each option
     directory: Path,
     *,
@@ -277,14 +213,14 @@ def publish(  # noqa: PLR0913 - one for each option
     return publish_run(hosted, PublishOptions(folder=folder, dry_run=dry_run), console)
 
 
-@cli.group(name="config", epilog=_example("mlbot config check", "mlbot config schema > mlbot.schema.json"))
+@cli.group(name="config", epilog=example("mlbot config check", "mlbot config schema > mlbot.schema.json"))
 def config() -> None:
     """Check mlbot.yaml, or print its JSON Schema."""
 
 
-@config.command(name="check", epilog=_example("mlbot config check"))
-@_json_option
-@_common
+@config.command(name="check", epilog=example("mlbot config check"))
+@json_option
+@common
 def config_check(directory: Path, *, quiet: bool, as_json: bool) -> Exit:
     """Validate mlbot.yaml: every problem at once, each with its line and what to write instead."""
     from mlbot.activities.config import report_check
@@ -293,7 +229,7 @@ def config_check(directory: Path, *, quiet: bool, as_json: bool) -> Exit:
     return Exit.OK
 
 
-@config.command(name="schema", epilog=_example("mlbot config schema > mlbot.schema.json"))
+@config.command(name="schema", epilog=example("mlbot config schema > mlbot.schema.json"))
 def config_schema() -> Exit:
     """Print the JSON Schema of mlbot.yaml, for editors."""
     from mlbot.activities.config import schema_text
@@ -302,9 +238,7 @@ def config_schema() -> Exit:
     return Exit.OK
 
 
-@cli.command(
-    epilog=_example("mlbot init", "mlbot init --train train.py --holdout data/test.csv --target churned --yes")
-)
+@cli.command(epilog=example("mlbot init", "mlbot init --train train.py --holdout data/test.csv --target churned --yes"))
 @option("--train", metavar="HOW", help="What trains: a script, module:function or a command.")
 @option("--data", metavar="FILE", help="The training data: a CSV or Parquet file, or a URL.")
 @option("--holdout", metavar="FILE", help="Labelled rows that no training sees: a file or a URL.")
@@ -314,18 +248,18 @@ def config_schema() -> Exit:
 @option("--install", metavar="COMMAND", help="What installs the training's packages on GitHub's machines.")
 @option("-y", "--yes", is_flag=True, help="Ask nothing; take what is found.")
 @option("--force", is_flag=True, help="Overwrite files that are there.")
-@_common
+@common
 def init(directory: Path, *, quiet: bool, yes: bool, force: bool, **said: Any) -> Exit:
     """Write a first mlbot.yaml and the two workflows, made from what the repository holds."""
     from mlbot.activities.init import InitOptions, init
 
-    options = InitOptions.of(force=force, ask=None if yes else _asker(), **said)
+    options = InitOptions.of(force=force, ask=None if yes else asker(), **said)
     return init(directory, options, Console.of_process(quiet=quiet))
 
 
-@cli.command(epilog=_example("mlbot doctor", "mlbot doctor --json | jq .findings"))
-@_json_option
-@_common
+@cli.command(epilog=example("mlbot doctor", "mlbot doctor --json | jq .findings"))
+@json_option
+@common
 def doctor(directory: Path, *, quiet: bool, as_json: bool) -> Exit:
     """Find out what is wrong with the set-up: the config, the workflows and, with a token, GitHub's settings.
 
@@ -337,9 +271,7 @@ def doctor(directory: Path, *, quiet: bool, as_json: bool) -> Exit:
 
 
 @cli.command(
-    epilog=_example(
-        "mlbot comment report.md", "mlbot comment --target pr/12 --title plots report.md", "mlbot comment -"
-    )
+    epilog=example("mlbot comment report.md", "mlbot comment --target pr/12 --title plots report.md", "mlbot comment -")
 )
 @click.argument("file", type=click.Path(allow_dash=True))
 @click.option(
@@ -351,7 +283,7 @@ def doctor(directory: Path, *, quiet: bool, as_json: bool) -> Exit:
 )
 @click.option("--title", metavar="LABEL", default="", help="A label: comments of two labels do not replace each other.")
 @click.option("--via", type=click.Choice(["cml"]), help="Let CML's command post it, for GitLab and Bitbucket.")
-@_common
+@common
 def comment(directory: Path, *, quiet: bool, via: str | None, **posting: Any) -> Exit:
     """Post a Markdown file with its local images as a comment, or edit the one that has it already.
 
@@ -362,10 +294,10 @@ def comment(directory: Path, *, quiet: bool, via: str | None, **posting: Any) ->
     return comment(directory, Posting(via_cml=via is not None, **posting), os.environ, Console.of_process(quiet=quiet))
 
 
-@cli.command(epilog=_example("mlbot demo", "mlbot demo --out /tmp/mlbot-demo --only seed --only pickle"))
+@cli.command(epilog=example("mlbot demo", "mlbot demo --out /tmp/mlbot-demo --only seed --only pickle"))
 @option("--out", type=click.Path(path_type=Path), help="The folder to make.", show_default="a fresh one")
 @option("--only", multiple=True, help="Play only this scene; repeatable.")
-@_common
+@common
 def demo(directory: Path, *, quiet: bool, out: Path | None, only: tuple[str, ...]) -> Exit:
     """Play five pull requests on real data, with real training, in a fresh folder."""
     from mlbot.activities.demo import play

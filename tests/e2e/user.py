@@ -6,48 +6,12 @@ from tests import tiny
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Issue, Repository
 
-TRAIN: Final = """
-name: mlbot
-on:
-  pull_request:
-    types: [opened, synchronize, reopened, edited, ready_for_review]
-  merge_group:
-  push:
-    branches: [main]
-permissions: {}
-jobs:
-  train:
-    uses: mlbot-ci/mlbot/.github/workflows/train.yml@v1
-    permissions:
-      contents: read
-      pull-requests: read
-"""
+from mlbot.core.published import JUDGE_PATH, TRAIN_PATH
+from mlbot.render import scaffold
 
-JUDGE: Final = """
-name: mlbot-judge
-on:
-  workflow_run:
-    workflows: [mlbot]
-    types: [requested, completed]
-  workflow_dispatch:
-    inputs:
-      run-id: {type: string, required: true}
-      run-attempt: {type: string, default: "1"}
-permissions: {}
-jobs:
-  judge:
-    uses: mlbot-ci/mlbot/.github/workflows/judge.yml@v1
-    permissions:
-      actions: read
-      contents: write
-      pull-requests: write
-      statuses: write
-    with:
-      run-id: ${{ inputs.run-id }}
-      run-attempt: ${{ inputs.run-attempt }}
-"""
-
-WORKFLOWS: Final = {".github/workflows/mlbot.yml": TRAIN, ".github/workflows/mlbot-judge.yml": JUDGE}
+TRAIN: Final = scaffold.train_workflow(branch="main", install="")
+"""As `mlbot init` writes it."""
+WORKFLOWS: Final = {TRAIN_PATH: TRAIN, JUDGE_PATH: scaffold.judge_workflow(install="")}
 CONFIG: Final = tiny.CONFIG.replace("      timeout: 60s\n", "      timeout: 60s\n      seeds: 2\n")
 """Two seeds: half the jobs, and still a recipe test."""
 
