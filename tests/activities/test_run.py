@@ -48,7 +48,9 @@ def notices(report: dict[str, Any]) -> set[str]:
 
 def left_behind(where: Sandbox) -> list[str]:
     state = where.path / ".git" / "mlbot"
-    found = [p for part in ("worktrees", "scratch", "results/staging") for p in (state / part).rglob("*")]
+    found = [
+        p for part in ("worktrees", "scratch", "results/staging", "results/locks") for p in (state / part).rglob("*")
+    ]
     return [str(p) for p in found if p.suffix != ".lock"]
 
 

@@ -118,6 +118,7 @@ def test_a_pickle_called_onnx_is_named_and_not_loaded(tmp_path: Path, protocol: 
         (b"import os\n", "no ONNX file"),
         (b"\x00" * 20, "no ONNX file"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "bytes",  # some hold the time, and ids have to stay
 )
 def test_other_formats_are_named(tmp_path: Path, content: bytes, name: str) -> None:
     (tmp_path / "model.onnx").write_bytes(content)

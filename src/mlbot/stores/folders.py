@@ -79,3 +79,12 @@ def locked(
     finally:
         path.unlink(missing_ok=True)  # still locked: who waits for it sees that it is gone, and makes a new one
         os.close(descriptor)
+
+
+def sweep_locks(folder: Path) -> None:
+    """Take away the locks of processes that were killed: those that nobody holds."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        descriptor = _try_lock(path)
+        if descriptor is not None:
+            path.unlink(missing_ok=True)
+            os.close(descriptor)

@@ -26,7 +26,7 @@ from pydantic import ValidationError
 
 from mlbot.core.record import Digest
 from mlbot.core.training import Environment, Training
-from mlbot.stores.folders import is_same, locked, open_folder, sync
+from mlbot.stores.folders import is_same, locked, open_folder, sweep_locks, sync
 
 MODEL_FILE = "model.onnx"
 TRAINING_FILE = "training.json"
@@ -70,6 +70,10 @@ class ResultStore:
         self._guard = threading.Lock()
 
     def __enter__(self) -> Self:
+        if self.root.is_dir():
+            sweep_locks(self.root / "locks")
+            with self._exclusive():
+                self._sweep()
         return self
 
     def __exit__(
