@@ -14,8 +14,14 @@ options=(--quiet --disable-pip-version-check --no-input)
 if [[ -n "$WHEELS" ]]; then
   options+=(--no-index --find-links "$WHEELS")
 fi
-python3 -m venv "$environment"
-"$environment/bin/pip" install "${options[@]}" --require-hashes --requirement "$lock"
-"$environment/bin/pip" install "${options[@]}" --no-deps --no-build-isolation "$source"
+# A job that only talks to GitHub needs no pip of its own; one that trains does, for what the training needs.
+if [[ -n "$EXTRAS" ]]; then
+  python3 -m venv "$environment"
+else
+  python3 -m venv --without-pip "$environment"
+fi
+install=(python3 -m pip --python "$environment/bin/python" install "${options[@]}")
+"${install[@]}" --require-hashes --requirement "$lock"
+"${install[@]}" --no-deps --no-build-isolation "$source"
 echo "$environment/bin" >> "$GITHUB_PATH"
 "$environment/bin/mlbot" --version

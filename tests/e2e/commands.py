@@ -10,11 +10,12 @@ from typing import Final
 
 PYTHON: Final = """#!/bin/bash
 # The tests' Python; `-m pip install` is noted, `-m venv` makes one that sees what is installed here.
-if [ "$1" = "-m" ] && [ "$2" = "pip" ] && [ "$3" = "install" ]; then shift 2; exec "{folder}/pip" "$@"; fi
+if [ "$1" = "-m" ] && [ "$2" = "pip" ]; then shift 2; exec "{folder}/pip" "$@"; fi
 if [ "$1" = "-m" ] && [ "$2" = "venv" ]; then exec "{folder}/make-venv" "${{@:$#}}"; fi
 exec "{python}" "$@"
 """
 PIP: Final = """#!/bin/bash
+if [ "$1" = "--python" ]; then shift 2; fi
 if [ "$1" != "install" ]; then exec "{python}" -m pip "$@"; fi
 echo "pip $*" >> "{folder}/installed.txt"
 """
