@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlbot.activities.extras import require
 from mlbot.console import Console
 from mlbot.core.outcome import Outcome
 from mlbot.core.report import NoticeCode
@@ -165,6 +166,7 @@ def play(directory: Path, out: Path | None, only: Sequence[str], console: Consol
     Raises:
         UsageError: `out` is in use, or a scene is unknown.
     """
+    require("ml", needed_for="The demo")
     scenes = _chosen(only)
     stage = _build(directory / out if out else Path(tempfile.mkdtemp(prefix="mlbot-demo-")))
     console.say(f"A git repository of the example: {stage.repository}")

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from mlbot import render
+from mlbot.activities.extras import require
 from mlbot.activities.hosted import Assignment, Hosted, assign
 from mlbot.activities.intake import Fetched, Intake, accepted
 from mlbot.activities.judge import Case, Entry, judge
@@ -45,6 +46,7 @@ def judge_run(hosted: Hosted, out: Path, console: Console) -> Exit:
     Raises:
         MlbotError: the run cannot be read, or it cannot be judged.
     """
+    require("ml", needed_for="Judging a model")
     records = out / RECORDS
     records.mkdir(parents=True, exist_ok=True)
     _, decision = hosted.decide()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mlbot import __version__
 from mlbot.activities.config import check
+from mlbot.activities.extras import require
 from mlbot.activities.judge import Case, Entry, judge
 from mlbot.activities.model_report import Provenance, model_report
 from mlbot.activities.reporting import Outputs, hand_out
@@ -40,6 +41,7 @@ def judge_and_report(directory: Path, options: JudgeOptions, outputs: Outputs, c
     Raises:
         UsageError: the config is wrong, or does not say which model is meant.
     """
+    require("ml", needed_for="Judging a model")
     outputs.check()
     repository = Repository.discover(directory)
     config = check(repository.root)

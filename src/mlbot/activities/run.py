@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlbot.activities.extras import require
 from mlbot.activities.judge import Case, Entry, judge
 from mlbot.activities.model_report import Found, Provenance, report_of
 from mlbot.activities.plan import read_configs, read_sides
@@ -58,6 +59,7 @@ def run_models(directory: Path, options: RunOptions, console: Console) -> Report
     Raises:
         MlbotError: nothing could be judged.
     """
+    require("ml", needed_for="Judging a model")
     started = time.monotonic()
     repository = Repository.discover(directory)
     for path in repository.clean_up():

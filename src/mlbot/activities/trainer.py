@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from mlbot.activities.extras import require
 from mlbot.activities.plan import Sides
 from mlbot.activities.train import Trained, TrainJob, train_models
 from mlbot.activities.training_data import data_links, require_data
@@ -93,6 +94,8 @@ class Trainer:
         model = side.config.model(name)
         if model is None:
             raise LookupError(f"{name} was planned and is not in the config of {commit}")
+        if model.train.entrypoint:
+            require("ml", needed_for=f"Exporting the model of {model.train.entrypoint}")
         inputs, params = side.inputs(model), self._params(commit, model)
         jobs = [
             TrainJob(
