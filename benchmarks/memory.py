@@ -39,14 +39,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--rows", type=int, default=5_000_000)
     parser.add_argument("--models", type=int, default=6)
-    parser.add_argument("--bootstrapped", action="store_true", help="also the metrics that need a bootstrap: minutes")
+    cheap = [name for name in CATALOGUE if name not in BOOTSTRAPPED]
+    parser.add_argument(
+        "--metrics", nargs="+", choices=CATALOGUE, default=cheap, help="default: all without a bootstrap"
+    )
     options = parser.parse_args()
     print(
         f"{options.rows:,} rows, {options.models} models\n\n| metric | MiB above the inputs | seconds |\n|---|---|---|"
     )
     fresh = multiprocessing.get_context("spawn")
     for metric, task in [(name, t) for name, found in CATALOGUE.items() for t in found.tasks]:
-        if task is Task.MULTICLASS or (metric in BOOTSTRAPPED and not options.bootstrapped):
+        if task is Task.MULTICLASS or metric not in options.metrics:
             continue
         with fresh.Pool(1) as worker:
             grown, seconds = worker.apply(measure, (metric, task, options.rows, options.models))

@@ -45,6 +45,7 @@ Floats = npt.NDArray[np.float64]
 TRIES = 6
 CLOSE = 0.01
 """The true drop is right to one part in a hundred, or the best of six tries; it is printed."""
+ROUNDS, TRIAL = 4, 400
 PAST = 13
 """Models whose seeds make up the history: 12 degrees of freedom."""
 
@@ -55,6 +56,7 @@ class World:
 
     pool: Pool
     metric: str
+    margin: float
     worse: tuple[npt.NDArray[np.bool_], ...]
 
     def compare(self, rng: np.random.Generator, cell: Cell, tally: Tally) -> None:
@@ -112,7 +114,7 @@ def world(pool: Pool, metric: str, margin: float) -> World:
         for times in DROPS
     ]
     print(f"  {metric} {truth:.4f}; true drops {', '.join(f'{drop:.5f}' for _, drop in solved)}", file=sys.stderr)
-    return World(pool=pool, metric=metric, worse=tuple(rank < share for share, _ in solved))
+    return World(pool=pool, metric=metric, margin=margin, worse=tuple(rank < share for share, _ in solved))
 
 
 def _solve(drop: Callable[[float], float], wanted: float, whole: float) -> tuple[float, float]:
@@ -141,22 +143,36 @@ def simulate(learner: str, metric: str, options: argparse.Namespace) -> list[tup
     pool = load(learner, options.data, options.cache, options.models, 1)
     margin = MARGINS[metric]
     cells = [Cell(learner, metric, design, rows, margin) for design, rows in CELLS]
-    results = _run(pool, cells, options)
-    largest = next(tally for cell, tally in results if (cell.design, cell.rows) == (THREE, max(SIZES)))
-    tight = Cell(learner, metric, THREE, max(SIZES), 2 * float(np.std(largest.drops)))
-    return results + _run(pool, [tight], options)
+    tight = Cell(learner, metric, THREE, max(SIZES), _tightest(pool, metric, margin))
+    return _run(pool, [*cells, tight], options)
+
+
+def _tightest(pool: Pool, metric: str, margin: float) -> float:
+    """The margin that is 2 sqrt(V) of a candidate three margins worse: V grows with the drop, so it is solved for."""
+    for _ in range(ROUNDS):
+        cell, tally = Cell("", metric, THREE, max(SIZES), margin), Tally()
+        _compare(world(pool, metric, margin), cell, tally, TRIAL)
+        margin = 2 * float(np.std(tally.far))
+    return margin
+
+
+def _compare(made: World, cell: Cell, tally: Tally, comparisons: int) -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(comparisons):
+        made.compare(rng, cell, tally)
 
 
 def _run(pool: Pool, cells: Sequence[Cell], options: argparse.Namespace) -> list[tuple[Cell, Tally]]:
-    """Cells of one metric and margin, from the cache or simulated now."""
-    results, made = [], None
+    """Cells of one learner and metric, from the cache or simulated now."""
+    results: list[tuple[Cell, Tally]] = []
+    made: World | None = None
     for cell in cells:
         file = options.cache / f"{_key(cell, options)}.json"
         if not file.exists():
-            made = made or world(pool, cell.metric, cell.margin)
-            rng, tally = np.random.default_rng(2), Tally()
-            for _ in range(options.comparisons):
-                made.compare(rng, cell, tally)
+            if made is None or made.margin != cell.margin:
+                made = world(pool, cell.metric, cell.margin)
+            tally = Tally()
+            _compare(made, cell, tally, options.comparisons)
             tally.save(file)
             print(f"  {cell}: done", file=sys.stderr, flush=True)
         results.append((cell, Tally.load(file)))
