@@ -95,15 +95,24 @@ def test_a_first_model_is_provisional_and_a_second_one_is_new(github: FakeGitHub
     assert "inconclusive" in said
 
 
-def test_a_deleted_model_needs_a_person(github: FakeGitHub, actions: Harness) -> None:
-    models = user.repository(github)
+def test_a_model_is_added_merged_and_deleted_again(github: FakeGitHub, actions: Harness) -> None:
+    models, alice = user.repository(github), github.user("alice")
     two = user.CONFIG + user.CONFIG.split("models:\n")[1].replace("  tiny:", "  other:")
-    github.user("boss").push("main", {"mlbot.yaml": two})
+    added = alice.pull_request("more", {"mlbot.yaml": two})
     actions.run_until_idle()
-    pull = github.user("alice").pull_request("less", {"mlbot.yaml": user.CONFIG})
+    (comment,) = user.comments(models, added)
+    assert "Provisional" in comment
+    assert user.statuses(models, user.head(added))[-1][0] == "success"
+
+    github.user("boss").merge(added, "merge")
     actions.run_until_idle()
-    assert user.verdict(models, user.head(pull)) == "failure"
-    assert "other" in user.comments(models, pull)[0]
+    assert user.verdict(models, models.git.commit_of("main") or "") == "success"
+    assert len(user.ledger(models)) == 2
+
+    deleted = alice.pull_request("less", {"mlbot.yaml": user.CONFIG})
+    actions.run_until_idle()
+    assert user.verdict(models, user.head(deleted)) == "failure"
+    assert "other" in user.comments(models, deleted)[0]
 
 
 def test_a_new_holdout_column_is_named_with_the_order_that_mends_it(github: FakeGitHub, actions: Harness) -> None:
