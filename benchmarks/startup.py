@@ -25,7 +25,7 @@ HEAVY = (
 )
 _LOADED = f"""
 import sys
-from mlbot.cli import invoke
+from mlbot.entry import invoke
 code = invoke(["--version"])
 print(*({{name for name in sys.modules if name in {HEAVY!r}}}))
 sys.exit(code)

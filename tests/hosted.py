@@ -19,7 +19,7 @@ from tests.fake_github.runs import Run
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Issue, Repository
 
-from mlbot import cli
+from mlbot import entry
 
 READS: Final = {"actions": "read", "contents": "read", "pull_requests": "read"}
 WRITES: Final = {"actions": "read", "contents": "write", "pull_requests": "write", "statuses": "write"}
@@ -96,7 +96,7 @@ class Stage:
         for name, value in self._environment(event, token).items():
             self.monkeypatch.setenv(name, value)
         about = ["--run", str(self.run.id), "--attempt", "1"]
-        return cli.invoke([verb, "-q", "-C", str(self.folder / "checkout"), *about, *arguments])
+        return entry.invoke([verb, "-q", "-C", str(self.folder / "checkout"), *about, *arguments])
 
     def judge(self) -> int:
         """The judge's job; what it leaves is in `judged/`."""

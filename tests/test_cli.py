@@ -9,7 +9,7 @@ import click
 import pytest
 from tests import tiny
 
-from mlbot import __version__, cli
+from mlbot import __version__, cli, entry
 from mlbot.errors import Exit, RefusedError
 
 
@@ -27,7 +27,7 @@ EVERY = list(commands(cli.cli))
 def test_every_verb_has_help_with_an_example_that_parses(
     path: tuple[str, ...], command: click.Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.invoke([*path, "--help"]) == Exit.OK
+    assert entry.invoke([*path, "--help"]) == Exit.OK
     out = capsys.readouterr().out
     assert "Examples:" in out
     assert f"  mlbot {' '.join(path)}" in out
@@ -47,12 +47,12 @@ def test_the_examples_use_options_that_exist(path: tuple[str, ...], command: cli
 
 def test_arguments_are_in_the_usage(capsys: pytest.CaptureFixture[str]) -> None:
     """Some releases of click lose them."""
-    cli.invoke(["judge", "--help"])
+    entry.invoke(["judge", "--help"])
     assert "CANDIDATE" in capsys.readouterr().out
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.invoke(["--version"]) == Exit.OK
+    assert entry.invoke(["--version"]) == Exit.OK
     assert capsys.readouterr().out == f"mlbot {__version__}\n"
 
 
@@ -66,14 +66,14 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_wrong_usage_exits_with_2(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.invoke(arguments) == Exit.USAGE
+    assert entry.invoke(arguments) == Exit.USAGE
     captured = capsys.readouterr()
     assert said in captured.err
     assert captured.out == ""
 
 
 def test_outside_a_repository(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.invoke(["run", "-C", str(tmp_path)]) == Exit.USAGE
+    assert entry.invoke(["run", "-C", str(tmp_path)]) == Exit.USAGE
     assert "git init" in capsys.readouterr().err
 
 
@@ -81,7 +81,7 @@ def test_an_option_can_come_from_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLBOT_PLAN_DIRECTORY", str(tmp_path / "not there"))
-    assert cli.invoke(["plan"]) == Exit.USAGE
+    assert entry.invoke(["plan"]) == Exit.USAGE
     assert "does not exist" in capsys.readouterr().err
 
 
@@ -108,7 +108,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> click.Group:
 
 @pytest.mark.usefixtures("broken")
 def test_a_bug_says_where_to_report_it(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.invoke(["bug"]) == Exit.BUG
+    assert entry.invoke(["bug"]) == Exit.BUG
     err = capsys.readouterr().err
     assert "a slip" in err
     assert "github.com/mlbot-ci/mlbot/issues/new" in err
@@ -116,13 +116,13 @@ def test_a_bug_says_where_to_report_it(capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.usefixtures("broken")
 def test_an_expected_error_says_what_where_and_how_to_mend_it(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.invoke(["refused"]) == Exit.REFUSED
+    assert entry.invoke(["refused"]) == Exit.REFUSED
     assert capsys.readouterr().err == "mlbot: production: Production is locked.\n  Ask Ada.\n"
 
 
 @pytest.mark.usefixtures("broken")
 def test_ctrl_c_has_its_own_code(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.invoke(["interrupted"]) == 130
+    assert entry.invoke(["interrupted"]) == 130
     assert "interrupted" in capsys.readouterr().err
 
 
@@ -137,5 +137,5 @@ def test_a_reader_that_goes_away_is_no_bug(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("git_settings")
 def test_config_check_prints_what_it_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     repository = tiny.repository(tmp_path / "repository")
-    assert cli.invoke(["config", "check", "-C", str(repository.path)]) == Exit.OK
+    assert entry.invoke(["config", "check", "-C", str(repository.path)]) == Exit.OK
     assert "tiny: binary, 4 gates, 3 metrics, 2 slices" in capsys.readouterr().out

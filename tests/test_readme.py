@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests import tiny
 
-from mlbot import cli
+from mlbot import cli, entry
 from mlbot.activities.config import read
 from mlbot.errors import Exit
 
@@ -60,7 +60,7 @@ def test_the_quick_start_runs_as_written(
     monkeypatch.chdir(repository.path)
     assert typed(README, "mlbot")
     for command in typed(README, "mlbot"):
-        assert cli.invoke(shlex.split(command)[1:]) == Exit.OK, capsys.readouterr().err
+        assert entry.invoke(shlex.split(command)[1:]) == Exit.OK, capsys.readouterr().err
     assert (repository.path / "report.html").stat().st_size > 100_000
 
 

@@ -1,6 +1,6 @@
 """`python -m mlbot` is `mlbot`."""
 
-from mlbot.cli import main
+from mlbot.entry import main
 
 if __name__ == "__main__":
     main()

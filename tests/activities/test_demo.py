@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlbot import cli
+from mlbot import entry
 from mlbot.errors import Exit
 
 
@@ -14,7 +14,7 @@ from mlbot.errors import Exit
 @pytest.mark.usefixtures("git_settings")
 def test_the_five_outcomes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "demo"
-    assert cli.invoke(["demo", "--out", str(out)]) == Exit.OK
+    assert entry.invoke(["demo", "--out", str(out)]) == Exit.OK
     shown = capsys.readouterr().out
     table = dict(re.findall(r"^(improve|lost-feature|seed|no-gates|pickle) +(\w+)", shown, re.MULTILINE))
     assert table.pop("seed") in {"pass", "inconclusive"}
@@ -26,11 +26,11 @@ def test_the_five_outcomes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_a_folder_in_use_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    assert cli.invoke(["demo", "--out", str(tmp_path)]) == Exit.USAGE
+    assert entry.invoke(["demo", "--out", str(tmp_path)]) == Exit.USAGE
     assert "not empty" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_an_unknown_scene_is_said_with_the_known_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.invoke(["demo", "--out", str(tmp_path / "demo"), "--only", "sed"]) == Exit.USAGE
+    assert entry.invoke(["demo", "--out", str(tmp_path / "demo"), "--only", "sed"]) == Exit.USAGE
     assert "improve, lost-feature, seed, no-gates, pickle" in capsys.readouterr().err

@@ -12,15 +12,15 @@ from tests.git_samples import Sandbox
 
 from mlbot.activities.plan import (
     PlanOptions,
-    make_plan,
     matrix_lines,
     plan_text,
     plan_working_tree,
     print_plan,
     read_configs,
+    read_sides,
 )
 from mlbot.console import Console
-from mlbot.core.plan import Plan
+from mlbot.core.plan import Plan, plan_models
 from mlbot.core.staleness import StaleCode
 from mlbot.errors import UsageError
 from mlbot.git import Repository, three_commits
@@ -163,11 +163,8 @@ def test_untracked_data_counts_by_content_only_where_it_may_be_looked_at(sandbox
     for text in ("1", "2"):
         sandbox.write({"data/train.csv": text})
         keys.append(plan_of(sandbox).models[0].key)
-    repository = Repository.discover(sandbox.path)
-    commits = three_commits(repository)
-    configs = read_configs(repository, commits)
-    plan = make_plan(repository, commits, configs.head, configs.base, configs.policy, outside=False)
-    keys.append(plan.models[0].key)
+    git_only = plan_working_tree(Repository.discover(sandbox.path), PlanOptions(git_only=True))
+    keys.append(git_only.models[0].key)
     (sandbox.path / "data" / "train.csv").unlink()
     keys.append(plan_of(sandbox).models[0].key)
     assert len(set(keys)) == 3
@@ -182,8 +179,8 @@ def test_planning_needs_no_checkout(project: Sandbox, tmp_path: Path) -> None:
     judge.git("checkout", "--quiet", str(commits.policy))
     repository = Repository.discover(judge.path)
     configs = read_configs(repository, commits)
-    plan = make_plan(repository, commits, configs.head, configs.base, configs.policy, outside=False)
-    assert plan == plan_of(project)
+    sides = read_sides(repository, commits, configs, outside=False)
+    assert plan_models(commits, sides.head, sides.base, sides.policy) == plan_of(project)
 
 
 def printed(sandbox: Sandbox, *, as_json: bool = False, matrix: bool = False) -> str:
@@ -226,7 +223,7 @@ def test_planning_loads_nothing_heavy_and_starts_few_gits(project: Sandbox, tmp_
     project.commit({"one.py": "2"})
     trace = tmp_path / "trace"
     code = (
-        "import sys\nfrom mlbot.cli import invoke\n"
+        "import sys\nfrom mlbot.entry import invoke\n"
         f"assert invoke(['plan', '-C', {str(project.path)!r}]) == 0\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )

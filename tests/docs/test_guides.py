@@ -13,7 +13,7 @@ from tests.desk import Desk, install_cml
 from tests.fake_github.fixtures import github
 from tests.fake_github.server import FakeGitHub
 
-from mlbot import cli
+from mlbot import cli, entry
 from mlbot.activities.config import read
 from mlbot.core.published import JUDGE_PATH, TRAIN_PATH
 from mlbot.errors import Exit
@@ -55,7 +55,7 @@ def test_the_first_pull_request(
         if command == "gh pr merge --merge":
             sandbox.git("push", "--quiet", "origin", "mlbot:main")
         if command.startswith("mlbot "):
-            found = cli.invoke(shlex.split(command)[1:])
+            found = entry.invoke(shlex.split(command)[1:])
             assert found in EXPECTED.get(command, {Exit.OK}), f"{command}: {capsys.readouterr()}"
         elif command.split()[0] not in ELSEWHERE:
             subprocess.run(["bash", "-c", command], check=True, capture_output=True)
@@ -90,7 +90,7 @@ def test_the_move_from_cml(
     assert len(commands(MOVING)) == 7
     for command in commands(MOVING):
         if command.startswith("mlbot "):
-            assert cli.invoke(shlex.split(command)[1:]) == Exit.OK, f"{command}: {capsys.readouterr()}"
+            assert entry.invoke(shlex.split(command)[1:]) == Exit.OK, f"{command}: {capsys.readouterr()}"
         else:
             subprocess.run(["bash", "-c", command], check=True, capture_output=True)
     assert [len(desk.bodies(number)) for number in (1, 2)] == [2, 1]

@@ -8,7 +8,7 @@ from tests.e2e.harness import Harness
 from tests.fake_github.server import FakeGitHub
 from tests.git_samples import make
 
-from mlbot import cli, resources
+from mlbot import entry, resources
 from mlbot.core.published import JUDGE_PATH, TRAIN_PATH
 from mlbot.errors import Exit
 
@@ -26,7 +26,7 @@ def test_a_change_that_forgets_a_column(github: FakeGitHub, actions: Harness, tm
     }
     texts["mlbot.yaml"] = texts["mlbot.yaml"].replace("seeds: 3  ", "seeds: 2  ")
     sandbox.commit(texts)
-    assert cli.invoke(["init", "--yes", "--quiet", "-C", str(sandbox.path)]) == Exit.OK
+    assert entry.invoke(["init", "--yes", "--quiet", "-C", str(sandbox.path)]) == Exit.OK
     assert (sandbox.path / "mlbot.yaml").read_text() == texts["mlbot.yaml"]
     for path in (TRAIN_PATH, JUDGE_PATH):
         texts[path] = (sandbox.path / path).read_text()

@@ -1,7 +1,6 @@
 """`mlbot plan`: reads the three commits, lets the core decide what is stale, prints it."""
 
 import json
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -69,36 +68,6 @@ def read_configs(repository: Repository, commits: Commits) -> Configs:
     with suppress(UsageError):
         at_base = config(base, CONFIG_FILE) if base else None
     return Configs(head=at_head, base=at_base, policy=at_policy)
-
-
-def make_plan(  # noqa: PLR0913 - three commits have three configs
-    repository: Repository,
-    commits: Commits,
-    head_config: Config,
-    base_config: Config | None,
-    policy_config: Config | None,
-    only: Sequence[str] = (),
-    *,
-    outside: bool = True,
-) -> Plan:
-    """Plan from git's objects alone; nothing is checked out.
-
-    Args:
-        repository: the repository.
-        commits: the three commits.
-        head_config: the config at head.
-        base_config: the config at base, if it has one.
-        policy_config: the guarded branch's config, if it has one.
-        only: names of the models to plan, stale or not; none: all of them.
-        outside: whether declared data that git does not track goes into the key by its content in the working tree.
-            In CI it must not: the judge has no such files, and would come to another key than the sandbox.
-
-    Raises:
-        UsageError: for an unknown name in `only`, or something at head that its config names and is not there.
-    """
-    configs = Configs(head=head_config, base=base_config, policy=policy_config)
-    sides = read_sides(repository, commits, configs, outside=outside)
-    return plan_models(commits, sides.head, sides.base, sides.policy, only)
 
 
 def read_sides(repository: Repository, commits: Commits, configs: Configs, *, outside: bool = True) -> Sides:
