@@ -9,7 +9,7 @@ from mlbot.stats.confusion import decide
 from mlbot.stats.drift import Drift, drift
 from mlbot.stats.estimation import CustomMetric, estimate, estimate_custom
 from mlbot.stats.intervals import clopper_pearson, metric_interval, prediction_interval
-from mlbot.stats.multiplicity import benjamini_hochberg, holm
+from mlbot.stats.multiplicity import benjamini_hochberg
 from mlbot.stats.paired import (
     PairedMethod,
     PairedTest,
@@ -43,7 +43,6 @@ __all__ = [
     "drift",
     "estimate",
     "estimate_custom",
-    "holm",
     "mcnemar_mid_p",
     "metric_interval",
     "negative_flips",

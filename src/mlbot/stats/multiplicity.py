@@ -1,29 +1,10 @@
-"""Several tests at once."""
+"""Several tests at once: what is displayed. Gates have Holm, in `mlbot.core.judging`, where they are decided."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from mlbot.stats.types import Floats
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p values that keep the chance of any false alarm at the level they are compared with.
-
-    S. Holm: "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6 (1979).
-
-    Args:
-        p_values: one for each blocking gate, in any order, between 0 and 1.
-
-    Returns:
-        The adjusted values in the same order: a gate's fail is kept when its value is below the level.
-
-    Raises:
-        ValueError: something is not a probability.
-    """
-    p, order = _ascending(p_values)
-    adjusted = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)))
-    return _restored(adjusted, order)
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
