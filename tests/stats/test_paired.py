@@ -16,11 +16,9 @@ from mlbot.core.metric import CATALOGUE, Task
 from mlbot.stats import (
     PairedMethod,
     agresti_min,
-    clopper_pearson,
     decide,
     estimate_custom,
     mcnemar_mid_p,
-    negative_flips,
     paired_difference,
     paired_test,
 )
@@ -132,12 +130,3 @@ def test_a_custom_metric_compares_two_artefacts() -> None:
     assert test.method is PairedMethod.BOOTSTRAP
     assert test.drop == pytest.approx(cost(y, new) - cost(y, old))
     assert test.low < test.drop < test.high
-
-
-def test_negative_flips_are_counted_with_their_exact_interval() -> None:
-    y = np.array([1, 1, 0, 0, 1], np.int8)
-    old = np.array([0.9, 0.9, 0.1, 0.9, 0.1])
-    new = np.array([0.9, 0.2, 0.5, 0.1, 0.1])
-    flips, interval = negative_flips(y, new, old)
-    assert flips == 1  # 0.5 is decided negative
-    assert interval == clopper_pearson(1, 5)

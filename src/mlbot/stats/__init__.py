@@ -15,7 +15,6 @@ from mlbot.stats.paired import (
     PairedTest,
     agresti_min,
     mcnemar_mid_p,
-    negative_flips,
     paired_difference,
     paired_test,
 )
@@ -45,7 +44,6 @@ __all__ = [
     "estimate_custom",
     "mcnemar_mid_p",
     "metric_interval",
-    "negative_flips",
     "paired_difference",
     "paired_test",
     "prediction_interval",

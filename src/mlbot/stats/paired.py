@@ -12,7 +12,7 @@ from scipy import special
 from mlbot.core.metric import CATALOGUE, Task
 from mlbot.stats.confusion import decide
 from mlbot.stats.estimation import estimate
-from mlbot.stats.intervals import LEVEL, clopper_pearson
+from mlbot.stats.intervals import LEVEL
 from mlbot.stats.recipe import ALPHA, p_worse
 from mlbot.stats.types import Estimate, Interval, Labels, Method
 
@@ -147,20 +147,6 @@ def paired_difference(pair: Estimate, *, sign: int, margin: float = 0.0) -> Pair
     )
     p = p_worse(drop - margin, deviation, pair.df)
     return PairedTest(drop=drop, low=drop - half, high=drop + half, p=p, method=method)
-
-
-def negative_flips(
-    y: npt.NDArray[Any], candidate: npt.NDArray[np.floating], baseline: npt.NDArray[np.floating]
-) -> tuple[int, Interval]:
-    """Rows that the baseline gets right and the candidate wrong, and the exact interval of their share.
-
-    Args:
-        y: class indices, (n,), at least one.
-        candidate: P(positive) (n,), or class probabilities (n, C).
-        baseline: the same.
-    """
-    flips = int(np.count_nonzero((decide(baseline) == y) & (decide(candidate) != y)))
-    return flips, clopper_pearson(flips, y.size)
 
 
 def _accuracy_test(candidate: npt.NDArray[np.bool_], baseline: npt.NDArray[np.bool_], margin: float) -> PairedTest:
