@@ -162,3 +162,25 @@ def test_a_head_config_that_cannot_be_read_is_an_error_not_silence(github: FakeG
     state, said = user.statuses(models, user.head(pull))[-1]
     assert state == "error"
     assert "mlbot.yaml" in said
+
+
+def test_a_draft_waits_and_an_edited_title_changes_nothing(github: FakeGitHub, actions: Harness) -> None:
+    models, alice = user.repository(github), github.user("alice")
+    alice.push("idea", tiny.params(offset=6000))
+    pull = alice.open_pull_request("idea", draft=True)
+    actions.run_until_idle()
+    state, said = user.statuses(models, user.head(pull))[-1]
+    assert state == "pending"
+    assert "draft" in said.lower()
+    assert user.comments(models, pull) == []
+
+    alice.mark_ready(pull)
+    actions.run_until_idle()
+    assert user.statuses(models, user.head(pull))[-1][0] == "success"
+    before = user.comments(models, pull)
+
+    alice.edit_pull_request(pull, title="A better idea")
+    actions.run_until_idle()
+    assert actions.last("mlbot.yml").outcomes()["train / Plan"] == "skipped"
+    assert user.statuses(models, user.head(pull))[-1][0] == "success"
+    assert len(user.comments(models, pull)) == len(before) == 1

@@ -147,7 +147,12 @@ class Hosted:
             return skipped, decision
         if not others[0].completed:
             return skipped, Leave(cause=Cause.SKIPPED, sentence="An earlier run of this head is still under way.")
-        return others[0], self._admit(others[0], others[0].this_attempt, None)
+        earlier = self._admit(others[0], others[0].this_attempt, None)
+        if isinstance(earlier, Judge):
+            return others[0], earlier.model_copy(update={"instead_of": skipped.this_attempt})
+        if isinstance(earlier, Settle):
+            return others[0], earlier.model_copy(update={"attempt": skipped.this_attempt})
+        return others[0], earlier
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -150,7 +150,7 @@ def _words(report: Report, decision: Judge, hosted: Hosted, drawn: Drawn, charts
     from mlbot import render
 
     pictures = pictures_of(drawn, hosted.place, charts) if charts else {}
-    line = signature(hosted.place, decision.subject, decision.attempt, trial=report.trial)
+    line = signature(hosted.place, decision.subject, decision.speaks_as, trial=report.trial)
     comment = render.markdown(report, marker=line, pictures=pictures, limit=COMMENT_LIMIT)
     return Words(comment=comment, summary=render.markdown(report, pictures=pictures, limit=_SUMMARY_UNITS))
 

@@ -97,6 +97,14 @@ class Judge(Record):
     kind: Literal["judge"] = "judge"
     subject: Subject
     attempt: Attempt
+    """Whose model files are judged."""
+    instead_of: Attempt | None = None
+    """A newer attempt that trained nothing and has spoken already; the verdict has to stand where its word stood."""
+
+    @property
+    def speaks_as(self) -> Attempt:
+        """Whose word the verdict is: an older attempt's never replaces a newer one's."""
+        return self.instead_of or self.attempt
 
 
 class Settle(Record):

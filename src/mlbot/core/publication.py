@@ -89,7 +89,7 @@ def broken(decision: Judge, place: Place, why: str) -> tuple[Operation, ...]:
     summary = WriteSummary(text=f"{said}\n")
     if not place.may_write:
         return summary, _silent()
-    return summary, _status(decision.subject, decision.attempt, place, State.ERROR, said, place.run_url)
+    return summary, _status(decision.subject, decision.speaks_as, place, State.ERROR, said, place.run_url)
 
 
 def publish(
@@ -125,7 +125,7 @@ def publish(
         found.append(_comment(decision, decision.subject, place, words.comment, trial=report.trial))
     if not report.trial:
         state, said = status_of(report)
-        found.append(_status(decision.subject, decision.attempt, place, state, said, place.run_url))
+        found.append(_status(decision.subject, decision.speaks_as, place, state, said, place.run_url))
     return tuple(found)
 
 
@@ -191,7 +191,7 @@ def _comment(decision: Judge, subject: PullRequestSubject, place: Place, body: s
         number=subject.number,
         marker=marker_of(place, trial=trial),
         body=body,
-        stamp=Stamp(attempt=decision.attempt, head=subject.sha),
+        stamp=Stamp(attempt=decision.speaks_as, head=subject.sha),
         subject=subject,
     )
 
