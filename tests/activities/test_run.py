@@ -242,3 +242,16 @@ def test_a_killed_run_is_cleaned_up_by_the_next(repository: Sandbox) -> None:
     assert code == Exit.OK
     assert left_behind(repository) == []
     assert repository.git("worktree", "list", "--porcelain").count("worktree ") == 1
+
+
+def test_judging_a_file_that_is_there_and_one_that_is_not(repository: Sandbox) -> None:
+    trained = mlbot(repository, "train", "--model", "tiny", "--seed", "0", "--out", "trained")
+    assert trained.returncode == Exit.OK
+    file = "trained/tiny/0/model.onnx"
+    done = mlbot(repository, "judge", "--json", file, "--baseline", file)
+    report = json.loads(done.stdout)
+    assert done.returncode == Exit.OK
+    assert gate(report, "roc_auc", "max_regression")["reason"] == "identical-models"
+    missing = mlbot(repository, "judge", "nowhere.onnx")
+    assert missing.returncode == Exit.USAGE
+    assert "nowhere.onnx: there is no such file" in missing.stderr

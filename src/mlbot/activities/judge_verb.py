@@ -39,10 +39,11 @@ def judge_and_report(directory: Path, options: JudgeOptions, outputs: Outputs, c
     """Judge files and hand the report out.
 
     Raises:
-        UsageError: the config is wrong, or does not say which model is meant.
+        UsageError: the config is wrong or does not say which model is meant, or a file is not there.
     """
     require("ml", needed_for="Judging a model")
     outputs.check()
+    _check_files((*options.candidate, *options.baseline))
     repository = Repository.discover(directory)
     config = check(repository.root)
     case = Case(
@@ -68,6 +69,12 @@ def judge_and_report(directory: Path, options: JudgeOptions, outputs: Outputs, c
         models=(model_report(case, judged, verdict.models[0], Provenance()),),
     )
     return hand_out(report, outputs, console)
+
+
+def _check_files(files: tuple[Path, ...]) -> None:
+    for file in files:
+        if not file.is_file():
+            raise UsageError("there is no such file", where=str(file), mend="Name an ONNX file that is there.")
 
 
 _NO_BASELINE = Problem(reason=Reason.NO_BASELINE, detail="No file was given to compare with: name one with --baseline.")
