@@ -207,3 +207,20 @@ def test_dry_run_prints_and_does_nothing(stage: Stage, good: Path, capsys: pytes
     assert stage.mlbot("publish", "--from", report, "--dry-run", rights=hosted.WRITES) == Exit.OK
     assert "would write the comment" in capsys.readouterr().out
     assert stage.comments == []
+
+
+def test_fifty_models_cost_no_more(stage: Stage, good: Path) -> None:
+    for seed in (0, 1):
+        stage.upload(seed, trained(good, seed))
+    stage.finish()
+    assert stage.judge() == Exit.OK
+    report = stage.report
+    for part in (report, report["verdict"]):
+        part["models"] = [part["models"][0] | {"model": f"m{number}"} for number in range(50)]
+    for model in report["models"]:
+        model["verdict"] = model["verdict"] | {"model": model["model"]}
+    (stage.folder / "judged" / "report" / "report.json").write_text(json.dumps(report))
+    before = len(stage.github.requests.of("/repos"))
+    assert stage.publish() == Exit.OK
+    assert len(stage.github.requests.of("/repos")) - before <= 10
+    assert "m49" in stage.comments[0]

@@ -96,6 +96,7 @@ def test_a_believable_mistake_is_named(repository: Sandbox, mode: str, code: int
     [
         ("x1,x2,x3,segment,y\n", "empty-holdout"),
         ("", "holdout-unreadable"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n", "holdout-unreadable"),
         ("x1,x3,segment,y\n1,2,rare,1\n0,1,north,0\n", "model-inputs"),
         ("x1,x2,x3,segment,y\n" + "1,2,3,north,1\n" * 600, "metric-undefined"),
     ],

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlbot.activities.training_data import is_lfs_pointer
 from mlbot.core.comparison import Comparison, Flips
 from mlbot.core.config import Model
 from mlbot.core.evaluation import Evaluation, Holdout, Problem, Score
@@ -13,8 +14,10 @@ from mlbot.core.gate import Bound
 from mlbot.core.judging import Evidence
 from mlbot.core.ledger import VerdictEntry
 from mlbot.core.ledger_folds import seed_history
+from mlbot.core.outcome import Reason
 from mlbot.core.record import Digest
 from mlbot.core.report import Curves, Side, SliceInfo
+from mlbot.core.tree import is_url
 
 if TYPE_CHECKING:
     from mlbot.activities.measure import Contest, Rows
@@ -113,8 +116,9 @@ def judge(case: Case, *, say: Say, limits: "Limits | None" = None) -> Judged:
 
     model = case.model
     say(f"{model.name}: reading the holdout {model.data.holdout}")
-    source = model.data.holdout if "://" in model.data.holdout else case.rules / model.data.holdout
-    holdout = open_holdout(source, model.data, model.task, model.slices)
+    source = model.data.holdout if is_url(model.data.holdout) else case.rules / model.data.holdout
+    pointer = _pointer(source)
+    holdout = pointer or open_holdout(source, model.data, model.task, model.slices)
     if isinstance(holdout, Problem):
         return Judged(evidence=_evidence(case, problem=holdout), curves={})
     slices = _slices(model, holdout.record)
@@ -125,6 +129,17 @@ def judge(case: Case, *, say: Say, limits: "Limits | None" = None) -> Judged:
         return Judged(evidence=evidence, holdout=holdout.record, slices=slices, curves={})
     other = None if without or isinstance(baseline, Problem) else baseline
     return _measured(case, holdout, slices, candidate, other, without)
+
+
+def _pointer(source: Path | str) -> Problem | None:
+    """Why a holdout that Git LFS has not fetched cannot be read: as a table it would only look damaged."""
+    if not isinstance(source, Path) or not source.is_file() or not is_lfs_pointer(source):
+        return None
+    detail = (
+        f"The holdout {source.name} is a pointer of Git LFS, not the data. Fetch it: git lfs pull (in GitHub Actions: "
+        "the input lfs of judge.yml)."
+    )
+    return Problem(reason=Reason.HOLDOUT_UNREADABLE, detail=detail)
 
 
 def _measured(

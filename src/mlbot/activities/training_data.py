@@ -64,7 +64,7 @@ def require_data(folder: Path, model: Model) -> None:
             mend=f"Fetch it: dvc pull {pointer} (to train an older commit, as the first step of `train.run`).",
         )
     for file in _files(folder / path):
-        if _is_lfs_pointer(file):
+        if is_lfs_pointer(file):
             name = shown(str(file.relative_to(folder)))
             raise NotEvaluatedError(
                 f"{name} is a pointer of Git LFS, not the data",
@@ -82,7 +82,8 @@ def _files(path: Path) -> Iterator[Path]:
     return (file for file in sorted(path.rglob("*")) if file.is_file()) if path.is_dir() else iter((path,))
 
 
-def _is_lfs_pointer(file: Path) -> bool:
+def is_lfs_pointer(file: Path) -> bool:
+    """Whether a file stands for one that Git LFS has not fetched."""
     if file.stat().st_size >= _POINTER_BYTES:
         return False
     with file.open("rb") as opened:
