@@ -53,8 +53,8 @@ def test_a_gate_on_a_small_slice_is_shown_only_and_comes_behind_what_counts() ->
     rows = view.gate_rows(parts.judged(parts.adult(0.0, gates=gates)).models[0])
     assert [(row.subject, row.counts) for row in rows] == [
         ("roc_auc", True),
-        ("f1 on doctorate", False),
         ("accuracy", True),
+        ("f1 on doctorate", False),
     ]
 
 

@@ -129,6 +129,15 @@ def test_the_picture_shows_the_slices_that_got_worse() -> None:
     assert "region-00" not in names  # 120 rows are too few
 
 
+def test_without_slices_the_picture_has_two_curves() -> None:
+    whole = model()
+    spec = plots.picture_spec(
+        whole.model_copy(update={"comparisons": tuple(each for each in whole.comparisons if each.slice is None)})
+    )
+    assert spec is not None
+    assert [view["title"] for view in spec["hconcat"]] == ["ROC curve", "Calibration"]
+
+
 def test_nothing_to_draw_is_no_picture() -> None:
     empty = model("crashed").model_copy(update={"baseline": (), "curves": {}})
     assert plots.picture_spec(empty) is None

@@ -9,6 +9,7 @@ from tests import samples
 from tests.hostile_samples import LINKS, NASTY, TEXTS, as_github, poisoned, skeleton
 
 from mlbot.core.chart import Picture
+from mlbot.core.gate import Bound, Gate
 from mlbot.core.marker import marker
 from mlbot.core.outcome import Outcome
 from mlbot.render import markdown
@@ -90,6 +91,15 @@ def test_a_fork_is_offered_the_whole_commit() -> None:
     assert f"/retrain {parts.HEAD}\n" in markdown(samples.trial())
     assert "/retrain\n" in markdown(samples.failing())
     assert "/retrain" not in markdown(samples.local())
+
+
+def test_of_many_gates_only_passing_ones_are_left_out() -> None:
+    passing = (Gate(metric="accuracy", bound=Bound.MIN, limit=0.01 * n) for n in range(24))
+    shown_only = Gate(metric="f1", slice="doctorate", bound=Bound.MIN, limit=0.99)
+    text = markdown(parts.judged(parts.adult(0.0, gates=(shown_only, *passing))))
+    assert text.count("&nbsp;pass |") == 19
+    assert text.count("shown only |") == 1
+    assert "\n5 more gates pass and are in the whole report.\n" in text
 
 
 def test_tables_are_tables() -> None:

@@ -112,7 +112,7 @@ def _all_pass(models: Sequence[ModelReport]) -> str:
     counted = sum(gate.counts for gate in gates)
     of = f" of {figures.plural(len(models), 'model')}" if len(models) > 1 else ""
     that_count = " that count" if counted < len(gates) else ""
-    text = f"all {counted} gates{of}{that_count} pass"
+    text = f"{'both' if counted == 2 else f'all {counted}'} gates{of}{that_count} pass"
     if counted == 1:
         text = f"the one gate{of}{that_count.replace('count', 'counts')} passes"
     gained = _gain(models[0]) if len(models) == 1 else None

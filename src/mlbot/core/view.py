@@ -75,9 +75,9 @@ class MetricRow(Record):
 
 
 def gate_rows(model: ModelReport) -> tuple[GateRow, ...]:
-    """All gates: those that decide first, then by outcome, else in the config's order."""
+    """All gates: those that count first, the worst outcome first, else in the config's order."""
     rows = [_gate_row(result, model) for result in model.verdict.gates]
-    return tuple(sorted(rows, key=lambda row: (row.outcome is Outcome.PASS, not row.counts, _ORDER.index(row.outcome))))
+    return tuple(sorted(rows, key=lambda row: (not row.counts, _ORDER.index(row.outcome))))
 
 
 def _gate_row(result: GateResult, model: ModelReport) -> GateRow:

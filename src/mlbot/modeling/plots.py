@@ -32,7 +32,7 @@ def chart_specs(model: ModelReport) -> dict[str, Spec]:
 
 
 def picture_spec(model: ModelReport) -> Spec | None:
-    """The charts that stand in a comment: the changes by slice, and one curve beside them.
+    """The charts that stand in a comment: the changes by slice and one curve beside them, without slices two curves.
 
     Returns:
         One specification with the views side by side; None where there is nothing to draw.

@@ -18,7 +18,7 @@ _ALL = "all rows"
 
 
 def slices(model: ModelReport, use: Use) -> Any | None:
-    """The change of a metric by slice, with intervals, zero and the margin."""
+    """The change of a metric by slice, with intervals, zero and the margin; of no slices a picture says nothing."""
     import altair as alt
 
     rows = _slice_rows(model)
@@ -27,6 +27,8 @@ def slices(model: ModelReport, use: Use) -> Any | None:
         return None
     if use is Use.PICTURE:
         rows = _worst(_only(rows, metric))
+        if len(rows) == 1:
+            return None
     names = list(dict.fromkeys(row["slice"] for row in rows))
     base, choosable = _of_one_metric(rows, metric, use)
     marks = base.encode(y=alt.Y("slice:N", sort=names, title=None), color=_reading_colour(rows), tooltip=tooltips(rows))

@@ -156,7 +156,7 @@ def _model(report: Report, model: ModelReport, picture: Picture | None, *, headi
         ("changes", 9, sections.changes(model)),
         ("training", 12, sections.training(model)),
         ("notes", 12, sections.notes(model.notices)),
-        ("chart", 5, fill("comment/chart.md.j2", picture=picture) if picture else ""),
+        ("chart", 5, fill("comment/chart.md.j2", picture=picture, folded=heading) if picture else ""),
         ("history", 11, sections.history(report, model)),
     )
     yield from (Section(name=name, text=text, rank=rank) for name, rank, text in order if text)

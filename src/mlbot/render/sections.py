@@ -66,12 +66,14 @@ def gates(model: ModelReport) -> str:
     """The gate table; where no gate could be evaluated, a sentence in its place."""
     rows = view.gate_rows(model)
     evaluated = any(row.outcome is not Outcome.ERROR for row in rows)
-    shown = rows[:_MOST_GATES] if rows[_MOST_GATES:] and rows[_MOST_GATES].outcome is Outcome.PASS else rows
+    passing = [number for number, row in enumerate(rows) if row.outcome is Outcome.PASS]
+    left_out = passing[max(0, _MOST_GATES - len(rows) + len(passing)) :]
+    shown = [row for number, row in enumerate(rows) if number not in left_out]
     shipped = model.shipped
     return fill(
         "comment/gates.md.j2",
         rows=shown if evaluated else (),
-        more=len(rows) - len(shown),
+        more=len(left_out),
         digest=figures.short(shipped.digest) if shipped and shipped.digest else "none",
         seed=shipped.seed if shipped else 0,
         methods=tables.methods(model),
