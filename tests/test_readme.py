@@ -76,6 +76,7 @@ def test_the_verbs_in_the_text_exist() -> None:
 
 @pytest.mark.parametrize("document", [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")], ids=lambda p: p.name)
 def test_links_lead_somewhere(document: Path) -> None:
-    for target in re.findall(r"\]\(([^)#\s]+)", document.read_text(encoding="utf-8")):
+    text = document.read_text(encoding="utf-8")
+    for target in [*re.findall(r"\]\(([^)#\s]+)", text), *re.findall(r'\bsrc(?:set)?="([^"]+)"', text)]:
         if "://" not in target:
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
