@@ -87,12 +87,6 @@ def test_claims_are_called_unverified_wherever_they_stand() -> None:
             assert "nverified" in line
 
 
-def test_a_fork_is_offered_the_whole_commit() -> None:
-    assert f"/retrain {parts.HEAD}\n" in markdown(samples.trial())
-    assert "/retrain\n" in markdown(samples.failing())
-    assert "/retrain" not in markdown(samples.local())
-
-
 def test_of_many_gates_only_passing_ones_are_left_out() -> None:
     passing = (Gate(metric="accuracy", bound=Bound.MIN, limit=0.01 * n) for n in range(24))
     shown_only = Gate(metric="f1", slice="doctorate", bound=Bound.MIN, limit=0.99)

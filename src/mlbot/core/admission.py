@@ -267,7 +267,7 @@ def _by_conclusion(run: Run, subject: Subject) -> Judge | Settle | Wait:
         if run.conclusion is not Conclusion.ACTION_REQUIRED:
             return Wait(subject=subject, attempt=attempt)
     elif run.conclusion is Conclusion.SKIPPED and isinstance(subject, PullRequestSubject) and subject.draft:
-        sentence = "Drafts train on request: comment /retrain, or mark it ready for review."
+        sentence = "Drafts train on request: re-run the training, or mark the draft ready for review."
         return Settle(subject=subject, attempt=attempt, cause=Cause.DRAFT, state=State.PENDING, sentence=sentence)
     settled = _SETTLED.get(run.conclusion)
     if settled is None:

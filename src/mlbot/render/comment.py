@@ -86,7 +86,6 @@ def _frame(report: Report, marker: str, limit: int) -> Callable[[Sequence[Sectio
             left_out=_names(left_out),
             limit=limit,
             marker=marker,
-            retrain=_retrain(report),
         )
 
     return build
@@ -98,10 +97,6 @@ def _names(left_out: Sequence[Section]) -> list[str]:
     for section in left_out:
         counts[section.name] = counts.get(section.name, 0) + 1
     return [name if times == 1 else f"{name} of {times} models" for name, times in counts.items()]
-
-
-def _retrain(report: Report) -> str:
-    return f"/retrain {report.verdict.commits.head}" if report.fork else "/retrain"
 
 
 def _sections(report: Report, pictures: Mapping[str, Picture]) -> Iterator[Section]:
