@@ -23,7 +23,7 @@ _LINKS = (
     re.compile(r"(?i)(:)(?=//)"),  # addresses
     re.compile(r"(?i)(www)(?=\.)"),
     re.compile(r"(?i)((?:mailto|xmpp):)"),
-    re.compile(r"(:)(?=[a-z0-9_+-]+:)"),  # emoji
+    re.compile(r"(?i)(:)(?=[a-z0-9_+-]+:)"),  # emoji
 )
 _PLAIN = re.compile(r"[A-Za-z0-9 ._/:@=,+()\[\]<>-]+")
 _LONGEST = 600
