@@ -256,3 +256,21 @@ def test_judging_a_file_that_is_there_and_one_that_is_not(repository: Sandbox) -
     missing = mlbot(repository, "judge", "nowhere.onnx")
     assert missing.returncode == Exit.USAGE
     assert "nowhere.onnx: there is no such file" in missing.stderr
+
+
+def test_a_change_of_the_metrics_own_code_is_judged_by_the_guarded_branchs(repository: Sandbox) -> None:
+    config = tiny.CONFIG.replace("metrics: [roc_auc, ", "metrics: ['metrics:hit_score', roc_auc, ").replace(
+        "      log_loss: {max: 0.6}\n", "      log_loss: {max: 0.6}\n      hit_score: {min: 0.6}\n"
+    )
+    honest = "def hit_score(y_true, y_pred):\n    return float(((y_pred > 0.5) == y_true).mean())\n"
+    repository.git("checkout", "--quiet", "main")
+    repository.commit({"mlbot.yaml": config, "metrics.py": honest})
+    repository.git("checkout", "--quiet", "-b", "sly")
+    repository.commit(
+        {"metrics.py": "def hit_score(y_true, y_pred):\n    return 1.0\n", **tiny.params(mode="constant")}
+    )
+    code, report = run(repository)
+    assert code == Exit.FAILED
+    assert gate(report, "hit_score", "min")["outcome"] == "fail"
+    assert gate(report, "hit_score", "min")["value"] < 0.6
+    assert "policy-differs" in notices(report)

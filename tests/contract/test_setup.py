@@ -37,7 +37,11 @@ def files(folder: Path) -> Iterator[Path]:
 
 @pytest.mark.slow
 def test_the_bot_is_small_and_needs_nothing_else(tmp_path: Path) -> None:
-    done = install(tmp_path)
+    wheels = tmp_path / "wheels"
+    lock = ROOT / "requirements" / "bot.txt"
+    download = [sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--requirement", str(lock)]
+    subprocess.run([*download, "--dest", str(wheels)], check=True, capture_output=True, timeout=280)
+    done = install(tmp_path, WHEELS=str(wheels), PIP_NO_INDEX="1")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == f"mlbot {__version__}"
     assert (tmp_path / "path").read_text() == f"{tmp_path}/mlbot/bin\n"
