@@ -1,6 +1,7 @@
 """The trusted side, on artifacts from strangers and an API that fails: nothing passes that should not."""
 
 import json
+import os
 import pickle
 import stat
 import zipfile
@@ -41,6 +42,12 @@ def test_a_first_seed_that_is_fine_beside_a_second_that_is_missing_is_an_error(s
     assert stage.publish() == Exit.OK
     assert stage.status[0] == "error"
     assert "seed 1" in stage.status[1].lower()
+
+
+def test_the_token_is_gone_from_the_environment_once_it_is_read(stage: Stage) -> None:
+    stage.finish()
+    assert stage.judge() == Exit.OK
+    assert not {name for name, value in os.environ.items() if value.startswith("ghs_")}
 
 
 def test_a_run_that_succeeded_with_nothing_is_an_error(stage: Stage) -> None:

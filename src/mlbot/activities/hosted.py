@@ -1,6 +1,6 @@
 """A job on GitHub that is about a training run: whose facts it trusts, what it decides, what it works on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from mlbot.core.verdict import Commits
 from mlbot.git import Repository
 from mlbot.git.ledger import LedgerBranch
 from mlbot.git.remote import Remote, failure
-from mlbot.github.actions_io import Job, Runner
+from mlbot.github.actions_io import Job, Runner, forget_tokens
 from mlbot.github.api import GitHub, RepositoryFacts
 from mlbot.yamlfile import load
 
@@ -51,13 +51,18 @@ class Hosted:
 
     @classmethod
     def of(
-        cls, directory: Path, environment: Mapping[str, str], about: tuple[int, int], train_path: str, console: Console
+        cls,
+        directory: Path,
+        environment: MutableMapping[str, str],
+        about: tuple[int, int],
+        train_path: str,
+        console: Console,
     ) -> "Hosted":
         """The job that this process is in.
 
         Args:
             directory: the checkout of the default branch.
-            environment: of this process.
+            environment: of this process; the tokens are taken out of it.
             about: the training run and its attempt.
             train_path: of the user's workflow file that trains.
             console: told of waits.
@@ -66,6 +71,7 @@ class Hosted:
             UsageError: this is no job of GitHub Actions, it was given no token, or the folder is no checkout.
         """
         job = Job.of(environment)
+        forget_tokens(environment)
         github = GitHub.connect(job.repository, job.required_token(), api_url=job.api_url, say=console.say)
         return cls(
             job=job,

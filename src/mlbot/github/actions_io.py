@@ -5,7 +5,7 @@ Sources: docs.github.com "Variables reference" and "Workflow commands for GitHub
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -117,6 +117,12 @@ class Job:
         if not isinstance(payload, Mapping):
             return NotAnEvent(reason=NoEvent.MALFORMED, detail="The event's payload is no object.")
         return parse_event(self.event_name, payload)
+
+
+def forget_tokens(environment: MutableMapping[str, str]) -> None:
+    """Take the tokens out of an environment once they are read, so that no child and no user's metric inherits one."""
+    for name in ("INPUT_TOKEN", "GITHUB_TOKEN", "GH_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"):
+        environment.pop(name, None)
 
 
 def without_inputs(environment: Mapping[str, str]) -> dict[str, str]:
