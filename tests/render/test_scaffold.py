@@ -128,7 +128,7 @@ def test_github_accepts_the_workflows(tmp_path: Path) -> None:
 def test_zizmor_finds_nothing_beyond_one_listed_ignore(tmp_path: Path) -> None:
     config = Path(__file__).parents[2] / ".github" / "zizmor.yml"
     tool = Path(sys.executable).with_name("zizmor")
-    command: list[str | Path] = [tool, "--offline", "--pedantic", "--no-progress"]
+    command: list[str | Path] = [tool, "--offline", "--pedantic", "--no-progress", "--color=never"]
     command += ["--config", config, written(tmp_path)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
