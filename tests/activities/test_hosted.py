@@ -100,6 +100,7 @@ HOSTILE: dict[str, Callable[[dict[str, bytes]], bytes]] = {
     "depth": told(lambda _record: "[" * 10_000 + "]" * 10_000),
     "a wrong type": told(lambda record: json.dumps(record | {"seed": True})),
     "an unknown field": told(lambda record: json.dumps(record | {"admin": 1})),
+    "another pull request's number": told(lambda record: json.dumps(record | {"pull_request": 1})),
     "another model's": told(lambda record: json.dumps(record | {"model": "other"})),
     "another seed's": told(lambda record: json.dumps(record | {"seed": 1})),
 }

@@ -44,6 +44,16 @@ def test_the_life_of_a_pull_request(github: FakeGitHub, actions: Harness) -> Non
     assert not github.requests.refused()
 
 
+def test_a_change_that_improves_says_by_how_much(github: FakeGitHub, actions: Harness) -> None:
+    models = user.repository(github, **tiny.params(mode="lost"))
+    pull = github.user("alice").pull_request("better", tiny.params(mode="good"))
+    actions.run_until_idle()
+    assert user.verdict(models, user.head(pull)) == "success"
+    (comment,) = user.comments(models, pull)
+    assert "Ready to merge" in comment
+    assert "rose by 0." in comment
+
+
 def test_a_fork_is_trained_without_rights_and_judged(github: FakeGitHub, actions: Harness) -> None:
     models = user.repository(github)
     mallory = github.user("mallory").fork()
