@@ -45,7 +45,7 @@ def test_the_life_of_a_pull_request(github: FakeGitHub, actions: Harness) -> Non
 
 
 def test_a_change_that_improves_says_by_how_much(github: FakeGitHub, actions: Harness) -> None:
-    models = user.repository(github, **tiny.params(mode="lost"))
+    models = user.repository(github, without=(), **tiny.params(mode="lost"))
     pull = github.user("alice").pull_request("better", tiny.params(mode="good"))
     actions.run_until_idle()
     assert user.verdict(models, user.head(pull)) == "success"
