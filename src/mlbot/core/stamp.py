@@ -28,12 +28,12 @@ def carries(body: str, marker: str) -> bool:
 
     Only the last line counts: whatever a report quotes from outside stands above it.
     """
-    return _last_line(body).startswith(marker)
+    return last_line_of(body).startswith(marker)
 
 
 def read_stamp(body: str, marker: str) -> Stamp | None:
     """The stamp of a comment that carries the marker; None where it has none."""
-    line = _last_line(body)
+    line = last_line_of(body)
     found = _STAMP.fullmatch(line.removeprefix(marker)) if line.startswith(marker) else None
     if found is None or len(found["head"]) not in {40, 64}:
         return None
@@ -52,7 +52,8 @@ def attempt_of(url: str) -> Attempt | None:
     return _attempt(found) if found else None
 
 
-def _last_line(body: str) -> str:
+def last_line_of(body: str) -> str:
+    """The last line of a comment that is not empty: the only one the bot believes, for it wrote that one last."""
     return body.rstrip().rpartition("\n")[2].strip()
 
 
