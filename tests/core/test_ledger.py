@@ -10,7 +10,7 @@ from tests import samples
 from tests.ledger_samples import digest, entry
 
 from mlbot.core.forge import Attempt
-from mlbot.core.ledger import SeedValues, VerdictEntry, canonical, files_of, folder_of, path_of, read_files
+from mlbot.core.ledger import SeedValues, VerdictEntry, canonical, files_of, folders_of, path_of, read_files
 from mlbot.core.ledger_entries import Origin, entries_of
 from mlbot.core.ledger_folds import (
     judged_models,
@@ -20,6 +20,7 @@ from mlbot.core.ledger_folds import (
     passed,
     seed_history,
 )
+from mlbot.core.ledger_records import KINDS
 from mlbot.core.outcome import Outcome, Reason
 
 OTHER_COMMIT = "9" * 40
@@ -56,10 +57,13 @@ def test_a_name_is_the_content_but_for_the_time(one: VerdictEntry, other: Verdic
 
 
 def test_a_lookup_reads_one_shard() -> None:
-    assert path_of(entry()).startswith(folder_of(subject="adult-income", key=digest(1)))
-    assert folder_of(subject="adult-income", key=digest(1)) == f"v1/verdict/adult-income/{digest(1)[7:9]}/"
-    assert folder_of(subject="adult-income") == "v1/verdict/adult-income/"
-    assert folder_of() == "v1/verdict/"
+    (folder,) = folders_of("verdict", "adult-income", digest(1))
+    assert folder == f"v1/verdict/adult-income/{digest(1)[7:9]}/"
+    assert path_of(entry()).startswith(folder)
+    assert folders_of("deployment", "adult-income", digest(1)) == ("v1/deployment/adult-income/",)
+    assert folders_of("lock") == ("v1/lock/",)
+    assert folders_of() == ("v1/",)
+    assert len(folders_of(subject="adult-income")) == len(KINDS)
 
 
 @pytest.mark.parametrize(

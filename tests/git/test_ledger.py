@@ -46,9 +46,9 @@ def test_what_was_appended_is_read(bare: Path) -> None:
     ledger(bare).append([one], NOW)
     ledger(bare).append([two], NOW)
     assert ledger(bare).read().entries == (one, two)
-    assert ledger(bare).read("churn").entries == (two,)
-    assert ledger(bare).read("churn", digest(9)).entries == (two,)
-    assert ledger(bare).read("churn", digest(10)).entries == ()
+    assert ledger(bare).read(subject="churn").entries == (two,)
+    assert ledger(bare).read("verdict", "churn", digest(9)).entries == (two,)
+    assert ledger(bare).read("verdict", "churn", digest(10)).entries == ()
 
 
 def test_the_branch_grows_by_one_commit_a_write_and_has_no_other_history(bare: Path) -> None:
@@ -144,8 +144,8 @@ def test_a_laptop_reads_what_it_last_fetched(bare: Path, sandbox: Sandbox) -> No
     ledger(bare).append([entry()], NOW)
     sandbox.git("remote", "add", "origin", str(bare))
     sandbox.git("fetch", "--quiet", "origin")
-    assert read_local(sandbox.path, "adult-income").entries == (entry(),)
-    assert read_local(sandbox.path, "churn").entries == ()
+    assert read_local(sandbox.path, "verdict", "adult-income").entries == (entry(),)
+    assert read_local(sandbox.path, subject="churn").entries == ()
 
 
 def test_writing_leaves_the_users_repository_alone(bare: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from mlbot.core.event import WorkflowRunEvent
 from mlbot.core.forge import Attempt, Run
 from mlbot.core.inputs import CONFIG_FILE
 from mlbot.core.ledger import VerdictEntry
-from mlbot.core.ledger_folds import judged_models, latest_by_key
+from mlbot.core.ledger_folds import judged_models, latest_by_key, verdicts
 from mlbot.core.plan import Plan, PlannedModel, plan_models
 from mlbot.core.publication import Place
 from mlbot.core.record import Sha
@@ -215,7 +215,7 @@ def assign(hosted: Hosted, decision: Judge) -> Assignment:
         sides=sides,
         plan=plan,
         stale=stale,
-        entries=entries,
+        entries=tuple(verdicts(entries)),
         judged=judged,
         baselines=baselines,
     )

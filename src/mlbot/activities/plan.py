@@ -115,7 +115,7 @@ def plan_working_tree(repository: Repository, options: PlanOptions) -> Plan:
     configs = read_configs(repository, commits)
     sides = read_sides(repository, commits, configs, outside=not options.git_only)
     plan = plan_models(commits, sides.head, sides.base, sides.policy, options.models)
-    return plan.unjudged(latest_by_key(read_local(repository.root).entries)) if options.unjudged else plan
+    return plan.unjudged(latest_by_key(read_local(repository.root, "verdict").entries)) if options.unjudged else plan
 
 
 def print_plan(directory: Path, options: PlanOptions, console: Console, *, as_json: bool, matrix: bool) -> None:

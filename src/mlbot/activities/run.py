@@ -15,6 +15,7 @@ from mlbot.activities.train import Trained
 from mlbot.activities.trainer import Team, Trainer
 from mlbot.console import Console
 from mlbot.core.evaluation import Problem
+from mlbot.core.ledger_folds import verdicts
 from mlbot.core.outcome import Reason
 from mlbot.core.plan import PlannedModel, plan_models
 from mlbot.core.report import Report
@@ -93,7 +94,7 @@ def _judge(planned: PlannedModel, trainer: Trainer, rules: Rules, console: Conso
         baseline=baseline if isinstance(baseline, Problem) else _entries(baseline),
         key=planned.key,
         base_key=planned.base_key,
-        past=read_local(trainer.repository.root, planned.name).entries,
+        past=tuple(verdicts(read_local(trainer.repository.root, "verdict", planned.name).entries)),
         provisional=rule.provisional,
     )
     provenance = Provenance(

@@ -2,22 +2,58 @@
 
     v1/<kind>/<subject>/<shard>/<id>.json
 
-`subject` is what is looked for (the model), `shard` two hexadecimal digits of what is looked up within it (the content
-key), `id` the digest of all that identifies the entry. So one model is one folder, one key of it is one shard of some
-eighty files at 20,000 entries, and a retry names the same file and adds nothing.
+`subject` is what is looked for (the model; of a lock the environment), `shard` what is looked up within it (two
+hexadecimal digits of a content key, a version, an environment; locks have none), `id` the digest of all that identifies
+the entry. So one model is one folder, one key of it is one shard of some eighty files at 20,000 entries, and a retry
+names the same file and adds nothing.
 """
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from mlbot.core.forge import Attempt, Id, RefName
 from mlbot.core.hostile_json import HostileJsonError, load
-from mlbot.core.outcome import Outcome, Reason
-from mlbot.core.record import Count, Digest, Name, Record, Sha
+from mlbot.core.ledger_records import (
+    KEYED,
+    KINDS,
+    ApprovalEntry,
+    DeploymentEntry,
+    Entry,
+    Kind,
+    LockEntry,
+    ReleaseEntry,
+    SeedValues,
+    StoredFile,
+    Time,
+    VerdictEntry,
+    WaiverEntry,
+    shard_of,
+)
+from mlbot.core.record import Digest, Name, Record
+
+__all__ = [
+    "BRANCH",
+    "ApprovalEntry",
+    "DeploymentEntry",
+    "Entry",
+    "Kind",
+    "Ledger",
+    "LockEntry",
+    "ReleaseEntry",
+    "SeedValues",
+    "StoredFile",
+    "Time",
+    "VerdictEntry",
+    "WaiverEntry",
+    "canonical",
+    "files_of",
+    "folders_of",
+    "path_of",
+    "read_files",
+]
 
 BRANCH = "mlbot/ledger"
 """The orphan branch that holds it."""
@@ -27,77 +63,8 @@ _WHEN = "time"
 """The one field that does not identify an entry: a retry a minute later is no second entry."""
 _MOST_BYTES = 262_144
 
-Time = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")]
-"""UTC, whole seconds: `2026-11-20T16:00:00Z`. For people; nothing is ordered by it."""
-
-
-class StoredFile(Record):
-    """One seed's model file and where its bytes are."""
-
-    seed: Count
-    digest: Digest
-    size_bytes: Count
-    run: Id | None = None
-    """The run that holds its artifact; None where only a digest is known."""
-    artifact: Annotated[str, StringConstraints(max_length=200)] | None = None
-    """The artifact's name in that run (`mlbot.core.artifact`)."""
-
-
-class SeedValues(Record):
-    """What one metric came to for each seed, in the order of `files`; None where it has no value."""
-
-    metric: str
-    slice: str | None = None
-    values: tuple[float | None, ...]
-
-
-class VerdictEntry(Record):
-    """The verdict on one model of a commit of the guarded branch."""
-
-    schema_version: Literal["mlbot/ledger@1"] = "mlbot/ledger@1"
-    kind: Literal["verdict"] = "verdict"
-    model: Name
-    key: Digest
-    """The content key."""
-    digest: Digest | None
-    """sha256 of the file that was judged and may ship; None when there was none."""
-    holdout: Digest | None
-    commit: Sha
-    branch: RefName
-    outcome: Outcome
-    reason: Reason
-    provisional: bool = False
-    attempt: Attempt
-    """The training that was judged."""
-    judge: Attempt
-    """The run that judged it."""
-    files: tuple[StoredFile, ...] = ()
-    """One a seed; the first is the one that ships."""
-    values: tuple[SeedValues, ...] = ()
-    time: Time
-
-    @property
-    def subject(self) -> str:
-        """What it is filed under."""
-        return self.model
-
-    @property
-    def shard(self) -> str:
-        """Which part of the subject's folder it is in."""
-        return shard_of(self.key)
-
-    @property
-    def order(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Sorts older before newer by GitHub's own counting, for clocks can be set."""
-        return self.attempt.order, self.judge.order
-
-
-Entry = VerdictEntry
-"""The closed union of all kinds; a further kind joins by `Annotated[... | ..., Field(discriminator="kind")]`."""
-
-_ENTRY: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field()])
+_ENTRY: TypeAdapter[Entry] = TypeAdapter(Entry)
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-_KINDS = frozenset({"verdict"})
 
 
 class Ledger(Record):
@@ -120,18 +87,26 @@ def path_of(entry: Entry) -> str:
 
 def _path(entry: Entry, facts: Mapping[str, Any]) -> str:
     identity = _canonical({name: value for name, value in facts.items() if name != _WHEN})
-    return f"{folder_of(entry.kind, entry.subject)}{entry.shard}/{hashlib.sha256(identity).hexdigest()}.json"
+    parts = (_ROOT, entry.kind, entry.subject, entry.shard, f"{hashlib.sha256(identity).hexdigest()}.json")
+    return "/".join(part for part in parts if part)
 
 
-def folder_of(kind: Literal["verdict"] = "verdict", subject: Name | None = None, key: Digest | None = None) -> str:
-    """The folder to read for a lookup: all of a kind, one subject, or one key of it; ends in `/`."""
-    parts = [_ROOT, kind, *([subject] if subject else []), *([shard_of(key)] if subject and key else [])]
-    return "/".join(parts) + "/"
+def folders_of(kind: Kind | None = None, subject: Name | None = None, key: Digest | None = None) -> tuple[str, ...]:
+    """The folders to read for a lookup: everything, a kind, one subject of it, one key of that; each ends in `/`.
+
+    Args:
+        kind: None: all kinds.
+        subject: the model, or for locks the environment; None: all.
+        key: what verdicts and waivers are wanted for; other kinds are not parted by it.
+    """
+    if kind is None:
+        return (f"{_ROOT}/",) if subject is None else tuple(_folder(each, subject, key) for each in KINDS)
+    return (_folder(kind, subject, key),)
 
 
-def shard_of(digest: Digest) -> str:
-    """Two hexadecimal digits of a digest."""
-    return digest.removeprefix("sha256:")[:2]
+def _folder(kind: Kind, subject: Name | None, key: Digest | None) -> str:
+    parts = [_ROOT, kind, *([subject] if subject else [])]
+    return "/".join([*parts, *([shard_of(key)] if subject and key and kind in KEYED else [])]) + "/"
 
 
 def files_of(entries: Iterable[Entry]) -> dict[str, bytes]:
@@ -145,9 +120,9 @@ def read_files(files: Mapping[str, bytes]) -> Ledger:
     One bad file costs itself and no other: whoever may push could write anything there.
     """
     found = {path: _read(path, raw) for path, raw in files.items()}
-    entries = [(each.order, path, each) for path, each in found.items() if not isinstance(each, str)]
+    entries = [(each.kind, each.order, path, each) for path, each in found.items() if not isinstance(each, str)]
     return Ledger(
-        entries=tuple(entry for _, _, entry in sorted(entries, key=lambda row: row[:2])),
+        entries=tuple(entry for *_, entry in sorted(entries, key=lambda row: row[:3])),
         problems=tuple(each for each in found.values() if isinstance(each, str)),
     )
 
@@ -177,7 +152,7 @@ def _problem(where: str, raw: bytes) -> str:
     except HostileJsonError as error:
         return f"{error.what}."
     kind = value.get("kind") if isinstance(value, dict) else None
-    if not isinstance(kind, str) or kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         return f"{where} is of a kind that this version of mlbot does not know."
     return f"{where} is no entry of its kind in the canonical form."
 

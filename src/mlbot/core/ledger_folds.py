@@ -23,7 +23,7 @@ class PastSeeds(Record):
 
 def verdicts(entries: Iterable[Entry], branch: str | None = None) -> list[VerdictEntry]:
     """The verdicts on a guarded branch (None: on any), oldest first."""
-    found = [each for each in entries if branch in {None, each.branch}]
+    found = [each for each in entries if isinstance(each, VerdictEntry) and branch in {None, each.branch}]
     return sorted(found, key=lambda entry: entry.order)
 
 

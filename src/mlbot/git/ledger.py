@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlbot.core.ledger import BRANCH, Entry, Ledger, files_of, folder_of, read_files
+from mlbot.core.ledger import BRANCH, Entry, Kind, Ledger, files_of, folders_of, read_files
 from mlbot.core.record import Digest, Name, Sha
 from mlbot.git import orphan
 from mlbot.git.command import try_git
@@ -28,21 +28,39 @@ class LedgerBranch:
 
     def append(self, entries: Sequence[Entry], when: int) -> Written:
         """Add entries; those that are there already stay as they are. Errors: as `OrphanBranch.append`."""
-        models = sorted({entry.model for entry in entries})
-        more = f" and {len(models) - 3} more" if len(models) > 3 else ""
-        return self.branch.append(files_of(entries), f"Verdict on {', '.join(models[:3])}{more}", when)
+        return self.branch.append(files_of(entries), _message(entries), when)
 
-    def read(self, model: Name | None = None, key: Digest | None = None) -> Ledger:
-        """All entries, those of a model, or those that may be of one content key of it."""
-        return read_files(self.branch.read(folder_of(subject=model, key=key)))
+    def read(self, kind: Kind | None = None, subject: Name | None = None, key: Digest | None = None) -> Ledger:
+        """The entries of a kind, of one subject, or those that may be of one content key of it.
+
+        Args:
+            kind: None: all kinds.
+            subject: the model, or for locks the environment; None: all.
+            key: narrows verdicts and waivers of a subject to one part of them, which others may be in as well.
+
+        Raises:
+            RefusedError: if the token may not read it.
+            NotEvaluatedError: if the remote does not answer.
+        """
+        return read_files(self.branch.read(*folders_of(kind, subject, key)))
 
 
-def read_local(repository: Path, model: Name | None = None, remote: str = "origin") -> Ledger:
+def read_local(
+    repository: Path, kind: Kind | None = None, subject: Name | None = None, remote: str = "origin"
+) -> Ledger:
     """The ledger as this clone last fetched it; empty where it never did."""
     for ref in (f"refs/remotes/{remote}/{BRANCH}", f"refs/heads/{BRANCH}"):
         if try_git(["rev-parse", "--verify", "--quiet", ref], repository).returncode == 0:
-            return read_files(orphan.read_files(repository, ref, folder_of(subject=model)))
+            return read_files(orphan.read_files(repository, ref, *folders_of(kind, subject)))
     return Ledger()
+
+
+def _message(entries: Sequence[Entry]) -> str:
+    """The subject of the commit, for people who read the branch's log."""
+    kinds = sorted({entry.kind for entry in entries})
+    subjects = sorted({entry.subject for entry in entries})
+    more = f" and {len(subjects) - 3} more" if len(subjects) > 3 else ""
+    return f"{', '.join(kinds).capitalize()} on {', '.join(subjects[:3])}{more}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,8 +58,8 @@ class OrphanBranch:
     sleep: Callable[[float], None] = time.sleep
     chance: Callable[[], float] = field(default_factory=lambda: random.SystemRandom().random)
 
-    def read(self, folder: str = "") -> dict[str, bytes]:
-        """The files in a folder (ends in `/`; empty: all) of the branch; none when there is no such branch.
+    def read(self, *folders: str) -> dict[str, bytes]:
+        """The files in folders (each ends in `/`; none: all) of the branch; none when there is no such branch.
 
         Raises:
             RefusedError: if the token may not read it.
@@ -67,7 +67,7 @@ class OrphanBranch:
         """
         with _repository() as here:
             tip = self._fetch(here)
-            return read_files(here, tip, folder) if tip else {}
+            return read_files(here, tip, *folders) if tip else {}
 
     def append(self, files: Mapping[str, bytes], message: str, when: int) -> Written:
         """Add files. A path that is there already is left as it is, so a retry changes nothing.
@@ -130,10 +130,9 @@ class OrphanBranch:
         return done if done.returncode != 0 else None
 
 
-def read_files(repository: Path, rev: str, folder: str = "") -> dict[str, bytes]:
-    """The regular files in a folder of a commit, in two git processes however many there are."""
-    where = [folder] if folder else []
-    out = git(["ls-tree", "-r", "-z", "--full-tree", rev, "--", *where], repository)
+def read_files(repository: Path, rev: str, *folders: str) -> dict[str, bytes]:
+    """The regular files in folders (none: all) of a commit, in two git processes however many there are."""
+    out = git(["ls-tree", "-r", "-z", "--full-tree", rev, "--", *folders], repository)
     oids = {
         path.decode("utf-8", "surrogateescape"): facts.split(b" ")[2]
         for line in out.split(b"\0")
