@@ -12,6 +12,19 @@ Path = Annotated[str, Field(min_length=1)]
 """A path inside the repository, with forward slashes, or (for data) any fsspec URL."""
 
 
+class Tunable(Record):
+    """A parameter that a trial may change, with the values it may take."""
+
+    name: str
+    """As the parameters are named: nested ones with dots."""
+    type: Literal["int", "float", "bool", "str"] | None = None
+    """None: one of `choices`."""
+    min: int | float | None = None
+    max: int | float | None = None
+    """Both are there for numbers, and for nothing else."""
+    choices: tuple[bool | int | float | str, ...] = ()
+
+
 class Train(Record):
     """How a model is trained."""
 
@@ -23,6 +36,8 @@ class Train(Record):
     """Files, folders and globs whose change makes the model stale; None: the whole repository."""
     params: Path | None = None
     """A YAML or JSON file of parameters."""
+    tunable: tuple[Tunable, ...] = ()
+    """The parameters that `/retrain` may change for a trial."""
     seeds: Annotated[int, Field(ge=1, le=32)] = 3
     timeout_s: Annotated[float, Field(gt=0)] = 1800.0
     runs_on: tuple[str, ...] = ("ubuntu-latest",)

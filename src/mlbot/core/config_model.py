@@ -7,9 +7,10 @@ from mlbot.core.condition import ConditionError, check
 from mlbot.core.config import Data, Slice, Train
 from mlbot.core.config_error import quote
 from mlbot.core.config_reader import MAX_SCRIPT, Reader, is_name
+from mlbot.core.config_tunable import read_tunable
 from mlbot.core.metric import Task
 
-TRAIN_KEYS = ("run", "entrypoint", "depends", "params", "seeds", "timeout", "runs-on", "lock")
+TRAIN_KEYS = ("run", "entrypoint", "depends", "params", "tunable", "seeds", "timeout", "runs-on", "lock")
 DATA_KEYS = ("train", "holdout", "target", "positive", "drop", "features", "classes", "group")
 SLICE_KEYS = ("where", "min_rows")
 
@@ -33,11 +34,14 @@ def read_train(reader: Reader) -> Train | None:
         "entrypoint": values.function,
         "depends": lambda field: field.texts("files, folders and globs; leave it out for all", values.path),
         "params": values.path,
+        "tunable": read_tunable,
         "seeds": lambda field: field.whole(1, MAX_SEEDS),
         "timeout": lambda field: field.duration(LONGEST_S),
         "runs-on": values.runs_on,
         "lock": values.path,
     }
+    if "tunable" in fields and "params" not in fields:
+        fields["tunable"].refuse("`params:` too: the file that has these parameters", found="no params")
     made = {_ATTRIBUTES.get(key, key): read[key](field) for key, field in fields.items()}
     return Train.model_validate(made) if len(reader.notes.problems) == before else None
 

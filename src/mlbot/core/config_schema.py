@@ -8,6 +8,7 @@ from mlbot.core import schema_forms as forms
 from mlbot.core.config import EnvironmentConfig, OnInconclusive, Slice, Smoke, Train
 from mlbot.core.config_model import MAX_SEEDS
 from mlbot.core.config_reader import MAX_SCRIPT
+from mlbot.core.config_tunable import MAX_CHOICE, MAX_CHOICES, MAX_TUNABLE, TYPES
 from mlbot.core.gate import Gate
 from mlbot.core.metric import CATALOGUE, OPERATIONAL, Direction, Task
 from mlbot.core.schema_forms import Schema
@@ -83,6 +84,7 @@ def _train() -> Schema:
                     forms.texts(forms.path()),
                 ),
                 "params": forms.said("A YAML or JSON file of parameters.", forms.path()),
+                "tunable": _tunable(),
                 "seeds": forms.said(
                     "Trainings with different seeds. The first one's model ships; the others measure the noise.",
                     {"type": "integer", "minimum": 1, "maximum": MAX_SEEDS},
@@ -99,6 +101,28 @@ def _train() -> Schema:
             description="How the model is trained: by `run` or by `entrypoint`.",
         ),
         "oneOf": [{"required": ["run"]}, {"required": ["entrypoint"]}],
+    }
+
+
+def _tunable() -> Schema:
+    number = {"type": "number"}
+    bounds = forms.mapping(
+        {
+            "type": forms.said("What its values are.", {"enum": list(TYPES)}),
+            "min": forms.said("The least a number may be.", number),
+            "max": forms.said("The most a number may be.", number),
+        },
+        required=["type"],
+    )
+    choice = {"type": ["string", "number", "boolean"], "maxLength": MAX_CHOICE}
+    choices = {"type": "array", "items": choice, "minItems": 1, "maxItems": MAX_CHOICES}
+    return {
+        "type": "object",
+        "description": "The parameters that /retrain may change for a trial, by name (nested ones with dots): their "
+        "type with its bounds, or a list of choices.",
+        "minProperties": 1,
+        "maxProperties": MAX_TUNABLE,
+        "additionalProperties": {"anyOf": [bounds, choices]},
     }
 
 
