@@ -97,25 +97,18 @@ def _choices(reader: Reader) -> tuple[bool | int | float | str, ...]:
 
 def _choice(reader: Reader) -> bool | int | float | str | None:
     value = reader.value
-    match value:
-        case bool():
-            return value
-        case int() | float():
-            finite = reader.number("a number, a word, true or false", math.isfinite) is not None
-            return value if finite else None
-        case str():
-            return value if _is_word(value) else _refused(reader)
-        case _:
-            return _refused(reader)
+    if isinstance(value, int | float):
+        finite = isinstance(value, bool) or reader.number("a number, a word, true or false", math.isfinite) is not None
+        return value if finite else None
+    if isinstance(value, str) and _is_word(value):
+        return value
+    reader.refuse(f"a number, true, false, or a word of at most {MAX_CHOICE} characters")
+    return None
 
 
 def _is_word(text: str) -> bool:
     shown = text.strip() == text and "\n" not in text and "\t" not in text and not INVISIBLE.search(text)
     return shown and 0 < len(text) <= MAX_CHOICE
-
-
-def _refused(reader: Reader) -> None:
-    reader.refuse(f"a number, true, false, or a word of at most {MAX_CHOICE} characters")
 
 
 def _label(value: Scalar) -> str:
