@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
-from mlbot.core.forge import Id, Login, RefName, RepositoryName, Run
+from mlbot.core.forge import Id, Login, Moment, RefName, RepositoryName, Run, moment
 from mlbot.core.record import Record, Sha
 from mlbot.core.run_parser import run_fields
 
@@ -121,6 +121,8 @@ class CommentEvent(Record):
     """Of the issue or pull request."""
     is_pull_request: bool
     open: bool
+    created: Moment | None = None
+    """When the comment was written; None where GitHub did not say."""
 
 
 Event = Annotated[
@@ -270,6 +272,7 @@ def _comment(payload: Payload) -> dict[str, Any] | NotAnEvent:
         "number": dig(payload, "issue", "number"),
         "is_pull_request": dig(payload, "issue", "pull_request") is not None,
         "open": dig(payload, "issue", "state") == "open",
+        "created": moment(dig(payload, "comment", "created_at")),
     }
 
 

@@ -1,5 +1,7 @@
 """What GitHub says of runs, pull requests, comments and statuses: the facts that decisions are made from."""
 
+import re
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -21,6 +23,10 @@ RepositoryName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,10
 
 Login = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}(\[bot\])?$")]
 """Who acts on GitHub; apps end in `[bot]`."""
+
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+Moment = Annotated[str, StringConstraints(pattern=f"^{_MOMENT.pattern}$")]
+"""A time as GitHub writes it, by its own clock: UTC, to the second."""
 
 WebUrl = Annotated[str, StringConstraints(max_length=1000, pattern=r"^https?://[A-Za-z0-9._~:/?#@!&=+,;%-]+$")]
 
@@ -72,6 +78,8 @@ class Run(Record):
     completed: bool
     conclusion: Conclusion | None = None
     url: WebUrl
+    created: Moment | None = None
+    """Of its first attempt; None where GitHub did not say."""
 
     @property
     def this_attempt(self) -> Attempt:
@@ -116,6 +124,7 @@ class Comment(Record):
     author: Login | None = None
     """None for an account that is gone."""
     body: str
+    created: Moment | None = None
 
 
 class State(StrEnum):
@@ -135,6 +144,24 @@ class Status(Record):
     description: str = ""
     url: str = ""
     creator: Login | None = None
+
+
+def moment(value: object) -> Moment | None:
+    """A time from GitHub's JSON; None for whatever is none."""
+    return value if isinstance(value, str) and _MOMENT.fullmatch(value) and _exists(value) else None
+
+
+def seconds_between(earlier: Moment, later: Moment) -> float:
+    """How long from one time to another; negative when they are the other way round."""
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+
+
+def _exists(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:  # the 30th of February
+        return False
+    return True
 
 
 Role = Literal["none", "read", "triage", "write", "maintain", "admin"]

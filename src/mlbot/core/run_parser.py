@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mlbot.core.forge import Conclusion
+from mlbot.core.forge import Conclusion, moment
 
 
 def run_fields(raw: object) -> dict[str, Any]:
@@ -29,6 +29,7 @@ def run_fields(raw: object) -> dict[str, Any]:
         "completed": run.get("status") == "completed",
         "conclusion": _conclusion(conclusion),
         "url": run.get("html_url"),
+        "created": moment(run.get("created_at")),
     }
 
 

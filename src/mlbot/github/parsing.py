@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from mlbot.core.event import dig
-from mlbot.core.forge import Artifact, Comment, PullRequest, Run, State, Status
+from mlbot.core.forge import Artifact, Comment, PullRequest, Run, State, Status, moment
 from mlbot.core.record import Record
 from mlbot.core.run_parser import run_fields
 from mlbot.github.failures import GitHubError
@@ -49,7 +49,12 @@ def artifact(raw: object) -> Artifact:
 
 def comment(raw: object) -> Comment:
     """A comment; one without text has an empty body."""
-    fields = {"id": dig(raw, "id"), "author": dig(raw, "user", "login"), "body": dig(raw, "body") or ""}
+    fields = {
+        "id": dig(raw, "id"),
+        "author": dig(raw, "user", "login"),
+        "body": dig(raw, "body") or "",
+        "created": moment(dig(raw, "created_at")),
+    }
     return _record(Comment, fields)
 
 
