@@ -18,6 +18,7 @@ EDGES = {
     "git",
     "stores",
     "targets",
+    "transfer",
     "render",
     "resources",
     "yamlfile",
@@ -33,6 +34,7 @@ MAY_IMPORT = {
     "__main__": {"entry"},
 }
 MAY_IMPORT["render"] = {"core", "resources"}
+MAY_IMPORT["stores"] = MAY_IMPORT["targets"] = {"core", "transfer"}
 OWNERS = {
     "numpy": {"stats", "modeling", "activities"},
     "scipy": {"stats"},
@@ -43,12 +45,12 @@ OWNERS = {
     "onnxruntime": {"modeling"},
     "altair": {"modeling"},
     "vl_convert": {"modeling"},
-    "fsspec": {"modeling", "stores", "targets"},
+    "fsspec": {"modeling", "transfer"},
     "jinja2": {"render"},
     "yaml": {"yamlfile"},
     "github": {"github"},
-    "requests": {"github"},
-    "urllib3": {"github"},
+    "requests": {"github", "transfer"},
+    "urllib3": {"github", "transfer"},
     "click": {"cli", "cli_options", "entry"},
 }
 PURE = {"pydantic", "mlbot"} | set(sys.stdlib_module_names)
