@@ -9,7 +9,7 @@ _TRAINING_AND_DATA = [
     Case(
         "models:",
         "zzz: 1\nmodels:",
-        '2: zzz: found the unknown key "zzz" → write version, models, guard, inconclusive, store or environments',
+        '2: zzz: found the unknown key "zzz" → write version, models, guard, inconclusive, waivers, store or environ',
     ),
     Case("m:", "'a b':", '3: models."a b": found the name "a b" → write a name of letters, digits, `.`, `_` and `-`,'),
     Case(TASK, "task: binry", '4: models.m.task: found "binry" → write binary'),
@@ -289,6 +289,14 @@ _JUDGING_AND_DEPLOYING = [
         )
         for name, schema in {"release/*": True, "a..b": False, "-x": False, "a b": True, "x.lock": False}.items()
     ),
+    Case(
+        "models:",
+        "waivers: {by: ['@lea']}\nmodels:",
+        '2: waivers.by[0]: found "@lea" → write a login on GitHub, without `@`',
+    ),
+    Case("models:", "waivers: {by: lea}\nmodels:", '2: waivers.by: found "lea" → write a list of logins'),
+    Case("models:", "waivers: {author: maybe}\nmodels:", '2: waivers.author: found "maybe" → write true or false'),
+    Case("models:", "waivers: {who: [lea]}\nmodels:", '2: waivers.who: found the unknown key "who" → write'),
     Case(
         "models:", "inconclusive: {promotion: stop}\nmodels:", '2: inconclusive.promotion: found "stop" → write warn or'
     ),

@@ -8,7 +8,7 @@ from tests import config_texts as texts
 from tests.config_refusals import INVALID
 from tests.config_texts import Case, changed, parse, problems
 
-from mlbot.core.config import Config, EnvironmentConfig, OnInconclusive, Slice, Smoke
+from mlbot.core.config import Config, EnvironmentConfig, OnInconclusive, Slice, Smoke, Waivers
 from mlbot.core.config_error import ConfigError
 from mlbot.core.config_parse import parse_config
 from mlbot.core.document import Document, Plain
@@ -148,6 +148,12 @@ def test_a_broken_metric_or_slice_is_said_once() -> None:
         "11: models.m.slices.s:",
         "12: models.m.metrics[0]:",
     ]
+
+
+def test_who_may_waive() -> None:
+    assert parse(texts.SMALL).waivers == Waivers(by=(), author=False)
+    text = "waivers: {by: [lea, Boss-2], author: true}\n" + texts.SMALL
+    assert parse(text).waivers == Waivers(by=("lea", "Boss-2"), author=True)
 
 
 def test_inconclusive_has_defaults_of_its_own() -> None:

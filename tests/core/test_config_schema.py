@@ -53,6 +53,7 @@ def properties(*path: str) -> set[str]:
 def test_has_every_setting_of_the_parser() -> None:
     assert properties() == set(config_parse.CONFIG_KEYS)
     assert properties("properties", "inconclusive") == set(config_parse.INCONCLUSIVE_KEYS)
+    assert properties("properties", "waivers") == set(config_parse.WAIVERS_KEYS)
     assert properties("$defs", "model") == set(config_parse.MODEL_KEYS)
     assert properties("$defs", "train") == set(config_model.TRAIN_KEYS)
     assert properties("$defs", "data") == set(config_model.DATA_KEYS)
@@ -89,9 +90,11 @@ def test_its_defaults_are_valid_and_change_nothing() -> None:
         "pull_request": "warn",
         "promotion": "block",
         "approvals": 0,
+        "author": False,
         "requests": 50,
     }
-    text = "inconclusive: {pull_request: warn, promotion: block}\nversion: 1\n" + texts.SMALL
+    text = "inconclusive: {pull_request: warn, promotion: block}\nwaivers: {author: false}\n" + texts.SMALL
+    text = "version: 1\n" + text
     explicit = (
         text.replace("run: make", "run: make\n      seeds: 3\n      timeout: 30m\n      runs-on: ubuntu-latest")
         .replace("s: x = 1", "s: {where: x = 1, min_rows: 500}")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.config_samples import GATES, config, model
 
-from mlbot.core.config import Config, Model, OnInconclusive, Slice
+from mlbot.core.config import Config, Model, OnInconclusive, Slice, Waivers
 from mlbot.core.gate import Bound, Gate
 from mlbot.core.inputs import Side
 from mlbot.core.metric import CATALOGUE, Direction, Metric, Task
@@ -63,6 +63,11 @@ CASES = [
     ),
     (with_(model(train={"seeds": 1})), "changes train.seeds from 3 to 1"),
     (config().model_copy(update={"guard": ("release",)}), "changes guard from the default branch to release"),
+    (config().model_copy(update={"waivers": Waivers(by=("eve",))}), "changes waivers.by from nobody to eve"),
+    (
+        config().model_copy(update={"waivers": Waivers(author=True)}),
+        "changes waivers.author from false to true",
+    ),
     (
         config().model_copy(update={"inconclusive": OnInconclusive(promotion="warn")}),
         "changes inconclusive.promotion from block to warn",

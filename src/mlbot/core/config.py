@@ -97,6 +97,15 @@ class OnInconclusive(Record):
     promotion: Literal["warn", "block"] = "block"
 
 
+class Waivers(Record):
+    """Who may let a gate pass by their word, besides those who maintain the repository."""
+
+    by: tuple[str, ...] = ()
+    """Logins on GitHub."""
+    author: bool = False
+    """Whether somebody who may do so may do it on their own pull request."""
+
+
 class Smoke(Record):
     """The smoke test of a deployment."""
 
@@ -123,6 +132,7 @@ class Config(Record):
     guard: tuple[str, ...] = ()
     """Branches whose pull requests are gated; empty: the default branch."""
     inconclusive: OnInconclusive = OnInconclusive()
+    waivers: Waivers = Waivers()
     store: str | None = None
     environments: tuple[EnvironmentConfig, ...] = ()
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from mlbot.core import config_values as values
-from mlbot.core.config import Config, Model, OnInconclusive
+from mlbot.core.config import Config, Model, OnInconclusive, Waivers
 from mlbot.core.config_environments import read_environments
 from mlbot.core.config_error import ConfigError
 from mlbot.core.config_gates import Scope, read_gates
@@ -13,9 +13,10 @@ from mlbot.core.config_reader import Notes, Reader, is_name
 from mlbot.core.document import Document
 from mlbot.core.metric import OPERATIONAL, Task
 
-CONFIG_KEYS = ("version", "models", "guard", "inconclusive", "store", "environments")
+CONFIG_KEYS = ("version", "models", "guard", "inconclusive", "waivers", "store", "environments")
 MODEL_KEYS = ("task", "train", "data", "slices", "metrics", "gates")
 INCONCLUSIVE_KEYS = ("pull_request", "promotion")
+WAIVERS_KEYS = ("by", "author")
 
 _ON_INCONCLUSIVE = ("warn", "block")
 
@@ -46,11 +47,19 @@ def _config(reader: Reader) -> Config | None:
     models = _models(fields["models"]) if "models" in fields else ()
     guard = fields["guard"].texts("branch names", values.branch) if "guard" in fields else ()
     inconclusive = _inconclusive(fields["inconclusive"]) if "inconclusive" in fields else OnInconclusive()
+    waivers = _waivers(fields["waivers"]) if "waivers" in fields else Waivers()
     store = values.place(fields["store"]) if "store" in fields else None
     environments = read_environments(fields["environments"]) if "environments" in fields else ()
     if reader.notes.problems:
         return None
-    return Config(models=models, guard=guard, inconclusive=inconclusive, store=store, environments=environments)
+    return Config(
+        models=models,
+        guard=guard,
+        inconclusive=inconclusive,
+        waivers=waivers,
+        store=store,
+        environments=environments,
+    )
 
 
 def _check_version(reader: Reader) -> None:
@@ -99,3 +108,10 @@ def _inconclusive(reader: Reader) -> OnInconclusive:
     fields = reader.fields(INCONCLUSIVE_KEYS)
     said = {key: fields[key].choice(_ON_INCONCLUSIVE) for key in fields}
     return OnInconclusive.model_validate({key: word for key, word in said.items() if word})
+
+
+def _waivers(reader: Reader) -> Waivers:
+    fields = reader.fields(WAIVERS_KEYS)
+    by = fields["by"].texts("logins", values.login) if "by" in fields else ()
+    author = fields["author"].flag() if "author" in fields else False
+    return Waivers(by=by, author=author is True)

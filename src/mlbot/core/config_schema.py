@@ -5,7 +5,7 @@ an environment) is for `parse_config`; nothing that `parse_config` accepts is re
 """
 
 from mlbot.core import schema_forms as forms
-from mlbot.core.config import EnvironmentConfig, OnInconclusive, Slice, Smoke, Train
+from mlbot.core.config import EnvironmentConfig, OnInconclusive, Slice, Smoke, Train, Waivers
 from mlbot.core.config_model import MAX_SEEDS
 from mlbot.core.config_reader import MAX_SCRIPT
 from mlbot.core.config_tunable import MAX_CHOICE, MAX_CHOICES, MAX_TUNABLE, TYPES
@@ -28,6 +28,7 @@ def schema() -> Schema:
                     "Branches whose pull requests are gated. Left out: the default branch.", forms.texts(forms.branch())
                 ),
                 "inconclusive": _inconclusive(),
+                "waivers": _waivers(),
                 "store": forms.said(
                     "Where judged models are kept: a folder, any fsspec URL, or oci://.", forms.place()
                 ),
@@ -219,6 +220,23 @@ def _inconclusive() -> Schema:
     return forms.mapping(
         {key: forms.said(text, {"enum": ["warn", "block"]}, default[key]) for key, text in told.items()},
         description="What an inconclusive verdict does.",
+    )
+
+
+def _waivers() -> Schema:
+    default = forms.defaults(Waivers)
+    return forms.mapping(
+        {
+            "by": forms.said(
+                "Logins of people who may waive a gate without maintaining the repository.", forms.texts(forms.login())
+            ),
+            "author": forms.said(
+                "Whether they and maintainers may do so on a pull request of their own.",
+                {"type": "boolean"},
+                default["author"],
+            ),
+        },
+        description="Who may let a gate pass by their word, besides maintainers.",
     )
 
 

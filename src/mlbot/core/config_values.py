@@ -9,6 +9,8 @@ FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Z
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _CREDENTIALS = re.compile(r"://[^/?#]*:[^/?#]*@")
 _BAD_BRANCH = re.compile(r"[\s~^:?*\[\\]|\.\.|@\{|//|^[-/.]|[/.]$|\.lock(?:/|$)|/\.")
+LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+"""A person's name on GitHub; bots, which end in `[bot]`, give no commands."""
 _OCI_OR_URL = "an URL such as s3://bucket/models or oci://ghcr.io/owner/repo/models"
 
 
@@ -83,6 +85,15 @@ def branch(reader: Reader) -> str | None:
 def column(reader: Reader) -> str | None:
     """A column's name."""
     return reader.text("a column name")
+
+
+def login(reader: Reader) -> str | None:
+    """A person's name on GitHub."""
+    text = reader.text("a login")
+    if text is None or LOGIN.fullmatch(text):
+        return text
+    reader.refuse("a login on GitHub, without `@`")
+    return None
 
 
 def function(reader: Reader) -> str | None:

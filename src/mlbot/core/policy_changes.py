@@ -62,6 +62,8 @@ def _rules(config: Config) -> dict[_Rule, _Value]:
         ("setting", "", "guard"): ", ".join(config.guard) or "the default branch",
         ("setting", "", "inconclusive.pull_request"): config.inconclusive.pull_request,
         ("setting", "", "inconclusive.promotion"): config.inconclusive.promotion,
+        ("setting", "", "waivers.by"): ", ".join(config.waivers.by) or "nobody",
+        ("setting", "", "waivers.author"): str(config.waivers.author).lower(),
     }
     for model in config.models:
         every |= dict(_model_rules(model))

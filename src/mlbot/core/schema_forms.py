@@ -13,6 +13,7 @@ Schema = dict[str, Any]
 
 NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 _FUNCTION = "^[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
+_LOGIN = "^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$"
 _DURATION = "^(?=.*[1-9])[0-9]{1,9}(\\.[0-9]{1,9})?[smh]?$"
 _INSIDE = "^(?![/~]|[A-Za-z]:)(?!(.*/)?\\.\\.(/|$))[^\\\\]+$"
 _URL = "^[A-Za-z][A-Za-z0-9+.-]*://\\S+$"
@@ -85,6 +86,11 @@ def place() -> Schema:
 def branch() -> Schema:
     """A branch's name."""
     return {"type": "string", "pattern": "^[^\\s~^:?*\\[\\\\]+$", "maxLength": MAX_TEXT}
+
+
+def login() -> Schema:
+    """A person's name on GitHub."""
+    return {"type": "string", "pattern": _LOGIN}
 
 
 def function() -> Schema:
