@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from mlbot.core.ledger_records import WaiverEntry
 from mlbot.core.outcome import Outcome, Reason
 from mlbot.core.record import Record
 
@@ -30,6 +31,20 @@ class Gate(Record):
         """The metric as a gate names it: `metric` or `metric@slice`."""
         return f"{self.metric}@{self.slice}" if self.slice else self.metric
 
+    @property
+    def name(self) -> str:
+        """What tells it from every other gate of its model: `subject.bound`."""
+        return f"{self.subject}.{self.bound}"
+
+
+class Waived(Record):
+    """A gate that a person answered for, and what it came to without their word."""
+
+    waiver: WaiverEntry
+    """Who, why, since when, and for which content and rules."""
+    outcome: Outcome
+    reason: Reason
+
 
 class GateResult(Record):
     """What a gate came to on this candidate."""
@@ -46,3 +61,5 @@ class GateResult(Record):
     """False for a gate that only warns and for a slice with too few rows: shown, and nothing rests on it."""
     judgeable: bool = True
     """False when the margin is too small for this holdout and these seeds, whatever the model."""
+    waived: Waived | None = None
+    """Set exactly when the reason is `waived`."""

@@ -11,11 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from mlbot.core.comparison import Comparison, Flips, Method
 from mlbot.core.evaluation import Evaluation, Problem
-from mlbot.core.gate import Bound, Gate, GateResult
+from mlbot.core.gate import Bound, Gate, GateResult, Waived
+from mlbot.core.ledger_records import WaiverEntry
 from mlbot.core.metric import OPERATIONAL
 from mlbot.core.outcome import Outcome, Reason, worst
 from mlbot.core.record import Digest, Name, Record
 from mlbot.core.verdict import Commits, ModelVerdict, Verdict
+from mlbot.core.waiver import removal, standing, waived
 
 ALPHA = 0.05
 """One-sided error rate of a `fail`, over all blocking gates of a verdict (Holm)."""
@@ -38,46 +40,56 @@ class Evidence(Record):
     baseline_problem: Problem | None = None
     """Why there is nothing to compare with."""
     key: Digest | None = None
+    """The candidate's content key; of a model that is to be gone, base's."""
+    policy: Digest | None = None
+    """Of the rules that it is judged by; None where that is unknown, so that nothing can be waived."""
     provisional: bool = False
     deleted: bool = False
 
 
-def decide(commits: Commits, evidence: Sequence[Evidence]) -> Verdict:
+def decide(commits: Commits, evidence: Sequence[Evidence], waivers: Sequence[WaiverEntry] = ()) -> Verdict:
     """The verdict on a commit.
 
     Args:
         commits: The three commits it stands on.
         evidence: What was found about each stale model; empty when nothing is stale.
+        waivers: What people answered for; one counts for its own model, content, rules and gate alone. A gate that
+            somebody waived stays in the family that Holm adjusts for.
 
     Returns:
         The verdict; its outcome is the worst of the models', error over fail over inconclusive over pass.
     """
     results = _keep_by_holm([_gate_results(each) for each in evidence], evidence)
-    models = tuple(_model_verdict(each, gates) for each, gates in zip(evidence, results, strict=True))
+    models = tuple(_model_verdict(each, gates, waivers) for each, gates in zip(evidence, results, strict=True))
     if not models:
         return Verdict(commits=commits, outcome=Outcome.PASS, reason=Reason.NOTHING_STALE, models=())
     outcome = worst(model.outcome for model in models)
-    reason = next(model.reason for model in models if model.outcome is outcome)
+    reasons = [model.reason for model in models if model.outcome is outcome]
+    reason = Reason.WAIVED if Reason.WAIVED in reasons else reasons[0]
     return Verdict(commits=commits, outcome=outcome, reason=reason, models=models)
 
 
-def _model_verdict(evidence: Evidence, gates: tuple[GateResult, ...]) -> ModelVerdict:
-    outcome, reason, detail = _summary(evidence, gates)
+def _model_verdict(evidence: Evidence, results: tuple[GateResult, ...], waivers: Sequence[WaiverEntry]) -> ModelVerdict:
+    held = standing(waivers, evidence.model, evidence.key, evidence.policy)
+    gates = tuple(waived(result, held) for result in results)
+    gone = removal(held) if evidence.deleted else None
+    outcome, reason, detail = _summary(evidence, gates, gone)
     return ModelVerdict(
         model=evidence.model,
         outcome=outcome,
         reason=reason,
         detail=detail,
         gates=gates,
-        key=evidence.key,
+        key=None if evidence.deleted else evidence.key,
         digest=evidence.candidate[0].digest if evidence.candidate else None,
         provisional=evidence.provisional,
+        waived=gone,
     )
 
 
-def _summary(evidence: Evidence, gates: Sequence[GateResult]) -> tuple[Outcome, Reason, str]:
+def _summary(evidence: Evidence, gates: Sequence[GateResult], gone: Waived | None) -> tuple[Outcome, Reason, str]:
     if evidence.deleted:
-        return Outcome.FAIL, Reason.MODEL_DELETED, ""
+        return (Outcome.PASS, Reason.WAIVED, "") if gone else (Outcome.FAIL, Reason.MODEL_DELETED, "")
     if problem := _model_problem(evidence):
         return Outcome.ERROR, problem.reason, problem.detail
     if not gates:
@@ -87,7 +99,7 @@ def _summary(evidence: Evidence, gates: Sequence[GateResult]) -> tuple[Outcome, 
         return Outcome.INCONCLUSIVE, Reason.NOTHING_COUNTS, ""
     outcome = worst(gate.outcome for gate in counted)
     if outcome is Outcome.PASS:
-        return outcome, Reason.ALL_GATES_PASS, ""
+        return outcome, Reason.WAIVED if any(gate.waived for gate in counted) else Reason.ALL_GATES_PASS, ""
     decisive = next(gate for gate in counted if gate.outcome is outcome)
     return outcome, decisive.reason, decisive.detail
 

@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from mlbot.core.gate import GateResult
+from mlbot.core.gate import GateResult, Waived
+from mlbot.core.ledger_records import WaiverEntry
 from mlbot.core.outcome import Outcome, Reason
 from mlbot.core.record import Count, Digest, Name, Record, Sha
 
@@ -38,6 +39,14 @@ class ModelVerdict(Record):
     """sha256 of the ONNX file that was judged and may ship."""
     provisional: bool = False
     """Judged by its own gates from head, because the guarded branch has no such model yet."""
+    waived: Waived | None = None
+    """For a model that head removes: who let it go."""
+
+    @property
+    def waivers(self) -> tuple[WaiverEntry, ...]:
+        """The waivers that this rests on, in the order of the gates."""
+        every = (*(gate.waived for gate in self.gates), self.waived)
+        return tuple(each.waiver for each in every if each is not None)
 
 
 class Verdict(Record):
@@ -48,3 +57,8 @@ class Verdict(Record):
     outcome: Outcome
     reason: Reason
     models: tuple[ModelVerdict, ...]
+
+    @property
+    def waivers(self) -> tuple[WaiverEntry, ...]:
+        """The waivers that this rests on."""
+        return tuple(waiver for model in self.models for waiver in model.waivers)
