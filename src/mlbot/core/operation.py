@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from mlbot.core.admission import PullRequestSubject, Subject
-from mlbot.core.forge import Attempt, Id, State, WebUrl
+from mlbot.core.decision import PullRequestSubject, Subject
+from mlbot.core.forge import Attempt, Id, RefName, State, WebUrl
 from mlbot.core.ledger import Entry
 from mlbot.core.record import Count, Record
 from mlbot.core.stamp import Stamp
@@ -93,8 +93,54 @@ class Say(Record):
     sentence: str
 
 
+class Rerun(Record):
+    """Run a training again, all of it: one attempt more of the same run, with the code and rights it had."""
+
+    kind: Literal["rerun"] = "rerun"
+    attempt: Attempt
+    """The attempt that this makes; nothing is done where it is there already."""
+    subject: PullRequestSubject
+    """What has to be true still: a training of an older head would end the present one's."""
+
+
+class CancelRun(Record):
+    """Cancel a run."""
+
+    kind: Literal["cancel"] = "cancel"
+    run: Id
+
+
+class Dispatch(Record):
+    """Start a workflow of the default branch."""
+
+    kind: Literal["dispatch"] = "dispatch"
+    workflow: str
+    """Its file's name, such as `mlbot-judge.yml`."""
+    ref: RefName
+    inputs: dict[str, str] = Field(default_factory=dict)
+
+
+class React(Record):
+    """React to a comment."""
+
+    kind: Literal["react"] = "react"
+    comment: Id
+    reaction: Literal["eyes", "rocket", "confused"]
+
+
 Operation = Annotated[
-    UpsertComment | SetStatus | AppendLedger | PushCharts | WriteSummary | Annotate | Say, Field(discriminator="kind")
+    UpsertComment
+    | SetStatus
+    | AppendLedger
+    | PushCharts
+    | WriteSummary
+    | Annotate
+    | Say
+    | Rerun
+    | CancelRun
+    | Dispatch
+    | React,
+    Field(discriminator="kind"),
 ]
 
 
@@ -112,6 +158,8 @@ def describe(operation: Operation) -> str:
             return f"push {_several(len(operation.files), 'chart', 'charts')}"
         case WriteSummary() | Annotate() | Say():
             return _describe_local(operation)
+        case Rerun() | CancelRun() | Dispatch() | React():
+            return _describe_effect(operation)
 
 
 def _describe_local(operation: WriteSummary | Annotate | Say) -> str:
@@ -123,6 +171,19 @@ def _describe_local(operation: WriteSummary | Annotate | Say) -> str:
             return f"annotate ({operation.level}){place}: {operation.title}"
         case Say():
             return operation.sentence
+
+
+def _describe_effect(operation: Rerun | CancelRun | Dispatch | React) -> str:
+    match operation:
+        case Rerun():
+            return f"re-run the training {operation.attempt.run} as attempt {operation.attempt.number}"
+        case CancelRun():
+            return f"cancel the run {operation.run}"
+        case Dispatch():
+            given = ", ".join(f"{name}={value}" for name, value in operation.inputs.items())
+            return f"start {operation.workflow} on {operation.ref} with {given}"
+        case React():
+            return f"react to the comment with {operation.reaction}"
 
 
 def _several(count: int, one: str, many: str) -> str:

@@ -7,8 +7,12 @@ from mlbot.core.ledger import Entry
 from mlbot.core.operation import (
     Annotate,
     AppendLedger,
+    CancelRun,
+    Dispatch,
     Operation,
     PushCharts,
+    React,
+    Rerun,
     Say,
     SetStatus,
     UpsertComment,
@@ -20,6 +24,7 @@ from mlbot.errors import MlbotError, RefusedError
 from mlbot.github.actions_io import Runner
 from mlbot.github.api import GitHub
 from mlbot.github.comments import upsert
+from mlbot.github.effects import effect
 from mlbot.github.statuses import set_status
 
 Append = Callable[[Sequence[Entry]], object]
@@ -65,6 +70,8 @@ class Executor:
     runner: Runner
     append: Append
     push: Push
+    rerunner: GitHub | None = None
+    """The API with a token of its own, whose re-runs raise events; None: `github`, whose re-runs may raise none."""
 
     def apply(self, operations: Sequence[Operation]) -> Published:
         """Do all operations, one failure stopping no other: a comment that cannot be written leaves a status to set."""
@@ -82,8 +89,23 @@ class Executor:
             self.runner.say(_refused(published.refused))
         return published
 
+    def do(self, operation: Operation) -> str:
+        """Do one operation on GitHub that another depends on.
+
+        Returns:
+            What became of it.
+
+        Raises:
+            MlbotError: GitHub did not do it.
+        """
+        published = Published()
+        self._apply(operation, published)
+        return published.done[-1][1] if published.done else "done"
+
     def _apply(self, operation: Operation, published: Published) -> None:
         match operation:
+            case Rerun() | CancelRun() | Dispatch() | React():
+                published.done.append((operation.kind, effect(self.github, operation, self.rerunner or self.github)))
             case UpsertComment():
                 published.done.append(("comment", upsert(self.github, operation)))
             case SetStatus():
