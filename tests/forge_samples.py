@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mlbot.core.admission import Judge, Policy, PullRequestSubject
+from mlbot.core.decision import Judge, Policy, PullRequestSubject
 from mlbot.core.forge import Attempt, Conclusion, PullRequest, Run
 from mlbot.core.publication import Place
 

@@ -7,21 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.forge_samples import ASKED, FORK, HEAD, OLD, OURS, POLICY, pull, run, subject
 
-from mlbot.core.admission import (
-    Cause,
-    Judge,
-    Leave,
-    MergeGroupSubject,
-    PushSubject,
-    Settle,
-    Wait,
-    Write,
-    admit,
-    announce,
-    may_replace,
-    may_write,
-)
+from mlbot.core.admission import admit, announce
+from mlbot.core.decision import Cause, Judge, Leave, MergeGroupSubject, PushSubject, Settle, Wait
 from mlbot.core.forge import Attempt, Conclusion, PullRequest, Run, State
+from mlbot.core.writing import Write, may_replace, may_write
 
 
 def test_a_forks_pull_request_is_judged() -> None:

@@ -9,7 +9,7 @@ from tests import samples
 from tests.forge_samples import ASKED, HEAD, OURS, PLACE, judge, subject
 from tests.ledger_samples import entry
 
-from mlbot.core.admission import Cause, MergeGroupSubject, PushSubject, Settle
+from mlbot.core.decision import Cause, MergeGroupSubject, PushSubject, Settle
 from mlbot.core.document import Document, Place, Position
 from mlbot.core.forge import State
 from mlbot.core.operation import (

@@ -8,7 +8,7 @@ from tests.fake_github.people import Person
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Issue, Pull, Repository
 
-from mlbot.core.admission import PullRequestSubject
+from mlbot.core.decision import PullRequestSubject
 from mlbot.core.forge import Attempt, State
 from mlbot.core.marker import marker
 from mlbot.core.operation import SetStatus, UpsertComment

@@ -3,7 +3,7 @@
 import pytest
 from tests.github.setting import Setting
 
-from mlbot.core.admission import MergeGroupSubject
+from mlbot.core.decision import MergeGroupSubject
 from mlbot.core.forge import State
 from mlbot.github.comments import upsert
 from mlbot.github.statuses import StatusSet, set_status

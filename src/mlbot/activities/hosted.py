@@ -7,8 +7,9 @@ from pathlib import Path
 
 from mlbot.activities.plan import Configs, Sides, read_configs, read_sides
 from mlbot.console import Console
-from mlbot.core.admission import Cause, Decision, Judge, Leave, Policy, PushSubject, Settle, admit
+from mlbot.core.admission import admit
 from mlbot.core.config_parse import parse_config
+from mlbot.core.decision import Cause, Decision, Judge, Leave, Policy, PushSubject, Settle
 from mlbot.core.document import Document
 from mlbot.core.event import WorkflowRunEvent
 from mlbot.core.forge import Attempt, Run

@@ -19,8 +19,8 @@ from mlbot.activities.judge import Case, Entry, judge
 from mlbot.activities.model_report import Found, Provenance, report_of
 from mlbot.activities.rules import Rules
 from mlbot.console import Console
-from mlbot.core.admission import Decision, Judge, PullRequestSubject
 from mlbot.core.artifact import Side, accepted_file
+from mlbot.core.decision import Decision, Judge, PullRequestSubject
 from mlbot.core.evaluation import Problem
 from mlbot.core.outcome import Reason
 from mlbot.core.plan import PlannedModel

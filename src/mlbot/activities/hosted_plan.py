@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mlbot.activities.hosted import Assignment, Hosted, assign
 from mlbot.console import Console
-from mlbot.core.admission import Decision, Judge, Wait
+from mlbot.core.decision import Decision, Judge, Wait
 from mlbot.core.plan import MATRIX_LIMIT
 from mlbot.errors import MlbotError
 

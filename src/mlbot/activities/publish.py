@@ -8,7 +8,8 @@ from pathlib import Path
 from mlbot.activities.hosted import Hosted
 from mlbot.activities.hosted_judge import CHARTS, DECISION, DECISION_FILE, ERROR_FILE, REPORT_FILE, THEMES
 from mlbot.console import Console
-from mlbot.core.admission import Decision, Judge, Leave, PushSubject, Settle, Wait, announce
+from mlbot.core.admission import announce
+from mlbot.core.decision import Decision, Judge, Leave, PushSubject, Settle, Wait
 from mlbot.core.hostile_json import read
 from mlbot.core.ledger import Entry
 from mlbot.core.ledger_entries import Origin, entries_of

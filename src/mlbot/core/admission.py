@@ -6,164 +6,63 @@ guarded branch's policy. Nothing is taken from an artifact: its writer may be a 
 
 import re
 from collections.abc import Sequence
-from enum import StrEnum
-from typing import Literal
 
-from mlbot.core.forge import Attempt, Conclusion, Id, PullRequest, RefName, RepositoryName, Run, State
-from mlbot.core.record import Record, Sha
+from mlbot.core.decision import (
+    NO_RERUNS,
+    Cause,
+    Decision,
+    Judge,
+    Leave,
+    MergeGroupSubject,
+    Policy,
+    PullRequestSubject,
+    PushSubject,
+    Settle,
+    Subject,
+    Wait,
+)
+from mlbot.core.forge import Attempt, Conclusion, Id, PullRequest, Run, State
+from mlbot.core.reruns import Reruns
 
 _QUEUE = re.compile(r"gh-readonly-queue/(?P<base>.+)/pr-[0-9]+-[0-9a-f]{40}")
 """How the merge queue names its branches (docs.github.com, "Managing a merge queue")."""
 
 
-class Policy(Record):
-    """What the guarded branch's side says of itself; never what a run says."""
-
-    repository_id: Id
-    repository: RepositoryName
-    default_branch: RefName
-    guard: tuple[str, ...] = ()
-    """The config's `guard`; empty: the default branch."""
-    train_path: str
-    """Path of the workflow that trains, as `.github/workflows/mlbot-train.yml`."""
-
-    def guards(self, branch: str) -> bool:
-        """Whether pull requests into this branch are gated."""
-        return branch in (self.guard or (self.default_branch,))
-
-
-class PullRequestSubject(Record):
-    """A pull request's head is to be judged: comment and status."""
-
-    kind: Literal["pull_request"] = "pull_request"
-    number: Id
-    sha: Sha
-    branch: RefName
-    """The guarded branch that it goes into."""
-    head_ref: RefName
-    head_repository_id: Id
-    fork: bool
-    draft: bool = False
-
-
-class MergeGroupSubject(Record):
-    """The merge queue's result is to be judged: status only."""
-
-    kind: Literal["merge_group"] = "merge_group"
-    sha: Sha
-    branch: RefName
-
-
-class PushSubject(Record):
-    """The guarded branch's own commit is to be judged: status and ledger."""
-
-    kind: Literal["push"] = "push"
-    sha: Sha
-    branch: RefName
-
-
-Subject = PullRequestSubject | MergeGroupSubject | PushSubject
-
-
-class Cause(StrEnum):
-    """Why a run is not judged. A closed list."""
-
-    # left alone: nothing is posted anywhere
-    OTHER_REPOSITORY = "other-repository"
-    OTHER_WORKFLOW = "other-workflow"
-    OTHER_EVENT = "other-event"
-    EVENT_DISAGREES = "event-disagrees"
-    OTHER_ATTEMPT = "other-attempt"
-    NEWER_ATTEMPT = "newer-attempt"
-    NOT_GUARDED = "not-guarded"
-    NO_PULL_REQUEST = "no-pull-request"
-    SEVERAL_PULL_REQUESTS = "several-pull-requests"
-    HEAD_REPOSITORY_GONE = "head-repository-gone"
-    STALE_HEAD = "stale-head"
-    # settled: a status that says so
-    CANCELLED = "cancelled"
-    TIMED_OUT = "timed-out"
-    NEEDS_APPROVAL = "needs-approval"
-    DRAFT = "draft"
-    SKIPPED = "skipped"
-    DID_NOT_START = "did-not-start"
-    # waiting
-    NOT_COMPLETED = "not-completed"
-
-
-class Judge(Record):
-    """Judge this subject by this attempt of the run."""
-
-    kind: Literal["judge"] = "judge"
-    subject: Subject
-    attempt: Attempt
-    """Whose model files are judged."""
-    instead_of: Attempt | None = None
-    """A newer attempt that trained nothing and has spoken already; the verdict has to stand where its word stood."""
-
-    @property
-    def speaks_as(self) -> Attempt:
-        """Whose word the verdict is: an older attempt's never replaces a newer one's."""
-        return self.instead_of or self.attempt
-
-
-class Settle(Record):
-    """There is nothing to judge, and the status says so."""
-
-    kind: Literal["settle"] = "settle"
-    subject: Subject
-    attempt: Attempt
-    cause: Cause
-    state: State
-    sentence: str
-
-
-class Wait(Record):
-    """The run is not over, whatever the event said: read it again later."""
-
-    kind: Literal["wait"] = "wait"
-    subject: Subject
-    attempt: Attempt
-    cause: Literal[Cause.NOT_COMPLETED] = Cause.NOT_COMPLETED
-
-
-class Leave(Record):
-    """Post nothing."""
-
-    kind: Literal["leave"] = "leave"
-    cause: Cause
-    sentence: str
-
-
-Decision = Judge | Settle | Wait | Leave
-
-
 def admit(
-    run: Run, asked: Attempt, policy: Policy, pulls: Sequence[PullRequest], event_run: Run | None = None
+    run: Run,
+    asked: Attempt,
+    policy: Policy,
+    pulls: Sequence[PullRequest],
+    event_run: Run | None = None,
+    reruns: Reruns = NO_RERUNS,
 ) -> Decision:
     """What to do about a run.
 
     Args:
-        run: The run as the API gives it now.
+        run: The run as the API gives it now; as it was at `asked` where no newer attempt counts (`Reruns.outlasts`).
         asked: The attempt that the event or the dispatch names.
         policy: Whose facts these are to be.
         pulls: Open pull requests that may be the run's, as the API gives them now.
         event_run: The run as the event told of it; None for a dispatch, which tells nothing but its number.
+        reruns: What the bot recorded of later attempts.
     """
-    refused = _foreign(run, asked, policy, event_run)
+    refused = _foreign(run, policy, event_run) or _other_attempt(run, asked, reruns)
     if refused is not None:
         return refused
     subject = _subject(run, policy, pulls)
-    return subject if isinstance(subject, Leave) else _by_conclusion(run, subject)
+    if isinstance(subject, Leave):
+        return subject
+    if run.attempt < asked.number:
+        return Wait(subject=subject, attempt=asked)
+    return _by_conclusion(run, subject, reruns)
 
 
 def _leave(cause: Cause, sentence: str) -> Leave:
     return Leave(cause=cause, sentence=sentence)
 
 
-def _foreign(run: Run, asked: Attempt, policy: Policy, event_run: Run | None) -> Leave | None:
+def _foreign(run: Run, policy: Policy, event_run: Run | None) -> Leave | None:
     """The first check that the run does not stand, in the order of the checks."""
-    attempts = f"The API gave attempt {run.this_attempt} when asked for {asked}."
     checks: tuple[tuple[bool, Cause, str], ...] = (
         (
             run.repository_id == policy.repository_id,
@@ -185,10 +84,18 @@ def _foreign(run: Run, asked: Attempt, policy: Policy, event_run: Run | None) ->
             Cause.EVENT_DISAGREES,
             "The event and the API tell different things of the run.",
         ),
-        (run.id == asked.run and run.attempt >= asked.number, Cause.OTHER_ATTEMPT, attempts),
-        (run.attempt <= asked.number, Cause.NEWER_ATTEMPT, f"A newer attempt has replaced attempt {asked}."),
     )
     return next((_leave(cause, sentence) for holds, cause, sentence in checks if not holds), None)
+
+
+def _other_attempt(run: Run, asked: Attempt, reruns: Reruns) -> Leave | None:
+    """An attempt that is not there yet is waited for only when the bot itself has asked GitHub for it."""
+    if run.id != asked.run or (run.attempt < asked.number and reruns.request(asked) is None):
+        sentence = f"The API gave attempt {run.this_attempt} when asked for {asked}."
+        return _leave(Cause.OTHER_ATTEMPT, sentence)
+    if run.attempt > asked.number:
+        return _leave(Cause.NEWER_ATTEMPT, f"A newer attempt has replaced attempt {asked}.")
+    return None
 
 
 def _identity(run: Run) -> tuple[object, ...]:
@@ -260,7 +167,7 @@ _SETTLED: dict[Conclusion, tuple[Cause, State, str]] = {
 }
 
 
-def _by_conclusion(run: Run, subject: Subject) -> Judge | Settle | Wait:
+def _by_conclusion(run: Run, subject: Subject, reruns: Reruns) -> Judge | Settle | Wait:
     """A run that failed is judged: the judge knows what is missing. One that says nothing at all is no pass."""
     attempt = run.this_attempt
     if not run.completed or run.conclusion is None:
@@ -271,35 +178,19 @@ def _by_conclusion(run: Run, subject: Subject) -> Judge | Settle | Wait:
         return Settle(subject=subject, attempt=attempt, cause=Cause.DRAFT, state=State.PENDING, sentence=sentence)
     settled = _SETTLED.get(run.conclusion)
     if settled is None:
-        return Judge(subject=subject, attempt=attempt)
+        return Judge(subject=subject, attempt=attempt, reruns=reruns)
     cause, state, sentence = settled
-    return Settle(subject=subject, attempt=attempt, cause=cause, state=state, sentence=sentence)
+    return Settle(subject=subject, attempt=attempt, cause=cause, state=state, sentence=sentence, reruns=reruns)
 
 
-def announce(run: Run, policy: Policy, pulls: Sequence[PullRequest], event_run: Run | None = None) -> Subject | Leave:
+def announce(
+    run: Run,
+    policy: Policy,
+    pulls: Sequence[PullRequest],
+    event_run: Run | None = None,
+    reruns: Reruns = NO_RERUNS,
+) -> Subject | Leave:
     """Whose status goes pending when a run was requested; the same checks as `admit`, but for the run's end."""
-    return _foreign(run, run.this_attempt, policy, event_run) or _subject(run, policy, pulls)
-
-
-class Write(StrEnum):
-    """Whether a write may go out. A closed list."""
-
-    GO = "go"
-    HEAD_MOVED = "head-moved"
-    CLOSED = "closed"
-    OTHER_BASE = "other-base"
-    NEWER_WRITTEN = "newer-written"
-
-
-def may_write(subject: PullRequestSubject, now: PullRequest) -> Write:
-    """Whether a pull request is still what was judged, asked immediately before each write."""
-    if not now.open or now.number != subject.number:
-        return Write.CLOSED
-    if now.head_sha != subject.sha or now.head_repository_id != subject.head_repository_id:
-        return Write.HEAD_MOVED
-    return Write.GO if now.base_ref == subject.branch else Write.OTHER_BASE
-
-
-def may_replace(mine: Attempt, written: Attempt | None) -> Write:
-    """Whether what `mine` says may stand where `written` has spoken; the same attempt may say it again."""
-    return Write.GO if written is None or mine.order >= written.order else Write.NEWER_WRITTEN
+    if reruns.trial(run.this_attempt) is not None:
+        return _leave(Cause.TRIAL, "The attempt is a trial, which leaves the status as it is.")
+    return _foreign(run, policy, event_run) or _subject(run, policy, pulls)

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 
 from mlbot.core import figures, phrase
-from mlbot.core.admission import Judge, PullRequestSubject, PushSubject, Settle, Subject
 from mlbot.core.chart import Picture
+from mlbot.core.decision import Judge, PullRequestSubject, PushSubject, Settle, Subject
 from mlbot.core.document import Document
 from mlbot.core.forge import Attempt, RepositoryName, State, WebUrl
 from mlbot.core.gate import GateResult

@@ -7,10 +7,10 @@ oldest, since GitHub counts comments up.
 
 from enum import StrEnum
 
-from mlbot.core.admission import Write, may_replace, may_write
 from mlbot.core.forge import Comment
 from mlbot.core.operation import UpsertComment
 from mlbot.core.stamp import carries, read_stamp
+from mlbot.core.writing import Write, may_replace, may_write
 from mlbot.github.api import GitHub
 from mlbot.github.failures import NotFoundError, UnavailableError
 

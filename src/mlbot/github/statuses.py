@@ -2,10 +2,11 @@
 
 from enum import StrEnum
 
-from mlbot.core.admission import PullRequestSubject, Write, may_replace, may_write
+from mlbot.core.decision import PullRequestSubject
 from mlbot.core.forge import State, Status
 from mlbot.core.operation import SetStatus
 from mlbot.core.stamp import attempt_of
+from mlbot.core.writing import Write, may_replace, may_write
 from mlbot.github.api import GitHub
 
 
