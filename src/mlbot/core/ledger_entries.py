@@ -3,6 +3,7 @@
 from mlbot.core.artifact import AcceptedArtifact
 from mlbot.core.evaluation import Score
 from mlbot.core.forge import Attempt
+from mlbot.core.kept import report_digest, training_digest
 from mlbot.core.ledger import SeedValues, StoredFile, Time, VerdictEntry
 from mlbot.core.record import Record
 from mlbot.core.report import ModelReport, Report
@@ -51,6 +52,8 @@ def _entry(report: Report, model: ModelReport, origin: Origin) -> VerdictEntry |
         judge=origin.judge,
         files=_files(model, origin),
         values=_values(model),
+        training=training_digest(model),
+        report=report_digest(model),
         time=origin.time,
     )
 

@@ -76,6 +76,10 @@ class VerdictEntry(Record):
     files: tuple[StoredFile, ...] = ()
     """One a seed; the first is the one that ships."""
     values: tuple[SeedValues, ...] = ()
+    training: Digest | None = None
+    """Digest of the stored lineage of the file that ships (`mlbot.core.kept`)."""
+    report: Digest | None = None
+    """Digest of the stored report on the model."""
     time: Time
 
     @property
