@@ -124,6 +124,8 @@ class Comment(Record):
     author: Login | None = None
     """None for an account that is gone."""
     body: str
+    edited: bool = False
+    """Whether it is not what its author wrote at first; who may write to the repository may edit it too."""
     created: Moment | None = None
 
 

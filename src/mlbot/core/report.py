@@ -68,6 +68,10 @@ class NoticeCode(StrEnum):
     PARITY = "parity"
     DATA_CHANGED = "data-changed"
     GATE_PREVIEW = "gate-preview"
+    WAIVER_UNUSED = "waiver-not-used"
+    """Somebody asked to let a gate pass, and it changes nothing."""
+    WAIVER_ENDED = "waiver-ended"
+    """A gate blocks again, for what its waiver was bound to changed."""
 
 
 class Notice(Record):

@@ -6,7 +6,7 @@ evaluated is never waived: there is nothing there that anybody could answer for.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mlbot.core.config import Model, OnInconclusive, Waivers
 from mlbot.core.forge import Role
@@ -38,13 +38,13 @@ def policy_digest(model: Model, inconclusive: OnInconclusive, tree: Tree, holdou
         holdout: digest of the rows that were judged on.
     """
     code = frozenset[str]().union(*(module_files(each.function, tree) for each in model.metrics if each.function))
-    facts = {
+    facts: dict[str, object] = {
         "form": _FORM,
         "task": model.task,
         "data": {name: getattr(model.data, name) for name in _JUDGED_BY},
         "holdout": holdout,
-        "slices": [each.model_dump(mode="json") for each in model.slices],
-        "metrics": [each.model_dump(mode="json") for each in model.metrics],
+        "slices": sorted(each.model_dump_json() for each in model.slices),
+        "metrics": sorted(each.model_dump_json() for each in model.metrics),
         "gates": sorted(each.model_dump_json() for each in model.gates),
         "code": tree.digest(code),
         "inconclusive": inconclusive.model_dump(mode="json"),
@@ -57,7 +57,7 @@ def removal_digest() -> Digest:
     return _digest({"form": _FORM, "removal": True})
 
 
-def _digest(facts: dict[str, object]) -> Digest:
+def _digest(facts: Mapping[str, object]) -> Digest:
     return digest(json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True))
 
 
@@ -94,7 +94,7 @@ def standing(
     return {each.gate: each for each in sorted(held, key=lambda each: each.order, reverse=True)}
 
 
-def waived(result: GateResult, held: dict[str, WaiverEntry]) -> GateResult:
+def waived(result: GateResult, held: Mapping[str, WaiverEntry]) -> GateResult:
     """What a gate comes to with the waivers that hold: only one that counts, failed or is undecided can be waived."""
     waiver = held.get(result.gate.name)
     if waiver is None or not result.counts or result.outcome not in WAIVABLE:
@@ -103,7 +103,7 @@ def waived(result: GateResult, held: dict[str, WaiverEntry]) -> GateResult:
     return result.model_copy(update={"outcome": Outcome.PASS, "reason": Reason.WAIVED, "waived": was})
 
 
-def removal(held: dict[str, WaiverEntry]) -> Waived | None:
+def removal(held: Mapping[str, WaiverEntry]) -> Waived | None:
     """The waiver that lets a model be gone, if there is one."""
     waiver = held.get(DELETED)
     return Waived(waiver=waiver, outcome=Outcome.FAIL, reason=Reason.MODEL_DELETED) if waiver else None

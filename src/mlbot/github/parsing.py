@@ -53,6 +53,7 @@ def comment(raw: object) -> Comment:
         "id": dig(raw, "id"),
         "author": dig(raw, "user", "login"),
         "body": dig(raw, "body") or "",
+        "edited": dig(raw, "updated_at") not in {None, dig(raw, "created_at")},
         "created": moment(dig(raw, "created_at")),
     }
     return _record(Comment, fields)

@@ -24,6 +24,8 @@ _LABELS = {
     NoticeCode.UNCOMMITTED: "Uncommitted changes",
     NoticeCode.NOT_JUDGEABLE: "Not judgeable",
     NoticeCode.GATE_PREVIEW: "Preview",
+    NoticeCode.WAIVER_UNUSED: "Waiver not used",
+    NoticeCode.WAIVER_ENDED: "Waiver ended",
 }
 
 
