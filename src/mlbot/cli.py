@@ -22,6 +22,8 @@ from mlbot.cli_options import (
     model_option,
     option,
     page_options,
+    param_options,
+    plan_options,
     run_options,
 )
 from mlbot.console import Console
@@ -80,9 +82,8 @@ def run(
 @base_option
 @model_option
 @json_option
-@option("--matrix", is_flag=True, help="Print the GitHub Actions matrix of what to train.")
+@plan_options
 @git_only_option
-@option("--unjudged", is_flag=True, help="Call stale what the ledger has no verdict on, and nothing else.")
 @run_options
 @common
 def plan(  # noqa: PLR0913 - one for each option that decides which plan is meant
@@ -104,18 +105,21 @@ def plan(  # noqa: PLR0913 - one for each option that decides which plan is mean
 
         plan_run(Hosted.of(directory, os.environ, (run, attempt), train_workflow, console), console)
         return Exit.OK
+    from mlbot.activities.asked import asked_of
     from mlbot.activities.plan import PlanOptions, print_plan
 
-    print_plan(directory, PlanOptions(**options), console, as_json=as_json, matrix=matrix)
+    request = asked_of(os.environ, console) if options.pop("asked") else None
+    print_plan(directory, PlanOptions(request=request, **options), console, as_json=as_json, matrix=matrix)
     return Exit.OK
 
 
-@cli.command(epilog=example("mlbot train", "mlbot train --model adult-income --seed 0 --out trained/"))
+@cli.command(epilog=example("mlbot train", "mlbot train --model adult-income --seed 0 --param max_depth=5"))
 @base_option
 @model_option
 @json_option
 @option("--seed", "seeds", type=click.IntRange(0), multiple=True, help="Only this seed; repeatable.")
 @option("--out", type=click.Path(file_okay=False, path_type=Path), help="Copy model.onnx and training.json here.")
+@param_options
 @jobs_option
 @git_only_option
 @common

@@ -77,6 +77,29 @@ def run_options(function: F) -> F:
     return run(attempt(workflow(function)))
 
 
+def plan_options(function: F) -> F:
+    """How a plan is printed, and which models it calls stale."""
+    matrix = option("--matrix", is_flag=True, help="Print the GitHub Actions matrix of what to train.")
+    unjudged = option(
+        "--unjudged", is_flag=True, help="Call stale what the ledger has no verdict on, and nothing else."
+    )
+    asked = option("--asked", is_flag=True, help="In a re-run on GitHub: plan what /retrain asked of this attempt.")
+    return matrix(unjudged(asked(function)))
+
+
+def param_options(function: F) -> F:
+    """What is trained with instead of the committed parameters."""
+    param = option(
+        "--param",
+        "params",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Train with another value than the committed one, of one --model; repeatable. The file stays as it is.",
+    )
+    overrides = option("--overrides", metavar="JSON", help="The same as one JSON object, as a trial on GitHub has it.")
+    return param(overrides(function))
+
+
 def base_option(function: F) -> F:
     """What a change is compared with."""
     return option(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlbot.console import Console
+from mlbot.core.answer import RetrainRequest
 from mlbot.core.config import Config
 from mlbot.core.config_parse import parse_config
 from mlbot.core.inputs import CONFIG_FILE, Side
@@ -97,12 +98,14 @@ class PlanOptions:
         models: the models to plan, stale or not; empty: all, as they are.
         git_only: leave out what git does not have, so that a judge elsewhere comes to the same content keys.
         unjudged: every model is stale that the ledger has no verdict on, and no other.
+        request: what `/retrain` asked for; the models that it names stand for `models`.
     """
 
     base: str | None = None
     models: tuple[str, ...] = ()
     git_only: bool = False
     unjudged: bool = False
+    request: RetrainRequest | None = None
 
 
 def plan_working_tree(repository: Repository, options: PlanOptions) -> Plan:
@@ -114,7 +117,8 @@ def plan_working_tree(repository: Repository, options: PlanOptions) -> Plan:
     commits = three_commits(repository, options.base)
     configs = read_configs(repository, commits)
     sides = read_sides(repository, commits, configs, outside=not options.git_only)
-    plan = plan_models(commits, sides.head, sides.base, sides.policy, options.models)
+    named = options.request.models if options.request else ()
+    plan = plan_models(commits, sides.head, sides.base, sides.policy, named or options.models)
     return plan.unjudged(latest_by_key(read_local(repository.root, "verdict").entries)) if options.unjudged else plan
 
 
@@ -122,18 +126,25 @@ def print_plan(directory: Path, options: PlanOptions, console: Console, *, as_js
     """Print the plan of a folder's working tree: for people, as JSON, or as lines for `$GITHUB_OUTPUT`."""
     plan = plan_working_tree(Repository.discover(directory), options)
     if matrix:
-        console.result(matrix_lines(plan))
+        console.result(matrix_lines(plan, options.request))
     else:
         console.result(plan.model_dump_json(indent=2) if as_json else plan_text(plan))
 
 
-def matrix_lines(plan: Plan) -> str:
+def matrix_lines(plan: Plan, request: RetrainRequest | None = None) -> str:
     """`matrix=` with the strategy matrix and `jobs=` with its size, as `$GITHUB_OUTPUT` takes them.
+
+    Args:
+        plan: What is stale.
+        request: What `/retrain` asked for: a trial's jobs carry its parameters, and the attempt that they are for.
 
     Raises:
         UsageError: if there are more jobs than GitHub allows.
     """
-    matrix = plan.matrix()
+    trial = request if request is not None and request.trial else None
+    matrix = plan.matrix(trial.params if trial else None)
+    if trial is not None:
+        matrix = {"include": [{**job, "attempt": trial.attempt.number} for job in matrix["include"]]}
     return f"matrix={json.dumps(matrix)}\njobs={len(matrix['include'])}"
 
 

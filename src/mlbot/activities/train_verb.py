@@ -9,8 +9,9 @@ from mlbot.activities.plan import read_configs, read_sides
 from mlbot.activities.train import Trained
 from mlbot.activities.trainer import Trainer
 from mlbot.console import Console
-from mlbot.core.plan import plan_models
-from mlbot.core.training import TrainingFailure
+from mlbot.core.plan import Plan, plan_models
+from mlbot.core.training import Params, TrainingFailure
+from mlbot.core.trial import read_overrides
 from mlbot.errors import Exit, UsageError
 from mlbot.git import Repository, three_commits
 from mlbot.stores.results import MODEL_FILE, TRAINING_FILE, ResultStore
@@ -30,6 +31,8 @@ class TrainOptions:
         jobs: trainings at a time.
         as_json: print the lineages as JSON lines.
         git_only: see `PlanOptions`.
+        params: `name=value` each, instead of the committed parameters of one model.
+        overrides: the same as a JSON object.
     """
 
     base: str | None = None
@@ -39,6 +42,8 @@ class TrainOptions:
     jobs: int = 1
     as_json: bool = False
     git_only: bool = False
+    params: tuple[str, ...] = ()
+    overrides: str | None = None
 
 
 def train_and_report(directory: Path, options: TrainOptions, console: Console) -> Exit:
@@ -60,7 +65,10 @@ def train_and_report(directory: Path, options: TrainOptions, console: Console) -
         trainer = Trainer(
             repository=repository, store=store, plan=plan, sides=sides, say=console.say, jobs=options.jobs
         )
-        results = [result for planned in plan.stale for result in trainer.candidate(planned, options.seeds).results]
+        changed = _overrides(options, plan, trainer)
+        results = [
+            result for planned in plan.stale for result in trainer.candidate(planned, options.seeds, changed).results
+        ]
         for result in results:
             if options.out and isinstance(result, Trained):
                 _copy(result, directory / options.out)
@@ -68,6 +76,18 @@ def train_and_report(directory: Path, options: TrainOptions, console: Console) -
         console.say(f"No model is stale against {commits.guarded}; name one with --model to train it anyway.")
     _print(results, console, as_json=options.as_json)
     return Exit.NOT_EVALUATED if any(isinstance(result, TrainingFailure) for result in results) else Exit.OK
+
+
+def _overrides(options: TrainOptions, plan: Plan, trainer: Trainer) -> Params:
+    """What to train with instead of the committed parameters; they are one model's."""
+    if not options.params and not options.overrides:
+        return {}
+    if len(plan.stale) != 1 or len(options.models) != 1:
+        raise UsageError(
+            "--param is for one model, and none is named" if not options.models else "--param is for one model",
+            mend="Name one with --model.",
+        )
+    return read_overrides(options.params, options.overrides, trainer.committed(plan.stale[0]))
 
 
 def _copy(result: Trained, out: Path) -> None:

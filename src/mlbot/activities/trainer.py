@@ -17,6 +17,7 @@ from mlbot.core.outcome import Reason
 from mlbot.core.plan import Plan, PlannedModel
 from mlbot.core.record import Sha
 from mlbot.core.training import Params, Training, TrainingFailure
+from mlbot.core.trial import trial_key
 from mlbot.errors import MlbotError
 from mlbot.git import Repository
 from mlbot.stores.results import ResultStore
@@ -59,18 +60,28 @@ class Trainer:
     say: Callable[[str], None]
     jobs: int = 1
 
-    def candidate(self, planned: PlannedModel, seeds: Sequence[int] = ()) -> Team:
+    def candidate(self, planned: PlannedModel, seeds: Sequence[int] = (), overrides: Params | None = None) -> Team:
         """Train a model from head.
 
         Args:
             planned: the model.
             seeds: the seeds; none: all that the config asks for.
+            overrides: what a trial changes of the committed parameters.
 
         Raises:
             MlbotError: its data or parameters are not there, or git fails.
         """
         self.say(f"{planned.name}: the candidate, from {self.plan.commits.head[:10]}")
-        return self._train(planned.name, self.plan.commits.head, self.sides.head, seeds)
+        return self._train(planned.name, self.plan.commits.head, self.sides.head, seeds, overrides or {})
+
+    def committed(self, planned: PlannedModel) -> Params:
+        """A model's parameters at head.
+
+        Raises:
+            MlbotError: they cannot be read.
+        """
+        model = self.sides.head.config.model(planned.name)
+        return self._params(self.plan.commits.head, model) if model else {}
 
     def baseline(self, planned: PlannedModel) -> Team | Problem:
         """Train a model from base, or say why there is nothing to compare with.
@@ -90,17 +101,19 @@ class Trainer:
             return _no_baseline(f"The training of the baseline failed: {team.failures[0].message}.")
         return team
 
-    def _train(self, name: str, commit: Sha, side: Side, seeds: Sequence[int] = ()) -> Team:
+    def _train(
+        self, name: str, commit: Sha, side: Side, seeds: Sequence[int] = (), overrides: Params | None = None
+    ) -> Team:
         model = side.config.model(name)
         if model is None:
             raise LookupError(f"{name} was planned and is not in the config of {commit}")
         if model.train.entrypoint:
             require("ml", needed_for=f"Exporting the model of {model.train.entrypoint}")
-        inputs, params = side.inputs(model), self._params(commit, model)
+        inputs, changed = side.inputs(model), overrides or {}
+        params = {**self._params(commit, model), **changed}
+        key = trial_key(inputs.key, changed)
         jobs = [
-            TrainJob(
-                model=model, seed=seed, key=inputs.key, commit=commit, lock=inputs.lock, params=params, data=inputs.data
-            )
+            TrainJob(model=model, seed=seed, key=key, commit=commit, lock=inputs.lock, params=params, data=inputs.data)
             for seed in seeds or range(model.train.seeds)
         ]
         checkout = partial(self._checkout, model)

@@ -1,5 +1,6 @@
 """The plan: which models a commit makes stale, why, and what to train for it."""
 
+import json
 import math
 from collections.abc import Container, Sequence
 from difflib import get_close_matches
@@ -13,6 +14,7 @@ from mlbot.core.inputs import Side
 from mlbot.core.policy_changes import changed_rule_files, policy_changes
 from mlbot.core.record import Digest, Name, Record
 from mlbot.core.staleness import StaleCode, StaleReason, Subject, reasons
+from mlbot.core.training import Params
 from mlbot.core.verdict import Commits
 from mlbot.errors import UsageError
 
@@ -21,6 +23,7 @@ MATRIX_LIMIT = 256
 
 _SETUP_MINUTES = 10
 """What a job may take beside the training: checkout, installing, uploading."""
+_REQUESTED = StaleReason(code=StaleCode.REQUESTED, text="asked for")
 
 
 class PlannedModel(Record):
@@ -44,6 +47,11 @@ class PlannedModel(Record):
         if self.stale != bool(self.reasons):
             raise ValueError("a model is stale exactly when there are reasons")
         return self
+
+    @property
+    def requested(self) -> bool:
+        """Whether nothing makes it stale but that somebody asked for it."""
+        return self.stale and all(reason.code is StaleCode.REQUESTED for reason in self.reasons)
 
 
 class Plan(Record):
@@ -75,19 +83,33 @@ class Plan(Record):
         """
         return self.model_copy(update={"models": tuple(_unless(model, known) for model in self.models)})
 
-    def jobs(self) -> list[dict[str, Any]]:
-        """One job for each stale model and seed, as a matrix takes them."""
-        return [_job(model, seed) for model in self.stale for seed in range(model.seeds)]
+    def asked_for(self, names: Container[Name]) -> "Plan":
+        """The plan in which models that somebody asked for are stale too."""
+        return self.model_copy(
+            update={"models": tuple(_asked_for(each) if each.name in names else each for each in self.models)}
+        )
 
-    def matrix(self) -> dict[str, list[dict[str, Any]]]:
+    def trial_of(self, name: Name) -> "Plan":
+        """The plan of a trial: that model alone, stale or not."""
+        models = tuple(_asked_for(each) for each in self.models if each.name == name)
+        return self.model_copy(update={"models": models, "deleted": ()})
+
+    def jobs(self, overrides: Params | None = None) -> list[dict[str, Any]]:
+        """One job for each stale model and seed, as a matrix takes them."""
+        return [_job(model, seed, overrides) for model in self.stale for seed in range(model.seeds)]
+
+    def matrix(self, overrides: Params | None = None) -> dict[str, list[dict[str, Any]]]:
         """The strategy matrix of GitHub Actions: one job for each stale model and seed.
 
         `include` is empty when nothing is stale; GitHub refuses such a matrix, so the job needs an `if:`.
 
+        Args:
+            overrides: What a trial changes of the committed parameters; each job carries it as JSON.
+
         Raises:
             UsageError: if there are more jobs than GitHub allows.
         """
-        jobs = self.jobs()
+        jobs = self.jobs(overrides)
         if len(jobs) > MATRIX_LIMIT:
             raise UsageError(
                 f"{len(self.stale)} stale models make {len(jobs)} jobs, and a matrix of GitHub Actions holds "
@@ -140,11 +162,17 @@ def _unless(model: PlannedModel, known: Container[tuple[Name, Digest]]) -> Plann
     return model.model_copy(update={"stale": True, "reasons": why})
 
 
+def _asked_for(model: PlannedModel) -> PlannedModel:
+    if model.stale:
+        return model
+    return model.model_copy(update={"stale": True, "reasons": (_REQUESTED,)})
+
+
 def _planned(model: Model, head: Side, base: Side | None, difference: Difference, *, requested: bool) -> PlannedModel:
     now = Subject.of(model, head)
     base_key, why = _compared(now, base, difference)
     if requested and not why:
-        why = (StaleReason(code=StaleCode.REQUESTED, text="asked for"),)
+        why = (_REQUESTED,)
     return PlannedModel(
         name=model.name,
         key=now.key,
@@ -183,10 +211,11 @@ def _check_names(known: Sequence[str], only: Sequence[str]) -> None:
             raise UsageError(f"mlbot.yaml has no model {name!r}", mend=hint)
 
 
-def _job(model: PlannedModel, seed: int) -> dict[str, Any]:
-    return {
+def _job(model: PlannedModel, seed: int, overrides: Params | None) -> dict[str, Any]:
+    job: dict[str, Any] = {
         "model": model.name,
         "seed": seed,
         "runs-on": model.runs_on[0] if len(model.runs_on) == 1 else list(model.runs_on),
         "timeout-minutes": math.ceil(model.timeout_s / 60) + _SETUP_MINUTES,
     }
+    return {**job, "overrides": json.dumps(overrides, sort_keys=True)} if overrides else job

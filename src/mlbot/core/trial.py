@@ -1,10 +1,17 @@
 """A trial: a training with parameters that nobody committed."""
 
 import json
+from collections.abc import Collection, Sequence
 
+from pydantic import RootModel
+
+from mlbot.core.config_reader import nearest, one_of
+from mlbot.core.hostile_json import read
 from mlbot.core.record import Digest
+from mlbot.core.scalar import Scalar, resolve
 from mlbot.core.training import Params
 from mlbot.core.tree import digest
+from mlbot.errors import UsageError
 
 _KEY_FORM = "mlbot/trial-key@1"
 
@@ -23,3 +30,46 @@ def trial_key(key: Digest, overrides: Params) -> Digest:
         return key
     facts = {"form": _KEY_FORM, "key": key, "overrides": overrides}
     return digest(json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True))
+
+
+class _Overrides(RootModel[Params]):
+    """Parameters by name."""
+
+
+def read_overrides(written: Sequence[str], as_json: str | None, committed: Params) -> Params:
+    """What a training's command line changes of the committed parameters.
+
+    Args:
+        written: `name=value` each; a value means what it means in the committed file.
+        as_json: The same as a JSON object, or nothing.
+        committed: The committed parameters.
+
+    Raises:
+        MlbotError: It is no `name=value`, no such JSON, or there is no parameter of that name.
+    """
+    overrides = dict(read(as_json.encode(), _Overrides, "--overrides").root) if as_json else {}
+    for each in written:
+        name, sign, text = each.partition("=")
+        if not sign:
+            raise UsageError(f"--param {each!r} is no name=value", mend="Write it as --param max_depth=5")
+        _check_name(name, committed)
+        overrides[name] = _meant(text, committed[name])
+    return overrides
+
+
+def _check_name(name: str, committed: Collection[str]) -> None:
+    if name in committed:
+        return
+    close = nearest(name, committed)
+    hint = f"Did you mean {close}?" if close else f"The parameters are {one_of(committed)}." if committed else ""
+    raise UsageError(f"the committed parameters have no {name!r}", mend=hint)
+
+
+def _meant(text: str, committed: Scalar) -> Scalar:
+    """What a text means where such a value stood: `1` is a number in place of 0.5, and text in place of text."""
+    if isinstance(committed, str):
+        return text
+    value = resolve(text)
+    if isinstance(committed, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return value

@@ -14,13 +14,12 @@ from mlbot import __version__
 from mlbot.core.event import dig
 from mlbot.core.forge import Artifact, Comment, PullRequest, RepositoryName, Role, Run, State, Status
 from mlbot.github import parsing
+from mlbot.github.actions_io import ACTIONS_BOT
 from mlbot.github.download import Limits, download
 from mlbot.github.failures import Answer, GitHubError, NotFoundError, Request
 from mlbot.github.transport import Headers, Send, Transport
 
 API_URL = "https://api.github.com"
-ACTIONS_BOT = "github-actions[bot]"
-"""Who a job's own token speaks as."""
 _INSTALLATION = "ghs_"
 """What tokens of apps begin with; they cannot ask who they are."""
 _TIMEOUT_S = 30
