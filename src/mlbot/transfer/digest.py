@@ -16,6 +16,10 @@ MOST_BYTES = 2 << 30
 _PART = ".part"
 
 
+class OtherBytesError(NotEvaluatedError):
+    """What came are not the bytes that were asked for."""
+
+
 def digest_of(file: Path) -> Digest:
     """The sha256 of a file."""
     with file.open("rb") as stream:
@@ -74,8 +78,8 @@ def checked(chunks: Iterable[bytes], digest: Digest, *, size: int | None, where:
         raise _other(where, f"what is kept as {digest} has the digest sha256:{found.hexdigest()}")
 
 
-def _other(where: str, what: str) -> NotEvaluatedError:
-    return NotEvaluatedError(
+def _other(where: str, what: str) -> OtherBytesError:
+    return OtherBytesError(
         f"{what}: it was changed or damaged, so it is not used",
         where=where,
         mend="Delete it there and store the model again: run the judge of that commit again.",
