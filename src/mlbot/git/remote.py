@@ -66,20 +66,22 @@ def is_overtaken(done: CompletedProcess[bytes]) -> bool:
     return any(word in said for word in _OVERTAKEN)
 
 
-def failure(done: CompletedProcess[bytes], doing: str, branch: str) -> NotEvaluatedError | RefusedError:
-    """The error for a fetch or push that failed for good."""
+def failure(
+    done: CompletedProcess[bytes], doing: str, name: str, kind: str = "branch"
+) -> NotEvaluatedError | RefusedError:
+    """The error for a fetch or push of a ref that failed for good."""
     said = _said(done)
     if any(word in said for word in _DECLINED):
         return RefusedError(
-            f"a rule of the repository forbids {doing} the branch {branch}",
-            mend=f"Exempt {branch} from the ruleset or branch protection that matches it.",
+            f"a rule of the repository forbids {doing} the {kind} {name}",
+            mend=f"Exempt {name} from the ruleset or branch protection that matches it.",
         )
     if any(word in said for word in _DENIED):
         return RefusedError(
-            f"the token may not be used for {doing} the branch {branch}",
+            f"the token may not be used for {doing} the {kind} {name}",
             mend="Give the job `permissions: contents: write`.",
         )
-    return NotEvaluatedError(f"{doing} the branch {branch} failed: {words(done)}")
+    return NotEvaluatedError(f"{doing} the {kind} {name} failed: {words(done)}")
 
 
 def _said(done: CompletedProcess[bytes]) -> str:

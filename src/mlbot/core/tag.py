@@ -1,0 +1,210 @@
+"""The grammar of registry tags, which is GTO's, and the note in the tags that mlbot makes.
+
+| tag | says |
+|---|---|
+| `model@v1.2.0` | this commit is version 1.2.0 of the model |
+| `model@v1.2.0!` | that version is withdrawn |
+| `model#production#4` | the version at this commit is in production; of several the highest counter holds |
+| `model#production!#5` | none is in production any more |
+| `model@deprecated` | the model is not to be used any more |
+| `folder=model@v1.2.0` | any of these for the model of a folder of a monorepo |
+
+Source: iterative/gto 1.10, `gto/constants.py` and `gto/tag.py`. Two differences: names as mlbot.yaml allows them are
+taken too (GTO passes over those with a dot, or with a `-` or `_` at the end), and pre-release versions are not.
+"""
+
+import json
+import re
+from typing import Literal
+
+from pydantic import ValidationError
+
+from mlbot.core.forge import Attempt
+from mlbot.core.ledger_records import Actor, VersionText
+from mlbot.core.record import Count, Digest, Name, Record, Sha
+from mlbot.errors import UsageError
+
+Bump = Literal["patch", "minor", "major"]
+TagKind = Literal["version", "stage", "deprecation"]
+
+_NUMBER = "(?:0|[1-9][0-9]*)"
+_NAME = "[A-Za-z0-9](?:[A-Za-z0-9/_-]*[A-Za-z0-9])?"
+_MODEL = f"(?:{_NAME}|[A-Za-z0-9][A-Za-z0-9._-]{{0,62}})"
+_TAG = re.compile(
+    rf"(?P<folder>[A-Za-z0-9._/-]+=)?(?P<model>{_MODEL})"
+    rf"(?:(?:\#(?P<stage>{_MODEL})|@v(?P<version>{_NUMBER}\.{_NUMBER}\.{_NUMBER})(?P<more>[-+][0-9A-Za-z.+-]+)?)"
+    r"(?P<cancel>!)?|@(?P<deprecated>deprecated))(?:\#(?P<counter>[0-9]+))?"
+)
+_VERSION = re.compile(rf"v?({_NUMBER})\.({_NUMBER})\.({_NUMBER})")
+_LONGEST = 400
+_LONGEST_NOTE = 8192
+_LONGEST_NUMBER = 18
+
+
+class Version(Record):
+    """A semantic version without pre-releases: what is released was judged, so there is nothing before it."""
+
+    major: Count
+    minor: Count
+    patch: Count
+
+    @classmethod
+    def parse(cls, text: str) -> "Version":
+        """A version with or without its `v`.
+
+        Raises:
+            UsageError: if it is none.
+        """
+        found = _VERSION.fullmatch(text) if len(text) < _LONGEST else None
+        if found is None or max(map(len, found.groups())) > _LONGEST_NUMBER:
+            raise UsageError(f"{text[:60]!r} is no version", mend="Write three numbers, such as v1.2.0.")
+        major, minor, patch = map(int, found.groups())
+        return cls(major=major, minor=minor, patch=patch)
+
+    @property
+    def text(self) -> VersionText:
+        """Without the `v`, as the ledger has it: `1.2.0`."""
+        return f"{self.major}.{self.minor}.{self.patch}"
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        """Sorts older before newer."""
+        return self.major, self.minor, self.patch
+
+    def bump(self, part: Bump) -> "Version":
+        """The next version after this one."""
+        match part:
+            case "major":
+                return Version(major=self.major + 1, minor=0, patch=0)
+            case "minor":
+                return Version(major=self.major, minor=self.minor + 1, patch=0)
+            case "patch":
+                return Version(major=self.major, minor=self.minor, patch=self.patch + 1)
+
+    def __str__(self) -> str:
+        """With the `v`, as tags and people write it: `v1.2.0`."""
+        return f"v{self.text}"
+
+    def __lt__(self, other: "Version") -> bool:
+        """Whether it is the older."""
+        return self.order < other.order
+
+
+class TagRef(Record):
+    """A tag as git has it."""
+
+    name: str
+    object_sha: Sha
+    """Of the tag object; of a lightweight tag what it points to."""
+    commit_sha: Sha | None
+    """The commit it stands for; None when it points to something else."""
+    annotated: bool
+    message: str | None = None
+
+
+class RegistryTag(Record):
+    """What a tag's name says."""
+
+    kind: TagKind
+    model: str
+    """The model's name; of a monorepo's folder `folder:model`, as GTO shows it."""
+    version: Version | None = None
+    stage: str | None = None
+    cancels: bool = False
+    """Whether it takes back what the tag without its `!` said."""
+    counter: Count = 0
+    """0 for a tag that has none."""
+
+
+class TagNote(Record):
+    """What mlbot writes into its own tags beside a sentence for people."""
+
+    schema_version: Literal["mlbot/tag@1"] = "mlbot/tag@1"
+    version: VersionText
+    commit: Sha
+    digest: Digest
+    """sha256 of the model file."""
+    key: Digest | None = None
+    """The content key."""
+    attempt: Attempt | None = None
+    """The training that made the file."""
+    judge: Attempt | None = None
+    """The run that judged it."""
+    actor: Actor
+    run: Attempt | None = None
+    """The run that made the tag; None on a laptop."""
+
+
+def parse_tag(name: str) -> RegistryTag | str | None:
+    """What a tag's name says; why it says nothing that counts; None for a tag that is none of the registry's.
+
+    Tags without `@` and `#` belong to other tools.
+    """
+    if "@" not in name and "#" not in name:
+        return None
+    found = _TAG.fullmatch(name) if len(name) <= _LONGEST else None
+    if found is None:
+        return "its name is not of the form model@v1.2.0, model#environment#1 or model@deprecated"
+    numbers = [*(found["version"] or "").split("."), found["counter"] or ""]
+    if max(map(len, numbers)) > _LONGEST_NUMBER:
+        return "a number in its name has too many digits"
+    if found["more"]:
+        return "pre-releases and build numbers are not versions here"
+    if found["counter"] and found["counter"] != str(int(found["counter"])):
+        return "its counter has a zero in front, which would make two tags of one"
+    return RegistryTag(
+        kind="version" if found["version"] else "stage" if found["stage"] else "deprecation",
+        model=(found["folder"] or "").replace("=", ":") + found["model"],
+        version=Version.parse(found["version"]) if found["version"] else None,
+        stage=found["stage"],
+        cancels=bool(found["cancel"]),
+        counter=int(found["counter"] or 0),
+    )
+
+
+def version_tag(model: Name, version: Version, folder: str | None = None) -> str:
+    """`model@v1.2.0`, or for a folder of a monorepo `folder=model@v1.2.0`."""
+    return f"{_full(model, folder)}@{version}"
+
+
+def stage_tag(model: Name, environment: Name, counter: int, folder: str | None = None) -> str:
+    """`model#production#4`: the version at the tagged commit is in that environment."""
+    return f"{_full(model, folder)}#{environment}#{counter}"
+
+
+def unstage_tag(model: Name, environment: Name, counter: int, folder: str | None = None) -> str:
+    """`model#production!#5`: nothing is in that environment any more."""
+    return f"{_full(model, folder)}#{environment}!#{counter}"
+
+
+def deprecation_tag(model: Name, version: Version | None = None, folder: str | None = None) -> str:
+    """`model@v1.2.0!` withdraws a version, `model@deprecated` a model."""
+    return f"{_full(model, folder)}@{f'{version}!' if version else 'deprecated'}"
+
+
+def tag_message(said: str, note: TagNote) -> str:
+    """The message of a tag of mlbot's own: a sentence, then the note in its only JSON form."""
+    return f"{said}\n\n{_canonical(note)}\n"
+
+
+def read_note(message: str | None) -> TagNote | None:
+    """The note in a tag's message; None where there is none in the canonical form: people may write what they like.
+
+    Equal text cannot hold a key twice or a number that is none, so whoever reads the note sees the same.
+    """
+    last = (message or "").rstrip().rpartition("\n")[2]
+    if not last.startswith("{") or len(last) > _LONGEST_NOTE:
+        return None
+    try:
+        note = TagNote.model_validate_json(last, strict=True)
+    except ValidationError:
+        return None
+    return note if _canonical(note) == last else None
+
+
+def _canonical(note: TagNote) -> str:
+    return json.dumps(note.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def _full(model: Name, folder: str | None) -> str:
+    return f"{folder}={model}" if folder else model

@@ -1,0 +1,130 @@
+"""The registry's tags: all read by one `git for-each-ref`, each made and pushed once and never moved."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mlbot.core.record import Sha
+from mlbot.core.tag import TagRef
+from mlbot.errors import RefusedError, UsageError
+from mlbot.git.command import git, try_git, words
+from mlbot.git.remote import Remote, failure
+
+WHO = "mlbot <mlbot@users.noreply.github.com>"
+_FIELDS = ("refname:strip=2", "objectname", "objecttype", "*objectname", "*objecttype", "contents")
+_FORMAT = "%00".join(f"%({field})" for field in _FIELDS) + "%00"
+_LONGEST_MESSAGE = 65_536
+
+
+def read_tags(repository: Path) -> tuple[TagRef, ...]:
+    """Every tag of a repository, in the order of their names.
+
+    Names and messages that are no UTF-8 are taken with their bytes replaced.
+
+    Raises:
+        UsageError: if git cannot read the repository.
+    """
+    out = git(["for-each-ref", f"--format={_FORMAT}", "refs/tags/"], repository)
+    return tuple(_tags(out.decode("utf-8", "replace").split("\0")))
+
+
+def _tags(fields: list[str]) -> Iterator[TagRef]:
+    """Tags from their fields; no message can hold the zero byte that parts them."""
+    width = len(_FIELDS)
+    for start in range(0, len(fields) - width, width):
+        name, sha, kind, peeled, peeled_kind, message = fields[start : start + width]
+        annotated = kind == "tag"
+        at, at_kind = (peeled, peeled_kind) if annotated else (sha, kind)
+        yield TagRef(
+            name=name.removeprefix("\n"),
+            object_sha=sha,
+            commit_sha=at if at_kind == "commit" else None,
+            annotated=annotated,
+            message=message[:_LONGEST_MESSAGE] if annotated else None,
+        )
+
+
+def create_tag(repository: Path, name: str, commit: Sha, message: str, when: int) -> Sha:
+    """Make an annotated tag; the same again makes nothing.
+
+    Args:
+        repository: where.
+        name: of the tag.
+        commit: what it stands for.
+        message: of the tag.
+        when: seconds since 1970, for people: nothing is ordered by it.
+
+    Returns:
+        The tag object, which is the older one where the tag was there already.
+
+    Raises:
+        RefusedError: if there is a tag of that name at another commit, or a lightweight one.
+        UsageError: if git takes neither the name nor the commit.
+    """
+    facts = f"object {commit}\ntype commit\ntag {name}\ntagger {WHO} {when} +0000\n\n{message}"
+    made = git(["mktag"], repository, stdin=facts.encode()).decode().strip()
+    done = try_git(["update-ref", f"refs/tags/{name}", made, "0" * len(made)], repository)
+    if done.returncode == 0:
+        return made
+    there = _found(git(["for-each-ref", "--format=%(objectname) %(*objectname)", f"refs/tags/{name}"], repository))
+    if there is None:
+        raise UsageError(f"git cannot make the tag {name!r}: {words(done)}", where=str(repository))
+    return _same(name, commit, there, "here")
+
+
+def push_tag(repository: Path, remote: Remote, name: str) -> bool:
+    """Push a tag that no other may have the name of. A tag of another repository is never moved.
+
+    Returns:
+        Whether it was pushed; False where the remote has a tag of that name at the same commit already.
+
+    Raises:
+        RefusedError: if the remote has it at another commit, or the token or a rule forbids it.
+        NotEvaluatedError: if the remote does not answer.
+    """
+    ref = f"refs/tags/{name}"
+    done = remote.run(["push", "--porcelain", "--no-follow-tags", remote.url, f"{ref}:{ref}"], repository)
+    if done.returncode == 0:
+        return done.stdout.startswith(b"*\t") or b"\n*\t" in done.stdout
+    there = remote_tag(repository, remote, name)
+    if there is None:
+        raise failure(done, "writing", name, "tag")
+    commit = git(["rev-parse", "--verify", f"{ref}^{{commit}}"], repository).decode().strip()
+    _same(name, commit, there, "in the remote repository")
+    return False
+
+
+def remote_tag(repository: Path, remote: Remote, name: str) -> tuple[Sha, str] | None:
+    """A tag of another repository: its object and the commit it is peeled to, empty for a lightweight tag.
+
+    Raises:
+        RefusedError: if the token may not read it.
+        NotEvaluatedError: if the remote does not answer.
+    """
+    done = remote.run(["ls-remote", "--tags", remote.url, f"refs/tags/{name}", f"refs/tags/{name}^{{}}"], repository)
+    if done.returncode != 0:
+        raise failure(done, "reading", name, "tag")
+    lines = (line.partition("\t") for line in done.stdout.decode("utf-8", "replace").splitlines())
+    rows = {ref: sha for sha, _, ref in lines}
+    sha = rows.get(f"refs/tags/{name}")
+    return (sha, rows.get(f"refs/tags/{name}^{{}}", "")) if sha else None
+
+
+def _found(out: bytes) -> tuple[Sha, str] | None:
+    sha, _, commit = out.decode().strip().partition(" ")
+    return (sha, commit) if sha else None
+
+
+def _same(name: str, commit: Sha, there: tuple[Sha, str], where: str) -> Sha:
+    """The tag object that is there, if it says the same.
+
+    Raises:
+        RefusedError: if it does not.
+    """
+    sha, peeled = there
+    if peeled == commit:
+        return sha
+    said = f"at commit {peeled[:10]}, not {commit[:10]}" if peeled else "lightweight, or points to no commit"
+    raise RefusedError(
+        f"there is a tag {name} {where} already, and it is {said}",
+        mend="A version never moves: release another one.",
+    )
