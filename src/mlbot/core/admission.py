@@ -131,7 +131,7 @@ def _pull_request(run: Run, policy: Policy, pulls: Sequence[PullRequest]) -> Sub
     current = [pull for pull in ours if pull.head_sha == run.head_sha]
     guarded = [pull for pull in current if policy.guards(pull.base_ref)]
     if len(guarded) == 1:
-        return _of(guarded[0], run.head_repository_id)
+        return subject_of(guarded[0], run.head_repository_id)
     if guarded:
         return _leave(Cause.SEVERAL_PULL_REQUESTS, f"{len(guarded)} open pull requests have this head.")
     if current:
@@ -141,7 +141,8 @@ def _pull_request(run: Run, policy: Policy, pulls: Sequence[PullRequest]) -> Sub
     return _leave(Cause.NO_PULL_REQUEST, "No open pull request has this head.")
 
 
-def _of(pull: PullRequest, head_repository_id: Id) -> PullRequestSubject:
+def subject_of(pull: PullRequest, head_repository_id: Id) -> PullRequestSubject:
+    """A pull request as the thing that is judged."""
     return PullRequestSubject(
         number=pull.number,
         sha=pull.head_sha,
