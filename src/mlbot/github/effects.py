@@ -23,20 +23,15 @@ class Effected(StrEnum):
     """The pull request moved on, so nothing was done."""
 
 
-def effect(github: GitHub, operation: Rerun | CancelRun | Dispatch | React, rerunner: GitHub) -> Effected:
+def effect(github: GitHub, operation: Rerun | CancelRun | Dispatch | React) -> Effected:
     """Do it.
-
-    Args:
-        github: the API.
-        operation: what to do.
-        rerunner: the API for re-runs: another token's raise events that the workflow's own may not.
 
     Raises:
         MlbotError: of `mlbot.github.failures`.
     """
     match operation:
         case Rerun():
-            return _rerun(github, operation, rerunner)
+            return _rerun(github, operation)
         case CancelRun():
             return _cancel(github, operation)
         case Dispatch():
@@ -45,7 +40,7 @@ def effect(github: GitHub, operation: Rerun | CancelRun | Dispatch | React, reru
             return _react(github, operation)
 
 
-def _rerun(github: GitHub, operation: Rerun, rerunner: GitHub) -> Effected:
+def _rerun(github: GitHub, operation: Rerun) -> Effected:
     wanted = operation.attempt
     for _ in range(_TRIES):
         if github.run(wanted.run).attempt >= wanted.number:
@@ -54,7 +49,7 @@ def _rerun(github: GitHub, operation: Rerun, rerunner: GitHub) -> Effected:
         if may_write(operation.subject, github.pull_request(operation.subject.number)) is not Write.GO:
             return Effected.NOT_CURRENT
         try:
-            rerunner.rerun(wanted.run)
+            github.rerun(wanted.run)
         except UnavailableError:
             continue  # perhaps it was done: look again
         _await_attempt(github, operation)

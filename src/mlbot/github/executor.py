@@ -70,8 +70,6 @@ class Executor:
     runner: Runner
     append: Append
     push: Push
-    rerunner: GitHub | None = None
-    """The API with a token of its own, whose re-runs raise events; None: `github`, whose re-runs may raise none."""
 
     def apply(self, operations: Sequence[Operation]) -> Published:
         """Do all operations, one failure stopping no other: a comment that cannot be written leaves a status to set."""
@@ -105,7 +103,7 @@ class Executor:
     def _apply(self, operation: Operation, published: Published) -> None:
         match operation:
             case Rerun() | CancelRun() | Dispatch() | React():
-                published.done.append((operation.kind, effect(self.github, operation, self.rerunner or self.github)))
+                published.done.append((operation.kind, effect(self.github, operation)))
             case UpsertComment():
                 published.done.append(("comment", upsert(self.github, operation)))
             case SetStatus():
