@@ -5,19 +5,23 @@ the config is. A comment is anybody's text: reading it never raises, and takes t
 """
 
 from collections.abc import Iterator
-from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter
 
-from mlbot.core.command_table import MAX_REASON, MAX_VALUE
+from mlbot.core import command_arguments as arguments
+from mlbot.core.command_fault import Fault, MisreadError
+from mlbot.core.command_names import find
+from mlbot.core.command_table import MAX_COMMANDS, MAX_LINE, MAX_REASON, MAX_VALUE, spec_of
+from mlbot.core.command_words import split
 from mlbot.core.config_error import INVISIBLE
+from mlbot.core.markdown_lines import spoken_lines
 from mlbot.core.record import Name, Record, Sha
 
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=MAX_REASON)]
 """Why, in a person's words: one line, nothing invisible in it; escaped where it is shown."""
 
-Param = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,126}$")]
+Param = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
 Value = Annotated[str, StringConstraints(max_length=MAX_VALUE)]
 VersionText = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8})){2}$")]
 """`1.2.0`, without the `v`."""
@@ -131,21 +135,8 @@ Command = Annotated[
     Field(discriminator="kind"),
 ]
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
-
-
-class Fault(StrEnum):
-    """What is wrong with a line that was meant as a command. A closed list."""
-
-    UNKNOWN = "unknown"
-    MISSING = "missing"
-    UNEXPECTED = "unexpected"
-    BAD_VALUE = "bad-value"
-    SHORT_SHA = "short-sha"
-    TWICE = "twice"
-    QUOTES = "quotes"
-    INVISIBLE = "invisible"
-    TOO_LONG = "too-long"
-    TOO_MANY = "too-many"
+_SHOWN = 200
+"""Characters of a line that is too long."""
 
 
 class CommandError(Record):
@@ -182,6 +173,45 @@ def parse_comment(body: str) -> tuple[Said, ...]:
 
 
 def _said(body: str) -> Iterator[Said]:
-    for number, line in enumerate(body.splitlines(), 1):
-        if line.startswith("/mlbot help") and not INVISIBLE.search(line):
-            yield Said(line=number, text=line, command=Help())
+    count = 0
+    for number, line in spoken_lines(body):
+        found = _read(line)
+        if found is None:
+            continue
+        count += 1
+        text = line.strip() if len(line) <= MAX_LINE else f"{line[:_SHOWN]}…"
+        if count > MAX_COMMANDS:
+            sentence = f"One comment may have {MAX_COMMANDS} commands; this one and what follows it are left out."
+            found = CommandError(fault=Fault.TOO_MANY, sentence=sentence)
+        yield Said(line=number, text=text, command=found)
+        if count > MAX_COMMANDS:
+            return
+
+
+def _read(line: str) -> Command | CommandError | None:
+    """What a line says; None when it is not for mlbot."""
+    usage = ""
+    try:
+        found = find(line[: MAX_LINE + 1])
+        if found is None:
+            return None
+        spec, rest = found
+        usage = spec.usage
+        _check(line)
+        return _COMMAND.validate_python({"kind": spec.kind, **arguments.read(spec, split(rest))})
+    except MisreadError as error:
+        return CommandError(fault=error.fault, sentence=error.sentence, usage=error.usage or usage)
+
+
+def _check(line: str) -> None:
+    if len(line) > MAX_LINE:
+        raise MisreadError(Fault.TOO_LONG, f"The line has more than {MAX_LINE:,} characters.")
+    if hidden := INVISIBLE.search(line):
+        sentence = f"The line has a character that cannot be seen, U+{ord(hidden[0]):04X}; type it again without."
+        raise MisreadError(Fault.INVISIBLE, sentence)
+
+
+def command_text(command: Command) -> str:
+    """A command as a person would write it; `parse_comment` reads it into the same record."""
+    spec = spec_of(command.kind)
+    return " ".join((f"/{spec.name}", *arguments.written(spec, command.model_dump())))
