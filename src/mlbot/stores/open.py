@@ -5,7 +5,7 @@ from pathlib import Path
 from mlbot.errors import MissingExtraError
 from mlbot.stores.base import ModelStore
 from mlbot.stores.objects import ObjectStore
-from mlbot.transfer.objects import open_objects
+from mlbot.transfer.place import open_objects
 
 
 def open_store(url: str, folder: Path, *, token: str | None = None) -> ModelStore:

@@ -1,12 +1,10 @@
 """What every environment's target can do."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from mlbot.core.record import Digest, Name, Record
-
-if TYPE_CHECKING:
-    from mlbot.core.registry import Version
+from mlbot.core.registry import Version
 
 
 class Served(Record):
@@ -31,7 +29,7 @@ class Target(Protocol):
     def live(self, model: Name) -> Served | None:
         """What is served now; None: nothing that mlbot put there."""
 
-    def stage(self, model: Name, version: "Version", digest: Digest, file: Path) -> None:
+    def stage(self, model: Name, version: Version, digest: Digest, file: Path) -> None:
         """Bring a version's bytes there and verify them; what is served stays as it is.
 
         Raises:
@@ -39,7 +37,7 @@ class Target(Protocol):
             NotEvaluatedError: The bytes are not those of the digest, before or after.
         """
 
-    def switch(self, model: Name, version: "Version") -> None:
+    def switch(self, model: Name, version: Version) -> None:
         """Serve a staged version, in one step.
 
         Raises:

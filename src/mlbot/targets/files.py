@@ -1,9 +1,9 @@
 """An environment in a folder or an object store."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mlbot.core.record import Digest, Name
+from mlbot.core.registry import Version
 from mlbot.errors import NotEvaluatedError, RefusedError
 from mlbot.targets.base import Served
 from mlbot.targets.layout import (
@@ -21,9 +21,6 @@ from mlbot.targets.layout import (
 )
 from mlbot.transfer.digest import checked, chunks_of, take
 from mlbot.transfer.objects import Objects
-
-if TYPE_CHECKING:
-    from mlbot.core.registry import Version
 
 KEPT = 3
 """How many versions stay there: the served one, and those before it."""
@@ -45,7 +42,7 @@ class FilesTarget:
         config = self._config(model)
         return config.served if config else None
 
-    def stage(self, model: Name, version: "Version", digest: Digest, file: Path) -> None:
+    def stage(self, model: Name, version: Version, digest: Digest, file: Path) -> None:
         """See `Target`."""
         text = plain(version)
         folder = f"{model}/{number_of(text)}"
@@ -64,7 +61,7 @@ class FilesTarget:
             record = Staged(version=text, digest=digest, size_bytes=size)
             self._objects.write(f"{folder}/{STAGED_FILE}", record.model_dump_json().encode())
 
-    def switch(self, model: Name, version: "Version") -> None:
+    def switch(self, model: Name, version: Version) -> None:
         """See `Target`."""
         text = plain(version)
         folder = f"{model}/{number_of(text)}"

@@ -9,17 +9,14 @@ folder has a positive number for a name, and files beside the model's are left a
 """
 
 import re
-from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from mlbot.core.hostile_json import HostileJsonError, read
 from mlbot.core.record import Count, Digest, Name, Record
+from mlbot.core.registry import Version
 from mlbot.errors import UsageError
 from mlbot.targets.base import Served
-
-if TYPE_CHECKING:
-    from mlbot.core.registry import Version
 
 MODEL_FILE, STAGED_FILE, CONFIG_FILE = "model.onnx", "mlbot.json", "config.pbtxt"
 SMALL = 65_536
@@ -69,7 +66,7 @@ def number_of(version: str) -> int:
     return (major * _PART + minor) * _PART + patch
 
 
-def plain(version: "Version") -> str:
+def plain(version: Version) -> str:
     """A version without its `v`: `1.2.0`."""
     return f"{version.major}.{version.minor}.{version.patch}"
 

@@ -6,7 +6,7 @@ from mlbot.core.config import EnvironmentConfig
 from mlbot.errors import MissingExtraError
 from mlbot.targets.base import Target
 from mlbot.targets.files import FilesTarget
-from mlbot.transfer.objects import open_objects
+from mlbot.transfer.place import open_objects
 
 
 def open_target(environment: EnvironmentConfig, folder: Path, *, token: str | None = None) -> Target:

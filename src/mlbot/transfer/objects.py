@@ -4,20 +4,11 @@ An object appears whole or not at all, and replaces the former one in one step: 
 store's own rule elsewhere (S3, GCS and Azure give no half objects to anybody).
 """
 
-import os
-import shutil
-import tempfile
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from mlbot.errors import NotEvaluatedError, UsageError
-from mlbot.transfer.digest import CHUNK, chunks_of
-
-_PARTS = ".mlbot-parts"
-_ABANDONED_S = 24 * 3600.0
+from mlbot.errors import NotEvaluatedError
 
 
 class Objects(Protocol):
@@ -52,209 +43,6 @@ class Objects(Protocol):
         """Take a folder away with all that is in it; nothing happens where there is none."""
 
 
-class LocalObjects:
-    """A folder of this machine.
-
-    Args:
-        root: The folder; made when needed.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    @property
-    def url(self) -> str:
-        """`file:///…`."""
-        return self._root.absolute().as_uri()
-
-    def size(self, name: str) -> int | None:
-        """See `Objects`."""
-        with self._told(name):
-            try:
-                return self._path(name).stat().st_size
-            except (FileNotFoundError, NotADirectoryError):
-                return None
-
-    def read(self, name: str, most_bytes: int) -> bytes | None:
-        """See `Objects`."""
-        with self._told(name):
-            try:
-                with self._path(name).open("rb") as stream:
-                    return bounded(stream.read(most_bytes + 1), most_bytes, f"{self.url}/{name}")
-            except (FileNotFoundError, NotADirectoryError):
-                return None
-
-    def chunks(self, name: str) -> Iterator[bytes]:
-        """See `Objects`."""
-        return chunks_of(self._path(name))
-
-    def upload(self, file: Path, name: str) -> None:
-        """See `Objects`."""
-        self._place(chunks_of(file), name)
-
-    def write(self, name: str, content: bytes) -> None:
-        """See `Objects`."""
-        self._place((content,), name)
-
-    def folders(self, name: str) -> tuple[str, ...]:
-        """See `Objects`."""
-        with self._told(name):
-            path = self._path(name)
-            return tuple(sorted(each.name for each in path.iterdir() if each.is_dir())) if path.is_dir() else ()
-
-    def remove_folder(self, name: str) -> None:
-        """See `Objects`."""
-        with self._told(name), suppress(FileNotFoundError):
-            doomed = Path(tempfile.mkdtemp(dir=self._parts()))
-            self._path(name).rename(doomed / "doomed")  # out of place in one step, so that nobody meets half of it
-            shutil.rmtree(doomed)
-
-    def _place(self, chunks: Iterable[bytes], name: str) -> None:
-        with self._told(name):
-            target = self._path(name)
-            descriptor, part = tempfile.mkstemp(dir=self._parts())
-            try:
-                with os.fdopen(descriptor, "wb") as stream:
-                    stream.writelines(chunks)
-                    stream.flush()
-                    os.fchmod(stream.fileno(), 0o644)  # a server of another user reads it
-                    os.fsync(stream.fileno())
-                target.parent.mkdir(parents=True, exist_ok=True)
-                Path(part).replace(target)
-                _sync(target.parent)
-            finally:
-                Path(part).unlink(missing_ok=True)
-
-    def _parts(self) -> Path:
-        """Where files are made; what a killed process left there is swept a day later."""
-        parts = self._root / _PARTS
-        parts.mkdir(parents=True, exist_ok=True)
-        for path in parts.iterdir():
-            with suppress(OSError):
-                if time.time() - path.stat().st_mtime > _ABANDONED_S:
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
-        return parts
-
-    def _path(self, name: str) -> Path:
-        return self._root / relative(name)
-
-    def _told(self, name: str) -> "_Told":
-        return _Told(f"{self.url}/{name}")
-
-
-class RemoteObjects:
-    """A folder of an object store, by fsspec.
-
-    Args:
-        url: Such as `s3://bucket/models`.
-
-    Raises:
-        ModuleNotFoundError: fsspec is not installed.
-        UsageError: fsspec does not know the protocol, or what it needs for it is not installed.
-    """
-
-    def __init__(self, url: str) -> None:
-        import fsspec  # noqa: PLC0415 - an optional part
-
-        self._url = url.rstrip("/")
-        try:
-            self._system, path = fsspec.core.url_to_fs(self._url, use_listings_cache=False)
-        except (ImportError, ValueError) as error:
-            why = " ".join(str(error).split())
-            raise UsageError(
-                f"it cannot be opened: {why}", where=url, mend="Install the package of its protocol, such as s3fs."
-            ) from error
-        self._root = path.rstrip("/")
-
-    @property
-    def url(self) -> str:
-        """As it was given."""
-        return self._url
-
-    def size(self, name: str) -> int | None:
-        """See `Objects`."""
-        with self._told(name):
-            try:
-                return int(self._system.info(self._path(name))["size"])
-            except FileNotFoundError:
-                return None
-
-    def read(self, name: str, most_bytes: int) -> bytes | None:
-        """See `Objects`."""
-        with self._told(name):
-            try:
-                with self._system.open(self._path(name), "rb") as stream:
-                    return bounded(stream.read(most_bytes + 1), most_bytes, f"{self.url}/{name}")
-            except FileNotFoundError:
-                return None
-
-    def chunks(self, name: str) -> Iterator[bytes]:
-        """See `Objects`."""
-        with self._told(name, missing_is_said=True), self._system.open(self._path(name), "rb") as stream:
-            while chunk := stream.read(CHUNK):
-                yield chunk
-
-    def upload(self, file: Path, name: str) -> None:
-        """See `Objects`."""
-        with self._told(name):
-            self._make_room(name)
-            self._system.put_file(str(file), self._path(name))
-
-    def write(self, name: str, content: bytes) -> None:
-        """See `Objects`."""
-        with self._told(name):
-            self._make_room(name)
-            self._system.pipe_file(self._path(name), content)
-
-    def folders(self, name: str) -> tuple[str, ...]:
-        """See `Objects`."""
-        with self._told(name):
-            try:
-                found = self._system.ls(self._path(name), detail=True)
-            except FileNotFoundError:
-                return ()
-            paths = (each["name"] for each in found if each["type"] == "directory")
-            return tuple(sorted(str(path).rstrip("/").rpartition("/")[2] for path in paths))
-
-    def remove_folder(self, name: str) -> None:
-        """See `Objects`."""
-        with self._told(name), suppress(FileNotFoundError):
-            self._system.rm(self._path(name), recursive=True)
-
-    def _make_room(self, name: str) -> None:
-        """A folder for it, where the protocol has folders at all."""
-        self._system.makedirs(self._path(name).rpartition("/")[0], exist_ok=True)
-
-    def _path(self, name: str) -> str:
-        return f"{self._root}/{relative(name)}"
-
-    def _told(self, name: str, *, missing_is_said: bool = False) -> "_Told":
-        return _Told(f"{self.url}/{name}", missing_is_said=missing_is_said)
-
-
-def open_objects(url: str, folder: Path) -> Objects:
-    """The objects of a folder (`models`, `file:///srv/models`) or of any fsspec URL.
-
-    Args:
-        url: The place.
-        folder: What a relative folder is relative to.
-
-    Raises:
-        ModuleNotFoundError: the URL needs fsspec, and it is not installed.
-        UsageError: the URL cannot be opened.
-    """
-    scheme, found, rest = url.partition("://")
-    if not found:
-        return LocalObjects(folder / url)
-    if scheme.lower() in {"file", "local"}:
-        if not rest.startswith("/"):
-            raise UsageError(
-                "it names a machine, not a folder", where=url, mend="Write three slashes: file:///srv/models."
-            )
-        return LocalObjects(Path(rest))
-    return RemoteObjects(url)
-
-
 def relative(name: str) -> str:
     """A name that stays inside.
 
@@ -277,15 +65,7 @@ def bounded(content: bytes, most_bytes: int, where: str) -> bytes:
     return content
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-class _Told:
+class Told:
     """Any failure of a place as one sentence: the errors of fsspec's protocols share no base class."""
 
     def __init__(self, where: str, *, missing_is_said: bool = False) -> None:
