@@ -1,7 +1,7 @@
 """Tags folded into versions and environments."""
 
 import random
-from hashlib import sha1
+from hashlib import sha256
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ def ref(name: str, at: int = 0, *, annotated: bool = True, note: str = "", messa
         message = tag_message("By mlbot", said)
     return TagRef(
         name=name,
-        object_sha=sha1(f"{name} {at}".encode()).hexdigest(),
+        object_sha=sha256(f"{name} {at}".encode()).hexdigest()[:40],
         commit_sha=COMMITS[at],
         annotated=annotated,
         message=message if annotated else None,
