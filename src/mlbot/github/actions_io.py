@@ -17,8 +17,6 @@ from mlbot.core.hostile_json import HostileJsonError, load
 from mlbot.core.operation import Annotate, Level
 from mlbot.errors import UsageError
 
-ACTIONS_BOT = "github-actions[bot]"
-"""Who a job's own token speaks as."""
 SUMMARY_LIMIT = 1_048_576
 """Bytes a step; over it the runner drops the whole summary."""
 ANNOTATIONS = 10
@@ -38,7 +36,6 @@ class Job:
         token: for the API; never shown.
         workflow_path: of the workflow file that GitHub started; None where the runner does not say.
         run: this run's attempt.
-        bot: whose answers to commands count: a job's own token's, or those of the app that the workflow names.
     """
 
     repository: str
@@ -52,7 +49,6 @@ class Job:
     ref: str = ""
     sha: str = ""
     workspace: Path = Path()
-    bot: str = ACTIONS_BOT
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Job":
@@ -82,7 +78,6 @@ class Job:
             ref=environment.get("GITHUB_REF", ""),
             sha=environment.get("GITHUB_SHA", ""),
             workspace=Path(environment.get("GITHUB_WORKSPACE", ".")),
-            bot=environment.get("MLBOT_BOT") or ACTIONS_BOT,
         )
 
     @property

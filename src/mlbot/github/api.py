@@ -13,8 +13,8 @@ from urllib.parse import quote
 from mlbot import __version__
 from mlbot.core.event import dig
 from mlbot.core.forge import Artifact, Comment, PullRequest, RepositoryName, Role, Run, State, Status
+from mlbot.core.published import ACTIONS_BOT
 from mlbot.github import parsing
-from mlbot.github.actions_io import ACTIONS_BOT
 from mlbot.github.download import Limits, download
 from mlbot.github.failures import Answer, GitHubError, NotFoundError, Request
 from mlbot.github.transport import Headers, Send, Transport

@@ -115,7 +115,8 @@ def create_status(call: Call) -> Reply:
     of.statuses.append(made)
     if body["state"] == "success" and body.get("auto_inactive", True):
         _retire(call, of)
-    events.deployment_status(call.world, call.repo, call.holder, of, made)
+    if made.state != "inactive":  # GitHub tells nobody of that one (docs, "Events that trigger workflows")
+        events.deployment_status(call.world, call.repo, call.holder, of, made)
     return Reply(status=201, facts=facts_delivery.deployment_status(call.world, call.repo, of, made))
 
 
