@@ -8,7 +8,6 @@ from mlbot.core.command import (
     Cancel,
     Command,
     CommandError,
-    Fault,
     Help,
     JudgeAgain,
     Retrain,
@@ -17,6 +16,7 @@ from mlbot.core.command import (
     Waive,
 )
 from mlbot.core.command_facts import Facts
+from mlbot.core.command_fault import Fault
 from mlbot.core.command_waive import waive
 from mlbot.core.operation import Dispatch
 from mlbot.core.reply import Decision, Reason, Reply, refuse
