@@ -328,6 +328,35 @@ _JUDGING_AND_DEPLOYING = [
         "environments: {a: {target: x, smoke: {p95_ms: 0, requests: 0}}}\nmodels:",
         "2: environments.a.smoke.p95_ms: found 0 → write milliseconds, more than 0",
     ),
+    Case(
+        "models:",
+        "store: https://models.example/x\nmodels:",
+        '2: store: found "https://models.example/x" → write an URL that can be written to',
+        schema=False,
+    ),
+    Case(
+        "models:",
+        "store: oci://ghcr.io\nmodels:",
+        '2: store: found "oci://ghcr.io" → write a registry and a repository, such as oci://',
+        schema=False,
+    ),
+    Case(
+        "models:",
+        "store: file://srv/models\nmodels:",
+        '2: store: found "file://srv/models" → write three slashes, such as file:///srv/models',
+        schema=False,
+    ),
+    Case(
+        "models:",
+        'environments: {a: {target: "command: "}}\nmodels:',
+        '2: environments.a.target: found "command: " → write a shell command after `command:`',
+        schema=False,
+    ),
+    Case(
+        "models:",
+        'environments: {a: {target: x, smoke: {command: " "}}}\nmodels:',
+        '2: environments.a.smoke.command: found " " → write a shell command',
+    ),
 ]
 
 INVALID = _TRAINING_AND_DATA + _JUDGING_AND_DEPLOYING

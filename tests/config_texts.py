@@ -133,4 +133,6 @@ VALID = [
     Case(
         "models:", "environments: {a: {target: models/a, runs-on: [x], smoke: {}}, b: {target: x, after: a}}\nmodels:"
     ),
+    Case("models:", 'environments: {a: {target: "command:./deploy.sh --now", smoke: {command: "a\nb"}}}\nmodels:'),
+    Case("models:", "store: OCI://127.0.0.1:5000/A/b\nmodels:"),
 ]

@@ -111,6 +111,8 @@ class Smoke(Record):
 
     requests: Annotated[int, Field(ge=1)] = 50
     p95_ms: Annotated[float, Field(gt=0)] | None = None
+    command: str | None = None
+    """A shell command that looks at the endpoint; any exit code but 0 fails the test."""
 
 
 class EnvironmentConfig(Record):
@@ -118,6 +120,7 @@ class EnvironmentConfig(Record):
 
     name: Name
     target: str
+    """A folder of the repository, an fsspec URL, `oci://…`, or `command:` and a shell command."""
     after: Name | None = None
     approvals: Annotated[int, Field(ge=0)] = 0
     runs_on: tuple[str, ...] = ("ubuntu-latest",)

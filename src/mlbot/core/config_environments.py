@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from mlbot.core import config_values as values
 from mlbot.core.config import EnvironmentConfig, Smoke
 from mlbot.core.config_error import quote
-from mlbot.core.config_reader import Reader, is_name
+from mlbot.core.config_reader import MAX_SCRIPT, Reader, is_name
 
 ENVIRONMENT_KEYS = ("target", "after", "approvals", "runs-on", "smoke")
-SMOKE_KEYS = ("requests", "p95_ms")
+SMOKE_KEYS = ("requests", "p95_ms", "command")
 
 _SHOWN = 8
 _DEFAULTS = EnvironmentConfig.model_fields
@@ -49,7 +49,7 @@ def _circle(name: str, after: Mapping[str, str]) -> str:
 
 def _environment(reader: Reader, name: str, named: Mapping[str, Reader]) -> EnvironmentConfig | None:
     fields = reader.fields(ENVIRONMENT_KEYS, required=("target",))
-    target = values.place(fields["target"]) if "target" in fields else None
+    target = values.target(fields["target"]) if "target" in fields else None
     after = _after(fields["after"], named) if "after" in fields else None
     approvals = fields["approvals"].whole(0, 6) if "approvals" in fields else _DEFAULTS["approvals"].default
     runs_on = values.runs_on(fields["runs-on"]) if "runs-on" in fields else _DEFAULTS["runs_on"].default
@@ -74,4 +74,5 @@ def _smoke(reader: Reader) -> Smoke | None:
     latency = (
         fields["p95_ms"].number("milliseconds, more than 0", lambda value: value > 0) if "p95_ms" in fields else None
     )
-    return None if requests is None else Smoke(requests=requests, p95_ms=latency)
+    command = fields["command"].text("a shell command", limit=MAX_SCRIPT, lines=True) if "command" in fields else None
+    return None if requests is None else Smoke(requests=requests, p95_ms=latency, command=command)

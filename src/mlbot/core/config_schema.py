@@ -244,7 +244,10 @@ def _environment() -> Schema:
     default, smoke = forms.defaults(EnvironmentConfig), forms.defaults(Smoke)
     return forms.mapping(
         {
-            "target": forms.said("Where the model goes: a folder, any fsspec URL, oci:// or kserve://.", forms.place()),
+            "target": forms.said(
+                "Where the model goes: a folder, any fsspec URL, oci://, or command: and a shell command.",
+                forms.target(),
+            ),
             "after": forms.said(
                 "The environment where a version has to be live and healthy first.", {"type": "string"}
             ),
@@ -262,6 +265,9 @@ def _environment() -> Schema:
                     "p95_ms": forms.said(
                         "The most that 95 % of them may take, in milliseconds.",
                         {"type": "number", "exclusiveMinimum": 0},
+                    ),
+                    "command": forms.said(
+                        "A shell command that looks at the endpoint; any exit code but 0 fails.", forms.text(MAX_SCRIPT)
                     ),
                 },
                 description="The smoke test after a deployment.",

@@ -8,9 +8,11 @@ FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Z
 """`module:function`."""
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _CREDENTIALS = re.compile(r"://[^/?#]*:[^/?#]*@")
+_OCI = re.compile(r"oci://[A-Za-z0-9.:\[\]-]+/[A-Za-z0-9][A-Za-z0-9._/-]*", re.IGNORECASE)
 _BAD_BRANCH = re.compile(r"[\s~^:?*\[\\]|\.\.|@\{|//|^[-/.]|[/.]$|\.lock(?:/|$)|/\.")
 LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 """A person's name on GitHub; bots, which end in `[bot]`, give no commands."""
+_COMMAND = "command:"
 _OCI_OR_URL = "an URL such as s3://bucket/models or oci://ghcr.io/owner/repo/models"
 
 
@@ -68,7 +70,32 @@ def place(reader: Reader) -> str | None:
     if text.startswith("/"):
         reader.refuse(f"file://{text}" if len(text) < 200 else "it as an URL: file:///…")
         return None
-    return url(reader, _OCI_OR_URL) if "://" in text else path(reader)
+    return _written_url(reader, text) if "://" in text else path(reader)
+
+
+def target(reader: Reader) -> str | None:
+    """Where models are deployed: a place, or `command:` and a shell command."""
+    text = reader.text(_OCI_OR_URL)
+    if text is None or not text.startswith(_COMMAND):
+        return None if text is None else place(reader)
+    if text.removeprefix(_COMMAND).strip():
+        return text
+    reader.refuse("a shell command after `command:`, such as command:./deploy.sh")
+    return None
+
+
+def _written_url(reader: Reader, text: str) -> str | None:
+    """An URL that something can be written to."""
+    scheme = text.partition("://")[0].lower()
+    if scheme in {"http", "https"}:
+        reader.refuse("an URL that can be written to: a web server's cannot")
+    elif scheme == "oci" and not _OCI.fullmatch(text):
+        reader.refuse("a registry and a repository, such as oci://ghcr.io/owner/repo/models")
+    elif scheme == "file" and not text.partition("://")[2].startswith("/"):
+        reader.refuse("three slashes, such as file:///srv/models")
+    else:
+        return url(reader, _OCI_OR_URL)
+    return None
 
 
 def branch(reader: Reader) -> str | None:

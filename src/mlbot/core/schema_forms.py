@@ -83,6 +83,12 @@ def place() -> Schema:
     return path_or_url()
 
 
+def target() -> Schema:
+    """Where models are deployed, by mlbot or by a command."""
+    command = {"type": "string", "pattern": "^command:[ ]*[^\\s]", "maxLength": MAX_TEXT}
+    return {"anyOf": [*place()["anyOf"], command]}
+
+
 def branch() -> Schema:
     """A branch's name."""
     return {"type": "string", "pattern": "^[^\\s~^:?*\\[\\\\]+$", "maxLength": MAX_TEXT}
