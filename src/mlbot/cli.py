@@ -95,6 +95,7 @@ def plan(  # noqa: PLR0913 - one for each option that decides which plan is mean
     run: int | None,
     attempt: int,
     train_workflow: str,
+    bot: str,
     **options: Any,
 ) -> Exit:
     """Say which models are stale, and why; or, with --run, what to do about a training run on GitHub."""
@@ -103,12 +104,12 @@ def plan(  # noqa: PLR0913 - one for each option that decides which plan is mean
         from mlbot.activities.hosted import Hosted
         from mlbot.activities.hosted_plan import plan_run
 
-        plan_run(Hosted.of(directory, os.environ, (run, attempt), train_workflow, console), console)
+        plan_run(Hosted.of(directory, os.environ, (run, attempt), train_workflow, bot, console), console)
         return Exit.OK
     from mlbot.activities.asked import asked_of
     from mlbot.activities.plan import PlanOptions, print_plan
 
-    request = asked_of(os.environ, console) if options.pop("asked") else None
+    request = asked_of(os.environ, bot, console) if options.pop("asked") else None
     print_plan(directory, PlanOptions(request=request, **options), console, as_json=as_json, matrix=matrix)
     return Exit.OK
 
@@ -159,6 +160,7 @@ def judge(  # noqa: PLR0913 - one for each option that decides what is judged
     run: int | None,
     attempt: int,
     train_workflow: str,
+    bot: str,
     out: Path | None,
     **options: Any,
 ) -> Exit:
@@ -171,7 +173,7 @@ def judge(  # noqa: PLR0913 - one for each option that decides what is judged
         from mlbot.activities.hosted import Hosted
         from mlbot.activities.hosted_judge import judge_run
 
-        hosted = Hosted.of(directory, os.environ, (run, attempt), train_workflow, console)
+        hosted = Hosted.of(directory, os.environ, (run, attempt), train_workflow, bot, console)
         return judge_run(hosted, out or Path("judged"), console)
     if not candidate:
         raise click.MissingParameter(param_type="argument", param_hint="'CANDIDATE...'")
@@ -199,6 +201,7 @@ def publish(  # noqa: PLR0913 - one for each option
     run: int | None,
     attempt: int,
     train_workflow: str,
+    bot: str,
     folder: Path | None,
     dry_run: bool,
 ) -> Exit:
@@ -209,7 +212,7 @@ def publish(  # noqa: PLR0913 - one for each option
     from mlbot.activities.publish import PublishOptions, publish_run
 
     console = Console.of_process(quiet=quiet)
-    hosted = Hosted.of(directory, os.environ, (run, attempt), train_workflow, console)
+    hosted = Hosted.of(directory, os.environ, (run, attempt), train_workflow, bot, console)
     return publish_run(hosted, PublishOptions(folder=folder, dry_run=dry_run), console)
 
 

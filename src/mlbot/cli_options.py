@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from mlbot.core.published import TRAIN_PATH
+from mlbot.core.published import ACTIONS_BOT, TRAIN_PATH
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -74,7 +74,8 @@ def run_options(function: F) -> F:
         default=TRAIN_PATH,
         help="The workflow that run has to be of.",
     )
-    return run(attempt(workflow(function)))
+    bot = option("--bot", metavar="LOGIN", default=ACTIONS_BOT, help="Whose answers to commands count.")
+    return run(attempt(workflow(bot(function))))
 
 
 def plan_options(function: F) -> F:

@@ -5,16 +5,18 @@ from collections.abc import MutableMapping
 from mlbot.console import Console
 from mlbot.core.answer import RetrainRequest, recorded
 from mlbot.core.event import PullRequestEvent
+from mlbot.core.forge import Login
 from mlbot.core.reruns import Reruns
 from mlbot.github.actions_io import Job, forget_tokens
 from mlbot.github.api import GitHub
 
 
-def asked_of(environment: MutableMapping[str, str], console: Console) -> RetrainRequest | None:
+def asked_of(environment: MutableMapping[str, str], bot: Login, console: Console) -> RetrainRequest | None:
     """The request that the bot recorded for this attempt of this run, if a command started it.
 
     Args:
         environment: of this process; the tokens are taken out of it.
+        bot: whose answers to commands count.
         console: told of the request, and of waits.
 
     Raises:
@@ -27,7 +29,7 @@ def asked_of(environment: MutableMapping[str, str], console: Console) -> Retrain
     if job.run.number == 1 or not isinstance(event, PullRequestEvent):
         return None
     github = GitHub.connect(job.repository, job.required_token(), api_url=job.api_url, say=console.say)
-    records = recorded(github.comments(event.number), job.bot)
+    records = recorded(github.comments(event.number), bot)
     request = Reruns.of_pull_request(records, event.number).request(job.run)
     if request is not None:
         console.say(_sentence(request))

@@ -1,33 +1,36 @@
 """A job on GitHub that is about a training run: whose facts it trusts, what it decides, what it works on."""
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mlbot.activities.plan import Configs, Sides, read_configs, read_sides
 from mlbot.console import Console
-from mlbot.core.admission import admit
+from mlbot.core.admission import admit, announce
+from mlbot.core.answer import recorded
 from mlbot.core.config_parse import parse_config
-from mlbot.core.decision import Cause, Decision, Judge, Leave, Policy, PushSubject, Settle
+from mlbot.core.decision import (
+    NO_RERUNS,
+    Cause,
+    Decision,
+    Judge,
+    Leave,
+    Policy,
+    Settle,
+    Subject,
+)
 from mlbot.core.document import Document
 from mlbot.core.event import WorkflowRunEvent
-from mlbot.core.forge import Attempt, Run
+from mlbot.core.forge import Attempt, Login, PullRequest, Run
 from mlbot.core.inputs import CONFIG_FILE
-from mlbot.core.ledger import VerdictEntry
-from mlbot.core.ledger_folds import judged_models, latest_by_key, verdicts
-from mlbot.core.plan import Plan, PlannedModel, plan_models
 from mlbot.core.publication import Place
-from mlbot.core.record import Sha
-from mlbot.core.verdict import Commits
+from mlbot.core.published import ACTIONS_BOT
+from mlbot.core.reruns import Reruns
 from mlbot.git import Repository
-from mlbot.git.ledger import LedgerBranch
-from mlbot.git.remote import Remote, failure
+from mlbot.git.remote import Remote
 from mlbot.github.actions_io import Job, Runner, forget_tokens
 from mlbot.github.api import GitHub, RepositoryFacts
 from mlbot.yamlfile import load
-
-_HEAD, _POLICY = "refs/mlbot/head", "refs/mlbot/policy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +44,7 @@ class Hosted:
         repository: the checkout of the default branch.
         asked: the attempt of the training run that this job is about.
         train_path: of the user's workflow file that trains.
+        bot: whose answers to commands count.
     """
 
     job: Job
@@ -49,6 +53,7 @@ class Hosted:
     repository: Repository
     asked: Attempt
     train_path: str
+    bot: Login = ACTIONS_BOT
 
     @classmethod
     def of(
@@ -57,6 +62,7 @@ class Hosted:
         environment: MutableMapping[str, str],
         about: tuple[int, int],
         train_path: str,
+        bot: Login,
         console: Console,
     ) -> "Hosted":
         """The job that this process is in.
@@ -66,6 +72,7 @@ class Hosted:
             environment: of this process; the tokens are taken out of it.
             about: the training run and its attempt.
             train_path: of the user's workflow file that trains.
+            bot: whose answers to commands count.
             console: told of waits.
 
         Raises:
@@ -81,6 +88,7 @@ class Hosted:
             repository=Repository.discover(directory),
             asked=Attempt(run=about[0], number=about[1]),
             train_path=train_path,
+            bot=bot,
         )
 
     @cached_property
@@ -133,15 +141,36 @@ class Hosted:
 
     def decide(self) -> tuple[Run, Decision]:
         """Read the run again from the API, and decide what to do about it."""
-        run = self.github.run(self.asked.run)
-        decision = self._admit(run, self.asked, self.event_run())
+        run, decision = self._admit(self.github.run(self.asked.run), self.asked, self.event_run())
         if isinstance(decision, Settle) and decision.cause is Cause.SKIPPED:
             return self._instead(run, decision)
         return run, decision
 
-    def _admit(self, run: Run, asked: Attempt, event_run: Run | None) -> Decision:
-        pulls = self.github.pull_requests_of(run) if run.event == "pull_request" else ()
-        return admit(run, asked, self.policy, pulls, event_run)
+    def announced(self) -> tuple[Run, Subject | Leave]:
+        """The run as it is now, and whose status goes pending for it."""
+        run = self.github.run(self.asked.run)
+        pulls = self._pulls(run)
+        return run, announce(run, self.policy, pulls, self.event_run(), self._reruns(run.this_attempt, pulls))
+
+    def _admit(self, run: Run, asked: Attempt | None, event_run: Run | None) -> tuple[Run, Decision]:
+        """Decide about an attempt; None: the newest that is no trial."""
+        pulls = self._pulls(run)
+        latest = Attempt(run=run.id, number=max(run.attempt, asked.number if asked else 1))
+        reruns = self._reruns(latest, pulls)
+        asked = asked or reruns.standing(run.this_attempt)
+        if run.id == asked.run and run.attempt > asked.number and reruns.outlasts(asked, run.this_attempt):
+            run = self.github.run(run.id, asked.number)
+        return run, admit(run, asked, self.policy, pulls, event_run, reruns)
+
+    def _pulls(self, run: Run) -> tuple[PullRequest, ...]:
+        return self.github.pull_requests_of(run) if run.event == "pull_request" else ()
+
+    def _reruns(self, latest: Attempt, pulls: Sequence[PullRequest]) -> Reruns:
+        """What the bot recorded of a run's later attempts; without any, no comment is read."""
+        numbers = [pull.number for pull in pulls if pull.open and self.policy.guards(pull.base_ref)]
+        if latest.number == 1 or len(numbers) != 1:
+            return NO_RERUNS
+        return Reruns.of_pull_request(recorded(self.github.comments(numbers[0]), self.bot), numbers[0])
 
     def _instead(self, skipped: Run, decision: Settle) -> tuple[Run, Decision]:
         """A run that trained nothing, for the title was edited, must not outdate the verdict of the one before it."""
@@ -152,97 +181,11 @@ class Hosted:
         ]
         if not others:
             return skipped, decision
-        if not others[0].completed:
+        other, earlier = self._admit(others[0], None, None)
+        if not other.completed:
             return skipped, Leave(cause=Cause.SKIPPED, sentence="An earlier run of this head is still under way.")
-        earlier = self._admit(others[0], others[0].this_attempt, None)
         if isinstance(earlier, Judge):
-            return others[0], earlier.model_copy(update={"instead_of": skipped.this_attempt})
+            return other, earlier.model_copy(update={"instead_of": skipped.this_attempt})
         if isinstance(earlier, Settle):
-            return others[0], earlier.model_copy(update={"attempt": skipped.this_attempt})
-        return others[0], earlier
-
-
-@dataclass(frozen=True, kw_only=True)
-class Assignment:
-    """What is to be judged, recomputed from git's objects: head is fetched, and never checked out.
-
-    Attributes:
-        decision: the run and the commit that are judged.
-        commits: the three commits.
-        configs: their configs.
-        sides: their files.
-        plan: every model of head, with why it is stale.
-        stale: the models to judge.
-        entries: of the ledger.
-        judged: the guarded branch's verdicts whose files may serve as a baseline, by model and content key.
-        baselines: the stale models whose baseline is not among them, so that it has to be trained.
-    """
-
-    decision: Judge
-    commits: Commits
-    configs: Configs
-    sides: Sides
-    plan: Plan
-    stale: tuple[PlannedModel, ...]
-    entries: tuple[VerdictEntry, ...]
-    judged: Mapping[tuple[str, str], VerdictEntry]
-    baselines: tuple[PlannedModel, ...]
-
-
-def assign(hosted: Hosted, decision: Judge) -> Assignment:
-    """Fetch the commits of a decision and plan them.
-
-    Raises:
-        MlbotError: the commits cannot be fetched, or head's or policy's config is wrong.
-    """
-    commits = _commits(hosted, decision)
-    configs = read_configs(hosted.repository, commits)
-    sides = read_sides(hosted.repository, commits, configs, outside=False)
-    entries = LedgerBranch.at(hosted.remote).read().entries
-    plan = plan_models(commits, sides.head, sides.base, sides.policy)
-    if isinstance(decision.subject, PushSubject):
-        plan = plan.unjudged(latest_by_key(entries, decision.subject.branch))
-    stale = plan.stale
-    judged = judged_models(entries, decision.subject.branch)
-    baselines = tuple(
-        model
-        for model in stale
-        if model.base_key is not None and model.base_key != model.key and (model.name, model.base_key) not in judged
-    )
-    return Assignment(
-        decision=decision,
-        commits=commits,
-        configs=configs,
-        sides=sides,
-        plan=plan,
-        stale=stale,
-        entries=tuple(verdicts(entries)),
-        judged=judged,
-        baselines=baselines,
-    )
-
-
-def _commits(hosted: Hosted, decision: Judge) -> Commits:
-    repository, subject = hosted.repository, decision.subject
-    refspecs = [f"+{subject.sha}:{_HEAD}", f"+refs/heads/{subject.branch}:{_POLICY}"]
-    done = hosted.remote.run(
-        ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", hosted.remote.url, *refspecs], repository.root
-    )
-    if done.returncode != 0:
-        raise failure(done, "reading", subject.branch)
-    tip = repository.resolve(_POLICY)
-    base = _base(repository, decision, tip)
-    return Commits(
-        head=subject.sha,
-        base=base,
-        policy=tip if CONFIG_FILE in repository.tree(tip).entries else None,
-        guarded=subject.branch,
-        behind=repository.count_between(base, tip) if base and not isinstance(subject, PushSubject) else 0,
-    )
-
-
-def _base(repository: Repository, decision: Judge, tip: Sha) -> Sha | None:
-    """Where head left the guarded branch; of a commit that is on it already, its first parent."""
-    if isinstance(decision.subject, PushSubject):
-        return repository.find(f"{decision.subject.sha}^1")
-    return repository.merge_base(decision.subject.sha, tip)
+            return other, earlier.model_copy(update={"attempt": skipped.this_attempt})
+        return other, earlier

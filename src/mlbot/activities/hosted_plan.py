@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mlbot.activities.hosted import Assignment, Hosted, assign
+from mlbot.activities.assignment import Assignment, assign
+from mlbot.activities.hosted import Hosted
 from mlbot.console import Console
 from mlbot.core.decision import Decision, Judge, Wait
 from mlbot.core.plan import MATRIX_LIMIT

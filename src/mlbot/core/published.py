@@ -14,3 +14,6 @@ JUDGE_PATH = ".github/workflows/mlbot-judge.yml"
 
 STATUS = "mlbot"
 """The commit status to require."""
+
+ACTIONS_BOT = "github-actions[bot]"
+"""Who a job's own token speaks as."""
