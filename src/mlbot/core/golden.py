@@ -69,6 +69,7 @@ class SmokeReason(StrEnum):
     """Why a smoke test ended as it did."""
 
     AS_JUDGED = "as-judged"
+    COMMAND_AGREES = "command-agrees"
     NOT_THE_BYTES = "not-the-bytes"
     NOT_LOADED = "not-loaded"
     PREDICTIONS_DIFFER = "predictions-differ"

@@ -11,7 +11,7 @@ from mlbot.targets.process import TIMEOUT_S, OverdueError, run_command
 
 def smoke_command(
     command: str, model: Name, environment: Name, served: Served, folder: Path, *, timeout_s: float = TIMEOUT_S
-) -> SmokeResult | None:
+) -> SmokeResult:
     """Run `smoke.command` of an environment after the golden requests were answered.
 
     Args:
@@ -24,7 +24,7 @@ def smoke_command(
         timeout_s: When it is ended.
 
     Returns:
-        None when it ended with exit code 0; else why the smoke test failed.
+        Whether it ended with exit code 0.
     """
     own = {
         "MLBOT_ACTION": "smoke",
@@ -42,6 +42,7 @@ def smoke_command(
         what = f"The command of the smoke test failed: {error.what}."
         return SmokeResult(passed=False, reason=SmokeReason.COMMAND_FAILED, detail=what)
     if done.exit_code == 0:
-        return None
+        what = "The command of the smoke test agrees."
+        return SmokeResult(passed=True, reason=SmokeReason.COMMAND_AGREES, detail=what)
     what = f"The command of the smoke test ended with exit code {done.exit_code}."
     return SmokeResult(passed=False, reason=SmokeReason.COMMAND_FAILED, detail=what)
