@@ -12,16 +12,20 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from mlbot import render
+from mlbot.activities.assignment import Assignment, assign
+from mlbot.activities.evidence import evidence_of
 from mlbot.activities.extras import require
-from mlbot.activities.hosted import Assignment, Hosted, assign
+from mlbot.activities.hosted import Hosted
 from mlbot.activities.intake import Fetched, Intake, accepted
 from mlbot.activities.judge import Case, Entry, judge
 from mlbot.activities.model_report import Found, Provenance, report_of
 from mlbot.activities.rules import Rules
+from mlbot.activities.waiving import granted
 from mlbot.console import Console
 from mlbot.core.artifact import Side, accepted_file
 from mlbot.core.decision import Decision, Judge, PullRequestSubject
 from mlbot.core.evaluation import Problem
+from mlbot.core.judging import decide
 from mlbot.core.outcome import Reason
 from mlbot.core.plan import PlannedModel
 from mlbot.core.report import Report
@@ -85,12 +89,16 @@ def _judged(hosted: Hosted, decision: Judge, out: Path, console: Console) -> Rep
             console=console,
         )
         found = [bench.judge(planned) for planned in assignment.stale]
+        evidence = evidence_of(assignment.plan, assignment.configs, assignment.sides, found)
+        given = granted(hosted, assignment, evidence)
         report = report_of(
             hosted.job.repository,
             assignment.plan,
             assignment.configs,
             found,
-            time.monotonic() - started,
+            decide(assignment.commits, evidence, given.waivers),
+            notices=given.notices,
+            duration_s=time.monotonic() - started,
             **_context(hosted, assignment),
         )
         _keep(found, report, out / ACCEPTED)

@@ -16,12 +16,11 @@ from mlbot.core.composition import (
     run_notices,
 )
 from mlbot.core.config import Model
-from mlbot.core.judging import Evidence, decide
 from mlbot.core.ledger_folds import metric_history
 from mlbot.core.plan import Plan
-from mlbot.core.report import History, ModelReport, Report
+from mlbot.core.report import History, ModelReport, Notice, Report
 from mlbot.core.training import Training, TrainingFailure
-from mlbot.core.verdict import ModelVerdict
+from mlbot.core.verdict import ModelVerdict, Verdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,20 +89,26 @@ class Found:
 
 
 def report_of(
-    repository: str, plan: Plan, configs: Configs, found: Sequence[Found], duration_s: float, **more: Any
+    repository: str,
+    plan: Plan,
+    configs: Configs,
+    found: Sequence[Found],
+    verdict: Verdict,
+    *,
+    notices: Sequence[Notice] = (),
+    **more: Any,
 ) -> Report:
-    """Decide, and put together what is told.
+    """Put together what is told.
 
     Args:
         repository: its name.
         plan: what was planned; its deleted models need a person's word.
         configs: of the three commits.
         found: the judged models.
-        duration_s: of the whole work.
+        verdict: on them, and then on those that are gone.
+        notices: what a reader should know besides.
         more: further fields of the report.
     """
-    gone = [Evidence(model=name, gates=(), deleted=True) for name in plan.deleted]
-    verdict = decide(plan.commits, [*(each.judged.evidence for each in found), *gone])
     judged = (
         model_report(each.case, each.judged, decided, each.provenance)
         for each, decided in zip(found, verdict.models, strict=False)
@@ -115,7 +120,6 @@ def report_of(
         verdict=verdict,
         models=(*judged, *without),
         unchanged=plan.unchanged,
-        notices=run_notices(plan),
-        duration_s=duration_s,
+        notices=(*notices, *run_notices(plan)),
         **more,
     )

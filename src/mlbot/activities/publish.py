@@ -9,10 +9,10 @@ from mlbot.activities.hosted import Hosted
 from mlbot.activities.hosted_judge import CHARTS, DECISION, DECISION_FILE, ERROR_FILE, REPORT_FILE, THEMES
 from mlbot.console import Console
 from mlbot.core.admission import announce
-from mlbot.core.decision import Decision, Judge, Leave, PushSubject, Settle, Wait
+from mlbot.core.decision import Decision, Judge, Leave, PullRequestSubject, PushSubject, Settle, Wait
 from mlbot.core.hostile_json import read
 from mlbot.core.ledger import Entry
-from mlbot.core.ledger_entries import Origin, entries_of
+from mlbot.core.ledger_entries import Origin, entries_of, given_on
 from mlbot.core.operation import COMMENT_LIMIT, Operation
 from mlbot.core.publication import Words, broken, charts_of, pending, pictures_of, publish, settle, signature
 from mlbot.core.record import Sha
@@ -116,6 +116,8 @@ class _Publisher:
         return self._executor().apply((charts_of(drawn),)).charts
 
     def _entries(self, decision: Judge, report: Report) -> tuple[Entry, ...]:
+        if isinstance(decision.subject, PullRequestSubject):
+            return given_on(report, decision.subject.number)
         if not isinstance(decision.subject, PushSubject):
             return ()
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlbot.activities.evidence import evidence_of
 from mlbot.activities.extras import require
 from mlbot.activities.judge import Case, Entry, judge
 from mlbot.activities.model_report import Found, Provenance, report_of
@@ -15,11 +16,14 @@ from mlbot.activities.train import Trained
 from mlbot.activities.trainer import Team, Trainer
 from mlbot.console import Console
 from mlbot.core.evaluation import Problem
+from mlbot.core.judging import decide
+from mlbot.core.ledger import WaiverEntry
 from mlbot.core.ledger_folds import verdicts
 from mlbot.core.outcome import Reason
 from mlbot.core.plan import PlannedModel, plan_models
 from mlbot.core.report import Report
 from mlbot.core.training import TrainingFailure
+from mlbot.core.waiving import ended
 from mlbot.errors import Exit
 from mlbot.git import Repository, three_commits
 from mlbot.git.ledger import read_local
@@ -77,7 +81,12 @@ def run_models(directory: Path, options: RunOptions, console: Console) -> Report
         found = [_judge(planned, trainer, rules, console) for planned in plan.stale]
     if options.models:
         plan = plan.model_copy(update={"deleted": ()})
-    return report_of(repository.root.name, plan, configs, found, time.monotonic() - started)
+    evidence = evidence_of(plan, configs, sides, found)
+    waivers = [each for each in read_local(repository.root, "waiver").entries if isinstance(each, WaiverEntry)]
+    verdict = decide(commits, evidence, waivers)
+    notices = ended(waivers, verdict, evidence, None)
+    spent = time.monotonic() - started
+    return report_of(repository.root.name, plan, configs, found, verdict, notices=notices, duration_s=spent)
 
 
 def _judge(planned: PlannedModel, trainer: Trainer, rules: Rules, console: Console) -> Found:

@@ -4,7 +4,7 @@ from mlbot.core.artifact import AcceptedArtifact
 from mlbot.core.evaluation import Score
 from mlbot.core.forge import Attempt
 from mlbot.core.kept import report_digest, training_digest
-from mlbot.core.ledger import SeedValues, StoredFile, Time, VerdictEntry
+from mlbot.core.ledger import SeedValues, StoredFile, Time, VerdictEntry, WaiverEntry
 from mlbot.core.record import Record
 from mlbot.core.report import ModelReport, Report
 
@@ -31,6 +31,13 @@ def entries_of(report: Report, origin: Origin) -> tuple[VerdictEntry, ...]:
         return ()
     found = (_entry(report, model, origin) for model in report.models)
     return tuple(entry for entry in found if entry is not None)
+
+
+def given_on(report: Report, number: int) -> tuple[WaiverEntry, ...]:
+    """The waivers that people gave on a pull request and that its verdict rests on; none for a trial."""
+    if report.trial:
+        return ()
+    return tuple(each for each in report.verdict.waivers if each.pull_request == number)
 
 
 def _entry(report: Report, model: ModelReport, origin: Origin) -> VerdictEntry | None:

@@ -104,6 +104,7 @@ def publish(
     """What is done with a verdict.
 
     A pull request gets comment and status, the merge queue the status, a push to the guarded branch status and ledger.
+    Waivers given on a pull request go into the ledger too, so that they hold wherever the same content is judged.
     A trial gets a comment of its own and nothing else. The order is the one to do it in: what cannot fail first, the
     status last, so that who sees it finds the rest in its place.
 
@@ -119,14 +120,20 @@ def publish(
     if not place.may_write:
         return *local, _silent()
     found = [*local]
-    if isinstance(decision.subject, PushSubject) and entries and not report.trial:
-        found.append(AppendLedger(entries=tuple(entries)))
+    remembered = tuple(each for each in entries if _belongs(each, decision.subject)) if not report.trial else ()
+    if remembered:
+        found.append(AppendLedger(entries=remembered))
     if isinstance(decision.subject, PullRequestSubject):
         found.append(_comment(decision, decision.subject, place, words.comment, trial=report.trial))
     if not report.trial:
         state, said = status_of(report)
         found.append(_status(decision.subject, decision.speaks_as, place, state, said, place.run_url))
     return tuple(found)
+
+
+def _belongs(entry: Entry, subject: Subject) -> bool:
+    """Whether an entry may be written for a subject: of a pull request only what people said there."""
+    return isinstance(subject, PushSubject) or (isinstance(subject, PullRequestSubject) and entry.kind == "waiver")
 
 
 def status_of(report: Report) -> tuple[State, str]:

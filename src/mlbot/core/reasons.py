@@ -27,7 +27,7 @@ _PASSES: dict[Reason, tuple[str, str]] = {
     Reason.WITHIN_LIMIT: ("The figure keeps its limit.", ""),
     Reason.WITHIN_MARGIN: ("Any loss is smaller than the margin, beyond noise.", ""),
     Reason.IDENTICAL: ("Candidate and baseline predict the same, so nothing changed.", ""),
-    Reason.WAIVED: ("Somebody with the right to let it pass, and said why.", ""),
+    Reason.WAIVED: ("Somebody with the right to it let it pass, and said why.", ""),
     Reason.ALL_GATES_PASS: ("All gates pass.", ""),
     Reason.NOTHING_STALE: ("No model is affected by this change.", ""),
 }
@@ -38,7 +38,7 @@ _FAILS: dict[Reason, tuple[str, str]] = {
     Reason.REGRESSION: ("The loss is larger than the margin, beyond noise.", _PUSH),
     Reason.MODEL_DELETED: (
         "The change removes this model, and with it its gates.",
-        'If that is meant, a maintainer has to waive it: /waive MODEL:deleted reason="…"',
+        "If that is meant, a maintainer has to waive it, with a comment such as /waive MODEL:deleted and a reason.",
     ),
 }
 

@@ -1,8 +1,8 @@
 """From what people asked for to waivers: which requests hold for this verdict, and a sentence on each that does not."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
-from mlbot.core.answer import WaiverRequest
+from mlbot.core.answer import Recorded, WaiverRequest
 from mlbot.core.command import Waive, parse_comment
 from mlbot.core.config_reader import one_of
 from mlbot.core.forge import Comment, Id
@@ -55,37 +55,50 @@ def refused(request: WaiverRequest, why: str) -> Notice:
     )
 
 
+def fresh(records: Iterable[Recorded], known: Iterable[WaiverEntry]) -> tuple[WaiverRequest, ...]:
+    """The requests that the ledger knows nothing of, oldest first.
+
+    One that it knows is not bound again: what it was bound to stands there, and ends as it ends.
+    """
+    done = {each.comment for each in known}
+    return tuple(each for each in records if isinstance(each, WaiverRequest) and each.comment not in done)
+
+
 def resolve(
     requests: Sequence[WaiverRequest],
+    comments: Sequence[Comment],
     verdict: Verdict,
     evidence: Sequence[Evidence],
-    known: Sequence[WaiverEntry],
-    time: Time,
+    speakers: Container[str],
+    now: Time,
 ) -> Resolved:
     """Bind requests to what they are about: the gates that block now, this content of the model, and today's rules.
 
     A name that means several gates binds to those of them that block now; the others stay gates.
 
     Args:
-        requests: The bot's records on this pull request, oldest first.
+        requests: Those that the ledger knows nothing of, oldest first.
+        comments: On the pull request.
         verdict: With the waivers that are known already.
         evidence: What the verdict was decided from.
-        known: Waivers of the ledger; a request that is among them by its comment is not resolved again.
-        time: Of the new ones.
+        speakers: Who has the right to.
+        now: Since when a waiver holds whose comment does not say when it was written.
     """
-    done = {each.comment for each in known}
+    times = {each.id: each.created or now for each in comments}
     models = {model.model: (model, each) for model, each in zip(verdict.models, evidence, strict=True)}
     waivers: list[WaiverEntry] = []
     notices: list[Notice] = []
     for request in requests:
-        if request.comment in done:
-            continue
         if request.sha != verdict.commits.head:
             found: list[WaiverEntry] | str | None = _of_another_head(request, models.get(request.model))
+        elif not confirmed(request, comments):
+            found = "the comment that asked for it is gone, was edited, or says something else"
         elif request.model not in models:
             found = f"nothing that {request.model} depends on changed here, or there is no such model"
+        elif request.actor not in speakers:
+            found = f"{request.actor} has no right to it by now"
         else:
-            found = _resolve(request, *models[request.model], time)
+            found = _resolve(request, *models[request.model], times[request.comment])
         if isinstance(found, str):
             notices.append(refused(request, found))
         else:
