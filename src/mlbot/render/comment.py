@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from mlbot.core.chart import Picture
+from mlbot.core.command_offers import offers
 from mlbot.core.headline import by_severity, headline, model_line
 from mlbot.core.outcome import Outcome, Reason
 from mlbot.core.report import ModelReport, Report
@@ -78,6 +79,8 @@ def len16(text: str) -> int:
 
 
 def _frame(report: Report, marker: str, limit: int) -> Callable[[Sequence[Section], Sequence[Section]], str]:
+    offered = offers(report)
+
     def build(kept: Sequence[Section], left_out: Sequence[Section]) -> str:
         return fill(
             "comment.md.j2",
@@ -86,6 +89,7 @@ def _frame(report: Report, marker: str, limit: int) -> Callable[[Sequence[Sectio
             left_out=_names(left_out),
             limit=limit,
             marker=marker,
+            offers=offered,
         )
 
     return build
