@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from mlbot import __version__
+from mlbot.cli_command import command
 from mlbot.cli_options import (
     asker,
     base_option,
@@ -306,3 +307,6 @@ def demo(directory: Path, *, quiet: bool, out: Path | None, only: tuple[str, ...
     from mlbot.activities.demo import play
 
     return play(directory, out, only, Console.of_process(quiet=quiet))
+
+
+cli.add_command(command)

@@ -17,12 +17,12 @@ from mlbot.core.record import Name, Record, Sha
 from mlbot.core.stamp import last_line_of
 from mlbot.core.training import Params
 
-RECORDS_LIMIT = 16_384
-"""Bytes of the records' JSON in one answer: a quarter of GitHub's longest comment."""
+RECORDS_LIMIT = 24_576
+"""Bytes of the records' JSON in one answer: as base64 half of GitHub's longest comment."""
 _DEPTH = 6
 _LINE = re.compile(
     r"<!-- mlbot:answer comment=(?P<comment>[1-9][0-9]{0,17}) state=(?P<state>working|done) -->"
-    r"(?:<!-- mlbot:records (?P<records>[A-Za-z0-9_=-]{1,22000}) -->)?"
+    r"(?:<!-- mlbot:records (?P<records>[A-Za-z0-9_=-]{1,32768}) -->)?"
 )
 
 

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from mlbot.core import figures
-from mlbot.core.command import Command
+from mlbot.core.command import Command, JudgeAgain, Retrain, command_text
 from mlbot.core.command_facts import Facts
 from mlbot.core.command_table import Where, spec_of
 from mlbot.core.config_reader import nearest
 from mlbot.core.forge import PullRequest, Role
-from mlbot.core.record import Sha
 from mlbot.core.reply import Decision, Reason, refuse
 
 LIMIT = 10
@@ -77,28 +76,22 @@ def pull_request(facts: Facts, pull: PullRequest) -> Decision | None:
     return None
 
 
-def commit(facts: Facts, pull: PullRequest, sha: Sha | None, again: str) -> Decision | None:
-    """Whether the command means the pull request's present head.
-
-    Args:
-        facts: what is known.
-        pull: the pull request as it is now.
-        sha: the commit that is named.
-        again: the command without a commit, for the line to copy.
-    """
+def commit(facts: Facts, pull: PullRequest, command: Retrain | JudgeAgain) -> Decision | None:
+    """Whether the command means the pull request's present head."""
+    sha, again = command.sha, command_text(command.model_copy(update={"sha": pull.head_sha}))
     if sha is None and pull.fork:
         return refuse(
             Reason.SHA_NEEDED,
             "A fork's head can be replaced while you write, so name the commit that you looked at by all its digits.",
             "If it is the present head that you mean, say:",
-            usage=f"{again} {pull.head_sha}",
+            usage=again,
         )
     if sha is not None and sha != pull.head_sha:
         return refuse(
             Reason.OTHER_SHA,
             f"{figures.short(sha)} is not the head of this pull request, which is {figures.short(pull.head_sha)}.",
             "If it is the present head that you mean, say:",
-            usage=f"{again} {pull.head_sha}",
+            usage=again,
         )
     return moved(facts) if sha is None else None
 

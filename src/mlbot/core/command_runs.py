@@ -28,11 +28,7 @@ _PUSH = "Push a commit instead; an empty one will do: git commit --allow-empty"
 def retrain(facts: Facts, command: Retrain) -> Decision:
     """Run the training of the head again."""
     pull = _pull(facts)
-    refused = (
-        checks.pull_request(facts, pull)
-        or checks.commit(facts, pull, command.sha, _written(command))
-        or checks.config(facts)
-    )
+    refused = checks.pull_request(facts, pull) or checks.commit(facts, pull, command) or checks.config(facts)
     if refused or facts.config is None:
         return refused or refuse(Reason.NO_CONFIG, "The guarded branch has no mlbot.yaml.")
     params = _params(facts, facts.config, command)
@@ -78,7 +74,7 @@ def _retraining(facts: Facts, run: Run, request: RetrainRequest) -> Decision:
 def judge_again(facts: Facts, command: JudgeAgain) -> Decision:
     """Judge the newest attempt of the head that is no trial."""
     pull = _pull(facts)
-    refused = checks.pull_request(facts, pull) or checks.commit(facts, pull, command.sha, "/judge")
+    refused = checks.pull_request(facts, pull) or checks.commit(facts, pull, command)
     found = refused or standing(facts)
     if isinstance(found, Decision):
         return found
@@ -215,16 +211,6 @@ def _request(facts: Facts, command: Retrain, attempt: Attempt, params: Params) -
         models=command.models,
         params=params,
     )
-
-
-def _written(command: Retrain) -> str:
-    """The command without its commit."""
-    params = (f"{name}={value if value.isalnum() else _quoted(value)}" for name, value in command.params.items())
-    return " ".join(("/retrain", *command.models, *params))
-
-
-def _quoted(value: str) -> str:
-    return value if not set(value) & {'"', "'", " ", "`", "\\"} else f'"{value}"'
 
 
 def _pull(facts: Facts) -> PullRequest:

@@ -17,3 +17,6 @@ STATUS = "mlbot"
 
 ACTIONS_BOT = "github-actions[bot]"
 """Who a job's own token speaks as."""
+
+RELEASE_PATH = ".github/workflows/mlbot-release.yml"
+"""The workflow of a user's repository that releases, in trust."""
