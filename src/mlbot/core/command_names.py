@@ -1,6 +1,7 @@
 """Which command a line begins with; one that is nearly right is a mistake, anything else is nobody's business."""
 
 import re
+from types import MappingProxyType
 
 from mlbot.core.command_fault import Fault, MisreadError
 from mlbot.core.command_table import COMMANDS, CommandSpec, named
@@ -13,6 +14,10 @@ _FIRST = re.compile(r"/(\S*+)\s*+")
 _SECOND = re.compile(r"(\S*+)\s*+")
 _LONGEST = 24
 _PUNCTUATION = ".,:;!?"
+_LAST_WORDS = MappingProxyType(
+    {name.rpartition(" ")[2]: spec for spec in COMMANDS for name in (spec.name, *spec.aliases)}
+)
+"""Every command by its last word: `status` is what people say who mean `/mlbot status`."""
 
 
 def find(line: str) -> tuple[CommandSpec, str] | None:
@@ -55,23 +60,22 @@ def _refuse_if_near(name: str, before: str = "") -> None:
     spec = _near(folded)
     if spec is None:
         return
-    if plain != name.lower() and plain in _names():
+    if plain != name.lower() and plain in _LAST_WORDS:
         sentence = "There are invisible characters in the command; type it again."
         raise MisreadError(Fault.INVISIBLE, sentence, spec.usage)
     said = quote(f"/{before}{name}")
     raise MisreadError(Fault.UNKNOWN, f"There is no command {said}. Did you mean /{spec.name}?", spec.usage)
 
 
-def _names() -> dict[str, CommandSpec]:
-    """Every command by its last word: `status` is what people say who mean `/mlbot status`."""
-    return {name.rpartition(" ")[2]: spec for spec in COMMANDS for name in (spec.name, *spec.aliases)}
-
-
 def _near(name: str) -> CommandSpec | None:
     """The command that was probably meant: one slip in a short name, two in a long one."""
-    slips = {known: distance(name, known) for known in _names()}
-    best = min(slips, key=lambda known: slips[known])
-    return _names()[best] if slips[best] <= (1 if len(best) < 6 else 2) else None
+    slips = {known: distance(name, known) for known in _LAST_WORDS if abs(len(known) - len(name)) <= _slips(known)}
+    best = min(slips, key=lambda known: slips[known], default="")
+    return _LAST_WORDS[best] if slips.get(best, _LONGEST) <= _slips(best) else None
+
+
+def _slips(known: str) -> int:
+    return 1 if len(known) < 6 else 2
 
 
 def distance(one: str, other: str) -> int:

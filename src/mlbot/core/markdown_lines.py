@@ -12,7 +12,7 @@ from enum import Enum, auto
 
 from mlbot.core.markdown_inline import TAG, no_text
 
-_MAX_DEPTH = 32
+_MAX_DEPTH = 16
 """Quotations and list items inside each other; deeper ones are taken for quotations."""
 
 _HEADING = re.compile(r"#{1,6}+(?: |$)")
@@ -49,29 +49,27 @@ class _Leaf(Enum):
     HTML = auto()
 
 
-@dataclass(slots=True)
 class _Line:
-    """One line, and how far it is read; tabs are spaces up to columns of four."""
+    """One line, and what is left of it; tabs are spaces up to columns of four."""
 
-    text: str
-    place: int = 0
+    __slots__ = ("indent", "rest")
 
-    @property
-    def indent(self) -> int:
-        rest = self.text[self.place :]
-        return len(rest) - len(rest.lstrip(" "))
+    def __init__(self, raw: str) -> None:
+        self._set(raw.expandtabs(4))
 
-    @property
-    def rest(self) -> str:
-        return self.text[self.place :].lstrip(" ")
+    def _set(self, text: str) -> None:
+        self.rest = text.lstrip(" ")
+        """Without the spaces before it; empty for a blank line."""
+        self.indent = len(text) - len(self.rest)
 
     def skip(self, columns: int) -> None:
-        self.place += columns
+        if columns <= self.indent:
+            self.indent -= columns
+        else:
+            self._set(self.rest[columns - self.indent :])
 
     def skip_quote_mark(self) -> None:
-        self.place += self.indent + 1
-        if self.text[self.place : self.place + 1] == " ":
-            self.place += 1
+        self._set(self.rest[1:].removeprefix(" "))
 
 
 @dataclass(slots=True)
@@ -89,15 +87,15 @@ class _Container:
 
     def goes_on(self, line: _Line) -> bool:
         """Whether the line stands in it; it is then read up to what does."""
-        indent, blank = line.indent, not line.rest
-        if self.quotation:
-            goes_on = indent < 4 and line.rest.startswith(">")
-            if goes_on:
-                line.skip_quote_mark()
+        if not self.width:
+            if line.indent >= 4 or not line.rest.startswith(">"):
+                return False
+            line.skip_quote_mark()
+        elif line.indent >= self.width:
+            line.skip(self.width)
         else:
-            goes_on = indent >= self.width or (blank and not self.empty)
-            line.skip(self.width if indent >= self.width else indent if goes_on else 0)
-        return goes_on
+            return not line.rest and not self.empty
+        return True
 
 
 @dataclass(slots=True)
@@ -140,7 +138,7 @@ class _Comment:
 
     def read(self, number: int, raw: str) -> None:
         """Take one line."""
-        line = _Line(raw.expandtabs(4))
+        line = _Line(raw)
         matched = self._match(line)
         if matched == len(self._containers) and self._leaf in {_Leaf.FENCE, _Leaf.HTML}:
             self._continue(line)
