@@ -132,8 +132,9 @@ def decide_release(facts: ReleaseFacts) -> ReleaseDecision:
 def _checks(facts: ReleaseFacts) -> Iterator[ReleaseDecision | None]:
     yield _known(facts)
     yield _tag(facts)
-    yield _merged(facts)
     yield _exists(facts)
+    yield _elsewhere(facts)
+    yield _merged(facts)
     yield _verdict(facts)
     yield _bytes(facts)
 
@@ -166,14 +167,19 @@ def _tag(facts: ReleaseFacts) -> ReleaseDecision | None:
             f"The tag {tag.name} is lightweight, so it says neither who made it nor when.",
             f"Delete it, and let mlbot make an annotated one: mlbot release {facts.model} --version {facts.version}",
         )
-    if tag.commit != facts.commit:
-        where = tag.commit[:10] if tag.commit else "something that is no commit"
-        return _decision(
-            ReleaseReason.TAG_ELSEWHERE,
-            f"The tag {tag.name} points to {where}, not to {facts.commit[:10]}.",
-            "Release that commit, or choose another version.",
-        )
     return None
+
+
+def _elsewhere(facts: ReleaseFacts) -> ReleaseDecision | None:
+    tag = facts.tag
+    if tag is None or tag.commit == facts.commit:
+        return None
+    where = tag.commit[:10] if tag.commit else "something that is no commit"
+    return _decision(
+        ReleaseReason.TAG_ELSEWHERE,
+        f"The tag {tag.name} points to {where}, not to {facts.commit[:10]}.",
+        "Release that commit, or choose another version.",
+    )
 
 
 def _merged(facts: ReleaseFacts) -> ReleaseDecision | None:

@@ -1,0 +1,245 @@
+"""Where releases and deployments are recorded: the remote `origin` where there is one, else the repository itself."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from mlbot.activities.home_tags import Tags
+from mlbot.activities.plan import Configs, Sides, read_configs, read_sides
+from mlbot.core.config import Config, EnvironmentConfig, Model
+from mlbot.core.forge import Attempt
+from mlbot.core.inputs import CONFIG_FILE
+from mlbot.core.ledger import Entry, Kind, Time
+from mlbot.core.record import Digest, Sha
+from mlbot.core.registry import Version
+from mlbot.core.release import Stored
+from mlbot.core.tree import is_url
+from mlbot.core.verdict import Commits
+from mlbot.errors import UsageError
+from mlbot.git import Repository
+from mlbot.git.command import try_git
+from mlbot.git.ledger import LedgerBranch
+from mlbot.git.locks import LockRef
+from mlbot.git.remote import Remote, failure
+from mlbot.stores.base import ModelStore, NotStoredError
+from mlbot.stores.open import open_store
+from mlbot.targets.base import Target
+from mlbot.targets.open import open_target
+from mlbot.transfer.digest import OtherBytesError
+
+_UNSHALLOW = "Fetch the whole history: git fetch --unshallow (in GitHub Actions: actions/checkout with fetch-depth: 0)."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Home:
+    """One repository, and who acts on it.
+
+    Attributes:
+        repository: the checkout.
+        remote: where ledger, tags and locks are; the repository itself where there is no other.
+        branch: the guarded branch that is released from: the default branch.
+        actor: who acts: a login on GitHub, on a laptop whom git says the user is.
+        say: told of progress.
+        run: the workflow's run; None on a laptop.
+        token: for stores and targets on `ghcr.io`.
+        now: the clock.
+    """
+
+    repository: Repository
+    remote: Remote
+    branch: str
+    actor: str
+    say: Callable[[str], None]
+    run: Attempt | None = None
+    token: str | None = None
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    @classmethod
+    def of_laptop(cls, directory: Path, environment: Mapping[str, str], say: Callable[[str], None]) -> "Home":
+        """The home of a checkout on a person's machine.
+
+        Raises:
+            UsageError: there is no repository, no default branch, or git does not know who the user is.
+        """
+        repository = Repository.discover(directory)
+        done = try_git(["remote", "get-url", "origin"], repository.root)
+        url = done.stdout.decode("utf-8", "surrogateescape").strip() or str(repository.common_dir)
+        actor = who_acts(repository, environment)
+        home = cls(
+            repository=repository,
+            remote=Remote(url=url),
+            branch=repository.default_branch().name,
+            actor=actor,
+            say=say,
+        )
+        home.catch_up()
+        return home
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the home is another repository than the checkout's."""
+        return self.remote.url != str(self.repository.common_dir)
+
+    def catch_up(self) -> None:
+        """Fetch the guarded branch.
+
+        Raises:
+            UsageError: the clone is shallow, so that nobody can tell what is merged.
+            RefusedError: the token may not read it.
+            NotEvaluatedError: the remote does not answer.
+        """
+        if self.repository.shallow:
+            raise UsageError("this clone is shallow, so nobody can tell what is merged", mend=_UNSHALLOW)
+        if self.elsewhere:
+            spec = f"+refs/heads/{self.branch}:refs/remotes/origin/{self.branch}"
+            done = self.remote.run(["fetch", "--quiet", "--no-tags", self.remote.url, spec], self.repository.root)
+            if done.returncode != 0:
+                raise failure(done, "reading", self.branch)
+
+    @cached_property
+    def tip(self) -> Sha:
+        """The guarded branch's tip."""
+        where = "remotes/origin" if self.elsewhere else "heads"
+        return self.repository.resolve(f"refs/{where}/{self.branch}")
+
+    @cached_property
+    def config(self) -> Config:
+        """The guarded branch's mlbot.yaml. Raises `UsageError` where it has none, or a wrong one."""
+        if CONFIG_FILE not in self.repository.tree(self.tip).entries:
+            raise UsageError(f"{self.branch} has no {CONFIG_FILE}", mend="Make one: mlbot init, and merge it.")
+        return self.configs_at(self.tip).head
+
+    def configs_at(self, commit: Sha) -> Configs:
+        """A commit's config, by itself. Raises `UsageError` where it has none, or a wrong one."""
+        return read_configs(self.repository, self._alone(commit))
+
+    def sides_at(self, commit: Sha, *, outside: bool) -> Sides:
+        """A commit's files, for the content keys of its models."""
+        return read_sides(self.repository, self._alone(commit), self.configs_at(commit), outside=outside)
+
+    def _alone(self, commit: Sha) -> Commits:
+        return Commits(head=commit, base=None, policy=None, guarded=self.branch)
+
+    def is_merged(self, commit: Sha) -> bool:
+        """Whether a commit is on the guarded branch."""
+        return try_git(["merge-base", "--is-ancestor", commit, self.tip], self.repository.root).returncode == 0
+
+    def model(self, name: str) -> Model | None:
+        """The model as the guarded branch has it."""
+        return self.config.model(name)
+
+    def environment(self, name: str) -> EnvironmentConfig | None:
+        """The environment as the guarded branch has it."""
+        return next((each for each in self.config.environments if each.name == name), None)
+
+    @property
+    def time(self) -> Time:
+        """Now, as the ledger says it."""
+        return self.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    @property
+    def seconds(self) -> int:
+        """Now, in seconds since 1970."""
+        return int(self.now().timestamp())
+
+    @property
+    def ledger(self) -> LedgerBranch:
+        """The ledger."""
+        return LedgerBranch.at(self.remote)
+
+    def entries(self, kind: Kind | None = None, subject: str | None = None) -> tuple[Entry, ...]:
+        """What the ledger has now."""
+        return self.ledger.read(kind, subject).entries
+
+    def of_model(self, model: str, environment: str | None = None) -> tuple[Entry, ...]:
+        """All that the ledger has on a model now, and an environment's locks."""
+        found = tuple(each for each in self.entries(subject=model) if each.kind != "lock")
+        return (*found, *self.entries("lock", environment)) if environment else found
+
+    def record(self, *entries: Entry) -> None:
+        """Write to the ledger; what is there already stays as it is."""
+        self.ledger.append(entries, self.seconds)
+
+    def lock(self, environment: str) -> LockRef:
+        """An environment's lock."""
+        return LockRef(remote=self.remote, environment=environment)
+
+    @cached_property
+    def store(self) -> ModelStore:
+        """Where model bytes are.
+
+        Raises:
+            UsageError: the config names none.
+        """
+        if self.config.store is None:
+            raise UsageError(
+                f"{CONFIG_FILE} names no store, so there is nowhere to take a model's bytes from",
+                mend="Name one and merge that, for a start a folder: `store: file:///srv/models/store`.",
+            )
+        return open_store(self.config.store, self.repository.root, token=self.token)
+
+    def fetch(self, digest: Digest, file: Path) -> Stored:
+        """Fetch a model's bytes and verify them; the file is there only if they are the very ones.
+
+        Raises:
+            NotEvaluatedError: the store does not answer.
+        """
+        try:
+            self.store.get(digest, file)
+        except NotStoredError:
+            return Stored.MISSING
+        except OtherBytesError:
+            return Stored.DIFFERS
+        return Stored.VERIFIED
+
+    def document(self, digest: Digest | None, folder: Path) -> bytes | None:
+        """A stored document; None where there is none."""
+        if digest is None or not self.store.has(digest):
+            return None
+        file = folder / digest.removeprefix("sha256:")
+        self.store.get(digest, file)
+        return file.read_bytes()
+
+    @contextmanager
+    def checkout(self, commit: Sha, model: Model) -> Iterator[Path]:
+        """A commit in a folder of its own, with the model's data that git does not have lent from the checkout."""
+        paths = {path for path in (model.data.train, model.data.holdout) if path and not is_url(path)}
+        tree, root = self.repository.tree(commit), self.repository.root
+        links = {path: root / path for path in sorted(paths) if not tree.match(path) and (root / path).exists()}
+        with self.repository.worktree(commit, links=links) as folder:
+            yield folder
+
+    def target(self, environment: EnvironmentConfig) -> Target:
+        """Where an environment's models are served."""
+        return open_target(environment, self.repository.root, token=self.token)
+
+    def is_deprecated(self, model: str, version: str) -> bool:
+        """Whether a tag withdraws the version, or the model. Errors: as `catch_up`."""
+        with self.tags() as tags:
+            said = tags.registry().of_model(model)
+        mine = said.find(Version.parse(version))
+        return said.deprecated is not None or (mine is not None and mine.withdrawn is not None)
+
+    def tags(self) -> AbstractContextManager[Tags]:
+        """The home's tags as they are now. Errors: as `catch_up`."""
+        return Tags.of(self.remote, self.repository, self.seconds)
+
+
+def who_acts(repository: Repository, environment: Mapping[str, str]) -> str:
+    """Whom git says the user is.
+
+    Raises:
+        UsageError: it does not say.
+    """
+    for name in ("GIT_COMMITTER_NAME", "GIT_AUTHOR_NAME"):
+        if environment.get(name, "").strip():
+            return environment[name].strip()[:200]
+    for key in ("user.name", "user.email"):
+        done = try_git(["config", "--get", key], repository.root)
+        said = done.stdout.decode("utf-8", "replace").strip()
+        if said:
+            return said[:200]
+    raise UsageError("git does not know who you are, and the ledger has to", mend='Say it: git config user.name "…"')

@@ -1,0 +1,169 @@
+"""`mlbot rollback`: back to a version that was live. No gate, order, approval or lock stops it; changed bytes do."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlbot.activities.home import Home
+from mlbot.activities.slot import Seen, Slot
+from mlbot.core.deploying import Holder, Served, begun, good_versions
+from mlbot.core.ledger import DeploymentEntry, Entry
+from mlbot.core.ledger_state import deployments
+from mlbot.core.record import Record
+from mlbot.core.registry import Version
+from mlbot.core.rollback import RollbackDecision, RollbackFacts, RollbackReason, decide_rollback
+from mlbot.errors import NotEvaluatedError
+from mlbot.git.locks import Held
+
+_TRIES = 5
+Announce = Callable[[RollbackFacts, RollbackDecision], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RollbackRequest:
+    """What is asked for.
+
+    Attributes:
+        model: its name.
+        environment: where.
+        reason: why.
+        to: a version with or without its `v`; None: the last good one.
+        dry_run: decide, and change nothing.
+    """
+
+    model: str
+    environment: str
+    reason: str
+    to: str | None = None
+    dry_run: bool = False
+
+
+class RollbackResult(Record):
+    """What came of it."""
+
+    facts: RollbackFacts
+    decision: RollbackDecision
+    dry_run: bool = False
+    deployment: DeploymentEntry | None = None
+    """How the deployment ended; None where there was none."""
+
+
+def rollback(
+    home: Home, request: RollbackRequest, announce: Announce = lambda _facts, _decision: None
+) -> RollbackResult:
+    """Go back.
+
+    A deployment that has not ended is given up: its lock is taken over, and the ledger says that it failed.
+
+    Args:
+        home: where.
+        request: what.
+        announce: told of the plan before anything is changed.
+
+    Returns:
+        What was decided, with its reason, and how the deployment ended. Nothing is changed by a refusal.
+
+    Raises:
+        UsageError: the version is none, or the config is wrong.
+        RefusedError: the token may not write, or another run took the deployment over.
+        NotEvaluatedError: something does not answer, or a failed deployment could not be gone back from.
+    """
+    to = Version.parse(request.to).text if request.to is not None else None
+    with tempfile.TemporaryDirectory(prefix="mlbot-rollback-") as folder:
+        slot = Slot(home=home, model=request.model, environment=request.environment, folder=Path(folder))
+        desk = _Desk(slot=slot, request=request, to=to, announce=announce)
+        for _ in range(_TRIES):
+            result = desk.attempt()
+            if result is not None:
+                return result
+    raise NotEvaluatedError(
+        f"others were always faster to take {request.environment}",
+        mend=f"See what is there: mlbot registry show {request.model}",
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Desk:
+    """Where one rollback is made."""
+
+    slot: Slot
+    request: RollbackRequest
+    to: str | None
+    announce: Announce
+
+    def attempt(self) -> RollbackResult | None:
+        """Decide, and go back; None where somebody else took the lock in between."""
+        seen = self.slot.look()
+        facts = self._facts(seen.entries, seen.holder)
+        decision = decide_rollback(facts)
+        if decision.go and decision.goal:
+            stored = self.slot.fetch(decision.goal.version, decision.goal.digest)
+            facts = facts.model_copy(update={"stored": stored})
+            decision = decide_rollback(facts)
+        self.announce(facts, decision)
+        if decision.go and decision.goal and not self.request.dry_run:
+            return self._deploy(facts, decision, decision.goal, seen)
+        if not decision.refused and not self.request.dry_run:
+            self.slot.settle(seen)
+        return RollbackResult(facts=facts, decision=decision, dry_run=self.request.dry_run)
+
+    def _deploy(
+        self, facts: RollbackFacts, decision: RollbackDecision, goal: Served, seen: Seen
+    ) -> RollbackResult | None:
+        """Take the lock, whoever holds it, and go on if the goal is still the same."""
+        holder = self._holder(seen, goal)
+        held = self.slot.take(holder, seen)
+        if held is None:
+            return None
+        try:
+            result = self._locked(holder, held, goal, resumed=decision.reason is RollbackReason.RESUMED)
+        except Exception:
+            self.slot.let_go(holder, held)
+            raise
+        if result is None:
+            self.slot.drop(held)
+            return None
+        return RollbackResult(facts=facts, decision=decision, deployment=result)
+
+    def _locked(self, holder: Holder, held: Held, goal: Served, *, resumed: bool) -> DeploymentEntry | None:
+        entries = self.slot.entries()
+        now = self._facts(entries, holder if resumed else None)
+        if now.goal != goal or self._holder(Seen(entries=entries), goal).id != holder.id:
+            return None
+        deployment = self.slot.deployment(holder, held, entries)
+        self._give_up(holder, entries)
+        return deployment.run()
+
+    def _give_up(self, holder: Holder, entries: tuple[Entry, ...]) -> None:
+        """Let the ledger say that deployments which had not ended never will."""
+        open_ = (
+            each
+            for each in deployments(entries, self.request.model, self.request.environment)
+            if each.state == "started" and each.id != holder.id
+        )
+        detail = f"Given up: {holder.said} took its place."
+        ended = [
+            each.model_copy(update={"state": "failed", "detail": detail, "time": self.slot.home.time}) for each in open_
+        ]
+        if ended:
+            self.slot.home.record(*ended)
+
+    def _holder(self, seen: Seen, goal: Served) -> Holder:
+        return self.slot.holder(seen, goal.version, goal.digest, "rollback", self.request.reason)
+
+    def _facts(self, entries: tuple[Entry, ...], holder: Holder | None) -> RollbackFacts:
+        home, model, name = self.slot.home, self.request.model, self.request.environment
+        succeeded = [each for each in deployments(entries, model, name) if each.state == "succeeded"]
+        mine = holder if holder and holder.model == model else None
+        return RollbackFacts(
+            model=model,
+            environment=name,
+            requester=home.actor,
+            why=self.request.reason,
+            to=self.to,
+            environments=tuple(each.name for each in home.config.environments),
+            once_live=tuple(Served(version=each.version, digest=each.digest) for each in succeeded),
+            good=good_versions(entries, name, model),
+            under_way=mine or begun(entries, name, model),
+        )
