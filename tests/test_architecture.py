@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "core": set[str](),
     **{edge: {"core"} for edge in EDGES},
     "activities": {"core"} | EDGES,
-    "cli": {"activities", "cli_options", "cli_command", "console"},
+    "cli": {"activities", "cli_options", "cli_command", "cli_registry", "console"},
+    "cli_registry": {"activities", "cli_options", "console"},
     "cli_command": {"activities", "cli_options", "console", "core"},
     "cli_options": {"core"},
     "entry": {"cli"},
@@ -52,7 +53,7 @@ OWNERS = {
     "github": {"github"},
     "requests": {"github", "transfer"},
     "urllib3": {"github", "transfer"},
-    "click": {"cli", "cli_command", "cli_options", "entry"},
+    "click": {"cli", "cli_command", "cli_options", "cli_registry", "entry"},
 }
 PURE = {"pydantic", "mlbot"} | set(sys.stdlib_module_names)
 IMPURE_STDLIB = {

@@ -27,6 +27,7 @@ from mlbot.cli_options import (
     plan_options,
     run_options,
 )
+from mlbot.cli_registry import registry
 from mlbot.console import Console
 from mlbot.errors import Exit
 
@@ -310,3 +311,4 @@ def demo(directory: Path, *, quiet: bool, out: Path | None, only: tuple[str, ...
 
 
 cli.add_command(command)
+cli.add_command(registry)

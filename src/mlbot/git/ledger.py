@@ -1,5 +1,6 @@
 """The ledger and the charts on their orphan branches."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,10 +8,11 @@ from pathlib import Path
 from mlbot.core.ledger import BRANCH, Entry, Kind, Ledger, files_of, folders_of, read_files
 from mlbot.core.record import Digest, Name, Sha
 from mlbot.git import orphan
-from mlbot.git.command import try_git
+from mlbot.git.command import git
 from mlbot.git.orphan import OrphanBranch, Written
-from mlbot.git.remote import Remote
+from mlbot.git.remote import Remote, failure
 
+_CLOBBERED = re.compile(r"^ ! \[rejected\] +(\S+) +-> +\S+ +\(would clobber existing tag\)", re.MULTILINE)
 CHARTS = "mlbot/charts"
 """The orphan branch of pictures, named by their digests."""
 
@@ -49,10 +51,41 @@ def read_local(
     repository: Path, kind: Kind | None = None, subject: Name | None = None, remote: str = "origin"
 ) -> Ledger:
     """The ledger as this clone last fetched it; empty where it never did."""
-    for ref in (f"refs/remotes/{remote}/{BRANCH}", f"refs/heads/{BRANCH}"):
-        if try_git(["rev-parse", "--verify", "--quiet", ref], repository).returncode == 0:
-            return read_files(orphan.read_files(repository, ref, *folders_of(kind, subject)))
-    return Ledger()
+    return read_folders(repository, folders_of(kind, subject), remote)
+
+
+def read_folders(repository: Path, folders: Sequence[str], remote: str = "origin") -> Ledger:
+    """Parts of the ledger as this clone last fetched it (`mlbot.core.ledger.folders_of`)."""
+    refs = (f"refs/remotes/{remote}/{BRANCH}", f"refs/heads/{BRANCH}")
+    there = git(["for-each-ref", "--format=%(refname)", *refs], repository).decode().split()
+    found = next((ref for ref in refs if ref in there), None)
+    return read_files(orphan.read_files(repository, found, *folders)) if found else Ledger()
+
+
+def fetch_history(repository: Path, remote: Remote, name: str = "origin") -> tuple[str, ...]:
+    """Let a clone know the remote's ledger and its tags as they are now. A tag that differs here is left as it is.
+
+    Args:
+        repository: the clone.
+        remote: where they are.
+        name: what the clone calls it.
+
+    Returns:
+        Tags that the remote has at another object than this clone.
+
+    Raises:
+        RefusedError: if the token may not read it.
+        NotEvaluatedError: if the remote does not answer.
+    """
+    fetch = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote.url]
+    done = remote.run([*fetch, f"+refs/heads/{BRANCH}:refs/remotes/{name}/{BRANCH}"], repository)
+    if done.returncode != 0 and b"couldn't find remote ref" not in done.stderr:
+        raise failure(done, "reading", BRANCH)
+    done = remote.run([*fetch[:1], *fetch[2:], "refs/tags/*:refs/tags/*"], repository)
+    moved = tuple(dict.fromkeys(_CLOBBERED.findall(done.stderr.decode("utf-8", "replace"))))
+    if done.returncode != 0 and not moved:
+        raise failure(done, "reading", "refs/tags/*", "tags")
+    return moved
 
 
 def _message(entries: Sequence[Entry]) -> str:
