@@ -5,7 +5,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +12,23 @@ from pydantic import TypeAdapter
 
 from mlbot import render
 from mlbot.activities.assignment import Assignment, assign
+from mlbot.activities.bench import Bench
 from mlbot.activities.evidence import evidence_of
 from mlbot.activities.extras import require
 from mlbot.activities.hosted import Hosted
-from mlbot.activities.intake import Fetched, Intake, accepted
-from mlbot.activities.judge import Case, Entry, judge
-from mlbot.activities.model_report import Found, Provenance, report_of
+from mlbot.activities.intake import Intake
+from mlbot.activities.model_report import Found, report_of
 from mlbot.activities.rules import Rules
-from mlbot.activities.waiving import granted
+from mlbot.activities.trials import judged_trial
+from mlbot.activities.waiving import Granted, granted
 from mlbot.console import Console
-from mlbot.core.artifact import Side, accepted_file
+from mlbot.core.artifact import accepted_file
 from mlbot.core.decision import Decision, Judge, PullRequestSubject
-from mlbot.core.evaluation import Problem
 from mlbot.core.judging import decide
-from mlbot.core.outcome import Reason
-from mlbot.core.plan import PlannedModel
 from mlbot.core.report import Report
 from mlbot.errors import Exit, MlbotError
 
-DECISION_FILE, REPORT_FILE = "decision.json", "report.json"
+DECISION_FILE, REPORT_FILE, TRIAL_FILE = "decision.json", "report.json", "trial.json"
 ERROR_FILE = "error.txt"
 RECORDS, CHARTS, ACCEPTED = "report", "charts", "accepted"
 THEMES = ("light", "dark")
@@ -74,7 +71,7 @@ def _judged(hosted: Hosted, decision: Judge, out: Path, console: Console) -> Rep
     started = time.monotonic()
     assignment = assign(hosted, decision)
     with tempfile.TemporaryDirectory(prefix="mlbot-judge-") as scratch, ExitStack() as checkouts:
-        bench = _Bench(
+        bench = Bench(
             hosted=hosted,
             assignment=assignment,
             candidates=Intake(hosted=hosted, attempt=decision.attempt, folder=Path(scratch)),
@@ -90,7 +87,7 @@ def _judged(hosted: Hosted, decision: Judge, out: Path, console: Console) -> Rep
         )
         found = [bench.judge(planned) for planned in assignment.stale]
         evidence = evidence_of(assignment.plan, assignment.configs, assignment.sides, found)
-        given = granted(hosted, assignment, evidence)
+        given = Granted() if decision.trial else granted(hosted, assignment, evidence)
         report = report_of(
             hosted.job.repository,
             assignment.plan,
@@ -102,6 +99,9 @@ def _judged(hosted: Hosted, decision: Judge, out: Path, console: Console) -> Rep
             **_context(hosted, assignment),
         )
         _keep(found, report, out / ACCEPTED)
+        if decision.trial:
+            result = judged_trial(hosted, assignment, report)
+            (out / RECORDS / TRIAL_FILE).write_text(result.model_dump_json(), encoding="utf-8")
     return report
 
 
@@ -113,6 +113,7 @@ def _context(hosted: Hosted, assignment: Assignment) -> dict[str, Any]:
         "inconclusive_blocks": policy.inconclusive.pull_request == "block",
         "run_url": hosted.job.run_url,
         "head_ref": subject.branch,
+        "trial": assignment.decision.trial,
     }
     if isinstance(subject, PullRequestSubject):
         told |= {"pull_request": subject.number, "fork": subject.fork, "head_ref": subject.head_ref}
@@ -138,61 +139,3 @@ def _draw(report: Report, folder: Path) -> None:
         if spec is not None:
             for theme in THEMES:
                 (folder / f"{model.model}.{theme}.svg").write_text(svg(spec, theme), encoding="utf-8")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Bench:
-    """Where one model after another is judged."""
-
-    hosted: Hosted
-    assignment: Assignment
-    candidates: Intake
-    baselines: Intake
-    rules: Rules
-    console: Console
-
-    def judge(self, planned: PlannedModel) -> Found:
-        """Fetch a model's files and judge them."""
-        rule = self.rules.of(planned.name)
-        candidate = self.candidates.trained(planned, planned.seeds, Side.CANDIDATE)
-        baseline = self._baseline(planned, candidate)
-        case = Case(
-            model=rule.model,
-            rules=rule.folder,
-            candidate=tuple(Entry(seed=each.seed, file=rule.problem or each.file) for each in candidate.entries),
-            baseline=baseline if isinstance(baseline, Problem) else baseline.entries,
-            key=planned.key,
-            base_key=planned.base_key,
-            past=tuple(entry for entry in self.assignment.entries if entry.model == planned.name),
-            provisional=rule.provisional,
-        )
-        provenance = Provenance(
-            candidate=candidate.trainings,
-            baseline=() if isinstance(baseline, Problem) else baseline.trainings,
-            stale_reasons=tuple(reason.text for reason in planned.reasons),
-            head=self.assignment.configs.head.model(planned.name),
-        )
-        return Found(case=case, judged=judge(case, say=self.console.say), provenance=provenance)
-
-    def _baseline(self, planned: PlannedModel, candidate: Fetched) -> Fetched | Problem:
-        """The guarded branch's judged files; else what this run trained from base; never anything of the other run."""
-        if planned.base_key is None:
-            why = "; ".join(reason.text for reason in planned.reasons)
-            return Problem(reason=Reason.NO_BASELINE, detail=f"There is nothing to compare with: {why}.")
-        if planned.base_key == planned.key:
-            return candidate
-        if planned in self.assignment.baselines:
-            return self._trained_baseline(planned)
-        entry = self.assignment.judged[planned.name, planned.base_key]
-        files = accepted(self.hosted, entry, self.baselines.folder)
-        return files if isinstance(files, Problem) else Fetched(entries=files)
-
-    def _trained_baseline(self, planned: PlannedModel) -> Fetched | Problem:
-        base = self.assignment.sides.base
-        model = base.config.model(planned.name) if base else None
-        seeds = model.train.seeds if model else planned.seeds
-        found = self.baselines.trained(planned, seeds, Side.BASELINE)
-        wrong = next((entry.file for entry in found.entries if isinstance(entry.file, Problem)), None)
-        if wrong is not None:
-            return Problem(reason=Reason.NO_BASELINE, detail=f"The baseline was not trained. {wrong.detail}")
-        return found

@@ -48,7 +48,7 @@ class Intake:
 
     Attributes:
         hosted: the job.
-        attempt: whose artifacts.
+        attempt: of the run whose artifacts these are.
         folder: where files are put.
     """
 
@@ -61,16 +61,16 @@ class Intake:
         """All artifacts of the run, asked for once."""
         return self.hosted.github.artifacts(self.attempt.run)
 
-    def trained(self, planned: PlannedModel, seeds: int, side: Side) -> Fetched:
-        """The files of a model's seeds."""
-        taken = [self._seed(planned, seed, side) for seed in range(seeds)]
+    def trained(self, planned: PlannedModel, seeds: int, side: Side, attempt: Attempt) -> Fetched:
+        """The files of a model's seeds from an attempt of the run."""
+        taken = [self._seed(planned, seed, side, attempt) for seed in range(seeds)]
         return Fetched(
             entries=tuple(entry for entry, _ in taken),
             trainings=tuple(training for _, training in taken if training is not None),
         )
 
-    def _seed(self, planned: PlannedModel, seed: int, side: Side) -> tuple[Entry, Training | None]:
-        wanted = TrainedArtifact(side=side, model=planned.name, seed=seed, attempt=self.attempt.number)
+    def _seed(self, planned: PlannedModel, seed: int, side: Side, attempt: Attempt) -> tuple[Entry, Training | None]:
+        wanted = TrainedArtifact(side=side, model=planned.name, seed=seed, attempt=attempt.number)
         target = self.folder / wanted.name
         try:
             files = self.fetch(wanted, target, trained(MODEL_BYTES))

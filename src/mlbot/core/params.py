@@ -40,6 +40,11 @@ def flatten(document: Document) -> Params:
     return params
 
 
+def paths(document: Document) -> dict[str, KeyPath]:
+    """Where each parameter stands in the document, by the name that `flatten` gives it."""
+    return {".".join(map(str, path)): path for path, _ in _leaves(document.data)}
+
+
 def json_document(text: str, source: str) -> Document:
     """Read JSON as plain data, more strictly than Python does.
 

@@ -7,12 +7,14 @@ from mlbot.core.comparison import Comparison, Method
 from mlbot.core.evaluation import Evaluation, Score
 from mlbot.core.gate import Bound, GateResult
 from mlbot.core.headline import clear_change
+from mlbot.core.ledger_records import WaiverEntry
 from mlbot.core.metric import OPERATIONAL, Direction
-from mlbot.core.outcome import Outcome
+from mlbot.core.outcome import Outcome, Reason
 from mlbot.core.record import Record
 from mlbot.core.report import ModelReport, Notice, NoticeCode
+from mlbot.core.waiver import unwaived
 
-_ORDER = (Outcome.ERROR, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
+_ORDER = (Outcome.ERROR, Outcome.FAIL, Outcome.INCONCLUSIVE, Reason.WAIVED, Outcome.PASS)
 _DASH = "\N{EN DASH}"
 
 
@@ -52,6 +54,9 @@ class GateRow(Record):
     interval: str
     limit: str
     outcome: Outcome
+    standing: str
+    """The outcome, or `waived`."""
+    waiver: WaiverEntry | None
     counts: bool
     remark: str
     """What it found, to be read after the subject."""
@@ -61,7 +66,7 @@ class GateRow(Record):
 
 
 class MetricRow(Record):
-    """One metric on all rows."""
+    """One metric on all rows, or on a slice."""
 
     metric: str
     arrow: str
@@ -75,9 +80,9 @@ class MetricRow(Record):
 
 
 def gate_rows(model: ModelReport) -> tuple[GateRow, ...]:
-    """All gates: those that count first, the worst outcome first, else in the config's order."""
+    """All gates: those that count first, the worst outcome first, what was waived before what passes."""
     rows = [_gate_row(result, model) for result in model.verdict.gates]
-    return tuple(sorted(rows, key=lambda row: (not row.counts, _ORDER.index(row.outcome))))
+    return tuple(sorted(rows, key=lambda row: (not row.counts, _ORDER.index(row.standing))))
 
 
 def _gate_row(result: GateResult, model: ModelReport) -> GateRow:
@@ -91,8 +96,10 @@ def _gate_row(result: GateResult, model: ModelReport) -> GateRow:
         **_gate_figures(result, model),
         limit=phrase.limit(gate, direction),
         outcome=result.outcome,
+        standing=result.standing,
+        waiver=result.waived.waiver if result.waived else None,
         counts=result.counts,
-        remark=phrase.finding(result, model).removeprefix(phrase.subject(gate)),
+        remark=phrase.finding(unwaived(result), model).removeprefix(phrase.subject(gate)),
         settle=phrase.settle(result, model),
         detectable=phrase.detectable(model.comparison(gate.metric, gate.slice))
         if result.counts
@@ -167,14 +174,15 @@ def metric_rows(model: ModelReport) -> tuple[MetricRow, ...]:
     """Every metric on all rows: compared where there is a baseline, else the shipped file's score."""
     compared = [each for each in model.comparisons if each.slice is None]
     if compared:
-        return tuple(_metric_row(each) for each in compared)
+        return tuple(compared_row(each) for each in compared)
     scores = model.shipped.scores if model.shipped else ()
     return tuple(_score_row(each, model.direction(each.metric)) for each in scores if each.slice is None)
 
 
-def _metric_row(comparison: Comparison) -> MetricRow:
+def compared_row(comparison: Comparison) -> MetricRow:
+    """One metric against the baseline; on a slice it is called `metric@slice`."""
     return MetricRow(
-        metric=comparison.metric,
+        metric=f"{comparison.metric}@{comparison.slice}" if comparison.slice else comparison.metric,
         arrow=phrase.arrow(comparison.direction),
         **_compared(comparison),
         reading=_reading(comparison),

@@ -1,0 +1,194 @@
+"""What is told of a trial, and how the trials of a pull request are kept: in the last line of the comment itself.
+
+The comment lists all trials of a pull request, and only the newest has its report at hand. So each result is kept
+small, and written where the next one reads it back: the bot's own comment, nobody else's.
+"""
+
+import re
+import zlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field, RootModel, StringConstraints
+
+from mlbot.core import phrase
+from mlbot.core.answer import RetrainRequest
+from mlbot.core.forge import Attempt, Id, Login, WebUrl
+from mlbot.core.gate import Bound, Gate
+from mlbot.core.hostile_json import HostileJsonError, read
+from mlbot.core.outcome import Outcome
+from mlbot.core.record import Count, Name, Record, Sha
+from mlbot.core.report import ModelReport, ParamChange, Report
+from mlbot.core.stamp import last_line_of
+from mlbot.core.tables import seeds
+from mlbot.core.training import Params
+from mlbot.core.view import MetricRow, compared_row, metric_rows
+
+KEPT = 20
+"""Trials that the comment lists; their number counts all."""
+_LINE_LIMIT = 24_000
+"""Characters of the kept results: more than a third of GitHub's longest comment is not for people."""
+_JSON_LIMIT = 1 << 20
+_RESULTS = re.compile(r"<!-- mlbot:trials (?P<kept>[A-Za-z0-9_=-]{1,24000}) -->")
+
+Sentence = Annotated[str, StringConstraints(max_length=2000)]
+
+
+class TrialResult(Record):
+    """What came of one trial."""
+
+    attempt: Attempt
+    number: Annotated[int, Field(ge=1)]
+    """Which of the pull request's trials it is, from 1."""
+    head: Sha
+    model: Name
+    actor: Login
+    comment: Id
+    """Of the command."""
+    url: WebUrl
+    """Of the attempt that trained."""
+    params: tuple[ParamChange, ...] = ()
+    """What was tried, each with what is committed."""
+    problem: Sentence = ""
+    """Why there are no figures; empty where there are."""
+    uncompared: Sentence = ""
+    """Why the figures are not compared with the committed parameters'."""
+    rows: Count | None = None
+    """Of the holdout."""
+    seeds: str = ""
+    metrics: tuple[MetricRow, ...] = ()
+    failing: tuple[Sentence, ...] = ()
+    """The absolute gates that the trial's file would fail."""
+    file: str = ""
+    """The file of parameters; empty where the config names none."""
+    diff: Annotated[str, StringConstraints(max_length=8000)] = ""
+    """The change to commit; empty where it could not be made, or is not kept any more."""
+
+    @property
+    def better(self) -> tuple[str, ...]:
+        """The metrics that are better beyond noise."""
+        return tuple(row.metric for row in self.metrics if row.reading == "better")
+
+    @property
+    def worse(self) -> tuple[str, ...]:
+        """The metrics that are worse beyond noise."""
+        return tuple(row.metric for row in self.metrics if row.reading == "worse")
+
+
+class _Results(RootModel[tuple[TrialResult, ...]]):
+    """The results of a pull request's trials, the newest first."""
+
+
+class Change(Record):
+    """What would have to be committed."""
+
+    committed: Params | None = None
+    """The parameters at head; None where they cannot be read."""
+    file: str = ""
+    diff: str = ""
+
+
+def trial_result(
+    request: RetrainRequest, number: int, url: WebUrl, change: Change, report: Report | None = None, problem: str = ""
+) -> TrialResult:
+    """What is told of a trial.
+
+    Args:
+        request: What was asked for.
+        number: Which trial of the pull request it is.
+        url: Of the attempt that trained.
+        change: What would have to be committed.
+        report: What the judge found; None where there was nothing to judge.
+        problem: Why there are no figures.
+    """
+    committed = change.committed or {}
+    model = report.models[0] if report and report.models else None
+    return TrialResult(
+        attempt=request.attempt,
+        number=number,
+        head=request.sha,
+        model=request.models[0],
+        actor=request.actor,
+        comment=request.comment,
+        url=url,
+        params=tuple(
+            ParamChange(name=name, before=committed.get(name), after=value)
+            for name, value in sorted(request.params.items())
+        ),
+        problem=(problem or _problem(model))[:2000],
+        uncompared=_uncompared(model)[:2000] if model else "",
+        rows=model.holdout.rows if model and model.holdout else None,
+        seeds=seeds(model) if model else "",
+        metrics=_metrics(model) if model else (),
+        failing=tuple(_failing(model)) if model else (),
+        file=change.file,
+        diff=change.diff,
+    )
+
+
+def with_result(kept: Sequence[TrialResult], result: TrialResult) -> tuple[TrialResult, ...]:
+    """All results, the newest first; of one attempt, the last word."""
+    others = [each for each in kept if each.attempt != result.attempt]
+    return tuple(sorted([*others, result], key=lambda each: each.attempt.order, reverse=True)[:KEPT])
+
+
+def results_line(marker: str, results: Sequence[TrialResult]) -> str:
+    """The comment's last line: its marker and, behind it, the results; of old ones, as many as there is room for."""
+    slim = [each if place == 0 else each.model_copy(update={"diff": ""}) for place, each in enumerate(results)]
+    for end in range(len(slim), -1, -1):
+        raw = _Results(tuple(slim[:end])).model_dump_json().encode()
+        packed = urlsafe_b64encode(zlib.compress(raw, 9)).decode()
+        if len(packed) <= _LINE_LIMIT and len(raw) <= _JSON_LIMIT:
+            return f"{marker}<!-- mlbot:trials {packed} -->"
+    return marker
+
+
+def read_results(body: str, marker: str) -> tuple[TrialResult, ...]:
+    """The results that a comment of the bot's keeps; none where it is malformed."""
+    line = last_line_of(body)
+    found = _RESULTS.fullmatch(line.removeprefix(marker)) if line.startswith(marker) else None
+    if found is None:
+        return ()
+    try:
+        unpacked = zlib.decompressobj().decompress(urlsafe_b64decode(found["kept"]), _JSON_LIMIT + 1)
+        return read(unpacked, _Results, "The kept trials", most_bytes=_JSON_LIMIT).root
+    except (zlib.error, HostileJsonError, ValueError):
+        return ()
+
+
+def _problem(model: ModelReport | None) -> str:
+    """Why a judged trial has no figures."""
+    if model is None:
+        return "The judge found nothing to report."
+    broken = next((each.problem for each in model.candidate if each.problem is not None), None)
+    if broken is not None:
+        return broken.detail
+    return "" if _metrics(model) else model.verdict.detail or "The model could not be evaluated."
+
+
+def _uncompared(model: ModelReport) -> str:
+    if model.comparisons and model.baseline:
+        return ""
+    return next((each.text for each in model.notices if each.code == "no-baseline"), "")
+
+
+def _metrics(model: ModelReport) -> tuple[MetricRow, ...]:
+    """Every metric on all rows, then those on slices that a gate asks for."""
+    gated = {(each.gate.metric, each.gate.slice) for each in model.verdict.gates if each.gate.slice is not None}
+    sliced = (each for each in model.comparisons if (each.metric, each.slice) in gated)
+    return (*metric_rows(model), *(compared_row(each) for each in sliced))
+
+
+def _compares(gate: Gate) -> bool:
+    """Whether a gate asks about the baseline, which is another one for a trial."""
+    return gate.bound is Bound.MAX_REGRESSION or gate.metric == "negative_flips"
+
+
+def _failing(model: ModelReport) -> list[str]:
+    """The gates that need no baseline and that the trial's file fails: what stands in the way of committing it."""
+    return [
+        phrase.finding(each, model)
+        for each in model.verdict.gates
+        if each.outcome is Outcome.FAIL and each.counts and not _compares(each.gate)
+    ][:20]
