@@ -1,6 +1,6 @@
 """What sample reports are made of: consistent figures, and verdicts of the real rules."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from itertools import product
 from typing import Any
@@ -9,6 +9,7 @@ from mlbot.core.comparison import Comparison, Flips, Method
 from mlbot.core.evaluation import Evaluation, Holdout, Latency, Score
 from mlbot.core.gate import Bound, Gate
 from mlbot.core.judging import Evidence, decide
+from mlbot.core.ledger import WaiverEntry
 from mlbot.core.metric import CATALOGUE, Direction, Task
 from mlbot.core.report import (
     CalibrationBin,
@@ -175,10 +176,13 @@ def holdout(**changes: Any) -> Holdout:
 
 
 def judged(
-    *models: tuple[Evidence, dict[str, Any]], commits: Commits = COMMITS, report: Mapping[str, Any] | None = None
+    *models: tuple[Evidence, dict[str, Any]],
+    commits: Commits = COMMITS,
+    waivers: Sequence[WaiverEntry] = (),
+    report: Mapping[str, Any] | None = None,
 ) -> Report:
     """The report over what was found about each model, with the verdict of the real rules."""
-    verdict = decide(commits, [evidence for evidence, _ in models])
+    verdict = decide(commits, [evidence for evidence, _ in models], waivers)
     fields: dict[str, Any] = {
         "mlbot_version": "0.1.0",
         "repository": "acme/income",
@@ -197,6 +201,23 @@ def judged(
     return Report(**(fields | dict(report or {})))
 
 
+def waiver(gate: str = "roc_auc.max_regression", **changes: Any) -> WaiverEntry:
+    """Somebody's word on a gate of `adult`."""
+    fields: dict[str, Any] = {
+        "model": "adult-income",
+        "key": digest(1),
+        "policy": digest(3),
+        "gate": gate,
+        "reason": "The labels were cleaned; agreed with the data owners",
+        "actor": "boss",
+        "pull_request": 42,
+        "comment": 9001,
+        "commit": HEAD,
+        "time": "2026-11-20T16:00:00Z",
+    }
+    return WaiverEntry(**(fields | changes))
+
+
 def adult(change: float, name: str = "adult-income", **changes: Any) -> tuple[Evidence, dict[str, Any]]:
     """Evidence on one model whose metrics all changed by `change` for the better, and the rest of its report."""
     gates = changes.pop("gates", GATES)
@@ -212,6 +233,7 @@ def adult(change: float, name: str = "adult-income", **changes: Any) -> tuple[Ev
         flips=flips,
         small_slices=frozenset(each.name for each in SLICES if each.small),
         key=digest(1),
+        policy=digest(3),
         **{key: changes.pop(key) for key in ("provisional", "problem", "baseline_problem") if key in changes},
     )
     rest: dict[str, Any] = {

@@ -16,11 +16,13 @@ from tests.report_parts import (
     holdout,
     judged,
     training,
+    waiver,
 )
 
 from mlbot.core.comparison import Method
 from mlbot.core.evaluation import Problem
 from mlbot.core.gate import Bound, Gate
+from mlbot.core.judging import Evidence
 from mlbot.core.metric import CATALOGUE, Task
 from mlbot.core.outcome import Reason
 from mlbot.core.report import CalibrationBin, Curves, MetricInfo, Notice, NoticeCode, Report, Side, SliceInfo
@@ -161,6 +163,44 @@ def trial() -> Report:
     return judged(adult(0.0043), report={"trial": True, "fork": True})
 
 
+def waived() -> Report:
+    """One failed gate that a maintainer answered for."""
+    return judged(adult(-0.0206), waivers=[waiver()])
+
+
+def waived_beside_others() -> Report:
+    """Several models: one passes by somebody's word, one is removed by it, and one passes; and a waiver for nothing."""
+    gone = Evidence(model="old", gates=(), deleted=True, key=digest(8), policy=digest(9))
+    notice = Notice(
+        code=NoticeCode.WAIVER_UNUSED,
+        text="The waiver of size_mb of churn that lea asked for was not used: the gate passes without it.",
+        warning=True,
+    )
+    given = [
+        waiver(),
+        waiver("log_loss.max", actor="lea", comment=9002, reason="A known drift of the scale."),
+        waiver("deleted", model="old", key=digest(8), policy=digest(9), comment=9003, reason="Nobody asks it."),
+    ]
+    return judged(
+        adult(-0.0206),
+        adult(0.0043, "churn"),
+        (gone, {"task": Task.BINARY}),
+        waivers=given,
+        report={"notices": (notice,)},
+    )
+
+
+def waiver_ended() -> Report:
+    notice = Notice(
+        code=NoticeCode.WAIVER_ENDED,
+        text="The waiver of roc_auc.max_regression of adult-income that boss gave has ended, because the rules it is "
+        "judged by changed.",
+        warning=True,
+    )
+    old = waiver(policy=digest(4))
+    return judged(adult(-0.0206), waivers=[old], report={"notices": (notice,)})
+
+
 def local() -> Report:
     here: dict[str, Any] = dict.fromkeys(("repository_url", "pull_request", "run_url", "artifact_url"))
     commits = COMMITS.model_copy(update={"uncommitted": ("train.py", "params.yaml")})
@@ -243,6 +283,9 @@ SAMPLES: Mapping[str, Callable[[], Report]] = {
         policy_differs,
         nothing_stale,
         trial,
+        waived,
+        waived_beside_others,
+        waiver_ended,
         local,
         regression,
         wide,

@@ -5,7 +5,7 @@ from tests import report_parts as parts
 from tests import samples
 
 from mlbot.core.gate import Bound, Gate
-from mlbot.core.headline import by_severity, headline
+from mlbot.core.headline import by_severity, headline, model_line
 from mlbot.core.outcome import Outcome, Reason
 
 EXPECTED = {
@@ -18,6 +18,12 @@ EXPECTED = {
     "no_baseline": "Cannot tell: there is no baseline to compare with.",
     "provisional": "Ready to merge, provisionally: all 5 gates pass.",
     "many": "Do not merge: adult-income: roc_auc fell by 0.0206, more than the 0.005 allowed.",
+    "waived": "Passes with 1 waived gate (roc_auc of adult-income, by boss): "
+    "The labels were cleaned; agreed with the data owners.",
+    "waived_beside_others": "Passes with 1 waived gate and 1 waived removal "
+    "(roc_auc of adult-income, removal of old, by boss): "
+    "The labels were cleaned; agreed with the data owners. Nobody asks it.",
+    "waiver_ended": "Do not merge: roc_auc fell by 0.0206, more than the 0.005 allowed.",
     "nothing_stale": "Nothing to judge: no model is affected by this change.",
     "trial": "Trial, it would pass: all 7 gates pass, and roc_auc rose by 0.0043.",
     "regression": "Ready to merge: the one gate passes, and root_mean_squared_error fell by 620.",
@@ -27,6 +33,16 @@ EXPECTED = {
 @pytest.mark.parametrize(("name", "text"), EXPECTED.items())
 def test_headline(name: str, text: str) -> None:
     assert headline(samples.SAMPLES[name]()).text == text
+
+
+def test_two_waived_gates_of_a_provisional_model() -> None:
+    evidence, rest = parts.adult(-0.0206, gates=(*parts.GATES, Gate(metric="f1", bound=Bound.MIN, limit=0.99)))
+    given = [parts.waiver(), parts.waiver("f1.min", actor="lea", comment=9002, reason="Known!")]
+    report = parts.judged((evidence.model_copy(update={"provisional": True}), rest), waivers=given)
+    assert headline(report).lead == (
+        "Passes, provisionally, with 2 waived gates (roc_auc of adult-income, f1 of adult-income, by boss and lea)"
+    )
+    assert model_line(report.models[0]) == "roc_auc, f1 were waived by boss and lea; 6 other gates pass"
 
 
 def test_an_inconclusive_verdict_says_whether_it_blocks() -> None:

@@ -67,6 +67,7 @@ def test_the_order_is_verdict_facts_gates_reasons_details_footer_marker() -> Non
         ("passing", "TIP"),
         ("failing", "CAUTION"),
         ("inconclusive", "WARNING"),
+        ("waived", "WARNING"),
         ("refused", "IMPORTANT"),
         ("trial", "NOTE"),
         ("nothing_stale", "NOTE"),
@@ -74,6 +75,23 @@ def test_the_order_is_verdict_facts_gates_reasons_details_footer_marker() -> Non
 )
 def test_the_alert_says_the_verdict(name: str, alert: str) -> None:
     assert markdown(samples.SAMPLES[name]()).startswith(f"> [!{alert}]\n")
+
+
+def test_what_was_waived_never_looks_like_a_pass() -> None:
+    """The row, the overview and the place of the model say so, with who, why and where."""
+    text = markdown(samples.waived_beside_others())
+    assert "✍️&nbsp;waived |" in text
+    assert "| `adult-income` | ✍️&nbsp;waived | roc\\_auc was waived by boss; 6 other gates pass |" in text
+    assert "### ✍️ `adult-income`" in text
+    assert text.index("### ✍️ `old`") < text.index("<code>churn</code>: all 7 gates pass")
+    said = "Waived by boss on 2026-11-20: “The labels were cleaned; agreed with the data owners” "
+    assert f"{said}([comment](https://github.com/acme/income/pull/42#issuecomment-9001))" in text
+    assert "The model is removed. Waived by boss on 2026-11-20: “Nobody asks it.”" in text
+
+
+def test_a_waiver_without_a_known_place_has_no_link() -> None:
+    report = samples.waived().model_copy(update={"repository_url": None})
+    assert "issuecomment" not in markdown(report)
 
 
 def test_the_interval_is_explained_once() -> None:

@@ -34,7 +34,9 @@ def without_style(page: str) -> str:
     return re.sub(r"<style>.*?</style>", "<style></style>", page, flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("name", ["failing", "many", "crashed", "nothing_stale", "regression", "no_baseline"])
+@pytest.mark.parametrize(
+    "name", ["failing", "many", "crashed", "nothing_stale", "regression", "no_baseline", "waived_beside_others"]
+)
 def test_whole(name: str, snapshot: SnapshotAssertion) -> None:
     assert without_style(html(samples.SAMPLES[name]())) == snapshot(extension_class=HtmlFile)
 

@@ -63,3 +63,8 @@ class GateResult(Record):
     """False when the margin is too small for this holdout and these seeds, whatever the model."""
     waived: Waived | None = None
     """Set exactly when the reason is `waived`."""
+
+    @property
+    def standing(self) -> str:
+        """What people are told it comes to: its outcome, or `waived`, which must not look like a pass."""
+        return Reason.WAIVED if self.waived else self.outcome

@@ -9,6 +9,8 @@ from mlbot.core.outcome import Outcome, Reason
 from mlbot.core.reasons import meaning
 from mlbot.core.record import Record
 from mlbot.core.report import ModelReport, Report
+from mlbot.core.verdict import ModelVerdict
+from mlbot.core.waiver import DELETED
 
 _CLEAR = 0.05
 """The adjusted p below which a change is called one."""
@@ -42,6 +44,8 @@ def headline(report: Report) -> Headline:
     """The headline over a report."""
     if report.verdict.reason is Reason.NOTHING_STALE:
         return Headline(lead="Nothing to judge", finding=_lower(meaning(Reason.NOTHING_STALE).sentence), action="")
+    if report.verdict.reason is Reason.WAIVED:
+        return _waived(report)
     finding = f"{_finding(report)}."
     if report.trial:
         return Headline(
@@ -51,6 +55,29 @@ def headline(report: Report) -> Headline:
             "To keep them, commit them.",
         )
     return Headline(lead=_lead(report), finding=finding, action=_action(report))
+
+
+def _waived(report: Report) -> Headline:
+    """Who let what pass, and why: `Passes with 1 waived gate (roc_auc of adult-income, by boss)`."""
+    waivers = report.verdict.waivers
+    gates = sum(each.gate != DELETED for each in waivers)
+    removals = len(waivers) - gates
+    counted = [
+        *([figures.plural(gates, "waived gate")] if gates else []),
+        *([figures.plural(removals, "waived removal")] if removals else []),
+    ]
+    what = ", ".join(dict.fromkeys(phrase.waived_what(each) for each in waivers))
+    who = " and ".join(dict.fromkeys(each.actor for each in waivers))
+    why = " ".join(dict.fromkeys(phrase.as_sentence(each.reason) for each in waivers))
+    return Headline(
+        lead=f"{_passes(report)} with {' and '.join(counted)} ({what}, by {who})",
+        finding=why,
+        action="A waiver ends when the model changes, or the rules that it is judged by.",
+    )
+
+
+def _passes(report: Report) -> str:
+    return "Passes, provisionally," if any(model.verdict.provisional for model in report.models) else "Passes"
 
 
 _TRIALS = {
@@ -67,9 +94,9 @@ def model_line(model: ModelReport) -> str:
 
 
 def by_severity(models: Iterable[ModelReport]) -> list[ModelReport]:
-    """The models that decide first: error, fail, inconclusive, pass; else as they come."""
-    order = (Outcome.ERROR, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
-    return sorted(models, key=lambda model: order.index(model.verdict.outcome))
+    """The models that decide first: error, fail, inconclusive, waived, pass; else as they come."""
+    order = (Outcome.ERROR, Outcome.FAIL, Outcome.INCONCLUSIVE, Reason.WAIVED, Outcome.PASS)
+    return sorted(models, key=lambda model: order.index(model.verdict.standing))
 
 
 def _lead(report: Report) -> str:
@@ -143,6 +170,8 @@ def _is_better(comparison: Comparison) -> bool:
 
 def _model_finding(model: ModelReport) -> str:
     verdict = model.verdict
+    if verdict.reason is Reason.WAIVED:
+        return _lets_pass(verdict)
     if verdict.outcome is Outcome.PASS:
         return _all_pass([model])
     decisive = decisive_gates(verdict.gates, verdict.outcome)
@@ -155,6 +184,17 @@ def _model_finding(model: ModelReport) -> str:
     verbs = "fail" if verdict.outcome is Outcome.FAIL else "are undecided"
     more = f"; {rest} more {'gate ' + verb if rest == 1 else 'gates ' + verbs}" if rest else ""
     return phrase.finding(decisive[0], model) + more
+
+
+def _lets_pass(verdict: ModelVerdict) -> str:
+    """A model that passes by somebody's word, as a clause."""
+    who = " and ".join(dict.fromkeys(each.actor for each in verdict.waivers))
+    if verdict.waived is not None:
+        return f"its removal was waived by {who}"
+    waived = [phrase.subject(each.gate) for each in verdict.gates if each.waived]
+    rest = sum(each.counts for each in verdict.gates) - len(waived)
+    others = f"; {rest} other {'gate passes' if rest == 1 else 'gates pass'}" if rest else ""
+    return f"{', '.join(dict.fromkeys(waived))} {'was' if len(waived) == 1 else 'were'} waived by {who}{others}"
 
 
 def decisive_gates(gates: Sequence[GateResult], outcome: Outcome) -> list[GateResult]:

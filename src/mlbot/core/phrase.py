@@ -6,11 +6,14 @@ Everything here is plain text: names from outside are in it as they are, and the
 from mlbot.core import figures
 from mlbot.core.comparison import Comparison
 from mlbot.core.gate import Bound, Gate, GateResult
+from mlbot.core.ledger_records import WaiverEntry
 from mlbot.core.metric import Direction
 from mlbot.core.outcome import Outcome, Reason
 from mlbot.core.reasons import meaning
 from mlbot.core.report import ModelReport
+from mlbot.core.waiver import DELETED
 
+_OPENS, _CLOSES = "\N{LEFT DOUBLE QUOTATION MARK}", "\N{RIGHT DOUBLE QUOTATION MARK}"
 _TOO_CLOSE = 50
 """Times the data beyond which asking for more of it is no advice."""
 
@@ -67,6 +70,26 @@ def limit_figure(gate: Gate) -> str:
         return f"{figures.limit(gate.limit * 100)} %"
     unit = {"latency_p50_ms": " ms", "latency_p95_ms": " ms", "size_mb": " MB"}.get(gate.metric, "")
     return figures.limit(gate.limit) + unit
+
+
+def waived_what(waiver: WaiverEntry) -> str:
+    """What somebody let pass: `roc_auc of adult-income`, `removal of adult-income`."""
+    if waiver.gate == DELETED:
+        return f"removal of {waiver.model}"
+    subject, _, _ = waiver.gate.rpartition(".")
+    return f"{subject.replace('@', ' on ')} of {waiver.model}"
+
+
+def waived_by(waiver: WaiverEntry) -> str:
+    """Who let it pass, since when and why: `Waived by boss on 2026-11-20: “Agreed with the data owners.”`."""
+    day, _, _ = waiver.time.partition("T")
+    return f"Waived by {waiver.actor} on {day}: {_OPENS}{waiver.reason.strip()}{_CLOSES}"
+
+
+def as_sentence(text: str) -> str:
+    """A person's words with an end."""
+    stripped = text.strip()
+    return stripped if stripped.endswith((".", "!", "?", "\N{HORIZONTAL ELLIPSIS}")) else f"{stripped}."
 
 
 def finding(result: GateResult, model: ModelReport) -> str:

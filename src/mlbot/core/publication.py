@@ -26,10 +26,11 @@ from mlbot.core.operation import (
     UpsertComment,
     WriteSummary,
 )
-from mlbot.core.outcome import Outcome
+from mlbot.core.outcome import Outcome, Reason
 from mlbot.core.record import Record, Sha
 from mlbot.core.report import ModelReport, Report
 from mlbot.core.stamp import Stamp, stamped, with_attempt
+from mlbot.core.waiver import unwaived
 
 
 class Place(Record):
@@ -163,7 +164,7 @@ def one_line(text: str, longest: int = DESCRIPTION_LIMIT) -> str:
 
 
 def annotations(report: Report, config: Document | None = None) -> tuple[Annotate, ...]:
-    """Every gate that fails or is undecided, at its line of the config."""
+    """Every gate that fails, is undecided or was waived, at its line of the config."""
     return tuple(_annotation(model, gate, config) for model in report.models for gate in _decisive(model))
 
 
@@ -221,18 +222,22 @@ def _silent() -> Say:
 
 
 def _decisive(model: ModelReport) -> Iterator[GateResult]:
-    return (gate for gate in model.verdict.gates if gate.counts and gate.outcome is not Outcome.PASS)
+    return (gate for gate in model.verdict.gates if gate.counts and gate.standing != Outcome.PASS)
+
+
+_LEVELS: Mapping[str, Level] = {Outcome.INCONCLUSIVE: Level.WARNING, Reason.WAIVED: Level.NOTICE}
 
 
 def _annotation(model: ModelReport, result: GateResult, config: Document | None) -> Annotate:
     gate = result.gate
     position = config.nearest(("models", model.model, "gates", gate.subject, gate.bound.value)) if config else None
-    level = Level.WARNING if result.outcome is Outcome.INCONCLUSIVE else Level.ERROR
-    title = f"{model.model}: {gate.subject} {figures.limit(gate.limit)} is {result.outcome}"
+    level = _LEVELS.get(result.standing, Level.ERROR)
+    title = f"{model.model}: {gate.subject} {figures.limit(gate.limit)} is {result.standing}"
+    by = f". {phrase.waived_by(result.waived.waiver)}" if result.waived else ""
     return Annotate(
         level=level,
         title=one_line(title),
-        message=one_line(phrase.finding(result, model), 1000),
+        message=one_line(phrase.finding(unwaived(result), model) + by, 1000),
         file=config.source if config else "",
         line=position.line if position else None,
     )

@@ -43,6 +43,11 @@ class ModelVerdict(Record):
     """For a model that head removes: who let it go."""
 
     @property
+    def standing(self) -> str:
+        """What people are told it comes to: its outcome, or `waived`, which must not look like a pass."""
+        return Reason.WAIVED if self.reason is Reason.WAIVED else self.outcome
+
+    @property
     def waivers(self) -> tuple[WaiverEntry, ...]:
         """The waivers that this rests on, in the order of the gates."""
         every = (*(gate.waived for gate in self.gates), self.waived)
@@ -57,6 +62,11 @@ class Verdict(Record):
     outcome: Outcome
     reason: Reason
     models: tuple[ModelVerdict, ...]
+
+    @property
+    def standing(self) -> str:
+        """What people are told it comes to: its outcome, or `waived`, which must not look like a pass."""
+        return Reason.WAIVED if self.reason is Reason.WAIVED else self.outcome
 
     @property
     def waivers(self) -> tuple[WaiverEntry, ...]:

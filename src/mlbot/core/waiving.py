@@ -50,7 +50,7 @@ def refused(request: WaiverRequest, why: str) -> Notice:
     """
     return Notice(
         code=NoticeCode.WAIVER_UNUSED,
-        text=f"The waiver that {request.actor} asked for, {_of(request.gate, request.model)}, was not used: {why}.",
+        text=f"The waiver of {_of(request.gate, request.model)} that {request.actor} asked for was not used: {why}.",
         warning=True,
     )
 
@@ -193,7 +193,7 @@ def _ended(known: Sequence[WaiverEntry], model: ModelVerdict, evidence: Evidence
         if past:
             last = max(past, key=lambda each: each.order)
             why = "the rules it is judged by" if last.key == evidence.key else "what the model is trained from"
-            yield f"The waiver by {last.actor}, {_of(name, model.model)}, ended, because {why} changed."
+            yield f"The waiver of {_of(name, model.model)} that {last.actor} gave has ended, because {why} changed."
 
 
 def _open(model: ModelVerdict) -> list[GateResult]:

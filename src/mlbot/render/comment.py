@@ -17,8 +17,9 @@ LIMIT = 65_536
 """GitHub's longest comment, in characters (more is refused with 422)."""
 
 _MOST_MODELS = 100
-_ALERTS = {
+_ALERTS: Mapping[str, str] = {
     Outcome.PASS: "TIP",
+    Reason.WAIVED: "WARNING",
     Outcome.FAIL: "CAUTION",
     Outcome.INCONCLUSIVE: "WARNING",
     Outcome.ERROR: "IMPORTANT",
@@ -111,7 +112,7 @@ def _sections(report: Report, pictures: Mapping[str, Picture]) -> Iterator[Secti
     if text := sections.notices(report.notices):
         yield Section(name="notices", text=text, rank=1)
     for model in by_severity(report.models):
-        if several and model.verdict.outcome is Outcome.PASS:
+        if several and model.verdict.standing == Outcome.PASS:
             yield Section(name="models that pass", text=_folded(report, model), rank=6)
         else:
             yield from _model(report, model, pictures.get(model.model), heading=several)
@@ -125,7 +126,7 @@ def _sections(report: Report, pictures: Mapping[str, Picture]) -> Iterator[Secti
 
 def _alert(report: Report) -> str:
     quiet = report.trial or report.verdict.reason is Reason.NOTHING_STALE
-    alert = "NOTE" if quiet else _ALERTS[report.verdict.outcome]
+    alert = "NOTE" if quiet else _ALERTS[report.verdict.standing]
     return fill("comment/alert.md.j2", alert=alert, headline=headline(report))
 
 
@@ -145,7 +146,7 @@ def _model(report: Report, model: ModelReport, picture: Picture | None, *, headi
         ("facts", 1, sections.facts(report, model, heading=heading)),
         ("notices", 2, sections.notices(model.notices)),
         ("gates", 3, sections.gates(model)),
-        ("reasons", 3, sections.reasons(model)),
+        ("reasons", 3, sections.reasons(report, model)),
         ("training logs", 4, sections.failures(model)),
         ("negative flips", 4, sections.flips(model)),
         ("all metrics", 7, sections.metrics(model)),

@@ -6,19 +6,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from mlbot.core import figures, tables, view
+from mlbot.core import figures, phrase, tables, view
 from mlbot.core.headline import by_severity, headline, model_line
-from mlbot.core.outcome import Outcome
+from mlbot.core.outcome import Outcome, Reason
 from mlbot.core.report import ModelReport, Notice, Report
 from mlbot.render.escape import clean, clean_keeping_indent
 from mlbot.render.sections import label
 
 _BOLD, _DIM, _RED, _GREEN, _YELLOW, _MAGENTA = "1", "2", "31", "32", "33", "35"
-_COLOURS: Mapping[Outcome, str] = MappingProxyType(
-    {Outcome.PASS: _GREEN, Outcome.FAIL: _RED, Outcome.INCONCLUSIVE: _YELLOW, Outcome.ERROR: _MAGENTA}
+_COLOURS: Mapping[str, str] = MappingProxyType(
+    {
+        Outcome.PASS: _GREEN,
+        Reason.WAIVED: _YELLOW,
+        Outcome.FAIL: _RED,
+        Outcome.INCONCLUSIVE: _YELLOW,
+        Outcome.ERROR: _MAGENTA,
+    }
 )
-_SIGNS: Mapping[Outcome, str] = MappingProxyType(
-    {Outcome.PASS: "✓", Outcome.FAIL: "✗", Outcome.INCONCLUSIVE: "?", Outcome.ERROR: "!"}
+_SIGNS: Mapping[str, str] = MappingProxyType(
+    {Outcome.PASS: "✓", Reason.WAIVED: "~", Outcome.FAIL: "✗", Outcome.INCONCLUSIVE: "?", Outcome.ERROR: "!"}
 )
 _NARROWEST = 40
 _TOO_SMALL = " (too few rows)"
@@ -107,7 +113,7 @@ def terminal(report: Report, color: bool, width: int = 100, *, brief: bool = Fal
         blocks.append(_overview(report, pen))
     several = len(report.models) > 1
     for model in by_severity(report.models):
-        blocks.extend(_model(report, model, pen, brief=brief or (several and model.verdict.outcome is Outcome.PASS)))
+        blocks.extend(_model(report, model, pen, brief=brief or (several and model.verdict.standing == Outcome.PASS)))
     if report.unchanged:
         names = ", ".join(map(clean, report.unchanged))
         blocks.append(pen.wrap(f"Not judged, because nothing they depend on changed: {names}.", ""))
@@ -117,7 +123,7 @@ def terminal(report: Report, color: bool, width: int = 100, *, brief: bool = Fal
 
 def _head(report: Report, pen: Pen) -> str:
     found = headline(report)
-    outcome = report.verdict.outcome
+    outcome = report.verdict.standing
     style = f"{_BOLD};{_COLOURS[outcome]}"
     lines = pen.wrap(clean(found.text), f"{_SIGNS[outcome]} ", _INDENT).split("\n")
     painted = "\n".join(pen.paint(line, style) for line in lines)
@@ -143,13 +149,13 @@ def _overview(report: Report, pen: Pen) -> str:
     names = max(cells(model.model) for model in report.models)
     room = max(_NARROWEST // 2, pen.width - names - len("! inconclusive") - len(_INDENT) - 2 * _GAP)
     rows = [
-        [_outcome(model.verdict.outcome), Cell(clean(model.model), _BOLD), Cell(clean(model_line(model), room))]
+        [_outcome(model.verdict.standing), Cell(clean(model.model), _BOLD), Cell(clean(model_line(model), room))]
         for model in by_severity(report.models)
     ]
     return pen.table(("outcome", "model", "finding"), rows, expendable=(2,))
 
 
-def _outcome(outcome: Outcome, *, counts: bool = True) -> Cell:
+def _outcome(outcome: str, *, counts: bool = True) -> Cell:
     return Cell(f"{_SIGNS[outcome]} {outcome if counts else 'shown only'}", _COLOURS[outcome] if counts else _DIM)
 
 
@@ -192,7 +198,10 @@ def _gates(model: ModelReport, pen: Pen) -> Iterator[str]:
         yield pen.table(head, [_gate(row) for row in rows], expendable=(4, 1, 3, 5))
         if methods := tables.methods(model):
             yield pen.paint(pen.wrap(f"Intervals: {methods}. Minimum and maximum judge the file that ships."), _DIM)
-    yield from _reasons([row for row in rows if row.outcome is not Outcome.PASS], pen)
+    yield from _reasons([row for row in rows if row.standing != Outcome.PASS], pen)
+    if model.verdict.waived:
+        said = clean(phrase.waived_by(model.verdict.waived.waiver))
+        yield pen.wrap(f"The model is removed. {said}", f"{_INDENT}{_SIGNS[Reason.WAIVED]} ", _INDENT * 2)
 
 
 def _gate(row: view.GateRow) -> list[Cell]:
@@ -204,7 +213,7 @@ def _gate(row: view.GateRow) -> list[Cell]:
         Cell(row.change, style, right=True),
         Cell(row.interval, _DIM),
         Cell(row.limit, style),
-        _outcome(row.outcome, counts=row.counts),
+        _outcome(row.standing, counts=row.counts),
     ]
 
 
@@ -216,8 +225,9 @@ def _reasons(rows: Sequence[view.GateRow], pen: Pen) -> Iterator[str]:
 
 
 def _reason(row: view.GateRow, pen: Pen) -> str:
-    texts = (f"{clean(row.subject + row.remark)}.", clean(row.detail), row.detectable, row.settle)
-    return pen.wrap(" ".join(text for text in texts if text), f"{_INDENT}{_SIGNS[row.outcome]} ", _INDENT * 2)
+    waived = clean(phrase.waived_by(row.waiver)) if row.waiver else ""
+    texts = (f"{clean(row.subject + row.remark)}.", waived, clean(row.detail), row.detectable, row.settle)
+    return pen.wrap(" ".join(text for text in texts if text), f"{_INDENT}{_SIGNS[row.standing]} ", _INDENT * 2)
 
 
 def _failures(model: ModelReport, pen: Pen) -> Iterator[str]:

@@ -3,10 +3,11 @@
 import hashlib
 from base64 import b64encode
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from mlbot import resources
-from mlbot.core import tables, view
+from mlbot.core import phrase, tables, view
 from mlbot.core.chart import Charts
 from mlbot.core.headline import by_severity, headline, model_line
 from mlbot.core.outcome import Outcome, Reason
@@ -45,6 +46,8 @@ def html(report: Report, charts: Charts | None = None) -> str:
         headline=headline(report),
         tone=_tone(report),
         label=sections.label,
+        waived_by=phrase.waived_by,
+        said_at=partial(sections.said_at, report),
         loud=view.loud,
         quiet=view.quiet,
         models=[_model(model, charts) | {"index": index} for index, model in enumerate(by_severity(report.models), 1)],
@@ -57,7 +60,7 @@ def html(report: Report, charts: Charts | None = None) -> str:
 
 def _tone(report: Report) -> str:
     quiet = report.trial or report.verdict.reason is Reason.NOTHING_STALE
-    return "note-tone" if quiet else report.verdict.outcome
+    return "note-tone" if quiet else report.verdict.standing
 
 
 def _embeddable(script: str) -> str:
@@ -84,7 +87,8 @@ def _model(model: ModelReport, charts: Charts | None) -> dict[str, Any]:
         "seeds": tables.seeds(model),
         "methods": tables.methods(model),
         "gates": gates,
-        "reasons": [row for row in gates if row.outcome is not Outcome.PASS],
+        "reasons": [row for row in gates if row.standing != Outcome.PASS],
+        "removal": model.verdict.waived.waiver if model.verdict.waived else None,
         "metrics": view.metric_rows(model),
         "slices": tables.slice_table(model, columns=_EVERY),
         "bins": [

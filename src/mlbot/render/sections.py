@@ -1,18 +1,20 @@
 """The sections of one model in the comment: each a template and what it is filled with."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 
-from mlbot.core import figures, tables, view
-from mlbot.core.outcome import Outcome
+from mlbot.core import figures, phrase, tables, view
+from mlbot.core.ledger_records import WaiverEntry
+from mlbot.core.outcome import Outcome, Reason
 from mlbot.core.report import Curves, ModelReport, Notice, NoticeCode, Report, Side
 from mlbot.render import escape
 from mlbot.render.engine import fill
 
-ICONS: Mapping[Outcome, str] = MappingProxyType(
-    {Outcome.ERROR: "🛑", Outcome.FAIL: "❌", Outcome.INCONCLUSIVE: "⚠️", Outcome.PASS: "✅"}
+ICONS: Mapping[str, str] = MappingProxyType(
+    {Outcome.ERROR: "🛑", Outcome.FAIL: "❌", Outcome.INCONCLUSIVE: "⚠️", Reason.WAIVED: "✍️", Outcome.PASS: "✅"}
 )
-"""By outcome, the worst first."""
+"""By what a gate or a model comes to, the worst first."""
 
 _MOST_GATES = 20
 _MOST_NOTICES = 20
@@ -68,7 +70,7 @@ def gates(model: ModelReport) -> str:
     """The gate table; where no gate could be evaluated, a sentence in its place."""
     rows = view.gate_rows(model)
     evaluated = any(row.outcome is not Outcome.ERROR for row in rows)
-    passing = [number for number, row in enumerate(rows) if row.outcome is Outcome.PASS]
+    passing = [number for number, row in enumerate(rows) if row.standing == Outcome.PASS]
     left_out = passing[max(0, _MOST_GATES - len(rows) + len(passing)) :]
     shown = [row for number, row in enumerate(rows) if number not in left_out]
     shipped = model.shipped
@@ -86,12 +88,29 @@ def gates(model: ModelReport) -> str:
     )
 
 
-def reasons(model: ModelReport) -> str:
-    """Why gates did not pass, and what would settle it."""
-    rows = [row for row in view.gate_rows(model) if row.outcome is not Outcome.PASS]
+def reasons(report: Report, model: ModelReport) -> str:
+    """Why gates did not pass, and what would settle it or who answered for it."""
+    rows = [row for row in view.gate_rows(model) if row.standing != Outcome.PASS]
     if len(rows) > 1 and all(row.outcome is Outcome.ERROR and row.detail == rows[0].detail for row in rows):
         rows = []
-    return fill("comment/reasons.md.j2", rows=rows[:_MOST_GATES], icons=ICONS) if rows else ""
+    removal = model.verdict.waived.waiver if model.verdict.waived else None
+    if not rows and not removal:
+        return ""
+    return fill(
+        "comment/reasons.md.j2",
+        rows=rows[:_MOST_GATES],
+        removal=removal,
+        icons=ICONS,
+        waived_by=phrase.waived_by,
+        said_at=partial(said_at, report),
+    )
+
+
+def said_at(report: Report, waiver: WaiverEntry) -> str:
+    """Where somebody let something pass; empty where that is not known."""
+    if not (report.repository_url and waiver.pull_request and waiver.comment):
+        return ""
+    return f"{report.repository_url}/pull/{waiver.pull_request}#issuecomment-{waiver.comment}"
 
 
 def failures(model: ModelReport) -> str:
