@@ -68,14 +68,16 @@ def _refuse_if_near(name: str, before: str = "") -> None:
 
 
 def _near(name: str) -> CommandSpec | None:
-    """The command that was probably meant: one slip in a short name, two in a long one."""
-    slips = {known: distance(name, known) for known in _LAST_WORDS if abs(len(known) - len(name)) <= _slips(known)}
-    best = min(slips, key=lambda known: slips[known], default="")
-    return _LAST_WORDS[best] if slips.get(best, _LONGEST) <= _slips(best) else None
+    """The command that was probably meant."""
+    near = [known for known in _LAST_WORDS if abs(len(known) - len(name)) <= 1]
+    slips = {known: distance(name, known) for known in near}
+    best = min(near, key=lambda known: slips[known], default="")
+    return _LAST_WORDS[best] if best and slips[best] <= _forgiven(name, best) else None
 
 
-def _slips(known: str) -> int:
-    return 1 if len(known) < 6 else 2
+def _forgiven(name: str, known: str) -> int:
+    """One slip; two where so much else is right that no other bot's command is meant (as `/rebase` is not `/release`)."""
+    return 2 if len(known) > 5 and len(name) == len(known) and name[0] == known[0] else 1
 
 
 def distance(one: str, other: str) -> int:
