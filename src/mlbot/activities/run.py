@@ -1,6 +1,7 @@
 """`mlbot run`: do on this machine what a pull request of the working tree would do."""
 
 import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,10 @@ from mlbot.core.judging import decide
 from mlbot.core.ledger import WaiverEntry
 from mlbot.core.ledger_folds import verdicts
 from mlbot.core.outcome import Reason
-from mlbot.core.plan import PlannedModel, plan_models
+from mlbot.core.plan import Plan, PlannedModel, plan_models
 from mlbot.core.report import Report
 from mlbot.core.training import TrainingFailure
+from mlbot.core.verdict import Commits
 from mlbot.core.waiving import ended
 from mlbot.errors import Exit
 from mlbot.git import Repository, three_commits
@@ -65,28 +67,58 @@ def run_models(directory: Path, options: RunOptions, console: Console) -> Report
         MlbotError: nothing could be judged.
     """
     require("ml", needed_for="Judging a model")
-    started = time.monotonic()
     repository = Repository.discover(directory)
+    commits = three_commits(repository, options.base)
+    return judge_commits(Work(repository=repository, commits=commits, options=options), console)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """What to judge.
+
+    Attributes:
+        repository: where the commits are.
+        commits: the three commits.
+        options: which models, and how many trainings at a time.
+        wanted: what of the plan to do; by default all of it.
+        then: is given the report and the models while their files are held.
+    """
+
+    repository: Repository
+    commits: Commits
+    options: RunOptions
+    wanted: Callable[[Plan], Plan] = lambda plan: plan
+    then: Callable[[Report, Sequence[Found]], None] = lambda _report, _found: None
+
+
+def judge_commits(work: Work, console: Console) -> Report:
+    """Train and judge what a commit makes stale, on this machine.
+
+    Raises:
+        MlbotError: nothing could be judged.
+    """
+    started, repository, commits, options = time.monotonic(), work.repository, work.commits, work.options
     for path in repository.clean_up():
         console.say(f"Removed what a killed run left behind: {path}")
-    commits = three_commits(repository, options.base)
     configs = read_configs(repository, commits)
     sides = read_sides(repository, commits, configs)
-    plan = plan_models(commits, sides.head, sides.base, sides.policy, options.models)
+    plan = work.wanted(plan_models(commits, sides.head, sides.base, sides.policy, options.models))
     with ResultStore(repository.state_dir / "results") as store, ExitStack() as checkouts:
         trainer = Trainer(
             repository=repository, store=store, plan=plan, sides=sides, say=console.say, jobs=options.jobs
         )
         rules = Rules(repository=repository, commits=commits, configs=configs, checkouts=checkouts, trusts_head=True)
         found = [_judge(planned, trainer, rules, console) for planned in plan.stale]
-    if options.models:
-        plan = plan.model_copy(update={"deleted": ()})
-    evidence = evidence_of(plan, configs, sides, found)
-    waivers = [each for each in read_local(repository.root, "waiver").entries if isinstance(each, WaiverEntry)]
-    verdict = decide(commits, evidence, waivers)
-    notices = ended(waivers, verdict, evidence, None)
-    spent = time.monotonic() - started
-    return report_of(repository.root.name, plan, configs, found, verdict, notices=notices, duration_s=spent)
+        if options.models:
+            plan = plan.model_copy(update={"deleted": ()})
+        evidence = evidence_of(plan, configs, sides, found)
+        waivers = [each for each in read_local(repository.root, "waiver").entries if isinstance(each, WaiverEntry)]
+        verdict = decide(commits, evidence, waivers)
+        notices = ended(waivers, verdict, evidence, None)
+        spent = time.monotonic() - started
+        report = report_of(repository.root.name, plan, configs, found, verdict, notices=notices, duration_s=spent)
+        work.then(report, found)
+    return report
 
 
 def _judge(planned: PlannedModel, trainer: Trainer, rules: Rules, console: Console) -> Found:
