@@ -1,10 +1,12 @@
 """Fixtures that several rooms' tests share."""
 
+import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from tests import git_samples
+from tests import git_samples, registry_server
 
 # A busy machine is no failure, and a test run twice is the same test.
 settings.register_profile("mlbot", deadline=None, derandomize=True)
@@ -24,3 +26,20 @@ def sandbox(tmp_path: Path, git_settings: None) -> git_samples.Sandbox:
     """An empty git repository."""
     del git_settings
     return git_samples.make(tmp_path / "repository")
+
+
+@pytest.fixture(scope="session")
+def registry_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Host and port of a real OCI registry; see `tests/registry_server.py`."""
+    try:
+        registry_server.find_server()
+    except registry_server.NoServerError as error:
+        pytest.skip(str(error))
+    with registry_server.serving(tmp_path_factory.mktemp("registry")) as host:
+        yield host
+
+
+@pytest.fixture
+def registry(registry_host: str, tmp_path: Path) -> str:
+    """A repository of its own in a real OCI registry: `oci://127.0.0.1:…/…`."""
+    return f"oci://{registry_host}/tests/{hashlib.sha256(str(tmp_path).encode()).hexdigest()[:16]}"

@@ -68,7 +68,7 @@ class LocalObjects:
     def remove_folder(self, name: str) -> None:
         """See `Objects`."""
         with self._told(name), suppress(FileNotFoundError):
-            doomed = Path(tempfile.mkdtemp(dir=self._parts()))
+            doomed = Path(tempfile.mkdtemp(dir=self._parts(name)))
             self._path(name).rename(doomed / "doomed")  # out of place in one step, so that nobody meets half of it
             shutil.rmtree(doomed)
 
@@ -105,7 +105,7 @@ class LocalObjects:
         return self._root / relative(name)
 
     def _told(self, name: str) -> Told:
-        return Told(f"{self.url}/{name}")
+        return Told(f"{self.url}/{name}", OSError)
 
 
 def _sync(folder: Path) -> None:

@@ -68,16 +68,17 @@ def bounded(content: bytes, most_bytes: int, where: str) -> bytes:
 class Told:
     """Any failure of a place as one sentence: the errors of fsspec's protocols share no base class."""
 
-    def __init__(self, where: str, *, missing_is_said: bool = False) -> None:
+    def __init__(self, where: str, failure: type[Exception], *, missing_is_said: bool = False) -> None:
         self._where = where
+        self._failure = failure
         self._missing_is_said = missing_is_said
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        expected = (NotEvaluatedError, FileNotFoundError) if self._missing_is_said else NotEvaluatedError
-        if not isinstance(error, Exception) or isinstance(error, (expected, GeneratorExit)):
+        expected = (NotEvaluatedError, FileNotFoundError) if self._missing_is_said else (NotEvaluatedError,)
+        if not isinstance(error, self._failure) or isinstance(error, expected):
             return
         why = " ".join(str(error).split())[:300] or type(error).__name__
         raise NotEvaluatedError(

@@ -42,7 +42,7 @@ class Place:
         Raises:
             UsageError: It is none.
         """
-        host, _, repository = url.partition("://")[2].strip("/").partition("/")
+        host, _, repository = url.partition("://")[2].rstrip("/").partition("/")
         repository = repository.lower()
         if not _HOST.fullmatch(host) or not _REPOSITORY.fullmatch(repository) or len(repository) > 200:
             raise UsageError(

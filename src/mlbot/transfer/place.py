@@ -1,6 +1,7 @@
 """A place by its URL."""
 
 from pathlib import Path
+from urllib.parse import unquote
 
 from mlbot.errors import UsageError
 from mlbot.transfer.local import LocalObjects
@@ -27,5 +28,5 @@ def open_objects(url: str, folder: Path) -> Objects:
             raise UsageError(
                 "it names a machine, not a folder", where=url, mend="Write three slashes: file:///srv/models."
             )
-        return LocalObjects(Path(rest))
+        return LocalObjects(Path(unquote(rest)))
     return RemoteObjects(url)

@@ -1,6 +1,6 @@
 """Objects in an object store, by fsspec."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -64,14 +64,12 @@ class RemoteObjects:
     def upload(self, file: Path, name: str) -> None:
         """See `Objects`."""
         with self._told(name):
-            self._make_room(name)
-            self._system.put_file(str(file), self._path(name))
+            self._in_a_folder(name, lambda path: self._system.put_file(str(file), path))
 
     def write(self, name: str, content: bytes) -> None:
         """See `Objects`."""
         with self._told(name):
-            self._make_room(name)
-            self._system.pipe_file(self._path(name), content)
+            self._in_a_folder(name, lambda path: self._system.pipe_file(path, content))
 
     def folders(self, name: str) -> tuple[str, ...]:
         """See `Objects`."""
@@ -88,12 +86,17 @@ class RemoteObjects:
         with self._told(name), suppress(FileNotFoundError):
             self._system.rm(self._path(name), recursive=True)
 
-    def _make_room(self, name: str) -> None:
-        """A folder for it, where the protocol has folders at all."""
-        self._system.makedirs(self._path(name).rpartition("/")[0], exist_ok=True)
+    def _in_a_folder(self, name: str, write: Callable[[str], object]) -> None:
+        """Write, and make the folder only where the protocol has folders: on S3 that would ask for buckets' rights."""
+        path = self._path(name)
+        try:
+            write(path)
+        except FileNotFoundError:
+            self._system.makedirs(path.rpartition("/")[0], exist_ok=True)
+            write(path)
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{relative(name)}"
 
     def _told(self, name: str, *, missing_is_said: bool = False) -> Told:
-        return Told(f"{self.url}/{name}", missing_is_said=missing_is_said)
+        return Told(f"{self.url}/{name}", Exception, missing_is_said=missing_is_said)
