@@ -83,9 +83,9 @@ def test_a_trial_sets_no_status_and_is_not_remembered(decision: Any) -> None:
 
 def test_a_trials_comment_is_another_than_the_verdicts() -> None:
     assert marker_of(PLACE) != marker_of(PLACE, trial=True)
-    line = signature(PLACE, subject(), ASKED, trial=True)
-    assert carries(line, marker_of(PLACE, trial=True))
-    assert not carries(line, marker_of(PLACE))
+    (comment,) = [each for each in publish(judge(), samples.trial(), PLACE, WORDS) if isinstance(each, UpsertComment)]
+    assert comment.marker == marker_of(PLACE, trial=True)
+    assert not carries(WORDS.comment, comment.marker)
 
 
 def test_without_the_right_to_write_the_summary_has_it_and_the_log_says_why() -> None:

@@ -6,17 +6,38 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mlbot.activities.hosted import Hosted
-from mlbot.activities.hosted_judge import CHARTS, DECISION, DECISION_FILE, ERROR_FILE, REPORT_FILE, THEMES
+from mlbot.activities.hosted_judge import (
+    CHARTS,
+    DECISION,
+    DECISION_FILE,
+    ERROR_FILE,
+    REPORT_FILE,
+    THEMES,
+    TRIAL_FILE,
+)
+from mlbot.activities.trials import failed_trial
 from mlbot.console import Console
-from mlbot.core.admission import announce
 from mlbot.core.decision import Decision, Judge, Leave, PullRequestSubject, PushSubject, Settle, Wait
 from mlbot.core.hostile_json import read
 from mlbot.core.ledger import Entry
 from mlbot.core.ledger_entries import Origin, entries_of, given_on
 from mlbot.core.operation import COMMENT_LIMIT, Operation
-from mlbot.core.publication import Words, broken, charts_of, pending, pictures_of, publish, settle, signature
+from mlbot.core.publication import (
+    Words,
+    broken,
+    charts_of,
+    marker_of,
+    pending,
+    pictures_of,
+    publish,
+    publish_trial,
+    settle,
+    signature,
+)
 from mlbot.core.record import Sha
 from mlbot.core.report import Report
+from mlbot.core.stamp import carries
+from mlbot.core.trial_report import TrialResult, read_results, results_line, with_result
 from mlbot.errors import Exit, MlbotError
 from mlbot.git.ledger import ChartsBranch, LedgerBranch
 from mlbot.github.executor import Executor, dry_run
@@ -57,6 +78,8 @@ def publish_run(hosted: Hosted, options: PublishOptions, console: Console) -> Ex
         case Wait():
             console.say("Nothing is posted yet: the training is not over.")
             return Exit.OK
+        case Settle() | Judge() if decision.trial:
+            return publisher.trial(decision, options.folder)
         case Settle():
             return publisher.apply(settle(decision, hosted.place, hosted.training_url(decision.attempt)))
         case Judge():
@@ -72,9 +95,7 @@ class _Publisher:
     def announce(self) -> Exit:
         """Set the status of a commit whose training has just started."""
         hosted = self.hosted
-        run = hosted.github.run(hosted.asked.run)
-        pulls = hosted.github.pull_requests_of(run) if run.event == "pull_request" else ()
-        subject = announce(run, hosted.policy, pulls, hosted.event_run())
+        run, subject = hosted.announced()
         if isinstance(subject, Leave):
             self.console.say(f"Nothing is posted: {subject.sentence}")
             return Exit.OK
@@ -82,6 +103,19 @@ class _Publisher:
             self.console.say("Nothing is posted: the training is over already.")
             return Exit.OK
         return self.apply(pending(subject, run.this_attempt, hosted.place, run.url))
+
+    def trial(self, decision: Judge | Settle, folder: Path) -> Exit:
+        """Publish what came of a trial, in the comment that lists all of the pull request's."""
+        hosted, subject = self.hosted, decision.subject
+        result = _trial(hosted, decision, folder)
+        kept: tuple[TrialResult, ...] = ()
+        mark, page = marker_of(hosted.place, trial=True), f"{hosted.job.server_url}/{hosted.job.repository}"
+        if isinstance(subject, PullRequestSubject):
+            comments = hosted.github.comments(subject.number)
+            own = [each for each in comments if each.author == hosted.github.login and carries(each.body, mark)]
+            kept = read_results(own[0].body, mark) if own else ()
+            page = f"{page}/pull/{subject.number}"
+        return self.apply(publish_trial(decision, hosted.place, _trial_words(with_result(kept, result), mark, page)))
 
     def verdict(self, decision: Judge, folder: Path) -> Exit:
         """Publish a verdict; where the judge left none, an error: silence would leave the status pending for ever."""
@@ -153,9 +187,29 @@ def _words(report: Report, decision: Judge, hosted: Hosted, drawn: Drawn, charts
     from mlbot import render
 
     pictures = pictures_of(drawn, hosted.place, charts) if charts else {}
-    line = signature(hosted.place, decision.subject, decision.speaks_as, trial=report.trial)
+    line = signature(hosted.place, decision.subject, decision.speaks_as)
     comment = render.markdown(report, marker=line, pictures=pictures, limit=COMMENT_LIMIT)
     return Words(comment=comment, summary=render.markdown(report, pictures=pictures, limit=_SUMMARY_UNITS))
+
+
+def _trial(hosted: Hosted, decision: Judge | Settle, folder: Path) -> TrialResult:
+    """What the judge wrote of a trial; else why there is nothing."""
+    if isinstance(decision, Settle):
+        return failed_trial(hosted, decision, decision.sentence)
+    try:
+        return read((folder / TRIAL_FILE).read_bytes(), TrialResult, TRIAL_FILE)
+    except FileNotFoundError:
+        why = _first_line(folder / ERROR_FILE) or "The judge left no report; its log says why."
+        return failed_trial(hosted, decision, why)
+    except MlbotError as error:
+        return failed_trial(hosted, decision, f"{error.what}.")
+
+
+def _trial_words(results: Sequence[TrialResult], mark: str, page: str) -> Words:
+    from mlbot import render
+
+    comment = render.trials(results, marker=results_line(mark, results), page=page)
+    return Words(comment=comment, summary=render.trials(results, page=page))
 
 
 def _first_line(path: Path) -> str:

@@ -58,11 +58,15 @@ def edited(text: str, document: Document, changes: Params, *, is_json: bool = Fa
 
 
 def unified(before: str, after: str, path: str) -> str:
-    """The change as `git apply` takes it; empty where it is too long to be shown."""
-    old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    """The change as `git apply` takes it; empty where it is too long to be shown, or not all of it can be seen."""
+    old, new = (text.replace("\r\n", "\n").splitlines(keepends=True) for text in (before, after))
     found = "".join(map(_ended, difflib.unified_diff(old, new, f"a/{path}", f"b/{path}"))).rstrip("\n")
-    fits = len(found) <= _MOST and all(len(line) <= _MOST_LINE for line in found.split("\n"))
-    return found if fits else ""
+    return found if len(found) <= _MOST and all(map(_is_shown, found.split("\n"))) else ""
+
+
+def _is_shown(line: str) -> bool:
+    """Whether a line can be printed as it is: what reorders or hides text must not be copied from a report."""
+    return len(line) <= _MOST_LINE and line.replace("\t", " ").isprintable()
 
 
 def _ended(line: str) -> str:

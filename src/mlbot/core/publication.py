@@ -61,9 +61,9 @@ def marker_of(place: Place, *, trial: bool = False) -> str:
     return marker(place.workflow, place.config, "trial" if trial else "report")
 
 
-def signature(place: Place, subject: Subject, attempt: Attempt, *, trial: bool = False) -> str:
+def signature(place: Place, subject: Subject, attempt: Attempt) -> str:
     """The last line of the comment, whole: to be given to the renderer as the marker."""
-    return stamped(marker_of(place, trial=trial), Stamp(attempt=attempt, head=subject.sha))
+    return stamped(marker_of(place), Stamp(attempt=attempt, head=subject.sha))
 
 
 def pending(subject: Subject, attempt: Attempt, place: Place, training_url: WebUrl) -> tuple[Operation, ...]:
@@ -93,6 +93,20 @@ def broken(decision: Judge, place: Place, why: str) -> tuple[Operation, ...]:
     return summary, _status(decision.subject, decision.speaks_as, place, State.ERROR, said, place.run_url)
 
 
+def publish_trial(decision: Judge | Settle, place: Place, words: Words) -> tuple[Operation, ...]:
+    """What is done with a trial, whatever came of it: a comment of its own, and nothing else.
+
+    The comment has no stamp: it lists all trials, so no attempt's words stand in place of another's.
+    """
+    summary = WriteSummary(text=words.summary)
+    if not isinstance(decision.subject, PullRequestSubject):
+        return (summary,)
+    if not place.may_write:
+        return summary, _silent()
+    subject, mark = decision.subject, marker_of(place, trial=True)
+    return summary, UpsertComment(number=subject.number, marker=mark, body=words.comment, subject=subject)
+
+
 def publish(
     decision: Judge,
     report: Report,
@@ -106,8 +120,8 @@ def publish(
 
     A pull request gets comment and status, the merge queue the status, a push to the guarded branch status and ledger.
     Waivers given on a pull request go into the ledger too, so that they hold wherever the same content is judged.
-    A trial gets a comment of its own and nothing else. The order is the one to do it in: what cannot fail first, the
-    status last, so that who sees it finds the rest in its place.
+    A trial gets what `publish_trial` says. The order is the one to do it in: what cannot fail first, the status last,
+    so that who sees it finds the rest in its place.
 
     Args:
         decision: What was judged.
@@ -117,18 +131,19 @@ def publish(
         entries: For the ledger.
         config: The policy's mlbot.yaml, for the lines of its gates.
     """
+    if report.trial:
+        return publish_trial(decision, place, words)
     local: tuple[Operation, ...] = (WriteSummary(text=words.summary), *annotations(report, config))
     if not place.may_write:
         return *local, _silent()
     found = [*local]
-    remembered = tuple(each for each in entries if _belongs(each, decision.subject)) if not report.trial else ()
+    remembered = tuple(each for each in entries if _belongs(each, decision.subject))
     if remembered:
         found.append(AppendLedger(entries=remembered))
     if isinstance(decision.subject, PullRequestSubject):
-        found.append(_comment(decision, decision.subject, place, words.comment, trial=report.trial))
-    if not report.trial:
-        state, said = status_of(report)
-        found.append(_status(decision.subject, decision.speaks_as, place, state, said, place.run_url))
+        found.append(_comment(decision, decision.subject, place, words.comment))
+    state, said = status_of(report)
+    found.append(_status(decision.subject, decision.speaks_as, place, state, said, place.run_url))
     return tuple(found)
 
 
@@ -194,10 +209,10 @@ def _chart_path(svg: str) -> str:
     return f"{name[:2]}/{name}.svg"
 
 
-def _comment(decision: Judge, subject: PullRequestSubject, place: Place, body: str, *, trial: bool) -> UpsertComment:
+def _comment(decision: Judge, subject: PullRequestSubject, place: Place, body: str) -> UpsertComment:
     return UpsertComment(
         number=subject.number,
-        marker=marker_of(place, trial=trial),
+        marker=marker_of(place),
         body=body,
         stamp=Stamp(attempt=decision.speaks_as, head=subject.sha),
         subject=subject,

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import Field, RootModel, StringConstraints
 
-from mlbot.core import phrase
+from mlbot.core import figures, phrase
 from mlbot.core.answer import RetrainRequest
 from mlbot.core.forge import Attempt, Id, Login, WebUrl
 from mlbot.core.gate import Bound, Gate
@@ -66,6 +66,24 @@ class TrialResult(Record):
     """The change to commit; empty where it could not be made, or is not kept any more."""
 
     @property
+    def headline(self) -> str:
+        """The trial in one sentence."""
+        return f"Trial {self.number} of {self.model}: {self.came_to}."
+
+    @property
+    def came_to(self) -> str:
+        """What came of it, as a clause without a full stop."""
+        if self.problem:
+            return f"{self.problem[:1].lower()}{self.problem[1:]}".partition(". ")[0].rstrip(".")
+        if self.uncompared:
+            return "measured, and not compared with what is committed"
+        clauses = [_clause(self.better, "better"), _clause(self.worse, "worse")]
+        rest = len(self.metrics) - len(self.better) - len(self.worse)
+        if rest and any(clauses):
+            clauses.append(f"{figures.plural(rest, 'metric')} without a clear change")
+        return ", ".join(filter(None, clauses)) or "no clear change against what is committed"
+
+    @property
     def better(self) -> tuple[str, ...]:
         """The metrics that are better beyond noise."""
         return tuple(row.metric for row in self.metrics if row.reading == "better")
@@ -74,6 +92,14 @@ class TrialResult(Record):
     def worse(self) -> tuple[str, ...]:
         """The metrics that are worse beyond noise."""
         return tuple(row.metric for row in self.metrics if row.reading == "worse")
+
+
+def _clause(metrics: Sequence[str], how: str) -> str:
+    """`roc_auc and f1 are better`; empty for none."""
+    if not metrics:
+        return ""
+    *first, last = metrics
+    return f"{', '.join(first)} and {last} are {how}" if first else f"{last} is {how}"
 
 
 class _Results(RootModel[tuple[TrialResult, ...]]):

@@ -30,6 +30,7 @@ def environment() -> "jinja2.Environment":
         "cell": escape.md,
         "num": escape.num,
         "code": escape.code,
+        "diff": escape.diff,
         "fence": escape.fence,
         "inner": escape.inner,
         "html": escape.html,

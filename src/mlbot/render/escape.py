@@ -104,6 +104,13 @@ def fence(lines: tuple[str, ...], most: int = 40) -> str:
     return "\n".join((f"{bar}text", *body, bar))
 
 
+def diff(text: str) -> str:
+    """A change as a fenced block, character for character; that all of it can be seen is for the caller to know."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    bar = "`" * max(3, longest + 1)
+    return f"{bar}diff\n{text}\n{bar}"
+
+
 def clean_keeping_indent(line: str) -> str:
     """As `clean`, with the spaces at the start of the line kept: a traceback is read by them."""
     indent = len(line) - len(line.lstrip(" "))
