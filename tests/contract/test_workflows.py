@@ -13,6 +13,7 @@ import yaml
 
 from mlbot import cli
 from mlbot.core.artifact import AcceptedArtifact, ReportArtifact, Side, TrainedArtifact
+from mlbot.core.command_table import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -26,6 +27,15 @@ RIGHTS: dict[str, dict[str, dict[str, str]]] = {
         "baseline": {"contents": "read"},
         "judge": {"actions": "read", "contents": "read", "pull-requests": "read"},
         "publish": {"actions": "read", "contents": "write", "pull-requests": "write", "statuses": "write"},
+    },
+    "command.yml": {
+        "command": {
+            "actions": "write",
+            "contents": "read",
+            "issues": "write",
+            "pull-requests": "write",
+            "statuses": "write",
+        }
     },
 }
 
@@ -137,6 +147,43 @@ def test_artifacts_are_named_as_the_judge_looks_for_them() -> None:
 def _named(text: str, given: dict[str, str]) -> list[str]:
     names = re.findall(r"name: (mlbot-\S*\$\{\{.*)", text)
     return [re.sub(r"\$\{\{ ([\w.]+) \}\}", lambda found: given[found[1]], name) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("body", "seen"),
+    [
+        *((spec.example, True) for spec in COMMANDS),
+        *((f"Hello\r\n/{name.upper()}\r\n", True) for spec in COMMANDS for name in (spec.name, *spec.aliases)),
+        ("/retrainer", False),
+        ("/path/to/file", False),
+        ("say /retrain", False),
+        ("> /retrain", False),
+        ("```\n/retrain\n```", False),
+        ("```\ncode\n```\n/judge", True),
+    ],
+)
+def test_the_reaction_comes_where_a_command_of_the_table_is_said(tmp_path: Path, body: str, *, seen: bool) -> None:
+    """The step itself, with a `curl` that only notes that it was called."""
+    step = load(ROOT / ".github/workflows/command.yml")["jobs"]["command"]["steps"][0]
+    noted = tmp_path / "noted"
+    curl = tmp_path / "curl"
+    curl.write_text(f'#!/bin/sh\necho "$@" >> "{noted}"\ncat >> "{noted}"\n')
+    curl.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "BODY": body, "TOKEN": "t0ken", "REACTIONS": "https://x/y"}
+    subprocess.run(["bash", "-euo", "pipefail", "-c", step["run"]], env=environment, check=True)
+    assert noted.exists() is seen
+    if seen:
+        called, said = noted.read_text().splitlines()
+        assert "t0ken" not in called
+        assert said == "Authorization: Bearer t0ken"
+
+
+def test_commands_are_queued_and_never_dropped() -> None:
+    """GitHub keeps one waiting run of a group otherwise, and drops the others."""
+    concurrency = load(ROOT / ".github/workflows/command.yml")["jobs"]["command"]["concurrency"]
+    assert concurrency["queue"] == "max"
+    assert concurrency["cancel-in-progress"] == "false"
+    assert "github.event.issue.number" in concurrency["group"]
 
 
 def test_zizmor_finds_nothing() -> None:

@@ -104,6 +104,13 @@ def test_the_workflows_call_the_published_ones_with_no_more_rights_than_needed()
     assert judge["jobs"]["judge"]["permissions"] == rights
     given = {"run-id": "${{ inputs.run-id }}", "run-attempt": "${{ inputs.run-attempt }}", "install": INSTALL}
     assert judge["jobs"]["judge"]["with"] == given
+    assert judge["jobs"]["judge"]["if"] == "github.event_name != 'issue_comment'"
+    assert judge[True]["issue_comment"] == {"types": ["created"]}
+    command = judge["jobs"]["command"]
+    assert command["if"] == "github.event_name == 'issue_comment'"
+    assert command["uses"] == f"{ACTIONS_REPOSITORY}/.github/workflows/command.yml@{ACTIONS_REF}"
+    answers = dict.fromkeys(("actions", "issues", "pull-requests", "statuses"), "write")
+    assert command["permissions"] == {**answers, "contents": "read"}
 
 
 def written(folder: Path) -> Path:
@@ -125,15 +132,15 @@ def test_github_accepts_the_workflows(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_zizmor_finds_nothing_beyond_one_listed_ignore(tmp_path: Path) -> None:
+def test_zizmor_finds_nothing_beyond_two_listed_ignores(tmp_path: Path) -> None:
     config = Path(__file__).parents[2] / ".github" / "zizmor.yml"
     tool = Path(sys.executable).with_name("zizmor")
     command: list[str | Path] = [tool, "--offline", "--pedantic", "--no-progress", "--color=never"]
     command += ["--config", config, written(tmp_path)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
-    assert "1 ignored" in done.stdout + done.stderr
-    assert scaffold.judge_workflow(install=INSTALL).count("zizmor: ignore[dangerous-triggers] ") == 1
+    assert "2 ignored" in done.stdout + done.stderr
+    assert scaffold.judge_workflow(install=INSTALL).count("zizmor: ignore[dangerous-triggers] ") == 2
 
 
 def test_the_summary() -> None:

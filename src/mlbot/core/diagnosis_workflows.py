@@ -75,27 +75,41 @@ def _own(workflow: Workflow, found: Plain, expected: Plain, branch: str) -> Iter
             "the workflow itself has rights, and a job added to it would inherit them",
             "Write `permissions: {}` at the top; each job asks for its own.",
         )  # fmt: skip
-    name, wanted = next(iter(dig(expected, "jobs").items()))
-    called = str(dig(wanted, "uses")).partition("@")[0]
-    jobs = dig(found, "jobs")
-    jobs = jobs if isinstance(jobs, Mapping) else {}
-    own = {key: job for key, job in jobs.items() if str(dig(job, "uses")).partition("@")[0] == called}
-    if not own:
-        yield _error(
-            Code.WORKFLOW_JOB, workflow.path, f"no job calls {called}", f"Add `uses: {called}@{ACTIONS_REF}`, or write "
-            "the file anew: mlbot init --force",
-        )  # fmt: skip
-    for key, job in own.items():
-        yield from _job(workflow, f"{workflow.path}: jobs.{key}", job, wanted, dig(found, "permissions"))
-    yield from _drift(workflow, found, expected, {*own, name})
+    known: set[str] = set()
+    for name, wanted in dig(expected, "jobs").items():
+        own = _callers(found, called := _called(wanted))
+        known |= {*own, name}
+        if not own:
+            yield _finding(
+                Code.WORKFLOW_JOB, _weight(name), workflow.path, f"no job calls {called}{_WITHOUT.get(name, '')}",
+                f"Add `uses: {called}@{ACTIONS_REF}`, or write the file anew: mlbot init --force",
+            )  # fmt: skip
+        for key, job in own.items():
+            yield from _job(workflow, f"{workflow.path}: jobs.{key}", job, wanted, dig(found, "permissions"))
+    yield from _drift(workflow, found, expected, known)
+
+
+def _called(job: object) -> str:
+    """The workflow that a job calls, whatever its version."""
+    return str(dig(job, "uses")).partition("@")[0]
+
+
+def _callers(workflow: Plain, called: str) -> dict[str, Plain]:
+    jobs = dig(workflow, "jobs")
+    return {key: job for key, job in jobs.items() if _called(job) == called} if isinstance(jobs, dict) else {}
+
+
+def _weight(what: str) -> Severity:
+    """Without commands everything else works."""
+    return Severity.WARNING if what in {"issue_comment", "command"} else Severity.ERROR
 
 
 def _triggers(path: str, found: Mapping[str, Plain], expected: Mapping[str, Plain], branch: str) -> Iterator[Finding]:
     for event, wanted in expected.items():
         where = f"{path}: on.{event}"
         if event not in found:
-            yield _error(
-                Code.TRIGGER_MISSING, where, f"it does not run on {event}{_WITHOUT.get(event, '')}",
+            yield _finding(
+                Code.TRIGGER_MISSING, _weight(event), where, f"it does not run on {event}{_WITHOUT.get(event, '')}",
                 "Add it as in the template: mlbot init --force writes the file anew.",
             )  # fmt: skip
             continue
@@ -113,6 +127,8 @@ _WITHOUT = {
     "pull_request": ", so no pull request is trained",
     "workflow_run": ", so nothing is judged",
     "workflow_dispatch": ", so a retrained model cannot be judged",
+    "issue_comment": ", so no command in a comment is answered",
+    "command": ", so no command in a comment is answered",
 }
 
 
