@@ -1,5 +1,6 @@
 """The command line's contract: help with examples, exit codes, variables, streams."""
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ def test_the_examples_use_options_that_exist(path: tuple[str, ...], command: cli
     lines = [line.strip() for line in (command.epilog or "").splitlines() if line.strip().startswith("mlbot ")]
     assert lines
     for line in lines:
-        words = line.split(" | ")[0].split(" > ")[0].split(" >> ")[0].split()[1 + len(path) :]
+        words = shlex.split(line.split(" | ")[0].split(" > ")[0].split(" >> ")[0])[1 + len(path) :]
         if not isinstance(command, click.Group):
             command.make_context("mlbot", words, resilient_parsing=False)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from mlbot import __version__
+from mlbot import __version__, cli_release
 from mlbot.cli_command import command
 from mlbot.cli_options import (
     asker,
@@ -64,9 +64,21 @@ def cli() -> None:
 @json_option
 @page_options
 @jobs_option
+@option(
+    "--record",
+    is_flag=True,
+    help="On the guarded branch's tip: judge it against its parent, store what passed, and write the ledger.",
+)
 @common
 def run(
-    directory: Path, *, quiet: bool, as_json: bool, html: Path | None, markdown: Path | None, **options: Any
+    directory: Path,
+    *,
+    quiet: bool,
+    as_json: bool,
+    html: Path | None,
+    markdown: Path | None,
+    record: bool,
+    **options: Any,
 ) -> Exit:
     """Train baseline and candidate, judge both, and report, as a pull request would.
 
@@ -77,7 +89,12 @@ def run(
     from mlbot.activities.run import RunOptions, run_and_report
 
     outputs = Outputs(as_json=as_json, html=html, markdown=markdown)
-    return run_and_report(directory, RunOptions(**options), outputs, Console.of_process(quiet=quiet))
+    console = Console.of_process(quiet=quiet)
+    if record:
+        from mlbot.activities.record import record_run
+
+        return record_run(directory, RunOptions(**options), outputs, console)
+    return run_and_report(directory, RunOptions(**options), outputs, console)
 
 
 @cli.command(epilog=example("mlbot plan", "mlbot plan --json", "mlbot plan --matrix >> $GITHUB_OUTPUT"))
@@ -312,3 +329,5 @@ def demo(directory: Path, *, quiet: bool, out: Path | None, only: tuple[str, ...
 
 cli.add_command(command)
 cli.add_command(registry)
+for verb in cli_release.VERBS:
+    cli.add_command(verb)

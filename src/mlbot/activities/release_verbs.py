@@ -1,0 +1,107 @@
+"""The verbs of releases and environments on a person's machine: build the home, do it, say what came of it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlbot.activities.approve import approve
+from mlbot.activities.home import Home
+from mlbot.activities.lock import set_lock
+from mlbot.activities.promote import PromotionRequest, promote
+from mlbot.activities.release import ReleaseRequest, release
+from mlbot.activities.rollback import RollbackRequest, rollback
+from mlbot.activities.telling import deployed, promotion_plan, released, rollback_plan, tell
+from mlbot.console import Console
+from mlbot.core.ledger import DeploymentEntry
+from mlbot.core.wording import name_of
+from mlbot.errors import Exit, UsageError
+
+Environment = Mapping[str, str]
+
+
+def release_verb(
+    directory: Path, request: ReleaseRequest, console: Console, *, as_json: bool, environment: Environment = os.environ
+) -> Exit:
+    """`mlbot release`. Errors: as `release`."""
+    home = Home.of_laptop(directory, environment, console.say)
+    result = release(home, request)
+    said = ""
+    if result.decision.go and result.entry:
+        said = released(result.entry)
+    elif result.decision.go:
+        said = f"{result.decision.sentence} It would be tagged {result.tag} at {result.commit[:10]}."
+    return tell(console, result.decision, said, result, as_json=as_json)
+
+
+def promote_verb(
+    directory: Path,
+    request: PromotionRequest,
+    console: Console,
+    *,
+    as_json: bool,
+    environment: Environment = os.environ,
+) -> Exit:
+    """`mlbot promote`. Errors: as `promote`."""
+    home = Home.of_laptop(directory, environment, console.say)
+    result = promote(home, request, lambda facts, _: console.say(promotion_plan(facts)))
+    said = _said(result.deployment, result.decision.sentence)
+    return tell(console, result.decision, said, result, result.deployment, as_json=as_json)
+
+
+def rollback_verb(
+    directory: Path, request: RollbackRequest, console: Console, *, as_json: bool, environment: Environment = os.environ
+) -> Exit:
+    """`mlbot rollback`. Errors: as `rollback`."""
+    home = Home.of_laptop(directory, environment, console.say)
+    result = rollback(home, request, lambda facts, _: console.say(rollback_plan(facts)))
+    said = _said(result.deployment, result.decision.sentence)
+    return tell(console, result.decision, said, result, result.deployment, as_json=as_json)
+
+
+def approve_verb(
+    directory: Path,
+    asked: tuple[str, str, str],
+    console: Console,
+    *,
+    as_json: bool,
+    environment: Environment = os.environ,
+) -> Exit:
+    """`mlbot approve`. Errors: as `approve`."""
+    home = Home.of_laptop(directory, environment, console.say)
+    result = approve(home, *asked)
+    return tell(console, result.decision, "", result, as_json=as_json)
+
+
+def lock_verb(  # noqa: PLR0913 - one for each option
+    directory: Path,
+    name: str,
+    console: Console,
+    *,
+    close: bool,
+    reason: str,
+    as_json: bool,
+    environment: Environment = os.environ,
+) -> Exit:
+    """`mlbot lock` and `mlbot unlock`. Errors: as `set_lock`."""
+    home = Home.of_laptop(directory, environment, console.say)
+    result = set_lock(home, name, close=close, reason=reason)
+    console.result(result.model_dump_json(indent=2) if as_json else result.sentence)
+    return Exit.OK
+
+
+def parted(text: str) -> tuple[str, str]:
+    """Model and version of `MODEL@VERSION`.
+
+    Raises:
+        UsageError: it is not of that form.
+    """
+    model, found, version = text.rpartition("@")
+    if not found or not model or not version:
+        raise UsageError(
+            f"{text!r} does not name a version", mend=f"Write {name_of(text.strip('@') or 'model', '1.2.0')}."
+        )
+    return model, version
+
+
+def _said(entry: DeploymentEntry | None, otherwise: str) -> str:
+    return deployed(entry) if entry else otherwise
