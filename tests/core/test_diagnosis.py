@@ -72,7 +72,7 @@ def test_the_templates_are_right() -> None:
         (JUDGE_PATH, "write       # the status `mlbot`\n", "read\n", Code.PERMISSIONS_MISSING, "error"),
         (JUDGE_PATH, "issues: write", "issues: read", Code.PERMISSIONS_MISSING, "error"),
         (JUDGE_PATH, "issue_comment: ", "discussion_comment: ", Code.TRIGGER_MISSING, "warning"),
-        (JUDGE_PATH, "mlbot-ci/mlbot/.github/workflows/command", "a/b/.github/workflows/c", Code.WORKFLOW_JOB, "warning"),
+        (JUDGE_PATH, "mlbot/.github/workflows/command", "b/.github/workflows/c", Code.WORKFLOW_JOB, "warning"),
         (JUDGE_PATH, "if: github.event_name == 'issue_comment'", "if: false", Code.WORKFLOW_DRIFT, "warning"),
         (JUDGE_PATH, "workflows: [mlbot]", "workflows: [other]", Code.WORKFLOW_NAME, "error"),
         (JUDGE_PATH, "run-id: ${{ inputs.run-id }}", "run-id: 7", Code.WORKFLOW_DRIFT, "warning"),
