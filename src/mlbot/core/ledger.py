@@ -19,6 +19,7 @@ from mlbot.core.hostile_json import HostileJsonError, load
 from mlbot.core.ledger_records import (
     KEYED,
     KINDS,
+    LATER,
     ApprovalEntry,
     DeploymentEntry,
     Entry,
@@ -77,12 +78,21 @@ class Ledger(Record):
 
 def canonical(entry: Entry) -> bytes:
     """An entry's only JSON form: sorted keys, no spaces, ASCII, a newline at the end."""
-    return _canonical(entry.model_dump(mode="json")) + b"\n"
+    return _canonical(_facts(entry)) + b"\n"
 
 
 def path_of(entry: Entry) -> str:
     """Where an entry is on the ledger branch; the same for the same facts, whenever they are written."""
-    return _path(entry, entry.model_dump(mode="json"))
+    return _path(entry, _facts(entry))
+
+
+def _facts(entry: Entry) -> dict[str, Any]:
+    facts: dict[str, Any] = entry.model_dump(mode="json")
+    if isinstance(entry, VerdictEntry):
+        for name in LATER:
+            if facts[name] is None:
+                del facts[name]
+    return facts
 
 
 def _path(entry: Entry, facts: Mapping[str, Any]) -> str:
@@ -140,7 +150,7 @@ def _read(path: str, raw: bytes) -> Entry | str:
         entry = _ENTRY.validate_json(raw, strict=True)
     except ValidationError:
         return _problem(where, raw)
-    facts = entry.model_dump(mode="json")
+    facts = _facts(entry)
     if _canonical(facts) + b"\n" != raw:
         return _problem(where, raw)
     return entry if _path(entry, facts) == path else f"{where} is not where its content belongs."

@@ -293,6 +293,9 @@ Entry = Annotated[
 
 Kind = Literal["verdict", "waiver", "release", "deployment", "approval", "lock"]
 KINDS: tuple[Kind, ...] = ("verdict", "waiver", "release", "deployment", "approval", "lock")
+LATER: frozenset[str] = frozenset({"training", "report"})
+"""Fields that verdicts got when ledgers were in use already. Left out of the JSON where they are None, so that what was
+written before is still what would be written now; a field that joins a kind later joins this set too."""
 KEYED: frozenset[Kind] = frozenset({"verdict", "waiver"})
 """The kinds whose shard is that of a content key."""
 

@@ -5,12 +5,13 @@ from typing import Literal
 
 from mlbot.core.forge import Attempt
 from mlbot.core.ledger_folds import latest_of_commit, verdicts
-from mlbot.core.ledger_records import ApprovalEntry, Entry, ReleaseEntry, Time, VerdictEntry
-from mlbot.core.ledger_state import deployments, release_of, waivers
+from mlbot.core.ledger_records import ApprovalEntry, DeploymentEntry, Entry, ReleaseEntry, Time, VerdictEntry
+from mlbot.core.ledger_state import release_of, waivers
 from mlbot.core.outcome import Outcome, Reason
 from mlbot.core.record import Digest, Record, Sha
 from mlbot.core.registry import Registry, Version, VersionTag
 from mlbot.core.registry_events import Event, event
+from mlbot.core.registry_history import history
 from mlbot.core.training import Environment, Params
 
 
@@ -100,7 +101,7 @@ def _released(entries: Sequence[Entry], entry: ReleaseEntry, tag: VersionTag | N
         verdict=_judged(verdict, entry.seed) if verdict else None,
         waivers=tuple(map(event, waivers(entries, entry.model, entry.key))),
         approvals=tuple(_approvals(entries, entry.model, entry.version)),
-        deployments=tuple(event(each) for each in deployments(entries, entry.model) if each.version == entry.version),
+        deployments=tuple(_deployments(entries, entry.model, entry.version)),
         notes=tuple(notes),
     )
 
@@ -141,6 +142,11 @@ def _judged(verdict: VerdictEntry, seed: int) -> Judged:
         time=verdict.time,
         metrics={f"{m}@{part}" if part else m: value for m, part, value in values if value is not None},
     )
+
+
+def _deployments(entries: Iterable[Entry], model: str, version: str) -> Iterator[Event]:
+    of = [each for each in entries if isinstance(each, DeploymentEntry)]
+    return (each for each in history(of, model) if each.version == f"v{version}")
 
 
 def _approvals(entries: Iterable[Entry], model: str, version: str) -> Iterator[Event]:

@@ -15,6 +15,7 @@ from mlbot.render.escape import clean
 _BOLD, _DIM, _RED, _GREEN, _YELLOW = "1", "2", "31", "32", "33"
 _NONE = "–"
 _MOST = 5
+_LONGEST_WHY = 100
 _STATES: Mapping[str | None, tuple[str, str]] = MappingProxyType(
     {
         None: ("", ""),
@@ -191,7 +192,7 @@ def _event_row(event: Event) -> list[Cell]:
         Cell(clean(event.environment or "")),
         Cell(clean(event.actor)),
         Cell(state, style),
-        Cell(clean(why)),
+        Cell(clean(why, _LONGEST_WHY)),
     ]
 
 
