@@ -76,7 +76,7 @@ def _near(name: str) -> CommandSpec | None:
 
 
 def _forgiven(name: str, known: str) -> int:
-    """One slip; two where so much else is right that no other bot's command is meant (as `/rebase` is not `/release`)."""
+    """One slip; two where so much else is right that no other bot's command is meant: `/rebase` is not `/release`."""
     return 2 if len(known) > 5 and len(name) == len(known) and name[0] == known[0] else 1
 
 

@@ -37,13 +37,13 @@ FORMS: Mapping[Form, str] = MappingProxyType(
         Form.SHA: "all 40 digits of the pull request's head commit; a branch of the same repository may leave it out",
         Form.PARAMETER: "a parameter that the guarded branch's `mlbot.yaml` lists under `train.tunable`, and its value",
         Form.GATE: (
-            "a model and one of its gates, such as `adult-income:roc_auc` or, where one metric has several bounds, "
-            "`adult-income:recall@women.min`; `MODEL:deleted` for a model that is gone"
+            "a model and a gate: `adult-income:roc_auc` for every bound on that metric, "
+            "`adult-income:recall@women.min` for one; `adult-income:deleted` where the model is to be gone"
         ),
         Form.REASON: f"why, in quotes, at most {MAX_REASON} characters; it is shown and kept",
         Form.VERSIONED: "a model and its version, such as `adult-income@v1.2.0`",
         Form.VERSION: "a version of the model, such as `v1.2.0`",
-        Form.STEP: "what to count up from the newest version, or the version itself",
+        Form.STEP: "what to count up from the latest version (left out: `patch`), or the version itself",
         Form.ENVIRONMENT: "an environment's name in `mlbot.yaml`",
     }
 )
@@ -135,7 +135,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
         where=_PULL_REQUEST,
         who="write",
         summary="Judges again what is already trained.",
-        detail="After the gates or the holdout changed on the guarded branch, say. Nothing is trained.",
+        detail="For example after the gates or the holdout changed on the guarded branch. Nothing is trained.",
         example="/judge",
     ),
     CommandSpec(
@@ -147,7 +147,8 @@ COMMANDS: tuple[CommandSpec, ...] = (
         summary="Lets one gate that failed or could not tell pass.",
         detail=(
             "It holds for this content key and these rules: a change of either ends it, and a merge that changes "
-            "neither takes it along. The reason stands in the comment, the status and the ledger."
+            "neither takes it along. The reason stands in the comment, the status and the ledger. The config may name "
+            "others who may say it."
         ),
         example='/waive adult-income:recall@women reason="The slice was relabelled; agreed with the data owners."',
     ),
@@ -167,7 +168,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
         where=_ANYWHERE,
         who="none",
         summary="Lists the commands that this repository has.",
-        detail="With its models, environments and the parameters that a trial may change.",
+        detail="Its models, its environments and the parameters that a trial may change are named too.",
         example="/mlbot help",
     ),
     CommandSpec(
@@ -186,7 +187,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
         where=_ANYWHERE,
         who="write",
         summary="Gives a version to the model that the guarded branch was judged with.",
-        detail="The bot opens the version's issue, where the rest of its life is told.",
+        detail="The first one is v1.0.0. The bot opens the version's issue, where the rest of its life is told.",
         example="/release adult-income minor",
     ),
     CommandSpec(

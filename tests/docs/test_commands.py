@@ -1,0 +1,54 @@
+"""The page of the commands says what the table says, and nothing that the bot would not understand."""
+
+import re
+
+import pytest
+
+import commands_table
+from mlbot.core import command_checks, command_runs
+from mlbot.core.command import CommandError, parse_comment
+from mlbot.core.command_table import COMMANDS, MAX_COMMANDS, MAX_LINE, MAX_REASON, MAX_VALUE
+
+PAGE = commands_table.PAGE.read_text(encoding="utf-8")
+
+
+def test_the_tables_are_those_of_the_code() -> None:
+    assert commands_table.rewritten(PAGE) == PAGE, "run `python docs/commands_table.py`"
+
+
+def test_a_drift_would_be_seen() -> None:
+    assert commands_table.rewritten(PAGE.replace("| write |", "| read |")) == PAGE
+    assert commands_table.rewritten(PAGE.replace(COMMANDS[0].summary, "")) == PAGE
+
+
+@pytest.mark.parametrize("spec", COMMANDS, ids=lambda spec: spec.kind)
+def test_a_command_is_in_the_overview_and_has_a_part_of_its_own(spec: commands_table.CommandSpec) -> None:
+    (row,) = re.findall(rf"^\| \[`/{spec.name}`\]\(#([a-z-]+)\) \| (.+)$", PAGE, re.MULTILINE)
+    (title,) = re.findall(rf"^### (`/{spec.name}`)$", PAGE, re.MULTILINE)
+    assert row[0] == title.strip("`/").replace(" ", "-")
+    assert spec.summary in row[1]
+    assert f"```text\n{spec.usage}\n```" in PAGE
+
+
+def test_what_is_said_in_the_text_is_understood() -> None:
+    said = {each for each in re.findall(r"(?<!\[)`(/[^`]+)`", PAGE) if "…" not in each and not each.isupper()}
+    assert len(said) > len(COMMANDS)
+    for each in said:
+        (found,) = parse_comment(each)
+        missing = isinstance(found.command, CommandError) and found.command.fault == "missing"
+        assert missing or not isinstance(found.command, CommandError), each
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    limits = PAGE.partition("## Limits")[2]
+    for said in (
+        f"{MAX_COMMANDS} commands in a comment",
+        f"{command_checks.LIMIT} commands of one person in one thread in a minute",
+        f"{MAX_LINE:,} characters in a command, {MAX_REASON} in a reason, {MAX_VALUE} in a parameter's value",
+        f"older than {command_runs.MOST_DAYS} days, or with {command_runs.MOST_ATTEMPTS} attempts",
+    ):
+        assert said in limits
+
+
+def test_the_page_pasted_into_a_comment_says_nothing() -> None:
+    assert parse_comment(PAGE) == ()
