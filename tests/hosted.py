@@ -14,12 +14,15 @@ from typing import Any, Final
 import pytest
 from tests import git_samples
 from tests.e2e import user
-from tests.fake_github import ops_actions
+from tests.fake_github import ops_actions, ops_issues
 from tests.fake_github.runs import Run
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Issue, Repository
+from tests.fake_github.tokens import Token
 
 from mlbot import entry
+from mlbot.core.answer import RetrainRequest, last_line
+from mlbot.core.forge import Attempt
 
 READS: Final = {"actions": "read", "contents": "read", "pull_requests": "read"}
 WRITES: Final = {"actions": "read", "contents": "write", "pull_requests": "write", "statuses": "write"}
@@ -80,37 +83,74 @@ class Stage:
     def upload(self, seed: int, content: Files | bytes, *, side: str = "candidate", run: Run | None = None) -> None:
         """An artifact of the run, whoever made it."""
         packed = content if isinstance(content, bytes) else archive(content)
-        name = f"mlbot-{side}-tiny-s{seed}-a1"
-        ops_actions.upload(self.github.world, run or self.run, 1, name, packed)
+        number = 1 if run else self.attempt
+        name = f"mlbot-{side}-tiny-s{seed}-a{number}"
+        ops_actions.upload(self.github.world, run or self.run, number, name, packed)
+
+    @property
+    def attempt(self) -> int:
+        """The run's latest attempt, which uploads, and which the judge is asked about."""
+        return self.run.latest.number
+
+    def retrain(self, *models: str, **params: bool | float | str) -> None:
+        """Alice's command, as the bot answers it: the record first, then the run's next attempt begins."""
+        command = self.github.user("alice").comment(self.pull, "/retrain")
+        request = RetrainRequest(
+            comment=command.id,
+            actor="alice",
+            number=self.pull.number,
+            sha=user.head(self.pull),
+            attempt=Attempt(run=self.run.id, number=self.attempt + 1),
+            models=models,
+            params=dict(params),
+        )
+        bot = Token(value="", user=self.github.world.bot, kind="workflow")
+        ops_issues.comment(self.github.world, self.models, bot, self.pull, last_line(command.id, [request]))
+        ops_actions.rerun(self.github.world, self.run, bot)
+        self.github.world.queue.clear()
+        ops_actions.begin(self.github.world, self.run)
 
     def finish(self, conclusion: str = "success") -> None:
         """The training run ends."""
         ops_actions.finish(self.github.world, self.run, conclusion, [])
         self.github.world.queue.clear()
 
-    def mlbot(self, verb: str, *arguments: str, rights: Mapping[str, str] = READS) -> int:
-        """Run a verb as a job of the judge's workflow would."""
+    def mlbot(self, verb: str, *arguments: str, rights: Mapping[str, str] = READS, asked: int | None = None) -> int:
+        """Run a verb as a job of the judge's workflow would, about the latest attempt or the one that is asked for."""
         event = self.folder / "event.json"
         event.write_text(json.dumps(self._dispatch()))
         token = self.github.job_token(self.models, rights, job=f"mlbot-judge.yml/{verb}")
         for name, value in self._environment(event, token).items():
             self.monkeypatch.setenv(name, value)
-        about = ["--run", str(self.run.id), "--attempt", "1"]
+        about = ["--run", str(self.run.id), "--attempt", str(asked or self.attempt)]
         return entry.invoke([verb, "-q", "-C", str(self.folder / "checkout"), *about, *arguments])
 
-    def judge(self) -> int:
+    def judge(self, asked: int | None = None) -> int:
         """The judge's job; what it leaves is in `judged/`."""
-        return self.mlbot("judge", "--out", str(self.folder / "judged"))
+        return self.mlbot("judge", "--out", str(self._judged), asked=asked)
 
-    def publish(self, rights: Mapping[str, str] = WRITES) -> int:
+    def publish(self, rights: Mapping[str, str] = WRITES, asked: int | None = None) -> int:
         """The publish job."""
-        return self.mlbot("publish", "--from", str(self.folder / "judged" / "report"), rights=rights)
+        return self.mlbot("publish", "--from", str(self._judged / "report"), rights=rights, asked=asked)
+
+    def settle(self, candidate: Path | None, conclusion: str = "success") -> None:
+        """Upload what was trained, end the attempt, judge it and publish what came of it."""
+        for seed in (0, 1) if candidate else ():
+            self.upload(seed, trained(candidate, seed))
+        self.finish(conclusion)
+        assert self.judge() == 0
+        assert self.publish() == 0
 
     @property
     def report(self) -> dict[str, Any]:
         """What the judge found."""
-        report: dict[str, Any] = json.loads((self.folder / "judged" / "report" / "report.json").read_text())
+        report: dict[str, Any] = json.loads((self._judged / "report" / "report.json").read_text())
         return report
+
+    @property
+    def _judged(self) -> Path:
+        """Each attempt's records stand in a folder of their own, as each job has its own disk."""
+        return self.folder / ("judged" if self.attempt == 1 else f"judged-{self.attempt}")
 
     @property
     def status(self) -> tuple[str, str]:
