@@ -44,7 +44,7 @@ def policy_digest(model: Model, inconclusive: OnInconclusive, tree: Tree, holdou
         "data": {name: getattr(model.data, name) for name in _JUDGED_BY},
         "holdout": holdout,
         "slices": sorted(each.model_dump_json() for each in model.slices),
-        "metrics": sorted(each.model_dump_json() for each in model.metrics),
+        "metrics": sorted(each.model_dump_json(exclude={"tasks"}) for each in model.metrics),
         "gates": sorted(each.model_dump_json() for each in model.gates),
         "code": tree.digest(code),
         "inconclusive": inconclusive.model_dump(mode="json"),

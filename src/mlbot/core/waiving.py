@@ -4,7 +4,6 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 
 from mlbot.core.answer import Recorded, WaiverRequest
 from mlbot.core.command import Waive, parse_comment
-from mlbot.core.config_reader import one_of
 from mlbot.core.forge import Comment, Id
 from mlbot.core.gate import GateResult
 from mlbot.core.judging import Evidence
@@ -14,6 +13,8 @@ from mlbot.core.record import Record
 from mlbot.core.report import Notice, NoticeCode
 from mlbot.core.verdict import ModelVerdict, Verdict
 from mlbot.core.waiver import DELETED, WAIVABLE, named
+
+_LISTED = 12
 
 
 class Resolved(Record):
@@ -116,7 +117,7 @@ def _resolve(request: WaiverRequest, model: ModelVerdict, evidence: Evidence, ti
         return [_waiver(request, evidence, DELETED, time)]
     gates = named(evidence.gates, request.gate)
     if not gates:
-        return f"{model.model} has no such gate; there {_are([gate.name for gate in evidence.gates])}"
+        return f"{model.model} has no such gate; it has {_listed([gate.name for gate in evidence.gates])}"
     results = [result for result in model.gates if result.gate in gates]
     blocking = [result for result in results if _blocks(result)]
     return [_waiver(request, evidence, each.gate.name, time) for each in blocking] or _needless(results)
@@ -213,5 +214,6 @@ def _of(gate: str, model: str) -> str:
     return f"the removal of {model}" if gate == DELETED else f"{gate} of {model}"
 
 
-def _are(names: Sequence[str]) -> str:
-    return f"{'is' if len(names) == 1 else 'are'} {one_of(names)}"
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"{', '.join(names[:_LISTED])}{more}" if names else "none"
