@@ -7,7 +7,7 @@ import pytest
 import commands_table
 from mlbot.core import command_checks, command_runs
 from mlbot.core.command import CommandError, parse_comment
-from mlbot.core.command_table import COMMANDS, MAX_COMMANDS, MAX_LINE, MAX_REASON, MAX_VALUE
+from mlbot.core.command_table import COMMANDS, MAX_COMMANDS, MAX_LINE, MAX_REASON, MAX_VALUE, CommandSpec
 
 PAGE = commands_table.PAGE.read_text(encoding="utf-8")
 
@@ -22,7 +22,7 @@ def test_a_drift_would_be_seen() -> None:
 
 
 @pytest.mark.parametrize("spec", COMMANDS, ids=lambda spec: spec.kind)
-def test_a_command_is_in_the_overview_and_has_a_part_of_its_own(spec: commands_table.CommandSpec) -> None:
+def test_a_command_is_in_the_overview_and_has_a_part_of_its_own(spec: CommandSpec) -> None:
     (row,) = re.findall(rf"^\| \[`/{spec.name}`\]\(#([a-z-]+)\) \| (.+)$", PAGE, re.MULTILINE)
     (title,) = re.findall(rf"^### (`/{spec.name}`)$", PAGE, re.MULTILINE)
     assert row[0] == title.strip("`/").replace(" ", "-")
