@@ -10,6 +10,7 @@ from mlbot.core.command import CommandError, parse_comment
 from mlbot.core.command_table import COMMANDS, MAX_COMMANDS, MAX_LINE, MAX_REASON, MAX_VALUE, CommandSpec
 
 PAGE = commands_table.PAGE.read_text(encoding="utf-8")
+README = (commands_table.PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_tables_are_those_of_the_code() -> None:
@@ -48,6 +49,16 @@ def test_the_limits_are_those_of_the_code() -> None:
         f"older than {command_runs.MOST_DAYS} days, or with {command_runs.MOST_ATTEMPTS} attempts",
     ):
         assert said in limits
+
+
+@pytest.mark.parametrize("line", re.findall(r"^/.+$", README, re.MULTILINE))
+def test_the_readmes_commands_are_understood(line: str) -> None:
+    (said,) = parse_comment(line)
+    assert not isinstance(said.command, CommandError)
+
+
+def test_the_readme_shows_some() -> None:
+    assert len(re.findall(r"^/[a-z]+", README, re.MULTILINE)) == 3
 
 
 def test_the_page_pasted_into_a_comment_says_nothing() -> None:
