@@ -4,9 +4,11 @@ import pytest
 from tests import report_parts as parts
 from tests import samples
 
+from mlbot.core.evaluation import Problem
 from mlbot.core.gate import Bound, Gate
-from mlbot.core.headline import by_severity, headline, model_line
+from mlbot.core.headline import by_severity, headline, model_line, whole_problem
 from mlbot.core.outcome import Outcome, Reason
+from mlbot.render import markdown, terminal
 
 EXPECTED = {
     "passing": "Ready to merge: all 7 gates pass, and roc_auc rose by 0.0043.",
@@ -85,3 +87,29 @@ def test_gates_that_do_not_count_are_not_counted() -> None:
     assert headline(several).text == "Ready to merge: all 7 gates that count pass."
     one = parts.judged(parts.adult(0.0, gates=(parts.GATES[0], aside)))
     assert headline(one).text == "Ready to merge: the one gate that counts passes."
+
+
+WORDY = "The ONNX model has inputs that are no feature of the holdout: 'fnlwgt'. Columns of `data.drop` are not given."
+
+
+@pytest.mark.parametrize(
+    ("detail", "finding", "more"),
+    [
+        (WORDY, "the ONNX model has inputs that are no feature of the holdout: 'fnlwgt'", WORDY),
+        ("Set `data.features`.", "set data.features", "Set `data.features`."),
+        ("Nothing was found at v1.2 of it.", "nothing was found at v1.2 of it", ""),
+        ("", "the model's inputs do not fit the holdout", ""),
+    ],
+)
+def test_a_long_problem_is_one_sentence_in_the_headline(detail: str, finding: str, more: str) -> None:
+    evidence, rest = parts.adult(0.0)
+    problem = Problem(reason=Reason.MODEL_INPUTS, detail=detail)
+    report = parts.judged((evidence.model_copy(update={"problem": problem}), rest))
+    assert headline(report).text == f"Could not be judged: {finding}."
+    assert whole_problem(report.models[0]) == more
+    assert not more or more in terminal(report, color=False, width=200)
+    assert not more or more.replace("`", "\\`") in markdown(report)
+
+
+def test_a_failing_gate_leaves_nothing_unsaid() -> None:
+    assert whole_problem(samples.failing().models[0]) == ""

@@ -5,7 +5,7 @@ from tests import samples
 
 from mlbot.core import tables, view
 from mlbot.core.comparison import Comparison, Method
-from mlbot.core.evaluation import Problem
+from mlbot.core.evaluation import Evaluation, Problem
 from mlbot.core.gate import Bound, Gate
 from mlbot.core.outcome import Outcome, Reason
 from mlbot.core.report import Notice, NoticeCode
@@ -112,6 +112,12 @@ def test_the_file() -> None:
     assert rows["Rows a second, in one batch"] == ("61,200", "61,200")
     assert rows["Largest difference from the fitted estimator"] == ("0.00021", "0.00021")
     assert tables.file_rows(samples.crashed().models[0]) == ()
+
+
+def test_a_file_that_was_refused_has_no_properties() -> None:
+    problem = Problem(reason=Reason.MODEL_INPUTS, detail="It takes fnlwgt.")
+    refused = (Evaluation(digest=None, seed=0, problem=problem),)
+    assert tables.file_rows(samples.failing().models[0].model_copy(update={"candidate": refused})) == ()
 
 
 def test_history_ends_in_the_candidate() -> None:

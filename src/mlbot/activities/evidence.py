@@ -5,10 +5,14 @@ from contextlib import suppress
 
 from mlbot.activities.model_report import Found
 from mlbot.activities.plan import Configs, Sides
+from mlbot.core.evaluation import Evaluation, Problem
 from mlbot.core.judging import Evidence
+from mlbot.core.outcome import Reason
 from mlbot.core.plan import Plan
+from mlbot.core.policy_changes import changed_rule_files
 from mlbot.core.record import Digest
 from mlbot.core.staleness import Subject
+from mlbot.core.tree import is_url
 from mlbot.core.waiver import policy_digest, removal_digest
 from mlbot.errors import UsageError
 
@@ -22,8 +26,26 @@ def evidence_of(plan: Plan, configs: Configs, sides: Sides, found: Sequence[Foun
         sides: their files.
         found: the judged models.
     """
-    judged = (each.judged.evidence.model_copy(update={"policy": _rules(each, configs, sides)}) for each in found)
+    judged = (_of(each, sides).model_copy(update={"policy": _rules(each, configs, sides)}) for each in found)
     return (*judged, *(_gone(name, sides) for name in plan.deleted))
+
+
+def _of(found: Found, sides: Sides) -> Evidence:
+    """What was found; inputs that the holdout lacks are columns to land first where head changes the holdout."""
+    evidence, policy, holdout = found.judged.evidence, sides.policy, found.case.model.data.holdout
+    if found.case.provisional or policy is None or is_url(holdout):
+        return evidence
+    changed = changed_rule_files(policy, sides.head.tree, sides.base.tree if sides.base else None)
+    if policy.tree.match(holdout).isdisjoint(changed):
+        return evidence
+    return evidence.model_copy(update={"candidate": tuple(map(_to_land, evidence.candidate))})
+
+
+def _to_land(evaluation: Evaluation) -> Evaluation:
+    problem = evaluation.problem
+    if problem is None or problem.reason is not Reason.MODEL_INPUTS:
+        return evaluation
+    return evaluation.model_copy(update={"problem": Problem(reason=Reason.HOLDOUT_SCHEMA, detail=problem.detail)})
 
 
 def _rules(found: Found, configs: Configs, sides: Sides) -> Digest | None:

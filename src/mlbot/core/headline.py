@@ -1,5 +1,6 @@
 """The verdict in one line, and what to do now."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from mlbot.core import figures, phrase
@@ -14,6 +15,9 @@ from mlbot.core.waiver import DELETED
 
 _CLEAR = 0.05
 """The adjusted p below which a change is called one."""
+
+
+_SENTENCE_END = re.compile(r"(?<=[.!?]) +(?=[A-Z])")
 
 
 class Headline(Record):
@@ -178,12 +182,23 @@ def _model_finding(model: ModelReport) -> str:
     if verdict.reason is Reason.NO_BASELINE:
         return _lower(meaning(verdict.reason).sentence.rstrip("."))
     if not decisive or _is_of_the_model(model):
-        return _lower((verdict.detail.strip() or meaning(verdict.reason).sentence).rstrip("."))
+        return _lower((_first_sentence(verdict.detail) or meaning(verdict.reason).sentence).rstrip("."))
     rest = len(decisive) - 1
     verb = "fails" if verdict.outcome is Outcome.FAIL else "is undecided"
     verbs = "fail" if verdict.outcome is Outcome.FAIL else "are undecided"
     more = f"; {rest} more {'gate ' + verb if rest == 1 else 'gates ' + verbs}" if rest else ""
     return phrase.finding(decisive[0], model) + more
+
+
+def whole_problem(model: ModelReport) -> str:
+    """Why a model as a whole could not be evaluated, where the finding's one sentence does not say all of it."""
+    detail = model.verdict.detail.strip()
+    return detail if _is_of_the_model(model) and detail != _first_sentence(detail) else ""
+
+
+def _first_sentence(detail: str) -> str:
+    """Without code's marks: a status shows them as they are."""
+    return _SENTENCE_END.split(detail.strip(), maxsplit=1)[0].replace("`", "")
 
 
 def _lets_pass(verdict: ModelVerdict) -> str:

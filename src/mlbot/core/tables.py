@@ -123,9 +123,9 @@ class FileRow(Record):
 
 
 def file_rows(model: ModelReport) -> tuple[FileRow, ...]:
-    """Size, latency, speed and parity of the two files that ship."""
+    """Size, latency, speed and parity of the two files that ship; none of a file that could not be scored."""
     ours = model.shipped
-    if ours is None:
+    if ours is None or ours.problem is not None:
         return ()
     theirs = model.baseline[0] if model.baseline else None
     rows = [FileRow(what="Size", baseline=_size(theirs), candidate=_size(ours))]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from mlbot.core import figures, phrase, tables, view
-from mlbot.core.headline import by_severity, headline, model_line
+from mlbot.core.headline import by_severity, headline, model_line, whole_problem
 from mlbot.core.outcome import Outcome, Reason
 from mlbot.core.report import ModelReport, Notice, Report
 from mlbot.render.escape import clean, clean_keeping_indent
@@ -198,6 +198,8 @@ def _gates(model: ModelReport, pen: Pen) -> Iterator[str]:
         yield pen.table(head, [_gate(row) for row in rows], expendable=(4, 1, 3, 5))
         if methods := tables.methods(model):
             yield pen.paint(pen.wrap(f"Intervals: {methods}. Minimum and maximum judge the file that ships."), _DIM)
+    if why := whole_problem(model):
+        yield pen.wrap(clean(why))
     yield from _reasons([row for row in rows if row.standing != Outcome.PASS], pen)
     if model.verdict.waived:
         said = clean(phrase.waived_by(model.verdict.waived.waiver))

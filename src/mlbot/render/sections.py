@@ -5,6 +5,7 @@ from functools import partial
 from types import MappingProxyType
 
 from mlbot.core import figures, phrase, tables, view
+from mlbot.core.headline import whole_problem
 from mlbot.core.ledger_records import WaiverEntry
 from mlbot.core.outcome import Outcome, Reason
 from mlbot.core.report import Curves, ModelReport, Notice, NoticeCode, Report, Side
@@ -84,6 +85,7 @@ def gates(model: ModelReport) -> str:
         unevaluated=f"None of {figures.plural(len(rows), 'gate')} could be evaluated."
         if rows
         else "There are no gates.",
+        why=whole_problem(model),
         icons=ICONS,
     )
 
