@@ -3,9 +3,9 @@
 import json
 from enum import StrEnum
 from hashlib import sha256
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mlbot.core.evaluation import NonNegative
 from mlbot.core.metric import Task
@@ -24,6 +24,12 @@ class GoldenColumn(Record):
     name: str
     kind: Kind
     values: tuple[Value, ...]
+
+    @model_validator(mode="after")
+    def _values_are_of_the_kind(self) -> Self:
+        if not all(_fits(value, self.kind) for value in self.values):
+            raise ValueError("a value is not of the column's kind")
+        return self
 
 
 class Golden(Record):
@@ -48,10 +54,34 @@ class Golden(Record):
     platform: str
     """Where they were computed: the runtime and the processor. There they repeat bit for bit."""
 
+    @model_validator(mode="after")
+    def _one_table(self) -> Self:
+        if not self.predictions or not self.columns:
+            raise ValueError("golden requests without rows or columns test nothing")
+        if {len(column.values) for column in self.columns} != {len(self.predictions)}:
+            raise ValueError("each request has a value in each column, and a prediction")
+        if len({len(row) for row in self.predictions}) != 1 or len({each.name for each in self.columns}) < len(
+            self.columns
+        ):
+            raise ValueError("predictions have one width, and columns names of their own")
+        return self
+
     @property
     def rows(self) -> int:
         """How many requests there are."""
         return len(self.predictions)
+
+
+def _fits(value: Value, kind: Kind) -> bool:
+    match kind:
+        case "text":
+            return isinstance(value, str)
+        case "boolean":
+            return value is None or isinstance(value, bool)
+        case "integer":
+            return value is None or (isinstance(value, int) and not isinstance(value, bool))
+        case "float":
+            return value is None or isinstance(value, float) or value in INFINITE
 
 
 def canonical(golden: Golden) -> bytes:

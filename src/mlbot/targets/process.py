@@ -6,8 +6,10 @@ it starts ends with it.
 
 import os
 import re
+import selectors
 import signal
 import subprocess
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from mlbot.errors import NotEvaluatedError
 
 TIMEOUT_S = 900.0
 _MOST_OUTPUT = 65_536
+_POLL_S = 0.1
 _OURS = re.compile(
     r"(GITHUB|GH|GITHUB_ENTERPRISE|GH_ENTERPRISE)_TOKEN"
     r"|ACTIONS_\w*(TOKEN|URL)"
@@ -77,17 +80,51 @@ def run_command(
         )
     except OSError as error:
         raise NotEvaluatedError(f"it cannot be started: {error}", where=command) from error
-    try:
-        raw, _ = process.communicate(timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        raise OverdueError(f"it took longer than {timeout_s:g} s and was ended", where=command) from None
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    with process:
+        try:
+            raw = _output(process, time.monotonic() + timeout_s)
+        except TimeoutError:
+            raise OverdueError(f"it took longer than {timeout_s:g} s and was ended", where=command) from None
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     if len(raw) > _MOST_OUTPUT:
         raise NotEvaluatedError(f"it printed more than {_MOST_OUTPUT:,} bytes", where=command)
     return Done(exit_code=process.returncode, output=raw.decode("utf-8", "replace"))
+
+
+def _output(process: "subprocess.Popen[bytes]", deadline: float) -> bytes:
+    """What it prints until it ends, or prints too much; not until all that it started ends, too.
+
+    Raises:
+        TimeoutError: It goes on for too long.
+    """
+    pipe = process.stdout
+    if pipe is None:
+        raise ValueError("the process has no pipe")
+    raw = bytearray()
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while len(raw) <= _MOST_OUTPUT:
+            ended = process.poll() is not None
+            if selector.select(0 if ended else _POLL_S):
+                chunk = os.read(pipe.fileno(), _MOST_OUTPUT)
+                raw += chunk
+                if not chunk:
+                    _wait(process, deadline)
+                    break
+            elif ended:
+                break
+            if time.monotonic() > deadline:
+                raise TimeoutError
+    return bytes(raw)
+
+
+def _wait(process: "subprocess.Popen[bytes]", deadline: float) -> None:
+    try:
+        process.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        raise TimeoutError from None
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
