@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,6 +43,8 @@ class Thread:
     pull: Issue
     folder: Path
     monkeypatch: pytest.MonkeyPatch
+    seconds: int = 0
+    """How far GitHub's clock has been put forward."""
 
     @classmethod
     def opened(
@@ -76,10 +79,17 @@ class Thread:
         return self
 
     def say(self, body: str, login: str = "alice") -> Comment:
-        """Somebody comments; nobody answers yet."""
+        """Somebody comments, a minute and a half after the last one; nobody answers yet."""
+        self.later(90)
         comment = self.github.user(login).on(self.models).comment(self.pull, body)
         self.github.world.queue.clear()
         return comment
+
+    def later(self, seconds: int) -> None:
+        """Put GitHub's clock forward."""
+        self.seconds += seconds
+        ahead = timedelta(seconds=self.seconds)
+        self.github.world.clock = lambda: datetime.now(UTC) + ahead
 
     def answer(self, comment: Comment, *options: str, rights: Mapping[str, str] = RIGHTS, **changed: str) -> int:
         """The job that answers a comment; what it starts is queued."""
@@ -113,9 +123,7 @@ class Thread:
     @property
     def records(self) -> tuple[Recorded, ...]:
         """What others read back."""
-        comments = [
-            Known(id=each.id, author=each.user.login, body=each.body) for each in self.models.comments.values()
-        ]
+        comments = [Known(id=each.id, author=each.user.login, body=each.body) for each in self.models.comments.values()]
         return recorded(comments, BOT)
 
     @property

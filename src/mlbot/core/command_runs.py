@@ -42,9 +42,8 @@ def retrain(facts: Facts, command: Retrain) -> Decision:
 
 
 def _retraining(facts: Facts, run: Run, request: RetrainRequest) -> Decision:
-    subject = _subject(facts)
     effects: tuple[Effect, ...] = (
-        Rerun(attempt=request.attempt, subject=subject),
+        Rerun(attempt=request.attempt, subject=_subject(facts)),
         judge_of(facts, request.attempt),
     )
     number = request.attempt.number
@@ -58,14 +57,7 @@ def _retraining(facts: Facts, run: Run, request: RetrainRequest) -> Decision:
     what = _and(request.models) if request.models else "what is stale"
     said = f"Training {what} again, as {request.actor} asked."
     sentence = f"Training {what} again, as attempt {number}; the verdict follows."
-    status = SetStatus(
-        subject=subject,
-        context=STATUS,
-        state=State.PENDING,
-        description=one_line(said),
-        url=with_attempt(run.url, request.attempt),
-        attempt=request.attempt,
-    )
+    status = _status(facts, run, request.attempt, State.PENDING, said)
     return Decision(
         reason=Reason.RETRAINING, sentence=sentence, link=run.url, records=(request,), effects=(*effects, status)
     )
@@ -99,7 +91,26 @@ def cancel(facts: Facts) -> Decision:
         reason=Reason.CANCELLED,
         sentence=f"Cancelling the {what}. /retrain starts one again.",
         link=running[0].url,
-        effects=tuple(CancelRun(run=run.id) for run in running),
+        effects=(*(CancelRun(run=run.id) for run in running), *_cancelled(facts, running[0])),
+    )
+
+
+def _cancelled(facts: Facts, run: Run) -> tuple[SetStatus, ...]:
+    """The end of the status: nobody may tell the judge of a run that the workflow's own token cancelled."""
+    pull = _pull(facts)
+    counts = pull.open and facts.policy.guards(pull.base_ref) and facts.reruns.trial(run.this_attempt) is None
+    said = f"The training was cancelled by {facts.event.author}; /retrain starts it again."
+    return (_status(facts, run, run.this_attempt, State.ERROR, said),) if counts else ()
+
+
+def _status(facts: Facts, run: Run, attempt: Attempt, state: State, said: str) -> SetStatus:
+    return SetStatus(
+        subject=_subject(facts),
+        context=STATUS,
+        state=state,
+        description=one_line(said),
+        url=with_attempt(run.url, attempt),
+        attempt=attempt,
     )
 
 
