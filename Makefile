@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WHEEL := .venvs/wheel
 
-.PHONY: help demo test test-wheel lint bench lock clean
+.PHONY: help demo test test-wheel lint bench gto lock clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,11 +45,15 @@ bench: $(READY) ## Measure speed, memory and error rates side by side with peers
 LOCK = .venvs/lock/bin/uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
   --no-emit-package mlbot --quiet
 
+gto: $(READY) ## Install the peer that the registry is compared with, into .venvs/gto
+	@$(BIN)/python -m tests.gto_peer
+
 lock: ## Resolve the dependencies anew (hashes, no addresses)
 	@$(PYTHON) -m venv .venvs/lock && .venvs/lock/bin/pip install --quiet --disable-pip-version-check uv
 	@$(LOCK) pyproject.toml --extra dev --output-file requirements/dev.txt
 	@$(LOCK) pyproject.toml requirements/build.in --constraint requirements/dev.txt --output-file requirements/bot.txt
 	@$(LOCK) pyproject.toml requirements/build.in --extra ml --constraint requirements/dev.txt --output-file requirements/ml.txt
+	@$(LOCK) requirements/gto.in --python-version 3.11 --output-file requirements/gto.txt
 
 clean: ## Remove what the other targets made
 	@rm -rf $(VENV) .venvs dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
