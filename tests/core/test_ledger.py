@@ -11,7 +11,7 @@ from tests.ledger_samples import digest, entry
 
 from mlbot.core.forge import Attempt
 from mlbot.core.ledger import SeedValues, VerdictEntry, canonical, files_of, folders_of, path_of, read_files
-from mlbot.core.ledger_entries import Origin, entries_of
+from mlbot.core.ledger_entries import Origin, entries_of, given_on
 from mlbot.core.ledger_folds import (
     judged_models,
     latest_by_key,
@@ -188,6 +188,21 @@ def test_an_error_is_remembered_without_files() -> None:
 
 def test_a_trial_is_not_remembered() -> None:
     assert entries_of(samples.trial(), ORIGIN) == ()
+
+
+def test_the_waivers_of_a_pull_request_are_those_given_on_it() -> None:
+    report = samples.waived_beside_others()
+    assert [entry.gate for entry in given_on(report, 42)] == ["roc_auc.max_regression", "deleted"]
+    assert given_on(report, 7) == ()
+    assert given_on(report.model_copy(update={"trial": True}), 42) == ()
+
+
+def test_a_waived_verdict_is_remembered_as_one_and_a_removal_not_at_all() -> None:
+    made = entries_of(samples.waived_beside_others(), ORIGIN)
+    assert [(entry.model, entry.reason) for entry in made] == [
+        ("adult-income", Reason.WAIVED),
+        ("churn", Reason.ALL_GATES_PASS),
+    ]
 
 
 def test_a_deleted_model_has_nothing_to_remember() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests import samples
 from tests.forge_samples import ASKED, HEAD, OURS, PLACE, judge, subject
 from tests.ledger_samples import entry
+from tests.report_parts import waiver
 
 from mlbot.core.decision import Cause, MergeGroupSubject, PushSubject, Settle
 from mlbot.core.document import Document, Place, Position
@@ -61,6 +62,14 @@ def test_a_pull_request_gets_a_comment_and_last_a_status() -> None:
     assert kinds(operations) == ["summary", "comment", "status"]
 
 
+def test_what_people_waived_on_a_pull_request_is_remembered_before_its_status() -> None:
+    given_ = [entry(), waiver()]
+    operations = publish(judge(), samples.waived(), PLACE, WORDS, given_)
+    assert kinds(operations) == ["summary", "ledger", "comment", "status"]
+    assert AppendLedger(entries=(waiver(),)) in operations
+    assert kinds(publish(QUEUE, samples.waived(), PLACE, WORDS, given_)) == ["summary", "status"]
+
+
 def test_the_merge_queue_gets_the_status_only() -> None:
     assert kinds(publish(QUEUE, samples.passing(), PLACE, WORDS, [entry()])) == ["summary", "status"]
 
@@ -111,6 +120,7 @@ STATES: list[tuple[str, Report, State]] = [
     ("inconclusive, block", samples.unjudgeable(), State.FAILURE),
     ("no baseline", samples.no_baseline(), State.SUCCESS),
     ("nothing stale", samples.nothing_stale(), State.SUCCESS),
+    ("waived", samples.waived(), State.SUCCESS),
     ("many", samples.many(), State.FAILURE),
 ]
 
@@ -178,6 +188,12 @@ def test_annotations_stand_at_the_gates_lines() -> None:
     margin = next(each for each in found if each.title.startswith("adult-income: roc_auc"))
     assert (margin.level, margin.line) == (Level.ERROR, 30)
     assert "roc_auc fell by" in margin.message
+
+
+def test_what_was_waived_is_annotated_as_such() -> None:
+    (found,) = annotations(samples.waived())
+    assert (found.level, found.title) == (Level.NOTICE, "adult-income: roc_auc 0.005 is waived")
+    assert "more than the 0.005 allowed. Waived by boss on 2026-11-20:" in found.message
 
 
 def test_only_what_decides_is_annotated() -> None:
