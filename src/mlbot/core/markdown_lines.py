@@ -143,18 +143,23 @@ class _Comment:
         if matched == len(self._containers) and self._leaf in {_Leaf.FENCE, _Leaf.HTML}:
             self._continue(line)
             return
+        if not line.rest:
+            self.close(matched)
+            return
         depth = self._open_containers(line, matched)
         goes_on = self._leaf is _Leaf.PARAGRAPH
         if not self._open_leaf(line, depth, direct=goes_on and depth == len(self._containers)):
-            if not line.rest or not goes_on:
+            if not goes_on:
                 self.close(depth)
             if line.rest:
                 self._say(number, raw, line)
 
     def close(self, depth: int) -> None:
         """End what is open below so many containers."""
-        self.spoken.extend(self._paragraph.spoken())
-        self._paragraph, self._leaf = _Paragraph(), _Leaf.NONE
+        if self._leaf is _Leaf.PARAGRAPH:
+            self.spoken.extend(self._paragraph.spoken())
+            self._paragraph = _Paragraph()
+        self._leaf = _Leaf.NONE
         del self._containers[depth:]
 
     def _match(self, line: _Line) -> int:
@@ -195,7 +200,7 @@ class _Comment:
         """Whether the line is code, a heading, a ruler or HTML. `direct`: a paragraph is open just here."""
         rest = line.rest
         if line.indent >= 4:
-            leaf = _Leaf.NONE if rest and self._leaf is not _Leaf.PARAGRAPH else None
+            leaf = None if self._leaf is _Leaf.PARAGRAPH else _Leaf.NONE
         elif fence := _FENCE.match(rest):
             self._fence, leaf = fence[0], _Leaf.FENCE
         elif end := _html(rest, interrupts=direct):
