@@ -155,7 +155,7 @@ def subject_of(pull: PullRequest, head_repository_id: Id) -> PullRequestSubject:
 
 
 _SETTLED: dict[Conclusion, tuple[Cause, State, str]] = {
-    Conclusion.CANCELLED: (Cause.CANCELLED, State.ERROR, "The training was cancelled; run it again to get a verdict."),
+    Conclusion.CANCELLED: (Cause.CANCELLED, State.ERROR, "The training was cancelled; comment /retrain for a verdict."),
     Conclusion.TIMED_OUT: (Cause.TIMED_OUT, State.ERROR, "The training ran into its time limit."),
     Conclusion.ACTION_REQUIRED: (
         Cause.NEEDS_APPROVAL,
@@ -175,7 +175,7 @@ def _by_conclusion(run: Run, subject: Subject, reruns: Reruns) -> Judge | Settle
         if run.conclusion is not Conclusion.ACTION_REQUIRED:
             return Wait(subject=subject, attempt=attempt)
     elif run.conclusion is Conclusion.SKIPPED and isinstance(subject, PullRequestSubject) and subject.draft:
-        sentence = "Drafts train on request: re-run the training, or mark the draft ready for review."
+        sentence = "Drafts train on request: comment /retrain, or mark the draft ready for review."
         return Settle(subject=subject, attempt=attempt, cause=Cause.DRAFT, state=State.PENDING, sentence=sentence)
     settled = _SETTLED.get(run.conclusion)
     if settled is None:
