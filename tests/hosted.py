@@ -13,16 +13,14 @@ from typing import Any, Final
 
 import pytest
 from tests import git_samples
+from tests.asking import Value, bot, record
 from tests.e2e import user
-from tests.fake_github import ops_actions, ops_issues
+from tests.fake_github import ops_actions
 from tests.fake_github.runs import Run
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Issue, Repository
-from tests.fake_github.tokens import Token
 
 from mlbot import entry
-from mlbot.core.answer import RetrainRequest, last_line
-from mlbot.core.forge import Attempt
 
 READS: Final = {"actions": "read", "contents": "read", "pull_requests": "read"}
 WRITES: Final = {"actions": "read", "contents": "write", "pull_requests": "write", "statuses": "write"}
@@ -92,21 +90,10 @@ class Stage:
         """The run's latest attempt, which uploads, and which the judge is asked about."""
         return self.run.latest.number
 
-    def retrain(self, *models: str, **params: bool | float | str) -> None:
-        """Alice's command, as the bot answers it: the record first, then the run's next attempt begins."""
-        command = self.github.user("alice").comment(self.pull, "/retrain")
-        request = RetrainRequest(
-            comment=command.id,
-            actor="alice",
-            number=self.pull.number,
-            sha=user.head(self.pull),
-            attempt=Attempt(run=self.run.id, number=self.attempt + 1),
-            models=models,
-            params=dict(params),
-        )
-        bot = Token(value="", user=self.github.world.bot, kind="workflow")
-        ops_issues.comment(self.github.world, self.models, bot, self.pull, last_line(command.id, [request]))
-        ops_actions.rerun(self.github.world, self.run, bot)
+    def retrain(self, *names: str, **params: Value) -> None:
+        """Alice's command: the bot notes it, then the run's next attempt begins."""
+        record(self.github, self.models, self.pull, self.run, *names, **params)
+        ops_actions.rerun(self.github.world, self.run, bot(self.github))
         self.github.world.queue.clear()
         ops_actions.begin(self.github.world, self.run)
 
