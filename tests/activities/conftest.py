@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
-from tests import hosted
+from tests import git_samples, hosted, releases
 from tests.fake_github.fixtures import github
+from tests.releases import World
+
+from mlbot.activities.release import ReleaseRequest, release
 
 __all__ = ["github"]
 
@@ -19,3 +22,29 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A really trained model that lost a feature."""
     return hosted.train(tmp_path_factory.mktemp("bad"), mode="lost")
+
+
+@pytest.fixture(scope="session")
+def trained_models(tmp_path_factory: pytest.TempPathFactory) -> dict[int, bytes]:
+    """Four really trained models of the tiny repository, by the parameter `offset`."""
+    return releases.train(tmp_path_factory.mktemp("models"), 1000, 2000, 3000, 4000)
+
+
+@pytest.fixture(scope="session")
+def two_versions(tmp_path_factory: pytest.TempPathFactory, trained_models: dict[int, bytes]) -> World:
+    """A world in which v1.0.0 and v1.0.1 are released, for `world` to copy."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in git_samples.SETTINGS.items():
+            patch.setenv(name, value)
+        world = World.make(tmp_path_factory.mktemp("two") / "world", trained_models)
+        for offset in (1000, 2000):
+            world.change(offset)
+            assert release(world.home(), ReleaseRequest(model="tiny")).decision.go
+    return world
+
+
+@pytest.fixture
+def world(tmp_path: Path, two_versions: World, git_settings: None) -> World:
+    """v1.0.0 and v1.0.1 are released, and nothing is deployed."""
+    del git_settings
+    return two_versions.copy(tmp_path / "world")

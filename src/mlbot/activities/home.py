@@ -65,8 +65,7 @@ class Home:
             UsageError: there is no repository, no default branch, or git does not know who the user is.
         """
         repository = Repository.discover(directory)
-        done = try_git(["remote", "get-url", "origin"], repository.root)
-        url = done.stdout.decode("utf-8", "surrogateescape").strip() or str(repository.common_dir)
+        url = _origin(repository) or str(repository.common_dir)
         actor = who_acts(repository, environment)
         home = cls(
             repository=repository,
@@ -226,6 +225,15 @@ class Home:
     def tags(self) -> AbstractContextManager[Tags]:
         """The home's tags as they are now. Errors: as `catch_up`."""
         return Tags.of(self.remote, self.repository, self.seconds)
+
+
+def _origin(repository: Repository) -> str | None:
+    """Where `origin` is; a relative folder made absolute, for git runs in other folders too."""
+    done = try_git(["remote", "get-url", "origin"], repository.root)
+    url = done.stdout.decode("utf-8", "surrogateescape").strip()
+    if not url or ":" in url.partition("/")[0]:  # a scheme, or ssh's host:path
+        return url or None
+    return str((repository.root / url).resolve())
 
 
 def who_acts(repository: Repository, environment: Mapping[str, str]) -> str:
