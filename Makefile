@@ -53,6 +53,7 @@ lock: ## Resolve the dependencies anew (hashes, no addresses)
 	@$(LOCK) pyproject.toml --extra dev --output-file requirements/dev.txt
 	@$(LOCK) pyproject.toml requirements/build.in --constraint requirements/dev.txt --output-file requirements/bot.txt
 	@$(LOCK) pyproject.toml requirements/build.in --extra ml --constraint requirements/dev.txt --output-file requirements/ml.txt
+	@$(LOCK) pyproject.toml requirements/build.in --extra deploy --constraint requirements/dev.txt --output-file requirements/deploy.txt
 	@$(LOCK) requirements/gto.in --python-version 3.11 --output-file requirements/gto.txt
 
 clean: ## Remove what the other targets made

@@ -7,7 +7,7 @@ lock="$source/requirements/${EXTRAS:-bot}.txt"
 environment="$RUNNER_TEMP/mlbot"
 
 if [[ ! -f "$lock" ]]; then
-  echo "::error::mlbot has no extra '$EXTRAS'; write 'ml', or leave it out."
+  echo "::error::mlbot has no extra '$EXTRAS'; write 'ml' or 'deploy', or leave it out."
   exit 2
 fi
 options=(--quiet --disable-pip-version-check --no-input)

@@ -26,6 +26,7 @@ from mlbot.cli_options import (
     param_options,
     plan_options,
     run_options,
+    store_options,
 )
 from mlbot.cli_registry import registry
 from mlbot.console import Console
@@ -212,8 +213,9 @@ def judge(  # noqa: PLR0913 - one for each option that decides what is judged
     help="What the judge left; without it only the status goes pending.",
 )
 @option("--dry-run", is_flag=True, help="Print what would be done on GitHub, and do nothing.")
+@store_options
 @common
-def publish(  # noqa: PLR0913 - one for each option
+def publish(  # noqa: PLR0913 - one for each option that decides what is published
     directory: Path,
     *,
     quiet: bool,
@@ -221,18 +223,21 @@ def publish(  # noqa: PLR0913 - one for each option
     attempt: int,
     train_workflow: str,
     bot: str,
-    folder: Path | None,
-    dry_run: bool,
+    store: bool,
+    **options: Any,
 ) -> Exit:
     """Write a verdict to GitHub: comment, status, summary, and on the guarded branch the ledger."""
     if run is None:
         raise click.MissingParameter(param_type="option", param_hint="'--run'")
     from mlbot.activities.hosted import Hosted
     from mlbot.activities.publish import PublishOptions, publish_run
+    from mlbot.activities.storing import store_run
 
     console = Console.of_process(quiet=quiet)
     hosted = Hosted.of(directory, os.environ, (run, attempt), train_workflow, bot, console)
-    return publish_run(hosted, PublishOptions(folder=folder, dry_run=dry_run), console)
+    if store:
+        return store_run(hosted, options["folder"] or Path("judged/report"), console)
+    return publish_run(hosted, PublishOptions(**options), console)
 
 
 @cli.group(name="config", epilog=example("mlbot config check", "mlbot config schema > mlbot.schema.json"))

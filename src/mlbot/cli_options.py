@@ -78,6 +78,13 @@ def run_options(function: F) -> F:
     return run(attempt(workflow(bot(function))))
 
 
+def store_options(function: F) -> F:
+    """Whether a verdict's files are stored, or were."""
+    store = option("--store", is_flag=True, help="Put the accepted files of a push into the store, and nothing else.")
+    stored = option("--stored", metavar="RESULT", default="", help="How the job ended that did so, as GitHub says it.")
+    return store(stored(function))
+
+
 def plan_options(function: F) -> F:
     """How a plan is printed, and which models it calls stale."""
     matrix = option("--matrix", is_flag=True, help="Print the GitHub Actions matrix of what to train.")

@@ -100,7 +100,13 @@ def test_the_workflows_call_the_published_ones_with_no_more_rights_than_needed()
     assert judge[True]["workflow_run"] == {"workflows": ["mlbot"], "types": ["requested", "completed"]}
     assert train["jobs"]["train"]["uses"] == f"{ACTIONS_REPOSITORY}/.github/workflows/train.yml@{ACTIONS_REF}"
     assert train["jobs"]["train"]["permissions"] == {"contents": "read", "pull-requests": "read"}
-    rights = {"actions": "read", "contents": "write", "pull-requests": "write", "statuses": "write"}
+    rights = {
+        "actions": "read",
+        "contents": "write",
+        "packages": "write",
+        "pull-requests": "write",
+        "statuses": "write",
+    }
     assert judge["jobs"]["judge"]["permissions"] == rights
     given = {"run-id": "${{ inputs.run-id }}", "run-attempt": "${{ inputs.run-attempt }}", "install": INSTALL}
     assert judge["jobs"]["judge"]["with"] == given

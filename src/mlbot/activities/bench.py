@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from mlbot.activities.assignment import Assignment
 from mlbot.activities.hosted import Hosted
-from mlbot.activities.intake import Fetched, Intake, accepted
+from mlbot.activities.intake import Fetched, Intake
 from mlbot.activities.judge import Case, Entry, judge
 from mlbot.activities.model_report import Found, Provenance
 from mlbot.activities.rules import Rules
+from mlbot.activities.storing import judged_files
 from mlbot.console import Console
 from mlbot.core.artifact import Side
 from mlbot.core.evaluation import Problem
@@ -97,7 +98,7 @@ class Bench:
         if planned in self.assignment.baselines:
             return self._trained_baseline(planned)
         entry = self.assignment.judged[planned.name, planned.base_key]
-        files = accepted(self.hosted, entry, self.baselines.folder)
+        files = judged_files(self.hosted, entry, self.baselines.folder, self.console)
         return files if isinstance(files, Problem) else Fetched(entries=files)
 
     def _trained_baseline(self, planned: PlannedModel) -> Fetched | Problem:

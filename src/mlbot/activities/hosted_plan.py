@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mlbot.activities.assignment import Assignment, assign
 from mlbot.activities.hosted import Hosted
+from mlbot.activities.storing import is_kept
 from mlbot.console import Console
 from mlbot.core.decision import Decision, Judge, Wait
 from mlbot.core.plan import MATRIX_LIMIT
@@ -30,7 +31,9 @@ class Patience:
 
 
 def plan_run(hosted: Hosted, console: Console, patience: Patience | None = None) -> None:
-    """Print what GitHub's `GITHUB_OUTPUT` takes: `decision`, `base`, `matrix` and `jobs` of the baselines to train.
+    """Print what GitHub's `GITHUB_OUTPUT` takes.
+
+    `decision`; `base`, `matrix` and `jobs` of the baselines to train; `store`, whether accepted files are stored.
 
     Raises:
         MlbotError: the run cannot be read.
@@ -47,7 +50,8 @@ def plan_run(hosted: Hosted, console: Console, patience: Patience | None = None)
         else:
             base, included = assignment.commits.base or "", _matrix(assignment, console)
             matrix, jobs = json.dumps({"include": included}), len(included)
-    console.result(f"decision={decision.kind}\nbase={base}\nmatrix={matrix}\njobs={jobs}")
+    store = str(is_kept(hosted, decision, console)).lower()
+    console.result(f"decision={decision.kind}\nbase={base}\nmatrix={matrix}\njobs={jobs}\nstore={store}")
 
 
 def _decide(hosted: Hosted, console: Console, patience: Patience) -> Decision:

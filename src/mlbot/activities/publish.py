@@ -42,6 +42,8 @@ from mlbot.errors import Exit, MlbotError
 from mlbot.git.ledger import ChartsBranch, LedgerBranch
 from mlbot.github.executor import Executor, dry_run
 
+_UNSTORED = {"failure", "cancelled"}
+_NOT_STORED = "the accepted models could not be put into the store; its job's log says why. Mend it, re-run all jobs."
 _REPORT_BYTES = 64 << 20
 _CHART_BYTES = 1 << 20
 _SUMMARY_UNITS = 1_000_000
@@ -55,10 +57,12 @@ class PublishOptions:
     Attributes:
         folder: what the judge left; None: only set the status pending.
         dry_run: print what would be done, and do nothing.
+        stored: how the job ended that stored the accepted files, as GitHub says it; empty where there was none.
     """
 
     folder: Path | None
     dry_run: bool = False
+    stored: str = ""
 
 
 def publish_run(hosted: Hosted, options: PublishOptions, console: Console) -> Exit:
@@ -70,7 +74,7 @@ def publish_run(hosted: Hosted, options: PublishOptions, console: Console) -> Ex
     publisher = _Publisher(hosted=hosted, options=options, console=console)
     if options.folder is None:
         return publisher.announce()
-    decision = _decision(options.folder) or hosted.decide()[1]
+    decision = decision_in(options.folder) or hosted.decide()[1]
     match decision:
         case Leave():
             console.say(f"Nothing is posted: {decision.sentence}")
@@ -119,9 +123,10 @@ class _Publisher:
 
     def verdict(self, decision: Judge, folder: Path) -> Exit:
         """Publish a verdict; where the judge left none, an error: silence would leave the status pending for ever."""
+        if self.options.stored in _UNSTORED:
+            return self.apply(broken(decision, self.hosted.place, _NOT_STORED))
         try:
-            raw = (folder / REPORT_FILE).read_bytes()
-            report = read(raw, Report, REPORT_FILE, most_bytes=_REPORT_BYTES, most_depth=64)
+            report = report_in(folder)
         except FileNotFoundError:
             why = _first_line(folder / ERROR_FILE) or "the judge left no report; its log says why."
             return self.apply(broken(decision, self.hosted.place, why))
@@ -168,7 +173,14 @@ class _Publisher:
         )
 
 
-def _decision(folder: Path) -> Decision | None:
+def report_in(folder: Path) -> Report:
+    """The report that a judge left. Raises `FileNotFoundError` where there is none, `MlbotError` for what is none."""
+    raw = (folder / REPORT_FILE).read_bytes()
+    return read(raw, Report, REPORT_FILE, most_bytes=_REPORT_BYTES, most_depth=64)
+
+
+def decision_in(folder: Path) -> Decision | None:
+    """The decision that a judge left; None where it left none."""
     path = folder / DECISION_FILE
     return DECISION.validate_json(path.read_bytes(), strict=True) if path.is_file() else None
 
