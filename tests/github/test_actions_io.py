@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mlbot.core.event import NoEvent, NotAnEvent, PushEvent
 from mlbot.core.forge import Attempt
 from mlbot.core.operation import Annotate, Level
 from mlbot.errors import UsageError
-from mlbot.github.actions_io import SUMMARY_LIMIT, Job, Runner, safe_line, without_inputs
+from mlbot.github.actions_io import SUMMARY_LIMIT, Job, Runner, safe_line
 
 VARIABLES = {
     "GITHUB_REPOSITORY": "acme/income",
@@ -88,56 +88,10 @@ def test_no_payload_at_all(path: str) -> None:
         Job.of(VARIABLES | {"GITHUB_EVENT_PATH": path}).event()
 
 
-def test_a_child_gets_no_inputs_and_no_tokens() -> None:
-    secret = {
-        "INPUT_TOKEN": "a",
-        "GITHUB_TOKEN": "b",
-        "GH_TOKEN": "c",
-        "ACTIONS_RUNTIME_TOKEN": "d",
-        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "e",
-        "GITHUB_OUTPUT": "f",
-        "GITHUB_ENV": "g",
-        "GITHUB_PATH": "h",
-    }
-    assert without_inputs({**secret, "PATH": "/bin", "GITHUB_SHA": "s"}) == {"PATH": "/bin", "GITHUB_SHA": "s"}
-
-
-def outputs(raw: str) -> dict[str, str]:
-    """As the runner reads the file (docs.github.com, "Multiline strings")."""
-    lines, found = iter(raw.split("\n")), {}
-    for line in lines:
-        if line:
-            name, _, end = line.partition("<<")
-            value = []
-            for each in lines:
-                if each == end:
-                    break
-                value.append(each)
-            found[name] = "\n".join(value)
-    return found
-
-
-@given(st.dictionaries(st.from_regex(r"\A[a-z]{1,5}\Z"), st.text(st.characters(exclude_characters="\r")), max_size=4))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_an_output_cannot_end_itself(tmp_path: Path, values: dict[str, str]) -> None:
-    path = tmp_path / "output"
-    path.write_text("")
-    Runner(output=path).set_outputs(values)
-    assert outputs(path.read_text()) == values
-
-
-def test_an_output_that_knows_the_syntax(tmp_path: Path) -> None:
-    path = tmp_path / "output"
-    hostile = {"name": "x\nend\nadmin<<end\ntrue\nend", "other": "name=value"}
-    Runner(output=path).set_outputs(hostile)
-    assert outputs(path.read_text()) == hostile
-
-
 def test_without_files_nothing_is_written() -> None:
     runner = Runner.of({}, io.StringIO())
-    runner.set_outputs({"a": "b"})
     runner.add_summary("x")
-    assert (runner.output, runner.summary) == (None, None)
+    assert runner.summary is None
 
 
 def test_a_summary_grows(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from mlbot.core.evaluation import Problem
 from mlbot.core.metric import CATALOGUE, Direction, Metric, Task
 from mlbot.core.outcome import Reason
-from mlbot.modeling.metrics import Function, MetricError, evaluate, load_metrics
+from mlbot.modeling.metrics import Function, MetricError, load_metrics
 
 CODES = np.array([0, 1, 1], dtype=np.int8)
 PREDICTIONS = np.array([0.2, 0.9, 0.4])
@@ -40,12 +40,12 @@ def refused(folder: Path, function: str = "own_metrics:f") -> str:
 )
 def test_labels_arrive_as_the_data_has_them(tmp_path: Path, values: tuple[Any, ...], positive: Any) -> None:
     function = loaded(tmp_path, f"def f(y_true, y_pred): return float(y_pred[y_true == {positive!r}].mean())", values)
-    assert evaluate(function, CODES, PREDICTIONS) == pytest.approx(0.65)
+    assert function(CODES, PREDICTIONS) == pytest.approx(0.65)
 
 
 def test_numbers_arrive_as_they_are(tmp_path: Path) -> None:
     function = loaded(tmp_path, "def f(y_true, y_pred): return abs(y_true - y_pred).max()")
-    assert evaluate(function, np.array([1.0, 2.0]), np.array([1.5, 4.0])) == 2.0
+    assert function(np.array([1.0, 2.0]), np.array([1.5, 4.0])) == 2.0
 
 
 def test_weights_are_passed_on_to_a_metric_that_takes_them(tmp_path: Path) -> None:
@@ -73,18 +73,15 @@ def test_weights_are_passed_on_to_a_metric_that_takes_them(tmp_path: Path) -> No
 )
 def test_anything_but_a_finite_number_is_the_metrics_error(tmp_path: Path, body: str, said: str) -> None:
     function = loaded(tmp_path, f"def f(y, p):\n    {body}")
-    found = evaluate(function, CODES, PREDICTIONS)
-    assert isinstance(found, Problem)
-    assert found.reason is Reason.METRIC_FAILED
-    assert said in found.detail
-    with pytest.raises(MetricError, match="'own'"):
+    with pytest.raises(MetricError, match="'own'") as caught:
         function(CODES, PREDICTIONS)
+    assert said in str(caught.value)
 
 
 @pytest.mark.parametrize("value", ["1", "np.float32(1)", "np.array(1.0)", "np.int64(1)"])
 def test_every_kind_of_number_is_one(tmp_path: Path, value: str) -> None:
     function = loaded(tmp_path, f"import numpy as np\ndef f(y, p): return {value}")
-    assert evaluate(function, CODES, PREDICTIONS) == 1.0
+    assert function(CODES, PREDICTIONS) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -105,22 +102,29 @@ def test_what_cannot_be_loaded_is_said(tmp_path: Path, code: str | None, said: s
     assert said in refused(tmp_path)
 
 
-def test_each_folder_has_its_own_module_of_a_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("root", ["", "src"])
+def test_each_folder_has_its_own_module_of_a_name(tmp_path: Path, root: str) -> None:
     values = []
     for number in (1, 2):
-        folder = tmp_path / str(number)
+        folder = tmp_path / str(number) / root
         (folder / "own").mkdir(parents=True)
         (folder / "own" / "__init__.py").touch()
         (folder / "own" / "constant.py").write_text(f"VALUE = {number}")
         code = "from own.constant import VALUE\ndef f(y, p):\n    from own import late\n    return VALUE + late.VALUE"
         (folder / "own" / "metrics.py").write_text(code)
         (folder / "own" / "late.py").write_text(f"VALUE = {number * 10}")
-        found = load_metrics([metric("own.metrics:f")], folder)
+        found = load_metrics([metric("own.metrics:f")], tmp_path / str(number))
         assert not isinstance(found, Problem), found
         values.append(found["own"](CODES, PREDICTIONS))
     assert values == [11, 22]
     assert not [name for name in sys.modules if name.partition(".")[0] == "own"]
-    assert str(tmp_path / "1") not in sys.path
+    assert not [place for place in sys.path if place.startswith(str(tmp_path))]
+
+
+def test_the_root_comes_before_its_src(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "own_metrics.py").write_text("def f(y, p): return 2")
+    assert loaded(tmp_path, "def f(y, p): return 1")(CODES, PREDICTIONS) == 1
 
 
 def test_a_module_of_the_same_name_that_is_loaded_already_does_not_stand_in(tmp_path: Path) -> None:

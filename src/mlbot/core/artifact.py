@@ -5,7 +5,6 @@ model's name has no length of its own to hide in, so each name has one reading (
 harm).
 """
 
-import re
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -71,25 +70,6 @@ class ReportArtifact(Record):
 
 
 ArtifactName = TrainedArtifact | AcceptedArtifact | ReportArtifact
-
-_TRAINED = re.compile(
-    r"mlbot-(?P<side>candidate|baseline)-(?P<model>[A-Za-z0-9][A-Za-z0-9._-]{0,62})"
-    r"-s(?P<seed>0|[1-9][0-9]{0,4})-a(?P<attempt>[1-9][0-9]{0,3}|10000)"
-)
-_ACCEPTED = re.compile(r"mlbot-accepted-a(?P<attempt>[1-9][0-9]{0,3}|10000)")
-_REPORT = re.compile(r"mlbot-report-a(?P<attempt>[1-9][0-9]{0,3}|10000)")
-
-
-def parse_name(name: str) -> ArtifactName | None:
-    """What an artifact's name says; None for a name that mlbot does not give."""
-    if found := _TRAINED.fullmatch(name):
-        side, model = Side(found["side"]), found["model"]
-        return TrainedArtifact(side=side, model=model, seed=int(found["seed"]), attempt=int(found["attempt"]))
-    if found := _ACCEPTED.fullmatch(name):
-        return AcceptedArtifact(attempt=int(found["attempt"]))
-    if found := _REPORT.fullmatch(name):
-        return ReportArtifact(attempt=int(found["attempt"]))
-    return None
 
 
 def accepted_file(digest: Digest) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
-from uuid import uuid4
 
 from mlbot.core.event import Event, NoEvent, NotAnEvent, parse_event
 from mlbot.core.forge import Attempt
@@ -125,45 +124,23 @@ def forget_tokens(environment: MutableMapping[str, str]) -> None:
         environment.pop(name, None)
 
 
-def without_inputs(environment: Mapping[str, str]) -> dict[str, str]:
-    """An environment for a child: no INPUT_*, which may hold the token, and none of the runner's own secrets."""
-    hidden = ("INPUT_", "ACTIONS_RUNTIME_", "ACTIONS_ID_TOKEN_", "ACTIONS_RESULTS_")
-    own = {"GITHUB_TOKEN", "GH_TOKEN", "GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STATE"}
-    return {name: value for name, value in environment.items() if not name.startswith(hidden) and name not in own}
-
-
 @dataclass(kw_only=True)
 class Runner:
-    """Where a step's outputs, summary, annotations and masks go.
+    """Where a step's summary, annotations and masks go. A step's outputs are a verb's result, which its shell appends.
 
     Attributes:
-        output: GITHUB_OUTPUT; None where there is none.
-        summary: GITHUB_STEP_SUMMARY, likewise.
+        summary: GITHUB_STEP_SUMMARY; None where there is none.
         stream: where the runner reads workflow commands.
     """
 
-    output: Path | None = None
     summary: Path | None = None
     stream: TextIO = field(default_factory=lambda: sys.stdout)
 
     @classmethod
     def of(cls, environment: Mapping[str, str], stream: TextIO | None = None) -> "Runner":
         """The runner by its environment."""
-        output, summary = environment.get("GITHUB_OUTPUT"), environment.get("GITHUB_STEP_SUMMARY")
-        return cls(
-            output=Path(output) if output else None,
-            summary=Path(summary) if summary else None,
-            stream=stream or sys.stdout,
-        )
-
-    def set_outputs(self, values: Mapping[str, str]) -> None:
-        """Set the step's outputs; the delimiter is random, so no value can end itself and set another."""
-        if self.output is None:
-            return
-        with self.output.open("a", encoding="utf-8") as file:
-            for name, value in values.items():
-                end = f"end_{uuid4().hex}"
-                file.write(f"{name}<<{end}\n{value}\n{end}\n")
+        summary = environment.get("GITHUB_STEP_SUMMARY")
+        return cls(summary=Path(summary) if summary else None, stream=stream or sys.stdout)
 
     def add_summary(self, text: str) -> None:
         """Add Markdown to the job's summary, cut at a line to what still fits."""

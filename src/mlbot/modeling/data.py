@@ -73,13 +73,6 @@ class HoldoutData:
         """The features of the first rows."""
         return self._features().head(rows).collect(engine="streaming")
 
-    def original_labels(self) -> LabelArray:
-        """Every row's label as the data means it, (n,): whole numbers, booleans, floats, or objects holding `str`."""
-        if not self.values:
-            return self.labels
-        is_text = isinstance(self.values[0], str)
-        return np.array(self.values, dtype=np.object_ if is_text else None)[self.labels]
-
     def _features(self) -> "pl.LazyFrame":
         return self._frame.select(feature.name for feature in self.expected.features)
 

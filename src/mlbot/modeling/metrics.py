@@ -47,7 +47,7 @@ def load_metrics(
 
     Args:
         metrics: All of a model's metrics.
-        folder: The guarded branch's files, where modules are looked for first.
+        folder: The guarded branch's files; modules are looked for there and in its `src/` first.
         values: What each label code stands for (`HoldoutData.values`); empty when labels are numbers.
 
     Returns:
@@ -63,14 +63,6 @@ def load_metrics(
             within = partial(_importing_from, folder, metric.function.partition(":")[0])
             loaded[metric.name] = _careful(function, metric.name, within, _decoder(values))
     return loaded
-
-
-def evaluate(function: Function, labels: Array, predictions: Array) -> float | Problem:
-    """A loaded metric's value on some rows, or why there is none."""
-    try:
-        return function(labels, predictions)
-    except MetricError as error:
-        return Problem(reason=Reason.METRIC_FAILED, detail=str(error))
 
 
 def _load(spec: str, folder: Path) -> Callable[..., Any] | Problem:
@@ -93,21 +85,24 @@ def _load(spec: str, folder: Path) -> Callable[..., Any] | Problem:
 
 @contextmanager
 def _importing_from(folder: Path, module: str) -> Iterator[None]:
-    """The folder's modules come first while it lasts, and are forgotten afterwards.
+    """The folder's modules, then those of its `src/`, come first while it lasts, and are forgotten afterwards.
 
     Another commit's folder may have a module of the same name, and a loaded one must not stand in for it.
     """
     root, top = folder.resolve(), module.partition(".")[0]
-    own = (folder / top).is_dir() or (folder / f"{top}.py").is_file()
+    roots = (root, root / "src")
+    own = any((each / top).is_dir() or (each / f"{top}.py").is_file() for each in roots)
     before = dict(sys.modules)
     for name in [name for name in before if own and name.partition(".")[0] == top]:
         del sys.modules[name]
-    sys.path.insert(0, str(root))
+    sys.path[:0] = map(str, roots)
     try:
         yield
     finally:
-        sys.path.remove(str(root))
-        for name in [name for name, found in sys.modules.items() if name not in before and _is_from(root, name, found)]:
+        for each in roots:
+            sys.path.remove(str(each))
+        loaded = [(name, found) for name, found in sys.modules.items() if name not in before]
+        for name in [name for name, found in loaded if any(_is_from(each, name, found) for each in roots)]:
             del sys.modules[name]
         sys.modules.update(before)
 
