@@ -1,6 +1,7 @@
 """Changes of the small config that are refused, each with the first problem that is said."""
 
 from tests.config_texts import GATE, HOLDOUT, METRICS, MIN, RUN, SLICE, TARGET, TASK, Case
+from tests.tunable_refusals import TUNABLE
 
 _TRAINING_AND_DATA = [
     Case("models:", "version: 2\nmodels:", "2: version: found 2 → write 1, the only version there is"),
@@ -87,6 +88,7 @@ _TRAINING_AND_DATA = [
             ("5", "5", "a path inside the repository as text, in quotes", True),
         )
     ),
+    *TUNABLE,
     Case(HOLDOUT, "#", "7: models.m.data: found no holdout → write `holdout:`"),
     Case(
         HOLDOUT,

@@ -110,6 +110,15 @@ VALID = [
     *(Case(RUN, f"run: make\nseeds: {value}") for value in ("1", "32")),
     Case(RUN, 'run: make\ndepends: [src/, "data/**/*.csv", ./train.py, a..b, .hidden]\nparams: p.json\nlock: uv.lock'),
     *(Case(HOLDOUT, f"holdout: {value}") for value in ("s3://bucket/h.parquet", "https://host/h.csv", '"a b.csv"')),
+    *(
+        Case(RUN, f"run: make\nparams: p.yaml\ntunable: {{{value}}}")
+        for value in (
+            "depth: {type: int, min: 1, max: 20}",
+            "lr: {type: float, min: 0, max: 1}, tree.depth: {type: int, min: -1, max: -1}",
+            "flag: {type: bool}, loss: {type: str}, layers.0: [16, 32]",
+            "kind: [gbdt, dart, 0.5, 3, true]",
+        )
+    ),
     Case(HOLDOUT, "holdout: h.csv\ntrain: t.csv\ngroup: user\ndrop: [a]\nfeatures: [b, c]"),
     *(Case(TARGET, f"target: y\npositive: {value}") for value in ("1", "yes", "no", "on", "true", "1.5", '">50K"')),
     Case(TARGET, "target: y\nclasses: [0, 1]"),

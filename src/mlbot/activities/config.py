@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from mlbot.console import Console
-from mlbot.core.config import Config
+from mlbot.core.config import Config, Model
 from mlbot.core.config_error import ConfigError
 from mlbot.core.config_files import check_files
 from mlbot.core.config_parse import parse_config
@@ -16,7 +16,7 @@ from mlbot.core.patterns import is_glob
 from mlbot.core.text import MAX_BYTES
 from mlbot.core.tree import is_url
 from mlbot.errors import UsageError
-from mlbot.yamlfile import load
+from mlbot.yamlfile import load, load_params
 
 _MAX_HEADER = 1 << 20
 
@@ -48,7 +48,8 @@ def check(root: Path) -> Config:
     document = _document(root)
     config = parse_config(document)
     headers = {model.name: header for model in config.models if (header := _header(root, model.data.holdout))}
-    problems = check_files(config, document, exists=lambda path: _exists(root, path), headers=headers)
+    params = {model.name: names for model in config.models if (names := _params(root, model)) is not None}
+    problems = check_files(config, document, exists=lambda path: _exists(root, path), headers=headers, params=params)
     if problems:
         raise ConfigError(problems, source=document.source)
     return config
@@ -98,6 +99,18 @@ def _exists(root: Path, path: str) -> bool:
     if is_glob(path):
         return any(root.glob(path.rstrip("/")))
     return (root / path).exists() or (root / f"{path.rstrip('/')}.dvc").exists()
+
+
+def _params(root: Path, model: Model) -> tuple[str, ...] | None:
+    """The names of a model's parameters; None where it offers none to trials, or has no file of them.
+
+    Raises:
+        ConfigError: The file cannot be read as parameters.
+    """
+    path = model.train.params
+    if path is None or not model.train.tunable or not (root / path).is_file():
+        return None
+    return tuple(load_params((root / path).read_bytes(), path))
 
 
 def _header(root: Path, holdout: str) -> tuple[str, ...] | None:

@@ -1,6 +1,7 @@
 """What a config names against what there is: files, and the columns of the holdouts."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from types import MappingProxyType
 
 from mlbot.core.condition import check
 from mlbot.core.config import Config, Model
@@ -19,6 +20,7 @@ def check_files(
     *,
     exists: Callable[[str], bool],
     headers: Mapping[str, Collection[str]],
+    params: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> tuple[ConfigProblem, ...]:
     """Everything that the config names and is not there.
 
@@ -27,6 +29,7 @@ def check_files(
         document: Where it was written, for the lines.
         exists: Whether a path, folder or glob from the repository's root names something.
         headers: The holdout's columns by model; a model without is not checked.
+        params: The names of the committed parameters by model, likewise.
     """
     paths = (missing for model in config.models for missing in _paths(model))
     return (
@@ -46,6 +49,12 @@ def check_files(
             if model.name in headers
             for problem in _columns(model, document, headers[model.name])
         ),
+        *(
+            problem
+            for model in config.models
+            if model.name in params
+            for problem in _tunables(model, document, params[model.name])
+        ),
     )
 
 
@@ -57,6 +66,15 @@ def _paths(model: Model) -> Iterator[_Missing]:
     single |= {("data", "train"): data.train, ("data", "holdout"): data.holdout}
     yield from (((*at, *keys), path) for keys, path in single.items() if path is not None and "://" not in path)
     yield from (((*at, "train", "depends", index), path) for index, path in enumerate(train.depends or ()))
+
+
+def _tunables(model: Model, document: Document, names: Collection[str]) -> Iterator[ConfigProblem]:
+    """A trial of a parameter that the file lacks would mostly change nothing: the training reads another name."""
+    for each in model.train.tunable:
+        if each.name not in names:
+            found = f"{quote(each.name)}, which is no parameter in {model.train.params}"
+            path = ("models", model.name, "train", "tunable", each.name)
+            yield problem_at(document, path, found, f"write {_instead(each.name, names, '')}")
 
 
 def _columns(model: Model, document: Document, header: Collection[str]) -> Iterator[ConfigProblem]:

@@ -1,6 +1,7 @@
 """A trial: a training with parameters that nobody committed."""
 
 import json
+import math
 from collections.abc import Collection, Sequence
 
 from pydantic import RootModel
@@ -53,7 +54,10 @@ def read_overrides(written: Sequence[str], as_json: str | None, committed: Param
         if not sign:
             raise UsageError(f"--param {each!r} is no name=value", mend="Write it as --param max_depth=5")
         _check_name(name, committed)
-        overrides[name] = _meant(text, committed[name])
+        value = _meant(text, committed[name])
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"--param {each!r} is no finite number", mend="Write one, or null for none.")
+        overrides[name] = value
     return overrides
 
 
