@@ -8,7 +8,7 @@ from mlbot.activities.intake import Fetched, Intake
 from mlbot.activities.judge import Case, Entry, judge
 from mlbot.activities.model_report import Found, Provenance
 from mlbot.activities.rules import Rules
-from mlbot.activities.storing import judged_files
+from mlbot.activities.stored_files import judged_files
 from mlbot.console import Console
 from mlbot.core.artifact import Side
 from mlbot.core.evaluation import Problem

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mlbot.activities.assignment import Assignment, assign
 from mlbot.activities.hosted import Hosted
-from mlbot.activities.storing import is_kept
+from mlbot.activities.stored_files import is_kept
 from mlbot.console import Console
 from mlbot.core.decision import Decision, Judge, Wait
 from mlbot.core.plan import MATRIX_LIMIT

@@ -5,53 +5,22 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mlbot.activities.hosted import Hosted
-from mlbot.activities.intake import MODEL_BYTES, Intake, accepted
-from mlbot.activities.judge import Entry
+from mlbot.activities.intake import MODEL_BYTES, Intake
 from mlbot.activities.publish import decision_in, report_in
+from mlbot.activities.stored_files import is_kept, store_of
 from mlbot.console import Console
 from mlbot.core.artifact import AcceptedArtifact, accepted_file
-from mlbot.core.config_parse import parse_config
-from mlbot.core.decision import Decision, Judge, PushSubject
-from mlbot.core.evaluation import Problem
 from mlbot.core.kept import documents_of
-from mlbot.core.ledger import VerdictEntry
 from mlbot.core.outcome import Outcome
 from mlbot.core.record import Digest
 from mlbot.core.report import Report
-from mlbot.errors import Exit, MlbotError, NotEvaluatedError
+from mlbot.errors import Exit, NotEvaluatedError
 from mlbot.github.artifacts import Contents
 from mlbot.stores.base import ModelStore
-from mlbot.stores.open import open_store
 
 _KEPT = {Outcome.PASS, Outcome.INCONCLUSIVE}
 """Outcomes whose files are stored: what may be released, and what may be compared with."""
 _MOST_ACCEPTED = 64
-
-
-def store_of(hosted: Hosted, console: Console) -> ModelStore | None:
-    """The store of the default branch's config; None where it names none that outlives the job.
-
-    Raises:
-        MlbotError: It cannot be opened.
-    """
-    url = _url(hosted, console)
-    return None if url is None else open_store(url, hosted.repository.root, token=hosted.job.token)
-
-
-def _url(hosted: Hosted, console: Console) -> str | None:
-    """A folder of the checkout is no store for a job on GitHub: it ends with the job."""
-    url = parse_config(hosted.document).store if hosted.document else None
-    if url is None or "://" in url:
-        return url
-    console.say(f"The store {url} is a folder of the checkout, which ends with this job: it is left out.")
-    return None
-
-
-def is_kept(hosted: Hosted, decision: Decision, console: Console) -> bool:
-    """Whether the files of a run are stored once they are judged: those of a push to a guarded branch."""
-    if not isinstance(decision, Judge) or not isinstance(decision.subject, PushSubject):
-        return False
-    return _url(hosted, console) is not None
 
 
 def store_run(hosted: Hosted, folder: Path, console: Console) -> Exit:
@@ -105,29 +74,3 @@ def _accepted(report: Report) -> Iterable[tuple[Digest, int]]:
         for each in model.candidate if model.verdict.outcome in _KEPT else ():
             if each.digest is not None and each.problem is None:
                 yield each.digest, each.size_bytes
-
-
-def judged_files(hosted: Hosted, entry: VerdictEntry, folder: Path, console: Console) -> tuple[Entry, ...] | Problem:
-    """The files of an earlier verdict on the guarded branch: of the run that judged them, else of the store.
-
-    Returns:
-        One entry a seed; or why there are none any more.
-    """
-    found = accepted(hosted, entry, folder)
-    if not isinstance(found, Problem):
-        return found
-    try:
-        store = store_of(hosted, console)
-        return found if store is None or not entry.files else _stored(store, entry, folder)
-    except MlbotError as error:
-        detail = f"{found.detail} Nor can the store give them: {error.what}."
-        return Problem(reason=found.reason, detail=detail)
-
-
-def _stored(store: ModelStore, entry: VerdictEntry, folder: Path) -> tuple[Entry, ...]:
-    found: list[Entry] = []
-    for file in entry.files:
-        path = folder / "stored" / accepted_file(file.digest)
-        store.get(file.digest, path, size=file.size_bytes)
-        found.append(Entry(seed=file.seed, file=path))
-    return tuple(found)
