@@ -207,7 +207,7 @@ def _words(report: Report, decision: Judge, hosted: Hosted, drawn: Drawn, charts
 def _trial(hosted: Hosted, decision: Judge | Settle, folder: Path) -> TrialResult:
     """What the judge wrote of a trial; else why there is nothing."""
     if isinstance(decision, Settle):
-        return failed_trial(hosted, decision, decision.sentence)
+        return failed_trial(hosted, decision, f"{decision.sentence.partition(';')[0].rstrip('.')}.")
     try:
         return read((folder / TRIAL_FILE).read_bytes(), TrialResult, TRIAL_FILE)
     except FileNotFoundError:

@@ -30,6 +30,8 @@ KEPT = 20
 _LINE_LIMIT = 24_000
 """Characters of the kept results: more than a third of GitHub's longest comment is not for people."""
 _JSON_LIMIT = 1 << 20
+_NAMED = 3
+"""Metrics that a sentence names."""
 _RESULTS = re.compile(r"<!-- mlbot:trials (?P<kept>[A-Za-z0-9_=-]{1,24000}) -->")
 
 Sentence = Annotated[str, StringConstraints(max_length=2000)]
@@ -77,8 +79,11 @@ class TrialResult(Record):
             return f"{self.problem[:1].lower()}{self.problem[1:]}".partition(". ")[0].rstrip(".")
         if self.uncompared:
             return "measured, and not compared with what is committed"
-        clauses = [_clause(self.better, "better"), _clause(self.worse, "worse")]
-        rest = len(self.metrics) - len(self.better) - len(self.worse)
+        if self.metrics and all(row.reading == "identical" for row in self.metrics):
+            return "no effect, the predictions are the same"
+        every = len(self.metrics)
+        clauses = [_clause(self.better, every, "better"), _clause(self.worse, every, "worse")]
+        rest = every - len(self.better) - len(self.worse)
         if rest and any(clauses):
             clauses.append(f"{figures.plural(rest, 'metric')} without a clear change")
         return ", ".join(filter(None, clauses)) or "no clear change against what is committed"
@@ -94,10 +99,14 @@ class TrialResult(Record):
         return tuple(row.metric for row in self.metrics if row.reading == "worse")
 
 
-def _clause(metrics: Sequence[str], how: str) -> str:
+def _clause(metrics: Sequence[str], every: int, how: str) -> str:
     """`roc_auc and f1 are better`; empty for none."""
     if not metrics:
         return ""
+    if len(metrics) == every > _NAMED:
+        return f"all {every} metrics are {how}"
+    if len(metrics) > _NAMED + 1:
+        return f"{', '.join(metrics[:_NAMED])} and {len(metrics) - _NAMED} more are {how}"
     *first, last = metrics
     return f"{', '.join(first)} and {last} are {how}" if first else f"{last} is {how}"
 
