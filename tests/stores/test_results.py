@@ -332,7 +332,7 @@ def test_prune_removes_the_least_recently_used_until_the_rest_fits(store: Result
 
 def test_using_an_entry_makes_it_recent(store: ResultStore) -> None:
     _aged(store, {0: (10, 50), 1: (10, 49)})
-    with ResultStore(store.root) as other:
+    with ResultStore(store.root, most_age_s=1e12) as other:
         other.get(KEY, 0, ENVIRONMENT)
     assert _seeds(store.prune(10**9, 30 * DAY, now=100 * DAY)) == ["1"]
 
@@ -345,6 +345,20 @@ def test_what_another_run_uses_is_not_pruned(store: ResultStore) -> None:
         store.close()
         assert len(other.prune(0, 0.0, now=1e12)) == 1
     assert store.get(KEY, 0, ENVIRONMENT) is None
+
+
+def test_a_store_that_is_left_prunes_what_nobody_uses_and_keeps_what_it_gave_out(store: ResultStore) -> None:
+    _aged(store, {0: (100_000, 3), 1: (100_000, 1), 2: (100_000, 2)})
+    with ResultStore(store.root, most_bytes=150_000, most_age_s=1e12) as mine:
+        assert mine.get(KEY, 0, ENVIRONMENT) is not None
+    assert [seed for seed in range(3) if store.get(KEY, seed, ENVIRONMENT)] == [0]
+
+
+def test_a_store_that_is_left_forgets_what_is_old(store: ResultStore) -> None:
+    _aged(store, {0: (10, 0), 1: (10, 0)})
+    with ResultStore(store.root) as mine:
+        assert mine.get(KEY, 1, ENVIRONMENT) is not None
+    assert [seed for seed in range(2) if store.get(KEY, seed, ENVIRONMENT)] == [1]
 
 
 def test_pruning_nothing(store: ResultStore) -> None:

@@ -30,6 +30,8 @@ from mlbot.stores.folders import is_same, locked, open_folder, sweep_locks, sync
 
 MODEL_FILE = "model.onnx"
 TRAINING_FILE = "training.json"
+MOST_BYTES = 5 << 30
+MOST_AGE_S = 90 * 24 * 3600.0
 _RECORD_LIMIT = 1024 * 1024
 _HEX = 16
 
@@ -57,15 +59,19 @@ class _Entry:
 class ResultStore:
     """Results kept by content key, seed and environment.
 
-    Entries that an open store gave out are never pruned, by whatever process. Use it as a context manager, or call
-    `close`, to let go of them.
+    Entries that an open store gave out are never pruned, by whatever process. Use it as a context manager, which
+    prunes what nobody has used for long and lets go of the rest, or call `close`.
 
     Args:
         root: Its folder, made when needed; for a repository `<git dir>/mlbot/results`.
+        most_bytes: What it may grow to; what this store gave out stays in any case.
+        most_age_s: Seconds after its last use that an entry stays.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, most_bytes: int = MOST_BYTES, most_age_s: float = MOST_AGE_S) -> None:
         self.root = root
+        self._most_bytes = most_bytes
+        self._most_age_s = most_age_s
         self._held: dict[Path, int] = {}
         self._guard = threading.Lock()
 
@@ -79,6 +85,8 @@ class ResultStore:
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
+        with suppress(OSError):  # a full cache is no failure
+            self.prune(self._most_bytes, self._most_age_s)
         self.close()
 
     def close(self) -> None:
