@@ -16,6 +16,7 @@ _DRY_RUN = "Verify and decide, show the plan, and change nothing."
     epilog=example(
         "mlbot release adult-income",
         "mlbot release adult-income --bump minor --dry-run",
+        "mlbot release adult-income --out release",
         "mlbot release adult-income --version v2.0.0 --commit 4f1c2a9",
     )
 )
@@ -30,6 +31,11 @@ _DRY_RUN = "Verify and decide, show the plan, and change nothing."
 @option(
     "--commit", metavar="REV", help="What to release.", show_default="the guarded branch's tip, or the version's tag"
 )
+@option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write the released file, its model card, manifest and checksums into this folder.",
+)
 @option("--dry-run", is_flag=True, help=_DRY_RUN)
 @json_option
 @common
@@ -41,6 +47,7 @@ def release(  # noqa: PLR0913 - one for each option
     bump: Literal["patch", "minor", "major"] | None,
     version: str | None,
     commit: str | None,
+    out: Path | None,
     dry_run: bool,
     as_json: bool,
 ) -> Exit:
@@ -56,7 +63,7 @@ def release(  # noqa: PLR0913 - one for each option
     from mlbot.activities.release_verbs import release_verb
 
     request = ReleaseRequest(model=model, bump=bump, version=version, commit=commit, dry_run=dry_run)
-    return release_verb(directory, request, Console.of_process(quiet=quiet), as_json=as_json)
+    return release_verb(directory, request, out, Console.of_process(quiet=quiet), as_json=as_json)
 
 
 @click.command(

@@ -1,5 +1,6 @@
 """Where releases and deployments are recorded: the remote `origin` where there is one, else the repository itself."""
 
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -194,13 +195,18 @@ class Home:
             return Stored.DIFFERS
         return Stored.VERIFIED
 
-    def document(self, digest: Digest | None, folder: Path) -> bytes | None:
-        """A stored document; None where there is none."""
+    def document(self, digest: Digest | None) -> bytes | None:
+        """A stored document; None where there is none.
+
+        Raises:
+            NotEvaluatedError: the store does not answer, or has other bytes.
+        """
         if digest is None or not self.store.has(digest):
             return None
-        file = folder / digest.removeprefix("sha256:")
-        self.store.get(digest, file)
-        return file.read_bytes()
+        with tempfile.TemporaryDirectory(prefix="mlbot-document-") as folder:
+            file = Path(folder) / "document"
+            self.store.get(digest, file)
+            return file.read_bytes()
 
     @contextmanager
     def checkout(self, commit: Sha, model: Model) -> Iterator[Path]:

@@ -259,17 +259,17 @@ class _Desk:
         )
 
     def _training(self, verdict: VerdictEntry) -> Training | None:
-        raw = self.home.document(verdict.training, self.folder)
+        raw = self.home.document(verdict.training)
         return read(raw, Training, "The stored training record", most_bytes=MOST_BYTES) if raw else None
 
 
-def read_golden(home: Home, entry: ReleaseEntry, folder: Path) -> Golden | None:
+def read_golden(home: Home, entry: ReleaseEntry) -> Golden | None:
     """The golden requests of a release; None where it has none.
 
     Raises:
         NotEvaluatedError: what is stored is no such record, or not about these bytes.
     """
-    raw = home.document(entry.golden, folder)
+    raw = home.document(entry.golden)
     if raw is None:
         return None
     golden = read(raw, Golden, "The stored golden requests", most_bytes=MOST_BYTES)

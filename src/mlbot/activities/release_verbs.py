@@ -9,6 +9,7 @@ from mlbot.activities.home import Home
 from mlbot.activities.lock import set_lock
 from mlbot.activities.promote import PromotionRequest, promote
 from mlbot.activities.release import ReleaseRequest, release
+from mlbot.activities.release_files import write_release
 from mlbot.activities.rollback import RollbackRequest, rollback
 from mlbot.activities.telling import deployed, promotion_plan, released, rollback_plan, tell
 from mlbot.console import Console
@@ -19,8 +20,14 @@ from mlbot.errors import Exit, UsageError
 Environment = Mapping[str, str]
 
 
-def release_verb(
-    directory: Path, request: ReleaseRequest, console: Console, *, as_json: bool, environment: Environment = os.environ
+def release_verb(  # noqa: PLR0913 - one for each option
+    directory: Path,
+    request: ReleaseRequest,
+    out: Path | None,
+    console: Console,
+    *,
+    as_json: bool,
+    environment: Environment = os.environ,
 ) -> Exit:
     """`mlbot release`. Errors: as `release`."""
     home = Home.of_laptop(directory, environment, console.say)
@@ -30,6 +37,9 @@ def release_verb(
         said = released(result.entry)
     elif result.decision.go:
         said = f"{result.decision.sentence} It would be tagged {result.tag} at {result.commit[:10]}."
+    if out and result.entry and not request.dry_run:
+        files = write_release(home, result.entry, directory / out)
+        console.say(f"Wrote {', '.join(files)} to {out}")
     return tell(console, result.decision, said, result, as_json=as_json)
 
 

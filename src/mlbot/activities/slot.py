@@ -64,7 +64,7 @@ class Slot:
         if holder is None or holder.environment != self.environment:
             return Seen(entries=entries, held=held, foreign=True)
         of_holder = entries if holder.model == self.model else self.home.entries("deployment", holder.model)
-        return Seen(entries=entries, held=held, holder=None if _has_ended(holder, of_holder) else holder)
+        return Seen(entries=entries, held=held, holder=None if has_ended(holder, of_holder) else holder)
 
     def entries(self) -> tuple[Entry, ...]:
         """The ledger's on the model, and the environment's locks."""
@@ -122,7 +122,7 @@ class Slot:
         """
         require("ml", needed_for="The smoke test of a deployment")
         release = self.release(entries, holder.version)
-        golden = read_golden(self.home, release, self.folder)
+        golden = read_golden(self.home, release)
         if golden is None and holder.action == "promotion":
             raise NotEvaluatedError(
                 f"{name_of(self.model, holder.version)} has no golden requests, so nobody could tell whether its "
@@ -176,7 +176,7 @@ class Slot:
         return f"{PREFIX}{self.environment}"
 
 
-def _has_ended(holder: Holder, entries: tuple[Entry, ...]) -> bool:
+def has_ended(holder: Holder, entries: tuple[Entry, ...]) -> bool:
     """Whether the ledger says how the holder's deployment ended, or that a later one did."""
     of_it = deployments(entries, holder.model, holder.environment)
     return any(each.sequence >= holder.sequence and each.state != "started" for each in of_it)
