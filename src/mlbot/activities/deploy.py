@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlbot.activities.home import Home
+from mlbot.activities.smoke import check_endpoint
 from mlbot.core.config import EnvironmentConfig, Smoke
 from mlbot.core.deploying import Holder
 from mlbot.core.golden import Golden, SmokeResult
@@ -21,7 +22,6 @@ from mlbot.core.wording import name_of, shorten
 from mlbot.errors import MlbotError, NotEvaluatedError, RefusedError
 from mlbot.git.locks import Held
 from mlbot.targets.base import Served, Target
-from mlbot.targets.smoke import smoke_command
 
 _LONGEST = 1000
 
@@ -67,6 +67,7 @@ class Deployment:
             NotEvaluatedError: it failed, and so did going back: lock and ledger stay as they are.
         """
         started = self.begun or self._entry("started")
+        self._still_ours()
         self.home.record(started)
         try:
             detail = self._forward()
@@ -110,13 +111,11 @@ class Deployment:
         if self.golden is not None:
             self.home.say(f"Smoke test: {self.golden.rows} golden requests")
             said = _passed(_golden_test(file, self.golden, settings))
-        if settings.command:
-            self.home.say(f"Smoke test: {settings.command}")
-            served = Served(version=self.release.version, digest=self.release.digest)
-            name, root = self.environment.name, self.home.repository.root
-            failed = smoke_command(settings.command, self.release.model, name, served, root)
-            said = f"{said} The command agrees." if failed is None else _passed(failed)
-        return said
+        if settings.command is None:
+            return said
+        self.home.say(f"Smoke test: {settings.command}")
+        failed = check_endpoint(settings, self.home.repository.root, self.release, self.environment.name)
+        return f"{said} The command agrees." if failed is None else _passed(failed)
 
     def _is_served(self, file: Path, wanted: Served) -> None:
         served = self.target.fetch(self.release.model, file)

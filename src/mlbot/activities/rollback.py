@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlbot.activities.home import Home
-from mlbot.activities.slot import Seen, Slot
+from mlbot.activities.slot import Seen, Slot, has_ended
 from mlbot.core.deploying import Holder, Served, begun, good_versions
 from mlbot.core.ledger import DeploymentEntry, Entry
 from mlbot.core.ledger_state import deployments
 from mlbot.core.record import Record
 from mlbot.core.registry import Version
-from mlbot.core.rollback import RollbackDecision, RollbackFacts, RollbackReason, decide_rollback
+from mlbot.core.rollback import RollbackDecision, RollbackFacts, decide_rollback
 from mlbot.errors import NotEvaluatedError
 from mlbot.git.locks import Held
 
@@ -117,7 +117,7 @@ class _Desk:
         if held is None:
             return None
         try:
-            result = self._locked(holder, held, goal, resumed=decision.reason is RollbackReason.RESUMED)
+            result = self._locked(holder, held, goal, seen)
         except Exception:
             self.slot.let_go(holder, held)
             raise
@@ -126,10 +126,11 @@ class _Desk:
             return None
         return RollbackResult(facts=facts, decision=decision, deployment=result)
 
-    def _locked(self, holder: Holder, held: Held, goal: Served, *, resumed: bool) -> DeploymentEntry | None:
+    def _locked(self, holder: Holder, held: Held, goal: Served, seen: Seen) -> DeploymentEntry | None:
+        """Look again, for the one whose lock was taken over may have ended meanwhile."""
         entries = self.slot.entries()
-        now = self._facts(entries, holder if resumed else None)
-        if now.goal != goal or self._holder(Seen(entries=entries), goal).id != holder.id:
+        before = seen.holder if seen.holder and not has_ended(seen.holder, entries) else None
+        if self._facts(entries, before).goal != goal or self._holder(Seen(entries=entries), goal).id != holder.id:
             return None
         deployment = self.slot.deployment(holder, held, entries)
         self._give_up(holder, entries)
