@@ -1,0 +1,70 @@
+"""A push to main end to end where mlbot.yaml names a store: stored, then in the ledger, then a baseline."""
+
+from pathlib import Path
+
+import pytest
+from tests import tiny
+from tests.e2e import user
+from tests.e2e.harness import Harness
+from tests.fake_github.server import FakeGitHub
+from tests.fake_github.state import Repository
+
+from mlbot.core.ledger import VerdictEntry, read_files
+from mlbot.stores.open import open_store
+from mlbot.transfer.digest import digest_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+JUDGE, STORE = "mlbot-judge.yml", "judge / Store what was accepted"
+
+
+def verdicts(models: Repository) -> list[VerdictEntry]:
+    """What the ledger has."""
+    files = {path: models.git.git("show", f"mlbot/ledger:{path}").encode() + b"\n" for path in user.ledger(models)}
+    return [entry for entry in read_files(files).entries if isinstance(entry, VerdictEntry)]
+
+
+def test_what_main_accepts_is_stored_and_is_a_baseline_when_its_artifact_is_gone(
+    github: FakeGitHub, actions: Harness, registry: str, tmp_path: Path
+) -> None:
+    models = user.repository(github, **{"mlbot.yaml": f"{user.CONFIG}store: {registry}\n"})
+    boss = github.user("boss")
+    boss.push("main", tiny.params(offset=1))
+    actions.run_until_idle()
+    assert actions.last(JUDGE, "workflow_run").outcomes()[STORE] == "success"
+
+    (entry,) = verdicts(models)
+    store = open_store(registry, tmp_path)
+    for number, file in enumerate(entry.files):
+        store.get(file.digest, tmp_path / f"{number}.onnx", size=file.size_bytes)
+    assert digest_of(tmp_path / "0.onnx") == entry.digest
+    assert entry.training is not None
+    assert entry.report is not None
+    assert store.has(entry.training)
+    assert store.has(entry.report)
+
+    for artifact in models.artifacts.values():
+        artifact.expired = True
+    pull = github.user("alice").pull_request("change", tiny.params(offset=7000))
+    actions.run_until_idle()
+    assert user.verdict(models, user.head(pull)) == "success"
+    outcomes = actions.last(JUDGE, "workflow_run").outcomes()
+    assert outcomes[STORE] == "skipped"
+    assert [name for name in outcomes if "baseline" in name and outcomes[name] != "skipped"] == []
+    (comment,) = user.comments(models, pull)
+    assert "baseline" in comment
+    assert "cannot be had" not in comment
+
+
+def test_a_store_that_takes_nothing_is_an_error_and_the_ledger_stays_silent(
+    github: FakeGitHub, actions: Harness, tmp_path: Path
+) -> None:
+    (tmp_path / "kept").write_text("a file where the folder should be")
+    store = (tmp_path / "kept").as_uri()
+    models = user.repository(github, **{"mlbot.yaml": f"{user.CONFIG}store: {store}\n"})
+    sha = github.user("boss").push("main", tiny.params(offset=1))
+    actions.run_until_idle()
+    assert actions.last(JUDGE, "workflow_run").outcomes()[STORE] == "failure"
+    state, said = user.statuses(models, sha)[-1]
+    assert (state, "could not be put into the store" in said) == ("error", True)
+    assert "mlbot/ledger" not in models.git.git("branch", "--list", "mlbot/ledger")
