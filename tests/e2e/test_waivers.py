@@ -96,7 +96,7 @@ def test_a_waiver_ends_with_the_rules_and_follows_the_model_onto_main(github: Fa
 
 def test_a_model_is_removed_by_a_maintainers_word(github: FakeGitHub, actions: Harness) -> None:
     other = user.CONFIG.split("models:\n")[1].replace("  tiny:", "  other:")
-    models = user.repository(github, **{"mlbot.yaml": user.CONFIG + other})
+    models = user.repository(github, without=(), **{"mlbot.yaml": user.CONFIG + other})
     alice, boss = github.user("alice"), github.user("boss")
     pull = alice.pull_request("less", {"mlbot.yaml": user.CONFIG})
     actions.run_until_idle()

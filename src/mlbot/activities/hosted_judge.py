@@ -20,7 +20,7 @@ from mlbot.activities.intake import Intake
 from mlbot.activities.model_report import Found, report_of
 from mlbot.activities.rules import Rules
 from mlbot.activities.trials import judged_trial
-from mlbot.activities.waiving import Granted, granted
+from mlbot.activities.waiving import granted
 from mlbot.console import Console
 from mlbot.core.artifact import accepted_file
 from mlbot.core.decision import Decision, Judge, PullRequestSubject
@@ -87,7 +87,7 @@ def _judged(hosted: Hosted, decision: Judge, out: Path, console: Console) -> Rep
         )
         found = [bench.judge(planned) for planned in assignment.stale]
         evidence = evidence_of(assignment.plan, assignment.configs, assignment.sides, found)
-        given = Granted() if decision.trial else granted(hosted, assignment, evidence)
+        given = granted(hosted, assignment, evidence)
         report = report_of(
             hosted.job.repository,
             assignment.plan,
