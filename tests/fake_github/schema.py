@@ -116,8 +116,12 @@ def _read(name: str) -> Json:
 
 @cache
 def openapi() -> Document:
-    """GitHub's description of its REST API."""
-    return Document("openapi", _read("openapi.json"), openapi=True)
+    """GitHub's description of its REST API, with what it leaves out: a pull request outlives the fork it came from."""
+    content = _read("openapi.json")
+    for name in ("pull-request", "pull-request-simple"):
+        head = content["components"]["schemas"][name]["properties"]["head"]["properties"]
+        head["repo"] = {"allOf": [head["repo"]], "nullable": True}
+    return Document("openapi", content, openapi=True)
 
 
 @cache
