@@ -1,6 +1,7 @@
 """A push to main end to end where mlbot.yaml names a store: stored, then in the ledger, then a baseline."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests import tiny
@@ -18,6 +19,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 JUDGE, STORE = "mlbot-judge.yml", "judge / Store what was accepted"
 
 
+def with_store(github: FakeGitHub, url: str) -> Repository:
+    """The user's repository, whose mlbot.yaml names a store."""
+    changed: dict[str, Any] = {"mlbot.yaml": f"{user.CONFIG}store: {url}\n"}
+    return user.repository(github, **changed)
+
+
 def verdicts(models: Repository) -> list[VerdictEntry]:
     """What the ledger has."""
     files = {path: models.git.git("show", f"mlbot/ledger:{path}").encode() + b"\n" for path in user.ledger(models)}
@@ -27,7 +34,7 @@ def verdicts(models: Repository) -> list[VerdictEntry]:
 def test_what_main_accepts_is_stored_and_is_a_baseline_when_its_artifact_is_gone(
     github: FakeGitHub, actions: Harness, registry: str, tmp_path: Path
 ) -> None:
-    models = user.repository(github, **{"mlbot.yaml": f"{user.CONFIG}store: {registry}\n"})
+    models = with_store(github, registry)
     boss = github.user("boss")
     boss.push("main", tiny.params(offset=1))
     actions.run_until_idle()
@@ -60,8 +67,7 @@ def test_a_store_that_takes_nothing_is_an_error_and_the_ledger_stays_silent(
     github: FakeGitHub, actions: Harness, tmp_path: Path
 ) -> None:
     (tmp_path / "kept").write_text("a file where the folder should be")
-    store = (tmp_path / "kept").as_uri()
-    models = user.repository(github, **{"mlbot.yaml": f"{user.CONFIG}store: {store}\n"})
+    models = with_store(github, (tmp_path / "kept").as_uri())
     sha = github.user("boss").push("main", tiny.params(offset=1))
     actions.run_until_idle()
     assert actions.last(JUDGE, "workflow_run").outcomes()[STORE] == "failure"
