@@ -20,7 +20,7 @@ from mlbot.errors import Exit, UsageError
 Environment = Mapping[str, str]
 
 
-def release_verb(  # noqa: PLR0913 - one for each option
+def release_verb(
     directory: Path,
     request: ReleaseRequest,
     out: Path | None,
