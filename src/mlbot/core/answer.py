@@ -63,7 +63,14 @@ class WaiverRequest(Record):
     reason: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
 
-Recorded = RetrainRequest | WaiverRequest
+class CarriedOut(Record):
+    """What a comment asked of the release workflow is done, so that a second start for it does nothing."""
+
+    kind: Literal["carried-out"] = "carried-out"
+    comment: Id
+
+
+Recorded = RetrainRequest | WaiverRequest | CarriedOut
 _Record = Annotated[Recorded, Field(discriminator="kind")]
 
 

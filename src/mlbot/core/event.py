@@ -100,6 +100,8 @@ class DispatchEvent(Record):
     ref: Annotated[str, StringConstraints(max_length=500)]
     inputs: dict[str, Annotated[str, StringConstraints(max_length=65_536)]] = Field(default_factory=dict)
     """Empty ones left out."""
+    sender: Login | None = None
+    """Who started it; None where GitHub did not say."""
 
     def number(self, name: str) -> int | None:
         """An input that is a positive whole number; None for any other text."""
@@ -257,7 +259,8 @@ def _workflow_run(payload: Payload) -> dict[str, Any] | NotAnEvent:
 def _dispatch(payload: Payload) -> dict[str, Any] | NotAnEvent:
     inputs = dig(payload, "inputs")
     given = {k: v for k, v in inputs.items() if v not in {None, ""}} if _hashable_values(inputs) else inputs
-    return {"kind": "workflow_dispatch", "ref": dig(payload, "ref"), "inputs": {} if given is None else given}
+    sender, inputs = dig(payload, "sender", "login"), {} if given is None else given
+    return {"kind": "workflow_dispatch", "ref": dig(payload, "ref"), "inputs": inputs, "sender": sender}
 
 
 def _comment(payload: Payload) -> dict[str, Any] | NotAnEvent:
