@@ -43,7 +43,9 @@ def test_the_first_release(world: World) -> None:
     assert world.refs()["refs/tags/tiny@v1.0.0"] == entry.tag_object
     golden = stored_golden(world, entry.golden)
     assert (golden.digest, golden.rows) == (verdict.digest, 50)
-    assert world.sandbox.git("tag", "--list") == "tiny@v1.0.0", "the checkout has the tag too"
+    world.home().tell_checkout()
+    assert world.sandbox.git("tag", "--list") == "tiny@v1.0.0"
+    assert world.sandbox.git("rev-parse", "origin/mlbot/ledger")
 
 
 def test_a_dry_run_changes_nothing(world: World) -> None:

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -19,10 +19,10 @@ from mlbot.core.registry import Version
 from mlbot.core.release import Stored
 from mlbot.core.tree import is_url
 from mlbot.core.verdict import Commits
-from mlbot.errors import UsageError
+from mlbot.errors import MlbotError, UsageError
 from mlbot.git import Repository
 from mlbot.git.command import try_git
-from mlbot.git.ledger import LedgerBranch
+from mlbot.git.ledger import LedgerBranch, fetch_history
 from mlbot.git.locks import LockRef
 from mlbot.git.remote import Remote, failure
 from mlbot.stores.base import ModelStore, NotStoredError
@@ -47,6 +47,7 @@ class Home:
         run: the workflow's run; None on a laptop.
         token: for stores and targets on `ghcr.io`.
         now: the clock.
+        told: told of what was written to the ledger, also of what was there already.
     """
 
     repository: Repository
@@ -57,6 +58,7 @@ class Home:
     run: Attempt | None = None
     token: str | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    told: Callable[[Entry], None] = lambda _entry: None
 
     @classmethod
     def of_laptop(cls, directory: Path, environment: Mapping[str, str], say: Callable[[str], None]) -> "Home":
@@ -98,6 +100,12 @@ class Home:
             done = self.remote.run(["fetch", "--quiet", "--no-tags", self.remote.url, spec], self.repository.root)
             if done.returncode != 0:
                 raise failure(done, "reading", self.branch)
+
+    def tell_checkout(self) -> None:
+        """Let the checkout know the home's ledger and tags as they are now; where that fails, it knows older ones."""
+        if self.elsewhere:
+            with suppress(MlbotError):
+                fetch_history(self.repository.root, self.remote)
 
     @cached_property
     def tip(self) -> Sha:
@@ -162,6 +170,8 @@ class Home:
     def record(self, *entries: Entry) -> None:
         """Write to the ledger; what is there already stays as it is."""
         self.ledger.append(entries, self.seconds)
+        for each in entries:
+            self.told(each)
 
     def lock(self, environment: str) -> LockRef:
         """An environment's lock."""

@@ -93,11 +93,4 @@ class Tags:
         made = self.find(name)
         if made is None:
             raise NotEvaluatedError(f"the tag {name} is not there although it was pushed", mend="Run it again.")
-        self._hand_over(name)
         return made
-
-    def _hand_over(self, name: str) -> None:
-        """Let the checkout have it too; a tag of that name there is the user's own business."""
-        if self.remote.url != str(self.checkout.common_dir):
-            spec = f"refs/tags/{name}:refs/tags/{name}"
-            self.remote.run(["fetch", "--quiet", "--no-tags", self.remote.url, spec], self.checkout.root)

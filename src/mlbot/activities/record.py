@@ -56,6 +56,7 @@ def record_models(
     home = Home.of_laptop(directory, environment, console.say)
     tip = _check(home, options)
     console.say(f"Judging {home.branch} at {tip[:10]} against its parent, for the ledger in {home.remote.url}")
+    home.tell_checkout()  # waivers and earlier verdicts are read from there
     known = home.entries("verdict")
 
     def keep(report: Report, found: Sequence[Found]) -> None:
@@ -69,7 +70,9 @@ def record_models(
         wanted=lambda plan: _unjudged(plan, known, home.branch, options.models),
         then=keep,
     )
-    return judge_commits(work, console)
+    report = judge_commits(work, console)
+    home.tell_checkout()
+    return report
 
 
 def _check(home: Home, options: RunOptions) -> Sha:

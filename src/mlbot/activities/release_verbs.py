@@ -32,6 +32,7 @@ def release_verb(
     """`mlbot release`. Errors: as `release`."""
     home = Home.of_laptop(directory, environment, console.say)
     result = release(home, request)
+    home.tell_checkout()
     said = ""
     if result.decision.go and result.entry:
         said = released(result.entry)
@@ -54,6 +55,7 @@ def promote_verb(
     """`mlbot promote`. Errors: as `promote`."""
     home = Home.of_laptop(directory, environment, console.say)
     result = promote(home, request, lambda facts, _: console.say(promotion_plan(facts)))
+    home.tell_checkout()
     said = _said(result.deployment, result.decision.sentence)
     return tell(console, result.decision, said, result, result.deployment, as_json=as_json)
 
@@ -64,6 +66,7 @@ def rollback_verb(
     """`mlbot rollback`. Errors: as `rollback`."""
     home = Home.of_laptop(directory, environment, console.say)
     result = rollback(home, request, lambda facts, _: console.say(rollback_plan(facts)))
+    home.tell_checkout()
     said = _said(result.deployment, result.decision.sentence)
     return tell(console, result.decision, said, result, result.deployment, as_json=as_json)
 
@@ -79,6 +82,7 @@ def approve_verb(
     """`mlbot approve`. Errors: as `approve`."""
     home = Home.of_laptop(directory, environment, console.say)
     result = approve(home, *asked)
+    home.tell_checkout()
     return tell(console, result.decision, "", result, as_json=as_json)
 
 
@@ -95,6 +99,7 @@ def lock_verb(  # noqa: PLR0913 - one for each option
     """`mlbot lock` and `mlbot unlock`. Errors: as `set_lock`."""
     home = Home.of_laptop(directory, environment, console.say)
     result = set_lock(home, name, close=close, reason=reason)
+    home.tell_checkout()
     console.result(result.model_dump_json(indent=2) if as_json else result.sentence)
     return Exit.OK
 
