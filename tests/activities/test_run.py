@@ -258,6 +258,25 @@ def test_judging_a_file_that_is_there_and_one_that_is_not(repository: Sandbox) -
     assert "nowhere.onnx: there is no such file" in missing.stderr
 
 
+def test_a_training_that_left_no_model_leaves_why(repository: Sandbox) -> None:
+    train = ("train", "--model", "tiny", "--seed", "0", "--out", "trained")
+    folder = repository.path / "trained" / "tiny" / "0"
+    repository.commit(tiny.params(mode="crash"))
+    assert mlbot(repository, *train).returncode == Exit.NOT_EVALUATED
+    assert [file.name for file in folder.iterdir()] == ["failure.json"]
+    assert json.loads((folder / "failure.json").read_text())["log_tail"] == ["the data loader found no GPU"]
+
+    repository.commit(tiny.params(offset=12))
+    assert mlbot(repository, *train).returncode == Exit.OK
+    assert {file.name for file in folder.iterdir()} == {"model.onnx", "training.json"}
+
+    repository.commit({"data/train.csv": "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n"})
+    assert mlbot(repository, *train).returncode == Exit.NOT_EVALUATED
+    failure = json.loads((folder / "failure.json").read_text())
+    assert failure["exit_code"] is None
+    assert "Git LFS" in failure["message"]
+
+
 def test_a_change_of_the_metrics_own_code_is_judged_by_the_guarded_branchs(repository: Sandbox) -> None:
     config = tiny.CONFIG.replace("metrics: [roc_auc, ", "metrics: ['metrics:hit_score', roc_auc, ").replace(
         "      log_loss: {max: 0.6}\n", "      log_loss: {max: 0.6}\n      hit_score: {min: 0.6}\n"

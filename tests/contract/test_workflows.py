@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from mlbot import cli
-from mlbot.core.artifact import AcceptedArtifact, ReportArtifact, Side, TrainedArtifact
+from mlbot.core.artifact import FAILURE_FILE, AcceptedArtifact, FailedArtifact, ReportArtifact, Side, TrainedArtifact
 from mlbot.core.command_table import COMMANDS
 
 ROOT = Path(__file__).parents[2]
@@ -140,7 +140,9 @@ def test_artifacts_are_named_as_the_judge_looks_for_them() -> None:
     workflow = (ROOT / ".github/workflows/judge.yml").read_text(encoding="utf-8")
     trained = TrainedArtifact(side=Side.BASELINE, model="M", seed=7, attempt=9).name
     given = {"inputs.side": "baseline", "inputs.model": "M", "inputs.seed": "7", "github.run_attempt": "9"}
-    assert _named(train, given) == [trained]
+    failed = FailedArtifact(side=Side.BASELINE, model="M", seed=7, attempt=9).name
+    assert _named(train, given) == [trained, failed]
+    assert f"/{FAILURE_FILE}\n" in train
     assert _named(judge, given) == [ReportArtifact(attempt=9).name, AcceptedArtifact(attempt=9).name]
     assert set(_named(workflow, given)) == {ReportArtifact(attempt=9).name}
 

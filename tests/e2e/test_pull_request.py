@@ -57,6 +57,17 @@ def test_a_change_of_metric_code_is_judged_by_policys(github: FakeGitHub, action
     )
 
 
+def test_a_training_that_crashed_says_so_in_the_comment(github: FakeGitHub, actions: Harness) -> None:
+    models = user.repository(github)
+    pull = github.user("alice").pull_request("no-gpu", tiny.params(mode="crash"))
+    actions.run_until_idle()
+    state, said = user.statuses(models, user.head(pull))[-1]
+    assert (state, said) == ("error", "Could not be judged: the training with seed 0 ended with exit code 1.")
+    (comment,) = user.comments(models, pull)
+    assert "the data loader found no GPU" in comment
+    assert not github.requests.refused()
+
+
 def test_a_head_config_that_cannot_be_read_is_an_error_not_silence(github: FakeGitHub, actions: Harness) -> None:
     models = user.repository(github)
     pull = github.user("alice").pull_request("broken", {"mlbot.yaml": "version: 1\nmodels: [\n"})

@@ -56,6 +56,7 @@ class Bench:
         provenance = Provenance(
             candidate=candidate.trainings,
             baseline=() if isinstance(baseline, Problem) else baseline.trainings,
+            failures=candidate.failures,
             stale_reasons=tuple(reason.text for reason in planned.reasons),
             head=self.assignment.configs.head.model(planned.name),
         )

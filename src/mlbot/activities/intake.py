@@ -8,10 +8,12 @@ from pathlib import Path
 from mlbot.activities.hosted import Hosted
 from mlbot.activities.judge import Entry
 from mlbot.core.artifact import (
+    FAILURE_FILE,
     LINEAGE_FILE,
     MODEL_FILE,
     AcceptedArtifact,
     ArtifactName,
+    FailedArtifact,
     Side,
     TrainedArtifact,
     accepted_file,
@@ -23,9 +25,9 @@ from mlbot.core.hostile_json import read
 from mlbot.core.ledger import VerdictEntry
 from mlbot.core.outcome import Reason
 from mlbot.core.plan import PlannedModel
-from mlbot.core.training import Training
+from mlbot.core.training import Training, TrainingFailure
 from mlbot.errors import MlbotError
-from mlbot.github.artifacts import Contents, trained, unpack
+from mlbot.github.artifacts import Contents, failed, trained, unpack
 from mlbot.github.download import Limits
 
 MODEL_BYTES = 256 << 20
@@ -40,6 +42,16 @@ class Fetched:
 
     entries: tuple[Entry, ...]
     trainings: tuple[Training, ...] = ()
+    failures: tuple[TrainingFailure, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Taken:
+    """What one training left."""
+
+    entry: Entry
+    training: Training | None = None
+    failure: TrainingFailure | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,30 +77,47 @@ class Intake:
         """The files of a model's seeds from an attempt of the run."""
         taken = [self._seed(planned, seed, side, attempt) for seed in range(seeds)]
         return Fetched(
-            entries=tuple(entry for entry, _ in taken),
-            trainings=tuple(training for _, training in taken if training is not None),
+            entries=tuple(each.entry for each in taken),
+            trainings=tuple(each.training for each in taken if each.training is not None),
+            failures=tuple(each.failure for each in taken if each.failure is not None),
         )
 
-    def _seed(self, planned: PlannedModel, seed: int, side: Side, attempt: Attempt) -> tuple[Entry, Training | None]:
+    def _seed(self, planned: PlannedModel, seed: int, side: Side, attempt: Attempt) -> _Taken:
         wanted = TrainedArtifact(side=side, model=planned.name, seed=seed, attempt=attempt.number)
         target = self.folder / wanted.name
         try:
             files = self.fetch(wanted, target, trained(MODEL_BYTES))
         except MissingError as error:
-            return _refused(seed, Reason.MODEL_MISSING, f"{error.what}. {_MEND}"), None
+            return self._failed(wanted) or _refused(seed, Reason.MODEL_MISSING, f"{error.what}. {_MEND}")
         except MlbotError as error:
-            return _refused(seed, Reason.MODEL_REFUSED, f"{error.what}."), None
+            return _refused(seed, Reason.MODEL_REFUSED, f"{error.what}.")
         return self._told(planned, seed, files)
 
-    def _told(self, planned: PlannedModel, seed: int, files: dict[str, Path]) -> tuple[Entry, Training | None]:
+    def _told(self, planned: PlannedModel, seed: int, files: dict[str, Path]) -> _Taken:
         """What the training says of itself has to be well formed and about this file; more is not asked of it."""
         try:
             told = read(files[LINEAGE_FILE].read_bytes(), Training, LINEAGE_FILE)
         except MlbotError as error:
-            return _refused(seed, Reason.MODEL_REFUSED, f"{error.what}."), None
+            return _refused(seed, Reason.MODEL_REFUSED, f"{error.what}.")
         if (told.model, told.seed) != (planned.name, seed):
-            return _refused(seed, Reason.MODEL_REFUSED, f"{LINEAGE_FILE} is of another model or seed."), None
-        return Entry(seed=seed, file=files[MODEL_FILE]), told
+            return _refused(seed, Reason.MODEL_REFUSED, f"{LINEAGE_FILE} is of another model or seed.")
+        return _Taken(entry=Entry(seed=seed, file=files[MODEL_FILE]), training=told)
+
+    def _failed(self, wanted: TrainedArtifact) -> _Taken | None:
+        """Why a training left no model, if it said so; a record that is not as it has to be says nothing.
+
+        The verdict's own words are made of its numbers. Its text is only shown, escaped, as the training's.
+        """
+        name = FailedArtifact(side=wanted.side, model=wanted.model, seed=wanted.seed, attempt=wanted.attempt)
+        try:
+            files = self.fetch(name, self.folder / name.name, failed())
+            told = read(files[FAILURE_FILE].read_bytes(), TrainingFailure, FAILURE_FILE)
+        except MlbotError:
+            return None
+        if (told.model, told.seed) != (wanted.model, wanted.seed):
+            return None
+        problem = Problem(reason=told.reason, detail=told.sentence)
+        return _Taken(entry=Entry(seed=wanted.seed, file=problem), failure=told)
 
     def fetch(self, wanted: ArtifactName, target: Path, contents: Contents) -> dict[str, Path]:
         """Download an artifact and unpack it into a folder that is made for it.
@@ -112,8 +141,8 @@ class Intake:
 _MEND = "Its training failed or was cancelled: the training run has the log. Mend it and push, or re-run all jobs."
 
 
-def _refused(seed: int, reason: Reason, what: str) -> Entry:
-    return Entry(seed=seed, file=Problem(reason=reason, detail=f"Seed {seed}: {what}"))
+def _refused(seed: int, reason: Reason, what: str) -> _Taken:
+    return _Taken(entry=Entry(seed=seed, file=Problem(reason=reason, detail=f"Seed {seed}: {what}")))
 
 
 class MissingError(MlbotError):

@@ -9,10 +9,11 @@ from mlbot.activities.plan import read_configs, read_sides
 from mlbot.activities.train import Trained
 from mlbot.activities.trainer import Trainer
 from mlbot.console import Console
-from mlbot.core.plan import Plan, plan_models
-from mlbot.core.training import Params, TrainingFailure
+from mlbot.core.artifact import FAILURE_FILE
+from mlbot.core.plan import Plan, PlannedModel, plan_models
+from mlbot.core.training import MESSAGE, Params, TrainingFailure
 from mlbot.core.trial import read_overrides
-from mlbot.errors import Exit, UsageError
+from mlbot.errors import Exit, MlbotError, UsageError
 from mlbot.git import Repository, three_commits
 from mlbot.stores.results import MODEL_FILE, TRAINING_FILE, ResultStore
 
@@ -27,7 +28,8 @@ class TrainOptions:
         base: the guarded branch, or any revision to take for its tip; None: the default branch.
         models: the models to train, stale or not; empty: the stale ones.
         seeds: the seeds to train; empty: all that the config asks for.
-        out: a folder for copies, `<model>/<seed>/model.onnx` and `training.json`; None: none are made.
+        out: a folder for copies, `<model>/<seed>/model.onnx` and `training.json`, or `failure.json` of a training that
+            left no model; None: none are made.
         jobs: trainings at a time.
         as_json: print the lineages as JSON lines.
         git_only: see `PlanOptions`.
@@ -66,12 +68,10 @@ def train_and_report(directory: Path, options: TrainOptions, console: Console) -
             repository=repository, store=store, plan=plan, sides=sides, say=console.say, jobs=options.jobs
         )
         changed = _overrides(options, plan, trainer)
+        keep = _Keep(directory / options.out if options.out else None)
         results = [
-            result for planned in plan.stale for result in trainer.candidate(planned, options.seeds, changed).results
+            result for planned in plan.stale for result in _train(trainer, planned, options.seeds, changed, keep)
         ]
-        for result in results:
-            if options.out and isinstance(result, Trained):
-                _copy(result, directory / options.out)
     if not plan.stale:
         console.say(f"No model is stale against {commits.guarded}; name one with --model to train it anyway.")
     _print(results, console, as_json=options.as_json)
@@ -90,16 +90,55 @@ def _overrides(options: TrainOptions, plan: Plan, trainer: Trainer) -> Params:
     return read_overrides(options.params, options.overrides, trainer.committed(plan.stale[0]))
 
 
-def _copy(result: Trained, out: Path) -> None:
-    folder = out / result.training.model / str(result.training.seed)
+@dataclass(frozen=True)
+class _Keep:
+    """Where `--out` wants copies: of each seed the model with its lineage, or why there is none. None: nowhere."""
+
+    out: Path | None
+
+    def result(self, result: Result) -> None:
+        """Copy what a training left, in place of what an earlier one did."""
+        if self.out is None:
+            return
+        record = result.training if isinstance(result, Trained) else result
+        folder = self.out / record.model / str(record.seed)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in (MODEL_FILE, TRAINING_FILE, FAILURE_FILE):
+                (folder / name).unlink(missing_ok=True)
+            if isinstance(result, Trained):
+                shutil.copyfile(result.path, folder / MODEL_FILE)
+            name = TRAINING_FILE if isinstance(result, Trained) else FAILURE_FILE
+            (folder / name).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise UsageError(
+                f"The model cannot be copied: {error.strerror}.",
+                where=str(folder),
+                mend="Name another folder with --out.",
+            ) from error
+
+
+def _train(
+    trainer: Trainer, planned: PlannedModel, seeds: Sequence[int], changed: Params, keep: _Keep
+) -> tuple[Result, ...]:
+    """Train a model and keep what came of it; also that it could not be started."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(result.path, folder / MODEL_FILE)
-        (folder / TRAINING_FILE).write_text(result.training.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"The model cannot be copied: {error.strerror}.", where=str(folder), mend="Name another folder with --out."
-        ) from error
+        results = trainer.candidate(planned, seeds, changed).results
+    except MlbotError as error:
+        for seed in seeds:
+            failure = TrainingFailure(
+                model=planned.name,
+                key=planned.key,
+                seed=seed,
+                commit=trainer.plan.commits.head,
+                timed_out=False,
+                message=str(error)[:MESSAGE],
+            )
+            keep.result(failure)
+        raise
+    for result in results:
+        keep.result(result)
+    return results
 
 
 def _print(results: Sequence[Result], console: Console, *, as_json: bool) -> None:

@@ -16,8 +16,8 @@ from mlbot.core.record import Count, Digest, Name, Record
 
 MODEL_FILE = "model.onnx"
 LINEAGE_FILE = "training.json"
-TRAINED_FILES = (MODEL_FILE, LINEAGE_FILE)
-"""What an artifact of a training holds, no more and no less."""
+FAILURE_FILE = "failure.json"
+"""What the artifact of a training that left no model holds."""
 
 AttemptNumber = Annotated[int, Field(ge=1, le=10_000)]
 Seed = Annotated[int, Field(ge=0, le=99_999)]
@@ -45,6 +45,21 @@ class TrainedArtifact(Record):
         return f"mlbot-{self.side}-{self.model}-s{self.seed}-a{self.attempt}"
 
 
+class FailedArtifact(Record):
+    """Why one training left no model: `failure.json`."""
+
+    kind: Literal["failed"] = "failed"
+    side: Side = Side.CANDIDATE
+    model: Name
+    seed: Seed
+    attempt: AttemptNumber
+
+    @property
+    def name(self) -> str:
+        """`mlbot-failed-candidate-adult-income-s0-a1`."""
+        return f"mlbot-failed-{self.side}-{self.model}-s{self.seed}-a{self.attempt}"
+
+
 class AcceptedArtifact(Record):
     """The model files that a judge accepted, each named by its digest (`accepted_file`)."""
 
@@ -69,7 +84,7 @@ class ReportArtifact(Record):
         return f"mlbot-report-a{self.attempt}"
 
 
-ArtifactName = TrainedArtifact | AcceptedArtifact | ReportArtifact
+ArtifactName = TrainedArtifact | FailedArtifact | AcceptedArtifact | ReportArtifact
 
 
 def accepted_file(digest: Digest) -> str:

@@ -4,10 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from mlbot.core.outcome import Reason
 from mlbot.core.record import Count, Digest, Name, Record, Seconds, Sha
 
 Params = dict[str, bool | int | float | str | None]
 """Parameters of a training by name; nested tables are flattened with dots."""
+
+
+MESSAGE = 1_000
+"""The most characters of a failed training's message, and of a line of its log."""
 
 
 class Environment(Record):
@@ -55,14 +60,35 @@ class Training(Record):
 
 
 class TrainingFailure(Record):
-    """A training that left no model."""
+    """A training that left no model (`failure.json`)."""
 
+    schema_version: Literal["mlbot/failure@1"] = "mlbot/failure@1"
     model: Name
     key: Digest
     seed: Count
     commit: Sha
     timed_out: bool
-    exit_code: int | None = None
-    message: str
-    log_tail: tuple[str, ...] = ()
+    exit_code: Annotated[int, Field(ge=-(2**31), lt=2**32)] | None = None
+    """None: it was not started, or never seen to end."""
+    message: Annotated[str, Field(max_length=MESSAGE)]
+    log_tail: Annotated[tuple[Annotated[str, Field(max_length=MESSAGE)], ...], Field(max_length=40)] = ()
     """The last lines of the log, shown to the author; hostile text, escaped where rendered."""
+
+    @property
+    def reason(self) -> Reason:
+        """The code for it."""
+        if self.timed_out:
+            return Reason.TRAINING_TIMEOUT
+        return Reason.MODEL_MISSING if self.exit_code == 0 else Reason.TRAINING_FAILED
+
+    @property
+    def sentence(self) -> str:
+        """What happened, in mlbot's own words: the message may be a stranger's."""
+        training = f"The training with seed {self.seed}"
+        if self.timed_out:
+            return f"{training} was stopped at its time limit."
+        if self.exit_code is None:
+            return f"{training} could not be run."
+        return f"{training} ended with exit code {self.exit_code}" + (
+            " and left no model." if not self.exit_code else "."
+        )

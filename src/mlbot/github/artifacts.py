@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from mlbot.core.artifact import LINEAGE_FILE, MODEL_FILE
+from mlbot.core.artifact import FAILURE_FILE, LINEAGE_FILE, MODEL_FILE
 from mlbot.errors import NotEvaluatedError
 
 _CHUNK = 1 << 16
@@ -68,6 +68,11 @@ def trained(model_bytes: int, lineage_bytes: int = 1_000_000) -> Contents:
     """What a training uploads, for models of at most so many bytes."""
     files = {MODEL_FILE: model_bytes, LINEAGE_FILE: lineage_bytes}
     return Contents(files=files, archive_bytes=sum(files.values()) + _DIRECTORY_LIMIT)
+
+
+def failed(record_bytes: int = 262_144) -> Contents:
+    """What a training that left no model uploads: twice what the longest record comes to."""
+    return Contents(files={FAILURE_FILE: record_bytes}, archive_bytes=record_bytes + _DIRECTORY_LIMIT)
 
 
 def unpack(archive: Path, folder: Path, contents: Contents) -> dict[str, Path]:

@@ -27,7 +27,7 @@ from pydantic import ValidationError
 
 from mlbot.core.config import Model
 from mlbot.core.record import Digest, Sha
-from mlbot.core.training import Environment, Params, Parity, Training, TrainingFailure
+from mlbot.core.training import MESSAGE, Environment, Params, Parity, Training, TrainingFailure
 from mlbot.modeling.environment import training_environment
 from mlbot.modeling.intake import NoModelError, take_model
 from mlbot.modeling.log import Log
@@ -206,7 +206,7 @@ def _failure(request: TrainRequest, ended: Ended, message: str, log: Log) -> Tra
         commit=request.commit,
         timed_out=ended.timed_out,
         exit_code=ended.exit_code,
-        message=message,
+        message=message[:MESSAGE],
         log_tail=log.tail,
     )
 
