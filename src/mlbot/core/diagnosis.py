@@ -47,6 +47,7 @@ class Code(StrEnum):
     SECRETS_IN_SANDBOX = "secrets-in-sandbox"
     UNPINNED = "unpinned"
     HOLDOUT_IN_REPOSITORY = "holdout-in-repository"
+    STORE_IN_CHECKOUT = "store-in-checkout"
     DATA_NOT_IN_GIT = "data-not-in-git"
     DATA_POINTER = "data-pointer"
     NOT_LOOKED_AT = "not-looked-at"
@@ -132,6 +133,7 @@ def diagnose_setup(setup: Setup) -> Iterator[Finding]:
         )
     yield from _config(setup)
     yield from _data(setup)
+    yield from _store(setup)
     if JUDGE_PATH not in setup.live:
         yield Finding(
             code=Code.JUDGE_NOT_LIVE,
@@ -168,6 +170,19 @@ def _config(setup: Setup) -> Iterator[Finding]:
             what=f"`guard` does not name the default branch {setup.branch}: pull requests into it are not gated",
             where=CONFIG_FILE,
             mend=f"Add {setup.branch} to `guard`, or leave `guard` out.",
+        )
+
+
+def _store(setup: Setup) -> Iterator[Finding]:
+    """A folder of the checkout outlives no job; on a laptop it is fine."""
+    store = setup.config.store if setup.config else None
+    if store is not None and not is_url(store) and setup.repository is not None:
+        yield Finding(
+            code=Code.STORE_IN_CHECKOUT,
+            severity=Severity.WARNING,
+            what=f"{store} is a folder of the checkout, which ends with each job on GitHub: nothing is stored there",
+            where=f"{CONFIG_FILE}: store",
+            mend=f"Name GitHub's own registry: store: oci://ghcr.io/{setup.repository.lower()}/models",
         )
 
 

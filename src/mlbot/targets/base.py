@@ -3,16 +3,11 @@
 from pathlib import Path
 from typing import Protocol
 
-from mlbot.core.record import Digest, Name, Record
+from mlbot.core.deploying import Served
+from mlbot.core.record import Digest, Name
 from mlbot.core.registry import Version
 
-
-class Served(Record):
-    """What an environment serves of a model."""
-
-    version: str
-    """Without the `v`: `1.2.0`."""
-    digest: Digest
+__all__ = ["Served", "Target"]
 
 
 class Target(Protocol):
