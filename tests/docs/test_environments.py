@@ -1,0 +1,72 @@
+"""The page on environments says what is true: its files, its script and its words."""
+
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+from tests.config_texts import parse
+from tests.places import made, version
+
+from mlbot.core.config import EnvironmentConfig
+from mlbot.core.config_schema import schema
+from mlbot.core.golden import SmokeReason
+from mlbot.core.inputs import CONFIG_FILE
+from mlbot.modeling.golden import TOLERANCE
+from mlbot.targets.base import Served
+from mlbot.targets.files import KEPT
+from mlbot.targets.open import open_target
+from mlbot.targets.process import TIMEOUT_S
+from mlbot.yamlfile import load
+
+PAGE = (Path(__file__).parents[2] / "docs" / "environments.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+
+
+def test_its_config_is_valid() -> None:
+    (block,) = blocks("yaml")
+    assert len(parse(block).environments) == 2
+    jsonschema.Draft202012Validator(schema()).validate(load(block, CONFIG_FILE).data)
+
+
+def test_the_files_it_shows_are_those_that_are_written(tmp_path: Path) -> None:
+    layout, config = blocks("text")
+    target = open_target(EnvironmentConfig(name="staging", target="served"), tmp_path)
+    digest, file = made(tmp_path, b"the model")
+    target.stage("churn", version("1.2.0"), digest, file)
+    target.switch("churn", version("1.2.0"))
+    root = tmp_path / "served"
+    assert sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()) == sorted(
+        layout.splitlines()
+    )
+    assert (root / "churn" / "config.pbtxt").read_text() == config
+
+
+def test_its_script_deploys(tmp_path: Path) -> None:
+    (script,) = blocks("sh")
+    (tmp_path / "deploy.sh").write_text(script)
+    (tmp_path / "deploy.sh").chmod(0o755)
+    environment = EnvironmentConfig(name="staging", target="command:./deploy.sh")
+    target = open_target(environment, tmp_path)
+    assert target.live("churn") is None
+    for text in ("1.0.0", "1.1.0", "1.1.0", "1.0.0"):
+        digest, file = made(tmp_path / "made", text.encode())
+        target.stage("churn", version(text), digest, file)
+        target.switch("churn", version(text))
+        assert target.live("churn") == Served(version=text, digest=digest)
+        assert target.fetch("churn", tmp_path / "got") == target.live("churn")
+
+
+@pytest.mark.parametrize("reason", SmokeReason)
+def test_every_reason_is_explained(reason: SmokeReason) -> None:
+    assert f"| `{reason}` |" in PAGE
+
+
+def test_its_numbers() -> None:
+    assert f"{TOLERANCE:.5f}" in PAGE
+    assert TIMEOUT_S == 15 * 60
+    assert "the two before it" in PAGE
+    assert KEPT == 3
