@@ -186,6 +186,18 @@ def test_reactions_and_comments(setting: Setting) -> None:
     assert [each.author for each in client.comments(setting.issue.number)] == ["ada"]
 
 
+def test_a_comment_says_whether_somebody_edited_it(setting: Setting) -> None:
+    said = setting.ada.comment(setting.issue, "Looks good.")
+    said.created_at = said.updated_at = "2026-11-01T12:00:00Z"
+    first = setting.client().comment(said.id)
+    setting.ada.edit_comment(said, "/waive tiny:roc_auc reason=none")
+    second = setting.client().comment(said.id)
+    assert first is not None
+    assert second is not None
+    assert (first.edited, second.edited) == (False, True)
+    assert first.created == second.created == "2026-11-01T12:00:00Z"
+
+
 def test_a_status_is_the_bots_latest_of_the_context(setting: Setting) -> None:
     client = setting.client()
     sha = setting.pull.head_sha
