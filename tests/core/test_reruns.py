@@ -2,27 +2,13 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.forge_samples import HEAD
+from tests.reruns_samples import request
 
-from mlbot.core.answer import Recorded, RetrainRequest, WaiverRequest
+from mlbot.core.answer import Recorded, WaiverRequest
 from mlbot.core.forge import Attempt
 from mlbot.core.reruns import Reruns
 from mlbot.core.training import Params
-
-HEAD = "a" * 40
-
-
-def request(number: int, *models: str, run: int = 7, pull: int = 42, **params: object) -> RetrainRequest:
-    return RetrainRequest.model_validate(
-        {
-            "comment": 100 + number,
-            "actor": "alice",
-            "number": pull,
-            "sha": HEAD,
-            "attempt": {"run": run, "number": number},
-            "models": models,
-            "params": params,
-        }
-    )
 
 
 def at(number: int, run: int = 7) -> Attempt:

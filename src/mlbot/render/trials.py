@@ -22,7 +22,9 @@ def trials(results: Sequence[TrialResult], *, marker: str = "", page: str, conte
         "trial/comment.md.j2",
         result=newest,
         detail=fill("trial/detail.md.j2", result=newest, **shown).strip("\n"),
-        earlier=fill("trial/earlier.md.j2", results=earlier, head=newest.head, **shown).strip("\n") if earlier else "",
+        earlier=fill("trial/earlier.md.j2", results=earlier, head=newest.head, model=newest.model, **shown).strip("\n")
+        if earlier
+        else "",
         number=max(each.number for each in results),
         context=context,
         marker=marker,

@@ -1,0 +1,20 @@
+"""What `/retrain` asked for, for tests."""
+
+from tests.forge_samples import HEAD
+
+from mlbot.core.answer import RetrainRequest
+
+
+def request(number: int, *models: str, run: int = 7, pull: int = 42, **params: object) -> RetrainRequest:
+    """Alice asked for an attempt of a run; with parameters it is a trial."""
+    return RetrainRequest.model_validate(
+        {
+            "comment": 100 + number,
+            "actor": "alice",
+            "number": pull,
+            "sha": HEAD,
+            "attempt": {"run": run, "number": number},
+            "models": models,
+            "params": params,
+        }
+    )
