@@ -1,6 +1,7 @@
 """Tags folded into versions and environments."""
 
 import random
+from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -106,13 +107,13 @@ def test_an_assignment_without_a_version_at_its_commit_is_kept_without_one() -> 
     ("bad", "said"),
     [
         (ref("churn@v2.0.0", annotated=False), "lightweight"),
-        (ref("churn@v2.0.0").model_copy(update={"commit_sha": None}), "points to no commit"),
+        (replace(ref("churn@v2.0.0"), commit_sha=None), "points to no commit"),
         (ref("churn@2.0.0"), "not of the form"),
         (ref("churn@v1.0.0#7", 5), "churn@v1.0.0 is at another commit"),
         (ref("churn@v1.0.0!", 5), "churn@v1.0.0 is at another commit"),
         (ref("churn@v3.0.0!", 5), "withdraws a version that is not there"),
         (ref("churn@v2.0.0", 2, note="1.0.0"), "names v2.0.0, but was made for v1.0.0"),
-        (ref("churn@v2.0.0", 2, note="2.0.0").model_copy(update={"commit_sha": COMMITS[3]}), "but was made for"),
+        (replace(ref("churn@v2.0.0", 2, note="2.0.0"), commit_sha=COMMITS[3]), "but was made for"),
         (ref("churn#staging#2", 1, note="5.0.0"), "made for v5.0.0, which is not at its commit"),
         (ref("churn#staging#4", 3), "v1.5.0 and v1.6.0 are at its commit"),
     ],

@@ -10,7 +10,7 @@ from tests import samples
 from tests.hostile_samples import TEXTS, poisoned
 
 from mlbot.render import terminal
-from mlbot.render.console import cells
+from mlbot.render.pen import cells
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 

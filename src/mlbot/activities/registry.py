@@ -13,14 +13,15 @@ from mlbot.core.record import Record
 from mlbot.core.registry import Registry, Version
 from mlbot.core.registry_history import History, history, moment
 from mlbot.core.registry_lineage import lineage
-from mlbot.core.registry_view import ModelView, RegistryView, VersionView, view
+from mlbot.core.registry_shape import ModelDetail, ModelView, RegistryView, VersionView
+from mlbot.core.registry_view import detail, view
 from mlbot.errors import Exit, UsageError
 from mlbot.git import Repository
 from mlbot.git.command import try_git
 from mlbot.git.ledger import fetch_history, read_folders
 from mlbot.git.remote import Remote
 from mlbot.git.tags import read_tags
-from mlbot.render.console import Pen
+from mlbot.render.pen import Pen
 from mlbot.render.registry import history_text, lineage_text, model_text, moment_text, registry_text, version_text
 
 _STATE = (*folders_of("release"), *folders_of("deployment"), *folders_of("lock"))
@@ -79,10 +80,9 @@ def show(asking: Asking, subject: str) -> Exit:
         UsageError: there is no such model or version.
     """
     name, version = _subject(subject)
-    found = _view(asking.open())
-    model = _model(found, name)
+    model = _detail(asking.open(), name)
     if version is None:
-        asking.answer(model, model_text(_about(found, name), model, _pen(asking)))
+        asking.answer(model, model_text(model, _pen(asking)))
     else:
         one = _version(model, version)
         asking.answer(one, version_text(model, one, _pen(asking)))
@@ -127,7 +127,7 @@ def show_lineage(asking: Asking, subject: str) -> Exit:
     registry = Registry.of(read_tags(root))
     found = lineage(registry, read_folders(root, folders_of(subject=name)).entries, name, version)
     if found is None:
-        _version(_model(_view(root), name), version)
+        _version(_detail(root, name), version)
         raise AssertionError("what the view has, the lineage has")
     asking.answer(found, lineage_text(found, _pen(asking)))
     return Exit.OK
@@ -138,15 +138,10 @@ def _view(root: Path) -> RegistryView:
     return view(Registry.of(read_tags(root)), ledger.entries, ledger.problems)
 
 
-def _about(found: RegistryView, model: str) -> RegistryView:
-    """What is to be remarked of one model alone."""
-    return found.model_copy(
-        update={
-            "unfinished": tuple(each for each in found.unfinished if each.model == model),
-            "notes": tuple(each for each in found.notes if model in each),
-            "quarantined": tuple(each for each in found.quarantined if each.tag.startswith(model)),
-        }
-    )
+def _detail(root: Path, name: str) -> ModelDetail:
+    registry, ledger = Registry.of(read_tags(root)), read_folders(root, _STATE)
+    found = view(registry, ledger.entries, ledger.problems)
+    return detail(registry, ledger.entries, found, _model(found, name))
 
 
 def _subject(text: str) -> tuple[str, Version | None]:
@@ -164,7 +159,7 @@ def _model(found: RegistryView, name: str) -> ModelView:
     return model
 
 
-def _version(model: ModelView, version: Version) -> VersionView:
+def _version(model: ModelDetail, version: Version) -> VersionView:
     for each in model.versions:
         if each.version == str(version):
             return each

@@ -7,14 +7,17 @@ environments go by their counter. A tag that cannot be believed is put aside wit
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from mlbot.core.record import Record, Sha
+from mlbot.core.record import Sha
+from mlbot.core.registry_tags import Assignment, ModelTags, Quarantined, Taken, VersionTag
 from mlbot.core.tag import (
     Bump,
     RegistryTag,
     TagNote,
     TagRef,
     Version,
+    agrees,
     deprecation_tag,
     parse_tag,
     read_note,
@@ -44,112 +47,40 @@ __all__ = [
 ]
 
 
-class VersionTag(Record):
-    """A version of a model by its tag."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Registry:
+    """All models of a repository's tags.
 
-    version: Version
-    tag: str
-    commit: Sha
-    object_sha: Sha
-    note: TagNote | None = None
-    """None in a tag that a person made."""
-    withdrawn: str | None = None
-    """The tag that took it back."""
+    Attributes:
+        models: by their names, in the order of the alphabet.
+        quarantined: what is not believed, by the tags' names.
+        taken: what the tags of each model have used up, whatever became of them.
+    """
 
-
-class Assignment(Record):
-    """A version put into an environment, or the environment emptied, by a tag."""
-
-    environment: str
-    counter: int
-    tag: str
-    commit: Sha
-    version: Version | None
-    """None when it empties the environment, or no version is at its commit."""
-    empties: bool = False
-    note: TagNote | None = None
-
-
-class ModelTags(Record):
-    """All that the tags say of one model."""
-
-    model: str
-    versions: tuple[VersionTag, ...] = ()
-    """Oldest first."""
-    assignments: tuple[Assignment, ...] = ()
-    """By environment, then by counter."""
-    deprecated: str | None = None
-    """The tag that says so."""
-
-    @property
-    def latest(self) -> VersionTag | None:
-        """The highest version that is not withdrawn."""
-        return next((each for each in reversed(self.versions) if each.withdrawn is None), None)
-
-    @property
-    def environments(self) -> tuple[str, ...]:
-        """Every environment it was ever in, in the order of the alphabet."""
-        return tuple(dict.fromkeys(each.environment for each in self.assignments))
-
-    def find(self, version: Version) -> VersionTag | None:
-        """A version's tag, withdrawn or not."""
-        return next((each for each in self.versions if each.version == version), None)
-
-    def current(self, environment: str) -> Assignment | None:
-        """The last word on an environment; None before the first and when that word is that it is empty."""
-        said = [each for each in self.assignments if each.environment == environment]
-        return said[-1] if said and not said[-1].empties else None
-
-
-class Quarantined(Record):
-    """A tag that is not believed."""
-
-    tag: str
-    reason: str
-
-
-class Taken(Record):
-    """Numbers of a model that are in a tag's name, so that no other tag can have them."""
-
-    version: Version = Version(major=0, minor=0, patch=0)
-    """The highest."""
-    counter: int = 0
-    """The highest."""
-
-    def and_also(self, says: RegistryTag) -> "Taken":
-        """This and what one more tag uses up."""
-        return Taken(version=max(self.version, says.version or self.version), counter=max(self.counter, says.counter))
-
-
-class Registry(Record):
-    """All models of a repository's tags."""
-
-    models: dict[str, ModelTags]
-    """In the order of their names."""
+    models: Mapping[str, ModelTags]
     quarantined: tuple[Quarantined, ...] = ()
-    taken: dict[str, Taken]
-    """What the tags of each model have used up, whatever became of them."""
+    taken: Mapping[str, Taken]
 
     @classmethod
     def of(cls, tags: Iterable[TagRef]) -> "Registry":
         """Fold tags, in whatever order they come."""
         aside: list[Quarantined] = []
-        by_model: dict[str, list[_Tag]] = defaultdict(list)
-        taken: dict[str, Taken] = defaultdict(Taken)
+        named: dict[str, list[RegistryTag]] = defaultdict(list)
+        sound: dict[str, list[_Tag]] = defaultdict(list)
         for ref in tags:
             says = parse_tag(ref.name)
             if isinstance(says, RegistryTag):
-                taken[says.model] = taken[says.model].and_also(says)
+                named[says.model].append(says)
             found = _sound(ref, says) if isinstance(says, RegistryTag) else says
             if isinstance(found, str):
                 aside.append(Quarantined(tag=ref.name, reason=found))
             elif found:
-                by_model[found.says.model].append(found)
-        models = {model: _fold(model, by_model[model], aside) for model in sorted(by_model)}
+                sound[found.says.model].append(found)
+        models = {model: _fold(model, sound[model], aside) for model in sorted(sound)}
         return cls(
             models={name: model for name, model in models.items() if model != ModelTags(model=name)},
             quarantined=tuple(sorted(aside, key=lambda each: each.tag)),
-            taken=dict(sorted(taken.items())),
+            taken={model: _taken(named[model]) for model in sorted(named)},
         )
 
     def of_model(self, model: str) -> ModelTags:
@@ -158,21 +89,19 @@ class Registry(Record):
 
     def next_version(self, model: str, part: Bump) -> Version:
         """The version after the highest, withdrawn ones included: a version is never given twice."""
-        return self.taken.get(model, Taken()).version.bump(part)
+        return Version.of(self.taken.get(model, Taken()).numbers).bump(part)
 
     def next_counter(self, model: str) -> int:
         """The next counter of a model's tags: GTO counts over all of its environments, and so does this."""
         return self.taken.get(model, Taken()).counter + 1
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Tag:
+class _Tag(NamedTuple):
     """A sound tag of the registry."""
 
     ref: TagRef
     says: RegistryTag
     commit: Sha
-    note: TagNote | None
 
     @property
     def order(self) -> tuple[int, bool]:
@@ -180,17 +109,22 @@ class _Tag:
         return self.says.counter, self.says.cancels
 
 
+def _taken(said: Sequence[RegistryTag]) -> Taken:
+    return Taken(numbers=max(each.numbers or (0, 0, 0) for each in said), counter=max(each.counter for each in said))
+
+
 def _sound(ref: TagRef, says: RegistryTag) -> _Tag | str:
     if not ref.annotated:
         return "it is lightweight, so it does not say who made it; make it with git tag --annotate"
     if ref.commit_sha is None:
         return "it points to no commit"
-    note = read_note(ref.message)
-    if note and note.commit != ref.commit_sha:
-        return f"it is at commit {ref.commit_sha[:10]}, but was made for {note.commit[:10]}"
-    if note and says.version and note.version != says.version.text:
-        return f"it names {says.version}, but was made for v{note.version}"
-    return _Tag(ref=ref, says=says, commit=ref.commit_sha, note=note)
+    if not agrees(ref.message, ref.commit_sha, says.numbers):
+        note = read_note(ref.message)
+        if note and note.commit != ref.commit_sha:
+            return f"it is at commit {ref.commit_sha[:10]}, but was made for {note.commit[:10]}"
+        if note and says.numbers:
+            return f"it names {Version.of(says.numbers)}, but was made for v{note.version}"
+    return _Tag(ref, says, ref.commit_sha)
 
 
 def _fold(model: str, tags: Sequence[_Tag], aside: list[Quarantined]) -> ModelTags:
@@ -208,29 +142,27 @@ def _fold(model: str, tags: Sequence[_Tag], aside: list[Quarantined]) -> ModelTa
 def _versions(tags: Iterable[_Tag], aside: list[Quarantined]) -> tuple[VersionTag, ...]:
     groups: dict[tuple[int, int, int], list[_Tag]] = defaultdict(list)
     for tag in tags:
-        if tag.says.version:
-            groups[tag.says.version.order].append(tag)
-    found = (_version(groups[order], aside) for order in sorted(groups))
+        groups[tag.says.numbers or (0, 0, 0)].append(tag)
+    found = (_version(numbers, groups[numbers], aside) for numbers in sorted(groups))
     return tuple(each for each in found if each)
 
 
-def _version(tags: list[_Tag], aside: list[Quarantined]) -> VersionTag | None:
+def _version(numbers: tuple[int, int, int], tags: list[_Tag], aside: list[Quarantined]) -> VersionTag | None:
     """One version from all tags that name it: the first holds, and those at another commit do not."""
     said = sorted(tags, key=lambda tag: tag.order)
-    made = [tag for tag in said if not tag.says.cancels]
-    if not made:
+    first = next((tag for tag in said if not tag.says.cancels), None)
+    if first is None:
         aside += (Quarantined(tag=tag.ref.name, reason="it withdraws a version that is not there") for tag in said)
         return None
-    first = made[0]
     reason = f"{first.ref.name} is at another commit, and a version never moves"
     aside += (Quarantined(tag=tag.ref.name, reason=reason) for tag in said if tag.commit != first.commit)
     last = [tag for tag in said if tag.commit == first.commit][-1]
     return VersionTag(
-        version=first.says.version or Version.parse("0.0.0"),
+        version=Version.of(numbers),
         tag=first.ref.name,
         commit=first.commit,
         object_sha=first.ref.object_sha,
-        note=first.note,
+        message=first.ref.message,
         withdrawn=last.ref.name if last.says.cancels else None,
     )
 
@@ -265,15 +197,18 @@ def _assignments(
                 commit=tag.commit,
                 version=None if tag.says.cancels else version,
                 empties=tag.says.cancels,
-                note=tag.note,
+                message=tag.ref.message,
             )
 
 
 def _version_of(tag: _Tag, there: Sequence[Version]) -> Version | str | None:
     """Which version a stage's tag means: the one at its commit; of several the one that its note names."""
-    if tag.note:
-        named = next((version for version in there if version.text == tag.note.version), None)
-        return named or f"it was made for v{tag.note.version}, which is not at its commit"
+    if len(there) == 1 and agrees(tag.ref.message, tag.commit, there[0].order):
+        return there[0]
+    note = read_note(tag.ref.message)
+    if note:
+        named = next((version for version in there if version.text == note.version), None)
+        return named or f"it was made for v{note.version}, which is not at its commit"
     if len(there) > 1:
         return f"{' and '.join(map(str, there[:3]))} are at its commit, and it does not say which is meant"
     return there[0] if there else None

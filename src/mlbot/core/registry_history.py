@@ -8,7 +8,8 @@ from mlbot.core.ledger_records import ApprovalEntry, DeploymentEntry, Entry, Loc
 from mlbot.core.ledger_state import believable, deployments, live_on, locks, releases
 from mlbot.core.record import Record
 from mlbot.core.registry_events import Event, Told, event
-from mlbot.core.registry_view import Standing, standing
+from mlbot.core.registry_shape import Standing
+from mlbot.core.registry_view import standing
 
 
 class History(Record):

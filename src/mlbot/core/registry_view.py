@@ -1,107 +1,20 @@
 """What is where: tags and ledger side by side. Where they disagree the ledger decides, and it is said."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
 
-from mlbot.core.ledger_records import Action, DeploymentEntry, Entry, ReleaseEntry, Time
+from mlbot.core.ledger_records import DeploymentEntry, Entry, ReleaseEntry
 from mlbot.core.ledger_state import deployments, live, locked, locks, releases, unfinished
-from mlbot.core.record import Digest, Record, Sha
-from mlbot.core.registry import Assignment, ModelTags, Quarantined, Registry, Version, VersionTag
+from mlbot.core.registry import Assignment, ModelTags, Registry, Version, VersionTag
+from mlbot.core.registry_shape import (
+    Closed,
+    ModelDetail,
+    ModelView,
+    RegistryView,
+    Standing,
+    Unfinished,
+    VersionView,
+)
 from mlbot.core.tag import version_tag
-
-Source = Literal["ledger", "tag"]
-
-
-class Standing(Record):
-    """What is in an environment."""
-
-    model: str
-    environment: str
-    version: str | None
-    """With its `v`; None where a tag's commit has no version."""
-    digest: Digest | None = None
-    commit: Sha | None = None
-    """Where only a tag says so."""
-    since: Time | None = None
-    actor: str | None = None
-    reason: str = ""
-    action: Action | None = None
-    sequence: int
-    """The deployment's counter, or the tag's."""
-    source: Source
-
-
-class VersionView(Record):
-    """A version."""
-
-    version: str
-    commit: Sha
-    digest: Digest | None = None
-    tag: str | None = None
-    """None where it is not in this clone."""
-    released: Time | None = None
-    """None for a tag that was not released by mlbot."""
-    actor: str | None = None
-    withdrawn: str | None = None
-    """The tag that took it back."""
-    live: tuple[str, ...] = ()
-    """The environments it is in."""
-    source: Source
-
-
-class ModelView(Record):
-    """A model."""
-
-    model: str
-    latest: str | None = None
-    """The highest version that is not withdrawn."""
-    deprecated: str | None = None
-    """The tag that says so."""
-    versions: tuple[VersionView, ...] = ()
-    """Oldest first."""
-    environments: tuple[Standing, ...] = ()
-
-
-class Closed(Record):
-    """A locked environment."""
-
-    environment: str
-    actor: str
-    reason: str
-    since: Time
-
-
-class Unfinished(Record):
-    """A deployment that did not say how it ended."""
-
-    model: str
-    environment: str
-    version: str
-    action: Action
-    actor: str
-    since: Time
-    sequence: int
-
-
-class RegistryView(Record):
-    """All models."""
-
-    schema_version: Literal["mlbot/registry@1"] = "mlbot/registry@1"
-    environments: tuple[str, ...] = ()
-    """In the order in which something first came into them."""
-    models: tuple[ModelView, ...] = ()
-    locks: tuple[Closed, ...] = ()
-    unfinished: tuple[Unfinished, ...] = ()
-    notes: tuple[str, ...] = ()
-    """Where tags and ledger disagree."""
-    quarantined: tuple[Quarantined, ...] = ()
-    """Tags that are not believed."""
-    problems: tuple[str, ...] = ()
-    """Files of the ledger that are not believed."""
-
-    def model(self, name: str) -> ModelView | None:
-        """A model by its name."""
-        return next((each for each in self.models if each.model == name), None)
 
 
 def view(registry: Registry, entries: Sequence[Entry], problems: Sequence[str] = ()) -> RegistryView:
@@ -115,17 +28,48 @@ def view(registry: Registry, entries: Sequence[Entry], problems: Sequence[str] =
     by_model = _by_model(entries)
     environments = _environments(registry, entries)
     names = sorted({*registry.models, *by_model})
-    notes: list[str] = []
-    models = tuple(_model(registry.of_model(name), by_model.get(name, []), environments, notes) for name in names)
+    rows = [(registry.of_model(name), by_model.get(name, [])) for name in names]
     return RegistryView(
         environments=environments,
-        models=models,
+        models=tuple(_model(tags, said, environments) for tags, said in rows),
         locks=tuple(_locks(entries)),
         unfinished=tuple(_unfinished(entries, environments)),
-        notes=tuple(notes),
+        notes=tuple(note for tags, said in rows for note in _notes(tags, said, environments)),
         quarantined=registry.quarantined,
         problems=tuple(problems),
     )
+
+
+def detail(registry: Registry, entries: Sequence[Entry], found: RegistryView, model: ModelView) -> ModelDetail:
+    """One model of a view with its versions, and what is to be remarked of it.
+
+    Args:
+        registry: the tags.
+        entries: of the ledger, at least this model's.
+        found: the view.
+        model: of it.
+    """
+    name = model.model
+    return ModelDetail(
+        model=name,
+        latest=model.latest,
+        deprecated=model.deprecated,
+        environments=model.environments,
+        versions=tuple(_versions(registry.of_model(name), _of(entries, name), model.environments)),
+        locks=found.locks,
+        unfinished=tuple(each for each in found.unfinished if each.model == name),
+        notes=tuple(_notes(registry.of_model(name), _of(entries, name), found.environments)),
+        quarantined=tuple(each for each in found.quarantined if _is_about(each.tag, name)),
+        problems=found.problems,
+    )
+
+
+def _is_about(tag: str, model: str) -> bool:
+    return tag.replace("=", ":").startswith((f"{model}@", f"{model}#"))
+
+
+def _of(entries: Iterable[Entry], model: str) -> list[Entry]:
+    return [each for each in entries if isinstance(each, ReleaseEntry | DeploymentEntry) and each.model == model]
 
 
 def standing(entry: DeploymentEntry) -> Standing:
@@ -165,32 +109,38 @@ def _environments(registry: Registry, entries: Sequence[Entry]) -> tuple[str, ..
     return tuple(sorted(first, key=lambda name: (first[name], name)))
 
 
-def _model(tags: ModelTags, entries: Sequence[Entry], environments: Sequence[str], notes: list[str]) -> ModelView:
-    standings = tuple(_standings(tags, entries, environments, notes))
-    versions = tuple(_versions(tags, entries, standings, notes))
+def _model(tags: ModelTags, entries: Sequence[Entry], environments: Sequence[str]) -> ModelView:
+    withdrawn = {each.version.text for each in tags.versions if each.withdrawn}
+    known = {each.version.text: each.version for each in tags.versions}
+    known |= {each.version: Version.parse(each.version) for each in releases(entries, tags.model)}
     return ModelView(
         model=tags.model,
-        latest=next((each.version for each in reversed(versions) if each.withdrawn is None), None),
+        latest=str(max(good)) if (good := [known[text] for text in known.keys() - withdrawn]) else None,
         deprecated=tags.deprecated,
-        versions=versions,
-        environments=standings,
+        versions=len(known),
+        environments=tuple(_standings(tags, entries, environments)),
     )
 
 
-def _standings(
-    tags: ModelTags, entries: Sequence[Entry], environments: Sequence[str], notes: list[str]
-) -> Iterator[Standing]:
+def _standings(tags: ModelTags, entries: Sequence[Entry], environments: Sequence[str]) -> Iterator[Standing]:
     known = {each.environment for each in deployments(entries)}
     for environment in environments:
-        tagged = tags.current(environment)
-        if environment not in known:
-            if tagged:
-                yield _tagged(tags.model, tagged)
-            continue
-        entry = live(entries, environment, tags.model)
-        notes += _disagreement(tags, environment, tagged, entry)
+        entry, tagged = live(entries, environment, tags.model), tags.current(environment)
         if entry:
             yield standing(entry)
+        elif tagged and environment not in known:
+            yield _tagged(tags.model, tagged)
+
+
+def _notes(tags: ModelTags, entries: Sequence[Entry], environments: Sequence[str]) -> Iterator[str]:
+    """Where tags and ledger disagree about a model."""
+    known = {each.environment for each in deployments(entries)}
+    for environment in environments:
+        if environment in known:
+            yield from _disagreement(tags, environment, live(entries, environment, tags.model))
+    tagged = {each.version.text: each for each in tags.versions}
+    for entry in releases(entries, tags.model):
+        yield from _contradiction(entry, tagged.get(entry.version))
 
 
 def _tagged(model: str, said: Assignment) -> Standing:
@@ -206,10 +156,9 @@ def _tagged(model: str, said: Assignment) -> Standing:
     )
 
 
-def _disagreement(
-    tags: ModelTags, environment: str, tagged: Assignment | None, entry: DeploymentEntry | None
-) -> Iterator[str]:
+def _disagreement(tags: ModelTags, environment: str, entry: DeploymentEntry | None) -> Iterator[str]:
     """What is to be said where a tag names another version than the ledger; no tag at all says nothing."""
+    tagged = tags.current(environment)
     if tagged is None or (entry and tagged.version and tagged.version.text == entry.version):
         return
     held = f"v{entry.version}" if entry else "nothing"
@@ -217,29 +166,30 @@ def _disagreement(
     yield f"{tags.model}: the tag {tagged.tag} says {said} is in {environment}, the ledger says {held}."
 
 
-def _versions(
-    tags: ModelTags, entries: Sequence[Entry], standings: Sequence[Standing], notes: list[str]
-) -> Iterator[VersionView]:
+def _versions(tags: ModelTags, entries: Sequence[Entry], standings: Sequence[Standing]) -> Iterator[VersionView]:
     tagged = {each.version.text: each for each in tags.versions}
     released = {each.version: each for each in releases(entries, tags.model)}
-    places: dict[str, list[str]] = {}
-    for each in standings:
-        places.setdefault(each.version or "", []).append(each.environment)
     for text in sorted({*tagged, *released}, key=lambda text: Version.parse(text).order):
-        tag, entry = tagged.get(text), released.get(text)
-        if entry:
-            notes += _contradiction(entry, tag)
-        yield VersionView(
-            version=f"v{text}",
-            commit=entry.commit if entry else tag.commit if tag else "",
-            digest=entry.digest if entry else tag.note.digest if tag and tag.note else None,
-            tag=tag.tag if tag else None,
-            released=entry.time if entry else None,
-            actor=entry.actor if entry else tag.note.actor if tag and tag.note else None,
-            withdrawn=tag.withdrawn if tag else None,
-            live=tuple(places.get(f"v{text}", ())),
-            source="ledger" if entry else "tag",
-        )
+        live_in = tuple(each.environment for each in standings if each.version == f"v{text}")
+        yield _version(tags.model, text, released.get(text), tagged.get(text), live_in)
+
+
+def _version(
+    model: str, text: str, entry: ReleaseEntry | None, tag: VersionTag | None, live_in: tuple[str, ...]
+) -> VersionView:
+    note = tag.note if tag else None
+    return VersionView(
+        model=model,
+        version=f"v{text}",
+        commit=entry.commit if entry else tag.commit if tag else "",
+        digest=entry.digest if entry else note.digest if note else None,
+        tag=tag.tag if tag else None,
+        released=entry.time if entry else None,
+        actor=entry.actor if entry else note.actor if note else None,
+        withdrawn=tag.withdrawn if tag else None,
+        live=live_in,
+        source="ledger" if entry else "tag",
+    )
 
 
 def _contradiction(entry: ReleaseEntry, tag: VersionTag | None) -> Iterator[str]:

@@ -15,7 +15,8 @@ taken too (GTO passes over those with a dot, or with a `-` or `_` at the end), a
 
 import json
 import re
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 from pydantic import ValidationError
 
@@ -59,6 +60,12 @@ class Version(Record):
         if found is None or max(map(len, found.groups())) > _LONGEST_NUMBER:
             raise UsageError(f"{text[:60]!r} is no version", mend="Write three numbers, such as v1.2.0.")
         major, minor, patch = map(int, found.groups())
+        return cls.of((major, minor, patch))
+
+    @classmethod
+    def of(cls, numbers: tuple[int, int, int]) -> "Version":
+        """A version from its three numbers."""
+        major, minor, patch = numbers
         return cls(major=major, minor=minor, patch=patch)
 
     @property
@@ -75,11 +82,11 @@ class Version(Record):
         """The next version after this one."""
         match part:
             case "major":
-                return Version(major=self.major + 1, minor=0, patch=0)
+                return Version.of((self.major + 1, 0, 0))
             case "minor":
-                return Version(major=self.major, minor=self.minor + 1, patch=0)
+                return Version.of((self.major, self.minor + 1, 0))
             case "patch":
-                return Version(major=self.major, minor=self.minor, patch=self.patch + 1)
+                return Version.of((self.major, self.minor, self.patch + 1))
 
     def __str__(self) -> str:
         """With the `v`, as tags and people write it: `v1.2.0`."""
@@ -90,30 +97,43 @@ class Version(Record):
         return self.order < other.order
 
 
-class TagRef(Record):
-    """A tag as git has it."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TagRef:
+    """A tag as git has it. No `Record`: there are tens of thousands of them, and git has checked their ids.
+
+    Attributes:
+        name: without `refs/tags/`.
+        object_sha: of the tag object; of a lightweight tag what it points to.
+        commit_sha: the commit it stands for; None when it points to something else.
+        annotated: whether it is a tag object.
+        message: of the tag object.
+    """
 
     name: str
     object_sha: Sha
-    """Of the tag object; of a lightweight tag what it points to."""
     commit_sha: Sha | None
-    """The commit it stands for; None when it points to something else."""
     annotated: bool
     message: str | None = None
 
 
-class RegistryTag(Record):
-    """What a tag's name says."""
+class RegistryTag(NamedTuple):
+    """What a tag's name says.
+
+    Attributes:
+        kind: which of the forms it has.
+        model: the model's name; of a monorepo's folder `folder:model`, as GTO shows it.
+        numbers: the version's.
+        stage: the environment.
+        cancels: whether it takes back what the tag without its `!` said.
+        counter: 0 for a tag that has none.
+    """
 
     kind: TagKind
     model: str
-    """The model's name; of a monorepo's folder `folder:model`, as GTO shows it."""
-    version: Version | None = None
+    numbers: tuple[int, int, int] | None = None
     stage: str | None = None
     cancels: bool = False
-    """Whether it takes back what the tag without its `!` said."""
-    counter: Count = 0
-    """0 for a tag that has none."""
+    counter: int = 0
 
 
 class TagNote(Record):
@@ -145,20 +165,21 @@ def parse_tag(name: str) -> RegistryTag | str | None:
     found = _TAG.fullmatch(name) if len(name) <= _LONGEST else None
     if found is None:
         return "its name is not of the form model@v1.2.0, model#environment#1 or model@deprecated"
-    numbers = [*(found["version"] or "").split("."), found["counter"] or ""]
-    if max(map(len, numbers)) > _LONGEST_NUMBER:
+    folder, model, stage, version, more, cancel, _, counter = found.groups()
+    numbers = version.split(".") if version else []
+    if len(counter or "") > _LONGEST_NUMBER or any(len(number) > _LONGEST_NUMBER for number in numbers):
         return "a number in its name has too many digits"
-    if found["more"]:
+    if more:
         return "pre-releases and build numbers are not versions here"
-    if found["counter"] and found["counter"] != str(int(found["counter"])):
+    if counter and counter.startswith("0"):
         return "its counter has a zero in front, which would make two tags of one"
     return RegistryTag(
-        kind="version" if found["version"] else "stage" if found["stage"] else "deprecation",
-        model=(found["folder"] or "").replace("=", ":") + found["model"],
-        version=Version.parse(found["version"]) if found["version"] else None,
-        stage=found["stage"],
-        cancels=bool(found["cancel"]),
-        counter=int(found["counter"] or 0),
+        kind="version" if version else "stage" if stage else "deprecation",
+        model=folder.replace("=", ":") + model if folder else model,
+        numbers=(int(numbers[0]), int(numbers[1]), int(numbers[2])) if numbers else None,
+        stage=stage,
+        cancels=cancel is not None,
+        counter=int(counter or 0),
     )
 
 
@@ -185,6 +206,19 @@ def deprecation_tag(model: Name, version: Version | None = None, folder: str | N
 def tag_message(said: str, note: TagNote) -> str:
     """The message of a tag of mlbot's own: a sentence, then the note in its only JSON form."""
     return f"{said}\n\n{_canonical(note)}\n"
+
+
+def agrees(message: str | None, commit: Sha, numbers: tuple[int, int, int] | None) -> bool:
+    """Whether a note in this message can name no other commit and version: told at a glance, without reading it.
+
+    Quotes within a value are escaped, so what is looked for can only be a field; and a note in the canonical form has
+    each field once.
+    """
+    last = (message or "").rstrip().rpartition("\n")[2]
+    if not last.startswith("{"):
+        return True
+    version = f'"version":"{numbers[0]}.{numbers[1]}.{numbers[2]}"' if numbers else ""
+    return f'"commit":"{commit}"' in last and version in last
 
 
 def read_note(message: str | None) -> TagNote | None:

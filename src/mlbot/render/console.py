@@ -1,9 +1,6 @@
 """The report for a terminal, in colour or not, at any width."""
 
-import textwrap
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from mlbot.core import figures, phrase, tables, view
@@ -11,6 +8,7 @@ from mlbot.core.headline import by_severity, headline, model_line, whole_problem
 from mlbot.core.outcome import Outcome, Reason
 from mlbot.core.report import ModelReport, Notice, Report
 from mlbot.render.escape import clean, clean_keeping_indent
+from mlbot.render.pen import GAP, INDENT, Cell, Pen, cells
 from mlbot.render.sections import label
 
 _BOLD, _DIM, _RED, _GREEN, _YELLOW, _MAGENTA = "1", "2", "31", "32", "33", "35"
@@ -28,74 +26,6 @@ _SIGNS: Mapping[str, str] = MappingProxyType(
 )
 _NARROWEST = 40
 _TOO_SMALL = " (too few rows)"
-_GAP = 2
-_INDENT = "  "
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """Text of a table with how it is painted, empty for plainly."""
-
-    text: str
-    style: str = ""
-    right: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Pen:
-    """What knows whether there is colour and how wide the terminal is."""
-
-    color: bool
-    width: int
-
-    def paint(self, text: str, style: str) -> str:
-        """The text in a style of ANSI (`1;31`)."""
-        return f"\x1b[{style}m{text}\x1b[0m" if self.color and style and text else text
-
-    def wrap(self, text: str, first: str = _INDENT, rest: str | None = None) -> str:
-        """One paragraph, wrapped to the width."""
-        after = first if rest is None else rest
-        return textwrap.fill(
-            text,
-            self.width,
-            initial_indent=first,
-            subsequent_indent=after,
-            break_long_words=True,
-            break_on_hyphens=False,
-        )
-
-    def table(self, head: Sequence[str], rows: Sequence[Sequence[Cell]], expendable: Sequence[int] = ()) -> str:
-        """Columns as wide as their widest cell.
-
-        Args:
-            head: Titles of the columns.
-            rows: Cells, as many as titles.
-            expendable: Columns to leave out, one after the other, while the table is wider than the terminal.
-        """
-        kept = list(range(len(head)))
-        widths = [max(cells(each) for each in (title, *(row[i].text for row in rows))) for i, title in enumerate(head)]
-        for column in expendable:
-            if len(_INDENT) + sum(widths[i] + _GAP for i in kept) - _GAP <= self.width:
-                break
-            kept.remove(column)
-        titles = [Cell(head[i], _DIM, rows[0][i].right) for i in kept]
-        lines = [titles, *([row[i] for i in kept] for row in rows)]
-        return "\n".join(self._line(line, [widths[i] for i in kept]) for line in lines)
-
-    def _line(self, row: Sequence[Cell], widths: Sequence[int]) -> str:
-        padded = []
-        for cell, width in zip(row, widths, strict=True):
-            space = " " * (width - cells(cell.text))
-            text = self.paint(cell.text, cell.style)
-            padded.append(space + text if cell.right else text + space)
-        return (_INDENT + (" " * _GAP).join(padded)).rstrip()
-
-
-def cells(text: str) -> int:
-    """How many columns of a terminal a text takes: East Asian characters two, combining marks none."""
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
-    )
 
 
 def terminal(report: Report, color: bool, width: int = 100, *, brief: bool = False) -> str:  # noqa: FBT001 - a terminal's facts
@@ -125,7 +55,7 @@ def _head(report: Report, pen: Pen) -> str:
     found = headline(report)
     outcome = report.verdict.standing
     style = f"{_BOLD};{_COLOURS[outcome]}"
-    lines = pen.wrap(clean(found.text), f"{_SIGNS[outcome]} ", _INDENT).split("\n")
+    lines = pen.wrap(clean(found.text), f"{_SIGNS[outcome]} ", INDENT).split("\n")
     painted = "\n".join(pen.paint(line, style) for line in lines)
     return f"{painted}\n{pen.wrap(clean(found.action))}" if found.action else painted
 
@@ -142,12 +72,12 @@ def _notes(notices: Sequence[Notice], pen: Pen) -> Iterator[str]:
 
 def _notice(notice: Notice, pen: Pen, style: str) -> str:
     name = f"{label(notice.code)}. " if label(notice.code) else ""
-    return pen.paint(pen.wrap(name + clean(notice.text), "! " if notice.warning else "- ", _INDENT), style)
+    return pen.paint(pen.wrap(name + clean(notice.text), "! " if notice.warning else "- ", INDENT), style)
 
 
 def _overview(report: Report, pen: Pen) -> str:
     names = max(cells(model.model) for model in report.models)
-    room = max(_NARROWEST // 2, pen.width - names - len("! inconclusive") - len(_INDENT) - 2 * _GAP)
+    room = max(_NARROWEST // 2, pen.width - names - len("! inconclusive") - len(INDENT) - 2 * GAP)
     rows = [
         [_outcome(model.verdict.standing), Cell(clean(model.model), _BOLD), Cell(clean(model_line(model), room))]
         for model in by_severity(report.models)
@@ -203,7 +133,7 @@ def _gates(model: ModelReport, pen: Pen) -> Iterator[str]:
     yield from _reasons([row for row in rows if row.standing != Outcome.PASS], pen)
     if model.verdict.waived:
         said = clean(phrase.waived_by(model.verdict.waived.waiver))
-        yield pen.wrap(f"The model is removed. {said}", f"{_INDENT}{_SIGNS[Reason.WAIVED]} ", _INDENT * 2)
+        yield pen.wrap(f"The model is removed. {said}", f"{INDENT}{_SIGNS[Reason.WAIVED]} ", INDENT * 2)
 
 
 def _gate(row: view.GateRow) -> list[Cell]:
@@ -229,12 +159,12 @@ def _reasons(rows: Sequence[view.GateRow], pen: Pen) -> Iterator[str]:
 def _reason(row: view.GateRow, pen: Pen) -> str:
     waived = clean(phrase.waived_by(row.waiver)) if row.waiver else ""
     texts = (f"{clean(row.subject + row.remark)}.", waived, clean(row.detail), row.detectable, row.settle)
-    return pen.wrap(" ".join(text for text in texts if text), f"{_INDENT}{_SIGNS[row.standing]} ", _INDENT * 2)
+    return pen.wrap(" ".join(text for text in texts if text), f"{INDENT}{_SIGNS[row.standing]} ", INDENT * 2)
 
 
 def _failures(model: ModelReport, pen: Pen) -> Iterator[str]:
     for failure in model.failures[:3]:
-        lines = [f"{_INDENT}| {clean_keeping_indent(line)}" for line in failure.log_tail[-20:]]
+        lines = [f"{INDENT}| {clean_keeping_indent(line)}" for line in failure.log_tail[-20:]]
         yield "\n".join([pen.wrap(f"Seed {failure.seed}: {clean(failure.message)}"), *lines])
 
 

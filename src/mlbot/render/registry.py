@@ -7,10 +7,10 @@ from mlbot.core.forge import Attempt
 from mlbot.core.registry_events import Event
 from mlbot.core.registry_history import History, Moment
 from mlbot.core.registry_lineage import Judged, Lineage
-from mlbot.core.registry_view import ModelView, RegistryView, Standing, VersionView
+from mlbot.core.registry_shape import ModelDetail, ModelView, RegistryView, Standing, VersionView
 from mlbot.core.training import Environment
-from mlbot.render.console import Cell, Pen
 from mlbot.render.escape import clean
+from mlbot.render.pen import Cell, Pen
 
 _BOLD, _DIM, _RED, _GREEN, _YELLOW = "1", "2", "31", "32", "33"
 _NONE = "–"
@@ -40,7 +40,7 @@ def registry_text(view: RegistryView, pen: Pen) -> str:
     )
 
 
-def model_text(view: RegistryView, model: ModelView, pen: Pen) -> str:
+def model_text(model: ModelDetail, pen: Pen) -> str:
     """One model: its environments, then its versions, the newest first."""
     latest = f"latest {model.latest}" if model.latest else "no version yet"
     title = pen.paint(f"{clean(model.model)}: {latest}", _BOLD)
@@ -51,11 +51,11 @@ def model_text(view: RegistryView, model: ModelView, pen: Pen) -> str:
         _standings(model.environments, pen),
         _footnote(model.environments),
         _versions(model.versions, pen),
-        _remarks(view, pen),
+        _remarks(model, pen),
     )
 
 
-def version_text(model: ModelView, version: VersionView, pen: Pen) -> str:
+def version_text(model: ModelDetail, version: VersionView, pen: Pen) -> str:
     """One version and where it is."""
     title = pen.paint(f"{clean(model.model)} {version.version}", _BOLD)
     rows = [
@@ -196,7 +196,7 @@ def _event_row(event: Event) -> list[Cell]:
     ]
 
 
-def _remarks(view: RegistryView, pen: Pen) -> str:
+def _remarks(view: RegistryView | ModelDetail, pen: Pen) -> str:
     """What stands below: locks, deployments that did not end, and what is not believed."""
     lines = [
         *(f"{each.environment} is locked by {each.actor}{_because(each.reason)}." for each in view.locks),
