@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from tests import registry_server
@@ -35,6 +36,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.seen.append((self.command, self.path, self.headers.get("Authorization", "")))
         type(self).answer(self)
+
+    do_PUT = do_GET  # noqa: N815 - the name that http.server looks for
 
     def reply(self, status: int, body: bytes = b"", **headers: str) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -89,6 +92,27 @@ def test_it_logs_in_where_it_is_told_to_and_keeps_the_token(tmp_path: Path) -> N
         ("GET", blob, "Bearer t0k"),
         ("GET", blob, "Bearer t0k"),
     ]
+
+
+def test_the_right_to_push_is_asked_for_even_where_the_registry_names_reading_alone() -> None:
+    scopes: list[str] = []
+
+    def answer(asked: Handler) -> None:
+        if asked.path.startswith("/token"):
+            scopes.append(parse_qs(urlsplit(asked.path).query)["scope"][0])
+            asked.reply(200, json.dumps({"token": scopes[-1].rpartition(":")[2].replace(",", "-")}).encode())
+        elif asked.headers.get("Authorization") != f"Bearer {'pull' if asked.command == 'GET' else 'pull-push'}":
+            realm = f'Bearer realm="http://{asked.headers["Host"]}/token",scope="repository:a/b:pull"'
+            asked.reply(401, WWW_Authenticate=realm)
+        else:
+            asked.reply(200 if asked.command == "GET" else 201, b"{}")
+
+    with server(answer) as (host, _):
+        asked = registry(host, ADA)
+        for _ in range(2):
+            assert asked.manifest("v1") == b"{}"
+            asked.put_manifest("v1", b"{}")
+    assert scopes == ["repository:a/b:pull", "repository:a/b:pull,push"]
 
 
 def test_credentials_do_not_follow_a_redirect(tmp_path: Path) -> None:

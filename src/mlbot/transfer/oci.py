@@ -105,7 +105,7 @@ class Registry:
         self._api.ask("PUT", address, expected=(201,), headers=headers, body=lambda: Sized(content(), size))
 
     def _stream(self, digest: Digest) -> Iterator[bytes]:
-        answer = self._api.ask("GET", f"/blobs/{digest}", expected=(200,), headers={"Accept-Encoding": "identity"})
+        answer = self._api.ask("GET", f"/blobs/{digest}", expected=(200,))
         with network(self.place.url), answer:
             while chunk := answer.raw.read(CHUNK, decode_content=False):
                 yield chunk

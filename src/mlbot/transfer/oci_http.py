@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from mlbot.errors import NotEvaluatedError, RefusedError, UsageError
-from mlbot.transfer.oci_auth import Credentials, read_challenge, read_token
+from mlbot.transfer.oci_auth import GITHUB, Credentials, read_challenge, read_token
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response
@@ -20,6 +20,7 @@ _REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
 _TIMEOUT = (15.0, 120.0)
 _HOPS = 4
+_NO_ENCODING = {"Accept-Encoding": "identity"}
 _CODE = re.compile(rb'"code"\s*:\s*"([A-Z_]{1,40})"')
 
 
@@ -88,7 +89,7 @@ class Connection:
 
         self.place = place
         self._credentials = credentials
-        self._authorization = ""
+        self._authorizations: dict[bool, str] = {}
         self._session = requests.Session()
 
     def ask(
@@ -115,13 +116,14 @@ class Connection:
             NotEvaluatedError: Any other status.
         """
         address = self.place.base + path if path.startswith("/") else path
-        logged_in = False
+        writes, logged_in = method not in {"GET", "HEAD"}, False
         for _ in range(_HOPS):
-            answer = self._send(method, address, headers or {}, body)
+            authorization = self._authorizations.get(writes, "") if self._is_home(address) else ""
+            answer = self._send(method, address, {**(headers or {}), **_NO_ENCODING}, authorization, body)
             if answer.status_code == 401 and not logged_in and self._is_home(address):
-                self._log_in(answer.headers.get("WWW-Authenticate", ""))
+                self._authorizations[writes] = self._log_in(answer.headers.get("WWW-Authenticate", ""), writes=writes)
                 logged_in = True
-            elif answer.is_redirect and method in {"GET", "HEAD"}:
+            elif answer.is_redirect and not writes:
                 address = urljoin(address, answer.headers["Location"])
             elif answer.status_code in expected:
                 if method != "GET":
@@ -131,11 +133,12 @@ class Connection:
                 raise self._failure(method, answer)
         raise NotEvaluatedError("the registry sends from one address to the next", where=self.place.url)
 
-    def _send(self, method: str, address: str, headers: Mapping[str, str], body: Callable[[], Any]) -> "Response":
+    def _send(
+        self, method: str, address: str, headers: Mapping[str, str], authorization: str, body: Callable[[], Any]
+    ) -> "Response":
         parts = urlsplit(address)
         if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.netloc)):
             raise NotEvaluatedError("the registry leads to an address that is not HTTPS", where=self.place.url)
-        authorization = self._authorization if self._is_home(address) else ""
         with network(self.place.url):
             return self._session.request(
                 method,
@@ -148,20 +151,23 @@ class Connection:
                 timeout=_TIMEOUT,
             )
 
-    def _log_in(self, header: str) -> None:
+    def _log_in(self, header: str, *, writes: bool) -> str:
+        """The `Authorization` header for what a registry asks.
+
+        To write, the right to push is asked for in so many words: GitHub's registry names reading alone in whatever
+        it asks.
+        """
         challenge = read_challenge(header)
         if challenge is None or (challenge.basic and self._credentials is None):
             raise self._denied()
-        self._authorization = self._credentials.basic if challenge.basic and self._credentials else ""
-        if challenge.basic:
-            return
-        parts = urlsplit(challenge.realm)
-        if parts.scheme != "https" and not (is_loopback(self.place.host) and is_loopback(parts.netloc)):
-            raise NotEvaluatedError("the registry's login is not by HTTPS", where=self.place.url)
+        if challenge.basic and self._credentials is not None:
+            return self._credentials.basic
+        self._check_realm(challenge.realm)
+        scope = {"scope": f"repository:{self.place.repository}:pull,push"} if writes else {}
         with network(self.place.url):
             answer = self._session.get(
                 challenge.realm,
-                params=dict(challenge.query),
+                params={**challenge.query, **scope},
                 auth=_Header(self._credentials.basic if self._credentials else ""),
                 allow_redirects=False,
                 stream=True,
@@ -171,7 +177,15 @@ class Connection:
             raise self._denied()
         if answer.status_code != 200:
             raise self._failure("login", answer)
-        self._authorization = f"Bearer {read_token(self.body(answer), self.place.url)}"
+        return f"Bearer {read_token(self.body(answer), self.place.url)}"
+
+    def _check_realm(self, realm: str) -> None:
+        """Credentials go by HTTPS; GitHub's token goes to GitHub's registry alone."""
+        parts = urlsplit(realm)
+        if parts.scheme != "https" and not (is_loopback(self.place.host) and is_loopback(parts.netloc)):
+            raise NotEvaluatedError("the registry's login is not by HTTPS", where=self.place.url)
+        if self.place.host == GITHUB and parts.netloc != GITHUB:
+            raise NotEvaluatedError("the registry's login is elsewhere", where=self.place.url)
 
     def _is_home(self, address: str) -> bool:
         return urlsplit(address)[:2] == urlsplit(self.place.base)[:2]
