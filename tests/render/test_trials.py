@@ -11,7 +11,7 @@ from tests.hostile_samples import TEXTS, as_github
 from mlbot.core.marker import marker
 from mlbot.core.stamp import carries
 from mlbot.core.trial_report import results_line
-from mlbot.render import trials
+from mlbot.render.trials import trials
 
 MARKER = marker(".github/workflows/mlbot.yml", "mlbot.yaml", "trial")
 

@@ -218,10 +218,10 @@ def _trial(hosted: Hosted, decision: Judge | Settle, folder: Path) -> TrialResul
 
 
 def _trial_words(results: Sequence[TrialResult], mark: str, page: str) -> Words:
-    from mlbot import render
+    from mlbot.render.trials import trials
 
-    comment = render.trials(results, marker=results_line(mark, results), page=page)
-    return Words(comment=comment, summary=render.trials(results, page=page))
+    comment = trials(results, marker=results_line(mark, results), page=page)
+    return Words(comment=comment, summary=trials(results, page=page))
 
 
 def _first_line(path: Path) -> str:
