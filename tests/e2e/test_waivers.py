@@ -60,6 +60,12 @@ def test_a_waiver_holds_for_this_model_and_ends_with_it(github: FakeGitHub, acti
     assert user.statuses(models, user.head(pull))[-1][1].startswith("Passes with 3 waived gates")
     assert len(entries(models, "waiver")) == 3
 
+    boss = github.user("boss")
+    queued = boss.queue(pull)
+    actions.run_until_idle()
+    assert user.statuses(models, models.git.commit_of(queued) or "")[-1][1].startswith("Passes with 3 waived gates")
+    boss.leave_queue(pull, queued, merged=False)
+
     alice.push("work", tiny.params(mode="lost", offset=7))
     actions.run_until_idle()
     assert user.verdict(models, user.head(pull)) == "failure"
