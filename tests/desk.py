@@ -3,11 +3,13 @@
 import io
 import json
 import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import cml_standin
 from tests.fake_github.people import Person
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Issue, Repository
@@ -76,11 +78,11 @@ class Desk:
 
 
 def install_cml(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put a `cml` on the path that writes down what it was given, and ends in 3 when told `fail`; where it writes."""
+    """Put a `cml` on the path that is as strict as the real one; the file in which it writes down what it was given."""
     (folder / "bin").mkdir()
-    given, program = folder / "given.txt", folder / "bin" / "cml"
-    script = f'#!/bin/sh\nfor each in "$@"; do echo "$each"; last="$each"; done > {given}\ncat "$last" >> {given}\n'
-    program.write_text(f'{script}case "$*" in *fail*) exit 3;; esac\n')
+    given, program = folder / "given.json", folder / "bin" / "cml"
+    source = Path(cml_standin.__file__).read_text(encoding="utf-8")
+    program.write_text(f"#!{sys.executable}\n{source}\nmain(sys.argv[1:], Path({str(given)!r}))\n", encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
     return given

@@ -1,6 +1,7 @@
 """`mlbot comment` against a fake GitHub, with real git behind it."""
 
 import io
+import json
 import sys
 from pathlib import Path
 
@@ -183,16 +184,45 @@ def cml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_cml_posts_where_the_forge_is_not_github(desk: Desk, cml: Path) -> None:
     desk.post({}, target="pr/3", title="plots", via_cml=True)
-    arguments = ["comment", "update", "--target=pr/3", "--watermark-title=plots", "report.md", "# A report"]
-    assert cml.read_text().splitlines() == arguments
+    given = json.loads(cml.read_text())
+    options = ["--no-publish", "--target=pr/3", "--watermark-title=plots"]
+    assert given["arguments"] == ["comment", "update", *options, "report.md"]
+    assert given["text"] == "# A report\n"
+    assert not given["telemetry"]
+    desk.sandbox.write({"report.md": "# FAIL\n"})
     with pytest.raises(NotEvaluatedError, match="cml ended with exit code 3"):
-        desk.post({}, title="fail", via_cml=True)
+        desk.post({}, via_cml=True)
 
 
-def test_cml_is_given_standard_input_as_a_file(desk: Desk, cml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"# Piped\n")))
-    desk.post({}, file="-", via_cml=True)
-    assert cml.read_text().splitlines()[-1] == "# Piped"
+@pytest.mark.parametrize("target", ["auto", "pr", "commit", "pr/3", "commit/HEAD", "issue/7"])
+def test_cml_takes_every_target_and_any_file(desk: Desk, cml: Path, target: str) -> None:
+    desk.sandbox.write({"-r.md": "# A report\n"})
+    desk.post({}, file="-r.md", target=target, title="a {run}, [b] --c", via_cml=True)
+    assert json.loads(cml.read_text())["arguments"][-1] == "./-r.md"
+
+
+def test_cml_has_to_be_told_which_issue(desk: Desk, cml: Path) -> None:
+    with pytest.raises(UsageError, match="which issue"):
+        desk.post({}, target="issue", via_cml=True)
+    assert not cml.exists()
+
+
+@pytest.mark.parametrize("file", ["report.md", "-"])
+def test_cml_keeps_images_in_the_project(desk: Desk, cml: Path, monkeypatch: pytest.MonkeyPatch, file: str) -> None:
+    text = "# Plots\n\n![roc](plots/roc.svg)\n"
+    desk.sandbox.write({"report.md": text, "plots/roc.svg": '<svg xmlns="http://www.w3.org/2000/svg"/>'})
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    desk.post({}, file=file, via_cml=True)
+    given = json.loads(cml.read_text())
+    assert given["arguments"][2] == "--publish-native"
+    assert (given["text"], given["missing"]) == (text, [])
+    assert not list(desk.sandbox.path.glob(".mlbot-*"))
+
+
+def test_cmls_telemetry_is_the_users_choice(desk: Desk, cml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ITERATIVE_DO_NOT_TRACK", "")
+    desk.post({}, via_cml=True)
+    assert json.loads(cml.read_text())["telemetry"]
 
 
 def test_without_cml_it_is_said_how_to_get_it(desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -86,11 +86,15 @@ def test_no_body_is_too_long_for_github(text: str, times: int, title: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("target", "title", "given"),
+    ("target", "title", "images", "given"),
     [
-        ("auto", "", ["comment", "update", "r.md"]),
-        ("pr/3", "plots", ["comment", "update", "--target=pr/3", "--watermark-title=plots", "r.md"]),
+        ("auto", "", False, ["--no-publish"]),
+        ("pr/3", "plots", True, ["--publish-native", "--target=pr/3", "--watermark-title=plots"]),
     ],
 )
-def test_what_cml_is_given(target: str, title: str, given: list[str]) -> None:
-    assert cml_arguments("r.md", target, title) == given
+def test_what_cml_is_given(target: str, title: str, images: bool, given: list[str]) -> None:  # noqa: FBT001 - a case's
+    assert cml_arguments("r.md", target, title, images=images) == ["comment", "update", *given, "r.md"]
+
+
+def test_a_file_whose_name_looks_like_an_option() -> None:
+    assert cml_arguments("-r.md", "auto", "", images=False)[-1] == "./-r.md"

@@ -1,5 +1,6 @@
 """What the guides tell people to type works, in the order in which they tell it."""
 
+import json
 import os
 import re
 import shlex
@@ -94,7 +95,7 @@ def test_the_move_from_cml(
         else:
             subprocess.run(["bash", "-c", command], check=True, capture_output=True)
     assert [len(desk.bodies(number)) for number in (1, 2)] == [2, 1]
-    arguments = " ".join(given.read_text().splitlines()[:-1])
+    arguments = " ".join(json.loads(given.read_text())["arguments"])
     assert f"`cml {arguments}`" in MOVING, "what the page says of the last command is what CML was given"
 
 

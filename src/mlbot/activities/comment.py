@@ -63,7 +63,7 @@ def comment(directory: Path, posting: Posting, environment: Mapping[str, str], c
     target = parse_target(posting.target)
     text = _read(directory, posting.file)
     if posting.via_cml:
-        return _via_cml(directory, posting, text)
+        return _via_cml(directory, posting, target, text)
     repository = Repository.discover(directory)
     place = locate(environment, remote_url(repository))
     if place is None:
@@ -213,23 +213,33 @@ def _issue_of(event: Event | NotAnEvent | None) -> Id:
     raise UsageError("nothing says which issue", where="--target", mend="Name it: --target issue/NUMBER.")
 
 
-def _via_cml(directory: Path, posting: Posting, text: str) -> Exit:
+def _via_cml(directory: Path, posting: Posting, target: Target, text: str) -> Exit:
     """Hand the text to the user's CML, which also knows GitLab and Bitbucket."""
     program = shutil.which("cml")
     if program is None:
         raise UsageError(
             "the command cml is not there", where="--via cml", mend="Install it: npm install -g @dvcorg/cml"
         )
+    if target.kind is Kind.ISSUE and target.number is None:
+        raise UsageError("CML has to be told which issue", where="--target", mend="Name it: --target issue/NUMBER.")
+    images = bool(_images(directory / posting.file, text))
+
+    def run(file: str) -> Exit:
+        return _run_cml([program, *cml_arguments(file, posting.target, posting.title, images=images)], directory)
+
     if posting.file != STANDARD_INPUT:
-        return _run_cml([program, *cml_arguments(posting.file, posting.target, posting.title)], directory)
-    with tempfile.TemporaryDirectory(prefix="mlbot-comment-") as folder:
-        file = Path(folder, "comment.md")
-        file.write_text(text, encoding="utf-8")
-        return _run_cml([program, *cml_arguments(str(file), posting.target, posting.title)], directory)
+        return run(posting.file)
+    # In the folder itself, for the paths of images are relative to the file.
+    with tempfile.NamedTemporaryFile("w", dir=directory, prefix=".mlbot-", suffix=".md", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        return run(file.name)
 
 
 def _run_cml(command: list[str], directory: Path) -> Exit:
-    done = subprocess.run(command, cwd=directory, env=dict(os.environ), check=False)
+    """Run CML with the user's own variables; what it would tell its makers stays off unless those say otherwise."""
+    environment = {"ITERATIVE_DO_NOT_TRACK": "1", **os.environ}
+    done = subprocess.run(command, cwd=directory, env=environment, check=False)
     if done.returncode != 0:
         raise NotEvaluatedError(f"cml ended with exit code {done.returncode}", where=" ".join(command[1:3]))
     return Exit.OK

@@ -86,13 +86,24 @@ def body_of(text: str, title: str, *, attempt: Attempt | None = None, head: Sha 
     return f"{_fitting(text.rstrip(), COMMENT_LIMIT - _length(last) - 2, more)}\n\n{last}"
 
 
-def cml_arguments(file: str, target: str, title: str) -> list[str]:
-    """What CML's command is given to do the same where the forge is not GitHub."""
+def cml_arguments(file: str, target: str, title: str, *, images: bool) -> list[str]:
+    """What CML's command is given to do the same where the forge is not GitHub.
+
+    Left alone CML uploads local images to a public server of its makers, and writes the whole text anew by a parser
+    that knows neither tables nor alerts. So images go to the project itself, and a text without any stays as it is.
+
+    Args:
+        file: a Markdown file.
+        target: as `parse_target` reads it.
+        title: the label.
+        images: whether it shows local images.
+    """
     given = [
+        "--publish-native" if images else "--no-publish",
         *([f"--target={target}"] if target != Kind.AUTO else []),
         *([f"--watermark-title={title}"] if title else []),
     ]
-    return ["comment", "update", *given, file]
+    return ["comment", "update", *given, f"./{file}" if file.startswith("-") else file]
 
 
 def _fitting(text: str, limit: int, more: str) -> str:
