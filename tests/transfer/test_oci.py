@@ -19,7 +19,7 @@ from mlbot.stores.open import open_store
 from mlbot.transfer.digest import OtherBytesError
 from mlbot.transfer.oci import Place, Registry
 from mlbot.transfer.oci_auth import Credentials
-from mlbot.transfer.oci_http import is_loopback
+from mlbot.transfer.oci_http import Connection, is_loopback
 
 CONTENT = b"the model"
 DIGEST = f"sha256:{sha256(CONTENT).hexdigest()}"
@@ -259,6 +259,27 @@ def test_a_real_registry_with_a_password(tmp_path: Path, monkeypatch: pytest.Mon
 def test_only_this_machine_is_asked_without_tls(host: str, scheme: str) -> None:
     assert Place.of(f"oci://{host}/A/b").base == f"{scheme}://{host}/v2/a/b"
     assert is_loopback(host) == (scheme == "http")
+
+
+@pytest.mark.parametrize(
+    ("host", "realm", "taken"),
+    [
+        ("ghcr.io", "https://ghcr.io/token", True),
+        ("ghcr.io", "https://ghcr.io.evil.example/token", False),
+        ("ghcr.io", "http://ghcr.io/token", False),
+        ("r.example", "https://auth.example/token", True),
+        ("r.example", "http://auth.example/token", False),
+        ("r.example", "http://127.0.0.1/token", False),
+        ("127.0.0.1:5000", "http://127.0.0.1:5001/token", True),
+    ],
+)
+def test_where_credentials_may_go(host: str, realm: str, *, taken: bool) -> None:
+    connection = Connection(Place(host=host, repository="a/b"), ADA)
+    if taken:
+        connection._check_realm(realm)
+    else:
+        with pytest.raises(NotEvaluatedError):
+            connection._check_realm(realm)
 
 
 def test_a_repository_inside() -> None:

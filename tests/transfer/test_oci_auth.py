@@ -31,6 +31,15 @@ def test_the_token_is_for_githubs_registry_alone(tmp_path: Path) -> None:
         assert find_credentials(other, "ghs_x", environment) is None
 
 
+def test_a_persons_token_is_for_githubs_registry_alone_and_after_docker_login(tmp_path: Path) -> None:
+    environment = {**config(tmp_path, {}), "GH_TOKEN": "gh", "GITHUB_TOKEN": ""}
+    assert find_credentials("ghcr.io", None, environment) == Credentials(username="mlbot", password="gh")
+    assert find_credentials("evil.example", None, environment) is None
+    environment |= config(tmp_path, {"auths": {"ghcr.io": {"auth": pair("ada:pw")}}})
+    assert find_credentials("ghcr.io", None, environment) == Credentials(username="ada", password="pw")
+    assert find_credentials("ghcr.io", "job", environment) == Credentials(username="mlbot", password="job")
+
+
 def test_docker_login_is_read(tmp_path: Path) -> None:
     environment = config(tmp_path, {"auths": {"r.example:5000": {"auth": pair("ada:p:w")}, "x": {}, "y": {"auth": 5}}})
     found = find_credentials("r.example:5000", "ghs_x", environment)

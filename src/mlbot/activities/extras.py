@@ -4,10 +4,7 @@ from importlib.util import find_spec
 
 from mlbot.errors import MissingExtraError
 
-_PACKAGES = {
-    "deploy": ("fsspec",),
-    "ml": ("altair", "fsspec", "numpy", "onnx", "onnxruntime", "polars", "scipy", "skl2onnx", "sklearn"),
-}
+_PACKAGES = {"ml": ("altair", "fsspec", "numpy", "onnx", "onnxruntime", "polars", "scipy", "skl2onnx", "sklearn")}
 
 
 def require(extra: str, *, needed_for: str) -> None:

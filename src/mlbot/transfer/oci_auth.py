@@ -21,6 +21,7 @@ GITHUB = "ghcr.io"
 _HELPER = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 _PAIR = re.compile(r'([A-Za-z]+)="([^"\x00-\x1f]{0,2000})"')
 _HELPER_S = 30
+_TOKENS = ("MLBOT_TOKEN", "GITHUB_TOKEN", "GH_TOKEN")
 _MOST_BYTES = 1 << 20
 
 
@@ -94,8 +95,9 @@ def find_credentials(
 
     Args:
         host: With the port.
-        token: For GitHub's registry.
-        environment: Of this process: names the folder of Docker's `config.json`.
+        token: For GitHub's registry: the job's.
+        environment: Of this process: names the folder of Docker's `config.json`, and may hold a person's token for
+            GitHub's registry.
         run: Runs a credential helper.
     """
     if host == GITHUB and token:
@@ -105,7 +107,13 @@ def find_credentials(
     helper = _helper(config, host)
     if helper is not None:
         return _from_helper(helper, host, run or _run)
-    return _from_auths(config, host)
+    return _from_auths(config, host) or (_of_the_environment(environment) if host == GITHUB else None)
+
+
+def _of_the_environment(environment: Mapping[str, str]) -> Credentials | None:
+    """A person's token, for whoever has not logged in by `docker login`."""
+    token = next((environment[name] for name in _TOKENS if environment.get(name)), None)
+    return Credentials(username="mlbot", password=token) if token else None
 
 
 Run = Callable[[str, str], bytes | None]

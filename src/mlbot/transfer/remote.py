@@ -25,7 +25,7 @@ class RemoteObjects:
 
         self._url = url.rstrip("/")
         try:
-            self._system, path = fsspec.core.url_to_fs(self._url, use_listings_cache=False)
+            self._system, path = fsspec.core.url_to_fs(self._url)
         except (ImportError, ValueError) as error:
             why = " ".join(str(error).split())
             raise UsageError(
@@ -41,6 +41,7 @@ class RemoteObjects:
     def size(self, name: str) -> int | None:
         """See `Objects`."""
         with self._told(name):
+            self._system.invalidate_cache()
             try:
                 return int(self._system.info(self._path(name))["size"])
             except FileNotFoundError:
@@ -49,6 +50,7 @@ class RemoteObjects:
     def read(self, name: str, most_bytes: int) -> bytes | None:
         """See `Objects`."""
         with self._told(name):
+            self._system.invalidate_cache()
             try:
                 with self._system.open(self._path(name), "rb") as stream:
                     return bounded(stream.read(most_bytes + 1), most_bytes, f"{self.url}/{name}")
@@ -74,6 +76,7 @@ class RemoteObjects:
     def folders(self, name: str) -> tuple[str, ...]:
         """See `Objects`."""
         with self._told(name):
+            self._system.invalidate_cache()
             try:
                 found = self._system.ls(self._path(name), detail=True)
             except FileNotFoundError:
