@@ -169,11 +169,17 @@ def test_what_others_say_about_themselves_is_not_heard(stage: Stage, bad: Path) 
     assert "alice has no right to it by now" in comment
 
 
-def test_the_config_may_name_who_else(stage: Stage, bad: Path) -> None:
+@pytest.mark.parametrize("author", [False, True])
+def test_the_config_may_name_who_else_and_whether_authors_count(stage: Stage, bad: Path, *, author: bool) -> None:
     stage.settle(bad)
-    stage.github.user("boss").push("main", {"mlbot.yaml": f"{user.CONFIG}waivers: {{by: [alice]}}\n"})
+    rules = f"waivers: {{by: [alice], author: {str(author).lower()}}}\n"
+    stage.github.user("boss").push("main", {"mlbot.yaml": f"{user.CONFIG}{rules}"})
     answer(stage, command(stage, "log_loss", "alice"))
     again(stage)
+    if not author:
+        assert entries(stage) == []
+        assert "alice has no right to it by now" in the_comment(stage)
+        return
     assert [entry["actor"] for entry in entries(stage)] == ["alice"]
 
 

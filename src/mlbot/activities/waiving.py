@@ -11,7 +11,6 @@ from mlbot.core.config import Waivers
 from mlbot.core.decision import PullRequestSubject
 from mlbot.core.judging import Evidence, decide
 from mlbot.core.ledger import WaiverEntry
-from mlbot.core.record import Sha
 from mlbot.core.report import Notice
 from mlbot.core.verdict import Verdict
 from mlbot.core.waiver import may_waive
@@ -68,16 +67,17 @@ def _asked(
     if not asked:
         return Resolved()
     policy = assignment.configs.policy
-    speakers = _speakers(hosted, policy.waivers if policy else Waivers(), asked, subject.sha)
+    speakers = _speakers(hosted, policy.waivers if policy else Waivers(), asked, subject)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return resolve(asked, comments, verdict, evidence, speakers, now)
 
 
-def _speakers(hosted: Hosted, rules: Waivers, asked: Iterable[WaiverRequest], sha: Sha) -> frozenset[str]:
+def _speakers(
+    hosted: Hosted, rules: Waivers, asked: Iterable[WaiverRequest], subject: PullRequestSubject
+) -> frozenset[str]:
     """Who of those that asked about this head has the right to, as the API and the guarded branch's config say now.
 
-    The command's job asked too, and about pull requests of one's own; but whoever may write to the repository may edit
-    the record that it left.
+    The command's job asked too, but whoever may write to the repository may edit the record that it left.
     """
-    actors = dict.fromkeys(each.actor for each in asked if each.sha == sha)
-    return frozenset(each for each in actors if may_waive(rules, each, hosted.github.role(each), None))
+    actors = dict.fromkeys(each.actor for each in asked if each.sha == subject.sha)
+    return frozenset(each for each in actors if may_waive(rules, each, hosted.github.role(each), subject.author))

@@ -151,6 +151,7 @@ def subject_of(pull: PullRequest, head_repository_id: Id) -> PullRequestSubject:
         head_repository_id=head_repository_id,
         fork=pull.fork,
         draft=pull.draft,
+        author=pull.author,
     )
 
 

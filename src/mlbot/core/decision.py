@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Literal
 
-from mlbot.core.forge import Attempt, Id, RefName, RepositoryName, State
+from mlbot.core.forge import Attempt, Id, Login, RefName, RepositoryName, State
 from mlbot.core.record import Record, Sha
 from mlbot.core.reruns import Reruns
 
@@ -39,6 +39,8 @@ class PullRequestSubject(Record):
     head_repository_id: Id
     fork: bool
     draft: bool = False
+    author: Login | None = None
+    """Who opened it."""
 
 
 class MergeGroupSubject(Record):
