@@ -20,7 +20,7 @@ $(READY): requirements/dev.txt pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(READY) ## Judge five pull requests on real data, with real training
+demo: $(READY) ## Judge five pull requests on real data; release, deploy, roll back
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/mlbot demo
 
 test: $(READY) ## Run every test, the quick ones against the built wheel too

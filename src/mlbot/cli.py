@@ -116,10 +116,15 @@ def plan(  # noqa: PLR0913 - one for each option that decides which plan is mean
     attempt: int,
     train_workflow: str,
     bot: str,
+    release: bool,
     **options: Any,
 ) -> Exit:
     """Say which models are stale, and why; or, with --run, what to do about a training run on GitHub."""
     console = Console.of_process(quiet=quiet)
+    if release:
+        from mlbot.activities.release_plan import plan_release
+
+        return plan_release(os.environ, console)
     if run is not None:
         from mlbot.activities.hosted import Hosted
         from mlbot.activities.hosted_plan import plan_run
@@ -326,7 +331,7 @@ def comment(directory: Path, *, quiet: bool, via: str | None, **posting: Any) ->
 @option("--only", multiple=True, help="Play only this scene; repeatable.")
 @common
 def demo(directory: Path, *, quiet: bool, out: Path | None, only: tuple[str, ...]) -> Exit:
-    """Play five pull requests on real data, with real training, in a fresh folder."""
+    """Play five pull requests on real data, with real training; then release, deploy and go back."""
     from mlbot.activities.demo import play
 
     return play(directory, out, only, Console.of_process(quiet=quiet))
