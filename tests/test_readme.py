@@ -58,8 +58,9 @@ def test_the_quick_start_runs_as_written(
     repository = tiny.repository(tmp_path / "repository")
     repository.commit(tiny.params(offset=2))
     monkeypatch.chdir(repository.path)
-    assert typed(README, "mlbot")
-    for command in typed(README, "mlbot"):
+    section = README[README.index("## Quick start") : README.index("## Commands in comments")]
+    assert typed(section, "mlbot")
+    for command in typed(section, "mlbot"):
         assert entry.invoke(shlex.split(command)[1:]) == Exit.OK, capsys.readouterr().err
     assert (repository.path / "report.html").stat().st_size > 100_000
 

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.usefixtures("git_settings")
 DOCS = Path(__file__).parents[2] / "docs"
 RELEASE = (DOCS / "release.md").read_text(encoding="utf-8")
 ROLLBACK = (DOCS / "rollback.md").read_text(encoding="utf-8")
+README = (DOCS.parent / "README.md").read_text(encoding="utf-8")
 EXPECTED = {"mlbot promote tiny@v1.0.0 production --dry-run": Exit.REFUSED}
 """Nobody has approved it yet."""
 
@@ -46,6 +47,15 @@ def type_(command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     else:
         done = subprocess.run(["bash", "-c", command], check=False, capture_output=True, text=True)
         assert done.returncode == 0, f"{command}: {done.stderr}"
+
+
+def deploy(world: World, version: str) -> None:
+    """Release what main has, and bring it to production."""
+    assert release(world.home(), ReleaseRequest(model="tiny", bump="minor")).decision.go
+    approve(world.home("Bob"), "tiny", version, "production")
+    for environment in ("staging", "production"):
+        request = PromotionRequest(model="tiny", version=version, environment=environment)
+        assert promote(world.home(), request).decision.go
 
 
 @pytest.mark.slow
@@ -74,11 +84,7 @@ def test_roll_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     world = World.make(tmp_path / "world", models)
     for number, offset in enumerate(models):
         world.change(offset)
-        release(world.home(), ReleaseRequest(model="tiny", bump="minor"))
-        approve(world.home("Bob"), "tiny", f"1.{number}.0", "production")
-        for environment in ("staging", "production"):
-            request = PromotionRequest(model="tiny", version=f"1.{number}.0", environment=environment)
-            assert promote(world.home(), request).decision.go
+        deploy(world, f"1.{number}.0")
     monkeypatch.chdir(world.sandbox.path)
     typed = commands(ROLLBACK)
     type_(typed[0], monkeypatch, capsys)
@@ -88,6 +94,24 @@ def test_roll_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert world.served("production") == "1.0.0"
     withdrawn = promote(world.home(), PromotionRequest(model="tiny", version="1.1.0", environment="staging"))
     assert withdrawn.decision.reason is PromotionReason.DEPRECATED
+
+
+@pytest.mark.slow
+def test_the_readmes_section(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    section = README[README.index("## Release, deploy, go back") : README.index("## How it works")]
+    models = releases.train(tmp_path / "models", 1000, 2000)
+    world = World.make(tmp_path / "world", models)
+    world.change(1000)
+    deploy(world, "1.0.0")
+    world.change(2000)
+    monkeypatch.chdir(world.sandbox.path)
+    assert len(commands(section)) == 6
+    for command in commands(section):
+        type_(command, monkeypatch, capsys)
+    assert world.served("staging") == "1.1.0"
+    assert world.served("production") == "1.0.0"
 
 
 def test_every_reason_is_explained() -> None:
