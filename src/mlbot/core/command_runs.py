@@ -28,13 +28,13 @@ _PUSH = "Push a commit instead; an empty one will do: git commit --allow-empty"
 def retrain(facts: Facts, command: Retrain) -> Decision:
     """Run the training of the head again."""
     pull = _pull(facts)
-    refused = checks.pull_request(facts, pull) or checks.commit(facts, pull, command) or checks.config(facts)
+    refused = checks.pull_request(facts, pull) or checks.config(facts)
     if refused or facts.config is None:
         return refused or refuse(Reason.NO_CONFIG, "The guarded branch has no mlbot.yaml.")
     params = _params(facts, facts.config, command)
     if isinstance(params, Decision):
         return params
-    wanted = _wanted(facts, pull)
+    wanted = checks.commit(facts, pull, command) or _wanted(facts, pull)
     if isinstance(wanted, Decision):
         return wanted
     run, attempt = wanted
