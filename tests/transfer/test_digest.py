@@ -44,6 +44,12 @@ def test_too_many_bytes_are_not_read_to_their_end() -> None:
     assert len(given) == 3
 
 
+def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotEvaluatedError, match="cannot be written"):
+        take([b"a"], tmp_path / "file" / "inside", named(b"a"), size=1, where="x")
+
+
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "new" / "file"
     with pytest.raises(NotEvaluatedError):

@@ -49,6 +49,12 @@ def test_what_is_not_there_is_told_from_what_fails(objects: Objects) -> None:
         list(objects.chunks("no/such"))
 
 
+def test_an_object_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "models" / "a").mkdir(parents=True)
+    with pytest.raises(NotEvaluatedError, match="cannot be read or written"):
+        list(open_objects("models", tmp_path).chunks("a"))
+
+
 @pytest.mark.parametrize("name", ["", "/etc/passwd", "../x", "a/../b", "a//b", "a/", "a\\b", "."])
 def test_no_name_leads_out(name: str, objects: Objects) -> None:
     with pytest.raises(ValueError, match="no name of an object"):

@@ -44,14 +44,23 @@ def take(chunks: Iterable[bytes], target: Path, digest: Digest, *, size: int | N
         where: Where they come from, for the error.
 
     Raises:
-        NotEvaluatedError: They are not those bytes.
+        NotEvaluatedError: They are not those bytes, or cannot be written.
+        FileNotFoundError: As `chunks` says it.
     """
+    try:
+        _take(checked(chunks, digest, size=size, where=where), target)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise NotEvaluatedError(f"it cannot be written: {error.strerror}", where=str(target)) from error
+
+
+def _take(chunks: Iterable[bytes], target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=_PART, dir=target.parent)
     try:
         with os.fdopen(descriptor, "wb") as stream:
-            for chunk in checked(chunks, digest, size=size, where=where):
-                stream.write(chunk)
+            stream.writelines(chunks)
         Path(name).replace(target)
     finally:
         with suppress(FileNotFoundError):

@@ -49,7 +49,8 @@ class LocalObjects:
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """See `Objects`."""
-        return chunks_of(self._path(name))
+        with Told(f"{self.url}/{name}", OSError, missing_is_said=True):
+            yield from chunks_of(self._path(name))
 
     def upload(self, file: Path, name: str) -> None:
         """See `Objects`."""
