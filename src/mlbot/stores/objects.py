@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from mlbot.core.record import Digest
-from mlbot.errors import NotEvaluatedError
 from mlbot.stores.base import NotStoredError
-from mlbot.transfer.digest import checked, chunks_of, take
+from mlbot.transfer.digest import take, verify
 from mlbot.transfer.objects import Objects
 
 
@@ -39,19 +38,6 @@ class ObjectStore:
     def has(self, digest: Digest) -> bool:
         """See `ModelStore`."""
         return self._objects.size(_name(digest)) is not None
-
-
-def verify(file: Path, digest: Digest) -> None:
-    """Make sure of a file's digest.
-
-    Raises:
-        NotEvaluatedError: It is another one, or there is no such file.
-    """
-    try:
-        for _ in checked(chunks_of(file), digest, size=None, where=str(file)):
-            pass
-    except FileNotFoundError:
-        raise NotEvaluatedError("there is no such file", where=str(file)) from None
 
 
 def _name(digest: Digest) -> str:

@@ -6,7 +6,7 @@ from typing import Self
 from mlbot.core.record import Digest
 from mlbot.errors import NotEvaluatedError, RefusedError
 from mlbot.stores.base import NotStoredError
-from mlbot.stores.objects import verify
+from mlbot.transfer.digest import verify
 from mlbot.transfer.modelpack import Packed, Told, is_model
 from mlbot.transfer.oci import Place, Registry
 from mlbot.transfer.oci_auth import find_credentials

@@ -22,7 +22,7 @@ from mlbot.errors import NotEvaluatedError
 from mlbot.targets.base import Served
 from mlbot.targets.layout import plain
 from mlbot.targets.process import TIMEOUT_S, run_command
-from mlbot.transfer.digest import checked, chunks_of
+from mlbot.transfer.digest import verify
 
 SCHEME = "command:"
 _LIVE = re.compile(r"v?(?P<version>[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}) (?P<digest>sha256:[0-9a-f]{64})")
@@ -72,8 +72,7 @@ class CommandTarget:
     def stage(self, model: Name, version: Version, digest: Digest, file: Path) -> None:
         """See `Target`."""
         text = plain(version)
-        for _ in checked(chunks_of(file), digest, size=None, where=str(file)):
-            pass
+        verify(file, digest)
         self._run("stage", model, file=file, MLBOT_VERSION=text, MLBOT_DIGEST=digest)
         self._staged[model, text] = (digest, file)
 
@@ -83,8 +82,7 @@ class CommandTarget:
         if (model, text) not in self._staged:
             raise NotEvaluatedError(f"{model}@v{text} is not staged", where=self.url)
         digest, file = self._staged[model, text]
-        for _ in checked(chunks_of(file), digest, size=None, where=str(file)):
-            pass
+        verify(file, digest)
         self._run("switch", model, file=file, MLBOT_VERSION=text, MLBOT_DIGEST=digest)
 
     def fetch(self, model: Name, target: Path) -> Served:
@@ -101,8 +99,7 @@ class CommandTarget:
                 mend="Write the served bytes to $MLBOT_MODEL_FILE, so that they can be tested.",
             )
         try:
-            for _ in checked(chunks_of(target), served.digest, size=None, where=self.url):
-                pass
+            verify(target, served.digest)
         except NotEvaluatedError:
             target.unlink()
             raise

@@ -19,7 +19,7 @@ from mlbot.targets.layout import (
     read_config,
     read_staged,
 )
-from mlbot.transfer.digest import checked, chunks_of, take
+from mlbot.transfer.digest import checked, take, verify
 from mlbot.transfer.objects import Objects
 
 KEPT = 3
@@ -46,8 +46,7 @@ class FilesTarget:
         """See `Target`."""
         text = plain(version)
         folder = f"{model}/{number_of(text)}"
-        for _ in checked(chunks_of(file), digest, size=None, where=str(file)):
-            pass
+        verify(file, digest)
         found, size = self._staged(folder), file.stat().st_size
         if found is not None and (found.version, found.digest) != (text, digest):
             raise RefusedError(

@@ -12,7 +12,7 @@ from mlbot.core.registry import Version
 from mlbot.errors import NotEvaluatedError, RefusedError
 from mlbot.targets.base import Served
 from mlbot.targets.layout import plain
-from mlbot.transfer.digest import checked, chunks_of
+from mlbot.transfer.digest import verify
 from mlbot.transfer.modelpack import MODEL, VERSION, Packed, Told
 from mlbot.transfer.oci import Place, Registry
 from mlbot.transfer.oci_auth import Credentials, find_credentials
@@ -49,8 +49,7 @@ class OciTarget:
 
     def stage(self, model: Name, version: Version, digest: Digest, file: Path) -> None:
         """See `Target`."""
-        for _ in checked(chunks_of(file), digest, size=None, where=str(file)):
-            pass
+        verify(file, digest)
         registry, text = self._registry(model), plain(version)
         packed = Packed(name="model.onnx", digest=digest, size_bytes=file.stat().st_size)
         found = self._told(registry, f"v{text}", model)

@@ -87,6 +87,19 @@ def checked(chunks: Iterable[bytes], digest: Digest, *, size: int | None, where:
         raise _other(where, f"what is kept as {digest} has the digest sha256:{found.hexdigest()}")
 
 
+def verify(file: Path, digest: Digest) -> None:
+    """Make sure of the digest of a file of this machine.
+
+    Raises:
+        NotEvaluatedError: It is another one, or there is no such file.
+    """
+    try:
+        for _ in checked(chunks_of(file), digest, size=None, where=str(file)):
+            pass
+    except FileNotFoundError:
+        raise NotEvaluatedError("there is no such file", where=str(file)) from None
+
+
 def _other(where: str, what: str) -> OtherBytesError:
     return OtherBytesError(
         f"{what}: it was changed or damaged, so it is not used",
