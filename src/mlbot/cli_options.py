@@ -92,7 +92,8 @@ def plan_options(function: F) -> F:
         "--unjudged", is_flag=True, help="Call stale what the ledger has no verdict on, and nothing else."
     )
     asked = option("--asked", is_flag=True, help="In a re-run on GitHub: plan what /retrain asked of this attempt.")
-    return matrix(unjudged(asked(function)))
+    release = option("--release", is_flag=True, help="On GitHub: say who asks the release workflow for what.")
+    return matrix(unjudged(asked(release(function))))
 
 
 def param_options(function: F) -> F:

@@ -1,5 +1,6 @@
 """The verbs of releases and environments: release, promote, approve, rollback, lock, unlock."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -7,6 +8,7 @@ import click
 
 from mlbot.cli_options import common, example, json_option, option
 from mlbot.console import Console
+from mlbot.core.published import ACTIONS_BOT, RELEASE_PATH, TRAIN_PATH
 from mlbot.errors import Exit
 
 _DRY_RUN = "Verify and decide, show the plan, and change nothing."
@@ -175,4 +177,24 @@ def unlock(directory: Path, *, quiet: bool, environment: str, reason: str, as_js
     )
 
 
-VERBS = (release, promote, approve, rollback, lock, unlock)
+@click.command(epilog=example('mlbot deploy --ask "$ASK"'))
+@option("--ask", metavar="JSON", required=True, help="The request, as `mlbot plan --release` printed it.")
+@option("--train-workflow", metavar="PATH", default=TRAIN_PATH, help="The workflow that trains.")
+@option("--release-workflow", metavar="PATH", default=RELEASE_PATH, help="The workflow that releases.")
+@option("--bot", metavar="LOGIN", default=ACTIONS_BOT, help="Who the token speaks as.")
+@common
+def deploy(
+    directory: Path, *, quiet: bool, ask: str, train_workflow: str, release_workflow: str, bot: str
+) -> Exit:
+    """Carry out what was asked of the release workflow on GitHub, and show it there.
+
+    For jobs of GitHub Actions: `mlbot plan --release` reads who asks for what. On a laptop there is a verb for each.
+    """
+    from mlbot.activities.release_desk import DeployOptions
+    from mlbot.activities.release_job import carry_out
+
+    options = DeployOptions(ask=ask, train_path=train_workflow, release_path=release_workflow, bot=bot)
+    return carry_out(directory, os.environ, options, Console.of_process(quiet=quiet))
+
+
+VERBS = (release, promote, approve, rollback, lock, unlock, deploy)

@@ -27,7 +27,7 @@ from mlbot.core.command_checks import RANKS
 from mlbot.core.command_table import spec_of
 from mlbot.core.config import Config, EnvironmentConfig
 from mlbot.core.config_reader import nearest
-from mlbot.core.forge import Id, Login, Role
+from mlbot.core.forge import Comment, Id, Login, Role
 from mlbot.core.record import Record
 from mlbot.core.tag import RegistryTag, parse_tag
 
@@ -118,7 +118,7 @@ class Asked(Record):
 
     kind: Literal["asked"] = "asked"
     command: ReleaseCommand
-    actor: Login | None
+    actor: Login | None = None
     """Who asks; None for whoever released the version."""
     tag: str | None = None
     """The pushed tag."""
@@ -188,6 +188,16 @@ def runs_on(ask: Asked, config: Config | None) -> tuple[str, ...]:
     return found.runs_on if found else ("ubuntu-latest",)
 
 
+def asks_for(comment: Comment, approved: Approve) -> bool:
+    """Whether a comment asks, as somebody wrote it, for just the promotion that somebody else approves."""
+    said = parse_comment(comment.body)
+    if comment.edited or comment.author is None or comment.author.endswith("[bot]") or len(said) != 1:
+        return False
+    command = said[0].command
+    wanted = (approved.model, approved.version, approved.environment)
+    return isinstance(command, Promote) and (command.model, command.version, command.environment) == wanted
+
+
 def _of_comment(facts: AskFacts) -> Asked | NotAsked:
     comment = facts.comment
     if comment is None:
@@ -224,10 +234,10 @@ def _is_release(said: Said) -> bool:
 def _of_tag(facts: AskFacts) -> Asked | NotAsked:
     name = facts.inputs["tag"]
     says = parse_tag(name)
-    if not isinstance(says, RegistryTag) or says.kind != "version" or says.version is None or says.cancels:
+    if not isinstance(says, RegistryTag) or says.kind != "version" or says.numbers is None or says.cancels:
         why = says if isinstance(says, str) else "it is of another kind"
         return _no(AskReason.NO_VERSION_TAG, f"The tag {name[:100]} gives no version: {why}.", "Tag it model@v1.2.0.")
-    command = _validated({"kind": "release", "model": says.model, "version": says.version.text})
+    command = _validated({"kind": "release", "model": says.model, "version": ".".join(map(str, says.numbers))})
     if isinstance(command, NotAsked):
         return command
     if facts.asker is None:

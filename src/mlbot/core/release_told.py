@@ -10,7 +10,7 @@ from mlbot.core.promotion import PromotionDecision, PromotionFacts, PromotionRea
 from mlbot.core.record import Record
 from mlbot.core.release import ReleaseDecision
 from mlbot.core.release_ask import NotAsked
-from mlbot.core.rollback import RollbackDecision, RollbackFacts
+from mlbot.core.rollback import RollbackDecision
 from mlbot.core.wording import name_of
 from mlbot.errors import MlbotError
 
@@ -42,6 +42,8 @@ class Told(Record):
     mend: str = ""
     copy_lines: tuple[str, ...] = ()
     """What to say next, each a line."""
+    version: tuple[str, str] | None = None
+    """Model and version that it is about, where the request did not name them."""
 
 
 def as_comment(text: str) -> str:
@@ -70,7 +72,7 @@ def told_release(decision: ReleaseDecision, entry: ReleaseEntry | None) -> Told:
             stands=Stands.REFUSED, reason=decision.reason, sentence=decision.sentence, mend=as_comment(decision.mend)
         )
     sentence = f"{name_of(entry.model, entry.version)} is released." if decision.go else decision.sentence
-    return Told(stands=Stands.DONE, reason=decision.reason, sentence=sentence)
+    return Told(stands=Stands.DONE, reason=decision.reason, sentence=sentence, version=(entry.model, entry.version))
 
 
 def told_waiting(decision: ReleaseDecision) -> Told:
@@ -104,11 +106,15 @@ def told_rollback(decision: RollbackDecision, ended: DeploymentEntry | None) -> 
     return Told(stands=stands, reason=decision.reason, sentence=decision.sentence, mend=as_comment(decision.mend))
 
 
-def told_begun(facts: PromotionFacts | RollbackFacts, decision: PromotionDecision | RollbackDecision) -> Told:
-    """A deployment that is about to begin."""
+def told_begun(sentence: str, *, go: bool) -> Told | None:
+    """A deployment that is about to begin; None where none is.
+
+    Args:
+        sentence: of the decision.
+        go: whether it begins.
+    """
     doing = "It is staged, switched on, read back and tested with the release's golden requests."
-    del facts
-    return Told(stands=Stands.WORKING, reason=decision.reason, sentence=f"{decision.sentence} {doing}")
+    return Told(stands=Stands.WORKING, reason="begun", sentence=f"{sentence} {doing}") if go else None
 
 
 def told_deployment(ended: DeploymentEntry) -> Told:

@@ -23,7 +23,7 @@ _STATES: Mapping[str, str] = MappingProxyType(
         "under way": "⏳",
         "failed": "❌",
         "rolled back": "❌",
-        "replaced": "➖",
+        "replaced": "⚪",
         "next": "▶️",
         "waits": "⏸️",
         "locked": "🔒",
@@ -63,6 +63,4 @@ def release_thread(view: ThreadView, *, repository: str, page: str = "") -> str:
         repository: its address.
         page: the address of the version's GitHub Release; empty where there is none.
     """
-    return fill(
-        "release/thread.md.j2", view=view, icons=_STATES, fence=escape.fence, repository=repository, page=page
-    )
+    return fill("release/thread.md.j2", view=view, icons=_STATES, fence=escape.fence, repository=repository, page=page)

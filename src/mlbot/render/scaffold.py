@@ -37,6 +37,11 @@ def judge_workflow(*, install: str) -> str:
     return _filled("mlbot-judge.yml.j2", install=install, **_published())
 
 
+def release_workflow() -> str:
+    """The workflow that releases and deploys."""
+    return _filled("mlbot-release.yml.j2", **_published())
+
+
 def summary(*, done: Sequence[tuple[str, str]], gaps: Sequence[Gap], branch: str) -> str:
     """What was made, what is missing, and what to do next.
 
