@@ -22,6 +22,8 @@ CONFIG_TYPE = "application/vnd.cncf.model.config.v1+json"
 WEIGHT_TYPE = "application/vnd.cncf.model.weight.v1.raw"
 DOCUMENT_TYPE = "application/vnd.cncf.model.doc.v1.raw"
 FILE_PATH = "org.cncf.model.filepath"
+TITLE = "org.opencontainers.image.title"
+"""What `oras pull` calls the file."""
 MODEL, VERSION = "dev.mlbot.model", "org.opencontainers.image.version"
 
 
@@ -62,7 +64,7 @@ def manifest_of(file: Packed, config: bytes, config_digest: Digest, annotations:
         "mediaType": WEIGHT_TYPE if is_model(file.name) else DOCUMENT_TYPE,
         "digest": file.digest,
         "size": file.size_bytes,
-        "annotations": {FILE_PATH: file.name},
+        "annotations": {FILE_PATH: file.name, TITLE: file.name},
     }
     return _json(
         {
