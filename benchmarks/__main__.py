@@ -7,7 +7,7 @@ import argparse
 import subprocess
 import sys
 
-QUICK = ("startup", "comments", "plan", "auc_interval", "memory", "judge_memory", "coverage")
+QUICK = ("startup", "command", "comments", "plan", "auc_interval", "memory", "judge_memory", "coverage")
 LONG = ("simulation",)
 
 
