@@ -157,7 +157,9 @@ def _named(text: str, given: dict[str, str]) -> list[str]:
     [
         *((spec.example, True) for spec in COMMANDS),
         *((f"Hello\r\n/{name.upper()}\r\n", True) for spec in COMMANDS for name in (spec.name, *spec.aliases)),
+        ("/mlbot retrain", True),
         ("/retrainer", False),
+        ("/status", False),
         ("/path/to/file", False),
         ("say /retrain", False),
         ("> /retrain", False),
