@@ -8,9 +8,9 @@ import signal
 import subprocess
 import sys
 from typing import Any
+from unittest import mock
 
 from mlbot import entry
-from mlbot.git import command
 from mlbot.transfer import local
 
 
@@ -35,9 +35,11 @@ def main() -> int:
         effect()
         place(self, *rest)
 
-    command.subprocess.run = counted_run  # type: ignore[attr-defined,assignment]  # only git's own runs are counted
-    local.LocalObjects._place = counted_place  # type: ignore[method-assign]  # the effect on a target
-    return entry.invoke(sys.argv[2:])
+    with (
+        mock.patch.object(subprocess, "run", counted_run),
+        mock.patch.object(local.LocalObjects, "_place", counted_place),
+    ):
+        return entry.invoke(sys.argv[2:])
 
 
 if __name__ == "__main__":

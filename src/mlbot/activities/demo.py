@@ -50,7 +50,8 @@ def play(directory: Path, out: Path | None, only: Sequence[str], console: Consol
     steps = deliver(stage, console) if not only or DELIVERY in only else ()
     console.result(_table([*map(_row, played), *((step.name, step.ended, step.right, "") for step in steps)]))
     console.result(f"\nReports: {stage.reports}\nTry it yourself: cd {stage.repository}, change something, mlbot run\n")
-    return Exit.FAILED if any(each.wrong for each in (*played, *steps)) else Exit.OK
+    wrong = [*(each.wrong for each in played), *(step.wrong for step in steps)]
+    return Exit.FAILED if any(wrong) else Exit.OK
 
 
 def _chosen(only: Sequence[str]) -> tuple[Scene, ...]:

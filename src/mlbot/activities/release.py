@@ -237,9 +237,6 @@ class _Desk:
 
     def _entry(self, facts: ReleaseFacts, verdict: VerdictEntry, tag: TagRef, golden: Digest) -> ReleaseEntry:
         training = self._training(verdict)
-        lineage = (
-            {"data": training.data, "params": training.params, "environment": training.environment} if training else {}
-        )
         return ReleaseEntry(
             model=facts.model,
             version=facts.version,
@@ -251,11 +248,13 @@ class _Desk:
             tag_object=tag.object_sha,
             golden=golden,
             training=verdict.training if training else None,
+            data=training.data if training else {},
+            params=training.params if training else {},
+            environment=training.environment if training else None,
             seed=verdict.files[0].seed if verdict.files else 0,
             actor=self.home.actor,
             run=self.home.run,
             time=self.home.time,
-            **lineage,
         )
 
     def _training(self, verdict: VerdictEntry) -> Training | None:
