@@ -16,7 +16,7 @@ from tests.ledger_samples import entry
 
 from mlbot.activities.home import Home
 from mlbot.core.forge import Attempt
-from mlbot.core.ledger import Entry, StoredFile, VerdictEntry
+from mlbot.core.ledger import Entry, ReleaseEntry, StoredFile, VerdictEntry
 from mlbot.core.ledger_state import releases as ledger_releases
 from mlbot.core.outcome import Outcome, Reason
 from mlbot.core.staleness import Subject
@@ -138,9 +138,14 @@ class World:
         open_store("deploy/store", self.sandbox.path).put(digest_of(content), file)
 
     @property
+    def releases(self) -> tuple[ReleaseEntry, ...]:
+        """The released versions, oldest first."""
+        return ledger_releases(self.entries(), "tiny")
+
+    @property
     def digests(self) -> tuple[str, ...]:
         """Of the released versions, oldest first."""
-        return tuple(each.digest for each in ledger_releases(self.entries(), "tiny"))
+        return tuple(each.digest for each in self.releases)
 
     def stored(self, digest: str) -> Path:
         """Where the store has a file."""

@@ -40,6 +40,7 @@ def two_versions(tmp_path_factory: pytest.TempPathFactory, trained_models: dict[
         for offset in (1000, 2000):
             world.change(offset)
             assert release(world.home(), ReleaseRequest(model="tiny")).decision.go
+        world.home().tell_checkout()
     return world
 
 
