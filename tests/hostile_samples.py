@@ -26,7 +26,6 @@ FREE = {
     "name",
     "platform",
     "positive",
-    "production",
     "python",
     "repository",
     "slice",

@@ -18,6 +18,7 @@ from mlbot.core.report import (
     MetricInfo,
     ModelReport,
     ParamChange,
+    Production,
     Report,
     Side,
     SliceInfo,
@@ -250,7 +251,7 @@ def adult(change: float, name: str = "adult-income", **changes: Any) -> tuple[Ev
         "baseline_training": tuple(training(seed, BASE, duration_s=12.0) for seed in range(3)),
         "param_changes": (ParamChange(name="max_depth", before=6, after=12),),
         "stale_reasons": ("params.yaml changed",),
-        "production": "v1.2.0",
+        "production": Production(environment="production", version="v1.2.0", digest=digest(90)),
         "history": (History(metric="roc_auc", values=(0.9221, 0.9235, 0.9231, 0.9248, 0.9244, 0.9259, 0.9262)),),
     }
     return evidence, rest | changes

@@ -19,13 +19,24 @@ from tests.report_parts import (
     waiver,
 )
 
+from mlbot.core import composition
 from mlbot.core.comparison import Method
 from mlbot.core.evaluation import Problem
 from mlbot.core.gate import Bound, Gate
 from mlbot.core.judging import Evidence
 from mlbot.core.metric import CATALOGUE, Task
 from mlbot.core.outcome import Reason
-from mlbot.core.report import CalibrationBin, Curves, MetricInfo, Notice, NoticeCode, Report, Side, SliceInfo
+from mlbot.core.report import (
+    CalibrationBin,
+    Curves,
+    MetricInfo,
+    Notice,
+    NoticeCode,
+    Production,
+    Report,
+    Side,
+    SliceInfo,
+)
 from mlbot.core.training import TrainingFailure
 
 
@@ -47,6 +58,27 @@ def failing() -> Report:
         text="The slice doctorate has 181 rows, fewer than 500: it is shown and does not block.",
     )
     return judged(adult(-0.0206, candidate_training=trainings, notices=(small, notice)))
+
+
+def slipped() -> Report:
+    """Fine beside the baseline, but together with what was allowed before it lost too much beside production."""
+    beside = (
+        comparison("roc_auc", -0.0092, method=Method.PAIRED),
+        comparison("log_loss", -0.0011, method=Method.PAIRED),
+        comparison("f1", 0.0121, method=Method.PAIRED),
+        comparison("f1", -0.0003, SLICES[0], method=Method.PAIRED),
+    )
+    there = Production(environment="production", version="v1.2.0", digest=digest(90), comparisons=beside)
+    evidence, rest = adult(-0.0021, production=there)
+    notices = composition.model_notices(judged((evidence, rest)).models[0], evidence, None)
+    return judged((evidence, rest | {"notices": notices}))
+
+
+def not_compared() -> Report:
+    """Production's bytes are gone, and the baseline is not what is there."""
+    problem = Problem(reason=Reason.MODEL_MISSING, detail="its file cannot be had: mlbot.yaml names no store.")
+    there = Production(environment="production", version="v1.2.0", digest=digest(90), problem=problem)
+    return judged(adult(0.0043, production=there))
 
 
 def inconclusive() -> Report:
@@ -273,6 +305,8 @@ SAMPLES: Mapping[str, Callable[[], Report]] = {
     for make in (
         passing,
         failing,
+        slipped,
+        not_compared,
         inconclusive,
         unjudgeable,
         refused,

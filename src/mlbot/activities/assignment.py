@@ -9,7 +9,7 @@ from mlbot.core.decision import Judge, PushSubject
 from mlbot.core.inputs import CONFIG_FILE
 from mlbot.core.ledger import Entry, VerdictEntry
 from mlbot.core.ledger_folds import judged_models, latest_by_key, verdicts
-from mlbot.core.ledger_records import WaiverEntry
+from mlbot.core.ledger_records import DeploymentEntry, WaiverEntry
 from mlbot.core.plan import Plan, PlannedModel, plan_models
 from mlbot.core.record import Sha
 from mlbot.core.verdict import Commits
@@ -33,6 +33,7 @@ class Assignment:
         stale: the models to judge.
         entries: of the ledger.
         waivers: of the ledger.
+        deployments: of the ledger.
         judged: the guarded branch's verdicts whose files may serve as a baseline, by model and content key.
         baselines: the stale models whose baseline is not among them, so that it has to be trained.
     """
@@ -45,6 +46,7 @@ class Assignment:
     stale: tuple[PlannedModel, ...]
     entries: tuple[VerdictEntry, ...]
     waivers: tuple[WaiverEntry, ...]
+    deployments: tuple[DeploymentEntry, ...]
     judged: Mapping[tuple[str, str], VerdictEntry]
     baselines: tuple[PlannedModel, ...]
 
@@ -77,6 +79,7 @@ def assign(hosted: Hosted, decision: Judge) -> Assignment:
         stale=stale,
         entries=tuple(verdicts(entries)),
         waivers=tuple(each for each in entries if isinstance(each, WaiverEntry)),
+        deployments=tuple(each for each in entries if isinstance(each, DeploymentEntry)),
         judged=judged,
         baselines=baselines,
     )

@@ -8,12 +8,14 @@ from mlbot.activities.intake import Fetched, Intake
 from mlbot.activities.judge import Case, Entry, judge
 from mlbot.activities.model_report import Found, Provenance
 from mlbot.activities.rules import Rules
-from mlbot.activities.stored_files import judged_files
+from mlbot.activities.stored_files import judged_files, live_file
+from mlbot.activities.versus import Live
 from mlbot.console import Console
 from mlbot.core.artifact import Side
 from mlbot.core.evaluation import Problem
 from mlbot.core.outcome import Reason
 from mlbot.core.plan import PlannedModel
+from mlbot.core.production import in_production
 from mlbot.core.training import Params
 from mlbot.core.trial import trial_key
 
@@ -52,6 +54,7 @@ class Bench:
             base_key=planned.key if self._overrides else planned.base_key,
             past=tuple(entry for entry in self.assignment.entries if entry.model == planned.name),
             provisional=rule.provisional,
+            live=self._live(planned),
         )
         provenance = Provenance(
             candidate=candidate.trainings,
@@ -61,6 +64,20 @@ class Bench:
             head=self.assignment.configs.head.model(planned.name),
         )
         return Found(case=case, judged=judge(case, say=self.console.say), provenance=provenance)
+
+    def _live(self, planned: PlannedModel) -> Live | None:
+        """What is in production; a trial is only compared with what is committed."""
+        assignment, policy = self.assignment, self.assignment.configs.policy
+        if policy is None or assignment.decision.trial:
+            return None
+        entry = in_production(policy.environments, assignment.deployments, planned.name)
+        if entry is None:
+            return None
+        baseline = assignment.judged.get((planned.name, planned.base_key or ""))
+        if baseline is not None and baseline.digest == entry.digest:
+            return Live(entry=entry, file=None)
+        file = live_file(self.hosted, entry, assignment.entries, self.baselines.folder, self.console)
+        return Live(entry=entry, file=file)
 
     @property
     def _overrides(self) -> Params:

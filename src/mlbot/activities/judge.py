@@ -1,12 +1,13 @@
 """Judge one model: score its files on the holdout and measure them. The core decides what it comes to."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlbot.activities.training_data import is_lfs_pointer
+from mlbot.activities.training_data import unfetched
+from mlbot.activities.versus import Live, versus
 from mlbot.core.comparison import Comparison, Flips
 from mlbot.core.config import Model
 from mlbot.core.evaluation import Evaluation, Holdout, Problem, Score
@@ -14,7 +15,6 @@ from mlbot.core.gate import Bound
 from mlbot.core.judging import Evidence
 from mlbot.core.ledger import VerdictEntry
 from mlbot.core.ledger_folds import seed_history
-from mlbot.core.outcome import Reason
 from mlbot.core.record import Digest
 from mlbot.core.report import Curves, Side, SliceInfo
 from mlbot.core.tree import is_url
@@ -49,6 +49,7 @@ class Case:
         provisional: whether `model` and `rules` are head's own.
         past: the model's verdicts in the ledger; their seeds tell how much a seed moves a metric.
         base_key: the baseline's content key; neither it nor `key` is history.
+        live: what is in production, to be compared with as well.
     """
 
     model: Model
@@ -59,6 +60,7 @@ class Case:
     provisional: bool = False
     past: tuple[VerdictEntry, ...] = ()
     base_key: Digest | None = None
+    live: Live | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +73,7 @@ class Judged:
         baseline: evaluations of the other side's files.
         slices: of the holdout, with their rows.
         curves: of the shipped files.
+        versus: the candidate's file beside the one in production, or why nobody knows.
     """
 
     evidence: Evidence
@@ -78,6 +81,7 @@ class Judged:
     baseline: tuple[Evaluation, ...] = ()
     slices: tuple[SliceInfo, ...] = ()
     curves: dict[Side, Curves]
+    versus: tuple[Comparison, ...] | Problem = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,29 +121,19 @@ def judge(case: Case, *, say: Say, limits: "Limits | None" = None) -> Judged:
     model = case.model
     say(f"{model.name}: reading the holdout {model.data.holdout}")
     source = model.data.holdout if is_url(model.data.holdout) else case.rules / model.data.holdout
-    pointer = _pointer(source)
+    pointer = unfetched(source)
     holdout = pointer or open_holdout(source, model.data, model.task, model.slices)
     if isinstance(holdout, Problem):
         return Judged(evidence=_evidence(case, problem=holdout), curves={})
     slices = _slices(model, holdout.record)
-    candidate, baseline = _score_sides(case, holdout, say, limits)
+    candidate, baseline, live = _score_sides(case, holdout, say, limits)
     without = baseline if isinstance(baseline, Problem) else baseline.problem
     if candidate.problem is not None:
         evidence = _evidence(case, candidate=candidate.evaluations(), baseline_problem=without)
         return Judged(evidence=evidence, holdout=holdout.record, slices=slices, curves={})
     other = None if without or isinstance(baseline, Problem) else baseline
-    return _measured(case, holdout, slices, candidate, other, without)
-
-
-def _pointer(source: Path | str) -> Problem | None:
-    """Why a holdout that Git LFS has not fetched cannot be read: as a table it would only look damaged."""
-    if not isinstance(source, Path) or not source.is_file() or not is_lfs_pointer(source):
-        return None
-    detail = (
-        f"The holdout {source.name} is a pointer of Git LFS, not the data. Fetch it: git lfs pull (in GitHub Actions: "
-        "the input lfs of judge.yml)."
-    )
-    return Problem(reason=Reason.HOLDOUT_UNREADABLE, detail=detail)
+    judged = _measured(case, holdout, slices, candidate, other, without)
+    return judged if live is None else replace(judged, versus=_versus(case, holdout, candidate, live))
 
 
 def _measured(
@@ -177,23 +171,40 @@ def _measured(
     )
 
 
+def _versus(
+    case: Case, holdout: "HoldoutData", candidate: _Team, live: "Scored | Problem"
+) -> tuple[Comparison, ...] | Problem:
+    contest = _contest(case, candidate, holdout)
+    return (
+        contest
+        if isinstance(contest, Problem)
+        else versus(candidate.scored[0], live, contest, holdout, case.model.gates)
+    )
+
+
 def _score_sides(
     case: Case, holdout: "HoldoutData", say: Say, limits: "Limits | None"
-) -> tuple[_Team, _Team | Problem]:
-    """Score the files of both sides in one reading of the holdout."""
+) -> "tuple[_Team, _Team | Problem, Scored | Problem | None]":
+    """Score the files of both sides, and the one in production, in one reading of the holdout."""
     from mlbot.modeling.scoring import score_many
 
-    entries = [*case.candidate, *(() if isinstance(case.baseline, Problem) else case.baseline)]
+    live = case.live.file if case.live else None
+    entries = [
+        *case.candidate,
+        *(() if isinstance(case.baseline, Problem) else case.baseline),
+        *([Entry(seed=0, file=live)] if live else []),
+    ]
     paths = [entry.file for entry in entries if isinstance(entry.file, Path)]
     say(f"{case.model.name}: scoring {len(paths)} model files on {holdout.rows:,} rows")
     scored = iter(score_many(paths, holdout, limits=limits))
     results = tuple(entry.file if isinstance(entry.file, Problem) else next(scored) for entry in entries)
     seeds = tuple(entry.seed for entry in entries)
-    split = len(case.candidate)
+    split, end = len(case.candidate), len(results) - bool(live)
     candidate = _Team(seeds=seeds[:split], results=results[:split])
+    shown = results[end] if live else None
     if isinstance(case.baseline, Problem):
-        return candidate, case.baseline
-    return candidate, _Team(seeds=seeds[split:], results=results[split:])
+        return candidate, case.baseline, shown
+    return candidate, _Team(seeds=seeds[split:end], results=results[split:end]), shown
 
 
 def _contest(case: Case, candidate: _Team, holdout: "HoldoutData") -> "Contest | Problem":

@@ -18,6 +18,7 @@ from mlbot.core.composition import (
 from mlbot.core.config import Model
 from mlbot.core.ledger_folds import metric_history
 from mlbot.core.plan import Plan
+from mlbot.core.production import production
 from mlbot.core.report import History, ModelReport, Notice, Report
 from mlbot.core.training import Training, TrainingFailure
 from mlbot.core.verdict import ModelVerdict, Verdict
@@ -63,6 +64,7 @@ def model_report(case: Case, judged: Judged, verdict: ModelVerdict, provenance: 
         param_changes=param_changes(provenance.baseline[0].params, provenance.candidate[0].params) if both else (),
         data_changes=data_changes(provenance.baseline[0].data, provenance.candidate[0].data) if both else (),
         stale_reasons=provenance.stale_reasons,
+        production=production(case.live.entry, judged.versus) if case.live else None,
         history=_history(case, judged),
     )
     return report.model_copy(update={"notices": model_notices(report, judged.evidence, provenance.head)})

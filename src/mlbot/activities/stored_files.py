@@ -1,5 +1,6 @@
 """The store as jobs on GitHub see it: where it is, what goes there, and the files of earlier verdicts."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mlbot.activities.hosted import Hosted
@@ -11,6 +12,8 @@ from mlbot.core.config_parse import parse_config
 from mlbot.core.decision import Decision, Judge, PushSubject
 from mlbot.core.evaluation import Problem
 from mlbot.core.ledger import VerdictEntry
+from mlbot.core.ledger_records import DeploymentEntry
+from mlbot.core.outcome import Reason
 from mlbot.errors import MlbotError
 from mlbot.stores.base import ModelStore
 from mlbot.stores.open import open_store
@@ -66,3 +69,33 @@ def _stored(store: ModelStore, entry: VerdictEntry, folder: Path) -> tuple[Entry
         store.get(file.digest, path, size=file.size_bytes)
         found.append(Entry(seed=file.seed, file=path))
     return tuple(found)
+
+
+def live_file(
+    hosted: Hosted, entry: DeploymentEntry, judged: Sequence[VerdictEntry], folder: Path, console: Console
+) -> Path | Problem:
+    """The file of a deployment, by its digest: of the store, else of the run that judged it.
+
+    Args:
+        hosted: The job.
+        entry: The deployment.
+        judged: The ledger's verdicts, oldest first.
+        folder: Where files are put.
+        console: Told of a store that is no use here.
+    """
+    folder /= "production"
+    target = folder / accepted_file(entry.digest)
+    why = "mlbot.yaml names no store"
+    try:
+        store = store_of(hosted, console)
+        if store is not None:
+            store.get(entry.digest, target)
+            return target
+    except MlbotError as error:
+        why = error.what
+    for verdict in reversed(judged):
+        files = tuple(each for each in verdict.files if each.digest == entry.digest)
+        found = accepted(hosted, verdict.model_copy(update={"files": files}), folder) if files else None
+        if found is not None and not isinstance(found, Problem):
+            return found[0].file
+    return Problem(reason=Reason.MODEL_MISSING, detail=f"its file cannot be had: {why}.")

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from mlbot.core.config import Model
+from mlbot.core.evaluation import Problem
 from mlbot.core.inputs import CONFIG_FILE, dvc_files
+from mlbot.core.outcome import Reason
 from mlbot.core.record import Sha
 from mlbot.core.tree import is_url, shown
 from mlbot.errors import NotEvaluatedError
@@ -88,3 +90,14 @@ def is_lfs_pointer(file: Path) -> bool:
         return False
     with file.open("rb") as opened:
         return opened.read(len(_LFS)) == _LFS
+
+
+def unfetched(source: Path | str) -> Problem | None:
+    """Why a holdout that Git LFS has not fetched cannot be read: as a table it would only look damaged."""
+    if not isinstance(source, Path) or not source.is_file() or not is_lfs_pointer(source):
+        return None
+    detail = (
+        f"The holdout {source.name} is a pointer of Git LFS, not the data. Fetch it: git lfs pull (in GitHub Actions: "
+        "the input lfs of judge.yml)."
+    )
+    return Problem(reason=Reason.HOLDOUT_UNREADABLE, detail=detail)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from mlbot.core import phrase
 from mlbot.core.comparison import Method
 from mlbot.core.config import Config, Model
 from mlbot.core.evaluation import Evaluation, Score
@@ -10,7 +11,8 @@ from mlbot.core.judging import Evidence, decide
 from mlbot.core.metric import Task
 from mlbot.core.outcome import Outcome
 from mlbot.core.plan import Plan
-from mlbot.core.report import MetricInfo, ModelReport, Notice, NoticeCode, ParamChange, SliceInfo
+from mlbot.core.production import beyond_margins
+from mlbot.core.report import MetricInfo, ModelReport, Notice, NoticeCode, ParamChange, Production, SliceInfo
 from mlbot.core.training import Params, Training
 from mlbot.core.verdict import Commits, ModelVerdict
 
@@ -39,6 +41,7 @@ def model_notices(report: ModelReport, evidence: Evidence, head: Model | None) -
         *_slice_notices(report.slices),
         *_gate_notices(report.verdict),
         *_preview_notices(evidence, head, report.verdict),
+        *_production_notices(report.production, evidence.gates),
         *_parity_notices(report.candidate_training),
         *_holdout_notices(report),
     )
@@ -177,6 +180,20 @@ def _preview_notices(evidence: Evidence, head: Model | None, verdict: ModelVerdi
         code=NoticeCode.GATE_PREVIEW,
         text=f"By the change's own new bounds, which did not count for this {verdict.outcome}, it would be: {said}.",
     )
+
+
+def _production_notices(production: Production | None, gates: Sequence[Gate]) -> Iterator[Notice]:
+    """What earlier changes were each allowed to lose may be too much together."""
+    if production is None:
+        return
+    for comparison, gate in beyond_margins(production.comparisons, gates):
+        moved = f"{phrase.subject(gate)} {phrase.movement(comparison)}"
+        yield Notice(
+            code=NoticeCode.WORSE_THAN_PRODUCTION,
+            text=f"Since {production.version}, which is in production, {moved}: more than the "
+            f"{phrase.limit_figure(gate)} that one change may lose. This is shown and does not block.",
+            warning=True,
+        )
 
 
 def _within(claimed: float, score: Score) -> bool:

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mlbot.core.comparison import Comparison, Flips
-from mlbot.core.evaluation import Evaluation, Holdout
+from mlbot.core.evaluation import Evaluation, Holdout, Problem
 from mlbot.core.metric import CATALOGUE, OPERATIONAL, Direction, Task
-from mlbot.core.record import Count, Name, Record
+from mlbot.core.record import Count, Digest, Name, Record
 from mlbot.core.training import Training, TrainingFailure
 from mlbot.core.verdict import ModelVerdict, Verdict
 
@@ -68,6 +68,8 @@ class NoticeCode(StrEnum):
     PARITY = "parity"
     DATA_CHANGED = "data-changed"
     GATE_PREVIEW = "gate-preview"
+    WORSE_THAN_PRODUCTION = "worse-than-production"
+    """By more than one change may lose: what was allowed before has added up."""
     WAIVER_UNUSED = "waiver-not-used"
     """Somebody asked to let a gate pass, and it changes nothing."""
     WAIVER_ENDED = "waiver-ended"
@@ -119,6 +121,19 @@ class History(Record):
     """Oldest first, without the candidate."""
 
 
+class Production(Record):
+    """What is live in the last environment, and how the candidate's file compares with that file."""
+
+    environment: Name
+    version: Annotated[str, Field(max_length=61, pattern=r"^v(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$")]
+    digest: Digest
+    comparisons: tuple[Comparison, ...] = ()
+    """Of the two files: only rows vary. Every metric on all rows first, then what is gated on slices; nothing where
+    the file is the candidate's or the baseline's own. Shown, never gating."""
+    problem: Problem | None = None
+    """Why there are none."""
+
+
 class ModelReport(Record):
     """All about one model."""
 
@@ -143,8 +158,8 @@ class ModelReport(Record):
     """Declared data files whose bytes differ between base and head."""
     stale_reasons: tuple[str, ...] = ()
     notices: tuple[Notice, ...] = ()
-    production: str | None = None
-    """The version that is in production now (`v1.2.0`), if there is one."""
+    production: Production | None = None
+    """What is in production now, if something is."""
     history: tuple[History, ...] = ()
     """Of a few metrics, the gated ones first."""
 

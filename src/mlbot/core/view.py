@@ -179,6 +179,31 @@ def metric_rows(model: ModelReport) -> tuple[MetricRow, ...]:
     return tuple(_score_row(each, model.direction(each.metric)) for each in scores if each.slice is None)
 
 
+def production_rows(model: ModelReport) -> tuple[MetricRow, ...]:
+    """The file that would ship beside the one in production."""
+    return tuple(compared_row(each) for each in model.production.comparisons) if model.production else ()
+
+
+def production_summary(model: ModelReport) -> str:
+    """What those rows come to: `1 of 6 clearly worse, 2 clearly better`."""
+    rows = production_rows(model)
+    counts = [(reading, sum(row.reading == reading for row in rows)) for reading in ("worse", "better")]
+    said = ", ".join(f"{count} of {len(rows)} clearly {reading}" for reading, count in counts if count)
+    return said or "no clear change"
+
+
+def production_is(model: ModelReport) -> str:
+    """Whose file is in production, where it is one of the report's own."""
+    there = model.production
+    if there is None:
+        return ""
+    if model.shipped and model.shipped.digest == there.digest:
+        return "the candidate itself"
+    if model.baseline and model.baseline[0].digest == there.digest:
+        return "the baseline"
+    return ""
+
+
 def compared_row(comparison: Comparison) -> MetricRow:
     """One metric against the baseline; on a slice it is called `metric@slice`."""
     return MetricRow(

@@ -150,6 +150,7 @@ def _model(report: Report, model: ModelReport, picture: Picture | None, *, headi
         ("training logs", 4, sections.failures(model)),
         ("negative flips", 4, sections.flips(model)),
         ("all metrics", 7, sections.metrics(model)),
+        ("production", 7, sections.production(model)),
         ("slices", 8, sections.slices(model)),
         ("calibration", 11, sections.calibration(model)),
         ("model file", 10, sections.file(model)),

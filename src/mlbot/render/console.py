@@ -98,7 +98,8 @@ def _model(report: Report, model: ModelReport, pen: Pen, *, brief: bool) -> Iter
     yield from _failures(model, pen)
     if model.flips:
         yield _flips(model, pen)
-    yield from _metrics(model, pen)
+    yield from _metrics(view.metric_rows(model), "baseline", pen)
+    yield from _production(model, pen)
     yield from _slices(model, pen)
     yield from _notes(model.notices, pen)
 
@@ -117,7 +118,9 @@ def _facts(report: Report, model: ModelReport, pen: Pen) -> str:
     if model.candidate:
         facts.append(tables.seeds(model))
     if model.production:
-        facts.append(f"production runs {clean(model.production)}")
+        facts.append(
+            ", ".join(filter(None, (f"production runs {clean(model.production.version)}", view.production_is(model))))
+        )
     return f"{pen.paint(clean(model.model), _BOLD)}\n{pen.wrap(' · '.join(facts))}"
 
 
@@ -180,10 +183,21 @@ def _flips(model: ModelReport, pen: Pen) -> str:
     )
 
 
-def _metrics(model: ModelReport, pen: Pen) -> Iterator[str]:
-    rows = view.metric_rows(model)
+def _production(model: ModelReport, pen: Pen) -> Iterator[str]:
+    there = model.production
+    if there is None or not (there.comparisons or there.problem):
+        return
+    beside = f"{clean(there.version)} in {clean(there.environment)}"
+    if there.problem:
+        yield pen.wrap(f"Not compared with {beside}: {clean(there.problem.detail)}")
+    else:
+        yield pen.wrap(f"Beside {beside}, file by file; no gate reads it: {view.production_summary(model)}")
+        yield from _metrics(view.production_rows(model), clean(there.version, 20), pen)
+
+
+def _metrics(rows: Sequence[view.MetricRow], other: str, pen: Pen) -> Iterator[str]:
     if rows:
-        head = ("metric", "baseline", "candidate", "change", "[90 % interval]", "reading")
+        head = ("metric", other, "candidate", "change", "[90 % interval]", "reading")
         yield pen.table(head, [_metric(row) for row in rows], expendable=(4, 1, 3, 5))
 
 

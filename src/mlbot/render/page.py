@@ -90,6 +90,9 @@ def _model(model: ModelReport, charts: Charts | None) -> dict[str, Any]:
         "reasons": [row for row in gates if row.standing != Outcome.PASS],
         "removal": model.verdict.waived.waiver if model.verdict.waived else None,
         "metrics": view.metric_rows(model),
+        "beside": view.production_rows(model),
+        "beside_summary": view.production_summary(model),
+        "production_is": view.production_is(model),
         "slices": tables.slice_table(model, columns=_EVERY),
         "bins": [
             (side.value, each) for side in Side if side in model.curves for each in model.curves[side].calibration

@@ -27,6 +27,7 @@ _LABELS = {
     NoticeCode.UNCOMMITTED: "Uncommitted changes",
     NoticeCode.NOT_JUDGEABLE: "Not judgeable",
     NoticeCode.GATE_PREVIEW: "Preview",
+    NoticeCode.WORSE_THAN_PRODUCTION: "Worse than production",
     NoticeCode.WAIVER_UNUSED: "Waiver not used",
     NoticeCode.WAIVER_ENDED: "Waiver ended",
 }
@@ -51,6 +52,7 @@ def facts(report: Report, model: ModelReport, *, heading: bool) -> str:
         heading=heading,
         commit=commit,
         seeds=tables.seeds(model),
+        production_is=view.production_is(model),
         icons=ICONS,
     )
 
@@ -129,6 +131,18 @@ def metrics(model: ModelReport) -> str:
     """Every metric on all rows."""
     rows = view.metric_rows(model)
     return fill("comment/metrics.md.j2", rows=rows) if rows else ""
+
+
+def production(model: ModelReport) -> str:
+    """The file that would ship beside the one in production, or why nobody knows."""
+    if model.production is None or not (model.production.comparisons or model.production.problem):
+        return ""
+    return fill(
+        "comment/production.md.j2",
+        production=model.production,
+        rows=view.production_rows(model),
+        summary=view.production_summary(model),
+    )
 
 
 def slices(model: ModelReport) -> str:
