@@ -183,3 +183,28 @@ def with_second_model(config: str) -> str:
     models, rest = config.split("\nguard:")
     second = models.split("models:\n")[1].replace("  adult-income:", "  second:").replace("seeds: 2", "seeds: 1")
     return f"{models}\n{second}\nguard:{rest}"
+
+
+def test_trials_beside_a_verdict(github: FakeGitHub, actions: Harness, example: dict[str, str]) -> None:
+    """Other parameters are tried by a comment, and nothing of what stands already moves."""
+    story = Story(github, actions, example)
+    pull = story.alice.pull_request("work", params(8))
+    _, _, verdict = story.verdict(pull)
+    standing = user.statuses(story.models, user.head(pull))
+
+    story.alice.comment(pull, "/retrain adult-income learning_rate=2")
+    actions.run_until_idle()
+    assert "it takes a number from 0.01 to 0.5" in user.comments(story.models, pull)[-1]
+
+    for number, (command, came_to) in enumerate((("max_iter=40", "better"), ("learning_rate=0.02", "worse")), 1):
+        story.alice.comment(pull, f"/retrain adult-income {command}")
+        actions.run_until_idle()
+        (shown,) = [each for each in user.comments(story.models, pull) if "mlbot:trial " in each]
+        assert user.statuses(story.models, user.head(pull)) == standing
+        assert user.comments(story.models, pull)[0] == verdict
+        headline = shown.splitlines()[1]
+        assert headline.startswith(f"> **Trial {number} of adult-income: roc\\_auc")
+        assert came_to in headline
+    assert "-learning_rate: 0.3\n+learning_rate: 0.02\n" in shown
+    assert "**2 trials**" in shown
+    assert not github.requests.refused()
