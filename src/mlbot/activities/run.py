@@ -1,5 +1,6 @@
 """`mlbot run`: do on this machine what a pull request of the working tree would do."""
 
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ from mlbot.activities.reporting import Outputs, hand_out
 from mlbot.activities.rules import Rules
 from mlbot.activities.train import Trained
 from mlbot.activities.trainer import Team, Trainer
+from mlbot.activities.versus import Live, local_live
 from mlbot.console import Console
 from mlbot.core.evaluation import Problem
 from mlbot.core.judging import decide
@@ -137,6 +139,7 @@ def _judge(planned: PlannedModel, trainer: Trainer, rules: Rules, console: Conso
         base_key=planned.base_key,
         past=tuple(verdicts(read_local(trainer.repository.root, "verdict", planned.name).entries)),
         provisional=rule.provisional,
+        live=_live(planned, trainer, rules),
     )
     provenance = Provenance(
         candidate=candidate.trainings,
@@ -146,6 +149,11 @@ def _judge(planned: PlannedModel, trainer: Trainer, rules: Rules, console: Conso
         head=rules.configs.head.model(planned.name),
     )
     return Found(case=case, judged=judge(case, say=console.say), provenance=provenance)
+
+
+def _live(planned: PlannedModel, trainer: Trainer, rules: Rules) -> Live | None:
+    folder = Path(rules.checkouts.enter_context(tempfile.TemporaryDirectory(prefix="mlbot-live-")))
+    return local_live(rules.configs.policy, trainer.repository.root, planned.name, folder)
 
 
 _NOT_TRAINED = Problem(

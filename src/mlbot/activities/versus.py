@@ -4,10 +4,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlbot.core.artifact import accepted_file
 from mlbot.core.comparison import Comparison, Method
+from mlbot.core.config import Config
 from mlbot.core.evaluation import Problem
 from mlbot.core.gate import Gate
 from mlbot.core.ledger_records import DeploymentEntry
+from mlbot.core.outcome import Reason
+from mlbot.core.production import in_production
+from mlbot.core.record import Name
+from mlbot.errors import MlbotError, UsageError
+from mlbot.git.ledger import read_local
+from mlbot.stores.open import open_store
 
 if TYPE_CHECKING:
     from mlbot.activities.measure import Contest
@@ -26,6 +34,33 @@ class Live:
 
     entry: DeploymentEntry
     file: Path | Problem | None
+
+
+def local_live(config: Config | None, root: Path, model: Name, folder: Path) -> Live | None:
+    """What is in production by a clone's own ledger; its file from the store.
+
+    Args:
+        config: the guarded branch's; None where it has none.
+        root: of the repository.
+        model: whose.
+        folder: where the file is put.
+    """
+    if config is None or not config.environments:
+        return None
+    entry = in_production(config.environments, read_local(root, "deployment", model).entries, model)
+    if entry is None:
+        return None
+    target = folder / accepted_file(entry.digest)
+    try:
+        if config.store is None:
+            raise UsageError("mlbot.yaml names no store")
+        open_store(config.store, root).get(entry.digest, target)
+    except MlbotError as error:
+        return Live(
+            entry=entry,
+            file=Problem(reason=Reason.MODEL_MISSING, detail=f"its file cannot be had: {error.what}."),
+        )
+    return Live(entry=entry, file=target)
 
 
 def versus(
