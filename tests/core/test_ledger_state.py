@@ -1,7 +1,9 @@
 """What the ledger says of versions and environments, whatever order its files are read in."""
 
+import json
 import random
 from collections.abc import Sequence
+from hashlib import sha256
 
 import pytest
 from hypothesis import given
@@ -130,6 +132,18 @@ def test_what_older_ledgers_hold_is_read_and_stays_where_it_is() -> None:
     assert read_files(files_of([later])).entries == (later,)
     spelled_out = BEFORE.replace(b'"schema', b'"report":null,"schema')
     assert read_files({path: spelled_out}).entries == ()
+
+
+@given(
+    st.dictionaries(st.sampled_from(["time", "a", "z"]), st.sampled_from(["2026-11-20T16:00:00Z", ',"time":"x"', "}"])),
+    one_entry,
+)
+def test_a_place_is_the_digest_of_all_but_the_time(params: dict[str, str], one: Entry) -> None:
+    for entry_ in (one, release(params=params, actor='eve","time":"2026-11-20T16:00:00Z"')):
+        facts = json.loads(canonical(entry_))
+        del facts["time"]
+        raw = json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()
+        assert path_of(entry_).rpartition("/")[2] == f"{sha256(raw).hexdigest()}.json"
 
 
 def test_other_kinds_are_no_verdicts() -> None:

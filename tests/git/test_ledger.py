@@ -1,15 +1,18 @@
 """The ledger branch, with real git and many real writers."""
 
 import subprocess
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from tests.git_samples import Sandbox, make
+from tests.history_samples import lock
 from tests.ledger_samples import digest, entry
 
 from mlbot.core.ledger import BRANCH, path_of
-from mlbot.errors import NotEvaluatedError, RefusedError
+from mlbot.errors import NotEvaluatedError, RefusedError, UsageError
 from mlbot.git.ledger import CHARTS, ChartsBranch, LedgerBranch, read_local
 from mlbot.git.orphan import OrphanBranch
 from mlbot.git.remote import Remote, failure, is_denied
@@ -196,3 +199,72 @@ def test_what_is_worth_another_try(said: bytes, denied: bool) -> None:  # noqa: 
 def test_nothing_is_no_write(bare: Path) -> None:
     with pytest.raises(ValueError, match="nothing to append"):
         ledger(bare).append([], NOW)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spied(Remote):
+    """A remote that keeps what was asked of it."""
+
+    asked: list[list[str]] = field(default_factory=list)
+
+    def run(self, arguments: Sequence[str], cwd: Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        done = super().run(arguments, cwd, stdin)
+        lines = [f"{len(stdin.splitlines())} lines"] if stdin else []
+        self.asked.append([*arguments, *lines, str(done.returncode)])
+        return done
+
+
+@pytest.mark.parametrize(
+    ("settings", "fetches"),
+    [
+        ({}, 1),
+        ({"uploadpack.allowFilter": "true"}, 2),
+        ({"uploadpack.allowFilter": "true", "protocol.version": "0"}, 3),
+    ],
+    ids=["no filters", "filters", "filters, but no single objects"],
+)
+def test_a_lookup_asks_for_no_more_than_the_server_can_leave_out(
+    bare: Path, settings: dict[str, str], fetches: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in settings.items():
+        subprocess.run(["git", "config", name, value], cwd=bare, check=True)
+    monkeypatch.setenv("GIT_CONFIG_KEY_2", "protocol.version")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_2", settings.get("protocol.version", "2"))
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "3")
+    entries = [
+        entry(run=run, model=model, key=digest(run)) for run in range(1, 9) for model in ("adult-income", "churn")
+    ]
+    remote = Spied(url=bare.as_uri())
+    branch = LedgerBranch.at(remote)
+    branch.append([*entries, lock()], NOW)
+    remote.asked.clear()
+    found = branch.read("verdict", "churn")
+    assert [each.subject for each in found.entries] == ["churn"] * 8
+    assert len(remote.asked) == fetches
+    assert branch.read("verdict", "churn", digest(3)).entries == (entry(run=3, model="churn", key=digest(3)),)
+    assert branch.read("lock").entries == (lock(),)
+    assert branch.read("deployment", "churn").entries == ()
+    remote.asked.clear()
+    assert len(branch.read().entries) == len(entries) + 1
+    assert len(remote.asked) == 1, "everything is fetched at once"
+    branch.append([entry(run=99)], NOW)
+    assert len(branch.read(subject="adult-income").entries) == 9
+
+
+def test_a_lookup_fetches_only_what_it_reads(bare: Path) -> None:
+    subprocess.run(["git", "config", "uploadpack.allowFilter", "true"], cwd=bare, check=True)
+    branch = OrphanBranch(remote=Remote(url=bare.as_uri()), name=BRANCH)
+    branch.append({f"{folder}/{number}": b"%d" % number for folder in "ab" for number in range(50)}, "all", NOW)
+    remote = Spied(url=bare.as_uri())
+    assert len(OrphanBranch(remote=remote, name=BRANCH).read("a/", few=True)) == 50
+    assert [words[-2] for words in remote.asked] == [f"+refs/heads/{BRANCH}:refs/mlbot/tip", "50 lines"]
+
+
+def test_an_address_may_hold_anything_but_a_line_break(tmp_path: Path, git_settings: None) -> None:
+    del git_settings
+    odd = tmp_path / 'a "quoted" \\ # ; path'
+    subprocess.run(["git", "init", "--quiet", "--bare", str(odd)], check=True)
+    LedgerBranch.at(Remote(url=str(odd))).append([entry()], NOW)
+    assert LedgerBranch.at(Remote(url=str(odd))).read().entries == (entry(),)
+    with pytest.raises(UsageError, match="is no address"):
+        LedgerBranch.at(Remote(url="a\nb")).read()

@@ -78,12 +78,12 @@ class Ledger(Record):
 
 def canonical(entry: Entry) -> bytes:
     """An entry's only JSON form: sorted keys, no spaces, ASCII, a newline at the end."""
-    return _canonical(_facts(entry)) + b"\n"
+    return _ENCODER.encode(_facts(entry)).encode() + b"\n"
 
 
 def path_of(entry: Entry) -> str:
     """Where an entry is on the ledger branch; the same for the same facts, whenever they are written."""
-    return _path(entry, _facts(entry))
+    return _path(entry, canonical(entry))
 
 
 def _facts(entry: Entry) -> dict[str, Any]:
@@ -95,9 +95,15 @@ def _facts(entry: Entry) -> dict[str, Any]:
     return facts
 
 
-def _path(entry: Entry, facts: Mapping[str, Any]) -> str:
-    identity = _canonical({name: value for name, value in facts.items() if name != _WHEN})
-    parts = (_ROOT, entry.kind, entry.subject, entry.shard, f"{hashlib.sha256(identity).hexdigest()}.json")
+def _path(entry: Entry, raw: bytes) -> str:
+    """The path of an entry by its canonical form without the time.
+
+    The last such field is the entry's own: keys are sorted, nothing that stands after it has one, and quotes within a
+    text are escaped.
+    """
+    before, _, after = raw.removesuffix(b"\n").rpartition(f',"{_WHEN}":"{entry.time}"'.encode())
+    identity = hashlib.sha256(before + after).hexdigest()
+    parts = (_ROOT, entry.kind, entry.subject, entry.shard, f"{identity}.json")
     return "/".join(part for part in parts if part)
 
 
@@ -150,10 +156,9 @@ def _read(path: str, raw: bytes) -> Entry | str:
         entry = _ENTRY.validate_json(raw, strict=True)
     except ValidationError:
         return _problem(where, raw)
-    facts = _facts(entry)
-    if _canonical(facts) + b"\n" != raw:
+    if canonical(entry) != raw:
         return _problem(where, raw)
-    return entry if _path(entry, facts) == path else f"{where} is not where its content belongs."
+    return entry if _path(entry, raw) == path else f"{where} is not where its content belongs."
 
 
 def _problem(where: str, raw: bytes) -> str:
@@ -165,7 +170,3 @@ def _problem(where: str, raw: bytes) -> str:
     if not isinstance(kind, str) or kind not in KINDS:
         return f"{where} is of a kind that this version of mlbot does not know."
     return f"{where} is no entry of its kind in the canonical form."
-
-
-def _canonical(value: Any) -> bytes:
-    return _ENCODER.encode(value).encode()

@@ -44,7 +44,7 @@ class LedgerBranch:
             RefusedError: if the token may not read it.
             NotEvaluatedError: if the remote does not answer.
         """
-        return read_files(self.branch.read(*folders_of(kind, subject, key)))
+        return read_files(self.branch.read(*folders_of(kind, subject, key), few=subject is not None or kind == "lock"))
 
 
 def read_local(

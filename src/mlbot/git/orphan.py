@@ -7,20 +7,31 @@ two writers one is refused, fetches what the other wrote and tries again. Nothin
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import CompletedProcess
 
 from mlbot.core.record import Sha
-from mlbot.errors import NotEvaluatedError
+from mlbot.errors import NotEvaluatedError, UsageError
 from mlbot.git.command import git
 from mlbot.git.remote import Remote, failure, is_denied, is_overtaken
 
 _WHO = b"mlbot <mlbot@users.noreply.github.com>"
 _HERE = "refs/mlbot/tip"
 _NEW = "refs/mlbot/new"
+_REMOTE = "origin"
+_FETCH = ("-c", "maintenance.auto=false", "fetch", "--quiet", "--no-tags", "--recurse-submodules=no")
+_CONFIG = """\
+[core]
+\trepositoryformatversion = 1
+\tbare = true
+[remote "origin"]
+\turl = "{url}"
+\tpromisor = true
+\tpartialclonefilter = blob:none
+"""
 _FAULTS = 5
 """How often a remote may fail for other reasons than another writer."""
 _SHORTEST_S = 0.25
@@ -58,16 +69,28 @@ class OrphanBranch:
     sleep: Callable[[float], None] = time.sleep
     chance: Callable[[], float] = field(default_factory=lambda: random.SystemRandom().random)
 
-    def read(self, *folders: str) -> dict[str, bytes]:
+    def read(self, *folders: str, few: bool = False) -> dict[str, bytes]:
         """The files in folders (each ends in `/`; none: all) of the branch; none when there is no such branch.
+
+        Args:
+            folders: which.
+            few: whether they hold a small part of the branch, so that it pays to ask for their files alone.
 
         Raises:
             RefusedError: if the token may not read it.
             NotEvaluatedError: if the remote does not answer.
         """
-        with _repository() as here:
-            tip = self._fetch(here)
-            return read_files(here, tip, *folders) if tip else {}
+        found = self._read(folders, partial=True) if few else None
+        return self._read(folders, partial=False) or {} if found is None else found
+
+    def _read(self, folders: Sequence[str], *, partial: bool) -> dict[str, bytes] | None:
+        """The files in folders; None from a server that gives no single files."""
+        with _repository(self.remote.url) as here:
+            tip, whole = self._fetch(here, partial=partial)
+            if tip is None:
+                return {}
+            wanted = list_files(here, tip, *folders)
+            return read_blobs(here, wanted) if whole or self._fetch_blobs(here, wanted.values()) else None
 
     def append(self, files: Mapping[str, bytes], message: str, when: int) -> Written:
         """Add files. A path that is there already is left as it is, so a retry changes nothing.
@@ -84,10 +107,10 @@ class OrphanBranch:
         """
         if not files:
             raise ValueError("nothing to append")
-        with _repository() as here:
+        with _repository(self.remote.url) as here:
             faults = 0
             for attempt in range(self.attempts):
-                tip = self._fetch(here)
+                tip, _ = self._fetch(here, partial=True)
                 missing = _missing(here, tip, files)
                 if tip and not missing:
                     return Written(sha=tip, added=())
@@ -107,21 +130,45 @@ class OrphanBranch:
     def _wait(self, attempt: int) -> None:
         self.sleep(self.chance() * min(_LONGEST_S, _SHORTEST_S * 2.0 ** min(attempt, 16)))
 
-    def _fetch(self, here: Path) -> Sha | None:
-        """The remote's tip, with its files; None when there is no such branch."""
+    def _fetch(self, here: Path, *, partial: bool) -> tuple[Sha | None, bool]:
+        """Fetch the remote's tip.
+
+        Args:
+            here: where to.
+            partial: with the names of its files alone, if the server can do that.
+
+        Returns:
+            The tip, None when there is no such branch; and whether its files came with it.
+        """
+        less = "--filter=blob:none" if partial else "--no-filter"
+        spec = f"+refs/heads/{self.name}:{_HERE}"
         for attempt in range(_FAULTS):
-            done = self.remote.run(
-                ["fetch", "--quiet", "--no-tags", "--depth=1", self.remote.url, f"+refs/heads/{self.name}:{_HERE}"],
-                here,
-            )
+            done = self.remote.run([*_FETCH, "--depth=1", less, _REMOTE, spec], here)
             if done.returncode == 0:
-                return (here / "FETCH_HEAD").read_text().partition("\t")[0]
+                tip = (here / "FETCH_HEAD").read_text(encoding="utf-8").partition("\t")[0]
+                return tip, not partial or b"filtering not recognized" in done.stderr
             if b"couldn't find remote ref" in done.stderr:
-                return None
+                return None, True
             if is_denied(done) or attempt == _FAULTS - 1:
                 raise failure(done, "reading", self.name)
             self._wait(attempt + 1)
         raise AssertionError("the loop returns or raises")
+
+    def _fetch_blobs(self, here: Path, oids: Collection[str]) -> bool:
+        """Fetch files by their ids in one go: git by itself would ask for each when it is read.
+
+        Returns:
+            Whether they are there now; False from a server that gives no single objects.
+        """
+        if not oids:
+            return True
+        asked = ["-c", "fetch.negotiationAlgorithm=noop", *_FETCH, "--no-write-fetch-head", "--filter=blob:none"]
+        return (
+            self.remote.run(
+                [*asked, "--stdin", _REMOTE], here, "".join(f"{oid}\n" for oid in set(oids)).encode()
+            ).returncode
+            == 0
+        )
 
     def _push(self, here: Path, sha: Sha) -> CompletedProcess[bytes] | None:
         """Push; what git said where the remote did not take it."""
@@ -132,15 +179,26 @@ class OrphanBranch:
 
 def read_files(repository: Path, rev: str, *folders: str) -> dict[str, bytes]:
     """The regular files in folders (none: all) of a commit, in two git processes however many there are."""
+    return read_blobs(repository, list_files(repository, rev, *folders))
+
+
+def list_files(repository: Path, rev: str, *folders: str) -> dict[str, str]:
+    """The object ids of the regular files in folders (none: all) of a commit, by path."""
     out = git(["ls-tree", "-r", "-z", "--full-tree", rev, "--", *folders], repository)
-    oids = {
-        path.decode("utf-8", "surrogateescape"): facts.split(b" ")[2]
+    return {
+        path.decode("utf-8", "surrogateescape"): facts[12:].decode()
         for line in out.split(b"\0")
         for facts, _, path in (line.partition(b"\t"),)
         if facts.startswith(b"100644 blob ")
     }
-    contents = git(["cat-file", "--batch"], repository, stdin=b"".join(oid + b"\n" for oid in oids.values()))
-    return dict(zip(oids, _contents(contents), strict=True))
+
+
+def read_blobs(repository: Path, oids: Mapping[str, str]) -> dict[str, bytes]:
+    """The contents of files by their paths, given their object ids."""
+    if not oids:
+        return {}
+    out = git(["cat-file", "--batch"], repository, stdin="".join(f"{oid}\n" for oid in oids.values()).encode())
+    return dict(zip(oids, _contents(out), strict=True))
 
 
 def _contents(out: bytes) -> Iterator[bytes]:
@@ -153,11 +211,21 @@ def _contents(out: bytes) -> Iterator[bytes]:
 
 
 @contextmanager
-def _repository() -> Iterator[Path]:
-    """An empty repository of its own: a shallow fetch would make the user's one shallow."""
+def _repository(url: str) -> Iterator[Path]:
+    """An empty repository of its own: a shallow fetch would make the user's one shallow.
+
+    It is what `git init --bare` would make, and declared to be a partial clone, so that git takes it as whole without
+    the files that were not asked for.
+    """
+    if any(char in url for char in "\n\0"):
+        raise UsageError(f"{url!r} is no address")
+    quoted = url.replace("\\", "\\\\").replace('"', '\\"')
     with tempfile.TemporaryDirectory(prefix="mlbot-branch-", ignore_cleanup_errors=True) as folder:
         here = Path(folder)
-        git(["init", "--quiet", "--bare", "--template=", "."], here)
+        for name in ("objects", "refs"):
+            (here / name).mkdir()
+        (here / "HEAD").write_text("ref: refs/heads/main\n", encoding="utf-8")
+        (here / "config").write_text(_CONFIG.format(url=quoted), encoding="utf-8", errors="surrogateescape")
         yield here
 
 
