@@ -149,8 +149,8 @@ def told(folder: Path) -> Story:
     objects = []
     for version, commit, at in (("1.0.0", first, 0), ("1.1.0", second, 3600)):
         objects.append(story.tag(version_tag(MODEL, Version.parse(version)), commit, version, NOW + at))
-    for counter, (environment, commit, version) in enumerate(_ASSIGNED, 1):
-        story.tag(stage_tag(MODEL, environment, counter), story.commits[commit], version, NOW + 7200 + counter)
+    for counter, (environment, at, version) in enumerate(_ASSIGNED, 1):
+        story.tag(stage_tag(MODEL, environment, counter), story.commits[at], version, NOW + 7200 + counter)
     story.tell(*_entries(story.commits, objects))
     story.clone.git("fetch", "--quiet", "--tags", "origin")
     return story

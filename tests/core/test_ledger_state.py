@@ -100,7 +100,7 @@ def test_every_kind_is_read_as_it_is_written(one: Entry) -> None:
 
 
 def test_where_the_kinds_are() -> None:
-    made = [entry(), waiver(), release(), deployment(), approval(), lock()]
+    made: list[Entry] = [entry(), waiver(), release(), deployment(), approval(), lock()]
     assert tuple(each.kind for each in made) == KINDS
     assert [path_of(each).rpartition("/")[0] for each in made] == [
         f"v1/verdict/adult-income/{digest(1)[7:9]}",
