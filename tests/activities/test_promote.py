@@ -8,12 +8,15 @@ from tests.releases import World
 from mlbot.activities.approve import approve
 from mlbot.activities.lock import set_lock
 from mlbot.activities.promote import PromotionRequest, PromotionResult, promote
+from mlbot.activities.rollback import RollbackRequest, rollback
 from mlbot.core.deploying import Holder, lock_text
 from mlbot.core.ledger import DeploymentEntry
 from mlbot.core.ledger_state import deployments, live
 from mlbot.core.promotion import PromotionReason
-from mlbot.errors import RefusedError
+from mlbot.core.registry import Version
+from mlbot.errors import NotEvaluatedError, RefusedError
 from mlbot.git.locks import LockRef
+from mlbot.targets.files import FilesTarget
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("git_settings")]
 NOW = 1_763_654_400
@@ -263,6 +266,50 @@ def test_a_target_that_cannot_be_written_stays_as_it_is(world: World) -> None:
     assert "Nothing was moved." in entry.detail
     assert world.served("staging") is None
     assert not [name for name in world.refs() if name.startswith("refs/mlbot/lock")]
+
+
+def test_an_interrupt_goes_back_and_leaves_nothing_half_done(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask(world, "1.0.0", "staging")
+    fetch = FilesTarget.fetch
+
+    def interrupted(*_arguments: object) -> None:
+        monkeypatch.setattr(FilesTarget, "fetch", fetch)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FilesTarget, "fetch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ask(world, "1.0.1", "staging")
+    assert world.served("staging") == "1.0.0"
+    assert history(world, "staging") == [("1.0.0", "succeeded"), ("1.0.1", "rolled-back")]
+    assert LockRef(remote=world.remote, environment="staging").read() is None
+
+
+def test_going_back_that_fails_keeps_the_lock_and_says_what_to_do(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(world, "1.0.0", "staging")
+    broken(world)
+    switch = FilesTarget.switch
+
+    def stuck(self: FilesTarget, model: str, version: Version) -> None:
+        if version.text == "1.0.0":
+            raise NotEvaluatedError("the disk is full")
+        switch(self, model, version)
+
+    monkeypatch.setattr(FilesTarget, "switch", stuck)
+    with pytest.raises(NotEvaluatedError, match="and so did going back to v1") as error:
+        ask(world, "1.0.1", "staging")
+    assert "mlbot rollback tiny staging" in error.value.mend
+    assert history(world, "staging") == [("1.0.0", "succeeded"), ("1.0.1", "started")]
+    assert LockRef(remote=world.remote, environment="staging").read() is not None
+    monkeypatch.setattr(FilesTarget, "switch", switch)
+    request = RollbackRequest(model="tiny", environment="staging", reason="the disk was full")
+    ended = rollback(world.home(), request).deployment
+    assert ended is not None
+    assert (ended.state, ended.version) == ("failed", "1.0.0"), "the command still says that nothing answers"
+    assert "It was live before, so it stays switched on." in ended.detail
+    assert world.served("staging") == "1.0.0"
+    assert LockRef(remote=world.remote, environment="staging").read() is None
 
 
 def test_a_dead_deployment_of_the_same_version_is_taken_over(world: World) -> None:

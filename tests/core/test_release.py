@@ -77,6 +77,11 @@ def test_each_reason(reason: ReleaseReason, changes: dict[str, Any], said: str) 
     assert bool(decision.mend) == decision.refused
 
 
+def test_the_first_model_of_a_repository_gets_a_mend_of_its_own() -> None:
+    first = verdict(Outcome.INCONCLUSIVE).model_copy(update={"reason": Reason.NO_BASELINE})
+    assert "first model of a repository" in decide_release(facts(verdicts=(first,))).mend
+
+
 def test_every_reason_is_in_the_table() -> None:
     assert {row[0] for row in TABLE} == set(ReleaseReason)
 

@@ -133,10 +133,12 @@ class Deployment:
         live = self.target.live(self.release.model)
         moved = live is not None and (live.version, live.digest) == (self.release.version, self.release.digest)
         previous = self.previous
-        if not moved or (previous and previous.version == self.release.version):
+        if not moved:
             return "failed", f"{why} Nothing was moved."
         if previous is None:
             return "failed", f"{why} There is no version before it to go back to, so it stays switched on."
+        if previous.version == self.release.version:
+            return "failed", f"{why} It was live before, so it stays switched on."
         self.home.say(f"Going back to v{previous.version}")
         try:
             self._switch_back(previous)

@@ -75,5 +75,8 @@ def decide_approval(facts: ApprovalFacts) -> ApprovalDecision:
     if not facts.needed:
         sentence = f"{facts.environment} asks for no approvals."
         return ApprovalDecision(reason=ApprovalReason.NOT_NEEDED, sentence=sentence)
-    sentence = f"{who(facts.actor)} approves {name} for {facts.environment}. Their own request it would not count for."
+    sentence = (
+        f"{who(facts.actor)} approves {name} for {facts.environment}. It does not count for a promotion that they ask "
+        "for themselves."
+    )
     return ApprovalDecision(reason=ApprovalReason.APPROVED, sentence=sentence)

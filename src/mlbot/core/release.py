@@ -6,7 +6,7 @@ from typing import Literal
 
 from mlbot.core.forge import RefName
 from mlbot.core.ledger import VerdictEntry
-from mlbot.core.outcome import Outcome
+from mlbot.core.outcome import Outcome, Reason
 from mlbot.core.record import Digest, Name, Record, Sha
 from mlbot.core.wording import name_of, shorten
 
@@ -232,10 +232,14 @@ def _verdict(facts: ReleaseFacts) -> ReleaseDecision | None:
     return _decision(
         reason,
         f"The verdict on {facts.model} of {facts.commit[:10]} is {verdict.outcome}: {said} ({verdict.reason}).",
-        _MENDS[verdict.outcome],
+        _FIRST if verdict.reason is Reason.NO_BASELINE else _MENDS[verdict.outcome],
     )
 
 
+_FIRST = (
+    "The first model of a repository has nothing to be compared with. Merge a change of it and release that, or set "
+    "`inconclusive: {promotion: warn}` in mlbot.yaml to let such a model be released."
+)
 _MENDS = {
     Outcome.FAIL: "Merge a change that keeps the gates, and release that.",
     Outcome.INCONCLUSIVE: "Add rows or seeds until the data can tell, or set `inconclusive: {promotion: warn}` in "
