@@ -112,6 +112,19 @@ class Stage:
         about = ["--run", str(self.run.id), "--attempt", str(asked or self.attempt)]
         return entry.invoke([verb, "-q", "-C", str(self.folder / "checkout"), *about, *arguments])
 
+    def plan(self, *arguments: str) -> int:
+        """The training run's own plan job: head is checked out, and the event is the pull request's."""
+        event = self.folder / "event.json"
+        event.write_text(json.dumps(self.run.payload))
+        token = self.github.job_token(self.models, {"contents": "read", "pull_requests": "read"}, job="mlbot.yml/plan")
+        about = {"GITHUB_RUN_ID": str(self.run.id), "GITHUB_RUN_ATTEMPT": str(self.attempt)}
+        for name, value in (self._environment(event, token) | about | {"GITHUB_EVENT_NAME": "pull_request"}).items():
+            self.monkeypatch.setenv(name, value)
+        head = ["git", "-C", str(self.folder / "checkout")]
+        subprocess.run([*head, "fetch", "--quiet", "origin", user.head(self.pull)], check=True)
+        subprocess.run([*head, "checkout", "--quiet", user.head(self.pull)], check=True)
+        return entry.invoke(["plan", "-q", "-C", str(self.folder / "checkout"), "--git-only", *arguments])
+
     def judge(self, asked: int | None = None) -> int:
         """The judge's job; what it leaves is in `judged/`."""
         return self.mlbot("judge", "--out", str(self._judged), asked=asked)

@@ -75,4 +75,9 @@ def failing() -> tuple[TrialResult, ...]:
     return (result(report=samples.judged(parts.adult(-0.05), report={"trial": True})),)
 
 
-SAMPLES = {each.__name__: each for each in (better, several, nothing, uncompared, failing)}
+def crashed() -> tuple[TrialResult, ...]:
+    """One whose training failed."""
+    return (result(report=samples.crashed()),)
+
+
+SAMPLES = {each.__name__: each for each in (better, several, nothing, uncompared, failing, crashed)}

@@ -1,11 +1,14 @@
 """Trials and named retrains on the trusted side: what is judged, against what, and what stays as it was."""
 
+import json
 from pathlib import Path
 
 import pytest
 from tests import hosted, tiny
 from tests.fake_github.server import FakeGitHub
 from tests.hosted import Stage, trained
+
+from mlbot.errors import Exit
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("git_settings")]
 
@@ -89,6 +92,40 @@ def test_a_trial_whose_training_failed_says_so(stage: Stage, good: Path) -> None
     stage.settle(None, "failure")
     assert stage.status == before
     assert "Seed 0: the artifact" in stage.comments[-1]
+
+
+@pytest.mark.parametrize(
+    ("names", "params", "jobs"),
+    [
+        (("tiny",), {"mode": "lost"}, [(seed, '{"mode": "lost"}', 2) for seed in (0, 1)]),
+        (("tiny",), {}, [(0, None, None), (1, None, None)]),
+        ((), {}, [(0, None, None), (1, None, None)]),
+    ],
+)
+def test_the_sandbox_plans_what_was_asked_for(
+    stage: Stage,
+    names: tuple[str, ...],
+    params: dict[str, str],
+    jobs: list[tuple[int, str | None, int | None]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stage.finish()
+    stage.retrain(*names, **params)
+    assert stage.plan("--asked", "--matrix") == 0
+    matrix = json.loads(capsys.readouterr().out.splitlines()[0].removeprefix("matrix="))["include"]
+    assert [(job["seed"], job.get("overrides"), job.get("attempt")) for job in matrix] == jobs
+
+
+def test_the_sandbox_plans_a_first_attempt_without_asking_anybody(stage: Stage) -> None:
+    before = len(stage.github.requests.all)
+    assert stage.plan("--asked", "--matrix") == 0
+    assert len(stage.github.requests.all) == before
+
+
+def test_a_model_that_head_does_not_have_is_no_plan(stage: Stage) -> None:
+    stage.finish()
+    stage.retrain("tinny", mode="lost")
+    assert stage.plan("--asked", "--matrix") == Exit.USAGE
 
 
 def test_a_trial_of_what_is_not_stale_needs_the_guarded_branchs_model(idle: Stage, bad: Path) -> None:

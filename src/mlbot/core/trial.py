@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from pydantic import RootModel
 
 from mlbot.core.config_reader import nearest, one_of
-from mlbot.core.hostile_json import read
+from mlbot.core.hostile_json import HostileJsonError, read
 from mlbot.core.record import Digest
 from mlbot.core.scalar import Scalar, resolve
 from mlbot.core.training import Params
@@ -46,9 +46,9 @@ def read_overrides(written: Sequence[str], as_json: str | None, committed: Param
         committed: The committed parameters.
 
     Raises:
-        MlbotError: It is no `name=value`, no such JSON, or there is no parameter of that name.
+        UsageError: It is no `name=value`, no such JSON, or there is no parameter of that name.
     """
-    overrides = dict(read(as_json.encode(), _Overrides, "--overrides").root) if as_json else {}
+    overrides = _of_json(as_json) if as_json else {}
     for each in written:
         name, sign, text = each.partition("=")
         if not sign:
@@ -59,6 +59,13 @@ def read_overrides(written: Sequence[str], as_json: str | None, committed: Param
             raise UsageError(f"--param {each!r} is no finite number", mend="Write one, or null for none.")
         overrides[name] = value
     return overrides
+
+
+def _of_json(text: str) -> Params:
+    try:
+        return dict(read(text.encode(), _Overrides, "--overrides").root)
+    except HostileJsonError as error:
+        raise UsageError(error.what, mend="Write it as --overrides '{\"max_depth\": 5}'") from error
 
 
 def _check_name(name: str, committed: Collection[str]) -> None:

@@ -30,10 +30,12 @@ KEPT = 20
 _LINE_LIMIT = 24_000
 """Characters of the kept results: more than a third of GitHub's longest comment is not for people."""
 _JSON_LIMIT = 1 << 20
+_LOG_LINES = 15
 _NAMED = 3
 """Metrics that a sentence names."""
 _RESULTS = re.compile(r"<!-- mlbot:trials (?P<kept>[A-Za-z0-9_=-]{1,24000}) -->")
 
+Line = Annotated[str, StringConstraints(max_length=2000)]
 Sentence = Annotated[str, StringConstraints(max_length=2000)]
 
 
@@ -56,6 +58,8 @@ class TrialResult(Record):
     """Why there are no figures; empty where there are."""
     uncompared: Sentence = ""
     """Why the figures are not compared with the committed parameters'."""
+    log_tail: tuple[Line, ...] = ()
+    """The last lines of a failed training's log; hostile text, escaped where rendered, and not kept."""
     rows: Count | None = None
     """Of the holdout."""
     seeds: str = ""
@@ -153,6 +157,7 @@ def trial_result(
         ),
         problem=(problem or _problem(model))[:2000],
         uncompared=_uncompared(model)[:2000] if model else "",
+        log_tail=_log_tail(model) if model else (),
         rows=model.holdout.rows if model and model.holdout else None,
         seeds=seeds(model) if model else "",
         metrics=_metrics(model) if model else (),
@@ -170,7 +175,9 @@ def with_result(kept: Sequence[TrialResult], result: TrialResult) -> tuple[Trial
 
 def results_line(marker: str, results: Sequence[TrialResult]) -> str:
     """The comment's last line: its marker and, behind it, the results; of old ones, as many as there is room for."""
-    slim = [each if place == 0 else each.model_copy(update={"diff": ""}) for place, each in enumerate(results)]
+    slim = [
+        each.model_copy(update={"log_tail": ()} | ({"diff": ""} if place else {})) for place, each in enumerate(results)
+    ]
     for end in range(len(slim), -1, -1):
         raw = _Results(tuple(slim[:end])).model_dump_json().encode()
         packed = urlsafe_b64encode(zlib.compress(raw, 9)).decode()
@@ -200,6 +207,11 @@ def _problem(model: ModelReport | None) -> str:
     if broken is not None:
         return broken.detail
     return "" if _metrics(model) else model.verdict.detail or "The model could not be evaluated."
+
+
+def _log_tail(model: ModelReport) -> tuple[str, ...]:
+    lines = model.failures[0].log_tail if model.failures else ()
+    return tuple(line[:2000] for line in lines[-_LOG_LINES:])
 
 
 def _uncompared(model: ModelReport) -> str:
