@@ -1,6 +1,7 @@
 """Odd pull requests end to end, on a model that trains in no time; test_example.py has the ordinary ones."""
 
 from textwrap import dedent
+from typing import Any
 
 import pytest
 from tests import tiny
@@ -44,7 +45,8 @@ def test_a_change_of_metric_code_is_judged_by_policys(github: FakeGitHub, action
     own = "metrics: [{function: lib.profits:profit, direction: higher}, roc_auc, log_loss, accuracy]"
     config = user.CONFIG.replace("metrics: [roc_auc, log_loss, accuracy]", own)
     config = config.replace("    gates:\n", "    gates:\n      profit: {min: 0.75}\n")
-    models = user.repository(github, **{"mlbot.yaml": config, "lib/__init__.py": "", "lib/profits.py": METRIC})
+    files: dict[str, Any] = {"mlbot.yaml": config, "lib/__init__.py": "", "lib/profits.py": METRIC}
+    models = user.repository(github, **files)
     pull = github.user("alice").pull_request("flattered", {"lib/profits.py": FLATTERED, **tiny.params(mode="lost")})
     actions.run_until_idle()
     state, said = user.statuses(models, user.head(pull))[-1]
