@@ -20,6 +20,7 @@ from mlbot.activities.rollback import RollbackRequest, rollback
 from mlbot.core.deploying import begun
 from mlbot.core.ledger_state import live, release_of, unfinished
 from mlbot.core.registry import Registry
+from mlbot.errors import Exit
 from mlbot.git.locks import LockRef
 from mlbot.git.tags import read_tags
 
@@ -129,3 +130,17 @@ def test_the_same_command_finishes_a_killed_rollback(world: World) -> None:
         deploy(world, "1.0.1")
         unstage(world, "1000000")
     ended_well(world, "1.0.0")
+
+
+@pytest.mark.parametrize("versions", [("1.0.0", "1.0.1"), ("1.0.1", "1.0.1")])
+def test_of_two_at_once_neither_gets_between_the_others_steps(world: World, versions: tuple[str, str]) -> None:
+    commands = [[sys.executable, "-m", "mlbot", "promote", f"tiny@v{version}", "staging"] for version in versions]
+    runs = [
+        subprocess.Popen(command, cwd=world.sandbox.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for command in commands
+    ]
+    said = [run.communicate()[1].decode() for run in runs]
+    codes = [run.returncode for run in runs]
+    assert set(codes) <= {Exit.OK, Exit.REFUSED}, said
+    assert Exit.OK in codes, said
+    ended_well(world, ledgers(world))
