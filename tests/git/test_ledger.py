@@ -269,3 +269,14 @@ def test_an_address_may_hold_anything_but_a_line_break(tmp_path: Path, git_setti
     assert LedgerBranch.at(Remote(url=str(odd))).read().entries == (entry(),)
     with pytest.raises(UsageError, match="is no address"):
         LedgerBranch.at(Remote(url="a\nb")).read()
+
+
+def test_a_folder_within_another_repository_is_none(bare: Path, sandbox: Sandbox) -> None:
+    ledger(bare).append([entry()], NOW)
+    sandbox.git("fetch", "--quiet", str(bare), f"refs/heads/{BRANCH}:refs/heads/{BRANCH}")
+    assert LedgerBranch.at(Remote(url=str(sandbox.path))).read().entries == (entry(),)
+    inside = sandbox.path / "inside"
+    inside.mkdir()
+    branch = OrphanBranch(remote=Remote(url=str(inside)), name=BRANCH, sleep=lambda _: None)
+    with pytest.raises(NotEvaluatedError, match="reading the branch mlbot/ledger failed"):
+        branch.read()

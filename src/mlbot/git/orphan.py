@@ -15,7 +15,7 @@ from subprocess import CompletedProcess
 
 from mlbot.core.record import Sha
 from mlbot.errors import NotEvaluatedError, UsageError
-from mlbot.git.command import git
+from mlbot.git.command import git, try_git
 from mlbot.git.remote import Remote, failure, is_denied, is_overtaken
 
 _WHO = b"mlbot <mlbot@users.noreply.github.com>"
@@ -80,8 +80,20 @@ class OrphanBranch:
             RefusedError: if the token may not read it.
             NotEvaluatedError: if the remote does not answer.
         """
+        here = self.remote.folder
+        if here and self._is_in(here):
+            return read_files(here, self._ref, *folders)
         found = self._read(folders, partial=True) if few else None
         return self._read(folders, partial=False) or {} if found is None else found
+
+    @property
+    def _ref(self) -> str:
+        return f"refs/heads/{self.name}"
+
+    def _is_in(self, folder: Path) -> bool:
+        """Whether the repository at a folder, not one around it, has the branch."""
+        no_further = {"GIT_CEILING_DIRECTORIES": str(folder.parent)}
+        return try_git(["rev-parse", "--verify", "--quiet", self._ref], folder, extra=no_further).returncode == 0
 
     def _read(self, folders: Sequence[str], *, partial: bool) -> dict[str, bytes] | None:
         """The files in folders; None from a server that gives no single files."""
@@ -141,7 +153,7 @@ class OrphanBranch:
             The tip, None when there is no such branch; and whether its files came with it.
         """
         less = "--filter=blob:none" if partial else "--no-filter"
-        spec = f"+refs/heads/{self.name}:{_HERE}"
+        spec = f"+{self._ref}:{_HERE}"
         for attempt in range(_FAULTS):
             done = self.remote.run([*_FETCH, "--depth=1", less, _REMOTE, spec], here)
             if done.returncode == 0:
@@ -172,7 +184,7 @@ class OrphanBranch:
 
     def _push(self, here: Path, sha: Sha) -> CompletedProcess[bytes] | None:
         """Push; what git said where the remote did not take it."""
-        arguments = ["push", "--quiet", "--porcelain", self.remote.url, f"{sha}:refs/heads/{self.name}"]
+        arguments = ["push", "--quiet", "--porcelain", self.remote.url, f"{sha}:{self._ref}"]
         done = self.remote.run(arguments, here)
         return done if done.returncode != 0 else None
 

@@ -36,6 +36,12 @@ class Remote:
     url: str
     token: str | None = field(default=None, repr=False)
 
+    @property
+    def folder(self) -> Path | None:
+        """The repository's folder where it is on this machine; an address with a scheme never is."""
+        path = Path(self.url)
+        return path if path.is_absolute() and path.is_dir() else None
+
     def run(self, arguments: Sequence[str], cwd: Path, stdin: bytes = b"") -> CompletedProcess[bytes]:
         """Run a git command that may talk to this remote."""
         return try_git(arguments, cwd, stdin=stdin, extra=self._header(os.environ))
