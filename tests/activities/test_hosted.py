@@ -15,6 +15,7 @@ from tests import hosted, tiny
 from tests.e2e import user
 from tests.fake_github.server import FakeGitHub
 from tests.hosted import Stage, archive, trained
+from tests.onnx_samples import columns
 
 from mlbot.errors import Exit
 
@@ -232,3 +233,35 @@ def test_fifty_models_cost_no_more(stage: Stage, good: Path) -> None:
     assert stage.publish() == Exit.OK
     assert len(stage.github.requests.of("/repos")) - before <= 10
     assert "m49" in stage.comments[0]
+
+
+WIDER = (
+    tiny.rows(4000, 2).replace("segment,y\n", "segment,y,x4\n", 1).replace("\n", ",1\n").replace("x4,1\n", "x4\n", 1)
+)
+
+
+LACKED = {
+    "holdout-schema": ({"data/holdout.csv": WIDER}, "Land the new columns of the holdout first"),
+    "model-inputs": ({}, "Give it one input a column"),
+}
+
+
+@pytest.mark.parametrize("reason", LACKED)
+def test_an_input_that_the_holdout_lacks(
+    github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, good: Path, reason: str
+) -> None:
+    changes, mend = LACKED[reason]
+    stage = Stage.opened(github, tmp_path, monkeypatch, changes | tiny.params(offset=1000))
+    model = columns({"x1": 1.0, "x4": 1.0}).SerializeToString()
+    for seed in (0, 1):
+        stage.upload(seed, trained(good, seed) | {"model.onnx": model})
+    stage.finish()
+    assert stage.judge() == Exit.OK
+    assert stage.publish() == Exit.OK
+    assert stage.report["verdict"]["reason"] == reason
+    assert stage.status == (
+        "error",
+        "Could not be judged: the ONNX model has inputs that are no feature of the holdout: 'x4'.",
+    )
+    assert mend in stage.comments[0]
+    assert "None of 4 gates could be evaluated. The ONNX model has inputs" in stage.comments[0]
