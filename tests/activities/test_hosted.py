@@ -240,7 +240,7 @@ WIDER = (
 )
 
 
-LACKED = {
+LACKED: dict[str, tuple[dict[str, str], str]] = {
     "holdout-schema": ({"data/holdout.csv": WIDER}, "Land the new columns of the holdout first"),
     "model-inputs": ({}, "Give it one input a column"),
 }
