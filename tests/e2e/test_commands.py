@@ -8,12 +8,16 @@ from tests.fake_github.runs import Run
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Comment, Issue, Repository
 
-from mlbot.core.published import JUDGE_PATH
+from mlbot.core.published import JUDGE_PATH, TRAIN_PATH
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 BOT = "github-actions[bot]"
-OWN_TOKEN = user.WORKFLOWS[JUDGE_PATH].rstrip("\n") + "\n    secrets:\n      token: ${{ secrets.MLBOT_TOKEN }}\n"
+_CALLED = user.WORKFLOWS[JUDGE_PATH].replace("    with:\n", "    with:\n      bot: boss\n").rstrip("\n")
+OWN_TOKEN = {
+    JUDGE_PATH: f"{_CALLED}\n    with:\n      bot: boss\n    secrets:\n      token: ${{{{ secrets.MLBOT_TOKEN }}}}\n",
+    TRAIN_PATH: user.WORKFLOWS[TRAIN_PATH].replace("    with:\n", "    with:\n      bot: boss\n"),
+}
 """Commands are answered with a token of one's own."""
 
 
@@ -74,15 +78,15 @@ def test_a_branch_is_trained_again_and_the_judge_follows(github: FakeGitHub, act
 
 
 def test_a_token_of_ones_own_raises_the_event_and_one_verdict_comes(github: FakeGitHub, actions: Harness) -> None:
-    models, pull = trained(github, actions, **{JUDGE_PATH: OWN_TOKEN})
+    models, pull = trained(github, actions, **OWN_TOKEN)
     models.secrets["MLBOT_TOKEN"] = github.token("boss")
     before = len(actions.of("mlbot-judge.yml", event="workflow_run"))
     say(github, actions, pull, "/retrain")
     assert training(actions).latest.number == 2
     assert len(actions.of("mlbot-judge.yml", event="workflow_run")) > before
-    states = [state for state, _ in user.statuses(models, user.head(pull))]
-    assert "pending" in states[2:]
-    assert states[-1] == "success"
+    assert [state for state, _ in user.statuses(models, user.head(pull))][-2:] == ["pending", "success"]
+    verdicts = [run.outcomes().get("judge / Publish") for run in actions.of("mlbot-judge.yml")]
+    assert verdicts.count("success") == 2
     assert f"mlbot:run id={training(actions).id}.2 " in report_of(models, pull)
     assert not github.requests.refused()
 

@@ -11,7 +11,7 @@ from mlbot.core.event import CommentEvent
 from mlbot.core.forge import Login
 from mlbot.core.operation import React
 from mlbot.core.published import ACTIONS_BOT, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
-from mlbot.errors import Exit, MlbotError
+from mlbot.errors import Exit, MlbotError, UsageError
 from mlbot.github.actions_io import Job, Runner, forget_tokens
 from mlbot.github.api import GitHub
 from mlbot.github.effects import effect
@@ -68,6 +68,18 @@ class Desk:
     options: CommandOptions
     console: Console = field(repr=False)
 
+    def check_login(self) -> None:
+        """Whether those who read the answers back know whose they are; an app's name is known once it has written one.
+
+        Raises:
+            UsageError: they would believe somebody else, and take a trial for a training like any other.
+        """
+        if self.github.login != self.options.bot:
+            raise UsageError(
+                f"the token speaks as {self.github.login}, and the answers of {self.options.bot} are believed",
+                mend=f"Give `bot: {self.github.login}` to train.yml, judge.yml and command.yml in your workflows.",
+            )
+
     @property
     def page(self) -> str:
         """The thread's address."""
@@ -108,6 +120,7 @@ def command(environment: MutableMapping[str, str], options: CommandOptions, cons
         options=options,
         console=console,
     )
+    desk.check_login()
     return _answer(desk)
 
 

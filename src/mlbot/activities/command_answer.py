@@ -89,6 +89,7 @@ class Writer:
     def write(self, found: Sequence[Reply], *, working: bool) -> None:
         """Write the answer, or edit it."""
         self.executor.do(self.operation(found, working=working))
+        self.desk.check_login()
 
     def do(self, given: Reply) -> Reply:
         """Have the effects of one command; the reply says what came of it."""

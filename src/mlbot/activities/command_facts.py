@@ -1,6 +1,7 @@
 """What the API says of a comment's thread, read once."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mlbot.activities.command import Desk
 from mlbot.core.answer import recorded
@@ -15,7 +16,7 @@ from mlbot.core.forge import Comment, PullRequest, Role
 from mlbot.core.gate import Gate
 from mlbot.core.inputs import CONFIG_FILE
 from mlbot.core.marker import marker
-from mlbot.core.published import STATUS
+from mlbot.core.published import ACTIONS_BOT, STATUS
 from mlbot.core.stamp import carries
 from mlbot.errors import MlbotError
 from mlbot.github.api import GitHub
@@ -76,9 +77,10 @@ def evidence(desk: Desk, facts: Facts, pull: PullRequest, comments: Sequence[Com
         MlbotError: GitHub does not say.
     """
     github, runs = desk.github, facts.trainings
-    own = [each for each in comments if each.author == github.login and carries(each.body, report_marker(desk))]
+    publisher = replace(github, known_login=ACTIONS_BOT)  # with its own job's token, whoever answers comments
+    own = [each for each in comments if each.author == ACTIONS_BOT and carries(each.body, report_marker(desk))]
     return Evidence(
-        status=github.status(pull.head_sha, STATUS),
+        status=publisher.status(pull.head_sha, STATUS) or github.status(pull.head_sha, STATUS),
         jobs=tuple((job.name, job.state) for job in jobs(github, runs[0].id)) if runs else (),
         report=own[0] if own else None,
     )

@@ -16,6 +16,7 @@ from mlbot.core.decision import (
     Judge,
     Leave,
     Policy,
+    PullRequestSubject,
     Settle,
     Subject,
 )
@@ -23,9 +24,10 @@ from mlbot.core.document import Document
 from mlbot.core.event import WorkflowRunEvent
 from mlbot.core.forge import Attempt, Login, PullRequest, Run
 from mlbot.core.inputs import CONFIG_FILE
-from mlbot.core.publication import Place
+from mlbot.core.publication import Place, marker_of
 from mlbot.core.published import ACTIONS_BOT
 from mlbot.core.reruns import Reruns
+from mlbot.core.stamp import Stamp, read_stamp
 from mlbot.git import Repository
 from mlbot.git.remote import Remote
 from mlbot.github.actions_io import Job, Runner, forget_tokens
@@ -144,7 +146,19 @@ class Hosted:
         run, decision = self._admit(self.github.run(self.asked.run), self.asked, self.event_run())
         if isinstance(decision, Settle) and decision.cause is Cause.SKIPPED:
             return self._instead(run, decision)
+        if isinstance(decision, Judge) and self._is_judged(decision):
+            return run, Leave(cause=Cause.JUDGED, sentence="The judge that the command started has spoken already.")
         return run, decision
+
+    def _is_judged(self, decision: Judge) -> bool:
+        """Whether an event tells of a re-run whose own judge is through: the command starts one, event or no event."""
+        subject, repeated = decision.subject, self.job.run.number > 1
+        asked = decision.reruns.request(decision.attempt) is not None
+        if not asked or repeated or self.event_run() is None or not isinstance(subject, PullRequestSubject):
+            return False
+        marker, stamp = marker_of(self.place, trial=decision.trial), Stamp(attempt=decision.attempt, head=subject.sha)
+        own = (each for each in self.github.comments(subject.number) if each.author == self.github.login)
+        return any(read_stamp(each.body, marker) == stamp for each in own)
 
     def announced(self) -> tuple[Run, Subject | Leave]:
         """The run as it is now, and whose status goes pending for it."""

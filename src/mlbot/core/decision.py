@@ -77,6 +77,7 @@ class Cause(StrEnum):
     SEVERAL_PULL_REQUESTS = "several-pull-requests"
     HEAD_REPOSITORY_GONE = "head-repository-gone"
     TRIAL = "trial"
+    JUDGED = "judged"
     STALE_HEAD = "stale-head"
     # settled: a status that says so
     CANCELLED = "cancelled"
