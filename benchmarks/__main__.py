@@ -7,7 +7,18 @@ import argparse
 import subprocess
 import sys
 
-QUICK = ("startup", "command", "comments", "plan", "auc_interval", "memory", "judge_memory", "coverage")
+QUICK = (
+    "startup",
+    "command",
+    "comments",
+    "plan",
+    "auc_interval",
+    "memory",
+    "judge_memory",
+    "coverage",
+    "registry",
+    "ledger",
+)
 LONG = ("simulation",)
 
 
