@@ -76,6 +76,20 @@ def test_what_is_live_is_not_deployed_again(world: World) -> None:
     assert world.state() == before
 
 
+def test_a_target_that_somebody_changed_is_put_right_by_the_same_command(world: World) -> None:
+    ask(world, "1.0.0", "staging")
+    ask(world, "1.0.1", "staging")
+    config = world.deploy / "staging" / "tiny" / "config.pbtxt"
+    newer = config.read_bytes()
+    ask(world, "1.0.0", "staging")
+    config.write_bytes(newer)
+    result = ask(world, "1.0.0", "staging")
+    assert "puts right" in result.decision.sentence
+    assert result.deployment is not None
+    assert result.deployment.state == "succeeded"
+    assert world.served("staging") == "1.0.0"
+
+
 Story = Callable[[World], PromotionResult]
 
 

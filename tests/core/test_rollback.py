@@ -44,6 +44,7 @@ TABLE: tuple[tuple[RollbackReason, dict[str, Any], Served | None, str], ...] = (
     (R.ROLLS_BACK, {"good": (ONE, TWO), "to": "1.3.0"}, THREE, "goes back to adult-income@v1.3.0"),
     (R.ROLLS_BACK, {"good": (ONE, TWO), "under_way": HOLDER}, TWO, "instead of the promotion of adult-income@v1.3.0"),
     (R.ROLLS_BACK, {"good": (ONE,), "under_way": HOLDER, "to": "1.1.0"}, ONE, "instead of"),
+    (R.ROLLS_BACK, {"to": "1.3.0", "drifted": True}, THREE, "v1.3.0: the target serves something"),
     (R.RESUMED, {"good": (ONE, TWO), "under_way": BACK}, ONE, "was begun and goes on"),
     (R.ALREADY_LIVE, {"to": "1.3.0"}, THREE, "v1.3.0 is live in production already"),
     (R.UNKNOWN_ENVIRONMENT, {"environment": "moon"}, TWO, "has no environment moon"),

@@ -139,7 +139,7 @@ class _Desk:
         home, model, name = self.slot.home, self.request.model, self.request.environment
         environment, released = home.environment(name), release_of(entries, model, self.version)
         lock, said = locked(entries, name), approvals(entries, model, self.version, name)
-        under_way = holder or begun(entries, name, model)
+        under_way, live = holder or begun(entries, name, model), serves(entries, name, model)
         resumed = under_way is not None and under_way.is_of(model, self.version, name, "promotion")
         return PromotionFacts(
             model=model,
@@ -151,7 +151,8 @@ class _Desk:
             versions=tuple(each.version for each in releases(entries, model)),
             deprecated=released is not None and home.is_deprecated(model, self.version),
             after=place(entries, environment.after, model) if environment and environment.after else None,
-            live=serves(entries, name, model),
+            live=live,
+            drifted=live is not None and live.version == self.version and self.slot.has_drifted(entries),
             needed=environment.approvals if environment else 0,
             approvers=tuple(each.actor for each in said if released and each.digest == released.digest),
             lock=Lock(actor=lock.actor, reason=lock.reason, time=lock.time) if lock else None,

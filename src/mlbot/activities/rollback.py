@@ -156,7 +156,7 @@ class _Desk:
     def _facts(self, entries: tuple[Entry, ...], holder: Holder | None) -> RollbackFacts:
         home, model, name = self.slot.home, self.request.model, self.request.environment
         succeeded = [each for each in deployments(entries, model, name) if each.state == "succeeded"]
-        mine = holder if holder and holder.model == model else None
+        mine, good = holder if holder and holder.model == model else None, good_versions(entries, name, model)
         return RollbackFacts(
             model=model,
             environment=name,
@@ -165,6 +165,7 @@ class _Desk:
             to=self.to,
             environments=tuple(each.name for each in home.config.environments),
             once_live=tuple(Served(version=each.version, digest=each.digest) for each in succeeded),
-            good=good_versions(entries, name, model),
+            good=good,
+            drifted=bool(good) and good[-1].version == self.to and self.slot.has_drifted(entries),
             under_way=mine or begun(entries, name, model),
         )

@@ -152,6 +152,19 @@ class Slot:
         if seen.held is not None and seen.holder is None and not seen.foreign:
             self.drop(seen.held)
 
+    def has_drifted(self, entries: tuple[Entry, ...]) -> bool:
+        """Whether the target serves something else than the ledger says is live.
+
+        Raises:
+            RefusedError: what the target serves is not mlbot's.
+            NotEvaluatedError: the target does not answer.
+        """
+        said, environment = serves(entries, self.environment, self.model), self.home.environment(self.environment)
+        if said is None or environment is None:
+            return False
+        now = self.home.target(environment).live(self.model)
+        return now is None or (now.version, now.digest) != (said.version, said.digest)
+
     def release(self, entries: tuple[Entry, ...], version: str) -> ReleaseEntry:
         """A version's release.
 

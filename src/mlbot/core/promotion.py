@@ -61,6 +61,8 @@ class PromotionFacts(Record):
     """The environment that comes before, and what is live there; None where none comes before."""
     live: Served | None = None
     """What the ledger says is live in the environment itself."""
+    drifted: bool = False
+    """Whether the target serves something else than the ledger says."""
     needed: Count = 0
     """Approvals that the environment asks for."""
     approvers: tuple[Actor, ...] = ()
@@ -107,7 +109,8 @@ def decide_promotion(facts: PromotionFacts) -> PromotionDecision:
         return refused
     if _resumes(facts):
         return _decision(PromotionReason.RESUMED, f"The promotion of {_name(facts)} was begun and goes on.")
-    return _decision(PromotionReason.PROMOTABLE, f"{_name(facts)} may enter {facts.environment}.")
+    drift = " It serves something else than the ledger says, which this puts right." if facts.drifted else ""
+    return _decision(PromotionReason.PROMOTABLE, f"{_name(facts)} may enter {facts.environment}.{drift}")
 
 
 def _checks(facts: PromotionFacts) -> Iterator[PromotionDecision | None]:
@@ -159,6 +162,8 @@ def _under_way(facts: PromotionFacts) -> PromotionDecision | None:
 def _live(facts: PromotionFacts) -> PromotionDecision | None:
     live = facts.live
     if live is None or (live.version, live.digest) != (facts.version, facts.released) or facts.under_way:
+        return None
+    if facts.drifted:
         return None
     return _decision(PromotionReason.ALREADY_LIVE, f"{_name(facts)} is live in {facts.environment} already.")
 

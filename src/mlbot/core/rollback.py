@@ -41,6 +41,8 @@ class RollbackFacts(Record):
     """Every version whose deployment there succeeded, oldest first."""
     good: tuple[Served, ...] = ()
     """The versions to go back to, the live one last (`mlbot.core.deploying.good_versions`)."""
+    drifted: bool = False
+    """Whether the target serves something else than the ledger says."""
     under_way: Holder | None = None
     """The deployment of this model that was begun there and has not ended."""
     stored: Stored | None = None
@@ -98,7 +100,12 @@ def decide_rollback(facts: RollbackFacts) -> RollbackDecision:
     goal, held = facts.goal, facts.under_way
     if goal and held and held.is_of(facts.model, goal.version, facts.environment, "rollback"):
         return _decision(facts, RollbackReason.RESUMED, f"The rollback to {_name(facts)} was begun and goes on.")
-    left = f" instead of {held.said}, which has not ended" if held else f", away from {_live(facts)}"
+    if held:
+        left = f" instead of {held.said}, which has not ended"
+    elif goal == facts.live:
+        left = ": the target serves something else than the ledger says"
+    else:
+        left = f", away from {_live(facts)}"
     return _decision(facts, RollbackReason.ROLLS_BACK, f"{facts.environment} goes back to {_name(facts)}{left}.")
 
 
@@ -158,7 +165,7 @@ def _has_goal(facts: RollbackFacts) -> RollbackDecision | None:
 
 
 def _moves(facts: RollbackFacts) -> RollbackDecision | None:
-    if facts.under_way is not None or facts.goal != facts.live:
+    if facts.under_way is not None or facts.drifted or facts.goal != facts.live:
         return None
     return _decision(facts, RollbackReason.ALREADY_LIVE, f"{_live(facts)} is live in {facts.environment} already.")
 
