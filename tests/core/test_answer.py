@@ -21,14 +21,15 @@ from mlbot.core.answer import (
 )
 from mlbot.core.forge import Attempt, Comment
 from mlbot.core.stamp import carries
+from mlbot.core.training import Params
 
 BOT = "github-actions[bot]"
 SHA = "a" * 40
 
 
-def retrain(number: int = 2, comment: int = 5, run: int = 7, **params: bool | float | str | None) -> RetrainRequest:
+def retrain(number: int = 2, comment: int = 5, run: int = 7, params: Params | None = None) -> RetrainRequest:
     attempt = Attempt(run=run, number=number)
-    return RetrainRequest(comment=comment, actor="alice", number=42, sha=SHA, attempt=attempt, params=dict(params))
+    return RetrainRequest(comment=comment, actor="alice", number=42, sha=SHA, attempt=attempt, params=params or {})
 
 
 def waiver(comment: int = 5) -> WaiverRequest:
@@ -58,9 +59,9 @@ params = st.dictionaries(
 
 @given(given_params=params, above=st.text(max_size=200), done=st.booleans())
 def test_records_are_read_back_whatever_is_in_them_and_above_them(
-    *, given_params: dict[str, bool | int | float | str | None], above: str, done: bool
+    *, given_params: Params, above: str, done: bool
 ) -> None:
-    records: tuple[Recorded, ...] = (retrain(**given_params), waiver())
+    records: tuple[Recorded, ...] = (retrain(params=given_params), waiver())
     comment = said(f"{above}\n\n{last_line(5, records, done=done)}\n")
     assert recorded([comment], BOT) == records
     assert is_done(comment) is done
@@ -77,7 +78,7 @@ def test_an_answer_is_of_one_comment_and_the_oldest_counts() -> None:
 
 @pytest.mark.parametrize("author", ["mallory", "github-actions", "Github-Actions[bot]", None])
 def test_nobody_elses_words_are_records(author: str | None) -> None:
-    comment = said(last_line(5, [retrain(depth=3)], done=True), author)
+    comment = said(last_line(5, [retrain(params={"depth": 3})], done=True), author)
     assert recorded([comment], BOT) == ()
     assert answer_to([comment], BOT, 5) is None
 
@@ -96,9 +97,9 @@ def test_nobody_elses_words_are_records(author: str | None) -> None:
     ],
 )
 def test_only_the_whole_last_line_counts(body: str) -> None:
-    line = last_line(5, [retrain(depth=3)])
+    line = last_line(5, [retrain(params={"depth": 3})])
     comment = said(body.replace("{line}", line))
-    expected = (retrain(depth=3),) if body == "{line} " else ()
+    expected = (retrain(params={"depth": 3}),) if body == "{line} " else ()
     assert recorded([comment], BOT) == expected
 
 
@@ -115,9 +116,9 @@ def test_only_the_whole_last_line_counts(body: str) -> None:
         b"[{}]",
         b'[{"kind":"other"}]',
         b'[{"kind":["retrain"]}]',
-        retrain(depth=3).model_dump_json().encode(),
-        b"[" + retrain(depth=3).model_dump_json().replace("3", "NaN").encode() + b"]",
-        b"[" + retrain(depth=3).model_dump_json().replace(":3}", ":1e999}").encode() + b"]",
+        retrain(params={"depth": 3}).model_dump_json().encode(),
+        b"[" + retrain(params={"depth": 3}).model_dump_json().replace("3", "NaN").encode() + b"]",
+        b"[" + retrain(params={"depth": 3}).model_dump_json().replace(":3}", ":1e999}").encode() + b"]",
         b"[" + retrain().model_dump_json().replace('"number":42', '"number":true').encode() + b"]",
         b"[" + retrain().model_dump_json().replace('"number":42', '"number":"42"').encode() + b"]",
         b"[" + retrain().model_dump_json().replace('"number":42', '"number":42,"number":43').encode() + b"]",
@@ -148,15 +149,16 @@ def test_a_huge_comment_is_read_in_linear_time() -> None:
 
 
 def test_records_that_could_not_be_read_back_are_not_written() -> None:
-    most = retrain(text="a" * (RECORDS_LIMIT - 300))
+    most = retrain(params={"text": "a" * (RECORDS_LIMIT - 300)})
     assert recorded([said(last_line(5, [most]))], BOT) == (most,)
     with pytest.raises(ValueError, match="are read back"):
-        last_line(5, [retrain(text="a" * RECORDS_LIMIT)])
+        last_line(5, [retrain(params={"text": "a" * RECORDS_LIMIT})])
 
 
 def test_an_attempt_is_found_by_run_and_number() -> None:
-    records = [retrain(2), waiver(), retrain(3, depth=3), retrain(2, run=8, depth=4)]
-    assert request_of(records, Attempt(run=7, number=3)) == retrain(3, depth=3)
+    trial, other = retrain(3, params={"depth": 3}), retrain(2, run=8, params={"depth": 4})
+    records: tuple[Recorded, ...] = (retrain(2), waiver(), trial, other)
+    assert request_of(records, Attempt(run=7, number=3)) == trial
     assert request_of(records, Attempt(run=7, number=4)) is None
     assert trials(records, 7) == {3}
     assert trials(records, 8) == {2}
@@ -165,6 +167,6 @@ def test_an_attempt_is_found_by_run_and_number() -> None:
 
 def test_the_last_request_for_an_attempt_counts() -> None:
     """The first one's re-run did not happen, or the second would have been for the attempt after it."""
-    records = [retrain(2, depth=3), retrain(2, comment=6)]
+    records = [retrain(2, params={"depth": 3}), retrain(2, comment=6)]
     assert request_of(records, Attempt(run=7, number=2)) == retrain(2, comment=6)
     assert trials(records, 7) == frozenset()

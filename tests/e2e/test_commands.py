@@ -1,5 +1,8 @@
 """Commands in comments end to end: the real workflows, run by act, against the fake GitHub."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import pytest
 from tests import tiny
 from tests.e2e import user
@@ -12,7 +15,8 @@ from mlbot.core.published import JUDGE_PATH, TRAIN_PATH
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-BOT = "github-actions[bot]"
+Files = Mapping[str, str]
+NOTHING: Files = MappingProxyType({})
 _CALLED = user.WORKFLOWS[JUDGE_PATH].replace("    with:\n", "    with:\n      bot: boss\n").rstrip("\n")
 OWN_TOKEN = {
     JUDGE_PATH: f"{_CALLED}\n    with:\n      bot: boss\n    secrets:\n      token: ${{{{ secrets.MLBOT_TOKEN }}}}\n",
@@ -28,9 +32,11 @@ def answer_to(models: Repository, comment: Comment) -> str:
     return found
 
 
-def trained(github: FakeGitHub, actions: Harness, *, fork: bool = False, **more: str) -> tuple[Repository, Issue]:
+def trained(
+    github: FakeGitHub, actions: Harness, *, fork: bool = False, files: Files = NOTHING
+) -> tuple[Repository, Issue]:
     """A pull request with its first verdict."""
-    models = user.repository(github, **more)
+    models = user.repository(github, without=(), **files)
     person = github.user("mallory").fork() if fork else github.user("alice")
     person.push("work", tiny.params(offset=1000))
     pull = person.open_pull_request("work")
@@ -78,7 +84,7 @@ def test_a_branch_is_trained_again_and_the_judge_follows(github: FakeGitHub, act
 
 
 def test_a_token_of_ones_own_raises_the_event_and_one_verdict_comes(github: FakeGitHub, actions: Harness) -> None:
-    models, pull = trained(github, actions, **OWN_TOKEN)
+    models, pull = trained(github, actions, files=OWN_TOKEN)
     models.secrets["MLBOT_TOKEN"] = github.token("boss")
     before = len(actions.of("mlbot-judge.yml", event="workflow_run"))
     say(github, actions, pull, "/retrain")

@@ -5,6 +5,7 @@ from hypothesis import given
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 from tests import command_samples as samples
+from tests import forge_samples
 from tests.hostile_samples import LINKS, NASTY, TEXTS, as_github, skeleton
 
 from mlbot.core.answer import WaiverRequest, answer_marker, last_line
@@ -18,7 +19,7 @@ from mlbot.render import answer
 
 RUN = "https://github.com/acme/income/actions/runs/99"
 PAGE = "https://github.com/acme/income/pull/42"
-REPORT = marker(samples.samples.TRAIN, "mlbot.yaml")
+REPORT = marker(forge_samples.TRAIN, "mlbot.yaml")
 MAINTAINED = samples.facts(role="admin", pull=samples.pull(author="bob"))
 DONE = (
     ("/retrain", samples.facts()),
