@@ -55,7 +55,8 @@ def record_models(
     require("ml", needed_for="Judging a model")
     home = Home.of_laptop(directory, environment, console.say)
     tip = _check(home, options)
-    console.say(f"Judging {home.branch} at {tip[:10]} against its parent, for the ledger in {home.remote.url}")
+    where = "at origin" if home.elsewhere else "in this repository"  # an URL may hold somebody's password
+    console.say(f"Judging {home.branch} at {tip[:10]} against its parent, for the ledger {where}")
     home.tell_checkout()  # waivers and earlier verdicts are read from there
     known = home.entries("verdict")
 
