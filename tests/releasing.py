@@ -13,7 +13,7 @@ from tests.e2e import user
 from tests.fake_github import ops_actions
 from tests.fake_github.runs import Run
 from tests.fake_github.server import FakeGitHub
-from tests.fake_github.state import Issue, Repository
+from tests.fake_github.state import Issue, Repository, Role
 from tests.git_samples import Sandbox
 from tests.ledger_samples import entry as verdict_entry
 
@@ -24,6 +24,7 @@ from mlbot.core.ledger import Entry, StoredFile, VerdictEntry
 from mlbot.core.ledger_state import live
 from mlbot.core.outcome import Outcome
 from mlbot.core.published import RELEASE_PATH
+from mlbot.core.release_asked import Asked
 from mlbot.core.staleness import Subject
 from mlbot.core.verdict import Commits
 from mlbot.git import Repository as Checkout
@@ -76,12 +77,14 @@ class Shop:
     github: FakeGitHub
     models: Repository
     folder: Path
-    bytes: Mapping[int, bytes]
+    trained: Mapping[int, bytes]
     monkeypatch: pytest.MonkeyPatch
     capsys: pytest.CaptureFixture[str]
     count: int = 0
     codes: list[tuple[str, int]] = field(default_factory=list)
     """Each verb that a job ran, and how it ended."""
+    errors: str = ""
+    """What the last deploy job said."""
 
     @classmethod
     def open(
@@ -95,9 +98,10 @@ class Shop:
         """A repository with everything but a verdict."""
         files = tiny.files() | user.WORKFLOWS
         files |= {"mlbot.yaml": config(folder), RELEASE_PATH: scaffold.release_workflow()}
-        roles = {"alice": "write", "bob": "write", "boss": "admin", "rita": "read"}
+        roles: dict[str, Role] = {"alice": "write", "bob": "write", "boss": "admin", "rita": "read"}
         models = github.repository("acme/models", files, roles=roles)
         github.world.queue.clear()
+        github.limits.writes_a_minute = 10_000
         return cls(github, models, folder, trained, monkeypatch, capsys)
 
     # what happens on main
@@ -116,7 +120,7 @@ class Shop:
 
     def judge(self, offset: int, outcome: Outcome = Outcome.PASS, **changes: Any) -> VerdictEntry:
         """The verdict on main's tip, with the bytes in the store."""
-        checkout, content, self.count = Checkout.discover(self.checkout().path), self.bytes[offset], self.count + 1
+        checkout, content, self.count = Checkout.discover(self.checkout().path), self.trained[offset], self.count + 1
         tip = checkout.resolve("HEAD")
         commits = Commits(head=tip, base=None, policy=None, guarded="main")
         side = read_sides(checkout, commits, read_configs(checkout, commits), outside=False).head
@@ -179,33 +183,69 @@ class Shop:
             ops_actions.finish(self.github.world, run, "failure" if failed else "success", [])
 
     def _run(self, run: Run) -> bool:
-        name = Path(run.workflow.path).name
-        if name == RELEASE and run.event == "push":
-            token = self.github.world.tokens[
-                self.github.job_token(self.models, {"actions": "write"}, job=f"{name}/tag")
-            ]
-            inputs = {"tag": run.head_branch}
-            ops_actions.dispatch(self.github.world, self.models, token, path=RELEASE_PATH, ref="main", inputs=inputs)
-            return True
-        if name == RELEASE:
-            return self._release(run)
-        if run.event == "issue_comment":
-            return self.mlbot(run, "command", COMMAND) == 0
+        if Path(run.workflow.path).name == RELEASE:
+            return self.tag_job(run) if run.event == "push" else self._release(run)
+        return run.event != "issue_comment" or self.mlbot(run, "command", COMMAND) == 0
+
+    def tag_job(self, run: Run) -> bool:
+        """What tag.yml does for a pushed tag."""
+        self.dispatched_by_a_workflow(tag=run.head_branch, work=False)
         return True
+
+    def dispatched_by_a_workflow(self, *, work: bool = True, **inputs: str) -> None:
+        """Any workflow that may write actions starts the release workflow."""
+        token = self.github.world.tokens[self.github.job_token(self.models, {"actions": "write"}, job="any.yml/any")]
+        ops_actions.dispatch(self.github.world, self.models, token, path=RELEASE_PATH, ref="main", inputs=inputs)
+        if work:
+            self.work()
+
+    def redeliver(self, comment: int) -> None:
+        """The command job starts the release workflow for a comment once more."""
+        self.dispatched_by_a_workflow(comment=str(comment))
+
+    def take(self, event: str) -> Run:
+        """The next queued run of the release workflow."""
+        queue = self.github.world.queue
+        run = next(each for each in queue if each.event == event and Path(each.workflow.path).name == RELEASE)
+        queue.remove(run)
+        ops_actions.begin(self.github.world, run)
+        return run
+
+    def ask(self, run: Run) -> tuple[Asked, Run]:
+        """What the first job of a run puts out."""
+        self.capsys.readouterr()
+        assert self.mlbot(run, "plan", ASK, "--release") == 0
+        outputs = dict(line.split("=", 1) for line in self.capsys.readouterr().out.splitlines())
+        return Asked.model_validate_json(outputs["ask"]), run
 
     def _release(self, run: Run) -> bool:
         self.capsys.readouterr()
         if self.mlbot(run, "plan", ASK, "--release") != 0:
             return False
-        outputs = dict(line.split("=", 1) for line in self.capsys.readouterr().out.splitlines())
+        said = self.capsys.readouterr()
+        outputs = dict(line.split("=", 1) for line in said.out.splitlines())
         rights = {"record": RECORD, "deploy": DEPLOY}[outputs["go"]]
-        return self.mlbot(run, "deploy", rights, "-C", str(self.checkout().path), "--ask", outputs["ask"]) == 0
+        code = self.mlbot(run, "deploy", rights, "-C", str(self.checkout().path), "--ask", outputs["ask"])
+        self.errors = self.capsys.readouterr().err
+        return code == 0
+
+    def impatient(self) -> None:
+        """Nobody waits for a verdict."""
+        self.monkeypatch.setattr("mlbot.activities.release_wait.Patience.pause", lambda _self, _seconds: None)
 
     def mlbot(self, run: Run, verb: str, rights: Mapping[str, str], *arguments: str) -> int:
         """Run a verb as a job of a run would; how it ended."""
+        for name, value in self.environment(run, verb, rights).items():
+            self.monkeypatch.setenv(name, value)
+        code = entry.invoke([verb, *arguments])
+        self.codes.append((verb, code))
+        return code
+
+    def environment(self, run: Run, verb: str, rights: Mapping[str, str]) -> dict[str, str]:
+        """What the runner sets for a job."""
         event = self.folder / "event.json"
         event.write_text(json.dumps(run.payload))
-        environment = {
+        return {
             "GITHUB_REPOSITORY": self.models.full_name,
             "GITHUB_RUN_ID": str(run.id),
             "GITHUB_RUN_ATTEMPT": str(run.latest.number),
@@ -217,11 +257,12 @@ class Shop:
             "GITHUB_STEP_SUMMARY": str(self.folder / "summary.md"),
             "GITHUB_TOKEN": self.github.job_token(self.models, rights, job=f"{RELEASE}/{verb}"),
         }
-        for name, value in environment.items():
-            self.monkeypatch.setenv(name, value)
-        code = entry.invoke([verb, *arguments])
-        self.codes.append((verb, code))
-        return code
+
+    @property
+    def summary(self) -> str:
+        """All that jobs wrote into their summaries."""
+        file = self.folder / "summary.md"
+        return file.read_text() if file.exists() else ""
 
     def checkout(self) -> Sandbox:
         """A fresh clone of main."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from tests.e2e.expressions import SECRET, TOKEN, literal, naming, plain, replaced
+from tests.e2e.expressions import SECRET, TOKEN, literal, naming, plain, put_out, replaced
 from tests.e2e.standins import known
 from tests.fake_github import permissions, workflow_file
 from tests.fake_github.gitstore import GitError
@@ -164,7 +164,8 @@ class Exporter:
 
     def _environment(self, job: Mapping[str, Any], call: Call) -> Environment | None:
         named = job.get("environment")
-        name = plain(named["name"] if isinstance(named, Mapping) else named, call.inputs)
+        said = named["name"] if isinstance(named, Mapping) else named
+        name = plain(said, call.inputs) or put_out(said, self._run.payload.get("inputs") or {})
         known_ones = self._run.repository.environments
         return known_ones.get(str(name)) if name else None
 

@@ -39,3 +39,12 @@ def plain(value: Any, inputs: Mapping[str, Any]) -> Any:
         return value
     found = re.fullmatch(r"\s*\$\{\{\s*(?:github\.event\.)?inputs\.([\w-]+)\s*\}\}\s*", value)
     return inputs.get(found[1]) if found else None
+
+
+def put_out(value: Any, inputs: Mapping[str, Any]) -> Any:
+    """The value of a text that is one output of an earlier job, where a dispatch has an input of the same name.
+
+    The jobs of a run are exported before any of them ran, so what an earlier one puts out is not known yet.
+    """
+    found = re.fullmatch(r"\s*\$\{\{\s*needs\.[\w-]+\.outputs\.([\w-]+)\s*\}\}\s*", str(value))
+    return inputs.get(found[1]) if found else None

@@ -10,7 +10,7 @@ from mlbot.core.answer import CarriedOut, answer_marker, answer_to, last_line, r
 from mlbot.core.forge import Login
 from mlbot.core.operation import UpsertComment
 from mlbot.core.published import ACTIONS_BOT, RELEASE_PATH, TRAIN_PATH
-from mlbot.core.release_ask import ASK, Asked, NotAsked
+from mlbot.core.release_asked import ASK, Asked, NotAsked
 from mlbot.core.release_thread import LABEL, marker_of
 from mlbot.core.release_told import Stands, Told
 from mlbot.core.stamp import carries

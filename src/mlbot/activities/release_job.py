@@ -20,7 +20,8 @@ from mlbot.core.ledger import ReleaseEntry
 from mlbot.core.ledger_state import release_of
 from mlbot.core.operation import Dispatch
 from mlbot.core.promotion import PromotionReason
-from mlbot.core.release_ask import Asked, NotAsked, asks_for
+from mlbot.core.release_ask import asks_for
+from mlbot.core.release_asked import Asked, NotAsked
 from mlbot.core.release_thread import first_environments
 from mlbot.core.release_told import (
     Stands,

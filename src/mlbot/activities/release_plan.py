@@ -11,7 +11,8 @@ from mlbot.core.event import DispatchEvent
 from mlbot.core.forge import Role
 from mlbot.core.inputs import CONFIG_FILE
 from mlbot.core.operation import Annotate, Level
-from mlbot.core.release_ask import Asked, AskFacts, NotAsked, decide_ask, runs_on
+from mlbot.core.release_ask import decide_ask, runs_on
+from mlbot.core.release_asked import Asked, AskFacts, NotAsked
 from mlbot.errors import Exit, MlbotError, UsageError
 from mlbot.github.actions_io import Job, Runner, forget_tokens
 from mlbot.github.api import GitHub

@@ -12,7 +12,7 @@ from mlbot.core.forge import State
 from mlbot.core.published import STATUS
 from mlbot.core.record import Sha
 from mlbot.core.release import ReleaseReason
-from mlbot.core.release_ask import Asked
+from mlbot.core.release_asked import Asked
 from mlbot.core.release_told import told_waiting
 from mlbot.errors import UsageError
 
@@ -21,6 +21,9 @@ _WAITS = frozenset({ReleaseReason.NO_VERDICT, ReleaseReason.VERDICT_OF_PARENT, R
 _IDLE = 4
 """So many looks at a commit for which nothing runs: a push is known a moment before its run is."""
 _LONGEST_S = 30.0
+
+
+Pause = Callable[[float], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +36,7 @@ class Patience:
     """
 
     checks: int = 240
-    pause: Callable[[float], None] = time.sleep
+    pause: Pause = time.sleep
 
 
 def release_patiently(

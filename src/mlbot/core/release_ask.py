@@ -6,19 +6,16 @@ tag, for a comment, and for a promotion in the name of whoever released the vers
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from mlbot.core.command import (
     Approve,
-    CommandError,
     Lock,
     Promote,
     Release,
     Rollback,
-    Said,
     Unlock,
     command_text,
     parse_comment,
@@ -27,15 +24,13 @@ from mlbot.core.command_checks import RANKS
 from mlbot.core.command_table import spec_of
 from mlbot.core.config import Config, EnvironmentConfig
 from mlbot.core.config_reader import nearest
-from mlbot.core.forge import Comment, Id, Login, Role
-from mlbot.core.record import Record
+from mlbot.core.forge import Comment
+from mlbot.core.release_asked import Asked, AskFacts, AskReason, CommentFacts, NotAsked, ReleaseCommand
 from mlbot.core.tag import RegistryTag, parse_tag
 
-ReleaseCommand = Annotated[Release | Promote | Approve | Rollback | Lock | Unlock, Field(discriminator="kind")]
-"""What is asked of the release workflow."""
 _COMMAND: TypeAdapter[Release | Promote | Approve | Rollback | Lock | Unlock] = TypeAdapter(ReleaseCommand)
+_COMMANDS = (Release, Promote, Approve, Rollback, Lock, Unlock)
 _KINDS = ("release", "promote", "approve", "rollback", "lock", "unlock")
-_DEPLOYS = frozenset({"promote", "rollback"})
 _FIELDS: Mapping[str, tuple[str, ...]] = {
     "release": ("model", "version", "bump"),
     "promote": ("model", "version", "environment", "reason"),
@@ -45,122 +40,6 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
     "unlock": ("environment",),
 }
 """What each command takes of the dispatch's inputs."""
-
-
-class AskReason(StrEnum):
-    """Why nothing is done about a request. A closed list."""
-
-    NOTHING_ASKED = "nothing-asked"
-    CONTRADICTION = "contradiction"
-    NOT_DEFAULT_BRANCH = "not-default-branch"
-    COMMENT_GONE = "comment-gone"
-    BOT = "bot"
-    """A bot wrote the comment, or a machine asked for what only a person may."""
-    EDITED = "edited"
-    SEVERAL = "several"
-    MISUNDERSTOOD = "misunderstood"
-    NOT_PERMITTED = "not-permitted"
-    NO_VERSION_TAG = "no-version-tag"
-    PUSHER_UNKNOWN = "pusher-unknown"
-    CONFIG = "config"
-    UNKNOWN_ENVIRONMENT = "unknown-environment"
-
-
-class CommentFacts(Record):
-    """A comment as the API has it now."""
-
-    id: Id
-    number: Id
-    """Of the issue or pull request."""
-    author: Login | None
-    person: bool
-    """Whether its author is a user, not an app."""
-    edited: bool
-    body: str
-
-
-class AskFacts(Record):
-    """All that is known of a dispatch."""
-
-    inputs: dict[str, str]
-    """Empty ones left out."""
-    on_default: bool
-    """Whether it was started on the default branch."""
-    sender: Login | None
-    """Who started it, as GitHub says."""
-    comment: CommentFacts | None = None
-    """The comment that `inputs` names."""
-    pusher: Login | None = None
-    """Who pushed the tag that `inputs` names, as GitHub says."""
-    role: Role = "none"
-    """Of `asker`."""
-    config: Config | None = None
-    """The default branch's."""
-    config_problem: str = ""
-
-    @property
-    def by_machine(self) -> bool:
-        """Whether an app started it: the command job, a pushed tag, this workflow itself, or any other workflow."""
-        return self.sender is None or self.sender.endswith("[bot]")
-
-    @property
-    def asker(self) -> Login | None:
-        """Who asks; None for nobody that GitHub names."""
-        if "comment" in self.inputs:
-            return self.comment.author if self.comment else None
-        if self.by_machine:
-            return self.pusher if "tag" in self.inputs else None
-        return self.sender
-
-
-class Asked(Record):
-    """A request that is in order. What it leads to is decided where the ledger is."""
-
-    kind: Literal["asked"] = "asked"
-    command: ReleaseCommand
-    actor: Login | None = None
-    """Who asks; None for whoever released the version."""
-    tag: str | None = None
-    """The pushed tag."""
-    comment: Id | None = None
-    number: Id | None = None
-    """Of the thread that the comment is in."""
-    text: str
-    """As it was said, or as one would say it."""
-
-    @property
-    def deploys(self) -> bool:
-        """Whether it changes what an environment serves."""
-        return self.command.kind in _DEPLOYS
-
-    @property
-    def environment(self) -> str:
-        """Where; empty where it is about none."""
-        return getattr(self.command, "environment", "")
-
-
-class NotAsked(Record):
-    """A request that nothing is done about."""
-
-    kind: Literal["not-asked"] = "not-asked"
-    reason: AskReason
-    sentence: str
-    mend: str = ""
-    usage: str = ""
-    text: str = ""
-    comment: Id | None = None
-    number: Id | None = None
-    alone: bool = True
-    """Whether the comment says nothing else, so that its answer may be written anew."""
-
-    @property
-    def silent(self) -> bool:
-        """Whether nobody is told: there is nobody, or nothing was said."""
-        return self.reason in {AskReason.COMMENT_GONE, AskReason.NOTHING_ASKED}
-
-
-Ask = Annotated[Asked | NotAsked, Field(discriminator="kind")]
-ASK: TypeAdapter[Asked | NotAsked] = TypeAdapter(Ask)
 
 
 def decide_ask(facts: AskFacts) -> Asked | NotAsked:
@@ -203,32 +82,27 @@ def _of_comment(facts: AskFacts) -> Asked | NotAsked:
     if comment is None:
         return _no(AskReason.COMMENT_GONE, "The comment is gone.")
     said = parse_comment(comment.body)
-    mine = [each for each in said if _is_release(each)]
-    if not mine:
+    mine = next(((each.command, each.text) for each in said if isinstance(each.command, _COMMANDS)), None)
+    if mine is None:
         return _no(AskReason.NOTHING_ASKED, "The comment asks for no release and no deployment.")
-    about = {"comment": comment.id, "number": comment.number, "text": mine[0].text, "alone": len(said) == 1}
+    command, text = mine
+    about: dict[str, Any] = {"comment": comment.id, "number": comment.number, "text": text}
+    refused = _unheard(comment, alone=len(said) == 1)
+    if refused is not None:
+        return _no(*refused, **about, alone=len(said) == 1)
+    return Asked(command=command, actor=comment.author, **about)
+
+
+def _unheard(comment: CommentFacts, *, alone: bool) -> tuple[AskReason, str, str] | None:
+    """Why a comment is not followed, whatever it says."""
     if not comment.person or comment.author is None:
-        return _no(AskReason.BOT, "A bot wrote it, and only people may ask.", **about)
+        return AskReason.BOT, "A bot wrote it, and only people may ask.", ""
     if comment.edited:
-        return _no(AskReason.EDITED, "The comment was edited after it was written.", "Write a new one.", **about)
-    if len(said) > 1:
-        return _no(
-            AskReason.SEVERAL,
-            "The comment says more than this, and a release or deployment has its thread's whole attention.",
-            "Say it in a comment of its own.",
-            **about,
-        )
-    command = mine[0].command
-    if isinstance(command, CommandError) or not isinstance(
-        command, Release | Promote | Approve | Rollback | Lock | Unlock
-    ):
-        sentence = command.sentence if isinstance(command, CommandError) else "It is no command of releases."
-        return _no(AskReason.MISUNDERSTOOD, sentence, **about)
-    return Asked(command=command, actor=comment.author, comment=comment.id, number=comment.number, text=mine[0].text)
-
-
-def _is_release(said: Said) -> bool:
-    return isinstance(said.command, Release | Promote | Approve | Rollback | Lock | Unlock)
+        return AskReason.EDITED, "The comment was edited after it was written.", "Write a new one."
+    if not alone:
+        why = "The comment says more than this, and what was done would be told in one answer with the rest."
+        return AskReason.SEVERAL, why, "Say it in a comment of its own."
+    return None
 
 
 def _of_tag(facts: AskFacts) -> Asked | NotAsked:
@@ -327,5 +201,5 @@ def _environment(config: Config | None, name: str) -> EnvironmentConfig | None:
     return next((each for each in config.environments if each.name == name), None) if config else None
 
 
-def _no(reason: AskReason, sentence: str, mend: str = "", **more: object) -> NotAsked:
+def _no(reason: AskReason, sentence: str, mend: str = "", **more: Any) -> NotAsked:
     return NotAsked.model_validate({"reason": reason, "sentence": sentence, "mend": mend, **more})

@@ -116,14 +116,16 @@ def _not_yet(entries: tuple[Entry, ...], release: ReleaseEntry, environment: Env
 
 
 def _lines(entries: tuple[Entry, ...], config: Config, release: ReleaseEntry, rows: tuple[Row, ...]) -> list[str]:
-    """What one may copy: the next promotions with their approvals, and the way back of what is live."""
-    name, lines = name_of(release.model, release.version), []
+    """What one may copy: the next promotions with their approvals, and at the end the way back."""
+    name, forward, back = name_of(release.model, release.version), [], []
     by_name = {each.name: each for each in config.environments}
     for row in rows:
         if row.state in {"next", "failed", "rolled back"}:
-            lines.append(f"/promote {name} {row.environment}")
+            forward.append(f"/promote {name} {row.environment}")
             if by_name[row.environment].approvals:
-                lines.append(f"/approve {name} {row.environment}")
+                forward.append(f"/approve {name} {row.environment}")
+        if row.state == "locked":
+            forward.append(f"/unlock {row.environment}")
         if row.state == "live" or begun(entries, row.environment, release.model):
-            lines.append(f'/rollback {release.model} {row.environment} reason="…"')
-    return lines
+            back.append(f'/rollback {release.model} {row.environment} reason="…"')
+    return forward + back

@@ -9,7 +9,7 @@ from mlbot.core.ledger import DeploymentEntry, ReleaseEntry
 from mlbot.core.promotion import PromotionDecision, PromotionFacts, PromotionReason
 from mlbot.core.record import Record
 from mlbot.core.release import ReleaseDecision
-from mlbot.core.release_ask import NotAsked
+from mlbot.core.release_asked import NotAsked
 from mlbot.core.rollback import RollbackDecision
 from mlbot.core.wording import name_of
 from mlbot.errors import MlbotError

@@ -1,13 +1,14 @@
 """Who asks for a release, as GitHub says: a comment as it is now with its author, and who pushed a tag."""
 
 import re
+from urllib.parse import quote
 
 from mlbot.core.event import dig
 from mlbot.core.forge import Login
-from mlbot.core.release_ask import CommentFacts
+from mlbot.core.release_asked import CommentFacts
 from mlbot.github import parsing
 from mlbot.github.api import GitHub
-from mlbot.github.failures import NotFoundError, Request
+from mlbot.github.failures import InvalidRequestError, NotFoundError, Request
 
 _NUMBER = re.compile(r"/issues/([1-9][0-9]{0,17})\Z")
 _LOGIN = re.compile(r"[A-Za-z0-9_-]{1,100}(\[bot\])?")
@@ -37,21 +38,24 @@ def read_said(github: GitHub, comment: int) -> CommentFacts | None:
 
 
 def pusher_of(github: GitHub, tag: str) -> Login | None:
-    """Who pushed a tag last; None where no push of it started a run, so that GitHub does not say.
+    """Who pushed a tag to where it is now; None where no such push started a run, so that GitHub does not say.
 
-    The actor of a run is GitHub's word, whatever the workflow file of the tagged commit says.
+    The actor of a run is GitHub's word, whatever the workflow file of the tagged commit says. Of a tag that was moved
+    the runs on other commits do not count: somebody else may have pushed those.
 
     Raises:
         MlbotError: of `mlbot.github.failures`.
     """
-    query: dict[str, str | int] = {"branch": tag, "event": "push"}
-    found = github.transport.pages(
-        Request(verb="GET", path=f"/repos/{github.repository}/actions/runs", query=query), "workflow_runs"
-    )
+    try:
+        commit = parsing.text(github.transport.json(_request(github, f"/commits/tags/{quote(tag, safe='')}")), "sha")
+    except (NotFoundError, InvalidRequestError):
+        return None
+    query: dict[str, str | int] = {"branch": tag, "event": "push", "head_sha": commit}
+    found = github.transport.pages(_request(github, "/actions/runs", query), "workflow_runs")
     newest = max(found, key=lambda raw: parsing.number(raw, "id"), default=None)
     login = dig(newest, "actor", "login")
     return login if isinstance(login, str) and _LOGIN.fullmatch(login) else None
 
 
-def _request(github: GitHub, path: str) -> Request:
-    return Request(verb="GET", path=f"/repos/{github.repository}{path}")
+def _request(github: GitHub, path: str, query: dict[str, str | int] | None = None) -> Request:
+    return Request(verb="GET", path=f"/repos/{github.repository}{path}", query=query)
