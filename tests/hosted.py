@@ -135,8 +135,9 @@ class Stage:
 
     def settle(self, candidate: Path | None, conclusion: str = "success") -> None:
         """Upload what was trained, end the attempt, judge it and publish what came of it."""
-        for seed in (0, 1) if candidate else ():
-            self.upload(seed, trained(candidate, seed))
+        if candidate is not None:
+            for seed in (0, 1):
+                self.upload(seed, trained(candidate, seed))
         self.finish(conclusion)
         assert self.judge() == 0
         assert self.publish() == 0

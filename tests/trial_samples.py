@@ -51,7 +51,7 @@ def better() -> tuple[TrialResult, ...]:
 
 def several() -> tuple[TrialResult, ...]:
     """The fourth, after one that is worse, one that came to nothing and one that changed several parameters."""
-    worse = samples.judged(parts.adult(-0.0206), report={"trial": True})
+    worse = parts.judged(parts.adult(-0.0206), report={"trial": True})
     return (
         result(4, booster="a `dart` | @alice"),
         result(3, learning_rate=0.3, max_iter=120),
@@ -72,7 +72,7 @@ def uncompared() -> tuple[TrialResult, ...]:
 
 def failing() -> tuple[TrialResult, ...]:
     """One that would fail an absolute gate."""
-    return (result(report=samples.judged(parts.adult(-0.05), report={"trial": True})),)
+    return (result(report=parts.judged(parts.adult(-0.05), report={"trial": True})),)
 
 
 def crashed() -> tuple[TrialResult, ...]:

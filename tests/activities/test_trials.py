@@ -49,7 +49,7 @@ def test_a_second_trial_stands_above_the_first_in_the_same_comment(stage: Stage,
     stage.settle(good)
     assert len(stage.comments) == count + 2  # the command and its answer
     (shown,) = [each for each in stage.comments if "mlbot:trial " in each]
-    assert "Trial 2 of tiny: no clear change against what is committed" in shown
+    assert "Trial 2 of tiny: no effect, the predictions are the same" in shown
     assert "**2 trials**" in shown
     assert "Earlier trials" in shown
     assert "`mode` = `lost`" in shown

@@ -2,6 +2,7 @@
 
 import zlib
 from base64 import urlsafe_b64encode
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from tests import report_parts as parts
 from tests import samples, trial_samples
 
 from mlbot.core.marker import marker
-from mlbot.core.trial_report import KEPT, Change, read_results, results_line, trial_result, with_result
+from mlbot.core.trial_report import KEPT, Change, TrialResult, read_results, results_line, trial_result, with_result
 
 MARKER = marker(".github/workflows/mlbot.yml", "mlbot.yaml", "trial")
 
@@ -43,7 +44,7 @@ def test_the_headline_says_what_came_of_it(name: str, said: str) -> None:
 
 
 def test_a_trial_without_effect_says_so() -> None:
-    same = samples.judged(parts.adult(0.0), report={"trial": True})
+    same = parts.judged(parts.adult(0.0), report={"trial": True})
     result = trial_samples.result(report=same)
     rows = tuple(row.model_copy(update={"reading": "identical", "clear": False}) for row in result.metrics)
     assert result.model_copy(update={"metrics": rows}).came_to == "no effect, the predictions are the same"
@@ -88,11 +89,10 @@ def test_what_is_kept_is_read_back_but_for_old_changes() -> None:
 
 
 def test_old_trials_are_dropped_before_the_line_grows_too_long() -> None:
-    kept: tuple[trial_samples.TrialResult, ...] = ()
+    kept: tuple[TrialResult, ...] = ()
     for number in range(1, 41):
-        kept = with_result(
-            kept, trial_samples.result(number, **{f"p{n}-{number}": f"{number}{n}" * 20 for n in range(40)})
-        )
+        params: dict[str, Any] = {f"p{n}-{number}": f"{number}{n}" * 20 for n in range(40)}
+        kept = with_result(kept, trial_samples.result(number, **params))
     assert len(kept) == KEPT
     line = results_line(MARKER, kept)
     assert len(line) < 25_000

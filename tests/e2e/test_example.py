@@ -196,6 +196,7 @@ def test_trials_beside_a_verdict(github: FakeGitHub, actions: Harness, example: 
     actions.run_until_idle()
     assert "it takes a number from 0.01 to 0.5" in user.comments(story.models, pull)[-1]
 
+    shown = ""
     for number, (command, came_to) in enumerate((("max_iter=40", "better"), ("learning_rate=0.02", "worse")), 1):
         story.alice.comment(pull, f"/retrain adult-income {command}")
         actions.run_until_idle()

@@ -83,7 +83,7 @@ def test_a_trial_of_what_is_not_stale_meets_the_guarded_branchs_model(github: Fa
 
 def test_a_named_retrain_trains_that_model_only_and_judges_all(github: FakeGitHub, actions: Harness) -> None:
     two = user.CONFIG + user.CONFIG.split("models:\n")[1].replace("  tiny:", "  other:")
-    models = user.repository(github, **{"mlbot.yaml": two})
+    models = user.repository(github, without=(), **{"mlbot.yaml": two})
     pull = github.user("alice").pull_request("work", tiny.params(offset=1000))
     actions.run_until_idle()
     run = retrain(github, actions, pull, "other")
