@@ -27,6 +27,12 @@ def test_a_lock_says_who_and_why_and_counts_up(world: World) -> None:
     assert locked(world.entries(), "production") is None
 
 
+def test_a_long_reason_is_cut_and_not_refused(world: World) -> None:
+    entry = set_lock(world.home(), "staging", close=True, reason="x" * 5000).entry
+    assert entry is not None
+    assert len(entry.reason) == 1000
+
+
 def test_an_unknown_environment_is_said_with_the_known_ones(world: World) -> None:
     with pytest.raises(UsageError, match="no environment 'moon'") as error:
         set_lock(world.home(), "moon", close=True)

@@ -156,6 +156,11 @@ def test_the_verbs_say_their_results_as_json(world: World, capsys: pytest.Captur
         (["release", "tiny", "--bump", "minor", "--version", "2.0.0"], "exclude each other"),
         (["release", "tiny", "--commit", "nowhere"], "git knows no commit 'nowhere'"),
         (["lock", "moon"], "no environment 'moon'"),
+        (["release", "two words"], "'two words' is no name of a model"),
+        (["promote", "a/b@1.0.0", "staging"], "'a/b' is no name of a model"),
+        (["promote", "tiny@1.0.0", "../x"], "'../x' is no name of an environment"),
+        (["rollback", "tiny", "", "--reason", "x"], "'' is no name of an environment"),
+        (["rollback", "tiny", "staging", "--to", "old", "--reason", "x"], "'old' is no version"),
     ],
 )
 def test_wrong_usage(world: World, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -260,10 +260,15 @@ def who_acts(repository: Repository, environment: Mapping[str, str]) -> str:
     """
     for name in ("GIT_COMMITTER_NAME", "GIT_AUTHOR_NAME"):
         if environment.get(name, "").strip():
-            return environment[name].strip()[:200]
+            return _one_line(environment[name])
     for key in ("user.name", "user.email"):
         done = try_git(["config", "--get", key], repository.root)
         said = done.stdout.decode("utf-8", "replace").strip()
         if said:
-            return said[:200]
+            return _one_line(said)
     raise UsageError("git does not know who you are, and the ledger has to", mend='Say it: git config user.name "…"')
+
+
+def _one_line(name: str) -> str:
+    """A person's name as the ledger takes it."""
+    return "".join(char if char.isprintable() else " " for char in name).strip()[:200]

@@ -1,6 +1,7 @@
 """`mlbot lock` and `mlbot unlock`: close an environment to promotions, and open it again."""
 
 from mlbot.activities.home import Home
+from mlbot.activities.slot import LONGEST_REASON
 from mlbot.core.ledger import LockEntry
 from mlbot.core.ledger_state import locked, locks
 from mlbot.core.record import Record
@@ -45,7 +46,7 @@ def set_lock(home: Home, environment: str, *, close: bool, reason: str = "") -> 
         locked=close,
         sequence=max((each.sequence for each in locks(entries, environment)), default=0) + 1,
         actor=home.actor,
-        reason=reason,
+        reason=reason[:LONGEST_REASON],
         run=home.run,
         time=home.time,
     )

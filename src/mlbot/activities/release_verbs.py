@@ -13,6 +13,7 @@ from mlbot.activities.release_files import write_release
 from mlbot.activities.rollback import RollbackRequest, rollback
 from mlbot.activities.telling import deployed, promotion_plan, released, rollback_plan, tell
 from mlbot.console import Console
+from mlbot.core.config_reader import is_name
 from mlbot.core.ledger import DeploymentEntry
 from mlbot.core.wording import name_of
 from mlbot.errors import Exit, UsageError
@@ -30,6 +31,7 @@ def release_verb(
     environment: Environment = os.environ,
 ) -> Exit:
     """`mlbot release`. Errors: as `release`."""
+    named(request.model, "a model")
     home = Home.of_laptop(directory, environment, console.say)
     result = release(home, request)
     home.tell_checkout()
@@ -53,6 +55,7 @@ def promote_verb(
     environment: Environment = os.environ,
 ) -> Exit:
     """`mlbot promote`. Errors: as `promote`."""
+    named(request.environment, "an environment")
     home = Home.of_laptop(directory, environment, console.say)
     result = promote(home, request, lambda facts, _: console.say(promotion_plan(facts)))
     home.tell_checkout()
@@ -64,6 +67,8 @@ def rollback_verb(
     directory: Path, request: RollbackRequest, console: Console, *, as_json: bool, environment: Environment = os.environ
 ) -> Exit:
     """`mlbot rollback`. Errors: as `rollback`."""
+    named(request.model, "a model")
+    named(request.environment, "an environment")
     home = Home.of_laptop(directory, environment, console.say)
     result = rollback(home, request, lambda facts, _: console.say(rollback_plan(facts)))
     home.tell_checkout()
@@ -80,6 +85,7 @@ def approve_verb(
     environment: Environment = os.environ,
 ) -> Exit:
     """`mlbot approve`. Errors: as `approve`."""
+    named(asked[2], "an environment")
     home = Home.of_laptop(directory, environment, console.say)
     result = approve(home, *asked)
     home.tell_checkout()
@@ -97,6 +103,7 @@ def lock_verb(  # noqa: PLR0913 - one for each option
     environment: Environment = os.environ,
 ) -> Exit:
     """`mlbot lock` and `mlbot unlock`. Errors: as `set_lock`."""
+    named(name, "an environment")
     home = Home.of_laptop(directory, environment, console.say)
     result = set_lock(home, name, close=close, reason=reason)
     home.tell_checkout()
@@ -115,7 +122,20 @@ def parted(text: str) -> tuple[str, str]:
         raise UsageError(
             f"{text!r} does not name a version", mend=f"Write {name_of(text.strip('@') or 'model', '1.2.0')}."
         )
-    return model, version
+    return named(model, "a model"), version
+
+
+def named(text: str, what: str) -> str:
+    """A name as mlbot.yaml allows it.
+
+    Raises:
+        UsageError: it is none, so nothing can have it.
+    """
+    if not is_name(text):
+        raise UsageError(
+            f"{text[:80]!r} is no name of {what}", mend="Names have letters, digits, `.`, `_` and `-`, at most 63."
+        )
+    return text
 
 
 def _said(entry: DeploymentEntry | None, otherwise: str) -> str:

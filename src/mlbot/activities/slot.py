@@ -19,6 +19,8 @@ from mlbot.errors import NotEvaluatedError
 from mlbot.git.locks import PREFIX, Held
 
 MODEL_FILE = "model.onnx"
+LONGEST_REASON = 1000
+"""Characters that the ledger keeps of a reason."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +87,7 @@ class Slot:
             environment=self.environment,
             action=action,
             actor=self.home.actor,
-            reason=reason,
+            reason=reason[:LONGEST_REASON],
             run=self.home.run,
             time=self.home.time,
         )
