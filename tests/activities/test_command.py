@@ -235,6 +235,33 @@ def test_a_job_that_died_is_not_resumed_on_another_head(thread: Thread) -> None:
     assert thread.started == []
 
 
+def test_a_trial_that_has_begun_stays_one_whatever_becomes_of_its_comment(thread: Thread) -> None:
+    """Its attempt would pass for the committed parameters' own, had the record gone."""
+    comment = thread.say("/retrain tiny offset=50")
+    begun(thread, comment, offset=50)
+    thread.github.user("alice").rerun(thread.run)
+    before = thread.records
+    thread.github.user("alice").edit_comment(comment, "Never mind.")
+    assert thread.answer(comment) == 0
+    assert "was edited" in thread.answers[0]
+    assert thread.records == before != ()
+    assert thread.started == []
+
+
+def test_somebody_quicker_by_hand_makes_the_trial_all_the_same(thread: Thread) -> None:
+    """The attempt is there, and its sandbox has read the record."""
+
+    def rerun_first(writer: Writer, reply: Reply) -> Reply:
+        thread.github.user("boss").rerun(thread.run)
+        return do(writer, reply)
+
+    do = Writer.do
+    thread.monkeypatch.setattr(Writer, "do", rerun_first)
+    assert "✅" in thread.ask("/retrain tiny offset=50")
+    assert thread.run.latest.number == 2
+    assert len(thread.records) == 1
+
+
 def test_two_people_at_once_start_one_training(thread: Thread) -> None:
     first, second = thread.say("/retrain"), thread.say("/retrain", "boss")
     assert (thread.answer(first), thread.answer(second)) == (0, 0)

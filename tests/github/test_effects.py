@@ -5,7 +5,7 @@ from tests.fake_github import ops_actions
 from tests.fake_github.server import FakeGitHub
 from tests.github.setting import Setting
 
-from mlbot.core.forge import Attempt
+from mlbot.core.forge import Attempt, PullRequest
 from mlbot.core.operation import CancelRun, Dispatch, React, Rerun, describe
 from mlbot.errors import MlbotError
 from mlbot.github.contents import read_file
@@ -74,6 +74,19 @@ def test_faults_without_end_leave_it_open(stage: Stage) -> None:
     stage.setting.fake.faults.add(f"POST /repos/acme/income/actions/runs/{stage.run.id}/rerun", 502, times=9)
     with pytest.raises(UnavailableError, match="nobody knows"):
         effect(stage.client, stage.rerun)
+
+
+def test_an_attempt_that_somebody_started_meanwhile_is_taken(stage: Stage) -> None:
+    """Between the look at the run and the re-run."""
+    look = stage.client.pull_request
+
+    def somebody_else(number: int) -> PullRequest:
+        stage.setting.ada.rerun(stage.run)
+        return look(number)
+
+    stage.client.pull_request = somebody_else  # type: ignore[method-assign] # the only moment in between
+    assert effect(stage.client, stage.rerun) is Effected.UNCHANGED
+    assert stage.run.latest.number == 2
 
 
 def test_a_run_that_is_under_way_is_an_error(stage: Stage) -> None:

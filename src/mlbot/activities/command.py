@@ -120,7 +120,8 @@ def command(environment: MutableMapping[str, str], options: CommandOptions, cons
         options=options,
         console=console,
     )
-    desk.check_login()
+    if not options.dry_run:
+        desk.check_login()
     return _answer(desk)
 
 
@@ -139,7 +140,7 @@ def _answer(desk: Desk) -> Exit:
         desk.console.say("Nothing to answer: the comment was deleted.")
         return Exit.OK
     comments = desk.github.comments(desk.event.number)
-    earlier = answer_to(comments, desk.github.login, desk.event.comment)
+    earlier = answer_to(comments, desk.options.bot, desk.event.comment)
     if earlier is not None and is_done(earlier):
         desk.console.say("Nothing to answer: it has been answered already.")
         return Exit.OK

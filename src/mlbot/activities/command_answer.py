@@ -6,7 +6,7 @@ from typing import Never
 
 from mlbot.activities.command import Desk
 from mlbot.activities.command_facts import evidence, gather, report_marker
-from mlbot.core.answer import answer_marker, last_line
+from mlbot.core.answer import RetrainRequest, answer_marker, last_line
 from mlbot.core.command_facts import Facts
 from mlbot.core.command_help import help_for
 from mlbot.core.command_status import status_view
@@ -38,7 +38,7 @@ def reply(desk: Desk, now: Comment, comments: Sequence[Comment], earlier: Commen
     if not found:
         desk.console.say("Not answered: the limit was told already.")
         return Exit.OK
-    writer = Writer(desk=desk, sections=[_section(desk, facts, each, comments) for each in found])
+    writer = Writer(desk=desk, sections=[_section(desk, facts, each, comments) for each in found], kept=facts.kept)
     if desk.options.dry_run:
         _print(desk, writer, found)
         return Exit.OK
@@ -59,11 +59,13 @@ class Writer:
     Attributes:
         desk: the job.
         sections: what stands under each reply.
+        kept: a record of an earlier try that stays whatever is answered now.
         effects: what was done already: two commands of a comment may ask for the same.
     """
 
     desk: Desk
     sections: Sequence[str]
+    kept: RetrainRequest | None = None
     effects: list[Effect] = field(default_factory=list)
 
     @property
@@ -77,6 +79,8 @@ class Writer:
 
         comment = self.desk.event.comment
         records = [record for each in found for record in each.decision.records]
+        if self.kept is not None and self.kept not in records:
+            records.append(self.kept)
         body = render.answer(
             found,
             self.sections,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mlbot.activities.command import Desk
-from mlbot.core.answer import recorded
+from mlbot.core.answer import Recorded, RetrainRequest, recorded
 from mlbot.core.command import Command, Retrain, Waive
 from mlbot.core.command_facts import Facts, commands_before
 from mlbot.core.command_status import Evidence
@@ -52,6 +52,7 @@ def gather(desk: Desk, now: Comment, comments: Sequence[Comment], earlier: Comme
     if pull is not None and pull.base_ref != branch and policy.guards(pull.base_ref):
         config, problem = _config(github, pull.base_ref)
     others = [each for each in comments if earlier is None or each.id != earlier.id]
+    resumed = recorded([earlier], desk.options.bot) if earlier else ()
     return Facts(
         event=event,
         edited=now.body != event.body,
@@ -64,8 +65,9 @@ def gather(desk: Desk, now: Comment, comments: Sequence[Comment], earlier: Comme
         config=config,
         config_problem=problem,
         head_models=_head_models(github, pull, config, [each.command for each in desk.said]) if pull else {},
-        records=recorded(others, github.login),
-        resumed=recorded([earlier], github.login) if earlier else (),
+        records=recorded(others, desk.options.bot),
+        resumed=resumed,
+        begun=any(_has_begun(github, each) for each in resumed),
         earlier=commands_before(comments, event),
     )
 
@@ -89,6 +91,11 @@ def evidence(desk: Desk, facts: Facts, pull: PullRequest, comments: Sequence[Com
 def report_marker(desk: Desk) -> str:
     """What the last line of the comment with the verdict starts with."""
     return marker(desk.options.train_path, CONFIG_FILE)
+
+
+def _has_begun(github: GitHub, record: Recorded) -> bool:
+    """Whether the attempt that a record announces is there."""
+    return isinstance(record, RetrainRequest) and github.run(record.attempt.run).attempt >= record.attempt.number
 
 
 def _role(github: GitHub, login: str) -> Role:

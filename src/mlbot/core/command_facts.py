@@ -45,6 +45,8 @@ class Facts(Record):
     """Of the bot's answers in this thread, this comment's left out."""
     resumed: tuple[Recorded, ...] = ()
     """Of an earlier answer to this comment, whose writer did not live to the end."""
+    begun: bool = False
+    """Whether the re-run that the earlier answer announced has happened."""
     earlier: Count = 0
     """How many commands the commenter wrote here in the minute before."""
 
@@ -83,6 +85,11 @@ class Facts(Record):
     def request(self) -> RetrainRequest | None:
         """What this very comment has asked for already, before the job was started anew."""
         return next((each for each in self.resumed if isinstance(each, RetrainRequest)), None)
+
+    @property
+    def kept(self) -> RetrainRequest | None:
+        """The record that stays whatever is answered now: without it an attempt that has begun would be no trial."""
+        return self.request if self.begun else None
 
     @property
     def head_moved(self) -> bool:

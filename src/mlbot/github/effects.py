@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from mlbot.core.operation import CancelRun, Dispatch, React, Rerun
 from mlbot.core.writing import Write, may_write
+from mlbot.errors import MlbotError
 from mlbot.github.api import GitHub
 from mlbot.github.failures import GitHubError, NotFoundError, UnavailableError
 
@@ -52,6 +53,10 @@ def _rerun(github: GitHub, operation: Rerun) -> Effected:
             github.rerun(wanted.run)
         except UnavailableError:
             continue  # perhaps it was done: look again
+        except MlbotError:
+            if github.run(wanted.run).attempt >= wanted.number:
+                return Effected.UNCHANGED  # somebody else was quicker
+            raise
         _await_attempt(github, operation)
         return Effected.DONE
     raise UnavailableError(f"nobody knows whether run {wanted.run} was started again", mend="Say the command again.")
