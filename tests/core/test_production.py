@@ -90,6 +90,17 @@ def test_the_reader_is_told_of_losses_that_added_up() -> None:
     ]
 
 
+def test_nothing_is_said_of_a_slice_with_too_few_rows() -> None:
+    women = MARGIN.model_copy(update={"slice": "women"})
+    found = parts.comparison("roc_auc", -0.0092, parts.SLICES[0])
+    there = Production(environment="production", version="v1.2.0", digest=parts.digest(90), comparisons=(found,))
+    report = samples.passing().models[0].model_copy(update={"production": there})
+    evidence, _ = parts.adult(0.0, gates=(women,))
+    for small, expected in ((frozenset[str](), 1), (frozenset({"women"}), 0)):
+        notices = model_notices(report, evidence.model_copy(update={"small_slices": small}), None)
+        assert [each.code for each in notices].count(NoticeCode.WORSE_THAN_PRODUCTION) == expected
+
+
 def test_what_the_comparison_comes_to() -> None:
     assert view.production_summary(samples.slipped().models[0]) == "1 of 4 clearly worse, 1 of 4 clearly better"
     assert view.production_summary(samples.passing().models[0]) == "no clear change"

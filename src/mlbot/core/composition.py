@@ -41,7 +41,7 @@ def model_notices(report: ModelReport, evidence: Evidence, head: Model | None) -
         *_slice_notices(report.slices),
         *_gate_notices(report.verdict),
         *_preview_notices(evidence, head, report.verdict),
-        *_production_notices(report.production, evidence.gates),
+        *_production_notices(report.production, evidence),
         *_parity_notices(report.candidate_training),
         *_holdout_notices(report),
     )
@@ -182,11 +182,12 @@ def _preview_notices(evidence: Evidence, head: Model | None, verdict: ModelVerdi
     )
 
 
-def _production_notices(production: Production | None, gates: Sequence[Gate]) -> Iterator[Notice]:
-    """What earlier changes were each allowed to lose may be too much together."""
+def _production_notices(production: Production | None, evidence: Evidence) -> Iterator[Notice]:
+    """What earlier changes were each allowed to lose may be too much together; nothing rests on a small slice."""
     if production is None:
         return
-    for comparison, gate in beyond_margins(production.comparisons, gates):
+    judgeable = [gate for gate in evidence.gates if gate.slice not in evidence.small_slices]
+    for comparison, gate in beyond_margins(production.comparisons, judgeable):
         moved = f"{phrase.subject(gate)} {phrase.movement(comparison)}"
         yield Notice(
             code=NoticeCode.WORSE_THAN_PRODUCTION,
