@@ -1,7 +1,7 @@
 """A lookup in a ledger of 20,000 entries elsewhere, against a shallow clone of its branch read file by file.
 
-Each way is a whole lookup: from nothing on this machine to the entries, over git's own protocol. Run it with
-`python -m benchmarks.ledger`.
+Each way is a whole lookup: from nothing on this machine to the entries, over git's own protocol, the server's part
+included. Processor time is what is held to a limit: it says the same on a busy machine. `python -m benchmarks.ledger`
 """
 
 import argparse
@@ -42,7 +42,7 @@ def main() -> None:
         print(f"{options.entries:,} entries of {_MODELS} models; median seconds of {options.runs} (processor time)")
         failed = [name for name, slow in _ways(folder, options.entries, options.runs) if slow]
     if failed:
-        raise SystemExit(f"slower than {_MOST_S} s: {', '.join(failed)}")
+        raise SystemExit(f"more than {_MOST_S} s: {', '.join(failed)}")
 
 
 def _ways(folder: Path, entries: int, runs: int) -> Iterator[tuple[str, bool]]:
@@ -62,7 +62,7 @@ def _ways(folder: Path, entries: int, runs: int) -> Iterator[tuple[str, bool]]:
     for name, (look, expected) in lookups.items():
         wall, cpu = _time(look, runs, expected)
         print(f"{name:<36} {wall:6.3f} ({cpu:.3f})   {naive[0] / wall:5.1f} times as fast")
-        yield name, wall > _MOST_S and entries <= 20_000
+        yield name, cpu > _MOST_S and entries <= 20_000
     numbers = iter(range(entries, entries + runs + 1))
     wall, cpu = _time(lambda: len(branch.append([_entry(next(numbers))], _NOW).added), runs, 1)
     print(f"{'append one':<36} {wall:6.3f} ({cpu:.3f})")

@@ -167,7 +167,7 @@ def parse_tag(name: str) -> RegistryTag | str | None:
         return "its name is not of the form model@v1.2.0, model#environment#1 or model@deprecated"
     folder, model, stage, version, more, cancel, _, counter = found.groups()
     numbers = version.split(".") if version else []
-    if len(counter or "") > _LONGEST_NUMBER or any(len(number) > _LONGEST_NUMBER for number in numbers):
+    if len(counter or "") > _LONGEST_NUMBER or (numbers and max(map(len, numbers)) > _LONGEST_NUMBER):
         return "a number in its name has too many digits"
     if more:
         return "pre-releases and build numbers are not versions here"
