@@ -12,11 +12,12 @@ from mlbot.core.config import Config
 from mlbot.core.config_error import ConfigError, ConfigProblem
 from mlbot.core.diagnosis import Finding, Held, Setup, Severity, diagnose_setup, in_order
 from mlbot.core.diagnosis_github import Settings, diagnose_github, unasked
+from mlbot.core.diagnosis_release import diagnose_environments, diagnose_release
 from mlbot.core.diagnosis_workflows import Workflow, diagnose_workflows, events, labels_of
 from mlbot.core.document import Plain
 from mlbot.core.event import dig
 from mlbot.core.inputs import CONFIG_FILE
-from mlbot.core.published import JUDGE_PATH, TRAIN_PATH
+from mlbot.core.published import JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
 from mlbot.core.tree import is_url
 from mlbot.errors import Exit, UsageError
 from mlbot.git import Repository
@@ -52,7 +53,8 @@ def doctor(directory: Path, environment: Mapping[str, str], console: Console, *,
     settings = None
     if place is not None and place.token is not None:
         console.say(f"asking {place.server_url} about {place.repository}")
-        settings = read_settings(_connect(place, console))
+        config, _ = _config(repository.root)
+        settings = read_settings(_connect(place, console), environments=bool(config and config.environments))
     findings = examine(repository, place, settings)
     console.result(_json(findings) if as_json else text(findings))
     return Exit.FAILED if any(each.severity is Severity.ERROR for each in findings) else Exit.OK
@@ -76,11 +78,13 @@ def examine(repository: Repository, place: Workplace | None, settings: Settings 
         lfs=dig(documents.get(TRAIN_PATH), "jobs", "train", "with", "lfs") is True,
     )
     findings = [*diagnose_setup(setup), *diagnose_workflows(workflows, setup.branch)]
+    findings += diagnose_release(config, there=RELEASE_PATH in documents)
     if settings is None:
         return in_order((*findings, unasked()))
     labels = [label for data in documents.values() for label in labels_of(data)]
     labels += [label for model in (config.models if config else ()) for label in model.train.runs_on]
     ready = "merge_group" in events(documents.get(TRAIN_PATH))
+    findings += diagnose_environments(config, settings.environments, branch)
     return in_order((*findings, *diagnose_github(settings, queue_ready=ready, labels=labels)))
 
 
@@ -143,6 +147,8 @@ def _workflows(root: Path, branch: str) -> list[Workflow]:
         TRAIN_PATH: scaffold.train_workflow(branch=branch, install=install),
         JUDGE_PATH: scaffold.judge_workflow(install=install),
     }
+    if (root / RELEASE_PATH).is_file():
+        templates[RELEASE_PATH] = scaffold.release_workflow()
     expected = {path: load(text_, path).data for path, text_ in templates.items()}
     paths = sorted({*expected, *_present(root)})
     return [_workflow(root, path, expected.get(path)) for path in paths]

@@ -12,7 +12,7 @@ from mlbot.core.config_reader import is_name
 from mlbot.core.event import dig
 from mlbot.core.inputs import CONFIG_FILE
 from mlbot.core.metric import Task
-from mlbot.core.published import JUDGE_PATH, TRAIN_PATH
+from mlbot.core.published import JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
 from mlbot.core.scaffold import Choices, Draft, Facts, needs_ignore, propose
 from mlbot.errors import Exit, MlbotError, UsageError
 from mlbot.git import Repository
@@ -46,16 +46,25 @@ class InitOptions:
         force: overwrite without asking.
         ask: asks a person; None: nobody is there, or wants to be asked.
         sure: names of files that may be overwritten.
+        release: write the workflow that releases, too.
     """
 
     choices: Choices
+    release: bool = False
     force: bool = False
     ask: Ask | None = None
     sure: tuple[str, ...] = ()
 
     @classmethod
     def of(
-        cls, *, force: bool, ask: Ask | None, task: str | None, model: str | None, **said: str | None
+        cls,
+        *,
+        force: bool,
+        ask: Ask | None,
+        task: str | None,
+        model: str | None,
+        release: bool = False,
+        **said: str | None,
     ) -> "InitOptions":
         """The options as the command line gives them.
 
@@ -66,7 +75,7 @@ class InitOptions:
             mend = "Use letters, digits, `.`, `_` and `-`, 63 at most, a letter or digit first."
             raise UsageError(f"{model!r} cannot be a model's name", where="--model", mend=mend)
         choices = Choices(task=Task(task) if task else None, model=model, **said)
-        return cls(choices=choices, force=force, ask=ask)
+        return cls(choices=choices, force=force, ask=ask, release=release)
 
 
 def init(directory: Path, options: InitOptions, console: Console) -> Exit:
@@ -84,7 +93,7 @@ def init(directory: Path, options: InitOptions, console: Console) -> Exit:
     if options.ask is not None and _is_to_write(root / CONFIG_FILE, scaffold.config(draft), options):
         draft = propose(facts, _answers(facts, options.choices, options.ask))
         options = replace(options, sure=(*options.sure, CONFIG_FILE))
-    done = {path: _write(root / path, text, options) for path, text in _files(root, draft, facts).items()}
+    done = {path: _write(root / path, text, options) for path, text in _files(root, draft, facts, options).items()}
     # What is missing of a config that somebody has written since is what the check says, not what was missing once.
     gaps = draft.gaps if done[CONFIG_FILE] is not Done.KEPT else ()
     problem = _problem(root)
@@ -135,7 +144,7 @@ def _task(answer: str) -> Task:
         raise UsageError(f"there is no task {answer!r}", mend=f"There are {', '.join(Task)}.") from None
 
 
-def _files(root: Path, draft: Draft, facts: Facts) -> dict[str, str]:
+def _files(root: Path, draft: Draft, facts: Facts, options: InitOptions) -> dict[str, str]:
     """Each file's path and whole content."""
     install = existing_install(root) or draft.install
     files = {
@@ -143,6 +152,8 @@ def _files(root: Path, draft: Draft, facts: Facts) -> dict[str, str]:
         TRAIN_PATH: scaffold.train_workflow(branch=draft.branch, install=install),
         JUDGE_PATH: scaffold.judge_workflow(install=install),
     }
+    if options.release or (root / RELEASE_PATH).is_file():
+        files[RELEASE_PATH] = scaffold.release_workflow()
     # check-ignore takes no literal pathspecs, which mlbot's git sets everywhere.
     asked = ["--no-literal-pathspecs", "check-ignore", "--quiet", "--no-index", "model.onnx"]
     ignored = try_git(asked, root).returncode == 0

@@ -58,6 +58,9 @@ class Code(StrEnum):
     MAY_APPROVE = "may-approve"
     SELF_HOSTED_PUBLIC = "self-hosted-public"
     MERGE_QUEUE = "merge-queue"
+    RELEASE_MISSING = "release-missing"
+    TARGET_IN_CHECKOUT = "target-in-checkout"
+    ENVIRONMENT_OPEN = "environment-open"
 
 
 class Finding(Record):

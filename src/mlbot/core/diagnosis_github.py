@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from typing import Literal
 
 from mlbot.core.diagnosis import Code, Finding, Severity
+from mlbot.core.diagnosis_release import EnvironmentFacts
 from mlbot.core.published import ACTIONS_REPOSITORY, STATUS, TRAIN_PATH
 from mlbot.core.record import Count, Record
 
@@ -28,6 +29,8 @@ class Settings(Record):
     """Whether workflows may approve pull requests."""
     runners: Count | None = None
     """Self-hosted runners that are registered for this repository."""
+    environments: dict[str, EnvironmentFacts] | None = None
+    """GitHub's environments by name; asked for only where the config has some."""
     unseen: tuple[str, ...] = ()
     """What the token may not ask."""
 

@@ -6,14 +6,19 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from mlbot.core.diagnosis_github import Settings
+from mlbot.core.diagnosis_release import EnvironmentFacts
 from mlbot.core.event import dig
 from mlbot.errors import RefusedError
 from mlbot.github.api import GitHub
 from mlbot.github.failures import NotFoundError, Request, TokenRefusedError
 
 
-def read_settings(github: GitHub) -> Settings:
+def read_settings(github: GitHub, *, environments: bool = False) -> Settings:
     """Ask GitHub for all that `mlbot doctor` looks at; what the token may not read is left open.
+
+    Args:
+        github: the API.
+        environments: whether to ask for GitHub's environments too.
 
     Raises:
         MlbotError: of `mlbot.github.failures`, when GitHub does not answer or the repository cannot be seen.
@@ -26,7 +31,9 @@ def read_settings(github: GitHub) -> Settings:
     actions = look.one("/actions/permissions", "which actions may run")
     workflow = look.one("/actions/permissions/workflow", "what a workflow's token may do")
     runners = look.one("/actions/runners", "the self-hosted runners")
+    found = _environments(look, facts.default_branch) if environments else None
     return Settings(
+        environments=found,
         private=facts.private,
         default_branch=facts.default_branch,
         required=_required(rules, branch),
@@ -39,6 +46,29 @@ def read_settings(github: GitHub) -> Settings:
         runners=_count(dig(runners, "total_count")),
         unseen=tuple(look.unseen),
     )
+
+
+def _environments(look: "_Look", branch: str) -> dict[str, EnvironmentFacts] | None:
+    """GitHub's environments, with the refs that each of them admits."""
+    raw = look.one("/environments", "the environments")
+    listed = dig(raw, "environments")
+    if not isinstance(listed, list):
+        return None
+    return {str(dig(each, "name")): _environment(look, each, branch) for each in listed}
+
+
+def _environment(look: "_Look", raw: object, branch: str) -> EnvironmentFacts:
+    rules = dig(raw, "protection_rules")
+    reviewers = any(dig(rule, "type") == "required_reviewers" for rule in (rules if isinstance(rules, list) else ()))
+    if dig(raw, "deployment_branch_policy", "protected_branches") is True:
+        return EnvironmentFacts(branches=(branch,), reviewers=reviewers)
+    if dig(raw, "deployment_branch_policy", "custom_branch_policies") is not True:
+        return EnvironmentFacts(reviewers=reviewers)
+    name = quote(str(dig(raw, "name")), safe="")
+    found = look.one(f"/environments/{name}/deployment-branch-policies", f"the branches of the environment {name}")
+    policies = dig(found, "branch_policies")
+    names = tuple(str(dig(each, "name")) for each in (policies if isinstance(policies, list) else ()))
+    return EnvironmentFacts(branches=names, reviewers=reviewers)
 
 
 @dataclass
