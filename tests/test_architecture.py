@@ -28,9 +28,10 @@ MAY_IMPORT = {
     "core": set[str](),
     **{edge: {"core"} for edge in EDGES},
     "activities": {"core"} | EDGES,
-    "cli": {"activities", "cli_options", "cli_command", "cli_registry", "cli_release", "console"},
+    "cli": {"activities", "cli_options", "cli_command", "cli_registry", "cli_release", "cli_setup", "console"},
     "cli_registry": {"activities", "cli_options", "console"},
     "cli_release": {"activities", "cli_options", "console", "core"},
+    "cli_setup": {"activities", "cli_options", "console"},
     "cli_command": {"activities", "cli_options", "console", "core"},
     "cli_options": {"core"},
     "entry": {"cli"},
@@ -54,7 +55,7 @@ OWNERS = {
     "github": {"github"},
     "requests": {"github", "transfer"},
     "urllib3": {"github", "transfer"},
-    "click": {"cli", "cli_command", "cli_options", "cli_registry", "cli_release", "entry"},
+    "click": {"cli", "cli_command", "cli_options", "cli_registry", "cli_release", "cli_setup", "entry"},
 }
 PURE = {"pydantic", "mlbot"} | set(sys.stdlib_module_names)
 IMPURE_STDLIB = {
