@@ -94,6 +94,15 @@ class Hosted:
         )
 
     @cached_property
+    def _reruns_of(self) -> dict[tuple[int, Attempt], Reruns]:
+        """Records that were read, by pull request and latest attempt.
+
+        An attempt's record is written before it begins, so what was read once an attempt is there stays true of it: a
+        judge that waits for hours asks once.
+        """
+        return {}
+
+    @cached_property
     def facts(self) -> RepositoryFacts:
         """What the API says of the repository."""
         return self.github.facts()
@@ -184,7 +193,11 @@ class Hosted:
         numbers = [pull.number for pull in pulls if pull.open and self.policy.guards(pull.base_ref)]
         if latest.number == 1 or len(numbers) != 1:
             return NO_RERUNS
-        return Reruns.of_pull_request(recorded(self.github.comments(numbers[0]), self.bot), numbers[0])
+        known = (numbers[0], latest)
+        if known not in self._reruns_of:
+            records = recorded(self.github.comments(numbers[0]), self.bot)
+            self._reruns_of[known] = Reruns.of_pull_request(records, numbers[0])
+        return self._reruns_of[known]
 
     def _instead(self, skipped: Run, decision: Settle) -> tuple[Run, Decision]:
         """A run that trained nothing, for the title was edited, must not outdate the verdict of the one before it."""
