@@ -1,6 +1,7 @@
 """Tags and ledger side by side, what happened, and what a version was made from: whatever both of them hold."""
 
 import random
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,8 +135,8 @@ def test_a_lineage_names_the_verdict_that_the_release_names() -> None:
 
 
 def test_a_lineage_holds_its_own_waivers_approvals_and_deployments() -> None:
-    others = [waiver(key=2), approval("1.1.0"), deployment(2, "1.1.0"), approval(model="churn")]
-    mine = [waiver(), approval(), approval(actor="alan", comment=42), deployment(1)]
+    others: list[Entry] = [waiver(key=2), approval("1.1.0"), deployment(2, "1.1.0"), approval(model="churn")]
+    mine: list[Entry] = [waiver(), approval(), approval(actor="alan", comment=42), deployment(1)]
     found = lineage(Registry.of([]), [*others, *mine, release()], MODEL, V1)
     assert found is not None
     assert [each.kind for each in found.waivers] == ["waiver"]
@@ -144,8 +145,14 @@ def test_a_lineage_holds_its_own_waivers_approvals_and_deployments() -> None:
 
 
 def test_the_same_seconds_events_stand_in_their_natural_order() -> None:
-    at = {"time": "2026-11-20T16:00:00Z"}
-    entries = [lock(**at), deployment(environment="production", **at), approval(**at), release(**at), waiver(**at)]
+    at: dict[str, Any] = {"time": "2026-11-20T16:00:00Z"}
+    entries: list[Entry] = [
+        lock(**at),
+        deployment(environment="production", **at),
+        approval(**at),
+        release(**at),
+        waiver(**at),
+    ]
     assert [each.kind for each in history(entries)] == ["waiver", "release", "approval", "promotion", "lock"]
     assert [each.kind for each in history(entries, MODEL)] == ["waiver", "release", "approval", "promotion"]
     assert [each.kind for each in history(entries, MODEL, "production")] == ["approval", "promotion", "lock"]
