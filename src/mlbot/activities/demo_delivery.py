@@ -212,7 +212,7 @@ def _record(
         from mlbot.core.headline import headline
 
         report = record_models(stage.repository, RunOptions(), console, _ADA)
-        console.result(f"  {headline(report).text}")
+        console.result(f"{report.verdict.outcome}: {headline(report).finding}")
         return EXITS[report.verdict.outcome]
 
     return _Command(

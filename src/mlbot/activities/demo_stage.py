@@ -115,4 +115,4 @@ def commit(stage: Stage, message: str) -> None:
 def git(stage: Stage, *arguments: str) -> None:
     """Run git as the demo's user."""
     author = ("-c", "user.name=mlbot demo", "-c", "user.email=demo@localhost", "-c", "commit.gpgSign=false")
-    subprocess.run(["git", *author, *arguments], cwd=stage.repository, check=True)
+    subprocess.run(["git", *author, *arguments], cwd=stage.repository, check=True, stdout=subprocess.DEVNULL)
