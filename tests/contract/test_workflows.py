@@ -14,6 +14,7 @@ import yaml
 from mlbot import cli
 from mlbot.core.artifact import FAILURE_FILE, AcceptedArtifact, FailedArtifact, ReportArtifact, Side, TrainedArtifact
 from mlbot.core.command_table import COMMANDS
+from mlbot.render import scaffold
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -37,6 +38,25 @@ RIGHTS: dict[str, dict[str, dict[str, str]]] = {
             "pull-requests": "write",
             "statuses": "write",
         }
+    },
+    "tag.yml": {"tag": {"actions": "write"}},
+    "release.yml": {
+        "ask": {"actions": "read", "contents": "read", "issues": "read", "pull-requests": "read"},
+        "record": {
+            "actions": "write",
+            "contents": "write",
+            "issues": "write",
+            "packages": "write",
+            "pull-requests": "write",
+            "statuses": "read",
+        },
+        "deploy": {
+            "contents": "write",
+            "deployments": "write",
+            "issues": "write",
+            "packages": "write",
+            "pull-requests": "write",
+        },
     },
 }
 
@@ -189,6 +209,38 @@ def test_commands_are_queued_and_never_dropped() -> None:
     assert concurrency["queue"] == "max"
     assert concurrency["cancel-in-progress"] == "false"
     assert "github.event.issue.number" in concurrency["group"]
+
+
+def test_who_asks_for_a_tag_holds_nothing_else() -> None:
+    """It runs from a workflow file of the tagged commit."""
+    job = load(ROOT / ".github/workflows/tag.yml")["jobs"]["tag"]
+    assert job["permissions"] == {"actions": "write"}
+    assert [step.get("uses") for step in job["steps"]] == [None]
+
+
+@pytest.mark.parametrize("name", ["record", "deploy"])
+def test_releases_are_queued_and_run_on_the_default_branch_alone(name: str) -> None:
+    job = load(ROOT / ".github/workflows/release.yml")["jobs"][name]
+    assert job["needs"] == "ask"
+    assert f"needs.ask.outputs.go == '{name}'" in job["if"]
+    assert "github.ref == format('refs/heads/{0}', github.event.repository.default_branch)" in job["if"]
+    assert job["concurrency"]["queue"] == "max"
+    assert job["concurrency"]["cancel-in-progress"] == "false"
+    assert {"uses", "with"} <= job["steps"][0].keys()
+    assert "ref" not in job["steps"][0]["with"]
+
+
+def test_a_deployment_is_bound_to_its_environment() -> None:
+    job = load(ROOT / ".github/workflows/release.yml")["jobs"]["deploy"]
+    assert job["environment"] == {"name": "${{ needs.ask.outputs.environment }}", "deployment": "false"}
+
+
+def test_the_users_file_gives_each_called_workflow_the_rights_that_its_jobs_ask_for() -> None:
+    given = yaml.safe_load(scaffold.release_workflow())["jobs"]
+    for caller, called in (("tag", "tag.yml"), ("release", "release.yml")):
+        levels = [rights for job in RIGHTS[called].values() for rights in job.items()]
+        wanted = {scope: max(level for name, level in levels if name == scope) for scope, _ in levels}
+        assert given[caller]["permissions"] == wanted
 
 
 def test_zizmor_finds_nothing() -> None:
