@@ -22,7 +22,6 @@ from mlbot.core.outcome import Outcome, Reason
 from mlbot.core.staleness import Subject
 from mlbot.git.ledger import LedgerBranch
 from mlbot.git.remote import Remote
-from mlbot.stores.open import open_store
 
 ENVIRONMENTS = """
 store: deploy/store
@@ -135,7 +134,7 @@ class World:
         """Put bytes into the store."""
         file = self.folder / "to-store.onnx"
         file.write_bytes(content)
-        open_store("deploy/store", self.sandbox.path).put(digest_of(content), file)
+        self.home().store.put(digest_of(content), file)
 
     @property
     def releases(self) -> tuple[ReleaseEntry, ...]:
