@@ -25,6 +25,8 @@ from mlbot.render.pen import Pen
 from mlbot.render.registry import history_text, lineage_text, model_text, moment_text, registry_text, version_text
 
 _STATE = (*folders_of("release"), *folders_of("deployment"), *folders_of("lock"))
+_TOLD = (*_STATE, *folders_of("approval"), *folders_of("waiver"))
+"""All that people did; verdicts, which are most of a ledger, are told by `lineage` alone."""
 _DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?Z?)?")
 
 
@@ -97,7 +99,7 @@ def show_history(asking: Asking, model: str | None, environment: str | None, on:
     """
     when = _moment(on) if on else None
     root = asking.open()
-    ledger = read_folders(root, folders_of())
+    ledger = read_folders(root, _TOLD)
     known = view(Registry.of(read_tags(root)), ledger.entries)
     if model:
         _model(known, model)
