@@ -1,5 +1,7 @@
 """The comment that lists a pull request's trials."""
 
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -10,7 +12,8 @@ from tests.hostile_samples import TEXTS, as_github
 
 from mlbot.core.marker import marker
 from mlbot.core.stamp import carries
-from mlbot.core.trial_report import results_line
+from mlbot.core.trial_report import KEPT, read_results
+from mlbot.render.comment import LIMIT, len16
 from mlbot.render.trials import trials
 
 MARKER = marker(".github/workflows/mlbot.yml", "mlbot.yaml", "trial")
@@ -24,12 +27,14 @@ class MarkdownFile(SingleFileSnapshotExtension):
 @pytest.mark.parametrize("name", trial_samples.SAMPLES)
 def test_whole(name: str, snapshot: SnapshotAssertion) -> None:
     text = trials(trial_samples.SAMPLES[name](), marker=MARKER, page=trial_samples.PAGE)
-    assert text == snapshot(extension_class=MarkdownFile)
+    words, _, line = text.rstrip("\n").rpartition("\n")
+    assert read_results(line, MARKER)
+    assert f"{words}\n{MARKER}\n" == snapshot(extension_class=MarkdownFile)
 
 
 def test_the_newest_stands_first_and_the_kept_results_last() -> None:
     results = trial_samples.several()
-    text = trials(results, marker=results_line(MARKER, results), page=trial_samples.PAGE)
+    text = trials(results, marker=MARKER, page=trial_samples.PAGE)
     marks = ("Trial 4 of", "| Metric |", "**4 trials**", "Earlier trials", "[3](", "[2](", "[1](", "mlbot:trials")
     places = [text.index(mark) for mark in marks]
     assert places == sorted(places)
@@ -56,3 +61,17 @@ def test_no_backtick_ends_the_change(ticks: str) -> None:
     (result,) = trial_samples.better()
     text = trials([result.model_copy(update={"diff": change})], page=trial_samples.PAGE)
     assert " # after\n" in as_github(text).split("</code>")[-2].replace("&#35;", "#")
+
+
+@pytest.mark.parametrize("old", [0, 1, KEPT])
+def test_it_is_never_too_long_and_loses_the_oldest_first(old: int) -> None:
+    params: dict[str, Any] = {f"parameter-{number}": "*|<`" * 50 for number in range(64)}
+    newest = trial_samples.result(old + 1, **params)
+    row = newest.metrics[0].model_copy(update={"metric": "m" * 60, "reading": "*" * 500})
+    newest = newest.model_copy(update={"metrics": (row,) * 150, "failing": ("~" * 2000,) * 20, "diff": "x" * 8000})
+    earlier = [trial_samples.result(number, **params) for number in range(old, 0, -1)]
+    text = trials([newest, *earlier], marker=MARKER, page=trial_samples.PAGE)
+    assert len16(text) <= LIMIT
+    assert f"Trial {old + 1} of" in text
+    kept = read_results(text, MARKER)
+    assert [each.number for each in kept] == [old + 1 - at for at in range(len(kept))]

@@ -37,7 +37,7 @@ from mlbot.core.publication import (
 from mlbot.core.record import Sha
 from mlbot.core.report import Report
 from mlbot.core.stamp import carries
-from mlbot.core.trial_report import TrialResult, read_results, results_line, with_result
+from mlbot.core.trial_report import TrialResult, read_results, with_result
 from mlbot.errors import Exit, MlbotError
 from mlbot.git.ledger import ChartsBranch, LedgerBranch
 from mlbot.github.executor import Executor, dry_run
@@ -220,7 +220,7 @@ def _trial(hosted: Hosted, decision: Judge | Settle, folder: Path) -> TrialResul
 def _trial_words(results: Sequence[TrialResult], mark: str, page: str) -> Words:
     from mlbot.render.trials import trials
 
-    comment = trials(results, marker=results_line(mark, results), page=page)
+    comment = trials(results, marker=mark, page=page)
     return Words(comment=comment, summary=trials(results, page=page))
 
 
