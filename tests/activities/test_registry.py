@@ -250,6 +250,10 @@ def test_what_did_not_end_and_what_is_not_believed_is_said(story: Story, capsys:
     assert len(answer(story, "list", capsys)["quarantined"]) == 10
     ask(story, "history --environment production")
     assert "not finished" in capsys.readouterr().out
+    bad = {f"v1/approval/{MODEL}/production/y.json": b"{}"}
+    OrphanBranch(remote=Remote(url=str(story.origin)), name="mlbot/ledger").append(bad, "bad", 1)
+    ask(story, f"lineage {MODEL}@v1.0.0 --fetch")
+    assert f"'v1/approval/{MODEL}/production/y.json' is of a kind" in " ".join(capsys.readouterr().out.split())
 
 
 def test_hostile_words_stay_words(story: Story, capsys: pytest.CaptureFixture[str]) -> None:

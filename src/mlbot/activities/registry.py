@@ -127,10 +127,12 @@ def show_lineage(asking: Asking, subject: str) -> Exit:
         raise UsageError(f"{subject!r} names no version", mend=f"Name one: mlbot registry lineage {name}@v1.0.0")
     root = asking.open()
     registry = Registry.of(read_tags(root))
-    found = lineage(registry, read_folders(root, folders_of(subject=name)).entries, name, version)
+    ledger = read_folders(root, folders_of(subject=name))
+    found = lineage(registry, ledger.entries, name, version)
     if found is None:
         _version(_detail(root, name), version)
         raise AssertionError("what the view has, the lineage has")
+    found = found.model_copy(update={"problems": ledger.problems})
     asking.answer(found, lineage_text(found, _pen(asking)))
     return Exit.OK
 

@@ -57,6 +57,8 @@ class Lineage(Record):
     approvals: tuple[Event, ...] = ()
     deployments: tuple[Event, ...] = ()
     notes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    """Files of the ledger that are not believed."""
 
 
 def lineage(registry: Registry, entries: Sequence[Entry], model: str, version: Version) -> Lineage | None:

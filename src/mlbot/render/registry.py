@@ -118,7 +118,7 @@ def lineage_text(found: Lineage, pen: Pen) -> str:
         ),
         *_several("deployed", [_deployed(each) for each in found.deployments] or ["nowhere"]),
     ]
-    return _joined(title, _pairs(rows, pen), _listed(found.notes, pen))
+    return _joined(title, _pairs(rows, pen), _listed([*found.notes, *_cut(found.problems)], pen))
 
 
 def _model_row(model: ModelView, environments: Sequence[str]) -> list[Cell]:
