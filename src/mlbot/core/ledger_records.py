@@ -53,12 +53,22 @@ class SeedValues(Record):
     values: tuple[float | None, ...]
 
 
-class VerdictEntry(Record):
-    """The verdict on one model of a commit of the guarded branch."""
+class _OfModel(Record):
+    """An entry that is filed under its model."""
 
     schema_version: Schema = "mlbot/ledger@1"
-    kind: Literal["verdict"] = "verdict"
     model: Name
+
+    @property
+    def subject(self) -> Name:
+        """What it is filed under."""
+        return self.model
+
+
+class VerdictEntry(_OfModel):
+    """The verdict on one model of a commit of the guarded branch."""
+
+    kind: Literal["verdict"] = "verdict"
     key: Digest
     """The content key."""
     digest: Digest | None
@@ -83,11 +93,6 @@ class VerdictEntry(Record):
     time: Time
 
     @property
-    def subject(self) -> Name:
-        """What it is filed under."""
-        return self.model
-
-    @property
     def shard(self) -> str:
         """Which part of the subject's folder it is in."""
         return shard_of(self.key)
@@ -98,12 +103,10 @@ class VerdictEntry(Record):
         return *self.attempt.order, *self.judge.order
 
 
-class WaiverEntry(Record):
+class WaiverEntry(_OfModel):
     """A failed gate that somebody with the right to answered for, on this very content and under these very rules."""
 
-    schema_version: Schema = "mlbot/ledger@1"
     kind: Literal["waiver"] = "waiver"
-    model: Name
     key: Digest
     """The content key it was given for: other content needs its own."""
     policy: Digest
@@ -117,11 +120,6 @@ class WaiverEntry(Record):
     time: Time
 
     @property
-    def subject(self) -> Name:
-        """What it is filed under."""
-        return self.model
-
-    @property
     def shard(self) -> str:
         """Which part of the subject's folder it is in."""
         return shard_of(self.key)
@@ -132,12 +130,10 @@ class WaiverEntry(Record):
         return (self.comment or 0,)
 
 
-class ReleaseEntry(Record):
+class ReleaseEntry(_OfModel):
     """A version of a model: which bytes it is, and all that they were made from."""
 
-    schema_version: Schema = "mlbot/ledger@1"
     kind: Literal["release"] = "release"
-    model: Name
     version: VersionText
     commit: Sha
     key: Digest
@@ -163,11 +159,6 @@ class ReleaseEntry(Record):
     time: Time
 
     @property
-    def subject(self) -> Name:
-        """What it is filed under."""
-        return self.model
-
-    @property
     def shard(self) -> str:
         """Which part of the subject's folder it is in."""
         return self.version
@@ -185,16 +176,14 @@ _STATES: tuple[DeploymentState, ...] = ("started", "failed", "succeeded", "rolle
 """Where one deployment's entries contradict each other, the later in this row is believed."""
 
 
-class DeploymentEntry(Record):
+class DeploymentEntry(_OfModel):
     """One step of a version into an environment, or of the version before back into it."""
 
-    schema_version: Schema = "mlbot/ledger@1"
     kind: Literal["deployment"] = "deployment"
     id: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._:/@#-]+$")]
     """Follows from model, environment and sequence: a second run of the same deployment has the same."""
     sequence: Sequence
     """Counts a model's deployments in an environment."""
-    model: Name
     version: VersionText
     digest: Digest
     environment: Name
@@ -210,11 +199,6 @@ class DeploymentEntry(Record):
     time: Time
 
     @property
-    def subject(self) -> Name:
-        """What it is filed under."""
-        return self.model
-
-    @property
     def shard(self) -> str:
         """Which part of the subject's folder it is in."""
         return self.environment
@@ -225,12 +209,10 @@ class DeploymentEntry(Record):
         return self.sequence, _STATES.index(self.state), *_order(self.run)
 
 
-class ApprovalEntry(Record):
+class ApprovalEntry(_OfModel):
     """Somebody's word that these very bytes may enter an environment."""
 
-    schema_version: Schema = "mlbot/ledger@1"
     kind: Literal["approval"] = "approval"
-    model: Name
     version: VersionText
     digest: Digest
     environment: Name
@@ -238,11 +220,6 @@ class ApprovalEntry(Record):
     comment: Id | None = None
     run: Attempt | None = None
     time: Time
-
-    @property
-    def subject(self) -> Name:
-        """What it is filed under."""
-        return self.model
 
     @property
     def shard(self) -> str:

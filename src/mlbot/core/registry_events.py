@@ -59,11 +59,11 @@ def _facts(entry: Told) -> dict[str, Any]:
         case ApprovalEntry():
             return {"kind": "approval", **_of(entry), "environment": entry.environment}
         case WaiverEntry():
-            said = {"gate": entry.gate, "reason": entry.reason, "commit": entry.commit}
-            return {"kind": "waiver", "model": entry.model, **said}
+            gate = {"gate": entry.gate, "reason": entry.reason, "commit": entry.commit}
+            return {"kind": "waiver", "model": entry.model, **gate}
         case LockEntry():
-            said = {"environment": entry.environment, "reason": entry.reason, "run": entry.run}
-            return {"kind": "lock" if entry.locked else "unlock", "sequence": entry.sequence, **said}
+            place = {"environment": entry.environment, "sequence": entry.sequence}
+            return {"kind": "lock" if entry.locked else "unlock", "reason": entry.reason, "run": entry.run, **place}
 
 
 def _of(entry: ReleaseEntry | DeploymentEntry | ApprovalEntry) -> dict[str, Any]:
