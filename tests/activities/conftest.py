@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 from tests import git_samples, hosted, releases
+from tests.commenting import Thread
 from tests.fake_github.fixtures import github
+from tests.fake_github.server import FakeGitHub
 from tests.releases import World
 
 from mlbot.activities.release import ReleaseRequest, release
@@ -49,3 +51,15 @@ def world(tmp_path: Path, two_versions: World, git_settings: None) -> World:
     """v1.0.0 and v1.0.1 are released, and nothing is deployed."""
     del git_settings
     return two_versions.copy(tmp_path / "world")
+
+
+@pytest.fixture
+def thread(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Thread:
+    """A pull request of a branch, trained."""
+    return Thread.opened(github, tmp_path, monkeypatch).finish()
+
+
+@pytest.fixture
+def fork(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Thread:
+    """A pull request of a fork, trained."""
+    return Thread.opened(github, tmp_path, monkeypatch, fork=True).finish()
