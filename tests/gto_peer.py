@@ -1,11 +1,16 @@
 """GTO itself, in an environment of its own: it reads the tags that mlbot makes. `make gto` installs it."""
 
 import fcntl
+import json
 import os
 import subprocess
 import sys
 import venv
 from pathlib import Path
+from typing import Any
+
+from mlbot.core.registry import Registry
+from mlbot.git.tags import read_tags
 
 ROOT = Path(__file__).parents[1]
 LOCK_FILE = ROOT / "requirements" / "gto.txt"
@@ -50,6 +55,34 @@ def _install(folder: Path) -> None:
 def environment() -> dict[str, str]:
     """Variables to run it with: it tells nobody, and colours nothing."""
     return {**os.environ, "DVC_NO_ANALYTICS": "1", "GTO_DISABLE_TELEMETRY": "1", "ITERATIVE_DO_NOT_TRACK": "1"}
+
+
+def theirs(gto: Path, repository: Path) -> dict[str, Any]:
+    """What GTO shows: by model its latest version and what is in each stage."""
+    done = subprocess.run(
+        [str(gto), "show", "--json", "--repo", str(repository)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment(),
+    )
+    shown = json.loads(done.stdout)
+    return {
+        name: (model["version"], {stage: version for stage, version in model["stage"].items() if version})
+        for name, model in shown.items()
+    }
+
+
+def ours(repository: Path) -> dict[str, Any]:
+    """The same by mlbot's reading of the tags; deprecated models are left out, as GTO leaves them out."""
+    registry = Registry.of(read_tags(repository))
+    found = {}
+    for name, model in registry.models.items():
+        current = {stage: model.current(stage) for stage in model.environments}
+        stages = {stage: str(said.version or said.commit) for stage, said in current.items() if said}
+        if model.deprecated is None:
+            found[name] = (str(model.latest.version) if model.latest else None, stages)
+    return found
 
 
 if __name__ == "__main__":

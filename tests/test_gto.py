@@ -1,12 +1,11 @@
 """GTO reads the tags that mlbot makes, and says the same."""
 
-import json
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests import gto_peer, history_samples
+from tests.gto_peer import ours, theirs
 from tests.history_samples import MODEL, Story
 
 from mlbot.core.registry import Registry, Version, deprecation_tag, stage_tag, unstage_tag, version_tag
@@ -28,33 +27,6 @@ def gto() -> Path:
 def run(gto: Path, repository: Path, *words: str) -> None:
     command = [str(gto), *words, "--repo", str(repository)]
     subprocess.run(command, check=True, capture_output=True, env=gto_peer.environment())
-
-
-def theirs(gto: Path, repository: Path) -> dict[str, Any]:
-    """What GTO shows: by model its latest version and what is in each stage."""
-    done = subprocess.run(
-        [str(gto), "show", "--json", "--repo", str(repository)],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=gto_peer.environment(),
-    )
-    shown = json.loads(done.stdout)
-    return {
-        name: (model["version"], {stage: version for stage, version in model["stage"].items() if version})
-        for name, model in shown.items()
-    }
-
-
-def ours(repository: Path) -> dict[str, Any]:
-    registry = Registry.of(read_tags(repository))
-    found = {}
-    for name, model in registry.models.items():
-        current = {stage: model.current(stage) for stage in model.environments}
-        stages = {stage: str(said.version or said.commit) for stage, said in current.items() if said}
-        if model.deprecated is None:
-            found[name] = (str(model.latest.version) if model.latest else None, stages)
-    return found
 
 
 def tag(story: Story, number: int, name: str, at: int, version: str = "") -> None:
