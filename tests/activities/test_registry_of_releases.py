@@ -1,6 +1,8 @@
 """What the registry says of versions that were really released and deployed; GTO, reading the same tags, agrees."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from tests.releases import World
 
 from mlbot import entry
 from mlbot.activities.approve import approve
+from mlbot.activities.home import Home
 from mlbot.activities.promote import PromotionRequest, promote
 from mlbot.activities.rollback import RollbackRequest, rollback
 from mlbot.errors import Exit
@@ -18,14 +21,23 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixture
 
 @pytest.fixture
 def deployed(world: World) -> World:
-    """Both versions went to production, approved by Bob, and the second was rolled back."""
+    """Both versions went to production, approved by Bob, and the second was rolled back; a minute lies between steps.
+
+    GTO goes by the clock, and knows no order within a second.
+    """
+    minutes = iter(range(1, 99))
+
+    def home(actor: str = "Ada") -> Home:
+        then = datetime.now(UTC) + timedelta(minutes=next(minutes))
+        return replace(world.home(actor), now=lambda: then)
+
     for version in ("1.0.0", "1.0.1"):
-        assert promote(world.home(), PromotionRequest(model="tiny", version=version, environment="staging")).deployment
-        approve(world.home("Bob"), "tiny", version, "production")
+        assert promote(home(), PromotionRequest(model="tiny", version=version, environment="staging")).deployment
+        approve(home("Bob"), "tiny", version, "production")
         assert promote(
             world.home(), PromotionRequest(model="tiny", version=version, environment="production")
         ).deployment
-    rollback(world.home("Bob"), RollbackRequest(model="tiny", environment="production", reason="complaints"))
+    rollback(home("Bob"), RollbackRequest(model="tiny", environment="production", reason="complaints"))
     world.home().tell_checkout()
     return world
 
