@@ -1,11 +1,13 @@
 """What `/retrain` asked for, for tests."""
 
+from typing import Any
+
 from tests.forge_samples import HEAD
 
 from mlbot.core.answer import RetrainRequest
 
 
-def request(number: int, *models: str, run: int = 7, pull: int = 42, **params: object) -> RetrainRequest:
+def request(number: int, *models: str, run: int = 7, pull: int = 42, **params: Any) -> RetrainRequest:
     """Alice asked for an attempt of a run; with parameters it is a trial."""
     return RetrainRequest.model_validate(
         {

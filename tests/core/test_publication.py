@@ -13,6 +13,7 @@ from tests.report_parts import waiver
 from mlbot.core.decision import Cause, MergeGroupSubject, PushSubject, Settle
 from mlbot.core.document import Document, Place, Position
 from mlbot.core.forge import State
+from mlbot.core.ledger import Entry
 from mlbot.core.operation import (
     AppendLedger,
     Level,
@@ -63,7 +64,7 @@ def test_a_pull_request_gets_a_comment_and_last_a_status() -> None:
 
 
 def test_what_people_waived_on_a_pull_request_is_remembered_before_its_status() -> None:
-    given_ = [entry(), waiver()]
+    given_: list[Entry] = [entry(), waiver()]
     operations = publish(judge(), samples.waived(), PLACE, WORDS, given_)
     assert kinds(operations) == ["summary", "ledger", "comment", "status"]
     assert AppendLedger(entries=(waiver(),)) in operations

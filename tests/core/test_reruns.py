@@ -1,5 +1,7 @@
 """Which attempts are trials, which count, and whose files a model has."""
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.forge_samples import HEAD
@@ -8,7 +10,6 @@ from tests.reruns_samples import request
 from mlbot.core.answer import Recorded, WaiverRequest
 from mlbot.core.forge import Attempt
 from mlbot.core.reruns import Reruns
-from mlbot.core.training import Params
 
 
 def at(number: int, run: int = 7) -> Attempt:
@@ -59,13 +60,13 @@ def test_waivers_are_none() -> None:
     assert reruns(waiver).requests == ()
 
 
-PARAMS: st.SearchStrategy[Params] = st.sampled_from([{}, {"lr": 0.2}])
+PARAMS: st.SearchStrategy[dict[str, Any]] = st.sampled_from([{}, {"lr": 0.2}])
 REQUESTS = st.lists(st.tuples(st.integers(2, 6), st.sampled_from([(), ("a",), ("b",)]), PARAMS), max_size=6)
 
 
 @given(REQUESTS, st.integers(1, 7))
 def test_what_stands_is_never_a_trial_and_never_newer(
-    asked: list[tuple[int, tuple[str, ...], Params]], now: int
+    asked: list[tuple[int, tuple[str, ...], dict[str, Any]]], now: int
 ) -> None:
     known = reruns(*(request(number, *models, **params) for number, models, params in asked))
     latest = at(now)
