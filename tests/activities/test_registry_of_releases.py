@@ -34,9 +34,7 @@ def deployed(world: World) -> World:
     for version in ("1.0.0", "1.0.1"):
         assert promote(home(), PromotionRequest(model="tiny", version=version, environment="staging")).deployment
         approve(home("Bob"), "tiny", version, "production")
-        assert promote(
-            world.home(), PromotionRequest(model="tiny", version=version, environment="production")
-        ).deployment
+        assert promote(home(), PromotionRequest(model="tiny", version=version, environment="production")).deployment
     rollback(home("Bob"), RollbackRequest(model="tiny", environment="production", reason="complaints"))
     world.home().tell_checkout()
     return world
