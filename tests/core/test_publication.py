@@ -1,6 +1,6 @@
 """What a verdict publishes, and where."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,6 @@ from tests.report_parts import waiver
 from mlbot.core.decision import Cause, MergeGroupSubject, PushSubject, Settle
 from mlbot.core.document import Document, Place, Position
 from mlbot.core.forge import State
-from mlbot.core.ledger import Entry
 from mlbot.core.operation import (
     AppendLedger,
     Level,
@@ -41,6 +40,9 @@ from mlbot.core.publication import (
 )
 from mlbot.core.report import Report
 from mlbot.core.stamp import attempt_of, carries, read_stamp
+
+if TYPE_CHECKING:
+    from mlbot.core.ledger import Entry
 
 WORDS = Words(comment=f"text\n{signature(PLACE, subject(), ASKED)}", summary="summary")
 MUTE = PLACE.model_copy(update={"may_write": False})
