@@ -18,7 +18,9 @@ from tests.git_samples import Sandbox
 from tests.ledger_samples import entry as verdict_entry
 
 from mlbot import entry
+from mlbot.activities import release_job
 from mlbot.activities.plan import read_configs, read_sides
+from mlbot.activities.release_wait import Patience
 from mlbot.core.forge import Attempt
 from mlbot.core.ledger import Entry, StoredFile, VerdictEntry
 from mlbot.core.ledger_state import live
@@ -112,9 +114,16 @@ class Shop:
         self.judge(offset, outcome, **changes)
         return sha
 
-    def push(self, offset: int) -> str:
-        """A change lands on main; nothing judges it yet."""
+    def push(self, offset: int, *, over: bool = True) -> str:
+        """A change lands on main; nothing judges it yet.
+
+        Args:
+            offset: of the parameters.
+            over: whether its training is over; else it waits for a runner.
+        """
         sha = self.github.user("boss").push("main", tiny.params(offset=offset))
+        for run in self.github.world.queue if over else ():
+            ops_actions.finish(self.github.world, run, "success", [])
         self.github.world.queue.clear()
         return sha
 
@@ -231,7 +240,7 @@ class Shop:
 
     def impatient(self) -> None:
         """Nobody waits for a verdict."""
-        self.monkeypatch.setattr("mlbot.activities.release_wait.Patience.pause", lambda _self, _seconds: None)
+        self.monkeypatch.setattr(release_job, "Patience", lambda: Patience(pause=lambda _seconds: None))
 
     def mlbot(self, run: Run, verb: str, rights: Mapping[str, str], *arguments: str) -> int:
         """Run a verb as a job of a run would; how it ended."""

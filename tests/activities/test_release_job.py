@@ -1,6 +1,5 @@
 """The release workflow's jobs on a fake GitHub: from a tag to production, by comments and by hand."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from mlbot.activities.release_desk import DeployOptions
 from mlbot.activities.release_job import carry_out
 from mlbot.activities.release_wait import Patience
 from mlbot.console import Console
+from mlbot.core.command import Release
 from mlbot.core.outcome import Outcome
 from mlbot.core.release_asked import Asked
 from mlbot.errors import Exit
@@ -119,7 +119,7 @@ def test_by_hand_and_closed_and_opened(shop: Shop) -> None:
 
 
 def test_a_tag_that_comes_before_its_verdict_waits_for_it(shop: Shop) -> None:
-    shop.push(1)
+    shop.push(1, over=False)
     shop.github.user("alice").on(shop.models).tag(V1, message="Early")
     run = shop.take("push")
     shop.tag_job(run)
@@ -142,9 +142,7 @@ def test_a_tag_that_comes_before_its_verdict_waits_for_it(shop: Shop) -> None:
 
 def test_a_tag_whose_verdict_does_not_come_is_refused_in_the_end(shop: Shop) -> None:
     shop.push(1)
-    asked = Asked.model_validate(
-        {"command": {"kind": "release", "model": "tiny"}, "actor": "alice", "text": "/release"}
-    )
+    asked = Asked(command=Release(model="tiny"), actor="alice", text="/release tiny")
     shop.start("boss", do="unlock", environment="staging")
     run = list(shop.github.world.runs.values())[-1]
     before, looks = shop.state(), [0]
@@ -174,7 +172,7 @@ def test_the_same_comment_twice_does_nothing_the_second_time(shop: Shop) -> None
 def test_what_cannot_be_shown_is_done_all_the_same(shop: Shop) -> None:
     shop.merge(1)
     for path in ("issues", "deployments", "releases"):
-        shop.github.faults.add(f"POST /repos/acme/models/{path}", 403, times=50)
+        shop.github.faults.add(f"POST /repos/acme/models/{path}", 404, times=50)
     shop.tag()
     assert shop.served("staging") == "1.0.0"
     assert not shop.models.deployments
@@ -194,7 +192,7 @@ def test_a_deployment_that_fails_is_told_with_what_to_say_next(shop: Shop) -> No
     assert told.startswith("❌")
     assert "failed in staging, and v1.0.0 is back" in told
     assert "/promote tiny@v1.1.0 staging" in told
-    assert "| staging | ❌&nbsp;rolled back |" in (shop.thread("1.1.0").body or "")
+    assert "| staging | ❌&nbsp;rolled\N{NO-BREAK SPACE}back |" in (shop.thread("1.1.0").body or "")
     assert [each.statuses[-1].state for each in shop.models.deployments.values()] == ["success", "failure"]
     assert shop.codes[-1] == ("deploy", Exit.NOT_EVALUATED)
 
@@ -268,8 +266,7 @@ def test_a_tag_is_refused_and_nothing_moves(shop: Shop, act: object, reason: str
     assert not shop.of("deployment")
     assert not shop.models.releases
     assert not shop.comments
-    assert f"({reason})" not in json.dumps(shop.summary)
-    assert "⛔" in shop.summary
+    assert "⛔ `/release tiny v1.0.0`" in shop.summary
 
 
 def test_a_moved_tag_is_refused(shop: Shop) -> None:
@@ -286,26 +283,25 @@ def test_a_moved_tag_is_refused(shop: Shop) -> None:
     assert shop.served("staging") == before
 
 
-@pytest.mark.parametrize(
-    ("said", "who", "answer"),
-    [
-        (f"/promote {V1} production", "bob", "and tiny@\N{ZERO WIDTH SPACE}v1.0.0 is not live there"),
-        ("/promote tiny@v9.0.0 staging", "bob", "was never released"),
-        (f"/promote {V1} nowhere", "bob", "mlbot.yaml has no environment nowhere"),
-        (f"/promote {V1} staging", "rita", "needs the role write, and rita has read"),
-        (f"/promote {V1} staging", "stranger", "is no collaborator"),
-        (f'/promote {V1} staging\n/lock staging reason="Both"', "bob", "Say it in a comment of its own"),
-        ("/release nothing", "bob", "has no model nothing"),
-    ],
+REFUSED = (
+    (f"/promote {V1} production", "bob", "and tiny@\N{ZERO WIDTH SPACE}v1.0.0 is not live there"),
+    ("/promote tiny@v9.0.0 staging", "bob", "was never released"),
+    (f"/promote {V1} nowhere", "bob", "mlbot.yaml has no environment nowhere"),
+    (f"/promote {V1} staging", "rita", "needs the role write, and rita has read"),
+    (f'/promote {V1} staging\n/lock staging reason="Both"', "bob", "Say it in a comment of its own"),
+    ("/release nothing", "bob", "has no model nothing"),
 )
-def test_a_comment_is_refused_in_its_thread_and_nothing_moves(shop: Shop, said: str, who: str, answer: str) -> None:
+
+
+def test_a_comment_is_refused_in_its_thread_and_nothing_moves(shop: Shop) -> None:
     shop.merge(1)
     shop.start("boss", do="lock", environment="staging", reason="So that it does not go there by itself")
     shop.tag()
     shop.say("/unlock staging", "boss")
     before = shop.state()
-    shop.say(said, who)
-    assert answer in shop.comments[-1].body
+    for said, who, answer in REFUSED:
+        shop.say(said, who)
+        assert answer in shop.comments[-1].body
     assert shop.state() == before
 
 
