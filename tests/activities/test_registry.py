@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,17 @@ def test_fetching_moves_no_tag_of_the_clone(story: Story, capsys: pytest.Capture
     assert f"The tag {tag} is another one at origin" in captured.err
     assert "but the ledger released commit" in captured.out
     assert story.clone.git("rev-parse", tag) == mine
+
+
+def test_a_ledger_that_was_forced_is_said(story: Story, capsys: pytest.CaptureFixture[str]) -> None:
+    subprocess.run(["git", "update-ref", "-d", "refs/heads/mlbot/ledger"], cwd=story.origin, check=True)
+    story.tell(release("3.0.0"))
+    ask(story, "list --fetch")
+    captured = capsys.readouterr()
+    assert "somebody forced the branch" in captured.err
+    assert "v3.0.0" in captured.out
+    ask(story, "list --fetch")
+    assert "forced" not in capsys.readouterr().err
 
 
 def test_fetching_where_there_is_no_ledger(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,8 +57,11 @@ class Asking:
         if self.fetch and not has_origin:
             raise UsageError("there is no remote origin to fetch from", mend="Leave out --fetch: all is here.")
         if self.fetch:
-            for tag in fetch_history(root, Remote(url="origin")):
+            fetched = fetch_history(root, Remote(url="origin"))
+            for tag in fetched.moved:
                 self.console.say(f"The tag {tag} is another one at origin; this clone keeps its own.")
+            if fetched.rewritten:
+                self.console.say("The ledger at origin lacks what this clone knew of it: somebody forced the branch.")
         elif has_origin:
             self.console.say("As last fetched from origin; --fetch asks it anew.")
         return root

@@ -62,7 +62,20 @@ def read_folders(repository: Path, folders: Sequence[str], remote: str = "origin
     return read_files(orphan.read_files(repository, found, *folders)) if found else Ledger()
 
 
-def fetch_history(repository: Path, remote: Remote, name: str = "origin") -> tuple[str, ...]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fetched:
+    """What was odd about a fetch.
+
+    Attributes:
+        moved: tags that the remote has at another object than this clone.
+        rewritten: whether the ledger lacks what this clone knew of it: it is only ever added to, so somebody forced it.
+    """
+
+    moved: tuple[str, ...] = ()
+    rewritten: bool = False
+
+
+def fetch_history(repository: Path, remote: Remote, name: str = "origin") -> Fetched:
     """Let a clone know the remote's ledger and its tags as they are now. A tag that differs here is left as it is.
 
     Args:
@@ -70,22 +83,21 @@ def fetch_history(repository: Path, remote: Remote, name: str = "origin") -> tup
         remote: where they are.
         name: what the clone calls it.
 
-    Returns:
-        Tags that the remote has at another object than this clone.
-
     Raises:
         RefusedError: if the token may not read it.
         NotEvaluatedError: if the remote does not answer.
     """
     fetch = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote.url]
-    done = remote.run([*fetch, f"+refs/heads/{BRANCH}:refs/remotes/{name}/{BRANCH}"], repository)
-    if done.returncode != 0 and b"couldn't find remote ref" not in done.stderr:
+    spec = f"refs/heads/{BRANCH}:refs/remotes/{name}/{BRANCH}"
+    done = remote.run([*fetch, spec], repository)
+    rewritten = done.returncode != 0 and b"couldn't find remote ref" not in done.stderr
+    if rewritten and (done := remote.run([*fetch, f"+{spec}"], repository)).returncode != 0:
         raise failure(done, "reading", BRANCH)
     done = remote.run([*fetch[:1], *fetch[2:], "refs/tags/*:refs/tags/*"], repository)
     moved = tuple(dict.fromkeys(_CLOBBERED.findall(done.stderr.decode("utf-8", "replace"))))
     if done.returncode != 0 and not moved:
         raise failure(done, "reading", "refs/tags/*", "tags")
-    return moved
+    return Fetched(moved=moved, rewritten=rewritten)
 
 
 def _message(entries: Sequence[Entry]) -> str:
