@@ -6,8 +6,11 @@ from tests import tiny
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Issue, Repository
 
+from mlbot.core.config import Config
+from mlbot.core.config_parse import parse_config
 from mlbot.core.published import JUDGE_PATH, TRAIN_PATH
 from mlbot.render import scaffold
+from mlbot.yamlfile import load
 
 TRAIN: Final = scaffold.train_workflow(branch="main", install="")
 """As `mlbot init` writes it."""
@@ -55,3 +58,8 @@ def verdict(models: Repository, sha: str) -> str:
 def ledger(models: Repository) -> list[str]:
     """The paths of the ledger's files."""
     return models.git.git("ls-tree", "-r", "--name-only", "mlbot/ledger").split()
+
+
+def config_of(models: Repository) -> Config:
+    """The config on main."""
+    return parse_config(load(models.git.git("show", "main:mlbot.yaml").encode(), "mlbot.yaml"))
