@@ -253,12 +253,13 @@ def test_going_back_works_even_when_the_target_lost_the_version_before(world: Wo
     assert world.served("staging") == "1.0.0"
 
 
-def test_a_first_deployment_that_fails_has_nothing_to_go_back_to_and_says_so(world: World) -> None:
+def test_a_first_deployment_that_fails_is_taken_away_again(world: World) -> None:
     broken(world)
     entry = ask(world, "1.0.0", "staging").deployment
     assert entry is not None
     assert (entry.state, entry.previous) == ("failed", None)
-    assert "no version before it" in entry.detail
+    assert entry.detail.endswith("There is no version before it, so nothing is served now.")
+    assert not list((world.deploy / "staging" / "tiny").glob("[0-9c]*"))
     assert history(world, "staging") == [("1.0.0", "failed")]
     assert live(world.entries(), "staging", "tiny") is None
 

@@ -22,6 +22,7 @@ case "$MLBOT_ACTION" in
     echo "$MLBOT_VERSION $MLBOT_DIGEST" > "$MLBOT_MODEL.new"
     mv "$MLBOT_MODEL.new" "$MLBOT_MODEL" ;;
   live) cat "$MLBOT_MODEL" 2>/dev/null || true ;;
+  withdraw) rm -f "$MLBOT_MODEL" ;;
   fetch) read -r version _ < "$MLBOT_MODEL"; cp "$version.onnx" "$MLBOT_MODEL_FILE" ;;
 esac
 """
@@ -79,6 +80,19 @@ def test_every_step_can_be_repeated(target: Target, environment: EnvironmentConf
     served = {deploy(open_target(environment, tmp_path), "2.0.0", tmp_path, b"two") for _ in range(2)}
     served |= {deploy(target, "2.0.0", tmp_path, b"two") for _ in range(2)}
     assert {target.live(MODEL)} == served
+
+
+def test_a_first_version_is_taken_away_again_and_comes_back(
+    target: Target, environment: EnvironmentConfig, tmp_path: Path
+) -> None:
+    assert target.withdraw(MODEL), "there is nothing to take away"
+    served = deploy(target, "1.0.0", tmp_path, b"one")
+    for _ in range(2):
+        gone = target.withdraw(MODEL)
+        assert gone is (not environment.target.startswith("oci://"))
+        assert target.live(MODEL) == (None if gone else served)
+    assert deploy(target, "1.0.0", tmp_path, b"one") == served
+    assert target.live(MODEL) == served
 
 
 def test_models_do_not_meet(target: Target, tmp_path: Path) -> None:

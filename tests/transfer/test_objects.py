@@ -34,6 +34,14 @@ def test_what_is_written_is_read(objects: Objects, tmp_path: Path) -> None:
         objects.read("a/small", 2)
 
 
+def test_an_object_is_taken_away_alone(objects: Objects) -> None:
+    objects.write("m/x", b"1")
+    objects.write("m/y", b"1")
+    for name in ("m/x", "m/x", "m/x/z", "n/z"):
+        objects.remove(name)
+    assert (objects.size("m/x"), objects.size("m/y")) == (None, 1)
+
+
 def test_a_folder_goes_with_all_that_is_in_it(objects: Objects) -> None:
     objects.write("m/1/x", b"1")
     objects.write("m/1/y/z", b"1")

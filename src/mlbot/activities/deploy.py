@@ -136,7 +136,7 @@ class Deployment:
         if not moved:
             return "failed", f"{why} Nothing was moved."
         if previous is None:
-            return "failed", f"{why} There is no version before it to go back to, so it stays switched on."
+            return "failed", f"{why} There is no version before it, {self._withdrawn()}"
         if previous.version == self.release.version:
             return "failed", f"{why} It was live before, so it stays switched on."
         self.home.say(f"Going back to v{previous.version}")
@@ -149,6 +149,15 @@ class Deployment:
                 mend=f'Mend the target, then: mlbot rollback {self.release.model} {self.environment.name} --reason "…"',
             ) from error
         return "rolled-back", f"{why} v{previous.version} is served again, and was verified."
+
+    def _withdrawn(self) -> str:
+        """Take a first deployment away again; what came of that."""
+        self.home.say(f"Taking {self._name} away again")
+        try:
+            done = self.target.withdraw(self.release.model)
+        except MlbotError as error:
+            return f"and it stays switched on: {' '.join(str(error).split())}"
+        return "so nothing is served now." if done else "and this kind of target keeps it switched on."
 
     def _switch_back(self, previous: Served) -> None:
         version = Version.parse(previous.version)

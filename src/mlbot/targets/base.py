@@ -39,6 +39,13 @@ class Target(Protocol):
             NotEvaluatedError: It is not staged, or its bytes are no longer those that were.
         """
 
+    def withdraw(self, model: Name) -> bool:
+        """Serve nothing of the model any more, in one step: its first deployment failed, so nothing came before it.
+
+        Returns:
+            Whether nothing is served now; False where this kind of target cannot, and all stays as it is.
+        """
+
     def fetch(self, model: Name, target: Path) -> Served:
         """Read back what is served, for the smoke test.
 

@@ -5,9 +5,10 @@
 * `stage`: bring the file `$MLBOT_MODEL_FILE` there; what is served stays as it is. May do nothing.
 * `switch`: serve it, in one step; `$MLBOT_MODEL_FILE` is the same file.
 * `live`: print what is served, `<version> <digest>`; print nothing when nothing is.
+* `withdraw`: serve nothing of the model any more: its first deployment failed. May do nothing.
 * `fetch`: write the bytes that are served to `$MLBOT_MODEL_FILE`.
 
-and `MLBOT_MODEL`, `MLBOT_ENVIRONMENT`, `MLBOT_VERSION` and `MLBOT_DIGEST` (the last two not with `live` and `fetch`).
+and `MLBOT_MODEL`, `MLBOT_ENVIRONMENT`, `MLBOT_VERSION` and `MLBOT_DIGEST` (the last two with `stage` and `switch` only).
 Any exit code but 0 is a failure. Each has to be repeatable.
 """
 
@@ -84,6 +85,11 @@ class CommandTarget:
         digest, file = self._staged[model, text]
         verify(file, digest)
         self._run("switch", model, file=file, MLBOT_VERSION=text, MLBOT_DIGEST=digest)
+
+    def withdraw(self, model: Name) -> bool:
+        """See `Target`."""
+        self._run("withdraw", model)
+        return self.live(model) is None
 
     def fetch(self, model: Name, target: Path) -> Served:
         """See `Target`."""

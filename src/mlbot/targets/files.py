@@ -79,6 +79,15 @@ class FilesTarget:
             self._objects.write(f"{model}/{CONFIG_FILE}", config_text(model, config).encode())
         self._prune(model, config)
 
+    def withdraw(self, model: Name) -> bool:
+        """See `Target`. The configuration goes first; the rest after it, or a server that needs none would serve it."""
+        if self._config(model) is not None:
+            self._objects.remove(f"{model}/{CONFIG_FILE}")
+        for name in self._objects.folders(model):
+            if name.isdigit():
+                self._objects.remove_folder(f"{model}/{name}")
+        return True
+
     def fetch(self, model: Name, target: Path) -> Served:
         """See `Target`."""
         served = self.live(model)

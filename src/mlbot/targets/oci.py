@@ -73,6 +73,10 @@ class OciTarget:
         registry.verify_blob(staged.file.digest, staged.file.size_bytes)
         registry.put_manifest(self._environment, content)
 
+    def withdraw(self, model: Name) -> bool:
+        """See `Target`. Registries move tags; hardly any lets one be taken away (GHCR and Debian's do not)."""
+        return self.live(model) is None
+
     def fetch(self, model: Name, target: Path) -> Served:
         """See `Target`."""
         registry = self._registry(model)

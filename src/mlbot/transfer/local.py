@@ -66,6 +66,11 @@ class LocalObjects:
             path = self._path(name)
             return tuple(sorted(each.name for each in path.iterdir() if each.is_dir())) if path.is_dir() else ()
 
+    def remove(self, name: str) -> None:
+        """See `Objects`."""
+        with self._told(name), suppress(FileNotFoundError, NotADirectoryError):
+            self._path(name).unlink()
+
     def remove_folder(self, name: str) -> None:
         """See `Objects`."""
         with self._told(name), suppress(FileNotFoundError):

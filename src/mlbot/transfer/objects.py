@@ -39,6 +39,9 @@ class Objects(Protocol):
     def folders(self, name: str) -> tuple[str, ...]:
         """The names of the folders inside one; empty where there is none."""
 
+    def remove(self, name: str) -> None:
+        """Take an object away, in one step; nothing happens where there is none."""
+
     def remove_folder(self, name: str) -> None:
         """Take a folder away with all that is in it; nothing happens where there is none."""
 

@@ -84,6 +84,11 @@ class RemoteObjects:
             paths = (each["name"] for each in found if each["type"] == "directory")
             return tuple(sorted(str(path).rstrip("/").rpartition("/")[2] for path in paths))
 
+    def remove(self, name: str) -> None:
+        """See `Objects`."""
+        with self._told(name), suppress(FileNotFoundError):
+            self._system.rm_file(self._path(name))
+
     def remove_folder(self, name: str) -> None:
         """See `Objects`."""
         with self._told(name), suppress(FileNotFoundError):
