@@ -8,7 +8,7 @@
 * `withdraw`: serve nothing of the model any more: its first deployment failed. May do nothing.
 * `fetch`: write the bytes that are served to `$MLBOT_MODEL_FILE`.
 
-and `MLBOT_MODEL`, `MLBOT_ENVIRONMENT`, `MLBOT_VERSION` and `MLBOT_DIGEST` (the last two with `stage` and `switch` only).
+and `MLBOT_MODEL`, `MLBOT_ENVIRONMENT`, `MLBOT_VERSION` and `MLBOT_DIGEST` (these two with `stage` and `switch` only).
 Any exit code but 0 is a failure. Each has to be repeatable.
 """
 
