@@ -13,7 +13,7 @@ from tests.git_samples import Sandbox
 from mlbot.activities.doctor import doctor
 from mlbot.activities.init import InitOptions, init
 from mlbot.console import Console
-from mlbot.core.published import JUDGE_PATH, TRAIN_PATH
+from mlbot.core.published import JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
 from mlbot.core.scaffold import Choices
 from mlbot.errors import Exit, UsageError
 from mlbot.github.failures import TokenRefusedError
@@ -143,3 +143,23 @@ def test_outside_a_repository(tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     with pytest.raises(UsageError, match="not in a git repository"):
         examined(Sandbox(tmp_path / "plain"))
+
+
+def test_environments_without_a_workflow_that_releases_into_them(ready: Sandbox) -> None:
+    text = (ready.path / "mlbot.yaml").read_text()
+    ready.write({"mlbot.yaml": f"{text}environments:\n  staging: {{target: served/staging}}\n"})
+    assert ("release-missing", RELEASE_PATH) in examined(ready)[1]
+    out = io.StringIO()
+    init(ready.path, InitOptions(choices=Choices(), release=True), Console(out=out, err=out))
+    found = examined(ready)[1]
+    assert ("target-in-checkout", "mlbot.yaml: environments.staging.target") in found
+    assert [each for each in found if each[1].startswith(RELEASE_PATH)] == []
+
+    workflow = (ready.path / RELEASE_PATH).read_text()
+    wide = workflow.replace(
+        "      actions: write        # to start this", "      contents: write       # to start this"
+    )
+    ready.write({RELEASE_PATH: wide})
+    found = examined(ready)[1]
+    assert ("permissions-missing", f"{RELEASE_PATH}: jobs.tag") in found
+    assert ("permissions-wide", f"{RELEASE_PATH}: jobs.tag") in found

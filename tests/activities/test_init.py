@@ -15,7 +15,7 @@ from mlbot.activities.init import InitOptions, init
 from mlbot.activities.run import RunOptions, run_models
 from mlbot.console import Console
 from mlbot.core.outcome import Outcome
-from mlbot.core.published import JUDGE_PATH, TRAIN_PATH
+from mlbot.core.published import JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
 from mlbot.core.scaffold import Choices
 from mlbot.errors import Exit, UsageError
 
@@ -202,3 +202,18 @@ def test_a_model_needs_a_name_that_is_one() -> None:
     assert options.choices == Choices.model_validate(
         {"task": "regression", "model": "a", "train": "make"}, strict=False
     )
+
+
+def test_the_workflow_that_releases_is_written_when_it_is_asked_for(tmp_path: Path, said: io.StringIO) -> None:
+    sandbox = repositories.script(tmp_path / "tiny")
+    assert init(sandbox.path, InitOptions(choices=Choices(), release=True), Console(out=said, err=said)) == Exit.OK
+    file = sandbox.path / RELEASE_PATH
+    made = file.read_text()
+    assert "uses: mlbot-ci/mlbot/.github/workflows/release.yml@v1" in made
+    assert f"git add mlbot.yaml {TRAIN_PATH} {JUDGE_PATH} {RELEASE_PATH}\n" in said.getvalue()
+    file.write_text("name: mine\n")
+    assert started(sandbox, said, target="y") == Exit.OK
+    assert f"{RELEASE_PATH}  kept, though it differs" in said.getvalue()
+    assert file.read_text() == "name: mine\n"
+    assert started(sandbox, said, force=True) == Exit.OK
+    assert file.read_text() == made

@@ -7,6 +7,7 @@ import responses
 from tests.github.setting import NAME, Setting
 
 from mlbot.core.diagnosis_github import Settings
+from mlbot.core.diagnosis_release import EnvironmentFacts
 from mlbot.github.api import GitHub
 from mlbot.github.doctor import read_settings
 from mlbot.github.failures import Answer, NotFoundError, Request, TokenRefusedError
@@ -93,3 +94,28 @@ def test_the_requests_are_githubs(setting: Setting) -> None:
     request = Request(verb="POST", path=f"/repos/{NAME}/rulesets", body=ruleset)
     client.transport.answer(request)
     assert read_settings(client).required == ("mlbot",)
+
+
+def test_the_environments_are_asked_for_where_there_are_some() -> None:
+    reviewed = [{"type": "required_reviewers"}, {"type": "branch_policy"}]
+    policies = {"protected_branches": False, "custom_branch_policies": True}
+    protected = {"protected_branches": True, "custom_branch_policies": False}
+    environments = [
+        {"name": "staging", "deployment_branch_policy": None, "protection_rules": []},
+        {"name": "a b", "deployment_branch_policy": policies, "protection_rules": reviewed},
+        {"name": "production", "deployment_branch_policy": protected, "protection_rules": [{"type": "branch_policy"}]},
+    ]
+    answers: dict[str, Any] = {
+        "/environments": {"total_count": 3, "environments": environments},
+        "/environments/a%20b/deployment-branch-policies": {"branch_policies": [{"name": "main"}, {"name": "dev/*"}]},
+    }
+    assert answered(answers).environments is None
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
+        for path, body in (EVERYTHING | answers).items():
+            mocked.get(f"{API}{path}", json=body)
+        found = read_settings(GitHub.connect(NAME, "ghp_x"), environments=True)
+    assert found.environments == {
+        "staging": EnvironmentFacts(),
+        "a b": EnvironmentFacts(branches=("main", "dev/*"), reviewers=True),
+        "production": EnvironmentFacts(branches=("release/1",)),
+    }

@@ -94,7 +94,7 @@ def _been(last: DeploymentEntry, *, is_live: bool) -> tuple[str, str]:
     if last.state == "started":
         return "under way", f"the {last.action} has begun{why}"
     if is_live:
-        return "live", f"{last.detail}{why}" if last.state == "succeeded" else "an earlier deployment of it is live"
+        return "live", f"{last.detail}{why}".strip() if last.state == "succeeded" else "an earlier deployment of it is live"
     if last.state == "succeeded":
         return "replaced", "another version is live"
     return ("rolled back" if last.state == "rolled-back" else "failed"), last.detail
