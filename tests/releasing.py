@@ -198,15 +198,17 @@ class Shop:
 
     def tag_job(self, run: Run) -> bool:
         """What tag.yml does for a pushed tag."""
-        self.dispatched_by_a_workflow(tag=run.head_branch, work=False)
+        self._dispatch({"tag": run.head_branch})
         return True
 
-    def dispatched_by_a_workflow(self, *, work: bool = True, **inputs: str) -> None:
-        """Any workflow that may write actions starts the release workflow."""
+    def dispatched_by_a_workflow(self, **inputs: str) -> None:
+        """Any workflow that may write actions starts the release workflow, and the jobs follow."""
+        self._dispatch(inputs)
+        self.work()
+
+    def _dispatch(self, inputs: Mapping[str, str]) -> None:
         token = self.github.world.tokens[self.github.job_token(self.models, {"actions": "write"}, job="any.yml/any")]
         ops_actions.dispatch(self.github.world, self.models, token, path=RELEASE_PATH, ref="main", inputs=inputs)
-        if work:
-            self.work()
 
     def redeliver(self, comment: int) -> None:
         """The command job starts the release workflow for a comment once more."""

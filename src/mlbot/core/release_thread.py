@@ -83,7 +83,8 @@ def _row(entries: tuple[Entry, ...], release: ReleaseEntry, environment: Environ
     name = environment.name
     mine = [each for each in deployments(entries, release.model, name) if each.version == release.version]
     if not mine:
-        return Row(environment=name, **_not_yet(entries, release, environment))
+        state, said = _not_yet(entries, release, environment)
+        return Row(environment=name, state=state, said=said)
     last, live = mine[-1], serves(entries, name, release.model)
     state, said = _been(last, is_live=live is not None and live.version == release.version)
     return Row(environment=name, state=state, said=said, actor=last.actor, time=last.time, run=last.run)
@@ -94,25 +95,28 @@ def _been(last: DeploymentEntry, *, is_live: bool) -> tuple[str, str]:
     if last.state == "started":
         return "under way", f"the {last.action} has begun{why}"
     if is_live:
-        return "live", f"{last.detail}{why}".strip() if last.state == "succeeded" else "an earlier deployment of it is live"
+        return (
+            "live",
+            f"{last.detail}{why}".strip() if last.state == "succeeded" else "an earlier deployment of it is live",
+        )
     if last.state == "succeeded":
         return "replaced", "another version is live"
     return ("rolled back" if last.state == "rolled-back" else "failed"), last.detail
 
 
-def _not_yet(entries: tuple[Entry, ...], release: ReleaseEntry, environment: EnvironmentConfig) -> dict[str, str]:
+def _not_yet(entries: tuple[Entry, ...], release: ReleaseEntry, environment: EnvironmentConfig) -> tuple[str, str]:
     lock = locked(entries, environment.name)
     if lock is not None:
         why = f": {lock.reason}" if lock.reason else ""
-        return {"state": "locked", "said": f"by {lock.actor} since {lock.time}{why}"}
+        return "locked", f"by {lock.actor} since {lock.time}{why}"
     said = approvals(entries, release.model, release.version, environment.name)
     mine = [each.actor for each in said if each.digest == release.digest]
     by = f" ({', '.join(mine)})" if mine else ""
     needs = f"{len(mine)} of {environment.approvals} approvals{by}" if environment.approvals else ""
     before = serves(entries, environment.after, release.model) if environment.after else None
     if environment.after and (before is None or before.digest != release.digest):
-        return {"state": "waits", "said": "; ".join(filter(None, (f"comes after {environment.after}", needs)))}
-    return {"state": "next", "said": needs or "nothing is in the way"}
+        return "waits", "; ".join(filter(None, (f"comes after {environment.after}", needs)))
+    return "next", needs or "nothing is in the way"
 
 
 def _lines(entries: tuple[Entry, ...], config: Config, release: ReleaseEntry, rows: tuple[Row, ...]) -> list[str]:
