@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from mlbot.core.config_parse import parse_config
 from mlbot.core.metric import Task
-from mlbot.core.published import ACTIONS_REF, ACTIONS_REPOSITORY, JUDGE_PATH, TRAIN_PATH
+from mlbot.core.published import ACTIONS_REF, ACTIONS_REPOSITORY, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
+from mlbot.core.release_ask import FIELDS
 from mlbot.core.scaffold import METRICS, Choices, Draft, Facts, Gap, Table, propose
 from mlbot.render import scaffold
 from mlbot.yamlfile import load
@@ -119,10 +120,25 @@ def test_the_workflows_call_the_published_ones_with_no_more_rights_than_needed()
     assert command["permissions"] == {**answers, "contents": "read"}
 
 
+def test_the_release_workflow_listens_to_tags_of_versions_and_to_people() -> None:
+    workflow = yaml.safe_load(scaffold.release_workflow())
+    assert workflow["permissions"] == {}
+    assert set(workflow[True]) == {"push", "workflow_dispatch"}
+    assert workflow[True]["push"] == {"tags": ["**@v*", "!**!"]}
+    inputs = workflow[True]["workflow_dispatch"]["inputs"]
+    assert {"do", "comment", "tag"} | {name for names in FIELDS.values() for name in names} == set(inputs)
+    assert {given["type"] for given in inputs.values()} == {"string"}
+    assert all("required" not in given for given in inputs.values())
+    assert workflow["jobs"]["tag"]["if"] == "github.event_name == 'push'"
+    assert workflow["jobs"]["tag"]["permissions"] == {"actions": "write"}
+    assert workflow["jobs"]["release"]["if"] == "github.event_name == 'workflow_dispatch'"
+
+
 def written(folder: Path) -> Path:
     for path, text in (
         (TRAIN_PATH, scaffold.train_workflow(branch="main", install=INSTALL)),
         (JUDGE_PATH, scaffold.judge_workflow(install=INSTALL)),
+        (RELEASE_PATH, scaffold.release_workflow()),
     ):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)

@@ -31,7 +31,7 @@ from mlbot.core.tag import RegistryTag, parse_tag
 _COMMAND: TypeAdapter[Release | Promote | Approve | Rollback | Lock | Unlock] = TypeAdapter(ReleaseCommand)
 _COMMANDS = (Release, Promote, Approve, Rollback, Lock, Unlock)
 _KINDS = ("release", "promote", "approve", "rollback", "lock", "unlock")
-_FIELDS: Mapping[str, tuple[str, ...]] = {
+FIELDS: Mapping[str, tuple[str, ...]] = {
     "release": ("model", "version", "bump"),
     "promote": ("model", "version", "environment", "reason"),
     "approve": ("model", "version", "environment"),
@@ -135,11 +135,11 @@ def _of_inputs(facts: AskFacts) -> Asked | NotAsked:
             f"A workflow asked for `{do}`, and only a person may.",
             f"Say /{do} in a comment, or start the workflow by hand.",
         )
-    needless = sorted(facts.inputs.keys() - {"do", *_FIELDS[do]})
+    needless = sorted(facts.inputs.keys() - {"do", *FIELDS[do]})
     if needless:
         mend = f"Leave out {', '.join(needless)}."
         return _no(AskReason.CONTRADICTION, f"`{do}` takes no {' and no '.join(needless)}.", mend)
-    given = {name: facts.inputs[name] for name in _FIELDS[do] if name in facts.inputs}
+    given = {name: facts.inputs[name] for name in FIELDS[do] if name in facts.inputs}
     given |= {name: given[name].removeprefix("v") for name in ("version", "to") if name in given}
     command = _validated({"kind": do, **given})
     if isinstance(command, NotAsked):
