@@ -283,6 +283,31 @@ def test_a_moved_tag_is_refused(shop: Shop) -> None:
     assert shop.served("staging") == before
 
 
+def test_who_may_not_ask_or_was_refused_stands_in_nobodys_way(shop: Shop) -> None:
+    shop.merge(1)
+    shop.tag()
+    shop.start("boss", do="lock", environment="production", reason="An audit")
+    locked = shop.say(f"/promote {V1} production", "bob", shop.thread())
+    assert "production is locked by boss since" in locked
+    assert "/unlock production" in locked
+    shop.say("/unlock production", "bob", shop.thread())
+    shop.say(f"/promote {V1} production", "rita", shop.thread())
+    approved = shop.say(f"/approve {V1} production", "bob", shop.thread())
+    assert "The promotion is started." in approved
+    assert shop.served("production") == "1.0.0"
+    assert shop.of("deployment")[-1].actor == "alice"
+
+
+def test_a_promotion_that_cannot_be_started_is_offered(shop: Shop) -> None:
+    shop.merge(1)
+    shop.github.faults.add(f"POST /repos/acme/models/actions/workflows/{releasing.RELEASE}/dispatches", 404, nth=2)
+    said = shop.say("/release tiny", "alice")
+    assert "The next step could not be started. Say:" in said
+    assert f"```text\n/promote {V1} staging\n```" in said
+    assert shop.served("staging") is None
+    assert "is live in staging" in shop.say(f"/promote {V1} staging", "alice")
+
+
 REFUSED = (
     (f"/promote {V1} production", "bob", "and tiny@\N{ZERO WIDTH SPACE}v1.0.0 is not live there"),
     ("/promote tiny@v9.0.0 staging", "bob", "was never released"),

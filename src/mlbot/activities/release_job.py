@@ -14,7 +14,10 @@ from mlbot.activities.release_wait import Patience, release_patiently
 from mlbot.activities.rollback import RollbackRequest, rollback
 from mlbot.activities.telling import promotion_plan, rollback_plan
 from mlbot.console import Console
+from mlbot.core.answer import CarriedOut, recorded
 from mlbot.core.command import Approve, Lock, Promote, Release, Rollback, Unlock
+from mlbot.core.command_checks import RANKS
+from mlbot.core.command_table import spec_of
 from mlbot.core.forge import Comment
 from mlbot.core.ledger import ReleaseEntry
 from mlbot.core.ledger_state import release_of
@@ -34,8 +37,10 @@ from mlbot.core.release_told import (
     told_release,
     told_rollback,
 )
+from mlbot.core.wording import name_of
 from mlbot.errors import Exit, MlbotError
 from mlbot.github.effects import effect
+from mlbot.github.failures import NotFoundError
 
 
 def carry_out(
@@ -116,11 +121,12 @@ class Worker:
         """Give a version; then show it, and send it where nothing comes before."""
         result = release_patiently(self.desk, self.home, self.asked, command, patience)
         entry = result.entry
+        left: tuple[str, ...] = ()
         if entry is not None and not result.decision.refused:
             self.picture.page(entry)
             self.picture.thread(entry.model, entry.version)
-            self._send(entry)
-        return told_release(result.decision, entry)
+            left = self._send(entry)
+        return told_release(result.decision, entry, left)
 
     def promote(self, command: Promote) -> Told:
         """Deploy a version."""
@@ -173,10 +179,16 @@ class Worker:
         if told is not None:
             self.desk.tell(told)
 
-    def _send(self, entry: ReleaseEntry) -> None:
-        """Start the promotions that nobody has to ask for."""
+    def _send(self, entry: ReleaseEntry) -> tuple[str, ...]:
+        """Start the promotions that nobody has to ask for; where that did not go, what to say for it."""
+        left = []
         for name in first_environments(self.home.of_model(entry.model), self.home.config, entry):
-            self._dispatch({"do": "promote", "model": entry.model, "version": entry.version, "environment": name})
+            try:
+                self._dispatch({"do": "promote", "model": entry.model, "version": entry.version, "environment": name})
+            except MlbotError as error:
+                self.desk.console.say(f"Could not start the promotion to {name}: {error.what}")
+                left.append(f"/promote {name_of(entry.model, entry.version)} {name}")
+        return tuple(left)
 
     def _dispatch(self, inputs: dict[str, str]) -> None:
         workflow, branch = self.desk.options.release_workflow, self.home.branch
@@ -204,8 +216,20 @@ class Worker:
         return None
 
     def _said(self, command: Approve) -> Comment | None:
-        """The newest comment that asks for the promotion, here or in the version's issue."""
+        """The newest comment that still asks for the promotion, here or in the version's issue.
+
+        What was carried out or refused asks for nothing any more, and whoever may not promote never did.
+        """
         threads = {number for number in (self.asked.number, self.desk.thread(self.desk.version)) if number}
         comments = [each for number in sorted(threads) for each in self.desk.github.comments(number)]
-        wanted = [each for each in comments if asks_for(each, command)]
-        return max(wanted, key=lambda each: each.id, default=None)
+        records = recorded(comments, self.desk.github.login)
+        over = {each.comment for each in records if isinstance(each, CarriedOut)}
+        wanted = [each for each in comments if each.id not in over and asks_for(each, command)]
+        newest = sorted(wanted, key=lambda each: each.id, reverse=True)
+        return next((each for each in newest if self._may_promote(each.author)), None)
+
+    def _may_promote(self, login: str | None) -> bool:
+        try:
+            return login is not None and RANKS[self.desk.github.role(login)] >= RANKS[spec_of("promote").who]
+        except NotFoundError:
+            return False

@@ -65,14 +65,26 @@ def told_error(error: MlbotError) -> Told:
     return Told(stands=Stands.FAILED, reason="failed", sentence=sentence, mend=as_comment(error.mend))
 
 
-def told_release(decision: ReleaseDecision, entry: ReleaseEntry | None) -> Told:
-    """A release that was made, or was not."""
+def told_release(decision: ReleaseDecision, entry: ReleaseEntry | None, left: tuple[str, ...] = ()) -> Told:
+    """A release that was made, or was not.
+
+    Args:
+        decision: on it.
+        entry: the ledger's; None where nothing is released.
+        left: what is still to be said for the promotions that should have begun by themselves.
+    """
     if decision.refused or entry is None:
         return Told(
             stands=Stands.REFUSED, reason=decision.reason, sentence=decision.sentence, mend=as_comment(decision.mend)
         )
-    sentence = f"{name_of(entry.model, entry.version)} is released." if decision.go else decision.sentence
-    return Told(stands=Stands.DONE, reason=decision.reason, sentence=sentence, version=(entry.model, entry.version))
+    return Told(
+        stands=Stands.DONE,
+        reason=decision.reason,
+        sentence=f"{name_of(entry.model, entry.version)} is released." if decision.go else decision.sentence,
+        mend="The next step could not be started. Say:" if left else "",
+        copy_lines=left,
+        version=(entry.model, entry.version),
+    )
 
 
 def told_waiting(decision: ReleaseDecision) -> Told:
@@ -119,18 +131,20 @@ def told_begun(sentence: str, *, go: bool) -> Told | None:
 
 def told_deployment(ended: DeploymentEntry) -> Told:
     """How a deployment ended."""
-    name, where = name_of(ended.model, ended.version), ended.environment
+    name, where, version = name_of(ended.model, ended.version), ended.environment, (ended.model, ended.version)
     if ended.state == "succeeded":
         before = f", instead of v{ended.previous}" if ended.previous and ended.previous != ended.version else ""
-        return Told(
-            stands=Stands.DONE, reason=ended.state, sentence=f"{name} is live in {where}{before}. {ended.detail}"
-        )
+        sentence = f"{name} is live in {where}{before}. {ended.detail}"
+        return Told(stands=Stands.DONE, reason=ended.state, sentence=sentence, version=version)
     back = f", and v{ended.previous} is back" if ended.state == "rolled-back" else ""
-    sentence = f"{name} failed in {where}{back}. {ended.detail}"
     return Told(
-        stands=Stands.FAILED, reason=ended.state, sentence=sentence, mend="Mend what failed, then:",
+        stands=Stands.FAILED,
+        reason=ended.state,
+        sentence=f"{name} failed in {where}{back}. {ended.detail}",
+        mend="Mend what failed, then:",
         copy_lines=(as_comment(Holder.of(ended).command),),
-    )  # fmt: skip
+        version=version,
+    )
 
 
 def told_approval(decision: ApprovalDecision, then: Told | None) -> Told:
