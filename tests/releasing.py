@@ -235,6 +235,8 @@ class Shop:
             return False
         said = self.capsys.readouterr()
         outputs = dict(line.split("=", 1) for line in said.out.splitlines())
+        if not outputs:
+            return True
         rights = {"record": RECORD, "deploy": DEPLOY}[outputs["go"]]
         code = self.mlbot(run, "deploy", rights, "-C", str(self.checkout().path), "--ask", outputs["ask"])
         self.errors = self.capsys.readouterr().err

@@ -129,6 +129,7 @@ def test_a_tag_that_comes_before_its_verdict_waits_for_it(shop: Shop) -> None:
     def pause(seconds: float) -> None:
         looks.append(seconds)
         assert not shop.of("release")
+        assert "so the release waits for it" in (shop.thread().body or "")
         if len(looks) == 3:
             shop.judge(1)
 
@@ -138,6 +139,7 @@ def test_a_tag_that_comes_before_its_verdict_waits_for_it(shop: Shop) -> None:
     assert code is Exit.OK
     assert [each.version for each in shop.of("release")] == ["1.0.0"]
     assert looks == [2.0, 4.0, 8.0]
+    assert "was released by alice" in (shop.thread().body or "")
 
 
 def test_a_tag_whose_verdict_does_not_come_is_refused_in_the_end(shop: Shop) -> None:
@@ -267,6 +269,8 @@ def test_a_tag_is_refused_and_nothing_moves(shop: Shop, act: object, reason: str
     assert not shop.models.releases
     assert not shop.comments
     assert "⛔ `/release tiny v1.0.0`" in shop.summary
+    assert (shop.thread().body or "").startswith("⛔ `/release tiny v1.0.0`")
+    assert "\n@alice pushed the tag.\n" in (shop.thread().body or "")
 
 
 def test_a_moved_tag_is_refused(shop: Shop) -> None:
@@ -340,11 +344,12 @@ def test_a_machine_may_not_speak_for_a_person(shop: Shop) -> None:
         {"do": "release", "model": "tiny", "bump": "major"},
         {"do": "unlock", "environment": "production"},
         {"do": "promote", "model": "tiny", "version": "1.0.0", "environment": "production", "tag": V1},
-        {"tag": "tiny#production#7"},
         {"tag": "tiny@v3.0.0"},
     ):
         shop.dispatched_by_a_workflow(**inputs)
         assert shop.codes[-1] == ("plan", Exit.REFUSED)
+    shop.dispatched_by_a_workflow(tag="webpack@v5.0.0")
+    assert shop.codes[-1] == ("plan", Exit.OK)
     shop.dispatched_by_a_workflow(do="promote", model="tiny", version="1.0.0", environment="production")
     assert "1 is missing" in shop.comments[-1].body
     assert shop.state() == before

@@ -145,14 +145,14 @@ SLY = dedent("""
               URL: ${{ github.api_url }}/repos/${{ github.repository }}/actions/workflows/mlbot-release.yml/dispatches
             run: |
               for inputs in '"tag": "tiny@v6.6.6"' '"do": "release", "model": "tiny", "version": "6.6.6"' \\
-                '"do": "approve", "model": "tiny", "version": "1.0.0", "environment": "production"'; do
+                '"do": "approve", "model": "tiny", "version": "1.0.0", "environment": "staging"'; do
                 curl --silent --fail --header "Authorization: Bearer $TOKEN" "$URL" \\
                   --data '{"ref": "main", "inputs": {'"$inputs"'}}'
               done
       straight-in:
         runs-on: ubuntu-latest
         permissions: {contents: write}
-        environment: production
+        environment: staging
         steps:
           - run: echo "here I am"
 """)
@@ -163,9 +163,10 @@ def test_an_early_tag_githubs_own_reviewers_and_a_tag_that_verifies_nothing(
 ) -> None:
     models = repository(github, tmp_path, approvals=0)
     boss, alice = github.user("boss"), github.user("alice")
-    models.environments["production"] = Environment(
-        id=1, name="production", created_at=github.world.now(), reviewers=[boss.user], branches=["main"]
-    )
+    for number, (name, reviewers) in enumerate({"staging": [], "production": [boss.user]}.items(), 1):
+        models.environments[name] = Environment(
+            id=number, name=name, created_at=github.world.now(), reviewers=reviewers, branches=["main"]
+        )
     queue = github.world.queue
     boss.push("main", tiny.params(offset=1))
     alice.tag("tiny@v1.0.0", message="Before anybody judged it")

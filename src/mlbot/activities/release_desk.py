@@ -22,7 +22,7 @@ from mlbot.git.remote import Remote
 from mlbot.github.actions_io import Job, Runner, forget_tokens
 from mlbot.github.api import GitHub
 from mlbot.github.comments import upsert
-from mlbot.github.issues import find_thread
+from mlbot.github.issues import find_thread, open_thread
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,13 +158,24 @@ class ReleaseDesk:
             marker, line = self._marks(self.ask.comment, told)
             self._upsert(self.ask.number, marker, self._body(told, line))
             return
+        if not isinstance(self.ask, Asked):
+            return
         thread = self.thread(told.version or self.version)
-        if thread is None or not isinstance(self.ask, Asked):
+        if thread is None:
+            self._open(told, self.ask)
             return
         marker = f"<!-- mlbot:asked {self.ask.command.kind} {self.ask.environment} -->"
         known = any(carries(each.body, marker) for each in self.github.comments(thread))
         if known or told.stands not in {Stands.DONE, Stands.WORKING}:
             self._upsert(thread, marker, self._body(told, marker))
+
+    def _open(self, told: Told, ask: Asked) -> None:
+        """Open the version's issue before there is a version: for who pushed a tag that waits, or that is refused."""
+        if ask.tag is None or self.version is None or told.stands is Stands.DONE:
+            return
+        marker = marker_of(*self.version)
+        body = self._body(told, marker, ping=ask.actor or "")
+        open_thread(self.github, title=f"Release {name_of(*self.version)}", body=body, label=LABEL, marker=marker)
 
     def _upsert(self, number: int, marker: str, body: str) -> None:
         upsert(self.github, UpsertComment(number=number, marker=marker, body=body))
@@ -178,7 +189,7 @@ class ReleaseDesk:
         records = (CarriedOut(comment=comment),) if over and isinstance(self.ask, Asked) else ()
         return answer_marker(comment), last_line(comment, records, done=True)
 
-    def _body(self, told: Told, marker: str) -> str:
+    def _body(self, told: Told, marker: str, ping: str = "") -> str:
         from mlbot.render.release import release_answer
 
         version = told.version or self.version
@@ -188,6 +199,7 @@ class ReleaseDesk:
             text=self.ask.text or "The request",
             marker=marker,
             run_url=self.job.run_url,
+            ping=ping,
             name=name_of(*version) if version else "",
             thread=f"{self.address}/issues/{thread}" if thread and thread != self.ask.number else "",
         )

@@ -124,7 +124,7 @@ def _said(ask: Asked | NotAsked) -> str:
 
 def _refused(ask: NotAsked, runner: Runner) -> Exit:
     """Nobody is there to be answered, so the run itself says it."""
-    if ask.silent and ask.reason != "nothing-asked":
+    if ask.silent:
         return Exit.OK
     message = f"{ask.sentence} {ask.mend} {ask.usage}".strip()
     runner.annotate([Annotate(level=Level.ERROR, title="Not done", message=message)])

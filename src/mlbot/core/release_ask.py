@@ -107,6 +107,9 @@ def _unheard(comment: CommentFacts, *, alone: bool) -> tuple[AskReason, str, str
 
 def _of_tag(facts: AskFacts) -> Asked | NotAsked:
     name = facts.inputs["tag"]
+    model = name.rpartition("@v")[0]
+    if facts.by_machine and facts.config and not facts.config.model(model):
+        return _no(AskReason.FOREIGN_TAG, f"The tag {name[:100]} is of no model of mlbot.yaml.")
     says = parse_tag(name)
     if not isinstance(says, RegistryTag) or says.kind != "version" or says.numbers is None or says.cancels:
         why = says if isinstance(says, str) else "it is of another kind"

@@ -29,6 +29,8 @@ class AskReason(StrEnum):
     MISUNDERSTOOD = "misunderstood"
     NOT_PERMITTED = "not-permitted"
     NO_VERSION_TAG = "no-version-tag"
+    FOREIGN_TAG = "foreign-tag"
+    """It is of no model of mlbot.yaml: another tool's."""
     PUSHER_UNKNOWN = "pusher-unknown"
     CONFIG = "config"
     UNKNOWN_ENVIRONMENT = "unknown-environment"
@@ -123,8 +125,8 @@ class NotAsked(Record):
 
     @property
     def silent(self) -> bool:
-        """Whether nobody is told: there is nobody, or nothing was said."""
-        return self.reason in {AskReason.COMMENT_GONE, AskReason.NOTHING_ASKED}
+        """Whether nobody is told: there is nobody, or it was never meant for mlbot."""
+        return self.reason in {AskReason.COMMENT_GONE, AskReason.FOREIGN_TAG}
 
 
 Ask = Annotated[Asked | NotAsked, Field(discriminator="kind")]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from mlbot.core.forge import Login
 from mlbot.core.release_thread import ThreadView
 from mlbot.core.release_told import Stands, Told
 from mlbot.render import escape
@@ -31,7 +32,9 @@ _STATES: Mapping[str, str] = MappingProxyType(
 )
 
 
-def release_answer(told: Told, *, text: str, marker: str, run_url: str, name: str = "", thread: str = "") -> str:
+def release_answer(  # noqa: PLR0913 - one for each place of the template
+    told: Told, *, text: str, marker: str, run_url: str, name: str = "", thread: str = "", ping: Login | None = None
+) -> str:
     """The answer.
 
     Args:
@@ -41,6 +44,7 @@ def release_answer(told: Told, *, text: str, marker: str, run_url: str, name: st
         run_url: the run that answers.
         name: of the version, where there is a thread.
         thread: the address of the version's issue; empty where there is none, or the answer stands in it.
+        ping: who is to be notified, by a mention; they pushed the tag.
     """
     return fill(
         "release/answer.md.j2",
@@ -52,6 +56,7 @@ def release_answer(told: Told, *, text: str, marker: str, run_url: str, name: st
         run_url=run_url,
         name=name,
         thread=thread,
+        ping=ping,
     )
 
 
