@@ -183,6 +183,7 @@ def test_an_early_tag_githubs_own_reviewers_and_a_tag_that_verifies_nothing(
     actions.run_until_idle()
     (release,) = releases(entries(models))
     assert served(models, "staging", tmp_path) == ("1.0.0", release.digest)
+    assert "was released by alice" in (thread(models, "1.0.0").body or "")
 
     run = boss.dispatch(RELEASE, do="promote", model="tiny", version="v1.0.0", environment="production")
     actions.run_until_idle()
@@ -203,4 +204,5 @@ def test_an_early_tag_githubs_own_reviewers_and_a_tag_that_verifies_nothing(
     assert [each.outcomes()[ASK] for each in asked] == ["success", "failure", "failure"]
     assert [each.outcomes()[RECORD] for each in asked] == ["failure", "skipped", "skipped"]
     assert "(not-merged)" in asked[0].job("release/record").log
+    assert "is not on main" in (thread(models, "6.6.6").body or "")
     assert entries(models) == before
