@@ -183,9 +183,7 @@ def unlock(directory: Path, *, quiet: bool, environment: str, reason: str, as_js
 @option("--release-workflow", metavar="PATH", default=RELEASE_PATH, help="The workflow that releases.")
 @option("--bot", metavar="LOGIN", default=ACTIONS_BOT, help="Who the token speaks as.")
 @common
-def deploy(
-    directory: Path, *, quiet: bool, ask: str, train_workflow: str, release_workflow: str, bot: str
-) -> Exit:
+def deploy(directory: Path, *, quiet: bool, ask: str, train_workflow: str, release_workflow: str, bot: str) -> Exit:
     """Carry out what was asked of the release workflow on GitHub, and show it there.
 
     For jobs of GitHub Actions: `mlbot plan --release` reads who asks for what. On a laptop there is a verb for each.
