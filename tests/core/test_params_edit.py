@@ -62,9 +62,7 @@ def test_one_line_changes_and_the_rest_stays(changes: Params, line: str) -> None
     assert load_params(after, "p.yaml") == {**load_params(TEXT, "p.yaml"), **changes}
 
 
-@pytest.mark.parametrize(
-    "text", ["a: &x 3\nb: *x\n", "a: |\n  text\n", "a: >-\n  x\n", 'a: "two\n  lines"\n', "a:\n"]
-)
+@pytest.mark.parametrize("text", ["a: &x 3\nb: *x\n", "a: |\n  text\n", "a: >-\n  x\n", 'a: "two\n  lines"\n', "a:\n"])
 def test_what_is_not_plain_to_see_is_left_alone(text: str) -> None:
     assert edit({"a": 5}, text) is None
 

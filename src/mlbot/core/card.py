@@ -108,9 +108,8 @@ def _holdout(report: ModelReport | None) -> str:
     if holdout is None:
         return ""
     where = "which only the judge can read" if holdout.hidden else "which lie in the repository"
-    return (
-        f"{figures.count(holdout.rows)} labelled rows held out of the training data, {where} ({figures.short(holdout.digest)})"
-    )
+    rows, digest = figures.count(holdout.rows), figures.short(holdout.digest)
+    return f"{rows} labelled rows held out of the training data, {where} ({digest})"
 
 
 def _measures(report: ModelReport) -> tuple[Measure, ...]:
