@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WHEEL := .venvs/wheel
 
-.PHONY: help demo test test-wheel lint bench gto lock clean
+.PHONY: help demo test test-wheel test-stories lint bench gto lock clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,16 +23,19 @@ $(READY): requirements/dev.txt pyproject.toml
 demo: $(READY) ## Judge five pull requests on real data; release, deploy, roll back
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/mlbot demo
 
-test: $(READY) ## Run every test, the quick ones against the built wheel too
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+test: $(READY) ## Run the tests but for the stories; some against the built wheel too
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not story" $(ARGS)
 	@$(MAKE) --no-print-directory test-wheel
 
-test-wheel: $(READY) ## Run the quick tests against the built wheel
+test-stories: $(READY) ## Run the long stories: the real workflows under act, killed deployments (minutes)
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m story $(ARGS)
+
+test-wheel: $(READY) ## Run against the built wheel what depends on its files
 	@rm -rf $(WHEEL) && mkdir -p $(WHEEL)
 	@$(BIN)/python -m build --wheel --no-isolation --outdir $(WHEEL)/dist . > $(WHEEL)/build.log || { cat $(WHEEL)/build.log; exit 1; }
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(WHEEL)/site $(WHEEL)/dist/*.whl
 	@MLBOT_TESTED_FROM="$(abspath $(WHEEL)/site)" PYTHONPATH="$(abspath $(WHEEL)/site)" \
-	  $(BIN)/python -m pytest -n auto -m "not slow" $(ARGS)
+	  $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" tests/test_*.py tests/render $(ARGS)
 
 lint: $(READY) ## Check style and types
 	@$(BIN)/ruff check .

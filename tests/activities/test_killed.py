@@ -103,6 +103,7 @@ def test_the_same_command_finishes_a_killed_promotion(world: World) -> None:
     ended_well(world, "1.0.1")
 
 
+@pytest.mark.story
 def test_a_rollback_takes_a_killed_promotion_over(world: World) -> None:
     deploy(world, "1.0.0")
     for _ in rounds(world, "promote", "tiny@v1.0.1", "staging"):
@@ -116,6 +117,7 @@ def test_a_rollback_takes_a_killed_promotion_over(world: World) -> None:
     ended_well(world, "1.0.1")
 
 
+@pytest.mark.story
 def test_the_same_command_finishes_a_killed_rollback(world: World) -> None:
     deploy(world, "1.0.0")
     deploy(world, "1.0.1")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests import releases, releasing
+from tests.fake_github import ops_actions
 from tests.fake_github.fixtures import github
 from tests.fake_github.server import FakeGitHub
 from tests.releasing import Shop
@@ -119,6 +120,29 @@ def test_by_hand_and_closed_and_opened(shop: Shop) -> None:
     assert "is live in staging" in told.body
     lock = shop.of("lock")
     assert [(each.locked, each.actor, each.reason) for each in lock] == [(True, "bob", "An audit"), (False, "bob", "")]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [("edited", "was edited after it was written"), ("deleted", ""), ("role", "alice has read")]
+)
+def test_what_is_no_longer_asked_for_when_its_turn_comes_is_not_done(shop: Shop, change: str, said: str) -> None:
+    comment = shop.github.user("alice").on(shop.models).comment(shop.issue(), '/lock staging reason="An audit"')
+    queued = shop.github.world.queue.pop(0)
+    ops_actions.begin(shop.github.world, queued)
+    assert shop.mlbot(queued, "command", releasing.COMMAND) == 0
+    asked, run = shop.ask(shop.take("workflow_dispatch"))
+    match change:
+        case "edited":
+            comment.updated_at = "2027-01-01T00:00:00Z"
+        case "deleted":
+            del shop.models.comments[comment.id]
+        case _:
+            shop.models.roles["alice"] = "read"
+    environment = shop.environment(run, "deploy", releasing.RECORD)
+    options, console = DeployOptions(ask=asked.model_dump_json()), Console(quiet=True)
+    assert carry_out(shop.checkout().path, environment, options, console) is Exit.OK
+    assert shop.of("lock") == []
+    assert said in "".join(each.body for each in shop.comments)
 
 
 def test_a_tag_that_comes_before_its_verdict_waits_for_it(shop: Shop) -> None:

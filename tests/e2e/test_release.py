@@ -20,7 +20,7 @@ from mlbot.render import scaffold
 from mlbot.targets.open import open_target
 from mlbot.transfer.digest import digest_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.story, pytest.mark.timeout(600)]
 
 RELEASE = "mlbot-release.yml"
 ASK, RECORD = "release / Read what is asked", "release / Record"
@@ -76,6 +76,7 @@ def answers(models: Repository, issue: Issue) -> list[str]:
 def test_from_a_merge_by_a_tag_and_an_approval_to_production_and_back(
     github: FakeGitHub, actions: Harness, tmp_path: Path
 ) -> None:
+    github.limits.writes_a_minute = 1000  # days of work are played in two minutes
     models = repository(github, tmp_path)
     boss, alice, bob = github.user("boss"), github.user("alice"), github.user("bob")
     pull = alice.pull_request("better", tiny.params(offset=1))

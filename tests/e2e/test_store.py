@@ -31,6 +31,7 @@ def verdicts(models: Repository) -> list[VerdictEntry]:
     return [entry for entry in read_files(files).entries if isinstance(entry, VerdictEntry)]
 
 
+@pytest.mark.story
 def test_what_main_accepts_is_stored_and_is_a_baseline_when_its_artifact_is_gone(
     github: FakeGitHub, actions: Harness, registry: str, tmp_path: Path
 ) -> None:

@@ -45,6 +45,7 @@ def waived(github: FakeGitHub, actions: Harness) -> tuple[Repository, Issue]:
     return models, pull
 
 
+@pytest.mark.story
 def test_a_waiver_holds_for_this_model_and_ends_with_it(github: FakeGitHub, actions: Harness) -> None:
     models, pull = waived(github, actions)
     alice = github.user("alice")
@@ -75,6 +76,7 @@ def test_a_waiver_holds_for_this_model_and_ends_with_it(github: FakeGitHub, acti
     assert not github.requests.refused()
 
 
+@pytest.mark.story
 def test_a_waiver_ends_with_the_rules_and_follows_the_model_onto_main(github: FakeGitHub, actions: Harness) -> None:
     models, pull = waived(github, actions)
     boss = github.user("boss")

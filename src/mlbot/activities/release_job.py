@@ -10,6 +10,7 @@ from mlbot.activities.lock import set_lock
 from mlbot.activities.promote import PromotionRequest, promote
 from mlbot.activities.release_desk import DeployOptions, ReleaseDesk, acting
 from mlbot.activities.release_picture import Picture
+from mlbot.activities.release_plan import gather
 from mlbot.activities.release_wait import Patience, release_patiently
 from mlbot.activities.rollback import RollbackRequest, rollback
 from mlbot.activities.telling import promotion_plan, rollback_plan
@@ -18,12 +19,13 @@ from mlbot.core.answer import CarriedOut, recorded
 from mlbot.core.command import Approve, Lock, Promote, Release, Rollback, Unlock
 from mlbot.core.command_checks import RANKS
 from mlbot.core.command_table import spec_of
+from mlbot.core.event import DispatchEvent
 from mlbot.core.forge import Comment
 from mlbot.core.ledger import ReleaseEntry
 from mlbot.core.ledger_state import release_of
 from mlbot.core.operation import Dispatch
 from mlbot.core.promotion import PromotionReason
-from mlbot.core.release_ask import asks_for
+from mlbot.core.release_ask import asks_for, decide_ask
 from mlbot.core.release_asked import Asked, NotAsked
 from mlbot.core.release_thread import first_environments
 from mlbot.core.release_told import (
@@ -38,7 +40,7 @@ from mlbot.core.release_told import (
     told_rollback,
 )
 from mlbot.core.wording import name_of
-from mlbot.errors import Exit, MlbotError
+from mlbot.errors import Exit, MlbotError, UsageError
 from mlbot.github.effects import effect
 from mlbot.github.failures import NotFoundError
 
@@ -60,22 +62,38 @@ def carry_out(
         MlbotError: something did not answer; the thread was told.
     """
     desk = ReleaseDesk.of(directory, environment, options, console)
-    if isinstance(desk.ask, NotAsked):
-        if not desk.ask.silent:
-            desk.tell(told_not_asked(desk.ask))
-        return Exit.OK
+    asked = _still_asked(desk)
+    if isinstance(asked, NotAsked):
+        if not asked.silent:
+            desk.tell(told_not_asked(asked))
+        return Exit.OK if asked.silent or asked.comment is not None else Exit.REFUSED
     if desk.done_before:
         console.say("Nothing to do: what the comment asks for was carried out already.")
         return Exit.OK
     try:
-        told = _carried_out(desk, desk.ask, patience or Patience())
+        told = _carried_out(desk, asked, patience or Patience())
     except MlbotError as error:
         desk.tell(told_error(error))
         raise
     desk.tell(told)
     if told.stands is Stands.FAILED:
         return Exit.NOT_EVALUATED
-    return Exit.REFUSED if told.stands is Stands.REFUSED and desk.ask.comment is None else Exit.OK
+    return Exit.REFUSED if told.stands is Stands.REFUSED and asked.comment is None else Exit.OK
+
+
+def _still_asked(desk: ReleaseDesk) -> Asked | NotAsked:
+    """The request, or why it is not followed any more.
+
+    The job may have waited for other deployments or for an environment's reviewers. Since the request was read its
+    comment may have been edited or taken back, and its author may have lost the role.
+    """
+    if isinstance(desk.ask, NotAsked):
+        return desk.ask
+    event = desk.job.event()
+    if not isinstance(event, DispatchEvent):
+        raise UsageError("a release is carried out by its workflow, and this job's event is another")
+    now = decide_ask(gather(desk.github, desk.job, event))
+    return now if isinstance(now, NotAsked) else desk.ask
 
 
 def _carried_out(desk: ReleaseDesk, asked: Asked, patience: Patience) -> Told:

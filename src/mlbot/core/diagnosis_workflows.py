@@ -12,7 +12,6 @@ from mlbot.core.published import ACTIONS_REF, ACTIONS_REPOSITORY, JUDGE_PATH, TR
 _SHA = re.compile(r"[0-9a-f]{40}")
 _FILTERS = ("paths", "paths-ignore", "branches", "branches-ignore")
 _RANKS = {"none": 0, "read": 1, "write": 2}
-_Leaves = Mapping[tuple[str, ...], object]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,7 +18,6 @@ _TRIES = 2
 class DeploymentState(StrEnum):
     """What GitHub shows of a deployment, in its words."""
 
-    QUEUED = "queued"
     IN_PROGRESS = "in_progress"
     SUCCESS = "success"
     FAILURE = "failure"
