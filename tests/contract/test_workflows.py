@@ -19,6 +19,7 @@ from mlbot.render import scaffold
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 ACTIONS = sorted((ROOT / "actions").glob("*/action.yml"))
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 OWN = "mlbot-ci/mlbot"
 RIGHTS: dict[str, dict[str, dict[str, str]]] = {
     "train.yml": {"plan": {"contents": "read", "pull-requests": "read"}, "train": {"contents": "read"}},
@@ -75,6 +76,13 @@ def steps(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 EVERY = [*WORKFLOWS, *ACTIONS]
 NAMES = [str(path.relative_to(ROOT)) for path in EVERY]
+
+
+def test_the_readme_names_them_all_and_no_others() -> None:
+    (said,) = re.findall(r"the reusable workflows (.*?) call\s+the actions (.*?)\.", README, re.DOTALL)
+    workflows, actions = (set(re.findall(r"`([^`]+)`", each)) for each in said)
+    reusable = {path.name for path in WORKFLOWS if "workflow_call" in load(path)["on"]}
+    assert (workflows, actions) == (reusable, {path.parent.name for path in ACTIONS})
 
 
 @pytest.mark.parametrize("path", EVERY, ids=NAMES)
