@@ -1,6 +1,7 @@
 """From a merge to production end to end: tags, comments, and people who start the workflow, under act."""
 
 import subprocess
+from hashlib import sha256
 from pathlib import Path
 from textwrap import dedent
 from threading import Thread
@@ -97,6 +98,14 @@ def test_from_a_merge_by_a_tag_and_an_approval_to_production_and_back(
     bob.comment(thread(models, "1.0.0"), "/approve tiny@v1.0.0 production")
     actions.run_until_idle()
     assert served(models, "production", tmp_path) == ("1.0.0", release.digest)
+    assert release.digest in [each.digest for each in entries(models) if each.kind == "verdict"]
+    (page,) = models.releases.values()
+    files = {each.name: each.data for each in page.assets}
+    assert f"sha256:{sha256(files['model.onnx']).hexdigest()}" == release.digest
+    assert release.digest.removeprefix("sha256:") in files["SHA256SUMS"].decode()
+    tested = deployments(entries(models), "tiny")
+    assert len(tested) == 2
+    assert all("golden requests are answered as judged" in each.detail for each in tested)
     promoted, approved = answers(models, thread(models, "1.0.0"))
     assert "is live in production" in promoted
     assert "The promotion is started." in approved
