@@ -101,7 +101,7 @@ class Setting:
     def statuses(self) -> list[tuple[str, str]]:
         """State and description of the head's statuses, newest first."""
         client = self.with_token(self.fake.token("ada"))
-        found = client.transport.json(client._request("GET", f"/commits/{self.pull.head_sha}/statuses"))
+        found = client.transport.json(client.request("GET", f"/commits/{self.pull.head_sha}/statuses"))
         return [(each["state"], each["description"]) for each in found]
 
 

@@ -74,10 +74,11 @@ def test_the_same_state_is_said_once_and_long_words_are_cut(setting: Setting) ->
 @pytest.mark.parametrize("environment", ["staging", "production"])
 def test_the_one_before_becomes_inactive_and_another_models_stays(setting: Setting, environment: str) -> None:
     client = setting.client(RIGHTS)
-    before, now = wanted(setting, "d1", environment), wanted(setting, "d2", environment)
-    other = replace(before, id="o1", model="churn")
-    numbers = [show_deployment(client, each) for each in (before, other, now)]
+    before, now = wanted(setting, "d1", environment), wanted(setting, "d3", environment)
+    other, failed = replace(before, id="o1", model="churn"), replace(before, id="d2")
+    numbers = [show_deployment(client, each) for each in (before, other, failed, now)]
     for number in numbers:
-        set_deployment_state(client, number, DeploymentState.SUCCESS, "live", log_url=RUN)
-    retire_others(client, now, numbers[2])
-    assert [states(setting, number)[-1] for number in numbers] == ["inactive", "success", "success"]
+        state = DeploymentState.FAILURE if number == numbers[2] else DeploymentState.SUCCESS
+        set_deployment_state(client, number, state, "it is so", log_url=RUN)
+    retire_others(client, now, numbers[3])
+    assert [states(setting, number)[-1] for number in numbers] == ["inactive", "success", "failure", "success"]

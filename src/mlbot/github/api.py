@@ -138,7 +138,7 @@ class GitHub:
     def runs(self, head_sha: str, event: str) -> tuple[Run, ...]:
         """The runs that an event started on a commit, newest first."""
         query: dict[str, str | int] = {"head_sha": head_sha, "event": event}
-        found = self.transport.pages(self._request("GET", "/actions/runs", query=query), "workflow_runs")
+        found = self.transport.pages(self.request("GET", "/actions/runs", query=query), "workflow_runs")
         return tuple(sorted(map(parsing.run, found), key=lambda run: run.id, reverse=True))
 
     def rerun(self, run: int) -> None:
@@ -157,7 +157,7 @@ class GitHub:
     def artifacts(self, run: int, name: str | None = None) -> tuple[Artifact, ...]:
         """A run's artifacts over all its attempts, or those of one name."""
         query = {"name": name} if name else None
-        found = self.transport.pages(self._request("GET", f"/actions/runs/{run}/artifacts", query=query), "artifacts")
+        found = self.transport.pages(self.request("GET", f"/actions/runs/{run}/artifacts", query=query), "artifacts")
         return tuple(map(parsing.artifact, found))
 
     def download(self, artifact: Artifact, target: Path, limits: Limits) -> None:
@@ -166,7 +166,7 @@ class GitHub:
         The address is asked for again at each attempt: it is good for a minute. The token is not sent to it.
         """
         limits.check_size(artifact.size_bytes, artifact.name)
-        request = self._request("GET", f"/actions/artifacts/{artifact.id}/zip")
+        request = self.request("GET", f"/actions/artifacts/{artifact.id}/zip")
 
         def once() -> None:
             answer = self.transport.answer(request)
@@ -190,13 +190,13 @@ class GitHub:
         if run.head_owner is None or not run.head_branch:
             return ()
         query: dict[str, str | int] = {"state": "open", "head": f"{run.head_owner}:{run.head_branch}"}
-        return tuple(map(parsing.pull_request, self.transport.pages(self._request("GET", "/pulls", query=query))))
+        return tuple(map(parsing.pull_request, self.transport.pages(self.request("GET", "/pulls", query=query))))
 
     # statuses
 
     def status(self, sha: str, context: str) -> Status | None:
         """The latest status of a context that this token's owner set on a commit."""
-        found = map(parsing.status, self.transport.pages(self._request("GET", f"/commits/{sha}/statuses")))
+        found = map(parsing.status, self.transport.pages(self.request("GET", f"/commits/{sha}/statuses")))
         return next((each for each in found if each.context == context and each.creator == self.login), None)
 
     def set_status(self, sha: str, context: str, state: State, description: str, url: str) -> None:
@@ -208,7 +208,7 @@ class GitHub:
 
     def comments(self, number: int) -> tuple[Comment, ...]:
         """All comments on an issue or pull request, oldest first."""
-        found = self.transport.pages(self._request("GET", f"/issues/{number}/comments"))
+        found = self.transport.pages(self.request("GET", f"/issues/{number}/comments"))
         return tuple(sorted(map(parsing.comment, found), key=lambda comment: comment.id))
 
     def comment(self, comment: int) -> Comment | None:
@@ -221,7 +221,7 @@ class GitHub:
     def create_comment(self, number: int, body: str) -> Comment:
         """Write a comment; an `UnavailableError` leaves open whether it was written."""
         path = f"/issues/{number}/comments"
-        return parsing.comment(self.transport.json(self._request("POST", path, {"body": body}, repeatable=False)))
+        return parsing.comment(self.transport.json(self.request("POST", path, {"body": body}, repeatable=False)))
 
     def update_comment(self, comment: int, body: str) -> None:
         """Edit a comment in place."""
@@ -247,12 +247,12 @@ class GitHub:
         return _ROLES.get(name) or _ROLES.get(folded) or "none"
 
     def _get(self, path: str) -> object:
-        return self.transport.json(self._request("GET", path))
+        return self.transport.json(self.request("GET", path))
 
     def _do(self, verb: str, path: str, body: Mapping[str, object] | None = None, *, repeatable: bool = True) -> None:
-        self.transport.answer(self._request(verb, path, body, repeatable=repeatable))
+        self.transport.answer(self.request(verb, path, body, repeatable=repeatable))
 
-    def _request(
+    def request(
         self,
         verb: str,
         path: str,
@@ -261,6 +261,7 @@ class GitHub:
         query: Mapping[str, str | int] | None = None,
         repeatable: bool = True,
     ) -> Request:
+        """A call about this repository, for `transport`: its path goes on from the repository's."""
         whole = f"/repos/{self.repository}{path}"
         return Request(verb=verb, path=whole, query=query, body=body, repeatable=repeatable)
 

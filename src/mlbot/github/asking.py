@@ -8,7 +8,7 @@ from mlbot.core.forge import Login
 from mlbot.core.release_asked import CommentFacts
 from mlbot.github import parsing
 from mlbot.github.api import GitHub
-from mlbot.github.failures import InvalidRequestError, NotFoundError, Request
+from mlbot.github.failures import InvalidRequestError, NotFoundError
 
 _NUMBER = re.compile(r"/issues/([1-9][0-9]{0,17})\Z")
 _LOGIN = re.compile(r"[A-Za-z0-9_-]{1,100}(\[bot\])?")
@@ -21,7 +21,7 @@ def read_said(github: GitHub, comment: int) -> CommentFacts | None:
         MlbotError: of `mlbot.github.failures`.
     """
     try:
-        raw = github.transport.json(_request(github, f"/issues/comments/{comment}"))
+        raw = github.transport.json(github.request("GET", f"/issues/comments/{comment}"))
     except NotFoundError:
         return None
     read, thread = parsing.comment(raw), _NUMBER.search(parsing.text(raw, "issue_url"))
@@ -46,16 +46,13 @@ def pusher_of(github: GitHub, tag: str) -> Login | None:
     Raises:
         MlbotError: of `mlbot.github.failures`.
     """
+    peeled = github.request("GET", f"/commits/tags/{quote(tag, safe='')}")
     try:
-        commit = parsing.text(github.transport.json(_request(github, f"/commits/tags/{quote(tag, safe='')}")), "sha")
+        commit = parsing.text(github.transport.json(peeled), "sha")
     except (NotFoundError, InvalidRequestError):
         return None
     query: dict[str, str | int] = {"branch": tag, "event": "push", "head_sha": commit}
-    found = github.transport.pages(_request(github, "/actions/runs", query), "workflow_runs")
+    found = github.transport.pages(github.request("GET", "/actions/runs", query=query), "workflow_runs")
     newest = max(found, key=lambda raw: parsing.number(raw, "id"), default=None)
     login = dig(newest, "actor", "login")
     return login if isinstance(login, str) and _LOGIN.fullmatch(login) else None
-
-
-def _request(github: GitHub, path: str, query: dict[str, str | int] | None = None) -> Request:
-    return Request(verb="GET", path=f"/repos/{github.repository}{path}", query=query)

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from mlbot.core.event import dig
 from mlbot.github.api import GitHub
-from mlbot.github.failures import GitHubError, NotFoundError, Request
+from mlbot.github.failures import GitHubError, NotFoundError
 
 
 def read_file(github: GitHub, path: str, ref: str) -> bytes | None:
@@ -14,9 +14,8 @@ def read_file(github: GitHub, path: str, ref: str) -> bytes | None:
     Raises:
         MlbotError: of `mlbot.github.failures`.
     """
-    where = f"/repos/{github.repository}/contents/{quote(path)}"
     try:
-        raw = github.transport.json(Request(verb="GET", path=where, query={"ref": ref}))
+        raw = github.transport.json(github.request("GET", f"/contents/{quote(path)}", query={"ref": ref}))
     except NotFoundError:
         return None
     content = dig(raw, "content")

@@ -21,8 +21,10 @@ class DeploymentState(StrEnum):
     IN_PROGRESS = "in_progress"
     SUCCESS = "success"
     FAILURE = "failure"
-    ERROR = "error"
     INACTIVE = "inactive"
+
+
+_WAS_LIVE = frozenset({DeploymentState.SUCCESS.value, DeploymentState.INACTIVE.value})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,29 +78,36 @@ def set_deployment_state(
     Raises:
         MlbotError: of `mlbot.github.failures`.
     """
-    path = f"/{deployment}/statuses"
-    newest = next(github.transport.pages(_request(github, "GET", path)), None)
+    newest = _newest(github, deployment)
     said = description[:DESCRIPTION_LIMIT]
     if dig(newest, "state") == state.value and dig(newest, "description") == said:
         return
     body = {"state": state.value, "description": said, "log_url": log_url, "auto_inactive": False}
-    github.transport.answer(_request(github, "POST", path, body))
+    github.transport.answer(github.request("POST", _statuses(deployment), body))
 
 
 def retire_others(github: GitHub, wanted: Wanted, live: int) -> None:
     """Call inactive what is not live any more: the model's other deployments in the environment that say success."""
-    for raw in github.transport.pages(_request(github, "GET", "", query=_where(wanted))):
-        other = parsing.number(raw, "id")
-        if other != live:
-            newest = next(github.transport.pages(_request(github, "GET", f"/{other}/statuses")), None)
-            if dig(newest, "state") != DeploymentState.SUCCESS.value:
-                return  # newest first: whatever is older was retired when this one came
+    listed = github.transport.pages(github.request("GET", "/deployments", query=_where(wanted)))
+    for other in (number for raw in listed if (number := parsing.number(raw, "id")) != live):
+        state = dig(_newest(github, other), "state")
+        if state == DeploymentState.SUCCESS.value:
             set_deployment_state(github, other, DeploymentState.INACTIVE, "Another version is live.", log_url="")
-            return
+        if state in _WAS_LIVE:
+            return  # newest first: whatever is older was retired when this one came
+
+
+def _newest(github: GitHub, deployment: int) -> object:
+    """A deployment's newest status; None where it has none."""
+    return next(github.transport.pages(github.request("GET", _statuses(deployment))), None)
+
+
+def _statuses(deployment: int) -> str:
+    return f"/deployments/{deployment}/statuses"
 
 
 def _find(github: GitHub, wanted: Wanted) -> int | None:
-    for raw in github.transport.pages(_request(github, "GET", "", query=_where(wanted))):
+    for raw in github.transport.pages(github.request("GET", "/deployments", query=_where(wanted))):
         if _payload(raw).get("id") == wanted.id:
             return parsing.number(raw, "id")
     return None
@@ -128,17 +137,4 @@ def _creation(github: GitHub, wanted: Wanted) -> Request:
         "auto_merge": False,
         "required_contexts": [],
     }
-    return _request(github, "POST", "", body, repeatable=False)
-
-
-def _request(
-    github: GitHub,
-    verb: str,
-    path: str,
-    body: Mapping[str, object] | None = None,
-    *,
-    query: Mapping[str, str | int] | None = None,
-    repeatable: bool = True,
-) -> Request:
-    whole = f"/repos/{github.repository}/deployments{path}"
-    return Request(verb=verb, path=whole, query=query, body=body, repeatable=repeatable)
+    return github.request("POST", "/deployments", body, repeatable=False)

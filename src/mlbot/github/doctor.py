@@ -10,7 +10,7 @@ from mlbot.core.diagnosis_release import EnvironmentFacts
 from mlbot.core.event import dig
 from mlbot.errors import RefusedError
 from mlbot.github.api import GitHub
-from mlbot.github.failures import NotFoundError, Request, TokenRefusedError
+from mlbot.github.failures import NotFoundError, TokenRefusedError
 
 
 def read_settings(github: GitHub, *, environments: bool = False) -> Settings:
@@ -81,7 +81,7 @@ class _Look:
     def one(self, path: str, what: str) -> Mapping[str, Any] | None:
         """An object; None when the token may not see it."""
         try:
-            found = self.github.transport.json(self._request(path))
+            found = self.github.transport.json(self.github.request("GET", path))
         except TokenRefusedError:
             raise
         except (RefusedError, NotFoundError):
@@ -92,15 +92,12 @@ class _Look:
     def all(self, path: str, what: str) -> list[Any] | None:
         """A list over all its pages; None when the token may not see it."""
         try:
-            return list(self.github.transport.pages(self._request(path)))
+            return list(self.github.transport.pages(self.github.request("GET", path)))
         except TokenRefusedError:
             raise
         except (RefusedError, NotFoundError):
             self.unseen.append(what)
             return None
-
-    def _request(self, path: str) -> Request:
-        return Request(verb="GET", path=f"/repos/{self.github.repository}{path}")
 
 
 def _required(rules: list[Any] | None, branch: Mapping[str, Any] | None) -> tuple[str, ...] | None:

@@ -7,7 +7,7 @@ from mlbot.core.event import dig
 from mlbot.core.stamp import carries
 from mlbot.github import parsing
 from mlbot.github.api import GitHub
-from mlbot.github.failures import Request, UnavailableError
+from mlbot.github.failures import UnavailableError
 
 _ROUNDS = 3
 
@@ -73,7 +73,7 @@ def edit_thread(github: GitHub, thread: Thread, body: str, *, open_: bool) -> No
 
 def _threads(github: GitHub, label: str, marker: str) -> Iterator[Thread]:
     """Oldest first: the list comes newest first, and issue numbers count up."""
-    request = _request(github, "GET", "", query={"labels": label, "state": "all", "creator": github.login})
+    request = github.request("GET", "/issues", query={"labels": label, "state": "all", "creator": github.login})
     listed = [raw for raw in github.transport.pages(request) if dig(raw, "pull_request") is None]
     found = [_thread(raw) for raw in listed if dig(raw, "user", "login") == github.login]
     yield from sorted((each for each in found if carries(each.body, marker)), key=lambda each: each.number)
@@ -89,23 +89,10 @@ def _thread(raw: object) -> Thread:
 
 
 def _create(github: GitHub, fields: Mapping[str, object]) -> None:
-    raw = github.transport.json(_request(github, "POST", "", fields, repeatable=False))
+    raw = github.transport.json(github.request("POST", "/issues", fields, repeatable=False))
     # The answer says who the token really speaks as: an app of one's own is not `github-actions[bot]`.
     github.known_login = parsing.text(raw, "user", "login")
 
 
 def _edit(github: GitHub, number: int, fields: Mapping[str, object]) -> None:
-    github.transport.answer(_request(github, "PATCH", f"/{number}", fields))
-
-
-def _request(
-    github: GitHub,
-    verb: str,
-    path: str,
-    body: Mapping[str, object] | None = None,
-    *,
-    query: Mapping[str, str | int] | None = None,
-    repeatable: bool = True,
-) -> Request:
-    whole = f"/repos/{github.repository}/issues{path}"
-    return Request(verb=verb, path=whole, query=query, body=body, repeatable=repeatable)
+    github.transport.answer(github.request("PATCH", f"/issues/{number}", fields))

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from mlbot.core.event import dig
 from mlbot.github.api import GitHub
-from mlbot.github.failures import Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +25,8 @@ def jobs(github: GitHub, run: int) -> tuple[JobFacts, ...]:
     Raises:
         MlbotError: of `mlbot.github.failures`.
     """
-    path = f"/repos/{github.repository}/actions/runs/{run}/jobs"
-    found = github.transport.pages(Request(verb="GET", path=path, query={"filter": "latest"}), "jobs")
+    request = github.request("GET", f"/actions/runs/{run}/jobs", query={"filter": "latest"})
+    found = github.transport.pages(request, "jobs")
     return tuple(
         JobFacts(name=str(dig(job, "name")), state=str(dig(job, "conclusion") or dig(job, "status"))) for job in found
     )

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
 from mlbot.core.event import dig
 from mlbot.github import parsing
 from mlbot.github.api import GitHub
-from mlbot.github.failures import GitHubError, InvalidRequestError, NotFoundError, Request, UnavailableError
+from mlbot.github.failures import InvalidRequestError, NotFoundError, Request, UnavailableError
 from mlbot.github.uploading import Upload
 
 
@@ -44,26 +44,26 @@ def publish_release(github: GitHub, upload: Upload, page: ReleasePage) -> str:
         return parsing.text(found, "html_url")
     draft = _draft(github, page) or _create(github, page)
     _complete(github, upload, draft, page)
-    done = github.transport.json(_request(github, "PATCH", f"/{_id(draft)}", {"draft": False}))
+    done = github.transport.json(github.request("PATCH", f"/releases/{parsing.number(draft, 'id')}", {"draft": False}))
     return parsing.text(done, "html_url")
 
 
 def _published(github: GitHub, tag: str) -> Any:
     try:
-        return github.transport.json(_request(github, "GET", f"/tags/{tag}"))
+        return github.transport.json(github.request("GET", f"/releases/tags/{tag}"))
     except NotFoundError:
         return None
 
 
 def _draft(github: GitHub, page: ReleasePage) -> Any:
-    listed = github.transport.pages(_request(github, "GET", ""))
+    listed = github.transport.pages(github.request("GET", "/releases"))
     return next((raw for raw in listed if dig(raw, "tag_name") == page.tag and dig(raw, "draft") is True), None)
 
 
 def _create(github: GitHub, page: ReleasePage) -> Any:
     fields = {"tag_name": page.tag, "name": page.title, "body": page.body, "draft": True}
     try:
-        return github.transport.json(_request(github, "POST", "", fields, repeatable=False))
+        return github.transport.json(github.request("POST", "/releases", fields, repeatable=False))
     except UnavailableError:
         found = _draft(github, page)  # perhaps it was made
         if found is None:
@@ -77,7 +77,7 @@ def _complete(github: GitHub, upload: Upload, draft: Any, page: ReleasePage) -> 
         if name in there:
             if dig(there[name], "size") == file.stat().st_size and _same(there[name], file):
                 continue
-            github.transport.answer(_request(github, "DELETE", f"/assets/{parsing.number(there[name], 'id')}"))
+            _remove(github, there[name])
         _upload(github, upload, draft, name, file)
 
 
@@ -89,28 +89,22 @@ def _upload(github: GitHub, upload: Upload, draft: Any, name: str, file: Path) -
     except (UnavailableError, InvalidRequestError):
         for raw in github.transport.pages(_assets(github, draft)):
             if dig(raw, "name") == name:
-                github.transport.answer(_request(github, "DELETE", f"/assets/{parsing.number(raw, 'id')}"))
+                _remove(github, raw)
         upload(address, name, file)
+
+
+def _remove(github: GitHub, asset: object) -> None:
+    github.transport.answer(github.request("DELETE", f"/releases/assets/{parsing.number(asset, 'id')}"))
 
 
 def _same(asset: object, file: Path) -> bool:
     """Whether GitHub's own digest of an asset, where it gives one, is the file's."""
     given = dig(asset, "digest")
-    return given is None or given == f"sha256:{sha256(file.read_bytes()).hexdigest()}"
+    if given is None:
+        return True
+    with file.open("rb") as content:
+        return bool(given == f"sha256:{file_digest(content, 'sha256').hexdigest()}")
 
 
 def _assets(github: GitHub, draft: object) -> Request:
-    return _request(github, "GET", f"/{_id(draft)}/assets")
-
-
-def _id(raw: object) -> int:
-    number = parsing.number(raw, "id")
-    if number <= 0:
-        raise GitHubError("GitHub's answer is no release")
-    return number
-
-
-def _request(
-    github: GitHub, verb: str, path: str, body: Mapping[str, object] | None = None, *, repeatable: bool = True
-) -> Request:
-    return Request(verb=verb, path=f"/repos/{github.repository}/releases{path}", body=body, repeatable=repeatable)
+    return github.request("GET", f"/releases/{parsing.number(draft, 'id')}/assets")
