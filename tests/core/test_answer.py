@@ -17,7 +17,6 @@ from mlbot.core.answer import (
     last_line,
     recorded,
     request_of,
-    trials,
 )
 from mlbot.core.forge import Attempt, Comment
 from mlbot.core.stamp import carries
@@ -160,13 +159,12 @@ def test_an_attempt_is_found_by_run_and_number() -> None:
     records: tuple[Recorded, ...] = (retrain(2), waiver(), trial, other)
     assert request_of(records, Attempt(run=7, number=3)) == trial
     assert request_of(records, Attempt(run=7, number=4)) is None
-    assert trials(records, 7) == {3}
-    assert trials(records, 8) == {2}
-    assert trials(records, 9) == frozenset()
+    assert request_of(records, other.attempt) == other
+    assert request_of(records, Attempt(run=9, number=2)) is None
+    assert [each.trial for each in records if isinstance(each, RetrainRequest)] == [False, True, True]
 
 
 def test_the_last_request_for_an_attempt_counts() -> None:
     """The first one's re-run did not happen, or the second would have been for the attempt after it."""
     records = [retrain(2, params={"depth": 3}), retrain(2, comment=6)]
     assert request_of(records, Attempt(run=7, number=2)) == retrain(2, comment=6)
-    assert trials(records, 7) == frozenset()

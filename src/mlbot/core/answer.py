@@ -127,17 +127,6 @@ def request_of(records: Iterable[Recorded], attempt: Attempt) -> RetrainRequest 
     return requests[-1] if requests else None
 
 
-def trials(records: Iterable[Recorded], run: int) -> frozenset[int]:
-    """The numbers of a run's attempts that are trials."""
-    kept = tuple(records)
-    numbers = {each.attempt.number for each in kept if isinstance(each, RetrainRequest) and each.attempt.run == run}
-    return frozenset(
-        number
-        for number in numbers
-        if (request := request_of(kept, Attempt(run=run, number=number))) is not None and request.trial
-    )
-
-
 def _answers(comment: Comment) -> int | None:
     found = _LINE.fullmatch(last_line_of(comment.body))
     return int(found["comment"]) if found else None
