@@ -130,10 +130,13 @@ def plan(  # noqa: PLR0913 - one for each option that decides which plan is mean
 
         plan_run(Hosted.of(directory, os.environ, (run, attempt), train_workflow, bot, console), console)
         return Exit.OK
-    from mlbot.activities.asked import asked_of
+    request = None
+    if options.pop("asked"):
+        from mlbot.activities.asked import asked_of
+
+        request = asked_of(os.environ, bot, console)
     from mlbot.activities.plan import PlanOptions, print_plan
 
-    request = asked_of(os.environ, bot, console) if options.pop("asked") else None
     print_plan(directory, PlanOptions(request=request, **options), console, as_json=as_json, matrix=matrix)
     return Exit.OK
 
@@ -234,13 +237,15 @@ def publish(  # noqa: PLR0913 - one for each option that decides what is publish
     if run is None:
         raise click.MissingParameter(param_type="option", param_hint="'--run'")
     from mlbot.activities.hosted import Hosted
-    from mlbot.activities.publish import PublishOptions, publish_run
-    from mlbot.activities.storing import store_run
 
     console = Console.of_process(quiet=quiet)
     hosted = Hosted.of(directory, os.environ, (run, attempt), train_workflow, bot, console)
     if store:
+        from mlbot.activities.storing import store_run
+
         return store_run(hosted, options["folder"] or Path("judged/report"), console)
+    from mlbot.activities.publish import PublishOptions, publish_run
+
     return publish_run(hosted, PublishOptions(**options), console)
 
 
