@@ -130,15 +130,13 @@ class _Desk:
         do makes no second version of the same bytes.
         """
         mine = registry.of_model(self.request.model)
-        same = [
-            each for each in releases(self.entries, self.request.model) if verdict and each.digest == verdict.digest
-        ]
+        released = releases(self.entries, self.request.model)
+        same = [each for each in released if verdict and each.digest == verdict.digest]
         here = [each.version for each in mine.versions if each.commit == commit and each.withdrawn is None]
         if same or here:
             return Version.parse(same[-1].version) if same else here[-1]
-        last = [Version.parse(each.version) for each in releases(self.entries, self.request.model)]
-        last += [each.version for each in mine.versions]
-        return max(last, key=lambda each: each.order).bump(self.request.bump or "patch") if last else FIRST
+        recorded = [Version.parse(each.version) for each in released]
+        return registry.next_version(self.request.model, self.request.bump or "patch", recorded=recorded, first=FIRST)
 
     def _commit(self, tag: TagRef | None) -> Sha:
         if tag and tag.commit_sha and self.home.repository.find(tag.commit_sha) is None:

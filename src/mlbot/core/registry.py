@@ -87,9 +87,24 @@ class Registry:
         """What the tags say of a model; nothing at all is a possible answer."""
         return self.models.get(model) or ModelTags(model=model)
 
-    def next_version(self, model: str, part: Bump) -> Version:
-        """The version after the highest, withdrawn ones included: a version is never given twice."""
-        return Version.of(self.taken.get(model, Taken()).numbers).bump(part)
+    def next_version(
+        self, model: str, part: Bump, *, recorded: Iterable[Version] = (), first: Version | None = None
+    ) -> Version:
+        """The version after the highest, withdrawn and quarantined ones included: a version is never given twice.
+
+        Args:
+            model: its name.
+            part: what to count up.
+            recorded: versions in the ledger, whose tags may be gone.
+            first: of a model that has none yet; None: counted up from v0.0.0.
+        """
+        numbers = [each.order for each in recorded]
+        taken = self.taken.get(model, Taken()).numbers
+        if taken is not None:
+            numbers.append(taken)
+        if first is not None and not numbers:
+            return first
+        return Version.of(max(numbers, default=(0, 0, 0))).bump(part)
 
     def next_counter(self, model: str) -> int:
         """The next counter of a model's tags: GTO counts over all of its environments, and so does this."""
@@ -110,7 +125,8 @@ class _Tag(NamedTuple):
 
 
 def _taken(said: Sequence[RegistryTag]) -> Taken:
-    return Taken(numbers=max(each.numbers or (0, 0, 0) for each in said), counter=max(each.counter for each in said))
+    numbers = max((each.numbers for each in said if each.numbers), default=None)
+    return Taken(numbers=numbers, counter=max(each.counter for each in said))
 
 
 def _sound(ref: TagRef, says: RegistryTag) -> _Tag | str:

@@ -108,9 +108,9 @@ class Taken:
     """Numbers of a model that are in a tag's name, so that no other tag can have them.
 
     Attributes:
-        numbers: of the highest version.
+        numbers: of the highest version; None before the first.
         counter: the highest.
     """
 
-    numbers: tuple[int, int, int] = (0, 0, 0)
+    numbers: tuple[int, int, int] | None = None
     counter: int = 0
