@@ -83,6 +83,12 @@ def test_versions_count_up(world: World, request_: dict[str, str], version: str)
     assert result.entry.version == version
 
 
+def test_a_number_that_a_bad_tag_used_up_is_passed_over(world: World) -> None:
+    lightweight(world)
+    result = ask(world)
+    assert (result.version, result.entry is not None) == ("1.0.1", True)
+
+
 def test_a_run_that_was_killed_after_tagging_is_finished(world: World) -> None:
     world.change(1000)
     world.sandbox.git("tag", "--annotate", "--message", "Made by hand", "tiny@v3.0.0")

@@ -151,6 +151,16 @@ def test_numbers_in_bad_tags_are_used_up_all_the_same() -> None:
     assert registry.next_counter("churn") == 42
 
 
+def test_the_next_version_heeds_the_ledger_and_what_the_first_is() -> None:
+    first = Version.parse("1.0.0")
+    bare = Registry.of([ref("churn#staging#1", annotated=False)])
+    assert bare.next_version("churn", "minor", first=first) == first
+    assert str(bare.next_version("churn", "minor", recorded=[Version.parse("0.9.3")], first=first)) == "v0.10.0"
+    tagged = Registry.of([ref("churn@v0.0.0", 1)])
+    assert str(tagged.next_version("churn", "patch", first=first)) == "v0.0.1"
+    assert str(tagged.next_version("churn", "patch", recorded=[Version.parse("2.0.0")])) == "v2.0.1"
+
+
 names = st.sampled_from(
     [
         f"{model}@v{version}{end}"
