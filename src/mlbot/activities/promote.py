@@ -1,22 +1,19 @@
 """`mlbot promote`: let a version enter an environment. Decide, take the lock, decide again, deploy."""
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from mlbot.activities.home import Home
-from mlbot.activities.slot import Seen, Slot
+from mlbot.activities.slot import Seen, Slot, try_in_slot
 from mlbot.core.deploying import Holder, begun, place, serves
 from mlbot.core.ledger import DeploymentEntry, Entry
 from mlbot.core.ledger_state import approvals, locked, release_of, releases
 from mlbot.core.promotion import Lock, PromotionDecision, PromotionFacts, decide_promotion
 from mlbot.core.record import Record
 from mlbot.core.registry import Version
-from mlbot.errors import NotEvaluatedError, RefusedError
+from mlbot.errors import RefusedError
 from mlbot.git.locks import Held
 
-_TRIES = 5
 Announce = Callable[[PromotionFacts, PromotionDecision], None]
 
 
@@ -68,16 +65,11 @@ def promote(
         NotEvaluatedError: something does not answer, or a failed deployment could not be gone back from.
     """
     version = Version.parse(request.version).text
-    with tempfile.TemporaryDirectory(prefix="mlbot-promote-") as folder:
-        slot = Slot(home=home, model=request.model, environment=request.environment, folder=Path(folder))
-        desk = _Desk(slot=slot, request=request, version=version, announce=announce)
-        for _ in range(_TRIES):
-            result = desk.attempt()
-            if result is not None:
-                return result
-    raise NotEvaluatedError(
-        f"others were always faster to take {request.environment}",
-        mend=f"See what is there: mlbot registry show {request.model}",
+    return try_in_slot(
+        home,
+        request.model,
+        request.environment,
+        lambda slot: _Desk(slot=slot, request=request, version=version, announce=announce).attempt(),
     )
 
 

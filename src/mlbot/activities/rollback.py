@@ -1,22 +1,18 @@
 """`mlbot rollback`: back to a version that was live. No gate, order, approval or lock stops it; changed bytes do."""
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from mlbot.activities.home import Home
-from mlbot.activities.slot import Seen, Slot, has_ended
+from mlbot.activities.slot import Seen, Slot, has_ended, try_in_slot
 from mlbot.core.deploying import Holder, Served, begun, good_versions
 from mlbot.core.ledger import DeploymentEntry, Entry
 from mlbot.core.ledger_state import deployments
 from mlbot.core.record import Record
 from mlbot.core.registry import Version
 from mlbot.core.rollback import RollbackDecision, RollbackFacts, decide_rollback
-from mlbot.errors import NotEvaluatedError
 from mlbot.git.locks import Held
 
-_TRIES = 5
 Announce = Callable[[RollbackFacts, RollbackDecision], None]
 
 
@@ -70,16 +66,11 @@ def rollback(
         NotEvaluatedError: something does not answer, or a failed deployment could not be gone back from.
     """
     to = Version.parse(request.to).text if request.to is not None else None
-    with tempfile.TemporaryDirectory(prefix="mlbot-rollback-") as folder:
-        slot = Slot(home=home, model=request.model, environment=request.environment, folder=Path(folder))
-        desk = _Desk(slot=slot, request=request, to=to, announce=announce)
-        for _ in range(_TRIES):
-            result = desk.attempt()
-            if result is not None:
-                return result
-    raise NotEvaluatedError(
-        f"others were always faster to take {request.environment}",
-        mend=f"See what is there: mlbot registry show {request.model}",
+    return try_in_slot(
+        home,
+        request.model,
+        request.environment,
+        lambda slot: _Desk(slot=slot, request=request, to=to, announce=announce).attempt(),
     )
 
 

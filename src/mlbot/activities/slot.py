@@ -1,7 +1,10 @@
 """A model's place in an environment: what the ledger says of it, who holds the lock, and how a deployment begins."""
 
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from mlbot.activities.deploy import Deployment, tag_stage
 from mlbot.activities.extras import require
@@ -21,6 +24,8 @@ from mlbot.git.locks import PREFIX, Held
 MODEL_FILE = "model.onnx"
 LONGEST_REASON = 1000
 """Characters that the ledger keeps of a reason."""
+_TRIES = 5
+_R = TypeVar("_R")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,6 +194,33 @@ class Slot:
     def lock_ref(self) -> str:
         """The lock's ref, for people who have to look at it."""
         return f"{PREFIX}{self.environment}"
+
+
+def try_in_slot(home: Home, model: str, environment: str, attempt: Callable[[Slot], _R | None]) -> _R:
+    """Try again while others are faster to take the lock.
+
+    Args:
+        home: where it is recorded.
+        model: its name.
+        environment: its name.
+        attempt: one try; None where somebody else took the lock in between.
+
+    Returns:
+        What the try came to that nobody got in between of.
+
+    Raises:
+        NotEvaluatedError: others were always faster.
+    """
+    with tempfile.TemporaryDirectory(prefix="mlbot-deploy-") as folder:
+        slot = Slot(home=home, model=model, environment=environment, folder=Path(folder))
+        for _ in range(_TRIES):
+            result = attempt(slot)
+            if result is not None:
+                return result
+    raise NotEvaluatedError(
+        f"others were always faster to take {environment}",
+        mend=f"See what is there: mlbot registry show {model}",
+    )
 
 
 def has_ended(holder: Holder, entries: tuple[Entry, ...]) -> bool:
