@@ -169,6 +169,10 @@ def test_a_role_is_told_from_those_it_is_folded_into(setting: Setting, role: Any
     assert setting.client({"metadata": "read"}).role("dan") == said
 
 
+def test_an_account_that_is_gone_has_no_role(setting: Setting) -> None:
+    assert setting.client({"metadata": "read"}).role("nobody-of-that-name") == "none"
+
+
 def test_reactions_and_comments(setting: Setting) -> None:
     asked = setting.ada.comment(setting.issue, "/retrain")
     client = setting.client()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mlbot.core.registry import Version
 from mlbot.errors import UsageError
 from mlbot.targets.base import Served
-from mlbot.targets.layout import Config, config_text, number_of, plain, read_config, read_staged
+from mlbot.targets.layout import Config, config_text, number_of, read_config, read_staged
 
 DIGEST = f"sha256:{'a' * 64}"
 PARTS = st.integers(0, 999)
@@ -36,7 +36,7 @@ def test_versions_without_a_number(version: str) -> None:
 
 
 def test_a_version_as_text() -> None:
-    assert plain(Version.parse("1.20.300")) == "1.20.300"
+    assert Version.parse("1.20.300").text == "1.20.300"
 
 
 @given(VERSIONS, st.lists(VERSIONS, max_size=3).map(tuple), st.text('abc {}\n"#', max_size=40))

@@ -7,11 +7,11 @@ from mlbot.activities.hosted import Hosted
 from mlbot.activities.plan import Configs, Sides, read_configs, read_sides
 from mlbot.core.decision import Judge, PushSubject
 from mlbot.core.inputs import CONFIG_FILE
-from mlbot.core.ledger import Entry, VerdictEntry
+from mlbot.core.ledger import Entry, VerdictEntry, folders_of
 from mlbot.core.ledger_folds import judged_models, latest_by_key, verdicts
 from mlbot.core.ledger_records import DeploymentEntry, WaiverEntry
 from mlbot.core.plan import Plan, PlannedModel, plan_models
-from mlbot.core.record import Sha
+from mlbot.core.record import Name, Sha
 from mlbot.core.verdict import Commits
 from mlbot.git import Repository
 from mlbot.git.ledger import LedgerBranch
@@ -31,9 +31,9 @@ class Assignment:
         sides: their files.
         plan: every model of head, with why it is stale or asked for; of a trial, its model alone.
         stale: the models to judge.
-        entries: of the ledger.
-        waivers: of the ledger.
-        deployments: of the ledger.
+        entries: the ledger's verdicts on the stale models; after a push on all of head's.
+        waivers: of the ledger, all of them.
+        deployments: of the ledger, of the same models as the verdicts.
         judged: the guarded branch's verdicts whose files may serve as a baseline, by model and content key.
         baselines: the stale models whose baseline is not among them, so that it has to be trained.
     """
@@ -60,9 +60,13 @@ def assign(hosted: Hosted, decision: Judge) -> Assignment:
     commits = _commits(hosted, decision)
     configs = read_configs(hosted.repository, commits)
     sides = read_sides(hosted.repository, commits, configs, outside=False)
-    entries = LedgerBranch.at(hosted.remote).read().entries
-    plan = plan_models(commits, sides.head, sides.base, sides.policy)
-    plan = _wanted(plan, decision, entries)
+    planned = plan_models(commits, sides.head, sides.base, sides.policy)
+    if isinstance(decision.subject, PushSubject):
+        entries = _known(hosted, planned.models, planned)
+        plan = planned.unjudged(latest_by_key(entries, decision.subject.branch))
+    else:
+        plan = _asked(planned, decision)
+        entries = _known(hosted, plan.stale, planned)
     stale = plan.stale
     judged = judged_models(entries, decision.subject.branch)
     baselines = tuple(
@@ -92,14 +96,25 @@ def needs_guarded(model: PlannedModel, *, trial: bool) -> bool:
     return model.base_key != model.key or model.requested
 
 
-def _wanted(plan: Plan, decision: Judge, entries: Sequence[Entry]) -> Plan:
-    """The plan with what this attempt was asked for, or what the ledger lacks."""
-    if isinstance(decision.subject, PushSubject):
-        return plan.unjudged(latest_by_key(entries, decision.subject.branch))
+def _asked(plan: Plan, decision: Judge) -> Plan:
+    """The plan with what this attempt was asked for."""
     request = decision.reruns.request(decision.attempt)
     if request is None:
         return plan
     return plan.trial_of(request.models[0]) if request.trial and request.models else plan.asked_for(request.models)
+
+
+def _known(hosted: Hosted, models: Sequence[PlannedModel], of: Plan) -> tuple[Entry, ...]:
+    """What the ledger has on models that may be judged, and every waiver.
+
+    A waiver of another model tells that a request was met already, so none is left out; there are few.
+    """
+    folders = [*(folder for each in models for folder in _folders(each.name)), *folders_of("waiver")]
+    return LedgerBranch.at(hosted.remote).read_folders(folders, few=len(models) < len(of.models)).entries
+
+
+def _folders(model: Name) -> tuple[str, ...]:
+    return *folders_of("verdict", model), *folders_of("deployment", model)
 
 
 def _commits(hosted: Hosted, decision: Judge) -> Commits:

@@ -12,7 +12,7 @@ from mlbot.core.config import Config
 from mlbot.core.config_error import ConfigError
 from mlbot.core.config_parse import parse_config
 from mlbot.core.decision import Policy
-from mlbot.core.forge import Comment, PullRequest, Role
+from mlbot.core.forge import Comment, PullRequest
 from mlbot.core.gate import Gate
 from mlbot.core.inputs import CONFIG_FILE
 from mlbot.core.marker import marker
@@ -21,7 +21,6 @@ from mlbot.core.stamp import carries
 from mlbot.errors import MlbotError
 from mlbot.github.api import GitHub
 from mlbot.github.contents import read_file
-from mlbot.github.failures import NotFoundError
 from mlbot.github.jobs import jobs
 from mlbot.yamlfile import load
 
@@ -56,7 +55,7 @@ def gather(desk: Desk, now: Comment, comments: Sequence[Comment], earlier: Comme
     return Facts(
         event=event,
         edited=now.body != event.body,
-        role=_role(github, event.author),
+        role=github.role(event.author),
         policy=policy,
         judge_workflow=desk.options.judge_workflow,
         release_workflow=desk.options.release_workflow,
@@ -96,13 +95,6 @@ def report_marker(desk: Desk) -> str:
 def _has_begun(github: GitHub, record: Recorded) -> bool:
     """Whether the attempt that a record announces is there."""
     return isinstance(record, RetrainRequest) and github.run(record.attempt.run).attempt >= record.attempt.number
-
-
-def _role(github: GitHub, login: str) -> Role:
-    try:
-        return github.role(login)
-    except NotFoundError:  # GitHub's word for an account that it does not know
-        return "none"
 
 
 def _config(github: GitHub, ref: str) -> tuple[Config | None, str]:

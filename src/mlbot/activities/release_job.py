@@ -42,7 +42,6 @@ from mlbot.core.release_told import (
 from mlbot.core.wording import name_of
 from mlbot.errors import Exit, MlbotError, UsageError
 from mlbot.github.effects import effect
-from mlbot.github.failures import NotFoundError
 
 
 def carry_out(
@@ -247,7 +246,4 @@ class Worker:
         return next((each for each in newest if self._may_promote(each.author)), None)
 
     def _may_promote(self, login: str | None) -> bool:
-        try:
-            return login is not None and RANKS[self.desk.github.role(login)] >= RANKS[spec_of("promote").who]
-        except NotFoundError:
-            return False
+        return login is not None and RANKS[self.desk.github.role(login)] >= RANKS[spec_of("promote").who]

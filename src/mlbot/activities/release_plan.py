@@ -8,7 +8,6 @@ from mlbot.core.config import Config
 from mlbot.core.config_error import ConfigError
 from mlbot.core.config_parse import parse_config
 from mlbot.core.event import DispatchEvent
-from mlbot.core.forge import Role
 from mlbot.core.inputs import CONFIG_FILE
 from mlbot.core.operation import Annotate, Level
 from mlbot.core.release_ask import decide_ask, runs_on
@@ -18,7 +17,6 @@ from mlbot.github.actions_io import Job, Runner, forget_tokens
 from mlbot.github.api import GitHub
 from mlbot.github.asking import pusher_of, read_said
 from mlbot.github.contents import read_file
-from mlbot.github.failures import NotFoundError
 from mlbot.yamlfile import load
 
 
@@ -74,14 +72,7 @@ def gather(github: GitHub, job: Job, event: DispatchEvent) -> AskFacts:
         facts = facts.model_copy(update={"pusher": pusher_of(github, tag)})
     if facts.asker is None:
         return facts
-    return facts.model_copy(update={"role": _role(github, facts.asker)})
-
-
-def _role(github: GitHub, login: str) -> Role:
-    try:
-        return github.role(login)
-    except NotFoundError:  # GitHub's word for an account that it does not know
-        return "none"
+    return facts.model_copy(update={"role": github.role(facts.asker)})
 
 
 def read_config(github: GitHub, branch: str) -> tuple[Config | None, str]:

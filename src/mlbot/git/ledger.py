@@ -44,7 +44,11 @@ class LedgerBranch:
             RefusedError: if the token may not read it.
             NotEvaluatedError: if the remote does not answer.
         """
-        return read_files(self.branch.read(*folders_of(kind, subject, key), few=subject is not None or kind == "lock"))
+        return self.read_folders(folders_of(kind, subject, key), few=subject is not None or kind == "lock")
+
+    def read_folders(self, folders: Sequence[str], *, few: bool) -> Ledger:
+        """Parts of the ledger (`mlbot.core.ledger.folders_of`) in one go. `few` and errors: as `OrphanBranch.read`."""
+        return read_files(self.branch.read(*folders, few=few))
 
 
 def read_local(

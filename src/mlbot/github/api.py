@@ -241,8 +241,14 @@ class GitHub:
     # people
 
     def role(self, login: str) -> Role:
-        """A person's role here; `role_name` tells maintain from write and triage from read, `permission` does not."""
-        raw = self._get(f"/collaborators/{_quoted(login)}/permission")
+        """A person's role here, none for an account that is gone.
+
+        `role_name` tells maintain from write and triage from read, `permission` does not.
+        """
+        try:
+            raw = self._get(f"/collaborators/{_quoted(login)}/permission")
+        except NotFoundError:  # GitHub's word for an account that it does not know
+            return "none"
         name, folded = parsing.text(raw, "role_name"), parsing.text(raw, "permission")
         return _ROLES.get(name) or _ROLES.get(folded) or "none"
 

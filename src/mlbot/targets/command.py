@@ -21,7 +21,6 @@ from mlbot.core.record import Digest, Name
 from mlbot.core.registry import Version
 from mlbot.errors import NotEvaluatedError
 from mlbot.targets.base import Served
-from mlbot.targets.layout import plain
 from mlbot.targets.process import TIMEOUT_S, run_command
 from mlbot.transfer.digest import verify
 
@@ -72,14 +71,14 @@ class CommandTarget:
 
     def stage(self, model: Name, version: Version, digest: Digest, file: Path) -> None:
         """See `Target`."""
-        text = plain(version)
+        text = version.text
         verify(file, digest)
         self._run("stage", model, file=file, MLBOT_VERSION=text, MLBOT_DIGEST=digest)
         self._staged[model, text] = (digest, file)
 
     def switch(self, model: Name, version: Version) -> None:
         """See `Target`."""
-        text = plain(version)
+        text = version.text
         if (model, text) not in self._staged:
             raise NotEvaluatedError(f"{model}@v{text} is not staged", where=self.url)
         digest, file = self._staged[model, text]

@@ -15,7 +15,6 @@ from mlbot.targets.layout import (
     Staged,
     config_text,
     number_of,
-    plain,
     read_config,
     read_staged,
 )
@@ -44,7 +43,7 @@ class FilesTarget:
 
     def stage(self, model: Name, version: Version, digest: Digest, file: Path) -> None:
         """See `Target`."""
-        text = plain(version)
+        text = version.text
         folder = f"{model}/{number_of(text)}"
         verify(file, digest)
         found, size = self._staged(folder), file.stat().st_size
@@ -62,7 +61,7 @@ class FilesTarget:
 
     def switch(self, model: Name, version: Version) -> None:
         """See `Target`."""
-        text = plain(version)
+        text = version.text
         folder = f"{model}/{number_of(text)}"
         staged = self._staged(folder)
         if staged is None:

@@ -14,7 +14,6 @@ from pydantic import ValidationError
 
 from mlbot.core.hostile_json import HostileJsonError, read
 from mlbot.core.record import Count, Digest, Name, Record
-from mlbot.core.registry import Version
 from mlbot.errors import UsageError
 from mlbot.targets.base import Served
 
@@ -64,11 +63,6 @@ def number_of(version: str) -> int:
         )
     major, minor, patch = map(int, version.split("."))
     return (major * _PART + minor) * _PART + patch
-
-
-def plain(version: Version) -> str:
-    """A version without its `v`: `1.2.0`."""
-    return f"{version.major}.{version.minor}.{version.patch}"
 
 
 def config_text(model: Name, config: Config) -> str:

@@ -11,7 +11,6 @@ from mlbot.core.record import Digest, Name
 from mlbot.core.registry import Version
 from mlbot.errors import NotEvaluatedError, RefusedError
 from mlbot.targets.base import Served
-from mlbot.targets.layout import plain
 from mlbot.transfer.digest import verify
 from mlbot.transfer.modelpack import MODEL, VERSION, Packed, Told
 from mlbot.transfer.oci import Place, Registry
@@ -50,7 +49,7 @@ class OciTarget:
     def stage(self, model: Name, version: Version, digest: Digest, file: Path) -> None:
         """See `Target`."""
         verify(file, digest)
-        registry, text = self._registry(model), plain(version)
+        registry, text = self._registry(model), version.text
         packed = Packed(name="model.onnx", digest=digest, size_bytes=file.stat().st_size)
         found = self._told(registry, f"v{text}", model)
         if found is not None and found[1].file.digest != digest:
@@ -63,7 +62,7 @@ class OciTarget:
 
     def switch(self, model: Name, version: Version) -> None:
         """See `Target`."""
-        registry, text = self._registry(model), plain(version)
+        registry, text = self._registry(model), version.text
         found = self._told(registry, f"v{text}", model)
         if found is None:
             raise NotEvaluatedError(f"{model}@v{text} is not staged", where=registry.place.url)
