@@ -7,17 +7,19 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from tests import git_samples, registry_server
+from tests.support import machine, tiers
 
+machine.forget()
 # A busy machine is no failure, and a test run twice is the same test.
-settings.register_profile("mlbot", deadline=None, derandomize=True)
+settings.register_profile("mlbot", deadline=None, derandomize=True, max_examples=tiers.examples(100))
 settings.load_profile("mlbot")
 
 
 @pytest.fixture
 def git_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Git as on a machine without settings, for this process and its children."""
+    """Git knows a name, Ada's, in this process and its children; the home is the test's own."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name, value in git_samples.SETTINGS.items():
+    for name, value in machine.ADA.items():
         monkeypatch.setenv(name, value)
 
 

@@ -6,19 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-SETTINGS = {
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_AUTHOR_NAME": "Ada",
-    "GIT_AUTHOR_EMAIL": "ada@example.com",
-    "GIT_COMMITTER_NAME": "Ada",
-    "GIT_COMMITTER_EMAIL": "ada@example.com",
-    "GIT_CONFIG_COUNT": "2",
-    "GIT_CONFIG_KEY_0": "init.defaultBranch",
-    "GIT_CONFIG_VALUE_0": "main",
-    "GIT_CONFIG_KEY_1": "protocol.file.allow",  # submodules from a folder are refused by default
-    "GIT_CONFIG_VALUE_1": "always",
-}
+from tests.support import machine
 
 
 @dataclass(frozen=True)
@@ -29,7 +17,8 @@ class Sandbox:
 
     def git(self, *arguments: str) -> str:
         """Run git as the user; what it printed."""
-        done = subprocess.run(["git", *arguments], cwd=self.path, capture_output=True, text=True, check=True)
+        who = machine.ADA | os.environ
+        done = subprocess.run(["git", *arguments], cwd=self.path, capture_output=True, text=True, check=True, env=who)
         return done.stdout.strip()
 
     def write(self, files: Mapping[str, str]) -> None:

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.support.tiers import examples
 
 from mlbot import yamlfile
 from mlbot.core.config_error import ConfigError
@@ -228,7 +229,7 @@ SCRAPS = st.lists(st.sampled_from([*"{}[]:,-?&*!|>'\"%@#\n\t ", "a", "<<", "1", 
 
 
 @given(st.one_of(SCRAPS, st.text(), st.binary()))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @example("&a : *a")
 @example("- &a\n- *a")
 @example("%TAG ! x\n---\na")

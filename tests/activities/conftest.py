@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
-from tests import git_samples, hosted, releases
+from tests import hosted, releases
 from tests.commenting import Thread
 from tests.fake_github.fixtures import github
 from tests.fake_github.server import FakeGitHub
 from tests.releases import World
+from tests.support import machine
 
 from mlbot.activities.release import ReleaseRequest, release
 
@@ -36,7 +37,7 @@ def trained_models(tmp_path_factory: pytest.TempPathFactory) -> dict[int, bytes]
 def two_versions(tmp_path_factory: pytest.TempPathFactory, trained_models: dict[int, bytes]) -> World:
     """A world in which v1.0.0 and v1.0.1 are released, for `world` to copy."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in git_samples.SETTINGS.items():
+        for name, value in machine.ADA.items():
             patch.setenv(name, value)
         world = World.make(tmp_path_factory.mktemp("two") / "world", trained_models)
         for offset in (1000, 2000):

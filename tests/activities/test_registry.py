@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
-from tests import git_samples, history_samples
+from tests import history_samples
 from tests.git_samples import Sandbox
 from tests.history_samples import MODEL, Story, deployment, lock, release
 from tests.ledger_samples import digest
+from tests.support import machine
 
 from mlbot import entry
 from mlbot.errors import Exit
@@ -35,7 +36,7 @@ COMMANDS = [
 def told(tmp_path_factory: pytest.TempPathFactory) -> Story:
     dates = dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), "2026-11-17T12:00:00Z")
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in (git_samples.SETTINGS | dates).items():
+        for name, value in (machine.ADA | dates).items():
             patch.setenv(name, value)
         return history_samples.told(tmp_path_factory.mktemp("told"))
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.support.tiers import examples
 
 from mlbot.core.command import (
     Approve,
@@ -65,7 +66,7 @@ COMMANDS_SAID: st.SearchStrategy[Command] = st.one_of(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500))
 @given(COMMANDS_SAID)
 @example(Lock(environment="e", reason='\\"'))
 @example(Lock(environment="e", reason="\\"))
@@ -103,7 +104,7 @@ PIECES = (
 EACH, BATCH = 12, 100
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000))
 @given(st.binary(min_size=EACH * BATCH, max_size=EACH * BATCH))
 def test_a_hundred_thousand_comments_are_read(draws: bytes) -> None:
     """Each draw is a hundred comments, put together from pieces and cut where the draw says: 100,000 in all."""
@@ -119,7 +120,7 @@ def test_a_hundred_thousand_comments_are_read(draws: bytes) -> None:
         assert len(said) <= MAX_COMMANDS + 1
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000))
 @given(st.text(max_size=200), st.sampled_from(["", "/", "/retrain ", "/lock e reason=", "/mlbot "]))
 def test_any_text_is_read(body: str, start: str) -> None:
     for each in parse_comment(start + body):

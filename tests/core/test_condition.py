@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.tiers import examples
 
 from mlbot.core.condition import FUNCTIONS, TYPES, ConditionError, check
 from mlbot.core.condition_tokens import MAX_LENGTH, RESERVED
@@ -247,7 +248,7 @@ def attempt(condition: str) -> frozenset[str] | ConditionError:
 
 
 @given(CONDITIONS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 def test_polars_reads_every_accepted_condition_and_the_same_columns(condition: str) -> None:
     columns = attempt(condition)
     if isinstance(columns, ConditionError):
@@ -263,7 +264,7 @@ SCRAPS = st.sampled_from(
 
 
 @given(st.one_of(st.text(), st.lists(SCRAPS, max_size=40).map(" ".join), st.lists(SCRAPS, max_size=40).map("".join)))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 def test_any_text_is_accepted_or_refused(text: str) -> None:
     columns = attempt(text)
     if isinstance(columns, ConditionError):

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import config_texts as texts
 from tests.config_texts import parse
+from tests.support.tiers import examples
 
 from mlbot.core import config_environments, config_gates, config_metrics, config_model, config_parse
 from mlbot.core.config import Config
@@ -104,7 +105,7 @@ def outcome(data: Plain) -> Config | ConfigError:
 
 
 @given(PLAIN)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 def test_any_data_is_a_config_or_a_list_of_problems(data: Plain) -> None:
     result = outcome(data)
     if isinstance(result, ConfigError):
@@ -125,7 +126,7 @@ def spots(data: Any) -> list[tuple[Any, Any]]:
 @given(
     st.randoms(use_true_random=False), st.lists(PLAIN, min_size=1, max_size=3), st.sampled_from(["put", "drop", "add"])
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 def test_a_valid_file_with_anything_in_any_place(rng: random.Random, values: list[Plain], how: str) -> None:
     data: Any = load(texts.DESIGN, "x").data
     for value in values:
@@ -163,7 +164,7 @@ MODELS = st.fixed_dictionaries(
 
 
 @given(st.dictionaries(NAMES, MODELS, min_size=1, max_size=3))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50))
 def test_a_config_survives_yaml_and_json(models: Any) -> None:
     for model in models.values():
         if "drop" in model["data"]:

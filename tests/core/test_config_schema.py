@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests import config_texts as texts
 from tests.config_refusals import INVALID
 from tests.config_texts import Case, changed, problems
+from tests.support.tiers import examples
 
 from mlbot.core import config_environments, config_gates, config_metrics, config_model, config_parse
 from mlbot.core.config_schema import schema
@@ -110,7 +111,7 @@ LEAVES = st.one_of(WORDS, st.none(), st.booleans(), st.integers(-1, 40), st.floa
 
 
 @given(st.sampled_from([line.strip() for line in texts.SMALL.splitlines() if ": " in line]), LEAVES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 def test_refuses_nothing_that_the_parser_accepts(line: str, value: object) -> None:
     text = changed(Case(line, f"{line.partition(':')[0]}: {json.dumps(value)}"))
     if not problems(text):
@@ -133,7 +134,7 @@ OPTIONAL = [
 
 
 @given(st.sampled_from(OPTIONAL), LEAVES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 def test_refuses_no_optional_setting_that_the_parser_accepts(key: str, value: object) -> None:
     line = texts.RUN if key in config_model.TRAIN_KEYS else texts.TARGET
     text = changed(Case(line, f"{line}\n{key}: {json.dumps(value)}"))

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
+from tests.support.tiers import examples
 
 from mlbot.core.comparison import Comparison, Flips, Method
 from mlbot.core.evaluation import Evaluation, Latency, Problem, Score
@@ -310,7 +311,7 @@ def test_the_tightest_judgeable_margin_is_two_standard_errors() -> None:
 probabilities = st.lists(st.floats(0, 1), max_size=30)
 
 
-@settings(max_examples=25)  # statsmodels takes a tenth of a second for each
+@settings(max_examples=examples(25))  # statsmodels takes a tenth of a second for each
 @given(probabilities)
 def test_holm_agrees_with_statsmodels(p_values: list[float]) -> None:
     expected = list(multipletests(p_values, alpha=0.05, method="holm")[0]) if p_values else []

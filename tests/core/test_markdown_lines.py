@@ -7,6 +7,7 @@ import cmarkgfm
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.support.tiers import examples
 
 from mlbot.core.markdown_lines import spoken_lines
 
@@ -181,7 +182,7 @@ def body_of(draws: bytes) -> str:
     return "\n".join(lines)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 @given(st.lists(st.binary(min_size=2, max_size=10), min_size=25, max_size=25))
 @example([b""])
 def test_what_github_shows_is_what_is_said(draws: list[bytes]) -> None:
@@ -189,7 +190,7 @@ def test_what_github_shows_is_what_is_said(draws: list[bytes]) -> None:
         assert {line for line in spoken(body) if line.startswith("/word")} == shown(body), body
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(st.text(alphabet=st.sampled_from("/ab `~<>!-\\\n\t >'\"=?[]1.#*_&\r\u00a0"), max_size=60))
 def test_any_mixture_is_read(body: str) -> None:
     lines = body.replace("\r\n", "\n").replace("\r", "\n").split("\n")

@@ -13,6 +13,7 @@ from tests.e2e.harness import Harness
 from tests.fake_github.ops_merge import MergeMethod
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Issue, Repository
+from tests.support import machine
 
 from mlbot import entry, resources
 from mlbot.core.published import JUDGE_PATH, TRAIN_PATH
@@ -46,7 +47,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         texts[CONFIG] = texts[CONFIG].replace(ours, theirs)
     texts |= params(12)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in git_samples.SETTINGS.items():
+        for name, value in machine.ADA.items():
             patch.setenv(name, value)
         sandbox = git_samples.make(tmp_path_factory.mktemp("example") / "adult-income")
         sandbox.commit(texts)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.tiers import examples
 
 from mlbot.github.artifacts import ArchiveRefusedError, Contents, Refusal, trained, unpack
 
@@ -179,7 +180,7 @@ def test_a_strangers_name_is_not_repeated(tmp_path: Path) -> None:
 
 
 @given(st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(200))
 def test_any_change_to_a_good_archive_is_seen_or_harmless(tmp_path: Path, data: st.DataObject) -> None:
     raw = bytearray(good())
     for _ in range(data.draw(st.integers(1, 3))):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
+from tests.support.tiers import examples
 
 from mlbot.core.metric import Task
 from mlbot.core.report import Curves
@@ -136,7 +137,7 @@ def test_rows_of_one_class_have_no_roc() -> None:
     assert (found.roc, found.precision_recall, found.confusion) == ((), (), ((2, 1), (0, 0)))
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.integers(0, 2**32 - 1))
 def test_every_curve_is_a_valid_record(seed: int) -> None:
     labels, scores = sample(300, seed)

@@ -33,6 +33,7 @@ from tests.onnx_samples import (
     matrix,
     port,
 )
+from tests.support.tiers import examples
 
 from mlbot.core.config import Data
 from mlbot.core.evaluation import Problem
@@ -455,7 +456,7 @@ SEEDS = [
 ]
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.sampled_from(SEEDS),
     changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=4)), min_size=1, max_size=4),

@@ -7,6 +7,7 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 from tests import report_parts as parts
 from tests import samples
 from tests.hostile_samples import LINKS, NASTY, TEXTS, as_github, poisoned, skeleton
+from tests.support.tiers import examples
 
 from mlbot.core.chart import Picture
 from mlbot.core.gate import Bound, Gate
@@ -130,7 +131,7 @@ def test_no_text_of_a_stranger_changes_the_comment(name: str, text: str) -> None
     assert not LINKS.search(texts)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 @given(TEXTS.map(lambda text: text or " "))
 @example(" ")
 def test_no_mixture_of_texts_changes_the_comment(text: str) -> None:

@@ -11,6 +11,7 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 from tests import samples
 from tests.hostile_samples import TEXTS, poisoned, skeleton
+from tests.support.tiers import examples
 
 from mlbot.core.chart import Charts
 from mlbot.render import html
@@ -96,7 +97,7 @@ def test_a_script_that_would_end_its_element_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["failing", "many", "crashed", "policy_differs"])
-@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=examples(15), suppress_health_check=[HealthCheck.too_slow])
 @given(text=TEXTS.map(lambda text: text or " "))
 def test_no_text_of_a_stranger_changes_the_page(name: str, text: str) -> None:
     report = samples.SAMPLES[name]()
