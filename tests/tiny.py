@@ -4,6 +4,7 @@ What goes wrong is chosen by `mode` in params.yaml, so that a test changes one w
 labels, answers NaN, or expects its columns in another order.
 """
 
+from functools import cache
 from pathlib import Path
 from textwrap import dedent
 
@@ -94,6 +95,7 @@ CONFIG = dedent("""
 """).lstrip()
 
 
+@cache
 def rows(count: int, seed: int) -> str:
     """A table in which x1 matters most and x3 a little; the rare segment has twenty rows."""
     rng = np.random.default_rng(seed)

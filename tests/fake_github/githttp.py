@@ -7,8 +7,8 @@ from typing import Final
 
 from tests.fake_github import ops_git
 from tests.fake_github.errors import Refusal
-from tests.fake_github.gitstore import ENVIRONMENT
 from tests.fake_github.messages import Request, Response
+from tests.fake_github.objects import ENVIRONMENT
 from tests.fake_github.state import Repository
 from tests.fake_github.tokens import Need, Token, authorize
 from tests.fake_github.world import World

@@ -4,17 +4,12 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Final
 
-ENVIRONMENT: Final = {
-    "PATH": os.defpath,
-    "HOME": os.devnull,
-    "LANG": "C.UTF-8",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_TERMINAL_PROMPT": "0",
-}
+from tests.fake_github.objects import ENVIRONMENT, Content, GitError, Objects
+
 SETTINGS: Final = {
     "uploadpack.allowAnySHA1InWant": "true",
     "uploadpack.allowFilter": "true",
@@ -25,10 +20,6 @@ SETTINGS: Final = {
 ZERO: Final = "0" * 40
 
 
-class GitError(Exception):
-    """Git refused."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
     """Who wrote a commit, and when (seconds since the epoch)."""
@@ -37,13 +28,8 @@ class Identity:
     email: str
     time: int
 
-    def environment(self) -> dict[str, str]:
-        """The variables that make git use it for author and committer."""
-        return {
-            f"GIT_{role}_{key}": value
-            for role in ("AUTHOR", "COMMITTER")
-            for key, value in (("NAME", self.name), ("EMAIL", self.email), ("DATE", f"{self.time} +0000"))
-        }
+    def __str__(self) -> str:
+        return f"{self.name} <{self.email}> {self.time} +0000"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,13 +61,15 @@ class GitStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.objects = Objects(path)
+        self._answers: dict[tuple[str, ...], str] = {}
 
     @classmethod
     def create(cls, path: Path, source: Path | None = None) -> "GitStore":
         """An empty repository whose default branch is main, or a fork that borrows the objects of its source."""
         path.parent.mkdir(parents=True, exist_ok=True)
         clone, empty = ["clone", "--quiet", "--bare", "--shared"], ["init", "--quiet", "--bare", "-b", "main"]
-        _run(["git", *([*clone, str(source)] if source else empty), str(path)])
+        _run(["git", *([*clone, str(source)] if source else empty), "--template=", str(path)])
         store = cls(path)
         with (path / "config").open("a") as config:
             for key, value in SETTINGS.items():
@@ -101,10 +89,8 @@ class GitStore:
 
     def find(self, revision: str) -> str | None:
         """The object that a revision names, tags not peeled."""
-        try:
-            return self.git("rev-parse", "--verify", "--quiet", "--end-of-options", revision) or None
-        except GitError:
-            return None
+        found = self.objects.read(revision)
+        return found.sha if found else None
 
     def commit_of(self, revision: str) -> str | None:
         """The commit that a branch, tag or (short) SHA names; branches before tags, tags peeled."""
@@ -125,47 +111,25 @@ class GitStore:
 
     def texts(self, commit: str, folder: str) -> dict[str, str]:
         """The files right inside a folder (with its slash), by path."""
-        lines = [line.partition("\t") for line in self.git("ls-tree", commit, folder).splitlines()]
-        blobs = {path: head.split()[2] for head, _, path in lines if head.split()[1] == "blob"}
-        output, found = self.raw("cat-file", "--batch", data="\n".join(blobs.values()).encode()), {}
-        for path in blobs:
-            header, _, rest = output.partition(b"\n")
-            size = int(header.split()[2])
-            found[path], output = rest[:size].decode("utf-8", "replace"), rest[size + 1 :]
-        return found
+        entries = self.objects.entries(f"{commit}:{folder.rstrip('/')}")
+        found = {f"{folder}{name}": self.objects.read(entry.sha) for name, entry in entries.items()}
+        return {path: one.data.decode("utf-8", "replace") for path, one in found.items() if one and one.kind == "blob"}
 
     def kind(self, sha: str) -> str | None:
         """blob, tree, commit or tag."""
-        try:
-            return self.git("cat-file", "-t", sha)
-        except GitError:
-            return None
+        found = self.objects.read(sha)
+        return found.kind if found else None
 
-    def commit(
-        self, files: Mapping[str, str | bytes | None], message: str, parents: Sequence[str], who: Identity
-    ) -> str:
+    def commit(self, files: Mapping[str, Content], message: str, parents: Sequence[str], who: Identity) -> str:
         """A commit that changes files of its first parent (None deletes); its SHA. No reference moves."""
-        index = {"GIT_INDEX_FILE": str(self.path / f"index-{os.urandom(6).hex()}")}
-        try:
-            if parents:
-                self.git("read-tree", parents[0], environment=index)
-            lines = [self._entry(path, content) for path, content in files.items()]
-            self.git("update-index", "--index-info", data="".join(lines).encode(), environment=index)
-            tree = self.git("write-tree", environment=index)
-        finally:
-            Path(index["GIT_INDEX_FILE"]).unlink(missing_ok=True)
+        before = f"{parents[0]}^{{tree}}" if parents else None
+        tree = self.objects.changed(before, files) or self.objects.write("tree", b"")
         return self.commit_tree(tree, message, parents, who)
-
-    def _entry(self, path: str, content: str | bytes | None) -> str:
-        if content is None:
-            return f"0 {ZERO}\t{path}\n"
-        data = content.encode() if isinstance(content, str) else content
-        return f"100644 {self.git('hash-object', '-w', '--stdin', data=data)}\t{path}\n"
 
     def commit_tree(self, tree: str, message: str, parents: Sequence[str], who: Identity) -> str:
         """A commit of a tree; its SHA."""
-        arguments = [word for parent in parents for word in ("-p", parent)]
-        return self.git("commit-tree", tree, *arguments, data=message.encode(), environment=who.environment())
+        lines = [f"tree {tree}", *(f"parent {one}" for one in parents), f"author {who}", f"committer {who}", ""]
+        return self.objects.write("commit", "\n".join([*lines, message]).encode())
 
     def merge(self, base: str, head: str, message: str, who: Identity) -> str | None:
         """A merge commit of head into base, or None where they conflict."""
@@ -178,7 +142,7 @@ class GitStore:
     def contains(self, commit: str, ancestor: str) -> bool:
         """Whether ``ancestor`` is an ancestor of (or is) ``commit``."""
         try:
-            self.git("merge-base", "--is-ancestor", ancestor, commit)
+            self._of_commits("merge-base", "--is-ancestor", ancestor, commit)
         except GitError:
             return False
         return True
@@ -186,33 +150,46 @@ class GitStore:
     def merge_base(self, left: str, right: str) -> str | None:
         """The best common ancestor."""
         try:
-            return self.git("merge-base", left, right)
+            return self._of_commits("merge-base", left, right)
         except GitError:
             return None
 
     def log(self, *revisions: str, reverse: bool = False) -> list[str]:
         """SHAs of the commits in a range, newest first unless reversed."""
         order = ["--reverse"] if reverse else []
-        return self.git("rev-list", *order, *revisions).split()
+        return self._of_commits("rev-list", *order, *revisions).split()
+
+    def _of_commits(self, *arguments: str) -> str:
+        """What git says of commits named by their SHAs, which it says for ever."""
+        if arguments not in self._answers:
+            self._answers[arguments] = self.git(*arguments)
+        return self._answers[arguments]
 
     def info(self, sha: str) -> CommitInfo:
-        """A commit's header and message."""
-        text = self.git("show", "-s", "--format=%H%n%T%n%P%n%an%n%ae%n%aI%n%cn%n%ce%n%cI%n%B", sha)
-        sha, tree, parents, *people = text.split("\n")[:9]
-        message = "\n".join(text.split("\n")[9:]).rstrip("\n")
+        """A commit's header and message.
+
+        Raises:
+            GitError: there is no such commit.
+        """
+        found = self.objects.read(f"{sha}^{{commit}}")
+        if found is None:
+            raise GitError(f"no commit {sha}")
+        header, _, message = found.data.decode("utf-8", "replace").partition("\n\n")
+        lines = [line.partition(" ")[::2] for line in header.split("\n")]
+        facts = dict(lines)
         return CommitInfo(
-            sha=sha,
-            tree=tree,
-            parents=tuple(parents.split()),
-            author=(people[0], people[1], _utc(people[2])),
-            committer=(people[3], people[4], _utc(people[5])),
-            message=message,
+            sha=found.sha,
+            tree=facts["tree"],
+            parents=tuple(value for name, value in lines if name == "parent"),
+            author=_person(facts["author"]),
+            committer=_person(facts["committer"]),
+            message=message.rstrip("\n"),
         )
 
     def changes(self, base: str, head: str) -> list[FileChange]:
         """Files that differ from base to head."""
-        numbers = self.git("diff-tree", "-r", "-M", "--numstat", "-z", base, head).split("\0")
-        raw = self.git("diff-tree", "-r", "-M", "--raw", "--no-abbrev", "-z", base, head).split("\0")
+        numbers = self._of_commits("diff-tree", "-r", "-M", "--numstat", "-z", base, head).split("\0")
+        raw = self._of_commits("diff-tree", "-r", "-M", "--raw", "--no-abbrev", "-z", base, head).split("\0")
         counts = _numstat(numbers)
         found, words = [], iter(raw)
         for header in words:
@@ -243,8 +220,12 @@ def _numstat(words: Sequence[str]) -> dict[str, tuple[int, int]]:
     return counts
 
 
-def _utc(iso: str) -> str:
-    return iso.replace("+00:00", "Z")
+def _person(line: str) -> tuple[str, str, str]:
+    name, _, rest = line.partition(" <")
+    email, _, when = rest.partition("> ")
+    seconds, zone = when.split()
+    offset = timedelta(hours=int(zone[:3]), minutes=int(zone[0] + zone[3:]))
+    return name, email, datetime.fromtimestamp(int(seconds), timezone(offset)).isoformat().replace("+00:00", "Z")
 
 
 def _run(command: Sequence[str], data: bytes | None = None, environment: Mapping[str, str] | None = None) -> bytes:

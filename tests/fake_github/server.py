@@ -53,6 +53,8 @@ class FakeGitHub:
     ) -> None:
         self.faults.over.set()
         self._listener.close()
+        for repository in self.world.repositories.values():
+            repository.git.objects.close()
 
     @property
     def url(self) -> str:

@@ -21,18 +21,16 @@ class Shaper:
 
     def project(self, schema: Schema, facts: Json) -> Json:
         """The facts as the schema would have them."""
+        if not isinstance(facts, Mapping | list | tuple):
+            return facts
         schema = self._merged(schema)
-        if facts is None:
-            return None
         branches = schema.get("oneOf") or schema.get("anyOf")
         if branches:
             return self._choose(branches, facts)
         if isinstance(facts, Mapping):
             return self._object(schema, facts)
-        if isinstance(facts, Sequence) and not isinstance(facts, str):
-            items = schema.get("items")
-            return [self.project(items, fact) for fact in facts] if isinstance(items, Mapping) else list(facts)
-        return facts
+        items = schema.get("items")
+        return [self.project(items, fact) for fact in facts] if isinstance(items, Mapping) else list(facts)
 
     def _choose(self, branches: Sequence[Schema], facts: Json) -> Json:
         shaped = [(branch, self.project(branch, facts)) for branch in branches if not self._scalar_for(branch, facts)]

@@ -6,8 +6,9 @@ from typing import Any
 
 from tests.fake_github import facts, ops_git
 from tests.fake_github.errors import Refusal, invalid, not_found, unprocessable
-from tests.fake_github.gitstore import ZERO, GitError, Identity
+from tests.fake_github.gitstore import ZERO, Identity
 from tests.fake_github.messages import Call, Reply, Route, paged, route
+from tests.fake_github.objects import GitError
 
 
 def _api(call: Call) -> str:
@@ -81,11 +82,12 @@ def delete_ref(call: Call) -> Reply:
 def get_blob(call: Call) -> Reply:
     """GET a blob."""
     sha = call.params["file_sha"]
-    if call.repo.git.kind(sha) != "blob":
+    blob = call.repo.git.objects.read(sha)
+    if blob is None or blob.kind != "blob":
         raise not_found()
-    data = call.repo.git.raw("cat-file", "blob", sha)
-    found = {"sha": sha, "size": len(data), "encoding": "base64", "content": base64.encodebytes(data).decode()}
-    return Reply(facts=found | {"url": f"{_api(call)}/git/blobs/{sha}", "node_id": facts.node_id("B", len(data))})
+    size, content = len(blob.data), base64.encodebytes(blob.data).decode()
+    found = {"sha": blob.sha, "size": size, "encoding": "base64", "content": content}
+    return Reply(facts=found | {"url": f"{_api(call)}/git/blobs/{sha}", "node_id": facts.node_id("B", size)})
 
 
 def create_blob(call: Call) -> Reply:
@@ -96,7 +98,7 @@ def create_blob(call: Call) -> Reply:
 
 def _write_blob(call: Call, content: str, encoding: str) -> str:
     data = _base64(content) if encoding == "base64" else content.encode()
-    return call.repo.git.git("hash-object", "-w", "--stdin", data=data)
+    return call.repo.git.objects.write("blob", data)
 
 
 def _base64(content: str) -> bytes:
@@ -222,8 +224,8 @@ def get_content(call: Call) -> Reply:
 
 
 def _file(call: Call, path: str, sha: str, revision: str) -> facts.Facts:
-    is_file = call.repo.git.kind(sha) == "blob"
-    data = call.repo.git.raw("cat-file", "blob", sha) if is_file else b""
+    found_there = call.repo.git.objects.read(sha)
+    is_file, data = (True, found_there.data) if found_there and found_there.kind == "blob" else (False, b"")
     url, web = f"{_api(call)}/contents/{path}?ref={revision}", f"{call.world.url}/{call.repo.full_name}"
     html, blob = f"{web}/blob/{revision}/{path}", f"{_api(call)}/git/blobs/{sha}"
     found = {
