@@ -16,7 +16,7 @@ from typing import Any, Final
 from tests.e2e.expressions import SECRET, TOKEN, literal, naming, plain, put_out, replaced
 from tests.e2e.standins import known
 from tests.fake_github import permissions, workflow_file
-from tests.fake_github.gitstore import GitError
+from tests.fake_github.objects import GitError
 from tests.fake_github.runs import Run
 from tests.fake_github.state import Environment
 from tests.fake_github.tokens import Token
