@@ -35,7 +35,7 @@ test-wheel: $(READY) ## Run against the built wheel what depends on its files
 	@$(BIN)/python -m build --wheel --no-isolation --outdir $(WHEEL)/dist . > $(WHEEL)/build.log || { cat $(WHEEL)/build.log; exit 1; }
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(WHEEL)/site $(WHEEL)/dist/*.whl
 	@MLBOT_TESTED_FROM="$(abspath $(WHEEL)/site)" PYTHONPATH="$(abspath $(WHEEL)/site)" \
-	  $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" tests/test_*.py tests/render $(ARGS)
+	  $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" tests/test_*.py tests/report $(ARGS)
 
 lint: $(READY) ## Check style and types
 	@$(BIN)/ruff check .
@@ -49,7 +49,7 @@ LOCK = .venvs/lock/bin/uv pip compile --universal --generate-hashes --no-emit-in
   --no-emit-package mlbot --quiet
 
 gto: $(READY) ## Install the peer that the registry is compared with, into .venvs/gto
-	@$(BIN)/python -m tests.gto_peer
+	@$(BIN)/python -m tests.support.gto_peer
 
 lock: ## Resolve the dependencies anew (hashes, no addresses)
 	@$(PYTHON) -m venv .venvs/lock && .venvs/lock/bin/pip install --quiet --disable-pip-version-check uv

@@ -21,8 +21,10 @@ import numpy.typing as npt
 from scipy.stats import bootstrap
 from sklearn.metrics import roc_auc_score
 
-from mlbot.core.metric import Task
-from mlbot.stats import Interval, estimate, metric_interval
+from mlbot.gates.metric import Task
+from mlbot.stats.estimation import estimate
+from mlbot.stats.intervals import metric_interval
+from mlbot.stats.types import Interval
 
 USUAL = 1000
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from mlbot.stats import RecipeMethod, RecipeTest
+from mlbot.stats.recipe import RecipeMethod, RecipeTest
 
 MARGINS: Mapping[str, float] = MappingProxyType({"roc_auc": 0.005, "accuracy": 0.01})
 SIZES = (500, 2_000, 10_000)

@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mlbot.core.metric import CATALOGUE, Task
-from mlbot.stats import estimate, metric_interval, paired_test
+from mlbot.gates.metric import CATALOGUE, Task
+from mlbot.stats.estimation import estimate
+from mlbot.stats.intervals import metric_interval
 from mlbot.stats.losses import median_error
+from mlbot.stats.paired import paired_test
 from mlbot.stats.ranking import average_precision
 
 Array = npt.NDArray[Any]

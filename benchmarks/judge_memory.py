@@ -25,13 +25,13 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
-from mlbot.activities.judge import Case, Entry, judge
-from mlbot.core.config import Data, Model, Slice, Train
-from mlbot.core.gate import Bound, Gate
-from mlbot.core.metric import CATALOGUE, Task
-from mlbot.modeling.data import open_holdout
-from mlbot.modeling.export import export
-from mlbot.modeling.scoring import Scored, score_many
+from mlbot.config.schema import Data, Model, Slice, Train
+from mlbot.gates.gate import Bound, Gate
+from mlbot.gates.metric import CATALOGUE, Task
+from mlbot.judging.run_judge import Case, Entry, judge
+from mlbot.ml.export import export
+from mlbot.ml.holdout import open_holdout
+from mlbot.ml.scoring import Scored, score_many
 
 _MIB = 1 << 20
 _PART = 250_000

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
-from mlbot.core.forge import Attempt
-from mlbot.core.ledger import BRANCH, SeedValues, StoredFile, VerdictEntry, files_of, folders_of
-from mlbot.core.outcome import Outcome, Reason
+from mlbot.events.github import Attempt
+from mlbot.gates.outcome import Outcome, Reason
 from mlbot.git.ledger import LedgerBranch, read_folders
 from mlbot.git.remote import Remote
+from mlbot.ledger.entries import BRANCH, SeedValues, StoredFile, VerdictEntry, files_of, folders_of
 
 _MODELS = 20
 _MOST_S = 0.5

@@ -14,8 +14,8 @@ import time
 
 import numpy as np
 
-from mlbot.core.metric import CATALOGUE, Task
-from mlbot.stats import estimate
+from mlbot.gates.metric import CATALOGUE, Task
+from mlbot.stats.estimation import estimate
 
 BOOTSTRAPPED = frozenset({"average_precision", "median_absolute_error"})
 

@@ -13,10 +13,11 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests import gto_peer
+from tests.support import gto_peer
 
-from mlbot.core.forge import Attempt
-from mlbot.core.registry import TagNote, Version, stage_tag, tag_message, version_tag
+from mlbot.events.github import Attempt
+from mlbot.lib.version import Version
+from mlbot.registry.tag import TagNote, stage_tag, tag_message, version_tag
 
 _LEAST_RATIO = 100
 _MODELS = 5

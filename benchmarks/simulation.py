@@ -38,8 +38,10 @@ from benchmarks.cells import (
 )
 from benchmarks.pools import LEARNERS, Pool, load
 from mlbot import stats
-from mlbot.core.metric import CATALOGUE, Task
-from mlbot.stats import Estimate, SeedHistory, estimate, recipe_test
+from mlbot.gates.metric import CATALOGUE, Task
+from mlbot.stats.estimation import estimate
+from mlbot.stats.recipe import SeedHistory, recipe_test
+from mlbot.stats.types import Estimate
 
 Floats = npt.NDArray[np.float64]
 TRIES = 6

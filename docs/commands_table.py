@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from mlbot.core.command_table import COMMANDS, FORMS, CommandSpec
+from mlbot.commands.table import COMMANDS, FORMS, CommandSpec
 
 PAGE = Path(__file__).with_name("commands.md")
 _PART = re.compile(r"(?P<begin><!-- (?P<name>[a-z]+) of the table -->\n).*?(?P<end><!-- end -->)", re.DOTALL)

@@ -16,11 +16,12 @@ import cmarkgfm
 from cmarkgfm.cmark import Options
 
 import pictures_scenes as scenes
-from mlbot import render
 from mlbot.console import Console
-from mlbot.core.chart import Picture
-from mlbot.core.report import Report
-from mlbot.modeling.plots import charts, picture_spec, svg
+from mlbot.ml.plots import charts, picture_spec, svg
+from mlbot.report.chart import Picture
+from mlbot.report.markdown import markdown
+from mlbot.report.page import html
+from mlbot.report.report import Report
 from pictures_browser import THEMES, Browser, MissingToolError, Stylesheet, Theme, chromium, stylesheet
 
 _COMMENT_WIDTH = 880
@@ -83,14 +84,14 @@ def draw(name: str, report: Report, browser: Browser, look: Stylesheet, out: Pat
         browser.picture(comment(report, look, theme), theme, _COMMENT_WIDTH, out / f"comment-{name}-{theme}.png")
     if name == "fail":
         browser.picture(_head(comment(report, look, "light")), "light", _COMMENT_WIDTH, out / "report.png")
-        browser.picture(render.html(report, charts(report)), "light", _PAGE_WIDTH, out / "page.png")
+        browser.picture(html(report, charts(report)), "light", _PAGE_WIDTH, out / "page.png")
 
 
 def comment(report: Report, look: Stylesheet, theme: Theme) -> str:
     """A report's comment as a page that looks like GitHub's."""
     drawn = {model.model: spec for model in report.models if (spec := picture_spec(model)) is not None}
     pictures = {model: Picture(light=_place(model, "light"), dark=_place(model, "dark"), alt="") for model in drawn}
-    body = _as_github(render.markdown(report, pictures=pictures), look)
+    body = _as_github(markdown(report, pictures=pictures), look)
     for model, spec in drawn.items():
         for each in THEMES:
             body = body.replace(_place(model, each), _data(svg(spec, each)))

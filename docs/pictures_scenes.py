@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pictures_fleet as fleet
-from mlbot.activities.run import RunOptions, run_models
 from mlbot.console import Console
-from mlbot.core.report import Report
+from mlbot.judging.run_local import RunOptions, run_models
+from mlbot.report.report import Report
 from mlbot.resources import examples
 
 _HOLDOUT = "data/holdout.csv"

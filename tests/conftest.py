@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from tests import git_samples, registry_server
-from tests.support import machine, tiers
+from tests.support import git_samples, machine, registry_server, tiers
 
 machine.forget()
+pytest_plugins = ["tests.support.fixtures"]
+
 # A busy machine is no failure, and a test run twice is the same test.
 settings.register_profile("mlbot", deadline=None, derandomize=True, max_examples=tiers.examples(100))
 settings.load_profile("mlbot")
@@ -32,7 +33,7 @@ def sandbox(tmp_path: Path, git_settings: None) -> git_samples.Sandbox:
 
 @pytest.fixture(scope="session")
 def registry_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Host and port of a real OCI registry; see `tests/registry_server.py`."""
+    """Host and port of a real OCI registry; see `tests/support/registry_server.py`."""
     try:
         registry_server.find_server()
     except registry_server.NoServerError as error:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 import pytest
-from tests import tiny
+from tests.support import tiny
 
-from mlbot import __version__, cli, entry
+from mlbot import __version__, entry
+from mlbot.cli.main import cli
 from mlbot.errors import Exit, RefusedError
 
 
@@ -21,7 +22,7 @@ def commands(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], 
             yield from commands(command, *path, name)
 
 
-EVERY = list(commands(cli.cli))
+EVERY = list(commands(cli))
 
 
 @pytest.mark.parametrize(("path", "command"), EVERY, ids=[" ".join(path) for path, _ in EVERY])
@@ -103,7 +104,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> click.Group:
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "cli", group)
+    monkeypatch.setattr(entry, "cli", group)
     return group
 
 

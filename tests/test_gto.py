@@ -4,12 +4,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests import gto_peer, history_samples
-from tests.gto_peer import ours, theirs
-from tests.history_samples import MODEL, Story
+from tests.support import gto_peer, history_samples
+from tests.support.gto_peer import ours, theirs
+from tests.support.history_samples import MODEL, Story
 
-from mlbot.core.registry import Registry, Version, deprecation_tag, stage_tag, unstage_tag, version_tag
 from mlbot.git.tags import read_tags
+from mlbot.lib.version import Version
+from mlbot.registry.tag import deprecation_tag, stage_tag, unstage_tag, version_tag
+from mlbot.registry.versions import Registry
 
 LATER = 2_000_000_000
 """After every commit: GTO takes a commit for an event, and a deprecation before it for undone."""

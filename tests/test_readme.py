@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests import tiny
+from tests.support import tiny
 
-from mlbot import cli, entry
-from mlbot.activities.config import read
+from mlbot import entry
+from mlbot.cli.main import cli
+from mlbot.config.run_check import read
 from mlbot.errors import Exit
 
 ROOT = Path(__file__).parents[1]
@@ -72,7 +73,7 @@ def test_the_yaml_is_a_valid_config() -> None:
 
 def test_the_verbs_in_the_text_exist() -> None:
     for verb in re.findall(r"`mlbot ([a-z]+)", README):
-        assert verb in cli.cli.commands
+        assert verb in cli.commands
 
 
 @pytest.mark.parametrize("document", [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")], ids=lambda p: p.name)

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests import registry_server
+from tests.support import registry_server
 
 CHILD = """
 import sys, threading
 from pathlib import Path
-from tests import registry_server
+from tests.support import registry_server
 with registry_server.serving(Path(sys.argv[1])) as host:
     print(host, flush=True)
     sys.stdin.read()

@@ -6,7 +6,8 @@ from typing import NoReturn
 
 import click
 
-from mlbot import __version__, cli
+from mlbot import __version__
+from mlbot.cli.main import cli
 from mlbot.errors import Exit, MlbotError
 
 _ISSUES = "https://github.com/mlbot-ci/mlbot/issues/new"
@@ -16,7 +17,7 @@ _INTERRUPTED = 130
 def invoke(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code; every error becomes a sentence on stderr."""
     try:
-        result = cli.cli.main(args=list(arguments), prog_name="mlbot", standalone_mode=False)
+        result = cli.main(args=list(arguments), prog_name="mlbot", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return Exit.USAGE

@@ -11,10 +11,17 @@ import click
 import pytest
 import yaml
 
-from mlbot import cli
-from mlbot.core.artifact import FAILURE_FILE, AcceptedArtifact, FailedArtifact, ReportArtifact, Side, TrainedArtifact
-from mlbot.core.command_table import COMMANDS
-from mlbot.render import scaffold
+from mlbot.cli.main import cli
+from mlbot.commands.table import COMMANDS
+from mlbot.protocol.artifact_name import (
+    FAILURE_FILE,
+    AcceptedArtifact,
+    FailedArtifact,
+    ReportArtifact,
+    Side,
+    TrainedArtifact,
+)
+from mlbot.setup import scaffold
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -122,7 +129,7 @@ def test_a_variable_is_an_option_of_the_verb_that_reads_it(path: Path) -> None:
             if name.startswith("MLBOT_"):
                 verb, _, option = name.removeprefix("MLBOT_").lower().partition("_")
                 assert verb in verbs, f"{name} is for another verb than {verbs}"
-                options = {o for parameter in cli.cli.commands[verb].params for o in parameter.opts}
+                options = {o for parameter in cli.commands[verb].params for o in parameter.opts}
                 assert f"--{option.replace('_', '-')}" in options, f"`mlbot {verb}` has no --{option}"
 
 
@@ -130,7 +137,7 @@ def test_a_variable_is_an_option_of_the_verb_that_reads_it(path: Path) -> None:
 def test_an_option_in_a_script_exists(path: Path) -> None:
     for step in steps(load(path)):
         for verb, rest in re.findall(r"\bmlbot ([a-z]+)([^\n>|]*)", step.get("run", "")):
-            command = cli.cli.commands[verb]
+            command = cli.commands[verb]
             known = {o for parameter in command.params for o in parameter.opts}
             assert set(re.findall(r"--[a-z-]+", rest)) <= known
             assert isinstance(command, click.Command)

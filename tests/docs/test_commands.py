@@ -5,9 +5,9 @@ import re
 import pytest
 
 import commands_table
-from mlbot.core import command_checks, command_runs
-from mlbot.core.command import CommandError, parse_comment
-from mlbot.core.command_table import COMMANDS, MAX_COMMANDS, MAX_LINE, MAX_REASON, MAX_VALUE, CommandSpec
+from mlbot.commands import checks, retrain
+from mlbot.commands.command import CommandError, parse_comment
+from mlbot.commands.table import COMMANDS, MAX_COMMANDS, MAX_LINE, MAX_REASON, MAX_VALUE, CommandSpec
 
 PAGE = commands_table.PAGE.read_text(encoding="utf-8")
 README = (commands_table.PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
@@ -44,9 +44,9 @@ def test_the_limits_are_those_of_the_code() -> None:
     limits = PAGE.partition("## Limits")[2]
     for said in (
         f"{MAX_COMMANDS} commands in a comment",
-        f"{command_checks.LIMIT} commands of one person in one thread in a minute",
+        f"{checks.LIMIT} commands of one person in one thread in a minute",
         f"{MAX_LINE:,} characters in a command, {MAX_REASON} in a reason, {MAX_VALUE} in a parameter's value",
-        f"older than {command_runs.MOST_DAYS} days, or with {command_runs.MOST_ATTEMPTS} attempts",
+        f"older than {retrain.MOST_DAYS} days, or with {retrain.MOST_ATTEMPTS} attempts",
     ):
         assert said in limits
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import jsonschema
 import pytest
-from tests.config_texts import parse
+from tests.support.config_texts import parse
 
-from mlbot.core.condition import FUNCTIONS, TYPES
-from mlbot.core.config_error import ConfigError
-from mlbot.core.config_schema import schema
-from mlbot.core.inputs import CONFIG_FILE
-from mlbot.core.metric import CATALOGUE, OPERATIONAL, Task
-from mlbot.yamlfile import load
+from mlbot.config.errors import ConfigError
+from mlbot.config.json_schema import schema
+from mlbot.config.slice_sql import FUNCTIONS, TYPES
+from mlbot.config.yaml import load
+from mlbot.gates.metric import CATALOGUE, OPERATIONAL, Task
+from mlbot.lib.constants import CONFIG_FILE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)

@@ -5,19 +5,19 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from tests.config_texts import parse
-from tests.places import made, version
+from tests.support.config_texts import parse
+from tests.support.places import made, version
 
-from mlbot.core.config import EnvironmentConfig
-from mlbot.core.config_schema import schema
-from mlbot.core.golden import SmokeReason
-from mlbot.core.inputs import CONFIG_FILE
-from mlbot.modeling.golden import TOLERANCE
-from mlbot.targets.base import Served
-from mlbot.targets.files import KEPT
-from mlbot.targets.open import open_target
-from mlbot.targets.process import TIMEOUT_S
-from mlbot.yamlfile import load
+from mlbot.config.json_schema import schema
+from mlbot.config.schema import EnvironmentConfig
+from mlbot.config.yaml import load
+from mlbot.lib.constants import CONFIG_FILE
+from mlbot.lib.version import Served
+from mlbot.ml.golden import TOLERANCE
+from mlbot.protocol.golden import SmokeReason
+from mlbot.storage.target_command import TIMEOUT_S
+from mlbot.storage.target_files import KEPT
+from mlbot.storage.targets import open_target
 
 PAGE = (Path(__file__).parents[2] / "docs" / "environments.md").read_text(encoding="utf-8")
 

@@ -9,15 +9,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests import repositories
-from tests.desk import Desk, install_cml
 from tests.fake_github.fixtures import github
 from tests.fake_github.server import FakeGitHub
+from tests.support import repositories
+from tests.support.desk import Desk, install_cml
 
-from mlbot import cli, entry
-from mlbot.activities.config import read
-from mlbot.core.published import JUDGE_PATH, TRAIN_PATH
+from mlbot import entry
+from mlbot.cli.main import cli
+from mlbot.config.run_check import read
 from mlbot.errors import Exit
+from mlbot.lib.constants import JUDGE_PATH, TRAIN_PATH
 
 __all__ = ["github"]
 pytestmark = pytest.mark.usefixtures("git_settings")
@@ -117,6 +118,6 @@ def test_its_yaml(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", [FIRST, MOVING], ids=["first", "moving"])
 def test_every_option_in_the_text_exists(text: str) -> None:
     for verb, rest in re.findall(r"`mlbot ([a-z]+)([^`\n]*)`", text):
-        assert verb in cli.cli.commands
-        known = {name for parameter in cli.cli.commands[verb].params for name in parameter.opts}
+        assert verb in cli.commands
+        known = {name for parameter in cli.commands[verb].params for name in parameter.opts}
         assert set(re.findall(r"--[a-z-]+", rest)) <= known, f"mlbot {verb}{rest}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests import samples
+from tests.support import samples
 
 import pictures
 import pictures_browser

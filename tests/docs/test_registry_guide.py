@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests import history_samples
-from tests.git_samples import Sandbox
+from tests.support import history_samples
+from tests.support.git_samples import Sandbox
 
-from mlbot.core.ledger_records import KINDS
-from mlbot.core.tag import RegistryTag, parse_tag
 from mlbot.git.orphan import list_files
+from mlbot.ledger.entries import KINDS
+from mlbot.registry.tag import RegistryTag, parse_tag
 
 pytestmark = pytest.mark.usefixtures("git_settings")
 TEXT = (Path(__file__).parents[2] / "docs" / "registry.md").read_text(encoding="utf-8")

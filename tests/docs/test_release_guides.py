@@ -8,19 +8,20 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests import releases, tiny
-from tests.releases import World
+from tests.support import releases, tiny
+from tests.support.releases import World
 
-from mlbot import cli, entry
-from mlbot.activities.approve import approve
-from mlbot.activities.config import read
-from mlbot.activities.promote import PromotionRequest, promote
-from mlbot.activities.release import ReleaseRequest, release
-from mlbot.core.ledger_state import live
-from mlbot.core.promotion import PromotionReason
-from mlbot.core.release import ReleaseReason
-from mlbot.core.rollback import RollbackReason
+from mlbot import entry
+from mlbot.cli.main import cli
+from mlbot.config.run_check import read
+from mlbot.delivery.promotion import PromotionReason
+from mlbot.delivery.release import ReleaseReason
+from mlbot.delivery.rollback import RollbackReason
+from mlbot.delivery.run_approve import approve
+from mlbot.delivery.run_promote import PromotionRequest, promote
+from mlbot.delivery.run_release import ReleaseRequest, release
 from mlbot.errors import Exit
+from mlbot.ledger.queries import live
 
 pytestmark = pytest.mark.usefixtures("git_settings")
 DOCS = Path(__file__).parents[2] / "docs"
@@ -124,6 +125,6 @@ def test_every_reason_is_explained() -> None:
 @pytest.mark.parametrize("text", [RELEASE, ROLLBACK], ids=["release", "rollback"])
 def test_every_option_in_the_text_exists(text: str) -> None:
     for verb, rest in re.findall(r"`mlbot ([a-z]+)([^`\n]*)`", text):
-        assert verb in cli.cli.commands
-        known = {name for parameter in cli.cli.commands[verb].params for name in parameter.opts}
+        assert verb in cli.commands
+        known = {name for parameter in cli.commands[verb].params for name in parameter.opts}
         assert set(re.findall(r"--[a-z-]+", rest)) <= known, f"mlbot {verb}{rest}"

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import pytest
-from tests import tiny
 from tests.e2e import user
 from tests.e2e.harness import Harness
 from tests.fake_github.runs import Run
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Comment, Issue, Repository
+from tests.support import tiny
 
-from mlbot.core.published import JUDGE_PATH, TRAIN_PATH
+from mlbot.lib.constants import JUDGE_PATH, TRAIN_PATH
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -7,17 +7,16 @@ spares the next the training of its baseline.
 from typing import Final
 
 import pytest
-from tests import git_samples
 from tests.e2e import user
 from tests.e2e.harness import Harness
 from tests.fake_github.ops_merge import MergeMethod
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Issue, Repository
-from tests.support import machine
+from tests.support import git_samples, machine
 
 from mlbot import entry, resources
-from mlbot.core.published import JUDGE_PATH, TRAIN_PATH
 from mlbot.errors import Exit
+from mlbot.lib.constants import JUDGE_PATH, TRAIN_PATH
 
 pytestmark = [pytest.mark.slow, pytest.mark.story, pytest.mark.timeout(900)]
 

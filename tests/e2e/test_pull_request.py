@@ -4,10 +4,10 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from tests import tiny
 from tests.e2e import user
 from tests.e2e.harness import Harness
 from tests.fake_github.server import FakeGitHub
+from tests.support import tiny
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -7,19 +7,19 @@ from textwrap import dedent
 from threading import Thread
 
 import pytest
-from tests import tiny
 from tests.e2e import user
 from tests.e2e.harness import Harness
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Environment, Issue, Repository
+from tests.support import tiny
 
-from mlbot.core.ledger import Entry, read_files
-from mlbot.core.ledger_state import deployments, live, releases
-from mlbot.core.published import RELEASE_PATH
-from mlbot.core.record import Digest
-from mlbot.render import scaffold
-from mlbot.targets.open import open_target
-from mlbot.transfer.digest import digest_of
+from mlbot.ledger.entries import Entry, read_files
+from mlbot.ledger.queries import deployments, live, releases
+from mlbot.lib.constants import RELEASE_PATH
+from mlbot.lib.record import Digest
+from mlbot.setup import scaffold
+from mlbot.storage.digest import digest_of
+from mlbot.storage.targets import open_target
 
 pytestmark = [pytest.mark.slow, pytest.mark.story, pytest.mark.timeout(600)]
 

@@ -4,15 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests import tiny
 from tests.e2e import user
 from tests.e2e.harness import Harness
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Repository
+from tests.support import tiny
 
-from mlbot.core.ledger import VerdictEntry, read_files
-from mlbot.stores.open import open_store
-from mlbot.transfer.digest import digest_of
+from mlbot.ledger.entries import VerdictEntry, read_files
+from mlbot.storage.digest import digest_of
+from mlbot.storage.store import open_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -1,14 +1,14 @@
 """Trials and named retrains end to end: the real workflows, run by act, against the fake GitHub."""
 
 import pytest
-from tests import tiny
-from tests.asking import Value, bot, record
 from tests.e2e import user
 from tests.e2e.harness import Harness
 from tests.fake_github import ops_actions
 from tests.fake_github.runs import Run
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Issue
+from tests.support import tiny
+from tests.support.asking import Value, bot, record
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

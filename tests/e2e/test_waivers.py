@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from tests import tiny
 from tests.e2e import user
 from tests.e2e.harness import Harness
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Issue, Repository
+from tests.support import tiny
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

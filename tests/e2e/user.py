@@ -2,15 +2,15 @@
 
 from typing import Final
 
-from tests import tiny
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Issue, Repository
+from tests.support import tiny
 
-from mlbot.core.config import Config
-from mlbot.core.config_parse import parse_config
-from mlbot.core.published import JUDGE_PATH, TRAIN_PATH
-from mlbot.render import scaffold
-from mlbot.yamlfile import load
+from mlbot.config.load import parse_config
+from mlbot.config.schema import Config
+from mlbot.config.yaml import load
+from mlbot.lib.constants import JUDGE_PATH, TRAIN_PATH
+from mlbot.setup import scaffold
 
 TRAIN: Final = scaffold.train_workflow(branch="main", install="")
 """As `mlbot init` writes it."""

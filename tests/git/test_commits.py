@@ -1,10 +1,11 @@
 """The three commits of a laptop's run."""
 
 import pytest
-from tests.git_samples import Sandbox
+from tests.support.git_samples import Sandbox
 
 from mlbot.errors import UsageError
-from mlbot.git import Repository, three_commits
+from mlbot.git.commits import three_commits
+from mlbot.git.repository import Repository
 
 CONFIG = {"mlbot.yaml": "version: 1\n"}
 

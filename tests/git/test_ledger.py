@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.git_samples import Sandbox, make
-from tests.history_samples import lock
-from tests.ledger_samples import digest, entry
+from tests.support.git_samples import Sandbox, make
+from tests.support.history_samples import lock
+from tests.support.ledger_samples import digest, entry
 
-from mlbot.core.ledger import BRANCH, path_of
-from mlbot.core.ledger_folds import verdicts
 from mlbot.errors import NotEvaluatedError, RefusedError, UsageError
 from mlbot.git.ledger import CHARTS, ChartsBranch, LedgerBranch, read_local
 from mlbot.git.orphan import OrphanBranch
 from mlbot.git.remote import Remote, failure, is_denied
+from mlbot.ledger.entries import BRANCH, path_of
+from mlbot.ledger.queries import verdicts
 
 NOW = 1_763_654_400
 WRITERS = 50

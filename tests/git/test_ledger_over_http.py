@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Repository
-from tests.ledger_samples import entry
+from tests.support.ledger_samples import entry
 
 from mlbot.errors import NotEvaluatedError, RefusedError
 from mlbot.git.ledger import ChartsBranch, LedgerBranch

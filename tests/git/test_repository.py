@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.git_samples import Sandbox, make
+from tests.support.git_samples import Sandbox, make
 
 from mlbot.errors import UsageError
-from mlbot.git import Repository
+from mlbot.git.repository import Repository
 
 
 def clone(origin: Sandbox, path: Path, *options: str) -> Sandbox:

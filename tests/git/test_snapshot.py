@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.git_samples import Sandbox, make
+from tests.support.git_samples import Sandbox, make
 
 from mlbot.errors import UsageError
-from mlbot.git import Repository, Snapshot
+from mlbot.git.repository import Repository
+from mlbot.git.snapshot import Snapshot
 
 
 def take(sandbox: Sandbox) -> Snapshot:

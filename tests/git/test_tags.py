@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.git_samples import Sandbox, make
+from tests.support.git_samples import Sandbox, make
 
 from mlbot.errors import NotEvaluatedError, RefusedError, UsageError
 from mlbot.git.remote import Remote

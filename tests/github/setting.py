@@ -8,13 +8,12 @@ from tests.fake_github.people import Person
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Issue, Pull, Repository
 
-from mlbot.core.decision import PullRequestSubject
-from mlbot.core.forge import Attempt, State
-from mlbot.core.marker import marker
-from mlbot.core.operation import SetStatus, UpsertComment
-from mlbot.core.stamp import Stamp, stamped, with_attempt
+from mlbot.events.github import Attempt, State
 from mlbot.github.api import GitHub
 from mlbot.github.transport import Patience, Transport
+from mlbot.protocol.decision import PullRequestSubject
+from mlbot.protocol.marker import Stamp, marker, stamped, with_attempt
+from mlbot.protocol.operations import SetStatus, UpsertComment
 
 NAME = "acme/income"
 MARKER = marker(".github/workflows/mlbot-judge.yml", "mlbot.yaml")

@@ -14,11 +14,18 @@ from tests.fake_github import ops_actions
 from tests.fake_github.runs import Run
 from tests.github.setting import NAME, Setting
 
-from mlbot.core.forge import Conclusion, State
+from mlbot.events.github import Conclusion, State
 from mlbot.github import parsing
 from mlbot.github.api import GitHub
-from mlbot.github.download import Limits, TooLargeError
-from mlbot.github.failures import GitHubError, NotFoundError, NotPermittedError, TokenRefusedError, UnavailableError
+from mlbot.github.transport import (
+    GitHubError,
+    Limits,
+    NotFoundError,
+    NotPermittedError,
+    TokenRefusedError,
+    TooLargeError,
+    UnavailableError,
+)
 
 TRAIN = "on: {pull_request: }\njobs: {}\n"
 JUDGE = "on: {workflow_dispatch: {inputs: {run-id: {type: string}}}}\njobs: {}\n"

@@ -5,10 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tests.github.setting import MARKER, Setting
 
-from mlbot.core.operation import UpsertComment
 from mlbot.github.comments import Upserted, upsert
-from mlbot.github.failures import Answer, NotPermittedError, Request, UnavailableError
-from mlbot.github.transport import Headers
+from mlbot.github.transport import Answer, Headers, NotPermittedError, Request, UnavailableError
+from mlbot.protocol.operations import UpsertComment
 
 PUBLISHERS = 20
 

@@ -5,14 +5,8 @@ from dataclasses import replace
 import pytest
 from tests.github.setting import Setting
 
-from mlbot.github.deployments import (
-    DeploymentState,
-    Wanted,
-    retire_others,
-    set_deployment_state,
-    show_deployment,
-)
-from mlbot.github.failures import UnavailableError
+from mlbot.github.deployments import DeploymentState, Wanted, retire_others, set_deployment_state, show_deployment
+from mlbot.github.transport import UnavailableError
 
 RIGHTS = {"deployments": "write"}
 RUN = "https://github.com/acme/income/actions/runs/9"

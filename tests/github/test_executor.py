@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 from tests.github.setting import Setting
-from tests.ledger_samples import entry
+from tests.support.ledger_samples import entry
 
-from mlbot.core.forge import State
-from mlbot.core.ledger import Entry
-from mlbot.core.operation import Annotate, AppendLedger, Level, Operation, PushCharts, Say, WriteSummary
 from mlbot.errors import NotEvaluatedError
-from mlbot.github.actions_io import Runner
+from mlbot.events.github import State
 from mlbot.github.executor import Executor, dry_run
-from mlbot.github.failures import UnavailableError
+from mlbot.github.job import Runner
+from mlbot.github.transport import UnavailableError
+from mlbot.ledger.entries import Entry
+from mlbot.protocol.operations import Annotate, AppendLedger, Level, Operation, PushCharts, Say, WriteSummary
 
 SHA = "e" * 40
 

@@ -7,18 +7,20 @@ import pytest
 from tests.github.setting import transport_of
 
 from mlbot.errors import MlbotError
-from mlbot.github.failures import (
+from mlbot.github.transport import (
     Answer,
     GitHubError,
+    Headers,
     InvalidRequestError,
     NotFoundError,
     NotPermittedError,
+    Patience,
     RateLimitedError,
     Request,
+    Send,
     TokenRefusedError,
     UnavailableError,
 )
-from mlbot.github.transport import Headers, Patience, Send
 
 GET = Request(verb="GET", path="/repos/o/r/pulls")
 POST = Request(verb="POST", path="/repos/o/r/issues/1/comments", body={"body": "x"}, repeatable=False)

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from mlbot.stats import Undefined, UndefinedMetricError
 from mlbot.stats.bootstrap import FEWEST_REPLICATES, REPLICATES, Resampler, budget
-from mlbot.stats.types import Weights
+from mlbot.stats.types import Undefined, UndefinedMetricError, Weights
 
 
 def _weights_of(resampler: Resampler) -> list[Weights]:

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.stats_samples import CASES, reference, sample
+from tests.support.stats_samples import CASES, reference, sample
 
-from mlbot.core.metric import Task
-from mlbot.stats import Undefined, UndefinedMetricError, decide
-from mlbot.stats.confusion import FORMULAS, confusion
+from mlbot.gates.metric import Task
+from mlbot.stats.confusion import FORMULAS, confusion, decide
+from mlbot.stats.types import Undefined, UndefinedMetricError
 
 LABEL_METRICS = [(metric, task) for metric, task in CASES if metric in FORMULAS]
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from mlbot.stats import drift
+from mlbot.stats.drift import drift
 
 
 @given(st.integers(0, 1000), st.integers(1, 30))

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import fbeta_score
-from tests.stats_samples import CASES, reference, sample
+from tests.support.stats_samples import CASES, reference, sample
 
-from mlbot.core.metric import CATALOGUE, Task
-from mlbot.stats import Method, Undefined, UndefinedMetricError, estimate, estimate_custom
+from mlbot.gates.metric import CATALOGUE, Task
+from mlbot.stats.estimation import estimate, estimate_custom
+from mlbot.stats.types import Method, Undefined, UndefinedMetricError
 
 Array = npt.NDArray[Any]
 BOOTSTRAPPED = {"average_precision", "median_absolute_error"}

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
-from tests.stats_samples import CASES, sample
+from tests.support.stats_samples import CASES, sample
 
-from mlbot.core.metric import Task
-from mlbot.stats import clopper_pearson, estimate, estimate_custom, metric_interval, prediction_interval
+from mlbot.gates.metric import Task
+from mlbot.stats.estimation import estimate, estimate_custom
+from mlbot.stats.intervals import clopper_pearson, metric_interval, prediction_interval
 
 
 @given(st.integers(1, 5000), st.data())

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.stats_samples import reference, sample
+from tests.support.stats_samples import reference, sample
 
-from mlbot.core.metric import Task
-from mlbot.stats import Undefined, UndefinedMetricError
+from mlbot.gates.metric import Task
 from mlbot.stats.losses import classification_loss, median_error, regression_loss
+from mlbot.stats.types import Undefined, UndefinedMetricError
 
 REGRESSION = (
     "r2",

@@ -10,18 +10,12 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.weightstats import DescrStatsW
-from tests.stats_samples import CASES, reference, sample
+from tests.support.stats_samples import CASES, reference, sample
 
-from mlbot.core.metric import CATALOGUE, Task
-from mlbot.stats import (
-    PairedMethod,
-    agresti_min,
-    decide,
-    estimate_custom,
-    mcnemar_mid_p,
-    paired_difference,
-    paired_test,
-)
+from mlbot.gates.metric import CATALOGUE, Task
+from mlbot.stats.confusion import decide
+from mlbot.stats.estimation import estimate_custom
+from mlbot.stats.paired import PairedMethod, agresti_min, mcnemar_mid_p, paired_difference, paired_test
 
 Array = npt.NDArray[Any]
 counts = st.integers(0, 60)

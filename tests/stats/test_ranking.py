@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
-from tests.stats_samples import sample
+from tests.support.stats_samples import sample
 
-from mlbot.core.metric import Task
-from mlbot.stats import Method, estimate
+from mlbot.gates.metric import Task
+from mlbot.stats.estimation import estimate
 from mlbot.stats.ranking import average_precision, roc_auc, roc_auc_ovr
+from mlbot.stats.types import Method
 
 Array = npt.NDArray[Any]
 

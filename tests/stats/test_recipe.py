@@ -10,20 +10,12 @@ import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from tests.stats_samples import sample
+from tests.support.stats_samples import sample
 
-from mlbot.core.metric import Task
-from mlbot.stats import (
-    Estimate,
-    Method,
-    RecipeMethod,
-    RecipeTest,
-    Sameness,
-    SeedHistory,
-    estimate,
-    recipe_test,
-    sameness,
-)
+from mlbot.gates.metric import Task
+from mlbot.stats.estimation import estimate
+from mlbot.stats.recipe import RecipeMethod, RecipeTest, Sameness, SeedHistory, recipe_test, sameness
+from mlbot.stats.types import Estimate, Method
 
 Array = npt.NDArray[Any]
 HIGHER, LOWER = -1, 1

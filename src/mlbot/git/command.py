@@ -18,8 +18,10 @@ _SETTINGS = (
     "submodule.recurse=false",
     "advice.addEmbeddedRepo=false",
 )
+
 _KEPT = ("GIT_CONFIG_", "GIT_SSH", "GIT_SSL_", "GIT_LFS_", "GIT_TRACE", "GIT_ASKPASS", "GIT_CEILING_DIRECTORIES")
 """What may stay of the GIT_* variables: who the user is, never which repository, index or object folder to use."""
+
 _DROPPED = "GIT_CONFIG_PARAMETERS"
 """The `-c` options of a git command that started mlbot, from an alias or a hook: they were meant for that command."""
 

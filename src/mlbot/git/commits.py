@@ -1,9 +1,9 @@
 """The three commits of a run on a laptop."""
 
-from mlbot.core.inputs import CONFIG_FILE
-from mlbot.core.verdict import Commits
 from mlbot.errors import UsageError
 from mlbot.git.repository import Branch, Repository
+from mlbot.lib.constants import CONFIG_FILE
+from mlbot.verdict.verdict import Commits
 
 
 def three_commits(repository: Repository, base_rev: str | None = None) -> Commits:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pydantic import Field
 
-from mlbot.core.record import Digest, Record
-from mlbot.core.tree import digest
 from mlbot.git.leases import scratch
+from mlbot.lib.record import Digest, Record
+from mlbot.lib.tree import digest
 
 _SETTLED_NS = 2_000_000_000
 """A file must have rested this long before its digest is kept: a change within one tick of the file system's clock

@@ -17,7 +17,9 @@ from types import FrameType
 from uuid import uuid4
 
 SCRATCH = "scratch"
+
 _LOCK = ".lock"
+
 Remove = Callable[[Path], None]
 
 

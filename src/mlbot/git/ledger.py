@@ -5,14 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlbot.core.ledger import BRANCH, Entry, Kind, Ledger, files_of, folders_of, read_files
-from mlbot.core.record import Digest, Name, Sha
 from mlbot.git import orphan
 from mlbot.git.command import git
 from mlbot.git.orphan import OrphanBranch, Written
 from mlbot.git.remote import Remote, failure
+from mlbot.ledger.entries import BRANCH, Entry, Kind, Ledger, files_of, folders_of, read_files
+from mlbot.lib.record import Digest, Name, Sha
 
 _CLOBBERED = re.compile(r"^ ! \[rejected\] +(\S+) +-> +\S+ +\(would clobber existing tag\)", re.MULTILINE)
+
 CHARTS = "mlbot/charts"
 """The orphan branch of pictures, named by their digests."""
 
@@ -47,7 +48,7 @@ class LedgerBranch:
         return self.read_folders(folders_of(kind, subject, key), few=subject is not None or kind == "lock")
 
     def read_folders(self, folders: Sequence[str], *, few: bool) -> Ledger:
-        """Parts of the ledger (`mlbot.core.ledger.folders_of`) in one go. `few` and errors: as `OrphanBranch.read`."""
+        """Parts of the ledger (`folders_of` names them) in one go. `few` and errors: as `OrphanBranch.read`."""
         return read_files(self.branch.read(*folders, few=few))
 
 
@@ -59,7 +60,7 @@ def read_local(
 
 
 def read_folders(repository: Path, folders: Sequence[str], remote: str = "origin") -> Ledger:
-    """Parts of the ledger as this clone last fetched it (`mlbot.core.ledger.folders_of`)."""
+    """Parts of the ledger as this clone last fetched it (`mlbot.ledger.entries.folders_of`)."""
     refs = (f"refs/remotes/{remote}/{BRANCH}", f"refs/heads/{BRANCH}")
     there = git(["for-each-ref", "--format=%(refname)", *refs], repository).decode().split()
     found = next((ref for ref in refs if ref in there), None)

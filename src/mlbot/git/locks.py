@@ -11,17 +11,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlbot.core.record import Name, Sha
 from mlbot.git.command import git
 from mlbot.git.remote import Remote, failure, is_denied
+from mlbot.lib.record import Name, Sha
 
 PREFIX = "refs/mlbot/lock/"
+
 _WHO = {
     "GIT_AUTHOR_NAME": "mlbot",
     "GIT_AUTHOR_EMAIL": "mlbot@users.noreply.github.com",
     "GIT_COMMITTER_NAME": "mlbot",
     "GIT_COMMITTER_EMAIL": "mlbot@users.noreply.github.com",
 }
+
 _LONGEST = 10_000
 
 

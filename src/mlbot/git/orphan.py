@@ -13,16 +13,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import CompletedProcess
 
-from mlbot.core.record import Sha
 from mlbot.errors import NotEvaluatedError, UsageError
 from mlbot.git.command import git, try_git
 from mlbot.git.remote import Remote, failure, is_denied, is_overtaken
+from mlbot.lib.record import Sha
 
 _WHO = b"mlbot <mlbot@users.noreply.github.com>"
+
 _HERE = "refs/mlbot/tip"
+
 _NEW = "refs/mlbot/new"
+
 _REMOTE = "origin"
+
 _FETCH = ("-c", "maintenance.auto=false", "fetch", "--quiet", "--no-tags", "--recurse-submodules=no")
+
 _CONFIG = """\
 [core]
 \trepositoryformatversion = 1
@@ -32,9 +37,12 @@ _CONFIG = """\
 \tpromisor = true
 \tpartialclonefilter = blob:none
 """
+
 _FAULTS = 5
 """How often a remote may fail for other reasons than another writer."""
+
 _SHORTEST_S = 0.25
+
 _LONGEST_S = 8.0
 
 

@@ -9,7 +9,8 @@ from subprocess import CompletedProcess
 from urllib.parse import urlsplit
 
 from mlbot.errors import NotEvaluatedError, RefusedError
-from mlbot.git.command import try_git, words
+from mlbot.git.command import git, try_git, words
+from mlbot.git.repository import Repository
 
 _DENIED = (
     "requested url returned error: 401",  # the whole words: a commit's id may well have 401 in it
@@ -19,7 +20,9 @@ _DENIED = (
     "could not read username",
     "access denied",
 )
+
 _OVERTAKEN = ("fetch first", "non-fast-forward", "cannot lock ref", "failed to update ref", "incorrect old value")
+
 _DECLINED = ("hook declined", "protected branch", "repository rule violations")
 
 
@@ -92,3 +95,13 @@ def failure(
 
 def _said(done: CompletedProcess[bytes]) -> str:
     return (done.stderr + done.stdout).decode("utf-8", "replace").lower()
+
+
+def remote_url(repository: Repository) -> str | None:
+    """The address of the remote that pull requests go to: origin's, else the only one's."""
+    names = git(["remote"], repository.root).decode("utf-8", "surrogateescape").split()
+    name = "origin" if "origin" in names else names[0] if len(names) == 1 else None
+    if name is None:
+        return None
+    done = try_git(["remote", "get-url", name], repository.root)
+    return done.stdout.decode("utf-8", "surrogateescape").strip() or None

@@ -5,11 +5,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlbot.core.record import Sha
-from mlbot.core.tree import shown
 from mlbot.errors import UsageError
 from mlbot.git.command import git, try_git, words
 from mlbot.git.leases import scratch
+from mlbot.lib.record import Sha
+from mlbot.lib.tree import shown
 
 _IDENTITY = {
     f"GIT_{who}_{what}": value

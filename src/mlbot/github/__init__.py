@@ -1,1 +1,1 @@
-"""GitHub's edge: the REST API, the runner's variables and files, archives from strangers."""
+"""An edge: GitHub's REST API, the runner's variables and files, archives from strangers."""

@@ -1,9 +1,6 @@
-"""GitHub's REST API: the calls that mlbot needs, each with the core's records on both sides.
+"""Files of the repository by the API, for jobs that check nothing out."""
 
-The only place that imports PyGithub. It carries authentication, addresses and connections; requests go through its
-requester one by one, because its objects fetch on attribute access and sleep between writes.
-"""
-
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,17 +8,29 @@ from typing import Literal
 from urllib.parse import quote
 
 from mlbot import __version__
-from mlbot.core.event import dig
-from mlbot.core.forge import Artifact, Comment, PullRequest, RepositoryName, Role, Run, State, Status
-from mlbot.core.published import ACTIONS_BOT
+from mlbot.events.event import dig
+from mlbot.events.github import Artifact, Comment, PullRequest, RepositoryName, Role, Run, State, Status
 from mlbot.github import parsing
-from mlbot.github.download import Limits, download
-from mlbot.github.failures import Answer, GitHubError, NotFoundError, Request
-from mlbot.github.transport import Headers, Send, Transport
+from mlbot.github.transport import (
+    Answer,
+    GitHubError,
+    Headers,
+    Limits,
+    NotFoundError,
+    Request,
+    Send,
+    Transport,
+    download,
+)
+from mlbot.lib.constants import ACTIONS_BOT
+
+# GitHub's REST API: the calls that mlbot needs, each with the core's records on both sides.
 
 API_URL = "https://api.github.com"
+
 _INSTALLATION = "ghs_"
 """What tokens of apps begin with; they cannot ask who they are."""
+
 _TIMEOUT_S = 30
 
 Reaction = Literal["+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes"]
@@ -77,7 +86,7 @@ def sender(token: str, api_url: str = API_URL, timeout_s: int = _TIMEOUT_S) -> S
 class GitHub:
     """One repository on GitHub.
 
-    Every method raises `MlbotError`s of `mlbot.github.failures` when GitHub does not do it.
+    Every method raises `MlbotError`s of `mlbot.github.transport` when GitHub does not do it.
 
     Attributes:
         repository: `owner/name`.
@@ -285,3 +294,51 @@ _ROLES: dict[str, Role] = {
 def _quoted(part: str) -> str:
     """A name as one step of a path."""
     return quote(part, safe="")
+
+
+# The jobs of a run.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFacts:
+    """A job of a run's newest attempt.
+
+    Attributes:
+        name: as the workflow file that ran has it: a pull request's own words.
+        state: its conclusion, or its status while it runs.
+    """
+
+    name: str
+    state: str
+
+
+def jobs(github: GitHub, run: int) -> tuple[JobFacts, ...]:
+    """The jobs of a run's newest attempt.
+
+    Raises:
+        MlbotError: of `mlbot.github.transport`.
+    """
+    request = github.request("GET", f"/actions/runs/{run}/jobs", query={"filter": "latest"})
+    found = github.transport.pages(request, "jobs")
+    return tuple(
+        JobFacts(name=str(dig(job, "name")), state=str(dig(job, "conclusion") or dig(job, "status"))) for job in found
+    )
+
+
+def read_file(github: GitHub, path: str, ref: str) -> bytes | None:
+    """A file of a commit or branch, of at most 1 MB (more GitHub does not put into its answer); None for none.
+
+    Raises:
+        MlbotError: of `mlbot.github.transport`.
+    """
+    try:
+        raw = github.transport.json(github.request("GET", f"/contents/{quote(path)}", query={"ref": ref}))
+    except NotFoundError:
+        return None
+    content = dig(raw, "content")
+    if dig(raw, "type") != "file" or dig(raw, "encoding") != "base64" or not isinstance(content, str):
+        raise GitHubError(f"GitHub did not give the content of {path}", mend="It has to be a file of at most 1 MB.")
+    try:
+        return b64decode(content)
+    except ValueError as error:
+        raise GitHubError(f"GitHub's answer for {path} is no base64") from error

@@ -14,17 +14,24 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from mlbot.core.artifact import FAILURE_FILE, LINEAGE_FILE, MODEL_FILE
 from mlbot.errors import NotEvaluatedError
+from mlbot.protocol.artifact_name import FAILURE_FILE, LINEAGE_FILE, MODEL_FILE
 
 _CHUNK = 1 << 16
+
 _END = struct.Struct("<4s4H2LH")
 """The end of central directory record (PKWARE APPNOTE 4.3.16) of an archive without a comment."""
+
 _END_MAGIC = b"PK\x05\x06"
+
 _LOCATOR_MAGIC = b"PK\x06\x07"
+
 _LOCATOR_SIZE = 20
+
 _DIRECTORY_LIMIT = 65_536
+
 _ENCRYPTED = 0x1
+
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
 

@@ -1,18 +1,19 @@
-"""One comment of the bot for each marker, however many publishers there are.
+"""Comments on commits, and which pull requests a commit is in."""
 
-GitHub has no way to write a comment only if there is none. So after writing one, the list is read again: whoever finds
-an older one of the bot's with the same marker moves its words there and takes its own away. All agree on which is the
-oldest, since GitHub counts comments up.
-"""
-
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
-from mlbot.core.forge import Comment
-from mlbot.core.operation import UpsertComment
-from mlbot.core.stamp import carries, read_stamp
-from mlbot.core.writing import Write, may_replace, may_write
+from mlbot.events.event import dig
+from mlbot.events.github import Comment, PullRequest
+from mlbot.github import parsing
 from mlbot.github.api import GitHub
-from mlbot.github.failures import NotFoundError, UnavailableError
+from mlbot.github.transport import InvalidRequestError, NotFoundError, UnavailableError
+from mlbot.lib.record import Sha
+from mlbot.protocol.marker import carries, read_stamp
+from mlbot.protocol.operations import UpsertComment, Write, may_replace, may_write
+
+# One comment of the bot for each marker, however many publishers there are.
 
 _ROUNDS = 4
 """How often to begin anew when a comment vanishes or nobody knows whether one was written."""
@@ -36,7 +37,7 @@ def upsert(github: GitHub, operation: UpsertComment) -> Upserted:
     replace a newer one's, and nothing is written for a head that is not the pull request's any more.
 
     Raises:
-        MlbotError: of `mlbot.github.failures`.
+        MlbotError: of `mlbot.github.transport`.
     """
     for _ in range(_ROUNDS):
         found = _own(github, operation)
@@ -136,3 +137,128 @@ def _may_replace(operation: UpsertComment, comment: Comment) -> bool:
     if mine is None or written is None or written.head != mine.head:
         return True
     return may_replace(mine.attempt, written.attempt) is Write.GO
+
+
+# The issue that is a version's thread: opened once by the bot, found again by its marker, edited in place.
+
+_ISSUE_ROUNDS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thread:
+    """An issue of the bot's.
+
+    Attributes:
+        number: of the issue.
+        body: as it is now.
+        open: whether it is.
+    """
+
+    number: int
+    body: str
+    open: bool
+
+
+def find_thread(github: GitHub, label: str, marker: str) -> Thread | None:
+    """The bot's oldest issue whose last line starts with the marker, open or closed.
+
+    Raises:
+        MlbotError: of `mlbot.github.transport`.
+    """
+    return next(_threads(github, label, marker), None)
+
+
+def open_thread(github: GitHub, *, title: str, body: str, label: str, marker: str) -> Thread:
+    """The bot's issue with this marker, opened if there is none; two at once agree on the older one.
+
+    Args:
+        github: the API.
+        title: for a new one.
+        body: for a new one; ends in the marker.
+        label: by which it is found without reading every issue.
+        marker: what the body's last line starts with.
+
+    Raises:
+        MlbotError: of `mlbot.github.transport`.
+    """
+    for _ in range(_ISSUE_ROUNDS):
+        found = find_thread(github, label, marker)
+        if found is not None:
+            return found
+        try:
+            _create_issue(github, {"title": title, "body": body, "labels": [label]})
+        except UnavailableError:
+            continue  # perhaps it was opened: look again
+        oldest, *others = list(_threads(github, label, marker))
+        for other in others:
+            _edit_issue(github, other.number, {"state": "closed", "state_reason": "not_planned"})
+        return oldest
+    raise UnavailableError(f"nobody knows whether the issue {title!r} was opened", mend="Run the job again.")
+
+
+def edit_thread(github: GitHub, thread: Thread, body: str, *, open_: bool) -> None:
+    """Bring an issue's words and state up to date; nothing is sent where they are so already."""
+    if thread.body == body and thread.open == open_:
+        return
+    _edit_issue(github, thread.number, {"body": body, "state": "open" if open_ else "closed"})
+
+
+def _threads(github: GitHub, label: str, marker: str) -> Iterator[Thread]:
+    """Oldest first: the list comes newest first, and issue numbers count up."""
+    request = github.request("GET", "/issues", query={"labels": label, "state": "all", "creator": github.login})
+    listed = [raw for raw in github.transport.pages(request) if dig(raw, "pull_request") is None]
+    found = [_thread(raw) for raw in listed if dig(raw, "user", "login") == github.login]
+    yield from sorted((each for each in found if carries(each.body, marker)), key=lambda each: each.number)
+
+
+def _thread(raw: object) -> Thread:
+    body = dig(raw, "body")
+    return Thread(
+        number=parsing.number(raw, "number"),
+        body=body.replace("\r\n", "\n") if isinstance(body, str) else "",
+        open=dig(raw, "state") == "open",
+    )
+
+
+def _create_issue(github: GitHub, fields: Mapping[str, object]) -> None:
+    raw = github.transport.json(github.request("POST", "/issues", fields, repeatable=False))
+    # The answer says who the token really speaks as: an app of one's own is not `github-actions[bot]`.
+    github.known_login = parsing.text(raw, "user", "login")
+
+
+def _edit_issue(github: GitHub, number: int, fields: Mapping[str, object]) -> None:
+    github.transport.answer(github.request("PATCH", f"/issues/{number}", fields))
+
+
+def open_pull_requests(github: GitHub, sha: Sha) -> tuple[PullRequest, ...]:
+    """The open pull requests that hold a commit; none when GitHub does not know it."""
+    request = github.request("GET", f"/commits/{sha}/pulls")
+    try:
+        found = tuple(map(parsing.pull_request, github.transport.pages(request)))
+    except (InvalidRequestError, NotFoundError):
+        return ()
+    return tuple(each for each in found if each.open)
+
+
+def upsert_on_commit(github: GitHub, sha: Sha, marker: str, body: str) -> Upserted:
+    """Keep one comment of the bot on a commit up to date.
+
+    Raises:
+        MlbotError: of `mlbot.github.transport`.
+    """
+    listed = github.transport.pages(github.request("GET", f"/commits/{sha}/comments"))
+    marked = [each for each in map(parsing.comment, listed) if carries(each.body, marker)]
+    own = sorted((each for each in marked if each.author == github.login), key=_age) if marked else []
+    if not own:
+        github.transport.answer(github.request("POST", f"/commits/{sha}/comments", {"body": body}, repeatable=False))
+        return Upserted.CREATED
+    for other in own[1:]:
+        github.transport.answer(github.request("DELETE", f"/comments/{other.id}"))
+    if own[0].body == body:
+        return Upserted.UNCHANGED
+    github.transport.answer(github.request("PATCH", f"/comments/{own[0].id}", {"body": body}))
+    return Upserted.EDITED
+
+
+def _age(comment: Comment) -> int:
+    return comment.id

@@ -2,9 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
-from mlbot.core.ledger import Entry
-from mlbot.core.operation import (
+from mlbot.errors import MlbotError, RefusedError
+from mlbot.events.github import State, Status
+from mlbot.github.api import GitHub
+from mlbot.github.comments import upsert
+from mlbot.github.job import Runner
+from mlbot.github.transport import GitHubError, NotFoundError, UnavailableError
+from mlbot.ledger.entries import Entry
+from mlbot.lib.record import Sha
+from mlbot.protocol.decision import PullRequestSubject
+from mlbot.protocol.marker import attempt_of
+from mlbot.protocol.operations import (
     Annotate,
     AppendLedger,
     CancelRun,
@@ -16,19 +26,155 @@ from mlbot.core.operation import (
     Say,
     SetStatus,
     UpsertComment,
+    Write,
     WriteSummary,
     describe,
+    may_replace,
+    may_write,
 )
-from mlbot.core.record import Sha
-from mlbot.errors import MlbotError, RefusedError
-from mlbot.github.actions_io import Runner
-from mlbot.github.api import GitHub
-from mlbot.github.comments import upsert
-from mlbot.github.effects import effect
-from mlbot.github.statuses import set_status
+
+# Setting a commit's status, unless a newer attempt has spoken.
+
+
+class StatusSet(StrEnum):
+    """What became of a status. A closed list."""
+
+    SET = "set"
+    UNCHANGED = "unchanged"
+    NEWER_WRITTEN = "newer-written"
+    ENDED = "ended"
+    """The attempt has its verdict already; a pending that comes late would never end."""
+    NOT_CURRENT = "not-current"
+
+
+def set_status(github: GitHub, operation: SetStatus) -> StatusSet:
+    """Set a status if it still may be set and says something new.
+
+    Raises:
+        MlbotError: of `mlbot.github.transport`.
+    """
+    latest = github.status(operation.subject.sha, operation.context)
+    found = _standing(operation, latest) if latest else None
+    if found is not None:
+        return found
+    subject = operation.subject
+    # Last, so that nothing stands between this look and the write.
+    if isinstance(subject, PullRequestSubject):
+        now = github.pull_request(subject.number)
+        if may_write(subject, now) is not Write.GO:
+            return StatusSet.NOT_CURRENT
+    github.set_status(subject.sha, operation.context, operation.state, operation.description, operation.url)
+    return StatusSet.SET
+
+
+def _standing(operation: SetStatus, latest: Status) -> StatusSet | None:
+    """Why the latest status stays as it is; None when it may be replaced."""
+    written = attempt_of(latest.url)
+    if may_replace(operation.attempt, written) is not Write.GO:
+        return StatusSet.NEWER_WRITTEN
+    wanted = (operation.state, operation.description, operation.url)
+    if (latest.state, latest.description, latest.url) == wanted:
+        return StatusSet.UNCHANGED
+    late = operation.state is State.PENDING and latest.state is not State.PENDING
+    return StatusSet.ENDED if late and written == operation.attempt else None
+
+
+# What commands do to runs: re-run, cancel, dispatch; each so that doing it twice is the same as once.
+
+_TRIES = 2
+"""How often to try what GitHub may or may not have done."""
+
+_LOOKS = 6
+
+_PAUSE_S = 1.0
+
+
+class Effected(StrEnum):
+    """What became of an effect. A closed list."""
+
+    DONE = "done"
+    UNCHANGED = "unchanged"
+    """It had been done before, or there is nothing left to do it to."""
+    NOT_CURRENT = "not-current"
+    """The pull request moved on, so nothing was done."""
+
+
+def effect(github: GitHub, operation: Rerun | CancelRun | Dispatch | React) -> Effected:
+    """Do it.
+
+    Raises:
+        MlbotError: of `mlbot.github.transport`.
+    """
+    match operation:
+        case Rerun():
+            return _rerun(github, operation)
+        case CancelRun():
+            return _cancel(github, operation)
+        case Dispatch():
+            return _dispatch(github, operation)
+        case React():
+            return _react(github, operation)
+
+
+def _rerun(github: GitHub, operation: Rerun) -> Effected:
+    wanted = operation.attempt
+    for _ in range(_TRIES):
+        if github.run(wanted.run).attempt >= wanted.number:
+            return Effected.UNCHANGED
+        # Last, so that nothing stands between this look and the re-run.
+        if may_write(operation.subject, github.pull_request(operation.subject.number)) is not Write.GO:
+            return Effected.NOT_CURRENT
+        try:
+            github.rerun(wanted.run)
+        except UnavailableError:
+            continue  # perhaps it was done: look again
+        except MlbotError:
+            if github.run(wanted.run).attempt >= wanted.number:
+                return Effected.UNCHANGED  # somebody else was quicker
+            raise
+        _await_attempt(github, operation)
+        return Effected.DONE
+    raise UnavailableError(f"nobody knows whether run {wanted.run} was started again", mend="Say the command again.")
+
+
+def _await_attempt(github: GitHub, operation: Rerun) -> None:
+    """Until the API tells of the attempt: a judge that is dispatched before would find none."""
+    for look in range(_LOOKS):
+        if github.run(operation.attempt.run).attempt >= operation.attempt.number:
+            return
+        github.transport.sleep(_PAUSE_S * 2**look)
+
+
+def _cancel(github: GitHub, operation: CancelRun) -> Effected:
+    try:
+        github.cancel(operation.run)
+    except GitHubError:
+        if github.run(operation.run).completed:
+            return Effected.UNCHANGED
+        raise
+    return Effected.DONE
+
+
+def _dispatch(github: GitHub, operation: Dispatch) -> Effected:
+    """A second start does no harm, for whatever is started looks at what is done already; none at all would."""
+    try:
+        github.dispatch(operation.workflow, operation.ref, operation.inputs)
+    except UnavailableError:
+        github.dispatch(operation.workflow, operation.ref, operation.inputs)
+    return Effected.DONE
+
+
+def _react(github: GitHub, operation: React) -> Effected:
+    try:
+        github.react(operation.comment, operation.reaction)
+    except NotFoundError:
+        return Effected.UNCHANGED
+    return Effected.DONE
+
 
 Append = Callable[[Sequence[Entry]], object]
 """Adds entries to the ledger."""
+
 Push = Callable[[Mapping[str, bytes]], Sha]
 """Adds pictures; the commit that holds them."""
 

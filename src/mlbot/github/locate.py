@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mlbot.core.forge import RepositoryName
-from mlbot.core.remote_name import GITHUB, parse_remote
 from mlbot.errors import UsageError
+from mlbot.events.github import GITHUB, RepositoryName, parse_remote
 from mlbot.github.api import API_URL
 
 TOKENS = ("MLBOT_TOKEN", "INPUT_TOKEN", "GITHUB_TOKEN", "GH_TOKEN")

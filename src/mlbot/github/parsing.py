@@ -5,11 +5,10 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from mlbot.core.event import dig
-from mlbot.core.forge import Artifact, Comment, PullRequest, Run, State, Status, moment
-from mlbot.core.record import Record
-from mlbot.core.run_parser import run_fields
-from mlbot.github.failures import GitHubError
+from mlbot.events.event import dig, run_fields
+from mlbot.events.github import Artifact, Comment, PullRequest, Run, State, Status, moment
+from mlbot.github.transport import GitHubError
+from mlbot.lib.record import Record
 
 R = TypeVar("R", bound=Record)
 

@@ -1,32 +1,171 @@
-"""Calls of the REST API with patience: passing faults are tried again, rate limits are waited out, within bounds."""
+"""A file sent to the address that GitHub named for it, with the token, and to no other host."""
 
 import json
+import os
 import random
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
 
-from mlbot.github.failures import (
-    Answer,
-    GitHubError,
-    RateLimitedError,
-    Request,
-    UnavailableError,
-    failure,
-    is_rate_limit,
-    message,
-)
+from mlbot.errors import MlbotError, NotEvaluatedError, RefusedError
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest, Response
+
+
+# What GitHub answers when it does not do what it was asked, each as one sentence with the mend.
+
+_LONGEST = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A call of the REST API.
+
+    Attributes:
+        verb: GET, POST, PATCH, PUT or DELETE.
+        path: from the API's root, as `/repos/o/r/pulls`.
+        query: parameters of the address.
+        body: what is sent as JSON; None for nothing.
+        repeatable: whether doing it twice is the same as doing it once, so that it may be sent again when nobody knows
+            whether it arrived.
+    """
+
+    verb: str
+    path: str
+    query: Mapping[str, str | int] | None = None
+    body: Mapping[str, object] | None = None
+    repeatable: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back; names of headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: str
+
+
+class GitHubError(NotEvaluatedError):
+    """GitHub did not do it."""
+
+
+class TokenRefusedError(RefusedError):
+    """401: GitHub does not know the token."""
+
+
+class NotPermittedError(RefusedError):
+    """403: the token lacks the right."""
+
+
+class NotFoundError(GitHubError):
+    """404 or 410: it is not there, or the token may not see it."""
+
+
+class InvalidRequestError(GitHubError):
+    """422: GitHub could not use what it was sent."""
+
+
+class RateLimitedError(GitHubError):
+    """The rate limit is used up for longer than anybody waits."""
+
+
+class UnavailableError(GitHubError):
+    """GitHub failed or could not be reached, again and again."""
+
+
+def failure(request: Request, answer: Answer) -> MlbotError:
+    """The error for an answer that is none of success, of a rate limit, or of a passing fault."""
+    where = str(request)
+    match answer.status:
+        case 401:
+            return TokenRefusedError(
+                "GitHub does not accept the token", where=where, mend="It is wrong, expired or revoked: give a new one."
+            )
+        case 403:
+            return NotPermittedError("the token may not do this", where=where, mend=_rights(answer))
+        case 404 | 410:
+            mend = "It was deleted, or the token may not see it."
+            return NotFoundError("GitHub finds no such thing", where=where, mend=mend)
+        case 422:
+            return InvalidRequestError(f"GitHub refused the request: {_fields(answer)}", where=where)
+        case status:
+            return GitHubError(f"GitHub answered {status}: {message(answer)}", where=where)
+
+
+def is_rate_limit(answer: Answer) -> bool:
+    """Whether 403 or 429 means `too often` and not `never`."""
+    if answer.status == 429:
+        return True
+    limited = "retry-after" in answer.headers or answer.headers.get("x-ratelimit-remaining") == "0"
+    return answer.status == 403 and (limited or "rate limit" in message(answer).lower())
+
+
+def message(answer: Answer) -> str:
+    """GitHub's own words, short and printable: they may quote what a stranger sent."""
+    said = _json(answer).get("message")
+    return _plain(said) if isinstance(said, str) else "it gave no reason"
+
+
+def _rights(answer: Answer) -> str:
+    """What the job's `permissions:` lack, from the header that says it."""
+    accepted = _plain(answer.headers.get("x-accepted-github-permissions", ""))
+    if accepted:
+        wanted = " or ".join(each.strip().replace("=", ": ") for each in accepted.split(";"))
+        return f"Give the job the permission it needs: {wanted}"
+    return f"Give the job the permission it needs. GitHub says: {message(answer)}"
+
+
+def _fields(answer: Answer) -> str:
+    errors = _json(answer).get("errors")
+    found = [_field(each) for each in errors[:5]] if isinstance(errors, list) else []
+    return _plain("; ".join(text for text in found if text)) or message(answer)
+
+
+def _field(error: object) -> str:
+    if isinstance(error, str):
+        return error
+    if not isinstance(error, Mapping):
+        return ""
+    parts = [error.get(name) for name in ("field", "code", "message")]
+    return " ".join(part for part in parts if isinstance(part, str))
+
+
+def _json(answer: Answer) -> Mapping[str, object]:
+    try:
+        value = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _plain(text: str) -> str:
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return line[:_LONGEST]
+
+
+# Calls of the REST API with patience: passing faults are tried again, rate limits are waited out, within bounds.
 
 PAGE = 100
 """GitHub's largest page."""
+
 _MOST_PAGES = 100
+
 _SECONDARY_WAIT_S = 60.0
 """GitHub's advice where a secondary limit names no time (docs.github.com, "Rate limits for the REST API")."""
+
 _NEXT = re.compile(r'<[^>]*[?&]page=(\d+)[^>]*>;\s*rel="next"')
 
 Headers = Mapping[str, str]
+
 Send = Callable[[Request, Headers], Answer]
 """Sends one request, once; raises ConnectionError or TimeoutError when no answer came."""
 
@@ -70,7 +209,7 @@ class Transport:
     _known: dict[str, tuple[str, Answer]] = field(default_factory=dict, repr=False)
 
     def json(self, request: Request) -> Any:
-        """The answer's JSON; None where there is none. Errors: `MlbotError`s of `mlbot.github.failures`."""
+        """The answer's JSON; None where there is none. Errors: `MlbotError`s of `mlbot.github.transport`."""
         return _value(request, self.answer(request))
 
     def pages(self, request: Request, name: str | None = None) -> Iterator[Any]:
@@ -200,3 +339,153 @@ def _value(request: Request, answer: Answer) -> Any:
         return json.loads(answer.body)
     except (ValueError, RecursionError) as error:
         raise GitHubError("GitHub's answer is no JSON", where=str(request)) from error
+
+
+# A file from an address that GitHub gave, streamed to the disk and never longer than allowed.
+
+_CHUNK = 1 << 16
+
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+class TooLargeError(GitHubError):
+    """It is larger than what is taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What is taken.
+
+    Attributes:
+        most_bytes: the largest file.
+        connect_s: the longest wait for a connection.
+        silence_s: the longest wait for a further byte.
+    """
+
+    most_bytes: int
+    connect_s: float = 15.0
+    silence_s: float = 60.0
+
+    def check_size(self, size: int, what: str) -> None:
+        """Raise a TooLargeError when a size that was told is over the limit."""
+        if size > self.most_bytes:
+            raise TooLargeError(f"{what[:120]!r} has {size:,} bytes; at most {self.most_bytes:,} are taken")
+
+
+def download(address: str, target: Path, limits: Limits) -> None:
+    """Write what is at an address to a file, anew.
+
+    No credentials go with the request, a redirect is not followed, and the bytes are counted as they come: what the
+    server says of their number is no promise.
+
+    Raises:
+        TooLargeError: if there are more bytes than allowed; no file is left.
+        ConnectionError: if the transfer broke or the server failed; worth another try.
+        GitHubError: if the address is no HTTPS address, or does not give the file.
+    """
+    parts = urlsplit(address)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        raise GitHubError("GitHub gave an address that is not HTTPS")
+    try:
+        _stream(address, target, limits)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def _stream(address: str, target: Path, limits: Limits) -> None:
+    import requests
+    from urllib3.exceptions import HTTPError
+
+    session = requests.Session()
+    session.auth = _nobody  # else a .netrc file of the machine would be asked for a password
+    headers = {"Accept-Encoding": "identity"}
+    timeout = (limits.connect_s, limits.silence_s)
+    try:
+        with session.get(address, stream=True, allow_redirects=False, headers=headers, timeout=timeout) as answer:
+            _check(answer.status_code)
+            _copy(answer, target, limits)
+    except (requests.RequestException, HTTPError) as error:
+        raise ConnectionError(f"the download broke off ({type(error).__name__})") from error
+    finally:
+        session.close()
+
+
+def _check(status: int) -> None:
+    if status >= 500 or status == 429:
+        raise ConnectionError(f"the artifact store answered {status}")
+    if status != 200:
+        raise GitHubError(f"the artifact store answered {status}")
+
+
+def _copy(answer: "Response", target: Path, limits: Limits) -> None:
+    raw = answer.raw
+    expected = answer.headers.get("content-length")
+    done = 0
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        while chunk := raw.read(_CHUNK, decode_content=False):
+            done += len(chunk)
+            limits.check_size(done, "the download")
+            file.write(chunk)
+    if expected is not None and expected != str(done):
+        raise ConnectionError("the download broke off")
+
+
+def _nobody(request: "PreparedRequest") -> "PreparedRequest":
+    return request
+
+
+Upload = Callable[[str, str, Path], None]
+"""Sends a file to an `upload_url`, under a name."""
+
+_TIMEOUT_S = (15.0, 120.0)
+
+
+def uploader(token: str, api_url: str) -> Upload:
+    """What uploads a release's files.
+
+    Args:
+        token: one that may write contents.
+        api_url: `GITHUB_API_URL`; the token goes to this host or to its `uploads.` sister alone.
+    """
+
+    def upload(address: str, name: str, file: Path) -> None:
+        where = address.partition("{")[0]
+        _check_host(where, api_url)
+        _send(f"{where}?name={quote(name, safe='')}", token, file)
+
+    return upload
+
+
+def _check_host(address: str, api_url: str) -> None:
+    given, ours = urlsplit(address), urlsplit(api_url)
+    sister = f"uploads.{(ours.hostname or '').removeprefix('api.')}"
+    if given.scheme != ours.scheme or given.hostname not in {ours.hostname, sister}:
+        raise GitHubError("GitHub named an upload address of another host", mend="Correct GITHUB_API_URL.")
+
+
+def _send(address: str, token: str, file: Path) -> None:
+    import requests
+
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/octet-stream"}
+    request = Request(verb="POST", path=urlsplit(address).path)
+    try:
+        with file.open("rb") as body, requests.Session() as session:
+            session.trust_env = False  # a .netrc of the machine would replace the token
+            answer = session.post(address, data=body, headers=headers, allow_redirects=False, timeout=_TIMEOUT_S)
+    except requests.RequestException as error:
+        raise UnavailableError(
+            f"the upload of {file.name} broke off ({type(error).__name__})", mend="Run the job again."
+        ) from error
+    if answer.status_code >= 500:
+        raise UnavailableError(f"GitHub answered {answer.status_code} to the upload of {file.name}")
+    if answer.status_code != 201:
+        raise failure(
+            request,
+            Answer(
+                status=answer.status_code,
+                headers={name.lower(): value for name, value in answer.headers.items()},
+                body=answer.text,
+            ),
+        )

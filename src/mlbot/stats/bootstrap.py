@@ -14,9 +14,12 @@ import numpy as np
 from mlbot.stats.types import Floats, Labels, Undefined, UndefinedMetricError, Weights
 
 REPLICATES = 1000
+
 FEWEST_REPLICATES = 100
+
 WORK = 2_000_000_000
 """Rows times models that all replicates together may touch."""
+
 DEFINED = 0.95
 """The share of replicates in which the metric must exist, or its noise is not known."""
 

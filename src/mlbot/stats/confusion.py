@@ -16,6 +16,7 @@ import numpy.typing as npt
 from mlbot.stats.types import Floats, Labels, Undefined, UndefinedMetricError, Weights
 
 Gradient = tuple[float, Floats]
+
 Formula = Callable[[Floats], Gradient]
 
 

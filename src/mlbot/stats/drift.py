@@ -10,6 +10,7 @@ from mlbot.stats.types import Floats
 
 FEWEST_ROWS = 500
 """Below this PSI passes 0.1 by chance: in 37 % of 200-row samples without any drift."""
+
 BINS = 10
 
 

@@ -9,9 +9,8 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from mlbot.core.metric import CATALOGUE, Task
+from mlbot.gates.metric import CATALOGUE, Task
 from mlbot.stats.bootstrap import Resampler, Score
-from mlbot.stats.checks import check
 from mlbot.stats.confusion import FORMULAS, confusion
 from mlbot.stats.losses import classification_loss, median_error, regression_loss
 from mlbot.stats.ranking import average_precision, roc_auc, roc_auc_ovr
@@ -26,10 +25,13 @@ from mlbot.stats.types import (
     Undefined,
     UndefinedMetricError,
     Weights,
+    check,
 )
 
 Array = npt.NDArray[Any]
+
 Maker = Callable[[Array, Array], Statistic]
+
 CustomMetric = Callable[..., float]
 """A user's own metric: `(y, prediction)` or `(y, prediction, sample_weight=None)` -> a number."""
 
@@ -41,7 +43,7 @@ def estimate(
     """A catalogue metric of K models, with S: from influence columns where the metric has them, else the bootstrap.
 
     Args:
-        metric: a name of `mlbot.core.metric.CATALOGUE`.
+        metric: a name of `mlbot.gates.metric.CATALOGUE`.
         task: what the models predict.
         y: labels, (n,): 0 or 1, class indices, or the regression's target.
         predictions: one array a model: P(positive) (n,), class probabilities (n, C), or values (n,).

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from mlbot.core.metric import CATALOGUE, Task
+from mlbot.gates.metric import CATALOGUE, Task
 from mlbot.stats.confusion import decide
 from mlbot.stats.estimation import estimate
 from mlbot.stats.intervals import LEVEL
@@ -107,7 +107,7 @@ def paired_test(
     """Compare two frozen models by a catalogue metric.
 
     Args:
-        metric: a name of `mlbot.core.metric.CATALOGUE`.
+        metric: a name of `mlbot.gates.metric.CATALOGUE`.
         task: what the models predict.
         y: labels, (n,).
         pair: predictions of the candidate and of the baseline, as in `estimate`.

@@ -23,8 +23,11 @@ from mlbot.stats.types import Estimate, Floats, Predictions
 
 ALPHA = 0.05
 """The error allowed on each side of the interval."""
+
 FEWEST_HISTORY_DF = 8
+
 FEWEST_BORROWED_SEEDS = 3
+
 SAME_VARIANCE = 0.75
 """The quantile of F beyond which a candidate's seeds are noisier than the history's."""
 

@@ -1,1 +1,0 @@
-"""One module a verb: the glue from edges to core and back, without decisions."""

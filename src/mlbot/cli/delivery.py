@@ -1,0 +1,198 @@
+"""The verbs of releases and environments: release, promote, approve, rollback, lock, unlock."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from mlbot.cli.options import common, example, json_option, option
+from mlbot.console import Console
+from mlbot.errors import Exit
+from mlbot.lib.constants import ACTIONS_BOT, RELEASE_PATH, TRAIN_PATH
+
+_DRY_RUN = "Verify and decide, show the plan, and change nothing."
+
+
+@click.command(
+    epilog=example(
+        "mlbot release adult-income",
+        "mlbot release adult-income --bump minor --dry-run",
+        "mlbot release adult-income --out release",
+        "mlbot release adult-income --version v2.0.0 --commit 4f1c2a9",
+    )
+)
+@click.argument("model")
+@option(
+    "--bump",
+    type=click.Choice(["patch", "minor", "major"]),
+    help="Which part of the latest version to count up; the first version is v1.0.0.",
+    show_default="patch",
+)
+@option("--version", metavar="VERSION", help="Give it this version instead.")
+@option(
+    "--commit", metavar="REV", help="What to release.", show_default="the guarded branch's tip, or the version's tag"
+)
+@option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write the released file, its model card, manifest and checksums into this folder.",
+)
+@option("--dry-run", is_flag=True, help=_DRY_RUN)
+@json_option
+@common
+def release(  # noqa: PLR0913 - one for each option
+    directory: Path,
+    *,
+    quiet: bool,
+    model: str,
+    bump: Literal["patch", "minor", "major"] | None,
+    version: str | None,
+    commit: str | None,
+    out: Path | None,
+    dry_run: bool,
+    as_json: bool,
+) -> Exit:
+    """Give a version to a model that the guarded branch has judged.
+
+    Nothing is trained again: the bytes that passed are the bytes that are released. Before anything is written the
+    commit, the tag, the verdict and the bytes are verified; then the commit is tagged and the ledger written, in the
+    remote `origin` where there is one.
+    """
+    if bump and version:
+        raise click.UsageError("--bump and --version exclude each other.")
+    from mlbot.delivery.run_release import ReleaseRequest
+    from mlbot.delivery.run_verbs import release_verb
+
+    request = ReleaseRequest(model=model, bump=bump, version=version, commit=commit, dry_run=dry_run)
+    return release_verb(directory, request, out, Console.of_process(quiet=quiet), as_json=as_json)
+
+
+@click.command(
+    epilog=example(
+        "mlbot promote adult-income@v1.2.0 staging", "mlbot promote adult-income@v1.2.0 production --dry-run"
+    )
+)
+@click.argument("version", metavar="MODEL@VERSION")
+@click.argument("environment")
+@option("--reason", default="", show_default=False, help="Why, for the ledger.")
+@option("--dry-run", is_flag=True, help=_DRY_RUN)
+@json_option
+@common
+def promote(  # noqa: PLR0913 - one for each option
+    directory: Path, *, quiet: bool, version: str, environment: str, reason: str, dry_run: bool, as_json: bool
+) -> Exit:
+    """Deploy a version into an environment, and test it there.
+
+    The bytes are verified, loaded and asked the release's golden requests; then they are staged, switched on, read
+    back and tested again. When that fails, the version before is switched back. A run that was killed is finished by
+    the same command.
+    """
+    from mlbot.delivery.run_promote import PromotionRequest
+    from mlbot.delivery.run_verbs import parted, promote_verb
+
+    model, number = parted(version)
+    request = PromotionRequest(model=model, version=number, environment=environment, reason=reason, dry_run=dry_run)
+    return promote_verb(directory, request, Console.of_process(quiet=quiet), as_json=as_json)
+
+
+@click.command(epilog=example("mlbot approve adult-income@v1.2.0 production"))
+@click.argument("version", metavar="MODEL@VERSION")
+@click.argument("environment")
+@json_option
+@common
+def approve(directory: Path, *, quiet: bool, version: str, environment: str, as_json: bool) -> Exit:
+    """Say that a version may enter an environment that asks for approvals.
+
+    It stands for these very bytes. Nobody's approval counts for a promotion that they ask for themselves. On a laptop
+    git says who you are; where that is not enough, approve on GitHub.
+    """
+    from mlbot.delivery.run_verbs import approve_verb, parted
+
+    model, number = parted(version)
+    return approve_verb(directory, (model, number, environment), Console.of_process(quiet=quiet), as_json=as_json)
+
+
+@click.command(
+    epilog=example(
+        'mlbot rollback adult-income production --reason "wrong predictions for new customers"',
+        'mlbot rollback adult-income production --to v1.0.0 --reason "v1.1.0 is slow too"',
+    )
+)
+@click.argument("model")
+@click.argument("environment")
+@option("--to", metavar="VERSION", help="A version that was live there once.", show_default="the last good one")
+@option("--reason", default="", show_default=False, help="Why, for the ledger; needed.")
+@option("--dry-run", is_flag=True, help=_DRY_RUN)
+@json_option
+@common
+def rollback(  # noqa: PLR0913 - one for each option
+    directory: Path,
+    *,
+    quiet: bool,
+    model: str,
+    environment: str,
+    to: str | None,
+    reason: str,
+    dry_run: bool,
+    as_json: bool,
+) -> Exit:
+    """Go back to the last good version of an environment, or to any that was live there.
+
+    No gate, order, approval or lock stops it, and it takes over from a deployment that has not ended. The bytes are
+    verified and loaded before anything is switched, all the same.
+    """
+    from mlbot.delivery.run_promote import RollbackRequest
+    from mlbot.delivery.run_verbs import rollback_verb
+
+    request = RollbackRequest(model=model, environment=environment, to=to, reason=reason, dry_run=dry_run)
+    return rollback_verb(directory, request, Console.of_process(quiet=quiet), as_json=as_json)
+
+
+@click.command(epilog=example('mlbot lock production --reason "audit until Friday"'))
+@click.argument("environment")
+@option("--reason", default="", show_default=False, help="Why, for the ledger.")
+@json_option
+@common
+def lock(directory: Path, *, quiet: bool, environment: str, reason: str, as_json: bool) -> Exit:
+    """Close an environment: nothing is promoted into it until it is unlocked. A rollback still goes through."""
+    from mlbot.delivery.run_verbs import lock_verb
+
+    return lock_verb(
+        directory, environment, Console.of_process(quiet=quiet), close=True, reason=reason, as_json=as_json
+    )
+
+
+@click.command(epilog=example("mlbot unlock production"))
+@click.argument("environment")
+@option("--reason", default="", show_default=False, help="Why, for the ledger.")
+@json_option
+@common
+def unlock(directory: Path, *, quiet: bool, environment: str, reason: str, as_json: bool) -> Exit:
+    """Open an environment again."""
+    from mlbot.delivery.run_verbs import lock_verb
+
+    return lock_verb(
+        directory, environment, Console.of_process(quiet=quiet), close=False, reason=reason, as_json=as_json
+    )
+
+
+@click.command(epilog=example('mlbot deploy --ask "$ASK"'))
+@option("--ask", metavar="JSON", required=True, help="The request, as `mlbot plan --release` printed it.")
+@option("--train-workflow", metavar="PATH", default=TRAIN_PATH, help="The workflow that trains.")
+@option("--release-workflow", metavar="PATH", default=RELEASE_PATH, help="The workflow that releases.")
+@option("--bot", metavar="LOGIN", default=ACTIONS_BOT, help="Who the token speaks as.")
+@common
+def deploy(directory: Path, *, quiet: bool, ask: str, train_workflow: str, release_workflow: str, bot: str) -> Exit:
+    """Carry out what was asked of the release workflow on GitHub, and show it there.
+
+    For jobs of GitHub Actions: `mlbot plan --release` reads who asks for what. On a laptop there is a verb for each.
+    """
+    from mlbot.delivery.run_ci import DeployOptions
+    from mlbot.delivery.run_hosted import carry_out
+
+    options = DeployOptions(ask=ask, train_path=train_workflow, release_path=release_workflow, bot=bot)
+    return carry_out(directory, os.environ, options, Console.of_process(quiet=quiet))
+
+
+VERBS = (release, promote, approve, rollback, lock, unlock, deploy)

@@ -1,0 +1,136 @@
+"""What the verbs' options have in common."""
+
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from mlbot.lib.constants import ACTIONS_BOT, TRAIN_PATH
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Option(click.Option):
+    """An option whose variable is named as people write the option, whatever the function's parameter is called."""
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """The value of MLBOT_<VERB>_<OPTION>, if it is set and not empty."""
+        written = max(self.opts, key=len).lstrip("-").replace("-", "_").upper()
+        return os.environ.get(f"{ctx.auto_envvar_prefix}_{written}") or None
+
+
+option = partial(click.option, cls=_Option)
+
+
+def example(*lines: str) -> str:
+    """The end of a verb's help."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def common(function: F) -> F:
+    """The options that every verb has."""
+    quiet = option("-q", "--quiet", is_flag=True, help="Say nothing but the result and errors.")
+    directory = option(
+        "-C",
+        "--directory",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        default=Path(),
+        show_default="the current folder",
+        help="Work as if started in this folder.",
+    )
+    return quiet(directory(function))
+
+
+def json_option(function: F) -> F:
+    """Whether the result is JSON."""
+    return option("--json", "as_json", is_flag=True, help="Print the result as JSON (stable).")(function)
+
+
+def model_option(function: F) -> F:
+    """Which models are meant."""
+    return option(
+        "-m", "--model", "models", multiple=True, metavar="MODEL", help="Only this model, stale or not; repeatable."
+    )(function)
+
+
+def git_only_option(function: F) -> F:
+    """Whether content keys stand on git alone."""
+    return option("--git-only", is_flag=True, help="Leave out data that git does not have, as a judge elsewhere must.")(
+        function
+    )
+
+
+def run_options(function: F) -> F:
+    """The options that name a training run on GitHub."""
+    run = option("--run", type=click.IntRange(1), metavar="ID", help="A training run on GitHub.")
+    attempt = option("--attempt", type=click.IntRange(1), default=1, help="The attempt of that run.")
+    workflow = option(
+        "--train-workflow",
+        metavar="PATH",
+        default=TRAIN_PATH,
+        help="The workflow that run has to be of.",
+    )
+    bot = option("--bot", metavar="LOGIN", default=ACTIONS_BOT, help="Whose answers to commands count.")
+    return run(attempt(workflow(bot(function))))
+
+
+def store_options(function: F) -> F:
+    """Whether a verdict's files are stored, or were."""
+    store = option("--store", is_flag=True, help="Put the accepted files of a push into the store, and nothing else.")
+    stored = option("--stored", metavar="RESULT", default="", help="How the job ended that did so, as GitHub says it.")
+    return store(stored(function))
+
+
+def plan_options(function: F) -> F:
+    """How a plan is printed, and which models it calls stale."""
+    matrix = option("--matrix", is_flag=True, help="Print the GitHub Actions matrix of what to train.")
+    unjudged = option(
+        "--unjudged", is_flag=True, help="Call stale what the ledger has no verdict on, and nothing else."
+    )
+    asked = option("--asked", is_flag=True, help="In a re-run on GitHub: plan what /retrain asked of this attempt.")
+    release = option("--release", is_flag=True, help="On GitHub: say who asks the release workflow for what.")
+    return matrix(unjudged(asked(release(function))))
+
+
+def param_options(function: F) -> F:
+    """What is trained with instead of the committed parameters."""
+    param = option(
+        "--param",
+        "params",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Train with another value than the committed one, of one --model; repeatable. The file stays as it is.",
+    )
+    overrides = option("--overrides", metavar="JSON", help="The same as one JSON object, as a trial on GitHub has it.")
+    return param(overrides(function))
+
+
+def base_option(function: F) -> F:
+    """What a change is compared with."""
+    return option(
+        "--base", metavar="REV", help="The guarded branch to compare with.", show_default="the default branch"
+    )(function)
+
+
+def asker() -> Callable[[str, str], str] | None:
+    """Asks the person at the terminal; None where there is none."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    return lambda question, default: str(click.prompt(question, default=default, err=True))
+
+
+def page_options(function: F) -> F:
+    """Where a report goes besides the terminal."""
+    file = click.Path(dir_okay=False, path_type=Path)
+    html = option("--html", type=file, help="Write the report as a web page.")
+    markdown = option("--markdown", type=file, help="Write the report as a comment.")
+    return html(markdown(function))
+
+
+def jobs_option(function: F) -> F:
+    """How many trainings run at a time."""
+    return option("--jobs", type=click.IntRange(1), default=1, help="Trainings at a time.")(function)

@@ -1,0 +1,1 @@
+"""Commands in comments: one file a command, how they are read and answered."""

@@ -1,0 +1,124 @@
+"""`/mlbot status`: what runs, what is stale, and why the gate stands as it does, in one view."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from mlbot.commands.facts import Facts
+from mlbot.events.github import Attempt, Comment, Id, PullRequest, Run, Status, WebUrl
+from mlbot.lib.record import Count, Name, Record, Sha
+from mlbot.protocol.answer import WaiverRequest
+from mlbot.protocol.attempts import Reruns
+from mlbot.protocol.marker import attempt_of, read_stamp
+
+_JOB = re.compile(r"(?:.* / )?Train (?P<model>[A-Za-z0-9][A-Za-z0-9._-]{0,62}) \(seed (?P<seed>[0-9]{1,3})\)")
+
+_MOST_MODELS = 50
+
+_MOST_RUNS = 5
+
+
+class Evidence(Record):
+    """What is read for the status alone, besides the facts of every command."""
+
+    status: Status | None = None
+    """The bot's latest on the head."""
+    jobs: tuple[tuple[str, str], ...] = ()
+    """Name and state of each job of the newest training: the pull request's own words."""
+    report: Comment | None = None
+    """The bot's comment with the verdict."""
+
+
+class Training(Record):
+    """A run of the training."""
+
+    attempt: Attempt
+    state: str
+    """Its conclusion, or that it is under way."""
+    url: WebUrl
+    trial: bool
+
+
+class ModelProgress(Record):
+    """How far the training of a model is, by the names of its jobs; unverified."""
+
+    model: Name
+    done: Count
+    failed: Count
+    seeds: Count
+
+
+class StatusView(Record):
+    """All that the template sees."""
+
+    head: Sha
+    guarded: bool
+    draft: bool
+    base: str
+    trainings: tuple[Training, ...]
+    models: tuple[ModelProgress, ...]
+    """What the newest training found stale."""
+    planned: bool
+    """Whether the newest training has said what is stale."""
+    status: Status | None
+    report: Id | None
+    """The comment with the verdict on this head; None when there is none, or one of another head."""
+    behind: bool
+    """Whether that verdict is of an older attempt than the newest that counts."""
+    waivers: tuple[WaiverRequest, ...]
+
+
+def status_view(facts: Facts, pull: PullRequest, evidence: Evidence, marker: str) -> StatusView:
+    """The view.
+
+    Args:
+        facts: those of every command.
+        pull: the pull request.
+        evidence: what was read besides.
+        marker: of the comment with the verdict.
+    """
+    runs, reruns = facts.trainings, facts.reruns
+    stamp = read_stamp(evidence.report.body, marker) if evidence.report else None
+    current = stamp is not None and stamp.head == pull.head_sha
+    counts = reruns.standing(runs[0].this_attempt) if runs else None
+    spoken = attempt_of(evidence.status.url) if evidence.status else None
+    return StatusView(
+        head=pull.head_sha,
+        guarded=facts.policy.guards(pull.base_ref),
+        draft=pull.draft,
+        base=pull.base_ref,
+        trainings=tuple(_training(run, reruns) for run in runs[:_MOST_RUNS]),
+        models=_models(evidence.jobs),
+        planned=any(_is_plan(name) and state == "success" for name, state in evidence.jobs),
+        status=evidence.status,
+        report=evidence.report.id if evidence.report and current else None,
+        behind=counts is not None and spoken is not None and spoken.order < counts.order,
+        waivers=_waivers(facts, pull),
+    )
+
+
+def _training(run: Run, reruns: Reruns) -> Training:
+    trial = reruns.trial(run.this_attempt) is not None
+    state = run.conclusion.value.replace("_", " ") if run.completed and run.conclusion else "under way"
+    return Training(attempt=run.this_attempt, state=state, url=run.url, trial=trial)
+
+
+def _models(jobs: Iterable[tuple[str, str]]) -> tuple[ModelProgress, ...]:
+    states: dict[str, list[str]] = {}
+    for name, state in jobs:
+        if found := _JOB.fullmatch(name):
+            states.setdefault(found["model"], []).append(state)
+    return tuple(_progress(model, each) for model, each in sorted(states.items())[:_MOST_MODELS])
+
+
+def _progress(model: str, states: Sequence[str]) -> ModelProgress:
+    done = sum(state == "success" for state in states)
+    failed = sum(state in {"failure", "cancelled", "timed_out"} for state in states)
+    return ModelProgress(model=model, done=done, failed=failed, seeds=len(states))
+
+
+def _is_plan(name: str) -> bool:
+    return name.rpartition(" / ")[2] == "Plan"
+
+
+def _waivers(facts: Facts, pull: PullRequest) -> tuple[WaiverRequest, ...]:
+    return tuple(each for each in facts.records if isinstance(each, WaiverRequest) and each.sha == pull.head_sha)

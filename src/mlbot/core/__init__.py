@@ -1,1 +1,0 @@
-"""Decisions: pure functions over frozen records. No I/O, no clock, no randomness."""

@@ -1,0 +1,1 @@
+"""Release, approve, promote, roll back, lock."""

@@ -1,0 +1,380 @@
+"""The files of a release: the model, its card, the manifest, lineage, golden requests, and the sums of all."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlbot.config.schema import Model
+from mlbot.delivery.model_card import (
+    CARD_FILE,
+    GOLDEN_FILE,
+    MANIFEST_FILE,
+    MODEL_FILE,
+    SUMS_FILE,
+    TRAINING_FILE,
+    card_of,
+    checksums,
+    manifest,
+)
+from mlbot.delivery.release import Released, ReleaseDecision, ReleaseFacts, TagFacts, decide_release, latest
+from mlbot.errors import NotEvaluatedError, UsageError
+from mlbot.ledger.entries import Entry, ReleaseEntry, VerdictEntry
+from mlbot.ledger.queries import latest_by_key, release_of, releases
+from mlbot.lib.record import Digest, Record, Sha
+from mlbot.lib.tree import TagRef
+from mlbot.lib.untrusted_json import read
+from mlbot.lib.version import Bump, Version
+from mlbot.plan.plan import Subject
+from mlbot.protocol.golden import Golden, digest_of
+from mlbot.protocol.golden import canonical as golden_bytes
+from mlbot.protocol.training_record import Training
+from mlbot.registry.run_repository import Home, Tags
+from mlbot.registry.tag import TagNote, name_of, version_tag
+from mlbot.registry.versions import Registry, Stored
+from mlbot.report.report import ModelReport
+from mlbot.report.stored import MOST_BYTES
+
+# `mlbot release`: give a version to judged bytes. Verify everything, tag the commit, write the ledger.
+
+FIRST = Version(major=1, minor=0, patch=0)
+
+GOLDEN_ROWS = 50
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReleaseRequest:
+    """What is asked for.
+
+    Attributes:
+        model: its name.
+        version: with or without its `v`; None: the next one.
+        bump: which part of the latest version to count up; the first version is 1.0.0 whatever is said.
+        commit: any revision; None: where the version's tag is, else the guarded branch's tip.
+        dry_run: decide, and change nothing.
+    """
+
+    model: str
+    version: str | None = None
+    bump: Bump | None = None
+    commit: str | None = None
+    dry_run: bool = False
+
+
+class ReleaseResult(Record):
+    """What came of it."""
+
+    model: str
+    version: str
+    decision: ReleaseDecision
+    tag: str
+    commit: Sha
+    dry_run: bool = False
+    entry: ReleaseEntry | None = None
+    """The ledger's entry; None where nothing is released."""
+
+
+def release(home: Home, request: ReleaseRequest) -> ReleaseResult:
+    """Release a model.
+
+    A run that was killed is finished by the same command: a tag that is there is taken as it is, and so is an entry.
+
+    Returns:
+        What was decided, with its reason. Nothing is changed by a refusal.
+
+    Raises:
+        UsageError: there is no such revision or version, or the config is wrong.
+        RefusedError: the token may not write.
+        NotEvaluatedError: the remote or the store does not answer, or the golden requests cannot be made.
+    """
+    with home.tags() as tags, tempfile.TemporaryDirectory(prefix="mlbot-release-") as folder:
+        desk = _Desk(home=home, tags=tags, folder=Path(folder), request=request, entries=home.of_model(request.model))
+        return desk.release()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Desk:
+    """Where one release is made."""
+
+    home: Home
+    tags: Tags
+    folder: Path
+    request: ReleaseRequest
+    entries: tuple[Entry, ...]
+
+    def release(self) -> ReleaseResult:
+        """Decide by what is recorded, then by the bytes; then tag and record."""
+        every = self.tags.all()
+        asked = Version.parse(self.request.version) if self.request.version is not None else None
+        tag = _find(every, version_tag(self.request.model, asked)) if asked else None
+        commit = self._commit(tag)
+        keys = self._keys(commit)
+        verdicts = self._verdicts(keys or frozenset())
+        version = asked or self._next(Registry.of(every), commit, latest(verdicts))
+        name = version_tag(self.request.model, version)
+        facts = self._facts(version, _find(every, name), commit, keys, verdicts)
+        decision = decide_release(facts)
+        result = ReleaseResult(
+            model=self.request.model,
+            version=version.text,
+            decision=decision,
+            tag=name,
+            commit=commit,
+            dry_run=self.request.dry_run,
+            entry=None if decision.refused else release_of(self.entries, self.request.model, version.text),
+        )
+        if not decision.go or facts.verdict is None:
+            return result
+        file = self.folder / "model.onnx"
+        facts = facts.model_copy(update={"stored": self._fetch(facts.verdict, file)})
+        decision = decide_release(facts)
+        if not decision.go or self.request.dry_run:
+            return result.model_copy(update={"decision": decision})
+        return result.model_copy(update={"decision": decision, "entry": self._make(facts, name, file)})
+
+    def _next(self, registry: Registry, commit: Sha, verdict: VerdictEntry | None) -> Version:
+        """The version that these bytes or this commit have already; else the next one.
+
+        So the command can be said again: one that was killed after tagging is finished, and one that has nothing to
+        do makes no second version of the same bytes.
+        """
+        mine = registry.of_model(self.request.model)
+        released = releases(self.entries, self.request.model)
+        same = [each for each in released if verdict and each.digest == verdict.digest]
+        here = [each.version for each in mine.versions if each.commit == commit and each.withdrawn is None]
+        if same or here:
+            return Version.parse(same[-1].version) if same else here[-1]
+        recorded = [Version.parse(each.version) for each in released]
+        return registry.next_version(self.request.model, self.request.bump or "patch", recorded=recorded, first=FIRST)
+
+    def _commit(self, tag: TagRef | None) -> Sha:
+        if tag and tag.commit_sha and self.home.repository.find(tag.commit_sha) is None:
+            self.tags.bring(tag.name)
+        if self.request.commit is not None:
+            return self.home.repository.resolve(self.request.commit)
+        return tag.commit_sha if tag and tag.commit_sha else self.home.tip
+
+    def _facts(
+        self,
+        version: Version,
+        tag: TagRef | None,
+        commit: Sha,
+        keys: frozenset[Digest] | None,
+        verdicts: tuple[VerdictEntry, ...],
+    ) -> ReleaseFacts:
+        return ReleaseFacts(
+            model=self.request.model,
+            version=version.text,
+            commit=commit,
+            branch=self.home.branch,
+            configured=keys is not None,
+            merged=self.home.is_merged(commit),
+            tag=_tag_facts(tag),
+            released=_released(release_of(self.entries, self.request.model, version.text)),
+            verdicts=verdicts,
+            parent_judged=not verdicts and bool(self._verdicts(self._keys(f"{commit}^") or frozenset())),
+            inconclusive=self.home.config.inconclusive.promotion,
+        )
+
+    def _verdicts(self, keys: frozenset[Digest]) -> tuple[VerdictEntry, ...]:
+        return tuple(
+            each
+            for each in self.entries
+            if isinstance(each, VerdictEntry) and each.key in keys and each.branch == self.home.branch
+        )
+
+    def _keys(self, rev: str) -> frozenset[Digest] | None:
+        """The model's content keys at a commit, with and without data outside git; None where it has no such model."""
+        commit = self.home.repository.find(rev)
+        if commit is None:
+            return None
+        try:
+            sides = [self.home.sides_at(commit, outside=outside).head for outside in (False, True)]
+            models = [side.config.model(self.request.model) for side in sides]
+            pairs = zip(models, sides, strict=True)
+            return frozenset(Subject.of(model, side).key for model, side in pairs if model) or None
+        except UsageError:  # history need not be usable, and a commit without a config has no model
+            return None
+
+    def _fetch(self, verdict: VerdictEntry, file: Path) -> Stored:
+        if verdict.digest is None:
+            return Stored.MISSING
+        self.home.say(f"Verifying the bytes of {verdict.digest[:19]} in {self.home.store.url}")
+        return self.home.fetch(verdict.digest, file)
+
+    def _make(self, facts: ReleaseFacts, name: str, file: Path) -> ReleaseEntry:
+        """Golden requests into the store, the tag, the ledger: in this order, so that what is recorded is whole."""
+        verdict = facts.verdict
+        if verdict is None or verdict.digest is None:
+            raise LookupError(f"{facts.model} was let through without judged bytes")
+        golden = self._golden(facts, file)
+        note = TagNote(
+            version=facts.version,
+            commit=facts.commit,
+            digest=verdict.digest,
+            key=verdict.key,
+            attempt=verdict.attempt,
+            judge=verdict.judge,
+            actor=self.home.actor,
+            run=self.home.run,
+        )
+        self.home.say(f"Tagging {facts.commit[:10]} as {name}")
+        tag = self.tags.make(name, f"Release {name_of(facts.model, facts.version)}", note)
+        if tag.commit_sha != facts.commit:
+            raise NotEvaluatedError(f"the tag {name} was made at another commit meanwhile", mend="Run it again.")
+        entry = self._entry(facts, verdict, tag, golden)
+        self.home.record(entry)
+        return entry
+
+    def _golden(self, facts: ReleaseFacts, file: Path) -> Digest:
+        """Golden requests of the released bytes, made from the commit's own data, in the store."""
+        from mlbot.ml.golden import make_golden
+
+        model = self.home.configs_at(facts.commit).head.model(facts.model)
+        if model is None:
+            raise LookupError(f"{facts.model} was let through without a config")
+        self.home.say(f"Recording {GOLDEN_ROWS} golden requests")
+        with self.home.checkout(facts.commit, model) as root:
+            golden = make_golden(file, model, root, GOLDEN_ROWS)
+        digest = digest_of(golden)
+        kept = self.folder / "golden.json"
+        kept.write_bytes(golden_bytes(golden))
+        self.home.store.put(digest, kept)
+        return digest
+
+    def _entry(self, facts: ReleaseFacts, verdict: VerdictEntry, tag: TagRef, golden: Digest) -> ReleaseEntry:
+        training = self._training(verdict)
+        return ReleaseEntry(
+            model=facts.model,
+            version=facts.version,
+            commit=facts.commit,
+            key=verdict.key,
+            digest=verdict.digest or "",
+            attempt=verdict.attempt,
+            judge=verdict.judge,
+            tag_object=tag.object_sha,
+            golden=golden,
+            training=verdict.training if training else None,
+            data=training.data if training else {},
+            params=training.params if training else {},
+            environment=training.environment if training else None,
+            seed=verdict.files[0].seed if verdict.files else 0,
+            actor=self.home.actor,
+            run=self.home.run,
+            time=self.home.time,
+        )
+
+    def _training(self, verdict: VerdictEntry) -> Training | None:
+        raw = self.home.document(verdict.training)
+        return read(raw, Training, "The stored training record", most_bytes=MOST_BYTES) if raw else None
+
+
+def read_golden(home: Home, entry: ReleaseEntry) -> Golden | None:
+    """The golden requests of a release; None where it has none.
+
+    Raises:
+        NotEvaluatedError: what is stored is no such record, or not about these bytes.
+    """
+    raw = home.document(entry.golden)
+    if raw is None:
+        return None
+    golden = read(raw, Golden, "The stored golden requests", most_bytes=MOST_BYTES)
+    if golden.digest != entry.digest:
+        raise NotEvaluatedError(
+            f"the golden requests of {name_of(entry.model, entry.version)} are about other bytes: {golden.digest[:19]}",
+            mend="Release the model again under a new version.",
+        )
+    return golden
+
+
+def _find(tags: Iterable[TagRef], name: str) -> TagRef | None:
+    return next((each for each in tags if each.name == name), None)
+
+
+def _tag_facts(tag: TagRef | None) -> TagFacts | None:
+    if tag is None:
+        return None
+    return TagFacts(name=tag.name, object_sha=tag.object_sha, commit=tag.commit_sha, annotated=tag.annotated)
+
+
+def _released(entry: ReleaseEntry | None) -> Released | None:
+    if entry is None:
+        return None
+    return Released(version=entry.version, digest=entry.digest, commit=entry.commit, tag_object=entry.tag_object)
+
+
+_MOST_DEPTH = 64
+
+
+def write_release(home: Home, release: ReleaseEntry, folder: Path, url: str | None = None) -> Mapping[str, Path]:
+    """Write a release's files into a folder.
+
+    Args:
+        home: whose store and ledger.
+        release: the version.
+        folder: made when needed.
+        url: of the repository, for links.
+
+    Returns:
+        The files by the names they are published under.
+
+    Raises:
+        NotEvaluatedError: the store does not answer, or has not the very bytes.
+    """
+    from mlbot.delivery.model_card import card_text
+
+    folder.mkdir(parents=True, exist_ok=True)
+    name = name_of(release.model, release.version)
+    if home.fetch(release.digest, folder / MODEL_FILE) is not Stored.VERIFIED:
+        raise NotEvaluatedError(f"the store has not the very bytes of {name}", where=home.store.url)
+    verdict = _verdict(home, release)
+    training, raw_training = _training(home, release)
+    report = _report(home, verdict)
+    raw = {
+        CARD_FILE: card_text(card_of(release, _model(home, release), verdict, report, url)).encode(),
+        MANIFEST_FILE: manifest(release, training),
+        TRAINING_FILE: raw_training,
+        GOLDEN_FILE: home.document(release.golden),
+    }
+    for file, content in raw.items():
+        if content is not None:
+            (folder / file).write_bytes(content)
+    made = [MODEL_FILE, *(file for file, content in raw.items() if content is not None)]
+    sums = checksums({file: _digest(folder / file) for file in made})
+    (folder / SUMS_FILE).write_text(sums, encoding="utf-8")
+    return {file: folder / file for file in (*made, SUMS_FILE)}
+
+
+def _verdict(home: Home, release: ReleaseEntry) -> VerdictEntry | None:
+    """The verdict that the release names; where there is no such one any more, the latest on the same inputs."""
+    known = home.ledger.read("verdict", release.model, release.key).entries
+    named = (
+        each
+        for each in known
+        if isinstance(each, VerdictEntry) and (each.key, each.digest) == (release.key, release.digest)
+    )
+    mine = [each for each in named if (each.attempt, each.judge) == (release.attempt, release.judge)]
+    return mine[-1] if mine else latest_by_key(known, home.branch).get((release.model, release.key))
+
+
+def _training(home: Home, release: ReleaseEntry) -> tuple[Training | None, bytes | None]:
+    raw = home.document(release.training)
+    return (read(raw, Training, "The stored training record", most_bytes=MOST_BYTES), raw) if raw else (None, None)
+
+
+def _report(home: Home, verdict: VerdictEntry | None) -> ModelReport | None:
+    raw = home.document(verdict.report) if verdict else None
+    return read(raw, ModelReport, "The stored report", most_bytes=MOST_BYTES, most_depth=_MOST_DEPTH) if raw else None
+
+
+def _model(home: Home, release: ReleaseEntry) -> Model | None:
+    try:
+        return home.configs_at(release.commit).head.model(release.model)
+    except UsageError:  # history need not be usable
+        return None
+
+
+def _digest(file: Path) -> Digest:
+    with file.open("rb") as stream:
+        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"

@@ -1,0 +1,1 @@
+"""GitHub's payloads as records."""

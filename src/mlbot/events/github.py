@@ -1,0 +1,260 @@
+"""Which repository a git remote's address names."""
+
+import re
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+
+from mlbot.lib.record import Count, Record, Sha
+
+# What GitHub says of runs, pull requests, comments and statuses: the facts that decisions are made from.
+
+Id = Annotated[int, Field(gt=0)]
+"""A number that GitHub gave: of a run, a repository, a comment, an artifact."""
+
+Text = Annotated[str, StringConstraints(max_length=1000)]
+"""A short text from outside; escaped where it is shown."""
+
+RefName = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x20\x7f~^:?*\[\\]+$")]
+"""A branch's or tag's short name, without what git allows in no ref (git-check-ref-format)."""
+
+RepositoryName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}$")]
+"""`owner/name`."""
+
+Login = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}(\[bot\])?$")]
+"""Who acts on GitHub; apps end in `[bot]`."""
+
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+
+Moment = Annotated[str, StringConstraints(pattern=f"^{_MOMENT.pattern}$")]
+"""A time as GitHub writes it, by its own clock: UTC, to the second."""
+
+WebUrl = Annotated[str, StringConstraints(max_length=1000, pattern=r"^https?://[A-Za-z0-9._~:/?#@!&=+,;%-]+$")]
+
+
+class Attempt(Record):
+    """One attempt of a workflow run; `order` says which of two is the newer."""
+
+    run: Id
+    number: Annotated[int, Field(gt=0)] = 1
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Sorts older before newer: GitHub counts runs up, and a run's attempts within it."""
+        return self.run, self.number
+
+    def __str__(self) -> str:
+        """`123.1`, as markers and status links carry it."""
+        return f"{self.run}.{self.number}"
+
+
+class Conclusion(StrEnum):
+    """How a run ended, in GitHub's words."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    NEUTRAL = "neutral"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+    TIMED_OUT = "timed_out"
+    ACTION_REQUIRED = "action_required"
+    STALE = "stale"
+    STARTUP_FAILURE = "startup_failure"
+
+
+class Run(Record):
+    """A workflow run."""
+
+    id: Id
+    attempt: Annotated[int, Field(gt=0)] = 1
+    repository_id: Id
+    path: Text
+    """Of the workflow file, without the `@ref` that GitHub may append."""
+    event: Text
+    head_sha: Sha
+    head_branch: Text | None = None
+    head_repository_id: Id | None = None
+    """None when the fork is gone."""
+    head_owner: Login | None = None
+    completed: bool
+    conclusion: Conclusion | None = None
+    url: WebUrl
+    created: Moment | None = None
+    """Of its first attempt; None where GitHub did not say."""
+
+    @property
+    def this_attempt(self) -> Attempt:
+        """The run's attempt as an order."""
+        return Attempt(run=self.id, number=self.attempt)
+
+
+class PullRequest(Record):
+    """A pull request as it is now."""
+
+    number: Id
+    open: bool
+    draft: bool = False
+    head_sha: Sha
+    head_ref: RefName
+    head_repository_id: Id | None = None
+    """None when the fork is gone."""
+    base_ref: RefName
+    base_repository_id: Id
+    author: Login | None = None
+
+    @property
+    def fork(self) -> bool:
+        """Whether head is in another repository."""
+        return self.head_repository_id != self.base_repository_id
+
+
+class Artifact(Record):
+    """An uploaded archive."""
+
+    id: Id
+    name: Text
+    size_bytes: Count
+    expired: bool = False
+    run: Id | None = None
+
+
+class Comment(Record):
+    """A comment on an issue or pull request."""
+
+    id: Id
+    author: Login | None = None
+    """None for an account that is gone."""
+    body: str
+    edited: bool = False
+    """Whether it is not what its author wrote at first; who may write to the repository may edit it too."""
+    created: Moment | None = None
+
+
+class State(StrEnum):
+    """A commit status' state."""
+
+    PENDING = "pending"
+    SUCCESS = "success"
+    FAILURE = "failure"
+    ERROR = "error"
+
+
+class Status(Record):
+    """A commit status."""
+
+    context: str
+    state: State
+    description: str = ""
+    url: str = ""
+    creator: Login | None = None
+
+
+def moment(value: object) -> Moment | None:
+    """A time from GitHub's JSON; None for whatever is none."""
+    return value if isinstance(value, str) and _MOMENT.fullmatch(value) and _exists(value) else None
+
+
+def seconds_between(earlier: Moment, later: Moment) -> float:
+    """How long from one time to another; negative when they are the other way round."""
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+
+
+def _exists(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:  # the 30th of February
+        return False
+    return True
+
+
+Role = Literal["none", "read", "triage", "write", "maintain", "admin"]
+"""A collaborator's role; custom roles are folded into the one they are based on."""
+
+_URL = re.compile(r"(?P<scheme>https?|ssh|git)://(?:[^@/]*@)?(?P<host>[^/]+)/(?P<path>.+)")
+
+_SCP = re.compile(r"(?:[^@/]+@)?(?P<host>[A-Za-z0-9.-]+):(?!//)(?P<path>.+)")
+
+_NAME: TypeAdapter[str] = TypeAdapter(RepositoryName)
+
+GITHUB = "github.com"
+
+
+class RemoteName(Record):
+    """A repository on a forge.
+
+    Attributes:
+        host: its server, with a port where the address has one.
+        repository: `owner/name`.
+        server: the address of its pages.
+    """
+
+    host: str
+    repository: RepositoryName
+    server: str
+
+
+def parse_remote(url: str) -> RemoteName | None:
+    """The repository that an address names; None for a folder, or what is no `owner/name`.
+
+    Args:
+        url: as `git remote get-url` prints it: `https://…`, `ssh://…` or `git@host:owner/name.git`.
+    """
+    found = _URL.fullmatch(url) or _SCP.fullmatch(url)
+    if found is None:
+        return None
+    path = found["path"].strip("/").removesuffix(".git")
+    try:
+        name = _NAME.validate_python(path)
+    except ValidationError:
+        return None
+    scheme = found.groupdict().get("scheme")
+    web = scheme in {"http", "https"}
+    host = found["host"] if web else found["host"].partition(":")[0]
+    return RemoteName(host=host.lower(), repository=name, server=f"{scheme if web else 'https'}://{host.lower()}")
+
+
+class EnvironmentFacts(Record):
+    """What GitHub says of one of its environments."""
+
+    branches: tuple[str, ...] | None = None
+    """The patterns of the refs that may deploy to it; None where every ref may."""
+    reviewers: bool = False
+    """Whether somebody has to let each deployment."""
+
+
+class Settings(Record):
+    """What GitHub says of a repository; None where the token may not ask."""
+
+    private: bool
+    default_branch: str
+    required: tuple[str, ...] | None = None
+    """The checks that the default branch requires."""
+    merge_queue: bool | None = None
+    actions_enabled: bool | None = None
+    allowed_actions: Literal["all", "local_only", "selected"] | None = None
+    sha_pinning: bool | None = None
+    """Whether actions have to be called by their commit."""
+    default_token: Literal["read", "write"] | None = None
+    may_approve: bool | None = None
+    """Whether workflows may approve pull requests."""
+    runners: Count | None = None
+    """Self-hosted runners that are registered for this repository."""
+    environments: dict[str, EnvironmentFacts] | None = None
+    """GitHub's environments by name; asked for only where the config has some."""
+    unseen: tuple[str, ...] = ()
+    """What the token may not ask."""
+
+
+class CommentFacts(Record):
+    """A comment as the API has it now."""
+
+    id: Id
+    number: Id
+    """Of the issue or pull request."""
+    author: Login | None
+    person: bool
+    """Whether its author is a user, not an app."""
+    edited: bool
+    body: str

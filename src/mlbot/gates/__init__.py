@@ -1,0 +1,1 @@
+"""The vocabulary of a verdict: metrics, bounds, outcomes, reason codes."""

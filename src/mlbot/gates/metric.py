@@ -1,0 +1,89 @@
+"""The metrics that mlbot knows by scikit-learn's names, with their directions and tasks."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+from mlbot.lib.record import Record
+
+
+class Task(StrEnum):
+    """What a model predicts."""
+
+    BINARY = "binary"
+    MULTICLASS = "multiclass"
+    REGRESSION = "regression"
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether labels are classes, so that a row is either right or wrong."""
+        return self is not Task.REGRESSION
+
+
+class Direction(StrEnum):
+    """Which way is better."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+
+    @property
+    def worse(self) -> int:
+        """The sign that turns a change of the metric into a change for the worse."""
+        return -1 if self is Direction.HIGHER else 1
+
+
+class Metric(Record):
+    """A metric of the catalogue, or one of the user's own."""
+
+    name: str
+    direction: Direction
+    tasks: frozenset[Task]
+    function: str | None = None
+    """`module:function` of a user's own metric, read from the policy commit; None for the catalogue's."""
+
+
+_ERRORS = (
+    "root_mean_squared_error",
+    "mean_squared_error",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+)
+
+
+def _catalogue() -> Mapping[str, Metric]:
+    every = frozenset(Task)
+    binary = frozenset({Task.BINARY})
+    multiclass = frozenset({Task.MULTICLASS})
+    classes = binary | multiclass
+    numbers = every - classes
+    rows: tuple[tuple[frozenset[Task], Direction, str], ...] = (
+        (classes, Direction.HIGHER, "accuracy balanced_accuracy"),
+        (classes, Direction.LOWER, "log_loss brier_score_loss"),
+        (binary, Direction.HIGHER, "roc_auc average_precision f1 precision recall matthews_corrcoef"),
+        (multiclass, Direction.HIGHER, "roc_auc_ovr f1_macro f1_weighted precision_macro recall_macro"),
+        (numbers, Direction.HIGHER, "r2"),
+        (
+            numbers,
+            Direction.LOWER,
+            " ".join((*_ERRORS, "median_absolute_error")),
+        ),
+    )
+    return MappingProxyType(
+        {
+            name: Metric(name=name, direction=direction, tasks=tasks)
+            for tasks, direction, names in rows
+            for name in names.split()
+        }
+    )
+
+
+CATALOGUE: Mapping[str, Metric] = _catalogue()
+"""Every metric known by name."""
+
+OPERATIONAL: Mapping[str, Direction] = MappingProxyType(
+    dict.fromkeys(
+        ("negative_flips", "latency_p50_ms", "latency_p95_ms", "size_mb"),
+        Direction.LOWER,
+    )
+)
+"""What a gate may name beside metrics: measured on the file or its behaviour, not scored against labels alone."""

@@ -1,0 +1,212 @@
+"""The runner's side of a job: the only reader of INPUT_* and GITHUB_* variables, the only writer of the runner's files.
+
+Sources: docs.github.com "Variables reference" and "Workflow commands for GitHub Actions".
+"""
+
+import re
+import sys
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from mlbot.errors import UsageError
+from mlbot.events.event import Event, NoEvent, NotAnEvent, parse_event
+from mlbot.events.github import Attempt
+from mlbot.lib.untrusted_json import HostileJsonError, load
+from mlbot.protocol.operations import Annotate, Level
+
+SUMMARY_LIMIT = 1_048_576
+"""Bytes a step; over it the runner drops the whole summary."""
+
+ANNOTATIONS = 10
+"""Of each level a step; the runner drops those beyond without a word."""
+
+_PAYLOAD_LIMIT = 26_214_400
+"""GitHub's webhook payloads end at 25 MB."""
+
+_PAYLOAD_DEPTH = 64
+
+_CUT = "\n\n_The rest is left out: a job summary holds 1 MiB._\n"
+
+_WORKFLOW_REF = re.compile(r"[^/]+/[^/]+/(?P<path>\.github/workflows/[^@]+)@.+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What the runner says of the job that this process is in.
+
+    Attributes:
+        token: for the API; never shown.
+        workflow_path: of the workflow file that GitHub started; None where the runner does not say.
+        run: this run's attempt.
+    """
+
+    repository: str
+    event_name: str
+    event_path: Path | None
+    run: Attempt
+    api_url: str = "https://api.github.com"
+    server_url: str = "https://github.com"
+    token: str | None = field(default=None, repr=False)
+    workflow_path: str | None = None
+    ref: str = ""
+    sha: str = ""
+    workspace: Path = Path()
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> "Job":
+        """The job by its environment.
+
+        Raises:
+            UsageError: if this is no job of GitHub Actions.
+        """
+        repository = environment.get("GITHUB_REPOSITORY", "")
+        run, attempt = environment.get("GITHUB_RUN_ID", ""), environment.get("GITHUB_RUN_ATTEMPT", "1")
+        if not (re.fullmatch(r"[\w.-]+/[\w.-]+", repository) and _is_number(run) and _is_number(attempt)):
+            raise UsageError(
+                "this is no job of GitHub Actions: GITHUB_REPOSITORY and GITHUB_RUN_ID are not set",
+                mend="On a laptop use `mlbot run`.",
+            )
+        event_path = environment.get("GITHUB_EVENT_PATH")
+        ref = _WORKFLOW_REF.fullmatch(environment.get("GITHUB_WORKFLOW_REF", ""))
+        return cls(
+            repository=repository,
+            event_name=environment.get("GITHUB_EVENT_NAME", ""),
+            event_path=Path(event_path) if event_path else None,
+            run=Attempt(run=int(run), number=int(attempt)),
+            api_url=environment.get("GITHUB_API_URL") or cls.api_url,
+            server_url=environment.get("GITHUB_SERVER_URL") or cls.server_url,
+            token=environment.get("INPUT_TOKEN") or environment.get("GITHUB_TOKEN") or None,
+            workflow_path=ref["path"] if ref else None,
+            ref=environment.get("GITHUB_REF", ""),
+            sha=environment.get("GITHUB_SHA", ""),
+            workspace=Path(environment.get("GITHUB_WORKSPACE", ".")),
+        )
+
+    @property
+    def run_url(self) -> str:
+        """Where this run can be read."""
+        return f"{self.server_url}/{self.repository}/actions/runs/{self.run.run}"
+
+    @property
+    def clone_url(self) -> str:
+        """Where the repository's git is."""
+        return f"{self.server_url}/{self.repository}.git"
+
+    def required_token(self) -> str:
+        """The token.
+
+        Raises:
+            UsageError: if the step was given none.
+        """
+        if self.token is None:
+            raise UsageError("there is no token", mend="Give the step `env: GITHUB_TOKEN: ${{ github.token }}`.")
+        return self.token
+
+    def event(self) -> Event | NotAnEvent:
+        """What happened.
+
+        Raises:
+            UsageError: if the payload cannot be read.
+        """
+        if self.event_path is None or not self.event_path.is_file():
+            raise UsageError("there is no event payload: GITHUB_EVENT_PATH names no file")
+        with self.event_path.open("rb") as file:
+            raw = file.read(_PAYLOAD_LIMIT + 1)
+        try:
+            payload = load(raw, "The event's payload", most_bytes=_PAYLOAD_LIMIT, most_depth=_PAYLOAD_DEPTH)
+        except HostileJsonError as error:
+            return NotAnEvent(reason=NoEvent.MALFORMED, detail=f"{error.what}.")
+        if not isinstance(payload, Mapping):
+            return NotAnEvent(reason=NoEvent.MALFORMED, detail="The event's payload is no object.")
+        return parse_event(self.event_name, payload)
+
+
+def forget_tokens(environment: MutableMapping[str, str]) -> None:
+    """Take the tokens out of an environment once they are read, so that no child and no user's metric inherits one."""
+    for name in ("INPUT_TOKEN", "GITHUB_TOKEN", "GH_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"):
+        environment.pop(name, None)
+
+
+@dataclass(kw_only=True)
+class Runner:
+    """Where a step's summary, annotations and masks go. A step's outputs are a verb's result, which its shell appends.
+
+    Attributes:
+        summary: GITHUB_STEP_SUMMARY; None where there is none.
+        stream: where the runner reads workflow commands.
+    """
+
+    summary: Path | None = None
+    stream: TextIO = field(default_factory=lambda: sys.stdout)
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str], stream: TextIO | None = None) -> "Runner":
+        """The runner by its environment."""
+        summary = environment.get("GITHUB_STEP_SUMMARY")
+        return cls(summary=Path(summary) if summary else None, stream=stream or sys.stdout)
+
+    def add_summary(self, text: str) -> None:
+        """Add Markdown to the job's summary, cut at a line to what still fits."""
+        if self.summary is None:
+            return
+        left = SUMMARY_LIMIT - (self.summary.stat().st_size if self.summary.exists() else 0)
+        with self.summary.open("ab") as file:
+            file.write(_fitting(text if text.endswith("\n") else f"{text}\n", left))
+
+    def annotate(self, annotations: Sequence[Annotate]) -> None:
+        """Show annotations; of those beyond GitHub's limit the last one that is shown tells the number."""
+        for level in Level:
+            of_level = [each for each in annotations if each.level is level]
+            shown = of_level if len(of_level) <= ANNOTATIONS else of_level[: ANNOTATIONS - 1]
+            for each in shown:
+                self._command(level.value, each.message, {"title": each.title, **_place(each)})
+            if more := len(of_level) - len(shown):
+                self._command(level.value, f"{more} more are in the report.", {"title": f"and {more} more"})
+
+    def mask(self, secret: str) -> None:
+        """Keep a secret out of the log from now on."""
+        for line in filter(None, secret.splitlines()):
+            self._command("add-mask", line, {})
+
+    def say(self, sentence: str) -> None:
+        """Write a line to the log that the runner takes for no command."""
+        self.stream.write(f"{safe_line(sentence)}\n")
+        self.stream.flush()
+
+    def _command(self, name: str, message: str, properties: Mapping[str, str]) -> None:
+        given = ",".join(f"{key}={_property(value)}" for key, value in properties.items() if value)
+        self.stream.write(f"::{name}{' ' if given else ''}{given}::{_data(message)}\n")
+        self.stream.flush()
+
+
+def safe_line(text: str) -> str:
+    """A line that is no workflow command and has no control characters, whoever wrote it."""
+    line = "".join(char if char.isprintable() else " " for char in text).strip()
+    return re.sub(r"^(::|##\[)", lambda found: f" {found.group()[0]} {found.group()[1:]}", line).strip()
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[1-9][0-9]{0,17}", text) is not None
+
+
+def _fitting(text: str, left: int) -> bytes:
+    raw, cut = text.encode("utf-8", "replace"), _CUT.encode()
+    if len(raw) <= left:
+        return raw
+    kept = raw[: max(0, left - len(cut))].rpartition(b"\n")[0]
+    return kept + cut if left >= len(cut) else b""
+
+
+def _place(annotation: Annotate) -> dict[str, str]:
+    line = str(annotation.line) if annotation.line else ""
+    return {"file": annotation.file, "line": line}
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,1 @@
+"""Predict, score, measure, compare: from model files to a report."""

@@ -1,0 +1,185 @@
+"""What the trusted side does about a run: judge it, settle it without judging, wait, or leave it alone.
+
+Everything is decided from the event, the run as the API gives it when asked again, the open pull requests and the
+guarded branch's policy. Nothing is taken from an artifact: its writer may be a stranger.
+"""
+
+import re
+from collections.abc import Sequence
+
+from mlbot.events.github import Attempt, Conclusion, PullRequest, Run, State
+from mlbot.protocol.attempts import Reruns
+from mlbot.protocol.decision import (
+    NO_RERUNS,
+    Cause,
+    Decision,
+    Judge,
+    Leave,
+    MergeGroupSubject,
+    Policy,
+    PullRequestSubject,
+    PushSubject,
+    Settle,
+    Subject,
+    Wait,
+    subject_of,
+)
+
+_QUEUE = re.compile(r"gh-readonly-queue/(?P<base>.+)/pr-[0-9]+-[0-9a-f]{40}")
+"""How the merge queue names its branches (docs.github.com, "Managing a merge queue")."""
+
+
+def admit(
+    run: Run,
+    asked: Attempt,
+    policy: Policy,
+    pulls: Sequence[PullRequest],
+    event_run: Run | None = None,
+    reruns: Reruns = NO_RERUNS,
+) -> Decision:
+    """What to do about a run.
+
+    Args:
+        run: The run as the API gives it now; as it was at `asked` where no newer attempt counts (`Reruns.outlasts`).
+        asked: The attempt that the event or the dispatch names.
+        policy: Whose facts these are to be.
+        pulls: Open pull requests that may be the run's, as the API gives them now.
+        event_run: The run as the event told of it; None for a dispatch, which tells nothing but its number.
+        reruns: What the bot recorded of later attempts.
+    """
+    refused = _foreign(run, policy, event_run) or _other_attempt(run, asked, reruns)
+    if refused is not None:
+        return refused
+    subject = _subject(run, policy, pulls)
+    if isinstance(subject, Leave):
+        return subject
+    if run.attempt < asked.number:
+        return Wait(subject=subject, attempt=asked)
+    return _by_conclusion(run, subject, reruns)
+
+
+def _leave(cause: Cause, sentence: str) -> Leave:
+    return Leave(cause=cause, sentence=sentence)
+
+
+def _foreign(run: Run, policy: Policy, event_run: Run | None) -> Leave | None:
+    """The first check that the run does not stand, in the order of the checks."""
+    checks: tuple[tuple[bool, Cause, str], ...] = (
+        (
+            run.repository_id == policy.repository_id,
+            Cause.OTHER_REPOSITORY,
+            "The run belongs to another repository.",
+        ),
+        (
+            run.path == policy.train_path,
+            Cause.OTHER_WORKFLOW,
+            f"The run is not of {policy.train_path}, whatever its name says.",
+        ),
+        (
+            run.event in {"pull_request", "merge_group", "push"},
+            Cause.OTHER_EVENT,
+            "The run was started by an event that mlbot does not judge.",
+        ),
+        (
+            event_run is None or _identity(event_run) == _identity(run),
+            Cause.EVENT_DISAGREES,
+            "The event and the API tell different things of the run.",
+        ),
+    )
+    return next((_leave(cause, sentence) for holds, cause, sentence in checks if not holds), None)
+
+
+def _other_attempt(run: Run, asked: Attempt, reruns: Reruns) -> Leave | None:
+    """An attempt that is not there yet is waited for only when the bot itself has asked GitHub for it."""
+    if run.id != asked.run or (run.attempt < asked.number and reruns.request(asked) is None):
+        sentence = f"The API gave attempt {run.this_attempt} when asked for {asked}."
+        return _leave(Cause.OTHER_ATTEMPT, sentence)
+    if run.attempt > asked.number:
+        return _leave(Cause.NEWER_ATTEMPT, f"A newer attempt has replaced attempt {asked}.")
+    return None
+
+
+def _identity(run: Run) -> tuple[object, ...]:
+    return run.id, run.repository_id, run.path, run.event, run.head_sha, run.head_repository_id
+
+
+def _subject(run: Run, policy: Policy, pulls: Sequence[PullRequest]) -> Subject | Leave:
+    if run.event == "pull_request":
+        return _pull_request(run, policy, pulls)
+    if run.head_repository_id != policy.repository_id:
+        return _leave(Cause.OTHER_REPOSITORY, "The run's commit is of another repository.")
+    branch = run.head_branch or ""
+    if run.event == "merge_group":
+        queue = _QUEUE.fullmatch(branch)
+        if queue is None or not policy.guards(queue["base"]):
+            return _leave(Cause.NOT_GUARDED, "The merge queue is not of a guarded branch.")
+        return MergeGroupSubject(sha=run.head_sha, branch=queue["base"])
+    if not policy.guards(branch):
+        return _leave(Cause.NOT_GUARDED, "The branch that was pushed to is not guarded.")
+    return PushSubject(sha=run.head_sha, branch=branch)
+
+
+def _pull_request(run: Run, policy: Policy, pulls: Sequence[PullRequest]) -> Subject | Leave:
+    if run.head_repository_id is None:
+        return _leave(Cause.HEAD_REPOSITORY_GONE, "The repository that head was in is gone.")
+    ours = [
+        pull
+        for pull in pulls
+        if pull.open
+        and pull.base_repository_id == policy.repository_id
+        and pull.head_repository_id == run.head_repository_id
+    ]
+    current = [pull for pull in ours if pull.head_sha == run.head_sha]
+    guarded = [pull for pull in current if policy.guards(pull.base_ref)]
+    if len(guarded) == 1:
+        return subject_of(guarded[0], run.head_repository_id)
+    if guarded:
+        return _leave(Cause.SEVERAL_PULL_REQUESTS, f"{len(guarded)} open pull requests have this head.")
+    if current:
+        return _leave(Cause.NOT_GUARDED, "The pull request goes into a branch that is not guarded.")
+    if any(pull.head_ref == run.head_branch for pull in ours):
+        return _leave(Cause.STALE_HEAD, "The pull request has a newer head by now.")
+    return _leave(Cause.NO_PULL_REQUEST, "No open pull request has this head.")
+
+
+_SETTLED: dict[Conclusion, tuple[Cause, State, str]] = {
+    Conclusion.CANCELLED: (Cause.CANCELLED, State.ERROR, "The training was cancelled; comment /retrain for a verdict."),
+    Conclusion.TIMED_OUT: (Cause.TIMED_OUT, State.ERROR, "The training ran into its time limit."),
+    Conclusion.ACTION_REQUIRED: (
+        Cause.NEEDS_APPROVAL,
+        State.PENDING,
+        "The training waits for a maintainer to approve the run.",
+    ),
+    Conclusion.STARTUP_FAILURE: (Cause.DID_NOT_START, State.ERROR, "GitHub could not start the training workflow."),
+    Conclusion.STALE: (Cause.DID_NOT_START, State.ERROR, "GitHub gave the training up as stale."),
+    Conclusion.SKIPPED: (Cause.SKIPPED, State.ERROR, "The training was skipped, so there is nothing to judge."),
+}
+
+
+def _by_conclusion(run: Run, subject: Subject, reruns: Reruns) -> Judge | Settle | Wait:
+    """A run that failed is judged: the judge knows what is missing. One that says nothing at all is no pass."""
+    attempt = run.this_attempt
+    if not run.completed or run.conclusion is None:
+        if run.conclusion is not Conclusion.ACTION_REQUIRED:
+            return Wait(subject=subject, attempt=attempt)
+    elif run.conclusion is Conclusion.SKIPPED and isinstance(subject, PullRequestSubject) and subject.draft:
+        sentence = "Drafts train on request: comment /retrain, or mark the draft ready for review."
+        return Settle(subject=subject, attempt=attempt, cause=Cause.DRAFT, state=State.PENDING, sentence=sentence)
+    settled = _SETTLED.get(run.conclusion)
+    if settled is None:
+        return Judge(subject=subject, attempt=attempt, reruns=reruns)
+    cause, state, sentence = settled
+    return Settle(subject=subject, attempt=attempt, cause=cause, state=state, sentence=sentence, reruns=reruns)
+
+
+def announce(
+    run: Run,
+    policy: Policy,
+    pulls: Sequence[PullRequest],
+    event_run: Run | None = None,
+    reruns: Reruns = NO_RERUNS,
+) -> Subject | Leave:
+    """Whose status goes pending when a run was requested; the same checks as `admit`, but for the run's end."""
+    if reruns.trial(run.this_attempt) is not None:
+        return _leave(Cause.TRIAL, "The attempt is a trial, which leaves the status as it is.")
+    return _foreign(run, policy, event_run) or _subject(run, policy, pulls)

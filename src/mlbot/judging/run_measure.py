@@ -1,0 +1,227 @@
+"""From predictions to scores and comparisons: every metric, on all rows and on each slice."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbot.gates.metric import Metric, Task
+from mlbot.gates.outcome import Reason
+from mlbot.stats.confusion import decide
+from mlbot.stats.estimation import estimate, estimate_custom
+from mlbot.stats.intervals import benjamini_hochberg, clopper_pearson, metric_interval
+from mlbot.stats.recipe import RecipeMethod, RecipeTest, Sameness, SeedHistory, p_worse, recipe_test, sameness
+from mlbot.stats.types import Estimate, Undefined, UndefinedMetricError
+from mlbot.verdict.evidence import Comparison, Flips, Method, Problem, Score
+
+Array = npt.NDArray[Any]
+
+Subject = tuple[str, str | None]
+"""A metric and the slice it is taken on; None: all rows."""
+
+FLIP_EXAMPLES = 5
+
+_REASONS = {
+    Undefined.NOT_FINITE: Reason.NOT_FINITE,
+    Undefined.NOT_PROBABILITIES: Reason.NOT_PROBABILITIES,
+    Undefined.METRIC_RAISED: Reason.METRIC_FAILED,
+    Undefined.TOO_SLOW: Reason.METRIC_FAILED,
+}
+
+_METHODS = {
+    RecipeMethod.RECIPE: Method.RECIPE,
+    RecipeMethod.BORROWED: Method.BORROWED,
+    RecipeMethod.PAIRED: Method.PAIRED,
+    RecipeMethod.IDENTICAL: Method.IDENTICAL,
+    RecipeMethod.SEED_VARIANCE_UNKNOWN: Method.SEED_VARIANCE_UNKNOWN,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rows:
+    """Some rows of the holdout and what every model says of them.
+
+    Attributes:
+        slice: the slice's name; None: all rows.
+        labels: (n,), as the statistics take them.
+        predictions: one array a model, the candidate's seeds first: (n,) or (n, C).
+        groups: cluster codes (n,), or None.
+    """
+
+    slice: str | None
+    labels: Array
+    predictions: tuple[Array, ...]
+    groups: Array | None = None
+
+    def where(self, name: str, mask: npt.NDArray[np.bool_]) -> "Rows":
+        """The rows of a slice."""
+        return replace(
+            self,
+            slice=name,
+            labels=self.labels[mask],
+            predictions=tuple(prediction[mask] for prediction in self.predictions),
+            groups=None if self.groups is None else self.groups[mask],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contest:
+    """What is to be measured.
+
+    Attributes:
+        task: what the models predict.
+        metrics: in the order they are shown.
+        candidates: how many of the models are the candidate's seeds; the others are the baseline's.
+        margins: `max_regression` by subject, where a gate sets one.
+        custom: the loaded functions of the user's own metrics, by name.
+        history: what past trainings say of a metric's variance between seeds, if they say anything.
+    """
+
+    task: Task
+    metrics: tuple[Metric, ...]
+    candidates: int
+    margins: Mapping[Subject, float]
+    custom: Mapping[str, Callable[..., float]]
+    history: Callable[[str, str | None], SeedHistory | None] = lambda _metric, _slice: None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """Scores of each model, in the models' order, and the comparisons of the two sides."""
+
+    scores: tuple[tuple[Score, ...], ...]
+    comparisons: tuple[Comparison, ...]
+
+
+def measure(contest: Contest, rows: Rows, masks: Mapping[str, npt.NDArray[np.bool_]]) -> Measured:
+    """Measure every metric on all rows and on each slice; what cannot be measured says why."""
+    scores: list[list[Score]] = [[] for _ in rows.predictions]
+    comparisons: list[tuple[Comparison, float | None]] = []
+    compared = len(rows.predictions) > contest.candidates
+    for part in _parts(rows, masks):
+        same = sameness(part.predictions, contest.candidates) if compared else None
+        for metric in contest.metrics:
+            joint = _attempt(contest, metric, part, part.predictions)
+            for model, score in enumerate(_scores(contest, metric, part, joint)):
+                scores[model].append(score)
+            if same is not None:
+                comparisons.append(_comparison(contest, metric, part, joint, same))
+    return Measured(scores=tuple(map(tuple, scores)), comparisons=_with_q_values(comparisons))
+
+
+def negative_flips(rows: Rows, candidates: int, *, examples: bool) -> Flips:
+    """Rows that the baseline's shipped file gets right and the candidate's gets wrong.
+
+    Args:
+        rows: all rows of a classification holdout, with models of both sides.
+        candidates: how many of the models are the candidate's.
+        examples: whether row numbers may be named; not those of a hidden holdout.
+
+    Raises:
+        ValueError: no rows.
+    """
+    right, was_right = (decide(rows.predictions[model]) == rows.labels for model in (0, candidates))
+    flipped = np.flatnonzero(was_right & ~right)
+    interval = clopper_pearson(flipped.size, rows.labels.size)
+    return Flips(
+        rows=rows.labels.size,
+        count=int(flipped.size),
+        rate=flipped.size / rows.labels.size,
+        low=interval.low,
+        high=interval.high,
+        examples=tuple(int(row) for row in flipped[:FLIP_EXAMPLES]) if examples else (),
+    )
+
+
+def _parts(rows: Rows, masks: Mapping[str, npt.NDArray[np.bool_]]) -> Iterator[Rows]:
+    yield rows
+    for name, mask in masks.items():
+        yield rows.where(name, mask)
+
+
+def _attempt(contest: Contest, metric: Metric, rows: Rows, predictions: Sequence[Array]) -> Estimate | Problem:
+    try:
+        if metric.function is not None:
+            function = contest.custom[metric.name]
+            return estimate_custom(function, contest.task, rows.labels, predictions, groups=rows.groups)
+        return estimate(metric.name, contest.task, rows.labels, predictions, groups=rows.groups)
+    except UndefinedMetricError as error:
+        return _problem(error, rows.slice)
+
+
+def _problem(error: UndefinedMetricError, slice_: str | None) -> Problem:
+    if error.reason is Undefined.EMPTY:
+        return Problem(reason=Reason.EMPTY_SLICE if slice_ else Reason.EMPTY_HOLDOUT, detail=str(error))
+    return Problem(reason=_REASONS.get(error.reason, Reason.METRIC_UNDEFINED), detail=str(error))
+
+
+def _scores(contest: Contest, metric: Metric, rows: Rows, joint: Estimate | Problem) -> Iterator[Score]:
+    """Each model's score. Where all together have none, each is tried alone: one may be undefined and others not."""
+    for model, prediction in enumerate(rows.predictions):
+        if isinstance(joint, Estimate):
+            yield _score(metric, rows, joint, model)
+        else:
+            alone = joint if len(rows.predictions) == 1 else _attempt(contest, metric, rows, [prediction])
+            yield _score(metric, rows, alone, 0)
+
+
+def _score(metric: Metric, rows: Rows, found: Estimate | Problem, model: int) -> Score:
+    fields: dict[str, Any] = {"metric": metric.name, "slice": rows.slice, "rows": int(rows.labels.size)}
+    if isinstance(found, Problem):
+        return Score(**fields, problem=found)
+    interval = metric_interval(metric.name, found, model)
+    return Score(**fields, value=float(found.values[model]), low=interval.low, high=interval.high)
+
+
+def _comparison(
+    contest: Contest, metric: Metric, rows: Rows, joint: Estimate | Problem, same: Sameness
+) -> tuple[Comparison, float | None]:
+    """The comparison, and its two-sided p of any change."""
+    margin = contest.margins.get((metric.name, rows.slice))
+    fields: dict[str, Any] = {
+        "metric": metric.name,
+        "slice": rows.slice,
+        "direction": metric.direction,
+        "rows": int(rows.labels.size),
+        "margin": margin,
+    }
+    if isinstance(joint, Problem):
+        return Comparison(**fields, problem=joint), None
+    sign = metric.direction.worse
+    history = contest.history(metric.name, rows.slice)
+    test = recipe_test(joint, contest.candidates, sign=sign, margin=margin or 0.0, history=history, same=same)
+    return Comparison(**fields, **_figures(contest, joint, test, sign, margin)), _any_change(test)
+
+
+def _figures(contest: Contest, joint: Estimate, test: RecipeTest, sign: int, margin: float | None) -> dict[str, Any]:
+    """What a comparison says, turned from "worse by" into candidate minus baseline."""
+    low, high = sorted((sign * test.low, sign * test.high))
+    return {
+        "candidate": float(joint.values[: contest.candidates].mean()),
+        "baseline": float(joint.values[contest.candidates :].mean()),
+        "change": sign * test.drop,
+        "low": low,
+        "high": high,
+        "standard_error": math.sqrt(test.variance),
+        "df": test.df,
+        "method": _METHODS[test.method],
+        "p_value": None if margin is None else test.p,
+        "mde": test.mde,
+    }
+
+
+def _any_change(test: RecipeTest) -> float | None:
+    if test.method is RecipeMethod.IDENTICAL:
+        return 1.0
+    return min(1.0, 2 * p_worse(abs(test.drop), math.sqrt(test.variance), test.df))
+
+
+def _with_q_values(comparisons: Sequence[tuple[Comparison, float | None]]) -> tuple[Comparison, ...]:
+    adjusted = iter(benjamini_hochberg([p for _, p in comparisons if p is not None]))
+    return tuple(
+        comparison if p is None else comparison.model_copy(update={"q_value": next(adjusted)})
+        for comparison, p in comparisons
+    )

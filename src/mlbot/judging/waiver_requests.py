@@ -1,0 +1,218 @@
+"""From what people asked for to waivers: which requests hold for this verdict, and a sentence on each that does not."""
+
+from collections.abc import Container, Iterable, Iterator, Sequence
+
+from mlbot.commands.command import Waive, parse_comment
+from mlbot.events.github import Comment, Id
+from mlbot.gates.outcome import Outcome, Reason
+from mlbot.ledger.entries import Time, WaiverEntry
+from mlbot.lib.record import Record
+from mlbot.protocol.answer import Recorded, WaiverRequest
+from mlbot.report.report import Notice, NoticeCode
+from mlbot.verdict.decide import Evidence
+from mlbot.verdict.verdict import GateResult, ModelVerdict, Verdict
+from mlbot.verdict.waiver import DELETED, WAIVABLE, named
+
+_LISTED = 12
+
+
+class Resolved(Record):
+    """What came of the requests."""
+
+    waivers: tuple[WaiverEntry, ...] = ()
+    """New ones: they belong in the ledger."""
+    notices: tuple[Notice, ...] = ()
+    """On each request that changes nothing."""
+
+
+def is_open(verdict: Verdict) -> bool:
+    """Whether a waiver could change anything: some gate that counts failed or is undecided, or a model is gone."""
+    return any(_open(model) or _removed(model) for model in verdict.models)
+
+
+def confirmed(request: WaiverRequest, comments: Sequence[Comment]) -> bool:
+    """Whether the person's own comment is there, was never edited, and says what the bot recorded.
+
+    Who may write to a repository may edit the bot's comments, but cannot make another person say something unseen.
+    """
+    asked = (request.model, request.gate, request.reason)
+    own = [each for each in comments if each.id == request.comment and each.author == request.actor]
+    commands = [said.command for each in own if not each.edited for said in parse_comment(each.body)]
+    return any(isinstance(each, Waive) and (each.model, each.gate, each.reason) == asked for each in commands)
+
+
+def refused(request: WaiverRequest, why: str) -> Notice:
+    """The notice on a request that changes nothing.
+
+    Args:
+        request: The request.
+        why: A clause without a full stop.
+    """
+    return Notice(
+        code=NoticeCode.WAIVER_UNUSED,
+        text=f"The waiver of {_of(request.gate, request.model)} that {request.actor} asked for was not used: {why}.",
+        warning=True,
+    )
+
+
+def fresh(records: Iterable[Recorded], known: Iterable[WaiverEntry]) -> tuple[WaiverRequest, ...]:
+    """The requests that the ledger knows nothing of, oldest first.
+
+    One that it knows is not bound again: what it was bound to stands there, and ends as it ends.
+    """
+    done = {each.comment for each in known}
+    return tuple(each for each in records if isinstance(each, WaiverRequest) and each.comment not in done)
+
+
+def resolve(
+    requests: Sequence[WaiverRequest],
+    comments: Sequence[Comment],
+    verdict: Verdict,
+    evidence: Sequence[Evidence],
+    speakers: Container[str],
+    now: Time,
+) -> Resolved:
+    """Bind requests to what they are about: the gates that block now, this content of the model, and today's rules.
+
+    A name that means several gates binds to those of them that block now; the others stay gates.
+
+    Args:
+        requests: Those that the ledger knows nothing of, oldest first.
+        comments: On the pull request.
+        verdict: With the waivers that are known already.
+        evidence: What the verdict was decided from.
+        speakers: Who has the right to.
+        now: Since when a waiver holds whose comment does not say when it was written.
+    """
+    times = {each.id: each.created or now for each in comments}
+    models = {model.model: (model, each) for model, each in zip(verdict.models, evidence, strict=True)}
+    waivers: list[WaiverEntry] = []
+    notices: list[Notice] = []
+    for request in requests:
+        if request.sha != verdict.commits.head:
+            found: list[WaiverEntry] | str | None = _of_another_head(request, models.get(request.model))
+        elif not confirmed(request, comments):
+            found = "the comment that asked for it is gone, was edited, or says something else"
+        elif request.model not in models:
+            found = f"nothing that {request.model} depends on changed here, or there is no such model"
+        elif request.actor not in speakers:
+            found = f"{request.actor} has no right to it by now"
+        else:
+            found = _resolve(request, *models[request.model], times[request.comment])
+        if isinstance(found, str):
+            notices.append(refused(request, found))
+        else:
+            waivers += found or []
+    return Resolved(waivers=tuple(waivers), notices=tuple(notices))
+
+
+def _resolve(request: WaiverRequest, model: ModelVerdict, evidence: Evidence, time: Time) -> list[WaiverEntry] | str:
+    """The waivers that a request comes to, or why it comes to none."""
+    if evidence.key is None or evidence.policy is None:
+        return f"{model.model} could not be evaluated, and what could not be evaluated is never waived"
+    if evidence.deleted:
+        if request.gate != DELETED:
+            return f"{model.model} is to be gone as a whole; what can be waived is {DELETED}"
+        return [_waiver(request, evidence, DELETED, time)]
+    gates = named(evidence.gates, request.gate)
+    if not gates:
+        return f"{model.model} has no such gate; it has {_listed([gate.name for gate in evidence.gates])}"
+    results = [result for result in model.gates if result.gate in gates]
+    blocking = [result for result in results if _blocks(result)]
+    return [_waiver(request, evidence, each.gate.name, time) for each in blocking] or _needless(results)
+
+
+def _needless(results: Sequence[GateResult]) -> str:
+    """Why none of a model's gates can be waived."""
+    if any(result.counts and result.outcome is Outcome.ERROR for result in results):
+        return "the gate could not be evaluated, and what could not be evaluated is never waived"
+    if not any(result.counts for result in results):
+        return "the gate is only shown and does not block"
+    if any(result.waived for result in results):
+        return "the gate is waived already"
+    return "the gate passes without it"
+
+
+def _of_another_head(request: WaiverRequest, judged: tuple[ModelVerdict, Evidence] | None) -> str | None:
+    """A request that no judge met in time: said where the gate still blocks, forgotten where it does not."""
+    if judged is None:
+        return None
+    model, evidence = judged
+    names = {gate.name for gate in named(evidence.gates, request.gate)} | {request.gate}
+    if not any(result.gate.name in names for result in _open(model)) and not (
+        request.gate == DELETED and _removed(model)
+    ):
+        return None
+    return f"it was for the commit {request.sha[:7]}, which is not the head any more; say it again"
+
+
+def _waiver(request: WaiverRequest, evidence: Evidence, gate: str, time: Time) -> WaiverEntry:
+    if evidence.key is None or evidence.policy is None:
+        raise ValueError("a waiver binds to a content key and to rules")
+    return WaiverEntry(
+        model=request.model,
+        key=evidence.key,
+        policy=evidence.policy,
+        gate=gate,
+        reason=request.reason,
+        actor=request.actor,
+        pull_request=request.number,
+        comment=request.comment,
+        commit=request.sha,
+        time=time,
+    )
+
+
+def ended(
+    known: Sequence[WaiverEntry], verdict: Verdict, evidence: Sequence[Evidence], number: Id | None
+) -> tuple[Notice, ...]:
+    """A notice on each gate that blocks now although it was waived before, with what changed since.
+
+    Args:
+        known: Waivers of the ledger.
+        verdict: With all waivers that hold.
+        evidence: What it was decided from.
+        number: The pull request; None on the guarded branch.
+    """
+    return tuple(
+        Notice(code=NoticeCode.WAIVER_ENDED, text=text, warning=True)
+        for model, each in zip(verdict.models, evidence, strict=True)
+        for text in _ended(known, model, each, number)
+    )
+
+
+def _ended(known: Sequence[WaiverEntry], model: ModelVerdict, evidence: Evidence, number: Id | None) -> Iterator[str]:
+    names = [DELETED] if _removed(model) else [result.gate.name for result in _open(model)]
+    for name in names:
+        past = [
+            each
+            for each in known
+            if (each.model, each.gate) == (model.model, name)
+            and (each.key == evidence.key or (number is not None and each.pull_request == number))
+        ]
+        if past:
+            last = max(past, key=lambda each: each.order)
+            why = "the rules it is judged by" if last.key == evidence.key else "what the model is trained from"
+            yield f"The waiver of {_of(name, model.model)} that {last.actor} gave has ended, because {why} changed."
+
+
+def _open(model: ModelVerdict) -> list[GateResult]:
+    return [result for result in model.gates if _blocks(result)]
+
+
+def _blocks(result: GateResult) -> bool:
+    return result.counts and result.outcome in WAIVABLE
+
+
+def _removed(model: ModelVerdict) -> bool:
+    """Whether the model is to be gone and nobody answered for that."""
+    return model.reason is Reason.MODEL_DELETED
+
+
+def _of(gate: str, model: str) -> str:
+    return f"the removal of {model}" if gate == DELETED else f"{gate} of {model}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"{', '.join(names[:_LISTED])}{more}" if names else "none"

@@ -1,0 +1,1 @@
+"""The ledger's entries, and what can be asked of them."""

@@ -1,0 +1,428 @@
+"""The ledger's entries: what happened on the guarded branch, one small file each, never changed again.
+
+    v1/<kind>/<subject>/<shard>/<id>.json
+
+`subject` is what is looked for (the model; of a lock the environment), `shard` what is looked up within it (two
+hexadecimal digits of a content key, a version, an environment; locks have none), `id` the digest of all that identifies
+the entry. So one model is one folder, one key of it is one shard of some eighty files at 20,000 entries, and a retry
+names the same file and adds nothing.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+
+from mlbot.config.document import Params
+from mlbot.events.github import Attempt, Id, RefName, Text
+from mlbot.gates.outcome import Outcome, Reason
+from mlbot.lib.record import Count, Digest, Name, Record, Sha
+from mlbot.lib.untrusted_json import HostileJsonError, load
+from mlbot.lib.version import VersionText
+
+
+class Environment(Record):
+    """Where a model was trained."""
+
+    lock: Digest | None = None
+    """Digest of the environment lock file, if the repository has one."""
+    python: str
+    platform: str
+    packages: Digest
+    """Digest of the names and versions of all installed packages."""
+
+
+# What the ledger remembers: one record a kind, each filed under what it is looked up by.
+
+Time = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")]
+"""UTC, whole seconds: `2026-11-20T16:00:00Z`. For people; nothing is ordered by it."""
+
+Actor = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""Who did it: a login on GitHub, or on a laptop whom git says the user is. Escaped where it is shown."""
+
+Gate = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""`subject` or `subject.bound`; or `deleted`, for a model that is to be gone."""
+
+Sequence = Annotated[int, Field(gt=0)]
+"""A counter from 1."""
+
+Schema = Literal["mlbot/ledger@1"]
+
+
+class StoredFile(Record):
+    """One seed's model file and where its bytes are."""
+
+    seed: Count
+    digest: Digest
+    size_bytes: Count
+    run: Id | None = None
+    """The run that holds its artifact; None where only a digest is known."""
+    artifact: Annotated[str, StringConstraints(max_length=200)] | None = None
+    """The artifact's name in that run (`mlbot.protocol.artifact_name`)."""
+
+
+class SeedValues(Record):
+    """What one metric came to for each seed, in the order of `files`; None where it has no value."""
+
+    metric: str
+    slice: str | None = None
+    values: tuple[float | None, ...]
+
+
+class _OfModel(Record):
+    """An entry that is filed under its model."""
+
+    schema_version: Schema = "mlbot/ledger@1"
+    model: Name
+
+    @property
+    def subject(self) -> Name:
+        """What it is filed under."""
+        return self.model
+
+
+class VerdictEntry(_OfModel):
+    """The verdict on one model of a commit of the guarded branch."""
+
+    kind: Literal["verdict"] = "verdict"
+    key: Digest
+    """The content key."""
+    digest: Digest | None
+    """sha256 of the file that was judged and may ship; None when there was none."""
+    holdout: Digest | None
+    commit: Sha
+    branch: RefName
+    outcome: Outcome
+    reason: Reason
+    provisional: bool = False
+    attempt: Attempt
+    """The training that was judged."""
+    judge: Attempt
+    """The run that judged it."""
+    files: tuple[StoredFile, ...] = ()
+    """One a seed; the first is the one that ships."""
+    values: tuple[SeedValues, ...] = ()
+    training: Digest | None = None
+    """Digest of the stored lineage of the file that ships (`mlbot.report.stored`)."""
+    report: Digest | None = None
+    """Digest of the stored report on the model."""
+    time: Time
+
+    @property
+    def shard(self) -> str:
+        """Which part of the subject's folder it is in."""
+        return shard_of(self.key)
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Sorts older before newer by GitHub's own counting, for clocks can be set."""
+        return *self.attempt.order, *self.judge.order
+
+
+class WaiverEntry(_OfModel):
+    """A failed gate that somebody with the right to answered for, on this very content and under these very rules."""
+
+    kind: Literal["waiver"] = "waiver"
+    key: Digest
+    """The content key it was given for: other content needs its own."""
+    policy: Digest
+    """Digest of the rules it was given under: it ends when they change."""
+    gate: Gate
+    reason: Text
+    actor: Actor
+    pull_request: Id | None = None
+    comment: Id | None = None
+    commit: Sha
+    time: Time
+
+    @property
+    def shard(self) -> str:
+        """Which part of the subject's folder it is in."""
+        return shard_of(self.key)
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """By the comment that asked for it; GitHub counts comments up."""
+        return (self.comment or 0,)
+
+
+class ReleaseEntry(_OfModel):
+    """A version of a model: which bytes it is, and all that they were made from."""
+
+    kind: Literal["release"] = "release"
+    version: VersionText
+    commit: Sha
+    key: Digest
+    digest: Digest
+    attempt: Attempt
+    """The training that made it."""
+    judge: Attempt
+    """The run whose verdict lets it be released."""
+    tag_object: Sha | None = None
+    """The annotated tag that asked for it, so that a moved tag is seen."""
+    golden: Digest | None = None
+    """Digest of the golden requests kept with it."""
+    training: Digest | None = None
+    """Digest of the stored `training.json`."""
+    data: dict[str, Digest] = Field(default_factory=dict)
+    """Digest of each declared data file by its path."""
+    params: Params = Field(default_factory=dict)
+    seed: Count
+    environment: Environment | None = None
+    """Where it was trained."""
+    actor: Actor
+    run: Attempt | None = None
+    time: Time
+
+    @property
+    def shard(self) -> str:
+        """Which part of the subject's folder it is in."""
+        return self.version
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """By version; of one version what was judged and released first is first."""
+        numbers = (int(part) for part in self.version.split("."))
+        return *numbers, *self.attempt.order, *self.judge.order, *_order(self.run)
+
+
+Action = Literal["promotion", "rollback"]
+
+DeploymentState = Literal["started", "failed", "succeeded", "rolled-back"]
+
+_STATES: tuple[DeploymentState, ...] = ("started", "failed", "succeeded", "rolled-back")
+"""Where one deployment's entries contradict each other, the later in this row is believed."""
+
+
+class DeploymentEntry(_OfModel):
+    """One step of a version into an environment, or of the version before back into it."""
+
+    kind: Literal["deployment"] = "deployment"
+    id: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._:/@#-]+$")]
+    """Follows from model, environment and sequence: a second run of the same deployment has the same."""
+    sequence: Sequence
+    """Counts a model's deployments in an environment."""
+    version: VersionText
+    digest: Digest
+    environment: Name
+    action: Action
+    state: DeploymentState
+    previous: VersionText | None = None
+    """The version that was live before."""
+    actor: Actor
+    reason: Text = ""
+    run: Attempt | None = None
+    detail: Text = ""
+    """What came of it: the smoke test's findings, or what failed."""
+    time: Time
+
+    @property
+    def shard(self) -> str:
+        """Which part of the subject's folder it is in."""
+        return self.environment
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """By the counter, then by how far it had come."""
+        return self.sequence, _STATES.index(self.state), *_order(self.run)
+
+
+class ApprovalEntry(_OfModel):
+    """Somebody's word that these very bytes may enter an environment."""
+
+    kind: Literal["approval"] = "approval"
+    version: VersionText
+    digest: Digest
+    environment: Name
+    actor: Actor
+    comment: Id | None = None
+    run: Attempt | None = None
+    time: Time
+
+    @property
+    def shard(self) -> str:
+        """Which part of the subject's folder it is in."""
+        return self.environment
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """By the comment that said it; GitHub counts comments up."""
+        return self.comment or 0, *_order(self.run)
+
+
+class LockEntry(Record):
+    """An environment that people closed to changes, or opened again."""
+
+    schema_version: Schema = "mlbot/ledger@1"
+    kind: Literal["lock"] = "lock"
+    environment: Name
+    locked: bool
+    sequence: Sequence
+    """Counts an environment's locks and unlocks."""
+    actor: Actor
+    reason: Text = ""
+    run: Attempt | None = None
+    time: Time
+
+    @property
+    def subject(self) -> Name:
+        """What it is filed under."""
+        return self.environment
+
+    @property
+    def shard(self) -> str:
+        """Which part of the subject's folder it is in: there are too few of them for parts."""
+        return ""
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """By the counter; where two have the same, the lock is believed."""
+        return self.sequence, int(self.locked), *_order(self.run)
+
+
+Entry = Annotated[
+    VerdictEntry | WaiverEntry | ReleaseEntry | DeploymentEntry | ApprovalEntry | LockEntry,
+    Field(discriminator="kind"),
+]
+"""The closed union of all kinds."""
+
+Kind = Literal["verdict", "waiver", "release", "deployment", "approval", "lock"]
+
+KINDS: tuple[Kind, ...] = ("verdict", "waiver", "release", "deployment", "approval", "lock")
+
+LATER: frozenset[str] = frozenset({"training", "report"})
+"""Fields that verdicts got when ledgers were in use already. Left out of the JSON where they are None, so that what was
+written before is still what would be written now; a field that joins a kind later joins this set too."""
+
+KEYED: frozenset[Kind] = frozenset({"verdict", "waiver"})
+"""The kinds whose shard is that of a content key."""
+
+
+def shard_of(digest: Digest) -> str:
+    """Two hexadecimal digits of a digest."""
+    return digest.removeprefix("sha256:")[:2]
+
+
+def _order(run: Attempt | None) -> tuple[int, int]:
+    return run.order if run else (0, 0)
+
+
+BRANCH = "mlbot/ledger"
+"""The orphan branch that holds it."""
+
+_ROOT = "v1"
+
+_WHEN = "time"
+"""The one field that does not identify an entry: a retry a minute later is no second entry."""
+
+_MOST_BYTES = 262_144
+
+_ENTRY: TypeAdapter[Entry] = TypeAdapter(Entry)
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+class Ledger(Record):
+    """What could be read."""
+
+    entries: tuple[Entry, ...] = ()
+    problems: tuple[str, ...] = ()
+    """Files that are no entries, or of a kind this version does not know: left out, and said."""
+
+
+def canonical(entry: Entry) -> bytes:
+    """An entry's only JSON form: sorted keys, no spaces, ASCII, a newline at the end."""
+    return _ENCODER.encode(_facts(entry)).encode() + b"\n"
+
+
+def path_of(entry: Entry) -> str:
+    """Where an entry is on the ledger branch; the same for the same facts, whenever they are written."""
+    return _path(entry, canonical(entry))
+
+
+def _facts(entry: Entry) -> dict[str, Any]:
+    facts: dict[str, Any] = entry.model_dump(mode="json")
+    if isinstance(entry, VerdictEntry):
+        for name in LATER:
+            if facts[name] is None:
+                del facts[name]
+    return facts
+
+
+def _path(entry: Entry, raw: bytes) -> str:
+    """The path of an entry by its canonical form without the time.
+
+    The last such field is the entry's own: keys are sorted, nothing that stands after it has one, and quotes within a
+    text are escaped.
+    """
+    before, _, after = raw.removesuffix(b"\n").rpartition(f',"{_WHEN}":"{entry.time}"'.encode())
+    identity = hashlib.sha256(before + after).hexdigest()
+    parts = (_ROOT, entry.kind, entry.subject, entry.shard, f"{identity}.json")
+    return "/".join(part for part in parts if part)
+
+
+def folders_of(kind: Kind | None = None, subject: Name | None = None, key: Digest | None = None) -> tuple[str, ...]:
+    """The folders to read for a lookup: everything, a kind, one subject of it, one key of that; each ends in `/`.
+
+    Args:
+        kind: None: all kinds.
+        subject: the model, or for locks the environment; None: all.
+        key: what verdicts and waivers are wanted for; other kinds are not parted by it.
+    """
+    if kind is None:
+        return (f"{_ROOT}/",) if subject is None else tuple(_folder(each, subject, key) for each in KINDS)
+    return (_folder(kind, subject, key),)
+
+
+def _folder(kind: Kind, subject: Name | None, key: Digest | None) -> str:
+    parts = [_ROOT, kind, *([subject] if subject else [])]
+    return "/".join([*parts, *([shard_of(key)] if subject and key and kind in KEYED else [])]) + "/"
+
+
+def files_of(entries: Iterable[Entry]) -> dict[str, bytes]:
+    """What to add to the branch: content by path."""
+    return {path_of(entry): canonical(entry) for entry in entries}
+
+
+def read_files(files: Mapping[str, bytes]) -> Ledger:
+    """The entries in files of the ledger branch.
+
+    One bad file costs itself and no other: whoever may push could write anything there.
+    """
+    found = {path: _read(path, raw) for path, raw in files.items()}
+    entries = [(each.kind, each.order, path, each) for path, each in found.items() if not isinstance(each, str)]
+    return Ledger(
+        entries=tuple(entry for *_, entry in sorted(entries, key=lambda row: row[:3])),
+        problems=tuple(each for each in found.values() if isinstance(each, str)),
+    )
+
+
+def _read(path: str, raw: bytes) -> Entry | str:
+    """An entry, or what is wrong with its file.
+
+    A file is taken in its canonical form only. Equal bytes cannot hold a duplicate key or a NaN, so the slower look
+    that finds those is kept for files that are refused.
+    """
+    where = f"The ledger's file {path[:120]!r}"
+    if len(raw) > _MOST_BYTES:
+        return f"{where} has more than {_MOST_BYTES:,} bytes."
+    try:
+        entry = _ENTRY.validate_json(raw, strict=True)
+    except ValidationError:
+        return _problem(where, raw)
+    if canonical(entry) != raw:
+        return _problem(where, raw)
+    return entry if _path(entry, raw) == path else f"{where} is not where its content belongs."
+
+
+def _problem(where: str, raw: bytes) -> str:
+    try:
+        value = load(raw, where, most_bytes=_MOST_BYTES)
+    except HostileJsonError as error:
+        return f"{error.what}."
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if not isinstance(kind, str) or kind not in KINDS:
+        return f"{where} is of a kind that this version of mlbot does not know."
+    return f"{where} is no entry of its kind in the canonical form."

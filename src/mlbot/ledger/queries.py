@@ -1,0 +1,247 @@
+"""What the ledger says of versions and environments: pure folds over its entries.
+
+The order of the entries given never matters, and neither does a clock: counters decide. Only the question what was live
+on a date needs times, and there a time that contradicts the counters is not believed.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from statistics import variance
+from typing import TypeVar
+
+from mlbot.gates.outcome import Outcome
+from mlbot.ledger.entries import (
+    ApprovalEntry,
+    DeploymentEntry,
+    Entry,
+    LockEntry,
+    ReleaseEntry,
+    Time,
+    VerdictEntry,
+    WaiverEntry,
+)
+from mlbot.lib.record import Digest, Name, Record, Sha
+
+# What the ledger says: pure folds over its entries.
+
+_USABLE = {Outcome.PASS, Outcome.INCONCLUSIVE}
+"""Outcomes whose model may be compared with. A first model is inconclusive for want of a baseline, so leaving those
+out would leave a repository without one for ever; what failed or could not be evaluated never becomes a baseline."""
+
+
+class PastSeeds(Record):
+    """What past trainings say of the variance between seeds: the fields of `mlbot.stats.SeedHistory`."""
+
+    variance: float
+    """Pooled over recipes, in the metric's units squared."""
+    df: int
+    """Degrees of freedom: the sum over recipes of seeds less one."""
+
+
+def verdicts(entries: Iterable[Entry], branch: str | None = None) -> list[VerdictEntry]:
+    """The verdicts on a guarded branch (None: on any), oldest first."""
+    found = [each for each in entries if isinstance(each, VerdictEntry) and branch in {None, each.branch}]
+    return sorted(found, key=lambda entry: entry.order)
+
+
+def latest_by_key(entries: Iterable[Entry], branch: str | None = None) -> dict[tuple[Name, Digest], VerdictEntry]:
+    """The latest verdict on each content key, by model and key: the latest attempt decides."""
+    return {(entry.model, entry.key): entry for entry in verdicts(entries, branch)}
+
+
+def judged_models(entries: Iterable[Entry], branch: str | None = None) -> dict[tuple[Name, Digest], VerdictEntry]:
+    """The models that may serve as a baseline, by model and content key, with where their bytes are."""
+    latest = latest_by_key(entries, branch)
+    return {key: entry for key, entry in latest.items() if entry.outcome in _USABLE and entry.files}
+
+
+def passed(entries: Iterable[Entry], branch: str, model: Name, key: Digest, digest: Digest) -> VerdictEntry | None:
+    """The verdict that lets these bytes be released: the latest on the key, and it is a pass of this very digest."""
+    entry = latest_by_key(entries, branch).get((model, key))
+    return entry if entry and entry.outcome is Outcome.PASS and entry.digest == digest else None
+
+
+def latest_of_commit(entries: Iterable[Entry], commit: Sha, branch: str | None = None) -> dict[Name, VerdictEntry]:
+    """The latest verdict on each model of a commit."""
+    return {entry.model: entry for entry in verdicts(entries, branch) if entry.commit == commit}
+
+
+def seed_history(
+    entries: Iterable[Entry], model: Name, metric: str, slice_: str | None, holdout: Digest, leave_out: Iterable[Digest]
+) -> PastSeeds | None:
+    """The variance between seeds of this model's past recipes on the same holdout; None where nothing is known.
+
+    A recipe is a content key. Each counts once, by its latest verdict that has values: the same seeds trained again
+    would give the same values, and counting them twice would make the variance look better known than it is.
+
+    Args:
+        entries: The ledger.
+        model: Whose.
+        metric: Of which metric.
+        slice_: On which slice; None: all rows.
+        holdout: Digest of the holdout that is judged on now.
+        leave_out: Keys of the models being judged: their own spread is not history.
+    """
+    left_out = set(leave_out)
+    latest = {
+        entry.key: values
+        for entry in verdicts(entries)
+        if entry.model == model and entry.holdout == holdout and entry.key not in left_out
+        for values in (_values(entry, metric, slice_),)
+        if len(values) > 1
+    }
+    df = sum(len(values) - 1 for values in latest.values())
+    if not df:
+        return None
+    pooled = sum(variance(values) * (len(values) - 1) for values in latest.values()) / df
+    return PastSeeds(variance=pooled, df=df)
+
+
+def metric_history(entries: Iterable[Entry], model: Name, metric: str, holdout: Digest) -> tuple[float, ...]:
+    """What the metric came to on all rows for the file that ships, commit by commit, oldest first."""
+    found = [
+        values[0]
+        for entry in verdicts(entries)
+        if entry.model == model and entry.holdout == holdout and entry.outcome in _USABLE
+        for values in (_values(entry, metric, None),)
+        if values
+    ]
+    return tuple(found)
+
+
+def _values(entry: VerdictEntry, metric: str, slice_: str | None) -> Sequence[float]:
+    """One value a seed; none at all when a seed has none, for the rest would not be a fair sample."""
+    of = next((each.values for each in entry.values if each.metric == metric and each.slice == slice_), ())
+    known = [value for value in of if value is not None]
+    return known if len(known) == len(of) else ()
+
+
+_E = TypeVar("_E", VerdictEntry, WaiverEntry, ReleaseEntry, DeploymentEntry, ApprovalEntry, LockEntry)
+
+
+def releases(entries: Iterable[Entry], model: Name | None = None) -> tuple[ReleaseEntry, ...]:
+    """The versions of a model (None: of all), oldest first; of a version only what was released first.
+
+    A version is never released again with other bytes; where somebody wrote such an entry all the same, it is not
+    believed.
+    """
+    first: dict[tuple[Name, str], ReleaseEntry] = {}
+    for entry in _sorted(entries, ReleaseEntry):
+        if model in {None, entry.model}:
+            first.setdefault((entry.model, entry.version), entry)
+    return tuple(first.values())
+
+
+def release_of(entries: Iterable[Entry], model: Name, version: str) -> ReleaseEntry | None:
+    """A version of a model, if it was released."""
+    return next((each for each in releases(entries, model) if each.version == version), None)
+
+
+def deployments(
+    entries: Iterable[Entry], model: Name | None = None, environment: Name | None = None
+) -> tuple[DeploymentEntry, ...]:
+    """Each deployment once, with what came of it, oldest first: by model and environment, then by their counter.
+
+    Args:
+        entries: of the ledger.
+        model: None: of all models.
+        environment: None: into all environments.
+    """
+    last = {
+        (entry.model, entry.environment, entry.sequence): entry
+        for entry in _sorted(entries, DeploymentEntry)
+        if model in {None, entry.model} and environment in {None, entry.environment}
+    }
+    return tuple(last[place] for place in sorted(last))
+
+
+def live(entries: Iterable[Entry], environment: Name, model: Name) -> DeploymentEntry | None:
+    """What is in an environment: the last deployment that succeeded; None before the first."""
+    found = [each for each in deployments(entries, model, environment) if each.state == "succeeded"]
+    return found[-1] if found else None
+
+
+def unfinished(entries: Iterable[Entry], environment: Name, model: Name | None = None) -> tuple[DeploymentEntry, ...]:
+    """The deployments into an environment that started and did not say how they ended."""
+    return tuple(each for each in deployments(entries, model, environment) if each.state == "started")
+
+
+def live_on(entries: Iterable[Entry], moment: Time) -> tuple[DeploymentEntry, ...]:
+    """What was live in each environment at a moment, by model and environment.
+
+    Args:
+        entries: of the ledger.
+        moment: UTC, as entries say it.
+    """
+    places: dict[tuple[Name, Name], list[DeploymentEntry]] = {}
+    for entry in deployments(entries):
+        if entry.state == "succeeded":
+            places.setdefault((entry.model, entry.environment), []).append(entry)
+    found = []
+    for row in places.values():
+        until = sum(time <= moment for time in believable([each.time for each in row]))
+        found += row[until - 1 : until] if until else []
+    return tuple(found)
+
+
+def believable(times: Sequence[Time]) -> tuple[Time, ...]:
+    """Times in the order of their counters, those of clocks that went wrong replaced.
+
+    The longest row of times that never goes back is believed; any other becomes that of the believed one before it, or
+    after it where there is none. So one machine that lives in 2099 or 1970 changes no other's history.
+    """
+    tails: list[Time] = []
+    lengths = []
+    for time in times:
+        at = bisect_right(tails, time)
+        tails[at : at + 1] = [time]
+        lengths.append(at + 1)
+    wanted = len(tails)
+    kept: set[int] = set()
+    upper: Time | None = None
+    for index in reversed(range(len(times))):
+        if lengths[index] == wanted and (upper is None or times[index] <= upper):
+            kept.add(index)
+            wanted, upper = wanted - 1, times[index]
+    mended: list[Time] = []
+    for index, time in enumerate(times):
+        mended.append(time if index in kept else mended[-1] if mended else times[min(kept)])
+    return tuple(mended)
+
+
+def approvals(entries: Iterable[Entry], model: Name, version: str, environment: Name) -> tuple[ApprovalEntry, ...]:
+    """Who approved a version for an environment: each person once for the same bytes, by their first word."""
+    first: dict[tuple[str, Digest], ApprovalEntry] = {}
+    for entry in _sorted(entries, ApprovalEntry):
+        if (entry.model, entry.version, entry.environment) == (model, version, environment):
+            first.setdefault((entry.actor.lower(), entry.digest), entry)
+    return tuple(first.values())
+
+
+def waivers(
+    entries: Iterable[Entry], model: Name, key: Digest, policy: Digest | None = None
+) -> tuple[WaiverEntry, ...]:
+    """The waivers for a content of a model; with `policy`, only those given under these very rules."""
+    return tuple(
+        entry
+        for entry in _sorted(entries, WaiverEntry)
+        if (entry.model, entry.key) == (model, key) and policy in {None, entry.policy}
+    )
+
+
+def locks(entries: Iterable[Entry], environment: Name | None = None) -> tuple[LockEntry, ...]:
+    """Every lock and unlock, oldest first: by environment, then by its counter."""
+    found = [each for each in _sorted(entries, LockEntry) if environment in {None, each.environment}]
+    return tuple(sorted(found, key=lambda each: each.environment))
+
+
+def locked(entries: Iterable[Entry], environment: Name) -> LockEntry | None:
+    """The lock that closes an environment; None when it is open."""
+    found = locks(entries, environment)
+    return found[-1] if found and found[-1].locked else None
+
+
+def _sorted(entries: Iterable[Entry], kind: type[_E]) -> list[_E]:
+    """The entries of a kind, oldest first; where counters are equal, whatever order they came in, always the same."""
+    found = [each for each in entries if isinstance(each, kind)]
+    return sorted(found, key=lambda each: (each.order, each.model_dump_json()))

@@ -1,0 +1,1 @@
+"""What every room builds on: records, untrusted JSON, trees of files, numbers and text made harmless."""

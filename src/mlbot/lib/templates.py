@@ -1,0 +1,56 @@
+"""The Jinja environment of all templates: strict, without autoescape, with the filters that escape."""
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from mlbot import resources
+from mlbot.lib import escape, figures
+
+if TYPE_CHECKING:
+    import jinja2
+
+
+@cache
+def environment() -> "jinja2.Environment":
+    """The one environment; templates are mlbot's own files, never a user's."""
+    import jinja2
+
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(resources.templates()),
+        autoescape=False,  # noqa: S701 - Markdown and HTML differ: each value is escaped by the filter of its place
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=False,
+    )
+    made.filters |= {
+        "md": escape.md,
+        "md_after": escape.md_after,
+        "cell": escape.md,
+        "num": escape.num,
+        "code": escape.code,
+        "diff": escape.diff,
+        "fence": escape.fence,
+        "inner": escape.inner,
+        "html": escape.html,
+        "html_after": escape.html_after,
+        "lines": escape.html_lines,
+        "script": escape.script,
+        "url": escape.url,
+        "short": figures.short,
+        "count": figures.count,
+        "plural": figures.plural,
+        "percent": figures.percent,
+        "duration": figures.duration,
+        "megabytes": figures.megabytes,
+        "milliseconds": figures.milliseconds,
+        "figure": figures.number,
+        "brief": figures.brief,
+        "sparkline": figures.sparkline,
+    }
+    return made
+
+
+def fill(template: str, **values: Any) -> str:
+    """A template with its values; a value that the template names and nobody gave is an error."""
+    return environment().get_template(template).render(values)

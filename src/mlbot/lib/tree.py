@@ -1,0 +1,172 @@
+"""The files of one commit as git lists them, and which of them a pattern names."""
+
+import hashlib
+import posixpath
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from mlbot.lib.globs import fits, fixed_folder, is_glob, normalise
+from mlbot.lib.record import Digest, Sha
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TagRef:
+    """A tag as git has it. No `Record`: there are tens of thousands of them, and git has checked their ids.
+
+    Attributes:
+        name: without `refs/tags/`.
+        object_sha: of the tag object; of a lightweight tag what it points to.
+        commit_sha: the commit it stands for; None when it points to something else.
+        annotated: whether it is a tag object.
+        message: of the tag object.
+    """
+
+    name: str
+    object_sha: Sha
+    commit_sha: Sha | None
+    annotated: bool
+    message: str | None = None
+
+
+Entry = tuple[str, str]
+"""git's mode and object id of a path, as `git ls-tree` writes them."""
+
+SYMLINK = "120000"
+
+SUBMODULE = "160000"
+
+_MAX_HOPS = 40
+"""As many symbolic links in a row as Linux follows."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """One commit's files.
+
+    Attributes:
+        entries: mode and object id by path. Names that are no UTF-8 carry surrogate escapes.
+        links: what each symbolic link of the tree says, by its path.
+    """
+
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
+    _matched: dict[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
+    _digests: dict[frozenset[str], Digest] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def paths(self) -> list[str]:
+        """Every path, sorted."""
+        return sorted(self.entries)
+
+    def match(self, pattern: str) -> frozenset[str]:
+        """The files that a path, a folder or a glob names.
+
+        A symbolic link brings the files of this tree that it leads to. A path inside a submodule is the submodule:
+        git knows its commit and no more.
+
+        Raises:
+            UsageError: if the pattern leads out of the repository.
+        """
+        wanted = normalise(pattern)
+        if wanted not in self._matched:
+            self._matched[wanted] = self._with_targets(self._named(wanted))
+        return self._matched[wanted]
+
+    def file(self, path: str) -> str | None:
+        """The file that a path leads to, through symbolic links if need be; None when that is not one file."""
+        wanted = normalise(path)
+        if wanted not in self.entries and self._starting_with(f"{wanted}/"):
+            return None
+        files = [each for each in self.match(wanted) if self.entries[each][0] not in {SYMLINK, SUBMODULE}]
+        return files[0] if len(files) == 1 else None
+
+    def digest(self, paths: frozenset[str]) -> Digest:
+        """sha256 over the mode, object id and path of each file in the order of their paths; no file is read."""
+        if paths not in self._digests:
+            lines = (f"{self.entries[path][0]} {self.entries[path][1]}\t{path}\0" for path in sorted(paths))
+            self._digests[paths] = digest("".join(lines))
+        return self._digests[paths]
+
+    def leads_out(self, paths: Iterable[str]) -> bool:
+        """Whether one of the paths is a symbolic link to something that is not in this tree."""
+        targets = [self._target(path) for path in paths if path in self.links]
+        return any(target is None or not self._literal(target, _MAX_HOPS) for target in targets)
+
+    def _named(self, wanted: str) -> frozenset[str]:
+        found = self._literal(wanted, _MAX_HOPS)
+        if found or not is_glob(wanted):
+            return found
+        return frozenset(path for path in self._starting_with(fixed_folder(wanted)) if fits(wanted, path))
+
+    def _literal(self, wanted: str, hops: int) -> frozenset[str]:
+        if not wanted:
+            return frozenset(self.entries)
+        if wanted in self.entries:
+            return frozenset({wanted})
+        return frozenset(self._starting_with(f"{wanted}/")) or self._through(wanted, hops)
+
+    def _starting_with(self, prefix: str) -> list[str]:
+        # "\U0010ffff" sorts behind every character a name can go on with.
+        start = bisect_left(self.paths, prefix)
+        return self.paths[start : bisect_left(self.paths, prefix + "\U0010ffff", start)]
+
+    def _through(self, wanted: str, hops: int) -> frozenset[str]:
+        """What a path names that leads through a submodule or a symbolic link."""
+        for end in (index for index, letter in enumerate(wanted) if letter == "/"):
+            folder = wanted[:end]
+            if self.entries.get(folder, ("", ""))[0] == SUBMODULE:
+                return frozenset({folder})
+            if folder in self.links:
+                target = self._target(folder)
+                if target is None or not hops:
+                    return frozenset()
+                return self._literal(posixpath.join(target, wanted[end + 1 :]), hops - 1)
+        return frozenset()
+
+    def _with_targets(self, found: frozenset[str]) -> frozenset[str]:
+        todo = [path for path in found if path in self.links] if self.links else []
+        every = set(found)
+        while todo:
+            target = self._target(todo.pop())
+            fresh = self._literal(target, _MAX_HOPS) - every if target is not None else frozenset()
+            every |= fresh
+            todo += [path for path in fresh if path in self.links]
+        return frozenset(every)
+
+    def _target(self, link: str) -> str | None:
+        """Where a link of the tree leads, as a path of the tree; None when it leads out."""
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(link), self.links[link]))
+        outside = target.startswith(("/", "../")) or target == ".."
+        return None if outside else "" if target == "." else target
+
+
+def digest(text: str | bytes) -> Digest:
+    """sha256 of a text (names that are no UTF-8 go in as the bytes they are) or of bytes."""
+    raw = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    return f"sha256:{hashlib.sha256(raw).hexdigest()}"
+
+
+def shown(path: str) -> str:
+    """A path as a person can read it: control characters and what is no UTF-8 escaped."""
+    clean = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in clean)
+
+
+def is_url(path: str) -> bool:
+    """Whether a data source is an fsspec URL rather than a path of the repository."""
+    return "://" in path
+
+
+def module_files(function: str, tree: Tree) -> frozenset[str]:
+    """The file of the tree that defines `module:function`, looked for in the root and in `src/`."""
+    module = function.partition(":")[0].replace(".", "/")
+    candidates = (f"{root}{module}{end}" for root in ("", "src/") for end in (".py", "/__init__.py"))
+    return frozenset(path for path in candidates if path in tree.entries)
+
+
+def changed(before: Tree, after: Tree, paths: Iterable[str] | None = None) -> list[str]:
+    """Which paths (None: all) differ in content, mode or existence, sorted."""
+    asked = before.entries.keys() | after.entries.keys() if paths is None else set(paths)
+    return sorted(path for path in asked if before.entries.get(path) != after.entries.get(path))

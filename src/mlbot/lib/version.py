@@ -1,0 +1,86 @@
+"""A version of a model: its three numbers, and the bytes that it names."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import StringConstraints
+
+from mlbot.errors import UsageError
+from mlbot.lib.record import Count, Digest, Record
+
+VersionText = Annotated[
+    str, StringConstraints(max_length=60, pattern=r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$")
+]
+"""A version without its `v`: `1.2.0`."""
+
+NUMBER = "(?:0|[1-9][0-9]*)"
+
+_VERSION = re.compile(rf"v?({NUMBER})\.({NUMBER})\.({NUMBER})")
+
+MOST_CHARACTERS = 400
+
+MOST_DIGITS = 18
+
+Bump = Literal["patch", "minor", "major"]
+
+
+class Version(Record):
+    """A semantic version without pre-releases: what is released was judged, so there is nothing before it."""
+
+    major: Count
+    minor: Count
+    patch: Count
+
+    @classmethod
+    def parse(cls, text: str) -> "Version":
+        """A version with or without its `v`.
+
+        Raises:
+            UsageError: if it is none.
+        """
+        found = _VERSION.fullmatch(text) if len(text) < MOST_CHARACTERS else None
+        if found is None or max(map(len, found.groups())) > MOST_DIGITS:
+            raise UsageError(f"{text[:60]!r} is no version", mend="Write three numbers, such as v1.2.0.")
+        major, minor, patch = map(int, found.groups())
+        return cls.of((major, minor, patch))
+
+    @classmethod
+    def of(cls, numbers: tuple[int, int, int]) -> "Version":
+        """A version from its three numbers."""
+        major, minor, patch = numbers
+        return cls(major=major, minor=minor, patch=patch)
+
+    @property
+    def text(self) -> VersionText:
+        """Without the `v`, as the ledger has it: `1.2.0`."""
+        return f"{self.major}.{self.minor}.{self.patch}"
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        """Sorts older before newer."""
+        return self.major, self.minor, self.patch
+
+    def bump(self, part: Bump) -> "Version":
+        """The next version after this one."""
+        match part:
+            case "major":
+                return Version.of((self.major + 1, 0, 0))
+            case "minor":
+                return Version.of((self.major, self.minor + 1, 0))
+            case "patch":
+                return Version.of((self.major, self.minor, self.patch + 1))
+
+    def __str__(self) -> str:
+        """With the `v`, as tags and people write it: `v1.2.0`."""
+        return f"v{self.text}"
+
+    def __lt__(self, other: "Version") -> bool:
+        """Whether it is the older."""
+        return self.order < other.order
+
+
+class Served(Record):
+    """A version and its bytes."""
+
+    version: VersionText
+    digest: Digest

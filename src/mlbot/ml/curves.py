@@ -1,0 +1,161 @@
+"""What is plotted of one model: ROC, precision and recall, calibration, confusion, residuals."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlbot.gates.metric import Task
+from mlbot.report.report import CalibrationBin, Curves, Point
+
+Floats = NDArray[np.float64]
+
+Codes = NDArray[np.integer]
+
+MOST_POINTS = 200
+
+_BINS = 12
+
+_DIGITS = 6
+
+
+def curves(task: Task, labels: Codes | Floats, predictions: Floats) -> Curves:
+    """All plots of one file's predictions.
+
+    Args:
+        task: What the model predicts.
+        labels: Binary: (n,) with 1 for positive; multiclass: (n,) codes from 0; regression: (n,) numbers.
+        predictions: Binary: (n,) probabilities of positive; multiclass: (n, C) probabilities; regression: (n,) numbers.
+
+    Returns:
+        The curves that the task has; a curve is empty where the rows lack a class, and all are for no rows.
+    """
+    if not len(labels):
+        return Curves()
+    match task:
+        case Task.BINARY:
+            return _binary(np.asarray(labels) == 1, predictions)
+        case Task.MULTICLASS:
+            return _multiclass(np.asarray(labels, dtype=np.intp), predictions)
+        case Task.REGRESSION:
+            return _regression(np.asarray(labels, dtype=np.float64), predictions)
+
+
+def _binary(positive: NDArray[np.bool_], probability: Floats) -> Curves:
+    false_positives, true_positives = cumulative(positive, probability)
+    bins = calibration(positive, probability)
+    return Curves(
+        roc=_roc(false_positives, true_positives),
+        precision_recall=_precision_recall(false_positives, true_positives),
+        calibration=bins,
+        expected_calibration_error=calibration_error(bins),
+        confusion=_confusion(positive.astype(np.intp), (probability > 0.5).astype(np.intp), 2),
+    )
+
+
+def _multiclass(codes: NDArray[np.intp], probabilities: Floats) -> Curves:
+    """Calibration is that of the predicted class: how often it is right against how sure it was."""
+    predicted = probabilities.argmax(axis=1)
+    bins = calibration(predicted == codes, probabilities.max(axis=1))
+    return Curves(
+        calibration=bins,
+        expected_calibration_error=calibration_error(bins),
+        confusion=_confusion(codes, predicted, probabilities.shape[1]),
+    )
+
+
+def _regression(truth: Floats, prediction: Floats) -> Curves:
+    residual = truth - prediction
+    counts, edges = np.histogram(residual, bins=_histogram_edges(residual))
+    return Curves(
+        residuals=_quantile_bins(prediction, residual),
+        residual_histogram=tuple(
+            (_round(low), _round(high), int(count))
+            for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
+        ),
+    )
+
+
+def _histogram_edges(values: Floats, bins: int = 30) -> Floats:
+    """Equal bins between the 0.5 % and 99.5 % quantile, the outermost stretched to hold the rest."""
+    low, high = np.quantile(values, [0.005, 0.995])
+    if not high > low:
+        low, high = values.min() - 0.5, values.max() + 0.5
+    edges = np.linspace(low, high, bins + 1)
+    edges[0], edges[-1] = min(edges[0], values.min()), max(edges[-1], values.max())
+    return edges
+
+
+def cumulative(positive: NDArray[np.bool_], score: Floats) -> tuple[Floats, Floats]:
+    """False and true positives at each distinct threshold, from the strictest, a (0, 0) in front.
+
+    Rows with the same score enter together: between them no threshold can tell. O(n log n).
+    """
+    order = np.argsort(-score, kind="stable")
+    descending = score[order]
+    last_of_tie = np.append(np.flatnonzero(np.diff(descending)), len(descending) - 1)
+    true_positives = np.cumsum(positive[order], dtype=np.float64)[last_of_tie]
+    false_positives = last_of_tie + 1.0 - true_positives
+    return np.insert(false_positives, 0, 0.0), np.insert(true_positives, 0, 0.0)
+
+
+def _roc(false_positives: Floats, true_positives: Floats) -> tuple[Point, ...]:
+    if not (false_positives[-1] > 0 and true_positives[-1] > 0):
+        return ()
+    return _thinned(false_positives / false_positives[-1], true_positives / true_positives[-1])
+
+
+def _precision_recall(false_positives: Floats, true_positives: Floats) -> tuple[Point, ...]:
+    """Precision at each recall, (0, 1) in front by convention: with nothing predicted, nothing is wrong."""
+    if not true_positives[-1] > 0:
+        return ()
+    recall = true_positives / true_positives[-1]
+    predicted = true_positives + false_positives
+    precision = np.divide(true_positives, predicted, out=np.ones_like(recall), where=predicted > 0)
+    return _thinned(recall, precision)
+
+
+def _thinned(x: Floats, y: Floats) -> tuple[Point, ...]:
+    """At most 200 of the points, evenly spaced along the curve, both ends kept."""
+    keep = np.arange(len(x))
+    if len(x) > MOST_POINTS:
+        length = np.insert(np.cumsum(np.hypot(np.diff(x), np.diff(y))), 0, 0.0)
+        keep = np.unique(np.searchsorted(length, np.linspace(0.0, length[-1], MOST_POINTS)))
+        keep[0], keep[-1] = 0, len(x) - 1
+    return tuple((_round(a), _round(b)) for a, b in zip(x[keep], y[keep], strict=True))
+
+
+def calibration(happened: NDArray[np.bool_], probability: Floats) -> tuple[CalibrationBin, ...]:
+    """Predicted against observed share in bins of about equally many rows; ties stay together."""
+    return _quantile_bins(probability, happened.astype(np.float64))
+
+
+def _quantile_bins(by: Floats, of: Floats) -> tuple[CalibrationBin, ...]:
+    """Means of `by` and `of` in quantile bins of `by`, as scikit-learn's `calibration_curve` cuts them."""
+    edges = np.quantile(by, np.linspace(0.0, 1.0, _BINS + 1))[1:-1]
+    index = np.searchsorted(edges, by)
+    rows = np.bincount(index, minlength=_BINS)
+    means = [np.bincount(index, weights=values, minlength=_BINS) / np.maximum(rows, 1) for values in (by, of)]
+    return tuple(
+        CalibrationBin(predicted=_round(predicted), observed=_round(observed), rows=int(n))
+        for predicted, observed, n in zip(*means, rows, strict=True)
+        if n
+    )
+
+
+def calibration_error(bins: tuple[CalibrationBin, ...]) -> float:
+    """Expected calibration error: the mean gap between predicted and observed, weighted by rows.
+
+    Source: M. P. Naeini, G. F. Cooper, M. Hauskrecht, "Obtaining well calibrated probabilities using Bayesian
+    binning", AAAI 2015; here with quantile bins.
+    """
+    rows = sum(each.rows for each in bins)
+    return _round(sum(each.rows * abs(each.predicted - each.observed) for each in bins) / rows)
+
+
+def _confusion(truth: NDArray[np.intp], predicted: NDArray[np.intp], classes: int) -> tuple[tuple[int, ...], ...]:
+    counts = np.bincount(truth * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+    return tuple(tuple(int(cell) for cell in row) for row in counts)
+
+
+def _round(value: float) -> float:
+    """Six significant digits are more than a plot shows, and keep the report small."""
+    return float(f"{float(value):.{_DIGITS}g}")

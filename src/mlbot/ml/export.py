@@ -1,0 +1,494 @@
+"""A fitted scikit-learn estimator becomes an ONNX file.
+
+Trained on a data frame (of polars or pandas), the file has one input a column, `[N, 1]`, named as the column: text for
+text, float for numbers and booleans. Trained on an array, it has one float input `X`, `[N, F]`. A classifier gives
+`label` `[N]` and `probabilities` `[N, C]`, a regressor `variable` `[N, 1]`.
+
+ONNX text cannot be missing: **missing text is the empty string**, so training has to see `""` too
+(`mlbot.ml.frames.read` reads it so). Missing numbers are NaN.
+"""
+
+import importlib.metadata
+import json
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mlbot.errors import NotEvaluatedError
+from mlbot.ml import telemetry
+from mlbot.protocol.training_record import Parity
+
+if TYPE_CHECKING:
+    import onnx
+    from numpy.typing import NDArray
+
+
+# Give the inputs of an ONNX graph the names of the data's columns, which a converter spells its own way.
+
+
+def name_inputs(model: "onnx.ModelProto", names: Sequence[str]) -> None:
+    """Rename the inputs in place, by position; any other value that has one of these names makes way.
+
+    Args:
+        model: A valid model with as many inputs as names.
+        names: Distinct names, of any letters.
+    """
+    old = [value.name for value in model.graph.input]
+    mapping = {name: new for name, new in zip(old, names, strict=True) if name != new}
+    wanted = set(names)
+    taken = wanted | set(_values(model.graph))
+    for name in dict.fromkeys(_values(model.graph)):
+        if name in wanted and name not in old:
+            mapping[name] = _free(name, taken)
+            taken.add(mapping[name])
+    if mapping:
+        _rename(model.graph, mapping)
+
+
+def _free(name: str, taken: set[str]) -> str:
+    number = 1
+    while f"{name}_{number}" in taken:
+        number += 1
+    return f"{name}_{number}"
+
+
+def _values(graph: "onnx.GraphProto") -> Iterator[str]:
+    """The names of all values in the graph and the graphs inside it."""
+    for value in (*graph.input, *graph.output, *graph.initializer, *graph.value_info):
+        yield value.name
+    for node in graph.node:
+        yield from (name for name in (*node.input, *node.output) if name)
+        for inner in _inner(node):
+            yield from _values(inner)
+
+
+def _inner(node: Any) -> "Iterator[onnx.GraphProto]":
+    return (attribute.g for attribute in node.attribute if attribute.HasField("g"))
+
+
+def _rename(graph: "onnx.GraphProto", mapping: Mapping[str, str]) -> None:
+    for value in (*graph.input, *graph.output, *graph.initializer, *graph.value_info):
+        value.name = mapping.get(value.name, value.name)
+    for node in graph.node:
+        for ends in (node.input, node.output):
+            ends[:] = [mapping.get(name, name) for name in ends]
+        for inner in _inner(node):
+            _rename(inner, mapping)
+
+
+# A sample of the rows that an estimator was fitted on: it tells the columns' types, and parity is measured on it.
+
+MATRIX_INPUT = "X"
+"""The name of the one input of a file that was trained on an array."""
+
+_ROWS = 2_000
+
+
+class ExportError(NotEvaluatedError):
+    """A fitted estimator cannot become an ONNX file that predicts as it does."""
+
+
+class Frame(Protocol):
+    """What polars' and pandas' data frames have in common."""
+
+    @property
+    def columns(self) -> Any:
+        """The column names in order."""
+
+    def __getitem__(self, name: Any) -> Any:
+        """One column."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """Rows twice: as the estimator takes them, and as the judge feeds them to the ONNX file."""
+
+    rows: Any
+    """A data frame or an array `[N, F]`."""
+    feed: "dict[str, NDArray[Any]]"
+    """By input: `[N, 1]` float32 or object (text) for each column, or one float32 `[N, F]`."""
+    columns: tuple[str, ...] | None
+    """The data frame's columns; None: an array."""
+
+    @property
+    def text(self) -> frozenset[str]:
+        """The columns that hold text."""
+        return frozenset(name for name, values in self.feed.items() if values.dtype == object)
+
+
+def sample_of(rows: Any, *, limit: int = _ROWS) -> Sample:
+    """Evenly spaced rows of a training set.
+
+    Args:
+        rows: A polars or pandas data frame, or an array `[N, F]` of numbers.
+        limit: How many rows at most.
+
+    Raises:
+        ExportError: A column is neither text nor numbers.
+    """
+    import numpy as np
+
+    count = len(rows)
+    picks = np.unique(np.linspace(0, count - 1, min(count, limit)).astype(np.int64)) if count else np.arange(0)
+    if not hasattr(rows, "columns"):
+        matrix = np.asarray(rows)[picks]
+        return Sample(rows=matrix, feed={MATRIX_INPUT: matrix.astype(np.float32)}, columns=None)
+    picked = rows.iloc[picks] if hasattr(rows, "iloc") else rows[picks]
+    columns = tuple(str(name) for name in rows.columns)
+    return Sample(rows=picked, feed=dict(_fed(picked)), columns=columns)
+
+
+def _fed(rows: Frame) -> "Iterator[tuple[str, NDArray[Any]]]":
+    import numpy as np
+
+    for name in rows.columns:
+        values = np.asarray(rows[name])
+        if values.dtype.kind in "biuf":
+            yield str(name), values.astype(np.float32).reshape(-1, 1)
+        elif values.dtype.kind in "OUT":
+            yield str(name), _objects(str(name), values).reshape(-1, 1)
+        else:
+            raise _no_type(str(name), str(values.dtype))
+
+
+def _objects(name: str, values: "NDArray[Any]") -> "NDArray[Any]":
+    """A column of Python objects: text with gaps, or numbers with gaps."""
+    import numpy as np
+
+    present = [value for value in values.tolist() if not _missing(value)]
+    if all(isinstance(value, str) for value in present):
+        return np.array(["" if _missing(value) else value for value in values.tolist()], dtype=object)
+    if any(isinstance(value, str) for value in present):
+        raise _no_type(name, "text and other things")
+    try:
+        return np.array([math.nan if _missing(v) else float(v) for v in values.tolist()], dtype=np.float32)
+    except (TypeError, ValueError):
+        raise _no_type(name, type(present[0]).__name__) from None
+
+
+def _missing(value: Any) -> bool:
+    return value is None or type(value).__name__ == "NAType" or (isinstance(value, float) and math.isnan(value))
+
+
+def _no_type(name: str, kind: str) -> ExportError:
+    return ExportError(
+        f"Column '{name}' holds {kind}: a model can be fed numbers, booleans and text only.",
+        mend="Turn it into a number or text before fitting, or drop it.",
+    )
+
+
+# skl2onnx with its traps named: what it converts wrongly is refused, what it cannot convert is said by step.
+
+_PROTOBUF_LIMIT = 7
+
+_DEEP = 12
+
+_FIRST_LINE = 300
+
+
+def convert(estimator: Any, sample: Sample) -> "onnx.ModelProto":
+    """The estimator as an ONNX model; the same estimator always gives the same bytes.
+
+    Raises:
+        ExportError: The estimator, or a step of it, cannot be converted faithfully.
+    """
+    from sklearn.base import is_classifier
+
+    _refuse_unfaithful(estimator)
+    options = {"zipmap": False} if is_classifier(estimator) else None
+    whole = estimator if sample.columns is None or _selects_columns(estimator) else _joined(estimator, sample)
+    try:
+        model = _to_onnx(whole, sample, options)
+    except ImportError as error:
+        raise ExportError(f"The export to ONNX cannot start: {error}", mend="pip install 'mlbot[ml]'") from error
+    except Exception as error:  # skl2onnx raises whatever its converters do, down to bare RuntimeError
+        raise _explained(error, estimator) from error
+    name_inputs(model, list(sample.feed))
+    return model
+
+
+def _to_onnx(estimator: Any, sample: Sample, options: dict[str, bool] | None) -> "onnx.ModelProto":
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+
+    types = [
+        (name, StringTensorType([None, 1]) if name in sample.text else FloatTensorType([None, values.shape[1]]))
+        for name, values in sample.feed.items()
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecations between scikit-learn and skl2onnx are not the user's to mend
+        return to_onnx(estimator, initial_types=types, options=options, name="mlbot")
+
+
+def _selects_columns(estimator: Any) -> bool:
+    """Whether the first thing done is to pick columns by name; skl2onnx then takes one input a column."""
+    from sklearn.compose import ColumnTransformer
+
+    if isinstance(estimator, ColumnTransformer):
+        return True
+    if hasattr(estimator, "best_estimator_"):
+        return _selects_columns(estimator.best_estimator_)
+    steps: Any = getattr(estimator, "steps", None)
+    return bool(steps) and _selects_columns(steps[0][1])
+
+
+def _joined(estimator: Any, sample: Sample) -> Any:
+    """The estimator behind a step that joins the columns: most converters take one input only.
+
+    Raises:
+        ExportError: Text and numbers would have to be joined.
+    """
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import Pipeline
+
+    if 0 < len(sample.text) < len(sample.feed):
+        raise ExportError(
+            f"{type(estimator).__name__} was fitted on text and numbers at once.",
+            mend="Begin its pipeline with a ColumnTransformer that encodes the text columns "
+            "(calibrate or stack inside that pipeline, not around it).",
+        )
+    join = ColumnTransformer([("columns", "passthrough", list(sample.columns or ()))]).fit(sample.rows)
+    return Pipeline([("join", join), ("model", estimator)])
+
+
+def parts(estimator: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The estimator and all fitted ones inside it, each with the names of the steps that lead to it."""
+    known = hasattr(estimator, "get_params") or hasattr(estimator, "estimator")
+    if not known or len(path) > _DEEP:
+        return
+    yield path, estimator
+    named = [*getattr(estimator, "steps", ()), *getattr(estimator, "transformers_", ())]
+    named += getattr(estimator, "transformer_list", ())
+    for name, part, *_ in named:
+        yield from parts(part, (*path, name))
+    for attribute in ("best_estimator_", "estimator_", "final_estimator_", "regressor_", "estimator"):
+        yield from parts(getattr(estimator, attribute, None), path)
+    for attribute in ("estimators_", "calibrated_classifiers_"):
+        several = getattr(estimator, attribute, ())
+        for part in several if isinstance(several, list) else ():
+            yield from parts(part, path)
+
+
+def _refuse_unfaithful(estimator: Any) -> None:
+    """What skl2onnx 1.20 converts without a word into something that predicts otherwise.
+
+    Raises:
+        ExportError: Seen with native categories of histogram gradient boosting (probabilities off by up to 0.99) and
+            with encoders that were fitted on missing values (0.92).
+    """
+    for path, part in parts(estimator):
+        if _has_native_categories(part):
+            raise ExportError(
+                f"{_step(path, part)} splits on native categories, which the converter to ONNX gets wrong.",
+                mend="Set categorical_features=None; an OrdinalEncoder or OneHotEncoder before it is enough.",
+            )
+        for categories in getattr(part, "categories_", ()):
+            if any(value is None or value != value for value in categories.tolist()):  # noqa: PLR0124 - NaN
+                raise ExportError(
+                    f"{_step(path, part)} was fitted on missing values, which an encoder in ONNX cannot tell.",
+                    mend="Fill them before fitting: text with the empty string (fill_null(''), or read the data by "
+                    "mlbot.ml.frames.read), numbers with a SimpleImputer before the encoder.",
+                )
+
+
+def _has_native_categories(part: Any) -> bool:
+    predictors = getattr(part, "_predictors", None)
+    if not isinstance(predictors, list):
+        return False
+    trees = (tree for iteration in predictors for tree in iteration if hasattr(tree, "nodes"))
+    return any(bool(tree.nodes["is_categorical"].any()) for tree in trees)
+
+
+def _step(path: tuple[str, ...], part: Any) -> str:
+    name = type(part).__name__
+    return f"Step '{'.'.join(path)}' ({name})" if path else name
+
+
+def _explained(error: Exception, estimator: Any) -> ExportError:
+    culprit = _culprit(error.__traceback__)
+    path = next((path for path, part in parts(estimator) if part is culprit), ())
+    subject = type(estimator).__name__ if culprit is None else _step(path, culprit)
+    reason = (str(error) or type(error).__name__).splitlines()[0][:_FIRST_LINE]
+    return ExportError(f"{subject} cannot be converted to ONNX: {reason}", mend=_mend())
+
+
+def _culprit(trace: TracebackType | None) -> Any:
+    """The estimator that skl2onnx was at: the innermost frame that holds one of its operators knows."""
+    culprit = None
+    while trace is not None:
+        for name in ("operator", "self"):
+            culprit = getattr(trace.tb_frame.f_locals.get(name), "raw_operator", None) or culprit
+        trace = trace.tb_next
+    return culprit
+
+
+def _mend() -> str:
+    try:
+        protobuf = importlib.metadata.version("protobuf")
+    except importlib.metadata.PackageNotFoundError:
+        protobuf = "0"
+    if int(protobuf.split(".", 1)[0]) >= _PROTOBUF_LIMIT:
+        return f"protobuf {protobuf} is too new for skl2onnx: pip install 'protobuf<7'"
+    return (
+        "Use a step that skl2onnx knows (https://onnx.ai/sklearn-onnx/supported.html), or write the ONNX file "
+        "yourself with `run:` in mlbot.yaml."
+    )
+
+
+FEATURES_KEY = "mlbot.features"
+"""Metadata: the columns in order, as a JSON list."""
+
+CLASSES_KEY = "mlbot.classes"
+"""Metadata: the labels in the order of the probability columns, as a JSON list of text."""
+
+FORMAT_KEY = "mlbot.format"
+"""Metadata: `columns@1` (one input a column) or `matrix@1` (one input for all)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exported:
+    """An ONNX file and how far it is from the estimator it was made of."""
+
+    model: bytes
+    parity: Parity | None
+    """None when there were no rows to compare on, or a prediction was not finite."""
+
+
+def export(estimator: Any, rows: Any, *, features: Sequence[str] | None = None) -> Exported:
+    """Turn a fitted classifier or regressor into ONNX and compare the two.
+
+    Args:
+        estimator: Fitted; a Pipeline, a ColumnTransformer inside it and searches (GridSearchCV) are fine.
+        rows: What it was fitted on, or rows of the same form: a polars or pandas frame, or an array `[N, F]`.
+        features: For an array: the columns' names in order, recorded in the file. For a frame its own names are.
+
+    Returns:
+        The same bytes for the same estimator, with `FEATURES_KEY`, `CLASSES_KEY` and `FORMAT_KEY` in the metadata.
+
+    Raises:
+        ExportError: It is not fitted, gives no probabilities, or a step of it cannot be converted faithfully.
+    """
+    _refuse_unusable(estimator)
+    sample = sample_of(_in_order(estimator, rows))
+    model = convert(estimator, sample)
+    names = sample.columns if sample.columns is not None else features
+    _describe(model, estimator, names=names, form="matrix@1" if sample.columns is None else "columns@1")
+    content: bytes = model.SerializeToString()
+    return Exported(model=content, parity=_parity(content, estimator, sample))
+
+
+def _refuse_unusable(estimator: Any) -> None:
+    from sklearn.base import is_classifier, is_regressor
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    kind = type(estimator).__name__
+    if not hasattr(estimator, "fit") or not hasattr(estimator, "predict"):
+        raise ExportError(
+            f"The training returned {kind}, which is no scikit-learn estimator.",
+            mend="Return the fitted estimator or Pipeline, or (estimator, the rows it was fitted on).",
+        )
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        raise ExportError(f"{kind} is not fitted.", mend="Call fit() before returning it.") from None
+    if is_classifier(estimator) and not hasattr(estimator, "predict_proba"):
+        raise ExportError(
+            f"{kind} gives no probabilities.",
+            mend="Wrap the classifier in CalibratedClassifierCV, or choose one that has predict_proba.",
+        )
+    if not is_classifier(estimator) and not is_regressor(estimator):
+        raise ExportError(f"{kind} is neither a classifier nor a regressor.", mend="Return one of these.")
+
+
+def _in_order(estimator: Any, rows: Any) -> Any:
+    """The rows with just the estimator's columns, in its order; an array stays as it is.
+
+    Raises:
+        ExportError: A column that the estimator was fitted on is not there.
+    """
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None:
+        return _matrix(estimator, rows)
+    if not hasattr(rows, "columns"):
+        raise ExportError("The estimator was fitted on named columns, but there are none in the rows.")
+    missing = [name for name in names if name not in list(rows.columns)]
+    if missing:
+        raise ExportError(
+            f"The estimator was fitted on a column '{missing[0]}' that the data does not have.",
+            mend="Make features inside the pipeline: the judge gives the model the columns of the holdout.",
+        )
+    return rows[list(names)]
+
+
+def _matrix(estimator: Any, rows: Any) -> Any:
+    import numpy as np
+
+    matrix = np.asarray(rows)
+    width = getattr(estimator, "n_features_in_", matrix.shape[-1])
+    if matrix.ndim != 2 or matrix.shape[1] != width or matrix.dtype.kind not in "biuf":
+        raise ExportError(
+            f"The estimator was fitted on an array of {width} numeric columns, and the rows are "
+            f"{matrix.dtype} of shape {list(matrix.shape)}.",
+            mend="Fit on a data frame, set `data.features`, or return (estimator, the rows it was fitted on).",
+        )
+    return matrix
+
+
+def _describe(model: "onnx.ModelProto", estimator: Any, *, names: Sequence[str] | None, form: str) -> None:
+    import onnx
+
+    facts = {FORMAT_KEY: form}
+    if names is not None:
+        facts[FEATURES_KEY] = json.dumps(list(names), ensure_ascii=False)
+    if hasattr(estimator, "classes_"):
+        facts[CLASSES_KEY] = json.dumps([str(label) for label in estimator.classes_.tolist()], ensure_ascii=False)
+    onnx.helper.set_model_props(model, facts)
+
+
+def _parity(content: bytes, estimator: Any, sample: Sample) -> Parity | None:
+    """How far float32 ONNX is from the estimator; single rows of tree models can differ by 0.05."""
+    import numpy as np
+    from sklearn.base import is_classifier
+
+    if not len(sample.rows):
+        return None
+    outputs = _run(content, sample)
+    if is_classifier(estimator):
+        expected, got = estimator.predict_proba(sample.rows), outputs[1]
+        disagreements = int(np.count_nonzero(_labels(estimator.predict(sample.rows)) != _labels(outputs[0])))
+    else:
+        expected, got, disagreements = estimator.predict(sample.rows), outputs[0], 0
+    difference = np.abs(np.asarray(got, dtype=np.float64).reshape(len(sample.rows), -1).squeeze() - expected.squeeze())
+    largest, mean = float(difference.max()), float(difference.mean())
+    if not math.isfinite(largest):
+        return None
+    return Parity(
+        rows=len(sample.rows), max_difference=largest, mean_difference=mean, label_disagreements=disagreements
+    )
+
+
+def _run(content: bytes, sample: Sample) -> "list[NDArray[Any]]":
+    telemetry.switch_off()
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors only: its warnings are about the converter's leftovers
+    options.intra_op_num_threads = 1
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        outputs: list[NDArray[Any]] = session.run(None, sample.feed)
+    except Exception as error:  # onnxruntime's own exceptions have no public base
+        raise ExportError(f"The exported file does not run: {str(error).splitlines()[0]}") from error
+    return outputs
+
+
+def _labels(labels: Any) -> "NDArray[Any]":
+    """Labels as text; booleans as the numbers that ONNX makes of them."""
+    import numpy as np
+
+    array = np.asarray(labels).ravel()
+    return np.array([str(int(x) if isinstance(x, bool) else x) for x in array.tolist()], dtype=object)

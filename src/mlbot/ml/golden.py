@@ -1,0 +1,237 @@
+"""Golden requests and the smoke test.
+
+    golden = make_golden(file, model, folder, rows=50)       # at the release, where the data is
+    result = smoke(fetched, golden, Smoke(requests=50, p95_ms=20))   # at each deployment, on what was read back
+
+The file runs in the scorer's sandbox, at the deployment as at the judge. Where runtime and processor are those that
+computed the golden predictions, the new ones have to be the same bit for bit; elsewhere they may differ by as much as
+the order of float32 sums does (`TOLERANCE`).
+"""
+
+import math
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from mlbot.config.schema import Model, Smoke
+from mlbot.errors import NotEvaluatedError
+from mlbot.gates.metric import Task
+from mlbot.ml.holdout import HoldoutData, Source, is_url, open_holdout
+from mlbot.ml.protocol import Expected, Feature, Kind
+from mlbot.ml.scoring import Limits, Scored, score
+from mlbot.protocol.golden import INFINITE, Golden, GoldenColumn, SmokeReason, SmokeResult, Value, digest_of
+from mlbot.verdict.evidence import Holdout, Problem
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from mlbot.ml.predictions import Floats
+
+
+TOLERANCE = 1e-5
+"""Of probabilities; of a regression's numbers, relative to the largest of them. float32 has a relative precision of
+6e-8; sums over wide layers lose two digits of it when another processor adds in another order."""
+
+_FEWEST_TIMED = 100
+
+
+def make_golden(file: Path, model: Model, folder: Path, rows: int) -> Golden:
+    """Golden requests with this file's predictions.
+
+    The rows are evenly spaced over the holdout; over the training data where the holdout is an URL, which only the
+    judge may read.
+
+    Args:
+        file: The judged ONNX file.
+        model: The model of the config.
+        folder: What the config's paths are relative to.
+        rows: How many; fewer when the data has fewer.
+
+    Raises:
+        NotEvaluatedError: The data cannot be read, the file cannot be scored, or there is no data that may be kept.
+    """
+    source, data = _open(model, folder)
+    rows_of = _sample(data, rows)
+    columns = tuple(_column(feature, rows_of[feature.name]) for feature in data.expected.features)
+    golden = Golden(
+        model=model.name,
+        digest="sha256:" + "0" * 64,
+        task=model.task,
+        order=data.expected.classes,
+        declared=data.expected.declared,
+        classes=data.record.classes,
+        source=source,
+        columns=columns,
+        predictions=((0.0,),) * rows_of.height,
+        platform=platform_name(),
+    )
+    scored = score(file, _requests(golden))
+    if isinstance(scored, Problem):
+        raise NotEvaluatedError(scored.detail, where=str(file))
+    predictions = tuple(tuple(float(value) for value in row) for row in _rows(scored.predictions))
+    told = {"digest": scored.digest, "predictions": predictions, "classes": scored.classes}
+    return Golden.model_validate(golden.model_copy(update=told))
+
+
+def smoke(file: Path, golden: Golden, settings: Smoke, *, limits: Limits | None = None) -> SmokeResult:
+    """Run a deployed file on its golden requests.
+
+    Args:
+        file: What was read back from the target.
+        golden: Of the release.
+        settings: The environment's limits.
+        limits: What the file may use.
+
+    Returns:
+        Whether these are the judged bytes, they load, they predict what was judged, and fast enough.
+    """
+    limits = limits or Limits(latency_requests=max(settings.requests, _FEWEST_TIMED))
+    scored = score(file, _requests(golden), limits=limits)
+    if isinstance(scored, Problem):
+        return _failed(golden, SmokeReason.NOT_LOADED, scored.detail)
+    if scored.digest != golden.digest:
+        what = f"The target gives back {scored.digest}, not {golden.digest}, which was judged."
+        return _failed(golden, SmokeReason.NOT_THE_BYTES, what)
+    return _compared(golden, scored, settings)
+
+
+def platform_name() -> str:
+    """The runtime and the processor, on which predictions repeat bit for bit."""
+    import onnxruntime
+
+    processor = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        processor = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), processor)
+    except OSError:
+        pass
+    return f"onnxruntime {onnxruntime.__version__}, {platform.system()} {platform.machine()}, {processor}"[:300]
+
+
+def _compared(golden: Golden, scored: Scored, settings: Smoke) -> SmokeResult:
+    judged, found = np.array(golden.predictions), _rows(scored.predictions)
+    here = golden.platform == platform_name()
+    scale = max(1.0, float(np.abs(judged).max())) if golden.task is Task.REGRESSION else 1.0
+    tolerance = 0.0 if here else TOLERANCE * scale
+    same = judged.shape == found.shape
+    difference = float(np.abs(judged - found).max()) if same else None
+    p95 = scored.latency.p95_ms
+    facts: dict[str, Any] = {
+        "rows": golden.rows,
+        "max_difference": difference,
+        "tolerance": tolerance,
+        "p95_ms": p95,
+        "limit_ms": settings.p95_ms,
+    }
+    if difference is None or difference > tolerance:
+        by = "in their form" if difference is None else f"by up to {difference:.3g}"
+        what = f"The predictions differ from the judged ones {by}; allowed is {_allowed(tolerance)}."
+        return SmokeResult(passed=False, reason=SmokeReason.PREDICTIONS_DIFFER, detail=what, **facts)
+    if settings.p95_ms is not None and p95 > settings.p95_ms:
+        what = f"The 95th percentile of the time to predict is {p95:.3g} ms; allowed is {settings.p95_ms:g} ms."
+        return SmokeResult(passed=False, reason=SmokeReason.TOO_SLOW, detail=what, **facts)
+    equal = "bit for bit" if difference == 0 else f"within {difference:.3g}"
+    what = f"{golden.rows} golden requests are answered as judged, {equal}; 95 % of predictions take {p95:.3g} ms."
+    return SmokeResult(passed=True, reason=SmokeReason.AS_JUDGED, detail=what, **facts)
+
+
+def _allowed(tolerance: float) -> str:
+    return f"{tolerance:.3g}" if tolerance else "no difference on the processor that judged"
+
+
+def _failed(golden: Golden, reason: SmokeReason, detail: str) -> SmokeResult:
+    return SmokeResult(passed=False, reason=reason, detail=detail, rows=golden.rows)
+
+
+def _open(model: Model, folder: Path) -> tuple[Literal["holdout", "train"], HoldoutData]:
+    """The data whose rows may be kept."""
+    source: Literal["holdout", "train"] = "train" if is_url(model.data.holdout) else "holdout"
+    place = model.data.holdout if source == "holdout" else model.data.train
+    if place is None:
+        raise NotEvaluatedError(
+            f"{model.name} has no rows that may be kept as golden requests: its holdout is hidden",
+            where="mlbot.yaml",
+            mend="Name the training data under data.train.",
+        )
+    data = model.data.model_copy(update={"holdout": place})
+    opened = open_holdout(place if is_url(place) else folder / place, data, model.task)
+    if isinstance(opened, Problem):
+        raise NotEvaluatedError(opened.detail)
+    return source, opened
+
+
+def _sample(data: HoldoutData, rows: int) -> "pl.DataFrame":
+    """Evenly spaced rows, the first and the last among them, without holding the rest."""
+    import polars as pl
+
+    wanted = np.unique(np.linspace(0, data.rows - 1, min(rows, data.rows)).round().astype(np.int64))
+    parts: list[pl.DataFrame] = []
+    start = 0
+    for batch in data.batches():
+        here = wanted[(wanted >= start) & (wanted < start + batch.height)] - start
+        if here.size:
+            parts.append(batch[here])
+        start += batch.height
+    return pl.concat(parts)
+
+
+def _column(feature: Feature, series: "pl.Series") -> GoldenColumn:
+    import polars as pl
+
+    if feature.kind is Kind.TEXT:
+        values: tuple[Value, ...] = tuple(series.cast(pl.String).fill_null("").to_list())
+    else:
+        values = tuple(_number(value) for value in series.to_list())
+    return GoldenColumn(name=feature.name, kind=feature.kind.value, values=values)
+
+
+def _number(value: float | None) -> Value:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else next(word for word, number in INFINITE.items() if number == value)
+    return value
+
+
+def _requests(golden: Golden) -> HoldoutData:
+    """The golden rows as the scorer takes rows; their labels are nobody's business, and all the same."""
+    features = tuple(Feature(name=column.name, kind=Kind(column.kind)) for column in golden.columns)
+    order = golden.order
+    record = Holdout(
+        source="golden requests",
+        digest=digest_of(golden),
+        rows=golden.rows,
+        task=golden.task,
+        classes=golden.classes,
+        positive=golden.classes[1] if golden.task is Task.BINARY else None,
+    )
+    return HoldoutData(
+        record=record,
+        labels=np.zeros(golden.rows),
+        values=(),
+        expected=Expected(task=golden.task, features=features, classes=order, declared=golden.declared),
+        masks={},
+        groups=None,
+        _frame=_frame(golden).lazy(),
+        _source=Source(path=Path(), digest=record.digest, hidden=False),
+    )
+
+
+def _frame(golden: Golden) -> "pl.DataFrame":
+    import polars as pl
+
+    types: dict[str, Any] = {"float": pl.Float64, "boolean": pl.Boolean, "text": pl.String}
+    series = []
+    for column in golden.columns:
+        values = [INFINITE.get(value, value) if isinstance(value, str) else value for value in column.values]
+        if column.kind == "integer":
+            wide = any(isinstance(value, int) and abs(value) >= 1 << 63 for value in values)
+            dtype: Any = pl.Float64 if wide else pl.Int64
+        else:
+            dtype = types[column.kind]
+        series.append(pl.Series(column.name, list(column.values) if column.kind == "text" else values, dtype=dtype))
+    return pl.DataFrame(series)
+
+
+def _rows(predictions: "Floats") -> "Floats":
+    return predictions.reshape(len(predictions), -1)

@@ -1,0 +1,420 @@
+"""The holdout: labels, slices and groups in memory, features only in batches.
+
+Labels, masks and group codes take a few bytes a row; features are read again, a batch at a time, for each scoring. So
+five million rows of twenty columns are judged in a fraction of what the table takes (`benchmarks/judge_memory.py`).
+"""
+
+import hashlib
+import math
+import os
+import tempfile
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbot.config import slice_sql
+from mlbot.config.schema import Data, Slice
+from mlbot.errors import MlbotError
+from mlbot.gates.metric import Task
+from mlbot.gates.outcome import Reason
+from mlbot.ml import frames
+from mlbot.ml.feeding import Packed
+from mlbot.ml.frames import is_text
+from mlbot.ml.labels import Encoder, LabelArray, Labels, LabelValue
+from mlbot.ml.protocol import Column, Expected, Feature, Kind
+from mlbot.ml.text import did_you_mean, listed, printable, quoted
+from mlbot.verdict.evidence import Holdout, Problem
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+# Where a holdout's bytes come from, and their digest.
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """A file that can be read several times.
+
+    Attributes:
+        path: where to read it.
+        digest: `sha256:` and the hexadecimal digest of its bytes.
+        hidden: whether it came from an URL.
+        kept: what keeps the file behind `path` when it has no name: its bytes are gone with it.
+    """
+
+    path: Path
+    digest: str
+    hidden: bool
+    kept: "_Nameless | None" = None
+
+
+def open_source(source: Path | str, storage_options: Mapping[str, Any]) -> Source:
+    """Read a file once to its end for its digest; one from an URL is kept where only this process can read it.
+
+    The copy has no name on the disk, so a child process that is let into no file of its parent cannot open it: the
+    labels of a hidden holdout stay hidden from the model that is judged on them.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    hasher = hashlib.sha256()
+    if not is_url(source):
+        with Path(source).open("rb") as stream:
+            for chunk in _chunks(stream):
+                hasher.update(chunk)
+        return Source(path=Path(source), digest=f"sha256:{hasher.hexdigest()}", hidden=False)
+    import fsspec
+
+    kept = _Nameless()
+    with fsspec.open(str(source), "rb", **storage_options) as stream:
+        for chunk in _chunks(stream):
+            hasher.update(chunk)
+            kept.append(chunk)
+    return Source(path=kept.path, digest=f"sha256:{hasher.hexdigest()}", hidden=True, kept=kept)
+
+
+def is_url(source: Path | str) -> bool:
+    """Whether it is an URL rather than a path."""
+    return isinstance(source, str) and "://" in source
+
+
+class _Nameless:
+    """A file without a name, that ends with this object."""
+
+    def __init__(self) -> None:
+        with tempfile.TemporaryFile() as file:
+            self._descriptor = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._descriptor)
+
+    @property
+    def path(self) -> Path:
+        """Where this process, and no other, can open it."""
+        return Path(f"/dev/fd/{self._descriptor}")
+
+    def append(self, chunk: bytes) -> None:
+        """Write at the end."""
+        left = memoryview(chunk)
+        while left:
+            left = left[os.write(self._descriptor, left) :]
+
+
+def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
+    while chunk := stream.read(_CHUNK):
+        yield chunk
+
+
+# Features of the holdout: what they are, and a batch of them as bytes for the scoring children.
+
+
+def kind_of(dtype: "pl.DataType") -> Kind | None:
+    """What a column holds, or None when no model can be fed with it (dates, lists)."""
+    import polars as pl
+
+    if is_text(dtype):
+        return Kind.TEXT
+    if dtype.is_float() or isinstance(dtype, pl.Decimal):
+        return Kind.FLOAT
+    if dtype.is_integer():
+        return Kind.INTEGER
+    return Kind.BOOLEAN if isinstance(dtype, pl.Boolean) else None
+
+
+def pack(frame: "pl.DataFrame", features: tuple[Feature, ...]) -> Packed:
+    """A batch as bytes: missing text is `""`, a missing number NaN (so a column with gaps crosses as floats)."""
+    packed = [_text(frame[f.name]) if f.kind is Kind.TEXT else _numbers(frame[f.name], f.kind) for f in features]
+    return Packed(
+        rows=frame.height,
+        columns=tuple(column for column, _ in packed),
+        chunks=tuple(chunk for _, chunk in packed),
+    )
+
+
+def _text(series: "pl.Series") -> tuple[Column, bytes]:
+    import polars as pl
+
+    filled = series.cast(pl.String).fill_null("")
+    categories = filled.unique().sort()
+    codes = filled.cast(pl.Enum(categories)).to_physical().to_numpy()
+    codes = codes.astype(codes.dtype.newbyteorder("<"), copy=False)
+    return Column(dtype=codes.dtype.str, categories=tuple(categories.to_list())), codes.tobytes()
+
+
+def _numbers(series: "pl.Series", kind: Kind) -> tuple[Column, bytes]:
+    import polars as pl
+
+    if kind is Kind.FLOAT or series.null_count() or series.dtype == pl.UInt64():
+        floats = series if series.dtype == pl.Float32() else series.cast(pl.Float64)
+        values = floats.fill_null(math.nan).to_numpy()
+    elif kind is Kind.INTEGER:
+        values = series.cast(pl.Int64).to_numpy()
+    else:
+        values = series.to_numpy()
+    values = np.ascontiguousarray(values)
+    values = values.astype(values.dtype.newbyteorder("<"), copy=False)
+    return Column(dtype=values.dtype.str), values.tobytes()
+
+
+BATCH_ROWS = 16_384
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HoldoutData:
+    """The labelled rows a model is judged on.
+
+    Attributes:
+        record: what is told of it.
+        labels: (n,): int8 with 1 for positive, int32 class codes, or float64.
+        values: the class of each code as the data means it (`1`, `True`, `"yes"`); empty for regression.
+        expected: what a model has to fit.
+        masks: a slice's rows, (n,) each; a condition that is NULL counts as false.
+        groups: a code for each row's group, (n,), numbered as they appear; None without `data.group`.
+    """
+
+    record: Holdout
+    labels: LabelArray
+    values: tuple[LabelValue, ...]
+    expected: Expected
+    masks: Mapping[str, Mask]
+    groups: npt.NDArray[np.int32] | None
+    _frame: "pl.LazyFrame" = field(repr=False)
+    _source: Source = field(repr=False)
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return self.record.rows
+
+    def batches(self, rows: int = BATCH_ROWS) -> Iterator["pl.DataFrame"]:
+        """The features, in the file's order, `rows` at a time.
+
+        Raises:
+            MlbotError: The file can no longer be read.
+            polars.exceptions.PolarsError: The same.
+        """
+        yield from _batches(self._features(), rows)
+
+    def head(self, rows: int) -> "pl.DataFrame":
+        """The features of the first rows."""
+        return self._features().head(rows).collect(engine="streaming")
+
+    def _features(self) -> "pl.LazyFrame":
+        return self._frame.select(feature.name for feature in self.expected.features)
+
+
+def open_holdout(
+    source: Path | str,
+    data: Data,
+    task: Task,
+    slices: Sequence[Slice] = (),
+    *,
+    storage_options: Mapping[str, Any] | None = None,
+) -> HoldoutData | Problem:
+    """Read everything of a holdout but its features.
+
+    Args:
+        source: Path or fsspec URL of a CSV or Parquet file; `data.holdout` made absolute.
+        data: What the config says of it.
+        task: What the models predict.
+        slices: Named conditions over its columns.
+        storage_options: For fsspec: credentials and the like.
+
+    Returns:
+        The holdout, or why nothing can be judged on it.
+    """
+    from polars.exceptions import PanicException, PolarsError
+
+    try:
+        opened = open_source(source, storage_options or {})
+        frame = frames.scan(opened.path, text=[data.target] if task.is_classification else [])
+        return _Opening(source=opened, frame=frame, data=data, task=task, slices=tuple(slices)).read()
+    except MlbotError as error:
+        return _unreadable(data, error.what)
+    except (PolarsError, PanicException) as error:  # it panics on some damaged Parquet files
+        return _unreadable(data, str(error))
+    except Exception as error:  # fsspec's back ends raise errors of many libraries
+        if isinstance(error, OSError) or is_url(source):
+            return _unreadable(data, f"{type(error).__name__}: {error}")
+        raise
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Opening:
+    source: Source
+    frame: "pl.LazyFrame"
+    data: Data
+    task: Task
+    slices: tuple[Slice, ...]
+
+    def read(self) -> HoldoutData | Problem:
+        features = self._features()
+        if isinstance(features, Problem):
+            return features
+        wrong = self._wrong_slice() or self._wrong_target()
+        return wrong or self._rows(features)
+
+    def _features(self) -> tuple[Feature, ...] | Problem:
+        schema = dict(self.frame.collect_schema())
+        apart = [name for name in (self.data.target, self.data.group) if name is not None]
+        absent = [n for n in (*apart, *(self.data.features or ()), *self.data.drop) if n not in schema]
+        if absent:
+            hint = did_you_mean(absent[0], list(schema))
+            return _schema(f"The holdout lacks these columns: {listed(absent)}{hint}. It has {listed(schema)}.")
+        left_out = {*apart, *self.data.drop}
+        names = self.data.features or tuple(name for name in schema if name not in left_out)
+        told = [name for name in names if name in apart]
+        if told or not names:
+            what = f"{quoted(told[0])} is among `data.features`" if told else "no column is left as a feature"
+            return _schema(
+                f"{what[0].upper()}{what[1:]}: a model is given columns other than the target and the group."
+            )
+        kinds = {name: kind_of(schema[name]) for name in names}
+        other = [name for name, kind in kinds.items() if kind is None]
+        if other:
+            return _schema(
+                f"The holdout's column {quoted(other[0])} is {schema[other[0]]}, which no model can be fed with. Turn "
+                "it into numbers or text, or name it under `data.drop`."
+            )
+        return tuple(Feature(name=name, kind=kind) for name, kind in kinds.items() if kind is not None)
+
+    def _wrong_target(self) -> Problem | None:
+        dtype = self.frame.collect_schema()[self.data.target]
+        if self.task is not Task.REGRESSION or frames.is_number(dtype):
+            return None
+        return _schema(
+            f"The holdout's target {quoted(self.data.target)} is {dtype}, not numeric, but the task is a regression."
+        )
+
+    def _wrong_slice(self) -> Problem | None:
+        """Each condition is tried on no rows: what columns and types it needs shows without reading any."""
+        import polars as pl
+        from polars.exceptions import PolarsError
+
+        none = pl.DataFrame(schema=self.frame.collect_schema())
+        columns = none.columns
+        for part in self.slices:
+            try:
+                absent = sorted(slice_sql.check(part.where) - set(columns))
+                if absent:
+                    hint = did_you_mean(absent[0], columns)
+                    return _schema(f"The slice {quoted(part.name)} asks for {listed(absent)}{hint}: no such column.")
+                dtype = none.select(_where(part).alias("slice"))["slice"].dtype
+            except (slice_sql.ConditionError, PolarsError) as error:
+                reason = printable(str(error).strip().splitlines()[0], 200)
+                return _schema(f"The slice {quoted(part.name)} cannot be used: {reason}")
+            if str(dtype) != "Boolean":
+                return _schema(f"The slice {quoted(part.name)} is no condition: it gives {dtype}.")
+        return None
+
+    def _rows(self, features: tuple[Feature, ...]) -> HoldoutData | Problem:
+        encoder = Encoder(task=self.task, data=self.data)
+        masks: list[list[Mask]] = [[] for _ in self.slices]
+        groups: list[npt.NDArray[np.uint64]] = []
+        count = ungrouped = 0
+        for batch in _batches(self.frame.select(self._columns()), BATCH_ROWS * 8):
+            count += batch.height
+            encoder.add(batch["target"])
+            for i, mask in enumerate(masks):
+                mask.append(batch[f"slice {i}"].to_numpy())
+            if self.data.group is not None:
+                ungrouped += int(batch["no group"].sum())
+                groups.append(batch["group"].to_numpy())
+        if count != self._count():
+            return _unreadable(self.data, "some of its rows cannot be reached; the file is damaged")
+        if not count:
+            return Problem(reason=Reason.EMPTY_HOLDOUT, detail="The holdout has no rows.")
+        if ungrouped:
+            return _schema(f"The holdout's group column {quoted(self.data.group or '')} misses {ungrouped} values.")
+        labels = encoder.finish()
+        if isinstance(labels, Problem):
+            return labels
+        whole = {part.name: np.concatenate(mask) for part, mask in zip(self.slices, masks, strict=True)}
+        return self._holdout(features, labels, whole, _codes(groups) if groups else None)
+
+    def _count(self) -> int:
+        """The rows counted in a query of its own: where polars 2.1 meets a damaged page, its batches just end."""
+        import polars as pl
+
+        return int(self.frame.select(pl.len()).collect(engine="streaming").item())
+
+    def _columns(self) -> "list[pl.Expr]":
+        """The target, each slice and the group, under names that no column of the file can clash with."""
+        import polars as pl
+
+        columns = [pl.col(self.data.target).alias("target")]
+        columns += [_where(part).fill_null(value=False).alias(f"slice {i}") for i, part in enumerate(self.slices)]
+        if self.data.group is not None:
+            group = pl.col(self.data.group)
+            is_text = frames.is_text(self.frame.collect_schema()[self.data.group])
+            columns.append((group == "" if is_text else group.is_null()).fill_null(value=True).alias("no group"))
+            columns.append(group.hash(seed=0).alias("group"))  # eight bytes a row, however long the names are
+        return columns
+
+    def _holdout(
+        self,
+        features: tuple[Feature, ...],
+        labels: Labels,
+        masks: Mapping[str, Mask],
+        groups: npt.NDArray[np.int32] | None,
+    ) -> HoldoutData:
+        record = Holdout(
+            source=self.data.holdout,
+            digest=self.source.digest,
+            rows=len(labels.codes),
+            hidden=self.source.hidden,
+            task=self.task,
+            classes=labels.classes,
+            positive=labels.classes[1] if self.task is Task.BINARY else None,
+            slices={name: int(mask.sum()) for name, mask in masks.items()},
+        )
+        declared = self.data.classes is not None
+        return HoldoutData(
+            record=record,
+            labels=labels.codes,
+            values=labels.values,
+            expected=Expected(task=self.task, features=features, classes=labels.order, declared=declared),
+            masks=masks,
+            groups=groups,
+            _frame=self.frame,
+            _source=self.source,
+        )
+
+
+def _where(part: Slice) -> "pl.Expr":
+    import polars as pl
+
+    return pl.sql_expr(part.where)
+
+
+def _batches(frame: "pl.LazyFrame", rows: int) -> Iterator["pl.DataFrame"]:
+    """A query's rows in order, at most `rows` at a time: polars reads ahead by a few batches, no more."""
+    for batch in frame.collect_batches(chunk_size=rows, maintain_order=True, lazy=True, engine="streaming"):
+        yield from batch.iter_slices(rows)
+
+
+def _codes(hashes: Sequence[npt.NDArray[np.uint64]]) -> npt.NDArray[np.int32]:
+    """Groups numbered in the order in which they appear."""
+    _, first, inverse = np.unique(np.concatenate(hashes), return_index=True, return_inverse=True)
+    rank = np.empty(first.size, dtype=np.int32)
+    rank[np.argsort(first)] = np.arange(first.size, dtype=np.int32)
+    return rank[inverse]
+
+
+def _unreadable(data: Data, why: str) -> Problem:
+    reason = printable((why.strip() or "no reason given").splitlines()[0], 300)
+    return Problem(
+        reason=Reason.HOLDOUT_UNREADABLE, detail=f"The holdout {quoted(data.holdout)} cannot be read: {reason}"
+    )
+
+
+def _schema(detail: str) -> Problem:
+    return Problem(reason=Reason.HOLDOUT_SCHEMA, detail=detail)

@@ -1,0 +1,528 @@
+"""Charts of a report as Vega-Lite specifications, built with Altair and drawn without a browser by vl-convert.
+
+Colours are named by role and come from a theme, so that one specification serves light and dark pages. Each
+specification of a page has one view, which the page stretches to its width, and carries its data.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+from typing import Any
+
+from mlbot.gates.gate import Bound
+from mlbot.report.chart import Charts, Spec
+from mlbot.report.headline import clear_change
+from mlbot.report.report import CalibrationBin, Curves, ModelReport, Point, Report, Side, SliceInfo
+from mlbot.verdict.evidence import Comparison
+
+# What all charts share: sizes, the two sides, tooltips and the legend that hides a side.
+
+Rows = list[dict[str, Any]]
+"""Data of a chart, a dict a mark; the keys are fixed names, never a stranger's."""
+
+SIDES = [Side.BASELINE.value, Side.CANDIDATE.value]
+
+WIDTH, HEIGHT = 340, 240
+
+NEUTRAL = "#8b949e"
+"""Rulers and diagonals: readable on light and dark ground."""
+
+TICKS = 6
+
+
+class Use(Enum):
+    """Where a chart stands."""
+
+    PAGE = "page"
+    """People can point at it and choose."""
+    PICTURE = "picture"
+    """It is drawn once, so it says itself what it shows."""
+
+
+def tooltips(rows: Rows) -> list[Any]:
+    """All fields of the data but the one that only sorts."""
+    import altair as alt
+
+    kinds = {name: "nominal" if isinstance(value, str) else "quantitative" for name, value in rows[0].items()}
+    return [alt.Tooltip(field=name, type=kind) for name, kind in kinds.items() if name != "order"]
+
+
+def side_colour(*, legend: bool = True) -> Any:
+    """The colour of a side, from the theme."""
+    import altair as alt
+
+    scale = alt.Scale(domain=SIDES)
+    return alt.Color("side:N", scale=scale, title=None) if legend else alt.Color("side:N", scale=scale, legend=None)
+
+
+def toggled(chart: Any, opacity: float, use: Use) -> Any:
+    """With a legend on which a click leaves one side alone."""
+    import altair as alt
+
+    if use is Use.PICTURE:
+        return chart
+    shown = alt.selection_point(name="sides", fields=["side"], bind="legend")
+    faded = alt.condition(shown, alt.value(opacity), alt.value(opacity / 10))
+    return chart.encode(opacity=faded).add_params(shown).properties(name="toggled")
+
+
+def finished(chart: Any, description: str, use: Use, title: str = "", height: int = HEIGHT) -> Any:
+    """With its size and its words: a description for those who cannot see it, a title where the page gives none."""
+    sized = chart.properties(width=WIDTH, height=height, description=description)
+    return sized.properties(title=title) if title and use is Use.PICTURE else sized
+
+
+# How charts look on light and on dark pages, and the script that draws them in a browser.
+
+NAMES = ("light", "dark")
+
+_FONT = "Arial, Helvetica, 'Liberation Sans', sans-serif"
+"""All with the same widths, so that a label drawn here fits where it is shown."""
+
+# baseline, candidate · worse, better, no clear change, too few rows · text, grid · ramp of a heat map. The pairs were
+# chosen to be told apart with red-green blindness too: worse is an orange red, better a bluish green.
+_COLOURS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "light": {
+            "sides": ["#818b98", "#0969da"],
+            "readings": ["#cf4a1e", "#1a7f5a", "#57606a", "#c4cad1"],
+            "text": "#1f2328",
+            "muted": "#59636e",
+            "grid": "#e4e8ec",
+            "ramp": ["#f6f8fa", "#80b9f7"],
+        },
+        "dark": {
+            "sides": ["#9198a1", "#58a6ff"],
+            "readings": ["#f0803c", "#3fb98c", "#9198a1", "#484f58"],
+            "text": "#f0f6fc",
+            "muted": "#9198a1",
+            "grid": "#2a3038",
+            "ramp": ["#161b22", "#1f5fb0"],
+        },
+    }
+)
+
+_SNIPPET = "window.vegaEmbed = vegaEmbed;"
+
+
+def config(theme: str) -> dict[str, Any]:
+    """The Vega-Lite configuration of a theme.
+
+    Args:
+        theme: `light` or `dark`.
+    """
+    colours = _COLOURS[theme]
+    axis = {
+        "labelColor": colours["muted"],
+        "titleColor": colours["muted"],
+        "gridColor": colours["grid"],
+        "domainColor": colours["grid"],
+        "tickColor": colours["grid"],
+        "titleFontWeight": "normal",
+        "labelFontSize": 11,
+        "titleFontSize": 12,
+        "labelLimit": 160,
+    }
+    return {
+        "background": "transparent",
+        "padding": 8,
+        "font": _FONT,
+        "view": {"stroke": None},
+        "axis": axis,
+        "axisBand": {"grid": False, "labelFontSize": 12, "labelColor": colours["text"]},
+        "legend": {
+            "labelColor": colours["text"],
+            "titleColor": colours["muted"],
+            "orient": "top",
+            "direction": "horizontal",
+            "labelFontSize": 12,
+            "symbolStrokeWidth": 3,
+        },
+        "text": {"color": colours["text"]},
+        "title": {"color": colours["text"], "anchor": "start", "fontSize": 13, "fontWeight": 600, "offset": 8},
+        "range": {"category": colours["sides"], "ordinal": colours["readings"], "ramp": colours["ramp"]},
+    }
+
+
+def script() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script that sets `window.vegaEmbed` and loads nothing."""
+    import vl_convert
+
+    return str(vl_convert.javascript_bundle(_SNIPPET))
+
+
+# Charts of what one side's predictions look like: ROC, precision and recall, calibration, confusion, residuals.
+
+_MOST_CLASSES = 20
+
+_FEW_POINTS = 60
+"""Up to so many, each point is marked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Axes:
+    """Field and title of both axes."""
+
+    x: str
+    x_title: str
+    y: str
+    y_title: str
+    unit: bool = False
+    """Whether both run from 0 to 1, with the diagonal drawn."""
+
+
+def roc(model: ModelReport, use: Use) -> Any | None:
+    """True positive rate against false positive rate."""
+    axes = _Axes(
+        x="false positive rate",
+        x_title="False positive rate",
+        y="true positive rate",
+        y_title="True positive rate",
+        unit=True,
+    )
+    rows = [row for side, curves in _sided(model) for row in _points(side, curves.roc, axes)]
+    return _lines(rows, axes, use, "ROC curve: true positive rate against false positive rate", "ROC curve")
+
+
+def precision_recall(model: ModelReport, use: Use) -> Any | None:
+    """Precision against recall."""
+    axes = _Axes(x="recall", x_title="Recall", y="precision", y_title="Precision")
+    rows = [row for side, curves in _sided(model) for row in _points(side, curves.precision_recall, axes)]
+    return _lines(rows, axes, use, "Precision against recall", "Precision and recall")
+
+
+def calibration(model: ModelReport, use: Use) -> Any | None:
+    """Observed against predicted share."""
+    axes = _Axes(x="predicted", x_title="Predicted probability", y="observed", y_title="Observed share", unit=True)
+    rows = [row for side, curves in _sided(model) for row in _binned(side, curves.calibration, axes)]
+    words = "Calibration: observed share against predicted probability, in quantile bins"
+    return _lines(rows, axes, use, words, "Calibration")
+
+
+def residuals(model: ModelReport, use: Use) -> Any | None:
+    """Mean residual against prediction."""
+    axes = _Axes(x="predicted", x_title="Prediction", y="mean residual", y_title="Mean residual")
+    rows = [row for side, curves in _sided(model) for row in _binned(side, curves.residuals, axes)]
+    words = "Mean residual (true minus predicted) against the prediction, in quantile bins"
+    return _lines(rows, axes, use, words, "Mean residual by prediction")
+
+
+def _sided(model: ModelReport) -> Iterator[tuple[str, Curves]]:
+    return ((side.value, model.curves[side]) for side in (Side.BASELINE, Side.CANDIDATE) if side in model.curves)
+
+
+def _points(side: str, points: Iterable[Point], axes: _Axes) -> Rows:
+    return [{"side": side, axes.x: x, axes.y: y, "order": index} for index, (x, y) in enumerate(points)]
+
+
+def _binned(side: str, bins: Iterable[CalibrationBin], axes: _Axes) -> Rows:
+    return [
+        {"side": side, axes.x: each.predicted, axes.y: each.observed, "rows": each.rows, "order": index}
+        for index, each in enumerate(bins)
+    ]
+
+
+def _lines(rows: Rows, axes: _Axes, use: Use, description: str, title: str) -> Any | None:
+    import altair as alt
+
+    if not rows:
+        return None
+    scale = alt.Scale(domain=[0, 1]) if axes.unit else alt.Scale(zero=False)
+    ticks = alt.Axis(tickCount=TICKS)
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        x=alt.X(f"{axes.x}:Q", title=axes.x_title, scale=scale, axis=ticks),
+        y=alt.Y(f"{axes.y}:Q", title=axes.y_title, scale=scale, axis=ticks),
+        color=side_colour(),
+        order=alt.Order("order:Q"),
+        tooltip=tooltips(rows),
+    )
+    layers = [_diagonal()] if axes.unit else []
+    layers.append(toggled(base.mark_line(strokeWidth=2, clip=True), 1.0, use))
+    if len(rows) <= _FEW_POINTS:
+        layers.append(base.mark_point(size=36, filled=True, opacity=1))
+    return finished(alt.layer(*layers), f"{description}, baseline and candidate", use, title)
+
+
+def _diagonal() -> Any:
+    import altair as alt
+
+    ends = [{"x": 0, "y": 0}, {"x": 1, "y": 1}]
+    chart = alt.Chart(alt.InlineData(values=ends))
+    return chart.mark_line(strokeDash=[4, 4], strokeWidth=1, color=NEUTRAL).encode(x="x:Q", y="y:Q")
+
+
+def residual_histogram(model: ModelReport, use: Use) -> Any | None:
+    """How many rows have which residual."""
+    import altair as alt
+
+    rows = [
+        {"side": side, "from": low, "to": high, "rows": count}
+        for side, curves in _sided(model)
+        for low, high, count in curves.residual_histogram
+    ]
+    if not rows:
+        return None
+    bars = (
+        alt.Chart(alt.InlineData(values=rows))
+        .mark_bar(opacity=0.55, binSpacing=0)
+        .encode(
+            x=alt.X("from:Q", title="Residual (true minus predicted)", bin="binned", axis=alt.Axis(tickCount=TICKS)),
+            x2="to:Q",
+            y=alt.Y("rows:Q", title="Rows", stack=None),
+            color=side_colour(),
+            tooltip=tooltips(rows),
+        )
+    )
+    words = "Histogram of residuals, baseline and candidate"
+    return finished(toggled(bars, 0.55, use), words, use, "Residuals")
+
+
+def confusion(model: ModelReport, use: Use) -> Any | None:
+    """The candidate's rows by true and predicted class; none for more classes than can be read."""
+    import altair as alt
+
+    counts = model.curves.get(Side.CANDIDATE, Curves()).confusion
+    if not counts or len(counts) > _MOST_CLASSES:
+        return None
+    names = _class_names(model, len(counts))
+    rows = _confusion_rows(counts, names)
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        x=alt.X("predicted:N", sort=names, title="Predicted class", axis=alt.Axis(labelAngle=0, orient="top")),
+        y=alt.Y("true:N", sort=names, title="True class"),
+        tooltip=tooltips(rows),
+    )
+    share = alt.Color("share of class:Q", scale=alt.Scale(domain=[0, 1], range="ramp"), legend=None)
+    text = base.mark_text(fontSize=13).encode(text=alt.Text("rows:Q", format=",d"))
+    words = "Confusion matrix of the candidate: rows by true and predicted class"
+    return finished(alt.layer(base.mark_rect().encode(color=share), text), words, use, "Confusion of the candidate")
+
+
+def _confusion_rows(counts: tuple[tuple[int, ...], ...], names: list[str]) -> Rows:
+    return [
+        {"true": true, "predicted": predicted, "rows": count, "share of class": round(count / max(1, sum(row)), 4)}
+        for true, row in zip(names, counts, strict=True)
+        for predicted, count in zip(names, row, strict=True)
+    ]
+
+
+def _class_names(model: ModelReport, classes: int) -> list[str]:
+    known = model.holdout.classes if model.holdout else ()
+    return list(known) if len(known) == classes else [str(index) for index in range(classes)]
+
+
+# Charts of candidate against baseline: the change by slice with its interval, and the scatter of the seeds.
+
+_SMALL = "too few rows"
+
+_READINGS = ["worse", "better", "no clear change", _SMALL]
+
+_MOST_SLICES = 40
+
+_MOST_PICTURED = 9
+
+_ROW = 26
+
+_ALL = "all rows"
+
+
+def slices(model: ModelReport, use: Use) -> Any | None:
+    """The change of a metric by slice, with intervals, zero and the margin; of no slices a picture says nothing."""
+    import altair as alt
+
+    rows = _slice_rows(model)
+    metric = _first_metric(model, (row["metric"] for row in rows))
+    if metric is None:
+        return None
+    if use is Use.PICTURE:
+        rows = _worst(_only(rows, metric))
+        if len(rows) == 1:
+            return None
+    names = list(dict.fromkeys(row["slice"] for row in rows))
+    base, choosable = _of_one_metric(rows, metric, use)
+    marks = base.encode(y=alt.Y("slice:N", sort=names, title=None), color=_reading_colour(rows), tooltip=tooltips(rows))
+    axis = alt.Axis(tickCount=TICKS)
+    low = alt.X("low:Q", title="Change, with its interval (dashed: the margin)", axis=axis, scale=alt.Scale(padding=6))
+    spans = marks.mark_rule(strokeWidth=2.5).encode(x=low, x2="high:Q")
+    dots = marks.mark_point(filled=True, size=70, opacity=1).encode(x="change:Q")
+    words = f"Change of a metric from baseline to candidate by slice, with intervals; {metric} to begin with"
+    height = HEIGHT if use is Use.PICTURE else max(100, _ROW * len(names))
+    chart = choosable(alt.layer(*_rulers(model, metric, use), spans, dots))
+    return finished(chart, words, use, f"Change of {metric} by slice", height)
+
+
+def seeds(model: ModelReport, use: Use) -> Any | None:
+    """A point for each seed's value of a metric."""
+    import altair as alt
+
+    rows = _seed_rows(model)
+    metric = _first_metric(model, (row["metric"] for row in rows))
+    if metric is None:
+        return None
+    base, choosable = _of_one_metric(rows, metric, use)
+    scale = alt.Scale(zero=False, nice=True, padding=10)
+    chart = base.mark_point(size=90, filled=True, opacity=0.8).encode(
+        x=alt.X("value:Q", title="Value, a point a seed", scale=scale, axis=alt.Axis(tickCount=TICKS)),
+        y=alt.Y("side:N", sort=SIDES, title=None),
+        color=side_colour(legend=False),
+        tooltip=tooltips(rows),
+    )
+    words = f"Each seed's value of a metric, baseline and candidate; {metric} to begin with"
+    return finished(choosable(chart), words, use, f"{metric} by seed", HEIGHT if use is Use.PICTURE else 110)
+
+
+def _first_metric(model: ModelReport, available: Iterable[str]) -> str | None:
+    """The metric to show first: the one with a margin, else a gated one, else the first."""
+    names = list(dict.fromkeys(available))
+    gates = [result.gate for result in model.verdict.gates]
+    margins = [gate.metric for gate in gates if gate.bound is Bound.MAX_REGRESSION]
+    preferred = [*margins, *(gate.metric for gate in gates), *names]
+    return next((name for name in preferred if name in names), None)
+
+
+def _of_one_metric(rows: Rows, metric: str, use: Use) -> tuple[Any, Callable[[Any], Any]]:
+    """A chart over the rows of one metric, and what adds the choice of another where somebody can choose."""
+    import altair as alt
+
+    if use is Use.PICTURE:
+        return alt.Chart(alt.InlineData(values=_only(rows, metric))), lambda chart: chart
+    names = list(dict.fromkeys(str(row["metric"]) for row in rows))
+    pick = alt.param(name="metric", value=metric, bind=alt.binding_select(options=names, name="Metric "))
+    base = alt.Chart(alt.InlineData(values=rows)).transform_filter("datum.metric === metric")
+    return base, lambda chart: chart.add_params(pick)
+
+
+def _worst(rows: Rows) -> Rows:
+    """All rows and the slices that changed most for the worse, in their order; what is too small comes last."""
+    order = sorted(rows, key=lambda row: (row["slice"] != _ALL, row["reading"] == _SMALL, -row["worse by"]))
+    kept = {row["slice"] for row in order[:_MOST_PICTURED]}
+    return [row for row in rows if row["slice"] in kept]
+
+
+def _only(rows: Rows, metric: str) -> Rows:
+    return [row for row in rows if row["metric"] == metric]
+
+
+def _rulers(model: ModelReport, metric: str, use: Use) -> list[Any]:
+    """Upright lines: none at all is zero; dashed is the margin, beyond which a change is a regression."""
+    import altair as alt
+
+    zero = alt.Chart(alt.InlineData(values=[{"x": 0}])).mark_rule(color=NEUTRAL).encode(x="x:Q")
+    margins: Rows = [
+        {"metric": each.metric, "x": each.direction.worse * each.margin}
+        for each in model.comparisons
+        if each.slice is None and each.margin is not None
+    ]
+    if use is Use.PICTURE:
+        margins = _only(margins, metric)
+    if not margins:
+        return [zero]
+    chart = alt.Chart(alt.InlineData(values=margins))
+    chart = chart if use is Use.PICTURE else chart.transform_filter("datum.metric === metric")
+    return [zero, chart.mark_rule(color=NEUTRAL, strokeDash=[4, 3]).encode(x="x:Q")]
+
+
+def _reading_colour(rows: Rows) -> Any:
+    import altair as alt
+
+    used = {row["reading"] for row in rows}
+    legend = alt.Legend(values=[reading for reading in _READINGS if reading in used])
+    return alt.Color("reading:N", title=None, scale=alt.Scale(domain=_READINGS, range="ordinal"), legend=legend)
+
+
+def _slice_rows(model: ModelReport) -> Rows:
+    infos = {each.name: each for each in model.slices[:_MOST_SLICES]}
+    return [
+        {
+            "metric": each.metric,
+            "slice": each.slice or _ALL,
+            "rows": each.rows,
+            "change": each.change,
+            "low": each.low,
+            "high": each.high,
+            "worse by": each.direction.worse * each.change,
+            "reading": _reading(each, infos),
+        }
+        for each in model.comparisons
+        if each.change is not None and each.low is not None and (each.slice is None or each.slice in infos)
+    ]
+
+
+def _reading(comparison: Comparison, infos: dict[str, SliceInfo]) -> str:
+    if comparison.slice is not None and infos[comparison.slice].small:
+        return _SMALL
+    if not clear_change(comparison) or comparison.change is None:
+        return "no clear change"
+    return "worse" if comparison.direction.worse * comparison.change > 0 else "better"
+
+
+def _seed_rows(model: ModelReport) -> Rows:
+    return [
+        {"metric": score.metric, "side": side, "seed": each.seed, "value": score.value}
+        for side, evaluations in zip(SIDES, (model.baseline, model.candidate), strict=True)
+        for each in evaluations
+        for score in each.scores
+        if score.slice is None and score.value is not None
+    ]
+
+
+_BESIDE = ("roc", "calibration", "residuals", "seeds")
+
+
+def charts(report: Report) -> Charts:
+    """Everything a page needs to draw a report."""
+    return Charts(
+        specs={model.model: chart_specs(model) for model in report.models},
+        themes={name: config(name) for name in NAMES},
+        script=script(),
+    )
+
+
+def chart_specs(model: ModelReport) -> dict[str, Spec]:
+    """A specification for each chart that this model's report has data for, by name, in the order to show them."""
+    made = {name: make(model, Use.PAGE) for name, make in _MAKERS.items()}
+    return {name: _spec(chart) for name, chart in made.items() if chart is not None}
+
+
+def picture_spec(model: ModelReport) -> Spec | None:
+    """The charts that stand in a comment: the changes by slice and one curve beside them, without slices two curves.
+
+    Returns:
+        One specification with the views side by side; None where there is nothing to draw.
+    """
+    import altair as alt
+
+    made = (_MAKERS[name](model, Use.PICTURE) for name in ("slices", *_BESIDE))
+    chosen = [chart for chart in made if chart is not None][:2]
+    return _spec(alt.hconcat(*chosen, spacing=36).resolve_scale(color="independent")) if chosen else None
+
+
+def svg(spec: Spec, theme: str) -> str:
+    """A specification drawn as SVG.
+
+    Args:
+        spec: The specification.
+        theme: `light` or `dark`.
+    """
+    import vl_convert
+
+    return str(vl_convert.vegalite_to_svg(spec, config=config(theme)))
+
+
+def _spec(chart: Any) -> Spec:
+    """As plain data; Altair's own theme is left out, the page has one."""
+    return {key: value for key, value in chart.to_dict().items() if key != "config"}
+
+
+_MAKERS: Mapping[str, Callable[[ModelReport, Use], Any | None]] = MappingProxyType(
+    {
+        "slices": slices,
+        "seeds": seeds,
+        "roc": roc,
+        "precision_recall": precision_recall,
+        "calibration": calibration,
+        "confusion": confusion,
+        "residuals": residuals,
+        "residual_histogram": residual_histogram,
+    }
+)

@@ -1,0 +1,230 @@
+"""What the judge and the scoring child say to each other.
+
+A message is a JSON header and a run of raw bytes, both with their lengths in front. Each direction has its own closed
+records; whatever the child says is validated like anything else that comes from outside, because by then it has run a
+stranger's model. Nothing is ever unpickled.
+"""
+
+import struct
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from mlbot.gates.metric import Task
+from mlbot.gates.outcome import Reason
+from mlbot.lib.record import Count, Record
+
+_M = TypeVar("_M", bound=Record)
+
+_LENGTHS = struct.Struct(">IQ")
+
+REPLY_HEADER_LIMIT = 1 << 20
+"""Bytes of the longest header that the judge accepts."""
+
+REQUEST_LIMIT = 1 << 40
+"""Bytes the child accepts: the judge is trusted, and memory has its own limit."""
+
+
+class Kind(StrEnum):
+    """What a column of the holdout holds."""
+
+    FLOAT = "float"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    TEXT = "text"
+
+
+class Feature(Record):
+    """One column that a model is given."""
+
+    name: str
+    kind: Kind
+
+
+class Expected(Record):
+    """What a model file has to fit."""
+
+    task: Task
+    features: tuple[Feature, ...]
+    """The columns in order."""
+    classes: tuple[str, ...] = ()
+    """The labels in the order of the model's probability columns, unless the model says another one."""
+    declared: bool = False
+    """Whether the config names the classes; else they are the holdout's own, sorted."""
+
+
+class Layout(StrEnum):
+    """How a model takes its features."""
+
+    COLUMNS = "columns"
+    """One input a column."""
+    MATRIX = "matrix"
+    """All of them in one numeric input."""
+
+
+class ModelFacts(Record):
+    """What a model file says of itself, checked against what was expected of it."""
+
+    layout: Layout
+    unused: tuple[str, ...] = ()
+    """Features that it has no input for."""
+    classes: tuple[Annotated[str, Field(max_length=10_000)], ...] = ()
+    """The labels of its probability columns; empty for regression."""
+    single_probability: bool = False
+    """Whether it gives the positive class's probability alone."""
+    nodes: Count
+    ir_version: Count
+    opset: Count
+    """Version of ONNX's own operators; 0 when it uses none."""
+
+
+class Start(Record):
+    """To the child: everything it has to know before it locks itself down."""
+
+    expected: Expected
+    memory_bytes: Annotated[int, Field(gt=0)]
+    cpu_s: Annotated[float, Field(gt=0)]
+    threads: Annotated[int, Field(ge=1)]
+    parent: int
+
+
+class Load(Record):
+    """To the child: the model's bytes follow."""
+
+    kind: Literal["load"] = "load"
+
+
+class Column(Record):
+    """One column of a batch. Its values follow: `dtype` numbers, or codes into `categories`."""
+
+    dtype: str
+    categories: tuple[str, ...] | None = None
+
+
+class Batch(Record):
+    """To the child: rows to predict."""
+
+    kind: Literal["batch"] = "batch"
+    rows: Count
+    columns: tuple[Column, ...]
+
+
+class Measure(Record):
+    """To the child: time predictions of these rows, one by one and together."""
+
+    kind: Literal["measure"] = "measure"
+    rows: Count
+    columns: tuple[Column, ...]
+    requests: Annotated[int, Field(ge=1)]
+    seconds: Annotated[float, Field(gt=0)]
+
+
+Request = Annotated[Load | Batch | Measure, Field(discriminator="kind")]
+
+
+class Ready(Record):
+    """From the child: it is locked down."""
+
+    kind: Literal["ready"] = "ready"
+    protection: dict[str, bool]
+
+
+class Loaded(Record):
+    """From the child: the model fits and is loaded."""
+
+    kind: Literal["loaded"] = "loaded"
+    facts: ModelFacts
+
+
+class Predicted(Record):
+    """From the child: predictions follow, row by row."""
+
+    kind: Literal["predicted"] = "predicted"
+    dtype: Literal["<f4", "<f8"]
+    rows: Count
+    width: Count
+
+
+class Measured(Record):
+    """From the child: how long predictions took."""
+
+    kind: Literal["measured"] = "measured"
+    requests: Count
+    p50_ms: Annotated[float, Field(ge=0)]
+    p95_ms: Annotated[float, Field(ge=0)]
+    rows_per_s: Annotated[float, Field(ge=0)]
+
+
+class Refusal(Record):
+    """From the child: why not."""
+
+    kind: Literal["refusal"] = "refusal"
+    reason: Reason
+    detail: Annotated[str, Field(max_length=4000)]
+
+
+Reply = Annotated[Ready | Loaded | Predicted | Measured | Refusal, Field(discriminator="kind")]
+
+REQUEST: TypeAdapter[Load | Batch | Measure] = TypeAdapter(Request)
+
+REPLY: TypeAdapter[Ready | Loaded | Predicted | Measured | Refusal] = TypeAdapter(Reply)
+
+
+class ProtocolError(Exception):
+    """The other side sent something that is no message."""
+
+
+class Refused(Exception):  # noqa: N818 - what happened to the model, not what went wrong
+    """A model file cannot be judged.
+
+    Args:
+        reason: The code.
+        detail: What is wrong and how to mend it, names from the file escaped.
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def head(message: Record, length: int = 0) -> bytes:
+    """A message up to where its `length` raw bytes begin."""
+    text = message.model_dump_json().encode()
+    return _LENGTHS.pack(len(text), length) + text
+
+
+def receive(read: Callable[[int], bytes | bytearray], header_limit: int, limit: int) -> tuple[bytes, bytes | bytearray]:
+    """Read one message.
+
+    Args:
+        read: Gives exactly so many bytes, or raises `EOFError`.
+        header_limit: The longest header that is accepted, in bytes.
+        limit: The most raw bytes that are accepted.
+
+    Returns:
+        The header's JSON text, not yet validated, and the raw bytes.
+
+    Raises:
+        ProtocolError: A length is beyond its limit.
+        EOFError: The other side is gone.
+    """
+    header, raw = _LENGTHS.unpack(read(_LENGTHS.size))
+    if header > header_limit or raw > limit:
+        raise ProtocolError("a message is longer than agreed")
+    text = bytes(read(header))
+    return text, read(raw)
+
+
+def parse(adapter: TypeAdapter[_M], text: bytes) -> _M:
+    """A header as the record it says it is.
+
+    Raises:
+        ProtocolError: It is none.
+    """
+    try:
+        return adapter.validate_json(text)
+    except ValidationError as error:
+        raise ProtocolError("a message is not one of those agreed") from error

@@ -1,0 +1,307 @@
+"""What the scoring child gives up before it reads a stranger's bytes, and what the parent hides from it.
+
+Two steps, because some things have to be given up while the process is young and others only once every library is
+loaded: `isolate` before the imports (a network namespace and the capabilities belong to one thread), `lock_down`
+after them (nothing can be opened any more). Where the platform does not know a measure or forbids it, it is left out,
+and the record that comes back says so.
+"""
+
+import ctypes
+import errno
+import os
+import platform
+import resource
+import signal
+import struct
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+# A system-call filter for the scoring child: compute, talk over the open pipes, end. Nothing else.
+
+_SET_MODE_FILTER = 1
+
+_ALL_THREADS = 1  # SECCOMP_FILTER_FLAG_TSYNC: libraries have started threads of their own
+
+_ALLOW = 0x7FFF0000
+
+_DENY = 0x00050000 | errno.EPERM
+
+_NOT_THERE = 0x00050000 | errno.ENOSYS
+
+_CLONE_THREAD = 0x00010000
+
+_LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
+
+_NUMBER, _MACHINE, _FIRST_ARGUMENT = 0, 4, 16
+"""Offsets in the kernel's `struct seccomp_data`."""
+
+_X86_64 = (
+    # read write close fstat lseek mmap mprotect munmap brk rt_sigaction rt_sigprocmask rt_sigreturn poll
+    *(0, 1, 3, 5, 8, 9, 10, 11, 12, 13, 14, 15, 7),
+    # readv writev select sched_yield mremap mincore madvise nanosleep getpid exit uname gettimeofday getrusage
+    *(19, 20, 23, 24, 25, 27, 28, 35, 39, 60, 63, 96, 98),
+    # sysinfo getuid getgid geteuid getegid getppid sigaltstack sched_getparam sched_getscheduler gettid futex
+    *(99, 102, 104, 107, 108, 110, 131, 143, 145, 186, 202),
+    # sched_setaffinity sched_getaffinity set_tid_address restart_syscall clock_gettime clock_getres clock_nanosleep
+    *(203, 204, 218, 219, 228, 229, 230),
+    # exit_group get_mempolicy newfstatat pselect6 ppoll set_robust_list getcpu getrandom membarrier rseq
+    *(231, 239, 262, 270, 271, 273, 309, 318, 324, 334),
+)
+
+_AARCH64 = (
+    # close lseek read write readv writev pselect6 ppoll newfstatat fstat exit exit_group set_tid_address futex
+    *(57, 62, 63, 64, 65, 66, 72, 73, 79, 80, 93, 94, 96, 98),
+    # set_robust_list nanosleep clock_gettime clock_getres clock_nanosleep sched_getscheduler sched_getparam
+    *(99, 101, 113, 114, 115, 120, 121),
+    # sched_setaffinity sched_getaffinity sched_yield restart_syscall sigaltstack rt_sigaction rt_sigprocmask
+    *(122, 123, 124, 128, 132, 134, 135),
+    # rt_sigreturn uname getrusage getcpu gettimeofday getpid getppid getuid geteuid getgid getegid gettid sysinfo
+    *(139, 160, 165, 168, 169, 172, 173, 174, 175, 176, 177, 178, 179),
+    # brk munmap mremap mmap mprotect mincore madvise get_mempolicy getrandom membarrier rseq
+    *(214, 215, 216, 222, 226, 232, 233, 236, 278, 283, 293),
+)
+
+
+class _Program(ctypes.Structure):
+    """`struct sock_fprog`: how many instructions, and where they stand."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+
+class _Machine:
+    """What differs between processors: the kernel's name for it and the numbers of its system calls."""
+
+    def __init__(self, audit: int, seccomp: int, clone: int, allowed: tuple[int, ...]) -> None:
+        self.audit = audit
+        self.seccomp = seccomp
+        self.clone = clone
+        self.allowed = allowed
+
+
+_CLONE3 = 435  # the same number everywhere
+
+_MACHINES: Mapping[str, _Machine] = MappingProxyType(
+    {
+        "x86_64": _Machine(0xC000003E, 317, 56, _X86_64),
+        "aarch64": _Machine(0xC00000B7, 277, 220, _AARCH64),
+    }
+)
+
+
+def install() -> bool:
+    """Put the filter over every thread of this process, for good.
+
+    `no_new_privs` has to be set already. On another system or processor nothing happens.
+
+    Returns:
+        Whether the filter is in force.
+    """
+    machine = _MACHINES.get(platform.machine()) if sys.platform == "linux" else None
+    if machine is None:
+        return False
+    code = _program(machine)
+    program = _Program(len(code) // 8, code)
+    libc = ctypes.CDLL(None, use_errno=True)
+    arguments = (ctypes.c_long(machine.seccomp), _SET_MODE_FILTER, _ALL_THREADS, ctypes.byref(program))
+    return int(libc.syscall(*arguments)) == 0
+
+
+def _program(machine: _Machine) -> bytes:
+    """The filter in the kernel's packet-filter code: allow-list, threads but no processes, everything else refused.
+
+    `clone3` hides its flags behind a pointer, which a filter cannot follow: it is said not to exist, and the C
+    library falls back to `clone`.
+    """
+    allowed = tuple(
+        _instruction(_EQUAL, number, len(machine.allowed) - i, 0) for i, number in enumerate(machine.allowed)
+    )
+    steps = (
+        _instruction(_LOAD, _MACHINE),
+        _instruction(_EQUAL, machine.audit, 1, 0),
+        _instruction(_RETURN, _DENY),
+        _instruction(_LOAD, _NUMBER),
+        _instruction(_EQUAL, machine.clone, 0, 3),
+        _instruction(_LOAD, _FIRST_ARGUMENT),
+        _instruction(_ANY_BIT, _CLONE_THREAD, len(allowed) + 4, 0),
+        _instruction(_RETURN, _DENY),
+        _instruction(_EQUAL, _CLONE3, 0, 1),
+        _instruction(_RETURN, _NOT_THERE),
+        *allowed,
+        _instruction(_RETURN, _DENY),
+        _instruction(_RETURN, _ALLOW),
+    )
+    return b"".join(steps)
+
+
+def _instruction(code: int, value: int, then: int = 0, otherwise: int = 0) -> bytes:
+    """`struct sock_filter`: what to do, how many steps to skip when true and when not, and the operand."""
+    return struct.pack("=HBBI", code, then, otherwise, value)
+
+
+_SET_DEATH_SIGNAL, _GET_DUMPABLE, _SET_DUMPABLE, _NO_NEW_PRIVS = 1, 3, 4, 38
+
+_NEW_USER_NAMESPACE, _NEW_NETWORK = 0x10000000, 0x40000000
+
+_CAPABILITY_VERSION = 0x20080522
+
+_NOBODY = 65534
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Confinement:
+    """How much the child may use.
+
+    Attributes:
+        memory_bytes: address space beyond what the loaded libraries take.
+        cpu_s: processor seconds, all threads together.
+        threads: threads of the model's runtime; with one, the child can start none.
+        parent: process id of the parent, whose end ends the child.
+    """
+
+    memory_bytes: int
+    cpu_s: float
+    threads: int
+    parent: int
+
+
+def isolate() -> dict[str, bool]:
+    """Give up privileges, the network and the capabilities. Call with one thread, before heavy imports.
+
+    Returns:
+        `no_new_privileges` and `no_network`: whether each is in force.
+    """
+    os.chdir("/")
+    os.umask(0o077)
+    no_new_privileges = _prctl(_NO_NEW_PRIVS, 1)
+    no_network = _unshare(_NEW_NETWORK) or _unshare(_NEW_USER_NAMESPACE | _NEW_NETWORK)
+    return {"no_new_privileges": no_new_privileges, "no_network": no_network}
+
+
+def lock_down(limits: Confinement, keep: int) -> dict[str, bool]:
+    """Give up everything but computing and the open pipes. Call after all imports, before the first hostile byte.
+
+    Args:
+        limits: How much may be used.
+        keep: The highest file descriptor that stays open.
+
+    Returns:
+        Whether each is in force: `empty_environment`, `other_user`, `resource_limits`, `no_new_files`,
+        `ends_with_parent`, `system_calls`.
+    """
+    os.environ.clear()
+    os.closerange(keep + 1, 65536)
+    other_user = _become_nobody()
+    _drop_capabilities()
+    _prctl(_SET_DUMPABLE, 0)
+    ends_with_parent = _end_with(limits.parent)  # a change of user would undo it, so it comes after
+    limited = _limit(limits)
+    files = _no_files(keep)
+    return {
+        "empty_environment": not os.environ,
+        "other_user": other_user,
+        "resource_limits": limited,
+        "no_new_files": files,
+        "ends_with_parent": ends_with_parent,
+        "system_calls": install(),
+    }
+
+
+@contextmanager
+def hidden_from_children() -> Iterator[bool]:
+    """While it lasts, no process of the same user can read this one's memory, environment or open files.
+
+    Yields:
+        Whether it is in force.
+    """
+    before = _libc().prctl(_GET_DUMPABLE, 0, 0, 0, 0) if sys.platform == "linux" else -1
+    hidden = before >= 0 and _prctl(_SET_DUMPABLE, 0)
+    try:
+        yield hidden
+    finally:
+        if hidden and before == 1:
+            _prctl(_SET_DUMPABLE, before)
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _prctl(option: int, value: int) -> bool:
+    if sys.platform != "linux":
+        return False
+    zero = ctypes.c_ulong(0)
+    return int(_libc().prctl(option, ctypes.c_ulong(value), zero, zero, zero)) == 0
+
+
+def _unshare(flags: int) -> bool:
+    return sys.platform == "linux" and int(_libc().unshare(flags)) == 0
+
+
+def _become_nobody() -> bool:
+    """Another user and group, where this process may: it owns nothing and can touch no process of the parent's."""
+    if os.geteuid() != 0:
+        return False
+    try:
+        os.setgroups([])
+        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+    except OSError:
+        return False
+    return os.getuid() == _NOBODY
+
+
+def _drop_capabilities() -> None:
+    """A user namespace hands out every capability inside it; none is wanted."""
+    if sys.platform == "linux":
+        header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
+        _libc().capset(header, (ctypes.c_uint32 * 6)())
+
+
+def _end_with(parent: int) -> bool:
+    asked = _prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before the signal was asked for
+        os._exit(1)
+    return asked
+
+
+def _limit(limits: Confinement) -> bool:
+    seconds = max(1, round(limits.cpu_s))
+    wanted = {
+        resource.RLIMIT_CPU: (seconds, seconds + 1),
+        resource.RLIMIT_FSIZE: (0, 0),
+        resource.RLIMIT_CORE: (0, 0),
+    }
+    taken = _address_space()
+    if taken:
+        wanted[resource.RLIMIT_AS] = (taken + limits.memory_bytes,) * 2
+    if limits.threads == 1:
+        wanted[resource.RLIMIT_NPROC] = (0, 0)
+    try:
+        for kind, (soft, hard) in wanted.items():
+            ceiling = resource.getrlimit(kind)[1]
+            lowest = hard if ceiling == resource.RLIM_INFINITY else min(hard, ceiling)
+            resource.setrlimit(kind, (min(soft, lowest), lowest))
+    except (OSError, ValueError):
+        return False
+    return bool(taken)
+
+
+def _address_space() -> int:
+    """Bytes of address space in use; 0 where the system does not say."""
+    with suppress(OSError, ValueError):
+        return int(Path("/proc/self/statm").read_bytes().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
+def _no_files(keep: int) -> bool:
+    """No new file descriptor can be made: no file, no socket, no pipe."""
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (keep + 1, keep + 1))
+        os.close(os.dup(0))
+    except OSError as error:
+        return error.errno == errno.EMFILE
+    return False

@@ -1,0 +1,419 @@
+"""What an ONNX model's inputs and outputs have to look like. Runs in the scoring child, on a model that was inspected.
+
+Inputs: one a column, named as the column, `[N, 1]`, in any order; or one numeric `[N, F]`. Outputs: probabilities
+`[N, C]` or, for two classes, `[N]` or `[N, 1]`; for regression `[N]` or `[N, 1]`.
+
+A model with an input a column need not use every column: what it is given is told by name, and a pull request that
+drops a feature from a model would otherwise never pass the config that its base still needs.
+"""
+
+import json
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import numpy_helper
+
+from mlbot.gates.metric import Task
+from mlbot.gates.outcome import Reason
+from mlbot.ml.protocol import Expected, Feature, Kind, Layout, ModelFacts, Refused
+from mlbot.ml.text import did_you_mean, listed, plain_label, quoted
+
+# Which label each probability column of an ONNX classifier stands for. Runs in the scoring child.
+
+CLASSES_KEY = "mlbot.classes"
+"""Metadata of a model file: the JSON list of the labels, in the order of the probability columns."""
+
+_T = onnx.TensorProto
+
+_LABEL_TYPES = frozenset({_T.STRING, _T.INT64, _T.INT32, _T.BOOL})
+
+_LABEL_NAMES = frozenset({"label", "output_label", "labels", "variable"})
+
+_CLASSIFIERS = frozenset({"classlabels_strings", "classlabels_int64s", "classlabels_ints"})
+
+_MOST_CLASSES = 10_000
+
+Labels = tuple[str, ...]
+
+
+def class_order(model: onnx.ModelProto, expected: Expected) -> Labels:
+    """The labels of the probability columns, from left to right, written as the holdout writes them.
+
+    The model's own labels decide when they name the expected classes; when they are the codes 0 to C-1 (or there are
+    none), the expected order does. A model may know a class that this holdout happens not to hold, and a holdout may
+    hold one that a multiclass model never learned: neither is a reason not to judge it.
+
+    Raises:
+        Refused: The model's labels are other than the holdout's, or their order cannot be read.
+    """
+    output = _label_output(list(model.graph.output))
+    found = [*(_label_lists(model, output.name) if output is not None else ()), *_in_metadata(model)]
+    fitting = (_as_written(labels, expected) for labels in found)
+    order = next((labels for labels in fitting if labels is not None), None)
+    if order is not None:
+        return order
+    if found:
+        raise Refused(
+            Reason.MODEL_OUTPUTS,
+            f"The ONNX model's labels are {listed(found[0])}; the holdout's classes are {listed(expected.classes)}. "
+            "Train on the labels as the data writes them, or name every class under `data.classes`.",
+        )
+    if output is not None and output.type.tensor_type.elem_type == _T.STRING and not expected.declared:
+        raise Refused(
+            Reason.MODEL_OUTPUTS,
+            "The ONNX model gives labels, but which probability column belongs to which cannot be read from the file. "
+            "Name the classes in the columns' order under `data.classes`.",
+        )
+    return expected.classes
+
+
+def _as_written(own: Labels, expected: Expected) -> Labels | None:
+    """A list of labels in the holdout's spelling, or None when it is not about these classes."""
+    classes = expected.classes
+    spelled = {plain_label(name): name for name in classes}
+    known = sum(plain_label(label) in spelled for label in own)
+    if known == len(own) and (expected.task is Task.MULTICLASS or known == len(classes)):
+        return tuple(spelled[plain_label(label)] for label in own)
+    if own == tuple(str(code) for code in range(len(classes))):
+        return (spelled["false"], spelled["true"]) if set(spelled) == {"false", "true"} else classes
+    if expected.task is Task.MULTICLASS and known >= 2:
+        return tuple(spelled.get(plain_label(label), label) for label in own)
+    return None
+
+
+def _label_output(outputs: Sequence[onnx.ValueInfoProto]) -> onnx.ValueInfoProto | None:
+    labels = [value for value in outputs if value.type.tensor_type.elem_type in _LABEL_TYPES]
+    if len(labels) > 1:
+        labels = [value for value in labels if value.name.casefold() in _LABEL_NAMES]
+    return labels[0] if len(labels) == 1 else None
+
+
+def _label_lists(model: onnx.ModelProto, output: str) -> Iterator[Labels]:
+    """Every list of labels that the output may come from, the nearest first."""
+    makers = {name: node for node in model.graph.node for name in node.output}
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    waiting, seen = deque([output]), {output}
+    while waiting:
+        node = makers.get(waiting.popleft())
+        if node is None:
+            continue
+        labels = (*_of_classifier(node), *_of_picker(node, constants, makers))
+        if len(labels) > 1 and len(set(labels)) == len(labels):
+            yield labels
+        new = [name for name in node.input if name not in seen]
+        seen.update(new)
+        waiting.extend(new)
+
+
+def _in_metadata(model: onnx.ModelProto) -> Iterator[Labels]:
+    """The list that mlbot's export writes."""
+    text = next((entry.value for entry in model.metadata_props if entry.key == CLASSES_KEY), "null")
+    try:
+        labels = json.loads(text)
+    except (ValueError, RecursionError):
+        return
+    if isinstance(labels, list) and len(labels) > 1 and all(isinstance(label, str) for label in labels):
+        yield tuple(labels[:_MOST_CLASSES])
+
+
+def _of_classifier(node: onnx.NodeProto) -> Labels:
+    return tuple(
+        _text(value)
+        for attribute in node.attribute
+        if attribute.name in _CLASSIFIERS
+        for value in (*attribute.strings[:_MOST_CLASSES], *attribute.ints[:_MOST_CLASSES])
+    )
+
+
+def _of_picker(
+    node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto], makers: Mapping[str, onnx.NodeProto]
+) -> Labels:
+    if node.op_type not in {"ArrayFeatureExtractor", "Gather"} or not node.input:
+        return ()
+    tensor = constants.get(node.input[0]) or _constant(makers.get(node.input[0]))
+    if tensor is None or (node.op_type == "Gather" and tensor.data_type != _T.STRING):
+        return ()
+    return _values(tensor)
+
+
+def _constant(node: onnx.NodeProto | None) -> onnx.TensorProto | None:
+    if node is None or node.op_type != "Constant":
+        return None
+    return next((attribute.t for attribute in node.attribute if attribute.name == "value"), None)
+
+
+def _values(tensor: onnx.TensorProto) -> Labels:
+    size = 1
+    for dim in tensor.dims:
+        size *= max(0, dim)
+    if tensor.data_type not in _LABEL_TYPES or not 1 < size <= _MOST_CLASSES:
+        return ()
+    try:
+        array = numpy_helper.to_array(tensor).reshape(-1)
+    except (TypeError, ValueError):
+        return ()
+    return tuple(_text(value) for value in array.tolist())
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+FEATURES_KEY = "mlbot.features"
+"""Metadata of a model file: the JSON list of the columns that its one matrix input was trained on, in order."""
+
+_NUMBERS: Mapping[int, type[np.generic]] = {
+    _T.FLOAT: np.float32,
+    _T.DOUBLE: np.float64,
+    _T.FLOAT16: np.float16,
+    _T.INT8: np.int8,
+    _T.INT16: np.int16,
+    _T.INT32: np.int32,
+    _T.INT64: np.int64,
+    _T.UINT8: np.uint8,
+    _T.UINT16: np.uint16,
+    _T.UINT32: np.uint32,
+    _T.UINT64: np.uint64,
+}
+
+_FLOATS = frozenset({_T.FLOAT, _T.DOUBLE, _T.FLOAT16})
+
+_PROBABILITY_NAMES = frozenset({"probabilities", "probability", "output_probability", "probas", "proba", "probs"})
+
+Dims = tuple[int | None, ...] | None
+"""The shape a file declares: None for a dimension that is open, None for the whole when it declares none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Input:
+    """One input of a model: its own name, and the type that its values are cast to."""
+
+    name: str
+    dtype: npt.DTypeLike
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signature:
+    """How to feed a model and what to read.
+
+    Attributes:
+        inputs: one a used column in the features' order, or the one matrix.
+        output: name of the output that holds the predictions.
+        facts: what the judge is told.
+    """
+
+    inputs: tuple[Input, ...]
+    output: str
+    facts: ModelFacts
+
+
+def read_signature(model: onnx.ModelProto, expected: Expected) -> Signature:
+    """Match a model against what the holdout offers and the task asks for.
+
+    Raises:
+        Refused: They do not fit.
+    """
+    given = {initializer.name for initializer in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in given]
+    layout = _layout(inputs, expected.features)
+    if layout is Layout.COLUMNS:
+        fed = _columns(inputs, expected.features)
+    else:
+        fed = (_matrix(inputs[0], expected.features),)
+        _same_order(model, expected.features)
+    output, classes, single = _output(model, expected)
+    used = {port.name for port in fed}
+    facts = ModelFacts(
+        layout=layout,
+        unused=tuple(f.name for f in expected.features if layout is Layout.COLUMNS and f.name not in used),
+        classes=classes,
+        single_probability=single,
+        nodes=len(model.graph.node),
+        ir_version=model.ir_version,
+        opset=next((o.version for o in model.opset_import if o.domain in {"", "ai.onnx"}), 0),
+    )
+    return Signature(inputs=fed, output=output, facts=facts)
+
+
+def _layout(inputs: Sequence[onnx.ValueInfoProto], features: Sequence[Feature]) -> Layout:
+    """One input is the matrix, unless it is the one column's own."""
+    if not inputs:
+        raise _inputs("The ONNX model has no input.")
+    if len(inputs) > 1 or (len(features) == 1 and inputs[0].name == features[0].name):
+        return Layout.COLUMNS
+    if inputs[0].name in {f.name for f in features} and (_dims(inputs[0]) or ())[1:] == (1,):
+        return Layout.COLUMNS
+    return Layout.MATRIX
+
+
+def _columns(inputs: Sequence[onnx.ValueInfoProto], features: Sequence[Feature]) -> tuple[Input, ...]:
+    by_name = {value.name: value for value in inputs}
+    columns = [feature.name for feature in features]
+    unknown = [name for name in by_name if name not in set(columns)]
+    if unknown:
+        hint = did_you_mean(unknown[0], [name for name in columns if name not in by_name])
+        raise _inputs(
+            f"The ONNX model has inputs that are no feature of the holdout: {listed(unknown)}{hint}. An input is named "
+            "as its column; columns of `data.drop`, the target and the group are not given to a model."
+        )
+    return tuple(_column(by_name[feature.name], feature) for feature in features if feature.name in by_name)
+
+
+def _column(value: onnx.ValueInfoProto, feature: Feature) -> Input:
+    dims = _rows_open(value)
+    if dims is not None and (len(dims) != 2 or dims[1] not in {None, 1}):
+        raise _inputs(f"The input {quoted(value.name)} has the shape {_shape(dims)}; a column's is [N, 1].")
+    kind = _element(value)
+    if feature.kind is Kind.TEXT and kind == _T.STRING:
+        return Input(name=value.name, dtype=np.object_)
+    if feature.kind is Kind.BOOLEAN and kind == _T.BOOL:
+        return Input(name=value.name, dtype=np.bool_)
+    if feature.kind is not Kind.TEXT and kind in _NUMBERS:
+        return Input(name=value.name, dtype=_NUMBERS[kind])
+    raise _inputs(
+        f"The input {quoted(value.name)} takes {_type_name(kind)}, but the holdout's column is {feature.kind.value}. "
+        "Train with the type that the holdout has, or store the holdout as Parquet with the type that you train with."
+    )
+
+
+def _matrix(value: onnx.ValueInfoProto, features: Sequence[Feature]) -> Input:
+    dims = _rows_open(value)
+    wide = len(features)
+    if dims is not None and (len(dims) != 2 or dims[1] not in {None, wide}):
+        raise _inputs(
+            f"The input {quoted(value.name)} has the shape {_shape(dims)}, but the holdout has {wide} features, so it "
+            f"has to be [N, {wide}]. Name the columns that the model uses in `data.features`, in its order."
+        )
+    texts = [feature.name for feature in features if feature.kind is Kind.TEXT]
+    if texts:
+        raise _inputs(
+            f"The ONNX model takes one matrix of numbers, but these features are text: {listed(texts)}. Give the "
+            "model one input a column, or turn them into numbers."
+        )
+    kind = _element(value)
+    if kind not in _NUMBERS:
+        raise _inputs(f"The input {quoted(value.name)} takes {_type_name(kind)}; a matrix of features is numeric.")
+    return Input(name=value.name, dtype=_NUMBERS[kind])
+
+
+def _same_order(model: onnx.ModelProto, features: Sequence[Feature]) -> None:
+    """Columns in another order would be scored without an error, and wrongly."""
+    text = next((entry.value for entry in model.metadata_props if entry.key == FEATURES_KEY), None)
+    if text is None:
+        return
+    try:
+        trained = json.loads(text)
+    except (ValueError, RecursionError):
+        trained = None
+    if not isinstance(trained, list) or not all(isinstance(name, str) for name in trained):
+        raise Refused(Reason.FEATURE_ORDER, f"The model's metadata {quoted(FEATURES_KEY)} is no JSON list of names.")
+    columns = [feature.name for feature in features]
+    if trained == columns:
+        return
+    if sorted(trained) != sorted(columns):
+        absent = [name for name in trained if name not in columns] or [c for c in columns if c not in trained]
+        raise Refused(
+            Reason.FEATURE_ORDER,
+            f"The model was trained on {len(trained)} columns, the holdout offers {len(columns)}; these are not in "
+            f"both: {listed(absent)}. Name the model's columns in `data.features`, in its order.",
+        )
+    at = next(i for i, pair in enumerate(zip(trained, columns, strict=True)) if pair[0] != pair[1])
+    raise Refused(
+        Reason.FEATURE_ORDER,
+        f"The model was trained with its columns in another order: column {at + 1} was {quoted(trained[at])}, and here "
+        f"it is {quoted(columns[at])}. Train with the holdout's order, or set `data.features`.",
+    )
+
+
+def _output(model: onnx.ModelProto, expected: Expected) -> tuple[str, tuple[str, ...], bool]:
+    """The output to read, the labels of its columns, and whether it is the positive class's probability alone."""
+    value = _predictions(list(model.graph.output), expected.task)
+    dims = _dims(value)
+    if dims is not None and len(dims) not in {1, 2}:
+        raise _outputs(f"The output {quoted(value.name)} has the shape {_shape(dims)}.", expected.task)
+    width = 1 if dims is not None and len(dims) == 1 else (dims[1] if dims else None)
+    if expected.task is Task.REGRESSION:
+        if width not in {None, 1}:
+            raise _outputs(f"The output {quoted(value.name)} has the shape {_shape(dims)}.", expected.task)
+        return value.name, (), False
+    if expected.task is Task.BINARY and width == 1:
+        return value.name, (), True
+    classes = class_order(model, expected)
+    if width not in {None, len(classes)}:
+        raise _outputs(
+            f"The output {quoted(value.name)} has {width} columns, but there are {len(classes)} classes: "
+            f"{listed(classes)}.",
+            expected.task,
+        )
+    return value.name, classes, False
+
+
+def _predictions(outputs: Sequence[onnx.ValueInfoProto], task: Task) -> onnx.ValueInfoProto:
+    boxed = [value.name for value in outputs if not value.type.HasField("tensor_type")]
+    floats = [v for v in outputs if v.type.HasField("tensor_type") and v.type.tensor_type.elem_type in _FLOATS]
+    if len(floats) > 1:
+        floats = [v for v in floats if v.name.casefold() in _PROBABILITY_NAMES] or floats
+    if len(floats) == 1:
+        return floats[0]
+    if floats:
+        raise _outputs(
+            f"The ONNX model has several outputs of numbers: {listed(v.name for v in floats)}. Keep one"
+            + (", or name one 'probabilities'." if task.is_classification else "."),
+            task,
+        )
+    if boxed:
+        raise _outputs(
+            f"The output {quoted(boxed[0])} is no tensor (a ZipMap gives a list of dictionaries). Export with "
+            "options={'zipmap': False}.",
+            task,
+        )
+    alone = "The ONNX model gives labels only." if task.is_classification else "The ONNX model's output is no float."
+    raise _outputs(alone, task)
+
+
+def _dims(value: onnx.ValueInfoProto) -> Dims:
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        return None
+    return tuple(dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in tensor.shape.dim)
+
+
+def _rows_open(value: onnx.ValueInfoProto) -> Dims:
+    if not value.type.HasField("tensor_type"):
+        raise _inputs(f"The input {quoted(value.name)} is no tensor.")
+    dims = _dims(value)
+    if dims and dims[0] is not None:
+        raise _inputs(
+            f"The input {quoted(value.name)} takes {dims[0]} rows at a time. Export it with an open first dimension "
+            "(skl2onnx: [None, …]; torch.onnx: dynamic_axes)."
+        )
+    return dims
+
+
+def _element(value: onnx.ValueInfoProto) -> int:
+    return int(value.type.tensor_type.elem_type)
+
+
+def _type_name(kind: int) -> str:
+    return str(_T.DataType.Name(kind)).lower() if kind in _T.DataType.values() else "an unknown type"
+
+
+def _shape(dims: Dims) -> str:
+    return "[" + ", ".join("N" if dim is None else str(dim) for dim in dims or ()) + "]"
+
+
+def _inputs(detail: str) -> Refused:
+    return Refused(Reason.MODEL_INPUTS, detail)
+
+
+def _outputs(detail: str, task: Task) -> Refused:
+    wanted = {
+        Task.BINARY: "A binary model gives probabilities [N, 2], or the positive class's alone, [N] or [N, 1].",
+        Task.MULTICLASS: "A multiclass model gives probabilities [N, C].",
+        Task.REGRESSION: "A regression model gives one float a row, [N] or [N, 1].",
+    }
+    return Refused(Reason.MODEL_OUTPUTS, f"{detail} {wanted[task]}")

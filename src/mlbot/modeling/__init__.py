@@ -1,1 +1,0 @@
-"""Data, training, ONNX export, the guard and the scoring of untrusted models, plots."""

@@ -1,0 +1,1 @@
+"""What is compared with what, content keys, what is stale."""

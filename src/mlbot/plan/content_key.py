@@ -1,0 +1,206 @@
+"""Everything that one model's training depends on at one commit, and the content key made of it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from pydantic import Field
+
+from mlbot.config.schema import Config, Data, Model
+from mlbot.errors import UsageError
+from mlbot.gates.metric import Task
+from mlbot.lib.constants import CONFIG_FILE
+from mlbot.lib.globs import normalise
+from mlbot.lib.record import Digest, Record
+from mlbot.lib.tree import Tree, digest, is_url, module_files
+
+LOCKS = (
+    "uv.lock",
+    "poetry.lock",
+    "pdm.lock",
+    "pixi.lock",
+    "conda-lock.yml",
+    "Pipfile.lock",
+    "pylock.toml",
+    "requirements.lock",
+    "requirements.txt",
+    "environment.yml",
+)
+"""Environment locks by name, the strictest first; the first that is in the repository's root counts."""
+
+_KEY_FORM = "mlbot/key@1"
+
+
+class Inputs(Record):
+    """What the bytes of one seed's model can depend on. Equal inputs, equal key.
+
+    Not in here, because they change how a model is judged or run but not what it is: holdout, slices, metrics, gates,
+    runner labels, timeout, number of seeds, and the patterns of `depends` themselves (the files they name are).
+
+    No digest here is of the bytes of a file in git: it is sha256 over the file's mode, git object id and path, which
+    is as exact and reads no file.
+    """
+
+    task: Task
+    run: str | None
+    entrypoint: str | None
+    target: str
+    positive: str | None
+    drop: tuple[str, ...]
+    features: tuple[str, ...] | None
+    classes: tuple[str, ...] | None
+    group: str | None
+    params_path: str | None
+    depends: Digest
+    """Of the files that `depends` names, without data, params and lock; of the whole repository if it is left out."""
+    data: dict[str, Digest] = Field(default_factory=dict)
+    """Of each training data source by the path the config gives; see `Side.data_digest`."""
+    params: Digest | None
+    """Of the params file."""
+    lock: Digest | None
+    """Of the environment lock."""
+
+    @property
+    def key(self) -> Digest:
+        """The content key: sha256 of the canonical JSON of all of it."""
+        facts = {"form": _KEY_FORM, **dict(self)}
+        return digest(json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One commit as the planner sees it.
+
+    Attributes:
+        config: the commit's own config.
+        tree: the commit's files.
+        outside: sha256 of the content of declared data that is not in git, by path. None: do not look outside git, so
+            that a judge who never checks the commit out comes to the same key as the sandbox that has all files.
+    """
+
+    config: Config
+    tree: Tree
+    outside: Mapping[str, Digest] | None = None
+
+    @cached_property
+    def models(self) -> Mapping[str, Model]:
+        """The commit's models by name."""
+        return {model.name: model for model in self.config.models}
+
+    @cached_property
+    def reserved(self) -> frozenset[str]:
+        """What no folder or glob makes a model depend on: the config, and the holdouts, which training never sees."""
+        holdouts = {model.data.holdout for model in self.config.models if not is_url(model.data.holdout)}
+        return frozenset({CONFIG_FILE}).union(*(self.tree.match(path) for path in holdouts))
+
+    @cached_property
+    def everything(self) -> frozenset[str]:
+        """What a model without `depends` depends on."""
+        return frozenset(self.tree.entries) - self.reserved
+
+    def files(self, model: Model) -> frozenset[str]:
+        """The files that the model depends on.
+
+        Raises:
+            UsageError: if a pattern names nothing.
+        """
+        if model.train.depends is None:
+            return self.everything
+        every = (self._named(model, pattern) for pattern in model.train.depends)
+        # Whatever `depends` says, a model depends on the function that trains it.
+        own = module_files(model.train.entrypoint, self.tree) if model.train.entrypoint else frozenset[str]()
+        return own.union(*every)
+
+    def apart(self, model: Model) -> frozenset[str]:
+        """The files that count on their own: data, params and lock."""
+        named = (model.data.train, model.train.params, self.lock_path(model))
+        paths = (path for path in named if path is not None and not is_url(path))
+        return frozenset().union(*(self.tree.match(path) for path in paths))
+
+    def inputs(self, model: Model) -> Inputs:
+        """What the model's training depends on at this commit.
+
+        Raises:
+            UsageError: if something the config names is not there.
+        """
+        train, data = model.train, model.data
+        return Inputs(
+            task=model.task,
+            run=train.run,
+            entrypoint=train.entrypoint,
+            **{name: getattr(data, name) for name in COLUMNS},
+            params_path=train.params,
+            depends=self.tree.digest(self._counted(model)),
+            data={data.train: self.data_digest(data.train)} if data.train else {},
+            params=self._file(model, "params", train.params),
+            lock=self._file(model, "lock", self.lock_path(model)),
+        )
+
+    def lock_path(self, model: Model) -> str | None:
+        """The model's environment lock: the one it names, else the first known one in the root."""
+        return model.train.lock or next((name for name in LOCKS if name in self.tree.entries), None)
+
+    def data_digest(self, path: str) -> Digest:
+        """What stands for a data source in the key.
+
+        In git (a Git LFS pointer included: it names its content): the digest of its entries in the tree. Beside a
+        `.dvc` file that is in git: the digest of that file's entry. Otherwise, if it may be looked at: sha256 of its
+        content. An URL, or what cannot be seen from here: the digest of its name; the training records the content.
+        """
+        if is_url(path):
+            return digest(f"url {path}")
+        found = self.tree.match(path) or self.dvc_file(path)
+        if found and not self.tree.leads_out(found):
+            return self.tree.digest(found)
+        return (self.outside or {}).get(path) or digest(f"outside {path}")
+
+    def dvc_file(self, path: str) -> frozenset[str]:
+        """The `.dvc` file that stands for a path."""
+        found = next((name for name in dvc_files(path) if name in self.tree.entries), None)
+        return frozenset() if found is None else frozenset({found})
+
+    def is_outside(self, path: str) -> bool:
+        """Whether git at this commit has neither the data nor a `.dvc` file that stands for it."""
+        found = self.tree.match(path) or self.dvc_file(path)
+        return not found or self.tree.leads_out(found)
+
+    def _counted(self, model: Model) -> frozenset[str]:
+        """The files of `depends` without those that count on their own, so that naming them too changes nothing.
+
+        Of the whole repository nothing is taken out: it is one set, digested once for all models.
+        """
+        files = self.files(model)
+        return files if model.train.depends is None else files - self.apart(model)
+
+    def _named(self, model: Model, pattern: str) -> frozenset[str]:
+        found = self.tree.match(pattern)
+        if not found:
+            raise _nothing(model, "depends", pattern)
+        return found if normalise(pattern) in self.tree.entries else found - self.reserved
+
+    def _file(self, model: Model, what: str, path: str | None) -> Digest | None:
+        if path is None:
+            return None
+        found = self.tree.match(path)
+        if not found:
+            raise _nothing(model, what, path)
+        return self.tree.digest(found)
+
+
+def dvc_files(path: str) -> Iterator[str]:
+    """The `.dvc` files that could stand for a path: its own, then those of the folders it is in."""
+    parts = normalise(path).split("/")
+    return ("/".join(parts[:end]) + ".dvc" for end in range(len(parts), 0, -1))
+
+
+COLUMNS = tuple(sorted(Inputs.model_fields.keys() & Data.model_fields.keys() - {"train"}))
+"""The settings under `data` that decide what a model learns from."""
+
+
+def _nothing(model: Model, what: str, pattern: str) -> UsageError:
+    return UsageError(
+        f"train.{what} names {pattern!r}, which matches no file that git would commit",
+        where=f"{CONFIG_FILE}: models.{model.name}",
+        mend="Correct the path, or take the file out of .gitignore.",
+    )

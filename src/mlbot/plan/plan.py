@@ -1,0 +1,329 @@
+"""The plan: which models a commit makes stale, why, and what to train for it."""
+
+import json
+import math
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from mlbot.config.document import Params
+from mlbot.config.schema import Model
+from mlbot.errors import UsageError
+from mlbot.lib.record import Digest, Name, Record
+from mlbot.lib.tree import shown
+from mlbot.plan.content_key import COLUMNS, Inputs, Side
+from mlbot.plan.diff import Difference
+from mlbot.plan.policy_diff import changed_rule_files, policy_changes
+from mlbot.verdict.verdict import Commits
+
+# Why a model is stale: the reasons behind two different content keys.
+
+
+class StaleCode(StrEnum):
+    """Why a model has to be trained. A closed list."""
+
+    NEW = "new-model"
+    CODE = "code-changed"
+    DATA = "data-changed"
+    PARAMS = "params-changed"
+    ENVIRONMENT = "environment-changed"
+    SETTINGS = "settings-changed"
+    NO_BASELINE = "no-baseline"
+    """Base has no config, or one that says nothing usable about this model."""
+    UNJUDGED = "unjudged"
+    """The guarded branch has no verdict on it."""
+    REQUESTED = "requested"
+    """Nothing changed; somebody asked for it."""
+
+
+class StaleReason(Record):
+    """One reason: a code for programs, a sentence for people."""
+
+    code: StaleCode
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """One model at one commit."""
+
+    model: Model
+    side: Side
+    inputs: Inputs
+
+    @classmethod
+    def of(cls, model: Model, side: Side) -> Self:
+        """The model with what its training depends on at that commit.
+
+        Raises:
+            UsageError: if something the config names is not there.
+        """
+        return cls(model=model, side=side, inputs=side.inputs(model))
+
+    @cached_property
+    def key(self) -> Digest:
+        """Its content key."""
+        return self.inputs.key
+
+    @property
+    def files(self) -> frozenset[str]:
+        """The files it depends on."""
+        return self.side.files(self.model)
+
+    @property
+    def apart(self) -> frozenset[str]:
+        """The files that have a reason of their own."""
+        return self.side.apart(self.model)
+
+    @property
+    def lock(self) -> str | None:
+        """The path of its environment lock."""
+        return self.side.lock_path(self.model)
+
+
+def reasons(now: Subject, before: Subject, difference: Difference) -> Iterator[StaleReason]:
+    """Why a model's inputs at head are not those at base; nothing when they are the same."""
+    new, old = now.inputs, before.inputs
+    if new.depends != old.depends:
+        text = difference.text((now.files, before.files), now.apart | before.apart)
+        if text:
+            yield StaleReason(code=StaleCode.CODE, text=text)
+    yield from _settings(now, before)
+    for path in sorted(new.data.keys() | old.data.keys()):
+        if new.data.get(path) != old.data.get(path):
+            yield StaleReason(code=StaleCode.DATA, text=_data_text(path, new, old))
+    if new.params != old.params:
+        yield StaleReason(code=StaleCode.PARAMS, text=_file_used(now.model.train.params, before.model.train.params))
+    if new.lock != old.lock:
+        yield StaleReason(code=StaleCode.ENVIRONMENT, text=_file_used(now.lock, before.lock))
+
+
+def _settings(now: Subject, before: Subject) -> Iterator[StaleReason]:
+    names = {"task": "task", "run": "train.run", "entrypoint": "train.entrypoint", "params_path": "train.params"}
+    names |= {column: f"data.{column}" for column in COLUMNS}
+    different = [name for key, name in names.items() if getattr(now.inputs, key) != getattr(before.inputs, key)]
+    if (now.model.train.depends is None) != (before.model.train.depends is None):
+        different.append("train.depends")
+    if different:
+        yield StaleReason(code=StaleCode.SETTINGS, text=f"{', '.join(different)} changed in mlbot.yaml")
+
+
+def _data_text(path: str, inputs: Inputs, before: Inputs) -> str:
+    if path not in before.data:
+        return f"now trains on {shown(path)}"
+    return f"{shown(path)} changed" if path in inputs.data else f"no longer trains on {shown(path)}"
+
+
+def _file_used(after: str | None, before: str | None) -> str:
+    if after is None or before is None:
+        return f"{shown(after or before or '')} is {'no longer used' if after is None else 'used now'}"
+    return f"{shown(after)} changed" if after == before else f"{shown(after)} is used instead of {shown(before)}"
+
+
+MATRIX_LIMIT = 256
+"""Jobs that GitHub Actions allows in one matrix (docs.github.com, "Usage limits")."""
+
+_SETUP_MINUTES = 10
+"""What a job may take beside the training: checkout, installing, uploading."""
+
+_REQUESTED = StaleReason(code=StaleCode.REQUESTED, text="asked for")
+
+
+class PlannedModel(Record):
+    """One model of head."""
+
+    name: Name
+    key: Digest
+    """Content key at head; `mlbot.plan.content_key.Inputs` says what is in it."""
+    base_key: Digest | None = None
+    """Content key at base; None when base has no such model."""
+    stale: bool
+    """Whether it has to be trained and judged; exactly when there are reasons."""
+    reasons: tuple[StaleReason, ...] = ()
+    seeds: Annotated[int, Field(ge=1)]
+    """How many; they are numbered from 0."""
+    runs_on: tuple[str, ...]
+    timeout_s: Annotated[float, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def _stale_for_a_reason(self) -> Self:
+        if self.stale != bool(self.reasons):
+            raise ValueError("a model is stale exactly when there are reasons")
+        return self
+
+    @property
+    def requested(self) -> bool:
+        """Whether nothing makes it stale but that somebody asked for it."""
+        return self.stale and all(reason.code is StaleCode.REQUESTED for reason in self.reasons)
+
+
+class Plan(Record):
+    """What a commit makes stale."""
+
+    schema_version: Literal["mlbot/plan@1"] = "mlbot/plan@1"
+    commits: Commits
+    models: tuple[PlannedModel, ...]
+    """Every model of head, or those asked for, in the config's order."""
+    deleted: tuple[Name, ...] = ()
+    """Models that base has and head has not."""
+    policy_changes: tuple[str, ...] = ()
+    """What head changes of the rules that the guarded branch judges it by; sentences without a subject."""
+
+    @property
+    def stale(self) -> tuple[PlannedModel, ...]:
+        """The models to train."""
+        return tuple(model for model in self.models if model.stale)
+
+    @property
+    def unchanged(self) -> tuple[str, ...]:
+        """The names of the others."""
+        return tuple(model.name for model in self.models if not model.stale)
+
+    def unjudged(self, known: Container[tuple[Name, Digest]]) -> "Plan":
+        """The plan in which every model is stale whose content key nobody has judged, and no other.
+
+        For the guarded branch itself: there a model is done when the ledger has a verdict on its key, whatever changed.
+        """
+        return self.model_copy(update={"models": tuple(_unless(model, known) for model in self.models)})
+
+    def asked_for(self, names: Container[Name]) -> "Plan":
+        """The plan in which models that somebody asked for are stale too."""
+        return self.model_copy(
+            update={"models": tuple(_asked_for(each) if each.name in names else each for each in self.models)}
+        )
+
+    def trial_of(self, name: Name) -> "Plan":
+        """The plan of a trial: that model alone, stale or not."""
+        models = tuple(_asked_for(each) for each in self.models if each.name == name)
+        return self.model_copy(update={"models": models, "deleted": ()})
+
+    def jobs(self, overrides: Params | None = None) -> list[dict[str, Any]]:
+        """One job for each stale model and seed, as a matrix takes them."""
+        return [_job(model, seed, overrides) for model in self.stale for seed in range(model.seeds)]
+
+    def matrix(self, overrides: Params | None = None) -> dict[str, list[dict[str, Any]]]:
+        """The strategy matrix of GitHub Actions: one job for each stale model and seed.
+
+        `include` is empty when nothing is stale; GitHub refuses such a matrix, so the job needs an `if:`.
+
+        Args:
+            overrides: What a trial changes of the committed parameters; each job carries it as JSON.
+
+        Raises:
+            UsageError: if there are more jobs than GitHub allows.
+        """
+        jobs = self.jobs(overrides)
+        if len(jobs) > MATRIX_LIMIT:
+            raise UsageError(
+                f"{len(self.stale)} stale models make {len(jobs)} jobs, and a matrix of GitHub Actions holds "
+                f"{MATRIX_LIMIT}",
+                mend="Lower `train.seeds`, narrow `train.depends` so that fewer models are stale, or change the models "
+                "in several pull requests.",
+            )
+        return {"include": jobs}
+
+
+def plan_models(
+    commits: Commits, head: Side, base: Side | None, policy: Side | None = None, only: Sequence[str] = ()
+) -> Plan:
+    """Decide what is stale.
+
+    Args:
+        commits: the three commits.
+        head: the commit to plan for.
+        base: what it is compared with; None when there is no such commit or it has no (readable) config.
+        policy: the guarded branch's tip; None when it has no config.
+        only: names of the models to plan, stale or not; none: all of them.
+
+    Raises:
+        UsageError: for an unknown name in `only`, or something at head that the config names and is not there.
+    """
+    _check_names(list(head.models), only)
+    wanted = [model for model in head.config.models if not only or model.name in only]
+    # Without a common history the guarded branch is the only witness of what there was.
+    before = base if base or commits.base else policy
+    difference = Difference(new=head.tree.entries, old=base.tree.entries if base else {})
+    return Plan(
+        commits=commits,
+        models=tuple(_planned(model, head, base, difference, requested=bool(only)) for model in wanted),
+        deleted=tuple(name for name in before.models if name not in head.models) if before else (),
+        policy_changes=_policy_changes(head, base, policy),
+    )
+
+
+def _policy_changes(head: Side, base: Side | None, policy: Side | None) -> tuple[str, ...]:
+    if policy is None:
+        return ()
+    files = changed_rule_files(policy, head.tree, base.tree if base else None)
+    return policy_changes(policy.config, head.config, base.config if base else None, files)
+
+
+def _unless(model: PlannedModel, known: Container[tuple[Name, Digest]]) -> PlannedModel:
+    if (model.name, model.key) in known:
+        return model.model_copy(update={"stale": False, "reasons": ()})
+    why = model.reasons or (StaleReason(code=StaleCode.UNJUDGED, text="no verdict on it is in the ledger"),)
+    return model.model_copy(update={"stale": True, "reasons": why})
+
+
+def _asked_for(model: PlannedModel) -> PlannedModel:
+    if model.stale:
+        return model
+    return model.model_copy(update={"stale": True, "reasons": (_REQUESTED,)})
+
+
+def _planned(model: Model, head: Side, base: Side | None, difference: Difference, *, requested: bool) -> PlannedModel:
+    now = Subject.of(model, head)
+    base_key, why = _compared(now, base, difference)
+    if requested and not why:
+        why = (_REQUESTED,)
+    return PlannedModel(
+        name=model.name,
+        key=now.key,
+        base_key=base_key,
+        stale=bool(why),
+        reasons=why,
+        seeds=model.train.seeds,
+        runs_on=model.train.runs_on,
+        timeout_s=model.train.timeout_s,
+    )
+
+
+def _compared(now: Subject, base: Side | None, difference: Difference) -> tuple[Digest | None, tuple[StaleReason, ...]]:
+    """The model's key at base and why its own differs."""
+    if base is None:
+        return None, (StaleReason(code=StaleCode.NO_BASELINE, text="there is no config at base to compare with"),)
+    model = base.models.get(now.model.name)
+    if model is None:
+        return None, (StaleReason(code=StaleCode.NEW, text="the model is new"),)
+    if base is now.side:
+        return now.key, ()
+    try:
+        before = Subject.of(model, base)
+    except UsageError as error:  # base is history; what is wrong with it must not stop the commit that mends it
+        return None, (StaleReason(code=StaleCode.NO_BASELINE, text=f"base cannot be trained: {error.what}"),)
+    if now.inputs == before.inputs:
+        return now.key, ()
+    return before.key, tuple(reasons(now, before, difference))
+
+
+def _check_names(known: Sequence[str], only: Sequence[str]) -> None:
+    for name in only:
+        if name not in known:
+            close = get_close_matches(name, known, 1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"The models are: {', '.join(known)}."
+            raise UsageError(f"mlbot.yaml has no model {name!r}", mend=hint)
+
+
+def _job(model: PlannedModel, seed: int, overrides: Params | None) -> dict[str, Any]:
+    job: dict[str, Any] = {
+        "model": model.name,
+        "seed": seed,
+        "runs-on": model.runs_on[0] if len(model.runs_on) == 1 else list(model.runs_on),
+        "timeout-minutes": math.ceil(model.timeout_s / 60) + _SETUP_MINUTES,
+    }
+    return {**job, "overrides": json.dumps(overrides, sort_keys=True)} if overrides else job

@@ -1,0 +1,178 @@
+"""`mlbot plan`: reads the three commits, lets the core decide what is stale, prints it."""
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mlbot.config.load import parse_config
+from mlbot.config.schema import Config
+from mlbot.config.yaml import load
+from mlbot.console import Console
+from mlbot.errors import UsageError
+from mlbot.git.commits import three_commits
+from mlbot.git.ledger import read_local
+from mlbot.git.repository import Repository
+from mlbot.ledger.queries import latest_by_key
+from mlbot.lib.constants import CONFIG_FILE
+from mlbot.lib.record import Sha
+from mlbot.lib.tree import is_url, shown
+from mlbot.plan.content_key import Side
+from mlbot.plan.plan import Plan, PlannedModel, plan_models
+from mlbot.protocol.answer import RetrainRequest
+from mlbot.verdict.verdict import Commits
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Configs:
+    """The configs of the three commits.
+
+    Attributes:
+        head: the config at head.
+        base: at base; None when base has none, or one that cannot be read.
+        policy: of the guarded branch; None when it has none.
+    """
+
+    head: Config
+    base: Config | None
+    policy: Config | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sides:
+    """The three commits with their files; None where a commit or its config is not there."""
+
+    head: Side
+    base: Side | None
+    policy: Side | None
+
+
+def read_configs(repository: Repository, commits: Commits) -> Configs:
+    """Read mlbot.yaml at the three commits; equal files are parsed once and give the same object.
+
+    Raises:
+        UsageError: if head has no config, or head's or the guarded branch's cannot be read. Base is history: an
+            unreadable config there must not stop the commit that mends it.
+    """
+    head, policy, base = (_config_blob(repository, sha) for sha in (commits.head, commits.policy, commits.base))
+    if head is None:
+        raise UsageError(f"there is no {CONFIG_FILE} in the repository's root", mend="Make one: mlbot init")
+    texts = repository.blobs(oid for oid in (head, policy, base) if oid)
+    parsed: dict[str, Config] = {}
+
+    def config(oid: str, source: str) -> Config:
+        if oid not in parsed:
+            parsed[oid] = parse_config(load(texts[oid], source))
+        return parsed[oid]
+
+    at_head = config(head, CONFIG_FILE)
+    at_policy = config(policy, f"{CONFIG_FILE} of {commits.guarded}") if policy else None
+    at_base = None
+    with suppress(UsageError):
+        at_base = config(base, CONFIG_FILE) if base else None
+    return Configs(head=at_head, base=at_base, policy=at_policy)
+
+
+def read_sides(repository: Repository, commits: Commits, configs: Configs, *, outside: bool = True) -> Sides:
+    """The three commits as the planner sees them; equal commits are read once."""
+    sides = {commits.head: _side(repository, commits.head, configs.head, outside=outside)}
+    for sha, config in ((commits.base, configs.base), (commits.policy, configs.policy)):
+        if sha and config and sha not in sides:
+            sides[sha] = _side(repository, sha, config, outside=outside)
+    return Sides(
+        head=sides[commits.head],
+        base=sides[commits.base] if commits.base and configs.base else None,
+        policy=sides[commits.policy] if commits.policy and configs.policy else None,
+    )
+
+
+def _side(repository: Repository, sha: Sha, config: Config, *, outside: bool) -> Side:
+    side = Side(config=config, tree=repository.tree(sha))
+    return replace(side, outside=repository.content_digests(_outside(side))) if outside else side
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanOptions:
+    """What the command line says.
+
+    Attributes:
+        base: the guarded branch, or any revision to take for its tip; None: the default branch.
+        models: the models to plan, stale or not; empty: all, as they are.
+        git_only: leave out what git does not have, so that a judge elsewhere comes to the same content keys.
+        unjudged: every model is stale that the ledger has no verdict on, and no other.
+        request: what `/retrain` asked for; the models that it names stand for `models`.
+    """
+
+    base: str | None = None
+    models: tuple[str, ...] = ()
+    git_only: bool = False
+    unjudged: bool = False
+    request: RetrainRequest | None = None
+
+
+def plan_working_tree(repository: Repository, options: PlanOptions) -> Plan:
+    """Plan the working tree as a pull request of it would be planned.
+
+    Raises:
+        UsageError: if the commits, their configs or the names of models are not usable.
+    """
+    commits = three_commits(repository, options.base)
+    configs = read_configs(repository, commits)
+    sides = read_sides(repository, commits, configs, outside=not options.git_only)
+    named = options.request.models if options.request else ()
+    plan = plan_models(commits, sides.head, sides.base, sides.policy, named or options.models)
+    return plan.unjudged(latest_by_key(read_local(repository.root, "verdict").entries)) if options.unjudged else plan
+
+
+def print_plan(directory: Path, options: PlanOptions, console: Console, *, as_json: bool, matrix: bool) -> None:
+    """Print the plan of a folder's working tree: for people, as JSON, or as lines for `$GITHUB_OUTPUT`."""
+    plan = plan_working_tree(Repository.discover(directory), options)
+    if matrix:
+        console.result(matrix_lines(plan, options.request))
+    else:
+        console.result(plan.model_dump_json(indent=2) if as_json else plan_text(plan))
+
+
+def matrix_lines(plan: Plan, request: RetrainRequest | None = None) -> str:
+    """`matrix=` with the strategy matrix and `jobs=` with its size, as `$GITHUB_OUTPUT` takes them.
+
+    Args:
+        plan: What is stale.
+        request: What `/retrain` asked for: a trial's jobs carry its parameters, and the attempt that they are for.
+
+    Raises:
+        UsageError: if there are more jobs than GitHub allows.
+    """
+    trial = request if request is not None and request.trial else None
+    matrix = plan.matrix(trial.params if trial else None)
+    if trial is not None:
+        matrix = {"include": [{**job, "attempt": trial.attempt.number} for job in matrix["include"]]}
+    return f"matrix={json.dumps(matrix)}\njobs={len(matrix['include'])}"
+
+
+def plan_text(plan: Plan) -> str:
+    """The plan as a person reads it: a line a model, then what else is to be known."""
+    rows = [("model", "state", "seeds", "why"), *(_row(model) for model in plan.models)]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = ["  ".join((*map(str.ljust, row[:3], widths), row[3])).rstrip() for row in rows]
+    trainings = sum(model.seeds for model in plan.stale)
+    lines += ["", f"{len(plan.stale)} of {len(plan.models)} models stale, {trainings} trainings to do."]
+    lines += [f"{name} is no longer there; its deletion needs a waiver." for name in plan.deleted]
+    lines += [f"The working tree {change}; judged by {plan.commits.guarded}'s." for change in plan.policy_changes]
+    return "\n".join(lines)
+
+
+def _row(model: PlannedModel) -> tuple[str, str, str, str]:
+    why = "; ".join(shown(reason.text) for reason in model.reasons)
+    return model.name, "stale" if model.stale else "unchanged", str(model.seeds), why
+
+
+def _config_blob(repository: Repository, sha: Sha | None) -> str | None:
+    if sha is None:
+        return None
+    return repository.tree(sha).entries.get(CONFIG_FILE, (None, None))[1]
+
+
+def _outside(side: Side) -> list[str]:
+    paths = dict.fromkeys(model.data.train for model in side.config.models)
+    return [path for path in paths if path and not is_url(path) and side.is_outside(path)]

@@ -1,0 +1,1 @@
+"""What travels between jobs: decisions, attempts, artifacts, markers, answers, operations as data."""

@@ -1,0 +1,148 @@
+"""The bot's answer to a command: one comment for each, and the records in its last line that others read back.
+
+The sandbox and the judge learn from these records what a person asked for. So they are taken from the bot's own
+comments only, from the last line only, and by a closed schema: whatever an answer quotes from outside stands above.
+"""
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field, RootModel, StringConstraints
+
+from mlbot.config.document import Params
+from mlbot.events.github import Attempt, Comment, Id, Login
+from mlbot.lib.record import Name, Record, Sha
+from mlbot.lib.untrusted_json import HostileJsonError, read
+from mlbot.protocol.marker import last_line_of
+
+RECORDS_LIMIT = 24_576
+"""Bytes of the records' JSON in one answer: as base64 half of GitHub's longest comment."""
+
+_DEPTH = 6
+
+_LINE = re.compile(
+    r"<!-- mlbot:answer comment=(?P<comment>[1-9][0-9]{0,17}) state=(?P<state>working|done) -->"
+    r"(?:<!-- mlbot:records (?P<records>[A-Za-z0-9_=-]{1,32768}) -->)?"
+)
+
+
+class RetrainRequest(Record):
+    """Somebody asked for a training again."""
+
+    kind: Literal["retrain"] = "retrain"
+    comment: Id
+    """Of the command."""
+    actor: Login
+    number: Id
+    """Of the pull request."""
+    sha: Sha
+    """Its head."""
+    attempt: Attempt
+    """The attempt that will run."""
+    models: tuple[Name, ...] = ()
+    """Which models train; empty: what is stale."""
+    params: Params = Field(default_factory=dict)
+    """What differs from the committed parameters; not empty: a trial."""
+
+    @property
+    def trial(self) -> bool:
+        """Whether the attempt is shown only, and never gates."""
+        return bool(self.params)
+
+
+class WaiverRequest(Record):
+    """Somebody asked to let one gate pass."""
+
+    kind: Literal["waiver"] = "waiver"
+    comment: Id
+    actor: Login
+    number: Id
+    sha: Sha
+    model: Name
+    gate: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+
+
+class CarriedOut(Record):
+    """What a comment asked of the release workflow is done, so that a second start for it does nothing."""
+
+    kind: Literal["carried-out"] = "carried-out"
+    comment: Id
+
+
+Recorded = RetrainRequest | WaiverRequest | CarriedOut
+
+_Record = Annotated[Recorded, Field(discriminator="kind")]
+
+
+class _Records(RootModel[tuple[_Record, ...]]):
+    """The records of one answer."""
+
+
+def answer_marker(comment: int) -> str:
+    """What the last line of the answer to a comment starts with."""
+    return f"<!-- mlbot:answer comment={comment} "
+
+
+def last_line(comment: int, records: Sequence[Recorded] = (), *, done: bool = False) -> str:
+    """The last line of an answer: its marker, how far it is, and the records in it.
+
+    Args:
+        comment: The command's.
+        records: Written before the effects that they announce.
+        done: Whether the effects are had too, so that the same comment delivered again changes nothing.
+
+    Raises:
+        ValueError: The records are too long to be read back.
+    """
+    line = f"{answer_marker(comment)}state={'done' if done else 'working'} -->"
+    if not records:
+        return line
+    raw = _Records(tuple(records)).model_dump_json().encode()
+    if len(raw) > RECORDS_LIMIT:
+        raise ValueError(f"the records of an answer have {len(raw):,} bytes; {RECORDS_LIMIT:,} are read back")
+    return f"{line}<!-- mlbot:records {urlsafe_b64encode(raw).decode()} -->"
+
+
+def answer_to(comments: Iterable[Comment], login: Login, comment: int) -> Comment | None:
+    """The bot's answer to a comment: the oldest of its own comments that carry the marker."""
+    own = (each for each in comments if each.author == login and _answers(each) == comment)
+    return min(own, key=lambda each: each.id, default=None)
+
+
+def is_done(answer: Comment) -> bool:
+    """Whether nothing is left to do for the command that this answers."""
+    found = _LINE.fullmatch(last_line_of(answer.body))
+    return found is not None and found["state"] == "done"
+
+
+def recorded(comments: Iterable[Comment], login: Login) -> tuple[Recorded, ...]:
+    """The records of the bot's own answers, oldest first. What is malformed or of another hand is ignored."""
+    own = sorted((each for each in comments if each.author == login), key=lambda each: each.id)
+    return tuple(record for each in own for record in _records(each))
+
+
+def request_of(records: Iterable[Recorded], attempt: Attempt) -> RetrainRequest | None:
+    """What was asked for by the command that started an attempt; None where a person or a push started it."""
+    requests = [each for each in records if isinstance(each, RetrainRequest) and each.attempt == attempt]
+    return requests[-1] if requests else None
+
+
+def _answers(comment: Comment) -> int | None:
+    found = _LINE.fullmatch(last_line_of(comment.body))
+    return int(found["comment"]) if found else None
+
+
+def _records(comment: Comment) -> tuple[Recorded, ...]:
+    """The records of one answer; those of another command's are none of its own."""
+    found = _LINE.fullmatch(last_line_of(comment.body))
+    if found is None or found["records"] is None:
+        return ()
+    try:
+        raw = urlsafe_b64decode(found["records"])
+        records = read(raw, _Records, "An answer", most_bytes=RECORDS_LIMIT, most_depth=_DEPTH).root
+    except (HostileJsonError, ValueError):  # binascii's errors are ValueErrors
+        return ()
+    return records if all(each.comment == int(found["comment"]) for each in records) else ()

@@ -1,0 +1,163 @@
+"""What can be decided about a run: whom it is for, and what becomes of it. `mlbot.judging.admission` decides."""
+
+from enum import StrEnum
+from typing import Literal
+
+from mlbot.events.github import Attempt, Id, Login, PullRequest, RefName, RepositoryName, State
+from mlbot.lib.record import Record, Sha
+from mlbot.protocol.attempts import Reruns
+
+NO_RERUNS = Reruns()
+"""No attempt was asked for by a command."""
+
+
+class Policy(Record):
+    """What the guarded branch's side says of itself; never what a run says."""
+
+    repository_id: Id
+    repository: RepositoryName
+    default_branch: RefName
+    guard: tuple[str, ...] = ()
+    """The config's `guard`; empty: the default branch."""
+    train_path: str
+    """Path of the workflow that trains, as `.github/workflows/mlbot-train.yml`."""
+
+    def guards(self, branch: str) -> bool:
+        """Whether pull requests into this branch are gated."""
+        return branch in (self.guard or (self.default_branch,))
+
+
+class PullRequestSubject(Record):
+    """A pull request's head is to be judged: comment and status."""
+
+    kind: Literal["pull_request"] = "pull_request"
+    number: Id
+    sha: Sha
+    branch: RefName
+    """The guarded branch that it goes into."""
+    head_ref: RefName
+    head_repository_id: Id
+    fork: bool
+    draft: bool = False
+    author: Login | None = None
+    """Who opened it."""
+
+
+class MergeGroupSubject(Record):
+    """The merge queue's result is to be judged: status only."""
+
+    kind: Literal["merge_group"] = "merge_group"
+    sha: Sha
+    branch: RefName
+
+
+class PushSubject(Record):
+    """The guarded branch's own commit is to be judged: status and ledger."""
+
+    kind: Literal["push"] = "push"
+    sha: Sha
+    branch: RefName
+
+
+Subject = PullRequestSubject | MergeGroupSubject | PushSubject
+
+
+class Cause(StrEnum):
+    """Why a run is not judged. A closed list."""
+
+    # left alone: nothing is posted anywhere
+    OTHER_REPOSITORY = "other-repository"
+    OTHER_WORKFLOW = "other-workflow"
+    OTHER_EVENT = "other-event"
+    EVENT_DISAGREES = "event-disagrees"
+    OTHER_ATTEMPT = "other-attempt"
+    NEWER_ATTEMPT = "newer-attempt"
+    NOT_GUARDED = "not-guarded"
+    NO_PULL_REQUEST = "no-pull-request"
+    SEVERAL_PULL_REQUESTS = "several-pull-requests"
+    HEAD_REPOSITORY_GONE = "head-repository-gone"
+    TRIAL = "trial"
+    JUDGED = "judged"
+    STALE_HEAD = "stale-head"
+    # settled: a status that says so
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed-out"
+    NEEDS_APPROVAL = "needs-approval"
+    DRAFT = "draft"
+    SKIPPED = "skipped"
+    DID_NOT_START = "did-not-start"
+    # waiting
+    NOT_COMPLETED = "not-completed"
+
+
+class Judge(Record):
+    """Judge this subject by this attempt of the run."""
+
+    kind: Literal["judge"] = "judge"
+    subject: Subject
+    attempt: Attempt
+    """Whose model files are judged."""
+    instead_of: Attempt | None = None
+    """A newer attempt that trained nothing and has spoken already; the verdict has to stand where its word stood."""
+    reruns: Reruns = NO_RERUNS
+
+    @property
+    def trial(self) -> bool:
+        """Whether it is shown only: no status, no ledger."""
+        return self.reruns.trial(self.attempt) is not None
+
+    @property
+    def speaks_as(self) -> Attempt:
+        """Whose word the verdict is: an older attempt's never replaces a newer one's."""
+        return self.instead_of or self.attempt
+
+
+class Settle(Record):
+    """There is nothing to judge, and the status says so."""
+
+    kind: Literal["settle"] = "settle"
+    subject: Subject
+    attempt: Attempt
+    cause: Cause
+    state: State
+    sentence: str
+    reruns: Reruns = NO_RERUNS
+
+    @property
+    def trial(self) -> bool:
+        """Whether no status is to be set."""
+        return self.reruns.trial(self.attempt) is not None
+
+
+class Wait(Record):
+    """The run is not over, whatever the event said: read it again later."""
+
+    kind: Literal["wait"] = "wait"
+    subject: Subject
+    attempt: Attempt
+    cause: Literal[Cause.NOT_COMPLETED] = Cause.NOT_COMPLETED
+
+
+class Leave(Record):
+    """Post nothing."""
+
+    kind: Literal["leave"] = "leave"
+    cause: Cause
+    sentence: str
+
+
+Decision = Judge | Settle | Wait | Leave
+
+
+def subject_of(pull: PullRequest, head_repository_id: Id) -> PullRequestSubject:
+    """A pull request as the thing that is judged."""
+    return PullRequestSubject(
+        number=pull.number,
+        sha=pull.head_sha,
+        branch=pull.base_ref,
+        head_ref=pull.head_ref,
+        head_repository_id=head_repository_id,
+        fork=pull.fork,
+        draft=pull.draft,
+        author=pull.author,
+    )

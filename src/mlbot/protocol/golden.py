@@ -1,0 +1,125 @@
+"""Golden requests: rows with what the judged file says of them, kept with a release for its smoke tests."""
+
+import json
+from enum import StrEnum
+from hashlib import sha256
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from mlbot.gates.metric import Task
+from mlbot.lib.record import Count, Digest, Name, Record
+from mlbot.verdict.evidence import NonNegative
+
+INFINITE = {"Infinity": float("inf"), "-Infinity": float("-inf")}
+"""Numbers that JSON has no word for, by the text that stands for them."""
+
+Value = bool | int | float | str | None
+
+Kind = Literal["float", "integer", "boolean", "text"]
+
+
+class GoldenColumn(Record):
+    """One feature's values, a row each; None: missing."""
+
+    name: str
+    kind: Kind
+    values: tuple[Value, ...]
+
+    @model_validator(mode="after")
+    def _values_are_of_the_kind(self) -> Self:
+        if not all(_fits(value, self.kind) for value in self.values):
+            raise ValueError("a value is not of the column's kind")
+        return self
+
+
+class Golden(Record):
+    """Golden requests of one model file."""
+
+    schema_version: Literal["mlbot/golden@1"] = "mlbot/golden@1"
+    model: Name
+    digest: Digest
+    """Of the file whose predictions these are."""
+    task: Task
+    order: tuple[str, ...] = ()
+    """The labels in the order of the model's probability columns, unless the model says another one."""
+    declared: bool = False
+    """Whether a person gave that order."""
+    classes: tuple[str, ...] = ()
+    """The labels in the order of `predictions`; of a binary task negative before positive."""
+    source: Literal["holdout", "train"]
+    """Which data the rows are of; never a holdout that only the judge can read."""
+    columns: tuple[GoldenColumn, ...]
+    predictions: tuple[tuple[float, ...], ...]
+    """A row each: P(positive), a probability a class, or the number."""
+    platform: str
+    """Where they were computed: the runtime and the processor. There they repeat bit for bit."""
+
+    @model_validator(mode="after")
+    def _one_table(self) -> Self:
+        if not self.predictions or not self.columns:
+            raise ValueError("golden requests without rows or columns test nothing")
+        if {len(column.values) for column in self.columns} != {len(self.predictions)}:
+            raise ValueError("each request has a value in each column, and a prediction")
+        if len({len(row) for row in self.predictions}) != 1 or len({each.name for each in self.columns}) < len(
+            self.columns
+        ):
+            raise ValueError("predictions have one width, and columns names of their own")
+        return self
+
+    @property
+    def rows(self) -> int:
+        """How many requests there are."""
+        return len(self.predictions)
+
+
+def _fits(value: Value, kind: Kind) -> bool:
+    match kind:
+        case "text":
+            return isinstance(value, str)
+        case "boolean":
+            return value is None or isinstance(value, bool)
+        case "integer":
+            return value is None or (isinstance(value, int) and not isinstance(value, bool))
+        case "float":
+            return value is None or isinstance(value, float) or value in INFINITE
+
+
+def canonical(golden: Golden) -> bytes:
+    """The only JSON form: sorted keys, no spaces, ASCII, a newline at the end."""
+    facts = golden.model_dump(mode="json")
+    return json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+def digest_of(golden: Golden) -> Digest:
+    """The digest of its canonical form: what it is stored by."""
+    return f"sha256:{sha256(canonical(golden)).hexdigest()}"
+
+
+class SmokeReason(StrEnum):
+    """Why a smoke test ended as it did."""
+
+    AS_JUDGED = "as-judged"
+    COMMAND_AGREES = "command-agrees"
+    NOT_THE_BYTES = "not-the-bytes"
+    NOT_LOADED = "not-loaded"
+    PREDICTIONS_DIFFER = "predictions-differ"
+    TOO_SLOW = "too-slow"
+    COMMAND_FAILED = "command-failed"
+    COMMAND_TIMEOUT = "command-timeout"
+
+
+class SmokeResult(Record):
+    """What a smoke test found."""
+
+    passed: bool
+    reason: SmokeReason
+    detail: str
+    """One sentence."""
+    rows: Count = 0
+    max_difference: NonNegative | None = None
+    """The largest difference to a judged prediction; None: it got none."""
+    tolerance: NonNegative = 0.0
+    """What was allowed; 0: bit for bit."""
+    p95_ms: NonNegative | None = None
+    limit_ms: Annotated[float, Field(gt=0)] | None = None

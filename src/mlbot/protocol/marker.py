@@ -1,0 +1,107 @@
+"""Whose words a comment or a status is: the attempt that wrote it, hidden where people do not look."""
+
+import re
+from urllib.parse import quote
+
+from mlbot.events.github import Attempt, RepositoryName, WebUrl
+from mlbot.lib.constants import CONFIG_FILE
+from mlbot.lib.record import Record, Sha
+
+
+class Place(Record):
+    """Where a verdict is published."""
+
+    repository: RepositoryName
+    server: WebUrl = "https://github.com"
+    workflow: str
+    """Path of the workflow file that judges: part of the comment's marker."""
+    config: str = CONFIG_FILE
+    context: str = "mlbot"
+    """The status' name."""
+    run_url: WebUrl
+    """The judge's run, where the report is."""
+    may_write: bool = True
+    """Whether the token may write comments and statuses."""
+
+
+# The hidden line by which the bot knows its own comment again.
+
+
+def marker(workflow: str, config: str, kind: str = "report") -> str:
+    """An HTML comment that names a report.
+
+    Args:
+        workflow: Path of the workflow file, so that two workflows of a repository keep a comment each.
+        config: Path of the configuration, likewise.
+        kind: What the comment is; a trial keeps one of its own, so that it never hides the verdict.
+
+    Returns:
+        A line that holds no character which could end the comment, whatever the names are.
+    """
+    return f"<!-- mlbot:{_safe(kind)} workflow={_safe(workflow)} config={_safe(config)} -->"
+
+
+def _safe(name: str) -> str:
+    return quote(name, safe="/.").replace("-", "%2D")
+
+
+_STAMP = re.compile(
+    r"<!-- mlbot:run id=(?P<run>[1-9][0-9]{0,17})\.(?P<number>[1-9][0-9]{0,5}) head=(?P<head>[0-9a-f]{40,64}) -->"
+)
+
+_FRAGMENT = re.compile(r"#mlbot-(?P<run>[1-9][0-9]{0,17})\.(?P<number>[1-9][0-9]{0,5})")
+
+
+class Stamp(Record):
+    """Which attempt of the training is reported, and on which head."""
+
+    attempt: Attempt
+    head: Sha
+
+
+def stamped(marker: str, stamp: Stamp) -> str:
+    """The last line of a comment: the marker and, behind it, the stamp."""
+    return f"{marker}<!-- mlbot:run id={stamp.attempt} head={stamp.head} -->"
+
+
+def carries(body: str, marker: str) -> bool:
+    """Whether a comment ends in a line that starts with the marker.
+
+    Only the last line counts: whatever a report quotes from outside stands above it.
+    """
+    return last_line_of(body).startswith(marker)
+
+
+def read_stamp(body: str, marker: str) -> Stamp | None:
+    """The stamp of a comment that carries the marker; None where it has none."""
+    line = last_line_of(body)
+    found = _STAMP.fullmatch(line.removeprefix(marker)) if line.startswith(marker) else None
+    if found is None or len(found["head"]) not in {40, 64}:
+        return None
+    return Stamp(attempt=_attempt(found), head=found["head"])
+
+
+def with_attempt(url: str, attempt: Attempt) -> str:
+    """A link with the attempt as its fragment, for a status has no hidden place; browsers ignore it."""
+    return f"{url.partition('#')[0]}#mlbot-{attempt}"
+
+
+def attempt_of(url: str) -> Attempt | None:
+    """The attempt in a status' link."""
+    _, sign, fragment = url.partition("#")
+    found = _FRAGMENT.fullmatch(sign + fragment)
+    return _attempt(found) if found else None
+
+
+def last_line_of(body: str) -> str:
+    """The last line of a comment that is not empty: the only one the bot believes, for it wrote that one last."""
+    return body.rstrip().rpartition("\n")[2].strip()
+
+
+def _attempt(found: re.Match[str]) -> Attempt:
+    return Attempt(run=int(found["run"]), number=int(found["number"]))
+
+
+def marker_of(place: Place, *, trial: bool = False) -> str:
+    """What the last line of the bot's comment starts with."""
+    return marker(place.workflow, place.config, "trial" if trial else "report")

@@ -1,0 +1,216 @@
+"""What is to be done on GitHub, as data: an executor does it, a dry run prints it, a test asserts it."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from mlbot.events.github import Attempt, Id, PullRequest, RefName, State, WebUrl
+from mlbot.ledger.entries import Entry
+from mlbot.lib.constants import DESCRIPTION_LIMIT
+from mlbot.lib.record import Count, Record
+from mlbot.protocol.decision import PullRequestSubject, Subject
+from mlbot.protocol.marker import Stamp
+
+# May a comment or a status be written still? Asked immediately before each write.
+
+
+class Write(StrEnum):
+    """Whether a write may go out. A closed list."""
+
+    GO = "go"
+    HEAD_MOVED = "head-moved"
+    CLOSED = "closed"
+    OTHER_BASE = "other-base"
+    NEWER_WRITTEN = "newer-written"
+
+
+def may_write(subject: PullRequestSubject, now: PullRequest) -> Write:
+    """Whether a pull request is still what was judged, asked immediately before each write."""
+    if not now.open or now.number != subject.number:
+        return Write.CLOSED
+    if now.head_sha != subject.sha or now.head_repository_id != subject.head_repository_id:
+        return Write.HEAD_MOVED
+    return Write.GO if now.base_ref == subject.branch else Write.OTHER_BASE
+
+
+def may_replace(mine: Attempt, written: Attempt | None) -> Write:
+    """Whether what `mine` says may stand where `written` has spoken; the same attempt may say it again."""
+    return Write.GO if written is None or mine.order >= written.order else Write.NEWER_WRITTEN
+
+
+COMMENT_LIMIT = 65_536
+"""GitHub's longest comment, in characters; more is refused with 422."""
+
+
+class Level(StrEnum):
+    """How an annotation is shown."""
+
+    NOTICE = "notice"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class UpsertComment(Record):
+    """Keep one comment of the bot up to date: write it where there is none, else edit it in place."""
+
+    kind: Literal["comment"] = "comment"
+    number: Id
+    """Of the pull request or issue."""
+    marker: str
+    """What the last line of the comment starts with; only the bot's own comments that carry it are touched."""
+    body: Annotated[str, StringConstraints(min_length=1, max_length=COMMENT_LIMIT)]
+    """Ends in the marker, with the stamp behind it where there is one."""
+    stamp: Stamp | None = None
+    """None: whoever writes last is right."""
+    subject: PullRequestSubject | None = None
+    """What has to be true still when the comment is written; None: nothing."""
+
+
+class SetStatus(Record):
+    """Set a commit's status, unless a newer attempt has set it."""
+
+    kind: Literal["status"] = "status"
+    subject: Subject
+    context: str
+    state: State
+    description: Annotated[str, StringConstraints(min_length=1, max_length=DESCRIPTION_LIMIT)]
+    url: WebUrl
+    attempt: Attempt
+
+
+class AppendLedger(Record):
+    """Add entries to the ledger."""
+
+    kind: Literal["ledger"] = "ledger"
+    entries: tuple[Entry, ...]
+
+
+class PushCharts(Record):
+    """Put pictures where a comment can show them."""
+
+    kind: Literal["charts"] = "charts"
+    files: dict[str, str]
+    """SVG by path, named by its digest."""
+
+
+class WriteSummary(Record):
+    """Add to the job's summary."""
+
+    kind: Literal["summary"] = "summary"
+    text: str
+
+
+class Annotate(Record):
+    """Say something at a line of a file."""
+
+    kind: Literal["annotate"] = "annotate"
+    level: Level
+    title: str
+    message: str
+    file: str = ""
+    line: Count | None = None
+
+
+class Say(Record):
+    """Say one sentence in the log."""
+
+    kind: Literal["say"] = "say"
+    sentence: str
+
+
+class Rerun(Record):
+    """Run a training again, all of it: one attempt more of the same run, with the code and rights it had."""
+
+    kind: Literal["rerun"] = "rerun"
+    attempt: Attempt
+    """The attempt that this makes; nothing is done where it is there already."""
+    subject: PullRequestSubject
+    """What has to be true still: a training of an older head would end the present one's."""
+
+
+class CancelRun(Record):
+    """Cancel a run."""
+
+    kind: Literal["cancel"] = "cancel"
+    run: Id
+
+
+class Dispatch(Record):
+    """Start a workflow of the default branch."""
+
+    kind: Literal["dispatch"] = "dispatch"
+    workflow: str
+    """Its file's name, such as `mlbot-judge.yml`."""
+    ref: RefName
+    inputs: dict[str, str] = Field(default_factory=dict)
+
+
+class React(Record):
+    """React to a comment."""
+
+    kind: Literal["react"] = "react"
+    comment: Id
+    reaction: Literal["eyes", "rocket", "confused"]
+
+
+Operation = Annotated[
+    UpsertComment
+    | SetStatus
+    | AppendLedger
+    | PushCharts
+    | WriteSummary
+    | Annotate
+    | Say
+    | Rerun
+    | CancelRun
+    | Dispatch
+    | React,
+    Field(discriminator="kind"),
+]
+
+
+def describe(operation: Operation) -> str:
+    """An operation in a line, for a dry run and for the log."""
+    match operation:
+        case UpsertComment():
+            return f"write the comment on #{operation.number} ({len(operation.body):,} characters)"
+        case SetStatus():
+            status = f"{operation.state}: {operation.description}"
+            return f"set the status {operation.context} of {operation.subject.sha[:10]} to {status}"
+        case AppendLedger():
+            return f"add {_several(len(operation.entries), 'entry', 'entries')} to the ledger"
+        case PushCharts():
+            return f"push {_several(len(operation.files), 'chart', 'charts')}"
+        case WriteSummary() | Annotate() | Say():
+            return _describe_local(operation)
+        case Rerun() | CancelRun() | Dispatch() | React():
+            return _describe_effect(operation)
+
+
+def _describe_local(operation: WriteSummary | Annotate | Say) -> str:
+    match operation:
+        case WriteSummary():
+            return f"write the job summary ({len(operation.text):,} characters)"
+        case Annotate():
+            place = f" at {operation.file}:{operation.line}" if operation.file else ""
+            return f"annotate ({operation.level}){place}: {operation.title}"
+        case Say():
+            return operation.sentence
+
+
+def _describe_effect(operation: Rerun | CancelRun | Dispatch | React) -> str:
+    match operation:
+        case Rerun():
+            return f"re-run the training {operation.attempt.run} as attempt {operation.attempt.number}"
+        case CancelRun():
+            return f"cancel the run {operation.run}"
+        case Dispatch():
+            given = ", ".join(f"{name}={value}" for name, value in operation.inputs.items())
+            return f"start {operation.workflow} on {operation.ref} with {given}"
+        case React():
+            return f"react to the comment with {operation.reaction}"
+
+
+def _several(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"

@@ -1,0 +1,1 @@
+"""From a verdict to operations on GitHub: comment, status, ledger, store."""

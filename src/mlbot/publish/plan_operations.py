@@ -1,0 +1,225 @@
+"""From a verdict to what is done with it on GitHub. No place here writes anything."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+
+from mlbot.config.document import Document
+from mlbot.events.github import Attempt, State, WebUrl
+from mlbot.gates.outcome import Outcome, Reason
+from mlbot.ledger.entries import Entry
+from mlbot.lib import figures
+from mlbot.lib.escape import one_line
+from mlbot.lib.record import Record, Sha
+from mlbot.protocol.decision import Judge, PullRequestSubject, PushSubject, Settle, Subject
+from mlbot.protocol.marker import Place, Stamp, marker_of, stamped, with_attempt
+from mlbot.protocol.operations import (
+    Annotate,
+    AppendLedger,
+    Level,
+    Operation,
+    PushCharts,
+    Say,
+    SetStatus,
+    UpsertComment,
+    WriteSummary,
+)
+from mlbot.report import wording
+from mlbot.report.chart import Picture
+from mlbot.report.headline import headline
+from mlbot.report.report import ModelReport, Report
+from mlbot.verdict.verdict import GateResult
+from mlbot.verdict.waiver import unwaived
+
+
+class Words(Record):
+    """The report as rendered: the comment (with `signature` as its marker) and the job summary."""
+
+    comment: str = ""
+    summary: str
+
+
+def signature(place: Place, subject: Subject, attempt: Attempt) -> str:
+    """The last line of the comment, whole: to be given to the renderer as the marker."""
+    return stamped(marker_of(place), Stamp(attempt=attempt, head=subject.sha))
+
+
+def pending(subject: Subject, attempt: Attempt, place: Place, training_url: WebUrl) -> tuple[Operation, ...]:
+    """What is done when a training starts."""
+    if not place.may_write:
+        return (Say(sentence="The token may not set statuses, so none shows that the training has started."),)
+    draft = isinstance(subject, PullRequestSubject) and subject.draft
+    said = "Waiting for the training of this draft." if draft else "Training what this change makes stale."
+    return (_status(subject, attempt, place, State.PENDING, said, training_url),)
+
+
+def settle(decision: Settle, place: Place, training_url: WebUrl) -> tuple[Operation, ...]:
+    """What is done about a run that leaves nothing to judge: the status ends, and says why."""
+    summary = WriteSummary(text=f"{decision.sentence}\n")
+    if not place.may_write:
+        return summary, _silent()
+    status = _status(decision.subject, decision.attempt, place, decision.state, decision.sentence, training_url)
+    return summary, status
+
+
+def broken(decision: Judge, place: Place, why: str) -> tuple[Operation, ...]:
+    """What is done when the judge itself could not do its work: an error, never silence and never a pass."""
+    said = f"Could not be judged: {why}"
+    summary = WriteSummary(text=f"{said}\n")
+    if not place.may_write:
+        return summary, _silent()
+    return summary, _status(decision.subject, decision.speaks_as, place, State.ERROR, said, place.run_url)
+
+
+def publish_trial(decision: Judge | Settle, place: Place, words: Words) -> tuple[Operation, ...]:
+    """What is done with a trial, whatever came of it: a comment of its own, and nothing else.
+
+    The comment has no stamp: it lists all trials, so no attempt's words stand in place of another's.
+    """
+    summary = WriteSummary(text=words.summary)
+    if not isinstance(decision.subject, PullRequestSubject):
+        return (summary,)
+    if not place.may_write:
+        return summary, _silent()
+    subject, mark = decision.subject, marker_of(place, trial=True)
+    return summary, UpsertComment(number=subject.number, marker=mark, body=words.comment, subject=subject)
+
+
+def publish(
+    decision: Judge,
+    report: Report,
+    place: Place,
+    words: Words,
+    entries: Sequence[Entry] = (),
+    *,
+    config: Document | None = None,
+) -> tuple[Operation, ...]:
+    """What is done with a verdict.
+
+    A pull request gets comment and status, the merge queue the status, a push to the guarded branch status and ledger.
+    Waivers given on a pull request go into the ledger too, so that they hold wherever the same content is judged.
+    A trial gets what `publish_trial` says. The order is the one to do it in: what cannot fail first, the status last,
+    so that who sees it finds the rest in its place.
+
+    Args:
+        decision: What was judged.
+        report: The verdict and all about it.
+        place: Where to publish.
+        words: The report as text; its comment ends in `signature`.
+        entries: For the ledger.
+        config: The policy's mlbot.yaml, for the lines of its gates.
+    """
+    if report.trial:
+        return publish_trial(decision, place, words)
+    local: tuple[Operation, ...] = (WriteSummary(text=words.summary), *annotations(report, config))
+    if not place.may_write:
+        return *local, _silent()
+    found = [*local]
+    remembered = tuple(each for each in entries if _belongs(each, decision.subject))
+    if remembered:
+        found.append(AppendLedger(entries=remembered))
+    if isinstance(decision.subject, PullRequestSubject):
+        found.append(_comment(decision, decision.subject, place, words.comment))
+    state, said = status_of(report)
+    found.append(_status(decision.subject, decision.speaks_as, place, state, said, place.run_url))
+    return tuple(found)
+
+
+def _belongs(entry: Entry, subject: Subject) -> bool:
+    """Whether an entry may be written for a subject: of a pull request only what people said there."""
+    return isinstance(subject, PushSubject) or (isinstance(subject, PullRequestSubject) and entry.kind == "waiver")
+
+
+def status_of(report: Report) -> tuple[State, str]:
+    """A verdict as a commit status: its state and one sentence of at most 140 characters."""
+    said = headline(report)
+    match report.verdict.outcome:
+        case Outcome.PASS:
+            return State.SUCCESS, said.text
+        case Outcome.FAIL:
+            return State.FAILURE, said.text
+        case Outcome.ERROR:
+            return State.ERROR, said.text
+        case Outcome.INCONCLUSIVE if report.inconclusive_blocks:
+            return State.FAILURE, f"The verdict is inconclusive, which blocks here: {said.finding}"
+        case Outcome.INCONCLUSIVE:
+            return State.SUCCESS, f"The verdict is inconclusive, which does not block: {said.finding}"
+
+
+def annotations(report: Report, config: Document | None = None) -> tuple[Annotate, ...]:
+    """Every gate that fails, is undecided or was waived, at its line of the config."""
+    return tuple(_annotation(model, gate, config) for model in report.models for gate in _decisive(model))
+
+
+def charts_of(drawn: Mapping[str, tuple[str, str]]) -> PushCharts:
+    """Pictures to push.
+
+    Args:
+        drawn: by model, the SVG for light and for dark pages.
+    """
+    return PushCharts(files={_chart_path(svg): svg for pair in drawn.values() for svg in pair})
+
+
+def pictures_of(drawn: Mapping[str, tuple[str, str]], place: Place, sha: Sha) -> dict[str, Picture]:
+    """The pushed pictures by model, by the address that works in public and in private repositories."""
+
+    def address(svg: str) -> str:
+        return f"{place.server}/{place.repository}/blob/{sha}/{_chart_path(svg)}?raw=true"
+
+    return {
+        model: Picture(light=address(light), dark=address(dark), alt=f"Charts of {model}, candidate against baseline")
+        for model, (light, dark) in drawn.items()
+    }
+
+
+def _chart_path(svg: str) -> str:
+    name = sha256(svg.encode()).hexdigest()
+    return f"{name[:2]}/{name}.svg"
+
+
+def _comment(decision: Judge, subject: PullRequestSubject, place: Place, body: str) -> UpsertComment:
+    return UpsertComment(
+        number=subject.number,
+        marker=marker_of(place),
+        body=body,
+        stamp=Stamp(attempt=decision.speaks_as, head=subject.sha),
+        subject=subject,
+    )
+
+
+def _status(subject: Subject, attempt: Attempt, place: Place, state: State, said: str, url: WebUrl) -> SetStatus:
+    return SetStatus(
+        subject=subject,
+        context=place.context,
+        state=state,
+        description=one_line(said),
+        url=with_attempt(url, attempt),
+        attempt=attempt,
+    )
+
+
+def _silent() -> Say:
+    return Say(
+        sentence="The token may not write to pull requests and statuses, so the report is in the job summary only."
+    )
+
+
+def _decisive(model: ModelReport) -> Iterator[GateResult]:
+    return (gate for gate in model.verdict.gates if gate.counts and gate.standing != Outcome.PASS)
+
+
+_LEVELS: Mapping[str, Level] = {Outcome.INCONCLUSIVE: Level.WARNING, Reason.WAIVED: Level.NOTICE}
+
+
+def _annotation(model: ModelReport, result: GateResult, config: Document | None) -> Annotate:
+    gate = result.gate
+    position = config.nearest(("models", model.model, "gates", gate.subject, gate.bound.value)) if config else None
+    level = _LEVELS.get(result.standing, Level.ERROR)
+    title = f"{model.model}: {gate.subject} {figures.limit(gate.limit)} is {result.standing}"
+    by = f". {wording.waived_by(result.waived.waiver)}" if result.waived else ""
+    return Annotate(
+        level=level,
+        title=one_line(title),
+        message=one_line(wording.finding(unwaived(result), model) + by, 1000),
+        file=config.source if config else "",
+        line=position.line if position else None,
+    )

@@ -1,0 +1,1 @@
+"""Versions, tags, history, lineage, and where they are kept."""

@@ -1,0 +1,202 @@
+"""`mlbot registry`: read tags and ledger of this clone, and say what they say together."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from pathlib import Path
+
+from mlbot.console import Console
+from mlbot.errors import Exit, UsageError
+from mlbot.git.command import try_git
+from mlbot.git.ledger import fetch_history, read_folders
+from mlbot.git.remote import Remote
+from mlbot.git.repository import Repository
+from mlbot.git.tags import read_tags
+from mlbot.ledger.entries import Ledger, folders_of
+from mlbot.lib.record import Record
+from mlbot.lib.terminal import Pen
+from mlbot.lib.version import Version
+from mlbot.registry.console import history_text, lineage_text, model_text, moment_text, registry_text, version_text
+from mlbot.registry.history import History, history, moment
+from mlbot.registry.lineage import lineage
+from mlbot.registry.versions import Registry
+from mlbot.registry.views import ModelDetail, ModelView, RegistryView, VersionView, detail, view
+
+_STATE = (*folders_of("release"), *folders_of("deployment"), *folders_of("lock"))
+
+_TOLD = (*_STATE, *folders_of("approval"), *folders_of("waiver"))
+"""All that people did; verdicts, which are most of a ledger, are told by `lineage` alone."""
+
+_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?Z?)?")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asking:
+    """Which clone is asked, and how it answers.
+
+    Attributes:
+        directory: in the clone.
+        fetch: ask the remote `origin` for its tags and ledger first.
+        as_json: answer as JSON.
+    """
+
+    directory: Path
+    console: Console
+    fetch: bool = False
+    as_json: bool = False
+
+    def open(self) -> Path:
+        """The clone's top, up to date if that was asked for.
+
+        Raises:
+            UsageError: it is no clone, or there is nothing to fetch from.
+            MlbotError: the remote cannot be read.
+        """
+        root = Repository.discover(self.directory).root
+        has_origin = try_git(["remote", "get-url", "origin"], root).returncode == 0
+        if self.fetch and not has_origin:
+            raise UsageError("there is no remote origin to fetch from", mend="Leave out --fetch: all is here.")
+        if self.fetch:
+            fetched = fetch_history(root, Remote(url="origin"))
+            for tag in fetched.moved:
+                self.console.say(f"The tag {tag} is another one at origin; this clone keeps its own.")
+            if fetched.rewritten:
+                self.console.say("The ledger at origin lacks what this clone knew of it: somebody forced the branch.")
+        elif has_origin:
+            self.console.say("As last fetched from origin; --fetch asks it anew.")
+        return root
+
+    def answer(self, record: Record, text: str) -> None:
+        """Print the result."""
+        self.console.result(record.model_dump_json(indent=2) if self.as_json else text)
+
+
+def list_models(asking: Asking) -> Exit:
+    """Every model with its latest version and what is in each environment."""
+    found = _view(asking.open())
+    asking.answer(found, registry_text(found, _pen(asking)))
+    return Exit.OK
+
+
+def show(asking: Asking, subject: str) -> Exit:
+    """One model, or one version of it.
+
+    Raises:
+        UsageError: there is no such model or version.
+    """
+    name, version = _subject(subject)
+    model = _detail(asking.open(), name)
+    if version is None:
+        asking.answer(model, model_text(model, _pen(asking)))
+    else:
+        one = _version(model, version)
+        asking.answer(one, version_text(model, one, _pen(asking)))
+    return Exit.OK
+
+
+def show_history(asking: Asking, model: str | None, environment: str | None, on: str | None) -> Exit:
+    """What happened, or with `on` what was live at that moment.
+
+    Raises:
+        UsageError: there is no such model or environment, or `on` is no date.
+    """
+    when = _moment(on) if on else None
+    root = asking.open()
+    ledger = read_folders(root, _TOLD)
+    known = view(Registry.of(read_tags(root)), ledger.entries)
+    if model:
+        _model(known, model)
+    if environment and environment not in known.environments:
+        raise UsageError(f"nothing was ever in {environment!r}", mend=_hint(environment, known.environments))
+    if when:
+        then = moment(ledger.entries, when, model, environment)
+        then = then.model_copy(update={"problems": ledger.problems})
+        asking.answer(then, moment_text(then, _pen(asking)))
+    else:
+        events = history(ledger.entries, model, environment)
+        past = History(events=events, problems=ledger.problems)
+        asking.answer(past, history_text(past, _pen(asking)))
+    return Exit.OK
+
+
+def show_lineage(asking: Asking, subject: str) -> Exit:
+    """What a version was made from, who let it pass, and where it went.
+
+    Raises:
+        UsageError: there is no such model or version.
+    """
+    name, version = _subject(subject)
+    if version is None:
+        raise UsageError(f"{subject!r} names no version", mend=f"Name one: mlbot registry lineage {name}@v1.0.0")
+    root = asking.open()
+    registry = Registry.of(read_tags(root))
+    ledger = read_folders(root, folders_of(subject=name))
+    found = lineage(registry, ledger.entries, name, version)
+    if found is None:
+        _version(_detail(root, name), version)
+        raise AssertionError("what the view has, the lineage has")
+    found = found.model_copy(update={"problems": ledger.problems})
+    asking.answer(found, lineage_text(found, _pen(asking)))
+    return Exit.OK
+
+
+def _view(root: Path) -> RegistryView:
+    ledger: Ledger = read_folders(root, _STATE)
+    return view(Registry.of(read_tags(root)), ledger.entries, ledger.problems)
+
+
+def _detail(root: Path, name: str) -> ModelDetail:
+    registry, ledger = Registry.of(read_tags(root)), read_folders(root, _STATE)
+    found = view(registry, ledger.entries, ledger.problems)
+    return detail(registry, ledger.entries, found, _model(found, name))
+
+
+def _subject(text: str) -> tuple[str, Version | None]:
+    """`MODEL` or `MODEL@VERSION`; a folder's model as tags write it or as it is shown."""
+    name, at, version = text.partition("@")
+    return name.replace("=", ":"), Version.parse(version) if at else None
+
+
+def _model(found: RegistryView, name: str) -> ModelView:
+    model = found.model(name)
+    if model is None:
+        raise UsageError(
+            f"neither tags nor ledger know a model {name!r}", mend=_hint(name, [m.model for m in found.models])
+        )
+    return model
+
+
+def _version(model: ModelDetail, version: Version) -> VersionView:
+    for each in model.versions:
+        if each.version == str(version):
+            return each
+    raise UsageError(
+        f"{model.model} has no version {version}", mend=_hint(str(version), [each.version for each in model.versions])
+    )
+
+
+def _hint(word: str, known: Sequence[str]) -> str:
+    close = get_close_matches(word, known, 1)
+    if close:
+        return f"Did you mean {close[0]}?"
+    if not known:
+        return "There are none yet here. Fetch what others have: --fetch"
+    return f"There are: {', '.join(known[-10:])}."
+
+
+def _moment(text: str) -> str:
+    """The end of a day, or the end of a minute or second, UTC."""
+    found = _DATE.fullmatch(text)
+    try:
+        day, minute, second = found.groups() if found else ("", None, None)
+        when = datetime.fromisoformat(f"{day}T{minute or '23:59'}{second or ':59'}+00:00")
+    except ValueError:
+        mend = "Write 2026-11-20, or 2026-11-20T16:30 for a minute of that day, in UTC."
+        raise UsageError(f"{text[:40]!r} is no date", mend=mend) from None
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _pen(asking: Asking) -> Pen:
+    return Pen(asking.console.color, asking.console.width)

@@ -1,0 +1,239 @@
+"""The report for a terminal, in colour or not, at any width."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+from mlbot.gates.outcome import Outcome, Reason
+from mlbot.lib import figures
+from mlbot.lib.escape import clean, clean_keeping_indent
+from mlbot.lib.terminal import GAP, INDENT, Cell, Pen, cells
+from mlbot.report import tables, wording
+from mlbot.report.headline import by_severity, headline, model_line, whole_problem
+from mlbot.report.markdown import label
+from mlbot.report.report import ModelReport, Notice, Report
+
+_BOLD, _DIM, _RED, _GREEN, _YELLOW, _MAGENTA = "1", "2", "31", "32", "33", "35"
+
+_COLOURS: Mapping[str, str] = MappingProxyType(
+    {
+        Outcome.PASS: _GREEN,
+        Reason.WAIVED: _YELLOW,
+        Outcome.FAIL: _RED,
+        Outcome.INCONCLUSIVE: _YELLOW,
+        Outcome.ERROR: _MAGENTA,
+    }
+)
+
+_SIGNS: Mapping[str, str] = MappingProxyType(
+    {Outcome.PASS: "✓", Reason.WAIVED: "~", Outcome.FAIL: "✗", Outcome.INCONCLUSIVE: "?", Outcome.ERROR: "!"}
+)
+
+_NARROWEST = 40
+
+_TOO_SMALL = " (too few rows)"
+
+
+def terminal(report: Report, color: bool, width: int = 100, *, brief: bool = False) -> str:  # noqa: FBT001 - a terminal's facts
+    """The report as text.
+
+    Args:
+        report: What to say.
+        color: Whether to use ANSI colours.
+        width: Columns of the terminal.
+        brief: Leave out what stands below the gates.
+    """
+    pen = Pen(color, max(width, _NARROWEST))
+    blocks = [_head(report, pen), *_notices(report.notices, pen)]
+    if len(report.models) > 1:
+        blocks.append(_overview(report, pen))
+    several = len(report.models) > 1
+    for model in by_severity(report.models):
+        blocks.extend(_model(report, model, pen, brief=brief or (several and model.verdict.standing == Outcome.PASS)))
+    if report.unchanged:
+        names = ", ".join(map(clean, report.unchanged))
+        blocks.append(pen.wrap(f"Not judged, because nothing they depend on changed: {names}.", ""))
+    blocks.extend(_notes(report.notices, pen))
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _head(report: Report, pen: Pen) -> str:
+    found = headline(report)
+    outcome = report.verdict.standing
+    style = f"{_BOLD};{_COLOURS[outcome]}"
+    lines = pen.wrap(clean(found.text), f"{_SIGNS[outcome]} ", INDENT).split("\n")
+    painted = "\n".join(pen.paint(line, style) for line in lines)
+    return f"{painted}\n{pen.wrap(clean(found.action))}" if found.action else painted
+
+
+def _notices(notices: Sequence[Notice], pen: Pen) -> Iterator[str]:
+    if shown := tables.loud(notices):
+        yield "\n".join(_notice(notice, pen, _YELLOW if notice.warning else "") for notice in shown)
+
+
+def _notes(notices: Sequence[Notice], pen: Pen) -> Iterator[str]:
+    if shown := tables.quiet(notices):
+        yield "\n".join(_notice(notice, pen, _DIM) for notice in shown)
+
+
+def _notice(notice: Notice, pen: Pen, style: str) -> str:
+    name = f"{label(notice.code)}. " if label(notice.code) else ""
+    return pen.paint(pen.wrap(name + clean(notice.text), "! " if notice.warning else "- ", INDENT), style)
+
+
+def _overview(report: Report, pen: Pen) -> str:
+    names = max(cells(model.model) for model in report.models)
+    room = max(_NARROWEST // 2, pen.width - names - len("! inconclusive") - len(INDENT) - 2 * GAP)
+    rows = [
+        [_outcome(model.verdict.standing), Cell(clean(model.model), _BOLD), Cell(clean(model_line(model), room))]
+        for model in by_severity(report.models)
+    ]
+    return pen.table(("outcome", "model", "finding"), rows, expendable=(2,))
+
+
+def _outcome(outcome: str, *, counts: bool = True) -> Cell:
+    return Cell(f"{_SIGNS[outcome]} {outcome if counts else 'shown only'}", _COLOURS[outcome] if counts else _DIM)
+
+
+def _model(report: Report, model: ModelReport, pen: Pen, *, brief: bool) -> Iterator[str]:
+    yield _facts(report, model, pen)
+    yield from _notices(model.notices, pen)
+    yield from _gates(model, pen)
+    if brief:
+        return
+    yield from _failures(model, pen)
+    if model.flips:
+        yield _flips(model, pen)
+    yield from _metrics(tables.metric_rows(model), "baseline", pen)
+    yield from _production(model, pen)
+    yield from _slices(model, pen)
+    yield from _notes(model.notices, pen)
+
+
+def _facts(report: Report, model: ModelReport, pen: Pen) -> str:
+    commits = report.verdict.commits
+    against = f" against baseline {figures.short(commits.base)}" if commits.base else ""
+    facts = [f"candidate {figures.short(commits.head)}{against}"]
+    if commits.behind:
+        facts.append(f"{figures.plural(commits.behind, 'commit')} behind {clean(commits.guarded)}")
+    if model.holdout:
+        kind = "hidden" if model.holdout.hidden else "in the repository"
+        facts.append(
+            f"{figures.count(model.holdout.rows)} holdout rows, {kind} ({figures.short(model.holdout.digest)})"
+        )
+    if model.candidate:
+        facts.append(tables.seeds(model))
+    if model.production:
+        facts.append(
+            ", ".join(filter(None, (f"production runs {clean(model.production.version)}", tables.production_is(model))))
+        )
+    return f"{pen.paint(clean(model.model), _BOLD)}\n{pen.wrap(' · '.join(facts))}"
+
+
+def _gates(model: ModelReport, pen: Pen) -> Iterator[str]:
+    rows = tables.gate_rows(model)
+    if any(row.outcome is not Outcome.ERROR for row in rows):
+        head = ("gate", "baseline", "candidate", "change", "[90 % interval]", "limit", "outcome")
+        yield pen.table(head, [_gate(row) for row in rows], expendable=(4, 1, 3, 5))
+        if methods := tables.methods(model):
+            yield pen.paint(pen.wrap(f"Intervals: {methods}. Minimum and maximum judge the file that ships."), _DIM)
+    if why := whole_problem(model):
+        yield pen.wrap(clean(why))
+    yield from _reasons([row for row in rows if row.standing != Outcome.PASS], pen)
+    if model.verdict.waived:
+        said = clean(wording.waived_by(model.verdict.waived.waiver))
+        yield pen.wrap(f"The model is removed. {said}", f"{INDENT}{_SIGNS[Reason.WAIVED]} ", INDENT * 2)
+
+
+def _gate(row: tables.GateRow) -> list[Cell]:
+    style = "" if row.counts else _DIM
+    return [
+        Cell(f"{clean(row.subject, 60)} {row.arrow}", style),
+        Cell(row.baseline, style, right=True),
+        Cell(row.candidate, f"{_BOLD};{_COLOURS[row.outcome]}" if row.outcome is Outcome.FAIL else style, right=True),
+        Cell(row.change, style, right=True),
+        Cell(row.interval, _DIM),
+        Cell(row.limit, style),
+        _outcome(row.standing, counts=row.counts),
+    ]
+
+
+def _reasons(rows: Sequence[tables.GateRow], pen: Pen) -> Iterator[str]:
+    if len(rows) > 1 and all(row.outcome is Outcome.ERROR and row.detail == rows[0].detail for row in rows):
+        return
+    if rows:
+        yield "\n".join(_reason(row, pen) for row in rows)
+
+
+def _reason(row: tables.GateRow, pen: Pen) -> str:
+    waived = clean(wording.waived_by(row.waiver)) if row.waiver else ""
+    texts = (f"{clean(row.subject + row.remark)}.", waived, clean(row.detail), row.detectable, row.settle)
+    return pen.wrap(" ".join(text for text in texts if text), f"{INDENT}{_SIGNS[row.standing]} ", INDENT * 2)
+
+
+def _failures(model: ModelReport, pen: Pen) -> Iterator[str]:
+    for failure in model.failures[:3]:
+        lines = [f"{INDENT}| {clean_keeping_indent(line)}" for line in failure.log_tail[-20:]]
+        yield "\n".join([pen.wrap(f"Seed {failure.seed}: {clean(failure.message)}"), *lines])
+
+
+def _flips(model: ModelReport, pen: Pen) -> str:
+    flips = model.flips
+    if flips is None:
+        return ""
+    rate = f"{figures.percent(flips.rate)}, interval {figures.percent(flips.low)} to {figures.percent(flips.high)}"
+    examples = f" (rows {', '.join(map(str, flips.examples[:8]))}, from 0)" if flips.examples else ""
+    return pen.wrap(
+        f"Negative flips: {figures.count(flips.count)} of {figures.count(flips.rows)} rows ({rate}) are right in the "
+        f"baseline and wrong in the candidate{examples}."
+    )
+
+
+def _production(model: ModelReport, pen: Pen) -> Iterator[str]:
+    there = model.production
+    if there is None or not (there.comparisons or there.problem):
+        return
+    beside = f"{clean(there.version)} in {clean(there.environment)}"
+    if there.problem:
+        yield pen.wrap(f"Not compared with {beside}: {clean(there.problem.detail)}")
+    else:
+        yield pen.wrap(f"Beside {beside}, file by file; no gate reads it: {tables.production_summary(model)}")
+        yield from _metrics(tables.production_rows(model), clean(there.version, 20), pen)
+
+
+def _metrics(rows: Sequence[tables.MetricRow], other: str, pen: Pen) -> Iterator[str]:
+    if rows:
+        head = ("metric", other, "candidate", "change", "[90 % interval]", "reading")
+        yield pen.table(head, [_metric(row) for row in rows], expendable=(4, 1, 3, 5))
+
+
+def _metric(row: tables.MetricRow) -> list[Cell]:
+    return [
+        Cell(f"{clean(row.metric, 60)} {row.arrow}"),
+        Cell(row.baseline, right=True),
+        Cell(row.candidate, right=True),
+        Cell(row.change, right=True),
+        Cell(row.interval, _DIM),
+        Cell(clean(row.reading, 60), {"worse": _RED, "better": _GREEN}.get(row.reading, _DIM)),
+    ]
+
+
+def _slices(model: ModelReport, pen: Pen) -> Iterator[str]:
+    table = tables.slice_table(model, columns=4)
+    if not (table.rows and table.columns and model.candidate):
+        return
+    head = ("slice", "rows", *(f"{clean(column.metric, 40)} {column.arrow}" for column in table.columns))
+    rows = [
+        [
+            Cell(clean(row.name) + _TOO_SMALL * row.small, style),
+            Cell(row.rows, style, right=True),
+            *(_slice(cell, style) for cell in row.cells),
+        ]
+        for row in table.rows
+        for style in (_DIM if row.small else "",)
+    ]
+    yield pen.table(head, rows, expendable=tuple(range(len(head) - 1, 2, -1)))
+
+
+def _slice(cell: tables.SliceCell, style: str) -> Cell:
+    text = f"{cell.value} ({cell.change})" if cell.change else cell.value
+    return Cell(text, style or (_BOLD if cell.clear else ""), right=True)

@@ -1,0 +1,110 @@
+"""The report as one HTML file that loads nothing: tables for all, charts for those who run scripts."""
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from mlbot import resources
+from mlbot.gates.outcome import Outcome, Reason
+from mlbot.lib.templates import fill
+from mlbot.report import markdown, tables, wording
+from mlbot.report.chart import Charts
+from mlbot.report.headline import by_severity, headline, model_line
+from mlbot.report.report import ModelReport, Report, Side
+
+_EVERY = 1_000
+"""All columns of the slices: a page has room to scroll."""
+
+_TITLES = {
+    "slices": "Change by slice",
+    "seeds": "Each seed",
+    "roc": "ROC curve",
+    "precision_recall": "Precision and recall",
+    "calibration": "Calibration",
+    "confusion": "Confusion of the candidate",
+    "residuals": "Mean residual by prediction",
+    "residual_histogram": "Residuals",
+}
+
+
+def html(report: Report, charts: Charts | None = None) -> str:
+    """A page that stands alone: no request leaves it, and its policy would forbid one.
+
+    Args:
+        report: What to say.
+        charts: What to draw; None for tables alone.
+    """
+    scripts = (
+        [charts.script, (resources.templates() / "report" / "charts.js").read_text(encoding="utf-8")] if charts else []
+    )
+    return fill(
+        "report.html.j2",
+        report=report,
+        headline=headline(report),
+        tone=_tone(report),
+        label=markdown.label,
+        waived_by=wording.waived_by,
+        said_at=partial(markdown.said_at, report),
+        loud=tables.loud,
+        quiet=tables.quiet,
+        models=[_model(model, charts) | {"index": index} for index, model in enumerate(by_severity(report.models), 1)],
+        written=tables.parameter,
+        charts={"specs": charts.specs, "themes": charts.themes} if charts else None,
+        scripts=[_embeddable(text) for text in scripts],
+        script_sources=_sources(scripts),
+    )
+
+
+def _tone(report: Report) -> str:
+    quiet = report.trial or report.verdict.reason is Reason.NOTHING_STALE
+    return "note-tone" if quiet else report.verdict.standing
+
+
+def _embeddable(script: str) -> str:
+    """A script as it may stand in an element; ours end none, and the policy's hashes admit no other."""
+    if "</script" in script.lower() or "<!--" in script:
+        raise ValueError("a script that would end its own element cannot be embedded")
+    return script
+
+
+def _sources(scripts: Sequence[str]) -> str:
+    """What the page's policy lets run: exactly these scripts, by their hashes."""
+    hashes = (b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts)
+    return " ".join(f"'sha256-{digest}'" for digest in hashes) or "'none'"
+
+
+def _model(model: ModelReport, charts: Charts | None) -> dict[str, Any]:
+    gates = tables.gate_rows(model)
+    ours = model.candidate_training
+    specs = charts.specs.get(model.model, {}) if charts else {}
+    confusion = markdown.confusion(model)
+    return {
+        "model": model,
+        "line": model_line(model),
+        "seeds": tables.seeds(model),
+        "methods": tables.methods(model),
+        "gates": gates,
+        "reasons": [row for row in gates if row.standing != Outcome.PASS],
+        "removal": model.verdict.waived.waiver if model.verdict.waived else None,
+        "metrics": tables.metric_rows(model),
+        "beside": tables.production_rows(model),
+        "beside_summary": tables.production_summary(model),
+        "production_is": tables.production_is(model),
+        "slices": tables.slice_table(model, columns=_EVERY),
+        "bins": [
+            (side.value, each) for side in Side if side in model.curves for each in model.curves[side].calibration
+        ],
+        "errors": markdown.calibration_errors(model),
+        "confusion": confusion,
+        "classes": [name for name, _ in confusion],
+        "files": tables.file_rows(model),
+        "trainings": [
+            *(("candidate", each) for each in ours),
+            *(("baseline", each) for each in model.baseline_training),
+        ],
+        "claims": sorted(ours[0].claims.items()) if ours else (),
+        "history": tables.history_rows(model),
+        "charts": [(name, _TITLES.get(name, name), spec.get("description", name)) for name, spec in specs.items()],
+    }

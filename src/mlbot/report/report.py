@@ -1,0 +1,226 @@
+"""The report for programs: JSON, and the schema that describes it."""
+
+import json
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mlbot.gates.metric import CATALOGUE, OPERATIONAL, Direction, Task
+from mlbot.lib.constants import ACTIONS_REPOSITORY
+from mlbot.lib.record import Count, Digest, Name, Record
+from mlbot.protocol.training_record import Training, TrainingFailure
+from mlbot.verdict.evidence import Comparison, Evaluation, Flips, Holdout, Problem
+from mlbot.verdict.verdict import ModelVerdict, Verdict
+
+# All that a person can read about a verdict: the record behind the comment, the page, the terminal and the JSON.
+
+Point = tuple[float, float]
+
+
+class Side(StrEnum):
+    """Whose figures: the model under test, or what it is compared with."""
+
+    CANDIDATE = "candidate"
+    BASELINE = "baseline"
+
+
+class CalibrationBin(Record):
+    """Rows whose predicted probability fell into one bin."""
+
+    predicted: float
+    """Mean predicted probability."""
+    observed: float
+    """Share of rows that were positive."""
+    rows: Count
+
+
+class Curves(Record):
+    """What is plotted for one side's shipped file; empty tuples where the task has no such plot."""
+
+    roc: tuple[Point, ...] = ()
+    """(false positive rate, true positive rate), at most 200 points."""
+    precision_recall: tuple[Point, ...] = ()
+    """(recall, precision), at most 200 points."""
+    calibration: tuple[CalibrationBin, ...] = ()
+    expected_calibration_error: float | None = None
+    confusion: tuple[tuple[Count, ...], ...] = ()
+    """Rows: the true class; columns: the predicted one; in the holdout's class order."""
+    residuals: tuple[CalibrationBin, ...] = ()
+    """Regression: mean prediction, mean residual and rows of each quantile bin of the prediction."""
+    residual_histogram: tuple[tuple[float, float, Count], ...] = ()
+    """Regression: low edge, high edge, rows."""
+
+
+class NoticeCode(StrEnum):
+    """What a reader should know besides the gates. A closed list."""
+
+    UNCOMMITTED = "uncommitted-changes"
+    POLICY_DIFFERS = "policy-differs"
+    """Head changes config, gates, holdout or metric code; judged by policy's."""
+    UNVERIFIED_CLAIM = "unverified-claim"
+    """The training printed a metric; the judge measured it itself."""
+    PROVISIONAL = "provisional"
+    NO_BASELINE = "no-baseline"
+    BEHIND = "behind"
+    SEED_NO_EFFECT = "seed-has-no-effect"
+    SEED_VARIANCE_UNKNOWN = "seed-variance-unknown"
+    HOLDOUT_IN_REPOSITORY = "holdout-in-repository"
+    SLICE_TOO_SMALL = "slice-too-small"
+    NOT_JUDGEABLE = "not-judgeable"
+    PARITY = "parity"
+    DATA_CHANGED = "data-changed"
+    GATE_PREVIEW = "gate-preview"
+    WORSE_THAN_PRODUCTION = "worse-than-production"
+    """By more than one change may lose: what was allowed before has added up."""
+    WAIVER_UNUSED = "waiver-not-used"
+    """Somebody asked to let a gate pass, and it changes nothing."""
+    WAIVER_ENDED = "waiver-ended"
+    """A gate blocks again, for what its waiver was bound to changed."""
+
+
+class Notice(Record):
+    """One thing a reader should know, with the sentence that says it."""
+
+    code: NoticeCode
+    text: str
+    warning: bool = False
+
+
+class ParamChange(Record):
+    """A parameter that differs between base and head."""
+
+    name: str
+    before: bool | int | float | str | None
+    after: bool | int | float | str | None
+
+
+class MetricInfo(Record):
+    """How a metric is to be read."""
+
+    name: str
+    direction: Direction
+
+
+class SliceInfo(Record):
+    """A named subset of the holdout."""
+
+    name: str
+    where: str
+    rows: Count
+    min_rows: Count
+
+    @property
+    def small(self) -> bool:
+        """Whether it has too few rows to block."""
+        return self.rows < self.min_rows
+
+
+class History(Record):
+    """What a metric came to on the guarded branch, verdict by verdict."""
+
+    metric: str
+    values: tuple[float, ...]
+    """Oldest first, without the candidate."""
+
+
+class Production(Record):
+    """What is live in the last environment, and how the candidate's file compares with that file."""
+
+    environment: Name
+    version: Annotated[str, Field(max_length=61, pattern=r"^v(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$")]
+    digest: Digest
+    comparisons: tuple[Comparison, ...] = ()
+    """Of the two files: only rows vary. Every metric on all rows first, then what is gated on slices; nothing where
+    the file is the candidate's or the baseline's own. Shown, never gating."""
+    problem: Problem | None = None
+    """Why there are none."""
+
+
+class ModelReport(Record):
+    """All about one model."""
+
+    model: Name
+    task: Task
+    verdict: ModelVerdict
+    metrics: tuple[MetricInfo, ...] = ()
+    slices: tuple[SliceInfo, ...] = ()
+    holdout: Holdout | None = None
+    candidate: tuple[Evaluation, ...] = ()
+    """One evaluation a seed; the first is the file that ships."""
+    baseline: tuple[Evaluation, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    """Every metric on all rows first, then on each slice."""
+    flips: Flips | None = None
+    curves: dict[Side, Curves] = Field(default_factory=dict)
+    candidate_training: tuple[Training, ...] = ()
+    baseline_training: tuple[Training, ...] = ()
+    failures: tuple[TrainingFailure, ...] = ()
+    param_changes: tuple[ParamChange, ...] = ()
+    data_changes: tuple[str, ...] = ()
+    """Declared data files whose bytes differ between base and head."""
+    stale_reasons: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    production: Production | None = None
+    """What is in production now, if something is."""
+    history: tuple[History, ...] = ()
+    """Of a few metrics, the gated ones first."""
+
+    @property
+    def shipped(self) -> Evaluation | None:
+        """The candidate's evaluation of the file that ships: the first seed's."""
+        return self.candidate[0] if self.candidate else None
+
+    def comparison(self, metric: str, slice_: str | None = None) -> Comparison | None:
+        """The comparison of a metric on a slice (None: all rows), if there is one."""
+        return next((each for each in self.comparisons if each.metric == metric and each.slice == slice_), None)
+
+    def direction(self, metric: str) -> Direction | None:
+        """Which way of a metric is better, as far as is known."""
+        own = next((each.direction for each in self.metrics if each.name == metric), None)
+        return own or OPERATIONAL.get(metric) or (CATALOGUE[metric].direction if metric in CATALOGUE else None)
+
+
+class Report(Record):
+    """What people read, whole."""
+
+    schema_version: Literal["mlbot/report@1"] = "mlbot/report@1"
+    mlbot_version: str
+    repository: str
+    """Its name, for the title."""
+    repository_url: str | None = None
+    """Where it can be read, for links to commits; None on a laptop."""
+    head_ref: str | None = None
+    """The branch that head was on."""
+    pull_request: Count | None = None
+    """Its number; commands are offered when there is one."""
+    fork: bool = False
+    """Whether head is in another repository, so that a command needs the whole SHA."""
+    trial: bool = False
+    """Whether it was trained with parameters that nobody committed: shown, and it never gates."""
+    inconclusive_blocks: bool = False
+    """What the policy's config says of an inconclusive verdict here."""
+    verdict: Verdict
+    models: tuple[ModelReport, ...]
+    unchanged: tuple[str, ...] = ()
+    """Models that are not stale and so were not judged again."""
+    notices: tuple[Notice, ...] = ()
+    run_url: str | None = None
+    artifact_url: str | None = None
+    """Where the whole report (page and JSON) can be downloaded."""
+    duration_s: Annotated[float, Field(ge=0)] = 0.0
+
+
+SCHEMA_ID = f"https://raw.githubusercontent.com/{ACTIONS_REPOSITORY}/v1/docs/schemas/report.schema.json"
+
+
+def json_text(report: Report) -> str:
+    """The whole report as JSON, with a line end. `schema_version` says which schema it obeys."""
+    return f"{report.model_dump_json(indent=2)}\n"
+
+
+def report_schema() -> str:
+    """The JSON Schema of the report, made from the record, as `docs/schemas/report.schema.json` holds it."""
+    made = Report.model_json_schema(mode="serialization")
+    whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID, **made}
+    return f"{json.dumps(whole, indent=2, ensure_ascii=False)}\n"

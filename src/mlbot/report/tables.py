@@ -1,0 +1,438 @@
+"""The rows of a report's tables, every figure already written: one view behind the comment, page and terminal."""
+
+from collections.abc import Iterable
+
+from mlbot.gates.gate import Bound
+from mlbot.gates.metric import OPERATIONAL, Direction
+from mlbot.gates.outcome import Outcome, Reason
+from mlbot.ledger.entries import WaiverEntry
+from mlbot.lib import figures
+from mlbot.lib.record import Record
+from mlbot.protocol.training_record import Training
+from mlbot.report import wording
+from mlbot.report.headline import clear_change
+from mlbot.report.report import History, ModelReport, Notice, NoticeCode
+from mlbot.verdict.evidence import Comparison, Evaluation, Method, Score
+from mlbot.verdict.verdict import GateResult
+from mlbot.verdict.waiver import unwaived
+
+# The rest of a report's tables: slices, the model file, history, and how the intervals came about.
+
+_DASH = "\N{EN DASH}"
+
+
+class SliceCell(Record):
+    """One metric on one slice."""
+
+    value: str
+    change: str
+    clear: bool
+
+
+class SliceRow(Record):
+    """One slice."""
+
+    name: str
+    where: str
+    rows: str
+    small: bool
+    cells: tuple[SliceCell, ...]
+
+
+class Column(Record):
+    """A metric at the head of a column."""
+
+    metric: str
+    arrow: str
+
+
+class SliceTable(Record):
+    """Slices by metrics."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[SliceRow, ...]
+    left_out: tuple[str, ...]
+    """Metrics that did not fit."""
+
+
+def slice_table(model: ModelReport, columns: int = 5) -> SliceTable:
+    """Slices by metrics, gated metrics first.
+
+    Args:
+        model: The model.
+        columns: How many metrics fit; the others are named in `left_out`.
+    """
+    gated = [result.gate.metric for result in model.verdict.gates]
+    named = [info.name for info in model.metrics]
+    order = sorted(named, key=lambda name: gated.index(name) if name in gated else len(gated))
+    shown = order[:columns]
+    return SliceTable(
+        columns=tuple(Column(metric=name, arrow=wording.arrow(model.direction(name))) for name in shown),
+        rows=tuple(
+            SliceRow(
+                name=each.name,
+                where=each.where,
+                rows=figures.count(each.rows),
+                small=each.small,
+                cells=tuple(_slice_cell(model, name, each.name) for name in shown),
+            )
+            for each in (model.slices if _is_scored(model) else ())
+        ),
+        left_out=tuple(order[columns:]),
+    )
+
+
+def _is_scored(model: ModelReport) -> bool:
+    return bool(model.comparisons) or any(evaluation.scores for evaluation in model.candidate)
+
+
+def _slice_cell(model: ModelReport, metric: str, slice_: str) -> SliceCell:
+    comparison = model.comparison(metric, slice_)
+    if comparison is not None and comparison.candidate is not None:
+        digits = wording.places(comparison, comparison.candidate)
+        return SliceCell(
+            value=figures.number(comparison.candidate, digits),
+            change=figures.signed(comparison.change, digits) if comparison.change is not None else "",
+            clear=clear_change(comparison),
+        )
+    score = model.shipped.score(metric, slice_) if model.shipped else None
+    return SliceCell(value=figures.number(score.value if score else None), change="", clear=False)
+
+
+def seeds(model: ModelReport) -> str:
+    """How many seeds stand on each side."""
+    ours, theirs = len(model.candidate), len(model.baseline)
+    if not theirs:
+        return figures.plural(ours, "seed")
+    if ours == theirs:
+        return f"{figures.plural(ours, 'seed')} each side"
+    return f"{figures.plural(ours, 'candidate seed')}, {figures.plural(theirs, 'baseline seed')}"
+
+
+_METHODS = {
+    Method.RECIPE: "recipe test (rows and seeds vary)",
+    Method.BORROWED: "recipe test, the seed variance borrowed from the baseline",
+    Method.PAIRED: "paired test of the two files (only rows vary)",
+    Method.IDENTICAL: "no test needed: both sides predict the same",
+    Method.SEED_VARIANCE_UNKNOWN: "interval of the two files alone, the seed variance is unknown",
+}
+
+
+def methods(model: ModelReport) -> str:
+    """The tests behind the intervals, each once, in their order of appearance."""
+    used = dict.fromkeys(each.method for each in model.comparisons if each.method is not None)
+    return "; ".join(_METHODS[method] for method in used)
+
+
+class FileRow(Record):
+    """One property of the file that ships."""
+
+    what: str
+    baseline: str
+    candidate: str
+
+
+def file_rows(model: ModelReport) -> tuple[FileRow, ...]:
+    """Size, latency, speed and parity of the two files that ship; none of a file that could not be scored."""
+    ours = model.shipped
+    if ours is None or ours.problem is not None:
+        return ()
+    theirs = model.baseline[0] if model.baseline else None
+    rows = [FileRow(what="Size", baseline=_size(theirs), candidate=_size(ours))]
+    for what, read in (("Latency, median", "p50_ms"), ("Latency, 95 % of requests below", "p95_ms")):
+        rows.append(FileRow(what=what, baseline=_latency(theirs, read), candidate=_latency(ours, read)))
+    rows.append(FileRow(what="Rows a second, in one batch", baseline=_speed(theirs), candidate=_speed(ours)))
+    before, after = _parity(model.baseline_training), _parity(model.candidate_training)
+    if before != _DASH or after != _DASH:
+        rows.append(FileRow(what="Largest difference from the fitted estimator", baseline=before, candidate=after))
+    return tuple(rows)
+
+
+def _size(evaluation: Evaluation | None) -> str:
+    return figures.megabytes(evaluation.size_bytes if evaluation else None)
+
+
+def _latency(evaluation: Evaluation | None, read: str) -> str:
+    return figures.milliseconds(getattr(evaluation.latency, read) if evaluation and evaluation.latency else None)
+
+
+def _speed(evaluation: Evaluation | None) -> str:
+    return figures.count(round(evaluation.latency.rows_per_s)) if evaluation and evaluation.latency else _DASH
+
+
+def _parity(trainings: tuple[Training, ...]) -> str:
+    if not trainings or trainings[0].parity is None:
+        return _DASH
+    parity = trainings[0].parity
+    labels = f", {figures.plural(parity.label_disagreements, 'label')} differ" if parity.label_disagreements else ""
+    return f"{parity.max_difference:.2g}{labels}"
+
+
+class HistoryRow(Record):
+    """A metric's past as bars."""
+
+    metric: str
+    candidate: bool
+    """Whether the last figure is the candidate's."""
+    bars: str
+    first: str
+    last: str
+
+
+def history_rows(model: ModelReport, most: int = 3) -> tuple[HistoryRow, ...]:
+    """Past values of a few metrics, the candidate's at the end."""
+    return tuple(row for each in model.history[:most] if (row := _history_row(each, model)) is not None)
+
+
+def _history_row(history: History, model: ModelReport) -> HistoryRow | None:
+    score = model.shipped.score(history.metric) if model.shipped else None
+    ours = (score.value,) if score and score.value is not None else ()
+    values = (*history.values[-30:], *ours)
+    if len(values) < 3:
+        return None
+    digits = figures.decimals(None, values[-1])
+    return HistoryRow(
+        metric=history.metric,
+        candidate=bool(ours),
+        bars=figures.sparkline(values),
+        first=figures.number(values[0], digits),
+        last=figures.number(values[-1], digits),
+    )
+
+
+def parameter(value: bool | float | str | None) -> str:  # noqa: FBT001 - a parameter may be a bool
+    """A parameter as YAML would have it."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:.10g}"
+        case _:
+            return str(value)
+
+
+_ORDER = (Outcome.ERROR, Outcome.FAIL, Outcome.INCONCLUSIVE, Reason.WAIVED, Outcome.PASS)
+
+_QUIET = frozenset(
+    {
+        NoticeCode.BEHIND,
+        NoticeCode.DATA_CHANGED,
+        NoticeCode.HOLDOUT_IN_REPOSITORY,
+        NoticeCode.SLICE_TOO_SMALL,
+        NoticeCode.UNVERIFIED_CLAIM,
+    }
+)
+"""What needs no attention unless it warns: other lines of the report show it too."""
+
+
+def loud(notices: Iterable[Notice]) -> list[Notice]:
+    """What a reader has to see, warnings first."""
+    shown = [notice for notice in notices if notice.warning or notice.code not in _QUIET]
+    return sorted(shown, key=lambda notice: not notice.warning)
+
+
+def quiet(notices: Iterable[Notice]) -> list[Notice]:
+    """What a reader may look up."""
+    return [notice for notice in notices if not notice.warning and notice.code in _QUIET]
+
+
+class GateRow(Record):
+    """A gate as people read it."""
+
+    subject: str
+    metric: str
+    slice: str | None
+    arrow: str
+    baseline: str
+    candidate: str
+    change: str
+    interval: str
+    limit: str
+    outcome: Outcome
+    standing: str
+    """The outcome, or `waived`."""
+    waiver: WaiverEntry | None
+    counts: bool
+    remark: str
+    """What it found, to be read after the subject."""
+    settle: str
+    detectable: str
+    detail: str
+
+
+class MetricRow(Record):
+    """One metric on all rows, or on a slice."""
+
+    metric: str
+    arrow: str
+    baseline: str
+    candidate: str
+    change: str
+    interval: str
+    reading: str
+    """`better`, `worse`, `no clear change`, or why there is none."""
+    clear: bool
+
+
+def gate_rows(model: ModelReport) -> tuple[GateRow, ...]:
+    """All gates: those that count first, the worst outcome first, what was waived before what passes."""
+    rows = [_gate_row(result, model) for result in model.verdict.gates]
+    return tuple(sorted(rows, key=lambda row: (not row.counts, _ORDER.index(row.standing))))
+
+
+def _gate_row(result: GateResult, model: ModelReport) -> GateRow:
+    gate = result.gate
+    direction = model.direction(gate.metric)
+    return GateRow(
+        subject=wording.subject(gate),
+        metric=gate.metric,
+        slice=gate.slice,
+        arrow=wording.arrow(direction),
+        **_gate_figures(result, model),
+        limit=wording.limit(gate, direction),
+        outcome=result.outcome,
+        standing=result.standing,
+        waiver=result.waived.waiver if result.waived else None,
+        counts=result.counts,
+        remark=wording.finding(unwaived(result), model).removeprefix(wording.subject(gate)),
+        settle=wording.settle(result, model),
+        detectable=wording.detectable(model.comparison(gate.metric, gate.slice))
+        if result.counts
+        and gate.bound is Bound.MAX_REGRESSION
+        and result.outcome in {Outcome.FAIL, Outcome.INCONCLUSIVE}
+        else "",
+        detail=result.detail,
+    )
+
+
+def _gate_figures(result: GateResult, model: ModelReport) -> dict[str, str]:
+    gate = result.gate
+    comparison = model.comparison(gate.metric, gate.slice)
+    if gate.bound is Bound.MAX_REGRESSION:
+        return _compared(comparison)
+    before = _baseline_value(result, model)
+    digits = wording.places(comparison, result.value)
+    change = result.value - before if result.value is not None and before is not None else None
+    return {
+        "baseline": wording.value(gate.metric, before, digits),
+        "candidate": wording.value(gate.metric, result.value, digits),
+        "change": _plain_change(gate.metric, change, digits),
+        "interval": "",
+    }
+
+
+def _compared(comparison: Comparison | None) -> dict[str, str]:
+    if comparison is None:
+        return dict.fromkeys(("baseline", "candidate", "change"), _DASH) | {"interval": ""}
+    digits = wording.places(comparison, comparison.candidate)
+    return {
+        "baseline": figures.number(comparison.baseline, digits),
+        "candidate": figures.number(comparison.candidate, digits),
+        "change": figures.signed(comparison.change, digits),
+        "interval": figures.interval(comparison.low, comparison.high, digits),
+    }
+
+
+def _plain_change(metric: str, change: float | None, digits: int) -> str:
+    """A difference of two files, which was not tested and so has no interval."""
+    if change is None or metric == "negative_flips":
+        return ""
+    if metric not in OPERATIONAL:
+        return figures.signed(change, digits)
+    text = wording.value(metric, change)
+    return f"+{text}" if change > 0 and not text.startswith("0 ") else text
+
+
+def _baseline_value(result: GateResult, model: ModelReport) -> float | None:
+    gate = result.gate
+    if result.baseline is not None or not model.baseline:
+        return result.baseline
+    if gate.metric in OPERATIONAL:
+        return _operational(gate.metric, model.baseline[0])
+    score = model.baseline[0].score(gate.metric, gate.slice)
+    return score.value if score else None
+
+
+def _operational(metric: str, evaluation: Evaluation) -> float | None:
+    match metric:
+        case "size_mb":
+            return evaluation.size_bytes / 1e6
+        case "latency_p50_ms":
+            return evaluation.latency.p50_ms if evaluation.latency else None
+        case "latency_p95_ms":
+            return evaluation.latency.p95_ms if evaluation.latency else None
+        case _:
+            return None
+
+
+def metric_rows(model: ModelReport) -> tuple[MetricRow, ...]:
+    """Every metric on all rows: compared where there is a baseline, else the shipped file's score."""
+    compared = [each for each in model.comparisons if each.slice is None]
+    if compared:
+        return tuple(compared_row(each) for each in compared)
+    scores = model.shipped.scores if model.shipped else ()
+    return tuple(_score_row(each, model.direction(each.metric)) for each in scores if each.slice is None)
+
+
+def production_rows(model: ModelReport) -> tuple[MetricRow, ...]:
+    """The file that would ship beside the one in production."""
+    return tuple(compared_row(each) for each in model.production.comparisons) if model.production else ()
+
+
+def production_summary(model: ModelReport) -> str:
+    """What those rows come to: `1 of 6 clearly worse, 2 clearly better`."""
+    rows = production_rows(model)
+    counts = [(reading, sum(row.reading == reading for row in rows)) for reading in ("worse", "better")]
+    said = ", ".join(f"{count} of {len(rows)} clearly {reading}" for reading, count in counts if count)
+    return said or "no clear change"
+
+
+def production_is(model: ModelReport) -> str:
+    """Whose file is in production, where it is one of the report's own."""
+    there = model.production
+    if there is None:
+        return ""
+    if model.shipped and model.shipped.digest == there.digest:
+        return "the candidate itself"
+    if model.baseline and model.baseline[0].digest == there.digest:
+        return "the baseline"
+    return ""
+
+
+def compared_row(comparison: Comparison) -> MetricRow:
+    """One metric against the baseline; on a slice it is called `metric@slice`."""
+    return MetricRow(
+        metric=f"{comparison.metric}@{comparison.slice}" if comparison.slice else comparison.metric,
+        arrow=wording.arrow(comparison.direction),
+        **_compared(comparison),
+        reading=_reading(comparison),
+        clear=clear_change(comparison),
+    )
+
+
+def _reading(comparison: Comparison) -> str:
+    if comparison.problem is not None:
+        return comparison.problem.detail
+    if comparison.method is Method.IDENTICAL:
+        return "identical"
+    if not clear_change(comparison) or comparison.change is None:
+        return "no clear change"
+    return "worse" if comparison.direction.worse * comparison.change > 0 else "better"
+
+
+def _score_row(score: Score, direction: Direction | None) -> MetricRow:
+    half = None if score.low is None or score.high is None else (score.high - score.low) / 2
+    digits = figures.decimals(half, score.value)
+    span = "" if score.low is None else f"[{figures.number(score.low, digits)}, {figures.number(score.high, digits)}]"
+    return MetricRow(
+        metric=score.metric,
+        arrow=wording.arrow(direction),
+        baseline=_DASH,
+        candidate=figures.number(score.value, digits),
+        change="",
+        interval=span,
+        reading=score.problem.detail if score.problem else "not compared",
+        clear=False,
+    )

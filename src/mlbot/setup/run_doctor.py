@@ -1,0 +1,195 @@
+"""`mlbot doctor`: looks at a repository, its workflows and its settings on GitHub, and says what is wrong."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from mlbot.config.document import Plain
+from mlbot.config.errors import ConfigError, ConfigProblem
+from mlbot.config.run_check import check, load_config
+from mlbot.config.schema import Config
+from mlbot.config.yaml import load
+from mlbot.console import Console
+from mlbot.errors import Exit, UsageError
+from mlbot.events.event import dig
+from mlbot.events.github import Settings
+from mlbot.git.command import git
+from mlbot.git.remote import remote_url
+from mlbot.git.repository import Repository
+from mlbot.github.api import GitHub
+from mlbot.github.locate import Workplace, locate
+from mlbot.github.settings import read_settings
+from mlbot.lib.constants import CONFIG_FILE, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
+from mlbot.lib.tree import is_url
+from mlbot.setup import scaffold
+from mlbot.setup.findings import Finding, Held, Setup, Severity, diagnose_setup, in_order
+from mlbot.setup.findings_github import diagnose_environments, diagnose_github, diagnose_release, unasked
+from mlbot.setup.findings_workflows import Workflow, diagnose_workflows, events, labels_of
+from mlbot.setup.run_init import default_branch, existing_install
+
+_WORKFLOWS = ".github/workflows"
+
+_POINTER = b"version https://git-lfs"
+
+_MARKS: Mapping[Severity, str] = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.ADVICE: "advice"}
+
+
+def doctor(directory: Path, environment: Mapping[str, str], console: Console, *, as_json: bool) -> Exit:
+    """Say all that is wrong.
+
+    Args:
+        directory: a folder of the repository.
+        environment: of this process: the token, and where GitHub is.
+        console: where to say it.
+        as_json: as JSON.
+
+    Returns:
+        0 when there is no error, else 1.
+
+    Raises:
+        UsageError: this is no repository.
+    """
+    repository = Repository.discover(directory)
+    place = locate(environment, remote_url(repository))
+    settings = None
+    if place is not None and place.token is not None:
+        console.say(f"asking {place.server_url} about {place.repository}")
+        config, _ = _config(repository.root)
+        settings = read_settings(_connect(place, console), environments=bool(config and config.environments))
+    findings = examine(repository, place, settings)
+    console.result(_json(findings) if as_json else text(findings))
+    return Exit.FAILED if any(each.severity is Severity.ERROR for each in findings) else Exit.OK
+
+
+def examine(repository: Repository, place: Workplace | None, settings: Settings | None) -> tuple[Finding, ...]:
+    """All findings, the worst first."""
+    root = repository.root
+    branch = settings.default_branch if settings else default_branch(repository)
+    config, problems = _config(root)
+    workflows = _workflows(root, branch)
+    documents = {each.path: each.document.data for each in workflows if each.document}
+    setup = Setup(
+        repository=place.repository if place else None,
+        shallow=repository.shallow,
+        branch=branch,
+        live=_live(repository, branch),
+        config=config,
+        problems=problems,
+        held=_held(repository, config),
+        lfs=dig(documents.get(TRAIN_PATH), "jobs", "train", "with", "lfs") is True,
+    )
+    findings = [*diagnose_setup(setup), *diagnose_workflows(workflows, setup.branch)]
+    findings += diagnose_release(config, there=RELEASE_PATH in documents)
+    if settings is None:
+        return in_order((*findings, unasked()))
+    labels = [label for data in documents.values() for label in labels_of(data)]
+    labels += [label for model in (config.models if config else ()) for label in model.train.runs_on]
+    ready = "merge_group" in events(documents.get(TRAIN_PATH))
+    findings += diagnose_environments(config, settings.environments, branch)
+    return in_order((*findings, *diagnose_github(settings, queue_ready=ready, labels=labels)))
+
+
+def text(findings: tuple[Finding, ...]) -> str:
+    """The findings for people, three lines each."""
+    lines: list[str] = []
+    for each in findings:
+        where = f"  {each.where}" if each.where else ""
+        lines += [f"{_MARKS[each.severity]}: {each.code}{where}", f"  {each.what}"]
+        lines += [f"  → {each.mend}", ""]
+    counts = {severity: sum(each.severity is severity for each in findings) for severity in Severity}
+    errors, warnings = counts[Severity.ERROR], counts[Severity.WARNING]
+    said = [f"{count} {word}{'s' if count != 1 else ''}" for count, word in ((errors, "error"), (warnings, "warning"))]
+    return "\n".join([*lines, f"{' and '.join(said)}." if errors or warnings else "Nothing is wrong."])
+
+
+def _json(findings: tuple[Finding, ...]) -> str:
+    return json.dumps({"findings": [each.model_dump(mode="json") for each in findings]}, indent=2, ensure_ascii=False)
+
+
+def _connect(place: Workplace, console: Console) -> GitHub:
+    return GitHub.connect(place.repository, place.required_token(), api_url=place.api_url, say=console.say)
+
+
+def _live(repository: Repository, branch: str) -> frozenset[str]:
+    """Which of mlbot's files are on the default branch: GitHub's, as far as it was fetched."""
+    sha = repository.find(f"refs/remotes/origin/{branch}") or repository.find(f"refs/heads/{branch}")
+    entries = repository.tree(sha).entries if sha else {}
+    return frozenset(path for path in (CONFIG_FILE, TRAIN_PATH, JUDGE_PATH) if path in entries)
+
+
+def _config(root: Path) -> tuple[Config | None, tuple[ConfigProblem, ...]]:
+    """The config, even when a file that it names is not there, and what is wrong with it."""
+    if not (root / CONFIG_FILE).is_file():
+        return None, ()
+    try:
+        config = load_config(root)
+    except ConfigError as error:
+        return None, error.problems
+    try:
+        check(root)
+    except ConfigError as error:
+        return config, error.problems
+    return config, ()
+
+
+def _workflows(root: Path, branch: str) -> list[Workflow]:
+    install = existing_install(root) or "true"
+    templates = {
+        TRAIN_PATH: scaffold.train_workflow(branch=branch, install=install),
+        JUDGE_PATH: scaffold.judge_workflow(install=install),
+    }
+    if (root / RELEASE_PATH).is_file():
+        templates[RELEASE_PATH] = scaffold.release_workflow()
+    expected = {path: load(text_, path).data for path, text_ in templates.items()}
+    paths = sorted({*expected, *_present(root)})
+    return [_workflow(root, path, expected.get(path)) for path in paths]
+
+
+def _present(root: Path) -> Iterator[str]:
+    for pattern in ("*.yml", "*.yaml"):
+        yield from (f"{_WORKFLOWS}/{path.name}" for path in (root / _WORKFLOWS).glob(pattern))
+
+
+def _workflow(root: Path, path: str, expected: Plain) -> Workflow:
+    try:
+        return Workflow(path=path, document=load((root / path).read_bytes(), path), expected=expected)
+    except FileNotFoundError:
+        return Workflow(path=path, document=None, expected=expected)
+    except (OSError, UsageError) as error:
+        problem = f"it cannot be read: {str(error).splitlines()[0]}"
+        return Workflow(path=path, document=None, expected=expected, problem=problem)
+
+
+def _held(repository: Repository, config: Config | None) -> dict[str, Held]:
+    paths = {path for model in (config.models if config else ()) for path in (model.data.train, model.data.holdout)}
+    return {path: _how(repository, path) for path in paths if path}
+
+
+def _how(repository: Repository, path: str) -> Held:
+    """How a data source is held by git."""
+    if is_url(path):
+        return Held.URL
+    file = repository.root / path
+    if _is_in_git(repository, path):
+        return Held.LFS if _is_lfs(repository, path) else Held.TRACKED
+    if _is_in_git(repository, f"{path.rstrip('/')}.dvc"):
+        return Held.DVC
+    return Held.OUTSIDE if file.exists() else Held.ABSENT
+
+
+def _is_in_git(repository: Repository, path: str) -> bool:
+    """Whether git has it, or would commit it."""
+    out = git(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", path], repository.root)
+    return bool(out)
+
+
+def _is_lfs(repository: Repository, path: str) -> bool:
+    """Whether git keeps a pointer of Git LFS instead of the content, resolved here or not."""
+    out = git(["check-attr", "-z", "filter", "--", path], repository.root)
+    if out.split(b"\0")[2:3] == [b"lfs"]:
+        return True
+    file = repository.root / path
+    if not file.is_file():
+        return False
+    with file.open("rb") as stream:
+        return stream.read(len(_POINTER)) == _POINTER

@@ -1,0 +1,331 @@
+"""The files that `mlbot init` writes into a repository, and what it says of them."""
+
+import json
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from mlbot.errors import UsageError
+from mlbot.gates.metric import Task
+from mlbot.lib.constants import ACTIONS_REF, ACTIONS_REPOSITORY, JUDGE_PATH, STATUS
+from mlbot.lib.record import Name, Record
+from mlbot.lib.scalar import resolve
+from mlbot.lib.templates import environment
+from mlbot.lib.tree import is_url
+from mlbot.plan.content_key import LOCKS
+from mlbot.setup.detect import (
+    OUTPUT,
+    Recipe,
+    Table,
+    find_pair,
+    find_recipe,
+    find_target,
+    find_task,
+    id_columns,
+    positive_of,
+)
+
+# A first mlbot.yaml for a repository: what its files say, what is guessed, and what is missing.
+
+METRICS: Mapping[Task, tuple[str, ...]] = MappingProxyType(
+    {
+        Task.BINARY: ("roc_auc", "log_loss", "accuracy"),
+        Task.MULTICLASS: ("accuracy", "log_loss", "f1_macro"),
+        Task.REGRESSION: ("r2", "root_mean_squared_error", "mean_absolute_error"),
+    }
+)
+"""What is measured at first; the first one is gated, since its scale is known: 0 to 1."""
+
+_PARAMS = ("params.yaml", "params.yml", "params.json", "config/params.yaml", "conf/params.yaml")
+
+_INSTALL = "pip install -r requirements.txt"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What a repository holds.
+
+    Attributes:
+        name: of its folder.
+        branch: its default branch.
+        files: every path that git would commit.
+        texts: the Python files among them, small ones, and pyproject.toml.
+        tables: data files, ignored ones too.
+    """
+
+    name: str
+    branch: str
+    files: frozenset[str]
+    texts: Mapping[str, str]
+    tables: tuple[Table, ...] = ()
+
+
+class Choices(Record):
+    """What a person said; None: to be found out."""
+
+    train: str | None = None
+    """A script, `module:function` or a shell command."""
+    data: str | None = None
+    holdout: str | None = None
+    target: str | None = None
+    task: Task | None = None
+    model: Name | None = None
+    install: str | None = None
+
+
+class Gap(Record):
+    """Something that a person has to add."""
+
+    what: str
+    mend: str
+    blocks: bool = True
+    """Whether the config is of no use before."""
+
+
+class Draft(Record):
+    """All that the files to be written say."""
+
+    model: Name
+    task: Task
+    recipe: Recipe
+    params: str | None
+    train: str | None
+    holdout: str
+    target: str
+    positive: str | None
+    ids: tuple[str, ...]
+    example: str | None
+    """A column to show a slice with."""
+    branch: str
+    install: str
+    metrics: tuple[str, ...]
+    gaps: tuple[Gap, ...]
+
+    @property
+    def gated(self) -> str:
+        """The metric of the first gate."""
+        return self.metrics[0]
+
+
+def propose(facts: Facts, choices: Choices) -> Draft:
+    """The draft of a repository's files; what could not be found has a placeholder and a gap.
+
+    Raises:
+        UsageError: a choice names something that is not there.
+    """
+    _check(facts, choices)
+    recipe = find_recipe(facts.files, facts.texts, choices.train)
+    pair = find_pair(facts.tables, choices.data, choices.holdout)
+    holdout = pair.holdout or _placeholder(pair.train)
+    tables = {table.path: table for table in facts.tables}
+    seen = [tables[path] for path in (pair.holdout, pair.train) if path in tables and tables[path].columns]
+    table = seen[0] if seen else None
+    target = choices.target or find_target(table)
+    values = sorted({value for each in seen for value in each.values(target or "")})
+    task = choices.task or find_task(values)
+    install = choices.install or _install(facts.files)
+    gaps = (
+        *_code_gaps(recipe),
+        *_install_gaps(install),
+        *_holdout_gaps(pair.holdout, holdout, pair.train, table),
+        *_target_gaps(target, task, pair.holdout, table),
+        *_tracking_gaps(tables, (pair.train, pair.holdout)),
+    )
+    return Draft(
+        model=choices.model or _name(facts),
+        task=task or Task.BINARY,
+        recipe=recipe or Recipe(run="python train.py"),
+        params=next((path for path in _PARAMS if path in facts.files), None),
+        train=pair.train,
+        holdout=holdout,
+        target=target or "TARGET",
+        positive=positive_of(values) if (task or Task.BINARY) is Task.BINARY else None,
+        ids=id_columns(table, target),
+        example=_example(table, target),
+        branch=facts.branch,
+        install=install or _INSTALL,
+        metrics=METRICS[task or Task.BINARY],
+        gaps=gaps,
+    )
+
+
+def _check(facts: Facts, choices: Choices) -> None:
+    known = facts.files | {table.path for table in facts.tables}
+    for option, path in (("--data", choices.data), ("--holdout", choices.holdout)):
+        if path and not is_url(path) and path not in known and f"{path}.dvc" not in known:
+            raise UsageError(
+                f"there is no file {path!r}", where=option, mend="Name it from the repository's root, or give an URL."
+            )
+    if choices.data and choices.data == choices.holdout:
+        raise UsageError("the holdout is the training data", mend="A model is judged on rows that it has not seen.")
+    table = next((each for each in facts.tables if each.path == choices.holdout), None)
+    if choices.target and table and table.columns and choices.target not in table.columns:
+        listed = ", ".join(table.columns[:12])
+        raise UsageError(f"{table.path} has no column {choices.target!r}", where="--target", mend=f"It has: {listed}.")
+
+
+def _code_gaps(recipe: Recipe | None) -> tuple[Gap, ...]:
+    if recipe is None:
+        what = "no training script was found, so mlbot.yaml says `run: python train.py`"
+        mend = (
+            f"Write train.py so that it saves an ONNX model to the path in ${OUTPUT}, or name what trains: "
+            "mlbot init --train SCRIPT, MODULE:FUNCTION or 'a command' --force"
+        )
+        return (Gap(what=what, mend=mend),)
+    if not recipe.writes:
+        what = f"`{recipe.said}` does not mention {OUTPUT}, the path that its ONNX model has to be written to"
+        mend = (
+            f'In Python: onnx.save(model, os.environ["{OUTPUT}"]). A scikit-learn estimator needs no such line: name '
+            "a function of (params, seed) that returns it by `entrypoint: module:function` instead of `run`."
+        )
+        return (Gap(what=what, mend=mend, blocks=False),)
+    return ()
+
+
+def _install_gaps(install: str | None) -> tuple[Gap, ...]:
+    if install is not None:
+        return ()
+    what = "no file lists the packages that the training needs"
+    mend = "Write requirements.txt, or correct `install` in the workflow."
+    return (Gap(what=what, mend=mend, blocks=False),)
+
+
+def _holdout_gaps(found: str | None, written: str, train: str | None, table: Table | None) -> tuple[Gap, ...]:
+    if found is not None:
+        return ()
+    header = f" Its first line: {','.join(table.columns)}" if table else ""
+    source = f"about a fifth of {train}, taken out of it" if train else "at least some hundreds"
+    mend = (
+        f"Put labelled rows that no training sees into {written}: {source}.{header}\n"
+        "Or name the file or URL that has them: mlbot init --holdout PATH --force"
+    )
+    return (Gap(what=f"there is no holdout; mlbot.yaml names {written}, which is still to be made", mend=mend),)
+
+
+def _target_gaps(target: str | None, task: Task | None, holdout: str | None, table: Table | None) -> tuple[Gap, ...]:
+    if target is None:
+        why = f"the columns of {holdout} cannot be read from here" if holdout else "there is no data to read it from"
+        mend = "Write it into mlbot.yaml as `target`, or: mlbot init --target COLUMN --force"
+        return (Gap(what=f"the target column is not known: {why}", mend=mend),)
+    if task is None:
+        where = f"{table.path} holds too few of its values" if table else "its values cannot be read from here"
+        mend = "Correct `task`, or: mlbot init --task multiclass --force"
+        return (Gap(what=f"whether {target!r} is binary is a guess: {where}", mend=mend, blocks=False),)
+    return ()
+
+
+def _tracking_gaps(tables: Mapping[str, Table], paths: tuple[str | None, ...]) -> tuple[Gap, ...]:
+    apart = [path for path in paths if path is not None and path in tables and not tables[path].tracked]
+    if not apart:
+        return ()
+    what = f"git ignores {' and '.join(apart)}, so GitHub's machines will not have it"
+    mend = "Take it out of .gitignore and commit it, track it with DVC or Git LFS, or give an URL."
+    return (Gap(what=what, mend=mend, blocks=False),)
+
+
+def _placeholder(train: str | None) -> str:
+    path = train if train and not is_url(train) else "data/train.csv"
+    return posixpath.join(posixpath.dirname(path), f"holdout{posixpath.splitext(path)[1] or '.csv'}")
+
+
+def _example(table: Table | None, target: str | None) -> str | None:
+    """A column with several values, to show a slice with."""
+    if table is None:
+        return None
+    passed = {target, *id_columns(table, target)}
+    fit = (column for column in table.columns if column not in passed and re.fullmatch(r"[A-Za-z_]\w*", column))
+    return next((column for column in fit if len(table.values(column)) > 1), None)
+
+
+def _name(facts: Facts) -> Name:
+    """The package's name, else the folder's, as a model's."""
+    said = re.search(r'(?m)^name\s*=\s*["\']([^"\']+)["\']', facts.texts.get("pyproject.toml", ""))
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", said[1] if said else facts.name).strip("-._")[:63]
+    return name if re.match(r"[A-Za-z0-9]", name) else "model"
+
+
+def _install(files: frozenset[str]) -> str | None:
+    """The shell command that installs what the training needs; None when no file lists it."""
+    named = next((name for name in LOCKS if name in files and name.startswith("requirements")), None)
+    found = named or next((name for name in ("requirements/base.txt", "requirements/main.txt") if name in files), None)
+    if found:
+        return f"pip install -r {found}"
+    return "pip install ." if files & {"pyproject.toml", "setup.py"} else None
+
+
+def needs_ignore(draft: Draft, facts: Facts) -> bool:
+    """Whether a training by hand may leave model files that somebody could commit."""
+    return ".onnx" in facts.texts.get(draft.recipe.source or "", "")
+
+
+_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./$ =+-]*(?<! )")
+
+_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def config(draft: Draft) -> str:
+    """mlbot.yaml, with comments on what is left out."""
+    return _filled("mlbot.yaml.j2", draft=draft, repository=ACTIONS_REPOSITORY)
+
+
+def train_workflow(*, branch: str, install: str) -> str:
+    """The workflow that trains.
+
+    Args:
+        branch: the default branch.
+        install: the shell command that installs what the training needs.
+    """
+    return _filled("mlbot.yml.j2", branch=branch, install=install, **_published())
+
+
+def judge_workflow(*, install: str) -> str:
+    """The workflow that judges.
+
+    Args:
+        install: as for `train_workflow`: a baseline may have to be trained.
+    """
+    return _filled("mlbot-judge.yml.j2", install=install, **_published())
+
+
+def release_workflow() -> str:
+    """The workflow that releases and deploys."""
+    return _filled("mlbot-release.yml.j2", **_published())
+
+
+def summary(*, done: Sequence[tuple[str, str]], gaps: Sequence[Gap], branch: str) -> str:
+    """What was made, what is missing, and what to do next.
+
+    Args:
+        done: each file with what became of it.
+        gaps: what a person has to add.
+        branch: the default branch.
+    """
+    width = max((len(path) for path, _ in done), default=0)
+    commit = " ".join(path for path, what in done if not what.startswith("kept"))
+    return _filled(
+        "summary.txt.j2",
+        done=done, gaps=gaps, branch=branch, width=width, commit=commit, judge=JUDGE_PATH, status=STATUS,
+    )  # fmt: skip
+
+
+def flow(value: object) -> str:
+    """A text or a list of texts as YAML on one line; quoted unless any reader takes it for the same text."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(flow, value))}]"
+    text = str(value)
+    plain = _PLAIN.fullmatch(text) or _FUNCTION.fullmatch(text)
+    if plain and isinstance(resolve(text), str) and text.lower() not in {"yes", "no", "on", "off", "y", "n"}:
+        return text
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _published() -> dict[str, str]:
+    return {"uses": f"{ACTIONS_REPOSITORY}/.github/workflows", "ref": ACTIONS_REF}
+
+
+def _filled(template: str, **values: object) -> str:
+    made = environment().overlay()
+    made.filters = {**made.filters, "yaml": flow}
+    return made.get_template(f"init/{template}").render(**values).rstrip("\n") + "\n"

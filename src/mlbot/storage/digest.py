@@ -1,0 +1,110 @@
+"""Bytes that are taken only if they are those that were asked for."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from mlbot.errors import NotEvaluatedError
+from mlbot.lib.record import Digest
+
+CHUNK = 1 << 20
+
+MOST_BYTES = 2 << 30
+"""The largest file that is fetched where no size is known beforehand."""
+
+_PART = ".part"
+
+
+class OtherBytesError(NotEvaluatedError):
+    """What came are not the bytes that were asked for."""
+
+
+def digest_of(file: Path) -> Digest:
+    """The sha256 of a file."""
+    with file.open("rb") as stream:
+        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+
+
+def chunks_of(file: Path) -> Iterator[bytes]:
+    """A file's bytes, piece by piece."""
+    with file.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            yield chunk
+
+
+def take(chunks: Iterable[bytes], target: Path, digest: Digest, *, size: int | None, where: str) -> None:
+    """Write bytes to a file, which appears whole and verified, or not at all.
+
+    Args:
+        chunks: The bytes, of which nothing is believed.
+        target: Where they go; a file that is there is replaced.
+        digest: What they have to hash to.
+        size: How many there have to be; None: not known, then at most `MOST_BYTES`.
+        where: Where they come from, for the error.
+
+    Raises:
+        NotEvaluatedError: They are not those bytes, or cannot be written.
+        FileNotFoundError: As `chunks` says it.
+    """
+    try:
+        _take(checked(chunks, digest, size=size, where=where), target)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise NotEvaluatedError(f"it cannot be written: {error.strerror}", where=str(target)) from error
+
+
+def _take(chunks: Iterable[bytes], target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=_PART, dir=target.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.writelines(chunks)
+        Path(name).replace(target)
+    finally:
+        with suppress(FileNotFoundError):
+            Path(name).unlink()
+
+
+def checked(chunks: Iterable[bytes], digest: Digest, *, size: int | None, where: str) -> Iterator[bytes]:
+    """The same bytes; after the last one they turn out to be those that were asked for, or it raises.
+
+    Raises:
+        NotEvaluatedError: They are other, more or fewer.
+    """
+    found, taken = hashlib.sha256(), 0
+    most = MOST_BYTES if size is None else size
+    for chunk in chunks:
+        taken += len(chunk)
+        if taken > most:
+            raise _other(where, f"there are more than {most:,} bytes of {digest}")
+        found.update(chunk)
+        yield chunk
+    if size is not None and taken != size:
+        raise _other(where, f"there are {taken:,} bytes of {digest} instead of {size:,}")
+    if f"sha256:{found.hexdigest()}" != digest:
+        raise _other(where, f"what is kept as {digest} has the digest sha256:{found.hexdigest()}")
+
+
+def verify(file: Path, digest: Digest) -> None:
+    """Make sure of the digest of a file of this machine.
+
+    Raises:
+        NotEvaluatedError: It is another one, or there is no such file.
+    """
+    try:
+        for _ in checked(chunks_of(file), digest, size=None, where=str(file)):
+            pass
+    except FileNotFoundError:
+        raise NotEvaluatedError("there is no such file", where=str(file)) from None
+
+
+def _other(where: str, what: str) -> OtherBytesError:
+    return OtherBytesError(
+        f"{what}: it was changed or damaged, so it is not used",
+        where=where,
+        mend="Delete it there and store the model again: run the judge of that commit again.",
+    )

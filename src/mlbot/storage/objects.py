@@ -1,0 +1,337 @@
+"""A place by its URL."""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote
+
+from mlbot.errors import NotEvaluatedError, UsageError
+from mlbot.storage.digest import CHUNK, chunks_of
+
+# Files by name in a folder or an object store.
+
+
+class Objects(Protocol):
+    """A place of files. Names are relative, with forward slashes.
+
+    Every method raises `NotEvaluatedError` when the place does not answer as it has to.
+    """
+
+    @property
+    def url(self) -> str:
+        """Where it is; holds no credentials."""
+
+    def size(self, name: str) -> int | None:
+        """Bytes of an object; None where there is none."""
+
+    def read(self, name: str, most_bytes: int) -> bytes | None:
+        """A small object; None where there is none. Raises `NotEvaluatedError` when it has more bytes."""
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """An object's bytes. Raises `FileNotFoundError` where there is none."""
+
+    def upload(self, file: Path, name: str) -> None:
+        """Put a file there, whole or not at all."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put a small object there, in one step."""
+
+    def folders(self, name: str) -> tuple[str, ...]:
+        """The names of the folders inside one; empty where there is none."""
+
+    def remove(self, name: str) -> None:
+        """Take an object away, in one step; nothing happens where there is none."""
+
+    def remove_folder(self, name: str) -> None:
+        """Take a folder away with all that is in it; nothing happens where there is none."""
+
+
+def relative(name: str) -> str:
+    """A name that stays inside.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if not name or name.startswith("/") or "\\" in name or any(part in {"", ".", ".."} for part in name.split("/")):
+        raise ValueError(f"{name!r} is no name of an object")
+    return name
+
+
+def bounded(content: bytes, most_bytes: int, where: str) -> bytes:
+    """The content, if it is not too long.
+
+    Raises:
+        NotEvaluatedError: it is.
+    """
+    if len(content) > most_bytes:
+        raise NotEvaluatedError(f"it has more than {most_bytes:,} bytes, so mlbot did not write it", where=where)
+    return content
+
+
+class Told:
+    """Any failure of a place as one sentence: the errors of fsspec's protocols share no base class."""
+
+    def __init__(self, where: str, failure: type[Exception], *, missing_is_said: bool = False) -> None:
+        self._where = where
+        self._failure = failure
+        self._missing_is_said = missing_is_said
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        expected = (NotEvaluatedError, FileNotFoundError) if self._missing_is_said else (NotEvaluatedError,)
+        if not isinstance(error, self._failure) or isinstance(error, expected):
+            return
+        why = " ".join(str(error).split())[:300] or type(error).__name__
+        raise NotEvaluatedError(
+            f"it cannot be read or written: {why}",
+            where=self._where,
+            mend="Check that the place is there and that the credentials in the environment may use it.",
+        ) from error
+
+
+# Objects in a folder of this machine.
+
+_PARTS = ".mlbot-parts"
+
+_ABANDONED_S = 24 * 3600.0
+
+
+class LocalObjects:
+    """A folder of this machine.
+
+    Args:
+        root: The folder; made when needed.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @property
+    def url(self) -> str:
+        """`file:///…`."""
+        return self._root.absolute().as_uri()
+
+    def size(self, name: str) -> int | None:
+        """See `Objects`."""
+        with self._told(name):
+            try:
+                return self._path(name).stat().st_size
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def read(self, name: str, most_bytes: int) -> bytes | None:
+        """See `Objects`."""
+        with self._told(name):
+            try:
+                with self._path(name).open("rb") as stream:
+                    return bounded(stream.read(most_bytes + 1), most_bytes, f"{self.url}/{name}")
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """See `Objects`."""
+        with Told(f"{self.url}/{name}", OSError, missing_is_said=True):
+            yield from chunks_of(self._path(name))
+
+    def upload(self, file: Path, name: str) -> None:
+        """See `Objects`."""
+        self._place(chunks_of(file), name)
+
+    def write(self, name: str, content: bytes) -> None:
+        """See `Objects`."""
+        self._place((content,), name)
+
+    def folders(self, name: str) -> tuple[str, ...]:
+        """See `Objects`."""
+        with self._told(name):
+            path = self._path(name)
+            return tuple(sorted(each.name for each in path.iterdir() if each.is_dir())) if path.is_dir() else ()
+
+    def remove(self, name: str) -> None:
+        """See `Objects`."""
+        with self._told(name), suppress(FileNotFoundError, NotADirectoryError):
+            self._path(name).unlink()
+
+    def remove_folder(self, name: str) -> None:
+        """See `Objects`."""
+        with self._told(name), suppress(FileNotFoundError):
+            doomed = Path(tempfile.mkdtemp(dir=self._parts(name)))
+            self._path(name).rename(doomed / "doomed")  # out of place in one step, so that nobody meets half of it
+            shutil.rmtree(doomed)
+
+    def _place(self, chunks: Iterable[bytes], name: str) -> None:
+        with self._told(name):
+            target = self._path(name)
+            descriptor, part = tempfile.mkstemp(dir=self._parts(name))
+            try:
+                with os.fdopen(descriptor, "wb") as stream:
+                    stream.writelines(chunks)
+                    stream.flush()
+                    os.fchmod(stream.fileno(), 0o644)  # a server of another user reads it
+                    os.fsync(stream.fileno())
+                target.parent.mkdir(parents=True, exist_ok=True)
+                Path(part).replace(target)
+                _sync(target.parent)
+            finally:
+                Path(part).unlink(missing_ok=True)
+
+    def _parts(self, name: str) -> Path:
+        """Where files are made; what a killed process left there is swept a day later.
+
+        It is not in the root itself: a model server takes every folder there for a model.
+        """
+        parts = self._root.joinpath(*relative(name).split("/")[:-1][:1], _PARTS)
+        parts.mkdir(parents=True, exist_ok=True)
+        for path in parts.iterdir():
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > _ABANDONED_S:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return parts
+
+    def _path(self, name: str) -> Path:
+        return self._root / relative(name)
+
+    def _told(self, name: str) -> Told:
+        return Told(f"{self.url}/{name}", OSError)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# Objects in an object store, by fsspec.
+
+
+class RemoteObjects:
+    """A folder of an object store, by fsspec.
+
+    Args:
+        url: Such as `s3://bucket/models`.
+
+    Raises:
+        ModuleNotFoundError: fsspec is not installed.
+        UsageError: fsspec does not know the protocol, or what it needs for it is not installed.
+    """
+
+    def __init__(self, url: str) -> None:
+        import fsspec
+
+        self._url = url.rstrip("/")
+        try:
+            self._system, path = fsspec.core.url_to_fs(self._url)
+        except (ImportError, ValueError) as error:
+            why = " ".join(str(error).split())
+            raise UsageError(
+                f"it cannot be opened: {why}", where=url, mend="Install the package of its protocol, such as s3fs."
+            ) from error
+        self._root = path.rstrip("/")
+
+    @property
+    def url(self) -> str:
+        """As it was given."""
+        return self._url
+
+    def size(self, name: str) -> int | None:
+        """See `Objects`."""
+        with self._told(name):
+            self._system.invalidate_cache()
+            try:
+                return int(self._system.info(self._path(name))["size"])
+            except FileNotFoundError:
+                return None
+
+    def read(self, name: str, most_bytes: int) -> bytes | None:
+        """See `Objects`."""
+        with self._told(name):
+            self._system.invalidate_cache()
+            try:
+                with self._system.open(self._path(name), "rb") as stream:
+                    return bounded(stream.read(most_bytes + 1), most_bytes, f"{self.url}/{name}")
+            except FileNotFoundError:
+                return None
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """See `Objects`."""
+        with self._told(name, missing_is_said=True), self._system.open(self._path(name), "rb") as stream:
+            while chunk := stream.read(CHUNK):
+                yield chunk
+
+    def upload(self, file: Path, name: str) -> None:
+        """See `Objects`."""
+        with self._told(name):
+            self._in_a_folder(name, lambda path: self._system.put_file(str(file), path))
+
+    def write(self, name: str, content: bytes) -> None:
+        """See `Objects`."""
+        with self._told(name):
+            self._in_a_folder(name, lambda path: self._system.pipe_file(path, content))
+
+    def folders(self, name: str) -> tuple[str, ...]:
+        """See `Objects`."""
+        with self._told(name):
+            self._system.invalidate_cache()
+            try:
+                found = self._system.ls(self._path(name), detail=True)
+            except FileNotFoundError:
+                return ()
+            paths = (each["name"] for each in found if each["type"] == "directory")
+            return tuple(sorted(str(path).rstrip("/").rpartition("/")[2] for path in paths))
+
+    def remove(self, name: str) -> None:
+        """See `Objects`."""
+        with self._told(name), suppress(FileNotFoundError):
+            self._system.rm_file(self._path(name))
+
+    def remove_folder(self, name: str) -> None:
+        """See `Objects`."""
+        with self._told(name), suppress(FileNotFoundError):
+            self._system.rm(self._path(name), recursive=True)
+
+    def _in_a_folder(self, name: str, write: Callable[[str], object]) -> None:
+        """Write, and make the folder only where the protocol has folders: on S3 that would ask for buckets' rights."""
+        path = self._path(name)
+        try:
+            write(path)
+        except FileNotFoundError:
+            self._system.makedirs(path.rpartition("/")[0], exist_ok=True)
+            write(path)
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{relative(name)}"
+
+    def _told(self, name: str, *, missing_is_said: bool = False) -> Told:
+        return Told(f"{self.url}/{name}", Exception, missing_is_said=missing_is_said)
+
+
+def open_objects(url: str, folder: Path) -> Objects:
+    """The objects of a folder (`models`, `file:///srv/models`) or of any fsspec URL.
+
+    Args:
+        url: The place.
+        folder: What a relative folder is relative to.
+
+    Raises:
+        ModuleNotFoundError: the URL needs fsspec, and it is not installed.
+        UsageError: the URL cannot be opened.
+    """
+    scheme, found, rest = url.partition("://")
+    if not found:
+        return LocalObjects(folder / url)
+    if scheme.lower() in {"file", "local"}:
+        if not rest.startswith("/"):
+            raise UsageError(
+                "it names a machine, not a folder", where=url, mend="Write three slashes: file:///srv/models."
+            )
+        return LocalObjects(Path(unquote(rest)))
+    return RemoteObjects(url)

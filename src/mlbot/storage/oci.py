@@ -1,0 +1,568 @@
+"""An OCI registry: blobs by digest, manifests by tag.
+
+Source: the OCI Distribution Specification 1.1 (pull, push, monolithic upload). Plain requests rather than a client
+library: `oras` reads Docker's configuration on its own, follows a registry's redirects with its credentials, writes
+what it downloads before it checks it, and takes 0.3 s to import; what is needed of it are six requests.
+"""
+
+import base64
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+from mlbot.errors import NotEvaluatedError, RefusedError, UsageError
+from mlbot.lib.record import Digest
+from mlbot.lib.untrusted_json import HostileJsonError, load
+from mlbot.storage.digest import CHUNK, checked, take
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest, Response
+
+
+# Who mlbot is to a registry: the job's token for GitHub's, what `docker login` left for all others.
+
+GITHUB = "ghcr.io"
+
+_HELPER = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
+
+_PAIR = re.compile(r'([A-Za-z]+)="([^"\x00-\x1f]{0,2000})"')
+
+_HELPER_S = 30
+
+_TOKENS = ("MLBOT_TOKEN", "GITHUB_TOKEN", "GH_TOKEN")
+
+_MOST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Credentials:
+    """A name and a secret.
+
+    Attributes:
+        username: Shown to the registry.
+        password: Shown to nobody else.
+    """
+
+    username: str
+    password: str = field(repr=False)
+
+    @property
+    def basic(self) -> str:
+        """As an `Authorization` header."""
+        pair = f"{self.username}:{self.password}".encode()
+        return f"Basic {base64.b64encode(pair).decode()}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Challenge:
+    """What a registry asks for in its `WWW-Authenticate` header.
+
+    Attributes:
+        basic: The password itself; else a token from `realm`.
+        realm: Where tokens are given.
+        query: What to ask there.
+    """
+
+    basic: bool
+    realm: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_challenge(header: str) -> Challenge | None:
+    """A `WWW-Authenticate` header; None for one that asks for something else."""
+    scheme, _, rest = header.strip().partition(" ")
+    said = {name.lower(): value for name, value in _PAIR.findall(rest[:8000])}
+    if scheme.lower() == "basic":
+        return Challenge(basic=True)
+    if scheme.lower() != "bearer" or not said.get("realm"):
+        return None
+    query = {name: said[name] for name in ("service", "scope") if said.get(name)}
+    return Challenge(basic=False, realm=said["realm"], query=query)
+
+
+def read_token(body: bytes, where: str) -> str:
+    """The token in an answer of a realm.
+
+    Raises:
+        NotEvaluatedError: There is none.
+    """
+    try:
+        answer = load(body, "the answer", most_bytes=_MOST_BYTES)
+    except HostileJsonError:
+        answer = None
+    said = answer if isinstance(answer, dict) else {}
+    token = said.get("token") or said.get("access_token")
+    if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]{1,65536}", token):
+        raise NotEvaluatedError("the registry's login gave no token", where=where)
+    return token
+
+
+def find_credentials(
+    host: str, token: str | None, environment: Mapping[str, str] = os.environ, run: "Run | None" = None
+) -> Credentials | None:
+    """What a registry is told; None: it is asked as anybody.
+
+    Args:
+        host: With the port.
+        token: For GitHub's registry: the job's.
+        environment: Of this process: names the folder of Docker's `config.json`, and may hold a person's token for
+            GitHub's registry.
+        run: Runs a credential helper.
+    """
+    if host == GITHUB and token:
+        return Credentials(username="mlbot", password=token)
+    folder = environment.get("DOCKER_CONFIG") or str(Path(environment.get("HOME", "~")).expanduser() / ".docker")
+    config = _config(Path(folder) / "config.json")
+    helper = _helper(config, host)
+    if helper is not None:
+        return _from_helper(helper, host, run or _run)
+    return _from_auths(config, host) or (_of_the_environment(environment) if host == GITHUB else None)
+
+
+def _of_the_environment(environment: Mapping[str, str]) -> Credentials | None:
+    """A person's token, for whoever has not logged in by `docker login`."""
+    token = next((environment[name] for name in _TOKENS if environment.get(name)), None)
+    return Credentials(username="mlbot", password=token) if token else None
+
+
+Run = Callable[[str, str], bytes | None]
+"""Runs `docker-credential-<name> get` with a host on its standard input; None when it has nothing."""
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes()[:_MOST_BYTES])
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _helper(config: Mapping[str, Any], host: str) -> str | None:
+    helpers = config.get("credHelpers")
+    name = helpers.get(host) if isinstance(helpers, dict) else None
+    name = name or config.get("credsStore")
+    return name if isinstance(name, str) and _HELPER.fullmatch(name) else None
+
+
+def _from_helper(name: str, host: str, run: Run) -> Credentials | None:
+    raw = run(name, host)
+    if raw is None:
+        return None
+    try:
+        said = json.loads(raw)
+        return Credentials(username=str(said["Username"]), password=str(said["Secret"]))
+    except (ValueError, KeyError, TypeError):
+        raise RefusedError(f"docker-credential-{name} gave no credentials that can be read", where=host) from None
+
+
+def _run(name: str, host: str) -> bytes | None:
+    try:
+        done = subprocess.run(
+            [f"docker-credential-{name}", "get"],
+            input=host.encode(),
+            capture_output=True,
+            timeout=_HELPER_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _from_auths(config: Mapping[str, Any], host: str) -> Credentials | None:
+    auths = config.get("auths")
+    entry = auths.get(host) or auths.get(f"https://{host}") if isinstance(auths, dict) else None
+    encoded = entry.get("auth") if isinstance(entry, dict) else None
+    if not isinstance(encoded, str):
+        return None
+    try:
+        username, found, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except ValueError:
+        return None
+    return Credentials(username=username, password=password.rstrip("\x00")) if found else None
+
+
+# The conversation with a registry: where it is, who asks, what its answers mean.
+
+MOST_MANIFEST = 1 << 18
+
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+
+_REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
+
+_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
+
+_TIMEOUT = (15.0, 120.0)
+
+_HOPS = 4
+
+_NO_ENCODING = {"Accept-Encoding": "identity"}
+
+_CODE = re.compile(rb'"code"\s*:\s*"([A-Z_]{1,40})"')
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """A repository of a registry.
+
+    Attributes:
+        host: With the port.
+        repository: Its name, in lower case, as every registry wants it.
+    """
+
+    host: str
+    repository: str
+
+    @classmethod
+    def of(cls, url: str) -> "Place":
+        """Read `oci://host/repository`.
+
+        Raises:
+            UsageError: It is none.
+        """
+        host, _, repository = url.partition("://")[2].rstrip("/").partition("/")
+        repository = repository.lower()
+        if not _HOST.fullmatch(host) or not _REPOSITORY.fullmatch(repository) or len(repository) > 200:
+            raise UsageError(
+                "it is no registry and repository", where=url, mend="Write it as oci://ghcr.io/owner/repository/models."
+            )
+        return cls(host=host.lower(), repository=repository)
+
+    @property
+    def url(self) -> str:
+        """As mlbot.yaml has it."""
+        return f"oci://{self.host}/{self.repository}"
+
+    @property
+    def base(self) -> str:
+        """Where its API is: by HTTPS, but for this machine."""
+        return f"{'http' if is_loopback(self.host) else 'https'}://{self.host}/v2/{self.repository}"
+
+    def inside(self, name: str) -> "Place":
+        """A repository below this one.
+
+        Raises:
+            UsageError: The name cannot be one of a repository.
+        """
+        if not re.fullmatch(_PART, name.lower()):
+            raise UsageError(
+                f"{name} cannot be the name of a repository",
+                where=self.url,
+                mend="Registries take letters and digits with single dots, underscores or dashes between them.",
+            )
+        return Place(host=self.host, repository=f"{self.repository}/{name.lower()}")
+
+
+class Connection:
+    """Sends requests to one repository's API; logs in when asked to.
+
+    Args:
+        place: The repository.
+        credentials: Who asks.
+    """
+
+    def __init__(self, place: Place, credentials: Credentials | None) -> None:
+        import requests
+
+        self.place = place
+        self._credentials = credentials
+        self._authorizations: dict[bool, str] = {}
+        self._session = requests.Session()
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        expected: tuple[int, ...],
+        headers: Mapping[str, str] | None = None,
+        body: Callable[[], Any] = lambda: None,
+    ) -> "Response":
+        """Send a request; log in when asked to, and follow where it leads.
+
+        Args:
+            method: Such as `GET`.
+            path: From the repository's base; or an address that the registry gave.
+            expected: The statuses that are an answer.
+            headers: Beside those that every request has.
+            body: Gives the body anew for each time it is sent.
+
+        Raises:
+            PassingError: Worth another attempt.
+            RefusedError: It does not let us.
+            NotEvaluatedError: Any other status.
+        """
+        address = self.place.base + path if path.startswith("/") else path
+        writes, logged_in = method not in {"GET", "HEAD"}, False
+        for _ in range(_HOPS):
+            authorization = self._authorizations.get(writes, "") if self._is_home(address) else ""
+            answer = self._send(method, address, {**(headers or {}), **_NO_ENCODING}, authorization, body)
+            if answer.status_code == 401 and not logged_in and self._is_home(address):
+                self._authorizations[writes] = self._log_in(answer.headers.get("WWW-Authenticate", ""), writes=writes)
+                logged_in = True
+            elif answer.is_redirect and not writes:
+                address = urljoin(address, answer.headers["Location"])
+            elif answer.status_code in expected:
+                if method != "GET":
+                    answer.close()
+                return answer
+            else:
+                raise self._failure(method, answer)
+        raise NotEvaluatedError("the registry sends from one address to the next", where=self.place.url)
+
+    def _send(
+        self, method: str, address: str, headers: Mapping[str, str], authorization: str, body: Callable[[], Any]
+    ) -> "Response":
+        parts = urlsplit(address)
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.netloc)):
+            raise NotEvaluatedError("the registry leads to an address that is not HTTPS", where=self.place.url)
+        with network(self.place.url):
+            return self._session.request(
+                method,
+                address,
+                headers=dict(headers),
+                data=body(),
+                auth=_Header(authorization),
+                stream=True,
+                allow_redirects=False,
+                timeout=_TIMEOUT,
+            )
+
+    def _log_in(self, header: str, *, writes: bool) -> str:
+        """The `Authorization` header for what a registry asks.
+
+        To write, the right to push is asked for in so many words: GitHub's registry names reading alone in whatever
+        it asks.
+        """
+        challenge = read_challenge(header)
+        if challenge is None or (challenge.basic and self._credentials is None):
+            raise self._denied()
+        if challenge.basic and self._credentials is not None:
+            return self._credentials.basic
+        self._check_realm(challenge.realm)
+        scope = {"scope": f"repository:{self.place.repository}:pull,push"} if writes else {}
+        with network(self.place.url):
+            answer = self._session.get(
+                challenge.realm,
+                params={**challenge.query, **scope},
+                auth=_Header(self._credentials.basic if self._credentials else ""),
+                allow_redirects=False,
+                stream=True,
+                timeout=_TIMEOUT,
+            )
+        if answer.status_code in {401, 403}:
+            raise self._denied()
+        if answer.status_code != 200:
+            raise self._failure("login", answer)
+        return f"Bearer {read_token(self.body(answer), self.place.url)}"
+
+    def _check_realm(self, realm: str) -> None:
+        """Credentials go by HTTPS; GitHub's token goes to GitHub's registry alone."""
+        parts = urlsplit(realm)
+        if parts.scheme != "https" and not (is_loopback(self.place.host) and is_loopback(parts.netloc)):
+            raise NotEvaluatedError("the registry's login is not by HTTPS", where=self.place.url)
+        if self.place.host == GITHUB and parts.netloc != GITHUB:
+            raise NotEvaluatedError("the registry's login is elsewhere", where=self.place.url)
+
+    def _is_home(self, address: str) -> bool:
+        return urlsplit(address)[:2] == urlsplit(self.place.base)[:2]
+
+    def body(self, answer: "Response") -> bytes:
+        """An answer's body, of at most `MOST_MANIFEST` bytes."""
+        with network(self.place.url), answer:
+            body: bytes = answer.raw.read(MOST_MANIFEST + 1, decode_content=True)
+        if len(body) > MOST_MANIFEST:
+            raise NotEvaluatedError("the registry's answer is too long", where=self.place.url)
+        return body
+
+    def _failure(self, method: str, answer: "Response") -> Exception:
+        status = answer.status_code
+        codes = b" ".join(_CODE.findall(self.body(answer))).decode()
+        what = f"the registry answered {status} to {method}{f' ({codes})' if codes else ''}"
+        if status in {401, 403}:
+            return self._denied()
+        if status == 429 or status >= 500:
+            return PassingError(what, self.place.url, _seconds(answer.headers.get("Retry-After", "")))
+        return NotEvaluatedError(what, where=self.place.url)
+
+    def _denied(self) -> RefusedError:
+        who = "the token" if self._credentials else "nobody in particular: no credentials were found"
+        return RefusedError(
+            f"the registry does not let us; it was asked as {who}",
+            where=self.place.url,
+            mend="On GitHub the job needs `packages: write` (to read: `packages: read`), and the package has to give "
+            "this repository access. Elsewhere run `docker login`.",
+        )
+
+
+class PassingError(NotEvaluatedError):
+    """A fault that another attempt may not meet."""
+
+    def __init__(self, what: str, where: str, seconds: float = 0.0) -> None:
+        super().__init__(what, where=where, mend="Run it again: nothing is done twice.")
+        self.seconds = seconds
+
+
+class _Header:
+    """Sets the header, or none: left alone, requests would look for a password in the machine's .netrc."""
+
+    def __init__(self, authorization: str) -> None:
+        self._authorization = authorization
+
+    def __call__(self, request: "PreparedRequest") -> "PreparedRequest":
+        if self._authorization:
+            request.headers["Authorization"] = self._authorization
+        return request
+
+
+class Sized:
+    """Bytes whose number is known, so that they are not sent in chunks, which some registries refuse."""
+
+    def __init__(self, chunks: Iterator[bytes], size: int) -> None:
+        self._chunks = chunks
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._chunks
+
+
+def is_loopback(netloc: str) -> bool:
+    """Whether an address is of this machine, by its look alone."""
+    host = urlsplit(f"//{netloc}").hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _seconds(text: str) -> float:
+    return float(text) if re.fullmatch(r"[0-9]{1,6}", text) else 0.0
+
+
+@contextmanager
+def network(where: str) -> Iterator[None]:
+    """A connection that broke is worth another attempt."""
+    from requests import RequestException
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except (RequestException, HTTPError, ConnectionError, TimeoutError) as error:
+        raise PassingError(f"the connection broke off ({type(error).__name__})", where) from error
+
+
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+
+_ATTEMPTS = 4
+
+_LONGEST_WAIT_S = 60.0
+
+T = TypeVar("T")
+
+
+class Registry:
+    """One repository of a registry. Every call may be repeated, and is, where a fault may pass.
+
+    Every method raises `NotEvaluatedError` when the registry does not do what it should, `RefusedError` when it does
+    not let us.
+
+    Args:
+        place: The repository.
+        credentials: Who asks.
+        sleep: Waits so many seconds.
+    """
+
+    def __init__(
+        self, place: Place, credentials: Credentials | None, *, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self.place = place
+        self._sleep = sleep
+        self._api = Connection(place, credentials)
+
+    def has_blob(self, digest: Digest) -> bool:
+        """Whether there is a blob of that digest."""
+        return self._patiently(
+            lambda: self._api.ask("HEAD", f"/blobs/{digest}", expected=(200, 404)).status_code == 200
+        )
+
+    def put_blob(self, digest: Digest, size: int, content: Callable[[], Iterator[bytes]]) -> None:
+        """Upload a blob, unless it is there.
+
+        Args:
+            digest: Of its bytes; the registry checks it.
+            size: How many bytes.
+            content: Gives the bytes from the start, each time it is called.
+        """
+        if not self.has_blob(digest):
+            self._patiently(lambda: self._upload(digest, size, content))
+
+    def fetch_blob(self, digest: Digest, size: int, target: Path) -> None:
+        """Download a blob; it appears whole and verified, or not at all."""
+        where = f"{self.place.url}@{digest}"
+        self._patiently(lambda: take(self._stream(digest), target, digest, size=size, where=where))
+
+    def verify_blob(self, digest: Digest, size: int) -> None:
+        """Download a blob and check it, without keeping it."""
+
+        def read() -> None:
+            for _ in checked(self._stream(digest), digest, size=size, where=f"{self.place.url}@{digest}"):
+                pass
+
+        self._patiently(read)
+
+    def manifest(self, tag: str) -> bytes | None:
+        """The manifest behind a tag; None where there is none."""
+
+        def read() -> bytes | None:
+            answer = self._api.ask("GET", f"/manifests/{tag}", expected=(200, 404), headers={"Accept": MANIFEST_TYPE})
+            return self._api.body(answer) if answer.status_code == 200 else None
+
+        return self._patiently(read)
+
+    def put_manifest(self, tag: str, content: bytes) -> Digest:
+        """Move a tag to a manifest, in one step.
+
+        Returns:
+            The manifest's digest. A tag can be moved again by whoever may write; a digest cannot.
+        """
+        headers = {"Content-Type": MANIFEST_TYPE}
+        self._patiently(
+            lambda: self._api.ask("PUT", f"/manifests/{tag}", expected=(201,), headers=headers, body=lambda: content)
+        )
+        return f"sha256:{sha256(content).hexdigest()}"
+
+    def _upload(self, digest: Digest, size: int, content: Callable[[], Iterator[bytes]]) -> None:
+        begun = self._api.ask("POST", "/blobs/uploads/", expected=(202,), headers={"Content-Length": "0"})
+        location = urljoin(f"{self.place.base}/", begun.headers.get("Location", ""))
+        address = f"{location}{'&' if urlsplit(location).query else '?'}digest={digest}"
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        self._api.ask("PUT", address, expected=(201,), headers=headers, body=lambda: Sized(content(), size))
+
+    def _stream(self, digest: Digest) -> Iterator[bytes]:
+        answer = self._api.ask("GET", f"/blobs/{digest}", expected=(200,))
+        with network(self.place.url), answer:
+            while chunk := answer.raw.read(CHUNK, decode_content=False):
+                yield chunk
+
+    def _patiently(self, work: Callable[[], T]) -> T:
+        for attempt in range(1, _ATTEMPTS):
+            try:
+                return work()
+            except PassingError as error:
+                self._sleep(min(_LONGEST_WAIT_S, error.seconds or 0.5 * 2**attempt))
+        return work()

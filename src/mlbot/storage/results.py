@@ -1,0 +1,382 @@
+"""Trained models by content key, so that nothing is trained twice: a folder that many processes share.
+
+    <root>/entries/<key>/<seed>-<environment>/model.onnx, training.json
+    <root>/staging/<random>/     what is being made; taken away by the next run if its maker died
+    <root>/locks/<name>          one for each thing that is being trained
+
+Every lock is flock(2) on an open file, so the kernel lets go of it when a process dies in whatever way. An entry is
+made in staging, synced, and renamed into place: after `kill -9` or a power cut it is there whole or not at all.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pydantic import ValidationError
+
+from mlbot.ledger.entries import Environment
+from mlbot.lib.record import Digest
+from mlbot.protocol.training_record import Training
+
+# Folders that many processes share: opened, compared, synced and locked by what the kernel guarantees.
+
+_POLL_S = 0.1
+
+
+def open_folder(path: Path) -> int | None:
+    """A descriptor of a folder; None when nothing is there, or something else."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return None
+        raise
+
+
+def is_same(descriptor: int, path: Path) -> bool:
+    """Whether the path still names what was opened."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _try_lock(path: Path) -> int | None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    if is_same(descriptor, path):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def sync(path: Path) -> None:
+    """Wait until a file is on the disk; of a folder, the names in it."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked(
+    path: Path, *, say: Callable[[str], None] | None = None, stop: threading.Event | None = None
+) -> Iterator[None]:
+    """Hold a lock of that path against all threads and processes; the kernel lets go of it when a process dies.
+
+    Args:
+        path: A file that exists only while it is held or waited for.
+        say: Is told once if somebody else holds it.
+        stop: Ends the waiting when set.
+
+    Raises:
+        InterruptedError: `stop` was set.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stop = stop or threading.Event()
+    descriptor = _try_lock(path)
+    if descriptor is None and say is not None:
+        say("another run is training this already; waiting for its result")
+    while descriptor is None:  # not a blocking flock, since Ctrl-C has to reach threads too
+        if stop.wait(_POLL_S):
+            raise InterruptedError("stopped while waiting for another run")
+        descriptor = _try_lock(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # still locked: who waits for it sees that it is gone, and makes a new one
+        os.close(descriptor)
+
+
+def sweep_locks(folder: Path) -> None:
+    """Take away the locks of processes that were killed: those that nobody holds."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        descriptor = _try_lock(path)
+        if descriptor is not None:
+            path.unlink(missing_ok=True)
+            os.close(descriptor)
+
+
+MODEL_FILE = "model.onnx"
+
+TRAINING_FILE = "training.json"
+
+MOST_BYTES = 5 << 30
+
+MOST_AGE_S = 90 * 24 * 3600.0
+
+_RECORD_LIMIT = 1024 * 1024
+
+_HEX = 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stored:
+    """A trained model of the store.
+
+    Attributes:
+        path: The ONNX file; it stays there as long as the store that gave it is open.
+        training: Its lineage.
+    """
+
+    path: Path
+    training: Training
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Entry:
+    path: Path
+    size_bytes: int
+    used_at: float
+
+
+class ResultStore:
+    """Results kept by content key, seed and environment.
+
+    Entries that an open store gave out are never pruned, by whatever process. Use it as a context manager, which
+    prunes what nobody has used for long and lets go of the rest, or call `close`.
+
+    Args:
+        root: Its folder, made when needed; for a repository `<git dir>/mlbot/results`.
+        most_bytes: What it may grow to; what this store gave out stays in any case.
+        most_age_s: Seconds after its last use that an entry stays.
+    """
+
+    def __init__(self, root: Path, *, most_bytes: int = MOST_BYTES, most_age_s: float = MOST_AGE_S) -> None:
+        self.root = root
+        self._most_bytes = most_bytes
+        self._most_age_s = most_age_s
+        self._held: dict[Path, int] = {}
+        self._guard = threading.Lock()
+
+    def __enter__(self) -> Self:
+        if self.root.is_dir():
+            sweep_locks(self.root / "locks")
+            with self._exclusive():
+                self._sweep()
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        with suppress(OSError):  # a full cache is no failure
+            self.prune(self._most_bytes, self._most_age_s)
+        self.close()
+
+    def close(self) -> None:
+        """Let others prune what this store gave out."""
+        with self._guard:
+            while self._held:
+                os.close(self._held.popitem()[1])
+
+    def get(self, key: Digest, seed: int, environment: Environment) -> Stored | None:
+        """What was trained for this key and seed in this environment.
+
+        The file's bytes are hashed anew. An entry that does not match its record is dropped, as if it had never been.
+        """
+        path = self._entry(key, seed, environment)
+        while (descriptor := open_folder(path)) is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            training = _verified(path, key, seed, environment)
+            if training is not None and is_same(descriptor, path):
+                os.utime(descriptor)  # for `prune`: it was used now
+                self._hold(path, descriptor)
+                return Stored(path=path / MODEL_FILE, training=training)
+            self._drop(path, descriptor)
+        return None
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """A folder in the store to put a model in, for `put`. What is not kept is gone afterwards."""
+        with self._exclusive():
+            self._sweep()
+            path = Path(tempfile.mkdtemp(dir=self._staging))
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(descriptor, fcntl.LOCK_SH)  # shared, so that it can be read under its final name at once
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+            os.close(descriptor)
+
+    def put(self, staged: Path, training: Training) -> Stored:
+        """Keep what was made in a staging folder.
+
+        If somebody has kept a result of the same key, seed and environment meanwhile, theirs stays and is given back.
+
+        Args:
+            staged: The folder that `staging` gave, with the model in `MODEL_FILE`; its bytes are `training.digest`.
+            training: The lineage.
+
+        Raises:
+            OSError: It cannot be written, or does not read back as it was.
+        """
+        (staged / MODEL_FILE).chmod(0o444)
+        (staged / TRAINING_FILE).write_text(training.model_dump_json(indent=2), encoding="utf-8")
+        for path in (staged / MODEL_FILE, staged / TRAINING_FILE, staged):
+            sync(path)
+        entry = self._entry(training.key, training.seed, training.environment)
+        while staged.exists():
+            self._place(staged, entry)
+            stored = self.get(training.key, training.seed, training.environment)
+            if stored is not None:
+                return stored
+        raise OSError(f"what was written to {entry} does not read back as it was; is the disk failing?")
+
+    @contextmanager
+    def lock(
+        self,
+        key: Digest,
+        seed: int,
+        *,
+        say: Callable[[str], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> Iterator[None]:
+        """Hold this while training, so that two runs at once train a thing once: look again with `get` inside.
+
+        Args:
+            key: The content key.
+            seed: The seed.
+            say: Is told once if another process or thread holds it.
+            stop: Ends the waiting when set.
+
+        Raises:
+            InterruptedError: `stop` was set.
+        """
+        with locked(self.root / "locks" / f"{_hex(key)}-{seed}", say=say, stop=stop):
+            yield
+
+    def prune(self, max_bytes: int, max_age_s: float, *, now: float | None = None) -> tuple[Path, ...]:
+        """Remove what has not been used for long, then the least recently used until the rest fits.
+
+        Args:
+            max_bytes: What all entries together may take.
+            max_age_s: Seconds since an entry's last use.
+            now: Unix time; None: the clock's.
+
+        Returns:
+            The entries that were removed. Those in use by an open store are not, whatever their age and size.
+        """
+        at = time.time() if now is None else now
+        entries = sorted(self._entries(), key=lambda entry: entry.used_at)
+        total = sum(entry.size_bytes for entry in entries)
+        removed: list[Path] = []
+        for entry in entries:
+            stays = at - entry.used_at <= max_age_s and total <= max_bytes
+            if not stays and self._remove_unused(entry.path):
+                total -= entry.size_bytes
+                removed.append(entry.path)
+        return tuple(removed)
+
+    @property
+    def _staging(self) -> Path:
+        return self.root / "staging"
+
+    def _entry(self, key: Digest, seed: int, environment: Environment) -> Path:
+        fingerprint = hashlib.sha256(environment.model_dump_json().encode()).hexdigest()[:_HEX]
+        return self.root / "entries" / _hex(key) / f"{seed}-{fingerprint}"
+
+    def _entries(self) -> Iterator[_Entry]:
+        for path in (self.root / "entries").glob("*/*"):
+            with suppress(OSError):  # another process removed it just now
+                size = sum(file.stat().st_size for file in path.iterdir())
+                yield _Entry(path=path, size_bytes=size, used_at=path.stat().st_mtime)
+
+    def _hold(self, path: Path, descriptor: int) -> None:
+        with self._guard:
+            former = self._held.pop(path, None)
+            self._held[path] = descriptor
+        if former is not None:
+            os.close(former)
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """One at a time among all processes; held for renames and sweeping, never while something is trained."""
+        self._staging.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _place(self, staged: Path, entry: Path) -> None:
+        with self._exclusive():
+            entry.parent.mkdir(parents=True, exist_ok=True)
+            if entry.is_symlink() or not entry.is_dir():
+                entry.unlink(missing_ok=True)
+                staged.rename(entry)
+                sync(entry.parent)
+
+    def _drop(self, path: Path, descriptor: int) -> None:
+        """Take a broken entry away, unless another process has replaced it already."""
+        with self._exclusive():
+            if is_same(descriptor, path):
+                self._discard(path)
+        os.close(descriptor)
+
+    def _remove_unused(self, path: Path) -> bool:
+        with self._exclusive():
+            descriptor = open_folder(path)
+            if descriptor is None:
+                return False
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._discard(path)
+            except BlockingIOError:
+                return False
+            finally:
+                os.close(descriptor)
+        return True
+
+    def _discard(self, path: Path) -> None:
+        """Out of place in one step first, so that nobody meets half an entry."""
+        doomed = Path(tempfile.mkdtemp(dir=self._staging))
+        path.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+        with suppress(OSError):  # other seeds are still there
+            path.parent.rmdir()
+
+    def _sweep(self) -> None:
+        """Take away what dead processes left in staging; who lives holds a lock on their folder."""
+        for path in self._staging.iterdir():
+            descriptor = open_folder(path)
+            if descriptor is None:
+                continue
+            with suppress(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+            os.close(descriptor)
+
+
+def _hex(key: Digest) -> str:
+    return key.removeprefix("sha256:")
+
+
+def _verified(path: Path, key: Digest, seed: int, environment: Environment) -> Training | None:
+    """The entry's record, if it is whole, about what was asked for, and the model's bytes are those it names."""
+    try:
+        with (path / TRAINING_FILE).open("rb") as stream:
+            training = Training.model_validate_json(stream.read(_RECORD_LIMIT))
+        with (path / MODEL_FILE).open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except (OSError, ValidationError):
+        return None
+    asked = (training.key, training.seed, training.environment) == (key, seed, environment)
+    return training if asked and training.digest == f"sha256:{digest}" else None

@@ -1,0 +1,196 @@
+"""A store by its URL."""
+
+from pathlib import Path
+from typing import Protocol, Self
+
+from mlbot.errors import MissingExtraError, NotEvaluatedError, RefusedError
+from mlbot.lib.record import Digest
+from mlbot.storage.digest import take, verify
+from mlbot.storage.modelpack import Packed, Told, is_model, push, told
+from mlbot.storage.objects import Objects, open_objects
+from mlbot.storage.oci import Place, Registry, find_credentials
+
+# What every store of model bytes can do.
+
+
+class NotStoredError(NotEvaluatedError):
+    """A store has no bytes of that digest."""
+
+    def __init__(self, digest: Digest, url: str) -> None:
+        super().__init__(
+            f"nothing is stored as {digest}",
+            where=url,
+            mend="Store it: run the judge of the commit that made it again (`mlbot run --record` on a laptop).",
+        )
+
+
+class ModelStore(Protocol):
+    """Files by the sha256 of their bytes: models, and what is kept beside them.
+
+    Every call may be repeated. Every method raises `NotEvaluatedError` when the store does not answer as it has to.
+    """
+
+    @property
+    def url(self) -> str:
+        """Where it is; holds no credentials."""
+
+    def put(self, digest: Digest, file: Path) -> bool:
+        """Keep a file.
+
+        Args:
+            digest: What its bytes hash to; they are hashed again.
+            file: The file. Its suffix says what it is: `.onnx` a model, anything else a document.
+
+        Returns:
+            Whether it was written; False when it was there already.
+
+        Raises:
+            NotEvaluatedError: The file has another digest, or the store does not take it.
+        """
+
+    def get(self, digest: Digest, target: Path, *, size: int | None = None) -> None:
+        """Fetch a file; it appears whole and verified, or not at all.
+
+        Args:
+            digest: Which.
+            target: Where to write it.
+            size: How many bytes it has to have; None: not known.
+
+        Raises:
+            NotStoredError: There is none.
+            NotEvaluatedError: What is there are not those bytes.
+        """
+
+    def has(self, digest: Digest) -> bool:
+        """Whether there is a file of that digest."""
+
+
+# A store in a folder or an object store: `sha256/<first two digits>/<64 digits>`.
+
+
+class ObjectStore:
+    """Files by digest in `objects`."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return self._objects.url
+
+    def put(self, digest: Digest, file: Path) -> bool:
+        """See `ModelStore`."""
+        verify(file, digest)
+        name = _name(digest)
+        if self._objects.size(name) == file.stat().st_size:
+            return False
+        self._objects.upload(file, name)  # over what an interrupted upload may have left
+        return True
+
+    def get(self, digest: Digest, target: Path, *, size: int | None = None) -> None:
+        """See `ModelStore`."""
+        name = _name(digest)
+        if self._objects.size(name) is None:
+            raise NotStoredError(digest, self.url)
+        take(self._objects.chunks(name), target, digest, size=size, where=f"{self.url}/{name}")
+
+    def has(self, digest: Digest) -> bool:
+        """See `ModelStore`."""
+        return self._objects.size(_name(digest)) is not None
+
+
+def _name(digest: Digest) -> str:
+    digits = digest.removeprefix("sha256:")
+    return f"sha256/{digits[:2]}/{digits}"
+
+
+# A store in an OCI registry: one ModelPack manifest a file, tagged `sha256-<64 digits>`.
+
+
+class OciStore:
+    """Files by digest in one repository of a registry."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    @classmethod
+    def of(cls, url: str, *, token: str | None = None) -> Self:
+        """The store of an `oci://` URL.
+
+        Raises:
+            UsageError: It names no registry and repository.
+        """
+        place = Place.of(url)
+        return cls(Registry(place, find_credentials(place.host, token)))
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return self._registry.place.url
+
+    def put(self, digest: Digest, file: Path) -> bool:
+        """See `ModelStore`."""
+        verify(file, digest)
+        if self._is_there(digest):
+            return False
+        name = "model.onnx" if is_model(file.name) else file.name
+        push(self._registry, file, Packed(name=name, digest=digest, size_bytes=file.stat().st_size), _tag(digest), {})
+        return True
+
+    def get(self, digest: Digest, target: Path, *, size: int | None = None) -> None:
+        """See `ModelStore`."""
+        found = self._told(digest)
+        if found is None:
+            raise NotStoredError(digest, self.url)
+        if size is not None and found.file.size_bytes != size:
+            raise NotEvaluatedError(
+                f"it has {found.file.size_bytes:,} bytes instead of {size:,}", where=f"{self.url}@{digest}"
+            )
+        self._registry.fetch_blob(digest, found.file.size_bytes, target)
+
+    def has(self, digest: Digest) -> bool:
+        """See `ModelStore`."""
+        return self._told(digest) is not None and self._registry.has_blob(digest)
+
+    def _is_there(self, digest: Digest) -> bool:
+        """As `has`; but GitHub's registry refuses to say so of a package that is not there yet, and then it is not."""
+        try:
+            return self.has(digest)
+        except RefusedError:
+            return False
+
+    def _told(self, digest: Digest) -> Told | None:
+        """A tag can be moved, so what it names has to be what it is called by."""
+        found = told(self._registry, _tag(digest))
+        if found is not None and found[1].file.digest != digest:
+            raise NotEvaluatedError(
+                f"the tag of {digest} was moved to {found[1].file.digest}",
+                where=self.url,
+                mend="Delete the tag there, and store the model again.",
+            )
+        return found[1] if found else None
+
+
+def _tag(digest: Digest) -> str:
+    return digest.replace(":", "-")
+
+
+def open_store(url: str, folder: Path, *, token: str | None = None) -> ModelStore:
+    """The store of a URL. Talks to nobody yet.
+
+    Args:
+        url: A folder (`models`, `file:///srv/models`), any fsspec URL, or `oci://registry/repository`.
+        folder: What a relative folder is relative to: the repository's root.
+        token: For `ghcr.io`: a token that may read or write packages. Other places find their own credentials.
+
+    Raises:
+        UsageError: The URL is none that can be a store.
+        MissingExtraError: It needs the extra `deploy`.
+    """
+    if url.lower().startswith("oci://"):
+        return OciStore.of(url, token=token)
+    try:
+        return ObjectStore(open_objects(url, folder))
+    except ModuleNotFoundError:
+        raise MissingExtraError("deploy", needed_for=f"The store {url}") from None

@@ -1,1 +1,0 @@
-"""Where model bytes live."""

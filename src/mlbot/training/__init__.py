@@ -1,0 +1,1 @@
+"""The artifact: train it, with which parameters and data."""

@@ -1,0 +1,520 @@
+"""`mlbot train`: train the stale models of the working tree, each content key and seed once."""
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count, groupby
+from pathlib import Path
+
+from mlbot.config.document import Params
+from mlbot.config.schema import Model
+from mlbot.console import Console
+from mlbot.errors import Exit, MlbotError, UsageError
+from mlbot.events.event import PullRequestEvent
+from mlbot.events.github import Login
+from mlbot.gates.outcome import Reason
+from mlbot.git.commits import three_commits
+from mlbot.git.repository import Repository
+from mlbot.github.api import GitHub
+from mlbot.github.job import Job, forget_tokens
+from mlbot.ledger.entries import Environment
+from mlbot.lib.extras import require
+from mlbot.lib.record import Digest, Sha
+from mlbot.plan.content_key import Side
+from mlbot.plan.plan import Plan, PlannedModel, plan_models
+from mlbot.plan.run_plan import Sides, read_configs, read_sides
+from mlbot.protocol.answer import RetrainRequest, recorded
+from mlbot.protocol.artifact_name import FAILURE_FILE
+from mlbot.protocol.attempts import Reruns
+from mlbot.protocol.training_record import MESSAGE, Training, TrainingFailure
+from mlbot.storage.results import MODEL_FILE, TRAINING_FILE, ResultStore, Stored
+from mlbot.training.run_data import data_links, require_data
+from mlbot.training.trial import read_overrides, trial_key
+from mlbot.verdict.evidence import Problem
+
+# Train what has not been trained yet: the store first, then one checkout a commit for all its models and seeds.
+
+Worktrees = Callable[[Sha], AbstractContextManager[Path]]
+"""Checks a commit out in a folder of its own, data linked in, and takes it away at the end."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainJob:
+    """One model with one seed at one commit.
+
+    Attributes:
+        model: What the commit's config says of it.
+        seed: From 0.
+        key: The content key of all that it depends on.
+        commit: Where it is trained from.
+        lock: Digest of the environment lock.
+        params: Its parameters, flat.
+        data: The digest of each data file, for the record.
+    """
+
+    model: Model
+    seed: int
+    key: Digest
+    commit: Sha
+    lock: Digest | None = None
+    params: Params = field(default_factory=dict)
+    data: Mapping[str, Digest] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """How progress names it."""
+        return f"{self.model.name} seed {self.seed} ({self.commit[:7]})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trained:
+    """A model file.
+
+    Attributes:
+        path: The ONNX file in the store, there until the store is closed.
+        training: Its lineage. The commit may be another one whose inputs are the same.
+        cached: Whether it had been trained before.
+    """
+
+    path: Path
+    training: Training
+    cached: bool
+
+
+def train_models(
+    jobs: Sequence[TrainJob],
+    store: ResultStore,
+    worktrees: Worktrees,
+    say: Callable[[str], None],
+    *,
+    parallel: int = 1,
+    logs: Path | None = None,
+) -> tuple[Trained | TrainingFailure, ...]:
+    """Train each job that the store does not have.
+
+    One after another by default: a training mostly uses every core and much of the memory, so several at once end
+    later, or not at all; and they share a checkout, where they may write. `parallel` is for small ones on big machines.
+    Once a seed of a model has failed its other seeds are not started: the verdict is an error either way.
+
+    Args:
+        jobs: What to train.
+        store: Where results are looked for and kept.
+        worktrees: Makes the checkouts; none is made for a commit that has nothing left to train.
+        say: Is told of progress.
+        parallel: How many trainings of one commit at once.
+        logs: A folder for what the trainings print; None: not kept.
+
+    Returns:
+        One result a job, in their order.
+    """
+    run = _Run(jobs=jobs, store=store, worktrees=worktrees, say=say, parallel=parallel, logs=logs)
+    order = sorted(range(len(jobs)), key=lambda at: [job.commit for job in jobs].index(jobs[at].commit))
+    for _, group in groupby(order, key=lambda at: jobs[at].commit):
+        run.commit(list(group))
+    return tuple(run.results[at] for at in range(len(jobs)))
+
+
+@dataclass(kw_only=True)
+class _Run:
+    jobs: Sequence[TrainJob]
+    store: ResultStore
+    worktrees: Worktrees
+    say: Callable[[str], None]
+    parallel: int
+    logs: Path | None
+    results: dict[int, Trained | TrainingFailure] = field(default_factory=dict)
+    stop: threading.Event = field(default_factory=threading.Event)
+    done: Iterator[int] = field(default_factory=lambda: count(1))
+    environments: dict[Digest | None, Environment] = field(default_factory=dict)
+
+    def commit(self, group: list[int]) -> None:
+        """All jobs of one commit."""
+        missing = [at for at in group if not self._found(at)]
+        if not missing:
+            return
+        with self.worktrees(self.jobs[missing[0]].commit) as folder:
+            if self.parallel <= 1 or len(missing) == 1:
+                for at in missing:
+                    self._train(at, folder)
+            else:
+                self._train_beside(missing, folder)
+
+    def _train_beside(self, missing: list[int], folder: Path) -> None:
+        """In threads that only wait for child processes. Whatever interrupts this one ends all of them first."""
+        with ThreadPoolExecutor(self.parallel, thread_name_prefix="training") as pool:
+            futures = [pool.submit(self._train, at, folder) for at in missing]
+            try:
+                wait(futures, return_when=FIRST_EXCEPTION)
+                for future in futures:
+                    if future.done():
+                        future.result()
+            except BaseException:
+                self.stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _found(self, at: int) -> bool:
+        job = self.jobs[at]
+        stored = self.store.get(job.key, job.seed, self._environment(job))
+        if stored is not None:
+            self._finish(at, _trained(job, stored, cached=True))
+        return stored is not None
+
+    def _train(self, at: int, folder: Path) -> None:
+        job = self.jobs[at]
+        failed = self._failed_before(job)
+        if failed is not None:
+            message = f"not started, because seed {failed.seed} of the same model failed"
+            failure = failed.model_copy(
+                update={"seed": job.seed, "message": message, "log_tail": (), "exit_code": None, "timed_out": False}
+            )
+            self._finish(at, failure)
+            return
+        with self.store.lock(job.key, job.seed, say=lambda text: self.say(f"{job}: {text}"), stop=self.stop):
+            if not self._found(at):
+                self._finish(at, self._run(job, folder))
+
+    def _run(self, job: TrainJob, folder: Path) -> Trained | TrainingFailure:
+        from mlbot.ml.train import TrainRequest, train
+
+        self.say(f"{job}: training ...")
+        log = self.logs / f"{job.model.name}-{job.seed}-{job.commit[:7]}.log" if self.logs is not None else None
+        with self.store.staging() as staged:
+            request = TrainRequest(
+                model=job.model,
+                seed=job.seed,
+                key=job.key,
+                commit=job.commit,
+                folder=folder,
+                output=staged / MODEL_FILE,
+                environment=self._environment(job),
+                params=job.params,
+                data=job.data,
+                log=log,
+            )
+            result = train(request, say=self.say, stop=self.stop)
+            if isinstance(result, TrainingFailure):
+                return result
+            return _trained(job, self.store.put(staged, result), cached=False)
+
+    def _failed_before(self, job: TrainJob) -> TrainingFailure | None:
+        results = list(self.results.values())  # at once, since other threads add to it
+        failures = (result for result in results if isinstance(result, TrainingFailure))
+        return next((f for f in failures if (f.key, f.model, f.commit) == (job.key, job.model.name, job.commit)), None)
+
+    def _environment(self, job: TrainJob) -> Environment:
+        from mlbot.ml.train import current_environment
+
+        if job.lock not in self.environments:
+            self.environments[job.lock] = current_environment(job.lock)
+        return self.environments[job.lock]
+
+    def _finish(self, at: int, result: Trained | TrainingFailure) -> None:
+        self.results[at] = result
+        self.say(f"{next(self.done)}/{len(self.jobs)} {self.jobs[at]}: {_outcome(result)}")
+
+
+def _outcome(result: Trained | TrainingFailure) -> str:
+    if isinstance(result, TrainingFailure):
+        return result.message
+    return "trained before, nothing to do" if result.cached else f"trained in {result.training.duration_s:.1f} s"
+
+
+def _trained(job: TrainJob, stored: Stored, *, cached: bool) -> Trained:
+    """Two models may have the same inputs, and so one result; its record names the one that was asked for."""
+    training = stored.training.model_copy(update={"model": job.model.name})
+    return Trained(path=stored.path, training=training, cached=cached)
+
+
+# Train the two sides of a stale model: the candidate from head, the baseline from base.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Team:
+    """What came of one side's trainings of a model, a result a seed."""
+
+    results: tuple[Trained | TrainingFailure, ...]
+
+    @property
+    def failures(self) -> tuple[TrainingFailure, ...]:
+        """The trainings that left no file."""
+        return tuple(result for result in self.results if isinstance(result, TrainingFailure))
+
+    @property
+    def trainings(self) -> tuple[Training, ...]:
+        """The lineage of the files that there are."""
+        return tuple(result.training for result in self.results if isinstance(result, Trained))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trainer:
+    """Trains what a plan calls stale.
+
+    Attributes:
+        repository: where the commits are.
+        store: where results are kept.
+        plan: what is stale.
+        sides: the commits of the plan, as it was planned from.
+        say: told of progress.
+        jobs: trainings at a time.
+    """
+
+    repository: Repository
+    store: ResultStore
+    plan: Plan
+    sides: Sides
+    say: Callable[[str], None]
+    jobs: int = 1
+
+    def candidate(self, planned: PlannedModel, seeds: Sequence[int] = (), overrides: Params | None = None) -> Team:
+        """Train a model from head.
+
+        Args:
+            planned: the model.
+            seeds: the seeds; none: all that the config asks for.
+            overrides: what a trial changes of the committed parameters.
+
+        Raises:
+            MlbotError: its data or parameters are not there, or git fails.
+        """
+        self.say(f"{planned.name}: the candidate, from {self.plan.commits.head[:10]}")
+        return self._train(planned.name, self.plan.commits.head, self.sides.head, seeds, overrides or {})
+
+    def committed(self, planned: PlannedModel) -> Params:
+        """A model's parameters at head.
+
+        Raises:
+            MlbotError: they cannot be read.
+        """
+        model = self.sides.head.config.model(planned.name)
+        return self._params(self.plan.commits.head, model) if model else {}
+
+    def baseline(self, planned: PlannedModel) -> Team | Problem:
+        """Train a model from base, or say why there is nothing to compare with.
+
+        What is wrong with base is never an error: it must not stop the change that mends it.
+        """
+        base, side = self.plan.commits.base, self.sides.base
+        if base is None or side is None or planned.base_key is None:
+            why = "; ".join(reason.text for reason in planned.reasons)
+            return _no_baseline(f"There is nothing to compare with: {why}.")
+        self.say(f"{planned.name}: the baseline, from {base[:10]}")
+        try:
+            team = self._train(planned.name, base, side)
+        except MlbotError as error:
+            return _no_baseline(f"The baseline cannot be trained: {error.what}.")
+        if team.failures:
+            return _no_baseline(f"The training of the baseline failed: {team.failures[0].message}.")
+        return team
+
+    def _train(
+        self, name: str, commit: Sha, side: Side, seeds: Sequence[int] = (), overrides: Params | None = None
+    ) -> Team:
+        model = side.config.model(name)
+        if model is None:
+            raise LookupError(f"{name} was planned and is not in the config of {commit}")
+        if model.train.entrypoint:
+            require("ml", needed_for=f"Exporting the model of {model.train.entrypoint}")
+        inputs, changed = side.inputs(model), overrides or {}
+        params = {**self._params(commit, model), **changed}
+        key = trial_key(inputs.key, changed)
+        jobs = [
+            TrainJob(model=model, seed=seed, key=key, commit=commit, lock=inputs.lock, params=params, data=inputs.data)
+            for seed in seeds or range(model.train.seeds)
+        ]
+        checkout = partial(self._checkout, model)
+        return Team(results=train_models(jobs, self.store, checkout, self.say, parallel=self.jobs))
+
+    def _params(self, commit: Sha, model: Model) -> Params:
+        from mlbot.config.yaml import load_params
+
+        path = model.train.params
+        return load_params(self.repository.read(commit, path), path) if path else {}
+
+    @contextmanager
+    def _checkout(self, model: Model, commit: Sha) -> Iterator[Path]:
+        links = data_links(self.repository, commit, self.plan.commits.head, [model])
+        with self.repository.worktree(commit, links=links) as folder:
+            require_data(folder, model)
+            yield folder
+
+
+def _no_baseline(detail: str) -> Problem:
+    return Problem(reason=Reason.NO_BASELINE, detail=detail)
+
+
+# What `/retrain` asked of the attempt that this job is part of. Runs in the sandbox, with a token that only reads.
+
+
+def asked_of(environment: MutableMapping[str, str], bot: Login, console: Console) -> RetrainRequest | None:
+    """The request that the bot recorded for this attempt of this run, if a command started it.
+
+    Args:
+        environment: of this process; the tokens are taken out of it.
+        bot: whose answers to commands count.
+        console: told of the request, and of waits.
+
+    Raises:
+        MlbotError: this is no job of GitHub Actions, or the comments cannot be read. Nothing is trained then: what was
+            asked for is not known, and a trial must not pass for the committed parameters.
+    """
+    job = Job.of(environment)
+    forget_tokens(environment)
+    event = job.event()
+    if job.run.number == 1 or not isinstance(event, PullRequestEvent):
+        return None
+    github = GitHub.connect(job.repository, job.required_token(), api_url=job.api_url, say=console.say)
+    records = recorded(github.comments(event.number), bot)
+    request = Reruns.of_pull_request(records, event.number).request(job.run)
+    if request is not None:
+        console.say(_sentence(request))
+    return request
+
+
+def _sentence(request: RetrainRequest) -> str:
+    models = ", ".join(request.models) or "what is stale"
+    if not request.trial:
+        return f"{request.actor} asked to train {models} again."
+    params = ", ".join(f"{name}={value}" for name, value in sorted(request.params.items()))
+    return f"{request.actor} asked for a trial of {models} with {params}."
+
+
+Result = Trained | TrainingFailure
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainOptions:
+    """What the command line says.
+
+    Attributes:
+        base: the guarded branch, or any revision to take for its tip; None: the default branch.
+        models: the models to train, stale or not; empty: the stale ones.
+        seeds: the seeds to train; empty: all that the config asks for.
+        out: a folder for copies, `<model>/<seed>/model.onnx` and `training.json`, or `failure.json` of a training that
+            left no model; None: none are made.
+        jobs: trainings at a time.
+        as_json: print the lineages as JSON lines.
+        git_only: see `PlanOptions`.
+        params: `name=value` each, instead of the committed parameters of one model.
+        overrides: the same as a JSON object.
+    """
+
+    base: str | None = None
+    models: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    out: Path | None = None
+    jobs: int = 1
+    as_json: bool = False
+    git_only: bool = False
+    params: tuple[str, ...] = ()
+    overrides: str | None = None
+
+
+def train_and_report(directory: Path, options: TrainOptions, console: Console) -> Exit:
+    """Train, and print what came of it.
+
+    Returns:
+        NOT_EVALUATED when a training left no model, else OK.
+
+    Raises:
+        MlbotError: nothing could be trained.
+    """
+    repository = Repository.discover(directory)
+    repository.clean_up()
+    commits = three_commits(repository, options.base)
+    configs = read_configs(repository, commits)
+    sides = read_sides(repository, commits, configs, outside=not options.git_only)
+    plan = plan_models(commits, sides.head, sides.base, sides.policy, options.models)
+    with ResultStore(repository.state_dir / "results") as store:
+        trainer = Trainer(
+            repository=repository, store=store, plan=plan, sides=sides, say=console.say, jobs=options.jobs
+        )
+        changed = _overrides(options, plan, trainer)
+        keep = _Keep(directory / options.out if options.out else None)
+        results = [
+            result for planned in plan.stale for result in _train(trainer, planned, options.seeds, changed, keep)
+        ]
+    if not plan.stale:
+        console.say(f"No model is stale against {commits.guarded}; name one with --model to train it anyway.")
+    _print(results, console, as_json=options.as_json)
+    return Exit.NOT_EVALUATED if any(isinstance(result, TrainingFailure) for result in results) else Exit.OK
+
+
+def _overrides(options: TrainOptions, plan: Plan, trainer: Trainer) -> Params:
+    """What to train with instead of the committed parameters; they are one model's."""
+    if not options.params and not options.overrides:
+        return {}
+    if len(plan.stale) != 1 or len(options.models) != 1:
+        raise UsageError(
+            "--param is for one model, and none is named" if not options.models else "--param is for one model",
+            mend="Name one with --model.",
+        )
+    return read_overrides(options.params, options.overrides, trainer.committed(plan.stale[0]))
+
+
+@dataclass(frozen=True)
+class _Keep:
+    """Where `--out` wants copies: of each seed the model with its lineage, or why there is none. None: nowhere."""
+
+    out: Path | None
+
+    def result(self, result: Result) -> None:
+        """Copy what a training left, in place of what an earlier one did."""
+        if self.out is None:
+            return
+        record = result.training if isinstance(result, Trained) else result
+        folder = self.out / record.model / str(record.seed)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in (MODEL_FILE, TRAINING_FILE, FAILURE_FILE):
+                (folder / name).unlink(missing_ok=True)
+            if isinstance(result, Trained):
+                shutil.copyfile(result.path, folder / MODEL_FILE)
+            name = TRAINING_FILE if isinstance(result, Trained) else FAILURE_FILE
+            (folder / name).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise UsageError(
+                f"The model cannot be copied: {error.strerror}.",
+                where=str(folder),
+                mend="Name another folder with --out.",
+            ) from error
+
+
+def _train(
+    trainer: Trainer, planned: PlannedModel, seeds: Sequence[int], changed: Params, keep: _Keep
+) -> tuple[Result, ...]:
+    """Train a model and keep what came of it; also that it could not be started."""
+    try:
+        results = trainer.candidate(planned, seeds, changed).results
+    except MlbotError as error:
+        for seed in seeds:
+            failure = TrainingFailure(
+                model=planned.name,
+                key=planned.key,
+                seed=seed,
+                commit=trainer.plan.commits.head,
+                timed_out=False,
+                message=str(error)[:MESSAGE],
+            )
+            keep.result(failure)
+        raise
+    for result in results:
+        keep.result(result)
+    return results
+
+
+def _print(results: Sequence[Result], console: Console, *, as_json: bool) -> None:
+    for result in results:
+        if as_json:
+            record = result.training if isinstance(result, Trained) else result
+            console.result(record.model_dump_json())
+        elif isinstance(result, Trained):
+            made = "trained before" if result.cached else f"trained in {result.training.duration_s:.1f} s"
+            console.result(f"{result.training.model} seed {result.training.seed}: {made}, {result.training.digest}")
+        else:
+            console.result(f"{result.model} seed {result.seed}: no model, {result.message}")
+            for line in result.log_tail:
+                console.say(f"  | {line}")

@@ -1,0 +1,86 @@
+"""A trial: a training with parameters that nobody committed."""
+
+import json
+import math
+from collections.abc import Collection, Sequence
+
+from pydantic import RootModel
+
+from mlbot.config.document import Params
+from mlbot.config.reader import nearest, one_of
+from mlbot.errors import UsageError
+from mlbot.lib.record import Digest
+from mlbot.lib.scalar import Scalar, resolve
+from mlbot.lib.tree import digest
+from mlbot.lib.untrusted_json import HostileJsonError, read
+
+_KEY_FORM = "mlbot/trial-key@1"
+
+
+def trial_key(key: Digest, overrides: Params) -> Digest:
+    """The content key of a model with other parameters than the committed ones.
+
+    Args:
+        key: The content key of what is committed.
+        overrides: The parameters that differ; none: it is no trial.
+
+    Returns:
+        A key that no commit has, so that neither a verdict nor a cached file of a trial is taken for a commit's.
+    """
+    if not overrides:
+        return key
+    facts = {"form": _KEY_FORM, "key": key, "overrides": overrides}
+    return digest(json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True))
+
+
+class _Overrides(RootModel[Params]):
+    """Parameters by name."""
+
+
+def read_overrides(written: Sequence[str], as_json: str | None, committed: Params) -> Params:
+    """What a training's command line changes of the committed parameters.
+
+    Args:
+        written: `name=value` each; a value means what it means in the committed file.
+        as_json: The same as a JSON object, or nothing.
+        committed: The committed parameters.
+
+    Raises:
+        UsageError: It is no `name=value`, no such JSON, or there is no parameter of that name.
+    """
+    overrides = _of_json(as_json) if as_json else {}
+    for each in written:
+        name, sign, text = each.partition("=")
+        if not sign:
+            raise UsageError(f"--param {each!r} is no name=value", mend="Write it as --param max_depth=5")
+        _check_name(name, committed)
+        value = _meant(text, committed[name])
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"--param {each!r} is no finite number", mend="Write one, or null for none.")
+        overrides[name] = value
+    return overrides
+
+
+def _of_json(text: str) -> Params:
+    try:
+        return dict(read(text.encode(), _Overrides, "--overrides").root)
+    except HostileJsonError as error:
+        raise UsageError(error.what, mend="Write it as --overrides '{\"max_depth\": 5}'") from error
+
+
+def _check_name(name: str, committed: Collection[str]) -> None:
+    if name in committed:
+        return
+    close = nearest(name, committed)
+    hint = f"Did you mean {close}?" if close else f"The parameters are {one_of(committed)}." if committed else ""
+    raise UsageError(f"the committed parameters have no {name!r}", mend=hint)
+
+
+def _meant(text: str, committed: Scalar) -> Scalar:
+    """What a text means where such a value stood: `1` is a number in place of 0.5, and text in place of text."""
+    if isinstance(committed, str):
+        return text
+    value = resolve(text)
+    if isinstance(committed, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return value

@@ -1,0 +1,276 @@
+"""From evidence to a verdict: the rules of the gates, and nothing else.
+
+The margin's rule is that of a non-inferiority test with three outcomes. With D the change for the worse, h the half
+width of its two-sided 90 % interval and m the margin: fail when D - h > m, pass when D + h < m, else inconclusive
+(E. Lesaffre, "Superiority, equivalence, and non-inferiority trials", Bull. NYU Hosp. Jt. Dis. 66 (2008) 150-154, for
+the geometry; docs/statistics.md for what the interval contains). Every comparison is written so that a figure that is
+not there cannot pass.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from mlbot.gates.gate import Bound, Gate
+from mlbot.gates.metric import OPERATIONAL
+from mlbot.gates.outcome import Outcome, Reason, worst
+from mlbot.ledger.entries import WaiverEntry
+from mlbot.lib.record import Digest, Name, Record
+from mlbot.verdict.evidence import Comparison, Evaluation, Flips, Method, Problem
+from mlbot.verdict.verdict import Commits, GateResult, ModelVerdict, Verdict, Waived
+from mlbot.verdict.waiver import removal, standing, waived
+
+ALPHA = 0.05
+"""One-sided error rate of a `fail`, over all blocking gates of a verdict (Holm)."""
+
+_BYTES_PER_MB = 1_000_000
+
+
+class Evidence(Record):
+    """All that was found about one model, before anybody decides."""
+
+    model: Name
+    gates: tuple[Gate, ...]
+    candidate: tuple[Evaluation, ...] = ()
+    """One evaluation a seed; the first is the file that ships."""
+    comparisons: tuple[Comparison, ...] = ()
+    flips: Flips | None = None
+    small_slices: frozenset[str] = frozenset()
+    problem: Problem | None = None
+    """Why nothing could be evaluated at all (training failed, the holdout is unreadable)."""
+    baseline_problem: Problem | None = None
+    """Why there is nothing to compare with."""
+    key: Digest | None = None
+    """The candidate's content key; of a model that is to be gone, base's."""
+    policy: Digest | None = None
+    """Of the rules that it is judged by; None where that is unknown, so that nothing can be waived."""
+    provisional: bool = False
+    deleted: bool = False
+
+
+def decide(commits: Commits, evidence: Sequence[Evidence], waivers: Sequence[WaiverEntry] = ()) -> Verdict:
+    """The verdict on a commit.
+
+    Args:
+        commits: The three commits it stands on.
+        evidence: What was found about each stale model; empty when nothing is stale.
+        waivers: What people answered for; one counts for its own model, content, rules and gate alone. A gate that
+            somebody waived stays in the family that Holm adjusts for.
+
+    Returns:
+        The verdict; its outcome is the worst of the models', error over fail over inconclusive over pass.
+    """
+    results = _keep_by_holm([_gate_results(each) for each in evidence], evidence)
+    models = tuple(_model_verdict(each, gates, waivers) for each, gates in zip(evidence, results, strict=True))
+    if not models:
+        return Verdict(commits=commits, outcome=Outcome.PASS, reason=Reason.NOTHING_STALE, models=())
+    outcome = worst(model.outcome for model in models)
+    reasons = [model.reason for model in models if model.outcome is outcome]
+    reason = Reason.WAIVED if Reason.WAIVED in reasons else reasons[0]
+    return Verdict(commits=commits, outcome=outcome, reason=reason, models=models)
+
+
+def _model_verdict(evidence: Evidence, results: tuple[GateResult, ...], waivers: Sequence[WaiverEntry]) -> ModelVerdict:
+    held = standing(waivers, evidence.model, evidence.key, evidence.policy)
+    gates = tuple(waived(result, held) for result in results)
+    gone = removal(held) if evidence.deleted else None
+    outcome, reason, detail = _summary(evidence, gates, gone)
+    return ModelVerdict(
+        model=evidence.model,
+        outcome=outcome,
+        reason=reason,
+        detail=detail,
+        gates=gates,
+        key=None if evidence.deleted else evidence.key,
+        digest=evidence.candidate[0].digest if evidence.candidate else None,
+        provisional=evidence.provisional,
+        waived=gone,
+    )
+
+
+def _summary(evidence: Evidence, gates: Sequence[GateResult], gone: Waived | None) -> tuple[Outcome, Reason, str]:
+    if evidence.deleted:
+        return (Outcome.PASS, Reason.WAIVED, "") if gone else (Outcome.FAIL, Reason.MODEL_DELETED, "")
+    if problem := _model_problem(evidence):
+        return Outcome.ERROR, problem.reason, problem.detail
+    if not gates:
+        return Outcome.ERROR, Reason.NO_GATES, ""
+    counted = [gate for gate in gates if gate.counts]
+    if not counted:
+        return Outcome.INCONCLUSIVE, Reason.NOTHING_COUNTS, ""
+    outcome = worst(gate.outcome for gate in counted)
+    if outcome is Outcome.PASS:
+        return outcome, Reason.WAIVED if any(gate.waived for gate in counted) else Reason.ALL_GATES_PASS, ""
+    decisive = next(gate for gate in counted if gate.outcome is outcome)
+    return outcome, decisive.reason, decisive.detail
+
+
+def _model_problem(evidence: Evidence) -> Problem | None:
+    """Why the model as a whole could not be evaluated. A seed that crashed is not left out: none of them is a pass."""
+    if evidence.problem is not None:
+        return evidence.problem
+    if not evidence.candidate:
+        return Problem(reason=Reason.MODEL_MISSING, detail="There is no model file to judge.")
+    return next((each.problem for each in evidence.candidate if each.problem), None)
+
+
+def _gate_results(evidence: Evidence) -> tuple[GateResult, ...]:
+    if evidence.deleted:
+        return ()
+    problem = _model_problem(evidence)
+    comparisons = {(each.metric, each.slice): each for each in evidence.comparisons}
+    return tuple(
+        _error(gate, problem) if problem else _weigh(_gate_result(gate, evidence, comparisons), evidence)
+        for gate in evidence.gates
+    )
+
+
+def _gate_result(
+    gate: Gate, evidence: Evidence, comparisons: Mapping[tuple[str, str | None], Comparison]
+) -> GateResult:
+    if gate.bound is Bound.MAX_REGRESSION:
+        return _margin_result(gate, evidence, comparisons.get((gate.metric, gate.slice)))
+    if gate.metric in OPERATIONAL:
+        return _operational_result(gate, evidence)
+    return _score_result(gate, evidence)
+
+
+def _weigh(result: GateResult, evidence: Evidence) -> GateResult:
+    """A slice with too few rows and a gate that only warns are shown, and nothing rests on them."""
+    gate = result.gate
+    if gate.slice in evidence.small_slices and result.reason is not Reason.EMPTY_SLICE:
+        return result.model_copy(
+            update={"outcome": Outcome.INCONCLUSIVE, "reason": Reason.SLICE_TOO_SMALL, "counts": False}
+        )
+    return result if gate.blocking else result.model_copy(update={"counts": False})
+
+
+def _error(gate: Gate, problem: Problem) -> GateResult:
+    return GateResult(gate=gate, outcome=Outcome.ERROR, reason=problem.reason, detail=problem.detail)
+
+
+def _no_baseline(gate: Gate, evidence: Evidence) -> GateResult:
+    detail = evidence.baseline_problem.detail if evidence.baseline_problem else ""
+    return GateResult(gate=gate, outcome=Outcome.INCONCLUSIVE, reason=Reason.NO_BASELINE, detail=detail)
+
+
+def _margin_result(gate: Gate, evidence: Evidence, comparison: Comparison | None) -> GateResult:
+    if evidence.baseline_problem is not None or comparison is None:
+        return _no_baseline(gate, evidence)
+    if comparison.problem is not None:
+        return _error(gate, comparison.problem)
+    outcome, reason = _margin_outcome(comparison, gate.limit)
+    return GateResult(
+        gate=gate,
+        outcome=outcome,
+        reason=reason,
+        value=comparison.change,
+        baseline=comparison.baseline,
+        judgeable=comparison.standard_error is None or gate.limit >= 2 * comparison.standard_error,
+    )
+
+
+def _margin_outcome(comparison: Comparison, margin: float) -> tuple[Outcome, Reason]:
+    if comparison.method is Method.IDENTICAL:
+        return Outcome.PASS, Reason.IDENTICAL
+    if comparison.method is Method.SEED_VARIANCE_UNKNOWN:
+        return Outcome.INCONCLUSIVE, Reason.SEED_VARIANCE_UNKNOWN
+    if comparison.low is None or comparison.high is None:
+        return Outcome.ERROR, Reason.METRIC_UNDEFINED
+    least, most = sorted((comparison.direction.worse * comparison.low, comparison.direction.worse * comparison.high))
+    if least > margin:
+        return Outcome.FAIL, Reason.REGRESSION
+    if most < margin:
+        return Outcome.PASS, Reason.WITHIN_MARGIN
+    return Outcome.INCONCLUSIVE, Reason.MARGIN_INSIDE_INTERVAL
+
+
+def _score_result(gate: Gate, evidence: Evidence) -> GateResult:
+    """`min` and `max` judge the shipped file: the first seed's."""
+    score = evidence.candidate[0].score(gate.metric, gate.slice)
+    if score is None:
+        return _error(gate, Problem(reason=Reason.METRIC_UNDEFINED, detail=f"{gate.subject} was not computed."))
+    if score.problem is not None:
+        return _error(gate, score.problem)
+    interval = (score.low, score.high) if gate.confident else (score.value, score.value)
+    return _bounded(gate, score.value, interval)
+
+
+def _operational_result(gate: Gate, evidence: Evidence) -> GateResult:
+    shipped = evidence.candidate[0]
+    match gate.metric:
+        case "negative_flips" if evidence.flips is None:
+            return _no_baseline(gate, evidence)
+        case "negative_flips" if evidence.flips is not None and gate.confident:
+            return _bounded(gate, evidence.flips.rate, (evidence.flips.low, evidence.flips.high))
+        case "negative_flips" if evidence.flips is not None:
+            value: float | None = evidence.flips.rate
+        case "size_mb":
+            value = shipped.size_bytes / _BYTES_PER_MB
+        case "latency_p50_ms":
+            value = shipped.latency.p50_ms if shipped.latency else None
+        case "latency_p95_ms":
+            value = shipped.latency.p95_ms if shipped.latency else None
+        case _:
+            value = None
+    return _bounded(gate, value, (value, value))
+
+
+def _bounded(gate: Gate, value: float | None, interval: tuple[float | None, float | None]) -> GateResult:
+    """Pass when the whole interval keeps the bound, fail when none of it does, else inconclusive."""
+    low, high = interval
+    if value is None or low is None or high is None:
+        return _error(gate, Problem(reason=Reason.METRIC_UNDEFINED, detail=f"{gate.subject} was not measured."))
+    minimum = gate.bound is Bound.MIN
+    kept, broken = (low >= gate.limit, high < gate.limit) if minimum else (high <= gate.limit, low > gate.limit)
+    if kept:
+        outcome, reason = Outcome.PASS, Reason.WITHIN_LIMIT
+    elif broken:
+        outcome, reason = Outcome.FAIL, Reason.BELOW_MINIMUM if minimum else Reason.ABOVE_MAXIMUM
+    else:
+        outcome, reason = Outcome.INCONCLUSIVE, Reason.LIMIT_INSIDE_INTERVAL
+    return GateResult(gate=gate, outcome=outcome, reason=reason, value=value)
+
+
+def _keep_by_holm(
+    results: Sequence[tuple[GateResult, ...]], evidence: Sequence[Evidence]
+) -> list[tuple[GateResult, ...]]:
+    """Turn a `fail` on a margin into inconclusive where Holm, over all blocking margins of the verdict, drops it."""
+    p_values = {
+        (model, index): comparison.p_value
+        for model, (gates, each) in enumerate(zip(results, evidence, strict=True))
+        for index, gate in enumerate(gates)
+        if gate.counts and (comparison := _tested(gate, each)) is not None and comparison.p_value is not None
+    }
+    dropped = {key for key, keep in zip(p_values, holm_rejects(p_values.values()), strict=True) if not keep}
+    return [
+        tuple(
+            _unkept(gate) if gate.reason is Reason.REGRESSION and (model, index) in dropped else gate
+            for index, gate in enumerate(gates)
+        )
+        for model, gates in enumerate(results)
+    ]
+
+
+def _tested(result: GateResult, evidence: Evidence) -> Comparison | None:
+    """The comparison behind a margin that was tested, if this result is of one."""
+    if result.gate.bound is not Bound.MAX_REGRESSION or result.outcome is Outcome.ERROR:
+        return None
+    subject = (result.gate.metric, result.gate.slice)
+    return next((each for each in evidence.comparisons if (each.metric, each.slice) == subject), None)
+
+
+def _unkept(result: GateResult) -> GateResult:
+    return result.model_copy(update={"outcome": Outcome.INCONCLUSIVE, "reason": Reason.NOT_KEPT_BY_HOLM})
+
+
+def holm_rejects(p_values: Iterable[float], alpha: float = ALPHA) -> list[bool]:
+    """Which hypotheses Holm's step-down procedure rejects at family-wise error rate `alpha`.
+
+    Source: S. Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6 (1979) 65-70.
+    """
+    p = list(p_values)
+    rejected = [False] * len(p)
+    for rank, index in enumerate(sorted(range(len(p)), key=p.__getitem__)):
+        if not p[index] <= alpha / (len(p) - rank):
+            break
+        rejected[index] = True
+    return rejected

@@ -1,0 +1,218 @@
+"""mlbot.yaml read into records: every kind of problem with its line and words, and nothing else for hostile data."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support import config_texts as texts
+from tests.support.config_refusals import INVALID
+from tests.support.config_texts import Case, changed, parse, problems
+
+from mlbot.config.document import Document, Plain
+from mlbot.config.errors import ConfigError
+from mlbot.config.load import parse_config
+from mlbot.config.schema import Config, EnvironmentConfig, OnInconclusive, Slice, Smoke, Waivers
+from mlbot.errors import Exit, UsageError
+from mlbot.gates.gate import Bound, Gate
+from mlbot.gates.metric import CATALOGUE, Direction, Task
+
+DATA = Path(__file__).parent / "data"
+
+
+def test_reads_the_example_of_the_design() -> None:
+    config = parse(texts.DESIGN)
+    model = config.models[0]
+    assert (model.name, model.task) == ("adult-income", Task.BINARY)
+    assert (model.train.run, model.train.entrypoint) == ("python train.py", None)
+    assert model.train.depends == ("train.py", "income/", "data/train.csv")
+    assert (model.train.seeds, model.train.timeout_s, model.train.runs_on) == (3, 1800.0, ("ubuntu-latest",))
+    assert (model.data.positive, model.data.drop, model.data.features) == (">50K", ("fnlwgt",), None)
+    assert model.slices == (Slice(name="women", where="sex = 'Female'"), Slice(name="under-25", where="age < 25"))
+    assert [metric.name for metric in model.metrics] == ["roc_auc", "log_loss", "f1", "accuracy", "recall"]
+    assert model.gates == (
+        Gate(metric="roc_auc", bound=Bound.MIN, limit=0.9),
+        Gate(metric="roc_auc", bound=Bound.MAX_REGRESSION, limit=0.005),
+        Gate(metric="log_loss", bound=Bound.MAX, limit=0.35),
+        Gate(metric="recall", slice="women", bound=Bound.MIN, limit=0.5),
+        Gate(metric="negative_flips", bound=Bound.MAX, limit=0.03),
+        Gate(metric="latency_p95_ms", bound=Bound.MAX, limit=20.0),
+        Gate(metric="size_mb", bound=Bound.MAX, limit=50.0),
+    )
+    assert (config.guard, config.store) == (("main",), "oci://ghcr.io/OWNER/REPO/models")
+    assert config.environments == (
+        EnvironmentConfig(name="staging", target="file:///srv/models/staging", smoke=Smoke(requests=50, p95_ms=50.0)),
+        EnvironmentConfig(name="production", target="file:///srv/models/production", after="staging", approvals=1),
+    )
+
+
+@pytest.mark.parametrize("case", texts.VALID, ids=lambda case: case.new)
+def test_accepts(case: Case) -> None:
+    config = parse(changed(case))
+    assert Config.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize("case", INVALID, ids=lambda case: case.new)
+def test_refuses_with_line_and_words(case: Case) -> None:
+    found = problems(changed(case))
+    assert found
+    assert found[0].startswith(case.message), found
+
+
+def test_names_every_problem_of_a_file_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse((DATA / "many-problems.yaml").read_text())
+    assert f"{caught.value}\n" == (DATA / "many-problems.txt").read_text()
+    assert caught.value.exit_code is Exit.USAGE
+    assert isinstance(caught.value, UsageError)
+
+
+def with_(old: str, new: str) -> Any:
+    return parse(changed(Case(old, new))).models[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("90", 90.0), ("0.5", 0.5), ("90s", 90.0), ("1.5h", 5400.0), ("2m", 120.0), ("120h", 432000.0)],
+)
+def test_durations(value: str, seconds: float) -> None:
+    assert with_(texts.RUN, f"run: make\ntimeout: {value}").train.timeout_s == seconds
+
+
+@pytest.mark.parametrize(
+    ("value", "label"), [("1", "1"), ("true", "true"), ("yes", "yes"), ("1.5", "1.5"), ('"01"', "01"), ("01", "01")]
+)
+def test_labels_are_text(value: str, label: str) -> None:
+    assert with_(texts.TARGET, f"target: y\npositive: {value}").data.positive == label
+
+
+def test_paths_are_normalised() -> None:
+    model = with_(texts.RUN, "run: make\ndepends: [./train.py, src//lib/, a/./b]")
+    assert model.train.depends == ("train.py", "src/lib/", "a/b")
+
+
+@pytest.mark.parametrize(
+    ("metrics", "gates", "name", "direction"),
+    [
+        ("lib:my_score", "", "my_score", Direction.HIGHER),
+        ("lib:my_loss", "", "my_loss", Direction.LOWER),
+        ("lib:my_error", "", "my_error", Direction.LOWER),
+        ("lib:my_cost", "", "my_cost", Direction.LOWER),
+        ("{function: lib:f, name: my_loss}", "", "my_loss", Direction.LOWER),
+        ("{function: lib:my_loss, name: f}", "", "f", Direction.LOWER),
+        ("{function: lib:my_loss, direction: higher}", "", "my_loss", Direction.HIGHER),
+        ("lib:profit", "profit: {min: 3}", "profit", Direction.HIGHER),
+        ("lib:profit", "profit@s: {max: -3}", "profit", Direction.LOWER),
+        ("lib:profit", "profit: {min: 3, max_regression: 100}", "profit", Direction.HIGHER),
+    ],
+)
+def test_directions_of_own_metrics(metrics: str, gates: str, name: str, direction: Direction) -> None:
+    text = changed(Case(texts.METRICS, f"metrics: [{metrics}]")).replace("    gates:\n", f"    gates:\n      {gates}\n")
+    metric = parse(text).models[0].metrics[0]
+    assert (metric.name, metric.direction, metric.tasks) == (name, direction, frozenset({Task.BINARY}))
+    assert metric.function is not None
+    assert metric.function in metrics
+
+
+@pytest.mark.parametrize(
+    "gates", ["profit: {min: 1, max: 2}", "profit: {max_regression: 1}", "profit@s: {max: 1}\n      profit: {min: 1}"]
+)
+def test_gates_that_leave_the_direction_open(gates: str) -> None:
+    text = changed(Case(texts.METRICS, "metrics: [lib:profit]")).replace("    gates:\n", f"    gates:\n      {gates}\n")
+    assert ["profit" in problem and "without a direction" in problem for problem in problems(text)] == [True]
+
+
+def test_a_gate_adds_its_metric_of_the_catalogue() -> None:
+    model = with_(texts.GATE, "f1: {min: 0}\nlog_loss@s: {max: 1}\nroc_auc:")
+    assert model.metrics == (CATALOGUE["roc_auc"], CATALOGUE["f1"], CATALOGUE["log_loss"])
+
+
+def test_a_model_has_to_measure_something() -> None:
+    text = changed(Case(texts.METRICS, "#")).replace("roc_auc:\n        min: 0.9", "size_mb: {max: 3}")
+    assert problems(text) == ["3: models.m: found no metrics → write `metrics:` with at least one, such as roc_auc"]
+
+
+def test_a_model_has_to_have_a_gate() -> None:
+    text = texts.SMALL[: texts.SMALL.index("      roc_auc:")]
+    assert problems(text.replace("gates:", "gates: {}")) == [
+        "13: models.m.gates: found no gates → write at least one, such as `roc_auc: {max_regression: 0.005}`"
+    ]
+    assert problems(text) == [
+        "13: models.m.gates: found nothing → write a mapping from metric or metric@slice to its bounds"
+    ]
+    assert problems(text.replace("    gates:", "")) == ["3: models.m: found no gates → write `gates:`"]
+
+
+def test_a_broken_metric_or_slice_is_said_once() -> None:
+    text = texts.SMALL.replace("[roc_auc]", "[roc_acu]").replace("roc_auc:", "roc_acu@s:").replace("x = 1", "x == 1")
+    assert [problem.split(" found")[0] for problem in problems(text)] == [
+        "11: models.m.slices.s:",
+        "12: models.m.metrics[0]:",
+    ]
+
+
+def test_who_may_waive() -> None:
+    assert parse(texts.SMALL).waivers == Waivers(by=(), author=False)
+    text = "waivers: {by: [lea, Boss-2], author: true}\n" + texts.SMALL
+    assert parse(text).waivers == Waivers(by=("lea", "Boss-2"), author=True)
+
+
+def test_inconclusive_has_defaults_of_its_own() -> None:
+    text = "inconclusive: {pull_request: block}\n" + texts.SMALL
+    assert parse(text).inconclusive == OnInconclusive(pull_request="block", promotion="block")
+
+
+def test_regression_models_have_no_classes() -> None:
+    text = texts.SMALL.replace("binary", "regression").replace("roc_auc", "r2")
+    assert parse(text).models[0].task is Task.REGRESSION
+    assert problems(text.replace("target: y", "target: y\n      classes: [a, b]")) == [
+        "10: models.m.data.classes: found a list → write no `classes`; a regression has none"
+    ]
+    (problem,) = problems(text.replace("gates:\n", "gates:\n      negative_flips: {max: 0.1}\n"))
+    assert problem == (
+        '14: models.m.gates.negative_flips: found "negative_flips" → write a gate on a metric; '
+        "rows of a regression are neither right nor wrong"
+    )
+
+
+def test_multiclass_models_have_several_classes() -> None:
+    text = texts.SMALL.replace("binary", "multiclass").replace("[roc_auc]", "[accuracy]").replace("roc_auc", "f1_macro")
+    assert parse(text).models[0].task is Task.MULTICLASS
+    assert problems(text.replace("target: y", "target: y\n      classes: [a]")) == [
+        "10: models.m.data.classes: found one class → write all labels, two or more"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "mlbot.yaml: found an empty file → write `version: 1` and `models:`; `mlbot init` makes a first one"),
+        (
+            "[]",
+            "mlbot.yaml:1: found a list → write a mapping with version, models, guard, inconclusive,",
+        ),
+        ("version: 1", "mlbot.yaml:1: found no models → write `models:`"),
+        ("models: {}", "mlbot.yaml:1: models: found no models → write at least one model"),
+        ("models: [a]", "mlbot.yaml:1: models: found a list → write a mapping from the name of each model"),
+    ],
+)
+def test_files_with_hardly_anything_in_them(text: str, expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+    assert str(caught.value).startswith(expected)
+
+
+def test_without_places_problems_have_no_lines() -> None:
+    data: Plain = {"models": {"m": 5}}
+    with pytest.raises(ConfigError) as caught:
+        parse_config(Document(source="x", data=data))
+    assert str(caught.value) == (
+        "x: models.m: found 5 → write a mapping with task, train, data, slices, metrics or gates\n1 problem in x"
+    )
+
+
+def test_what_is_found_is_shown_on_one_line_and_cut() -> None:
+    text = texts.SMALL.replace("task: binary", 'task: "' + "x" * 500 + '\\n::error::\\u202e"')
+    (problem,) = problems(text)
+    assert problem == f'4: models.m.task: found "{"x" * 47}…" → write binary, multiclass or regression'
+    (problem,) = problems(texts.SMALL.replace("task: binary", 'task: "a\\n::error::\\u202e\\e[31m"'))
+    assert '"a\\n::error::\\u202e\\u001b[31m"' in problem

@@ -1,0 +1,131 @@
+"""Checking the mlbot.yaml of a folder."""
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.support import config_texts as texts
+from tests.support.config_texts import Case, changed
+
+from mlbot.config.errors import MAX_BYTES, ConfigError
+from mlbot.config.json_schema import schema
+from mlbot.config.run_check import check, load_config, read, report_check, schema_text
+from mlbot.config.schema import Config
+from mlbot.console import Console
+from mlbot.errors import UsageError
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "adult-income"
+
+
+def folder(root: Path, text: str, *files: str) -> Path:
+    (root / "mlbot.yaml").write_text(text, encoding="utf-8")
+    for name in files:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("x,y\n1,1\n")
+    return root
+
+
+def refusal(root: Path) -> str:
+    with pytest.raises(UsageError) as caught:
+        check(root)
+    return str(caught.value)
+
+
+def test_the_example_is_valid() -> None:
+    config = check(EXAMPLE)
+    assert [model.name for model in config.models] == ["adult-income"]
+    assert load_config(EXAMPLE) == config
+    assert read((EXAMPLE / "mlbot.yaml").read_bytes()) == config
+
+
+def test_a_folder_without_a_config(tmp_path: Path) -> None:
+    assert refusal(tmp_path) == f"{tmp_path}: there is no mlbot.yaml\n  Make one: mlbot init"
+    (tmp_path / "mlbot.yml").touch()
+    assert refusal(tmp_path) == f"{tmp_path}: there is no mlbot.yaml\n  Rename mlbot.yml to mlbot.yaml."
+    (tmp_path / "mlbot.yaml").mkdir()
+    assert "there is no mlbot.yaml" in refusal(tmp_path)
+
+
+def test_what_is_wrong_comes_with_lines(tmp_path: Path) -> None:
+    folder(tmp_path, changed(Case(texts.TASK, "task: binry")), "data/holdout.csv")
+    assert refusal(tmp_path) == 'mlbot.yaml:4: models.m.task: found "binry" → write binary\n1 problem in mlbot.yaml'
+
+
+def test_files_and_columns_are_looked_at(tmp_path: Path) -> None:
+    text = changed(Case(texts.SLICE, "s: z = 1")).replace(
+        "run: make", "run: make\n      depends: [src/, 'lib/*.py', Makefile]"
+    )
+    folder(tmp_path, text, "data/holdout.csv", "lib/a.py")
+    assert [line.split(" →")[0] for line in refusal(tmp_path).splitlines()] == [
+        'mlbot.yaml:7: models.m.train.depends[0]: found "src/", which is not there',
+        'mlbot.yaml:7: models.m.train.depends[2]: found "Makefile", which is not there',
+        'mlbot.yaml:12: models.m.slices.s: found "z", which is no column of data/holdout.csv',
+        "3 problems in mlbot.yaml",
+    ]
+
+
+def test_data_behind_a_dvc_file_is_there(tmp_path: Path) -> None:
+    folder(tmp_path, texts.SMALL, "data/holdout.csv.dvc")
+    assert check(tmp_path).models[0].data.holdout == "data/holdout.csv"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n",
+        b"",
+        b'\xef\xbb\xbf"x", "y"\r\n1,2\r\n',
+        b"x,y",
+        b"\xff\x00" * 100_000,
+    ],
+)
+def test_headers_that_say_nothing_wrong(tmp_path: Path, content: bytes) -> None:
+    folder(tmp_path, texts.SMALL, "data/holdout.csv")
+    (tmp_path / "data" / "holdout.csv").write_bytes(content)
+    check(tmp_path)
+
+
+def test_a_header_that_is_no_text(tmp_path: Path) -> None:
+    folder(tmp_path, texts.SMALL, "data/holdout.csv")
+    (tmp_path / "data" / "holdout.csv").write_bytes(b"\xff\x00,\x1b[31m")
+    assert "models.m.data.target" in refusal(tmp_path)
+
+
+def test_other_kinds_of_holdouts_are_not_opened(tmp_path: Path) -> None:
+    text = changed(Case(texts.HOLDOUT, "holdout: h.parquet")).replace("target: y", "target: nowhere")
+    check(folder(tmp_path, text, "h.parquet"))
+    check(folder(tmp_path, text.replace("h.parquet", "s3://bucket/h.csv")))
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe", b"\x00", b"a" * (MAX_BYTES + 5), b"[" * 100_000, b"!!python/object:x"]
+)
+def test_an_absurd_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "mlbot.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"1 problem in mlbot\.yaml"):
+        check(tmp_path)
+
+
+def said(root: Path, *, as_json: bool) -> str:
+    out = io.StringIO()
+    report_check(root, Console(out=out, err=io.StringIO()), as_json=as_json)
+    return out.getvalue()
+
+
+def test_says_what_a_valid_config_holds(tmp_path: Path) -> None:
+    environments = "environments:\n  staging: {target: models/staging}\n"
+    folder(tmp_path, environments + texts.SMALL, "data/holdout.csv")
+    assert said(tmp_path, as_json=False) == (
+        "mlbot.yaml is valid.\n  m: binary, 1 gate, 1 metric, 1 slice\n  staging: deploys to models/staging\n"
+    )
+
+
+def test_prints_a_valid_config_as_json(tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLE, tmp_path / "example")
+    assert Config.model_validate_json(said(tmp_path / "example", as_json=True)) == check(EXAMPLE)
+
+
+def test_prints_the_schema() -> None:
+    assert json.loads(schema_text()) == schema()

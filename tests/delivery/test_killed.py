@@ -1,0 +1,147 @@
+"""A deployment is killed between any two of its steps: it ends in the new version or stays in the old, never between.
+
+Each round promotes in a process of its own that is killed before its n-th effect (a push or a file put in place), looks
+at what is left, then finishes it; the next round kills one effect later, until one is not killed any more.
+"""
+
+import hashlib
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.releases import World
+
+from mlbot.delivery.deployment import begun
+from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, promote, rollback
+from mlbot.errors import Exit
+from mlbot.git.locks import LockRef
+from mlbot.git.tags import read_tags
+from mlbot.ledger.queries import live, release_of, unfinished
+from mlbot.registry.versions import Registry
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("git_settings"), pytest.mark.timeout(900)]
+DYING = Path(__file__).parent / "dying.py"
+KILLED = -signal.SIGKILL
+
+
+def deploy(world: World, version: str) -> None:
+    """A promotion from the beginning to the end."""
+    result = promote(world.home(), PromotionRequest(model="tiny", version=version, environment="staging"))
+    assert result.deployment is not None
+    assert result.deployment.state == "succeeded"
+
+
+def die(world: World, effect: int, *arguments: str) -> int:
+    """Run mlbot, and kill it before an effect; its exit code."""
+    done = subprocess.run(
+        [sys.executable, str(DYING), str(effect), *arguments], cwd=world.sandbox.path, capture_output=True, check=False
+    )
+    assert done.returncode in {0, KILLED}, done.stderr.decode()
+    return done.returncode
+
+
+def rounds(world: World, *arguments: str) -> Iterator[int]:
+    """Kill one effect later each time, until it ends by itself."""
+    for effect in range(1, 40):
+        if die(world, effect, *arguments) == 0:
+            assert effect > 8, "hardly anything was counted as an effect"
+            return
+        yield effect
+    raise AssertionError("it has no end")
+
+
+def unstage(world: World, number: str) -> None:
+    """Forget a version that is not served, so that the next round stages it again."""
+    shutil.rmtree(world.deploy / "staging" / "tiny" / number, ignore_errors=True)
+
+
+def is_whole(world: World) -> str:
+    """The version that is served, whose bytes are those of its release."""
+    served = world.served("staging")
+    assert served is not None
+    release = release_of(world.entries(), "tiny", served)
+    assert release is not None
+    major, minor, patch = map(int, served.split("."))
+    file = world.deploy / "staging" / "tiny" / str((major * 1000 + minor) * 1000 + patch) / "model.onnx"
+    assert f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}" == release.digest
+    return served
+
+
+def ledgers(world: World) -> str:
+    """The version that the ledger says is live."""
+    last = live(world.entries(), "staging", "tiny")
+    assert last is not None
+    return last.version
+
+
+def ended_well(world: World, version: str) -> None:
+    """Target, ledger and tags say the same, nothing is under way, and nobody holds the lock."""
+    assert (is_whole(world), ledgers(world)) == (version, version)
+    assert unfinished(world.entries(), "staging") == ()
+    assert LockRef(remote=world.remote, environment="staging").read() is None
+    said = Registry.of(read_tags(world.folder / "home.git")).of_model("tiny").current("staging")
+    assert said is not None
+    assert str(said.version) == f"v{version}"
+
+
+def test_the_same_command_finishes_a_killed_promotion(world: World) -> None:
+    deploy(world, "1.0.0")
+    for _ in rounds(world, "promote", "tiny@v1.0.1", "staging"):
+        assert is_whole(world) in {"1.0.0", "1.0.1"}
+        if is_whole(world) == "1.0.1" and ledgers(world) == "1.0.0":
+            assert begun(world.entries(), "staging", "tiny") is not None, "the ledger does not tell"
+        result = promote(world.home(), PromotionRequest(model="tiny", version="1.0.1", environment="staging"))
+        assert not result.decision.refused
+        ended_well(world, "1.0.1")
+        deploy(world, "1.0.0")
+        unstage(world, "1000001")
+    ended_well(world, "1.0.1")
+
+
+@pytest.mark.story
+def test_a_rollback_takes_a_killed_promotion_over(world: World) -> None:
+    deploy(world, "1.0.0")
+    for _ in rounds(world, "promote", "tiny@v1.0.1", "staging"):
+        begun_or_done = ledgers(world) == "1.0.1" or LockRef(remote=world.remote, environment="staging").read()
+        if begun_or_done:
+            result = rollback(world.home("Bob"), RollbackRequest(model="tiny", environment="staging", reason="stuck"))
+            assert result.deployment is not None
+            assert result.deployment.state == "succeeded"
+        ended_well(world, "1.0.0")
+        unstage(world, "1000001")
+    ended_well(world, "1.0.1")
+
+
+@pytest.mark.story
+def test_the_same_command_finishes_a_killed_rollback(world: World) -> None:
+    deploy(world, "1.0.0")
+    deploy(world, "1.0.1")
+    arguments = ("rollback", "tiny", "staging", "--reason", "slow")
+    for _ in rounds(world, *arguments):
+        assert is_whole(world) in {"1.0.0", "1.0.1"}
+        done = ledgers(world) == "1.0.0"
+        to = "1.0.0" if done else None
+        request = RollbackRequest(model="tiny", environment="staging", to=to, reason="slow")
+        assert not rollback(world.home(), request).decision.refused
+        ended_well(world, "1.0.0")
+        deploy(world, "1.0.1")
+        unstage(world, "1000000")
+    ended_well(world, "1.0.0")
+
+
+@pytest.mark.parametrize("versions", [("1.0.0", "1.0.1"), ("1.0.1", "1.0.1")])
+def test_of_two_at_once_neither_gets_between_the_others_steps(world: World, versions: tuple[str, str]) -> None:
+    commands = [[sys.executable, "-m", "mlbot", "promote", f"tiny@v{version}", "staging"] for version in versions]
+    runs = [
+        subprocess.Popen(command, cwd=world.sandbox.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for command in commands
+    ]
+    said = [run.communicate()[1].decode() for run in runs]
+    codes = [run.returncode for run in runs]
+    assert set(codes) <= {Exit.OK, Exit.REFUSED}, said
+    assert Exit.OK in codes, said
+    ended_well(world, ledgers(world))

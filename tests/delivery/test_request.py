@@ -1,0 +1,207 @@
+"""Who asks the release workflow for what: every reason not to follow, and whose word counts."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support import tiny
+
+from mlbot.commands.command import Approve, Lock, Promote, Release, Rollback, parse_comment
+from mlbot.config.load import parse_config
+from mlbot.config.schema import Config, EnvironmentConfig
+from mlbot.config.yaml import load
+from mlbot.delivery.request import ASK, Asked, AskFacts, AskReason, NotAsked, asks_for, decide_ask, runs_on
+from mlbot.events.github import Comment, CommentFacts
+
+BOT = "github-actions[bot]"
+PROMOTE = "/promote tiny@v1.2.0 staging"
+
+
+def config() -> Config:
+    environments = (
+        EnvironmentConfig(name="staging", target="file:///srv/staging"),
+        EnvironmentConfig(name="production", target="file:///srv/p", after="staging", runs_on=("self-hosted", "gpu")),
+    )
+    parsed = parse_config(load(tiny.CONFIG, "mlbot.yaml"))
+    return parsed.model_copy(update={"environments": environments})
+
+
+def comment(body: str = PROMOTE, **changes: Any) -> CommentFacts:
+    fields: dict[str, Any] = {"id": 500, "number": 7, "author": "alice", "person": True, "edited": False, "body": body}
+    return CommentFacts(**(fields | changes))
+
+
+def facts(*, said: CommentFacts | None = None, **changes: Any) -> AskFacts:
+    """A comment that the command job handed on, or what `inputs` says."""
+    fields: dict[str, Any] = {
+        "inputs": {"comment": "500"},
+        "on_default": True,
+        "sender": BOT,
+        "comment": said,
+        "role": "write",
+        "config": config(),
+    }
+    return AskFacts(**(fields | changes))
+
+
+def by_hand(sender: str = "boss", **inputs: str) -> AskFacts:
+    return facts(inputs=inputs, sender=sender)
+
+
+def refused(given: AskFacts) -> NotAsked:
+    found = decide_ask(given)
+    assert isinstance(found, NotAsked)
+    assert found.sentence.endswith(".")
+    assert ASK.validate_json(found.model_dump_json(exclude_none=True)) == found
+    return found
+
+
+def asked(given: AskFacts) -> Asked:
+    found = decide_ask(given)
+    assert isinstance(found, Asked)
+    assert ASK.validate_json(found.model_dump_json(exclude_none=True)) == found
+    return found
+
+
+def test_a_comment_is_its_authors_word() -> None:
+    found = asked(facts(said=comment()))
+    assert found.command == Promote(model="tiny", version="1.2.0", environment="staging")
+    assert (found.actor, found.comment, found.number, found.deploys) == ("alice", 500, 7, True)
+
+
+def test_a_tag_is_the_word_of_who_pushed_it_whatever_their_role() -> None:
+    found = asked(facts(inputs={"tag": "tiny@v1.2.0"}, pusher="carol", role="none"))
+    assert found.command == Release(model="tiny", version="1.2.0")
+    assert (found.actor, found.tag, found.deploys) == ("carol", "tiny@v1.2.0", False)
+
+
+def test_a_tag_by_hand_is_the_word_of_who_started_it() -> None:
+    found = asked(by_hand(tag="tiny@v1.2.0"))
+    assert found.actor == "boss"
+    assert refused(facts(inputs={"tag": "tiny@v1.2.0"}, sender="rita", role="read")).reason == "not-permitted"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "command"),
+    [
+        ({"do": "release", "model": "tiny", "bump": "minor"}, Release(model="tiny", bump="minor")),
+        ({"do": "release", "model": "tiny", "version": "v2.0.0"}, Release(model="tiny", version="2.0.0")),
+        (
+            {"do": "promote", "model": "tiny", "version": "1.0.0", "environment": "staging", "reason": "Because"},
+            Promote(model="tiny", version="1.0.0", environment="staging", reason="Because"),
+        ),
+        (
+            {"do": "rollback", "model": "tiny", "environment": "staging", "to": "v1.0.0", "reason": "Slow"},
+            Rollback(model="tiny", environment="staging", to="1.0.0", reason="Slow"),
+        ),
+        ({"do": "lock", "environment": "staging", "reason": "Audit"}, Lock(environment="staging", reason="Audit")),
+    ],
+)
+def test_by_hand(inputs: dict[str, str], command: object) -> None:
+    found = asked(by_hand(**inputs))
+    assert (found.command, found.actor, found.comment) == (command, "boss", None)
+    (said,) = parse_comment(found.text)
+    assert said.command == command
+
+
+def test_a_workflow_promotes_in_the_name_of_whoever_released() -> None:
+    found = asked(by_hand(BOT, do="promote", model="tiny", version="1.0.0", environment="production"))
+    assert found.actor is None
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (facts(on_default=False), AskReason.NOT_DEFAULT_BRANCH),
+        (facts(inputs={}), AskReason.NOTHING_ASKED),
+        (facts(said=comment("Looks good.")), AskReason.NOTHING_ASKED),
+        (facts(said=comment("/retrain")), AskReason.NOTHING_ASKED),
+        (facts(said=comment(f"> {PROMOTE}")), AskReason.NOTHING_ASKED),
+        (facts(inputs={"comment": "500", "do": "release"}), AskReason.CONTRADICTION),
+        (by_hand(do="lock", environment="staging", reason="x", model="tiny"), AskReason.CONTRADICTION),
+        (facts(), AskReason.COMMENT_GONE),
+        (facts(said=comment(author="other[bot]", person=False)), AskReason.BOT),
+        (facts(said=comment(author=None)), AskReason.BOT),
+        (facts(said=comment(edited=True)), AskReason.EDITED),
+        (facts(said=comment(f"{PROMOTE}\n{PROMOTE}")), AskReason.SEVERAL),
+        (facts(said=comment(f"/retrain\n{PROMOTE}")), AskReason.SEVERAL),
+        (by_hand(do="explode"), AskReason.MISUNDERSTOOD),
+        (by_hand(do="promote", model="tiny", environment="staging"), AskReason.MISUNDERSTOOD),
+        (by_hand(do="release", model="tiny", version="1.0"), AskReason.MISUNDERSTOOD),
+        (by_hand(do="rollback", model="tiny", environment="staging"), AskReason.MISUNDERSTOOD),
+        (facts(said=comment(), role="read"), AskReason.NOT_PERMITTED),
+        (by_hand(tag="tiny#staging#3"), AskReason.NO_VERSION_TAG),
+        (facts(inputs={"tag": "tiny@v1.0.0!"}, pusher="carol"), AskReason.NO_VERSION_TAG),
+        (facts(inputs={"tag": "tiny@v1.0.0-rc.1"}, pusher="carol"), AskReason.NO_VERSION_TAG),
+        (by_hand(tag="v1.0.0"), AskReason.NO_VERSION_TAG),
+        (by_hand(tag="folder=tiny@v1.0.0"), AskReason.MISUNDERSTOOD),
+        (facts(inputs={"tag": "tiny#staging#3"}, pusher="carol"), AskReason.FOREIGN_TAG),
+        (facts(inputs={"tag": "webpack@v5.0.0"}, pusher="carol"), AskReason.FOREIGN_TAG),
+        (facts(inputs={"tag": "webpack@v5.0.0-rc.1"}, pusher="carol"), AskReason.FOREIGN_TAG),
+        (facts(inputs={"tag": "tiny@v1.0.0"}), AskReason.PUSHER_UNKNOWN),
+        (facts(said=comment(), config=None, config_problem="line 3"), AskReason.CONFIG),
+        (facts(said=comment("/promote tiny@v1.0.0 stagin")), AskReason.UNKNOWN_ENVIRONMENT),
+    ],
+)
+def test_refused(given: AskFacts, reason: AskReason) -> None:
+    assert refused(given).reason is reason
+
+
+def test_every_reason_is_tried() -> None:
+    tried = {reason for _, reason in test_refused.pytestmark[0].args[1]}  # type: ignore[attr-defined] # pytest's own
+    assert tried == set(AskReason)
+
+
+@pytest.mark.parametrize("do", ["release", "approve", "rollback", "lock", "unlock"])
+@pytest.mark.parametrize("sender", [BOT, "an-app[bot]", None])
+def test_a_machine_may_not_do_what_takes_a_person(do: str, sender: str | None) -> None:
+    inputs = {"model": "tiny", "version": "1.0.0", "environment": "production", "reason": "x"}
+    assert refused(facts(inputs={"do": do} | inputs, sender=sender, role="admin")).reason is AskReason.BOT
+
+
+def test_a_refusal_of_a_mixed_comment_leaves_its_answer_alone() -> None:
+    found = refused(facts(said=comment(f"/retrain\n{PROMOTE}")))
+    assert (found.comment, found.number, found.alone) == (500, 7, False)
+    assert refused(facts(said=comment(edited=True))).alone
+
+
+def test_a_near_miss_is_named() -> None:
+    assert refused(facts(said=comment("/promote tiny@v1.0.0 stagin"))).mend == "Did you mean staging?"
+
+
+def test_the_runner_is_the_environments() -> None:
+    there = asked(facts(said=comment("/promote tiny@v1.0.0 production")))
+    assert runs_on(there, config()) == ("self-hosted", "gpu")
+    assert runs_on(asked(facts(said=comment("/release tiny"))), config()) == ("ubuntu-latest",)
+
+
+@pytest.mark.parametrize(
+    ("body", "changes", "asks"),
+    [
+        ("/promote tiny@v1.2.0 production", {}, True),
+        ('/promote tiny@v1.2.0 production reason="Now"', {}, True),
+        ("/promote tiny@v1.2.1 production", {}, False),
+        ("/promote tiny@v1.2.0 staging", {}, False),
+        ("/promote tiny@v1.2.0 production", {"edited": True}, False),
+        ("/promote tiny@v1.2.0 production", {"author": BOT}, False),
+        ("/promote tiny@v1.2.0 production\n/retrain", {}, False),
+        ("/approve tiny@v1.2.0 production", {}, False),
+    ],
+)
+def test_which_comment_an_approval_answers(body: str, changes: dict[str, Any], *, asks: bool) -> None:
+    approved = Approve(model="tiny", version="1.2.0", environment="production")
+    said = Comment.model_validate({"id": 1, "author": "alice", "body": body} | changes)
+    assert asks_for(said, approved) is asks
+
+
+NAMES = st.sampled_from(["comment", "tag", "do", "model", "version", "bump", "environment", "to", "reason", "x"])
+VALUES = st.one_of(st.text(max_size=30), st.sampled_from(["release", "promote", "approve", "tiny", "1.0.0", "staging"]))
+
+
+@given(st.dictionaries(NAMES, VALUES), st.text(max_size=200), st.sampled_from(["boss", BOT, None]))
+def test_whatever_is_given_is_understood_or_refused(inputs: dict[str, str], body: str, sender: str | None) -> None:
+    found = decide_ask(facts(inputs=inputs, sender=sender, said=comment(body), pusher="carol"))
+    if isinstance(found, Asked) and sender != "boss" and not {"comment", "tag"} & inputs.keys():
+        assert found.actor is None
+        assert isinstance(found.command, Promote)

@@ -1,0 +1,383 @@
+"""The release workflow's jobs on a fake GitHub: from a tag to production, by comments and by hand."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from tests.fake_github import ops_actions
+from tests.fake_github.fixtures import github
+from tests.fake_github.server import FakeGitHub
+from tests.support import releases, releasing
+from tests.support.releasing import Shop
+
+from mlbot.commands.command import Release
+from mlbot.console import Console
+from mlbot.delivery.request import Asked
+from mlbot.delivery.run_ci import DeployOptions
+from mlbot.delivery.run_hosted import Patience, carry_out
+from mlbot.errors import Exit
+from mlbot.gates.outcome import Outcome
+
+__all__ = ["github"]
+pytestmark = pytest.mark.usefixtures("git_settings")
+V1 = "tiny@v1.0.0"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[int, bytes]:
+    """Models by the parameter `offset`."""
+    return releases.train(tmp_path_factory.mktemp("models"), 1, 2)
+
+
+@pytest.fixture
+def shop(
+    github: FakeGitHub,
+    tmp_path: Path,
+    trained: Mapping[int, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Shop:
+    return Shop.open(github, tmp_path, trained, monkeypatch, capsys)
+
+
+@pytest.mark.slow
+def test_from_a_tag_by_somebody_elses_approval_to_production(shop: Shop) -> None:
+    shop.merge(1)
+    shop.tag(who="alice")
+    (release,) = shop.of("release")
+    assert (release.actor, release.version) == ("alice", "1.0.0")
+    assert shop.served("staging") == "1.0.0"
+    text = shop.thread().body or ""
+    assert "| staging | ✅&nbsp;live |" in text
+    assert f"/promote {V1} production\n/approve {V1} production\n/rollback tiny staging" in text
+
+    waits = shop.say(f"/promote {V1} production", "alice", shop.thread())
+    assert waits.startswith("✋")
+    assert f"```text\n/approve {V1} production\n```" in waits
+    own = shop.say(f"/approve {V1} production", "alice", shop.thread())
+    assert "alice asks for it, so their own approval does not count; 1 is missing" in own
+    reader = shop.say(f"/approve {V1} production", "rita", shop.thread())
+    assert "needs the role write, and rita has read" in reader
+    assert shop.served("production") is None
+
+    said = shop.say(f"/approve {V1} production", "bob", shop.thread())
+    assert "The promotion is started." in said
+    assert shop.served("production") == "1.0.0"
+    asked = [each.body for each in shop.comments if f"`/promote {V1} production`" in each.body]
+    assert len(asked) == 1
+    assert "is live in production" in asked[0]
+
+    starts = [(each.environment, each.actor, each.digest) for each in shop.of("deployment") if each.state == "started"]
+    assert starts == [("staging", "alice", release.digest), ("production", "alice", release.digest)]
+    assert [each.actor for each in shop.of("approval")] == ["alice", "bob"]
+    shown = [(each.environment, each.statuses[-1].state) for each in shop.models.deployments.values()]
+    assert shown == [("staging", "success"), ("production", "success")]
+    (page,) = shop.models.releases.values()
+    assert (page.tag, page.draft) == (V1, False)
+    files = {each.name for each in page.assets}
+    assert {"model.onnx", "MODEL_CARD.md", "manifest.json", "SHA256SUMS", "golden.json"} <= files
+    assert not shop.github.requests.refused()
+
+
+@pytest.mark.slow
+def test_by_comments_from_release_to_rollback(shop: Shop) -> None:
+    shop.merge(1)
+    first = shop.say("/release tiny")
+    assert first.startswith("✅ `/release tiny`: tiny@\N{ZERO WIDTH SPACE}v1.0.0 is released.")
+    assert "/issues/" in first
+    shop.say(f"/approve {V1} production", "bob")
+    shop.merge(2)
+    shop.say("/release tiny minor", "bob")
+    shop.say("/approve tiny@v1.1.0 production", "alice")
+    assert (shop.served("staging"), shop.served("production")) == ("1.1.0", "1.1.0")
+
+    refused = shop.say('/rollback tiny production v7.0.0 reason="It never was"', "bob")
+    assert refused.startswith("⛔")
+    back = shop.say('/rollback tiny production reason="It is slow"', "bob")
+    assert "is live in production, instead of v1.1.0" in back
+    assert shop.served("production") == "1.0.0"
+    last = shop.of("deployment")[-1]
+    assert (last.action, last.actor, last.reason, last.state) == ("rollback", "bob", "It is slow", "succeeded")
+    assert "| production | ✅&nbsp;live |" in (shop.thread().body or "")
+    assert "| production | ⚪&nbsp;replaced |" in (shop.thread("1.1.0").body or "")
+    assert [each.state for each in (shop.thread(), shop.thread("1.1.0"))] == ["open", "open"]
+
+
+def test_by_hand_and_closed_and_opened(shop: Shop) -> None:
+    shop.merge(1)
+    shop.start("bob", do="lock", environment="staging", reason="An audit")
+    shop.start("boss", do="release", model="tiny", version="v2.0.0")
+    assert [each.version for each in shop.of("release")] == ["2.0.0"]
+    assert shop.served("staging") is None
+    (told,) = [each for each in shop.comments if each.number == shop.thread("2.0.0").number]
+    assert "staging is locked by bob since" in told.body
+    assert "| staging | 🔒&nbsp;locked |" in (shop.thread("2.0.0").body or "")
+    assert shop.say("/unlock staging", "bob").startswith("✅")
+    shop.start("boss", do="promote", model="tiny", version="2.0.0", environment="staging")
+    assert shop.served("staging") == "2.0.0"
+    (told,) = [each for each in shop.comments if each.number == shop.thread("2.0.0").number]
+    assert "is live in staging" in told.body
+    lock = shop.of("lock")
+    assert [(each.locked, each.actor, each.reason) for each in lock] == [(True, "bob", "An audit"), (False, "bob", "")]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [("edited", "was edited after it was written"), ("deleted", ""), ("role", "alice has read")]
+)
+def test_what_is_no_longer_asked_for_when_its_turn_comes_is_not_done(shop: Shop, change: str, said: str) -> None:
+    comment = shop.github.user("alice").on(shop.models).comment(shop.issue(), '/lock staging reason="An audit"')
+    queued = shop.github.world.queue.pop(0)
+    ops_actions.begin(shop.github.world, queued)
+    assert shop.mlbot(queued, "command", releasing.COMMAND) == 0
+    asked, run = shop.ask(shop.take("workflow_dispatch"))
+    match change:
+        case "edited":
+            comment.updated_at = "2027-01-01T00:00:00Z"
+        case "deleted":
+            del shop.models.comments[comment.id]
+        case _:
+            shop.models.roles["alice"] = "read"
+    environment = shop.environment(run, "deploy", releasing.RECORD)
+    options, console = DeployOptions(ask=asked.model_dump_json()), Console(quiet=True)
+    assert carry_out(shop.checkout().path, environment, options, console) is Exit.OK
+    assert shop.of("lock") == []
+    assert said in "".join(each.body for each in shop.comments)
+
+
+def test_a_tag_that_comes_before_its_verdict_waits_for_it(shop: Shop) -> None:
+    shop.push(1, over=False)
+    shop.github.user("alice").on(shop.models).tag(V1, message="Early")
+    run = shop.take("push")
+    shop.tag_job(run)
+    asked, run = shop.ask(shop.take("workflow_dispatch"))
+    looks: list[float] = []
+
+    def pause(seconds: float) -> None:
+        looks.append(seconds)
+        assert not shop.of("release")
+        assert "so the release waits for it" in (shop.thread().body or "")
+        if len(looks) == 3:
+            shop.judge(1)
+
+    environment = shop.environment(run, "deploy", releasing.RECORD)
+    options, console = DeployOptions(ask=asked.model_dump_json()), Console(quiet=True)
+    code = carry_out(shop.checkout().path, environment, options, console, Patience(pause=pause))
+    assert code is Exit.OK
+    assert [each.version for each in shop.of("release")] == ["1.0.0"]
+    assert looks == [2.0, 4.0, 8.0]
+    assert "was released by alice" in (shop.thread().body or "")
+
+
+def test_a_tag_whose_verdict_does_not_come_is_refused_in_the_end(shop: Shop) -> None:
+    shop.push(1)
+    asked = Asked(command=Release(model="tiny"), actor="alice", text="/release tiny")
+    shop.start("boss", do="unlock", environment="staging")
+    run = list(shop.github.world.runs.values())[-1]
+    before, looks = shop.state(), [0]
+
+    def pause(seconds: float) -> None:
+        del seconds
+        looks[0] += 1
+
+    environment = shop.environment(run, "deploy", releasing.RECORD)
+    options, console = DeployOptions(ask=asked.model_dump_json()), Console(quiet=True)
+    assert carry_out(shop.checkout().path, environment, options, console, Patience(pause=pause)) is Exit.REFUSED
+    assert looks == [3]
+    assert shop.state() == before
+
+
+def test_the_same_comment_twice_does_nothing_the_second_time(shop: Shop) -> None:
+    shop.merge(1)
+    shop.say("/release tiny")
+    comment = max(each.id for each in shop.models.comments.values() if each.user.login == "alice")
+    shop.merge(2)
+    before = shop.state()
+    shop.redeliver(comment)
+    assert shop.state() == before
+    assert [each.version for each in shop.of("release")] == ["1.0.0"]
+
+
+def test_what_cannot_be_shown_is_done_all_the_same(shop: Shop) -> None:
+    shop.merge(1)
+    for path in ("issues", "deployments", "releases"):
+        shop.github.faults.add(f"POST /repos/acme/models/{path}", 404, times=50)
+    shop.tag()
+    assert shop.served("staging") == "1.0.0"
+    assert not shop.models.deployments
+    assert not shop.models.releases
+
+
+@pytest.mark.slow
+def test_a_deployment_that_fails_is_told_with_what_to_say_next(shop: Shop) -> None:
+    shop.merge(1)
+    shop.tag()
+    text = releasing.config(shop.folder).replace("smoke: {requests: 20}", 'smoke: {requests: 20, command: "exit 3"}')
+    shop.github.user("boss").on(shop.models).push("main", {"mlbot.yaml": text})
+    shop.github.world.queue.clear()
+    shop.merge(2)
+    shop.tag("tiny@v1.1.0", who="bob")
+    assert shop.served("staging") == "1.0.0"
+    (told,) = [each.body for each in shop.comments if each.number == shop.thread("1.1.0").number]
+    assert told.startswith("❌")
+    assert "failed in staging, and v1.0.0 is back" in told
+    assert "/promote tiny@v1.1.0 staging" in told
+    assert "| staging | ❌&nbsp;rolled\N{NO-BREAK SPACE}back |" in (shop.thread("1.1.0").body or "")
+    assert [each.statuses[-1].state for each in shop.models.deployments.values()] == ["success", "failure"]
+    assert shop.codes[-1] == ("deploy", Exit.NOT_EVALUATED)
+
+
+def _unmerged(shop: Shop) -> None:
+    shop.merge(1)
+    shop.github.user("alice").on(shop.models).push("work", {"params.yaml": "mode: good\noffset: 2\nclaim: 0.8\n"})
+    shop.tag(target="work")
+
+
+def _lightweight(shop: Shop) -> None:
+    shop.merge(1)
+    shop.tag(light=True)
+
+
+def _no_verdict(shop: Shop) -> None:
+    shop.push(1)
+    shop.tag()
+
+
+def _failed(shop: Shop) -> None:
+    shop.merge(1, Outcome.FAIL)
+    shop.tag()
+
+
+def _inconclusive(shop: Shop) -> None:
+    shop.merge(1, Outcome.INCONCLUSIVE)
+    shop.tag()
+
+
+def _of_the_parent(shop: Shop) -> None:
+    shop.merge(1)
+    shop.push(2)
+    shop.tag()
+
+
+def _newer_attempt(shop: Shop) -> None:
+    shop.merge(1)
+    shop.judge(1, Outcome.FAIL)
+    shop.tag()
+
+
+def _changed_bytes(shop: Shop) -> None:
+    shop.merge(1)
+    (file,) = [each for each in (shop.folder / "store").rglob("*") if each.is_file()]
+    file.chmod(0o644)
+    file.write_bytes(shop.trained[2])
+    shop.tag()
+
+
+@pytest.mark.parametrize(
+    ("act", "reason"),
+    [
+        (_unmerged, "not-merged"),
+        (_lightweight, "tag-lightweight"),
+        (_no_verdict, "no-verdict"),
+        (_failed, "verdict-failed"),
+        (_inconclusive, "verdict-inconclusive"),
+        (_of_the_parent, "verdict-of-parent"),
+        (_newer_attempt, "newer-attempt"),
+        (_changed_bytes, "bytes-differ"),
+    ],
+)
+def test_a_tag_is_refused_and_nothing_moves(shop: Shop, act: object, reason: str) -> None:
+    shop.impatient()
+    assert callable(act)
+    act(shop)
+    assert shop.codes[-2:] == [("plan", Exit.OK), ("deploy", Exit.REFUSED)]
+    assert f"refused ({reason})" in shop.errors
+    assert not shop.of("release")
+    assert not shop.of("deployment")
+    assert not shop.models.releases
+    assert not shop.comments
+    assert "⛔ `/release tiny v1.0.0`" in shop.summary
+    assert (shop.thread().body or "").startswith("⛔ `/release tiny v1.0.0`")
+    assert "\n@alice pushed the tag.\n" in (shop.thread().body or "")
+
+
+def test_a_moved_tag_is_refused(shop: Shop) -> None:
+    shop.merge(1)
+    shop.tag()
+    before = shop.served("staging")
+    shop.merge(2)
+    alice = shop.github.user("alice").on(shop.models)
+    alice.delete_tag(V1)
+    shop.github.world.queue.clear()
+    shop.tag()
+    assert "refused (tag-moved)" in shop.errors
+    assert [each.version for each in shop.of("release")] == ["1.0.0"]
+    assert shop.served("staging") == before
+
+
+@pytest.mark.slow
+def test_who_may_not_ask_or_was_refused_stands_in_nobodys_way(shop: Shop) -> None:
+    shop.merge(1)
+    shop.tag()
+    shop.start("boss", do="lock", environment="production", reason="An audit")
+    locked = shop.say(f"/promote {V1} production", "bob", shop.thread())
+    assert "production is locked by boss since" in locked
+    assert "/unlock production" in locked
+    shop.say("/unlock production", "bob", shop.thread())
+    shop.say(f"/promote {V1} production", "rita", shop.thread())
+    approved = shop.say(f"/approve {V1} production", "bob", shop.thread())
+    assert "The promotion is started." in approved
+    assert shop.served("production") == "1.0.0"
+    assert shop.of("deployment")[-1].actor == "alice"
+
+
+def test_a_promotion_that_cannot_be_started_is_offered(shop: Shop) -> None:
+    shop.merge(1)
+    shop.github.faults.add(f"POST /repos/acme/models/actions/workflows/{releasing.RELEASE}/dispatches", 404, nth=2)
+    said = shop.say("/release tiny", "alice")
+    assert "The next step could not be started. Say:" in said
+    assert f"```text\n/promote {V1} staging\n```" in said
+    assert shop.served("staging") is None
+    assert "is live in staging" in shop.say(f"/promote {V1} staging", "alice")
+
+
+REFUSED = (
+    (f"/promote {V1} production", "bob", "and tiny@\N{ZERO WIDTH SPACE}v1.0.0 is not live there"),
+    ("/promote tiny@v9.0.0 staging", "bob", "was never released"),
+    (f"/promote {V1} nowhere", "bob", "mlbot.yaml has no environment nowhere"),
+    (f"/promote {V1} staging", "rita", "needs the role write, and rita has read"),
+    (f'/promote {V1} staging\n/lock staging reason="Both"', "bob", "Say it in a comment of its own"),
+    ("/release nothing", "bob", "has no model nothing"),
+)
+
+
+def test_a_comment_is_refused_in_its_thread_and_nothing_moves(shop: Shop) -> None:
+    shop.merge(1)
+    shop.start("boss", do="lock", environment="staging", reason="So that it does not go there by itself")
+    shop.tag()
+    shop.say("/unlock staging", "boss")
+    before = shop.state()
+    for said, who, answer in REFUSED:
+        shop.say(said, who)
+        assert answer in shop.comments[-1].body
+    assert shop.state() == before
+
+
+def test_a_machine_may_not_speak_for_a_person(shop: Shop) -> None:
+    shop.merge(1)
+    shop.tag()
+    before = shop.state()
+    for inputs in (
+        {"do": "approve", "model": "tiny", "version": "1.0.0", "environment": "production"},
+        {"do": "rollback", "model": "tiny", "environment": "staging", "reason": "Mischief"},
+        {"do": "release", "model": "tiny", "bump": "major"},
+        {"do": "unlock", "environment": "production"},
+        {"do": "promote", "model": "tiny", "version": "1.0.0", "environment": "production", "tag": V1},
+        {"tag": "tiny@v3.0.0"},
+    ):
+        shop.dispatched_by_a_workflow(**inputs)
+        assert shop.codes[-1] == ("plan", Exit.REFUSED)
+    shop.dispatched_by_a_workflow(tag="webpack@v5.0.0")
+    assert shop.codes[-1] == ("plan", Exit.OK)
+    shop.dispatched_by_a_workflow(do="promote", model="tiny", version="1.0.0", environment="production")
+    assert "1 is missing" in shop.comments[-1].body
+    assert shop.state() == before

@@ -1,0 +1,356 @@
+"""Promoting into real folders: order, approvals, locks, bytes; a smoke test that fails goes back by itself."""
+
+from collections.abc import Callable
+
+import pytest
+from tests.support.releases import World
+
+from mlbot.delivery.deployment import Holder, lock_text
+from mlbot.delivery.promotion import PromotionReason
+from mlbot.delivery.run_approve import approve, set_lock
+from mlbot.delivery.run_promote import PromotionRequest, PromotionResult, RollbackRequest, promote, rollback
+from mlbot.errors import NotEvaluatedError, RefusedError
+from mlbot.git.locks import LockRef
+from mlbot.ledger.entries import DeploymentEntry
+from mlbot.ledger.queries import deployments, live
+from mlbot.lib.version import Version
+from mlbot.storage.target_files import FilesTarget
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("git_settings")]
+NOW = 1_763_654_400
+
+
+def ask(world: World, version: str, environment: str, actor: str = "Ada", **more: str) -> PromotionResult:
+    request = PromotionRequest(model="tiny", version=version, environment=environment, **more)  # type: ignore[arg-type]  # only texts are given
+    return promote(world.home(actor), request)
+
+
+def in_production(world: World, version: str) -> None:
+    ask(world, version, "staging")
+    approve(world.home("Bob"), "tiny", version, "production")
+    assert ask(world, version, "production").deployment is not None
+
+
+def history(world: World, environment: str) -> list[tuple[str, str]]:
+    return [(each.version, each.state) for each in deployments(world.entries(), "tiny", environment)]
+
+
+def test_the_same_bytes_all_the_way(world: World) -> None:
+    in_production(world, "1.0.0")
+    for environment in ("staging", "production"):
+        last = live(world.entries(), environment, "tiny")
+        assert last is not None
+        assert (last.version, last.digest) == ("1.0.0", next(iter(world.digests)))
+        assert world.served(environment) == "1.0.0"
+        assert next((world.deploy / environment / "tiny").rglob("*.onnx")).read_bytes() == world.models[1000]
+    tags = [name for name in world.refs() if name.startswith("refs/tags/tiny#")]
+    assert sorted(tags) == ["refs/tags/tiny#production#2", "refs/tags/tiny#staging#1"]
+    assert not [name for name in world.refs() if name.startswith("refs/mlbot/lock")]
+
+
+def test_the_ledger_tells_who_what_why_and_what_was_found(world: World) -> None:
+    ask(world, "1.0.0", "staging")
+    result = ask(world, "v1.0.1", "staging", reason="fewer false alarms")
+    entry = result.deployment
+    assert entry is not None
+    assert (entry.id, entry.sequence, entry.action, entry.state) == ("tiny/staging/2", 2, "promotion", "succeeded")
+    assert (entry.previous, entry.actor, entry.reason) == ("1.0.0", "Ada", "fewer false alarms")
+    assert "golden requests are answered as judged" in entry.detail
+    states = [each.state for each in world.entries() if isinstance(each, DeploymentEntry) and each.sequence == 2]
+    assert sorted(states) == ["started", "succeeded"]
+
+
+def test_a_dry_run_changes_nothing(world: World) -> None:
+    before = world.state()
+    result = ask(world, "1.0.0", "staging", dry_run=True)  # type: ignore[arg-type]  # see `ask`
+    assert (result.decision.reason, result.deployment) == (PromotionReason.PROMOTABLE, None)
+    assert world.state() == before
+
+
+def test_what_is_live_is_not_deployed_again(world: World) -> None:
+    ask(world, "1.0.0", "staging")
+    before = world.state()
+    assert ask(world, "1.0.0", "staging").decision.reason is PromotionReason.ALREADY_LIVE
+    assert world.state() == before
+
+
+def test_a_target_that_somebody_changed_is_put_right_by_the_same_command(world: World) -> None:
+    ask(world, "1.0.0", "staging")
+    ask(world, "1.0.1", "staging")
+    config = world.deploy / "staging" / "tiny" / "config.pbtxt"
+    newer = config.read_bytes()
+    ask(world, "1.0.0", "staging")
+    config.write_bytes(newer)
+    result = ask(world, "1.0.0", "staging")
+    assert "puts right" in result.decision.sentence
+    assert result.deployment is not None
+    assert result.deployment.state == "succeeded"
+    assert world.served("staging") == "1.0.0"
+
+
+Story = Callable[[World], PromotionResult]
+
+
+def before_staging(world: World) -> PromotionResult:
+    approve(world.home("Bob"), "tiny", "1.0.0", "production")
+    return ask(world, "1.0.0", "production")
+
+
+def staging_has_another(world: World) -> PromotionResult:
+    ask(world, "1.0.0", "staging")
+    ask(world, "1.0.1", "staging")
+    approve(world.home("Bob"), "tiny", "1.0.0", "production")
+    return ask(world, "1.0.0", "production")
+
+
+def unapproved(world: World) -> PromotionResult:
+    ask(world, "1.0.0", "staging")
+    return ask(world, "1.0.0", "production")
+
+
+def own_approval(world: World) -> PromotionResult:
+    ask(world, "1.0.0", "staging")
+    approve(world.home("ADA"), "tiny", "1.0.0", "production")
+    return ask(world, "1.0.0", "production")
+
+
+def approval_of_another_version(world: World) -> PromotionResult:
+    approve(world.home("Bob"), "tiny", "1.0.0", "production")
+    ask(world, "1.0.1", "staging")
+    return ask(world, "1.0.1", "production")
+
+
+def locked(world: World) -> PromotionResult:
+    set_lock(world.home("Bob"), "staging", close=True, reason="audit")
+    return ask(world, "1.0.0", "staging")
+
+
+def under_way(world: World) -> PromotionResult:
+    holder(world, "1.0.0")
+    return ask(world, "1.0.1", "staging")
+
+
+def withdrawn(world: World) -> PromotionResult:
+    world.sandbox.git("tag", "--annotate", "--message", "bad", "tiny@v1.0.0!", "tiny@v1.0.0^{commit}")
+    world.sandbox.git("push", "--quiet", "origin", "tiny@v1.0.0!")
+    return ask(world, "1.0.0", "staging")
+
+
+def unreleased(world: World) -> PromotionResult:
+    return ask(world, "9.9.9", "staging")
+
+
+def nowhere(world: World) -> PromotionResult:
+    return ask(world, "1.0.0", "moon")
+
+
+def changed(world: World) -> PromotionResult:
+    file = world.stored(next(iter(world.digests)))
+    file.chmod(0o644)
+    file.write_bytes(world.models[3000])
+    return ask(world, "1.0.0", "staging")
+
+
+def missing(world: World) -> PromotionResult:
+    world.stored(next(iter(world.digests))).unlink()
+    return ask(world, "1.0.0", "staging")
+
+
+def holder(world: World, version: str, model: str = "tiny") -> Holder:
+    """A lock that somebody's deployment took just now."""
+    made = Holder(
+        id=f"{model}/staging/1",
+        sequence=1,
+        model=model,
+        version=version,
+        digest=next(iter(world.digests)),
+        environment="staging",
+        action="promotion",
+        actor="Bob",
+        time="2026-11-20T16:00:00Z",
+    )
+    assert LockRef(remote=world.remote, environment="staging").take(lock_text(made), NOW)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("story", "reason", "said"),
+    [
+        (before_staging, "out-of-order", "production comes after staging, and tiny@v1.0.0 is not live there"),
+        (staging_has_another, "out-of-order", "it serves v1.0.1"),
+        (unapproved, "approvals-missing", "1 is missing"),
+        (own_approval, "self-approval", "Ada asks for it"),
+        (approval_of_another_version, "approvals-missing", "1 is missing"),
+        (locked, "locked", "staging is locked by Bob since 2"),
+        (under_way, "under-way", "staging is taken by the promotion of tiny@v1.0.0 by Bob"),
+        (withdrawn, "deprecated", "tiny@v1.0.0 is deprecated"),
+        (unreleased, "unknown-version", "tiny@v9.9.9 was never released"),
+        (nowhere, "unknown-environment", "mlbot.yaml has no environment moon"),
+        (changed, "bytes-differ", "What the store has of tiny@v1.0.0 is not"),
+        (missing, "bytes-missing", "The store does not have the bytes of tiny@v1.0.0"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else value.__name__,
+)
+def test_refused_with_its_reason_and_nothing_moved(world: World, story: Story, reason: str, said: str) -> None:
+    result = story(world)
+    assert result.decision.reason == reason
+    assert said in result.decision.sentence
+    assert result.decision.refused
+    assert result.decision.mend
+    assert result.deployment is None
+    before = world.state()
+    repeated = {before_staging, unapproved, own_approval, locked}
+    if story in repeated:
+        assert (
+            promote(
+                world.home(),
+                PromotionRequest(model="tiny", version=result.facts.version, environment=result.facts.environment),
+            ).decision.reason
+            == reason
+        )
+        assert world.state() == before
+
+
+def test_an_open_environment_takes_promotions_again(world: World) -> None:
+    assert locked(world).decision.reason is PromotionReason.LOCKED
+    set_lock(world.home("Bob"), "staging", close=False)
+    assert ask(world, "1.0.0", "staging").decision.go
+
+
+def broken(world: World, environment: str = "staging", command: str = "'exit 1'") -> None:
+    """From now on a command of the user's says that the endpoint does not answer."""
+    config = (world.sandbox.path / "mlbot.yaml").read_text()
+    before, rest = config.split(f"{environment}: {{", 1)
+    rest = rest.replace("smoke: {requests: 20}", f"smoke: {{requests: 20, command: {command}}}", 1)
+    world.commit({"mlbot.yaml": f"{before}{environment}: {{{rest}"})
+
+
+def test_a_failed_smoke_test_goes_back_by_itself(world: World) -> None:
+    ask(world, "1.0.0", "staging")
+    broken(world, command="'test $MLBOT_VERSION = 1.0.0'")
+    entry = ask(world, "1.0.1", "staging").deployment
+    assert entry is not None
+    assert (entry.state, entry.previous) == ("rolled-back", "1.0.0")
+    assert "exit code 1" in entry.detail
+    assert "v1.0.0 is served again, and was verified." in entry.detail
+    assert world.served("staging") == "1.0.0"
+    last = live(world.entries(), "staging", "tiny")
+    assert last is not None
+    assert last.version == "1.0.0"
+    assert not [name for name in world.refs() if name.startswith("refs/mlbot/lock")]
+    assert [name for name in world.refs() if "staging#" in name] == ["refs/tags/tiny#staging#1"]
+
+
+def test_going_back_works_even_when_the_target_lost_the_version_before(world: World) -> None:
+    ask(world, "1.0.0", "staging")
+    command = "'test $MLBOT_VERSION = 1.0.0 || ! rm -r deploy/staging/tiny/1000000'"
+    broken(world, command=command)
+    entry = ask(world, "1.0.1", "staging").deployment
+    assert entry is not None
+    assert entry.state == "rolled-back"
+    assert world.served("staging") == "1.0.0"
+
+
+def test_a_first_deployment_that_fails_is_taken_away_again(world: World) -> None:
+    broken(world)
+    entry = ask(world, "1.0.0", "staging").deployment
+    assert entry is not None
+    assert (entry.state, entry.previous) == ("failed", None)
+    assert entry.detail.endswith("There is no version before it, so nothing is served now.")
+    assert not list((world.deploy / "staging" / "tiny").glob("[0-9c]*"))
+    assert history(world, "staging") == [("1.0.0", "failed")]
+    assert live(world.entries(), "staging", "tiny") is None
+
+
+def test_a_version_that_is_only_switched_on_and_failed_does_not_open_the_next_environment(world: World) -> None:
+    broken(world)
+    ask(world, "1.0.0", "staging")
+    approve(world.home("Bob"), "tiny", "1.0.0", "production")
+    assert ask(world, "1.0.0", "production").decision.reason is PromotionReason.OUT_OF_ORDER
+
+
+def test_a_target_that_cannot_be_written_stays_as_it_is(world: World) -> None:
+    folder = world.deploy / "staging" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "1000000").write_text("in the way")
+    entry = ask(world, "1.0.0", "staging").deployment
+    assert entry is not None
+    assert entry.state == "failed"
+    assert "Nothing was moved." in entry.detail
+    assert world.served("staging") is None
+    assert not [name for name in world.refs() if name.startswith("refs/mlbot/lock")]
+
+
+def test_an_interrupt_goes_back_and_leaves_nothing_half_done(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask(world, "1.0.0", "staging")
+    fetch = FilesTarget.fetch
+
+    def interrupted(*_arguments: object) -> None:
+        monkeypatch.setattr(FilesTarget, "fetch", fetch)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FilesTarget, "fetch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ask(world, "1.0.1", "staging")
+    assert world.served("staging") == "1.0.0"
+    assert history(world, "staging") == [("1.0.0", "succeeded"), ("1.0.1", "rolled-back")]
+    assert LockRef(remote=world.remote, environment="staging").read() is None
+
+
+def test_going_back_that_fails_keeps_the_lock_and_says_what_to_do(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(world, "1.0.0", "staging")
+    broken(world)
+    switch = FilesTarget.switch
+
+    def stuck(self: FilesTarget, model: str, version: Version) -> None:
+        if version.text == "1.0.0":
+            raise NotEvaluatedError("the disk is full")
+        switch(self, model, version)
+
+    monkeypatch.setattr(FilesTarget, "switch", stuck)
+    with pytest.raises(NotEvaluatedError, match="and so did going back to v1") as error:
+        ask(world, "1.0.1", "staging")
+    assert "mlbot rollback tiny staging" in error.value.mend
+    assert history(world, "staging") == [("1.0.0", "succeeded"), ("1.0.1", "started")]
+    assert LockRef(remote=world.remote, environment="staging").read() is not None
+    monkeypatch.setattr(FilesTarget, "switch", switch)
+    request = RollbackRequest(model="tiny", environment="staging", reason="the disk was full")
+    ended = rollback(world.home(), request).deployment
+    assert ended is not None
+    assert (ended.state, ended.version) == ("failed", "1.0.0"), "the command still says that nothing answers"
+    assert "It was live before, so it stays switched on." in ended.detail
+    assert world.served("staging") == "1.0.0"
+    assert LockRef(remote=world.remote, environment="staging").read() is None
+
+
+def test_a_dead_deployment_of_the_same_version_is_taken_over(world: World) -> None:
+    made = holder(world, "1.0.0")
+    entry = ask(world, "1.0.0", "staging").deployment
+    assert entry is not None
+    assert (entry.id, entry.actor, entry.state) == (made.id, "Bob", "succeeded")
+    assert not [name for name in world.refs() if name.startswith("refs/mlbot/lock")]
+
+
+def test_another_models_deployment_keeps_the_environment(world: World) -> None:
+    holder(world, "1.0.0", model="other")
+    result = ask(world, "1.0.0", "staging")
+    assert result.decision.reason is PromotionReason.UNDER_WAY
+    assert "mlbot promote other@v1.0.0 staging" in result.decision.mend
+
+
+def test_a_lock_that_mlbot_did_not_write_is_nobodys_to_take(world: World) -> None:
+    assert LockRef(remote=world.remote, environment="staging").take("mine!", NOW)
+    with pytest.raises(RefusedError, match="refs/mlbot/lock/staging says nothing that mlbot wrote"):
+        ask(world, "1.0.0", "staging")
+
+
+def test_approvals_count_once_a_person(world: World) -> None:
+    first = approve(world.home("Bob"), "tiny", "v1.0.0", "production")
+    again = approve(world.home("bob"), "tiny", "1.0.0", "production")
+    assert (first.decision.reason, again.decision.reason) == ("approved", "already-approved")
+    assert again.entry is None
+    assert approve(world.home("Bob"), "tiny", "1.0.0", "staging").decision.reason == "not-needed"
+    assert approve(world.home("Bob"), "tiny", "9.0.0", "production").decision.reason == "unknown-version"
+    assert approve(world.home("Bob"), "tiny", "1.0.0", "moon").decision.reason == "unknown-environment"

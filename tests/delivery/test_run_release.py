@@ -1,0 +1,254 @@
+"""Releasing, with a real repository, ledger and store: what is verified, and that a refusal moves nothing."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.support import releases, tiny
+from tests.support.releases import World
+
+from mlbot.delivery.release import ReleaseReason
+from mlbot.delivery.run_release import ReleaseRequest, ReleaseResult, release
+from mlbot.gates.outcome import Outcome
+from mlbot.ledger.entries import ReleaseEntry
+from mlbot.lib.record import Digest
+from mlbot.protocol.golden import Golden
+
+pytestmark = pytest.mark.usefixtures("git_settings")
+
+
+@pytest.fixture
+def world(tmp_path: Path, trained_models: dict[int, bytes]) -> World:
+    return World.make(tmp_path / "world", trained_models)
+
+
+def ask(world: World, **request: object) -> ReleaseResult:
+    return release(world.home(), ReleaseRequest(model="tiny", **request))  # type: ignore[arg-type]  # a table's values
+
+
+def stored_golden(world: World, digest: Digest | None) -> Golden:
+    assert digest
+    return Golden.model_validate_json(world.stored(digest).read_bytes(), strict=True)
+
+
+def test_the_first_release(world: World) -> None:
+    verdict = world.change(1000)
+    result = ask(world)
+    entry = result.entry
+    assert result.decision.reason is ReleaseReason.RELEASABLE
+    assert entry is not None
+    assert (entry.version, entry.digest, entry.key) == ("1.0.0", verdict.digest, verdict.key)
+    assert (entry.attempt, entry.judge, entry.actor) == (verdict.attempt, verdict.judge, "Ada")
+    assert [each for each in world.entries() if isinstance(each, ReleaseEntry)] == [entry]
+    assert world.refs()["refs/tags/tiny@v1.0.0"] == entry.tag_object
+    golden = stored_golden(world, entry.golden)
+    assert (golden.digest, golden.rows) == (verdict.digest, 50)
+    world.home().tell_checkout()
+    assert world.sandbox.git("tag", "--list") == "tiny@v1.0.0"
+    assert world.sandbox.git("rev-parse", "origin/mlbot/ledger")
+
+
+def test_a_dry_run_changes_nothing(world: World) -> None:
+    world.change(1000)
+    before = world.state()
+    result = ask(world, dry_run=True)
+    assert (result.decision.reason, result.entry) == (ReleaseReason.RELEASABLE, None)
+    assert world.state() == before
+
+
+def test_the_same_again_is_no_second_version(world: World) -> None:
+    world.change(1000)
+    first = ask(world)
+    before = world.refs()
+    for request in ({}, {"version": "v1.0.0"}, {"bump": "major"}):
+        again = ask(world, **request)
+        assert again.decision.reason is ReleaseReason.ALREADY_RELEASED
+        assert again.entry == first.entry
+    world.commit({"README.md": "No model changes by this.\n"})
+    assert ask(world).decision.reason is ReleaseReason.ALREADY_RELEASED
+    after = world.refs()
+    assert {name for name in before | after if before.get(name) != after.get(name)} == {"refs/heads/main"}
+
+
+@pytest.mark.parametrize(
+    ("request_", "version"),
+    [({}, "1.0.1"), ({"bump": "minor"}, "1.1.0"), ({"bump": "major"}, "2.0.0"), ({"version": "v0.9.0"}, "0.9.0")],
+)
+def test_versions_count_up(world: World, request_: dict[str, str], version: str) -> None:
+    world.change(1000)
+    ask(world)
+    world.change(2000)
+    result = ask(world, **request_)
+    assert result.entry is not None
+    assert result.entry.version == version
+
+
+def test_a_number_that_a_bad_tag_used_up_is_passed_over(world: World) -> None:
+    lightweight(world)
+    result = ask(world)
+    assert (result.version, result.entry is not None) == ("1.0.1", True)
+
+
+def test_a_run_that_was_killed_after_tagging_is_finished(world: World) -> None:
+    world.change(1000)
+    world.sandbox.git("tag", "--annotate", "--message", "Made by hand", "tiny@v3.0.0")
+    world.sandbox.git("push", "--quiet", "origin", "tiny@v3.0.0")
+    result = ask(world)
+    assert result.entry is not None
+    assert result.entry.version == "3.0.0"
+    assert result.entry.tag_object == world.refs()["refs/tags/tiny@v3.0.0"]
+
+
+def test_a_tag_is_released_where_it_is(world: World) -> None:
+    verdict = world.change(1000)
+    world.sandbox.git("tag", "--annotate", "--message", "The older one", "tiny@v1.0.0")
+    world.sandbox.git("push", "--quiet", "origin", "tiny@v1.0.0")
+    world.change(2000)
+    result = ask(world, version="1.0.0")
+    assert result.entry is not None
+    assert result.entry.commit == verdict.commit
+    assert result.entry.digest == verdict.digest
+
+
+def test_an_inconclusive_verdict_is_released_where_the_config_says_so(
+    tmp_path: Path, trained_models: dict[int, bytes]
+) -> None:
+    config = f"{tiny.CONFIG}{releases.ENVIRONMENTS}\ninconclusive: {{promotion: warn}}\n"
+    world = World.make(tmp_path / "world", trained_models, config)
+    world.change(1000, Outcome.INCONCLUSIVE)
+    assert ask(world).decision.reason is ReleaseReason.RELEASABLE
+
+
+Story = Callable[[World], dict[str, object]]
+
+
+def unmerged(world: World) -> dict[str, object]:
+    world.change(1000)
+    world.sandbox.git("checkout", "--quiet", "-b", "change")
+    world.sandbox.commit(tiny.params(offset=2000))
+    world.sandbox.git("push", "--quiet", "origin", "change")
+    world.sandbox.git("tag", "--annotate", "--message", "mine", "tiny@v1.0.0")
+    world.sandbox.git("push", "--quiet", "origin", "tiny@v1.0.0")
+    world.sandbox.git("checkout", "--quiet", "main")
+    world.sandbox.git("branch", "--quiet", "-D", "change")
+    world.sandbox.git("tag", "--delete", "tiny@v1.0.0")
+    return {"version": "1.0.0"}
+
+
+def moved(world: World) -> dict[str, object]:
+    world.change(1000)
+    ask(world)
+    world.change(2000)
+    world.sandbox.git("tag", "--force", "--annotate", "--message", "moved", "tiny@v1.0.0")
+    world.sandbox.git("push", "--quiet", "--force", "origin", "tiny@v1.0.0")
+    return {"version": "1.0.0"}
+
+
+def lightweight(world: World) -> dict[str, object]:
+    world.change(1000)
+    world.sandbox.git("tag", "tiny@v1.0.0")
+    world.sandbox.git("push", "--quiet", "origin", "tiny@v1.0.0")
+    return {"version": "1.0.0"}
+
+
+def elsewhere(world: World) -> dict[str, object]:
+    world.change(1000)
+    world.sandbox.git("tag", "--annotate", "--message", "mine", "tiny@v1.0.0")
+    world.sandbox.git("push", "--quiet", "origin", "tiny@v1.0.0")
+    world.change(2000)
+    return {"version": "1.0.0", "commit": "main"}
+
+
+def unjudged(world: World) -> dict[str, object]:
+    world.commit({"train.py": tiny.TRAIN + "\n"})
+    return {}
+
+
+def parent(world: World) -> dict[str, object]:
+    world.change(1000)
+    world.commit(tiny.params(offset=2000))
+    return {}
+
+
+def failed(world: World) -> dict[str, object]:
+    world.change(1000, Outcome.FAIL)
+    return {}
+
+
+def inconclusive(world: World) -> dict[str, object]:
+    world.change(1000, Outcome.INCONCLUSIVE)
+    return {}
+
+
+def error(world: World) -> dict[str, object]:
+    world.change(1000, Outcome.ERROR)
+    return {}
+
+
+def newer(world: World) -> dict[str, object]:
+    world.change(1000)
+    world.judge(2000, Outcome.FAIL)
+    return {}
+
+
+def other_branch(world: World) -> dict[str, object]:
+    world.commit(tiny.params(offset=1000))
+    world.judge(1000, branch="release")
+    return {}
+
+
+def changed(world: World) -> dict[str, object]:
+    verdict = world.change(1000)
+    world.stored(verdict.digest or "").chmod(0o644)
+    world.stored(verdict.digest or "").write_bytes(world.models[2000])
+    return {}
+
+
+def missing(world: World) -> dict[str, object]:
+    verdict = world.change(1000)
+    world.stored(verdict.digest or "").unlink()
+    return {}
+
+
+def taken(world: World) -> dict[str, object]:
+    world.change(1000)
+    ask(world)
+    world.change(2000)
+    return {"version": "v1.0.0", "commit": "main"}
+
+
+def unknown(world: World) -> dict[str, object]:
+    world.commit({"mlbot.yaml": (tiny.CONFIG + releases.ENVIRONMENTS).replace("  tiny:", "  other:")})
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("story", "reason"),
+    [
+        (unmerged, "not-merged"),
+        (moved, "tag-moved"),
+        (lightweight, "tag-lightweight"),
+        (elsewhere, "tag-elsewhere"),
+        (unjudged, "no-verdict"),
+        (parent, "verdict-of-parent"),
+        (failed, "verdict-failed"),
+        (inconclusive, "verdict-inconclusive"),
+        (error, "verdict-error"),
+        (newer, "newer-attempt"),
+        (other_branch, "no-verdict"),
+        (changed, "bytes-differ"),
+        (missing, "bytes-missing"),
+        (taken, "version-taken"),
+        (unknown, "unknown-model"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_refused_with_its_reason_and_nothing_moved(world: World, story: Story, reason: str) -> None:
+    request = story(world)
+    before = world.state()
+    result = ask(world, **request)
+    assert result.decision.reason == reason
+    assert result.decision.refused
+    assert result.decision.mend
+    assert result.entry is None
+    assert world.state() == before

@@ -1,0 +1,119 @@
+"""Reading a repository's settings: of the fake GitHub, and of answers that it does not give."""
+
+from typing import Any
+
+import pytest
+import responses
+from tests.github.setting import NAME, Setting
+
+from mlbot.events.github import EnvironmentFacts, Settings
+from mlbot.github.api import GitHub
+from mlbot.github.settings import read_settings
+from mlbot.github.transport import Answer, Headers, NotFoundError, Request, TokenRefusedError
+
+API = f"https://api.github.com:443/repos/{NAME}"
+EVERYTHING: dict[str, Any] = {
+    "": {"id": 7, "default_branch": "release/1", "private": True},
+    "/rules/branches/release%2F1": [
+        {"type": "merge_queue"},
+        {"type": "required_status_checks", "parameters": {"required_status_checks": [{"context": "mlbot"}]}},
+    ],
+    "/branches/release%2F1": {"protection": {"required_status_checks": {"contexts": ["lint", "mlbot"]}}},
+    "/actions/permissions": {"enabled": True, "allowed_actions": "selected", "sha_pinning_required": True},
+    "/actions/permissions/workflow": {
+        "default_workflow_permissions": "write",
+        "can_approve_pull_request_reviews": True,
+    },
+    "/actions/runners": {"total_count": 2, "runners": []},
+}
+
+
+def answered(changes: dict[str, Any]) -> Settings:
+    """The settings, where GitHub gives these answers; a number is a status."""
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
+        for path, body in (EVERYTHING | changes).items():
+            given = {"status": body, "json": {"message": "no"}} if isinstance(body, int) else {"json": body}
+            mocked.get(f"{API}{path}", **given)
+        return read_settings(GitHub.connect(NAME, "ghp_x"))
+
+
+def test_all_of_it() -> None:
+    assert answered({}) == Settings(
+        private=True, default_branch="release/1", required=("mlbot", "lint"), merge_queue=True, actions_enabled=True,
+        allowed_actions="selected", sha_pinning=True, default_token="write", may_approve=True, runners=2,
+    )  # fmt: skip
+
+
+def test_what_may_not_be_read_is_left_open() -> None:
+    found = answered({path: 403 for path in EVERYTHING if path.startswith(("/actions", "/rules"))})
+    assert (found.required, found.merge_queue, found.runners, found.actions_enabled) == (
+        ("lint", "mlbot"),
+        None,
+        None,
+        None,
+    )
+    assert len(found.unseen) == 4
+    assert answered(dict.fromkeys([path for path in EVERYTHING if path], 404)).required is None
+
+
+def test_answers_of_another_shape_are_no_facts() -> None:
+    found = answered({"/actions/permissions": {"enabled": "yes", "allowed_actions": 3}, "/actions/runners": []})
+    assert (found.actions_enabled, found.allowed_actions, found.runners) == (None, None, None)
+
+
+@pytest.mark.parametrize(("status", "error"), [(401, TokenRefusedError), (404, NotFoundError)])
+def test_a_repository_that_cannot_be_seen_is_said(status: int, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        answered({"": status})
+
+
+def test_the_requests_are_githubs(setting: Setting) -> None:
+    """All but the list of runners, which the fake's part of GitHub's description lacks."""
+    setting.repository.roles["root"] = "admin"
+    client = setting.with_token(setting.fake.token("root"))
+    send = client.transport.send
+
+    def without_runners(request: Request, headers: Headers) -> Answer:
+        if request.path.endswith("/actions/runners"):
+            return Answer(status=200, headers={}, body='{"total_count": 0, "runners": []}')
+        return send(request, headers)
+
+    client.transport.send = without_runners
+    found = read_settings(client)
+    assert (found.required, found.merge_queue, found.unseen) == ((), False, ())
+    checks = {"required_status_checks": [{"context": "mlbot"}], "strict_required_status_checks_policy": False}
+    ruleset: dict[str, Any] = {
+        "name": "main",
+        "enforcement": "active",
+        "target": "branch",
+        "rules": [{"type": "required_status_checks", "parameters": checks}],
+        "conditions": {"ref_name": {"include": ["~DEFAULT_BRANCH"], "exclude": []}},
+    }
+    request = Request(verb="POST", path=f"/repos/{NAME}/rulesets", body=ruleset)
+    client.transport.answer(request)
+    assert read_settings(client).required == ("mlbot",)
+
+
+def test_the_environments_are_asked_for_where_there_are_some() -> None:
+    reviewed = [{"type": "required_reviewers"}, {"type": "branch_policy"}]
+    policies = {"protected_branches": False, "custom_branch_policies": True}
+    protected = {"protected_branches": True, "custom_branch_policies": False}
+    environments = [
+        {"name": "staging", "deployment_branch_policy": None, "protection_rules": []},
+        {"name": "a b", "deployment_branch_policy": policies, "protection_rules": reviewed},
+        {"name": "production", "deployment_branch_policy": protected, "protection_rules": [{"type": "branch_policy"}]},
+    ]
+    answers: dict[str, Any] = {
+        "/environments": {"total_count": 3, "environments": environments},
+        "/environments/a%20b/deployment-branch-policies": {"branch_policies": [{"name": "main"}, {"name": "dev/*"}]},
+    }
+    assert answered(answers).environments is None
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
+        for path, body in (EVERYTHING | answers).items():
+            mocked.get(f"{API}{path}", json=body)
+        found = read_settings(GitHub.connect(NAME, "ghp_x"), environments=True)
+    assert found.environments == {
+        "staging": EnvironmentFacts(),
+        "a b": EnvironmentFacts(branches=("main", "dev/*"), reviewers=True),
+        "production": EnvironmentFacts(branches=("release/1",)),
+    }

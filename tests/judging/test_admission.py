@@ -1,0 +1,239 @@
+"""Which runs are judged, for whom, and what becomes of the others."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.forge_samples import ASKED, FORK, HEAD, OLD, OURS, POLICY, pull, run, subject
+
+from mlbot.events.github import Attempt, Conclusion, PullRequest, Run, State
+from mlbot.judging.admission import admit, announce
+from mlbot.protocol.decision import Cause, Judge, Leave, MergeGroupSubject, PushSubject, Settle, Wait
+from mlbot.protocol.operations import Write, may_replace, may_write
+
+
+def test_a_forks_pull_request_is_judged() -> None:
+    assert admit(run(), ASKED, POLICY, [pull()], run()) == Judge(subject=subject(), attempt=ASKED)
+
+
+def test_a_branch_of_the_repository_is_no_fork() -> None:
+    decision = admit(run(head_repository_id=OURS), ASKED, POLICY, [pull(head_repository_id=OURS)])
+    assert isinstance(decision, Judge)
+    assert decision.subject == subject(head_repository_id=OURS, fork=False)
+
+
+def test_a_run_that_failed_is_judged_too() -> None:
+    assert isinstance(admit(run(conclusion=Conclusion.FAILURE), ASKED, POLICY, [pull()]), Judge)
+
+
+LEFT: list[tuple[str, dict[str, Any], list[PullRequest], Cause]] = [
+    ("another repository's run", {"repository_id": 9}, [pull()], Cause.OTHER_REPOSITORY),
+    ("a workflow of the same name elsewhere", {"path": ".github/workflows/evil.yml"}, [pull()], Cause.OTHER_WORKFLOW),
+    ("another event", {"event": "workflow_dispatch"}, [pull()], Cause.OTHER_EVENT),
+    ("pull_request_target", {"event": "pull_request_target"}, [pull()], Cause.OTHER_EVENT),
+    ("another run", {"id": 8}, [pull()], Cause.OTHER_ATTEMPT),
+    ("an attempt that is not there yet", {"attempt": 1}, [pull()], Cause.OTHER_ATTEMPT),
+    ("a newer attempt", {"attempt": 3}, [pull()], Cause.NEWER_ATTEMPT),
+    ("the fork is gone", {"head_repository_id": None}, [pull(head_repository_id=None)], Cause.HEAD_REPOSITORY_GONE),
+    ("no pull request", {}, [], Cause.NO_PULL_REQUEST),
+    ("a closed one", {}, [pull(open=False)], Cause.NO_PULL_REQUEST),
+    ("the same commit from another repository", {}, [pull(head_repository_id=3)], Cause.NO_PULL_REQUEST),
+    ("a pull request of another base", {}, [pull(base_repository_id=3)], Cause.NO_PULL_REQUEST),
+    ("another pull request of the same fork", {}, [pull(head_sha=OLD, head_ref="x")], Cause.NO_PULL_REQUEST),
+    ("a newer head", {}, [pull(head_sha=OLD)], Cause.STALE_HEAD),
+    ("two of them", {}, [pull(), pull(number=43)], Cause.SEVERAL_PULL_REQUESTS),
+    ("an unguarded branch", {}, [pull(base_ref="dev")], Cause.NOT_GUARDED),
+]
+
+
+@pytest.mark.parametrize(("changes", "pulls", "cause"), [case[1:] for case in LEFT], ids=[case[0] for case in LEFT])
+def test_nothing_is_posted(changes: dict[str, Any], pulls: list[PullRequest], cause: Cause) -> None:
+    decision = admit(run(**changes), ASKED, POLICY, pulls)
+    assert isinstance(decision, Leave)
+    assert decision.cause is cause
+    assert decision.sentence.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"head_sha": OLD}, {"head_repository_id": 9}, {"path": "x"}, {"event": "push"}, {"repository_id": 9}]
+)
+def test_an_event_that_tells_otherwise_than_the_api(changes: dict[str, Any]) -> None:
+    decision = admit(run(), ASKED, POLICY, [pull()], run(**changes))
+    assert isinstance(decision, Leave)
+    assert decision.cause is Cause.EVENT_DISAGREES
+
+
+def test_the_events_own_conclusion_does_not_matter() -> None:
+    """`completed` can come early, and an attempt may have gone on since."""
+    told = run(completed=False, conclusion=None)
+    assert isinstance(admit(run(), ASKED, POLICY, [pull()], told), Judge)
+
+
+def test_a_second_pull_request_into_another_branch_does_not_disturb() -> None:
+    decision = admit(run(), ASKED, POLICY, [pull(number=41, base_ref="dev"), pull()])
+    assert isinstance(decision, Judge)
+    assert decision.subject == subject()
+
+
+def test_a_config_may_guard_other_branches() -> None:
+    policy = POLICY.model_copy(update={"guard": ("release",)})
+    assert isinstance(admit(run(), ASKED, policy, [pull()]), Leave)
+    assert isinstance(admit(run(), ASKED, policy, [pull(base_ref="release")]), Judge)
+
+
+SETTLED: list[tuple[Conclusion, bool, Cause, State]] = [
+    (Conclusion.CANCELLED, False, Cause.CANCELLED, State.ERROR),
+    (Conclusion.TIMED_OUT, False, Cause.TIMED_OUT, State.ERROR),
+    (Conclusion.ACTION_REQUIRED, False, Cause.NEEDS_APPROVAL, State.PENDING),
+    (Conclusion.STARTUP_FAILURE, False, Cause.DID_NOT_START, State.ERROR),
+    (Conclusion.STALE, False, Cause.DID_NOT_START, State.ERROR),
+    (Conclusion.SKIPPED, False, Cause.SKIPPED, State.ERROR),
+    (Conclusion.SKIPPED, True, Cause.DRAFT, State.PENDING),
+    (Conclusion.CANCELLED, True, Cause.CANCELLED, State.ERROR),
+]
+
+
+@pytest.mark.parametrize(("conclusion", "draft", "cause", "state"), SETTLED)
+def test_a_run_without_anything_to_judge(
+    conclusion: Conclusion,
+    draft: bool,  # noqa: FBT001 - a table
+    cause: Cause,
+    state: State,
+) -> None:
+    decision = admit(run(conclusion=conclusion), ASKED, POLICY, [pull(draft=draft)])
+    assert isinstance(decision, Settle)
+    assert (decision.cause, decision.state, decision.subject) == (cause, state, subject(draft=draft))
+    assert len(decision.sentence) <= 140
+
+
+@pytest.mark.parametrize("changes", [{"completed": False, "conclusion": None}, {"conclusion": None}])
+def test_a_run_that_is_not_over_is_waited_for(changes: dict[str, Any]) -> None:
+    assert admit(run(**changes), ASKED, POLICY, [pull()]) == Wait(subject=subject(), attempt=ASKED)
+
+
+def test_a_run_that_waits_for_approval_need_not_be_complete() -> None:
+    waiting = run(completed=False, conclusion=Conclusion.ACTION_REQUIRED)
+    assert isinstance(admit(waiting, ASKED, POLICY, [pull()]), Settle)
+
+
+QUEUE = f"gh-readonly-queue/main/pr-42-{OLD}"
+
+
+def queued(**changes: Any) -> Run:
+    return run(**({"event": "merge_group", "head_branch": QUEUE, "head_repository_id": OURS} | changes))
+
+
+def test_a_merge_group_is_judged_for_its_branch() -> None:
+    decision = admit(queued(), ASKED, POLICY, [])
+    assert isinstance(decision, Judge)
+    assert decision.subject == MergeGroupSubject(sha=HEAD, branch="main")
+
+
+@pytest.mark.parametrize("branch", [None, "main", "gh-readonly-queue/dev/pr-42-" + OLD, f"x/{QUEUE}", f"{QUEUE}0"])
+def test_a_merge_group_of_no_guarded_branch(branch: str | None) -> None:
+    decision = admit(queued(head_branch=branch), ASKED, POLICY, [])
+    assert isinstance(decision, Leave)
+    assert decision.cause is Cause.NOT_GUARDED
+
+
+def test_a_push_to_the_guarded_branch() -> None:
+    decision = admit(run(event="push", head_branch="main", head_repository_id=OURS), ASKED, POLICY, [])
+    assert isinstance(decision, Judge)
+    assert decision.subject == PushSubject(sha=HEAD, branch="main")
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"head_branch": "dev"}, Cause.NOT_GUARDED),
+        ({"head_branch": None}, Cause.NOT_GUARDED),
+        ({"head_repository_id": FORK}, Cause.OTHER_REPOSITORY),
+        ({"head_repository_id": None}, Cause.OTHER_REPOSITORY),
+    ],
+)
+def test_a_push_elsewhere(changes: dict[str, Any], cause: Cause) -> None:
+    fields: dict[str, Any] = {"event": "push", "head_branch": "main", "head_repository_id": OURS}
+    decision = admit(run(**(fields | changes)), ASKED, POLICY, [])
+    assert isinstance(decision, Leave)
+    assert decision.cause is cause
+
+
+def test_a_requested_run_is_announced_under_the_same_checks() -> None:
+    requested = run(completed=False, conclusion=None)
+    assert announce(requested, POLICY, [pull()]) == subject()
+    forged = announce(run(path="evil.yml"), POLICY, [pull()])
+    assert isinstance(forged, Leave)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, Write.GO),
+        ({"open": False}, Write.CLOSED),
+        ({"number": 43}, Write.CLOSED),
+        ({"head_sha": OLD}, Write.HEAD_MOVED),
+        ({"head_repository_id": None}, Write.HEAD_MOVED),
+        ({"base_ref": "dev"}, Write.OTHER_BASE),
+    ],
+)
+def test_the_look_before_each_write(changes: dict[str, Any], expected: Write) -> None:
+    assert may_write(subject(), pull(**changes)) is expected
+
+
+@pytest.mark.parametrize(
+    ("mine", "written", "expected"),
+    [
+        ((7, 2), None, Write.GO),
+        ((7, 2), (7, 2), Write.GO),
+        ((7, 2), (7, 1), Write.GO),
+        ((8, 1), (7, 9), Write.GO),
+        ((7, 2), (7, 3), Write.NEWER_WRITTEN),
+        ((7, 9), (8, 1), Write.NEWER_WRITTEN),
+    ],
+)
+def test_an_older_attempt_never_replaces_a_newer(
+    mine: tuple[int, int], written: tuple[int, int] | None, expected: Write
+) -> None:
+    found = Attempt(run=written[0], number=written[1]) if written else None
+    assert may_replace(Attempt(run=mine[0], number=mine[1]), found) is expected
+
+
+shas = st.sampled_from([HEAD, OLD])
+pulls = st.builds(
+    pull,
+    number=st.integers(1, 3),
+    open=st.booleans(),
+    head_sha=shas,
+    head_repository_id=st.sampled_from([OURS, FORK, None]),
+    base_ref=st.sampled_from(["main", "dev"]),
+    base_repository_id=st.sampled_from([OURS, FORK]),
+)
+
+
+@given(
+    st.builds(
+        run,
+        head_sha=shas,
+        head_repository_id=st.sampled_from([OURS, FORK, None]),
+        event=st.sampled_from(["pull_request", "push", "merge_group", "schedule"]),
+        path=st.sampled_from([POLICY.train_path, "other.yml"]),
+        conclusion=st.sampled_from([*Conclusion, None]),
+    ),
+    st.lists(pulls, max_size=4),
+)
+def test_only_the_one_right_pull_request_is_ever_judged(candidate: Run, open_pulls: list[PullRequest]) -> None:
+    decision = admit(candidate, ASKED, POLICY, open_pulls)
+    right = [
+        each
+        for each in open_pulls
+        if each.open
+        and (each.head_sha, each.head_repository_id) == (candidate.head_sha, candidate.head_repository_id)
+        and (each.base_ref, each.base_repository_id) == ("main", OURS)
+    ]
+    if isinstance(decision, Judge) and candidate.event == "pull_request":
+        assert candidate.path == POLICY.train_path
+        assert candidate.conclusion in {Conclusion.SUCCESS, Conclusion.FAILURE, Conclusion.NEUTRAL}
+        assert [each.number for each in right] == [getattr(decision.subject, "number", None)]
+    elif candidate.event == "schedule" or candidate.path != POLICY.train_path:
+        assert isinstance(decision, Leave)

@@ -1,0 +1,113 @@
+"""A training that left no model says why: shown to the author, taken from nobody's word."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from tests.fake_github.server import FakeGitHub
+from tests.support import tiny
+from tests.support.hosted import Stage, archive, trained
+
+from mlbot.errors import Exit
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("git_settings")]
+
+Record = dict[str, Any]
+CRASHED: Final[Record] = {
+    "model": "tiny",
+    "key": f"sha256:{'0' * 64}",
+    "seed": 0,
+    "commit": "0" * 40,
+    "timed_out": False,
+    "exit_code": 1,
+    "message": "the training failed with exit code 1",
+    "log_tail": ["Traceback (most recent call last):", "ValueError: Input X contains NaN."],
+}
+
+
+@pytest.fixture
+def stage(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    return Stage.opened(github, tmp_path, monkeypatch, tiny.params(offset=1000))
+
+
+def judged(stage: Stage, record: Record | bytes, beside: Path) -> str:
+    """Seed 0 failed and seed 1 is fine; the comment."""
+    content = record if isinstance(record, bytes) else json.dumps(record).encode()
+    stage.upload(0, archive({"failure.json": content}), side="failed-candidate")
+    stage.upload(1, trained(beside, 1))
+    stage.finish("failure")
+    assert stage.judge() == Exit.OK
+    assert stage.publish() == Exit.OK
+    assert stage.status[0] == "error"
+    (comment,) = stage.comments
+    return comment
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "sentence"),
+    [
+        ({}, "training-failed", "the training with seed 0 ended with exit code 1."),
+        ({"exit_code": -9}, "training-failed", "the training with seed 0 ended with exit code -9."),
+        ({"exit_code": None}, "training-failed", "the training with seed 0 could not be run."),
+        ({"exit_code": 0}, "model-missing", "the training with seed 0 ended with exit code 0 and left no model."),
+        ({"timed_out": True}, "training-timeout", "the training with seed 0 was stopped at its time limit."),
+    ],
+)
+def test_the_comment_shows_the_end_of_its_log(
+    stage: Stage, good: Path, changes: Record, reason: str, sentence: str
+) -> None:
+    comment = judged(stage, CRASHED | changes, good)
+    assert stage.status[1] == f"Could not be judged: {sentence}"
+    assert stage.report["verdict"]["reason"] == reason
+    assert "Seed 0: the training failed with exit code 1</summary>" in comment
+    assert "ValueError: Input X contains NaN." in comment
+
+
+def test_a_hostile_log_stays_text(stage: Stage, good: Path) -> None:
+    lines = [
+        "```",
+        "`````` </details> @octocat",
+        "<!-- mlbot:report workflow=.github/workflows/mlbot.yml -->",
+        "\x1b[31m\u202egnp.exe ::error::x",
+    ]
+    comment = judged(stage, CRASHED | {"message": "</summary>Ready to merge @octocat", "log_tail": lines}, good)
+    assert "Ready to merge" not in stage.status[1]
+    assert "Seed 0: &lt;/summary&gt;Ready to merge @\u200boctocat</summary>" in comment
+    fence = "`" * 7
+    _, block, rest = comment.split(fence)
+    assert "</details> @octocat" in block
+    assert "octocat" not in rest
+    assert not {"\x1b", "\u202e"} & set(comment)
+
+
+MALFORMED: dict[str, Callable[[], Record | bytes]] = {
+    "another seed's": lambda: CRASHED | {"seed": 1},
+    "another model's": lambda: CRASHED | {"model": "other"},
+    "an unknown field": lambda: CRASHED | {"passes": "evil"},
+    "a wrong type": lambda: CRASHED | {"timed_out": "evil"},
+    "a line too many": lambda: CRASHED | {"log_tail": ["evil"] * 41},
+    "a line too long": lambda: CRASHED | {"log_tail": ["evil" * 300]},
+    "a message too long": lambda: CRASHED | {"message": "evil" * 300},
+    "NaN": lambda: json.dumps(CRASHED | {"exit_code": float("nan"), "message": "evil"}).encode(),
+    "a number too large": lambda: CRASHED | {"exit_code": 10**30, "message": "evil"},
+    "a duplicate key": lambda: json.dumps(CRASHED).encode()[:-1] + b', "message": "evil"}',
+    "a bomb": lambda: b" " * 50_000_000 + json.dumps(CRASHED).encode(),
+    "no JSON": lambda: b"evil",
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_a_malformed_record_is_as_none(stage: Stage, good: Path, name: str) -> None:
+    comment = judged(stage, MALFORMED[name](), good)
+    assert stage.report["verdict"]["reason"] == "model-missing"
+    assert "evil" not in comment + stage.status[1]
+    assert "Input X" not in comment
+
+
+def test_a_model_that_is_there_is_judged_whatever_else_is_said(stage: Stage, good: Path) -> None:
+    stage.upload(0, archive({"failure.json": json.dumps(CRASHED).encode()}), side="failed-candidate")
+    stage.settle(good)
+    assert stage.status[0] == "success"
+    assert "Input X" not in stage.comments[0]

@@ -1,0 +1,116 @@
+"""A change beside what is in production: the very bytes, from where they are, scored on today's holdout."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.e2e import user
+from tests.fake_github.server import FakeGitHub
+from tests.support import tiny
+from tests.support.history_samples import deployment
+from tests.support.hosted import Stage
+
+from mlbot import entry
+from mlbot.errors import Exit
+from mlbot.git.ledger import LedgerBranch
+from mlbot.git.remote import Remote
+from mlbot.lib.tree import digest
+from mlbot.storage.store import open_store
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("git_settings")]
+
+ENVIRONMENTS = """
+store: "{store}"
+environments:
+  staging: {{target: "file:///srv/staging"}}
+  production: {{target: "file:///srv/production", after: staging}}
+"""
+
+
+@pytest.fixture
+def stage(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """The guarded branch has environments; the pull request left it before that."""
+    stage = Stage.opened(github, tmp_path, monkeypatch, tiny.params(offset=1000))
+    config = user.CONFIG + ENVIRONMENTS.format(store=(tmp_path / "store").as_uri())
+    github.user("alice").push("main", {"mlbot.yaml": config})
+    subprocess.run(["git", "pull", "--quiet"], cwd=tmp_path / "checkout", check=True)
+    github.world.queue.clear()
+    return stage
+
+
+def live(stage: Stage, file: Path, *, stored: bool = True) -> None:
+    """Put a file into production, and into the store."""
+    put(file, stage.folder / "store" if stored else None, stage.github.user("boss").clone_url())
+
+
+def put(file: Path, store: Path | None, repository: str) -> None:
+    is_file = digest(file.read_bytes())
+    if store:
+        open_store(store.as_uri(), store).put(is_file, file)
+    deployed = deployment(model="tiny", environment="production", version="1.0.0", digest=is_file)
+    LedgerBranch.at(Remote(url=repository)).append([deployed], 1_800_000_000)
+
+
+def test_production_is_shown_beside_the_candidate_and_gates_nothing(stage: Stage, good: Path, bad: Path) -> None:
+    live(stage, good / "0" / "model.onnx")
+    stage.settle(bad)
+    (model,) = stage.report["models"]
+    assert (model["production"]["version"], model["production"]["problem"]) == ("v1.0.0", None)
+    found = {(each["metric"], each["slice"]): each for each in model["production"]["comparisons"]}
+    assert list(found) == [("roc_auc", None), ("log_loss", None), ("accuracy", None), ("accuracy", "rare")]
+    ranking = found["roc_auc", None]
+    assert ranking["low"] < ranking["change"] < ranking["high"] < -0.02
+    assert ranking["method"] == "paired"
+    (comment,) = stage.comments
+    assert "production runs `v1.0.0`" in comment
+    assert "Beside v1.0.0 in production: 3 of 4 clearly worse" in comment
+    assert "**Worse than production.** Since v1.0.0, which is in production, roc\\_auc fell by 0." in comment
+
+
+def test_a_better_candidate_is_said_to_be(stage: Stage, good: Path, bad: Path) -> None:
+    live(stage, bad / "0" / "model.onnx")
+    stage.settle(good)
+    assert stage.status[0] == "success"
+    assert "Beside v1.0.0 in production: 3 of 4 clearly better" in stage.comments[0]
+    assert "Worse than production" not in stage.comments[0]
+
+
+def test_a_file_that_is_gone_is_said_and_changes_nothing(stage: Stage, good: Path, bad: Path) -> None:
+    live(stage, bad / "0" / "model.onnx", stored=False)
+    stage.settle(good)
+    assert stage.status[0] == "success"
+    assert (
+        "Not compared with `v1.0.0` in `production`: its file cannot be had: nothing is stored as" in stage.comments[0]
+    )
+
+
+def test_bytes_that_are_no_model_are_not_scored(stage: Stage, good: Path, tmp_path: Path) -> None:
+    (tmp_path / "no.onnx").write_bytes(b"\x80\x04N.")
+    live(stage, tmp_path / "no.onnx")
+    stage.settle(good)
+    assert stage.status[0] == "success"
+    assert "Not compared with `v1.0.0` in `production`" in stage.comments[0]
+
+
+def test_the_candidate_itself_is_not_compared_with_itself(stage: Stage, good: Path) -> None:
+    live(stage, good / "0" / "model.onnx")
+    stage.settle(good)
+    assert stage.report["models"][0]["production"]["comparisons"] == []
+    assert "production runs `v1.0.0`, the candidate itself" in stage.comments[0]
+
+
+def test_on_a_laptop_it_is_the_clones_own_ledger_and_store(
+    tmp_path: Path, bad: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    sandbox = tiny.repository(tmp_path / "repository")
+    sandbox.git("checkout", "--quiet", "main")
+    sandbox.commit({"mlbot.yaml": user.CONFIG + ENVIRONMENTS.format(store=(tmp_path / "store").as_uri())})
+    put(bad / "0" / "model.onnx", tmp_path / "store", str(sandbox.path))
+    sandbox.git("checkout", "--quiet", "-B", "change")
+    sandbox.commit(tiny.params(offset=2000))
+    output = tmp_path / "report.md"
+    assert entry.invoke(["run", "-q", "-C", str(sandbox.path), "--markdown", str(output)]) == Exit.OK
+    assert "Beside v1.0.0 in production: 3 of 4 clearly better" in output.read_text()

@@ -1,0 +1,295 @@
+"""The main job, end to end: real git, real trainings, real ONNX, the whole command line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support import tiny
+from tests.support.git_samples import Sandbox
+
+from mlbot.errors import Exit
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("git_settings")]
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, git_settings: None) -> Sandbox:
+    del git_settings
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    return tiny.repository(tmp_path / "repository")
+
+
+def mlbot(where: Sandbox, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mlbot", *arguments]
+    return subprocess.run(command, cwd=where.path, capture_output=True, text=True, timeout=240, check=False)
+
+
+def run(where: Sandbox, *arguments: str) -> tuple[int, dict[str, Any]]:
+    done = mlbot(where, "run", "--json", *arguments)
+    assert "Traceback" not in done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def gate(report: dict[str, Any], metric: str, bound: str) -> dict[str, Any]:
+    gates = report["verdict"]["models"][0]["gates"]
+    found: dict[str, Any] = next(g for g in gates if (g["gate"]["metric"], g["gate"]["bound"]) == (metric, bound))
+    return found
+
+
+def notices(report: dict[str, Any]) -> set[str]:
+    return {notice["code"] for part in (report, *report["models"]) for notice in part["notices"]}
+
+
+def left_behind(where: Sandbox) -> list[str]:
+    state = where.path / ".git" / "mlbot"
+    found = [
+        p for part in ("worktrees", "scratch", "results/staging", "results/locks") for p in (state / part).rglob("*")
+    ]
+    return [str(p) for p in found if p.suffix != ".lock"]
+
+
+def test_only_another_seed_is_not_a_failure_and_a_small_slice_does_not_block(repository: Sandbox) -> None:
+    repository.commit(tiny.params(offset=1000))
+    code, report = run(repository)
+    assert (code, report["verdict"]["outcome"]) == (Exit.OK, "pass")
+    small = gate(report, "accuracy", "min")
+    assert (small["reason"], small["counts"]) == ("slice-too-small", False)
+    assert gate(report, "roc_auc", "max_regression")["reason"] == "within-margin"
+    assert left_behind(repository) == []
+    assert repository.git("worktree", "list", "--porcelain").count("worktree ") == 1
+    assert repository.git("status", "--porcelain") == ""
+
+
+def test_a_lost_feature_fails(repository: Sandbox) -> None:
+    repository.commit(tiny.params(mode="lost"))
+    code, report = run(repository)
+    assert (code, report["verdict"]["outcome"]) == (Exit.FAILED, "fail")
+    assert gate(report, "roc_auc", "max_regression")["reason"] == "regression"
+
+
+@pytest.mark.parametrize(
+    ("mode", "code", "outcome", "reason"),
+    [
+        ("shuffled", Exit.FAILED, "fail", "below-minimum"),
+        ("constant", Exit.FAILED, "fail", "below-minimum"),
+        ("nan", Exit.NOT_EVALUATED, "error", "not-finite"),
+        ("reordered", Exit.NOT_EVALUATED, "error", "feature-order"),
+        ("reordered silently", Exit.FAILED, "fail", "regression"),
+        ("crash", Exit.NOT_EVALUATED, "error", "training-failed"),
+        ("named in another order", Exit.OK, "pass", "all-gates-pass"),
+    ],
+)
+def test_a_believable_mistake_is_named(repository: Sandbox, mode: str, code: int, outcome: str, reason: str) -> None:
+    repository.commit(tiny.params(mode=mode))
+    found, report = run(repository)
+    assert (found, report["verdict"]["outcome"], report["verdict"]["reason"]) == (code, outcome, reason)
+
+
+@pytest.mark.parametrize(
+    ("holdout", "reason"),
+    [
+        ("x1,x2,x3,segment,y\n", "empty-holdout"),
+        ("", "holdout-unreadable"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n", "holdout-unreadable"),
+        ("x1,x3,segment,y\n1,2,rare,1\n0,1,north,0\n", "model-inputs"),
+        ("x1,x2,x3,segment,y\n" + "1,2,3,north,1\n" * 600, "metric-undefined"),
+    ],
+)
+def test_a_holdout_that_cannot_judge(repository: Sandbox, holdout: str, reason: str) -> None:
+    """The guarded branch's own holdout is broken, so nothing can pass."""
+    repository.git("checkout", "--quiet", "main")
+    repository.commit({"data/holdout.csv": holdout})
+    repository.git("checkout", "--quiet", "-b", "later")
+    repository.commit(tiny.params(offset=5))
+    code, report = run(repository)
+    assert code == Exit.NOT_EVALUATED
+    assert report["verdict"]["models"][0]["reason"] == reason
+
+
+def test_the_first_model_of_a_repository_has_no_baseline(repository: Sandbox) -> None:
+    repository.git("checkout", "--quiet", "--orphan", "fresh")
+    repository.git("rm", "--quiet", "-r", "--cached", ".")
+    (repository.path / "mlbot.yaml").rename(repository.path / "later.yaml")
+    repository.commit(message="Only the data")
+    repository.git("branch", "--force", "main")
+    (repository.path / "later.yaml").rename(repository.path / "mlbot.yaml")
+    code, report = run(repository)
+    assert (code, report["verdict"]["outcome"]) == (Exit.INCONCLUSIVE, "inconclusive")
+    assert gate(report, "roc_auc", "max_regression")["reason"] == "no-baseline"
+    assert gate(report, "roc_auc", "min")["outcome"] == "pass"
+    assert notices(report) >= {"provisional", "no-baseline", "uncommitted-changes"}
+
+
+def test_a_change_cannot_loosen_its_own_gates(repository: Sandbox) -> None:
+    loose = tiny.CONFIG.replace("roc_auc: {min: 0.75, max_regression: 0.02}", "roc_auc: {min: 0.5}")
+    repository.commit({"mlbot.yaml": loose, **tiny.params(mode="lost", claim=0.9999)})
+    code, report = run(repository)
+    assert code == Exit.FAILED
+    assert gate(report, "roc_auc", "max_regression")["outcome"] == "fail"
+    assert notices(report) >= {"policy-differs", "unverified-claim"}
+
+
+def test_an_improvement_of_uncommitted_files_is_judged_and_said(repository: Sandbox) -> None:
+    repository.write(tiny.params(offset=3))
+    code, report = run(repository)
+    assert code == Exit.OK
+    assert report["verdict"]["commits"]["uncommitted"] == ["params.yaml"]
+    assert repository.git("status", "--porcelain") == "M params.yaml"
+
+
+def test_nothing_stale_trains_nothing(repository: Sandbox) -> None:
+    repository.commit({"README.md": "Words.\n"})
+    code, report = run(repository)
+    assert (code, report["verdict"]["reason"], report["unchanged"]) == (Exit.OK, "nothing-stale", ["tiny"])
+    assert not (repository.path / ".git/mlbot/results/entries").exists()
+
+
+def test_a_named_model_is_judged_even_when_nothing_changed(repository: Sandbox) -> None:
+    code, report = run(repository, "--model", "tiny")
+    assert code == Exit.OK
+    assert gate(report, "roc_auc", "max_regression")["reason"] == "identical-models"
+
+
+def test_nothing_is_trained_twice(repository: Sandbox) -> None:
+    repository.commit(tiny.params(offset=7))
+    first = mlbot(repository, "run")
+    second = mlbot(repository, "run")
+    assert first.returncode == second.returncode == Exit.OK
+    assert first.stderr.count("trained in") == 6
+    assert second.stderr.count("trained before") == 6
+
+
+def test_a_deleted_model_needs_a_person(repository: Sandbox) -> None:
+    other = tiny.CONFIG.replace("  tiny:\n", "  other:\n")
+    repository.commit({"mlbot.yaml": other})
+    code, report = run(repository)
+    outcomes = {model["model"]: model["reason"] for model in report["verdict"]["models"]}
+    assert code == Exit.FAILED
+    assert outcomes["tiny"] == "model-deleted"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("version: 1\nmodels: {}\n", "models"),
+        ("version: 1\nmodel:\n  a: 1\n", "mlbot.yaml:2"),
+        ("version: 1\nversion: 1\n", "mlbot.yaml:2"),
+        (tiny.CONFIG.replace("python train.py", "").replace("run:", "runs: x"), "write run"),
+    ],
+)
+def test_a_wrong_config_exits_with_2_and_says_where(repository: Sandbox, text: str, said: str) -> None:
+    repository.write({"mlbot.yaml": text})
+    done = mlbot(repository, "run", "--json")
+    assert (done.returncode, done.stdout) == (Exit.USAGE, "")
+    assert said.lower() in done.stderr.lower()
+    assert "Traceback" not in done.stderr
+
+
+def test_reports_are_written_where_asked(repository: Sandbox) -> None:
+    repository.commit(tiny.params(offset=9))
+    done = mlbot(repository, "run", "--quiet", "--html", "r.html", "--markdown", "r.md")
+    assert (done.returncode, done.stderr) == (Exit.OK, "")
+    assert "roc_auc" in (repository.path / "r.html").read_text()
+    assert "**Ready to merge:**" in (repository.path / "r.md").read_text()
+
+
+def test_a_report_that_cannot_be_written_is_said_before_anything_is_trained(repository: Sandbox) -> None:
+    repository.commit(tiny.params(offset=9))
+    done = mlbot(repository, "run", "--html", "nowhere/r.html")
+    assert done.returncode == Exit.USAGE
+    assert "mkdir -p nowhere" in done.stderr
+    assert "training" not in done.stderr
+
+
+class Slow:
+    """A run whose training waits for a long time, started and known to be inside it."""
+
+    def __init__(self, where: Sandbox) -> None:
+        marker = where.path.parent / "training"
+        wait = f"import pathlib, time\npathlib.Path({str(marker)!r}).touch()\ntime.sleep(600)\n"
+        where.commit({"train.py": wait + tiny.TRAIN})
+        command = [sys.executable, "-m", "mlbot", "run"]
+        self.process = subprocess.Popen(command, cwd=where.path, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+        deadline = time.monotonic() + 60
+        while not marker.exists():
+            assert self.process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def end(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        self.process.communicate(timeout=60)
+        return self.process.returncode
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_nothing(repository: Sandbox, number: signal.Signals) -> None:
+    assert Slow(repository).end(number) in {130, 143}
+    assert left_behind(repository) == []
+    assert repository.git("worktree", "list", "--porcelain").count("worktree ") == 1
+
+
+def test_a_killed_run_is_cleaned_up_by_the_next(repository: Sandbox) -> None:
+    assert Slow(repository).end(signal.SIGKILL) == -signal.SIGKILL
+    assert left_behind(repository) != []
+    repository.commit({"train.py": tiny.TRAIN, **tiny.params(offset=11)})
+    code, _ = run(repository)
+    assert code == Exit.OK
+    assert left_behind(repository) == []
+    assert repository.git("worktree", "list", "--porcelain").count("worktree ") == 1
+
+
+def test_judging_a_file_that_is_there_and_one_that_is_not(repository: Sandbox) -> None:
+    trained = mlbot(repository, "train", "--model", "tiny", "--seed", "0", "--out", "trained")
+    assert trained.returncode == Exit.OK
+    file = "trained/tiny/0/model.onnx"
+    done = mlbot(repository, "judge", "--json", file, "--baseline", file)
+    report = json.loads(done.stdout)
+    assert done.returncode == Exit.OK
+    assert gate(report, "roc_auc", "max_regression")["reason"] == "identical-models"
+    missing = mlbot(repository, "judge", "nowhere.onnx")
+    assert missing.returncode == Exit.USAGE
+    assert "nowhere.onnx: there is no such file" in missing.stderr
+
+
+def test_a_training_that_left_no_model_leaves_why(repository: Sandbox) -> None:
+    train = ("train", "--model", "tiny", "--seed", "0", "--out", "trained")
+    folder = repository.path / "trained" / "tiny" / "0"
+    repository.commit(tiny.params(mode="crash"))
+    assert mlbot(repository, *train).returncode == Exit.NOT_EVALUATED
+    assert [file.name for file in folder.iterdir()] == ["failure.json"]
+    assert json.loads((folder / "failure.json").read_text())["log_tail"] == ["the data loader found no GPU"]
+
+    repository.commit(tiny.params(offset=12))
+    assert mlbot(repository, *train).returncode == Exit.OK
+    assert {file.name for file in folder.iterdir()} == {"model.onnx", "training.json"}
+
+    repository.commit({"data/train.csv": "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n"})
+    assert mlbot(repository, *train).returncode == Exit.NOT_EVALUATED
+    failure = json.loads((folder / "failure.json").read_text())
+    assert failure["exit_code"] is None
+    assert "Git LFS" in failure["message"]
+
+
+def test_a_change_of_the_metrics_own_code_is_judged_by_the_guarded_branchs(repository: Sandbox) -> None:
+    config = tiny.CONFIG.replace("metrics: [roc_auc, ", "metrics: ['metrics:hit_score', roc_auc, ").replace(
+        "      log_loss: {max: 0.6}\n", "      log_loss: {max: 0.6}\n      hit_score: {min: 0.6}\n"
+    )
+    honest = "def hit_score(y_true, y_pred):\n    return float(((y_pred > 0.5) == y_true).mean())\n"
+    repository.git("checkout", "--quiet", "main")
+    repository.commit({"mlbot.yaml": config, "metrics.py": honest})
+    repository.git("checkout", "--quiet", "-b", "sly")
+    repository.commit(
+        {"metrics.py": "def hit_score(y_true, y_pred):\n    return 1.0\n", **tiny.params(mode="constant")}
+    )
+    code, report = run(repository)
+    assert code == Exit.FAILED
+    assert gate(report, "hit_score", "min")["outcome"] == "fail"
+    assert gate(report, "hit_score", "min")["value"] < 0.6
+    assert "policy-differs" in notices(report)

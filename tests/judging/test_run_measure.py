@@ -1,0 +1,168 @@
+"""Scores and comparisons of several models at once, against scikit-learn and against themselves."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from sklearn import metrics as reference
+
+from mlbot.gates.metric import CATALOGUE, Direction, Metric, Task
+from mlbot.gates.outcome import Reason
+from mlbot.judging.run_measure import Contest, Measured, Rows, measure, negative_flips
+from mlbot.stats.recipe import SeedHistory
+from mlbot.verdict.evidence import Comparison, Method
+
+Masks = Mapping[str, npt.NDArray[np.bool_]]
+N = 4000
+
+
+def rows(models: int = 4, drop: float = 0.0) -> Rows:
+    rng = np.random.default_rng(7)
+    labels = (rng.random(N) < 0.3).astype(np.int8)
+    strength = [0.3 - (drop if model < models // 2 else 0.0) for model in range(models)]
+    predictions = tuple(np.clip(0.3 + s * (labels - 0.3) + rng.normal(0, 0.15, N), 0.001, 0.999) for s in strength)
+    return Rows(slice=None, labels=labels, predictions=predictions)
+
+
+def contest(*names: str, candidates: int = 2, **margins: float) -> Contest:
+    return Contest(
+        task=Task.BINARY,
+        metrics=tuple(CATALOGUE[name] for name in names),
+        candidates=candidates,
+        margins={(name, None): margin for name, margin in margins.items()},
+        custom={},
+    )
+
+
+def known(value: float | None) -> float:
+    assert value is not None
+    return value
+
+
+def run(what: Contest, data: Rows, masks: Masks | None = None) -> Measured:
+    return measure(what, data, masks or {})
+
+
+def test_scores_are_scikit_learns_and_lie_in_their_interval() -> None:
+    data = rows()
+    measured = run(contest("roc_auc", "log_loss"), data)
+    for model, prediction in enumerate(data.predictions):
+        auc, loss = measured.scores[model]
+        assert auc.value == pytest.approx(reference.roc_auc_score(data.labels, prediction), abs=1e-12)
+        assert loss.value == pytest.approx(reference.log_loss(data.labels, prediction), abs=1e-12)
+        assert known(auc.low) < known(auc.value) < known(auc.high)
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "log_loss"])
+def test_the_change_is_candidate_minus_baseline_whatever_the_direction(name: str) -> None:
+    comparison = run(contest(name), rows(drop=0.2)).comparisons[0]
+    change = known(comparison.change)
+    assert change == pytest.approx(known(comparison.candidate) - known(comparison.baseline))
+    assert (change < 0) is (CATALOGUE[name].direction is Direction.HIGHER)
+    assert known(comparison.low) < change < known(comparison.high)
+
+
+def test_only_a_margin_has_a_p_value() -> None:
+    auc, loss = run(contest("roc_auc", "log_loss", roc_auc=0.01), rows(drop=0.2)).comparisons
+    assert known(auc.p_value) < 0.05
+    assert auc.margin == 0.01
+    assert (loss.p_value, loss.margin) == (None, None)
+
+
+def test_what_is_displayed_is_adjusted_for_its_number() -> None:
+    masks = {f"part{i}": np.arange(N) % 4 == i for i in range(4)}
+    comparisons = run(contest("roc_auc", "accuracy"), rows(drop=0.02), masks).comparisons
+    assert len(comparisons) == 10
+    assert all(0 <= known(c.q_value) <= 1 for c in comparisons)
+
+
+def test_identical_models_are_said_to_be() -> None:
+    one = rows(models=1).predictions[0]
+    data = Rows(slice=None, labels=rows().labels, predictions=(one, one))
+    comparison = run(contest("roc_auc", candidates=1), data).comparisons[0]
+    assert (comparison.method, comparison.change, comparison.q_value) == (Method.IDENTICAL, 0.0, 1.0)
+
+
+def test_one_seed_each_says_that_the_seeds_variance_is_unknown() -> None:
+    comparison = run(contest("roc_auc", candidates=1), rows(models=2)).comparisons[0]
+    assert comparison.method is Method.SEED_VARIANCE_UNKNOWN
+
+
+def test_without_a_baseline_there_are_scores_and_no_comparison() -> None:
+    measured = run(contest("roc_auc", candidates=4), rows())
+    assert measured.comparisons == ()
+    assert all(scores[0].value is not None for scores in measured.scores)
+
+
+def test_a_slice_of_one_class_says_so_and_spares_the_others() -> None:
+    data = rows()
+    masks = {"positives": data.labels == 1, "nobody": np.zeros(N, dtype=np.bool_), "some": np.arange(N) < 900}
+    measured = run(contest("roc_auc"), data, masks)
+    found: dict[str | None, Comparison] = {c.slice: c for c in measured.comparisons}
+    assert found["positives"].problem is not None
+    assert found["positives"].problem.reason is Reason.METRIC_UNDEFINED
+    assert found["nobody"].problem is not None
+    assert found["nobody"].problem.reason is Reason.EMPTY_SLICE
+    assert found["some"].problem is None
+
+
+def test_a_metric_undefined_for_one_model_spares_the_others_score() -> None:
+    """Precision needs a row that is predicted positive."""
+    data = rows(models=2)
+    never = np.full(N, 0.01)
+    measured = run(
+        contest("precision", candidates=1),
+        Rows(slice=None, labels=data.labels, predictions=(never, data.predictions[0])),
+    )
+    candidate, baseline = measured.scores[0][0], measured.scores[1][0]
+    assert candidate.problem is not None
+    assert candidate.problem.reason is Reason.METRIC_UNDEFINED
+    assert baseline.value is not None
+    assert measured.comparisons[0].problem is not None
+
+
+def test_a_metric_of_ones_own() -> None:
+    def cost(labels: npt.NDArray[np.int8], scores: npt.NDArray[np.float64]) -> float:
+        return float(np.mean(np.abs(labels - scores)))
+
+    own = Metric(name="cost", direction=Direction.LOWER, tasks=frozenset(Task), function="metrics:cost")
+    data = rows()
+    what = Contest(task=Task.BINARY, metrics=(own,), candidates=2, margins={}, custom={"cost": cost})
+    measured = run(what, data)
+    assert measured.scores[0][0].value == pytest.approx(cost(data.labels, data.predictions[0]))
+
+
+def test_a_metric_of_ones_own_that_raises() -> None:
+    def broken(_labels: object, _scores: object) -> float:
+        raise RuntimeError("no such column")
+
+    own = Metric(name="cost", direction=Direction.LOWER, tasks=frozenset(Task), function="metrics:cost")
+    what = Contest(task=Task.BINARY, metrics=(own,), candidates=2, margins={}, custom={"cost": broken})
+    problem = run(what, rows()).scores[0][0].problem
+    assert problem is not None
+    assert problem.reason is Reason.METRIC_FAILED
+    assert "no such column" in problem.detail
+
+
+def test_negative_flips_are_counted_one_way() -> None:
+    labels = np.array([1, 1, 0, 0, 1], dtype=np.int8)
+    candidate = np.array([0.9, 0.1, 0.9, 0.1, 0.9])
+    baseline = np.array([0.1, 0.9, 0.1, 0.1, 0.9])
+    data = Rows(slice=None, labels=labels, predictions=(candidate, baseline))
+    flips = negative_flips(data, 1, examples=True)
+    assert (flips.count, flips.rows, flips.rate, flips.examples) == (2, 5, 0.4, (1, 2))
+    assert flips.low < flips.rate < flips.high
+    assert negative_flips(data, 1, examples=False).examples == ()
+
+
+def test_one_seed_borrows_its_variance_from_history() -> None:
+    what = Contest(
+        task=Task.BINARY,
+        metrics=(CATALOGUE["roc_auc"],),
+        candidates=1,
+        margins={},
+        custom={},
+        history=lambda metric, _slice: SeedHistory(variance=1e-6, df=8) if metric == "roc_auc" else None,
+    )
+    assert run(what, rows(models=2)).comparisons[0].method is Method.BORROWED

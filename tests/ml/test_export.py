@@ -1,0 +1,231 @@
+"""Real estimators become real ONNX files that predict as they do, or a refusal that says what to change."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pandas as pd  # type: ignore[import-untyped]  # here by way of statsmodels, and without types
+import polars as pl
+import pytest
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.neural_network import MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from tests.support.export_samples import ROWS, boosted, features, imputed, make_table, ordinal, pipeline_over
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has none
+
+from mlbot.ml import frames
+from mlbot.ml.export import Exported, export
+
+ADULT = Path(__file__).parents[2] / "examples" / "adult-income" / "data" / "train.csv"
+TIGHT = 1e-5
+"""float32 against float64, where no row sits on a split."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Two spinning OpenMP threads for each pytest worker make a fit of milliseconds take a minute."""
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.fixture(scope="module")
+def table() -> pl.DataFrame:
+    return make_table()
+
+
+def _run(content: bytes, feed: dict[str, Any]) -> list[Any]:
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    outputs: list[Any] = session.run(None, feed)
+    return outputs
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    return {entry.key: entry.value for entry in onnx.load_from_string(content).metadata_props}
+
+
+def _check_parity(exported: Exported, rows: int = ROWS) -> None:
+    assert exported.parity is not None
+    assert exported.parity.rows == rows
+    assert exported.parity.max_difference < TIGHT
+    assert exported.parity.mean_difference <= exported.parity.max_difference
+    assert exported.parity.label_disagreements == 0
+
+
+CLASSIFIERS = {
+    "boosted, ordinal": lambda: pipeline_over(boosted()),
+    "boosted, one-hot": lambda: pipeline_over(boosted(), OneHotEncoder(handle_unknown="ignore", sparse_output=False)),
+    "logistic": lambda: pipeline_over(LogisticRegression(), OneHotEncoder(handle_unknown="ignore"), imputed()),
+    "searched": lambda: GridSearchCV(pipeline_over(boosted()), {"m__max_depth": [2, 3]}, cv=2),
+    "calibrated inside": lambda: pipeline_over(CalibratedClassifierCV(boosted(), cv=2)),
+    "imputed text": lambda: pipeline_over(
+        boosted(), make_pipeline(SimpleImputer(missing_values="", strategy="constant", fill_value="?"), ordinal())
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_pipeline_over_mixed_columns(name: str, table: pl.DataFrame) -> None:
+    estimator = CLASSIFIERS[name]().fit(features(table), table["label"])
+    exported = export(estimator, table)
+    _check_parity(exported)
+    model = onnx.load_from_string(exported.model)
+    onnx.checker.check_model(model, full_check=True)
+    assert [value.name for value in model.graph.input] == ["city", "count", "size", "flag"]
+    labels, probabilities = _run(exported.model, frames.feed(features(table)))
+    assert probabilities.shape == (ROWS, 2)
+    np.testing.assert_array_equal(labels, estimator.predict(features(table)))
+    metadata = _metadata(exported.model)
+    assert json.loads(metadata["mlbot.features"]) == ["city", "count", "size", "flag"]
+    assert json.loads(metadata["mlbot.classes"]) == ["no", "yes"]
+    assert metadata["mlbot.format"] == "columns@1"
+
+
+def test_unknown_and_missing_values_are_predicted_as_the_estimator_does(table: pl.DataFrame) -> None:
+    estimator = pipeline_over(boosted()).fit(features(table), table["label"])
+    exported = export(estimator, table)
+    strange = pl.DataFrame(
+        {
+            "city": ["", "never seen", "a"],
+            "count": [float("nan"), 1e6, 0],
+            "size": [float("nan")] * 3,
+            "flag": [True] * 3,
+        }
+    )
+    np.testing.assert_allclose(
+        _run(exported.model, frames.feed(strange))[1], estimator.predict_proba(strange), atol=TIGHT
+    )
+
+
+def test_pandas_gives_the_same_file(table: pl.DataFrame) -> None:
+    polars = export(pipeline_over(boosted()).fit(features(table), table["label"]), table)
+    frame = pd.DataFrame(features(table).to_dict())
+    pandas = export(pipeline_over(boosted()).fit(frame, table["label"].to_numpy()), frame)
+    _check_parity(pandas)
+    assert pandas.model == polars.model
+
+
+@pytest.mark.parametrize("target", ["count", "flag"])
+def test_labels_of_any_type(target: str, table: pl.DataFrame) -> None:
+    x = table.select("size")
+    exported = export(boosted().fit(x, table[target].to_numpy()), x)
+    _check_parity(exported)
+    assert json.loads(_metadata(exported.model)["mlbot.classes"]) == [
+        str(label) for label in sorted(set(table[target].to_list()))
+    ]
+
+
+def test_a_regressor(table: pl.DataFrame) -> None:
+    estimator = pipeline_over(HistGradientBoostingRegressor(max_iter=20)).fit(features(table), table["number"])
+    exported = export(estimator, table)
+    _check_parity(exported)
+    (predicted,) = _run(exported.model, frames.feed(features(table)))
+    assert predicted.shape == (ROWS, 1)
+    assert "mlbot.classes" not in _metadata(exported.model)
+
+
+@pytest.mark.parametrize(
+    "estimator", [boosted(), make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression())]
+)
+def test_a_model_without_a_column_transformer_still_has_an_input_a_column(estimator: Any, table: pl.DataFrame) -> None:
+    x = table.select("count", "size", "flag")
+    exported = export(estimator.fit(x, table["label"]), table)
+    _check_parity(exported)
+    assert _run(exported.model, frames.feed(x))[1].shape == (ROWS, 2)
+
+
+def test_text_columns_alone(table: pl.DataFrame) -> None:
+    x = table.select("city", second=pl.col("city") + "x")
+    exported = export(make_pipeline(ordinal(), boosted()).fit(x, table["label"]), x)
+    _check_parity(exported)
+
+
+def test_an_array_has_one_input(table: pl.DataFrame) -> None:
+    matrix = table.select("count", "size").to_numpy()
+    exported = export(boosted().fit(matrix, table["label"]), matrix, features=["count", "size"])
+    _check_parity(exported)
+    (only,) = onnx.load_from_string(exported.model).graph.input
+    assert [d.dim_value for d in only.type.tensor_type.shape.dim] == [0, 2]
+    metadata = _metadata(exported.model)
+    assert metadata["mlbot.format"] == "matrix@1"
+    assert json.loads(metadata["mlbot.features"]) == ["count", "size"]
+    assert "mlbot.features" not in _metadata(export(boosted().fit(matrix, table["label"]), matrix).model)
+
+
+def test_columns_may_be_named_anything(table: pl.DataFrame) -> None:
+    names = {"city": "label", "count": "probabilities", "size": "größe / m²", "flag": "variable"}
+    x = features(table).rename(names)
+    pipeline = make_pipeline(ColumnTransformer([("t", ordinal(), ["label"])], remainder="passthrough"), boosted())
+    exported = export(pipeline.fit(x, table["label"]), x)
+    _check_parity(exported)
+    assert json.loads(_metadata(exported.model)["mlbot.features"]) == list(names.values())
+    bare = x.drop("label")
+    _check_parity(export(boosted().fit(bare, table["label"]), bare))
+
+
+def test_columns_are_in_the_order_of_the_training(table: pl.DataFrame) -> None:
+    estimator = pipeline_over(boosted()).fit(features(table), table["label"])
+    shuffled = table.select("label", "flag", "size", "city", "number", "count")
+    assert export(estimator, shuffled).model == export(estimator, table).model
+
+
+def test_the_same_training_gives_the_same_bytes(table: pl.DataFrame) -> None:
+    def once() -> bytes:
+        return export(pipeline_over(boosted()).fit(features(table), table["label"]), table).model
+
+    assert once() == once()
+
+
+def test_parity_shows_what_the_converter_gets_wrong(table: pl.DataFrame) -> None:
+    forest = pipeline_over(RandomForestClassifier(20, random_state=0)).fit(features(table), table["label"])
+    parity = export(forest, table).parity
+    assert parity is not None
+    assert parity.label_disagreements > 10  # missing numbers take another branch in ONNX
+    assert parity.max_difference > 0.1
+
+
+def test_parity_without_rows_is_none(table: pl.DataFrame) -> None:
+    estimator = pipeline_over(boosted()).fit(features(table), table["label"])
+    assert export(estimator, table.head(0)).parity is None
+
+
+def test_parity_that_is_not_finite_is_none() -> None:
+    x = np.arange(20, dtype=np.float64).reshape(-1, 1)
+    estimator = Ridge().fit(x, x.ravel())
+    estimator.coef_ = np.array([np.nan])
+    assert export(estimator, x).parity is None
+
+
+@pytest.mark.slow
+def test_the_recipe_of_the_example_on_real_data() -> None:
+    table = frames.read(ADULT)
+    x, y = table.drop("income", "fnlwgt"), table["income"]
+    text = [name for name, dtype in x.schema.items() if dtype == pl.String]
+    columns = ColumnTransformer([("text", ordinal(), text)], remainder="passthrough")
+    estimator = make_pipeline(columns, HistGradientBoostingClassifier(max_iter=50, random_state=0)).fit(x, y)
+    exported = export(estimator, table)
+    _check_parity(exported, rows=2000)
+    assert len(exported.model) < 1024**2
+    probabilities = _run(exported.model, frames.feed(x))[1]
+    np.testing.assert_allclose(probabilities, estimator.predict_proba(x), atol=0.05)
+    assert x.height == 32_561
+
+
+def test_a_network_for_regression(table: pl.DataFrame) -> None:
+    pipeline = pipeline_over(
+        MLPRegressor(hidden_layer_sizes=(8,), max_iter=500, tol=1e-2, random_state=0), OneHotEncoder(), imputed()
+    )
+    _check_parity(export(pipeline.fit(features(table), table["number"]), table))

@@ -1,0 +1,147 @@
+"""Batches cross the pipe unchanged and are cast to what a model's inputs take, or refused."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support.onnx_samples import BOOL, DOUBLE, FLOAT, INT64, STRING, columns, matrix
+
+from mlbot.gates.metric import Task
+from mlbot.gates.outcome import Reason
+from mlbot.ml.feeding import Packed, feeds, unpack
+from mlbot.ml.holdout import kind_of, pack
+from mlbot.ml.protocol import Expected, Feature, Kind, ProtocolError, Refused
+from mlbot.ml.signature import read_signature
+
+
+def features_of(frame: pl.DataFrame) -> tuple[Feature, ...]:
+    kinds = {name: kind_of(dtype) for name, dtype in frame.schema.items()}
+    return tuple(Feature(name=name, kind=kind) for name, kind in kinds.items() if kind is not None)
+
+
+def crossed(packed: Packed) -> tuple[np.ndarray[Any, Any], ...]:
+    return unpack(packed.rows, packed.columns, b"".join(packed.chunks))
+
+
+def fed(frame: pl.DataFrame, model: onnx.ModelProto) -> dict[str, np.ndarray[Any, Any]]:
+    features = features_of(frame)
+    signature = read_signature(model, Expected(task=Task.BINARY, features=features, classes=("no", "yes")))
+    return feeds(signature, features, crossed(pack(frame, features)))
+
+
+def refused(frame: pl.DataFrame, model: onnx.ModelProto) -> str:
+    with pytest.raises(Refused) as caught:
+        fed(frame, model)
+    assert caught.value.reason is Reason.MODEL_INPUTS
+    return caught.value.detail
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.none() | st.text(max_size=5),
+            st.none() | st.floats(width=64),
+            st.none() | st.integers(-(2**63), 2**63 - 1),
+            st.none() | st.booleans(),
+        ),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_every_value_arrives_as_it_was(rows: list[tuple[str | None, float | None, int | None, bool | None]]) -> None:
+    schema = {"t": pl.String(), "f": pl.Float64(), "i": pl.Int64(), "b": pl.Boolean()}
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    text, floats, integers, booleans = crossed(pack(frame, features_of(frame)))
+    assert text.tolist() == [row[0] or "" for row in rows]
+    np.testing.assert_array_equal(floats, [np.nan if row[1] is None else row[1] for row in rows])
+    np.testing.assert_array_equal(integers, as_numbers([row[2] for row in rows]))
+    np.testing.assert_array_equal(booleans, as_numbers([row[3] for row in rows]))
+
+
+def as_numbers(values: list[Any]) -> np.ndarray[Any, Any]:
+    """A column with gaps becomes floats, as NaN is the only way to say that a number is missing."""
+    gaps = any(value is None for value in values)
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64 if gaps else None)
+
+
+def test_a_batch_that_is_shorter_than_it_says_is_no_batch() -> None:
+    frame = pl.DataFrame({"a": [1.0, 2.0]})
+    packed = pack(frame, features_of(frame))
+    with pytest.raises(ProtocolError):
+        unpack(3, packed.columns, b"".join(packed.chunks))
+
+
+def test_kinds_of_columns() -> None:
+    kinds = {
+        pl.String(): Kind.TEXT,
+        pl.Categorical(): Kind.TEXT,
+        pl.Float32(): Kind.FLOAT,
+        pl.Decimal(10, 2): Kind.FLOAT,
+        pl.UInt8(): Kind.INTEGER,
+        pl.Boolean(): Kind.BOOLEAN,
+        pl.Date(): None,
+        pl.List(pl.Int64()): None,
+    }
+    assert {dtype: kind_of(dtype) for dtype in kinds} == kinds
+
+
+@pytest.mark.parametrize(
+    ("values", "element", "dtype"),
+    [
+        ([1, 2], FLOAT, "f4"),
+        ([1, 2], DOUBLE, "f8"),
+        ([1.0, 2.0], INT64, "i8"),
+        ([True, False], BOOL, "?"),
+        ([True, False], FLOAT, "f4"),
+        ([True, False], INT64, "i8"),
+        (["x", ""], STRING, "O"),
+        ([1.5, None], FLOAT, "f4"),
+        ([2**63 - 1, -(2**63)], INT64, "i8"),
+    ],
+)
+def test_columns_are_cast_to_the_type_of_the_input(values: list[Any], element: int, dtype: str) -> None:
+    (array,) = fed(pl.DataFrame({"a": values}), columns({"a": 1.0}, kind=element)).values()
+    assert array.shape == (2, 1)
+    assert array.dtype == np.dtype(dtype)
+    wanted = [np.nan if value is None else value for value in values]
+    np.testing.assert_array_equal(array[:, 0], np.array(wanted, dtype=dtype))
+
+
+@pytest.mark.parametrize(
+    ("values", "element", "why"),
+    [
+        ([1, None], INT64, "missing"),
+        ([1.0, None], INT64, "missing"),
+        ([True, None], BOOL, "missing"),
+        ([1.5, 2.0], INT64, "fractions"),
+        ([float("inf"), 2.0], INT64, "beyond"),
+        ([2.0**63, 0.0], INT64, "beyond"),
+        ([300, 1], onnx.TensorProto.UINT8, "beyond"),
+        ([-1, 1], onnx.TensorProto.UINT8, "beyond"),
+    ],
+)
+def test_what_an_input_cannot_hold_is_refused(values: list[Any], element: int, why: str) -> None:
+    detail = refused(pl.DataFrame({"a": values}), columns({"a": 1.0}, kind=element))
+    assert why in detail
+    assert "'a'" in detail
+
+
+def test_a_matrix_holds_the_columns_in_order() -> None:
+    frame = pl.DataFrame({"a": [1, 2], "b": [0.5, None], "c": [True, False]})
+    (array,) = fed(frame, matrix(np.eye(3, 2))).values()
+    np.testing.assert_array_equal(array, np.array([[1, 0.5, 1], [2, np.nan, 0]], dtype=np.float32))
+
+
+def test_a_number_too_large_for_float32_becomes_infinite() -> None:
+    (array,) = fed(pl.DataFrame({"a": [1e300]}), columns({"a": 1.0})).values()
+    assert np.isinf(array[0, 0])
+
+
+def test_columns_that_a_model_does_not_use_are_not_fed() -> None:
+    frame = pl.DataFrame({"a": [1.0], "b": ["x"]})
+    assert list(fed(frame, columns({"a": 1.0}))) == ["a"]

@@ -1,0 +1,307 @@
+"""Opening a holdout: labels, slices, groups, and what can be wrong with it."""
+
+import hashlib
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlbot.config.schema import Data, Slice
+from mlbot.gates.metric import Task
+from mlbot.gates.outcome import Reason
+from mlbot.ml.holdout import HoldoutData, open_holdout
+from mlbot.ml.protocol import Kind
+from mlbot.verdict.evidence import Problem
+
+TABLE = """age, town, score, who, income
+25, Rome, 1.5, u1, >50K
+, Oslo, , u2, <=50K
+61, , 2.0, u1, <=50K
+17, Rome, 3, u3, >50K
+"""
+
+
+def damaged_parquet() -> bytes:
+    """The first rows and the end of a Parquet file, with nothing between."""
+    file = io.BytesIO()
+    pl.DataFrame({"a": np.arange(5000) / 7, "income": ["x", "y"] * 2500}).write_parquet(file)
+    content = file.getvalue()
+    return content[:100] + content[-1000:]
+
+
+def data(**changes: Any) -> Data:
+    return Data(**{"holdout": "holdout.csv", "target": "income", **changes})
+
+
+def opening(path: Path, content: str | bytes = TABLE, task: Task = Task.BINARY, **changes: Any) -> Any:
+    slices = [Slice(name=name, where=where) for name, where in changes.pop("slices", {}).items()]
+    file = path / "holdout.csv"
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    return open_holdout(file, data(**changes), task, slices)
+
+
+def opened(path: Path, content: str | bytes = TABLE, task: Task = Task.BINARY, **changes: Any) -> HoldoutData:
+    found = opening(path, content, task, **changes)
+    assert isinstance(found, HoldoutData), found
+    return found
+
+
+def problem(path: Path, content: str | bytes = TABLE, task: Task = Task.BINARY, **changes: Any) -> Problem:
+    found = opening(path, content, task, **changes)
+    assert isinstance(found, Problem)
+    return found
+
+
+def schema(path: Path, content: str | bytes = TABLE, task: Task = Task.BINARY, **changes: Any) -> str:
+    found = problem(path, content, task, **changes)
+    assert found.reason is Reason.HOLDOUT_SCHEMA
+    return found.detail
+
+
+def test_labels_slices_groups_and_features(tmp_path: Path) -> None:
+    holdout = opened(tmp_path, group="who", drop=("score",), slices={"old": "age > 20", "rome": "town = 'Rome'"})
+    assert holdout.record.rows == 4
+    assert holdout.record.digest == f"sha256:{hashlib.sha256(TABLE.encode()).hexdigest()}"
+    assert not holdout.record.hidden
+    assert holdout.record.classes == ("<=50K", ">50K")
+    assert holdout.record.positive == ">50K"
+    assert holdout.record.slices == {"old": 2, "rome": 2}
+    assert holdout.labels.dtype == np.int8
+    assert holdout.labels.tolist() == [1, 0, 0, 1]
+    assert holdout.values == ("<=50K", ">50K")
+    assert holdout.masks["old"].tolist() == [True, False, True, False]
+    assert holdout.masks["rome"].dtype == np.bool_
+    assert holdout.groups is not None
+    assert holdout.groups.tolist() == [0, 1, 0, 2]
+    assert [(f.name, f.kind) for f in holdout.expected.features] == [("age", Kind.INTEGER), ("town", Kind.TEXT)]
+
+
+def test_batches_hold_features_only_and_all_rows_in_order(tmp_path: Path) -> None:
+    rows = 1000
+    table = pl.DataFrame(
+        {"a": range(rows), "b": [f"t{i % 7}" for i in range(rows)], "income": ["x", "y"] * (rows // 2)}
+    )
+    for form, name in ((table.write_csv, "csv"), (table.write_parquet, "parquet")):
+        file = io.BytesIO()
+        form(file)
+        holdout = opened(tmp_path, file.getvalue())
+        batches = list(holdout.batches(64))
+        assert all(batch.columns == ["a", "b"] for batch in batches), name
+        assert all(batch.height <= 64 for batch in batches)
+        assert pl.concat(batches)["a"].to_list() == list(range(rows))
+        assert holdout.head(3)["a"].to_list() == [0, 1, 2]
+
+
+def test_features_are_taken_in_the_configs_order(tmp_path: Path) -> None:
+    holdout = opened(tmp_path, features=("score", "age"))
+    assert [feature.name for feature in holdout.expected.features] == ["score", "age"]
+    assert next(holdout.batches()).columns == ["score", "age"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "changes", "classes", "codes"),
+    [
+        ("a b b", {}, ("a", "b"), [0, 1, 1]),
+        ("a b b", {"positive": "a"}, ("b", "a"), [1, 0, 0]),
+        ("0 1 1", {"positive": "1"}, ("0", "1"), [0, 1, 1]),
+        ("9 10 10", {}, ("9", "10"), [0, 1, 1]),
+        ("True False False", {"positive": "True"}, ("false", "true"), [1, 0, 0]),
+        ("TRUE false false", {"positive": "false"}, ("true", "false"), [0, 1, 1]),
+        ("0.0 1.0 1.0", {"positive": "1"}, ("0", "1"), [0, 1, 1]),
+        ("b b b", {"classes": ("a", "b")}, ("a", "b"), [1, 1, 1]),
+        ("a a a", {"classes": ("a", "b")}, ("a", "b"), [0, 0, 0]),
+        ("b b b", {"positive": "b"}, ("not b", "b"), [1, 1, 1]),
+    ],
+)
+def test_the_positive_label_of_a_binary_task(
+    tmp_path: Path, labels: str, changes: dict[str, Any], classes: tuple[str, str], codes: list[int]
+) -> None:
+    content = "x,income\n" + "".join(f"1,{label}\n" for label in labels.split())
+    holdout = opened(tmp_path, content, **changes)
+    assert holdout.record.classes == classes
+    assert holdout.labels.tolist() == codes
+
+
+@pytest.mark.parametrize(
+    ("labels", "changes", "why"),
+    [
+        ("a b c", {}, "has 3 classes"),
+        ("a a a", {}, "one class only"),
+        ("yes no no", {"positive": "Yes "}, None),
+        ("yes no no", {"positive": "yess"}, "did you mean 'yes'?"),
+        ("a b b", {"classes": ("a", "c")}, "not in `data.classes`: 'b'"),
+        ("a b b", {"classes": ("a", "b", "c")}, "names 3 labels"),
+        ("a b ''", {}, "has 3 classes"),
+    ],
+)
+def test_a_binary_target_that_is_not_binary(
+    tmp_path: Path, labels: str, changes: dict[str, Any], why: str | None
+) -> None:
+    content = "x,income\n" + "".join(f"1,{label}\n" for label in labels.split())
+    if why is None:
+        assert "positive label" in schema(tmp_path, content, **changes)
+    else:
+        assert why in schema(tmp_path, content, **changes)
+
+
+def test_multiclass_codes_follow_the_class_order(tmp_path: Path) -> None:
+    content = "x,income\n1,mid\n1,low\n1,high\n1,low\n"
+    holdout = opened(tmp_path, content, Task.MULTICLASS)
+    assert holdout.record.classes == ("high", "low", "mid")
+    assert holdout.labels.dtype == np.int32
+    assert holdout.labels.tolist() == [2, 1, 0, 1]
+    declared = opened(tmp_path, content, Task.MULTICLASS, classes=("none", "low", "mid", "high"))
+    assert declared.labels.tolist() == [2, 1, 3, 1]
+    assert declared.expected.declared
+
+
+def test_numeric_classes_are_sorted_as_numbers(tmp_path: Path) -> None:
+    holdout = opened(tmp_path, "x,income\n1,10\n1,9\n1,100\n", Task.MULTICLASS)
+    assert holdout.record.classes == ("9", "10", "100")
+    assert [holdout.values[code] for code in holdout.labels] == [10, 9, 100]
+
+
+def test_post_codes_keep_their_zeros(tmp_path: Path) -> None:
+    holdout = opened(tmp_path, "x,income\n1,007\n1,012\n1,100\n", Task.MULTICLASS)
+    assert holdout.record.classes == ("007", "012", "100")
+
+
+def test_a_label_outside_the_declared_classes_is_named(tmp_path: Path) -> None:
+    detail = schema(tmp_path, "x,income\n1,low\n1,hihg\n", Task.MULTICLASS, classes=("low", "high"))
+    assert "'hihg' (did you mean 'high'?)" in detail
+
+
+def test_too_many_classes_are_a_regression(tmp_path: Path) -> None:
+    content = "x,income\n" + "".join(f"1,{i}\n" for i in range(1500))
+    assert "regression" in schema(tmp_path, content, Task.MULTICLASS)
+
+
+def test_a_regression_target(tmp_path: Path) -> None:
+    holdout = opened(tmp_path, "x,income\n1,2\n2,3.5\n", Task.REGRESSION)
+    assert holdout.labels.dtype == np.float64
+    assert holdout.labels.tolist() == [2.0, 3.5]
+    assert holdout.values == ()
+    assert holdout.record.classes == ()
+    assert "not numeric" in schema(tmp_path, task=Task.REGRESSION)
+    assert "1 infinite" in schema(tmp_path, "x,income\n1,inf\n2,3.5\n", Task.REGRESSION)
+
+
+@pytest.mark.parametrize(("task", "value"), [(Task.BINARY, "a"), (Task.REGRESSION, "1.5"), (Task.MULTICLASS, "1")])
+def test_a_missing_label_is_counted(tmp_path: Path, task: Task, value: str) -> None:
+    content = f"x,income\n1,{value}\n2,\n3,\n"
+    assert "misses 2 values" in schema(tmp_path, content, task)
+
+
+def test_missing_columns_are_named_with_a_guess(tmp_path: Path) -> None:
+    assert "'incom' (did you mean 'income'?)" in schema(tmp_path, target="incom")
+    assert "'towns', 'nil'" in schema(tmp_path, features=("age", "towns"), drop=("nil",))
+    assert "'family'" in schema(tmp_path, group="family")
+
+
+def test_the_target_is_no_feature(tmp_path: Path) -> None:
+    assert "'income'" in schema(tmp_path, features=("age", "income"))
+    assert "no column is left" in schema(tmp_path, "income\na\nb\n").casefold()
+
+
+def test_a_column_that_no_model_can_be_fed_with_is_named(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    pl.DataFrame({"day": ["2024-01-01"], "income": ["a"]}).with_columns(pl.col("day").str.to_date()).write_parquet(file)
+    assert "'day' is Date" in schema(tmp_path, file.getvalue(), classes=("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("where", "why"),
+    [
+        ("agee > 3", "did you mean 'age'?"),
+        ("age +", "cannot be used"),
+        ("(SELECT 1)", "cannot be used"),
+        ("read_csv('/etc/passwd')", "cannot be used"),
+        ("age > 'old'", "cannot be used"),
+        ("age + 1", ""),
+    ],
+)
+def test_a_slice_that_cannot_be_taken_is_named(tmp_path: Path, where: str, why: str) -> None:
+    detail = schema(tmp_path, slices={"seniors": where})
+    assert "'seniors'" in detail
+    assert why in detail
+
+
+def test_an_unknown_group_is_counted(tmp_path: Path) -> None:
+    assert "misses 1" in schema(tmp_path, group="town")
+    assert "misses 1" in schema(tmp_path, group="age")
+
+
+def test_no_rows(tmp_path: Path) -> None:
+    assert problem(tmp_path, "a,income\n").reason is Reason.EMPTY_HOLDOUT
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"a,income\n1,x\n2,y,z\n",
+        b"a,a,income\n1,2,x\n",
+        "a,income\n1,Zoë\n".encode("latin-1"),
+        b"PAR1 but not really",
+        damaged_parquet(),
+        b'a,income\n"1,x\n2,y\n',
+    ],
+)
+def test_what_cannot_be_read_is_a_problem(tmp_path: Path, content: bytes) -> None:
+    found = problem(tmp_path, content)
+    assert found.reason is Reason.HOLDOUT_UNREADABLE
+    assert "'holdout.csv'" in found.detail
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    found = open_holdout(tmp_path / "none.csv", data(), Task.BINARY, [])
+    assert isinstance(found, Problem)
+    assert found.reason is Reason.HOLDOUT_UNREADABLE
+
+
+@pytest.fixture
+def remote() -> Iterator[str]:
+    files = fsspec.filesystem("memory")
+    files.pipe("/hidden/holdout.csv", TABLE.encode())
+    yield "memory://hidden/holdout.csv"
+    files.rm("/hidden", recursive=True)
+
+
+def test_a_hidden_holdout_is_read_from_its_url_and_left_under_no_name(
+    remote: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    holdout = open_holdout(remote, data(holdout=remote), Task.BINARY, [])
+    assert isinstance(holdout, HoldoutData)
+    assert holdout.record.hidden
+    assert holdout.record.digest == f"sha256:{hashlib.sha256(TABLE.encode()).hexdigest()}"
+    assert list(tmp_path.iterdir()) == []
+    assert sum(batch.height for batch in holdout.batches()) == 4
+    assert sum(batch.height for batch in holdout.batches()) == 4
+
+
+@pytest.mark.parametrize("url", ["memory://nowhere/at.csv", "nosuchscheme://x/y.csv"])
+def test_an_url_that_cannot_be_read(url: str) -> None:
+    found = open_holdout(url, data(holdout=url), Task.BINARY, [])
+    assert isinstance(found, Problem)
+    assert found.reason is Reason.HOLDOUT_UNREADABLE
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["a", "b", "c", " d", "é"]), min_size=2, max_size=50))
+def test_codes_name_the_labels_they_came_from(tmp_path_factory: pytest.TempPathFactory, labels: list[str]) -> None:
+    content = "x,income\n" + "".join(f"1,{label}\n" for label in labels)
+    found = opening(tmp_path_factory.mktemp("holdout"), content, Task.MULTICLASS)
+    distinct = sorted({label.strip() for label in labels})
+    if len(distinct) < 2:
+        assert isinstance(found, Problem)
+        return
+    assert found.record.classes == tuple(distinct)
+    assert [distinct[code] for code in found.labels] == [label.strip() for label in labels]

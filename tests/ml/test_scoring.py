@@ -1,0 +1,476 @@
+"""Scoring real files in real children: good ones are scored right, hostile ones end in a problem and nothing else."""
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from onnx import helper
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+from tests.support.onnx_samples import (
+    BOOL,
+    INT64,
+    STRING,
+    bomb,
+    build,
+    columns,
+    endless,
+    external,
+    matrix,
+    port,
+)
+from tests.support.tiers import examples
+
+from mlbot.config.schema import Data
+from mlbot.gates.metric import Task
+from mlbot.gates.outcome import Reason
+from mlbot.ml.holdout import HoldoutData, open_holdout
+from mlbot.ml.protocol import Load, Loaded, ModelFacts
+from mlbot.ml.scoring import Limits, Scored, inspect, score, score_many
+from mlbot.ml.signature import FEATURES_KEY
+from mlbot.ml.worker import ScoringError, Worker
+from mlbot.verdict.evidence import Problem
+
+QUICK = Limits(latency_requests=5, latency_s=0.2, wall_s=60, memory_bytes=1 << 30)
+RNG = np.random.default_rng(0)
+ROWS = 300
+NUMBERS = pl.DataFrame({"a": RNG.normal(size=ROWS), "b": RNG.normal(size=ROWS), "c": RNG.integers(0, 9, ROWS)})
+LABELLED = NUMBERS.with_columns(y=pl.when(pl.col("a") + pl.col("b") > 0).then(pl.lit("yes")).otherwise(pl.lit("no")))
+
+
+def holding(path: Path, frame: pl.DataFrame, task: Task = Task.BINARY, **changes: Any) -> HoldoutData:
+    frame.write_parquet(path / "holdout.parquet")
+    data = Data(**{"holdout": "holdout.parquet", "target": "y", **changes})
+    found = open_holdout(path / "holdout.parquet", data, task)
+    assert isinstance(found, HoldoutData), found
+    return found
+
+
+@pytest.fixture
+def holdout(tmp_path: Path) -> HoldoutData:
+    return holding(tmp_path, LABELLED)
+
+
+def saved(path: Path, model: onnx.ModelProto | bytes) -> Path:
+    path.write_bytes(model if isinstance(model, bytes) else model.SerializeToString())
+    return path
+
+
+def scored(path: Path, model: onnx.ModelProto | bytes, holdout: HoldoutData, limits: Limits = QUICK) -> Scored:
+    found = score(saved(path / "model.onnx", model), holdout, limits=limits)
+    assert isinstance(found, Scored), found
+    return found
+
+
+def problem(path: Path, model: onnx.ModelProto | bytes, holdout: HoldoutData, limits: Limits = QUICK) -> Problem:
+    found = score(saved(path / "model.onnx", model), holdout, limits=limits)
+    assert isinstance(found, Problem)
+    return found
+
+
+def converted(estimator: Any, types: Sequence[tuple[str, Any]]) -> onnx.ModelProto:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # between numpy, protobuf and skl2onnx; not what is tested here
+        options = {"zipmap": False} if hasattr(estimator, "predict_proba") else None
+        return to_onnx(estimator, initial_types=list(types), options=options)
+
+
+def mixed() -> tuple[pl.DataFrame, Any, onnx.ModelProto]:
+    """Floats, whole numbers and text with gaps, and a fitted pipeline on them."""
+    frame = LABELLED.with_columns(town=pl.Series(["Rome", "", "Oslo"] * (ROWS // 3)))
+    encode = ColumnTransformer([("town", OneHotEncoder(), ["town"])], remainder="passthrough")
+    pipeline = make_pipeline(encode, LogisticRegression(max_iter=1000))
+    pipeline.fit(frame.select("a", "c", "town"), frame["y"].to_numpy())
+    return (
+        frame,
+        pipeline,
+        converted(
+            pipeline,
+            [
+                ("a", FloatTensorType([None, 1])),
+                ("c", Int64TensorType([None, 1])),
+                ("town", StringTensorType([None, 1])),
+            ],
+        ),
+    )
+
+
+# --- what fits is scored as its author's library would
+
+
+def test_a_pipeline_on_numbers_and_text_is_scored_as_scikit_learn_does(tmp_path: Path) -> None:
+    frame, pipeline, model = mixed()
+    gaps = frame.with_columns(town=pl.when(pl.col("town") == "").then(None).otherwise("town"))
+    found = scored(tmp_path, model, holding(tmp_path, gaps, drop=("b",)))
+    wanted = pipeline.predict_proba(frame.select("a", "c", "town"))[:, 1]
+    np.testing.assert_allclose(found.predictions, wanted, atol=1e-5)
+    assert found.predictions.dtype == np.float64
+    assert found.classes == ("no", "yes")
+    assert found.size_bytes == (tmp_path / "model.onnx").stat().st_size
+    assert found.latency.requests == 5
+    assert 0 < found.latency.p50_ms <= found.latency.p95_ms
+    assert found.latency.rows_per_s > 0
+
+
+def test_the_positive_label_decides_which_column_is_read(tmp_path: Path) -> None:
+    frame, _, model = mixed()
+    yes = scored(tmp_path, model, holding(tmp_path, frame, drop=("b",))).predictions
+    no = scored(tmp_path, model, holding(tmp_path, frame, drop=("b",), positive="no")).predictions
+    np.testing.assert_allclose(yes + no, 1, atol=1e-6)
+
+
+def test_a_matrix_model_on_batches_of_every_size_gives_the_same(tmp_path: Path, holdout: HoldoutData) -> None:
+    classifier = HistGradientBoostingClassifier(max_iter=10).fit(NUMBERS.to_numpy(), LABELLED["y"].to_numpy())
+    model = converted(classifier, [("X", FloatTensorType([None, 3]))])
+    whole = scored(tmp_path, model, holdout).predictions
+    np.testing.assert_allclose(whole, classifier.predict_proba(NUMBERS.to_numpy())[:, 1], atol=1e-5)
+    for rows in (7, ROWS - 1):
+        parts = scored(tmp_path, model, holdout, replace(QUICK, batch_rows=rows)).predictions
+        np.testing.assert_array_equal(parts, whole)
+
+
+def test_inputs_in_another_order_are_fed_by_name(tmp_path: Path, holdout: HoldoutData) -> None:
+    one = scored(tmp_path, columns({"a": 1.0, "b": 2.0, "c": 3.0}), holdout)
+    other = scored(tmp_path, columns({"c": 3.0, "a": 1.0, "b": 2.0}), holdout)
+    np.testing.assert_allclose(one.predictions, other.predictions, atol=1e-6)
+    assert other.facts.single_probability
+
+
+def test_several_threads_predict_the_same(tmp_path: Path, holdout: HoldoutData) -> None:
+    one = scored(tmp_path, matrix(np.eye(3, 2)), holdout)
+    two = scored(tmp_path, matrix(np.eye(3, 2)), holdout, replace(QUICK, threads=2))
+    np.testing.assert_allclose(one.predictions, two.predictions, atol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_holdout_of_very_few_rows(tmp_path: Path, rows: int) -> None:
+    few = holding(tmp_path, LABELLED.head(rows), classes=("no", "yes"))
+    assert scored(tmp_path, columns({"a": 1.0}), few).predictions.shape == (rows,)
+
+
+def test_a_regression_gives_numbers(tmp_path: Path) -> None:
+    frame = NUMBERS.with_columns(y=pl.col("a") * 100 - 3)
+    regressor = LinearRegression().fit(NUMBERS.to_numpy(), frame["y"].to_numpy())
+    model = converted(regressor, [("X", FloatTensorType([None, 3]))])
+    found = scored(tmp_path, model, holding(tmp_path, frame, Task.REGRESSION))
+    np.testing.assert_allclose(found.predictions, frame["y"].to_numpy(), rtol=1e-4, atol=1e-3)
+    assert found.classes == ()
+
+
+def multiclass(path: Path, labels: Sequence[str], **changes: Any) -> HoldoutData:
+    frame = NUMBERS.with_columns(y=pl.Series([labels[i % len(labels)] for i in range(ROWS)]))
+    return holding(path, frame, Task.MULTICLASS, **changes)
+
+
+def test_multiclass_columns_are_put_into_the_holdouts_order(tmp_path: Path) -> None:
+    y = np.array(["x", "y", "z"])[np.arange(ROWS) % 3]
+    classifier = LogisticRegression().fit(NUMBERS.to_numpy(), y)
+    model = converted(classifier, [("X", FloatTensorType([None, 3]))])
+    found = scored(tmp_path, model, multiclass(tmp_path, "xyz", classes=("z", "x", "y")))
+    assert found.classes == ("z", "x", "y")
+    np.testing.assert_allclose(found.predictions, classifier.predict_proba(NUMBERS.to_numpy())[:, [2, 0, 1]], atol=1e-5)
+    np.testing.assert_allclose(found.predictions.sum(axis=1), 1, atol=1e-12)
+
+
+def test_models_that_know_different_classes_get_one_form(tmp_path: Path) -> None:
+    holdout = multiclass(tmp_path, "bca")
+    models = []
+    for number, names in enumerate((("a", "b", "c", "d"), ("a", "c"))):
+        y = np.array(names)[np.arange(ROWS) % len(names)]
+        model = converted(LogisticRegression().fit(NUMBERS.to_numpy(), y), [("X", FloatTensorType([None, 3]))])
+        models.append(saved(tmp_path / f"{number}.onnx", model))
+    more, fewer = score_many(models, holdout, limits=QUICK)
+    assert isinstance(more, Scored)
+    assert isinstance(fewer, Scored)
+    assert more.classes == fewer.classes == ("a", "b", "c", "d")
+    assert more.predictions.shape == fewer.predictions.shape == (ROWS, 4)
+    assert (more.predictions > 0).all()
+    assert not fewer.predictions[:, [1, 3]].any()
+
+
+def test_a_float_that_holds_whole_numbers_fits_a_whole_number_input(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"c": [1.0, 2.0], "y": ["no", "yes"]})
+    assert scored(tmp_path, columns({"c": 1.0}, kind=INT64), holding(tmp_path, frame)).predictions.shape == (2,)
+
+
+# --- one reading for all of them
+
+
+def test_results_come_in_order_and_one_models_problem_is_its_own(tmp_path: Path, holdout: HoldoutData) -> None:
+    good = saved(tmp_path / "good", columns({"a": 1.0}))
+    bad = saved(tmp_path / "bad", b"\x80\x04]\x94.")
+    slow = saved(tmp_path / "slow", endless())
+    found = score_many([bad, good, tmp_path / "none", slow, good], holdout, limits=replace(QUICK, wall_s=8))
+    reasons = [each.reason if isinstance(each, Problem) else None for each in found]
+    assert reasons == [Reason.MODEL_REFUSED, None, Reason.MODEL_MISSING, Reason.SCORING_TIMEOUT, None]
+    first, last = found[1], found[4]
+    assert isinstance(first, Scored)
+    assert isinstance(last, Scored)
+    np.testing.assert_array_equal(first.predictions, last.predictions)
+    assert first.digest == last.digest
+
+
+def test_no_models_are_no_results(holdout: HoldoutData) -> None:
+    assert score_many([], holdout) == ()
+
+
+def test_a_holdout_that_changes_while_it_is_scored_is_a_problem(tmp_path: Path) -> None:
+    holdout = holding(tmp_path, LABELLED)
+    LABELLED.head(10).write_parquet(tmp_path / "holdout.parquet")
+    found = problem(tmp_path, columns({"a": 1.0}), holdout)
+    assert found.reason is Reason.HOLDOUT_UNREADABLE
+    (tmp_path / "holdout.parquet").unlink()
+    assert problem(tmp_path, columns({"a": 1.0}), holdout).reason is Reason.HOLDOUT_UNREADABLE
+
+
+def test_the_protection_is_told(tmp_path: Path, holdout: HoldoutData) -> None:
+    protection = scored(tmp_path, columns({"a": 1.0}), holdout).protection
+    assert protection.empty_environment
+    assert protection.resource_limits
+    assert protection.other_user is (os.geteuid() == 0)
+
+
+def test_nothing_is_left_behind(tmp_path: Path, holdout: HoldoutData) -> None:
+    def mine() -> set[str]:
+        return {entry.name for entry in Path("/proc/self/fd").iterdir()} if Path("/proc/self/fd").exists() else set()
+
+    scored(tmp_path, columns({"a": 1.0}), holdout)
+    before = mine()
+    for _ in range(3):
+        scored(tmp_path, columns({"a": 1.0}), holdout)
+        problem(tmp_path, b"\x08", holdout)
+    assert len(mine()) <= len(before)
+
+
+def test_inspecting_tells_what_a_file_is_without_rows(tmp_path: Path, holdout: HoldoutData) -> None:
+    facts = inspect(saved(tmp_path / "m", columns({"a": 1.0})), holdout.expected)
+    assert isinstance(facts, ModelFacts)
+    assert facts.unused == ("b", "c")
+    assert isinstance(inspect(saved(tmp_path / "m", b"PK\x03\x04"), holdout.expected), Problem)
+
+
+# --- hostile files
+
+
+def noisy(value: float) -> onnx.ModelProto:
+    """`value` on the rows where a > 0, else a probability."""
+    nodes = [
+        helper.make_node("Greater", ["a", "zero"], ["high"]),
+        helper.make_node("Where", ["high", "value", "half"], ["p"]),
+    ]
+    constants = {name: np.array([[x]], dtype=np.float32) for name, x in (("zero", 0), ("value", value), ("half", 0.5))}
+    return build(nodes, [port("a")], [port("p")], constants=constants)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_predictions_that_are_not_finite_are_counted(tmp_path: Path, holdout: HoldoutData, value: float) -> None:
+    found = problem(tmp_path, noisy(value), holdout)
+    assert found.reason is Reason.NOT_FINITE
+    assert f"on {int((NUMBERS['a'].cast(pl.Float32) > 0).sum())} of {ROWS} rows" in found.detail
+
+
+@pytest.mark.parametrize("value", [1.5, -0.25])
+def test_predictions_outside_zero_and_one_are_no_probabilities(
+    tmp_path: Path, holdout: HoldoutData, value: float
+) -> None:
+    found = problem(tmp_path, noisy(value), holdout)
+    assert found.reason is Reason.NOT_PROBABILITIES
+    assert "logits" in found.detail
+    assert f"{value:.3g}" in found.detail
+
+
+def test_a_last_digit_beyond_one_is_forgiven(tmp_path: Path, holdout: HoldoutData) -> None:
+    assert scored(tmp_path, noisy(1.0000001), holdout).predictions.max() == 1.0
+
+
+def test_logits_are_named(tmp_path: Path, holdout: HoldoutData) -> None:
+    assert "logits" in problem(tmp_path, columns({"a": 5.0}, last="Identity"), holdout).detail
+    three = matrix(RNG.normal(size=(3, 3)) * 5, last="Identity")
+    found = problem(tmp_path, three, multiclass(tmp_path, "abc"))
+    assert found.reason is Reason.NOT_PROBABILITIES
+
+
+def test_a_sigmoid_for_each_class_does_not_sum_to_one(tmp_path: Path) -> None:
+    found = problem(tmp_path, matrix(np.eye(3), last="Sigmoid"), multiclass(tmp_path, "abc"))
+    assert found.reason is Reason.NOT_PROBABILITIES
+    assert "softmax" in found.detail
+
+
+@pytest.mark.parametrize("place", ["initializer", "attribute", "function"])
+def test_external_data_is_refused(tmp_path: Path, holdout: HoldoutData, place: str) -> None:
+    assert problem(tmp_path, external(place), holdout).reason is Reason.MODEL_REFUSED
+
+
+def test_a_huge_tensor_meets_the_memory_limit(tmp_path: Path, holdout: HoldoutData) -> None:
+    for elements in (1 << 40, 1 << 29):
+        assert problem(tmp_path, bomb(elements), holdout).reason is Reason.SCORING_MEMORY
+
+
+def test_an_endless_loop_meets_the_time_limit(tmp_path: Path, holdout: HoldoutData) -> None:
+    found = problem(tmp_path, endless(), holdout, replace(QUICK, wall_s=6))
+    assert found.reason is Reason.SCORING_TIMEOUT
+    assert "6 seconds" in found.detail
+
+
+def test_a_file_of_many_empty_nodes_meets_a_limit(tmp_path: Path, holdout: HoldoutData) -> None:
+    model = columns({"a": 1.0}).SerializeToString()
+    nodes = b"\x0a\x00" * 300_000  # of a GraphProto: field 1, a NodeProto of no bytes
+    length = len(nodes)
+    varint = b""
+    while length > 127:
+        varint, length = varint + bytes([length & 127 | 128]), length >> 7
+    found = problem(tmp_path, model + b"\x3a" + varint + bytes([length]) + nodes, holdout)
+    assert found.reason in {Reason.MODEL_REFUSED, Reason.SCORING_MEMORY, Reason.SCORING_TIMEOUT}
+
+
+def test_a_file_beyond_the_size_limit_is_not_read(tmp_path: Path, holdout: HoldoutData) -> None:
+    found = problem(tmp_path, columns({"a": 1.0}), holdout, replace(QUICK, size_bytes=100))
+    assert found.reason is Reason.MODEL_REFUSED
+
+
+def test_a_custom_operator_is_refused(tmp_path: Path, holdout: HoldoutData) -> None:
+    node = helper.make_node("PyOp", ["a"], ["p"], domain="ai.onnx.contrib")
+    found = problem(tmp_path, build([node], [port("a")], [port("p")], domains=["ai.onnx.contrib"]), holdout)
+    assert found.reason is Reason.MODEL_REFUSED
+
+
+def shortened() -> onnx.ModelProto:
+    """The first row only."""
+    constants = {name: np.array([value]) for name, value in (("from", 0), ("to", 1), ("axis", 0))}
+    node = helper.make_node("Slice", ["a", "from", "to", "axis"], ["p"])
+    return build([node], [port("a")], [port("p")], constants=constants)
+
+
+def doubled() -> onnx.ModelProto:
+    """Each row twice."""
+    return build([helper.make_node("Concat", ["a", "a"], ["p"], axis=0)], [port("a")], [port("p")])
+
+
+def lying() -> onnx.ModelProto:
+    """An output of open width that turns out to have three columns."""
+    node = helper.make_node("Concat", ["a", "a", "a"], ["p"], axis=1)
+    return build([node], [port("a")], [port("p", shape=(None, None))])
+
+
+@pytest.mark.parametrize("model", [shortened(), doubled(), lying()], ids=["short", "twice", "wide"])
+def test_another_number_of_predictions_than_rows_is_an_error_of_the_outputs(
+    tmp_path: Path, holdout: HoldoutData, model: onnx.ModelProto
+) -> None:
+    found = problem(tmp_path, model, holdout)
+    assert found.reason is Reason.MODEL_OUTPUTS
+
+
+def test_a_zipmap_is_refused_with_what_mends_it(tmp_path: Path, holdout: HoldoutData) -> None:
+    classifier = LogisticRegression().fit(NUMBERS.to_numpy(), LABELLED["y"].to_numpy())
+    found = problem(tmp_path, to_onnx(classifier, NUMBERS.to_numpy()[:1].astype(np.float32)), holdout)
+    assert found.reason is Reason.MODEL_OUTPUTS
+    assert "options={'zipmap': False}" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (columns({"a": 1.0, "salary": 1.0}), Reason.MODEL_INPUTS),
+        (matrix(np.eye(4, 2)), Reason.MODEL_INPUTS),
+        (matrix(np.eye(3, 2), metadata={FEATURES_KEY: '["b", "a", "c"]'}), Reason.FEATURE_ORDER),
+        (columns({"a": 1.0}, kind=STRING), Reason.MODEL_INPUTS),
+        (columns({"a": 1.0}, kind=INT64), Reason.MODEL_INPUTS),
+        (columns({"a": 1.0}, kind=BOOL), Reason.MODEL_INPUTS),
+    ],
+)
+def test_inputs_that_do_not_fit(tmp_path: Path, holdout: HoldoutData, model: onnx.ModelProto, reason: Reason) -> None:
+    assert problem(tmp_path, model, holdout).reason is reason
+
+
+def test_whole_numbers_with_gaps_do_not_fit_a_whole_number_input(tmp_path: Path) -> None:
+    frame = LABELLED.with_columns(c=pl.when(pl.col("c") > 3).then("c"))
+    found = problem(tmp_path, columns({"c": 1.0}, kind=INT64), holding(tmp_path, frame))
+    assert found.reason is Reason.MODEL_INPUTS
+    assert "missing" in found.detail
+
+
+def test_missing_numbers_reach_a_float_input_as_nan(tmp_path: Path) -> None:
+    frame = LABELLED.with_columns(a=pl.when(pl.col("c") > 3).then("a"))
+    found = problem(tmp_path, columns({"a": 1.0}), holding(tmp_path, frame))
+    assert found.reason is Reason.NOT_FINITE
+    assert f"on {frame['a'].null_count()} of" in found.detail
+
+
+# --- bytes that nobody thought of
+
+
+@pytest.fixture(scope="module")
+def child() -> Iterator["Child"]:
+    child = Child()
+    yield child
+    child.close()
+
+
+class Child:
+    """A scoring child that is given file after file, and replaced when one ends it."""
+
+    def __init__(self) -> None:
+        self.worker: Worker | None = None
+
+    def close(self) -> None:
+        if self.worker is not None:
+            self.worker.close()
+            self.worker = None
+
+    def load(self, content: bytes, holdout: HoldoutData) -> ModelFacts | Problem:
+        worker = self.worker
+        if worker is None:
+            worker = Worker(holdout.expected, memory_bytes=1 << 30, wall_s=60, threads=1)
+            worker.ready()
+            self.worker = worker
+        try:
+            worker.send(Load(), len(content), [content])
+            answer, _ = worker.receive(0)
+        except ScoringError as error:
+            if "process" in error.problem.detail or error.problem.reason is Reason.SCORING_TIMEOUT:
+                self.close()
+            return error.problem
+        assert isinstance(answer, Loaded)
+        return answer.facts
+
+
+SEEDS = [
+    columns({"a": 1.0, "b": 2.0}).SerializeToString(),
+    matrix(np.eye(3, 2)).SerializeToString(),
+    mixed()[2].SerializeToString(),
+    endless().SerializeToString(),
+]
+
+
+@settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.sampled_from(SEEDS),
+    changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=4)), min_size=1, max_size=4),
+    length=st.floats(0, 1),
+)
+def test_no_change_of_a_models_bytes_is_more_than_a_problem(
+    child: Child, holdout: HoldoutData, seed: bytes, changes: list[tuple[float, bytes]], length: float
+) -> None:
+    content = bytearray(seed)
+    for where, what in changes:
+        at = int(where * len(content))
+        content[at : at + len(what)] = what
+    cut = bytes(content[: max(1, int(length * len(content)))]) if length < 0.5 else bytes(content)
+    found = child.load(cut, holdout)
+    if isinstance(found, Problem):
+        assert found.reason.value.partition("-")[0] in {"model", "feature", "scoring"}
+        assert found.detail.isprintable()

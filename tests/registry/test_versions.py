@@ -1,0 +1,228 @@
+"""Tags folded into versions and environments."""
+
+import random
+from dataclasses import replace
+from hashlib import sha256
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.ledger_samples import digest
+
+from mlbot.lib.tree import TagRef
+from mlbot.lib.version import Version
+from mlbot.registry.tag import TagNote, tag_message
+from mlbot.registry.versions import ModelTags, Registry
+
+COMMITS = [f"{number:x}" * 40 for number in range(1, 10)]
+
+
+def ref(name: str, at: int = 0, *, annotated: bool = True, note: str = "", message: str = "by hand\n") -> TagRef:
+    """An annotated tag at the commit of that number; `note`: the version that mlbot made it for."""
+    if note:
+        said = TagNote(version=note, commit=COMMITS[at], digest=digest(1), actor="ada")
+        message = tag_message("By mlbot", said)
+    return TagRef(
+        name=name,
+        object_sha=sha256(f"{name} {at}".encode()).hexdigest()[:40],
+        commit_sha=COMMITS[at],
+        annotated=annotated,
+        message=message if annotated else None,
+    )
+
+
+def churn(*tags: TagRef) -> ModelTags:
+    return Registry.of(tags).of_model("churn")
+
+
+def reasons(*tags: TagRef) -> dict[str, str]:
+    return {each.tag: each.reason for each in Registry.of(tags).quarantined}
+
+
+def live(model: ModelTags, environment: str) -> str | None:
+    current = model.current(environment)
+    return str(current.version) if current and current.version else None
+
+
+def test_nothing_comes_of_no_tags() -> None:
+    assert Registry.of([]) == Registry(models={}, taken={})
+    assert str(Registry.of([]).next_version("churn", "minor")) == "v0.1.0"
+    assert Registry.of([]).next_counter("churn") == 1
+
+
+def test_versions_go_by_their_numbers() -> None:
+    model = churn(ref("churn@v1.10.0", 1), ref("churn@v1.9.0", 2), ref("churn@v0.1.0", 3))
+    assert [str(each.version) for each in model.versions] == ["v0.1.0", "v1.9.0", "v1.10.0"]
+    assert model.latest is not None
+    assert model.latest.tag == "churn@v1.10.0"
+
+
+def test_environments_go_by_their_counters() -> None:
+    tags = [
+        ref("churn@v1.0.0", 1),
+        ref("churn@v1.1.0", 2),
+        *(ref(f"churn#production#{n}", 1 + n % 2) for n in range(9, 12)),
+    ]
+    assert live(churn(*tags), "production") == "v1.1.0"
+    assert live(churn(*tags, ref("churn#production#12", 1)), "production") == "v1.0.0"
+    assert live(churn(*tags), "staging") is None
+
+
+def test_an_environment_can_be_emptied() -> None:
+    tags = [ref("churn@v1.0.0", 1), ref("churn#production#1", 1), ref("churn#production!#2", 1)]
+    assert churn(*tags).current("production") is None
+    assert live(churn(*tags, ref("churn#production#3", 1)), "production") == "v1.0.0"
+    assert churn(ref("churn#production", 1), ref("churn#production!", 1)).current("production") is None
+
+
+def test_a_withdrawn_version_is_not_the_latest() -> None:
+    tags = [ref("churn@v1.0.0", 1), ref("churn@v1.1.0", 2), ref("churn@v1.1.0!", 2)]
+    model = churn(*tags)
+    assert model.latest is not None
+    assert str(model.latest.version) == "v1.0.0"
+    assert [each.withdrawn for each in model.versions] == [None, "churn@v1.1.0!"]
+    again = churn(*tags, ref("churn@v1.1.0#5", 2))
+    assert again.latest is not None
+    assert str(again.latest.version) == "v1.1.0"
+    assert str(Registry.of(tags).next_version("churn", "patch")) == "v1.1.1"
+
+
+def test_a_deprecated_model() -> None:
+    assert churn(ref("churn@v1.0.0"), ref("churn@deprecated")).deprecated == "churn@deprecated"
+    assert churn(ref("churn@v1.0.0"), ref("churn@deprecated#3")).deprecated == "churn@deprecated#3"
+    assert churn(ref("churn@v1.0.0"), ref("churn@deprecated#3"), ref("churn#staging#4")).deprecated is None
+    assert churn(ref("churn@v1.0.0")).deprecated is None
+
+
+def test_a_folder_of_a_monorepo_is_another_model() -> None:
+    registry = Registry.of([ref("churn@v1.0.0"), ref("eu=churn@v2.0.0")])
+    assert list(registry.models) == ["churn", "eu:churn"]
+
+
+def test_an_assignment_without_a_version_at_its_commit_is_kept_without_one() -> None:
+    current = churn(ref("churn#staging#1", 4)).current("staging")
+    assert current is not None
+    assert (current.version, current.commit) == (None, COMMITS[4])
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (ref("churn@v2.0.0", annotated=False), "lightweight"),
+        (replace(ref("churn@v2.0.0"), commit_sha=None), "points to no commit"),
+        (ref("churn@2.0.0"), "not of the form"),
+        (ref("churn@v1.0.0#7", 5), "churn@v1.0.0 is at another commit"),
+        (ref("churn@v1.0.0!", 5), "churn@v1.0.0 is at another commit"),
+        (ref("churn@v3.0.0!", 5), "withdraws a version that is not there"),
+        (ref("churn@v2.0.0", 2, note="1.0.0"), "names v2.0.0, but was made for v1.0.0"),
+        (replace(ref("churn@v2.0.0", 2, note="2.0.0"), commit_sha=COMMITS[3]), "but was made for"),
+        (ref("churn#staging#2", 1, note="5.0.0"), "made for v5.0.0, which is not at its commit"),
+        (ref("churn#staging#4", 3), "v1.5.0 and v1.6.0 are at its commit"),
+    ],
+)
+def test_a_bad_tag_is_put_aside_and_costs_no_other(bad: TagRef, said: str) -> None:
+    good = [
+        ref("churn@v1.0.0", 1, note="1.0.0"),
+        ref("churn@v1.5.0", 3),
+        ref("churn@v1.6.0", 3),
+        ref("churn#staging#1", 1, note="1.0.0"),
+        ref("other@v1.0.0"),
+    ]
+    clean, found = Registry.of(good), Registry.of([bad, *good])
+    assert clean.quarantined == ()
+    assert found.models == clean.models
+    assert [each.tag for each in found.quarantined] == [bad.name]
+    assert said in found.quarantined[0].reason
+
+
+def test_two_tags_of_one_counter_are_both_put_aside() -> None:
+    tags = [ref("churn@v1.0.0", 1), ref("churn#staging#1", 1), ref("churn#staging#2", 1), ref("churn#staging!#2", 1)]
+    assert set(reasons(*tags)) == {"churn#staging#2", "churn#staging!#2"}
+    assert live(churn(*tags), "staging") == "v1.0.0"
+
+
+def test_of_two_versions_at_a_commit_the_note_says_which() -> None:
+    tags = [ref("churn@v1.0.0", 1), ref("churn@v1.1.0", 1), ref("churn#staging#1", 1, note="1.0.0")]
+    assert live(churn(*tags), "staging") == "v1.0.0"
+
+
+def test_numbers_in_bad_tags_are_used_up_all_the_same() -> None:
+    registry = Registry.of([ref("churn@v1.9.0", annotated=False), ref("churn#staging#41", annotated=False)])
+    assert registry.models == {}
+    assert str(registry.next_version("churn", "minor")) == "v1.10.0"
+    assert registry.next_counter("churn") == 42
+
+
+def test_the_next_version_heeds_the_ledger_and_what_the_first_is() -> None:
+    first = Version.parse("1.0.0")
+    bare = Registry.of([ref("churn#staging#1", annotated=False)])
+    assert bare.next_version("churn", "minor", first=first) == first
+    assert str(bare.next_version("churn", "minor", recorded=[Version.parse("0.9.3")], first=first)) == "v0.10.0"
+    tagged = Registry.of([ref("churn@v0.0.0", 1)])
+    assert str(tagged.next_version("churn", "patch", first=first)) == "v0.0.1"
+    assert str(tagged.next_version("churn", "patch", recorded=[Version.parse("2.0.0")])) == "v2.0.1"
+
+
+names = st.sampled_from(
+    [
+        f"{model}@v{version}{end}"
+        for model in ("churn", "a=b")
+        for version in ("1.0.0", "1.1.0")
+        for end in ("", "!", "#2", "!#3")
+    ]
+    + [
+        f"{model}#{stage}{end}"
+        for model in ("churn", "a=b")
+        for stage in ("s", "p")
+        for end in ("", "!", "#1", "!#1", "#2")
+    ]
+    + ["churn@deprecated", "churn@deprecated#9", "nonsense@", "v1.0.0"]
+)
+tag_sets = st.lists(
+    st.tuples(names, st.integers(0, 3), st.booleans(), st.sampled_from(["", "", "1.0.0", "1.1.0"])),
+    max_size=20,
+    unique_by=lambda row: row[0],
+).map(lambda rows: [ref(name, at, annotated=annotated, note=note) for name, at, annotated, note in rows])
+
+
+@given(tag_sets, st.randoms(use_true_random=False))
+def test_the_order_of_tags_never_matters(tags: list[TagRef], chance: random.Random) -> None:
+    shuffled = list(tags)
+    chance.shuffle(shuffled)
+    assert Registry.of(tags) == Registry.of(shuffled)
+
+
+@given(tag_sets)
+def test_every_tag_counts_or_has_a_reason(tags: list[TagRef]) -> None:
+    registry = Registry.of(tags)
+    used = {
+        name
+        for model in registry.models.values()
+        for name in (
+            *(each.tag for each in model.versions),
+            *(each.withdrawn for each in model.versions),
+            *(each.tag for each in model.assignments),
+            model.deprecated,
+        )
+    }
+    aside = {each.tag for each in registry.quarantined}
+    assert used.isdisjoint(aside)
+    for tag in tags:
+        repeated = "#" in tag.name and "@v" in tag.name
+        assert (
+            tag.name in used | aside or tag.name == "v1.0.0" or repeated or "deprecated" in tag.name or "!" in tag.name
+        )
+
+
+@given(tag_sets)
+def test_one_models_tags_never_change_another(tags: list[TagRef]) -> None:
+    other = [ref("other@v1.0.0", 1), ref("other#p#3", 1)]
+    assert Registry.of([*tags, *other]).of_model("other") == Registry.of(other).of_model("other")
+
+
+def test_the_version_of_a_model_can_be_asked_for() -> None:
+    model = churn(ref("churn@v1.0.0", 1))
+    found = model.find(Version.parse("v1.0.0"))
+    assert found is not None
+    assert found.commit == COMMITS[1]
+    assert model.find(Version.parse("v2.0.0")) is None

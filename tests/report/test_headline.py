@@ -1,0 +1,116 @@
+"""The verdict in one line."""
+
+import pytest
+from tests.support import report_parts as parts
+from tests.support import samples
+
+from mlbot.gates.gate import Bound, Gate
+from mlbot.gates.outcome import Outcome, Reason
+from mlbot.report.console import terminal
+from mlbot.report.headline import by_severity, headline, model_line, whole_problem
+from mlbot.report.markdown import markdown
+from mlbot.verdict.evidence import Problem
+
+EXPECTED = {
+    "passing": "Ready to merge: all 7 gates pass, and roc_auc rose by 0.0043.",
+    "failing": "Do not merge: roc_auc fell by 0.0206, more than the 0.005 allowed.",
+    "inconclusive": "Cannot tell: roc_auc fell by 0.0044 [−0.0062, −0.0026]: "
+    "that may be more than the 0.005 allowed, or less.",
+    "refused": "Could not be judged: the model file is a Python pickle, which runs code when it is opened.",
+    "crashed": "Could not be judged: the training with seed 0 ended with exit code 1.",
+    "no_baseline": "Cannot tell: there is no baseline to compare with.",
+    "provisional": "Ready to merge, provisionally: all 5 gates pass.",
+    "many": "Do not merge: adult-income: roc_auc fell by 0.0206, more than the 0.005 allowed.",
+    "waived": "Passes with 1 waived gate (roc_auc of adult-income, by boss): "
+    "The labels were cleaned; agreed with the data owners.",
+    "waived_beside_others": "Passes with 1 waived gate and 1 waived removal "
+    "(roc_auc of adult-income, removal of old, by boss): "
+    "The labels were cleaned; agreed with the data owners. Nobody asks it.",
+    "waiver_ended": "Do not merge: roc_auc fell by 0.0206, more than the 0.005 allowed.",
+    "nothing_stale": "Nothing to judge: no model is affected by this change.",
+    "trial": "Trial, it would pass: all 7 gates pass, and roc_auc rose by 0.0043.",
+    "regression": "Ready to merge: the one gate passes, and root_mean_squared_error fell by 620.",
+}
+
+
+@pytest.mark.parametrize(("name", "text"), EXPECTED.items())
+def test_headline(name: str, text: str) -> None:
+    assert headline(samples.SAMPLES[name]()).text == text
+
+
+def test_two_waived_gates_of_a_provisional_model() -> None:
+    evidence, rest = parts.adult(-0.0206, gates=(*parts.GATES, Gate(metric="f1", bound=Bound.MIN, limit=0.99)))
+    given = [parts.waiver(), parts.waiver("f1.min", actor="lea", comment=9002, reason="Known!")]
+    report = parts.judged((evidence.model_copy(update={"provisional": True}), rest), waivers=given)
+    assert headline(report).lead == (
+        "Passes, provisionally, with 2 waived gates (roc_auc of adult-income, f1 of adult-income, by boss and lea)"
+    )
+    assert model_line(report.models[0]) == "roc_auc, f1 were waived by boss and lea; 6 other gates pass"
+
+
+def test_an_inconclusive_verdict_says_whether_it_blocks() -> None:
+    assert "does not block" in headline(samples.inconclusive()).action
+    assert "This blocks here" in headline(samples.unjudgeable()).action
+
+
+def test_what_to_do_about_a_model_that_was_removed() -> None:
+    evidence, rest = parts.adult(0.0)
+    report = parts.judged((evidence.model_copy(update={"deleted": True}), rest))
+    assert report.verdict.reason is Reason.MODEL_DELETED
+    assert "waive" in headline(report).action
+
+
+def test_several_failing_gates_are_counted() -> None:
+    gates = tuple(gate.model_copy(update={"limit": 0.99}) if gate.bound == "min" else gate for gate in parts.GATES)
+    report = parts.judged(parts.adult(-0.0206, gates=gates))
+    assert headline(report).text.endswith("; 2 more gates fail.")
+
+
+def test_several_failing_models_are_counted() -> None:
+    report = parts.judged(parts.adult(-0.0206, "a"), parts.adult(-0.03, "b"), parts.adult(-0.03, "c"))
+    assert headline(report).text.endswith("; and 2 more models.")
+
+
+def test_what_decides_comes_first() -> None:
+    models = by_severity(samples.many().models)
+    assert [model.verdict.outcome for model in models] == [
+        Outcome.FAIL,
+        Outcome.INCONCLUSIVE,
+        Outcome.PASS,
+        Outcome.PASS,
+    ]
+    assert [model.model for model in models[2:]] == ["churn", "fraud"]
+
+
+def test_gates_that_do_not_count_are_not_counted() -> None:
+    aside = Gate(metric="f1", slice="doctorate", bound=Bound.MIN, limit=0.99)
+    several = parts.judged(parts.adult(0.0, gates=(*parts.GATES, aside)))
+    assert headline(several).text == "Ready to merge: all 7 gates that count pass."
+    one = parts.judged(parts.adult(0.0, gates=(parts.GATES[0], aside)))
+    assert headline(one).text == "Ready to merge: the one gate that counts passes."
+
+
+WORDY = "The ONNX model has inputs that are no feature of the holdout: 'fnlwgt'. Columns of `data.drop` are not given."
+
+
+@pytest.mark.parametrize(
+    ("detail", "finding", "more"),
+    [
+        (WORDY, "the ONNX model has inputs that are no feature of the holdout: 'fnlwgt'", WORDY),
+        ("Set `data.features`.", "set data.features", "Set `data.features`."),
+        ("Nothing was found at v1.2 of it.", "nothing was found at v1.2 of it", ""),
+        ("", "the model's inputs do not fit the holdout", ""),
+    ],
+)
+def test_a_long_problem_is_one_sentence_in_the_headline(detail: str, finding: str, more: str) -> None:
+    evidence, rest = parts.adult(0.0)
+    problem = Problem(reason=Reason.MODEL_INPUTS, detail=detail)
+    report = parts.judged((evidence.model_copy(update={"problem": problem}), rest))
+    assert headline(report).text == f"Could not be judged: {finding}."
+    assert whole_problem(report.models[0]) == more
+    assert not more or more in terminal(report, color=False, width=200)
+    assert not more or more.replace("`", "\\`") in markdown(report)
+
+
+def test_a_failing_gate_leaves_nothing_unsaid() -> None:
+    assert whole_problem(samples.failing().models[0]) == ""

@@ -1,0 +1,168 @@
+"""What a reader is told besides the gates, and what not."""
+
+from typing import Any
+
+import pytest
+
+from mlbot.config.schema import Data, Model, Train
+from mlbot.gates.gate import Bound, Gate
+from mlbot.gates.metric import CATALOGUE, Direction, Task
+from mlbot.gates.outcome import Outcome, Reason
+from mlbot.ledger.entries import Environment
+from mlbot.plan.plan import Plan
+from mlbot.protocol.training_record import Parity, Training
+from mlbot.report.notices import data_changes, model_notices, param_changes, run_notices
+from mlbot.report.report import ModelReport, NoticeCode, SliceInfo
+from mlbot.verdict.decide import Evidence
+from mlbot.verdict.evidence import Comparison, Evaluation, Holdout, Method, Problem, Score
+from mlbot.verdict.verdict import Commits, GateResult, ModelVerdict
+
+DIGEST = "sha256:" + "0" * 64
+COMMITS = Commits(head="a" * 40, base="b" * 40, policy="c" * 40, guarded="main")
+GATE = Gate(metric="roc_auc", bound=Bound.MIN, limit=0.9)
+SCORE = Score(metric="roc_auc", rows=1000, value=0.92, low=0.91, high=0.93)
+
+
+def training(**changes: Any) -> Training:
+    fields: dict[str, Any] = {
+        "model": "m",
+        "key": DIGEST,
+        "seed": 0,
+        "digest": DIGEST,
+        "size_bytes": 1,
+        "commit": "a" * 40,
+        "environment": Environment(python="3.11.7", platform="linux", packages=DIGEST),
+        "duration_s": 1.0,
+        "peak_memory_bytes": 1,
+    }
+    return Training(**(fields | changes))
+
+
+def evidence(**changes: Any) -> Evidence:
+    evaluation = Evaluation(digest=DIGEST, seed=0, scores=(SCORE,))
+    fields: dict[str, Any] = {"model": "m", "gates": (GATE,), "candidate": (evaluation,)}
+    return Evidence(**(fields | changes))
+
+
+def report(**changes: Any) -> ModelReport:
+    verdict = ModelVerdict(model="m", outcome=Outcome.PASS, reason=Reason.ALL_GATES_PASS)
+    fields: dict[str, Any] = {"model": "m", "task": Task.BINARY, "verdict": verdict}
+    return ModelReport(**(fields | changes))
+
+
+def head(*gates: Gate) -> Model:
+    return Model(
+        name="m",
+        task=Task.BINARY,
+        train=Train(run="true"),
+        data=Data(holdout="h.csv", target="y"),
+        metrics=(CATALOGUE["roc_auc"],),
+        gates=gates,
+    )
+
+
+def comparison(method: Method) -> Comparison:
+    return Comparison(metric="roc_auc", direction=Direction.HIGHER, rows=1000, method=method)
+
+
+def codes(shown: ModelReport, found: Evidence, model: Model | None = None) -> list[NoticeCode]:
+    return [notice.code for notice in model_notices(shown, found, model)]
+
+
+def test_nothing_to_say_is_nothing_said() -> None:
+    assert codes(report(), evidence()) == []
+    assert run_notices(Plan(commits=COMMITS, models=())) == ()
+
+
+@pytest.mark.parametrize(
+    ("shown", "found", "expected"),
+    [
+        (report(), evidence(provisional=True), NoticeCode.PROVISIONAL),
+        (
+            report(),
+            evidence(baseline_problem=Problem(reason=Reason.NO_BASELINE, detail="The model is new.")),
+            NoticeCode.NO_BASELINE,
+        ),
+        (report(), evidence(comparisons=(comparison(Method.PAIRED),)), NoticeCode.SEED_NO_EFFECT),
+        (
+            report(),
+            evidence(comparisons=(comparison(Method.SEED_VARIANCE_UNKNOWN),)),
+            NoticeCode.SEED_VARIANCE_UNKNOWN,
+        ),
+        (
+            report(slices=(SliceInfo(name="few", where="a = 1", rows=9, min_rows=500),)),
+            evidence(),
+            NoticeCode.SLICE_TOO_SMALL,
+        ),
+        (report(data_changes=("data/train.csv",)), evidence(), NoticeCode.DATA_CHANGED),
+        (
+            report(holdout=Holdout(source="h.csv", digest=DIGEST, rows=9, task=Task.BINARY)),
+            evidence(),
+            NoticeCode.HOLDOUT_IN_REPOSITORY,
+        ),
+        (
+            report(
+                candidate_training=(
+                    training(parity=Parity(rows=100, max_difference=0.4, mean_difference=0.1, label_disagreements=2)),
+                )
+            ),
+            evidence(),
+            NoticeCode.PARITY,
+        ),
+    ],
+)
+def test_one_thing_to_know_is_one_notice(shown: ModelReport, found: Evidence, expected: NoticeCode) -> None:
+    assert codes(shown, found) == [expected]
+
+
+def test_a_hidden_holdout_needs_no_advice() -> None:
+    hidden = Holdout(source="s3://b/h.csv", digest=DIGEST, rows=9, task=Task.BINARY, hidden=True)
+    assert codes(report(holdout=hidden), evidence()) == []
+
+
+@pytest.mark.parametrize(("claimed", "warning"), [(0.9999, True), (0.925, False)])
+def test_a_claim_is_called_out_beside_what_was_measured(claimed: float, *, warning: bool) -> None:
+    (notice,) = model_notices(report(candidate_training=(training(claims={"roc_auc": claimed}),)), evidence(), None)
+    assert notice.code is NoticeCode.UNVERIFIED_CLAIM
+    assert notice.warning is warning
+    assert f"{claimed:.4f} (unverified); the judge measured 0.9200" in notice.text
+
+
+def test_a_claim_about_what_nobody_measured() -> None:
+    (notice,) = model_notices(report(candidate_training=(training(claims={"f1": 1.0}),)), evidence(), None)
+    assert notice.warning
+    assert "could not measure it" in notice.text
+
+
+def test_a_margin_that_noise_crosses_is_said() -> None:
+    gate = Gate(metric="roc_auc", bound=Bound.MAX_REGRESSION, limit=0.0001)
+    result = GateResult(gate=gate, outcome=Outcome.INCONCLUSIVE, reason=Reason.MARGIN_INSIDE_INTERVAL, judgeable=False)
+    verdict = ModelVerdict(model="m", outcome=Outcome.INCONCLUSIVE, reason=result.reason, gates=(result,))
+    assert codes(report(verdict=verdict), evidence()) == [NoticeCode.NOT_JUDGEABLE]
+
+
+def test_new_bounds_are_previewed_and_only_those_with_figures() -> None:
+    looser = Gate(metric="roc_auc", bound=Bound.MIN, limit=0.95)
+    unmeasured = Gate(metric="f1", bound=Bound.MIN, limit=0.95)
+    (notice,) = model_notices(report(), evidence(), head(looser, unmeasured))
+    assert notice.code is NoticeCode.GATE_PREVIEW
+    assert "roc_auc min 0.95: fail" in notice.text
+    assert "f1" not in notice.text
+    assert codes(report(), evidence(), head(GATE)) == []
+
+
+def test_the_run_says_what_it_includes_and_by_whose_rules() -> None:
+    commits = COMMITS.model_copy(update={"uncommitted": tuple(f"f{i}.py" for i in range(8)), "behind": 1})
+    plan = Plan(commits=commits, models=(), policy_changes=("removes the gate roc_auc min 0.9",))
+    uncommitted, behind, policy = run_notices(plan)
+    assert "f0.py, f1.py, f2.py, f3.py, f4.py and 3 more" in uncommitted.text
+    assert "1 commit behind main" in behind.text
+    assert policy.code is NoticeCode.POLICY_DIFFERS
+    assert policy.warning
+    assert "removes the gate roc_auc min 0.9" in policy.text
+
+
+def test_changes_of_parameters_and_data() -> None:
+    changes = param_changes({"a": 1, "gone": "x"}, {"a": 2, "new": None})
+    assert [(c.name, c.before, c.after) for c in changes] == [("a", 1, 2), ("gone", "x", None)]
+    assert data_changes({"a": "1", "b": "2"}, {"a": "1", "b": "3", "c": "4"}) == ("b", "c")

@@ -1,0 +1,58 @@
+"""The demo plays five pull requests with real training, then a delivery, and every outcome is the right one."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mlbot import entry
+from mlbot.errors import Exit
+from mlbot.git.ledger import read_local
+from mlbot.ledger.queries import live
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("git_settings")
+def test_the_five_outcomes_and_the_delivery(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "demo"
+    assert entry.invoke(["demo", "--out", str(out)]) == Exit.OK
+    shown = capsys.readouterr().out
+    table = dict(re.findall(r"^(improve|lost-feature|seed|no-gates|pickle) +(\w+)", shown, re.MULTILINE))
+    assert table.pop("seed") in {"pass", "inconclusive"}
+    assert table == {"improve": "pass", "lost-feature": "fail", "no-gates": "fail", "pickle": "error"}
+    pages = sorted(page.stem for page in (out / "reports").glob("*.html"))
+    assert pages == ["improve", "lost-feature", "no-gates", "pickle", "seed"]
+    assert not (out / "the-pickle-ran").exists()
+    delivered(out, shown)
+
+
+def delivered(out: Path, shown: str) -> None:
+    """Each refusal for its reason, and in the end v1.1.0 in staging and v1.0.0 in production."""
+    steps = re.findall(r"^(\S.*?)  +(done|fail|refused|rolled back)  +\S", shown, re.MULTILINE)
+    assert [name.strip() for name, ended in steps if ended == "refused"] == [
+        "a failed gate",
+        "changed bytes",
+        "v1.0.0 → production",
+        "v1.0.0 → production",
+    ]
+    assert [name.strip() for name, ended in steps if ended == "rolled back"] == ["v1.1.0 → staging"]
+    entries = read_local(out / "adult-income").entries
+    for environment, version in (("staging", "1.1.0"), ("production", "1.0.0")):
+        last = live(entries, environment, "adult-income")
+        assert last is not None
+        assert last.version == version
+    assert "mlbot registry history" in shown
+    assert "complaints from the branch in Lyon" in shown
+
+
+def test_a_folder_in_use_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    assert entry.invoke(["demo", "--out", str(tmp_path)]) == Exit.USAGE
+    assert "not empty" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_an_unknown_scene_is_said_with_the_known_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert entry.invoke(["demo", "--out", str(tmp_path / "demo"), "--only", "sed"]) == Exit.USAGE
+    assert "improve, lost-feature, seed, no-gates, pickle, delivery" in capsys.readouterr().err

@@ -1,0 +1,165 @@
+"""`mlbot doctor` on repositories as people have them."""
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import responses
+from tests.support import repositories
+from tests.support.git_samples import Sandbox
+
+from mlbot.console import Console
+from mlbot.errors import Exit, UsageError
+from mlbot.github.transport import TokenRefusedError
+from mlbot.lib.constants import JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
+from mlbot.setup.run_doctor import doctor
+from mlbot.setup.run_init import InitOptions, init
+from mlbot.setup.scaffold import Choices
+
+pytestmark = pytest.mark.usefixtures("git_settings")
+REMOTE = "https://github.com/acme/tiny.git"
+API = "https://api.github.com:443/repos/acme/tiny"
+TOKEN = "ghp_secretsecretsecret"
+
+
+@pytest.fixture
+def ready(tmp_path: Path) -> Sandbox:
+    """A repository after `mlbot init`, committed, with a remote."""
+    sandbox = repositories.script(tmp_path / "tiny")
+    out = io.StringIO()
+    assert init(sandbox.path, InitOptions(choices=Choices()), Console(out=out, err=out)) == Exit.OK
+    sandbox.commit(message="Judge models")
+    sandbox.git("remote", "add", "origin", REMOTE)
+    return sandbox
+
+
+def examined(sandbox: Sandbox, environment: Mapping[str, str] | None = None) -> tuple[Exit, list[tuple[str, str]]]:
+    """The exit code, and code and place of each finding."""
+    out, err = io.StringIO(), io.StringIO()
+    code = doctor(sandbox.path, environment or {}, Console(out=out, err=err), as_json=True)
+    assert TOKEN not in out.getvalue() + err.getvalue()
+    return code, [(each["code"], each["where"]) for each in json.loads(out.getvalue())["findings"]]
+
+
+def test_after_init_nothing_is_wrong(ready: Sandbox) -> None:
+    assert examined(ready) == (
+        Exit.OK,
+        [("holdout-in-repository", "mlbot.yaml: data.holdout"), ("not-looked-at", "")],
+    )
+
+
+def test_for_people(ready: Sandbox) -> None:
+    out = io.StringIO()
+    (ready.path / TRAIN_PATH).unlink()
+    assert doctor(ready.path, {}, Console(out=out, err=out), as_json=False) == Exit.FAILED
+    assert out.getvalue().startswith(
+        f"error: workflow-missing  {TRAIN_PATH}\n  the workflow is not there\n  → Write it: "
+    )
+    assert out.getvalue().endswith("\n1 error and 0 warnings.\n")
+
+
+def test_before_init(tmp_path: Path) -> None:
+    code, found = examined(repositories.script(tmp_path / "tiny"))
+    assert code == Exit.FAILED
+    assert [each for each, _ in found] == [
+        "no-config", "judge-not-live", "workflow-missing", "workflow-missing", "no-remote", "not-looked-at",
+    ]  # fmt: skip
+
+
+def test_a_judge_that_is_not_on_the_default_branch_judges_nothing(tmp_path: Path) -> None:
+    sandbox = repositories.script(tmp_path / "tiny")
+    sandbox.git("checkout", "--quiet", "-b", "mlbot")
+    out = io.StringIO()
+    init(sandbox.path, InitOptions(choices=Choices()), Console(out=out, err=out))
+    sandbox.commit()
+    assert ("judge-not-live", JUDGE_PATH) in examined(sandbox)[1]
+    sandbox.git("checkout", "--quiet", "main")
+    sandbox.git("merge", "--quiet", "mlbot")
+    assert "judge-not-live" not in dict(examined(sandbox)[1])
+
+
+def test_every_problem_of_the_config_is_a_finding(ready: Sandbox) -> None:
+    text = (ready.path / "mlbot.yaml").read_text()
+    ready.write({"mlbot.yaml": text.replace("target:", "traget:").replace("size_mb:", "size_gb:")})
+    code, found = examined(ready)
+    assert code == Exit.FAILED
+    assert [each for each, _ in found].count("config-invalid") >= 2
+    assert any(where.startswith("mlbot.yaml:2") for _, where in found), "the line is said"
+
+
+def test_data_that_the_sandbox_will_not_have(ready: Sandbox) -> None:
+    ready.git("rm", "--quiet", "--cached", "data/train.csv")
+    ready.commit({".gitignore": "data/train.csv\n"})
+    assert ("data-not-in-git", "data/train.csv") in examined(ready)[1]
+    ready.commit({"data/train.csv.dvc": "outs: [{path: train.csv}]\n"})
+    assert ("data-pointer", "data/train.csv") in examined(ready)[1]
+
+
+@pytest.mark.parametrize("lfs", [False, True])
+def test_data_kept_by_git_lfs(ready: Sandbox, *, lfs: bool) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    text = (ready.path / TRAIN_PATH).read_text()
+    ready.commit({"data/train.csv": pointer, TRAIN_PATH: text + "      lfs: true\n" if lfs else text})
+    assert (("data-pointer", "data/train.csv") in examined(ready)[1]) is not lfs
+    ready.commit({"data/train.csv": "x,y\n", ".gitattributes": "*.csv filter=lfs\n"})
+    assert (("data-pointer", "data/train.csv") in examined(ready)[1]) is not lfs, "resolved here, not elsewhere"
+
+
+def test_a_workflow_that_is_no_yaml(ready: Sandbox) -> None:
+    ready.write({TRAIN_PATH: "on: [\n", ".github/workflows/other.yaml": "a: b: c\n"})
+    found = examined(ready)[1]
+    assert found.count(("workflow-unreadable", TRAIN_PATH)) == 1
+    assert found.count(("workflow-unreadable", ".github/workflows/other.yaml")) == 1
+
+
+def test_with_a_token_github_is_asked(ready: Sandbox) -> None:
+    text = (ready.path / "mlbot.yaml").read_text()
+    ready.write({"mlbot.yaml": text.replace("# runs-on: ubuntu-latest ", "runs-on: [self-hosted, gpu] ")})
+    with responses.RequestsMock() as mocked:
+        mocked.get(API, json={"id": 7, "default_branch": "main", "private": False})
+        mocked.get(f"{API}/rules/branches/main", json=[{"type": "merge_queue"}])
+        mocked.get(f"{API}/branches/main", json={"protection": {"enabled": False}})
+        for path in ("permissions", "permissions/workflow", "runners"):
+            mocked.get(f"{API}/actions/{path}", status=403, json={"message": "Must have admin rights"})
+        code, found = examined(ready, {"GITHUB_TOKEN": TOKEN})
+        assert {call.request.headers["Authorization"] for call in mocked.calls} == {f"token {TOKEN}"}
+    assert code == Exit.FAILED
+    assert [each for each, _ in found] == [
+        "check-not-required", "self-hosted-public", "holdout-in-repository", "not-looked-at",
+    ]  # fmt: skip
+
+
+def test_a_bad_token_is_said_and_not_shown(ready: Sandbox) -> None:
+    with responses.RequestsMock() as mocked:
+        mocked.get(API, status=401, json={"message": "Bad credentials"})
+        with pytest.raises(TokenRefusedError) as caught:
+            examined(ready, {"GITHUB_TOKEN": TOKEN})
+    assert TOKEN not in str(caught.value)
+
+
+def test_outside_a_repository(tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    with pytest.raises(UsageError, match="not in a git repository"):
+        examined(Sandbox(tmp_path / "plain"))
+
+
+def test_environments_without_a_workflow_that_releases_into_them(ready: Sandbox) -> None:
+    text = (ready.path / "mlbot.yaml").read_text()
+    ready.write({"mlbot.yaml": f"{text}environments:\n  staging: {{target: served/staging}}\n"})
+    assert ("release-missing", RELEASE_PATH) in examined(ready)[1]
+    out = io.StringIO()
+    init(ready.path, InitOptions(choices=Choices(), release=True), Console(out=out, err=out))
+    found = examined(ready)[1]
+    assert ("target-in-checkout", "mlbot.yaml: environments.staging.target") in found
+    assert [each for each in found if each[1].startswith(RELEASE_PATH)] == []
+
+    workflow = (ready.path / RELEASE_PATH).read_text()
+    wide = workflow.replace(
+        "      actions: write        # to start this", "      contents: write       # to start this"
+    )
+    ready.write({RELEASE_PATH: wide})
+    found = examined(ready)[1]
+    assert ("permissions-missing", f"{RELEASE_PATH}: jobs.tag") in found
+    assert ("permissions-wide", f"{RELEASE_PATH}: jobs.tag") in found

@@ -1,0 +1,219 @@
+"""`mlbot init` in repositories as people have them."""
+
+import io
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.support import repositories
+from tests.support.git_samples import Sandbox, make
+
+from mlbot.config.run_check import check
+from mlbot.console import Console
+from mlbot.errors import Exit, UsageError
+from mlbot.gates.outcome import Outcome
+from mlbot.judging.run_local import RunOptions, run_models
+from mlbot.lib.constants import JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
+from mlbot.setup.run_init import InitOptions, init
+from mlbot.setup.scaffold import Choices
+
+pytestmark = pytest.mark.usefixtures("git_settings")
+MADE = {"mlbot.yaml", TRAIN_PATH, JUDGE_PATH}
+
+
+@pytest.fixture
+def said() -> io.StringIO:
+    return io.StringIO()
+
+
+def started(sandbox: Sandbox, said: io.StringIO, *, force: bool = False, ask: object = None, **chosen: object) -> Exit:
+    for stream in (said,):
+        stream.seek(0)
+        stream.truncate()
+    options = InitOptions(choices=Choices.model_validate(chosen), force=force, ask=ask)  # type: ignore[arg-type] # a test's own
+    return init(sandbox.path, options, Console(out=said, err=said))
+
+
+def texts(sandbox: Sandbox) -> dict[str, str]:
+    return {path: (sandbox.path / path).read_text() for path in sorted(MADE)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [repositories.script, repositories.package])
+def test_a_config_is_made_that_run_can_start_from(
+    tmp_path: Path, said: io.StringIO, shape: Callable[[Path], Sandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    sandbox = shape(tmp_path / "churn")
+    assert started(sandbox, said) == Exit.OK
+    assert set(sandbox.git("ls-files", "--others", "--exclude-standard").splitlines()) == MADE
+    (model,) = check(sandbox.path).models
+    assert (model.name, model.train.params) == ("churn", "params.yaml")
+    report = run_models(sandbox.path, RunOptions(base=None, models=(), jobs=1), Console(out=said, err=said))
+    # No baseline yet, so the one gate on it cannot tell; all that can be judged passes.
+    assert report.verdict.outcome is Outcome.INCONCLUSIVE
+    assert {gate.gate.metric: gate.outcome for gate in report.models[0].verdict.gates}["size_mb"] is Outcome.PASS
+
+
+def test_a_second_time_there_is_nothing_to_do(tmp_path: Path, said: io.StringIO) -> None:
+    sandbox = repositories.script(tmp_path / "tiny")
+    assert started(sandbox, said) == Exit.OK
+    made = texts(sandbox)
+    assert "git add mlbot.yaml .github/workflows/mlbot.yml .github/workflows/mlbot-judge.yml" in said.getvalue()
+    sandbox.commit(message="Judge models")
+    assert started(sandbox, said) == Exit.OK
+    assert said.getvalue() == "Nothing to do: everything is there already.\n"
+    assert texts(sandbox) == made
+    assert sandbox.git("status", "--porcelain") == ""
+
+
+def test_nothing_that_is_there_is_overwritten(tmp_path: Path, said: io.StringIO) -> None:
+    sandbox = repositories.script(tmp_path / "tiny")
+    started(sandbox, said)
+    own = (sandbox.path / "mlbot.yaml").read_text().replace("max_regression: 0.01", "max_regression: 0.02")
+    sandbox.write({"mlbot.yaml": own, TRAIN_PATH: "name: mine\n"})
+    (sandbox.path / JUDGE_PATH).unlink()
+    assert started(sandbox, said) == Exit.OK
+    assert f"{JUDGE_PATH}  made" in said.getvalue()
+    assert "kept, though it differs (--force writes it anew)" in said.getvalue()
+    assert "git add .github/workflows/mlbot-judge.yml\n" in said.getvalue()
+    assert (texts(sandbox)["mlbot.yaml"], texts(sandbox)[TRAIN_PATH]) == (own, "name: mine\n")
+    assert started(sandbox, said, force=True) == Exit.OK
+    assert "max_regression: 0.01" in texts(sandbox)["mlbot.yaml"]
+
+
+def test_the_install_command_is_the_users_to_change(tmp_path: Path, said: io.StringIO) -> None:
+    sandbox = repositories.script(tmp_path / "tiny")
+    started(sandbox, said)
+    for path in (TRAIN_PATH, JUDGE_PATH):
+        sandbox.write({path: texts(sandbox)[path].replace("pip install -r requirements.txt", "make install")})
+    assert started(sandbox, said) == Exit.OK
+    assert said.getvalue() == "Nothing to do: everything is there already.\n"
+
+
+def test_without_a_holdout_it_writes_what_it_can_and_says_what_is_missing(tmp_path: Path, said: io.StringIO) -> None:
+    sandbox = repositories.script(tmp_path / "tiny")
+    (sandbox.path / "data" / "holdout.csv").rename(sandbox.path / "rows.txt")
+    assert started(sandbox, said) == Exit.USAGE
+    assert "There is no holdout; mlbot.yaml names data/holdout.csv, which is still to be made." in said.getvalue()
+    assert "Its first line: x1,x2,x3,segment,y" in said.getvalue()
+    assert all((sandbox.path / path).is_file() for path in MADE)
+    assert started(sandbox, said) == Exit.USAGE, "it is still missing"
+    (sandbox.path / "rows.txt").rename(sandbox.path / "data" / "holdout.csv")
+    assert started(sandbox, said) == Exit.OK
+    assert said.getvalue() == "Nothing to do: everything is there already.\n"
+
+
+def test_an_empty_repository(tmp_path: Path, said: io.StringIO) -> None:
+    sandbox = make(tmp_path / "empty")
+    assert started(sandbox, said) == Exit.USAGE
+    for words in ("No training script was found", "There is no holdout", "The target column is not known"):
+        assert words in said.getvalue()
+    assert all((sandbox.path / path).is_file() for path in MADE)
+
+
+def test_a_config_of_ones_own_with_a_mistake_is_not_called_ready(tmp_path: Path, said: io.StringIO) -> None:
+    sandbox = repositories.script(tmp_path / "tiny")
+    sandbox.write({"mlbot.yaml": "version: 1\nmodels: {}\n"})
+    assert started(sandbox, said) == Exit.USAGE
+    assert "at least one model" in said.getvalue()
+
+
+def test_outside_a_repository(tmp_path: Path, said: io.StringIO) -> None:
+    (tmp_path / "plain").mkdir()
+    with pytest.raises(UsageError, match="not in a git repository"):
+        started(Sandbox(tmp_path / "plain"), said)
+
+
+def test_answers_at_a_terminal_count_and_later_questions_know_them(tmp_path: Path, said: io.StringIO) -> None:
+    sandbox = repositories.script(tmp_path / "tiny")
+    asked: list[tuple[str, str]] = []
+    answers = {"What trains": "python train.py", "Column": "segment"}
+
+    def ask(question: str, default: str) -> str:
+        asked.append((question, default))
+        return next((answer for start, answer in answers.items() if question.startswith(start)), default)
+
+    assert started(sandbox, said, ask=ask) == Exit.OK
+    assert [default for _, default in asked] == ["train.py", "data/train.csv", "data/holdout.csv", "y", "multiclass"]
+    (model,) = check(sandbox.path).models
+    assert (model.data.target, model.task, model.train.run) == ("segment", "multiclass", "python train.py")
+
+
+def test_taking_what_is_offered_hides_nothing_that_is_missing(tmp_path: Path, said: io.StringIO) -> None:
+    assert started(make(tmp_path / "empty"), said, ask=lambda _, default: default) == Exit.USAGE
+    for words in ("No training script was found", "There is no holdout"):
+        assert words in said.getvalue()
+
+
+@pytest.mark.parametrize(("answer", "overwritten"), [("n", False), ("y", True)])
+def test_before_a_file_is_overwritten_somebody_is_asked(
+    tmp_path: Path, said: io.StringIO, answer: str, *, overwritten: bool
+) -> None:
+    sandbox = repositories.script(tmp_path / "tiny")
+    started(sandbox, said)
+    sandbox.write({TRAIN_PATH: "name: mine\n"})
+    asked: list[str] = []
+
+    def ask(question: str, default: str) -> str:
+        asked.append(question)
+        return answer if "Overwrite" in question else default
+
+    started(sandbox, said, ask=ask)
+    assert asked == ["mlbot.yml is there and differs. Overwrite it (y or n)?"]
+    assert (texts(sandbox)[TRAIN_PATH] != "name: mine\n") is overwritten
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(None, "*.onnx\n"), ("a\nb", "a\nb\n*.onnx\n"), ("*.onnx\n", "*.onnx\n")]
+)
+def test_model_files_of_a_training_by_hand_are_ignored(
+    tmp_path: Path, said: io.StringIO, before: str | None, after: str
+) -> None:
+    sandbox = repositories.script(tmp_path / "tiny")
+    script = (sandbox.path / "train.py").read_text()
+    sandbox.write({"train.py": script.replace('os.environ["MLBOT_MODEL"]', 'os.environ.get("MLBOT_MODEL", "m.onnx")')})
+    if before is not None:
+        sandbox.write({".gitignore": before})
+    assert started(sandbox, said) == Exit.OK
+    assert (sandbox.path / ".gitignore").read_text() == after
+    assert (".gitignore" in said.getvalue()) is (before != after)
+
+
+def test_a_parquet_file_is_read_as_well(tmp_path: Path, said: io.StringIO) -> None:
+    import polars as pl  # noqa: PLC0415 - this test's own
+
+    sandbox = repositories.script(tmp_path / "tiny")
+    for name in ("train", "holdout"):
+        csv = sandbox.path / "data" / f"{name}.csv"
+        pl.read_csv(csv).write_parquet(csv.with_suffix(".parquet"))
+        csv.unlink()
+    assert started(sandbox, said) == Exit.OK
+    (model,) = check(sandbox.path).models
+    assert (model.data.holdout, model.data.target, model.data.positive) == ("data/holdout.parquet", "y", "1")
+
+
+def test_a_model_needs_a_name_that_is_one() -> None:
+    with pytest.raises(UsageError, match="cannot be a model's name"):
+        InitOptions.of(force=False, ask=None, task=None, model="a b", train=None)
+    options = InitOptions.of(force=True, ask=None, task="regression", model="a", train="make")
+    assert options.choices == Choices.model_validate(
+        {"task": "regression", "model": "a", "train": "make"}, strict=False
+    )
+
+
+def test_the_workflow_that_releases_is_written_when_it_is_asked_for(tmp_path: Path, said: io.StringIO) -> None:
+    sandbox = repositories.script(tmp_path / "tiny")
+    assert init(sandbox.path, InitOptions(choices=Choices(), release=True), Console(out=said, err=said)) == Exit.OK
+    file = sandbox.path / RELEASE_PATH
+    made = file.read_text()
+    assert "uses: mlbot-ci/mlbot/.github/workflows/release.yml@v1" in made
+    assert f"git add mlbot.yaml {TRAIN_PATH} {JUDGE_PATH} {RELEASE_PATH}\n" in said.getvalue()
+    file.write_text("name: mine\n")
+    assert started(sandbox, said, target="y") == Exit.OK
+    assert f"{RELEASE_PATH}  kept, though it differs" in said.getvalue()
+    assert file.read_text() == "name: mine\n"
+    assert started(sandbox, said, force=True) == Exit.OK
+    assert file.read_text() == made

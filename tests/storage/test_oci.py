@@ -1,0 +1,289 @@
+"""A registry that asks, redirects, fails and lies; and a real one that asks for a password."""
+
+import base64
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from tests.support import registry_server
+from tests.support.places import made
+
+from mlbot.errors import NotEvaluatedError, RefusedError, UsageError
+from mlbot.storage.digest import OtherBytesError
+from mlbot.storage.oci import Connection, Credentials, Place, Registry, is_loopback
+from mlbot.storage.store import open_store
+
+CONTENT = b"the model"
+DIGEST = f"sha256:{sha256(CONTENT).hexdigest()}"
+ADA = Credentials(username="ada", password="opensesame")
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Asks what a test wants to be answered."""
+
+    protocol_version = "HTTP/1.1"
+    answer: Callable[["Handler"], None]
+    seen: list[tuple[str, str, str]]
+
+    def do_GET(self) -> None:
+        self.seen.append((self.command, self.path, self.headers.get("Authorization", "")))
+        type(self).answer(self)
+
+    do_PUT = do_GET  # noqa: N815 - the name that http.server looks for
+
+    def reply(self, status: int, body: bytes = b"", **headers: str) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def server(answer: Callable[[Handler], None]) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
+    seen: list[tuple[str, str, str]] = []
+    handler = type("Asked", (Handler,), {"answer": answer, "seen": seen})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"127.0.0.1:{running.server_address[1]}", seen
+        finally:
+            running.shutdown()
+            thread.join()
+
+
+def registry(host: str, credentials: Credentials | None = None, waits: list[float] | None = None) -> Registry:
+    return Registry(Place(host=host, repository="a/b"), credentials, sleep=([] if waits is None else waits).append)
+
+
+def test_it_logs_in_where_it_is_told_to_and_keeps_the_token(tmp_path: Path) -> None:
+    def answer(asked: Handler) -> None:
+        if asked.path.startswith("/token"):
+            asked.reply(200, b'{"token": "t0k"}')
+        elif asked.headers.get("Authorization") != "Bearer t0k":
+            realm = f'Bearer realm="http://{asked.headers["Host"]}/token",service="s",scope="repository:a/b:pull"'
+            asked.reply(401, WWW_Authenticate=realm)
+        else:
+            asked.reply(200, CONTENT)
+
+    with server(answer) as (host, seen):
+        asked = registry(host, ADA)
+        asked.fetch_blob(DIGEST, len(CONTENT), tmp_path / "got")
+        asked.fetch_blob(DIGEST, len(CONTENT), tmp_path / "got")
+    blob = f"/v2/a/b/blobs/{DIGEST}"
+    basic = f"Basic {base64.b64encode(b'ada:opensesame').decode()}"
+    assert seen == [
+        ("GET", blob, ""),
+        ("GET", "/token?service=s&scope=repository%3Aa%2Fb%3Apull", basic),
+        ("GET", blob, "Bearer t0k"),
+        ("GET", blob, "Bearer t0k"),
+    ]
+
+
+def test_the_right_to_push_is_asked_for_even_where_the_registry_names_reading_alone() -> None:
+    scopes: list[str] = []
+
+    def answer(asked: Handler) -> None:
+        if asked.path.startswith("/token"):
+            scopes.append(parse_qs(urlsplit(asked.path).query)["scope"][0])
+            asked.reply(200, json.dumps({"token": scopes[-1].rpartition(":")[2].replace(",", "-")}).encode())
+        elif asked.headers.get("Authorization") != f"Bearer {'pull' if asked.command == 'GET' else 'pull-push'}":
+            realm = f'Bearer realm="http://{asked.headers["Host"]}/token",scope="repository:a/b:pull"'
+            asked.reply(401, WWW_Authenticate=realm)
+        else:
+            asked.reply(200 if asked.command == "GET" else 201, b"{}")
+
+    with server(answer) as (host, _):
+        asked = registry(host, ADA)
+        for _ in range(2):
+            assert asked.manifest("v1") == b"{}"
+            asked.put_manifest("v1", b"{}")
+    assert scopes == ["repository:a/b:pull", "repository:a/b:pull,push"]
+
+
+def test_credentials_do_not_follow_a_redirect(tmp_path: Path) -> None:
+    with server(lambda asked: asked.reply(200, CONTENT)) as (elsewhere, seen_there):
+
+        def answer(asked: Handler) -> None:
+            if "Authorization" in asked.headers:
+                asked.reply(307, Location=f"http://{elsewhere}/blob?signature=s")
+            else:
+                asked.reply(401, WWW_Authenticate='Basic realm="x"')
+
+        with server(answer) as (host, seen):
+            registry(host, ADA).fetch_blob(DIGEST, len(CONTENT), tmp_path / "got")
+    assert (tmp_path / "got").read_bytes() == CONTENT
+    assert seen[-1][2].startswith("Basic ")
+    assert seen_there == [("GET", "/blob?signature=s", "")]
+
+
+@pytest.mark.parametrize("address", ["http://example.com/x", "ftp://127.0.0.1/x", "//example.com/x"])
+def test_it_is_not_led_away_from_https(tmp_path: Path, address: str) -> None:
+    with (
+        server(lambda asked: asked.reply(307, Location=address)) as (host, _),
+        pytest.raises(NotEvaluatedError, match="not HTTPS"),
+    ):
+        registry(host).fetch_blob(DIGEST, len(CONTENT), tmp_path / "got")
+
+
+def test_nor_in_a_circle(tmp_path: Path) -> None:
+    with (
+        server(lambda asked: asked.reply(307, Location=asked.path)) as (host, seen),
+        pytest.raises(NotEvaluatedError, match="from one address to the next"),
+    ):
+        registry(host).fetch_blob(DIGEST, len(CONTENT), tmp_path / "got")
+    assert len(seen) < 10
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_fault_that_passes_is_waited_out(tmp_path: Path, status: int) -> None:
+    answers = iter([(status, {"Retry-After": "7"}), (status, {}), (200, {})])
+
+    def answer(asked: Handler) -> None:
+        code, headers = next(answers)
+        asked.reply(code, CONTENT if code == 200 else b"", **headers)
+
+    waits: list[float] = []
+    with server(answer) as (host, _):
+        registry(host, waits=waits).fetch_blob(DIGEST, len(CONTENT), tmp_path / "got")
+    assert waits == [7.0, 2.0]
+
+
+def test_a_connection_that_breaks_off_is_made_again(tmp_path: Path) -> None:
+    times: list[int] = []
+
+    def answer(asked: Handler) -> None:
+        times.append(1)
+        if len(times) == 3:
+            asked.reply(200, CONTENT)
+            return
+        asked.send_response(200)
+        asked.send_header("Content-Length", str(len(CONTENT)))
+        asked.end_headers()
+        asked.wfile.write(CONTENT[:3])
+        asked.close_connection = True
+
+    with server(answer) as (host, _):
+        registry(host).fetch_blob(DIGEST, len(CONTENT), tmp_path / "got")
+    assert (tmp_path / "got").read_bytes() == CONTENT
+
+
+def test_it_gives_up_after_a_while(tmp_path: Path) -> None:
+    waits: list[float] = []
+    with server(lambda asked: asked.reply(500)) as (host, _), pytest.raises(NotEvaluatedError, match="answered 500"):
+        registry(host, waits=waits).fetch_blob(DIGEST, len(CONTENT), tmp_path / "got")
+    assert len(waits) == 3
+
+
+@pytest.mark.parametrize("body", [b"", b"the modek", CONTENT + b"!", b"x" * (1 << 20)])
+def test_other_bytes_are_not_taken(tmp_path: Path, body: bytes) -> None:
+    with server(lambda asked: asked.reply(200, body)) as (host, _), pytest.raises(OtherBytesError):
+        registry(host).fetch_blob(DIGEST, len(CONTENT), tmp_path / "got")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refusal_says_what_to_do_and_no_secret(tmp_path: Path) -> None:
+    denied = b'{"errors": [{"code": "DENIED", "message": "evil ::error::opensesame"}]}'
+    with server(lambda asked: asked.reply(403, denied)) as (host, _), pytest.raises(RefusedError) as caught:
+        registry(host, ADA).fetch_blob(DIGEST, len(CONTENT), tmp_path / "got")
+    assert "packages: write" in str(caught.value)
+    assert "opensesame" not in str(caught.value)
+    missing = b'{"errors": [{"code": "BLOB_UNKNOWN", "message": "evil ::error::"}]}'
+    with server(lambda asked: asked.reply(404, missing)) as (host, _), pytest.raises(NotEvaluatedError) as gone:
+        registry(host, ADA).fetch_blob(DIGEST, len(CONTENT), tmp_path / "got")
+    assert "404 to GET (BLOB_UNKNOWN)" in str(gone.value)
+    assert "evil" not in str(gone.value)
+
+
+def test_wrong_credentials_are_not_tried_for_ever(tmp_path: Path) -> None:
+    with (
+        server(lambda asked: asked.reply(401, WWW_Authenticate='Basic realm="x"')) as (host, seen),
+        pytest.raises(RefusedError),
+    ):
+        registry(host, ADA).fetch_blob(DIGEST, len(CONTENT), tmp_path / "got")
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[" * 90_000, b'{"layers": [], "annotations": {}}', b"x" * 300_000])
+def test_a_manifest_that_is_none(tmp_path: Path, content: bytes) -> None:
+    with server(lambda asked: asked.reply(200, content)) as (host, _), pytest.raises(NotEvaluatedError):
+        open_store(f"oci://{host}/a/b", tmp_path).has(DIGEST)
+
+
+def test_a_tag_that_was_moved_is_not_believed(tmp_path: Path) -> None:
+    other = f"sha256:{'0' * 64}"
+    manifest = json.dumps({"layers": [{"digest": other, "size": 9}], "annotations": {}}).encode()
+    with server(lambda asked: asked.reply(200, manifest)) as (host, _):
+        store = open_store(f"oci://{host}/a/b", tmp_path)
+        for ask in (lambda: store.has(DIGEST), lambda: store.get(DIGEST, tmp_path / "got")):
+            with pytest.raises(NotEvaluatedError, match="was moved"):
+                ask()
+
+
+def test_a_real_registry_with_a_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        registry_server.find_server()
+    except registry_server.NoServerError as error:
+        pytest.skip(str(error))
+    digest, file = made(tmp_path)
+    with registry_server.serving(tmp_path, password=True) as host:
+        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+        with pytest.raises(RefusedError, match="nobody in particular"):
+            open_store(f"oci://{host}/a/b", tmp_path, token="ghs_x").put(digest, file)
+        pair = base64.b64encode(f"{registry_server.USER}:{registry_server.PASSWORD}".encode()).decode()
+        (tmp_path / "config.json").write_text(json.dumps({"auths": {host: {"auth": pair}}}))
+        store = open_store(f"oci://{host}/a/b", tmp_path)
+        assert [store.put(digest, file), store.put(digest, file)] == [True, False]
+        store.get(digest, tmp_path / "got")
+
+
+@pytest.mark.parametrize(
+    ("host", "scheme"),
+    [("localhost:5000", "http"), ("127.0.0.1", "http"), ("127.9.9.9:1", "http"), ("[::1]:5000", "http")]
+    + [(host, "https") for host in ("ghcr.io", "localhost.evil.example", "127.0.0.1.nip.example", "10.0.0.1")],
+)
+def test_only_this_machine_is_asked_without_tls(host: str, scheme: str) -> None:
+    assert Place.of(f"oci://{host}/A/b").base == f"{scheme}://{host}/v2/a/b"
+    assert is_loopback(host) == (scheme == "http")
+
+
+@pytest.mark.parametrize(
+    ("host", "realm", "taken"),
+    [
+        ("ghcr.io", "https://ghcr.io/token", True),
+        ("ghcr.io", "https://ghcr.io.evil.example/token", False),
+        ("ghcr.io", "http://ghcr.io/token", False),
+        ("r.example", "https://auth.example/token", True),
+        ("r.example", "http://auth.example/token", False),
+        ("r.example", "http://127.0.0.1/token", False),
+        ("127.0.0.1:5000", "http://127.0.0.1:5001/token", True),
+    ],
+)
+def test_where_credentials_may_go(host: str, realm: str, *, taken: bool) -> None:
+    connection = Connection(Place(host=host, repository="a/b"), ADA)
+    if taken:
+        connection._check_realm(realm)
+    else:
+        with pytest.raises(NotEvaluatedError):
+            connection._check_realm(realm)
+
+
+def test_a_repository_inside() -> None:
+    place = Place.of("oci://ghcr.io/OWNER/Repo/models")
+    assert place.url == "oci://ghcr.io/owner/repo/models"
+    assert place.inside("Adult-Income").url == "oci://ghcr.io/owner/repo/models/adult-income"
+    for name in ("a-", "a._b", ".."):
+        with pytest.raises(UsageError, match="cannot be the name"):
+            place.inside(name)

@@ -1,0 +1,122 @@
+"""Every store keeps files by digest, gives back exactly those, and says so when it cannot."""
+
+import time
+from pathlib import Path
+
+import pytest
+from tests.support.places import made
+
+from mlbot.errors import MissingExtraError, NotEvaluatedError, UsageError
+from mlbot.storage.store import ModelStore, NotStoredError, open_store
+
+KINDS = ("folder", "object store", "registry")
+
+
+@pytest.fixture(params=KINDS)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "registry":
+        return str(request.getfixturevalue("registry"))
+    return "kept" if request.param == "folder" else f"memory://{tmp_path.name}{time.time()}/kept"
+
+
+@pytest.fixture
+def store(url: str, tmp_path: Path) -> ModelStore:
+    return open_store(url, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "golden.json"])
+@pytest.mark.parametrize("size", [0, 1, 3 << 20])
+def test_what_is_put_is_got(store: ModelStore, tmp_path: Path, name: str, size: int) -> None:
+    digest, file = made(tmp_path / "made", b"x" * size, name)
+    assert not store.has(digest)
+    assert store.put(digest, file)
+    assert store.has(digest)
+    store.get(digest, tmp_path / "new" / "got", size=size)
+    store.get(digest, tmp_path / "new" / "got")
+    assert (tmp_path / "new" / "got").read_bytes() == file.read_bytes()
+
+
+def test_a_second_put_does_nothing(store: ModelStore, url: str, tmp_path: Path) -> None:
+    digest, file = made(tmp_path)
+    assert [store.put(digest, file), store.put(digest, file)] == [True, False]
+    assert not open_store(url, tmp_path).put(digest, file)
+
+
+def test_many_digests_beside_each_other(store: ModelStore, tmp_path: Path) -> None:
+    kept = [made(tmp_path / str(n), str(n).encode()) for n in range(5)]
+    assert all(store.put(digest, file) for digest, file in kept)
+    for digest, file in kept:
+        store.get(digest, tmp_path / "got")
+        assert (tmp_path / "got").read_bytes() == file.read_bytes()
+
+
+def test_what_is_not_there(store: ModelStore, tmp_path: Path) -> None:
+    digest, _ = made(tmp_path)
+    with pytest.raises(NotStoredError, match="nothing is stored as sha256:") as caught:
+        store.get(digest, tmp_path / "got")
+    assert caught.value.where == store.url
+    assert not (tmp_path / "got").exists()
+
+
+def test_a_file_under_anothers_digest_is_not_kept(store: ModelStore, tmp_path: Path) -> None:
+    digest, _ = made(tmp_path / "a", b"a")
+    _, other = made(tmp_path / "b", b"b")
+    with pytest.raises(NotEvaluatedError, match="has the digest"):
+        store.put(digest, other)
+    with pytest.raises(NotEvaluatedError, match="no such file"):
+        store.put(digest, tmp_path / "absent")
+    assert not store.has(digest)
+
+
+def test_another_size_than_expected(store: ModelStore, tmp_path: Path) -> None:
+    digest, file = made(tmp_path, b"12345")
+    store.put(digest, file)
+    for size in (4, 6):
+        with pytest.raises(NotEvaluatedError, match="bytes"):
+            store.get(digest, tmp_path / "got", size=size)
+    assert not (tmp_path / "got").exists()
+
+
+def test_the_url_is_what_was_asked_for(url: str, tmp_path: Path) -> None:
+    expected = (tmp_path / "kept").as_uri() if url == "kept" else url
+    assert open_store(url, tmp_path).url == expected
+
+
+@pytest.mark.parametrize("content", [b"", b"the modek", b"the model and more"])
+def test_changed_bytes_are_never_given(tmp_path: Path, content: bytes) -> None:
+    store = open_store("kept", tmp_path)
+    digest, file = made(tmp_path)
+    store.put(digest, file)
+    (kept,) = (path for path in (tmp_path / "kept").rglob("*") if path.is_file())
+    kept.write_bytes(content)
+    with pytest.raises(NotEvaluatedError, match="changed or damaged"):
+        store.get(digest, tmp_path / "got")
+    assert not (tmp_path / "got").exists()
+
+
+def test_a_put_mends_what_an_interrupted_upload_left(tmp_path: Path) -> None:
+    store = open_store("kept", tmp_path)
+    digest, file = made(tmp_path)
+    store.put(digest, file)
+    (kept,) = (path for path in (tmp_path / "kept").rglob("*") if path.is_file())
+    kept.write_bytes(b"the")
+    assert store.put(digest, file)
+    store.get(digest, tmp_path / "got")
+
+
+def test_a_folder_needs_no_extra_and_an_object_store_says_which(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "fsspec", None)
+    digest, file = made(tmp_path)
+    assert open_store("kept", tmp_path).put(digest, file)
+    with pytest.raises(MissingExtraError, match="s3://bucket/models needs the optional part 'deploy'"):
+        open_store("s3://bucket/models", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "url", ["oci://", "oci://ghcr.io", "oci://ghcr.io/", "oci:///a/b", "oci://a b/c", "oci://h/a//b"]
+)
+def test_no_registry(url: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no registry and repository"):
+        open_store(url, tmp_path)

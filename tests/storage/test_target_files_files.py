@@ -1,0 +1,104 @@
+"""A model repository in a folder: what is kept, what is verified, what is left alone."""
+
+from pathlib import Path
+
+import pytest
+from tests.support.places import made, version
+
+from mlbot.errors import NotEvaluatedError, RefusedError
+from mlbot.lib.version import Served
+from mlbot.storage.objects import LocalObjects
+from mlbot.storage.target_files import KEPT, FilesTarget
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "served"
+
+
+@pytest.fixture
+def target(root: Path) -> FilesTarget:
+    return FilesTarget(LocalObjects(root))
+
+
+def deploy(target: FilesTarget, text: str, folder: Path) -> Served:
+    digest, file = made(folder / "made", text.encode())
+    target.stage("m", version(text), digest, file)
+    target.switch("m", version(text))
+    return Served(version=text, digest=digest)
+
+
+def numbers(root: Path) -> set[str]:
+    return {path.name for path in (root / "m").iterdir() if path.name.isdigit()}
+
+
+def test_the_layout_of_triton_and_kserve(target: FilesTarget, root: Path, tmp_path: Path) -> None:
+    deploy(target, "1.2.0", tmp_path)
+    files = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+    assert files == {"m/config.pbtxt", "m/1002000/model.onnx", "m/1002000/mlbot.json"}
+    assert (root / "m" / "1002000" / "model.onnx").read_bytes() == b"1.2.0"
+    assert {path.name for path in root.iterdir()} == {"m"}
+
+
+def test_the_last_good_versions_are_kept(target: FilesTarget, root: Path, tmp_path: Path) -> None:
+    for minor in range(6):
+        deploy(target, f"1.{minor}.0", tmp_path)
+    assert numbers(root) == {"1005000", "1004000", "1003000"}
+    assert len(numbers(root)) == KEPT
+    deploy(target, "1.3.0", tmp_path)
+    deploy(target, "2.0.0", tmp_path)
+    assert numbers(root) == {"2000000", "1003000", "1005000"}
+
+
+def test_what_was_staged_and_never_switched_goes_with_the_next_switch(
+    target: FilesTarget, root: Path, tmp_path: Path
+) -> None:
+    digest, file = made(tmp_path, b"abandoned")
+    target.stage("m", version("9.0.0"), digest, file)
+    deploy(target, "1.0.0", tmp_path)
+    assert numbers(root) == {"1000000"}
+
+
+def test_settings_of_ones_own_stay(target: FilesTarget, root: Path, tmp_path: Path) -> None:
+    deploy(target, "1.0.0", tmp_path)
+    config = root / "m" / "config.pbtxt"
+    own = "instance_group [{ kind: KIND_CPU, count: 2 }]\n"
+    config.write_text(config.read_text() + own)
+    served = deploy(target, "1.1.0", tmp_path)
+    assert config.read_text().endswith(own)
+    assert target.live("m") == served
+
+
+def test_somebody_elses_config_is_not_overwritten(target: FilesTarget, root: Path, tmp_path: Path) -> None:
+    (root / "m").mkdir(parents=True)
+    (root / "m" / "config.pbtxt").write_text('name: "m"\n')
+    with pytest.raises(RefusedError, match="not written by mlbot"):
+        deploy(target, "1.0.0", tmp_path)
+    assert (root / "m" / "config.pbtxt").read_text() == 'name: "m"\n'
+
+
+@pytest.mark.parametrize("content", [b"", b"1.1.1", b"1.1.0 and more"])
+def test_bytes_that_changed_after_staging_are_not_served(
+    target: FilesTarget, root: Path, tmp_path: Path, content: bytes
+) -> None:
+    served = deploy(target, "1.0.0", tmp_path)
+    digest, file = made(tmp_path, b"1.1.0")
+    target.stage("m", version("1.1.0"), digest, file)
+    (root / "m" / "1001000" / "model.onnx").write_bytes(content)
+    with pytest.raises(NotEvaluatedError, match="changed or damaged"):
+        target.switch("m", version("1.1.0"))
+    assert target.live("m") == served
+    target.stage("m", version("1.1.0"), digest, file)
+    target.switch("m", version("1.1.0"))
+    assert target.fetch("m", tmp_path / "got") == Served(version="1.1.0", digest=digest)
+
+
+def test_bytes_that_changed_while_served_are_not_given(target: FilesTarget, root: Path, tmp_path: Path) -> None:
+    deploy(target, "1.0.0", tmp_path)
+    (root / "m" / "1000000" / "model.onnx").write_bytes(b"other")
+    with pytest.raises(NotEvaluatedError, match="changed or damaged"):
+        target.fetch("m", tmp_path / "got")
+    (root / "m" / "1000000" / "model.onnx").unlink()
+    with pytest.raises(NotEvaluatedError, match="not there"):
+        target.fetch("m", tmp_path / "got")
+    assert not (tmp_path / "got").exists()

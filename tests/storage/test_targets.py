@@ -1,0 +1,148 @@
+"""Every target stages without serving, switches in one step, gives back what it serves, and refuses other bytes."""
+
+import time
+from pathlib import Path
+
+import pytest
+from tests.support.places import made, version
+
+from mlbot.config.schema import EnvironmentConfig
+from mlbot.errors import MissingExtraError, NotEvaluatedError, RefusedError
+from mlbot.lib.version import Served
+from mlbot.storage.target import Target
+from mlbot.storage.targets import open_target
+
+KINDS = ("folder", "object store", "registry", "command")
+MODEL = "Adult-income"
+DEPLOY = """
+set -eu
+cd "$MLBOT_ENVIRONMENT.d" 2>/dev/null || { mkdir "$MLBOT_ENVIRONMENT.d"; cd "$MLBOT_ENVIRONMENT.d"; }
+case "$MLBOT_ACTION" in
+  stage) cp "$MLBOT_MODEL_FILE" "$MLBOT_VERSION.onnx" ;;
+  switch)
+    echo "$MLBOT_VERSION $MLBOT_DIGEST" > "$MLBOT_MODEL.new"
+    mv "$MLBOT_MODEL.new" "$MLBOT_MODEL" ;;
+  live) cat "$MLBOT_MODEL" 2>/dev/null || true ;;
+  withdraw) rm -f "$MLBOT_MODEL" ;;
+  fetch) read -r version _ < "$MLBOT_MODEL"; cp "$version.onnx" "$MLBOT_MODEL_FILE" ;;
+esac
+"""
+
+
+def url_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
+    if kind == "registry":
+        return str(request.getfixturevalue("registry"))
+    if kind == "command":
+        (folder / "deploy.sh").write_text(DEPLOY)
+        return "command:sh deploy.sh"
+    return "served" if kind == "folder" else f"memory://{folder.name}{time.time()}/served"
+
+
+@pytest.fixture(params=KINDS)
+def environment(request: pytest.FixtureRequest, tmp_path: Path) -> EnvironmentConfig:
+    return EnvironmentConfig(name="staging", target=url_of(request.param, request, tmp_path))
+
+
+@pytest.fixture
+def target(environment: EnvironmentConfig, tmp_path: Path) -> Target:
+    return open_target(environment, tmp_path)
+
+
+def deploy(target: Target, text: str, folder: Path, content: bytes) -> Served:
+    digest, file = made(folder / text, content)
+    target.stage(MODEL, version(text), digest, file)
+    target.switch(MODEL, version(text))
+    return Served(version=text, digest=digest)
+
+
+def test_a_version_is_served_from_its_switch_on(target: Target, tmp_path: Path) -> None:
+    digest, file = made(tmp_path, b"one" * 1000)
+    assert target.live(MODEL) is None
+    with pytest.raises(NotEvaluatedError, match="nothing of Adult-income is served"):
+        target.fetch(MODEL, tmp_path / "got")
+    target.stage(MODEL, version("1.0.0"), digest, file)
+    assert target.live(MODEL) is None
+    target.switch(MODEL, version("1.0.0"))
+    assert target.live(MODEL) == Served(version="1.0.0", digest=digest)
+    assert target.fetch(MODEL, tmp_path / "got") == target.live(MODEL)
+    assert (tmp_path / "got").read_bytes() == file.read_bytes()
+
+
+def test_forth_and_back_again(target: Target, environment: EnvironmentConfig, tmp_path: Path) -> None:
+    first = deploy(target, "1.0.0", tmp_path, b"one")
+    second = deploy(target, "1.1.0", tmp_path, b"two")
+    assert target.live(MODEL) == second
+    assert deploy(open_target(environment, tmp_path), "1.0.0", tmp_path, b"one") == first
+    assert target.fetch(MODEL, tmp_path / "got") == first
+    assert (tmp_path / "got").read_bytes() == b"one"
+
+
+def test_every_step_can_be_repeated(target: Target, environment: EnvironmentConfig, tmp_path: Path) -> None:
+    served = {deploy(open_target(environment, tmp_path), "2.0.0", tmp_path, b"two") for _ in range(2)}
+    served |= {deploy(target, "2.0.0", tmp_path, b"two") for _ in range(2)}
+    assert {target.live(MODEL)} == served
+
+
+def test_a_first_version_is_taken_away_again_and_comes_back(
+    target: Target, environment: EnvironmentConfig, tmp_path: Path
+) -> None:
+    assert target.withdraw(MODEL), "there is nothing to take away"
+    served = deploy(target, "1.0.0", tmp_path, b"one")
+    for _ in range(2):
+        gone = target.withdraw(MODEL)
+        assert gone is (not environment.target.startswith("oci://"))
+        assert target.live(MODEL) == (None if gone else served)
+    assert deploy(target, "1.0.0", tmp_path, b"one") == served
+    assert target.live(MODEL) == served
+
+
+def test_models_do_not_meet(target: Target, tmp_path: Path) -> None:
+    served = deploy(target, "1.0.0", tmp_path, b"one")
+    assert target.live("other") is None
+    assert target.live(MODEL) == served
+
+
+def test_bytes_that_are_not_the_versions_are_not_staged(target: Target, tmp_path: Path) -> None:
+    digest, _ = made(tmp_path / "a", b"a")
+    _, other = made(tmp_path / "b", b"b")
+    with pytest.raises(NotEvaluatedError, match="has the digest"):
+        target.stage(MODEL, version("1.0.0"), digest, other)
+    with pytest.raises(NotEvaluatedError, match="is not staged"):
+        target.switch(MODEL, version("1.0.0"))
+    assert target.live(MODEL) is None
+
+
+@pytest.mark.parametrize("kind", ["folder", "object store", "registry"])
+def test_a_version_never_changes(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    environment = EnvironmentConfig(name="staging", target=url_of(kind, request, tmp_path))
+    target = open_target(environment, tmp_path)
+    served = deploy(target, "1.0.0", tmp_path, b"one")
+    digest, file = made(tmp_path, b"two")
+    with pytest.raises(RefusedError, match=r"Adult-income@v1\.0\.0 is there with other bytes"):
+        target.stage(MODEL, version("1.0.0"), digest, file)
+    assert target.fetch(MODEL, tmp_path / "got") == served
+
+
+def test_two_environments_in_one_registry(registry: str, tmp_path: Path) -> None:
+    staging, production = (
+        open_target(EnvironmentConfig(name=name, target=registry), tmp_path) for name in ("staging", "production")
+    )
+    first = deploy(staging, "1.0.0", tmp_path, b"one")
+    assert production.live(MODEL) is None
+    deploy(production, "1.0.0", tmp_path, b"one")
+    second = deploy(staging, "1.1.0", tmp_path, b"two")
+    assert (staging.live(MODEL), production.live(MODEL)) == (second, first)
+
+
+def test_two_models_whose_names_differ_by_case_alone(registry: str, tmp_path: Path) -> None:
+    target = open_target(EnvironmentConfig(name="staging", target=registry), tmp_path)
+    deploy(target, "1.0.0", tmp_path, b"one")
+    with pytest.raises(RefusedError, match="is not of adult-income"):
+        target.live("adult-income")
+
+
+def test_an_object_store_says_which_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "fsspec", None)
+    assert open_target(EnvironmentConfig(name="a", target="served"), tmp_path).live("m") is None
+    with pytest.raises(MissingExtraError, match="needs the optional part 'deploy'"):
+        open_target(EnvironmentConfig(name="a", target="s3://bucket/models"), tmp_path)

@@ -1,0 +1,364 @@
+"""Changes of the small config that are refused, each with the first problem that is said."""
+
+from tests.support.config_texts import GATE, HOLDOUT, METRICS, MIN, RUN, SLICE, TARGET, TASK, Case
+from tests.support.tunable_refusals import TUNABLE
+
+_TRAINING_AND_DATA = [
+    Case("models:", "version: 2\nmodels:", "2: version: found 2 → write 1, the only version there is"),
+    Case("models:", "version: true\nmodels:", "2: version: found true → write 1, the only version there is"),
+    Case("models:", "modells: {}\nmodels:", '2: modells: found the unknown key "modells" → write models'),
+    Case(
+        "models:",
+        "zzz: 1\nmodels:",
+        '2: zzz: found the unknown key "zzz" → write version, models, guard, inconclusive, waivers, store or environ',
+    ),
+    Case("m:", "'a b':", '3: models."a b": found the name "a b" → write a name of letters, digits, `.`, `_` and `-`,'),
+    Case(TASK, "task: binry", '4: models.m.task: found "binry" → write binary'),
+    Case(TASK, "task: 1", "4: models.m.task: found 1 → write binary, multiclass or regression"),
+    Case(TASK, "task:", "4: models.m.task: found nothing → write binary, multiclass or regression"),
+    Case(TASK, "#", "3: models.m: found no task → write `task:`"),
+    Case(
+        RUN,
+        "seeds: 2",
+        "5: models.m.train: found neither run nor entrypoint → write one of them: `run: python train.py` or "
+        "`entrypoint: module:function`",
+    ),
+    Case(RUN, "run: make\nentrypoint: a:b", "5: models.m.train: found both run and entrypoint → write one of them: "),
+    Case(RUN, "run: ''", "6: models.m.train.run: found an empty text → write a shell command"),
+    Case(RUN, "run: [make]", "6: models.m.train.run: found a list → write a shell command"),
+    Case(
+        RUN, "entrypoint: train.py", '6: models.m.train.entrypoint: found "train.py" → write module:function, such as'
+    ),
+    *(
+        Case(
+            RUN,
+            f"run: make\nseeds: {value}",
+            f"7: models.m.train.seeds: found {shown} → write a whole number from 1 to 32",
+            schema=value != "1.0",  # an integer for JSON Schema
+        )
+        for value, shown in {"0": "0", "33": "33", "1.0": "1.0", "true": "true", "'3'": '"3"', "": "nothing"}.items()
+    ),
+    *(
+        Case(
+            RUN,
+            f"run: make\ntimeout: {value}",
+            f"7: models.m.train.timeout: found {shown} → write a duration such as 90s, 30m or 2h, of at most 120h",
+        )
+        for value, shown in {
+            "0m": '"0m"',
+            "-5": "-5",
+            "1d": '"1d"',
+            "30 m": '"30 m"',
+            "true": "true",
+            "500000": "500000",
+        }.items()
+    ),
+    Case(RUN, "run: make\ntimeout: 121h", '7: models.m.train.timeout: found "121h" → write a duration', schema=False),
+    Case(RUN, "run: make\nruns_on: gpu", '7: models.m.train.runs_on: found the unknown key "runs_on" → write runs-on'),
+    Case(
+        RUN, "run: make\nruns-on: []", "7: models.m.train.runs-on: found an empty list → write a list of runner labels"
+    ),
+    Case(
+        RUN, "run: make\nruns-on: [a, a]", '7: models.m.train.runs-on[1]: found "a" again, after [0] → write each once'
+    ),
+    Case(
+        RUN,
+        "run: make\nruns-on: ${{ inputs.x }}",
+        '7: models.m.train.runs-on: found "${{ inputs.x }}" → write a runner label; expressions are not evaluated here',
+        schema=False,
+    ),
+    Case(
+        RUN, "run: make\ndepends: x", '7: models.m.train.depends: found "x" → write a list of files, folders and globs'
+    ),
+    Case(
+        RUN, "run: make\ndepends: []", "7: models.m.train.depends: found an empty list → write a list of files, folders"
+    ),
+    *(
+        Case(RUN, f"run: make\nparams: {path}", f"7: models.m.train.params: found {shown} → write {write}", schema)
+        for path, shown, write, schema in (
+            ("/etc/x", '"/etc/x"', "a path relative to the repository's root", True),
+            ("~/x", '"~/x"', "a path relative to the repository's root", True),
+            ("'C:x'", '"C:x"', "a path relative to the repository's root", True),
+            ("a/../b", '"a/../b"', "a path without `..`, from the repository's root", True),
+            ("..", '".."', "a path without `..`, from the repository's root", True),
+            ("a\\b", '"a\\\\b"', "the path with forward slashes", True),
+            ("s3://x/y", '"s3://x/y"', "a path inside the repository; only data can have an URL", True),
+            (".", '"."', "a file or folder of the repository", False),
+            (".git/config", '".git/config"', "a file or folder of the repository", False),
+            ("5", "5", "a path inside the repository as text, in quotes", True),
+        )
+    ),
+    *TUNABLE,
+    Case(HOLDOUT, "#", "7: models.m.data: found no holdout → write `holdout:`"),
+    Case(
+        HOLDOUT,
+        "holdout: h.csv\ntrain: h.csv",
+        "8: models.m.data.holdout: found the training data → write",
+        schema=False,
+    ),
+    Case(
+        HOLDOUT,
+        "holdout: s3://me:secret@bucket/h.csv",
+        "8: models.m.data.holdout: found an URL with a password → write the URL without a password; credentials",
+        schema=False,
+    ),
+    Case(
+        HOLDOUT,
+        "holdout: simplecache::s3://bucket/h.csv",
+        '8: models.m.data.holdout: found "simplecache::s3://bucket/h.csv" → write',
+    ),
+    Case(TARGET, "target: 5", "9: models.m.data.target: found 5 → write a column name as text, in quotes"),
+    Case(
+        TARGET,
+        'target: "y\\u202e"',
+        '9: models.m.data.target: found the invisible character U+202E in "y\\u202e" → write a column name without it',
+        schema=False,
+    ),
+    Case(TARGET, 'target: "a\\nb"', '9: models.m.data.target: found "a\\nb" → write a column name on one line'),
+    Case(
+        TARGET,
+        "target: y\ndrop: [y]",
+        '10: models.m.data.drop[0]: found "y", which is the target already',
+        schema=False,
+    ),
+    Case(
+        TARGET,
+        "target: y\ndrop: [a, b]\nfeatures: [b]",
+        '11: models.m.data.features[0]: found "b", which is dropped already → write each column in one place',
+        schema=False,
+    ),
+    Case(
+        TARGET, "target: y\ngroup: y", '10: models.m.data.group: found "y", which is the target already', schema=False
+    ),
+    Case(TARGET, "target: y\ndrop: [a, a]", '10: models.m.data.drop[1]: found "a" again, after [0] → write each once'),
+    Case(TARGET, "target: y\npositive: [1]", "10: models.m.data.positive: found a list → write a label"),
+    Case(
+        TARGET,
+        "target: y\npositive: c\nclasses: [a, b]",
+        '10: models.m.data.positive: found "c" → write one of the classes: "a" or "b"',
+        schema=False,
+    ),
+    Case(
+        TARGET,
+        "target: y\nclasses: [a, b, c]",
+        "10: models.m.data.classes: found 3 classes for a binary model → write the two labels",
+        schema=False,
+    ),
+]
+
+_JUDGING_AND_DEPLOYING = [
+    Case(SLICE, "'a b': x = 1", '11: models.m.slices."a b": found the name "a b" → write a name of letters, digits,'),
+    Case(SLICE, "s: x = 1;", "11: models.m.slices.s: found `;` → write one condition, not statements", schema=False),
+    Case(
+        SLICE, "s: 5", '11: models.m.slices.s: found 5 → write an SQL condition such as "age < 25" as text, in quotes'
+    ),
+    Case(SLICE, "s: {min_rows: 5}", "11: models.m.slices.s: found no where → write `where:`"),
+    Case(
+        SLICE,
+        "s: {where: x = 1, min_rows: 0}",
+        "11: models.m.slices.s.min_rows: found 0 → write a whole number, 1 or more",
+    ),
+    Case(
+        METRICS, "metrics: []", "12: models.m.metrics: found an empty list → write a list of metrics such as roc_auc or"
+    ),
+    Case(METRICS, "metrics: [auc]", '12: models.m.metrics[0]: found the unknown metric "auc" → write roc_auc'),
+    Case(
+        METRICS,
+        "metrics: [neg_log_loss]",
+        '12: models.m.metrics[0]: found the unknown metric "neg_log_loss" → write log_loss',
+    ),
+    Case(
+        METRICS,
+        "metrics: [zzz]",
+        '12: models.m.metrics[0]: found the unknown metric "zzz" → write accuracy, balanced_accuracy, log_loss,',
+    ),
+    Case(
+        METRICS,
+        "metrics: [f1_macro]",
+        '12: models.m.metrics[0]: found "f1_macro", which is not for binary models → write f1',
+        schema=False,
+    ),
+    Case(
+        METRICS,
+        "metrics: [roc_auc, roc_auc]",
+        '12: models.m.metrics[1]: found "roc_auc" again → write each',
+        schema=False,
+    ),
+    Case(METRICS, "metrics: [size_mb]", '12: models.m.metrics[0]: found "size_mb" → write it under `gates` only;'),
+    Case(
+        METRICS, "metrics: [1]", "12: models.m.metrics[0]: found 1 → write a metric's name or module:function as text"
+    ),
+    Case(METRICS, "metrics: [a b:c]", '12: models.m.metrics[0]: found "a b:c" → write module:function, such as'),
+    Case(
+        METRICS,
+        "metrics: [lib:profit]",
+        '12: models.m.metrics[0]: found "profit" without a direction → write {function: lib:profit, direction: higher}',
+        schema=False,
+    ),
+    Case(
+        METRICS,
+        "metrics: [{function: a:b, direction: up}]",
+        '12: models.m.metrics[0].direction: found "up" → write higher',
+    ),
+    Case(METRICS, "metrics: [{name: a}]", "12: models.m.metrics[0]: found no function → write `function:`"),
+    Case(
+        METRICS,
+        "metrics: [{function: a:b_loss, name: a b}]",
+        '12: models.m.metrics[0].name: found the name "a b" → write',
+    ),
+    Case(
+        METRICS,
+        "metrics: [a:roc_auc]",
+        '12: models.m.metrics[0]: found "roc_auc" for a metric of yours → write another name with `name:`',
+        schema=False,
+    ),
+    Case(
+        MIN,
+        "#",
+        "14: models.m.gates.roc_auc: found nothing → write a mapping with min, max, max_regression, confident or",
+    ),
+    Case(
+        GATE, "roc_auc: 0.9\nf1:", "14: models.m.gates.roc_auc: found 0.9 → write {min: 0.9} or {max: 0.9} or {max_reg"
+    ),
+    Case(GATE, "size_mb: 5\nf1:", "14: models.m.gates.size_mb: found 5 → write {max: 5}"),
+    Case(GATE, "f1: {}\nroc_auc:", "14: models.m.gates.f1: found no bound → write at least one of min, max and"),
+    Case(MIN, "blocking: true", "14: models.m.gates.roc_auc: found no bound → write at least one of min, max and"),
+    Case(MIN, "minimum: 1", '15: models.m.gates.roc_auc.minimum: found the unknown key "minimum" → write min'),
+    Case(MIN, "min: high", '15: models.m.gates.roc_auc.min: found "high" → write a number from 0 to 1'),
+    Case(MIN, "min: true", "15: models.m.gates.roc_auc.min: found true → write a number from 0 to 1"),
+    Case(MIN, "min: 90", "15: models.m.gates.roc_auc.min: found 90 → write a number from 0 to 1", schema=False),
+    Case(MIN, "min: .nan", "15: models.m.gates.roc_auc.min: found nan → write a number from 0 to 1", schema=False),
+    Case(
+        GATE,
+        "log_loss: {max: .inf}\nf1:",
+        "14: models.m.gates.log_loss.max: found inf → write a number, 0 or",
+        schema=False,
+    ),
+    Case(
+        MIN,
+        "min: 0.9\nmax: 0.8",
+        "14: models.m.gates.roc_auc: found min 0.9 above max 0.8 → write a `min` of",
+        schema=False,
+    ),
+    Case(
+        MIN,
+        "max_regression: -0.1",
+        "15: models.m.gates.roc_auc.max_regression: found -0.1 → write a number from 0 to 1",
+    ),
+    Case(
+        MIN,
+        "max_regression: 0\nconfident: true",
+        "16: models.m.gates.roc_auc.confident: found true → write it beside `min` or `max`; max_regression is always",
+        schema=False,
+    ),
+    Case(MIN, "min: 0.5\nconfident: 1", "16: models.m.gates.roc_auc.confident: found 1 → write true or false"),
+    Case(
+        GATE,
+        "recal@s: {min: 0}\nroc_auc:",
+        '14: models.m.gates.recal@s: found the unknown metric "recal" → write recall',
+        schema=False,
+    ),
+    Case(GATE, "roc_auc@t:", '14: models.m.gates.roc_auc@t: found the unknown slice "t" → write s', schema=False),
+    Case(GATE, "roc_auc@:", '14: models.m.gates.roc_auc@: found the unknown slice "" → write s', schema=False),
+    Case(
+        GATE,
+        "rmse: {max: 1}\nroc_auc:",
+        '14: models.m.gates.rmse: found the unknown metric "rmse" → write accuracy, balanced_accuracy, log_loss,',
+        schema=False,
+    ),
+    Case(
+        GATE,
+        "r2: {min: 0}\nroc_auc:",
+        '14: models.m.gates.r2: found "r2", which is not for binary models → write accuracy,',
+        schema=False,
+    ),
+    Case(
+        GATE,
+        "size_mb: {min: 3}\nroc_auc:",
+        "14: models.m.gates.size_mb.min: found `min` for size_mb → write `max`, the only bound it takes",
+        schema=False,
+    ),
+    Case(
+        GATE,
+        "size_mb@s: {max: 3}\nroc_auc:",
+        '14: models.m.gates.size_mb@s: found "size_mb@s", which is measured on the whole file → write it without',
+        schema=False,
+    ),
+    Case("models:", "guard: main\nmodels:", '2: guard: found "main" → write a list of branch names'),
+    *(
+        Case(
+            "models:", f"guard: [{name}]\nmodels:", f'2: guard[0]: found "{name}" → write a branch name as git', schema
+        )
+        for name, schema in {"release/*": True, "a..b": False, "-x": False, "a b": True, "x.lock": False}.items()
+    ),
+    Case(
+        "models:",
+        "waivers: {by: ['@lea']}\nmodels:",
+        '2: waivers.by[0]: found "@lea" → write a login on GitHub, without `@`',
+    ),
+    Case("models:", "waivers: {by: lea}\nmodels:", '2: waivers.by: found "lea" → write a list of logins'),
+    Case("models:", "waivers: {author: maybe}\nmodels:", '2: waivers.author: found "maybe" → write true or false'),
+    Case("models:", "waivers: {who: [lea]}\nmodels:", '2: waivers.who: found the unknown key "who" → write'),
+    Case(
+        "models:", "inconclusive: {promotion: stop}\nmodels:", '2: inconclusive.promotion: found "stop" → write warn or'
+    ),
+    Case("models:", "store: /srv/x\nmodels:", '2: store: found "/srv/x" → write file:///srv/x'),
+    Case("models:", "store: [x]\nmodels:", "2: store: found a list → write an URL such as s3://bucket/models or"),
+    Case("models:", "environments: {a: {}}\nmodels:", "2: environments.a: found no target → write `target:`"),
+    Case(
+        "models:", "environments: [a]\nmodels:", "2: environments: found a list → write a mapping from the name of each"
+    ),
+    Case(
+        "models:",
+        "environments: {a: {target: x, after: b}}\nmodels:",
+        '2: environments.a.after: found "b" → write a',
+        schema=False,
+    ),
+    Case(
+        "models:",
+        "environments: {a: {target: x, after: a}}\nmodels:",
+        '2: environments.a: found "a" after "a" → write an order without a circle',
+        schema=False,
+    ),
+    Case(
+        "models:",
+        "environments: {a: {target: x, approvals: -1}}\nmodels:",
+        "2: environments.a.approvals: found -1 → write a whole number from 0 to 6",
+    ),
+    Case(
+        "models:",
+        "environments: {a: {target: x, smoke: {p95_ms: 0, requests: 0}}}\nmodels:",
+        "2: environments.a.smoke.p95_ms: found 0 → write milliseconds, more than 0",
+    ),
+    Case(
+        "models:",
+        "store: https://models.example/x\nmodels:",
+        '2: store: found "https://models.example/x" → write an URL that can be written to',
+        schema=False,
+    ),
+    Case(
+        "models:",
+        "store: oci://ghcr.io\nmodels:",
+        '2: store: found "oci://ghcr.io" → write a registry and a repository, such as oci://',
+        schema=False,
+    ),
+    Case(
+        "models:",
+        "store: file://srv/models\nmodels:",
+        '2: store: found "file://srv/models" → write three slashes, such as file:///srv/models',
+        schema=False,
+    ),
+    Case(
+        "models:",
+        'environments: {a: {target: "command: "}}\nmodels:',
+        '2: environments.a.target: found "command: " → write a shell command after `command:`',
+        schema=False,
+    ),
+    Case(
+        "models:",
+        'environments: {a: {target: x, smoke: {command: " "}}}\nmodels:',
+        '2: environments.a.smoke.command: found " " → write a shell command',
+    ),
+]
+
+INVALID = _TRAINING_AND_DATA + _JUDGING_AND_DEPLOYING

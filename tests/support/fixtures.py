@@ -1,0 +1,65 @@
+"""Fixtures that the tests of several rooms share: trained models, released versions, pull requests."""
+
+from pathlib import Path
+
+import pytest
+from tests.fake_github.fixtures import github
+from tests.fake_github.server import FakeGitHub
+from tests.support import hosted, machine, releases
+from tests.support.commenting import Thread
+from tests.support.releases import World
+
+from mlbot.delivery.run_release import ReleaseRequest, release
+
+__all__ = ["github"]
+
+
+@pytest.fixture(scope="session")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A really trained model that keeps its gates."""
+    return hosted.train(tmp_path_factory.mktemp("good"), offset=1000)
+
+
+@pytest.fixture(scope="session")
+def bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A really trained model that lost a feature."""
+    return hosted.train(tmp_path_factory.mktemp("bad"), mode="lost")
+
+
+@pytest.fixture(scope="session")
+def trained_models(tmp_path_factory: pytest.TempPathFactory) -> dict[int, bytes]:
+    """Four really trained models of the tiny repository, by the parameter `offset`."""
+    return releases.train(tmp_path_factory.mktemp("models"), 1000, 2000, 3000, 4000)
+
+
+@pytest.fixture(scope="session")
+def two_versions(tmp_path_factory: pytest.TempPathFactory, trained_models: dict[int, bytes]) -> World:
+    """A world in which v1.0.0 and v1.0.1 are released, for `world` to copy."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in machine.ADA.items():
+            patch.setenv(name, value)
+        world = World.make(tmp_path_factory.mktemp("two") / "world", trained_models)
+        for offset in (1000, 2000):
+            world.change(offset)
+            assert release(world.home(), ReleaseRequest(model="tiny")).decision.go
+        world.home().tell_checkout()
+    return world
+
+
+@pytest.fixture
+def world(tmp_path: Path, two_versions: World, git_settings: None) -> World:
+    """v1.0.0 and v1.0.1 are released, and nothing is deployed."""
+    del git_settings
+    return two_versions.copy(tmp_path / "world")
+
+
+@pytest.fixture
+def thread(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Thread:
+    """A pull request of a branch, trained."""
+    return Thread.opened(github, tmp_path, monkeypatch).finish()
+
+
+@pytest.fixture
+def fork(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Thread:
+    """A pull request of a fork, trained."""
+    return Thread.opened(github, tmp_path, monkeypatch, fork=True).finish()

@@ -1,0 +1,202 @@
+"""Entries of releases and deployments, and a repository where all of it happened."""
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.git_samples import Sandbox, make
+from tests.support.ledger_samples import digest, entry
+
+from mlbot.events.github import Attempt
+from mlbot.git.ledger import LedgerBranch
+from mlbot.git.remote import Remote
+from mlbot.git.tags import create_tag
+from mlbot.ledger.entries import (
+    ApprovalEntry,
+    DeploymentEntry,
+    Entry,
+    Environment,
+    LockEntry,
+    ReleaseEntry,
+    WaiverEntry,
+)
+from mlbot.lib.version import Version
+from mlbot.registry.tag import TagNote, stage_tag, tag_message, version_tag
+
+MODEL = "adult-income"
+COMMIT = "4f1c2a9" + "d" * 33
+NOW = 1_763_654_400
+
+
+def release(version: str = "1.0.0", **changes: Any) -> ReleaseEntry:
+    fields: dict[str, Any] = {
+        "model": MODEL,
+        "version": version,
+        "commit": COMMIT,
+        "key": digest(1),
+        "digest": digest(100),
+        "attempt": Attempt(run=7),
+        "judge": Attempt(run=1007),
+        "data": {"data/train.csv": digest(50)},
+        "params": {"max_iter": 100, "tree.depth": 3},
+        "seed": 0,
+        "environment": Environment(python="3.11.7", platform="Linux-x86_64", packages=digest(60), lock=digest(61)),
+        "training": digest(70),
+        "golden": digest(71),
+        "actor": "ada",
+        "time": "2026-11-20T16:00:00Z",
+    }
+    return ReleaseEntry(**(fields | changes))
+
+
+def deployment(
+    sequence: int = 1, version: str = "1.0.0", environment: str = "staging", **changes: Any
+) -> DeploymentEntry:
+    model = changes.get("model", MODEL)
+    fields: dict[str, Any] = {
+        "id": f"{model}/{environment}/{sequence}",
+        "sequence": sequence,
+        "model": model,
+        "version": version,
+        "digest": digest(100),
+        "environment": environment,
+        "action": "promotion",
+        "state": "succeeded",
+        "actor": "ada",
+        "time": f"2026-11-20T16:{sequence:02}:00Z",
+    }
+    return DeploymentEntry(**(fields | changes))
+
+
+def approval(version: str = "1.0.0", environment: str = "production", **changes: Any) -> ApprovalEntry:
+    fields: dict[str, Any] = {
+        "model": MODEL,
+        "version": version,
+        "digest": digest(100),
+        "environment": environment,
+        "actor": "grace",
+        "comment": 41,
+        "time": "2026-11-20T16:30:00Z",
+    }
+    return ApprovalEntry(**(fields | changes))
+
+
+def lock(sequence: int = 1, environment: str = "production", **changes: Any) -> LockEntry:
+    fields: dict[str, Any] = {
+        "environment": environment,
+        "locked": True,
+        "sequence": sequence,
+        "actor": "grace",
+        "reason": "the holidays",
+        "time": "2026-11-20T20:00:00Z",
+    }
+    return LockEntry(**(fields | changes))
+
+
+def waiver(key: int = 1, **changes: Any) -> WaiverEntry:
+    fields: dict[str, Any] = {
+        "model": MODEL,
+        "key": digest(key),
+        "policy": digest(80),
+        "gate": "recall@women.min",
+        "reason": "known, mended next week",
+        "actor": "grace",
+        "pull_request": 12,
+        "comment": 40,
+        "commit": COMMIT,
+        "time": "2026-11-20T15:00:00Z",
+    }
+    return WaiverEntry(**(fields | changes))
+
+
+@dataclass(frozen=True)
+class Story:
+    """A clone whose origin has tags and a ledger."""
+
+    clone: Sandbox
+    origin: Path
+    commits: tuple[str, ...]
+
+    def tell(self, *entries: Entry) -> None:
+        """Add to the ledger at origin."""
+        LedgerBranch.at(Remote(url=str(self.origin))).append(entries, NOW)
+
+    def tag(self, name: str, commit: str, version: str = "", when: int = NOW) -> str:
+        """Tag at origin, as mlbot does where `version` is given."""
+        message = "By hand\n"
+        if version:
+            bytes_ = digest(200 if version == "1.1.0" else 100)
+            message = tag_message(f"Tag {name}", TagNote(version=version, commit=commit, digest=bytes_, actor="ada"))
+        return create_tag(self.origin, name, commit, message, when)
+
+
+def empty(folder: Path) -> Story:
+    """Three commits on main, pushed to a bare repository; no tag, no ledger."""
+    origin = folder / "origin.git"
+    subprocess.run(["git", "init", "--quiet", "--bare", str(origin)], check=True)
+    clone = make(folder / "clone")
+    commits = tuple(clone.commit({"train.py": f"print({number})\n"}, f"Change {number}") for number in range(3))
+    clone.git("remote", "add", "origin", str(origin))
+    clone.git("push", "--quiet", "--set-upstream", "origin", "main")
+    return Story(clone, origin, commits)
+
+
+def told(folder: Path) -> Story:
+    """Two versions released and promoted, one approved, one rolled back, an environment locked; all of it fetched."""
+    story = empty(folder)
+    first, second, _ = story.commits
+    objects = []
+    for version, commit, at in (("1.0.0", first, 0), ("1.1.0", second, 3600)):
+        objects.append(story.tag(version_tag(MODEL, Version.parse(version)), commit, version, NOW + at))
+    for counter, (environment, at, version) in enumerate(_ASSIGNED, 1):
+        story.tag(stage_tag(MODEL, environment, counter), story.commits[at], version, NOW + 7200 + counter)
+    story.tell(*_entries(story.commits, objects))
+    story.clone.git("fetch", "--quiet", "--tags", "origin")
+    return story
+
+
+_ASSIGNED = (
+    ("staging", 0, "1.0.0"),
+    ("production", 0, "1.0.0"),
+    ("staging", 1, "1.1.0"),
+    ("production", 1, "1.1.0"),
+    ("production", 0, "1.0.0"),
+)
+
+
+def _entries(commits: Sequence[str], objects: Sequence[str]) -> list[Entry]:
+    later = {"version": "1.1.0", "digest": digest(200)}
+    return [
+        entry(run=7, commit=commits[0]),
+        entry(run=8, commit=commits[1], key=digest(2), digest=digest(200)),
+        waiver(),
+        release("1.0.0", commit=commits[0], tag_object=objects[0], time="2026-11-18T09:00:00Z"),
+        release(
+            **later,
+            commit=commits[1],
+            key=digest(2),
+            tag_object=objects[1],
+            attempt=Attempt(run=8),
+            judge=Attempt(run=1008),
+            time="2026-11-19T09:00:00Z",
+        ),
+        deployment(1, state="started", time="2026-11-18T09:04:00Z"),
+        deployment(1, time="2026-11-18T09:05:00Z"),
+        approval(time="2026-11-18T10:00:00Z"),
+        deployment(1, environment="production", time="2026-11-18T10:05:00Z"),
+        deployment(2, **later, previous="1.0.0", time="2026-11-19T09:05:00Z"),
+        approval(**later, actor="alan", time="2026-11-19T10:00:00Z", comment=42),
+        deployment(2, environment="production", **later, previous="1.0.0", time="2026-11-19T10:05:00Z"),
+        deployment(
+            3,
+            environment="production",
+            action="rollback",
+            previous="1.1.0",
+            actor="grace",
+            reason="complaints from support",
+            time="2026-11-20T08:00:00Z",
+        ),
+        lock(time="2026-11-20T08:10:00Z"),
+    ]

@@ -1,0 +1,182 @@
+"""A judged run without the runner: the fake GitHub, real model files, and the command line in this process."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from tests.e2e import user
+from tests.fake_github import ops_actions
+from tests.fake_github.runs import Run
+from tests.fake_github.server import FakeGitHub
+from tests.fake_github.state import Issue, Repository
+from tests.support import git_samples
+from tests.support.asking import Value, bot, record
+
+from mlbot import entry
+
+READS: Final = {"actions": "read", "contents": "read", "pull_requests": "read"}
+WRITES: Final = {"actions": "read", "contents": "write", "pull_requests": "write", "statuses": "write"}
+JUDGE_RUN: Final = 777
+
+Files = Mapping[str, bytes]
+
+
+def archive(files: Files) -> bytes:
+    """A plain ZIP archive."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as opened:
+        for name, content in files.items():
+            opened.writestr(name, content)
+    return packed.getvalue()
+
+
+def train(folder: Path, **params: object) -> Path:
+    """Really train the tiny model: a folder with `<seed>/model.onnx` and `training.json` for two seeds."""
+    path = os.environ["PATH"]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{path}"}
+    repository = git_samples.make(folder / "repository")
+    repository.commit(user.files(**params))
+    command = [sys.executable, "-m", "mlbot", "train", "--quiet", "--model", "tiny", "--base", "HEAD", "--git-only"]
+    subprocess.run([*command, "--out", str(folder)], cwd=repository.path, env=environment, check=True, timeout=240)
+    return folder / "tiny"
+
+
+def trained(folder: Path, seed: int) -> dict[str, bytes]:
+    """What the training of a seed left."""
+    return {name: (folder / str(seed) / name).read_bytes() for name in ("model.onnx", "training.json")}
+
+
+@dataclass
+class Stage:
+    """One pull request whose training run is over, and the judge's commands on it."""
+
+    github: FakeGitHub
+    models: Repository
+    pull: Issue
+    run: Run
+    folder: Path
+    monkeypatch: pytest.MonkeyPatch
+
+    @classmethod
+    def opened(
+        cls, github: FakeGitHub, folder: Path, monkeypatch: pytest.MonkeyPatch, changes: Mapping[str, str]
+    ) -> "Stage":
+        """Alice opens a pull request; its run starts and waits."""
+        models = user.repository(github)
+        pull = github.user("alice").pull_request("change", changes)
+        run = next(run for run in github.world.runs.values() if run.workflow.path == ".github/workflows/mlbot.yml")
+        github.world.queue.clear()
+        ops_actions.begin(github.world, run)
+        subprocess.run(["git", "clone", "--quiet", str(models.git.path), str(folder / "checkout")], check=True)
+        return cls(github, models, pull, run, folder, monkeypatch)
+
+    def upload(self, seed: int, content: Files | bytes, *, side: str = "candidate", run: Run | None = None) -> None:
+        """An artifact of the run, whoever made it."""
+        packed = content if isinstance(content, bytes) else archive(content)
+        number = 1 if run else self.attempt
+        name = f"mlbot-{side}-tiny-s{seed}-a{number}"
+        ops_actions.upload(self.github.world, run or self.run, number, name, packed)
+
+    @property
+    def attempt(self) -> int:
+        """The run's latest attempt, which uploads, and which the judge is asked about."""
+        return self.run.latest.number
+
+    def retrain(self, *names: str, **params: Value) -> None:
+        """Alice's command: the bot notes it, then the run's next attempt begins."""
+        record(self.github, self.models, self.pull, self.run, *names, **params)
+        ops_actions.rerun(self.github.world, self.run, bot(self.github))
+        self.github.world.queue.clear()
+        ops_actions.begin(self.github.world, self.run)
+
+    def finish(self, conclusion: str = "success") -> None:
+        """The training run ends."""
+        ops_actions.finish(self.github.world, self.run, conclusion, [])
+        self.github.world.queue.clear()
+
+    def mlbot(self, verb: str, *arguments: str, rights: Mapping[str, str] = READS, asked: int | None = None) -> int:
+        """Run a verb as a job of the judge's workflow would, about the latest attempt or the one that is asked for."""
+        event = self.folder / "event.json"
+        event.write_text(json.dumps(self._dispatch()))
+        token = self.github.job_token(self.models, rights, job=f"mlbot-judge.yml/{verb}")
+        for name, value in self._environment(event, token).items():
+            self.monkeypatch.setenv(name, value)
+        about = ["--run", str(self.run.id), "--attempt", str(asked or self.attempt)]
+        return entry.invoke([verb, "-q", "-C", str(self.folder / "checkout"), *about, *arguments])
+
+    def plan(self, *arguments: str) -> int:
+        """The training run's own plan job: head is checked out, and the event is the pull request's."""
+        event = self.folder / "event.json"
+        event.write_text(json.dumps(self.run.payload))
+        token = self.github.job_token(self.models, {"contents": "read", "pull_requests": "read"}, job="mlbot.yml/plan")
+        about = {"GITHUB_RUN_ID": str(self.run.id), "GITHUB_RUN_ATTEMPT": str(self.attempt)}
+        for name, value in (self._environment(event, token) | about | {"GITHUB_EVENT_NAME": "pull_request"}).items():
+            self.monkeypatch.setenv(name, value)
+        head = ["git", "-C", str(self.folder / "checkout")]
+        subprocess.run([*head, "fetch", "--quiet", "origin", user.head(self.pull)], check=True)
+        subprocess.run([*head, "checkout", "--quiet", user.head(self.pull)], check=True)
+        return entry.invoke(["plan", "-q", "-C", str(self.folder / "checkout"), "--git-only", *arguments])
+
+    def judge(self, asked: int | None = None) -> int:
+        """The judge's job; what it leaves is in `judged/`."""
+        return self.mlbot("judge", "--out", str(self._judged), asked=asked)
+
+    def publish(self, rights: Mapping[str, str] = WRITES, asked: int | None = None) -> int:
+        """The publish job."""
+        return self.mlbot("publish", "--from", str(self._judged / "report"), rights=rights, asked=asked)
+
+    def settle(self, candidate: Path | None, conclusion: str = "success") -> None:
+        """Upload what was trained, end the attempt, judge it and publish what came of it."""
+        if candidate is not None:
+            for seed in (0, 1):
+                self.upload(seed, trained(candidate, seed))
+        self.finish(conclusion)
+        assert self.judge() == 0
+        assert self.publish() == 0
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What the judge found."""
+        report: dict[str, Any] = json.loads((self._judged / "report" / "report.json").read_text())
+        return report
+
+    @property
+    def _judged(self) -> Path:
+        """Each attempt's records stand in a folder of their own, as each job has its own disk."""
+        return self.folder / ("judged" if self.attempt == 1 else f"judged-{self.attempt}")
+
+    @property
+    def status(self) -> tuple[str, str]:
+        """The last status of head."""
+        return user.statuses(self.models, user.head(self.pull))[-1]
+
+    @property
+    def comments(self) -> list[str]:
+        """The comments on the pull request."""
+        return user.comments(self.models, self.pull)
+
+    def _dispatch(self) -> dict[str, Any]:
+        inputs = {"run-id": str(self.run.id), "run-attempt": "1"}
+        facts = {"id": self.models.id, "full_name": self.models.full_name}
+        return {"inputs": inputs, "ref": "refs/heads/main", "repository": facts, "workflow": "mlbot-judge.yml"}
+
+    def _environment(self, event: Path, token: str) -> dict[str, str]:
+        return {
+            "GITHUB_REPOSITORY": self.models.full_name,
+            "GITHUB_RUN_ID": str(JUDGE_RUN),
+            "GITHUB_RUN_ATTEMPT": "1",
+            "GITHUB_EVENT_NAME": "workflow_dispatch",
+            "GITHUB_EVENT_PATH": str(event),
+            "GITHUB_API_URL": self.github.api_url,
+            "GITHUB_SERVER_URL": self.github.url,
+            "GITHUB_STEP_SUMMARY": str(self.folder / "summary.md"),
+            "GITHUB_TOKEN": token,
+        }

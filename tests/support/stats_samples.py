@@ -1,0 +1,74 @@
+"""Small labelled samples, and scikit-learn's own functions as the reference, for the statistics' tests."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn import metrics
+
+from mlbot.gates.metric import CATALOGUE, Task
+from mlbot.stats.confusion import decide
+
+Array = npt.NDArray[Any]
+Reference = Callable[..., float]
+
+NAMED: dict[str, Reference] = {
+    "accuracy": metrics.accuracy_score,
+    "balanced_accuracy": metrics.balanced_accuracy_score,
+    "f1": metrics.f1_score,
+    "precision": metrics.precision_score,
+    "recall": metrics.recall_score,
+    "matthews_corrcoef": metrics.matthews_corrcoef,
+    "log_loss": metrics.log_loss,
+    "brier_score_loss": metrics.brier_score_loss,
+    "roc_auc": metrics.roc_auc_score,
+    "average_precision": metrics.average_precision_score,
+    "r2": metrics.r2_score,
+    "root_mean_squared_error": metrics.root_mean_squared_error,
+    "mean_squared_error": metrics.mean_squared_error,
+    "mean_absolute_error": metrics.mean_absolute_error,
+    "median_absolute_error": metrics.median_absolute_error,
+    "mean_absolute_percentage_error": metrics.mean_absolute_percentage_error,
+}
+OF_PROBABILITIES = frozenset({"log_loss", "brier_score_loss", "roc_auc", "roc_auc_ovr", "average_precision"})
+CASES = [(name, task) for name, metric in CATALOGUE.items() for task in sorted(metric.tasks)]
+
+
+def reference(metric: str, task: Task, y: Array, prediction: Array, weights: Array | None = None) -> float:
+    """scikit-learn's value of a catalogue metric."""
+    if task.is_classification and metric not in OF_PROBABILITIES:
+        prediction = decide(prediction)
+    if metric == "roc_auc_ovr":
+        return float(metrics.roc_auc_score(y, prediction, multi_class="ovr"))
+    if metric in NAMED:
+        return float(NAMED[metric](y, prediction, sample_weight=weights))
+    name, average = metric.rsplit("_", 1)
+    return float(NAMED[name](y, prediction, average=average, sample_weight=weights))
+
+
+def sample(task: Task, rows: int, models: int = 1, seed: int = 0) -> tuple[Array, list[Array]]:
+    """Labels and the predictions of models that are right more often than not, with many ties."""
+    rng = np.random.default_rng(seed)
+    if task is Task.REGRESSION:
+        y = rng.normal(5, 2, rows)
+        return y, [y + rng.normal(size=rows) for _ in range(models)]
+    if task is Task.BINARY:
+        labels = np.concatenate(([0, 1, 0, 1], rng.integers(0, 2, rows - 4))).astype(np.int8)
+        return labels, [_binary(rng, labels) for _ in range(models)]
+    classes = np.concatenate((np.arange(3), np.arange(3), rng.integers(0, 3, rows - 6)))
+    return classes, [_multiclass(rng, classes) for _ in range(models)]
+
+
+def _binary(rng: np.random.Generator, y: Array) -> Array:
+    noisy: Array = np.round(np.clip(0.3 * y + 0.9 * rng.random(y.size) - 0.1, 0.01, 0.99), 2)
+    noisy[:4] = (0.2, 0.8, 0.7, 0.3)  # one row in each cell of the confusion matrix
+    return noisy
+
+
+def _multiclass(rng: np.random.Generator, y: Array) -> Array:
+    raw = np.round(rng.random((y.size, 3)) + 0.5 * np.eye(3)[y], 1) + 0.05
+    raw[:3] = 0.1 + np.eye(3)
+    raw[3:6] = 0.1 + np.roll(np.eye(3), 1, axis=1)
+    probabilities: Array = raw / raw.sum(axis=1, keepdims=True)
+    return probabilities

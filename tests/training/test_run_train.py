@@ -1,0 +1,217 @@
+"""The glue: store first, one checkout a commit, progress with counts."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.training_samples import DEADLINE_S, WRITES_SEED, Witness, model
+
+from mlbot.config.schema import Model
+from mlbot.protocol.training_record import TrainingFailure
+from mlbot.storage.results import ResultStore
+from mlbot.training.run_train import Trained, TrainJob, train_models
+
+HEAD, BASE = "1" * 40, "2" * 40
+KEYS = {HEAD: "sha256:" + "1" * 64, BASE: "sha256:" + "2" * 64}
+
+BOTH = """
+import sys
+from pathlib import Path
+from tests.training.test_run_train import HEAD, Checkouts, jobs
+from tests.support.training_samples import model
+from mlbot.training.run_train import train_models
+from mlbot.storage.results import ResultStore
+root = Path(sys.argv[1])
+store, checkouts = ResultStore(root / "store"), Checkouts(root / "checkouts")
+train_models(jobs(HEAD, of=model(run=sys.argv[2])), store, checkouts, lambda text: None, parallel=3)
+"""
+
+
+class Checkouts:
+    """Folders for commits, as git would make them; counts how many."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.made: list[str] = []
+
+    @contextmanager
+    def __call__(self, sha: str) -> Iterator[Path]:
+        self.made.append(sha)
+        path = self.root / f"{sha[:7]}-{len(self.made)}"
+        path.mkdir(parents=True)
+        (path / "commit").write_text(sha)
+        yield path
+
+
+def jobs(*commits: str, seeds: int = 3, of: Model | None = None, **changes: Any) -> list[TrainJob]:
+    """Each commit with each seed."""
+    of = of or model(run=f"cp commit $MLBOT_MODEL; {WRITES_SEED.replace('>', '>>')}")
+    facts: dict[str, Any] = {"model": of}
+    return [
+        TrainJob(**(facts | {"seed": seed, "key": KEYS[commit], "commit": commit} | changes))
+        for commit in commits
+        for seed in range(seeds)
+    ]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ResultStore]:
+    with ResultStore(tmp_path / "store") as made:
+        yield made
+
+
+@pytest.fixture
+def checkouts(tmp_path: Path) -> Checkouts:
+    return Checkouts(tmp_path / "checkouts")
+
+
+def _without_times(said: list[str]) -> list[str]:
+    return [re.sub(r"\d+\.\d s", "N s", line) for line in said]
+
+
+def test_each_job_is_trained_in_its_commits_checkout(store: ResultStore, checkouts: Checkouts) -> None:
+    said: list[str] = []
+    mixed = [job for pair in zip(jobs(HEAD), jobs(BASE), strict=True) for job in pair]
+    results = train_models(mixed, store, checkouts, said.append)
+    for job, result in zip(mixed, results, strict=True):
+        assert isinstance(result, Trained)
+        assert not result.cached
+        assert result.path.read_text() == f"{job.commit}model {job.seed}"
+        assert (result.training.seed, result.training.commit) == (job.seed, job.commit)
+    assert checkouts.made == [HEAD, BASE]
+    assert _without_times(said)[:4] == [
+        "adult-income seed 0 (1111111): training ...",
+        "1/6 adult-income seed 0 (1111111): trained in N s",
+        "adult-income seed 1 (1111111): training ...",
+        "2/6 adult-income seed 1 (1111111): trained in N s",
+    ]
+    assert said[-1].startswith("6/6 adult-income seed 2 (2222222): trained in ")
+
+
+def test_nothing_is_trained_twice(store: ResultStore, checkouts: Checkouts) -> None:
+    first = train_models(jobs(HEAD), store, checkouts, lambda _: None)
+    said: list[str] = []
+    again = train_models(jobs(HEAD, seeds=4), ResultStore(store.root), checkouts, said.append)
+    assert [result.cached for result in again if isinstance(result, Trained)] == [True, True, True, False]
+    assert [r.training for r in again[:3] if isinstance(r, Trained)] == [
+        r.training for r in first if isinstance(r, Trained)
+    ]
+    assert said[0] == "1/4 adult-income seed 0 (1111111): trained before, nothing to do"
+    train_models(jobs(HEAD, seeds=4), store, checkouts, lambda _: None)
+    assert checkouts.made == [HEAD, HEAD]
+
+
+def test_the_same_key_at_two_commits_is_trained_once(store: ResultStore, checkouts: Checkouts) -> None:
+    results = train_models(jobs(HEAD, BASE, key=KEYS[HEAD]), store, checkouts, lambda _: None)
+    assert [result.cached for result in results if isinstance(result, Trained)] == [False] * 3 + [True] * 3
+    assert checkouts.made == [HEAD]
+
+
+def test_two_models_of_the_same_inputs_share_a_file_under_their_own_names(
+    store: ResultStore, checkouts: Checkouts
+) -> None:
+    twins = [*jobs(HEAD, seeds=1), *jobs(HEAD, seeds=1, of=model("twin", run=WRITES_SEED))]
+    one, two = train_models(twins, store, checkouts, lambda _: None)
+    assert isinstance(one, Trained)
+    assert isinstance(two, Trained)
+    assert (one.path, one.training.model, two.training.model) == (two.path, "adult-income", "twin")
+
+
+def test_another_lock_is_another_environment(store: ResultStore, checkouts: Checkouts) -> None:
+    for lock in (None, "sha256:" + "3" * 64, None):
+        (result,) = train_models(jobs(HEAD, seeds=1, lock=lock), store, checkouts, lambda _: None)
+        assert isinstance(result, Trained)
+        assert result.training.environment.lock == lock
+    assert len(checkouts.made) == 2
+
+
+def test_after_a_failure_the_other_seeds_of_that_model_are_not_started(
+    store: ResultStore, checkouts: Checkouts, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    failing = model(run="echo once >> ../count; echo why; exit 3")
+    mixed = [*jobs(HEAD, of=failing), *jobs(BASE, seeds=1)]
+    results = train_models(mixed, store, checkouts, said.append, logs=tmp_path / "logs")
+    assert [type(result) for result in results] == [TrainingFailure] * 3 + [Trained]
+    first, second, _, _ = results
+    assert isinstance(first, TrainingFailure)
+    assert isinstance(second, TrainingFailure)
+    assert (first.exit_code, first.log_tail, second.exit_code, second.log_tail) == (3, ("why",), None, ())
+    assert (first.seed, second.seed) == (0, 1)
+    assert second.message == "not started, because seed 0 of the same model failed"
+    assert (checkouts.root / "count").read_text() == "once\n"
+    assert "1/4 adult-income seed 0 (1111111): the training failed with exit code 3" in said
+    assert (tmp_path / "logs" / "adult-income-0-1111111.log").read_text() == "why\n"
+    assert not isinstance(train_models(jobs(HEAD, seeds=1), store, checkouts, said.append)[0], TrainingFailure)
+
+
+def test_in_parallel_they_run_at_once(store: ResultStore, checkouts: Checkouts, tmp_path: Path) -> None:
+    witness = Witness.at(tmp_path / "witness")
+    os.mkfifo(tmp_path / "gate")
+    command = f"exec 3>'{witness.path}'; printf 'up ' >&3; read line < '{tmp_path}/gate'; {WRITES_SEED}"
+
+    def open_the_gate() -> None:
+        witness.wait_for("up ", 3)
+        with (tmp_path / "gate").open("w") as gate:
+            gate.write("go\n" * 3)
+            gate.flush()
+            witness.wait_for_the_end()
+
+    helper = threading.Thread(target=open_the_gate)
+    helper.start()
+    results = train_models(jobs(HEAD, of=model(run=command)), store, checkouts, lambda _: None, parallel=3)
+    helper.join()
+    assert [r.path.read_text() for r in results if isinstance(r, Trained)] == ["model 0", "model 1", "model 2"]
+    assert checkouts.made == [HEAD]
+    witness.close()
+
+
+def test_an_error_in_one_thread_ends_the_others(store: ResultStore, checkouts: Checkouts, tmp_path: Path) -> None:
+    witness = Witness.at(tmp_path / "witness")
+
+    def say(text: str) -> None:
+        if "up" in text:
+            witness.wait_for("up ", 3)
+            raise RuntimeError("the terminal is gone")
+
+    # One speaks, the others are silent: these have to be ended from outside.
+    command = f"exec 3>'{witness.path}'; printf 'up ' >&3; [ $MLBOT_SEED != 1 ] || echo up; sleep 1000"
+    with pytest.raises(RuntimeError, match="terminal"):
+        train_models(jobs(HEAD, of=model(run=command)), store, checkouts, say, parallel=3)
+    witness.wait_for_the_end()
+    assert store.get(KEYS[HEAD], 0, _environment()) is None
+    witness.close()
+
+
+def _environment() -> Any:
+    from mlbot.ml.train import current_environment  # noqa: PLC0415 - for this test alone
+
+    return current_environment(None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_trainings_in_parallel_do_not_outlive_mlbot(tmp_path: Path, number: signal.Signals) -> None:
+    witness = Witness.at(tmp_path / "witness")
+    command = f"exec 3>'{witness.path}'; trap '' TERM; printf 'up ' >&3; sleep 1000"
+    with subprocess.Popen(
+        [sys.executable, "-c", BOTH, str(tmp_path), command],
+        cwd=Path(__file__).parents[2],
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as parent:
+        witness.wait_for("up ", 3)
+        parent.send_signal(number)
+        assert parent.wait(DEADLINE_S) == -number
+    witness.wait_for_the_end()
+    with ResultStore(tmp_path / "store") as store, store.staging() as staged:
+        assert list(staged.parent.iterdir()) == [staged]
+    witness.close()

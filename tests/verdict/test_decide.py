@@ -1,0 +1,328 @@
+"""The gates' rules, case by case, and the laws they obey."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from statsmodels.stats.multitest import multipletests
+from tests.support.tiers import examples
+
+from mlbot.gates.gate import Bound, Gate
+from mlbot.gates.metric import Direction
+from mlbot.gates.outcome import Outcome, Reason
+from mlbot.verdict.decide import Evidence, decide, holm_rejects
+from mlbot.verdict.evidence import Comparison, Evaluation, Flips, Latency, Method, Problem, Score
+from mlbot.verdict.verdict import Commits
+
+COMMITS = Commits(head="a" * 40, base="b" * 40, policy="c" * 40, guarded="main")
+DIGEST = "sha256:" + "0" * 64
+
+
+def evaluation(**changes: Any) -> Evaluation:
+    fields: dict[str, Any] = {
+        "digest": DIGEST,
+        "seed": 0,
+        "size_bytes": 2_000_000,
+        "scores": (
+            Score(metric="roc_auc", rows=1000, value=0.92, low=0.91, high=0.93),
+            Score(metric="log_loss", rows=1000, value=0.30, low=0.28, high=0.32),
+            Score(metric="recall", slice="women", rows=40, value=0.1, low=0.05, high=0.2),
+        ),
+        "latency": Latency(requests=100, p50_ms=1.0, p95_ms=2.0, batch_rows=1000, rows_per_s=1e5),
+    }
+    return Evaluation(**(fields | changes))
+
+
+def comparison(low: float, high: float, **changes: Any) -> Comparison:
+    fields: dict[str, Any] = {
+        "metric": "roc_auc",
+        "direction": Direction.HIGHER,
+        "rows": 1000,
+        "candidate": 0.92,
+        "baseline": 0.93,
+        "change": (low + high) / 2,
+        "low": low,
+        "high": high,
+        "standard_error": 0.002,
+        "df": 10.0,
+        "method": Method.RECIPE,
+        "p_value": 0.001,
+    }
+    return Comparison(**(fields | changes))
+
+
+def flips(rate: float) -> Flips:
+    return Flips(rows=1000, count=int(1000 * rate), rate=rate, low=rate * 0.5, high=min(1.0, rate * 1.5))
+
+
+def judged(gate: Gate, **changes: Any) -> tuple[Outcome, Reason, Outcome]:
+    fields: dict[str, Any] = {"model": "m", "gates": (gate,), "candidate": (evaluation(),)}
+    verdict = decide(COMMITS, [Evidence(**(fields | changes))])
+    result = verdict.models[0].gates[0]
+    return result.outcome, result.reason, verdict.outcome
+
+
+MARGIN = Gate(metric="roc_auc", bound=Bound.MAX_REGRESSION, limit=0.005)
+PROBLEM = Problem(reason=Reason.NOT_FINITE, detail="3 rows are NaN")
+
+CASES: list[tuple[str, Gate, dict[str, Any], Outcome, Reason]] = [
+    ("min kept", Gate(metric="roc_auc", bound=Bound.MIN, limit=0.92), {}, Outcome.PASS, Reason.WITHIN_LIMIT),
+    ("min broken", Gate(metric="roc_auc", bound=Bound.MIN, limit=0.921), {}, Outcome.FAIL, Reason.BELOW_MINIMUM),
+    ("max kept", Gate(metric="log_loss", bound=Bound.MAX, limit=0.30), {}, Outcome.PASS, Reason.WITHIN_LIMIT),
+    ("max broken", Gate(metric="log_loss", bound=Bound.MAX, limit=0.29), {}, Outcome.FAIL, Reason.ABOVE_MAXIMUM),
+    (
+        "confident: limit inside the interval",
+        Gate(metric="roc_auc", bound=Bound.MIN, limit=0.92, confident=True),
+        {},
+        Outcome.INCONCLUSIVE,
+        Reason.LIMIT_INSIDE_INTERVAL,
+    ),
+    (
+        "confident: whole interval kept",
+        Gate(metric="roc_auc", bound=Bound.MIN, limit=0.91, confident=True),
+        {},
+        Outcome.PASS,
+        Reason.WITHIN_LIMIT,
+    ),
+    (
+        "confident: whole interval broken",
+        Gate(metric="log_loss", bound=Bound.MAX, limit=0.27, confident=True),
+        {},
+        Outcome.FAIL,
+        Reason.ABOVE_MAXIMUM,
+    ),
+    (
+        "a metric nobody computed",
+        Gate(metric="f1", bound=Bound.MIN, limit=0.0),
+        {},
+        Outcome.ERROR,
+        Reason.METRIC_UNDEFINED,
+    ),
+    (
+        "margin kept",
+        MARGIN,
+        {"comparisons": (comparison(-0.004, 0.002),)},
+        Outcome.PASS,
+        Reason.WITHIN_MARGIN,
+    ),
+    ("margin broken", MARGIN, {"comparisons": (comparison(-0.02, -0.006),)}, Outcome.FAIL, Reason.REGRESSION),
+    (
+        "margin inside the interval",
+        MARGIN,
+        {"comparisons": (comparison(-0.006, 0.001, p_value=0.2),)},
+        Outcome.INCONCLUSIVE,
+        Reason.MARGIN_INSIDE_INTERVAL,
+    ),
+    (
+        "lower is better: a rise breaks the margin",
+        Gate(metric="log_loss", bound=Bound.MAX_REGRESSION, limit=0.01),
+        {"comparisons": (comparison(0.02, 0.03, metric="log_loss", direction=Direction.LOWER),)},
+        Outcome.FAIL,
+        Reason.REGRESSION,
+    ),
+    (
+        "identical models pass at margin 0",
+        Gate(metric="roc_auc", bound=Bound.MAX_REGRESSION, limit=0.0),
+        {"comparisons": (comparison(0.0, 0.0, method=Method.IDENTICAL, p_value=1.0, standard_error=0.0),)},
+        Outcome.PASS,
+        Reason.IDENTICAL,
+    ),
+    (
+        "seed variance unknown, however large the drop",
+        MARGIN,
+        {"comparisons": (comparison(-0.5, -0.4, method=Method.SEED_VARIANCE_UNKNOWN),)},
+        Outcome.INCONCLUSIVE,
+        Reason.SEED_VARIANCE_UNKNOWN,
+    ),
+    ("no baseline", MARGIN, {}, Outcome.INCONCLUSIVE, Reason.NO_BASELINE),
+    (
+        "a metric that is undefined is no pass",
+        MARGIN,
+        {"comparisons": (Comparison(metric="roc_auc", direction=Direction.HIGHER, rows=9, problem=PROBLEM),)},
+        Outcome.ERROR,
+        Reason.NOT_FINITE,
+    ),
+    (
+        "a comparison without figures is no pass",
+        MARGIN,
+        {"comparisons": (Comparison(metric="roc_auc", direction=Direction.HIGHER, rows=9, method=Method.RECIPE),)},
+        Outcome.ERROR,
+        Reason.METRIC_UNDEFINED,
+    ),
+    (
+        "flips kept",
+        Gate(metric="negative_flips", bound=Bound.MAX, limit=0.03),
+        {"flips": flips(0.03)},
+        Outcome.PASS,
+        Reason.WITHIN_LIMIT,
+    ),
+    (
+        "flips broken",
+        Gate(metric="negative_flips", bound=Bound.MAX, limit=0.03),
+        {"flips": flips(0.031)},
+        Outcome.FAIL,
+        Reason.ABOVE_MAXIMUM,
+    ),
+    (
+        "flips, confident: the limit inside the interval",
+        Gate(metric="negative_flips", bound=Bound.MAX, limit=0.03, confident=True),
+        {"flips": flips(0.03)},
+        Outcome.INCONCLUSIVE,
+        Reason.LIMIT_INSIDE_INTERVAL,
+    ),
+    (
+        "flips without a baseline",
+        Gate(metric="negative_flips", bound=Bound.MAX, limit=0.03),
+        {},
+        Outcome.INCONCLUSIVE,
+        Reason.NO_BASELINE,
+    ),
+    ("size kept", Gate(metric="size_mb", bound=Bound.MAX, limit=2.0), {}, Outcome.PASS, Reason.WITHIN_LIMIT),
+    (
+        "latency broken",
+        Gate(metric="latency_p95_ms", bound=Bound.MAX, limit=1.9),
+        {},
+        Outcome.FAIL,
+        Reason.ABOVE_MAXIMUM,
+    ),
+    (
+        "latency not measured",
+        Gate(metric="latency_p50_ms", bound=Bound.MAX, limit=9.0),
+        {"candidate": (evaluation(latency=None),)},
+        Outcome.ERROR,
+        Reason.METRIC_UNDEFINED,
+    ),
+    (
+        "any seed that crashed",
+        Gate(metric="roc_auc", bound=Bound.MIN, limit=0.5),
+        {"candidate": (evaluation(), evaluation(seed=1, problem=PROBLEM))},
+        Outcome.ERROR,
+        Reason.NOT_FINITE,
+    ),
+    (
+        "no model at all",
+        Gate(metric="roc_auc", bound=Bound.MIN, limit=0.5),
+        {"candidate": ()},
+        Outcome.ERROR,
+        Reason.MODEL_MISSING,
+    ),
+    (
+        "the whole evaluation impossible",
+        Gate(metric="size_mb", bound=Bound.MAX, limit=5.0),
+        {"problem": Problem(reason=Reason.EMPTY_HOLDOUT, detail="no rows")},
+        Outcome.ERROR,
+        Reason.EMPTY_HOLDOUT,
+    ),
+]
+
+
+@pytest.mark.parametrize(("gate", "changes", "outcome", "reason"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+def test_a_gate(gate: Gate, changes: dict[str, Any], outcome: Outcome, reason: Reason) -> None:
+    assert judged(gate, **changes) == (outcome, reason, outcome)
+
+
+def test_a_small_slice_is_shown_and_does_not_block() -> None:
+    gates = (
+        Gate(metric="recall", slice="women", bound=Bound.MIN, limit=0.9),
+        Gate(metric="roc_auc", bound=Bound.MIN, limit=0.9),
+    )
+    evidence = Evidence(model="m", gates=gates, candidate=(evaluation(),), small_slices=frozenset({"women"}))
+    verdict = decide(COMMITS, [evidence])
+    small = verdict.models[0].gates[0]
+    assert (small.outcome, small.reason, small.counts) == (Outcome.INCONCLUSIVE, Reason.SLICE_TOO_SMALL, False)
+    assert verdict.outcome is Outcome.PASS
+
+
+def test_when_nothing_counts_nothing_was_shown() -> None:
+    gate = Gate(metric="recall", slice="women", bound=Bound.MIN, limit=0.0)
+    assert judged(gate, small_slices=frozenset({"women"})) == (
+        Outcome.INCONCLUSIVE,
+        Reason.SLICE_TOO_SMALL,
+        Outcome.INCONCLUSIVE,
+    )
+
+
+def test_a_gate_that_only_warns_does_not_block() -> None:
+    gates = (
+        Gate(metric="roc_auc", bound=Bound.MIN, limit=0.99, blocking=False),
+        Gate(metric="log_loss", bound=Bound.MAX, limit=0.5),
+    )
+    verdict = decide(COMMITS, [Evidence(model="m", gates=gates, candidate=(evaluation(),))])
+    assert verdict.models[0].gates[0].outcome is Outcome.FAIL
+    assert verdict.outcome is Outcome.PASS
+
+
+def test_a_model_without_gates_cannot_pass() -> None:
+    verdict = decide(COMMITS, [Evidence(model="m", gates=(), candidate=(evaluation(),))])
+    assert (verdict.outcome, verdict.reason) == (Outcome.ERROR, Reason.NO_GATES)
+
+
+def test_a_deleted_model_needs_a_person() -> None:
+    verdict = decide(COMMITS, [Evidence(model="m", gates=(MARGIN,), deleted=True)])
+    assert (verdict.outcome, verdict.reason) == (Outcome.FAIL, Reason.MODEL_DELETED)
+
+
+def test_nothing_stale_passes_and_says_so() -> None:
+    verdict = decide(COMMITS, [])
+    assert (verdict.outcome, verdict.reason) == (Outcome.PASS, Reason.NOTHING_STALE)
+
+
+def test_the_verdict_binds_to_the_first_seeds_file() -> None:
+    other = "sha256:" + "1" * 64
+    evidence = Evidence(model="m", gates=(MARGIN,), candidate=(evaluation(), evaluation(seed=1, digest=other)))
+    assert decide(COMMITS, [evidence]).models[0].digest == DIGEST
+
+
+def test_holm_runs_over_the_margins_of_all_models() -> None:
+    """p = 0.03 fails alone and is not kept beside a second margin with p = 0.04."""
+    drop = {"low": -0.02, "high": -0.006}
+    alone = Evidence(
+        model="a", gates=(MARGIN,), candidate=(evaluation(),), comparisons=(comparison(**drop, p_value=0.03),)
+    )
+    beside = alone.model_copy(update={"model": "b", "comparisons": (comparison(**drop, p_value=0.04),)})
+    assert decide(COMMITS, [alone]).outcome is Outcome.FAIL
+    both = decide(COMMITS, [alone, beside])
+    assert [m.gates[0].reason for m in both.models] == [Reason.NOT_KEPT_BY_HOLM] * 2
+    assert both.outcome is Outcome.INCONCLUSIVE
+
+
+def test_error_outranks_fail_outranks_inconclusive() -> None:
+    error = Evidence(model="e", gates=(MARGIN,), candidate=())
+    fail = Evidence(model="f", gates=(Gate(metric="roc_auc", bound=Bound.MIN, limit=0.99),), candidate=(evaluation(),))
+    unsure = Evidence(model="i", gates=(MARGIN,), candidate=(evaluation(),))
+    passing = Evidence(
+        model="p", gates=(Gate(metric="roc_auc", bound=Bound.MIN, limit=0.5),), candidate=(evaluation(),)
+    )
+    assert decide(COMMITS, [passing, unsure, fail, error]).outcome is Outcome.ERROR
+    assert decide(COMMITS, [passing, unsure, fail]).outcome is Outcome.FAIL
+    assert decide(COMMITS, [passing, unsure]).outcome is Outcome.INCONCLUSIVE
+    assert decide(COMMITS, [passing]).outcome is Outcome.PASS
+
+
+def test_the_tightest_judgeable_margin_is_two_standard_errors() -> None:
+    for limit, expected in ((0.004, True), (0.0039, False)):
+        gate = Gate(metric="roc_auc", bound=Bound.MAX_REGRESSION, limit=limit)
+        evidence = Evidence(model="m", gates=(gate,), candidate=(evaluation(),), comparisons=(comparison(-0.1, 0.1),))
+        assert decide(COMMITS, [evidence]).models[0].gates[0].judgeable is expected
+
+
+probabilities = st.lists(st.floats(0, 1), max_size=30)
+
+
+@settings(max_examples=examples(25))  # statsmodels takes a tenth of a second for each
+@given(probabilities)
+def test_holm_agrees_with_statsmodels(p_values: list[float]) -> None:
+    expected = list(multipletests(p_values, alpha=0.05, method="holm")[0]) if p_values else []
+    assert holm_rejects(p_values) == expected
+
+
+@given(low=st.floats(-1, 1), width=st.floats(0, 1), margin=st.floats(0, 0.5))
+def test_a_wider_margin_never_turns_a_pass_into_anything_else(low: float, width: float, margin: float) -> None:
+    order = [Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS]
+    ranks = []
+    for limit in (margin, margin * 2 + 0.01):
+        gate = Gate(metric="roc_auc", bound=Bound.MAX_REGRESSION, limit=limit)
+        outcome, _, _ = judged(gate, comparisons=(comparison(low, low + width, p_value=0.0),))
+        ranks.append(order.index(outcome))
+    assert ranks[0] <= ranks[1]
