@@ -98,7 +98,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> click.Group:
 
     @group.command()
     def refused() -> None:
-        raise RefusedError("Production is locked.", where="production", mend="Ask Ada.")
+        raise RefusedError("Production is locked.", where="production", hint="Ask Ada.")
 
     @group.command()
     def interrupted() -> None:
@@ -117,7 +117,7 @@ def test_a_bug_says_where_to_report_it(capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.usefixtures("broken")
-def test_an_expected_error_says_what_where_and_how_to_mend_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_expected_error_says_what_where_and_how_to_hint_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert entry.invoke(["refused"]) == Exit.REFUSED
     assert capsys.readouterr().err == "mlbot: production: Production is locked.\n  Ask Ada.\n"
 

@@ -18,7 +18,7 @@ def test_found() -> None:
     assert (resources.examples() / "adult-income").is_dir()
 
 
-def test_a_damaged_installation_says_how_to_mend_it(tmp_path: Path) -> None:
+def test_a_damaged_installation_says_how_to_hint_it(tmp_path: Path) -> None:
     package = tmp_path / "site-packages" / "mlbot"
     package.mkdir(parents=True)
     (tmp_path / "templates").mkdir()  # somebody else's folder, two levels above: not ours to take

@@ -16,26 +16,26 @@ class Exit(IntEnum):
 
 
 class MlbotError(Exception):
-    """An expected error: what went wrong, where, and how to mend it.
+    """An expected error: what went wrong, where, and how to fix it.
 
     Args:
         what: One sentence that says what is wrong.
         where: The file, line, model or command it concerns; empty when `what` says it.
-        mend: What to do about it, as an instruction.
+        hint: What to do about it, as an instruction.
     """
 
     exit_code: Exit = Exit.USAGE
 
-    def __init__(self, what: str, *, where: str = "", mend: str = "") -> None:
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.where = where
-        self.mend = mend
+        self.hint = hint
 
     def __str__(self) -> str:
         """All three parts, a line each."""
         head = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{head}\n  {self.mend}" if self.mend else head
+        return f"{head}\n  {self.hint}" if self.hint else head
 
 
 class UsageError(MlbotError):
@@ -60,5 +60,5 @@ class MissingExtraError(MlbotError):
     def __init__(self, extra: str, *, needed_for: str) -> None:
         super().__init__(
             f"{needed_for} needs the optional part '{extra}', which is not installed.",
-            mend=f"Install it: pip install 'mlbot[{extra}]'",
+            hint=f"Install it: pip install 'mlbot[{extra}]'",
         )

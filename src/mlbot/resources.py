@@ -34,5 +34,5 @@ def _folder(name: str, package: Path = Path(__file__).parent) -> Path:
     raise NotEvaluatedError(
         f"The folder '{name}' of mlbot is missing.",
         where=str(package),
-        mend="The installation is damaged; install it again: pip install --force-reinstall mlbot",
+        hint="The installation is damaged; install it again: pip install --force-reinstall mlbot",
     )

@@ -151,7 +151,7 @@ def test_no_answer_is_a_command_itself() -> None:
 
 def poisoned(text: str) -> Reply:
     decision = Decision(
-        reason=Reason.MISUNDERSTOOD, sentence=text or "-", mend=text, usage=text, link="https://github.com/acme/income"
+        reason=Reason.MISUNDERSTOOD, sentence=text or "-", hint=text, usage=text, link="https://github.com/acme/income"
     )
     return Reply(text=text, decision=decision)
 

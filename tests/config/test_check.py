@@ -71,7 +71,7 @@ def test_an_unknown_column(old: str, new: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("condition", "mend"),
+    ("condition", "hint"),
     [
         ("Sex = 1", "write sex"),
         ("zzz = 1", "write one of x, y, hours-per-week, sex"),
@@ -80,9 +80,9 @@ def test_an_unknown_column(old: str, new: str, expected: str) -> None:
         ("hours-per-week > 40", 'write "hours-per-week" in double quotes'),
     ],
 )
-def test_what_to_write_instead_of_a_column(condition: str, mend: str) -> None:
+def test_what_to_write_instead_of_a_column(condition: str, hint: str) -> None:
     problems = found(Case(texts.SLICE, f"s: {condition}"), headers={"m": HEADER})
-    assert {problem.rpartition("→ ")[2] for problem in problems} == {mend}
+    assert {problem.rpartition("→ ")[2] for problem in problems} == {hint}
 
 
 def test_a_long_header_is_cut() -> None:

@@ -57,9 +57,9 @@ def test_names_every_number_that_is_not_finite() -> None:
 
 
 JSON_REFUSED = {
-    "": "p.json:1: found text that is no JSON (Expecting value) → mend the JSON",
+    "": "p.json:1: found text that is no JSON (Expecting value) → fix the JSON",
     '{"a": 1\nx}': "p.json:2: found text that is no JSON (",
-    '{"a": 1} x': "p.json:1: found text that is no JSON (Extra data) → mend the JSON",
+    '{"a": 1} x': "p.json:1: found text that is no JSON (Extra data) → fix the JSON",
     '{"a": 1, "a": 2}': 'p.json: found the key "a" a second time → keep one of them',
     '{"a": NaN}': "p.json: found NaN → write a finite number, or null for none",
     '{"a": -Infinity}': "p.json: found -Infinity → write a finite number, or null for none",

@@ -149,7 +149,7 @@ def test_refuses_with_the_place(condition: str) -> None:
     with pytest.raises(ConditionError) as caught:
         check(condition)
     assert (caught.value.what, caught.value.position) == REFUSED[condition]
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_points_at_the_place() -> None:

@@ -123,8 +123,7 @@ REFUSED = {
     "a:\n\tb: 1": ":2: found a tab → indent with spaces",
     "a: %x": ":1: found text that starts with % → put the text in quotes",
     "a: @x": ":1: found text that starts with @ → put the text in quotes",
-    "a: b: c": ":1: found a `:` that cannot stand here → put text that contains `: ` in quotes, or mend the "
-    "indentation",
+    "a: b: c": ":1: found a `:` that cannot stand here → put text that contains `: ` in quotes, or fix the indentation",
     "a: >50K": ":1: found text that starts with > or | → put the text in quotes",
     "a: 'x": ":1: found a quote or bracket that is never closed → close it",
     "a: [1,\n": ":1: found a quote or bracket that is never closed → close it",

@@ -55,7 +55,7 @@ def test_the_bot_is_small_and_needs_nothing_else(tmp_path: Path) -> None:
         assert said.stderr.splitlines()[1:] == ["  Install it: pip install 'mlbot[ml]'"]
 
 
-def test_an_unknown_extra_is_refused_with_the_mend(tmp_path: Path) -> None:
+def test_an_unknown_extra_is_refused_with_the_hint(tmp_path: Path) -> None:
     done = install(tmp_path, EXTRAS="gpu")
     assert done.returncode == 2
     assert "::error::mlbot has no extra 'gpu'; write 'ml' or 'deploy', or leave it out." in done.stdout

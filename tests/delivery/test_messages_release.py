@@ -78,14 +78,14 @@ def answer(told: Told, **more: str) -> str:
 @pytest.mark.parametrize("stands", Stands)
 def test_an_answer(stands: Stands, snapshot: SnapshotAssertion) -> None:
     told = Told(
-        stands=stands, reason="x", sentence="It is so, says @ada.", mend="Then say:", copy_lines=("/unlock staging",)
+        stands=stands, reason="x", sentence="It is so, says @ada.", hint="Then say:", copy_lines=("/unlock staging",)
     )
     text = answer(told, name="tiny@v1.0.0", thread=f"{REPOSITORY}/issues/4")
     assert text == snapshot(extension_class=MarkdownFile)
 
 
 def skeletons(said: str) -> list[object]:
-    told = Told(stands=Stands.DONE, reason="x", sentence=said, mend=said)
+    told = Told(stands=Stands.DONE, reason="x", sentence=said, hint=said)
     return skeleton(as_github(answer(told, text=said)))[0]
 
 

@@ -68,12 +68,12 @@ def test_how_a_deployment_ended(state: str, stands: Stands, said: str) -> None:
     assert bool(told.copy_lines) is (stands is Stands.FAILED)
 
 
-def test_a_release_names_its_version_and_a_refusal_its_mend() -> None:
+def test_a_release_names_its_version_and_a_refusal_its_hint() -> None:
     made = told_release(ReleaseDecision(reason=ReleaseReason.RELEASABLE, sentence="It may."), release())
     assert (made.stands, made.sentence) == (Stands.DONE, "adult-income@v1.0.0 is released.")
     assert made.version == ("adult-income", "1.0.0")
-    no = ReleaseDecision(reason=ReleaseReason.TAG_LIGHTWEIGHT, sentence="No.", mend="mlbot release x --version 1.0.0")
-    assert told_release(no, None).mend == "/release x v1.0.0"
+    no = ReleaseDecision(reason=ReleaseReason.TAG_LIGHTWEIGHT, sentence="No.", hint="mlbot release x --version 1.0.0")
+    assert told_release(no, None).hint == "/release x v1.0.0"
     again = ReleaseDecision(reason=ReleaseReason.ALREADY_RELEASED, sentence="It is released already.")
     assert told_release(again, release()).sentence == "It is released already."
 
@@ -92,7 +92,7 @@ def test_an_approval_says_what_is_still_in_the_way() -> None:
     none = ApprovalDecision(reason=ApprovalReason.NOT_NEEDED, sentence="It asks for none.")
     assert told_approval(none, told_error(NotEvaluatedError("x"))).sentence == "It asks for none."
     no = ApprovalDecision(
-        reason=ApprovalReason.UNKNOWN_VERSION, sentence="It was never released.", mend="There are none."
+        reason=ApprovalReason.UNKNOWN_VERSION, sentence="It was never released.", hint="There are none."
     )
     assert told_approval(no, None).stands is Stands.REFUSED
 
@@ -104,6 +104,6 @@ def test_what_does_not_begin_is_not_told() -> None:
     assert begun.stands is Stands.WORKING
 
 
-def test_an_error_is_one_sentence_with_its_mend() -> None:
-    told = told_error(NotEvaluatedError("the store does not answer", mend="Then: mlbot promote a@v1.0.0 staging"))
-    assert (told.sentence, told.mend) == ("the store does not answer.", "Then: /promote a@v1.0.0 staging")
+def test_an_error_is_one_sentence_with_its_hint() -> None:
+    told = told_error(NotEvaluatedError("the store does not answer", hint="Then: mlbot promote a@v1.0.0 staging"))
+    assert (told.sentence, told.hint) == ("the store does not answer.", "Then: /promote a@v1.0.0 staging")

@@ -99,7 +99,7 @@ def test_each_reason(reason: PromotionReason, changes: dict[str, Any], said: str
     assert decision.reason is reason
     assert said in decision.sentence
     assert decision.sentence.endswith(".")
-    assert bool(decision.mend) == decision.refused
+    assert bool(decision.hint) == decision.refused
 
 
 def test_every_reason_is_in_the_table() -> None:
@@ -107,11 +107,11 @@ def test_every_reason_is_in_the_table() -> None:
 
 
 def test_a_refusal_says_how_to_finish_what_is_in_the_way() -> None:
-    mend = decide_promotion(facts(under_way=holder(version="1.0.5"))).mend
-    assert "mlbot promote adult-income@v1.0.5 production" in mend
-    assert "mlbot rollback adult-income production --reason" in mend
-    mend = decide_promotion(facts(under_way=holder(action="rollback"))).mend
-    assert "mlbot rollback adult-income production --to v1.1.0 --reason" in mend
+    hint = decide_promotion(facts(under_way=holder(version="1.0.5"))).hint
+    assert "mlbot promote adult-income@v1.0.5 production" in hint
+    assert "mlbot rollback adult-income production --reason" in hint
+    hint = decide_promotion(facts(under_way=holder(action="rollback"))).hint
+    assert "mlbot rollback adult-income production --to v1.1.0 --reason" in hint
 
 
 people = st.sampled_from(("ada", "Ada", "bob", "eve"))

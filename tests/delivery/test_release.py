@@ -75,12 +75,12 @@ def test_each_reason(reason: ReleaseReason, changes: dict[str, Any], said: str) 
     decision = decide_release(facts(**changes))
     assert decision.reason is reason
     assert said in decision.sentence
-    assert bool(decision.mend) == decision.refused
+    assert bool(decision.hint) == decision.refused
 
 
-def test_the_first_model_of_a_repository_gets_a_mend_of_its_own() -> None:
+def test_the_first_model_of_a_repository_gets_a_hint_of_its_own() -> None:
     first = verdict(Outcome.INCONCLUSIVE).model_copy(update={"reason": Reason.NO_BASELINE})
-    assert "first model of a repository" in decide_release(facts(verdicts=(first,))).mend
+    assert "first model of a repository" in decide_release(facts(verdicts=(first,))).hint
 
 
 def test_every_reason_is_in_the_table() -> None:

@@ -167,7 +167,7 @@ def test_a_refusal_of_a_mixed_comment_leaves_its_answer_alone() -> None:
 
 
 def test_a_near_miss_is_named() -> None:
-    assert refused(facts(said=comment("/promote tiny@v1.0.0 stagin"))).mend == "Did you mean staging?"
+    assert refused(facts(said=comment("/promote tiny@v1.0.0 stagin"))).hint == "Did you mean staging?"
 
 
 def test_the_runner_is_the_environments() -> None:

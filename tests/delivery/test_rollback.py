@@ -65,7 +65,7 @@ def test_each_reason(reason: RollbackReason, changes: dict[str, Any], goal: Serv
     assert (decision.reason, decision.goal) == (reason, goal)
     assert said in decision.sentence
     assert decision.sentence.endswith(".")
-    assert bool(decision.mend) == decision.refused
+    assert bool(decision.hint) == decision.refused
 
 
 def test_every_reason_is_in_the_table() -> None:

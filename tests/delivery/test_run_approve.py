@@ -36,4 +36,4 @@ def test_a_long_reason_is_cut_and_not_refused(world: World) -> None:
 def test_an_unknown_environment_is_said_with_the_known_ones(world: World) -> None:
     with pytest.raises(UsageError, match="no environment 'moon'") as error:
         set_lock(world.home(), "moon", close=True)
-    assert "staging, production" in error.value.mend
+    assert "staging, production" in error.value.hint

@@ -196,7 +196,7 @@ def test_refused_with_its_reason_and_nothing_moved(world: World, story: Story, r
     assert result.decision.reason == reason
     assert said in result.decision.sentence
     assert result.decision.refused
-    assert result.decision.mend
+    assert result.decision.hint
     assert result.deployment is None
     before = world.state()
     repeated = {before_staging, unapproved, own_approval, locked}
@@ -312,7 +312,7 @@ def test_going_back_that_fails_keeps_the_lock_and_says_what_to_do(
     monkeypatch.setattr(FilesTarget, "switch", stuck)
     with pytest.raises(NotEvaluatedError, match="and so did going back to v1") as error:
         ask(world, "1.0.1", "staging")
-    assert "mlbot rollback tiny staging" in error.value.mend
+    assert "mlbot rollback tiny staging" in error.value.hint
     assert history(world, "staging") == [("1.0.0", "succeeded"), ("1.0.1", "started")]
     assert LockRef(remote=world.remote, environment="staging").read() is not None
     monkeypatch.setattr(FilesTarget, "switch", switch)
@@ -337,7 +337,7 @@ def test_another_models_deployment_keeps_the_environment(world: World) -> None:
     holder(world, "1.0.0", model="other")
     result = ask(world, "1.0.0", "staging")
     assert result.decision.reason is PromotionReason.UNDER_WAY
-    assert "mlbot promote other@v1.0.0 staging" in result.decision.mend
+    assert "mlbot promote other@v1.0.0 staging" in result.decision.hint
 
 
 def test_a_lock_that_mlbot_did_not_write_is_nobodys_to_take(world: World) -> None:

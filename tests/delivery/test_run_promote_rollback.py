@@ -114,7 +114,7 @@ def test_refused_with_its_reason_and_nothing_moved(world: World, story: Story, r
     served, result = world.served("staging"), story(world)
     assert result.decision.reason == reason
     assert result.decision.refused
-    assert result.decision.mend
+    assert result.decision.hint
     assert result.deployment is None
     before = world.state()
     assert ask(world, to=result.facts.to, environment=result.facts.environment, why=result.facts.why).decision.refused

@@ -249,6 +249,6 @@ def test_refused_with_its_reason_and_nothing_moved(world: World, story: Story, r
     result = ask(world, **request)
     assert result.decision.reason == reason
     assert result.decision.refused
-    assert result.decision.mend
+    assert result.decision.hint
     assert result.entry is None
     assert world.state() == before

@@ -45,7 +45,7 @@ def test_a_job_that_may_write_appends_and_one_that_may_read_reads(github: FakeGi
 def test_a_job_that_may_not_write_is_told_what_it_lacks(github: FakeGitHub, repository: Repository) -> None:
     with pytest.raises(RefusedError, match="the token may not be used for writing the branch mlbot/ledger") as caught:
         LedgerBranch.at(remote(github, repository, "read")).append([entry()], NOW)
-    assert "contents: write" in caught.value.mend
+    assert "contents: write" in caught.value.hint
     assert "ghs_" not in str(caught.value)
 
 

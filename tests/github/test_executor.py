@@ -177,5 +177,5 @@ def test_a_dry_run_touches_nothing(setting: Setting) -> None:
 
 
 def test_unavailable_is_said_with_what_was_tried() -> None:
-    error = UnavailableError("GitHub could not be reached", where="GET /x", mend="Run the job again.")
+    error = UnavailableError("GitHub could not be reached", where="GET /x", hint="Run the job again.")
     assert str(error) == "GET /x: GitHub could not be reached\n  Run the job again."

@@ -250,7 +250,7 @@ LACKED: dict[str, tuple[dict[str, str], str]] = {
 def test_an_input_that_the_holdout_lacks(
     github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, good: Path, reason: str
 ) -> None:
-    changes, mend = LACKED[reason]
+    changes, hint = LACKED[reason]
     stage = Stage.opened(github, tmp_path, monkeypatch, changes | tiny.params(offset=1000))
     model = columns({"x1": 1.0, "x4": 1.0}).SerializeToString()
     for seed in (0, 1):
@@ -263,5 +263,5 @@ def test_an_input_that_the_holdout_lacks(
         "error",
         "Could not be judged: the ONNX model has inputs that are no feature of the holdout: 'x4'.",
     )
-    assert mend in stage.comments[0]
+    assert hint in stage.comments[0]
     assert "None of 4 gates could be evaluated. The ONNX model has inputs" in stage.comments[0]

@@ -44,7 +44,7 @@ def test_missing_text_has_to_be_the_empty_string(table: pl.DataFrame) -> None:
         estimator = pipeline_over(boosted()).fit(frame, table["label"].to_numpy())
         with pytest.raises(ExportError, match=r"'columns\.text' \(OrdinalEncoder\) was fitted on missing") as caught:
             export(estimator, frame)
-        assert "fill_null('')" in caught.value.mend
+        assert "fill_null('')" in caught.value.hint
 
 
 REFUSED: dict[str, tuple[Any, str, str]] = {
@@ -92,12 +92,12 @@ class _OwnScaler(StandardScaler):  # type: ignore[misc]  # scikit-learn has no t
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_exported_faithfully_is_refused_by_name(name: str, table: pl.DataFrame) -> None:
-    make, words, mend = REFUSED[name]
+    make, words, hint = REFUSED[name]
     with np.errstate(all="ignore"):
         estimator = make().fit(features(table), table["label"])
     with pytest.raises(ExportError, match=words) as caught:
         export(estimator, table)
-    assert mend in caught.value.mend
+    assert hint in caught.value.hint
 
 
 def test_encoded_numbers_with_gaps_are_refused(table: pl.DataFrame) -> None:

@@ -97,7 +97,7 @@ def test_an_unreadable_table_says_so(content: bytes, words: str, tmp_path: Path)
     with pytest.raises(UsageError, match=words) as caught:
         frames.read(path)
     assert caught.value.where == str(path)
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_rows_of_a_hidden_holdout_are_never_kept(tmp_path: Path) -> None:
     assert next(each for each in golden.columns if each.name == "b").values == tuple(FRAME["b"].to_list()[:50])
     with pytest.raises(NotEvaluatedError, match="its holdout is hidden") as caught:
         make_golden(file, config(holdout=hidden), tmp_path, 50)
-    assert "data.train" in caught.value.mend
+    assert "data.train" in caught.value.hint
 
 
 @pytest.mark.parametrize("broken", ["no data", "no model", "no columns"])

@@ -160,7 +160,7 @@ def with_outputs(*outputs: onnx.ValueInfoProto) -> onnx.ModelProto:
     return model
 
 
-def test_a_zipmap_is_refused_with_what_mends_it() -> None:
+def test_a_zipmap_is_refused_with_what_fixes_it() -> None:
     boxes = helper.make_sequence_type_proto(
         helper.make_map_type_proto(INT64, helper.make_tensor_type_proto(FLOAT, [None]))
     )

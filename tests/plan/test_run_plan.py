@@ -134,11 +134,11 @@ def test_before_the_first_commit(sandbox: Sandbox) -> None:
     assert (plan.commits.base, plan.commits.policy) == (None, None)
 
 
-def test_a_broken_config_at_base_does_not_stop_the_commit_that_mends_it(sandbox: Sandbox) -> None:
+def test_a_broken_config_at_base_does_not_stop_the_commit_that_fixes_it(sandbox: Sandbox) -> None:
     broken = sandbox.commit({**FILES, "mlbot.yaml": "version: [\n"})
-    mended = sandbox.commit(config("one"))
+    fixed = sandbox.commit(config("one"))
     repository = Repository.discover(sandbox.path)
-    commits = three_commits(repository, mended).model_copy(update={"base": broken})
+    commits = three_commits(repository, fixed).model_copy(update={"base": broken})
     assert read_configs(repository, commits).base is None
 
 

@@ -115,7 +115,7 @@ def test_a_token_that_may_not_push_pictures_is_told_which_right_it_lacks(desk: D
     desk.sandbox.write({"report.md": "![a](a.svg)\n", "a.svg": SVG.decode()})
     with pytest.raises(RefusedError, match="mlbot/charts") as caught:
         desk.post(desk.job({"pull_requests": "write", "contents": "read"}))
-    assert "contents: write" in caught.value.mend
+    assert "contents: write" in caught.value.hint
     assert desk.bodies() == []
 
 
@@ -174,7 +174,7 @@ def test_without_a_token_or_a_remote(desk: Desk) -> None:
     desk.sandbox.git("remote", "remove", "origin")
     with pytest.raises(UsageError, match="no remote on GitHub") as caught:
         desk.post()
-    assert "--via cml" in caught.value.mend
+    assert "--via cml" in caught.value.hint
 
 
 @pytest.fixture
@@ -229,4 +229,4 @@ def test_without_cml_it_is_said_how_to_get_it(desk: Desk, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MlbotError, match="the command cml is not there") as caught:
         desk.post({}, via_cml=True)
-    assert caught.value.mend == "Install it: npm install -g @dvcorg/cml"
+    assert caught.value.hint == "Install it: npm install -g @dvcorg/cml"

@@ -35,7 +35,7 @@ def test_a_shallow_clone_cannot_tell(world: World, tmp_path: Path) -> None:
     subprocess.run(["git", "clone", "--quiet", "--depth=1", home, str(tmp_path / "shallow")], check=True)
     with pytest.raises(UsageError, match="shallow") as error:
         Home.of_laptop(tmp_path / "shallow", {"GIT_COMMITTER_NAME": "Ada"}, lambda _text: None)
-    assert "git fetch --unshallow" in error.value.mend
+    assert "git fetch --unshallow" in error.value.hint
 
 
 def test_who_acts(sandbox: Sandbox) -> None:

@@ -22,7 +22,7 @@ def test_every_reason_is_a_plain_sentence(reason: Reason) -> None:
     assert said.sentence[0].isupper()
     assert said.sentence.endswith(".")
     assert reason not in said.sentence
-    assert not said.mend or said.mend.endswith(".")
+    assert not said.hint or said.hint.endswith(".")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_margin_below_what_can_be_judged_names_the_least_that_can() -> None:
 def test_other_inconclusive_gates_say_what_their_reason_says() -> None:
     for reason in (Reason.SEED_VARIANCE_UNKNOWN, Reason.NOT_KEPT_BY_HOLM, Reason.NO_BASELINE):
         said = wording.settle(result(reason, Outcome.INCONCLUSIVE), model(parts.comparison("roc_auc", -0.004)))
-        assert said == meaning(reason).mend
+        assert said == meaning(reason).hint
 
 
 @pytest.mark.parametrize("outcome", [Outcome.PASS, Outcome.FAIL])

@@ -88,7 +88,7 @@ def test_one_change_is_one_finding(path: str, old: str, new: str, code: Code, se
         return
     assert codes(found) == [(code, Severity(severity))]
     assert found[0].where.startswith(path)
-    assert found[0].mend
+    assert found[0].hint
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_what_is_the_users_to_choose_is_no_finding(old: str, new: str) -> None:
 def test_the_judge_listens_to_the_name_that_the_training_has() -> None:
     (found,) = of_workflows(TRAIN_PATH, "name: mlbot\n", "name: models\n")
     assert (found.code, found.where) == (Code.WORKFLOW_NAME, f"{JUDGE_PATH}: on.workflow_run.workflows")
-    assert found.mend == "Write `workflows: [models]`."
+    assert found.hint == "Write `workflows: [models]`."
 
 
 def test_workflows_that_are_not_there_or_no_yaml() -> None:
@@ -188,10 +188,10 @@ def test_the_repository_itself(changes: dict[str, Any], expected: list[tuple[Cod
 
 
 def test_each_problem_of_the_config_is_a_finding_with_its_line() -> None:
-    problem = ConfigProblem(line=7, path="models.m.gates", found="no gates", mend="write at least one")
+    problem = ConfigProblem(line=7, path="models.m.gates", found="no gates", hint="write at least one")
     (found,) = diagnose_setup(setup(config=None, problems=(problem,)))
     assert (found.where, found.what) == ("mlbot.yaml:7", "models.m.gates: found no gates")
-    assert found.mend == "Write at least one."
+    assert found.hint == "Write at least one."
 
 
 def settings(**changes: Any) -> Settings:

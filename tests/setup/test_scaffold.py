@@ -166,8 +166,8 @@ def test_a_missing_holdout_says_exactly_what_to_write() -> None:
     (gap,) = draft.gaps
     assert gap.blocks
     assert "data/holdout.csv" in gap.what
-    assert "customer_id,age,plan,churned" in gap.mend
-    assert "a fifth of data/train.csv" in gap.mend
+    assert "customer_id,age,plan,churned" in gap.hint
+    assert "a fifth of data/train.csv" in gap.hint
 
 
 def test_a_script_that_writes_no_model_is_a_gap_that_does_not_block() -> None:

@@ -94,7 +94,7 @@ def test_changed_bytes_are_never_given(tmp_path: Path, content: bytes) -> None:
     assert not (tmp_path / "got").exists()
 
 
-def test_a_put_mends_what_an_interrupted_upload_left(tmp_path: Path) -> None:
+def test_a_put_fixes_what_an_interrupted_upload_left(tmp_path: Path) -> None:
     store = open_store("kept", tmp_path)
     digest, file = made(tmp_path)
     store.put(digest, file)

@@ -101,7 +101,7 @@ def waiver(key: int = 1, **changes: Any) -> WaiverEntry:
         "key": digest(key),
         "policy": digest(80),
         "gate": "recall@women.min",
-        "reason": "known, mended next week",
+        "reason": "known, fixed next week",
         "actor": "grace",
         "pull_request": 12,
         "comment": 40,

@@ -75,4 +75,4 @@ def test_json_is_taken_as_it_is() -> None:
 def test_what_cannot_be_read_is_refused(written: list[str], as_json: str | None, said: str) -> None:
     with pytest.raises(MlbotError) as caught:
         read_overrides(written, as_json, COMMITTED)
-    assert said in f"{caught.value.what} {caught.value.mend}"
+    assert said in f"{caught.value.what} {caught.value.hint}"

@@ -124,6 +124,6 @@ def config(facts: Facts) -> Decision | None:
         return refuse(
             Reason.CONFIG_BROKEN,
             f"The guarded branch's mlbot.yaml cannot be read: {facts.config_problem}",
-            "Mend it on that branch: mlbot config check",
+            "Fix it on that branch: mlbot config check",
         )
     return refuse(Reason.NO_CONFIG, "The guarded branch has no mlbot.yaml.", "Merge one first: mlbot init")

@@ -147,7 +147,7 @@ class CommandError(Record):
     kind: Literal["error"] = "error"
     fault: Fault
     sentence: str
-    """What is wrong and how to mend it, plain text with words of the comment in it: escape it where it is shown."""
+    """What is wrong and how to fix it, plain text with words of the comment in it: escape it where it is shown."""
     usage: str = ""
     """How the command is written, when it is known which was meant."""
 

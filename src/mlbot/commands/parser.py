@@ -34,7 +34,7 @@ class MisreadError(Exception):
 
     Args:
         fault: What kind it is.
-        sentence: What is wrong and how to mend it, for people.
+        sentence: What is wrong and how to fix it, for people.
         usage: How the command is written, when it is known.
     """
 

@@ -86,7 +86,7 @@ class Decision(Record):
 
     reason: Reason
     sentence: Annotated[str, StringConstraints(min_length=1)]
-    mend: str = ""
+    hint: str = ""
     """What to do instead; empty where there is nothing to do."""
     usage: str = ""
     """How the command is written, or the line to copy."""
@@ -112,9 +112,9 @@ class Reply(Record):
     decision: Decision
 
 
-def refuse(reason: Reason, sentence: str, mend: str = "", **more: object) -> Decision:
+def refuse(reason: Reason, sentence: str, hint: str = "", **more: object) -> Decision:
     """A refusal."""
-    return Decision.model_validate({"reason": reason, "sentence": sentence, "mend": mend, **more})
+    return Decision.model_validate({"reason": reason, "sentence": sentence, "hint": hint, **more})
 
 
 _WAITS = "⏳"

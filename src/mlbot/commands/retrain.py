@@ -174,8 +174,8 @@ def _not_again(facts: Facts, found: Sequence[Run]) -> Decision | None:
     return None
 
 
-def _in_progress(run: Run, mend: str) -> Decision:
-    return refuse(Reason.IN_PROGRESS, "A training of this head is under way.", mend, link=run.url)
+def _in_progress(run: Run, hint: str) -> Decision:
+    return refuse(Reason.IN_PROGRESS, "A training of this head is under way.", hint, link=run.url)
 
 
 def _needs_approval(run: Run) -> Decision:

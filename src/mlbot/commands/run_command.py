@@ -94,7 +94,7 @@ class Desk:
         if self.github.login != self.options.bot:
             raise UsageError(
                 f"the token speaks as {self.github.login}, and the answers of {self.options.bot} are believed",
-                mend=f"Give `bot: {self.github.login}` to train.yml, judge.yml and command.yml in your workflows.",
+                hint=f"Give `bot: {self.github.login}` to train.yml, judge.yml and command.yml in your workflows.",
             )
 
     @property
@@ -393,13 +393,13 @@ def _not_done(effect: Effect, decision: Decision, error: MlbotError) -> Decision
         Dispatch: "The rest is done, but its workflow could not be started",
     }.get(type(effect), "GitHub did not do it")
     if isinstance(effect, Dispatch) and isinstance(error, NotFoundError):
-        why, mend = f"{effect.workflow} is not on the default branch", "Write it and merge it: mlbot init"
+        why, hint = f"{effect.workflow} is not on the default branch", "Write it and merge it: mlbot init"
     else:
-        why, mend = error.what, error.mend
+        why, hint = error.what, error.hint
     if isinstance(effect, Dispatch) and not decision.records:
         what = "The workflow could not be started"
     return refuse(
-        Reason.NOT_DONE, f"{what}: {why}.", mend, link=decision.link, records=() if gone else decision.records
+        Reason.NOT_DONE, f"{what}: {why}.", hint, link=decision.link, records=() if gone else decision.records
     )
 
 

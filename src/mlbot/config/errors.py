@@ -33,7 +33,7 @@ class ConfigProblem(Record):
     path: str
     """Keys from the top of the file: `models.adult-income.gates.roc_auc`; empty for the file as a whole."""
     found: str
-    mend: str
+    hint: str
     """What to do about it, as an instruction: mostly what to write instead."""
     detail: str = ""
     """More lines for people: a caret under the place in a condition."""
@@ -42,7 +42,7 @@ class ConfigProblem(Record):
         """The problem as `source:line: path: found … → write …`, with its details indented below."""
         place = source if self.line is None else f"{source}:{self.line}"
         path = f" {self.path}:" if self.path else ""
-        head = f"{place}:{path} found {self.found} → {self.mend}"
+        head = f"{place}:{path} found {self.found} → {self.hint}"
         return "\n".join((head, *(f"    {line}" for line in self.detail.splitlines())))
 
 
@@ -72,10 +72,10 @@ def _order(problem: ConfigProblem) -> tuple[int, int, str, str]:
     return (problem.line or 0, problem.column or 0, problem.path, problem.found)
 
 
-def problem_at(document: Document, path: KeyPath, found: str, mend: str, detail: str = "") -> ConfigProblem:
+def problem_at(document: Document, path: KeyPath, found: str, hint: str, detail: str = "") -> ConfigProblem:
     """A problem with the place that its path has in the document, or the nearest that is written there."""
     line, column = document.nearest(path) or (None, None)
-    return ConfigProblem(line=line, column=column, path=show_path(path), found=found, mend=mend, detail=detail)
+    return ConfigProblem(line=line, column=column, path=show_path(path), found=found, hint=hint, detail=detail)
 
 
 def show_path(path: KeyPath) -> str:
@@ -140,8 +140,8 @@ def decode(text: bytes | str, source: str) -> str:
         raise refusal(f"a file of {len(text):,} bytes", f"keep it below {MAX_BYTES:,} bytes", source)
     decoded = _utf8(text, source) if isinstance(text, bytes) else text.removeprefix("\ufeff")
     if bad := _UNPRINTABLE.search(decoded):
-        found, mend = f"the control character U+{ord(bad[0]):04X}", "delete it, or write it as an escape in quotes"
-        raise refusal(found, mend, source, _place_of(decoded, bad.start()))
+        found, hint = f"the control character U+{ord(bad[0]):04X}", "delete it, or write it as an escape in quotes"
+        raise refusal(found, hint, source, _place_of(decoded, bad.start()))
     return decoded
 
 
@@ -157,9 +157,9 @@ def _place_of(text: str, index: int) -> Position:
     return Position(text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index))
 
 
-def refusal(found: str, mend: str, source: str, place: Position | None = None, path: KeyPath = ()) -> ConfigError:
+def refusal(found: str, hint: str, source: str, place: Position | None = None, path: KeyPath = ()) -> ConfigError:
     """One problem that ends the reading."""
     line, column = place or (None, None)
     return ConfigError(
-        [ConfigProblem(line=line, column=column, path=show_path(path), found=found, mend=mend)], source=source
+        [ConfigProblem(line=line, column=column, path=show_path(path), found=found, hint=hint)], source=source
     )

@@ -64,7 +64,7 @@ def json_document(text: str, source: str) -> Document:
         data: Plain = json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
     except json.JSONDecodeError as error:
         place = Position(error.lineno, error.colno)
-        raise refusal(f"text that is no JSON ({error.msg})", "mend the JSON", source, place) from error
+        raise refusal(f"text that is no JSON ({error.msg})", "fix the JSON", source, place) from error
     except (RecursionError, ValueError) as error:
         raise refusal("JSON that is too deep, or a number of too many digits", "make it smaller", source) from error
     if _depth_exceeds(data, MAX_DEPTH):

@@ -78,10 +78,10 @@ class Reader:
         """Note that this value is wrong, and what to write instead of it."""
         self.note(found, f"write {write}")
 
-    def note(self, found: str | None, mend: str, detail: str = "") -> None:
+    def note(self, found: str | None, hint: str, detail: str = "") -> None:
         """Note what was found (None: the value) and what to do about it."""
         shown = show_value(self.value) if found is None else found
-        self.notes.problems.append(problem_at(self.notes.document, self.path, shown, mend, detail))
+        self.notes.problems.append(problem_at(self.notes.document, self.path, shown, hint, detail))
 
     def guess(self, word: str, known: Collection[str]) -> str:
         """What to write instead of an unknown word: the known one that is near, else which there are."""

@@ -83,8 +83,8 @@ def _document(root: Path) -> Document:
     path = root / CONFIG_FILE
     if not path.is_file():
         other = next((name for name in ("mlbot.yml", ".mlbot.yaml", ".mlbot.yml") if (root / name).exists()), None)
-        mend = f"Rename {other} to {CONFIG_FILE}." if other else "Make one: mlbot init"
-        raise UsageError(f"there is no {CONFIG_FILE}", where=str(root), mend=mend)
+        hint = f"Rename {other} to {CONFIG_FILE}." if other else "Make one: mlbot init"
+        raise UsageError(f"there is no {CONFIG_FILE}", where=str(root), hint=hint)
     try:
         with path.open("rb") as stream:
             text = stream.read(MAX_BYTES + 1)

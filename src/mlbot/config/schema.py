@@ -21,7 +21,7 @@ from mlbot.lib.scalar import Scalar
 # Texts of mlbot.yaml that have a form of their own: paths, URLs, branches, functions.
 
 FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*")
-"""`module:function_name`."""
+"""`module:function`."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -147,13 +147,13 @@ def login(reader: Reader) -> str | None:
 
 
 def function_name(reader: Reader) -> str | None:
-    """`module:function_name`."""
-    text = reader.text("module:function_name")
+    """`module:function`."""
+    text = reader.text("module:function")
     if text is None:
         return None
     if FUNCTION.fullmatch(text):
         return text
-    reader.refuse("module:function_name, such as income.train:train")
+    reader.refuse("module:function, such as income.train:train")
     return None
 
 
@@ -922,6 +922,6 @@ def _where(reader: Reader) -> str | None:
     try:
         check(text)
     except ConditionError as error:
-        reader.note(error.what, error.mend, error.caret)
+        reader.note(error.what, error.hint, error.caret)
         return None
     return text

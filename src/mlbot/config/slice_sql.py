@@ -58,7 +58,7 @@ class ConditionError(UsageError):
     """
 
     def __init__(self, what: str, *, condition: str, position: int, write: str) -> None:
-        super().__init__(what, mend=write)
+        super().__init__(what, hint=write)
         self.condition = condition
         self.position = position
 
@@ -73,7 +73,7 @@ class ConditionError(UsageError):
 
     def __str__(self) -> str:
         """What is wrong, where, and what to write."""
-        return f"found {self.what}\n  {self.caret.replace(chr(10), chr(10) + '  ')}\n  {self.mend}"
+        return f"found {self.what}\n  {self.caret.replace(chr(10), chr(10) + '  ')}\n  {self.hint}"
 
 
 class Kind(StrEnum):

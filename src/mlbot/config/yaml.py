@@ -73,7 +73,7 @@ _MISTAKES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("mapping values are not allowed",),
         "a `:` that cannot stand here",
-        "put text that contains `: ` in quotes, or mend the indentation",
+        "put text that contains `: ` in quotes, or fix the indentation",
     ),
     (
         ("indentation indicators", "expected comment", "expected a comment"),
@@ -85,13 +85,13 @@ _MISTAKES: tuple[tuple[tuple[str, ...], str, str], ...] = (
 
 
 def _syntax_error(error: yaml.MarkedYAMLError, text: str, source: str, opened: list[Position]) -> ConfigError:
-    found, mend = _explain(str(error.problem), text[error.problem_mark.index :] if error.problem_mark else "")
+    found, hint = _explain(str(error.problem), text[error.problem_mark.index :] if error.problem_mark else "")
     # what was never finished is to be looked for where it starts, not where the file ends
-    mark = (error.context_mark if (found, mend) in _UNFINISHED else None) or error.problem_mark
+    mark = (error.context_mark if (found, hint) in _UNFINISHED else None) or error.problem_mark
     place = Position(mark.line + 1, mark.column + 1) if mark else None
-    if (found, mend) == _UNFINISHED[0] and "quoted" not in str(error.context) and opened:
+    if (found, hint) == _UNFINISHED[0] and "quoted" not in str(error.context) and opened:
         place = opened[-1]
-    return refusal(found, mend, source, place)
+    return refusal(found, hint, source, place)
 
 
 def _explain(problem: str, rest: str) -> tuple[str, str]:
@@ -99,9 +99,9 @@ def _explain(problem: str, rest: str) -> tuple[str, str]:
         if rest.startswith("\t"):
             return "a tab", "indent with spaces"
         return f"text that starts with {rest[:1]}", "put the text in quotes"
-    for fragments, found, mend in _MISTAKES:
+    for fragments, found, hint in _MISTAKES:
         if any(fragment in problem for fragment in fragments):
-            return found, mend
+            return found, hint
     if not rest.strip():
         return _UNFINISHED[0]
     return "a mistake in the YAML", "check the indentation, quotes and brackets here and in the line above"
@@ -178,8 +178,8 @@ class _Builder:
         if not isinstance(event, yaml.StreamEndEvent):
             self._refuse(event, "a second document", "keep one document: delete the `---` and what follows")
 
-    def _refuse(self, event: yaml.Event, found: str, mend: str) -> NoReturn:
-        raise refusal(found, mend, self._source, _start(event), tuple(self._path))
+    def _refuse(self, event: yaml.Event, found: str, hint: str) -> NoReturn:
+        raise refusal(found, hint, self._source, _start(event), tuple(self._path))
 
     def _build(self, event: yaml.Event) -> tuple[Plain, Place]:
         before = self._values
@@ -283,7 +283,7 @@ class _Builder:
                 column=here.column,
                 path=show_path(tuple(self._path)),
                 found=f"the key {quote(key)} a second time; the first is in line {first.line}",
-                mend="keep one of them",
+                hint="keep one of them",
             )
         )
 

@@ -39,7 +39,7 @@ class ApprovalDecision(Record):
 
     reason: ApprovalReason
     sentence: str
-    mend: str = ""
+    hint: str = ""
 
     @property
     def go(self) -> bool:
@@ -60,14 +60,14 @@ def decide_approval(facts: ApprovalFacts) -> ApprovalDecision:
         return ApprovalDecision(
             reason=ApprovalReason.UNKNOWN_ENVIRONMENT,
             sentence=f"mlbot.yaml has no environment {facts.environment}.",
-            mend=f"The environments are: {there}.",
+            hint=f"The environments are: {there}.",
         )
     if facts.released is None:
         there = ", ".join(f"v{version}" for version in facts.versions[-5:]) or "none"
         return ApprovalDecision(
             reason=ApprovalReason.UNKNOWN_VERSION,
             sentence=f"{name} was never released.",
-            mend=f"The latest versions are: {there}.",
+            hint=f"The latest versions are: {there}.",
         )
     if facts.actor.casefold() in {each.casefold() for each in facts.approvers}:
         sentence = f"{who(facts.actor)} approved {name} for {facts.environment} before."

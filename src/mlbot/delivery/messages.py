@@ -51,7 +51,7 @@ class Told(Record):
     reason: str
     """Of a closed list, for the log."""
     sentence: str
-    mend: str = ""
+    hint: str = ""
     copy_lines: tuple[str, ...] = ()
     """What to say next, each a line."""
     version: tuple[str, str] | None = None
@@ -68,13 +68,13 @@ def as_comment(text: str) -> str:
 def told_not_asked(ask: NotAsked) -> Told:
     """A request that was not in order."""
     lines = (ask.usage,) if ask.usage else ()
-    return Told(stands=Stands.REFUSED, reason=ask.reason, sentence=ask.sentence, mend=ask.mend, copy_lines=lines)
+    return Told(stands=Stands.REFUSED, reason=ask.reason, sentence=ask.sentence, hint=ask.hint, copy_lines=lines)
 
 
 def told_error(error: MlbotError) -> Told:
     """What went wrong on the way."""
     sentence = error.what if error.what.endswith(".") else f"{error.what}."
-    return Told(stands=Stands.FAILED, reason="failed", sentence=sentence, mend=as_comment(error.mend))
+    return Told(stands=Stands.FAILED, reason="failed", sentence=sentence, hint=as_comment(error.hint))
 
 
 def told_release(decision: ReleaseDecision, entry: ReleaseEntry | None, left: tuple[str, ...] = ()) -> Told:
@@ -87,13 +87,13 @@ def told_release(decision: ReleaseDecision, entry: ReleaseEntry | None, left: tu
     """
     if decision.refused or entry is None:
         return Told(
-            stands=Stands.REFUSED, reason=decision.reason, sentence=decision.sentence, mend=as_comment(decision.mend)
+            stands=Stands.REFUSED, reason=decision.reason, sentence=decision.sentence, hint=as_comment(decision.hint)
         )
     return Told(
         stands=Stands.DONE,
         reason=decision.reason,
         sentence=f"{name_of(entry.model, entry.version)} is released." if decision.go else decision.sentence,
-        mend="The next step could not be started. Say:" if left else "",
+        hint="The next step could not be started. Say:" if left else "",
         copy_lines=left,
         version=(entry.model, entry.version),
     )
@@ -115,11 +115,11 @@ def told_promotion(facts: PromotionFacts, decision: PromotionDecision, ended: De
             stands=Stands.WAITING,
             reason=decision.reason,
             sentence=decision.sentence,
-            mend="It goes on when somebody else says:",
+            hint="It goes on when somebody else says:",
             copy_lines=(f"/approve {name} {facts.environment}",),
         )
     stands = Stands.REFUSED if decision.refused else Stands.DONE
-    return Told(stands=stands, reason=decision.reason, sentence=decision.sentence, mend=as_comment(decision.mend))
+    return Told(stands=stands, reason=decision.reason, sentence=decision.sentence, hint=as_comment(decision.hint))
 
 
 def told_rollback(decision: RollbackDecision, ended: DeploymentEntry | None) -> Told:
@@ -127,7 +127,7 @@ def told_rollback(decision: RollbackDecision, ended: DeploymentEntry | None) -> 
     if ended is not None:
         return told_deployment(ended)
     stands = Stands.REFUSED if decision.refused else Stands.DONE
-    return Told(stands=stands, reason=decision.reason, sentence=decision.sentence, mend=as_comment(decision.mend))
+    return Told(stands=stands, reason=decision.reason, sentence=decision.sentence, hint=as_comment(decision.hint))
 
 
 def told_begun(sentence: str, *, go: bool) -> Told | None:
@@ -153,7 +153,7 @@ def told_deployment(ended: DeploymentEntry) -> Told:
         stands=Stands.FAILED,
         reason=ended.state,
         sentence=f"{name} failed in {where}{back}. {ended.detail}",
-        mend="Mend what failed, then:",
+        hint="Fix what failed, then:",
         copy_lines=(as_comment(Holder.of(ended).command),),
         version=version,
     )
@@ -167,7 +167,7 @@ def told_approval(decision: ApprovalDecision, then: Told | None) -> Told:
         then: what is still in the way of the promotion; None where it is started.
     """
     if decision.refused:
-        return Told(stands=Stands.REFUSED, reason=decision.reason, sentence=decision.sentence, mend=decision.mend)
+        return Told(stands=Stands.REFUSED, reason=decision.reason, sentence=decision.sentence, hint=decision.hint)
     said = decision.sentence.partition(" Their own request")[0]
     said = said if said.endswith(".") else f"{said}."
     if then is None:
@@ -175,7 +175,7 @@ def told_approval(decision: ApprovalDecision, then: Told | None) -> Told:
     if decision.reason is ApprovalReason.NOT_NEEDED:
         return Told(stands=Stands.DONE, reason=decision.reason, sentence=said)
     return Told(
-        stands=Stands.DONE, reason=decision.reason, sentence=f"{said} {then.sentence}", mend=then.mend,
+        stands=Stands.DONE, reason=decision.reason, sentence=f"{said} {then.sentence}", hint=then.hint,
         copy_lines=then.copy_lines,
     )  # fmt: skip
 

@@ -85,7 +85,7 @@ class PromotionDecision(Record):
 
     reason: PromotionReason
     sentence: str
-    mend: str = ""
+    hint: str = ""
     """What to do about a refusal."""
 
     @property
@@ -214,17 +214,17 @@ def _approvals(facts: PromotionFacts) -> PromotionDecision | None:
     missing = facts.needed - len(facts.counted)
     if missing <= 0:
         return None
-    mend = f"Somebody else says: mlbot approve {_name(facts)} {facts.environment} (on GitHub: /approve)"
+    hint = f"Somebody else says: mlbot approve {_name(facts)} {facts.environment} (on GitHub: /approve)"
     if len(facts.counted) < len(facts.approvers):
         return _decision(
             PromotionReason.SELF_APPROVAL,
             f"{who(facts.requester)} asks for it, so their own approval does not count; {_more(missing)}.",
-            mend,
+            hint,
         )
     return _decision(
         PromotionReason.APPROVALS_MISSING,
         f"{facts.environment} asks for {facts.needed} approval{'s' * (facts.needed > 1)}; {_more(missing)}.",
-        mend,
+        hint,
     )
 
 
@@ -248,8 +248,8 @@ def _bytes(facts: PromotionFacts) -> PromotionDecision | None:
     return None
 
 
-def _decision(reason: PromotionReason, sentence: str, mend: str = "") -> PromotionDecision:
-    return PromotionDecision(reason=reason, sentence=sentence, mend=mend)
+def _decision(reason: PromotionReason, sentence: str, hint: str = "") -> PromotionDecision:
+    return PromotionDecision(reason=reason, sentence=sentence, hint=hint)
 
 
 def _name(facts: PromotionFacts) -> str:

@@ -91,7 +91,7 @@ class ReleaseDecision(Record):
 
     reason: ReleaseReason
     sentence: str
-    mend: str = ""
+    hint: str = ""
     """What to do about a refusal."""
 
     @property
@@ -218,12 +218,12 @@ def _verdict(facts: ReleaseFacts) -> ReleaseDecision | None:
             ReleaseReason.NEWER_ATTEMPT,
             f"{facts.model} of {facts.commit[:10]} passed once, but the latest attempt ({verdict.attempt}) did not: "
             f"{said} ({verdict.reason}).",
-            "The latest attempt decides. Find out why it differs, mend that, and merge the mend.",
+            "The latest attempt decides. Find out why it differs, fix that, and merge the fix.",
         )
     return _decision(
         reason,
         f"The verdict on {facts.model} of {facts.commit[:10]} is {verdict.outcome}: {said} ({verdict.reason}).",
-        _FIRST if verdict.reason is Reason.NO_BASELINE else _MENDS[verdict.outcome],
+        _FIRST if verdict.reason is Reason.NO_BASELINE else _HINTS[verdict.outcome],
     )
 
 
@@ -232,7 +232,7 @@ _FIRST = (
     "`inconclusive: {promotion: warn}` in mlbot.yaml to let such a model be released."
 )
 
-_MENDS = {
+_HINTS = {
     Outcome.FAIL: "Merge a change that keeps the gates, and release that.",
     Outcome.INCONCLUSIVE: "Add rows or seeds until the data can tell, or set `inconclusive: {promotion: warn}` in "
     "mlbot.yaml to let such a model be released.",
@@ -241,17 +241,17 @@ _MENDS = {
 
 
 def _unjudged(facts: ReleaseFacts) -> ReleaseDecision:
-    mend = f"Wait for the verdict of {facts.branch}, or make it here: mlbot run --record"
+    hint = f"Wait for the verdict of {facts.branch}, or make it here: mlbot run --record"
     if facts.parent_judged:
         return _decision(
             ReleaseReason.VERDICT_OF_PARENT,
             f"Only the commit before {facts.commit[:10]} was judged; what {facts.commit[:10]} trains is another model.",
-            mend,
+            hint,
         )
     return _decision(
         ReleaseReason.NO_VERDICT,
         f"The ledger has no verdict on {facts.model} as {facts.commit[:10]} has it.",
-        mend,
+        hint,
     )
 
 
@@ -272,8 +272,8 @@ def _bytes(facts: ReleaseFacts) -> ReleaseDecision | None:
     return None
 
 
-def _decision(reason: ReleaseReason, sentence: str, mend: str = "") -> ReleaseDecision:
-    return ReleaseDecision(reason=reason, sentence=sentence, mend=mend)
+def _decision(reason: ReleaseReason, sentence: str, hint: str = "") -> ReleaseDecision:
+    return ReleaseDecision(reason=reason, sentence=sentence, hint=hint)
 
 
 def _name(facts: ReleaseFacts) -> str:

@@ -115,7 +115,7 @@ class NotAsked(Record):
     kind: Literal["not-asked"] = "not-asked"
     reason: AskReason
     sentence: str
-    mend: str = ""
+    hint: str = ""
     usage: str = ""
     text: str = ""
     comment: Id | None = None
@@ -248,8 +248,8 @@ def _of_inputs(facts: AskFacts) -> Asked | NotAsked:
         )
     needless = sorted(facts.inputs.keys() - {"do", *FIELDS[do]})
     if needless:
-        mend = f"Leave out {', '.join(needless)}."
-        return _no(AskReason.CONTRADICTION, f"`{do}` takes no {' and no '.join(needless)}.", mend)
+        hint = f"Leave out {', '.join(needless)}."
+        return _no(AskReason.CONTRADICTION, f"`{do}` takes no {' and no '.join(needless)}.", hint)
     given = {name: facts.inputs[name] for name in FIELDS[do] if name in facts.inputs}
     given |= {name: given[name].removeprefix("v") for name in ("version", "to") if name in given}
     command = _validated({"kind": do, **given})
@@ -293,7 +293,7 @@ def _known(facts: AskFacts, asked: Asked) -> NotAsked | None:
     if facts.config is None:
         problem = f": {facts.config_problem}" if facts.config_problem else ", or it is not there"
         return _no(
-            AskReason.CONFIG, f"mlbot.yaml of the default branch cannot be read{problem}.", "Mend it there.", **about
+            AskReason.CONFIG, f"mlbot.yaml of the default branch cannot be read{problem}.", "Fix it there.", **about
         )
     name = asked.environment
     if not name or _environment(facts.config, name):
@@ -312,5 +312,5 @@ def _environment(config: Config | None, name: str) -> EnvironmentConfig | None:
     return next((each for each in config.environments if each.name == name), None) if config else None
 
 
-def _no(reason: AskReason, sentence: str, mend: str = "", **more: Any) -> NotAsked:
-    return NotAsked.model_validate({"reason": reason, "sentence": sentence, "mend": mend, **more})
+def _no(reason: AskReason, sentence: str, hint: str = "", **more: Any) -> NotAsked:
+    return NotAsked.model_validate({"reason": reason, "sentence": sentence, "hint": hint, **more})

@@ -74,7 +74,7 @@ class RollbackDecision(Record):
 
     reason: RollbackReason
     sentence: str
-    mend: str = ""
+    hint: str = ""
     """What to do about a refusal."""
     goal: Served | None = None
 
@@ -190,8 +190,8 @@ def _bytes(facts: RollbackFacts) -> RollbackDecision | None:
     return None
 
 
-def _decision(facts: RollbackFacts, reason: RollbackReason, sentence: str, mend: str = "") -> RollbackDecision:
-    return RollbackDecision(reason=reason, sentence=sentence, mend=mend, goal=facts.goal)
+def _decision(facts: RollbackFacts, reason: RollbackReason, sentence: str, hint: str = "") -> RollbackDecision:
+    return RollbackDecision(reason=reason, sentence=sentence, hint=hint, goal=facts.goal)
 
 
 def _name(facts: RollbackFacts) -> str:

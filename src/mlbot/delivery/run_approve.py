@@ -97,7 +97,7 @@ def set_lock(home: Home, environment: str, *, close: bool, reason: str = "") -> 
     """
     if home.environment(environment) is None:
         there = ", ".join(each.name for each in home.config.environments) or "none"
-        raise UsageError(f"mlbot.yaml has no environment {environment!r}", mend=f"The environments are: {there}.")
+        raise UsageError(f"mlbot.yaml has no environment {environment!r}", hint=f"The environments are: {there}.")
     entries = home.entries("lock", environment)
     now = locked(entries, environment)
     if close == (now is not None):

@@ -55,7 +55,7 @@ def read_ask(text: str) -> Asked | NotAsked:
     try:
         return ASK.validate_json(text)
     except ValueError as error:
-        raise UsageError("--ask is no request", mend="Give what `mlbot plan --release` printed as `ask`.") from error
+        raise UsageError("--ask is no request", hint="Give what `mlbot plan --release` printed as `ask`.") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,5 +229,5 @@ def _check_places(home: Home) -> None:
         if not is_url(place) and not place.startswith("command:"):
             raise UsageError(
                 f"{where} is {place}, a folder of the checkout, which ends with the job",
-                mend="Name a place that stays: file:///srv/models, oci://ghcr.io/OWNER/REPO/models, or another URL.",
+                hint="Name a place that stays: file:///srv/models, oci://ghcr.io/OWNER/REPO/models, or another URL.",
             )

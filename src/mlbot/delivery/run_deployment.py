@@ -167,7 +167,7 @@ class Deployment:
             raise NotEvaluatedError(
                 f"{self._name} failed in {self.environment.name} ({why}), and so did going back to "
                 f"v{previous.version}: {' '.join(str(error).split())}",
-                mend=f'Mend the target, then: mlbot rollback {self.release.model} {self.environment.name} --reason "…"',
+                hint=f'Fix the target, then: mlbot rollback {self.release.model} {self.environment.name} --reason "…"',
             ) from error
         return "rolled-back", f"{why} v{previous.version} is served again, and was verified."
 
@@ -205,7 +205,7 @@ class Deployment:
         if not self.home.lock(self.environment.name).is_still(self.held):
             raise OvertakenError(
                 f"another run took {self.environment.name} over, so this one stops here",
-                mend=f"See what is live: mlbot registry show {self.release.model}",
+                hint=f"See what is live: mlbot registry show {self.release.model}",
             )
 
     def _entry(self, state: DeploymentState) -> DeploymentEntry:

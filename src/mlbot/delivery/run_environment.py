@@ -136,7 +136,7 @@ class Slot:
             raise NotEvaluatedError(
                 f"{name_of(self.model, holder.version)} has no golden requests, so nobody could tell whether its "
                 "deployment works",
-                mend=f"Release the model again under a new version: mlbot release {self.model} --bump patch",
+                hint=f"Release the model again under a new version: mlbot release {self.model} --bump patch",
             )
         environment = self.config()
         return Deployment(
@@ -221,7 +221,7 @@ def try_in_slot(home: Home, model: str, environment: str, attempt: Callable[[Slo
                 return result
     raise NotEvaluatedError(
         f"others were always faster to take {environment}",
-        mend=f"See what is there: mlbot registry show {model}",
+        hint=f"See what is there: mlbot registry show {model}",
     )
 
 

@@ -152,7 +152,7 @@ def _refused(ask: NotAsked, runner: Runner) -> Exit:
     """Nobody is there to be answered, so the run itself says it."""
     if ask.silent:
         return Exit.OK
-    message = f"{ask.sentence} {ask.mend} {ask.usage}".strip()
+    message = f"{ask.sentence} {ask.hint} {ask.usage}".strip()
     runner.annotate([Annotate(level=Level.ERROR, title="Not done", message=message)])
     return Exit.REFUSED
 
@@ -224,7 +224,7 @@ def _is_there(home: Home, tag: str) -> None:
     """Make sure that the pushed tag was not taken away since: nobody asks for a tag that is gone to be made anew."""
     with home.tags() as tags:
         if tags.find(tag) is None:
-            raise UsageError(f"the tag {tag[:100]} is not there any more", mend="Push it again.")
+            raise UsageError(f"the tag {tag[:100]} is not there any more", hint="Push it again.")
 
 
 def carry_out(
@@ -407,7 +407,7 @@ class Worker:
         if not result.decision.go:
             told = told_promotion(result.facts, result.decision, None)
             live = result.decision.reason is PromotionReason.ALREADY_LIVE
-            return told if not live else told.model_copy(update={"mend": ""})
+            return told if not live else told.model_copy(update={"hint": ""})
         if said is not None:
             self._dispatch({"comment": str(said.id)})
         else:

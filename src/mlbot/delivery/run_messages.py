@@ -1,4 +1,4 @@
-"""What releases and deployments say in the terminal: the plan before, the result after, a refusal with its mend."""
+"""What releases and deployments say in the terminal: the plan before, the result after, a refusal with its fix."""
 
 from collections.abc import Iterable, Sequence
 
@@ -89,8 +89,8 @@ def tell(
     if as_json:
         console.result(whole.model_dump_json(indent=2))
     if decision.refused:
-        mend = f"\n  {decision.mend}" if decision.mend else ""
-        console.error(f"mlbot: refused ({decision.reason}): {decision.sentence}{mend}")
+        hint = f"\n  {decision.hint}" if decision.hint else ""
+        console.error(f"mlbot: refused ({decision.reason}): {decision.sentence}{hint}")
         return Exit.REFUSED
     if entry is not None and entry.state != "succeeded":
         console.error(f"mlbot: {deployed(entry)}")

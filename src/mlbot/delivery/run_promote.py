@@ -105,7 +105,7 @@ class _Promotion:
         if seen.foreign:
             raise RefusedError(
                 f"{self.slot.lock_ref} says nothing that mlbot wrote, so nobody can tell whose lock it is",
-                mend=f"If it is nobody's, delete it: git push origin :{self.slot.lock_ref}",
+                hint=f"If it is nobody's, delete it: git push origin :{self.slot.lock_ref}",
             )
         holder = self._holder(seen, facts)
         held = self.slot.take(holder, seen)

@@ -222,7 +222,7 @@ class _Desk:
         self.home.say(f"Tagging {facts.commit[:10]} as {name}")
         tag = self.tags.make(name, f"Release {name_of(facts.model, facts.version)}", note)
         if tag.commit_sha != facts.commit:
-            raise NotEvaluatedError(f"the tag {name} was made at another commit meanwhile", mend="Run it again.")
+            raise NotEvaluatedError(f"the tag {name} was made at another commit meanwhile", hint="Run it again.")
         entry = self._entry(facts, verdict, tag, golden)
         self.home.record(entry)
         return entry
@@ -283,7 +283,7 @@ def read_golden(home: Home, entry: ReleaseEntry) -> Golden | None:
     if golden.digest != entry.digest:
         raise NotEvaluatedError(
             f"the golden requests of {name_of(entry.model, entry.version)} are about other bytes: {golden.digest[:19]}",
-            mend="Release the model again under a new version.",
+            hint="Release the model again under a new version.",
         )
     return golden
 

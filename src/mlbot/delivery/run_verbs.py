@@ -117,7 +117,7 @@ def parted(text: str) -> tuple[str, str]:
     model, found, version = text.rpartition("@")
     if not found or not model or not version:
         raise UsageError(
-            f"{text!r} does not name a version", mend=f"Write {name_of(text.strip('@') or 'model', '1.2.0')}."
+            f"{text!r} does not name a version", hint=f"Write {name_of(text.strip('@') or 'model', '1.2.0')}."
         )
     return named(model, "a model"), version
 
@@ -130,7 +130,7 @@ def named(text: str, what: str) -> str:
     """
     if not is_name(text):
         raise UsageError(
-            f"{text[:80]!r} is no name of {what}", mend="Names have letters, digits, `.`, `_` and `-`, at most 63."
+            f"{text[:80]!r} is no name of {what}", hint="Names have letters, digits, `.`, `_` and `-`, at most 63."
         )
     return text
 

@@ -70,7 +70,7 @@ def try_git(
     except FileNotFoundError as error:
         if not cwd.is_dir():
             raise UsageError(f"there is no folder {cwd}") from error
-        raise UsageError("git is not installed", mend="Install git 2.25 or newer.") from error
+        raise UsageError("git is not installed", hint="Install git 2.25 or newer.") from error
 
 
 def git(arguments: Sequence[str], cwd: Path, *, stdin: bytes = b"", extra: Mapping[str, str] | None = None) -> bytes:

@@ -144,7 +144,7 @@ class OrphanBranch:
                 self._wait(attempt)
         raise NotEvaluatedError(
             f"{self.attempts} attempts to add to the branch {self.name} were overtaken by other writers",
-            mend="Run the job again.",
+            hint="Run the job again.",
         )
 
     def _wait(self, attempt: int) -> None:

@@ -83,12 +83,12 @@ def failure(
     if any(word in said for word in _DECLINED):
         return RefusedError(
             f"a rule of the repository forbids {doing} the {kind} {name}",
-            mend=f"Exempt {name} from the ruleset or branch protection that matches it.",
+            hint=f"Exempt {name} from the ruleset or branch protection that matches it.",
         )
     if any(word in said for word in _DENIED):
         return RefusedError(
             f"the token may not be used for {doing} the {kind} {name}",
-            mend="Give the job `permissions: contents: write`.",
+            hint="Give the job `permissions: contents: write`.",
         )
     return NotEvaluatedError(f"{doing} the {kind} {name} failed: {words(done)}")
 

@@ -202,7 +202,7 @@ class Repository:
         found = (self.branch(name, remote=remote) if name else None) or self.branch(*_NAMES, remote=remote)
         found = found or self.branch(*self._configured(), remote=remote)
         if found is None:
-            raise UsageError("cannot tell which branch to compare with", mend="Name it: --base BRANCH")
+            raise UsageError("cannot tell which branch to compare with", hint="Name it: --base BRANCH")
         return found
 
     def branch(self, *names: str, remote: str = "origin") -> Branch | None:
@@ -236,7 +236,7 @@ class Repository:
         if not done.stdout and self.shallow:
             raise UsageError(
                 f"this clone is shallow and does not hold the commit where {one[:10]} and {other[:10]} parted",
-                mend=_UNSHALLOW,
+                hint=_UNSHALLOW,
             )
         return done.stdout.decode().strip() or None
 
@@ -317,9 +317,9 @@ class Repository:
 
     def _unknown(self, rev: str) -> UsageError:
         if self.find("HEAD") is None:
-            return UsageError("the repository has no commit yet", where=str(self.root), mend="Commit something first.")
-        mend = _UNSHALLOW if self.shallow else "Fetch it, or correct its name; `git branch --all` lists the branches."
-        return UsageError(f"git knows no commit {rev!r}", where=str(self.root), mend=mend)
+            return UsageError("the repository has no commit yet", where=str(self.root), hint="Commit something first.")
+        hint = _UNSHALLOW if self.shallow else "Fetch it, or correct its name; `git branch --all` lists the branches."
+        return UsageError(f"git knows no commit {rev!r}", where=str(self.root), hint=hint)
 
     def _refs(self, *patterns: str) -> dict[str, str]:
         """The object ids of refs by name; what a symbolic ref points to is under its name and `@`."""
@@ -360,7 +360,7 @@ def _contents(out: bytes) -> Iterator[tuple[str, bytes]]:
         header = out[at:end].decode().split(" ")
         if len(header) != 3:
             raise UsageError(
-                f"the object {header[0]} is not in the repository", mend="Fetch it: git fetch, or repair: git fsck."
+                f"the object {header[0]} is not in the repository", hint="Fetch it: git fetch, or repair: git fsck."
             )
         size = int(header[2])
         yield header[0], out[end + 1 : end + 1 + size]
@@ -369,7 +369,7 @@ def _contents(out: bytes) -> Iterator[tuple[str, bytes]]:
 
 def _not_usable(path: Path, lines: list[str], said: str) -> UsageError:
     if lines[0] == "true" or lines[1:2] == ["false"]:
-        return UsageError("this is git's own folder, or a bare repository", where=str(path), mend="Work in a checkout.")
+        return UsageError("this is git's own folder, or a bare repository", where=str(path), hint="Work in a checkout.")
     if "not a git repository" in said:
-        return UsageError("this is not in a git repository", where=str(path), mend="Make one: git init")
+        return UsageError("this is not in a git repository", where=str(path), hint="Make one: git init")
     return UsageError(f"git cannot use this repository: {said}", where=str(path))

@@ -129,5 +129,5 @@ def _same(name: str, commit: Sha, there: tuple[Sha, str], where: str) -> Sha:
     said = f"at commit {peeled[:10]}, not {commit[:10]}" if peeled else "lightweight, or points to no commit"
     raise RefusedError(
         f"there is a tag {name} {where} already, and it is {said}",
-        mend="A version never moves: release another one.",
+        hint="A version never moves: release another one.",
     )

@@ -75,8 +75,8 @@ def sender(token: str, api_url: str = API_URL, timeout_s: int = _TIMEOUT_S) -> S
         except RequestException as error:
             raise ConnectionError(type(error).__name__) from error
         except RuntimeError as error:  # PyGithub's word for a redirect to somewhere else
-            mend = "Correct GITHUB_API_URL."
-            raise GitHubError("GitHub redirects to another address", where=str(request), mend=mend) from error
+            hint = "Correct GITHUB_API_URL."
+            raise GitHubError("GitHub redirects to another address", where=str(request), hint=hint) from error
         return Answer(status=status, headers=found, body=body)
 
     return send
@@ -337,7 +337,7 @@ def read_file(github: GitHub, path: str, ref: str) -> bytes | None:
         return None
     content = dig(raw, "content")
     if dig(raw, "type") != "file" or dig(raw, "encoding") != "base64" or not isinstance(content, str):
-        raise GitHubError(f"GitHub did not give the content of {path}", mend="It has to be a file of at most 1 MB.")
+        raise GitHubError(f"GitHub did not give the content of {path}", hint="It has to be a file of at most 1 MB.")
     try:
         return b64decode(content)
     except ValueError as error:

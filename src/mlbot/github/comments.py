@@ -45,7 +45,7 @@ def upsert(github: GitHub, operation: UpsertComment) -> Upserted:
         if done is not None:
             return done
     raise UnavailableError(
-        f"the comment on #{operation.number} was gone each time it was to be edited", mend="Run the job again."
+        f"the comment on #{operation.number} was gone each time it was to be edited", hint="Run the job again."
     )
 
 
@@ -193,7 +193,7 @@ def open_thread(github: GitHub, *, title: str, body: str, label: str, marker: st
         for other in others:
             _edit_issue(github, other.number, {"state": "closed", "state_reason": "not_planned"})
         return oldest
-    raise UnavailableError(f"nobody knows whether the issue {title!r} was opened", mend="Run the job again.")
+    raise UnavailableError(f"nobody knows whether the issue {title!r} was opened", hint="Run the job again.")
 
 
 def edit_thread(github: GitHub, thread: Thread, body: str, *, open_: bool) -> None:

@@ -70,7 +70,7 @@ def show_deployment(github: GitHub, wanted: Wanted) -> int:
             return parsing.number(github.transport.json(_creation(github, wanted)), "id")
         except UnavailableError:
             continue  # perhaps it was made: look again
-    raise UnavailableError(f"nobody knows whether the deployment {wanted.id} is shown", mend="Run the job again.")
+    raise UnavailableError(f"nobody knows whether the deployment {wanted.id} is shown", hint="Run the job again.")
 
 
 def set_deployment_state(

@@ -134,7 +134,7 @@ def _rerun(github: GitHub, operation: Rerun) -> Effected:
             raise
         _await_attempt(github, operation)
         return Effected.DONE
-    raise UnavailableError(f"nobody knows whether run {wanted.run} was started again", mend="Say the command again.")
+    raise UnavailableError(f"nobody knows whether run {wanted.run} was started again", hint="Say the command again.")
 
 
 def _await_attempt(github: GitHub, operation: Rerun) -> None:
@@ -277,4 +277,4 @@ def _refused(errors: Sequence[MlbotError]) -> str:
     """One sentence for all of them: they have one cause."""
     first = errors[0]
     where = f" ({first.where})" if first.where else ""
-    return f"The report is in the job summary only, for {first.what}{where}. {first.mend}"
+    return f"The report is in the job summary only, for {first.what}{where}. {first.hint}"

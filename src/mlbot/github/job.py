@@ -66,7 +66,7 @@ class Job:
         if not (re.fullmatch(r"[\w.-]+/[\w.-]+", repository) and _is_number(run) and _is_number(attempt)):
             raise UsageError(
                 "this is no job of GitHub Actions: GITHUB_REPOSITORY and GITHUB_RUN_ID are not set",
-                mend="On a laptop use `mlbot run`.",
+                hint="On a laptop use `mlbot run`.",
             )
         event_path = environment.get("GITHUB_EVENT_PATH")
         ref = _WORKFLOW_REF.fullmatch(environment.get("GITHUB_WORKFLOW_REF", ""))
@@ -101,7 +101,7 @@ class Job:
             UsageError: if the step was given none.
         """
         if self.token is None:
-            raise UsageError("there is no token", mend="Give the step `env: GITHUB_TOKEN: ${{ github.token }}`.")
+            raise UsageError("there is no token", hint="Give the step `env: GITHUB_TOKEN: ${{ github.token }}`.")
         return self.token
 
     def event(self) -> Event | NotAnEvent:

@@ -41,7 +41,7 @@ class Workplace:
         if self.token is None:
             raise UsageError(
                 f"there is no token for {self.server_url}",
-                mend="Set GITHUB_TOKEN; in GitHub Actions `env: GITHUB_TOKEN: ${{ github.token }}`. On a server of "
+                hint="Set GITHUB_TOKEN; in GitHub Actions `env: GITHUB_TOKEN: ${{ github.token }}`. On a server of "
                 "your own set GITHUB_API_URL too.",
             )
         return self.token

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from requests import PreparedRequest, Response
 
 
-# What GitHub answers when it does not do what it was asked, each as one sentence with the mend.
+# What GitHub answers when it does not do what it was asked, each as one sentence with the fix.
 
 _LONGEST = 200
 
@@ -88,13 +88,13 @@ def failure(request: Request, answer: Answer) -> MlbotError:
     match answer.status:
         case 401:
             return TokenRefusedError(
-                "GitHub does not accept the token", where=where, mend="It is wrong, expired or revoked: give a new one."
+                "GitHub does not accept the token", where=where, hint="It is wrong, expired or revoked: give a new one."
             )
         case 403:
-            return NotPermittedError("the token may not do this", where=where, mend=_rights(answer))
+            return NotPermittedError("the token may not do this", where=where, hint=_rights(answer))
         case 404 | 410:
-            mend = "It was deleted, or the token may not see it."
-            return NotFoundError("GitHub finds no such thing", where=where, mend=mend)
+            hint = "It was deleted, or the token may not see it."
+            return NotFoundError("GitHub finds no such thing", where=where, hint=hint)
         case 422:
             return InvalidRequestError(f"GitHub refused the request: {_fields(answer)}", where=where)
         case status:
@@ -288,7 +288,7 @@ class Transport:
         if attempt >= self.patience.attempts or not request.repeatable:
             tries = f"after {attempt} attempts" if attempt > 1 else "and it may or may not have been done"
             raise UnavailableError(
-                f"GitHub could not be reached, {tries}: {what}", where=str(request), mend="Run the job again."
+                f"GitHub could not be reached, {tries}: {what}", where=str(request), hint="Run the job again."
             )
         seconds = self.chance() * min(self.patience.longest_s, self.patience.first_s * 2.0 ** (attempt - 1))
         self.say(f"{request}: {what}; trying again in {seconds:.1f} s")
@@ -300,7 +300,7 @@ class Transport:
             raise RateLimitedError(
                 f"GitHub's rate limit is used up; it asks to wait {seconds:,.0f} s",
                 where=str(request),
-                mend="Run the job again later, or give mlbot a token of its own.",
+                hint="Run the job again later, or give mlbot a token of its own.",
             )
         self._waited += seconds
         self.say(f"{request}: GitHub's rate limit is used up; waiting {seconds:.0f} s")
@@ -462,7 +462,7 @@ def _check_host(address: str, api_url: str) -> None:
     given, ours = urlsplit(address), urlsplit(api_url)
     sister = f"uploads.{(ours.hostname or '').removeprefix('api.')}"
     if given.scheme != ours.scheme or given.hostname not in {ours.hostname, sister}:
-        raise GitHubError("GitHub named an upload address of another host", mend="Correct GITHUB_API_URL.")
+        raise GitHubError("GitHub named an upload address of another host", hint="Correct GITHUB_API_URL.")
 
 
 def _send(address: str, token: str, file: Path) -> None:
@@ -476,7 +476,7 @@ def _send(address: str, token: str, file: Path) -> None:
             answer = session.post(address, data=body, headers=headers, allow_redirects=False, timeout=_TIMEOUT_S)
     except requests.RequestException as error:
         raise UnavailableError(
-            f"the upload of {file.name} broke off ({type(error).__name__})", mend="Run the job again."
+            f"the upload of {file.name} broke off ({type(error).__name__})", hint="Run the job again."
         ) from error
     if answer.status_code >= 500:
         raise UnavailableError(f"GitHub answered {answer.status_code} to the upload of {file.name}")

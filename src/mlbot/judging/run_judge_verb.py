@@ -74,7 +74,7 @@ def judge_and_report(directory: Path, options: JudgeOptions, outputs: Outputs, c
 def _check_files(files: tuple[Path, ...]) -> None:
     for file in files:
         if not file.is_file():
-            raise UsageError("there is no such file", where=str(file), mend="Name an ONNX file that is there.")
+            raise UsageError("there is no such file", where=str(file), hint="Name an ONNX file that is there.")
 
 
 _NO_BASELINE = Problem(reason=Reason.NO_BASELINE, detail="No file was given to compare with: name one with --baseline.")
@@ -91,5 +91,5 @@ def _named(config: Config, name: str | None) -> Model:
     model = config.model(name) if name else None
     if model is None:
         what = f"mlbot.yaml has no model {name!r}." if name else "mlbot.yaml has several models."
-        raise UsageError(what, mend=f"Name one with --model: {names}.")
+        raise UsageError(what, hint=f"Name one with --model: {names}.")
     return model

@@ -96,7 +96,7 @@ class Intake:
         try:
             files = self.fetch(wanted, target, trained(MODEL_BYTES))
         except MissingError as error:
-            return self._failed(wanted) or _refused(seed, Reason.MODEL_MISSING, f"{error.what}. {_MEND}")
+            return self._failed(wanted) or _refused(seed, Reason.MODEL_MISSING, f"{error.what}. {_HINT}")
         except MlbotError as error:
             return _refused(seed, Reason.MODEL_REFUSED, f"{error.what}.")
         return self._told(planned, seed, files)
@@ -146,7 +146,7 @@ class Intake:
             archive.unlink(missing_ok=True)
 
 
-_MEND = "Its training failed or was cancelled: the training run has the log. Mend it and push, or re-run all jobs."
+_HINT = "Its training failed or was cancelled: the training run has the log. Fix it and push, or re-run all jobs."
 
 
 def _refused(seed: int, reason: Reason, what: str) -> _Taken:

@@ -38,7 +38,7 @@ class Outputs:
         """
         for path in (self.html, self.markdown):
             if path is not None and not path.absolute().parent.is_dir():
-                raise UsageError("There is no such folder.", where=str(path.parent), mend=f"mkdir -p {path.parent}")
+                raise UsageError("There is no such folder.", where=str(path.parent), hint=f"mkdir -p {path.parent}")
 
 
 def hand_out(report: Report, outputs: Outputs, console: Console) -> Exit:

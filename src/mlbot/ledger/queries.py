@@ -203,10 +203,10 @@ def believable(times: Sequence[Time]) -> tuple[Time, ...]:
         if lengths[index] == wanted and (upper is None or times[index] <= upper):
             kept.add(index)
             wanted, upper = wanted - 1, times[index]
-    mended: list[Time] = []
+    fixed: list[Time] = []
     for index, time in enumerate(times):
-        mended.append(time if index in kept else mended[-1] if mended else times[min(kept)])
-    return tuple(mended)
+        fixed.append(time if index in kept else fixed[-1] if fixed else times[min(kept)])
+    return tuple(fixed)
 
 
 def approvals(entries: Iterable[Entry], model: Name, version: str, environment: Name) -> tuple[ApprovalEntry, ...]:

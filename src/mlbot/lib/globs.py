@@ -24,7 +24,7 @@ def normalise(pattern: str) -> str:
     if pattern.startswith("/") or ".." in parts:
         raise UsageError(
             f"the path {pattern!r} leads out of the repository",
-            mend="Name it from the repository's root, without `..`.",
+            hint="Name it from the repository's root, without `..`.",
         )
     return "/".join(parts)
 

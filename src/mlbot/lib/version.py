@@ -40,7 +40,7 @@ class Version(Record):
         """
         found = _VERSION.fullmatch(text) if len(text) < MOST_CHARACTERS else None
         if found is None or max(map(len, found.groups())) > MOST_DIGITS:
-            raise UsageError(f"{text[:60]!r} is no version", mend="Write three numbers, such as v1.2.0.")
+            raise UsageError(f"{text[:60]!r} is no version", hint="Write three numbers, such as v1.2.0.")
         major, minor, patch = map(int, found.groups())
         return cls.of((major, minor, patch))
 

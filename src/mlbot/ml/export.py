@@ -176,7 +176,7 @@ def _missing(value: Any) -> bool:
 def _no_type(name: str, kind: str) -> ExportError:
     return ExportError(
         f"Column '{name}' holds {kind}: a model can be fed numbers, booleans and text only.",
-        mend="Turn it into a number or text before fitting, or drop it.",
+        hint="Turn it into a number or text before fitting, or drop it.",
     )
 
 
@@ -203,7 +203,7 @@ def convert(estimator: Any, sample: Sample) -> "onnx.ModelProto":
     try:
         model = _to_onnx(whole, sample, options)
     except ImportError as error:
-        raise ExportError(f"The export to ONNX cannot start: {error}", mend="pip install 'mlbot[ml]'") from error
+        raise ExportError(f"The export to ONNX cannot start: {error}", hint="pip install 'mlbot[ml]'") from error
     except Exception as error:  # skl2onnx raises whatever its converters do, down to bare RuntimeError
         raise _explained(error, estimator) from error
     name_inputs(model, list(sample.feed))
@@ -219,7 +219,7 @@ def _to_onnx(estimator: Any, sample: Sample, options: dict[str, bool] | None) ->
         for name, values in sample.feed.items()
     ]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # deprecations between scikit-learn and skl2onnx are not the user's to mend
+        warnings.simplefilter("ignore")  # deprecations between scikit-learn and skl2onnx are not the user's to fix
         return to_onnx(estimator, initial_types=types, options=options, name="mlbot")
 
 
@@ -247,7 +247,7 @@ def _joined(estimator: Any, sample: Sample) -> Any:
     if 0 < len(sample.text) < len(sample.feed):
         raise ExportError(
             f"{type(estimator).__name__} was fitted on text and numbers at once.",
-            mend="Begin its pipeline with a ColumnTransformer that encodes the text columns "
+            hint="Begin its pipeline with a ColumnTransformer that encodes the text columns "
             "(calibrate or stack inside that pipeline, not around it).",
         )
     join = ColumnTransformer([("columns", "passthrough", list(sample.columns or ()))]).fit(sample.rows)
@@ -283,13 +283,13 @@ def _refuse_unfaithful(estimator: Any) -> None:
         if _has_native_categories(part):
             raise ExportError(
                 f"{_step(path, part)} splits on native categories, which the converter to ONNX gets wrong.",
-                mend="Set categorical_features=None; an OrdinalEncoder or OneHotEncoder before it is enough.",
+                hint="Set categorical_features=None; an OrdinalEncoder or OneHotEncoder before it is enough.",
             )
         for categories in getattr(part, "categories_", ()):
             if any(value is None or value != value for value in categories.tolist()):  # noqa: PLR0124 - NaN
                 raise ExportError(
                     f"{_step(path, part)} was fitted on missing values, which an encoder in ONNX cannot tell.",
-                    mend="Fill them before fitting: text with the empty string (fill_null(''), or read the data by "
+                    hint="Fill them before fitting: text with the empty string (fill_null(''), or read the data by "
                     "mlbot.ml.frames.read), numbers with a SimpleImputer before the encoder.",
                 )
 
@@ -312,7 +312,7 @@ def _explained(error: Exception, estimator: Any) -> ExportError:
     path = next((path for path, part in parts(estimator) if part is culprit), ())
     subject = type(estimator).__name__ if culprit is None else _step(path, culprit)
     reason = (str(error) or type(error).__name__).splitlines()[0][:_FIRST_LINE]
-    return ExportError(f"{subject} cannot be converted to ONNX: {reason}", mend=_mend())
+    return ExportError(f"{subject} cannot be converted to ONNX: {reason}", hint=_hint())
 
 
 def _culprit(trace: TracebackType | None) -> Any:
@@ -325,7 +325,7 @@ def _culprit(trace: TracebackType | None) -> Any:
     return culprit
 
 
-def _mend() -> str:
+def _hint() -> str:
     try:
         protobuf = importlib.metadata.version("protobuf")
     except importlib.metadata.PackageNotFoundError:
@@ -389,19 +389,19 @@ def _refuse_unusable(estimator: Any) -> None:
     if not hasattr(estimator, "fit") or not hasattr(estimator, "predict"):
         raise ExportError(
             f"The training returned {kind}, which is no scikit-learn estimator.",
-            mend="Return the fitted estimator or Pipeline, or (estimator, the rows it was fitted on).",
+            hint="Return the fitted estimator or Pipeline, or (estimator, the rows it was fitted on).",
         )
     try:
         check_is_fitted(estimator)
     except NotFittedError:
-        raise ExportError(f"{kind} is not fitted.", mend="Call fit() before returning it.") from None
+        raise ExportError(f"{kind} is not fitted.", hint="Call fit() before returning it.") from None
     if is_classifier(estimator) and not hasattr(estimator, "predict_proba"):
         raise ExportError(
             f"{kind} gives no probabilities.",
-            mend="Wrap the classifier in CalibratedClassifierCV, or choose one that has predict_proba.",
+            hint="Wrap the classifier in CalibratedClassifierCV, or choose one that has predict_proba.",
         )
     if not is_classifier(estimator) and not is_regressor(estimator):
-        raise ExportError(f"{kind} is neither a classifier nor a regressor.", mend="Return one of these.")
+        raise ExportError(f"{kind} is neither a classifier nor a regressor.", hint="Return one of these.")
 
 
 def _in_order(estimator: Any, rows: Any) -> Any:
@@ -419,7 +419,7 @@ def _in_order(estimator: Any, rows: Any) -> Any:
     if missing:
         raise ExportError(
             f"The estimator was fitted on a column '{missing[0]}' that the data does not have.",
-            mend="Make features inside the pipeline: the judge gives the model the columns of the holdout.",
+            hint="Make features inside the pipeline: the judge gives the model the columns of the holdout.",
         )
     return rows[list(names)]
 
@@ -433,7 +433,7 @@ def _matrix(estimator: Any, rows: Any) -> Any:
         raise ExportError(
             f"The estimator was fitted on an array of {width} numeric columns, and the rows are "
             f"{matrix.dtype} of shape {list(matrix.shape)}.",
-            mend="Fit on a data frame, set `data.features`, or return (estimator, the rows it was fitted on).",
+            hint="Fit on a data frame, set `data.features`, or return (estimator, the rows it was fitted on).",
         )
     return matrix
 

@@ -101,7 +101,7 @@ def feed(frame: "pl.DataFrame", names: Iterable[str] | None = None) -> "dict[str
     fed: dict[str, NDArray[Any]] = {}
     for name in frame.columns if names is None else names:
         if name not in frame.columns:
-            raise UsageError(f"There is no column '{name}'.", mend=f"The columns are: {', '.join(frame.columns)}.")
+            raise UsageError(f"There is no column '{name}'.", hint=f"The columns are: {', '.join(frame.columns)}.")
         column = frame[name]
         if is_text(column.dtype):
             values: NDArray[Any] = column.fill_null("").to_numpy().astype(object)
@@ -110,7 +110,7 @@ def feed(frame: "pl.DataFrame", names: Iterable[str] | None = None) -> "dict[str
         else:
             raise UsageError(
                 f"Column '{name}' is {column.dtype}: a model can be fed numbers, booleans and text only.",
-                mend="Turn it into a number or text in the data file, or name it under `data.drop`.",
+                hint="Turn it into a number or text in the data file, or name it under `data.drop`.",
             )
         fed[name] = values.reshape(-1, 1)
     return fed
@@ -142,7 +142,7 @@ def _reading(where: str) -> Iterator[None]:
         raise UsageError(
             f"The table cannot be read: {reason}",
             where=where,
-            mend="It has to be a CSV file with a header row (comma, UTF-8), or a Parquet file.",
+            hint="It has to be a CSV file with a header row (comma, UTF-8), or a Parquet file.",
         ) from error
 
 
@@ -209,7 +209,7 @@ def _names(raw: list[str], where: str) -> Mapping[str, str]:
     renamed = [base for base, mark, number in (n.rpartition(_RENAMED) for n in raw) if number.isdigit() and base in raw]
     twice = renamed or [name for name, count in Counter(names.values()).items() if count > 1]
     if twice:
-        raise UsageError(f"Two columns are named '{twice[0].strip()}'.", where=where, mend="Rename one of them.")
+        raise UsageError(f"Two columns are named '{twice[0].strip()}'.", where=where, hint="Rename one of them.")
     return names
 
 

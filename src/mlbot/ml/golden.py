@@ -153,7 +153,7 @@ def _open(model: Model, folder: Path) -> tuple[Literal["holdout", "train"], Hold
         raise NotEvaluatedError(
             f"{model.name} has no rows that may be kept as golden requests: its holdout is hidden",
             where="mlbot.yaml",
-            mend="Name the training data under data.train.",
+            hint="Name the training data under data.train.",
         )
     data = model.data.model_copy(update={"holdout": place})
     opened = open_holdout(place if is_url(place) else folder / place, data, model.task)

@@ -129,7 +129,7 @@ class Encoder:
         hint = did_you_mean(self.data.positive, known)
         return self._schema(
             f"has no row with the positive label {quoted(self.data.positive)}{hint}; its labels are {listed(known)}. "
-            "Mend `data.positive`, or name both labels under `data.classes`."
+            "Fix `data.positive`, or name both labels under `data.classes`."
         )
 
     def _multiclass(self, seen: LabelArray) -> Labels | Problem:

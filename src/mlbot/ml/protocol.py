@@ -181,7 +181,7 @@ class Refused(Exception):  # noqa: N818 - what happened to the model, not what w
 
     Args:
         reason: The code.
-        detail: What is wrong and how to mend it, names from the file escaped.
+        detail: What is wrong and how to fix it, names from the file escaped.
     """
 
     def __init__(self, reason: Reason, detail: str) -> None:

@@ -48,7 +48,7 @@ def find(entrypoint: str, folder: str) -> Callable[[dict[str, Any], int], Any]:
     if not callable(function):
         raise UsageError(
             f"Module '{module_name}' has no function '{name}'.",
-            mend="`train.entrypoint` in mlbot.yaml is `module:function`; the function takes (params, seed).",
+            hint="`train.entrypoint` in mlbot.yaml is `module:function`; the function takes (params, seed).",
         )
     found: Callable[[dict[str, Any], int], Any] = function
     return found
@@ -59,7 +59,7 @@ def _training_rows(spec: dict[str, Any], estimator: Any) -> tuple[Any, list[str]
     if spec["data"] is None:
         raise ExportError(
             "The columns' types are unknown: the config names no training data.",
-            mend="Set `data.train` in mlbot.yaml, or return (estimator, the rows it was fitted on).",
+            hint="Set `data.train` in mlbot.yaml, or return (estimator, the rows it was fitted on).",
         )
     table = frames.sample(spec["data"], rows=_SAMPLE_ROWS)
     if hasattr(estimator, "feature_names_in_"):

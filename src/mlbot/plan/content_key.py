@@ -202,5 +202,5 @@ def _nothing(model: Model, what: str, pattern: str) -> UsageError:
     return UsageError(
         f"train.{what} names {pattern!r}, which matches no file that git would commit",
         where=f"{CONFIG_FILE}: models.{model.name}",
-        mend="Correct the path, or take the file out of .gitignore.",
+        hint="Correct the path, or take the file out of .gitignore.",
     )

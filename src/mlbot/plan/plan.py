@@ -222,7 +222,7 @@ class Plan(Record):
             raise UsageError(
                 f"{len(self.stale)} stale models make {len(jobs)} jobs, and a matrix of GitHub Actions holds "
                 f"{MATRIX_LIMIT}",
-                mend="Lower `train.seeds`, narrow `train.depends` so that fewer models are stale, or change the models "
+                hint="Lower `train.seeds`, narrow `train.depends` so that fewer models are stale, or change the models "
                 "in several pull requests.",
             )
         return {"include": jobs}
@@ -304,7 +304,7 @@ def _compared(now: Subject, base: Side | None, difference: Difference) -> tuple[
         return now.key, ()
     try:
         before = Subject.of(model, base)
-    except UsageError as error:  # base is history; what is wrong with it must not stop the commit that mends it
+    except UsageError as error:  # base is history; what is wrong with it must not stop the commit that fixes it
         return None, (StaleReason(code=StaleCode.NO_BASELINE, text=f"base cannot be trained: {error.what}"),)
     if now.inputs == before.inputs:
         return now.key, ()
@@ -316,7 +316,7 @@ def _check_names(known: Sequence[str], only: Sequence[str]) -> None:
         if name not in known:
             close = get_close_matches(name, known, 1)
             hint = f"Did you mean {close[0]!r}?" if close else f"The models are: {', '.join(known)}."
-            raise UsageError(f"mlbot.yaml has no model {name!r}", mend=hint)
+            raise UsageError(f"mlbot.yaml has no model {name!r}", hint=hint)
 
 
 def _job(model: PlannedModel, seed: int, overrides: Params | None) -> dict[str, Any]:

@@ -52,11 +52,11 @@ def read_configs(repository: Repository, commits: Commits) -> Configs:
 
     Raises:
         UsageError: if head has no config, or head's or the guarded branch's cannot be read. Base is history: an
-            unreadable config there must not stop the commit that mends it.
+            unreadable config there must not stop the commit that fixes it.
     """
     head, policy, base = (_config_blob(repository, sha) for sha in (commits.head, commits.policy, commits.base))
     if head is None:
-        raise UsageError(f"there is no {CONFIG_FILE} in the repository's root", mend="Make one: mlbot init")
+        raise UsageError(f"there is no {CONFIG_FILE} in the repository's root", hint="Make one: mlbot init")
     texts = repository.blobs(oid for oid in (head, policy, base) if oid)
     parsed: dict[str, Config] = {}
 

@@ -58,7 +58,7 @@ def parse_target(text: str) -> Target:
         raise UsageError(
             f"there is no target {text!r}",
             where="--target",
-            mend="Write pr, commit or issue, or one of them with its number or SHA: pr/12, commit/1a2b3c4, issue/7.",
+            hint="Write pr, commit or issue, or one of them with its number or SHA: pr/12, commit/1a2b3c4, issue/7.",
         )
     if numbered:
         return Target(kind=kind, number=int(which or ""))

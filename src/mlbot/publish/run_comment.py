@@ -79,8 +79,8 @@ def comment(directory: Path, posting: Posting, environment: Mapping[str, str], c
     repository = Repository.discover(directory)
     place = locate(environment, remote_url(repository))
     if place is None:
-        mend = "Add it: git remote add origin https://github.com/OWNER/NAME.git. For GitLab and Bitbucket: --via cml"
-        raise UsageError("this folder has no remote on GitHub", where=str(repository.root), mend=mend)
+        hint = "Add it: git remote add origin https://github.com/OWNER/NAME.git. For GitLab and Bitbucket: --via cml"
+        raise UsageError("this folder has no remote on GitHub", where=str(repository.root), hint=hint)
     images = _images(directory / posting.file if posting.file != STANDARD_INPUT else directory / "-", text)
     poster = Poster(
         place=place,
@@ -102,7 +102,7 @@ def _read(directory: Path, file: str) -> str:
     except OSError as error:
         raise UsageError(f"it cannot be read: {error.strerror}", where=file) from error
     if len(raw) > _MAX_TEXT:
-        raise UsageError(f"it is longer than {_MAX_TEXT:,} bytes", where=file, mend="Link to what is long.")
+        raise UsageError(f"it is longer than {_MAX_TEXT:,} bytes", where=file, hint="Link to what is long.")
     text = raw.decode("utf-8-sig", "replace").replace("\0", "")
     if not text.strip():
         raise UsageError("there is nothing in it to post", where=file)
@@ -131,7 +131,7 @@ def _images(file: Path, text: str) -> dict[str, bytes]:
         problems.append(f"together they are larger than {MAX_IMAGES:,} bytes")
     if problems:
         raise UsageError(
-            f"its images cannot be shown: {'; '.join(problems)}", where=str(file), mend="Nothing is posted."
+            f"its images cannot be shown: {'; '.join(problems)}", where=str(file), hint="Nothing is posted."
         )
     return found
 
@@ -191,7 +191,7 @@ class Poster:
             return Destination(sha=sha)
         several = f"the commit {sha[:10]} is in {len(found)} open pull requests" if found else None
         what = several or f"GitHub knows no open pull request with the commit {sha[:10]}"
-        raise UsageError(what, where="--target", mend="Name it: --target pr/NUMBER; or --target commit.")
+        raise UsageError(what, where="--target", hint="Name it: --target pr/NUMBER; or --target commit.")
 
     def _commit(self, rev: str | None, event: Event | NotAnEvent | None) -> Sha:
         if rev is not None:
@@ -222,7 +222,7 @@ def _pull_request_of(event: Event | NotAnEvent | None) -> Id | None:
 def _issue_of(event: Event | NotAnEvent | None) -> Id:
     if isinstance(event, CommentEvent | PullRequestEvent):
         return event.number
-    raise UsageError("nothing says which issue", where="--target", mend="Name it: --target issue/NUMBER.")
+    raise UsageError("nothing says which issue", where="--target", hint="Name it: --target issue/NUMBER.")
 
 
 def _via_cml(directory: Path, posting: Posting, target: Target, text: str) -> Exit:
@@ -230,10 +230,10 @@ def _via_cml(directory: Path, posting: Posting, target: Target, text: str) -> Ex
     program = shutil.which("cml")
     if program is None:
         raise UsageError(
-            "the command cml is not there", where="--via cml", mend="Install it: npm install -g @dvcorg/cml"
+            "the command cml is not there", where="--via cml", hint="Install it: npm install -g @dvcorg/cml"
         )
     if target.kind is Kind.ISSUE and target.number is None:
-        raise UsageError("CML has to be told which issue", where="--target", mend="Name it: --target issue/NUMBER.")
+        raise UsageError("CML has to be told which issue", where="--target", hint="Name it: --target issue/NUMBER.")
     images = bool(_images(directory / posting.file, text))
 
     def run(file: str) -> Exit:

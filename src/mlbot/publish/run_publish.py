@@ -35,7 +35,7 @@ from mlbot.report.report import Report
 
 _UNSTORED = {"failure", "cancelled"}
 
-_NOT_STORED = "the accepted models could not be put into the store; its job's log says why. Mend it, re-run all jobs."
+_NOT_STORED = "the accepted models could not be put into the store; its job's log says why. Fix it, re-run all jobs."
 
 _REPORT_BYTES = 64 << 20
 

@@ -79,17 +79,17 @@ def record_models(
 def _check(home: Home, options: RunOptions) -> Sha:
     """The guarded branch's tip, if it is what is checked out."""
     if options.base is not None:
-        raise UsageError("--record judges against the parent, so --base says nothing", mend="Leave one of them out.")
+        raise UsageError("--record judges against the parent, so --base says nothing", hint="Leave one of them out.")
     head, tip = home.repository.find("HEAD"), home.tip
     if head != tip:
         push = f", and push it: git push origin {home.branch}" if home.elsewhere else ""
         raise UsageError(
             f"--record is for the tip of {home.branch} ({tip[:10]}), and HEAD is at {(head or 'nothing')[:10]}",
-            mend=f"Merge first{push}; then: git checkout {home.branch}",
+            hint=f"Merge first{push}; then: git checkout {home.branch}",
         )
     if not home.repository.is_clean:
         raise UsageError(
-            "--record is for what is committed, and the working tree has more", mend="Commit it, or: git stash"
+            "--record is for what is committed, and the working tree has more", hint="Commit it, or: git stash"
         )
     _ = home.store  # before hours of training, not after
     return tip

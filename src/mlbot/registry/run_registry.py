@@ -57,7 +57,7 @@ class Asking:
         root = Repository.discover(self.directory).root
         has_origin = try_git(["remote", "get-url", "origin"], root).returncode == 0
         if self.fetch and not has_origin:
-            raise UsageError("there is no remote origin to fetch from", mend="Leave out --fetch: all is here.")
+            raise UsageError("there is no remote origin to fetch from", hint="Leave out --fetch: all is here.")
         if self.fetch:
             fetched = fetch_history(root, Remote(url="origin"))
             for tag in fetched.moved:
@@ -109,7 +109,7 @@ def show_history(asking: Asking, model: str | None, environment: str | None, on:
     if model:
         _model(known, model)
     if environment and environment not in known.environments:
-        raise UsageError(f"nothing was ever in {environment!r}", mend=_hint(environment, known.environments))
+        raise UsageError(f"nothing was ever in {environment!r}", hint=_hint(environment, known.environments))
     if when:
         then = moment(ledger.entries, when, model, environment)
         then = then.model_copy(update={"problems": ledger.problems})
@@ -129,7 +129,7 @@ def show_lineage(asking: Asking, subject: str) -> Exit:
     """
     name, version = _subject(subject)
     if version is None:
-        raise UsageError(f"{subject!r} names no version", mend=f"Name one: mlbot registry lineage {name}@v1.0.0")
+        raise UsageError(f"{subject!r} names no version", hint=f"Name one: mlbot registry lineage {name}@v1.0.0")
     root = asking.open()
     registry = Registry.of(read_tags(root))
     ledger = read_folders(root, folders_of(subject=name))
@@ -163,7 +163,7 @@ def _model(found: RegistryView, name: str) -> ModelView:
     model = found.model(name)
     if model is None:
         raise UsageError(
-            f"neither tags nor ledger know a model {name!r}", mend=_hint(name, [m.model for m in found.models])
+            f"neither tags nor ledger know a model {name!r}", hint=_hint(name, [m.model for m in found.models])
         )
     return model
 
@@ -173,7 +173,7 @@ def _version(model: ModelDetail, version: Version) -> VersionView:
         if each.version == str(version):
             return each
     raise UsageError(
-        f"{model.model} has no version {version}", mend=_hint(str(version), [each.version for each in model.versions])
+        f"{model.model} has no version {version}", hint=_hint(str(version), [each.version for each in model.versions])
     )
 
 
@@ -193,8 +193,8 @@ def _moment(text: str) -> str:
         day, minute, second = found.groups() if found else ("", None, None)
         when = datetime.fromisoformat(f"{day}T{minute or '23:59'}{second or ':59'}+00:00")
     except ValueError:
-        mend = "Write 2026-11-20, or 2026-11-20T16:30 for a minute of that day, in UTC."
-        raise UsageError(f"{text[:40]!r} is no date", mend=mend) from None
+        hint = "Write 2026-11-20, or 2026-11-20T16:30 for a minute of that day, in UTC."
+        raise UsageError(f"{text[:40]!r} is no date", hint=hint) from None
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

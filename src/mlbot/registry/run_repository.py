@@ -112,7 +112,7 @@ class Tags:
             self.fetch()
         made = self.find(name)
         if made is None:
-            raise NotEvaluatedError(f"the tag {name} is not there although it was pushed", mend="Run it again.")
+            raise NotEvaluatedError(f"the tag {name} is not there although it was pushed", hint="Run it again.")
         return made
 
 
@@ -179,7 +179,7 @@ class Home:
             NotEvaluatedError: the remote does not answer.
         """
         if self.repository.shallow:
-            raise UsageError("this clone is shallow, so nobody can tell what is merged", mend=_UNSHALLOW)
+            raise UsageError("this clone is shallow, so nobody can tell what is merged", hint=_UNSHALLOW)
         if self.elsewhere:
             spec = f"+refs/heads/{self.branch}:refs/remotes/origin/{self.branch}"
             done = self.remote.run(["fetch", "--quiet", "--no-tags", self.remote.url, spec], self.repository.root)
@@ -202,7 +202,7 @@ class Home:
     def config(self) -> Config:
         """The guarded branch's mlbot.yaml. Raises `UsageError` where it has none, or a wrong one."""
         if CONFIG_FILE not in self.repository.tree(self.tip).entries:
-            raise UsageError(f"{self.branch} has no {CONFIG_FILE}", mend="Make one: mlbot init, and merge it.")
+            raise UsageError(f"{self.branch} has no {CONFIG_FILE}", hint="Make one: mlbot init, and merge it.")
         return self.configs_at(self.tip).head
 
     def configs_at(self, commit: Sha) -> Configs:
@@ -272,7 +272,7 @@ class Home:
         if self.config.store is None:
             raise UsageError(
                 f"{CONFIG_FILE} names no store, so there is nowhere to take a model's bytes from",
-                mend="Name one and merge that, for a start a folder: `store: file:///srv/models/store`.",
+                hint="Name one and merge that, for a start a folder: `store: file:///srv/models/store`.",
             )
         return open_store(self.config.store, self.repository.root, token=self.token)
 
@@ -351,7 +351,7 @@ def who_acts(repository: Repository, environment: Mapping[str, str]) -> str:
         said = done.stdout.decode("utf-8", "replace").strip()
         if said:
             return _one_line(said)
-    raise UsageError("git does not know who you are, and the ledger has to", mend='Say it: git config user.name "…"')
+    raise UsageError("git does not know who you are, and the ledger has to", hint='Say it: git config user.name "…"')
 
 
 def _one_line(name: str) -> str:

@@ -113,15 +113,15 @@ def _action(report: Report) -> str:
         case Outcome.PASS:
             return "No action needed."
         case Outcome.FAIL if report.verdict.reason is Reason.MODEL_DELETED:
-            return meaning(Reason.MODEL_DELETED).mend
+            return meaning(Reason.MODEL_DELETED).hint
         case Outcome.FAIL:
-            return "Mend it and push again; if the loss is meant, change the gate in a pull request of its own."
+            return "Fix it and push again; if the loss is meant, change the gate in a pull request of its own."
         case Outcome.INCONCLUSIVE if report.inconclusive_blocks:
             return "This blocks here, as the config asks. What would settle it is below."
         case Outcome.INCONCLUSIVE:
             return "This warns and does not block. What would settle it is below."
         case Outcome.ERROR:
-            return meaning(report.verdict.reason).mend or "Mend it and push again."
+            return meaning(report.verdict.reason).hint or "Fix it and push again."
 
 
 def _finding(report: Report) -> str:

@@ -24,7 +24,7 @@ class Meaning(Record):
     """What a reason code says to a person."""
 
     sentence: str
-    mend: str = ""
+    hint: str = ""
     """What to do; empty where there is nothing to do."""
 
 
@@ -33,7 +33,7 @@ def meaning(reason: Reason) -> Meaning:
     return _MEANINGS[reason]
 
 
-_PUSH = "Mend it and push again."
+_PUSH = "Fix it and push again."
 
 _ROWS_OR_SEEDS = "More holdout rows or more seeds (train.seeds) make the interval narrower."
 
@@ -88,7 +88,7 @@ _INCONCLUSIVES: dict[Reason, tuple[str, str]] = {
 }
 
 _TRAINING_ERRORS: dict[Reason, tuple[str, str]] = {
-    Reason.TRAINING_FAILED: ("The training ended with an error.", "Its last lines are below; mend it and push again."),
+    Reason.TRAINING_FAILED: ("The training ended with an error.", "Its last lines are below; fix it and push again."),
     Reason.TRAINING_TIMEOUT: (
         "The training was stopped at its time limit.",
         "Make it faster, or raise train.timeout in a pull request of its own.",
@@ -140,14 +140,14 @@ _DATA_ERRORS: dict[Reason, tuple[str, str]] = {
         "The metric has no value on these rows.",
         "Check that the rows hold every class, or take another metric.",
     ),
-    Reason.METRIC_FAILED: ("The metric's own code failed.", "Mend the function on the guarded branch."),
+    Reason.METRIC_FAILED: ("The metric's own code failed.", "Fix the function on the guarded branch."),
     Reason.EMPTY_SLICE: ("The slice has no rows.", "Check its condition against the holdout."),
     Reason.NO_GATES: ("The model has no gates, so nothing was shown.", "Add at least one gate to mlbot.yaml."),
 }
 
 _MEANINGS: Mapping[Reason, Meaning] = MappingProxyType(
     {
-        reason: Meaning(sentence=sentence, mend=mend)
+        reason: Meaning(sentence=sentence, hint=hint)
         for group in (
             _PASSES,
             _FAILS,
@@ -157,7 +157,7 @@ _MEANINGS: Mapping[Reason, Meaning] = MappingProxyType(
             _SCORING_ERRORS,
             _DATA_ERRORS,
         )
-        for reason, (sentence, mend) in group.items()
+        for reason, (sentence, hint) in group.items()
     }
 )
 
@@ -312,7 +312,7 @@ def _reach(gate: Gate, model: ModelReport) -> str:
 
 
 def settle(result: GateResult, model: ModelReport) -> str:
-    """What would settle an inconclusive gate or mend an error, as sentences; a failure speaks for itself."""
+    """What would settle an inconclusive gate or fix an error, as sentences; a failure speaks for itself."""
     if result.outcome in {Outcome.PASS, Outcome.FAIL}:
         return ""
     comparison = model.comparison(result.gate.metric, result.gate.slice)
@@ -320,8 +320,8 @@ def settle(result: GateResult, model: ModelReport) -> str:
         if not result.judgeable and comparison.standard_error:
             return _smallest_margin(result.gate, comparison.standard_error)
         if result.reason is Reason.MARGIN_INSIDE_INTERVAL:
-            return _more_data(result.gate, comparison) or meaning(result.reason).mend
-    return meaning(result.reason).mend
+            return _more_data(result.gate, comparison) or meaning(result.reason).hint
+    return meaning(result.reason).hint
 
 
 def _smallest_margin(gate: Gate, standard_error: float) -> str:

@@ -74,7 +74,7 @@ def find_recipe(files: Collection[str], texts: Mapping[str, str], wanted: str | 
         return _of_file(wanted, files, texts)
     if _suffix(wanted) in _RUNNERS and " " not in wanted:
         raise UsageError(
-            f"there is no {wanted!r} that git would commit", where="--train", mend="Name it from the root."
+            f"there is no {wanted!r} that git would commit", where="--train", hint="Name it from the root."
         )
     depends = _code(files)
     return Recipe(run=wanted, depends=depends, writes=_writes(depends, texts))

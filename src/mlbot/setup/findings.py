@@ -69,7 +69,7 @@ class Finding(Record):
     severity: Severity
     what: str
     where: str = ""
-    mend: str
+    hint: str
 
 
 class Held(StrEnum):
@@ -124,14 +124,14 @@ def diagnose_setup(setup: Setup) -> Iterator[Finding]:
             code=Code.NO_REMOTE,
             severity=Severity.WARNING,
             what="the repository has no remote on GitHub",
-            mend="Make one and name it: git remote add origin https://github.com/OWNER/NAME.git",
+            hint="Make one and name it: git remote add origin https://github.com/OWNER/NAME.git",
         )
     if setup.shallow:
         yield Finding(
             code=Code.SHALLOW,
             severity=Severity.WARNING,
             what="this clone is shallow, so the commit to compare with may be missing",
-            mend="git fetch --unshallow",
+            hint="git fetch --unshallow",
         )
     yield from _config(setup)
     yield from _data(setup)
@@ -142,7 +142,7 @@ def diagnose_setup(setup: Setup) -> Iterator[Finding]:
             severity=Severity.ERROR,
             what=f"the workflow that judges is not on {setup.branch}, as far as this clone knows: nothing is judged",
             where=JUDGE_PATH,
-            mend=f"Merge it into {setup.branch}; if it is there already: git fetch",
+            hint=f"Merge it into {setup.branch}; if it is there already: git fetch",
         )
 
 
@@ -155,7 +155,7 @@ def _config(setup: Setup) -> Iterator[Finding]:
             severity=Severity.ERROR,
             what=f"{path}found {problem.found}",
             where=place,
-            mend=f"{problem.mend[:1].upper()}{problem.mend[1:]}.",
+            hint=f"{problem.hint[:1].upper()}{problem.hint[1:]}.",
         )
     if setup.config is None and not setup.problems:
         yield Finding(
@@ -163,7 +163,7 @@ def _config(setup: Setup) -> Iterator[Finding]:
             severity=Severity.ERROR,
             what=f"there is no {CONFIG_FILE}",
             where=CONFIG_FILE,
-            mend="Make one: mlbot init",
+            hint="Make one: mlbot init",
         )
     elif setup.config is not None and setup.config.guard and setup.branch not in setup.config.guard:
         yield Finding(
@@ -171,7 +171,7 @@ def _config(setup: Setup) -> Iterator[Finding]:
             severity=Severity.WARNING,
             what=f"`guard` does not name the default branch {setup.branch}: pull requests into it are not gated",
             where=CONFIG_FILE,
-            mend=f"Add {setup.branch} to `guard`, or leave `guard` out.",
+            hint=f"Add {setup.branch} to `guard`, or leave `guard` out.",
         )
 
 
@@ -184,7 +184,7 @@ def _store(setup: Setup) -> Iterator[Finding]:
             severity=Severity.WARNING,
             what=f"{store} is a folder of the checkout, which ends with each job on GitHub: nothing is stored there",
             where=f"{CONFIG_FILE}: store",
-            mend=f"Name GitHub's own registry: store: oci://ghcr.io/{setup.repository.lower()}/models",
+            hint=f"Name GitHub's own registry: store: oci://ghcr.io/{setup.repository.lower()}/models",
         )
 
 
@@ -197,7 +197,7 @@ def _data(setup: Setup) -> Iterator[Finding]:
             severity=Severity.ADVICE,
             what=f"every pull request can read {', '.join(inside)}, and train on it",
             where=f"{CONFIG_FILE}: data.holdout",
-            mend="Put the holdout where the judge's job alone can read it, and give its URL.",
+            hint="Put the holdout where the judge's job alone can read it, and give its URL.",
         )
     trained = dict.fromkeys(model.data.train for model in models)
     paths = dict.fromkeys([*(path for path in trained if path), *inside])
@@ -212,7 +212,7 @@ def _held(path: str, held: Held, setup: Setup) -> Iterator[Finding]:
             severity=Severity.ERROR,
             what="git does not have it, so GitHub's machines will not",
             where=path,
-            mend="Commit it, track it with Git LFS or DVC, or give a URL in mlbot.yaml.",
+            hint="Commit it, track it with Git LFS or DVC, or give a URL in mlbot.yaml.",
         )
     elif held is Held.LFS and not setup.lfs:
         yield Finding(
@@ -220,7 +220,7 @@ def _held(path: str, held: Held, setup: Setup) -> Iterator[Finding]:
             severity=Severity.ERROR,
             what="it is kept by Git LFS, and the training is not given it",
             where=path,
-            mend=f"Add `lfs: true` under `with:` in {TRAIN_PATH}. To have it here: git lfs pull",
+            hint=f"Add `lfs: true` under `with:` in {TRAIN_PATH}. To have it here: git lfs pull",
         )
     elif held is Held.DVC:
         yield Finding(
@@ -228,5 +228,5 @@ def _held(path: str, held: Held, setup: Setup) -> Iterator[Finding]:
             severity=Severity.WARNING,
             what="it is kept by DVC, so `install` has to fetch it; a fork's pull request has no credentials for that",
             where=path,
-            mend=f"In {TRAIN_PATH}, end `install` with `dvc pull {path}`; its store has to open without a secret.",
+            hint=f"In {TRAIN_PATH}, end `install` with `dvc pull {path}`; its store has to open without a secret.",
         )

@@ -25,7 +25,7 @@ def diagnose_release(config: Config | None, *, there: bool) -> Iterator[Finding]
             severity=Severity.ADVICE,
             what=f"{CONFIG_FILE} has environments, and no workflow releases into them: tags and /release do nothing",
             where=RELEASE_PATH,
-            mend="Write it: mlbot init --release",
+            hint="Write it: mlbot init --release",
         )
     for each in environments if there else ():
         if not is_url(each.target) and not each.target.startswith("command:"):
@@ -34,7 +34,7 @@ def diagnose_release(config: Config | None, *, there: bool) -> Iterator[Finding]
                 severity=Severity.ERROR,
                 what=f"{each.target} is a folder of the checkout, which ends with each job on GitHub",
                 where=f"{CONFIG_FILE}: environments.{each.name}.target",
-                mend="Name a place that stays: file:///srv/models/… on a machine of your own, oci://… or another URL.",
+                hint="Name a place that stays: file:///srv/models/… on a machine of your own, oci://… or another URL.",
             )
 
 
@@ -65,7 +65,7 @@ def _open(severity: Severity, name: str, what: str, branch: str) -> Finding:
         severity=severity,
         what=f"{what}; a workflow of another branch could use its secrets",
         where=f"environment {name}",
-        mend=f"Settings > Environments > {name} > Deployment branches and tags: selected, {branch} only.",
+        hint=f"Settings > Environments > {name} > Deployment branches and tags: selected, {branch} only.",
     )
 
 
@@ -90,7 +90,7 @@ def diagnose_github(settings: Settings, *, queue_ready: bool, labels: Collection
             code=Code.NOT_LOOKED_AT,
             severity=Severity.ADVICE,
             what=f"the token may not read {', '.join(settings.unseen)}",
-            mend="Give a token of an administrator, or one with `administration: read`, to have them checked too.",
+            hint="Give a token of an administrator, or one with `administration: read`, to have them checked too.",
         )
 
 
@@ -100,7 +100,7 @@ def unasked() -> Finding:
         code=Code.NOT_LOOKED_AT,
         severity=Severity.ADVICE,
         what="GitHub's side was not looked at, for there is no token",
-        mend="Set MLBOT_TOKEN or GITHUB_TOKEN, such as: GITHUB_TOKEN=$(gh auth token) mlbot doctor",
+        hint="Set MLBOT_TOKEN or GITHUB_TOKEN, such as: GITHUB_TOKEN=$(gh auth token) mlbot doctor",
     )
 
 
@@ -113,7 +113,7 @@ def _checks(settings: Settings, *, queue_ready: bool) -> Iterator[Finding]:
             severity=Severity.ERROR,
             what=f"{branch} does not require the status `{STATUS}`, so anything can be merged{listed}",
             where=f"branch {branch}",
-            mend=f"Settings > Rules > Rulesets: require status checks to pass, and add `{STATUS}`.",
+            hint=f"Settings > Rules > Rulesets: require status checks to pass, and add `{STATUS}`.",
         )
     if settings.merge_queue and not queue_ready:
         yield Finding(
@@ -121,7 +121,7 @@ def _checks(settings: Settings, *, queue_ready: bool) -> Iterator[Finding]:
             severity=Severity.ERROR,
             what=f"{branch} has a merge queue, and the training does not run on merge_group: the queue waits for ever",
             where=f"{TRAIN_PATH}: on",
-            mend="Add `merge_group:` under `on:`.",
+            hint="Add `merge_group:` under `on:`.",
         )
 
 
@@ -132,7 +132,7 @@ def _actions(settings: Settings) -> Iterator[Finding]:
             severity=Severity.ERROR,
             what="GitHub Actions is switched off",
             where="repository settings",
-            mend="Settings > Actions > General: allow actions and reusable workflows.",
+            hint="Settings > Actions > General: allow actions and reusable workflows.",
         )
         return
     if settings.allowed_actions in {"local_only", "selected"}:
@@ -142,7 +142,7 @@ def _actions(settings: Settings) -> Iterator[Finding]:
             severity=Severity.ERROR if local else Severity.WARNING,
             what="only actions of this owner may run" if local else "only selected actions may run",
             where="repository settings",
-            mend=f"Settings > Actions > General: allow {ACTIONS_REPOSITORY}/* and actions created by GitHub.",
+            hint=f"Settings > Actions > General: allow {ACTIONS_REPOSITORY}/* and actions created by GitHub.",
         )
     if settings.sha_pinning:
         yield Finding(
@@ -150,7 +150,7 @@ def _actions(settings: Settings) -> Iterator[Finding]:
             severity=Severity.ERROR,
             what="actions have to be called by the SHA of their commit, and mlbot's workflows are called by a tag",
             where="repository settings",
-            mend=f"Call {ACTIONS_REPOSITORY}'s workflows by a release's full SHA, or lift the rule for them.",
+            hint=f"Call {ACTIONS_REPOSITORY}'s workflows by a release's full SHA, or lift the rule for them.",
         )
 
 
@@ -161,7 +161,7 @@ def _token(settings: Settings) -> Iterator[Finding]:
             severity=Severity.WARNING,
             what="a workflow that names no permissions gets a token that can write",
             where="repository settings",
-            mend="Settings > Actions > General > Workflow permissions: read repository contents.",
+            hint="Settings > Actions > General > Workflow permissions: read repository contents.",
         )
     if settings.may_approve:
         yield Finding(
@@ -169,7 +169,7 @@ def _token(settings: Settings) -> Iterator[Finding]:
             severity=Severity.WARNING,
             what="workflows may approve pull requests",
             where="repository settings",
-            mend="Settings > Actions > General > Workflow permissions: take the tick away.",
+            hint="Settings > Actions > General > Workflow permissions: take the tick away.",
         )
 
 
@@ -186,5 +186,5 @@ def _runners(settings: Settings, labels: Collection[str]) -> Iterator[Finding]:
             severity=Severity.ERROR if "self-hosted" in own else Severity.WARNING,
             what=f"the repository is public and {said}: a stranger's pull request can run code on machines of yours",
             where="runs-on" if own else "repository settings",
-            mend="Train pull requests on GitHub's runners, or demand approval for the runs of all outsiders.",
+            hint="Train pull requests on GitHub's runners, or demand approval for the runs of all outsiders.",
         )

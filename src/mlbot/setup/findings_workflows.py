@@ -50,12 +50,12 @@ def diagnose_workflows(workflows: Sequence[Workflow], branch: str) -> Iterator[F
     yield from _names({workflow.path: workflow.document.data for workflow in workflows if workflow.document})
 
 
-def _finding(code: Code, severity: Severity, where: str, what: str, mend: str) -> Finding:
-    return Finding(code=code, severity=severity, what=what, where=where, mend=mend)
+def _finding(code: Code, severity: Severity, where: str, what: str, hint: str) -> Finding:
+    return Finding(code=code, severity=severity, what=what, where=where, hint=hint)
 
 
-def _error(code: Code, where: str, what: str, mend: str) -> Finding:
-    return _finding(code, Severity.ERROR, where, what, mend)
+def _error(code: Code, where: str, what: str, hint: str) -> Finding:
+    return _finding(code, Severity.ERROR, where, what, hint)
 
 
 def _unreadable(workflow: Workflow) -> Iterator[Finding]:
@@ -117,8 +117,8 @@ def _triggers(path: str, found: Mapping[str, Plain], expected: Mapping[str, Plai
         types, needed = dig(found[event], "types"), dig(wanted, "types")
         missing = [] if types is None and event != "pull_request" else _lacking(types, needed)
         if missing:
-            mend = f"Write `types: [{', '.join(needed)}]`."
-            yield _error(Code.TRIGGER_MISSING, where, f"its types lack {', '.join(missing)}", mend)
+            hint = f"Write `types: [{', '.join(needed)}]`."
+            yield _error(Code.TRIGGER_MISSING, where, f"its types lack {', '.join(missing)}", hint)
         yield from _filters(where, event, found[event], branch)
 
 

@@ -71,7 +71,7 @@ def build(folder: Path) -> Stage:
         UsageError: the folder is in use.
     """
     if folder.exists() and any(folder.iterdir()):
-        raise UsageError("The folder is not empty.", where=str(folder), mend="Name a new one with --out.")
+        raise UsageError("The folder is not empty.", where=str(folder), hint="Name a new one with --out.")
     stage = Stage(
         folder=folder,
         repository=folder / REPOSITORY,
@@ -113,7 +113,7 @@ def apply(edit: Edit, stage: Stage) -> None:
     path = stage.repository / edit.path
     before = path.read_text(encoding="utf-8") if edit.old else ""
     if before.count(edit.old) != 1 and edit.old:
-        raise NotEvaluatedError("The example is not as the demo knows it.", where=edit.path, mend="Install mlbot anew.")
+        raise NotEvaluatedError("The example is not as the demo knows it.", where=edit.path, hint="Install mlbot anew.")
     new = edit.new.replace("{mark!r}", repr(str(stage.mark)))
     path.write_text(before.replace(edit.old, new) if edit.old else new, encoding="utf-8")
 
@@ -398,7 +398,7 @@ def _a_broken_deployment(stage: Stage) -> Iterator[_Command]:
         expected=Exit.NOT_EVALUATED,
         right="v1.0.0 is served again by itself",
     )
-    yield _promote(stage, "v1.1.0", "staging", story="Mended:", before=stage.down.unlink)
+    yield _promote(stage, "v1.1.0", "staging", story="Fixed:", before=stage.down.unlink)
     yield _approve(stage, "v1.1.0")
     yield _promote(stage, "v1.1.0", "production")
 
@@ -570,7 +570,7 @@ def _chosen(only: Sequence[str]) -> tuple[Scene, ...]:
     names = [*(scene.name for scene in every), DELIVERY]
     unknown = set(only) - set(names)
     if unknown:
-        raise UsageError(f"There is no scene '{min(unknown)}'.", mend=f"The scenes are: {', '.join(names)}.")
+        raise UsageError(f"There is no scene '{min(unknown)}'.", hint=f"The scenes are: {', '.join(names)}.")
     return tuple(scene for scene in every if not only or scene.name in only)
 
 

@@ -95,7 +95,7 @@ def text(findings: tuple[Finding, ...]) -> str:
     for each in findings:
         where = f"  {each.where}" if each.where else ""
         lines += [f"{_MARKS[each.severity]}: {each.code}{where}", f"  {each.what}"]
-        lines += [f"  → {each.mend}", ""]
+        lines += [f"  → {each.hint}", ""]
     counts = {severity: sum(each.severity is severity for each in findings) for severity in Severity}
     errors, warnings = counts[Severity.ERROR], counts[Severity.WARNING]
     said = [f"{count} {word}{'s' if count != 1 else ''}" for count, word in ((errors, "error"), (warnings, "warning"))]

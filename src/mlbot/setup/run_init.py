@@ -189,8 +189,8 @@ class InitOptions:
             UsageError: the model's name is none.
         """
         if model is not None and not is_name(model):
-            mend = "Use letters, digits, `.`, `_` and `-`, 63 at most, a letter or digit first."
-            raise UsageError(f"{model!r} cannot be a model's name", where="--model", mend=mend)
+            hint = "Use letters, digits, `.`, `_` and `-`, 63 at most, a letter or digit first."
+            raise UsageError(f"{model!r} cannot be a model's name", where="--model", hint=hint)
         choices = Choices(task=Task(task) if task else None, model=model, **said)
         return cls(choices=choices, force=force, ask=ask, release=release)
 
@@ -258,7 +258,7 @@ def _task(answer: str) -> Task:
     try:
         return Task(answer)
     except ValueError:
-        raise UsageError(f"there is no task {answer!r}", mend=f"There are {', '.join(Task)}.") from None
+        raise UsageError(f"there is no task {answer!r}", hint=f"There are {', '.join(Task)}.") from None
 
 
 def _files(root: Path, draft: Draft, facts: Facts, options: InitOptions) -> dict[str, str]:

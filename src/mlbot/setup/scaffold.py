@@ -79,7 +79,7 @@ class Gap(Record):
     """Something that a person has to add."""
 
     what: str
-    mend: str
+    hint: str
     blocks: bool = True
     """Whether the config is of no use before."""
 
@@ -156,31 +156,31 @@ def _check(facts: Facts, choices: Choices) -> None:
     for option, path in (("--data", choices.data), ("--holdout", choices.holdout)):
         if path and not is_url(path) and path not in known and f"{path}.dvc" not in known:
             raise UsageError(
-                f"there is no file {path!r}", where=option, mend="Name it from the repository's root, or give an URL."
+                f"there is no file {path!r}", where=option, hint="Name it from the repository's root, or give an URL."
             )
     if choices.data and choices.data == choices.holdout:
-        raise UsageError("the holdout is the training data", mend="A model is judged on rows that it has not seen.")
+        raise UsageError("the holdout is the training data", hint="A model is judged on rows that it has not seen.")
     table = next((each for each in facts.tables if each.path == choices.holdout), None)
     if choices.target and table and table.columns and choices.target not in table.columns:
         listed = ", ".join(table.columns[:12])
-        raise UsageError(f"{table.path} has no column {choices.target!r}", where="--target", mend=f"It has: {listed}.")
+        raise UsageError(f"{table.path} has no column {choices.target!r}", where="--target", hint=f"It has: {listed}.")
 
 
 def _code_gaps(recipe: Recipe | None) -> tuple[Gap, ...]:
     if recipe is None:
         what = "no training script was found, so mlbot.yaml says `run: python train.py`"
-        mend = (
+        hint = (
             f"Write train.py so that it saves an ONNX model to the path in ${OUTPUT}, or name what trains: "
             "mlbot init --train SCRIPT, MODULE:FUNCTION or 'a command' --force"
         )
-        return (Gap(what=what, mend=mend),)
+        return (Gap(what=what, hint=hint),)
     if not recipe.writes:
         what = f"`{recipe.said}` does not mention {OUTPUT}, the path that its ONNX model has to be written to"
-        mend = (
+        hint = (
             f'In Python: onnx.save(model, os.environ["{OUTPUT}"]). A scikit-learn estimator needs no such line: name '
             "a function of (params, seed) that returns it by `entrypoint: module:function` instead of `run`."
         )
-        return (Gap(what=what, mend=mend, blocks=False),)
+        return (Gap(what=what, hint=hint, blocks=False),)
     return ()
 
 
@@ -188,8 +188,8 @@ def _install_gaps(install: str | None) -> tuple[Gap, ...]:
     if install is not None:
         return ()
     what = "no file lists the packages that the training needs"
-    mend = "Write requirements.txt, or correct `install` in the workflow."
-    return (Gap(what=what, mend=mend, blocks=False),)
+    hint = "Write requirements.txt, or correct `install` in the workflow."
+    return (Gap(what=what, hint=hint, blocks=False),)
 
 
 def _holdout_gaps(found: str | None, written: str, train: str | None, table: Table | None) -> tuple[Gap, ...]:
@@ -197,22 +197,22 @@ def _holdout_gaps(found: str | None, written: str, train: str | None, table: Tab
         return ()
     header = f" Its first line: {','.join(table.columns)}" if table else ""
     source = f"about a fifth of {train}, taken out of it" if train else "at least some hundreds"
-    mend = (
+    hint = (
         f"Put labelled rows that no training sees into {written}: {source}.{header}\n"
         "Or name the file or URL that has them: mlbot init --holdout PATH --force"
     )
-    return (Gap(what=f"there is no holdout; mlbot.yaml names {written}, which is still to be made", mend=mend),)
+    return (Gap(what=f"there is no holdout; mlbot.yaml names {written}, which is still to be made", hint=hint),)
 
 
 def _target_gaps(target: str | None, task: Task | None, holdout: str | None, table: Table | None) -> tuple[Gap, ...]:
     if target is None:
         why = f"the columns of {holdout} cannot be read from here" if holdout else "there is no data to read it from"
-        mend = "Write it into mlbot.yaml as `target`, or: mlbot init --target COLUMN --force"
-        return (Gap(what=f"the target column is not known: {why}", mend=mend),)
+        hint = "Write it into mlbot.yaml as `target`, or: mlbot init --target COLUMN --force"
+        return (Gap(what=f"the target column is not known: {why}", hint=hint),)
     if task is None:
         where = f"{table.path} holds too few of its values" if table else "its values cannot be read from here"
-        mend = "Correct `task`, or: mlbot init --task multiclass --force"
-        return (Gap(what=f"whether {target!r} is binary is a guess: {where}", mend=mend, blocks=False),)
+        hint = "Correct `task`, or: mlbot init --task multiclass --force"
+        return (Gap(what=f"whether {target!r} is binary is a guess: {where}", hint=hint, blocks=False),)
     return ()
 
 
@@ -221,8 +221,8 @@ def _tracking_gaps(tables: Mapping[str, Table], paths: tuple[str | None, ...]) -
     if not apart:
         return ()
     what = f"git ignores {' and '.join(apart)}, so GitHub's machines will not have it"
-    mend = "Take it out of .gitignore and commit it, track it with DVC or Git LFS, or give an URL."
-    return (Gap(what=what, mend=mend, blocks=False),)
+    hint = "Take it out of .gitignore and commit it, track it with DVC or Git LFS, or give an URL."
+    return (Gap(what=what, hint=hint, blocks=False),)
 
 
 def _placeholder(train: str | None) -> str:

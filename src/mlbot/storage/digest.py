@@ -106,5 +106,5 @@ def _other(where: str, what: str) -> OtherBytesError:
     return OtherBytesError(
         f"{what}: it was changed or damaged, so it is not used",
         where=where,
-        mend="Delete it there and store the model again: run the judge of that commit again.",
+        hint="Delete it there and store the model again: run the judge of that commit again.",
     )

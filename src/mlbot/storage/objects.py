@@ -92,7 +92,7 @@ class Told:
         raise NotEvaluatedError(
             f"it cannot be read or written: {why}",
             where=self._where,
-            mend="Check that the place is there and that the credentials in the environment may use it.",
+            hint="Check that the place is there and that the credentials in the environment may use it.",
         ) from error
 
 
@@ -233,7 +233,7 @@ class RemoteObjects:
         except (ImportError, ValueError) as error:
             why = " ".join(str(error).split())
             raise UsageError(
-                f"it cannot be opened: {why}", where=url, mend="Install the package of its protocol, such as s3fs."
+                f"it cannot be opened: {why}", where=url, hint="Install the package of its protocol, such as s3fs."
             ) from error
         self._root = path.rstrip("/")
 
@@ -331,7 +331,7 @@ def open_objects(url: str, folder: Path) -> Objects:
     if scheme.lower() in {"file", "local"}:
         if not rest.startswith("/"):
             raise UsageError(
-                "it names a machine, not a folder", where=url, mend="Write three slashes: file:///srv/models."
+                "it names a machine, not a folder", where=url, hint="Write three slashes: file:///srv/models."
             )
         return LocalObjects(Path(unquote(rest)))
     return RemoteObjects(url)

@@ -234,7 +234,7 @@ class Place:
         repository = repository.lower()
         if not _HOST.fullmatch(host) or not _REPOSITORY.fullmatch(repository) or len(repository) > 200:
             raise UsageError(
-                "it is no registry and repository", where=url, mend="Write it as oci://ghcr.io/owner/repository/models."
+                "it is no registry and repository", where=url, hint="Write it as oci://ghcr.io/owner/repository/models."
             )
         return cls(host=host.lower(), repository=repository)
 
@@ -258,7 +258,7 @@ class Place:
             raise UsageError(
                 f"{name} cannot be the name of a repository",
                 where=self.url,
-                mend="Registries take letters and digits with single dots, underscores or dashes between them.",
+                hint="Registries take letters and digits with single dots, underscores or dashes between them.",
             )
         return Place(host=self.host, repository=f"{self.repository}/{name.lower()}")
 
@@ -400,7 +400,7 @@ class Connection:
         return RefusedError(
             f"the registry does not let us; it was asked as {who}",
             where=self.place.url,
-            mend="On GitHub the job needs `packages: write` (to read: `packages: read`), and the package has to give "
+            hint="On GitHub the job needs `packages: write` (to read: `packages: read`), and the package has to give "
             "this repository access. Elsewhere run `docker login`.",
         )
 
@@ -409,7 +409,7 @@ class PassingError(NotEvaluatedError):
     """A fault that another attempt may not meet."""
 
     def __init__(self, what: str, where: str, seconds: float = 0.0) -> None:
-        super().__init__(what, where=where, mend="Run it again: nothing is done twice.")
+        super().__init__(what, where=where, hint="Run it again: nothing is done twice.")
         self.seconds = seconds
 
 

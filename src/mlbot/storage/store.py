@@ -20,7 +20,7 @@ class NotStoredError(NotEvaluatedError):
         super().__init__(
             f"nothing is stored as {digest}",
             where=url,
-            mend="Store it: run the judge of the commit that made it again (`mlbot run --record` on a laptop).",
+            hint="Store it: run the judge of the commit that made it again (`mlbot run --record` on a laptop).",
         )
 
 
@@ -167,7 +167,7 @@ class OciStore:
             raise NotEvaluatedError(
                 f"the tag of {digest} was moved to {found[1].file.digest}",
                 where=self.url,
-                mend="Delete the tag there, and store the model again.",
+                hint="Delete the tag there, and store the model again.",
             )
         return found[1] if found else None
 

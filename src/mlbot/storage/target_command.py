@@ -240,7 +240,7 @@ class CommandTarget:
             raise NotEvaluatedError(
                 "with MLBOT_ACTION=live it prints something else than a version and a digest",
                 where=self.url,
-                mend="Print one line such as `1.2.0 sha256:…`, or nothing.",
+                hint="Print one line such as `1.2.0 sha256:…`, or nothing.",
             )
         return Served(version=found["version"], digest=found["digest"])
 
@@ -276,7 +276,7 @@ class CommandTarget:
             raise NotEvaluatedError(
                 "with MLBOT_ACTION=fetch it wrote no file",
                 where=self.url,
-                mend="Write the served bytes to $MLBOT_MODEL_FILE, so that they can be tested.",
+                hint="Write the served bytes to $MLBOT_MODEL_FILE, so that they can be tested.",
             )
         try:
             verify(target, served.digest)
@@ -294,6 +294,6 @@ class CommandTarget:
             raise NotEvaluatedError(
                 f"with MLBOT_ACTION={action} it ended with exit code {done.exit_code}",
                 where=self.url,
-                mend="Its own messages are above.",
+                hint="Its own messages are above.",
             )
         return done.output

@@ -61,7 +61,7 @@ def number_of(version: str) -> int:
     if not re.fullmatch(_VERSION, version) or version == "0.0.0":
         raise UsageError(
             f"version {version} has no folder number: each part has to be below {_PART}, and 0.0.0 is none",
-            mend="Release it under another version.",
+            hint="Release it under another version.",
         )
     major, minor, patch = map(int, version.split("."))
     return (major * _PART + minor) * _PART + patch
@@ -138,7 +138,7 @@ class FilesTarget:
             raise RefusedError(
                 f"{model}@v{text} is there with other bytes: {found.digest} instead of {digest}",
                 where=f"{self.url}/{folder}",
-                mend="A version never changes. Release these bytes under another one.",
+                hint="A version never changes. Release these bytes under another one.",
             )
         if found is None or not self._is_whole(folder, digest, size):
             self._objects.upload(file, f"{folder}/{MODEL_FILE}")
@@ -200,7 +200,7 @@ class FilesTarget:
             raise RefusedError(
                 "it was not written by mlbot, or was changed since",
                 where=f"{self.url}/{model}/{CONFIG_FILE}",
-                mend="Move it away; after the next deployment add settings of your own below mlbot's lines.",
+                hint="Move it away; after the next deployment add settings of your own below mlbot's lines.",
             )
         return config
 

@@ -53,7 +53,7 @@ class OciTarget:
             raise RefusedError(
                 f"{model}@v{text} is there with other bytes: {found[1].file.digest} instead of {digest}",
                 where=registry.place.url,
-                mend="A version never changes. Release these bytes under another one.",
+                hint="A version never changes. Release these bytes under another one.",
             )
         push(registry, file, packed, f"v{text}", {MODEL: model, VERSION: text})
 
@@ -93,6 +93,6 @@ class OciTarget:
             raise RefusedError(
                 f"its tag {tag} is not of {model}",
                 where=registry.place.url,
-                mend="Give this environment a repository of its own, and models names that differ by more than case.",
+                hint="Give this environment a repository of its own, and models names that differ by more than case.",
             )
         return found

@@ -60,12 +60,12 @@ def require_data(folder: Path, model: Model) -> None:
         pointer = next((name for name in dvc_files(path) if (folder / name).is_file()), None)
         if pointer is None:
             raise NotEvaluatedError(
-                f"there is no {shown(path)}", where=where, mend="Put the data there, or mend the path."
+                f"there is no {shown(path)}", where=where, hint="Put the data there, or fix the path."
             )
         raise NotEvaluatedError(
             f"{shown(path)} is kept by DVC and is not here in the version of this commit",
             where=where,
-            mend=f"Fetch it: dvc pull {pointer} (to train an older commit, as the first step of `train.run`).",
+            hint=f"Fetch it: dvc pull {pointer} (to train an older commit, as the first step of `train.run`).",
         )
     for file in _files(folder / path):
         if is_lfs_pointer(file):
@@ -73,7 +73,7 @@ def require_data(folder: Path, model: Model) -> None:
             raise NotEvaluatedError(
                 f"{name} is a pointer of Git LFS, not the data",
                 where=where,
-                mend=f'Fetch it: git lfs install && git lfs pull --include="{name}" '
+                hint=f'Fetch it: git lfs install && git lfs pull --include="{name}" '
                 "(in GitHub Actions: actions/checkout with lfs: true).",
             )
 

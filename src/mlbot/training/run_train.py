@@ -295,7 +295,7 @@ class Trainer:
     def baseline(self, planned: PlannedModel) -> Team | Problem:
         """Train a model from base, or say why there is nothing to compare with.
 
-        What is wrong with base is never an error: it must not stop the change that mends it.
+        What is wrong with base is never an error: it must not stop the change that fixes it.
         """
         base, side = self.plan.commits.base, self.sides.base
         if base is None or side is None or planned.base_key is None:
@@ -450,7 +450,7 @@ def _overrides(options: TrainOptions, plan: Plan, trainer: Trainer) -> Params:
     if len(plan.stale) != 1 or len(options.models) != 1:
         raise UsageError(
             "--param is for one model, and none is named" if not options.models else "--param is for one model",
-            mend="Name one with --model.",
+            hint="Name one with --model.",
         )
     return read_overrides(options.params, options.overrides, trainer.committed(plan.stale[0]))
 
@@ -479,7 +479,7 @@ class _Keep:
             raise UsageError(
                 f"The model cannot be copied: {error.strerror}.",
                 where=str(folder),
-                mend="Name another folder with --out.",
+                hint="Name another folder with --out.",
             ) from error
 
 

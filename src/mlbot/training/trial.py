@@ -52,11 +52,11 @@ def read_overrides(written: Sequence[str], as_json: str | None, committed: Param
     for each in written:
         name, sign, text = each.partition("=")
         if not sign:
-            raise UsageError(f"--param {each!r} is no name=value", mend="Write it as --param max_depth=5")
+            raise UsageError(f"--param {each!r} is no name=value", hint="Write it as --param max_depth=5")
         _check_name(name, committed)
         value = _meant(text, committed[name])
         if isinstance(value, float) and not math.isfinite(value):
-            raise UsageError(f"--param {each!r} is no finite number", mend="Write one, or null for none.")
+            raise UsageError(f"--param {each!r} is no finite number", hint="Write one, or null for none.")
         overrides[name] = value
     return overrides
 
@@ -65,7 +65,7 @@ def _of_json(text: str) -> Params:
     try:
         return dict(read(text.encode(), _Overrides, "--overrides").root)
     except HostileJsonError as error:
-        raise UsageError(error.what, mend="Write it as --overrides '{\"max_depth\": 5}'") from error
+        raise UsageError(error.what, hint="Write it as --overrides '{\"max_depth\": 5}'") from error
 
 
 def _check_name(name: str, committed: Collection[str]) -> None:
@@ -73,7 +73,7 @@ def _check_name(name: str, committed: Collection[str]) -> None:
         return
     close = nearest(name, committed)
     hint = f"Did you mean {close}?" if close else f"The parameters are {one_of(committed)}." if committed else ""
-    raise UsageError(f"the committed parameters have no {name!r}", mend=hint)
+    raise UsageError(f"the committed parameters have no {name!r}", hint=hint)
 
 
 def _meant(text: str, committed: Scalar) -> Scalar:
