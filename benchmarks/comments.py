@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import cmarkgfm
 
-from mlbot.commands.command import parse_comment
+from mlbot.commands.parser import parse_comment
 
 LONGEST = 65_536
 ALLOWED = 3.0

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from mlbot.commands.table import COMMANDS, FORMS, CommandSpec
+from mlbot.commands.command import Command
+from mlbot.commands.parser import COMMANDS
+from mlbot.lib.templates import phrase
 
 PAGE = Path(__file__).with_name("commands.md")
 _PART = re.compile(r"(?P<begin><!-- (?P<name>[a-z]+) of the table -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
@@ -18,32 +20,26 @@ def rewritten(page: str) -> str:
 
 def _overview() -> str:
     rows = (
-        f"| [`/{spec.name}`](#{spec.name.replace(' ', '-')}) | {_who(spec)} | {_where(spec)} | {spec.summary} |"
-        for spec in COMMANDS
+        f"| [`/{each.name}`](#{each.name.replace(' ', '-')}) | {', '.join(each.who(None)) or 'anyone'} "
+        f"| pull request{', issue' if each.in_issues else ''} | {phrase(each.template, 'summary')} |"
+        for each in COMMANDS
     )
     return "\n".join(("| command | who | where | what it does |", "|:--|:--|:--|:--|", *rows))
 
 
-def _who(spec: CommandSpec) -> str:
-    return "anyone" if spec.who == "none" else spec.who
-
-
-def _where(spec: CommandSpec) -> str:
-    return ", ".join(spec.where)
-
-
 def _each() -> str:
-    return "\n\n".join("\n".join(_command(spec)) for spec in COMMANDS)
+    return "\n\n".join("\n".join(_command(each)) for each in COMMANDS)
 
 
-def _command(spec: CommandSpec) -> Iterator[str]:
-    yield f"### `/{spec.name}`\n\n```text\n{spec.usage}\n```\n\n{spec.summary} {spec.detail}"
-    if spec.arguments:
-        yield "\n" + "\n".join(f"- `{each.form}`: {FORMS[each.form]}" for each in spec.arguments)
-    if " " in spec.example.removeprefix(f"/{spec.name}"):
-        yield f"\nFor example `{spec.example}`."
-    if spec.aliases:
-        yield f"\nThe same as {', '.join(f'`/{alias}`' for alias in spec.aliases)}."
+def _command(command: type[Command]) -> Iterator[str]:
+    words = " ".join(phrase(command.template, part) for part in ("summary", "detail"))
+    yield f"### `/{command.name}`\n\n```text\n{command.usage()}\n```\n\n{words}"
+    if command.arguments:
+        yield "\n" + "\n".join(f"- `{form.usage.removesuffix('…')}`: {form.help}" for form in command.arguments)
+    if " " in command.example.removeprefix(f"/{command.name}"):
+        yield f"\nFor example `{command.example}`."
+    if command.aliases:
+        yield f"\nThe same as {', '.join(f'`/{alias}`' for alias in command.aliases)}."
 
 
 _PARTS: Mapping[str, Callable[[], str]] = MappingProxyType({"overview": _overview, "commands": _each})

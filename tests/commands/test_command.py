@@ -1,264 +1,66 @@
-"""What a comment says to the bot: every form, every mistake, any text at all."""
+"""The classes of the commands: whole, and who may give them."""
 
-from typing import Any
+from pathlib import Path
 
 import pytest
 
-from mlbot.commands.command import (
-    Approve,
-    Cancel,
-    Command,
-    CommandError,
-    Help,
-    JudgeAgain,
-    Lock,
-    Promote,
-    Release,
-    Retrain,
-    Rollback,
-    Said,
-    Status,
-    Unlock,
-    Waive,
-    command_text,
-    parse_comment,
-)
-from mlbot.commands.parser import Fault, distance
-from mlbot.commands.table import COMMANDS, MAX_COMMANDS, MAX_LINE
-from mlbot.config.errors import INVISIBLE
+from mlbot import resources
+from mlbot.commands.command import PARAMETERS, REASON, SHA, Command
+from mlbot.commands.parser import COMMANDS, parse_comment
+from mlbot.lib.templates import phrase
 
-SHA = "4f1c2a9d" * 5
+every = pytest.mark.parametrize("command", COMMANDS, ids=lambda each: each.name)
 
 
-def only(body: str) -> Command | CommandError:
-    (said,) = parse_comment(body)
-    return said.command
+def test_names_and_kinds_are_there_once() -> None:
+    names = [name for each in COMMANDS for name in (each.name, *each.aliases)]
+    assert len(set(names)) == len(names)
+    assert all(name == name.lower() for name in names)
+    assert len({each.model_fields["kind"].default for each in COMMANDS}) == len(COMMANDS)
 
 
-def fault(body: str) -> CommandError:
-    found = only(body)
-    assert isinstance(found, CommandError), found
-    return found
+@every
+def test_its_template_has_its_words(command: type[Command]) -> None:
+    assert Path(command.template).stem == f"{command.model_fields['kind'].default}.md"
+    summary = phrase(command.template, "summary")
+    assert summary.endswith(".")
+    assert "|" not in summary, "it stands in a cell"
+    assert phrase(command.template, "detail").endswith(".")
 
 
-@pytest.mark.parametrize(
-    ("line", "command"),
-    [
-        ("/retrain", Retrain()),
-        ("/Retrain", Retrain()),
-        ("/retrain income", Retrain(models=("income",))),
-        ("/retrain income spam", Retrain(models=("income", "spam"))),
-        (f"/retrain {SHA}", Retrain(sha=SHA)),
-        (f"/retrain {SHA.upper()} income", Retrain(models=("income",), sha=SHA)),
-        (f"/retrain {'4' * 64}", Retrain(sha="4" * 64)),
-        (f"/retrain {'e' * 40}", Retrain(sha="e" * 40)),
-        ('/retrain "4f1c2a9"', Retrain(models=("4f1c2a9",))),
-        ("/retrain facade", Retrain(models=("facade",))),
-        ("/retrain deadbeef", Retrain(models=("deadbeef",))),
-        ("/retrain income lr=0.05", Retrain(models=("income",), params={"lr": "0.05"})),
-        (
-            f"/retrain income tree.depth=3 loss='log loss' {SHA}",
-            Retrain(models=("income",), params={"tree.depth": "3", "loss": "log loss"}, sha=SHA),
-        ),
-        ("/retrain lr=-1e-3 income", Retrain(models=("income",), params={"lr": "-1e-3"})),
-        ("/judge", JudgeAgain()),
-        (f"/judge {SHA}", JudgeAgain(sha=SHA)),
-        ('/waive income:roc_auc reason="known"', Waive(model="income", gate="roc_auc", reason="known")),
-        (
-            '/waive reason="known" income:recall@women.min',
-            Waive(model="income", gate="recall@women.min", reason="known"),
-        ),
-        ("/waive income:deleted reason=replaced", Waive(model="income", gate="deleted", reason="replaced")),
-        ("/mlbot status", Status()),
-        ("/MLBOT  Status", Status()),
-        ("/mlbot help", Help()),
-        ("/help", Help()),
-        ("/mlbot cancel", Cancel()),
-        ("/mlbot retrain income", Retrain(models=("income",))),
-        ("/release income", Release(model="income")),
-        ("/release income minor", Release(model="income", bump="minor")),
-        ("/release income v1.2.0", Release(model="income", version="1.2.0")),
-        ("/promote income@v1.2.0 staging", Promote(model="income", version="1.2.0", environment="staging")),
-        (
-            '/promote income@1.2.0 staging reason="go"',
-            Promote(model="income", version="1.2.0", environment="staging", reason="go"),
-        ),
-        ("/approve income@v1.2.0 production", Approve(model="income", version="1.2.0", environment="production")),
-        (
-            '/rollback income production reason="slow"',
-            Rollback(model="income", environment="production", reason="slow"),
-        ),
-        (
-            '/rollback income production v1.1.0 reason="slow"',
-            Rollback(model="income", environment="production", to="1.1.0", reason="slow"),
-        ),
-        ('/lock production reason="freeze"', Lock(environment="production", reason="freeze")),
-        ("/unlock production", Unlock(environment="production")),
-    ],
-)
-def test_a_command(line: str, command: Command) -> None:
-    assert parse_comment(line) == (Said(line=1, text=line, command=command),)
+@every
+def test_its_example_is_what_the_bot_would_write(command: type[Command]) -> None:
+    (line,) = parse_comment(command.example)
+    assert isinstance(line.command, command)
+    assert line.command.text.replace('"', "") == command.example.replace('"', "")
 
 
-@pytest.mark.parametrize(
-    ("written", "reason"),
-    [
-        ('"two words"', "two words"),
-        ("'two words'", "two words"),
-        ("“two words”", "two words"),
-        ("„two words“", "two words"),
-        ("”two words”", "two words"),
-        ("\u2018two words\u2019", "two words"),
-        ("«two words»", "two words"),
-        ("»two words«", "two words"),
-        ('"two words”', "two words"),
-        ('“two words"', "two words"),
-        ("'it's fine'", "it's fine"),
-        ("\u2018it\u2019s fine\u2019", "it\u2019s fine"),
-        ('"he said "no""', 'he said "no"'),
-        ('"he said “no” twice"', "he said “no” twice"),
-        (r'"a \" b"', 'a " b'),
-        (r'"a \\ b"', "a \\ b"),
-        (r'"C:\data"', r"C:\data"),
-        ("it's", "it's"),
-        ('"  much \t space\u00a0here "', "much space here"),
-    ],
-)
-def test_a_reason_in_any_quotation_marks(written: str, reason: str) -> None:
-    assert only(f"/lock production reason={written}") == Lock(environment="production", reason=reason)
+@every
+def test_a_required_word_is_not_behind_one_that_may_be_left_out(command: type[Command]) -> None:
+    """Words are taken in order: it would never be sure of its place."""
+    in_order = [command.requires(form) for form in command.arguments if form not in {REASON, PARAMETERS, SHA}]
+    assert sorted(in_order, reverse=True) == in_order
 
 
-@pytest.mark.parametrize(
-    ("line", "kind", "word"),
-    [
-        ("/retran", Fault.UNKNOWN, "Did you mean /retrain?"),
-        ("/re-train", Fault.UNKNOWN, "Did you mean /retrain?"),
-        ("/retrain.", Fault.UNKNOWN, "Did you mean /retrain?"),
-        ("/jugde", Fault.UNKNOWN, "Did you mean /judge?"),
-        ("/promot x@v1.0.0 staging", Fault.UNKNOWN, "Did you mean /promote?"),
-        ("/status", Fault.UNKNOWN, "Did you mean /mlbot status?"),
-        ("/mlbot statsu", Fault.UNKNOWN, "Did you mean /mlbot status?"),
-        ("/mlbot dance", Fault.UNKNOWN, "/mlbot help lists"),
-        ("/mlbot", Fault.MISSING, "status, help or cancel"),
-        ("/re\u200btrain", Fault.INVISIBLE, "invisible"),
-        ("/retrain 4f1c2a9", Fault.SHORT_SHA, "all 40 digits"),
-        (f"/retrain {SHA}0", Fault.SHORT_SHA, "all 40 digits"),
-        (f"/judge {SHA[:-1]}", Fault.SHORT_SHA, "all 40 digits"),
-        ("/judge main", Fault.BAD_VALUE, '"main"'),
-        (f'/judge "{SHA}"', Fault.BAD_VALUE, "no whole SHA"),
-        ("/retrain feature/x", Fault.BAD_VALUE, '"feature/x"'),
-        ("/retrain HEAD~1", Fault.BAD_VALUE, '"HEAD~1"'),
-        ("/retrain refs/heads/main", Fault.BAD_VALUE, "neither a model's name"),
-        (f"/judge {SHA} {SHA}", Fault.TWICE, "two SHAs"),
-        ("/retrain income income", Fault.TWICE, "The model income"),
-        ("/retrain income lr=1 lr=2", Fault.TWICE, "lr="),
-        ("/retrain lr=1", Fault.MISSING, "one model"),
-        ("/retrain income spam lr=1", Fault.UNEXPECTED, "one model"),
-        ("/retrain income lr=", Fault.MISSING, "behind lr="),
-        ('/retrain income lr=" "', Fault.MISSING, "behind lr="),
-        (f"/retrain income lr={'1' * 201}", Fault.TOO_LONG, "200"),
-        (f"/retrain income {'l' * 101}=1", Fault.TOO_LONG, "100"),
-        ("/waive", Fault.MISSING, "MODEL:GATE is missing"),
-        ("/waive income:roc_auc", Fault.MISSING, 'reason="…" is missing'),
-        ('/waive roc_auc reason="x"', Fault.BAD_VALUE, "MODEL:GATE"),
-        ('/waive income:roc auc reason="x"', Fault.UNEXPECTED, "one word too many"),
-        ('/waive income:a@b@c reason="x"', Fault.BAD_VALUE, '"a@b@c"'),
-        ('/waive in/come:roc_auc reason="x"', Fault.BAD_VALUE, '"in/come"'),
-        ('/waive income:roc_auc reason="never closed', Fault.QUOTES, "never closed"),
-        ("/waive income:roc_auc reason=known for long", Fault.UNEXPECTED, 'reason="in quotes"'),
-        ('/lock production reson="x"', Fault.UNEXPECTED, "Did you mean reason=?"),
-        ('/lock production why="x"', Fault.UNEXPECTED, "takes no why="),
-        (f'/lock production reason="{"x" * 501}"', Fault.TOO_LONG, "500"),
-        ("/lock production", Fault.MISSING, "reason"),
-        ("/unlock production now", Fault.UNEXPECTED, '"now"'),
-        ("/unlock pro/duction", Fault.BAD_VALUE, "environment"),
-        ("/release income v1.2", Fault.BAD_VALUE, "patch, minor or major"),
-        ("/release income v1.2.0-rc.1", Fault.BAD_VALUE, "v1.2.0"),
-        ("/release income v01.2.0", Fault.BAD_VALUE, "v1.2.0"),
-        ("/promote income staging", Fault.BAD_VALUE, "MODEL@VERSION"),
-        ("/promote income@staging production", Fault.BAD_VALUE, '"staging"'),
-        ("/promote income@v1.2.0", Fault.MISSING, "ENVIRONMENT"),
-        ("/help me", Fault.UNEXPECTED, '"me"'),
-        ("/retrain a\u200bb", Fault.INVISIBLE, "U+200B"),
-        ("/retrain \u202eincome", Fault.INVISIBLE, "U+202E"),
-        ('/lock production reason="a\x1b[31m"', Fault.INVISIBLE, "U+001B"),
-        ('/lock production reason="a\ufeff"', Fault.INVISIBLE, "U+FEFF"),
-        ("/retrain \ud800", Fault.INVISIBLE, "U+D800"),
-        (f"/retrain {'a ' * MAX_LINE}", Fault.TOO_LONG, "4,096"),
-    ],
-)
-def test_a_mistake_is_told(line: str, kind: Fault, word: str) -> None:
-    found = fault(line)
-    assert found.fault is kind
-    assert word in found.sentence
-    assert found.usage.startswith("/")
-    assert len(found.sentence) < 250
-    assert not INVISIBLE.search(found.sentence)
+def test_the_usages_and_who_may() -> None:
+    """A change of this table is a change of who may do what: it is to be seen twice."""
+    assert {each.usage(): (each.role, each.in_issues, each.delivers) for each in COMMANDS} == {
+        "/retrain [MODEL…] [PARAMETER=VALUE…] [SHA]": ("write", False, False),
+        "/judge [SHA]": ("write", False, False),
+        '/waive MODEL:GATE reason="…"': ("maintain", False, False),
+        "/mlbot status": ("none", False, False),
+        "/mlbot help": ("none", True, False),
+        "/mlbot cancel": ("write", False, False),
+        "/release MODEL [patch|minor|major|vX.Y.Z]": ("write", True, True),
+        '/promote MODEL@VERSION ENVIRONMENT [reason="…"]': ("write", True, True),
+        "/approve MODEL@VERSION ENVIRONMENT": ("write", True, True),
+        '/rollback MODEL ENVIRONMENT [VERSION] reason="…"': ("write", True, True),
+        '/lock ENVIRONMENT reason="…"': ("write", True, True),
+        "/unlock ENVIRONMENT": ("write", True, True),
+    }
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        *("/etc/passwd", "/s", "/", "//", "/ retrain", "/usr/bin/retrain", "/retrain/all", "/1", "/2024", "/s/a/b/"),
-        *("/lgtm", "/assign @ada", "/hold", "/test all", "/close", "/label x", "/ok-to-test", "/retest", "/rebase"),
-        *(
-            "/\u0440\u0435\u0442\u0440\u0430\u0438\u043d",
-            "/retrain\u0301",
-            "/giphy hello",
-            "/shrug",
-            "/me too",
-            "/hello",
-        ),
-        *("/release-note-none", "/" + "retrain" * 1000),
-    ],
-)
-def test_what_is_nobodys_command_is_left_alone(line: str) -> None:
-    assert parse_comment(line) == ()
-
-
-def test_several_are_answered_in_order() -> None:
-    said = parse_comment(
-        "Hello!\n/judge\n/etc/passwd\n\n> /retrain\n\n/retran\n```\n/mlbot cancel\n```\n/mlbot status\r\n"
-    )
-    assert [each.line for each in said] == [2, 7, 11]
-    assert [each.command.kind for each in said] == ["judge", "error", "status"]
-    assert said[2].text == "/mlbot status"
-
-
-def test_a_limit_is_said_once() -> None:
-    said = parse_comment("/judge\n/nothing\n" * 30)
-    assert len(said) == MAX_COMMANDS + 1
-    assert said[MAX_COMMANDS - 1].command == JudgeAgain()
-    last = said[-1].command
-    assert isinstance(last, CommandError)
-    assert last.fault is Fault.TOO_MANY
-    assert len(parse_comment("/judge\n" * MAX_COMMANDS)) == MAX_COMMANDS
-
-
-def test_a_long_line_is_shown_short() -> None:
-    (said,) = parse_comment(f'/lock production reason="{"x" * 60_000}"')
-    assert said.text.endswith("x…")
-    assert len(said.text) < 250
-
-
-@pytest.mark.parametrize("spec", COMMANDS, ids=lambda spec: spec.kind)
-def test_an_example_is_read_and_written_as_it_stands(spec: Any) -> None:
-    command = only(spec.example)
-    assert not isinstance(command, CommandError)
-    assert command.kind == spec.kind
-    assert only(command_text(command)) == command
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "slips"),
-    [
-        ("", "", 0),
-        ("lock", "lock", 0),
-        ("lokc", "lock", 1),
-        ("unlok", "unlock", 1),
-        ("judge", "jugde", 1),
-        ("ab", "", 2),
-    ],
-)
-def test_slips_are_counted(one: str, other: str, slips: int) -> None:
-    assert distance(one, other) == distance(other, one) == slips
+def test_every_template_of_a_command_belongs_to_one() -> None:
+    shared = {"answer", "errors", "shared", "status_texts", "tunable"}
+    found = {path.name.removesuffix(".md.j2") for path in (resources.templates() / "commands").iterdir()}
+    assert found - shared == {str(each.model_fields["kind"].default) for each in COMMANDS}

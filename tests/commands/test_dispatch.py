@@ -14,12 +14,14 @@ from tests.support.command_samples import (
     ours,
     parsed,
     pull,
+    said,
 )
 
-from mlbot.commands.checks import LIMIT
-from mlbot.commands.facts import Facts, commands_before
-from mlbot.commands.reply import DONE, Reason
-from mlbot.events.github import Attempt, Comment, Conclusion
+from mlbot.commands.dispatch import LIMIT, refusals
+from mlbot.commands.facts import DONE, Facts, Reason
+from mlbot.commands.parser import parse_comment
+from mlbot.commands.run_command import commands_before
+from mlbot.events.github import Attempt, Comment, Conclusion, Role
 from mlbot.protocol.answer import RetrainRequest, WaiverRequest
 from mlbot.protocol.operations import CancelRun, Dispatch, Rerun, SetStatus
 
@@ -28,15 +30,35 @@ from mlbot.protocol.operations import CancelRun, Dispatch, Rerun, SetStatus
 def test_a_refusal_is_a_sentence_without_effect(body: str, known: Facts, reason: Reason, words: str) -> None:
     found = decided(body, known)
     assert found.reason is reason
-    assert words in found.sentence
+    assert words in said(body, known)
     assert found.refused
     assert (found.effects, found.records) == ((), ())
 
 
 def test_every_reason_is_met_by_a_test() -> None:
     told = {reason for _, _, reason, _ in REFUSED}
-    elsewhere = {Reason.TOO_OFTEN, Reason.ONE_AT_A_TIME, Reason.NOT_DONE}
+    elsewhere = {
+        Reason.EDITED,
+        Reason.TOO_OFTEN,
+        Reason.ONE_AT_A_TIME,
+        Reason.CHANGED_MEANWHILE,
+        Reason.NOT_RERUN,
+        Reason.NO_WORKFLOW,
+        Reason.NOT_STARTED,
+        Reason.NOT_DONE,
+    }
     assert set(Reason) - told - DONE == elsewhere
+
+
+@pytest.mark.parametrize("body", ["/retrain", "/mlbot status"])
+def test_an_edited_comment_is_refused(body: str) -> None:
+    assert decided(body, facts(), edited=True).reason is Reason.EDITED
+
+
+@pytest.mark.parametrize("role", ["none", "read", "triage"])
+def test_who_has_no_role_is_refused_before_anything_is_read(role: Role) -> None:
+    lines = parse_comment("/retrain\n/judge\n/mlbot cancel\n/release income\n/retrian")
+    assert None not in refusals(lines, event(), role, edited=False, earlier=0)
 
 
 def test_a_retraining_is_recorded_run_judged_and_shown_in_this_order() -> None:
@@ -59,8 +81,8 @@ def test_a_whole_sha_of_the_head_is_taken_from_anywhere(known: Facts) -> None:
 
 def test_a_fork_is_offered_the_line_to_copy() -> None:
     found = decided("/retrain income depth=3", fork())
-    assert found.usage.endswith(f" {HEAD}")
-    assert decided(found.usage, fork()).reason is Reason.TRIAL
+    assert found.values["again"].endswith(f" {HEAD}")
+    assert decided(found.values["again"], fork()).reason is Reason.TRIAL
 
 
 def test_models_are_named_in_the_record() -> None:
@@ -213,7 +235,7 @@ def test_a_record_whose_rerun_happened_asks_for_no_other(completed: bool) -> Non
 
 def test_a_record_of_a_head_that_is_gone_is_left() -> None:
     found = decided("/retrain", facts(resumed=(begun(sha=OTHER),)))
-    assert (found.reason, found.records, found.effects) == (Reason.HEAD_MOVED, (), ())
+    assert (found.reason, found.records, found.effects) == (Reason.CHANGED_MEANWHILE, (), ())
 
 
 # the limit
@@ -221,13 +243,13 @@ def test_a_record_of_a_head_that_is_gone_is_left() -> None:
 
 @pytest.mark.parametrize(("earlier", "expected"), [(0, []), (LIMIT - 1, []), (LIMIT, [Reason.TOO_OFTEN])])
 def test_the_limit_is_told(earlier: int, expected: list[Reason]) -> None:
-    found = [each.decision.reason for each in answers("/mlbot help", facts(earlier=earlier))]
+    found = [each.decision.reason for each in answers("/mlbot help", facts(), earlier=earlier)]
     assert found == (expected or [Reason.HELP])
 
 
 def test_the_limit_is_told_once() -> None:
-    assert answers("/mlbot help", facts(earlier=LIMIT + 1)) == ()
-    found = [each.decision.reason for each in answers("/mlbot help\n" * 5, facts(earlier=LIMIT - 1))]
+    assert answers("/mlbot help", facts(), earlier=LIMIT + 1) == ()
+    found = [each.decision.reason for each in answers("/mlbot help\n" * 5, facts(), earlier=LIMIT - 1)]
     assert found == [Reason.HELP, Reason.TOO_OFTEN]
 
 
@@ -245,8 +267,8 @@ def test_a_hundred_commands_in_a_minute_get_ten_answers_and_one_refusal() -> Non
     told = []
     for comment in comments:
         asked = event(comment=comment.id, created=comment.created)
-        known = facts(event=asked, earlier=commands_before(comments, asked))
-        told += [each.decision.reason for each in answers("/mlbot help", known)]
+        found = answers("/mlbot help", facts(event=asked), earlier=commands_before(comments, asked))
+        told += [each.decision.reason for each in found]
     assert told == [Reason.HELP] * LIMIT + [Reason.TOO_OFTEN]
 
 

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support.tiers import examples
 
-from mlbot.commands.markdown import spoken_lines
+from mlbot.commands.markdown import author_lines
 
 
 class Shown(HTMLParser):
@@ -45,8 +45,8 @@ def shown(body: str) -> set[str]:
     return words & set(body.split("\n"))
 
 
-def spoken(body: str) -> list[str]:
-    return [line for _, line in spoken_lines(body)]
+def own(body: str) -> list[str]:
+    return [line for _, line in author_lines(body)]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def spoken(body: str) -> list[str]:
     ],
 )
 def test_said(body: str) -> None:
-    assert [line.split(" `")[0] for line in spoken(body)] == ["/retrain"]
+    assert [line.split(" `")[0] for line in own(body)] == ["/retrain"]
 
 
 @pytest.mark.parametrize(
@@ -112,20 +112,36 @@ def test_said(body: str) -> None:
         "<![CDATA[\n/retrain\n]]>",
         "<!X\n/retrain\n>",
         f"{'> ' * 40}a\n/retrain",
+        '[a]: /url "\n/retrain\n"',
+        "[a]:\n/retrain",
+        "![\n/retrain\n](a)",
+        "[a](\n/retrain)",
     ],
 )
 def test_not_said(body: str) -> None:
-    assert spoken(body) == []
+    assert own(body) == []
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_lines_are_counted_as_markdown_counts_them(end: str) -> None:
     body = end.join(["a\u2028b\x0bc", "", "/one", "```", "/two", "```", "/three"])
-    assert list(spoken_lines(body)) == [(3, "/one"), (7, "/three")]
+    assert author_lines(body) == [(3, "/one"), (7, "/three")]
 
 
 def test_a_line_keeps_its_words() -> None:
-    assert spoken("/retrain\tmodel  \u00a0x  ") == ["/retrain\tmodel  \u00a0x  "]
+    assert own("/retrain\tmodel  \u00a0x  ") == ["/retrain\tmodel  \u00a0x  "]
+
+
+@pytest.mark.parametrize("mark", ["\U000f0000", "\U000f0001", "\ue000", "\U0010fffd", "\0", "\ud800"])
+def test_characters_that_markdown_has_no_use_for_change_nothing(mark: str) -> None:
+    """Lines are marked with private characters on their way through the parser: a comment's own do not count."""
+    lines = ("? quoted ?", "", "`?`?", "/one ?", "```", "?", "/two", "```", "?/three", "<!--?", "/four", "-->")
+    assert author_lines("\n".join(lines).replace("?", mark)) == [(4, f"/one {mark}")]
+
+
+def test_as_many_lines_as_a_comment_can_have() -> None:
+    found = author_lines("/\n" * 32_768)
+    assert [number for number, _ in found] == list(range(1, 32_769))
 
 
 PIECES = (
@@ -187,13 +203,13 @@ def body_of(draws: bytes) -> str:
 @example([b""])
 def test_what_github_shows_is_what_is_said(draws: list[bytes]) -> None:
     for body in map(body_of, draws):
-        assert {line for line in spoken(body) if line.startswith("/word")} == shown(body), body
+        assert {line for line in own(body) if line.startswith("/word")} == shown(body), body
 
 
 @settings(max_examples=examples(300))
 @given(st.text(alphabet=st.sampled_from("/ab `~<>!-\\\n\t >'\"=?[]1.#*_&\r\u00a0"), max_size=60))
 def test_any_mixture_is_read(body: str) -> None:
     lines = body.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    for number, line in spoken_lines(body):
+    for number, line in author_lines(body):
         assert lines[number - 1] == line
         assert line.startswith("/")

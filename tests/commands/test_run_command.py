@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from tests.fake_github import ops_actions
 from tests.fake_github.server import FakeGitHub
+from tests.support.command_samples import plain
 from tests.support.commenting import TUNABLE, Thread
 
-from mlbot.commands.reply import Reply
-from mlbot.commands.run_command import Writer
+from mlbot.commands.dispatch import Reply
+from mlbot.commands.run_command import CommentJob
 from mlbot.events.github import Attempt
 from mlbot.protocol.answer import RetrainRequest, WaiverRequest
 
@@ -54,7 +55,7 @@ def test_a_refusal_changes_nothing_but_the_answer(thread: Thread, login: str, bo
     comment = thread.say(body, login)
     assert thread.answer(comment) == 0
     (answer,) = thread.answers
-    assert words in answer.replace("\\_", "_")
+    assert words in plain(answer)
     assert (thread.run.latest.number, thread.started, thread.statuses, thread.records) == (1, [], [], ())
     assert thread.reactions(comment) == ["eyes", "confused"]
     writes = [each.path.rpartition("/")[2] for each in thread.github.requests.writes(by="mlbot-judge.yml")]
@@ -64,8 +65,20 @@ def test_a_refusal_changes_nothing_but_the_answer(thread: Thread, login: str, bo
 def refused(thread: Thread, body: str, words: str) -> None:
     """A refusal that changes nothing."""
     number = thread.run.latest.number
-    assert words in thread.ask(body)
+    assert words in plain(thread.ask(body))
     assert (thread.run.latest.number, thread.started, thread.records) == (number, [], ())
+
+
+@pytest.mark.parametrize("login", ["rita", "tim", "stranger", "alice"])
+def test_a_refusal_for_the_role_reads_nothing_of_the_repository(thread: Thread, login: str) -> None:
+    """Neither its config nor the pull request: what a stranger writes costs the role, and the answer."""
+    body = "/retrian" if login == "alice" else "/retrain\n/judge\n/mlbot cancel\n/release tiny"
+    comment, before = thread.say(body, login), len(thread.github.requests)
+    assert thread.answer(comment) == 0
+    asked = [each for each in list(thread.github.requests)[before:] if each.method == "GET"]
+    first = asked[0].path
+    assert first.endswith(f"/collaborators/{login}/permission")
+    assert {each.path.rpartition("/")[2] for each in asked[1:]} == {"comments"}
 
 
 def test_a_fork_needs_the_whole_sha(fork: Thread) -> None:
@@ -107,12 +120,12 @@ def test_a_head_pushed_after_the_comment_is_not_trained(thread: Thread) -> None:
 def test_a_push_between_the_record_and_the_rerun_stops_it(thread: Thread) -> None:
     comment = thread.say("/retrain")
 
-    def push_first(writer: Writer, reply: Reply) -> Reply:
+    def push_first(job: CommentJob, reply: Reply) -> Reply:
         thread.github.user("alice").push("change", {"README.md": "More."})
-        return do(writer, reply)
+        return do(job, reply)
 
-    do, first = Writer.do, thread.run
-    thread.monkeypatch.setattr(Writer, "do", push_first)
+    do, first = CommentJob.carry_out, thread.run
+    thread.monkeypatch.setattr(CommentJob, "carry_out", push_first)
     assert thread.answer(comment) == 0
     assert "changed while this was answered" in thread.answers[0]
     assert (first.latest.number, thread.started, thread.records) == (1, [], ())
@@ -201,7 +214,7 @@ def test_help_lists_what_this_repository_has(thread: Thread) -> None:
 
 def test_a_release_is_handed_on_or_said_to_be_missing(thread: Thread) -> None:
     answer = thread.ask("/release tiny")
-    assert "mlbot-release.yml is not on the default branch" in answer
+    assert "mlbot-release.yml is not on the default branch" in plain(answer)
     assert "⛔" in answer
 
 
@@ -230,4 +243,4 @@ def test_a_model_that_the_change_adds_may_be_named(thread: Thread) -> None:
     thread.finish()
     assert "Training other again" in thread.ask("/retrain other")
     refused_trial = thread.finish().ask("/retrain other offset=3")
-    assert "does not know other yet" in refused_trial
+    assert "does not know other yet" in plain(refused_trial)

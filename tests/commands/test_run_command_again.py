@@ -5,8 +5,8 @@ from tests.fake_github import ops_issues
 from tests.fake_github.state import Comment
 from tests.support.commenting import Thread
 
-from mlbot.commands.reply import Reply
-from mlbot.commands.run_command import Writer
+from mlbot.commands.dispatch import Reply
+from mlbot.commands.run_command import CommentJob
 from mlbot.errors import Exit
 from mlbot.events.github import Attempt
 from mlbot.protocol.answer import RetrainRequest, last_line
@@ -88,12 +88,12 @@ def test_a_trial_that_has_begun_stays_one_whatever_becomes_of_its_comment(thread
 def test_somebody_quicker_by_hand_makes_the_trial_all_the_same(thread: Thread) -> None:
     """The attempt is there, and its sandbox has read the record."""
 
-    def rerun_first(writer: Writer, reply: Reply) -> Reply:
+    def rerun_first(job: CommentJob, reply: Reply) -> Reply:
         thread.github.user("boss").rerun(thread.run)
-        return do(writer, reply)
+        return do(job, reply)
 
-    do = Writer.do
-    thread.monkeypatch.setattr(Writer, "do", rerun_first)
+    do = CommentJob.carry_out
+    thread.monkeypatch.setattr(CommentJob, "carry_out", rerun_first)
     assert "✅" in thread.ask("/retrain tiny offset=50")
     assert thread.run.latest.number == 2
     assert len(thread.records) == 1

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from tests.support import config_texts as texts
 from tests.support.config_texts import Case, changed, parse
 
-from mlbot.commands.trial_params import allowed, checked
+from mlbot.commands.trial_params import ParamProblem, checked
 from mlbot.config.schema import Model
+from mlbot.lib.templates import phrase
 
 TUNABLE = """run: make
 params: p.yaml
@@ -21,6 +22,10 @@ tunable:
   tree.leaves: [15, 31, 63]
   loss: [log_loss, "1", 0.5, true]"""
 MODEL: Model = parse(changed(Case(texts.RUN, TUNABLE))).models[0]
+
+
+def words(problem: ParamProblem) -> str:
+    return phrase("commands/tunable.md.j2", "takes", tunable=problem.tunable).replace("\\", "")
 
 
 @pytest.mark.parametrize(
@@ -50,31 +55,35 @@ def test_a_value_that_is_allowed_has_its_type(name: str, text: str, value: objec
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "sentence"),
+    ("name", "text", "takes"),
     [
-        ("learning_rate", "2", 'learning_rate cannot be "2": it takes a number from 0.001 to 1.'),
-        ("learning_rate", "nan", 'learning_rate cannot be "nan": it takes a number from 0.001 to 1.'),
-        ("learning_rate", ".nan", 'learning_rate cannot be ".nan": it takes a number from 0.001 to 1.'),
-        ("learning_rate", "-.inf", 'learning_rate cannot be "-.inf": it takes a number from 0.001 to 1.'),
-        ("learning_rate", "true", 'learning_rate cannot be "true": it takes a number from 0.001 to 1.'),
-        ("learning_rate", "", 'learning_rate cannot be "": it takes a number from 0.001 to 1.'),
-        ("depth", "2.0", 'depth cannot be "2.0": it takes a whole number from 1 to 20.'),
-        ("depth", "0", 'depth cannot be "0": it takes a whole number from 1 to 20.'),
-        ("depth", "null", 'depth cannot be "null": it takes a whole number from 1 to 20.'),
-        ("early", "yes", 'early cannot be "yes": it takes true or false.'),
-        ("tag", "a\nb", 'tag cannot be "a\\nb": it takes a text of at most 200 characters.'),
-        ("tag", "a\u202eb", 'tag cannot be "a\\u202eb": it takes a text of at most 200 characters.'),
-        ("tree.leaves", "32", 'tree.leaves cannot be "32": it takes 15, 31 or 63.'),
-        ("loss", "False", 'loss cannot be "False": it takes log_loss, 1, 0.5 or true.'),
-        ("dept", "3", '"dept" is no parameter that a trial of m may change. Did you mean depth?'),
-        ("Learning-Rate", "0.1", '"Learning-Rate" is no parameter that a trial of m may change. Did you mean'),
-        ("zzz", "3", '"zzz" is no parameter that a trial of m may change. It may change learning_rate, depth, early'),
+        ("learning_rate", "2", "a number from 0.001 to 1"),
+        ("learning_rate", "nan", "a number from 0.001 to 1"),
+        ("learning_rate", ".nan", "a number from 0.001 to 1"),
+        ("learning_rate", "-.inf", "a number from 0.001 to 1"),
+        ("learning_rate", "true", "a number from 0.001 to 1"),
+        ("learning_rate", "", "a number from 0.001 to 1"),
+        ("depth", "2.0", "a whole number from 1 to 20"),
+        ("depth", "0", "a whole number from 1 to 20"),
+        ("depth", "null", "a whole number from 1 to 20"),
+        ("early", "yes", "true or false"),
+        ("tag", "a\nb", "a text of at most 200 characters"),
+        ("tag", "a\u202eb", "a text of at most 200 characters"),
+        ("tree.leaves", "32", "15, 31 or 63"),
+        ("loss", "False", "log_loss, 1, 0.5 or true"),
     ],
 )
-def test_what_is_not_allowed_is_told_with_what_is(name: str, text: str, sentence: str) -> None:
+def test_what_is_not_allowed_is_refused_with_what_is(name: str, text: str, takes: str) -> None:
     problems = checked(MODEL, {name: text})
     assert isinstance(problems, tuple)
-    assert [problem[: len(sentence)] for problem in problems] == [sentence]
+    ((problem),) = problems
+    assert (problem.name, problem.value) == (name, text)
+    assert words(problem) == takes
+
+
+@pytest.mark.parametrize(("name", "near"), [("dept", "depth"), ("Learning-Rate", "learning_rate"), ("zzz", None)])
+def test_what_may_not_be_changed_is_refused_with_what_was_meant(name: str, near: str | None) -> None:
+    assert checked(MODEL, {name: "3"}) == (ParamProblem(name=name, value="3", near=near),)
 
 
 def test_all_problems_are_told_at_once() -> None:
@@ -83,19 +92,11 @@ def test_all_problems_are_told_at_once() -> None:
     assert len(problems) == 2
 
 
-def test_a_model_without_a_list_says_so() -> None:
-    problems = checked(parse(texts.SMALL).models[0], {"depth": "3"})
-    assert problems == (
-        '"depth" is no parameter that a trial of m may change: its config lists none under train.tunable.',
-    )
-
-
 @given(st.dictionaries(st.sampled_from(["learning_rate", "depth", "early", "tree.leaves", "x"]), st.text(), min_size=1))
 def test_whatever_is_written_it_is_allowed_or_refused(given: dict[str, str]) -> None:
     found = checked(MODEL, given)
     if isinstance(found, tuple):
         assert found
-        assert all(sentence.endswith((".", "?")) and "\n" not in sentence for sentence in found)
         return
     assert found.keys() == given.keys()
     for name, value in found.items():
@@ -108,11 +109,3 @@ def test_whatever_is_written_it_is_allowed_or_refused(given: dict[str, str]) -> 
 @given(st.floats(0.001, 1))
 def test_every_number_within_the_bounds_is_taken_as_it_is(value: float) -> None:
     assert checked(MODEL, {"learning_rate": repr(value)}) == {"learning_rate": value}
-
-
-def test_the_values_in_words() -> None:
-    assert [allowed(each) for each in MODEL.train.tunable][:3] == [
-        "a number from 0.001 to 1",
-        "a whole number from 1 to 20",
-        "true or false",
-    ]

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from mlbot.cli.main import cli
-from mlbot.commands.table import COMMANDS
+from mlbot.commands.parser import COMMANDS
 from mlbot.protocol.artifact_name import (
     FAILURE_FILE,
     AcceptedArtifact,

@@ -7,7 +7,7 @@ from tests.support import tiny
 from tests.support.history_samples import MODEL, approval, deployment, lock, release
 from tests.support.ledger_samples import digest
 
-from mlbot.commands.command import CommandError, parse_comment
+from mlbot.commands.parser import ParseError, parse_comment
 from mlbot.config.load import parse_config
 from mlbot.config.schema import Config, EnvironmentConfig
 from mlbot.config.yaml import load
@@ -70,7 +70,7 @@ def test_what_may_be_said_next_is_understood() -> None:
     assert "/unlock staging" in every
     for line in every:
         (said,) = parse_comment(line)
-        assert not isinstance(said.command, CommandError)
+        assert not isinstance(said.command, ParseError)
 
 
 def test_an_old_version_is_closed_when_it_is_nowhere() -> None:

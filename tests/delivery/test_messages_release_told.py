@@ -3,7 +3,7 @@
 import pytest
 from tests.support.history_samples import deployment, release
 
-from mlbot.commands.command import CommandError, parse_comment
+from mlbot.commands.parser import ParseError, parse_comment
 from mlbot.delivery.approval import ApprovalDecision, ApprovalReason
 from mlbot.delivery.messages import (
     Stands,
@@ -64,7 +64,7 @@ def test_how_a_deployment_ended(state: str, stands: Stands, said: str) -> None:
     assert (told.stands, told.sentence) == (stands, said)
     for line in told.copy_lines:
         (found,) = parse_comment(line)
-        assert not isinstance(found.command, CommandError)
+        assert not isinstance(found.command, ParseError)
     assert bool(told.copy_lines) is (stands is Stands.FAILED)
 
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import tiny
 
-from mlbot.commands.command import Approve, Lock, Promote, Release, Rollback, parse_comment
+from mlbot.commands.forward import Approve, Lock, Promote, Release, Rollback
+from mlbot.commands.parser import parse_comment
 from mlbot.config.load import parse_config
 from mlbot.config.schema import Config, EnvironmentConfig
 from mlbot.config.yaml import load

@@ -10,7 +10,7 @@ from tests.fake_github.server import FakeGitHub
 from tests.support import releases, releasing
 from tests.support.releasing import Shop
 
-from mlbot.commands.command import Release
+from mlbot.commands.forward import Release
 from mlbot.console import Console
 from mlbot.delivery.request import Asked
 from mlbot.delivery.run_ci import DeployOptions

@@ -4,7 +4,9 @@ import pytest
 from tests.support import samples
 from tests.support.hostile_samples import poisoned
 
-from mlbot.commands.command import Retrain, Waive, parse_comment
+from mlbot.commands.parser import parse_comment
+from mlbot.commands.retrain import Retrain
+from mlbot.commands.waive import Waive
 from mlbot.gates.outcome import Outcome
 from mlbot.report.report import Report
 from mlbot.report.suggested_commands import Offers, offers

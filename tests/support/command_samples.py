@@ -1,18 +1,20 @@
 """Facts about a pull request's thread, and every command that they refuse."""
 
+import html
+import re
 from typing import Any
 
 from tests.support import forge_samples as samples
 
-from mlbot.commands.command import parse_comment
-from mlbot.commands.dispatch import replies
-from mlbot.commands.facts import Facts
-from mlbot.commands.reply import Decision, Reason, Reply
+from mlbot.commands.dispatch import Reply, answer, refusals, replies
+from mlbot.commands.facts import Decision, Facts, Reason
+from mlbot.commands.parser import parse_comment
 from mlbot.config.load import parse_config
 from mlbot.config.schema import Config
 from mlbot.config.yaml import load
 from mlbot.events.event import CommentEvent
 from mlbot.events.github import Conclusion, PullRequest, Run
+from mlbot.protocol.answer import last_line
 
 CONFIG = """
 version: 1
@@ -30,6 +32,7 @@ models:
     metrics: [f1]
     gates: {f1: {min: 0.5}}
 """
+RUN = "https://github.com/acme/income/actions/runs/99"
 NOON = "2026-11-20T12:00:00Z"
 HEAD, OTHER = samples.HEAD, samples.OLD
 
@@ -58,6 +61,7 @@ def event(**changes: Any) -> CommentEvent:
         "number": 42,
         "is_pull_request": True,
         "open": True,
+        "default_branch": "main",
         "created": NOON,
     }
     return CommentEvent(**(fields | changes))
@@ -81,19 +85,35 @@ def fork(**changes: Any) -> Facts:
     return facts(**({"pull": pull(head_repository_id=samples.FORK), "runs": (run(),)} | changes))
 
 
-def answers(body: str, known: Facts) -> tuple[Reply, ...]:
-    return replies(known, parse_comment(body))
+def answers(body: str, known: Facts, *, edited: bool = False, earlier: int = 0) -> tuple[Reply, ...]:
+    lines = parse_comment(body)
+    return replies(lines, refusals(lines, known.event, known.role, edited=edited, earlier=earlier), known)
 
 
-def decided(body: str, known: Facts) -> Decision:
-    (only,) = answers(body, known)
+def decided(body: str, known: Facts, **more: Any) -> Decision:
+    (only,) = answers(body, known, **more)
     return only.decision
+
+
+def written(*found: Reply, working: bool = False) -> str:
+    return answer(found, marker=last_line(500), run_url=RUN, working=working)
+
+
+def said(body: str, known: Facts) -> str:
+    """The answer as a person reads it."""
+    return plain(written(*answers(body, known)))
+
+
+def plain(page: str) -> str:
+    """Without what Markdown needs around text, and without the invisible breaks in what would be a link."""
+    return html.unescape(re.sub(r"</?code>|[`\\\u2060\u200b]", "", page))
 
 
 def ours(**changes: Any) -> tuple[Run, ...]:
     return (run(head_repository_id=samples.OURS, **changes),)
 
 
+ISSUE = facts(event=event(is_pull_request=False), pull=None, runs=())
 BOUND = facts(pull=pull(base_ref="side"))
 REFUSED: list[tuple[str, Facts, Reason, str]] = [
     ("/retrain", facts(role="read"), Reason.NOT_PERMITTED, "needs the role write, and alice has read"),
@@ -101,10 +121,8 @@ REFUSED: list[tuple[str, Facts, Reason, str]] = [
     ("/retrain", facts(role="none"), Reason.NO_COLLABORATOR, "no collaborator"),
     ("/judge", facts(role="none"), Reason.NO_COLLABORATOR, "no collaborator"),
     ("/mlbot cancel", facts(role="read"), Reason.NOT_PERMITTED, "write"),
-    ("/retrain", facts(edited=True), Reason.EDITED, "edited"),
-    ("/mlbot status", facts(edited=True), Reason.EDITED, "edited"),
-    ("/retrain", facts(pull=None, runs=()), Reason.NO_PULL_REQUEST, "an issue"),
-    ("/mlbot status", facts(pull=None, runs=()), Reason.NO_PULL_REQUEST, "an issue"),
+    ("/retrain", ISSUE, Reason.NO_PULL_REQUEST, "an issue"),
+    ("/mlbot status", ISSUE, Reason.NO_PULL_REQUEST, "an issue"),
     ("/retrain", facts(pull=pull(open=False)), Reason.CLOSED, "closed"),
     ("/judge", facts(pull=pull(open=False)), Reason.CLOSED, "closed"),
     ("/retrain", facts(pull=pull(head_repository_id=None)), Reason.FORK_GONE, "gone"),
@@ -114,8 +132,8 @@ REFUSED: list[tuple[str, Facts, Reason, str]] = [
     (f"/retrain {OTHER}", fork(), Reason.OTHER_SHA, "is not the head"),
     (f"/retrain {OTHER}", facts(), Reason.OTHER_SHA, "is not the head"),
     ("/retrain abcdef0", fork(), Reason.MISUNDERSTOOD, "40 digits"),
-    ("/retrain deeper", facts(), Reason.OTHER_SHA, "a branch"),
-    ("/retrain main", fork(), Reason.OTHER_SHA, "a branch"),
+    ("/retrain deeper", facts(), Reason.BRANCH, "a branch"),
+    ("/retrain main", fork(), Reason.BRANCH, "a branch"),
     ("/retrain", facts(runs=ours(created="2026-11-20T12:00:01Z")), Reason.HEAD_MOVED, "after you wrote this"),
     ("/judge", facts(runs=ours(created="2026-11-20T12:00:01Z")), Reason.HEAD_MOVED, "after you wrote this"),
     ("/retrain", facts(config=None), Reason.NO_CONFIG, "no mlbot.yaml"),
@@ -128,7 +146,9 @@ REFUSED: list[tuple[str, Facts, Reason, str]] = [
     ("/retrain income depth=nan", facts(), Reason.PARAMETERS, "from 1 to 9"),
     ("/retrain income rate=0.3", facts(), Reason.PARAMETERS, "0.1 or 0.2"),
     ("/retrain churn depth=3", facts(), Reason.PARAMETERS, "none under train.tunable"),
-    ("/retrain new depth=3", facts(head_models={"new": ()}), Reason.PARAMETERS, "does not know new"),
+    ("/retrain new depth=3", facts(head_models={"new": ()}), Reason.NEW_MODEL, "does not know new"),
+    ("/retrain depth=3", facts(), Reason.TRIAL_OF_ONE, "of one model"),
+    ("/retrain income churn depth=3", facts(), Reason.TRIAL_OF_ONE, "of one model"),
     ("/retrain", facts(runs=()), Reason.NO_RUN, "No training"),
     ("/retrain", facts(runs=ours(path="x.yml")), Reason.NO_RUN, "No training"),
     ("/retrain", facts(runs=ours(head_branch="other")), Reason.NO_RUN, "No training"),

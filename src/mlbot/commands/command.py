@@ -1,219 +1,187 @@
-"""What people say to the bot in a comment: records, and the reader of a comment's text.
+"""A command of a comment: its class says how it is written, who may give it and where, and what is done about it.
 
-Pure and without knowledge of any repository: whether a model, a parameter or an environment exists is decided where
-the config is. A comment is anybody's text: reading it never raises, and takes time linear in its length.
+To add one: a class in a file of this room, its template in `templates/commands/`, and its place in `COMMANDS`.
 """
 
-from collections.abc import Iterator
-from typing import Annotated, Literal
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, get_args
 
-from pydantic import Field, StringConstraints, TypeAdapter
+from pydantic import StringConstraints
 
-from mlbot.commands import parser
-from mlbot.commands.markdown import spoken_lines
-from mlbot.commands.parser import Fault, MisreadError, find, split
-from mlbot.commands.table import MAX_COMMANDS, MAX_LINE, MAX_REASON, MAX_VALUE, spec_of
-from mlbot.config.errors import INVISIBLE
-from mlbot.lib.record import Name, Record, Sha
+from mlbot.commands.facts import Decision, Facts
+from mlbot.config.schema import Config
+from mlbot.events.github import Role
+from mlbot.lib.record import Record
 
-Reason = Annotated[str, StringConstraints(min_length=1, max_length=MAX_REASON)]
+MAX_REASON = 500
+"""Characters of a reason."""
+MAX_VALUE = 200
+"""Characters of a parameter's value."""
+
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+_NUMBERS = r"(?:0|[1-9][0-9]{0,8})(?:\.(?:0|[1-9][0-9]{0,8})){2}"
+_GATE = r"[A-Za-z0-9][A-Za-z0-9._-]{0,78}(?:@[A-Za-z0-9][A-Za-z0-9._-]{0,78})?"
+_HEXADECIMAL = re.compile(r"[0-9a-fA-F]{7,}+")
+WHOLE_SHA = (40, 64)
+"""How many digits a commit's name has."""
+_ROLES: tuple[Role, ...] = get_args(Role)
+
+ReasonText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_REASON)]
 """Why, in a person's words: one line, nothing invisible in it; escaped where it is shown."""
-
 Param = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
-
 Value = Annotated[str, StringConstraints(max_length=MAX_VALUE)]
-
-VersionText = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8})){2}$")]
+VersionText = Annotated[str, StringConstraints(pattern=rf"^{_NUMBERS}$")]
 """`1.2.0`, without the `v`."""
-
-GateName = Annotated[
-    str,
-    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,78}(@[A-Za-z0-9][A-Za-z0-9._-]{0,78})?$"),
-]
+GateName = Annotated[str, StringConstraints(pattern=rf"^{_GATE}$")]
 """`subject` or `subject.bound` (`roc_auc`, `recall@women.min`), or `deleted` for a model that is gone."""
 
 
-class Retrain(Record):
-    """Train again; with parameters, as a trial of one model."""
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """How an argument is written.
 
-    kind: Literal["retrain"] = "retrain"
-    models: tuple[Name, ...] = ()
-    params: dict[Param, Value] = Field(default_factory=dict)
-    """As they were written; types and bounds are the policy config's. Exactly one model is named when there are any."""
-    sha: Sha | None = None
-
-
-class JudgeAgain(Record):
-    """Judge again what is trained."""
-
-    kind: Literal["judge"] = "judge"
-    sha: Sha | None = None
-
-
-class Waive(Record):
-    """Let one gate pass."""
-
-    kind: Literal["waive"] = "waive"
-    model: Name
-    gate: GateName
-    reason: Reason
-
-
-class Status(Record):
-    """Say what runs and why the gate stands as it does."""
-
-    kind: Literal["status"] = "status"
-
-
-class Help(Record):
-    """List the commands."""
-
-    kind: Literal["help"] = "help"
-
-
-class Cancel(Record):
-    """Cancel the training runs."""
-
-    kind: Literal["cancel"] = "cancel"
-
-
-class Release(Record):
-    """Give a version to a judged model; at most one of `version` and `bump`."""
-
-    kind: Literal["release"] = "release"
-    model: Name
-    version: VersionText | None = None
-    bump: Literal["patch", "minor", "major"] | None = None
-
-
-class Promote(Record):
-    """Move a version into an environment."""
-
-    kind: Literal["promote"] = "promote"
-    model: Name
-    version: VersionText
-    environment: Name
-    reason: Annotated[str, StringConstraints(max_length=MAX_REASON)] = ""
-
-
-class Approve(Record):
-    """Approve a promotion."""
-
-    kind: Literal["approve"] = "approve"
-    model: Name
-    version: VersionText
-    environment: Name
-
-
-class Rollback(Record):
-    """Go back to a version; None: the last good one."""
-
-    kind: Literal["rollback"] = "rollback"
-    model: Name
-    environment: Name
-    to: VersionText | None = None
-    reason: Reason
-
-
-class Lock(Record):
-    """Keep promotions out of an environment."""
-
-    kind: Literal["lock"] = "lock"
-    environment: Name
-    reason: Reason
-
-
-class Unlock(Record):
-    """Let promotions into an environment again."""
-
-    kind: Literal["unlock"] = "unlock"
-    environment: Name
-
-
-Command = Annotated[
-    Retrain | JudgeAgain | Waive | Status | Help | Cancel | Release | Promote | Approve | Rollback | Lock | Unlock,
-    Field(discriminator="kind"),
-]
-
-_COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
-
-_SHOWN = 200
-"""Characters of a line that is too long."""
-
-
-class CommandError(Record):
-    """A line that was meant as a command and is none."""
-
-    kind: Literal["error"] = "error"
-    fault: Fault
-    sentence: str
-    """What is wrong and how to fix it, plain text with words of the comment in it: escape it where it is shown."""
-    usage: str = ""
-    """How the command is written, when it is known which was meant."""
-
-
-class Said(Record):
-    """One line of a comment that is answered."""
-
-    line: Annotated[int, Field(gt=0)]
-    """From 1."""
-    text: str
-    """The line as it was written, without the space around it; shortened when it is too long."""
-    command: Command | CommandError
-
-
-def parse_comment(body: str) -> tuple[Said, ...]:
-    """What a comment says to the bot, in order; empty when it says nothing.
-
-    Args:
-        body: The comment's Markdown, as GitHub gives it.
-
-    Returns:
-        At most `MAX_COMMANDS` lines and one error more when there would be others. Nothing in `body` raises.
+    Attributes:
+        usage: its word in the usage.
+        help: what it means to who writes it, in Markdown.
+        write: the argument of a command; empty where there is none.
+        pattern: what a word in its place is read by, with a group for each field; None where a key tells what it is.
+        fields: of the command that it fills.
     """
-    return tuple(_said(body))
+
+    usage: str
+    help: str
+    write: Callable[[Any], str]
+    pattern: re.Pattern[str] | None = None
+    fields: frozenset[str]
 
 
-def _said(body: str) -> Iterator[Said]:
-    count = 0
-    for number, line in spoken_lines(body):
-        found = _read(line)
-        if found is None:
-            continue
-        count += 1
-        text = line.strip() if len(line) <= MAX_LINE else f"{line[:_SHOWN]}…"
-        if count > MAX_COMMANDS:
-            sentence = f"One comment may have {MAX_COMMANDS} commands; this one and what follows it are left out."
-            found = CommandError(fault=Fault.TOO_MANY, sentence=sentence)
-        yield Said(line=number, text=text, command=found)
-        if count > MAX_COMMANDS:
-            return
+def _word(usage: str, pattern: str, write: Callable[[Any], str], help_: str) -> Form:
+    """An argument that is read in its place."""
+    compiled = re.compile(pattern)
+    return Form(usage=usage, help=help_, write=write, pattern=compiled, fields=frozenset(compiled.groupindex))
 
 
-def _read(line: str) -> Command | CommandError | None:
-    """What a line says; None when it is not for mlbot."""
-    usage = ""
-    try:
-        found = find(line[: MAX_LINE + 1])
-        if found is None:
-            return None
-        spec, rest = found
-        usage = spec.usage
-        _check(line)
-        return _COMMAND.validate_python({"kind": spec.kind, **parser.read(spec, split(rest))})
-    except MisreadError as error:
-        return CommandError(fault=error.fault, sentence=error.sentence, usage=error.usage or usage)
+MODEL = _word("MODEL", rf"(?P<model>{_NAME})", lambda it: it.model, "a model's name in `mlbot.yaml`")
+ENVIRONMENT = _word(
+    "ENVIRONMENT",
+    rf"(?P<environment>{_NAME})",
+    lambda it: it.environment,
+    "an environment's name in `mlbot.yaml`",
+)
+VERSION = _word(
+    "VERSION",
+    rf"[vV]?(?P<to>{_NUMBERS})",
+    lambda it: it.to and f"v{it.to}",
+    "a version of the model, such as `v1.2.0`",
+)
+STEP = _word(
+    "patch|minor|major|vX.Y.Z",
+    rf"(?P<bump>(?i:patch|minor|major))|[vV]?(?P<version>{_NUMBERS})",
+    lambda it: it.bump or (it.version and f"v{it.version}"),
+    "what to count up from the latest version (left out: `patch`), or the version itself",
+)
+VERSIONED = _word(
+    "MODEL@VERSION",
+    rf"(?P<model>{_NAME})@[vV]?(?P<version>{_NUMBERS})",
+    lambda it: f"{it.model}@v{it.version}",
+    "a model and its version, such as `adult-income@v1.2.0`",
+)
+GATE = _word(
+    "MODEL:GATE",
+    rf"(?P<model>{_NAME}):(?P<gate>{_GATE})",
+    lambda it: f"{it.model}:{it.gate}",
+    "a model and a gate: `adult-income:roc_auc` for every bound on that metric, "
+    "`adult-income:recall@women.min` for one; `adult-income:deleted` where the model is to be gone",
+)
+MODELS = Form(
+    usage="MODEL…",
+    help="a model's name in `mlbot.yaml`",
+    # A model whose name looks like a commit's is written in quotation marks.
+    write=lambda it: " ".join(quoted(name) if is_sha_like(name) else name for name in it.models),
+    pattern=re.compile(_NAME),
+    fields=frozenset({"models"}),
+)
+SHA = Form(
+    usage="SHA",
+    help="all 40 digits of the pull request's head commit; a branch of the same repository may leave it out",
+    write=lambda it: it.sha,
+    fields=frozenset({"sha"}),
+)
+PARAMETERS = Form(
+    usage="PARAMETER=VALUE…",
+    help="a parameter that the guarded branch's `mlbot.yaml` lists under `train.tunable`, and its value",
+    write=lambda it: " ".join(f"{key}={quoted(value)}" for key, value in it.params.items()),
+    fields=frozenset({"params"}),
+)
+REASON = Form(
+    usage='reason="…"',
+    help=f"why, in quotes, at most {MAX_REASON} characters; it is shown and kept",
+    write=lambda it: it.reason and f"reason={quoted(it.reason)}",
+    fields=frozenset({"reason"}),
+)
 
 
-def _check(line: str) -> None:
-    if len(line) > MAX_LINE:
-        raise MisreadError(Fault.TOO_LONG, f"The line has more than {MAX_LINE:,} characters.")
-    if hidden := INVISIBLE.search(line):
-        sentence = f"The line has a character that cannot be seen, U+{ord(hidden[0]):04X}; type it again without."
-        raise MisreadError(Fault.INVISIBLE, sentence)
+class Command(Record):
+    """What somebody asks for in one line of a comment."""
+
+    kind: str
+    name: ClassVar[str]
+    """What is written behind the slash."""
+    template: ClassVar[str]
+    """The file with its words."""
+    aliases: ClassVar[tuple[str, ...]] = ()
+    arguments: ClassVar[tuple[Form, ...]] = ()
+    role: ClassVar[Role]
+    """The least role; `none` for anyone."""
+    in_issues: ClassVar[bool] = False
+    """Whether it may be given in an issue, not only on a pull request."""
+    alone: ClassVar[bool] = False
+    """Whether it is refused behind a command of the same comment that changed what runs."""
+    delivers: ClassVar[bool] = False
+    """Whether it is of use only where there is an environment to release to."""
+    example: ClassVar[str]
+
+    def decide(self, facts: Facts) -> Decision:
+        """What is done about it, for somebody who may give it here."""
+        raise NotImplementedError
+
+    @classmethod
+    def requires(cls, form: Form) -> bool:
+        """Whether an argument may not be left out."""
+        return any(cls.model_fields[field].is_required() for field in form.fields)
+
+    @classmethod
+    def usage(cls) -> str:
+        """How it is written: `/waive MODEL:GATE reason="…"`, with brackets around what may be left out."""
+        words = (form.usage if cls.requires(form) else f"[{form.usage}]" for form in cls.arguments)
+        return " ".join((f"/{cls.name}", *words))
+
+    @classmethod
+    def may(cls, role: Role) -> bool:
+        """Whether a role is enough."""
+        return _ROLES.index(role) >= _ROLES.index(cls.role)
+
+    @classmethod
+    def who(cls, config: Config | None) -> tuple[str, ...]:
+        """The least role, and who else may by the config; empty for anyone."""
+        del config
+        return () if cls.role == "none" else (cls.role,)
+
+    @property
+    def text(self) -> str:
+        """The command as a person would write it; `parse_comment` reads it into the same record."""
+        return " ".join(filter(None, (f"/{self.name}", *(form.write(self) for form in self.arguments))))
 
 
-def command_text(command: Command) -> str:
-    """A command as a person would write it; `parse_comment` reads it into the same record."""
-    spec = spec_of(command.kind)
-    return " ".join((f"/{spec.name}", *parser.written(spec, command.model_dump())))
+def is_sha_like(text: str) -> bool:
+    """Whether a commit is meant. A model whose name looks like one is written in quotation marks."""
+    if not _HEXADECIMAL.fullmatch(text):
+        return False
+    return len(text) in WHOLE_SHA or any(letter.isdigit() for letter in text)
+
+
+def quoted(text: str) -> str:
+    """A text in quotation marks, so that it is read as one word again."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

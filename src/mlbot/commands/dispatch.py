@@ -1,88 +1,96 @@
-"""What is done about a comment's commands. Pure: facts and commands in, replies out; nothing is done here."""
+"""From the commands of a comment to what is done about them, and the answer's words. Nothing is done here."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from mlbot.commands import checks, retrain
-from mlbot.commands.command import Cancel, Command, CommandError, Help, JudgeAgain, Retrain, Said, Status, Waive
-from mlbot.commands.facts import Facts
-from mlbot.commands.parser import Fault
-from mlbot.commands.reply import Decision, Reason, Reply, refuse
-from mlbot.commands.waive import waive
-from mlbot.protocol.operations import Dispatch
+from mlbot.commands.command import Command
+from mlbot.commands.facts import Decision, Facts, Reason
+from mlbot.commands.parser import CommandLine, Fault, ParseError
+from mlbot.events.event import CommentEvent
+from mlbot.events.github import Role
+from mlbot.lib.record import Record
+from mlbot.lib.templates import fill
 
+LIMIT = 10
+"""So many commands of one person in one thread are answered in a minute."""
 _MOVES_RUNS = frozenset({Reason.RETRAINING, Reason.TRIAL, Reason.CANCELLED})
 """After these the facts about runs are no longer true."""
 
 
-def replies(facts: Facts, said: Sequence[Said]) -> tuple[Reply, ...]:
-    """The answer to each line of a comment, in order; no answer for what is over the limit and was told so."""
-    return tuple(_replies(facts, said))
+class Reply(Record):
+    """The answer to one line of a comment."""
+
+    text: str
+    """The line."""
+    template: str
+    """With the words of its command; those of `commands/shared.md.j2` go with any."""
+    decision: Decision
 
 
-def _replies(facts: Facts, said: Sequence[Said]) -> Iterator[Reply]:
+def refusals(
+    lines: Sequence[CommandLine], event: CommentEvent, role: Role, *, edited: bool, earlier: int
+) -> list[Decision | None]:
+    """Why each line is refused, as far as that is known before anything is read of the repository.
+
+    Args:
+        lines: what the comment says.
+        event: the comment as it was written.
+        role: its author's, by the API.
+        edited: whether it reads otherwise by now: nobody could see which of its words were followed.
+        earlier: how many commands the author wrote here in the minute before.
+
+    Returns:
+        One for each line; fewer where the author has been told already that there were too many.
+    """
+    answered = enumerate(lines[: max(0, LIMIT + 1 - earlier)], earlier)
+    return [_refusal(line, event, role, edited=edited, late=place >= LIMIT) for place, line in answered]
+
+
+def _refusal(line: CommandLine, event: CommentEvent, role: Role, *, edited: bool, late: bool) -> Decision | None:
+    command = line.command
+    over = isinstance(command, ParseError) and command.fault is Fault.TOO_MANY  # which says the same
+    if late and not over:
+        return Decision(reason=Reason.TOO_OFTEN, values={"most": LIMIT})
+    if edited:
+        return Decision(reason=Reason.EDITED)
+    if isinstance(command, ParseError):
+        return Decision(reason=Reason.MISUNDERSTOOD, values={"error": command})
+    if not command.may(role):
+        values = {"name": command.name, "needed": command.role, "actor": event.author, "role": role}
+        return Decision(reason=Reason.NO_COLLABORATOR if role == "none" else Reason.NOT_PERMITTED, values=values)
+    if not (event.is_pull_request or command.in_issues):
+        return Decision(reason=Reason.NO_PULL_REQUEST, values={"name": command.name})
+    return None
+
+
+def replies(lines: Sequence[CommandLine], refused: Sequence[Decision | None], facts: Facts | None) -> tuple[Reply, ...]:
+    """The answer to each line of a comment, in order.
+
+    Args:
+        lines: what the comment says.
+        refused: by `refusals`.
+        facts: about the repository; None where every line is refused.
+    """
+    made: list[Reply] = []
     moved = False
-    for place, each in enumerate(said, facts.earlier):
-        if place > checks.LIMIT:
-            return
-        too_many = place == checks.LIMIT and not _is_end(each)
-        decision = checks.too_often() if too_many else _decide(facts, each.command, moved=moved)
+    for line, refusal in zip(lines, refused, strict=False):
+        decision, command = refusal, line.command
+        if decision is None and facts is not None and isinstance(command, Command):
+            again = moved and command.alone
+            decision = Decision(reason=Reason.ONE_AT_A_TIME) if again else command.decide(facts)
+        if decision is None:
+            raise ValueError("a line that is not refused is decided from facts")
         moved = moved or decision.reason in _MOVES_RUNS
-        yield Reply(text=each.text, decision=decision)
+        made.append(Reply(text=line.text, template=command.template, decision=decision))
+    return tuple(made)
 
 
-def _is_end(said: Said) -> bool:
-    """Whether the parser says itself that there were too many."""
-    return isinstance(said.command, CommandError) and said.command.fault is Fault.TOO_MANY
+def answer(found: Sequence[Reply], *, marker: str, run_url: str, working: bool = False) -> str:
+    """The comment that answers.
 
-
-def _decide(facts: Facts, command: Command | CommandError, *, moved: bool) -> Decision:
-    if facts.edited:
-        return checks.edited()
-    if isinstance(command, CommandError):
-        return refuse(Reason.MISUNDERSTOOD, command.sentence, usage=command.usage)
-    if moved and isinstance(command, Retrain | JudgeAgain | Cancel):
-        return refuse(
-            Reason.ONE_AT_A_TIME,
-            "An earlier command of this comment changes what runs.",
-            "Say this one in a comment of its own, when that is done.",
-        )
-    # Who may waive is the config's to say too, so that is asked where the config is known.
-    person = None if isinstance(command, Waive) else checks.person(facts, command)
-    return person or checks.place(facts, command) or _admitted(facts, command)
-
-
-def _admitted(facts: Facts, command: Command) -> Decision:
-    """What is done for somebody who may say it here."""
-    match command:
-        case Help() | Status():
-            return _shown(command)
-        case Retrain():
-            return retrain.retrain(facts, command)
-        case JudgeAgain():
-            return retrain.judge_again(facts, command)
-        case Cancel():
-            return retrain.cancel(facts)
-        case Waive():
-            return waive(facts, command)
-        case _:
-            return _forwarded(facts)
-
-
-def _shown(command: Help | Status) -> Decision:
-    if isinstance(command, Help):
-        return Decision(reason=Reason.HELP, sentence="These commands are understood here.")
-    return Decision(reason=Reason.STATUS, sentence="This is how it stands.")
-
-
-def _forwarded(facts: Facts) -> Decision:
-    """Handed to the release workflow, which reads the comment again, and asks for the role again."""
-    dispatch = Dispatch(
-        workflow=facts.release_workflow,
-        ref=facts.policy.default_branch,
-        inputs={"comment": str(facts.event.comment)},
-    )
-    return Decision(
-        reason=Reason.FORWARDED,
-        sentence="Handed to the release workflow, which answers by itself.",
-        effects=(dispatch,),
-    )
+    Args:
+        found: one for each command.
+        marker: the last line, with the records.
+        run_url: the job that answers.
+        working: whether the effects are still to come.
+    """
+    return fill("commands/answer.md.j2", replies=found, marker=marker, run_url=run_url, working=working)

@@ -1,29 +1,125 @@
-"""The facts that a command is decided from, frozen once: nothing is read again between two commands of a comment."""
+"""What a command is decided from, what is decided, and the refusals that several commands share."""
 
-from collections.abc import Iterable
+from enum import StrEnum
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from mlbot.commands.command import parse_comment
+from mlbot.config.reader import nearest
 from mlbot.config.schema import Config
 from mlbot.events.event import CommentEvent
-from mlbot.events.github import Comment, Conclusion, PullRequest, Role, Run, seconds_between
+from mlbot.events.github import Attempt, Comment, Conclusion, PullRequest, Role, Run, Status, seconds_between
 from mlbot.gates.gate import Gate
-from mlbot.lib.record import Count, Name, Record
+from mlbot.lib.record import Name, Record
 from mlbot.protocol.answer import Recorded, RetrainRequest
 from mlbot.protocol.attempts import Reruns
-from mlbot.protocol.decision import Policy
+from mlbot.protocol.decision import Policy, PullRequestSubject, subject_of
+from mlbot.protocol.operations import CancelRun, Dispatch, Rerun, SetStatus
 
-WINDOW_S = 60.0
-"""How far back commands are counted for the limit."""
+Effect = Annotated[Rerun | CancelRun | Dispatch | SetStatus, Field(discriminator="kind")]
+
+
+class Reason(StrEnum):
+    """Why a command is answered as it is: the name of its words in the templates. A closed list."""
+
+    # done
+    RETRAINING = "retraining"
+    TRIAL = "trial"
+    JUDGING = "judging"
+    WAIVED = "waived"
+    CANCELLED = "cancelled"
+    STATUS = "status"
+    HELP = "help"
+    FORWARDED = "forwarded"
+    # refused for how it is written
+    MISUNDERSTOOD = "misunderstood"
+    EDITED = "edited"
+    TOO_OFTEN = "too_often"
+    ONE_AT_A_TIME = "one_at_a_time"
+    # refused for who wrote it, or where
+    NOT_PERMITTED = "not_permitted"
+    NO_COLLABORATOR = "no_collaborator"
+    OWN_PULL_REQUEST = "own_pull_request"
+    NO_PULL_REQUEST = "no_pull_request"
+    CLOSED = "closed"
+    FORK_GONE = "fork_gone"
+    NOT_GUARDED = "not_guarded"
+    # refused for the commit it means
+    SHA_NEEDED = "sha_needed"
+    OTHER_SHA = "other_sha"
+    BRANCH = "branch"
+    CHANGED_MEANWHILE = "changed_meanwhile"
+    HEAD_MOVED = "head_moved"
+    # refused for what it names
+    NO_CONFIG = "no_config"
+    CONFIG_BROKEN = "config_broken"
+    UNKNOWN_MODEL = "unknown_model"
+    UNKNOWN_GATE = "unknown_gate"
+    PARAMETERS = "parameters"
+    NEW_MODEL = "new_model"
+    TRIAL_OF_ONE = "trial_of_one"
+    # refused for how the run is
+    NO_RUN = "no_run"
+    NEEDS_APPROVAL = "needs_approval"
+    IN_PROGRESS = "in_progress"
+    NOT_TRAINED = "not_trained"
+    TOO_OLD = "too_old"
+    TOO_MANY_ATTEMPTS = "too_many_attempts"
+    NOTHING_RUNS = "nothing_runs"
+    # GitHub did not do it
+    NOT_RERUN = "not_rerun"
+    NO_WORKFLOW = "no_workflow"
+    NOT_STARTED = "not_started"
+    NOT_DONE = "not_done"
+
+
+DONE = frozenset(
+    {
+        Reason.RETRAINING,
+        Reason.TRIAL,
+        Reason.JUDGING,
+        Reason.WAIVED,
+        Reason.CANCELLED,
+        Reason.STATUS,
+        Reason.HELP,
+        Reason.FORWARDED,
+    }
+)
+"""The reasons that are no refusal."""
+
+
+class Decision(Record):
+    """What is done about one command, and why."""
+
+    reason: Reason
+    values: dict[str, Any] = Field(default_factory=dict)
+    """What the words of the reason name; from outside, so the template escapes them."""
+    records: tuple[Annotated[Recorded, Field(discriminator="kind")], ...] = ()
+    """Written into the answer before the effects."""
+    effects: tuple[Effect, ...] = ()
+    """Done in this order, each only if the one before it was."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether nothing is done."""
+        return self.reason not in DONE
+
+
+class Progress(Record):
+    """What is read for `/mlbot status` alone."""
+
+    status: Status | None = None
+    """The bot's latest on the head."""
+    jobs: tuple[tuple[str, str], ...] = ()
+    """Name and state of each job of the newest training: the pull request's own words."""
+    report: Comment | None = None
+    """The bot's comment with the verdict."""
 
 
 class Facts(Record):
-    """What is known when a comment is answered."""
+    """What is known when a command is decided. Nothing is read again between two commands of a comment."""
 
     event: CommentEvent
-    edited: bool = False
-    """Whether the comment reads otherwise by now."""
     role: Role
     """The commenter's, by the API."""
     policy: Policy
@@ -37,18 +133,32 @@ class Facts(Record):
     """Of the head, whatever started them, newest first."""
     config: Config | None = None
     """The guarded branch's; None where it has none, or one that cannot be read."""
-    head_models: dict[Name, tuple[Gate, ...]] = Field(default_factory=dict)
-    """The models with their gates that the head's own config adds, where a command names one; hostile, but typed."""
     config_problem: str = ""
     """Why it cannot be read."""
+    head_models: dict[Name, tuple[Gate, ...]] = Field(default_factory=dict)
+    """The models with their gates that the head's own config adds, where a command names one; hostile, but typed."""
     records: tuple[Recorded, ...] = ()
     """Of the bot's answers in this thread, this comment's left out."""
     resumed: tuple[Recorded, ...] = ()
     """Of an earlier answer to this comment, whose writer did not live to the end."""
-    begun: bool = False
-    """Whether the re-run that the earlier answer announced has happened."""
-    earlier: Count = 0
-    """How many commands the commenter wrote here in the minute before."""
+    progress: Progress = Progress()
+    page: str = ""
+    """Where the thread can be read."""
+
+    @property
+    def pull_request(self) -> PullRequest:
+        """The pull request, for the commands that are refused in an issue."""
+        if self.pull is None:
+            raise ValueError("a command about a pull request was given in an issue")
+        return self.pull
+
+    @property
+    def subject(self) -> PullRequestSubject:
+        """The pull request as the thing that is judged, for commands that `not_judged` lets through."""
+        pull = self.pull_request
+        if pull.head_repository_id is None:
+            raise ValueError("the repository that the pull request came from is gone")
+        return subject_of(pull, pull.head_repository_id)
 
     @property
     def trainings(self) -> tuple[Run, ...]:
@@ -86,32 +196,56 @@ class Facts(Record):
         """What this very comment has asked for already, before the job was started anew."""
         return next((each for each in self.resumed if isinstance(each, RetrainRequest)), None)
 
-    @property
-    def kept(self) -> RetrainRequest | None:
-        """The record that stays whatever is answered now: without it an attempt that has begun would be no trial."""
-        return self.request if self.begun else None
-
-    @property
-    def head_moved(self) -> bool:
-        """Whether the head was pushed after the comment was written: a push starts a run, and GitHub dates both."""
-        asked = self.event.created
-        return asked is not None and any(
-            run.created is not None and seconds_between(asked, run.created) > 0 for run in self.trainings
-        )
+    def judge(self, attempt: Attempt) -> Dispatch:
+        """Start the judge: what this job's token does to a run may tell nobody."""
+        inputs = {"run-id": str(attempt.run), "run-attempt": str(attempt.number)}
+        return Dispatch(workflow=self.judge_workflow, ref=self.policy.default_branch, inputs=inputs)
 
 
-def commands_before(comments: Iterable[Comment], event: CommentEvent) -> int:
-    """How many commands somebody wrote in this thread in the minute before a comment.
+# The refusals that several commands share
 
-    Counted by GitHub's clock, so that a job that had to wait counts the same.
-    """
-    if event.created is None:
-        return 0
-    return sum(
-        len(parse_comment(each.body))
-        for each in comments
-        if each.author == event.author
-        and each.id < event.comment
-        and each.created is not None
-        and 0 <= seconds_between(each.created, event.created) < WINDOW_S
-    )
+
+def not_judged(facts: Facts) -> Decision | None:
+    """Why a pull request is none that is trained and judged."""
+    pull = facts.pull_request
+    if not pull.open:
+        return Decision(reason=Reason.CLOSED)
+    if pull.head_repository_id is None:
+        return Decision(reason=Reason.FORK_GONE)
+    if not facts.policy.guards(pull.base_ref):
+        return Decision(reason=Reason.NOT_GUARDED, values={"branch": pull.base_ref})
+    return None
+
+
+def no_config(facts: Facts) -> Decision | None:
+    """Why there are no rules to go by."""
+    if facts.config is not None:
+        return None
+    if facts.config_problem:
+        return Decision(reason=Reason.CONFIG_BROKEN, values={"problem": facts.config_problem})
+    return Decision(reason=Reason.NO_CONFIG)
+
+
+def head_moved(facts: Facts) -> Decision | None:
+    """Whether the head was pushed after the comment was written: a push starts a run, and GitHub dates both."""
+    asked = facts.event.created
+    later = any(asked and run.created and seconds_between(asked, run.created) > 0 for run in facts.trainings)
+    return Decision(reason=Reason.HEAD_MOVED) if later else None
+
+
+def unknown_model(facts: Facts, name: str) -> Decision:
+    """A name that is no model's."""
+    values = {"name": name, "near": nearest(name, facts.gates), "models": tuple(facts.gates)}
+    return Decision(reason=Reason.UNKNOWN_MODEL, values=values)
+
+
+def judged_attempt(facts: Facts) -> tuple[Run, Attempt, bool] | Decision:
+    """The run of the head, its newest attempt that is no trial, and whether that one is over."""
+    found = facts.trainings
+    if not found or found[0].conclusion is Conclusion.SKIPPED:
+        return Decision(reason=Reason.NOT_TRAINED)
+    run = found[0]
+    if run.conclusion is Conclusion.ACTION_REQUIRED:
+        return Decision(reason=Reason.NEEDS_APPROVAL, values={"run": run.url})
+    attempt = facts.reruns.standing(run.this_attempt)
+    return run, attempt, run.completed or attempt != run.this_attempt

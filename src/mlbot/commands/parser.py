@@ -1,127 +1,227 @@
-"""The arguments of a command, read by the forms that the table gives it, and written again."""
+"""What a comment says to the bot.
+
+A comment is anybody's text: reading it never raises, and takes time linear in its length. Whether a model, a parameter
+or an environment exists is decided where the config is.
+"""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Literal
 
-from mlbot.commands.table import COMMANDS, MAX_REASON, MAX_VALUE, CommandSpec, Form, named
-from mlbot.config.errors import INVISIBLE, quote
-from mlbot.config.reader import is_name, nearest
+from pydantic import Field
 
-# What can be wrong with a line that was meant as a command.
+from mlbot.commands.command import (
+    MAX_REASON,
+    MAX_VALUE,
+    MODELS,
+    PARAMETERS,
+    REASON,
+    SHA,
+    WHOLE_SHA,
+    Command,
+    Form,
+    is_sha_like,
+)
+from mlbot.commands.forward import Approve, Lock, Promote, Release, Rollback, Unlock
+from mlbot.commands.help import Help
+from mlbot.commands.markdown import author_lines
+from mlbot.commands.retrain import Cancel, JudgeAgain, Retrain
+from mlbot.commands.status import Status
+from mlbot.commands.waive import Waive
+from mlbot.config.errors import INVISIBLE
+from mlbot.config.reader import nearest
+from mlbot.lib.record import Record
 
+COMMANDS: tuple[type[Command], ...] = (
+    Retrain,
+    JudgeAgain,
+    Waive,
+    Status,
+    Help,
+    Cancel,
+    Release,
+    Promote,
+    Approve,
+    Rollback,
+    Lock,
+    Unlock,
+)
+"""Every command, in the order of the help. What is not here is not understood."""
 
-class Fault(StrEnum):
-    """A closed list."""
-
-    UNKNOWN = "unknown"
-    """No command, but close to one."""
-    MISSING = "missing"
-    UNEXPECTED = "unexpected"
-    BAD_VALUE = "bad-value"
-    SHORT_SHA = "short-sha"
-    TWICE = "twice"
-    QUOTES = "quotes"
-    INVISIBLE = "invisible"
-    TOO_LONG = "too-long"
-    TOO_MANY = "too-many"
-
-
-class MisreadError(Exception):
-    """A line cannot be read; never leaves the reader of comments.
-
-    Args:
-        fault: What kind it is.
-        sentence: What is wrong and how to fix it, for people.
-        usage: How the command is written, when it is known.
-    """
-
-    def __init__(self, fault: Fault, sentence: str, usage: str = "") -> None:
-        super().__init__(sentence)
-        self.fault = fault
-        self.sentence = sentence
-        self.usage = usage
-
-
-# Which command a line begins with; one that is nearly right is a mistake, anything else is nobody's business.
-
+MAX_COMMANDS = 10
+"""So many commands of one comment are answered."""
+MAX_LINE = 4_096
+"""Characters of a line that is read as a command."""
 PREFIX = "mlbot"
 """May stand before every command, for repositories in which another bot listens to the short one."""
 
-_FIRST = re.compile(r"/(\S*+)\s*+")
-
-_SECOND = re.compile(r"(\S*+)\s*+")
-
-_LONGEST = 24
-
+_SHOWN = 200
+"""Characters of a line that is too long."""
+_MAX_KEY = 100
+_LONGEST_NAME = 24
 _PUNCTUATION = ".,:;!?"
-
-_LAST_WORDS = MappingProxyType(
-    {name.rpartition(" ")[2]: spec for spec in COMMANDS for name in (spec.name, *spec.aliases)}
+_FIRST_WORD = re.compile(r"(\S*+)\s*+")
+_KEY = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*+)=")
+_STYLES = (
+    ('"', "\u201c\u201d\u201e\u201f\u2033"),
+    ("'", "\u2018\u2019\u201a\u201b\u2032"),
+    ("\u00ab\u00bb", "\u2039\u203a"),
 )
+"""Straight and typographic marks of one kind: a phone may open with the one and close with the other."""
+_MARKS = "".join(first + second for first, second in _STYLES)
+_ESCAPE = re.compile(rf"\\([\\{_MARKS}])")
+_CLOSING = {
+    # Everything up to a mark that ends a word; a mark inside a word (an apostrophe) ends nothing.
+    marks: re.compile(rf"((?:[^{marks}\\]++|\\[\\{_MARKS}]|\\|[{marks}](?!\s|$))*+)[{marks}]")
+    for pair in _STYLES
+    for marks in pair
+}
+_NAMES = MappingProxyType({name: each for each in COMMANDS for name in (each.name, *each.aliases)})
+_LAST_WORDS = MappingProxyType({name.rpartition(" ")[2]: command for name, command in _NAMES.items()})
 """Every command by its last word: `status` is what people say who mean `/mlbot status`."""
 
 
-def find(line: str) -> tuple[CommandSpec, str] | None:
-    """The command that a line begins with, and the rest of the line; None when the line is not for mlbot.
+class Fault(StrEnum):
+    """What is wrong with a line that was meant as a command: the name of its words in the templates. A closed list."""
 
-    Raises:
-        MisreadError: It is nearly a command, or names one that `/mlbot` does not have.
+    UNKNOWN = "unknown"
+    """No command, but close to one."""
+    UNKNOWN_AFTER_PREFIX = "unknown_after_prefix"
+    NO_COMMAND = "no_command"
+    INVISIBLE_NAME = "invisible_name"
+    INVISIBLE = "invisible"
+    LINE_TOO_LONG = "line_too_long"
+    TOO_MANY = "too_many"
+    QUOTES = "quotes"
+    NO_SUCH_KEY = "no_such_key"
+    KEY_TWICE = "key_twice"
+    KEY_TOO_LONG = "key_too_long"
+    NO_VALUE = "no_value"
+    VALUE_TOO_LONG = "value_too_long"
+    MISSING = "missing"
+    SUPERFLUOUS = "superfluous"
+    BAD_WORD = "bad_word"
+    SHORT_SHA = "short_sha"
+    NO_SHA = "no_sha"
+    SHA_TWICE = "sha_twice"
+    MODEL_TWICE = "model_twice"
+
+
+class ParseError(Record):
+    """A line that was meant as a command and is none."""
+
+    kind: Literal["error"] = "error"
+    template: ClassVar = "commands/shared.md.j2"
+    fault: Fault
+    values: dict[str, Any] = Field(default_factory=dict)
+    """What its words name; from the comment, so the template escapes them."""
+    usage: str = ""
+    """How the command is written, when it is known which was meant."""
+
+
+class CommandLine(Record):
+    """One line of a comment that is answered."""
+
+    line: Annotated[int, Field(gt=0)]
+    """From 1."""
+    text: str
+    """The line as it was written, without the space around it; shortened when it is too long."""
+    command: Command | ParseError
+
+
+class _MisreadError(Exception):
+    """A line cannot be read; never leaves this file."""
+
+    def __init__(self, fault: Fault, *, usage: str = "", **values: object) -> None:
+        super().__init__(fault)
+        self.fault, self.usage, self.values = fault, usage, values
+
+
+def parse_comment(body: str) -> tuple[CommandLine, ...]:
+    """What a comment says to the bot, in order; empty when it says nothing.
+
+    Args:
+        body: The comment's Markdown, as GitHub gives it.
+
+    Returns:
+        At most `MAX_COMMANDS` lines and one error more when there would be others. Nothing in `body` raises.
     """
-    first = _FIRST.match(line)
-    if first is None:
-        return None
-    name, rest = first[1], line[first.end() :]
+    found: list[CommandLine] = []
+    for number, line in author_lines(body):
+        command = _read(line)
+        if command is None:
+            continue
+        text = line.strip() if len(line) <= MAX_LINE else f"{line[:_SHOWN]}…"
+        if len(found) == MAX_COMMANDS:
+            command = ParseError(fault=Fault.TOO_MANY, values={"most": MAX_COMMANDS})
+        found.append(CommandLine(line=number, text=text, command=command))
+        if len(found) > MAX_COMMANDS:
+            break
+    return tuple(found)
+
+
+def _read(line: str) -> Command | ParseError | None:
+    """What a line says; None when it is not for mlbot."""
+    command = None
+    try:
+        found = _find(line[: MAX_LINE + 1])
+        if found is None:
+            return None
+        command, rest = found
+        return command.model_validate(_fields(command, line, rest))
+    except _MisreadError as error:
+        usage = error.usage or (command.usage() if command else "")
+        return ParseError(fault=error.fault, values=error.values, usage=usage)
+
+
+# Which command
+
+
+def _find(line: str) -> tuple[type[Command], str] | None:
+    """The command that a line begins with, and the rest of the line; None when the line is not for mlbot."""
+    before, (name, rest) = "", _cut(line[1:])
     if name.lower() == PREFIX:
-        return _prefixed(rest)
-    spec = named(name.lower())
-    if spec is None:
-        _refuse_if_near(name)
-        return None
-    return spec, rest
+        before, (name, rest) = f"{PREFIX} ", _cut(rest)
+    command = _NAMES.get(before + name.lower()) or _NAMES.get(name.lower())
+    if command is not None:
+        return command, rest
+    usage = "|".join(known.name.removeprefix(before) for known in COMMANDS if before and known.name.startswith(before))
+    if before and not name:
+        raise _MisreadError(Fault.NO_COMMAND, usage=f"/{before}{usage}")
+    _refuse_if_near(name, before)
+    if before:
+        raise _MisreadError(Fault.UNKNOWN_AFTER_PREFIX, usage=f"/{before}{usage}", name=name)
+    return None
 
 
-def _prefixed(rest: str) -> tuple[CommandSpec, str]:
-    second = _SECOND.match(rest)
-    name = second[1].lower() if second else ""
-    spec = named(f"{PREFIX} {name}") or named(name)
-    if spec is not None and second is not None:
-        return spec, rest[second.end() :]
-    usage = f"/{PREFIX} status|help|cancel"
-    if not name:
-        raise MisreadError(Fault.MISSING, "Say what: status, help or cancel.", usage)
-    _refuse_if_near(name, before=f"{PREFIX} ")
-    raise MisreadError(Fault.UNKNOWN, f"mlbot has no command {quote(name)}; /mlbot help lists those it has.", usage)
+def _cut(text: str) -> tuple[str, str]:
+    """What stands before the first space, and what stands behind it."""
+    found = _FIRST_WORD.match(text)
+    return (found[1], text[found.end() :]) if found else ("", text)
 
 
-def _refuse_if_near(name: str, before: str = "") -> None:
-    plain = INVISIBLE.sub("", name[: 4 * _LONGEST]).lower()
+def _refuse_if_near(name: str, before: str) -> None:
+    plain = INVISIBLE.sub("", name[: 4 * _LONGEST_NAME]).lower()
     folded = plain.rstrip(_PUNCTUATION).replace("-", "").replace("_", "")
-    if not (folded.isascii() and folded.isalpha() and len(folded) <= _LONGEST):
+    if not (folded.isascii() and folded.isalpha() and len(folded) <= _LONGEST_NAME):
         return  # a path, a fraction, another alphabet: anybody's
-    spec = _near(folded)
-    if spec is None:
+    near = _near(folded)
+    if near is None:
         return
     if plain != name.lower() and plain in _LAST_WORDS:
-        sentence = "There are invisible characters in the command; type it again."
-        raise MisreadError(Fault.INVISIBLE, sentence, spec.usage)
-    said = quote(f"/{before}{name}")
-    raise MisreadError(Fault.UNKNOWN, f"There is no command {said}. Did you mean /{spec.name}?", spec.usage)
+        raise _MisreadError(Fault.INVISIBLE_NAME, usage=near.usage())
+    raise _MisreadError(Fault.UNKNOWN, usage=near.usage(), name=before + name, near=near.name)
 
 
-def _near(name: str) -> CommandSpec | None:
+def _near(name: str) -> type[Command] | None:
     """The command that was probably meant."""
-    near = [known for known in _LAST_WORDS if abs(len(known) - len(name)) <= 1]
-    slips = {known: distance(name, known) for known in near}
-    best = min(near, key=lambda known: slips[known], default="")
-    return _LAST_WORDS[best] if best and slips[best] <= _forgiven(name, best) else None
-
-
-def _forgiven(name: str, known: str) -> int:
-    """One slip; two where so much else is right that no other bot's command is meant: `/rebase` is not `/release`."""
-    return 2 if len(known) > 5 and len(name) == len(known) and name[0] == known[0] else 1
+    slips = {known: distance(name, known) for known in _LAST_WORDS if abs(len(known) - len(name)) <= 1}
+    best = min(slips, key=lambda known: slips[known], default="")
+    # One slip; two where so much else is right that no other bot's command is meant: `/rebase` is not `/release`.
+    forgiven = 2 if len(best) > 5 and len(name) == len(best) and name[0] == best[0] else 1
+    return _LAST_WORDS[best] if best and slips[best] <= forgiven else None
 
 
 def distance(one: str, other: str) -> int:
@@ -147,24 +247,7 @@ def distance(one: str, other: str) -> int:
     return last[-1]
 
 
-# The words of a command: plain, quoted as a keyboard or a phone does it, or `key=value`.
-
-_STYLES = (
-    ('"', "\u201c\u201d\u201e\u201f\u2033"),
-    ("'", "\u2018\u2019\u201a\u201b\u2032"),
-    ("\u00ab\u00bb", "\u2039\u203a"),
-)
-"""Straight and typographic marks of one kind: a phone may open with the one and close with the other."""
-
-_MARKS = "".join(first + second for first, second in _STYLES)
-
-_SPACE = re.compile(r"\s*+")
-
-_PLAIN = re.compile(r"\S*+")
-
-_KEY = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*+)=")
-
-_ESCAPE = re.compile(rf"\\([\\{_MARKS}])")
+# Its words
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -182,315 +265,100 @@ class Word:
     quoted: bool = False
 
 
-def _closing(marks: str) -> re.Pattern[str]:
-    """Everything up to a mark that ends a word; a mark inside a word (an apostrophe) ends nothing."""
-    return re.compile(rf"((?:[^{marks}\\]++|\\[\\{_MARKS}]|\\|[{marks}](?!\s|$))*+)[{marks}]")
+def words(line: str) -> list[Word]:
+    r"""The words of a line: plain, quoted as a keyboard or a phone does it, or `key=value`.
 
-
-_CLOSING = {marks: _closing(marks) for pair in _STYLES for marks in pair}
-
-
-class _Words:
-    """One line, read from left to right."""
-
-    def __init__(self, line: str) -> None:
-        self._line = line
-        self._place = 0
-        self._missing: set[str] = set()
-        """Marks that are known to end nothing any more: looked for once, however often they open."""
-
-    def read(self) -> list[Word]:
-        words: list[Word] = []
-        self._place = self._end(_SPACE)
-        while self._place < len(self._line):
-            words.append(self._word())
-            self._place = self._end(_SPACE)
-        return words
-
-    def _end(self, pattern: re.Pattern[str]) -> int:
-        found = pattern.match(self._line, self._place)
-        return found.end() if found else self._place
-
-    def _word(self) -> Word:
-        key = _KEY.match(self._line, self._place)
-        self._place = key.end() if key else self._place
-        opening = self._line[self._place : self._place + 1]
-        name = key[1] if key else None
-        if opening and opening in _MARKS:
-            return Word(key=name, text=self._quoted(opening), quoted=True)
-        start, self._place = self._place, self._end(_PLAIN)
-        return Word(key=name, text=self._line[start : self._place])
-
-    def _quoted(self, opening: str) -> str:
-        styles = next(pair for pair in _STYLES if opening in "".join(pair))
-        for marks in sorted(styles, key=lambda marks: opening not in marks):
-            found = None if marks in self._missing else _CLOSING[marks].match(self._line, self._place + 1)
-            if found:
-                self._place = found.end()
-                return _ESCAPE.sub(r"\1", found[1])
-            self._missing.add(marks)
-        raise MisreadError(Fault.QUOTES, f"The quotation mark {opening} is never closed.")
-
-
-def split(line: str) -> list[Word]:
-    r"""The words of a line.
-
-    A word may stand in quotation marks, straight or typographic; within them `\` before a mark or before another `\`
-    takes its meaning away, and only a mark with a space or nothing behind it ends the word.
-
-    Raises:
-        MisreadError: A quotation mark is never closed.
+    Within quotation marks `\` before a mark or before another `\` takes its meaning away, and only a mark with a space
+    or nothing behind it ends the word.
     """
-    return _Words(line).read()
+    found: list[Word] = []
+    place = len(line) - len(line.lstrip())
+    while place < len(line):
+        key = _KEY.match(line, place)
+        start = key.end() if key else place
+        quotation = _quotation(line, start)
+        text = _ESCAPE.sub(r"\1", quotation[1]) if quotation else _cut(line[start:])[0]
+        found.append(Word(text=text, key=key[1] if key else None, quoted=quotation is not None))
+        end = quotation.end() if quotation else start + len(text)
+        place = len(line) - len(line[end:].lstrip())
+    return found
 
 
-def quoted(text: str) -> str:
-    """A text in quotation marks, so that it is read as one word again."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def _quotation(line: str, start: int) -> re.Match[str] | None:
+    """The word in quotation marks that starts at a place; None where none does."""
+    opening = line[start : start + 1]
+    styles = next((pair for pair in _STYLES if opening and opening in "".join(pair)), None)
+    if styles is None:
+        return None
+    for marks in sorted(styles, key=lambda marks: opening not in marks):
+        if found := _CLOSING[marks].match(line, start + 1):
+            return found
+    raise _MisreadError(Fault.QUOTES, mark=opening)
 
 
-Fields = dict[str, object]
-
-_BY_KEY = frozenset({Form.REASON, Form.PARAMETER})
-
-_BUMPS = ("patch", "minor", "major")
-
-_VERSION = re.compile(r"[vV]?+((?:0|[1-9][0-9]{0,8})(?:\.(?:0|[1-9][0-9]{0,8})){2})")
-
-_GATE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,78}(?:@[A-Za-z0-9][A-Za-z0-9._-]{0,78})?")
-
-_HEXADECIMAL = re.compile(r"[0-9a-fA-F]{7,}+")
-
-_MAX_KEY = 100
-
-_SHA_LENGTHS = (40, 64)
-
-_WHOLE = "write all 40 digits of the head's SHA"
+# Its fields
 
 
-def read(spec: CommandSpec, words: Sequence[Word]) -> Fields:
-    """The fields of the command's record, without its kind.
-
-    Raises:
-        MisreadError: The words are not what the command takes.
-    """
-    fields = _keyed(spec, [word for word in words if word.key is not None])
-    fields |= _positional(spec, [word for word in words if word.key is None])
-    _check_trial(fields)
-    for argument in spec.arguments:
-        if argument.required and not _FIELDS[argument.form] <= fields.keys():
-            raise MisreadError(Fault.MISSING, f"{argument.form} is missing.")
-    return fields
-
-
-def _check_trial(fields: Fields) -> None:
-    models = fields.get("models", ())
-    if fields.get("params") and isinstance(models, tuple) and len(models) != 1:
-        fault = Fault.UNEXPECTED if models else Fault.MISSING
-        raise MisreadError(fault, "A trial with other parameters is of one model: name it, and no other.")
-
-
-# What stands behind `key=`
-
-
-def _keyed(spec: CommandSpec, words: Sequence[Word]) -> Fields:
-    forms = {argument.form for argument in spec.arguments}
-    found: dict[str, str] = {}
-    for word in words:
-        key = (word.key or "").lower() if Form.REASON in forms else word.key or ""
-        if Form.PARAMETER not in forms and not (Form.REASON in forms and key == "reason"):
-            raise MisreadError(Fault.UNEXPECTED, _no_key(spec, key, forms))
-        if key in found:
-            raise MisreadError(Fault.TWICE, f"{key}= is there twice.")
-        found[key] = _value(key, word)
-    if Form.PARAMETER in forms:
-        return {"params": found} if found else {}
-    return {**found}
-
-
-def _no_key(spec: CommandSpec, key: str, forms: set[Form]) -> str:
-    hint = " Did you mean reason=?" if Form.REASON in forms and nearest(key, ("reason",)) else ""
-    return f"/{spec.name} takes no {key[:_MAX_KEY]}=.{hint}"
-
-
-def _value(key: str, word: Word) -> str:
-    text, longest = " ".join(word.text.split()), MAX_REASON if key == "reason" else MAX_VALUE
-    if len(key) > _MAX_KEY:
-        raise MisreadError(Fault.TOO_LONG, f"The name before = has more than {_MAX_KEY} characters.")
-    if not text:
-        raise MisreadError(Fault.MISSING, f"There is nothing behind {key}=.")
-    if len(text) > longest:
-        raise MisreadError(Fault.TOO_LONG, f"What stands behind {key}= has more than {longest} characters.")
-    return text
-
-
-# What stands in a place
-
-
-def _positional(spec: CommandSpec, words: Sequence[Word]) -> Fields:
-    slots = [argument for argument in spec.arguments if argument.form not in _BY_KEY | {Form.SHA}]
-    commit = any(argument.form is Form.SHA for argument in spec.arguments)
-    fields: Fields = {}
-    for word in words:
-        if commit and _like_sha(word):
-            made = _sha(word)
-        elif slots:
-            slot = slots[0] if slots[0].many else slots.pop(0)
-            made = {"models": _more(fields, word)} if slot.many else _READERS[slot.form](word.text)
+def _fields(command: type[Command], line: str, rest: str) -> dict[str, Any]:
+    """The fields of the command's record, without its kind."""
+    if len(line) > MAX_LINE:
+        raise _MisreadError(Fault.LINE_TOO_LONG, most=MAX_LINE)
+    if hidden := INVISIBLE.search(line):
+        raise _MisreadError(Fault.INVISIBLE, code=f"U+{ord(hidden[0]):04X}")
+    fields: dict[str, Any] = {}
+    places = [form for form in command.arguments if form.pattern]
+    for word in words(rest):
+        if word.key is not None:
+            _add_value(fields, command, word, word.key)
+        elif SHA in command.arguments and not word.quoted and is_sha_like(word.text):
+            _add_sha(fields, word.text)
+        elif places:
+            _add_word(fields, places[0] if places[0] is MODELS else places.pop(0), word.text)
+        elif SHA in command.arguments:
+            raise _MisreadError(Fault.NO_SHA, word=word.text)
         else:
-            raise _superfluous(spec, word, commit=commit)
-        if "sha" in made and "sha" in fields:
-            raise MisreadError(Fault.TWICE, "There are two SHAs; only one commit can be head.")
-        fields |= made
+            raise _MisreadError(Fault.SUPERFLUOUS, word=word.text, reason=REASON in command.arguments)
+    for form in command.arguments:
+        if command.requires(form) and not form.fields <= fields.keys():
+            raise _MisreadError(Fault.MISSING, what=form.usage)
     return fields
 
 
-def _more(fields: Fields, word: Word) -> tuple[str, ...]:
-    models = fields.get("models", ())
-    before = models if isinstance(models, tuple) else ()
-    if not is_name(word.text):
-        sentence = f"{quote(word.text)} is neither a model's name nor a whole SHA; {_WHOLE}, or a name of mlbot.yaml."
-        raise MisreadError(Fault.BAD_VALUE, sentence)
-    if word.text in before:
-        raise MisreadError(Fault.TWICE, f"The model {word.text} is there twice.")
-    return (*before, word.text)
+def _add_value(fields: dict[str, Any], command: type[Command], word: Word, key: str) -> None:
+    """Add what stands behind `key=`: a reason, or a parameter."""
+    reason = REASON in command.arguments and key.lower() == "reason"
+    if not reason and PARAMETERS not in command.arguments:
+        near = REASON in command.arguments and nearest(key, ("reason",)) is not None
+        raise _MisreadError(Fault.NO_SUCH_KEY, name=command.name, key=key, near=near)
+    values, key = (fields, "reason") if reason else (fields.setdefault("params", {}), key)
+    text, longest = " ".join(word.text.split()), MAX_REASON if reason else MAX_VALUE
+    if key in values:
+        raise _MisreadError(Fault.KEY_TWICE, key=key)
+    if len(key) > _MAX_KEY:
+        raise _MisreadError(Fault.KEY_TOO_LONG, most=_MAX_KEY)
+    if not text:
+        raise _MisreadError(Fault.NO_VALUE, key=key)
+    if len(text) > longest:
+        raise _MisreadError(Fault.VALUE_TOO_LONG, key=key, most=longest)
+    values[key] = text
 
 
-def _superfluous(spec: CommandSpec, word: Word, *, commit: bool) -> MisreadError:
-    if commit:
-        return MisreadError(Fault.BAD_VALUE, f"{quote(word.text)} is no whole SHA; {_WHOLE}.")
-    if any(argument.form is Form.REASON for argument in spec.arguments):
-        sentence = f'{quote(word.text)} is one word too many; a reason is written reason="in quotes".'
+def _add_sha(fields: dict[str, Any], text: str) -> None:
+    if len(text) not in WHOLE_SHA:
+        raise _MisreadError(Fault.SHORT_SHA, word=text)
+    if "sha" in fields:
+        raise _MisreadError(Fault.SHA_TWICE)
+    fields["sha"] = text.lower()
+
+
+def _add_word(fields: dict[str, Any], form: Form, text: str) -> None:
+    """Add what stands in a place of its own."""
+    found = form.pattern.fullmatch(text) if form.pattern else None
+    if found is None:
+        raise _MisreadError(Fault.BAD_WORD, word=text, form=form.usage)
+    if form is MODELS:
+        if text in fields.get("models", ()):
+            raise _MisreadError(Fault.MODEL_TWICE, model=text)
+        fields["models"] = (*fields.get("models", ()), text)
     else:
-        sentence = f"{quote(word.text)} is one word too many."
-    return MisreadError(Fault.UNEXPECTED, sentence)
-
-
-def _like_sha(word: Word) -> bool:
-    """Whether a commit is meant. A model whose name looks like one is written in quotation marks."""
-    text = word.text
-    if word.quoted or not _HEXADECIMAL.fullmatch(text):
-        return False
-    return len(text) in _SHA_LENGTHS or any(letter.isdigit() for letter in text)
-
-
-def _sha(word: Word) -> Fields:
-    if len(word.text) not in _SHA_LENGTHS:
-        sentence = f"{quote(word.text)} is no whole SHA; {_WHOLE}. A model of that name needs quotation marks."
-        raise MisreadError(Fault.SHORT_SHA, sentence)
-    return {"sha": word.text.lower()}
-
-
-def _name(what: str, text: str) -> str:
-    if is_name(text):
-        return text
-    raise MisreadError(Fault.BAD_VALUE, f"{quote(text)} is no {what}'s name as mlbot.yaml has them.")
-
-
-def _version(text: str) -> str:
-    if found := _VERSION.fullmatch(text):
-        return found[1]
-    raise MisreadError(Fault.BAD_VALUE, f"{quote(text)} is no version; write one such as v1.2.0.")
-
-
-def _step(text: str) -> Fields:
-    if text.lower() in _BUMPS:
-        return {"bump": text.lower()}
-    if found := _VERSION.fullmatch(text):
-        return {"version": found[1]}
-    sentence = f"{quote(text)} is neither patch, minor or major nor a version such as v1.2.0."
-    raise MisreadError(Fault.BAD_VALUE, sentence)
-
-
-def _versioned(text: str) -> Fields:
-    model, at, version = text.partition("@")
-    if not at:
-        sentence = f"{quote(text)} names no version; write MODEL@VERSION, such as adult-income@v1.2.0."
-        raise MisreadError(Fault.BAD_VALUE, sentence)
-    return {"model": _name("model", model), "version": _version(version)}
-
-
-def _gate(text: str) -> Fields:
-    model, colon, gate = text.partition(":")
-    if not colon:
-        sentence = f"{quote(text)} names no gate of a model; write MODEL:GATE, such as adult-income:roc_auc."
-        raise MisreadError(Fault.BAD_VALUE, sentence)
-    if not _GATE.fullmatch(gate):
-        raise MisreadError(Fault.BAD_VALUE, f"{quote(gate)} is no gate; write it as the report's table does.")
-    return {"model": _name("model", model), "gate": gate}
-
-
-_READERS: Mapping[Form, Callable[[str], Fields]] = MappingProxyType(
-    {
-        Form.MODEL: lambda text: {"model": _name("model", text)},
-        Form.ENVIRONMENT: lambda text: {"environment": _name("environment", text)},
-        Form.VERSION: lambda text: {"to": _version(text)},
-        Form.STEP: _step,
-        Form.VERSIONED: _versioned,
-        Form.GATE: _gate,
-    }
-)
-
-_FIELDS: Mapping[Form, frozenset[str]] = MappingProxyType(
-    {
-        Form.MODEL: frozenset({"model"}),
-        Form.ENVIRONMENT: frozenset({"environment"}),
-        Form.VERSIONED: frozenset({"model", "version"}),
-        Form.GATE: frozenset({"model", "gate"}),
-        Form.REASON: frozenset({"reason"}),
-    }
-)
-"""What an argument that has to be there leaves behind."""
-
-# And back
-
-
-def written(spec: CommandSpec, fields: Mapping[str, object]) -> Iterator[str]:
-    """The words that are read into these fields of a command's record."""
-    for argument in spec.arguments:
-        yield from _WRITERS[argument.form](fields)
-
-
-def _models(fields: Mapping[str, object]) -> Iterator[str]:
-    models = fields.get("models", (fields.get("model"),))
-    for name in models if isinstance(models, tuple) else ():
-        yield quoted(name) if _like_sha(Word(text=name)) else name
-
-
-def _params(fields: Mapping[str, object]) -> Iterator[str]:
-    params = fields.get("params")
-    for key, value in params.items() if isinstance(params, dict) else ():
-        yield f"{key}={quoted(value)}"
-
-
-def _one(template: str, *names: str) -> Callable[[Mapping[str, object]], Iterator[str]]:
-    def write(fields: Mapping[str, object]) -> Iterator[str]:
-        if all(fields.get(name) for name in names):
-            yield template.format(**fields)
-
-    return write
-
-
-def _steps(fields: Mapping[str, object]) -> Iterator[str]:
-    yield from _one("v{version}", "version")(fields)
-    yield from _one("{bump}", "bump")(fields)
-
-
-def _reason(fields: Mapping[str, object]) -> Iterator[str]:
-    if reason := fields.get("reason"):
-        yield f"reason={quoted(str(reason))}"
-
-
-_WRITERS: Mapping[Form, Callable[[Mapping[str, object]], Iterator[str]]] = MappingProxyType(
-    {
-        Form.MODEL: _models,
-        Form.SHA: _one("{sha}", "sha"),
-        Form.PARAMETER: _params,
-        Form.GATE: _one("{model}:{gate}", "model", "gate"),
-        Form.REASON: _reason,
-        Form.VERSIONED: _one("{model}@v{version}", "model", "version"),
-        Form.VERSION: _one("v{to}", "to"),
-        Form.STEP: _steps,
-        Form.ENVIRONMENT: _one("{environment}", "environment"),
-    }
-)
+        fields |= {name: value for name, value in found.groupdict().items() if value is not None}

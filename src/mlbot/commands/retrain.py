@@ -1,249 +1,202 @@
-"""The commands about runs: train again, judge again, cancel."""
+"""The commands about runs: `/retrain`, `/judge`, `/mlbot cancel`."""
 
-from collections.abc import Sequence
+from typing import ClassVar, Literal
 
-from mlbot.commands import checks
-from mlbot.commands.command import JudgeAgain, Retrain
-from mlbot.commands.facts import Facts
-from mlbot.commands.reply import Decision, Effect, Reason, refuse
+from pydantic import Field
+
+from mlbot.commands.command import MODELS, PARAMETERS, SHA, Command, Param, Value
+from mlbot.commands.facts import (
+    Decision,
+    Facts,
+    Reason,
+    head_moved,
+    judged_attempt,
+    no_config,
+    not_judged,
+    unknown_model,
+)
 from mlbot.commands.trial_params import checked
 from mlbot.config.document import Params
-from mlbot.config.schema import Config
-from mlbot.events.github import Attempt, Conclusion, PullRequest, Run, State, seconds_between
+from mlbot.events.github import Attempt, Conclusion, Role, Run, State, seconds_between
 from mlbot.lib.constants import STATUS
 from mlbot.lib.escape import one_line
+from mlbot.lib.record import Name, Sha
+from mlbot.lib.templates import phrase
 from mlbot.protocol.answer import RetrainRequest
-from mlbot.protocol.decision import PullRequestSubject, subject_of
 from mlbot.protocol.marker import with_attempt
-from mlbot.protocol.operations import CancelRun, Dispatch, Rerun, SetStatus
+from mlbot.protocol.operations import CancelRun, Rerun, SetStatus
 
 MOST_DAYS = 30
 """So long after its start GitHub runs a run again."""
-
 MOST_ATTEMPTS = 50
-
 _DAY_S = 86_400.0
 
-_PUSH = "Push a commit instead; an empty one will do: git commit --allow-empty"
+
+class _OfHead(Command):
+    """A command about the pull request's head."""
+
+    alone: ClassVar = True
+
+    sha: Sha | None = None
+
+    def other_commit(self, facts: Facts) -> Decision | None:
+        """Why it does not mean the present head. A fork's can be replaced while somebody writes."""
+        pull = facts.pull_request
+        if self.sha is None and not pull.fork:
+            return head_moved(facts)
+        if self.sha == pull.head_sha:
+            return None
+        values = {"sha": self.sha, "head": pull.head_sha}
+        again = self.model_copy(update={"sha": pull.head_sha}).text
+        return Decision(reason=Reason.OTHER_SHA if self.sha else Reason.SHA_NEEDED, values=values | {"again": again})
 
 
-def retrain(facts: Facts, command: Retrain) -> Decision:
-    """Run the training of the head again."""
-    pull = _pull(facts)
-    refused = checks.pull_request(facts, pull) or checks.config(facts)
-    if refused or facts.config is None:
-        return refused or refuse(Reason.NO_CONFIG, "The guarded branch has no mlbot.yaml.")
-    params = _params(facts, facts.config, command)
-    if isinstance(params, Decision):
-        return params
-    wanted = checks.commit(facts, pull, command) or _wanted(facts, pull)
-    if isinstance(wanted, Decision):
-        return wanted
-    run, attempt = wanted
-    return _retraining(facts, run, _request(facts, command, attempt, params))
+class Retrain(_OfHead):
+    """Train again; with parameters, as a trial of one model."""
 
+    kind: Literal["retrain"] = "retrain"
+    name: ClassVar = "retrain"
+    template: ClassVar = "commands/retrain.md.j2"
+    arguments: ClassVar = (MODELS, PARAMETERS, SHA)
+    role: ClassVar[Role] = "write"
+    example: ClassVar = "/retrain adult-income learning_rate=0.05"
 
-def _retraining(facts: Facts, run: Run, request: RetrainRequest) -> Decision:
-    effects: tuple[Effect, ...] = (
-        Rerun(attempt=request.attempt, subject=_subject(facts)),
-        judge_of(facts, request.attempt),
-    )
-    number = request.attempt.number
-    if request.trial:
-        changed = ", ".join(f"{name}={_plain(value)}" for name, value in request.params.items())
-        sentence = (
-            f"A trial of {request.models[0]} with {changed} trains as attempt {number}. "
-            "Its result gets a comment of its own, and moves no status."
+    models: tuple[Name, ...] = ()
+    params: dict[Param, Value] = Field(default_factory=dict)
+    """As they were written; types and bounds are the policy config's. Exactly one model is named when there are any."""
+
+    def decide(self, facts: Facts) -> Decision:
+        """Run the training of the head again."""
+        if refused := not_judged(facts) or no_config(facts):
+            return refused
+        params = self._params(facts)
+        if isinstance(params, Decision):
+            return params
+        wanted = self.other_commit(facts) or _wanted(facts)
+        if isinstance(wanted, Decision):
+            return wanted
+        run, attempt = wanted
+        request = RetrainRequest(
+            comment=facts.event.comment,
+            actor=facts.event.author,
+            number=facts.event.number,
+            sha=facts.pull_request.head_sha,
+            attempt=attempt,
+            models=self.models,
+            params=params,
         )
-        return Decision(reason=Reason.TRIAL, sentence=sentence, link=run.url, records=(request,), effects=effects)
-    what = _and(request.models) if request.models else "what is stale"
-    said = f"Training {what} again, as {request.actor} asked."
-    sentence = f"Training {what} again, as attempt {number}; the verdict follows."
-    status = _status(facts, run, request.attempt, State.PENDING, said)
-    return Decision(
-        reason=Reason.RETRAINING, sentence=sentence, link=run.url, records=(request,), effects=(*effects, status)
-    )
+        rerun, judge = Rerun(attempt=attempt, subject=facts.subject), facts.judge(attempt)
+        values = {"request": request, "run": run.url}
+        if request.trial:
+            return Decision(reason=Reason.TRIAL, values=values, records=(request,), effects=(rerun, judge))
+        status = _status(facts, run, attempt, State.PENDING, Reason.RETRAINING, self.models)
+        return Decision(reason=Reason.RETRAINING, values=values, records=(request,), effects=(rerun, judge, status))
+
+    def _params(self, facts: Facts) -> Params | Decision:
+        """The parameters with their types; a refusal for what names no model or may not be changed."""
+        pull = facts.pull_request
+        for name in self.models:
+            if name not in facts.gates:
+                branch = name in {pull.head_ref, pull.base_ref, "HEAD", "head"}
+                return Decision(reason=Reason.BRANCH, values={"name": name}) if branch else unknown_model(facts, name)
+        if not self.params:
+            return {}
+        if len(self.models) != 1:
+            return Decision(reason=Reason.TRIAL_OF_ONE, values={"usage": self.usage()})
+        model = facts.config.model(self.models[0]) if facts.config else None
+        if model is None:
+            return Decision(reason=Reason.NEW_MODEL, values={"model": self.models[0]})
+        found = checked(model, self.params)
+        if isinstance(found, dict):
+            return found
+        known = tuple(each.name for each in model.train.tunable)
+        return Decision(reason=Reason.PARAMETERS, values={"model": model.name, "problems": found, "known": known})
 
 
-def judge_again(facts: Facts, command: JudgeAgain) -> Decision:
-    """Judge the newest attempt of the head that is no trial."""
-    pull = _pull(facts)
-    refused = checks.pull_request(facts, pull) or checks.commit(facts, pull, command)
-    found = refused or standing(facts)
-    if isinstance(found, Decision):
-        return found
-    run, attempt, over = found
-    if not over:
-        return _in_progress(run, "The verdict follows by itself.")
-    return Decision(
-        reason=Reason.JUDGING,
-        sentence=f"Judging attempt {attempt.number} again, by what {pull.base_ref} says now. Nothing is trained.",
-        link=run.url,
-        effects=(judge_of(facts, attempt),),
-    )
+class JudgeAgain(_OfHead):
+    """Judge again what is trained."""
+
+    kind: Literal["judge"] = "judge"
+    name: ClassVar = "judge"
+    template: ClassVar = "commands/judge.md.j2"
+    arguments: ClassVar = (SHA,)
+    role: ClassVar[Role] = "write"
+    example: ClassVar = "/judge"
+
+    def decide(self, facts: Facts) -> Decision:
+        """Judge the newest attempt of the head that is no trial."""
+        found = not_judged(facts) or self.other_commit(facts) or judged_attempt(facts)
+        if isinstance(found, Decision):
+            return found
+        run, attempt, over = found
+        if not over:
+            return Decision(reason=Reason.IN_PROGRESS, values={"run": run.url})
+        values = {"attempt": attempt.number, "branch": facts.pull_request.base_ref, "run": run.url}
+        return Decision(reason=Reason.JUDGING, values=values, effects=(facts.judge(attempt),))
 
 
-def cancel(facts: Facts) -> Decision:
-    """Cancel what trains."""
-    running = [run for run in facts.trainings if not run.completed]
-    if not running:
-        return refuse(Reason.NOTHING_RUNS, "No training of this pull request's head is under way.")
-    what = "training" if len(running) == 1 else f"{len(running)} trainings"
-    return Decision(
-        reason=Reason.CANCELLED,
-        sentence=f"Cancelling the {what}. /retrain starts one again.",
-        link=running[0].url,
-        effects=(*(CancelRun(run=run.id) for run in running), *_cancelled(facts, running[0])),
-    )
+class Cancel(Command):
+    """Cancel the training runs."""
+
+    kind: Literal["cancel"] = "cancel"
+    name: ClassVar = "mlbot cancel"
+    template: ClassVar = "commands/cancel.md.j2"
+    alone: ClassVar = True
+    role: ClassVar[Role] = "write"
+    example: ClassVar = "/mlbot cancel"
+
+    def decide(self, facts: Facts) -> Decision:
+        """Cancel what trains, and end the status: GitHub may tell no judge of a run that this job's token cancelled."""
+        running = [run for run in facts.trainings if not run.completed]
+        if not running:
+            return Decision(reason=Reason.NOTHING_RUNS)
+        run, pull = running[0], facts.pull_request
+        counts = pull.open and facts.policy.guards(pull.base_ref) and facts.reruns.trial(run.this_attempt) is None
+        status = _status(facts, run, run.this_attempt, State.ERROR, Reason.CANCELLED) if counts else None
+        return Decision(
+            reason=Reason.CANCELLED,
+            values={"count": len(running), "run": run.url},
+            effects=(*(CancelRun(run=each.id) for each in running), *filter(None, (status,))),
+        )
 
 
-def _cancelled(facts: Facts, run: Run) -> tuple[SetStatus, ...]:
-    """The end of the status: nobody may tell the judge of a run that the workflow's own token cancelled."""
-    pull = _pull(facts)
-    counts = pull.open and facts.policy.guards(pull.base_ref) and facts.reruns.trial(run.this_attempt) is None
-    said = f"The training was cancelled by {facts.event.author}; /retrain starts it again."
-    return (_status(facts, run, run.this_attempt, State.ERROR, said),) if counts else ()
-
-
-def _status(facts: Facts, run: Run, attempt: Attempt, state: State, said: str) -> SetStatus:
+def _status(
+    facts: Facts, run: Run, attempt: Attempt, state: State, reason: Reason, models: tuple[Name, ...] = ()
+) -> SetStatus:
+    words = phrase("commands/status_texts.md.j2", reason, actor=facts.event.author, models=models)
     return SetStatus(
-        subject=_subject(facts),
+        subject=facts.subject,
         context=STATUS,
         state=state,
-        description=one_line(said),
+        description=one_line(words),
         url=with_attempt(run.url, attempt),
         attempt=attempt,
     )
 
 
-def standing(facts: Facts) -> tuple[Run, Attempt, bool] | Decision:
-    """The run of the head, its newest attempt that is no trial, and whether that one is over."""
-    found = facts.trainings
-    if not found or found[0].conclusion is Conclusion.SKIPPED:
-        return refuse(Reason.NOT_TRAINED, "Nothing of this head has been trained, so there is nothing to judge.", _PUSH)
-    run = found[0]
-    if run.conclusion is Conclusion.ACTION_REQUIRED:
-        return _needs_approval(run)
-    attempt = facts.reruns.standing(run.this_attempt)
-    return run, attempt, run.completed or attempt != run.this_attempt
-
-
-def judge_of(facts: Facts, attempt: Attempt) -> Dispatch:
-    """Start the judge: what this job's token does to a run may tell nobody."""
-    inputs = {"run-id": str(attempt.run), "run-attempt": str(attempt.number)}
-    return Dispatch(workflow=facts.judge_workflow, ref=facts.policy.default_branch, inputs=inputs)
-
-
-def _wanted(facts: Facts, pull: PullRequest) -> tuple[Run, Attempt] | Decision:
+def _wanted(facts: Facts) -> tuple[Run, Attempt] | Decision:
     """The run to run again, and the attempt that this makes; the one that was begun before, where it was."""
-    found = facts.trainings
-    earlier = facts.request
+    found, earlier = facts.trainings, facts.request
     if earlier is not None:
-        if earlier.sha != pull.head_sha:
-            return refuse(Reason.HEAD_MOVED, "The head was pushed while this was answered.", "Say it again.")
+        if earlier.sha != facts.pull_request.head_sha:
+            return Decision(reason=Reason.CHANGED_MEANWHILE)
         begun = [run for run in found if run.id == earlier.attempt.run and run.attempt >= earlier.attempt.number]
         if begun:
             return begun[0], earlier.attempt
     if not found:
-        return refuse(Reason.NO_RUN, "No training of this head is there to run again.", f"{_PUSH}. {_CONFLICTS}")
-    run = found[0]
-    return _not_again(facts, found) or (run, Attempt(run=run.id, number=run.attempt + 1))
+        return Decision(reason=Reason.NO_RUN)
+    return _not_again(facts) or (found[0], Attempt(run=found[0].id, number=found[0].attempt + 1))
 
 
-_CONFLICTS = "A pull request that conflicts with its base is not trained at all."
-
-
-def _not_again(facts: Facts, found: Sequence[Run]) -> Decision | None:
-    """Why GitHub does not run it again."""
-    run, now = found[0], facts.event.created
+def _not_again(facts: Facts) -> Decision | None:
+    """Why GitHub does not run the training again."""
+    run, now = facts.trainings[0], facts.event.created
     if run.conclusion is Conclusion.ACTION_REQUIRED:
-        return _needs_approval(run)
-    under_way = [each for each in found if not each.completed]
-    if under_way:
-        return _in_progress(under_way[0], "Wait for it, or end it: /mlbot cancel")
+        return Decision(reason=Reason.NEEDS_APPROVAL, values={"run": run.url})
+    if under_way := [each for each in facts.trainings if not each.completed]:
+        return Decision(reason=Reason.IN_PROGRESS, values={"run": under_way[0].url})
     if now and run.created and seconds_between(run.created, now) > MOST_DAYS * _DAY_S:
-        return refuse(
-            Reason.TOO_OLD, f"The training is older than {MOST_DAYS} days, and GitHub runs none again that is.", _PUSH
-        )
+        return Decision(reason=Reason.TOO_OLD, values={"days": MOST_DAYS})
     if run.attempt >= MOST_ATTEMPTS:
-        return refuse(
-            Reason.TOO_MANY_ATTEMPTS,
-            f"The training has had {MOST_ATTEMPTS} attempts, and GitHub allows no more.",
-            _PUSH,
-        )
+        return Decision(reason=Reason.TOO_MANY_ATTEMPTS, values={"attempts": MOST_ATTEMPTS})
     return None
-
-
-def _in_progress(run: Run, hint: str) -> Decision:
-    return refuse(Reason.IN_PROGRESS, "A training of this head is under way.", hint, link=run.url)
-
-
-def _needs_approval(run: Run) -> Decision:
-    return refuse(
-        Reason.NEEDS_APPROVAL,
-        "GitHub holds the run until a maintainer approves it.",
-        "Approve it on the page of the run.",
-        link=run.url,
-    )
-
-
-def _params(facts: Facts, config: Config, command: Retrain) -> Params | Decision:
-    """The parameters with their types; a refusal for what names no model or may not be changed."""
-    for name in command.models:
-        if name not in facts.gates:
-            return _unknown(facts, name)
-    if not command.params:
-        return {}
-    model = config.model(command.models[0])
-    if model is None:
-        sentence = f"The guarded branch does not know {command.models[0]} yet, so nothing of it may be changed."
-        return refuse(Reason.PARAMETERS, sentence, "Merge its config first.")
-    found = checked(model, command.params)
-    if isinstance(found, dict):
-        return found
-    return refuse(Reason.PARAMETERS, " ".join(found), "The guarded branch's mlbot.yaml lists them: train.tunable")
-
-
-def _unknown(facts: Facts, name: str) -> Decision:
-    pull = _pull(facts)
-    if name in {pull.head_ref, pull.base_ref, "HEAD", "head"}:
-        return refuse(
-            Reason.OTHER_SHA, f"{name} is a branch, and a branch can move while this is read.",
-            "Name the commit by all its 40 digits, or leave it out on a branch of this repository.",
-        )  # fmt: skip
-    return checks.unknown_model(facts, name)
-
-
-def _request(facts: Facts, command: Retrain, attempt: Attempt, params: Params) -> RetrainRequest:
-    return RetrainRequest(
-        comment=facts.event.comment,
-        actor=facts.event.author,
-        number=facts.event.number,
-        sha=_pull(facts).head_sha,
-        attempt=attempt,
-        models=command.models,
-        params=params,
-    )
-
-
-def _pull(facts: Facts) -> PullRequest:
-    """The pull request; where there is none, nobody gets this far."""
-    if facts.pull is None:
-        raise ValueError("a command about runs was said in an issue")
-    return facts.pull
-
-
-def _subject(facts: Facts) -> PullRequestSubject:
-    pull = _pull(facts)
-    if pull.head_repository_id is None:
-        raise ValueError("a command about runs was said where the fork is gone")
-    return subject_of(pull, pull.head_repository_id)
-
-
-def _plain(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _and(names: Sequence[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last

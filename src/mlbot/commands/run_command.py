@@ -1,17 +1,17 @@
-"""From a comment's facts to its answer: records are written first, then the effects are had, then it is said."""
+"""`mlbot command`: answer a comment. Reacts first, asks who and what, decides, does it, and says so in one comment."""
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import Never
+from typing import Literal, Never
 
-from mlbot.commands.command import Command, Retrain, Said, Waive, parse_comment
-from mlbot.commands.dispatch import replies
-from mlbot.commands.facts import Facts, commands_before
-from mlbot.commands.help import help_for
-from mlbot.commands.reply import Decision, Effect, Reason, Reply, refuse
-from mlbot.commands.status import Evidence, status_view
-from mlbot.commands.table import Where
+from mlbot.commands.command import Command
+from mlbot.commands.dispatch import Reply, answer, refusals, replies
+from mlbot.commands.facts import Decision, Effect, Facts, Progress, Reason
+from mlbot.commands.parser import CommandLine, ParseError, parse_comment
+from mlbot.commands.retrain import Retrain
+from mlbot.commands.status import Status, report_marker
+from mlbot.commands.waive import Waive
 from mlbot.config.errors import ConfigError
 from mlbot.config.load import parse_config
 from mlbot.config.schema import Config
@@ -19,19 +19,20 @@ from mlbot.config.yaml import load
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, RefusedError, UsageError
 from mlbot.events.event import CommentEvent
-from mlbot.events.github import Comment, Login, PullRequest
+from mlbot.events.github import Comment, Login, PullRequest, Role, seconds_between
 from mlbot.gates.gate import Gate
 from mlbot.github.api import GitHub, jobs, read_file
-from mlbot.github.executor import Effected, Executor, dry_run, effect
+from mlbot.github.executor import Effected, Executor, dry_run
 from mlbot.github.job import Job, Runner, forget_tokens
 from mlbot.github.transport import NotFoundError, UnavailableError
 from mlbot.lib.constants import ACTIONS_BOT, CONFIG_FILE, JUDGE_PATH, RELEASE_PATH, STATUS, TRAIN_PATH
 from mlbot.protocol.answer import Recorded, RetrainRequest, answer_marker, answer_to, is_done, last_line, recorded
 from mlbot.protocol.decision import Policy
-from mlbot.protocol.marker import carries, marker
-from mlbot.protocol.operations import Dispatch, Operation, React, Rerun, SetStatus, UpsertComment
+from mlbot.protocol.marker import carries
+from mlbot.protocol.operations import Dispatch, React, Rerun, SetStatus, UpsertComment
 
-# `mlbot command`: answer a comment. Reacts first, asks who and what, decides, does it, and says so in one comment.
+WINDOW_S = 60.0
+"""How far back commands are counted for the limit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,56 +53,6 @@ class CommandOptions:
     bot: Login = ACTIONS_BOT
     dry_run: bool = False
 
-    @property
-    def judge_workflow(self) -> str:
-        """The file's name, as GitHub's API takes it."""
-        return PurePosixPath(self.judge_path).name
-
-    @property
-    def release_workflow(self) -> str:
-        """Likewise."""
-        return PurePosixPath(self.release_path).name
-
-
-@dataclass(frozen=True, kw_only=True)
-class Desk:
-    """One job that answers one comment.
-
-    Attributes:
-        job: what the runner says of it.
-        github: the API.
-        runner: the job's log and summary.
-        event: the comment as it was written.
-        said: its commands.
-        options: what the command line says.
-        console: told of what goes on.
-    """
-
-    job: Job
-    github: GitHub
-    runner: Runner
-    event: CommentEvent
-    said: tuple[Said, ...]
-    options: CommandOptions
-    console: Console = field(repr=False)
-
-    def check_login(self) -> None:
-        """Whether those who read the answers back know whose they are; an app's name is known once it has written one.
-
-        Raises:
-            UsageError: they would believe somebody else, and take a trial for a training like any other.
-        """
-        if self.github.login != self.options.bot:
-            raise UsageError(
-                f"the token speaks as {self.github.login}, and the answers of {self.options.bot} are believed",
-                hint=f"Give `bot: {self.github.login}` to train.yml, judge.yml and command.yml in your workflows.",
-            )
-
-    @property
-    def page(self) -> str:
-        """The thread's address."""
-        return f"{self.job.server_url}/{self.job.repository}/pull/{self.event.number}"
-
 
 def command(environment: MutableMapping[str, str], options: CommandOptions, console: Console) -> Exit:
     """Answer the comment that this job's event is about.
@@ -109,7 +60,7 @@ def command(environment: MutableMapping[str, str], options: CommandOptions, cons
     Args:
         environment: of this process; the tokens are taken out of it.
         options: what the command line says.
-        console: told of what goes on.
+        console: for progress.
 
     Raises:
         MlbotError: GitHub did not let it be answered.
@@ -117,268 +68,248 @@ def command(environment: MutableMapping[str, str], options: CommandOptions, cons
     job = Job.of(environment)
     forget_tokens(environment)
     event = job.event()
-    if not isinstance(event, CommentEvent):
-        console.say("Nothing to answer: this job's event is no new comment.")
-        return Exit.OK
-    said = () if event.author_is_bot else parse_comment(event.body)
-    if not said:
-        console.say("Nothing to answer: no line of the comment is a command, or a bot wrote it.")
+    lines = parse_comment(event.body) if isinstance(event, CommentEvent) and not event.author_is_bot else ()
+    if not isinstance(event, CommentEvent) or not lines:
+        console.say("Nothing to answer: no line of a new comment of a person is a command.")
         return Exit.OK
     login = None if options.bot == ACTIONS_BOT else options.bot
     github = GitHub.connect(job.repository, job.required_token(), api_url=job.api_url, login=login, say=console.say)
+    executor = Executor(github=github, runner=Runner.of(environment, console.err), append=_never, push=_never)
+    this = CommentJob(job=job, executor=executor, event=event, lines=lines, options=options, console=console)
     if not options.dry_run:
-        _react(github, event, console)
-    desk = Desk(
-        job=job,
-        github=github,
-        runner=Runner.of(environment, console.err),
-        event=event,
-        said=said,
-        options=options,
-        console=console,
-    )
-    if not options.dry_run:
-        desk.check_login()
-    return _answer(desk)
+        this.react("eyes")
+        this.check_login()
+    return this.answer()
 
 
-def _react(github: GitHub, event: CommentEvent, console: Console) -> None:
-    """Show that the comment was seen, before anything else is asked; not being able to is no reason not to answer."""
-    try:
-        effect(github, React(comment=event.comment, reaction="eyes"))
-    except MlbotError as error:
-        console.say(f"Could not react: {error.what}")
+def _never(given: object) -> Never:
+    del given
+    raise RefusedError("a job that answers comments writes neither ledger nor charts")
 
 
-def _answer(desk: Desk) -> Exit:
-    """Answer, unless the comment is gone or was answered to the end before."""
-    now = desk.github.comment(desk.event.comment)
-    if now is None:
-        desk.console.say("Nothing to answer: the comment was deleted.")
-        return Exit.OK
-    comments = desk.github.comments(desk.event.number)
-    earlier = answer_to(comments, desk.options.bot, desk.event.comment)
-    if earlier is not None and is_done(earlier):
-        desk.console.say("Nothing to answer: it has been answered already.")
-        return Exit.OK
-
-    return reply(desk, now, comments, earlier)
-
-
-# What the API says of a comment's thread, read once.
-
-
-def gather(desk: Desk, now: Comment, comments: Sequence[Comment], earlier: Comment | None) -> Facts:
-    """The facts.
-
-    Args:
-        desk: the job.
-        now: the comment as it is now.
-        comments: all of the thread.
-        earlier: the answer that an earlier try left unfinished.
-
-    Raises:
-        MlbotError: GitHub does not say.
-    """
-    github, event = desk.github, desk.event
-    pull = github.pull_request(event.number) if event.is_pull_request else None
-    branch = github.facts().default_branch
-    config, problem = _config(github, branch)
-    policy = Policy(
-        repository_id=event.repository_id,
-        repository=desk.job.repository,
-        default_branch=branch,
-        guard=config.guard if config else (),
-        train_path=desk.options.train_path,
-    )
-    if pull is not None and pull.base_ref != branch and policy.guards(pull.base_ref):
-        config, problem = _config(github, pull.base_ref)
-    others = [each for each in comments if earlier is None or each.id != earlier.id]
-    resumed = recorded([earlier], desk.options.bot) if earlier else ()
-    return Facts(
-        event=event,
-        edited=now.body != event.body,
-        role=github.role(event.author),
-        policy=policy,
-        judge_workflow=desk.options.judge_workflow,
-        release_workflow=desk.options.release_workflow,
-        pull=pull,
-        runs=github.runs(pull.head_sha, "pull_request") if pull else (),
-        config=config,
-        config_problem=problem,
-        head_models=_head_models(github, pull, config, [each.command for each in desk.said]) if pull else {},
-        records=recorded(others, desk.options.bot),
-        resumed=resumed,
-        begun=any(_has_begun(github, each) for each in resumed),
-        earlier=commands_before(comments, event),
-    )
-
-
-def evidence(desk: Desk, facts: Facts, pull: PullRequest, comments: Sequence[Comment]) -> Evidence:
-    """What only the status asks for.
-
-    Raises:
-        MlbotError: GitHub does not say.
-    """
-    github, runs = desk.github, facts.trainings
-    publisher = replace(github, known_login=ACTIONS_BOT)  # with its own job's token, whoever answers comments
-    own = [each for each in comments if each.author == ACTIONS_BOT and carries(each.body, report_marker(desk))]
-    return Evidence(
-        status=publisher.status(pull.head_sha, STATUS) or github.status(pull.head_sha, STATUS),
-        jobs=tuple((job.name, job.state) for job in jobs(github, runs[0].id)) if runs else (),
-        report=own[0] if own else None,
-    )
-
-
-def report_marker(desk: Desk) -> str:
-    """What the last line of the comment with the verdict starts with."""
-    return marker(desk.options.train_path, CONFIG_FILE)
-
-
-def _has_begun(github: GitHub, record: Recorded) -> bool:
-    """Whether the attempt that a record announces is there."""
-    return isinstance(record, RetrainRequest) and github.run(record.attempt.run).attempt >= record.attempt.number
-
-
-def _config(github: GitHub, ref: str) -> tuple[Config | None, str]:
-    """The config of a branch, or why there is none that can be read."""
-    raw = read_file(github, CONFIG_FILE, ref)
-    if raw is None:
-        return None, ""
-    try:
-        return parse_config(load(raw, CONFIG_FILE)), ""
-    except ConfigError as error:
-        return None, str(error).splitlines()[0]
-
-
-def _head_models(
-    github: GitHub, pull: PullRequest, config: Config | None, commands: Sequence[Command | object]
-) -> dict[str, tuple[Gate, ...]]:
-    """The models of the head's own config, where a command names one that the guarded branch does not have."""
-    named = {name for each in commands if isinstance(each, Retrain) for name in each.models}
-    named |= {each.model for each in commands if isinstance(each, Waive)}
-    if config is None or all(config.model(name) for name in named):
-        return {}
-    try:
-        raw = read_file(github, CONFIG_FILE, pull.head_sha)
-        head = parse_config(load(raw, CONFIG_FILE)) if raw is not None else None
-    except MlbotError:
-        return {}
-    return {model.name: model.gates for model in head.models} if head else {}
-
-
-def reply(desk: Desk, now: Comment, comments: Sequence[Comment], earlier: Comment | None) -> Exit:
-    """Answer a comment.
-
-    Args:
-        desk: the job.
-        now: the comment as it is now.
-        comments: all of the thread.
-        earlier: the answer that an earlier try left unfinished.
-
-    Raises:
-        MlbotError: the answer could not be written.
-    """
-    facts = gather(desk, now, comments, earlier)
-    found = replies(facts, desk.said)
-    if not found:
-        desk.console.say("Not answered: the limit was told already.")
-        return Exit.OK
-    writer = Writer(desk=desk, sections=[_section(desk, facts, each, comments) for each in found], kept=facts.kept)
-    if desk.options.dry_run:
-        _print(desk, writer, found)
-        return Exit.OK
-    if any(each.decision.effects or each.decision.records for each in found):
-        writer.write(found, working=True)
-    done = [writer.do(each) for each in found]
-    writer.write(done, working=False)
-    writer.react(done)
-    for each in done:
-        desk.console.say(f"{each.text}: {each.decision.sentence}")
-    return Exit.OK
-
-
-@dataclass(kw_only=True)
-class Writer:
-    """Does what was decided, and writes the answer.
+@dataclass(frozen=True, kw_only=True)
+class CommentJob:
+    """One job that answers one comment.
 
     Attributes:
-        desk: the job.
-        sections: what stands under each reply.
-        kept: a record of an earlier try that stays whatever is answered now.
-        effects: what was done already: two commands of a comment may ask for the same.
+        job: what the runner says of it.
+        executor: does what is decided.
+        event: the comment as it was written.
+        lines: its commands.
+        options: what the command line says.
+        console: for progress.
+        done: the effects that were had: two commands of a comment may ask for the same.
     """
 
-    desk: Desk
-    sections: Sequence[str]
-    kept: RetrainRequest | None = None
-    effects: list[Effect] = field(default_factory=list)
+    job: Job
+    executor: Executor
+    event: CommentEvent
+    lines: tuple[CommandLine, ...]
+    options: CommandOptions
+    console: Console = field(repr=False)
+    done: list[Effect] = field(default_factory=list)
 
     @property
-    def executor(self) -> Executor:
-        """Of a job that writes neither ledger nor charts."""
-        return Executor(github=self.desk.github, runner=self.desk.runner, append=_never, push=_never)
+    def github(self) -> GitHub:
+        """The API."""
+        return self.executor.github
 
-    def operation(self, found: Sequence[Reply], *, working: bool) -> UpsertComment:
-        """The answer as it is to be."""
-        from mlbot.commands import reply
+    def check_login(self) -> None:
+        """Whether those who read the answers back know whose they are; an app's name is known once it has written one.
 
-        comment = self.desk.event.comment
-        records = [record for each in found for record in each.decision.records]
-        if self.kept is not None and self.kept not in records:
-            records.append(self.kept)
-        body = reply.answer(
-            found,
-            self.sections,
-            marker=last_line(comment, records, done=not working),
-            run_url=self.desk.job.run_url,
-            working=working,
-        )
-        return UpsertComment(number=self.desk.event.number, marker=answer_marker(comment), body=body)
-
-    def write(self, found: Sequence[Reply], *, working: bool) -> None:
-        """Write the answer, or edit it."""
-        self.executor.do(self.operation(found, working=working))
-        self.desk.check_login()
-
-    def do(self, given: Reply) -> Reply:
-        """Have the effects of one command; the reply says what came of it."""
-        for wanted in given.decision.effects:
-            if wanted in self.effects:
-                continue
-            failed = self._do(wanted, given.decision)
-            if failed is not None:
-                return given.model_copy(update={"decision": failed})
-            self.effects.append(wanted)
-        return given
-
-    def react(self, found: Sequence[Reply]) -> None:
-        """Show at the comment itself how it went."""
-        if all(each.decision.refused for each in found):
-            reaction = React(comment=self.desk.event.comment, reaction="confused")
-        elif any(each.decision.effects for each in found):
-            reaction = React(comment=self.desk.event.comment, reaction="rocket")
-        else:
-            return
-        try:
-            self.executor.do(reaction)
-        except MlbotError as error:
-            self.desk.console.say(f"Could not react: {error.what}")
-
-    def _do(self, effect: Effect, decision: Decision) -> Decision | None:
-        """What an effect that was not had makes of the decision; None where it was had."""
-        try:
-            done = self.executor.do(effect)
-        except MlbotError as error:
-            self.desk.console.say(f"{error}")
-            return None if isinstance(effect, SetStatus) else _not_done(effect, decision, error)
-        if isinstance(effect, Rerun) and done == Effected.NOT_CURRENT:
-            return refuse(
-                Reason.HEAD_MOVED,
-                "The pull request changed while this was answered, so nothing was done.",
-                "Look again.",
+        Raises:
+            UsageError: they would believe somebody else, and take a trial for a training like any other.
+        """
+        login = self.github.login
+        if login != self.options.bot:
+            raise UsageError(
+                f"the token speaks as {login}, and the answers of {self.options.bot} are believed",
+                hint=f"Give `bot: {login}` to train.yml, judge.yml and command.yml in your workflows.",
             )
-        return None
+
+    def react(self, reaction: Literal["eyes", "rocket", "confused"]) -> None:
+        """Show at the comment itself how far it is; not being able to is no reason not to answer."""
+        try:
+            self.executor.do(React(comment=self.event.comment, reaction=reaction))
+        except MlbotError as error:
+            self.console.say(f"Could not react: {error.what}")
+
+    def answer(self) -> Exit:
+        """Answer, unless the comment is gone or was answered to the end before.
+
+        Raises:
+            MlbotError: the answer could not be written.
+        """
+        role = self.github.role(self.event.author)  # first: for a stranger nothing else of the repository is read
+        comments = self.github.comments(self.event.number)
+        now = next((each for each in comments if each.id == self.event.comment), None)
+        earlier = answer_to(comments, self.options.bot, self.event.comment)
+        if now is None or (earlier is not None and is_done(earlier)):
+            self.console.say("Nothing to answer: the comment was deleted, or has been answered already.")
+            return Exit.OK
+        resumed = recorded([earlier], self.options.bot) if earlier else ()
+        edited, before = now.body != self.event.body, commands_before(comments, self.event)
+        refused = refusals(self.lines, self.event, role, edited=edited, earlier=before)
+        wanted = [line.command for line, why in zip(self.lines, refused, strict=False) if why is None]
+        others = [each for each in comments if each != earlier]
+        facts = self._facts(wanted, role, others, resumed) if wanted else None
+        return self._carry_out(replies(self.lines, refused, facts), [each for each in resumed if self._begun(each)])
+
+    def _begun(self, record: Recorded) -> bool:
+        """Whether the attempt that an earlier try announced is there: then its record stays, whatever is answered now.
+
+        Without it an attempt that is a trial would be taken for the committed parameters' own.
+        """
+        if not isinstance(record, RetrainRequest):
+            return False
+        return self.github.run(record.attempt.run).attempt >= record.attempt.number
+
+    # What is known of the repository
+
+    def _facts(
+        self,
+        commands: Sequence[Command | ParseError],
+        role: Role,
+        comments: Sequence[Comment],
+        resumed: tuple[Recorded, ...],
+    ) -> Facts:
+        """What the commands that this person may give here are decided from."""
+        github, event, options = self.github, self.event, self.options
+        wanted = [each for each in commands if isinstance(each, Command) and not each.delivers]
+        pull = github.pull_request(event.number) if wanted and event.is_pull_request else None
+        config, problem = self._config(event.default_branch) if wanted else (None, "")
+        policy = Policy(
+            repository_id=event.repository_id,
+            repository=event.repository,
+            default_branch=event.default_branch,
+            guard=config.guard if config else (),
+            train_path=options.train_path,
+        )
+        if pull is not None and pull.base_ref != event.default_branch and policy.guards(pull.base_ref):
+            config, problem = self._config(pull.base_ref)
+        facts = Facts(
+            event=event,
+            role=role,
+            policy=policy,
+            judge_workflow=PurePosixPath(options.judge_path).name,
+            release_workflow=PurePosixPath(options.release_path).name,
+            page=f"{self.job.server_url}/{self.job.repository}/pull/{event.number}",
+            pull=pull,
+            runs=github.runs(pull.head_sha, "pull_request") if pull else (),
+            config=config,
+            config_problem=problem,
+            head_models=self._head_models(pull, config, wanted) if pull and config else {},
+            records=recorded(comments, options.bot),
+            resumed=resumed,
+        )
+        if pull is None or not any(isinstance(each, Status) for each in wanted):
+            return facts
+        return facts.model_copy(update={"progress": self._progress(facts, pull, comments)})
+
+    def _config(self, ref: str) -> tuple[Config | None, str]:
+        """The config of a branch, or why there is none that can be read."""
+        raw = read_file(self.github, CONFIG_FILE, ref)
+        if raw is None:
+            return None, ""
+        try:
+            return parse_config(load(raw, CONFIG_FILE)), ""
+        except ConfigError as error:
+            return None, str(error).splitlines()[0]
+
+    def _head_models(
+        self, pull: PullRequest, config: Config, commands: Iterable[Command]
+    ) -> dict[str, tuple[Gate, ...]]:
+        """The models of the head's own config, where a command names one that the guarded branch does not have."""
+        named = {name for each in commands if isinstance(each, Retrain) for name in each.models}
+        named |= {each.model for each in commands if isinstance(each, Waive)}
+        if all(config.model(name) for name in named):
+            return {}
+        try:
+            head, _ = self._config(pull.head_sha)
+        except MlbotError:
+            return {}
+        return {model.name: model.gates for model in head.models} if head else {}
+
+    def _progress(self, facts: Facts, pull: PullRequest, comments: Sequence[Comment]) -> Progress:
+        """What only the status asks for."""
+        github, runs, marker = self.github, facts.trainings, report_marker(self.options.train_path)
+        publisher = replace(github, known_login=ACTIONS_BOT)  # with its own job's token, whoever answers comments
+        own = [each for each in comments if each.author == ACTIONS_BOT and carries(each.body, marker)]
+        return Progress(
+            status=publisher.status(pull.head_sha, STATUS) or github.status(pull.head_sha, STATUS),
+            jobs=tuple((job.name, job.state) for job in jobs(github, runs[0].id)) if runs else (),
+            report=own[0] if own else None,
+        )
+
+    # What is done
+
+    def _carry_out(self, found: Sequence[Reply], begun: Sequence[Recorded]) -> Exit:
+        """Write the records, have the effects, and write how it went."""
+        if not found:
+            self.console.say("Not answered: the limit was told already.")
+            return Exit.OK
+        if self.options.dry_run:
+            answer = self._operation(found, begun, working=False)
+            dry_run([*(effect for each in found for effect in each.decision.effects), answer], self.console.result)
+            self.console.result(answer.body)
+            return Exit.OK
+        if any(each.decision.effects or each.decision.records for each in found):
+            self._write(found, begun, working=True)
+        done = [self.carry_out(each) for each in found]
+        self._write(done, begun, working=False)
+        if all(each.decision.refused for each in done):
+            self.react("confused")
+        elif any(each.decision.effects for each in done):
+            self.react("rocket")
+        for each in done:
+            self.console.say(f"{each.text}: {each.decision.reason}")
+        return Exit.OK
+
+    def _operation(self, found: Sequence[Reply], begun: Sequence[Recorded], *, working: bool) -> UpsertComment:
+        """The answer as it is to be."""
+        comment = self.event.comment
+        records = [record for each in found for record in each.decision.records]
+        line = last_line(comment, [*records, *(each for each in begun if each not in records)], done=not working)
+        body = answer(found, marker=line, run_url=self.job.run_url, working=working)
+        return UpsertComment(number=self.event.number, marker=answer_marker(comment), body=body)
+
+    def _write(self, found: Sequence[Reply], begun: Sequence[Recorded], *, working: bool) -> None:
+        self.executor.do(self._operation(found, begun, working=working))
+        self.check_login()
+
+    def carry_out(self, reply: Reply) -> Reply:
+        """Have the effects of one command; the reply says what came of it."""
+        for effect in reply.decision.effects:
+            if effect in self.done:
+                continue
+            try:
+                done = self.executor.do(effect)
+            except MlbotError as error:
+                self.console.say(f"{error}")
+                if not isinstance(effect, SetStatus):
+                    return reply.model_copy(update={"decision": _not_done(effect, reply.decision, error)})
+            else:
+                if isinstance(effect, Rerun) and done == Effected.NOT_CURRENT:
+                    return reply.model_copy(update={"decision": Decision(reason=Reason.CHANGED_MEANWHILE)})
+            self.done.append(effect)
+        return reply
+
+
+def commands_before(comments: Iterable[Comment], event: CommentEvent) -> int:
+    """How many commands somebody wrote in this thread in the minute before a comment.
+
+    Counted by GitHub's clock, so that a job that had to wait counts the same.
+    """
+    if event.created is None:
+        return 0
+    return sum(
+        len(parse_comment(each.body))
+        for each in comments
+        if each.author == event.author
+        and each.id < event.comment
+        and each.created is not None
+        and 0 <= seconds_between(each.created, event.created) < WINDOW_S
+    )
 
 
 def _not_done(effect: Effect, decision: Decision, error: MlbotError) -> Decision:
@@ -387,47 +318,19 @@ def _not_done(effect: Effect, decision: Decision, error: MlbotError) -> Decision
     A record stays unless the re-run that it announces is known not to be: an attempt that is a trial, and that nobody
     knows to be one, would be taken for the committed parameters' own.
     """
-    gone = isinstance(effect, Rerun) and not isinstance(error, UnavailableError)
-    what = {
-        Rerun: "GitHub did not run the training again",
-        Dispatch: "The rest is done, but its workflow could not be started",
-    }.get(type(effect), "GitHub did not do it")
-    if isinstance(effect, Dispatch) and isinstance(error, NotFoundError):
-        why, hint = f"{effect.workflow} is not on the default branch", "Write it and merge it: mlbot init"
-    else:
-        why, hint = error.what, error.hint
-    if isinstance(effect, Dispatch) and not decision.records:
-        what = "The workflow could not be started"
-    return refuse(
-        Reason.NOT_DONE, f"{what}: {why}.", hint, link=decision.link, records=() if gone else decision.records
-    )
-
-
-def _section(desk: Desk, facts: Facts, found: Reply, comments: Sequence[Comment]) -> str:
-    """What stands under a reply."""
-    pull = facts.pull
-    if found.decision.reason is Reason.HELP:
-        from mlbot.commands.help import help_text
-
-        head = pull.head_sha if pull and pull.fork else None
-        where = Where.PULL_REQUEST if pull else Where.ISSUE
-        return help_text(help_for(facts.config, where, fork_head=head))
-    if found.decision.reason is not Reason.STATUS or pull is None:
-        return ""
-    from mlbot.commands import reply
-
-    view = status_view(facts, pull, evidence(desk, facts, pull, comments), report_marker(desk))
-    return reply.status(view, page=desk.page)
-
-
-def _print(desk: Desk, writer: Writer, found: Sequence[Reply]) -> None:
-    """What would be done, and said."""
-    operations: list[Operation] = [effect for each in found for effect in each.decision.effects]
-    answer = writer.operation(found, working=False)
-    dry_run([*operations, answer], desk.console.result)
-    desk.console.result(answer.body)
-
-
-def _never(given: object) -> Never:
-    del given
-    raise RefusedError("a job that answers comments writes neither ledger nor charts")
+    values = {
+        "what": error.what,
+        "hint": error.hint,
+        "run": decision.values.get("run"),
+        "recorded": bool(decision.records),
+        "workflow": effect.workflow if isinstance(effect, Dispatch) else "",
+    }
+    match effect:
+        case Rerun():
+            gone = not isinstance(error, UnavailableError)
+            return Decision(reason=Reason.NOT_RERUN, values=values, records=() if gone else decision.records)
+        case Dispatch():
+            reason = Reason.NO_WORKFLOW if isinstance(error, NotFoundError) else Reason.NOT_STARTED
+        case _:
+            reason = Reason.NOT_DONE
+    return Decision(reason=reason, values=values, records=decision.records)

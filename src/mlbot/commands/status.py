@@ -2,30 +2,35 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import ClassVar, Literal
 
-from mlbot.commands.facts import Facts
-from mlbot.events.github import Attempt, Comment, Id, PullRequest, Run, Status, WebUrl
+from mlbot.commands.command import Command
+from mlbot.commands.facts import Decision, Facts, Reason
+from mlbot.events.github import Attempt, Id, PullRequest, Role, Run, WebUrl
+from mlbot.events.github import Status as CommitStatus
+from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.record import Count, Name, Record, Sha
 from mlbot.protocol.answer import WaiverRequest
 from mlbot.protocol.attempts import Reruns
-from mlbot.protocol.marker import attempt_of, read_stamp
+from mlbot.protocol.marker import attempt_of, marker, read_stamp
 
 _JOB = re.compile(r"(?:.* / )?Train (?P<model>[A-Za-z0-9][A-Za-z0-9._-]{0,62}) \(seed (?P<seed>[0-9]{1,3})\)")
-
 _MOST_MODELS = 50
-
 _MOST_RUNS = 5
 
 
-class Evidence(Record):
-    """What is read for the status alone, besides the facts of every command."""
+class Status(Command):
+    """Say what runs and why the gate stands as it does."""
 
-    status: Status | None = None
-    """The bot's latest on the head."""
-    jobs: tuple[tuple[str, str], ...] = ()
-    """Name and state of each job of the newest training: the pull request's own words."""
-    report: Comment | None = None
-    """The bot's comment with the verdict."""
+    kind: Literal["status"] = "status"
+    name: ClassVar = "mlbot status"
+    template: ClassVar = "commands/status.md.j2"
+    role: ClassVar[Role] = "none"
+    example: ClassVar = "/mlbot status"
+
+    def decide(self, facts: Facts) -> Decision:
+        """What is known."""
+        return Decision(reason=Reason.STATUS, values={"view": status_view(facts), "page": facts.page})
 
 
 class Training(Record):
@@ -59,7 +64,7 @@ class StatusView(Record):
     """What the newest training found stale."""
     planned: bool
     """Whether the newest training has said what is stale."""
-    status: Status | None
+    status: CommitStatus | None
     report: Id | None
     """The comment with the verdict on this head; None when there is none, or one of another head."""
     behind: bool
@@ -67,33 +72,31 @@ class StatusView(Record):
     waivers: tuple[WaiverRequest, ...]
 
 
-def status_view(facts: Facts, pull: PullRequest, evidence: Evidence, marker: str) -> StatusView:
-    """The view.
-
-    Args:
-        facts: those of every command.
-        pull: the pull request.
-        evidence: what was read besides.
-        marker: of the comment with the verdict.
-    """
-    runs, reruns = facts.trainings, facts.reruns
-    stamp = read_stamp(evidence.report.body, marker) if evidence.report else None
+def status_view(facts: Facts) -> StatusView:
+    """The view of a pull request."""
+    pull, runs, reruns, progress = facts.pull_request, facts.trainings, facts.reruns, facts.progress
+    stamp = read_stamp(progress.report.body, report_marker(facts.policy.train_path)) if progress.report else None
     current = stamp is not None and stamp.head == pull.head_sha
     counts = reruns.standing(runs[0].this_attempt) if runs else None
-    spoken = attempt_of(evidence.status.url) if evidence.status else None
+    spoken = attempt_of(progress.status.url) if progress.status else None
     return StatusView(
         head=pull.head_sha,
         guarded=facts.policy.guards(pull.base_ref),
         draft=pull.draft,
         base=pull.base_ref,
         trainings=tuple(_training(run, reruns) for run in runs[:_MOST_RUNS]),
-        models=_models(evidence.jobs),
-        planned=any(_is_plan(name) and state == "success" for name, state in evidence.jobs),
-        status=evidence.status,
-        report=evidence.report.id if evidence.report and current else None,
+        models=_models(progress.jobs),
+        planned=any(_is_plan(name) and state == "success" for name, state in progress.jobs),
+        status=progress.status,
+        report=progress.report.id if progress.report and current else None,
         behind=counts is not None and spoken is not None and spoken.order < counts.order,
         waivers=_waivers(facts, pull),
     )
+
+
+def report_marker(train_path: str) -> str:
+    """What the last line of the comment with the verdict starts with."""
+    return marker(train_path, CONFIG_FILE)
 
 
 def _training(run: Run, reruns: Reruns) -> Training:

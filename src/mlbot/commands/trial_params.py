@@ -4,66 +4,45 @@ import math
 from collections.abc import Mapping
 
 from mlbot.config.document import Params
-from mlbot.config.errors import INVISIBLE, quote
-from mlbot.config.reader import nearest, one_of
+from mlbot.config.errors import INVISIBLE
+from mlbot.config.reader import nearest
 from mlbot.config.schema import MAX_CHOICE, Model, Tunable
+from mlbot.lib.record import Record
 from mlbot.lib.scalar import Scalar, resolve
 
 _BOOLEANS = {"true": True, "false": False}
 
 
-def checked(model: Model, given: Mapping[str, str]) -> Params | tuple[str, ...]:
-    """The parameters of a trial by name, each of its type.
+class ParamProblem(Record):
+    """A parameter that a trial may not have."""
+
+    name: str
+    value: str
+    tunable: Tunable | None = None
+    """What it may be; None where it may not be changed at all."""
+    near: str | None = None
+    """The parameter that was probably meant."""
+
+
+def checked(model: Model, given: Mapping[str, str]) -> Params | tuple[ParamProblem, ...]:
+    """The parameters of a trial by name, each of its type; or what is wrong with each that is not allowed.
 
     Args:
         model: As the policy's config has it.
         given: What the command says, a text a name.
-
-    Returns:
-        The values; or a sentence for each that is not allowed, with what is.
     """
     known = {each.name: each for each in model.train.tunable}
     params: Params = {}
-    problems: list[str] = []
+    problems: list[ParamProblem] = []
     for name, text in given.items():
         tunable = known.get(name)
         value = _value(tunable, text) if tunable else None
-        if tunable is None:
-            problems.append(_unknown(model, name, known))
-        elif value is None:
-            problems.append(f"{name} cannot be {quote(text)}: it takes {allowed(tunable)}.")
+        if value is None:
+            near = None if tunable else nearest(name, known)
+            problems.append(ParamProblem(name=name, value=text, tunable=tunable, near=near))
         else:
             params[name] = value
     return tuple(problems) or params
-
-
-def allowed(tunable: Tunable) -> str:
-    """The values that a parameter takes, in words: `a whole number from 1 to 20`, `15, 31 or 63`."""
-    match tunable.type:
-        case "int":
-            return f"a whole number from {tunable.min} to {tunable.max}"
-        case "float":
-            return f"a number from {_plain(tunable.min)} to {_plain(tunable.max)}"
-        case "bool":
-            return "true or false"
-        case "str":
-            return f"a text of at most {MAX_CHOICE} characters"
-        case None:
-            return one_of(_plain(choice) for choice in tunable.choices)
-
-
-def _unknown(model: Model, name: str, known: Mapping[str, Tunable]) -> str:
-    said = f"{quote(name)} is no parameter that a trial of {model.name} may change"
-    if not known:
-        return f"{said}: its config lists none under train.tunable."
-    close = nearest(name, known)
-    hint = f"Did you mean {close}?" if close else f"It may change {_and(known)}."
-    return f"{said}. {hint}"
-
-
-def _and(names: Mapping[str, Tunable]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _value(tunable: Tunable, text: str) -> bool | int | float | str | None:

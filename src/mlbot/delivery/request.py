@@ -11,9 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from mlbot.commands.checks import RANKS
-from mlbot.commands.command import Approve, Lock, Promote, Release, Rollback, Unlock, command_text, parse_comment
-from mlbot.commands.table import spec_of
+from mlbot.commands.forward import Approve, Lock, Promote, Release, Rollback, Unlock
+from mlbot.commands.parser import parse_comment
 from mlbot.config.reader import nearest
 from mlbot.config.schema import Config, EnvironmentConfig
 from mlbot.events.github import Comment, CommentFacts, Id, Login, Role
@@ -231,7 +230,7 @@ def _of_tag(facts: AskFacts) -> Asked | NotAsked:
             f"GitHub does not say who pushed the tag {name[:100]}: it has no run that its push started.",
             "Start the workflow by hand, with the tag's name in the input `tag`.",
         )
-    return Asked(command=command, actor=facts.asker, tag=name, text=command_text(command))
+    return Asked(command=command, actor=facts.asker, tag=name, text=command.text)
 
 
 def _of_inputs(facts: AskFacts) -> Asked | NotAsked:
@@ -255,7 +254,7 @@ def _of_inputs(facts: AskFacts) -> Asked | NotAsked:
     command = _validated({"kind": do, **given})
     if isinstance(command, NotAsked):
         return command
-    return Asked(command=command, actor=facts.asker, text=command_text(command))
+    return Asked(command=command, actor=facts.asker, text=command.text)
 
 
 def _validated(
@@ -267,19 +266,19 @@ def _validated(
         kind = str(fields["kind"])
         places = sorted({str(each["loc"][-1]) for each in error.errors()} - {kind})
         sentence = f"`{kind}` needs another {' and '.join(places)} than what was given."
-        return _no(AskReason.MISUNDERSTOOD, sentence, "It is said:", usage=spec_of(kind).usage)
+        usage = next(each.usage() for each in _COMMANDS if each.name == kind)
+        return _no(AskReason.MISUNDERSTOOD, sentence, "It is said:", usage=usage)
 
 
 def _permitted(facts: AskFacts, asked: Asked) -> NotAsked | None:
     """Whether the asker has the role. Whoever could push a tag may have it looked at."""
     if asked.actor is None or (asked.tag and facts.by_machine):
         return None
-    needed = spec_of(asked.command.kind).who
-    if RANKS[facts.role] >= RANKS[needed]:
+    if asked.command.may(facts.role):
         return None
     return _no(
         AskReason.NOT_PERMITTED,
-        f"/{asked.command.kind} needs the role {needed}, and {asked.actor} has {facts.role}.",
+        f"/{asked.command.kind} needs the role {asked.command.role}, and {asked.actor} has {facts.role}.",
         "Ask somebody who has it to say it.",
         comment=asked.comment,
         number=asked.number,

@@ -6,9 +6,7 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mlbot.commands.checks import RANKS
-from mlbot.commands.command import Approve, Lock, Promote, Release, Rollback, Unlock
-from mlbot.commands.table import spec_of
+from mlbot.commands.forward import Approve, Lock, Promote, Release, Rollback, Unlock
 from mlbot.config.errors import ConfigError
 from mlbot.config.load import parse_config
 from mlbot.config.schema import Config
@@ -429,4 +427,4 @@ class Worker:
         return next((each for each in newest if self._may_promote(each.author)), None)
 
     def _may_promote(self, login: str | None) -> bool:
-        return login is not None and RANKS[self.desk.github.role(login)] >= RANKS[spec_of("promote").who]
+        return login is not None and Promote.may(self.desk.github.role(login))

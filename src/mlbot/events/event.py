@@ -155,6 +155,8 @@ class CommentEvent(Record):
     kind: Literal["issue_comment"] = "issue_comment"
     repository_id: Id
     repository: RepositoryName
+    default_branch: RefName
+    """Of the repository, as GitHub said with the event."""
     comment: Id
     body: Annotated[str, StringConstraints(max_length=_COMMENT)]
     author: Login
@@ -314,6 +316,7 @@ def _comment(payload: Payload) -> dict[str, Any] | NotAnEvent:
         "author": dig(payload, "comment", "user", "login"),
         "author_is_bot": dig(payload, "comment", "user", "type") != "User",
         "number": dig(payload, "issue", "number"),
+        "default_branch": dig(payload, "repository", "default_branch"),
         "is_pull_request": dig(payload, "issue", "pull_request") is not None,
         "open": dig(payload, "issue", "state") == "open",
         "created": moment(dig(payload, "comment", "created_at")),

@@ -2,7 +2,8 @@
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 
-from mlbot.commands.command import Waive, parse_comment
+from mlbot.commands.parser import parse_comment
+from mlbot.commands.waive import Waive
 from mlbot.events.github import Comment, Id
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import Time, WaiverEntry

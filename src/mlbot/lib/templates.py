@@ -54,3 +54,8 @@ def environment() -> "jinja2.Environment":
 def fill(template: str, **values: Any) -> str:
     """A template with its values; a value that the template names and nobody gave is an error."""
     return environment().get_template(template).render(values)
+
+
+def phrase(template: str, name: str, /, **values: object) -> str:
+    """A macro of a template with its values: words that stand alone."""
+    return str(getattr(environment().get_template(template).module, name)(**values)).strip()

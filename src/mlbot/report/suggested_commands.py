@@ -2,8 +2,9 @@
 
 from pydantic import ValidationError
 
-from mlbot.commands.command import Retrain, Waive, command_text
-from mlbot.commands.table import Form, spec_of
+from mlbot.commands.command import MODEL
+from mlbot.commands.retrain import Retrain
+from mlbot.commands.waive import Waive
 from mlbot.gates.outcome import Reason
 from mlbot.lib.record import Record, Sha
 from mlbot.report.headline import by_severity
@@ -33,7 +34,7 @@ def offers(report: Report) -> Offers | None:
     sha = report.verdict.commits.head if report.fork else None
     models = by_severity(report.models)
     return Offers(
-        retrain=command_text(Retrain(sha=sha)),
+        retrain=Retrain(sha=sha).text,
         trial=_trial(models[0], sha) if models else None,
         waive=None if report.trial else next((said for model in models if (said := _waive(model))), None),
     )
@@ -46,9 +47,9 @@ def _trial(model: ModelReport, sha: Sha | None) -> str:
 def _name(model: ModelReport) -> str:
     """A model's name as a command has it; the usage's word for one that no config could have."""
     try:
-        return command_text(Retrain(models=(model.model,))).partition(" ")[2]
+        return Retrain(models=(model.model,)).text.partition(" ")[2]
     except ValidationError:
-        return Form.MODEL
+        return MODEL.usage
 
 
 def _waive(model: ModelReport) -> str | None:
@@ -58,6 +59,6 @@ def _waive(model: ModelReport) -> str | None:
     if gate is None:
         return None
     try:
-        return command_text(Waive(model=model.model, gate=gate, reason=_ANY_REASON))
+        return Waive(model=model.model, gate=gate, reason=_ANY_REASON).text
     except ValidationError:
-        return spec_of("waive").usage
+        return Waive.usage()
