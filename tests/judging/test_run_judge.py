@@ -16,7 +16,7 @@ from mlbot import entry
 from mlbot.errors import Exit
 from mlbot.git.ledger import LedgerBranch
 from mlbot.git.remote import Remote
-from mlbot.lib.tree import digest
+from mlbot.lib.canonical import digest
 from mlbot.storage.store import open_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("git_settings")]

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbot.lib.tree import SUBMODULE, SYMLINK, Tree, changed, digest, module_files, shown
+from mlbot.lib.canonical import digest
+from mlbot.lib.tree import SUBMODULE, SYMLINK, Tree, changed, module_files, shown
 
 FILE = "100644"
 

@@ -1,6 +1,5 @@
 """What promotions and rollbacks have in common: who holds an environment, what is live, what may be gone back to."""
 
-import json
 from collections.abc import Iterable
 from typing import Annotated
 
@@ -9,6 +8,7 @@ from pydantic import Field, StringConstraints
 from mlbot.events.github import Attempt
 from mlbot.ledger.entries import Action, Actor, DeploymentEntry, Entry, Time
 from mlbot.ledger.queries import deployments, live, unfinished
+from mlbot.lib.canonical import canonical
 from mlbot.lib.record import Digest, Name, Record
 from mlbot.lib.untrusted_json import HostileJsonError, read
 from mlbot.lib.version import Served, VersionText
@@ -114,7 +114,7 @@ def _apply(stack: list[Served], now: Served, action: Action) -> None:
 
 def lock_text(holder: Holder) -> str:
     """What the lock's commit says: canonical JSON on one line."""
-    return json.dumps(holder.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return canonical(holder.model_dump(mode="json"))
 
 
 def read_lock(text: str) -> Holder | None:

@@ -1,6 +1,5 @@
 """The files of a release: the model, its card, the manifest, lineage, golden requests, and the sums of all."""
 
-import hashlib
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from mlbot.delivery.release import Released, ReleaseDecision, ReleaseFacts, TagF
 from mlbot.errors import NotEvaluatedError, UsageError
 from mlbot.ledger.entries import Entry, ReleaseEntry, VerdictEntry
 from mlbot.ledger.queries import latest_by_key, release_of, releases
+from mlbot.lib.canonical import digest_of_stream
 from mlbot.lib.record import Digest, Record, Sha
 from mlbot.lib.tree import TagRef
 from mlbot.lib.untrusted_json import read
@@ -377,4 +377,4 @@ def _model(home: Home, release: ReleaseEntry) -> Model | None:
 
 def _digest(file: Path) -> Digest:
     with file.open("rb") as stream:
-        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+        return digest_of_stream(stream)

@@ -1,6 +1,5 @@
 """Digests of the content of files that git does not track, each read once as long as it does not change."""
 
-import hashlib
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -9,8 +8,8 @@ from pathlib import Path
 from pydantic import Field
 
 from mlbot.git.leases import scratch
+from mlbot.lib.canonical import digest, digest_of_stream
 from mlbot.lib.record import Digest, Record
-from mlbot.lib.tree import digest
 
 _SETTLED_NS = 2_000_000_000
 """A file must have rested this long before its digest is kept: a change within one tick of the file system's clock
@@ -73,7 +72,7 @@ def _file_digest(path: Path, known: dict[str, _Known]) -> Digest:
         return known[name].digest
     started = time.time_ns()
     with path.open("rb") as file:
-        found = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        found = digest_of_stream(file)
     known.pop(name, None)
     if _facts(path) == facts and max(facts[1:3]) < started - _SETTLED_NS:
         known[name] = _Known(facts=facts, digest=found)

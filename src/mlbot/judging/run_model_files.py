@@ -1,6 +1,5 @@
 """The store as jobs on GitHub see it: where it is, what goes there, and the files of earlier verdicts."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from mlbot.github.transport import Limits
 from mlbot.judging.run_ci import Hosted
 from mlbot.judging.run_judge import Entry
 from mlbot.ledger.entries import DeploymentEntry, VerdictEntry
+from mlbot.lib.canonical import digest_of_stream
 from mlbot.lib.untrusted_json import read
 from mlbot.plan.plan import PlannedModel
 from mlbot.protocol.artifact_name import (
@@ -190,7 +190,7 @@ def _gone(why: str) -> Problem:
 
 def _digest(path: Path) -> str:
     with path.open("rb") as stream:
-        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+        return digest_of_stream(stream)
 
 
 def store_of(hosted: Hosted, console: Console) -> ModelStore | None:

@@ -1,6 +1,5 @@
 """What is told of a trial: what it tried, what came of it, and the change that would commit it."""
 
-import json
 from collections.abc import Mapping
 
 from mlbot.commands.params_patch import edited, unified
@@ -13,6 +12,7 @@ from mlbot.git.repository import Repository
 from mlbot.judging.run_assignment import Assignment
 from mlbot.judging.run_ci import Hosted
 from mlbot.judging.trial import Change, TrialResult, trial_result
+from mlbot.lib.canonical import canonical
 from mlbot.lib.record import Sha
 from mlbot.protocol.decision import Judge, Settle
 from mlbot.report.report import Report
@@ -68,6 +68,6 @@ def _edited(text: str, path: str, overrides: Params) -> str | None:
 def _says(text: str, path: str, params: Mapping[str, object]) -> bool:
     """Whether a text holds just these parameters, types and all: 1, 1.0 and true are three things."""
     try:
-        return json.dumps(load_params(text, path), sort_keys=True) == json.dumps(params, sort_keys=True)
+        return canonical(load_params(text, path)) == canonical(params)
     except MlbotError:
         return False

@@ -9,7 +9,6 @@ names the same file and adds nothing.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -18,6 +17,7 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 from mlbot.config.document import Params
 from mlbot.events.github import Attempt, Id, RefName, Text
 from mlbot.gates.outcome import Outcome, Reason
+from mlbot.lib.canonical import document
 from mlbot.lib.record import Count, Digest, Name, Record, Sha
 from mlbot.lib.untrusted_json import HostileJsonError, load
 from mlbot.lib.version import VersionText
@@ -321,8 +321,6 @@ _MOST_BYTES = 262_144
 
 _ENTRY: TypeAdapter[Entry] = TypeAdapter(Entry)
 
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-
 
 class Ledger(Record):
     """What could be read."""
@@ -334,7 +332,7 @@ class Ledger(Record):
 
 def canonical(entry: Entry) -> bytes:
     """An entry's only JSON form: sorted keys, no spaces, ASCII, a newline at the end."""
-    return _ENCODER.encode(_facts(entry)).encode() + b"\n"
+    return document(_facts(entry))
 
 
 def path_of(entry: Entry) -> str:

@@ -1,12 +1,12 @@
 """The files of one commit as git lists them, and which of them a pattern names."""
 
-import hashlib
 import posixpath
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from mlbot.lib.canonical import digest
 from mlbot.lib.globs import fits, fixed_folder, is_glob, normalise
 from mlbot.lib.record import Digest, Sha
 
@@ -140,12 +140,6 @@ class Tree:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(link), self.links[link]))
         outside = target.startswith(("/", "../")) or target == ".."
         return None if outside else "" if target == "." else target
-
-
-def digest(text: str | bytes) -> Digest:
-    """sha256 of a text (names that are no UTF-8 go in as the bytes they are) or of bytes."""
-    raw = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
-    return f"sha256:{hashlib.sha256(raw).hexdigest()}"
 
 
 def shown(path: str) -> str:

@@ -34,6 +34,7 @@ from pydantic import ValidationError
 from mlbot.config.document import Params
 from mlbot.config.schema import Model
 from mlbot.ledger.entries import Environment
+from mlbot.lib.canonical import digest
 from mlbot.lib.record import Digest, Sha
 from mlbot.ml.log import Log
 from mlbot.ml.supervised import Command, Ended, supervise
@@ -76,7 +77,7 @@ def current_environment(lock: Digest | None) -> Environment:
         lock=lock,
         python=platform.python_version(),
         platform=sysconfig.get_platform(),  # without the kernel's version, which changes with every runner image
-        packages=f"sha256:{hashlib.sha256(chr(10).join(names).encode()).hexdigest()}",
+        packages=digest(chr(10).join(names)),
     )
 
 

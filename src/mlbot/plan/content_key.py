@@ -1,6 +1,5 @@
 """Everything that one model's training depends on at one commit, and the content key made of it."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,10 +9,11 @@ from pydantic import Field
 from mlbot.config.schema import Config, Data, Model
 from mlbot.errors import UsageError
 from mlbot.gates.metric import Task
+from mlbot.lib.canonical import canonical, digest
 from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.globs import normalise
 from mlbot.lib.record import Digest, Record
-from mlbot.lib.tree import Tree, digest, is_url, module_files
+from mlbot.lib.tree import Tree, is_url, module_files
 
 LOCKS = (
     "uv.lock",
@@ -65,7 +65,7 @@ class Inputs(Record):
     def key(self) -> Digest:
         """The content key: sha256 of the canonical JSON of all of it."""
         facts = {"form": _KEY_FORM, **dict(self)}
-        return digest(json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True))
+        return digest(canonical(facts))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,13 +1,12 @@
 """Golden requests: rows with what the judged file says of them, kept with a release for its smoke tests."""
 
-import json
 from enum import StrEnum
-from hashlib import sha256
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from mlbot.gates.metric import Task
+from mlbot.lib.canonical import digest, document
 from mlbot.lib.record import Count, Digest, Name, Record
 from mlbot.verdict.evidence import NonNegative
 
@@ -87,13 +86,12 @@ def _fits(value: Value, kind: Kind) -> bool:
 
 def canonical(golden: Golden) -> bytes:
     """The only JSON form: sorted keys, no spaces, ASCII, a newline at the end."""
-    facts = golden.model_dump(mode="json")
-    return json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    return document(golden.model_dump(mode="json"))
 
 
 def digest_of(golden: Golden) -> Digest:
     """The digest of its canonical form: what it is stored by."""
-    return f"sha256:{sha256(canonical(golden)).hexdigest()}"
+    return digest(canonical(golden))
 
 
 class SmokeReason(StrEnum):

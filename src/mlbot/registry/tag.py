@@ -13,7 +13,6 @@ Source: iterative/gto 1.10, `gto/constants.py` and `gto/tag.py`. Two differences
 taken too (GTO passes over those with a dot, or with a `-` or `_` at the end), and pre-release versions are not.
 """
 
-import json
 import re
 from typing import Literal, NamedTuple
 
@@ -21,6 +20,7 @@ from pydantic import ValidationError
 
 from mlbot.events.github import Attempt
 from mlbot.ledger.entries import Actor
+from mlbot.lib.canonical import canonical
 from mlbot.lib.record import Digest, Name, Record, Sha
 from mlbot.lib.version import MOST_CHARACTERS, MOST_DIGITS, NUMBER, Version, VersionText
 
@@ -178,7 +178,7 @@ def read_note(message: str | None) -> TagNote | None:
 
 
 def _canonical(note: TagNote) -> str:
-    return json.dumps(note.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return canonical(note.model_dump(mode="json"))
 
 
 def _full(model: Name, folder: str | None) -> str:

@@ -1,10 +1,9 @@
 """The documents that are stored beside a judged model, each by its digest: its lineage, and its report."""
 
-import json
 from collections.abc import Iterator
-from hashlib import sha256
 
 from mlbot.gates.outcome import Outcome
+from mlbot.lib.canonical import digest, document
 from mlbot.lib.record import Digest, Record
 from mlbot.protocol.training_record import Training
 from mlbot.report.report import ModelReport, Report
@@ -15,13 +14,12 @@ MOST_BYTES = 16 << 20
 
 def canonical(record: Record) -> bytes:
     """A record's only JSON form: sorted keys, no spaces, ASCII, a newline at the end."""
-    facts = record.model_dump(mode="json")
-    return json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode() + b"\n"
+    return document(record.model_dump(mode="json"))
 
 
 def digest_of(raw: bytes) -> Digest:
     """What a document is stored by."""
-    return f"sha256:{sha256(raw).hexdigest()}"
+    return digest(raw)
 
 
 def training_of(model: ModelReport) -> Training | None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mlbot.errors import NotEvaluatedError
+from mlbot.lib.canonical import digest_of_stream
 from mlbot.lib.record import Digest
 
 CHUNK = 1 << 20
@@ -25,7 +26,7 @@ class OtherBytesError(NotEvaluatedError):
 def digest_of(file: Path) -> Digest:
     """The sha256 of a file."""
     with file.open("rb") as stream:
-        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+        return digest_of_stream(stream)
 
 
 def chunks_of(file: Path) -> Iterator[bytes]:

@@ -1,14 +1,13 @@
 """One file with its manifest, to and from a registry: what the store and the target have in common."""
 
-import json
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mlbot.errors import NotEvaluatedError
+from mlbot.lib.canonical import canonical, digest
 from mlbot.lib.record import Count, Digest, Record
 from mlbot.lib.untrusted_json import HostileJsonError, load
 from mlbot.storage.digest import chunks_of
@@ -124,7 +123,7 @@ class _Manifest(_Open):
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+    return canonical(value).encode()
 
 
 def push(registry: Registry, file: Path, packed: Packed, tag: str, annotations: Mapping[str, str]) -> Digest:
@@ -134,7 +133,7 @@ def push(registry: Registry, file: Path, packed: Packed, tag: str, annotations: 
         The manifest's digest.
     """
     config = config_of(packed, annotations)
-    config_digest = f"sha256:{sha256(config).hexdigest()}"
+    config_digest = digest(config)
     registry.put_blob(packed.digest, packed.size_bytes, lambda: chunks_of(file))
     registry.put_blob(config_digest, len(config), lambda: iter((config,)))
     registry.verify_blob(packed.digest, packed.size_bytes)

@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from mlbot.errors import NotEvaluatedError, RefusedError, UsageError
+from mlbot.lib.canonical import digest
 from mlbot.lib.record import Digest
 from mlbot.lib.untrusted_json import HostileJsonError, load
 from mlbot.storage.digest import CHUNK, checked, take
@@ -544,7 +544,7 @@ class Registry:
         self._patiently(
             lambda: self._api.ask("PUT", f"/manifests/{tag}", expected=(201,), headers=headers, body=lambda: content)
         )
-        return f"sha256:{sha256(content).hexdigest()}"
+        return digest(content)
 
     def _upload(self, digest: Digest, size: int, content: Callable[[], Iterator[bytes]]) -> None:
         begun = self._api.ask("POST", "/blobs/uploads/", expected=(202,), headers={"Content-Length": "0"})

@@ -1,6 +1,5 @@
 """A trial: a training with parameters that nobody committed."""
 
-import json
 import math
 from collections.abc import Collection, Sequence
 
@@ -9,9 +8,9 @@ from pydantic import RootModel
 from mlbot.config.document import Params
 from mlbot.config.reader import nearest, one_of
 from mlbot.errors import UsageError
+from mlbot.lib.canonical import canonical, digest
 from mlbot.lib.record import Digest
 from mlbot.lib.scalar import Scalar, resolve
-from mlbot.lib.tree import digest
 from mlbot.lib.untrusted_json import HostileJsonError, read
 
 _KEY_FORM = "mlbot/trial-key@1"
@@ -30,7 +29,7 @@ def trial_key(key: Digest, overrides: Params) -> Digest:
     if not overrides:
         return key
     facts = {"form": _KEY_FORM, "key": key, "overrides": overrides}
-    return digest(json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True))
+    return digest(canonical(facts))
 
 
 class _Overrides(RootModel[Params]):

@@ -5,7 +5,6 @@ that does not change onto the guarded branch, and it ends when the content or th
 evaluated is never waived: there is nothing there that anybody could answer for.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from mlbot.config.schema import Model, OnInconclusive, Waivers
@@ -13,8 +12,9 @@ from mlbot.events.github import Role
 from mlbot.gates.gate import Gate
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import WaiverEntry
+from mlbot.lib.canonical import canonical, digest
 from mlbot.lib.record import Digest, Name
-from mlbot.lib.tree import Tree, digest, module_files
+from mlbot.lib.tree import Tree, module_files
 from mlbot.verdict.verdict import GateResult, Waived
 
 DELETED = "deleted"
@@ -61,7 +61,7 @@ def removal_digest() -> Digest:
 
 
 def _digest(facts: Mapping[str, object]) -> Digest:
-    return digest(json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True))
+    return digest(canonical(facts))
 
 
 def may_waive(rules: Waivers, actor: str, role: Role, author: str | None) -> bool:
