@@ -18,10 +18,9 @@ from cmarkgfm.cmark import Options
 import pictures_scenes as scenes
 from mlbot.console import Console
 from mlbot.ml.plots import charts, picture_spec, svg
-from mlbot.report.chart import Picture
 from mlbot.report.markdown import markdown
 from mlbot.report.page import html
-from mlbot.report.report import Report
+from mlbot.report.report import Picture, Report
 from pictures_browser import THEMES, Browser, MissingToolError, Stylesheet, Theme, chromium, stylesheet
 
 _COMMENT_WIDTH = 880

@@ -10,9 +10,8 @@ from tests.support import samples
 
 from mlbot.ml import plots
 from mlbot.ml.plots import NAMES, config
-from mlbot.report.chart import Spec
 from mlbot.report.page import html
-from mlbot.report.report import Curves, ModelReport, Side
+from mlbot.report.report import Curves, ModelReport, Side, Spec
 
 CLASSIFICATION = ["slices", "seeds", "roc", "precision_recall", "calibration", "confusion"]
 

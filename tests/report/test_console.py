@@ -10,7 +10,7 @@ from tests.support import samples
 from tests.support.hostile_samples import TEXTS, poisoned
 
 from mlbot.lib.terminal import cells
-from mlbot.report.console import terminal
+from mlbot.report.terminal import terminal
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 

@@ -6,9 +6,9 @@ from tests.support import samples
 
 from mlbot.gates.gate import Bound, Gate
 from mlbot.gates.outcome import Outcome, Reason
-from mlbot.report.console import terminal
-from mlbot.report.headline import by_severity, headline, model_line, whole_problem
 from mlbot.report.markdown import markdown
+from mlbot.report.terminal import terminal
+from mlbot.report.words import by_severity, headline, model_line, whole_problem
 from mlbot.verdict.evidence import Problem
 
 EXPECTED = {

@@ -12,8 +12,8 @@ from tests.support.tiers import examples
 from mlbot.gates.gate import Bound, Gate
 from mlbot.gates.outcome import Outcome
 from mlbot.protocol.marker import marker
-from mlbot.report.chart import Picture
 from mlbot.report.markdown import LIMIT, len16, markdown
+from mlbot.report.report import Picture
 
 MARKER = marker(".github/workflows/mlbot.yml", "mlbot.yaml")
 

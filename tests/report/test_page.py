@@ -13,8 +13,8 @@ from tests.support import samples
 from tests.support.hostile_samples import TEXTS, poisoned, skeleton
 from tests.support.tiers import examples
 
-from mlbot.report.chart import Charts
 from mlbot.report.page import html
+from mlbot.report.report import Charts
 
 LOADS = re.compile(
     r"""(?:src|srcset|poster|data|action|formaction|background)\s*=|url\(|@import|<(?:link|iframe|object|embed|base|form|img)\b"""

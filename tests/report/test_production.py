@@ -10,8 +10,7 @@ from tests.support.history_samples import MODEL, deployment
 from mlbot.config.schema import EnvironmentConfig
 from mlbot.gates.gate import Bound, Gate
 from mlbot.report import tables
-from mlbot.report.notices import model_notices
-from mlbot.report.production import beyond_margins, in_production
+from mlbot.report.notices import beyond_margins, in_production, model_notices
 from mlbot.report.report import NoticeCode, Production
 from mlbot.verdict.evidence import Evaluation
 

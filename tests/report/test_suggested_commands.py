@@ -8,8 +8,8 @@ from mlbot.commands.parser import parse_comment
 from mlbot.commands.retrain import Retrain
 from mlbot.commands.waive import Waive
 from mlbot.gates.outcome import Outcome
+from mlbot.report.markdown import Offers, offers
 from mlbot.report.report import Report
-from mlbot.report.suggested_commands import Offers, offers
 
 
 def offered(report: Report) -> Offers:

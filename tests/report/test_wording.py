@@ -9,9 +9,9 @@ from tests.support import samples
 from mlbot.gates.gate import Bound, Gate
 from mlbot.gates.metric import Direction
 from mlbot.gates.outcome import Outcome, Reason
-from mlbot.report import wording
+from mlbot.report import words
 from mlbot.report.report import ModelReport
-from mlbot.report.wording import meaning
+from mlbot.report.words import meaning
 from mlbot.verdict.evidence import Comparison, Method, Problem
 from mlbot.verdict.verdict import GateResult
 
@@ -39,11 +39,11 @@ def test_every_reason_is_a_plain_sentence(reason: Reason) -> None:
     ],
 )
 def test_limits(gate: Gate, direction: Direction | None, text: str) -> None:
-    assert wording.limit(gate, direction) == text
+    assert words.limit(gate, direction) == text
 
 
 def test_arrows() -> None:
-    assert [wording.arrow(each) for each in (Direction.HIGHER, Direction.LOWER, None)] == ["↑", "↓", ""]
+    assert [words.arrow(each) for each in (Direction.HIGHER, Direction.LOWER, None)] == ["↑", "↓", ""]
 
 
 def model(*comparisons: Comparison, **changes: Any) -> ModelReport:
@@ -85,12 +85,12 @@ def result(reason: Reason, outcome: Outcome, gate: Gate = MARGIN, **changes: Any
     ],
 )
 def test_findings_of_a_margin(reason: Reason, outcome: Outcome, text: str) -> None:
-    assert wording.finding(result(reason, outcome), model(parts.comparison("roc_auc", -0.0206))) == text
+    assert words.finding(result(reason, outcome), model(parts.comparison("roc_auc", -0.0206))) == text
 
 
 def test_a_rise_of_what_should_be_low() -> None:
     gate = Gate(metric="log_loss", bound=Bound.MAX_REGRESSION, limit=0.01)
-    found = wording.finding(result(Reason.REGRESSION, Outcome.FAIL, gate), model(parts.comparison("log_loss", -0.0206)))
+    found = words.finding(result(Reason.REGRESSION, Outcome.FAIL, gate), model(parts.comparison("log_loss", -0.0206)))
     assert found == "log_loss rose by 0.0206, more than the 0.01 allowed"
 
 
@@ -135,20 +135,20 @@ def test_a_rise_of_what_should_be_low() -> None:
     ],
 )
 def test_findings_of_a_bound(gate: Gate, reason: Reason, outcome: Outcome, value: float, text: str) -> None:
-    assert wording.finding(result(reason, outcome, gate, value=value), model()) == text
+    assert words.finding(result(reason, outcome, gate, value=value), model()) == text
 
 
 def test_a_movement_of_nothing() -> None:
-    assert wording.movement(parts.comparison("roc_auc", 0.0)) == "did not move"
-    assert wording.movement(None) == "moved"
+    assert words.movement(parts.comparison("roc_auc", 0.0)) == "did not move"
+    assert words.movement(None) == "moved"
     problem = Problem(reason=Reason.METRIC_UNDEFINED, detail="One class only.")
     undefined = parts.comparison("roc_auc", 0.0, change=None, low=None, high=None, problem=problem)
-    assert wording.movement(undefined) == "moved"
+    assert words.movement(undefined) == "moved"
 
 
 def test_what_would_settle_an_open_margin() -> None:
     undecided = result(Reason.MARGIN_INSIDE_INTERVAL, Outcome.INCONCLUSIVE)
-    said = wording.settle(undecided, model(parts.comparison("roc_auc", -0.0044)))
+    said = words.settle(undecided, model(parts.comparison("roc_auc", -0.0044)))
     # half width 0.001818, gap to the margin 0.0006: the interval has to shrink 3.03-fold, so 9.2 times the rows
     assert said.startswith("About 9 times the holdout rows would settle it")
     assert "train.seeds" in said
@@ -156,35 +156,35 @@ def test_what_would_settle_an_open_margin() -> None:
 
 def test_a_change_at_the_margin_is_not_sent_for_more_data() -> None:
     undecided = result(Reason.MARGIN_INSIDE_INTERVAL, Outcome.INCONCLUSIVE)
-    assert "judgement" in wording.settle(undecided, model(parts.comparison("roc_auc", -0.005)))
-    assert "judgement" in wording.settle(undecided, model(parts.comparison("roc_auc", -0.0049)))
+    assert "judgement" in words.settle(undecided, model(parts.comparison("roc_auc", -0.005)))
+    assert "judgement" in words.settle(undecided, model(parts.comparison("roc_auc", -0.0049)))
 
 
 def test_a_margin_below_what_can_be_judged_names_the_least_that_can() -> None:
     undecided = result(Reason.MARGIN_INSIDE_INTERVAL, Outcome.INCONCLUSIVE, judgeable=False)
-    said = wording.settle(undecided, model(parts.comparison("roc_auc", -0.001)))
+    said = words.settle(undecided, model(parts.comparison("roc_auc", -0.001)))
     assert "about 0.0018" in said  # twice the standard error of 0.0009
 
 
 def test_other_inconclusive_gates_say_what_their_reason_says() -> None:
     for reason in (Reason.SEED_VARIANCE_UNKNOWN, Reason.NOT_KEPT_BY_HOLM, Reason.NO_BASELINE):
-        said = wording.settle(result(reason, Outcome.INCONCLUSIVE), model(parts.comparison("roc_auc", -0.004)))
+        said = words.settle(result(reason, Outcome.INCONCLUSIVE), model(parts.comparison("roc_auc", -0.004)))
         assert said == meaning(reason).hint
 
 
 @pytest.mark.parametrize("outcome", [Outcome.PASS, Outcome.FAIL])
 def test_a_settled_gate_needs_no_advice(outcome: Outcome) -> None:
-    assert wording.settle(result(Reason.REGRESSION, outcome), model(parts.comparison("roc_auc", -0.02))) == ""
+    assert words.settle(result(Reason.REGRESSION, outcome), model(parts.comparison("roc_auc", -0.02))) == ""
 
 
 def test_detectable_effects() -> None:
     assert (
-        wording.detectable(parts.comparison("roc_auc", 0.0))
+        words.detectable(parts.comparison("roc_auc", 0.0))
         == "A true drop of 0.0086 would fail here 19 times out of 20."
     )
-    assert "rise" in wording.detectable(parts.comparison("log_loss", 0.0, mde=0.02))
-    assert wording.detectable(parts.comparison("f1", 0.0)) == wording.detectable(None) == ""
+    assert "rise" in words.detectable(parts.comparison("log_loss", 0.0, mde=0.02))
+    assert words.detectable(parts.comparison("f1", 0.0)) == words.detectable(None) == ""
 
 
 def test_an_artefact_test_is_said_to_be_one() -> None:
-    assert wording.movement(parts.comparison("roc_auc", 0.01, method=Method.PAIRED)) == "rose by 0.01"
+    assert words.movement(parts.comparison("roc_auc", 0.01, method=Method.PAIRED)) == "rose by 0.01"

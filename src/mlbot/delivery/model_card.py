@@ -12,7 +12,7 @@ from mlbot.lib.record import Digest, Record
 from mlbot.lib.templates import fill
 from mlbot.protocol.training_record import Training
 from mlbot.registry.tag import name_of
-from mlbot.report import wording
+from mlbot.report import words
 from mlbot.report.report import ModelReport
 from mlbot.report.tables import GateRow, SliceTable, gate_rows, slice_table
 
@@ -127,7 +127,7 @@ def _measure(report: ModelReport, metric: str) -> Measure:
     between = low is not None and high is not None
     return Measure(
         metric=metric,
-        arrow=wording.arrow(report.direction(metric)),
+        arrow=words.arrow(report.direction(metric)),
         value=figures.number(value, places),
         interval=f"{figures.number(low, places)} to {figures.number(high, places)}" if between else "",
     )

@@ -33,8 +33,7 @@ from mlbot.protocol.training_record import Training
 from mlbot.registry.run_repository import Home, Tags
 from mlbot.registry.tag import TagNote, name_of, version_tag
 from mlbot.registry.versions import Registry, Stored
-from mlbot.report.report import ModelReport
-from mlbot.report.stored import MOST_BYTES
+from mlbot.report.report import MOST_BYTES, ModelReport
 
 # `mlbot release`: give a version to judged bytes. Verify everything, tag the commit, write the ledger.
 

@@ -4,8 +4,7 @@ from mlbot.events.github import Attempt
 from mlbot.ledger.entries import SeedValues, StoredFile, Time, VerdictEntry, WaiverEntry
 from mlbot.lib.record import Record
 from mlbot.protocol.artifact_name import AcceptedArtifact
-from mlbot.report.report import ModelReport, Report
-from mlbot.report.stored import report_digest, training_digest
+from mlbot.report.report import ModelReport, Report, report_digest, training_digest
 from mlbot.verdict.evidence import Score
 
 

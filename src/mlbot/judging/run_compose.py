@@ -11,8 +11,15 @@ from mlbot.ledger.queries import metric_history
 from mlbot.plan.plan import Plan
 from mlbot.plan.run_plan import Configs
 from mlbot.protocol.training_record import Training, TrainingFailure
-from mlbot.report.notices import data_changes, deleted_report, metric_infos, model_notices, param_changes, run_notices
-from mlbot.report.production import production
+from mlbot.report.notices import (
+    data_changes,
+    deleted_report,
+    metric_infos,
+    model_notices,
+    param_changes,
+    production,
+    run_notices,
+)
 from mlbot.report.report import History, ModelReport, Notice, Report
 from mlbot.verdict.verdict import ModelVerdict, Verdict
 

@@ -32,9 +32,9 @@ from mlbot.plan.plan import MATRIX_LIMIT, PlannedModel
 from mlbot.protocol.answer import WaiverRequest, recorded
 from mlbot.protocol.artifact_name import Side, accepted_file
 from mlbot.protocol.decision import Decision, Judge, PullRequestSubject, Wait
-from mlbot.report.console import terminal
-from mlbot.report.production import in_production
+from mlbot.report.notices import in_production
 from mlbot.report.report import Notice, Report
+from mlbot.report.terminal import terminal
 from mlbot.training.trial import trial_key
 from mlbot.verdict.decide import Evidence, decide
 from mlbot.verdict.evidence import Problem

@@ -16,7 +16,7 @@ from mlbot.ledger.queries import seed_history
 from mlbot.lib.record import Digest, Name
 from mlbot.lib.tree import is_url
 from mlbot.protocol.artifact_name import accepted_file
-from mlbot.report.production import in_production
+from mlbot.report.notices import in_production
 from mlbot.report.report import Curves, Side, SliceInfo
 from mlbot.storage.store import open_store
 from mlbot.training.run_data import unfetched

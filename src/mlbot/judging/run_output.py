@@ -47,9 +47,9 @@ def hand_out(report: Report, outputs: Outputs, console: Console) -> Exit:
     Returns:
         The exit code that the verdict stands for.
     """
-    from mlbot.report.console import terminal
     from mlbot.report.markdown import markdown
     from mlbot.report.report import json_text
+    from mlbot.report.terminal import terminal
 
     if outputs.html:
         write_page(report, outputs.html)

@@ -18,7 +18,7 @@ from mlbot.lib.templates import fill
 from mlbot.lib.untrusted_json import HostileJsonError, read
 from mlbot.protocol.answer import RetrainRequest
 from mlbot.protocol.marker import last_line_of
-from mlbot.report import tables, wording
+from mlbot.report import tables, words
 from mlbot.report.markdown import LIMIT, len16
 from mlbot.report.report import ModelReport, ParamChange, Report
 from mlbot.report.tables import MetricRow, compared_row, metric_rows, seeds
@@ -241,7 +241,7 @@ def _compares(gate: Gate) -> bool:
 def _failing(model: ModelReport) -> list[str]:
     """The gates that need no baseline and that the trial's file fails: what stands in the way of committing it."""
     return [
-        wording.finding(each, model)
+        words.finding(each, model)
         for each in model.verdict.gates
         if each.outcome is Outcome.FAIL and each.counts and not _compares(each.gate)
     ][:20]

@@ -105,7 +105,7 @@ class VerdictEntry(_OfModel):
     """One a seed; the first is the one that ships."""
     values: tuple[SeedValues, ...] = ()
     training: Digest | None = None
-    """Digest of the stored lineage of the file that ships (`mlbot.report.stored`)."""
+    """Digest of the stored lineage of the file that ships (`mlbot.report.report`)."""
     report: Digest | None = None
     """Digest of the stored report on the model."""
     time: Time

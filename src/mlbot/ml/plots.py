@@ -11,9 +11,8 @@ from types import MappingProxyType
 from typing import Any
 
 from mlbot.gates.gate import Bound
-from mlbot.report.chart import Charts, Spec
-from mlbot.report.headline import clear_change
-from mlbot.report.report import CalibrationBin, Curves, ModelReport, Point, Report, Side, SliceInfo
+from mlbot.report.report import CalibrationBin, Charts, Curves, ModelReport, Point, Report, Side, SliceInfo, Spec
+from mlbot.report.words import clear_change
 from mlbot.verdict.evidence import Comparison
 
 # What all charts share: sizes, the two sides, tooltips and the legend that hides a side.

@@ -23,10 +23,9 @@ from mlbot.protocol.operations import (
     UpsertComment,
     WriteSummary,
 )
-from mlbot.report import wording
-from mlbot.report.chart import Picture
-from mlbot.report.headline import headline
-from mlbot.report.report import ModelReport, Report
+from mlbot.report import words
+from mlbot.report.report import ModelReport, Picture, Report
+from mlbot.report.words import headline
 from mlbot.verdict.verdict import GateResult
 from mlbot.verdict.waiver import unwaived
 
@@ -215,11 +214,11 @@ def _annotation(model: ModelReport, result: GateResult, config: Document | None)
     position = config.nearest(("models", model.model, "gates", gate.subject, gate.bound.value)) if config else None
     level = _LEVELS.get(result.standing, Level.ERROR)
     title = f"{model.model}: {gate.subject} {figures.limit(gate.limit)} is {result.standing}"
-    by = f". {wording.waived_by(result.waived.waiver)}" if result.waived else ""
+    by = f". {words.waived_by(result.waived.waiver)}" if result.waived else ""
     return Annotate(
         level=level,
         title=one_line(title),
-        message=one_line(wording.finding(unwaived(result), model) + by, 1000),
+        message=one_line(words.finding(unwaived(result), model) + by, 1000),
         file=config.source if config else "",
         line=position.line if position else None,
     )

@@ -20,8 +20,7 @@ from mlbot.lib.extras import require
 from mlbot.lib.record import Sha
 from mlbot.plan.plan import Plan
 from mlbot.registry.run_repository import Home
-from mlbot.report.report import Report
-from mlbot.report.stored import documents_of
+from mlbot.report.report import Report, documents_of
 from mlbot.verdict.verdict import Commits
 
 _KEPT = {Outcome.PASS, Outcome.INCONCLUSIVE}

@@ -13,8 +13,7 @@ from mlbot.judging.run_model_files import MODEL_BYTES, Intake, is_kept, store_of
 from mlbot.lib.record import Digest
 from mlbot.protocol.artifact_name import AcceptedArtifact, accepted_file
 from mlbot.publish.run_publish import decision_in, report_in
-from mlbot.report.report import Report
-from mlbot.report.stored import documents_of
+from mlbot.report.report import Report, documents_of
 from mlbot.storage.store import ModelStore
 
 _KEPT = {Outcome.PASS, Outcome.INCONCLUSIVE}

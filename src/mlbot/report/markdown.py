@@ -5,15 +5,20 @@ from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 
+from pydantic import ValidationError
+
+from mlbot.commands.command import MODEL
+from mlbot.commands.retrain import Retrain
+from mlbot.commands.waive import Waive
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib import escape, figures
+from mlbot.lib.record import Record, Sha
 from mlbot.lib.templates import fill
-from mlbot.report import tables, wording
-from mlbot.report.chart import Picture
-from mlbot.report.headline import by_severity, headline, model_line, whole_problem
-from mlbot.report.report import Curves, ModelReport, Notice, NoticeCode, Report, Side
-from mlbot.report.suggested_commands import offers
+from mlbot.report import tables, words
+from mlbot.report.report import Curves, ModelReport, Notice, NoticeCode, Picture, Report, Side
+from mlbot.report.words import by_severity, headline, model_line, whole_problem
+from mlbot.verdict.waiver import DELETED, WAIVABLE
 
 # The sections of one model in the comment: each a template and what it is filled with.
 
@@ -113,7 +118,7 @@ def reasons(report: Report, model: ModelReport) -> str:
         rows=rows[:_MOST_GATES],
         removal=removal,
         icons=ICONS,
-        waived_by=wording.waived_by,
+        waived_by=words.waived_by,
         said_at=partial(said_at, report),
     )
 
@@ -388,3 +393,56 @@ def _model(report: Report, model: ModelReport, picture: Picture | None, *, headi
 def _folded(report: Report, model: ModelReport) -> str:
     pieces = [section.text for section in _model(report, model, None, heading=False) if section.rank < 9]
     return fill("comment/model.md.j2", model=model, line=model_line(model), sections=pieces, icons=ICONS)
+
+
+_ANY_REASON = "…"
+
+
+class Offers(Record):
+    """Commands as a person would write them: nothing but letters, digits and `/.:@=_"…-` is in them."""
+
+    retrain: str
+    trial: str | None = None
+    """With the name of a parameter and its value left to the reader."""
+    waive: str | None = None
+    """For the first gate that a person may answer for, with the reason left to the reader."""
+
+
+def offers(report: Report) -> Offers | None:
+    """What may be said about a verdict; None where there is nowhere to say it.
+
+    A fork's head can be replaced while a person writes, so there every command about it names the commit.
+    """
+    if report.pull_request is None:
+        return None
+    sha = report.verdict.commits.head if report.fork else None
+    models = by_severity(report.models)
+    return Offers(
+        retrain=Retrain(sha=sha).text,
+        trial=_trial(models[0], sha) if models else None,
+        waive=None if report.trial else next((said for model in models if (said := _waive(model))), None),
+    )
+
+
+def _trial(model: ModelReport, sha: Sha | None) -> str:
+    return " ".join(filter(None, (f"/retrain {_name(model)} PARAMETER=VALUE", sha)))
+
+
+def _name(model: ModelReport) -> str:
+    """A model's name as a command has it; the usage's word for one that no config could have."""
+    try:
+        return Retrain(models=(model.model,)).text.partition(" ")[2]
+    except ValidationError:
+        return MODEL.usage
+
+
+def _waive(model: ModelReport) -> str | None:
+    verdict = model.verdict
+    found = next((each for each in verdict.gates if each.counts and each.outcome in WAIVABLE), None)
+    gate = DELETED if verdict.reason is Reason.MODEL_DELETED else found.gate.name if found else None
+    if gate is None:
+        return None
+    try:
+        return Waive(model=model.model, gate=gate, reason=_ANY_REASON).text
+    except ValidationError:
+        return Waive.usage()

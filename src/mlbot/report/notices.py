@@ -1,19 +1,22 @@
-"""From what was found to what is reported: notices, changes of parameters and data, the report itself. Pure."""
+"""What a reader should know besides the gates, and how the candidate compares with what is in production."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mlbot.config.document import Params
-from mlbot.config.schema import Config, Model
+from mlbot.config.schema import Config, EnvironmentConfig, Model
 from mlbot.gates.gate import Bound, Gate
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Outcome
+from mlbot.ledger.entries import DeploymentEntry, Entry
+from mlbot.ledger.queries import live
+from mlbot.lib.record import Name
 from mlbot.plan.plan import Plan
 from mlbot.protocol.training_record import Training
-from mlbot.report import wording
-from mlbot.report.production import beyond_margins
+from mlbot.report import words
 from mlbot.report.report import MetricInfo, ModelReport, Notice, NoticeCode, ParamChange, Production, SliceInfo
+from mlbot.report.words import clear_change
 from mlbot.verdict.decide import Evidence, decide
-from mlbot.verdict.evidence import Evaluation, Method, Score
+from mlbot.verdict.evidence import Comparison, Evaluation, Method, Problem, Score
 from mlbot.verdict.verdict import Commits, ModelVerdict
 
 _PARITY_WORTH_SAYING = 0.01
@@ -189,11 +192,11 @@ def _production_notices(production: Production | None, evidence: Evidence) -> It
         return
     judgeable = [gate for gate in evidence.gates if gate.slice not in evidence.small_slices]
     for comparison, gate in beyond_margins(production.comparisons, judgeable):
-        moved = f"{wording.subject(gate)} {wording.movement(comparison)}"
+        moved = f"{words.subject(gate)} {words.movement(comparison)}"
         yield Notice(
             code=NoticeCode.WORSE_THAN_PRODUCTION,
             text=f"Since {production.version}, which is in production, {moved}: more than the "
-            f"{wording.limit_figure(gate)} that one change may lose. This is shown and does not block.",
+            f"{words.limit_figure(gate)} that one change may lose. This is shown and does not block.",
             warning=True,
         )
 
@@ -232,3 +235,48 @@ def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(names[:_FILES_NAMED])
     more = len(names) - _FILES_NAMED
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def in_production(
+    environments: Sequence[EnvironmentConfig], entries: Iterable[Entry], model: Name
+) -> DeploymentEntry | None:
+    """What is live in the environment that no other comes after; of several the first where something is.
+
+    Args:
+        environments: of the guarded branch's config.
+        entries: of the ledger.
+        model: whose.
+    """
+    known = tuple(entries)
+    followed = {each.after for each in environments}
+    found = (live(known, each.name, model) for each in environments if each.name not in followed)
+    return next((each for each in found if each is not None), None)
+
+
+def production(there: DeploymentEntry, found: tuple[Comparison, ...] | Problem) -> Production:
+    """What a report tells of it.
+
+    Args:
+        there: what is live.
+        found: how the candidate compares, or why nobody knows.
+    """
+    return Production(
+        environment=there.environment,
+        version=f"v{there.version}",
+        digest=there.digest,
+        comparisons=() if isinstance(found, Problem) else found,
+        problem=found if isinstance(found, Problem) else None,
+    )
+
+
+def beyond_margins(found: Sequence[Comparison], gates: Sequence[Gate]) -> tuple[tuple[Comparison, Gate], ...]:
+    """What is worse than in production by more than one change may lose, clear of noise; with the gate that says so."""
+    margins = {(gate.metric, gate.slice): gate for gate in gates if gate.bound is Bound.MAX_REGRESSION}
+    return tuple(
+        (each, gate)
+        for each in found
+        if (gate := margins.get((each.metric, each.slice))) is not None
+        and each.change is not None
+        and each.direction.worse * each.change > gate.limit
+        and clear_change(each)
+    )

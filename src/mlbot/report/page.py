@@ -9,10 +9,9 @@ from typing import Any
 from mlbot import resources
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.lib.templates import fill
-from mlbot.report import markdown, tables, wording
-from mlbot.report.chart import Charts
-from mlbot.report.headline import by_severity, headline, model_line
-from mlbot.report.report import ModelReport, Report, Side
+from mlbot.report import markdown, tables, words
+from mlbot.report.report import Charts, ModelReport, Report, Side
+from mlbot.report.words import by_severity, headline, model_line
 
 _EVERY = 1_000
 """All columns of the slices: a page has room to scroll."""
@@ -45,7 +44,7 @@ def html(report: Report, charts: Charts | None = None) -> str:
         headline=headline(report),
         tone=_tone(report),
         label=markdown.label,
-        waived_by=wording.waived_by,
+        waived_by=words.waived_by,
         said_at=partial(markdown.said_at, report),
         loud=tables.loud,
         quiet=tables.quiet,

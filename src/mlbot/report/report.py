@@ -1,12 +1,16 @@
-"""The report for programs: JSON, and the schema that describes it."""
+"""The report as records and as JSON, its charts as data, and the documents of it that are stored."""
 
 import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from mlbot.gates.metric import CATALOGUE, OPERATIONAL, Direction, Task
+from mlbot.gates.outcome import Outcome
+from mlbot.lib.canonical import digest, document
 from mlbot.lib.constants import ACTIONS_REPOSITORY
 from mlbot.lib.record import Count, Digest, Name, Record
 from mlbot.protocol.training_record import Training, TrainingFailure
@@ -224,3 +228,73 @@ def report_schema() -> str:
     made = Report.model_json_schema(mode="serialization")
     whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID, **made}
     return f"{json.dumps(whole, indent=2, ensure_ascii=False)}\n"
+
+
+Spec = dict[str, Any]
+"""A Vega-Lite specification; its colours come from a theme, so that one spec serves light and dark."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charts:
+    """All charts of a report, and what draws them in a browser."""
+
+    specs: Mapping[str, Mapping[str, Spec]]
+    """By model, then by the chart's name."""
+    themes: Mapping[str, Spec]
+    """A Vega configuration for `light` and one for `dark`."""
+    script: str
+    """JavaScript that draws a spec, with all it needs."""
+
+
+class Picture(Record):
+    """A chart that is already drawn and can be fetched, for light and for dark pages."""
+
+    light: str
+    """Address of the picture."""
+    dark: str
+    alt: str
+
+
+MOST_BYTES = 16 << 20
+"""The longest document that is read back."""
+
+
+def document_of(record: Record) -> bytes:
+    """A record's only JSON form."""
+    return document(record.model_dump(mode="json"))
+
+
+def training_of(model: ModelReport) -> Training | None:
+    """The lineage of the file that ships; None where it is not known, or is another file's."""
+    digest = model.verdict.digest
+    return next((each for each in model.candidate_training if digest and each.digest == digest), None)
+
+
+def bare(model: ModelReport) -> ModelReport:
+    """A model's report without its curves, which are most of its bytes and which no model card shows."""
+    return model.model_copy(update={"curves": {}})
+
+
+def training_digest(model: ModelReport) -> Digest | None:
+    """What the lineage of the file that ships is stored by; None where there is none."""
+    training = training_of(model)
+    return digest(document_of(training)) if training else None
+
+
+def report_digest(model: ModelReport) -> Digest:
+    """What the model's report is stored by."""
+    return digest(document_of(bare(model)))
+
+
+def documents_of(report: Report) -> dict[Digest, bytes]:
+    """All documents to store for a verdict of the guarded branch, by digest: of models that may be released."""
+    return dict(_documents(report))
+
+
+def _documents(report: Report) -> Iterator[tuple[Digest, bytes]]:
+    for model in report.models:
+        if model.verdict.outcome in {Outcome.PASS, Outcome.INCONCLUSIVE} and model.verdict.digest:
+            training = training_of(model)
+            for record in (bare(model), *((training,) if training else ())):
+                raw = document_of(record)
+                yield digest(raw), raw

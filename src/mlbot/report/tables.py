@@ -9,9 +9,9 @@ from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib import figures
 from mlbot.lib.record import Record
 from mlbot.protocol.training_record import Training
-from mlbot.report import wording
-from mlbot.report.headline import clear_change
+from mlbot.report import words
 from mlbot.report.report import History, ModelReport, Notice, NoticeCode
+from mlbot.report.words import clear_change
 from mlbot.verdict.evidence import Comparison, Evaluation, Method, Score
 from mlbot.verdict.verdict import GateResult
 from mlbot.verdict.waiver import unwaived
@@ -67,7 +67,7 @@ def slice_table(model: ModelReport, columns: int = 5) -> SliceTable:
     order = sorted(named, key=lambda name: gated.index(name) if name in gated else len(gated))
     shown = order[:columns]
     return SliceTable(
-        columns=tuple(Column(metric=name, arrow=wording.arrow(model.direction(name))) for name in shown),
+        columns=tuple(Column(metric=name, arrow=words.arrow(model.direction(name))) for name in shown),
         rows=tuple(
             SliceRow(
                 name=each.name,
@@ -89,7 +89,7 @@ def _is_scored(model: ModelReport) -> bool:
 def _slice_cell(model: ModelReport, metric: str, slice_: str) -> SliceCell:
     comparison = model.comparison(metric, slice_)
     if comparison is not None and comparison.candidate is not None:
-        digits = wording.places(comparison, comparison.candidate)
+        digits = words.places(comparison, comparison.candidate)
         return SliceCell(
             value=figures.number(comparison.candidate, digits),
             change=figures.signed(comparison.change, digits) if comparison.change is not None else "",
@@ -286,19 +286,19 @@ def _gate_row(result: GateResult, model: ModelReport) -> GateRow:
     gate = result.gate
     direction = model.direction(gate.metric)
     return GateRow(
-        subject=wording.subject(gate),
+        subject=words.subject(gate),
         metric=gate.metric,
         slice=gate.slice,
-        arrow=wording.arrow(direction),
+        arrow=words.arrow(direction),
         **_gate_figures(result, model),
-        limit=wording.limit(gate, direction),
+        limit=words.limit(gate, direction),
         outcome=result.outcome,
         standing=result.standing,
         waiver=result.waived.waiver if result.waived else None,
         counts=result.counts,
-        remark=wording.finding(unwaived(result), model).removeprefix(wording.subject(gate)),
-        settle=wording.settle(result, model),
-        detectable=wording.detectable(model.comparison(gate.metric, gate.slice))
+        remark=words.finding(unwaived(result), model).removeprefix(words.subject(gate)),
+        settle=words.settle(result, model),
+        detectable=words.detectable(model.comparison(gate.metric, gate.slice))
         if result.counts
         and gate.bound is Bound.MAX_REGRESSION
         and result.outcome in {Outcome.FAIL, Outcome.INCONCLUSIVE}
@@ -313,11 +313,11 @@ def _gate_figures(result: GateResult, model: ModelReport) -> dict[str, str]:
     if gate.bound is Bound.MAX_REGRESSION:
         return _compared(comparison)
     before = _baseline_value(result, model)
-    digits = wording.places(comparison, result.value)
+    digits = words.places(comparison, result.value)
     change = result.value - before if result.value is not None and before is not None else None
     return {
-        "baseline": wording.value(gate.metric, before, digits),
-        "candidate": wording.value(gate.metric, result.value, digits),
+        "baseline": words.value(gate.metric, before, digits),
+        "candidate": words.value(gate.metric, result.value, digits),
         "change": _plain_change(gate.metric, change, digits),
         "interval": "",
     }
@@ -326,7 +326,7 @@ def _gate_figures(result: GateResult, model: ModelReport) -> dict[str, str]:
 def _compared(comparison: Comparison | None) -> dict[str, str]:
     if comparison is None:
         return dict.fromkeys(("baseline", "candidate", "change"), _DASH) | {"interval": ""}
-    digits = wording.places(comparison, comparison.candidate)
+    digits = words.places(comparison, comparison.candidate)
     return {
         "baseline": figures.number(comparison.baseline, digits),
         "candidate": figures.number(comparison.candidate, digits),
@@ -341,7 +341,7 @@ def _plain_change(metric: str, change: float | None, digits: int) -> str:
         return ""
     if metric not in OPERATIONAL:
         return figures.signed(change, digits)
-    text = wording.value(metric, change)
+    text = words.value(metric, change)
     return f"+{text}" if change > 0 and not text.startswith("0 ") else text
 
 
@@ -405,7 +405,7 @@ def compared_row(comparison: Comparison) -> MetricRow:
     """One metric against the baseline; on a slice it is called `metric@slice`."""
     return MetricRow(
         metric=f"{comparison.metric}@{comparison.slice}" if comparison.slice else comparison.metric,
-        arrow=wording.arrow(comparison.direction),
+        arrow=words.arrow(comparison.direction),
         **_compared(comparison),
         reading=_reading(comparison),
         clear=clear_change(comparison),
@@ -428,7 +428,7 @@ def _score_row(score: Score, direction: Direction | None) -> MetricRow:
     span = "" if score.low is None else f"[{figures.number(score.low, digits)}, {figures.number(score.high, digits)}]"
     return MetricRow(
         metric=score.metric,
-        arrow=wording.arrow(direction),
+        arrow=words.arrow(direction),
         baseline=_DASH,
         candidate=figures.number(score.value, digits),
         change="",

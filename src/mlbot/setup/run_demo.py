@@ -439,7 +439,7 @@ def _record(
         from mlbot.judging.run_local import RunOptions
         from mlbot.judging.run_output import EXITS
         from mlbot.publish.run_record import record_models
-        from mlbot.report.headline import headline
+        from mlbot.report.words import headline
 
         report = record_models(stage.repository, RunOptions(), console, _ADA)
         console.result(f"{report.verdict.outcome}: {headline(report).finding}")
@@ -577,7 +577,7 @@ def _chosen(only: Sequence[str]) -> tuple[Scene, ...]:
 def _play(scene: Scene, stage: Stage, console: Console) -> Played:
     from mlbot.judging.run_local import RunOptions, run_models
     from mlbot.judging.run_output import write_page
-    from mlbot.report.console import terminal
+    from mlbot.report.terminal import terminal
 
     console.say(f"\n── {scene.name}: {scene.story}")
     branch(stage, scene.name, scene.edits, scene.story)

@@ -7,10 +7,10 @@ from mlbot.gates.outcome import Outcome, Reason
 from mlbot.lib import figures
 from mlbot.lib.escape import clean, clean_keeping_indent
 from mlbot.lib.terminal import GAP, INDENT, Cell, Pen, cells
-from mlbot.report import tables, wording
-from mlbot.report.headline import by_severity, headline, model_line, whole_problem
+from mlbot.report import tables, words
 from mlbot.report.markdown import label
 from mlbot.report.report import ModelReport, Notice, Report
+from mlbot.report.words import by_severity, headline, model_line, whole_problem
 
 _BOLD, _DIM, _RED, _GREEN, _YELLOW, _MAGENTA = "1", "2", "31", "32", "33", "35"
 
@@ -140,7 +140,7 @@ def _gates(model: ModelReport, pen: Pen) -> Iterator[str]:
         yield pen.wrap(clean(why))
     yield from _reasons([row for row in rows if row.standing != Outcome.PASS], pen)
     if model.verdict.waived:
-        said = clean(wording.waived_by(model.verdict.waived.waiver))
+        said = clean(words.waived_by(model.verdict.waived.waiver))
         yield pen.wrap(f"The model is removed. {said}", f"{INDENT}{_SIGNS[Reason.WAIVED]} ", INDENT * 2)
 
 
@@ -165,7 +165,7 @@ def _reasons(rows: Sequence[tables.GateRow], pen: Pen) -> Iterator[str]:
 
 
 def _reason(row: tables.GateRow, pen: Pen) -> str:
-    waived = clean(wording.waived_by(row.waiver)) if row.waiver else ""
+    waived = clean(words.waived_by(row.waiver)) if row.waiver else ""
     texts = (f"{clean(row.subject + row.remark)}.", waived, clean(row.detail), row.detectable, row.settle)
     return pen.wrap(" ".join(text for text in texts if text), f"{INDENT}{_SIGNS[row.standing]} ", INDENT * 2)
 
