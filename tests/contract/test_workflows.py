@@ -13,7 +13,7 @@ import yaml
 
 from mlbot.cli.main import cli
 from mlbot.commands.parser import COMMANDS
-from mlbot.protocol.artifact_name import (
+from mlbot.protocol.artifacts import (
     FAILURE_FILE,
     AcceptedArtifact,
     FailedArtifact,

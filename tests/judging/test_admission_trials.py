@@ -8,7 +8,7 @@ from tests.support.reruns_samples import request
 
 from mlbot.events.github import Attempt, Conclusion
 from mlbot.judging.admission import admit, announce
-from mlbot.protocol.attempts import Reruns
+from mlbot.protocol.answer import Reruns
 from mlbot.protocol.decision import NO_RERUNS, Cause, Judge, Leave, Settle, Wait
 
 TRIAL = Reruns(requests=(request(2, "income", lr=0.2),))

@@ -22,7 +22,7 @@ from mlbot.judging.run_assignment import Assignment, assign
 from mlbot.judging.run_ci import Hosted
 from mlbot.ledger.entries import Entry
 from mlbot.lib.constants import TRAIN_PATH
-from mlbot.protocol.attempts import Reruns
+from mlbot.protocol.answer import Reruns
 from mlbot.protocol.decision import Judge, MergeGroupSubject, PushSubject, Subject
 
 pytestmark = pytest.mark.usefixtures("git_settings")

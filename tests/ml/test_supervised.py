@@ -15,7 +15,7 @@ from tests.support.training_samples import DEADLINE_S, Witness, model, request
 
 from mlbot.ml.supervised import Stopped
 from mlbot.ml.train import train
-from mlbot.protocol.training_record import Training, TrainingFailure
+from mlbot.protocol.artifacts import Training, TrainingFailure
 
 TREE = """
 import os, signal, sys

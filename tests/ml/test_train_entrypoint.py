@@ -14,7 +14,7 @@ from mlbot.errors import UsageError
 from mlbot.ml import frames
 from mlbot.ml.train import train
 from mlbot.ml.train_entrypoint import find
-from mlbot.protocol.training_record import Training, TrainingFailure
+from mlbot.protocol.artifacts import Training, TrainingFailure
 
 TRAIN = """
 import json

@@ -10,7 +10,7 @@ from tests.support.training_samples import COMMIT, DEADLINE_S, KEY, model, reque
 from mlbot.config.document import Params
 from mlbot.config.schema import Data
 from mlbot.ml.train import nested, train
-from mlbot.protocol.training_record import Training, TrainingFailure
+from mlbot.protocol.artifacts import Training, TrainingFailure
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ from tests.support.forge_samples import HEAD
 from tests.support.reruns_samples import request
 
 from mlbot.events.github import Attempt
-from mlbot.protocol.answer import Recorded, WaiverRequest
-from mlbot.protocol.attempts import Reruns
+from mlbot.protocol.answer import Recorded, Reruns, WaiverRequest
 
 
 def at(number: int, run: int = 7) -> Attempt:

@@ -10,7 +10,7 @@ from mlbot.gates.metric import CATALOGUE, Direction, Task
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import Environment
 from mlbot.plan.plan import Plan
-from mlbot.protocol.training_record import Parity, Training
+from mlbot.protocol.artifacts import Parity, Training
 from mlbot.report.notices import data_changes, model_notices, param_changes, run_notices
 from mlbot.report.report import ModelReport, NoticeCode, SliceInfo
 from mlbot.verdict.decide import Evidence

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.support.training_samples import ENVIRONMENT, KEY, Witness, training
 
-from mlbot.protocol.training_record import Training
+from mlbot.protocol.artifacts import Training
 from mlbot.storage.results import MODEL_FILE, TRAINING_FILE, ResultStore, Stored
 
 OTHER_KEY = "sha256:" + "e" * 64

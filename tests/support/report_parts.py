@@ -8,7 +8,7 @@ from typing import Any
 from mlbot.gates.gate import Bound, Gate
 from mlbot.gates.metric import CATALOGUE, Direction, Task
 from mlbot.ledger.entries import Environment, WaiverEntry
-from mlbot.protocol.training_record import Parity, Training
+from mlbot.protocol.artifacts import Parity, Training
 from mlbot.report.report import (
     CalibrationBin,
     Curves,

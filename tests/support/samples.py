@@ -22,7 +22,7 @@ from tests.support.report_parts import (
 from mlbot.gates.gate import Bound, Gate
 from mlbot.gates.metric import CATALOGUE, Task
 from mlbot.gates.outcome import Reason
-from mlbot.protocol.training_record import TrainingFailure
+from mlbot.protocol.artifacts import TrainingFailure
 from mlbot.report import notices
 from mlbot.report.report import (
     CalibrationBin,

@@ -11,7 +11,7 @@ from mlbot.config.schema import Data, Model, Train
 from mlbot.gates.metric import CATALOGUE, Task
 from mlbot.ledger.entries import Environment
 from mlbot.ml.train import TrainRequest
-from mlbot.protocol.training_record import Training
+from mlbot.protocol.artifacts import Training
 
 KEY = "sha256:" + "a" * 64
 COMMIT = "c" * 40

@@ -9,7 +9,7 @@ from tests.support.git_samples import Sandbox
 from mlbot.config.schema import Model
 from mlbot.errors import NotEvaluatedError
 from mlbot.git.repository import Repository
-from mlbot.training.run_data import data_links, require_data
+from mlbot.training.run_train import data_links, require_data
 
 POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12345\n"
 MODEL = model()

@@ -15,7 +15,7 @@ import pytest
 from tests.support.training_samples import DEADLINE_S, WRITES_SEED, Witness, model
 
 from mlbot.config.schema import Model
-from mlbot.protocol.training_record import TrainingFailure
+from mlbot.protocol.artifacts import TrainingFailure
 from mlbot.storage.results import ResultStore
 from mlbot.training.run_train import Trained, TrainJob, train_models
 

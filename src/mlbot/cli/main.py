@@ -13,6 +13,7 @@ import click
 from mlbot import __version__
 from mlbot.cli import delivery, setup
 from mlbot.cli.command import command
+from mlbot.cli.delivery import registry
 from mlbot.cli.options import (
     base_option,
     common,
@@ -28,7 +29,6 @@ from mlbot.cli.options import (
     run_options,
     store_options,
 )
-from mlbot.cli.registry import registry
 from mlbot.console import Console
 from mlbot.errors import Exit
 

@@ -11,8 +11,7 @@ from mlbot.events.event import CommentEvent
 from mlbot.events.github import Attempt, Comment, Conclusion, PullRequest, Role, Run, Status, seconds_between
 from mlbot.gates.gate import Gate
 from mlbot.lib.record import Name, Record
-from mlbot.protocol.answer import Recorded, RetrainRequest
-from mlbot.protocol.attempts import Reruns
+from mlbot.protocol.answer import Recorded, Reruns, RetrainRequest
 from mlbot.protocol.decision import Policy, PullRequestSubject, subject_of
 from mlbot.protocol.operations import CancelRun, Dispatch, Rerun, SetStatus
 

@@ -10,8 +10,7 @@ from mlbot.events.github import Attempt, Id, PullRequest, Role, Run, WebUrl
 from mlbot.events.github import Status as CommitStatus
 from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.record import Count, Name, Record, Sha
-from mlbot.protocol.answer import WaiverRequest
-from mlbot.protocol.attempts import Reruns
+from mlbot.protocol.answer import Reruns, WaiverRequest
 from mlbot.protocol.marker import attempt_of, marker, read_stamp
 
 _JOB = re.compile(r"(?:.* / )?Train (?P<model>[A-Za-z0-9][A-Za-z0-9._-]{0,62}) \(seed (?P<seed>[0-9]{1,3})\)")

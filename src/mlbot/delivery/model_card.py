@@ -10,7 +10,7 @@ from mlbot.ledger.entries import ReleaseEntry, VerdictEntry
 from mlbot.lib import figures
 from mlbot.lib.record import Digest, Record
 from mlbot.lib.templates import fill
-from mlbot.protocol.training_record import Training
+from mlbot.protocol.artifacts import Training
 from mlbot.registry.tag import name_of
 from mlbot.report import words
 from mlbot.report.report import ModelReport

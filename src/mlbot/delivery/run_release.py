@@ -27,9 +27,9 @@ from mlbot.lib.tree import TagRef
 from mlbot.lib.untrusted_json import read
 from mlbot.lib.version import Bump, Version
 from mlbot.plan.plan import Subject
+from mlbot.protocol.artifacts import Training
 from mlbot.protocol.golden import Golden, digest_of
 from mlbot.protocol.golden import canonical as golden_bytes
-from mlbot.protocol.training_record import Training
 from mlbot.registry.run_repository import Home, Tags
 from mlbot.registry.tag import TagNote, name_of, version_tag
 from mlbot.registry.versions import Registry, Stored

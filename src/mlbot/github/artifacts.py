@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from mlbot.errors import NotEvaluatedError
-from mlbot.protocol.artifact_name import FAILURE_FILE, LINEAGE_FILE, MODEL_FILE
+from mlbot.protocol.artifacts import FAILURE_FILE, LINEAGE_FILE, MODEL_FILE
 
 _CHUNK = 1 << 16
 

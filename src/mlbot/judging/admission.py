@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from mlbot.events.github import Attempt, Conclusion, PullRequest, Run, State
-from mlbot.protocol.attempts import Reruns
+from mlbot.protocol.answer import Reruns
 from mlbot.protocol.decision import (
     NO_RERUNS,
     Cause,

@@ -3,7 +3,7 @@
 from mlbot.events.github import Attempt
 from mlbot.ledger.entries import SeedValues, StoredFile, Time, VerdictEntry, WaiverEntry
 from mlbot.lib.record import Record
-from mlbot.protocol.artifact_name import AcceptedArtifact
+from mlbot.protocol.artifacts import AcceptedArtifact
 from mlbot.report.report import ModelReport, Report, report_digest, training_digest
 from mlbot.verdict.evidence import Score
 

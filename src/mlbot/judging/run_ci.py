@@ -17,8 +17,7 @@ from mlbot.github.api import GitHub, RepositoryFacts
 from mlbot.github.job import Job, Runner, forget_tokens
 from mlbot.judging.admission import admit, announce
 from mlbot.lib.constants import ACTIONS_BOT, CONFIG_FILE
-from mlbot.protocol.answer import recorded
-from mlbot.protocol.attempts import Reruns
+from mlbot.protocol.answer import Reruns, recorded
 from mlbot.protocol.decision import (
     NO_RERUNS,
     Cause,

@@ -10,7 +10,7 @@ from mlbot.judging.run_judge import Case, Judged
 from mlbot.ledger.queries import metric_history
 from mlbot.plan.plan import Plan
 from mlbot.plan.run_plan import Configs
-from mlbot.protocol.training_record import Training, TrainingFailure
+from mlbot.protocol.artifacts import Training, TrainingFailure
 from mlbot.report.notices import (
     data_changes,
     deleted_report,

@@ -30,7 +30,7 @@ from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib.extras import require
 from mlbot.plan.plan import MATRIX_LIMIT, PlannedModel
 from mlbot.protocol.answer import WaiverRequest, recorded
-from mlbot.protocol.artifact_name import Side, accepted_file
+from mlbot.protocol.artifacts import Side, accepted_file
 from mlbot.protocol.decision import Decision, Judge, PullRequestSubject, Wait
 from mlbot.report.notices import in_production
 from mlbot.report.report import Notice, Report

@@ -15,11 +15,11 @@ from mlbot.ledger.entries import DeploymentEntry, VerdictEntry
 from mlbot.ledger.queries import seed_history
 from mlbot.lib.record import Digest, Name
 from mlbot.lib.tree import is_url
-from mlbot.protocol.artifact_name import accepted_file
+from mlbot.protocol.artifacts import accepted_file
 from mlbot.report.notices import in_production
 from mlbot.report.report import Curves, Side, SliceInfo
 from mlbot.storage.store import open_store
-from mlbot.training.run_data import unfetched
+from mlbot.training.run_train import unfetched
 from mlbot.verdict.decide import Evidence
 from mlbot.verdict.evidence import Comparison, Evaluation, Flips, Holdout, Method, Problem, Score
 

@@ -24,7 +24,7 @@ from mlbot.ledger.queries import verdicts
 from mlbot.lib.extras import require
 from mlbot.plan.plan import Plan, PlannedModel, plan_models
 from mlbot.plan.run_plan import read_configs, read_sides
-from mlbot.protocol.training_record import TrainingFailure
+from mlbot.protocol.artifacts import TrainingFailure
 from mlbot.report.report import Report
 from mlbot.storage.results import ResultStore
 from mlbot.training.run_train import Team, Trained, Trainer

@@ -18,7 +18,7 @@ from mlbot.ledger.entries import DeploymentEntry, VerdictEntry
 from mlbot.lib.canonical import digest_of_stream
 from mlbot.lib.untrusted_json import read
 from mlbot.plan.plan import PlannedModel
-from mlbot.protocol.artifact_name import (
+from mlbot.protocol.artifacts import (
     FAILURE_FILE,
     LINEAGE_FILE,
     MODEL_FILE,
@@ -27,11 +27,12 @@ from mlbot.protocol.artifact_name import (
     FailedArtifact,
     Side,
     TrainedArtifact,
+    Training,
+    TrainingFailure,
     accepted_file,
     find,
 )
 from mlbot.protocol.decision import Decision, Judge, PushSubject
-from mlbot.protocol.training_record import Training, TrainingFailure
 from mlbot.storage.store import ModelStore, open_store
 from mlbot.verdict.evidence import Problem
 

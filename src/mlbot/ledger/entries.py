@@ -60,7 +60,7 @@ class StoredFile(Record):
     run: Id | None = None
     """The run that holds its artifact; None where only a digest is known."""
     artifact: Annotated[str, StringConstraints(max_length=200)] | None = None
-    """The artifact's name in that run (`mlbot.protocol.artifact_name`)."""
+    """The artifact's name in that run (`mlbot.protocol.artifacts`)."""
 
 
 class SeedValues(Record):

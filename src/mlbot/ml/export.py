@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mlbot.errors import NotEvaluatedError
 from mlbot.ml import telemetry
-from mlbot.protocol.training_record import Parity
+from mlbot.protocol.artifacts import Parity
 
 if TYPE_CHECKING:
     import onnx

@@ -38,7 +38,7 @@ from mlbot.lib.canonical import digest
 from mlbot.lib.record import Digest, Sha
 from mlbot.ml.log import Log
 from mlbot.ml.supervised import Command, Ended, supervise
-from mlbot.protocol.training_record import MESSAGE, Parity, Training, TrainingFailure
+from mlbot.protocol.artifacts import MESSAGE, Parity, Training, TrainingFailure
 
 # Where a training runs: the record of it, and the variables it gets.
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from mlbot.events.github import Attempt, Id, Login, PullRequest, RefName, RepositoryName, State
 from mlbot.lib.record import Record, Sha
-from mlbot.protocol.attempts import Reruns
+from mlbot.protocol.answer import Reruns
 
 NO_RERUNS = Reruns()
 """No attempt was asked for by a command."""

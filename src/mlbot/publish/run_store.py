@@ -11,7 +11,7 @@ from mlbot.github.artifacts import Contents
 from mlbot.judging.run_ci import Hosted
 from mlbot.judging.run_model_files import MODEL_BYTES, Intake, is_kept, store_of
 from mlbot.lib.record import Digest
-from mlbot.protocol.artifact_name import AcceptedArtifact, accepted_file
+from mlbot.protocol.artifacts import AcceptedArtifact, accepted_file
 from mlbot.publish.run_publish import decision_in, report_in
 from mlbot.report.report import Report, documents_of
 from mlbot.storage.store import ModelStore

@@ -11,7 +11,7 @@ from mlbot.ledger.entries import DeploymentEntry, Entry
 from mlbot.ledger.queries import live
 from mlbot.lib.record import Name
 from mlbot.plan.plan import Plan
-from mlbot.protocol.training_record import Training
+from mlbot.protocol.artifacts import Training
 from mlbot.report import words
 from mlbot.report.report import MetricInfo, ModelReport, Notice, NoticeCode, ParamChange, Production, SliceInfo
 from mlbot.report.words import clear_change

@@ -8,7 +8,7 @@ from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib import figures
 from mlbot.lib.record import Record
-from mlbot.protocol.training_record import Training
+from mlbot.protocol.artifacts import Training
 from mlbot.report import words
 from mlbot.report.report import History, ModelReport, Notice, NoticeCode
 from mlbot.report.words import clear_change

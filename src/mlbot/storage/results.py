@@ -27,7 +27,7 @@ from pydantic import ValidationError
 
 from mlbot.ledger.entries import Environment
 from mlbot.lib.record import Digest
-from mlbot.protocol.training_record import Training
+from mlbot.protocol.artifacts import Training
 
 # Folders that many processes share: opened, compared, synced and locked by what the kernel guarantees.
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlbot.events.github import Artifact
-from mlbot.protocol.artifact_name import AcceptedArtifact, ReportArtifact, Side, TrainedArtifact, accepted_file, find
+from mlbot.protocol.artifacts import AcceptedArtifact, ReportArtifact, Side, TrainedArtifact, accepted_file, find
 
 names = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
 trained = st.builds(
