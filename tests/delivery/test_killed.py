@@ -30,7 +30,7 @@ KILLED = -signal.SIGKILL
 
 def deploy(world: World, version: str) -> None:
     """A promotion from the beginning to the end."""
-    result = promote(world.home(), PromotionRequest(model="tiny", version=version, environment="staging"))
+    result = promote(world.context(), PromotionRequest(model="tiny", version=version, environment="staging"))
     assert result.deployment is not None
     assert result.deployment.state == "succeeded"
 
@@ -83,7 +83,7 @@ def ended_well(world: World, version: str) -> None:
     assert (is_whole(world), ledgers(world)) == (version, version)
     assert unfinished(world.entries(), "staging") == ()
     assert LockRef(remote=world.remote, environment="staging").read() is None
-    said = Registry.of(read_tags(world.folder / "home.git")).of_model("tiny").current("staging")
+    said = Registry.of(read_tags(world.folder / "remote.git")).of_model("tiny").current("staging")
     assert said is not None
     assert str(said.version) == f"v{version}"
 
@@ -94,7 +94,7 @@ def test_the_same_command_finishes_a_killed_promotion(world: World) -> None:
         assert is_whole(world) in {"1.0.0", "1.0.1"}
         if is_whole(world) == "1.0.1" and ledgers(world) == "1.0.0":
             assert begun(world.entries(), "staging", "tiny") is not None, "the ledger does not tell"
-        result = promote(world.home(), PromotionRequest(model="tiny", version="1.0.1", environment="staging"))
+        result = promote(world.context(), PromotionRequest(model="tiny", version="1.0.1", environment="staging"))
         assert not result.decision.refused
         ended_well(world, "1.0.1")
         deploy(world, "1.0.0")
@@ -108,7 +108,9 @@ def test_a_rollback_takes_a_killed_promotion_over(world: World) -> None:
     for _ in rounds(world, "promote", "tiny@v1.0.1", "staging"):
         begun_or_done = ledgers(world) == "1.0.1" or LockRef(remote=world.remote, environment="staging").read()
         if begun_or_done:
-            result = rollback(world.home("Bob"), RollbackRequest(model="tiny", environment="staging", reason="stuck"))
+            result = rollback(
+                world.context("Bob"), RollbackRequest(model="tiny", environment="staging", reason="stuck")
+            )
             assert result.deployment is not None
             assert result.deployment.state == "succeeded"
         ended_well(world, "1.0.0")
@@ -126,7 +128,7 @@ def test_the_same_command_finishes_a_killed_rollback(world: World) -> None:
         done = ledgers(world) == "1.0.0"
         to = "1.0.0" if done else None
         request = RollbackRequest(model="tiny", environment="staging", to=to, reason="slow")
-        assert not rollback(world.home(), request).decision.refused
+        assert not rollback(world.context(), request).decision.refused
         ended_well(world, "1.0.0")
         deploy(world, "1.0.1")
         unstage(world, "1000000")

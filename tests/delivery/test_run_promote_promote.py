@@ -22,12 +22,12 @@ NOW = 1_763_654_400
 
 def ask(world: World, version: str, environment: str, actor: str = "Ada", **more: str) -> PromotionResult:
     request = PromotionRequest(model="tiny", version=version, environment=environment, **more)  # type: ignore[arg-type]  # only texts are given
-    return promote(world.home(actor), request)
+    return promote(world.context(actor), request)
 
 
 def in_production(world: World, version: str) -> None:
     ask(world, version, "staging")
-    approve(world.home("Bob"), "tiny", version, "production")
+    approve(world.context("Bob"), "tiny", version, "production")
     assert ask(world, version, "production").deployment is not None
 
 
@@ -92,14 +92,14 @@ Story = Callable[[World], PromotionResult]
 
 
 def before_staging(world: World) -> PromotionResult:
-    approve(world.home("Bob"), "tiny", "1.0.0", "production")
+    approve(world.context("Bob"), "tiny", "1.0.0", "production")
     return ask(world, "1.0.0", "production")
 
 
 def staging_has_another(world: World) -> PromotionResult:
     ask(world, "1.0.0", "staging")
     ask(world, "1.0.1", "staging")
-    approve(world.home("Bob"), "tiny", "1.0.0", "production")
+    approve(world.context("Bob"), "tiny", "1.0.0", "production")
     return ask(world, "1.0.0", "production")
 
 
@@ -110,18 +110,18 @@ def unapproved(world: World) -> PromotionResult:
 
 def own_approval(world: World) -> PromotionResult:
     ask(world, "1.0.0", "staging")
-    approve(world.home("ADA"), "tiny", "1.0.0", "production")
+    approve(world.context("ADA"), "tiny", "1.0.0", "production")
     return ask(world, "1.0.0", "production")
 
 
 def approval_of_another_version(world: World) -> PromotionResult:
-    approve(world.home("Bob"), "tiny", "1.0.0", "production")
+    approve(world.context("Bob"), "tiny", "1.0.0", "production")
     ask(world, "1.0.1", "staging")
     return ask(world, "1.0.1", "production")
 
 
 def locked(world: World) -> PromotionResult:
-    set_lock(world.home("Bob"), "staging", close=True, reason="audit")
+    set_lock(world.context("Bob"), "staging", close=True, reason="audit")
     return ask(world, "1.0.0", "staging")
 
 
@@ -203,7 +203,7 @@ def test_refused_with_its_reason_and_nothing_moved(world: World, story: Story, r
     if story in repeated:
         assert (
             promote(
-                world.home(),
+                world.context(),
                 PromotionRequest(model="tiny", version=result.facts.version, environment=result.facts.environment),
             ).decision.reason
             == reason
@@ -213,7 +213,7 @@ def test_refused_with_its_reason_and_nothing_moved(world: World, story: Story, r
 
 def test_an_open_environment_takes_promotions_again(world: World) -> None:
     assert locked(world).decision.reason is PromotionReason.LOCKED
-    set_lock(world.home("Bob"), "staging", close=False)
+    set_lock(world.context("Bob"), "staging", close=False)
     assert ask(world, "1.0.0", "staging").decision.go
 
 
@@ -265,7 +265,7 @@ def test_a_first_deployment_that_fails_is_taken_away_again(world: World) -> None
 def test_a_version_that_is_only_switched_on_and_failed_does_not_open_the_next_environment(world: World) -> None:
     broken(world)
     ask(world, "1.0.0", "staging")
-    approve(world.home("Bob"), "tiny", "1.0.0", "production")
+    approve(world.context("Bob"), "tiny", "1.0.0", "production")
     assert ask(world, "1.0.0", "production").decision.reason is PromotionReason.OUT_OF_ORDER
 
 
@@ -317,7 +317,7 @@ def test_going_back_that_fails_keeps_the_lock_and_says_what_to_do(
     assert LockRef(remote=world.remote, environment="staging").read() is not None
     monkeypatch.setattr(FilesTarget, "switch", switch)
     request = RollbackRequest(model="tiny", environment="staging", reason="the disk was full")
-    ended = rollback(world.home(), request).deployment
+    ended = rollback(world.context(), request).deployment
     assert ended is not None
     assert (ended.state, ended.version) == ("failed", "1.0.0"), "the command still says that nothing answers"
     assert "It was live before, so it stays switched on." in ended.detail
@@ -347,10 +347,10 @@ def test_a_lock_that_mlbot_did_not_write_is_nobodys_to_take(world: World) -> Non
 
 
 def test_approvals_count_once_a_person(world: World) -> None:
-    first = approve(world.home("Bob"), "tiny", "v1.0.0", "production")
-    again = approve(world.home("bob"), "tiny", "1.0.0", "production")
+    first = approve(world.context("Bob"), "tiny", "v1.0.0", "production")
+    again = approve(world.context("bob"), "tiny", "1.0.0", "production")
     assert (first.decision.reason, again.decision.reason) == ("approved", "already-approved")
     assert again.entry is None
-    assert approve(world.home("Bob"), "tiny", "1.0.0", "staging").decision.reason == "not-needed"
-    assert approve(world.home("Bob"), "tiny", "9.0.0", "production").decision.reason == "unknown-version"
-    assert approve(world.home("Bob"), "tiny", "1.0.0", "moon").decision.reason == "unknown-environment"
+    assert approve(world.context("Bob"), "tiny", "1.0.0", "staging").decision.reason == "not-needed"
+    assert approve(world.context("Bob"), "tiny", "9.0.0", "production").decision.reason == "unknown-version"
+    assert approve(world.context("Bob"), "tiny", "1.0.0", "moon").decision.reason == "unknown-environment"

@@ -19,13 +19,13 @@ NOW = 1_763_654_400
 
 
 def ask(world: World, to: str | None = None, environment: str = "staging", why: str = "slow") -> RollbackResult:
-    return rollback(world.home("Bob"), RollbackRequest(model="tiny", environment=environment, reason=why, to=to))
+    return rollback(world.context("Bob"), RollbackRequest(model="tiny", environment=environment, reason=why, to=to))
 
 
 def deploy(world: World, *versions: str, environment: str = "staging") -> None:
     for version in versions:
         request = PromotionRequest(model="tiny", version=version, environment=environment)
-        assert promote(world.home(), request).deployment is not None
+        assert promote(world.context(), request).deployment is not None
 
 
 def test_back_to_the_last_good_version(world: World) -> None:
@@ -41,7 +41,7 @@ def test_back_to_the_last_good_version(world: World) -> None:
 
 def test_a_second_one_goes_further_and_never_to_what_was_left(world: World) -> None:
     world.change(3000)
-    release(world.home(), ReleaseRequest(model="tiny"))
+    release(world.context(), ReleaseRequest(model="tiny"))
     deploy(world, "1.0.0", "1.0.1", "1.0.2")
     assert ask(world).decision.go
     assert ask(world).decision.go
@@ -50,12 +50,12 @@ def test_a_second_one_goes_further_and_never_to_what_was_left(world: World) -> N
 
 
 def test_no_lock_order_or_approval_stops_it(world: World) -> None:
-    approve(world.home("Bob"), "tiny", "1.0.0", "production")
-    approve(world.home("Bob"), "tiny", "1.0.1", "production")
+    approve(world.context("Bob"), "tiny", "1.0.0", "production")
+    approve(world.context("Bob"), "tiny", "1.0.1", "production")
     for version in ("1.0.0", "1.0.1"):
         deploy(world, version)
         deploy(world, version, environment="production")
-    set_lock(world.home("Eve"), "production", close=True, reason="audit")
+    set_lock(world.context("Eve"), "production", close=True, reason="audit")
     world.sandbox.git("tag", "--annotate", "--message", "bad", "tiny@v1.0.0!", "tiny@v1.0.0^{commit}")
     world.sandbox.git("push", "--quiet", "origin", "tiny@v1.0.0!")
     assert ask(world, environment="production").deployment is not None
@@ -148,7 +148,7 @@ def test_a_living_deployment_that_was_taken_over_stops_before_it_switches(
 
     monkeypatch.setattr(FilesTarget, "stage", interrupted)
     with pytest.raises(RefusedError, match="another run took staging over"):
-        promote(world.home(), PromotionRequest(model="tiny", version="1.0.1", environment="staging"))
+        promote(world.context(), PromotionRequest(model="tiny", version="1.0.1", environment="staging"))
     assert world.served("staging") == "1.0.0"
     states = [(each.version, each.action, each.state) for each in deployments(world.entries(), "tiny", "staging")]
     assert states == [

@@ -23,7 +23,7 @@ def world(tmp_path: Path, trained_models: dict[int, bytes]) -> World:
 
 
 def ask(world: World, **request: object) -> ReleaseResult:
-    return release(world.home(), ReleaseRequest(model="tiny", **request))  # type: ignore[arg-type]  # a table's values
+    return release(world.context(), ReleaseRequest(model="tiny", **request))  # type: ignore[arg-type]  # a table's values
 
 
 def stored_golden(world: World, digest: Digest | None) -> Golden:
@@ -43,7 +43,7 @@ def test_the_first_release(world: World) -> None:
     assert world.refs()["refs/tags/tiny@v1.0.0"] == entry.tag_object
     golden = stored_golden(world, entry.golden)
     assert (golden.digest, golden.rows) == (verdict.digest, 50)
-    world.home().tell_checkout()
+    world.context().update_checkout()
     assert world.sandbox.git("tag", "--list") == "tiny@v1.0.0"
     assert world.sandbox.git("rev-parse", "origin/mlbot/ledger")
 

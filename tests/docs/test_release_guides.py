@@ -52,11 +52,11 @@ def type_(command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 def deploy(world: World, version: str) -> None:
     """Release what main has, and bring it to production."""
-    assert release(world.home(), ReleaseRequest(model="tiny", bump="minor")).decision.go
-    approve(world.home("Bob"), "tiny", version, "production")
+    assert release(world.context(), ReleaseRequest(model="tiny", bump="minor")).decision.go
+    approve(world.context("Bob"), "tiny", version, "production")
     for environment in ("staging", "production"):
         request = PromotionRequest(model="tiny", version=version, environment=environment)
-        assert promote(world.home(), request).decision.go
+        assert promote(world.context(), request).decision.go
 
 
 @pytest.mark.slow
@@ -93,7 +93,7 @@ def test_roll_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     for command in typed[1:]:
         type_(command, monkeypatch, capsys)
     assert world.served("production") == "1.0.0"
-    withdrawn = promote(world.home(), PromotionRequest(model="tiny", version="1.1.0", environment="staging"))
+    withdrawn = promote(world.context(), PromotionRequest(model="tiny", version="1.1.0", environment="staging"))
     assert withdrawn.decision.reason is PromotionReason.DEPRECATED
 
 

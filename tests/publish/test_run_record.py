@@ -47,7 +47,7 @@ def test_from_a_judged_tip_to_staging(fresh: World, capsys: pytest.CaptureFixtur
     assert code == Exit.OK, said
     (verdict,) = verdicts(fresh)
     assert (verdict.outcome, verdict.branch) == (Outcome.PASS, "main")
-    assert verdict.commit == fresh.home().tip
+    assert verdict.commit == fresh.context().tip
     assert [each.run for each in verdict.files] == [None] * 3
     for file in verdict.files:
         assert digest_of(fresh.stored(file.digest).read_bytes()) == file.digest

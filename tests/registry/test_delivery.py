@@ -26,17 +26,17 @@ def test_release_promote_and_go_back(tmp_path: Path, registry: str, trained_mode
     for number, offset in enumerate((1000, 2000)):
         version = f"1.{number}.0"
         verdict = world.change(offset)
-        made = release(world.home(), ReleaseRequest(model="tiny", bump="minor")).entry
+        made = release(world.context(), ReleaseRequest(model="tiny", bump="minor")).entry
         assert made is not None
         assert (made.version, made.digest) == (version, verdict.digest)
-        approve(world.home("Bob"), "tiny", version, "production")
+        approve(world.context("Bob"), "tiny", version, "production")
         for environment in ("staging", "production"):
             request = PromotionRequest(model="tiny", version=version, environment=environment)
-            ended = promote(world.home(), request).deployment
+            ended = promote(world.context(), request).deployment
             assert ended is not None
             assert (ended.state, ended.digest) == ("succeeded", verdict.digest), ended.detail
             assert world.served(environment) == version
-    back = rollback(world.home(), RollbackRequest(model="tiny", environment="production", reason="slow")).deployment
+    back = rollback(world.context(), RollbackRequest(model="tiny", environment="production", reason="slow")).deployment
     assert back is not None
     assert (back.state, back.version) == ("succeeded", "1.0.0")
     assert world.served("production") == "1.0.0"

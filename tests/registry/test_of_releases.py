@@ -13,7 +13,7 @@ from mlbot import entry
 from mlbot.delivery.run_approve import approve
 from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, promote, rollback
 from mlbot.errors import Exit
-from mlbot.registry.run_repository import Home
+from mlbot.registry.run_repository import RepositoryContext
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("git_settings")]
 
@@ -26,16 +26,16 @@ def deployed(world: World) -> World:
     """
     minutes = iter(range(1, 99))
 
-    def home(actor: str = "Ada") -> Home:
+    def context(actor: str = "Ada") -> RepositoryContext:
         then = datetime.now(UTC) + timedelta(minutes=next(minutes))
-        return replace(world.home(actor), now=lambda: then)
+        return replace(world.context(actor), now=lambda: then)
 
     for version in ("1.0.0", "1.0.1"):
-        assert promote(home(), PromotionRequest(model="tiny", version=version, environment="staging")).deployment
-        approve(home("Bob"), "tiny", version, "production")
-        assert promote(home(), PromotionRequest(model="tiny", version=version, environment="production")).deployment
-    rollback(home("Bob"), RollbackRequest(model="tiny", environment="production", reason="complaints"))
-    world.home().tell_checkout()
+        assert promote(context(), PromotionRequest(model="tiny", version=version, environment="staging")).deployment
+        approve(context("Bob"), "tiny", version, "production")
+        assert promote(context(), PromotionRequest(model="tiny", version=version, environment="production")).deployment
+    rollback(context("Bob"), RollbackRequest(model="tiny", environment="production", reason="complaints"))
+    world.context().update_checkout()
     return world
 
 

@@ -9,7 +9,7 @@ from tests.support.releases import World
 
 from mlbot.errors import NotEvaluatedError, UsageError
 from mlbot.git.repository import Repository
-from mlbot.registry.run_repository import Home, who_acts
+from mlbot.registry.run_repository import RepositoryContext, actor_of
 from mlbot.registry.versions import Stored
 
 pytestmark = pytest.mark.usefixtures("git_settings")
@@ -17,61 +17,61 @@ pytestmark = pytest.mark.usefixtures("git_settings")
 
 def test_the_remote_decides_what_is_merged(world: World) -> None:
     mine = world.sandbox.commit({"a": "b"}, "Not pushed")
-    assert not world.home().is_merged(mine)
+    assert not world.context().is_merged(mine)
     world.sandbox.git("push", "--quiet", "origin", "main")
-    assert world.home().is_merged(mine)
-    assert world.home().elsewhere
+    assert world.context().is_merged(mine)
+    assert world.context().has_remote
 
 
-def test_a_repository_without_a_remote_is_its_own_home(sandbox: Sandbox) -> None:
+def test_a_repository_without_a_remote_records_in_itself(sandbox: Sandbox) -> None:
     commit = sandbox.commit({"mlbot.yaml": "version: 1"})
-    home = Home.of_laptop(sandbox.path, {"GIT_COMMITTER_NAME": "Ada"}, lambda _text: None)
-    assert not home.elsewhere
-    assert (home.tip, home.branch) == (commit, "main")
+    context = RepositoryContext.of_laptop(sandbox.path, {"GIT_COMMITTER_NAME": "Ada"}, lambda _text: None)
+    assert not context.has_remote
+    assert (context.tip, context.branch) == (commit, "main")
 
 
 def test_a_shallow_clone_cannot_tell(world: World, tmp_path: Path) -> None:
-    home = (world.folder / "home.git").as_uri()
-    subprocess.run(["git", "clone", "--quiet", "--depth=1", home, str(tmp_path / "shallow")], check=True)
+    context = (world.folder / "remote.git").as_uri()
+    subprocess.run(["git", "clone", "--quiet", "--depth=1", context, str(tmp_path / "shallow")], check=True)
     with pytest.raises(UsageError, match="shallow") as error:
-        Home.of_laptop(tmp_path / "shallow", {"GIT_COMMITTER_NAME": "Ada"}, lambda _text: None)
+        RepositoryContext.of_laptop(tmp_path / "shallow", {"GIT_COMMITTER_NAME": "Ada"}, lambda _text: None)
     assert "git fetch --unshallow" in error.value.hint
 
 
 def test_who_acts(sandbox: Sandbox) -> None:
     repository = Repository.discover(sandbox.path)
     with pytest.raises(UsageError, match="git does not know who you are"):
-        who_acts(repository, {})
+        actor_of(repository, {})
     sandbox.git("config", "user.email", "ada@example.com")
-    assert who_acts(repository, {}) == "ada@example.com"
+    assert actor_of(repository, {}) == "ada@example.com"
     sandbox.git("config", "user.name", "Ada Lovelace")
-    assert who_acts(repository, {}) == "Ada Lovelace"
-    assert who_acts(repository, {"GIT_AUTHOR_NAME": " ", "GIT_COMMITTER_NAME": "Grace"}) == "Grace"
+    assert actor_of(repository, {}) == "Ada Lovelace"
+    assert actor_of(repository, {"GIT_AUTHOR_NAME": " ", "GIT_COMMITTER_NAME": "Grace"}) == "Grace"
 
 
 def test_bytes_are_told_apart(world: World, tmp_path: Path) -> None:
-    home, digest = world.home(), world.digests[0]
+    context, digest = world.context(), world.digests[0]
     file = tmp_path / "model.onnx"
-    assert home.fetch(digest, file) is Stored.VERIFIED
+    assert context.fetch(digest, file) is Stored.VERIFIED
     assert file.read_bytes() == world.models[1000]
     file.unlink()
     stored = world.stored(digest)
     stored.chmod(0o644)
     stored.write_bytes(b"other")
-    assert home.fetch(digest, file) is Stored.DIFFERS
+    assert context.fetch(digest, file) is Stored.DIFFERS
     stored.unlink()
-    assert home.fetch(digest, file) is Stored.MISSING
+    assert context.fetch(digest, file) is Stored.MISSING
     assert not file.exists()
 
 
-def test_a_home_that_does_not_answer_is_said(world: World) -> None:
-    (world.folder / "home.git").rename(world.folder / "gone.git")
+def test_a_remote_that_does_not_answer_is_said(world: World) -> None:
+    (world.folder / "remote.git").rename(world.folder / "gone.git")
     with pytest.raises(NotEvaluatedError, match="reading the branch main failed"):
-        world.home()
+        world.context()
 
 
 def test_a_config_without_a_store_says_what_to_do(world: World) -> None:
     text = (world.sandbox.path / "mlbot.yaml").read_text().replace("store: deploy/store\n", "")
     world.commit({"mlbot.yaml": text})
     with pytest.raises(UsageError, match="names no store"):
-        _ = world.home().store
+        _ = world.context().store

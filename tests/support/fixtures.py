@@ -41,8 +41,8 @@ def two_versions(tmp_path_factory: pytest.TempPathFactory, trained_models: dict[
         world = World.make(tmp_path_factory.mktemp("two") / "world", trained_models)
         for offset in (1000, 2000):
             world.change(offset)
-            assert release(world.home(), ReleaseRequest(model="tiny")).decision.go
-        world.home().tell_checkout()
+            assert release(world.context(), ReleaseRequest(model="tiny")).decision.go
+        world.context().update_checkout()
     return world
 
 

@@ -21,7 +21,7 @@ from mlbot.git.remote import Remote
 from mlbot.ledger.entries import Entry, ReleaseEntry, StoredFile, VerdictEntry
 from mlbot.ledger.queries import releases as ledger_releases
 from mlbot.plan.plan import Subject
-from mlbot.registry.run_repository import Home
+from mlbot.registry.run_repository import RepositoryContext
 
 ENVIRONMENTS = """
 store: deploy/store
@@ -69,8 +69,8 @@ class World:
     def make(cls, folder: Path, models: dict[int, bytes], config: str = tiny.CONFIG + ENVIRONMENTS) -> "World":
         """A first commit, pushed; nothing is judged yet."""
         sandbox = make(folder / "repo")
-        subprocess.run(["git", "init", "--quiet", "--bare", str(folder / "home.git")], check=True)
-        sandbox.git("remote", "add", "origin", "../home.git")
+        subprocess.run(["git", "init", "--quiet", "--bare", str(folder / "remote.git")], check=True)
+        sandbox.git("remote", "add", "origin", "../remote.git")
         world = cls(folder=folder, sandbox=sandbox, models=models)
         world.commit(tiny.files() | {"mlbot.yaml": config, ".gitignore": "deploy/\n"})
         return world
@@ -94,11 +94,11 @@ class World:
     @property
     def remote(self) -> Remote:
         """Where ledger, tags and locks are."""
-        return Remote(url=str(self.folder / "home.git"))
+        return Remote(url=str(self.folder / "remote.git"))
 
-    def home(self, actor: str = "Ada", say: Callable[[str], None] = lambda _text: None) -> Home:
-        """The home of the checkout, as a person sees it."""
-        return Home.of_laptop(self.sandbox.path, {"GIT_COMMITTER_NAME": actor}, say)
+    def context(self, actor: str = "Ada", say: Callable[[str], None] = lambda _text: None) -> RepositoryContext:
+        """The context of the checkout, as a person has it."""
+        return RepositoryContext.of_laptop(self.sandbox.path, {"GIT_COMMITTER_NAME": actor}, say)
 
     def change(self, offset: int, outcome: Outcome = Outcome.PASS) -> VerdictEntry:
         """Merge a change of the parameters, and judge what it trained."""
@@ -107,8 +107,8 @@ class World:
 
     def judge(self, offset: int, outcome: Outcome = Outcome.PASS, **changes: Any) -> VerdictEntry:
         """Write a verdict on main's tip, and store the bytes of a model that passed."""
-        home = self.home()
-        side = home.sides_at(home.tip, outside=False).head
+        context = self.context()
+        side = context.sides_at(context.tip, outside=False).head
         model = side.config.model("tiny")
         assert model
         content, self.count = self.models[offset], self.count + 1
@@ -117,7 +117,7 @@ class World:
             "model": "tiny",
             "key": Subject.of(model, side).key,
             "digest": digest,
-            "commit": home.tip,
+            "commit": context.tip,
             "outcome": outcome,
             "reason": REASONS[outcome],
             "attempt": Attempt(run=self.count),
@@ -134,7 +134,7 @@ class World:
         """Put bytes into the store."""
         file = self.folder / "to-store.onnx"
         file.write_bytes(content)
-        self.home().store.put(digest_of(content), file)
+        self.context().store.put(digest_of(content), file)
 
     @property
     def releases(self) -> tuple[ReleaseEntry, ...]:
@@ -160,13 +160,13 @@ class World:
         return LedgerBranch.at(self.remote).read().entries
 
     def refs(self) -> dict[str, str]:
-        """Every ref at home."""
+        """Every ref of the remote."""
         command = ["git", "for-each-ref", "--format=%(refname) %(objectname)"]
-        out = subprocess.run(command, cwd=self.folder / "home.git", capture_output=True, text=True, check=True).stdout
+        out = subprocess.run(command, cwd=self.folder / "remote.git", capture_output=True, text=True, check=True).stdout
         return dict(line.split(" ") for line in out.splitlines())
 
     def state(self) -> tuple[object, ...]:
-        """All that a refusal must leave as it was: refs at home (ledger, tags, locks), store and environments."""
+        """All that a refusal must leave as it was: refs of the remote (ledger, tags, locks), store and environments."""
         files = {str(file): file.read_bytes() for file in self.deploy.rglob("*") if file.is_file()}
         return self.refs(), files
 
@@ -174,7 +174,7 @@ class World:
         """The version that an environment serves, by its own word; None before the first."""
         from mlbot.storage.targets import open_target  # noqa: PLC0415 - only the worlds of tests with ML need it
 
-        config = self.home().environment(environment)
+        config = self.context().environment(environment)
         assert config
         live = open_target(config, self.sandbox.path).live("tiny")
         return live.version if live else None

@@ -8,7 +8,7 @@ from mlbot.ledger.entries import ApprovalEntry, LockEntry
 from mlbot.ledger.queries import approvals, locked, locks, release_of, releases
 from mlbot.lib.record import Record
 from mlbot.lib.version import Version
-from mlbot.registry.run_repository import Home
+from mlbot.registry.run_repository import RepositoryContext
 from mlbot.registry.tag import who
 
 # `mlbot approve`: one person's word that these very bytes may enter an environment.
@@ -22,13 +22,15 @@ class ApprovalResult(Record):
     entry: ApprovalEntry | None = None
 
 
-def approve(home: Home, model: str, version: str, environment: str, comment: Id | None = None) -> ApprovalResult:
+def approve(
+    context: RepositoryContext, model: str, version: str, environment: str, comment: Id | None = None
+) -> ApprovalResult:
     """Approve a version for an environment; the same person's second word adds nothing.
 
     Who approves a request of their own is recorded too, and does not count: who requests is known only then.
 
     Args:
-        home: where, and who.
+        context: where, and who.
         model: its name.
         version: with or without its `v`.
         environment: where to.
@@ -40,15 +42,15 @@ def approve(home: Home, model: str, version: str, environment: str, comment: Id 
         NotEvaluatedError: the remote does not answer.
     """
     text = Version.parse(version).text
-    entries = home.of_model(model)
-    released, asked = release_of(entries, model, text), home.environment(environment)
+    entries = context.of_model(model)
+    released, asked = release_of(entries, model, text), context.environment(environment)
     said = approvals(entries, model, text, environment)
     facts = ApprovalFacts(
         model=model,
         version=text,
         environment=environment,
-        actor=home.actor,
-        environments=tuple(each.name for each in home.config.environments),
+        actor=context.actor,
+        environments=tuple(each.name for each in context.config.environments),
         released=released.digest if released else None,
         versions=tuple(each.version for each in releases(entries, model)),
         needed=asked.approvals if asked else 0,
@@ -62,12 +64,12 @@ def approve(home: Home, model: str, version: str, environment: str, comment: Id 
         version=text,
         digest=released.digest,
         environment=environment,
-        actor=home.actor,
+        actor=context.actor,
         comment=comment,
-        run=home.run,
-        time=home.time,
+        run=context.run,
+        time=context.time,
     )
-    home.record(entry)
+    context.record(entry)
     return ApprovalResult(facts=facts, decision=decision, entry=entry)
 
 
@@ -81,11 +83,11 @@ class LockResult(Record):
     entry: LockEntry | None = None
 
 
-def set_lock(home: Home, environment: str, *, close: bool, reason: str = "") -> LockResult:
+def set_lock(context: RepositoryContext, environment: str, *, close: bool, reason: str = "") -> LockResult:
     """Close an environment, or open it; what is so already stays so.
 
     Args:
-        home: where, and who.
+        context: where, and who.
         environment: which.
         close: whether to close it.
         reason: why.
@@ -95,10 +97,10 @@ def set_lock(home: Home, environment: str, *, close: bool, reason: str = "") -> 
         RefusedError: the token may not write.
         NotEvaluatedError: the remote does not answer.
     """
-    if home.environment(environment) is None:
-        there = ", ".join(each.name for each in home.config.environments) or "none"
+    if context.environment(environment) is None:
+        there = ", ".join(each.name for each in context.config.environments) or "none"
         raise UsageError(f"mlbot.yaml has no environment {environment!r}", hint=f"The environments are: {there}.")
-    entries = home.entries("lock", environment)
+    entries = context.entries("lock", environment)
     now = locked(entries, environment)
     if close == (now is not None):
         said = f"locked already, by {who(now.actor)} since {now.time}" if now else "not locked"
@@ -107,12 +109,12 @@ def set_lock(home: Home, environment: str, *, close: bool, reason: str = "") -> 
         environment=environment,
         locked=close,
         sequence=max((each.sequence for each in locks(entries, environment)), default=0) + 1,
-        actor=home.actor,
+        actor=context.actor,
         reason=reason[:LONGEST_REASON],
-        run=home.run,
-        time=home.time,
+        run=context.run,
+        time=context.time,
     )
-    home.record(entry)
+    context.record(entry)
     said = "locked: nothing is promoted into it; a rollback still goes through" if close else "open"
     return LockResult(
         environment=environment, locked=close, changed=True, sentence=f"{environment} is {said}.", entry=entry

@@ -20,7 +20,7 @@ from mlbot.lib.tree import is_url
 from mlbot.protocol.answer import CarriedOut, answer_marker, answer_to, last_line, recorded
 from mlbot.protocol.marker import carries
 from mlbot.protocol.operations import UpsertComment
-from mlbot.registry.run_repository import Home
+from mlbot.registry.run_repository import RepositoryContext
 from mlbot.registry.tag import name_of
 
 
@@ -109,14 +109,14 @@ class ReleaseDesk:
         """Of the repository."""
         return f"{self.job.server_url}/{self.job.repository}"
 
-    def home(self, actor: str) -> Home:
+    def context(self, actor: str) -> RepositoryContext:
         """Where releases are recorded: this very repository, as its remote has it now.
 
         Raises:
             MlbotError: it cannot be read, or its stores and targets would end with the job.
         """
         repository = Repository.discover(self.directory)
-        home = Home(
+        context = RepositoryContext(
             repository=repository,
             remote=Remote(url=self.job.clone_url, token=self.job.token),
             branch=self.github.facts().default_branch,
@@ -125,9 +125,9 @@ class ReleaseDesk:
             run=self.job.run,
             token=self.job.token,
         )
-        home.catch_up()
-        _check_places(home)
-        return home
+        context.catch_up()
+        _check_places(context)
+        return context
 
     @property
     def done_before(self) -> bool:
@@ -216,15 +216,15 @@ class ReleaseDesk:
         return found.number if found else None
 
 
-def acting(home: Home, actor: str) -> Home:
-    """The same home, for another person."""
-    return replace(home, actor=actor)
+def acting(context: RepositoryContext, actor: str) -> RepositoryContext:
+    """The same context, for another person."""
+    return replace(context, actor=actor)
 
 
-def _check_places(home: Home) -> None:
+def _check_places(context: RepositoryContext) -> None:
     """A folder of the checkout ends with the job, so nothing may be kept or served there."""
-    places = [("store", home.config.store)] if home.config.store else []
-    places += [(f"environments.{each.name}.target", each.target) for each in home.config.environments]
+    places = [("store", context.config.store)] if context.config.store else []
+    places += [(f"environments.{each.name}.target", each.target) for each in context.config.environments]
     for where, place in places:
         if not is_url(place) and not place.startswith("command:"):
             raise UsageError(

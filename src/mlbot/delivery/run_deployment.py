@@ -17,7 +17,7 @@ from mlbot.ledger.entries import DeploymentEntry, DeploymentState, ReleaseEntry
 from mlbot.lib.record import Name
 from mlbot.lib.version import Served, Version
 from mlbot.protocol.golden import Golden, SmokeResult
-from mlbot.registry.run_repository import Home
+from mlbot.registry.run_repository import RepositoryContext
 from mlbot.registry.tag import TagNote, name_of, shorten, stage_tag
 from mlbot.registry.versions import Stored
 from mlbot.storage.target import Target
@@ -52,7 +52,7 @@ class Deployment:
     """A version on its way into an environment.
 
     Attributes:
-        home: where it is recorded.
+        context: where it is recorded.
         holder: what it does, and for whom.
         held: its lock.
         release: the version.
@@ -65,7 +65,7 @@ class Deployment:
         begun: the ledger's entry of an earlier run of it.
     """
 
-    home: Home
+    context: RepositoryContext
     holder: Holder
     held: Held
     release: ReleaseEntry
@@ -89,7 +89,7 @@ class Deployment:
         """
         started = self.begun or self._entry("started")
         self._still_ours()
-        self.home.record(started)
+        self.context.record(started)
         try:
             detail = self._forward()
         except OvertakenError:
@@ -107,7 +107,7 @@ class Deployment:
 
     def _forward(self) -> str:
         """The way there; what the smoke test found."""
-        version, say = Version.parse(self.release.version), self.home.say
+        version, say = Version.parse(self.release.version), self.context.say
         self._rehearse()
         say(f"Staging {self._name} in {self.target.url}")
         self.target.stage(self.release.model, version, self.release.digest, self.file)
@@ -130,9 +130,9 @@ class Deployment:
         settings = self.environment.smoke or Smoke()
         said = "It is served; it has no golden requests, so only its bytes were verified."
         if self.golden is not None:
-            self.home.say(f"Smoke test: {self.golden.rows} golden requests")
+            self.context.say(f"Smoke test: {self.golden.rows} golden requests")
             said = _passed(_golden_test(file, self.golden, settings))
-        found = check_endpoint(settings, self.home.repository.root, self.release, self.environment.name)
+        found = check_endpoint(settings, self.context.repository.root, self.release, self.environment.name)
         return f"{said} {_passed(found)}" if found else said
 
     def _is_served(self, file: Path, wanted: Served) -> None:
@@ -160,7 +160,7 @@ class Deployment:
             return "failed", f"{why} There is no version before it, {self._withdrawn()}"
         if previous.version == self.release.version:
             return "failed", f"{why} It was live before, so it stays switched on."
-        self.home.say(f"Going back to v{previous.version}")
+        self.context.say(f"Going back to v{previous.version}")
         try:
             self._switch_back(previous)
         except MlbotError as error:
@@ -173,7 +173,7 @@ class Deployment:
 
     def _withdrawn(self) -> str:
         """Take a first deployment away again; what came of that."""
-        self.home.say(f"Taking {self._name} away again")
+        self.context.say(f"Taking {self._name} away again")
         try:
             done = self.target.withdraw(self.release.model)
         except MlbotError as error:
@@ -186,7 +186,7 @@ class Deployment:
             self.target.switch(self.release.model, version)
         except NotEvaluatedError:  # it is not there any more, or not whole
             file = self.folder / "previous.onnx"
-            if self.home.fetch(previous.digest, file) is not Stored.VERIFIED:
+            if self.context.fetch(previous.digest, file) is not Stored.VERIFIED:
                 raise
             self.target.stage(self.release.model, version, previous.digest, file)
             self.target.switch(self.release.model, version)
@@ -195,14 +195,14 @@ class Deployment:
     def _finish(self, ended: DeploymentEntry) -> None:
         """Record the end, tag it, let go of the lock; in this order, for the ledger decides."""
         self._still_ours()
-        self.home.record(ended)
+        self.context.record(ended)
         if ended.state == "succeeded":
-            tag_stage(self.home, ended, self.release)
-        self.home.lock(self.environment.name).drop(self.held)
+            tag_stage(self.context, ended, self.release)
+        self.context.lock(self.environment.name).drop(self.held)
 
     def _still_ours(self) -> None:
         """Make sure that no other run has taken the deployment over."""
-        if not self.home.lock(self.environment.name).is_still(self.held):
+        if not self.context.lock(self.environment.name).is_still(self.held):
             raise OvertakenError(
                 f"another run took {self.environment.name} over, so this one stops here",
                 hint=f"See what is live: mlbot registry show {self.release.model}",
@@ -211,10 +211,10 @@ class Deployment:
     def _entry(self, state: DeploymentState) -> DeploymentEntry:
         shared = {name: getattr(self.holder, name) for name in Holder.model_fields}
         previous = self.previous.version if self.previous else None
-        return DeploymentEntry(**shared | {"state": state, "previous": previous, "time": self.home.time})
+        return DeploymentEntry(**shared | {"state": state, "previous": previous, "time": self.context.time})
 
     def _ended(self, started: DeploymentEntry, state: DeploymentState, detail: str) -> DeploymentEntry:
-        told = {"state": state, "detail": detail[:_LONGEST], "time": self.home.time}
+        told = {"state": state, "detail": detail[:_LONGEST], "time": self.context.time}
         return DeploymentEntry.model_validate(started.model_copy(update=told))
 
     @property
@@ -226,9 +226,9 @@ class OvertakenError(RefusedError):
     """Another run of the same deployment, or a rollback, took the lock over."""
 
 
-def tag_stage(home: Home, entry: DeploymentEntry, release: ReleaseEntry) -> None:
+def tag_stage(context: RepositoryContext, entry: DeploymentEntry, release: ReleaseEntry) -> None:
     """Let the tags say what the ledger says of an environment; nothing happens where they do."""
-    with home.tags() as tags:
+    with context.tags() as tags:
         registry = tags.registry()
         now = registry.of_model(entry.model).current(entry.environment)
         if now and now.version and now.version.text == entry.version and now.commit == release.commit:

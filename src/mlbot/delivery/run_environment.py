@@ -16,7 +16,7 @@ from mlbot.ledger.entries import Action, DeploymentEntry, Entry, ReleaseEntry
 from mlbot.ledger.queries import deployments, live, release_of
 from mlbot.lib.extras import require
 from mlbot.lib.record import Digest
-from mlbot.registry.run_repository import Home
+from mlbot.registry.run_repository import RepositoryContext
 from mlbot.registry.tag import name_of
 from mlbot.registry.versions import Stored
 
@@ -52,32 +52,32 @@ class Slot:
     """One model in one environment.
 
     Attributes:
-        home: where it is recorded.
+        context: where it is recorded.
         model: its name.
         environment: its name.
         folder: for files.
     """
 
-    home: Home
+    context: RepositoryContext
     model: str
     environment: str
     folder: Path
 
     def look(self) -> Seen:
         """The lock first, then the ledger: whoever lets go of the lock has written to the ledger before."""
-        held = self.home.lock(self.environment).read()
+        held = self.context.lock(self.environment).read()
         entries = self.entries()
         if held is None:
             return Seen(entries=entries)
         holder = read_lock(held.text)
         if holder is None or holder.environment != self.environment:
             return Seen(entries=entries, held=held, foreign=True)
-        of_holder = entries if holder.model == self.model else self.home.entries("deployment", holder.model)
+        of_holder = entries if holder.model == self.model else self.context.entries("deployment", holder.model)
         return Seen(entries=entries, held=held, holder=None if has_ended(holder, of_holder) else holder)
 
     def entries(self) -> tuple[Entry, ...]:
         """The ledger's on the model, and the environment's locks."""
-        return self.home.of_model(self.model, self.environment)
+        return self.context.of_model(self.model, self.environment)
 
     def holder(self, seen: Seen, version: str, digest: Digest, action: Action, reason: str) -> Holder:
         """The deployment that was begun to do just this; else the next one."""
@@ -93,10 +93,10 @@ class Slot:
             digest=digest,
             environment=self.environment,
             action=action,
-            actor=self.home.actor,
+            actor=self.context.actor,
             reason=reason[:LONGEST_REASON],
-            run=self.home.run,
-            time=self.home.time,
+            run=self.context.run,
+            time=self.context.time,
         )
 
     def take(self, holder: Holder, seen: Seen) -> Held | None:
@@ -106,11 +106,11 @@ class Slot:
             RefusedError: the token or a rule of the repository forbids it.
             NotEvaluatedError: the remote does not answer.
         """
-        return self.home.lock(self.environment).take(lock_text(holder), self.home.seconds, over=seen.held)
+        return self.context.lock(self.environment).take(lock_text(holder), self.context.seconds, over=seen.held)
 
     def drop(self, held: Held) -> None:
         """Let go of the lock."""
-        self.home.lock(self.environment).drop(held)
+        self.context.lock(self.environment).drop(held)
 
     def let_go(self, holder: Holder, held: Held) -> None:
         """After an error: what never started leaves no lock; what started leaves it to who finishes it."""
@@ -119,9 +119,9 @@ class Slot:
             self.drop(held)
 
     def fetch(self, version: str, digest: Digest) -> Stored:
-        """Fetch a version's bytes and verify them. Errors: as `Home.fetch`."""
-        self.home.say(f"Verifying the bytes of {name_of(self.model, version)} in {self.home.store.url}")
-        return self.home.fetch(digest, self.folder / MODEL_FILE)
+        """Fetch a version's bytes and verify them. Errors: as `RepositoryContext.fetch`."""
+        self.context.say(f"Verifying the bytes of {name_of(self.model, version)} in {self.context.store.url}")
+        return self.context.fetch(digest, self.folder / MODEL_FILE)
 
     def deployment(self, holder: Holder, held: Held, entries: tuple[Entry, ...]) -> Deployment:
         """A deployment, ready to run; its bytes are fetched.
@@ -131,7 +131,7 @@ class Slot:
         """
         require("ml", needed_for="The smoke test of a deployment")
         release = self.release(entries, holder.version)
-        golden = read_golden(self.home, release)
+        golden = read_golden(self.context, release)
         if golden is None and holder.action == "promotion":
             raise NotEvaluatedError(
                 f"{name_of(self.model, holder.version)} has no golden requests, so nobody could tell whether its "
@@ -140,13 +140,13 @@ class Slot:
             )
         environment = self.config()
         return Deployment(
-            home=self.home,
+            context=self.context,
             holder=holder,
             held=held,
             release=release,
             golden=golden,
             environment=environment,
-            target=self.home.target(environment),
+            target=self.context.target(environment),
             previous=serves(entries, self.environment, self.model),
             folder=self.folder,
             file=self.folder / MODEL_FILE,
@@ -157,7 +157,7 @@ class Slot:
         """Do what a run that was killed after its last entry left to do: the environment's tag, and its lock."""
         last = live(seen.entries, self.environment, self.model)
         if last is not None:
-            tag_stage(self.home, last, self.release(seen.entries, last.version))
+            tag_stage(self.context, last, self.release(seen.entries, last.version))
         if seen.held is not None and seen.holder is None and not seen.foreign:
             self.drop(seen.held)
 
@@ -168,10 +168,10 @@ class Slot:
             RefusedError: what the target serves is not mlbot's.
             NotEvaluatedError: the target does not answer.
         """
-        said, environment = serves(entries, self.environment, self.model), self.home.environment(self.environment)
+        said, environment = serves(entries, self.environment, self.model), self.context.environment(self.environment)
         if said is None or environment is None:
             return False
-        now = self.home.target(environment).live(self.model)
+        now = self.context.target(environment).live(self.model)
         return now is None or (now.version, now.digest) != (said.version, said.digest)
 
     def release(self, entries: tuple[Entry, ...], version: str) -> ReleaseEntry:
@@ -187,7 +187,7 @@ class Slot:
 
     def config(self) -> EnvironmentConfig:
         """The environment as the guarded branch has it. Raises `LookupError` where it has none."""
-        found = self.home.environment(self.environment)
+        found = self.context.environment(self.environment)
         if found is None:
             raise LookupError(f"{self.environment} was let through without being there")
         return found
@@ -198,11 +198,11 @@ class Slot:
         return f"{PREFIX}{self.environment}"
 
 
-def try_in_slot(home: Home, model: str, environment: str, attempt: Callable[[Slot], _R | None]) -> _R:
+def try_in_slot(context: RepositoryContext, model: str, environment: str, attempt: Callable[[Slot], _R | None]) -> _R:
     """Try again while others are faster to take the lock.
 
     Args:
-        home: where it is recorded.
+        context: where it is recorded.
         model: its name.
         environment: its name.
         attempt: one try; None where somebody else took the lock in between.
@@ -214,7 +214,7 @@ def try_in_slot(home: Home, model: str, environment: str, attempt: Callable[[Slo
         NotEvaluatedError: others were always faster.
     """
     with tempfile.TemporaryDirectory(prefix="mlbot-deploy-") as folder:
-        slot = Slot(home=home, model=model, environment=environment, folder=Path(folder))
+        slot = Slot(context=context, model=model, environment=environment, folder=Path(folder))
         for _ in range(_TRIES):
             result = attempt(slot)
             if result is not None:

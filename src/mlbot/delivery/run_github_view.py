@@ -30,7 +30,7 @@ from mlbot.ledger.entries import DeploymentState as State
 from mlbot.ledger.queries import release_of, releases
 from mlbot.lib.tree import is_url
 from mlbot.lib.version import Version
-from mlbot.registry.run_repository import Home
+from mlbot.registry.run_repository import RepositoryContext
 from mlbot.registry.tag import name_of, version_tag
 
 _SHOWN: dict[State, DeploymentState] = {
@@ -47,11 +47,11 @@ class Picture:
 
     Attributes:
         desk: the job.
-        home: the ledger.
+        context: the ledger.
     """
 
     desk: ReleaseDesk
-    home: Home
+    context: RepositoryContext
 
     def follow(self, entry: Entry) -> None:
         """Show what an entry of a deployment tells."""
@@ -67,8 +67,8 @@ class Picture:
 
     def newest(self) -> None:
         """Bring the issue of each model's newest version up to date."""
-        for model in self.home.config.models:
-            for entry in releases(self.home.of_model(model.name), model.name)[-1:]:
+        for model in self.context.config.models:
+            for entry in releases(self.context.of_model(model.name), model.name)[-1:]:
                 self.thread(entry.model, entry.version)
 
     def page(self, entry: ReleaseEntry) -> None:
@@ -78,11 +78,11 @@ class Picture:
     def _thread(self, model: str, version: str) -> None:
         from mlbot.delivery.messages import release_thread
 
-        entries = (*self.home.of_model(model), *self.home.entries("lock"))
+        entries = (*self.context.of_model(model), *self.context.entries("lock"))
         entry = release_of(entries, model, version)
         if entry is None:
             return
-        view = thread_view(entries, self.home.config, entry)
+        view = thread_view(entries, self.context.config, entry)
         page = f"{self.desk.address}/releases/tag/{_tag(entry)}"
         body = release_thread(view, repository=self.desk.address, page=page)
         github = self.desk.github
@@ -90,10 +90,10 @@ class Picture:
         edit_thread(github, thread, body.strip(), open_=view.open)
 
     def _deployment(self, entry: DeploymentEntry) -> None:
-        found = release_of(self.home.of_model(entry.model), entry.model, entry.version)
+        found = release_of(self.context.of_model(entry.model), entry.model, entry.version)
         if found is None:
             return
-        later = {each.after for each in self.home.config.environments}
+        later = {each.after for each in self.context.config.environments}
         wanted = Wanted(
             id=entry.id,
             commit=found.commit,
@@ -110,7 +110,7 @@ class Picture:
 
     def _page(self, entry: ReleaseEntry) -> None:
         with tempfile.TemporaryDirectory(prefix="mlbot-page-") as folder:
-            files = dict(write_release(self.home, entry, Path(folder), self.desk.address))
+            files = dict(write_release(self.context, entry, Path(folder), self.desk.address))
             if not self._golden_is_public(entry):
                 _leave_out(files, GOLDEN_FILE)
             page = ReleasePage(
@@ -124,7 +124,7 @@ class Picture:
 
     def _golden_is_public(self, entry: ReleaseEntry) -> bool:
         """Golden requests are rows of the data: where that is not in the repository, they are nobody else's either."""
-        model = self.home.configs_at(entry.commit).head.model(entry.model)
+        model = self.context.configs_at(entry.commit).head.model(entry.model)
         return model is not None and not any(is_url(path) for path in (model.data.train, model.data.holdout) if path)
 
     def _try(self, what: str, show: Callable[[], None]) -> None:

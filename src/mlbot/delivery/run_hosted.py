@@ -47,7 +47,7 @@ from mlbot.lib.constants import CONFIG_FILE, STATUS
 from mlbot.lib.record import Sha
 from mlbot.protocol.answer import CarriedOut, recorded
 from mlbot.protocol.operations import Annotate, Dispatch, Level
-from mlbot.registry.run_repository import Home
+from mlbot.registry.run_repository import RepositoryContext
 from mlbot.registry.tag import name_of
 
 # `mlbot plan --release`: read who asks the release workflow for what, and print what its jobs go by.
@@ -182,7 +182,7 @@ class Patience:
 
 
 def release_patiently(
-    desk: ReleaseDesk, home: Home, asked: Asked, command: Release, patience: Patience
+    desk: ReleaseDesk, context: RepositoryContext, asked: Asked, command: Release, patience: Patience
 ) -> ReleaseResult:
     """Release, as soon as the verdict is there.
 
@@ -191,9 +191,9 @@ def release_patiently(
     """
     request = ReleaseRequest(model=command.model, version=command.version, bump=command.bump)
     if asked.tag is not None:
-        _is_there(home, asked.tag)
+        _is_there(context, asked.tag)
     idle = 0
-    result = release(home, request)
+    result = release(context, request)
     for look in range(patience.checks):
         if result.decision.reason not in _WAITS:
             break
@@ -203,9 +203,9 @@ def release_patiently(
         if look == 0 and not idle:
             desk.tell(told_waiting(result.decision))
         patience.pause(min(_LONGEST_S, 2.0 * 2 ** min(look, 5)))
-        home = replace(home)  # with nothing remembered of the branch as it was
-        home.catch_up()
-        result = release(home, request)
+        context = replace(context)  # with nothing remembered of the branch as it was
+        context.catch_up()
+        result = release(context, request)
     return result
 
 
@@ -218,9 +218,9 @@ def under_way(desk: ReleaseDesk, commit: Sha) -> bool:
     return status is not None and status.state is State.PENDING
 
 
-def _is_there(home: Home, tag: str) -> None:
+def _is_there(context: RepositoryContext, tag: str) -> None:
     """Make sure that the pushed tag was not taken away since: nobody asks for a tag that is gone to be made anew."""
-    with home.tags() as tags:
+    with context.tags() as tags:
         if tags.find(tag) is None:
             raise UsageError(f"the tag {tag[:100]} is not there any more", hint="Push it again.")
 
@@ -277,11 +277,11 @@ def _still_asked(desk: ReleaseDesk) -> Asked | NotAsked:
 
 
 def _carried_out(desk: ReleaseDesk, asked: Asked, patience: Patience) -> Told:
-    home = desk.home(asked.actor or "nobody")
+    context = desk.context(asked.actor or "nobody")
     if asked.actor is None and isinstance(asked.command, Promote):
-        released = _released(home, asked.command.model, asked.command.version)
-        home = acting(home, released.actor if released else "nobody")
-    worker = Worker(desk=desk, home=home, asked=asked, picture=Picture(desk=desk, home=home))
+        released = _released(context, asked.command.model, asked.command.version)
+        context = acting(context, released.actor if released else "nobody")
+    worker = Worker(desk=desk, context=context, asked=asked, picture=Picture(desk=desk, context=context))
     match asked.command:
         case Release():
             return worker.release(asked.command, patience)
@@ -295,8 +295,8 @@ def _carried_out(desk: ReleaseDesk, asked: Asked, patience: Patience) -> Told:
             return worker.lock(asked.command)
 
 
-def _released(home: Home, model: str, version: str) -> ReleaseEntry | None:
-    return release_of(home.of_model(model), model, version)
+def _released(context: RepositoryContext, model: str, version: str) -> ReleaseEntry | None:
+    return release_of(context.of_model(model), model, version)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,19 +305,19 @@ class Worker:
 
     Attributes:
         desk: the job.
-        home: the repository, and who asks.
+        context: the repository, and who asks.
         asked: the request.
         picture: what GitHub shows.
     """
 
     desk: ReleaseDesk
-    home: Home
+    context: RepositoryContext
     asked: Asked
     picture: Picture
 
     def release(self, command: Release, patience: Patience) -> Told:
         """Give a version; then show it, and send it where nothing comes before."""
-        result = release_patiently(self.desk, self.home, self.asked, command, patience)
+        result = release_patiently(self.desk, self.context, self.asked, command, patience)
         entry = result.entry
         left: tuple[str, ...] = ()
         if entry is not None and not result.decision.refused:
@@ -354,7 +354,7 @@ class Worker:
 
     def approve(self, command: Approve) -> Told:
         """Record somebody's word; start the promotion when it was the last that was missing."""
-        result = approve(self.home, command.model, command.version, command.environment, self.asked.comment)
+        result = approve(self.context, command.model, command.version, command.environment, self.asked.comment)
         if result.decision.refused:
             return told_approval(result.decision, None)
         self.picture.thread(command.model, command.version)
@@ -363,14 +363,14 @@ class Worker:
     def lock(self, command: Lock | Unlock) -> Told:
         """Close an environment, or open it."""
         close = isinstance(command, Lock)
-        result = set_lock(self.home, command.environment, close=close, reason=getattr(command, "reason", ""))
+        result = set_lock(self.context, command.environment, close=close, reason=getattr(command, "reason", ""))
         self.picture.newest()
         return Told(stands=Stands.DONE, reason="locked" if result.locked else "open", sentence=result.sentence)
 
     @property
-    def _followed(self) -> Home:
-        """The home, with GitHub's picture following every entry."""
-        return replace(self.home, told=self.picture.follow)
+    def _followed(self) -> RepositoryContext:
+        """The context, with GitHub's picture following every entry."""
+        return replace(self.context, on_entry=self.picture.follow)
 
     def _begin(self, plan: str, told: Told | None) -> None:
         self.desk.console.say(plan)
@@ -380,7 +380,7 @@ class Worker:
     def _send(self, entry: ReleaseEntry) -> tuple[str, ...]:
         """Start the promotions that nobody has to ask for; where that did not go, what to say for it."""
         left = []
-        for name in first_environments(self.home.of_model(entry.model), self.home.config, entry):
+        for name in first_environments(self.context.of_model(entry.model), self.context.config, entry):
             try:
                 self._dispatch({"do": "promote", "model": entry.model, "version": entry.version, "environment": name})
             except MlbotError as error:
@@ -389,19 +389,19 @@ class Worker:
         return tuple(left)
 
     def _dispatch(self, inputs: dict[str, str]) -> None:
-        workflow, branch = self.desk.options.release_workflow, self.home.branch
+        workflow, branch = self.desk.options.release_workflow, self.context.branch
         effect(self.desk.github, Dispatch(workflow=workflow, ref=branch, inputs=inputs))
         self.desk.console.say(f"Started {workflow}: {' '.join(f'{name}={value}' for name, value in inputs.items())}")
 
     def _go_on(self, command: Approve) -> Told | None:
         """Start the promotion that was approved, for whoever asked for it; what is in its way, where something is."""
         said = self._said(command)
-        released = _released(self.home, command.model, command.version)
+        released = _released(self.context, command.model, command.version)
         requester = said.author if said else released.actor if released else None
         wanted = PromotionRequest(
             model=command.model, version=command.version, environment=command.environment, dry_run=True
         )
-        result = promote(acting(self.home, requester or "nobody"), wanted)
+        result = promote(acting(self.context, requester or "nobody"), wanted)
         if not result.decision.go:
             told = told_promotion(result.facts, result.decision, None)
             live = result.decision.reason is PromotionReason.ALREADY_LIVE

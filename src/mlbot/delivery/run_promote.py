@@ -13,7 +13,7 @@ from mlbot.ledger.entries import DeploymentEntry, Entry
 from mlbot.ledger.queries import approvals, deployments, locked, release_of, releases
 from mlbot.lib.record import Record
 from mlbot.lib.version import Served, Version
-from mlbot.registry.run_repository import Home
+from mlbot.registry.run_repository import RepositoryContext
 
 # `mlbot promote`: let a version enter an environment. Decide, take the lock, decide again, deploy.
 
@@ -50,12 +50,12 @@ class PromotionResult(Record):
 
 
 def promote(
-    home: Home, request: PromotionRequest, announce: AnnouncePromotion = lambda _facts, _decision: None
+    context: RepositoryContext, request: PromotionRequest, announce: AnnouncePromotion = lambda _facts, _decision: None
 ) -> PromotionResult:
     """Promote a version.
 
     Args:
-        home: where.
+        context: where.
         request: what.
         announce: told of the plan before anything is changed; of a resumed promotion and of a repeated try again.
 
@@ -69,7 +69,7 @@ def promote(
     """
     version = Version.parse(request.version).text
     return try_in_slot(
-        home,
+        context,
         request.model,
         request.environment,
         lambda slot: _Promotion(slot=slot, request=request, version=version, announce=announce).attempt(),
@@ -131,8 +131,8 @@ class _Promotion:
         return self.slot.holder(seen, self.version, facts.released or "", "promotion", self.request.reason)
 
     def _facts(self, entries: tuple[Entry, ...], holder: Holder | None) -> PromotionFacts:
-        home, model, name = self.slot.home, self.request.model, self.request.environment
-        environment, released = home.environment(name), release_of(entries, model, self.version)
+        context, model, name = self.slot.context, self.request.model, self.request.environment
+        environment, released = context.environment(name), release_of(entries, model, self.version)
         lock, said = locked(entries, name), approvals(entries, model, self.version, name)
         under_way, live = holder or begun(entries, name, model), serves(entries, name, model)
         resumed = under_way is not None and under_way.is_of(model, self.version, name, "promotion")
@@ -140,11 +140,11 @@ class _Promotion:
             model=model,
             version=self.version,
             environment=name,
-            requester=under_way.actor if under_way and resumed else home.actor,
-            environments=tuple(each.name for each in home.config.environments),
+            requester=under_way.actor if under_way and resumed else context.actor,
+            environments=tuple(each.name for each in context.config.environments),
             released=released.digest if released else None,
             versions=tuple(each.version for each in releases(entries, model)),
-            deprecated=released is not None and home.is_deprecated(model, self.version),
+            deprecated=released is not None and context.is_deprecated(model, self.version),
             after=place(entries, environment.after, model) if environment and environment.after else None,
             live=live,
             drifted=live is not None and live.version == self.version and self.slot.has_drifted(entries),
@@ -188,14 +188,14 @@ class RollbackResult(Record):
 
 
 def rollback(
-    home: Home, request: RollbackRequest, announce: AnnounceRollback = lambda _facts, _decision: None
+    context: RepositoryContext, request: RollbackRequest, announce: AnnounceRollback = lambda _facts, _decision: None
 ) -> RollbackResult:
     """Go back.
 
     A deployment that has not ended is given up: its lock is taken over, and the ledger says that it failed.
 
     Args:
-        home: where.
+        context: where.
         request: what.
         announce: told of the plan before anything is changed.
 
@@ -209,7 +209,7 @@ def rollback(
     """
     to = Version.parse(request.to).text if request.to is not None else None
     return try_in_slot(
-        home,
+        context,
         request.model,
         request.environment,
         lambda slot: _Rollback(slot=slot, request=request, to=to, announce=announce).attempt(),
@@ -278,25 +278,26 @@ class _Rollback:
         )
         detail = f"Given up: {holder.said} took its place."
         ended = [
-            each.model_copy(update={"state": "failed", "detail": detail, "time": self.slot.home.time}) for each in open_
+            each.model_copy(update={"state": "failed", "detail": detail, "time": self.slot.context.time})
+            for each in open_
         ]
         if ended:
-            self.slot.home.record(*ended)
+            self.slot.context.record(*ended)
 
     def _holder(self, seen: Seen, goal: Served) -> Holder:
         return self.slot.holder(seen, goal.version, goal.digest, "rollback", self.request.reason)
 
     def _facts(self, entries: tuple[Entry, ...], holder: Holder | None) -> RollbackFacts:
-        home, model, name = self.slot.home, self.request.model, self.request.environment
+        context, model, name = self.slot.context, self.request.model, self.request.environment
         succeeded = [each for each in deployments(entries, model, name) if each.state == "succeeded"]
         mine, good = holder if holder and holder.model == model else None, good_versions(entries, name, model)
         return RollbackFacts(
             model=model,
             environment=name,
-            requester=home.actor,
+            requester=context.actor,
             why=self.request.reason,
             to=self.to,
-            environments=tuple(each.name for each in home.config.environments),
+            environments=tuple(each.name for each in context.config.environments),
             once_live=tuple(Served(version=each.version, digest=each.digest) for each in succeeded),
             good=good,
             drifted=bool(good) and good[-1].version == self.to and self.slot.has_drifted(entries),

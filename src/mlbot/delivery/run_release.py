@@ -30,7 +30,7 @@ from mlbot.plan.plan import Subject
 from mlbot.protocol.artifacts import Training
 from mlbot.protocol.golden import Golden, digest_of
 from mlbot.protocol.golden import canonical as golden_bytes
-from mlbot.registry.run_repository import Home, Tags
+from mlbot.registry.run_repository import RepositoryContext, Tags
 from mlbot.registry.tag import TagNote, name_of, version_tag
 from mlbot.registry.versions import Registry, Stored
 from mlbot.report.report import MOST_BYTES, ModelReport
@@ -74,7 +74,7 @@ class ReleaseResult(Record):
     """The ledger's entry; None where nothing is released."""
 
 
-def release(home: Home, request: ReleaseRequest) -> ReleaseResult:
+def release(context: RepositoryContext, request: ReleaseRequest) -> ReleaseResult:
     """Release a model.
 
     A run that was killed is finished by the same command: a tag that is there is taken as it is, and so is an entry.
@@ -87,8 +87,10 @@ def release(home: Home, request: ReleaseRequest) -> ReleaseResult:
         RefusedError: the token may not write.
         NotEvaluatedError: the remote or the store does not answer, or the golden requests cannot be made.
     """
-    with home.tags() as tags, tempfile.TemporaryDirectory(prefix="mlbot-release-") as folder:
-        desk = _Desk(home=home, tags=tags, folder=Path(folder), request=request, entries=home.of_model(request.model))
+    with context.tags() as tags, tempfile.TemporaryDirectory(prefix="mlbot-release-") as folder:
+        desk = _Desk(
+            context=context, tags=tags, folder=Path(folder), request=request, entries=context.of_model(request.model)
+        )
         return desk.release()
 
 
@@ -96,7 +98,7 @@ def release(home: Home, request: ReleaseRequest) -> ReleaseResult:
 class _Desk:
     """Where one release is made."""
 
-    home: Home
+    context: RepositoryContext
     tags: Tags
     folder: Path
     request: ReleaseRequest
@@ -148,11 +150,11 @@ class _Desk:
         return registry.next_version(self.request.model, self.request.bump or "patch", recorded=recorded, first=FIRST)
 
     def _commit(self, tag: TagRef | None) -> Sha:
-        if tag and tag.commit_sha and self.home.repository.find(tag.commit_sha) is None:
+        if tag and tag.commit_sha and self.context.repository.find(tag.commit_sha) is None:
             self.tags.bring(tag.name)
         if self.request.commit is not None:
-            return self.home.repository.resolve(self.request.commit)
-        return tag.commit_sha if tag and tag.commit_sha else self.home.tip
+            return self.context.repository.resolve(self.request.commit)
+        return tag.commit_sha if tag and tag.commit_sha else self.context.tip
 
     def _facts(
         self,
@@ -166,30 +168,30 @@ class _Desk:
             model=self.request.model,
             version=version.text,
             commit=commit,
-            branch=self.home.branch,
+            branch=self.context.branch,
             configured=keys is not None,
-            merged=self.home.is_merged(commit),
+            merged=self.context.is_merged(commit),
             tag=_tag_facts(tag),
             released=_released(release_of(self.entries, self.request.model, version.text)),
             verdicts=verdicts,
             parent_judged=not verdicts and bool(self._verdicts(self._keys(f"{commit}^") or frozenset())),
-            inconclusive=self.home.config.inconclusive.promotion,
+            inconclusive=self.context.config.inconclusive.promotion,
         )
 
     def _verdicts(self, keys: frozenset[Digest]) -> tuple[VerdictEntry, ...]:
         return tuple(
             each
             for each in self.entries
-            if isinstance(each, VerdictEntry) and each.key in keys and each.branch == self.home.branch
+            if isinstance(each, VerdictEntry) and each.key in keys and each.branch == self.context.branch
         )
 
     def _keys(self, rev: str) -> frozenset[Digest] | None:
         """The model's content keys at a commit, with and without data outside git; None where it has no such model."""
-        commit = self.home.repository.find(rev)
+        commit = self.context.repository.find(rev)
         if commit is None:
             return None
         try:
-            sides = [self.home.sides_at(commit, outside=outside).head for outside in (False, True)]
+            sides = [self.context.sides_at(commit, outside=outside).head for outside in (False, True)]
             models = [side.config.model(self.request.model) for side in sides]
             pairs = zip(models, sides, strict=True)
             return frozenset(Subject.of(model, side).key for model, side in pairs if model) or None
@@ -199,8 +201,8 @@ class _Desk:
     def _fetch(self, verdict: VerdictEntry, file: Path) -> Stored:
         if verdict.digest is None:
             return Stored.MISSING
-        self.home.say(f"Verifying the bytes of {verdict.digest[:19]} in {self.home.store.url}")
-        return self.home.fetch(verdict.digest, file)
+        self.context.say(f"Verifying the bytes of {verdict.digest[:19]} in {self.context.store.url}")
+        return self.context.fetch(verdict.digest, file)
 
     def _make(self, facts: ReleaseFacts, name: str, file: Path) -> ReleaseEntry:
         """Golden requests into the store, the tag, the ledger: in this order, so that what is recorded is whole."""
@@ -215,31 +217,31 @@ class _Desk:
             key=verdict.key,
             attempt=verdict.attempt,
             judge=verdict.judge,
-            actor=self.home.actor,
-            run=self.home.run,
+            actor=self.context.actor,
+            run=self.context.run,
         )
-        self.home.say(f"Tagging {facts.commit[:10]} as {name}")
+        self.context.say(f"Tagging {facts.commit[:10]} as {name}")
         tag = self.tags.make(name, f"Release {name_of(facts.model, facts.version)}", note)
         if tag.commit_sha != facts.commit:
             raise NotEvaluatedError(f"the tag {name} was made at another commit meanwhile", hint="Run it again.")
         entry = self._entry(facts, verdict, tag, golden)
-        self.home.record(entry)
+        self.context.record(entry)
         return entry
 
     def _golden(self, facts: ReleaseFacts, file: Path) -> Digest:
         """Golden requests of the released bytes, made from the commit's own data, in the store."""
         from mlbot.ml.golden import make_golden
 
-        model = self.home.configs_at(facts.commit).head.model(facts.model)
+        model = self.context.configs_at(facts.commit).head.model(facts.model)
         if model is None:
             raise LookupError(f"{facts.model} was let through without a config")
-        self.home.say(f"Recording {GOLDEN_ROWS} golden requests")
-        with self.home.checkout(facts.commit, model) as root:
+        self.context.say(f"Recording {GOLDEN_ROWS} golden requests")
+        with self.context.checkout(facts.commit, model) as root:
             golden = make_golden(file, model, root, GOLDEN_ROWS)
         digest = digest_of(golden)
         kept = self.folder / "golden.json"
         kept.write_bytes(golden_bytes(golden))
-        self.home.store.put(digest, kept)
+        self.context.store.put(digest, kept)
         return digest
 
     def _entry(self, facts: ReleaseFacts, verdict: VerdictEntry, tag: TagRef, golden: Digest) -> ReleaseEntry:
@@ -259,23 +261,23 @@ class _Desk:
             params=training.params if training else {},
             environment=training.environment if training else None,
             seed=verdict.files[0].seed if verdict.files else 0,
-            actor=self.home.actor,
-            run=self.home.run,
-            time=self.home.time,
+            actor=self.context.actor,
+            run=self.context.run,
+            time=self.context.time,
         )
 
     def _training(self, verdict: VerdictEntry) -> Training | None:
-        raw = self.home.document(verdict.training)
+        raw = self.context.document(verdict.training)
         return read(raw, Training, "The stored training record", most_bytes=MOST_BYTES) if raw else None
 
 
-def read_golden(home: Home, entry: ReleaseEntry) -> Golden | None:
+def read_golden(context: RepositoryContext, entry: ReleaseEntry) -> Golden | None:
     """The golden requests of a release; None where it has none.
 
     Raises:
         NotEvaluatedError: what is stored is no such record, or not about these bytes.
     """
-    raw = home.document(entry.golden)
+    raw = context.document(entry.golden)
     if raw is None:
         return None
     golden = read(raw, Golden, "The stored golden requests", most_bytes=MOST_BYTES)
@@ -306,11 +308,13 @@ def _released(entry: ReleaseEntry | None) -> Released | None:
 _MOST_DEPTH = 64
 
 
-def write_release(home: Home, release: ReleaseEntry, folder: Path, url: str | None = None) -> Mapping[str, Path]:
+def write_release(
+    context: RepositoryContext, release: ReleaseEntry, folder: Path, url: str | None = None
+) -> Mapping[str, Path]:
     """Write a release's files into a folder.
 
     Args:
-        home: whose store and ledger.
+        context: whose store and ledger.
         release: the version.
         folder: made when needed.
         url: of the repository, for links.
@@ -325,16 +329,16 @@ def write_release(home: Home, release: ReleaseEntry, folder: Path, url: str | No
 
     folder.mkdir(parents=True, exist_ok=True)
     name = name_of(release.model, release.version)
-    if home.fetch(release.digest, folder / MODEL_FILE) is not Stored.VERIFIED:
-        raise NotEvaluatedError(f"the store has not the very bytes of {name}", where=home.store.url)
-    verdict = _verdict(home, release)
-    training, raw_training = _training(home, release)
-    report = _report(home, verdict)
+    if context.fetch(release.digest, folder / MODEL_FILE) is not Stored.VERIFIED:
+        raise NotEvaluatedError(f"the store has not the very bytes of {name}", where=context.store.url)
+    verdict = _verdict(context, release)
+    training, raw_training = _training(context, release)
+    report = _report(context, verdict)
     raw = {
-        CARD_FILE: card_text(card_of(release, _model(home, release), verdict, report, url)).encode(),
+        CARD_FILE: card_text(card_of(release, _model(context, release), verdict, report, url)).encode(),
         MANIFEST_FILE: manifest(release, training),
         TRAINING_FILE: raw_training,
-        GOLDEN_FILE: home.document(release.golden),
+        GOLDEN_FILE: context.document(release.golden),
     }
     for file, content in raw.items():
         if content is not None:
@@ -345,31 +349,31 @@ def write_release(home: Home, release: ReleaseEntry, folder: Path, url: str | No
     return {file: folder / file for file in (*made, SUMS_FILE)}
 
 
-def _verdict(home: Home, release: ReleaseEntry) -> VerdictEntry | None:
+def _verdict(context: RepositoryContext, release: ReleaseEntry) -> VerdictEntry | None:
     """The verdict that the release names; where there is no such one any more, the latest on the same inputs."""
-    known = home.ledger.read("verdict", release.model, release.key).entries
+    known = context.ledger.read("verdict", release.model, release.key).entries
     named = (
         each
         for each in known
         if isinstance(each, VerdictEntry) and (each.key, each.digest) == (release.key, release.digest)
     )
     mine = [each for each in named if (each.attempt, each.judge) == (release.attempt, release.judge)]
-    return mine[-1] if mine else latest_by_key(known, home.branch).get((release.model, release.key))
+    return mine[-1] if mine else latest_by_key(known, context.branch).get((release.model, release.key))
 
 
-def _training(home: Home, release: ReleaseEntry) -> tuple[Training | None, bytes | None]:
-    raw = home.document(release.training)
+def _training(context: RepositoryContext, release: ReleaseEntry) -> tuple[Training | None, bytes | None]:
+    raw = context.document(release.training)
     return (read(raw, Training, "The stored training record", most_bytes=MOST_BYTES), raw) if raw else (None, None)
 
 
-def _report(home: Home, verdict: VerdictEntry | None) -> ModelReport | None:
-    raw = home.document(verdict.report) if verdict else None
+def _report(context: RepositoryContext, verdict: VerdictEntry | None) -> ModelReport | None:
+    raw = context.document(verdict.report) if verdict else None
     return read(raw, ModelReport, "The stored report", most_bytes=MOST_BYTES, most_depth=_MOST_DEPTH) if raw else None
 
 
-def _model(home: Home, release: ReleaseEntry) -> Model | None:
+def _model(context: RepositoryContext, release: ReleaseEntry) -> Model | None:
     try:
-        return home.configs_at(release.commit).head.model(release.model)
+        return context.configs_at(release.commit).head.model(release.model)
     except UsageError:  # history need not be usable
         return None
 

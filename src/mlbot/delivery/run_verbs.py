@@ -1,4 +1,4 @@
-"""The verbs of releases and environments on a person's machine: build the home, do it, say what came of it."""
+"""The verbs of releases and environments on a person's machine: build the context, do it, say what came of it."""
 
 import os
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, promot
 from mlbot.delivery.run_release import ReleaseRequest, release, write_release
 from mlbot.errors import Exit, UsageError
 from mlbot.ledger.entries import DeploymentEntry
-from mlbot.registry.run_repository import Home
+from mlbot.registry.run_repository import RepositoryContext
 from mlbot.registry.tag import name_of
 
 Environment = Mapping[str, str]
@@ -29,16 +29,16 @@ def release_verb(
 ) -> Exit:
     """`mlbot release`. Errors: as `release`."""
     named(request.model, "a model")
-    home = Home.of_laptop(directory, environment, console.say)
-    result = release(home, request)
-    home.tell_checkout()
+    context = RepositoryContext.of_laptop(directory, environment, console.say)
+    result = release(context, request)
+    context.update_checkout()
     said = ""
     if result.decision.go and result.entry:
         said = released(result.entry)
     elif result.decision.go:
         said = f"{result.decision.sentence} It would be tagged {result.tag} at {result.commit[:10]}."
     if out and result.entry and not request.dry_run:
-        files = write_release(home, result.entry, directory / out)
+        files = write_release(context, result.entry, directory / out)
         console.say(f"Wrote {', '.join(files)} to {out}")
     return tell(console, result.decision, said, result, as_json=as_json)
 
@@ -53,9 +53,9 @@ def promote_verb(
 ) -> Exit:
     """`mlbot promote`. Errors: as `promote`."""
     named(request.environment, "an environment")
-    home = Home.of_laptop(directory, environment, console.say)
-    result = promote(home, request, lambda facts, _: console.say(promotion_plan(facts)))
-    home.tell_checkout()
+    context = RepositoryContext.of_laptop(directory, environment, console.say)
+    result = promote(context, request, lambda facts, _: console.say(promotion_plan(facts)))
+    context.update_checkout()
     said = _said(result.deployment, result.decision.sentence)
     return tell(console, result.decision, said, result, result.deployment, as_json=as_json)
 
@@ -66,9 +66,9 @@ def rollback_verb(
     """`mlbot rollback`. Errors: as `rollback`."""
     named(request.model, "a model")
     named(request.environment, "an environment")
-    home = Home.of_laptop(directory, environment, console.say)
-    result = rollback(home, request, lambda facts, _: console.say(rollback_plan(facts)))
-    home.tell_checkout()
+    context = RepositoryContext.of_laptop(directory, environment, console.say)
+    result = rollback(context, request, lambda facts, _: console.say(rollback_plan(facts)))
+    context.update_checkout()
     said = _said(result.deployment, result.decision.sentence)
     return tell(console, result.decision, said, result, result.deployment, as_json=as_json)
 
@@ -83,9 +83,9 @@ def approve_verb(
 ) -> Exit:
     """`mlbot approve`. Errors: as `approve`."""
     named(asked[2], "an environment")
-    home = Home.of_laptop(directory, environment, console.say)
-    result = approve(home, *asked)
-    home.tell_checkout()
+    context = RepositoryContext.of_laptop(directory, environment, console.say)
+    result = approve(context, *asked)
+    context.update_checkout()
     return tell(console, result.decision, "", result, as_json=as_json)
 
 
@@ -101,9 +101,9 @@ def lock_verb(  # noqa: PLR0913 - one for each option
 ) -> Exit:
     """`mlbot lock` and `mlbot unlock`. Errors: as `set_lock`."""
     named(name, "an environment")
-    home = Home.of_laptop(directory, environment, console.say)
-    result = set_lock(home, name, close=close, reason=reason)
-    home.tell_checkout()
+    context = RepositoryContext.of_laptop(directory, environment, console.say)
+    result = set_lock(context, name, close=close, reason=reason)
+    context.update_checkout()
     console.result(result.model_dump_json(indent=2) if as_json else result.sentence)
     return Exit.OK
 

@@ -19,7 +19,7 @@ from mlbot.ledger.queries import latest_by_key
 from mlbot.lib.extras import require
 from mlbot.lib.record import Sha
 from mlbot.plan.plan import Plan
-from mlbot.registry.run_repository import Home
+from mlbot.registry.run_repository import RepositoryContext
 from mlbot.report.report import Report, documents_of
 from mlbot.verdict.verdict import Commits
 
@@ -52,79 +52,81 @@ def record_models(
 ) -> Report:
     """As `record_run`, without handing the report out."""
     require("ml", needed_for="Judging a model")
-    home = Home.of_laptop(directory, environment, console.say)
-    tip = _check(home, options)
-    where = "at origin" if home.elsewhere else "in this repository"  # an URL may hold somebody's password
-    console.say(f"Judging {home.branch} at {tip[:10]} against its parent, for the ledger {where}")
-    home.tell_checkout()  # waivers and earlier verdicts are read from there
-    known = home.entries("verdict")
+    context = RepositoryContext.of_laptop(directory, environment, console.say)
+    tip = _check(context, options)
+    where = "at origin" if context.has_remote else "in this repository"  # an URL may hold somebody's password
+    console.say(f"Judging {context.branch} at {tip[:10]} against its parent, for the ledger {where}")
+    context.update_checkout()  # waivers and earlier verdicts are read from there
+    known = context.entries("verdict")
 
     def keep(report: Report, found: Sequence[Found]) -> None:
-        _store(home, report, found)
-        _append(home, report, known)
+        _store(context, report, found)
+        _append(context, report, known)
 
     work = Work(
-        repository=home.repository,
-        commits=_commits(home, tip),
+        repository=context.repository,
+        commits=_commits(context, tip),
         options=replace(options, base=None),
-        wanted=lambda plan: _unjudged(plan, known, home.branch, options.models),
+        wanted=lambda plan: _unjudged(plan, known, context.branch, options.models),
         then=keep,
     )
     report = judge_commits(work, console)
-    home.tell_checkout()
+    context.update_checkout()
     return report
 
 
-def _check(home: Home, options: RunOptions) -> Sha:
+def _check(context: RepositoryContext, options: RunOptions) -> Sha:
     """The guarded branch's tip, if it is what is checked out."""
     if options.base is not None:
         raise UsageError("--record judges against the parent, so --base says nothing", hint="Leave one of them out.")
-    head, tip = home.repository.find("HEAD"), home.tip
+    head, tip = context.repository.find("HEAD"), context.tip
     if head != tip:
-        push = f", and push it: git push origin {home.branch}" if home.elsewhere else ""
+        push = f", and push it: git push origin {context.branch}" if context.has_remote else ""
         raise UsageError(
-            f"--record is for the tip of {home.branch} ({tip[:10]}), and HEAD is at {(head or 'nothing')[:10]}",
-            hint=f"Merge first{push}; then: git checkout {home.branch}",
+            f"--record is for the tip of {context.branch} ({tip[:10]}), and HEAD is at {(head or 'nothing')[:10]}",
+            hint=f"Merge first{push}; then: git checkout {context.branch}",
         )
-    if not home.repository.is_clean:
+    if not context.repository.is_clean:
         raise UsageError(
             "--record is for what is committed, and the working tree has more", hint="Commit it, or: git stash"
         )
-    _ = home.store  # before hours of training, not after
+    _ = context.store  # before hours of training, not after
     return tip
 
 
-def _commits(home: Home, tip: Sha) -> Commits:
+def _commits(context: RepositoryContext, tip: Sha) -> Commits:
     """The tip is judged by its own rules, as GitHub's judge does after a push; the baseline is its first parent's."""
-    return Commits(head=tip, base=home.repository.find(f"{tip}^"), policy=tip, guarded=home.branch)
+    return Commits(head=tip, base=context.repository.find(f"{tip}^"), policy=tip, guarded=context.branch)
 
 
 def _unjudged(plan: Plan, known: Iterable[Entry], branch: str, asked: tuple[str, ...]) -> Plan:
     return plan if asked else plan.unjudged(latest_by_key(known, branch))
 
 
-def _store(home: Home, report: Report, found: Sequence[Found]) -> None:
+def _store(context: RepositoryContext, report: Report, found: Sequence[Found]) -> None:
     """Keep the files of models that may be released or compared with, and the documents beside them."""
     for each, model in zip(found, report.models, strict=False):
         if model.verdict.outcome in _KEPT:
             for entry, evaluation in zip(each.case.candidate, model.candidate, strict=False):
                 if isinstance(entry.file, Path) and evaluation.digest and not evaluation.problem:
-                    home.say(f"Storing {model.model} seed {entry.seed} as {evaluation.digest[:19]} in {home.store.url}")
-                    home.store.put(evaluation.digest, entry.file)
+                    context.say(
+                        f"Storing {model.model} seed {entry.seed} as {evaluation.digest[:19]} in {context.store.url}"
+                    )
+                    context.store.put(evaluation.digest, entry.file)
     with tempfile.TemporaryDirectory(prefix="mlbot-record-") as folder:
         for digest, raw in documents_of(report).items():
             file = Path(folder) / "document.json"
             file.write_bytes(raw)
-            home.store.put(digest, file)
+            context.store.put(digest, file)
 
 
-def _append(home: Home, report: Report, known: Iterable[Entry]) -> None:
+def _append(context: RepositoryContext, report: Report, known: Iterable[Entry]) -> None:
     attempt = _next_attempt(known)
-    origin = Origin(branch=home.branch, attempt=attempt, judge=attempt, time=home.time)
+    origin = Origin(branch=context.branch, attempt=attempt, judge=attempt, time=context.time)
     entries = [_without_artifacts(entry) for entry in entries_of(report, origin)]
     if entries:
-        home.record(*entries)
-        home.say(f"The ledger has {len(entries)} new verdict{'s' * (len(entries) > 1)}.")
+        context.record(*entries)
+        context.say(f"The ledger has {len(entries)} new verdict{'s' * (len(entries) > 1)}.")
 
 
 def _next_attempt(known: Iterable[Entry]) -> Attempt:

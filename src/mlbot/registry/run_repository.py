@@ -31,15 +31,15 @@ from mlbot.storage.target import Target
 from mlbot.storage.targets import open_target
 from mlbot.verdict.verdict import Commits
 
-# The tags of releases and environments at home: read as they are there, made there, never moved.
+# The tags of releases and environments at context: read as they are there, made there, never moved.
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tags:
-    """The home's tags, in a repository of their own that borrows the checkout's objects.
+    """The remote's tags, in a repository of their own that borrows the checkout's objects.
 
     Attributes:
-        remote: the home.
+        remote: the context.
         checkout: whose objects are borrowed.
         folder: the repository of their own.
         seconds: now, since 1970.
@@ -100,7 +100,7 @@ class Tags:
             raise failure(done, "reading", name)
 
     def make(self, name: str, said: str, note: TagNote) -> TagRef:
-        """Make an annotated tag, here and at home; one that is there already stays as it is.
+        """Make an annotated tag, here and in the remote; one that is there already stays as it is.
 
         Raises:
             RefusedError: the token or a rule of the repository forbids it.
@@ -120,7 +120,7 @@ _UNSHALLOW = "Fetch the whole history: git fetch --unshallow (in GitHub Actions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Home:
+class RepositoryContext:
     """One repository, and who acts on it.
 
     Attributes:
@@ -132,7 +132,7 @@ class Home:
         run: the workflow's run; None on a laptop.
         token: for stores and targets on `ghcr.io`.
         now: the clock.
-        told: told of what was written to the ledger, also of what was there already.
+        on_entry: called with what was written to the ledger, also of what was there already.
     """
 
     repository: Repository
@@ -143,31 +143,33 @@ class Home:
     run: Attempt | None = None
     token: str | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    told: Callable[[Entry], None] = lambda _entry: None
+    on_entry: Callable[[Entry], None] = lambda _entry: None
 
     @classmethod
-    def of_laptop(cls, directory: Path, environment: Mapping[str, str], say: Callable[[str], None]) -> "Home":
-        """The home of a checkout on a person's machine.
+    def of_laptop(
+        cls, directory: Path, environment: Mapping[str, str], say: Callable[[str], None]
+    ) -> "RepositoryContext":
+        """The context of a checkout on a person's machine.
 
         Raises:
             UsageError: there is no repository, no default branch, or git does not know who the user is.
         """
         repository = Repository.discover(directory)
         url = _origin(repository) or str(repository.common_dir)
-        actor = who_acts(repository, environment)
-        home = cls(
+        actor = actor_of(repository, environment)
+        context = cls(
             repository=repository,
             remote=Remote(url=url),
             branch=repository.default_branch().name,
             actor=actor,
             say=say,
         )
-        home.catch_up()
-        return home
+        context.catch_up()
+        return context
 
     @property
-    def elsewhere(self) -> bool:
-        """Whether the home is another repository than the checkout's."""
+    def has_remote(self) -> bool:
+        """Whether what is recorded is in another repository than the checkout's."""
         return self.remote.url != str(self.repository.common_dir)
 
     def catch_up(self) -> None:
@@ -180,22 +182,22 @@ class Home:
         """
         if self.repository.shallow:
             raise UsageError("this clone is shallow, so nobody can tell what is merged", hint=_UNSHALLOW)
-        if self.elsewhere:
+        if self.has_remote:
             spec = f"+refs/heads/{self.branch}:refs/remotes/origin/{self.branch}"
             done = self.remote.run(["fetch", "--quiet", "--no-tags", self.remote.url, spec], self.repository.root)
             if done.returncode != 0:
                 raise failure(done, "reading", self.branch)
 
-    def tell_checkout(self) -> None:
-        """Let the checkout know the home's ledger and tags as they are now; where that fails, it knows older ones."""
-        if self.elsewhere:
+    def update_checkout(self) -> None:
+        """Let the checkout know the remote's ledger and tags as they are now; where that fails, it knows older ones."""
+        if self.has_remote:
             with suppress(MlbotError):
                 fetch_history(self.repository.root, self.remote)
 
     @cached_property
     def tip(self) -> Sha:
         """The guarded branch's tip."""
-        where = "remotes/origin" if self.elsewhere else "heads"
+        where = "remotes/origin" if self.has_remote else "heads"
         return self.repository.resolve(f"refs/{where}/{self.branch}")
 
     @cached_property
@@ -256,7 +258,7 @@ class Home:
         """Write to the ledger; what is there already stays as it is."""
         self.ledger.append(entries, self.seconds)
         for each in entries:
-            self.told(each)
+            self.on_entry(each)
 
     def lock(self, environment: str) -> LockRef:
         """An environment's lock."""
@@ -324,7 +326,7 @@ class Home:
         return said.deprecated is not None or (mine is not None and mine.withdrawn is not None)
 
     def tags(self) -> AbstractContextManager[Tags]:
-        """The home's tags as they are now. Errors: as `catch_up`."""
+        """The tags as they are now. Errors: as `catch_up`."""
         return Tags.of(self.remote, self.repository, self.seconds)
 
 
@@ -337,7 +339,7 @@ def _origin(repository: Repository) -> str | None:
     return str((repository.root / url).resolve())
 
 
-def who_acts(repository: Repository, environment: Mapping[str, str]) -> str:
+def actor_of(repository: Repository, environment: Mapping[str, str]) -> str:
     """Whom git says the user is.
 
     Raises:
