@@ -1,6 +1,7 @@
 """Run every benchmark, one after another: `make bench`. `python -m benchmarks.NAME --help` explains each.
 
-The simulation of the gate's rule trains 300 models and takes hours; it runs only when it is named.
+The simulation of the gate's rule trains 300 models and takes hours, the mutants take half an hour; they run only when
+they are named.
 """
 
 import argparse
@@ -19,7 +20,7 @@ QUICK = (
     "registry",
     "ledger",
 )
-LONG = ("simulation",)
+LONG = ("simulation", "mutants")
 
 
 def main() -> int:

@@ -1,0 +1,344 @@
+"""Which tests notice a fault: each mutant of the decisions is put into a copy, and the nearest tests are run on it.
+
+    python -m benchmarks.mutants [NAME ...] [--jobs 2] [--json results.json] [--hints results.json]
+
+A mutant is a snippet of the source and what takes its place (`mutants_table.py`, by hand; `mutants_drawn.json`, drawn
+by `mutants_draw.py`). It is looked for in all of src/mlbot; one that does not apply exactly once is stale, and a stale
+one fails the run as a survivor does. A mutant's tests are those whose files import its module, directly before
+indirectly; slow ones and stories are left out. The first test that fails kills it, or that does not come to an end.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import re
+import select
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from benchmarks.mutants_source import (
+    Mutant,
+    Place,
+    SourceFile,
+    StaleError,
+    locate,
+    mutated,
+    nearest_tests,
+    read_source,
+)
+from benchmarks.mutants_table import MUTANTS
+
+ROOT = Path(__file__).parents[1]
+DRAWN = Path(__file__).with_name("mutants_drawn.json")
+COPIED = ("src", "templates", "tests")
+"""What a copy has of its own; all else is a link to the checkout."""
+HEAVY = (
+    *("altair", "click", "github", "hypothesis", "jinja2", "jsonschema", "numpy", "onnx", "onnxruntime", "polars"),
+    *("pydantic", "requests", "responses", "scipy.stats", "sklearn.pipeline", "statsmodels.stats.multitest", "yaml"),
+)
+"""Imported once in each worker, before it forks for a mutant. Nothing of mlbot: that is what changes."""
+STUCK_S = 60.0
+"""A test that takes longer than that has met a mutant that does not end."""
+_SLOW = {"slow", "story", "nightly"} & set(
+    re.findall(r'^  "(\w+):', (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE)
+)
+_OPTIONS = (
+    *("-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", " and ".join(f"not {each}" for each in _SLOW)),
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # of what the worker has imported already
+)
+
+
+class Fate(StrEnum):
+    """What became of a mutant."""
+
+    KILLED = "killed"
+    SURVIVED = "survived"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What became of one mutant, and by which test."""
+
+    name: str
+    fate: Fate
+    by: str = ""
+    module: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Applied:
+    """A mutant where it is, with the tests to run, in batches."""
+
+    mutant: Mutant
+    place: Place
+    text: str
+    batches: tuple[tuple[str, ...], ...]
+    hint: str = ""
+
+
+def every_mutant() -> list[Mutant]:
+    """Those written by hand, then those drawn."""
+    drawn = json.loads(DRAWN.read_text("utf-8")) if DRAWN.exists() else []
+    return [*MUTANTS, *(Mutant(**each) for each in drawn)]
+
+
+def apply(mutant: Mutant, source: Sequence[SourceFile], root: Path, reach: int, hint: str = "") -> Applied:
+    """Find a mutant and its tests.
+
+    Args:
+        mutant: which.
+        source: of src/mlbot.
+        root: of the checkout.
+        reach: the most imports between a test and the module.
+        hint: the name of a test that killed it before; its files come first.
+    """
+    place = locate(mutant, source)
+    near = [path for ring in nearest_tests(place.file.module, root)[:reach] for path in ring]
+    name = hint.rpartition("::")[2].partition("[")[0]
+    known = [path for path in near if name and f"def {name}(" in (root / path).read_text("utf-8")]
+    return Applied(
+        mutant=mutant,
+        place=place,
+        text=mutated(mutant, place),
+        batches=tuple(_batches([*known, *(path for path in near if path not in known)])),
+        hint=name,
+    )
+
+
+def _batches(tests: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """First few, then many: pytest imports all files of a batch before it runs the first test."""
+    size = 1
+    while tests:
+        yield tuple(tests[:size])
+        tests, size = tests[size:], size * 4
+
+
+class Copy:
+    """A copy of the project that a worker changes, one mutant after another."""
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        self.folder = folder / "project"
+        self.folder.mkdir()
+        self._scratch = folder / "tmp"
+        self._log = folder / "log"
+        for path in root.iterdir():
+            if path.name in COPIED:
+                shutil.copytree(path, self.folder / path.name, ignore=shutil.ignore_patterns("__pycache__"))
+            elif path.name not in {".git", ".hypothesis", ".pytest_cache"}:
+                (self.folder / path.name).symlink_to(path)
+
+    def killer(self, applied: Applied) -> str:
+        """The first test that fails with the mutant; empty when none does."""
+        file = self.folder / "src" / "mlbot" / applied.place.file.path
+        try:
+            self._write(file, applied.text)
+            return next((by for batch in applied.batches if (by := self.failing(batch, applied.hint))), "")
+        finally:
+            self._write(file, applied.place.file.text)
+
+    def _write(self, file: Path, text: str) -> None:
+        # Bytecode is told from its source by length and whole seconds: too coarse for what happens here.
+        for stale in file.parent.glob(f"__pycache__/{file.stem}.*"):
+            stale.unlink()
+        file.write_text(text, "utf-8")
+
+    def failing(self, tests: Sequence[str], first: str = "") -> str:
+        """The first of these tests that fails, or does not end; empty when all pass."""
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                self._child(tests, first, writer)
+            finally:
+                os._exit(1)  # nothing of the worker's own may be unwound here
+        os.close(writer)
+        try:
+            return self._follow(reader)
+        finally:
+            os.close(reader)
+            with suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+    def _follow(self, reader: int) -> str:
+        """Read what the child says: the test it begins, and the one that fails."""
+        last, left = "", b""
+        while True:
+            if not select.select([reader], [], [], STUCK_S)[0]:
+                return f"{last or 'collecting'} (did not end)"
+            chunk = os.read(reader, 65_536)
+            if not chunk:
+                return self._ended(last, "the process died")
+            *lines, left = (left + chunk).split(b"\n")
+            for line in lines:
+                what, _, test = line.decode().partition(" ")
+                if what == "begin":
+                    last = test
+                elif what == "fail":
+                    return test
+                elif what == "end":
+                    return "" if test in {"0", "5"} else self._ended(last, f"pytest ends with {test}")
+
+    def _ended(self, last: str, how: str) -> str:
+        """The test that pytest did not get over. Before the first one, something else than the mutant is wrong."""
+        if last:
+            return f"{last} ({how})"
+        raise RuntimeError(f"{how}:\n{self._log.read_text('utf-8', 'replace')[-3000:]}")
+
+    def _child(self, tests: Sequence[str], first: str, writer: int) -> None:
+        """Run the tests in this process, which then ends."""
+        os.setsid()
+        os.chdir(self.folder)
+        sys.path[:0] = [str(self.folder), str(self.folder / "src")]
+        os.environ["PYTHONPATH"] = str(self.folder / "src")
+        with self._log.open("wb") as log:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+        import pytest  # noqa: PLC0415 - in the worker's children only
+
+        code = pytest.main([*_OPTIONS, f"--basetemp={self._scratch}", *tests], plugins=[_Reporter(writer, first)])
+        os.write(writer, f"end {int(code)}\n".encode())
+
+
+class _Reporter:
+    """The plugin that says which test begins and which one fails."""
+
+    def __init__(self, writer: int, first: str) -> None:
+        self._writer = writer
+        self._first = first
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """The test that killed the mutant before, then the short ones, then those that draw their examples."""
+        items.sort(key=lambda item: (item.originalname != self._first, hasattr(item.obj, "hypothesis")))
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self._say("begin", nodeid)
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        if report.failed:
+            self._say("fail", report.nodeid)
+
+    def pytest_collectreport(self, report: Any) -> None:
+        if report.failed:
+            self._say("fail", report.nodeid)
+
+    def _say(self, what: str, test: str) -> None:
+        os.write(self._writer, f"{what} {test}\n".encode("utf-8", "backslashreplace"))
+
+
+def run(work: Sequence[Applied], root: Path, jobs: int) -> Iterator[Result]:
+    """What becomes of each mutant, in the order they end; `jobs` at a time."""
+    context = multiprocessing.get_context("fork")
+    todo: Any = context.Queue()
+    done: Any = context.Queue()
+    for each in [*range(len(work)), *[None] * jobs]:
+        todo.put(each)
+    workers = [context.Process(target=_work, args=(work, root, todo, done)) for _ in range(jobs)]
+    for worker in workers:
+        worker.start()
+    left = len(work)
+    while left:
+        try:
+            yield done.get(timeout=5)
+            left -= 1
+        except Empty:
+            if not any(worker.is_alive() for worker in workers):
+                raise RuntimeError("the workers died") from None
+    for worker in workers:
+        worker.join()
+
+
+def _work(work: Sequence[Applied], root: Path, todo: Any, done: Any) -> None:
+    for name in HEAVY:
+        with suppress(ImportError):
+            import_module(name)
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        copy = Copy(root, Path(folder))
+        while (index := todo.get()) is not None:
+            applied, started = work[index], time.monotonic()
+            by = copy.killer(applied)
+            done.put(
+                Result(
+                    name=applied.mutant.name,
+                    fate=Fate.KILLED if by else Fate.SURVIVED,
+                    by=by,
+                    module=applied.place.file.module,
+                    seconds=round(time.monotonic() - started, 1),
+                )
+            )
+
+
+def false_killers(results: Iterable[Result], root: Path) -> set[str]:
+    """Those tests that fail without any mutant too, so that they have killed nothing."""
+    tests = sorted({each.by.removesuffix(" (did not end)") for each in results if "::" in each.by})
+    found = set[str]()
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        copy = Copy(root, Path(folder))
+        while tests and (by := copy.failing(tests)):
+            found.add(by)
+            tests = [each for each in tests if each != by]
+    return found
+
+
+def report(results: Sequence[Result], mutants: Mapping[str, Mutant]) -> bool:
+    """Print what has to be looked at and the totals; whether nothing has."""
+    wrong = [each for each in results if each.fate is Fate.STALE]
+    wrong += [each for each in results if each.fate is Fate.SURVIVED and not mutants[each.name].survives]
+    for each in wrong:
+        print(f"{each.fate}: {each.name} ({each.module or each.by}): {mutants[each.name].fault}")
+    totals = Counter(each.fate for each in results)
+    print(", ".join(f"{totals[fate]} {fate}" for fate in Fate), f"of {len(results)} mutants")
+    return not wrong
+
+
+def main() -> int:
+    """Run the mutants; 1 when one survives or is stale."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.mutants", description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="mutants, or what their names begin with; none: all")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--reach", type=int, default=2, help="the most imports between a mutant and its tests")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what became of each")
+    parser.add_argument(
+        "--hints", type=Path, metavar="FILE", help="such a file: try the tests that killed before first"
+    )
+    parser.add_argument("--check", action="store_true", help="only look whether each applies")
+    options = parser.parse_args()
+    wanted = [each for each in every_mutant() if not options.names or each.name.startswith(tuple(options.names))]
+    hints = {each["name"]: each["by"] for each in json.loads(options.hints.read_text())} if options.hints else {}
+    source = read_source(ROOT / "src" / "mlbot")
+    work, results = [], list[Result]()
+    for mutant in wanted:
+        try:
+            work.append(apply(mutant, source, ROOT, options.reach, hints.get(mutant.name, "")))
+        except StaleError as error:
+            results.append(Result(name=mutant.name, fate=Fate.STALE, by=str(error)))
+    if options.check:
+        print(f"{len(work)} mutants apply")
+    else:
+        for result in run(work, ROOT, options.jobs):
+            results.append(result)
+            print(f"{result.fate:8} {result.seconds:6.1f} s  {result.name}  {result.by}", flush=True)
+        false = false_killers(results, ROOT)
+        results = [replace(each, fate=Fate.SURVIVED, by="") if each.by in false else each for each in results]
+    if options.json:
+        options.json.write_text(json.dumps([asdict(each) for each in results], indent=1) + "\n", "utf-8")
+    return int(not report(results, {each.name: each for each in wanted}))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
