@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlbot.commands.params_patch import edited, unified
-from mlbot.config.document import Params
-from mlbot.config.yaml import load, load_params
+from mlbot.config.params import load_params
+from mlbot.config.yaml import load
+from mlbot.lib.scalar import Params
 
 TEXT = """\
 # What is committed.

@@ -7,7 +7,7 @@ from tests.support import config_texts as texts
 from tests.support.config_texts import Case, changed
 
 from mlbot.config.check import check_files
-from mlbot.config.load import parse_config
+from mlbot.config.schema import parse_config
 from mlbot.config.yaml import load
 
 HEADER = ("x", "y", "hours-per-week", "sex")

@@ -9,10 +9,10 @@ import pytest
 from tests.support import config_texts as texts
 from tests.support.config_texts import Case, changed
 
-from mlbot.config.errors import MAX_BYTES, ConfigError
-from mlbot.config.json_schema import schema
+from mlbot.config.errors import ConfigError
 from mlbot.config.run_check import check, load_config, read, report_check, schema_text
-from mlbot.config.schema import Config
+from mlbot.config.schema import Config, json_schema
+from mlbot.config.yaml import MAX_BYTES
 from mlbot.console import Console
 from mlbot.errors import UsageError
 
@@ -128,4 +128,4 @@ def test_prints_a_valid_config_as_json(tmp_path: Path) -> None:
 
 
 def test_prints_the_schema() -> None:
-    assert json.loads(schema_text()) == schema()
+    assert json.loads(schema_text()) == json_schema()

@@ -9,10 +9,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support.tiers import examples
 
-from mlbot.config import yaml as yaml_module
-from mlbot.config.document import Plain, Position
-from mlbot.config.errors import MAX_BYTES, ConfigError
-from mlbot.config.yaml import load, load_params
+from mlbot.config import yaml as yamlfile
+from mlbot.config.errors import ConfigError, Plain, Position
+from mlbot.config.params import load_params
+from mlbot.config.yaml import MAX_BYTES, load
 
 LOADERS = [yaml.SafeLoader, *([yaml.CSafeLoader] if hasattr(yaml, "CSafeLoader") else [])]
 
@@ -20,7 +20,7 @@ LOADERS = [yaml.SafeLoader, *([yaml.CSafeLoader] if hasattr(yaml, "CSafeLoader")
 @pytest.fixture(params=LOADERS, ids=lambda loader: str(loader.__name__))
 def either_parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """PyYAML with and without libyaml have to agree, errors included."""
-    monkeypatch.setattr(yaml_module, "_LOADER", request.param)
+    monkeypatch.setattr(yamlfile, "_Composer", type("_Composer", (yamlfile._Limits, request.param), {}))
 
 
 @pytest.mark.parametrize(
@@ -83,15 +83,15 @@ def test_knows_where_everything_stands(either_parser: None) -> None:
     del either_parser
     document = load("# first\nmodels:\n  income:\n    drop: [a,\n      b]\n  'x y': {k: 1}\n", "x.yaml")
     assert document.key(("models", "income")) == Position(3, 3)
-    assert document.value(("models", "income")) == Position(4, 5)
-    assert document.value(("models", "income", "drop")) == Position(4, 11)
-    assert document.value(("models", "income", "drop", 1)) == Position(5, 7)
+    assert document.values.get(("models", "income")) == Position(4, 5)
+    assert document.values.get(("models", "income", "drop")) == Position(4, 11)
+    assert document.values.get(("models", "income", "drop", 1)) == Position(5, 7)
     assert document.key(("models", "income", "drop", 1)) == Position(5, 7)
     assert document.key(("models", "x y", "k")) == Position(6, 11)
-    assert document.value(()) == Position(2, 1)
-    assert document.value(("models", "none", 3)) is None
-    assert document.value(("models", 0)) is None
-    assert document.value(("models", "income", "drop", 2)) is None
+    assert document.values.get(()) == Position(2, 1)
+    assert document.values.get(("models", "none", 3)) is None
+    assert document.values.get(("models", 0)) is None
+    assert document.values.get(("models", "income", "drop", 2)) is None
     assert document.nearest(("models", "income", "target", "x")) == Position(3, 3)
 
 
@@ -108,8 +108,8 @@ def test_aliases_and_merges_keep_their_places(either_parser: None) -> None:
     }
     assert document.key(("b", "x")) == Position(1, 8)
     assert document.key(("b", "y")) == Position(4, 3)
-    assert document.value(("c",)) == Position(5, 4)
-    assert document.value(("c", "x")) == Position(1, 11)
+    assert document.key(("c",)) == Position(5, 1)
+    assert document.values.get(("c", "x")) == Position(1, 11)
 
 
 LAUGHS = "a0: &a0 [x]\n" + "".join(
@@ -140,9 +140,9 @@ REFUSED = {
     "!!str a: 1": ':1: found the tag "tag:yaml.org,2002:str" → write plain YAML without tags',
     "? [a]\n: 1": ":1: found a key that is no plain text → write a name as the key",
     "? {a: 1}\n: 1": ":1: found a key that is no plain text → write a name as the key",
-    "a: *x": ':1: a: found the alias "*x" → define its anchor before it, outside of it',
-    "a: &x [*x]": ':1: a[0]: found the alias "*x" → define its anchor before it, outside of it',
-    "a: &x {<<: *x}": ':1: a."<<": found the alias "*x" → define its anchor before it, outside of it',
+    "a: *x": ':1: found the alias "*x" → define its anchor before it',
+    "a: &x [*x]": ":1: a[0]: found an alias inside of its own anchor → define its anchor outside of it",
+    "a: &x {<<: *x}": ':1: a."<<": found an alias inside of its own anchor → define its anchor outside of it',
     "<<: 1": ':1: "<<": found `<<` without a mapping → give it the alias of a mapping: `<<: *defaults`',
     "<<: [{}, 1]": ':1: "<<": found `<<` without a mapping → give it the alias of a mapping: `<<: *defaults`',
     "a: x\x00y": ":1: found the control character U+0000 → delete it, or write it as an escape in quotes",
@@ -150,8 +150,11 @@ REFUSED = {
     "a: \ud800": ":1: found the control character U+D800 → delete it, or write it as an escape in quotes",
     "[" * 100_000: ":1: " + "[0]" * 64 + ": found more than 64 levels → make it flatter",
     "{a: " * 65 + "1" + "}" * 65: ":1: " + ".".join("a" * 64) + ": found more than 64 levels → make it flatter",
-    LAUGHS: ":6: a5[8]: found more than 200,000 values → make the file smaller, or use fewer aliases",
-    DEEP: ":64: a63[0]: found more than 64 levels → make it flatter",
+    "a: {<<: &x {<<: [*x]}}": ':1: a."<<": found an alias inside of its own anchor → define its anchor outside of it',
+    "a: &x 1\nb: &x 2": ":2: found an anchor's name a second time → give each anchor a name of its own",
+    "<<: {? [a]\n: 1}": ":1: found a key that is no plain text → write a name as the key",
+    LAUGHS: ":7: a6[0][4][1][8][6][8]: found more than 200,000 values → make the file smaller, or use fewer aliases",
+    DEEP: ":64: a63" + "[0]" * 63 + ": found more than 64 levels → make it flatter",
     "x" * (MAX_BYTES + 1): ": found a file of 2,097,153 bytes → keep it below 2,097,152 bytes",
 }
 
@@ -169,7 +172,7 @@ def test_refuses(text: str, either_parser: None) -> None:
 def test_names_every_duplicate() -> None:
     with pytest.raises(ConfigError) as caught:
         load("a: 1\na: 2\nb:\n  c: 1\n  c: 2\n  c: 3\n", "x.yaml")
-    assert [problem.line for problem in caught.value.problems] == [2, 5, 6]
+    assert [problem.position for problem in caught.value.problems] == [(2, 1), (5, 3), (6, 3)]
 
 
 def test_reads_bytes_of_utf_8_with_or_without_a_mark() -> None:
@@ -194,7 +197,7 @@ def test_a_file_of_500_models_loads_quickly() -> None:
     text = "models:\n" + "".join(model.replace("{}", str(number), 1) for number in range(500))
     start = time.process_time()
     document = load(text, "x.yaml")
-    assert time.process_time() - start < 1.0  # seconds of CPU; 0.15 on the machine this was written on
+    assert time.process_time() - start < 2.0  # seconds of CPU; 0.3 on the machine this was written on
     assert document.key(("models", "m499", "key15")) == Position(8501, 5)
 
 
@@ -210,14 +213,12 @@ DATA = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dicti
 
 
 @given(DATA)
-@settings(deadline=None)
 def test_reads_back_what_pyyaml_writes(data: Plain) -> None:
     """YAML 1.1's writer quotes whatever YAML 1.1 could misread, which YAML 1.2 reads the same."""
     assert load(yaml.safe_dump(data, allow_unicode=True), "x.yaml").data == data
 
 
 @given(DATA)
-@settings(deadline=None)
 def test_reads_json_as_yaml(data: Plain) -> None:
     text = json.dumps({"a": data}, ensure_ascii=False).replace("\x7f", "")
     assert load(text, "x.yaml").data == json.loads(text)
@@ -235,7 +236,7 @@ SCRAPS = st.lists(st.sampled_from([*"{}[]:,-?&*!|>'\"%@#\n\t ", "a", "<<", "1", 
 def test_any_text_is_read_or_refused(text: str | bytes) -> None:
     for loader in LOADERS:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(yaml_module, "_LOADER", loader)
+            patch.setattr(yamlfile, "_Composer", type("_Composer", (yamlfile._Limits, loader), {}))
             try:
                 load(text, "x.yaml")
                 load_params(text, "x.yaml")

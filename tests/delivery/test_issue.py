@@ -8,8 +8,7 @@ from tests.support.history_samples import MODEL, approval, deployment, lock, rel
 from tests.support.ledger_samples import digest
 
 from mlbot.commands.parser import ParseError, parse_comment
-from mlbot.config.load import parse_config
-from mlbot.config.schema import Config, EnvironmentConfig
+from mlbot.config.schema import Config, EnvironmentConfig, parse_config
 from mlbot.config.yaml import load
 from mlbot.delivery.issue import ThreadView, first_environments, marker_of, thread_view
 from mlbot.ledger.entries import Entry

@@ -9,8 +9,7 @@ from tests.support.history_samples import approval, deployment, lock, release
 from tests.support.hostile_samples import TEXTS, as_github, skeleton
 from tests.support.ledger_samples import digest
 
-from mlbot.config.load import parse_config
-from mlbot.config.schema import Config, EnvironmentConfig
+from mlbot.config.schema import Config, EnvironmentConfig, parse_config
 from mlbot.config.yaml import load
 from mlbot.delivery.issue import thread_view
 from mlbot.delivery.messages import Stands, Told, release_answer, release_thread

@@ -9,8 +9,7 @@ from tests.support import tiny
 
 from mlbot.commands.forward import Approve, Lock, Promote, Release, Rollback
 from mlbot.commands.parser import parse_comment
-from mlbot.config.load import parse_config
-from mlbot.config.schema import Config, EnvironmentConfig
+from mlbot.config.schema import Config, EnvironmentConfig, parse_config
 from mlbot.config.yaml import load
 from mlbot.delivery.request import ASK, Asked, AskFacts, AskReason, NotAsked, asks_for, decide_ask, runs_on
 from mlbot.events.github import Comment, CommentFacts

@@ -8,8 +8,7 @@ import pytest
 from tests.support.config_texts import parse
 from tests.support.places import made, version
 
-from mlbot.config.json_schema import schema
-from mlbot.config.schema import EnvironmentConfig
+from mlbot.config.schema import EnvironmentConfig, json_schema
 from mlbot.config.yaml import load
 from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.version import Served
@@ -29,7 +28,7 @@ def blocks(language: str) -> list[str]:
 def test_its_config_is_valid() -> None:
     (block,) = blocks("yaml")
     assert len(parse(block).environments) == 2
-    jsonschema.Draft202012Validator(schema()).validate(load(block, CONFIG_FILE).data)
+    jsonschema.Draft202012Validator(json_schema()).validate(load(block, CONFIG_FILE).data)
 
 
 def test_the_files_it_shows_are_those_that_are_written(tmp_path: Path) -> None:

@@ -6,8 +6,7 @@ from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Issue, Repository
 from tests.support import tiny
 
-from mlbot.config.load import parse_config
-from mlbot.config.schema import Config
+from mlbot.config.schema import Config, parse_config
 from mlbot.config.yaml import load
 from mlbot.lib.constants import JUDGE_PATH, TRAIN_PATH
 from mlbot.setup import scaffold

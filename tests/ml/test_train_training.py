@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from tests.support.training_samples import COMMIT, DEADLINE_S, KEY, model, request
 
-from mlbot.config.document import Params
 from mlbot.config.schema import Data
+from mlbot.lib.scalar import Params
 from mlbot.ml.train import nested, train
 from mlbot.protocol.artifacts import Training, TrainingFailure
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbot.config.document import Params
 from mlbot.events.github import Attempt, Comment
+from mlbot.lib.scalar import Params
 from mlbot.protocol.answer import (
     RECORDS_LIMIT,
     Recorded,

@@ -10,7 +10,7 @@ from tests.support.forge_samples import ASKED, HEAD, OURS, PLACE, judge, subject
 from tests.support.ledger_samples import entry
 from tests.support.report_parts import waiver
 
-from mlbot.config.document import Document, Place, Position
+from mlbot.config.errors import Document, KeyPath, Position
 from mlbot.events.github import State
 from mlbot.lib.escape import one_line
 from mlbot.protocol.decision import Cause, MergeGroupSubject, PushSubject, Settle
@@ -178,12 +178,8 @@ def test_a_line_is_cut_at_a_word() -> None:
 
 
 def test_annotations_stand_at_the_gates_lines() -> None:
-    line = Place(value=Position(31, 9), keys={"min": Position(31, 9)})
-    gates = Place(value=Position(30, 5), keys={"roc_auc": Position(30, 7)}, children={"roc_auc": line})
-    model = Place(value=Position(4, 3), keys={"gates": Position(29, 5)}, children={"gates": gates})
-    models = Place(value=Position(3, 3), children={"adult-income": model})
-    root = Place(value=Position(1, 1), children={"models": models})
-    document = Document(source="mlbot.yaml", data={}, root=root)
+    gate: KeyPath = ("models", "adult-income", "gates", "roc_auc")
+    document = Document(source="mlbot.yaml", data={}, keys={gate: Position(30, 7)})
     found = annotations(samples.failing(), document)
     assert found
     assert {each.file for each in found} == {"mlbot.yaml"}

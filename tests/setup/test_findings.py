@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 import yaml
 
-from mlbot.config.errors import ConfigProblem
-from mlbot.config.load import parse_config
-from mlbot.config.schema import Config
+from mlbot.config.errors import Position, Problem
+from mlbot.config.schema import Config, parse_config
 from mlbot.config.yaml import load
 from mlbot.events.github import Settings
 from mlbot.lib.constants import JUDGE_PATH, TRAIN_PATH
@@ -188,7 +187,7 @@ def test_the_repository_itself(changes: dict[str, Any], expected: list[tuple[Cod
 
 
 def test_each_problem_of_the_config_is_a_finding_with_its_line() -> None:
-    problem = ConfigProblem(line=7, path="models.m.gates", found="no gates", hint="write at least one")
+    problem = Problem("no gates", "write at least one", ("models", "m", "gates"), position=Position(7, 1))
     (found,) = diagnose_setup(setup(config=None, problems=(problem,)))
     assert (found.where, found.what) == ("mlbot.yaml:7", "models.m.gates: found no gates")
     assert found.hint == "Write at least one."

@@ -3,8 +3,7 @@
 import pytest
 from tests.support import tiny
 
-from mlbot.config.load import parse_config
-from mlbot.config.schema import Config, EnvironmentConfig
+from mlbot.config.schema import Config, EnvironmentConfig, parse_config
 from mlbot.config.yaml import load
 from mlbot.events.github import EnvironmentFacts
 from mlbot.setup.findings import Code, Severity

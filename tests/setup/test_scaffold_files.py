@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbot.config.load import parse_config
+from mlbot.config.schema import parse_config
 from mlbot.config.yaml import load
 from mlbot.delivery.request import FIELDS
 from mlbot.gates.metric import Task

@@ -9,8 +9,7 @@ from tests.support import forge_samples as samples
 from mlbot.commands.dispatch import Reply, answer, refusals, replies
 from mlbot.commands.facts import Decision, Facts, Reason
 from mlbot.commands.parser import parse_comment
-from mlbot.config.load import parse_config
-from mlbot.config.schema import Config
+from mlbot.config.schema import Config, parse_config
 from mlbot.config.yaml import load
 from mlbot.events.event import CommentEvent
 from mlbot.events.github import Conclusion, PullRequest, Run

@@ -3,8 +3,7 @@
 from typing import NamedTuple
 
 from mlbot.config.errors import ConfigError
-from mlbot.config.load import parse_config
-from mlbot.config.schema import Config
+from mlbot.config.schema import Config, parse_config
 from mlbot.config.yaml import load
 
 DESIGN = r"""

@@ -5,9 +5,9 @@ from typing import Any
 from tests.support import report_parts as parts
 from tests.support import samples
 
-from mlbot.config.document import Params
 from mlbot.events.github import Attempt
 from mlbot.judging.trial import Change, TrialResult, trial_result
+from mlbot.lib.scalar import Params
 from mlbot.protocol.answer import RetrainRequest
 from mlbot.report.report import Report
 

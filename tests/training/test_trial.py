@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbot.config.document import Params
 from mlbot.errors import MlbotError
+from mlbot.lib.scalar import Params
 from mlbot.training.trial import read_overrides, trial_key
 
 KEY, OTHER = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"

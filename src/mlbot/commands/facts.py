@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from mlbot.config.reader import nearest
+from mlbot.config.errors import nearest
 from mlbot.config.schema import Config
 from mlbot.events.event import CommentEvent
 from mlbot.events.github import Attempt, Comment, Conclusion, PullRequest, Role, Run, Status, seconds_between

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 
-from mlbot.config.document import Document, Params, Position
-from mlbot.config.params import paths
-from mlbot.lib.scalar import Scalar, resolve
+from mlbot.config.errors import Document, Position
+from mlbot.config.params import positions
+from mlbot.lib.scalar import Params, Scalar, resolve
 
 _PLAIN = re.compile(r"[A-Za-z_](?:[A-Za-z0-9_./+-]*[A-Za-z0-9_])?")
 """Text that needs no quotes wherever it stands."""
@@ -43,17 +43,14 @@ def edited(text: str, document: Document, changes: Params, *, is_json: bool = Fa
     Returns:
         The new text, to be read again before it is believed; None where a value's place is not plain to see.
     """
-    known, lines = paths(document), text.split("\n")
+    known, lines = positions(document), text.split("\n")
     added: Params = {}
     places: list[tuple[Position, Scalar]] = []
     for name, value in changes.items():
         if name not in known:
             added[name] = value
             continue
-        place = document.value(known[name])
-        if place is None:
-            return None
-        places.append((place, value))
+        places.append((known[name], value))
     for place, value in sorted(places, key=lambda each: each[0], reverse=True):
         if not _replace(lines, place, value, is_json=is_json):
             return None

@@ -30,8 +30,7 @@ from mlbot.commands.markdown import author_lines
 from mlbot.commands.retrain import Cancel, JudgeAgain, Retrain
 from mlbot.commands.status import Status
 from mlbot.commands.waive import Waive
-from mlbot.config.errors import INVISIBLE
-from mlbot.config.reader import nearest
+from mlbot.config.errors import INVISIBLE, nearest
 from mlbot.lib.record import Record
 
 COMMANDS: tuple[type[Command], ...] = (

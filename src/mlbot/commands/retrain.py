@@ -16,11 +16,11 @@ from mlbot.commands.facts import (
     unknown_model,
 )
 from mlbot.commands.trial_params import checked
-from mlbot.config.document import Params
 from mlbot.events.github import Attempt, Conclusion, Role, Run, State, seconds_between
 from mlbot.lib.constants import STATUS
 from mlbot.lib.escape import one_line
 from mlbot.lib.record import Name, Sha
+from mlbot.lib.scalar import Params
 from mlbot.lib.templates import phrase
 from mlbot.protocol.answer import RetrainRequest
 from mlbot.protocol.marker import with_attempt

@@ -13,8 +13,7 @@ from mlbot.commands.retrain import Retrain
 from mlbot.commands.status import Status, report_marker
 from mlbot.commands.waive import Waive
 from mlbot.config.errors import ConfigError
-from mlbot.config.load import parse_config
-from mlbot.config.schema import Config
+from mlbot.config.schema import Config, parse_config
 from mlbot.config.yaml import load
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, RefusedError, UsageError

@@ -3,12 +3,10 @@
 import math
 from collections.abc import Mapping
 
-from mlbot.config.document import Params
-from mlbot.config.errors import INVISIBLE
-from mlbot.config.reader import nearest
+from mlbot.config.errors import INVISIBLE, nearest
 from mlbot.config.schema import MAX_CHOICE, Model, Tunable
 from mlbot.lib.record import Record
-from mlbot.lib.scalar import Scalar, resolve
+from mlbot.lib.scalar import Params, Scalar, resolve
 
 _BOOLEANS = {"true": True, "false": False}
 

@@ -13,7 +13,7 @@ from mlbot.commands.facts import (
     not_judged,
     unknown_model,
 )
-from mlbot.config.reader import nearest
+from mlbot.config.errors import nearest
 from mlbot.config.schema import Config
 from mlbot.events.github import Role
 from mlbot.lib.record import Name

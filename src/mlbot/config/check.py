@@ -3,15 +3,11 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from types import MappingProxyType
 
-from mlbot.config.document import Document, KeyPath
-from mlbot.config.errors import ConfigProblem, problem_at, quote
-from mlbot.config.reader import nearest
+from mlbot.config.errors import Document, KeyPath, Problem, nearest, quote
 from mlbot.config.schema import Config, Model
 from mlbot.config.slice_sql import check
 
 _SHOWN = 12
-
-_Missing = tuple[KeyPath, str]
 
 
 def check_files(
@@ -21,7 +17,7 @@ def check_files(
     exists: Callable[[str], bool],
     headers: Mapping[str, Collection[str]],
     params: Mapping[str, Collection[str]] = MappingProxyType({}),
-) -> tuple[ConfigProblem, ...]:
+) -> tuple[Problem, ...]:
     """Everything that the config names and is not there.
 
     Args:
@@ -31,77 +27,60 @@ def check_files(
         headers: The holdout's columns by model; a model without is not checked.
         params: The names of the committed parameters by model, likewise.
     """
-    paths = (missing for model in config.models for missing in _paths(model))
-    return (
-        *(
-            problem_at(
-                document,
-                path,
-                f"{quote(name)}, which is not there",
-                "write a path that exists, from the repository's root",
-            )
-            for path, name in paths
-            if not exists(name)
-        ),
-        *(
-            problem
-            for model in config.models
-            if model.name in headers
-            for problem in _columns(model, document, headers[model.name])
-        ),
-        *(
-            problem
-            for model in config.models
-            if model.name in params
-            for problem in _tunables(model, document, params[model.name])
-        ),
-    )
+    problems: list[Problem] = []
+    for model in config.models:
+        found = [*_absent(model, exists)]
+        found += _tunables(model, params[model.name]) if model.name in params else []
+        found += _columns(model, document, headers[model.name]) if model.name in headers else []
+        problems += (problem.under("models", model.name) for problem in found)
+    return tuple(map(document.located, problems))
 
 
-def _paths(model: Model) -> Iterator[_Missing]:
-    """Every path of the repository that a model names; URLs are for whoever reads them."""
-    at: KeyPath = ("models", model.name)
+def _absent(model: Model, exists: Callable[[str], bool]) -> Iterator[Problem]:
+    """URLs are for whoever reads them."""
     train, data = model.train, model.data
-    single = {("train", "params"): train.params, ("train", "lock"): train.lock}
-    single |= {("data", "train"): data.train, ("data", "holdout"): data.holdout}
-    yield from (((*at, *keys), path) for keys, path in single.items() if path is not None and "://" not in path)
-    yield from (((*at, "train", "depends", index), path) for index, path in enumerate(train.depends or ()))
+    paths: dict[KeyPath, str | None] = {("train", "params"): train.params, ("train", "lock"): train.lock}
+    paths |= {("train", "depends", index): path for index, path in enumerate(train.depends or ())}
+    paths |= {("data", "train"): data.train, ("data", "holdout"): data.holdout}
+    for at, path in paths.items():
+        if path and "://" not in path and not exists(path):
+            yield Problem(
+                f"{quote(path)}, which is not there", "write a path that exists, from the repository's root", at
+            )
 
 
-def _tunables(model: Model, document: Document, names: Collection[str]) -> Iterator[ConfigProblem]:
+def _tunables(model: Model, names: Collection[str]) -> Iterator[Problem]:
     """A trial of a parameter that the file lacks would mostly change nothing: the training reads another name."""
     for each in model.train.tunable:
         if each.name not in names:
             found = f"{quote(each.name)}, which is no parameter in {model.train.params}"
-            path = ("models", model.name, "train", "tunable", each.name)
-            yield problem_at(document, path, found, f"write {_instead(each.name, names, '')}")
+            yield Problem(found, f"write {_instead(each.name, names)}", ("train", "tunable", each.name))
 
 
-def _columns(model: Model, document: Document, header: Collection[str]) -> Iterator[ConfigProblem]:
-    for path, column, hint in _named_columns(model, document, header):
+def _columns(model: Model, document: Document, header: Collection[str]) -> Iterator[Problem]:
+    for at, column, hint in _named_columns(model, document, header):
         if column not in header:
             found = f"{quote(column)}, which is no column of {model.data.holdout}"
-            yield problem_at(document, path, found, f"write {_instead(column, header, hint)}")
-
-
-def _instead(column: str, header: Collection[str], hint: str) -> str:
-    listed = ", ".join(list(header)[:_SHOWN]) + (", …" if len(header) > _SHOWN else "")
-    return hint or nearest(column, header) or f"one of {listed}"
+            yield Problem(found, f"write {hint or _instead(column, header)}", at)
 
 
 def _named_columns(model: Model, document: Document, header: Collection[str]) -> Iterator[tuple[KeyPath, str, str]]:
     """Every column that a model names, with its place and, where one is better than a guess, what to write."""
-    at: KeyPath = ("models", model.name, "data")
     data = model.data
-    yield (*at, "target"), data.target, ""
+    yield ("data", "target"), data.target, ""
     if data.group is not None:
-        yield (*at, "group"), data.group, ""
+        yield ("data", "group"), data.group, ""
     for key, columns in (("drop", data.drop), ("features", data.features or ())):
-        yield from (((*at, key, index), column, "") for index, column in enumerate(columns))
+        yield from ((("data", key, index), column, "") for index, column in enumerate(columns))
     for part in model.slices:
-        at = ("models", model.name, "slices", part.name)
-        where = (*at, "where") if document.value((*at, "where")) else at
+        at = ("slices", part.name)
+        where = (*at, "where") if ("models", model.name, *at, "where") in document.values else at
         yield from ((where, column, _hint(column, part.where, header)) for column in sorted(check(part.where)))
+
+
+def _instead(name: str, known: Collection[str]) -> str:
+    listed = ", ".join(list(known)[:_SHOWN]) + (", …" if len(known) > _SHOWN else "")
+    return nearest(name, known) or f"one of {listed}"
 
 
 def _hint(column: str, condition: str, header: Collection[str]) -> str:

@@ -1,14 +1,20 @@
-"""The bytes of a file that a person wrote, as text that is fit to be parsed."""
+"""A file that a person wrote, as plain data, and what is wrong with it: every problem with its place and its fix."""
 
+import difflib
+import itertools
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
 
-from mlbot.config.document import Document, KeyPath, Position
 from mlbot.errors import UsageError
-from mlbot.lib.record import Record
 
-# What is wrong with a file that a person wrote: every problem at once, each with its place and its cure.
+Plain: TypeAlias = "dict[str, Plain] | list[Plain] | str | int | float | bool | None"
+"""What a YAML or JSON file can hold; keys are text, as they are written."""
+
+KeyPath: TypeAlias = tuple[str | int, ...]
+"""Keys and indices from the top of a document down to one value."""
 
 INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f"
@@ -18,32 +24,102 @@ INVISIBLE = re.compile(
 
 _SHOWN = 100
 """So many problems are printed; the rest are counted."""
-
 _EXCERPT = 48
-
+_LISTED = 24
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,126}")
 
 
-class ConfigProblem(Record):
-    """One thing that is wrong in the file."""
+class Position(NamedTuple):
+    """A place in a text, counted from 1."""
 
-    line: int | None = None
-    """From 1; None when the place is not known."""
-    column: int | None = None
-    path: str
-    """Keys from the top of the file: `models.adult-income.gates.roc_auc`; empty for the file as a whole."""
+    line: int
+    column: int
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong in a file, or with a value of it."""
+
     found: str
     hint: str
     """What to do about it, as an instruction: mostly what to write instead."""
+    at: KeyPath = ()
+    """Where: from the top of the file, or from the value."""
     detail: str = ""
     """More lines for people: a caret under the place in a condition."""
+    position: Position | None = None
+    """Its place in the file; None when it is not known."""
+
+    @property
+    def path(self) -> str:
+        """The keys for people: `models.adult-income.gates.roc_auc`; odd ones quoted, indices in brackets."""
+        parts: list[str] = []
+        for key in self.at:
+            if isinstance(key, int):
+                parts.append(f"[{key}]")
+            else:
+                parts.append(("." if parts else "") + (key if _PLAIN_KEY.fullmatch(key) else quote(key)))
+        return "".join(parts)
+
+    def under(self, *keys: str | int) -> "Problem":
+        """The same, as a problem of what holds the value under these keys."""
+        return self._replace(at=(*keys, *self.at))
+
+    def place(self, source: str) -> str:
+        """The file with the line, where that is known."""
+        return f"{source}:{self.position.line}" if self.position else source
 
     def text(self, source: str) -> str:
         """The problem as `source:line: path: found … → write …`, with its details indented below."""
-        place = source if self.line is None else f"{source}:{self.line}"
-        path = f" {self.path}:" if self.path else ""
-        head = f"{place}:{path} found {self.found} → {self.hint}"
+        path = f" {self.path}:" if self.at else ""
+        head = f"{self.place(source)}:{path} found {self.found} → {self.hint}"
         return "\n".join((head, *(f"    {line}" for line in self.detail.splitlines())))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Document:
+    """Plain data and where it was written; without positions when nobody knows."""
+
+    source: str
+    """The file's name, as errors show it."""
+    data: Plain
+    values: Mapping[KeyPath, Position] = field(default_factory=dict)
+    """Where each value starts."""
+    keys: Mapping[KeyPath, Position] = field(default_factory=dict)
+    """Where the key of each value of a mapping is."""
+
+    def key(self, path: KeyPath) -> Position | None:
+        """Where the key of a value is; the value's own place for a list item and for the whole document."""
+        return self.keys.get(path) or self.values.get(path)
+
+    def nearest(self, path: KeyPath) -> Position | None:
+        """Where the deepest written part of a path is: the place to look at when the rest is missing."""
+        return next((found for end in range(len(path), -1, -1) if (found := self.key(path[:end]))), None)
+
+    def located(self, problem: Problem) -> Problem:
+        """A problem with its place."""
+        return problem._replace(position=self.nearest(problem.at))
+
+
+class Refused(Exception):  # noqa: N818 - it never leaves the reading of a file
+    """A value that is not accepted.
+
+    Args:
+        problems: All that is wrong with it; at least one.
+    """
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+    def under(self, key: str | int) -> list[Problem]:
+        """The problems as those of the value that holds this one under a key."""
+        return [wrong.under(key) for wrong in self.problems]
+
+
+def refused(value: object, write: str, *, found: str = "") -> Refused:
+    """The refusal of a value, with what to write instead of it."""
+    return Refused(Problem(found or show_value(value), f"write {write}"))
 
 
 class ConfigError(UsageError):
@@ -54,8 +130,10 @@ class ConfigError(UsageError):
         source: The file's name, as errors show it.
     """
 
-    def __init__(self, problems: Iterable[ConfigProblem], *, source: str) -> None:
-        self.problems: tuple[ConfigProblem, ...] = tuple(sorted(problems, key=_order))
+    def __init__(self, problems: Iterable[Problem], *, source: str) -> None:
+        self.problems: tuple[Problem, ...] = tuple(
+            sorted(problems, key=lambda each: (each.position or (0, 0), each.path, each.found))
+        )
         self.source = source
         count = len(self.problems)
         super().__init__(f"{count} problem{'s' if count != 1 else ''}", where=source)
@@ -68,25 +146,29 @@ class ConfigError(UsageError):
         return "\n".join((*shown, *rest, f"{self.what} in {self.source}"))
 
 
-def _order(problem: ConfigProblem) -> tuple[int, int, str, str]:
-    return (problem.line or 0, problem.column or 0, problem.path, problem.found)
+def is_name(text: str) -> bool:
+    """Whether a text is what lib/record.py calls a `Name`."""
+    return _NAME.fullmatch(text) is not None
 
 
-def problem_at(document: Document, path: KeyPath, found: str, hint: str, detail: str = "") -> ConfigProblem:
-    """A problem with the place that its path has in the document, or the nearest that is written there."""
-    line, column = document.nearest(path) or (None, None)
-    return ConfigProblem(line=line, column=column, path=show_path(path), found=found, hint=hint, detail=detail)
+def nearest(word: str, known: Collection[str]) -> str | None:
+    """The known word that was probably meant; `-`, `_` and the case do not count."""
+    folded = {_fold(candidate): candidate for candidate in known}
+    close = difflib.get_close_matches(_fold(word[:64]), folded, n=1)
+    return folded[close[0]] if close else None
 
 
-def show_path(path: KeyPath) -> str:
-    """A path for people: keys joined with dots, indices in brackets, odd keys quoted."""
-    parts: list[str] = []
-    for key in path:
-        if isinstance(key, int):
-            parts.append(f"[{key}]")
-        else:
-            parts.append(("." if parts else "") + (key if _PLAIN_KEY.fullmatch(key) else quote(key)))
-    return "".join(parts)
+def _fold(word: str) -> str:
+    return word.lower().replace("-", "_")
+
+
+def one_of(words: Iterable[str]) -> str:
+    """A choice in words, the first few of many."""
+    every = [word if is_name(word) else quote(word) for word in itertools.islice(words, _LISTED + 1)]
+    if len(every) == 1:
+        return every[0]
+    listed, last = every[:_LISTED], "others" if len(every) > _LISTED else every.pop()
+    return f"{', '.join(listed[: len(every)])} or {last}"
 
 
 def quote(text: str) -> str:
@@ -107,59 +189,11 @@ def show_value(value: object) -> str:
             return {None: "nothing", True: "true", False: "false"}[value]
         case str():
             return quote(value) if value else "an empty text"
+        case int() if value.bit_length() > 128:  # slow to print; above 4,300 digits Python refuses
+            return "a very large number"
         case int() | float():
-            return _number(value)
+            return str(value)
         case dict() | list():
             return "a mapping" if isinstance(value, dict) else "a list"
         case _:
             return "something that is no plain data"
-
-
-def _number(value: float) -> str:
-    # a number of a million digits is slow to print, and Python refuses it above 4,300
-    if isinstance(value, int) and value.bit_length() > 128:
-        return "a very large number"
-    return str(value)
-
-
-MAX_BYTES = 2 * 1024 * 1024
-
-MAX_DEPTH = 64
-"""Levels of mappings and lists inside each other."""
-
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-def decode(text: bytes | str, source: str) -> str:
-    """A file's content as text: UTF-8, not too long, without control characters.
-
-    Raises:
-        ConfigError: It is not.
-    """
-    if len(text) > MAX_BYTES:
-        raise refusal(f"a file of {len(text):,} bytes", f"keep it below {MAX_BYTES:,} bytes", source)
-    decoded = _utf8(text, source) if isinstance(text, bytes) else text.removeprefix("\ufeff")
-    if bad := _UNPRINTABLE.search(decoded):
-        found, hint = f"the control character U+{ord(bad[0]):04X}", "delete it, or write it as an escape in quotes"
-        raise refusal(found, hint, source, _place_of(decoded, bad.start()))
-    return decoded
-
-
-def _utf8(text: bytes, source: str) -> str:
-    try:
-        return text.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        place = Position(text.count(b"\n", 0, error.start) + 1, 1)
-        raise refusal("bytes that are no UTF-8", "save the file as UTF-8", source, place) from error
-
-
-def _place_of(text: str, index: int) -> Position:
-    return Position(text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index))
-
-
-def refusal(found: str, hint: str, source: str, place: Position | None = None, path: KeyPath = ()) -> ConfigError:
-    """One problem that ends the reading."""
-    line, column = place or (None, None)
-    return ConfigError(
-        [ConfigProblem(line=line, column=column, path=show_path(path), found=found, hint=hint)], source=source
-    )

@@ -5,12 +5,10 @@ import json
 from pathlib import Path
 
 from mlbot.config.check import check_files
-from mlbot.config.document import Document
-from mlbot.config.errors import MAX_BYTES, ConfigError
-from mlbot.config.json_schema import schema
-from mlbot.config.load import parse_config
-from mlbot.config.schema import Config, Model
-from mlbot.config.yaml import load, load_params
+from mlbot.config.errors import ConfigError, Document
+from mlbot.config.params import load_params
+from mlbot.config.schema import Config, Model, json_schema, parse_config
+from mlbot.config.yaml import MAX_BYTES, load
 from mlbot.console import Console
 from mlbot.errors import UsageError
 from mlbot.lib.constants import CONFIG_FILE
@@ -66,7 +64,7 @@ def report_check(root: Path, console: Console, *, as_json: bool) -> None:
 
 def schema_text() -> str:
     """The JSON Schema of mlbot.yaml."""
-    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _summary(config: Config) -> str:

@@ -1,181 +1,230 @@
-"""How a model is trained and what it is judged on, as mlbot.yaml writes it."""
+"""`mlbot.yaml` as records. Of each section: how its settings are written, what they mean and what holds between them.
+
+A field's docstring is what editors and docs/configuration.md say of it, in Markdown; after "Left out:" what holds
+without it, where the default does not say so.
+"""
 
 import math
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
+from operator import attrgetter
 from types import MappingProxyType
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
-
-from mlbot.config.errors import INVISIBLE, quote, show_value
-from mlbot.config.reader import MAX_SCRIPT, Reader, is_name
+from mlbot.config import kinds
+from mlbot.config.errors import INVISIBLE, ConfigError, Document, Plain, Problem, Refused, quote, refused, show_value
+from mlbot.config.kinds import Context, Kind, Schema, choice, each, kind, read_number, read_text, whole
+from mlbot.config.section import Section, inside, named, wrong_name
 from mlbot.config.slice_sql import ConditionError, check
 from mlbot.gates.gate import Bound, Gate
 from mlbot.gates.metric import CATALOGUE, OPERATIONAL, Direction, Metric, Task
-from mlbot.lib.record import Name, Record
-from mlbot.lib.scalar import Scalar
+from mlbot.lib.record import Name
 
-# Texts of mlbot.yaml that have a form of their own: paths, URLs, branches, functions.
-
-FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*")
-"""`module:function`."""
-
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-
-_CREDENTIALS = re.compile(r"://[^/?#]*:[^/?#]*@")
-
-_OCI = re.compile(r"oci://[A-Za-z0-9.:\[\]-]+/[A-Za-z0-9][A-Za-z0-9._/-]*", re.IGNORECASE)
-
-_BAD_BRANCH = re.compile(r"[\s~^:?*\[\\]|\.\.|@\{|//|^[-/.]|[/.]$|\.lock(?:/|$)|/\.")
-
-LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
-"""A person's name on GitHub; bots, which end in `[bot]`, give no commands."""
-
-_COMMAND = "command:"
-
-_OCI_OR_URL = "an URL such as s3://bucket/models or oci://ghcr.io/owner/repo/models"
+MAX_CHOICE = 200
+"""Characters of a text that a parameter may be."""
+_SHOWN = 8
 
 
-def path(reader: Reader) -> str | None:
-    """A path inside the repository with forward slashes; a slash at the end (a folder) is kept."""
-    text = reader.text("a path inside the repository")
-    if text is None:
-        return None
-    parts = [part for part in text.split("/") if part not in {"", "."}]
-    if _SCHEME.match(text):
-        reader.refuse("a path inside the repository; only data can have an URL")
-    elif "\\" in text:
-        reader.refuse("the path with forward slashes")
-    elif text.startswith(("/", "~")) or re.match(r"[A-Za-z]:", text):
-        reader.refuse("a path relative to the repository's root")
-    elif ".." in parts:
-        reader.refuse("a path without `..`, from the repository's root")
-    elif not parts or parts[0] == ".git":
-        reader.refuse("a file or folder of the repository")
-    else:
-        return "/".join(parts) + ("/" if text.endswith("/") else "")
+def _bound(value: Plain, context: Context) -> float | None:
+    match context.made.get("type"):
+        case "float":
+            return read_number(value, "a number")
+        case "int":
+            if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
+                return value
+            raise refused(value, "a whole number, for the type is int")
+        case "bool" | "str" as given:
+            raise refused(value, f"no bounds; a {given} has none")
     return None
 
 
-def data_path(reader: Reader) -> str | None:
-    """A path inside the repository, or an fsspec URL."""
-    if isinstance(reader.value, str) and "://" in reader.value:
-        return url(reader)
-    return path(reader)
+def _choice(value: Plain) -> bool | int | float | str:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        read_number(value, "a number, a word, true or false")
+        return value
+    shown = isinstance(value, str) and not INVISIBLE.search(value) and not {"\n", "\t"} & set(value)
+    if isinstance(value, str) and shown and 0 < len(value.strip()) == len(value) <= MAX_CHOICE:
+        return value
+    raise refused(value, f"a number, true, false, or a word of at most {MAX_CHOICE} characters")
 
 
-def url(reader: Reader, what: str = "an URL such as s3://bucket/file.csv") -> str | None:
-    """An URL without credentials and without fsspec's chains of protocols (`a::b://`), which can run far from home."""
-    text = reader.text(what)
-    if text is None:
-        return None
-    if not _SCHEME.match(text) or re.search(r"\s", text):
-        reader.refuse(what)
-    elif "::" in text:
-        reader.refuse("one URL, without `::`")
-    elif _CREDENTIALS.search(text):
-        reader.refuse(
-            "the URL without a password; credentials belong in the environment", found="an URL with a password"
-        )
-    else:
-        return text
-    return None
+_BOUND = Kind(_bound, lambda: {"type": "number"})
+_CHOICES = each(
+    "choices, or {type: float, min: 0, max: 1}",
+    kind(_choice, type=["string", "number", "boolean"], maxLength=MAX_CHOICE),
+    most=64,
+)._replace(bare=True)
 
 
-def place(reader: Reader) -> str | None:
-    """Where models are kept or deployed: an URL, or a folder of the repository."""
-    text = reader.text(_OCI_OR_URL)
-    if text is None:
-        return None
-    if text.startswith("/"):
-        reader.refuse(f"file://{text}" if len(text) < 200 else "it as an URL: file:///…")
-        return None
-    return _written_url(reader, text) if "://" in text else path(reader)
+class Tunable(Section):
+    """A parameter that a trial may change: a type with its bounds, or a list of choices."""
+
+    short: ClassVar[str] = "choices"
+    constraints: ClassVar[Schema] = {"required": ["type"]}
+    # what a command can write before its `=`
+    name_form: ClassVar[str] = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
+    name_words: ClassVar[str] = "letters, digits, `_`, `-` and `.` (between levels), of at most 100"
+
+    name: str
+    type: Annotated[Literal["int", "float", "bool", "str"] | None, choice(("int", "float", "bool", "str"))] = None
+    """What its values are: `int`, `float`, `bool` or `str`. Left out: must be there."""
+    min: Annotated[int | float | None, _BOUND] = None
+    """The least that a number may be. Left out: must be there for numbers."""
+    max: Annotated[int | float | None, _BOUND] = None
+    """The most that a number may be. Left out: must be there for numbers."""
+    choices: Annotated[tuple[bool | int | float | str, ...], _CHOICES] = ()
+
+    @classmethod
+    def rules(cls, context: Context) -> Iterator[Problem]:
+        """A type, and both bounds of a number: without them a trial could ask for a training of days."""
+        given, made = context.given, context.made
+        if "choices" in made or given.keys() == {"choices"}:
+            return
+        if "type" not in given:
+            yield Problem("no type", "write `type:`")
+        missing = [key for key in ("min", "max") if key not in given]
+        if missing and made.get("type") in {"int", "float"}:
+            yield Problem(
+                f"no {' and '.join(missing)}", f"write both bounds: {{type: {made['type']}, min: 1, max: 10}}"
+            )
+        low, high = made.get("min"), made.get("max")
+        if low is not None and high is not None and low > high:
+            yield Problem(show_value(given["max"]), f"write at least {low}, the min", ("max",))
 
 
-def target_url(reader: Reader) -> str | None:
-    """Where models are deployed: a place, or `command:` and a shell command."""
-    text = reader.text(_OCI_OR_URL)
-    if text is None or not text.startswith(_COMMAND):
-        return None if text is None else place(reader)
-    if text.removeprefix(_COMMAND).strip():
-        return text
-    reader.refuse("a shell command after `command:`, such as command:./deploy.sh")
-    return None
+_PARAMETERS = "a mapping from the name of each parameter, such as `depth: {type: int, min: 1, max: 20}`"
 
 
-def _written_url(reader: Reader, text: str) -> str | None:
-    """An URL that something can be written to."""
-    scheme = text.partition("://")[0].lower()
-    if scheme in {"http", "https"}:
-        reader.refuse("an URL that can be written to: a web server's cannot")
-    elif scheme == "oci" and not _OCI.fullmatch(text):
-        reader.refuse("a registry and a repository, such as oci://ghcr.io/owner/repo/models")
-    elif scheme == "file" and not text.partition("://")[2].startswith("/"):
-        reader.refuse("three slashes, such as file:///srv/models")
-    else:
-        return url(reader, _OCI_OR_URL)
-    return None
+class Train(Section):
+    """How the model is trained: by `run` or by `entrypoint`."""
+
+    constraints: ClassVar[Schema] = {"oneOf": [{"required": ["run"]}, {"required": ["entrypoint"]}]}
+
+    run: Annotated[str | None, kinds.SCRIPT] = None
+    """A shell command, in any language. It writes the ONNX file named by `$MLBOT_MODEL` and reads `$MLBOT_PARAMS`
+    (JSON) and `$MLBOT_SEED`. Left out: `entrypoint` is given."""
+    entrypoint: Annotated[str | None, kinds.FUNCTION] = None
+    """`module:function`, taking `(params, seed)` and returning a fitted scikit-learn estimator, which mlbot exports.
+    Left out: `run` is given."""
+    depends: Annotated[tuple[str, ...] | None, each("files, folders and globs; leave it out for all", kinds.PATH)] = (
+        None
+    )
+    """Files, folders and globs whose change makes the model stale; `**` is any number of folders.
+    Left out: the whole repository."""
+    params: Annotated[str | None, kinds.PATH] = None
+    """A YAML or JSON file of parameters. Nested ones get names with dots (`tree.depth`, `layers.0`).
+    Left out: no parameters."""
+    tunable: Annotated[tuple[Tunable, ...], named(Tunable, _PARAMETERS, none=("a mapping", _PARAMETERS), most=64)] = ()
+    """The parameters that `/retrain` may change for a trial, by name. Left out: no trials."""
+    seeds: Annotated[int, whole(1, 32)] = 3
+    """How many times to train, each with another seed, 1 to 32. The first one's model ships; the others measure the
+    noise."""
+    timeout_s: Annotated[float, kinds.TIMEOUT] = 1800.0
+    """The longest that one training may take: `90s`, `30m`, `2h`, or a number of seconds; at most 120h."""
+    runs_on: Annotated[tuple[str, ...], kinds.RUNS_ON] = ("ubuntu-latest",)
+    """The runner's label, or a list of labels."""
+    lock: Annotated[str | None, kinds.PATH] = None
+    """The environment lock file; its change makes the model stale.
+    Left out: the first known one in the root (`uv.lock`, `requirements.txt`, …)."""
+
+    @classmethod
+    def rules(cls, context: Context) -> Iterator[Problem]:
+        """One way to train; parameters that a trial may change are in a file."""
+        given = context.given
+        if ("run" in given) == ("entrypoint" in given):
+            found = "both run and entrypoint" if "run" in given else "neither run nor entrypoint"
+            yield Problem(found, "write one of them: `run: python train.py` or `entrypoint: module:function`")
+        if "tunable" in given and "params" not in given:
+            yield Problem("no params", "write `params:` too: the file that has these parameters", ("tunable",))
 
 
-def branch(reader: Reader) -> str | None:
-    """A branch's name, as `git check-ref-format` accepts it."""
-    text = reader.text("a branch name")
-    if text is None:
-        return None
-    if not _BAD_BRANCH.search(text) and text != "@":
-        return text
-    reader.refuse("a branch name as git accepts it; no wildcards")
-    return None
+class Data(Section):
+    """What the model learns from and is judged on."""
+
+    train: Annotated[str | None, kinds.PATH_OR_URL] = None
+    """The training data, CSV or Parquet: a path, or any fsspec URL. Its digest is recorded; it cannot be the holdout.
+    Left out: the training finds its own data."""
+    holdout: Annotated[str, kinds.PATH_OR_URL]
+    """The labelled rows that judge the model, CSV or Parquet: a path, or any fsspec URL. Training never sees them; with
+    a URL only the judge has to be able to read it."""
+    target: Annotated[str, kinds.COLUMN]
+    """The column to predict."""
+    positive: Annotated[str | None, kinds.LABEL] = None
+    """The label that counts as positive, for binary models only.
+    Left out: the greater of the two labels, as scikit-learn takes it: 1 of 0 and 1, `yes` of `no` and `yes`."""
+    drop: Annotated[tuple[str, ...], each("column names", kinds.COLUMN)] = ()
+    """Columns that are no features. Left out: none."""
+    features: Annotated[tuple[str, ...] | None, each("column names; leave it out for all", kinds.COLUMN)] = None
+    """The features, in the order of the model's input.
+    Left out: every column but target, group and dropped ones, in the file's order."""
+    classes: Annotated[tuple[str, ...] | None, each("labels", kinds.LABEL)] = None
+    """The labels in the order of the model's probability columns, for classification only.
+    Left out: the model's own, else sorted."""
+    group: Annotated[str | None, kinds.COLUMN] = None
+    """A column whose rows belong together (user, patient, day); intervals then resample whole groups.
+    Left out: rows are independent."""
+
+    @classmethod
+    def rules(cls, context: Context) -> Iterator[Problem]:
+        """A column has one part to play, and a row too; labels fit the task."""
+        yield from _columns_twice(context.given)
+        if "train" in context.made and context.made["train"] == context.made.get("holdout"):
+            hint = "write another file: a model is judged on rows that it has not seen"
+            yield Problem("the training data", hint, ("holdout",))
+        task = context.around.made.get("task") if context.around else None
+        if task:
+            yield from _wrong_labels(context, task)
 
 
-def column(reader: Reader) -> str | None:
-    """A column's name."""
-    return reader.text("a column name")
+def _columns_twice(given: Mapping[str, Plain]) -> Iterator[Problem]:
+    parts: dict[str, str] = {}
+    for key, part in (("target", "the target"), ("group", "the group"), ("drop", "dropped"), ("features", "a feature")):
+        columns = given.get(key)
+        for index, column in enumerate(columns if isinstance(columns, list) else [columns]):
+            if isinstance(column, str) and parts.setdefault(column, part) != part:
+                found = f"{quote(column)}, which is {parts[column]} already"
+                at = (key, index) if isinstance(columns, list) else (key,)
+                yield Problem(found, "write each column in one place", at)
 
 
-def login(reader: Reader) -> str | None:
-    """A person's name on GitHub."""
-    text = reader.text("a login")
-    if text is None or LOGIN.fullmatch(text):
-        return text
-    reader.refuse("a login on GitHub, without `@`")
-    return None
+def _wrong_labels(context: Context, task: Task) -> Iterator[Problem]:
+    given, classes, positive = context.given, context.made.get("classes", ()), context.made.get("positive")
+    if "positive" in given and task is not Task.BINARY:
+        hint = "write no `positive`; only binary models have one"
+        yield Problem(show_value(given["positive"]), hint, ("positive",))
+    elif classes and positive is not None and positive not in classes:
+        shown = " or ".join(quote(label) for label in classes[:_SHOWN])
+        yield Problem(show_value(given["positive"]), f"write one of the classes: {shown}", ("positive",))
+    if "classes" in given and not task.is_classification:
+        yield Problem(show_value(given["classes"]), "write no `classes`; a regression has none", ("classes",))
+    elif len(classes) == 1 and task is Task.MULTICLASS:
+        yield Problem("one class", "write all labels, two or more", ("classes",))
+    elif classes and len(classes) != 2 and task is Task.BINARY:
+        yield Problem(f"{len(classes)} classes for a binary model", "write the two labels", ("classes",))
 
 
-def function_name(reader: Reader) -> str | None:
-    """`module:function`."""
-    text = reader.text("module:function")
-    if text is None:
-        return None
-    if FUNCTION.fullmatch(text):
-        return text
-    reader.refuse("module:function, such as income.train:train")
-    return None
+def _where(value: Plain) -> str:
+    written = read_text(value, 'an SQL condition such as "age < 25"', limit=100_000, lines=True)
+    try:
+        check(written)
+    except ConditionError as error:
+        raise Refused(Problem(error.what, error.hint, detail=error.caret)) from None
+    return written
 
 
-def runner_labels(reader: Reader) -> tuple[str, ...]:
-    """Runner labels: one, or a list."""
-    if isinstance(reader.value, list):
-        return reader.texts("runner labels", _runner)
-    label = _runner(reader)
-    return () if label is None else (label,)
+class Slice(Section):
+    """A named subset of the holdout: a condition, or a mapping."""
 
+    short: ClassVar[str] = "where"
 
-def _runner(reader: Reader) -> str | None:
-    text = reader.text("a runner label such as ubuntu-latest")
-    if text is not None and "${{" in text:
-        reader.refuse("a runner label; expressions are not evaluated here")
-        return None
-    return text
+    name: Name
+    where: Annotated[str, kind(_where, **kinds.SCRIPT.schema())]
+    """An SQL condition over the holdout's columns: `sex = 'Female' AND age < 25`."""
+    min_rows: Annotated[int, whole(1)] = 500
+    """Below this many rows the slice is shown and never blocks: few rows cannot tell."""
 
-
-# The metrics of a model, as mlbot.yaml names them.
-
-METRIC_KEYS = ("function", "name", "direction")
 
 _ALIASES: Mapping[str, tuple[str, ...]] = {
     "acc": ("accuracy",),
@@ -197,731 +246,404 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
     "roc_auc": ("roc_auc_ovr",),
 }
 """What people call the metrics of the catalogue; the first that fits the task is meant."""
-
+# scikit-learn: https://scikit-learn.org/stable/modules/model_evaluation.html (functions ending with …)
 _CONVENTION = {
     "_score": Direction.HIGHER,
     "_loss": Direction.LOWER,
     "_error": Direction.LOWER,
     "_cost": Direction.LOWER,
 }
-"""scikit-learn: https://scikit-learn.org/stable/modules/model_evaluation.html (functions ending with …)."""
 
 
-@dataclass(kw_only=True, slots=True)
-class Metrics:
-    """The metrics of one model as they are read.
-
-    Attributes:
-        known: Those that could be read, by name.
-        broken: Names that are in the list but could not be read; a gate on one is no second problem.
-    """
-
-    known: dict[str, Metric] = field(default_factory=dict)
-    broken: set[str] = field(default_factory=set)
+def _own_name(value: Plain) -> str:
+    name = read_text(value, "a metric's name")
+    if name in CATALOGUE or name in OPERATIONAL:
+        found = f"{quote(name)} for a metric of yours"
+        raise refused(value, "another name with `name:`; that one has a meaning", found=found)
+    if wrong := wrong_name(OwnMetric, name):
+        raise Refused(wrong)
+    return name
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Context:
-    """What a metric of the list is read with: the task (None: unknown), the gates' directions, those read so far."""
+class OwnMetric(Section):
+    """A metric of your own, by its function or as a mapping; read from the guarded branch."""
 
-    task: Task | None
-    ways: Mapping[str, frozenset[Direction]]
-    metrics: Metrics
+    short: ClassVar[str] = "function"
 
+    function: Annotated[str, kinds.FUNCTION]
+    """The metric's `module:function`."""
+    name: Annotated[str, kind(_own_name, type="string", pattern=f"^{Section.name_form}$")] = ""
+    """What gates and reports call it. Left out: the function's name."""
+    direction: Annotated[Direction | None, choice(tuple(Direction))] = None
+    """Which way is better: `higher` or `lower`.
+    Left out: scikit-learn's convention: `…_score` is better higher, `…_loss`, `…_error` and `…_cost` lower; else a gate
+    on it tells, `min` for higher, `max` for lower."""
 
-def read_metrics(reader: Reader | None, task: Task | None, gates: Mapping[str, Reader]) -> Metrics:
-    """The metrics that a model lists.
-
-    Args:
-        reader: The list; None when there is none: then the gates say what is measured.
-        task: What the model predicts; None when that could not be read.
-        gates: The gates by their subject, for the direction of a metric that does not say it.
-    """
-    metrics = Metrics()
-    context = _Context(task=task, ways=_ways(gates), metrics=metrics)
-    for item in reader.items("metrics such as roc_auc or module:function") if reader else ():
-        metric = _metric(item, context)
-        if metric is None:
-            continue
-        if metric.name in metrics.known:
-            item.refuse("each metric once; two functions of one name need `name:`", found=f"{quote(metric.name)} again")
-        else:
-            metrics.known[metric.name] = metric
-    return metrics
+    @classmethod
+    def completed(cls, context: Context) -> dict[str, Any]:
+        """With the function's name as its own, and the direction that a convention gives it."""
+        function = context.made["function"]
+        name = context.made.get("name") or _own_name(function.partition(":")[2])
+        endings = ((text, ending) for text in (name, function) for ending in _CONVENTION)
+        known = next((_CONVENTION[ending] for text, ending in endings if text.endswith(ending)), None)
+        return {"name": name, "direction": known, **context.made}
 
 
-def catalogued(reader: Reader, name: str, task: Task | None, others: Iterable[str] = ()) -> Metric | None:
-    """A metric of the catalogue that fits the task; otherwise notes what is wrong with the name.
-
-    Args:
-        reader: What names the metric.
-        name: Its name.
-        task: What the model predicts; None: any.
-        others: More names that could have been meant.
-    """
-    metric = CATALOGUE.get(name)
-    if metric and (task is None or task in metric.tasks):
-        return metric
-    fitting = (known for known in CATALOGUE.values() if task is None or task in known.tasks)
-    names = list(dict.fromkeys((*(known.name for known in fitting), *others)))
-    write = _meant(name, names) or reader.guess(name, (*names, "module:function"))
-    what = f"{quote(name)}, which is not for {task} models" if metric and task else f"the unknown metric {quote(name)}"
-    reader.refuse(write, found=what)
-    return None
+def _metric(item: Plain, context: Context) -> Metric:
+    if isinstance(item, dict) or (isinstance(item, str) and ":" in item):
+        return _own_metric(item, context)
+    name = read_text(item, "a metric's name or module:function")
+    if name in OPERATIONAL:
+        raise refused(item, "it under `gates` only; it is always measured")
+    if wrong := _misfit(name, context):
+        raise Refused(wrong)
+    return CATALOGUE[name]
 
 
-def _meant(name: str, names: list[str]) -> str | None:
+def _own_metric(item: Plain, context: Context) -> Metric:
+    own = OwnMetric.read(item, context)
+    direction = own.direction or _direction(own.name, context.inside("gates"))
+    if direction is None:
+        hint = f"{{function: {own.function}, direction: higher}} or lower: which way is better?"
+        raise refused(item, hint, found=f"{quote(own.name)} without a direction")
+    tasks = frozenset([context.made["task"]] if "task" in context.made else Task)
+    return Metric(name=own.name, direction=direction, tasks=tasks, function=own.function)
+
+
+def _direction(name: str, gates: Mapping[str, Plain]) -> Direction | None:
+    """What the gates on a metric say of its direction: a `min` wants it high, a `max` low."""
+    bounds = [rule for subject, rule in gates.items() if subject.partition("@")[0] == name and isinstance(rule, dict)]
+    ways = ((Direction.HIGHER, "min"), (Direction.LOWER, "max"))
+    found = {way for way, bound in ways if any(bound in rule for rule in bounds)}
+    return found.pop() if len(found) == 1 else None
+
+
+def _misfit(name: str, context: Context, others: Iterable[str] = ()) -> Problem | None:
+    """What is wrong with a name that has to be one of the catalogue's metrics for the model's task."""
+    task, metric = context.made.get("task"), CATALOGUE.get(name)
+    fitting = {known.name: known for known in CATALOGUE.values() if task is None or task in known.tasks}
+    if name in fitting:
+        return None
+    names = list(dict.fromkeys((*fitting, *others)))
     plain = name.lower().replace("-", "_").removeprefix("neg_").removesuffix("_score")
     simple = plain.removesuffix("_macro").removesuffix("_weighted").removesuffix("_ovr")
-    return next((meant for meant in (plain, *_ALIASES.get(plain, ()), simple) if meant in names), None)
+    meant = next((meant for meant in (plain, *_ALIASES.get(plain, ()), simple) if meant in names), None)
+    found = f"{quote(name)}, which is not for {task} models" if metric else f"the unknown metric {quote(name)}"
+    return Problem(found, f"write {meant or context.guess(name, (*names, 'module:function'))}")
 
-
-def _metric(item: Reader, context: _Context) -> Metric | None:
-    if isinstance(item.value, dict):
-        return _own(item, item.fields(METRIC_KEYS, required=("function",)), context)
-    name = item.text("a metric's name or module:function")
-    if name is None:
-        return None
-    if ":" in name:
-        return _own(item, {"function": item}, context)
-    if name in OPERATIONAL:
-        item.refuse("it under `gates` only; it is always measured")
-        return None
-    metric = catalogued(item, name, context.task)
-    if metric is None:
-        context.metrics.broken.add(name)
-    return metric
-
-
-def _own(item: Reader, fields: Mapping[str, Reader], context: _Context) -> Metric | None:
-    """A metric of the user's own."""
-    function = function_name(fields["function"]) if "function" in fields else None
-    name = fields["name"].text("a metric's name") if "name" in fields else function and function.split(":")[1]
-    said = fields["direction"].choice(tuple(Direction)) if "direction" in fields else None
-    if name:
-        context.metrics.broken.add(name)
-    if function is None or not name or not _own_name(fields.get("name", item), name):
-        return None
-    direction = Direction(said) if said else _direction(name, function, context)
-    if direction is None and "direction" not in fields:
-        write = f"{{function: {function}, direction: higher}} or lower: which way is better?"
-        item.refuse(write, found=f"{quote(name)} without a direction")
-    if direction is None:
-        return None
-    return Metric(name=name, direction=direction, tasks=_tasks(context.task), function=function)
-
-
-def _tasks(task: Task | None) -> frozenset[Task]:
-    return frozenset(Task) if task is None else frozenset({task})
-
-
-def _own_name(reader: Reader, name: str) -> bool:
-    if name in CATALOGUE or name in OPERATIONAL:
-        reader.refuse("another name with `name:`; that one has a meaning", found=f"{quote(name)} for a metric of yours")
-        return False
-    return reader.check_name(name)
-
-
-def _direction(name: str, function: str, context: _Context) -> Direction | None:
-    """From scikit-learn's naming convention, else from the gates on it."""
-    for text in (name, function):
-        for ending, direction in _CONVENTION.items():
-            if text.endswith(ending):
-                return direction
-    ways = context.ways.get(name, frozenset())
-    return next(iter(ways)) if len(ways) == 1 else None
-
-
-def _ways(gates: Mapping[str, Reader]) -> Mapping[str, frozenset[Direction]]:
-    """What the gates say of each metric's direction: a `min` wants it high, a `max` low."""
-    ways: dict[str, frozenset[Direction]] = {}
-    for subject, gate in gates.items():
-        metric = subject.partition("@")[0]
-        bounds = gate.value if isinstance(gate.value, dict) else {}
-        said = {way for bound, way in (("min", Direction.HIGHER), ("max", Direction.LOWER)) if bound in bounds}
-        ways[metric] = ways.get(metric, frozenset()) | said
-    return ways
-
-
-# The gates of a model, as mlbot.yaml writes them.
-
-GATE_KEYS = ("min", "max", "max_regression", "confident", "blocking")
 
 _SHARES = (
     "accuracy average_precision balanced_accuracy f1 f1_macro f1_weighted precision precision_macro recall "
     "recall_macro roc_auc roc_auc_ovr negative_flips"
 )
-
-_OTHERS = 50
-"""Metrics of the model that are offered instead of an unknown one; not all of thousands."""
-
-_INFINITY = float("inf")
-
 _RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
-    {
-        **dict.fromkeys(_SHARES.split(), (0.0, 1.0)),
-        "matthews_corrcoef": (-1.0, 1.0),
-        "r2": (-_INFINITY, 1.0),
-    }
+    {**dict.fromkeys(_SHARES.split(), (0.0, 1.0)), "matthews_corrcoef": (-1.0, 1.0), "r2": (-math.inf, 1.0)}
 )
 """The least and the greatest value of metrics that have them; the catalogue's others are errors, 0 and more."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scope:
-    """What the gates of one model may name.
+def _limit(bound: Bound) -> Kind:
+    def read(value: Plain, context: Context) -> float:
+        metric = context.name.partition("@")[0]
+        if metric in OPERATIONAL and bound is not Bound.MAX:
+            raise refused(value, "`max`, the only bound it takes", found=f"`{bound}` for {metric}")
+        known = metric in CATALOGUE or metric in OPERATIONAL
+        low, high = _RANGES.get(metric, (0.0 if known else -math.inf, math.inf))
+        if bound is Bound.MAX_REGRESSION:
+            low, high = 0.0, high - low
+        return read_number(value, _in_words(low, high), low, high)
 
-    Attributes:
-        task: What the model predicts; None when that could not be read.
-        metrics: Its metrics. A gate adds the catalogue's metric that it names.
-        slices: Every slice that the file names, those with mistakes too.
-    """
-
-    task: Task | None
-    metrics: Metrics
-    slices: Collection[str]
-
-
-def read_gates(gates: Mapping[str, Reader], scope: Scope) -> tuple[Gate, ...]:
-    """One gate a bound, in the file's order."""
-    return tuple(gate for subject, reader in gates.items() for gate in _gates(reader, subject, scope))
-
-
-def _gates(reader: Reader, subject: str, scope: Scope) -> Iterator[Gate]:
-    metric, at, slice_ = subject.partition("@")
-    if metric in OPERATIONAL:
-        fits = _check_operational(reader, subject, scope)
-    else:
-        fits = _check_subject(reader, metric, scope)
-        fits = _check_slice(reader, slice_, scope) and fits if at else fits
-    fields = _fields(reader, operational=metric in OPERATIONAL)
-    confident = fields["confident"].flag() if "confident" in fields else False
-    blocking = fields["blocking"].flag() if "blocking" in fields else True
-    limits = {bound: _limit(fields[bound], metric, bound) for bound in Bound if bound in fields}
-    _check_together(reader, fields, limits)
-    for bound, limit in limits.items():
-        if fits and limit is not None and confident is not None and blocking is not None:
-            sure = confident and bound is not Bound.MAX_REGRESSION
-            yield Gate(metric=metric, slice=slice_ or None, bound=bound, limit=limit, confident=sure, blocking=blocking)
-
-
-def _fields(reader: Reader, *, operational: bool) -> dict[str, Reader]:
-    if isinstance(reader.value, int | float) and not isinstance(reader.value, bool):
-        bounds = ("max",) if operational else ("min", "max", "max_regression")
-        reader.refuse(" or ".join(f"{{{bound}: {show_value(reader.value)}}}" for bound in bounds))
-        return {}
-    return reader.fields(GATE_KEYS)
-
-
-def _check_subject(reader: Reader, metric: str, scope: Scope) -> bool:
-    known = scope.metrics.known
-    if metric in known:
-        return True
-    if metric in scope.metrics.broken:
-        return False
-    found = catalogued(reader, metric, scope.task, others=(*OPERATIONAL, *islice(known, _OTHERS)))
-    if found is not None:
-        known[metric] = found
-    return found is not None
-
-
-def _check_slice(reader: Reader, slice_: str, scope: Scope) -> bool:
-    if slice_ in scope.slices:
-        return True
-    write = reader.guess(slice_, scope.slices) if scope.slices else "it under `slices:` first"
-    reader.refuse(write, found=f"the unknown slice {quote(slice_)}")
-    return False
-
-
-def _check_operational(reader: Reader, subject: str, scope: Scope) -> bool:
-    if subject not in OPERATIONAL:
-        reader.refuse("it without a slice", found=f"{quote(subject)}, which is measured on the whole file")
-    elif subject == "negative_flips" and scope.task is Task.REGRESSION:
-        reader.refuse("a gate on a metric; rows of a regression are neither right nor wrong", found=quote(subject))
-    else:
-        return True
-    return False
-
-
-def _limit(reader: Reader, metric: str, bound: Bound) -> float | None:
-    if metric in OPERATIONAL and bound is not Bound.MAX:
-        reader.refuse("`max`, the only bound it takes", found=f"`{bound}` for {metric}")
-        return None
-    low, high = _range(metric)
-    if bound is Bound.MAX_REGRESSION:
-        low, high = 0.0, high - low
-    return reader.number(_in_words(low, high), lambda value: low <= value <= high)
-
-
-def _range(metric: str) -> tuple[float, float]:
-    known = metric in CATALOGUE or metric in OPERATIONAL
-    return _RANGES.get(metric, (0.0 if known else -_INFINITY, _INFINITY))
+    return Kind(read, lambda: {"type": "number"} | ({"minimum": 0} if bound is Bound.MAX_REGRESSION else {}))
 
 
 def _in_words(low: float, high: float) -> str:
-    if low == -_INFINITY:
-        return "a number" if high == _INFINITY else f"a number of at most {high:g}"
-    return f"a number, {low:g} or more" if high == _INFINITY else f"a number from {low:g} to {high:g}"
+    if low == -math.inf:
+        return "a number" if high == math.inf else f"a number of at most {high:g}"
+    return f"a number, {low:g} or more" if high == math.inf else f"a number from {low:g} to {high:g}"
 
 
-def _check_together(reader: Reader, fields: Mapping[str, Reader], limits: Mapping[Bound, float | None]) -> None:
-    """What no single bound shows."""
-    low, high = limits.get(Bound.MIN), limits.get(Bound.MAX)
-    if low is not None and high is not None and low > high:
-        reader.refuse("a `min` of at most `max`", found=f"min {low:g} above max {high:g}")
-    if isinstance(reader.value, dict) and not limits and fields.keys() == reader.value.keys():
-        reader.refuse("at least one of min, max and max_regression", found="no bound")
-    elif "confident" in fields and not {Bound.MIN, Bound.MAX} & limits.keys():
-        fields["confident"].refuse("it beside `min` or `max`; max_regression is always judged by its interval")
+class GateRule(Section):
+    """The bounds on a metric, or on a metric of a slice: at least one, each a gate of its own."""
 
-
-# `mlbot.yaml` as records.
-
-Path = Annotated[str, Field(min_length=1)]
-"""A path inside the repository, with forward slashes, or (for data) any fsspec URL."""
-
-
-class Tunable(Record):
-    """A parameter that a trial may change, with the values it may take."""
+    constraints: ClassVar[Schema] = {"anyOf": [{"required": [bound]} for bound in Bound]}
+    name_form: ClassVar[str] = r"[\s\S]*"
 
     name: str
-    """As the parameters are named: nested ones with dots."""
-    type: Literal["int", "float", "bool", "str"] | None = None
-    """None: one of `choices`."""
-    min: int | float | None = None
-    max: int | float | None = None
-    """Both are there for numbers, and for nothing else."""
-    choices: tuple[bool | int | float | str, ...] = ()
+    min: Annotated[float | None, _limit(Bound.MIN)] = None
+    """Fails when the metric is below. Left out: no such bound."""
+    max: Annotated[float | None, _limit(Bound.MAX)] = None
+    """Fails when the metric is above. Left out: no such bound."""
+    max_regression: Annotated[float | None, _limit(Bound.MAX_REGRESSION)] = None
+    """How much worse than the baseline the recipe may become, in the metric's own units whatever its direction; 0 is
+    allowed. Left out: no such bound."""
+    confident: Annotated[bool, kinds.FLAG] = False
+    """Whether `min` and `max` judge the metric's confidence bound, so that luck does not pass.
+    Left out: false: the measured value."""
+    blocking: Annotated[bool, kinds.FLAG] = True
+    """Whether its failure fails the check, or is only shown."""
+
+    @classmethod
+    def instead(cls, value: Plain, name: str) -> str:
+        """A number is meant as a bound, but as which?"""
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return super().instead(value, name)
+        bounds = [Bound.MAX] if name.partition("@")[0] in OPERATIONAL else list(Bound)
+        return " or ".join(f"{{{bound}: {show_value(value)}}}" for bound in bounds)
+
+    @classmethod
+    def rules(cls, context: Context) -> Iterator[Problem]:
+        """At least one bound, in order; none is confident about a change."""
+        given, low, high = context.given, context.made.get("min"), context.made.get("max")
+        if low is not None and high is not None and low > high:
+            yield Problem(f"min {low:g} above max {high:g}", "write a `min` of at most `max`")
+        if given.keys() <= {"confident", "blocking"}:
+            yield Problem("no bound", "write at least one of min, max and max_regression")
+        elif "confident" in given and not given.keys() & {"min", "max"}:
+            hint = "write it beside `min` or `max`; max_regression is always judged by its interval"
+            yield Problem(show_value(given["confident"]), hint, ("confident",))
+
+    def gates(self) -> Iterator[Gate]:
+        """One gate a bound."""
+        metric, _, part = self.name.partition("@")
+        for bound in Bound:
+            limit, sure = getattr(self, bound), self.confident and bound is not Bound.MAX_REGRESSION
+            if limit is not None:
+                subject: dict[str, Any] = {"metric": metric, "slice": part or None, "bound": bound, "limit": limit}
+                yield Gate(**subject, confident=sure, blocking=self.blocking)
 
 
-class Train(Record):
-    """How a model is trained."""
-
-    run: str | None = None
-    """A shell command that writes the ONNX file named by $MLBOT_MODEL."""
-    entrypoint: str | None = None
-    """`module:function`, taking (params, seed) and returning a fitted scikit-learn estimator."""
-    depends: tuple[Path, ...] | None = None
-    """Files, folders and globs whose change makes the model stale; None: the whole repository."""
-    params: Path | None = None
-    """A YAML or JSON file of parameters."""
-    tunable: tuple[Tunable, ...] = ()
-    """The parameters that `/retrain` may change for a trial."""
-    seeds: Annotated[int, Field(ge=1, le=32)] = 3
-    timeout_s: Annotated[float, Field(gt=0)] = 1800.0
-    runs_on: tuple[str, ...] = ("ubuntu-latest",)
-    lock: Path | None = None
-    """The environment lock file; None: the first known one in the repository's root."""
-
-    @model_validator(mode="after")
-    def _one_way_to_train(self) -> Self:
-        if (self.run is None) == (self.entrypoint is None):
-            raise ValueError("give either `run` or `entrypoint`, not both")
-        return self
-
-
-class Data(Record):
-    """What a model learns from and is judged on."""
-
-    train: Path | None = None
-    holdout: Path
-    target: str
-    positive: str | None = None
-    """The label that counts as positive (binary); labels are compared as text."""
-    drop: tuple[str, ...] = ()
-    features: tuple[str, ...] | None = None
-    """The columns in order; None: every column but target, group and dropped ones, in the file's order."""
-    classes: tuple[str, ...] | None = None
-    """The order of the model's probability columns; None: the model's labels, else the sorted labels."""
-    group: str | None = None
-    """A column whose rows belong together (user, patient, day): switches to the cluster bootstrap."""
+_RULES = named(
+    GateRule,
+    "a mapping from metric or metric@slice to its bounds",
+    none=("no gates", "at least one, such as `roc_auc: {max_regression: 0.005}`"),
+)
+_GATE: Schema = {"$ref": "#/$defs/gate"}
+_GATES = Kind(
+    lambda value, context: tuple(gate for rule in _RULES.read(value, context) for gate in rule.gates()),
+    lambda: {
+        "type": "object",
+        "minProperties": 1,
+        "properties": dict.fromkeys((*sorted(CATALOGUE), *OPERATIONAL), _GATE),
+        "additionalProperties": _GATE,
+    },
+)
+_METRICS = each(
+    "metrics such as roc_auc or module:function",
+    Kind(_metric, lambda: {"anyOf": [{"enum": [*CATALOGUE]}, OwnMetric.json_schema()]}),
+    name=attrgetter("name"),
+    again="each metric once; two functions of one name need `name:`",
+)
+_OTHERS = 50
+"""Metrics of the model that are offered instead of an unknown one; not all of thousands."""
 
 
-class Slice(Record):
-    """A named subset of the holdout."""
+class Model(Section):
+    """One model."""
 
     name: Name
-    where: str
-    """An SQL condition over the holdout's columns."""
-    min_rows: Annotated[int, Field(ge=1)] = 500
-    """Below this many rows it is shown and never blocks."""
+    task: Annotated[Task, choice(tuple(Task))]
+    """What the model predicts: `binary`, `multiclass` or `regression`."""
+    train: Annotated[Train, inside(Train)]
+    """How it is trained."""
+    data: Annotated[Data, inside(Data)]
+    """What it learns from and is judged on."""
+    slices: Annotated[tuple[Slice, ...], named(Slice, "a mapping from the name of each slice")] = ()
+    """Subsets of the holdout that are measured on their own, by name. Left out: none."""
+    metrics: Annotated[tuple[Metric, ...], _METRICS] = ()
+    """What is measured; metrics that gates name are added. Left out: what the gates name."""
+    gates: Annotated[tuple[Gate, ...], _GATES]
+    """What has to hold, by metric or metric@slice; at least one: a model without gates could not fail."""
+
+    @classmethod
+    def rules(cls, context: Context) -> Iterator[Problem]:
+        """Gates name what is measured."""
+        gates, listed = context.inside("gates"), _listed(context.given.get("metrics"))
+        for subject in gates:
+            yield from (problem.under("gates", subject) for problem in _wrong_subject(subject, listed, context))
+        if gates and "metrics" not in context.given and gates.keys() <= OPERATIONAL.keys():
+            yield Problem("no metrics", "write `metrics:` with at least one, such as roc_auc")
+
+    @classmethod
+    def completed(cls, context: Context) -> dict[str, Any]:
+        """With the catalogue's metrics that gates name."""
+        metrics = {metric.name: metric for metric in context.made.get("metrics", ())}
+        for gate in context.made["gates"]:
+            if gate.metric in CATALOGUE:
+                metrics.setdefault(gate.metric, CATALOGUE[gate.metric])
+        return super().completed(context) | {"metrics": tuple(metrics.values())}
 
 
-class Model(Record):
-    """One model of the repository."""
-
-    name: Name
-    task: Task
-    train: Train
-    data: Data
-    slices: tuple[Slice, ...] = ()
-    metrics: tuple[Metric, ...]
-    gates: tuple[Gate, ...]
+def _listed(metrics: Plain) -> dict[str, bool]:
+    """The names that a list of metrics gives, and whether each is one's own; broken ones too, which are said once."""
+    found: dict[str, bool] = {}
+    for item in metrics if isinstance(metrics, list) else ():
+        given = item.get("name", item.get("function")) if isinstance(item, dict) else item
+        if isinstance(given, str):
+            found[given.rpartition(":")[2]] = isinstance(item, dict) or ":" in given
+    return found
 
 
-class OnInconclusive(Record):
-    """What an inconclusive verdict does."""
-
-    pull_request: Literal["warn", "block"] = "warn"
-    promotion: Literal["warn", "block"] = "block"
-
-
-class Waivers(Record):
-    """Who may let a gate pass by their word, besides those who maintain the repository."""
-
-    by: tuple[str, ...] = ()
-    """Logins on GitHub."""
-    author: bool = False
-    """Whether somebody who may do so may do it on their own pull request."""
-
-
-class Smoke(Record):
-    """The smoke test of a deployment."""
-
-    requests: Annotated[int, Field(ge=1)] = 50
-    p95_ms: Annotated[float, Field(gt=0)] | None = None
-    command: str | None = None
-    """A shell command that looks at the endpoint; any exit code but 0 fails the test."""
+def _wrong_subject(subject: str, listed: Mapping[str, bool], context: Context) -> Iterator[Problem]:
+    metric, at, part = subject.partition("@")
+    if metric in OPERATIONAL:
+        if at:
+            yield Problem(f"{quote(subject)}, which is measured on the whole file", "write it without a slice")
+        elif metric == "negative_flips" and context.made.get("task") is Task.REGRESSION:
+            yield Problem(quote(subject), "write a gate on a metric; rows of a regression are neither right nor wrong")
+        return
+    own = islice((name for name, is_own in listed.items() if is_own), _OTHERS)
+    wrong = None if metric in listed else _misfit(metric, context, (*OPERATIONAL, *own))
+    if wrong:
+        yield wrong
+    slices = context.inside("slices")
+    if at and part not in slices:
+        hint = f"write {context.guess(part, slices)}" if slices else "write it under `slices:` first"
+        yield Problem(f"the unknown slice {quote(part)}", hint)
 
 
-class EnvironmentConfig(Record):
+_WHAT_TO_DO = choice(("warn", "block"))
+
+
+class OnInconclusive(Section):
+    """What a verdict does that the data cannot settle."""
+
+    pull_request: Annotated[Literal["warn", "block"], _WHAT_TO_DO] = "warn"
+    """On a pull request: `warn` or `block`."""
+    promotion: Annotated[Literal["warn", "block"], _WHAT_TO_DO] = "block"
+    """Before an environment: `warn` or `block`."""
+
+
+class Waivers(Section):
+    """Who may let a gate pass by their word with `/waive`, besides those who maintain the repository."""
+
+    by: Annotated[tuple[str, ...], each("logins", kinds.LOGIN)] = ()
+    """Logins of people who may do so without maintaining the repository. Left out: nobody."""
+    author: Annotated[bool, kinds.FLAG] = False
+    """Whether they and maintainers may do so on a pull request of their own."""
+
+
+def _milliseconds(value: Plain) -> float:
+    return read_number(value, "milliseconds, more than 0", low=math.ulp(0.0))
+
+
+class Smoke(Section):
+    """The smoke test after a deployment."""
+
+    requests: Annotated[int, whole(1)] = 50
+    """How many predictions are asked for."""
+    p95_ms: Annotated[float | None, kind(_milliseconds, type="number", exclusiveMinimum=0)] = None
+    """The most milliseconds that 95 % of them may take. Left out: no limit."""
+    command: Annotated[str | None, kinds.SCRIPT] = None
+    """A shell command that looks at the endpoint; any exit code but 0 fails the test. Left out: none."""
+
+
+class EnvironmentConfig(Section):
     """Where a model can be deployed."""
 
     name: Name
-    target: str
-    """A folder of the repository, an fsspec URL, `oci://…`, or `command:` and a shell command."""
-    after: Name | None = None
-    approvals: Annotated[int, Field(ge=0)] = 0
-    runs_on: tuple[str, ...] = ("ubuntu-latest",)
-    smoke: Smoke | None = None
+    target: Annotated[str, kinds.TARGET]
+    """Where the model goes: a folder, any fsspec URL, `oci://`, or `command:` and a shell command."""
+    after: Annotated[str | None, kinds.text("the name of the environment that comes before")] = None
+    """The environment where the same digest has to be live and healthy first. Left out: none."""
+    approvals: Annotated[int, whole(0, 6)] = 0
+    """How many people have to approve, 0 to 6."""
+    runs_on: Annotated[tuple[str, ...], kinds.RUNS_ON] = ("ubuntu-latest",)
+    """The runner's label, or a list of labels."""
+    smoke: Annotated[Smoke | None, inside(Smoke)] = None
+    """The smoke test after a deployment. Left out: 50 requests, no limit."""
 
 
-class Config(Record):
-    """All of `mlbot.yaml`, defaults filled in."""
+def _version(value: Plain) -> int:
+    if value == 1 and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise refused(value, "1, the only version there is")
 
-    version: Literal[1] = 1
-    models: tuple[Model, ...]
-    guard: tuple[str, ...] = ()
-    """Branches whose pull requests are gated; empty: the default branch."""
-    inconclusive: OnInconclusive = OnInconclusive()
-    waivers: Waivers = Waivers()
-    store: str | None = None
-    environments: tuple[EnvironmentConfig, ...] = ()
+
+class Config(Section):
+    """How this repository's models are trained, judged and deployed."""
+
+    version: Annotated[Literal[1], kind(_version, const=1)] = 1
+    """The version of this file's format."""
+    models: Annotated[
+        tuple[Model, ...],
+        named(Model, "a mapping from the name of each model", none=("no models", "at least one model")),
+    ]
+    """The models by name; at least one. Names have letters, digits, `.`, `_` and `-`, at most 63."""
+    guard: Annotated[tuple[str, ...], each("branch names", kinds.BRANCH)] = ()
+    """Branches whose pull requests are gated; names, no wildcards. Left out: the default branch."""
+    inconclusive: Annotated[OnInconclusive, inside(OnInconclusive)] = OnInconclusive()
+    """What a verdict does that the data cannot settle. Left out: `warn` on a pull request, `block` before an
+    environment."""
+    waivers: Annotated[Waivers, inside(Waivers)] = Waivers()
+    """Who may let a gate pass by their word with `/waive`, besides those who maintain the repository.
+    Left out: maintainers only, and nobody on their own pull request."""
+    store: Annotated[str | None, kinds.PLACE] = None
+    """Where judged models are stored: a folder, any fsspec URL, or `oci://`. Left out: nowhere but in the runs'
+    artifacts."""
+    environments: Annotated[
+        tuple[EnvironmentConfig, ...], named(EnvironmentConfig, "a mapping from the name of each environment")
+    ] = ()
+    """Where models can be deployed, by name. Left out: none."""
+
+    @classmethod
+    def rules(cls, context: Context) -> Iterator[Problem]:
+        """Each environment comes after another one that there is, and none after itself."""
+        environments = context.inside("environments")
+        named = ((name, value.get("after")) for name, value in environments.items() if isinstance(value, dict))
+        after = {name: first for name, first in named if isinstance(first, str)}
+        for name, first in after.items():
+            if first.strip() and first not in environments:
+                hint = f"write {context.guess(first, environments)}"
+                yield Problem(quote(first), hint, ("environments", name, "after"))
+        for circle in _circles(after):
+            found = " after ".join(quote(step) for step in (*circle[:_SHOWN], circle[0]))
+            yield Problem(found, "write an order without a circle", ("environments", circle[0]))
 
     def model(self, name: str) -> Model | None:
         """The model of that name, if there is one."""
         return next((m for m in self.models if m.name == name), None)
 
 
-# The environments of mlbot.yaml.
-
-ENVIRONMENT_KEYS = ("target", "after", "approvals", "runs-on", "smoke")
-
-SMOKE_KEYS = ("requests", "p95_ms", "command")
-
-_SHOWN = 8
-
-_DEFAULTS = EnvironmentConfig.model_fields
-
-_SMOKE_DEFAULTS = Smoke.model_fields
-
-
-def read_environments(reader: Reader) -> tuple[EnvironmentConfig, ...]:
-    """The environments in the file's order; each `after` names another, and none waits for itself."""
-    named = reader.named("environment")
-    read = tuple(made for name, inside in named.items() if (made := _environment(inside, name, named)) is not None)
-    _check_order(named)
-    return read
-
-
-def _check_order(named: Mapping[str, Reader]) -> None:
-    """Note each circle of environments that wait for each other, once."""
-    after = {
-        name: first
-        for name, inside in named.items()
-        if isinstance(inside.value, dict) and isinstance(first := inside.value.get("after"), str)
-    }
+def _circles(after: Mapping[str, str]) -> Iterator[list[str]]:
+    """Each circle of environments that wait for each other, once."""
     walks: dict[str, str] = {}
     for start in after:
+        walk: list[str] = []
         name = start
         while name in after and name not in walks:
             walks[name] = start
+            walk.append(name)
             name = after[name]
         if walks.get(name) == start:
-            named[name].refuse("an order without a circle", found=_circle(name, after))
+            yield walk[walk.index(name) :]
 
 
-def _circle(name: str, after: Mapping[str, str]) -> str:
-    steps = [name]
-    while (following := after[steps[-1]]) != name:
-        steps.append(following)
-    return " after ".join(quote(step) for step in (*steps[:_SHOWN], name))
+def parse_config(document: Document) -> Config:
+    """Read a whole mlbot.yaml.
 
+    Args:
+        document: Its plain data with the places of its keys and values; without places, problems have no lines.
 
-def _environment(reader: Reader, name: str, named: Mapping[str, Reader]) -> EnvironmentConfig | None:
-    fields = reader.fields(ENVIRONMENT_KEYS, required=("target",))
-    target = target_url(fields["target"]) if "target" in fields else None
-    after = _after(fields["after"], named) if "after" in fields else None
-    approvals = fields["approvals"].whole(0, 6) if "approvals" in fields else _DEFAULTS["approvals"].default
-    runs_on = runner_labels(fields["runs-on"]) if "runs-on" in fields else _DEFAULTS["runs_on"].default
-    smoke = _smoke(fields["smoke"]) if "smoke" in fields else None
-    if target is None or approvals is None or not is_name(name):
-        return None
-    return EnvironmentConfig(name=name, target=target, after=after, approvals=approvals, runs_on=runs_on, smoke=smoke)
-
-
-def _after(reader: Reader, named: Mapping[str, Reader]) -> str | None:
-    name = reader.text("the name of the environment that comes before")
-    if name is None or (name in named and is_name(name)):
-        return name
-    if name not in named:
-        reader.refuse(reader.guess(name, named))
-    return None
-
-
-def _smoke(reader: Reader) -> Smoke | None:
-    fields = reader.fields(SMOKE_KEYS)
-    requests = fields["requests"].whole(1) if "requests" in fields else _SMOKE_DEFAULTS["requests"].default
-    latency = (
-        fields["p95_ms"].number("milliseconds, more than 0", lambda value: value > 0) if "p95_ms" in fields else None
-    )
-    command = fields["command"].text("a shell command", limit=MAX_SCRIPT, lines=True) if "command" in fields else None
-    return None if requests is None else Smoke(requests=requests, p95_ms=latency, command=command)
-
-
-# The parameters that a trial may change, as mlbot.yaml writes them: a type with its bounds, or a list of choices.
-
-TYPES = ("int", "float", "bool", "str")
-
-TUNABLE_KEYS = ("type", "min", "max")
-
-MAX_TUNABLE = 64
-"""Parameters that a model may offer."""
-
-MAX_CHOICES = 64
-
-MAX_CHOICE = 200
-"""Characters of a text that a parameter may be."""
-
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
-"""What a command can write before its `=`."""
-
-
-def read_tunable(reader: Reader) -> tuple[Tunable, ...]:
-    """The tunable parameters in the file's order, without those that cannot be read."""
-    if not isinstance(reader.value, dict) or not reader.value:
-        reader.refuse("a mapping from the name of each parameter, such as `depth: {type: int, min: 1, max: 20}`")
-        return ()
-    if len(reader.value) > MAX_TUNABLE:
-        reader.refuse(f"at most {MAX_TUNABLE} parameters", found=f"{len(reader.value)} parameters")
-        return ()
-    made = {name: reader.child(name, value) for name, value in reader.value.items()}
-    return tuple(tunable for name, field in made.items() if (tunable := _tunable(field, name)) is not None)
-
-
-def _tunable(reader: Reader, name: str) -> Tunable | None:
-    before = len(reader.notes.problems)
-    if not _NAME.fullmatch(name):
-        write = "a name of letters, digits, `_`, `-` and `.` (between levels), of at most 100"
-        reader.refuse(write, found=f"the parameter {quote(name)}")
-    if isinstance(reader.value, list):
-        choices = _choices(reader)
-        return Tunable(name=name, choices=choices) if len(reader.notes.problems) == before else None
-    if not isinstance(reader.value, dict):
-        reader.refuse("{type: float, min: 0, max: 1}, or a list of choices")
-        return None
-    fields = reader.fields(TUNABLE_KEYS, required=("type",))
-    kind = fields["type"].choice(TYPES) if "type" in fields else None
-    bounds = _bounds(reader, fields, kind) if kind else {}
-    if len(reader.notes.problems) > before:
-        return None
-    return Tunable.model_validate({"name": name, "type": kind, **bounds})
-
-
-def _bounds(reader: Reader, fields: Mapping[str, Reader], kind: str) -> dict[str, int | float | None]:
-    """A number's least and most; without them a trial could ask for a training of days."""
-    given = {key: fields[key] for key in ("min", "max") if key in fields}
-    if kind not in {"int", "float"}:
-        for field in given.values():
-            field.refuse(f"no bounds; a {kind} has none")
-        return {}
-    if len(given) < 2:
-        missing = " and ".join(key for key in ("min", "max") if key not in given)
-        reader.refuse(f"both bounds: {{type: {kind}, min: 1, max: 10}}", found=f"no {missing}")
-    read = {key: _bound(field, kind) for key, field in given.items()}
-    low, high = read.get("min"), read.get("max")
-    if low is not None and high is not None and low > high:
-        fields["max"].refuse(f"at least {low}, the min")
-    return read
-
-
-def _bound(reader: Reader, kind: str) -> int | float | None:
-    value = reader.value
-    if kind == "int":
-        if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
-            return value
-        reader.refuse("a whole number, for the type is int")
-        return None
-    return reader.number("a number", math.isfinite)
-
-
-def _choices(reader: Reader) -> tuple[bool | int | float | str, ...]:
-    items = reader.items("values")
-    if len(items) > MAX_CHOICES:
-        reader.refuse(f"at most {MAX_CHOICES} choices", found=f"{len(items)} choices")
-        return ()
-    made: dict[str, bool | int | float | str] = {}
-    for item in items:
-        value = _choice(item)
-        label = _label(value)
-        if value is not None and label in made:
-            item.refuse("each once", found=f"{quote(label)} again")
-        elif value is not None:
-            made[label] = value
-    return tuple(made.values())
-
-
-def _choice(reader: Reader) -> bool | int | float | str | None:
-    value = reader.value
-    if isinstance(value, int | float):
-        finite = isinstance(value, bool) or reader.number("a number, a word, true or false", math.isfinite) is not None
-        return value if finite else None
-    if isinstance(value, str) and _is_word(value):
-        return value
-    reader.refuse(f"a number, true, false, or a word of at most {MAX_CHOICE} characters")
-    return None
-
-
-def _is_word(text: str) -> bool:
-    shown = text.strip() == text and "\n" not in text and "\t" not in text and not INVISIBLE.search(text)
-    return shown and 0 < len(text) <= MAX_CHOICE
-
-
-def _label(value: Scalar) -> str:
-    """How a choice is written in a command."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-TRAIN_KEYS = ("run", "entrypoint", "depends", "params", "tunable", "seeds", "timeout", "runs-on", "lock")
-
-DATA_KEYS = ("train", "holdout", "target", "positive", "drop", "features", "classes", "group")
-
-SLICE_KEYS = ("where", "min_rows")
-
-MAX_SEEDS = 32
-
-LONGEST_S = 5 * 24 * 3600.0
-"""The longest job that GitHub lets run, on a self-hosted runner."""
-
-_MAX_WHERE = 100_000
-"""The condition's own limit is lower and says more."""
-
-
-def read_train(reader: Reader) -> Train | None:
-    """How a model is trained; None when it cannot be read."""
-    before = len(reader.notes.problems)
-    fields = reader.fields(TRAIN_KEYS)
-    if isinstance(reader.value, dict) and ("run" in fields) == ("entrypoint" in fields):
-        found = "both run and entrypoint" if "run" in fields else "neither run nor entrypoint"
-        reader.refuse("one of them: `run: python train.py` or `entrypoint: module:function`", found=found)
-    read = {
-        "run": lambda field: field.text("a shell command", limit=MAX_SCRIPT, lines=True),
-        "entrypoint": function_name,
-        "depends": lambda field: field.texts("files, folders and globs; leave it out for all", path),
-        "params": path,
-        "tunable": read_tunable,
-        "seeds": lambda field: field.whole(1, MAX_SEEDS),
-        "timeout": lambda field: field.duration(LONGEST_S),
-        "runs-on": runner_labels,
-        "lock": path,
-    }
-    if "tunable" in fields and "params" not in fields:
-        fields["tunable"].refuse("`params:` too: the file that has these parameters", found="no params")
-    made = {_ATTRIBUTES.get(key, key): read[key](field) for key, field in fields.items()}
-    return Train.model_validate(made) if len(reader.notes.problems) == before else None
-
-
-_ATTRIBUTES: Mapping[str, str] = {"runs-on": "runs_on", "timeout": "timeout_s"}
-
-
-def read_data(reader: Reader, task: Task | None) -> Data | None:
-    """What a model learns from and is judged on; None when it cannot be read."""
-    before = len(reader.notes.problems)
-    fields = reader.fields(DATA_KEYS, required=("holdout", "target"))
-    read = {
-        "train": data_path,
-        "holdout": data_path,
-        "target": column,
-        "positive": Reader.label,
-        "drop": lambda field: field.texts("column names", column),
-        "features": lambda field: field.texts("column names; leave it out for all", column),
-        "classes": lambda field: field.texts("labels", Reader.label),
-        "group": column,
-    }
-    made = {key: read[key](field) for key, field in fields.items()}
-    _check_columns(fields, made)
-    _check_labels(fields, made, task)
-    if made.get("train") is not None and made.get("train") == made.get("holdout"):
-        fields["holdout"].refuse(
-            "another file: a model is judged on rows that it has not seen", found="the training data"
-        )
-    return Data.model_validate(made) if len(reader.notes.problems) == before else None
-
-
-def _check_columns(fields: Mapping[str, Reader], made: Mapping[str, object]) -> None:
-    """A column has one part to play."""
-    parts: dict[str, str] = {}
-    for key, part in (("target", "the target"), ("group", "the group"), ("drop", "dropped"), ("features", "a feature")):
-        columns = made.get(key)
-        for index, column in enumerate(columns if isinstance(columns, tuple) else [columns]):
-            if not isinstance(column, str):
-                continue
-            if column in parts:
-                where = fields[key].child(index, column) if isinstance(columns, tuple) else fields[key]
-                where.refuse("each column in one place", found=f"{quote(column)}, which is {parts[column]} already")
-            parts.setdefault(column, part)
-
-
-def _check_labels(fields: Mapping[str, Reader], made: Mapping[str, object], task: Task | None) -> None:
-    if task is None:
-        return
-    classes, positive = made.get("classes"), made.get("positive")
-    if "positive" in fields and task is not Task.BINARY:
-        fields["positive"].refuse("no `positive`; only binary models have one")
-    elif isinstance(classes, tuple) and isinstance(positive, str) and positive not in classes:
-        shown = " or ".join(quote(label) for label in classes[:8])
-        fields["positive"].refuse(f"one of the classes: {shown}")
-    if "classes" in fields and not task.is_classification:
-        fields["classes"].refuse("no `classes`; a regression has none")
-    elif isinstance(classes, tuple) and classes and len(classes) != 2 and task is Task.BINARY:
-        fields["classes"].refuse("the two labels", found=f"{len(classes)} classes for a binary model")
-    elif isinstance(classes, tuple) and len(classes) == 1:
-        fields["classes"].refuse("all labels, two or more", found="one class")
-
-
-def read_slices(named: Mapping[str, Reader]) -> tuple[Slice, ...]:
-    """The slices in the file's order, without those that cannot be read."""
-    return tuple(made for name, reader in named.items() if (made := _slice(reader, name)) is not None)
-
-
-def _slice(reader: Reader, name: str) -> Slice | None:
-    fields = {"where": reader}
-    if isinstance(reader.value, dict):
-        fields = reader.fields(SLICE_KEYS, required=("where",))
-    where = _where(fields["where"]) if "where" in fields else None
-    rows = fields["min_rows"].whole(1) if "min_rows" in fields else Slice.model_fields["min_rows"].default
-    if where is None or rows is None or not is_name(name):
-        return None
-    return Slice(name=name, where=where, min_rows=rows)
-
-
-def _where(reader: Reader) -> str | None:
-    text = reader.text('an SQL condition such as "age < 25"', limit=_MAX_WHERE, lines=True)
-    if text is None:
-        return None
+    Raises:
+        ConfigError: Something in it is wrong; says everything that is.
+    """
     try:
-        check(text)
-    except ConditionError as error:
-        reader.note(error.what, error.hint, error.caret)
-        return None
-    return text
+        if document.data is None:
+            write = "`version: 1` and `models:`; `mlbot init` makes a first one"
+            raise refused(document.data, write, found="an empty file")
+        return Config.read(document.data, Context())
+    except Refused as error:
+        raise ConfigError(map(document.located, error.problems), source=document.source) from None
+
+
+def json_schema() -> Schema:
+    """The JSON Schema (draft 2020-12) of the file, for editors.
+
+    It says what can be said of a setting alone; nothing that `parse_config` accepts is refused by it.
+    """
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "mlbot.yaml",
+        **Config.json_schema(),
+        "$defs": {"gate": GateRule.json_schema()},
+    }

@@ -19,17 +19,28 @@ grammar.
 
 import math
 import re
+from collections.abc import Callable
 from enum import Enum, StrEnum, auto
+from functools import partial
 from typing import NamedTuple
 
 from mlbot.config.errors import INVISIBLE
 from mlbot.errors import UsageError
 
-# The words of a slice's condition.
-
-MAX_LENGTH = 2000
-"""Characters; SQL engines walk long chains of `OR` and `+` by recursion."""
-
+FUNCTIONS = {
+    "ABS": (1, 1),
+    "CEIL": (1, 1),
+    "COALESCE": (2, 8),
+    "FLOOR": (1, 1),
+    "LENGTH": (1, 1),
+    "LOWER": (1, 1),
+    "ROUND": (1, 2),
+    "TRIM": (1, 1),
+    "UPPER": (1, 1),
+}
+"""Every function that may be called, with the least and the most arguments it takes."""
+TYPES = frozenset({"BIGINT", "BOOLEAN", "DATE", "DOUBLE", "FLOAT", "INTEGER", "TEXT", "VARCHAR"})
+"""What CAST may turn a value into."""
 _RESERVED_WORDS = """
     ALL ANALYZE AND ANY AS BETWEEN BY CASE CAST CLUSTER CURRENT_CATALOG CURRENT_DATE CURRENT_ROLE CURRENT_SCHEMA
     CURRENT_TIME CURRENT_TIMESTAMP CURRENT_USER DISTINCT DISTRIBUTE ELSE END ESCAPE EXCEPT EXCLUDE EXISTS EXPLAIN FETCH
@@ -37,14 +48,18 @@ _RESERVED_WORDS = """
     ON OR ORDER OVER RETURNING SELECT SESSION_USER SIMILAR SOME SORT STRUCT THEN TOP TRIM UNION USER USING VALUES VIEW
     WHEN WHERE WITH TRUE FALSE NULL
 """
-
 RESERVED = frozenset(_RESERVED_WORDS.split())
 """What SQL takes for something else than a column: `USER > 1` asks who is logged in."""
-
-_WINDOW = 72
-
+MAX_LENGTH = 2000
+"""Characters; SQL engines walk long chains of `OR` and `+` by recursion."""
+_MAX_DEPTH = 12
+"""Parentheses, calls, NOT and signs inside each other. polars 2.1 gives up from about 20 on."""
 _MAX_DIGITS = 38
 """polars holds no longer numbers exactly."""
+_WINDOW = 72
+_CUT = 32
+_OPERATORS = frozenset({"=", "<>", "!=", "<", "<=", ">", ">="})
+_CONSTANTS = frozenset({"TRUE", "FALSE", "NULL"})
 
 
 class ConditionError(UsageError):
@@ -54,11 +69,11 @@ class ConditionError(UsageError):
         what: What is wrong with it, as a part of a sentence.
         condition: The whole condition.
         position: Where, from 0.
-        write: What to write instead.
+        hint: What to write instead.
     """
 
-    def __init__(self, what: str, *, condition: str, position: int, write: str) -> None:
-        super().__init__(what, hint=write)
+    def __init__(self, what: str, *, condition: str, position: int, hint: str) -> None:
+        super().__init__(what, hint=hint)
         self.condition = condition
         self.position = position
 
@@ -76,29 +91,24 @@ class ConditionError(UsageError):
         return f"found {self.what}\n  {self.caret.replace(chr(10), chr(10) + '  ')}\n  {self.hint}"
 
 
-class Kind(StrEnum):
-    """What a token is."""
+def check(condition: str) -> frozenset[str]:
+    """The columns that a condition reads.
 
-    NUMBER = "a number"
-    TEXT = "a text"
-    NAME = "a name"
-    QUOTED = "a quoted name"
-    SIGN = "a sign"
-    END = "the end"
+    Raises:
+        ConditionError: It is not in the grammar; says where, and what to write instead.
+    """
+    return _Reader(condition).read()
 
 
-class Token(NamedTuple):
-    """One word or sign with its place."""
+class _Kind(StrEnum):
+    """What a token is: the groups of the pattern below, and the end."""
 
-    kind: Kind
-    text: str
-    """As written; a name in double quotes without them."""
-    position: int
-
-    @property
-    def word(self) -> str:
-        """Upper case for a bare word or sign; empty for what can be no keyword."""
-        return self.text.upper() if self.kind in {Kind.NAME, Kind.SIGN} else ""
+    NUMBER = "number"
+    TEXT = "text"
+    NAME = "name"
+    QUOTED = "quoted"
+    SIGN = "sign"
+    END = "end"
 
 
 # Possessive quantifiers (*+) never go back, so that a quote without its end costs linear time.
@@ -110,115 +120,45 @@ _TOKEN = re.compile(
     |(?P<sign><>|!=|<=|>=|[-=<>()+*/%,])""",
     re.VERBOSE,
 )
-
 _BLANKS = re.compile(r"[ \t\n]*")
-
-_KINDS = {"number": Kind.NUMBER, "text": Kind.TEXT, "quoted": Kind.QUOTED, "name": Kind.NAME, "sign": Kind.SIGN}
-
+_NO_COMMENT = "leave comments to the YAML around it"
 _REFUSED = {
-    "--": ("a comment", "leave comments to the YAML around it; for a double minus put a blank between"),
-    "/*": ("a comment", "leave comments to the YAML around it"),
+    "--": ("a comment", f"{_NO_COMMENT}; for a double minus put a blank between"),
+    "/*": ("a comment", _NO_COMMENT),
     "==": ("`==`", "write `=`"),
     "&&": ("`&&`", "write AND"),
     "||": ("`||`", "write OR; texts cannot be joined"),
 }
-
 _REFUSED_SIGNS = {
     ";": ("`;`", "write one condition, not statements"),
     "'": ("a text without its end", "close it with '; a quote inside is written ''"),
     '"': ("a name without its end", 'close it with "'),
     ".": ("a `.`", 'write the column alone, "in.quotes" when its name has a dot'),
     "`": ("a backtick", 'put a column\'s name in double quotes: "name"'),
-    "#": ("a comment", "leave comments to the YAML around it"),
+    "#": ("a comment", _NO_COMMENT),
 }
+_STRANGE = 'put text in single quotes, and a column with odd characters in "double quotes"'
 
 
-def tokenize(condition: str) -> list[Token]:
-    """The tokens of a condition, the last of them the end.
+class _Token(NamedTuple):
+    """One word or sign with its place."""
 
-    Raises:
-        ConditionError: It is too long, or has a character that no condition needs.
-    """
-    _check_text(condition)
-    tokens: list[Token] = []
-    position = _skip(condition, 0)
-    while position < len(condition):
-        token, end = _next(condition, position)
-        tokens.append(token)
-        position = _skip(condition, end)
-    return [*tokens, Token(Kind.END, "", len(condition))]
+    kind: _Kind
+    text: str
+    """As written; a name in double quotes without them."""
+    position: int
 
+    @property
+    def word(self) -> str:
+        """Upper case for a bare word or sign; empty for what can be no keyword."""
+        return self.text.upper() if self.kind in {_Kind.NAME, _Kind.SIGN} else ""
 
-def _check_text(condition: str) -> None:
-    if len(condition) > MAX_LENGTH:
-        what, write = f"{len(condition):,} characters", f"write at most {MAX_LENGTH:,}"
-        raise ConditionError(what, condition=condition, position=MAX_LENGTH, write=write)
-    if hidden := INVISIBLE.search(condition):
-        what = f"the invisible character U+{ord(hidden[0]):04X}"
-        raise ConditionError(what, condition=condition, position=hidden.start(), write="delete it")
-
-
-def _skip(condition: str, position: int) -> int:
-    blanks = _BLANKS.match(condition, position)
-    return blanks.end() if blanks else position
-
-
-def _next(condition: str, position: int) -> tuple[Token, int]:
-    refused = _REFUSED.get(condition[position : position + 2])
-    match = None if refused else _TOKEN.match(condition, position)
-    if match is None or match.lastgroup is None:
-        what, write = refused or _REFUSED_SIGNS.get(condition[position]) or _strange(condition[position])
-        raise ConditionError(what, condition=condition, position=position, write=write)
-    kind, text = _KINDS[match.lastgroup], match[0]
-    _check_end(condition, kind, match)
-    if kind is Kind.QUOTED:
-        text = text[1:-1].replace('""', '"')
-    return Token(kind, text, position), match.end()
-
-
-def _strange(char: str) -> tuple[str, str]:
-    return f"the character {char}", 'put text in single quotes, and a column with odd characters in "double quotes"'
-
-
-def _check_end(condition: str, kind: Kind, match: re.Match[str]) -> None:
-    """Refuse what other SQL readers could read otherwise: `1_000`, `0x1F`, `x'41'`, letters beyond the alphabets."""
-    after = condition[match.end() : match.end() + 1]
-    if kind is Kind.NUMBER and (after.isalnum() or after in {"_", "."} or _is_too_long(match[0])):
-        write = "write a plain decimal number"
-        raise ConditionError("a number that cannot be read", condition=condition, position=match.start(), write=write)
-    if kind is Kind.NAME and not all(char.isalpha() or char in "_0123456789" for char in match[0]):
-        write = 'put the column\'s name in double quotes: "name"'
-        raise ConditionError("a name with odd letters", condition=condition, position=match.start(), write=write)
-    if kind is Kind.QUOTED and match[0] == '""':
-        raise ConditionError("an empty name", condition=condition, position=match.start(), write="name a column")
-
-
-def _is_too_long(number: str) -> bool:
-    return len(number) > _MAX_DIGITS or math.isinf(float(number))
-
-
-FUNCTIONS = {
-    "ABS": (1, 1),
-    "CEIL": (1, 1),
-    "COALESCE": (2, 8),
-    "FLOOR": (1, 1),
-    "LENGTH": (1, 1),
-    "LOWER": (1, 1),
-    "ROUND": (1, 2),
-    "TRIM": (1, 1),
-    "UPPER": (1, 1),
-}
-"""Every function that may be called, with the least and the most arguments it takes."""
-
-TYPES = frozenset({"BIGINT", "BOOLEAN", "DATE", "DOUBLE", "FLOAT", "INTEGER", "TEXT", "VARCHAR"})
-"""What CAST may turn a value into."""
-
-_MAX_DEPTH = 12
-"""Parentheses, calls, NOT and signs inside each other. polars 2.1 gives up from about 20 on."""
-
-_OPERATORS = frozenset({"=", "<>", "!=", "<", "<=", ">", ">="})
-
-_CONSTANTS = frozenset({"TRUE", "FALSE", "NULL"})
+    @property
+    def shown(self) -> str:
+        """The token in a sentence."""
+        text = _cut(self.text)
+        named = {_Kind.END: "the end", _Kind.QUOTED: f'"{text}"', _Kind.TEXT: f"the text {text}"}
+        return named.get(self.kind, f"`{text}`")
 
 
 class _Sort(Enum):
@@ -231,22 +171,12 @@ class _Sort(Enum):
     NULL = auto()
 
 
-def check(condition: str) -> frozenset[str]:
-    """The columns that a condition reads.
-
-    Raises:
-        ConditionError: It is not in the grammar; says where, and what to write instead.
-    """
-    reader = _Reader(condition)
-    return reader.read()
-
-
 class _Reader:
     """A recursive descent that visits each token once."""
 
     def __init__(self, condition: str) -> None:
         self._condition = condition
-        self._tokens = tokenize(condition)
+        self._tokens = self._tokenized()
         self._index = 0
         self._depth = 0
         self._columns: set[str] = set()
@@ -254,17 +184,46 @@ class _Reader:
     def read(self) -> frozenset[str]:
         """The columns of the whole condition."""
         self._selecting(self._token, self._or())
-        if self._token.kind is not Kind.END:
-            raise self._refused(
-                self._token, f"{_show(self._token)} after the end of a condition", "join conditions by AND or OR"
-            )
+        if self._token.kind is not _Kind.END:
+            raise self._refused(f"{self._token.shown} after the end of a condition", "join conditions by AND or OR")
         return frozenset(self._columns)
 
+    def _tokenized(self) -> list[_Token]:
+        condition, tokens = self._condition, list[_Token]()
+        if len(condition) > MAX_LENGTH:
+            raise self._refused(f"{len(condition):,} characters", f"write at most {MAX_LENGTH:,}", MAX_LENGTH)
+        if hidden := INVISIBLE.search(condition):
+            raise self._refused(f"the invisible character U+{ord(hidden[0]):04X}", "delete it", hidden.start())
+        position = _end_of_blanks(condition, 0)
+        while position < len(condition):
+            refused = _REFUSED.get(condition[position : position + 2])
+            match = None if refused else _TOKEN.match(condition, position)
+            if match is None:
+                strange = (f"the character {condition[position]}", _STRANGE)
+                raise self._refused(*(refused or _REFUSED_SIGNS.get(condition[position], strange)), position)
+            tokens.append(self._made(match))
+            position = _end_of_blanks(condition, match.end())
+        return [*tokens, _Token(_Kind.END, "", len(condition))]
+
+    def _made(self, match: re.Match[str]) -> _Token:
+        """The token of a match. What other readers of SQL could read otherwise is refused: `1_000`, `0x1F`, `x'41'`."""
+        kind, text, after = _Kind(str(match.lastgroup)), match[0], self._condition[match.end() : match.end() + 1]
+        if kind is _Kind.NUMBER:
+            too_long = len(text) > _MAX_DIGITS or math.isinf(float(text))
+            if too_long or after.isalnum() or after in {"_", "."}:
+                raise self._refused("a number that cannot be read", "write a plain decimal number", match.start())
+        if kind is _Kind.NAME and not all(char.isalpha() or char in "_0123456789" for char in text):
+            hint = 'put the column\'s name in double quotes: "name"'
+            raise self._refused("a name with odd letters", hint, match.start())
+        if text == '""':
+            raise self._refused("an empty name", "name a column", match.start())
+        return _Token(kind, text[1:-1].replace('""', '"') if kind is _Kind.QUOTED else text, match.start())
+
     @property
-    def _token(self) -> Token:
+    def _token(self) -> _Token:
         return self._tokens[self._index]
 
-    def _take(self, *words: str) -> Token | None:
+    def _take(self, *words: str) -> _Token | None:
         token = self._token
         if token.word not in words or not token.word:
             return None
@@ -273,21 +232,23 @@ class _Reader:
 
     def _expect(self, word: str) -> None:
         if self._take(word) is None:
-            raise self._refused(self._token, _show(self._token), f"write {word} here")
+            raise self._refused(self._token.shown, f"write {word} here")
 
-    def _refused(self, at: Token, what: str, write: str) -> ConditionError:
-        return ConditionError(what, condition=self._condition, position=at.position, write=write)
+    def _refused(self, what: str, hint: str, position: int | None = None) -> ConditionError:
+        """The error at a place, or at the next token."""
+        at = self._token.position if position is None else position
+        return ConditionError(what, condition=self._condition, position=at, hint=hint)
 
-    def _enter(self, at: Token) -> None:
+    def _enter(self, at: _Token) -> None:
         self._depth += 1
         if self._depth > _MAX_DEPTH:
-            raise self._refused(
-                at, f"more than {_MAX_DEPTH} levels", "write fewer parentheses, NOTs and signs inside each other"
-            )
+            hint = "write fewer parentheses, NOTs and signs inside each other"
+            raise self._refused(f"more than {_MAX_DEPTH} levels", hint, at.position)
 
-    def _selecting(self, at: Token, sort: _Sort) -> None:
+    def _selecting(self, at: _Token, sort: _Sort) -> None:
         if sort in {_Sort.VALUE, _Sort.NULL}:
-            raise self._refused(at, "a value where a condition is due", "compare it with something: `age < 25`")
+            hint = "compare it with something: `age < 25`"
+            raise self._refused("a value where a condition is due", hint, at.position)
 
     def _or(self) -> _Sort:
         return self._joined("OR")
@@ -307,30 +268,26 @@ class _Reader:
         if at is None:
             return self._comparison()
         self._enter(at)
-        start = self._token
-        self._selecting(start, self._not())
+        self._selecting(self._token, self._not())
         self._depth -= 1
         return _Sort.CONDITION
 
     def _comparison(self) -> _Sort:
         sort = self._sum()
         if operator := self._take(*_OPERATORS):
-            self._compare(operator, sort)
+            if _Sort.NULL in {sort, self._sum()}:
+                what, hint = "a comparison with NULL, which is never true", "write IS NULL or IS NOT NULL"
+                raise self._refused(what, hint, operator.position)
         elif self._take("IS"):
             self._take("NOT")
             if self._take(*_CONSTANTS) is None:
-                raise self._refused(self._token, _show(self._token), "write NULL, NOT NULL, TRUE or FALSE after IS")
+                raise self._refused(self._token.shown, "write NULL, NOT NULL, TRUE or FALSE after IS")
         elif not self._ranged():
             return sort
-        if (again := self._token).word in _OPERATORS | {"IS", "IN", "BETWEEN", "LIKE", "ILIKE", "NOT"}:
-            raise self._refused(
-                again, f"{_show(again)} after a comparison", "write `a < b AND b < c`, or use parentheses"
-            )
+        if self._token.word in _OPERATORS | {"IS", "IN", "BETWEEN", "LIKE", "ILIKE", "NOT"}:
+            hint = "write `a < b AND b < c`, or use parentheses"
+            raise self._refused(f"{self._token.shown} after a comparison", hint)
         return _Sort.CONDITION
-
-    def _compare(self, operator: Token, left: _Sort) -> None:
-        if _Sort.NULL in {left, self._sum()}:
-            raise self._refused(operator, "a comparison with NULL, which is never true", "write IS NULL or IS NOT NULL")
 
     def _ranged(self) -> bool:
         negated = self._take("NOT")
@@ -341,11 +298,11 @@ class _Reader:
             self._expect("AND")
             self._sum()
         elif word := self._take("LIKE", "ILIKE"):
-            if self._token.kind is not Kind.TEXT:
-                raise self._refused(self._token, _show(self._token), f"write a pattern after {word.word}: 'Ab%'")
+            if self._token.kind is not _Kind.TEXT:
+                raise self._refused(self._token.shown, f"write a pattern after {word.word}: 'Ab%'")
             self._index += 1
         elif negated:
-            raise self._refused(self._token, _show(self._token), "write IN, BETWEEN or LIKE after NOT")
+            raise self._refused(self._token.shown, "write IN, BETWEEN or LIKE after NOT")
         else:
             return False
         return True
@@ -355,8 +312,8 @@ class _Reader:
         while True:
             self._take("-")
             token = self._token
-            if token.kind not in {Kind.NUMBER, Kind.TEXT} and token.word not in {"TRUE", "FALSE"}:
-                raise self._refused(token, _show(token), "write numbers or texts in the list: IN (1, 2)")
+            if token.kind not in {_Kind.NUMBER, _Kind.TEXT} and token.word not in {"TRUE", "FALSE"}:
+                raise self._refused(token.shown, "write numbers or texts in the list: IN (1, 2)")
             self._index += 1
             if not self._take(","):
                 break
@@ -387,57 +344,55 @@ class _Reader:
 
     def _operand(self) -> _Sort:
         token = self._token
-        self._index += token.kind is not Kind.END
+        self._index += token.kind is not _Kind.END
         match token.kind:
-            case Kind.NUMBER | Kind.TEXT:
+            case _Kind.NUMBER | _Kind.TEXT:
                 return _Sort.VALUE
-            case Kind.QUOTED:
+            case _Kind.QUOTED:
                 self._columns.add(token.text)
                 return _Sort.EITHER
-            case Kind.NAME:
+            case _Kind.NAME:
                 return self._named(token)
-            case Kind.SIGN if token.text == "(":
-                return self._group(token)
+            case _Kind.SIGN if token.text == "(":
+                return self._within(token, self._or)
             case _:
-                raise self._refused(token, _show(token), "write a column, a number or a 'text' here")
+                raise self._refused(token.shown, "write a column, a number or a 'text' here", token.position)
 
-    def _group(self, at: Token) -> _Sort:
+    def _within(self, at: _Token, read: Callable[[], _Sort]) -> _Sort:
+        """What is read up to a closing parenthesis, one level deeper."""
         self._enter(at)
-        sort = self._or()
+        sort = read()
         self._expect(")")
         self._depth -= 1
         return sort
 
-    def _named(self, token: Token) -> _Sort:
+    def _named(self, token: _Token) -> _Sort:
         if self._token.word == "(" and (token.word not in RESERVED or token.word in FUNCTIONS | {"CAST": 0}):
             return self._call(token)
         if token.word in _CONSTANTS:
             return _Sort.NULL if token.word == "NULL" else _Sort.CONDITION
         if token.word in RESERVED:
-            write = f"write a column, a number or a 'text'; a column of that name in double quotes: \"{token.text}\""
-            raise self._refused(token, f"the SQL word {token.word}", write)
+            hint = f"write a column, a number or a 'text'; a column of that name in double quotes: \"{token.text}\""
+            raise self._refused(f"the SQL word {token.word}", hint, token.position)
         self._columns.add(token.text)
         return _Sort.EITHER
 
-    def _call(self, token: Token) -> _Sort:
-        name = token.word
-        if name not in FUNCTIONS and name != "CAST":
-            raise self._refused(token, f"the function {_cut(token.text)}", f"use one of {', '.join(FUNCTIONS)}, CAST")
-        self._enter(self._token)
+    def _call(self, function: _Token) -> _Sort:
+        if function.word not in {*FUNCTIONS, "CAST"}:
+            hint = f"use one of {', '.join(FUNCTIONS)}, CAST"
+            raise self._refused(f"the function {_cut(function.text)}", hint, function.position)
+        at = self._token
         self._index += 1
-        sort = self._cast() if name == "CAST" else self._arguments(token)
-        self._expect(")")
-        self._depth -= 1
-        return sort
+        return self._within(at, self._cast if function.word == "CAST" else partial(self._arguments, function))
 
     def _cast(self) -> _Sort:
         self._or()
         self._expect("AS")
         if (target := self._take(*TYPES)) is None:
-            raise self._refused(self._token, _show(self._token), f"write one of {', '.join(sorted(TYPES))}")
+            raise self._refused(self._token.shown, f"write one of {', '.join(sorted(TYPES))}")
         return _Sort.CONDITION if target.word == "BOOLEAN" else _Sort.VALUE
 
-    def _arguments(self, function: Token) -> _Sort:
+    def _arguments(self, function: _Token) -> _Sort:
         least, most = FUNCTIONS[function.word]
         count = 0
         while True:
@@ -447,26 +402,20 @@ class _Reader:
                 break
         if not least <= count <= most:
             wanted = "1 argument" if most == 1 else f"{least} to {most} arguments"
-            raise self._refused(function, f"{function.word} with {count}", f"give it {wanted}")
+            raise self._refused(f"{function.word} with {count}", f"give it {wanted}", function.position)
         return _Sort.EITHER if function.word == "COALESCE" else _Sort.VALUE
 
-    def _decimals(self) -> None:
-        if self._token.kind is not Kind.NUMBER or not self._token.text.isdigit():
-            raise self._refused(self._token, _show(self._token), "write a whole number of decimals")
+    def _decimals(self) -> _Sort:
+        if self._token.kind is not _Kind.NUMBER or not self._token.text.isdigit():
+            raise self._refused(self._token.shown, "write a whole number of decimals")
         self._index += 1
+        return _Sort.VALUE
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= 32 else f"{text[:31]}…"
+    return text if len(text) <= _CUT else f"{text[: _CUT - 1]}…"
 
 
-def _show(token: Token) -> str:
-    match token.kind:
-        case Kind.END:
-            return "the end"
-        case Kind.QUOTED:
-            return f'"{_cut(token.text)}"'
-        case Kind.TEXT:
-            return f"the text {_cut(token.text)}"
-        case _:
-            return f"`{_cut(token.text)}`"
+def _end_of_blanks(condition: str, position: int) -> int:
+    blanks = _BLANKS.match(condition, position)
+    return blanks.end() if blanks else position

@@ -1,24 +1,33 @@
 """YAML as plain data with positions: the only importer of PyYAML.
 
-Reads what YAML 1.2's core schema says a plain scalar means, so `on`, `yes`, `no` and dates stay text (YAML 1.1 reads
-them as booleans and dates: https://yaml.org/spec/1.2.2/#103-core-schema). Nothing is ever constructed but plain data:
-tags are refused, aliases are counted, and depth, size and the number of values are limited.
+A plain scalar means what YAML 1.2's core schema says (see lib/scalar.py), so `on`, `yes`, `no` and dates stay text.
+Nothing is ever constructed but plain data: tags are refused, aliases are counted, and depth, size and the number of
+values are limited.
 """
 
-from typing import NamedTuple, NoReturn
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import yaml
 
-from mlbot.config.document import Document, Params, Place, Plain, Position
-from mlbot.config.errors import MAX_DEPTH, ConfigError, ConfigProblem, decode, quote, refusal, show_path
-from mlbot.config.params import flatten, json_document
+from mlbot.config.errors import ConfigError, Document, KeyPath, Plain, Position, Problem, quote
 from mlbot.lib.scalar import resolve
 
+MAX_BYTES = 2 * 1024 * 1024
+MAX_DEPTH = 64
+"""Levels of mappings and lists inside each other."""
 _MAX_VALUES = 200_000
 """Values after aliases are followed, so that a few lines cannot stand for billions (the billion laughs)."""
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_WORD_END = re.compile(r"[\s,{}\[\]]")
+_PLAIN_TAG, _QUOTED_TAG = "plain", "quoted"
 
-# libyaml's parser where PyYAML was built with it: ten times as fast
-_LOADER: type[yaml.SafeLoader] | type[yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+def refusal(found: str, hint: str, source: str, at: Position | None = None, path: KeyPath = ()) -> ConfigError:
+    """One problem that ends the reading."""
+    return ConfigError([Problem(found, hint, path, position=at)], source=source)
 
 
 def load(text: bytes | str, source: str) -> Document:
@@ -33,43 +42,53 @@ def load(text: bytes | str, source: str) -> Document:
             too many aliases, too deep or too large.
     """
     decoded = decode(text, source)
-    builder = _Builder(decoded, source)
+    composer = _Composer(decoded, source)
     try:
-        data, root = builder.document()
+        root = composer.get_single_node()
     except yaml.MarkedYAMLError as error:
-        raise _syntax_error(error, decoded, source, builder.opened) from error
+        found, hint, mark = _explained(error, decoded, composer.innermost())
+        raise refusal(found, hint, source, _position(mark)) from error
     except yaml.YAMLError as error:
         raise refusal("text that is no YAML", "check it with a YAML linter", source) from error
     finally:
-        builder.close()
+        composer.dispose()
+    builder = _Builder(source)
+    data = None if root is None else builder.plain(root, (), root)
     if builder.duplicates:
-        raise ConfigError(builder.duplicates, source=source)
-    return Document(source=source, data=data, root=root)
+        raise ConfigError(builder.duplicates.values(), source=source)
+    return Document(source=source, data=data, values=builder.values, keys=builder.keys)
 
 
-def load_params(text: bytes | str, source: str) -> Params:
-    """Read the parameters of a training, flattened with dots: `{a: {b: [1, 2]}}` gives `a.b.0` and `a.b.1`.
-
-    Args:
-        text: The file's content: YAML, or JSON when `source` ends in `.json`.
-        source: The file's name, as errors show it.
+def decode(text: bytes | str, source: str) -> str:
+    """A file's content as text: UTF-8, not too long, without control characters.
 
     Raises:
-        ConfigError: It cannot be read, is no mapping, names a parameter twice, or holds NaN or infinity.
+        ConfigError: It is not.
     """
-    document = json_document(decode(text, source), source) if source.endswith(".json") else load(text, source)
-    return flatten(document)
+    if len(text) > MAX_BYTES:
+        raise refusal(f"a file of {len(text):,} bytes", f"keep it below {MAX_BYTES:,} bytes", source)
+    try:
+        decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text.removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        at = Position(error.object.count(b"\n", 0, error.start) + 1, 1)
+        raise refusal("bytes that are no UTF-8", "save the file as UTF-8", source, at) from error
+    if bad := _UNPRINTABLE.search(decoded):
+        at = Position(decoded.count("\n", 0, bad.start()) + 1, bad.start() - decoded.rfind("\n", 0, bad.start()))
+        hint = "delete it, or write it as an escape in quotes"
+        raise refusal(f"the control character U+{ord(bad[0]):04X}", hint, source, at)
+    return decoded
 
 
 _UNFINISHED = (
     ("a quote or bracket that is never closed", "close it"),
     ("a line without `: `", "write `key: value`, and check the quotes above"),
 )
-
 # Own words for the parser's: libyaml's and PyYAML's differ, and neither says what to do.
 _MISTAKES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("end of stream", "stream end"), *_UNFINISHED[0]),
     (("expected ':'",), *_UNFINISHED[1]),
+    (("another document",), "a second document", "keep one document: delete the `---` and what follows"),
+    (("second occurrence",), "an anchor's name a second time", "give each anchor a name of its own"),
     (
         ("mapping values are not allowed",),
         "a `:` that cannot stand here",
@@ -84,14 +103,13 @@ _MISTAKES: tuple[tuple[tuple[str, ...], str, str], ...] = (
 )
 
 
-def _syntax_error(error: yaml.MarkedYAMLError, text: str, source: str, opened: list[Position]) -> ConfigError:
+def _explained(error: yaml.MarkedYAMLError, text: str, innermost: Any) -> tuple[str, str, Any]:
     found, hint = _explain(str(error.problem), text[error.problem_mark.index :] if error.problem_mark else "")
+    if (found, hint) == _UNFINISHED[0] and "quoted" not in str(error.context) and innermost:
+        return found, hint, innermost
     # what was never finished is to be looked for where it starts, not where the file ends
     mark = (error.context_mark if (found, hint) in _UNFINISHED else None) or error.problem_mark
-    place = Position(mark.line + 1, mark.column + 1) if mark else None
-    if (found, hint) == _UNFINISHED[0] and "quoted" not in str(error.context) and opened:
-        place = opened[-1]
-    return refusal(found, hint, source, place)
+    return found, hint, mark
 
 
 def _explain(problem: str, rest: str) -> tuple[str, str]:
@@ -99,6 +117,8 @@ def _explain(problem: str, rest: str) -> tuple[str, str]:
         if rest.startswith("\t"):
             return "a tab", "indent with spaces"
         return f"text that starts with {rest[:1]}", "put the text in quotes"
+    if "undefined alias" in problem:
+        return f"the alias {quote(_WORD_END.split(rest)[0])}", "define its anchor before it"
     for fragments, found, hint in _MISTAKES:
         if any(fragment in problem for fragment in fragments):
             return found, hint
@@ -107,187 +127,148 @@ def _explain(problem: str, rest: str) -> tuple[str, str]:
     return "a mistake in the YAML", "check the indentation, quotes and brackets here and in the line above"
 
 
-class _Anchored(NamedTuple):
-    """A value that aliases can repeat, with the values and levels inside it."""
-
-    value: Plain
-    place: Place
-    values: int
-    height: int
+def _position(mark: Any) -> Position | None:
+    return Position(mark.line + 1, mark.column + 1) if mark else None
 
 
-class _Mapping:
-    """A mapping being read."""
+_DEEP = f"more than {MAX_DEPTH} levels", "make it flatter"
+_NO_MAPPING = "`<<` without a mapping", "give it the alias of a mapping: `<<: *defaults`"
+_MANY = f"more than {_MAX_VALUES:,} values", "make the file smaller, or use fewer aliases"
 
-    def __init__(self) -> None:
-        self.data: dict[str, Plain] = {}
-        self.keys: dict[str, Position] = {}
-        self.children: dict[str, Place] = {}
-        self.merged: list[tuple[Plain, Place]] = []
 
-    def add(self, key: str, value: Plain, at: Position, place: Place) -> None:
-        """Take a key that is not there yet."""
-        self.data[key], self.keys[key], self.children[key] = value, at, place
+class _Limits:
+    """What a loader keeps to while it composes nodes: a file of a few bytes can nest deeper than any stack."""
 
-    def finished(self, start: Position) -> tuple[Plain, Place]:
-        """The mapping with what `<<` adds to its own keys."""
-        for value, place in self.merged:
-            for key, inside in value.items() if isinstance(value, dict) else ():
-                child = place.child(key)
-                if key not in self.data and child is not None:
-                    self.add(key, inside, place.keys[key], child)
-        return self.data, Place(value=start, keys=self.keys, children=self.children)
+    def __init__(self, text: str, source: str) -> None:
+        super().__init__(text)  # type: ignore[call-arg] # of the loader that this is mixed into
+        self._source = source
+        self._trail: list[tuple[yaml.Node | None, Any]] = []
+        """Of each node that is being composed: what it is in, and its index or key there."""
+        self._nodes = 0
+
+    def resolve(self, kind: type, value: object, implicit: bool | tuple[bool, bool]) -> str:  # noqa: FBT001 - PyYAML's
+        """The tag of a node that has none of its own, by whether it is quoted; so a written tag can be told."""
+        del kind, value
+        return _PLAIN_TAG if implicit is True or (isinstance(implicit, tuple) and implicit[0]) else _QUOTED_TAG
+
+    def descend_resolver(self, parent: yaml.Node | None, index: Any) -> None:
+        """Take note of a node that is about to be composed."""
+        self._trail.append((parent, index))
+        self._nodes += 1
+        if len(self._trail) > MAX_DEPTH + 1 or self._nodes > _MAX_VALUES:
+            indices = [index.value if isinstance(index, yaml.ScalarNode) else index for _, index in self._trail]
+            path = tuple(index for index in indices if isinstance(index, str | int))
+            limit = _MANY if self._nodes > _MAX_VALUES else _DEEP
+            raise refusal(*limit, self._source, _position(self.innermost()), path[:MAX_DEPTH])
+
+    def ascend_resolver(self) -> None:
+        """Take note that it is done."""
+        self._trail.pop()
+
+    def innermost(self) -> Any:
+        """The mark of the key or collection in which the parser is."""
+        parent, index = self._trail[-1] if self._trail else (None, None)
+        node = index if isinstance(index, yaml.Node) else parent
+        return node.start_mark if node else None
+
+
+# libyaml's parser where PyYAML was built with it: ten times as fast
+_Composer: Any = type("_Composer", (_Limits, getattr(yaml, "CSafeLoader", yaml.SafeLoader)), {})
 
 
 class _Builder:
-    """Builds data and places from the parser's events in one walk."""
+    """Makes plain data of nodes, and notes where each value is. What an alias repeats is made and counted again."""
 
-    def __init__(self, text: str, source: str) -> None:
+    def __init__(self, source: str) -> None:
         self._source = source
-        self._parser = _LOADER(text)
-        self._anchors: dict[str, _Anchored] = {}
-        self._values = 0
-        self._height = 0
-        """Levels below the value that was built last."""
-        self._path: list[str | int] = []
-        self.duplicates: list[ConfigProblem] = []
-        self.opened: list[Position] = []
-        """Where the collections start that are not finished yet, the innermost last."""
+        self._open: list[yaml.Node] = []
+        """The collections that are being made."""
+        self._count = 0
+        self._seen: set[yaml.Node] = set()
+        self.values: dict[KeyPath, Position] = {}
+        self.keys: dict[KeyPath, Position] = {}
+        self.duplicates: dict[Position, Problem] = {}
 
-    def close(self) -> None:
-        """Let the parser's memory go."""
-        self._parser.dispose()
+    def plain(self, node: yaml.Node, path: KeyPath, near: yaml.Node) -> Plain:
+        """The data of a node.
 
-    def document(self) -> tuple[Plain, Place | None]:
-        """The only document of the stream."""
-        while not isinstance(event := self._next(), yaml.StreamEndEvent):
-            if isinstance(event, yaml.DocumentStartEvent):
-                built = self._build(self._next())
-                self._next()
-                self._refuse_more(self._next())
-                return built
-        return None, None
+        Args:
+            node: What to read.
+            path: Where it is in the document.
+            near: The key or list before it: where an alias to it is, when it is refused.
+        """
+        place = near if node in self._seen else node
+        self._seen.add(node)
+        self._check(node, path, place)
+        self.values[path] = _at(node)
+        if isinstance(node, yaml.ScalarNode):
+            return resolve(node.value) if node.tag == _PLAIN_TAG else str(node.value)
+        if len(path) >= MAX_DEPTH:
+            raise self._refusal(_DEEP, place, path)
+        with self._inside(node, place, path):
+            if isinstance(node, yaml.MappingNode):
+                return self._mapping(node, path, place)
+            return [self.plain(item, (*path, index), place) for index, item in enumerate(node.value)]
 
-    def _next(self) -> yaml.Event:
-        event = self._parser.get_event()
-        if not isinstance(event, yaml.Event):
-            raise yaml.YAMLError("the stream ended early")
-        return event
+    def _mapping(self, node: yaml.Node, path: KeyPath, place: yaml.Node) -> Plain:
+        made: dict[str, Plain] = {}
+        for name, key, value in self._pairs(node, path):
+            if name not in made:
+                inside = (*path, name)
+                self.keys[inside] = _at(key)
+                made[name] = self.plain(value, inside, key if place is node else place)
+        return made
 
-    def _refuse_more(self, event: yaml.Event) -> None:
-        if not isinstance(event, yaml.StreamEndEvent):
-            self._refuse(event, "a second document", "keep one document: delete the `---` and what follows")
-
-    def _refuse(self, event: yaml.Event, found: str, hint: str) -> NoReturn:
-        raise refusal(found, hint, self._source, _start(event), tuple(self._path))
-
-    def _build(self, event: yaml.Event) -> tuple[Plain, Place]:
-        before = self._values
-        self._count(event, 1)
-        if isinstance(event, yaml.AliasEvent):
-            return self._alias(event)
-        self._refuse_tag(event)
-        if isinstance(event, yaml.ScalarEvent):
-            self._height = 0
-            value: Plain = resolve(event.value) if event.implicit[0] else event.value
-            built = value, Place(value=_start(event))
-        else:
-            built = self._collection(event)
-        if isinstance(event, yaml.NodeEvent) and event.anchor:
-            self._anchors[event.anchor] = _Anchored(*built, self._values - before, self._height)
-        return built
-
-    def _collection(self, event: yaml.Event) -> tuple[Plain, Place]:
-        self._limit_depth(event, 1)
-        self.opened.append(_start(event))
-        built = self._mapping(event) if isinstance(event, yaml.MappingStartEvent) else self._sequence(event)
-        self.opened.pop()
-        return built
-
-    def _refuse_tag(self, event: yaml.Event) -> None:
-        if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
-            self._refuse(event, f"the tag {quote(event.tag)}", "write plain YAML without tags")
-
-    def _limit_depth(self, event: yaml.Event, height: int) -> None:
-        if len(self._path) + height > MAX_DEPTH:
-            self._refuse(event, f"more than {MAX_DEPTH} levels", "make it flatter")
-
-    def _count(self, event: yaml.Event, values: int) -> None:
-        self._values += values
-        if self._values > _MAX_VALUES:
-            self._refuse(event, f"more than {_MAX_VALUES:,} values", "make the file smaller, or use fewer aliases")
-
-    def _alias(self, event: yaml.AliasEvent) -> tuple[Plain, Place]:
-        anchored = self._anchors.get(event.anchor or "")
-        if anchored is None:
-            self._refuse(event, f"the alias {quote(f'*{event.anchor}')}", "define its anchor before it, outside of it")
-        self._count(event, anchored.values)
-        self._limit_depth(event, anchored.height)
-        self._height = anchored.height
-        place = anchored.place
-        return anchored.value, Place(value=_start(event), keys=place.keys, children=place.children)
-
-    def _sequence(self, start: yaml.Event) -> tuple[Plain, Place]:
-        items: list[Plain] = []
-        places: list[Place] = []
-        height = 0
-        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
-            self._path.append(len(items))
-            value, place = self._build(event)
-            self._path.pop()
-            height = max(height, self._height)
-            items.append(value)
-            places.append(place)
-        self._height = height + 1
-        return items, Place(value=_start(start), children=tuple(places))
-
-    def _mapping(self, start: yaml.Event) -> tuple[Plain, Place]:
-        made = _Mapping()
-        height = 0
-        while not isinstance(event := self._next(), yaml.MappingEndEvent):
-            key, plain = self._key(event)
-            self._path.append(key)
-            value, place = self._build(self._next())
-            height = max(height, self._height)
-            if plain and key == "<<":
-                made.merged.extend(self._sources(event, value, place))
-            elif key in made.data:
-                self._duplicate(key, _start(event), made.keys[key])
+    def _pairs(self, node: yaml.Node, path: KeyPath) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
+        """Keys with values, then those that `<<` adds; earlier ones win (https://yaml.org/type/merge.html)."""
+        own: dict[str, yaml.Node] = {}
+        merged: list[tuple[yaml.Node, yaml.Node]] = []
+        for key, value in node.value:
+            name = self._name(key, path)
+            if name == "<<" and key.tag == _PLAIN_TAG:
+                merged.extend((key, source) for source in _sources(value))
+            elif name in own:
+                found = f"the key {quote(name)} a second time; the first is in line {_at(own[name]).line}"
+                self.duplicates[_at(key)] = Problem(found, "keep one of them", (*path, name), position=_at(key))
             else:
-                made.add(key, value, _start(event), place)
-            self._path.pop()
-        self._height = height + 1
-        return made.finished(_start(start))
+                own[name] = key
+                yield name, key, value
+        for key, source in merged:
+            if not isinstance(source, yaml.MappingNode):
+                raise self._refusal(_NO_MAPPING, key, (*path, "<<"))
+            with self._inside(source, key, (*path, "<<")):
+                yield from self._pairs(source, path)
 
-    def _key(self, event: yaml.Event) -> tuple[str, bool]:
-        """The text of a key, and whether it is unquoted. It stays text whatever it looks like: `on`, `1`, `true`."""
-        self._count(event, 1)
-        if not isinstance(event, yaml.ScalarEvent):
-            self._refuse(event, "a key that is no plain text", "write a name as the key")
-        self._refuse_tag(event)
-        return event.value, event.implicit[0]
+    def _name(self, node: yaml.Node, path: KeyPath) -> str:
+        """The text of a key. It stays text whatever it looks like: `on`, `1`, `true`."""
+        self._check(node, path, node)
+        if not isinstance(node, yaml.ScalarNode):
+            raise self._refusal(("a key that is no plain text", "write a name as the key"), node, path)
+        return str(node.value)
 
-    def _sources(self, event: yaml.Event, value: Plain, place: Place) -> list[tuple[Plain, Place]]:
-        """What `<<` merges: a mapping, or a list of them; earlier ones win (https://yaml.org/type/merge.html)."""
-        pairs = [(value, place)]
-        if isinstance(value, list) and isinstance(place.children, tuple):
-            pairs = list(zip(value, place.children, strict=True))
-        if not all(isinstance(inside, dict) for inside, _ in pairs):
-            self._refuse(event, "`<<` without a mapping", "give it the alias of a mapping: `<<: *defaults`")
-        return pairs
+    @contextmanager
+    def _inside(self, node: yaml.Node, place: yaml.Node, path: KeyPath) -> Iterator[None]:
+        """A collection while it is made: an alias inside of it to itself would have no end."""
+        if node in self._open:
+            raise self._refusal(("an alias inside of its own anchor", "define its anchor outside of it"), place, path)
+        self._open.append(node)
+        yield
+        self._open.pop()
 
-    def _duplicate(self, key: str, here: Position, first: Position) -> None:
-        self.duplicates.append(
-            ConfigProblem(
-                line=here.line,
-                column=here.column,
-                path=show_path(tuple(self._path)),
-                found=f"the key {quote(key)} a second time; the first is in line {first.line}",
-                hint="keep one of them",
-            )
-        )
+    def _check(self, node: yaml.Node, path: KeyPath, place: yaml.Node) -> None:
+        self._count += 1
+        if self._count > _MAX_VALUES:
+            raise self._refusal(_MANY, place, path)
+        if node.tag not in {_PLAIN_TAG, _QUOTED_TAG}:
+            raise self._refusal((f"the tag {quote(node.tag)}", "write plain YAML without tags"), node, path)
+
+    def _refusal(self, limit: tuple[str, str], node: yaml.Node, path: KeyPath) -> ConfigError:
+        return refusal(*limit, self._source, _at(node), path)
 
 
-def _start(event: yaml.Event) -> Position:
-    mark = event.start_mark
-    return Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
+def _sources(node: yaml.Node) -> list[yaml.Node]:
+    return node.value if isinstance(node, yaml.SequenceNode) else [node]
+
+
+def _at(node: yaml.Node) -> Position:
+    return Position(node.start_mark.line + 1, node.start_mark.column + 1)

@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from mlbot.commands.forward import Approve, Lock, Promote, Release, Rollback, Unlock
 from mlbot.commands.parser import parse_comment
-from mlbot.config.reader import nearest
+from mlbot.config.errors import nearest
 from mlbot.config.schema import Config, EnvironmentConfig
 from mlbot.events.github import Comment, CommentFacts, Id, Login, Role
 from mlbot.lib.record import Record

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from mlbot.commands.forward import Approve, Lock, Promote, Release, Rollback, Unlock
 from mlbot.config.errors import ConfigError
-from mlbot.config.load import parse_config
-from mlbot.config.schema import Config
+from mlbot.config.schema import Config, parse_config
 from mlbot.config.yaml import load
 from mlbot.console import Console
 from mlbot.delivery.issue import first_environments

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from mlbot.config.reader import is_name
+from mlbot.config.errors import is_name
 from mlbot.console import Console
 from mlbot.delivery.run_approve import approve, set_lock
 from mlbot.delivery.run_messages import deployed, promotion_plan, released, rollback_plan, tell

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mlbot.config.document import Document
-from mlbot.config.load import parse_config
+from mlbot.config.errors import Document
+from mlbot.config.schema import parse_config
 from mlbot.config.yaml import load
 from mlbot.console import Console
 from mlbot.events.event import WorkflowRunEvent

@@ -13,7 +13,6 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from mlbot.config.document import Params
 from mlbot.config.schema import Waivers
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError
@@ -28,6 +27,7 @@ from mlbot.judging.run_trial import judged_trial
 from mlbot.judging.waiver_requests import Resolved, ended, fresh, is_open, resolve
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib.extras import require
+from mlbot.lib.scalar import Params
 from mlbot.plan.plan import MATRIX_LIMIT, PlannedModel
 from mlbot.protocol.answer import WaiverRequest, recorded
 from mlbot.protocol.artifacts import Side, accepted_file

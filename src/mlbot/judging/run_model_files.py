@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mlbot.config.load import parse_config
+from mlbot.config.schema import parse_config
 from mlbot.console import Console
 from mlbot.errors import MlbotError
 from mlbot.events.github import Artifact, Attempt

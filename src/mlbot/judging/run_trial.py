@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 
 from mlbot.commands.params_patch import edited, unified
-from mlbot.config.document import Params
-from mlbot.config.errors import decode
+from mlbot.config.params import load_params
 from mlbot.config.schema import Model
-from mlbot.config.yaml import load, load_params
+from mlbot.config.yaml import decode, load
 from mlbot.errors import MlbotError
 from mlbot.git.repository import Repository
 from mlbot.judging.run_assignment import Assignment
@@ -14,6 +13,7 @@ from mlbot.judging.run_ci import Hosted
 from mlbot.judging.trial import Change, TrialResult, trial_result
 from mlbot.lib.canonical import canonical
 from mlbot.lib.record import Sha
+from mlbot.lib.scalar import Params
 from mlbot.protocol.decision import Judge, Settle
 from mlbot.report.report import Report
 

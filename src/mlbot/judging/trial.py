@@ -8,12 +8,12 @@ from typing import Annotated
 
 from pydantic import Field, RootModel, StringConstraints
 
-from mlbot.config.document import Params
 from mlbot.events.github import Attempt, Id, Login, WebUrl
 from mlbot.gates.gate import Bound, Gate
 from mlbot.gates.outcome import Outcome
 from mlbot.lib import figures
 from mlbot.lib.record import Count, Name, Record, Sha
+from mlbot.lib.scalar import Params
 from mlbot.lib.templates import fill
 from mlbot.lib.untrusted_json import HostileJsonError, read
 from mlbot.protocol.answer import RetrainRequest

@@ -14,11 +14,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
-from mlbot.config.document import Params
 from mlbot.events.github import Attempt, Id, RefName, Text
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.lib.canonical import document
 from mlbot.lib.record import Count, Digest, Name, Record, Sha
+from mlbot.lib.scalar import Params
 from mlbot.lib.untrusted_json import HostileJsonError, load
 from mlbot.lib.version import VersionText
 

@@ -7,6 +7,9 @@ import re
 
 Scalar = bool | int | float | str | None
 
+Params = dict[str, Scalar]
+"""Parameters of a training by name; nested tables are flattened with dots."""
+
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})

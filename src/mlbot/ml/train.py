@@ -31,11 +31,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mlbot.config.document import Params
 from mlbot.config.schema import Model
 from mlbot.ledger.entries import Environment
 from mlbot.lib.canonical import digest
 from mlbot.lib.record import Digest, Sha
+from mlbot.lib.scalar import Params
 from mlbot.ml.log import Log
 from mlbot.ml.supervised import Command, Ended, supervise
 from mlbot.protocol.artifacts import MESSAGE, Parity, Training, TrainingFailure

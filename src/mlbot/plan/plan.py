@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mlbot.config.document import Params
 from mlbot.config.schema import Model
 from mlbot.errors import UsageError
 from mlbot.lib.record import Digest, Name, Record
+from mlbot.lib.scalar import Params
 from mlbot.lib.tree import Entry, shown
 from mlbot.plan.content_key import COLUMNS, Inputs, Side
 from mlbot.plan.policy_diff import changed_rule_files, policy_changes

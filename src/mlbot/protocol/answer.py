@@ -11,9 +11,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, RootModel, StringConstraints
 
-from mlbot.config.document import Params
 from mlbot.events.github import Attempt, Comment, Id, Login
 from mlbot.lib.record import Name, Record, Sha
+from mlbot.lib.scalar import Params
 from mlbot.lib.untrusted_json import HostileJsonError, read
 from mlbot.protocol.marker import last_line_of
 

@@ -11,11 +11,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mlbot.config.document import Params
 from mlbot.events.github import Artifact
 from mlbot.gates.outcome import Reason
 from mlbot.ledger.entries import Environment
 from mlbot.lib.record import Count, Digest, Name, Record, Seconds, Sha
+from mlbot.lib.scalar import Params
 
 MODEL_FILE = "model.onnx"
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 
-from mlbot.config.document import Document
+from mlbot.config.errors import Document
 from mlbot.events.github import Attempt, State, WebUrl
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import Entry

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
-from mlbot.config.document import Params
 from mlbot.events.github import Attempt
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import ApprovalEntry, DeploymentEntry, Entry, Environment, ReleaseEntry, Time, VerdictEntry
 from mlbot.ledger.queries import latest_of_commit, release_of, verdicts, waivers
 from mlbot.lib.record import Digest, Record, Sha
+from mlbot.lib.scalar import Params
 from mlbot.lib.version import Version
 from mlbot.registry.history import Event, event, history
 from mlbot.registry.versions import Registry, VersionTag

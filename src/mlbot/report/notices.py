@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from mlbot.config.document import Params
 from mlbot.config.schema import Config, EnvironmentConfig, Model
 from mlbot.gates.gate import Bound, Gate
 from mlbot.gates.metric import Task
@@ -10,6 +9,7 @@ from mlbot.gates.outcome import Outcome
 from mlbot.ledger.entries import DeploymentEntry, Entry
 from mlbot.ledger.queries import live
 from mlbot.lib.record import Name
+from mlbot.lib.scalar import Params
 from mlbot.plan.plan import Plan
 from mlbot.protocol.artifacts import Training
 from mlbot.report import words

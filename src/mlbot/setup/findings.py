@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from mlbot.config.errors import ConfigProblem
+from mlbot.config.errors import Problem
 from mlbot.config.schema import Config
 from mlbot.lib.constants import CONFIG_FILE, JUDGE_PATH, TRAIN_PATH
 from mlbot.lib.record import Record
@@ -106,7 +106,7 @@ class Setup:
     branch: str
     live: frozenset[str]
     config: Config | None = None
-    problems: Sequence[ConfigProblem] = ()
+    problems: Sequence[Problem] = ()
     held: dict[str, Held] = field(default_factory=dict)
     lfs: bool = False
 
@@ -148,13 +148,12 @@ def diagnose_setup(setup: Setup) -> Iterator[Finding]:
 
 def _config(setup: Setup) -> Iterator[Finding]:
     for problem in setup.problems:
-        place = f"{CONFIG_FILE}:{problem.line}" if problem.line else CONFIG_FILE
         path = f"{problem.path}: " if problem.path else ""
         yield Finding(
             code=Code.CONFIG_INVALID,
             severity=Severity.ERROR,
             what=f"{path}found {problem.found}",
-            where=place,
+            where=problem.place(CONFIG_FILE),
             hint=f"{problem.hint[:1].upper()}{problem.hint[1:]}.",
         )
     if setup.config is None and not setup.problems:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from mlbot.config.document import Document, Plain
+from mlbot.config.errors import Document, Plain
 from mlbot.events.event import dig
 from mlbot.lib.constants import ACTIONS_REF, ACTIONS_REPOSITORY, JUDGE_PATH, TRAIN_PATH
 from mlbot.setup.findings import Code, Finding, Severity

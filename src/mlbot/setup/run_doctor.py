@@ -4,8 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from mlbot.config.document import Plain
-from mlbot.config.errors import ConfigError, ConfigProblem
+from mlbot.config.errors import ConfigError, Plain, Problem
 from mlbot.config.run_check import check, load_config
 from mlbot.config.schema import Config
 from mlbot.config.yaml import load
@@ -117,7 +116,7 @@ def _live(repository: Repository, branch: str) -> frozenset[str]:
     return frozenset(path for path in (CONFIG_FILE, TRAIN_PATH, JUDGE_PATH) if path in entries)
 
 
-def _config(root: Path) -> tuple[Config | None, tuple[ConfigProblem, ...]]:
+def _config(root: Path) -> tuple[Config | None, tuple[Problem, ...]]:
     """The config, even when a file that it names is not there, and what is wrong with it."""
     if not (root / CONFIG_FILE).is_file():
         return None, ()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from mlbot.config.reader import is_name
+from mlbot.config.errors import is_name
 from mlbot.config.run_check import check
 from mlbot.config.yaml import load
 from mlbot.console import Console

@@ -10,7 +10,6 @@ from functools import partial
 from itertools import count, groupby
 from pathlib import Path
 
-from mlbot.config.document import Params
 from mlbot.config.schema import Model
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError
@@ -25,6 +24,7 @@ from mlbot.ledger.entries import Environment
 from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.extras import require
 from mlbot.lib.record import Digest, Sha
+from mlbot.lib.scalar import Params
 from mlbot.lib.tree import is_url, shown
 from mlbot.plan.content_key import Side, dvc_files
 from mlbot.plan.plan import Plan, PlannedModel, plan_models
@@ -328,7 +328,7 @@ class Trainer:
         return Team(results=train_models(jobs, self.store, checkout, self.say, parallel=self.jobs))
 
     def _params(self, commit: Sha, model: Model) -> Params:
-        from mlbot.config.yaml import load_params
+        from mlbot.config.params import load_params
 
         path = model.train.params
         return load_params(self.repository.read(commit, path), path) if path else {}

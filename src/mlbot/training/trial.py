@@ -5,12 +5,11 @@ from collections.abc import Collection, Sequence
 
 from pydantic import RootModel
 
-from mlbot.config.document import Params
-from mlbot.config.reader import nearest, one_of
+from mlbot.config.errors import nearest, one_of
 from mlbot.errors import UsageError
 from mlbot.lib.canonical import canonical, digest
 from mlbot.lib.record import Digest
-from mlbot.lib.scalar import Scalar, resolve
+from mlbot.lib.scalar import Params, Scalar, resolve
 from mlbot.lib.untrusted_json import HostileJsonError, read
 
 _KEY_FORM = "mlbot/trial-key@1"

@@ -1,22 +1,37 @@
 """mlbot.yaml read into records: every kind of problem with its line and words, and nothing else for hostile data."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.support import config_texts as texts
 from tests.support.config_refusals import INVALID
 from tests.support.config_texts import Case, changed, parse, problems
+from tests.support.tiers import examples
 
-from mlbot.config.document import Document, Plain
-from mlbot.config.errors import ConfigError
-from mlbot.config.load import parse_config
-from mlbot.config.schema import Config, EnvironmentConfig, OnInconclusive, Slice, Smoke, Waivers
+from mlbot.config.errors import ConfigError, Document, Plain
+from mlbot.config.schema import (
+    Config,
+    EnvironmentConfig,
+    OnInconclusive,
+    Slice,
+    Smoke,
+    Waivers,
+    json_schema,
+    parse_config,
+)
+from mlbot.config.yaml import load
 from mlbot.errors import Exit, UsageError
 from mlbot.gates.gate import Bound, Gate
 from mlbot.gates.metric import CATALOGUE, Direction, Task
 
 DATA = Path(__file__).parent / "data"
+SCHEMA = json_schema()
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
 def test_reads_the_example_of_the_design() -> None:
@@ -49,13 +64,15 @@ def test_reads_the_example_of_the_design() -> None:
 def test_accepts(case: Case) -> None:
     config = parse(changed(case))
     assert Config.model_validate_json(config.model_dump_json()) == config
+    VALIDATOR.validate(load(changed(case), "x").data)
 
 
 @pytest.mark.parametrize("case", INVALID, ids=lambda case: case.new)
-def test_refuses_with_line_and_words(case: Case) -> None:
+def test_refuses_with_line_and_words_and_so_does_the_schema_where_it_can(case: Case) -> None:
     found = problems(changed(case))
     assert found
     assert found[0].startswith(case.message), found
+    assert VALIDATOR.is_valid(load(changed(case), "x").data) is not case.schema
 
 
 def test_names_every_problem_of_a_file_at_once() -> None:
@@ -216,3 +233,77 @@ def test_what_is_found_is_shown_on_one_line_and_cut() -> None:
     assert problem == f'4: models.m.task: found "{"x" * 47}…" → write binary, multiclass or regression'
     (problem,) = problems(texts.SMALL.replace("task: binary", 'task: "a\\n::error::\\u202e\\e[31m"'))
     assert '"a\\n::error::\\u202e\\u001b[31m"' in problem
+
+
+def test_the_schema_is_one_that_json_can_hold() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    assert json.loads(json.dumps(SCHEMA)) == SCHEMA
+    VALIDATOR.validate(load(texts.DESIGN, "x").data)
+
+
+def settings_of(part: Any) -> list[tuple[str, Any]]:
+    if not isinstance(part, dict):
+        return [pair for inside in part for pair in settings_of(inside)] if isinstance(part, list) else []
+    own = [pair for pair in part.get("properties", {}).items() if "$ref" not in pair[1]]
+    return own + [pair for inside in part.values() for pair in settings_of(inside)]
+
+
+def test_describes_every_setting() -> None:
+    assert len(settings_of(SCHEMA)) > 40
+    for name, part in settings_of(SCHEMA):
+        assert part["description"].endswith("."), name
+
+
+def test_its_defaults_are_valid_and_change_nothing() -> None:
+    defaults = {name: part["default"] for name, part in settings_of(SCHEMA) if "default" in part}
+    assert defaults == {
+        "version": 1,
+        "seeds": 3,
+        "timeout": "30m",
+        "runs-on": "ubuntu-latest",
+        "min_rows": 500,
+        "confident": False,
+        "blocking": True,
+        "pull_request": "warn",
+        "promotion": "block",
+        "approvals": 0,
+        "author": False,
+        "requests": 50,
+    }
+    text = "inconclusive: {pull_request: warn, promotion: block}\nwaivers: {author: false}\n" + texts.SMALL
+    text = "version: 1\n" + text
+    explicit = (
+        text.replace("run: make", "run: make\n      seeds: 3\n      timeout: 30m\n      runs-on: ubuntu-latest")
+        .replace("s: x = 1", "s: {where: x = 1, min_rows: 500}")
+        .replace("min: 0.9", "min: 0.9\n        confident: false\n        blocking: true")
+    )
+    assert texts.parse(explicit) == texts.parse(texts.SMALL)
+
+
+WORDS = st.sampled_from(
+    ["", "a", "/a", "..", "a/..", "30m", "0s", "s3://a", "x = 1", "a:b_loss", "roc_auc", "main", "a b"]
+)
+LEAVES = st.one_of(WORDS, st.none(), st.booleans(), st.integers(-1, 40), st.floats(-1, 2), st.lists(WORDS, max_size=3))
+
+
+@given(st.sampled_from([line.strip() for line in texts.SMALL.splitlines() if ": " in line]), LEAVES)
+@settings(max_examples=examples(200))
+def test_refuses_nothing_that_the_parser_accepts(line: str, value: object) -> None:
+    text = changed(Case(line, f"{line.partition(':')[0]}: {json.dumps(value)}"))
+    if not problems(text):
+        VALIDATOR.validate(load(text, "x").data)
+
+
+TRAIN, DATA_KEYS = (
+    ("depends", "params", "seeds", "timeout", "runs-on", "lock"),
+    ("positive", "drop", "features", "classes", "group"),
+)
+
+
+@given(st.sampled_from([*TRAIN, *DATA_KEYS]), LEAVES)
+@settings(max_examples=examples(200))
+def test_refuses_no_optional_setting_that_the_parser_accepts(key: str, value: object) -> None:
+    line = texts.RUN if key in TRAIN else texts.TARGET
+    text = changed(Case(line, f"{line}\n{key}: {json.dumps(value)}"))
+    if not problems(text):
+        VALIDATOR.validate(load(text, "x").data)

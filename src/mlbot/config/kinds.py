@@ -1,0 +1,325 @@
+"""The kinds of values in mlbot.yaml: how each is read, what is said when it is wrong, and its JSON Schema."""
+
+import itertools
+import math
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
+
+from mlbot.config.errors import INVISIBLE, Plain, Problem, Refused, nearest, one_of, quote, refused
+
+Schema = dict[str, Any]
+"""A JSON Schema, draft 2020-12."""
+
+_MAX_TEXT = 1024
+"""Characters of a text that means one thing: a path, a column, a label."""
+_MAX_SCRIPT = 10_000
+"""Characters of a shell command."""
+_LONGEST_S = 5 * 24 * 3600.0
+"""The longest job that GitHub lets run, on a self-hosted runner."""
+_MOST_GUESSES = 100
+_MOST_KNOWN = 200
+"""Looking for the word that was meant costs time: not for thousands of unknown ones, nor among thousands."""
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|m|h)?")
+_UNITS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Context:
+    """The section that a value is in, as far as it is read."""
+
+    name: str = ""
+    """What the file calls the section, where it has a name."""
+    given: Mapping[str, Plain] = field(default_factory=dict)
+    """Its settings as they are written."""
+    made: dict[str, Any] = field(default_factory=dict)
+    """The values of those that could be read so far."""
+    around: "Context | None" = None
+    """The section that it is in."""
+    guesses: Iterator[int] = field(default_factory=itertools.count)
+
+    def opened(self, given: Mapping[str, Plain], name: str | None) -> "Context":
+        """The context of a section in this one."""
+        return Context(name=name or "", given=given, around=self, guesses=self.guesses)
+
+    def guess(self, word: str, known: Collection[str]) -> str:
+        """What to write instead of an unknown word: the known one that is near, else which there are."""
+        near = nearest(word, known) if len(known) <= _MOST_KNOWN and next(self.guesses) < _MOST_GUESSES else None
+        return near or one_of(known)
+
+    def inside(self, key: str) -> dict[str, Plain]:
+        """The mapping that is written under a key; empty for anything else."""
+        value = self.given.get(key)
+        return value if isinstance(value, dict) else {}
+
+
+class Kind(NamedTuple):
+    """How the value of a setting is written."""
+
+    read: Callable[[Plain, Context], Any]
+    """Gives the value, or raises `Refused`."""
+    schema: Callable[[], Schema]
+    """What an editor may know of it."""
+    key: str = ""
+    """The setting's key, where that is not the name of the record's field."""
+    default: Plain = None
+    """The setting's default as it would be written, where the field's is no plain value."""
+    bare: bool = False
+    """Whether it has no key: it is written instead of the whole section."""
+
+
+def kind(read: Callable[[Plain], object], **schema: Any) -> Kind:
+    """A kind whose values mean the same wherever they are."""
+    return Kind(lambda value, _: read(value), lambda: schema)
+
+
+def collect(items: Iterable[tuple[str | int, Plain]], read: Callable[[str | int, Plain], T]) -> tuple[T, ...]:
+    """What is read of each item; raises the problems of all at once."""
+    made: list[T] = []
+    problems: list[Problem] = []
+    for key, value in items:
+        try:
+            made.append(read(key, value))
+        except Refused as error:
+            problems += error.under(key)
+    if problems:
+        raise Refused(*problems)
+    return tuple(made)
+
+
+def read_text(value: Plain, what: str, *, limit: int = _MAX_TEXT, lines: bool = False) -> str:
+    """A text with something in it and nothing hidden, on one line or several."""
+    if isinstance(value, bool | int | float):
+        raise refused(value, f"{what} as text, in quotes")
+    if not isinstance(value, str) or not value.strip():
+        raise refused(value, what)
+    if hidden := INVISIBLE.search(value):
+        found = f"the invisible character U+{ord(hidden[0]):04X} in {quote(value)}"
+        raise refused(value, f"{what} without it", found=found)
+    if not lines and ("\n" in value or "\t" in value):
+        raise refused(value, f"{what} on one line, without tabs")
+    if len(value) > limit:
+        raise refused(value, f"{what} of at most {limit:,} characters", found=f"{len(value):,} characters")
+    return value
+
+
+_Bad = tuple[str, str] | tuple[str, str, str]
+"""What a text must not have, as JSON Schema knows patterns; what to write instead; and what to say is found."""
+
+
+def text(what: str, *bad: _Bad) -> Kind:
+    """A text on one line; in what to write, `{value}` is what was written."""
+    patterns = [(re.compile(pattern), write, "".join(found)) for pattern, write, *found in bad]
+
+    def read(value: Plain) -> str:
+        written = read_text(value, what)
+        for pattern, write, found in patterns:
+            if pattern.search(written):
+                raise refused(value, write.replace("{value}", written[:200]), found=found)
+        return written
+
+    refusals = {"allOf": [{"not": {"pattern": pattern}} for pattern, *_ in bad]} if bad else {}
+    return kind(read, type="string", maxLength=_MAX_TEXT, pattern=r"^[^\t\n]*[^\t\n ][^\t\n]*$", **refusals)
+
+
+def form(what: str, pattern: str, write: str) -> Kind:
+    """A text of one form."""
+    return text(what, (f"^(?!{pattern}$)", write))
+
+
+def either(pattern: str, fitting: Kind, other: Kind) -> Kind:
+    """A text of one kind if it has something in it, and of another if not."""
+
+    def read(value: Plain, context: Context) -> Any:
+        return (fitting if isinstance(value, str) and re.search(pattern, value) else other).read(value, context)
+
+    return Kind(read, lambda: {"if": {"pattern": pattern}, "then": fitting.schema(), "else": other.schema()})
+
+
+def _itself(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def each(
+    what: str, item: Kind, *, name: Callable[[Any], str] = _itself, again: str = "each once", most: int = 0
+) -> Kind:
+    """A list of at least one, without repetition.
+
+    Args:
+        what: What is in it.
+        item: How each is written.
+        name: What tells two of them apart.
+        again: What to write instead of a second one.
+        most: How many there may be; 0: any number.
+    """
+
+    def read(value: Plain, context: Context) -> tuple[Any, ...]:
+        seen: dict[str, str | int] = {}
+
+        def once(key: str | int, inside: Plain) -> Any:
+            made = item.read(inside, context)
+            if seen.setdefault(name(made), key) != key:
+                raise refused(inside, again, found=f"{quote(name(made))} again, after [{seen[name(made)]}]")
+            return made
+
+        if not isinstance(value, list) or not value:
+            raise refused(value, f"a list of {what}", found="an empty list" if value == [] else "")
+        if most and len(value) > most:
+            raise refused(value, f"a list of at most {most}", found=f"a list of {len(value)}")
+        return collect(enumerate(value), once)
+
+    def schema() -> Schema:
+        items = item.schema()
+        limits = {"minItems": 1, **({"maxItems": most} if most else {})}
+        # to JSON Schema 1 and 1.0 are the same
+        return {"type": "array", "items": items, **limits, "uniqueItems": items.get("type") == "string"}
+
+    return Kind(read, schema)
+
+
+def choice(options: Sequence[str]) -> Kind:
+    """One of a few words."""
+
+    def read(value: Plain) -> str:
+        if isinstance(value, str) and value in options:
+            return options[options.index(value)]
+        raise refused(value, nearest(value, options) or one_of(options) if isinstance(value, str) else one_of(options))
+
+    return kind(read, enum=list(options))
+
+
+def whole(low: int, high: int | None = None) -> Kind:
+    """A whole number in a range."""
+    wanted = f"a whole number from {low} to {high}" if high else f"a whole number, {low} or more"
+
+    def read(value: Plain) -> int:
+        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= (high or 2**31):
+            return value
+        raise refused(value, wanted)
+
+    return kind(read, type="integer", minimum=low, **({"maximum": high} if high else {}))
+
+
+def read_number(value: Plain, what: str, low: float = -math.inf, high: float = math.inf) -> float:
+    """A finite number in a range."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300 and low <= value <= high:
+        return float(value)
+    raise refused(value, what)
+
+
+def _flag(value: Plain) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise refused(value, "true or false")
+
+
+def _label(value: Plain) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case int() if value.bit_length() <= 64:
+            return str(value)
+        case float() if math.isfinite(value):
+            return repr(value)
+        case _:
+            return read_text(value, "a label")
+
+
+def _duration(value: Plain) -> float:
+    short = isinstance(value, str | float) or (isinstance(value, int) and value.bit_length() < 64)
+    match = _DURATION.fullmatch(str(value)) if short and not isinstance(value, bool) else None
+    seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
+    if 0 < seconds <= _LONGEST_S:
+        return seconds
+    raise refused(value, f"a duration such as 90s, 30m or 2h, of at most {_LONGEST_S / 3600:g}h")
+
+
+_SCHEME = "[A-Za-z][A-Za-z0-9+.-]*://"
+_ONE_URL = (
+    ("::", "one URL, without `::`"),  # fsspec's chains of protocols hide where they lead
+    (
+        "://[^/?#]*:[^/?#]*@",
+        "the URL without a password; credentials belong in the environment",
+        "a URL with a password",
+    ),
+)
+
+
+def _url(what: str, *bad: _Bad) -> Kind:
+    return text(what, *bad, (rf"^(?!{_SCHEME})|\s", what), *_ONE_URL)
+
+
+def _path(what: str, *bad: _Bad) -> Kind:
+    """A path inside the repository with forward slashes; a slash at the end (a folder) stays."""
+    written = text(
+        what,
+        *bad,
+        (f"^{_SCHEME}", "a path inside the repository; only data can have a URL"),
+        (r"\\", "the path with forward slashes"),
+        ("^([/~]|[A-Za-z]:)", "a path relative to the repository's root"),
+        (r"(^|/)\.\.(/|$)", "a path without `..`, from the repository's root"),
+        (r"^[./]*$|^(\./+)*\.git(/|$)", "a file or folder of the repository"),
+    )
+
+    def read(value: Plain, context: Context) -> str:
+        path: str = written.read(value, context)
+        parts = "/".join(part for part in path.split("/") if part not in {"", "."})
+        return f"{parts}/" if path.endswith("/") else parts
+
+    return Kind(read, written.schema)
+
+
+_MODELS = "a URL such as s3://bucket/models or oci://ghcr.io/owner/repo/models"
+_MODELS_URL = _url(
+    _MODELS,
+    ("^[hH][tT][tT][pP][sS]?://", "a URL that can be written to: a web server's cannot"),
+    (
+        r"^[oO][cC][iI]://(?![A-Za-z0-9.:\[\]-]+/[A-Za-z0-9][A-Za-z0-9._/-]*$)",
+        "a registry and a repository, such as oci://ghcr.io/owner/repo/models",
+    ),
+    ("^[fF][iI][lL][eE]://(?!/)", "three slashes, such as file:///srv/models"),
+)
+_COMMAND = text(_MODELS, ("^command: *$", "a shell command after `command:`, such as command:./deploy.sh"))
+_BAD_BRANCH = r"[\s~^:?*\[\\]|\.\.|@\{|//|^[-/.]|[/.]$|\.lock(/|$)|/\.|^@$"
+_LOGIN = "[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
+_WORD = "[A-Za-z_][A-Za-z0-9_]*"
+_RUNNER = text(
+    "a runner label such as ubuntu-latest", (r"\$\{\{", "a runner label; expressions are not evaluated here")
+)
+_RUNNERS = each("runner labels", _RUNNER)
+
+FLAG = kind(_flag, type="boolean")
+SCRIPT = kind(
+    lambda value: read_text(value, "a shell command", limit=_MAX_SCRIPT, lines=True),
+    type="string",
+    pattern=r"\S",
+    maxLength=_MAX_SCRIPT,
+)
+COLUMN = text("a column name")
+LABEL = kind(_label, anyOf=[COLUMN.schema(), {"type": ["number", "boolean"]}])
+PATH = _path("a path inside the repository")
+PATH_OR_URL = either("://", _url("a URL such as s3://bucket/file.csv"), PATH)
+PLACE = either("://", _MODELS_URL, _path(_MODELS, ("^/", "file://{value}")))
+TARGET = either("^command:", _COMMAND, PLACE)
+BRANCH = text("a branch name", (_BAD_BRANCH, "a branch name as git accepts it; no wildcards"))
+LOGIN = form("a login", _LOGIN, "a login on GitHub, without `@`")
+FUNCTION = form("module:function", rf"{_WORD}(\.{_WORD})*:{_WORD}", "module:function, such as income.train:train")
+TIMEOUT = kind(
+    _duration,
+    anyOf=[
+        {"type": "string", "pattern": r"^(?=.*[1-9])[0-9]{1,9}(\.[0-9]{1,9})?[smh]?$"},
+        {"type": "number", "exclusiveMinimum": 0, "maximum": _LONGEST_S},
+    ],
+)._replace(key="timeout", default="30m")
+
+
+def _runs_on(value: Plain, context: Context) -> tuple[str, ...]:
+    many: tuple[str, ...] = _RUNNERS.read(value, context) if isinstance(value, list) else ()
+    return many or (_RUNNER.read(value, context),)
+
+
+_ONE_OR_MANY = {"anyOf": [_RUNNER.schema(), _RUNNERS.schema()]}
+RUNS_ON = Kind(_runs_on, lambda: _ONE_OR_MANY, key="runs-on", default="ubuntu-latest")
