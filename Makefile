@@ -6,12 +6,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-WHEEL := .venvs/wheel
+PYTEST = $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: help demo test test-wheel test-stories lint bench gto lock clean
+.PHONY: help demo test test-stories test-nightly lint bench gto lock clean
 
 help: ## Say what each target does
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements/dev.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -23,19 +23,14 @@ $(READY): requirements/dev.txt pyproject.toml
 demo: $(READY) ## Judge five pull requests on real data; release, deploy, roll back
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/mlbot demo
 
-test: $(READY) ## Run the tests but for the stories; some against the built wheel too
-	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not story" $(ARGS)
-	@$(MAKE) --no-print-directory test-wheel
+test: $(READY) ## Run what CI runs on every change (minutes)
+	@$(PYTEST) -m "not story and not nightly" $(ARGS)
 
-test-stories: $(READY) ## Run the long stories: the real workflows under act, killed deployments (minutes)
-	@$(BIN)/python -m pytest -n auto --dist worksteal -m story $(ARGS)
+test-stories: $(READY) ## Run the stories: the real workflows under act, killed deployments
+	@$(PYTEST) -m "story and not nightly" $(ARGS)
 
-test-wheel: $(READY) ## Run against the built wheel what depends on its files
-	@rm -rf $(WHEEL) && mkdir -p $(WHEEL)
-	@$(BIN)/python -m build --wheel --no-isolation --outdir $(WHEEL)/dist . > $(WHEEL)/build.log || { cat $(WHEEL)/build.log; exit 1; }
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(WHEEL)/site $(WHEEL)/dist/*.whl
-	@MLBOT_TESTED_FROM="$(abspath $(WHEEL)/site)" PYTHONPATH="$(abspath $(WHEEL)/site)" \
-	  $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" tests/test_*.py tests/report $(ARGS)
+test-nightly: $(READY) ## Run all but the stories, with ten times the examples: frameworks, servers, the whole demo
+	@MLBOT_TESTS=nightly $(PYTEST) -m "not story or nightly" $(ARGS)
 
 lint: $(READY) ## Check style and types
 	@$(BIN)/ruff check .

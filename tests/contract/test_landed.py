@@ -86,7 +86,6 @@ def test_the_key_of_a_commit_is_the_one_it_was_judged_by(repository: Path, capsy
     assert [each["key"] for each in planned["models"]] == [key]
 
 
-@pytest.mark.slow
 def test_what_was_released_goes_on_from_there(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The stored bytes, golden requests and approvals of then let the version of then into production now."""
     where = ["-C", str(repository)]

@@ -23,7 +23,7 @@ from mlbot.git.tags import read_tags
 from mlbot.ledger.queries import live, release_of, unfinished
 from mlbot.registry.versions import Registry
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("git_settings"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.usefixtures("git_settings"), pytest.mark.timeout(900)]
 DYING = Path(__file__).parent / "dying.py"
 KILLED = -signal.SIGKILL
 
@@ -88,15 +88,28 @@ def ended_well(world: World, version: str) -> None:
     assert str(said.version) == f"v{version}"
 
 
-def test_the_same_command_finishes_a_killed_promotion(world: World) -> None:
+def finish(world: World) -> None:
+    """What a killed promotion of 1.0.1 left is whole, and the same command finishes it."""
+    assert is_whole(world) in {"1.0.0", "1.0.1"}
+    if is_whole(world) == "1.0.1" and ledgers(world) == "1.0.0":
+        assert begun(world.entries(), "staging", "tiny") is not None, "the ledger does not tell"
+    result = promote(world.context(), PromotionRequest(model="tiny", version="1.0.1", environment="staging"))
+    assert not result.decision.refused
+    ended_well(world, "1.0.1")
+
+
+@pytest.mark.parametrize("effect", [2, 7])
+def test_a_promotion_killed_before_one_of_its_effects_is_finished(world: World, effect: int) -> None:
+    deploy(world, "1.0.0")
+    assert die(world, effect, "promote", "tiny@v1.0.1", "staging") == KILLED
+    finish(world)
+
+
+@pytest.mark.story
+def test_the_same_command_finishes_a_promotion_killed_anywhere(world: World) -> None:
     deploy(world, "1.0.0")
     for _ in rounds(world, "promote", "tiny@v1.0.1", "staging"):
-        assert is_whole(world) in {"1.0.0", "1.0.1"}
-        if is_whole(world) == "1.0.1" and ledgers(world) == "1.0.0":
-            assert begun(world.entries(), "staging", "tiny") is not None, "the ledger does not tell"
-        result = promote(world.context(), PromotionRequest(model="tiny", version="1.0.1", environment="staging"))
-        assert not result.decision.refused
-        ended_well(world, "1.0.1")
+        finish(world)
         deploy(world, "1.0.0")
         unstage(world, "1000001")
     ended_well(world, "1.0.1")

@@ -40,7 +40,6 @@ def shop(
     return Shop.open(github, tmp_path, trained, monkeypatch, capsys)
 
 
-@pytest.mark.slow
 def test_from_a_tag_by_somebody_elses_approval_to_production(shop: Shop) -> None:
     shop.merge(1)
     shop.tag(who="alice")
@@ -79,7 +78,6 @@ def test_from_a_tag_by_somebody_elses_approval_to_production(shop: Shop) -> None
     assert not shop.github.requests.refused()
 
 
-@pytest.mark.slow
 def test_by_comments_from_release_to_rollback(shop: Shop) -> None:
     shop.merge(1)
     first = shop.say("/release tiny")
@@ -207,7 +205,6 @@ def test_what_cannot_be_shown_is_done_all_the_same(shop: Shop) -> None:
     assert not shop.models.releases
 
 
-@pytest.mark.slow
 def test_a_deployment_that_fails_is_told_with_what_to_say_next(shop: Shop) -> None:
     shop.merge(1)
     shop.tag()
@@ -314,7 +311,6 @@ def test_a_moved_tag_is_refused(shop: Shop) -> None:
     assert shop.served("staging") == before
 
 
-@pytest.mark.slow
 def test_who_may_not_ask_or_was_refused_stands_in_nobodys_way(shop: Shop) -> None:
     shop.merge(1)
     shop.tag()

@@ -16,7 +16,7 @@ from mlbot.ledger.queries import deployments, live
 from mlbot.lib.version import Version
 from mlbot.storage.target_files import FilesTarget
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("git_settings")]
+pytestmark = pytest.mark.usefixtures("git_settings")
 NOW = 1_763_654_400
 
 

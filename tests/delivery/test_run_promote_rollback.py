@@ -14,7 +14,7 @@ from mlbot.git.locks import LockRef
 from mlbot.ledger.entries import DeploymentEntry
 from mlbot.ledger.queries import deployments, live
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("git_settings")]
+pytestmark = pytest.mark.usefixtures("git_settings")
 NOW = 1_763_654_400
 
 

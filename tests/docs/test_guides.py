@@ -39,7 +39,6 @@ def commands(text: str) -> list[str]:
     return [line[2:] for block in blocks("console", text) for line in block.splitlines() if line.startswith("$ ")]
 
 
-@pytest.mark.slow
 def test_the_first_pull_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

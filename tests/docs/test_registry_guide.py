@@ -39,7 +39,6 @@ SAYS = {
 SILENT = [command for command in COMMANDS if command.startswith(("git fetch", "git tag --annotate"))]
 
 
-@pytest.mark.slow
 def test_every_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     clone = history_samples.told(tmp_path).clone

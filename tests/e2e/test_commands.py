@@ -13,7 +13,7 @@ from tests.support import tiny
 
 from mlbot.lib.constants import JUDGE_PATH, TRAIN_PATH
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.story, pytest.mark.timeout(600)]
 
 Files = Mapping[str, str]
 NOTHING: Files = MappingProxyType({})
@@ -83,7 +83,6 @@ def test_a_branch_is_trained_again_and_the_judge_follows(github: FakeGitHub, act
     assert not github.requests.refused()
 
 
-@pytest.mark.story
 def test_a_token_of_ones_own_raises_the_event_and_one_verdict_comes(github: FakeGitHub, actions: Harness) -> None:
     models, pull = trained(github, actions, files=OWN_TOKEN)
     models.secrets["MLBOT_TOKEN"] = github.token("boss")
@@ -112,7 +111,6 @@ def test_a_fork_is_trained_again_by_its_whole_sha(github: FakeGitHub, actions: H
     assert not github.requests.refused()
 
 
-@pytest.mark.story
 def test_a_draft_is_trained_on_request(github: FakeGitHub, actions: Harness) -> None:
     models, alice = user.repository(github), github.user("alice")
     alice.push("idea", tiny.params(offset=6000))
@@ -122,7 +120,6 @@ def test_a_draft_is_trained_on_request(github: FakeGitHub, actions: Harness) -> 
     assert user.statuses(models, user.head(pull))[-1][0] == "success"
 
 
-@pytest.mark.story
 def test_judging_again_follows_the_policy(github: FakeGitHub, actions: Harness) -> None:
     """The gates moved on main: the same files, judged by what it says now."""
     models, pull = trained(github, actions)
@@ -154,7 +151,6 @@ def test_status_help_and_refusals_in_one_thread(github: FakeGitHub, actions: Har
     assert not github.requests.refused()
 
 
-@pytest.mark.story
 def test_what_is_queued_is_cancelled_and_comes_again(github: FakeGitHub, actions: Harness) -> None:
     models = user.repository(github)
     alice = github.user("alice")
@@ -184,7 +180,6 @@ def test_other_comments_cost_nothing(github: FakeGitHub, actions: Harness, body:
     assert user.comments(models, issue) == [body]
 
 
-@pytest.mark.story
 def test_a_comment_delivered_again_does_nothing_twice(github: FakeGitHub, actions: Harness) -> None:
     models, pull = trained(github, actions)
     comment = say(github, actions, pull, "/retrain")

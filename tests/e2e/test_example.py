@@ -18,7 +18,7 @@ from mlbot import entry, resources
 from mlbot.errors import Exit
 from mlbot.lib.constants import JUDGE_PATH, TRAIN_PATH
 
-pytestmark = [pytest.mark.slow, pytest.mark.story, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.story, pytest.mark.timeout(900)]
 
 CONFIG: Final = "mlbot.yaml"
 CODE: Final = "income/train.py"

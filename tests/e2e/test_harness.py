@@ -8,7 +8,7 @@ from tests.e2e.harness import Harness, HarnessError
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Environment, Repository
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.story
 
 
 @pytest.fixture

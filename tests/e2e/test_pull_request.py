@@ -9,7 +9,7 @@ from tests.e2e.harness import Harness
 from tests.fake_github.server import FakeGitHub
 from tests.support import tiny
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.story, pytest.mark.timeout(600)]
 
 
 def test_a_change_of_its_own_workflow_gates_and_holdout_is_judged_by_policy(

@@ -21,7 +21,7 @@ from mlbot.setup import scaffold
 from mlbot.storage.digest import digest_of
 from mlbot.storage.targets import open_target
 
-pytestmark = [pytest.mark.slow, pytest.mark.story, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.story, pytest.mark.timeout(600)]
 
 RELEASE = "mlbot-release.yml"
 ASK, RECORD = "release / Read what is asked", "release / Record"

@@ -10,7 +10,7 @@ from tests.e2e.harness import Harness
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Environment
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.story
 
 ATTEST = "actions/attest@1e69f48acb82d1966a394da916b4c1698aa569d6"
 APP = "actions/create-github-app-token@bcd2ba49218906704ab6c1aa796996da409d3eb1"

@@ -14,7 +14,7 @@ from mlbot.ledger.entries import VerdictEntry, read_files
 from mlbot.storage.digest import digest_of
 from mlbot.storage.store import open_store
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.story, pytest.mark.timeout(600)]
 
 JUDGE, STORE = "mlbot-judge.yml", "judge / Store what was accepted"
 
@@ -31,7 +31,6 @@ def verdicts(models: Repository) -> list[VerdictEntry]:
     return [entry for entry in read_files(files).entries if isinstance(entry, VerdictEntry)]
 
 
-@pytest.mark.story
 def test_what_main_accepts_is_stored_and_is_a_baseline_when_its_artifact_is_gone(
     github: FakeGitHub, actions: Harness, registry: str, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ from tests.fake_github.state import Issue
 from tests.support import tiny
 from tests.support.asking import Value, bot, record
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.story, pytest.mark.timeout(600)]
 
 
 def retrain(github: FakeGitHub, actions: Harness, pull: Issue, *names: str, **params: Value) -> Run:
@@ -48,7 +48,6 @@ def test_a_trial_on_a_fork_shows_its_parameters_worth_and_moves_no_status(github
     assert not github.requests.refused()
 
 
-@pytest.mark.story
 def test_an_apps_rerun_raises_events_and_a_trial_stays_a_trial(github: FakeGitHub, actions: Harness) -> None:
     models, alice = user.repository(github), github.user("alice")
     pull = alice.pull_request("work", tiny.params(offset=1000))
@@ -67,7 +66,6 @@ def test_an_apps_rerun_raises_events_and_a_trial_stays_a_trial(github: FakeGitHu
     assert states[len(before) :] == ["pending", "success"]
 
 
-@pytest.mark.story
 def test_a_trial_of_what_is_not_stale_meets_the_guarded_branchs_model(github: FakeGitHub, actions: Harness) -> None:
     models, alice = user.repository(github), github.user("alice")
     first = alice.pull_request("first", tiny.params(offset=1000))
@@ -83,7 +81,6 @@ def test_a_trial_of_what_is_not_stale_meets_the_guarded_branchs_model(github: Fa
     assert user.verdict(models, user.head(pull)) == "success"
 
 
-@pytest.mark.story
 def test_a_named_retrain_trains_that_model_only_and_judges_all(github: FakeGitHub, actions: Harness) -> None:
     two = user.CONFIG + user.CONFIG.split("models:\n")[1].replace("  tiny:", "  other:")
     models = user.repository(github, without=(), **{"mlbot.yaml": two})

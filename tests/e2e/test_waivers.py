@@ -10,7 +10,7 @@ from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Issue, Repository
 from tests.support import tiny
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.story, pytest.mark.timeout(600)]
 
 WHY = "Agreed with the data owners"
 WAIVE = f'/waive tiny:roc_auc reason="{WHY}"\n/waive tiny:log_loss reason="{WHY}"'
@@ -45,7 +45,6 @@ def waived(github: FakeGitHub, actions: Harness) -> tuple[Repository, Issue]:
     return models, pull
 
 
-@pytest.mark.story
 def test_a_waiver_holds_for_this_model_and_ends_with_it(github: FakeGitHub, actions: Harness) -> None:
     models, pull = waived(github, actions)
     alice = github.user("alice")
@@ -76,7 +75,6 @@ def test_a_waiver_holds_for_this_model_and_ends_with_it(github: FakeGitHub, acti
     assert not github.requests.refused()
 
 
-@pytest.mark.story
 def test_a_waiver_ends_with_the_rules_and_follows_the_model_onto_main(github: FakeGitHub, actions: Harness) -> None:
     models, pull = waived(github, actions)
     boss = github.user("boss")

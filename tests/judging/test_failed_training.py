@@ -12,7 +12,7 @@ from tests.support.hosted import Stage, archive, trained
 
 from mlbot.errors import Exit
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("git_settings")]
+pytestmark = pytest.mark.usefixtures("git_settings")
 
 Record = dict[str, Any]
 CRASHED: Final[Record] = {

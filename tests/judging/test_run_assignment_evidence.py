@@ -77,7 +77,6 @@ def run(repository: Sandbox) -> Report:
     return run_models(repository.path, RunOptions(), console)
 
 
-@pytest.mark.slow
 def test_the_ledgers_waivers_hold_on_a_laptop_and_end_with_the_rules(repository: Sandbox) -> None:
     repository.commit(tiny.params(mode="lost"))
     before = run(repository)

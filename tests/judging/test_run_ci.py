@@ -19,7 +19,7 @@ from tests.support.onnx_samples import columns
 
 from mlbot.errors import Exit
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("git_settings")]
+pytestmark = pytest.mark.usefixtures("git_settings")
 
 
 @pytest.fixture

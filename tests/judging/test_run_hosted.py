@@ -16,7 +16,7 @@ from tests.support.hosted import WRITES, Stage, trained
 from mlbot.errors import Exit
 from mlbot.protocol.answer import WaiverRequest, last_line
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("git_settings")]
+pytestmark = pytest.mark.usefixtures("git_settings")
 
 WHY = "Agreed with the data owners"
 

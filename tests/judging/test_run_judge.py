@@ -19,7 +19,7 @@ from mlbot.git.remote import Remote
 from mlbot.lib.canonical import digest
 from mlbot.storage.store import open_store
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("git_settings")]
+pytestmark = pytest.mark.usefixtures("git_settings")
 
 ENVIRONMENTS = """
 store: "{store}"

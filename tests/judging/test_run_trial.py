@@ -10,7 +10,7 @@ from tests.support.hosted import Stage, trained
 
 from mlbot.errors import Exit
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("git_settings")]
+pytestmark = pytest.mark.usefixtures("git_settings")
 
 
 @pytest.fixture

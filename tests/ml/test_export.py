@@ -209,7 +209,6 @@ def test_parity_that_is_not_finite_is_none() -> None:
     assert export(estimator, x).parity is None
 
 
-@pytest.mark.slow
 def test_the_recipe_of_the_example_on_real_data() -> None:
     table = frames.read(ADULT)
     x, y = table.drop("income", "fnlwgt"), table["income"]

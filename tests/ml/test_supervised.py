@@ -173,7 +173,6 @@ def test_a_training_that_forges_the_report_is_not_believed(folder: Path) -> None
 
 
 @linux
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("word", ["child ", "daemon ", "leader "])
 def test_nothing_of_a_training_outlives_mlbot(
@@ -191,7 +190,6 @@ def test_nothing_of_a_training_outlives_mlbot(
 
 
 @linux
-@pytest.mark.slow
 def test_the_training_itself_ends_even_if_its_supervisor_is_killed_with_mlbot(folder: Path, witness: Witness) -> None:
     command = f"exec 3>'{witness.path}'; echo $PPID > supervisor; printf 'up ' >&3; exec sleep 1000"
     with _parent(folder, command) as parent:
@@ -205,7 +203,6 @@ def test_the_training_itself_ends_even_if_its_supervisor_is_killed_with_mlbot(fo
 
 
 @linux
-@pytest.mark.slow
 def test_a_flood_of_output_fills_no_memory(folder: Path) -> None:
     flood = "yes 'words that come again and again and again' | head -n 2300000; head -c 20000000 /dev/zero; exit 1"
     with _parent(folder, flood) as parent:

@@ -75,7 +75,6 @@ def _failed(folder: Path, function: str, data: Data = DATA) -> TrainingFailure:
     return result
 
 
-@pytest.mark.slow
 def test_the_users_function_is_called_and_its_estimator_exported(folder: Path, tmp_path: Path) -> None:
     # The checkout's own modules must not stand in for those that mlbot imports before it calls the function.
     for name in ("json", "mlbot"):
@@ -93,7 +92,6 @@ def test_the_users_function_is_called_and_its_estimator_exported(folder: Path, t
     assert session.run(None, features)[1].shape == (400, 2)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("function", "data", "names"),
     [
@@ -117,7 +115,6 @@ def test_an_estimator_of_an_array(
     assert json.loads(features) == names
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("function", "data", "words"),
     [
@@ -140,7 +137,6 @@ def test_what_is_no_function_is_refused(folder: Path, monkeypatch: pytest.Monkey
         find("income.train:not_a_function", str(folder))
 
 
-@pytest.mark.slow
 def test_a_package_in_src_is_found(tmp_path: Path, folder: Path) -> None:
     (folder / "src").mkdir()
     (folder / "income").rename(folder / "src" / "income")

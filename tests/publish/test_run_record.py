@@ -16,7 +16,7 @@ from mlbot.errors import Exit
 from mlbot.gates.outcome import Outcome
 from mlbot.ledger.entries import ReleaseEntry, VerdictEntry
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("git_settings")]
+pytestmark = pytest.mark.usefixtures("git_settings")
 CONFIG = tiny.CONFIG.replace("      accuracy@rare: {min: 0.99}\n", "") + ENVIRONMENTS
 
 

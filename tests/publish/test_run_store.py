@@ -17,7 +17,7 @@ from mlbot.errors import Exit
 from mlbot.protocol.decision import PullRequestSubject
 from mlbot.storage.store import open_store
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("git_settings")]
+pytestmark = pytest.mark.usefixtures("git_settings")
 
 READS = {"actions": "read", "contents": "read", "packages": "write"}
 

@@ -11,7 +11,7 @@ from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, promot
 from mlbot.delivery.run_release import ReleaseRequest, release
 from mlbot.ledger.queries import live
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("git_settings")]
+pytestmark = pytest.mark.usefixtures("git_settings")
 ENVIRONMENTS = """
 store: "oci://{place}/tiny/store"
 environments:

@@ -15,7 +15,7 @@ from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, promot
 from mlbot.errors import Exit
 from mlbot.registry.run_repository import RepositoryContext
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("git_settings")]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("git_settings")]
 
 
 @pytest.fixture

@@ -219,7 +219,6 @@ def test_staging_of_the_living_is_left_alone(store: ResultStore) -> None:
         assert second.exists()
 
 
-@pytest.mark.slow
 def test_kill_9_at_any_touch_of_the_disk_leaves_all_or_nothing(tmp_path: Path) -> None:
     with _python(KILLED, str(tmp_path)) as process:
         rounds = json.loads(process.communicate(timeout=60)[0])
@@ -233,7 +232,6 @@ def test_kill_9_at_any_touch_of_the_disk_leaves_all_or_nothing(tmp_path: Path) -
     assert sum(whole for _, _, whole, *_ in rounds) > 1
 
 
-@pytest.mark.slow
 def test_two_runs_at_once_train_once(tmp_path: Path) -> None:
     witness = Witness.at(tmp_path / "witness")
     processes = [_python(RACER, str(tmp_path / "store"), str(witness.path)) for _ in range(3)]

@@ -20,7 +20,6 @@ def kills(url: str, folder: Path) -> list[dict[str, str | int]]:
 
 
 @pytest.mark.parametrize(("kind", "fewest"), [("folder", 20), ("registry", 15)])
-@pytest.mark.slow
 def test_killed_at_every_change(kind: str, fewest: int, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     url = "served" if kind == "folder" else str(request.getfixturevalue("registry"))
     rounds = kills(url, tmp_path)

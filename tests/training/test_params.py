@@ -13,7 +13,7 @@ from tests.support.git_samples import Sandbox
 
 from mlbot.errors import Exit
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("git_settings")]
+pytestmark = pytest.mark.usefixtures("git_settings")
 
 ENTRYPOINT = """
 from sklearn.linear_model import LogisticRegression

@@ -197,7 +197,6 @@ def _environment() -> Any:
     return current_environment(None)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_trainings_in_parallel_do_not_outlive_mlbot(tmp_path: Path, number: signal.Signals) -> None:
     witness = Witness.at(tmp_path / "witness")
