@@ -15,7 +15,7 @@ from mlbot.registry.versions import Registry
 
 LATER = 2_000_000_000
 """After every commit: GTO takes a commit for an event, and a deprecation before it for undone."""
-pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("git_settings")]
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(900), pytest.mark.usefixtures("git_settings")]
 
 
 @pytest.fixture(scope="session")

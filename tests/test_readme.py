@@ -50,6 +50,7 @@ def test_make_help_names_every_target() -> None:
     assert set(re.findall(r"^  make ([a-z-]+)", shown, re.MULTILINE)) == set(phony)
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("git_settings")
 def test_the_quick_start_runs_as_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

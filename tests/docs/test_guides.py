@@ -6,8 +6,10 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 
+import click
 import pytest
 from tests.fake_github.fixtures import github
 from tests.fake_github.server import FakeGitHub
@@ -39,6 +41,24 @@ def commands(text: str) -> list[str]:
     return [line[2:] for block in blocks("console", text) for line in block.splitlines() if line.startswith("$ ")]
 
 
+PAGES = [DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_that_a_page_shows_is_one(page: Path) -> None:
+    """Some of them are run too, at night those of whole tutorials."""
+    for command in commands(page.read_text(encoding="utf-8")):
+        if not command.startswith("mlbot "):
+            continue
+        words = list(takewhile(lambda word: word not in {"|", ">", ">>", "&&"}, shlex.split(command)))[1:]
+        group: click.Command = cli
+        while isinstance(group, click.Group) and not words[0].startswith("-"):
+            group = group.commands[words.pop(0)]
+        if words != ["--version"]:
+            group.make_context("mlbot", words)
+
+
+@pytest.mark.nightly
 def test_the_first_pull_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

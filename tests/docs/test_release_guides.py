@@ -59,6 +59,7 @@ def deploy(world: World, version: str) -> None:
         assert promote(world.context(), request).decision.go
 
 
+@pytest.mark.nightly
 def test_release_and_promote(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -78,6 +79,7 @@ def test_release_and_promote(
         assert last.version == "1.0.0"
 
 
+@pytest.mark.nightly
 def test_roll_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     models = releases.train(tmp_path / "models", 1000, 2000, 3000)
     world = World.make(tmp_path / "world", models)
@@ -95,6 +97,7 @@ def test_roll_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert withdrawn.decision.reason is PromotionReason.DEPRECATED
 
 
+@pytest.mark.nightly
 def test_the_readmes_section(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

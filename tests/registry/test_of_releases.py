@@ -62,6 +62,7 @@ def test_the_registry_tells_the_whole_story(deployed: World, capsys: pytest.Capt
     assert [each["environment"] for each in made["deployments"]] == ["staging", "production", "production"]
 
 
+@pytest.mark.nightly
 def test_gto_agrees(deployed: World) -> None:
     try:
         gto = gto_peer.find_gto()

@@ -11,6 +11,7 @@ from mlbot.git.ledger import read_local
 from mlbot.ledger.queries import live
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("git_settings")
 def test_the_five_outcomes_and_the_delivery(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

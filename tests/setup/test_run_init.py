@@ -40,7 +40,7 @@ def texts(sandbox: Sandbox) -> dict[str, str]:
     return {path: (sandbox.path / path).read_text() for path in sorted(MADE)}
 
 
-@pytest.mark.parametrize("shape", [repositories.script, repositories.package])
+@pytest.mark.parametrize("shape", [repositories.script, pytest.param(repositories.package, marks=pytest.mark.nightly)])
 def test_a_config_is_made_that_run_can_start_from(
     tmp_path: Path, said: io.StringIO, shape: Callable[[Path], Sandbox], monkeypatch: pytest.MonkeyPatch
 ) -> None:
