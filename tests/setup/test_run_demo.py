@@ -1,14 +1,18 @@
 """The demo plays five pull requests with real training, then a delivery, and every outcome is the right one."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from mlbot import entry
+from mlbot import entry, resources
+from mlbot.config.run_check import check
 from mlbot.errors import Exit
 from mlbot.git.ledger import read_local
 from mlbot.ledger.queries import live
+from mlbot.setup import run_demo
 
 
 @pytest.mark.nightly
@@ -44,6 +48,36 @@ def delivered(out: Path, shown: str) -> None:
         assert last.version == version
     assert "mlbot registry history" in shown
     assert "complaints from the branch in Lyon" in shown
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The demo of an example cut down to a thousand rows and one seed; where it plays."""
+    example = tmp_path / "examples" / run_demo.REPOSITORY
+    shutil.copytree(resources.examples() / run_demo.REPOSITORY, example)
+    for table in (example / "data").glob("*.csv"):
+        table.write_text("".join(table.read_text().splitlines(keepends=True)[:1000]))
+    config = example / "mlbot.yaml"
+    config.write_text(config.read_text().replace("seeds: 3 ", "seeds: 1 "))
+    monkeypatch.setattr(run_demo, "examples", lambda: tmp_path / "examples")
+    return tmp_path / "demo"
+
+
+def test_a_scene_is_played_and_its_outcome_checked(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert entry.invoke(["demo", "--only", "pickle", "--out", str(small)]) == Exit.OK
+    assert re.search(r"^pickle +error +model-refused +\S", capsys.readouterr().out, re.MULTILINE)
+    assert [page.name for page in (small / "reports").iterdir()] == ["pickle.html"]
+    assert not (small / "the-pickle-ran").exists()
+
+
+def test_every_scene_changes_the_example_as_it_says(small: Path) -> None:
+    stage = run_demo.build(small)
+    for scene in run_demo.scenes():
+        run_demo.branch(stage, scene.name, scene.edits, scene.story)
+        diff = ["git", "diff", "--name-only", f"main...{scene.name}"]
+        changed = subprocess.run(diff, cwd=stage.repository, check=True, capture_output=True, text=True).stdout
+        assert set(changed.splitlines()) == {edit.path for edit in scene.edits}
+        assert check(stage.repository).models
 
 
 def test_a_folder_in_use_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
