@@ -17,18 +17,20 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
+    VotingClassifier,
 )
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from tests.support.export_samples import ROWS, boosted, features, imputed, make_table, ordinal, pipeline_over
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.svm import LinearSVC
+from tests.support.export_samples import ROWS, boosted, features, fed, imputed, make_table, ordinal, pipeline_over
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has none
 
 from mlbot.ml import frames
-from mlbot.ml.export import Exported, export
+from mlbot.ml.export import Exported, ExportError, export, sample_of
 
 ADULT = Path(__file__).parents[2] / "examples" / "adult-income" / "data" / "train.csv"
 TIGHT = 1e-5
@@ -85,7 +87,7 @@ def test_a_pipeline_over_mixed_columns(name: str, table: pl.DataFrame) -> None:
     model = onnx.load_from_string(exported.model)
     onnx.checker.check_model(model, full_check=True)
     assert [value.name for value in model.graph.input] == ["city", "count", "size", "flag"]
-    labels, probabilities = _run(exported.model, frames.feed(features(table)))
+    labels, probabilities = _run(exported.model, fed(features(table)))
     assert probabilities.shape == (ROWS, 2)
     np.testing.assert_array_equal(labels, estimator.predict(features(table)))
     metadata = _metadata(exported.model)
@@ -105,9 +107,7 @@ def test_unknown_and_missing_values_are_predicted_as_the_estimator_does(table: p
             "flag": [True] * 3,
         }
     )
-    np.testing.assert_allclose(
-        _run(exported.model, frames.feed(strange))[1], estimator.predict_proba(strange), atol=TIGHT
-    )
+    np.testing.assert_allclose(_run(exported.model, fed(strange))[1], estimator.predict_proba(strange), atol=TIGHT)
 
 
 def test_pandas_gives_the_same_file(table: pl.DataFrame) -> None:
@@ -132,7 +132,7 @@ def test_a_regressor(table: pl.DataFrame) -> None:
     estimator = pipeline_over(HistGradientBoostingRegressor(max_iter=20)).fit(features(table), table["number"])
     exported = export(estimator, table)
     _check_parity(exported)
-    (predicted,) = _run(exported.model, frames.feed(features(table)))
+    (predicted,) = _run(exported.model, fed(features(table)))
     assert predicted.shape == (ROWS, 1)
     assert "mlbot.classes" not in _metadata(exported.model)
 
@@ -144,7 +144,7 @@ def test_a_model_without_a_column_transformer_still_has_an_input_a_column(estima
     x = table.select("count", "size", "flag")
     exported = export(estimator.fit(x, table["label"]), table)
     _check_parity(exported)
-    assert _run(exported.model, frames.feed(x))[1].shape == (ROWS, 2)
+    assert _run(exported.model, fed(x))[1].shape == (ROWS, 2)
 
 
 def test_text_columns_alone(table: pl.DataFrame) -> None:
@@ -218,7 +218,7 @@ def test_the_recipe_of_the_example_on_real_data() -> None:
     exported = export(estimator, table)
     _check_parity(exported, rows=2000)
     assert len(exported.model) < 1024**2
-    probabilities = _run(exported.model, frames.feed(x))[1]
+    probabilities = _run(exported.model, fed(x))[1]
     np.testing.assert_allclose(probabilities, estimator.predict_proba(x), atol=0.05)
     assert x.height == 32_561
 
@@ -228,3 +228,137 @@ def test_a_network_for_regression(table: pl.DataFrame) -> None:
         MLPRegressor(hidden_layer_sizes=(8,), max_iter=500, tol=1e-2, random_state=0), OneHotEncoder(), imputed()
     )
     _check_parity(export(pipeline.fit(features(table), table["number"]), table))
+
+
+# What cannot become a faithful ONNX file is refused, with what to change.
+
+
+def _table_with_null(table: pl.DataFrame) -> pl.DataFrame:
+    return table.with_columns(city=pl.col("city").replace("", None))
+
+
+def test_missing_text_has_to_be_the_empty_string(table: pl.DataFrame) -> None:
+    gaps = _table_with_null(table)
+    for frame in (features(gaps), pd.DataFrame(features(gaps).to_dict())):
+        estimator = pipeline_over(boosted()).fit(frame, table["label"].to_numpy())
+        with pytest.raises(ExportError, match=r"'columns\.text' \(OrdinalEncoder\) was fitted on missing") as caught:
+            export(estimator, frame)
+        assert "fill_null('')" in caught.value.hint
+
+
+REFUSED: dict[str, tuple[Any, str, str]] = {
+    "native categories": (
+        lambda: pipeline_over(boosted(categorical_features=[0])),
+        r"Step 'm' \(HistGradientBoostingClassifier\) splits on native categories",
+        "categorical_features=None",
+    ),
+    "infrequent categories": (
+        lambda: pipeline_over(boosted(), OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=200)),
+        r"Step 'columns\.text' \(OneHotEncoder\) cannot be converted to ONNX: Infrequent categories",
+        "supported",
+    ),
+    "a function": (
+        lambda: pipeline_over(boosted(), numbers=FunctionTransformer(np.log1p)),
+        r"Step 'columns\.rest' \(FunctionTransformer\) cannot be converted",
+        "run:",
+    ),
+    "a vote": (
+        lambda: pipeline_over(VotingClassifier([("a", LogisticRegression())], voting="soft"), numbers=imputed()),
+        r"Step 'm' \(VotingClassifier\) cannot be converted to ONNX: flatten_transform",
+        "run:",
+    ),
+    "no probabilities": (
+        lambda: pipeline_over(LinearSVC(), numbers=imputed()),
+        "gives no probabilities",
+        "CalibratedClassifierCV",
+    ),
+    "calibrated outside": (
+        lambda: CalibratedClassifierCV(pipeline_over(boosted()), cv=2),
+        "fitted on text and numbers at once",
+        "inside that pipeline",
+    ),
+    "a transformer of one's own": (
+        lambda: pipeline_over(boosted(), numbers=_OwnScaler()),
+        r"Step 'columns\.rest' \(_OwnScaler\) cannot be converted to ONNX: Unable to find a shape calculator",
+        "run:",
+    ),
+}
+
+
+class _OwnScaler(StandardScaler):  # type: ignore[misc]  # scikit-learn has no types
+    """A class that no converter knows."""
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_exported_faithfully_is_refused_by_name(name: str, table: pl.DataFrame) -> None:
+    make, words, hint = REFUSED[name]
+    with np.errstate(all="ignore"):
+        estimator = make().fit(features(table), table["label"])
+    with pytest.raises(ExportError, match=words) as caught:
+        export(estimator, table)
+    assert hint in caught.value.hint
+
+
+def test_encoded_numbers_with_gaps_are_refused(table: pl.DataFrame) -> None:
+    x = table.select("size").with_columns(size=pl.col("size").round(0))
+    estimator = make_pipeline(ColumnTransformer([("n", OneHotEncoder(), ["size"])]), boosted(max_bins=5))
+    estimator = estimator.set_params(columntransformer__sparse_threshold=0).fit(x, table["label"])
+    with pytest.raises(ExportError, match="fitted on missing values"):
+        export(estimator, x)
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (None, "returned NoneType, which is no scikit-learn estimator"),
+        ({"model": 1}, "returned dict"),
+        (boosted(), "is not fitted"),
+        (StandardScaler(), "no scikit-learn estimator"),
+    ],
+)
+def test_what_is_no_fitted_estimator_is_refused(result: Any, words: str, table: pl.DataFrame) -> None:
+    with pytest.raises(ExportError, match=words):
+        export(result, table)
+
+
+def test_columns_that_the_data_lacks_are_named(table: pl.DataFrame) -> None:
+    estimator = pipeline_over(boosted()).fit(features(table), table["label"])
+    with pytest.raises(ExportError, match="'city' that the data does not have"):
+        export(estimator, table.drop("city"))
+    with pytest.raises(ExportError, match="named columns"):
+        export(estimator, table.select("count").to_numpy())
+
+
+@pytest.mark.parametrize("rows", [np.zeros((5, 3)), np.zeros(5), np.array([["a", "b"]] * 5)])
+def test_an_array_of_another_form_is_refused(rows: Any, table: pl.DataFrame) -> None:
+    estimator = boosted().fit(table.select("count", "size").to_numpy(), table["label"])
+    with pytest.raises(ExportError, match="array of 2 numeric columns"):
+        export(estimator, rows)
+
+
+# The rows on which parity is measured, as the estimator and as the judge see them.
+
+
+def test_gaps_in_the_sample_are_fed_as_the_judge_feeds_them(table: pl.DataFrame) -> None:
+    gaps = _table_with_null(table)
+    polars, pandas = sample_of(features(gaps)), sample_of(pd.DataFrame(features(gaps).to_dict()))
+    expected = fed(features(table))
+    for sample in (polars, pandas):
+        for name, values in expected.items():
+            np.testing.assert_array_equal(sample.feed[name], values)
+            assert sample.feed[name].dtype == values.dtype
+
+
+def test_columns_of_other_types_are_refused(table: pl.DataFrame) -> None:
+    when = table.select("city", when=pl.lit("2026-01-01").str.to_date())
+    with pytest.raises(ExportError, match="Column 'when' holds datetime64"):
+        sample_of(when)
+    with pytest.raises(ExportError, match="Column 'mixed' holds text and other things"):
+        sample_of(pd.DataFrame({"mixed": ["a", 1]}))
+    with pytest.raises(ExportError, match="Column 'lists' holds list"):
+        sample_of(pd.DataFrame({"lists": [[1], [2]]}))
+
+
+def test_a_sample_is_spread_over_all_rows() -> None:
+    sample = sample_of(pl.DataFrame({"n": range(100_001)}), limit=11)
+    assert sample.feed["n"].ravel().tolist() == [10_000.0 * step for step in range(11)]

@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mlbot.errors import UsageError
 from mlbot.ml import frames
@@ -107,36 +105,3 @@ def test_a_missing_file_says_so(tmp_path: Path) -> None:
 
 def test_a_column_that_is_only_called_duplicated_is_fine() -> None:
     assert frames.read(b"a_duplicated_0,b\n1,2\n").columns == ["a_duplicated_0", "b"]
-
-
-def test_feed_gives_float32_and_text_without_gaps() -> None:
-    for frame in (frames.read(MESSY), frames.scan(MESSY).collect()):
-        fed = frames.feed(frame, ["e", "b", "d"])
-        assert list(fed) == ["e", "b", "d"]
-        assert {array.shape for array in fed.values()} == {(3, 1)}
-        assert fed["e"].dtype == np.float32
-        np.testing.assert_array_equal(fed["e"].ravel(), np.array([np.nan, 5, np.nan], dtype=np.float32))
-        np.testing.assert_array_equal(fed["d"].ravel(), [1, 0, 1])
-        assert fed["b"].ravel().tolist() == ["x", "", "y"]
-
-
-def test_feed_refuses_what_a_model_cannot_be_given() -> None:
-    frame = pl.DataFrame({"when": [1]}).cast(pl.Date)
-    with pytest.raises(UsageError, match="'when' is Date"):
-        frames.feed(frame)
-    with pytest.raises(UsageError, match="no column 'other'"):
-        frames.feed(frame, ["other"])
-
-
-_FIELDS = st.one_of(st.integers(-(2**62), 2**62).map(str), st.floats(allow_nan=False).map(repr), st.just(""))
-
-
-@given(st.lists(_FIELDS, min_size=1, max_size=20), st.sampled_from(["", " ", "  \t"]))
-def test_numbers_are_numbers_however_they_are_spaced(values: list[str], space: str) -> None:
-    rows = "".join(f"x,{space}{value}\n" for value in values)
-    column = frames.read(f"k,n\n{rows}".encode())["n"]
-    if not any(values):
-        assert set(column.to_list()) == {""}
-    else:
-        expected = [float(value) if value else math.nan for value in values]
-        np.testing.assert_array_equal(column.cast(pl.Float64).to_numpy(), expected)

@@ -17,7 +17,7 @@ ROOT = os.geteuid() == 0
 
 PROBE = """
 import ctypes, json, os, resource, signal, socket, subprocess, sys, threading
-from mlbot.modeling import sandbox
+from mlbot.ml import sandbox
 
 become, threads, secret = json.loads(sys.argv[1])
 out = os.dup(1)

@@ -39,10 +39,9 @@ from mlbot.config.schema import Data
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.ml.holdout import HoldoutData, open_holdout
+from mlbot.ml.onnx_file import FEATURES_KEY
 from mlbot.ml.protocol import Load, Loaded, ModelFacts
-from mlbot.ml.scoring import Limits, Scored, inspect, score, score_many
-from mlbot.ml.signature import FEATURES_KEY
-from mlbot.ml.worker import ScoringError, Worker
+from mlbot.ml.scoring import Limits, Scored, ScoringError, Worker, score, score_many
 from mlbot.verdict.evidence import Problem
 
 QUICK = Limits(latency_requests=5, latency_s=0.2, wall_s=60, memory_bytes=1 << 30)
@@ -254,13 +253,6 @@ def test_nothing_is_left_behind(tmp_path: Path, holdout: HoldoutData) -> None:
         scored(tmp_path, columns({"a": 1.0}), holdout)
         problem(tmp_path, b"\x08", holdout)
     assert len(mine()) <= len(before)
-
-
-def test_inspecting_tells_what_a_file_is_without_rows(tmp_path: Path, holdout: HoldoutData) -> None:
-    facts = inspect(saved(tmp_path / "m", columns({"a": 1.0})), holdout.expected)
-    assert isinstance(facts, ModelFacts)
-    assert facts.unused == ("b", "c")
-    assert isinstance(inspect(saved(tmp_path / "m", b"PK\x03\x04"), holdout.expected), Problem)
 
 
 # --- hostile files

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+from tests.support.export_samples import fed
 from tests.support.training_samples import model, request
 
 from mlbot.config.schema import Data
@@ -66,7 +67,7 @@ def folder(tmp_path: Path) -> Path:
 
 def _train(folder: Path, function: str, data: Data = DATA, **changes: Any) -> Training | TrainingFailure:
     of = model(entrypoint=f"income.train:{function}", data=data)
-    return train(request(folder, of=of, params={"model.C": 0.5}, **changes), say=lambda _: None)
+    return train(request(folder, of=of, params={"model.C": 0.5}, **changes), progress=lambda _: None)
 
 
 def _failed(folder: Path, function: str, data: Data = DATA) -> TrainingFailure:
@@ -88,7 +89,7 @@ def test_the_users_function_is_called_and_its_estimator_exported(folder: Path, t
     assert said == json.dumps([{"model": {"C": 0.5}}, 5, f"{folder}/income/train.py"]) + "\n"
     session = onnxruntime.InferenceSession((tmp_path / "out" / "model.onnx").read_bytes())
     assert [value.name for value in session.get_inputs()] == ["city", "age", "hours"]
-    features = frames.feed(frames.read(folder / "data" / "train.csv").drop("id", "income"))
+    features = fed(frames.read(folder / "data" / "train.csv").drop("id", "income"))
     assert session.run(None, features)[1].shape == (400, 2)
 
 

@@ -41,6 +41,16 @@ def features(table: pl.DataFrame) -> pl.DataFrame:
     return table.select("city", "count", "size", "flag")
 
 
+def fed(table: pl.DataFrame) -> dict[str, Any]:
+    """What an ONNX file with an input a column is given: `[N, 1]` float32 or text a column."""
+    return {
+        column.name: (
+            column.to_numpy().astype(object) if column.dtype == pl.String else column.to_numpy().astype(np.float32)
+        ).reshape(-1, 1)
+        for column in table
+    }
+
+
 def ordinal() -> OrdinalEncoder:
     """The encoder of the example."""
     return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)

@@ -7,26 +7,19 @@ from mlbot.gates.metric import Task
 from mlbot.report.report import CalibrationBin, Curves, Point
 
 Floats = NDArray[np.float64]
-
 Codes = NDArray[np.integer]
-
 MOST_POINTS = 200
-
 _BINS = 12
-
 _DIGITS = 6
 
 
 def curves(task: Task, labels: Codes | Floats, predictions: Floats) -> Curves:
-    """All plots of one file's predictions.
+    """All plots of one file's predictions; a curve is empty where the rows lack a class.
 
     Args:
         task: What the model predicts.
         labels: Binary: (n,) with 1 for positive; multiclass: (n,) codes from 0; regression: (n,) numbers.
         predictions: Binary: (n,) probabilities of positive; multiclass: (n, C) probabilities; regression: (n,) numbers.
-
-    Returns:
-        The curves that the task has; a curve is empty where the rows lack a class, and all are for no rows.
     """
     if not len(labels):
         return Curves()
@@ -85,10 +78,7 @@ def _histogram_edges(values: Floats, bins: int = 30) -> Floats:
 
 
 def cumulative(positive: NDArray[np.bool_], score: Floats) -> tuple[Floats, Floats]:
-    """False and true positives at each distinct threshold, from the strictest, a (0, 0) in front.
-
-    Rows with the same score enter together: between them no threshold can tell. O(n log n).
-    """
+    """False and true positives at each distinct threshold, from the strictest, a (0, 0) in front; ties enter as one."""
     order = np.argsort(-score, kind="stable")
     descending = score[order]
     last_of_tie = np.append(np.flatnonzero(np.diff(descending)), len(descending) - 1)

@@ -28,12 +28,11 @@ import numpy.typing as npt
 
 from mlbot.gates.metric import Metric
 from mlbot.gates.outcome import Reason
-from mlbot.ml.labels import LabelValue
-from mlbot.ml.text import printable, quoted
+from mlbot.ml.holdout import LabelValue
+from mlbot.ml.protocol import printable, quoted
 from mlbot.verdict.evidence import Problem
 
 Array = npt.NDArray[Any]
-
 Function = Callable[..., float]
 
 
@@ -44,16 +43,14 @@ class MetricError(Exception):
 def load_metrics(
     metrics: Sequence[Metric], folder: Path, values: Sequence[LabelValue] = ()
 ) -> Mapping[str, Function] | Problem:
-    """Load the functions of the metrics that are not the catalogue's.
+    """By name the functions `(codes, predictions)` that are not the catalogue's, or why one cannot be loaded.
+
+    A function takes `sample_weight` where the user's does, and raises `MetricError`.
 
     Args:
         metrics: All of a model's metrics.
         folder: The guarded branch's files; modules are looked for there and in its `src/` first.
         values: What each label code stands for (`HoldoutData.values`); empty when labels are numbers.
-
-    Returns:
-        By the metric's name a function `(codes, predictions)`, with `sample_weight` where the user's takes it. It
-        raises `MetricError`. Or why one cannot be loaded.
     """
     loaded: dict[str, Function] = {}
     for metric in metrics:

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mlbot.errors import NotEvaluatedError
-from mlbot.ml import telemetry
+from mlbot.ml import disable_telemetry
 from mlbot.protocol.artifacts import Parity
 
 if TYPE_CHECKING:
@@ -30,12 +30,7 @@ if TYPE_CHECKING:
 
 
 def name_inputs(model: "onnx.ModelProto", names: Sequence[str]) -> None:
-    """Rename the inputs in place, by position; any other value that has one of these names makes way.
-
-    Args:
-        model: A valid model with as many inputs as names.
-        names: Distinct names, of any letters.
-    """
+    """Rename the inputs in place, by position; any other value that has one of these (distinct) names makes way."""
     old = [value.name for value in model.graph.input]
     mapping = {name: new for name, new in zip(old, names, strict=True) if name != new}
     wanted = set(names)
@@ -120,11 +115,7 @@ class Sample:
 
 
 def sample_of(rows: Any, *, limit: int = _ROWS) -> Sample:
-    """Evenly spaced rows of a training set.
-
-    Args:
-        rows: A polars or pandas data frame, or an array `[N, F]` of numbers.
-        limit: How many rows at most.
+    """Evenly spaced rows of a training set: a polars or pandas frame, or an array `[N, F]` of numbers.
 
     Raises:
         ExportError: A column is neither text nor numbers.
@@ -183,18 +174,12 @@ def _no_type(name: str, kind: str) -> ExportError:
 # skl2onnx with its traps named: what it converts wrongly is refused, what it cannot convert is said by step.
 
 _PROTOBUF_LIMIT = 7
-
 _DEEP = 12
-
 _FIRST_LINE = 300
 
 
 def convert(estimator: Any, sample: Sample) -> "onnx.ModelProto":
-    """The estimator as an ONNX model; the same estimator always gives the same bytes.
-
-    Raises:
-        ExportError: The estimator, or a step of it, cannot be converted faithfully.
-    """
+    """The estimator as an ONNX model; the same estimator always gives the same bytes."""
     from sklearn.base import is_classifier
 
     _refuse_unfaithful(estimator)
@@ -236,11 +221,7 @@ def _selects_columns(estimator: Any) -> bool:
 
 
 def _joined(estimator: Any, sample: Sample) -> Any:
-    """The estimator behind a step that joins the columns: most converters take one input only.
-
-    Raises:
-        ExportError: Text and numbers would have to be joined.
-    """
+    """The estimator behind a step that joins the columns: most converters take one input only."""
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import Pipeline
 
@@ -273,11 +254,10 @@ def parts(estimator: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
 
 
 def _refuse_unfaithful(estimator: Any) -> None:
-    """What skl2onnx 1.20 converts without a word into something that predicts otherwise.
+    """Refuse what skl2onnx 1.20 converts without a word into something that predicts otherwise.
 
-    Raises:
-        ExportError: Seen with native categories of histogram gradient boosting (probabilities off by up to 0.99) and
-            with encoders that were fitted on missing values (0.92).
+    Seen with native categories of histogram gradient boosting (probabilities off by up to 0.99) and with encoders that
+    were fitted on missing values (0.92).
     """
     for path, part in parts(estimator):
         if _has_native_categories(part):
@@ -358,15 +338,12 @@ class Exported:
 
 
 def export(estimator: Any, rows: Any, *, features: Sequence[str] | None = None) -> Exported:
-    """Turn a fitted classifier or regressor into ONNX and compare the two.
+    """Turn a fitted classifier or regressor into ONNX and compare the two; the same estimator gives the same bytes.
 
     Args:
         estimator: Fitted; a Pipeline, a ColumnTransformer inside it and searches (GridSearchCV) are fine.
         rows: What it was fitted on, or rows of the same form: a polars or pandas frame, or an array `[N, F]`.
         features: For an array: the columns' names in order, recorded in the file. For a frame its own names are.
-
-    Returns:
-        The same bytes for the same estimator, with `FEATURES_KEY`, `CLASSES_KEY` and `FORMAT_KEY` in the metadata.
 
     Raises:
         ExportError: It is not fitted, gives no probabilities, or a step of it cannot be converted faithfully.
@@ -405,11 +382,7 @@ def _refuse_unusable(estimator: Any) -> None:
 
 
 def _in_order(estimator: Any, rows: Any) -> Any:
-    """The rows with just the estimator's columns, in its order; an array stays as it is.
-
-    Raises:
-        ExportError: A column that the estimator was fitted on is not there.
-    """
+    """The rows with just the estimator's columns, in its order; an array stays as it is."""
     names = getattr(estimator, "feature_names_in_", None)
     if names is None:
         return _matrix(estimator, rows)
@@ -472,7 +445,7 @@ def _parity(content: bytes, estimator: Any, sample: Sample) -> Parity | None:
 
 
 def _run(content: bytes, sample: Sample) -> "list[NDArray[Any]]":
-    telemetry.switch_off()
+    disable_telemetry()
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

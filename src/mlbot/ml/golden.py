@@ -11,24 +11,20 @@ the order of float32 sums does (`TOLERANCE`).
 import math
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 
 from mlbot.config.schema import Model, Smoke
 from mlbot.errors import NotEvaluatedError
 from mlbot.gates.metric import Task
+from mlbot.ml import disable_telemetry
 from mlbot.ml.holdout import HoldoutData, Source, is_url, open_holdout
 from mlbot.ml.protocol import Expected, Feature, Kind
-from mlbot.ml.scoring import Limits, Scored, score
+from mlbot.ml.scoring import Floats, Limits, Scored, score
 from mlbot.protocol.golden import INFINITE, Golden, GoldenColumn, SmokeReason, SmokeResult, Value, digest_of
 from mlbot.verdict.evidence import Holdout, Problem
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from mlbot.ml.predictions import Floats
-
 
 TOLERANCE = 1e-5
 """Of probabilities; of a regression's numbers, relative to the largest of them. float32 has a relative precision of
@@ -38,16 +34,10 @@ _FEWEST_TIMED = 100
 
 
 def make_golden(file: Path, model: Model, folder: Path, rows: int) -> Golden:
-    """Golden requests with this file's predictions.
+    """Golden requests with this file's predictions; fewer than `rows` when the data has fewer.
 
     The rows are evenly spaced over the holdout; over the training data where the holdout is an URL, which only the
-    judge may read.
-
-    Args:
-        file: The judged ONNX file.
-        model: The model of the config.
-        folder: What the config's paths are relative to.
-        rows: How many; fewer when the data has fewer.
+    judge may read. The config's paths are relative to `folder`.
 
     Raises:
         NotEvaluatedError: The data cannot be read, the file cannot be scored, or there is no data that may be kept.
@@ -71,22 +61,12 @@ def make_golden(file: Path, model: Model, folder: Path, rows: int) -> Golden:
     if isinstance(scored, Problem):
         raise NotEvaluatedError(scored.detail, where=str(file))
     predictions = tuple(tuple(float(value) for value in row) for row in _rows(scored.predictions))
-    told = {"digest": scored.digest, "predictions": predictions, "classes": scored.classes}
-    return Golden.model_validate(golden.model_copy(update=told))
+    found = {"digest": scored.digest, "predictions": predictions, "classes": scored.classes}
+    return Golden.model_validate(golden.model_copy(update=found))
 
 
 def smoke(file: Path, golden: Golden, settings: Smoke, *, limits: Limits | None = None) -> SmokeResult:
-    """Run a deployed file on its golden requests.
-
-    Args:
-        file: What was read back from the target.
-        golden: Of the release.
-        settings: The environment's limits.
-        limits: What the file may use.
-
-    Returns:
-        Whether these are the judged bytes, they load, they predict what was judged, and fast enough.
-    """
+    """Whether a file read back from a target is the judged one, loads, predicts what was judged, and fast enough."""
     limits = limits or Limits(latency_requests=max(settings.requests, _FEWEST_TIMED))
     scored = score(file, _requests(golden), limits=limits)
     if isinstance(scored, Problem):
@@ -99,6 +79,7 @@ def smoke(file: Path, golden: Golden, settings: Smoke, *, limits: Limits | None 
 
 def platform_name() -> str:
     """The runtime and the processor, on which predictions repeat bit for bit."""
+    disable_telemetry()
     import onnxruntime
 
     processor = platform.processor() or platform.machine()
@@ -162,10 +143,8 @@ def _open(model: Model, folder: Path) -> tuple[Literal["holdout", "train"], Hold
     return source, opened
 
 
-def _sample(data: HoldoutData, rows: int) -> "pl.DataFrame":
+def _sample(data: HoldoutData, rows: int) -> pl.DataFrame:
     """Evenly spaced rows, the first and the last among them, without holding the rest."""
-    import polars as pl
-
     wanted = np.unique(np.linspace(0, data.rows - 1, min(rows, data.rows)).round().astype(np.int64))
     parts: list[pl.DataFrame] = []
     start = 0
@@ -177,9 +156,7 @@ def _sample(data: HoldoutData, rows: int) -> "pl.DataFrame":
     return pl.concat(parts)
 
 
-def _column(feature: Feature, series: "pl.Series") -> GoldenColumn:
-    import polars as pl
-
+def _column(feature: Feature, series: pl.Series) -> GoldenColumn:
     if feature.kind is Kind.TEXT:
         values: tuple[Value, ...] = tuple(series.cast(pl.String).fill_null("").to_list())
     else:
@@ -217,9 +194,7 @@ def _requests(golden: Golden) -> HoldoutData:
     )
 
 
-def _frame(golden: Golden) -> "pl.DataFrame":
-    import polars as pl
-
+def _frame(golden: Golden) -> pl.DataFrame:
     types: dict[str, Any] = {"float": pl.Float64, "boolean": pl.Boolean, "text": pl.String}
     series = []
     for column in golden.columns:
@@ -233,5 +208,5 @@ def _frame(golden: Golden) -> "pl.DataFrame":
     return pl.DataFrame(series)
 
 
-def _rows(predictions: "Floats") -> "Floats":
+def _rows(predictions: Floats) -> Floats:
     return predictions.reshape(len(predictions), -1)

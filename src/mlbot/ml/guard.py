@@ -12,9 +12,7 @@ from mlbot.gates.outcome import Reason
 from mlbot.verdict.evidence import Problem
 
 _CHUNK = 1 << 20
-
 _HEAD = 512
-
 _RUNS_CODE = ", which can run code when it is loaded; it was not loaded"
 
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
@@ -55,11 +53,7 @@ _FIRST_BYTES = frozenset(b"\x08\x12\x1a\x22\x28\x32\x3a\x42\x72\xa2\xca\xd2")
 
 @dataclass(kw_only=True, slots=True)
 class ModelFile:
-    """An open file that may be an ONNX model.
-
-    Attributes:
-        size: bytes.
-    """
+    """An open file of `size` bytes that may be an ONNX model."""
 
     size: int
     _descriptor: int = field(repr=False)
@@ -99,12 +93,7 @@ class ModelFile:
 def open_model(path: Path, size_limit: int) -> ModelFile | Problem:
     """Open a model file if it can be one at all: a regular file, not too large, with no other format's first bytes.
 
-    Args:
-        path: The file; a link is refused.
-        size_limit: The most bytes.
-
-    Returns:
-        The open file, to be closed by the caller, or why it is none.
+    The caller closes it. A link is refused.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

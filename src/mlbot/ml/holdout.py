@@ -7,15 +7,18 @@ five million rows of twenty columns are judged in a fraction of what the table t
 import hashlib
 import math
 import os
+import re
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
+from polars.exceptions import PanicException, PolarsError
 
 from mlbot.config import slice_sql
 from mlbot.config.schema import Data, Slice
@@ -23,15 +26,181 @@ from mlbot.errors import MlbotError
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.ml import frames
-from mlbot.ml.feeding import Packed
 from mlbot.ml.frames import is_text
-from mlbot.ml.labels import Encoder, LabelArray, Labels, LabelValue
-from mlbot.ml.protocol import Column, Expected, Feature, Kind
-from mlbot.ml.text import did_you_mean, listed, printable, quoted
+from mlbot.ml.protocol import (
+    Column,
+    Expected,
+    Feature,
+    Kind,
+    Packed,
+    did_you_mean,
+    listed,
+    plain_label,
+    printable,
+    quoted,
+)
 from mlbot.verdict.evidence import Holdout, Problem
 
-if TYPE_CHECKING:
-    import polars as pl
+# Labels as the statistics take them: codes in class order, or numbers.
+
+LabelArray = npt.NDArray[Any]
+LabelValue = str | int | float | bool
+_MOST_CLASSES = 1000
+
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?", re.ASCII)
+"""A number; a post code with leading zeros is none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Labels:
+    """The target of every row.
+
+    Attributes:
+        codes: (n,): int8 with 1 for positive, int32 codes into `classes`, or float64 for regression.
+        classes: the labels; negative before positive for a binary task; empty for regression.
+        order: the labels as probability columns are ordered when a model does not say: `data.classes`, else sorted.
+        values: `classes` as the data means them: whole numbers, numbers, booleans or text.
+    """
+
+    codes: LabelArray
+    classes: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
+    values: tuple[LabelValue, ...] = ()
+
+
+@dataclass(kw_only=True, slots=True)
+class Encoder:
+    """Takes the target column batch by batch."""
+
+    task: Task
+    data: Data
+    _names: dict[str, int] = field(default_factory=dict)
+    _parts: list[LabelArray] = field(default_factory=list)
+    _missing: int = 0
+    _infinite: int = 0
+
+    def add(self, column: pl.Series) -> None:
+        """The next rows' targets: text for classification, numbers for regression."""
+        if self.task is Task.REGRESSION:
+            self._add_numbers(column)
+        else:
+            self._add_names(column)
+
+    def finish(self) -> Labels | Problem:
+        """All rows' labels, or what is wrong with the target."""
+        if self._missing:
+            return self._schema(f"misses {self._missing} values. A row without a label cannot be judged: remove it.")
+        if self._infinite:
+            return self._schema(f"has {self._infinite} infinite values.")
+        whole = np.concatenate(self._parts) if self._parts else np.empty(0)
+        self._parts.clear()
+        if self.task is Task.REGRESSION:
+            return Labels(codes=whole.astype(np.float64, copy=False))
+        return self._binary(whole) if self.task is Task.BINARY else self._multiclass(whole)
+
+    def _add_numbers(self, column: pl.Series) -> None:
+        numbers = column.cast(pl.Float64).fill_null(math.nan).to_numpy()
+        self._missing += int(np.isnan(numbers).sum())
+        self._infinite += int(np.isinf(numbers).sum())
+        self._parts.append(numbers)
+
+    def _add_names(self, column: pl.Series) -> None:
+        self._missing += column.null_count() + int((column == "").sum())
+        distinct = column.unique().drop_nulls().to_list()
+        known = {name: self._names.setdefault(plain_label(name), len(self._names)) for name in distinct}
+        if len(self._names) <= _MOST_CLASSES:
+            self._parts.append(column.replace_strict(known, default=-1, return_dtype=pl.Int32).to_numpy())
+
+    def _binary(self, seen: LabelArray) -> Labels | Problem:
+        found = ordered(self._names)
+        declared = self.data.classes or ()
+        known = declared or found
+        if declared and len(declared) != 2:
+            return self._schema(f"is binary, but `data.classes` names {len(declared)} labels.")
+        if len(found) > 2 or not known:
+            return self._schema(f"has {len(found)} classes, not two: {listed(found)}. Set `task: multiclass`.")
+        unknown = _absent(found, known)
+        if unknown:
+            return self._schema(f"has labels that are not in `data.classes`: {listed(unknown)}.")
+        positive = self._positive(known)
+        if isinstance(positive, Problem):
+            return positive
+        negative = next((label for label in known if label != positive), f"not {positive}")
+        order = known if len(known) == 2 else (negative, positive)
+        is_positive = np.array([name == plain_label(positive) for name in self._names], dtype=np.int8)
+        classes = (negative, positive)
+        return Labels(codes=is_positive[seen], classes=classes, order=order, values=typed(classes))
+
+    def _positive(self, known: Sequence[str]) -> str | Problem:
+        if self.data.positive is None:
+            if len(known) == 1:
+                return self._schema(f"has one class only, {quoted(known[0])}, and `data.positive` names none.")
+            return ordered(known)[-1]
+        match = [label for label in known if plain_label(label) == plain_label(self.data.positive)]
+        if match:
+            return match[0]
+        hint = did_you_mean(self.data.positive, known)
+        return self._schema(
+            f"has no row with the positive label {quoted(self.data.positive)}{hint}; its labels are {listed(known)}. "
+            "Fix `data.positive`, or name both labels under `data.classes`."
+        )
+
+    def _multiclass(self, seen: LabelArray) -> Labels | Problem:
+        found = ordered(self._names)
+        if len(found) > _MOST_CLASSES:
+            return self._schema(f"has more than {_MOST_CLASSES} classes. Is the task a regression?")
+        classes = self.data.classes or found
+        unknown = _absent(found, classes)
+        if unknown:
+            hint = did_you_mean(unknown[0], classes)
+            return self._schema(f"has labels that are not in `data.classes`: {listed(unknown)}{hint}.")
+        if len(classes) < 2:
+            return self._schema(f"has one class only, {listed(found)}. Name all classes under `data.classes`.")
+        code = {plain_label(name): i for i, name in enumerate(classes)}
+        codes = np.array([code[name] for name in self._names], dtype=np.int32)
+        return Labels(codes=codes[seen], classes=classes, order=classes, values=typed(classes))
+
+    def _schema(self, what: str) -> Problem:
+        return Problem(reason=Reason.HOLDOUT_SCHEMA, detail=f"The holdout's target {quoted(self.data.target)} {what}")
+
+
+def ordered(names: Sequence[str] | dict[str, int]) -> tuple[str, ...]:
+    """Labels sorted as scikit-learn sorts them: as numbers when all are numbers, else as text."""
+    pairs = zip(typed(tuple(names)), names, strict=True)
+    return tuple(name for _, name in sorted(pairs))
+
+
+def typed(names: tuple[str, ...]) -> tuple[LabelValue, ...]:
+    """Labels as whole numbers, numbers or booleans when all of them read as such, else as text."""
+    for read in (_whole, _number, _boolean):
+        try:
+            return tuple(read(name) for name in names)
+        except ValueError:
+            continue
+    return names
+
+
+def _whole(name: str) -> int:
+    if str(int(name)) != name:
+        raise ValueError
+    return int(name)
+
+
+def _number(name: str) -> float:
+    if not _NUMBER.fullmatch(name):
+        raise ValueError
+    return float(name)
+
+
+def _boolean(name: str) -> bool:
+    if name.casefold() not in {"true", "false"}:
+        raise ValueError
+    return name.casefold() == "true"
+
+
+def _absent(found: Sequence[str], known: Sequence[str]) -> list[str]:
+    plain = {plain_label(label) for label in known}
+    return [label for label in found if plain_label(label) not in plain]
 
 
 # Where a holdout's bytes come from, and their digest.
@@ -44,16 +213,14 @@ class Source:
     """A file that can be read several times.
 
     Attributes:
-        path: where to read it.
-        digest: `sha256:` and the hexadecimal digest of its bytes.
         hidden: whether it came from an URL.
-        kept: what keeps the file behind `path` when it has no name: its bytes are gone with it.
+        nameless: what keeps the file behind `path` when it has no name: its bytes are gone with it.
     """
 
     path: Path
     digest: str
     hidden: bool
-    kept: "_Nameless | None" = None
+    nameless: "_Nameless | None" = None
 
 
 def open_source(source: Path | str, storage_options: Mapping[str, Any]) -> Source:
@@ -73,12 +240,12 @@ def open_source(source: Path | str, storage_options: Mapping[str, Any]) -> Sourc
         return Source(path=Path(source), digest=f"sha256:{hasher.hexdigest()}", hidden=False)
     import fsspec
 
-    kept = _Nameless()
+    copy = _Nameless()
     with fsspec.open(str(source), "rb", **storage_options) as stream:
         for chunk in _chunks(stream):
             hasher.update(chunk)
-            kept.append(chunk)
-    return Source(path=kept.path, digest=f"sha256:{hasher.hexdigest()}", hidden=True, kept=kept)
+            copy.append(chunk)
+    return Source(path=copy.path, digest=f"sha256:{hasher.hexdigest()}", hidden=True, nameless=copy)
 
 
 def is_url(source: Path | str) -> bool:
@@ -114,10 +281,8 @@ def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
 # Features of the holdout: what they are, and a batch of them as bytes for the scoring children.
 
 
-def kind_of(dtype: "pl.DataType") -> Kind | None:
+def kind_of(dtype: pl.DataType) -> Kind | None:
     """What a column holds, or None when no model can be fed with it (dates, lists)."""
-    import polars as pl
-
     if is_text(dtype):
         return Kind.TEXT
     if dtype.is_float() or isinstance(dtype, pl.Decimal):
@@ -127,7 +292,7 @@ def kind_of(dtype: "pl.DataType") -> Kind | None:
     return Kind.BOOLEAN if isinstance(dtype, pl.Boolean) else None
 
 
-def pack(frame: "pl.DataFrame", features: tuple[Feature, ...]) -> Packed:
+def pack(frame: pl.DataFrame, features: tuple[Feature, ...]) -> Packed:
     """A batch as bytes: missing text is `""`, a missing number NaN (so a column with gaps crosses as floats)."""
     packed = [_text(frame[f.name]) if f.kind is Kind.TEXT else _numbers(frame[f.name], f.kind) for f in features]
     return Packed(
@@ -137,9 +302,7 @@ def pack(frame: "pl.DataFrame", features: tuple[Feature, ...]) -> Packed:
     )
 
 
-def _text(series: "pl.Series") -> tuple[Column, bytes]:
-    import polars as pl
-
+def _text(series: pl.Series) -> tuple[Column, bytes]:
     filled = series.cast(pl.String).fill_null("")
     categories = filled.unique().sort()
     codes = filled.cast(pl.Enum(categories)).to_physical().to_numpy()
@@ -147,9 +310,7 @@ def _text(series: "pl.Series") -> tuple[Column, bytes]:
     return Column(dtype=codes.dtype.str, categories=tuple(categories.to_list())), codes.tobytes()
 
 
-def _numbers(series: "pl.Series", kind: Kind) -> tuple[Column, bytes]:
-    import polars as pl
-
+def _numbers(series: pl.Series, kind: Kind) -> tuple[Column, bytes]:
     if kind is Kind.FLOAT or series.null_count() or series.dtype == pl.UInt64():
         floats = series if series.dtype == pl.Float32() else series.cast(pl.Float64)
         values = floats.fill_null(math.nan).to_numpy()
@@ -163,7 +324,6 @@ def _numbers(series: "pl.Series", kind: Kind) -> tuple[Column, bytes]:
 
 
 BATCH_ROWS = 16_384
-
 Mask = npt.NDArray[np.bool_]
 
 
@@ -172,10 +332,8 @@ class HoldoutData:
     """The labelled rows a model is judged on.
 
     Attributes:
-        record: what is told of it.
         labels: (n,): int8 with 1 for positive, int32 class codes, or float64.
         values: the class of each code as the data means it (`1`, `True`, `"yes"`); empty for regression.
-        expected: what a model has to fit.
         masks: a slice's rows, (n,) each; a condition that is NULL counts as false.
         groups: a code for each row's group, (n,), numbered as they appear; None without `data.group`.
     """
@@ -186,7 +344,7 @@ class HoldoutData:
     expected: Expected
     masks: Mapping[str, Mask]
     groups: npt.NDArray[np.int32] | None
-    _frame: "pl.LazyFrame" = field(repr=False)
+    _frame: pl.LazyFrame = field(repr=False)
     _source: Source = field(repr=False)
 
     @property
@@ -194,20 +352,15 @@ class HoldoutData:
         """How many rows there are."""
         return self.record.rows
 
-    def batches(self, rows: int = BATCH_ROWS) -> Iterator["pl.DataFrame"]:
-        """The features, in the file's order, `rows` at a time.
-
-        Raises:
-            MlbotError: The file can no longer be read.
-            polars.exceptions.PolarsError: The same.
-        """
+    def batches(self, rows: int = BATCH_ROWS) -> Iterator[pl.DataFrame]:
+        """The features in the file's order, `rows` at a time."""
         yield from _batches(self._features(), rows)
 
-    def head(self, rows: int) -> "pl.DataFrame":
+    def head(self, rows: int) -> pl.DataFrame:
         """The features of the first rows."""
         return self._features().head(rows).collect(engine="streaming")
 
-    def _features(self) -> "pl.LazyFrame":
+    def _features(self) -> pl.LazyFrame:
         return self._frame.select(feature.name for feature in self.expected.features)
 
 
@@ -219,7 +372,7 @@ def open_holdout(
     *,
     storage_options: Mapping[str, Any] | None = None,
 ) -> HoldoutData | Problem:
-    """Read everything of a holdout but its features.
+    """Read everything of a holdout but its features, or say why nothing can be judged on it.
 
     Args:
         source: Path or fsspec URL of a CSV or Parquet file; `data.holdout` made absolute.
@@ -227,12 +380,7 @@ def open_holdout(
         task: What the models predict.
         slices: Named conditions over its columns.
         storage_options: For fsspec: credentials and the like.
-
-    Returns:
-        The holdout, or why nothing can be judged on it.
     """
-    from polars.exceptions import PanicException, PolarsError
-
     try:
         opened = open_source(source, storage_options or {})
         frame = frames.scan(opened.path, text=[data.target] if task.is_classification else [])
@@ -250,7 +398,7 @@ def open_holdout(
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Opening:
     source: Source
-    frame: "pl.LazyFrame"
+    frame: pl.LazyFrame
     data: Data
     task: Task
     slices: tuple[Slice, ...]
@@ -271,9 +419,9 @@ class _Opening:
             return _schema(f"The holdout lacks these columns: {listed(absent)}{hint}. It has {listed(schema)}.")
         left_out = {*apart, *self.data.drop}
         names = self.data.features or tuple(name for name in schema if name not in left_out)
-        told = [name for name in names if name in apart]
-        if told or not names:
-            what = f"{quoted(told[0])} is among `data.features`" if told else "no column is left as a feature"
+        given = [name for name in names if name in apart]
+        if given or not names:
+            what = f"{quoted(given[0])} is among `data.features`" if given else "no column is left as a feature"
             return _schema(
                 f"{what[0].upper()}{what[1:]}: a model is given columns other than the target and the group."
             )
@@ -296,9 +444,6 @@ class _Opening:
 
     def _wrong_slice(self) -> Problem | None:
         """Each condition is tried on no rows: what columns and types it needs shows without reading any."""
-        import polars as pl
-        from polars.exceptions import PolarsError
-
         none = pl.DataFrame(schema=self.frame.collect_schema())
         columns = none.columns
         for part in self.slices:
@@ -342,14 +487,10 @@ class _Opening:
 
     def _count(self) -> int:
         """The rows counted in a query of its own: where polars 2.1 meets a damaged page, its batches just end."""
-        import polars as pl
-
         return int(self.frame.select(pl.len()).collect(engine="streaming").item())
 
-    def _columns(self) -> "list[pl.Expr]":
+    def _columns(self) -> list[pl.Expr]:
         """The target, each slice and the group, under names that no column of the file can clash with."""
-        import polars as pl
-
         columns = [pl.col(self.data.target).alias("target")]
         columns += [_where(part).fill_null(value=False).alias(f"slice {i}") for i, part in enumerate(self.slices)]
         if self.data.group is not None:
@@ -389,13 +530,11 @@ class _Opening:
         )
 
 
-def _where(part: Slice) -> "pl.Expr":
-    import polars as pl
-
+def _where(part: Slice) -> pl.Expr:
     return pl.sql_expr(part.where)
 
 
-def _batches(frame: "pl.LazyFrame", rows: int) -> Iterator["pl.DataFrame"]:
+def _batches(frame: pl.LazyFrame, rows: int) -> Iterator[pl.DataFrame]:
     """A query's rows in order, at most `rows` at a time: polars reads ahead by a few batches, no more."""
     for batch in frame.collect_batches(chunk_size=rows, maintain_order=True, lazy=True, engine="streaming"):
         yield from batch.iter_slices(rows)

@@ -10,6 +10,9 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any
 
+import altair as alt
+import vl_convert
+
 from mlbot.gates.gate import Bound
 from mlbot.report.report import CalibrationBin, Charts, Curves, ModelReport, Point, Report, Side, SliceInfo, Spec
 from mlbot.report.words import clear_change
@@ -21,7 +24,6 @@ Rows = list[dict[str, Any]]
 """Data of a chart, a dict a mark; the keys are fixed names, never a stranger's."""
 
 SIDES = [Side.BASELINE.value, Side.CANDIDATE.value]
-
 WIDTH, HEIGHT = 340, 240
 
 NEUTRAL = "#8b949e"
@@ -41,24 +43,18 @@ class Use(Enum):
 
 def tooltips(rows: Rows) -> list[Any]:
     """All fields of the data but the one that only sorts."""
-    import altair as alt
-
     kinds = {name: "nominal" if isinstance(value, str) else "quantitative" for name, value in rows[0].items()}
     return [alt.Tooltip(field=name, type=kind) for name, kind in kinds.items() if name != "order"]
 
 
 def side_colour(*, legend: bool = True) -> Any:
     """The colour of a side, from the theme."""
-    import altair as alt
-
     scale = alt.Scale(domain=SIDES)
     return alt.Color("side:N", scale=scale, title=None) if legend else alt.Color("side:N", scale=scale, legend=None)
 
 
 def toggled(chart: Any, opacity: float, use: Use) -> Any:
     """With a legend on which a click leaves one side alone."""
-    import altair as alt
-
     if use is Use.PICTURE:
         return chart
     shown = alt.selection_point(name="sides", fields=["side"], bind="legend")
@@ -106,11 +102,7 @@ _SNIPPET = "window.vegaEmbed = vegaEmbed;"
 
 
 def config(theme: str) -> dict[str, Any]:
-    """The Vega-Lite configuration of a theme.
-
-    Args:
-        theme: `light` or `dark`.
-    """
+    """The Vega-Lite configuration of a theme, `light` or `dark`."""
     colours = _COLOURS[theme]
     axis = {
         "labelColor": colours["muted"],
@@ -146,8 +138,6 @@ def config(theme: str) -> dict[str, Any]:
 
 def script() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script that sets `window.vegaEmbed` and loads nothing."""
-    import vl_convert
-
     return str(vl_convert.javascript_bundle(_SNIPPET))
 
 
@@ -223,8 +213,6 @@ def _binned(side: str, bins: Iterable[CalibrationBin], axes: _Axes) -> Rows:
 
 
 def _lines(rows: Rows, axes: _Axes, use: Use, description: str, title: str) -> Any | None:
-    import altair as alt
-
     if not rows:
         return None
     scale = alt.Scale(domain=[0, 1]) if axes.unit else alt.Scale(zero=False)
@@ -244,8 +232,6 @@ def _lines(rows: Rows, axes: _Axes, use: Use, description: str, title: str) -> A
 
 
 def _diagonal() -> Any:
-    import altair as alt
-
     ends = [{"x": 0, "y": 0}, {"x": 1, "y": 1}]
     chart = alt.Chart(alt.InlineData(values=ends))
     return chart.mark_line(strokeDash=[4, 4], strokeWidth=1, color=NEUTRAL).encode(x="x:Q", y="y:Q")
@@ -253,8 +239,6 @@ def _diagonal() -> Any:
 
 def residual_histogram(model: ModelReport, use: Use) -> Any | None:
     """How many rows have which residual."""
-    import altair as alt
-
     rows = [
         {"side": side, "from": low, "to": high, "rows": count}
         for side, curves in _sided(model)
@@ -279,8 +263,6 @@ def residual_histogram(model: ModelReport, use: Use) -> Any | None:
 
 def confusion(model: ModelReport, use: Use) -> Any | None:
     """The candidate's rows by true and predicted class; none for more classes than can be read."""
-    import altair as alt
-
     counts = model.curves.get(Side.CANDIDATE, Curves()).confusion
     if not counts or len(counts) > _MOST_CLASSES:
         return None
@@ -313,22 +295,15 @@ def _class_names(model: ModelReport, classes: int) -> list[str]:
 # Charts of candidate against baseline: the change by slice with its interval, and the scatter of the seeds.
 
 _SMALL = "too few rows"
-
 _READINGS = ["worse", "better", "no clear change", _SMALL]
-
 _MOST_SLICES = 40
-
 _MOST_PICTURED = 9
-
 _ROW = 26
-
 _ALL = "all rows"
 
 
 def slices(model: ModelReport, use: Use) -> Any | None:
     """The change of a metric by slice, with intervals, zero and the margin; of no slices a picture says nothing."""
-    import altair as alt
-
     rows = _slice_rows(model)
     metric = _first_metric(model, (row["metric"] for row in rows))
     if metric is None:
@@ -352,8 +327,6 @@ def slices(model: ModelReport, use: Use) -> Any | None:
 
 def seeds(model: ModelReport, use: Use) -> Any | None:
     """A point for each seed's value of a metric."""
-    import altair as alt
-
     rows = _seed_rows(model)
     metric = _first_metric(model, (row["metric"] for row in rows))
     if metric is None:
@@ -381,8 +354,6 @@ def _first_metric(model: ModelReport, available: Iterable[str]) -> str | None:
 
 def _of_one_metric(rows: Rows, metric: str, use: Use) -> tuple[Any, Callable[[Any], Any]]:
     """A chart over the rows of one metric, and what adds the choice of another where somebody can choose."""
-    import altair as alt
-
     if use is Use.PICTURE:
         return alt.Chart(alt.InlineData(values=_only(rows, metric))), lambda chart: chart
     names = list(dict.fromkeys(str(row["metric"]) for row in rows))
@@ -404,8 +375,6 @@ def _only(rows: Rows, metric: str) -> Rows:
 
 def _rulers(model: ModelReport, metric: str, use: Use) -> list[Any]:
     """Upright lines: none at all is zero; dashed is the margin, beyond which a change is a regression."""
-    import altair as alt
-
     zero = alt.Chart(alt.InlineData(values=[{"x": 0}])).mark_rule(color=NEUTRAL).encode(x="x:Q")
     margins: Rows = [
         {"metric": each.metric, "x": each.direction.worse * each.margin}
@@ -422,8 +391,6 @@ def _rulers(model: ModelReport, metric: str, use: Use) -> list[Any]:
 
 
 def _reading_colour(rows: Rows) -> Any:
-    import altair as alt
-
     used = {row["reading"] for row in rows}
     legend = alt.Legend(values=[reading for reading in _READINGS if reading in used])
     return alt.Color("reading:N", title=None, scale=alt.Scale(domain=_READINGS, range="ordinal"), legend=legend)
@@ -484,27 +451,14 @@ def chart_specs(model: ModelReport) -> dict[str, Spec]:
 
 
 def picture_spec(model: ModelReport) -> Spec | None:
-    """The charts that stand in a comment: the changes by slice and one curve beside them, without slices two curves.
-
-    Returns:
-        One specification with the views side by side; None where there is nothing to draw.
-    """
-    import altair as alt
-
+    """The charts of a comment, side by side: the changes by slice and one curve, without slices two curves."""
     made = (_MAKERS[name](model, Use.PICTURE) for name in ("slices", *_BESIDE))
     chosen = [chart for chart in made if chart is not None][:2]
     return _spec(alt.hconcat(*chosen, spacing=36).resolve_scale(color="independent")) if chosen else None
 
 
 def svg(spec: Spec, theme: str) -> str:
-    """A specification drawn as SVG.
-
-    Args:
-        spec: The specification.
-        theme: `light` or `dark`.
-    """
-    import vl_convert
-
+    """A specification drawn as SVG in a theme, `light` or `dark`."""
     return str(vl_convert.vegalite_to_svg(spec, config=config(theme)))
 
 

@@ -5,8 +5,10 @@ records; whatever the child says is validated like anything else that comes from
 stranger's model. Nothing is ever unpickled.
 """
 
+import difflib
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Literal, TypeVar
 
@@ -17,7 +19,6 @@ from mlbot.gates.outcome import Reason
 from mlbot.lib.record import Count, Record
 
 _M = TypeVar("_M", bound=Record)
-
 _LENGTHS = struct.Struct(">IQ")
 
 REPLY_HEADER_LIMIT = 1 << 20
@@ -103,6 +104,21 @@ class Column(Record):
     categories: tuple[str, ...] | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Packed:
+    """A batch ready for the pipe: packed once, sent to every child."""
+
+    rows: int
+    columns: tuple[Column, ...]
+    chunks: tuple[bytes, ...]
+    """The columns' bytes, one after the other."""
+
+    @property
+    def length(self) -> int:
+        """Bytes of all chunks."""
+        return sum(len(chunk) for chunk in self.chunks)
+
+
 class Batch(Record):
     """To the child: rows to predict."""
 
@@ -166,9 +182,7 @@ class Refusal(Record):
 
 
 Reply = Annotated[Ready | Loaded | Predicted | Measured | Refusal, Field(discriminator="kind")]
-
 REQUEST: TypeAdapter[Load | Batch | Measure] = TypeAdapter(Request)
-
 REPLY: TypeAdapter[Ready | Loaded | Predicted | Measured | Refusal] = TypeAdapter(Reply)
 
 
@@ -177,12 +191,7 @@ class ProtocolError(Exception):
 
 
 class Refused(Exception):  # noqa: N818 - what happened to the model, not what went wrong
-    """A model file cannot be judged.
-
-    Args:
-        reason: The code.
-        detail: What is wrong and how to fix it, names from the file escaped.
-    """
+    """A model file cannot be judged; `detail` says what is wrong and how to fix it, names from the file escaped."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
@@ -197,19 +206,15 @@ def head(message: Record, length: int = 0) -> bytes:
 
 
 def receive(read: Callable[[int], bytes | bytearray], header_limit: int, limit: int) -> tuple[bytes, bytes | bytearray]:
-    """Read one message.
+    """One message: the header's JSON text, not yet validated, and the raw bytes.
 
     Args:
         read: Gives exactly so many bytes, or raises `EOFError`.
         header_limit: The longest header that is accepted, in bytes.
         limit: The most raw bytes that are accepted.
 
-    Returns:
-        The header's JSON text, not yet validated, and the raw bytes.
-
     Raises:
         ProtocolError: A length is beyond its limit.
-        EOFError: The other side is gone.
     """
     header, raw = _LENGTHS.unpack(read(_LENGTHS.size))
     if header > header_limit or raw > limit:
@@ -219,12 +224,49 @@ def receive(read: Callable[[int], bytes | bytearray], header_limit: int, limit: 
 
 
 def parse(adapter: TypeAdapter[_M], text: bytes) -> _M:
-    """A header as the record it says it is.
-
-    Raises:
-        ProtocolError: It is none.
-    """
+    """A header as the record it says it is; raises `ProtocolError` when it is none."""
     try:
         return adapter.validate_json(text)
     except ValidationError as error:
         raise ProtocolError("a message is not one of those agreed") from error
+
+
+# Words for problems: names from outside are escaped and cut before they are said.
+
+_NAME = 60
+_SHOWN = 5
+
+
+def printable(text: str, limit: int) -> str:
+    """Text of a stranger with everything that is not a visible character or a blank escaped, cut to `limit`."""
+    cut = text[:limit]
+    escaped = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in cut)
+    return escaped[:limit] + ("…" if len(text) > limit or len(escaped) > limit else "")
+
+
+def quoted(name: str) -> str:
+    """One name, in quotes."""
+    return f"'{printable(name, _NAME)}'"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in quotes, the first few of many."""
+    every = list(names)
+    more = f" and {len(every) - _SHOWN} more" if len(every) > _SHOWN else ""
+    return ", ".join(quoted(name) for name in every[:_SHOWN]) + more
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """` (did you mean 'x'?)` when a known name is near; else nothing."""
+    folded = {k.casefold(): k for k in known}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1)
+    return f" (did you mean {quoted(folded[near[0]])}?)" if near else ""
+
+
+def plain_label(label: str) -> str:
+    """A label as it is compared: `True` and `true` are the same, `1` and `1.0` are."""
+    stripped = label.strip()
+    if stripped.casefold() in {"true", "false"}:
+        return stripped.casefold()
+    whole = stripped.removesuffix(".0")
+    return whole if whole.removeprefix("-").isdigit() else stripped

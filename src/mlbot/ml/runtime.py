@@ -12,28 +12,102 @@ from onnx import TensorProto, helper
 
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
-from mlbot.ml.feeding import Values, feeds, unpack
-from mlbot.ml.inspection import parse
-from mlbot.ml.protocol import Column, Expected, Measured, ModelFacts, Refused
-from mlbot.ml.signature import Signature, read_signature
-from mlbot.ml.text import printable, quoted
+from mlbot.ml.onnx_file import Input, Signature, parse_model, read_signature
+from mlbot.ml.protocol import (
+    Column,
+    Expected,
+    Feature,
+    Layout,
+    Measured,
+    ModelFacts,
+    ProtocolError,
+    Refused,
+    printable,
+    quoted,
+)
+
+# Columns of a batch as bytes for the pipe, and back as what a model's inputs take.
+
+Values = npt.NDArray[Any]
+
+
+def unpack(rows: int, columns: Sequence[Column], raw: bytes | bytearray) -> tuple[Values, ...]:
+    """The columns of a batch, each `(rows,)`: numbers, booleans, or objects holding `str`."""
+    arrays: list[Values] = []
+    offset = 0
+    for column in columns:
+        dtype = np.dtype(column.dtype)
+        if offset + rows * dtype.itemsize > len(raw):
+            raise ProtocolError("a batch is shorter than it says")
+        values = np.frombuffer(raw, dtype, rows, offset)
+        offset += values.nbytes
+        if column.categories is not None:
+            values = np.array(column.categories, dtype=np.object_)[values]
+        arrays.append(values)
+    return tuple(arrays)
+
+
+def feeds(signature: Signature, features: Sequence[Feature], arrays: Sequence[Values]) -> dict[str, Values]:
+    """What the model's inputs are given: `[N, 1]` for each column, or the one `[N, F]`.
+
+    Raises:
+        Refused: A value cannot be held by the type of its input.
+    """
+    if signature.facts.layout is Layout.COLUMNS:
+        by_name = {feature.name: values for feature, values in zip(features, arrays, strict=True)}
+        return {i.name: _cast(by_name[i.name], i, i.name).reshape(-1, 1) for i in signature.inputs}
+    (matrix,) = signature.inputs
+    whole = np.empty((len(arrays[0]), len(arrays)), dtype=matrix.dtype)
+    for at, (feature, values) in enumerate(zip(features, arrays, strict=True)):
+        whole[:, at] = _cast(values, matrix, feature.name)
+    return {matrix.name: whole}
+
+
+def _cast(values: Values, model: Input, name: str) -> Values:
+    dtype = np.dtype(model.dtype)
+    if values.dtype == dtype or dtype.kind == "O":
+        return values
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):  # a number too large for the input becomes infinite, as it would in production
+            return values.astype(dtype)
+    if values.dtype.kind == "f":
+        _whole(values, dtype, name)
+    if dtype.kind in "iu" and values.dtype.kind != "b":
+        _in_range(values, dtype, name)
+    return values.astype(dtype)
+
+
+def _whole(values: Values, dtype: np.dtype[Any], name: str) -> None:
+    missing = int(np.isnan(values).sum())
+    if missing:
+        raise _unfit(name, dtype, f"which cannot say that a value is missing, and the holdout misses {missing} or more")
+    if dtype.kind == "b" or not np.array_equal(values, np.trunc(values)):
+        raise _unfit(name, dtype, "but the holdout holds fractions")
+
+
+def _in_range(values: Values, dtype: np.dtype[Any], name: str) -> None:
+    limits = np.iinfo(dtype)
+    # In floating point 2**63 - 1 rounds up to 2**63, which does not fit: so the upper bound is exclusive there.
+    too_large = values >= float(limits.max) + 1 if values.dtype.kind == "f" else values > limits.max
+    if bool(np.any(too_large)) or bool(np.any(values < limits.min)):
+        raise _unfit(name, dtype, "and the holdout holds numbers beyond it")
+
+
+def _unfit(name: str, dtype: np.dtype[Any], why: str) -> Refused:
+    return Refused(
+        Reason.MODEL_INPUTS,
+        f"The model's input for {quoted(name)} takes {dtype.name}, {why}. Train with a float input.",
+    )
+
 
 Predictions = npt.NDArray[np.floating[Any]]
-
 _WARM_UP = 5
-
 _NO_MEMORY = ("bad_alloc", "bad allocation", "failed to allocate", "alloc", "out of memory")
-
 _SILENT = 4  # onnxruntime's log level "fatal": its messages quote the model
 
 
 class Runtime:
-    """One model: none yet, then loaded, then asked.
-
-    Args:
-        expected: What the model has to fit.
-        threads: Threads that one prediction may use.
-    """
+    """One model: none yet, then loaded, then asked. Its methods raise `Refused` when it fails or does not fit."""
 
     def __init__(self, expected: Expected, threads: int) -> None:
         self._expected = expected
@@ -42,12 +116,8 @@ class Runtime:
         self._session: Any = None
 
     def load(self, content: bytes) -> ModelFacts:
-        """Inspect and load a model file.
-
-        Raises:
-            Refused: It is not allowed, does not fit, or onnxruntime does not load it.
-        """
-        signature = read_signature(parse(content), self._expected)
+        """Inspect and load a model file."""
+        signature = read_signature(parse_model(content), self._expected)
         try:
             self._session = onnxruntime.InferenceSession(
                 content, sess_options=_options(self._threads), providers=["CPUExecutionProvider"]
@@ -58,11 +128,7 @@ class Runtime:
         return signature.facts
 
     def predict(self, rows: int, columns: Sequence[Column], raw: bytes | bytearray) -> Predictions:
-        """Predictions of a batch, `(rows, width)`, in the float type that the model gives.
-
-        Raises:
-            Refused: The batch does not fit the inputs, the model fails on it, or gives another shape.
-        """
+        """Predictions of a batch, `(rows, width)`, in the float type that the model gives."""
         return self._run(self._feed(rows, columns, raw), rows)
 
     def measure(
@@ -76,9 +142,6 @@ class Runtime:
             raw: The columns' bytes.
             requests: How many single rows to predict, after a warm-up; the rows are gone through again and again.
             seconds: When to stop early; each half of the measurement gets half of it.
-
-        Raises:
-            Refused: The model fails on the rows.
         """
         whole = self._feed(rows, columns, raw)
         singles = [{name: values[i : i + 1] for name, values in whole.items()} for i in range(min(rows, requests))]
@@ -130,7 +193,7 @@ def warm_up(threads: int) -> None:
     graph = helper.make_graph([node], "warm-up", ports[:1], ports[1:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     content = model.SerializeToString()
-    onnx.checker.check_model(parse(content))
+    onnx.checker.check_model(parse_model(content))
     session = onnxruntime.InferenceSession(content, sess_options=_options(threads), providers=["CPUExecutionProvider"])
     (output,) = session.run(["y"], {"x": np.zeros((2, 1), dtype=np.float32)})
     np.percentile(output, (50, 95))

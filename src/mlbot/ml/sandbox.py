@@ -23,17 +23,11 @@ from types import MappingProxyType
 # A system-call filter for the scoring child: compute, talk over the open pipes, end. Nothing else.
 
 _SET_MODE_FILTER = 1
-
 _ALL_THREADS = 1  # SECCOMP_FILTER_FLAG_TSYNC: libraries have started threads of their own
-
 _ALLOW = 0x7FFF0000
-
 _DENY = 0x00050000 | errno.EPERM
-
 _NOT_THERE = 0x00050000 | errno.ENOSYS
-
 _CLONE_THREAD = 0x00010000
-
 _LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
 
 _NUMBER, _MACHINE, _FIRST_ARGUMENT = 0, 4, 16
@@ -93,12 +87,9 @@ _MACHINES: Mapping[str, _Machine] = MappingProxyType(
 
 
 def install() -> bool:
-    """Put the filter over every thread of this process, for good.
+    """Put the filter over every thread of this process, for good; whether it is in force.
 
     `no_new_privs` has to be set already. On another system or processor nothing happens.
-
-    Returns:
-        Whether the filter is in force.
     """
     machine = _MACHINES.get(platform.machine()) if sys.platform == "linux" else None
     if machine is None:
@@ -143,11 +134,8 @@ def _instruction(code: int, value: int, then: int = 0, otherwise: int = 0) -> by
 
 
 _SET_DEATH_SIGNAL, _GET_DUMPABLE, _SET_DUMPABLE, _NO_NEW_PRIVS = 1, 3, 4, 38
-
 _NEW_USER_NAMESPACE, _NEW_NETWORK = 0x10000000, 0x40000000
-
 _CAPABILITY_VERSION = 0x20080522
-
 _NOBODY = 65534
 
 
@@ -169,11 +157,7 @@ class Confinement:
 
 
 def isolate() -> dict[str, bool]:
-    """Give up privileges, the network and the capabilities. Call with one thread, before heavy imports.
-
-    Returns:
-        `no_new_privileges` and `no_network`: whether each is in force.
-    """
+    """Give up privileges and the network; which is in force. Call with one thread, before heavy imports."""
     os.chdir("/")
     os.umask(0o077)
     no_new_privileges = _prctl(_NO_NEW_PRIVS, 1)
@@ -182,15 +166,9 @@ def isolate() -> dict[str, bool]:
 
 
 def lock_down(limits: Confinement, keep: int) -> dict[str, bool]:
-    """Give up everything but computing and the open pipes. Call after all imports, before the first hostile byte.
+    """Give up everything but computing and the open pipes; which measure is in force.
 
-    Args:
-        limits: How much may be used.
-        keep: The highest file descriptor that stays open.
-
-    Returns:
-        Whether each is in force: `empty_environment`, `other_user`, `resource_limits`, `no_new_files`,
-        `ends_with_parent`, `system_calls`.
+    Call after all imports, before the first hostile byte. `keep` is the highest file descriptor that stays open.
     """
     os.environ.clear()
     os.closerange(keep + 1, 65536)
@@ -212,11 +190,7 @@ def lock_down(limits: Confinement, keep: int) -> dict[str, bool]:
 
 @contextmanager
 def hidden_from_children() -> Iterator[bool]:
-    """While it lasts, no process of the same user can read this one's memory, environment or open files.
-
-    Yields:
-        Whether it is in force.
-    """
+    """Hide this process's memory, environment and open files from others of the same user; whether it is in force."""
     before = _libc().prctl(_GET_DUMPABLE, 0, 0, 0, 0) if sys.platform == "linux" else -1
     hidden = before >= 0 and _prctl(_SET_DUMPABLE, 0)
     try:

@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 from mlbot.gates.outcome import Reason
-from mlbot.ml import sandbox, telemetry
+from mlbot.ml import disable_telemetry, sandbox
 from mlbot.ml.protocol import (
     REQUEST,
     REQUEST_LIMIT,
@@ -82,7 +82,7 @@ def main() -> None:
 def _prepared(start: Start) -> "Runtime":
     """Import everything, and use it once."""
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy reads it on import; else one thread a processor
-    telemetry.switch_off()
+    disable_telemetry()
     from mlbot.ml.runtime import Runtime, warm_up
 
     warm_up(start.threads)

@@ -6,27 +6,341 @@
 Nothing of a model file is parsed in this process. What its child answers is checked like anything from outside.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+import importlib.util
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, Any, NoReturn, Self, TypeVar
 
 import numpy as np
+import numpy.typing as npt
+from polars.exceptions import PanicException, PolarsError
 
-from mlbot.errors import MlbotError
+from mlbot.errors import MissingExtraError, MlbotError
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.lib.record import Record
-from mlbot.ml.feeding import Packed
 from mlbot.ml.guard import ModelFile, open_model
 from mlbot.ml.holdout import HoldoutData, pack
-from mlbot.ml.predictions import Collector, Floats, columns_of
-from mlbot.ml.protocol import Batch, Expected, Load, Loaded, Measure, Measured, ModelFacts, Predicted
+from mlbot.ml.protocol import (
+    REPLY,
+    REPLY_HEADER_LIMIT,
+    Batch,
+    Expected,
+    Load,
+    Loaded,
+    Measure,
+    Measured,
+    ModelFacts,
+    Packed,
+    Predicted,
+    ProtocolError,
+    Ready,
+    Refusal,
+    Start,
+    head,
+    listed,
+    parse,
+    printable,
+    quoted,
+    receive,
+)
 from mlbot.ml.sandbox import hidden_from_children
-from mlbot.ml.text import printable, quoted
-from mlbot.ml.worker import ScoringError, Worker
 from mlbot.verdict.evidence import Latency, Problem
+
+# The judge's end of one scoring child: start it, talk with a deadline, and say what its end means.
+
+_BOOT = "import sys; sys.path += sys.argv[1:]; from mlbot.ml.scorer import main; main()"
+_NEEDED = ("mlbot", "pydantic", "numpy", "onnx", "onnxruntime", "google.protobuf")
+_GRACE_S = 5.0
+_TAIL = 4096
+_NO_MEMORY = (b"bad_alloc", b"MemoryError", b"Cannot allocate memory", b"memory allocation")
+
+
+class ScoringError(Exception):
+    """A child gave no answer that can be used."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+class Worker:
+    """One scoring child, from its start to its end, as a context manager; whatever goes wrong is a `ScoringError`.
+
+    Args:
+        expected: What the model has to fit.
+        memory_bytes: Memory it may use beyond its libraries.
+        wall_s: Seconds that the judge waits for it, all waits together; also its processor seconds.
+        threads: Threads that one prediction may use.
+    """
+
+    def __init__(self, expected: Expected, *, memory_bytes: int, wall_s: float, threads: int) -> None:
+        self._left = wall_s
+        self._wall = wall_s
+        self._errors = b""
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-B", "-c", _BOOT, *_roots()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            env={},
+            cwd="/",
+            start_new_session=True,
+        )
+        self._in, self._out, self._err = (
+            _without_blocking(stream) for stream in (self._process.stdin, self._process.stdout, self._process.stderr)
+        )
+        self._start = Start(
+            expected=expected, memory_bytes=memory_bytes, cpu_s=wall_s * threads, threads=threads, parent=os.getpid()
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def ready(self) -> dict[str, bool]:
+        """Wait until the child has locked itself down; each measure of protection, and whether it is in force."""
+        self.send(self._start)
+        answer, _ = self.receive(0)
+        if not isinstance(answer, Ready):
+            self._nonsense()
+        return answer.protection
+
+    def send(self, message: Record, length: int = 0, chunks: Iterable[bytes] = ()) -> None:
+        """Send a message with `length` raw bytes."""
+        self._write(head(message, length))
+        for chunk in chunks:
+            self._write(chunk)
+
+    def receive(self, limit: int) -> tuple[Record, bytes | bytearray]:
+        """The child's answer, with at most `limit` raw bytes."""
+        try:
+            text, raw = receive(self._read, REPLY_HEADER_LIMIT, limit)
+            answer = parse(REPLY, text)
+        except ProtocolError:
+            self._nonsense()
+        if isinstance(answer, Refusal):
+            raise ScoringError(Problem(reason=answer.reason, detail=printable(answer.detail, 1000)))
+        return answer, raw
+
+    def close(self) -> None:
+        """End the child."""
+        with suppress(OSError):
+            self._process.kill()
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+        self._process.wait()
+
+    def _write(self, content: bytes) -> None:
+        view = memoryview(content)
+        while view:
+            self._wait(self._in, select.POLLOUT)
+            try:
+                view = view[os.write(self._in, view) :]
+            except BlockingIOError:
+                continue
+            except BrokenPipeError:
+                self._ended()
+
+    def _read(self, size: int) -> bytearray:
+        content = bytearray(size)
+        view = memoryview(content)
+        while view:
+            self._wait(self._out, select.POLLIN)
+            try:
+                got = os.readv(self._out, [view])
+            except BlockingIOError:
+                continue
+            if not got:
+                self._ended()
+            view = view[got:]
+        return content
+
+    def _wait(self, descriptor: int, event: int) -> None:
+        """Until the pipe is ready, taking in what the child prints meanwhile, or until its time is up."""
+        poll = select.poll()
+        poll.register(descriptor, event)
+        poll.register(self._err, select.POLLIN)
+        while True:
+            before = time.monotonic()
+            events = dict(poll.poll(max(0.0, self._left) * 1000))
+            self._left -= time.monotonic() - before
+            if events.get(self._err, 0):
+                self._listen(poll)
+            if events.get(descriptor, 0):
+                return
+            if self._left <= 0:
+                self._late()
+
+    def _listen(self, poll: "select.poll | None" = None) -> None:
+        """Keep the last of what the child printed: only signs of exhausted memory are looked for in it."""
+        with suppress(BlockingIOError):
+            got = os.read(self._err, _TAIL)
+            self._errors = (self._errors + got)[-_TAIL:]
+            if not got and poll is not None:
+                poll.unregister(self._err)
+
+    def _late(self) -> NoReturn:
+        detail = f"Scoring took longer than the {self._wall:g} seconds that the judge allows."
+        raise ScoringError(Problem(reason=Reason.SCORING_TIMEOUT, detail=detail))
+
+    def _nonsense(self) -> NoReturn:
+        detail = "The scoring process answered with something that is no answer."
+        raise ScoringError(Problem(reason=Reason.SCORING_FAILED, detail=detail))
+
+    def _ended(self) -> NoReturn:
+        """The child is gone: by its exit status, say of what."""
+        try:
+            status = self._process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            self._nonsense()
+        self._listen()
+        if status == -signal.SIGXCPU:
+            self._late()
+        if status == -signal.SIGKILL or any(sign in self._errors for sign in _NO_MEMORY):
+            detail = "The model wants more memory than the judge allows."
+            raise ScoringError(Problem(reason=Reason.SCORING_MEMORY, detail=detail))
+        how = f"it crashed ({signal.Signals(-status).name})" if status < 0 else f"it ended with status {status}"
+        detail = f"The process that loads and runs the model failed: {how}."
+        raise ScoringError(Problem(reason=Reason.SCORING_FAILED, detail=detail))
+
+
+def _roots() -> list[str]:
+    """The folders that the child imports from: those that mlbot and its libraries were found in, and no others.
+
+    The isolated interpreter knows neither PYTHONPATH nor the user's site; it shall not know the working directory.
+    """
+    roots: list[str] = []
+    for name in _NEEDED:
+        spec = importlib.util.find_spec(name)
+        places = list(spec.submodule_search_locations or []) if spec is not None else []
+        if not places:
+            raise MissingExtraError("ml", needed_for="Scoring a model")
+        root = str(Path(places[0]).resolve().parents[name.count(".")])
+        if root not in roots:
+            roots.append(root)
+    return roots
+
+
+def _without_blocking(stream: IO[bytes] | None) -> int:
+    if stream is None:
+        raise ValueError("the child was started without a pipe")
+    os.set_blocking(stream.fileno(), False)
+    return stream.fileno()
+
+
+# What a model said, checked row by row before anything is computed from it.
+
+Floats = npt.NDArray[np.float64]
+Raw = npt.NDArray[np.floating[Any]]
+_TOLERANCE = 1e-3
+
+
+@dataclass(kw_only=True, slots=True)
+class Collector:
+    """Takes one model's predictions batch by batch into one array as the statistics want it.
+
+    Attributes:
+        whole: where they go: (n,) or (n, C).
+        columns: for each column of `whole` the model's own column, or None for a class it never learned; binary: the
+            positive class's column.
+    """
+
+    task: Task
+    whole: Floats
+    columns: tuple[int | None, ...]
+    _done: int = 0
+    _not_finite: int = 0
+    _outside: int = 0
+    _wrong_sum: int = 0
+    _low: float = field(default=np.inf)
+    _high: float = field(default=-np.inf)
+
+    def add(self, raw: Raw) -> None:
+        """The next rows, (rows, width), as the model gave them."""
+        values = raw.astype(np.float64)
+        finite = np.isfinite(values).all(axis=1)
+        self._not_finite += int(values.shape[0] - finite.sum())
+        if self.task.is_classification:
+            self._check_probabilities(values[finite])
+            np.clip(values, 0.0, 1.0, out=values)  # float32 arithmetic strays past the ends by a last digit
+        part = self.whole[self._done : self._done + values.shape[0]]
+        if self.whole.ndim == 1:
+            part[:] = values[:, self.columns[0] or 0]
+        else:
+            self._spread(values, part)
+        self._done += values.shape[0]
+
+    def problem(self) -> Problem | None:
+        """What is wrong with the predictions, if anything is."""
+        rows = f"of {self._done} rows"
+        if self._not_finite:
+            return Problem(
+                reason=Reason.NOT_FINITE,
+                detail=f"The model predicts NaN or infinity on {self._not_finite} {rows}. Missing values that it was "
+                "not trained on are the usual cause: fill them inside the model.",
+            )
+        if self._outside:
+            return Problem(
+                reason=Reason.NOT_PROBABILITIES,
+                detail=f"The model's output is no probability on {self._outside} {rows}: values go from "
+                f"{self._low:.3g} to {self._high:.3g}. If these are logits, end the model with a sigmoid or softmax.",
+            )
+        if self._wrong_sum:
+            return Problem(
+                reason=Reason.NOT_PROBABILITIES,
+                detail=f"The model's class probabilities do not sum to one on {self._wrong_sum} {rows}. End the model "
+                "with a softmax, not with a sigmoid for each class.",
+            )
+        if self._done != self.whole.shape[0]:
+            return Problem(
+                reason=Reason.HOLDOUT_UNREADABLE,
+                detail=f"The holdout gave {self._done} rows where {self.whole.shape[0]} were counted: it changed "
+                "while it was read.",
+            )
+        return None
+
+    def _check_probabilities(self, values: Floats) -> None:
+        if not values.size:
+            return
+        self._low, self._high = min(self._low, float(values.min())), max(self._high, float(values.max()))
+        outside = ((values < -_TOLERANCE) | (values > 1 + _TOLERANCE)).any(axis=1)
+        self._outside += int(outside.sum())
+        if values.shape[1] > 1:
+            self._wrong_sum += int((np.abs(values.sum(axis=1) - 1) > _TOLERANCE).sum())
+
+    def _spread(self, values: Floats, part: Floats) -> None:
+        """Into the shared class order; each row sums to one exactly, where float32 leaves it short by a digit."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            values /= values.sum(axis=1, keepdims=True)
+        for at, column in enumerate(self.columns):
+            part[:, at] = 0.0 if column is None else values[:, column]
+
+
+def columns_of(facts: ModelFacts, task: Task, classes: tuple[str, ...]) -> tuple[int | None, ...] | Problem:
+    """Which of a model's columns are read, in the order of `classes` (binary: negative before positive)."""
+    if task is Task.REGRESSION or facts.single_probability:
+        return (0,)
+    where = {label: at for at, label in enumerate(facts.classes)}
+    if task is Task.MULTICLASS:
+        return tuple(where.get(label) for label in classes)
+    if classes[1] not in where or len(where) != 2:
+        detail = f"The model's classes are {listed(facts.classes)}; the holdout's are {listed(classes)}."
+        return Problem(reason=Reason.MODEL_OUTPUTS, detail=detail)
+    return (where[classes[1]],)
+
 
 # What a scoring is given and what it gives.
 
@@ -84,10 +398,6 @@ class Scored:
         classes: the holdout's classes; for multiclass, after them any that a model of the same scoring knows beside
             them (so the label codes stay as they are). Empty for regression.
         digest: `sha256:…` of exactly the bytes that were scored.
-        size_bytes: how many they were.
-        latency: how long predictions took.
-        protection: what held the model back.
-        facts: what the file is.
     """
 
     predictions: Floats
@@ -108,16 +418,11 @@ _NONSENSE = Problem(
 )
 
 _T = TypeVar("_T")
-
 _R = TypeVar("_R", bound=Record)
 
 
 class Run:
-    """One model file and its child. Once there is a problem, the child is ended and nothing more is asked of it.
-
-    Attributes:
-        problem: Why there will be no predictions.
-    """
+    """One model file and its child. Once there is a problem, the child is ended and nothing more is asked of it."""
 
     def __init__(self, path: Path, limits: Limits, *, parent_hidden: bool) -> None:
         self.problem: Problem | None = None
@@ -268,13 +573,7 @@ def score_many(
 ) -> tuple[Scored | Problem, ...]:
     """Score model files on one holdout, which is read once for all of them.
 
-    Args:
-        paths: The files; nothing is assumed of them.
-        holdout: What to score on.
-        limits: What each model may use.
-
-    Returns:
-        For each path, in order, its predictions or why there are none. One model's problem is not the others'.
+    For each path, in order, its predictions or why there are none. One model's problem is not the others'.
     """
     limits = limits or Limits()
     with hidden_from_children() as hidden, ExitStack() as stack:
@@ -285,14 +584,6 @@ def score_many(
             run.begin(holdout, classes)
         _feed(runs, holdout, limits)
         return tuple(run.result(classes) for run in runs)
-
-
-def inspect(path: Path, expected: Expected, *, limits: Limits | None = None) -> ModelFacts | Problem:
-    """Check that a file is a model that fits, and that it loads, without scoring it."""
-    with hidden_from_children() as hidden, ExitStack() as stack:
-        run = Run(path, limits or Limits(), parent_hidden=hidden)
-        _load([run], expected, stack)
-        return run.problem or run.facts
 
 
 def _load(runs: Sequence[Run], expected: Expected, stack: ExitStack) -> None:
@@ -318,8 +609,6 @@ def _shared_classes(holdout: HoldoutData, runs: Sequence[Run]) -> tuple[str, ...
 
 def _feed(runs: Sequence[Run], holdout: HoldoutData, limits: Limits) -> None:
     """Time each model while the others rest, then give every batch to all of them."""
-    from polars.exceptions import PanicException, PolarsError
-
     features = holdout.expected.features
     rows = max(1, min(limits.batch_rows, _MOST_CELLS // len(features)))
     try:

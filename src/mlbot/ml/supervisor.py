@@ -24,11 +24,8 @@ import time
 from pathlib import Path
 
 _SET_DEATH_SIGNAL, _SET_CHILD_SUBREAPER = 1, 36
-
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
 _SWEEP_S = 5.0
-
 _PAUSE_S = 0.01
 
 
@@ -50,7 +47,7 @@ class Supervision:
         self.child: subprocess.Popen[bytes]
         self.status: int | None = None
         self.orphaned = False
-        self.told_to_end = False
+        self.asked_to_end = False
 
     def run(self) -> None:
         """Start the training, wait for the first of its end, the timeout and the lifeline's end, and sweep up."""
@@ -70,15 +67,15 @@ class Supervision:
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - this process has one thread
             )
         except OSError as error:
-            tell(exit_code=127, timed_out=False, duration_s=0.0, peak_memory_bytes=0, problem=str(error))
+            report(exit_code=127, timed_out=False, duration_s=0.0, peak_memory_bytes=0, problem=str(error))
             return
-        tell(pid=self.child.pid)
+        report(pid=self.child.pid)
         timed_out = self._wait(wake, started + self.timeout_s)
         duration = time.monotonic() - started
         self._end(wake)
         if self.orphaned:
             shutil.rmtree(self.scratch, ignore_errors=True)
-        tell(
+        report(
             exit_code=None if self.status is None else os.waitstatus_to_exitcode(self.status),
             timed_out=timed_out,
             duration_s=duration,
@@ -86,7 +83,7 @@ class Supervision:
         )
 
     def _signalled(self, number: int, _frame: object) -> None:
-        self.told_to_end = self.told_to_end or number in _ENDING
+        self.asked_to_end = self.asked_to_end or number in _ENDING
 
     def _wait(self, wake: int, deadline: float) -> bool:
         """Until the leader has ended (False), or has to be ended; True when that is for the time it took."""
@@ -100,7 +97,7 @@ class Supervision:
                 os.read(wake, 512)
             if lifeline in ready and not os.read(lifeline, 512):
                 self.orphaned = True
-            if self.orphaned or self.told_to_end:
+            if self.orphaned or self.asked_to_end:
                 return False
         return False
 
@@ -171,7 +168,7 @@ def _peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def tell(**facts: object) -> None:
+def report(**facts: object) -> None:
     """One line of JSON to mlbot, if it still listens."""
     with contextlib.suppress(BrokenPipeError):
         os.write(1, json.dumps(facts).encode() + b"\n")

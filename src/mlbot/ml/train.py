@@ -12,22 +12,30 @@ What a training is given, whatever its language (the contract with the user's co
 It prints what it likes; `metric=value` lines are kept as claims, which nothing trusts.
 """
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import re
+import selectors
 import signal
 import stat
+import subprocess
 import sys
 import sysconfig
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+import unicodedata
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import IO, Any, Self
 
 from pydantic import ValidationError
 
@@ -36,9 +44,312 @@ from mlbot.ledger.entries import Environment
 from mlbot.lib.canonical import digest
 from mlbot.lib.record import Digest, Sha
 from mlbot.lib.scalar import Params
-from mlbot.ml.log import Log
-from mlbot.ml.supervised import Command, Ended, supervise
+from mlbot.ml import supervisor
 from mlbot.protocol.artifacts import MESSAGE, Parity, Training, TrainingFailure
+
+# What a training prints: kept in a file, said as progress, searched for claims. Hostile text of any length.
+
+_TAIL_LINES = 20
+_LINE_LENGTH = 500
+_BUFFER = 64 * 1024
+_BURST = 20
+_LINES_PER_S = 1.0
+_MOST_LOG_BYTES = 64 * 1024 * 1024
+_BLANK = "\0 \t\r\v\f"
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]?|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[PX^_][^\x1b\n]*(?:\x1b\\)?|.?)")
+_NUMBER = r"[-+]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,4})?"
+
+
+def clean(line: str) -> str:
+    """One line for people: no escape sequences, control, format (bidi) or zero-width characters, not too long.
+
+    `##[` is taken apart, since a GitHub runner obeys it in the middle of a line.
+    """
+    plain = _ESCAPE.sub("", line[: _LINE_LENGTH * 4]).replace("\t", " ")
+    visible = "".join(letter for letter in plain if not unicodedata.category(letter).startswith("C"))
+    return visible[:_LINE_LENGTH].rstrip().replace("##[", "## [")
+
+
+def _claim_pattern(names: Iterable[str]) -> re.Pattern[str] | None:
+    known = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    if not known:
+        return None
+    space = r"[ \t]{0,8}"
+    return re.compile(rf"""(?<![\w@./-])({known})["']?{space}[=:]{space}["']?({_NUMBER})(?!\.?\w|%)""")
+
+
+def _claimed(text: str, pattern: re.Pattern[str]) -> dict[str, float]:
+    found = ((match[1], float(match[2])) for match in pattern.finditer(_ESCAPE.sub("", text)))
+    return {name: value for name, value in found if math.isfinite(value)}
+
+
+class Log:
+    """Takes a training's output as it comes, in constant memory.
+
+    Args:
+        path: Where to save it; None: nowhere.
+        progress: Gets lines of it, no more than a few a second.
+        name: Whose lines they are.
+        metrics: The names to look for among claims.
+        most_bytes: How much of it to save, from its start.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        progress: Callable[[str], None],
+        *,
+        name: str,
+        metrics: Iterable[str],
+        most_bytes: int = _MOST_LOG_BYTES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.claims: dict[str, float] = {}
+        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._path = path
+        self._file: IO[bytes] | None = None
+        self._room = most_bytes
+        self._progress = progress
+        self._name = name
+        self._pattern = _claim_pattern(metrics)
+        self._clock = clock
+        self._allowance = float(_BURST)
+        self._refilled = clock()
+        self._skipped = 0
+        self._open_line = b""
+
+    def __enter__(self) -> Self:
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("wb")
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.finish()
+        if self._file is not None:
+            self._file.close()
+
+    @property
+    def tail(self) -> tuple[str, ...]:
+        """The last lines that are not empty, cleaned."""
+        return tuple(self._tail)
+
+    def write(self, chunk: bytes) -> None:
+        """Take some more output, cut anywhere."""
+        self._keep(chunk)
+        whole = self._open_line + chunk.replace(b"\r", b"\n")
+        end = whole.rfind(b"\n") + 1
+        if not end and len(whole) > _BUFFER:
+            end = len(whole)  # a line without an end is taken in pieces
+        self._open_line = whole[end:]
+        if end:
+            self._lines(whole[:end])
+
+    def finish(self) -> None:
+        """Take the line that was left open, and report how much was left out."""
+        rest, self._open_line = self._open_line, b""
+        if rest:
+            self._lines(rest)
+        self._report_skipped()
+
+    def _keep(self, chunk: bytes) -> None:
+        if self._file is None or self._room <= 0:
+            return
+        self._file.write(chunk[: self._room])
+        self._room -= len(chunk)
+        if self._room <= 0:
+            self._file.write(b"\n[mlbot: the log is longer; the rest was not kept]\n")
+
+    def _lines(self, block: bytes) -> None:
+        text = block.decode("utf-8", "replace")
+        if self._pattern:
+            self.claims |= _claimed(text, self._pattern)
+        lines = [line for line in text.split("\n") if line.strip(_BLANK)]
+        self._tail.extend(filter(None, map(clean, lines[-_TAIL_LINES:])))
+        allowed = self._take(len(lines))
+        for line in lines[:allowed]:
+            self._report_skipped()
+            self._progress(f"{self._name} | {clean(line)}")
+        self._skipped += len(lines) - allowed
+
+    def _take(self, wanted: int) -> int:
+        """How many lines may be shown now: a burst at first, then a few a second."""
+        now = self._clock()
+        self._allowance = min(float(_BURST), self._allowance + (now - self._refilled) * _LINES_PER_S)
+        self._refilled = now
+        granted = min(wanted, int(self._allowance))
+        self._allowance -= granted
+        return granted
+
+    def _report_skipped(self) -> None:
+        if self._skipped:
+            lines = "line" if self._skipped == 1 else "lines"
+            self._progress(f"{self._name} | ({self._skipped} {lines} not shown)")
+        self._skipped = 0
+
+
+# Run a command so that nothing of it is left when it is done, overdue, interrupted, or mlbot itself is killed.
+
+_POLL_S = 0.2
+_PIPE_CHUNK = 64 * 1024
+_LAST_CHUNKS = 64  # more than a pipe holds
+_SLACK_S = 30.0
+_REPORT_LIMIT = 64 * 1024
+
+
+class Stopped(Exception):  # noqa: N818 - it is no error, somebody asked for it
+    """The training was ended because mlbot is being ended."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """What to run, where, and for how long.
+
+    Attributes:
+        grace_s: What it has between SIGTERM and SIGKILL.
+        scratch: A folder to remove should mlbot be killed.
+    """
+
+    arguments: Sequence[str]
+    folder: Path
+    environment: Mapping[str, str]
+    timeout_s: float
+    grace_s: float
+    scratch: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """How a command ended.
+
+    Attributes:
+        exit_code: Negative for the signal that killed it; None when it is unknown.
+        duration_s: From start to the leader's end.
+        peak_memory_bytes: The largest resident set of any one of its processes.
+        problem: Why it could not be run or watched; empty when it could.
+    """
+
+    exit_code: int | None
+    timed_out: bool = False
+    duration_s: float = 0.0
+    peak_memory_bytes: int = 0
+    problem: str = ""
+
+
+def supervise(command: Command, on_output: Callable[[bytes], None], *, stop: threading.Event | None = None) -> Ended:
+    """Run a command under a supervisor (`supervisor.py`) and pass its output on.
+
+    Whatever raises here, Ctrl-C and `Stopped` included, ends the command and all it started before it goes on.
+    """
+    bare = [sys.executable, "-I", "-S", str(Path(supervisor.__file__).absolute())]
+    limits = [repr(command.timeout_s), repr(command.grace_s), str(command.scratch)]
+    process = subprocess.Popen(
+        [*bare, *limits, *command.arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=command.folder,
+        env=dict(command.environment),
+        start_new_session=True,  # Ctrl-C reaches mlbot alone, which then ends the training in order
+    )
+    deadline = time.monotonic() + command.timeout_s + command.grace_s + _SLACK_S
+    reports = bytearray()
+    try:
+        _follow(process, on_output, reports, deadline, stop)
+    finally:
+        _let_go(process, command.grace_s + _SLACK_S, reports)
+    return _ended(bytes(reports), process.returncode)
+
+
+def _follow(
+    process: "subprocess.Popen[bytes]",
+    on_output: Callable[[bytes], None],
+    reports: bytearray,
+    deadline: float,
+    stop: threading.Event | None,
+) -> None:
+    """Until the supervisor has ended; not until all output has, which something it could not end may hold open."""
+    if process.stdout is None or process.stderr is None:
+        raise RuntimeError("the pipes to the supervisor are missing")
+    with selectors.DefaultSelector() as selector:
+        for stream in (process.stdout, process.stderr):
+            os.set_blocking(stream.fileno(), False)
+            selector.register(stream, selectors.EVENT_READ)
+        listening = True
+        while listening and time.monotonic() < deadline:
+            if stop is not None and stop.is_set():
+                raise Stopped
+            ready = {key.fileobj for key, _ in selector.select(_POLL_S)}
+            if process.stderr in ready and not _drain_once(process.stderr.fileno(), on_output):
+                selector.unregister(process.stderr)
+            if process.stdout in ready:
+                listening = _drain_once(process.stdout.fileno(), reports.extend) and len(reports) < _REPORT_LIMIT
+        for _ in range(_LAST_CHUNKS):
+            if not _drain_once(process.stderr.fileno(), on_output, empty=False):
+                break
+
+
+def _drain_once(descriptor: int, take: Callable[[bytes], object], *, empty: bool = True) -> bool:
+    """Read what is there; False at the end of the stream (`empty`: what to answer when there is nothing yet)."""
+    try:
+        chunk = os.read(descriptor, _PIPE_CHUNK)
+    except BlockingIOError:
+        return empty
+    if chunk:
+        take(chunk)
+    return bool(chunk)
+
+
+def _let_go(process: "subprocess.Popen[bytes]", patience_s: float, reports: bytearray) -> None:
+    """Close the lifeline and wait until the supervisor has ended the training."""
+    for stream in (process.stdin, process.stderr):
+        if stream is not None:
+            stream.close()
+    try:
+        process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    finally:
+        if process.returncode not in (0, None):  # killed: the group it watched may still be there
+            _kill_group(bytes(reports))
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _kill_group(reports: bytes) -> None:
+    leader = _facts(reports).get("pid")
+    if isinstance(leader, int) and leader > 1:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(leader, signal.SIGKILL)
+
+
+def _facts(reports: bytes) -> dict[str, Any]:
+    """The supervisor's lines in one. The training runs as the same user and could have written here: trust nothing."""
+    facts: dict[str, Any] = {}
+    for line in reports.splitlines():
+        with contextlib.suppress(ValueError, RecursionError):
+            found = json.loads(line)
+            facts |= found if isinstance(found, dict) else {}
+    return facts
+
+
+def _ended(reports: bytes, status: int | None) -> Ended:
+    facts = _facts(reports)
+    try:
+        return Ended(
+            exit_code=None if facts["exit_code"] is None else int(facts["exit_code"]),
+            timed_out=bool(facts["timed_out"]),
+            duration_s=max(0.0, float(facts["duration_s"])),
+            peak_memory_bytes=max(0, int(facts["peak_memory_bytes"])),
+            problem=str(facts.get("problem", "")),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return Ended(exit_code=None, problem=f"the process that watches the training ended ({status}) without a word")
+
 
 # Where a training runs: the record of it, and the variables it gets.
 
@@ -53,9 +364,7 @@ _SECRET_NAME = re.compile(
 )
 
 _HANDLE_NAME = re.compile(r"GITHUB_(ENV|PATH|OUTPUT|STATE|STEP_SUMMARY)")
-
 _GITHUB_TOKEN = re.compile(r"\b(gh[opsur]_[A-Za-z0-9_]{16,}|github_pat_[A-Za-z0-9_]{16,})")
-
 _SECRET_LENGTH = 8
 
 # OpenMP's threads spin while they wait. On a busy 2-core machine the same gradient boosting took 4 to 20 s and more
@@ -64,13 +373,10 @@ _DEFAULTS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def current_environment(lock: Digest | None) -> Environment:
-    """Where mlbot runs right now.
+    """Where mlbot runs right now; `lock` is the digest of the environment lock file, if there is one.
 
     For an `entrypoint` that is exactly where the training runs. A `run:` command may use another interpreter or
     another language altogether, so for it this is best effort: the lock file is what says more.
-
-    Args:
-        lock: Digest of the environment lock file, if the repository has one.
     """
     names = sorted(_installed())
     return Environment(
@@ -89,19 +395,14 @@ def _installed() -> Iterator[str]:
 
 
 def training_environment(user: Mapping[str, str], *, seed: int, own: Mapping[str, str]) -> dict[str, str]:
-    """The user's variables, minus secrets that a training does not need, plus mlbot's.
+    """The user's variables, minus secrets that a training does not need, plus mlbot's `own`.
 
     Left out: GitHub's tokens by name and by form wherever they are, the tokens and addresses of the runner's services,
     the files by which a step talks to later steps, inputs of actions, and everything of mlbot and git. Other secrets
     stay, since training data may need them: keep those out of the workflow's training job instead.
-
-    Args:
-        user: The variables mlbot was started with.
-        seed: Also given to Python's hashing.
-        own: Variables to add, `MLBOT_MODEL` and the like.
     """
     secrets = {value for name, value in user.items() if _SECRET_NAME.fullmatch(name) and len(value) >= _SECRET_LENGTH}
-    kept = {
+    passed = {
         name: value
         for name, value in user.items()
         if not _SECRET_NAME.fullmatch(name)
@@ -110,9 +411,9 @@ def training_environment(user: Mapping[str, str], *, seed: int, own: Mapping[str
         and not ("TOKEN" in name.upper() and value in secrets)
     }
     # Appended, so that the user's own `python` comes first and there always is one.
-    path = os.pathsep.join(filter(None, (kept.get("PATH", os.defpath), str(Path(sys.executable).parent))))
+    path = os.pathsep.join(filter(None, (passed.get("PATH", os.defpath), str(Path(sys.executable).parent))))
     fixed = {"PATH": path, "PYTHONHASHSEED": str(seed % _HASH_SEEDS), "PYTHONUNBUFFERED": "1", "MLBOT_SEED": str(seed)}
-    return _DEFAULTS | kept | fixed | dict(own)
+    return _DEFAULTS | passed | fixed | dict(own)
 
 
 # Take the file that a training left: what comes out is a regular file and its digest, or why there is none.
@@ -125,18 +426,12 @@ class NoModelError(Exception):
 
 
 def take_model(path: Path, output: Path, limit: int) -> tuple[Digest, int]:
-    """Copy a model out, hashing the very bytes that are written. They appear at `output` whole or not at all.
+    """Copy a model out, hashing the very bytes that are written: their digest and size.
 
-    Args:
-        path: Where the training was told to write; nothing of it is trusted.
-        output: Where the file goes.
-        limit: How many bytes it may have.
-
-    Returns:
-        The digest and the size in bytes.
+    They appear at `output` whole or not at all. Nothing of what is at `path` is trusted.
 
     Raises:
-        NoModelError: There is no regular file with something in it, or it is too large.
+        NoModelError: There is no regular file with something in it, or it has more than `limit` bytes.
     """
     descriptor = _open(path)
     part = output.with_name(f"{output.name}.part")
@@ -196,16 +491,13 @@ class TrainRequest:
     """One training.
 
     Attributes:
-        model: What the config says of it.
-        seed: From 0.
         key: The content key of all that it depends on.
-        commit: The commit that `folder` holds.
         folder: A checkout of the commit, with its data.
         output: Where the ONNX file is to be put; nothing is there unless the training succeeds.
         environment: Where it runs (`current_environment`).
         params: Its parameters, flat.
         data: The digest of each data file, for the record.
-        log: Where to keep what it prints; None: nowhere.
+        log: Where to save what it prints; None: nowhere.
         max_bytes: How large the file may be.
         grace_s: What it has between SIGTERM and SIGKILL.
     """
@@ -225,17 +517,14 @@ class TrainRequest:
 
 
 def train(
-    request: TrainRequest, *, say: Callable[[str], None], stop: threading.Event | None = None
+    request: TrainRequest, *, progress: Callable[[str], None], stop: threading.Event | None = None
 ) -> Training | TrainingFailure:
-    """Run a training and take the file it wrote.
+    """Run a training and take the file it wrote: the lineage of the file at `request.output`, or why there is none.
 
     Args:
         request: What to train.
-        say: Is told lines of its output.
+        progress: Gets lines of its output.
         stop: Ends it when set, for trainings that run beside the main thread.
-
-    Returns:
-        The lineage of the file now at `request.output`, or why there is none.
 
     Raises:
         Stopped: `stop` was set.
@@ -244,7 +533,7 @@ def train(
     name = f"{request.model.name} seed {request.seed}"
     with (
         tempfile.TemporaryDirectory(prefix="mlbot-train-", ignore_cleanup_errors=True) as temporary,
-        Log(request.log, say, name=name, metrics=metrics) as log,
+        Log(request.log, progress, name=name, metrics=metrics) as log,
     ):
         scratch = Path(temporary).resolve()
         ended = supervise(_command(request, scratch), log.write, stop=stop)

@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from mlbot.errors import MlbotError, UsageError
-from mlbot.ml import frames
 from mlbot.ml.export import Exported, ExportError, export
 
 _SAMPLE_ROWS = 2_000
-
 _NOTABLE_LABELS = 0.01
 
 
@@ -36,11 +34,7 @@ def main(spec_path: str) -> None:
 
 
 def find(entrypoint: str, folder: str) -> Callable[[dict[str, Any], int], Any]:
-    """Import `module:function` with the folder, then its `src/`, first on the path.
-
-    Raises:
-        UsageError: The module has no such function.
-    """
+    """Import `module:function` with the folder, then its `src/`, first on the path."""
     # Before what is installed: that may be the package itself, of another commit.
     sys.path[:0] = [folder, str(Path(folder, "src"))]
     module_name, _, name = entrypoint.partition(":")
@@ -61,6 +55,8 @@ def _training_rows(spec: dict[str, Any], estimator: Any) -> tuple[Any, list[str]
             "The columns' types are unknown: the config names no training data.",
             hint="Set `data.train` in mlbot.yaml, or return (estimator, the rows it was fitted on).",
         )
+    from mlbot.ml import frames
+
     table = frames.sample(spec["data"], rows=_SAMPLE_ROWS)
     if hasattr(estimator, "feature_names_in_"):
         return table, None

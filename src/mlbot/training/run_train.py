@@ -194,7 +194,7 @@ class _Run:
                 data=job.data,
                 log=log,
             )
-            result = train(request, say=self.say, stop=self.stop)
+            result = train(request, progress=self.say, stop=self.stop)
             if isinstance(result, TrainingFailure):
                 return result
             return _trained(job, self.store.put(staged, result), cached=False)

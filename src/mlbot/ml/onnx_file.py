@@ -1,10 +1,8 @@
-"""What an ONNX model's inputs and outputs have to look like. Runs in the scoring child, on a model that was inspected.
+"""What an ONNX file may contain. Runs in the scoring child: parsing hostile bytes is native code's work.
 
-Inputs: one a column, named as the column, `[N, 1]`, in any order; or one numeric `[N, F]`. Outputs: probabilities
-`[N, C]` or, for two classes, `[N]` or `[N, 1]`; for regression `[N]` or `[N, 1]`.
-
-A model with an input a column need not use every column: what it is given is told by name, and a pull request that
-drops a feature from a model would otherwise never pass the config that its base still needs.
+Allowed: operators of ONNX and ONNX-ML; those of `com.microsoft` that onnxruntime's own quantiser writes; functions
+that the file defines itself; control flow (a loop that never ends meets the time limit). Refused: tensors kept in
+other files, and operators of any other domain, since they would need code that mlbot does not load.
 """
 
 import json
@@ -15,12 +13,137 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import numpy_helper
+from google.protobuf.message import DecodeError, Message
+from onnx import checker, numpy_helper
 
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
-from mlbot.ml.protocol import Expected, Feature, Kind, Layout, ModelFacts, Refused
-from mlbot.ml.text import did_you_mean, listed, plain_label, quoted
+from mlbot.ml.protocol import (
+    Expected,
+    Feature,
+    Kind,
+    Layout,
+    ModelFacts,
+    Refused,
+    did_you_mean,
+    listed,
+    plain_label,
+    printable,
+    quoted,
+)
+
+_MAX_NESTING = 16
+_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
+
+_QUANTISED = frozenset(
+    (
+        "DequantizeLinear",
+        "DynamicQuantizeLSTM",
+        "DynamicQuantizeMatMul",
+        "FastGelu",
+        "Gelu",
+        "MatMulIntegerToFloat",
+        "MatMulNBits",
+        "QAttention",
+        "QGemm",
+        "QLinearAdd",
+        "QLinearAveragePool",
+        "QLinearConcat",
+        "QLinearGlobalAveragePool",
+        "QLinearLeakyRelu",
+        "QLinearMul",
+        "QLinearReduceMean",
+        "QLinearSigmoid",
+        "QLinearSoftmax",
+        "QLinearWhere",
+        "QuantizeLinear",
+    )
+)
+
+
+def parse_model(content: bytes) -> onnx.ModelProto:
+    """Read an ONNX file; raises `Refused` when it is none, or contains what is not allowed."""
+    model = _decoded(content)
+    _no_training(model)
+    own = frozenset((function.domain, function.name) for function in model.functions)
+    for message in _messages(model):
+        if isinstance(message, onnx.TensorProto):
+            _inside(message)
+        elif isinstance(message, onnx.NodeProto):
+            _known(message, own)
+    _valid(content)
+    return model
+
+
+def _decoded(content: bytes) -> onnx.ModelProto:
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(content)
+    except (DecodeError, ValueError) as error:
+        raise _refused("The file is no ONNX model: it cannot be decoded. It may be cut off.") from error
+    if not model.HasField("graph") or not model.ir_version:
+        raise _refused("The file is no ONNX model: it has no graph. Write one with skl2onnx, torch.onnx or the like.")
+    if not model.graph.output:
+        raise _refused("The ONNX model has no output.")
+    return model
+
+
+def _no_training(model: onnx.ModelProto) -> None:
+    if model.training_info:
+        raise _refused("The ONNX model carries training graphs. Export it for inference.")
+
+
+def _messages(model: onnx.ModelProto) -> Iterator[Message]:
+    """Every message inside a model: nodes, attributes, subgraphs, tensors (sparse ones too), functions.
+
+    It goes by the format's own description instead of a list of places, so a place cannot be forgotten.
+    """
+    waiting: list[tuple[Message, int]] = [(model, 0)]
+    while waiting:
+        message, depth = waiting.pop()
+        yield message
+        if isinstance(message, onnx.TensorProto):
+            continue
+        if isinstance(message, onnx.GraphProto):
+            depth += 1
+            if depth > _MAX_NESTING:
+                raise _refused(f"The ONNX model nests graphs more than {_MAX_NESTING} deep.")
+        for field, value in message.ListFields():
+            if field.message_type is not None:
+                waiting.extend((inner, depth) for inner in ((value,) if isinstance(value, Message) else value))
+
+
+def _inside(tensor: onnx.TensorProto) -> None:
+    if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
+        raise _refused(
+            f"The ONNX model keeps the tensor {quoted(tensor.name)} in another file. Save it as one file "
+            "(onnx.save with save_as_external_data=False)."
+        )
+
+
+def _known(node: onnx.NodeProto, own: frozenset[tuple[str, str]]) -> None:
+    if node.domain in _DOMAINS or (node.domain, node.op_type) in own:
+        return
+    if node.domain == "com.microsoft" and node.op_type in _QUANTISED:
+        return
+    raise _refused(
+        f"The ONNX model uses the operator {quoted(node.op_type)} of {quoted(node.domain)}, which mlbot does not load. "
+        f"Allowed are the operators of {listed(sorted(_DOMAINS - {''}))} and quantised ones of onnxruntime."
+    )
+
+
+def _valid(content: bytes) -> None:
+    """ONNX's own checker. Types and shapes are inferred by onnxruntime when it loads the model, so not here as well."""
+    try:
+        checker.check_model(content, full_check=False)
+    except (checker.ValidationError, ValueError) as error:
+        message = printable(" ".join(str(error).split()), 200)
+        raise _refused(f"The ONNX model is not valid: {message}") from error
+
+
+def _refused(detail: str) -> Refused:
+    return Refused(Reason.MODEL_REFUSED, detail)
+
 
 # Which label each probability column of an ONNX classifier stands for. Runs in the scoring child.
 
@@ -28,15 +151,10 @@ CLASSES_KEY = "mlbot.classes"
 """Metadata of a model file: the JSON list of the labels, in the order of the probability columns."""
 
 _T = onnx.TensorProto
-
 _LABEL_TYPES = frozenset({_T.STRING, _T.INT64, _T.INT32, _T.BOOL})
-
 _LABEL_NAMES = frozenset({"label", "output_label", "labels", "variable"})
-
 _CLASSIFIERS = frozenset({"classlabels_strings", "classlabels_int64s", "classlabels_ints"})
-
 _MOST_CLASSES = 10_000
-
 Labels = tuple[str, ...]
 
 
@@ -46,9 +164,6 @@ def class_order(model: onnx.ModelProto, expected: Expected) -> Labels:
     The model's own labels decide when they name the expected classes; when they are the codes 0 to C-1 (or there are
     none), the expected order does. A model may know a class that this holdout happens not to hold, and a holdout may
     hold one that a multiclass model never learned: neither is a reason not to judge it.
-
-    Raises:
-        Refused: The model's labels are other than the holdout's, or their order cannot be read.
     """
     output = _label_output(list(model.graph.output))
     found = [*(_label_lists(model, output.name) if output is not None else ()), *_in_metadata(model)]
@@ -181,7 +296,6 @@ _NUMBERS: Mapping[int, type[np.generic]] = {
 }
 
 _FLOATS = frozenset({_T.FLOAT, _T.DOUBLE, _T.FLOAT16})
-
 _PROBABILITY_NAMES = frozenset({"probabilities", "probability", "output_probability", "probas", "proba", "probs"})
 
 Dims = tuple[int | None, ...] | None
@@ -203,7 +317,7 @@ class Signature:
     Attributes:
         inputs: one a used column in the features' order, or the one matrix.
         output: name of the output that holds the predictions.
-        facts: what the judge is told.
+        facts: what the judge records of it.
     """
 
     inputs: tuple[Input, ...]
@@ -212,11 +326,7 @@ class Signature:
 
 
 def read_signature(model: onnx.ModelProto, expected: Expected) -> Signature:
-    """Match a model against what the holdout offers and the task asks for.
-
-    Raises:
-        Refused: They do not fit.
-    """
+    """Match a model against what the holdout offers and the task asks for; raises `Refused` when they do not fit."""
     given = {initializer.name for initializer in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in given]
     layout = _layout(inputs, expected.features)

@@ -12,10 +12,10 @@ from tests.support.onnx_samples import BOOL, DOUBLE, FLOAT, INT64, STRING, colum
 
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
-from mlbot.ml.feeding import Packed, feeds, unpack
 from mlbot.ml.holdout import kind_of, pack
-from mlbot.ml.protocol import Expected, Feature, Kind, ProtocolError, Refused
-from mlbot.ml.signature import read_signature
+from mlbot.ml.onnx_file import read_signature
+from mlbot.ml.protocol import Expected, Feature, Kind, Packed, ProtocolError, Refused
+from mlbot.ml.runtime import feeds, unpack
 
 
 def features_of(frame: pl.DataFrame) -> tuple[Feature, ...]:

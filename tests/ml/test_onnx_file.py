@@ -1,0 +1,432 @@
+"""What an ONNX file may contain."""
+
+import json
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+from skl2onnx import to_onnx
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, StackingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from tests.support.onnx_samples import (
+    BOOL,
+    DOUBLE,
+    EXTERNAL_PLACES,
+    FLOAT,
+    INT64,
+    STRING,
+    Shape,
+    bomb,
+    build,
+    columns,
+    endless,
+    external,
+    matrix,
+    port,
+)
+
+from mlbot.gates.metric import Task
+from mlbot.gates.outcome import Reason
+from mlbot.ml.onnx_file import CLASSES_KEY, FEATURES_KEY, class_order, parse_model, read_signature
+from mlbot.ml.protocol import Expected, Feature, Kind, Layout, Refused
+
+
+def refused(content: bytes) -> str:
+    with pytest.raises(Refused) as caught:
+        parse_model(content)
+    assert caught.value.reason is Reason.MODEL_REFUSED
+    return caught.value.detail
+
+
+def one(node: onnx.NodeProto, domain: str = "", functions: list[onnx.FunctionProto] | None = None) -> bytes:
+    domains = [domain] if domain else []
+    model = build([node], [port("a")], [port("p")], domains=domains, functions=functions or [])
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def test_a_plain_model_passes() -> None:
+    assert parse_model(columns({"a": 1.0, "b": 2.0}).SerializeToString()).graph.input[1].name == "b"
+
+
+@pytest.mark.parametrize("place", EXTERNAL_PLACES)
+def test_tensors_in_other_files_are_refused_wherever_they_stand(place: str) -> None:
+    detail = refused(external(place).SerializeToString())
+    assert "passwd" not in detail
+    assert ("training graphs" if place == "training" else "in another file") in detail
+
+
+def test_a_location_alone_is_external_data_too() -> None:
+    model = external("initializer")
+    model.graph.initializer[0].data_location = onnx.TensorProto.DEFAULT
+    assert "in another file" in refused(model.SerializeToString())
+
+
+def test_an_operator_of_a_foreign_domain_is_refused_and_named() -> None:
+    detail = refused(one(helper.make_node("PyOp", ["a"], ["p"], domain="ai.onnx.contrib"), "ai.onnx.contrib"))
+    assert "'PyOp'" in detail
+    assert "'ai.onnx.contrib'" in detail
+
+
+def test_a_foreign_operator_deep_in_a_subgraph_or_function_is_refused() -> None:
+    foreign = helper.make_node("Evil", ["a"], ["p"], domain="evil")
+    inner = helper.make_graph([foreign], "inner", [], [port("p")])
+    branch = helper.make_node("If", ["a"], ["p"], then_branch=inner, else_branch=inner)
+    assert "'Evil'" in refused(one(branch, "evil"))
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("evil", 1)]
+    function = helper.make_function("own", "f", ["a"], ["p"], [foreign], opsets)
+    assert "'Evil'" in refused(one(helper.make_node("f", ["a"], ["p"], domain="own"), "own", [function]))
+
+
+def test_a_function_that_the_file_defines_itself_may_have_any_domain() -> None:
+    body = [helper.make_node("Relu", ["a"], ["p"])]
+    function = helper.make_function("pkg.torch", "f", ["a"], ["p"], body, [helper.make_opsetid("", 17)])
+    parse_model(one(helper.make_node("f", ["a"], ["p"], domain="pkg.torch"), "pkg.torch", [function]))
+
+
+@pytest.mark.parametrize(("operator", "allowed"), [("Gelu", True), ("QGemm", True), ("PythonOp", False)])
+def test_of_microsofts_own_operators_only_quantised_ones_are_allowed(operator: str, *, allowed: bool) -> None:
+    content = one(helper.make_node(operator, ["a"], ["p"], domain="com.microsoft"), "com.microsoft")
+    if allowed:
+        parse_model(content)
+    else:
+        assert "'PythonOp'" in refused(content)
+
+
+def test_control_flow_is_allowed_and_left_to_the_limits() -> None:
+    parse_model(endless().SerializeToString())
+    parse_model(bomb().SerializeToString())
+
+
+def test_deep_nesting_is_refused() -> None:
+    graph = helper.make_graph([helper.make_node("Identity", ["a"], ["p"])], "g", [], [port("p")])
+    for _ in range(20):
+        node = helper.make_node("If", ["a"], ["p"], then_branch=graph, else_branch=graph.__class__())
+        graph = helper.make_graph([node], "g", [], [port("p")])
+    model = helper.make_model(graph, ir_version=8)
+    assert "deep" in refused(model.SerializeToString())
+
+
+def test_what_the_checker_refuses_is_refused() -> None:
+    node = helper.make_node("Identity", ["not there"], ["p"])
+    assert "not valid" in refused(one(node))
+
+
+@pytest.mark.parametrize("content", [b"", b"\x08", b"\x08\x08", b"\x3a\x00", b"\xff" * 100])
+def test_what_is_no_model_is_refused(content: bytes) -> None:
+    assert "no ONNX model" in refused(content)
+
+
+def test_a_truncated_model_is_refused() -> None:
+    content = columns({"a": 1.0}).SerializeToString()
+    assert refused(content[: len(content) // 2])
+
+
+def test_names_of_the_file_are_escaped_and_cut() -> None:
+    name = "\u202e<script>\x00\n" + "x" * 500
+    detail = refused(one(helper.make_node(name, ["a"], ["p"], domain="evil"), "evil"))
+    assert "\u202e" not in detail
+    assert "\n" not in detail
+    assert "\\u202e" in detail
+    assert len(detail) < 400
+
+
+def test_a_model_without_output_is_refused() -> None:
+    graph = helper.make_graph([], "g", [helper.make_tensor_value_info("a", FLOAT, [None, 1])], [])
+    assert "no output" in refused(helper.make_model(graph, ir_version=8).SerializeToString())
+
+
+# Inputs and outputs: what fits, what does not, and what is said then.
+
+
+def expecting(task: Task = Task.BINARY, *, classes: tuple[str, ...] = ("no", "yes"), **kinds: Kind) -> Expected:
+    features = tuple(Feature(name=name, kind=kind) for name, kind in (kinds or {"a": Kind.FLOAT}).items())
+    return Expected(task=task, features=features, classes=() if task is Task.REGRESSION else classes)
+
+
+THREE = expecting(a=Kind.FLOAT, b=Kind.FLOAT, c=Kind.FLOAT)
+
+
+def unfit(model: onnx.ModelProto, expected: Expected, reason: Reason) -> str:
+    with pytest.raises(Refused) as caught:
+        read_signature(model, expected)
+    assert caught.value.reason is reason
+    return caught.value.detail
+
+
+def test_inputs_named_as_columns_may_stand_in_any_order() -> None:
+    signature = read_signature(columns({"c": 1, "a": 2, "b": 3}), THREE)
+    assert signature.facts.layout is Layout.COLUMNS
+    assert [port.name for port in signature.inputs] == ["a", "b", "c"]
+    assert signature.facts.unused == ()
+
+
+def test_an_input_that_is_no_feature_is_named_with_a_guess() -> None:
+    detail = unfit(columns({"a": 1, "b": 2, "C": 3}), THREE, Reason.MODEL_INPUTS)
+    assert "'C'" in detail
+    assert "did you mean 'c'?" in detail
+
+
+def test_a_model_may_leave_columns_out_and_they_are_told() -> None:
+    signature = read_signature(columns({"a": 1, "c": 3}), THREE)
+    assert [port.name for port in signature.inputs] == ["a", "c"]
+    assert signature.facts.unused == ("b",)
+
+
+def test_one_input_named_as_one_of_the_columns_is_that_column() -> None:
+    signature = read_signature(columns({"b": 1}), THREE)
+    assert signature.facts.layout is Layout.COLUMNS
+    assert signature.facts.unused == ("a", "c")
+
+
+def test_an_initializer_that_is_listed_as_an_input_is_none() -> None:
+    model = columns({"a": 1})
+    model.graph.input.append(port("w", FLOAT, (1, 1)))
+    assert [p.name for p in read_signature(model, expecting()).inputs] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "element", "dtype"),
+    [
+        (Kind.FLOAT, FLOAT, np.float32),
+        (Kind.FLOAT, DOUBLE, np.float64),
+        (Kind.FLOAT, INT64, np.int64),
+        (Kind.INTEGER, INT64, np.int64),
+        (Kind.INTEGER, FLOAT, np.float32),
+        (Kind.BOOLEAN, BOOL, np.bool_),
+        (Kind.BOOLEAN, FLOAT, np.float32),
+        (Kind.BOOLEAN, INT64, np.int64),
+        (Kind.TEXT, STRING, np.object_),
+        (Kind.TEXT, FLOAT, None),
+        (Kind.FLOAT, STRING, None),
+        (Kind.INTEGER, BOOL, None),
+        (Kind.INTEGER, onnx.TensorProto.COMPLEX64, None),
+    ],
+)
+def test_the_type_of_an_input_has_to_fit_its_column(kind: Kind, element: int, dtype: type[np.generic] | None) -> None:
+    model = columns({"a": 1}, kind=element)
+    if dtype is None:
+        assert "'a'" in unfit(model, expecting(a=kind), Reason.MODEL_INPUTS)
+    else:
+        assert read_signature(model, expecting(a=kind)).inputs[0].dtype is dtype
+
+
+@pytest.mark.parametrize(("shape", "fits"), [((None, 1), True), (("N", None), True), ((None,), False), ((7, 1), False)])
+def test_a_column_is_any_number_of_rows_by_one(shape: Shape, *, fits: bool) -> None:
+    model = columns({"a": 1, "b": 1})
+    model.graph.input[0].CopyFrom(port("a", shape=shape))
+    expected = expecting(a=Kind.FLOAT, b=Kind.FLOAT)
+    if fits:
+        read_signature(model, expected)
+    else:
+        unfit(model, expected, Reason.MODEL_INPUTS)
+
+
+def test_a_fixed_batch_says_how_to_open_it() -> None:
+    model = matrix(np.eye(3, 2), shape=(1, 3))
+    assert "takes 1 rows at a time" in unfit(model, THREE, Reason.MODEL_INPUTS)
+
+
+def test_a_matrix_has_as_many_columns_as_there_are_features() -> None:
+    assert read_signature(matrix(np.eye(3, 2)), THREE).facts.layout is Layout.MATRIX
+    assert read_signature(matrix(np.eye(3, 2), shape=(None, None)), THREE).facts.layout is Layout.MATRIX
+    detail = unfit(matrix(np.eye(5, 2)), THREE, Reason.MODEL_INPUTS)
+    assert "[N, 5]" in detail
+    assert "3 features" in detail
+
+
+def test_a_matrix_holds_numbers_only() -> None:
+    expected = expecting(a=Kind.FLOAT, town=Kind.TEXT)
+    assert "'town'" in unfit(matrix(np.eye(2)), expected, Reason.MODEL_INPUTS)
+    assert "string" in unfit(matrix(np.eye(3, 2), kind=STRING), THREE, Reason.MODEL_INPUTS)
+
+
+def test_a_matrix_trained_on_another_order_is_told() -> None:
+    model = matrix(np.eye(3, 2), metadata={FEATURES_KEY: json.dumps(["a", "c", "b"])})
+    detail = unfit(model, THREE, Reason.FEATURE_ORDER)
+    assert "column 2 was 'c', and here it is 'b'" in detail
+    read_signature(matrix(np.eye(3, 2), metadata={FEATURES_KEY: json.dumps(["a", "b", "c"])}), THREE)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", "[" * 100_000, '["a", "b", "d"]', '["a", "b"]', '["a", "a", "b"]'])
+def test_metadata_that_does_not_match_is_an_error_of_the_order(text: str) -> None:
+    unfit(matrix(np.eye(3, 2), metadata={FEATURES_KEY: text}), THREE, Reason.FEATURE_ORDER)
+
+
+def test_metadata_of_a_model_with_named_inputs_does_not_matter() -> None:
+    model = columns({"b": 1, "a": 1})
+    helper.set_model_props(model, {FEATURES_KEY: '["b", "a"]'})
+    read_signature(model, expecting(a=Kind.FLOAT, b=Kind.FLOAT))
+
+
+def test_one_number_a_row_is_the_positive_class_of_a_binary_task() -> None:
+    assert read_signature(columns({"a": 1}), expecting()).facts.single_probability
+    three = expecting(Task.MULTICLASS, classes=("x", "y", "z"))
+    assert "[N, C]" in unfit(columns({"a": 1}), three, Reason.MODEL_OUTPUTS)
+
+
+def test_the_number_of_probabilities_is_the_number_of_classes() -> None:
+    three = Expected(task=Task.MULTICLASS, features=THREE.features, classes=("x", "y", "z"))
+    assert read_signature(matrix(np.eye(3)), three).facts.classes == ("x", "y", "z")
+    assert "4 columns" in unfit(matrix(np.eye(3, 4)), three, Reason.MODEL_OUTPUTS)
+    assert "3 columns" in unfit(matrix(np.eye(3)), THREE, Reason.MODEL_OUTPUTS)
+
+
+def test_a_regression_gives_one_number_a_row() -> None:
+    assert read_signature(columns({"a": 1}, last="Identity"), expecting(Task.REGRESSION)).facts.classes == ()
+    wide = Expected(task=Task.REGRESSION, features=THREE.features)
+    unfit(matrix(np.eye(3, 2)), wide, Reason.MODEL_OUTPUTS)
+
+
+def with_outputs(*outputs: onnx.ValueInfoProto) -> onnx.ModelProto:
+    model = columns({"a": 1})
+    del model.graph.output[:]
+    model.graph.output.extend(outputs)
+    return model
+
+
+def test_a_zipmap_is_refused_with_what_fixes_it() -> None:
+    boxes = helper.make_sequence_type_proto(
+        helper.make_map_type_proto(INT64, helper.make_tensor_type_proto(FLOAT, [None]))
+    )
+    model = with_outputs(port("label", INT64, (None,)), helper.make_value_info("output_probability", boxes))
+    assert "options={'zipmap': False}" in unfit(model, expecting(), Reason.MODEL_OUTPUTS)
+
+
+def test_labels_alone_are_no_probabilities() -> None:
+    assert "labels only" in unfit(with_outputs(port("label", INT64)), expecting(), Reason.MODEL_OUTPUTS)
+
+
+def test_of_several_outputs_the_one_named_probabilities_is_read() -> None:
+    both = with_outputs(port("embedding", shape=(None, 8)), port("probabilities", shape=(None, 2)))
+    assert read_signature(both, expecting()).output == "probabilities"
+    neither = with_outputs(port("embedding", shape=(None, 8)), port("q", shape=(None, 2)))
+    detail = unfit(neither, expecting(), Reason.MODEL_OUTPUTS)
+    assert "'embedding', 'q'" in detail
+
+
+def test_an_output_of_three_dimensions_is_refused() -> None:
+    unfit(with_outputs(port("p", shape=(None, 2, 2))), expecting(), Reason.MODEL_OUTPUTS)
+
+
+def test_a_model_without_inputs_is_refused() -> None:
+    model = build([], [], [port("p")], constants={"p": np.zeros((1, 1), dtype=np.float32)})
+    assert "no input" in unfit(model, expecting(), Reason.MODEL_INPUTS)
+
+
+# Which label each probability column stands for: read from real converters' files.
+
+X = np.random.default_rng(0).normal(size=(120, 3)).astype(np.float32)
+
+
+def classes_of(*classes: str, declared: bool = False) -> Expected:
+    task = Task.BINARY if len(classes) == 2 else Task.MULTICLASS
+    return Expected(
+        task=task, features=(Feature(name="a", kind=Kind.FLOAT),), classes=tuple(classes), declared=declared
+    )
+
+
+def fitted(estimator: Any, labels: Sequence[Any]) -> onnx.ModelProto:
+    y = np.array(labels)[np.argsort(X[:, 0]) * len(labels) // len(X)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # between numpy, protobuf and skl2onnx; not what is tested here
+        return to_onnx(estimator.fit(X, y), X[:1], options={"zipmap": False})
+
+
+LEARNERS = [
+    LogisticRegression(),
+    HistGradientBoostingClassifier(max_iter=2),
+    RandomForestClassifier(3),
+    make_pipeline(StandardScaler(), LogisticRegression()),
+    CalibratedClassifierCV(LogisticRegression(), cv=2),
+    StackingClassifier([("a", LogisticRegression()), ("b", RandomForestClassifier(2))], cv=2),
+]
+
+
+@pytest.mark.parametrize("learner", LEARNERS, ids=lambda learner: type(learner).__name__)
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (["no", "yes"], ("yes", "no")),
+        (["low", "high", "mid"], ("low", "mid", "high")),
+        ([0, 1], ("1", "0")),
+        ([3, 20, 7], ("20", "3", "7")),
+    ],
+)
+def test_scikit_learns_labels_are_found_whatever_order_the_holdout_has(
+    learner: Any, labels: list[Any], classes: tuple[str, ...]
+) -> None:
+    assert class_order(fitted(learner, labels), classes_of(*classes)) == tuple(map(str, sorted(labels)))
+
+
+def test_codes_stand_for_the_expected_order() -> None:
+    model = fitted(LogisticRegression(), [0, 1, 2])
+    assert class_order(model, classes_of("low", "mid", "high")) == ("low", "mid", "high")
+    assert class_order(model, classes_of("1", "2", "3")) == ("1", "2", "3")
+
+
+def test_booleans_are_zero_and_one_to_onnx() -> None:
+    assert class_order(fitted(LogisticRegression(), [0, 1]), classes_of("true", "false")) == ("false", "true")
+
+
+def test_other_labels_are_refused_and_shown() -> None:
+    with pytest.raises(Refused) as caught:
+        class_order(fitted(LogisticRegression(), ["cat", "dog"]), classes_of("no", "yes"))
+    assert caught.value.reason is Reason.MODEL_OUTPUTS
+    assert "'cat', 'dog'" in caught.value.detail
+    assert "'no', 'yes'" in caught.value.detail
+
+
+def test_a_class_that_only_the_model_knows_stays_in_its_place() -> None:
+    model = fitted(LogisticRegression(), ["a", "b", "c", "d"])
+    assert class_order(model, classes_of("a", "b", "d")) == ("a", "b", "c", "d")
+
+
+def test_a_class_that_the_model_never_learned_is_left_out() -> None:
+    model = fitted(LogisticRegression(), ["a", "c"])
+    assert class_order(model, classes_of("a", "b", "c")) == ("a", "c")
+
+
+def test_without_labels_the_expected_order_counts() -> None:
+    assert class_order(matrix(np.eye(3)), classes_of("z", "y", "x")) == ("z", "y", "x")
+
+
+def test_the_exports_own_metadata_counts_after_the_graph() -> None:
+    model = matrix(np.eye(3), metadata={CLASSES_KEY: json.dumps(["x", "y", "z"])})
+    assert class_order(model, classes_of("z", "y", "x")) == ("x", "y", "z")
+    known = fitted(LogisticRegression(), ["x", "y", "z"])
+    helper.set_model_props(known, {CLASSES_KEY: json.dumps(["z", "y", "x"])})
+    assert class_order(known, classes_of("y", "x", "z")) == ("x", "y", "z")
+
+
+@pytest.mark.parametrize("text", ["", "3", "[1, 2]", "[" * 100_000])
+def test_metadata_that_is_no_list_of_names_counts_for_nothing(text: str) -> None:
+    model = matrix(np.eye(2), metadata={CLASSES_KEY: text})
+    assert class_order(model, classes_of("no", "yes")) == ("no", "yes")
+
+
+def unreadable() -> onnx.ModelProto:
+    """Labels that are computed, so that no list of them stands in the file."""
+    node = helper.make_node("Cast", ["a"], ["label"], to=STRING)
+    return build([node], [port("a")], [port("label", STRING), port("p", shape=(None, 2))])
+
+
+def test_text_labels_whose_order_cannot_be_read_need_the_configs_word() -> None:
+    with pytest.raises(Refused, match=r"data\.classes"):
+        class_order(unreadable(), classes_of("no", "yes"))
+    assert class_order(unreadable(), classes_of("no", "yes", declared=True)) == ("no", "yes")
+
+
+def test_numbers_from_argmax_are_codes() -> None:
+    node = helper.make_node("ArgMax", ["p"], ["label"], axis=1)
+    model = matrix(np.eye(2))
+    model.graph.node.append(node)
+    model.graph.output.append(port("label", INT64))
+    assert class_order(model, classes_of("no", "yes")) == ("no", "yes")
