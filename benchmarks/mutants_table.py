@@ -1456,39 +1456,33 @@ _PARSERS = (
     Mutant(
         name="config/approvals-below-zero",
         fault="An environment asks for fewer approvals than none.",
-        old='fields["approvals"].whole(0, 6)',
-        new='fields["approvals"].whole(-1, 6)',
+        old="approvals: Annotated[int, whole(0, 6)]",
+        new="approvals: Annotated[int, whole(-1, 6)]",
     ),
     Mutant(
         name="config/margin-of-any-size",
         fault="A `max_regression` that no change can break is taken.",
         old="low, high = 0.0, high - low",
-        new="low, high = 0.0, _INFINITY",
+        new="low, high = 0.0, math.inf",
     ),
     Mutant(
         name="config/minimum-above-maximum",
         fault="Two bounds that nothing keeps are taken.",
         old="if low is not None and high is not None and low > high:",
         new="if False:",
-        within="_check_together",
+        within="GateRule.rules",
     ),
     Mutant(
         name="config/path-out-of-the-repository",
         fault="A path leads out of the repository.",
-        old="""
-        elif ".." in parts:
-            reader.refuse(
-        """,
-        new="""
-        elif False:
-            reader.refuse(
-        """,
+        old=r'''r"(^|/)\.\.(/|$)"''',
+        new=r'''r"(^|/)\.\.\.(/|$)"''',
     ),
     Mutant(
         name="config/password-in-an-address",
         fault="A password is committed.",
-        old="elif _CREDENTIALS.search(text):",
-        new="elif False:",
+        old='"://[^/?#]*:[^/?#]*@"',
+        new='"://[^/?#]*:[^/?#]*@@"',
     ),
     Mutant(
         name="config/environments-in-a-circle",
@@ -1499,8 +1493,8 @@ _PARSERS = (
     Mutant(
         name="config/runner-by-expression",
         fault="An expression is a runner's label.",
-        old='if text is not None and "${{" in text:',
-        new="if False:",
+        old=r'''r"\$\{\{"''',
+        new=r'''r"\$\$\{\{"''',
     ),
 )
 
