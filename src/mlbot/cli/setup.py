@@ -1,6 +1,7 @@
 """The verbs that set a repository up and show what mlbot does: `config`, `init`, `doctor`, `comment`, `demo`."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,11 @@ def demo(directory: Path, *, quiet: bool, out: Path | None, only: tuple[str, ...
     """Play five pull requests on real data, with real training; then release, deploy and go back."""
     from mlbot.setup.run_demo import play
 
-    return play(directory, out, only, Console.of_process(quiet=quiet))
+    def command_line(arguments: Sequence[str]) -> object:
+        root = click.get_current_context().find_root().command
+        return root.main(args=list(arguments), prog_name="mlbot", standalone_mode=False)
+
+    return play(directory, out, only, Console.of_process(quiet=quiet), command_line)
 
 
 VERBS = (config, init, doctor, comment, demo)
