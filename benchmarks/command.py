@@ -24,7 +24,7 @@ MOST_REQUESTS = 2
 MOST_SECONDS = 0.7
 _UNTIL_THE_REACTION = """
 import os, sys
-from mlbot.activities import command
+from mlbot.commands import run_command as command
 command._answer = lambda desk: sys.exit(0)
 from mlbot.entry import invoke
 sys.exit(invoke(["command", "--quiet"]))

@@ -17,7 +17,7 @@ from mlbot.git.repository import Repository
 HOLDER = """
 import sys
 from pathlib import Path
-from mlbot.git import Repository
+from mlbot.git.repository import Repository
 repository = Repository.discover(Path(sys.argv[1]))
 with repository.worktree(repository.resolve("HEAD")) as folder:
     print(folder, flush=True)
@@ -26,7 +26,7 @@ with repository.worktree(repository.resolve("HEAD")) as folder:
 ADDER = """
 import sys
 from pathlib import Path
-from mlbot.git import Repository
+from mlbot.git.repository import Repository
 repository = Repository.discover(Path(sys.argv[1]))
 repository.clean_up()
 for _ in range(3):

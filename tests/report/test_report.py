@@ -33,7 +33,7 @@ def test_json_reads_back_as_the_report_and_obeys_the_published_schema(name: str)
 
 def test_the_published_schema_is_that_of_the_record() -> None:
     refresh = (
-        "fix it with: python -c \"from mlbot.render import report_schema; print(report_schema(), end='')\" "
+        "fix it with: python -c \"from mlbot.report.report import report_schema; print(report_schema(), end='')\" "
         "> docs/schemas/report.schema.json"
     )
     assert PUBLISHED.read_text() == report_schema(), refresh
