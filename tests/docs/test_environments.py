@@ -14,9 +14,9 @@ from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.version import Served
 from mlbot.ml.golden import TOLERANCE
 from mlbot.protocol.golden import SmokeReason
+from mlbot.storage.target import open_target
 from mlbot.storage.target_command import TIMEOUT_S
-from mlbot.storage.target_files import KEPT
-from mlbot.storage.targets import open_target
+from mlbot.storage.target_files import MOST_VERSIONS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "environments.md").read_text(encoding="utf-8")
 
@@ -68,4 +68,4 @@ def test_its_numbers() -> None:
     assert f"{TOLERANCE:.5f}" in PAGE
     assert TIMEOUT_S == 15 * 60
     assert "the two before it" in PAGE
-    assert KEPT == 3
+    assert MOST_VERSIONS == 3

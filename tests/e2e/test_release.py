@@ -19,7 +19,7 @@ from mlbot.lib.constants import RELEASE_PATH
 from mlbot.lib.record import Digest
 from mlbot.setup import scaffold
 from mlbot.storage.digest import digest_of
-from mlbot.storage.targets import open_target
+from mlbot.storage.target import open_target
 
 pytestmark = [pytest.mark.story, pytest.mark.timeout(600)]
 

@@ -17,7 +17,7 @@ from typing import Any
 from mlbot.config.schema import EnvironmentConfig
 from mlbot.lib.version import Served, Version
 from mlbot.storage.digest import digest_of
-from mlbot.storage.targets import open_target
+from mlbot.storage.target import open_target
 
 MODEL = "m"
 _DONE = "mlbot.tests.done"

@@ -8,15 +8,34 @@ from contextlib import contextmanager
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.support import registry_server
 from tests.support.places import made
 
 from mlbot.errors import NotEvaluatedError, RefusedError, UsageError
 from mlbot.storage.digest import OtherBytesError
-from mlbot.storage.oci import Connection, Credentials, Place, Registry, is_loopback
+from mlbot.storage.oci import (
+    MODEL,
+    VERSION,
+    Challenge,
+    Connection,
+    Credentials,
+    Packed,
+    Place,
+    Registry,
+    config_of,
+    find_credentials,
+    is_loopback,
+    manifest_of,
+    read_challenge,
+    read_manifest,
+    read_token,
+)
 from mlbot.storage.store import open_store
 
 CONTENT = b"the model"
@@ -287,3 +306,196 @@ def test_a_repository_inside() -> None:
     for name in ("a-", "a._b", ".."):
         with pytest.raises(UsageError, match="cannot be the name"):
             place.inside(name)
+
+
+# Who mlbot is to a registry.
+
+
+def config(folder: Path, value: Any) -> dict[str, str]:
+    (folder / ".docker").mkdir(exist_ok=True)
+    (folder / ".docker" / "config.json").write_text(value if isinstance(value, str) else json.dumps(value))
+    return {"HOME": str(folder)}
+
+
+def pair(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def test_the_token_is_for_githubs_registry_alone(tmp_path: Path) -> None:
+    environment = config(tmp_path, {})
+    assert find_credentials("ghcr.io", "ghs_x", environment) == Credentials(username="mlbot", password="ghs_x")
+    assert find_credentials("ghcr.io", None, environment) is None
+    for other in ("ghcr.io.evil.example", "evil.example", "ghcr.io:5000", "GHCR.IO"):
+        assert find_credentials(other, "ghs_x", environment) is None
+
+
+def test_a_persons_token_is_for_githubs_registry_alone_and_after_docker_login(tmp_path: Path) -> None:
+    environment = {**config(tmp_path, {}), "GH_TOKEN": "gh", "GITHUB_TOKEN": ""}
+    assert find_credentials("ghcr.io", None, environment) == Credentials(username="mlbot", password="gh")
+    assert find_credentials("evil.example", None, environment) is None
+    environment |= config(tmp_path, {"auths": {"ghcr.io": {"auth": pair("ada:pw")}}})
+    assert find_credentials("ghcr.io", None, environment) == Credentials(username="ada", password="pw")
+    assert find_credentials("ghcr.io", "job", environment) == Credentials(username="mlbot", password="job")
+
+
+def test_docker_login_is_read(tmp_path: Path) -> None:
+    environment = config(tmp_path, {"auths": {"r.example:5000": {"auth": pair("ada:p:w")}, "x": {}, "y": {"auth": 5}}})
+    found = find_credentials("r.example:5000", "ghs_x", environment)
+    assert found == Credentials(username="ada", password="p:w")
+    assert found is not None
+    assert found.basic == f"Basic {pair('ada:p:w')}"
+    assert all(find_credentials(host, None, environment) is None for host in ("r.example", "x", "y"))
+    moved = {"DOCKER_CONFIG": str(tmp_path / ".docker"), "HOME": "/nowhere"}
+    assert find_credentials("r.example:5000", None, moved) == found
+
+
+def test_a_credential_helper_is_asked_first(tmp_path: Path) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def run(name: str, host: str) -> bytes | None:
+        asked.append((name, host))
+        return b'{"Username": "AWS", "Secret": "s"}' if host == "a.example" else None
+
+    said = {"credsStore": "pass", "credHelpers": {"a.example": "ecr-login"}, "auths": {"b": {"auth": pair("u:p")}}}
+    environment = config(tmp_path, said)
+    assert find_credentials("a.example", None, environment, run) == Credentials(username="AWS", password="s")
+    assert find_credentials("b", None, environment, run) is None
+    assert asked == [("ecr-login", "a.example"), ("pass", "b")]
+
+
+def test_a_helper_that_says_nothing_readable_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    environment = config(tmp_path, {"credsStore": "pass"})
+    with pytest.raises(RefusedError) as caught:
+        find_credentials("a", None, environment, lambda *_: b"secret soup")
+    assert "soup" not in str(caught.value)
+
+
+def test_a_real_helper_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    helper = tmp_path / "docker-credential-tests"
+    helper.write_text('#!/bin/sh\nread host\nprintf \'{"Username": "%s", "Secret": "%s"}\' "$1" "$host"\n')
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    found = find_credentials("a.example", None, config(tmp_path, {"credsStore": "tests"}))
+    assert found == Credentials(username="get", password="a.example")
+    assert find_credentials("a.example", None, config(tmp_path, {"credsStore": "absent"})) is None
+    assert find_credentials("a.example", None, config(tmp_path, {"credsStore": "../../bin/sh"})) is None
+
+
+@pytest.mark.parametrize("broken", ["", "[]", "{", "null", '{"auths": []}', '{"auths": {"a": "b"}, "credHelpers": 1}'])
+def test_a_broken_config_is_none(tmp_path: Path, broken: str) -> None:
+    assert find_credentials("a", None, config(tmp_path, broken)) is None
+
+
+def test_a_password_is_in_no_repr() -> None:
+    assert "secret" not in repr(Credentials(username="ada", password="secret"))
+
+
+def test_challenges() -> None:
+    bearer = 'Bearer realm="https://auth.example/token",service="r.example",scope="repository:a/b:pull,push",error="x"'
+    query = {"service": "r.example", "scope": "repository:a/b:pull,push"}
+    assert read_challenge(bearer) == Challenge(basic=False, realm="https://auth.example/token", query=query)
+    assert read_challenge('Basic realm="x"') == Challenge(basic=True)
+    assert [read_challenge(text) for text in ("", "Bearer", 'Bearer service="x"', "Negotiate")] == [None] * 4
+
+
+@given(st.text(max_size=200))
+def test_no_challenge_breaks_the_reader(text: str) -> None:
+    assert read_challenge(text) is None or read_challenge(text) is not None
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b'{"token": 5}', b'{"token": "a\\r\\nX-Evil: 1"}', b'{"token": ""}', b'{"a": "b"}']
+)
+def test_no_token(body: bytes) -> None:
+    with pytest.raises(NotEvaluatedError, match="gave no token"):
+        read_token(body, "x")
+
+
+def test_tokens() -> None:
+    assert [read_token(raw, "x") for raw in (b'{"token": "a.b"}', b'{"access_token": "c"}')] == ["a.b", "c"]
+
+
+# Manifests as CNCF ModelPack wants them, the same each time, read back with nothing believed.
+
+MODEL_DIGEST = f"sha256:{'a' * 64}"
+FILE = Packed(name="model.onnx", digest=MODEL_DIGEST, size_bytes=7)
+SAID = {MODEL: "churn", VERSION: "1.2.0"}
+
+
+def manifest(file: Packed = FILE) -> bytes:
+    config = config_of(file, SAID)
+    return manifest_of(file, config, f"sha256:{sha256(config).hexdigest()}", SAID)
+
+
+def test_a_models_manifest() -> None:
+    config = config_of(FILE, SAID)
+    assert json.loads(config) == {
+        "descriptor": {"name": "churn", "version": "1.2.0"},
+        "modelfs": {"type": "layers", "diffIds": [MODEL_DIGEST]},
+        "config": {"format": "onnx"},
+    }
+    assert json.loads(manifest()) == {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "artifactType": "application/vnd.cncf.model.manifest.v1+json",
+        "config": {
+            "mediaType": "application/vnd.cncf.model.config.v1+json",
+            "digest": f"sha256:{sha256(config).hexdigest()}",
+            "size": len(config),
+        },
+        "layers": [
+            {
+                "mediaType": "application/vnd.cncf.model.weight.v1.raw",
+                "digest": MODEL_DIGEST,
+                "size": 7,
+                "annotations": {
+                    "org.cncf.model.filepath": "model.onnx",
+                    "org.opencontainers.image.title": "model.onnx",
+                },
+            }
+        ],
+        "annotations": SAID,
+    }
+
+
+def test_a_documents_layer_is_one() -> None:
+    (layer,) = json.loads(manifest(FILE.model_copy(update={"name": "golden.json"})))["layers"]
+    assert layer["mediaType"] == "application/vnd.cncf.model.doc.v1.raw"
+
+
+def test_it_is_the_same_each_time_and_reads_back() -> None:
+    assert manifest() == manifest()
+    told = read_manifest(manifest(), "x")
+    assert (told.file, told.model, told.version) == (FILE, "churn", "1.2.0")
+
+
+def test_what_another_tool_adds_does_not_matter() -> None:
+    value = json.loads(manifest())
+    value["subject"] = {"digest": MODEL_DIGEST}
+    value["layers"][0]["urls"] = []
+    assert read_manifest(json.dumps(value).encode(), "x").file == FILE
+
+
+CHANGES = {
+    "two layers": lambda value: value["layers"].append(value["layers"][0]),
+    "no layer": lambda value: value["layers"].clear(),
+    "a size below 0": lambda value: value["layers"][0].update(size=-1),
+    "a size that is none": lambda value: value["layers"][0].update(size="7"),
+    "a size beyond all": lambda value: value["layers"][0].update(size=1 << 60),
+    "another hash": lambda value: value["layers"][0].update(digest=f"sha512:{'a' * 128}"),
+    "annotations of numbers": lambda value: value.update(annotations={"a": 1}),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_is_no_manifest_of_one_file(name: str) -> None:
+    value = json.loads(manifest())
+    CHANGES[name](value)
+    with pytest.raises(NotEvaluatedError, match="none that mlbot wrote"):
+        read_manifest(json.dumps(value).encode(), "x")
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes(content: bytes) -> None:
+    with pytest.raises(NotEvaluatedError):
+        read_manifest(content, "x")

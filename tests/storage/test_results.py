@@ -261,7 +261,7 @@ def test_the_second_waits_and_says_so(store: ResultStore) -> None:
         waiting.set()
 
     def second() -> None:
-        with ResultStore(store.root).lock(KEY, 0, say=say):
+        with ResultStore(store.root).lock(KEY, 0, progress=say):
             entered.set()
 
     with store.lock(KEY, 0):
@@ -285,7 +285,7 @@ def test_waiting_can_be_stopped(store: ResultStore) -> None:
     with (
         store.lock(KEY, 0),
         pytest.raises(InterruptedError),
-        ResultStore(store.root).lock(KEY, 0, say=lambda _: stop.set(), stop=stop),
+        ResultStore(store.root).lock(KEY, 0, progress=lambda _: stop.set(), stop=stop),
     ):
         raise AssertionError("it is locked")
 
@@ -295,7 +295,7 @@ def test_a_lock_does_not_outlive_its_holder(store: ResultStore, tmp_path: Path) 
     with _python(HOLDER, str(store.root), str(witness.path)) as process:
         witness.wait_for("held ")
         process.kill()
-    with store.lock(KEY, 0, say=lambda _: pytest.fail("the dead hold no lock")):
+    with store.lock(KEY, 0, progress=lambda _: pytest.fail("the dead hold no lock")):
         assert store.get(KEY, 0, ENVIRONMENT) is None
     witness.close()
 

@@ -172,7 +172,7 @@ class World:
 
     def served(self, environment: str) -> str | None:
         """The version that an environment serves, by its own word; None before the first."""
-        from mlbot.storage.targets import open_target  # noqa: PLC0415 - only the worlds of tests with ML need it
+        from mlbot.storage.target import open_target  # noqa: PLC0415 - only the worlds of tests with ML need it
 
         config = self.context().environment(environment)
         assert config

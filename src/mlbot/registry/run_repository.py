@@ -27,8 +27,7 @@ from mlbot.registry.tag import TagNote, tag_message
 from mlbot.registry.versions import Registry, Stored
 from mlbot.storage.digest import OtherBytesError
 from mlbot.storage.store import ModelStore, NotStoredError, open_store
-from mlbot.storage.target import Target
-from mlbot.storage.targets import open_target
+from mlbot.storage.target import Target, open_target
 from mlbot.verdict.verdict import Commits
 
 # The tags of releases and environments at context: read as they are there, made there, never moved.

@@ -36,11 +36,20 @@ def chunks_of(file: Path) -> Iterator[bytes]:
             yield chunk
 
 
+def sync(path: Path) -> None:
+    """Wait until a file is on the disk; of a folder, the names in it."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def take(chunks: Iterable[bytes], target: Path, digest: Digest, *, size: int | None, where: str) -> None:
-    """Write bytes to a file, which appears whole and verified, or not at all.
+    """Write bytes, of which nothing is believed, to a file, which appears whole and verified, or not at all.
 
     Args:
-        chunks: The bytes, of which nothing is believed.
+        chunks: The bytes.
         target: Where they go; a file that is there is replaced.
         digest: What they have to hash to.
         size: How many there have to be; None: not known, then at most `MOST_BYTES`.
@@ -48,7 +57,7 @@ def take(chunks: Iterable[bytes], target: Path, digest: Digest, *, size: int | N
 
     Raises:
         NotEvaluatedError: They are not those bytes, or cannot be written.
-        FileNotFoundError: As `chunks` says it.
+        FileNotFoundError: `chunks` raised it.
     """
     try:
         _take(checked(chunks, digest, size=size, where=where), target)
@@ -71,11 +80,7 @@ def _take(chunks: Iterable[bytes], target: Path) -> None:
 
 
 def checked(chunks: Iterable[bytes], digest: Digest, *, size: int | None, where: str) -> Iterator[bytes]:
-    """The same bytes; after the last one they turn out to be those that were asked for, or it raises.
-
-    Raises:
-        NotEvaluatedError: They are other, more or fewer.
-    """
+    """The same bytes; raises `NotEvaluatedError` after the last one when they are not those that were asked for."""
     found, taken = hashlib.sha256(), 0
     most = MOST_BYTES if size is None else size
     for chunk in chunks:
@@ -91,11 +96,7 @@ def checked(chunks: Iterable[bytes], digest: Digest, *, size: int | None, where:
 
 
 def verify(file: Path, digest: Digest) -> None:
-    """Make sure of the digest of a file of this machine.
-
-    Raises:
-        NotEvaluatedError: It is another one, or there is no such file.
-    """
+    """Raise `NotEvaluatedError` when a file of this machine has another digest, or is not there."""
     try:
         for _ in checked(chunks_of(file), digest, size=None, where=str(file)):
             pass

@@ -5,13 +5,13 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote
 
 from mlbot.errors import NotEvaluatedError, UsageError
-from mlbot.storage.digest import CHUNK, chunks_of
+from mlbot.storage.digest import CHUNK, chunks_of, sync
 
 # Files by name in a folder or an object store.
 
@@ -52,46 +52,32 @@ class Objects(Protocol):
 
 
 def relative(name: str) -> str:
-    """A name that stays inside.
-
-    Raises:
-        ValueError: it does not.
-    """
+    """A name that stays inside; raises `ValueError` for another."""
     if not name or name.startswith("/") or "\\" in name or any(part in {"", ".", ".."} for part in name.split("/")):
         raise ValueError(f"{name!r} is no name of an object")
     return name
 
 
 def bounded(content: bytes, most_bytes: int, where: str) -> bytes:
-    """The content, if it is not too long.
-
-    Raises:
-        NotEvaluatedError: it is.
-    """
+    """The content; raises `NotEvaluatedError` when it is too long."""
     if len(content) > most_bytes:
         raise NotEvaluatedError(f"it has more than {most_bytes:,} bytes, so mlbot did not write it", where=where)
     return content
 
 
-class Told:
+@contextmanager
+def _failures(where: str, failure: type[Exception], *, missing_passes: bool = False) -> Iterator[None]:
     """Any failure of a place as one sentence: the errors of fsspec's protocols share no base class."""
-
-    def __init__(self, where: str, failure: type[Exception], *, missing_is_said: bool = False) -> None:
-        self._where = where
-        self._failure = failure
-        self._missing_is_said = missing_is_said
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        expected = (NotEvaluatedError, FileNotFoundError) if self._missing_is_said else (NotEvaluatedError,)
-        if not isinstance(error, self._failure) or isinstance(error, expected):
-            return
+    passes = (NotEvaluatedError, FileNotFoundError) if missing_passes else (NotEvaluatedError,)
+    try:
+        yield
+    except passes:
+        raise
+    except failure as error:
         why = " ".join(str(error).split())[:300] or type(error).__name__
         raise NotEvaluatedError(
             f"it cannot be read or written: {why}",
-            where=self._where,
+            where=where,
             hint="Check that the place is there and that the credentials in the environment may use it.",
         ) from error
 
@@ -99,16 +85,11 @@ class Told:
 # Objects in a folder of this machine.
 
 _PARTS = ".mlbot-parts"
-
 _ABANDONED_S = 24 * 3600.0
 
 
 class LocalObjects:
-    """A folder of this machine.
-
-    Args:
-        root: The folder; made when needed.
-    """
+    """A folder of this machine, made when needed."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -120,7 +101,7 @@ class LocalObjects:
 
     def size(self, name: str) -> int | None:
         """See `Objects`."""
-        with self._told(name):
+        with self._failures(name):
             try:
                 return self._path(name).stat().st_size
             except (FileNotFoundError, NotADirectoryError):
@@ -128,7 +109,7 @@ class LocalObjects:
 
     def read(self, name: str, most_bytes: int) -> bytes | None:
         """See `Objects`."""
-        with self._told(name):
+        with self._failures(name):
             try:
                 with self._path(name).open("rb") as stream:
                     return bounded(stream.read(most_bytes + 1), most_bytes, f"{self.url}/{name}")
@@ -137,7 +118,7 @@ class LocalObjects:
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """See `Objects`."""
-        with Told(f"{self.url}/{name}", OSError, missing_is_said=True):
+        with _failures(f"{self.url}/{name}", OSError, missing_passes=True):
             yield from chunks_of(self._path(name))
 
     def upload(self, file: Path, name: str) -> None:
@@ -150,24 +131,24 @@ class LocalObjects:
 
     def folders(self, name: str) -> tuple[str, ...]:
         """See `Objects`."""
-        with self._told(name):
+        with self._failures(name):
             path = self._path(name)
             return tuple(sorted(each.name for each in path.iterdir() if each.is_dir())) if path.is_dir() else ()
 
     def remove(self, name: str) -> None:
         """See `Objects`."""
-        with self._told(name), suppress(FileNotFoundError, NotADirectoryError):
+        with self._failures(name), suppress(FileNotFoundError, NotADirectoryError):
             self._path(name).unlink()
 
     def remove_folder(self, name: str) -> None:
         """See `Objects`."""
-        with self._told(name), suppress(FileNotFoundError):
+        with self._failures(name), suppress(FileNotFoundError):
             doomed = Path(tempfile.mkdtemp(dir=self._parts(name)))
             self._path(name).rename(doomed / "doomed")  # out of place in one step, so that nobody meets half of it
             shutil.rmtree(doomed)
 
     def _place(self, chunks: Iterable[bytes], name: str) -> None:
-        with self._told(name):
+        with self._failures(name):
             target = self._path(name)
             descriptor, part = tempfile.mkstemp(dir=self._parts(name))
             try:
@@ -178,7 +159,7 @@ class LocalObjects:
                     os.fsync(stream.fileno())
                 target.parent.mkdir(parents=True, exist_ok=True)
                 Path(part).replace(target)
-                _sync(target.parent)
+                sync(target.parent)
             finally:
                 Path(part).unlink(missing_ok=True)
 
@@ -198,26 +179,15 @@ class LocalObjects:
     def _path(self, name: str) -> Path:
         return self._root / relative(name)
 
-    def _told(self, name: str) -> Told:
-        return Told(f"{self.url}/{name}", OSError)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    def _failures(self, name: str) -> AbstractContextManager[None]:
+        return _failures(f"{self.url}/{name}", OSError)
 
 
 # Objects in an object store, by fsspec.
 
 
 class RemoteObjects:
-    """A folder of an object store, by fsspec.
-
-    Args:
-        url: Such as `s3://bucket/models`.
+    """A folder of an object store, such as `s3://bucket/models`, by fsspec.
 
     Raises:
         ModuleNotFoundError: fsspec is not installed.
@@ -244,7 +214,7 @@ class RemoteObjects:
 
     def size(self, name: str) -> int | None:
         """See `Objects`."""
-        with self._told(name):
+        with self._failures(name):
             self._system.invalidate_cache()
             try:
                 return int(self._system.info(self._path(name))["size"])
@@ -253,7 +223,7 @@ class RemoteObjects:
 
     def read(self, name: str, most_bytes: int) -> bytes | None:
         """See `Objects`."""
-        with self._told(name):
+        with self._failures(name):
             self._system.invalidate_cache()
             try:
                 with self._system.open(self._path(name), "rb") as stream:
@@ -263,23 +233,23 @@ class RemoteObjects:
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """See `Objects`."""
-        with self._told(name, missing_is_said=True), self._system.open(self._path(name), "rb") as stream:
+        with self._failures(name, missing_passes=True), self._system.open(self._path(name), "rb") as stream:
             while chunk := stream.read(CHUNK):
                 yield chunk
 
     def upload(self, file: Path, name: str) -> None:
         """See `Objects`."""
-        with self._told(name):
+        with self._failures(name):
             self._in_a_folder(name, lambda path: self._system.put_file(str(file), path))
 
     def write(self, name: str, content: bytes) -> None:
         """See `Objects`."""
-        with self._told(name):
+        with self._failures(name):
             self._in_a_folder(name, lambda path: self._system.pipe_file(path, content))
 
     def folders(self, name: str) -> tuple[str, ...]:
         """See `Objects`."""
-        with self._told(name):
+        with self._failures(name):
             self._system.invalidate_cache()
             try:
                 found = self._system.ls(self._path(name), detail=True)
@@ -290,12 +260,12 @@ class RemoteObjects:
 
     def remove(self, name: str) -> None:
         """See `Objects`."""
-        with self._told(name), suppress(FileNotFoundError):
+        with self._failures(name), suppress(FileNotFoundError):
             self._system.rm_file(self._path(name))
 
     def remove_folder(self, name: str) -> None:
         """See `Objects`."""
-        with self._told(name), suppress(FileNotFoundError):
+        with self._failures(name), suppress(FileNotFoundError):
             self._system.rm(self._path(name), recursive=True)
 
     def _in_a_folder(self, name: str, write: Callable[[str], object]) -> None:
@@ -310,21 +280,12 @@ class RemoteObjects:
     def _path(self, name: str) -> str:
         return f"{self._root}/{relative(name)}"
 
-    def _told(self, name: str, *, missing_is_said: bool = False) -> Told:
-        return Told(f"{self.url}/{name}", Exception, missing_is_said=missing_is_said)
+    def _failures(self, name: str, *, missing_passes: bool = False) -> AbstractContextManager[None]:
+        return _failures(f"{self.url}/{name}", Exception, missing_passes=missing_passes)
 
 
 def open_objects(url: str, folder: Path) -> Objects:
-    """The objects of a folder (`models`, `file:///srv/models`) or of any fsspec URL.
-
-    Args:
-        url: The place.
-        folder: What a relative folder is relative to.
-
-    Raises:
-        ModuleNotFoundError: the URL needs fsspec, and it is not installed.
-        UsageError: the URL cannot be opened.
-    """
+    """The objects of a folder (`models`, `file:///srv/models`), relative to `folder`, or of any fsspec URL."""
     scheme, found, rest = url.partition("://")
     if not found:
         return LocalObjects(folder / url)

@@ -16,14 +16,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
 from mlbot.errors import NotEvaluatedError, RefusedError, UsageError
-from mlbot.lib.canonical import digest
-from mlbot.lib.record import Digest
+from mlbot.lib.canonical import canonical, digest
+from mlbot.lib.record import Count, Digest, Record
 from mlbot.lib.untrusted_json import HostileJsonError, load
-from mlbot.storage.digest import CHUNK, checked, take
+from mlbot.storage.digest import CHUNK, checked, chunks_of, take
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response
@@ -32,26 +34,16 @@ if TYPE_CHECKING:
 # Who mlbot is to a registry: the job's token for GitHub's, what `docker login` left for all others.
 
 GITHUB = "ghcr.io"
-
 _HELPER = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
-
 _PAIR = re.compile(r'([A-Za-z]+)="([^"\x00-\x1f]{0,2000})"')
-
 _HELPER_S = 30
-
 _TOKENS = ("MLBOT_TOKEN", "GITHUB_TOKEN", "GH_TOKEN")
-
 _MOST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Credentials:
-    """A name and a secret.
-
-    Attributes:
-        username: Shown to the registry.
-        password: Shown to nobody else.
-    """
+    """A name and a secret."""
 
     username: str
     password: str = field(repr=False)
@@ -65,13 +57,7 @@ class Credentials:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Challenge:
-    """What a registry asks for in its `WWW-Authenticate` header.
-
-    Attributes:
-        basic: The password itself; else a token from `realm`.
-        realm: Where tokens are given.
-        query: What to ask there.
-    """
+    """What a registry asks for in its `WWW-Authenticate` header: the password itself, or a token from a realm."""
 
     basic: bool
     realm: str = ""
@@ -81,27 +67,23 @@ class Challenge:
 def read_challenge(header: str) -> Challenge | None:
     """A `WWW-Authenticate` header; None for one that asks for something else."""
     scheme, _, rest = header.strip().partition(" ")
-    said = {name.lower(): value for name, value in _PAIR.findall(rest[:8000])}
+    fields = {name.lower(): value for name, value in _PAIR.findall(rest[:8000])}
     if scheme.lower() == "basic":
         return Challenge(basic=True)
-    if scheme.lower() != "bearer" or not said.get("realm"):
+    if scheme.lower() != "bearer" or not fields.get("realm"):
         return None
-    query = {name: said[name] for name in ("service", "scope") if said.get(name)}
-    return Challenge(basic=False, realm=said["realm"], query=query)
+    query = {name: fields[name] for name in ("service", "scope") if fields.get(name)}
+    return Challenge(basic=False, realm=fields["realm"], query=query)
 
 
 def read_token(body: bytes, where: str) -> str:
-    """The token in an answer of a realm.
-
-    Raises:
-        NotEvaluatedError: There is none.
-    """
+    """The token in an answer of a realm; raises `NotEvaluatedError` when there is none."""
     try:
         answer = load(body, "the answer", most_bytes=_MOST_BYTES)
     except HostileJsonError:
         answer = None
-    said = answer if isinstance(answer, dict) else {}
-    token = said.get("token") or said.get("access_token")
+    fields = answer if isinstance(answer, dict) else {}
+    token = fields.get("token") or fields.get("access_token")
     if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]{1,65536}", token):
         raise NotEvaluatedError("the registry's login gave no token", where=where)
     return token
@@ -110,7 +92,7 @@ def read_token(body: bytes, where: str) -> str:
 def find_credentials(
     host: str, token: str | None, environment: Mapping[str, str] = os.environ, run: "Run | None" = None
 ) -> Credentials | None:
-    """What a registry is told; None: it is asked as anybody.
+    """Who mlbot is to a registry; None: anybody.
 
     Args:
         host: With the port.
@@ -159,8 +141,8 @@ def _from_helper(name: str, host: str, run: Run) -> Credentials | None:
     if raw is None:
         return None
     try:
-        said = json.loads(raw)
-        return Credentials(username=str(said["Username"]), password=str(said["Secret"]))
+        answer = json.loads(raw)
+        return Credentials(username=str(answer["Username"]), password=str(answer["Secret"]))
     except (ValueError, KeyError, TypeError):
         raise RefusedError(f"docker-credential-{name} gave no credentials that can be read", where=host) from None
 
@@ -195,19 +177,12 @@ def _from_auths(config: Mapping[str, Any], host: str) -> Credentials | None:
 # The conversation with a registry: where it is, who asks, what its answers mean.
 
 MOST_MANIFEST = 1 << 18
-
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-
 _REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
-
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
-
 _TIMEOUT = (15.0, 120.0)
-
 _HOPS = 4
-
 _NO_ENCODING = {"Accept-Encoding": "identity"}
-
 _CODE = re.compile(rb'"code"\s*:\s*"([A-Z_]{1,40})"')
 
 
@@ -225,11 +200,7 @@ class Place:
 
     @classmethod
     def of(cls, url: str) -> "Place":
-        """Read `oci://host/repository`.
-
-        Raises:
-            UsageError: It is none.
-        """
+        """Read `oci://host/repository`."""
         host, _, repository = url.partition("://")[2].rstrip("/").partition("/")
         repository = repository.lower()
         if not _HOST.fullmatch(host) or not _REPOSITORY.fullmatch(repository) or len(repository) > 200:
@@ -249,11 +220,7 @@ class Place:
         return f"{'http' if is_loopback(self.host) else 'https'}://{self.host}/v2/{self.repository}"
 
     def inside(self, name: str) -> "Place":
-        """A repository below this one.
-
-        Raises:
-            UsageError: The name cannot be one of a repository.
-        """
+        """A repository below this one."""
         if not re.fullmatch(_PART, name.lower()):
             raise UsageError(
                 f"{name} cannot be the name of a repository",
@@ -264,12 +231,7 @@ class Place:
 
 
 class Connection:
-    """Sends requests to one repository's API; logs in when asked to.
-
-    Args:
-        place: The repository.
-        credentials: Who asks.
-    """
+    """Sends requests to one repository's API; logs in when asked to."""
 
     def __init__(self, place: Place, credentials: Credentials | None) -> None:
         import requests
@@ -305,9 +267,9 @@ class Connection:
         address = self.place.base + path if path.startswith("/") else path
         writes, logged_in = method not in {"GET", "HEAD"}, False
         for _ in range(_HOPS):
-            authorization = self._authorizations.get(writes, "") if self._is_home(address) else ""
+            authorization = self._authorizations.get(writes, "") if self._is_own(address) else ""
             answer = self._send(method, address, {**(headers or {}), **_NO_ENCODING}, authorization, body)
-            if answer.status_code == 401 and not logged_in and self._is_home(address):
+            if answer.status_code == 401 and not logged_in and self._is_own(address):
                 self._authorizations[writes] = self._log_in(answer.headers.get("WWW-Authenticate", ""), writes=writes)
                 logged_in = True
             elif answer.is_redirect and not writes:
@@ -374,7 +336,7 @@ class Connection:
         if self.place.host == GITHUB and parts.netloc != GITHUB:
             raise NotEvaluatedError("the registry's login is elsewhere", where=self.place.url)
 
-    def _is_home(self, address: str) -> bool:
+    def _is_own(self, address: str) -> bool:
         return urlsplit(address)[:2] == urlsplit(self.place.base)[:2]
 
     def body(self, answer: "Response") -> bytes:
@@ -467,11 +429,8 @@ def network(where: str) -> Iterator[None]:
 
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
-
 _ATTEMPTS = 4
-
 _LONGEST_WAIT_S = 60.0
-
 T = TypeVar("T")
 
 
@@ -480,11 +439,6 @@ class Registry:
 
     Every method raises `NotEvaluatedError` when the registry does not do what it should, `RefusedError` when it does
     not let us.
-
-    Args:
-        place: The repository.
-        credentials: Who asks.
-        sleep: Waits so many seconds.
     """
 
     def __init__(
@@ -501,13 +455,7 @@ class Registry:
         )
 
     def put_blob(self, digest: Digest, size: int, content: Callable[[], Iterator[bytes]]) -> None:
-        """Upload a blob, unless it is there.
-
-        Args:
-            digest: Of its bytes; the registry checks it.
-            size: How many bytes.
-            content: Gives the bytes from the start, each time it is called.
-        """
+        """Upload a blob, unless it is there; `content` gives its bytes from the start, each time it is called."""
         if not self.has_blob(digest):
             self._patiently(lambda: self._upload(digest, size, content))
 
@@ -535,11 +483,7 @@ class Registry:
         return self._patiently(read)
 
     def put_manifest(self, tag: str, content: bytes) -> Digest:
-        """Move a tag to a manifest, in one step.
-
-        Returns:
-            The manifest's digest. A tag can be moved again by whoever may write; a digest cannot.
-        """
+        """Move a tag to a manifest, in one step. Others can move the tag again; the digest returned stays."""
         headers = {"Content-Type": MANIFEST_TYPE}
         self._patiently(
             lambda: self._api.ask("PUT", f"/manifests/{tag}", expected=(201,), headers=headers, body=lambda: content)
@@ -566,3 +510,124 @@ class Registry:
             except PassingError as error:
                 self._sleep(min(_LONGEST_WAIT_S, error.seconds or 0.5 * 2**attempt))
         return work()
+
+
+# The manifest of a model in a registry.
+
+ARTIFACT_TYPE = "application/vnd.cncf.model.manifest.v1+json"
+CONFIG_TYPE = "application/vnd.cncf.model.config.v1+json"
+WEIGHT_TYPE = "application/vnd.cncf.model.weight.v1.raw"
+DOCUMENT_TYPE = "application/vnd.cncf.model.doc.v1.raw"
+FILE_PATH = "org.cncf.model.filepath"
+
+TITLE = "org.opencontainers.image.title"
+"""What `oras pull` calls the file."""
+
+MODEL, VERSION = "dev.mlbot.model", "org.opencontainers.image.version"
+
+
+class Packed(Record):
+    """One file as a manifest names it."""
+
+    name: str
+    digest: Digest
+    size_bytes: Count
+
+
+class ModelManifest(Record):
+    """What a manifest says of its file."""
+
+    file: Packed
+    model: str = ""
+    version: str = ""
+
+
+def config_of(file: Packed, annotations: Mapping[str, str]) -> bytes:
+    """The manifest's config: what is known of the model."""
+    descriptor = {
+        key: annotations[name] for key, name in (("name", MODEL), ("version", VERSION)) if annotations.get(name)
+    }
+    about = {"format": "onnx"} if is_model(file.name) else {}
+    return _json(
+        {
+            "descriptor": descriptor,
+            "modelfs": {"type": "layers", "diffIds": [file.digest]},
+            "config": about,
+        }
+    )
+
+
+def manifest_of(file: Packed, config: bytes, config_digest: Digest, annotations: Mapping[str, str]) -> bytes:
+    """The manifest of one file."""
+    layer = {
+        "mediaType": WEIGHT_TYPE if is_model(file.name) else DOCUMENT_TYPE,
+        "digest": file.digest,
+        "size": file.size_bytes,
+        "annotations": {FILE_PATH: file.name, TITLE: file.name},
+    }
+    return _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPE,
+            "artifactType": ARTIFACT_TYPE,
+            "config": {"mediaType": CONFIG_TYPE, "digest": config_digest, "size": len(config)},
+            "layers": [layer],
+            "annotations": dict(annotations),
+        }
+    )
+
+
+def read_manifest(content: bytes, where: str) -> ModelManifest:
+    """What a manifest of a model with one file says; nothing of it is believed beyond its form."""
+    try:
+        load(content, "the manifest", most_bytes=MOST_MANIFEST)
+        manifest = _Manifest.model_validate_json(content)
+        (layer,) = manifest.layers
+        name = layer.annotations.get(FILE_PATH, "")
+        file = Packed(name=name, digest=layer.digest, size_bytes=layer.size)
+        notes = manifest.annotations
+        return ModelManifest(file=file, model=notes.get(MODEL, ""), version=notes.get(VERSION, ""))
+    except (HostileJsonError, ValidationError, ValueError):
+        raise NotEvaluatedError("the manifest is none that mlbot wrote", where=where) from None
+
+
+def is_model(name: str) -> bool:
+    """Whether a file is a model rather than a document about one."""
+    return name.endswith(".onnx")
+
+
+class _Open(BaseModel):
+    """Others may add to it."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+
+class _Layer(_Open):
+    digest: Digest
+    size: Annotated[int, Field(ge=0, le=1 << 40)]
+    annotations: dict[str, str] = {}
+
+
+class _Manifest(_Open):
+    layers: tuple[_Layer, ...]
+    annotations: dict[str, str] = {}
+
+
+def _json(value: Any) -> bytes:
+    return canonical(value).encode()
+
+
+def push(registry: Registry, file: Path, packed: Packed, tag: str, annotations: Mapping[str, str]) -> Digest:
+    """Upload a file, and its manifest last: until then the tag stays as it is. Returns the manifest's digest."""
+    config = config_of(packed, annotations)
+    config_digest = digest(config)
+    registry.put_blob(packed.digest, packed.size_bytes, lambda: chunks_of(file))
+    registry.put_blob(config_digest, len(config), lambda: iter((config,)))
+    registry.verify_blob(packed.digest, packed.size_bytes)
+    return registry.put_manifest(tag, manifest_of(packed, config, config_digest, annotations))
+
+
+def manifest_at(registry: Registry, tag: str) -> tuple[bytes, ModelManifest] | None:
+    """The manifest behind a tag, and what it says; None where there is none."""
+    content = registry.manifest(tag)
+    return None if content is None else (content, read_manifest(content, f"{registry.place.url}:{tag}"))

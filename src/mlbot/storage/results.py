@@ -28,6 +28,7 @@ from pydantic import ValidationError
 from mlbot.ledger.entries import Environment
 from mlbot.lib.record import Digest
 from mlbot.protocol.artifacts import Training
+from mlbot.storage.digest import digest_of, sync
 
 # Folders that many processes share: opened, compared, synced and locked by what the kernel guarantees.
 
@@ -65,34 +66,22 @@ def _try_lock(path: Path) -> int | None:
     return None
 
 
-def sync(path: Path) -> None:
-    """Wait until a file is on the disk; of a folder, the names in it."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 @contextmanager
 def locked(
-    path: Path, *, say: Callable[[str], None] | None = None, stop: threading.Event | None = None
+    path: Path, *, progress: Callable[[str], None] | None = None, stop: threading.Event | None = None
 ) -> Iterator[None]:
     """Hold a lock of that path against all threads and processes; the kernel lets go of it when a process dies.
 
     Args:
         path: A file that exists only while it is held or waited for.
-        say: Is told once if somebody else holds it.
-        stop: Ends the waiting when set.
-
-    Raises:
-        InterruptedError: `stop` was set.
+        progress: Called once if somebody else holds it.
+        stop: Ends the waiting, with an `InterruptedError`, when set.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     stop = stop or threading.Event()
     descriptor = _try_lock(path)
-    if descriptor is None and say is not None:
-        say("another run is training this already; waiting for its result")
+    if descriptor is None and progress is not None:
+        progress("another run is training this already; waiting for its result")
     while descriptor is None:  # not a blocking flock, since Ctrl-C has to reach threads too
         if stop.wait(_POLL_S):
             raise InterruptedError("stopped while waiting for another run")
@@ -114,26 +103,16 @@ def sweep_locks(folder: Path) -> None:
 
 
 MODEL_FILE = "model.onnx"
-
 TRAINING_FILE = "training.json"
-
 MOST_BYTES = 5 << 30
-
 MOST_AGE_S = 90 * 24 * 3600.0
-
 _RECORD_LIMIT = 1024 * 1024
-
 _HEX = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stored:
-    """A trained model of the store.
-
-    Attributes:
-        path: The ONNX file; it stays there as long as the store that gave it is open.
-        training: Its lineage.
-    """
+    """A trained model of the store; its file stays there as long as the store that gave it is open."""
 
     path: Path
     training: Training
@@ -147,7 +126,7 @@ class _Entry:
 
 
 class ResultStore:
-    """Results kept by content key, seed and environment.
+    """Results by content key, seed and environment.
 
     Entries that an open store gave out are never pruned, by whatever process. Use it as a context manager, which
     prunes what nobody has used for long and lets go of the rest, or call `close`.
@@ -203,7 +182,7 @@ class ResultStore:
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
-        """A folder in the store to put a model in, for `put`. What is not kept is gone afterwards."""
+        """A folder in the store to put a model in, for `put`; else it is gone afterwards."""
         with self._exclusive():
             self._sweep()
             path = Path(tempfile.mkdtemp(dir=self._staging))
@@ -216,13 +195,9 @@ class ResultStore:
             os.close(descriptor)
 
     def put(self, staged: Path, training: Training) -> Stored:
-        """Keep what was made in a staging folder.
+        """Move a staging folder, whose `MODEL_FILE` has the digest of `training`, into place.
 
-        If somebody has kept a result of the same key, seed and environment meanwhile, theirs stays and is given back.
-
-        Args:
-            staged: The folder that `staging` gave, with the model in `MODEL_FILE`; its bytes are `training.digest`.
-            training: The lineage.
+        If another process has put a result of the same key, seed and environment meanwhile, that one is given back.
 
         Raises:
             OSError: It cannot be written, or does not read back as it was.
@@ -245,33 +220,17 @@ class ResultStore:
         key: Digest,
         seed: int,
         *,
-        say: Callable[[str], None] | None = None,
+        progress: Callable[[str], None] | None = None,
         stop: threading.Event | None = None,
     ) -> Iterator[None]:
-        """Hold this while training, so that two runs at once train a thing once: look again with `get` inside.
-
-        Args:
-            key: The content key.
-            seed: The seed.
-            say: Is told once if another process or thread holds it.
-            stop: Ends the waiting when set.
-
-        Raises:
-            InterruptedError: `stop` was set.
-        """
-        with locked(self.root / "locks" / f"{_hex(key)}-{seed}", say=say, stop=stop):
+        """Hold this while training, so that two runs at once train a thing once: look again with `get` inside."""
+        with locked(self.root / "locks" / f"{_hex(key)}-{seed}", progress=progress, stop=stop):
             yield
 
     def prune(self, max_bytes: int, max_age_s: float, *, now: float | None = None) -> tuple[Path, ...]:
-        """Remove what has not been used for long, then the least recently used until the rest fits.
+        """Remove what has not been used for long, then the least recently used until the rest fits; what was removed.
 
-        Args:
-            max_bytes: What all entries together may take.
-            max_age_s: Seconds since an entry's last use.
-            now: Unix time; None: the clock's.
-
-        Returns:
-            The entries that were removed. Those in use by an open store are not, whatever their age and size.
+        What an open store gave out stays, whatever its age and size. `now` is Unix time; None: the clock's.
         """
         at = time.time() if now is None else now
         entries = sorted(self._entries(), key=lambda entry: entry.used_at)
@@ -374,9 +333,8 @@ def _verified(path: Path, key: Digest, seed: int, environment: Environment) -> T
     try:
         with (path / TRAINING_FILE).open("rb") as stream:
             training = Training.model_validate_json(stream.read(_RECORD_LIMIT))
-        with (path / MODEL_FILE).open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = digest_of(path / MODEL_FILE)
     except (OSError, ValidationError):
         return None
     asked = (training.key, training.seed, training.environment) == (key, seed, environment)
-    return training if asked and training.digest == f"sha256:{digest}" else None
+    return training if asked and training.digest == digest else None

@@ -6,9 +6,8 @@ from typing import Protocol, Self
 from mlbot.errors import MissingExtraError, NotEvaluatedError, RefusedError
 from mlbot.lib.record import Digest
 from mlbot.storage.digest import take, verify
-from mlbot.storage.modelpack import Packed, Told, is_model, push, told
 from mlbot.storage.objects import Objects, open_objects
-from mlbot.storage.oci import Place, Registry, find_credentials
+from mlbot.storage.oci import ModelManifest, Packed, Place, Registry, find_credentials, is_model, manifest_at, push
 
 # What every store of model bytes can do.
 
@@ -25,7 +24,7 @@ class NotStoredError(NotEvaluatedError):
 
 
 class ModelStore(Protocol):
-    """Files by the sha256 of their bytes: models, and what is kept beside them.
+    """Files by the sha256 of their bytes: models, and the documents beside them.
 
     Every call may be repeated. Every method raises `NotEvaluatedError` when the store does not answer as it has to.
     """
@@ -35,30 +34,16 @@ class ModelStore(Protocol):
         """Where it is; holds no credentials."""
 
     def put(self, digest: Digest, file: Path) -> bool:
-        """Keep a file.
+        """Store a file, after hashing it again; whether it was not there yet.
 
-        Args:
-            digest: What its bytes hash to; they are hashed again.
-            file: The file. Its suffix says what it is: `.onnx` a model, anything else a document.
-
-        Returns:
-            Whether it was written; False when it was there already.
-
-        Raises:
-            NotEvaluatedError: The file has another digest, or the store does not take it.
+        Its suffix says what it is: `.onnx` a model, anything else a document.
         """
 
     def get(self, digest: Digest, target: Path, *, size: int | None = None) -> None:
-        """Fetch a file; it appears whole and verified, or not at all.
-
-        Args:
-            digest: Which.
-            target: Where to write it.
-            size: How many bytes it has to have; None: not known.
+        """Fetch a file of `size` bytes (None: not known); it appears whole and verified, or not at all.
 
         Raises:
             NotStoredError: There is none.
-            NotEvaluatedError: What is there are not those bytes.
         """
 
     def has(self, digest: Digest) -> bool:
@@ -116,11 +101,7 @@ class OciStore:
 
     @classmethod
     def of(cls, url: str, *, token: str | None = None) -> Self:
-        """The store of an `oci://` URL.
-
-        Raises:
-            UsageError: It names no registry and repository.
-        """
+        """The store of an `oci://` URL."""
         place = Place.of(url)
         return cls(Registry(place, find_credentials(place.host, token)))
 
@@ -140,7 +121,7 @@ class OciStore:
 
     def get(self, digest: Digest, target: Path, *, size: int | None = None) -> None:
         """See `ModelStore`."""
-        found = self._told(digest)
+        found = self._manifest(digest)
         if found is None:
             raise NotStoredError(digest, self.url)
         if size is not None and found.file.size_bytes != size:
@@ -151,7 +132,7 @@ class OciStore:
 
     def has(self, digest: Digest) -> bool:
         """See `ModelStore`."""
-        return self._told(digest) is not None and self._registry.has_blob(digest)
+        return self._manifest(digest) is not None and self._registry.has_blob(digest)
 
     def _is_there(self, digest: Digest) -> bool:
         """As `has`; but GitHub's registry refuses to say so of a package that is not there yet, and then it is not."""
@@ -160,9 +141,9 @@ class OciStore:
         except RefusedError:
             return False
 
-    def _told(self, digest: Digest) -> Told | None:
+    def _manifest(self, digest: Digest) -> ModelManifest | None:
         """A tag can be moved, so what it names has to be what it is called by."""
-        found = told(self._registry, _tag(digest))
+        found = manifest_at(self._registry, _tag(digest))
         if found is not None and found[1].file.digest != digest:
             raise NotEvaluatedError(
                 f"the tag of {digest} was moved to {found[1].file.digest}",

@@ -1,10 +1,28 @@
 """What every environment's target can do."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
+from mlbot.config.schema import EnvironmentConfig
+from mlbot.errors import MissingExtraError, NotEvaluatedError, RefusedError
 from mlbot.lib.record import Digest, Name
 from mlbot.lib.version import Served, Version
+from mlbot.storage.digest import verify
+from mlbot.storage.objects import open_objects
+from mlbot.storage.oci import (
+    MODEL,
+    VERSION,
+    Credentials,
+    ModelManifest,
+    Packed,
+    Place,
+    Registry,
+    find_credentials,
+    manifest_at,
+    push,
+)
+from mlbot.storage.target_command import CommandTarget
+from mlbot.storage.target_files import FilesTarget
 
 
 class Target(Protocol):
@@ -26,26 +44,125 @@ class Target(Protocol):
 
         Raises:
             RefusedError: This version is there with other bytes.
-            NotEvaluatedError: The bytes are not those of the digest, before or after.
         """
 
     def switch(self, model: Name, version: Version) -> None:
-        """Serve a staged version, in one step.
-
-        Raises:
-            NotEvaluatedError: It is not staged, or its bytes are no longer those that were.
-        """
+        """Serve a staged version whose bytes are still those that were staged, in one step."""
 
     def withdraw(self, model: Name) -> bool:
         """Serve nothing of the model any more, in one step: its first deployment failed, so nothing came before it.
 
-        Returns:
-            Whether nothing is served now; False where this kind of target cannot, and all stays as it is.
+        False where this kind of target cannot, and all stays as it is.
         """
 
     def fetch(self, model: Name, target: Path) -> Served:
-        """Read back what is served, for the smoke test.
+        """Read back what is served, for the smoke test."""
 
-        Raises:
-            NotEvaluatedError: Nothing is served, or its bytes are not those that its digest names.
-        """
+
+# An environment in an OCI registry: a repository a model, a tag a version, and one tag that is the environment's.
+
+
+class OciTarget:
+    """Versions and the environment's tag in a registry. Tags can be overwritten there, so digests are compared."""
+
+    def __init__(self, place: Place, environment: Name, credentials: Credentials | None) -> None:
+        self._place = place
+        self._environment = environment
+        self._credentials = credentials
+
+    @classmethod
+    def of(cls, url: str, environment: Name, *, token: str | None = None) -> Self:
+        """The target of an `oci://` URL."""
+        place = Place.of(url)
+        return cls(place, environment, find_credentials(place.host, token))
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return self._place.url
+
+    def live(self, model: Name) -> Served | None:
+        """See `Target`."""
+        found = self._manifest(self._registry(model), self._environment, model)
+        return Served(version=found[1].version, digest=found[1].file.digest) if found else None
+
+    def stage(self, model: Name, version: Version, digest: Digest, file: Path) -> None:
+        """See `Target`."""
+        verify(file, digest)
+        registry, text = self._registry(model), version.text
+        packed = Packed(name="model.onnx", digest=digest, size_bytes=file.stat().st_size)
+        found = self._manifest(registry, f"v{text}", model)
+        if found is not None and found[1].file.digest != digest:
+            raise RefusedError(
+                f"{model}@v{text} is there with other bytes: {found[1].file.digest} instead of {digest}",
+                where=registry.place.url,
+                hint="A version never changes. Release these bytes under another one.",
+            )
+        push(registry, file, packed, f"v{text}", {MODEL: model, VERSION: text})
+
+    def switch(self, model: Name, version: Version) -> None:
+        """See `Target`."""
+        registry, text = self._registry(model), version.text
+        found = self._manifest(registry, f"v{text}", model)
+        if found is None:
+            raise NotEvaluatedError(f"{model}@v{text} is not staged", where=registry.place.url)
+        content, staged = found
+        if staged.version != text:
+            raise NotEvaluatedError(f"the tag v{text} is of version {staged.version}", where=registry.place.url)
+        registry.verify_blob(staged.file.digest, staged.file.size_bytes)
+        registry.put_manifest(self._environment, content)
+
+    def withdraw(self, model: Name) -> bool:
+        """See `Target`. Registries move tags; hardly any lets one be taken away (GHCR and Debian's do not)."""
+        return self.live(model) is None
+
+    def fetch(self, model: Name, target: Path) -> Served:
+        """See `Target`."""
+        registry = self._registry(model)
+        found = self._manifest(registry, self._environment, model)
+        if found is None:
+            raise NotEvaluatedError(f"nothing of {model} is served", where=registry.place.url)
+        file = found[1].file
+        registry.fetch_blob(file.digest, file.size_bytes, target)
+        return Served(version=found[1].version, digest=file.digest)
+
+    def _registry(self, model: Name) -> Registry:
+        return Registry(self._place.inside(model), self._credentials)
+
+    def _manifest(self, registry: Registry, tag: str, model: Name) -> tuple[bytes, ModelManifest] | None:
+        """Repositories have no capital letters, so `A` and `a` meet in one; whose it is stands in the manifest."""
+        found = manifest_at(registry, tag)
+        if found is not None and found[1].model != model:
+            raise RefusedError(
+                f"its tag {tag} is not of {model}",
+                where=registry.place.url,
+                hint="Give this environment a repository of its own, and models names that differ by more than case.",
+            )
+        return found
+
+
+# The target of an environment.
+
+
+def open_target(environment: EnvironmentConfig, folder: Path, *, token: str | None = None) -> Target:
+    """Where an environment of mlbot.yaml is. Talks to nobody yet.
+
+    Args:
+        environment: Of the config.
+        folder: What relative folders are relative to, and where a command runs: the repository's root.
+        token: For `ghcr.io`: a token that may write packages. Other places find their own credentials; a command of
+            the user's never gets it.
+
+    Raises:
+        UsageError: The URL is none that can be a target.
+        MissingExtraError: It needs the extra `deploy`.
+    """
+    url = environment.target
+    if url.lower().startswith("oci://"):
+        return OciTarget.of(url, environment.name, token=token)
+    if url.startswith("command:"):
+        return CommandTarget.of(environment, folder)
+    try:
+        return FilesTarget(open_objects(url, folder))
+    except ModuleNotFoundError:
+        raise MissingExtraError("deploy", needed_for=f"The environment {environment.name} ({url})") from None

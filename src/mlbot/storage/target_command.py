@@ -34,9 +34,7 @@ from mlbot.storage.digest import verify
 # A command of the user's, run by a shell in the repository's root: how it deploys, or looks at an endpoint.
 
 TIMEOUT_S = 900.0
-
 _MOST_OUTPUT = 65_536
-
 _POLL_S = 0.1
 
 _OURS = re.compile(
@@ -57,12 +55,7 @@ class OverdueError(NotEvaluatedError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Done:
-    """How a command ended.
-
-    Attributes:
-        exit_code: Negative for the signal that killed it.
-        output: What it printed; its errors went where mlbot's go.
-    """
+    """How a command ended; its errors went where mlbot's go."""
 
     exit_code: int
     output: str
@@ -76,14 +69,7 @@ def run_command(
     timeout_s: float = TIMEOUT_S,
     environment: Mapping[str, str] = os.environ,
 ) -> Done:
-    """Run a shell command to its end.
-
-    Args:
-        command: For `sh -c`.
-        folder: Where.
-        own: Variables to add: `MLBOT_MODEL` and the like.
-        timeout_s: When it is ended.
-        environment: Of this process.
+    """Run a shell command, with the variables of `own` added, to its end.
 
     Raises:
         OverdueError: It took too long.
@@ -114,11 +100,7 @@ def run_command(
 
 
 def _output(process: "subprocess.Popen[bytes]", deadline: float) -> bytes:
-    """What it prints until it ends, or prints too much; not until all that it started ends, too.
-
-    Raises:
-        TimeoutError: It goes on for too long.
-    """
+    """What it prints until it ends, or prints too much; not until all that it started ends, too."""
     pipe = process.stdout
     if pipe is None:
         raise ValueError("the process has no pipe")
@@ -162,20 +144,7 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
 def smoke_command(
     command: str, model: Name, environment: Name, served: Served, folder: Path, *, timeout_s: float = TIMEOUT_S
 ) -> SmokeResult:
-    """Run `smoke.command` of an environment after the golden requests were answered.
-
-    Args:
-        command: For the shell; gets `MLBOT_ACTION=smoke`, `MLBOT_MODEL`, `MLBOT_ENVIRONMENT`, `MLBOT_VERSION` and
-            `MLBOT_DIGEST`.
-        model: The model.
-        environment: Where it was deployed.
-        served: What the target serves.
-        folder: Where the command runs: the repository's root.
-        timeout_s: When it is ended.
-
-    Returns:
-        Whether it ended with exit code 0.
-    """
+    """Run `smoke.command` of an environment after the golden requests were answered; passed with exit code 0."""
     own = {
         "MLBOT_ACTION": "smoke",
         "MLBOT_MODEL": model,
@@ -185,12 +154,10 @@ def smoke_command(
     }
     try:
         done = run_command(command, folder, own, timeout_s=timeout_s)
-    except OverdueError as error:
-        what = f"The command of the smoke test failed: {error.what}."
-        return SmokeResult(passed=False, reason=SmokeReason.COMMAND_TIMEOUT, detail=what)
     except NotEvaluatedError as error:
+        reason = SmokeReason.COMMAND_TIMEOUT if isinstance(error, OverdueError) else SmokeReason.COMMAND_FAILED
         what = f"The command of the smoke test failed: {error.what}."
-        return SmokeResult(passed=False, reason=SmokeReason.COMMAND_FAILED, detail=what)
+        return SmokeResult(passed=False, reason=reason, detail=what)
     if done.exit_code == 0:
         what = "The command of the smoke test agrees."
         return SmokeResult(passed=True, reason=SmokeReason.COMMAND_AGREES, detail=what)
@@ -199,19 +166,11 @@ def smoke_command(
 
 
 SCHEME = "command:"
-
 _LIVE = re.compile(r"v?(?P<version>[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}) (?P<digest>sha256:[0-9a-f]{64})")
 
 
 class CommandTarget:
-    """What the command says and does.
-
-    Args:
-        command: For the shell.
-        environment: The environment's name.
-        folder: Where the command runs.
-        timeout_s: How long one call may take.
-    """
+    """What the command says and does; one call may take `timeout_s`."""
 
     def __init__(self, command: str, environment: Name, folder: Path, *, timeout_s: float = TIMEOUT_S) -> None:
         self._command = command
@@ -232,10 +191,10 @@ class CommandTarget:
 
     def live(self, model: Name) -> Served | None:
         """See `Target`."""
-        said = self._run("live", model).strip()
-        if not said:
+        line = self._run("live", model).strip()
+        if not line:
             return None
-        found = _LIVE.fullmatch(said)
+        found = _LIVE.fullmatch(line)
         if found is None:
             raise NotEvaluatedError(
                 "with MLBOT_ACTION=live it prints something else than a version and a digest",

@@ -20,9 +20,7 @@ SMALL = 65_536
 """Bytes of the largest record that is read."""
 
 _PART = 1000
-
 _DIGITS = r"(?:0|[1-9][0-9]{0,2})"
-
 _VERSION = rf"{_DIGITS}\.{_DIGITS}\.{_DIGITS}"
 
 _PARAMETER = re.compile(
@@ -40,20 +38,17 @@ class Staged(Record):
 
 
 class Config(Record):
-    """What is served, and which versions are kept for a rollback."""
+    """What is served, and which versions stay for a rollback."""
 
     served: Served
-    kept: tuple[str, ...]
+    versions: tuple[str, ...]
     """Newest first; the first is the served one."""
     extra: str = ""
     """What a person added below mlbot's lines, such as an `instance_group`; it stays."""
 
 
 def number_of(version: str) -> int:
-    """The folder's number of a version: `1.2.3` is 1002003, so that they sort alike.
-
-    Args:
-        version: Without the `v`.
+    """The folder's number of a version without `v`: `1.2.3` is 1002003, so that they sort alike.
 
     Raises:
         UsageError: A part is 1000 or more, or all are 0: no number for it.
@@ -74,7 +69,7 @@ def config_text(model: Name, config: Config) -> str:
         for key, value in (
             ("version", config.served.version),
             ("digest", config.served.digest),
-            ("kept", " ".join(config.kept)),
+            ("kept", " ".join(config.versions)),
         )
     )
     versions = f"versions: [{number_of(config.served.version)}]"
@@ -87,13 +82,13 @@ def config_text(model: Name, config: Config) -> str:
 
 def read_config(content: bytes, model: Name) -> Config | None:
     """What a `config.pbtxt` says; None for one that mlbot did not write, letter by letter (but for what is below)."""
-    said: dict[str, str] = {}
+    values: dict[str, str] = {}
     try:
         text = content.decode("utf-8")
         for found in _PARAMETER.finditer(text):
-            said.setdefault(found["key"], found["value"])
-        served = Served(version=said.get("version", ""), digest=said.get("digest", ""))
-        config = Config(served=served, kept=tuple(said.get("kept", "").split()))
+            values.setdefault(found["key"], found["value"])
+        served = Served(version=values.get("version", ""), digest=values.get("digest", ""))
+        config = Config(served=served, versions=tuple(values.get("kept", "").split()))
         lines = config_text(model, config)
     except (UnicodeDecodeError, ValidationError, UsageError):
         return None
@@ -108,7 +103,7 @@ def read_staged(content: bytes) -> Staged | None:
         return None
 
 
-KEPT = 3
+MOST_VERSIONS = 3
 """How many versions stay there: the served one, and those before it."""
 
 
@@ -155,10 +150,10 @@ class FilesTarget:
             raise NotEvaluatedError(f"{model}@v{text} is not staged", where=f"{self.url}/{folder}")
         self._verify(folder, staged.digest, staged.size_bytes)
         before = self._config(model)
-        earlier = tuple(each for each in before.kept if each != text) if before else ()
+        earlier = tuple(each for each in before.versions if each != text) if before else ()
         config = Config(
             served=Served(version=text, digest=staged.digest),
-            kept=(text, *earlier)[:KEPT],
+            versions=(text, *earlier)[:MOST_VERSIONS],
             extra=before.extra if before else "",
         )
         if config != before:
@@ -187,11 +182,7 @@ class FilesTarget:
         return served
 
     def _config(self, model: Name) -> Config | None:
-        """What is served.
-
-        Raises:
-            RefusedError: Somebody else's configuration is there; it would be overwritten.
-        """
+        """What is served; raises `RefusedError` for somebody else's configuration, which would be overwritten."""
         content = self._objects.read(f"{model}/{CONFIG_FILE}", SMALL)
         if content is None:
             return None
@@ -226,7 +217,7 @@ class FilesTarget:
 
     def _prune(self, model: Name, config: Config) -> None:
         """Take away versions that nobody goes back to, and what interrupted deployments staged."""
-        kept = {str(number_of(each)) for each in config.kept}
+        staying = {str(number_of(each)) for each in config.versions}
         for name in self._objects.folders(model):
-            if name.isdigit() and name not in kept:
+            if name.isdigit() and name not in staying:
                 self._objects.remove_folder(f"{model}/{name}")

@@ -172,7 +172,7 @@ class _Run:
             )
             self._finish(at, failure)
             return
-        with self.store.lock(job.key, job.seed, say=lambda text: self.say(f"{job}: {text}"), stop=self.stop):
+        with self.store.lock(job.key, job.seed, progress=lambda text: self.say(f"{job}: {text}"), stop=self.stop):
             if not self._found(at):
                 self._finish(at, self._run(job, folder))
 

@@ -1,5 +1,8 @@
 """Every target stages without serving, switches in one step, gives back what it serves, and refuses other bytes."""
 
+import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -9,8 +12,7 @@ from tests.support.places import made, version
 from mlbot.config.schema import EnvironmentConfig
 from mlbot.errors import MissingExtraError, NotEvaluatedError, RefusedError
 from mlbot.lib.version import Served
-from mlbot.storage.target import Target
-from mlbot.storage.targets import open_target
+from mlbot.storage.target import Target, open_target
 
 KINDS = ("folder", "object store", "registry", "command")
 MODEL = "Adult-income"
@@ -146,3 +148,30 @@ def test_an_object_store_says_which_extra(tmp_path: Path, monkeypatch: pytest.Mo
     assert open_target(EnvironmentConfig(name="a", target="served"), tmp_path).live("m") is None
     with pytest.raises(MissingExtraError, match="needs the optional part 'deploy'"):
         open_target(EnvironmentConfig(name="a", target="s3://bucket/models"), tmp_path)
+
+
+# kill -9 between any two changes of a deployment leaves the old version served or the new one, never between.
+
+SCRIPT = Path(__file__).with_name("killing.py")
+
+
+def kills(url: str, folder: Path) -> list[dict[str, str | int]]:
+    made(folder, b"old" * 1000, "old.onnx")
+    arguments = [sys.executable, str(SCRIPT), url, str(folder)]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize(("kind", "fewest"), [("folder", 20), ("registry", 15)])
+def test_killed_at_every_change(kind: str, fewest: int, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    url = "served" if kind == "folder" else str(request.getfixturevalue("registry"))
+    rounds = kills(url, tmp_path)
+    assert len(rounds) >= fewest
+    assert all(each["code"] == -9 for each in rounds)
+    assert all(each["between"] in {"1.0.0", each["new"]} for each in rounds)
+    assert all(each["after"] == each["new"] for each in rounds)
+    switched = [each["between"] == each["new"] for each in rounds]
+    assert switched == sorted(switched), "it moves once, at one change"
+    assert True in switched
+    assert False in switched
