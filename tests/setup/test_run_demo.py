@@ -9,6 +9,7 @@ import pytest
 
 from mlbot import entry, resources
 from mlbot.config.run_check import check
+from mlbot.console import Console
 from mlbot.errors import Exit
 from mlbot.git.ledger import read_local
 from mlbot.ledger.queries import live
@@ -71,9 +72,10 @@ def test_a_scene_is_played_and_its_outcome_checked(small: Path, capsys: pytest.C
 
 
 def test_every_scene_changes_the_example_as_it_says(small: Path) -> None:
-    stage = run_demo.build(small)
-    for scene in run_demo.scenes():
-        run_demo.branch(stage, scene.name, scene.edits, scene.story)
+    stage = run_demo.Stage(folder=small, command_line=entry.invoke, console=Console(quiet=True))
+    stage.build()
+    for scene in run_demo.SCENES:
+        scene.branch(stage)
         diff = ["git", "diff", "--name-only", f"main...{scene.name}"]
         changed = subprocess.run(diff, cwd=stage.repository, check=True, capture_output=True, text=True).stdout
         assert set(changed.splitlines()) == {edit.path for edit in scene.edits}
