@@ -1,0 +1,470 @@
+"""What can be wrong with a repository's set-up. Facts come in, findings come out; nothing is looked up here.
+
+A finding's words, and how bad it is, stand in `templates/words/doctor.yaml` under its code.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from mlbot.config.errors import Problem, Document, Plain
+from mlbot.config.schema import Config, EnvironmentConfig
+from mlbot.events.event import dig
+from mlbot.events.github import EnvironmentFacts, Settings
+from mlbot.lib.constants import (
+    ACTIONS_REF,
+    ACTIONS_REPOSITORY,
+    CONFIG_FILE,
+    JUDGE_PATH,
+    RELEASE_PATH,
+    STATUS,
+    TRAIN_PATH,
+)
+from mlbot.lib.record import Record
+from mlbot.lib.templates import has_sentence, sentence
+from mlbot.lib.tree import is_url
+
+_SHA = re.compile(r"[0-9a-f]{40}")
+_FILTERS = ("paths", "paths-ignore", "branches", "branches-ignore")
+_RANKS = {"none": 0, "read": 1, "write": 2}
+_HOSTED = ("ubuntu-", "windows-", "macos-")
+"""What the labels of GitHub's own runners start with."""
+_GENERAL = "repository settings"
+
+
+class Severity(StrEnum):
+    """How bad a finding is, the worst first."""
+
+    ERROR = "error"
+    """Something does not work, or does not hold."""
+    WARNING = "warning"
+    """Something will bite."""
+    ADVICE = "advice"
+    """Something could be better."""
+
+
+class Finding(Record):
+    """One thing that is wrong, or could be better."""
+
+    code: str
+    severity: Severity
+    what: str
+    where: str = ""
+    hint: str
+
+
+def finding(code: str, where: str = "", case: str = "", severity: Severity | None = None, **facts: object) -> Finding:
+    """A finding in the words of its code.
+
+    Args:
+        code: A key of the table of words.
+        where: The file, the setting or the branch.
+        case: Which of the code's cases it is, where it has some.
+        severity: How bad it is; None: as the table says.
+        **facts: What the words name.
+    """
+    path = f"{code}/cases/{case}" if case else code
+    return Finding(
+        code=code,
+        severity=severity or Severity(sentence("doctor", f"{path}/severity")),
+        where=where,
+        what=sentence("doctor", f"{path}/what", where=where, **facts),
+        hint=sentence("doctor", f"{path}/hint", where=where, **facts),
+    )
+
+
+def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The worst first, each severity in the order found."""
+    order = list(Severity)
+    return tuple(sorted(findings, key=lambda each: order.index(each.severity)))
+
+
+class DataStorage(StrEnum):
+    """Where a repository has a data file."""
+
+    TRACKED = "tracked"
+    LFS = "lfs"
+    """In Git LFS: here is a pointer."""
+    DVC = "dvc"
+    """Behind a `.dvc` file."""
+    OUTSIDE = "outside"
+    """In the folder, and git does not have it."""
+    ABSENT = "absent"
+    URL = "url"
+
+
+# The repository, its config and its data.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setup:
+    """What the folder and its git say.
+
+    Attributes:
+        repository: `owner/name` on GitHub; None without such a remote.
+        shallow: whether a part of the history is missing.
+        branch: the default branch.
+        live: the paths that are on the default branch, of those that matter.
+        config: the folder's config; None where there is none, or no valid one.
+        problems: what is wrong with it.
+        data: where each data source of the config is, by its path.
+        lfs: whether the workflow that trains fetches Git LFS files.
+    """
+
+    repository: str | None
+    shallow: bool
+    branch: str
+    live: frozenset[str]
+    config: Config | None = None
+    problems: Sequence[Problem] = ()
+    data: dict[str, DataStorage] = field(default_factory=dict)
+    lfs: bool = False
+
+
+def check_setup(setup: Setup) -> Iterator[Finding]:
+    """What is wrong with the repository, its config and its data."""
+    if setup.repository is None:
+        yield finding("no-remote")
+    if setup.shallow:
+        yield finding("shallow")
+    yield from _config(setup)
+    yield from _data(setup)
+    store = setup.config.store if setup.config else None
+    if store is not None and not is_url(store) and setup.repository is not None:  # on a laptop a folder is fine
+        yield finding("store-in-checkout", f"{CONFIG_FILE}: store", store=store, repository=setup.repository)
+    if JUDGE_PATH not in setup.live:
+        yield finding("judge-not-live", JUDGE_PATH, branch=setup.branch)
+
+
+def _config(setup: Setup) -> Iterator[Finding]:
+    for each in setup.problems:
+        yield finding("config-invalid", each.place(CONFIG_FILE), path=each.path, found=each.found, fix=each.hint)
+    if setup.config is None and not setup.problems:
+        yield finding("no-config", CONFIG_FILE)
+    elif setup.config is not None and setup.config.guard and setup.branch not in setup.config.guard:
+        yield finding("config-not-guarded", CONFIG_FILE, branch=setup.branch)
+
+
+def _data(setup: Setup) -> Iterator[Finding]:
+    models = setup.config.models if setup.config else ()
+    inside = list(dict.fromkeys(model.data.holdout for model in models if not is_url(model.data.holdout)))
+    if inside:
+        yield finding("holdout-in-repository", f"{CONFIG_FILE}: data.holdout", files=", ".join(inside))
+    for path in dict.fromkeys([*(model.data.train for model in models if model.data.train), *inside]):
+        match setup.data.get(path):
+            case DataStorage.OUTSIDE:
+                yield finding("data-not-in-git", path)
+            case DataStorage.LFS if not setup.lfs:
+                yield finding("data-pointer", path, "lfs", workflow=TRAIN_PATH)
+            case DataStorage.DVC:
+                yield finding("data-pointer", path, "dvc", workflow=TRAIN_PATH)
+
+
+# The workflows: triggers, rights, versions, and drift from the template.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workflow:
+    """A workflow file of the repository.
+
+    Attributes:
+        path: from the repository's root.
+        document: what it holds; None when it cannot be read.
+        expected: what `mlbot init` would write there; None for a workflow that is none of mlbot's.
+        problem: why it cannot be read.
+    """
+
+    path: str
+    document: Document | None
+    expected: Plain = None
+    problem: str = ""
+
+
+def check_workflows(workflows: Sequence[Workflow], branch: str) -> Iterator[Finding]:
+    """What is wrong with the workflows.
+
+    Args:
+        workflows: all of them; mlbot's two also where they are not there, without a document and a problem.
+        branch: the default branch.
+    """
+    for workflow in workflows:
+        if workflow.document is None:
+            yield from _unreadable(workflow)
+            continue
+        if workflow.expected is not None:
+            yield from _own(workflow, workflow.document.data, workflow.expected, branch)
+        yield from _any(workflow, workflow.document.data)
+    yield from _names({workflow.path: workflow.document.data for workflow in workflows if workflow.document})
+
+
+def _unreadable(workflow: Workflow) -> Iterator[Finding]:
+    if workflow.problem:
+        severity = None if workflow.expected is None else Severity.ERROR
+        yield finding("workflow-unreadable", workflow.path, severity=severity, problem=workflow.problem)
+    elif workflow.expected is not None:
+        yield finding("workflow-missing", workflow.path)
+
+
+def _own(workflow: Workflow, found: Plain, expected: Plain, branch: str) -> Iterator[Finding]:
+    yield from _triggers(workflow.path, events(found), events(expected), branch)
+    if dig(found, "permissions") != {}:
+        yield finding("permissions-top", workflow.path)
+    known: set[str] = set()
+    for name, wanted in dig(expected, "jobs").items():
+        own = _callers(found, called := _called(wanted))
+        known |= {*own, name}
+        if not own:
+            facts = {"called": called, "ref": ACTIONS_REF, "without": _without(name)}
+            yield finding("workflow-job", workflow.path, severity=_weight(name), **facts)
+        for key, job in own.items():
+            yield from _job(workflow, f"{workflow.path}: jobs.{key}", job, wanted, dig(found, "permissions"))
+    yield from _drift(workflow, found, expected, known)
+
+
+def _called(job: object) -> str:
+    """The workflow that a job calls, whatever its version."""
+    return str(dig(job, "uses")).partition("@")[0]
+
+
+def _callers(workflow: Plain, called: str) -> dict[str, Plain]:
+    jobs = dig(workflow, "jobs")
+    return {key: job for key, job in jobs.items() if _called(job) == called} if isinstance(jobs, dict) else {}
+
+
+def _without(name: str) -> str:
+    """What does not happen without this event or job."""
+    return sentence("doctor", f"without/{name}") if has_sentence("doctor", f"without/{name}") else ""
+
+
+def _weight(name: str) -> Severity:
+    """Without commands everything else works."""
+    return Severity.WARNING if name in {"issue_comment", "command"} else Severity.ERROR
+
+
+def _triggers(path: str, found: Mapping[str, Plain], expected: Mapping[str, Plain], branch: str) -> Iterator[Finding]:
+    for event, wanted in expected.items():
+        where = f"{path}: on.{event}"
+        if event not in found:
+            facts = {"event": event, "without": _without(event)}
+            yield finding("trigger-missing", where, "event", _weight(event), **facts)
+            continue
+        types, needed = dig(found[event], "types"), dig(wanted, "types")
+        missing = [] if types is None and event != "pull_request" else _lacking(types, needed)
+        if missing:
+            yield finding("trigger-missing", where, "types", missing=", ".join(missing), needed=", ".join(needed))
+        yield from _filters(where, event, found[event], branch)
+
+
+def _lacking(found: object, needed: object) -> list[str]:
+    there = [found] if isinstance(found, str) else found if isinstance(found, list) else []
+    return [each for each in needed if each not in there] if isinstance(needed, list) else []
+
+
+def _filters(where: str, event: str, found: Plain, branch: str) -> Iterator[Finding]:
+    branches = dig(found, "branches")
+    if event == "push" and branches is not None and _lacking(branches, [branch]) and "**" not in str(branches):
+        yield finding("trigger-filtered", where, "branch", branch=branch)
+    used = [name for name in _FILTERS if dig(found, name) is not None and not (event == "push" and "branch" in name)]
+    if used and event in {"pull_request", "merge_group", "push"}:
+        yield finding("trigger-filtered", where, "skips", filter=used[0])
+
+
+def _job(workflow: Workflow, where: str, job: Plain, wanted: Plain, top: Plain) -> Iterator[Finding]:
+    own = dig(job, "permissions")
+    yield from _rights(where, own if own is not None else top, dig(wanted, "permissions"))
+    if dig(job, "secrets") is not None and workflow.path == TRAIN_PATH:
+        yield finding("secrets-in-sandbox", where)
+    ref = str(dig(job, "uses")).partition("@")[2]
+    if ref != ACTIONS_REF and not ref.startswith(f"{ACTIONS_REF}.") and not _SHA.fullmatch(ref):
+        yield finding("workflow-ref", where, found=repr(ref), ref=ACTIONS_REF)
+
+
+def _rights(where: str, found: Plain, wanted: Plain) -> Iterator[Finding]:
+    """The rights of a job against those that the called workflow needs: neither less nor more."""
+    needed = wanted if isinstance(wanted, dict) else {}
+    if found in ("read-all", "write-all") or found is None:
+        yield finding("permissions-wide", where, "all", rights=found, needed=_permissions(needed))
+        return
+    have = found if isinstance(found, dict) else {}
+    lacking = {scope: level for scope, level in needed.items() if _rank(have.get(scope)) < _rank(level)}
+    if lacking:
+        yield finding("permissions-missing", where, rights=_permissions(lacking), needed=_permissions(needed))
+    wide = {scope: level for scope, level in have.items() if _rank(level) > _rank(needed.get(scope))}
+    if wide:
+        yield finding("permissions-wide", where, "some", rights=_permissions(wide), needed=_permissions(needed))
+
+
+def _rank(level: object) -> int:
+    return _RANKS.get(str(level), 0)
+
+
+def _permissions(levels: Mapping[str, Plain]) -> str:
+    return f"`permissions: {{{', '.join(f'{scope}: {level}' for scope, level in levels.items())}}}`"
+
+
+def _drift(workflow: Workflow, found: Plain, expected: Plain, jobs: set[str]) -> Iterator[Finding]:
+    """What else differs from the template; more jobs, inputs and the like are the user's to add."""
+    have, want = dict(_leaves(found)), dict(_leaves(expected))
+    differing = [
+        ".".join(path)
+        for path in want
+        if have.get(path) != want[path]
+        and path[0] not in {"permissions", "name"}
+        and not (path[0] == "on" and path[1:2] != ("workflow_dispatch",))
+        and not (path[0] == "jobs" and path[1] in jobs and path[2] in {"permissions", "uses"})
+        and path[-1] not in {"install", "description", "default"}
+    ]
+    if differing and any(dig(found, "jobs", job) for job in jobs):
+        yield finding("workflow-drift", workflow.path, keys=", ".join(differing))
+
+
+def _leaves(value: Plain, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
+    if isinstance(value, dict) and value:
+        for key, inside in value.items():
+            yield from _leaves(inside, (*path, key))
+    else:
+        yield path, value
+
+
+def _any(workflow: Workflow, found: Plain) -> Iterator[Finding]:
+    """What no workflow beside mlbot's should do."""
+    if "pull_request_target" in events(found):
+        yield finding("pull-request-target", workflow.path, severity=Severity.ERROR if workflow.expected else None)
+    loose = sorted({uses for uses in _uses(found) if _is_loose(uses)})
+    if loose:
+        yield finding("unpinned", workflow.path, uses=", ".join(loose))
+
+
+def _names(found: Mapping[str, Plain]) -> Iterator[Finding]:
+    """The judge listens to the training by its workflow's name."""
+    if not {TRAIN_PATH, JUDGE_PATH} <= found.keys():
+        return
+    name = dig(found[TRAIN_PATH], "name") or TRAIN_PATH
+    listens = dig(found[JUDGE_PATH], "on", "workflow_run", "workflows")
+    if listens is not None and _lacking(listens, [name]):
+        where = f"{JUDGE_PATH}: on.workflow_run.workflows"
+        yield finding("workflow-name", where, name=repr(name), plain=name, workflow=TRAIN_PATH)
+
+
+def events(workflow: Plain) -> Mapping[str, Plain]:
+    """A workflow's events with their settings, in whichever of the three ways they are written."""
+    found = dig(workflow, "on")
+    if isinstance(found, dict):
+        return found
+    return dict.fromkeys([found] if isinstance(found, str) else map(str, found if isinstance(found, list) else ()))
+
+
+def _uses(workflow: Plain) -> Iterator[str]:
+    """Everything that a workflow's jobs and steps use."""
+    jobs = dig(workflow, "jobs")
+    for job in jobs.values() if isinstance(jobs, dict) else ():
+        steps = dig(job, "steps")
+        for part in (job, *(steps if isinstance(steps, list) else ())):
+            if isinstance(uses := dig(part, "uses"), str):
+                yield uses
+
+
+def _is_loose(uses: str) -> bool:
+    name, _, ref = uses.partition("@")
+    own = name.startswith(f"{ACTIONS_REPOSITORY}/")
+    return not (uses.startswith(("./", "docker://")) or own or _SHA.fullmatch(ref))
+
+
+def labels_of(workflow: Plain) -> Iterator[str]:
+    """The labels of the runners that a workflow's jobs ask for."""
+    jobs = dig(workflow, "jobs")
+    for job in jobs.values() if isinstance(jobs, dict) else ():
+        runs_on = dig(job, "runs-on")
+        labels = dig(runs_on, "labels") if isinstance(runs_on, dict) else runs_on
+        yield from [labels] if isinstance(labels, str) else labels if isinstance(labels, list) else ()
+
+
+# Releases: the workflow, and environments that admit more than they should.
+
+
+def check_release(config: Config | None, *, there: bool) -> Iterator[Finding]:
+    """What is wrong with the release workflow, which may be there, and with the places it deploys to."""
+    environments = config.environments if config else ()
+    if environments and not there:
+        yield finding("release-missing", RELEASE_PATH)
+    for each in environments if there else ():
+        if not is_url(each.target) and not each.target.startswith("command:"):
+            where = f"{CONFIG_FILE}: environments.{each.name}.target"
+            yield finding("target-in-checkout", where, target=each.target)
+
+
+def check_environments(
+    config: Config | None, found: Mapping[str, EnvironmentFacts] | None, branch: str
+) -> Iterator[Finding]:
+    """What is wrong with GitHub's own environments of the same names.
+
+    Args:
+        config: the folder's.
+        found: GitHub's environments by name; None where the token may not ask.
+        branch: the default branch.
+    """
+    for each in config.environments if config and found is not None else ():
+        yield from _environment(each, found.get(each.name) if found else None, branch)
+
+
+def _environment(config: EnvironmentConfig, facts: EnvironmentFacts | None, branch: str) -> Iterator[Finding]:
+    admitted = None if facts is None else facts.branches
+    others = sorted(set(admitted or ()) - {branch})
+    case = "absent" if facts is None else "all" if admitted is None else "others" if others else ""
+    if case:
+        where, named = f"environment {config.name}", ", ".join(others)
+        yield finding("environment-open", where, case, name=config.name, branch=branch, others=named)
+
+
+# GitHub's settings.
+
+
+def check_github(settings: Settings, *, queue_ready: bool, labels: Collection[str]) -> Iterator[Finding]:
+    """What is wrong on GitHub's side.
+
+    Args:
+        settings: what GitHub says.
+        queue_ready: whether the workflow that trains runs on `merge_group`.
+        labels: of the runners that the config and the workflows ask for.
+    """
+    yield from _checks(settings, queue_ready=queue_ready)
+    yield from _actions(settings)
+    if settings.default_token == "write":  # noqa: S105 - a level of rights
+        yield finding("default-token", _GENERAL)
+    if settings.may_approve:
+        yield finding("may-approve", _GENERAL)
+    yield from _runners(settings, labels)
+    if settings.unseen:
+        yield finding("not-looked-at", case="rights", settings=", ".join(settings.unseen))
+
+
+def _checks(settings: Settings, *, queue_ready: bool) -> Iterator[Finding]:
+    branch = settings.default_branch
+    if settings.required is not None and STATUS not in settings.required:
+        required = ", ".join(settings.required)
+        yield finding("check-not-required", f"branch {branch}", branch=branch, status=STATUS, required=required)
+    if settings.merge_queue and not queue_ready:
+        yield finding("merge-queue", f"{TRAIN_PATH}: on", branch=branch)
+
+
+def _actions(settings: Settings) -> Iterator[Finding]:
+    if settings.actions_enabled is False:
+        yield finding("actions-disabled", _GENERAL)
+        return
+    if settings.allowed_actions in {"local_only", "selected"}:
+        yield finding("actions-not-allowed", _GENERAL, settings.allowed_actions, actions=ACTIONS_REPOSITORY)
+    if settings.sha_pinning:
+        yield finding("actions-not-allowed", _GENERAL, "pinned", actions=ACTIONS_REPOSITORY)
+
+
+def _runners(settings: Settings, labels: Collection[str]) -> Iterator[Finding]:
+    """A public repository's pull requests reach machines of its owner's."""
+    own = sorted(label for label in set(labels) if not label.startswith(_HOSTED) and "${{" not in label)
+    if settings.private:
+        return
+    if own:
+        severity = Severity.ERROR if "self-hosted" in own else None
+        yield finding("self-hosted-public", "runs-on", "asked", severity, runners=", ".join(own))
+    elif settings.runners:
+        yield finding("self-hosted-public", _GENERAL, "waiting", count=settings.runners)

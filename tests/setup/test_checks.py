@@ -1,0 +1,311 @@
+"""Findings from facts: each thing that can be wrong, by itself, in a set-up that is else right."""
+
+from typing import Any
+
+import pytest
+import yaml
+from tests.support import tiny
+
+from mlbot.config.errors import Position, Problem
+from mlbot.config.schema import Config, EnvironmentConfig, parse_config
+from mlbot.config.yaml import load
+from mlbot.events.github import EnvironmentFacts, Settings
+from mlbot.lib.constants import JUDGE_PATH, TRAIN_PATH
+from mlbot.setup import scaffold
+from mlbot.setup.checks import (
+    DataStorage,
+    Finding,
+    Setup,
+    Severity,
+    Workflow,
+    check_environments,
+    check_github,
+    check_release,
+    check_setup,
+    check_workflows,
+    events,
+    finding,
+    in_order,
+    labels_of,
+)
+
+TEXTS = {
+    TRAIN_PATH: scaffold.train_workflow(branch="main", install="make"),
+    JUDGE_PATH: scaffold.judge_workflow(install="make"),
+}
+TYPES = "    types: [opened, synchronize, reopened, edited, ready_for_review]\n"
+SHA = "a" * 40
+OTHER = f"""
+on: [push]
+jobs:
+  test:
+    runs-on: ubuntu-latest
+    steps: [{{uses: actions/checkout@{SHA}}}, {{uses: ./own}}, {{run: make}}]
+"""
+
+
+def codes(findings: Any) -> list[tuple[str, Severity]]:
+    return [(each.code, each.severity) for each in findings]
+
+
+def of_workflows(path: str = "", old: str = "", new: str = "", *, other: str = OTHER) -> list[Finding]:
+    """The findings on mlbot's two workflows, with one change in one of them, and on another one."""
+    texts = TEXTS | {".github/workflows/other.yml": other}
+    if path:
+        assert old in texts[path], "the template has changed"
+        texts[path] = texts[path].replace(old, new)
+    expected = {name: load(text, name).data for name, text in TEXTS.items()}
+    made = [Workflow(path=name, document=load(text, name), expected=expected.get(name)) for name, text in texts.items()]
+    return list(check_workflows(made, "main"))
+
+
+def test_the_templates_are_right() -> None:
+    assert of_workflows() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "code", "severity"),
+    [
+        (TRAIN_PATH, "  merge_group:\n", "", "trigger-missing", "error"),
+        (TRAIN_PATH, "  push:\n    branches: [main]\n", "", "trigger-missing", "error"),
+        (TRAIN_PATH, "synchronize, ", "", "trigger-missing", "error"),
+        (TRAIN_PATH, TYPES, "", "trigger-missing", "error"),
+        (TRAIN_PATH, "    types: [o", "    paths: [src/**]\n    types: [o", "trigger-filtered", "error"),
+        (TRAIN_PATH, "    types: [o", "    branches: [dev]\n    types: [o", "trigger-filtered", "error"),
+        (TRAIN_PATH, "branches: [main]", "branches: [dev]", "trigger-filtered", "error"),
+        (TRAIN_PATH, "  pull_request:", "  pull_request_target:\n  pull_request:", "pull-request-target", "error"),
+        (TRAIN_PATH, "permissions: {}", "permissions: read-all", "permissions-top", "warning"),
+        (TRAIN_PATH, "contents: read\n", "contents: write\n", "permissions-wide", "error"),
+        (TRAIN_PATH, "contents: read\n", "contents: read\n      id-token: write\n", "permissions-wide", "error"),
+        (TRAIN_PATH, "      contents: read\n", "", "permissions-missing", "error"),
+        (TRAIN_PATH, "    with:", "    secrets: inherit\n    with:", "secrets-in-sandbox", "error"),
+        (TRAIN_PATH, "@v1", "@main", "workflow-ref", "warning"),
+        (TRAIN_PATH, "@v1", "", "workflow-ref", "warning"),
+        (TRAIN_PATH, "mlbot-ci/mlbot/", "eve/mlbot/", "workflow-job", "error"),
+        (JUDGE_PATH, "[requested, completed]", "[completed]", "trigger-missing", "error"),
+        (JUDGE_PATH, "write       # the status `mlbot`\n", "read\n", "permissions-missing", "error"),
+        (JUDGE_PATH, "issues: write", "issues: read", "permissions-missing", "error"),
+        (JUDGE_PATH, "issue_comment: ", "discussion_comment: ", "trigger-missing", "warning"),
+        (JUDGE_PATH, "mlbot/.github/workflows/command", "b/.github/workflows/c", "workflow-job", "warning"),
+        (JUDGE_PATH, "if: github.event_name == 'issue_comment'", "if: false", "workflow-drift", "warning"),
+        (JUDGE_PATH, "workflows: [mlbot]", "workflows: [other]", "workflow-name", "error"),
+        (JUDGE_PATH, "run-id: ${{ inputs.run-id }}", "run-id: 7", "workflow-drift", "warning"),
+        (JUDGE_PATH, "        required: true\n", "", "workflow-drift", "warning"),
+    ],
+)  # fmt: skip
+def test_one_change_is_one_finding(path: str, old: str, new: str, code: str, severity: str) -> None:
+    found = of_workflows(path, old, new)
+    if code == "workflow-job":
+        assert (code, Severity(severity)) in codes(found)
+        assert {each.code for each in found} == {"workflow-job", "unpinned"}
+        return
+    assert codes(found) == [(code, Severity(severity))]
+    assert found[0].where.startswith(path)
+    assert found[0].hint
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("install: make", "install: pip install ."),
+        ("@v1", "@v1.2.0"),
+        ("@v1", f"@{SHA}"),
+        ("name: mlbot\n", "# hi\nname: mlbot\n"),
+        ("    with:", "    with:\n      lfs: true"),
+        ("branches: [main]", "branches: [main, dev]"),
+        ("branches: [main]", 'branches: ["**"]'),
+    ],
+)
+def test_what_is_the_users_to_choose_is_no_finding(old: str, new: str) -> None:
+    assert of_workflows(TRAIN_PATH, old, new) == []
+
+
+def test_the_judge_listens_to_the_name_that_the_training_has() -> None:
+    (found,) = of_workflows(TRAIN_PATH, "name: mlbot\n", "name: models\n")
+    assert (found.code, found.where) == ("workflow-name", f"{JUDGE_PATH}: on.workflow_run.workflows")
+    assert found.hint == "Write `workflows: [models]`."
+
+
+def test_workflows_that_are_not_there_or_no_yaml() -> None:
+    expected = load(TEXTS[TRAIN_PATH], TRAIN_PATH).data
+    made = [
+        Workflow(path=TRAIN_PATH, document=None, expected=expected),
+        Workflow(path=JUDGE_PATH, document=None, expected=expected, problem="no YAML"),
+        Workflow(path="x.yml", document=None, problem="no YAML"),
+    ]
+    assert codes(check_workflows(made, "main")) == [
+        ("workflow-missing", Severity.ERROR),
+        ("workflow-unreadable", Severity.ERROR),
+        ("workflow-unreadable", Severity.WARNING),
+    ]
+
+
+def test_other_workflows() -> None:
+    found = of_workflows(other=OTHER.replace(SHA, "v4").replace("[push]", "pull_request_target"))
+    assert codes(found) == [("pull-request-target", Severity.WARNING), ("unpinned", Severity.WARNING)]
+    assert "actions/checkout@v4" in found[1].what
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "text", "jobs: []", "{on: 3, jobs: {a: 1, b: {steps: x, runs-on: {labels: y}}}}"]
+)
+def test_a_workflow_of_any_shape_is_looked_at(text: str) -> None:
+    of_workflows(other=text)
+    data = load(text, "x").data
+    assert isinstance(dict(events(data)), dict)
+    assert set(labels_of(data)) <= {"y"}
+    expected = load(TEXTS[TRAIN_PATH], TRAIN_PATH).data
+    strange = Workflow(path=TRAIN_PATH, document=load(text, "x"), expected=expected)
+    assert "workflow-job" in {each.code for each in check_workflows([strange], "main")}
+
+
+def config(holdout: str = "s3://b/h.csv", **top: object) -> Config:
+    data = {"train": "data/t.csv", "holdout": holdout, "target": "y"}
+    model = {"task": "binary", "train": {"run": "make"}, "data": data, "gates": {"accuracy": {"min": 0.5}}}
+    return parse_config(load(yaml.safe_dump({"models": {"m": model}, **top}), "mlbot.yaml"))
+
+
+def setup(**changes: Any) -> Setup:
+    fields: dict[str, Any] = {
+        "repository": "acme/m",
+        "shallow": False,
+        "branch": "main",
+        "live": frozenset({JUDGE_PATH}),
+    }
+    return Setup(**({"config": config()} | fields | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, []),
+        ({"repository": None}, [("no-remote", "warning")]),
+        ({"shallow": True}, [("shallow", "warning")]),
+        ({"live": frozenset()}, [("judge-not-live", "error")]),
+        ({"config": None}, [("no-config", "error")]),
+        ({"config": config(guard=["dev"])}, [("config-not-guarded", "warning")]),
+        ({"config": config(guard=["main"])}, []),
+        ({"config": config(store="models")}, [("store-in-checkout", "warning")]),
+        ({"config": config(store="models"), "repository": None}, [("no-remote", "warning")]),
+        ({"config": config(store="oci://ghcr.io/acme/m/models")}, []),
+        ({"config": config("data/h.csv")}, [("holdout-in-repository", "advice")]),
+        ({"data": {"data/t.csv": DataStorage.OUTSIDE}}, [("data-not-in-git", "error")]),
+        ({"data": {"data/t.csv": DataStorage.LFS}}, [("data-pointer", "error")]),
+        ({"data": {"data/t.csv": DataStorage.LFS}, "lfs": True}, []),
+        ({"data": {"data/t.csv": DataStorage.DVC}}, [("data-pointer", "warning")]),
+        ({"data": {"data/t.csv": DataStorage.ABSENT}}, []),
+    ],
+)
+def test_the_repository_itself(changes: dict[str, Any], expected: list[tuple[str, str]]) -> None:
+    assert codes(check_setup(setup(**changes))) == expected
+
+
+def test_each_problem_of_the_config_is_a_finding_with_its_line() -> None:
+    problem = Problem("no gates", "write at least one", ("models", "m", "gates"), position=Position(7, 1))
+    (found,) = check_setup(setup(config=None, problems=(problem,)))
+    assert (found.where, found.what) == ("mlbot.yaml:7", "models.m.gates: found no gates")
+    assert found.hint == "Write at least one."
+
+
+def settings(**changes: Any) -> Settings:
+    fields: dict[str, Any] = {
+        "private": False, "default_branch": "main", "required": ("mlbot",), "merge_queue": True,
+        "actions_enabled": True, "allowed_actions": "all", "sha_pinning": False, "default_token": "read",
+        "may_approve": False, "runners": 0,
+    }  # fmt: skip
+    return Settings(**(fields | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, []),
+        ({"required": ("lint",)}, [("check-not-required", "error")]),
+        ({"required": ()}, [("check-not-required", "error")]),
+        ({"actions_enabled": False}, [("actions-disabled", "error")]),
+        ({"allowed_actions": "local_only"}, [("actions-not-allowed", "error")]),
+        ({"allowed_actions": "selected"}, [("actions-not-allowed", "warning")]),
+        ({"sha_pinning": True}, [("actions-not-allowed", "error")]),
+        ({"default_token": "write"}, [("default-token", "warning")]),
+        ({"may_approve": True}, [("may-approve", "warning")]),
+        ({"runners": 2}, [("self-hosted-public", "warning")]),
+        ({"runners": 2, "private": True}, []),
+        (
+            {"unseen": ("the runners",), **dict.fromkeys(("required", "merge_queue", "actions_enabled", "runners"))},
+            [("not-looked-at", "advice")],
+        ),
+    ],
+)
+def test_githubs_side(changes: dict[str, Any], expected: list[tuple[str, str]]) -> None:
+    assert codes(check_github(settings(**changes), queue_ready=True, labels=["ubuntu-latest"])) == expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "private", "expected"),
+    [
+        (["self-hosted", "gpu"], False, [("self-hosted-public", "error")]),
+        (["gpu-large"], False, [("self-hosted-public", "warning")]),
+        (["self-hosted"], True, []),
+        (["ubuntu-24.04", "macos-15", "${{ matrix.os }}"], False, []),
+    ],
+)
+def test_runners_of_ones_own(labels: list[str], *, private: bool, expected: list[tuple[str, str]]) -> None:
+    assert codes(check_github(settings(private=private), queue_ready=True, labels=labels)) == expected
+
+
+def test_a_merge_queue_needs_its_event() -> None:
+    assert codes(check_github(settings(), queue_ready=False, labels=[])) == [("merge-queue", Severity.ERROR)]
+    assert codes(check_github(settings(merge_queue=False), queue_ready=False, labels=[])) == []
+
+
+def test_the_worst_comes_first() -> None:
+    made = [finding("not-looked-at", case="no-token"), *check_setup(setup(repository=None, live=frozenset()))]
+    assert [each.severity for each in in_order(made)] == ["error", "warning", "advice"]
+
+
+# Releases, and environments of GitHub.
+
+
+def deploying(*targets: str) -> Config:
+    environments = tuple(EnvironmentConfig(name=f"e{place}", target=target) for place, target in enumerate(targets))
+    return parse_config(load(tiny.CONFIG, "mlbot.yaml")).model_copy(update={"environments": environments})
+
+
+@pytest.mark.parametrize(
+    ("targets", "there", "codes"),
+    [
+        ((), False, []),
+        (("file:///srv/m",), False, ["release-missing"]),
+        (("served/m",), False, ["release-missing"]),
+        (("file:///srv/m", "oci://ghcr.io/o/m", "command: ./deploy"), True, []),
+        (("file:///srv/m", "served/m"), True, ["target-in-checkout"]),
+    ],
+)
+def test_the_workflow_and_its_targets(targets: tuple[str, ...], codes: list[str], *, there: bool) -> None:
+    assert [each.code for each in check_release(deploying(*targets), there=there)] == codes
+    assert list(check_release(None, there=there)) == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "severity", "words"),
+    [
+        (None, Severity.ADVICE, "GitHub has no such environment yet"),
+        (EnvironmentFacts(), Severity.WARNING, "every branch and tag may deploy to it"),
+        (EnvironmentFacts(reviewers=True), Severity.WARNING, "every branch and tag may deploy to it"),
+        (EnvironmentFacts(branches=("main", "release/*")), Severity.WARNING, "it also admits release/*"),
+        (EnvironmentFacts(branches=("main",)), None, ""),
+        (EnvironmentFacts(branches=()), None, ""),
+    ],
+)
+def test_which_branches_an_environment_admits(
+    facts: EnvironmentFacts | None, severity: Severity | None, words: str
+) -> None:
+    found = list(check_environments(deploying("file:///m"), {"e0": facts} if facts else {}, "main"))
+    assert [(each.code, each.severity, words in each.what) for each in found] == (
+        [("environment-open", severity, True)] if severity else []
+    )
+
+
+def test_what_may_not_be_read_is_not_judged() -> None:
+    assert list(check_environments(deploying("file:///m"), None, "main")) == []
+    assert list(check_environments(None, {}, "main")) == []
