@@ -113,6 +113,7 @@ def ours(**changes: Any) -> tuple[Run, ...]:
 
 
 ISSUE = facts(event=event(is_pull_request=False), pull=None, runs=())
+BROKEN = Decision(reason=Reason.CONFIG_BROKEN, values={"problem": "line 3"})
 BOUND = facts(pull=pull(base_ref="side"))
 REFUSED: list[tuple[str, Facts, Reason, str]] = [
     ("/retrain", facts(role="read"), Reason.NOT_PERMITTED, "needs the role write, and alice has read"),
@@ -135,8 +136,13 @@ REFUSED: list[tuple[str, Facts, Reason, str]] = [
     ("/retrain main", fork(), Reason.BRANCH, "a branch"),
     ("/retrain", facts(runs=ours(created="2026-11-20T12:00:01Z")), Reason.HEAD_MOVED, "after you wrote this"),
     ("/judge", facts(runs=ours(created="2026-11-20T12:00:01Z")), Reason.HEAD_MOVED, "after you wrote this"),
-    ("/retrain", facts(config=None), Reason.NO_CONFIG, "no mlbot.yaml"),
-    ("/retrain", facts(config=None, config_problem="line 3"), Reason.CONFIG_BROKEN, "line 3"),
+    (
+        "/retrain",
+        facts(config=None, config_refusal=Decision(reason=Reason.NO_CONFIG)),
+        Reason.NO_CONFIG,
+        "no mlbot.yaml",
+    ),
+    ("/retrain", facts(config=None, config_refusal=BROKEN), Reason.CONFIG_BROKEN, "line 3"),
     ("/retrain incom", facts(), Reason.UNKNOWN_MODEL, "incom is no model"),
     ("/retrain income dept=3", facts(), Reason.PARAMETERS, "dept"),
     ("/retrain income depth=10", facts(), Reason.PARAMETERS, "from 1 to 9"),

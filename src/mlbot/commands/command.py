@@ -6,7 +6,7 @@ To add one: a class in a file of this room, its template in `templates/commands/
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, get_args
+from typing import Annotated, Any, ClassVar
 
 from pydantic import StringConstraints
 
@@ -26,7 +26,6 @@ _GATE = r"[A-Za-z0-9][A-Za-z0-9._-]{0,78}(?:@[A-Za-z0-9][A-Za-z0-9._-]{0,78})?"
 _HEXADECIMAL = re.compile(r"[0-9a-fA-F]{7,}+")
 WHOLE_SHA = (40, 64)
 """How many digits a commit's name has."""
-_ROLES: tuple[Role, ...] = get_args(Role)
 
 ReasonText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_REASON)]
 """Why, in a person's words: one line, nothing invisible in it; escaped where it is shown."""
@@ -135,6 +134,8 @@ class Command(Record):
     arguments: ClassVar[tuple[Form, ...]] = ()
     role: ClassVar[Role]
     """The least role; `none` for anyone."""
+    others: ClassVar[bool] = False
+    """Whether the config may name others who may give it, whatever their role; `decide` looks for them."""
     in_issues: ClassVar[bool] = False
     """Whether it may be given in an issue, not only on a pull request."""
     alone: ClassVar[bool] = False
@@ -157,11 +158,6 @@ class Command(Record):
         """How it is written: `/waive MODEL:GATE reason="…"`, with brackets around what may be left out."""
         words = (form.usage if cls.requires(form) else f"[{form.usage}]" for form in cls.arguments)
         return " ".join((f"/{cls.name}", *words))
-
-    @classmethod
-    def may(cls, role: Role) -> bool:
-        """Whether a role is enough."""
-        return _ROLES.index(role) >= _ROLES.index(cls.role)
 
     @classmethod
     def who(cls, config: Config | None) -> tuple[str, ...]:

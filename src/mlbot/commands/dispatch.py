@@ -6,7 +6,7 @@ from mlbot.commands.command import Command
 from mlbot.commands.facts import Decision, Facts, Reason
 from mlbot.commands.parser import CommandLine, Fault, ParseError
 from mlbot.events.event import CommentEvent
-from mlbot.events.github import Role
+from mlbot.events.github import Role, is_enough
 from mlbot.lib.record import Record
 from mlbot.lib.templates import fill
 
@@ -54,7 +54,7 @@ def _refusal(line: CommandLine, event: CommentEvent, role: Role, *, edited: bool
         return Decision(reason=Reason.EDITED)
     if isinstance(command, ParseError):
         return Decision(reason=Reason.MISUNDERSTOOD, values={"error": command})
-    if not command.may(role):
+    if not (is_enough(role, command.role) or (command.others and role != "none")):
         values = {"name": command.name, "needed": command.role, "actor": event.author, "role": role}
         return Decision(reason=Reason.NO_COLLABORATOR if role == "none" else Reason.NOT_PERMITTED, values=values)
     if not (event.is_pull_request or command.in_issues):

@@ -11,7 +11,7 @@ from mlbot.events.event import CommentEvent
 from mlbot.events.github import Attempt, Comment, Conclusion, PullRequest, Role, Run, Status, seconds_between
 from mlbot.gates.gate import Gate
 from mlbot.lib.record import Name, Record
-from mlbot.protocol.answer import Recorded, Reruns, RetrainRequest
+from mlbot.protocol.answer import Recorded, Reruns
 from mlbot.protocol.decision import Policy, PullRequestSubject, subject_of
 from mlbot.protocol.operations import CancelRun, Dispatch, Rerun, SetStatus
 
@@ -132,8 +132,8 @@ class Facts(Record):
     """Of the head, whatever started them, newest first."""
     config: Config | None = None
     """The guarded branch's; None where it has none, or one that cannot be read."""
-    config_problem: str = ""
-    """Why it cannot be read."""
+    config_refusal: Decision | None = None
+    """Why there are no rules to go by, where that is so."""
     head_models: dict[Name, tuple[Gate, ...]] = Field(default_factory=dict)
     """The models with their gates that the head's own config adds, where a command names one; hostile, but typed."""
     records: tuple[Recorded, ...] = ()
@@ -190,11 +190,6 @@ class Facts(Record):
         """What commands asked of the runs' attempts."""
         return Reruns.of_pull_request((*self.records, *self.resumed), self.event.number)
 
-    @property
-    def request(self) -> RetrainRequest | None:
-        """What this very comment has asked for already, before the job was started anew."""
-        return next((each for each in self.resumed if isinstance(each, RetrainRequest)), None)
-
     def judge(self, attempt: Attempt) -> Dispatch:
         """Start the judge: what this job's token does to a run may tell nobody."""
         inputs = {"run-id": str(attempt.run), "run-attempt": str(attempt.number)}
@@ -214,15 +209,6 @@ def not_judged(facts: Facts) -> Decision | None:
     if not facts.policy.guards(pull.base_ref):
         return Decision(reason=Reason.NOT_GUARDED, values={"branch": pull.base_ref})
     return None
-
-
-def no_config(facts: Facts) -> Decision | None:
-    """Why there are no rules to go by."""
-    if facts.config is not None:
-        return None
-    if facts.config_problem:
-        return Decision(reason=Reason.CONFIG_BROKEN, values={"problem": facts.config_problem})
-    return Decision(reason=Reason.NO_CONFIG)
 
 
 def head_moved(facts: Facts) -> Decision | None:

@@ -11,7 +11,6 @@ from mlbot.commands.facts import (
     Reason,
     head_moved,
     judged_attempt,
-    no_config,
     not_judged,
     unknown_model,
 )
@@ -67,9 +66,9 @@ class Retrain(_OfHead):
 
     def decide(self, facts: Facts) -> Decision:
         """Run the training of the head again."""
-        if refused := not_judged(facts) or no_config(facts):
+        if refused := not_judged(facts) or facts.config_refusal:
             return refused
-        params = self._params(facts)
+        params = self._params(facts) if self.models or self.params else {}
         if isinstance(params, Decision):
             return params
         wanted = self.other_commit(facts) or _wanted(facts)
@@ -176,7 +175,8 @@ def _status(
 
 def _wanted(facts: Facts) -> tuple[Run, Attempt] | Decision:
     """The run to run again, and the attempt that this makes; the one that was begun before, where it was."""
-    found, earlier = facts.trainings, facts.request
+    found = facts.trainings
+    earlier = next((each for each in facts.resumed if isinstance(each, RetrainRequest)), None)
     if earlier is not None:
         if earlier.sha != facts.pull_request.head_sha:
             return Decision(reason=Reason.CHANGED_MEANWHILE)

@@ -74,7 +74,9 @@ def command(environment: MutableMapping[str, str], options: CommandOptions, cons
     login = None if options.bot == ACTIONS_BOT else options.bot
     github = GitHub.connect(job.repository, job.required_token(), api_url=job.api_url, login=login, say=console.say)
     executor = Executor(github=github, runner=Runner.of(environment, console.err), append=_never, push=_never)
-    this = CommentJob(job=job, executor=executor, event=event, lines=lines, options=options, console=console)
+    this = CommentJob(
+        job=job, github=github, executor=executor, event=event, lines=lines, options=options, console=console
+    )
     if not options.dry_run:
         this.react("eyes")
         this.check_login()
@@ -92,6 +94,7 @@ class CommentJob:
 
     Attributes:
         job: what the runner says of it.
+        github: the API.
         executor: does what is decided.
         event: the comment as it was written.
         lines: its commands.
@@ -101,17 +104,13 @@ class CommentJob:
     """
 
     job: Job
+    github: GitHub
     executor: Executor
     event: CommentEvent
     lines: tuple[CommandLine, ...]
     options: CommandOptions
     console: Console = field(repr=False)
     done: list[Effect] = field(default_factory=list)
-
-    @property
-    def github(self) -> GitHub:
-        """The API."""
-        return self.executor.github
 
     def check_login(self) -> None:
         """Whether those who read the answers back know whose they are; an app's name is known once it has written one.
@@ -176,16 +175,17 @@ class CommentJob:
         github, event, options = self.github, self.event, self.options
         wanted = [each for each in commands if isinstance(each, Command) and not each.delivers]
         pull = github.pull_request(event.number) if wanted and event.is_pull_request else None
-        config, problem = self._config(event.default_branch) if wanted else (None, "")
+        config = self._config(event.default_branch) if wanted else None
         policy = Policy(
             repository_id=event.repository_id,
             repository=event.repository,
             default_branch=event.default_branch,
-            guard=config.guard if config else (),
+            guard=config.guard if isinstance(config, Config) else (),
             train_path=options.train_path,
         )
         if pull is not None and pull.base_ref != event.default_branch and policy.guards(pull.base_ref):
-            config, problem = self._config(pull.base_ref)
+            config = self._config(pull.base_ref)
+        known = config if isinstance(config, Config) else None
         facts = Facts(
             event=event,
             role=role,
@@ -195,39 +195,36 @@ class CommentJob:
             page=f"{self.job.server_url}/{self.job.repository}/pull/{event.number}",
             pull=pull,
             runs=github.runs(pull.head_sha, "pull_request") if pull else (),
-            config=config,
-            config_problem=problem,
-            head_models=self._head_models(pull, config, wanted) if pull and config else {},
+            config=known,
+            config_refusal=config if isinstance(config, Decision) else None,
             records=recorded(comments, options.bot),
             resumed=resumed,
         )
-        if pull is None or not any(isinstance(each, Status) for each in wanted):
-            return facts
-        return facts.model_copy(update={"progress": self._progress(facts, pull, comments)})
+        named = [*(name for each in wanted if isinstance(each, Retrain) for name in each.models)]
+        named += [each.model for each in wanted if isinstance(each, Waive)]
+        if pull is not None and known is not None and not all(known.model(name) for name in named):
+            facts = facts.model_copy(update={"head_models": self._head_models(pull)})
+        if pull is not None and any(isinstance(each, Status) for each in wanted):
+            facts = facts.model_copy(update={"progress": self._progress(facts, pull, comments)})
+        return facts
 
-    def _config(self, ref: str) -> tuple[Config | None, str]:
+    def _config(self, ref: str) -> Config | Decision:
         """The config of a branch, or why there is none that can be read."""
         raw = read_file(self.github, CONFIG_FILE, ref)
         if raw is None:
-            return None, ""
+            return Decision(reason=Reason.NO_CONFIG)
         try:
-            return parse_config(load(raw, CONFIG_FILE)), ""
+            return parse_config(load(raw, CONFIG_FILE))
         except ConfigError as error:
-            return None, str(error).splitlines()[0]
+            return Decision(reason=Reason.CONFIG_BROKEN, values={"problem": str(error).splitlines()[0]})
 
-    def _head_models(
-        self, pull: PullRequest, config: Config, commands: Iterable[Command]
-    ) -> dict[str, tuple[Gate, ...]]:
-        """The models of the head's own config, where a command names one that the guarded branch does not have."""
-        named = {name for each in commands if isinstance(each, Retrain) for name in each.models}
-        named |= {each.model for each in commands if isinstance(each, Waive)}
-        if all(config.model(name) for name in named):
-            return {}
+    def _head_models(self, pull: PullRequest) -> dict[str, tuple[Gate, ...]]:
+        """The models of the head's own config, for a command that names one which the guarded branch does not have."""
         try:
-            head, _ = self._config(pull.head_sha)
+            head = self._config(pull.head_sha)
         except MlbotError:
             return {}
-        return {model.name: model.gates for model in head.models} if head else {}
+        return {model.name: model.gates for model in head.models} if isinstance(head, Config) else {}
 
     def _progress(self, facts: Facts, pull: PullRequest, comments: Sequence[Comment]) -> Progress:
         """What only the status asks for."""

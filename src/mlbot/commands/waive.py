@@ -9,7 +9,6 @@ from mlbot.commands.facts import (
     Reason,
     head_moved,
     judged_attempt,
-    no_config,
     not_judged,
     unknown_model,
 )
@@ -29,6 +28,7 @@ class Waive(Command):
     template: ClassVar = "commands/waive.md.j2"
     arguments: ClassVar = (GATE, REASON)
     role: ClassVar[Role] = "maintain"
+    others: ClassVar = True
     example: ClassVar = (
         '/waive adult-income:recall@women reason="The slice was relabelled; agreed with the data owners."'
     )
@@ -36,11 +36,6 @@ class Waive(Command):
     model: Name
     gate: GateName
     reason: ReasonText
-
-    @classmethod
-    def may(cls, role: Role) -> bool:
-        """Whether a role may be enough: the config may name others, whom `decide` looks for."""
-        return role != "none"
 
     @classmethod
     def who(cls, config: Config | None) -> tuple[str, ...]:
@@ -51,7 +46,7 @@ class Waive(Command):
         """Record a waiver, and have the judge look again."""
         refused = (
             not_judged(facts)
-            or no_config(facts)
+            or facts.config_refusal
             or self._not_permitted(facts)
             or head_moved(facts)
             or self._unknown(facts)

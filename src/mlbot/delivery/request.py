@@ -15,7 +15,7 @@ from mlbot.commands.forward import Approve, Lock, Promote, Release, Rollback, Un
 from mlbot.commands.parser import parse_comment
 from mlbot.config.errors import nearest
 from mlbot.config.schema import Config, EnvironmentConfig
-from mlbot.events.github import Comment, CommentFacts, Id, Login, Role
+from mlbot.events.github import Comment, CommentFacts, Id, Login, Role, is_enough
 from mlbot.lib.record import Record
 from mlbot.registry.tag import RegistryTag, parse_tag
 
@@ -274,7 +274,7 @@ def _permitted(facts: AskFacts, asked: Asked) -> NotAsked | None:
     """Whether the asker has the role. Whoever could push a tag may have it looked at."""
     if asked.actor is None or (asked.tag and facts.by_machine):
         return None
-    if asked.command.may(facts.role):
+    if is_enough(facts.role, asked.command.role):
         return None
     return _no(
         AskReason.NOT_PERMITTED,

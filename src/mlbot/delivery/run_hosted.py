@@ -35,7 +35,7 @@ from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, promot
 from mlbot.delivery.run_release import ReleaseRequest, ReleaseResult, release
 from mlbot.errors import Exit, MlbotError, UsageError
 from mlbot.events.event import DispatchEvent
-from mlbot.events.github import Comment, State
+from mlbot.events.github import Comment, State, is_enough
 from mlbot.github.api import GitHub, read_file
 from mlbot.github.executor import effect
 from mlbot.github.job import Job, Runner, forget_tokens
@@ -426,4 +426,4 @@ class Worker:
         return next((each for each in newest if self._may_promote(each.author)), None)
 
     def _may_promote(self, login: str | None) -> bool:
-        return login is not None and Promote.may(self.desk.github.role(login))
+        return login is not None and is_enough(self.desk.github.role(login), Promote.role)

@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
@@ -170,7 +170,15 @@ def _exists(text: str) -> bool:
 
 
 Role = Literal["none", "read", "triage", "write", "maintain", "admin"]
-"""A collaborator's role; custom roles are folded into the one they are based on."""
+"""A collaborator's role, the least first; custom roles are folded into the one they are based on."""
+
+_ROLES: tuple[Role, ...] = get_args(Role)
+
+
+def is_enough(role: Role, least: Role) -> bool:
+    """Whether somebody with a role may do what another one is the least for."""
+    return _ROLES.index(role) >= _ROLES.index(least)
+
 
 _URL = re.compile(r"(?P<scheme>https?|ssh|git)://(?:[^@/]*@)?(?P<host>[^/]+)/(?P<path>.+)")
 
