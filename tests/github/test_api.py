@@ -15,7 +15,7 @@ from tests.fake_github.runs import Run
 from tests.github.setting import NAME, Setting
 
 from mlbot.events.github import Conclusion, State
-from mlbot.github import parsing
+from mlbot.github import api
 from mlbot.github.api import GitHub
 from mlbot.github.transport import (
     GitHubError,
@@ -299,7 +299,7 @@ json_values = st.recursive(
 
 
 @given(json_values)
-@pytest.mark.parametrize("read", [parsing.run, parsing.pull_request, parsing.artifact, parsing.comment, parsing.status])
+@pytest.mark.parametrize("read", [api.run_of, api.pull_request_of, api.artifact_of, api.comment_of, api.status_of])
 def test_an_answer_is_a_record_or_an_error(read: Any, value: Any) -> None:
     try:
         found = read(value)
@@ -322,6 +322,6 @@ def test_a_store_that_does_not_give_the_file(
 @pytest.mark.parametrize("raw", [{}, [], {"login": 5, "id": True}])
 def test_a_field_that_has_to_be_there(raw: Any) -> None:
     with pytest.raises(GitHubError, match="has no login"):
-        parsing.text(raw, "login")
+        api.text_of(raw, "login")
     with pytest.raises(GitHubError, match="has no id"):
-        parsing.number(raw, "id")
+        api.number_of(raw, "id")

@@ -8,9 +8,10 @@ from tests.github.setting import Setting
 from mlbot.errors import MlbotError
 from mlbot.events.github import Attempt, PullRequest
 from mlbot.github.api import jobs, read_file
-from mlbot.github.executor import Effected, effect
+from mlbot.github.executor import Effected, Executor
+from mlbot.github.job import Runner
 from mlbot.github.transport import GitHubError, NotFoundError, UnavailableError
-from mlbot.protocol.operations import CancelRun, Dispatch, React, Rerun, describe
+from mlbot.protocol.operations import CancelRun, Dispatch, Operation, React, Rerun, describe
 
 FLOW = (
     "on: {pull_request: , workflow_dispatch: {inputs: {run-id: {}}}}\njobs: {a: {runs-on: x, steps: [{run: make}]}}\n"
@@ -38,6 +39,9 @@ class Stage:
     def rerun(self) -> Rerun:
         return Rerun(attempt=Attempt(run=self.run.id, number=2), subject=self.setting.subject())
 
+    def do(self, operation: Operation) -> str:
+        return Executor(github=self.client, runner=Runner(), append=list, push=lambda _: "").do(operation)
+
 
 @pytest.fixture
 def stage(github: FakeGitHub) -> Stage:
@@ -45,34 +49,34 @@ def stage(github: FakeGitHub) -> Stage:
 
 
 def test_a_run_is_run_again_once(stage: Stage) -> None:
-    assert effect(stage.client, stage.rerun) is Effected.DONE
-    assert effect(stage.client, stage.rerun) is Effected.UNCHANGED
+    assert stage.do(stage.rerun) is Effected.DONE
+    assert stage.do(stage.rerun) is Effected.UNCHANGED
     assert stage.run.latest.number == 2
 
 
 def test_nothing_is_run_on_another_head(stage: Stage) -> None:
     operation = stage.rerun
     stage.setting.ada.force_push("deeper", {"a": "2"})
-    assert effect(stage.client, operation) is Effected.NOT_CURRENT
+    assert stage.do(operation) is Effected.NOT_CURRENT
     assert stage.run.latest.number == 1
 
 
 @pytest.mark.parametrize("number", [502, 503])
 def test_a_lost_answer_starts_no_second_attempt(stage: Stage, number: int) -> None:
     stage.setting.fake.faults.add(f"POST /repos/acme/income/actions/runs/{stage.run.id}/rerun", number, after=True)
-    assert effect(stage.client, stage.rerun) is Effected.UNCHANGED
+    assert stage.do(stage.rerun) is Effected.UNCHANGED
     assert stage.run.latest.number == 2
 
 
 def test_a_fault_before_the_rerun_is_tried_again(stage: Stage) -> None:
     stage.setting.fake.faults.add(f"POST /repos/acme/income/actions/runs/{stage.run.id}/rerun", 502)
-    assert effect(stage.client, stage.rerun) is Effected.DONE
+    assert stage.do(stage.rerun) is Effected.DONE
 
 
 def test_faults_without_end_leave_it_open(stage: Stage) -> None:
     stage.setting.fake.faults.add(f"POST /repos/acme/income/actions/runs/{stage.run.id}/rerun", 502, times=9)
     with pytest.raises(UnavailableError, match="nobody knows"):
-        effect(stage.client, stage.rerun)
+        stage.do(stage.rerun)
 
 
 def test_an_attempt_that_somebody_started_meanwhile_is_taken(stage: Stage) -> None:
@@ -84,7 +88,7 @@ def test_an_attempt_that_somebody_started_meanwhile_is_taken(stage: Stage) -> No
         return look(number)
 
     stage.client.pull_request = somebody_else  # type: ignore[method-assign] # the only moment in between
-    assert effect(stage.client, stage.rerun) is Effected.UNCHANGED
+    assert stage.do(stage.rerun) is Effected.UNCHANGED
     assert stage.run.latest.number == 2
 
 
@@ -92,14 +96,14 @@ def test_a_run_that_is_under_way_is_an_error(stage: Stage) -> None:
     stage.setting.ada.rerun(stage.run)
     third = stage.rerun.model_copy(update={"attempt": Attempt(run=stage.run.id, number=3)})
     with pytest.raises(MlbotError):
-        effect(stage.client, third)
+        stage.do(third)
 
 
 def test_a_run_is_cancelled_unless_it_is_over(stage: Stage) -> None:
     operation = CancelRun(run=stage.run.id)
-    assert effect(stage.client, operation) is Effected.UNCHANGED
+    assert stage.do(operation) is Effected.UNCHANGED
     stage.setting.ada.rerun(stage.run)
-    assert effect(stage.client, operation) is Effected.DONE
+    assert stage.do(operation) is Effected.DONE
     assert stage.run.conclusion == "cancelled"
 
 
@@ -107,30 +111,30 @@ def test_a_cancellation_that_fails_is_an_error(stage: Stage) -> None:
     stage.setting.ada.rerun(stage.run)
     stage.setting.fake.faults.add(f"POST /repos/acme/income/actions/runs/{stage.run.id}/cancel", 422)
     with pytest.raises(GitHubError):
-        effect(stage.client, CancelRun(run=stage.run.id))
+        stage.do(CancelRun(run=stage.run.id))
 
 
 def test_a_workflow_is_started(stage: Stage) -> None:
     dispatch = Dispatch(workflow="flow.yml", ref="main", inputs={"run-id": "7"})
-    assert effect(stage.client, dispatch) is Effected.DONE
+    assert stage.do(dispatch) is Effected.DONE
     assert [run.event for run in stage.setting.fake.world.runs.values()] == ["pull_request", "workflow_dispatch"]
 
 
 def test_a_workflow_is_started_rather_twice_than_never(stage: Stage) -> None:
     stage.setting.fake.faults.add("POST /repos/acme/income/actions/workflows", 502)
-    assert effect(stage.client, Dispatch(workflow="flow.yml", ref="main")) is Effected.DONE
+    assert stage.do(Dispatch(workflow="flow.yml", ref="main")) is Effected.DONE
 
 
 def test_a_workflow_that_is_not_there_is_an_error(stage: Stage) -> None:
     with pytest.raises(NotFoundError):
-        effect(stage.client, Dispatch(workflow="other.yml", ref="main"))
+        stage.do(Dispatch(workflow="other.yml", ref="main"))
 
 
 def test_a_deleted_comment_needs_no_reaction(stage: Stage) -> None:
     comment = stage.setting.ada.comment(stage.setting.issue, "/retrain")
-    assert effect(stage.client, React(comment=comment.id, reaction="eyes")) is Effected.DONE
+    assert stage.do(React(comment=comment.id, reaction="eyes")) is Effected.DONE
     stage.setting.ada.delete_comment(comment)
-    assert effect(stage.client, React(comment=comment.id, reaction="eyes")) is Effected.UNCHANGED
+    assert stage.do(React(comment=comment.id, reaction="eyes")) is Effected.UNCHANGED
 
 
 def test_a_dry_run_says_each(stage: Stage) -> None:

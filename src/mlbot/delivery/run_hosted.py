@@ -37,7 +37,7 @@ from mlbot.errors import Exit, MlbotError, UsageError
 from mlbot.events.event import DispatchEvent
 from mlbot.events.github import Comment, State, is_enough
 from mlbot.github.api import GitHub, read_file
-from mlbot.github.executor import effect
+from mlbot.github.executor import start
 from mlbot.github.job import Job, Runner, forget_tokens
 from mlbot.github.requests import pusher_of, read_said
 from mlbot.ledger.entries import ReleaseEntry
@@ -389,7 +389,7 @@ class Worker:
 
     def _dispatch(self, inputs: dict[str, str]) -> None:
         workflow, branch = self.desk.options.release_workflow, self.context.branch
-        effect(self.desk.github, Dispatch(workflow=workflow, ref=branch, inputs=inputs))
+        start(self.desk.github, Dispatch(workflow=workflow, ref=branch, inputs=inputs))
         self.desk.console.say(f"Started {workflow}: {' '.join(f'{name}={value}' for name, value in inputs.items())}")
 
     def _go_on(self, command: Approve) -> Told | None:

@@ -26,31 +26,21 @@ def run_fields(raw: object) -> dict[str, Any]:
     """
     run = raw if isinstance(raw, Mapping) else {}
     path, conclusion = run.get("path"), run.get("conclusion")
-    head = run.get("head_repository")
     return {
         "id": run.get("id"),
         "attempt": run.get("run_attempt", 1),
-        "repository_id": _inner(run.get("repository"), "id"),
+        "repository_id": dig(run, "repository", "id"),
         "path": path.partition("@")[0] if isinstance(path, str) else path,
         "event": run.get("event"),
         "head_sha": run.get("head_sha"),
         "head_branch": run.get("head_branch"),
-        "head_repository_id": _inner(head, "id"),
-        "head_owner": _inner(_inner(head, "owner"), "login"),
+        "head_repository_id": dig(run, "head_repository", "id"),
+        "head_owner": dig(run, "head_repository", "owner", "login"),
         "completed": run.get("status") == "completed",
-        "conclusion": _conclusion(conclusion),
+        "conclusion": next((known for known in Conclusion if known == conclusion), conclusion),
         "url": run.get("html_url"),
         "created": moment(run.get("created_at")),
     }
-
-
-def _inner(value: object, name: str) -> Any:
-    return value.get(name) if isinstance(value, Mapping) else None
-
-
-def _conclusion(value: object) -> object:
-    known = isinstance(value, str) and value in set(Conclusion)
-    return Conclusion(value) if known and isinstance(value, str) else value
 
 
 _HEADS, _TAGS = "refs/heads/", "refs/tags/"

@@ -1,16 +1,17 @@
-"""Files of the repository by the API, for jobs that check nothing out."""
+"""GitHub's REST API: the calls that mlbot needs, with GitHub's JSON as records."""
 
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar, get_args
 from urllib.parse import quote
 
+from pydantic import ValidationError
+
 from mlbot import __version__
-from mlbot.events.event import dig
-from mlbot.events.github import Artifact, Comment, PullRequest, RepositoryName, Role, Run, State, Status
-from mlbot.github import parsing
+from mlbot.events.event import dig, run_fields
+from mlbot.events.github import Artifact, Comment, PullRequest, RepositoryName, Role, Run, State, Status, moment
 from mlbot.github.transport import (
     Answer,
     GitHubError,
@@ -18,13 +19,11 @@ from mlbot.github.transport import (
     Limits,
     NotFoundError,
     Request,
-    Send,
     Transport,
     download,
 )
 from mlbot.lib.constants import ACTIONS_BOT
-
-# GitHub's REST API: the calls that mlbot needs, each with the core's records on both sides.
+from mlbot.lib.record import Record
 
 API_URL = "https://api.github.com"
 
@@ -32,6 +31,7 @@ _INSTALLATION = "ghs_"
 """What tokens of apps begin with; they cannot ask who they are."""
 
 _TIMEOUT_S = 30
+"""For the connection, and between two bytes."""
 
 Reaction = Literal["+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes"]
 
@@ -43,43 +43,6 @@ class RepositoryFacts:
     id: int
     default_branch: str
     private: bool
-
-
-def sender(token: str, api_url: str = API_URL, timeout_s: int = _TIMEOUT_S) -> Send:
-    """What sends a request to GitHub, once, and raises ConnectionError when no answer came.
-
-    Args:
-        token: any kind of token.
-        api_url: `GITHUB_API_URL`: another one on GitHub Enterprise Server.
-        timeout_s: for the connection and between two bytes.
-    """
-    from requests import RequestException
-
-    from github import Auth, Github
-
-    client = Github(
-        auth=Auth.Token(token),
-        base_url=api_url.rstrip("/"),
-        timeout=timeout_s,
-        user_agent=f"mlbot/{__version__}",
-        retry=None,
-        seconds_between_requests=None,
-        seconds_between_writes=None,
-    )
-
-    def send(request: Request, headers: Headers) -> Answer:
-        try:
-            status, found, body = client.requester.requestJson(
-                request.verb, request.path, dict(request.query or {}), dict(headers), request.body
-            )
-        except RequestException as error:
-            raise ConnectionError(type(error).__name__) from error
-        except RuntimeError as error:  # PyGithub's word for a redirect to somewhere else
-            hint = "Correct GITHUB_API_URL."
-            raise GitHubError("GitHub redirects to another address", where=str(request), hint=hint) from error
-        return Answer(status=status, headers=found, body=body)
-
-    return send
 
 
 @dataclass(kw_only=True)
@@ -119,22 +82,48 @@ class GitHub:
             login: who the token speaks as; left out: `github-actions[bot]` for an app's token, else GitHub is asked.
             say: tells of waits.
         """
+        from requests import RequestException
+
+        from github import Auth, Github
+
+        client = Github(
+            auth=Auth.Token(token),
+            base_url=api_url.rstrip("/"),
+            timeout=_TIMEOUT_S,
+            user_agent=f"mlbot/{__version__}",
+            retry=None,
+            seconds_between_requests=None,
+            seconds_between_writes=None,
+        )
+
+        def send(request: Request, headers: Headers) -> Answer:
+            try:
+                status, found, body = client.requester.requestJson(
+                    request.verb, request.path, dict(request.query or {}), dict(headers), request.body
+                )
+            except RequestException as error:
+                raise ConnectionError(type(error).__name__) from error
+            except RuntimeError as error:  # PyGithub's word for a redirect to somewhere else
+                hint = "Correct GITHUB_API_URL."
+                raise GitHubError("GitHub redirects to another address", where=str(request), hint=hint) from error
+            return Answer(status=status, headers=found, body=body)
+
         known = login or (ACTIONS_BOT if token.startswith(_INSTALLATION) else None)
-        return cls(repository=repository, transport=Transport(send=sender(token, api_url), say=say), known_login=known)
+        return cls(repository=repository, transport=Transport(send=send, say=say), known_login=known)
 
     @property
     def login(self) -> str:
         """Who the token speaks as."""
         if self.known_login is None:
-            self.known_login = parsing.text(self.transport.json(Request(verb="GET", path="/user")), "login")
+            self.known_login = text_of(self.transport.json(Request(verb="GET", path="/user")), "login")
         return self.known_login
 
     def facts(self) -> RepositoryFacts:
         """The repository's id, default branch and whether it is private."""
-        raw = self._get("")
+        raw = self.ask("GET", "")
         return RepositoryFacts(
-            id=parsing.number(raw, "id"),
-            default_branch=parsing.text(raw, "default_branch"),
+            id=number_of(raw, "id"),
+            default_branch=text_of(raw, "default_branch"),
             private=dig(raw, "private") is True,
         )
 
@@ -142,32 +131,32 @@ class GitHub:
 
     def run(self, run: int, attempt: int | None = None) -> Run:
         """A run as it is now: its latest attempt, or the one asked for."""
-        return parsing.run(self._get(f"/actions/runs/{run}" + (f"/attempts/{attempt}" if attempt else "")))
+        return run_of(self.ask("GET", f"/actions/runs/{run}" + (f"/attempts/{attempt}" if attempt else "")))
 
     def runs(self, head_sha: str, event: str) -> tuple[Run, ...]:
         """The runs that an event started on a commit, newest first."""
         query: dict[str, str | int] = {"head_sha": head_sha, "event": event}
         found = self.transport.pages(self.request("GET", "/actions/runs", query=query), "workflow_runs")
-        return tuple(sorted(map(parsing.run, found), key=lambda run: run.id, reverse=True))
+        return tuple(sorted(map(run_of, found), key=lambda run: run.id, reverse=True))
 
     def rerun(self, run: int) -> None:
         """Run all jobs again, as a further attempt."""
-        self._do("POST", f"/actions/runs/{run}/rerun", repeatable=False)
+        self.ask("POST", f"/actions/runs/{run}/rerun", repeatable=False)
 
     def cancel(self, run: int) -> None:
         """Cancel a run."""
-        self._do("POST", f"/actions/runs/{run}/cancel")
+        self.ask("POST", f"/actions/runs/{run}/cancel")
 
     def dispatch(self, workflow: str, ref: str, inputs: Mapping[str, str]) -> None:
         """Start a workflow by its file's name, such as `mlbot-judge.yml`."""
         body = {"ref": ref, "inputs": dict(inputs)}
-        self._do("POST", f"/actions/workflows/{_quoted(workflow)}/dispatches", body, repeatable=False)
+        self.ask("POST", f"/actions/workflows/{quote(workflow, safe='')}/dispatches", body, repeatable=False)
 
     def artifacts(self, run: int, name: str | None = None) -> tuple[Artifact, ...]:
         """A run's artifacts over all its attempts, or those of one name."""
         query = {"name": name} if name else None
         found = self.transport.pages(self.request("GET", f"/actions/runs/{run}/artifacts", query=query), "artifacts")
-        return tuple(map(parsing.artifact, found))
+        return tuple(map(artifact_of, found))
 
     def download(self, artifact: Artifact, target: Path, limits: Limits) -> None:
         """Write an artifact's archive to a file that is not there yet, and never more than the limit.
@@ -189,7 +178,7 @@ class GitHub:
 
     def pull_request(self, number: int) -> PullRequest:
         """A pull request as it is now."""
-        return parsing.pull_request(self._get(f"/pulls/{number}"))
+        return pull_request_of(self.ask("GET", f"/pulls/{number}"))
 
     def pull_requests_of(self, run: Run) -> tuple[PullRequest, ...]:
         """The open pull requests from the branch that a run is of; none when its repository is gone.
@@ -199,53 +188,53 @@ class GitHub:
         if run.head_owner is None or not run.head_branch:
             return ()
         query: dict[str, str | int] = {"state": "open", "head": f"{run.head_owner}:{run.head_branch}"}
-        return tuple(map(parsing.pull_request, self.transport.pages(self.request("GET", "/pulls", query=query))))
+        return tuple(map(pull_request_of, self.transport.pages(self.request("GET", "/pulls", query=query))))
 
     # statuses
 
     def status(self, sha: str, context: str) -> Status | None:
         """The latest status of a context that this token's owner set on a commit."""
-        found = map(parsing.status, self.transport.pages(self.request("GET", f"/commits/{sha}/statuses")))
+        found = map(status_of, self.transport.pages(self.request("GET", f"/commits/{sha}/statuses")))
         return next((each for each in found if each.context == context and each.creator == self.login), None)
 
     def set_status(self, sha: str, context: str, state: State, description: str, url: str) -> None:
         """Set a commit's status."""
         body = {"state": state.value, "context": context, "description": description, "target_url": url}
-        self._do("POST", f"/statuses/{sha}", body)
+        self.ask("POST", f"/statuses/{sha}", body)
 
     # comments
 
     def comments(self, number: int) -> tuple[Comment, ...]:
         """All comments on an issue or pull request, oldest first."""
         found = self.transport.pages(self.request("GET", f"/issues/{number}/comments"))
-        return tuple(sorted(map(parsing.comment, found), key=lambda comment: comment.id))
+        return tuple(sorted(map(comment_of, found), key=lambda comment: comment.id))
 
     def comment(self, comment: int) -> Comment | None:
         """A comment as it is now; None when it was deleted."""
         try:
-            return parsing.comment(self._get(f"/issues/comments/{comment}"))
+            return comment_of(self.ask("GET", f"/issues/comments/{comment}"))
         except NotFoundError:
             return None
 
     def create_comment(self, number: int, body: str) -> Comment:
         """Write a comment; an `UnavailableError` leaves open whether it was written."""
         path = f"/issues/{number}/comments"
-        return parsing.comment(self.transport.json(self.request("POST", path, {"body": body}, repeatable=False)))
+        return comment_of(self.ask("POST", path, {"body": body}, repeatable=False))
 
     def update_comment(self, comment: int, body: str) -> None:
         """Edit a comment in place."""
-        self._do("PATCH", f"/issues/comments/{comment}", {"body": body})
+        self.ask("PATCH", f"/issues/comments/{comment}", {"body": body})
 
     def delete_comment(self, comment: int) -> None:
         """Delete a comment; one that is gone already is fine."""
         try:
-            self._do("DELETE", f"/issues/comments/{comment}")
+            self.ask("DELETE", f"/issues/comments/{comment}")
         except NotFoundError:
             return
 
     def react(self, comment: int, reaction: Reaction) -> None:
         """React to a comment; a second time changes nothing."""
-        self._do("POST", f"/issues/comments/{comment}/reactions", {"content": reaction})
+        self.ask("POST", f"/issues/comments/{comment}/reactions", {"content": reaction})
 
     # people
 
@@ -255,17 +244,15 @@ class GitHub:
         `role_name` tells maintain from write and triage from read, `permission` does not.
         """
         try:
-            raw = self._get(f"/collaborators/{_quoted(login)}/permission")
+            raw = self.ask("GET", f"/collaborators/{quote(login, safe='')}/permission")
         except NotFoundError:  # GitHub's word for an account that it does not know
             return "none"
-        name, folded = parsing.text(raw, "role_name"), parsing.text(raw, "permission")
-        return _ROLES.get(name) or _ROLES.get(folded) or "none"
+        said = (dig(raw, "role_name"), dig(raw, "permission"))  # a custom role's name, and the one it is based on
+        return next((role for each in said for role in _ROLES if role == each), "none")
 
-    def _get(self, path: str) -> object:
-        return self.transport.json(self.request("GET", path))
-
-    def _do(self, verb: str, path: str, body: Mapping[str, object] | None = None, *, repeatable: bool = True) -> None:
-        self.transport.answer(self.request(verb, path, body, repeatable=repeatable))
+    def ask(self, verb: str, path: str, body: Mapping[str, object] | None = None, *, repeatable: bool = True) -> Any:
+        """The JSON that GitHub answers a call about this repository with."""
+        return self.transport.json(self.request(verb, path, body, repeatable=repeatable))
 
     def request(
         self,
@@ -281,19 +268,95 @@ class GitHub:
         return Request(verb=verb, path=whole, query=query, body=body, repeatable=repeatable)
 
 
-_ROLES: dict[str, Role] = {
-    "none": "none",
-    "read": "read",
-    "triage": "triage",
-    "write": "write",
-    "maintain": "maintain",
-    "admin": "admin",
-}
+_ROLES: tuple[Role, ...] = get_args(Role)
 
 
-def _quoted(part: str) -> str:
-    """A name as one step of a path."""
-    return quote(part, safe="")
+# GitHub's JSON as records.
+
+R = TypeVar("R", bound=Record)
+
+
+def run_of(raw: object) -> Run:
+    """A workflow run of GitHub's JSON, as the functions below; what does not fit is an error, never a guess."""
+    return _record(Run, run_fields(raw))
+
+
+def pull_request_of(raw: object) -> PullRequest:
+    """A pull request."""
+    fields = {
+        "number": dig(raw, "number"),
+        "open": dig(raw, "state") == "open",
+        "draft": dig(raw, "draft") is True,
+        "head_sha": dig(raw, "head", "sha"),
+        "head_ref": dig(raw, "head", "ref"),
+        "head_repository_id": dig(raw, "head", "repo", "id"),
+        "base_ref": dig(raw, "base", "ref"),
+        "base_repository_id": dig(raw, "base", "repo", "id"),
+        "author": dig(raw, "user", "login"),
+    }
+    return _record(PullRequest, fields)
+
+
+def artifact_of(raw: object) -> Artifact:
+    """An artifact."""
+    fields = {
+        "id": dig(raw, "id"),
+        "name": dig(raw, "name"),
+        "size_bytes": dig(raw, "size_in_bytes"),
+        "expired": dig(raw, "expired"),
+        "run": dig(raw, "workflow_run", "id"),
+    }
+    return _record(Artifact, fields)
+
+
+def comment_of(raw: object) -> Comment:
+    """A comment; one without text has an empty body."""
+    fields = {
+        "id": dig(raw, "id"),
+        "author": dig(raw, "user", "login"),
+        "body": dig(raw, "body") or "",
+        "edited": dig(raw, "updated_at") not in {None, dig(raw, "created_at")},
+        "created": moment(dig(raw, "created_at")),
+    }
+    return _record(Comment, fields)
+
+
+def status_of(raw: object) -> Status:
+    """A commit status."""
+    state = dig(raw, "state")
+    fields = {
+        "context": dig(raw, "context"),
+        "state": State(state) if isinstance(state, str) and state in set(State) else state,
+        "description": dig(raw, "description") or "",
+        "url": dig(raw, "target_url") or "",
+        "creator": dig(raw, "creator", "login"),
+    }
+    return _record(Status, fields)
+
+
+def text_of(raw: object, *path: str) -> str:
+    """A text that has to be there."""
+    value = dig(raw, *path)
+    if not isinstance(value, str):
+        raise GitHubError(f"GitHub's answer has no {'.'.join(path)}")
+    return value
+
+
+def number_of(raw: object, *path: str) -> int:
+    """A whole number that has to be there."""
+    value = dig(raw, *path)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise GitHubError(f"GitHub's answer has no {'.'.join(path)}")
+    return value
+
+
+def _record(record: type[R], fields: Mapping[str, Any]) -> R:
+    try:
+        return record.model_validate(fields)
+    except ValidationError as error:
+        places = sorted({str(each["loc"][0]) for each in error.errors() if each["loc"]})
+        name = record.__name__
+        raise GitHubError(f"GitHub's answer is no {name}: its {', '.join(places)} cannot be used") from None
 
 
 # The jobs of a run.

@@ -6,12 +6,11 @@ from enum import StrEnum
 
 from mlbot.events.event import dig
 from mlbot.events.github import Comment, PullRequest
-from mlbot.github import parsing
-from mlbot.github.api import GitHub
+from mlbot.github.api import GitHub, comment_of, number_of, pull_request_of, text_of
 from mlbot.github.transport import InvalidRequestError, NotFoundError, UnavailableError
 from mlbot.lib.record import Sha
 from mlbot.protocol.marker import carries, read_stamp
-from mlbot.protocol.operations import UpsertComment, Write, may_replace, may_write
+from mlbot.protocol.operations import UpsertComment, Write, may_write
 
 # One comment of the bot for each marker, however many publishers there are.
 
@@ -41,11 +40,17 @@ def upsert(github: GitHub, operation: UpsertComment) -> Upserted:
     """
     for _ in range(_ROUNDS):
         found = _own(github, operation)
+        # Last before the write. A stale head's words are written over by the present head's anyhow.
+        if operation.subject is not None:
+            now = github.pull_request(operation.number)
+            if may_write(operation.subject, now) is not Write.GO:
+                return Upserted.NOT_CURRENT
         done = _edit(github, operation, found) if found else _create(github, operation)
         if done is not None:
             return done
     raise UnavailableError(
-        f"the comment on #{operation.number} was gone each time it was to be edited", hint="Run the job again."
+        f"the comment on #{operation.number} was gone or changed each time it was to be edited",
+        hint="Run the job again.",
     )
 
 
@@ -57,8 +62,6 @@ def _own(github: GitHub, operation: UpsertComment) -> list[Comment]:
 
 
 def _create(github: GitHub, operation: UpsertComment) -> Upserted | None:
-    if not _is_current(github, operation):
-        return Upserted.NOT_CURRENT
     try:
         mine = github.create_comment(operation.number, operation.body)
     except UnavailableError:
@@ -66,77 +69,54 @@ def _create(github: GitHub, operation: UpsertComment) -> Upserted | None:
     # The answer says who the token really speaks as: an app of one's own is not `github-actions[bot]`.
     github.known_login = mine.author or github.known_login
     found = _own(github, operation)
+    others = [each for each in found if each.id != mine.id]
     if not found or found[0].id == mine.id:
-        _delete(github, [each for each in found if each.id != mine.id], operation)
+        _delete(github, operation, others)
         return Upserted.CREATED
-    done = _edit(github, operation, [each for each in found if each.id != mine.id])
+    done = _edit(github, operation, others)
     github.delete_comment(mine.id)
     return done
 
 
 def _edit(github: GitHub, operation: UpsertComment, found: list[Comment]) -> Upserted | None:
-    """Put the words into the oldest and take the others away; None when the oldest is gone."""
-    keeper, *others = found
-    if not all(_may_replace(operation, each) for each in found):
+    """Put the words into the oldest and take the others away; None when that is to be tried again.
+
+    With a look right before and right after, for GitHub does not keep an older attempt from writing last.
+    """
+    if any(_compared(operation, each) == 1 for each in found):
         return Upserted.NEWER_WRITTEN
+    keeper, *others = found
     if keeper.body == operation.body and not others:
         return Upserted.UNCHANGED
-    done = _write(github, operation, keeper.id)
-    if done in {Upserted.EDITED, Upserted.UNCHANGED}:
-        _delete(github, others, operation)
-    return done
-
-
-def _write(github: GitHub, operation: UpsertComment, comment: int) -> Upserted | None:
-    """Edit, with a look right before and right after, for GitHub does not keep an older attempt from writing last.
-
-    The head is read first, the comment last: a stale head's words are written over by the present head's anyhow, but
-    an older attempt's on the same head would stay.
-    """
-    for _ in range(_ROUNDS):
-        if not _is_current(github, operation):
-            return Upserted.NOT_CURRENT
-        before = github.comment(comment)
-        if before is None or before.body == operation.body:
-            return Upserted.UNCHANGED if before else None
-        if not _may_replace(operation, before):
-            return Upserted.NEWER_WRITTEN
+    before = github.comment(keeper.id)
+    if before is None or _compared(operation, before) == 1:
+        return Upserted.NEWER_WRITTEN if before else None
+    if before.body != operation.body:
         try:
-            github.update_comment(comment, operation.body)
+            github.update_comment(keeper.id, operation.body)
         except NotFoundError:
             return None
-        after = github.comment(comment)
-        if after is None or _is_settled(operation, after):
-            return Upserted.EDITED if after else None
-    return Upserted.EDITED
+        after = github.comment(keeper.id)
+        if after is None or (after.body != operation.body and _compared(operation, after) not in {0, 1}):
+            return None
+    _delete(github, operation, others)
+    return Upserted.UNCHANGED if before.body == operation.body else Upserted.EDITED
 
 
-def _is_settled(operation: UpsertComment, after: Comment) -> bool:
-    """Whether what stands there now is no older than what was written."""
-    mine, written = operation.stamp, read_stamp(after.body, operation.marker)
-    if mine is None or written is None or after.body == operation.body:
-        return True
-    return written.head == mine.head and written.attempt.order >= mine.attempt.order
-
-
-def _delete(github: GitHub, others: list[Comment], operation: UpsertComment) -> None:
+def _delete(github: GitHub, operation: UpsertComment, others: list[Comment]) -> None:
     for each in others:
-        if _may_replace(operation, each):
+        if _compared(operation, each) != 1:
             github.delete_comment(each.id)
 
 
-def _is_current(github: GitHub, operation: UpsertComment) -> bool:
-    if operation.subject is None:
-        return True
-    return may_write(operation.subject, github.pull_request(operation.number)) is Write.GO
-
-
-def _may_replace(operation: UpsertComment, comment: Comment) -> bool:
-    """Whether these words may stand where the comment's are; of another head they always may."""
+def _compared(operation: UpsertComment, comment: Comment) -> int | None:
+    """Whose words a comment has: a newer attempt's (1), an older one's (-1), another head's (None), or neither (0)."""
     mine, written = operation.stamp, read_stamp(comment.body, operation.marker)
-    if mine is None or written is None or written.head != mine.head:
-        return True
-    return may_replace(mine.attempt, written.attempt) is Write.GO
+    if mine is None or written is None:
+        return 0
+    if written.head != mine.head:
+        return None
+    return (written.attempt.order > mine.attempt.order) - (written.attempt.order < mine.attempt.order)
 
 
 # The issue that is a version's thread: opened once by the bot, found again by its marker, edited in place.
@@ -214,7 +194,7 @@ def _threads(github: GitHub, label: str, marker: str) -> Iterator[Thread]:
 def _thread(raw: object) -> Thread:
     body = dig(raw, "body")
     return Thread(
-        number=parsing.number(raw, "number"),
+        number=number_of(raw, "number"),
         body=body.replace("\r\n", "\n") if isinstance(body, str) else "",
         open=dig(raw, "state") == "open",
     )
@@ -223,7 +203,7 @@ def _thread(raw: object) -> Thread:
 def _create_issue(github: GitHub, fields: Mapping[str, object]) -> None:
     raw = github.transport.json(github.request("POST", "/issues", fields, repeatable=False))
     # The answer says who the token really speaks as: an app of one's own is not `github-actions[bot]`.
-    github.known_login = parsing.text(raw, "user", "login")
+    github.known_login = text_of(raw, "user", "login")
 
 
 def _edit_issue(github: GitHub, number: int, fields: Mapping[str, object]) -> None:
@@ -234,7 +214,7 @@ def open_pull_requests(github: GitHub, sha: Sha) -> tuple[PullRequest, ...]:
     """The open pull requests that hold a commit; none when GitHub does not know it."""
     request = github.request("GET", f"/commits/{sha}/pulls")
     try:
-        found = tuple(map(parsing.pull_request, github.transport.pages(request)))
+        found = tuple(map(pull_request_of, github.transport.pages(request)))
     except (InvalidRequestError, NotFoundError):
         return ()
     return tuple(each for each in found if each.open)
@@ -247,7 +227,7 @@ def upsert_on_commit(github: GitHub, sha: Sha, marker: str, body: str) -> Upsert
         MlbotError: of `mlbot.github.transport`.
     """
     listed = github.transport.pages(github.request("GET", f"/commits/{sha}/comments"))
-    marked = [each for each in map(parsing.comment, listed) if carries(each.body, marker)]
+    marked = [each for each in map(comment_of, listed) if carries(each.body, marker)]
     own = sorted((each for each in marked if each.author == github.login), key=_age) if marked else []
     if not own:
         github.transport.answer(github.request("POST", f"/commits/{sha}/comments", {"body": body}, repeatable=False))

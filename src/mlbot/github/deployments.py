@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlbot.events.event import dig
-from mlbot.github import parsing
-from mlbot.github.api import GitHub
+from mlbot.github.api import GitHub, number_of, text_of
 from mlbot.github.transport import InvalidRequestError, NotFoundError, Request, UnavailableError, Upload
 from mlbot.lib.record import Sha
 
@@ -67,7 +66,7 @@ def show_deployment(github: GitHub, wanted: Wanted) -> int:
         if found is not None:
             return found
         try:
-            return parsing.number(github.transport.json(_creation(github, wanted)), "id")
+            return number_of(github.transport.json(_creation(github, wanted)), "id")
         except UnavailableError:
             continue  # perhaps it was made: look again
     raise UnavailableError(f"nobody knows whether the deployment {wanted.id} is shown", hint="Run the job again.")
@@ -95,7 +94,7 @@ def set_deployment_state(
 def retire_others(github: GitHub, wanted: Wanted, live: int) -> None:
     """Call inactive what is not live any more: the model's other deployments in the environment that say success."""
     listed = github.transport.pages(github.request("GET", "/deployments", query=_where(wanted)))
-    for other in (number for raw in listed if (number := parsing.number(raw, "id")) != live):
+    for other in (number for raw in listed if (number := number_of(raw, "id")) != live):
         state = dig(_newest(github, other), "state")
         if state == DeploymentState.SUCCESS.value:
             set_deployment_state(github, other, DeploymentState.INACTIVE, "Another version is live.", log_url="")
@@ -115,7 +114,7 @@ def _statuses(deployment: int) -> str:
 def _find(github: GitHub, wanted: Wanted) -> int | None:
     for raw in github.transport.pages(github.request("GET", "/deployments", query=_where(wanted))):
         if _payload(raw).get("id") == wanted.id:
-            return parsing.number(raw, "id")
+            return number_of(raw, "id")
     return None
 
 
@@ -174,11 +173,11 @@ def publish_release(github: GitHub, upload: Upload, page: ReleasePage) -> str:
     """
     found = _published(github, page.tag)
     if found is not None:
-        return parsing.text(found, "html_url")
+        return text_of(found, "html_url")
     draft = _draft(github, page) or _create(github, page)
     _complete(github, upload, draft, page)
-    done = github.transport.json(github.request("PATCH", f"/releases/{parsing.number(draft, 'id')}", {"draft": False}))
-    return parsing.text(done, "html_url")
+    done = github.transport.json(github.request("PATCH", f"/releases/{number_of(draft, 'id')}", {"draft": False}))
+    return text_of(done, "html_url")
 
 
 def _published(github: GitHub, tag: str) -> Any:
@@ -205,7 +204,7 @@ def _create(github: GitHub, page: ReleasePage) -> Any:
 
 
 def _complete(github: GitHub, upload: Upload, draft: Any, page: ReleasePage) -> None:
-    there = {parsing.text(raw, "name"): raw for raw in github.transport.pages(_assets(github, draft))}
+    there = {text_of(raw, "name"): raw for raw in github.transport.pages(_assets(github, draft))}
     for name, file in page.files.items():
         if name in there:
             if dig(there[name], "size") == file.stat().st_size and _same(there[name], file):
@@ -216,7 +215,7 @@ def _complete(github: GitHub, upload: Upload, draft: Any, page: ReleasePage) -> 
 
 def _upload(github: GitHub, upload: Upload, draft: Any, name: str, file: Path) -> None:
     """Send a file; where it broke off, what arrived of it is taken away and it is sent once more."""
-    address = parsing.text(draft, "upload_url")
+    address = text_of(draft, "upload_url")
     try:
         upload(address, name, file)
     except (UnavailableError, InvalidRequestError):
@@ -227,7 +226,7 @@ def _upload(github: GitHub, upload: Upload, draft: Any, name: str, file: Path) -
 
 
 def _remove(github: GitHub, asset: object) -> None:
-    github.transport.answer(github.request("DELETE", f"/releases/assets/{parsing.number(asset, 'id')}"))
+    github.transport.answer(github.request("DELETE", f"/releases/assets/{number_of(asset, 'id')}"))
 
 
 def _same(asset: object, file: Path) -> bool:
@@ -240,4 +239,4 @@ def _same(asset: object, file: Path) -> bool:
 
 
 def _assets(github: GitHub, draft: object) -> Request:
-    return github.request("GET", f"/releases/{parsing.number(draft, 'id')}/assets")
+    return github.request("GET", f"/releases/{number_of(draft, 'id')}/assets")

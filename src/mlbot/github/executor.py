@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
 
 from mlbot.errors import MlbotError, RefusedError
 from mlbot.events.github import State, Status
@@ -11,7 +13,7 @@ from mlbot.github.comments import upsert
 from mlbot.github.job import Runner
 from mlbot.github.transport import GitHubError, NotFoundError, UnavailableError
 from mlbot.ledger.entries import Entry
-from mlbot.lib.record import Sha
+from mlbot.lib.record import Record, Sha
 from mlbot.protocol.decision import PullRequestSubject
 from mlbot.protocol.marker import attempt_of
 from mlbot.protocol.operations import (
@@ -99,23 +101,6 @@ class Effected(StrEnum):
     """The pull request moved on, so nothing was done."""
 
 
-def effect(github: GitHub, operation: Rerun | CancelRun | Dispatch | React) -> Effected:
-    """Do it.
-
-    Raises:
-        MlbotError: of `mlbot.github.transport`.
-    """
-    match operation:
-        case Rerun():
-            return _rerun(github, operation)
-        case CancelRun():
-            return _cancel(github, operation)
-        case Dispatch():
-            return _dispatch(github, operation)
-        case React():
-            return _react(github, operation)
-
-
 def _rerun(github: GitHub, operation: Rerun) -> Effected:
     wanted = operation.attempt
     for _ in range(_TRIES):
@@ -132,17 +117,12 @@ def _rerun(github: GitHub, operation: Rerun) -> Effected:
             if github.run(wanted.run).attempt >= wanted.number:
                 return Effected.UNCHANGED  # somebody else was quicker
             raise
-        _await_attempt(github, operation)
+        for look in range(_LOOKS):  # a judge that is dispatched before the API tells of the attempt would find none
+            if github.run(wanted.run).attempt >= wanted.number:
+                break
+            github.transport.sleep(_PAUSE_S * 2**look)
         return Effected.DONE
     raise UnavailableError(f"nobody knows whether run {wanted.run} was started again", hint="Say the command again.")
-
-
-def _await_attempt(github: GitHub, operation: Rerun) -> None:
-    """Until the API tells of the attempt: a judge that is dispatched before would find none."""
-    for look in range(_LOOKS):
-        if github.run(operation.attempt.run).attempt >= operation.attempt.number:
-            return
-        github.transport.sleep(_PAUSE_S * 2**look)
 
 
 def _cancel(github: GitHub, operation: CancelRun) -> Effected:
@@ -155,8 +135,8 @@ def _cancel(github: GitHub, operation: CancelRun) -> Effected:
     return Effected.DONE
 
 
-def _dispatch(github: GitHub, operation: Dispatch) -> Effected:
-    """A second start does no harm, for whatever is started looks at what is done already; none at all would."""
+def start(github: GitHub, operation: Dispatch) -> Effected:
+    """Start a workflow. A second start does no harm, for whatever is started looks at what is done already."""
     try:
         github.dispatch(operation.workflow, operation.ref, operation.inputs)
     except UnavailableError:
@@ -171,6 +151,17 @@ def _react(github: GitHub, operation: React) -> Effected:
         return Effected.UNCHANGED
     return Effected.DONE
 
+
+_ON_GITHUB: Mapping[type[Record], Callable[[GitHub, Any], str]] = MappingProxyType(
+    {
+        Rerun: _rerun,
+        CancelRun: _cancel,
+        Dispatch: start,
+        React: _react,
+        UpsertComment: upsert,
+        SetStatus: set_status,
+    }
+)
 
 Append = Callable[[Sequence[Entry]], object]
 """Adds entries to the ledger."""
@@ -223,18 +214,23 @@ class Executor:
         self.runner.annotate([each for each in operations if isinstance(each, Annotate)])
         for operation in operations:
             try:
-                self._apply(operation, published)
+                done = self.do(operation)
             except RefusedError as error:
                 published.refused.append(error)
             except MlbotError as error:
                 published.failed.append(error)
                 self.runner.say(f"Could not {describe(operation)}: {error.what}")
+            else:
+                if isinstance(operation, PushCharts):
+                    published.charts = done
+                elif done:
+                    published.done.append((operation.kind, done))
         if published.refused:
             self.runner.say(_refused(published.refused))
         return published
 
     def do(self, operation: Operation) -> str:
-        """Do one operation on GitHub that another depends on.
+        """Do one operation.
 
         Returns:
             What became of it.
@@ -242,29 +238,19 @@ class Executor:
         Raises:
             MlbotError: GitHub did not do it.
         """
-        published = Published()
-        self._apply(operation, published)
-        return published.done[-1][1] if published.done else "done"
-
-    def _apply(self, operation: Operation, published: Published) -> None:
+        if act := _ON_GITHUB.get(type(operation)):
+            return act(self.github, operation)
         match operation:
-            case Rerun() | CancelRun() | Dispatch() | React():
-                published.done.append((operation.kind, effect(self.github, operation)))
-            case UpsertComment():
-                published.done.append(("comment", upsert(self.github, operation)))
-            case SetStatus():
-                published.done.append(("status", set_status(self.github, operation)))
             case AppendLedger():
                 self.append(operation.entries)
-                published.done.append(("ledger", "appended"))
+                return "appended"
             case PushCharts():
-                published.charts = self.push({path: svg.encode() for path, svg in operation.files.items()})
+                return self.push({path: svg.encode() for path, svg in operation.files.items()})
             case WriteSummary():
                 self.runner.add_summary(operation.text)
             case Say():
                 self.runner.say(operation.sentence)
-            case Annotate():
-                pass  # shown together, for the runner counts them
+        return ""  # annotations are shown together, for the runner counts them
 
 
 def dry_run(operations: Sequence[Operation], say: Callable[[str], None]) -> None:

@@ -27,6 +27,7 @@ _PAYLOAD_LIMIT = 26_214_400
 
 _PAYLOAD_DEPTH = 64
 
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 _CUT = "\n\n_The rest is left out: a job summary holds 1 MiB._\n"
 
 _WORKFLOW_REF = re.compile(r"[^/]+/[^/]+/(?P<path>\.github/workflows/[^@]+)@.+")
@@ -63,7 +64,7 @@ class Job:
         """
         repository = environment.get("GITHUB_REPOSITORY", "")
         run, attempt = environment.get("GITHUB_RUN_ID", ""), environment.get("GITHUB_RUN_ATTEMPT", "1")
-        if not (re.fullmatch(r"[\w.-]+/[\w.-]+", repository) and _is_number(run) and _is_number(attempt)):
+        if not (re.fullmatch(r"[\w.-]+/[\w.-]+", repository) and _NUMBER.fullmatch(run) and _NUMBER.fullmatch(attempt)):
             raise UsageError(
                 "this is no job of GitHub Actions: GITHUB_REPOSITORY and GITHUB_RUN_ID are not set",
                 hint="On a laptop use `mlbot run`.",
@@ -185,10 +186,6 @@ def safe_line(text: str) -> str:
     """A line that is no workflow command and has no control characters, whoever wrote it."""
     line = "".join(char if char.isprintable() else " " for char in text).strip()
     return re.sub(r"^(::|##\[)", lambda found: f" {found.group()[0]} {found.group()[1:]}", line).strip()
-
-
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[1-9][0-9]{0,17}", text) is not None
 
 
 def _fitting(text: str, left: int) -> bytes:

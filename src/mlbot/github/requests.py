@@ -5,8 +5,7 @@ from urllib.parse import quote
 
 from mlbot.events.event import dig
 from mlbot.events.github import CommentFacts, Login
-from mlbot.github import parsing
-from mlbot.github.api import GitHub
+from mlbot.github.api import GitHub, comment_of, number_of, text_of
 from mlbot.github.transport import InvalidRequestError, NotFoundError
 
 _NUMBER = re.compile(r"/issues/([1-9][0-9]{0,17})\Z")
@@ -24,7 +23,7 @@ def read_said(github: GitHub, comment: int) -> CommentFacts | None:
         raw = github.transport.json(github.request("GET", f"/issues/comments/{comment}"))
     except NotFoundError:
         return None
-    read, thread = parsing.comment(raw), _NUMBER.search(parsing.text(raw, "issue_url"))
+    read, thread = comment_of(raw), _NUMBER.search(text_of(raw, "issue_url"))
     if thread is None:
         return None
     return CommentFacts(
@@ -48,11 +47,11 @@ def pusher_of(github: GitHub, tag: str) -> Login | None:
     """
     peeled = github.request("GET", f"/commits/tags/{quote(tag, safe='')}")
     try:
-        commit = parsing.text(github.transport.json(peeled), "sha")
+        commit = text_of(github.transport.json(peeled), "sha")
     except (NotFoundError, InvalidRequestError):
         return None
     query: dict[str, str | int] = {"branch": tag, "event": "push", "head_sha": commit}
     found = github.transport.pages(github.request("GET", "/actions/runs", query=query), "workflow_runs")
-    newest = max(found, key=lambda raw: parsing.number(raw, "id"), default=None)
+    newest = max(found, key=lambda raw: number_of(raw, "id"), default=None)
     login = dig(newest, "actor", "login")
     return login if isinstance(login, str) and _LOGIN.fullmatch(login) else None

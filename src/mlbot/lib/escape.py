@@ -15,6 +15,9 @@ from mlbot.lib.constants import DESCRIPTION_LIMIT
 _BREAK = "\N{ZERO WIDTH SPACE}"
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Categories of characters that are not seen."""
+_BLANKS = "\N{HANGUL FILLER}\N{HANGUL CHOSEONG FILLER}\N{HANGUL JUNGSEONG FILLER}\N{HALFWIDTH HANGUL FILLER}"
 
 _COMMIT = re.compile(r"(?i)(?<![0-9a-z])[0-9a-f]{7,}(?![0-9a-z])")
 
@@ -45,18 +48,10 @@ def clean(text: object, longest: int = _LONGEST) -> str:
     Characters that would vanish or reorder what stands beside them (Boucher and Anderson, "Trojan Source", 2021) are
     shown as the replacement character.
     """
-    line = " ".join("".join(_visible(char) for char in str(text)).split())
+    spaced = "".join(" " if char.isspace() else char for char in str(text))
+    seen = (_REPLACEMENT if unicodedata.category(char) in _HIDDEN or char in _BLANKS else char for char in spaced)
+    line = " ".join("".join(seen).split())
     return line if len(line) <= longest else f"{line[: longest - 1]}\N{HORIZONTAL ELLIPSIS}"
-
-
-def _visible(char: str) -> str:
-    if char.isspace():
-        return " "
-    hidden = unicodedata.category(char) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-    return _REPLACEMENT if hidden or char in _BLANKS else char
-
-
-_BLANKS = "\N{HANGUL FILLER}\N{HANGUL CHOSEONG FILLER}\N{HANGUL JUNGSEONG FILLER}\N{HALFWIDTH HANGUL FILLER}"
 
 
 def md(text: object) -> str:
@@ -160,17 +155,8 @@ def url(address: str) -> str:
 
 def one_line(text: str, longest: int = DESCRIPTION_LIMIT) -> str:
     """A text as one line of visible characters, cut at a word; length in UTF-16 units, the strictest count."""
-    line = " ".join("".join(char if _is_visible(char) else " " for char in text).split())
-    if _units(line) <= longest:
-        return line
-    while _units(line) > longest - 1:
+    line = " ".join("".join(" " if unicodedata.category(char) in _HIDDEN else char for char in text).split())
+    whole = line
+    while len(line.encode("utf-16-le", "surrogatepass")) // 2 > longest - (line != whole):
         line = line[:-1]
-    return f"{line.rpartition(' ')[0] or line}\N{HORIZONTAL ELLIPSIS}"
-
-
-def _is_visible(char: str) -> bool:
-    return unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-
-
-def _units(text: str) -> int:
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+    return line if line == whole else f"{line.rpartition(' ')[0] or line}\N{HORIZONTAL ELLIPSIS}"
