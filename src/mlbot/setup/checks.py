@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from mlbot.config.errors import Problem, Document, Plain
+from mlbot.config.errors import Document, Plain, Problem
 from mlbot.config.schema import Config, EnvironmentConfig
 from mlbot.events.event import dig
 from mlbot.events.github import EnvironmentFacts, Settings
