@@ -117,6 +117,11 @@ LAUGHS = "a0: &a0 [x]\n" + "".join(
 )
 DEEP = "a0: &a0 [x]\n" + "".join(f"a{level}: &a{level} [*a{level - 1}]\n" for level in range(1, 500))
 
+CHAIN = "a0: &a0 {x: 1}\n" + "".join(f"a{level}: &a{level} {{<<: *a{level - 1}}}\n" for level in range(1, 2000))
+EMPTY = "a0: &a0 {}\n" + "".join(
+    f"a{level}: &a{level} {{<<: [{', '.join([f'*a{level - 1}'] * 300)}]}}\n" for level in range(1, 9)
+)
+
 REFUSED = {
     "a: 1\nb: 2\na: 3": ':3: a: found the key "a" a second time; the first is in line 1 → keep one of them',
     "a: {b: 1, b: 2}": ':1: a.b: found the key "b" a second time; the first is in line 1 → keep one of them',
@@ -153,6 +158,8 @@ REFUSED = {
     "a: {<<: &x {<<: [*x]}}": ':1: a."<<": found an alias inside of its own anchor → define its anchor outside of it',
     "a: &x 1\nb: &x 2": ":2: found an anchor's name a second time → give each anchor a name of its own",
     "<<: {? [a]\n: 1}": ":1: found a key that is no plain text → write a name as the key",
+    CHAIN: ":64: a63" + '."<<"' + ": found more than 64 levels → make it flatter",
+    EMPTY: ":4: a3" + '."<<"' + ": found more than 200,000 values → make the file smaller, or use fewer aliases",
     LAUGHS: ":7: a6[0][4][1][8][6][8]: found more than 200,000 values → make the file smaller, or use fewer aliases",
     DEEP: ":64: a63" + "[0]" * 63 + ": found more than 64 levels → make it flatter",
     "x" * (MAX_BYTES + 1): ": found a file of 2,097,153 bytes → keep it below 2,097,152 bytes",

@@ -1,6 +1,5 @@
 """A file that a person wrote, as plain data, and what is wrong with it: every problem with its place and its fix."""
 
-import difflib
 import itertools
 import json
 import re
@@ -22,11 +21,12 @@ INVISIBLE = re.compile(
 )
 """Characters that change or hide text without being seen: controls (but tab and newline), bidirectional, zero-width."""
 
+NAME_FORM = "[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+"""A name a person gives, as lib/record.py has it too: it is safe in a ref, a path and a comment."""
 _SHOWN = 100
 """So many problems are printed; the rest are counted."""
 _EXCERPT = 48
 _LISTED = 24
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,126}")
 
 
@@ -114,7 +114,7 @@ class Refused(Exception):  # noqa: N818 - it never leaves the reading of a file
 
     def under(self, key: str | int) -> list[Problem]:
         """The problems as those of the value that holds this one under a key."""
-        return [wrong.under(key) for wrong in self.problems]
+        return [problem.under(key) for problem in self.problems]
 
 
 def refused(value: object, write: str, *, found: str = "") -> Refused:
@@ -147,12 +147,14 @@ class ConfigError(UsageError):
 
 
 def is_name(text: str) -> bool:
-    """Whether a text is what lib/record.py calls a `Name`."""
-    return _NAME.fullmatch(text) is not None
+    """Whether a text is a name that a person may give."""
+    return re.fullmatch(NAME_FORM, text) is not None
 
 
 def nearest(word: str, known: Collection[str]) -> str | None:
     """The known word that was probably meant; `-`, `_` and the case do not count."""
+    import difflib
+
     folded = {_fold(candidate): candidate for candidate in known}
     close = difflib.get_close_matches(_fold(word[:64]), folded, n=1)
     return folded[close[0]] if close else None

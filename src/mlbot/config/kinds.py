@@ -143,7 +143,7 @@ def _itself(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def each(
+def list_of(
     what: str, item: Kind, *, name: Callable[[Any], str] = _itself, again: str = "each once", most: int = 0
 ) -> Kind:
     """A list of at least one, without repetition.
@@ -238,18 +238,18 @@ def _duration(value: Plain) -> float:
 
 
 _SCHEME = "[A-Za-z][A-Za-z0-9+.-]*://"
-_ONE_URL = (
-    ("::", "one URL, without `::`"),  # fsspec's chains of protocols hide where they lead
-    (
-        "://[^/?#]*:[^/?#]*@",
-        "the URL without a password; credentials belong in the environment",
-        "a URL with a password",
-    ),
+# looked for first, so that no other refusal shows it
+_PASSWORD = (
+    "://[^/?#]*:[^/?#]*@",
+    "the URL without a password; credentials belong in the environment",
+    "a URL with a password",
 )
+_CHAIN = ("::", "one URL, without `::`")
+"""fsspec's chains of protocols hide where they lead."""
 
 
 def _url(what: str, *bad: _Bad) -> Kind:
-    return text(what, *bad, (rf"^(?!{_SCHEME})|\s", what), *_ONE_URL)
+    return text(what, _PASSWORD, *bad, (rf"^(?!{_SCHEME})|\s", what), _CHAIN)
 
 
 def _path(what: str, *bad: _Bad) -> Kind:
@@ -289,7 +289,7 @@ _WORD = "[A-Za-z_][A-Za-z0-9_]*"
 _RUNNER = text(
     "a runner label such as ubuntu-latest", (r"\$\{\{", "a runner label; expressions are not evaluated here")
 )
-_RUNNERS = each("runner labels", _RUNNER)
+_RUNNERS = list_of("runner labels", _RUNNER)
 
 FLAG = kind(_flag, type="boolean")
 SCRIPT = kind(

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from mlbot.config import kinds
 from mlbot.config.errors import INVISIBLE, ConfigError, Document, Plain, Problem, Refused, quote, refused, show_value
-from mlbot.config.kinds import Context, Kind, Schema, choice, each, kind, read_number, read_text, whole
+from mlbot.config.kinds import Context, Kind, Schema, choice, kind, list_of, read_number, read_text, whole
 from mlbot.config.section import Section, inside, named, wrong_name
 from mlbot.config.slice_sql import ConditionError, check
 from mlbot.gates.gate import Bound, Gate
@@ -51,7 +51,7 @@ def _choice(value: Plain) -> bool | int | float | str:
 
 
 _BOUND = Kind(_bound, lambda: {"type": "number"})
-_CHOICES = each(
+_CHOICES = list_of(
     "choices, or {type: float, min: 0, max: 1}",
     kind(_choice, type=["string", "number", "boolean"], maxLength=MAX_CHOICE),
     most=64,
@@ -94,6 +94,7 @@ class Tunable(Section):
             yield Problem(show_value(given["max"]), f"write at least {low}, the min", ("max",))
 
 
+_FILES = list_of("files, folders and globs; leave it out for all", kinds.PATH)
 _PARAMETERS = "a mapping from the name of each parameter, such as `depth: {type: int, min: 1, max: 20}`"
 
 
@@ -108,9 +109,7 @@ class Train(Section):
     entrypoint: Annotated[str | None, kinds.FUNCTION] = None
     """`module:function`, taking `(params, seed)` and returning a fitted scikit-learn estimator, which mlbot exports.
     Left out: `run` is given."""
-    depends: Annotated[tuple[str, ...] | None, each("files, folders and globs; leave it out for all", kinds.PATH)] = (
-        None
-    )
+    depends: Annotated[tuple[str, ...] | None, _FILES] = None
     """Files, folders and globs whose change makes the model stale; `**` is any number of folders.
     Left out: the whole repository."""
     params: Annotated[str | None, kinds.PATH] = None
@@ -154,12 +153,12 @@ class Data(Section):
     positive: Annotated[str | None, kinds.LABEL] = None
     """The label that counts as positive, for binary models only.
     Left out: the greater of the two labels, as scikit-learn takes it: 1 of 0 and 1, `yes` of `no` and `yes`."""
-    drop: Annotated[tuple[str, ...], each("column names", kinds.COLUMN)] = ()
+    drop: Annotated[tuple[str, ...], list_of("column names", kinds.COLUMN)] = ()
     """Columns that are no features. Left out: none."""
-    features: Annotated[tuple[str, ...] | None, each("column names; leave it out for all", kinds.COLUMN)] = None
+    features: Annotated[tuple[str, ...] | None, list_of("column names; leave it out for all", kinds.COLUMN)] = None
     """The features, in the order of the model's input.
     Left out: every column but target, group and dropped ones, in the file's order."""
-    classes: Annotated[tuple[str, ...] | None, each("labels", kinds.LABEL)] = None
+    classes: Annotated[tuple[str, ...] | None, list_of("labels", kinds.LABEL)] = None
     """The labels in the order of the model's probability columns, for classification only.
     Left out: the model's own, else sorted."""
     group: Annotated[str | None, kinds.COLUMN] = None
@@ -427,7 +426,7 @@ _GATES = Kind(
         "additionalProperties": _GATE,
     },
 )
-_METRICS = each(
+_METRICS = list_of(
     "metrics such as roc_auc or module:function",
     Kind(_metric, lambda: {"anyOf": [{"enum": [*CATALOGUE]}, OwnMetric.json_schema()]}),
     name=attrgetter("name"),
@@ -516,7 +515,7 @@ class OnInconclusive(Section):
 class Waivers(Section):
     """Who may let a gate pass by their word with `/waive`, besides those who maintain the repository."""
 
-    by: Annotated[tuple[str, ...], each("logins", kinds.LOGIN)] = ()
+    by: Annotated[tuple[str, ...], list_of("logins", kinds.LOGIN)] = ()
     """Logins of people who may do so without maintaining the repository. Left out: nobody."""
     author: Annotated[bool, kinds.FLAG] = False
     """Whether they and maintainers may do so on a pull request of their own."""
@@ -569,7 +568,7 @@ class Config(Section):
         named(Model, "a mapping from the name of each model", none=("no models", "at least one model")),
     ]
     """The models by name; at least one. Names have letters, digits, `.`, `_` and `-`, at most 63."""
-    guard: Annotated[tuple[str, ...], each("branch names", kinds.BRANCH)] = ()
+    guard: Annotated[tuple[str, ...], list_of("branch names", kinds.BRANCH)] = ()
     """Branches whose pull requests are gated; names, no wildcards. Left out: the default branch."""
     inconclusive: Annotated[OnInconclusive, inside(OnInconclusive)] = OnInconclusive()
     """What a verdict does that the data cannot settle. Left out: `warn` on a pull request, `block` before an

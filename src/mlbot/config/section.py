@@ -8,7 +8,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
-from mlbot.config.errors import Plain, Problem, Refused, one_of, quote, refused, show_value
+from mlbot.config.errors import NAME_FORM, Plain, Problem, Refused, one_of, quote, refused, show_value
 from mlbot.config.kinds import Context, Kind, Schema, collect
 from mlbot.lib.record import Record
 
@@ -20,7 +20,7 @@ class Section(Record):
     """The setting that a value which is no mapping stands for."""
     constraints: ClassVar[Schema] = {}
     """What its JSON Schema says beyond its settings."""
-    name_form: ClassVar[str] = "[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+    name_form: ClassVar[str] = NAME_FORM
     """What it can be called in the file, where it has a name."""
     name_words: ClassVar[str] = "letters, digits, `.`, `_` and `-`, starting with a letter or digit, of at most 63"
 
@@ -38,16 +38,18 @@ class Section(Record):
         """
         wrong = None if name is None else wrong_name(cls, name)
         problems = [wrong] if wrong else []
-        if not isinstance(value, dict) and not cls.short:
+        given = value if isinstance(value, dict) else {cls.short: value}
+        bare = given is not value
+        if bare and not cls.short:
             raise Refused(*problems, Problem(show_value(value), f"write {cls.instead(value, name or '')}"))
-        context = around.opened(value if isinstance(value, dict) else {cls.short: value}, name)
-        problems += _check_keys(cls, context) if isinstance(value, dict) else []
-        for key, setting in settings_of(cls, bare=not isinstance(value, dict)).items():
+        context = around.opened(given, name)
+        problems += [] if bare else _check_keys(cls, context)
+        for key, setting in settings_of(cls, bare=bare).items():
             try:
                 if key in context.given:
                     context.made[setting.field] = setting.kind.read(context.given[key], context)
             except Refused as error:
-                problems += error.under(key) if isinstance(value, dict) else error.problems
+                problems += error.problems if bare else error.under(key)
         problems += cls.rules(context)
         if problems:
             raise Refused(*problems)

@@ -47,7 +47,7 @@ def load(text: bytes | str, source: str) -> Document:
         root = composer.get_single_node()
     except yaml.MarkedYAMLError as error:
         found, hint, mark = _explained(error, decoded, composer.innermost())
-        raise refusal(found, hint, source, _position(mark)) from error
+        raise refusal(found, hint, source, _position(mark) if mark else None) from error
     except yaml.YAMLError as error:
         raise refusal("text that is no YAML", "check it with a YAML linter", source) from error
     finally:
@@ -127,8 +127,8 @@ def _explain(problem: str, rest: str) -> tuple[str, str]:
     return "a mistake in the YAML", "check the indentation, quotes and brackets here and in the line above"
 
 
-def _position(mark: Any) -> Position | None:
-    return Position(mark.line + 1, mark.column + 1) if mark else None
+def _position(mark: Any) -> Position:
+    return Position(mark.line + 1, mark.column + 1)
 
 
 _DEEP = f"more than {MAX_DEPTH} levels", "make it flatter"
@@ -147,7 +147,7 @@ class _Limits:
         self._nodes = 0
 
     def resolve(self, kind: type, value: object, implicit: bool | tuple[bool, bool]) -> str:  # noqa: FBT001 - PyYAML's
-        """The tag of a node that has none of its own, by whether it is quoted; so a written tag can be told."""
+        """The tag of a node that has none of its own, by whether it is quoted; so a written tag can be seen."""
         del kind, value
         return _PLAIN_TAG if implicit is True or (isinstance(implicit, tuple) and implicit[0]) else _QUOTED_TAG
 
@@ -203,8 +203,6 @@ class _Builder:
         self.values[path] = _at(node)
         if isinstance(node, yaml.ScalarNode):
             return resolve(node.value) if node.tag == _PLAIN_TAG else str(node.value)
-        if len(path) >= MAX_DEPTH:
-            raise self._refusal(_DEEP, place, path)
         with self._inside(node, place, path):
             if isinstance(node, yaml.MappingNode):
                 return self._mapping(node, path, place)
@@ -219,25 +217,30 @@ class _Builder:
                 made[name] = self.plain(value, inside, key if place is node else place)
         return made
 
-    def _pairs(self, node: yaml.Node, path: KeyPath) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
+    def _pairs(
+        self, node: yaml.Node, path: KeyPath, outermost: yaml.Node | None = None
+    ) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
         """Keys with values, then those that `<<` adds; earlier ones win (https://yaml.org/type/merge.html)."""
         own: dict[str, yaml.Node] = {}
         merged: list[tuple[yaml.Node, yaml.Node]] = []
         for key, value in node.value:
             name = self._name(key, path)
             if name == "<<" and key.tag == _PLAIN_TAG:
-                merged.extend((key, source) for source in _sources(value))
+                at = outermost or key
+                self._check(value, (*path, name), at)
+                merged.extend((at, source) for source in _sources(value))
             elif name in own:
                 found = f"the key {quote(name)} a second time; the first is in line {_at(own[name]).line}"
                 self.duplicates[_at(key)] = Problem(found, "keep one of them", (*path, name), position=_at(key))
             else:
                 own[name] = key
                 yield name, key, value
-        for key, source in merged:
+        for at, source in merged:
             if not isinstance(source, yaml.MappingNode):
-                raise self._refusal(_NO_MAPPING, key, (*path, "<<"))
-            with self._inside(source, key, (*path, "<<")):
-                yield from self._pairs(source, path)
+                raise self._refusal(_NO_MAPPING, at, (*path, "<<"))
+            self._check(source, (*path, "<<"), at)
+            with self._inside(source, at, (*path, "<<")):
+                yield from self._pairs(source, path, at)
 
     def _name(self, node: yaml.Node, path: KeyPath) -> str:
         """The text of a key. It stays text whatever it looks like: `on`, `1`, `true`."""
@@ -248,9 +251,11 @@ class _Builder:
 
     @contextmanager
     def _inside(self, node: yaml.Node, place: yaml.Node, path: KeyPath) -> Iterator[None]:
-        """A collection while it is made: an alias inside of it to itself would have no end."""
+        """While a collection is made: an alias inside of it to itself would have no end."""
         if node in self._open:
             raise self._refusal(("an alias inside of its own anchor", "define its anchor outside of it"), place, path)
+        if len(self._open) >= MAX_DEPTH:
+            raise self._refusal(_DEEP, place, path)
         self._open.append(node)
         yield
         self._open.pop()
@@ -271,4 +276,4 @@ def _sources(node: yaml.Node) -> list[yaml.Node]:
 
 
 def _at(node: yaml.Node) -> Position:
-    return Position(node.start_mark.line + 1, node.start_mark.column + 1)
+    return _position(node.start_mark)
