@@ -28,10 +28,11 @@ from sklearn.preprocessing import OrdinalEncoder
 from mlbot.config.schema import Data, Model, Slice, Train
 from mlbot.gates.gate import Bound, Gate
 from mlbot.gates.metric import CATALOGUE, Task
-from mlbot.judging.run_judge import Case, Entry, judge
+from mlbot.judging.run_judge import JudgeRequest, Rule, judge
 from mlbot.ml.export import export
 from mlbot.ml.holdout import open_holdout
 from mlbot.ml.scoring import Scored, score_many
+from mlbot.training.run_train import SeedRun, SeedRuns
 
 _MIB = 1 << 20
 _PART = 250_000
@@ -114,10 +115,11 @@ def judge_all(job: Job) -> str:
         metrics=tuple(CATALOGUE[name] for name in ("roc_auc", "log_loss", "accuracy", "f1")),
         gates=(Gate(metric="roc_auc", bound=Bound.MAX_REGRESSION, limit=0.01),),
     )
-    entries = [Entry(seed=seed, file=job.folder / f"{seed}.onnx") for seed in range(job.models)]
+    runs = [SeedRun(seed=seed, file=job.folder / f"{seed}.onnx") for seed in range(job.models)]
     split = max(1, job.models // 2)
-    case = Case(model=model, rules=job.folder, candidate=tuple(entries[:split]), baseline=tuple(entries[split:]))
-    judged = judge(case, say=lambda line: print(line, file=sys.stderr))
+    sides = SeedRuns(runs=tuple(runs[:split])), SeedRuns(runs=tuple(runs[split:]))
+    request = JudgeRequest(rule=Rule(model=model, folder=job.folder), candidate=sides[0], baseline=sides[1])
+    judged = judge(request, progress=lambda line: print(line, file=sys.stderr))
     assert judged.holdout is not None, judged.evidence
     evaluations = (*judged.evidence.candidate, *judged.baseline)
     assert all(each.problem is None and each.scores for each in evaluations), judged.evidence

@@ -11,7 +11,7 @@ import click
 import pytest
 import yaml
 
-from mlbot.cli.main import cli
+from mlbot.cli.ci import ci
 from mlbot.commands.parser import COMMANDS
 from mlbot.protocol.artifacts import (
     FAILURE_FILE,
@@ -123,24 +123,37 @@ def test_no_checkout_keeps_its_token(path: Path) -> None:
 
 @pytest.mark.parametrize("path", EVERY, ids=NAMES)
 def test_a_variable_is_an_option_of_the_verb_that_reads_it(path: Path) -> None:
+    shared = {_variable("MLBOT_CI", option) for option in _options(ci)}
     for step in steps(load(path)):
-        verbs = re.findall(r"\bmlbot ([a-z]+)", step.get("run", ""))
-        for name in step.get("env", {}):
-            if name.startswith("MLBOT_"):
-                verb, _, option = name.removeprefix("MLBOT_").lower().partition("_")
-                assert verb in verbs, f"{name} is for another verb than {verbs}"
-                options = {o for parameter in cli.commands[verb].params for o in parameter.opts}
-                assert f"--{option.replace('_', '-')}" in options, f"`mlbot {verb}` has no --{option}"
+        verbs = re.findall(r'\bmlbot ci ("\$VERB"|[a-z]+)', step.get("run", ""))
+        if verbs == ['"$VERB"']:
+            verbs = re.findall(r"`(\w+)`", load(path)["inputs"]["verb"]["description"])
+        own = {
+            _variable(f"MLBOT_CI_{verb.upper()}", option) for verb in verbs for option in _options(ci.commands[verb])
+        }
+        given = {name for name in step.get("env", {}) if name.startswith("MLBOT_")}
+        assert given <= shared | own, f"`mlbot ci` {verbs} does not read {given - shared - own}"
+
+
+def _options(command: click.Command) -> set[str]:
+    return {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+
+
+def _variable(prefix: str, option: str) -> str:
+    return f"{prefix}_{option.removeprefix('--').replace('-', '_').upper()}"
 
 
 @pytest.mark.parametrize("path", EVERY, ids=NAMES)
 def test_an_option_in_a_script_exists(path: Path) -> None:
     for step in steps(load(path)):
-        for verb, rest in re.findall(r"\bmlbot ([a-z]+)([^\n>|]*)", step.get("run", "")):
-            command = cli.commands[verb]
-            known = {o for parameter in command.params for o in parameter.opts}
-            assert set(re.findall(r"--[a-z-]+", rest)) <= known
-            assert isinstance(command, click.Command)
+        for verb, rest in re.findall(r"\bmlbot ci ([a-z]+)([^\n>|]*)", step.get("run", "")):
+            assert set(re.findall(r"--[a-z-]+", rest)) <= _options(ci.commands[verb])
+
+
+@pytest.mark.parametrize("path", EVERY, ids=NAMES)
+def test_workflows_call_the_hidden_group_alone(path: Path) -> None:
+    for step in steps(load(path)):
+        assert not re.findall(r"^\s*mlbot (?!ci )", step.get("run", ""), re.MULTILINE)
 
 
 @pytest.mark.parametrize("path", ACTIONS, ids=lambda path: path.parent.name)

@@ -286,7 +286,7 @@ def test_a_tag_is_refused_and_nothing_moves(shop: Shop, act: object, reason: str
     shop.impatient()
     assert callable(act)
     act(shop)
-    assert shop.codes[-2:] == [("plan", Exit.OK), ("deploy", Exit.REFUSED)]
+    assert shop.codes[-2:] == [("request", Exit.OK), ("deploy", Exit.REFUSED)]
     assert f"refused ({reason})" in shop.errors
     assert not shop.of("release")
     assert not shop.of("deployment")
@@ -371,9 +371,9 @@ def test_a_machine_may_not_speak_for_a_person(shop: Shop) -> None:
         {"tag": "tiny@v3.0.0"},
     ):
         shop.dispatched_by_a_workflow(**inputs)
-        assert shop.codes[-1] == ("plan", Exit.REFUSED)
+        assert shop.codes[-1] == ("request", Exit.REFUSED)
     shop.dispatched_by_a_workflow(tag="webpack@v5.0.0")
-    assert shop.codes[-1] == ("plan", Exit.OK)
+    assert shop.codes[-1] == ("request", Exit.OK)
     shop.dispatched_by_a_workflow(do="promote", model="tiny", version="1.0.0", environment="production")
     assert "1 is missing" in shop.comments[-1].body
     assert shop.state() == before

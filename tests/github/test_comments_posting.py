@@ -8,7 +8,7 @@ from tests.github.setting import NAME, Setting
 
 from mlbot.github.api import GitHub
 from mlbot.github.comments import Upserted, open_pull_requests, upsert_on_commit
-from mlbot.publish.markdown_comment import body_of, label_marker
+from mlbot.publish.run_comment import body_of, label_marker
 
 API = f"https://api.github.com:443/repos/{NAME}"
 SHA = "a" * 40

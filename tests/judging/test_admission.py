@@ -8,23 +8,23 @@ from hypothesis import strategies as st
 from tests.support.forge_samples import ASKED, FORK, HEAD, OLD, OURS, POLICY, pull, run, subject
 
 from mlbot.events.github import Attempt, Conclusion, PullRequest, Run, State
-from mlbot.judging.admission import admit, announce
-from mlbot.protocol.decision import Cause, Judge, Leave, MergeGroupSubject, PushSubject, Settle, Wait
+from mlbot.judging.admission import announce, triage
+from mlbot.protocol.decision import Cause, FinishWithoutJudging, Ignore, Judge, MergeGroupSubject, PushSubject, Wait
 from mlbot.protocol.operations import Write, may_replace, may_write
 
 
 def test_a_forks_pull_request_is_judged() -> None:
-    assert admit(run(), ASKED, POLICY, [pull()], run()) == Judge(subject=subject(), attempt=ASKED)
+    assert triage(run(), ASKED, POLICY, [pull()], run()) == Judge(subject=subject(), attempt=ASKED)
 
 
 def test_a_branch_of_the_repository_is_no_fork() -> None:
-    decision = admit(run(head_repository_id=OURS), ASKED, POLICY, [pull(head_repository_id=OURS)])
+    decision = triage(run(head_repository_id=OURS), ASKED, POLICY, [pull(head_repository_id=OURS)])
     assert isinstance(decision, Judge)
     assert decision.subject == subject(head_repository_id=OURS, fork=False)
 
 
 def test_a_run_that_failed_is_judged_too() -> None:
-    assert isinstance(admit(run(conclusion=Conclusion.FAILURE), ASKED, POLICY, [pull()]), Judge)
+    assert isinstance(triage(run(conclusion=Conclusion.FAILURE), ASKED, POLICY, [pull()]), Judge)
 
 
 LEFT: list[tuple[str, dict[str, Any], list[PullRequest], Cause]] = [
@@ -49,8 +49,8 @@ LEFT: list[tuple[str, dict[str, Any], list[PullRequest], Cause]] = [
 
 @pytest.mark.parametrize(("changes", "pulls", "cause"), [case[1:] for case in LEFT], ids=[case[0] for case in LEFT])
 def test_nothing_is_posted(changes: dict[str, Any], pulls: list[PullRequest], cause: Cause) -> None:
-    decision = admit(run(**changes), ASKED, POLICY, pulls)
-    assert isinstance(decision, Leave)
+    decision = triage(run(**changes), ASKED, POLICY, pulls)
+    assert isinstance(decision, Ignore)
     assert decision.cause is cause
     assert decision.sentence.endswith(".")
 
@@ -59,27 +59,27 @@ def test_nothing_is_posted(changes: dict[str, Any], pulls: list[PullRequest], ca
     "changes", [{"head_sha": OLD}, {"head_repository_id": 9}, {"path": "x"}, {"event": "push"}, {"repository_id": 9}]
 )
 def test_an_event_that_tells_otherwise_than_the_api(changes: dict[str, Any]) -> None:
-    decision = admit(run(), ASKED, POLICY, [pull()], run(**changes))
-    assert isinstance(decision, Leave)
+    decision = triage(run(), ASKED, POLICY, [pull()], run(**changes))
+    assert isinstance(decision, Ignore)
     assert decision.cause is Cause.EVENT_DISAGREES
 
 
 def test_the_events_own_conclusion_does_not_matter() -> None:
     """`completed` can come early, and an attempt may have gone on since."""
     told = run(completed=False, conclusion=None)
-    assert isinstance(admit(run(), ASKED, POLICY, [pull()], told), Judge)
+    assert isinstance(triage(run(), ASKED, POLICY, [pull()], told), Judge)
 
 
 def test_a_second_pull_request_into_another_branch_does_not_disturb() -> None:
-    decision = admit(run(), ASKED, POLICY, [pull(number=41, base_ref="dev"), pull()])
+    decision = triage(run(), ASKED, POLICY, [pull(number=41, base_ref="dev"), pull()])
     assert isinstance(decision, Judge)
     assert decision.subject == subject()
 
 
 def test_a_config_may_guard_other_branches() -> None:
     policy = POLICY.model_copy(update={"guard": ("release",)})
-    assert isinstance(admit(run(), ASKED, policy, [pull()]), Leave)
-    assert isinstance(admit(run(), ASKED, policy, [pull(base_ref="release")]), Judge)
+    assert isinstance(triage(run(), ASKED, policy, [pull()]), Ignore)
+    assert isinstance(triage(run(), ASKED, policy, [pull(base_ref="release")]), Judge)
 
 
 SETTLED: list[tuple[Conclusion, bool, Cause, State]] = [
@@ -101,20 +101,20 @@ def test_a_run_without_anything_to_judge(
     cause: Cause,
     state: State,
 ) -> None:
-    decision = admit(run(conclusion=conclusion), ASKED, POLICY, [pull(draft=draft)])
-    assert isinstance(decision, Settle)
+    decision = triage(run(conclusion=conclusion), ASKED, POLICY, [pull(draft=draft)])
+    assert isinstance(decision, FinishWithoutJudging)
     assert (decision.cause, decision.state, decision.subject) == (cause, state, subject(draft=draft))
     assert len(decision.sentence) <= 140
 
 
 @pytest.mark.parametrize("changes", [{"completed": False, "conclusion": None}, {"conclusion": None}])
 def test_a_run_that_is_not_over_is_waited_for(changes: dict[str, Any]) -> None:
-    assert admit(run(**changes), ASKED, POLICY, [pull()]) == Wait(subject=subject(), attempt=ASKED)
+    assert triage(run(**changes), ASKED, POLICY, [pull()]) == Wait(subject=subject(), attempt=ASKED)
 
 
 def test_a_run_that_waits_for_approval_need_not_be_complete() -> None:
     waiting = run(completed=False, conclusion=Conclusion.ACTION_REQUIRED)
-    assert isinstance(admit(waiting, ASKED, POLICY, [pull()]), Settle)
+    assert isinstance(triage(waiting, ASKED, POLICY, [pull()]), FinishWithoutJudging)
 
 
 QUEUE = f"gh-readonly-queue/main/pr-42-{OLD}"
@@ -125,20 +125,20 @@ def queued(**changes: Any) -> Run:
 
 
 def test_a_merge_group_is_judged_for_its_branch() -> None:
-    decision = admit(queued(), ASKED, POLICY, [])
+    decision = triage(queued(), ASKED, POLICY, [])
     assert isinstance(decision, Judge)
     assert decision.subject == MergeGroupSubject(sha=HEAD, branch="main")
 
 
 @pytest.mark.parametrize("branch", [None, "main", "gh-readonly-queue/dev/pr-42-" + OLD, f"x/{QUEUE}", f"{QUEUE}0"])
 def test_a_merge_group_of_no_guarded_branch(branch: str | None) -> None:
-    decision = admit(queued(head_branch=branch), ASKED, POLICY, [])
-    assert isinstance(decision, Leave)
+    decision = triage(queued(head_branch=branch), ASKED, POLICY, [])
+    assert isinstance(decision, Ignore)
     assert decision.cause is Cause.NOT_GUARDED
 
 
 def test_a_push_to_the_guarded_branch() -> None:
-    decision = admit(run(event="push", head_branch="main", head_repository_id=OURS), ASKED, POLICY, [])
+    decision = triage(run(event="push", head_branch="main", head_repository_id=OURS), ASKED, POLICY, [])
     assert isinstance(decision, Judge)
     assert decision.subject == PushSubject(sha=HEAD, branch="main")
 
@@ -154,8 +154,8 @@ def test_a_push_to_the_guarded_branch() -> None:
 )
 def test_a_push_elsewhere(changes: dict[str, Any], cause: Cause) -> None:
     fields: dict[str, Any] = {"event": "push", "head_branch": "main", "head_repository_id": OURS}
-    decision = admit(run(**(fields | changes)), ASKED, POLICY, [])
-    assert isinstance(decision, Leave)
+    decision = triage(run(**(fields | changes)), ASKED, POLICY, [])
+    assert isinstance(decision, Ignore)
     assert decision.cause is cause
 
 
@@ -163,7 +163,7 @@ def test_a_requested_run_is_announced_under_the_same_checks() -> None:
     requested = run(completed=False, conclusion=None)
     assert announce(requested, POLICY, [pull()]) == subject()
     forged = announce(run(path="evil.yml"), POLICY, [pull()])
-    assert isinstance(forged, Leave)
+    assert isinstance(forged, Ignore)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ pulls = st.builds(
     st.lists(pulls, max_size=4),
 )
 def test_only_the_one_right_pull_request_is_ever_judged(candidate: Run, open_pulls: list[PullRequest]) -> None:
-    decision = admit(candidate, ASKED, POLICY, open_pulls)
+    decision = triage(candidate, ASKED, POLICY, open_pulls)
     right = [
         each
         for each in open_pulls
@@ -236,4 +236,4 @@ def test_only_the_one_right_pull_request_is_ever_judged(candidate: Run, open_pul
         assert candidate.conclusion in {Conclusion.SUCCESS, Conclusion.FAILURE, Conclusion.NEUTRAL}
         assert [each.number for each in right] == [getattr(decision.subject, "number", None)]
     elif candidate.event == "schedule" or candidate.path != POLICY.train_path:
-        assert isinstance(decision, Leave)
+        assert isinstance(decision, Ignore)

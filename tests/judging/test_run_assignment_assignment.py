@@ -12,16 +12,14 @@ from tests.support.history_samples import approval, deployment, release, waiver
 from tests.support.ledger_samples import digest, entry
 from tests.support.reruns_samples import request
 
+from mlbot.console import Console
 from mlbot.events.github import Attempt
 from mlbot.git.ledger import LedgerBranch
 from mlbot.git.remote import Remote
-from mlbot.git.repository import Repository
-from mlbot.github.api import GitHub
 from mlbot.github.job import Job, Runner
-from mlbot.judging.run_assignment import Assignment, assign
-from mlbot.judging.run_ci import Hosted
+from mlbot.judging.run_ci import CIOptions, CIRun
+from mlbot.judging.run_hosted import Assignment, assign
 from mlbot.ledger.entries import Entry
-from mlbot.lib.constants import TRAIN_PATH
 from mlbot.protocol.answer import Reruns
 from mlbot.protocol.decision import Judge, MergeGroupSubject, PushSubject, Subject
 
@@ -50,7 +48,7 @@ class Place:
 
     clone: Sandbox
     remote: Remote
-    hosted: Hosted
+    run: CIRun
 
     def tell(self, *entries: Entry) -> None:
         """Write to the ledger."""
@@ -65,7 +63,7 @@ class Place:
     def assign(self, subject: Subject, reruns: Reruns | None = None, attempt: int = 1) -> Assignment:
         """What is to be judged."""
         decision = Judge(subject=subject, attempt=Attempt(run=7, number=attempt), reruns=reruns or Reruns())
-        return assign(self.hosted, decision)
+        return assign(self.run, decision)
 
 
 @pytest.fixture
@@ -78,15 +76,9 @@ def place(tmp_path: Path) -> Place:
     job = Job(
         repository="acme/models", event_name="", event_path=None, run=Attempt(run=8), server_url=tmp_path.as_uri()
     )
-    hosted = Hosted(
-        job=job,
-        github=GitHub.connect("acme/models", "ghs_none"),
-        runner=Runner(),
-        repository=Repository.discover(clone.path),
-        asked=Attempt(run=7),
-        train_path=TRAIN_PATH,
-    )
-    made = Place(clone=clone, remote=hosted.remote, hosted=hosted)
+    options = CIOptions(directory=clone.path, run=7)
+    run = CIRun(job=job, runner=Runner(), options=options, console=Console(quiet=True))
+    made = Place(clone=clone, remote=run.remote, run=run)
     made.push({}, "main")
     for name in (*NAMES, "gone"):
         made.tell(entry(model=name), deployment(model=name), release(model=name), approval(model=name))
@@ -109,7 +101,7 @@ EVERY_WAIVER = {*NAMES, "gone"}
 def test_a_change_reads_of_the_ledger_what_is_known_of_the_stale_models_and_every_waiver(place: Place) -> None:
     head = place.push({"tiny": 1}, "change")
     found = place.assign(MergeGroupSubject(sha=head, branch="main"))
-    assert [each.name for each in found.stale] == ["tiny"]
+    assert [each.name for each in found.plan.stale] == ["tiny"]
     assert known(found) == ({"tiny"}, {"tiny"}, EVERY_WAIVER)
     assert (found.entries, found.deployments) == ((entry(model="tiny"),), (deployment(model="tiny"),))
 
@@ -131,10 +123,10 @@ def test_a_push_reads_every_model_of_head_since_the_ledger_says_what_is_done(pla
     head = place.push({"tiny": 1}, "main")
     before = place.assign(PushSubject(sha=head, branch="main"))
     keys = {each.name: each.key for each in before.plan.models}
-    assert {each.name for each in before.stale} == set(NAMES)
+    assert {each.name for each in before.plan.stale} == set(NAMES)
     place.tell(entry(run=9, model="other", key=keys["other"]), entry(run=9, model="gone", key=keys["third"]))
     found = place.assign(PushSubject(sha=head, branch="main"))
-    assert {each.name for each in found.stale} == {"tiny", "third"}
+    assert {each.name for each in found.plan.stale} == {"tiny", "third"}
     assert known(found) == (set(NAMES), set(NAMES), EVERY_WAIVER)
 
 

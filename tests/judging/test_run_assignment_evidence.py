@@ -15,12 +15,11 @@ from mlbot.console import Console
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.git.commits import three_commits
 from mlbot.git.repository import Repository
-from mlbot.judging.run_assignment import evidence_of
+from mlbot.judging.run_judge import evidence_of
 from mlbot.judging.run_local import RunOptions, run_models
 from mlbot.ledger.entries import WaiverEntry, files_of
 from mlbot.lib.tree import Tree
-from mlbot.plan.plan import plan_models
-from mlbot.plan.run_plan import read_configs, read_sides
+from mlbot.plan.run_plan import Planning, read_configs
 from mlbot.report.report import NoticeCode, Report
 from mlbot.verdict.decide import Evidence
 from mlbot.verdict.waiver import policy_digest, removal_digest
@@ -39,10 +38,7 @@ def deleted(repository: Sandbox, config: str) -> Evidence:
     """The evidence on the one model that the working tree removes."""
     repository.commit({"mlbot.yaml": config})
     git = Repository.discover(repository.path)
-    commits = three_commits(git, None)
-    configs = read_configs(git, commits)
-    sides = read_sides(git, commits, configs)
-    (found,) = evidence_of(plan_models(commits, sides.head, sides.base, sides.policy), configs, sides, [])
+    (found,) = evidence_of(Planning.of(git, three_commits(git, None)), [])
     return found
 
 

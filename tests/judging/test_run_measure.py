@@ -9,7 +9,7 @@ from sklearn import metrics as reference
 
 from mlbot.gates.metric import CATALOGUE, Direction, Metric, Task
 from mlbot.gates.outcome import Reason
-from mlbot.judging.run_measure import Contest, Measured, Rows, measure, negative_flips
+from mlbot.judging.run_measure import Measured, MetricPlan, Rows, measure, negative_flips
 from mlbot.stats.recipe import SeedHistory
 from mlbot.verdict.evidence import Comparison, Method
 
@@ -25,8 +25,8 @@ def rows(models: int = 4, drop: float = 0.0) -> Rows:
     return Rows(slice=None, labels=labels, predictions=predictions)
 
 
-def contest(*names: str, candidates: int = 2, **margins: float) -> Contest:
-    return Contest(
+def plan(*names: str, candidates: int = 2, **margins: float) -> MetricPlan:
+    return MetricPlan(
         task=Task.BINARY,
         metrics=tuple(CATALOGUE[name] for name in names),
         candidates=candidates,
@@ -40,13 +40,13 @@ def known(value: float | None) -> float:
     return value
 
 
-def run(what: Contest, data: Rows, masks: Masks | None = None) -> Measured:
+def run(what: MetricPlan, data: Rows, masks: Masks | None = None) -> Measured:
     return measure(what, data, masks or {})
 
 
 def test_scores_are_scikit_learns_and_lie_in_their_interval() -> None:
     data = rows()
-    measured = run(contest("roc_auc", "log_loss"), data)
+    measured = run(plan("roc_auc", "log_loss"), data)
     for model, prediction in enumerate(data.predictions):
         auc, loss = measured.scores[model]
         assert auc.value == pytest.approx(reference.roc_auc_score(data.labels, prediction), abs=1e-12)
@@ -56,7 +56,7 @@ def test_scores_are_scikit_learns_and_lie_in_their_interval() -> None:
 
 @pytest.mark.parametrize("name", ["roc_auc", "log_loss"])
 def test_the_change_is_candidate_minus_baseline_whatever_the_direction(name: str) -> None:
-    comparison = run(contest(name), rows(drop=0.2)).comparisons[0]
+    comparison = run(plan(name), rows(drop=0.2)).comparisons[0]
     change = known(comparison.change)
     assert change == pytest.approx(known(comparison.candidate) - known(comparison.baseline))
     assert (change < 0) is (CATALOGUE[name].direction is Direction.HIGHER)
@@ -64,7 +64,7 @@ def test_the_change_is_candidate_minus_baseline_whatever_the_direction(name: str
 
 
 def test_only_a_margin_has_a_p_value() -> None:
-    auc, loss = run(contest("roc_auc", "log_loss", roc_auc=0.01), rows(drop=0.2)).comparisons
+    auc, loss = run(plan("roc_auc", "log_loss", roc_auc=0.01), rows(drop=0.2)).comparisons
     assert known(auc.p_value) < 0.05
     assert auc.margin == 0.01
     assert (loss.p_value, loss.margin) == (None, None)
@@ -72,7 +72,7 @@ def test_only_a_margin_has_a_p_value() -> None:
 
 def test_what_is_displayed_is_adjusted_for_its_number() -> None:
     masks = {f"part{i}": np.arange(N) % 4 == i for i in range(4)}
-    comparisons = run(contest("roc_auc", "accuracy"), rows(drop=0.02), masks).comparisons
+    comparisons = run(plan("roc_auc", "accuracy"), rows(drop=0.02), masks).comparisons
     assert len(comparisons) == 10
     assert all(0 <= known(c.q_value) <= 1 for c in comparisons)
 
@@ -80,17 +80,17 @@ def test_what_is_displayed_is_adjusted_for_its_number() -> None:
 def test_identical_models_are_said_to_be() -> None:
     one = rows(models=1).predictions[0]
     data = Rows(slice=None, labels=rows().labels, predictions=(one, one))
-    comparison = run(contest("roc_auc", candidates=1), data).comparisons[0]
+    comparison = run(plan("roc_auc", candidates=1), data).comparisons[0]
     assert (comparison.method, comparison.change, comparison.q_value) == (Method.IDENTICAL, 0.0, 1.0)
 
 
 def test_one_seed_each_says_that_the_seeds_variance_is_unknown() -> None:
-    comparison = run(contest("roc_auc", candidates=1), rows(models=2)).comparisons[0]
+    comparison = run(plan("roc_auc", candidates=1), rows(models=2)).comparisons[0]
     assert comparison.method is Method.SEED_VARIANCE_UNKNOWN
 
 
 def test_without_a_baseline_there_are_scores_and_no_comparison() -> None:
-    measured = run(contest("roc_auc", candidates=4), rows())
+    measured = run(plan("roc_auc", candidates=4), rows())
     assert measured.comparisons == ()
     assert all(scores[0].value is not None for scores in measured.scores)
 
@@ -98,7 +98,7 @@ def test_without_a_baseline_there_are_scores_and_no_comparison() -> None:
 def test_a_slice_of_one_class_says_so_and_spares_the_others() -> None:
     data = rows()
     masks = {"positives": data.labels == 1, "nobody": np.zeros(N, dtype=np.bool_), "some": np.arange(N) < 900}
-    measured = run(contest("roc_auc"), data, masks)
+    measured = run(plan("roc_auc"), data, masks)
     found: dict[str | None, Comparison] = {c.slice: c for c in measured.comparisons}
     assert found["positives"].problem is not None
     assert found["positives"].problem.reason is Reason.METRIC_UNDEFINED
@@ -112,7 +112,7 @@ def test_a_metric_undefined_for_one_model_spares_the_others_score() -> None:
     data = rows(models=2)
     never = np.full(N, 0.01)
     measured = run(
-        contest("precision", candidates=1),
+        plan("precision", candidates=1),
         Rows(slice=None, labels=data.labels, predictions=(never, data.predictions[0])),
     )
     candidate, baseline = measured.scores[0][0], measured.scores[1][0]
@@ -128,7 +128,7 @@ def test_a_metric_of_ones_own() -> None:
 
     own = Metric(name="cost", direction=Direction.LOWER, tasks=frozenset(Task), function="metrics:cost")
     data = rows()
-    what = Contest(task=Task.BINARY, metrics=(own,), candidates=2, margins={}, custom={"cost": cost})
+    what = MetricPlan(task=Task.BINARY, metrics=(own,), candidates=2, margins={}, custom={"cost": cost})
     measured = run(what, data)
     assert measured.scores[0][0].value == pytest.approx(cost(data.labels, data.predictions[0]))
 
@@ -138,7 +138,7 @@ def test_a_metric_of_ones_own_that_raises() -> None:
         raise RuntimeError("no such column")
 
     own = Metric(name="cost", direction=Direction.LOWER, tasks=frozenset(Task), function="metrics:cost")
-    what = Contest(task=Task.BINARY, metrics=(own,), candidates=2, margins={}, custom={"cost": broken})
+    what = MetricPlan(task=Task.BINARY, metrics=(own,), candidates=2, margins={}, custom={"cost": broken})
     problem = run(what, rows()).scores[0][0].problem
     assert problem is not None
     assert problem.reason is Reason.METRIC_FAILED
@@ -157,7 +157,7 @@ def test_negative_flips_are_counted_one_way() -> None:
 
 
 def test_one_seed_borrows_its_variance_from_history() -> None:
-    what = Contest(
+    what = MetricPlan(
         task=Task.BINARY,
         metrics=(CATALOGUE["roc_auc"],),
         candidates=1,

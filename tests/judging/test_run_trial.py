@@ -70,7 +70,7 @@ def test_no_status_goes_pending_for_a_trial(stage: Stage, good: Path) -> None:
     stage.settle(good)
     before = stage.status
     stage.retrain("tiny", mode="lost")
-    assert stage.mlbot("publish", rights=hosted.WRITES) == 0
+    assert stage.mlbot("pending", rights=hosted.WRITES) == 0
     assert stage.status == before
 
 
@@ -111,21 +111,21 @@ def test_the_sandbox_plans_what_was_asked_for(
 ) -> None:
     stage.finish()
     stage.retrain(*names, **params)
-    assert stage.plan("--asked", "--matrix") == 0
+    assert stage.matrix() == 0
     matrix = json.loads(capsys.readouterr().out.splitlines()[0].removeprefix("matrix="))["include"]
     assert [(job["seed"], job.get("overrides"), job.get("attempt")) for job in matrix] == jobs
 
 
 def test_the_sandbox_plans_a_first_attempt_without_asking_anybody(stage: Stage) -> None:
     before = len(stage.github.requests.all)
-    assert stage.plan("--asked", "--matrix") == 0
+    assert stage.matrix() == 0
     assert len(stage.github.requests.all) == before
 
 
 def test_a_model_that_head_does_not_have_is_no_plan(stage: Stage) -> None:
     stage.finish()
     stage.retrain("tinny", mode="lost")
-    assert stage.plan("--asked", "--matrix") == Exit.USAGE
+    assert stage.matrix() == Exit.USAGE
 
 
 def test_a_trial_of_what_is_not_stale_needs_the_guarded_branchs_model(idle: Stage, bad: Path) -> None:

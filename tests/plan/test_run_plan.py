@@ -183,9 +183,9 @@ def test_planning_needs_no_checkout(project: Sandbox, tmp_path: Path) -> None:
     assert plan_models(commits, sides.head, sides.base, sides.policy) == plan_of(project)
 
 
-def printed(sandbox: Sandbox, *, as_json: bool = False, matrix: bool = False) -> str:
+def printed(sandbox: Sandbox, *, as_json: bool = False) -> str:
     console = Console(out=io.StringIO(), err=io.StringIO())
-    print_plan(sandbox.path, PlanOptions(), console, as_json=as_json, matrix=matrix)
+    print_plan(sandbox.path, PlanOptions(), console, as_json=as_json)
     assert isinstance(console.out, io.StringIO)
     return console.out.getvalue()
 
@@ -209,7 +209,7 @@ def test_the_table_says_what_changes_of_the_rules(project: Sandbox) -> None:
 def test_json_and_matrix(project: Sandbox) -> None:
     project.commit({"one.py": "2"})
     assert Plan.model_validate_json(printed(project, as_json=True)) == plan_of(project)
-    matrix, jobs = printed(project, matrix=True).splitlines()
+    matrix, jobs = matrix_lines(plan_of(project)).splitlines()
     assert jobs == "jobs=2"
     assert [job["seed"] for job in json.loads(matrix.removeprefix("matrix="))["include"]] == [0, 1]
     project.commit({"one.py": "1"})

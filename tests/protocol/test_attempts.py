@@ -28,7 +28,7 @@ def test_only_a_request_with_parameters_makes_a_trial() -> None:
 
 
 def test_the_standing_attempt_is_the_newest_that_is_no_trial() -> None:
-    assert [TRIALS.standing(at(number)).number for number in range(1, 7)] == [1, 1, 3, 3, 3, 6]
+    assert [TRIALS.counting(at(number)).number for number in range(1, 7)] == [1, 1, 3, 3, 3, 6]
 
 
 def test_an_attempt_outlasts_trials_and_a_trial_outlasts_everything() -> None:
@@ -69,9 +69,9 @@ def test_what_stands_is_never_a_trial_and_never_newer(
 ) -> None:
     known = reruns(*(request(number, *models, **params) for number, models, params in asked))
     latest = at(now)
-    standing, trained = known.standing(latest), known.trained("a", latest)
-    assert known.trial(standing) is None
+    newest, trained = known.counting(latest), known.trained("a", latest)
+    assert known.trial(newest) is None
     assert known.trial(trained) is None
-    assert trained.order <= standing.order <= latest.order
-    assert known.outlasts(standing, latest)
-    assert all(known.trial(at(number)) is not None for number in range(standing.number + 1, now + 1))
+    assert trained.order <= newest.order <= latest.order
+    assert known.outlasts(newest, latest)
+    assert all(known.trial(at(number)) is not None for number in range(newest.number + 1, now + 1))

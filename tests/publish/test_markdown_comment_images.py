@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbot.publish.markdown_comment import image_suffix, local_images, with_addresses
+from mlbot.publish.run_comment import image_suffix, local_images, with_addresses
 
 
 @pytest.mark.parametrize(

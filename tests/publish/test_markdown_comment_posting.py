@@ -8,7 +8,7 @@ from mlbot.errors import UsageError
 from mlbot.events.github import Attempt
 from mlbot.protocol.marker import carries, read_stamp
 from mlbot.protocol.operations import COMMENT_LIMIT, UpsertComment
-from mlbot.publish.markdown_comment import Kind, Target, body_of, cml_arguments, label_marker, parse_target
+from mlbot.publish.run_comment import Kind, Target, body_of, cml_arguments, label_marker, parse_target
 
 HEAD = "a" * 40
 

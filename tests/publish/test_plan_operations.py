@@ -13,7 +13,7 @@ from tests.support.report_parts import waiver
 from mlbot.config.errors import Document, KeyPath, Position
 from mlbot.events.github import State
 from mlbot.lib.escape import one_line
-from mlbot.protocol.decision import Cause, MergeGroupSubject, PushSubject, Settle
+from mlbot.protocol.decision import Cause, FinishWithoutJudging, MergeGroupSubject, PushSubject
 from mlbot.protocol.marker import attempt_of, carries, marker_of, read_stamp
 from mlbot.protocol.operations import (
     AppendLedger,
@@ -27,14 +27,14 @@ from mlbot.protocol.operations import (
     describe,
 )
 from mlbot.publish.plan_operations import (
-    Words,
+    Rendered,
     annotations,
     broken,
     charts_of,
+    finish,
     pending,
     pictures_of,
     publish,
-    settle,
     signature,
     status_of,
 )
@@ -43,7 +43,7 @@ from mlbot.report.report import Report
 if TYPE_CHECKING:
     from mlbot.ledger.entries import Entry
 
-WORDS = Words(comment=f"text\n{signature(PLACE, subject(), ASKED)}", summary="summary")
+WORDS = Rendered(comment=f"text\n{signature(PLACE, subject(), ASKED)}", summary="summary")
 MUTE = PLACE.model_copy(update={"may_write": False})
 PUSH = judge(subject=PushSubject(sha=HEAD, branch="main"))
 QUEUE = judge(subject=MergeGroupSubject(sha=HEAD, branch="main"))
@@ -150,10 +150,12 @@ def test_a_training_that_starts() -> None:
 
 def test_a_run_that_leaves_nothing_to_judge_ends_the_status() -> None:
     sentence = "The training was cancelled."
-    decision = Settle(subject=subject(), attempt=ASKED, cause=Cause.CANCELLED, state=State.ERROR, sentence=sentence)
-    operations = settle(decision, PLACE, URL)
+    decision = FinishWithoutJudging(
+        subject=subject(), attempt=ASKED, cause=Cause.CANCELLED, state=State.ERROR, sentence=sentence
+    )
+    operations = finish(decision, PLACE, URL)
     assert (status(operations).state, status(operations).description) == (State.ERROR, sentence)
-    assert kinds(settle(decision, MUTE, URL)) == ["summary", "say"]
+    assert kinds(finish(decision, MUTE, URL)) == ["summary", "say"]
 
 
 def test_a_judge_that_broke_is_an_error() -> None:

@@ -56,7 +56,7 @@ def accepted(out: Path) -> dict[str, bytes]:
 
 
 def store(stage: Stage, out: Path) -> int:
-    return stage.mlbot("publish", "--store", "--from", str(out / "report"), rights=READS)
+    return stage.mlbot("store", "--from", str(out / "report"), rights=READS)
 
 
 def stored(folder: Path) -> int:

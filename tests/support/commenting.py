@@ -104,7 +104,7 @@ class Thread:
         token = self.github.job_token(self.models, rights, job="mlbot-judge.yml/command")
         for name, value in (self._environment(event, token) | changed).items():
             self.monkeypatch.setenv(name, value)
-        return entry.invoke(["command", "-q", *options])
+        return entry.invoke(["ci", "-q", "command", *options])
 
     def ask(self, body: str, login: str = "alice") -> str:
         """Somebody comments, and the job answers; what it answered."""

@@ -44,7 +44,7 @@ def train(folder: Path, **params: object) -> Path:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{path}"}
     repository = git_samples.make(folder / "repository")
     repository.commit(user.files(**params))
-    command = [sys.executable, "-m", "mlbot", "train", "--quiet", "--model", "tiny", "--base", "HEAD", "--git-only"]
+    command = [sys.executable, "-m", "mlbot", "train", "--quiet", "--model", "tiny", "--base", "HEAD"]
     subprocess.run([*command, "--out", str(folder)], cwd=repository.path, env=environment, check=True, timeout=240)
     return folder / "tiny"
 
@@ -110,9 +110,9 @@ class Stage:
         for name, value in self._environment(event, token).items():
             self.monkeypatch.setenv(name, value)
         about = ["--run", str(self.run.id), "--attempt", str(asked or self.attempt)]
-        return entry.invoke([verb, "-q", "-C", str(self.folder / "checkout"), *about, *arguments])
+        return entry.invoke(["ci", "-q", "-C", str(self.folder / "checkout"), *about, verb, *arguments])
 
-    def plan(self, *arguments: str) -> int:
+    def matrix(self) -> int:
         """The training run's own plan job: head is checked out, and the event is the pull request's."""
         event = self.folder / "event.json"
         event.write_text(json.dumps(self.run.payload))
@@ -123,7 +123,7 @@ class Stage:
         head = ["git", "-C", str(self.folder / "checkout")]
         subprocess.run([*head, "fetch", "--quiet", "origin", user.head(self.pull)], check=True)
         subprocess.run([*head, "checkout", "--quiet", user.head(self.pull)], check=True)
-        return entry.invoke(["plan", "-q", "-C", str(self.folder / "checkout"), "--git-only", *arguments])
+        return entry.invoke(["ci", "-q", "-C", str(self.folder / "checkout"), "matrix"])
 
     def judge(self, asked: int | None = None) -> int:
         """The judge's job; what it leaves is in `judged/`."""

@@ -225,20 +225,20 @@ class Shop:
     def ask(self, run: Run) -> tuple[Asked, Run]:
         """What the first job of a run puts out."""
         self.capsys.readouterr()
-        assert self.mlbot(run, "plan", ASK, "--release") == 0
+        assert self.mlbot(run, "request", ASK) == 0
         outputs = dict(line.split("=", 1) for line in self.capsys.readouterr().out.splitlines())
         return Asked.model_validate_json(outputs["ask"]), run
 
     def _release(self, run: Run) -> bool:
         self.capsys.readouterr()
-        if self.mlbot(run, "plan", ASK, "--release") != 0:
+        if self.mlbot(run, "request", ASK) != 0:
             return False
         said = self.capsys.readouterr()
         outputs = dict(line.split("=", 1) for line in said.out.splitlines())
         if not outputs:
             return True
         rights = {"record": RECORD, "deploy": DEPLOY}[outputs["go"]]
-        code = self.mlbot(run, "deploy", rights, "-C", str(self.checkout().path), "--ask", outputs["ask"])
+        code = self.mlbot(run, "deploy", rights, "--ask", outputs["ask"], checkout=self.checkout().path)
         self.errors = self.capsys.readouterr().err
         return code == 0
 
@@ -246,11 +246,11 @@ class Shop:
         """Nobody waits for a verdict."""
         self.monkeypatch.setattr(run_hosted, "Patience", lambda: Patience(pause=lambda _seconds: None))
 
-    def mlbot(self, run: Run, verb: str, rights: Mapping[str, str], *arguments: str) -> int:
+    def mlbot(self, run: Run, verb: str, rights: Mapping[str, str], *arguments: str, checkout: Path = Path()) -> int:
         """Run a verb as a job of a run would; how it ended."""
         for name, value in self.environment(run, verb, rights).items():
             self.monkeypatch.setenv(name, value)
-        code = entry.invoke([verb, *arguments])
+        code = entry.invoke(["ci", "-C", str(checkout), verb, *arguments])
         self.codes.append((verb, code))
         return code
 

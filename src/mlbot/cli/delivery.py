@@ -1,6 +1,5 @@
 """The verbs of releases, environments and the registry: release, promote, approve, rollback, lock, registry."""
 
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +8,6 @@ import click
 from mlbot.cli.options import common, example, json_option, option
 from mlbot.console import Console
 from mlbot.errors import Exit
-from mlbot.lib.constants import ACTIONS_BOT, RELEASE_PATH, TRAIN_PATH
 
 _DRY_RUN = "Verify and decide, show the plan, and change nothing."
 
@@ -177,27 +175,6 @@ def unlock(directory: Path, *, quiet: bool, environment: str, reason: str, as_js
     )
 
 
-@click.command(epilog=example('mlbot deploy --ask "$ASK"'))
-@option("--ask", metavar="JSON", required=True, help="The request, as `mlbot plan --release` printed it.")
-@option("--train-workflow", metavar="PATH", default=TRAIN_PATH, help="The workflow that trains.")
-@option("--release-workflow", metavar="PATH", default=RELEASE_PATH, help="The workflow that releases.")
-@option("--bot", metavar="LOGIN", default=ACTIONS_BOT, help="Who the token speaks as.")
-@common
-def deploy(directory: Path, *, quiet: bool, ask: str, train_workflow: str, release_workflow: str, bot: str) -> Exit:
-    """Carry out what was asked of the release workflow on GitHub, and show it there.
-
-    For jobs of GitHub Actions: `mlbot plan --release` reads who asks for what. On a laptop there is a verb for each.
-    """
-    from mlbot.delivery.run_ci import DeployOptions
-    from mlbot.delivery.run_hosted import carry_out
-
-    options = DeployOptions(ask=ask, train_path=train_workflow, release_path=release_workflow, bot=bot)
-    return carry_out(directory, os.environ, options, Console.of_process(quiet=quiet))
-
-
-VERBS = (release, promote, approve, rollback, lock, unlock, deploy)
-
-
 @click.group(
     epilog=example(
         "mlbot registry list",
@@ -288,3 +265,6 @@ def lineage(directory: Path, subject: str, *, quiet: bool, as_json: bool, fetch:
 
     console = Console.of_process(quiet=quiet)
     return show_lineage(Asking(directory=directory, console=console, fetch=fetch, as_json=as_json), subject)
+
+
+VERBS = (release, promote, approve, rollback, lock, unlock, registry)

@@ -4,7 +4,6 @@ Nothing heavy is imported here; each verb imports what it needs, so that `mlbot 
 start at once.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +11,17 @@ import click
 
 from mlbot import __version__
 from mlbot.cli import delivery, setup
-from mlbot.cli.command import command
-from mlbot.cli.delivery import registry
+from mlbot.cli.ci import ci
 from mlbot.cli.options import (
     base_option,
     common,
     example,
-    git_only_option,
     jobs_option,
     json_option,
     model_option,
     option,
     page_options,
-    param_options,
-    plan_options,
-    run_options,
-    store_options,
+    param_option,
 )
 from mlbot.console import Console
 from mlbot.errors import Exit
@@ -86,59 +80,27 @@ def run(
     The candidate is your working tree, uncommitted changes included; the baseline is where it left the guarded
     branch; gates and holdout are the guarded branch's own.
     """
-    from mlbot.judging.run_local import RunOptions, run_and_report
-    from mlbot.judging.run_output import Outputs
+    from mlbot.judging.run_local import Outputs, RunOptions, run_and_report
 
     outputs = Outputs(as_json=as_json, html=html, markdown=markdown)
     console = Console.of_process(quiet=quiet)
     if record:
-        from mlbot.publish.run_record import record_run
+        from mlbot.publish.run_publish import record_run
 
         return record_run(directory, RunOptions(**options), outputs, console)
     return run_and_report(directory, RunOptions(**options), outputs, console)
 
 
-@cli.command(epilog=example("mlbot plan", "mlbot plan --json", "mlbot plan --matrix >> $GITHUB_OUTPUT"))
+@cli.command(epilog=example("mlbot plan", "mlbot plan --json | jq .models"))
 @base_option
 @model_option
 @json_option
-@plan_options
-@git_only_option
-@run_options
 @common
-def plan(  # noqa: PLR0913 - one for each option that decides which plan is meant
-    directory: Path,
-    *,
-    quiet: bool,
-    as_json: bool,
-    matrix: bool,
-    run: int | None,
-    attempt: int,
-    train_workflow: str,
-    bot: str,
-    release: bool,
-    **options: Any,
-) -> Exit:
-    """Say which models are stale, and why; or, with --run, what to do about a training run on GitHub."""
-    console = Console.of_process(quiet=quiet)
-    if release:
-        from mlbot.delivery.run_hosted import plan_release
-
-        return plan_release(os.environ, console)
-    if run is not None:
-        from mlbot.judging.run_ci import Hosted
-        from mlbot.judging.run_hosted import plan_run
-
-        plan_run(Hosted.of(directory, os.environ, (run, attempt), train_workflow, bot, console), console)
-        return Exit.OK
-    request = None
-    if options.pop("asked"):
-        from mlbot.training.run_train import asked_of
-
-        request = asked_of(os.environ, bot, console)
+def plan(directory: Path, *, quiet: bool, as_json: bool, **options: Any) -> Exit:
+    """Say which models are stale, and why."""
     from mlbot.plan.run_plan import PlanOptions, print_plan
 
-    print_plan(directory, PlanOptions(request=request, **options), console, as_json=as_json, matrix=matrix)
+    print_plan(directory, PlanOptions(**options), Console.of_process(quiet=quiet), as_json=as_json)
     return Exit.OK
 
 
@@ -148,9 +110,8 @@ def plan(  # noqa: PLR0913 - one for each option that decides which plan is mean
 @json_option
 @option("--seed", "seeds", type=click.IntRange(0), multiple=True, help="Only this seed; repeatable.")
 @option("--out", type=click.Path(file_okay=False, path_type=Path), help="Copy model.onnx and training.json here.")
-@param_options
+@param_option
 @jobs_option
-@git_only_option
 @common
 def train(directory: Path, *, quiet: bool, **options: Any) -> Exit:
     """Train the stale models of the working tree, each seed once."""
@@ -164,7 +125,7 @@ def train(directory: Path, *, quiet: bool, **options: Any) -> Exit:
         "mlbot judge model.onnx", "mlbot judge new-0.onnx new-1.onnx --baseline old-0.onnx --model adult-income"
     )
 )
-@click.argument("candidate", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("candidate", nargs=-1, required=True, type=click.Path(path_type=Path))
 @option(
     "--baseline",
     multiple=True,
@@ -174,85 +135,16 @@ def train(directory: Path, *, quiet: bool, **options: Any) -> Exit:
 @option("-m", "--model", help="The model of mlbot.yaml these files are of.", show_default="the only one")
 @json_option
 @page_options
-@option("--out", type=click.Path(file_okay=False, path_type=Path), help="With --run: where to leave the records.")
-@run_options
 @common
-def judge(  # noqa: PLR0913 - one for each option that decides what is judged
-    directory: Path,
-    candidate: tuple[Path, ...],
-    *,
-    quiet: bool,
-    as_json: bool,
-    html: Path | None,
-    markdown: Path | None,
-    run: int | None,
-    attempt: int,
-    train_workflow: str,
-    bot: str,
-    out: Path | None,
-    **options: Any,
+def judge(
+    directory: Path, *, quiet: bool, as_json: bool, html: Path | None, markdown: Path | None, **options: Any
 ) -> Exit:
-    """Judge ONNX files, a file a seed, by the gates and the holdout of this folder's mlbot.yaml.
-
-    With --run, judge what a training run on GitHub left behind, by the guarded branch's rules.
-    """
-    console = Console.of_process(quiet=quiet)
-    if run is not None:
-        from mlbot.judging.run_ci import Hosted
-        from mlbot.judging.run_hosted import judge_run
-
-        hosted = Hosted.of(directory, os.environ, (run, attempt), train_workflow, bot, console)
-        return judge_run(hosted, out or Path("judged"), console)
-    if not candidate:
-        raise click.MissingParameter(param_type="argument", param_hint="'CANDIDATE...'")
-    from mlbot.judging.run_judge_verb import JudgeOptions, judge_and_report
-    from mlbot.judging.run_output import Outputs
+    """Judge ONNX files, a file a seed, by the gates and the holdout of this folder's mlbot.yaml."""
+    from mlbot.judging.run_local import JudgeOptions, Outputs, judge_and_report
 
     outputs = Outputs(as_json=as_json, html=html, markdown=markdown)
-    return judge_and_report(directory, JudgeOptions(candidate=candidate, **options), outputs, console)
+    return judge_and_report(directory, JudgeOptions(**options), outputs, Console.of_process(quiet=quiet))
 
 
-@cli.command(epilog=example("mlbot publish --run 123 --from judged/report", "mlbot publish --run 123 --dry-run"))
-@run_options
-@option(
-    "--from",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="What the judge left; without it only the status goes pending.",
-)
-@option("--dry-run", is_flag=True, help="Print what would be done on GitHub, and do nothing.")
-@store_options
-@common
-def publish(  # noqa: PLR0913 - one for each option that decides what is published
-    directory: Path,
-    *,
-    quiet: bool,
-    run: int | None,
-    attempt: int,
-    train_workflow: str,
-    bot: str,
-    store: bool,
-    **options: Any,
-) -> Exit:
-    """Write a verdict to GitHub: comment, status, summary, and on the guarded branch the ledger."""
-    if run is None:
-        raise click.MissingParameter(param_type="option", param_hint="'--run'")
-    from mlbot.judging.run_ci import Hosted
-
-    console = Console.of_process(quiet=quiet)
-    hosted = Hosted.of(directory, os.environ, (run, attempt), train_workflow, bot, console)
-    if store:
-        from mlbot.publish.run_store import store_run
-
-        return store_run(hosted, options["folder"] or Path("judged/report"), console)
-    from mlbot.publish.run_publish import PublishOptions, publish_run
-
-    return publish_run(hosted, PublishOptions(**options), console)
-
-
-cli.add_command(command)
-
-cli.add_command(registry)
-
-for verb in (*setup.VERBS, *delivery.VERBS):
+for verb in (*setup.VERBS, *delivery.VERBS, ci):
     cli.add_command(verb)

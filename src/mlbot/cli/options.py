@@ -9,8 +9,6 @@ from typing import Any, TypeVar
 
 import click
 
-from mlbot.lib.constants import ACTIONS_BOT, TRAIN_PATH
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -57,56 +55,15 @@ def model_option(function: F) -> F:
     )(function)
 
 
-def git_only_option(function: F) -> F:
-    """Whether content keys stand on git alone."""
-    return option("--git-only", is_flag=True, help="Leave out data that git does not have, as a judge elsewhere must.")(
-        function
-    )
-
-
-def run_options(function: F) -> F:
-    """The options that name a training run on GitHub."""
-    run = option("--run", type=click.IntRange(1), metavar="ID", help="A training run on GitHub.")
-    attempt = option("--attempt", type=click.IntRange(1), default=1, help="The attempt of that run.")
-    workflow = option(
-        "--train-workflow",
-        metavar="PATH",
-        default=TRAIN_PATH,
-        help="The workflow that run has to be of.",
-    )
-    bot = option("--bot", metavar="LOGIN", default=ACTIONS_BOT, help="Whose answers to commands count.")
-    return run(attempt(workflow(bot(function))))
-
-
-def store_options(function: F) -> F:
-    """Whether a verdict's files are stored, or were."""
-    store = option("--store", is_flag=True, help="Put the accepted files of a push into the store, and nothing else.")
-    stored = option("--stored", metavar="RESULT", default="", help="How the job ended that did so, as GitHub says it.")
-    return store(stored(function))
-
-
-def plan_options(function: F) -> F:
-    """How a plan is printed, and which models it calls stale."""
-    matrix = option("--matrix", is_flag=True, help="Print the GitHub Actions matrix of what to train.")
-    unjudged = option(
-        "--unjudged", is_flag=True, help="Call stale what the ledger has no verdict on, and nothing else."
-    )
-    asked = option("--asked", is_flag=True, help="In a re-run on GitHub: plan what /retrain asked of this attempt.")
-    release = option("--release", is_flag=True, help="On GitHub: say who asks the release workflow for what.")
-    return matrix(unjudged(asked(release(function))))
-
-
-def param_options(function: F) -> F:
+def param_option(function: F) -> F:
     """What is trained with instead of the committed parameters."""
-    param = option(
+    return option(
         "--param",
         "params",
         multiple=True,
         metavar="NAME=VALUE",
         help="Train with another value than the committed one, of one --model; repeatable. The file stays as it is.",
-    )
-    overrides = option("--overrides", metavar="JSON", help="The same as one JSON object, as a trial on GitHub has it.")
-    return param(overrides(function))
+    )(function)
 
 
 def base_option(function: F) -> F:

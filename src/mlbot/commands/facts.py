@@ -232,5 +232,5 @@ def judged_attempt(facts: Facts) -> tuple[Run, Attempt, bool] | Decision:
     run = found[0]
     if run.conclusion is Conclusion.ACTION_REQUIRED:
         return Decision(reason=Reason.NEEDS_APPROVAL, values={"run": run.url})
-    attempt = facts.reruns.standing(run.this_attempt)
+    attempt = facts.reruns.counting(run.this_attempt)
     return run, attempt, run.completed or attempt != run.this_attempt

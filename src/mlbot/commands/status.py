@@ -76,7 +76,7 @@ def status_view(facts: Facts) -> StatusView:
     pull, runs, reruns, progress = facts.pull_request, facts.trainings, facts.reruns, facts.progress
     stamp = read_stamp(progress.report.body, report_marker(facts.policy.train_path)) if progress.report else None
     current = stamp is not None and stamp.head == pull.head_sha
-    counts = reruns.standing(runs[0].this_attempt) if runs else None
+    counts = reruns.counting(runs[0].this_attempt) if runs else None
     spoken = attempt_of(progress.status.url) if progress.status else None
     return StatusView(
         head=pull.head_sha,

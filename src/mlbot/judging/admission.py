@@ -1,4 +1,4 @@
-"""What the trusted side does about a run: judge it, settle it without judging, wait, or leave it alone.
+"""What the trusted side does about a run: judge it, finish it without judging, wait, or ignore it.
 
 Everything is decided from the event, the run as the API gives it when asked again, the open pull requests and the
 guarded branch's policy. Nothing is taken from an artifact: its writer may be a stranger.
@@ -13,13 +13,13 @@ from mlbot.protocol.decision import (
     NO_RERUNS,
     Cause,
     Decision,
+    FinishWithoutJudging,
+    Ignore,
     Judge,
-    Leave,
     MergeGroupSubject,
     Policy,
     PullRequestSubject,
     PushSubject,
-    Settle,
     Subject,
     Wait,
     subject_of,
@@ -29,7 +29,7 @@ _QUEUE = re.compile(r"gh-readonly-queue/(?P<base>.+)/pr-[0-9]+-[0-9a-f]{40}")
 """How the merge queue names its branches (docs.github.com, "Managing a merge queue")."""
 
 
-def admit(
+def triage(
     run: Run,
     asked: Attempt,
     policy: Policy,
@@ -51,18 +51,18 @@ def admit(
     if refused is not None:
         return refused
     subject = _subject(run, policy, pulls)
-    if isinstance(subject, Leave):
+    if isinstance(subject, Ignore):
         return subject
     if run.attempt < asked.number:
         return Wait(subject=subject, attempt=asked)
     return _by_conclusion(run, subject, reruns)
 
 
-def _leave(cause: Cause, sentence: str) -> Leave:
-    return Leave(cause=cause, sentence=sentence)
+def _ignore(cause: Cause, sentence: str) -> Ignore:
+    return Ignore(cause=cause, sentence=sentence)
 
 
-def _foreign(run: Run, policy: Policy, event_run: Run | None) -> Leave | None:
+def _foreign(run: Run, policy: Policy, event_run: Run | None) -> Ignore | None:
     """The first check that the run does not stand, in the order of the checks."""
     checks: tuple[tuple[bool, Cause, str], ...] = (
         (
@@ -86,16 +86,16 @@ def _foreign(run: Run, policy: Policy, event_run: Run | None) -> Leave | None:
             "The event and the API tell different things of the run.",
         ),
     )
-    return next((_leave(cause, sentence) for holds, cause, sentence in checks if not holds), None)
+    return next((_ignore(cause, sentence) for holds, cause, sentence in checks if not holds), None)
 
 
-def _other_attempt(run: Run, asked: Attempt, reruns: Reruns) -> Leave | None:
+def _other_attempt(run: Run, asked: Attempt, reruns: Reruns) -> Ignore | None:
     """An attempt that is not there yet is waited for only when the bot itself has asked GitHub for it."""
     if run.id != asked.run or (run.attempt < asked.number and reruns.request(asked) is None):
         sentence = f"The API gave attempt {run.this_attempt} when asked for {asked}."
-        return _leave(Cause.OTHER_ATTEMPT, sentence)
+        return _ignore(Cause.OTHER_ATTEMPT, sentence)
     if run.attempt > asked.number:
-        return _leave(Cause.NEWER_ATTEMPT, f"A newer attempt has replaced attempt {asked}.")
+        return _ignore(Cause.NEWER_ATTEMPT, f"A newer attempt has replaced attempt {asked}.")
     return None
 
 
@@ -103,25 +103,25 @@ def _identity(run: Run) -> tuple[object, ...]:
     return run.id, run.repository_id, run.path, run.event, run.head_sha, run.head_repository_id
 
 
-def _subject(run: Run, policy: Policy, pulls: Sequence[PullRequest]) -> Subject | Leave:
+def _subject(run: Run, policy: Policy, pulls: Sequence[PullRequest]) -> Subject | Ignore:
     if run.event == "pull_request":
         return _pull_request(run, policy, pulls)
     if run.head_repository_id != policy.repository_id:
-        return _leave(Cause.OTHER_REPOSITORY, "The run's commit is of another repository.")
+        return _ignore(Cause.OTHER_REPOSITORY, "The run's commit is of another repository.")
     branch = run.head_branch or ""
     if run.event == "merge_group":
         queue = _QUEUE.fullmatch(branch)
         if queue is None or not policy.guards(queue["base"]):
-            return _leave(Cause.NOT_GUARDED, "The merge queue is not of a guarded branch.")
+            return _ignore(Cause.NOT_GUARDED, "The merge queue is not of a guarded branch.")
         return MergeGroupSubject(sha=run.head_sha, branch=queue["base"])
     if not policy.guards(branch):
-        return _leave(Cause.NOT_GUARDED, "The branch that was pushed to is not guarded.")
+        return _ignore(Cause.NOT_GUARDED, "The branch that was pushed to is not guarded.")
     return PushSubject(sha=run.head_sha, branch=branch)
 
 
-def _pull_request(run: Run, policy: Policy, pulls: Sequence[PullRequest]) -> Subject | Leave:
+def _pull_request(run: Run, policy: Policy, pulls: Sequence[PullRequest]) -> Subject | Ignore:
     if run.head_repository_id is None:
-        return _leave(Cause.HEAD_REPOSITORY_GONE, "The repository that head was in is gone.")
+        return _ignore(Cause.HEAD_REPOSITORY_GONE, "The repository that head was in is gone.")
     ours = [
         pull
         for pull in pulls
@@ -134,15 +134,15 @@ def _pull_request(run: Run, policy: Policy, pulls: Sequence[PullRequest]) -> Sub
     if len(guarded) == 1:
         return subject_of(guarded[0], run.head_repository_id)
     if guarded:
-        return _leave(Cause.SEVERAL_PULL_REQUESTS, f"{len(guarded)} open pull requests have this head.")
+        return _ignore(Cause.SEVERAL_PULL_REQUESTS, f"{len(guarded)} open pull requests have this head.")
     if current:
-        return _leave(Cause.NOT_GUARDED, "The pull request goes into a branch that is not guarded.")
+        return _ignore(Cause.NOT_GUARDED, "The pull request goes into a branch that is not guarded.")
     if any(pull.head_ref == run.head_branch for pull in ours):
-        return _leave(Cause.STALE_HEAD, "The pull request has a newer head by now.")
-    return _leave(Cause.NO_PULL_REQUEST, "No open pull request has this head.")
+        return _ignore(Cause.STALE_HEAD, "The pull request has a newer head by now.")
+    return _ignore(Cause.NO_PULL_REQUEST, "No open pull request has this head.")
 
 
-_SETTLED: dict[Conclusion, tuple[Cause, State, str]] = {
+_FINISHED: dict[Conclusion, tuple[Cause, State, str]] = {
     Conclusion.CANCELLED: (Cause.CANCELLED, State.ERROR, "The training was cancelled; comment /retrain for a verdict."),
     Conclusion.TIMED_OUT: (Cause.TIMED_OUT, State.ERROR, "The training ran into its time limit."),
     Conclusion.ACTION_REQUIRED: (
@@ -156,7 +156,7 @@ _SETTLED: dict[Conclusion, tuple[Cause, State, str]] = {
 }
 
 
-def _by_conclusion(run: Run, subject: Subject, reruns: Reruns) -> Judge | Settle | Wait:
+def _by_conclusion(run: Run, subject: Subject, reruns: Reruns) -> Judge | FinishWithoutJudging | Wait:
     """A run that failed is judged: the judge knows what is missing. One that says nothing at all is no pass."""
     attempt = run.this_attempt
     if not run.completed or run.conclusion is None:
@@ -164,12 +164,16 @@ def _by_conclusion(run: Run, subject: Subject, reruns: Reruns) -> Judge | Settle
             return Wait(subject=subject, attempt=attempt)
     elif run.conclusion is Conclusion.SKIPPED and isinstance(subject, PullRequestSubject) and subject.draft:
         sentence = "Drafts train on request: comment /retrain, or mark the draft ready for review."
-        return Settle(subject=subject, attempt=attempt, cause=Cause.DRAFT, state=State.PENDING, sentence=sentence)
-    settled = _SETTLED.get(run.conclusion)
-    if settled is None:
+        return FinishWithoutJudging(
+            subject=subject, attempt=attempt, cause=Cause.DRAFT, state=State.PENDING, sentence=sentence
+        )
+    finished = _FINISHED.get(run.conclusion)
+    if finished is None:
         return Judge(subject=subject, attempt=attempt, reruns=reruns)
-    cause, state, sentence = settled
-    return Settle(subject=subject, attempt=attempt, cause=cause, state=state, sentence=sentence, reruns=reruns)
+    cause, state, sentence = finished
+    return FinishWithoutJudging(
+        subject=subject, attempt=attempt, cause=cause, state=state, sentence=sentence, reruns=reruns
+    )
 
 
 def announce(
@@ -178,8 +182,8 @@ def announce(
     pulls: Sequence[PullRequest],
     event_run: Run | None = None,
     reruns: Reruns = NO_RERUNS,
-) -> Subject | Leave:
-    """Whose status goes pending when a run was requested; the same checks as `admit`, but for the run's end."""
+) -> Subject | Ignore:
+    """Whose status goes pending when a run was requested; the same checks as `triage`, but for the run's end."""
     if reruns.trial(run.this_attempt) is not None:
-        return _leave(Cause.TRIAL, "The attempt is a trial, which leaves the status as it is.")
+        return _ignore(Cause.TRIAL, "The attempt is a trial, which leaves the status as it is.")
     return _foreign(run, policy, event_run) or _subject(run, policy, pulls)

@@ -1,10 +1,10 @@
-"""`mlbot plan --run`: decide what to do about a training run, and which baselines have to be trained first."""
+"""The jobs that plan and judge a training run on GitHub: `mlbot ci matrix`, `plan` and `judge`."""
 
 import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,220 +13,268 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from mlbot.config.schema import Waivers
-from mlbot.console import Console
+from mlbot.commands.params_patch import edited, unified
+from mlbot.config.params import load_params
+from mlbot.config.schema import Model, Waivers
+from mlbot.config.yaml import decode, load
 from mlbot.errors import Exit, MlbotError
 from mlbot.gates.outcome import Reason
-from mlbot.judging.run_assignment import Assignment, assign, evidence_of
-from mlbot.judging.run_ci import Hosted
-from mlbot.judging.run_compose import Found, Provenance, report_of
-from mlbot.judging.run_judge import Case, Entry, Live, judge
-from mlbot.judging.run_model_files import Fetched, Intake, is_kept, judged_files, live_file
-from mlbot.judging.run_policy import Rules
-from mlbot.judging.run_trial import judged_trial
-from mlbot.judging.waiver_requests import Resolved, ended, fresh, is_open, resolve
-from mlbot.ledger.entries import WaiverEntry
+from mlbot.git.ledger import LedgerBranch
+from mlbot.git.remote import failure
+from mlbot.git.repository import Repository
+from mlbot.judging.run_ci import CIRun
+from mlbot.judging.run_files import Intake, is_stored, judged_files, live_file
+from mlbot.judging.run_judge import JudgeRequest, JudgeResult, Live, Rules, evidence_of, judge, report_of
+from mlbot.judging.trial import Change, TrialResult, trial_result
+from mlbot.judging.waivers import Resolved, ended, fresh, is_open, resolve
+from mlbot.ledger.entries import DeploymentEntry, Entry, VerdictEntry, WaiverEntry, folders_of
+from mlbot.ledger.queries import judged_models, latest_by_key, verdicts
+from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.extras import require
+from mlbot.lib.record import Name, Sha
 from mlbot.lib.scalar import Params
-from mlbot.plan.plan import MATRIX_LIMIT, PlannedModel
-from mlbot.protocol.answer import WaiverRequest, recorded
+from mlbot.plan.plan import MATRIX_LIMIT, Plan, PlannedModel
+from mlbot.plan.run_plan import Planning, PlanOptions, matrix_lines, plan_working_tree
+from mlbot.protocol.answer import RetrainRequest, WaiverRequest, recorded
 from mlbot.protocol.artifacts import Side, accepted_file
-from mlbot.protocol.decision import Decision, Judge, PullRequestSubject, Wait
+from mlbot.protocol.decision import Decision, FinishWithoutJudging, Judge, PullRequestSubject, PushSubject, Wait
 from mlbot.report.notices import in_production
-from mlbot.report.report import Notice, Report
+from mlbot.report.report import Report
 from mlbot.report.terminal import terminal
-from mlbot.training.trial import trial_key
+from mlbot.training.run_train import SeedRuns, no_baseline
 from mlbot.verdict.decide import Evidence, decide
 from mlbot.verdict.evidence import Problem
-from mlbot.verdict.verdict import Verdict
+from mlbot.verdict.verdict import Commits, Verdict
 from mlbot.verdict.waiver import may_waive
 
-# Where the models of a training run are judged one after another: which files, against which others.
+# In the sandbox: which trainings a commit needs.
+
+
+def print_matrix(run: CIRun, base: str | None) -> None:
+    """Print the trainings of the commit that is checked out, as GitHub's `GITHUB_OUTPUT` takes them.
+
+    Args:
+        run: the job. In a re-run, what `/retrain` asked of it is planned.
+        base: what a change is compared with; a push is compared with the ledger.
+
+    Raises:
+        MlbotError: it cannot be planned, or what was asked for is not known.
+    """
+    request = run.request()
+    if request is not None:
+        run.console.say(_sentence(request))
+    models, pushed = request.models if request else (), run.job.event_name == "push"
+    options = PlanOptions(base=base, models=models, git_only=True, unjudged=pushed)
+    run.console.result(matrix_lines(plan_working_tree(run.repository, options), request))
+
+
+def _sentence(request: RetrainRequest) -> str:
+    models = ", ".join(request.models) or "what is stale"
+    if not request.trial:
+        return f"{request.actor} asked to train {models} again."
+    params = ", ".join(f"{name}={value}" for name, value in sorted(request.params.items()))
+    return f"{request.actor} asked for a trial of {models} with {params}."
+
+
+# What is to be judged: the three commits of a decision, what they make stale, and which baselines there are.
+
+_HEAD, _POLICY = "refs/mlbot/head", "refs/mlbot/policy"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
-    """Where one model after another is judged.
+class Assignment:
+    """What is to be judged, recomputed from git's objects: head is fetched, and never checked out.
 
     Attributes:
-        hosted: the job.
-        assignment: what is judged.
-        candidates: the training run's artifacts.
-        baselines: this run's own, trained from base.
-        rules: of each model.
-        console: told of each step.
+        decision: the run and the commit that are judged.
+        planning: every model of head, with why it is stale or asked for; of a trial, its model alone.
+        entries: the ledger's verdicts on the stale models; after a push on all of head's.
+        waivers: of the ledger, all of them.
+        deployments: of the ledger, of the same models as the verdicts.
+        judged: the guarded branch's verdicts whose files may serve as a baseline, by model and content key.
+        baselines: the stale models whose baseline is not among them, so that it has to be trained.
     """
 
-    hosted: Hosted
-    assignment: Assignment
-    candidates: Intake
-    baselines: Intake
-    rules: Rules
-    console: Console
-
-    def judge(self, planned: PlannedModel) -> Found:
-        """Fetch a model's files and judge them."""
-        rule = self.rules.of(planned.name)
-        candidate = self._candidate(planned)
-        baseline = self._baseline(planned, candidate)
-        case = Case(
-            model=rule.model,
-            rules=rule.folder,
-            candidate=tuple(Entry(seed=each.seed, file=rule.problem or each.file) for each in candidate.entries),
-            baseline=baseline if isinstance(baseline, Problem) else baseline.entries,
-            key=trial_key(planned.key, self._overrides),
-            base_key=planned.key if self._overrides else planned.base_key,
-            past=tuple(entry for entry in self.assignment.entries if entry.model == planned.name),
-            provisional=rule.provisional,
-            live=self._live(planned),
-        )
-        provenance = Provenance(
-            candidate=candidate.trainings,
-            baseline=() if isinstance(baseline, Problem) else baseline.trainings,
-            failures=candidate.failures,
-            stale_reasons=tuple(reason.text for reason in planned.reasons),
-            head=self.assignment.configs.head.model(planned.name),
-        )
-        return Found(case=case, judged=judge(case, say=self.console.say), provenance=provenance)
-
-    def _live(self, planned: PlannedModel) -> Live | None:
-        """What is in production; a trial is only compared with what is committed."""
-        assignment, policy = self.assignment, self.assignment.configs.policy
-        if policy is None or assignment.decision.trial:
-            return None
-        entry = in_production(policy.environments, assignment.deployments, planned.name)
-        if entry is None:
-            return None
-        baseline = assignment.judged.get((planned.name, planned.base_key or ""))
-        if baseline is not None and baseline.digest == entry.digest:
-            return Live(entry=entry, file=None)
-        file = live_file(self.hosted, entry, assignment.entries, self.baselines.folder, self.console)
-        return Live(entry=entry, file=file)
+    decision: Judge
+    planning: Planning
+    entries: tuple[VerdictEntry, ...]
+    waivers: tuple[WaiverEntry, ...]
+    deployments: tuple[DeploymentEntry, ...]
+    judged: Mapping[tuple[str, str], VerdictEntry]
+    baselines: tuple[PlannedModel, ...]
 
     @property
-    def _overrides(self) -> Params:
-        """What a trial changes of the committed parameters; empty where it is none."""
-        decision = self.assignment.decision
-        request = decision.reruns.trial(decision.attempt)
-        return request.params if request else {}
+    def plan(self) -> Plan:
+        """What is stale."""
+        return self.planning.plan
 
-    def _candidate(self, planned: PlannedModel) -> Fetched:
-        """The files of the attempt, or of the last one before it that was asked for this model too."""
-        decision = self.assignment.decision
-        attempt = decision.attempt if decision.trial else decision.reruns.trained(planned.name, decision.attempt)
-        return self.candidates.trained(planned, planned.seeds, Side.CANDIDATE, attempt)
-
-    def _committed(self, planned: PlannedModel) -> Fetched | Problem:
-        """What a trial of a stale model is compared with: head's own parameters, trained in the same sandbox."""
-        decision = self.assignment.decision
-        attempt = decision.reruns.trained(planned.name, decision.attempt)
-        return _or_problem(
-            self.candidates.trained(planned, planned.seeds, Side.CANDIDATE, attempt),
-            "The committed parameters have no model to compare with.",
-        )
-
-    def _baseline(self, planned: PlannedModel, candidate: Fetched) -> Fetched | Problem:
-        """The guarded branch's judged files; else what this run trained from base; never anything of the other run.
-
-        A trial is no verdict, so there the other run's files do: its question is what the parameters are worth.
-        """
-        if self._overrides and not planned.requested:
-            return self._committed(planned)
-        if planned.base_key is None:
-            why = "; ".join(reason.text for reason in planned.reasons)
-            return Problem(reason=Reason.NO_BASELINE, detail=f"There is nothing to compare with: {why}.")
-        if planned.base_key == planned.key and not planned.requested:
-            return candidate
-        if planned in self.assignment.baselines:
-            return self._trained_baseline(planned)
-        entry = self.assignment.judged[planned.name, planned.base_key]
-        files = judged_files(self.hosted, entry, self.baselines.folder, self.console)
-        return files if isinstance(files, Problem) else Fetched(entries=files)
-
-    def _trained_baseline(self, planned: PlannedModel) -> Fetched | Problem:
-        base = self.assignment.sides.base
-        model = base.config.model(planned.name) if base else None
-        seeds = model.train.seeds if model else planned.seeds
-        found = self.baselines.trained(planned, seeds, Side.BASELINE, self.baselines.attempt)
-        return _or_problem(found, "The baseline was not trained.")
+    @property
+    def trial(self) -> RetrainRequest | None:
+        """The request of a trial."""
+        return self.decision.reruns.trial(self.decision.attempt)
 
 
-def _or_problem(found: Fetched, why: str) -> Fetched | Problem:
-    """A side's files; where one is missing there is nothing to compare with."""
-    wrong = next((entry.file for entry in found.entries if isinstance(entry.file, Problem)), None)
-    return found if wrong is None else Problem(reason=Reason.NO_BASELINE, detail=f"{why} {wrong.detail}")
-
-
-# What people answered for, as the judge learns of it: from the ledger, and from the bot's answers.
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Granted:
-    """What people answered for.
-
-    Attributes:
-        waivers: those that may hold for this verdict.
-        notices: on what was asked for in vain, and on what ended.
-    """
-
-    waivers: tuple[WaiverEntry, ...] = ()
-    notices: tuple[Notice, ...] = ()
-
-
-def granted(hosted: Hosted, assignment: Assignment, evidence: Sequence[Evidence]) -> Granted:
-    """The waivers for a verdict on GitHub; none for a trial, whose parameters are not the content they were given for.
-
-    The bot's answers are read only where a gate is open, or where a person or a command started this judge; and the
-    role only of who asked for what the ledger does not have yet. So most verdicts cost no request more.
+def assign(run: CIRun, decision: Judge) -> Assignment:
+    """Fetch the commits of a decision and plan them.
 
     Raises:
-        MlbotError: the comments or a role cannot be read.
+        MlbotError: the commits cannot be fetched, or head's or policy's config is wrong.
     """
-    if assignment.decision.trial:
-        return Granted()
-    known, subject = assignment.waivers, assignment.decision.subject
-    verdict = decide(assignment.commits, evidence, known)
-    if not isinstance(subject, PullRequestSubject):
-        return Granted(waivers=known, notices=ended(known, verdict, evidence, None))
-    asked = Resolved()
-    if is_open(verdict) or hosted.event_run() is None:
-        asked = _asked(hosted, assignment, subject, verdict, evidence)
-        verdict = decide(assignment.commits, evidence, (*known, *asked.waivers))
-    over = ended(known, verdict, evidence, subject.number)
-    return Granted(waivers=(*known, *asked.waivers), notices=(*over, *asked.notices))
+    planning = Planning.of(run.repository, _commits(run, decision), outside=False)
+    if isinstance(decision.subject, PushSubject):
+        entries = _known(run, planning.plan.models, planning.plan)
+        plan = planning.plan.unjudged(latest_by_key(entries, decision.subject.branch))
+    else:
+        plan = _asked(planning.plan, decision)
+        entries = _known(run, plan.stale, planning.plan)
+    judged = judged_models(entries, decision.subject.branch)
+    return Assignment(
+        decision=decision,
+        planning=planning.with_plan(plan),
+        entries=tuple(verdicts(entries)),
+        waivers=tuple(each for each in entries if isinstance(each, WaiverEntry)),
+        deployments=tuple(each for each in entries if isinstance(each, DeploymentEntry)),
+        judged=judged,
+        baselines=tuple(
+            model
+            for model in plan.stale
+            if _needs_guarded(model, trial=decision.trial) and (model.name, model.base_key) not in judged
+        ),
+    )
 
 
-def _asked(
-    hosted: Hosted,
-    assignment: Assignment,
-    subject: PullRequestSubject,
-    verdict: Verdict,
-    evidence: Sequence[Evidence],
-) -> Resolved:
-    """New waivers, and notices on what was asked for in vain."""
-    comments = hosted.github.comments(subject.number)
-    records = fresh(recorded(comments, hosted.bot), assignment.waivers)
-    asked = [each for each in records if each.number == subject.number]
-    if not asked:
-        return Resolved()
-    policy = assignment.configs.policy
-    speakers = _speakers(hosted, policy.waivers if policy else Waivers(), asked, subject)
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return resolve(asked, comments, verdict, evidence, speakers, now)
+def _needs_guarded(model: PlannedModel, *, trial: bool) -> bool:
+    """Whether a model is compared with the guarded branch's: a trial of a stale one is compared with head's own."""
+    if model.base_key is None or (trial and not model.requested):
+        return False
+    return model.base_key != model.key or model.requested
 
 
-def _speakers(
-    hosted: Hosted, rules: Waivers, asked: Iterable[WaiverRequest], subject: PullRequestSubject
-) -> frozenset[str]:
-    """Who of those that asked about this head has the right to, as the API and the guarded branch's config say now.
+def _asked(plan: Plan, decision: Judge) -> Plan:
+    """The plan with what this attempt was asked for."""
+    request = decision.reruns.request(decision.attempt)
+    if request is None:
+        return plan
+    return plan.trial_of(request.models[0]) if request.trial and request.models else plan.asked_for(request.models)
 
-    The command's job asked too, but whoever may write to the repository may edit the record that it left.
+
+def _known(run: CIRun, models: Sequence[PlannedModel], of: Plan) -> tuple[Entry, ...]:
+    """What the ledger has on models that may be judged, and every waiver.
+
+    A waiver of another model tells that a request was met already, so none is left out; there are few.
     """
-    actors = dict.fromkeys(each.actor for each in asked if each.sha == subject.sha)
-    return frozenset(each for each in actors if may_waive(rules, each, hosted.github.role(each), subject.author))
+    folders = [*(folder for each in models for folder in _folders(each.name)), *folders_of("waiver")]
+    return LedgerBranch.at(run.remote).read_folders(folders, few=len(models) < len(of.models)).entries
 
 
-# `mlbot judge --run`: judge what a training run on GitHub left behind. Reads everything, writes only into a folder.
+def _folders(model: Name) -> tuple[str, ...]:
+    return *folders_of("verdict", model), *folders_of("deployment", model)
+
+
+def _commits(run: CIRun, decision: Judge) -> Commits:
+    repository, subject = run.repository, decision.subject
+    refspecs = [f"+{subject.sha}:{_HEAD}", f"+refs/heads/{subject.branch}:{_POLICY}"]
+    done = run.remote.run(
+        ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", run.remote.url, *refspecs], repository.root
+    )
+    if done.returncode != 0:
+        raise failure(done, "reading", subject.branch)
+    tip = repository.resolve(_POLICY)
+    base = _base(repository, decision, tip)
+    return Commits(
+        head=subject.sha,
+        base=base,
+        policy=tip if CONFIG_FILE in repository.tree(tip).entries else None,
+        guarded=subject.branch,
+        behind=repository.count_between(base, tip) if base and not isinstance(subject, PushSubject) else 0,
+    )
+
+
+def _base(repository: Repository, decision: Judge, tip: Sha) -> Sha | None:
+    """Where head left the guarded branch; of a commit that is on it already, its first parent."""
+    if isinstance(decision.subject, PushSubject):
+        return repository.find(f"{decision.subject.sha}^1")
+    return repository.merge_base(decision.subject.sha, tip)
+
+
+# `mlbot ci plan`: what to do about a training run, and which baselines have to be trained first.
+
+_PAUSE_S = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long to wait for a run that is not over.
+
+    Attributes:
+        checks: how often to look.
+        pause: waits so many seconds.
+    """
+
+    checks: int = 900
+    pause: Callable[[float], None] = time.sleep
+
+
+def plan_run(run: CIRun, patience: Patience | None = None) -> None:
+    """Print what GitHub's `GITHUB_OUTPUT` takes.
+
+    `decision`; `base`, `matrix` and `jobs` of the baselines to train; `store`, whether accepted files are stored.
+
+    Raises:
+        MlbotError: the run cannot be read.
+    """
+    decision = _decide(run, patience or Patience())
+    run.console.say(f"Run {run.attempt}: {decision.kind}")
+    base, jobs = "", list[dict[str, object]]()
+    if isinstance(decision, Judge):
+        try:
+            assignment = assign(run, decision)
+        except MlbotError as error:
+            run.console.say(f"No baseline is trained: {error.what}")  # the judge meets it too, and reports it
+        else:
+            base, jobs = assignment.planning.commits.base or "", _baseline_jobs(assignment, run)
+    lines = {
+        "decision": decision.kind,
+        "base": base,
+        "matrix": json.dumps({"include": jobs}),
+        "jobs": len(jobs),
+        "store": str(is_stored(run, decision)).lower(),
+    }
+    run.console.result("\n".join(f"{name}={value}" for name, value in lines.items()))
+
+
+def _decide(run: CIRun, patience: Patience) -> Decision:
+    """The decision, once the run is over: its event can come before its end."""
+    _, decision = run.decide()
+    for _ in range(patience.checks):
+        if not isinstance(decision, Wait):
+            break
+        run.console.say("The training is not over yet; looking again soon.")
+        patience.pause(_PAUSE_S)
+        _, decision = run.decide()
+    return decision
+
+
+def _baseline_jobs(assignment: Assignment, run: CIRun) -> list[dict[str, object]]:
+    """One job for each baseline and seed, with the seeds and runners that base's own config asks for."""
+    base = assignment.planning.sides.base
+    if base is None:
+        return []
+    models = [(each, base.config.model(each.name)) for each in assignment.baselines]
+    planned = tuple(
+        each.model_copy(update={"seeds": model.train.seeds, "runs_on": model.train.runs_on})
+        for each, model in models
+        if model is not None
+    )
+    jobs = assignment.plan.model_copy(update={"models": planned}).jobs()
+    if len(jobs) > MATRIX_LIMIT:
+        run.console.say(
+            f"{len(jobs)} baselines are more than a matrix holds; only the first {MATRIX_LIMIT} are trained."
+        )
+    return jobs[:MATRIX_LIMIT]
+
+
+# `mlbot ci judge`: judge what a training run left behind. Reads everything, writes only into a folder.
 
 DECISION_FILE, REPORT_FILE, TRIAL_FILE = "decision.json", "report.json", "trial.json"
 
@@ -239,8 +287,8 @@ THEMES = ("light", "dark")
 DECISION: TypeAdapter[Decision] = TypeAdapter(Decision)
 
 
-def judge_run(hosted: Hosted, out: Path, console: Console) -> Exit:
-    """Judge an attempt of a run, and leave what `mlbot publish` needs in a folder.
+def judge_run(run: CIRun, out: Path) -> Exit:
+    """Judge an attempt of a run, and leave what `mlbot ci publish` needs in a folder.
 
     `report/` gets the decision, the report and the pictures, or a sentence on why there is no report; `accepted/` the
     model files that were scored, each under its digest.
@@ -254,83 +302,76 @@ def judge_run(hosted: Hosted, out: Path, console: Console) -> Exit:
     require("ml", needed_for="Judging a model")
     records = out / RECORDS
     records.mkdir(parents=True, exist_ok=True)
-    _, decision = hosted.decide()
+    _, decision = run.decide()
     (records / DECISION_FILE).write_bytes(DECISION.dump_json(decision))
     if not isinstance(decision, Judge):
-        console.say(f"There is nothing to judge: {decision.kind}.")
+        run.console.say(f"There is nothing to judge: {decision.kind}.")
         return Exit.OK
     try:
-        report = _judged(hosted, decision, out, console)
+        report = _judge(run, decision, out)
     except MlbotError as error:
         sentence = str(error).splitlines()[0]
         (records / ERROR_FILE).write_text(f"{sentence}\n", encoding="utf-8")
         raise
     _draw(report, records / CHARTS)
     (records / REPORT_FILE).write_text(report.model_dump_json(), encoding="utf-8")
-    console.result(terminal(report, console.color, console.width))
+    run.console.result(terminal(report, run.console.color, run.console.width))
     return Exit.OK
 
 
-def _judged(hosted: Hosted, decision: Judge, out: Path, console: Console) -> Report:
+def _judge(run: CIRun, decision: Judge, out: Path) -> Report:
     started = time.monotonic()
-    assignment = assign(hosted, decision)
+    assignment = assign(run, decision)
+    planning = assignment.planning
     with tempfile.TemporaryDirectory(prefix="mlbot-judge-") as scratch, ExitStack() as checkouts:
-        bench = Bench(
-            hosted=hosted,
+        models = ModelJudge(
+            run=run,
             assignment=assignment,
-            candidates=Intake(hosted=hosted, attempt=decision.attempt, folder=Path(scratch)),
-            baselines=Intake(hosted=hosted, attempt=hosted.job.run, folder=Path(scratch)),
-            rules=Rules(
-                repository=hosted.repository,
-                commits=assignment.commits,
-                configs=assignment.configs,
-                checkouts=checkouts,
-                trusts_head=False,
-            ),
-            console=console,
+            candidates=Intake(run=run, attempt=decision.attempt, folder=Path(scratch)),
+            baselines=Intake(run=run, attempt=run.job.run, folder=Path(scratch)),
+            rules=Rules(planning=planning, checkouts=checkouts, trusts_head=False),
         )
-        found = [bench.judge(planned) for planned in assignment.stale]
-        evidence = evidence_of(assignment.plan, assignment.configs, assignment.sides, found)
-        given = granted(hosted, assignment, evidence)
+        results = [models.judge(planned) for planned in assignment.plan.stale]
+        evidence = evidence_of(planning, results)
+        given = granted(run, assignment, evidence)
         report = report_of(
-            hosted.job.repository,
-            assignment.plan,
-            assignment.configs,
-            found,
-            decide(assignment.commits, evidence, given.waivers),
+            planning,
+            results,
+            decide(planning.commits, evidence, given.waivers),
             notices=given.notices,
             duration_s=time.monotonic() - started,
-            **_context(hosted, assignment),
+            **_context(run, assignment),
         )
-        _keep(found, report, out / ACCEPTED)
+        _copy_accepted(results, report, out / ACCEPTED)
         if decision.trial:
-            result = judged_trial(hosted, assignment, report)
+            result = judged_trial(run, assignment, report)
             (out / RECORDS / TRIAL_FILE).write_text(result.model_dump_json(), encoding="utf-8")
     return report
 
 
-def _context(hosted: Hosted, assignment: Assignment) -> dict[str, Any]:
+def _context(run: CIRun, assignment: Assignment) -> dict[str, Any]:
     """What the report says of the pull request it is about."""
-    subject, policy = assignment.decision.subject, assignment.configs.policy or assignment.configs.head
-    told: dict[str, Any] = {
-        "repository_url": f"{hosted.job.server_url}/{hosted.job.repository}",
-        "inconclusive_blocks": policy.inconclusive.pull_request == "block",
-        "run_url": hosted.job.run_url,
+    subject, configs = assignment.decision.subject, assignment.planning.configs
+    context: dict[str, Any] = {
+        "repository": run.job.repository,
+        "repository_url": run.url,
+        "inconclusive_blocks": (configs.policy or configs.head).inconclusive.pull_request == "block",
+        "run_url": run.job.run_url,
         "head_ref": subject.branch,
         "trial": assignment.decision.trial,
     }
     if isinstance(subject, PullRequestSubject):
-        told |= {"pull_request": subject.number, "fork": subject.fork, "head_ref": subject.head_ref}
-    return told
+        context |= {"pull_request": subject.number, "fork": subject.fork, "head_ref": subject.head_ref}
+    return context
 
 
-def _keep(found: Sequence[Found], report: Report, folder: Path) -> None:
+def _copy_accepted(results: Sequence[JudgeResult], report: Report, folder: Path) -> None:
     """Put the files that were scored into a folder, each under its digest."""
     folder.mkdir(parents=True, exist_ok=True)
-    for each, model in zip(found, report.models, strict=False):
-        for entry, evaluation in zip(each.case.candidate, model.candidate, strict=False):
-            if isinstance(entry.file, Path) and evaluation.digest and not evaluation.problem:
-                shutil.copyfile(entry.file, folder / accepted_file(evaluation.digest))
+    for result, model in zip(results, report.models, strict=False):
+        for each, evaluation in zip(result.request.candidate.runs, model.candidate, strict=False):
+            if isinstance(each.file, Path) and evaluation.digest and not evaluation.problem:
+                shutil.copyfile(each.file, folder / accepted_file(evaluation.digest))
 
 
 def _draw(report: Report, folder: Path) -> None:
@@ -345,75 +386,210 @@ def _draw(report: Report, folder: Path) -> None:
                 (folder / f"{model.model}.{theme}.svg").write_text(svg(spec, theme), encoding="utf-8")
 
 
-_PAUSE_S = 20.0
-
-Pause = Callable[[float], None]
-
-
 @dataclass(frozen=True, kw_only=True)
-class Patience:
-    """How long to wait for a run that is not over.
+class ModelJudge:
+    """Judges one model after another: which files, against which others.
 
     Attributes:
-        checks: how often to look.
-        pause: waits so many seconds.
+        run: the job.
+        assignment: what is judged.
+        candidates: the training run's artifacts.
+        baselines: this run's own, trained from base.
+        rules: of each model.
     """
 
-    checks: int = 900
-    pause: Pause = time.sleep
+    run: CIRun
+    assignment: Assignment
+    candidates: Intake
+    baselines: Intake
+    rules: Rules
+
+    def judge(self, planned: PlannedModel) -> JudgeResult:
+        """Fetch a model's files and judge them."""
+        candidate = self._trained(planned, trial=self.assignment.decision.trial)
+        request = JudgeRequest(
+            rule=self.rules.of(planned.name),
+            candidate=candidate,
+            baseline=self._baseline(planned, candidate),
+            planned=planned,
+            overrides=self._overrides,
+            past=tuple(entry for entry in self.assignment.entries if entry.model == planned.name),
+            live=self._live(planned),
+            head=self.assignment.planning.configs.head.model(planned.name),
+        )
+        return judge(request, progress=self.run.console.say)
+
+    def _live(self, planned: PlannedModel) -> Live | None:
+        """What is in production; a trial is only compared with what is committed."""
+        assignment, policy = self.assignment, self.assignment.planning.configs.policy
+        if policy is None or assignment.decision.trial:
+            return None
+        entry = in_production(policy.environments, assignment.deployments, planned.name)
+        if entry is None:
+            return None
+        baseline = assignment.judged.get((planned.name, planned.base_key or ""))
+        if baseline is not None and baseline.digest == entry.digest:
+            return Live(entry=entry, file=None)
+        return Live(entry=entry, file=live_file(self.run, entry, assignment.entries, self.baselines.folder))
+
+    @property
+    def _overrides(self) -> Params:
+        """What a trial changes of the committed parameters; empty where it is none."""
+        return self.assignment.trial.params if self.assignment.trial else {}
+
+    def _trained(self, planned: PlannedModel, *, trial: bool) -> SeedRuns:
+        """The files of the attempt, or of the last one before it that was asked for this model too."""
+        decision = self.assignment.decision
+        attempt = decision.attempt if trial else decision.reruns.trained(planned.name, decision.attempt)
+        return self.candidates.trained(planned, planned.seeds, Side.CANDIDATE, attempt)
+
+    def _baseline(self, planned: PlannedModel, candidate: SeedRuns) -> SeedRuns | Problem:
+        """The guarded branch's judged files; else what this run trained from base; never anything of the other run.
+
+        A trial is no verdict, so there the other run's files do: its question is what the parameters are worth.
+        """
+        if self._overrides and not planned.requested:
+            committed = self._trained(planned, trial=False)
+            return _or_problem(committed, "The committed parameters have no model to compare with.")
+        if planned.base_key is None:
+            return no_baseline(planned)
+        if planned.base_key == planned.key and not planned.requested:
+            return candidate
+        if planned in self.assignment.baselines:
+            return self._trained_baseline(planned)
+        entry = self.assignment.judged[planned.name, planned.base_key]
+        return judged_files(self.run, entry, self.baselines.folder)
+
+    def _trained_baseline(self, planned: PlannedModel) -> SeedRuns | Problem:
+        base = self.assignment.planning.sides.base
+        model = base.config.model(planned.name) if base else None
+        seeds = model.train.seeds if model else planned.seeds
+        found = self.baselines.trained(planned, seeds, Side.BASELINE, self.baselines.attempt)
+        return _or_problem(found, "The baseline was not trained.")
 
 
-def plan_run(hosted: Hosted, console: Console, patience: Patience | None = None) -> None:
-    """Print what GitHub's `GITHUB_OUTPUT` takes.
+def _or_problem(found: SeedRuns, why: str) -> SeedRuns | Problem:
+    """A side's files; where one is missing there is nothing to compare with."""
+    wrong = found.problem
+    return found if wrong is None else Problem(reason=Reason.NO_BASELINE, detail=f"{why} {wrong.detail}")
 
-    `decision`; `base`, `matrix` and `jobs` of the baselines to train; `store`, whether accepted files are stored.
+
+# What people answered for, as the judge learns of it: from the ledger, and from the bot's answers.
+
+
+def granted(run: CIRun, assignment: Assignment, evidence: Sequence[Evidence]) -> Resolved:
+    """The waivers for a verdict on GitHub; none for a trial, whose parameters are not the content they were given for.
+
+    The bot's answers are read only where a gate is open, or where a person or a command started this judge; and the
+    role only of who asked for what the ledger does not have yet. So most verdicts cost no request more.
+
+    Returns:
+        The waivers that may hold, with notices on what was asked for in vain and on what ended.
 
     Raises:
-        MlbotError: the run cannot be read.
+        MlbotError: the comments or a role cannot be read.
     """
-    decision = _decide(hosted, console, patience or Patience())
-    console.say(f"Run {hosted.asked}: {decision.kind}")
-    base, matrix = "", '{"include": []}'
-    jobs = 0
-    if isinstance(decision, Judge):
-        try:
-            assignment = assign(hosted, decision)
-        except MlbotError as error:
-            console.say(f"No baseline is trained: {error.what}")  # the judge meets it too, and reports it
-        else:
-            base, included = assignment.commits.base or "", _matrix(assignment, console)
-            matrix, jobs = json.dumps({"include": included}), len(included)
-    store = str(is_kept(hosted, decision, console)).lower()
-    console.result(f"decision={decision.kind}\nbase={base}\nmatrix={matrix}\njobs={jobs}\nstore={store}")
+    if assignment.decision.trial:
+        return Resolved()
+    known, subject = assignment.waivers, assignment.decision.subject
+    verdict = decide(assignment.planning.commits, evidence, known)
+    if not isinstance(subject, PullRequestSubject):
+        return Resolved(waivers=known, notices=ended(known, verdict, evidence, None))
+    asked = Resolved()
+    if is_open(verdict) or run.event_run is None:
+        asked = _waived(run, assignment, subject, verdict, evidence)
+        verdict = decide(assignment.planning.commits, evidence, (*known, *asked.waivers))
+    over = ended(known, verdict, evidence, subject.number)
+    return Resolved(waivers=(*known, *asked.waivers), notices=(*over, *asked.notices))
 
 
-def _decide(hosted: Hosted, console: Console, patience: Patience) -> Decision:
-    """The decision, once the run is over: its event can come before its end."""
-    _, decision = hosted.decide()
-    for _ in range(patience.checks):
-        if not isinstance(decision, Wait):
-            break
-        console.say("The training is not over yet; looking again soon.")
-        patience.pause(_PAUSE_S)
-        _, decision = hosted.decide()
-    return decision
+def _waived(
+    run: CIRun,
+    assignment: Assignment,
+    subject: PullRequestSubject,
+    verdict: Verdict,
+    evidence: Sequence[Evidence],
+) -> Resolved:
+    """New waivers, and notices on what was asked for in vain."""
+    comments = run.github.comments(subject.number)
+    records = fresh(recorded(comments, run.options.bot), assignment.waivers)
+    asked = [each for each in records if each.number == subject.number]
+    if not asked:
+        return Resolved()
+    policy = assignment.planning.configs.policy
+    speakers = _speakers(run, policy.waivers if policy else Waivers(), asked, subject)
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return resolve(asked, comments, verdict, evidence, speakers, now)
 
 
-def _matrix(assignment: Assignment, console: Console) -> list[dict[str, object]]:
-    """One job for each baseline and seed, with the seeds and runners that base's own config asks for."""
-    base = assignment.sides.base
-    if base is None:
-        return []
-    models = [model for planned in assignment.baselines if (model := base.config.model(planned.name)) is not None]
-    plan = assignment.plan.model_copy(
-        update={
-            "models": tuple(
-                planned.model_copy(update={"seeds": model.train.seeds, "runs_on": model.train.runs_on})
-                for planned, model in zip(assignment.baselines, models, strict=True)
-            )
-        }
-    )
-    jobs = plan.jobs()
-    if len(jobs) > MATRIX_LIMIT:
-        console.say(f"{len(jobs)} baselines are more than a matrix holds; only the first {MATRIX_LIMIT} are trained.")
-    return jobs[:MATRIX_LIMIT]
+def _speakers(
+    run: CIRun, rules: Waivers, asked: Iterable[WaiverRequest], subject: PullRequestSubject
+) -> frozenset[str]:
+    """Who of those that asked about this head has the right to, as the API and the guarded branch's config say now.
+
+    The command's job asked too, but whoever may write to the repository may edit the record that it left.
+    """
+    actors = dict.fromkeys(each.actor for each in asked if each.sha == subject.sha)
+    return frozenset(each for each in actors if may_waive(rules, each, run.github.role(each), subject.author))
+
+
+# What came of a trial, and the change that would commit it.
+
+
+def judged_trial(run: CIRun, assignment: Assignment, report: Report) -> TrialResult:
+    """The result of a trial that was judged."""
+    decision, request = assignment.decision, assignment.trial
+    model = assignment.planning.configs.head.model(request.models[0]) if request else None
+    change = Change()
+    if model is not None and request is not None:
+        change = change_of(run.repository, decision.subject.sha, model, request.params)
+    return _trial_result(run, decision, change, report)
+
+
+def failed_trial(run: CIRun, decision: Judge | FinishWithoutJudging, why: str) -> TrialResult:
+    """The result of a trial that came to nothing."""
+    return _trial_result(run, decision, Change(), None, why)
+
+
+def _trial_result(
+    run: CIRun, decision: Judge | FinishWithoutJudging, change: Change, report: Report | None, problem: str = ""
+) -> TrialResult:
+    request = decision.reruns.trial(decision.attempt)
+    if request is None:
+        raise LookupError(f"{decision.attempt} is no trial")
+    number = decision.reruns.trials_until(decision.attempt)
+    return trial_result(request, number, run.training_url(decision.attempt), change, report, problem)
+
+
+def change_of(repository: Repository, commit: Sha, model: Model, overrides: Params) -> Change:
+    """The change to the file of parameters that would commit a trial; without its text where that cannot be said."""
+    path = model.train.params
+    if path is None:
+        return Change()
+    try:
+        raw = repository.read(commit, path)
+        committed, text = load_params(raw, path), decode(raw, path)
+    except MlbotError:
+        return Change(file=path)
+    after = _edited(text, path, overrides)
+    if after is None or not _holds(after, path, {**committed, **overrides}):
+        return Change(committed=committed, file=path)
+    return Change(committed=committed, file=path, diff=unified(text, after, path))
+
+
+def _edited(text: str, path: str, overrides: Params) -> str | None:
+    """The new text; JSON is read as YAML for the places of its values, which it is but for tabs."""
+    is_json = path.endswith(".json")
+    try:
+        document = load(text.replace("\t", " ") if is_json else text, path)
+        return edited(text, document, overrides, is_json=is_json)
+    except MlbotError:
+        return None
+
+
+def _holds(text: str, path: str, params: Mapping[str, object]) -> bool:
+    """Whether a text holds just these parameters, types and all: 1, 1.0 and true are three things."""
+    try:
+        return json.dumps(load_params(text, path), sort_keys=True) == json.dumps(params, sort_keys=True)
+    except MlbotError:
+        return False

@@ -1,36 +1,135 @@
-"""Judge one model: score its files on the holdout and measure them. The core decides what it comes to."""
+"""Judge one model: by which rules, what its files score, and what is reported of it."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from mlbot import __version__
 from mlbot.config.schema import Config, Model
 from mlbot.errors import MlbotError, UsageError
-from mlbot.gates.gate import Bound, Gate
+from mlbot.gates.gate import Bound
 from mlbot.gates.outcome import Reason
-from mlbot.git.ledger import read_local
 from mlbot.ledger.entries import DeploymentEntry, VerdictEntry
-from mlbot.ledger.queries import seed_history
-from mlbot.lib.record import Digest, Name
+from mlbot.ledger.queries import metric_history, seed_history
+from mlbot.lib.record import Digest, Sha
+from mlbot.lib.scalar import Params
 from mlbot.lib.tree import is_url
-from mlbot.protocol.artifacts import accepted_file
-from mlbot.report.notices import in_production
-from mlbot.report.report import Curves, Side, SliceInfo
-from mlbot.storage.store import open_store
-from mlbot.training.run_train import unfetched
+from mlbot.plan.plan import PlannedModel, Subject
+from mlbot.plan.policy_diff import changed_rule_files
+from mlbot.plan.run_plan import Planning, Sides
+from mlbot.report.notices import (
+    data_changes,
+    deleted_report,
+    metric_infos,
+    model_notices,
+    param_changes,
+    production,
+    run_notices,
+)
+from mlbot.report.report import Curves, History, ModelReport, Notice, Report, Side, SliceInfo
+from mlbot.training.run_train import SeedRun, SeedRuns, unfetched
+from mlbot.training.trial import trial_key
 from mlbot.verdict.decide import Evidence
-from mlbot.verdict.evidence import Comparison, Evaluation, Flips, Holdout, Method, Problem, Score
+from mlbot.verdict.evidence import Comparison, Evaluation, Holdout, Method, Problem, Score
+from mlbot.verdict.verdict import ModelVerdict, Verdict
+from mlbot.verdict.waiver import policy_digest, removal_digest
 
 if TYPE_CHECKING:
-    from mlbot.judging.run_measure import Contest, Rows
+    from mlbot.judging.run_measure import MetricPlan, Rows
     from mlbot.ml.holdout import HoldoutData
     from mlbot.ml.scoring import Limits, Scored
     from mlbot.stats.recipe import SeedHistory
 
+# What models are judged by: the guarded branch's config, and a folder with its holdout and metric code.
 
-# The candidate beside what is in production: one file against the other, shown and never gating.
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """What one model is judged by.
+
+    Attributes:
+        model: as policy has it; as head has it where policy lacks it.
+        folder: with the holdout and the metric code.
+        provisional: whether both are head's own.
+        problem: why a model of head's own cannot be judged.
+    """
+
+    model: Model
+    folder: Path
+    provisional: bool = False
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rules:
+    """Finds the rules of models.
+
+    Attributes:
+        planning: the three commits and their configs.
+        checkouts: closed when the judging is over.
+        trusts_head: True on a laptop, where head is the user's own. Elsewhere head is a stranger's: of it only a
+            holdout is read, as bytes; it is not checked out, none of its code runs and none of its URLs is opened.
+    """
+
+    planning: Planning
+    checkouts: ExitStack
+    trusts_head: bool
+    folders: dict[Sha, Path] = field(default_factory=dict)
+
+    def of(self, name: str) -> Rule:
+        """The rules of a model."""
+        commits, configs = self.planning.commits, self.planning.configs
+        known = configs.policy.model(name) if configs.policy else None
+        if known is not None and configs.policy is not None and commits.policy is not None:
+            return Rule(model=known, folder=self._checkout(commits.policy, configs.policy))
+        model = configs.head.model(name)
+        if model is None:
+            raise LookupError(f"{name} was planned and is not in the config of head")
+        if self.trusts_head:
+            return Rule(model=model, folder=self._checkout(commits.head, configs.head), provisional=True)
+        folder = Path(self.checkouts.enter_context(tempfile.TemporaryDirectory(prefix="mlbot-holdout-")))
+        problem = _out_of_bounds(model) or self._extract(model.data.holdout, folder)
+        return Rule(model=model, folder=folder, provisional=True, problem=problem)
+
+    def _checkout(self, commit: Sha, config: Config) -> Path:
+        if commit not in self.folders:
+            links = self._lent(config) if self.trusts_head else {}
+            worktree = self.planning.repository.worktree(commit, links=links)
+            self.folders[commit] = self.checkouts.enter_context(worktree)
+        return self.folders[commit]
+
+    def _lent(self, config: Config) -> dict[str, Path]:
+        """Holdouts that git does not track, from the user's own tree."""
+        holdouts = {model.data.holdout for model in config.models if not is_url(model.data.holdout)}
+        return {path: own for path in holdouts if (own := self.planning.repository.root / path).exists()}
+
+    def _extract(self, path: str, folder: Path) -> Problem | None:
+        try:
+            content = self.planning.repository.read(self.planning.commits.head, path)
+        except MlbotError as error:
+            return Problem(reason=Reason.HOLDOUT_UNREADABLE, detail=f"{error.what}.")
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        return None
+
+
+def _out_of_bounds(model: Model) -> Problem | None:
+    """What is never done for a model that the guarded branch does not know, because a stranger may have written it."""
+    own = next((metric.function for metric in model.metrics if metric.function is not None), None)
+    if own is not None:
+        detail = (
+            f"The metric {own} is not run before it is on the guarded branch. Land its code and the model in steps."
+        )
+        return Problem(reason=Reason.METRIC_FAILED, detail=detail)
+    if is_url(model.data.holdout):
+        detail = "A new model's holdout is not fetched from an URL before its config is on the guarded branch."
+        return Problem(reason=Reason.HOLDOUT_UNREADABLE, detail=detail)
+    return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,67 +145,270 @@ class Live:
     file: Path | Problem | None
 
 
-def local_live(config: Config | None, root: Path, model: Name, folder: Path) -> Live | None:
-    """What is in production by a clone's own ledger; its file from the store.
+@dataclass(frozen=True, kw_only=True)
+class JudgeRequest:
+    """What is to be judged, and by which rules.
 
-    Args:
-        config: the guarded branch's; None where it has none.
-        root: of the repository.
-        model: whose.
-        folder: where the file is put.
+    Attributes:
+        rule: what it is judged by.
+        candidate: the model under test.
+        baseline: the other side, or why there is nothing to compare with.
+        planned: why it is judged, with its content keys; None for files that no plan is about.
+        overrides: what a trial changes of the committed parameters.
+        past: the model's verdicts in the ledger; their seeds tell how much a seed moves a metric.
+        live: what is in production, to be compared with as well.
+        head: the model as head's config has it, where that is known.
     """
-    if config is None or not config.environments:
-        return None
-    entry = in_production(config.environments, read_local(root, "deployment", model).entries, model)
-    if entry is None:
-        return None
-    target = folder / accepted_file(entry.digest)
-    try:
-        if config.store is None:
-            raise UsageError("mlbot.yaml names no store")
-        open_store(config.store, root).get(entry.digest, target)
-    except MlbotError as error:
-        return Live(
-            entry=entry,
-            file=Problem(reason=Reason.MODEL_MISSING, detail=f"its file cannot be had: {error.what}."),
+
+    rule: Rule
+    candidate: SeedRuns
+    baseline: SeedRuns | Problem
+    planned: PlannedModel | None = None
+    overrides: Params = field(default_factory=dict)
+    past: tuple[VerdictEntry, ...] = ()
+    live: Live | None = None
+    head: Model | None = None
+
+    @property
+    def model(self) -> Model:
+        """As it is judged."""
+        return self.rule.model
+
+    @property
+    def key(self) -> Digest | None:
+        """The candidate's content key."""
+        return trial_key(self.planned.key, self.overrides) if self.planned else None
+
+    @property
+    def base_key(self) -> Digest | None:
+        """The baseline's content key; neither it nor `key` is history."""
+        if self.planned is None:
+            return None
+        return self.planned.key if self.overrides else self.planned.base_key
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What is known before anything is scored."""
+        return Evidence(
+            model=self.model.name,
+            gates=self.model.gates,
+            baseline_problem=self.baseline if isinstance(self.baseline, Problem) else None,
+            key=self.key,
+            provisional=self.rule.provisional,
         )
-    return Live(entry=entry, file=target)
+
+    def with_problem(self, problem: Problem) -> "JudgeResult":
+        """The result where nothing could be evaluated."""
+        return JudgeResult(request=self, evidence=self.evidence.model_copy(update={"problem": problem}))
 
 
-def versus(
-    shipped: "Scored",
-    live: "Scored | Problem | None",
-    contest: "Contest",
-    holdout: "HoldoutData",
-    gates: tuple[Gate, ...],
-) -> tuple[Comparison, ...] | Problem:
-    """Compare the file that would ship with the file that is live, on today's holdout.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JudgeResult:
+    """What was found about one model.
+
+    Attributes:
+        request: what was asked.
+        evidence: what the verdict is decided by.
+        holdout: what it was judged on; None when that could not be opened.
+        baseline: evaluations of the other side's files.
+        slices: of the holdout, with their rows.
+        curves: of the shipped files.
+        versus: the candidate's file beside the one in production, or why nobody knows.
+    """
+
+    request: JudgeRequest
+    evidence: Evidence
+    holdout: Holdout | None = None
+    baseline: tuple[Evaluation, ...] = ()
+    slices: tuple[SliceInfo, ...] = ()
+    curves: dict[Side, Curves] = field(default_factory=dict)
+    versus: tuple[Comparison, ...] | Problem = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Scored:
+    """One side's files, scored."""
+
+    seeds: tuple[int, ...]
+    results: "tuple[Scored | Problem, ...]"
+
+    @property
+    def problem(self) -> Problem | None:
+        return next((result for result in self.results if isinstance(result, Problem)), None)
+
+    @property
+    def files(self) -> "tuple[Scored, ...]":
+        return tuple(result for result in self.results if not isinstance(result, Problem))
+
+    def evaluations(self, scores: Sequence[tuple[Score, ...]] = ()) -> tuple[Evaluation, ...]:
+        """One a seed, with its scores where there are any."""
+        padded = [*scores, *((),) * (len(self.seeds) - len(scores))]
+        return tuple(map(_evaluation, self.seeds, self.results, padded))
+
+
+def _evaluation(seed: int, result: "Scored | Problem", scores: tuple[Score, ...]) -> Evaluation:
+    if isinstance(result, Problem):
+        return Evaluation(digest=None, seed=seed, problem=result)
+    return Evaluation(
+        digest=result.digest, seed=seed, size_bytes=result.size_bytes, scores=scores, latency=result.latency
+    )
+
+
+def judge(request: JudgeRequest, *, progress: Callable[[str], None], limits: "Limits | None" = None) -> JudgeResult:
+    """Score and measure all of a model's files.
 
     Args:
-        shipped: the candidate's first seed.
-        live: the file in production.
-        contest: what is measured of the candidate and the baseline.
-        holdout: the rows.
-        gates: of the model; of the slices only what they name is compared.
+        request: what is to be judged.
+        progress: told of each step.
+        limits: what a model file may use while it is scored.
+
+    Returns:
+        What was found; a problem is a part of it, never an exception.
+    """
+    from mlbot.ml.holdout import open_holdout
+
+    model = request.model
+    progress(f"{model.name}: reading the holdout {model.data.holdout}")
+    source = model.data.holdout if is_url(model.data.holdout) else request.rule.folder / model.data.holdout
+    holdout = unfetched(source) or open_holdout(source, model.data, model.task, model.slices)
+    if isinstance(holdout, Problem):
+        return request.with_problem(holdout)
+    candidate, baseline, live = _score(request, holdout, progress, limits)
+    result = _measure(request, holdout, candidate, baseline)
+    result = replace(result, holdout=holdout.record, slices=_slices(model, holdout.record))
+    if live is None or candidate.problem is not None:
+        return result
+    return replace(result, versus=_versus(request, holdout, candidate, live))
+
+
+def _score(
+    request: JudgeRequest, holdout: "HoldoutData", progress: Callable[[str], None], limits: "Limits | None"
+) -> "tuple[_Scored, _Scored | None, Scored | Problem | None]":
+    """Score the files of both sides, and the one in production, in one reading of the holdout."""
+    from mlbot.ml.scoring import score_many
+
+    ours = [run.file if request.rule.problem is None else request.rule.problem for run in request.candidate.runs]
+    others: tuple[SeedRun, ...] = () if isinstance(request.baseline, Problem) else request.baseline.runs
+    live = request.live.file if request.live else None
+    files = [*ours, *(run.file for run in others), *([live] if live else [])]
+    paths = [file for file in files if isinstance(file, Path)]
+    progress(f"{request.model.name}: scoring {len(paths)} model files on {holdout.rows:,} rows")
+    scored = iter(score_many(paths, holdout, limits=limits))
+    results = tuple(file if isinstance(file, Problem) else next(scored) for file in files)
+    end = len(ours) + len(others)
+    candidate = _Scored(seeds=tuple(run.seed for run in request.candidate.runs), results=results[: len(ours)])
+    baseline = _Scored(seeds=tuple(run.seed for run in others), results=results[len(ours) : end])
+    return candidate, baseline if others else None, results[end] if live else None
+
+
+def _measure(
+    request: JudgeRequest, holdout: "HoldoutData", candidate: _Scored, baseline: _Scored | None
+) -> JudgeResult:
+    from mlbot.judging.run_measure import measure, negative_flips
+
+    evidence = request.evidence
+    if baseline is not None and baseline.problem is not None:
+        evidence = evidence.model_copy(update={"baseline_problem": baseline.problem})
+        baseline = None
+    if candidate.problem is not None:
+        evidence = evidence.model_copy(update={"candidate": candidate.evaluations()})
+        return JudgeResult(request=request, evidence=evidence)
+    plan = _metric_plan(request, candidate, holdout)
+    if isinstance(plan, Problem):
+        return request.with_problem(plan)
+    rows = _rows(holdout, candidate, baseline)
+    found = measure(plan, rows, holdout.masks)
+    flips = None
+    if baseline and request.model.task.is_classification:
+        flips = negative_flips(rows, plan.candidates, examples=not holdout.record.hidden)
+    small = frozenset(each.name for each in _slices(request.model, holdout.record) if each.small)
+    measured = {
+        "candidate": candidate.evaluations(found.scores[: plan.candidates]),
+        "comparisons": found.comparisons,
+        "flips": flips,
+        "small_slices": small,
+    }
+    return JudgeResult(
+        request=request,
+        evidence=evidence.model_copy(update=measured),
+        baseline=baseline.evaluations(found.scores[plan.candidates :]) if baseline else (),
+        curves=_curves(request, rows, plan),
+    )
+
+
+def _metric_plan(request: JudgeRequest, candidate: _Scored, holdout: "HoldoutData") -> "MetricPlan | Problem":
+    from mlbot.judging.run_measure import MetricPlan
+    from mlbot.ml.custom_metrics import load_metrics
+
+    model = request.model
+    custom = load_metrics(model.metrics, request.rule.folder, holdout.values)
+    if isinstance(custom, Problem):
+        return custom
+    return MetricPlan(
+        task=model.task,
+        metrics=model.metrics,
+        candidates=len(candidate.results),
+        margins={(g.metric, g.slice): g.limit for g in model.gates if g.bound is Bound.MAX_REGRESSION},
+        custom=custom,
+        history=partial(_seed_history, request, holdout.record.digest),
+    )
+
+
+def _seed_history(request: JudgeRequest, holdout: Digest, metric: str, slice_: str | None) -> "SeedHistory | None":
+    from mlbot.stats.recipe import SeedHistory
+
+    own = [key for key in (request.key, request.base_key) if key is not None]
+    found = seed_history(request.past, request.model.name, metric, slice_, holdout, own)
+    return SeedHistory(variance=found.variance, df=found.df) if found else None
+
+
+def _rows(holdout: "HoldoutData", candidate: _Scored, baseline: _Scored | None) -> "Rows":
+    from mlbot.judging.run_measure import Rows
+
+    files = (*candidate.files, *(baseline.files if baseline else ()))
+    predictions = tuple(each.predictions for each in files)
+    return Rows(slice=None, labels=holdout.labels, predictions=predictions, groups=holdout.groups)
+
+
+def _curves(request: JudgeRequest, rows: "Rows", plan: "MetricPlan") -> dict[Side, Curves]:
+    from mlbot.ml.curves import curves
+
+    drawn = {Side.CANDIDATE: rows.predictions[0]}
+    if len(rows.predictions) > plan.candidates:
+        drawn[Side.BASELINE] = rows.predictions[plan.candidates]
+    return {side: curves(request.model.task, rows.labels, predictions) for side, predictions in drawn.items()}
+
+
+def _slices(model: Model, holdout: Holdout) -> tuple[SliceInfo, ...]:
+    return tuple(
+        SliceInfo(name=each.name, where=each.where, rows=holdout.slices[each.name], min_rows=each.min_rows)
+        for each in model.slices
+    )
+
+
+def _versus(
+    request: JudgeRequest, holdout: "HoldoutData", candidate: _Scored, live: "Scored | Problem"
+) -> tuple[Comparison, ...] | Problem:
+    """The file that would ship beside the file that is live, on today's holdout: shown, and never gating.
 
     Returns:
         Every metric on all rows first, then what is gated on slices; nothing where both are the same file.
     """
     from mlbot.judging.run_measure import Rows, measure
 
+    plan = _metric_plan(request, candidate, holdout)
+    if isinstance(plan, Problem):
+        return plan
     if isinstance(live, Problem):
         return live
-    if live is None or live.digest == shipped.digest:
+    shipped = candidate.files[0]
+    if live.digest == shipped.digest:
         return ()
-    gated = {(gate.metric, gate.slice) for gate in gates}
+    gated = {(gate.metric, gate.slice) for gate in request.model.gates}
     masks = {name: mask for name, mask in holdout.masks.items() if name in {slice_ for _, slice_ in gated}}
-    rows = Rows(
-        slice=None,
-        labels=holdout.labels,
-        predictions=(shipped.predictions, live.predictions),
-        groups=holdout.groups,
-    )
-    pair = replace(contest, candidates=1, margins={}, history=lambda _metric, _slice: None)
+    predictions = (shipped.predictions, live.predictions)
+    rows = Rows(slice=None, labels=holdout.labels, predictions=predictions, groups=holdout.groups)
+    pair = replace(plan, candidates=1, margins={}, history=lambda _metric, _slice: None)
     found = measure(pair, rows, masks).comparisons
     return tuple(_of_files(each) for each in found if each.slice is None or (each.metric, each.slice) in gated)
 
@@ -118,271 +420,123 @@ def _of_files(comparison: Comparison) -> Comparison:
     return comparison.model_copy(update={"method": Method.PAIRED})
 
 
-Say = Callable[[str], None]
+# What the verdict is decided from, with what waivers bind to: each model's content key and the digest of its rules.
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
-    """One seed's model file, or why there is none."""
-
-    seed: int
-    file: Path | Problem
+def evidence_of(planning: Planning, results: Iterable[JudgeResult]) -> tuple[Evidence, ...]:
+    """The evidence on the judged models, then on those that head removes, each with what it is bound to."""
+    judged = (_bound(each, planning) for each in results)
+    return (*judged, *(_removed(name, planning.sides) for name in planning.plan.deleted))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Case:
-    """What is to be judged, and by which rules.
-
-    Attributes:
-        model: as the policy commit has it (or head, for a model that policy does not know).
-        rules: the folder with the policy commit's files: holdout and metric code.
-        candidate: one entry a seed; the first is the file that ships.
-        baseline: the same of the other side, or why there is nothing to compare with.
-        key: the candidate's content key.
-        provisional: whether `model` and `rules` are head's own.
-        past: the model's verdicts in the ledger; their seeds tell how much a seed moves a metric.
-        base_key: the baseline's content key; neither it nor `key` is history.
-        live: what is in production, to be compared with as well.
-    """
-
-    model: Model
-    rules: Path
-    candidate: tuple[Entry, ...]
-    baseline: tuple[Entry, ...] | Problem
-    key: Digest | None = None
-    provisional: bool = False
-    past: tuple[VerdictEntry, ...] = ()
-    base_key: Digest | None = None
-    live: Live | None = None
+def _bound(result: JudgeResult, planning: Planning) -> Evidence:
+    """What was found; inputs that the holdout lacks are columns to land first where head changes the holdout."""
+    sides, holdout = planning.sides, result.request.model.data.holdout
+    evidence = result.evidence.model_copy(update={"policy": _rule_digest(result, planning)})
+    if result.request.rule.provisional or sides.policy is None or is_url(holdout):
+        return evidence
+    changed = changed_rule_files(sides.policy, sides.head.tree, sides.base.tree if sides.base else None)
+    if sides.policy.tree.match(holdout).isdisjoint(changed):
+        return evidence
+    return evidence.model_copy(update={"candidate": tuple(map(_to_land, evidence.candidate))})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
-    """What was found about one model.
-
-    Attributes:
-        evidence: what the core decides by.
-        holdout: what it was judged on; None when that could not be opened.
-        baseline: evaluations of the other side's files.
-        slices: of the holdout, with their rows.
-        curves: of the shipped files.
-        versus: the candidate's file beside the one in production, or why nobody knows.
-    """
-
-    evidence: Evidence
-    holdout: Holdout | None = None
-    baseline: tuple[Evaluation, ...] = ()
-    slices: tuple[SliceInfo, ...] = ()
-    curves: dict[Side, Curves]
-    versus: tuple[Comparison, ...] | Problem = ()
+def _to_land(evaluation: Evaluation) -> Evaluation:
+    problem = evaluation.problem
+    if problem is None or problem.reason is not Reason.MODEL_INPUTS:
+        return evaluation
+    return evaluation.model_copy(update={"problem": Problem(reason=Reason.HOLDOUT_SCHEMA, detail=problem.detail)})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Team:
-    """One side's files, scored."""
-
-    seeds: tuple[int, ...]
-    results: "tuple[Scored | Problem, ...]"
-
-    @property
-    def problem(self) -> Problem | None:
-        return next((result for result in self.results if isinstance(result, Problem)), None)
-
-    @property
-    def scored(self) -> "tuple[Scored, ...]":
-        return tuple(result for result in self.results if not isinstance(result, Problem))
-
-    def evaluations(self, scores: Sequence[tuple[Score, ...]] = ()) -> tuple[Evaluation, ...]:
-        """One a seed, with its scores where there are any."""
-        padded = [*scores, *((),) * (len(self.seeds) - len(scores))]
-        return tuple(map(_evaluation, self.seeds, self.results, padded))
+def _rule_digest(result: JudgeResult, planning: Planning) -> Digest | None:
+    """The digest of what a model was judged by; None where no rows could be read."""
+    configs, sides = planning.configs, planning.sides
+    own = result.request.rule.provisional or configs.policy is None or sides.policy is None
+    config, side = (configs.head, sides.head) if own else (configs.policy, sides.policy)
+    if result.holdout is None or config is None or side is None:
+        return None
+    return policy_digest(result.request.model, config.inconclusive, side.tree, result.holdout.digest)
 
 
-def judge(case: Case, *, say: Say, limits: "Limits | None" = None) -> Judged:
-    """Score and measure all of a model's files.
+def _removed(name: str, sides: Sides) -> Evidence:
+    """A model that head removes, with the content key that it has where head left the guarded branch."""
+    before = sides.base or sides.policy
+    key = None
+    with suppress(UsageError):  # base names a file that is not there: nobody can say what would be waived
+        key = Subject.of(before.models[name], before).key if before and name in before.models else None
+    return Evidence(model=name, gates=(), deleted=True, key=key, policy=removal_digest())
+
+
+# What is reported of the judged models.
+
+
+def model_report(result: JudgeResult, verdict: ModelVerdict) -> ModelReport:
+    """The report on one model, notices included."""
+    request = result.request
+    ours = request.candidate.trainings
+    others = () if isinstance(request.baseline, Problem) else request.baseline.trainings
+    both = ours and others
+    report = ModelReport(
+        model=request.model.name,
+        task=request.model.task,
+        verdict=verdict,
+        metrics=metric_infos(request.model),
+        slices=result.slices,
+        holdout=result.holdout,
+        candidate=result.evidence.candidate,
+        baseline=result.baseline,
+        comparisons=result.evidence.comparisons,
+        flips=result.evidence.flips,
+        curves=result.curves,
+        candidate_training=ours,
+        baseline_training=others,
+        failures=request.candidate.failures,
+        param_changes=param_changes(others[0].params, ours[0].params) if both else (),
+        data_changes=data_changes(others[0].data, ours[0].data) if both else (),
+        stale_reasons=tuple(reason.text for reason in request.planned.reasons) if request.planned else (),
+        production=production(request.live.entry, result.versus) if request.live else None,
+        history=_history(result),
+    )
+    return report.model_copy(update={"notices": model_notices(report, result.evidence, request.head)})
+
+
+def _history(result: JudgeResult) -> tuple[History, ...]:
+    """What each metric came to on the guarded branch, on the same holdout."""
+    request, holdout = result.request, result.holdout
+    if holdout is None:
+        return ()
+    pasts = (
+        (metric.name, metric_history(request.past, request.model.name, metric.name, holdout.digest))
+        for metric in request.model.metrics
+    )
+    return tuple(History(metric=name, values=values) for name, values in pasts if values)
+
+
+def report_of(
+    planning: Planning,
+    results: Sequence[JudgeResult],
+    verdict: Verdict,
+    *,
+    notices: Sequence[Notice] = (),
+    **more: Any,
+) -> Report:
+    """The report on a commit.
 
     Args:
-        case: what is to be judged.
-        say: told of each step.
-        limits: what a model file may use while it is scored.
-
-    Returns:
-        What was found; a problem is a part of it, never an exception.
+        planning: what was planned; its deleted models need a person's word.
+        results: the judged models.
+        verdict: on them, and then on those that are gone.
+        notices: what a reader should know besides.
+        more: further fields of the report.
     """
-    from mlbot.ml.holdout import open_holdout
-
-    model = case.model
-    say(f"{model.name}: reading the holdout {model.data.holdout}")
-    source = model.data.holdout if is_url(model.data.holdout) else case.rules / model.data.holdout
-    pointer = unfetched(source)
-    holdout = pointer or open_holdout(source, model.data, model.task, model.slices)
-    if isinstance(holdout, Problem):
-        return Judged(evidence=_evidence(case, problem=holdout), curves={})
-    slices = _slices(model, holdout.record)
-    candidate, baseline, live = _score_sides(case, holdout, say, limits)
-    without = baseline if isinstance(baseline, Problem) else baseline.problem
-    if candidate.problem is not None:
-        evidence = _evidence(case, candidate=candidate.evaluations(), baseline_problem=without)
-        return Judged(evidence=evidence, holdout=holdout.record, slices=slices, curves={})
-    other = None if without or isinstance(baseline, Problem) else baseline
-    judged = _measured(case, holdout, slices, candidate, other, without)
-    return judged if live is None else replace(judged, versus=_versus(case, holdout, candidate, live))
-
-
-def _measured(
-    case: Case,
-    holdout: "HoldoutData",
-    slices: tuple[SliceInfo, ...],
-    candidate: _Team,
-    baseline: _Team | None,
-    without: Problem | None,
-) -> Judged:
-    from mlbot.judging.run_measure import measure, negative_flips
-
-    contest = _contest(case, candidate, holdout)
-    if isinstance(contest, Problem):
-        return Judged(evidence=_evidence(case, problem=contest), holdout=holdout.record, slices=slices, curves={})
-    rows = _rows(holdout, candidate, baseline)
-    found = measure(contest, rows, holdout.masks)
-    flips = None
-    if baseline and case.model.task.is_classification:
-        flips = negative_flips(rows, contest.candidates, examples=not holdout.record.hidden)
-    evidence = _evidence(
-        case,
-        candidate=candidate.evaluations(found.scores[: contest.candidates]),
-        comparisons=found.comparisons,
-        flips=flips,
-        small_slices=frozenset(each.name for each in slices if each.small),
-        baseline_problem=without,
-    )
-    return Judged(
-        evidence=evidence,
-        holdout=holdout.record,
-        baseline=baseline.evaluations(found.scores[contest.candidates :]) if baseline else (),
-        slices=slices,
-        curves=_curves(case, rows, contest),
-    )
-
-
-def _versus(
-    case: Case, holdout: "HoldoutData", candidate: _Team, live: "Scored | Problem"
-) -> tuple[Comparison, ...] | Problem:
-    contest = _contest(case, candidate, holdout)
-    return (
-        contest
-        if isinstance(contest, Problem)
-        else versus(candidate.scored[0], live, contest, holdout, case.model.gates)
-    )
-
-
-def _score_sides(
-    case: Case, holdout: "HoldoutData", say: Say, limits: "Limits | None"
-) -> "tuple[_Team, _Team | Problem, Scored | Problem | None]":
-    """Score the files of both sides, and the one in production, in one reading of the holdout."""
-    from mlbot.ml.scoring import score_many
-
-    live = case.live.file if case.live else None
-    entries = [
-        *case.candidate,
-        *(() if isinstance(case.baseline, Problem) else case.baseline),
-        *([Entry(seed=0, file=live)] if live else []),
-    ]
-    paths = [entry.file for entry in entries if isinstance(entry.file, Path)]
-    say(f"{case.model.name}: scoring {len(paths)} model files on {holdout.rows:,} rows")
-    scored = iter(score_many(paths, holdout, limits=limits))
-    results = tuple(entry.file if isinstance(entry.file, Problem) else next(scored) for entry in entries)
-    seeds = tuple(entry.seed for entry in entries)
-    split, end = len(case.candidate), len(results) - bool(live)
-    candidate = _Team(seeds=seeds[:split], results=results[:split])
-    shown = results[end] if live else None
-    if isinstance(case.baseline, Problem):
-        return candidate, case.baseline, shown
-    return candidate, _Team(seeds=seeds[split:end], results=results[split:end]), shown
-
-
-def _contest(case: Case, candidate: _Team, holdout: "HoldoutData") -> "Contest | Problem":
-    from mlbot.judging.run_measure import Contest
-    from mlbot.ml.custom_metrics import load_metrics
-
-    custom = load_metrics(case.model.metrics, case.rules, holdout.values)
-    if isinstance(custom, Problem):
-        return custom
-    margins = {(g.metric, g.slice): g.limit for g in case.model.gates if g.bound is Bound.MAX_REGRESSION}
-    return Contest(
-        task=case.model.task,
-        metrics=case.model.metrics,
-        candidates=len(candidate.results),
-        margins=margins,
-        custom=custom,
-        history=partial(_seed_history, case, holdout.record.digest),
-    )
-
-
-def _seed_history(case: Case, holdout: Digest, metric: str, slice_: str | None) -> "SeedHistory | None":
-    from mlbot.stats.recipe import SeedHistory
-
-    own = [key for key in (case.key, case.base_key) if key is not None]
-    found = seed_history(case.past, case.model.name, metric, slice_, holdout, own)
-    return SeedHistory(variance=found.variance, df=found.df) if found else None
-
-
-def _rows(holdout: "HoldoutData", candidate: _Team, baseline: _Team | None) -> "Rows":
-    from mlbot.judging.run_measure import Rows
-
-    scored = (*candidate.scored, *(baseline.scored if baseline else ()))
-    return Rows(
-        slice=None,
-        labels=holdout.labels,
-        predictions=tuple(each.predictions for each in scored),
-        groups=holdout.groups,
-    )
-
-
-def _curves(case: Case, rows: "Rows", contest: "Contest") -> dict[Side, Curves]:
-    from mlbot.ml.curves import curves
-
-    drawn = {Side.CANDIDATE: rows.predictions[0]}
-    if len(rows.predictions) > contest.candidates:
-        drawn[Side.BASELINE] = rows.predictions[contest.candidates]
-    return {side: curves(case.model.task, rows.labels, predictions) for side, predictions in drawn.items()}
-
-
-def _slices(model: Model, holdout: Holdout) -> tuple[SliceInfo, ...]:
-    return tuple(
-        SliceInfo(name=each.name, where=each.where, rows=holdout.slices[each.name], min_rows=each.min_rows)
-        for each in model.slices
-    )
-
-
-def _evidence(  # noqa: PLR0913 - one keyword for each thing found
-    case: Case,
-    *,
-    candidate: tuple[Evaluation, ...] = (),
-    comparisons: tuple[Comparison, ...] = (),
-    flips: Flips | None = None,
-    small_slices: frozenset[str] = frozenset(),
-    problem: Problem | None = None,
-    baseline_problem: Problem | None = None,
-) -> Evidence:
-    if baseline_problem is None and isinstance(case.baseline, Problem):
-        baseline_problem = case.baseline
-    return Evidence(
-        model=case.model.name,
-        gates=case.model.gates,
-        candidate=candidate,
-        comparisons=comparisons,
-        flips=flips,
-        small_slices=small_slices,
-        problem=problem,
-        baseline_problem=baseline_problem,
-        key=case.key,
-        provisional=case.provisional,
-    )
-
-
-def _evaluation(seed: int, result: "Scored | Problem", scores: tuple[Score, ...]) -> Evaluation:
-    if isinstance(result, Problem):
-        return Evaluation(digest=None, seed=seed, problem=result)
-    return Evaluation(
-        digest=result.digest, seed=seed, size_bytes=result.size_bytes, scores=scores, latency=result.latency
+    configs = planning.configs
+    judged = map(model_report, results, verdict.models)
+    without = (deleted_report(decided, configs.base or configs.policy) for decided in verdict.models[len(results) :])
+    return Report(
+        mlbot_version=__version__,
+        verdict=verdict,
+        models=(*judged, *without),
+        unchanged=planning.plan.unchanged,
+        notices=(*notices, *run_notices(planning.plan)),
+        **more,
     )

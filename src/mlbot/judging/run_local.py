@@ -1,4 +1,4 @@
-"""`mlbot run`: do on this machine what a pull request of the working tree would do."""
+"""`mlbot run` and `mlbot judge`: what a pull request would do, on this machine."""
 
 import tempfile
 import time
@@ -7,30 +7,94 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlbot import __version__
+from mlbot.config.run_check import check
+from mlbot.config.schema import Config, Model
 from mlbot.console import Console
-from mlbot.errors import Exit
-from mlbot.gates.outcome import Reason
+from mlbot.errors import Exit, UsageError
+from mlbot.gates.outcome import Outcome, Reason
 from mlbot.git.commits import three_commits
 from mlbot.git.ledger import read_local
 from mlbot.git.repository import Repository
-from mlbot.judging.run_assignment import evidence_of
-from mlbot.judging.run_compose import Found, Provenance, report_of
-from mlbot.judging.run_judge import Case, Entry, Live, judge, local_live
-from mlbot.judging.run_output import Outputs, hand_out
-from mlbot.judging.run_policy import Rules
-from mlbot.judging.waiver_requests import ended
+from mlbot.judging.run_files import live_locally
+from mlbot.judging.run_judge import JudgeRequest, JudgeResult, Rule, Rules, evidence_of, judge, model_report, report_of
+from mlbot.judging.waivers import ended
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.ledger.queries import verdicts
 from mlbot.lib.extras import require
-from mlbot.plan.plan import Plan, PlannedModel, plan_models
-from mlbot.plan.run_plan import read_configs, read_sides
-from mlbot.protocol.artifacts import TrainingFailure
+from mlbot.plan.plan import Plan, PlannedModel
+from mlbot.plan.run_plan import Planning
 from mlbot.report.report import Report
 from mlbot.storage.results import ResultStore
-from mlbot.training.run_train import Team, Trained, Trainer
+from mlbot.training.run_train import SeedRun, SeedRuns, Trainer
 from mlbot.verdict.decide import decide
 from mlbot.verdict.evidence import Problem
 from mlbot.verdict.verdict import Commits
+
+# Where a report goes: to the terminal, as JSON, as files.
+
+EXITS = {
+    Outcome.PASS: Exit.OK,
+    Outcome.FAIL: Exit.FAILED,
+    Outcome.INCONCLUSIVE: Exit.INCONCLUSIVE,
+    Outcome.ERROR: Exit.NOT_EVALUATED,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outputs:
+    """Where a report goes besides the terminal.
+
+    Attributes:
+        as_json: print JSON instead of text.
+        html: a file for the web page.
+        markdown: a file for the comment.
+    """
+
+    as_json: bool = False
+    html: Path | None = None
+    markdown: Path | None = None
+
+    def check(self) -> None:
+        """Find out before hours of training, not after, that a file cannot be written.
+
+        Raises:
+            UsageError: a file's folder is not there.
+        """
+        for path in (self.html, self.markdown):
+            if path is not None and not path.absolute().parent.is_dir():
+                raise UsageError("There is no such folder.", where=str(path.parent), hint=f"mkdir -p {path.parent}")
+
+
+def hand_out(report: Report, outputs: Outputs, console: Console) -> Exit:
+    """Print and write a report.
+
+    Returns:
+        The exit code that the verdict stands for.
+    """
+    from mlbot.report.markdown import markdown
+    from mlbot.report.report import json_text
+    from mlbot.report.terminal import terminal
+
+    if outputs.html:
+        write_page(report, outputs.html)
+        console.say(f"The report as a page: {outputs.html}")
+    if outputs.markdown:
+        outputs.markdown.write_text(markdown(report), encoding="utf-8")
+        console.say(f"The report as a comment: {outputs.markdown}")
+    console.result(json_text(report) if outputs.as_json else terminal(report, console.color, console.width))
+    return EXITS[report.verdict.outcome]
+
+
+def write_page(report: Report, path: Path) -> None:
+    """Write the self-contained web page."""
+    from mlbot.ml.plots import charts
+    from mlbot.report.page import html
+
+    path.write_text(html(report, charts(report)), encoding="utf-8")
+
+
+# `mlbot run`: train and judge what the working tree makes stale.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +153,7 @@ class Work:
     commits: Commits
     options: RunOptions
     wanted: Callable[[Plan], Plan] = lambda plan: plan
-    then: Callable[[Report, Sequence[Found]], None] = lambda _report, _found: None
+    then: Callable[[Report, Sequence[JudgeResult]], None] = lambda _report, _results: None
 
 
 def judge_commits(work: Work, console: Console) -> Report:
@@ -98,61 +162,49 @@ def judge_commits(work: Work, console: Console) -> Report:
     Raises:
         MlbotError: nothing could be judged.
     """
-    started, repository, commits, options = time.monotonic(), work.repository, work.commits, work.options
+    started, repository, models = time.monotonic(), work.repository, work.options.models
     for path in repository.clean_up():
         console.say(f"Removed what a killed run left behind: {path}")
-    configs = read_configs(repository, commits)
-    sides = read_sides(repository, commits, configs)
-    plan = work.wanted(plan_models(commits, sides.head, sides.base, sides.policy, options.models))
+    planning = Planning.of(repository, work.commits, models)
+    planning = planning.with_plan(work.wanted(planning.plan))
     with ResultStore(repository.state_dir / "results") as store, ExitStack() as checkouts:
-        trainer = Trainer(
-            repository=repository, store=store, plan=plan, sides=sides, say=console.say, jobs=options.jobs
-        )
-        rules = Rules(repository=repository, commits=commits, configs=configs, checkouts=checkouts, trusts_head=True)
-        found = [_judge(planned, trainer, rules, console) for planned in plan.stale]
-        if options.models:
-            plan = plan.model_copy(update={"deleted": ()})
-        evidence = evidence_of(plan, configs, sides, found)
+        trainer = Trainer(planning=planning, store=store, progress=console.say, jobs=work.options.jobs)
+        rules = Rules(planning=planning, checkouts=checkouts, trusts_head=True)
+        results = [_judge(planned, trainer, rules, console) for planned in planning.plan.stale]
+        if models:
+            planning = planning.with_plan(planning.plan.model_copy(update={"deleted": ()}))
+        evidence = evidence_of(planning, results)
         waivers = [each for each in read_local(repository.root, "waiver").entries if isinstance(each, WaiverEntry)]
-        verdict = decide(commits, evidence, waivers)
-        notices = ended(waivers, verdict, evidence, None)
-        spent = time.monotonic() - started
-        report = report_of(repository.root.name, plan, configs, found, verdict, notices=notices, duration_s=spent)
-        work.then(report, found)
+        verdict = decide(work.commits, evidence, waivers)
+        report = report_of(
+            planning,
+            results,
+            verdict,
+            notices=ended(waivers, verdict, evidence, None),
+            repository=repository.root.name,
+            duration_s=time.monotonic() - started,
+        )
+        work.then(report, results)
     return report
 
 
-def _judge(planned: PlannedModel, trainer: Trainer, rules: Rules, console: Console) -> Found:
+def _judge(planned: PlannedModel, trainer: Trainer, rules: Rules, console: Console) -> JudgeResult:
     """Train both sides of a model and judge them."""
     for reason in planned.reasons:
         console.say(f"{planned.name} is stale: {reason.text}")
-    candidate = trainer.candidate(planned)
-    baseline = _NOT_TRAINED if candidate.failures else trainer.baseline(planned)
-    rule = rules.of(planned.name)
-    case = Case(
-        model=rule.model,
-        rules=rule.folder,
-        candidate=_entries(candidate),
-        baseline=baseline if isinstance(baseline, Problem) else _entries(baseline),
-        key=planned.key,
-        base_key=planned.base_key,
-        past=tuple(verdicts(read_local(trainer.repository.root, "verdict", planned.name).entries)),
-        provisional=rule.provisional,
-        live=_live(planned, trainer, rules),
-    )
-    provenance = Provenance(
-        candidate=candidate.trainings,
-        baseline=() if isinstance(baseline, Problem) else baseline.trainings,
-        failures=candidate.failures,
-        stale_reasons=tuple(reason.text for reason in planned.reasons),
-        head=rules.configs.head.model(planned.name),
-    )
-    return Found(case=case, judged=judge(case, say=console.say), provenance=provenance)
-
-
-def _live(planned: PlannedModel, trainer: Trainer, rules: Rules) -> Live | None:
+    planning, root = trainer.planning, trainer.planning.repository.root
+    candidate = SeedRuns(runs=tuple(map(SeedRun.of, trainer.candidate(planned))))
     folder = Path(rules.checkouts.enter_context(tempfile.TemporaryDirectory(prefix="mlbot-live-")))
-    return local_live(rules.configs.policy, trainer.repository.root, planned.name, folder)
+    request = JudgeRequest(
+        rule=rules.of(planned.name),
+        candidate=candidate,
+        baseline=_NOT_TRAINED if candidate.failures else trainer.baseline(planned),
+        planned=planned,
+        past=tuple(verdicts(read_local(root, "verdict", planned.name).entries)),
+        live=live_locally(planning.configs.policy, root, planned.name, folder),
+        head=planning.configs.head.model(planned.name),
+    )
+    return judge(request, progress=console.say)
 
 
 _NOT_TRAINED = Problem(
@@ -160,12 +212,74 @@ _NOT_TRAINED = Problem(
 )
 
 
-def _entries(team: Team) -> tuple[Entry, ...]:
-    return tuple(map(_entry, team.results))
+# `mlbot judge`: judge ONNX files by the gates and the holdout of a folder's own mlbot.yaml.
 
 
-def _entry(result: Trained | TrainingFailure) -> Entry:
-    if isinstance(result, Trained):
-        return Entry(seed=result.training.seed, file=result.path)
-    reason = Reason.TRAINING_TIMEOUT if result.timed_out else Reason.TRAINING_FAILED
-    return Entry(seed=result.seed, file=Problem(reason=reason, detail=result.message))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JudgeOptions:
+    """What the command line says.
+
+    Attributes:
+        candidate: the files to judge, one a seed; the first is the one that would ship.
+        baseline: the files to compare with, one a seed.
+        model: the model of the config that they are of; None: the only one.
+    """
+
+    candidate: tuple[Path, ...]
+    baseline: tuple[Path, ...] = ()
+    model: str | None = None
+
+
+def judge_and_report(directory: Path, options: JudgeOptions, outputs: Outputs, console: Console) -> Exit:
+    """Judge files and hand the report out.
+
+    Raises:
+        UsageError: the config is wrong or does not say which model is meant, or a file is not there.
+    """
+    require("ml", needed_for="Judging a model")
+    outputs.check()
+    for file in (*options.candidate, *options.baseline):
+        if not file.is_file():
+            raise UsageError("there is no such file", where=str(file), hint="Name an ONNX file that is there.")
+    repository = Repository.discover(directory)
+    config = check(repository.root)
+    request = JudgeRequest(
+        rule=Rule(model=_model(config, options.model), folder=repository.root),
+        candidate=_runs(options.candidate),
+        baseline=_runs(options.baseline) if options.baseline else _NO_BASELINE,
+    )
+    result = judge(request, progress=console.say)
+    head = repository.snapshot()
+    commits = Commits(
+        head=head.sha,
+        base=None,
+        policy=head.sha,
+        guarded=repository.current_branch() or "HEAD",
+        uncommitted=head.uncommitted,
+    )
+    verdict = decide(commits, [result.evidence])
+    report = Report(
+        mlbot_version=__version__,
+        repository=repository.root.name,
+        verdict=verdict,
+        models=(model_report(result, verdict.models[0]),),
+    )
+    return hand_out(report, outputs, console)
+
+
+_NO_BASELINE = Problem(reason=Reason.NO_BASELINE, detail="No file was given to compare with: name one with --baseline.")
+
+
+def _runs(files: tuple[Path, ...]) -> SeedRuns:
+    return SeedRuns(runs=tuple(SeedRun(seed=seed, file=file.absolute()) for seed, file in enumerate(files)))
+
+
+def _model(config: Config, name: str | None) -> Model:
+    names = ", ".join(model.name for model in config.models)
+    if name is None and len(config.models) == 1:
+        return config.models[0]
+    model = config.model(name) if name else None
+    if model is None:
+        what = f"mlbot.yaml has no model {name!r}." if name else "mlbot.yaml has several models."
+        raise UsageError(what, hint=f"Name one with --model: {names}.")
+    return model

@@ -68,7 +68,7 @@ class Rows:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Contest:
+class MetricPlan:
     """What is to be measured.
 
     Attributes:
@@ -96,19 +96,19 @@ class Measured:
     comparisons: tuple[Comparison, ...]
 
 
-def measure(contest: Contest, rows: Rows, masks: Mapping[str, npt.NDArray[np.bool_]]) -> Measured:
+def measure(plan: MetricPlan, rows: Rows, masks: Mapping[str, npt.NDArray[np.bool_]]) -> Measured:
     """Measure every metric on all rows and on each slice; what cannot be measured says why."""
     scores: list[list[Score]] = [[] for _ in rows.predictions]
     comparisons: list[tuple[Comparison, float | None]] = []
-    compared = len(rows.predictions) > contest.candidates
+    compared = len(rows.predictions) > plan.candidates
     for part in _parts(rows, masks):
-        same = sameness(part.predictions, contest.candidates) if compared else None
-        for metric in contest.metrics:
-            joint = _attempt(contest, metric, part, part.predictions)
-            for model, score in enumerate(_scores(contest, metric, part, joint)):
+        same = sameness(part.predictions, plan.candidates) if compared else None
+        for metric in plan.metrics:
+            joint = _attempt(plan, metric, part, part.predictions)
+            for model, score in enumerate(_scores(plan, metric, part, joint)):
                 scores[model].append(score)
             if same is not None:
-                comparisons.append(_comparison(contest, metric, part, joint, same))
+                comparisons.append(_comparison(plan, metric, part, joint, same))
     return Measured(scores=tuple(map(tuple, scores)), comparisons=_with_q_values(comparisons))
 
 
@@ -142,12 +142,12 @@ def _parts(rows: Rows, masks: Mapping[str, npt.NDArray[np.bool_]]) -> Iterator[R
         yield rows.where(name, mask)
 
 
-def _attempt(contest: Contest, metric: Metric, rows: Rows, predictions: Sequence[Array]) -> Estimate | Problem:
+def _attempt(plan: MetricPlan, metric: Metric, rows: Rows, predictions: Sequence[Array]) -> Estimate | Problem:
     try:
         if metric.function is not None:
-            function = contest.custom[metric.name]
-            return estimate_custom(function, contest.task, rows.labels, predictions, groups=rows.groups)
-        return estimate(metric.name, contest.task, rows.labels, predictions, groups=rows.groups)
+            function = plan.custom[metric.name]
+            return estimate_custom(function, plan.task, rows.labels, predictions, groups=rows.groups)
+        return estimate(metric.name, plan.task, rows.labels, predictions, groups=rows.groups)
     except UndefinedMetricError as error:
         return _problem(error, rows.slice)
 
@@ -158,13 +158,13 @@ def _problem(error: UndefinedMetricError, slice_: str | None) -> Problem:
     return Problem(reason=_REASONS.get(error.reason, Reason.METRIC_UNDEFINED), detail=str(error))
 
 
-def _scores(contest: Contest, metric: Metric, rows: Rows, joint: Estimate | Problem) -> Iterator[Score]:
+def _scores(plan: MetricPlan, metric: Metric, rows: Rows, joint: Estimate | Problem) -> Iterator[Score]:
     """Each model's score. Where all together have none, each is tried alone: one may be undefined and others not."""
     for model, prediction in enumerate(rows.predictions):
         if isinstance(joint, Estimate):
             yield _score(metric, rows, joint, model)
         else:
-            alone = joint if len(rows.predictions) == 1 else _attempt(contest, metric, rows, [prediction])
+            alone = joint if len(rows.predictions) == 1 else _attempt(plan, metric, rows, [prediction])
             yield _score(metric, rows, alone, 0)
 
 
@@ -177,10 +177,10 @@ def _score(metric: Metric, rows: Rows, found: Estimate | Problem, model: int) ->
 
 
 def _comparison(
-    contest: Contest, metric: Metric, rows: Rows, joint: Estimate | Problem, same: Sameness
+    plan: MetricPlan, metric: Metric, rows: Rows, joint: Estimate | Problem, same: Sameness
 ) -> tuple[Comparison, float | None]:
     """The comparison, and its two-sided p of any change."""
-    margin = contest.margins.get((metric.name, rows.slice))
+    margin = plan.margins.get((metric.name, rows.slice))
     fields: dict[str, Any] = {
         "metric": metric.name,
         "slice": rows.slice,
@@ -191,17 +191,17 @@ def _comparison(
     if isinstance(joint, Problem):
         return Comparison(**fields, problem=joint), None
     sign = metric.direction.worse
-    history = contest.history(metric.name, rows.slice)
-    test = recipe_test(joint, contest.candidates, sign=sign, margin=margin or 0.0, history=history, same=same)
-    return Comparison(**fields, **_figures(contest, joint, test, sign, margin)), _any_change(test)
+    history = plan.history(metric.name, rows.slice)
+    test = recipe_test(joint, plan.candidates, sign=sign, margin=margin or 0.0, history=history, same=same)
+    return Comparison(**fields, **_figures(plan, joint, test, sign, margin)), _any_change(test)
 
 
-def _figures(contest: Contest, joint: Estimate, test: RecipeTest, sign: int, margin: float | None) -> dict[str, Any]:
+def _figures(plan: MetricPlan, joint: Estimate, test: RecipeTest, sign: int, margin: float | None) -> dict[str, Any]:
     """What a comparison says, turned from "worse by" into candidate minus baseline."""
     low, high = sorted((sign * test.low, sign * test.high))
     return {
-        "candidate": float(joint.values[: contest.candidates].mean()),
-        "baseline": float(joint.values[contest.candidates :].mean()),
+        "candidate": float(joint.values[: plan.candidates].mean()),
+        "baseline": float(joint.values[plan.candidates :].mean()),
         "change": sign * test.drop,
         "low": low,
         "high": high,

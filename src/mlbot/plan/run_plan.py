@@ -1,6 +1,7 @@
-"""`mlbot plan`: reads the three commits, lets the core decide what is stale, prints it."""
+"""`mlbot plan`: the three commits of a change, read, planned and printed."""
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -91,6 +92,52 @@ def _side(repository: Repository, sha: Sha, config: Config, *, outside: bool) ->
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Planning:
+    """A plan with what it was made from.
+
+    Attributes:
+        repository: where the commits are.
+        configs: of the three commits.
+        sides: their files.
+        plan: what is stale.
+    """
+
+    repository: Repository
+    configs: Configs
+    sides: Sides
+    plan: Plan
+
+    @classmethod
+    def of(
+        cls, repository: Repository, commits: Commits, models: Sequence[str] = (), *, outside: bool = True
+    ) -> "Planning":
+        """Read three commits, and plan them.
+
+        Args:
+            repository: where they are.
+            commits: the three commits.
+            models: the models to plan, stale or not; none: all, as they are.
+            outside: whether data that git does not have is in the content keys; a judge elsewhere has none of it.
+
+        Raises:
+            UsageError: the configs or the names of models are not usable.
+        """
+        configs = read_configs(repository, commits)
+        sides = read_sides(repository, commits, configs, outside=outside)
+        plan = plan_models(commits, sides.head, sides.base, sides.policy, models)
+        return cls(repository=repository, configs=configs, sides=sides, plan=plan)
+
+    @property
+    def commits(self) -> Commits:
+        """The three commits."""
+        return self.plan.commits
+
+    def with_plan(self, plan: Plan) -> "Planning":
+        """The same commits with another plan of them."""
+        return replace(self, plan=plan)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PlanOptions:
     """What the command line says.
 
@@ -99,14 +146,12 @@ class PlanOptions:
         models: the models to plan, stale or not; empty: all, as they are.
         git_only: leave out what git does not have, so that a judge elsewhere comes to the same content keys.
         unjudged: every model is stale that the ledger has no verdict on, and no other.
-        request: what `/retrain` asked for; the models that it names stand for `models`.
     """
 
     base: str | None = None
     models: tuple[str, ...] = ()
     git_only: bool = False
     unjudged: bool = False
-    request: RetrainRequest | None = None
 
 
 def plan_working_tree(repository: Repository, options: PlanOptions) -> Plan:
@@ -116,20 +161,14 @@ def plan_working_tree(repository: Repository, options: PlanOptions) -> Plan:
         UsageError: if the commits, their configs or the names of models are not usable.
     """
     commits = three_commits(repository, options.base)
-    configs = read_configs(repository, commits)
-    sides = read_sides(repository, commits, configs, outside=not options.git_only)
-    named = options.request.models if options.request else ()
-    plan = plan_models(commits, sides.head, sides.base, sides.policy, named or options.models)
+    plan = Planning.of(repository, commits, options.models, outside=not options.git_only).plan
     return plan.unjudged(latest_by_key(read_local(repository.root, "verdict").entries)) if options.unjudged else plan
 
 
-def print_plan(directory: Path, options: PlanOptions, console: Console, *, as_json: bool, matrix: bool) -> None:
-    """Print the plan of a folder's working tree: for people, as JSON, or as lines for `$GITHUB_OUTPUT`."""
+def print_plan(directory: Path, options: PlanOptions, console: Console, *, as_json: bool) -> None:
+    """Print the plan of a folder's working tree: for people, or as JSON."""
     plan = plan_working_tree(Repository.discover(directory), options)
-    if matrix:
-        console.result(matrix_lines(plan, options.request))
-    else:
-        console.result(plan.model_dump_json(indent=2) if as_json else plan_text(plan))
+    console.result(plan.model_dump_json(indent=2) if as_json else plan_text(plan))
 
 
 def matrix_lines(plan: Plan, request: RetrainRequest | None = None) -> str:

@@ -168,13 +168,13 @@ class Reruns(Record):
         found = self.request(attempt)
         return found if found is not None and found.trial else None
 
-    def standing(self, latest: Attempt) -> Attempt:
+    def counting(self, latest: Attempt) -> Attempt:
         """The newest attempt of a run, up to this one, that is no trial: the one whose verdict counts."""
         return next(each for each in _downwards(latest) if self.trial(each) is None)
 
     def outlasts(self, asked: Attempt, latest: Attempt) -> bool:
         """Whether an attempt is to be judged although newer ones have begun: it is a trial, or they all are."""
-        return self.trial(asked) is not None or self.standing(latest).order <= asked.order
+        return self.trial(asked) is not None or self.counting(latest).order <= asked.order
 
     def trained(self, model: Name, latest: Attempt) -> Attempt:
         """The newest attempt, up to this one, that trained a stale model with its committed parameters.

@@ -65,7 +65,7 @@ Subject = PullRequestSubject | MergeGroupSubject | PushSubject
 class Cause(StrEnum):
     """Why a run is not judged. A closed list."""
 
-    # left alone: nothing is posted anywhere
+    # ignored: nothing is posted anywhere
     OTHER_REPOSITORY = "other-repository"
     OTHER_WORKFLOW = "other-workflow"
     OTHER_EVENT = "other-event"
@@ -79,7 +79,7 @@ class Cause(StrEnum):
     TRIAL = "trial"
     JUDGED = "judged"
     STALE_HEAD = "stale-head"
-    # settled: a status that says so
+    # finished without judging: a status that says so
     CANCELLED = "cancelled"
     TIMED_OUT = "timed-out"
     NEEDS_APPROVAL = "needs-approval"
@@ -112,10 +112,10 @@ class Judge(Record):
         return self.instead_of or self.attempt
 
 
-class Settle(Record):
+class FinishWithoutJudging(Record):
     """There is nothing to judge, and the status says so."""
 
-    kind: Literal["settle"] = "settle"
+    kind: Literal["finish"] = "finish"
     subject: Subject
     attempt: Attempt
     cause: Cause
@@ -138,15 +138,15 @@ class Wait(Record):
     cause: Literal[Cause.NOT_COMPLETED] = Cause.NOT_COMPLETED
 
 
-class Leave(Record):
+class Ignore(Record):
     """Post nothing."""
 
-    kind: Literal["leave"] = "leave"
+    kind: Literal["ignore"] = "ignore"
     cause: Cause
     sentence: str
 
 
-Decision = Judge | Settle | Wait | Leave
+Decision = Judge | FinishWithoutJudging | Wait | Ignore
 
 
 def subject_of(pull: PullRequest, head_repository_id: Id) -> PullRequestSubject:

@@ -6,11 +6,12 @@ from hashlib import sha256
 from mlbot.config.errors import Document
 from mlbot.events.github import Attempt, State, WebUrl
 from mlbot.gates.outcome import Outcome, Reason
-from mlbot.ledger.entries import Entry
+from mlbot.ledger.entries import Entry, SeedValues, StoredFile, Time, VerdictEntry, WaiverEntry
 from mlbot.lib import figures
 from mlbot.lib.escape import one_line
 from mlbot.lib.record import Record, Sha
-from mlbot.protocol.decision import Judge, PullRequestSubject, PushSubject, Settle, Subject
+from mlbot.protocol.artifacts import AcceptedArtifact
+from mlbot.protocol.decision import FinishWithoutJudging, Judge, PullRequestSubject, PushSubject, Subject
 from mlbot.protocol.marker import Place, Stamp, marker_of, stamped, with_attempt
 from mlbot.protocol.operations import (
     Annotate,
@@ -24,13 +25,14 @@ from mlbot.protocol.operations import (
     WriteSummary,
 )
 from mlbot.report import words
-from mlbot.report.report import ModelReport, Picture, Report
+from mlbot.report.report import ModelReport, Picture, Report, report_digest, training_digest
 from mlbot.report.words import headline
+from mlbot.verdict.evidence import Score
 from mlbot.verdict.verdict import GateResult
 from mlbot.verdict.waiver import unwaived
 
 
-class Words(Record):
+class Rendered(Record):
     """The report as rendered: the comment (with `signature` as its marker) and the job summary."""
 
     comment: str = ""
@@ -51,7 +53,7 @@ def pending(subject: Subject, attempt: Attempt, place: Place, training_url: WebU
     return (_status(subject, attempt, place, State.PENDING, said, training_url),)
 
 
-def settle(decision: Settle, place: Place, training_url: WebUrl) -> tuple[Operation, ...]:
+def finish(decision: FinishWithoutJudging, place: Place, training_url: WebUrl) -> tuple[Operation, ...]:
     """What is done about a run that leaves nothing to judge: the status ends, and says why."""
     summary = WriteSummary(text=f"{decision.sentence}\n")
     if not place.may_write:
@@ -69,25 +71,25 @@ def broken(decision: Judge, place: Place, why: str) -> tuple[Operation, ...]:
     return summary, _status(decision.subject, decision.speaks_as, place, State.ERROR, said, place.run_url)
 
 
-def publish_trial(decision: Judge | Settle, place: Place, words: Words) -> tuple[Operation, ...]:
+def publish_trial(decision: Judge | FinishWithoutJudging, place: Place, rendered: Rendered) -> tuple[Operation, ...]:
     """What is done with a trial, whatever came of it: a comment of its own, and nothing else.
 
     The comment has no stamp: it lists all trials, so no attempt's words stand in place of another's.
     """
-    summary = WriteSummary(text=words.summary)
+    summary = WriteSummary(text=rendered.summary)
     if not isinstance(decision.subject, PullRequestSubject):
         return (summary,)
     if not place.may_write:
         return summary, _silent()
     subject, mark = decision.subject, marker_of(place, trial=True)
-    return summary, UpsertComment(number=subject.number, marker=mark, body=words.comment, subject=subject)
+    return summary, UpsertComment(number=subject.number, marker=mark, body=rendered.comment, subject=subject)
 
 
 def publish(
     decision: Judge,
     report: Report,
     place: Place,
-    words: Words,
+    rendered: Rendered,
     entries: Sequence[Entry] = (),
     *,
     config: Document | None = None,
@@ -103,13 +105,13 @@ def publish(
         decision: What was judged.
         report: The verdict and all about it.
         place: Where to publish.
-        words: The report as text; its comment ends in `signature`.
+        rendered: The report as text; its comment ends in `signature`.
         entries: For the ledger.
         config: The policy's mlbot.yaml, for the lines of its gates.
     """
     if report.trial:
-        return publish_trial(decision, place, words)
-    local: tuple[Operation, ...] = (WriteSummary(text=words.summary), *annotations(report, config))
+        return publish_trial(decision, place, rendered)
+    local: tuple[Operation, ...] = (WriteSummary(text=rendered.summary), *annotations(report, config))
     if not place.may_write:
         return *local, _silent()
     found = [*local]
@@ -117,7 +119,7 @@ def publish(
     if remembered:
         found.append(AppendLedger(entries=remembered))
     if isinstance(decision.subject, PullRequestSubject):
-        found.append(_comment(decision, decision.subject, place, words.comment))
+        found.append(_comment(decision, decision.subject, place, rendered.comment))
     state, said = status_of(report)
     found.append(_status(decision.subject, decision.speaks_as, place, state, said, place.run_url))
     return tuple(found)
@@ -222,3 +224,83 @@ def _annotation(model: ModelReport, result: GateResult, config: Document | None)
         file=config.source if config else "",
         line=position.line if position else None,
     )
+
+
+class Origin(Record):
+    """Where and when a verdict came to be."""
+
+    branch: str
+    attempt: Attempt
+    """The training that was judged."""
+    judge: Attempt
+    """The run that judged it, which holds the accepted files."""
+    time: Time
+
+
+def entries_of(report: Report, origin: Origin) -> tuple[VerdictEntry, ...]:
+    """One entry for each judged model; none for a trial, which counts nowhere.
+
+    Args:
+        report: What was found.
+        origin: Where and when.
+    """
+    if report.trial:
+        return ()
+    found = (_entry(report, model, origin) for model in report.models)
+    return tuple(entry for entry in found if entry is not None)
+
+
+def given_on(report: Report, number: int) -> tuple[WaiverEntry, ...]:
+    """The waivers that people gave on a pull request and that its verdict rests on; none for a trial."""
+    if report.trial:
+        return ()
+    return tuple(each for each in report.verdict.waivers if each.pull_request == number)
+
+
+def _entry(report: Report, model: ModelReport, origin: Origin) -> VerdictEntry | None:
+    """A deleted model has no key and nothing to remember."""
+    verdict = model.verdict
+    if verdict.key is None:
+        return None
+    return VerdictEntry(
+        model=model.model,
+        key=verdict.key,
+        digest=verdict.digest,
+        holdout=model.holdout.digest if model.holdout else None,
+        commit=report.verdict.commits.head,
+        branch=origin.branch,
+        outcome=verdict.outcome,
+        reason=verdict.reason,
+        provisional=verdict.provisional,
+        attempt=origin.attempt,
+        judge=origin.judge,
+        files=_files(model, origin),
+        values=_values(model),
+        training=training_digest(model),
+        report=report_digest(model),
+        time=origin.time,
+    )
+
+
+def _files(model: ModelReport, origin: Origin) -> tuple[StoredFile, ...]:
+    artifact = AcceptedArtifact(attempt=origin.judge.number).name
+    return tuple(
+        StoredFile(
+            seed=each.seed, digest=each.digest, size_bytes=each.size_bytes, run=origin.judge.run, artifact=artifact
+        )
+        for each in model.candidate
+        if each.digest is not None and each.problem is None
+    )
+
+
+def _values(model: ModelReport) -> tuple[SeedValues, ...]:
+    names = dict.fromkeys((score.metric, score.slice) for each in model.candidate for score in each.scores)
+    scored = [each for each in model.candidate if each.digest is not None and each.problem is None]
+    return tuple(
+        SeedValues(metric=metric, slice=slice_, values=tuple(_value(each.score(metric, slice_)) for each in scored))
+        for metric, slice_ in names
+    )
+
+
+def _value(score: Score | None) -> float | None:
+    return score.value if score else None

@@ -1,41 +1,82 @@
-"""`mlbot publish`: the only writer. Takes validated records, reads head again, writes comment, status and ledger."""
+"""What becomes of a verdict: published on GitHub, its files stored, its entries written to the ledger.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+`mlbot ci pending`, `publish` and `store`; and `mlbot run --record`, which does on a laptop what a push does on GitHub.
+Publishing is the only writer: it takes validated records, and reads head again before it writes.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from mlbot.console import Console
-from mlbot.errors import Exit, MlbotError
+from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError
+from mlbot.events.github import Attempt
+from mlbot.gates.outcome import Outcome
 from mlbot.git.ledger import ChartsBranch, LedgerBranch
 from mlbot.github.executor import Executor, dry_run
-from mlbot.judging.ledger_entries import Origin, entries_of, given_on
-from mlbot.judging.run_ci import Hosted
-from mlbot.judging.run_hosted import CHARTS, DECISION, DECISION_FILE, ERROR_FILE, REPORT_FILE, THEMES, TRIAL_FILE
-from mlbot.judging.run_trial import failed_trial
-from mlbot.judging.trial import TrialResult, read_results, with_result
-from mlbot.ledger.entries import Entry
+from mlbot.judging.run_ci import CIRun
+from mlbot.judging.run_files import Intake, is_stored, store_of
+from mlbot.judging.run_hosted import (
+    CHARTS,
+    DECISION,
+    DECISION_FILE,
+    ERROR_FILE,
+    REPORT_FILE,
+    THEMES,
+    TRIAL_FILE,
+    failed_trial,
+)
+from mlbot.judging.run_judge import JudgeResult
+from mlbot.judging.run_local import Outputs, RunOptions, Work, hand_out, judge_commits
+from mlbot.judging.trial import TrialResult, read_results, trials, with_result
+from mlbot.ledger.entries import Entry, VerdictEntry
+from mlbot.ledger.queries import latest_by_key
+from mlbot.lib.extras import require
 from mlbot.lib.record import Sha
 from mlbot.lib.untrusted_json import read
-from mlbot.protocol.decision import Decision, Judge, Leave, PullRequestSubject, PushSubject, Settle, Wait
+from mlbot.plan.plan import Plan
+from mlbot.protocol.decision import (
+    Decision,
+    FinishWithoutJudging,
+    Ignore,
+    Judge,
+    PullRequestSubject,
+    PushSubject,
+    Wait,
+)
 from mlbot.protocol.marker import carries, marker_of
 from mlbot.protocol.operations import COMMENT_LIMIT, Operation
 from mlbot.publish.plan_operations import (
-    Words,
+    Origin,
+    Rendered,
     broken,
     charts_of,
+    entries_of,
+    finish,
+    given_on,
     pending,
     pictures_of,
     publish,
     publish_trial,
-    settle,
     signature,
 )
-from mlbot.report.report import Report
+from mlbot.registry.run_repository import RepositoryContext
+from mlbot.report.report import ModelReport, Report, documents_of
+from mlbot.storage.store import ModelStore
+from mlbot.verdict.evidence import Evaluation
+from mlbot.verdict.verdict import Commits
+
+_STORED = {Outcome.PASS, Outcome.INCONCLUSIVE}
+"""Outcomes whose files are stored: what may be released, and what may be compared with."""
 
 _UNSTORED = {"failure", "cancelled"}
 
 _NOT_STORED = "the accepted models could not be put into the store; its job's log says why. Fix it, re-run all jobs."
+
+_NO_REPORT = "the judge left no report; its log says why."
 
 _REPORT_BYTES = 64 << 20
 
@@ -46,127 +87,141 @@ _SUMMARY_UNITS = 1_000_000
 Drawn = dict[str, tuple[str, str]]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PublishOptions:
     """What the command line says.
 
     Attributes:
-        folder: what the judge left; None: only set the status pending.
+        folder: what the judge left.
         dry_run: print what would be done, and do nothing.
         stored: how the job ended that stored the accepted files, as GitHub says it; empty where there was none.
     """
 
-    folder: Path | None
+    folder: Path
     dry_run: bool = False
     stored: str = ""
 
 
-def publish_run(hosted: Hosted, options: PublishOptions, console: Console) -> Exit:
-    """Publish what the judge found, or that a training has started.
+def announce(run: CIRun, *, dry_run: bool = False) -> Exit:
+    """Set the status of a commit whose training has just started.
+
+    Raises:
+        MlbotError: GitHub did not do it.
+    """
+    training, subject = run.announced()
+    if isinstance(subject, Ignore):
+        run.console.say(f"Nothing is posted: {subject.sentence}")
+        return Exit.OK
+    if training.completed:
+        run.console.say("Nothing is posted: the training is over already.")
+        return Exit.OK
+    return _apply(run, pending(subject, training.this_attempt, run.place, training.url), dry=dry_run)
+
+
+def publish_run(run: CIRun, options: PublishOptions) -> Exit:
+    """Publish what the judge found.
 
     Raises:
         MlbotError: GitHub did not do something; the rest was done nevertheless.
     """
-    publisher = _Publisher(hosted=hosted, options=options, console=console)
-    if options.folder is None:
-        return publisher.announce()
-    decision = decision_in(options.folder) or hosted.decide()[1]
+    decision = decision_in(options.folder) or run.decide()[1]
     match decision:
-        case Leave():
-            console.say(f"Nothing is posted: {decision.sentence}")
+        case Ignore():
+            run.console.say(f"Nothing is posted: {decision.sentence}")
             return Exit.OK
         case Wait():
-            console.say("Nothing is posted yet: the training is not over.")
+            run.console.say("Nothing is posted yet: the training is not over.")
             return Exit.OK
-        case Settle() | Judge() if decision.trial:
-            return publisher.trial(decision, options.folder)
-        case Settle():
-            return publisher.apply(settle(decision, hosted.place, hosted.training_url(decision.attempt)))
-        case Judge():
-            return publisher.verdict(decision, options.folder)
+        case FinishWithoutJudging() | Judge():
+            return _apply(run, _operations(run, decision, options), dry=options.dry_run)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Publisher:
-    hosted: Hosted
-    options: PublishOptions
-    console: Console
+def _operations(run: CIRun, decision: Judge | FinishWithoutJudging, options: PublishOptions) -> tuple[Operation, ...]:
+    if decision.trial:
+        return _trial_operations(run, decision, options.folder)
+    if isinstance(decision, FinishWithoutJudging):
+        return finish(decision, run.place, run.training_url(decision.attempt))
+    return _verdict_operations(run, decision, options)
 
-    def announce(self) -> Exit:
-        """Set the status of a commit whose training has just started."""
-        hosted = self.hosted
-        run, subject = hosted.announced()
-        if isinstance(subject, Leave):
-            self.console.say(f"Nothing is posted: {subject.sentence}")
-            return Exit.OK
-        if run.completed:
-            self.console.say("Nothing is posted: the training is over already.")
-            return Exit.OK
-        return self.apply(pending(subject, run.this_attempt, hosted.place, run.url))
 
-    def trial(self, decision: Judge | Settle, folder: Path) -> Exit:
-        """Publish what came of a trial, in the comment that lists all of the pull request's."""
-        hosted, subject = self.hosted, decision.subject
-        result = _trial(hosted, decision, folder)
-        kept: tuple[TrialResult, ...] = ()
-        mark, page = marker_of(hosted.place, trial=True), f"{hosted.job.server_url}/{hosted.job.repository}"
-        if isinstance(subject, PullRequestSubject):
-            comments = hosted.github.comments(subject.number)
-            own = [each for each in comments if each.author == hosted.github.login and carries(each.body, mark)]
-            kept = read_results(own[0].body, mark) if own else ()
-            page = f"{page}/pull/{subject.number}"
-        return self.apply(publish_trial(decision, hosted.place, _trial_words(with_result(kept, result), mark, page)))
+def _apply(run: CIRun, operations: Sequence[Operation], *, dry: bool) -> Exit:
+    """Do the operations, or print them."""
+    if dry:
+        dry_run(operations, run.console.result)
+    else:
+        _executor(run).apply(operations).raise_failures()
+    return Exit.OK
 
-    def verdict(self, decision: Judge, folder: Path) -> Exit:
-        """Publish a verdict; where the judge left none, an error: silence would leave the status pending for ever."""
-        if self.options.stored in _UNSTORED:
-            return self.apply(broken(decision, self.hosted.place, _NOT_STORED))
-        try:
-            report = report_in(folder)
-        except FileNotFoundError:
-            why = _first_line(folder / ERROR_FILE) or "the judge left no report; its log says why."
-            return self.apply(broken(decision, self.hosted.place, why))
-        except MlbotError as error:
-            return self.apply(broken(decision, self.hosted.place, f"{error.what}."))
-        drawn = _charts(folder / CHARTS, report)
-        charts = self._push(drawn) if drawn else None
-        words = _words(report, decision, self.hosted, drawn, charts)
-        entries = self._entries(decision, report)
-        operations = publish(decision, report, self.hosted.place, words, entries, config=self.hosted.document)
-        return self.apply(operations)
 
-    def apply(self, operations: Sequence[Operation]) -> Exit:
-        """Do the operations, or say them."""
-        if self.options.dry_run:
-            dry_run(operations, self.console.result)
-            return Exit.OK
-        self._executor().apply(operations).raise_failures()
-        return Exit.OK
+def _executor(run: CIRun) -> Executor:
+    when = int(datetime.now(UTC).timestamp())
+    return Executor(
+        github=run.github,
+        runner=run.runner,
+        append=lambda entries: LedgerBranch.at(run.remote).append(entries, when),
+        push=lambda files: ChartsBranch.at(run.remote).push(files, when),
+    )
 
-    def _push(self, drawn: Drawn) -> Sha | None:
-        """Push the pictures; a report without them is better than none."""
-        if self.options.dry_run:
-            dry_run((charts_of(drawn),), self.console.result)
-            return None
-        return self._executor().apply((charts_of(drawn),)).charts
 
-    def _entries(self, decision: Judge, report: Report) -> tuple[Entry, ...]:
-        if isinstance(decision.subject, PullRequestSubject):
-            return given_on(report, decision.subject.number)
-        if not isinstance(decision.subject, PushSubject):
-            return ()
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        origin = Origin(branch=decision.subject.branch, attempt=decision.attempt, judge=self.hosted.job.run, time=now)
-        return entries_of(report, origin)
+def _verdict_operations(run: CIRun, decision: Judge, options: PublishOptions) -> tuple[Operation, ...]:
+    """Of a verdict; where the judge left none, an error: silence would leave the status pending for ever."""
+    folder = options.folder
+    if options.stored in _UNSTORED:
+        return broken(decision, run.place, _NOT_STORED)
+    try:
+        report = report_in(folder)
+    except FileNotFoundError:
+        return broken(decision, run.place, _first_line(folder / ERROR_FILE) or _NO_REPORT)
+    except MlbotError as error:
+        return broken(decision, run.place, f"{error.what}.")
+    drawn = _charts(folder / CHARTS, report)
+    charts = _push(run, drawn, dry=options.dry_run) if drawn else None
+    rendered = _rendered(run, report, decision, drawn, charts)
+    return publish(decision, report, run.place, rendered, _entries(run, decision, report), config=run.document)
 
-    def _executor(self) -> Executor:
-        remote, when = self.hosted.remote, int(datetime.now(UTC).timestamp())
-        return Executor(
-            github=self.hosted.github,
-            runner=self.hosted.runner,
-            append=lambda entries: LedgerBranch.at(remote).append(entries, when),
-            push=lambda files: ChartsBranch.at(remote).push(files, when),
-        )
+
+def _trial_operations(run: CIRun, decision: Judge | FinishWithoutJudging, folder: Path) -> tuple[Operation, ...]:
+    """Of a trial: the comment that lists all of the pull request's."""
+    subject, mark, page = decision.subject, marker_of(run.place, trial=True), run.url
+    earlier: tuple[TrialResult, ...] = ()
+    if isinstance(subject, PullRequestSubject):
+        comments = run.github.comments(subject.number)
+        own = [each for each in comments if each.author == run.github.login and carries(each.body, mark)]
+        earlier = read_results(own[0].body, mark) if own else ()
+        page = f"{page}/pull/{subject.number}"
+    results = with_result(earlier, _trial(run, decision, folder))
+    rendered = Rendered(comment=trials(results, marker=mark, page=page), summary=trials(results, page=page))
+    return publish_trial(decision, run.place, rendered)
+
+
+def _trial(run: CIRun, decision: Judge | FinishWithoutJudging, folder: Path) -> TrialResult:
+    """What the judge wrote of a trial; else why there is nothing."""
+    if isinstance(decision, FinishWithoutJudging):
+        return failed_trial(run, decision, f"{decision.sentence.partition(';')[0].rstrip('.')}.")
+    try:
+        return read((folder / TRIAL_FILE).read_bytes(), TrialResult, TRIAL_FILE)
+    except FileNotFoundError:
+        return failed_trial(run, decision, _first_line(folder / ERROR_FILE) or _NO_REPORT.capitalize())
+    except MlbotError as error:
+        return failed_trial(run, decision, f"{error.what}.")
+
+
+def _push(run: CIRun, drawn: Drawn, *, dry: bool) -> Sha | None:
+    """Push the pictures; a report without them is better than none."""
+    if dry:
+        dry_run((charts_of(drawn),), run.console.result)
+        return None
+    return _executor(run).apply((charts_of(drawn),)).charts
+
+
+def _entries(run: CIRun, decision: Judge, report: Report) -> tuple[Entry, ...]:
+    if isinstance(decision.subject, PullRequestSubject):
+        return given_on(report, decision.subject.number)
+    if not isinstance(decision.subject, PushSubject):
+        return ()
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    origin = Origin(branch=decision.subject.branch, attempt=decision.attempt, judge=run.job.run, time=now)
+    return entries_of(report, origin)
 
 
 def report_in(folder: Path) -> Report:
@@ -191,34 +246,176 @@ def _charts(folder: Path, report: Report) -> Drawn:
     }
 
 
-def _words(report: Report, decision: Judge, hosted: Hosted, drawn: Drawn, charts: Sha | None) -> Words:
+def _rendered(run: CIRun, report: Report, decision: Judge, drawn: Drawn, charts: Sha | None) -> Rendered:
     from mlbot.report.markdown import markdown
 
-    pictures = pictures_of(drawn, hosted.place, charts) if charts else {}
-    line = signature(hosted.place, decision.subject, decision.speaks_as)
+    pictures = pictures_of(drawn, run.place, charts) if charts else {}
+    line = signature(run.place, decision.subject, decision.speaks_as)
     comment = markdown(report, marker=line, pictures=pictures, limit=COMMENT_LIMIT)
-    return Words(comment=comment, summary=markdown(report, pictures=pictures, limit=_SUMMARY_UNITS))
-
-
-def _trial(hosted: Hosted, decision: Judge | Settle, folder: Path) -> TrialResult:
-    """What the judge wrote of a trial; else why there is nothing."""
-    if isinstance(decision, Settle):
-        return failed_trial(hosted, decision, f"{decision.sentence.partition(';')[0].rstrip('.')}.")
-    try:
-        return read((folder / TRIAL_FILE).read_bytes(), TrialResult, TRIAL_FILE)
-    except FileNotFoundError:
-        why = _first_line(folder / ERROR_FILE) or "The judge left no report; its log says why."
-        return failed_trial(hosted, decision, why)
-    except MlbotError as error:
-        return failed_trial(hosted, decision, f"{error.what}.")
-
-
-def _trial_words(results: Sequence[TrialResult], mark: str, page: str) -> Words:
-    from mlbot.judging.trial import trials
-
-    comment = trials(results, marker=mark, page=page)
-    return Words(comment=comment, summary=trials(results, page=page))
+    return Rendered(comment=comment, summary=markdown(report, pictures=pictures, limit=_SUMMARY_UNITS))
 
 
 def _first_line(path: Path) -> str:
     return path.read_text(encoding="utf-8").strip().splitlines()[0] if path.is_file() else ""
+
+
+# What is stored, before the ledger names it.
+
+
+def store_run(run: CIRun, folder: Path) -> Exit:
+    """Put a push's accepted model files and their records into the store. What is there already stays as it is.
+
+    Args:
+        run: The job.
+        folder: What the judge left.
+
+    Raises:
+        MlbotError: The judge's files cannot be had, or the store does not take them.
+    """
+    decision, store = decision_in(folder), store_of(run)
+    if store is None or decision is None or not is_stored(run, decision):
+        run.console.say(
+            "Nothing is stored: only what is judged on a guarded branch is, where mlbot.yaml names a store."
+        )
+        return Exit.OK
+    try:
+        report = report_in(folder)
+    except FileNotFoundError:
+        raise NotEvaluatedError("the judge left no report, so nothing is stored", where=str(folder)) from None
+    with tempfile.TemporaryDirectory(prefix="mlbot-store-") as scratch:
+        _put_models(run, report, store, Path(scratch))
+    _put_documents(report, store)
+    return Exit.OK
+
+
+def _put_models(run: CIRun, report: Report, store: ModelStore, folder: Path) -> None:
+    sizes = {str(each.digest): each.size_bytes for model in report.models for each in _accepted(model)}
+    if not sizes:
+        run.console.say("No file was accepted, so none is stored.")
+        return
+    files = Intake(run=run, attempt=run.job.run, folder=folder).accepted(sizes, "accepted")
+    for digest, file in files.items():
+        new = store.put(digest, file)
+        run.console.say(f"{digest} {'is now' if new else 'was already'} in {store.url}")
+
+
+def _accepted(model: ModelReport) -> Iterator[Evaluation]:
+    """The evaluations of files that may be released or compared with."""
+    for each in model.candidate if model.verdict.outcome in _STORED else ():
+        if each.digest is not None and each.problem is None:
+            yield each
+
+
+def _put_documents(report: Report, store: ModelStore) -> None:
+    """The lineage and the report of each model, beside its file."""
+    with tempfile.TemporaryDirectory(prefix="mlbot-documents-") as folder:
+        for digest, raw in documents_of(report).items():
+            file = Path(folder) / "document.json"
+            file.write_bytes(raw)
+            store.put(digest, file)
+
+
+# `mlbot run --record`: judge the guarded branch's tip, store it, write the ledger.
+
+
+def record_run(
+    directory: Path,
+    options: RunOptions,
+    outputs: Outputs,
+    console: Console,
+    environment: Mapping[str, str] = os.environ,
+) -> Exit:
+    """Judge the guarded branch's tip, hand the report out, store what passed, and write the verdict to the ledger.
+
+    Returns:
+        The exit code that the verdict stands for.
+
+    Raises:
+        UsageError: this is not the guarded branch's tip, the tree is not clean, or the config names no store.
+        MlbotError: nothing could be judged, stored or written.
+    """
+    outputs.check()
+    return hand_out(record_models(directory, options, console, environment), outputs, console)
+
+
+def record_models(
+    directory: Path, options: RunOptions, console: Console, environment: Mapping[str, str] = os.environ
+) -> Report:
+    """As `record_run`, without handing the report out."""
+    require("ml", needed_for="Judging a model")
+    context = RepositoryContext.of_laptop(directory, environment, console.say)
+    tip = _check(context, options)
+    where = "at origin" if context.has_remote else "in this repository"  # an URL may hold somebody's password
+    console.say(f"Judging {context.branch} at {tip[:10]} against its parent, for the ledger {where}")
+    context.update_checkout()  # waivers and earlier verdicts are read from there
+    known = context.entries("verdict")
+
+    def record(report: Report, results: Sequence[JudgeResult]) -> None:
+        _store(context, report, results)
+        _append(context, report, known)
+
+    work = Work(
+        repository=context.repository,
+        # The tip is judged by its own rules, as GitHub's judge does after a push; the baseline is its first parent's.
+        commits=Commits(head=tip, base=context.repository.find(f"{tip}^"), policy=tip, guarded=context.branch),
+        options=replace(options, base=None),
+        wanted=lambda plan: _unjudged(plan, known, context.branch, options.models),
+        then=record,
+    )
+    report = judge_commits(work, console)
+    context.update_checkout()
+    return report
+
+
+def _check(context: RepositoryContext, options: RunOptions) -> Sha:
+    """The guarded branch's tip, if it is what is checked out."""
+    if options.base is not None:
+        raise UsageError("--record judges against the parent, so --base says nothing", hint="Leave one of them out.")
+    head, tip = context.repository.find("HEAD"), context.tip
+    if head != tip:
+        push = f", and push it: git push origin {context.branch}" if context.has_remote else ""
+        raise UsageError(
+            f"--record is for the tip of {context.branch} ({tip[:10]}), and HEAD is at {(head or 'nothing')[:10]}",
+            hint=f"Merge first{push}; then: git checkout {context.branch}",
+        )
+    if not context.repository.is_clean:
+        raise UsageError(
+            "--record is for what is committed, and the working tree has more", hint="Commit it, or: git stash"
+        )
+    _ = context.store  # before hours of training, not after
+    return tip
+
+
+def _unjudged(plan: Plan, known: Iterable[Entry], branch: str, asked: tuple[str, ...]) -> Plan:
+    return plan if asked else plan.unjudged(latest_by_key(known, branch))
+
+
+def _store(context: RepositoryContext, report: Report, results: Sequence[JudgeResult]) -> None:
+    """Store the files of models that may be released or compared with, and the documents beside them."""
+    for result, model in zip(results, report.models, strict=False):
+        files = {run.seed: run.file for run in result.request.candidate.runs if isinstance(run.file, Path)}
+        for each in _accepted(model):
+            context.say(f"Storing {model.model} seed {each.seed} as {str(each.digest)[:19]} in {context.store.url}")
+            context.store.put(str(each.digest), files[each.seed])
+    _put_documents(report, context.store)
+
+
+def _append(context: RepositoryContext, report: Report, known: Iterable[Entry]) -> None:
+    attempt = _next_attempt(known)
+    origin = Origin(branch=context.branch, attempt=attempt, judge=attempt, time=context.time)
+    entries = [_without_artifacts(entry) for entry in entries_of(report, origin)]
+    if entries:
+        context.record(*entries)
+        context.say(f"The ledger has {len(entries)} new verdict{'s' * (len(entries) > 1)}.")
+
+
+def _next_attempt(known: Iterable[Entry]) -> Attempt:
+    """A number after all others: GitHub's own, which count up by themselves, are greater than any made here."""
+    runs = (run for each in known if isinstance(each, VerdictEntry) for run in (each.attempt.run, each.judge.run))
+    return Attempt(run=max(runs, default=0) + 1)
+
+
+def _without_artifacts(entry: VerdictEntry) -> VerdictEntry:
+    """On a laptop no run of GitHub holds the files; the store does."""
+    files = tuple(each.model_copy(update={"run": None, "artifact": None}) for each in entry.files)
+    return entry.model_copy(update={"files": files})

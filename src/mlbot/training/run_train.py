@@ -2,7 +2,7 @@
 
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -13,13 +13,9 @@ from pathlib import Path
 from mlbot.config.schema import Model
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError
-from mlbot.events.event import PullRequestEvent
-from mlbot.events.github import Login
 from mlbot.gates.outcome import Reason
 from mlbot.git.commits import three_commits
 from mlbot.git.repository import Repository
-from mlbot.github.api import GitHub
-from mlbot.github.job import Job, forget_tokens
 from mlbot.ledger.entries import Environment
 from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.extras import require
@@ -27,9 +23,8 @@ from mlbot.lib.record import Digest, Sha
 from mlbot.lib.scalar import Params
 from mlbot.lib.tree import is_url, shown
 from mlbot.plan.content_key import Side, dvc_files
-from mlbot.plan.plan import Plan, PlannedModel, plan_models
-from mlbot.plan.run_plan import Sides, read_configs, read_sides
-from mlbot.protocol.answer import Reruns, RetrainRequest, recorded
+from mlbot.plan.plan import Plan, PlannedModel
+from mlbot.plan.run_plan import Planning
 from mlbot.protocol.artifacts import FAILURE_FILE, MESSAGE, Training, TrainingFailure
 from mlbot.storage.results import MODEL_FILE, TRAINING_FILE, ResultStore, Stored
 from mlbot.training.trial import read_overrides, trial_key
@@ -83,11 +78,14 @@ class Trained:
     cached: bool
 
 
+Result = Trained | TrainingFailure
+
+
 def train_models(
     jobs: Sequence[TrainJob],
     store: ResultStore,
     worktrees: Worktrees,
-    say: Callable[[str], None],
+    progress: Callable[[str], None],
     *,
     parallel: int = 1,
     logs: Path | None = None,
@@ -102,14 +100,14 @@ def train_models(
         jobs: What to train.
         store: Where results are looked for and kept.
         worktrees: Makes the checkouts; none is made for a commit that has nothing left to train.
-        say: Is told of progress.
+        progress: Told of each step.
         parallel: How many trainings of one commit at once.
         logs: A folder for what the trainings print; None: not kept.
 
     Returns:
         One result a job, in their order.
     """
-    run = _Run(jobs=jobs, store=store, worktrees=worktrees, say=say, parallel=parallel, logs=logs)
+    run = _Run(jobs=jobs, store=store, worktrees=worktrees, progress=progress, parallel=parallel, logs=logs)
     order = sorted(range(len(jobs)), key=lambda at: [job.commit for job in jobs].index(jobs[at].commit))
     for _, group in groupby(order, key=lambda at: jobs[at].commit):
         run.commit(list(group))
@@ -121,7 +119,7 @@ class _Run:
     jobs: Sequence[TrainJob]
     store: ResultStore
     worktrees: Worktrees
-    say: Callable[[str], None]
+    progress: Callable[[str], None]
     parallel: int
     logs: Path | None
     results: dict[int, Trained | TrainingFailure] = field(default_factory=dict)
@@ -172,14 +170,14 @@ class _Run:
             )
             self._finish(at, failure)
             return
-        with self.store.lock(job.key, job.seed, progress=lambda text: self.say(f"{job}: {text}"), stop=self.stop):
+        with self.store.lock(job.key, job.seed, progress=lambda text: self.progress(f"{job}: {text}"), stop=self.stop):
             if not self._found(at):
                 self._finish(at, self._run(job, folder))
 
     def _run(self, job: TrainJob, folder: Path) -> Trained | TrainingFailure:
         from mlbot.ml.train import TrainRequest, train
 
-        self.say(f"{job}: training ...")
+        self.progress(f"{job}: training ...")
         log = self.logs / f"{job.model.name}-{job.seed}-{job.commit[:7]}.log" if self.logs is not None else None
         with self.store.staging() as staged:
             request = TrainRequest(
@@ -194,7 +192,7 @@ class _Run:
                 data=job.data,
                 log=log,
             )
-            result = train(request, progress=self.say, stop=self.stop)
+            result = train(request, progress=self.progress, stop=self.stop)
             if isinstance(result, TrainingFailure):
                 return result
             return _trained(job, self.store.put(staged, result), cached=False)
@@ -213,7 +211,7 @@ class _Run:
 
     def _finish(self, at: int, result: Trained | TrainingFailure) -> None:
         self.results[at] = result
-        self.say(f"{next(self.done)}/{len(self.jobs)} {self.jobs[at]}: {_outcome(result)}")
+        self.progress(f"{next(self.done)}/{len(self.jobs)} {self.jobs[at]}: {_outcome(result)}")
 
 
 def _outcome(result: Trained | TrainingFailure) -> str:
@@ -232,20 +230,48 @@ def _trained(job: TrainJob, stored: Stored, *, cached: bool) -> Trained:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Team:
-    """What came of one side's trainings of a model, a result a seed."""
+class SeedRun:
+    """What one seed's training left.
 
-    results: tuple[Trained | TrainingFailure, ...]
+    Attributes:
+        seed: from 0.
+        file: the model file, or why there is none.
+        record: the lineage of the file, or the training's own words on why there is none; None where nothing is known.
+    """
+
+    seed: int
+    file: Path | Problem
+    record: Training | TrainingFailure | None = None
+
+    @classmethod
+    def of(cls, result: Result) -> "SeedRun":
+        """What a training on this machine left."""
+        if isinstance(result, Trained):
+            return cls(seed=result.training.seed, file=result.path, record=result.training)
+        reason = Reason.TRAINING_TIMEOUT if result.timed_out else Reason.TRAINING_FAILED
+        return cls(seed=result.seed, file=Problem(reason=reason, detail=result.message), record=result)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeedRuns:
+    """One side of a comparison: a run a seed; the first one's file is what ships."""
+
+    runs: tuple[SeedRun, ...]
 
     @property
     def failures(self) -> tuple[TrainingFailure, ...]:
-        """The trainings that left no file."""
-        return tuple(result for result in self.results if isinstance(result, TrainingFailure))
+        """The trainings that left no file, and said why."""
+        return tuple(run.record for run in self.runs if isinstance(run.record, TrainingFailure))
 
     @property
     def trainings(self) -> tuple[Training, ...]:
-        """The lineage of the files that there are."""
-        return tuple(result.training for result in self.results if isinstance(result, Trained))
+        """The lineage of the files that have one."""
+        return tuple(run.record for run in self.runs if isinstance(run.record, Training))
+
+    @property
+    def problem(self) -> Problem | None:
+        """Why the first seed that has no file has none."""
+        return next((run.file for run in self.runs if isinstance(run.file, Problem)), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -253,23 +279,21 @@ class Trainer:
     """Trains what a plan calls stale.
 
     Attributes:
-        repository: where the commits are.
+        planning: what is stale, and where its commits are.
         store: where results are kept.
-        plan: what is stale.
-        sides: the commits of the plan, as it was planned from.
-        say: told of progress.
+        progress: told of each step.
         jobs: trainings at a time.
     """
 
-    repository: Repository
+    planning: Planning
     store: ResultStore
-    plan: Plan
-    sides: Sides
-    say: Callable[[str], None]
+    progress: Callable[[str], None]
     jobs: int = 1
 
-    def candidate(self, planned: PlannedModel, seeds: Sequence[int] = (), overrides: Params | None = None) -> Team:
-        """Train a model from head.
+    def candidate(
+        self, planned: PlannedModel, seeds: Sequence[int] = (), overrides: Params | None = None
+    ) -> tuple[Result, ...]:
+        """Train a model from head; a result a seed.
 
         Args:
             planned: the model.
@@ -279,8 +303,9 @@ class Trainer:
         Raises:
             MlbotError: its data or parameters are not there, or git fails.
         """
-        self.say(f"{planned.name}: the candidate, from {self.plan.commits.head[:10]}")
-        return self._train(planned.name, self.plan.commits.head, self.sides.head, seeds, overrides or {})
+        head = self.planning.commits.head
+        self.progress(f"{planned.name}: the candidate, from {head[:10]}")
+        return self._train(planned.name, head, self.planning.sides.head, seeds, overrides or {})
 
     def committed(self, planned: PlannedModel) -> Params:
         """A model's parameters at head.
@@ -288,30 +313,30 @@ class Trainer:
         Raises:
             MlbotError: they cannot be read.
         """
-        model = self.sides.head.config.model(planned.name)
-        return self._params(self.plan.commits.head, model) if model else {}
+        model = self.planning.configs.head.model(planned.name)
+        return self._params(self.planning.commits.head, model) if model else {}
 
-    def baseline(self, planned: PlannedModel) -> Team | Problem:
+    def baseline(self, planned: PlannedModel) -> SeedRuns | Problem:
         """Train a model from base, or say why there is nothing to compare with.
 
         What is wrong with base is never an error: it must not stop the change that fixes it.
         """
-        base, side = self.plan.commits.base, self.sides.base
+        base, side = self.planning.commits.base, self.planning.sides.base
         if base is None or side is None or planned.base_key is None:
-            why = "; ".join(reason.text for reason in planned.reasons)
-            return _no_baseline(f"There is nothing to compare with: {why}.")
-        self.say(f"{planned.name}: the baseline, from {base[:10]}")
+            return no_baseline(planned)
+        self.progress(f"{planned.name}: the baseline, from {base[:10]}")
         try:
-            team = self._train(planned.name, base, side)
+            runs = SeedRuns(runs=tuple(map(SeedRun.of, self._train(planned.name, base, side))))
         except MlbotError as error:
-            return _no_baseline(f"The baseline cannot be trained: {error.what}.")
-        if team.failures:
-            return _no_baseline(f"The training of the baseline failed: {team.failures[0].message}.")
-        return team
+            return Problem(reason=Reason.NO_BASELINE, detail=f"The baseline cannot be trained: {error.what}.")
+        if runs.failures:
+            why = runs.failures[0].message
+            return Problem(reason=Reason.NO_BASELINE, detail=f"The training of the baseline failed: {why}.")
+        return runs
 
     def _train(
         self, name: str, commit: Sha, side: Side, seeds: Sequence[int] = (), overrides: Params | None = None
-    ) -> Team:
+    ) -> tuple[Result, ...]:
         model = side.config.model(name)
         if model is None:
             raise LookupError(f"{name} was planned and is not in the config of {commit}")
@@ -324,64 +349,27 @@ class Trainer:
             TrainJob(model=model, seed=seed, key=key, commit=commit, lock=inputs.lock, params=params, data=inputs.data)
             for seed in seeds or range(model.train.seeds)
         ]
-        checkout = partial(self._checkout, model)
-        return Team(results=train_models(jobs, self.store, checkout, self.say, parallel=self.jobs))
+        return train_models(jobs, self.store, partial(self._checkout, model), self.progress, parallel=self.jobs)
 
     def _params(self, commit: Sha, model: Model) -> Params:
         from mlbot.config.params import load_params
 
         path = model.train.params
-        return load_params(self.repository.read(commit, path), path) if path else {}
+        return load_params(self.planning.repository.read(commit, path), path) if path else {}
 
     @contextmanager
     def _checkout(self, model: Model, commit: Sha) -> Iterator[Path]:
-        links = data_links(self.repository, commit, self.plan.commits.head, [model])
-        with self.repository.worktree(commit, links=links) as folder:
+        repository = self.planning.repository
+        links = data_links(repository, commit, self.planning.commits.head, [model])
+        with repository.worktree(commit, links=links) as folder:
             require_data(folder, model)
             yield folder
 
 
-def _no_baseline(detail: str) -> Problem:
-    return Problem(reason=Reason.NO_BASELINE, detail=detail)
-
-
-# What `/retrain` asked of the attempt that this job is part of. Runs in the sandbox, with a token that only reads.
-
-
-def asked_of(environment: MutableMapping[str, str], bot: Login, console: Console) -> RetrainRequest | None:
-    """The request that the bot recorded for this attempt of this run, if a command started it.
-
-    Args:
-        environment: of this process; the tokens are taken out of it.
-        bot: whose answers to commands count.
-        console: told of the request, and of waits.
-
-    Raises:
-        MlbotError: this is no job of GitHub Actions, or the comments cannot be read. Nothing is trained then: what was
-            asked for is not known, and a trial must not pass for the committed parameters.
-    """
-    job = Job.of(environment)
-    forget_tokens(environment)
-    event = job.event()
-    if job.run.number == 1 or not isinstance(event, PullRequestEvent):
-        return None
-    github = GitHub.connect(job.repository, job.required_token(), api_url=job.api_url, say=console.say)
-    records = recorded(github.comments(event.number), bot)
-    request = Reruns.of_pull_request(records, event.number).request(job.run)
-    if request is not None:
-        console.say(_sentence(request))
-    return request
-
-
-def _sentence(request: RetrainRequest) -> str:
-    models = ", ".join(request.models) or "what is stale"
-    if not request.trial:
-        return f"{request.actor} asked to train {models} again."
-    params = ", ".join(f"{name}={value}" for name, value in sorted(request.params.items()))
-    return f"{request.actor} asked for a trial of {models} with {params}."
-
-
-Result = Trained | TrainingFailure
+def no_baseline(planned: PlannedModel) -> Problem:
+    """Why a model has nothing to compare with: what makes it stale."""
+    why = "; ".join(reason.text for reason in planned.reasons)
+    return Problem(reason=Reason.NO_BASELINE, detail=f"There is nothing to compare with: {why}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -424,17 +412,14 @@ def train_and_report(directory: Path, options: TrainOptions, console: Console) -
     repository = Repository.discover(directory)
     repository.clean_up()
     commits = three_commits(repository, options.base)
-    configs = read_configs(repository, commits)
-    sides = read_sides(repository, commits, configs, outside=not options.git_only)
-    plan = plan_models(commits, sides.head, sides.base, sides.policy, options.models)
+    planning = Planning.of(repository, commits, options.models, outside=not options.git_only)
+    plan = planning.plan
     with ResultStore(repository.state_dir / "results") as store:
-        trainer = Trainer(
-            repository=repository, store=store, plan=plan, sides=sides, say=console.say, jobs=options.jobs
-        )
+        trainer = Trainer(planning=planning, store=store, progress=console.say, jobs=options.jobs)
         changed = _overrides(options, plan, trainer)
-        keep = _Keep(directory / options.out if options.out else None)
+        copies = _Copies(directory / options.out if options.out else None)
         results = [
-            result for planned in plan.stale for result in _train(trainer, planned, options.seeds, changed, keep)
+            result for planned in plan.stale for result in _train(trainer, planned, options.seeds, changed, copies)
         ]
     if not plan.stale:
         console.say(f"No model is stale against {commits.guarded}; name one with --model to train it anyway.")
@@ -455,12 +440,12 @@ def _overrides(options: TrainOptions, plan: Plan, trainer: Trainer) -> Params:
 
 
 @dataclass(frozen=True)
-class _Keep:
+class _Copies:
     """Where `--out` wants copies: of each seed the model with its lineage, or why there is none. None: nowhere."""
 
     out: Path | None
 
-    def result(self, result: Result) -> None:
+    def add(self, result: Result) -> None:
         """Copy what a training left, in place of what an earlier one did."""
         if self.out is None:
             return
@@ -483,25 +468,25 @@ class _Keep:
 
 
 def _train(
-    trainer: Trainer, planned: PlannedModel, seeds: Sequence[int], changed: Params, keep: _Keep
+    trainer: Trainer, planned: PlannedModel, seeds: Sequence[int], changed: Params, copies: _Copies
 ) -> tuple[Result, ...]:
     """Train a model and keep what came of it; also that it could not be started."""
     try:
-        results = trainer.candidate(planned, seeds, changed).results
+        results = trainer.candidate(planned, seeds, changed)
     except MlbotError as error:
         for seed in seeds:
             failure = TrainingFailure(
                 model=planned.name,
                 key=planned.key,
                 seed=seed,
-                commit=trainer.plan.commits.head,
+                commit=trainer.planning.commits.head,
                 timed_out=False,
                 message=str(error)[:MESSAGE],
             )
-            keep.result(failure)
+            copies.add(failure)
         raise
     for result in results:
-        keep.result(result)
+        copies.add(result)
     return results
 
 

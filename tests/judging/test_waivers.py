@@ -11,7 +11,7 @@ from tests.support.waiver_samples import KEY, MARGIN, MAX, MIN, POLICY, evidence
 from mlbot.events.github import Attempt, Comment
 from mlbot.gates.gate import Bound, Gate
 from mlbot.gates.outcome import Outcome, Reason
-from mlbot.judging.waiver_requests import confirmed, ended, fresh, is_open, resolve
+from mlbot.judging.waivers import confirmed, ended, fresh, is_open, resolve
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.protocol.answer import Recorded, RetrainRequest, WaiverRequest
 from mlbot.report.report import NoticeCode

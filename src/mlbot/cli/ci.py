@@ -1,0 +1,188 @@
+"""`mlbot ci`: what only workflows call. A hidden group, whose options every verb of it shares."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlbot.cli.options import base_option, common, example, option
+from mlbot.console import Console
+from mlbot.errors import Exit
+from mlbot.lib.constants import ACTIONS_BOT, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
+
+if TYPE_CHECKING:
+    from mlbot.judging.run_ci import CIRun
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Job:
+    """What the group's options say."""
+
+    directory: Path
+    console: Console
+    run: int | None
+    attempt: int
+    train_workflow: str
+    judge_workflow: str
+    release_workflow: str
+    bot: str
+
+    @property
+    def ci_run(self) -> "CIRun":
+        """The job that this process is in."""
+        from mlbot.judging.run_ci import CIOptions, CIRun
+
+        options = CIOptions(
+            directory=self.directory,
+            run=self.run,
+            attempt=self.attempt,
+            train_path=self.train_workflow,
+            bot=self.bot,
+        )
+        return CIRun.of(options, os.environ, self.console)
+
+
+@click.group(hidden=True, epilog=example("mlbot ci --run 123 plan", "mlbot ci --run 123 publish --from judged/report"))
+@option("--run", type=click.IntRange(1), metavar="ID", help="The training run that the job is about.")
+@option("--attempt", type=click.IntRange(1), default=1, help="The attempt of that run.")
+@option("--train-workflow", metavar="PATH", default=TRAIN_PATH, help="The workflow that trains.")
+@option("--judge-workflow", metavar="PATH", default=JUDGE_PATH, help="The workflow that judges.")
+@option("--release-workflow", metavar="PATH", default=RELEASE_PATH, help="The workflow that releases.")
+@option("--bot", metavar="LOGIN", default=ACTIONS_BOT, help="Whose answers to commands count.")
+@common
+@click.pass_context
+def ci(context: click.Context, /, *, quiet: bool, **options: Any) -> None:
+    """Do what a job of mlbot's workflows does.
+
+    Every option can be given by an environment variable: MLBOT_CI_RUN for all verbs, MLBOT_CI_JUDGE_OUT for one.
+    """
+    context.obj = _Job(console=Console.of_process(quiet=quiet), **options)
+
+
+def _verb(name: str, *arguments: str) -> Callable[[Callable[..., Exit]], click.Command]:
+    """A verb of the group, with the example that its help ends with."""
+    command = partial(ci.command, name=name, epilog=example(" ".join([f"mlbot ci {name}", *arguments])))
+    return lambda function: command()(click.pass_obj(function))
+
+
+def _folder(name: str, text: str, default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    kind = click.Path(file_okay=False, path_type=Path)
+    return option(name, "folder", type=kind, default=Path(default), help=text)
+
+
+_dry_run = option("--dry-run", is_flag=True, help="Print what would be done on GitHub, and do nothing.")
+
+
+@_verb("matrix", "--base 4f1c2a9")
+@base_option
+def matrix(job: _Job, base: str | None) -> Exit:
+    """Plan the trainings of the commit that is checked out, as lines for GITHUB_OUTPUT. Runs in the sandbox."""
+    from mlbot.judging.run_hosted import print_matrix
+
+    print_matrix(job.ci_run, base)
+    return Exit.OK
+
+
+@_verb("train", "--model adult-income --seed 0 --out trained")
+@option("--model", required=True, help="The model to train.")
+@option("--seed", type=click.IntRange(0), required=True, help="The seed to train with.")
+@option("--overrides", metavar="JSON", help="The parameters of a trial.")
+@_folder("--out", "Where the model file and its lineage go.", "trained")
+def train(job: _Job, model: str, seed: int, overrides: str | None, folder: Path) -> Exit:
+    """Train one model with one seed, from the commit that is checked out."""
+    from mlbot.training.run_train import TrainOptions, train_and_report
+
+    options = TrainOptions(
+        base="HEAD", models=(model,), seeds=(seed,), out=folder, git_only=True, overrides=overrides or None
+    )
+    return train_and_report(job.directory, options, job.console)
+
+
+@_verb("pending")
+@_dry_run
+def pending(job: _Job, *, dry_run: bool) -> Exit:
+    """Set the status of a commit whose training has just started."""
+    from mlbot.publish.run_publish import announce
+
+    return announce(job.ci_run, dry_run=dry_run)
+
+
+@_verb("plan")
+def plan(job: _Job) -> Exit:
+    """Decide what to do about a training run, and which baselines have to be trained, as lines for GITHUB_OUTPUT."""
+    from mlbot.judging.run_hosted import plan_run
+
+    plan_run(job.ci_run)
+    return Exit.OK
+
+
+@_verb("judge", "--out judged")
+@_folder("--out", "Where to leave the records and the accepted files.", "judged")
+def judge(job: _Job, folder: Path) -> Exit:
+    """Judge what a training run left behind, by the guarded branch's rules."""
+    from mlbot.judging.run_hosted import judge_run
+
+    return judge_run(job.ci_run, folder)
+
+
+@_verb("store", "--from judged/report")
+@_folder("--from", "What the judge left.", "judged/report")
+def store(job: _Job, folder: Path) -> Exit:
+    """Put the accepted files of a push into the store."""
+    from mlbot.publish.run_publish import store_run
+
+    return store_run(job.ci_run, folder)
+
+
+@_verb("publish", "--from judged/report")
+@_folder("--from", "What the judge left.", "judged/report")
+@option("--stored", metavar="RESULT", default="", help="How the job ended that stored the files, as GitHub says it.")
+@_dry_run
+def publish(job: _Job, folder: Path, *, stored: str, dry_run: bool) -> Exit:
+    """Write a verdict to GitHub: comment, status, summary, and on the guarded branch the ledger."""
+    from mlbot.publish.run_publish import PublishOptions, publish_run
+
+    return publish_run(job.ci_run, PublishOptions(folder=folder, stored=stored, dry_run=dry_run))
+
+
+@_verb("command")
+@_dry_run
+def command(job: _Job, *, dry_run: bool) -> Exit:
+    """Answer the comment that started this job: /retrain, /judge, /waive, /mlbot status and the rest.
+
+    Reads the comment from GITHUB_EVENT_PATH and needs no checkout. `/mlbot help` in a comment lists the commands.
+    """
+    from mlbot.commands.run_command import CommandOptions
+    from mlbot.commands.run_command import command as answer
+
+    options = CommandOptions(
+        train_path=job.train_workflow,
+        judge_path=job.judge_workflow,
+        release_path=job.release_workflow,
+        bot=job.bot,
+        dry_run=dry_run,
+    )
+    return answer(os.environ, options, job.console)
+
+
+@_verb("request")
+def request(job: _Job) -> Exit:
+    """Find out who asks the release workflow for what, as lines for GITHUB_OUTPUT."""
+    from mlbot.delivery.run_hosted import plan_release
+
+    return plan_release(os.environ, job.console)
+
+
+@_verb("deploy", "--ask '{}'")
+@option("--ask", metavar="JSON", required=True, help="The request, as `mlbot ci request` printed it.")
+def deploy(job: _Job, ask: str) -> Exit:
+    """Carry out what was asked of the release workflow, and show it on GitHub."""
+    from mlbot.delivery.run_ci import DeployOptions
+    from mlbot.delivery.run_hosted import carry_out
+
+    options = DeployOptions(ask=ask, train_path=job.train_workflow, release_path=job.release_workflow, bot=job.bot)
+    return carry_out(job.directory, os.environ, options, job.console)

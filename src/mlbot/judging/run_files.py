@@ -1,0 +1,278 @@
+"""Model files for the judge: from artifacts, from the store, and the one in production."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from mlbot.config.schema import Config
+from mlbot.errors import MlbotError, UsageError
+from mlbot.events.github import Artifact, Attempt
+from mlbot.gates.outcome import Reason
+from mlbot.git.ledger import read_local
+from mlbot.github.artifacts import Contents, failed, trained, unpack
+from mlbot.github.transport import Limits
+from mlbot.judging.run_ci import CIRun
+from mlbot.judging.run_judge import Live
+from mlbot.ledger.entries import DeploymentEntry, VerdictEntry
+from mlbot.lib.canonical import digest_of_stream
+from mlbot.lib.record import Digest, Name
+from mlbot.lib.untrusted_json import read
+from mlbot.plan.plan import PlannedModel
+from mlbot.protocol.artifacts import (
+    FAILURE_FILE,
+    LINEAGE_FILE,
+    MODEL_FILE,
+    AcceptedArtifact,
+    ArtifactName,
+    FailedArtifact,
+    Side,
+    TrainedArtifact,
+    Training,
+    TrainingFailure,
+    accepted_file,
+    find,
+)
+from mlbot.protocol.decision import Decision, Judge, PushSubject
+from mlbot.report.notices import in_production
+from mlbot.storage.store import ModelStore, open_store
+from mlbot.training.run_train import SeedRun, SeedRuns
+from mlbot.verdict.evidence import Problem
+
+MODEL_BYTES = 256 << 20
+"""The largest model file that is taken."""
+
+_MOST_ACCEPTED = 64
+"""The largest archive of accepted files is as large as so many of the largest models."""
+
+_HINT = "Its training failed or was cancelled: the training run has the log. Fix it and push, or re-run all jobs."
+
+
+class MissingError(MlbotError):
+    """An artifact is not there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intake:
+    """Fetches the artifacts of one attempt of a run. Everything in one is a stranger's until it has been looked at.
+
+    Attributes:
+        run: the job.
+        attempt: of the run whose artifacts these are.
+        folder: where files are put.
+    """
+
+    run: CIRun
+    attempt: Attempt
+    folder: Path
+
+    @cached_property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """All artifacts of the run, asked for once."""
+        return self.run.github.artifacts(self.attempt.run)
+
+    def trained(self, planned: PlannedModel, seeds: int, side: Side, attempt: Attempt) -> SeedRuns:
+        """The files of a model's seeds from an attempt of the run."""
+        return SeedRuns(runs=tuple(self._seed(planned, seed, side, attempt) for seed in range(seeds)))
+
+    def _seed(self, planned: PlannedModel, seed: int, side: Side, attempt: Attempt) -> SeedRun:
+        wanted = TrainedArtifact(side=side, model=planned.name, seed=seed, attempt=attempt.number)
+        try:
+            files = self.fetch(wanted, self.folder / wanted.name, trained(MODEL_BYTES))
+            lineage = read(files[LINEAGE_FILE].read_bytes(), Training, LINEAGE_FILE)
+        except MissingError as error:
+            return self._failed(wanted) or _refused(seed, Reason.MODEL_MISSING, f"{error.what}. {_HINT}")
+        except MlbotError as error:
+            return _refused(seed, Reason.MODEL_REFUSED, f"{error.what}.")
+        # The lineage has to be well formed and about this file; it is unverified, so more is not asked of it.
+        if (lineage.model, lineage.seed) != (planned.name, seed):
+            return _refused(seed, Reason.MODEL_REFUSED, f"{LINEAGE_FILE} is of another model or seed.")
+        return SeedRun(seed=seed, file=files[MODEL_FILE], record=lineage)
+
+    def _failed(self, wanted: TrainedArtifact) -> SeedRun | None:
+        """Why a training left no model, if it says so; a record that is not as it has to be says nothing.
+
+        The verdict's own words are made of its numbers. Its text is only shown, escaped, as the training's.
+        """
+        name = FailedArtifact(side=wanted.side, model=wanted.model, seed=wanted.seed, attempt=wanted.attempt)
+        try:
+            files = self.fetch(name, self.folder / name.name, failed())
+            failure = read(files[FAILURE_FILE].read_bytes(), TrainingFailure, FAILURE_FILE)
+        except MlbotError:
+            return None
+        if (failure.model, failure.seed) != (wanted.model, wanted.seed):
+            return None
+        return SeedRun(seed=wanted.seed, file=Problem(reason=failure.reason, detail=failure.sentence), record=failure)
+
+    def accepted(self, sizes: Mapping[Digest, int], name: str) -> dict[Digest, Path]:
+        """The files that a judge accepted, by their digests.
+
+        Args:
+            sizes: digest and size of each file.
+            name: of the folder that is made for them.
+
+        Raises:
+            MlbotError: the artifact is not there, or not as it has to be.
+        """
+        contents = Contents(
+            files={accepted_file(digest): size for digest, size in sizes.items()},
+            archive_bytes=MODEL_BYTES * _MOST_ACCEPTED,
+            beside=True,
+        )
+        files = self.fetch(AcceptedArtifact(attempt=self.attempt.number), self.folder / name, contents)
+        return {digest: files[accepted_file(digest)] for digest in sizes}
+
+    def fetch(self, wanted: ArtifactName, target: Path, contents: Contents) -> dict[str, Path]:
+        """Download an artifact and unpack it into a folder that is made for it.
+
+        Raises:
+            MissingError: there is no such artifact.
+            MlbotError: it is not as it has to be, or GitHub does not give it.
+        """
+        found = find(wanted, self.artifacts, self.attempt.run)
+        if found.artifact is None:
+            raise MissingError(f"the artifact {wanted.name} {found.problem}")
+        target.mkdir(parents=True)
+        archive = target / "archive.zip"
+        self.run.github.download(found.artifact, archive, Limits(most_bytes=contents.archive_bytes))
+        try:
+            return unpack(archive, target, contents)
+        finally:
+            archive.unlink(missing_ok=True)
+
+
+def _refused(seed: int, reason: Reason, what: str) -> SeedRun:
+    return SeedRun(seed=seed, file=Problem(reason=reason, detail=f"Seed {seed}: {what}"))
+
+
+def store_of(run: CIRun) -> ModelStore | None:
+    """The store of the default branch's config; None where it names none that outlives the job.
+
+    Raises:
+        MlbotError: It cannot be opened.
+    """
+    url = _store_url(run)
+    return None if url is None else open_store(url, run.repository.root, token=run.job.token)
+
+
+def _store_url(run: CIRun) -> str | None:
+    """A folder of the checkout is no store for a job on GitHub: it ends with the job."""
+    url = run.config.store if run.config else None
+    if url is None or "://" in url:
+        return url
+    run.console.say(f"The store {url} is a folder of the checkout, which ends with this job: it is left out.")
+    return None
+
+
+def is_stored(run: CIRun, decision: Decision) -> bool:
+    """Whether the files of a run are stored once they are judged: those of a push to a guarded branch."""
+    if not isinstance(decision, Judge) or not isinstance(decision.subject, PushSubject):
+        return False
+    return _store_url(run) is not None
+
+
+def judged_files(run: CIRun, entry: VerdictEntry, folder: Path) -> SeedRuns | Problem:
+    """The files of an earlier verdict on the guarded branch: of the run that judged them, else of the store.
+
+    Returns:
+        One a seed; or why there are none any more (artifacts end after 90 days).
+    """
+    try:
+        return _accepted(run, entry, folder)
+    except MlbotError as error:
+        why = f"The baseline's files cannot be had: {error.what}."
+    try:
+        store = store_of(run)
+        if store is not None and entry.files:
+            return _stored(store, entry, folder)
+    except MlbotError as error:
+        why = f"{why} Nor can the store give them: {error.what}."
+    return Problem(reason=Reason.NO_BASELINE, detail=why)
+
+
+def _accepted(run: CIRun, entry: VerdictEntry, folder: Path) -> SeedRuns:
+    """The files of a verdict, of the run that judged them, by the digests that the ledger has for them."""
+    judge = entry.files[0].run if entry.files else None
+    if judge is None:
+        raise MissingError("the ledger does not say where its files are")
+    intake = Intake(run=run, attempt=Attempt(run=judge, number=entry.judge.number), folder=folder)
+    found = intake.accepted({each.digest: each.size_bytes for each in entry.files}, f"{entry.model}-{judge}")
+    if any(_digest(path) != digest for digest, path in found.items()):
+        raise MissingError("its bytes are not those that were judged")
+    return SeedRuns(runs=tuple(SeedRun(seed=each.seed, file=found[each.digest]) for each in entry.files))
+
+
+def _digest(path: Path) -> Digest:
+    with path.open("rb") as stream:
+        return digest_of_stream(stream)
+
+
+def _stored(store: ModelStore, entry: VerdictEntry, folder: Path) -> SeedRuns:
+    runs: list[SeedRun] = []
+    for each in entry.files:
+        path = folder / "stored" / accepted_file(each.digest)
+        store.get(each.digest, path, size=each.size_bytes)
+        runs.append(SeedRun(seed=each.seed, file=path))
+    return SeedRuns(runs=tuple(runs))
+
+
+def live_file(run: CIRun, entry: DeploymentEntry, judged: Sequence[VerdictEntry], folder: Path) -> Path | Problem:
+    """The file of a deployment, by its digest: of the store, else of the run that judged it.
+
+    Args:
+        run: The job.
+        entry: The deployment.
+        judged: The ledger's verdicts, oldest first.
+        folder: Where files are put.
+    """
+    folder /= "production"
+    target = folder / accepted_file(entry.digest)
+    why = "mlbot.yaml names no store"
+    try:
+        store = store_of(run)
+        if store is not None:
+            store.get(entry.digest, target)
+            return target
+    except MlbotError as error:
+        why = error.what
+    for verdict in reversed(judged):
+        files = tuple(each for each in verdict.files if each.digest == entry.digest)
+        with suppress(MlbotError):
+            if files:
+                return _path(_accepted(run, verdict.model_copy(update={"files": files}), folder))
+    return unavailable(why)
+
+
+def _path(found: SeedRuns) -> Path:
+    (only,) = {run.file for run in found.runs if isinstance(run.file, Path)}
+    return only
+
+
+def unavailable(why: str) -> Problem:
+    """Why the file in production is not compared with."""
+    return Problem(reason=Reason.MODEL_MISSING, detail=f"its file cannot be had: {why}.")
+
+
+def live_locally(config: Config | None, root: Path, model: Name, folder: Path) -> Live | None:
+    """What is in production by a clone's own ledger; its file from the store.
+
+    Args:
+        config: the guarded branch's; None where it has none.
+        root: of the repository.
+        model: whose.
+        folder: where the file is put.
+    """
+    if config is None or not config.environments:
+        return None
+    entry = in_production(config.environments, read_local(root, "deployment", model).entries, model)
+    if entry is None:
+        return None
+    target = folder / accepted_file(entry.digest)
+    try:
+        if config.store is None:
+            raise UsageError("mlbot.yaml names no store")
+        open_store(config.store, root).get(entry.digest, target)
+    except MlbotError as error:
+        return Live(entry=entry, file=unavailable(error.what))
+    return Live(entry=entry, file=target)
