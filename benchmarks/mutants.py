@@ -1,6 +1,6 @@
 """Which tests notice a fault: each mutant of the decisions is put into a copy, and the nearest tests are run on it.
 
-    python -m benchmarks.mutants [NAME ...] [--jobs 2] [--json results.json] [--hints results.json]
+    python -m benchmarks.mutants [NAME ...] [--jobs 2] [--remember]
 
 A mutant is a snippet of the source and what takes its place (`mutants_table.py`, by hand; `mutants_drawn.json`, drawn
 by `mutants_draw.py`). It is looked for in all of src/mlbot; one that does not apply exactly once is stale, and a stale
@@ -22,7 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
@@ -43,6 +43,8 @@ from benchmarks.mutants_table import MUTANTS
 
 ROOT = Path(__file__).parents[1]
 DRAWN = Path(__file__).with_name("mutants_drawn.json")
+KILLERS = Path(__file__).with_name("mutants_killers.json")
+"""The test that killed each mutant before, by the mutant's name: it is tried first."""
 COPIED = ("src", "templates", "tests")
 """What a copy has of its own; all else is a link to the checkout."""
 HEAVY = (
@@ -50,7 +52,7 @@ HEAVY = (
     *("pydantic", "requests", "responses", "scipy.stats", "sklearn.pipeline", "statsmodels.stats.multitest", "yaml"),
 )
 """Imported once in each worker, before it forks for a mutant. Nothing of mlbot: that is what changes."""
-STUCK_S = 60.0
+STUCK_S = 120.0
 """A test that takes longer than that has met a mutant that does not end."""
 _SLOW = {"slow", "story", "nightly"} & set(
     re.findall(r'^  "(\w+):', (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE)
@@ -59,6 +61,9 @@ _OPTIONS = (
     *("-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", " and ".join(f"not {each}" for each in _SLOW)),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # of what the worker has imported already
 )
+
+
+_HOW = " ! "
 
 
 class Fate(StrEnum):
@@ -108,8 +113,8 @@ def apply(mutant: Mutant, source: Sequence[SourceFile], root: Path, reach: int, 
         hint: the name of a test that killed it before; its files come first.
     """
     place = locate(mutant, source)
-    near = [path for ring in nearest_tests(place.file.module, root)[:reach] for path in ring]
-    name = hint.rpartition("::")[2].partition("[")[0]
+    near = [path for ring in nearest_tests(place, root)[:reach] for path in ring]
+    name = function_of(hint).rpartition("::")[2]
     known = [path for path in near if name and f"def {name}(" in (root / path).read_text("utf-8")]
     return Applied(
         mutant=mutant,
@@ -180,7 +185,7 @@ class Copy:
         last, left = "", b""
         while True:
             if not select.select([reader], [], [], STUCK_S)[0]:
-                return f"{last or 'collecting'} (did not end)"
+                return f"{last or 'collecting'}{_HOW}did not end"
             chunk = os.read(reader, 65_536)
             if not chunk:
                 return self._ended(last, "the process died")
@@ -197,7 +202,7 @@ class Copy:
     def _ended(self, last: str, how: str) -> str:
         """The test that pytest did not get over. Before the first one, something else than the mutant is wrong."""
         if last:
-            return f"{last} ({how})"
+            return f"{last}{_HOW}{how}"
         raise RuntimeError(f"{how}:\n{self._log.read_text('utf-8', 'replace')[-3000:]}")
 
     def _child(self, tests: Sequence[str], first: str, writer: int) -> None:
@@ -284,15 +289,19 @@ def _work(work: Sequence[Applied], root: Path, todo: Any, done: Any) -> None:
 
 
 def false_killers(results: Iterable[Result], root: Path) -> set[str]:
-    """Those tests that fail without any mutant too, so that they have killed nothing."""
-    tests = sorted({each.by.removesuffix(" (did not end)") for each in results if "::" in each.by})
+    """Those test functions that fail without any mutant too, so that they have killed nothing."""
+    tests = {function_of(each.by) for each in results if each.by and each.fate is Fate.KILLED}
     found = set[str]()
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copy = Copy(root, Path(folder))
-        while tests and (by := copy.failing(tests)):
-            found.add(by)
-            tests = [each for each in tests if each != by]
+        while tests - found and (by := copy.failing(sorted(tests - found))):
+            found.add(function_of(by))
     return found
+
+
+def function_of(by: str) -> str:
+    """The test function of a killer, without its parameters and without how it ended."""
+    return by.partition(_HOW)[0].partition("[")[0]
 
 
 def report(results: Sequence[Result], mutants: Mapping[str, Mutant]) -> bool:
@@ -312,19 +321,16 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="mutants, or what their names begin with; none: all")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--reach", type=int, default=2, help="the most imports between a mutant and its tests")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write what became of each")
-    parser.add_argument(
-        "--hints", type=Path, metavar="FILE", help="such a file: try the tests that killed before first"
-    )
+    parser.add_argument("--remember", action="store_true", help=f"write the tests that kill into {KILLERS.name}")
     parser.add_argument("--check", action="store_true", help="only look whether each applies")
     options = parser.parse_args()
     wanted = [each for each in every_mutant() if not options.names or each.name.startswith(tuple(options.names))]
-    hints = {each["name"]: each["by"] for each in json.loads(options.hints.read_text())} if options.hints else {}
+    killers: dict[str, str] = json.loads(KILLERS.read_text("utf-8")) if KILLERS.exists() else {}
     source = read_source(ROOT / "src" / "mlbot")
     work, results = [], list[Result]()
     for mutant in wanted:
         try:
-            work.append(apply(mutant, source, ROOT, options.reach, hints.get(mutant.name, "")))
+            work.append(apply(mutant, source, ROOT, options.reach, killers.get(mutant.name, "")))
         except StaleError as error:
             results.append(Result(name=mutant.name, fate=Fate.STALE, by=str(error)))
     if options.check:
@@ -334,10 +340,18 @@ def main() -> int:
             results.append(result)
             print(f"{result.fate:8} {result.seconds:6.1f} s  {result.name}  {result.by}", flush=True)
         false = false_killers(results, ROOT)
-        results = [replace(each, fate=Fate.SURVIVED, by="") if each.by in false else each for each in results]
-    if options.json:
-        options.json.write_text(json.dumps([asdict(each) for each in results], indent=1) + "\n", "utf-8")
+        results = [
+            replace(each, fate=Fate.SURVIVED, by="") if function_of(each.by) in false else each for each in results
+        ]
+    if options.remember:
+        _remember(killers | {each.name: each.by for each in results if each.fate is Fate.KILLED})
     return int(not report(results, {each.name: each for each in wanted}))
+
+
+def _remember(killers: Mapping[str, str]) -> None:
+    known = {each.name for each in every_mutant()}
+    kept = {name: killers[name] for name in sorted(killers.keys() & known)}
+    KILLERS.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

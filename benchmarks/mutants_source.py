@@ -88,6 +88,15 @@ class SourceFile:
         parts = self.path.with_suffix("").parts
         return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
+    def definition_at(self, place: int) -> str:
+        """The name of the module's function, class or constant that a character is in; empty for none."""
+        lines = _line_starts(self.text)
+        for node in ast.parse(self.text).body:
+            if lines[node.lineno - 1] <= place < lines[node.end_lineno or node.lineno]:
+                found = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", node)
+                return str(getattr(found, "name", getattr(found, "id", "")))
+        return ""
+
     @cached_property
     def tokens(self) -> list[_Token]:
         """What is compared."""
@@ -207,13 +216,14 @@ def _line_starts(text: str) -> list[int]:
     return starts
 
 
-def nearest_tests(module: str, root: Path) -> list[list[str]]:
+def nearest_tests(place: Place, root: Path) -> list[list[str]]:
     """The test files that reach a module, by the number of imports between, nearest first; paths below `root`.
 
-    Only imports count, wherever in a file they are; what a test runs as another process is not seen.
+    Only imports count, wherever in a file they are; what a test runs as another process is not seen. Of files that are
+    as far those come first that are called as the module, that name what is changed, and that are in the same room.
     """
     importers = _importers(root)
-    distance = {f"mlbot.{module}" if module else "mlbot": 0}
+    distance = {f"mlbot.{place.file.module}": 0}
     todo = deque(distance)
     while todo:
         name = todo.popleft()
@@ -221,16 +231,18 @@ def nearest_tests(module: str, root: Path) -> list[list[str]]:
             if other not in distance:
                 distance[other] = distance[name] + 1
                 todo.append(other)
-    *_, room, stem = ["", *module.split(".")]
+    *_, room, stem = ["", *place.file.module.split(".")]
+    changed = place.file.definition_at(place.start)
+
+    def order(path: str) -> tuple[bool, bool, bool, str]:
+        names = bool(changed) and changed in (root / path).read_text("utf-8")
+        return f"/test_{stem}" not in path, not names, f"/{room}/" not in path, path
+
     rings: dict[int, list[str]] = {}
     for name, far in distance.items():
-        path = f"{name.replace('.', '/')}.py"
         if name.startswith("tests.") and name.rpartition(".")[2].startswith("test_"):
-            rings.setdefault(far, []).append(path)
-    return [
-        sorted(rings[far], key=lambda path: (not path.endswith(f"/test_{stem}.py"), f"/{room}/" not in path, path))
-        for far in sorted(rings)
-    ]
+            rings.setdefault(far, []).append(f"{name.replace('.', '/')}.py")
+    return [sorted(rings[far], key=order) for far in sorted(rings)]
 
 
 @cache

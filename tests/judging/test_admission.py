@@ -107,7 +107,10 @@ def test_a_run_without_anything_to_judge(
     assert len(decision.sentence) <= 140
 
 
-@pytest.mark.parametrize("changes", [{"completed": False, "conclusion": None}, {"conclusion": None}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"completed": False, "conclusion": None}, {"conclusion": None}, {"completed": False}],
+)
 def test_a_run_that_is_not_over_is_waited_for(changes: dict[str, Any]) -> None:
     assert triage(run(**changes), ASKED, POLICY, [pull()]) == Wait(subject=subject(), attempt=ASKED)
 

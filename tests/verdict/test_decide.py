@@ -10,7 +10,7 @@ from tests.support.tiers import examples
 
 from mlbot.gates.gate import Bound, Gate
 from mlbot.gates.metric import Direction
-from mlbot.gates.outcome import Outcome, Reason
+from mlbot.gates.outcome import Outcome, Reason, worst
 from mlbot.verdict.decide import Evidence, decide, holm_rejects
 from mlbot.verdict.evidence import Comparison, Evaluation, Flips, Latency, Method, Problem, Score
 from mlbot.verdict.verdict import Commits
@@ -234,6 +234,14 @@ def test_a_small_slice_is_shown_and_does_not_block() -> None:
     assert verdict.outcome is Outcome.PASS
 
 
+def test_an_empty_slice_is_no_small_one() -> None:
+    problem = Problem(reason=Reason.EMPTY_SLICE, detail="No row is in it.")
+    scores = (Score(metric="recall", slice="women", rows=0, problem=problem),)
+    gate = Gate(metric="recall", slice="women", bound=Bound.MIN, limit=0.9)
+    found = judged(gate, candidate=(evaluation(scores=scores),), small_slices=frozenset({"women"}))
+    assert found == (Outcome.ERROR, Reason.EMPTY_SLICE, Outcome.ERROR)
+
+
 def test_when_nothing_counts_nothing_was_shown() -> None:
     gate = Gate(metric="recall", slice="women", bound=Bound.MIN, limit=0.0)
     assert judged(gate, small_slices=frozenset({"women"})) == (
@@ -287,6 +295,32 @@ def test_holm_runs_over_the_margins_of_all_models() -> None:
     assert both.outcome is Outcome.INCONCLUSIVE
 
 
+def test_a_margin_that_only_warns_is_not_in_holms_family() -> None:
+    """p = 0.03 fails although a second margin, which only warns, has p = 0.04."""
+    warning = Gate(metric="log_loss", bound=Bound.MAX_REGRESSION, limit=0.005, blocking=False)
+    drop = {"low": -0.02, "high": -0.006}
+    comparisons = (
+        comparison(**drop, p_value=0.03),
+        comparison(**drop, p_value=0.04, metric="log_loss"),
+    )
+    evidence = Evidence(model="m", gates=(MARGIN, warning), candidate=(evaluation(),), comparisons=comparisons)
+    assert decide(COMMITS, [evidence]).reason is Reason.REGRESSION
+
+
+@pytest.mark.parametrize(
+    ("p_values", "rejected"),
+    [
+        ([0.02, 0.03], [True, True]),
+        ([0.03, 0.02], [True, True]),
+        ([0.03, 0.04], [False, False]),
+        ([0.01, 0.04, 0.03], [True, False, False]),
+        ([0.025, 0.05], [True, True]),
+    ],
+)
+def test_holm_steps_down_and_stops(p_values: list[float], rejected: list[bool]) -> None:
+    assert holm_rejects(p_values) == rejected
+
+
 def test_error_outranks_fail_outranks_inconclusive() -> None:
     error = Evidence(model="e", gates=(MARGIN,), candidate=())
     fail = Evidence(model="f", gates=(Gate(metric="roc_auc", bound=Bound.MIN, limit=0.99),), candidate=(evaluation(),))
@@ -298,6 +332,7 @@ def test_error_outranks_fail_outranks_inconclusive() -> None:
     assert decide(COMMITS, [passing, unsure, fail]).outcome is Outcome.FAIL
     assert decide(COMMITS, [passing, unsure]).outcome is Outcome.INCONCLUSIVE
     assert decide(COMMITS, [passing]).outcome is Outcome.PASS
+    assert worst(()) is Outcome.ERROR
 
 
 def test_the_tightest_judgeable_margin_is_two_standard_errors() -> None:
