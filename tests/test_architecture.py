@@ -31,7 +31,7 @@ OWNERS = {
     "vl_convert": {"ml"},
     "fsspec": {"ml", "storage"},
     "jinja2": {"lib"},
-    "yaml": {"config"},
+    "yaml": {"config", "lib"},
     "cmarkgfm": {"commands"},
     "rich": {"lib", "console"},
     "github": {"github"},

@@ -30,7 +30,7 @@ def invoke(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return Exit.OK
-    except Exception:  # noqa: BLE001 - the last resort: a bug is said as one, with where to report it
+    except Exception:  # noqa: BLE001 - the last resort: a bug is reported as one, with the address
         return _bug()
     return int(result) if isinstance(result, int) else Exit.OK
 

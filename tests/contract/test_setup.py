@@ -15,7 +15,7 @@ from mlbot import __version__
 from mlbot.errors import Exit
 
 ROOT = Path(__file__).parents[2]
-MOST_BYTES = 45_000_000
+MOST_BYTES = 55_000_000
 """CML takes 51 MB, and Node."""
 
 

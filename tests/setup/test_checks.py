@@ -1,5 +1,6 @@
 """Findings from facts: each thing that can be wrong, by itself, in a set-up that is else right."""
 
+import inspect
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from mlbot.config.schema import Config, EnvironmentConfig, parse_config
 from mlbot.config.yaml import load
 from mlbot.events.github import EnvironmentFacts, Settings
 from mlbot.lib.constants import JUDGE_PATH, TRAIN_PATH
-from mlbot.setup import scaffold
+from mlbot.resources import templates
+from mlbot.setup import checks, scaffold
 from mlbot.setup.checks import (
     DataStorage,
     Finding,
@@ -309,3 +311,16 @@ def test_which_branches_an_environment_admits(
 def test_what_may_not_be_read_is_not_judged() -> None:
     assert list(check_environments(deploying("file:///m"), None, "main")) == []
     assert list(check_environments(None, {}, "main")) == []
+
+
+def test_every_code_of_the_table_is_a_severity_with_words_and_a_hint() -> None:
+    """And each is found by some check: the table has no dead words."""
+    table = yaml.safe_load((templates() / "words" / "doctor.yaml").read_text(encoding="utf-8"))
+    without = table.pop("without")
+    source = inspect.getsource(checks)
+    assert all(isinstance(words, str) for words in without.values())
+    for code, entry in table.items():
+        assert f'finding("{code}"' in source
+        for case in entry.get("cases", {"": entry}).values():
+            assert set(case) == {"severity", "what", "hint"}
+            assert Severity(case["severity"])

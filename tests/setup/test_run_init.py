@@ -76,7 +76,7 @@ def test_nothing_that_is_there_is_overwritten(tmp_path: Path, said: io.StringIO)
     (sandbox.path / JUDGE_PATH).unlink()
     assert started(sandbox, said) == Exit.OK
     assert f"{JUDGE_PATH}  made" in said.getvalue()
-    assert "kept, though it differs (--force writes it anew)" in said.getvalue()
+    assert "left as it is, though it differs (--force writes it anew)" in said.getvalue()
     assert "git add .github/workflows/mlbot-judge.yml\n" in said.getvalue()
     assert (texts(sandbox)["mlbot.yaml"], texts(sandbox)[TRAIN_PATH]) == (own, "name: mine\n")
     assert started(sandbox, said, force=True) == Exit.OK
@@ -212,7 +212,7 @@ def test_the_workflow_that_releases_is_written_when_it_is_asked_for(tmp_path: Pa
     assert f"git add mlbot.yaml {TRAIN_PATH} {JUDGE_PATH} {RELEASE_PATH}\n" in said.getvalue()
     file.write_text("name: mine\n")
     assert started(sandbox, said, target="y") == Exit.OK
-    assert f"{RELEASE_PATH}  kept, though it differs" in said.getvalue()
+    assert f"{RELEASE_PATH}  left as it is, though it differs" in said.getvalue()
     assert file.read_text() == "name: mine\n"
     assert started(sandbox, said, force=True) == Exit.OK
     assert file.read_text() == made

@@ -44,7 +44,7 @@ def test_a_package_with_pyproject() -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "text", "said"),
+    ("files", "text", "expected"),
     [
         ({"train.py"}, "", "python train.py"),
         ({"code/train.py"}, "", "python code/train.py"),
@@ -64,10 +64,10 @@ def test_a_package_with_pyproject() -> None:
         ({"train.py"}, "def broken(", "python train.py"),
     ],
 )
-def test_what_trains(files: set[str], text: str, said: str) -> None:
+def test_what_trains(files: set[str], text: str, expected: str) -> None:
     recipe = find_recipe(files, dict.fromkeys(files, text))
     assert recipe
-    assert recipe.said == said
+    assert recipe.text == expected
 
 
 def test_what_a_person_says_trains() -> None:

@@ -168,8 +168,8 @@ def test_zizmor_finds_nothing_beyond_two_listed_ignores(tmp_path: Path) -> None:
 
 def test_the_summary() -> None:
     gaps = [Gap(what="there is no holdout", hint="Make one.\nOr name it.")]
-    said = scaffold.summary(done=[("mlbot.yaml", "made"), ("a.yml", "kept as it is")], gaps=gaps, branch="trunk")
-    assert said.startswith("mlbot.yaml  made\na.yml       kept as it is\n")
+    said = scaffold.summary(done=[("mlbot.yaml", "made"), ("a.yml", "left as it is")], gaps=gaps, branch="trunk")
+    assert said.startswith("mlbot.yaml  made\na.yml       left as it is\n")
     assert "- There is no holdout.\n    Make one.\n    Or name it.\n" in said
     assert "git add mlbot.yaml\n" in said
     order = [

@@ -55,11 +55,11 @@ def config_schema() -> Exit:
 @option("-y", "--yes", is_flag=True, help="Ask nothing; take what is found.")
 @option("--force", is_flag=True, help="Overwrite files that are there.")
 @common
-def init(directory: Path, *, quiet: bool, yes: bool, force: bool, **said: Any) -> Exit:
+def init(directory: Path, *, quiet: bool, yes: bool, force: bool, **chosen: Any) -> Exit:
     """Write a first mlbot.yaml and the two workflows, made from what the repository holds."""
     from mlbot.setup.run_init import InitOptions, init
 
-    options = InitOptions.of(force=force, ask=None if yes else asker(), **said)
+    options = InitOptions.of(force=force, ask=None if yes else asker(), **chosen)
     return init(directory, options, Console.of_process(quiet=quiet))
 
 

@@ -1,5 +1,6 @@
-"""The Jinja environment of all templates: strict, without autoescape, with the filters that escape."""
+"""Templates and sentences: one strict Jinja environment without autoescape, with the filters that escape."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -59,3 +60,39 @@ def fill(template: str, **values: Any) -> str:
 def phrase(template: str, name: str, /, **values: object) -> str:
     """A macro of a template with its values: words that stand alone."""
     return str(getattr(environment().get_template(template).module, name)(**values)).strip()
+
+
+def sentence(table: str, path: str, **values: Any) -> str:
+    """A sentence of `templates/words/`, as plain text: whoever shows it escapes it for its place.
+
+    Args:
+        table: The file's name without its end.
+        path: The keys down to the sentence, with a slash between them.
+        **values: What it names; one that nobody gave is an error.
+    """
+    return _sentence(table, path).render(values)
+
+
+def has_sentence(table: str, path: str) -> bool:
+    """Whether a table has a sentence at this path."""
+    return path in _table(table)
+
+
+@cache
+def _sentence(table: str, path: str) -> "jinja2.Template":
+    return environment().from_string(_table(table)[path])
+
+
+@cache
+def _table(name: str) -> Mapping[str, str]:
+    """The sentences of a file by their paths."""
+    import yaml
+
+    text = (resources.templates() / "words" / f"{name}.yaml").read_text(encoding="utf-8")
+    return dict(_flat(yaml.load(text, yaml.BaseLoader), ""))  # noqa: S506 - a file of ours; this loader makes text alone
+
+
+def _flat(value: Any, path: str) -> "list[tuple[str, str]]":
+    if isinstance(value, str):
+        return [(path, value)]
+    return [pair for key, below in value.items() for pair in _flat(below, f"{path}/{key}" if path else key)]

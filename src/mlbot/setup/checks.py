@@ -139,7 +139,7 @@ def check_setup(setup: Setup) -> Iterator[Finding]:
 
 def _config(setup: Setup) -> Iterator[Finding]:
     for each in setup.problems:
-        yield finding("config-invalid", each.place(CONFIG_FILE), path=each.path, found=each.found, fix=each.hint)
+        yield finding("config-invalid", each.place(CONFIG_FILE), keys=each.path, found=each.found, fix=each.hint)
     if setup.config is None and not setup.problems:
         yield finding("no-config", CONFIG_FILE)
     elif setup.config is not None and setup.config.guard and setup.branch not in setup.config.guard:

@@ -46,7 +46,7 @@ class Recipe(Record):
     source: str | None = None
 
     @property
-    def said(self) -> str:
+    def text(self) -> str:
         """As a person writes it: the command, or `module:function`."""
         return self.run or self.entrypoint or ""
 
@@ -57,7 +57,7 @@ def find_recipe(files: Collection[str], texts: Mapping[str, str], wanted: str | 
     Args:
         files: every path that git would commit.
         texts: the Python files among them that could be read.
-        wanted: what a person said: a script, `module:function` or a command; None: look for it.
+        wanted: what a person named: a script, `module:function` or a command; None: look for it.
 
     Returns:
         How to train; None when nothing looks like it.
@@ -232,8 +232,7 @@ def _beside(table: Table, train: Table | None) -> tuple[bool, bool, int, int, st
 
 def _rank(path: str, words: tuple[str, ...]) -> int | None:
     """The place of the first word that a file is called by, its folder's name included: `test/data.csv`."""
-    said = list(_words(path))
-    return min((words.index(word) for word in said if word in words), default=None)
+    return min((words.index(word) for word in _words(path) if word in words), default=None)
 
 
 def _words(path: str) -> Iterator[str]:

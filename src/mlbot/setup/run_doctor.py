@@ -21,16 +21,27 @@ from mlbot.github.settings import read_settings
 from mlbot.lib.constants import CONFIG_FILE, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
 from mlbot.lib.tree import is_url
 from mlbot.setup import scaffold
-from mlbot.setup.findings import Finding, Held, Setup, Severity, diagnose_setup, in_order
-from mlbot.setup.findings_github import diagnose_environments, diagnose_github, diagnose_release, unasked
-from mlbot.setup.findings_workflows import Workflow, diagnose_workflows, events, labels_of
+from mlbot.setup.checks import (
+    DataStorage,
+    Finding,
+    Setup,
+    Severity,
+    Workflow,
+    check_environments,
+    check_github,
+    check_release,
+    check_setup,
+    check_workflows,
+    events,
+    finding,
+    in_order,
+    labels_of,
+)
 from mlbot.setup.run_init import default_branch, existing_install
 
 _WORKFLOWS = ".github/workflows"
 
 _POINTER = b"version https://git-lfs"
-
-_MARKS: Mapping[Severity, str] = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.ADVICE: "advice"}
 
 
 def doctor(directory: Path, environment: Mapping[str, str], console: Console, *, as_json: bool) -> Exit:
@@ -74,18 +85,18 @@ def examine(repository: Repository, place: Workplace | None, settings: Settings 
         live=_live(repository, branch),
         config=config,
         problems=problems,
-        held=_held(repository, config),
+        data=_data(repository, config),
         lfs=dig(documents.get(TRAIN_PATH), "jobs", "train", "with", "lfs") is True,
     )
-    findings = [*diagnose_setup(setup), *diagnose_workflows(workflows, setup.branch)]
-    findings += diagnose_release(config, there=RELEASE_PATH in documents)
+    findings = [*check_setup(setup), *check_workflows(workflows, setup.branch)]
+    findings += check_release(config, there=RELEASE_PATH in documents)
     if settings is None:
-        return in_order((*findings, unasked()))
+        return in_order((*findings, finding("not-looked-at", case="no-token")))
     labels = [label for data in documents.values() for label in labels_of(data)]
     labels += [label for model in (config.models if config else ()) for label in model.train.runs_on]
     ready = "merge_group" in events(documents.get(TRAIN_PATH))
-    findings += diagnose_environments(config, settings.environments, branch)
-    return in_order((*findings, *diagnose_github(settings, queue_ready=ready, labels=labels)))
+    findings += check_environments(config, settings.environments, branch)
+    return in_order((*findings, *check_github(settings, queue_ready=ready, labels=labels)))
 
 
 def text(findings: tuple[Finding, ...]) -> str:
@@ -93,12 +104,12 @@ def text(findings: tuple[Finding, ...]) -> str:
     lines: list[str] = []
     for each in findings:
         where = f"  {each.where}" if each.where else ""
-        lines += [f"{_MARKS[each.severity]}: {each.code}{where}", f"  {each.what}"]
+        lines += [f"{each.severity}: {each.code}{where}", f"  {each.what}"]
         lines += [f"  → {each.hint}", ""]
     counts = {severity: sum(each.severity is severity for each in findings) for severity in Severity}
     errors, warnings = counts[Severity.ERROR], counts[Severity.WARNING]
-    said = [f"{count} {word}{'s' if count != 1 else ''}" for count, word in ((errors, "error"), (warnings, "warning"))]
-    return "\n".join([*lines, f"{' and '.join(said)}." if errors or warnings else "Nothing is wrong."])
+    counted = [f"{n} {word}{'s' if n != 1 else ''}" for n, word in ((errors, "error"), (warnings, "warning"))]
+    return "\n".join([*lines, f"{' and '.join(counted)}." if errors or warnings else "Nothing is wrong."])
 
 
 def _json(findings: tuple[Finding, ...]) -> str:
@@ -159,21 +170,21 @@ def _workflow(root: Path, path: str, expected: Plain) -> Workflow:
         return Workflow(path=path, document=None, expected=expected, problem=problem)
 
 
-def _held(repository: Repository, config: Config | None) -> dict[str, Held]:
+def _data(repository: Repository, config: Config | None) -> dict[str, DataStorage]:
     paths = {path for model in (config.models if config else ()) for path in (model.data.train, model.data.holdout)}
-    return {path: _how(repository, path) for path in paths if path}
+    return {path: _storage_of(repository, path) for path in paths if path}
 
 
-def _how(repository: Repository, path: str) -> Held:
-    """How a data source is held by git."""
+def _storage_of(repository: Repository, path: str) -> DataStorage:
+    """Where a data source is."""
     if is_url(path):
-        return Held.URL
+        return DataStorage.URL
     file = repository.root / path
     if _is_in_git(repository, path):
-        return Held.LFS if _is_lfs(repository, path) else Held.TRACKED
+        return DataStorage.LFS if _is_lfs(repository, path) else DataStorage.TRACKED
     if _is_in_git(repository, f"{path.rstrip('/')}.dvc"):
-        return Held.DVC
-    return Held.OUTSIDE if file.exists() else Held.ABSENT
+        return DataStorage.DVC
+    return DataStorage.OUTSIDE if file.exists() else DataStorage.ABSENT
 
 
 def _is_in_git(repository: Repository, path: str) -> bool:
@@ -183,7 +194,7 @@ def _is_in_git(repository: Repository, path: str) -> bool:
 
 
 def _is_lfs(repository: Repository, path: str) -> bool:
-    """Whether git keeps a pointer of Git LFS instead of the content, resolved here or not."""
+    """Whether git has a pointer of Git LFS instead of the content, resolved here or not."""
     out = git(["check-attr", "-z", "filter", "--", path], repository.root)
     if out.split(b"\0")[2:3] == [b"lfs"]:
         return True

@@ -150,7 +150,7 @@ class Done(StrEnum):
     MADE = "made"
     REPLACED = "written anew"
     ADDED = "a line added"
-    KEPT = "kept, though it differs (--force writes it anew)"
+    LEFT = "left as it is, though it differs (--force writes it anew)"
     SAME = "as it should be"
 
 
@@ -181,7 +181,7 @@ class InitOptions:
         task: str | None,
         model: str | None,
         release: bool = False,
-        **said: str | None,
+        **chosen: str | None,
     ) -> "InitOptions":
         """The options as the command line gives them.
 
@@ -191,7 +191,7 @@ class InitOptions:
         if model is not None and not is_name(model):
             hint = "Use letters, digits, `.`, `_` and `-`, 63 at most, a letter or digit first."
             raise UsageError(f"{model!r} cannot be a model's name", where="--model", hint=hint)
-        choices = Choices(task=Task(task) if task else None, model=model, **said)
+        choices = Choices(task=Task(task) if task else None, model=model, **chosen)
         return cls(choices=choices, force=force, ask=ask, release=release)
 
 
@@ -212,9 +212,9 @@ def init(directory: Path, options: InitOptions, console: Console) -> Exit:
         options = replace(options, sure=(*options.sure, CONFIG_FILE))
     done = {path: _write(root / path, text, options) for path, text in _files(root, draft, facts, options).items()}
     # What is missing of a config that somebody has written since is what the check says, not what was missing once.
-    gaps = draft.gaps if done[CONFIG_FILE] is not Done.KEPT else ()
+    gaps = draft.gaps if done[CONFIG_FILE] is not Done.LEFT else ()
     problem = _problem(root)
-    console.result(scaffold.summary(done=_to_tell(done, options), gaps=gaps, branch=draft.branch))
+    console.result(scaffold.summary(done=_shown(done, options), gaps=gaps, branch=draft.branch))
     blocked = any(gap.blocks for gap in gaps)
     if problem is not None and not blocked:
         console.error(f"mlbot: {problem}")
@@ -228,7 +228,7 @@ def _answers(facts: Facts, choices: Choices, ask: Ask) -> Choices:
         if getattr(choices, field) is None:
             default = _default(draft, field)
             answer = ask(question, default).strip()
-            # What was offered is no choice of the person's: where it stands for something missing, it stays a gap.
+            # What was offered is no choice of the person's: where it replaces something missing, it stays a gap.
             if answer and answer != default:
                 choices = choices.model_copy(update={field: _task(answer) if field == "task" else answer})
     return choices
@@ -245,7 +245,7 @@ _QUESTIONS = (
 
 def _default(draft: Draft, field: str) -> str:
     found: Mapping[str, str | None] = {
-        "train": draft.recipe.source or draft.recipe.said,
+        "train": draft.recipe.source or draft.recipe.text,
         "data": draft.train,
         "holdout": draft.holdout,
         "target": draft.target,
@@ -298,7 +298,7 @@ def _write(path: Path, text: str, options: InitOptions) -> Done:
         return Done.SAME
     added = there and path.name == _IGNORE
     if there and not added and not _is_to_write(path, text, options):
-        return Done.KEPT
+        return Done.LEFT
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8", newline="\n")
     return Done.ADDED if added else Done.REPLACED if there else Done.MADE
@@ -313,11 +313,11 @@ def _is_to_write(path: Path, text: str, options: InitOptions) -> bool:
     return options.ask(f"{path.name} is there and differs. Overwrite it (y or n)?", "n").lower() in {"y", "yes"}
 
 
-def _to_tell(done: Mapping[str, Done], options: InitOptions) -> list[tuple[str, str]]:
-    """What became of each file; a file that was kept is only told of where a change was to be expected."""
-    changed = any(what not in {Done.SAME, Done.KEPT} for what in done.values())
-    told = changed or options.choices != Choices()
-    return [(path, what.value) for path, what in done.items() if told and what is not Done.SAME]
+def _shown(done: Mapping[str, Done], options: InitOptions) -> list[tuple[str, str]]:
+    """What became of each file; a file that was left is named only where a change was to be expected."""
+    changed = any(what not in {Done.SAME, Done.LEFT} for what in done.values())
+    shown = changed or options.choices != Choices()
+    return [(path, what.value) for path, what in done.items() if shown and what is not Done.SAME]
 
 
 def _problem(root: Path) -> UsageError | None:

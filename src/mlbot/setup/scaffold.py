@@ -63,7 +63,7 @@ class Facts:
 
 
 class Choices(Record):
-    """What a person said; None: to be found out."""
+    """What a person chose; None: to be found out."""
 
     train: str | None = None
     """A script, `module:function` or a shell command."""
@@ -175,7 +175,7 @@ def _code_gaps(recipe: Recipe | None) -> tuple[Gap, ...]:
         )
         return (Gap(what=what, hint=hint),)
     if not recipe.writes:
-        what = f"`{recipe.said}` does not mention {OUTPUT}, the path that its ONNX model has to be written to"
+        what = f"`{recipe.text}` does not mention {OUTPUT}, the path that its ONNX model has to be written to"
         hint = (
             f'In Python: onnx.save(model, os.environ["{OUTPUT}"]). A scikit-learn estimator needs no such line: name '
             "a function of (params, seed) that returns it by `entrypoint: module:function` instead of `run`."
@@ -241,8 +241,8 @@ def _example(table: Table | None, target: str | None) -> str | None:
 
 def _name(facts: Facts) -> Name:
     """The package's name, else the folder's, as a model's."""
-    said = re.search(r'(?m)^name\s*=\s*["\']([^"\']+)["\']', facts.texts.get("pyproject.toml", ""))
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", said[1] if said else facts.name).strip("-._")[:63]
+    project = re.search(r'(?m)^name\s*=\s*["\']([^"\']+)["\']', facts.texts.get("pyproject.toml", ""))
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", project[1] if project else facts.name).strip("-._")[:63]
     return name if re.match(r"[A-Za-z0-9]", name) else "model"
 
 
@@ -303,7 +303,7 @@ def summary(*, done: Sequence[tuple[str, str]], gaps: Sequence[Gap], branch: str
         branch: the default branch.
     """
     width = max((len(path) for path, _ in done), default=0)
-    commit = " ".join(path for path, what in done if not what.startswith("kept"))
+    commit = " ".join(path for path, what in done if not what.startswith("left"))
     return _filled(
         "summary.txt.j2",
         done=done, gaps=gaps, branch=branch, width=width, commit=commit, judge=JUDGE_PATH, status=STATUS,
