@@ -20,9 +20,8 @@ import numpy.typing as npt
 from mlbot.gates.metric import CATALOGUE, Task
 from mlbot.stats.estimation import estimate
 from mlbot.stats.intervals import metric_interval
-from mlbot.stats.losses import median_error
+from mlbot.stats.metrics import average_precision, median_error
 from mlbot.stats.paired import paired_test
-from mlbot.stats.ranking import average_precision
 
 Array = npt.NDArray[Any]
 POOL = 200_000

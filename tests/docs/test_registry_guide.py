@@ -11,7 +11,7 @@ import pytest
 from tests.support import history_samples
 from tests.support.git_samples import Sandbox
 
-from mlbot.git.orphan import list_files
+from mlbot.git.ledger import list_files
 from mlbot.ledger.entries import KINDS
 from mlbot.registry.tag import RegistryTag, parse_tag
 

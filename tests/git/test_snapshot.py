@@ -1,8 +1,10 @@
 """The working tree as a commit: everything in it, nothing of the user's touched."""
 
 import hashlib
+import json
 import os
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from tests.support.git_samples import Sandbox, make
 
 from mlbot.errors import UsageError
 from mlbot.git.repository import Repository
-from mlbot.git.snapshot import Snapshot
+from mlbot.git.snapshot import Snapshot, digests
 
 
 def take(sandbox: Sandbox) -> Snapshot:
@@ -250,3 +252,69 @@ def test_a_nested_repository_without_a_commit_is_said(sandbox: Sandbox) -> None:
     with pytest.raises(UsageError, match="nested"):
         take(sandbox)
     assert list((sandbox.path / ".git" / "mlbot" / "scratch").iterdir()) == []
+
+
+# Digests of files that git does not track.
+
+LONG_AGO = 10**18
+
+
+def write(path: Path, text: str, *, rested: bool = True) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    if rested:
+        os.utime(path, ns=(LONG_AGO, LONG_AGO))
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+def test_a_file_has_the_sha256_of_its_bytes(tmp_path: Path, state: Path) -> None:
+    write(tmp_path / "data.csv", "1,2\n")
+    found = digests(tmp_path, state, ["data.csv", "missing.csv"])
+    assert found == {"data.csv": f"sha256:{sha256(b'1,2' + bytes([10])).hexdigest()}"}
+
+
+def test_a_folder_sees_names_and_contents(tmp_path: Path, state: Path) -> None:
+    seen = set()
+    for name, text in (("a", "1"), ("b", "1"), ("b", "2")):
+        folder = tmp_path / f"{name}{text}"
+        write(folder / "data" / name, text)
+        seen.add(digests(folder, state, ["data"])["data"])
+    assert len(seen) == 3
+
+
+def test_what_is_known_is_not_read_again(tmp_path: Path, state: Path) -> None:
+    write(tmp_path / "data.csv", "1")
+    first = digests(tmp_path, state, ["data.csv"])
+    cache = state / "digests.json"
+    # Young files are not kept: only then can a second change within one tick of the clock go unseen.
+    assert not cache.exists()
+    status = (tmp_path / "data.csv").stat()
+    facts = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev]
+    state.mkdir()
+    known = {"facts": facts, "digest": "sha256:" + "0" * 64}
+    cache.write_text(json.dumps({"files": {str(tmp_path / "data.csv"): known}}))
+    assert digests(tmp_path, state, ["data.csv"])["data.csv"] == "sha256:" + "0" * 64
+    write(tmp_path / "data.csv", "2")
+    assert digests(tmp_path, state, ["data.csv"])["data.csv"] not in {"sha256:" + "0" * 64, first["data.csv"]}
+
+
+def test_a_rested_file_is_kept(tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "data.csv", "1")
+    monkeypatch.setattr("mlbot.git.snapshot._SETTLED_NS", -(10**18))
+    found = digests(tmp_path, state, ["data.csv"])
+    known = json.loads((state / "digests.json").read_text())["files"]
+    assert known[str(tmp_path / "data.csv")]["digest"] == found["data.csv"]
+    assert list((state / "scratch").iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"files": {"x": 1}}', "null"])
+def test_a_damaged_cache_is_as_none(tmp_path: Path, state: Path, damage: str) -> None:
+    write(tmp_path / "data.csv", "1")
+    expected = digests(tmp_path, tmp_path / "other", ["data.csv"])
+    state.mkdir(exist_ok=True)
+    (state / "digests.json").write_text(damage.replace("x", str(tmp_path / "data.csv")))
+    assert digests(tmp_path, state, ["data.csv"]) == expected

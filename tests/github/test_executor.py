@@ -6,16 +6,34 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fake_github import ops_actions
+from tests.fake_github.server import FakeGitHub
 from tests.github.setting import Setting
 from tests.support.ledger_samples import entry
 
-from mlbot.errors import NotEvaluatedError
-from mlbot.events.github import State
-from mlbot.github.executor import Executor, dry_run
+from mlbot.errors import MlbotError, NotEvaluatedError
+from mlbot.events.github import Attempt, PullRequest, State
+from mlbot.github.api import jobs, read_file
+from mlbot.github.comments import upsert
+from mlbot.github.executor import Effected, Executor, StatusSet, dry_run, set_status
 from mlbot.github.job import Runner
-from mlbot.github.transport import UnavailableError
+from mlbot.github.transport import GitHubError, NotFoundError, UnavailableError
 from mlbot.ledger.entries import Entry
-from mlbot.protocol.operations import Annotate, AppendLedger, Level, Operation, PushCharts, Say, WriteSummary
+from mlbot.protocol.decision import MergeGroupSubject
+from mlbot.protocol.operations import (
+    Annotate,
+    AppendLedger,
+    CancelRun,
+    Dispatch,
+    Level,
+    Operation,
+    PushCharts,
+    React,
+    Rerun,
+    Say,
+    WriteSummary,
+    describe,
+)
 
 SHA = "e" * 40
 
@@ -179,3 +197,228 @@ def test_a_dry_run_touches_nothing(setting: Setting) -> None:
 def test_unavailable_is_said_with_what_was_tried() -> None:
     error = UnavailableError("GitHub could not be reached", where="GET /x", hint="Run the job again.")
     assert str(error) == "GET /x: GitHub could not be reached\n  Run the job again."
+
+
+# What commands do to runs: once, on the right head, and known to be done before the next step.
+
+FLOW = (
+    "on: {pull_request: , workflow_dispatch: {inputs: {run-id: {}}}}\njobs: {a: {runs-on: x, steps: [{run: make}]}}\n"
+)
+RIGHTS = {"actions": "write", "contents": "read", "issues": "write", "pull_requests": "write"}
+
+
+class Finished:
+    """A pull request with a run that is over."""
+
+    def __init__(self, fake: FakeGitHub) -> None:
+        repository = fake.repository(
+            "acme/income", {".github/workflows/flow.yml": FLOW, "mlbot.yaml": "é: 1\n"}, roles={"ada": "write"}
+        )
+        ada = fake.user("ada", repository)
+        issue = ada.pull_request("deeper", {"a": "1"})
+        self.setting = Setting(fake=fake, repository=repository, ada=ada, issue=issue, waits=[])
+        self.run = next(iter(fake.world.runs.values()))
+        fake.world.queue.clear()
+        ops_actions.begin(fake.world, self.run)
+        ops_actions.finish(fake.world, self.run, "success", [])
+        self.client = self.setting.client(RIGHTS, attempts=2)
+
+    @property
+    def rerun(self) -> Rerun:
+        return Rerun(attempt=Attempt(run=self.run.id, number=2), subject=self.setting.subject())
+
+    def do(self, operation: Operation) -> str:
+        return Executor(github=self.client, runner=Runner(), append=list, push=lambda _: "").do(operation)
+
+
+@pytest.fixture
+def stage(github: FakeGitHub) -> Finished:
+    return Finished(github)
+
+
+def test_a_run_is_run_again_once(stage: Finished) -> None:
+    assert stage.do(stage.rerun) is Effected.DONE
+    assert stage.do(stage.rerun) is Effected.UNCHANGED
+    assert stage.run.latest.number == 2
+
+
+def test_nothing_is_run_on_another_head(stage: Finished) -> None:
+    operation = stage.rerun
+    stage.setting.ada.force_push("deeper", {"a": "2"})
+    assert stage.do(operation) is Effected.NOT_CURRENT
+    assert stage.run.latest.number == 1
+
+
+@pytest.mark.parametrize("number", [502, 503])
+def test_a_lost_answer_starts_no_second_attempt(stage: Finished, number: int) -> None:
+    stage.setting.fake.faults.add(f"POST /repos/acme/income/actions/runs/{stage.run.id}/rerun", number, after=True)
+    assert stage.do(stage.rerun) is Effected.UNCHANGED
+    assert stage.run.latest.number == 2
+
+
+def test_a_fault_before_the_rerun_is_tried_again(stage: Finished) -> None:
+    stage.setting.fake.faults.add(f"POST /repos/acme/income/actions/runs/{stage.run.id}/rerun", 502)
+    assert stage.do(stage.rerun) is Effected.DONE
+
+
+def test_faults_without_end_leave_it_open(stage: Finished) -> None:
+    stage.setting.fake.faults.add(f"POST /repos/acme/income/actions/runs/{stage.run.id}/rerun", 502, times=9)
+    with pytest.raises(UnavailableError, match="nobody knows"):
+        stage.do(stage.rerun)
+
+
+def test_an_attempt_that_somebody_started_meanwhile_is_taken(stage: Finished) -> None:
+    """Between the look at the run and the re-run."""
+    look = stage.client.pull_request
+
+    def somebody_else(number: int) -> PullRequest:
+        stage.setting.ada.rerun(stage.run)
+        return look(number)
+
+    stage.client.pull_request = somebody_else  # type: ignore[method-assign] # the only moment in between
+    assert stage.do(stage.rerun) is Effected.UNCHANGED
+    assert stage.run.latest.number == 2
+
+
+def test_a_run_that_is_under_way_is_an_error(stage: Finished) -> None:
+    stage.setting.ada.rerun(stage.run)
+    third = stage.rerun.model_copy(update={"attempt": Attempt(run=stage.run.id, number=3)})
+    with pytest.raises(MlbotError):
+        stage.do(third)
+
+
+def test_a_run_is_cancelled_unless_it_is_over(stage: Finished) -> None:
+    operation = CancelRun(run=stage.run.id)
+    assert stage.do(operation) is Effected.UNCHANGED
+    stage.setting.ada.rerun(stage.run)
+    assert stage.do(operation) is Effected.DONE
+    assert stage.run.conclusion == "cancelled"
+
+
+def test_a_cancellation_that_fails_is_an_error(stage: Finished) -> None:
+    stage.setting.ada.rerun(stage.run)
+    stage.setting.fake.faults.add(f"POST /repos/acme/income/actions/runs/{stage.run.id}/cancel", 422)
+    with pytest.raises(GitHubError):
+        stage.do(CancelRun(run=stage.run.id))
+
+
+def test_a_workflow_is_started(stage: Finished) -> None:
+    dispatch = Dispatch(workflow="flow.yml", ref="main", inputs={"run-id": "7"})
+    assert stage.do(dispatch) is Effected.DONE
+    assert [run.event for run in stage.setting.fake.world.runs.values()] == ["pull_request", "workflow_dispatch"]
+
+
+def test_a_workflow_is_started_rather_twice_than_never(stage: Finished) -> None:
+    stage.setting.fake.faults.add("POST /repos/acme/income/actions/workflows", 502)
+    assert stage.do(Dispatch(workflow="flow.yml", ref="main")) is Effected.DONE
+
+
+def test_a_workflow_that_is_not_there_is_an_error(stage: Finished) -> None:
+    with pytest.raises(NotFoundError):
+        stage.do(Dispatch(workflow="other.yml", ref="main"))
+
+
+def test_a_deleted_comment_needs_no_reaction(stage: Finished) -> None:
+    comment = stage.setting.ada.comment(stage.setting.issue, "/retrain")
+    assert stage.do(React(comment=comment.id, reaction="eyes")) is Effected.DONE
+    stage.setting.ada.delete_comment(comment)
+    assert stage.do(React(comment=comment.id, reaction="eyes")) is Effected.UNCHANGED
+
+
+def test_a_dry_run_says_each(stage: Finished) -> None:
+    operations = (
+        stage.rerun,
+        CancelRun(run=7),
+        Dispatch(workflow="flow.yml", ref="main", inputs={"run-id": "7"}),
+        React(comment=9, reaction="eyes"),
+    )
+    assert [describe(each) for each in operations] == [
+        f"re-run the training {stage.run.id} as attempt 2",
+        "cancel the run 7",
+        "start flow.yml on main with run-id=7",
+        "react to the comment with eyes",
+    ]
+
+
+def test_a_file_is_read_from_a_branch_or_commit(stage: Finished) -> None:
+    assert read_file(stage.client, "mlbot.yaml", "main") == "é: 1\n".encode()
+    assert read_file(stage.client, "mlbot.yaml", stage.setting.pull.head_sha) == "é: 1\n".encode()
+    assert read_file(stage.client, "other.yaml", "main") is None
+    assert read_file(stage.client, "mlbot.yaml", "nowhere") is None
+
+
+def test_a_folder_is_no_file(stage: Finished) -> None:
+    with pytest.raises(GitHubError, match=r"content of \.github"):
+        read_file(stage.client, ".github", "main")
+
+
+def test_the_jobs_of_a_run_are_those_of_its_newest_attempt(stage: Finished) -> None:
+    assert jobs(stage.client, stage.run.id) == ()
+
+
+# A status is set once, by the newest, on the present head.
+
+
+def test_pending_and_then_the_verdict(setting: Setting) -> None:
+    assert set_status(setting.client(), setting.status(State.PENDING, said="Training.")) is StatusSet.SET
+    assert set_status(setting.client(), setting.status(State.FAILURE, said="Worse.")) is StatusSet.SET
+    assert setting.statuses() == [("failure", "Worse."), ("pending", "Training.")]
+
+
+def test_a_pending_that_comes_late_does_not_undo_the_verdict(setting: Setting) -> None:
+    set_status(setting.client(), setting.status(State.SUCCESS))
+    assert set_status(setting.client(), setting.status(State.PENDING)) is StatusSet.ENDED
+    assert set_status(setting.client(), setting.status(State.PENDING, number=2)) is StatusSet.SET
+
+
+def test_an_older_attempt_sets_nothing(setting: Setting) -> None:
+    set_status(setting.client(), setting.status(State.FAILURE, run=8))
+    assert set_status(setting.client(), setting.status(State.SUCCESS, run=7, number=9)) is StatusSet.NEWER_WRITTEN
+    assert [state for state, _ in setting.statuses()] == ["failure"]
+
+
+def test_redeliveries_set_it_once(setting: Setting) -> None:
+    client = setting.client()
+    done = [set_status(client, setting.status()) for _ in range(100)]
+    assert done == [StatusSet.SET] + [StatusSet.UNCHANGED] * 99
+    assert len(setting.statuses()) == 1
+
+
+@pytest.mark.parametrize("state", [State.SUCCESS, State.PENDING])
+def test_a_head_that_moved_gets_none(setting: Setting, state: State) -> None:
+    operation = setting.status(state)
+    setting.ada.push("deeper", {"a": "2"})
+    assert set_status(setting.client(), operation) is StatusSet.NOT_CURRENT
+    assert setting.fake.requests.writes(by="job") == []
+
+
+def test_a_pull_request_that_goes_elsewhere_now_gets_none(setting: Setting) -> None:
+    setting.ada.push("dev")
+    operation = setting.status()
+    setting.ada.edit_pull_request(setting.issue, base="dev")
+    assert set_status(setting.client(), operation) is StatusSet.NOT_CURRENT
+
+
+def test_somebody_elses_status_of_the_name_does_not_stop_the_bots(setting: Setting) -> None:
+    forged = setting.status(State.SUCCESS, run=10**9)
+    set_status(setting.with_token(setting.fake.token("ada")), forged)
+    assert set_status(setting.client(), setting.status(State.FAILURE, run=7)) is StatusSet.SET
+
+
+def test_a_merge_group_has_no_pull_request_to_look_at(setting: Setting) -> None:
+    ref = setting.ada.queue(setting.issue)
+    sha = setting.repository.git.find(ref)
+    assert sha
+    operation = setting.status().model_copy(update={"subject": MergeGroupSubject(sha=sha, branch="main")})
+    assert set_status(setting.client({"statuses": "write"}), operation) is StatusSet.SET
+
+
+def test_a_comment_and_a_status_cost_few_requests(setting: Setting) -> None:
+    for number in range(35):
+        setting.ada.comment(setting.issue, f"Comment {number}")
+    for run, most in ((7, 7), (8, 8)):
+        before = len(setting.fake.requests.of(by="job"))
+        client = setting.client()
+        upsert(client, setting.comment(run=run))
+        set_status(client, setting.status(run=run))
+        assert len(setting.fake.requests.of(by="job")) - before <= most, setting.fake.requests.lines(by="job")

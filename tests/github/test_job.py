@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mlbot.errors import UsageError
 from mlbot.events.event import NoEvent, NotAnEvent, PushEvent
 from mlbot.events.github import Attempt
-from mlbot.github.job import SUMMARY_LIMIT, Job, Runner, safe_line
+from mlbot.github.job import SUMMARY_LIMIT, Job, Runner, locate, safe_line
 from mlbot.protocol.operations import Annotate, Level
 
 VARIABLES = {
@@ -147,12 +147,6 @@ def test_of_too_many_annotations_the_last_tells_the_number(count: int, more: int
     assert (errors[-1] == f"::error title=and {more} more::{more} more are in the report.") is (more is not None)
 
 
-def test_a_mask() -> None:
-    stream = io.StringIO()
-    Runner(stream=stream).mask("one\n\ntwo%")
-    assert stream.getvalue() == "::add-mask::one\n::add-mask::two%25\n"
-
-
 COMMAND = re.compile(r"\s*(::|##\[)")
 """What the runner takes for a command, at the start of a line."""
 
@@ -169,3 +163,43 @@ def test_a_line_of_the_log_is_no_command(text: str) -> None:
     stream = io.StringIO()
     Runner(stream=stream).say(text)
     assert stream.getvalue() == f"{line}\n"
+
+
+# Which repository and which token.
+
+HTTPS = "https://github.com/acme/income.git"
+
+
+def test_on_a_laptop_the_remote_names_the_repository() -> None:
+    place = locate({"GITHUB_TOKEN": "t"}, HTTPS)
+    assert place
+    assert (place.repository, place.api_url, place.token) == ("acme/income", "https://api.github.com", "t")
+    assert place.clone_url == "https://github.com/acme/income.git"
+    assert "'t'" not in repr(place)
+    assert locate({"GITHUB_TOKEN": "t"}, None) is None
+    assert locate({}, "/srv/git/x") is None
+
+
+def test_in_a_job_its_environment_does() -> None:
+    environment = {
+        "GITHUB_REPOSITORY": "acme/models",
+        "GITHUB_API_URL": "https://git.acme.org/api/v3",
+        "GITHUB_SERVER_URL": "https://git.acme.org",
+        "GITHUB_TOKEN": "t",
+        "MLBOT_TOKEN": "own",
+    }
+    place = locate(environment, HTTPS)
+    assert place
+    assert (place.repository, place.api_url, place.token) == ("acme/models", "https://git.acme.org/api/v3", "own")
+
+
+@pytest.mark.parametrize("remote", ["https://evil.example/acme/income", "git@github.com.evil.example:acme/income"])
+def test_a_token_goes_to_no_server_that_a_clone_has_named(remote: str) -> None:
+    place = locate({"GITHUB_TOKEN": "t"}, remote)
+    assert place
+    assert place.token is None
+    with pytest.raises(UsageError, match="there is no token for https://"):
+        place.required_token()
+    named = locate({"GITHUB_TOKEN": "t", "GITHUB_API_URL": "https://evil.example/api/v3"}, remote)
+    assert named
+    assert named.token == "t"

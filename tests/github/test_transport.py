@@ -242,7 +242,7 @@ def test_a_write_names_no_version() -> None:
 def test_waits_are_told() -> None:
     said: list[str] = []
     send, _ = script(answer(502, {"message": "Server Error"}), answer(429, retry_after="2"), answer())
-    transport, _ = transport_of(send, say=said.append)
+    transport, _ = transport_of(send, progress=said.append)
     transport.json(GET)
     assert said == [
         "GET /repos/o/r/pulls: GitHub answered 502: Server Error; trying again in 1.0 s",

@@ -13,8 +13,7 @@ from tests.support.git_samples import Sandbox
 from mlbot.config.schema import OnInconclusive
 from mlbot.console import Console
 from mlbot.gates.outcome import Outcome, Reason
-from mlbot.git.commits import three_commits
-from mlbot.git.repository import Repository
+from mlbot.git.repository import Repository, three_commits
 from mlbot.judging.run_judge import evidence_of
 from mlbot.judging.run_local import RunOptions, run_models
 from mlbot.ledger.entries import WaiverEntry, files_of

@@ -12,8 +12,7 @@ from tests.support.git_samples import Sandbox
 
 from mlbot.console import Console
 from mlbot.errors import UsageError
-from mlbot.git.commits import three_commits
-from mlbot.git.repository import Repository
+from mlbot.git.repository import Repository, three_commits
 from mlbot.plan.plan import Plan, StaleCode, plan_models
 from mlbot.plan.run_plan import (
     PlanOptions,

@@ -16,7 +16,7 @@ from tests.support.ledger_samples import digest
 
 from mlbot import entry
 from mlbot.errors import Exit
-from mlbot.git.orphan import OrphanBranch
+from mlbot.git.ledger import OrphanBranch
 from mlbot.git.remote import Remote
 
 pytestmark = pytest.mark.usefixtures("git_settings")

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 from tests.support.stats_samples import CASES, sample
 
 from mlbot.gates.metric import Task
 from mlbot.stats.estimation import estimate, estimate_custom
-from mlbot.stats.intervals import clopper_pearson, metric_interval, prediction_interval
+from mlbot.stats.intervals import benjamini_hochberg, clopper_pearson, metric_interval
 
 
 @given(st.integers(1, 5000), st.data())
@@ -97,14 +98,32 @@ def _profit(y: Any, prediction: Any, sample_weight: Any = None) -> float:
     return float(np.average(10.0 * y - 3 * prediction, weights=sample_weight))
 
 
-def test_prediction_interval_is_that_of_one_more_draw() -> None:
-    past = np.random.default_rng(0).normal(0.9, 0.01, 12)
-    interval = prediction_interval(past.tolist())
-    assert interval is not None
-    half = stats.t.ppf(0.9995, 11) * past.std(ddof=1) * np.sqrt(1 + 1 / 12)
-    assert (interval.low, interval.high) == pytest.approx((past.mean() - half, past.mean() + half), rel=1e-10)
+# Adjusted p values against statsmodels.
+
+p_values = st.lists(st.floats(0, 1), min_size=1, max_size=30)
 
 
-@pytest.mark.parametrize("past", [[0.9] * 9, [], [0.9] * 10 + [float("nan")]])
-def test_a_short_or_broken_past_predicts_nothing(past: list[float]) -> None:
-    assert prediction_interval(past) is None
+@given(p_values)
+def test_benjamini_hochberg_is_that_of_statsmodels(p: list[float]) -> None:
+    assert benjamini_hochberg(p) == pytest.approx(list(multipletests(p, method="fdr_bh")[1]), rel=1e-10)
+
+
+@given(p_values)
+def test_the_order_of_tests_does_not_matter(p: list[float]) -> None:
+    assert benjamini_hochberg(p[::-1]) == benjamini_hochberg(p)[::-1]
+
+
+@given(p_values)
+def test_an_adjustment_never_helps_an_alarm(p: list[float]) -> None:
+    assert all(raw <= shown for raw, shown in zip(p, benjamini_hochberg(p), strict=True))
+
+
+def test_one_test_needs_no_adjustment_and_none_is_none() -> None:
+    assert benjamini_hochberg([0.03]) == [0.03]
+    assert benjamini_hochberg([]) == []
+
+
+@pytest.mark.parametrize("p", [float("nan"), -0.1, 1.1])
+def test_what_is_no_probability_is_refused(p: float) -> None:
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        benjamini_hochberg([p])

@@ -13,8 +13,8 @@ from statsmodels.stats.weightstats import DescrStatsW
 from tests.support.stats_samples import CASES, reference, sample
 
 from mlbot.gates.metric import CATALOGUE, Task
-from mlbot.stats.confusion import decide
 from mlbot.stats.estimation import estimate_custom
+from mlbot.stats.metrics import decide
 from mlbot.stats.paired import PairedMethod, agresti_min, mcnemar_mid_p, paired_difference, paired_test
 
 Array = npt.NDArray[Any]

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sklearn import metrics
 
 from mlbot.gates.metric import CATALOGUE, Task
-from mlbot.stats.confusion import decide
+from mlbot.stats.metrics import decide
 
 Array = npt.NDArray[Any]
 Reference = Callable[..., float]

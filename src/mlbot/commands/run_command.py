@@ -72,7 +72,9 @@ def command(environment: MutableMapping[str, str], options: CommandOptions, cons
         console.say("Nothing to answer: no line of a new comment of a person is a command.")
         return Exit.OK
     login = None if options.bot == ACTIONS_BOT else options.bot
-    github = GitHub.connect(job.repository, job.required_token(), api_url=job.api_url, login=login, say=console.say)
+    github = GitHub.connect(
+        job.repository, job.required_token(), api_url=job.api_url, login=login, progress=console.say
+    )
     executor = Executor(github=github, runner=Runner.of(environment, console.err), append=_never, push=_never)
     this = CommentJob(
         job=job, github=github, executor=executor, event=event, lines=lines, options=options, console=console

@@ -95,7 +95,7 @@ class ReleaseDesk:
         return cls(
             job=job,
             github=GitHub.connect(
-                job.repository, job.required_token(), api_url=job.api_url, login=login, say=console.say
+                job.repository, job.required_token(), api_url=job.api_url, login=login, progress=console.say
             ),
             runner=Runner.of(environment, console.err),
             directory=directory,

@@ -36,10 +36,9 @@ from mlbot.delivery.run_release import ReleaseRequest, ReleaseResult, release
 from mlbot.errors import Exit, MlbotError, UsageError
 from mlbot.events.event import DispatchEvent
 from mlbot.events.github import Comment, State, is_enough
-from mlbot.github.api import GitHub, read_file
+from mlbot.github.api import GitHub, pusher_of, read_comment, read_file
 from mlbot.github.executor import start
 from mlbot.github.job import Job, Runner, forget_tokens
-from mlbot.github.requests import pusher_of, read_said
 from mlbot.ledger.entries import ReleaseEntry
 from mlbot.ledger.queries import release_of
 from mlbot.lib.constants import CONFIG_FILE, STATUS
@@ -72,7 +71,7 @@ def plan_release(environment: MutableMapping[str, str], console: Console) -> Exi
     event = job.event()
     if not isinstance(event, DispatchEvent):
         raise UsageError("a release is asked for by starting its workflow, and this job's event is another")
-    github = GitHub.connect(job.repository, job.required_token(), api_url=job.api_url, say=console.say)
+    github = GitHub.connect(job.repository, job.required_token(), api_url=job.api_url, progress=console.say)
     facts = gather(github, job, event)
     ask = decide_ask(facts)
     console.say(_said(ask))
@@ -96,7 +95,7 @@ def gather(github: GitHub, job: Job, event: DispatchEvent) -> AskFacts:
         inputs=event.inputs,
         on_default=job.ref == f"refs/heads/{branch}",
         sender=event.sender,
-        comment=read_said(github, comment) if comment else None,
+        comment=read_comment(github, comment) if comment else None,
         config=config,
         config_problem=problem,
     )

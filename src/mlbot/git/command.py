@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mlbot.errors import UsageError
@@ -19,7 +19,7 @@ _SETTINGS = (
     "advice.addEmbeddedRepo=false",
 )
 
-_KEPT = ("GIT_CONFIG_", "GIT_SSH", "GIT_SSL_", "GIT_LFS_", "GIT_TRACE", "GIT_ASKPASS", "GIT_CEILING_DIRECTORIES")
+_PASSED = ("GIT_CONFIG_", "GIT_SSH", "GIT_SSL_", "GIT_LFS_", "GIT_TRACE", "GIT_ASKPASS", "GIT_CEILING_DIRECTORIES")
 """What may stay of the GIT_* variables: who the user is, never which repository, index or object folder to use."""
 
 _DROPPED = "GIT_CONFIG_PARAMETERS"
@@ -28,10 +28,10 @@ _DROPPED = "GIT_CONFIG_PARAMETERS"
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment without the variables that would lead git elsewhere."""
-    kept = {
+    passed = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("GIT_") or (name.startswith(_KEPT) and name != _DROPPED)
+        if not name.startswith("GIT_") or (name.startswith(_PASSED) and name != _DROPPED)
     }
     fixed = {
         "LC_ALL": "C",
@@ -40,23 +40,13 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GIT_LITERAL_PATHSPECS": "1",
     }
-    return kept | fixed | dict(extra or {})
+    return passed | fixed | dict(extra or {})
 
 
 def try_git(
     arguments: Sequence[str], cwd: Path, *, stdin: bytes = b"", extra: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a git command to its end, whatever it ends in.
-
-    Args:
-        arguments: the command and its arguments.
-        cwd: the folder to run in.
-        stdin: what it reads.
-        extra: more environment variables.
-
-    Raises:
-        UsageError: if there is no git.
-    """
+    """Run a git command to its end, whatever it ends in; raises `UsageError` only when there is no git."""
     settings = [word for setting in _SETTINGS for word in ("-c", setting)]
     try:
         return subprocess.run(
@@ -74,11 +64,7 @@ def try_git(
 
 
 def git(arguments: Sequence[str], cwd: Path, *, stdin: bytes = b"", extra: Mapping[str, str] | None = None) -> bytes:
-    """Run a git command and return what it wrote to stdout.
-
-    Raises:
-        UsageError: with git's own words, if it fails.
-    """
+    """What a git command wrote to stdout; raises `UsageError` with git's own words if it fails."""
     done = try_git(arguments, cwd, stdin=stdin, extra=extra)
     if done.returncode != 0:
         raise UsageError(f"git {arguments[0]} failed: {words(done)}", where=str(cwd))
@@ -87,5 +73,28 @@ def git(arguments: Sequence[str], cwd: Path, *, stdin: bytes = b"", extra: Mappi
 
 def words(done: subprocess.CompletedProcess[bytes]) -> str:
     """What git said about its failure."""
-    said = done.stderr.decode("utf-8", "replace").strip()
-    return said or f"it ended with exit code {done.returncode} and said nothing"
+    text = done.stderr.decode("utf-8", "replace").strip()
+    return text or f"it ended with exit code {done.returncode} and said nothing"
+
+
+def read_objects(oids: Iterable[str], cwd: Path) -> Mapping[str, bytes]:
+    """The contents of objects by their ids, in one git process; raises `UsageError` when the repository lacks one."""
+    wanted = list(dict.fromkeys(oids))
+    if not wanted:
+        return {}
+    return dict(_objects(git(["cat-file", "--batch"], cwd, stdin="".join(f"{oid}\n" for oid in wanted).encode())))
+
+
+def _objects(out: bytes) -> Iterator[tuple[str, bytes]]:
+    """What `cat-file --batch` wrote: a line `<oid> <type> <size>`, the bytes, a newline; and so on."""
+    at = 0
+    while at < len(out):
+        end = out.index(b"\n", at)
+        header = out[at:end].decode().split(" ")
+        if len(header) != 3:
+            raise UsageError(
+                f"the object {header[0]} is not in the repository", hint="Fetch it: git fetch, or repair: git fsck."
+            )
+        size = int(header[2])
+        yield header[0], out[end + 1 : end + 1 + size]
+        at = end + 2 + size

@@ -17,9 +17,7 @@ from types import FrameType
 from uuid import uuid4
 
 SCRATCH = "scratch"
-
 _LOCK = ".lock"
-
 Remove = Callable[[Path], None]
 
 
@@ -64,11 +62,7 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder and all in it, also where a training took away its own permissions; links are not followed.
-
-    Raises:
-        OSError: if something in it cannot be removed.
-    """
+    """Remove a folder and all in it, also where a training took away its own permissions; links are not followed."""
     if not path.is_dir():
         return
     with suppress(OSError):

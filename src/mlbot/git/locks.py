@@ -44,9 +44,8 @@ class Held:
 class LockRef:
     """The lock of one environment.
 
-    Attributes:
-        remote: the repository it is in.
-        environment: whose.
+    Its methods raise `RefusedError` when the token or a rule of the repository forbids it, `NotEvaluatedError` when the
+    remote does not answer.
     """
 
     remote: Remote
@@ -58,12 +57,7 @@ class LockRef:
         return f"{PREFIX}{self.environment}"
 
     def read(self) -> Held | None:
-        """Who holds it; None: nobody.
-
-        Raises:
-            RefusedError: the token may not read the repository.
-            NotEvaluatedError: the remote does not answer.
-        """
+        """Who holds it; None: nobody."""
         with _repository() as here:
             fetch = ["fetch", "--quiet", "--no-tags", "--depth=1", self.remote.url, self.ref]
             done = self.remote.run(fetch, here)
@@ -72,23 +66,16 @@ class LockRef:
                     return None
                 raise failure(done, "reading", self.ref)
             sha = (here / "FETCH_HEAD").read_text().partition("\t")[0]
-            said = git(["cat-file", "commit", sha], here)[:_LONGEST].decode("utf-8", "replace")
-        return Held(sha=sha, text=said.partition("\n\n")[2].partition("\n\n")[0].strip())
+            commit = git(["cat-file", "commit", sha], here)[:_LONGEST].decode("utf-8", "replace")
+        return Held(sha=sha, text=commit.partition("\n\n")[2].partition("\n\n")[0].strip())
 
     def take(self, text: str, when: int, over: Held | None = None) -> Held | None:
-        """Take it, if it is free; or take it over, if it is still as it was read.
+        """Take it, if it is free; or take it over, if it is still as it was read. None when somebody else was faster.
 
         Args:
             text: who takes it and for what, one paragraph.
             when: seconds since 1970.
             over: whose lock to take over; None: it has to be free.
-
-        Returns:
-            The lock; None when somebody else was faster.
-
-        Raises:
-            RefusedError: the token or a rule of the repository forbids it.
-            NotEvaluatedError: the remote does not answer.
         """
         with _repository() as here:
             date = {"GIT_AUTHOR_DATE": f"@{when} +0000", "GIT_COMMITTER_DATE": f"@{when} +0000"}
@@ -98,17 +85,12 @@ class LockRef:
             return Held(sha=sha, text=text) if self._push(here, sha, over) else None
 
     def drop(self, held: Held) -> bool:
-        """Let go of it; False when it is somebody else's by now, or nobody's.
-
-        Raises:
-            RefusedError: the token or a rule of the repository forbids it.
-            NotEvaluatedError: the remote does not answer.
-        """
+        """Let go of it; False when it is somebody else's by now, or nobody's."""
         with _repository() as here:
             return self._push(here, "", held)
 
     def is_still(self, held: Held) -> bool:
-        """Whether it is held as it was. Errors: as `read`."""
+        """Whether it is held as it was."""
         with _repository() as here:
             return self._sha(here) == held.sha
 

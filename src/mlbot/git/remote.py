@@ -22,7 +22,6 @@ _DENIED = (
 )
 
 _OVERTAKEN = ("fetch first", "non-fast-forward", "cannot lock ref", "failed to update ref", "incorrect old value")
-
 _DECLINED = ("hook declined", "protected branch", "repository rule violations")
 
 
@@ -65,27 +64,27 @@ class Remote:
 
 def is_denied(done: CompletedProcess[bytes]) -> bool:
     """Whether the remote refused for want of rights, so that trying again is of no use."""
-    said = _said(done)
-    return any(word in said for word in (*_DENIED, *_DECLINED))
+    output = _output(done)
+    return any(word in output for word in (*_DENIED, *_DECLINED))
 
 
 def is_overtaken(done: CompletedProcess[bytes]) -> bool:
     """Whether a push was refused because somebody else's came first."""
-    said = _said(done)
-    return any(word in said for word in _OVERTAKEN)
+    output = _output(done)
+    return any(word in output for word in _OVERTAKEN)
 
 
 def failure(
     done: CompletedProcess[bytes], doing: str, name: str, kind: str = "branch"
 ) -> NotEvaluatedError | RefusedError:
     """The error for a fetch or push of a ref that failed for good."""
-    said = _said(done)
-    if any(word in said for word in _DECLINED):
+    output = _output(done)
+    if any(word in output for word in _DECLINED):
         return RefusedError(
             f"a rule of the repository forbids {doing} the {kind} {name}",
             hint=f"Exempt {name} from the ruleset or branch protection that matches it.",
         )
-    if any(word in said for word in _DENIED):
+    if any(word in output for word in _DENIED):
         return RefusedError(
             f"the token may not be used for {doing} the {kind} {name}",
             hint="Give the job `permissions: contents: write`.",
@@ -93,7 +92,7 @@ def failure(
     return NotEvaluatedError(f"{doing} the {kind} {name} failed: {words(done)}")
 
 
-def _said(done: CompletedProcess[bytes]) -> str:
+def _output(done: CompletedProcess[bytes]) -> str:
     return (done.stderr + done.stdout).decode("utf-8", "replace").lower()
 
 

@@ -9,17 +9,18 @@ from functools import partial
 from pathlib import Path
 
 from mlbot.errors import UsageError
-from mlbot.git import contents, snapshot
-from mlbot.git.command import git, try_git, words
+from mlbot.git import snapshot
+from mlbot.git.command import git, read_objects, try_git, words
 from mlbot.git.leases import SCRATCH, exclusive, heal, lease, remove_tree, scratch
+from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.globs import normalise
 from mlbot.lib.record import Digest, Sha
 from mlbot.lib.tree import SUBMODULE, SYMLINK, Tree, shown
+from mlbot.verdict.verdict import Commits
 
 # Checkouts of commits in folders of their own, for training: never beside the user's files, never left behind.
 
 _ATTEMPTS = 5
-
 _PAUSE_S = 0.1
 
 
@@ -28,13 +29,9 @@ def worktree(repository: "Repository", sha: Sha, links: Mapping[str, Path]) -> I
     """Check a commit out, detached, and take it away at the end: after an exception, Ctrl-C and SIGTERM too.
 
     Git's filters run as the user has set them up, Git LFS among them; hooks do not. The whole commit is there also
-    where the user's checkout is sparse, and a submodule's files if the user's checkout has their commit.
-
-    Args:
-        repository: the repository.
-        sha: the commit.
-        links: data that git does not track, by its path: a symbolic link to the user's own file is made there, unless
-            the commit has something at that path.
+    where the user's checkout is sparse, and a submodule's files if the user's checkout has their commit. `links` are
+    data that git does not track, by path: a symbolic link to the user's own file is made there, unless the commit has
+    something at that path.
 
     Raises:
         UsageError: if git fails, or a link leads out of the worktree.
@@ -119,7 +116,6 @@ def _is_inside(worktree_: Path, path: Path) -> bool:
 
 
 _NAMES = ("main", "master")
-
 _UNSHALLOW = "Fetch the whole history: git fetch --unshallow (in GitHub Actions: actions/checkout with fetch-depth: 0)."
 
 
@@ -150,11 +146,7 @@ class Repository:
 
     @classmethod
     def discover(cls, path: Path) -> "Repository":
-        """The repository that a folder is in.
-
-        Raises:
-            UsageError: if it is in none, or in a bare one.
-        """
+        """The repository that a folder is in."""
         asked = ("--is-bare-repository", "--is-inside-work-tree", "--is-shallow-repository")
         done = try_git(["rev-parse", *asked, "--git-dir", "--git-common-dir", "--show-toplevel"], path)
         lines = done.stdout.decode("utf-8", "surrogateescape").removesuffix("\n").split("\n")
@@ -165,15 +157,11 @@ class Repository:
 
     @property
     def state_dir(self) -> Path:
-        """Where everything that mlbot keeps on this machine is: inside git's folder, so it is never committed."""
+        """Where all that mlbot stores on this machine is: inside git's folder, so it is never committed."""
         return self.common_dir / "mlbot"
 
     def resolve(self, rev: str) -> Sha:
-        """The commit that a revision names.
-
-        Raises:
-            UsageError: if there is none.
-        """
+        """The commit that a revision names; raises `UsageError` if there is none."""
         found = self.find(rev)
         if found is None:
             raise self._unknown(rev)
@@ -192,11 +180,7 @@ class Repository:
         return done.stdout.decode("utf-8", "surrogateescape").strip() or None
 
     def default_branch(self) -> Branch:
-        """The branch that pull requests go into: the remote's HEAD, else main, master or init.defaultBranch.
-
-        Raises:
-            UsageError: if there is none.
-        """
+        """The branch that pull requests go into: the remote's HEAD, else main, master or init.defaultBranch."""
         refs = self._refs("refs/remotes/*/HEAD")
         remote, name = _remote_head(refs)
         found = (self.branch(name, remote=remote) if name else None) or self.branch(*_NAMES, remote=remote)
@@ -251,25 +235,17 @@ class Repository:
         if sha not in self._trees:
             entries = dict(_entries(git(["ls-tree", "-r", "-z", "--full-tree", sha], self.root)))
             links = {path: oid for path, (mode, oid) in entries.items() if mode == SYMLINK}
-            texts = self.blobs(links.values()) if links else {}
-            said = {path: texts[oid].decode("utf-8", "surrogateescape") for path, oid in links.items()}
-            self._trees[sha] = Tree(entries, said)
+            texts = self.blobs(links.values())
+            targets = {path: texts[oid].decode("utf-8", "surrogateescape") for path, oid in links.items()}
+            self._trees[sha] = Tree(entries, targets)
         return self._trees[sha]
 
     def read(self, sha: Sha, path: str) -> bytes:
-        """A file of a commit.
-
-        Raises:
-            UsageError: if the commit has no such file.
-        """
+        """A file of a commit; raises `UsageError` if the commit has no such file."""
         return self.read_many(sha, [path])[path]
 
     def read_many(self, sha: Sha, paths: Iterable[str]) -> Mapping[str, bytes]:
-        """Several files of a commit by their paths, in one git process; symbolic links are followed.
-
-        Raises:
-            UsageError: if the commit lacks one.
-        """
+        """Several files of a commit by their paths, in one git process; symbolic links are followed."""
         tree = self.tree(sha)
         oids = {}
         for path in paths:
@@ -281,14 +257,8 @@ class Repository:
         return {path: found[oid] for path, oid in oids.items()}
 
     def blobs(self, oids: Iterable[str]) -> Mapping[str, bytes]:
-        """The contents of objects by their ids, in one git process.
-
-        Raises:
-            UsageError: if the repository lacks one.
-        """
-        wanted = list(dict.fromkeys(oids))
-        out = git(["cat-file", "--batch"], self.root, stdin="".join(f"{oid}\n" for oid in wanted).encode())
-        return dict(_contents(out))
+        """The contents of objects by their ids, in one git process."""
+        return read_objects(oids, self.root)
 
     @property
     def is_clean(self) -> bool:
@@ -308,8 +278,8 @@ class Repository:
         return scratch(self.state_dir)
 
     def content_digests(self, paths: Iterable[str]) -> Mapping[str, Digest]:
-        """sha256 of the content of files that git does not track; see `mlbot.git.contents`."""
-        return contents.digests(self.root, self.state_dir, paths)
+        """sha256 of the content of files that git does not track; see `mlbot.git.snapshot`."""
+        return snapshot.digests(self.root, self.state_dir, paths)
 
     def clean_up(self) -> tuple[Path, ...]:
         """Remove what killed runs left behind, and say what; living runs lose nothing. For the start of each run."""
@@ -352,24 +322,46 @@ def _entries(out: bytes) -> Iterator[tuple[str, tuple[str, str]]]:
             yield path, (mode, oid)
 
 
-def _contents(out: bytes) -> Iterator[tuple[str, bytes]]:
-    """What `cat-file --batch` wrote: a line `<oid> <type> <size>`, the bytes, a newline; and so on."""
-    at = 0
-    while at < len(out):
-        end = out.index(b"\n", at)
-        header = out[at:end].decode().split(" ")
-        if len(header) != 3:
-            raise UsageError(
-                f"the object {header[0]} is not in the repository", hint="Fetch it: git fetch, or repair: git fsck."
-            )
-        size = int(header[2])
-        yield header[0], out[end + 1 : end + 1 + size]
-        at = end + 2 + size
-
-
 def _not_usable(path: Path, lines: list[str], said: str) -> UsageError:
     if lines[0] == "true" or lines[1:2] == ["false"]:
         return UsageError("this is git's own folder, or a bare repository", where=str(path), hint="Work in a checkout.")
     if "not a git repository" in said:
         return UsageError("this is not in a git repository", where=str(path), hint="Make one: git init")
     return UsageError(f"git cannot use this repository: {said}", where=str(path))
+
+
+# The three commits of a run on a laptop.
+
+
+def three_commits(repository: Repository, base_rev: str | None = None) -> Commits:
+    """Head, base and policy as a pull request of the working tree would have them.
+
+    Head is the working tree, uncommitted changes included. Policy is the tip of the guarded branch (`base_rev`, else
+    the default branch) if it has a config. Base is where HEAD left it; None before the first commit and for unrelated
+    histories.
+    """
+    snapshot = repository.snapshot()
+    guarded = _guarded(repository, base_rev, unborn=snapshot.head is None)
+    tip = guarded.sha or None
+    base = repository.merge_base(snapshot.head, tip) if snapshot.head and tip else None
+    return Commits(
+        head=snapshot.sha,
+        base=base,
+        policy=tip if tip and CONFIG_FILE in repository.tree(tip).entries else None,
+        guarded=guarded.name,
+        behind=repository.count_between(base, tip) if base and tip else 0,
+        uncommitted=snapshot.uncommitted,
+    )
+
+
+def _guarded(repository: Repository, base_rev: str | None, *, unborn: bool) -> Branch:
+    if base_rev is not None:
+        guarded = base_rev.removeprefix("origin/")
+        return repository.branch(base_rev) or Branch(name=guarded, sha=repository.resolve(base_rev))
+    try:
+        return repository.default_branch()
+    except UsageError:
+        name = repository.current_branch()
+        if name is None or not unborn:
+            raise
+        return Branch(name=name, sha="")

@@ -10,22 +10,13 @@ from mlbot.lib.record import Sha
 from mlbot.lib.tree import TagRef
 
 WHO = "mlbot <mlbot@users.noreply.github.com>"
-
 _FIELDS = ("refname:strip=2", "objectname", "objecttype", "*objectname", "*objecttype", "contents")
-
 _FORMAT = "%00".join(f"%({field})" for field in _FIELDS) + "%00"
-
 _LONGEST_MESSAGE = 65_536
 
 
 def read_tags(repository: Path) -> tuple[TagRef, ...]:
-    """Every tag of a repository, in the order of their names.
-
-    Names and messages that are no UTF-8 are taken with their bytes replaced.
-
-    Raises:
-        UsageError: if git cannot read the repository.
-    """
+    """Every tag of a repository, in the order of their names; bytes that are no UTF-8 are replaced."""
     out = git(["for-each-ref", f"--format={_FORMAT}", "refs/tags/"], repository)
     return tuple(_tags(out.decode("utf-8", "replace").split("\0")))
 
@@ -47,17 +38,9 @@ def _tags(fields: list[str]) -> Iterator[TagRef]:
 
 
 def create_tag(repository: Path, name: str, commit: Sha, message: str, when: int) -> Sha:
-    """Make an annotated tag; the same again makes nothing.
+    """Make an annotated tag; the same again makes nothing. The tag object, the older one where it was there already.
 
-    Args:
-        repository: where.
-        name: of the tag.
-        commit: what it stands for.
-        message: of the tag.
-        when: seconds since 1970, for people: nothing is ordered by it.
-
-    Returns:
-        The tag object, which is the older one where the tag was there already.
+    `when` is in seconds since 1970, for people: nothing is ordered by it.
 
     Raises:
         RefusedError: if there is a tag of that name at another commit, or a lightweight one.
@@ -75,10 +58,7 @@ def create_tag(repository: Path, name: str, commit: Sha, message: str, when: int
 
 
 def push_tag(repository: Path, remote: Remote, name: str) -> bool:
-    """Push a tag that no other may have the name of. A tag of another repository is never moved.
-
-    Returns:
-        Whether it was pushed; False where the remote has a tag of that name at the same commit already.
+    """Push a tag that no other may have the name of; False where the remote has it at the same commit already.
 
     Raises:
         RefusedError: if the remote has it at another commit, or the token or a rule forbids it.
@@ -97,12 +77,7 @@ def push_tag(repository: Path, remote: Remote, name: str) -> bool:
 
 
 def remote_tag(repository: Path, remote: Remote, name: str) -> tuple[Sha, str] | None:
-    """A tag of another repository: its object and the commit it is peeled to, empty for a lightweight tag.
-
-    Raises:
-        RefusedError: if the token may not read it.
-        NotEvaluatedError: if the remote does not answer.
-    """
+    """A tag of another repository: its object and the commit it is peeled to, empty for a lightweight tag."""
     done = remote.run(["ls-remote", "--tags", remote.url, f"refs/tags/{name}", f"refs/tags/{name}^{{}}"], repository)
     if done.returncode != 0:
         raise failure(done, "reading", name, "tag")
@@ -118,16 +93,12 @@ def _found(out: bytes) -> tuple[Sha, str] | None:
 
 
 def _same(name: str, commit: Sha, there: tuple[Sha, str], where: str) -> Sha:
-    """The tag object that is there, if it says the same.
-
-    Raises:
-        RefusedError: if it does not.
-    """
+    """The tag object that is there, if it is at the same commit."""
     sha, peeled = there
     if peeled == commit:
         return sha
-    said = f"at commit {peeled[:10]}, not {commit[:10]}" if peeled else "lightweight, or points to no commit"
+    found = f"at commit {peeled[:10]}, not {commit[:10]}" if peeled else "lightweight, or points to no commit"
     raise RefusedError(
-        f"there is a tag {name} {where} already, and it is {said}",
+        f"there is a tag {name} {where} already, and it is {found}",
         hint="A version never moves: release another one.",
     )

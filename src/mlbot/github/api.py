@@ -1,5 +1,9 @@
-"""GitHub's REST API: the calls that mlbot needs, with GitHub's JSON as records."""
+"""GitHub's REST API: the calls that mlbot needs, with GitHub's JSON as records.
 
+Every call raises `MlbotError`s of `mlbot.github.transport` when GitHub does not do it.
+"""
+
+import re
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,11 +15,25 @@ from pydantic import ValidationError
 
 from mlbot import __version__
 from mlbot.events.event import dig, run_fields
-from mlbot.events.github import Artifact, Comment, PullRequest, RepositoryName, Role, Run, State, Status, moment
+from mlbot.events.github import (
+    Artifact,
+    Comment,
+    CommentFacts,
+    Login,
+    PullRequest,
+    RepositoryName,
+    Role,
+    Run,
+    State,
+    Status,
+    moment,
+)
+from mlbot.github.job import API_URL
 from mlbot.github.transport import (
     Answer,
     GitHubError,
     Headers,
+    InvalidRequestError,
     Limits,
     NotFoundError,
     Request,
@@ -24,8 +42,6 @@ from mlbot.github.transport import (
 )
 from mlbot.lib.constants import ACTIONS_BOT
 from mlbot.lib.record import Record
-
-API_URL = "https://api.github.com"
 
 _INSTALLATION = "ghs_"
 """What tokens of apps begin with; they cannot ask who they are."""
@@ -47,13 +63,9 @@ class RepositoryFacts:
 
 @dataclass(kw_only=True)
 class GitHub:
-    """One repository on GitHub.
-
-    Every method raises `MlbotError`s of `mlbot.github.transport` when GitHub does not do it.
+    """One repository (`owner/name`) on GitHub.
 
     Attributes:
-        repository: `owner/name`.
-        transport: sends requests until they are answered.
         known_login: who the token speaks as, where it is known already.
         fetch: streams an address to a file.
     """
@@ -71,7 +83,7 @@ class GitHub:
         *,
         api_url: str = API_URL,
         login: str | None = None,
-        say: Callable[[str], None] = lambda _: None,
+        progress: Callable[[str], None] = lambda _: None,
     ) -> "GitHub":
         """GitHub with this token.
 
@@ -80,7 +92,7 @@ class GitHub:
             token: any kind of token.
             api_url: `GITHUB_API_URL`.
             login: who the token speaks as; left out: `github-actions[bot]` for an app's token, else GitHub is asked.
-            say: tells of waits.
+            progress: called with each wait.
         """
         from requests import RequestException
 
@@ -109,7 +121,7 @@ class GitHub:
             return Answer(status=status, headers=found, body=body)
 
         known = login or (ACTIONS_BOT if token.startswith(_INSTALLATION) else None)
-        return cls(repository=repository, transport=Transport(send=send, say=say), known_login=known)
+        return cls(repository=repository, transport=Transport(send=send, progress=progress), known_login=known)
 
     @property
     def login(self) -> str:
@@ -247,8 +259,8 @@ class GitHub:
             raw = self.ask("GET", f"/collaborators/{quote(login, safe='')}/permission")
         except NotFoundError:  # GitHub's word for an account that it does not know
             return "none"
-        said = (dig(raw, "role_name"), dig(raw, "permission"))  # a custom role's name, and the one it is based on
-        return next((role for each in said for role in _ROLES if role == each), "none")
+        names = (dig(raw, "role_name"), dig(raw, "permission"))  # a custom role's name, and the one it is based on
+        return next((role for each in names for role in _ROLES if role == each), "none")
 
     def ask(self, verb: str, path: str, body: Mapping[str, object] | None = None, *, repeatable: bool = True) -> Any:
         """The JSON that GitHub answers a call about this repository with."""
@@ -359,16 +371,11 @@ def _record(record: type[R], fields: Mapping[str, Any]) -> R:
         raise GitHubError(f"GitHub's answer is no {name}: its {', '.join(places)} cannot be used") from None
 
 
-# The jobs of a run.
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFacts:
-    """A job of a run's newest attempt.
+    """A job of a run's newest attempt, with its conclusion, or its status while it runs.
 
-    Attributes:
-        name: as the workflow file that ran has it: a pull request's own words.
-        state: its conclusion, or its status while it runs.
+    Its name is as the workflow file that ran has it: a pull request's own words.
     """
 
     name: str
@@ -376,11 +383,7 @@ class JobFacts:
 
 
 def jobs(github: GitHub, run: int) -> tuple[JobFacts, ...]:
-    """The jobs of a run's newest attempt.
-
-    Raises:
-        MlbotError: of `mlbot.github.transport`.
-    """
+    """The jobs of a run's newest attempt."""
     request = github.request("GET", f"/actions/runs/{run}/jobs", query={"filter": "latest"})
     found = github.transport.pages(request, "jobs")
     return tuple(
@@ -389,11 +392,7 @@ def jobs(github: GitHub, run: int) -> tuple[JobFacts, ...]:
 
 
 def read_file(github: GitHub, path: str, ref: str) -> bytes | None:
-    """A file of a commit or branch, of at most 1 MB (more GitHub does not put into its answer); None for none.
-
-    Raises:
-        MlbotError: of `mlbot.github.transport`.
-    """
+    """A file of a commit or branch, of at most 1 MB (more GitHub does not put into its answer); None for none."""
     try:
         raw = github.transport.json(github.request("GET", f"/contents/{quote(path)}", query={"ref": ref}))
     except NotFoundError:
@@ -405,3 +404,46 @@ def read_file(github: GitHub, path: str, ref: str) -> bytes | None:
         return b64decode(content)
     except ValueError as error:
         raise GitHubError(f"GitHub's answer for {path} is no base64") from error
+
+
+# Who asks for a release, as GitHub says.
+
+_THREAD = re.compile(r"/issues/([1-9][0-9]{0,17})\Z")
+_LOGIN = re.compile(r"[A-Za-z0-9_-]{1,100}(\[bot\])?")
+
+
+def read_comment(github: GitHub, comment: int) -> CommentFacts | None:
+    """A comment with its thread and author; None where it is gone, or on no issue."""
+    try:
+        raw = github.transport.json(github.request("GET", f"/issues/comments/{comment}"))
+    except NotFoundError:
+        return None
+    read, thread = comment_of(raw), _THREAD.search(text_of(raw, "issue_url"))
+    if thread is None:
+        return None
+    return CommentFacts(
+        id=read.id,
+        number=int(thread[1]),
+        author=read.author,
+        person=dig(raw, "user", "type") == "User",
+        edited=read.edited,
+        body=read.body,
+    )
+
+
+def pusher_of(github: GitHub, tag: str) -> Login | None:
+    """Who pushed a tag to where it is now; None where no such push started a run, so that GitHub does not say.
+
+    The actor of a run is GitHub's word, whatever the workflow file of the tagged commit says. Of a tag that was moved
+    the runs on other commits do not count: somebody else may have pushed those.
+    """
+    peeled = github.request("GET", f"/commits/tags/{quote(tag, safe='')}")
+    try:
+        commit = text_of(github.transport.json(peeled), "sha")
+    except (NotFoundError, InvalidRequestError):
+        return None
+    query: dict[str, str | int] = {"branch": tag, "event": "push", "head_sha": commit}
+    found = github.transport.pages(github.request("GET", "/actions/runs", query=query), "workflow_runs")
+    newest = max(found, key=lambda raw: number_of(raw, "id"), default=None)
+    login = dig(newest, "actor", "login")
+    return login if isinstance(login, str) and _LOGIN.fullmatch(login) else None

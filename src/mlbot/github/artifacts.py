@@ -23,15 +23,10 @@ _END = struct.Struct("<4s4H2LH")
 """The end of central directory record (PKWARE APPNOTE 4.3.16) of an archive without a comment."""
 
 _END_MAGIC = b"PK\x05\x06"
-
 _LOCATOR_MAGIC = b"PK\x06\x07"
-
 _LOCATOR_SIZE = 20
-
 _DIRECTORY_LIMIT = 65_536
-
 _ENCRYPTED = 0x1
-
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
 
@@ -86,7 +81,7 @@ def unpack(archive: Path, folder: Path, contents: Contents) -> dict[str, Path]:
     """Unpack an archive into a folder that exists; the files by name.
 
     Nothing is written unless the whole directory of the archive is as it should be. A file that turns out longer than
-    it said, or than is allowed, ends the unpacking and is removed, as are those before it.
+    it says, or than is allowed, ends the unpacking and is removed, as are those before it.
 
     Raises:
         ArchiveRefusedError: with the reason.

@@ -1,4 +1,4 @@
-"""Comments on commits, and which pull requests a commit is in."""
+"""The bot's comments and issues: one for each marker, edited in place."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -34,9 +34,6 @@ def upsert(github: GitHub, operation: UpsertComment) -> Upserted:
 
     Only comments are touched whose author is the bot and whose last line is the marker. An older attempt's words never
     replace a newer one's, and nothing is written for a head that is not the pull request's any more.
-
-    Raises:
-        MlbotError: of `mlbot.github.transport`.
     """
     for _ in range(_ROUNDS):
         found = _own(github, operation)
@@ -85,18 +82,18 @@ def _edit(github: GitHub, operation: UpsertComment, found: list[Comment]) -> Ups
     """
     if any(_compared(operation, each) == 1 for each in found):
         return Upserted.NEWER_WRITTEN
-    keeper, *others = found
-    if keeper.body == operation.body and not others:
+    oldest, *others = found
+    if oldest.body == operation.body and not others:
         return Upserted.UNCHANGED
-    before = github.comment(keeper.id)
+    before = github.comment(oldest.id)
     if before is None or _compared(operation, before) == 1:
         return Upserted.NEWER_WRITTEN if before else None
     if before.body != operation.body:
         try:
-            github.update_comment(keeper.id, operation.body)
+            github.update_comment(oldest.id, operation.body)
         except NotFoundError:
             return None
-        after = github.comment(keeper.id)
+        after = github.comment(oldest.id)
         if after is None or (after.body != operation.body and _compared(operation, after) not in {0, 1}):
             return None
     _delete(github, operation, others)
@@ -126,13 +123,7 @@ _ISSUE_ROUNDS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thread:
-    """An issue of the bot's.
-
-    Attributes:
-        number: of the issue.
-        body: as it is now.
-        open: whether it is.
-    """
+    """An issue of the bot's."""
 
     number: int
     body: str
@@ -140,11 +131,7 @@ class Thread:
 
 
 def find_thread(github: GitHub, label: str, marker: str) -> Thread | None:
-    """The bot's oldest issue whose last line starts with the marker, open or closed.
-
-    Raises:
-        MlbotError: of `mlbot.github.transport`.
-    """
+    """The bot's oldest issue whose last line starts with the marker, open or closed."""
     return next(_threads(github, label, marker), None)
 
 
@@ -157,9 +144,6 @@ def open_thread(github: GitHub, *, title: str, body: str, label: str, marker: st
         body: for a new one; ends in the marker.
         label: by which it is found without reading every issue.
         marker: what the body's last line starts with.
-
-    Raises:
-        MlbotError: of `mlbot.github.transport`.
     """
     for _ in range(_ISSUE_ROUNDS):
         found = find_thread(github, label, marker)
@@ -221,11 +205,7 @@ def open_pull_requests(github: GitHub, sha: Sha) -> tuple[PullRequest, ...]:
 
 
 def upsert_on_commit(github: GitHub, sha: Sha, marker: str, body: str) -> Upserted:
-    """Keep one comment of the bot on a commit up to date.
-
-    Raises:
-        MlbotError: of `mlbot.github.transport`.
-    """
+    """Keep one comment of the bot on a commit up to date."""
     listed = github.transport.pages(github.request("GET", f"/commits/{sha}/comments"))
     marked = [each for each in map(comment_of, listed) if carries(each.body, marker)]
     own = sorted((each for each in marked if each.author == github.login), key=_age) if marked else []

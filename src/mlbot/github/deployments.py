@@ -1,18 +1,18 @@
-"""A GitHub Release: a draft until all its files are there, so that nobody downloads half of one."""
+"""GitHub's Deployments and Releases. The ledger decides; these are its picture."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
 from mlbot.events.event import dig
 from mlbot.github.api import GitHub, number_of, text_of
 from mlbot.github.transport import InvalidRequestError, NotFoundError, Request, UnavailableError, Upload
+from mlbot.lib.canonical import digest_of_stream
 from mlbot.lib.record import Sha
 
-# GitHub Deployments: what GitHub shows of an environment. The ledger decides; this is its picture.
+# What GitHub shows of an environment.
 
 DESCRIPTION_LIMIT = 140
 """GitHub's longest description of a deployment's status."""
@@ -38,8 +38,6 @@ class Wanted:
 
     Attributes:
         id: mlbot's own id of it, by which it is found again.
-        commit: what was released.
-        environment: where it goes.
         model: GitHub's `task` carries it, so that one model's deployment is not another's.
         description: one line for people.
         production: whether it is the last environment.
@@ -57,9 +55,6 @@ def show_deployment(github: GitHub, wanted: Wanted) -> int:
     """GitHub's number of a deployment, made if it is not there yet.
 
     `required_contexts` is empty: what the commit has to fulfil was decided before, from the ledger.
-
-    Raises:
-        MlbotError: of `mlbot.github.transport`.
     """
     for _ in range(_TRIES):
         found = _find(github, wanted)
@@ -75,19 +70,16 @@ def show_deployment(github: GitHub, wanted: Wanted) -> int:
 def set_deployment_state(
     github: GitHub, deployment: int, state: DeploymentState, description: str, *, log_url: str
 ) -> None:
-    """Say how a deployment stands. Nothing is sent where GitHub shows the same already.
+    """Show the state of a deployment. Nothing is sent where GitHub shows the same already.
 
     Older deployments stay as they are (`auto_inactive` is off): with several models in an environment, a success of one
     says nothing about another.
-
-    Raises:
-        MlbotError: of `mlbot.github.transport`.
     """
     newest = _newest(github, deployment)
-    said = description[:DESCRIPTION_LIMIT]
-    if dig(newest, "state") == state.value and dig(newest, "description") == said:
+    shown = description[:DESCRIPTION_LIMIT]
+    if dig(newest, "state") == state.value and dig(newest, "description") == shown:
         return
-    body = {"state": state.value, "description": said, "log_url": log_url, "auto_inactive": False}
+    body = {"state": state.value, "description": shown, "log_url": log_url, "auto_inactive": False}
     github.transport.answer(github.request("POST", _statuses(deployment), body))
 
 
@@ -145,16 +137,12 @@ def _creation(github: GitHub, wanted: Wanted) -> Request:
     return github.request("POST", "/deployments", body, repeatable=False)
 
 
+# A release: a draft until all its files are there, so that nobody downloads half of one.
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleasePage:
-    """What a release shows.
-
-    Attributes:
-        tag: of the version; it has to be there already.
-        title: its heading.
-        body: Markdown.
-        files: by the name they are downloaded under.
-    """
+    """What a release shows: a tag that is there already, a heading, Markdown, and files by download name."""
 
     tag: str
     title: str
@@ -167,9 +155,6 @@ def publish_release(github: GitHub, upload: Upload, page: ReleasePage) -> str:
 
     A file that is there already stays when it has the same size, and is replaced while the release is a draft. A
     published release is never changed.
-
-    Raises:
-        MlbotError: of `mlbot.github.transport`.
     """
     found = _published(github, page.tag)
     if found is not None:
@@ -235,7 +220,7 @@ def _same(asset: object, file: Path) -> bool:
     if given is None:
         return True
     with file.open("rb") as content:
-        return bool(given == f"sha256:{file_digest(content, 'sha256').hexdigest()}")
+        return bool(given == digest_of_stream(content))
 
 
 def _assets(github: GitHub, draft: object) -> Request:

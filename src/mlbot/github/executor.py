@@ -50,17 +50,13 @@ class StatusSet(StrEnum):
 
 
 def set_status(github: GitHub, operation: SetStatus) -> StatusSet:
-    """Set a status if it still may be set and says something new.
-
-    Raises:
-        MlbotError: of `mlbot.github.transport`.
-    """
+    """Set a status if it still may be set and says something new."""
     latest = github.status(operation.subject.sha, operation.context)
-    found = _standing(operation, latest) if latest else None
+    found = _why_not(operation, latest) if latest else None
     if found is not None:
         return found
     subject = operation.subject
-    # Last, so that nothing stands between this look and the write.
+    # Last, so that nothing comes between this look and the write.
     if isinstance(subject, PullRequestSubject):
         now = github.pull_request(subject.number)
         if may_write(subject, now) is not Write.GO:
@@ -69,7 +65,7 @@ def set_status(github: GitHub, operation: SetStatus) -> StatusSet:
     return StatusSet.SET
 
 
-def _standing(operation: SetStatus, latest: Status) -> StatusSet | None:
+def _why_not(operation: SetStatus, latest: Status) -> StatusSet | None:
     """Why the latest status stays as it is; None when it may be replaced."""
     written = attempt_of(latest.url)
     if may_replace(operation.attempt, written) is not Write.GO:
@@ -87,7 +83,6 @@ _TRIES = 2
 """How often to try what GitHub may or may not have done."""
 
 _LOOKS = 6
-
 _PAUSE_S = 1.0
 
 
@@ -106,7 +101,7 @@ def _rerun(github: GitHub, operation: Rerun) -> Effected:
     for _ in range(_TRIES):
         if github.run(wanted.run).attempt >= wanted.number:
             return Effected.UNCHANGED
-        # Last, so that nothing stands between this look and the re-run.
+        # Last, so that nothing comes between this look and the re-run.
         if may_write(operation.subject, github.pull_request(operation.subject.number)) is not Write.GO:
             return Effected.NOT_CURRENT
         try:
@@ -187,21 +182,14 @@ class Published:
     charts: Sha | None = None
 
     def raise_failures(self) -> None:
-        """Raise the first failure; what was refused is no failure: it is said, and the summary has the report."""
+        """Raise the first failure; what was refused is none: the log names it, and the summary has the report."""
         if self.failed:
             raise self.failed[0]
 
 
 @dataclass(kw_only=True)
 class Executor:
-    """Applies operations.
-
-    Attributes:
-        github: the API.
-        runner: the job's summary, annotations and log.
-        append: the ledger.
-        push: the charts.
-    """
+    """Applies operations by the API, the job's summary and log, the ledger and the charts."""
 
     github: GitHub
     runner: Runner
@@ -230,14 +218,7 @@ class Executor:
         return published
 
     def do(self, operation: Operation) -> str:
-        """Do one operation.
-
-        Returns:
-            What became of it.
-
-        Raises:
-            MlbotError: GitHub did not do it.
-        """
+        """Do one operation; what became of it."""
         if act := _ON_GITHUB.get(type(operation)):
             return act(self.github, operation)
         match operation:
@@ -253,10 +234,10 @@ class Executor:
         return ""  # annotations are shown together, for the runner counts them
 
 
-def dry_run(operations: Sequence[Operation], say: Callable[[str], None]) -> None:
+def dry_run(operations: Sequence[Operation], progress: Callable[[str], None]) -> None:
     """Say what would be done."""
     for operation in operations:
-        say(f"would {describe(operation)}")
+        progress(f"would {describe(operation)}")
 
 
 def _refused(errors: Sequence[MlbotError]) -> str:

@@ -12,10 +12,11 @@ from typing import TextIO
 
 from mlbot.errors import UsageError
 from mlbot.events.event import Event, NoEvent, NotAnEvent, parse_event
-from mlbot.events.github import Attempt
+from mlbot.events.github import GITHUB, Attempt, RepositoryName, parse_remote
 from mlbot.lib.untrusted_json import HostileJsonError, load
 from mlbot.protocol.operations import Annotate, Level
 
+API_URL = "https://api.github.com"
 SUMMARY_LIMIT = 1_048_576
 """Bytes a step; over it the runner drops the whole summary."""
 
@@ -26,10 +27,8 @@ _PAYLOAD_LIMIT = 26_214_400
 """GitHub's webhook payloads end at 25 MB."""
 
 _PAYLOAD_DEPTH = 64
-
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 _CUT = "\n\n_The rest is left out: a job summary holds 1 MiB._\n"
-
 _WORKFLOW_REF = re.compile(r"[^/]+/[^/]+/(?P<path>\.github/workflows/[^@]+)@.+")
 
 
@@ -38,7 +37,6 @@ class Job:
     """What the runner says of the job that this process is in.
 
     Attributes:
-        token: for the API; never shown.
         workflow_path: of the workflow file that GitHub started; None where the runner does not say.
         run: this run's attempt.
     """
@@ -47,7 +45,7 @@ class Job:
     event_name: str
     event_path: Path | None
     run: Attempt
-    api_url: str = "https://api.github.com"
+    api_url: str = API_URL
     server_url: str = "https://github.com"
     token: str | None = field(default=None, repr=False)
     workflow_path: str | None = None
@@ -57,11 +55,7 @@ class Job:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Job":
-        """The job by its environment.
-
-        Raises:
-            UsageError: if this is no job of GitHub Actions.
-        """
+        """The job by its environment."""
         repository = environment.get("GITHUB_REPOSITORY", "")
         run, attempt = environment.get("GITHUB_RUN_ID", ""), environment.get("GITHUB_RUN_ATTEMPT", "1")
         if not (re.fullmatch(r"[\w.-]+/[\w.-]+", repository) and _NUMBER.fullmatch(run) and _NUMBER.fullmatch(attempt)):
@@ -96,21 +90,13 @@ class Job:
         return f"{self.server_url}/{self.repository}.git"
 
     def required_token(self) -> str:
-        """The token.
-
-        Raises:
-            UsageError: if the step was given none.
-        """
+        """The token; raises `UsageError` when the step was given none."""
         if self.token is None:
             raise UsageError("there is no token", hint="Give the step `env: GITHUB_TOKEN: ${{ github.token }}`.")
         return self.token
 
     def event(self) -> Event | NotAnEvent:
-        """What happened.
-
-        Raises:
-            UsageError: if the payload cannot be read.
-        """
+        """What happened; raises `UsageError` when the payload cannot be read."""
         if self.event_path is None or not self.event_path.is_file():
             raise UsageError("there is no event payload: GITHUB_EVENT_PATH names no file")
         with self.event_path.open("rb") as file:
@@ -132,12 +118,7 @@ def forget_tokens(environment: MutableMapping[str, str]) -> None:
 
 @dataclass(kw_only=True)
 class Runner:
-    """Where a step's summary, annotations and masks go. A step's outputs are a verb's result, which its shell appends.
-
-    Attributes:
-        summary: GITHUB_STEP_SUMMARY; None where there is none.
-        stream: where the runner reads workflow commands.
-    """
+    """Where a step's summary and annotations go. A step's outputs are a verb's result, which its shell appends."""
 
     summary: Path | None = None
     stream: TextIO = field(default_factory=lambda: sys.stdout)
@@ -166,11 +147,6 @@ class Runner:
             if more := len(of_level) - len(shown):
                 self._command(level.value, f"{more} more are in the report.", {"title": f"and {more} more"})
 
-    def mask(self, secret: str) -> None:
-        """Keep a secret out of the log from now on."""
-        for line in filter(None, secret.splitlines()):
-            self._command("add-mask", line, {})
-
     def say(self, sentence: str) -> None:
         """Write a line to the log that the runner takes for no command."""
         self.stream.write(f"{safe_line(sentence)}\n")
@@ -192,8 +168,8 @@ def _fitting(text: str, left: int) -> bytes:
     raw, cut = text.encode("utf-8", "replace"), _CUT.encode()
     if len(raw) <= left:
         return raw
-    kept = raw[: max(0, left - len(cut))].rpartition(b"\n")[0]
-    return kept + cut if left >= len(cut) else b""
+    whole = raw[: max(0, left - len(cut))].rpartition(b"\n")[0]
+    return whole + cut if left >= len(cut) else b""
 
 
 def _place(annotation: Annotate) -> dict[str, str]:
@@ -207,3 +183,57 @@ def _data(text: str) -> str:
 
 def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+# Which repository on GitHub is meant, and with which token: by a job's environment, or by the remote.
+
+TOKENS = ("MLBOT_TOKEN", "INPUT_TOKEN", "GITHUB_TOKEN", "GH_TOKEN")
+"""Variables that may hold a token, the first one that is set counts."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workplace:
+    """A repository (`owner/name`) on GitHub and how to talk to it.
+
+    Attributes:
+        token: never shown; None when there is none, or when it must not be sent to this server.
+    """
+
+    repository: RepositoryName
+    api_url: str
+    server_url: str
+    token: str | None = field(default=None, repr=False)
+
+    @property
+    def clone_url(self) -> str:
+        """Where its git is."""
+        return f"{self.server_url}/{self.repository}.git"
+
+    def required_token(self) -> str:
+        """The token; raises `UsageError` when there is none for this server."""
+        if self.token is None:
+            raise UsageError(
+                f"there is no token for {self.server_url}",
+                hint="Set GITHUB_TOKEN; in GitHub Actions `env: GITHUB_TOKEN: ${{ github.token }}`. On a server of "
+                "your own set GITHUB_API_URL too.",
+            )
+        return self.token
+
+
+def locate(environment: Mapping[str, str], remote: str | None) -> Workplace | None:
+    """The repository of a job, or of a folder by its remote's address; None where neither names one."""
+    named = parse_remote(remote) if remote else None
+    repository = environment.get("GITHUB_REPOSITORY") or (named.repository if named else "")
+    if not repository:
+        return None
+    server = environment.get("GITHUB_SERVER_URL") or (named.server if named else f"https://{GITHUB}")
+    api = environment.get("GITHUB_API_URL")
+    public = server.partition("://")[2] == GITHUB
+    # A remote's address comes with a clone, from anybody: a token goes to it only where its owner named the server.
+    token = _token(environment) if public or api else None
+    url = api or (API_URL if public else f"{server}/api/v3")
+    return Workplace(repository=repository, api_url=url, server_url=server.rstrip("/"), token=token)
+
+
+def _token(environment: Mapping[str, str]) -> str | None:
+    return next((environment[name] for name in TOKENS if environment.get(name)), None)

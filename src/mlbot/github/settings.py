@@ -1,8 +1,8 @@
 """A repository's settings on GitHub, as far as the token may read them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 from mlbot.errors import RefusedError
@@ -11,17 +11,11 @@ from mlbot.events.github import EnvironmentFacts, Settings
 from mlbot.github.api import GitHub
 from mlbot.github.transport import NotFoundError, TokenRefusedError
 
+T = TypeVar("T")
+
 
 def read_settings(github: GitHub, *, environments: bool = False) -> Settings:
-    """Ask GitHub for all that `mlbot doctor` looks at; what the token may not read is left open.
-
-    Args:
-        github: the API.
-        environments: whether to ask for GitHub's environments too.
-
-    Raises:
-        MlbotError: of `mlbot.github.transport`, when GitHub does not answer or the repository cannot be seen.
-    """
+    """All that `mlbot doctor` looks at, `environments` on request; what the token may not read is left open."""
     facts = github.facts()
     look = _Look(github)
     name = quote(facts.default_branch, safe="")
@@ -79,19 +73,16 @@ class _Look:
 
     def one(self, path: str, what: str) -> Mapping[str, Any] | None:
         """An object; None when the token may not see it."""
-        try:
-            found = self.github.transport.json(self.github.request("GET", path))
-        except TokenRefusedError:
-            raise
-        except (RefusedError, NotFoundError):
-            self.unseen.append(what)
-            return None
+        found = self._seen(lambda: self.github.transport.json(self.github.request("GET", path)), what)
         return found if isinstance(found, Mapping) else None
 
     def all(self, path: str, what: str) -> list[Any] | None:
         """A list over all its pages; None when the token may not see it."""
+        return self._seen(lambda: list(self.github.transport.pages(self.github.request("GET", path))), what)
+
+    def _seen(self, read: Callable[[], T], what: str) -> T | None:
         try:
-            return list(self.github.transport.pages(self.github.request("GET", path)))
+            return read()
         except TokenRefusedError:
             raise
         except (RefusedError, NotFoundError):

@@ -1,4 +1,4 @@
-"""A file sent to the address that GitHub named for it, with the token, and to no other host."""
+"""Requests to GitHub, with patience, and files from and to the addresses that it names."""
 
 import json
 import os
@@ -27,9 +27,7 @@ class Request:
     """A call of the REST API.
 
     Attributes:
-        verb: GET, POST, PATCH, PUT or DELETE.
         path: from the API's root, as `/repos/o/r/pulls`.
-        query: parameters of the address.
         body: what is sent as JSON; None for nothing.
         repeatable: whether doing it twice is the same as doing it once, so that it may be sent again when nobody knows
             whether it arrived.
@@ -111,8 +109,8 @@ def is_rate_limit(answer: Answer) -> bool:
 
 def message(answer: Answer) -> str:
     """GitHub's own words, short and printable: they may quote what a stranger sent."""
-    said = _json(answer).get("message")
-    return _plain(said) if isinstance(said, str) else "it gave no reason"
+    words = _json(answer).get("message")
+    return _plain(words) if isinstance(words, str) else "it gave no reason"
 
 
 def _rights(answer: Answer) -> str:
@@ -163,7 +161,6 @@ _SECONDARY_WAIT_S = 60.0
 """GitHub's advice where a secondary limit names no time (docs.github.com, "Rate limits for the REST API")."""
 
 _NEXT = re.compile(r'<[^>]*[?&]page=(\d+)[^>]*>;\s*rel="next"')
-
 Headers = Mapping[str, str]
 
 Send = Callable[[Request, Headers], Answer]
@@ -192,18 +189,16 @@ class Transport:
     """Sends requests until they are answered.
 
     Attributes:
-        send: sends one request.
-        sleep: waits so many seconds.
         clock: seconds since 1970.
         chance: a number from 0 to 1, so that those who failed together do not come back together.
-        say: tells of a wait.
+        progress: called with each wait.
     """
 
     send: Send
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.time
     chance: Callable[[], float] = field(default_factory=lambda: random.SystemRandom().random)
-    say: Callable[[str], None] = lambda _: None
+    progress: Callable[[str], None] = lambda _: None
     patience: Patience = Patience()
     _waited: float = 0.0
     _known: dict[str, tuple[str, Answer]] = field(default_factory=dict, repr=False)
@@ -213,12 +208,7 @@ class Transport:
         return _value(request, self.answer(request))
 
     def pages(self, request: Request, name: str | None = None) -> Iterator[Any]:
-        """Every item of a list over all its pages.
-
-        Args:
-            request: of the first page.
-            name: the field that holds the list, where the answer is an object.
-        """
+        """Every item of a list over all its pages, or of its field `name` where the answer is an object."""
         page: int | None = 1
         while page is not None:
             query = {**(request.query or {}), "per_page": PAGE, "page": page}
@@ -291,7 +281,7 @@ class Transport:
                 f"GitHub could not be reached, {tries}: {what}", where=str(request), hint="Run the job again."
             )
         seconds = self.chance() * min(self.patience.longest_s, self.patience.first_s * 2.0 ** (attempt - 1))
-        self.say(f"{request}: {what}; trying again in {seconds:.1f} s")
+        self.progress(f"{request}: {what}; trying again in {seconds:.1f} s")
         self.sleep(seconds)
 
     def _wait_for_limit(self, request: Request, answer: Answer) -> None:
@@ -303,7 +293,7 @@ class Transport:
                 hint="Run the job again later, or give mlbot a token of its own.",
             )
         self._waited += seconds
-        self.say(f"{request}: GitHub's rate limit is used up; waiting {seconds:.0f} s")
+        self.progress(f"{request}: GitHub's rate limit is used up; waiting {seconds:.0f} s")
         self.sleep(seconds)
 
 
@@ -344,7 +334,6 @@ def _value(request: Request, answer: Answer) -> Any:
 # A file from an address that GitHub gave, streamed to the disk and never longer than allowed.
 
 _CHUNK = 1 << 16
-
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -357,7 +346,6 @@ class Limits:
     """What is taken.
 
     Attributes:
-        most_bytes: the largest file.
         connect_s: the longest wait for a connection.
         silence_s: the longest wait for a further byte.
     """
@@ -367,7 +355,7 @@ class Limits:
     silence_s: float = 60.0
 
     def check_size(self, size: int, what: str) -> None:
-        """Raise a TooLargeError when a size that was told is over the limit."""
+        """Raise a TooLargeError when a size that is announced is over the limit."""
         if size > self.most_bytes:
             raise TooLargeError(f"{what[:120]!r} has {size:,} bytes; at most {self.most_bytes:,} are taken")
 
@@ -436,6 +424,8 @@ def _nobody(request: "PreparedRequest") -> "PreparedRequest":
     return request
 
 
+# Uploads go with the token to the address that GitHub named, and to no other host.
+
 Upload = Callable[[str, str, Path], None]
 """Sends a file to an `upload_url`, under a name."""
 
@@ -443,12 +433,7 @@ _TIMEOUT_S = (15.0, 120.0)
 
 
 def uploader(token: str, api_url: str) -> Upload:
-    """What uploads a release's files.
-
-    Args:
-        token: one that may write contents.
-        api_url: `GITHUB_API_URL`; the token goes to this host or to its `uploads.` sister alone.
-    """
+    """What uploads a release's files; the token goes to the API's host or to its `uploads.` sister alone."""
 
     def upload(address: str, name: str, file: Path) -> None:
         where = address.partition("{")[0]

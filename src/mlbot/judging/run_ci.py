@@ -94,7 +94,7 @@ class CIRun:
             UsageError: the job was given no token.
         """
         return GitHub.connect(
-            self.job.repository, self.job.required_token(), api_url=self.job.api_url, say=self.console.say
+            self.job.repository, self.job.required_token(), api_url=self.job.api_url, progress=self.console.say
         )
 
     @cached_property

@@ -13,9 +13,8 @@ from mlbot.config.schema import Config, Model
 from mlbot.console import Console
 from mlbot.errors import Exit, UsageError
 from mlbot.gates.outcome import Outcome, Reason
-from mlbot.git.commits import three_commits
 from mlbot.git.ledger import read_local
-from mlbot.git.repository import Repository
+from mlbot.git.repository import Repository, three_commits
 from mlbot.judging.run_files import live_locally
 from mlbot.judging.run_judge import JudgeRequest, JudgeResult, Rule, Rules, evidence_of, judge, model_report, report_of
 from mlbot.judging.waivers import ended

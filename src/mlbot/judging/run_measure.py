@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from mlbot.gates.metric import Metric, Task
 from mlbot.gates.outcome import Reason
-from mlbot.stats.confusion import decide
 from mlbot.stats.estimation import estimate, estimate_custom
 from mlbot.stats.intervals import benjamini_hochberg, clopper_pearson, metric_interval
+from mlbot.stats.metrics import decide
 from mlbot.stats.recipe import RecipeMethod, RecipeTest, Sameness, SeedHistory, p_worse, recipe_test, sameness
 from mlbot.stats.types import Estimate, Undefined, UndefinedMetricError
 from mlbot.verdict.evidence import Comparison, Flips, Method, Problem, Score

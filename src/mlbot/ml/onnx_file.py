@@ -1,8 +1,14 @@
-"""What an ONNX file may contain. Runs in the scoring child: parsing hostile bytes is native code's work.
+"""An ONNX file: what it may contain, and what its inputs and outputs have to be. Runs in the scoring child.
 
-Allowed: operators of ONNX and ONNX-ML; those of `com.microsoft` that onnxruntime's own quantiser writes; functions
-that the file defines itself; control flow (a loop that never ends meets the time limit). Refused: tensors kept in
-other files, and operators of any other domain, since they would need code that mlbot does not load.
+Parsing hostile bytes is native code's work. Allowed: operators of ONNX and ONNX-ML; those of `com.microsoft` that
+onnxruntime's own quantiser writes; functions that the file defines itself; control flow (a loop that never ends meets
+the time limit). Refused: tensors stored in other files, and operators of any other domain, since they would need code
+that mlbot does not load.
+
+Inputs: one a column, named as the column, `[N, 1]`, in any order; or one numeric `[N, F]`. Outputs: probabilities
+`[N, C]` or, for two classes, `[N]` or `[N, 1]`; for regression `[N]` or `[N, 1]`. A model with an input a column need
+not use every column: its values come by name, and a pull request that drops a feature from a model would otherwise
+never pass the config that its base still needs.
 """
 
 import json

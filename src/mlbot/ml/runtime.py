@@ -26,7 +26,8 @@ from mlbot.ml.protocol import (
     quoted,
 )
 
-# Columns of a batch as bytes for the pipe, and back as what a model's inputs take.
+# Columns of a batch from the pipe, as what a model's inputs take. Numbers travel as they are; text as codes into the
+# distinct values of the batch, so that a category's name crosses once and not once a row.
 
 Values = npt.NDArray[Any]
 

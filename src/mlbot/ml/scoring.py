@@ -55,7 +55,7 @@ from mlbot.ml.protocol import (
 from mlbot.ml.sandbox import hidden_from_children
 from mlbot.verdict.evidence import Latency, Problem
 
-# The judge's end of one scoring child: start it, talk with a deadline, and say what its end means.
+# The judge's end of one scoring child: start it, talk with a deadline, and tell what its end means.
 
 _BOOT = "import sys; sys.path += sys.argv[1:]; from mlbot.ml.scorer import main; main()"
 _NEEDED = ("mlbot", "pydantic", "numpy", "onnx", "onnxruntime", "google.protobuf")
@@ -241,7 +241,7 @@ def _without_blocking(stream: IO[bytes] | None) -> int:
     return stream.fileno()
 
 
-# What a model said, checked row by row before anything is computed from it.
+# Predictions, checked row by row before anything is computed from them.
 
 Floats = npt.NDArray[np.float64]
 Raw = npt.NDArray[np.floating[Any]]

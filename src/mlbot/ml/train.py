@@ -47,7 +47,7 @@ from mlbot.lib.scalar import Params
 from mlbot.ml import supervisor
 from mlbot.protocol.artifacts import MESSAGE, Parity, Training, TrainingFailure
 
-# What a training prints: kept in a file, said as progress, searched for claims. Hostile text of any length.
+# What a training prints: saved, shown as progress, searched for claims. Hostile text of any length.
 
 _TAIL_LINES = 20
 _LINE_LENGTH = 500

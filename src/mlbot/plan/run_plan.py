@@ -10,9 +10,8 @@ from mlbot.config.schema import Config, parse_config
 from mlbot.config.yaml import load
 from mlbot.console import Console
 from mlbot.errors import UsageError
-from mlbot.git.commits import three_commits
 from mlbot.git.ledger import read_local
-from mlbot.git.repository import Repository
+from mlbot.git.repository import Repository, three_commits
 from mlbot.ledger.queries import latest_by_key
 from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.record import Sha

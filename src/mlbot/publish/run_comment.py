@@ -23,8 +23,7 @@ from mlbot.git.remote import Remote, remote_url
 from mlbot.git.repository import Repository
 from mlbot.github.api import GitHub
 from mlbot.github.comments import open_pull_requests, upsert, upsert_on_commit
-from mlbot.github.job import Job, Runner
-from mlbot.github.locate import Workplace, locate
+from mlbot.github.job import Job, Runner, Workplace, locate
 from mlbot.lib.record import Count, Record, Sha
 from mlbot.protocol.marker import Stamp, marker, read_stamp, stamped
 from mlbot.protocol.operations import COMMENT_LIMIT, UpsertComment
@@ -332,7 +331,7 @@ def comment(directory: Path, posting: Posting, environment: Mapping[str, str], c
     images = _images(directory / posting.file if posting.file != STANDARD_INPUT else directory / "-", text)
     poster = Poster(
         place=place,
-        github=GitHub.connect(place.repository, place.required_token(), api_url=place.api_url, say=console.say),
+        github=GitHub.connect(place.repository, place.required_token(), api_url=place.api_url, progress=console.say),
         repository=repository,
         job=Job.of(environment) if environment.get("GITHUB_ACTIONS") == "true" else None,
     )

@@ -16,7 +16,7 @@ from mlbot.git.command import git
 from mlbot.git.remote import remote_url
 from mlbot.git.repository import Repository
 from mlbot.github.api import GitHub
-from mlbot.github.locate import Workplace, locate
+from mlbot.github.job import Workplace, locate
 from mlbot.github.settings import read_settings
 from mlbot.lib.constants import CONFIG_FILE, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
 from mlbot.lib.tree import is_url
@@ -117,7 +117,7 @@ def _json(findings: tuple[Finding, ...]) -> str:
 
 
 def _connect(place: Workplace, console: Console) -> GitHub:
-    return GitHub.connect(place.repository, place.required_token(), api_url=place.api_url, say=console.say)
+    return GitHub.connect(place.repository, place.required_token(), api_url=place.api_url, progress=console.say)
 
 
 def _live(repository: Repository, branch: str) -> frozenset[str]:

@@ -34,15 +34,12 @@ class Drift:
 
 
 def drift(reference: npt.NDArray[Any], current: npt.NDArray[Any], fewest_rows: int = FEWEST_ROWS) -> Drift | None:
-    """Compare a column's values of two samples.
+    """Compare a column's values of two samples; None when one has too few rows to tell drift from chance.
 
     Args:
         reference: numbers (NaN for a missing one) or categories (strings), (n,).
         current: the same kind, (m,).
         fewest_rows: how many rows each sample needs.
-
-    Returns:
-        None when a sample has too few rows to tell drift from chance.
     """
     rows = min(reference.size, current.size)
     if rows < max(1, fewest_rows):

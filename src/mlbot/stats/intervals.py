@@ -1,4 +1,7 @@
-"""Several tests at once: what is displayed. Gates have Holm, in `mlbot.verdict.decide`, where they are decided."""
+"""Intervals of a share of rows and of one model's metric, and the adjustment of p values that are displayed.
+
+Gates have Holm, in `mlbot.verdict.decide`, where they are decided.
+"""
 
 import math
 from collections.abc import Sequence
@@ -9,28 +12,13 @@ from scipy import special
 from mlbot.gates.metric import CATALOGUE, Direction
 from mlbot.stats.types import Estimate, Floats, Interval
 
-# Intervals of one figure: a share of rows, one model's metric, and a metric's own past.
-
 LEVEL = 0.90
-
-FEWEST_RUNS = 10
-
 _SHARES = frozenset({"accuracy", "precision", "recall"})
-
 _BOUNDED_BELOW_ZERO = frozenset({"r2", "matthews_corrcoef"})
 
 
 def clopper_pearson(successes: int, trials: int, level: float = LEVEL) -> Interval:
-    """The exact interval of a share: C. J. Clopper, E. S. Pearson, Biometrika 26 (1934).
-
-    Args:
-        successes: how many of the trials count.
-        trials: how many there were, at least one.
-        level: two-sided confidence.
-
-    Raises:
-        ValueError: no trials, or successes that are not among them.
-    """
+    """The exact two-sided interval of a share: C. J. Clopper, E. S. Pearson, Biometrika 26 (1934)."""
     if not (trials > 0 and 0 <= successes <= trials):
         raise ValueError(f"{successes} successes in {trials} trials")
     tail = (1 - level) / 2
@@ -66,25 +54,6 @@ def metric_interval(metric: str, estimate: Estimate, model: int = 0, level: floa
     return _bounded(scale, value, half)
 
 
-def prediction_interval(past: Sequence[float], level: float = 0.999) -> Interval | None:
-    """Where the next run's value should lie if nothing changed: mean ± t s sqrt(1 + 1/n).
-
-    Args:
-        past: the metric's values on the guarded branch, one a run.
-        level: two-sided confidence.
-
-    Returns:
-        None below ten runs, or when a value is not finite.
-    """
-    values = np.asarray(past, np.float64)
-    n = values.size
-    if n < FEWEST_RUNS or not np.isfinite(values).all():
-        return None
-    half = float(special.stdtrit(n - 1, (1 + level) / 2) * values.std(ddof=1) * math.sqrt(1 + 1 / n))
-    mean = float(values.mean())
-    return Interval(low=mean - half, high=mean + half)
-
-
 def _scale(metric: str) -> str:
     known = CATALOGUE.get(metric)
     if known is None or metric in _BOUNDED_BELOW_ZERO:
@@ -104,18 +73,9 @@ def _bounded(scale: str, value: float, half: float) -> Interval:
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p values that keep the expected share of false alarms among those shown at the level.
+    """Adjusted p values, in the same order, that keep the expected share of false alarms at the level.
 
     Y. Benjamini, Y. Hochberg: "Controlling the false discovery rate", JRSS B 57 (1995).
-
-    Args:
-        p_values: one for each displayed test, in any order, between 0 and 1.
-
-    Returns:
-        The adjusted values in the same order.
-
-    Raises:
-        ValueError: something is not a probability.
     """
     p, order = _ascending(p_values)
     scaled = p[order] * (p.size / np.arange(1, p.size + 1))

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from scipy import special
 
 from mlbot.gates.metric import CATALOGUE, Task
-from mlbot.stats.confusion import decide
 from mlbot.stats.estimation import estimate
 from mlbot.stats.intervals import LEVEL
+from mlbot.stats.metrics import decide
 from mlbot.stats.recipe import ALPHA, p_worse
 from mlbot.stats.types import Estimate, Interval, Labels, Method
 
@@ -60,17 +60,10 @@ class PairedTest:
 
 
 def mcnemar_mid_p(only_first: int, only_second: int) -> float:
-    """McNemar's mid-p: two-sided, of the discordant rows being equally likely either way.
+    """McNemar's mid-p: two-sided, of the discordant rows being equally likely either way; 1 when none is discordant.
 
     M. W. Fagerland, S. Lydersen, P. Laake: "The McNemar test for binary matched-pairs data: mid-p and asymptotic are
     better than exact conditional", BMC Medical Research Methodology 13:91 (2013).
-
-    Args:
-        only_first: rows that the first model alone gets right.
-        only_second: rows that the second model alone gets right.
-
-    Returns:
-        Twice the one-sided mid-p; 1 when no row is discordant.
     """
     fewer, discordant = min(only_first, only_second), only_first + only_second
     if fewer * 2 == discordant:
@@ -82,13 +75,8 @@ def agresti_min(only_first: int, only_second: int, rows: int, level: float = LEV
     """The interval of a paired difference of shares, first minus second.
 
     A. Agresti, Y. Min: "Simple improved confidence intervals for comparing matched proportions", Statistics in
-    Medicine 24 (2005): Wald's interval after half a row is added to each cell.
-
-    Args:
-        only_first: rows that only the first counts.
-        only_second: rows that only the second counts.
-        rows: all rows.
-        level: two-sided confidence.
+    Medicine 24 (2005): Wald's interval after half a row is added to each cell. `only_first` and `only_second`
+    of `rows` are counted by one alone.
     """
     centre, deviation = _agresti_min_moments(only_first, only_second, rows)
     half = float(special.ndtri((1 + level) / 2)) * deviation

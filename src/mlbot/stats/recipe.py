@@ -25,7 +25,6 @@ ALPHA = 0.05
 """The error allowed on each side of the interval."""
 
 FEWEST_HISTORY_DF = 8
-
 FEWEST_BORROWED_SEEDS = 3
 
 SAME_VARIANCE = 0.75
@@ -108,16 +107,12 @@ class _Part:
 def sameness(predictions: Predictions, candidates: int) -> Sameness:
     """Which models predict exactly the same on every row.
 
+    `identical` when each candidate equals the baseline of its seed; a side's seed matters unless it has two models and
+    all are equal (a hard-coded `random_state` looks like that, and so does an algorithm without one).
+
     Args:
         predictions: of the candidate's seeds and then the baseline's, in the same order of seeds, (n,) or (n, C).
         candidates: how many of them are the candidate's.
-
-    Returns:
-        `identical` when each candidate equals the baseline of its seed; a side's seed matters unless it has two
-        models and all are equal (a hard-coded `random_state` looks like that, and so does an algorithm without one).
-
-    Raises:
-        ValueError: a side without a model.
     """
     ours, theirs = predictions[:candidates], predictions[candidates:]
     if not (ours and theirs):

@@ -1,4 +1,4 @@
-"""What must hold of labels and predictions before any figure is made of them."""
+"""What the statistics return, the one error they raise, and what must hold of labels and predictions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +10,7 @@ import numpy.typing as npt
 
 from mlbot.gates.metric import Task
 
-# What the statistics return, and the one error they raise.
-
 Floats = npt.NDArray[np.float64]
-
 Labels = npt.NDArray[np.integer]
 
 Weights = npt.NDArray[Any]
@@ -40,11 +37,7 @@ class Undefined(StrEnum):
 
 
 class UndefinedMetricError(ValueError):
-    """A metric has no value, or no interval, on these rows. It is never a number, and never a pass.
-
-    Attributes:
-        reason: the code to record.
-    """
+    """A metric has no value, or no interval, on these rows. It is never a number, and never a pass."""
 
     def __init__(self, reason: Undefined, detail: str) -> None:
         super().__init__(detail)

@@ -1,4 +1,4 @@
-"""A place by its URL."""
+"""Files by name in a folder or an object store, by its URL."""
 
 import os
 import shutil
@@ -12,8 +12,6 @@ from urllib.parse import unquote
 
 from mlbot.errors import NotEvaluatedError, UsageError
 from mlbot.storage.digest import CHUNK, chunks_of, sync
-
-# Files by name in a folder or an object store.
 
 
 class Objects(Protocol):

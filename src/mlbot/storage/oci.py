@@ -1,4 +1,4 @@
-"""An OCI registry: blobs by digest, manifests by tag.
+"""An OCI registry: blobs by digest, manifests by tag, and the manifest of a model.
 
 Source: the OCI Distribution Specification 1.1 (pull, push, monolithic upload). Plain requests rather than a client
 library: `oras` reads Docker's configuration on its own, follows a registry's redirects with its credentials, writes
@@ -512,7 +512,7 @@ class Registry:
         return work()
 
 
-# The manifest of a model in a registry.
+# The manifest of a model, to and from a registry: what the store and the target have in common.
 
 ARTIFACT_TYPE = "application/vnd.cncf.model.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.cncf.model.config.v1+json"

@@ -1,4 +1,4 @@
-"""A store by its URL."""
+"""What every store of model bytes can do, and the stores by their URL."""
 
 from pathlib import Path
 from typing import Protocol, Self
@@ -8,8 +8,6 @@ from mlbot.lib.record import Digest
 from mlbot.storage.digest import take, verify
 from mlbot.storage.objects import Objects, open_objects
 from mlbot.storage.oci import ModelManifest, Packed, Place, Registry, find_credentials, is_model, manifest_at, push
-
-# What every store of model bytes can do.
 
 
 class NotStoredError(NotEvaluatedError):

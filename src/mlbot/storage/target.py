@@ -1,4 +1,4 @@
-"""What every environment's target can do."""
+"""What every environment's target can do, and the target of an environment by its URL."""
 
 from pathlib import Path
 from typing import Protocol, Self
@@ -60,6 +60,9 @@ class Target(Protocol):
 
 
 # An environment in an OCI registry: a repository a model, a tag a version, and one tag that is the environment's.
+#
+#     oci://registry/repository/<model>:v1.2.0
+#     oci://registry/repository/<model>:<environment>     moved to the manifest of the served version
 
 
 class OciTarget:
@@ -139,9 +142,6 @@ class OciTarget:
                 hint="Give this environment a repository of its own, and models names that differ by more than case.",
             )
         return found
-
-
-# The target of an environment.
 
 
 def open_target(environment: EnvironmentConfig, folder: Path, *, token: str | None = None) -> Target:

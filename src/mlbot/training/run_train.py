@@ -14,8 +14,7 @@ from mlbot.config.schema import Model
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError
 from mlbot.gates.outcome import Reason
-from mlbot.git.commits import three_commits
-from mlbot.git.repository import Repository
+from mlbot.git.repository import Repository, three_commits
 from mlbot.ledger.entries import Environment
 from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.extras import require
