@@ -191,10 +191,6 @@ Payload = Mapping[str, Any]
 def parse_event(name: str, payload: Payload) -> Event | NotAnEvent:
     """What a webhook says.
 
-    Args:
-        name: The event's name: `GITHUB_EVENT_NAME`.
-        payload: Its JSON: the file at `GITHUB_EVENT_PATH`.
-
     Returns:
         The event, or why it is none. Nothing in `payload` raises.
     """

@@ -194,8 +194,6 @@ class RemoteName(Record):
 
     Attributes:
         host: its server, with a port where the address has one.
-        repository: `owner/name`.
-        server: the address of its pages.
     """
 
     host: str

@@ -37,11 +37,7 @@ class CIOptions:
     """What the command line of a job says.
 
     Attributes:
-        directory: the checkout.
         run: the training run that the job is about; None: its own.
-        attempt: of that run.
-        train_path: of the user's workflow file that trains.
-        bot: whose answers to commands count.
     """
 
     directory: Path = Path()
@@ -53,14 +49,7 @@ class CIOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class CIRun:
-    """One job. What it does not use is not asked for: a plan without a re-run needs no token.
-
-    Attributes:
-        job: what the runner says of it.
-        runner: its summary and log.
-        options: what the command line says.
-        console: for progress.
-    """
+    """One job. What it does not use is not asked for: a plan without a re-run needs no token."""
 
     job: Job
     runner: Runner
@@ -71,11 +60,7 @@ class CIRun:
 
     @classmethod
     def of(cls, options: CIOptions, environment: MutableMapping[str, str], console: Console) -> "CIRun":
-        """The job that this process is in; the tokens are taken out of its environment.
-
-        Raises:
-            UsageError: this is no job of GitHub Actions.
-        """
+        """The job that this process is in; the tokens are taken out of its environment."""
         job = Job.of(environment)
         forget_tokens(environment)
         return cls(job=job, runner=Runner.of(environment, console.err), options=options, console=console)
@@ -88,11 +73,7 @@ class CIRun:
 
     @cached_property
     def github(self) -> GitHub:
-        """The API.
-
-        Raises:
-            UsageError: the job was given no token.
-        """
+        """The API."""
         return GitHub.connect(
             self.job.repository, self.job.required_token(), api_url=self.job.api_url, progress=self.console.say
         )
@@ -160,12 +141,7 @@ class CIRun:
         return self.event.run if isinstance(self.event, WorkflowRunEvent) else None
 
     def request(self) -> RetrainRequest | None:
-        """What `/retrain` asked of the attempt that this job is part of; None where no command started it.
-
-        Raises:
-            MlbotError: the comments cannot be read. Nothing is trained then: what was asked for is not known, and a
-                trial must not pass for the committed parameters.
-        """
+        """What `/retrain` asked of the attempt that this job is part of; None where no command started it."""
         if self.job.run.number == 1 or not isinstance(self.event, PullRequestEvent):
             return None
         records = recorded(self.github.comments(self.event.number), self.options.bot)

@@ -55,13 +55,7 @@ class MissingError(MlbotError):
 
 @dataclass(frozen=True, kw_only=True)
 class Intake:
-    """Fetches the artifacts of one attempt of a run. Everything in one is a stranger's until it has been looked at.
-
-    Attributes:
-        run: the job.
-        attempt: of the run whose artifacts these are.
-        folder: where files are put.
-    """
+    """Fetches the artifacts of one attempt of a run. Everything in one is a stranger's until it has been looked at."""
 
     run: CIRun
     attempt: Attempt
@@ -106,15 +100,7 @@ class Intake:
         return SeedRun(seed=wanted.seed, file=Problem(reason=failure.reason, detail=failure.sentence), record=failure)
 
     def accepted(self, sizes: Mapping[Digest, int], name: str) -> dict[Digest, Path]:
-        """The files that a judge accepted, by their digests.
-
-        Args:
-            sizes: digest and size of each file.
-            name: of the folder that is made for them.
-
-        Raises:
-            MlbotError: the artifact is not there, or not as it has to be.
-        """
+        """The files that a judge accepted, by their digests."""
         contents = Contents(
             files={accepted_file(digest): size for digest, size in sizes.items()},
             archive_bytes=MODEL_BYTES * _MOST_ACCEPTED,
@@ -124,12 +110,7 @@ class Intake:
         return {digest: files[accepted_file(digest)] for digest in sizes}
 
     def fetch(self, wanted: ArtifactName, target: Path, contents: Contents) -> dict[str, Path]:
-        """Download an artifact and unpack it into a folder that is made for it.
-
-        Raises:
-            MissingError: there is no such artifact.
-            MlbotError: it is not as it has to be, or GitHub does not give it.
-        """
+        """Download an artifact and unpack it into a folder that is made for it."""
         found = find(wanted, self.artifacts, self.attempt.run)
         if found.artifact is None:
             raise MissingError(f"the artifact {wanted.name} {found.problem}")
@@ -147,11 +128,7 @@ def _refused(seed: int, reason: Reason, what: str) -> SeedRun:
 
 
 def store_of(run: CIRun) -> ModelStore | None:
-    """The store of the default branch's config; None where it names none that outlives the job.
-
-    Raises:
-        MlbotError: It cannot be opened.
-    """
+    """The store of the default branch's config; None where it names none that outlives the job."""
     url = _store_url(run)
     return None if url is None else open_store(url, run.repository.root, token=run.job.token)
 
@@ -218,14 +195,7 @@ def _stored(store: ModelStore, entry: VerdictEntry, folder: Path) -> SeedRuns:
 
 
 def live_file(run: CIRun, entry: DeploymentEntry, judged: Sequence[VerdictEntry], folder: Path) -> Path | Problem:
-    """The file of a deployment, by its digest: of the store, else of the run that judged it.
-
-    Args:
-        run: The job.
-        entry: The deployment.
-        judged: The ledger's verdicts, oldest first.
-        folder: Where files are put.
-    """
+    """The file of a deployment, by its digest: of the store, else of the run that judged it."""
     folder /= "production"
     target = folder / accepted_file(entry.digest)
     why = "mlbot.yaml names no store"
@@ -255,14 +225,7 @@ def unavailable(why: str) -> Problem:
 
 
 def live_locally(config: Config | None, root: Path, model: Name, folder: Path) -> Live | None:
-    """What is in production by a clone's own ledger; its file from the store.
-
-    Args:
-        config: the guarded branch's; None where it has none.
-        root: of the repository.
-        model: whose.
-        folder: where the file is put.
-    """
+    """What is in production by a clone's own ledger; its file from the store."""
     if config is None or not config.environments:
         return None
     entry = in_production(config.environments, read_local(root, "deployment", model).entries, model)

@@ -56,9 +56,6 @@ def print_matrix(run: CIRun, base: str | None) -> None:
     Args:
         run: the job. In a re-run, what `/retrain` asked of it is planned.
         base: what a change is compared with; a push is compared with the ledger.
-
-    Raises:
-        MlbotError: it cannot be planned, or what was asked for is not known.
     """
     request = run.request()
     if request is not None:
@@ -86,10 +83,8 @@ class Assignment:
     """What is to be judged, recomputed from git's objects: head is fetched, and never checked out.
 
     Attributes:
-        decision: the run and the commit that are judged.
         planning: every model of head, with why it is stale or asked for; of a trial, its model alone.
         entries: the ledger's verdicts on the stale models; after a push on all of head's.
-        waivers: of the ledger, all of them.
         deployments: of the ledger, of the same models as the verdicts.
         judged: the guarded branch's verdicts whose files may serve as a baseline, by model and content key.
         baselines: the stale models whose baseline is not among them, so that it has to be trained.
@@ -115,11 +110,7 @@ class Assignment:
 
 
 def assign(run: CIRun, decision: Judge) -> Assignment:
-    """Fetch the commits of a decision and plan them.
-
-    Raises:
-        MlbotError: the commits cannot be fetched, or head's or policy's config is wrong.
-    """
+    """Fetch the commits of a decision and plan them."""
     planning = Planning.of(run.repository, _commits(run, decision), outside=False)
     if isinstance(decision.subject, PushSubject):
         entries = _known(run, planning.plan.models, planning.plan)
@@ -204,12 +195,7 @@ _PAUSE_S = 20.0
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """How long to wait for a run that is not over.
-
-    Attributes:
-        checks: how often to look.
-        pause: waits so many seconds.
-    """
+    """How long to wait for a run that is not over."""
 
     checks: int = 900
     pause: Callable[[float], None] = time.sleep
@@ -219,9 +205,6 @@ def plan_run(run: CIRun, patience: Patience | None = None) -> None:
     """Print what GitHub's `GITHUB_OUTPUT` takes.
 
     `decision`; `base`, `matrix` and `jobs` of the baselines to train; `store`, whether accepted files are stored.
-
-    Raises:
-        MlbotError: the run cannot be read.
     """
     decision = _decide(run, patience or Patience())
     run.console.say(f"Run {run.attempt}: {decision.kind}")
@@ -295,9 +278,6 @@ def judge_run(run: CIRun, out: Path) -> Exit:
 
     Returns:
         OK when there is a report, whatever its verdict: that is for the status to say.
-
-    Raises:
-        MlbotError: the run cannot be read, or it cannot be judged.
     """
     require("ml", needed_for="Judging a model")
     records = out / RECORDS
@@ -388,15 +368,7 @@ def _draw(report: Report, folder: Path) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelJudge:
-    """Judges one model after another: which files, against which others.
-
-    Attributes:
-        run: the job.
-        assignment: what is judged.
-        candidates: the training run's artifacts.
-        baselines: this run's own, trained from base.
-        rules: of each model.
-    """
+    """Judges one model after another: which files, against which others."""
 
     run: CIRun
     assignment: Assignment
@@ -485,9 +457,6 @@ def granted(run: CIRun, assignment: Assignment, evidence: Sequence[Evidence]) ->
 
     Returns:
         The waivers that may hold, with notices on what was asked for in vain and on what ended.
-
-    Raises:
-        MlbotError: the comments or a role cannot be read.
     """
     if assignment.decision.trial:
         return Resolved()

@@ -53,9 +53,6 @@ class Rule:
 
     Attributes:
         model: as policy has it; as head has it where policy lacks it.
-        folder: with the holdout and the metric code.
-        provisional: whether both are head's own.
-        problem: why a model of head's own cannot be judged.
     """
 
     model: Model
@@ -69,8 +66,6 @@ class Rules:
     """Finds the rules of models.
 
     Attributes:
-        planning: the three commits and their configs.
-        checkouts: closed when the judging is over.
         trusts_head: True on a laptop, where head is the user's own. Elsewhere head is a stranger's: of it only a
             holdout is read, as bytes; it is not checked out, none of its code runs and none of its URLs is opened.
     """
@@ -137,7 +132,6 @@ class Live:
     """What is in production.
 
     Attributes:
-        entry: the deployment that put it there.
         file: its bytes; a problem where they cannot be had; None where they need not be, for they are a side's own.
     """
 
@@ -150,8 +144,6 @@ class JudgeRequest:
     """What is to be judged, and by which rules.
 
     Attributes:
-        rule: what it is judged by.
-        candidate: the model under test.
         baseline: the other side, or why there is nothing to compare with.
         planned: why it is judged, with its content keys; None for files that no plan is about.
         overrides: what a trial changes of the committed parameters.
@@ -207,12 +199,7 @@ class JudgeResult:
     """What was found about one model.
 
     Attributes:
-        request: what was asked.
-        evidence: what the verdict is decided by.
         holdout: what it was judged on; None when that could not be opened.
-        baseline: evaluations of the other side's files.
-        slices: of the holdout, with their rows.
-        curves: of the shipped files.
         versus: the candidate's file beside the one in production, or why nobody knows.
     """
 
@@ -256,11 +243,6 @@ def _evaluation(seed: int, result: "Scored | Problem", scores: tuple[Score, ...]
 
 def judge(request: JudgeRequest, *, progress: Callable[[str], None], limits: "Limits | None" = None) -> JudgeResult:
     """Score and measure all of a model's files.
-
-    Args:
-        request: what is to be judged.
-        progress: told of each step.
-        limits: what a model file may use while it is scored.
 
     Returns:
         What was found; a problem is a part of it, never an exception.

@@ -42,24 +42,14 @@ EXITS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outputs:
-    """Where a report goes besides the terminal.
-
-    Attributes:
-        as_json: print JSON instead of text.
-        html: a file for the web page.
-        markdown: a file for the comment.
-    """
+    """Where a report goes besides the terminal."""
 
     as_json: bool = False
     html: Path | None = None
     markdown: Path | None = None
 
     def check(self) -> None:
-        """Find out before hours of training, not after, that a file cannot be written.
-
-        Raises:
-            UsageError: a file's folder is not there.
-        """
+        """Find out before hours of training, not after, that a file cannot be written."""
         for path in (self.html, self.markdown):
             if path is not None and not path.absolute().parent.is_dir():
                 raise UsageError("There is no such folder.", where=str(path.parent), hint=f"mkdir -p {path.parent}")
@@ -103,7 +93,6 @@ class RunOptions:
     Attributes:
         base: the guarded branch, or any revision to take for its tip; None: the default branch.
         models: the models to judge, stale or not; empty: the stale ones.
-        jobs: trainings at a time.
     """
 
     base: str | None = None
@@ -116,20 +105,13 @@ def run_and_report(directory: Path, options: RunOptions, outputs: Outputs, conso
 
     Returns:
         The exit code that the verdict stands for.
-
-    Raises:
-        MlbotError: nothing could be judged: no repository, no config, no such branch.
     """
     outputs.check()
     return hand_out(run_models(directory, options, console), outputs, console)
 
 
 def run_models(directory: Path, options: RunOptions, console: Console) -> Report:
-    """Train and judge what is stale in a folder's repository.
-
-    Raises:
-        MlbotError: nothing could be judged.
-    """
+    """Train and judge what is stale in a folder's repository."""
     require("ml", needed_for="Judging a model")
     repository = Repository.discover(directory)
     commits = three_commits(repository, options.base)
@@ -141,10 +123,7 @@ class Work:
     """What to judge.
 
     Attributes:
-        repository: where the commits are.
-        commits: the three commits.
         options: which models, and how many trainings at a time.
-        wanted: what of the plan to do; by default all of it.
         then: is given the report and the models while their files are held.
     """
 
@@ -156,11 +135,7 @@ class Work:
 
 
 def judge_commits(work: Work, console: Console) -> Report:
-    """Train and judge what a commit makes stale, on this machine.
-
-    Raises:
-        MlbotError: nothing could be judged.
-    """
+    """Train and judge what a commit makes stale, on this machine."""
     started, repository, models = time.monotonic(), work.repository, work.options.models
     for path in repository.clean_up():
         console.say(f"Removed what a killed run left behind: {path}")
@@ -220,7 +195,6 @@ class JudgeOptions:
 
     Attributes:
         candidate: the files to judge, one a seed; the first is the one that would ship.
-        baseline: the files to compare with, one a seed.
         model: the model of the config that they are of; None: the only one.
     """
 
@@ -230,11 +204,7 @@ class JudgeOptions:
 
 
 def judge_and_report(directory: Path, options: JudgeOptions, outputs: Outputs, console: Console) -> Exit:
-    """Judge files and hand the report out.
-
-    Raises:
-        UsageError: the config is wrong or does not say which model is meant, or a file is not there.
-    """
+    """Judge files and hand the report out."""
     require("ml", needed_for="Judging a model")
     outputs.check()
     for file in (*options.candidate, *options.baseline):

@@ -43,12 +43,7 @@ def confirmed(request: WaiverRequest, comments: Sequence[Comment]) -> bool:
 
 
 def refused(request: WaiverRequest, why: str) -> Notice:
-    """The notice on a request that changes nothing.
-
-    Args:
-        request: The request.
-        why: A clause without a full stop.
-    """
+    """The notice on a request that changes nothing."""
     return Notice(
         code=NoticeCode.WAIVER_UNUSED,
         text=f"The waiver of {_of(request.gate, request.model)} that {request.actor} asked for was not used: {why}.",
@@ -167,14 +162,7 @@ def _waiver(request: WaiverRequest, evidence: Evidence, gate: str, time: Time) -
 def ended(
     known: Sequence[WaiverEntry], verdict: Verdict, evidence: Sequence[Evidence], number: Id | None
 ) -> tuple[Notice, ...]:
-    """A notice on each gate that blocks now although it was waived before, with what changed since.
-
-    Args:
-        known: Waivers of the ledger.
-        verdict: With all waivers that hold.
-        evidence: What it was decided from.
-        number: The pull request; None on the guarded branch.
-    """
+    """A notice on each gate that blocks now although it was waived before, with what changed since."""
     return tuple(
         Notice(code=NoticeCode.WAIVER_ENDED, text=text, warning=True)
         for model, each in zip(verdict.models, evidence, strict=True)

@@ -73,8 +73,6 @@ class Side:
     """One commit as the planner sees it.
 
     Attributes:
-        config: the commit's own config.
-        tree: the commit's files.
         outside: sha256 of the content of declared data that is not in git, by path. None: do not look outside git, so
             that a judge who never checks the commit out comes to the same key as the sandbox that has all files.
     """
@@ -100,11 +98,7 @@ class Side:
         return frozenset(self.tree.entries) - self.reserved
 
     def files(self, model: Model) -> frozenset[str]:
-        """The files that the model depends on.
-
-        Raises:
-            UsageError: if a pattern names nothing.
-        """
+        """The files that the model depends on."""
         if model.train.depends is None:
             return self.everything
         every = (self._named(model, pattern) for pattern in model.train.depends)
@@ -119,11 +113,7 @@ class Side:
         return frozenset().union(*(self.tree.match(path) for path in paths))
 
     def inputs(self, model: Model) -> Inputs:
-        """What the model's training depends on at this commit.
-
-        Raises:
-            UsageError: if something the config names is not there.
-        """
+        """What the model's training depends on at this commit."""
         train, data = model.train, model.data
         return Inputs(
             task=model.task,

@@ -31,12 +31,7 @@ Sets = tuple[frozenset[str], frozenset[str]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """What changed in sets of files; models with the same sets share the work.
-
-    Attributes:
-        new: the entries of head's tree.
-        old: the entries of base's tree.
-    """
+    """What changed in sets of files; models with the same sets share the work."""
 
     new: Mapping[str, Entry]
     old: Mapping[str, Entry]
@@ -121,11 +116,7 @@ class Subject:
 
     @classmethod
     def of(cls, model: Model, side: Side) -> Self:
-        """The model with what its training depends on at that commit.
-
-        Raises:
-            UsageError: if something the config names is not there.
-        """
+        """The model with what its training depends on at that commit."""
         return cls(model=model, side=side, inputs=side.inputs(model))
 
     @cached_property
@@ -276,9 +267,6 @@ class Plan(Record):
 
         Args:
             overrides: What a trial changes of the committed parameters; each job carries it as JSON.
-
-        Raises:
-            UsageError: if there are more jobs than GitHub allows.
         """
         jobs = self.jobs(overrides)
         if len(jobs) > MATRIX_LIMIT:
@@ -302,9 +290,6 @@ def plan_models(
         base: what it is compared with; None when there is no such commit or it has no (readable) config.
         policy: the guarded branch's tip; None when it has no config.
         only: names of the models to plan, stale or not; none: all of them.
-
-    Raises:
-        UsageError: for an unknown name in `only`, or something at head that the config names and is not there.
     """
     _check_names(list(head.models), only)
     wanted = [model for model in head.config.models if not only or model.name in only]

@@ -27,9 +27,7 @@ class Configs:
     """The configs of the three commits.
 
     Attributes:
-        head: the config at head.
         base: at base; None when base has none, or one that cannot be read.
-        policy: of the guarded branch; None when it has none.
     """
 
     head: Config
@@ -47,12 +45,7 @@ class Sides:
 
 
 def read_configs(repository: Repository, commits: Commits) -> Configs:
-    """Read mlbot.yaml at the three commits; equal files are parsed once and give the same object.
-
-    Raises:
-        UsageError: if head has no config, or head's or the guarded branch's cannot be read. Base is history: an
-            unreadable config there must not stop the commit that fixes it.
-    """
+    """Read mlbot.yaml at the three commits; equal files are parsed once and give the same object."""
     head, policy, base = (_config_blob(repository, sha) for sha in (commits.head, commits.policy, commits.base))
     if head is None:
         raise UsageError(f"there is no {CONFIG_FILE} in the repository's root", hint="Make one: mlbot init")
@@ -92,14 +85,7 @@ def _side(repository: Repository, sha: Sha, config: Config, *, outside: bool) ->
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planning:
-    """A plan with what it was made from.
-
-    Attributes:
-        repository: where the commits are.
-        configs: of the three commits.
-        sides: their files.
-        plan: what is stale.
-    """
+    """A plan with what it was made from."""
 
     repository: Repository
     configs: Configs
@@ -117,9 +103,6 @@ class Planning:
             commits: the three commits.
             models: the models to plan, stale or not; none: all, as they are.
             outside: whether data that git does not have is in the content keys; a judge elsewhere has none of it.
-
-        Raises:
-            UsageError: the configs or the names of models are not usable.
         """
         configs = read_configs(repository, commits)
         sides = read_sides(repository, commits, configs, outside=outside)
@@ -154,11 +137,7 @@ class PlanOptions:
 
 
 def plan_working_tree(repository: Repository, options: PlanOptions) -> Plan:
-    """Plan the working tree as a pull request of it would be planned.
-
-    Raises:
-        UsageError: if the commits, their configs or the names of models are not usable.
-    """
+    """Plan the working tree as a pull request of it would be planned."""
     commits = three_commits(repository, options.base)
     plan = Planning.of(repository, commits, options.models, outside=not options.git_only).plan
     return plan.unjudged(latest_by_key(read_local(repository.root, "verdict").entries)) if options.unjudged else plan
@@ -176,9 +155,6 @@ def matrix_lines(plan: Plan, request: RetrainRequest | None = None) -> str:
     Args:
         plan: What is stale.
         request: What `/retrain` asked for: a trial's jobs carry its parameters, and the attempt that they are for.
-
-    Raises:
-        UsageError: if there are more jobs than GitHub allows.
     """
     trial = request if request is not None and request.trial else None
     matrix = plan.matrix(trial.params if trial else None)

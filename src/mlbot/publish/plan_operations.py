@@ -238,12 +238,7 @@ class Origin(Record):
 
 
 def entries_of(report: Report, origin: Origin) -> tuple[VerdictEntry, ...]:
-    """One entry for each judged model; none for a trial, which counts nowhere.
-
-    Args:
-        report: What was found.
-        origin: Where and when.
-    """
+    """One entry for each judged model; none for a trial, which counts nowhere."""
     if report.trial:
         return ()
     found = (_entry(report, model, origin) for model in report.models)

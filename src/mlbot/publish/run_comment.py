@@ -63,11 +63,7 @@ class Destination(Record):
 
 
 def parse_target(text: str) -> Target:
-    """Read `auto`, `pr`, `pr/12`, `commit`, `commit/REV`, `issue` or `issue/12`.
-
-    Raises:
-        UsageError: it is none of these.
-    """
+    """Read `auto`, `pr`, `pr/12`, `commit`, `commit/REV`, `issue` or `issue/12`."""
     found = _TARGET.fullmatch(text.strip())
     kind, which = (Kind(found["kind"]), found["which"]) if found else (Kind.AUTO, None)
     numbered = kind in {Kind.PULL_REQUEST, Kind.ISSUE} and which is not None
@@ -111,12 +107,6 @@ def cml_arguments(file: str, target: str, title: str, *, images: bool) -> list[s
 
     Left alone CML uploads local images to a public server of its makers, and writes the whole text anew by a parser
     that knows neither tables nor alerts. So images go to the project itself, and a text without any stays as it is.
-
-    Args:
-        file: a Markdown file.
-        target: as `parse_target` reads it.
-        title: the label.
-        images: whether it shows local images.
     """
     given = [
         "--publish-native" if images else "--no-publish",
@@ -299,10 +289,7 @@ class Posting:
     """What a person asks for.
 
     Attributes:
-        file: a Markdown file, or `-` for standard input.
-        target: as `parse_target` reads it.
         title: a label; comments with different ones do not replace each other.
-        via_cml: whether to hand the file to the `cml` command.
     """
 
     file: str
@@ -312,13 +299,7 @@ class Posting:
 
 
 def comment(directory: Path, posting: Posting, environment: Mapping[str, str], console: Console) -> Exit:
-    """Post a file, or bring the comment that has it up to date.
-
-    Raises:
-        UsageError: the file or an image of it cannot be used, or there is nowhere to post it.
-        RefusedError: the token may not write; the text is in the job's summary then.
-        NotEvaluatedError: GitHub or CML did not do it.
-    """
+    """Post a file, or bring the comment that has it up to date."""
     target = parse_target(posting.target)
     text = _read(directory, posting.file)
     if posting.via_cml:
@@ -357,11 +338,7 @@ def _read(directory: Path, file: str) -> str:
 
 
 def _images(file: Path, text: str) -> dict[str, bytes]:
-    """The local images of a text by the path it gives, relative to its file.
-
-    Raises:
-        UsageError: one is not there, is too large, or is no image.
-    """
+    """The local images of a text by the path it gives, relative to its file."""
     found: dict[str, bytes] = {}
     problems: list[str] = []
     for path in dict.fromkeys(link.path for link in local_images(text)):
@@ -388,9 +365,6 @@ class Poster:
     """Posts to GitHub.
 
     Attributes:
-        place: where GitHub is.
-        github: the API.
-        repository: the folder's.
         job: the job that this process is in; None outside of GitHub Actions.
     """
 
@@ -417,11 +391,7 @@ class Poster:
         return f"{pages}/issues/{number} ({done})"
 
     def destination(self, target: Target, event: Event | NotAnEvent | None) -> Destination:
-        """The number or commit that a target stands for.
-
-        Raises:
-            UsageError: it stands for none, or for several.
-        """
+        """The number or commit that a target stands for."""
         if target.number is not None:
             return Destination(number=target.number)
         if target.kind is Kind.ISSUE:

@@ -92,8 +92,6 @@ class PublishOptions:
     """What the command line says.
 
     Attributes:
-        folder: what the judge left.
-        dry_run: print what would be done, and do nothing.
         stored: how the job ended that stored the accepted files, as GitHub says it; empty where there was none.
     """
 
@@ -103,11 +101,7 @@ class PublishOptions:
 
 
 def announce(run: CIRun, *, dry_run: bool = False) -> Exit:
-    """Set the status of a commit whose training has just started.
-
-    Raises:
-        MlbotError: GitHub did not do it.
-    """
+    """Set the status of a commit whose training has just started."""
     training, subject = run.announced()
     if isinstance(subject, Ignore):
         run.console.say(f"Nothing is posted: {subject.sentence}")
@@ -119,11 +113,7 @@ def announce(run: CIRun, *, dry_run: bool = False) -> Exit:
 
 
 def publish_run(run: CIRun, options: PublishOptions) -> Exit:
-    """Publish what the judge found.
-
-    Raises:
-        MlbotError: GitHub did not do something; the rest was done nevertheless.
-    """
+    """Publish what the judge found."""
     decision = decision_in(options.folder) or run.decide()[1]
     match decision:
         case Ignore():
@@ -263,15 +253,7 @@ def _first_line(path: Path) -> str:
 
 
 def store_run(run: CIRun, folder: Path) -> Exit:
-    """Put a push's accepted model files and their records into the store. What is there already stays as it is.
-
-    Args:
-        run: The job.
-        folder: What the judge left.
-
-    Raises:
-        MlbotError: The judge's files cannot be had, or the store does not take them.
-    """
+    """Put a push's accepted model files and their records into the store. What is there already stays as it is."""
     decision, store = decision_in(folder), store_of(run)
     if store is None or decision is None or not is_stored(run, decision):
         run.console.say(
@@ -329,10 +311,6 @@ def record_run(
 
     Returns:
         The exit code that the verdict stands for.
-
-    Raises:
-        UsageError: this is not the guarded branch's tip, the tree is not clean, or the config names no store.
-        MlbotError: nothing could be judged, stored or written.
     """
     outputs.check()
     return hand_out(record_models(directory, options, console, environment), outputs, console)

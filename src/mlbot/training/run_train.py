@@ -37,17 +37,7 @@ Worktrees = Callable[[Sha], AbstractContextManager[Path]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainJob:
-    """One model with one seed at one commit.
-
-    Attributes:
-        model: What the commit's config says of it.
-        seed: From 0.
-        key: The content key of all that it depends on.
-        commit: Where it is trained from.
-        lock: Digest of the environment lock.
-        params: Its parameters, flat.
-        data: The digest of each data file, for the record.
-    """
+    """One model with one seed at one commit."""
 
     model: Model
     seed: int
@@ -69,7 +59,6 @@ class Trained:
     Attributes:
         path: The ONNX file in the store, there until the store is closed.
         training: Its lineage. The commit may be another one whose inputs are the same.
-        cached: Whether it had been trained before.
     """
 
     path: Path
@@ -233,8 +222,6 @@ class SeedRun:
     """What one seed's training left.
 
     Attributes:
-        seed: from 0.
-        file: the model file, or why there is none.
         record: the lineage of the file, or the training's own words on why there is none; None where nothing is known.
     """
 
@@ -275,14 +262,7 @@ class SeedRuns:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trainer:
-    """Trains what a plan calls stale.
-
-    Attributes:
-        planning: what is stale, and where its commits are.
-        store: where results are kept.
-        progress: told of each step.
-        jobs: trainings at a time.
-    """
+    """Trains what a plan calls stale."""
 
     planning: Planning
     store: ResultStore
@@ -298,20 +278,13 @@ class Trainer:
             planned: the model.
             seeds: the seeds; none: all that the config asks for.
             overrides: what a trial changes of the committed parameters.
-
-        Raises:
-            MlbotError: its data or parameters are not there, or git fails.
         """
         head = self.planning.commits.head
         self.progress(f"{planned.name}: the candidate, from {head[:10]}")
         return self._train(planned.name, head, self.planning.sides.head, seeds, overrides or {})
 
     def committed(self, planned: PlannedModel) -> Params:
-        """A model's parameters at head.
-
-        Raises:
-            MlbotError: they cannot be read.
-        """
+        """A model's parameters at head."""
         model = self.planning.configs.head.model(planned.name)
         return self._params(self.planning.commits.head, model) if model else {}
 
@@ -381,11 +354,7 @@ class TrainOptions:
         seeds: the seeds to train; empty: all that the config asks for.
         out: a folder for copies, `<model>/<seed>/model.onnx` and `training.json`, or `failure.json` of a training that
             left no model; None: none are made.
-        jobs: trainings at a time.
-        as_json: print the lineages as JSON lines.
-        git_only: see `PlanOptions`.
         params: `name=value` each, instead of the committed parameters of one model.
-        overrides: the same as a JSON object.
     """
 
     base: str | None = None
@@ -404,9 +373,6 @@ def train_and_report(directory: Path, options: TrainOptions, console: Console) -
 
     Returns:
         NOT_EVALUATED when a training left no model, else OK.
-
-    Raises:
-        MlbotError: nothing could be trained.
     """
     repository = Repository.discover(directory)
     repository.clean_up()
@@ -515,12 +481,6 @@ def data_links(repository: Repository, sha: Sha, head: Sha, models: Iterable[Mod
 
     Data of DVC is lent only to a commit with the same `.dvc` file as the working tree's: for another one the user's
     file would be the wrong version.
-
-    Args:
-        repository: the repository.
-        sha: the commit to train.
-        head: the snapshot of the working tree.
-        models: the models to train.
     """
     paths = {model.data.train for model in models if model.data.train and not is_url(model.data.train)}
     trees = repository.tree(sha), repository.tree(head)
@@ -533,15 +493,7 @@ def data_links(repository: Repository, sha: Sha, head: Sha, models: Iterable[Mod
 
 
 def require_data(folder: Path, model: Model) -> None:
-    """Make sure that a checkout has the model's training data itself, not what stands for it.
-
-    Args:
-        folder: the checkout that the training is to run in.
-        model: the model.
-
-    Raises:
-        NotEvaluatedError: if the data is not there, or is a pointer of Git LFS; with the command that fetches it.
-    """
+    """Make sure that a checkout has the model's training data itself, not what stands for it."""
     path = model.data.train
     if path is None or is_url(path):
         return

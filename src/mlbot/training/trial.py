@@ -42,9 +42,6 @@ def read_overrides(written: Sequence[str], as_json: str | None, committed: Param
         written: `name=value` each; a value means what it means in the committed file.
         as_json: The same as a JSON object, or nothing.
         committed: The committed parameters.
-
-    Raises:
-        UsageError: It is no `name=value`, no such JSON, or there is no parameter of that name.
     """
     overrides = _of_json(as_json) if as_json else {}
     for each in written:
