@@ -26,11 +26,11 @@ from mlbot.protocol.operations import (
     CancelRun,
     Dispatch,
     Level,
+    Log,
     Operation,
     PushCharts,
     React,
     Rerun,
-    Say,
     WriteSummary,
     describe,
 )
@@ -67,7 +67,7 @@ def all_of(setting: Setting) -> tuple[Operation, ...]:
         AppendLedger(entries=(entry(),)),
         setting.comment(),
         setting.status(State.FAILURE, said="Worse."),
-        Say(sentence="All said."),
+        Log(sentence="All said."),
     )
 
 

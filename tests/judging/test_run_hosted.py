@@ -1,6 +1,9 @@
 """Waivers on the trusted side: read from the bot's answers, bound, published, remembered, and ended."""
 
 import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +13,24 @@ from tests.fake_github import ops_issues
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Comment
 from tests.fake_github.tokens import Token
-from tests.support import tiny
+from tests.support import hosted, tiny
+from tests.support.git_samples import Sandbox, make
+from tests.support.history_samples import approval, deployment, release, waiver
 from tests.support.hosted import WRITES, Stage, trained
+from tests.support.ledger_samples import digest, entry
+from tests.support.reruns_samples import request
 
+from mlbot.console import Console
 from mlbot.errors import Exit
-from mlbot.protocol.answer import WaiverRequest, last_line
+from mlbot.events.github import Attempt
+from mlbot.git.ledger import LedgerBranch
+from mlbot.git.remote import Remote
+from mlbot.github.job import Job, Runner
+from mlbot.judging.run_ci import CIOptions, CIRun
+from mlbot.judging.run_hosted import Assignment, assign
+from mlbot.ledger.entries import Entry
+from mlbot.protocol.answer import Reruns, WaiverRequest, last_line
+from mlbot.protocol.decision import Judge, MergeGroupSubject, PushSubject, Subject
 
 pytestmark = pytest.mark.usefixtures("git_settings")
 
@@ -22,147 +38,147 @@ WHY = "Agreed with the data owners"
 
 
 @pytest.fixture
-def stage(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+def lossy(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     """A pull request whose model lost a feature."""
     return Stage.opened(github, tmp_path, monkeypatch, tiny.params(mode="lost"))
 
 
-def command(stage: Stage, gate: str = "log_loss", actor: str = "boss", model: str = "tiny") -> Comment:
+def command(lossy: Stage, gate: str = "log_loss", actor: str = "boss", model: str = "tiny") -> Comment:
     """What a person writes."""
-    return stage.github.user(actor).comment(stage.pull, f'/waive {model}:{gate} reason="{WHY}"')
+    return lossy.github.user(actor).comment(lossy.pull, f'/waive {model}:{gate} reason="{WHY}"')
 
 
-def answer(stage: Stage, said: Comment, gate: str = "log_loss", **changes: Any) -> Comment:
+def answer(lossy: Stage, said: Comment, gate: str = "log_loss", **changes: Any) -> Comment:
     """What the bot records."""
     fields: dict[str, Any] = {
         "comment": said.id,
         "actor": said.user.login,
-        "number": stage.pull.number,
-        "sha": user.head(stage.pull),
+        "number": lossy.pull.number,
+        "sha": user.head(lossy.pull),
         "model": "tiny",
         "gate": gate,
         "reason": WHY,
     }
     request = WaiverRequest(**(fields | changes))
-    bot = Token(value="", user=stage.github.world.bot, kind="workflow")
+    bot = Token(value="", user=lossy.github.world.bot, kind="workflow")
     body = f"So be it.\n\n{last_line(said.id, [request])}"
-    return ops_issues.comment(stage.github.world, stage.models, bot, stage.pull, body)
+    return ops_issues.comment(lossy.github.world, lossy.models, bot, lossy.pull, body)
 
 
-def entries(stage: Stage) -> list[dict[str, Any]]:
+def entries(lossy: Stage) -> list[dict[str, Any]]:
     """The waivers in the ledger, oldest first."""
-    git = stage.models.git
+    git = lossy.models.git
     if git.commit_of("mlbot/ledger") is None:
         return []
-    paths = [path for path in user.ledger(stage.models) if path.startswith("v1/waiver/")]
+    paths = [path for path in user.ledger(lossy.models) if path.startswith("v1/waiver/")]
     found: list[dict[str, Any]] = [json.loads(git.git("show", f"mlbot/ledger:{path}")) for path in paths]
     return sorted(found, key=lambda entry: (entry["comment"], entry["gate"]))
 
 
-def again(stage: Stage) -> tuple[str, str]:
+def again(lossy: Stage) -> tuple[str, str]:
     """Judge and publish once more; the status."""
-    assert stage.judge() == Exit.OK
-    assert stage.publish() == Exit.OK
-    return stage.status
+    assert lossy.judge() == Exit.OK
+    assert lossy.publish() == Exit.OK
+    return lossy.status
 
 
-def the_comment(stage: Stage) -> str:
+def the_comment(lossy: Stage) -> str:
     """The bot's report."""
-    (found,) = [body for body in stage.comments if "mlbot:report" in body]
+    (found,) = [body for body in lossy.comments if "mlbot:report" in body]
     return found
 
 
-def test_gates_are_waived_one_after_the_other_and_the_verdict_says_so(stage: Stage, bad: Path) -> None:
-    stage.settle(bad)
-    assert stage.status[0] == "failure"
-    answer(stage, command(stage, "log_loss"))
-    assert again(stage)[0] == "failure"
-    assert "✍️&nbsp;waived" in the_comment(stage)
-    assert [entry["gate"] for entry in entries(stage)] == ["log_loss.max"]
+def test_gates_are_waived_one_after_the_other_and_the_verdict_says_so(lossy: Stage, bad: Path) -> None:
+    lossy.settle(bad)
+    assert lossy.status[0] == "failure"
+    answer(lossy, command(lossy, "log_loss"))
+    assert again(lossy)[0] == "failure"
+    assert "✍️&nbsp;waived" in the_comment(lossy)
+    assert [entry["gate"] for entry in entries(lossy)] == ["log_loss.max"]
 
-    said = command(stage, "roc_auc")
-    answer(stage, said, "roc_auc")
-    state, text = again(stage)
+    said = command(lossy, "roc_auc")
+    answer(lossy, said, "roc_auc")
+    state, text = again(lossy)
     assert state == "success"
     assert text == f"Passes with 3 waived gates (roc_auc of tiny, log_loss of tiny, by boss): {WHY}."
-    comment = the_comment(stage)
+    comment = the_comment(lossy)
     assert comment.startswith("> [!WARNING]\n> **Passes with 3 waived gates")
-    assert f"[comment]({stage.github.url}/acme/models/pull/{stage.pull.number}#issuecomment-{said.id})" in comment
-    remembered = entries(stage)
+    assert f"[comment]({lossy.github.url}/acme/models/pull/{lossy.pull.number}#issuecomment-{said.id})" in comment
+    remembered = entries(lossy)
     assert [entry["gate"] for entry in remembered] == ["log_loss.max", "roc_auc.max_regression", "roc_auc.min"]
     assert {(entry["actor"], entry["reason"], entry["commit"]) for entry in remembered} == {
-        ("boss", WHY, user.head(stage.pull))
+        ("boss", WHY, user.head(lossy.pull))
     }
     assert {entry["time"] for entry in remembered[1:]} == {said.created_at}
-    verdict = stage.report["verdict"]
+    verdict = lossy.report["verdict"]
     assert (verdict["outcome"], verdict["reason"]) == ("pass", "waived")
 
 
-def test_delivered_again_nothing_happens_twice(stage: Stage, bad: Path) -> None:
-    stage.settle(bad)
-    answer(stage, command(stage, "log_loss"))
-    again(stage)
-    tip, comments, head = stage.models.git.commit_of("mlbot/ledger"), len(stage.comments), user.head(stage.pull)
-    statuses = len(user.statuses(stage.models, head))
-    again(stage)
-    assert stage.publish() == Exit.OK
-    assert stage.models.git.commit_of("mlbot/ledger") == tip
-    assert (len(stage.comments), len(user.statuses(stage.models, head))) == (comments, statuses)
+def test_delivered_again_nothing_happens_twice(lossy: Stage, bad: Path) -> None:
+    lossy.settle(bad)
+    answer(lossy, command(lossy, "log_loss"))
+    again(lossy)
+    tip, comments, head = lossy.models.git.commit_of("mlbot/ledger"), len(lossy.comments), user.head(lossy.pull)
+    statuses = len(user.statuses(lossy.models, head))
+    again(lossy)
+    assert lossy.publish() == Exit.OK
+    assert lossy.models.git.commit_of("mlbot/ledger") == tip
+    assert (len(lossy.comments), len(user.statuses(lossy.models, head))) == (comments, statuses)
 
 
-def test_it_outlives_the_comments_it_was_said_in(stage: Stage, bad: Path) -> None:
+def test_it_outlives_the_comments_it_was_said_in(lossy: Stage, bad: Path) -> None:
     """Once the ledger has it, neither the command nor the answer is needed."""
-    stage.settle(bad)
-    said = {gate: command(stage, gate) for gate in ("log_loss", "roc_auc")}
-    answers = [answer(stage, each, gate) for gate, each in said.items()]
-    assert again(stage)[0] == "success"
-    boss = stage.github.user("boss")
+    lossy.settle(bad)
+    said = {gate: command(lossy, gate) for gate in ("log_loss", "roc_auc")}
+    answers = [answer(lossy, each, gate) for gate, each in said.items()]
+    assert again(lossy)[0] == "success"
+    boss = lossy.github.user("boss")
     for each in said.values():
         boss.delete_comment(each)
     for each in answers:
         boss.delete_comment(each)
-    assert again(stage)[0] == "success"
+    assert again(lossy)[0] == "success"
 
 
-def test_changed_rules_on_the_guarded_branch_end_it(stage: Stage, bad: Path) -> None:
-    stage.settle(bad)
+def test_changed_rules_on_the_guarded_branch_end_it(lossy: Stage, bad: Path) -> None:
+    lossy.settle(bad)
     for gate in ("log_loss", "roc_auc"):
-        answer(stage, command(stage, gate), gate)
-    assert again(stage)[0] == "success"
-    stage.github.user("boss").push("main", {"mlbot.yaml": user.CONFIG.replace("max: 0.6}", "max: 0.62}")})
-    assert again(stage)[0] == "failure"
-    comment = the_comment(stage)
+        answer(lossy, command(lossy, gate), gate)
+    assert again(lossy)[0] == "success"
+    lossy.github.user("boss").push("main", {"mlbot.yaml": user.CONFIG.replace("max: 0.6}", "max: 0.62}")})
+    assert again(lossy)[0] == "failure"
+    comment = the_comment(lossy)
     ended = "**Waiver ended.** The waiver of log\\_loss.max of tiny that boss gave has ended, because the rules it is"
     assert ended in comment
     assert "waived |" not in comment
-    assert len(entries(stage)) == 3, "the ledger forgets nothing"
+    assert len(entries(lossy)) == 3, "the ledger forgets nothing"
 
 
-def test_what_others_say_about_themselves_is_not_heard(stage: Stage, bad: Path) -> None:
+def test_what_others_say_about_themselves_is_not_heard(lossy: Stage, bad: Path) -> None:
     """Records of another hand, of words that nobody said, of edited words, of people without the right."""
-    stage.settle(bad)
-    mallory, boss = stage.github.user("mallory"), stage.github.user("boss")
-    said = command(stage, "log_loss", "mallory")
+    lossy.settle(bad)
+    mallory, boss = lossy.github.user("mallory"), lossy.github.user("boss")
+    said = command(lossy, "log_loss", "mallory")
     forged = WaiverRequest(
         comment=said.id,
         actor="boss",
-        number=stage.pull.number,
-        sha=user.head(stage.pull),
+        number=lossy.pull.number,
+        sha=user.head(lossy.pull),
         model="tiny",
         gate="log_loss",
         reason=WHY,
     )
-    mallory.comment(stage.pull, last_line(said.id, [forged]))
-    answer(stage, said, actor="boss")
-    answer(stage, said)
-    answer(stage, command(stage, "log_loss", "alice"))
-    harmless = boss.comment(stage.pull, "Looks good.")
+    mallory.comment(lossy.pull, last_line(said.id, [forged]))
+    answer(lossy, said, actor="boss")
+    answer(lossy, said)
+    answer(lossy, command(lossy, "log_loss", "alice"))
+    harmless = boss.comment(lossy.pull, "Looks good.")
     harmless.created_at = harmless.updated_at = "2026-11-01T12:00:00Z"
-    stage.github.user("alice").on(stage.models).edit_comment(harmless, f'/waive tiny:log_loss reason="{WHY}"')
-    answer(stage, harmless)
-    assert again(stage)[0] == "failure"
-    assert entries(stage) == []
-    comment = the_comment(stage)
+    lossy.github.user("alice").on(lossy.models).edit_comment(harmless, f'/waive tiny:log_loss reason="{WHY}"')
+    answer(lossy, harmless)
+    assert again(lossy)[0] == "failure"
+    assert entries(lossy) == []
+    comment = the_comment(lossy)
     assert "waived |" not in comment
     assert comment.count("says something else") == 2
     assert "mallory has no right to it by now" in comment
@@ -170,47 +186,47 @@ def test_what_others_say_about_themselves_is_not_heard(stage: Stage, bad: Path) 
 
 
 @pytest.mark.parametrize("author", [False, True])
-def test_the_config_may_name_who_else_and_whether_authors_count(stage: Stage, bad: Path, *, author: bool) -> None:
-    stage.settle(bad)
+def test_the_config_may_name_who_else_and_whether_authors_count(lossy: Stage, bad: Path, *, author: bool) -> None:
+    lossy.settle(bad)
     rules = f"waivers: {{by: [alice], author: {str(author).lower()}}}\n"
-    stage.github.user("boss").push("main", {"mlbot.yaml": f"{user.CONFIG}{rules}"})
-    answer(stage, command(stage, "log_loss", "alice"))
-    again(stage)
+    lossy.github.user("boss").push("main", {"mlbot.yaml": f"{user.CONFIG}{rules}"})
+    answer(lossy, command(lossy, "log_loss", "alice"))
+    again(lossy)
     if not author:
-        assert entries(stage) == []
-        assert "alice has no right to it by now" in the_comment(stage)
+        assert entries(lossy) == []
+        assert "alice has no right to it by now" in the_comment(lossy)
         return
-    assert [entry["actor"] for entry in entries(stage)] == ["alice"]
+    assert [entry["actor"] for entry in entries(lossy)] == ["alice"]
 
 
-def test_what_could_not_be_evaluated_is_never_waived(stage: Stage, bad: Path) -> None:
-    stage.upload(0, trained(bad, 0))
-    stage.finish()
+def test_what_could_not_be_evaluated_is_never_waived(lossy: Stage, bad: Path) -> None:
+    lossy.upload(0, trained(bad, 0))
+    lossy.finish()
     for gate in ("log_loss", "roc_auc", "deleted"):
-        answer(stage, command(stage, gate), gate)
-    assert again(stage)[0] == "error"
-    assert "what could not be evaluated is never waived" in the_comment(stage)
-    assert entries(stage) == []
+        answer(lossy, command(lossy, gate), gate)
+    assert again(lossy)[0] == "error"
+    assert "what could not be evaluated is never waived" in the_comment(lossy)
+    assert entries(lossy) == []
 
 
-def test_a_waiver_for_nothing_is_said(stage: Stage, good: Path) -> None:
+def test_a_waiver_for_nothing_is_said(lossy: Stage, good: Path) -> None:
     for seed in (0, 1):
-        stage.upload(seed, trained(good, seed))
-    stage.finish()
-    answer(stage, command(stage, "log_loss"))
-    again(stage)
-    assert "**Waiver not used.**" in the_comment(stage)
-    assert "the gate passes without it" in the_comment(stage)
+        lossy.upload(seed, trained(good, seed))
+    lossy.finish()
+    answer(lossy, command(lossy, "log_loss"))
+    again(lossy)
+    assert "**Waiver not used.**" in the_comment(lossy)
+    assert "the gate passes without it" in the_comment(lossy)
 
 
-def test_it_costs_the_judge_two_requests_once_and_the_publisher_none(stage: Stage, bad: Path) -> None:
-    stage.settle(bad)
-    answer(stage, command(stage, "log_loss"))
+def test_it_costs_the_judge_two_requests_once_and_the_publisher_none(lossy: Stage, bad: Path) -> None:
+    lossy.settle(bad)
+    answer(lossy, command(lossy, "log_loss"))
 
     def spent(verb: str) -> int:
-        before = len(stage.github.requests.of("/repos"))
-        assert (stage.judge() if verb == "judge" else stage.publish()) == Exit.OK
-        return len(stage.github.requests.of("/repos")) - before
+        before = len(lossy.github.requests.of("/repos"))
+        assert (lossy.judge() if verb == "judge" else lossy.publish()) == Exit.OK
+        return len(lossy.github.requests.of("/repos")) - before
 
     judged, published = spent("judge"), spent("publish")
     known = spent("judge")
@@ -218,9 +234,283 @@ def test_it_costs_the_judge_two_requests_once_and_the_publisher_none(stage: Stag
     assert published <= 10
 
 
-def test_a_token_that_may_not_write_remembers_nothing(stage: Stage, bad: Path) -> None:
+def test_a_token_that_may_not_write_remembers_nothing(lossy: Stage, bad: Path) -> None:
+    lossy.settle(bad)
+    answer(lossy, command(lossy, "log_loss"))
+    assert lossy.judge() == Exit.OK
+    assert lossy.publish(rights={**WRITES, "contents": "read"}) == Exit.OK
+    assert entries(lossy) == []
+
+
+@pytest.fixture
+def stage(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    return Stage.opened(github, tmp_path, monkeypatch, tiny.params(offset=1000))
+
+
+@pytest.fixture
+def idle(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """A pull request that makes nothing stale."""
+    return Stage.opened(github, tmp_path, monkeypatch, {"README.md": "Words."})
+
+
+def test_a_trial_is_compared_with_what_is_committed_and_leaves_the_verdict_alone(
+    stage: Stage, good: Path, bad: Path
+) -> None:
+    stage.settle(good)
+    before = stage.status, stage.comments
+    stage.retrain("tiny", mode="lost")
     stage.settle(bad)
-    answer(stage, command(stage, "log_loss"))
-    assert stage.judge() == Exit.OK
-    assert stage.publish(rights={**WRITES, "contents": "read"}) == Exit.OK
-    assert entries(stage) == []
+    assert stage.status == before[0]
+    assert stage.comments[: len(before[1])] == before[1]
+    shown = stage.comments[-1]
+    assert "Trial 1 of tiny: roc\\_auc, log\\_loss and accuracy are worse" in shown
+    assert "-mode: good\n+mode: lost\n" in shown
+    assert "| `roc_auc`" in shown
+    assert "first trial" in shown
+
+
+def test_a_second_trial_stands_above_the_first_in_the_same_comment(stage: Stage, good: Path, bad: Path) -> None:
+    stage.settle(good)
+    stage.retrain("tiny", mode="lost")
+    stage.settle(bad)
+    count = len(stage.comments)
+    stage.retrain("tiny", offset=2000)
+    stage.settle(good)
+    assert len(stage.comments) == count + 2  # the command and its answer
+    (shown,) = [each for each in stage.comments if "mlbot:trial " in each]
+    assert "Trial 2 of tiny: no effect, the predictions are the same" in shown
+    assert "**2 trials**" in shown
+    assert "Earlier trials" in shown
+    assert "`mode` = `lost`" in shown
+
+
+def test_the_first_attempt_is_judged_while_a_trial_runs(stage: Stage, good: Path) -> None:
+    for seed in (0, 1):
+        stage.upload(seed, trained(good, seed))
+    stage.finish()
+    stage.retrain("tiny", mode="lost")
+    assert stage.judge(asked=1) == 0
+    assert stage.publish(asked=1) == 0
+    assert stage.status[0] == "success"
+    assert "mlbot:report " in stage.comments[-1]
+
+
+def test_no_status_goes_pending_for_a_trial(stage: Stage, good: Path) -> None:
+    stage.settle(good)
+    before = stage.status
+    stage.retrain("tiny", mode="lost")
+    assert stage.mlbot("pending", rights=hosted.WRITES) == 0
+    assert stage.status == before
+
+
+@pytest.mark.parametrize(("conclusion", "said"), [("cancelled", "cancelled"), ("timed_out", "time limit")])
+def test_a_trial_that_came_to_nothing_says_so(stage: Stage, good: Path, conclusion: str, said: str) -> None:
+    stage.settle(good)
+    before = stage.status
+    stage.retrain("tiny", mode="lost")
+    stage.settle(None, conclusion)
+    assert stage.status == before
+    assert said in stage.comments[-1]
+    assert "Trial 1 of tiny" in stage.comments[-1]
+
+
+def test_a_trial_whose_training_failed_says_so(stage: Stage, good: Path) -> None:
+    stage.settle(good)
+    before = stage.status
+    stage.retrain("tiny", mode="crash")
+    stage.settle(None, "failure")
+    assert stage.status == before
+    assert "Seed 0: the artifact" in stage.comments[-1]
+
+
+@pytest.mark.parametrize(
+    ("names", "params", "jobs"),
+    [
+        (("tiny",), {"mode": "lost"}, [(seed, '{"mode": "lost"}', 2) for seed in (0, 1)]),
+        (("tiny",), {}, [(0, None, None), (1, None, None)]),
+        ((), {}, [(0, None, None), (1, None, None)]),
+    ],
+)
+def test_the_sandbox_plans_what_was_asked_for(
+    stage: Stage,
+    names: tuple[str, ...],
+    params: dict[str, str],
+    jobs: list[tuple[int, str | None, int | None]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stage.finish()
+    stage.retrain(*names, **params)
+    assert stage.matrix() == 0
+    matrix = json.loads(capsys.readouterr().out.splitlines()[0].removeprefix("matrix="))["include"]
+    assert [(job["seed"], job.get("overrides"), job.get("attempt")) for job in matrix] == jobs
+
+
+def test_the_sandbox_plans_a_first_attempt_without_asking_anybody(stage: Stage) -> None:
+    before = len(stage.github.requests.all)
+    assert stage.matrix() == 0
+    assert len(stage.github.requests.all) == before
+
+
+def test_a_model_that_head_does_not_have_is_no_plan(stage: Stage) -> None:
+    stage.finish()
+    stage.retrain("tinny", mode="lost")
+    assert stage.matrix() == Exit.USAGE
+
+
+def test_a_trial_of_what_is_not_stale_needs_the_guarded_branchs_model(idle: Stage, bad: Path) -> None:
+    """Here nobody trained it; `tests/e2e/test_trials.py` has one that is there."""
+    idle.settle(None)
+    before = idle.status
+    idle.retrain("tiny", mode="lost")
+    idle.settle(bad)
+    assert idle.status == before
+    assert "Not compared: The baseline was not trained" in idle.comments[-1]
+    assert "+mode: lost" in idle.comments[-1]
+
+
+def test_a_named_retrain_counts_and_takes_the_files_of_the_attempt_that_has_them(
+    stage: Stage, good: Path, bad: Path
+) -> None:
+    stage.settle(bad)
+    assert stage.status[0] == "failure"
+    stage.retrain("tiny")
+    stage.settle(good)
+    assert stage.status[0] == "success"
+    stage.retrain("other")  # another model of the same run: this one's files are the second attempt's
+    stage.settle(None)
+    assert stage.status[0] == "success"
+    assert stage.report["models"][0]["candidate"][0]["digest"]
+
+
+def test_after_a_trial_a_retrain_replaces_the_verdict(stage: Stage, good: Path, bad: Path) -> None:
+    stage.settle(good)
+    stage.retrain("tiny", offset=5)
+    stage.settle(good)
+    stage.retrain()
+    stage.settle(bad)
+    assert stage.status[0] == "failure"
+
+
+def test_what_a_stranger_writes_of_a_trial_does_not_count(stage: Stage, good: Path, bad: Path) -> None:
+    """A bot's answer copied by a person: the attempt stays one that counts."""
+    stage.settle(good)
+    stage.retrain("tiny", mode="lost")
+    (answer,) = [each for each in stage.models.comments.values() if "mlbot:records" in each.body]
+    stage.github.user("alice").comment(stage.pull, answer.body)
+    del stage.models.comments[answer.id]
+    stage.settle(bad)
+    assert stage.status[0] == "failure"
+
+
+NAMES = ("tiny", "other", "third")
+NOW = 1_763_654_400
+
+
+def config(names: Sequence[str]) -> str:
+    """The tiny model under several names, each with parameters of its own."""
+    head, body = tiny.CONFIG.split("  tiny:\n")
+    return head + "".join(f"  {name}:\n{body.replace('params.yaml', f'{name}.yaml')}" for name in names)
+
+
+def files(**offsets: int) -> dict[str, str]:
+    """A repository of the three models."""
+    given = {name: tiny.params(offset=offsets.get(name, 0))["params.yaml"] for name in NAMES}
+    there = {path: text for path, text in tiny.files().items() if path != "params.yaml"}
+    return {**there, "mlbot.yaml": config(NAMES), **{f"{name}.yaml": text for name, text in given.items()}}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A clone of a repository elsewhere, whose ledger knows of all models."""
+
+    clone: Sandbox
+    remote: Remote
+    run: CIRun
+
+    def tell(self, *entries: Entry) -> None:
+        """Write to the ledger."""
+        LedgerBranch.at(self.remote).append(entries, NOW)
+
+    def push(self, offsets: dict[str, int], branch: str) -> str:
+        """A commit on a branch of the remote."""
+        commit = self.clone.commit(files(**offsets))
+        self.clone.git("push", "--quiet", "origin", f"{commit}:refs/heads/{branch}")
+        return commit
+
+    def assign(self, subject: Subject, reruns: Reruns | None = None, attempt: int = 1) -> Assignment:
+        """What is to be judged."""
+        decision = Judge(subject=subject, attempt=Attempt(run=7, number=attempt), reruns=reruns or Reruns())
+        return assign(self.run, decision)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    bare = tmp_path / "acme" / "models.git"
+    subprocess.run(["git", "init", "--quiet", "--bare", str(bare)], check=True)
+    subprocess.run(["git", "config", "uploadpack.allowFilter", "true"], cwd=bare, check=True)  # as GitHub has it
+    clone = make(tmp_path / "clone")
+    clone.git("remote", "add", "origin", str(bare))
+    job = Job(
+        repository="acme/models", event_name="", event_path=None, run=Attempt(run=8), server_url=tmp_path.as_uri()
+    )
+    options = CIOptions(directory=clone.path, run=7)
+    run = CIRun(job=job, runner=Runner(), options=options, console=Console(quiet=True))
+    made = Place(clone=clone, remote=run.remote, run=run)
+    made.push({}, "main")
+    for name in (*NAMES, "gone"):
+        made.tell(entry(model=name), deployment(model=name), release(model=name), approval(model=name))
+        made.tell(waiver(model=name))
+    return made
+
+
+def known(assignment: Assignment) -> tuple[set[str], set[str], set[str]]:
+    """The models of the verdicts, the deployments and the waivers that were read."""
+    return (
+        {each.model for each in assignment.entries},
+        {each.model for each in assignment.deployments},
+        {each.model for each in assignment.waivers},
+    )
+
+
+EVERY_WAIVER = {*NAMES, "gone"}
+
+
+def test_a_change_reads_of_the_ledger_what_is_known_of_the_stale_models_and_every_waiver(place: Place) -> None:
+    head = place.push({"tiny": 1}, "change")
+    found = place.assign(MergeGroupSubject(sha=head, branch="main"))
+    assert [each.name for each in found.plan.stale] == ["tiny"]
+    assert known(found) == ({"tiny"}, {"tiny"}, EVERY_WAIVER)
+    assert (found.entries, found.deployments) == ((entry(model="tiny"),), (deployment(model="tiny"),))
+
+
+def test_a_model_that_somebody_asked_for_is_read_too(place: Place) -> None:
+    head = place.push({"tiny": 1}, "change")
+    found = place.assign(MergeGroupSubject(sha=head, branch="main"), Reruns(requests=(request(2, "other"),)), 2)
+    assert known(found) == ({"tiny", "other"}, {"tiny", "other"}, EVERY_WAIVER)
+
+
+def test_a_trial_reads_its_own_model(place: Place) -> None:
+    head = place.push({"tiny": 1}, "change")
+    trial = Reruns(requests=(request(2, "third", offset=5),))
+    found = place.assign(MergeGroupSubject(sha=head, branch="main"), trial, 2)
+    assert known(found) == ({"third"}, {"third"}, EVERY_WAIVER)
+
+
+def test_a_push_reads_every_model_of_head_since_the_ledger_says_what_is_done(place: Place) -> None:
+    head = place.push({"tiny": 1}, "main")
+    before = place.assign(PushSubject(sha=head, branch="main"))
+    keys = {each.name: each.key for each in before.plan.models}
+    assert {each.name for each in before.plan.stale} == set(NAMES)
+    place.tell(entry(run=9, model="other", key=keys["other"]), entry(run=9, model="gone", key=keys["third"]))
+    found = place.assign(PushSubject(sha=head, branch="main"))
+    assert {each.name for each in found.plan.stale} == {"tiny", "third"}
+    assert known(found) == (set(NAMES), set(NAMES), EVERY_WAIVER)
+
+
+def test_a_judged_baseline_of_a_stale_model_is_not_trained_again(place: Place) -> None:
+    head = place.push({"tiny": 1}, "change")
+    subject = MergeGroupSubject(sha=head, branch="main")
+    (stale,) = place.assign(subject).baselines
+    assert stale.base_key not in {None, digest(1)}
+    place.tell(entry(run=9, model="tiny", key=stale.base_key))
+    assert place.assign(subject).baselines == ()

@@ -12,15 +12,16 @@ from tests.support.report_parts import waiver
 
 from mlbot.config.errors import Document, KeyPath, Position
 from mlbot.events.github import State
+from mlbot.judging.admission import _FINISHED
 from mlbot.lib.escape import one_line
 from mlbot.protocol.decision import Cause, FinishWithoutJudging, MergeGroupSubject, PushSubject
 from mlbot.protocol.marker import attempt_of, carries, marker_of, read_stamp
 from mlbot.protocol.operations import (
     AppendLedger,
     Level,
+    Log,
     Operation,
     PushCharts,
-    Say,
     SetStatus,
     UpsertComment,
     WriteSummary,
@@ -37,6 +38,7 @@ from mlbot.publish.plan_operations import (
     publish,
     signature,
     status_of,
+    why_unjudged,
 )
 from mlbot.report.report import Report
 
@@ -101,9 +103,9 @@ def test_a_trials_comment_is_another_than_the_verdicts() -> None:
 
 def test_without_the_right_to_write_the_summary_has_it_and_the_log_says_why() -> None:
     operations = publish(judge(), samples.passing(), MUTE, WORDS)
-    assert kinds(operations) == ["summary", "say"]
-    assert kinds(pending(subject(), ASKED, MUTE, URL)) == ["say"]
-    (said,) = [each for each in operations if isinstance(each, Say)]
+    assert kinds(operations) == ["summary", "log"]
+    assert kinds(pending(subject(), ASKED, MUTE, URL)) == ["log"]
+    (said,) = [each for each in operations if isinstance(each, Log)]
     assert said.sentence.count(".") == 1
 
 
@@ -149,13 +151,17 @@ def test_a_training_that_starts() -> None:
 
 
 def test_a_run_that_leaves_nothing_to_judge_ends_the_status() -> None:
-    sentence = "The training was cancelled."
-    decision = FinishWithoutJudging(
-        subject=subject(), attempt=ASKED, cause=Cause.CANCELLED, state=State.ERROR, sentence=sentence
-    )
+    decision = FinishWithoutJudging(subject=subject(), attempt=ASKED, cause=Cause.CANCELLED, state=State.ERROR)
     operations = finish(decision, PLACE, URL)
+    sentence = "The training was cancelled; comment /retrain for a verdict."
     assert (status(operations).state, status(operations).description) == (State.ERROR, sentence)
-    assert kinds(finish(decision, MUTE, URL)) == ["summary", "say"]
+    assert kinds(finish(decision, MUTE, URL)) == ["summary", "log"]
+
+
+@pytest.mark.parametrize("cause", sorted({cause for cause, _ in _FINISHED.values()} | {Cause.DRAFT}))
+def test_every_cause_has_words_that_fit_a_status(cause: Cause) -> None:
+    decision = FinishWithoutJudging(subject=subject(), attempt=ASKED, cause=cause, state=State.ERROR)
+    assert 20 < len(why_unjudged(decision)) <= 140
 
 
 def test_a_judge_that_broke_is_an_error() -> None:
@@ -163,7 +169,7 @@ def test_a_judge_that_broke_is_an_error() -> None:
     found = status(operations)
     assert found.state is State.ERROR
     assert found.description.startswith("Could not be judged: the holdout cannot be read")
-    assert kinds(broken(judge(), MUTE, "x")) == ["summary", "say"]
+    assert kinds(broken(judge(), MUTE, "x")) == ["summary", "log"]
 
 
 @given(st.text(), st.integers(5, 60))
@@ -219,7 +225,7 @@ def test_a_dry_run_says_each_operation_in_a_line(report: Report) -> None:
         *publish(judge(), report, PLACE, WORDS),
         *publish(PUSH, report, PLACE, WORDS, [entry()]),
         PushCharts(files={"a.svg": "x"}),
-        Say(sentence="Hello."),
+        Log(sentence="Hello."),
         WriteSummary(text="x"),
     )
     said = [describe(each) for each in operations]

@@ -7,11 +7,27 @@ from pathlib import Path
 
 import pytest
 import responses
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.fake_github.fixtures import github
 from tests.fake_github.server import FakeGitHub
 from tests.support.desk import Desk, install_cml
 
 from mlbot.errors import MlbotError, NotEvaluatedError, RefusedError, UsageError
+from mlbot.events.github import Attempt
+from mlbot.protocol.marker import carries, read_stamp
+from mlbot.protocol.operations import COMMENT_LIMIT, UpsertComment
+from mlbot.publish.run_comment import (
+    Kind,
+    Target,
+    body_of,
+    cml_arguments,
+    image_suffix,
+    label_marker,
+    local_images,
+    parse_target,
+    with_addresses,
+)
 
 __all__ = ["github"]
 pytestmark = pytest.mark.usefixtures("git_settings")
@@ -230,3 +246,161 @@ def test_without_cml_it_is_said_how_to_get_it(desk: Desk, monkeypatch: pytest.Mo
     with pytest.raises(MlbotError, match="the command cml is not there") as caught:
         desk.post({}, via_cml=True)
     assert caught.value.hint == "Install it: npm install -g @dvcorg/cml"
+
+
+@pytest.mark.parametrize(
+    ("text", "paths"),
+    [
+        ("![a plot](plot.png)", ["plot.png"]),
+        ("![](plots/a.svg 'title') and ![b](<my b.png>)", ["plots/a.svg", "my b.png"]),
+        ("![c](my%20plot.png)", ["my plot.png"]),
+        ("![a [b] c](x(1).png)", ["x(1).png"]),
+        ('<img width="5" src="a.png"> <IMG SRC=\'b.png\'>', ["a.png", "b.png"]),
+        ('<picture><source media="(dark)" srcset="d.svg"><img src="l.svg"></picture>', ["d.svg", "l.svg"]),
+        ("![x][plot]\n\n[plot]: plots/a.png\n[docs]: docs/a.md", ["plots/a.png"]),
+        ("![a](https://x.org/a.png) ![b](//x.org/b.png) ![c](data:image/png;base64,AA) ![d](#e) ![f]()", []),
+        ("`![a](a.png)` and ``![b](b.png)`` but ![c](c.png)", ["c.png"]),
+        ("```md\n![a](a.png)\n```\n![b](b.png)", ["b.png"]),
+        ("~~~\n```\n![a](a.png)\n~~~\n![b](b.png)", ["b.png"]),
+        ("````\n```\n![a](a.png)\n````\n![b](b.png)", ["b.png"]),
+        ("[a link](a.png)", []),
+        ("C:\\plots ![a](C:/a.png)", []),
+    ],
+)  # fmt: skip
+def test_what_a_text_shows(text: str, paths: list[str]) -> None:
+    assert [link.path for link in local_images(text)] == paths
+
+
+def test_only_the_paths_are_replaced() -> None:
+    text = 'A ![plot](a.png "The plot") of `a.png`, <img src="a.png" alt="a.png">, ![b](<b c.png>).\n\n[d]: d.gif\n'
+    addresses = {"a.png": "https://x/1", "b c.png": "https://x/2", "d.gif": "https://x/3"}
+    assert with_addresses(text, local_images(text), addresses) == (
+        'A ![plot](https://x/1 "The plot") of `a.png`, <img src="https://x/1" alt="a.png">, ![b](https://x/2).'
+        "\n\n[d]: https://x/3\n"
+    )
+
+
+@given(st.text(alphabet="![]()<>`~ \nax.png:/\\\"'=srcimg", max_size=200))
+def test_any_text_is_read_and_kept(text: str) -> None:
+    links = local_images(text)
+    assert all(link.start < link.end for link in links)
+    assert with_addresses(text, links, {link.path: text[link.start : link.end] for link in links}) is not None
+    assert with_addresses(text, (), {}) == text
+
+
+@pytest.mark.parametrize(
+    ("content", "suffix"),
+    [
+        (b"\x89PNG\r\n\x1a\n....", ".png"),
+        (b"\xff\xd8\xff\xe0", ".jpg"),
+        (b"GIF89a", ".gif"),
+        (b"RIFF\0\0\0\0WEBPVP8 ", ".webp"),
+        (b"<svg>", ".svg"),
+        (b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- a --> <!DOCTYPE svg PUBLIC "x">\n<svg xmlns="y">', ".svg"),
+        (b"<svgx>", None),
+        (b"<html><svg>", None),
+        (b"<!-- <svg>", None),
+        (b"root:x:0:0", None),
+        (b"RIFF\0\0\0\0WAVE", None),
+        (b"", None),
+    ],
+)
+def test_what_a_file_is_by_its_content(content: bytes, suffix: str | None) -> None:
+    assert image_suffix(content) == suffix
+
+
+def test_a_long_text_takes_no_long_time() -> None:
+    """A mistake in the pattern would show as the test's timeout."""
+    for part in ("![", "<img ", "`", "![a](", "(", "<!--", '<img src="', "![a[b]", "![](a("):
+        local_images(part * 20_000)
+        image_suffix(part.encode() * 20_000)
+
+
+HEAD = "a" * 40
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("auto", Target()),
+        ("pr", Target(kind=Kind.PULL_REQUEST)),
+        ("pr/12", Target(kind=Kind.PULL_REQUEST, number=12)),
+        ("issue/7", Target(kind=Kind.ISSUE, number=7)),
+        ("issue", Target(kind=Kind.ISSUE)),
+        ("commit", Target(kind=Kind.COMMIT)),
+        ("commit/f00bar", Target(kind=Kind.COMMIT, commit="f00bar")),
+        ("commit/feature/x", Target(kind=Kind.COMMIT, commit="feature/x")),
+    ],
+)
+def test_a_target(text: str, target: Target) -> None:
+    assert parse_target(text) == target
+
+
+@pytest.mark.parametrize(
+    "text", ["", "pull", "pr/", "pr/x", "pr/0", "pr/-1", "issue/1e3", "auto/1", "pr/1 2", "commit/"]
+)
+def test_what_is_no_target(text: str) -> None:
+    with pytest.raises(UsageError, match="there is no target"):
+        parse_target(text)
+
+
+def test_two_titles_have_a_marker_each() -> None:
+    one, other = body_of("Hello.", "plots"), body_of("Hello.", "data --> x")
+    assert carries(one, label_marker("plots"))
+    assert not carries(other, label_marker("plots"))
+    assert carries(other, label_marker("data --> x"))
+    assert label_marker("") != label_marker("plots")
+    assert body_of("Hello.", "").startswith("Hello.\n\n<!-- mlbot:comment ")
+
+
+def test_a_text_that_quotes_a_marker_does_not_take_over_its_comment() -> None:
+    stolen = body_of(f"See:\n\n{label_marker('plots')}", "mine")
+    assert not carries(stolen, label_marker("plots"))
+
+
+def test_in_a_job_the_attempt_is_hidden_in_it() -> None:
+    body = body_of("Hello.", "", attempt=Attempt(run=7, number=2), head=HEAD)
+    stamp = read_stamp(body, label_marker(""))
+    assert stamp
+    assert (stamp.attempt, stamp.head) == (Attempt(run=7, number=2), HEAD)
+    assert UpsertComment(number=1, marker=label_marker(""), body=body, stamp=stamp).stamp == stamp
+
+
+def test_a_long_text_is_cut_between_blocks() -> None:
+    table = "| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 2_000
+    fence = "```\n" + "line\n\n" * 5_000 + "```"
+    body = body_of(f"# Title\n\n{table}\n\n{fence}\n\n{table}", "", more="[the run](https://x)")
+    assert len(body) <= COMMENT_LIMIT
+    assert body.startswith("# Title\n\n| a | b |")
+    assert body.count("```") in {0, 2}
+    assert body.count("| a | b |") * table.count("| 1 |") == body.count("| 1 | 2 |"), "no table is cut in its middle"
+    assert "_The rest is left out: a comment holds 65,536 characters. The whole is in [the run](https://x)._" in body
+
+
+def test_one_huge_block_is_cut_at_a_line_and_its_fence_closed() -> None:
+    body = body_of("```text\n" + "0123456789\n" * 20_000 + "```", "")
+    assert 60_000 < len(body) <= COMMENT_LIMIT
+    assert body.count("```") == 2
+    assert "\n0123456789\n```\n\n_The rest" in body
+
+
+@given(st.text(alphabet="ab\n`~| 😀", max_size=3_000), st.integers(1, 60), st.text(max_size=40))
+def test_no_body_is_too_long_for_github(text: str, times: int, title: str) -> None:
+    body = body_of(text * times, title)
+    assert len(body.encode("utf-16-le")) // 2 <= COMMENT_LIMIT
+    assert carries(body, label_marker(title))
+
+
+@pytest.mark.parametrize(
+    ("target", "title", "images", "given"),
+    [
+        ("auto", "", False, ["--no-publish"]),
+        ("pr/3", "plots", True, ["--publish-native", "--target=pr/3", "--watermark-title=plots"]),
+    ],
+)
+def test_what_cml_is_given(target: str, title: str, images: bool, given: list[str]) -> None:  # noqa: FBT001 - a case's
+    assert cml_arguments("r.md", target, title, images=images) == ["comment", "update", *given, "r.md"]
+
+
+def test_a_file_whose_name_looks_like_an_option() -> None:
+    assert cml_arguments("-r.md", "auto", "", images=False)[-1] == "./-r.md"

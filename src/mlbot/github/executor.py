@@ -21,11 +21,11 @@ from mlbot.protocol.operations import (
     AppendLedger,
     CancelRun,
     Dispatch,
+    Log,
     Operation,
     PushCharts,
     React,
     Rerun,
-    Say,
     SetStatus,
     UpsertComment,
     Write,
@@ -229,7 +229,7 @@ class Executor:
                 return self.push({path: svg.encode() for path, svg in operation.files.items()})
             case WriteSummary():
                 self.runner.add_summary(operation.text)
-            case Say():
+            case Log():
                 self.runner.say(operation.sentence)
         return ""  # annotations are shown together, for the runner counts them
 

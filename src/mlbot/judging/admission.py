@@ -142,17 +142,13 @@ def _pull_request(run: Run, policy: Policy, pulls: Sequence[PullRequest]) -> Sub
     return _ignore(Cause.NO_PULL_REQUEST, "No open pull request has this head.")
 
 
-_FINISHED: dict[Conclusion, tuple[Cause, State, str]] = {
-    Conclusion.CANCELLED: (Cause.CANCELLED, State.ERROR, "The training was cancelled; comment /retrain for a verdict."),
-    Conclusion.TIMED_OUT: (Cause.TIMED_OUT, State.ERROR, "The training ran into its time limit."),
-    Conclusion.ACTION_REQUIRED: (
-        Cause.NEEDS_APPROVAL,
-        State.PENDING,
-        "The training waits for a maintainer to approve the run.",
-    ),
-    Conclusion.STARTUP_FAILURE: (Cause.DID_NOT_START, State.ERROR, "GitHub could not start the training workflow."),
-    Conclusion.STALE: (Cause.DID_NOT_START, State.ERROR, "GitHub gave the training up as stale."),
-    Conclusion.SKIPPED: (Cause.SKIPPED, State.ERROR, "The training was skipped, so there is nothing to judge."),
+_FINISHED: dict[Conclusion, tuple[Cause, State]] = {
+    Conclusion.CANCELLED: (Cause.CANCELLED, State.ERROR),
+    Conclusion.TIMED_OUT: (Cause.TIMED_OUT, State.ERROR),
+    Conclusion.ACTION_REQUIRED: (Cause.NEEDS_APPROVAL, State.PENDING),
+    Conclusion.STARTUP_FAILURE: (Cause.DID_NOT_START, State.ERROR),
+    Conclusion.STALE: (Cause.DID_NOT_START, State.ERROR),
+    Conclusion.SKIPPED: (Cause.SKIPPED, State.ERROR),
 }
 
 
@@ -163,17 +159,12 @@ def _by_conclusion(run: Run, subject: Subject, reruns: Reruns) -> Judge | Finish
         if run.conclusion is not Conclusion.ACTION_REQUIRED:
             return Wait(subject=subject, attempt=attempt)
     elif run.conclusion is Conclusion.SKIPPED and isinstance(subject, PullRequestSubject) and subject.draft:
-        sentence = "Drafts train on request: comment /retrain, or mark the draft ready for review."
-        return FinishWithoutJudging(
-            subject=subject, attempt=attempt, cause=Cause.DRAFT, state=State.PENDING, sentence=sentence
-        )
+        return FinishWithoutJudging(subject=subject, attempt=attempt, cause=Cause.DRAFT, state=State.PENDING)
     finished = _FINISHED.get(run.conclusion)
     if finished is None:
         return Judge(subject=subject, attempt=attempt, reruns=reruns)
-    cause, state, sentence = finished
-    return FinishWithoutJudging(
-        subject=subject, attempt=attempt, cause=cause, state=state, sentence=sentence, reruns=reruns
-    )
+    cause, state = finished
+    return FinishWithoutJudging(subject=subject, attempt=attempt, cause=cause, state=state, reruns=reruns)
 
 
 def announce(

@@ -23,13 +23,13 @@ from mlbot.report.markdown import LIMIT, len16
 from mlbot.report.report import ModelReport, ParamChange, Report
 from mlbot.report.tables import MetricRow, compared_row, metric_rows, seeds
 
-# What is told of a trial, and how the trials of a pull request are kept: in the last line of the comment itself.
+# What is shown of a trial, and where the trials of a pull request are stored: in the last line of the comment itself.
 
-KEPT = 20
+MOST_LISTED = 20
 """Trials that the comment lists; their number counts all."""
 
 _LINE_LIMIT = 24_000
-"""Characters of the kept results: more than a third of GitHub's longest comment is not for people."""
+"""Characters of the stored results: more than a third of GitHub's longest comment is not for people."""
 
 _JSON_LIMIT = 1 << 20
 
@@ -38,7 +38,7 @@ _LOG_LINES = 15
 _NAMED = 3
 """Metrics that a sentence names."""
 
-_RESULTS = re.compile(r"<!-- mlbot:trials (?P<kept>[A-Za-z0-9_=-]{1,24000}) -->")
+_RESULTS = re.compile(r"<!-- mlbot:trials (?P<packed>[A-Za-z0-9_=-]{1,24000}) -->")
 
 Line = Annotated[str, StringConstraints(max_length=2000)]
 
@@ -65,7 +65,7 @@ class TrialResult(Record):
     uncompared: Sentence = ""
     """Why the figures are not compared with the committed parameters'."""
     log_tail: tuple[Line, ...] = ()
-    """The last lines of a failed training's log; hostile text, escaped where rendered, and not kept."""
+    """The last lines of a failed training's log; hostile text, escaped where rendered, and not stored."""
     rows: Count | None = None
     """Of the holdout."""
     seeds: str = ""
@@ -75,7 +75,7 @@ class TrialResult(Record):
     file: str = ""
     """The file of parameters; empty where the config names none."""
     diff: Annotated[str, StringConstraints(max_length=8000)] = ""
-    """The change to commit; empty where it could not be made, or is not kept any more."""
+    """The change to commit; empty where it could not be made, or is not stored any more."""
 
     @property
     def headline(self) -> str:
@@ -173,10 +173,10 @@ def trial_result(
     )
 
 
-def with_result(kept: Sequence[TrialResult], result: TrialResult) -> tuple[TrialResult, ...]:
+def with_result(earlier: Sequence[TrialResult], result: TrialResult) -> tuple[TrialResult, ...]:
     """All results, the newest first; of one attempt, the last word."""
-    others = [each for each in kept if each.attempt != result.attempt]
-    return tuple(sorted([*others, result], key=lambda each: each.attempt.order, reverse=True)[:KEPT])
+    others = [each for each in earlier if each.attempt != result.attempt]
+    return tuple(sorted([*others, result], key=lambda each: each.attempt.order, reverse=True)[:MOST_LISTED])
 
 
 def results_line(marker: str, results: Sequence[TrialResult]) -> str:
@@ -199,8 +199,8 @@ def read_results(body: str, marker: str) -> tuple[TrialResult, ...]:
     if found is None:
         return ()
     try:
-        unpacked = zlib.decompressobj().decompress(urlsafe_b64decode(found["kept"]), _JSON_LIMIT + 1)
-        return read(unpacked, _Results, "The kept trials", most_bytes=_JSON_LIMIT).root
+        unpacked = zlib.decompressobj().decompress(urlsafe_b64decode(found["packed"]), _JSON_LIMIT + 1)
+        return read(unpacked, _Results, "The stored trials", most_bytes=_JSON_LIMIT).root
     except (zlib.error, HostileJsonError, ValueError):
         return ()
 
@@ -270,8 +270,8 @@ def trials(
         newest.
     """
     total, text = max(each.number for each in results), ""
-    for kept in _shorter(results):
-        text = _text(kept, total, results_line(marker, kept) if marker else "", page, context)
+    for some in _shorter(results):
+        text = _text(some, total, results_line(marker, some) if marker else "", page, context)
         if len16(text) <= limit:
             break
     return text

@@ -120,7 +120,6 @@ class FinishWithoutJudging(Record):
     attempt: Attempt
     cause: Cause
     state: State
-    sentence: str
     reruns: Reruns = NO_RERUNS
 
     @property

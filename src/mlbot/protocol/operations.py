@@ -102,7 +102,7 @@ class WriteSummary(Record):
 
 
 class Annotate(Record):
-    """Say something at a line of a file."""
+    """Show something at a line of a file."""
 
     kind: Literal["annotate"] = "annotate"
     level: Level
@@ -112,10 +112,10 @@ class Annotate(Record):
     line: Count | None = None
 
 
-class Say(Record):
-    """Say one sentence in the log."""
+class Log(Record):
+    """Write one sentence into the log."""
 
-    kind: Literal["say"] = "say"
+    kind: Literal["log"] = "log"
     sentence: str
 
 
@@ -161,7 +161,7 @@ Operation = Annotated[
     | PushCharts
     | WriteSummary
     | Annotate
-    | Say
+    | Log
     | Rerun
     | CancelRun
     | Dispatch
@@ -182,20 +182,20 @@ def describe(operation: Operation) -> str:
             return f"add {_several(len(operation.entries), 'entry', 'entries')} to the ledger"
         case PushCharts():
             return f"push {_several(len(operation.files), 'chart', 'charts')}"
-        case WriteSummary() | Annotate() | Say():
+        case WriteSummary() | Annotate() | Log():
             return _describe_local(operation)
         case Rerun() | CancelRun() | Dispatch() | React():
             return _describe_effect(operation)
 
 
-def _describe_local(operation: WriteSummary | Annotate | Say) -> str:
+def _describe_local(operation: WriteSummary | Annotate | Log) -> str:
     match operation:
         case WriteSummary():
             return f"write the job summary ({len(operation.text):,} characters)"
         case Annotate():
             place = f" at {operation.file}:{operation.line}" if operation.file else ""
             return f"annotate ({operation.level}){place}: {operation.title}"
-        case Say():
+        case Log():
             return operation.sentence
 
 

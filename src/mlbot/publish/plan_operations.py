@@ -10,6 +10,7 @@ from mlbot.ledger.entries import Entry, SeedValues, StoredFile, Time, VerdictEnt
 from mlbot.lib import figures
 from mlbot.lib.escape import one_line
 from mlbot.lib.record import Record, Sha
+from mlbot.lib.templates import phrase
 from mlbot.protocol.artifacts import AcceptedArtifact
 from mlbot.protocol.decision import FinishWithoutJudging, Judge, PullRequestSubject, PushSubject, Subject
 from mlbot.protocol.marker import Place, Stamp, marker_of, stamped, with_attempt
@@ -17,9 +18,9 @@ from mlbot.protocol.operations import (
     Annotate,
     AppendLedger,
     Level,
+    Log,
     Operation,
     PushCharts,
-    Say,
     SetStatus,
     UpsertComment,
     WriteSummary,
@@ -30,6 +31,8 @@ from mlbot.report.words import headline
 from mlbot.verdict.evidence import Score
 from mlbot.verdict.verdict import GateResult
 from mlbot.verdict.waiver import unwaived
+
+WORDS = "words/status.j2"
 
 
 class Rendered(Record):
@@ -47,28 +50,35 @@ def signature(place: Place, subject: Subject, attempt: Attempt) -> str:
 def pending(subject: Subject, attempt: Attempt, place: Place, training_url: WebUrl) -> tuple[Operation, ...]:
     """What is done when a training starts."""
     if not place.may_write:
-        return (Say(sentence="The token may not set statuses, so none shows that the training has started."),)
+        return (Log(sentence=phrase(WORDS, "no_status")),)
     draft = isinstance(subject, PullRequestSubject) and subject.draft
-    said = "Waiting for the training of this draft." if draft else "Training what this change makes stale."
-    return (_status(subject, attempt, place, State.PENDING, said, training_url),)
+    return (_status(subject, attempt, place, State.PENDING, phrase(WORDS, "training", draft=draft), training_url),)
+
+
+def why_unjudged(decision: FinishWithoutJudging) -> str:
+    """Why a run is not judged: the words of its cause."""
+    return phrase(WORDS, decision.cause.replace("-", "_"), trial=decision.trial)
 
 
 def finish(decision: FinishWithoutJudging, place: Place, training_url: WebUrl) -> tuple[Operation, ...]:
     """What is done about a run that leaves nothing to judge: the status ends, and says why."""
-    summary = WriteSummary(text=f"{decision.sentence}\n")
-    if not place.may_write:
-        return summary, _silent()
-    status = _status(decision.subject, decision.attempt, place, decision.state, decision.sentence, training_url)
-    return summary, status
+    sentence = why_unjudged(decision)
+    return _ended(place, sentence, decision.subject, decision.attempt, decision.state, training_url)
 
 
 def broken(decision: Judge, place: Place, why: str) -> tuple[Operation, ...]:
     """What is done when the judge itself could not do its work: an error, never silence and never a pass."""
-    said = f"Could not be judged: {why}"
-    summary = WriteSummary(text=f"{said}\n")
+    sentence = phrase(WORDS, "broken", why=why)
+    return _ended(place, sentence, decision.subject, decision.speaks_as, State.ERROR, place.run_url)
+
+
+def _ended(
+    place: Place, sentence: str, subject: Subject, attempt: Attempt, state: State, url: WebUrl
+) -> tuple[Operation, ...]:
+    summary = WriteSummary(text=f"{sentence}\n")
     if not place.may_write:
         return summary, _silent()
-    return summary, _status(decision.subject, decision.speaks_as, place, State.ERROR, said, place.run_url)
+    return summary, _status(subject, attempt, place, state, sentence, url)
 
 
 def publish_trial(decision: Judge | FinishWithoutJudging, place: Place, rendered: Rendered) -> tuple[Operation, ...]:
@@ -120,30 +130,29 @@ def publish(
         found.append(AppendLedger(entries=remembered))
     if isinstance(decision.subject, PullRequestSubject):
         found.append(_comment(decision, decision.subject, place, rendered.comment))
-    state, said = status_of(report)
-    found.append(_status(decision.subject, decision.speaks_as, place, state, said, place.run_url))
+    state, sentence = status_of(report)
+    found.append(_status(decision.subject, decision.speaks_as, place, state, sentence, place.run_url))
     return tuple(found)
 
 
 def _belongs(entry: Entry, subject: Subject) -> bool:
-    """Whether an entry may be written for a subject: of a pull request only what people said there."""
+    """Whether an entry may be written for a subject: of a pull request only what people wrote there."""
     return isinstance(subject, PushSubject) or (isinstance(subject, PullRequestSubject) and entry.kind == "waiver")
 
 
 def status_of(report: Report) -> tuple[State, str]:
     """A verdict as a commit status: its state and one sentence of at most 140 characters."""
-    said = headline(report)
+    line, blocks = headline(report), report.inconclusive_blocks
     match report.verdict.outcome:
         case Outcome.PASS:
-            return State.SUCCESS, said.text
+            return State.SUCCESS, line.text
         case Outcome.FAIL:
-            return State.FAILURE, said.text
+            return State.FAILURE, line.text
         case Outcome.ERROR:
-            return State.ERROR, said.text
-        case Outcome.INCONCLUSIVE if report.inconclusive_blocks:
-            return State.FAILURE, f"The verdict is inconclusive, which blocks here: {said.finding}"
+            return State.ERROR, line.text
         case Outcome.INCONCLUSIVE:
-            return State.SUCCESS, f"The verdict is inconclusive, which does not block: {said.finding}"
+            sentence = phrase(WORDS, "inconclusive", finding=line.finding, blocks=blocks)
+            return State.FAILURE if blocks else State.SUCCESS, sentence
 
 
 def annotations(report: Report, config: Document | None = None) -> tuple[Annotate, ...]:
@@ -187,21 +196,19 @@ def _comment(decision: Judge, subject: PullRequestSubject, place: Place, body: s
     )
 
 
-def _status(subject: Subject, attempt: Attempt, place: Place, state: State, said: str, url: WebUrl) -> SetStatus:
+def _status(subject: Subject, attempt: Attempt, place: Place, state: State, sentence: str, url: WebUrl) -> SetStatus:
     return SetStatus(
         subject=subject,
         context=place.context,
         state=state,
-        description=one_line(said),
+        description=one_line(sentence),
         url=with_attempt(url, attempt),
         attempt=attempt,
     )
 
 
-def _silent() -> Say:
-    return Say(
-        sentence="The token may not write to pull requests and statuses, so the report is in the job summary only."
-    )
+def _silent() -> Log:
+    return Log(sentence=phrase(WORDS, "read_only"))
 
 
 def _decisive(model: ModelReport) -> Iterator[GateResult]:

@@ -123,14 +123,14 @@ def _fitting(text: str, limit: int, more: str) -> str:
     where = f" The whole is in {more}." if more else ""
     note = f"\n\n_The rest is left out: a comment holds {COMMENT_LIMIT:,} characters.{where}_"
     left = limit - _length(note)
-    kept: list[str] = []
+    fitting: list[str] = []
     for block in _blocks(text.splitlines()):
         cost = _length("\n".join(block)) + 2
         if cost > left:
             break
-        kept.append("\n".join(block))
+        fitting.append("\n".join(block))
         left -= cost
-    return "\n\n".join(kept) + note if kept else _cut(text, limit - _length(note)) + note
+    return "\n\n".join(fitting) + note if fitting else _cut(text, limit - _length(note)) + note
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[list[str]]:

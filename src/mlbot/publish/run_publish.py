@@ -36,6 +36,7 @@ from mlbot.ledger.entries import Entry, VerdictEntry
 from mlbot.ledger.queries import latest_by_key
 from mlbot.lib.extras import require
 from mlbot.lib.record import Sha
+from mlbot.lib.templates import phrase
 from mlbot.lib.untrusted_json import read
 from mlbot.plan.plan import Plan
 from mlbot.protocol.decision import (
@@ -50,6 +51,7 @@ from mlbot.protocol.decision import (
 from mlbot.protocol.marker import carries, marker_of
 from mlbot.protocol.operations import COMMENT_LIMIT, Operation
 from mlbot.publish.plan_operations import (
+    WORDS,
     Origin,
     Rendered,
     broken,
@@ -62,6 +64,7 @@ from mlbot.publish.plan_operations import (
     publish,
     publish_trial,
     signature,
+    why_unjudged,
 )
 from mlbot.registry.run_repository import RepositoryContext
 from mlbot.report.report import ModelReport, Report, documents_of
@@ -73,10 +76,6 @@ _STORED = {Outcome.PASS, Outcome.INCONCLUSIVE}
 """Outcomes whose files are stored: what may be released, and what may be compared with."""
 
 _UNSTORED = {"failure", "cancelled"}
-
-_NOT_STORED = "the accepted models could not be put into the store; its job's log says why. Fix it, re-run all jobs."
-
-_NO_REPORT = "the judge left no report; its log says why."
 
 _REPORT_BYTES = 64 << 20
 
@@ -157,11 +156,11 @@ def _verdict_operations(run: CIRun, decision: Judge, options: PublishOptions) ->
     """Of a verdict; where the judge left none, an error: silence would leave the status pending for ever."""
     folder = options.folder
     if options.stored in _UNSTORED:
-        return broken(decision, run.place, _NOT_STORED)
+        return broken(decision, run.place, phrase(WORDS, "not_stored"))
     try:
         report = report_in(folder)
     except FileNotFoundError:
-        return broken(decision, run.place, _first_line(folder / ERROR_FILE) or _NO_REPORT)
+        return broken(decision, run.place, _first_line(folder / ERROR_FILE) or phrase(WORDS, "no_report"))
     except MlbotError as error:
         return broken(decision, run.place, f"{error.what}.")
     drawn = _charts(folder / CHARTS, report)
@@ -187,11 +186,11 @@ def _trial_operations(run: CIRun, decision: Judge | FinishWithoutJudging, folder
 def _trial(run: CIRun, decision: Judge | FinishWithoutJudging, folder: Path) -> TrialResult:
     """What the judge wrote of a trial; else why there is nothing."""
     if isinstance(decision, FinishWithoutJudging):
-        return failed_trial(run, decision, f"{decision.sentence.partition(';')[0].rstrip('.')}.")
+        return failed_trial(run, decision, why_unjudged(decision))
     try:
         return read((folder / TRIAL_FILE).read_bytes(), TrialResult, TRIAL_FILE)
     except FileNotFoundError:
-        return failed_trial(run, decision, _first_line(folder / ERROR_FILE) or _NO_REPORT.capitalize())
+        return failed_trial(run, decision, _first_line(folder / ERROR_FILE) or phrase(WORDS, "no_report").capitalize())
     except MlbotError as error:
         return failed_trial(run, decision, f"{error.what}.")
 
