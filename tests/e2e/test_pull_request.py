@@ -64,7 +64,7 @@ def test_a_training_that_crashed_says_so_in_the_comment(github: FakeGitHub, acti
     pull = github.user("alice").pull_request("no-gpu", tiny.params(mode="crash"))
     actions.run_until_idle()
     state, said = user.statuses(models, user.head(pull))[-1]
-    assert (state, said) == ("error", "Could not be judged: the training with seed 0 ended with exit code 1.")
+    assert (state, said) == ("error", "Could not be judged: The training with seed 0 ended with exit code 1.")
     (comment,) = user.comments(models, pull)
     assert "the data loader found no GPU" in comment
     assert not github.requests.refused()

@@ -259,9 +259,8 @@ def test_an_input_that_the_holdout_lacks(
     assert stage.judge() == Exit.OK
     assert stage.publish() == Exit.OK
     assert stage.report["verdict"]["reason"] == reason
-    assert stage.status == (
-        "error",
-        "Could not be judged: the ONNX model has inputs that are no feature of the holdout: 'x4'.",
-    )
+    state, said = stage.status
+    assert state == "error"
+    assert said.startswith("Could not be judged: The ONNX model has inputs that are no feature of the holdout: 'x4'.")
     assert hint in stage.comments[0]
-    assert "None of 4 gates could be evaluated. The ONNX model has inputs" in stage.comments[0]
+    assert "None of 4 gates could be evaluated." in stage.comments[0]

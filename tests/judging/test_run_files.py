@@ -48,11 +48,11 @@ def judged(stage: Stage, record: Record | bytes, beside: Path) -> str:
 @pytest.mark.parametrize(
     ("changes", "reason", "sentence"),
     [
-        ({}, "training-failed", "the training with seed 0 ended with exit code 1."),
-        ({"exit_code": -9}, "training-failed", "the training with seed 0 ended with exit code -9."),
-        ({"exit_code": None}, "training-failed", "the training with seed 0 could not be run."),
-        ({"exit_code": 0}, "model-missing", "the training with seed 0 ended with exit code 0 and left no model."),
-        ({"timed_out": True}, "training-timeout", "the training with seed 0 was stopped at its time limit."),
+        ({}, "training-failed", "The training with seed 0 ended with exit code 1."),
+        ({"exit_code": -9}, "training-failed", "The training with seed 0 ended with exit code -9."),
+        ({"exit_code": None}, "training-failed", "The training with seed 0 could not be run."),
+        ({"exit_code": 0}, "model-missing", "The training with seed 0 ended with exit code 0 and left no model."),
+        ({"timed_out": True}, "training-timeout", "The training with seed 0 was stopped at its time limit."),
     ],
 )
 def test_the_comment_shows_the_end_of_its_log(

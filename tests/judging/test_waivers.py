@@ -76,7 +76,7 @@ def test_a_removal_is_waived_by_its_own_word() -> None:
     assert judged(gone, waiver).outcome is Outcome.PASS
 
 
-PROBLEM = Problem(reason=Reason.NOT_FINITE, detail="NaN.")
+PROBLEM = Problem.of(Reason.NOT_FINITE, detail="NaN.")
 MISSING = Gate(metric="f1", bound=Bound.MIN, limit=0.0)
 
 REFUSED: list[tuple[str, WaiverRequest, Evidence, str]] = [

@@ -180,7 +180,7 @@ def refused(path: Path) -> str:
     problem = open_model(path, LIMIT)
     assert isinstance(problem, Problem)
     assert problem.reason is Reason.MODEL_REFUSED
-    return problem.detail
+    return f"{problem.detail} {problem.hint}"
 
 
 def test_only_a_regular_file_of_reasonable_size_is_opened(tmp_path: Path) -> None:

@@ -281,7 +281,7 @@ def test_predictions_outside_zero_and_one_are_no_probabilities(
 ) -> None:
     found = problem(tmp_path, noisy(value), holdout)
     assert found.reason is Reason.NOT_PROBABILITIES
-    assert "logits" in found.detail
+    assert "logits" in found.hint
     assert f"{value:.3g}" in found.detail
 
 
@@ -290,7 +290,7 @@ def test_a_last_digit_beyond_one_is_forgiven(tmp_path: Path, holdout: HoldoutDat
 
 
 def test_logits_are_named(tmp_path: Path, holdout: HoldoutData) -> None:
-    assert "logits" in problem(tmp_path, columns({"a": 5.0}, last="Identity"), holdout).detail
+    assert "logits" in problem(tmp_path, columns({"a": 5.0}, last="Identity"), holdout).hint
     three = matrix(RNG.normal(size=(3, 3)) * 5, last="Identity")
     found = problem(tmp_path, three, multiclass(tmp_path, "abc"))
     assert found.reason is Reason.NOT_PROBABILITIES
@@ -299,7 +299,7 @@ def test_logits_are_named(tmp_path: Path, holdout: HoldoutData) -> None:
 def test_a_sigmoid_for_each_class_does_not_sum_to_one(tmp_path: Path) -> None:
     found = problem(tmp_path, matrix(np.eye(3), last="Sigmoid"), multiclass(tmp_path, "abc"))
     assert found.reason is Reason.NOT_PROBABILITIES
-    assert "softmax" in found.detail
+    assert "softmax" in found.hint
 
 
 @pytest.mark.parametrize("place", ["initializer", "attribute", "function"])

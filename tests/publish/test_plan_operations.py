@@ -141,7 +141,7 @@ def test_a_verdicts_state(report: Report, state: State) -> None:
 
 def test_the_description_says_what_was_found() -> None:
     assert status_of(samples.failing())[1].startswith("Do not merge: ")
-    assert status_of(samples.nothing_stale())[1] == "Nothing to judge: no model is affected by this change."
+    assert status_of(samples.nothing_stale())[1] == "Nothing to judge: No model is affected by this change."
 
 
 def test_a_training_that_starts() -> None:

@@ -16,9 +16,9 @@ EXPECTED = {
     "failing": "Do not merge: roc_auc fell by 0.0206, more than the 0.005 allowed.",
     "inconclusive": "Cannot tell: roc_auc fell by 0.0044 [−0.0062, −0.0026]: "
     "that may be more than the 0.005 allowed, or less.",
-    "refused": "Could not be judged: the model file is a Python pickle, which runs code when it is opened.",
-    "crashed": "Could not be judged: the training with seed 0 ended with exit code 1.",
-    "no_baseline": "Cannot tell: there is no baseline to compare with.",
+    "refused": "Could not be judged: The model file is a Python pickle, which runs code when it is opened.",
+    "crashed": "Could not be judged: The training with seed 0 ended with exit code 1.",
+    "no_baseline": "Cannot tell: There is no baseline to compare with.",
     "provisional": "Ready to merge, provisionally: all 5 gates pass.",
     "many": "Do not merge: adult-income: roc_auc fell by 0.0206, more than the 0.005 allowed.",
     "waived": "Passes with 1 waived gate (roc_auc of adult-income, by boss): "
@@ -27,7 +27,7 @@ EXPECTED = {
     "(roc_auc of adult-income, removal of old, by boss): "
     "The labels were cleaned; agreed with the data owners. Nobody asks it.",
     "waiver_ended": "Do not merge: roc_auc fell by 0.0206, more than the 0.005 allowed.",
-    "nothing_stale": "Nothing to judge: no model is affected by this change.",
+    "nothing_stale": "Nothing to judge: No model is affected by this change.",
     "trial": "Trial, it would pass: all 7 gates pass, and roc_auc rose by 0.0043.",
     "regression": "Ready to merge: the one gate passes, and root_mean_squared_error fell by 620.",
 }
@@ -45,7 +45,7 @@ def test_two_waived_gates_of_a_provisional_model() -> None:
     assert headline(report).lead == (
         "Passes, provisionally, with 2 waived gates (roc_auc of adult-income, f1 of adult-income, by boss and lea)"
     )
-    assert model_line(report.models[0]) == "roc_auc, f1 were waived by boss and lea; 6 other gates pass"
+    assert model_line(report.models[0]) == "roc_auc, f1 were waived by boss and lea; 6 other gates pass."
 
 
 def test_an_inconclusive_verdict_says_whether_it_blocks() -> None:
@@ -68,7 +68,7 @@ def test_several_failing_gates_are_counted() -> None:
 
 def test_several_failing_models_are_counted() -> None:
     report = parts.judged(parts.adult(-0.0206, "a"), parts.adult(-0.03, "b"), parts.adult(-0.03, "c"))
-    assert headline(report).text.endswith("; and 2 more models.")
+    assert headline(report).text.endswith(" allowed. 2 more models have the same outcome.")
 
 
 def test_what_decides_comes_first() -> None:
@@ -90,26 +90,25 @@ def test_gates_that_do_not_count_are_not_counted() -> None:
     assert headline(one).text == "Ready to merge: the one gate that counts passes."
 
 
-WORDY = "The ONNX model has inputs that are no feature of the holdout: 'fnlwgt'. Columns of `data.drop` are not given."
-
-
-@pytest.mark.parametrize(
-    ("detail", "finding", "more"),
-    [
-        (WORDY, "the ONNX model has inputs that are no feature of the holdout: 'fnlwgt'", WORDY),
-        ("Set `data.features`.", "set data.features", "Set `data.features`."),
-        ("Nothing was found at v1.2 of it.", "nothing was found at v1.2 of it", ""),
-        ("", "the model's inputs do not fit the holdout", ""),
-    ],
-)
-def test_a_long_problem_is_one_sentence_in_the_headline(detail: str, finding: str, more: str) -> None:
+def test_a_problem_of_the_model_is_the_headline_and_its_hint_the_action() -> None:
     evidence, rest = parts.adult(0.0)
-    problem = Problem(reason=Reason.MODEL_INPUTS, detail=detail)
+    problem = Problem.of(Reason.HOLDOUT_SCHEMA, "not-binary", target="'y'", count=3, labels="'a', 'b', 'c'")
     report = parts.judged((evidence.model_copy(update={"problem": problem}), rest))
-    assert headline(report).text == f"Could not be judged: {finding}."
-    assert whole_problem(report.models[0]) == more
-    assert not more or more in terminal(report, color=False, width=200)
-    assert not more or more.replace("`", "\\`") in markdown(report)
+    said = headline(report)
+    assert said.text == "Could not be judged: The holdout's target 'y' has 3 classes, not two: 'a', 'b', 'c'."
+    assert said.action == "Set `task: multiclass`."
+    assert "Set `task: multiclass`." in markdown(report)
+    assert "Set `task: multiclass`." in terminal(report, color=False, width=200)
+
+
+def test_of_several_models_each_says_what_to_do() -> None:
+    evidence, rest = parts.adult(0.0)
+    broken = evidence.model_copy(update={"problem": Problem.of(Reason.SCORING_TIMEOUT, "wall", seconds="60")})
+    report = parts.judged((broken, rest), parts.adult(0.0, "other"))
+    assert whole_problem(report.models[0]) == (
+        "Scoring took longer than the 60 seconds that the judge allows. Make the model smaller or faster."
+    )
+    assert whole_problem(report.models[0]) in markdown(report)
 
 
 def test_a_failing_gate_leaves_nothing_unsaid() -> None:

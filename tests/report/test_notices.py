@@ -80,7 +80,7 @@ def test_nothing_to_say_is_nothing_said() -> None:
         (report(), evidence(provisional=True), NoticeCode.PROVISIONAL),
         (
             report(),
-            evidence(baseline_problem=Problem(reason=Reason.NO_BASELINE, detail="The model is new.")),
+            evidence(baseline_problem=Problem.of(Reason.NO_BASELINE, detail="The model is new.")),
             NoticeCode.NO_BASELINE,
         ),
         (report(), evidence(comparisons=(comparison(Method.PAIRED),)), NoticeCode.SEED_NO_EFFECT),

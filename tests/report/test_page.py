@@ -35,11 +35,16 @@ def without_style(page: str) -> str:
     return re.sub(r"<style>.*?</style>", "<style></style>", page, flags=re.DOTALL)
 
 
+def test_whole(snapshot: SnapshotAssertion) -> None:
+    assert without_style(html(samples.failing())) == snapshot(extension_class=HtmlFile)
+
+
 @pytest.mark.parametrize(
-    "name", ["failing", "many", "crashed", "nothing_stale", "regression", "no_baseline", "waived_beside_others"]
+    "name", ["many", "crashed", "nothing_stale", "regression", "no_baseline", "waived_beside_others"]
 )
-def test_whole(name: str, snapshot: SnapshotAssertion) -> None:
-    assert without_style(html(samples.SAMPLES[name]())) == snapshot(extension_class=HtmlFile)
+def test_lines(name: str, snapshot: SnapshotAssertion) -> None:
+    shown = samples.differing(html(samples.SAMPLES[name]()), html(samples.failing()), "\n")
+    assert shown == snapshot(extension_class=HtmlFile)
 
 
 @pytest.mark.parametrize("name", samples.SAMPLES)

@@ -58,7 +58,7 @@ def test_a_gate_on_a_small_slice_is_shown_only_and_comes_behind_what_counts() ->
 
 
 def test_readings() -> None:
-    problem = Problem(reason=Reason.METRIC_UNDEFINED, detail="Only one class is in these rows.")
+    problem = Problem.of(Reason.METRIC_UNDEFINED, detail="Only one class is in these rows.")
     nothing = {"candidate": None, "baseline": None, "change": None, "low": None, "high": None, "q_value": None}
     comparisons: tuple[Comparison, ...] = (
         parts.comparison("roc_auc", -0.02),
@@ -114,7 +114,7 @@ def test_the_file() -> None:
 
 
 def test_a_file_that_was_refused_has_no_properties() -> None:
-    problem = Problem(reason=Reason.MODEL_INPUTS, detail="It takes fnlwgt.")
+    problem = Problem.of(Reason.MODEL_INPUTS, detail="It takes fnlwgt.")
     refused = (Evaluation(digest=None, seed=0, problem=problem),)
     assert tables.file_rows(samples.failing().models[0].model_copy(update={"candidate": refused})) == ()
 

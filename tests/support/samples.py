@@ -75,7 +75,7 @@ def slipped() -> Report:
 
 def not_compared() -> Report:
     """Production's bytes are gone, and the baseline is not what is there."""
-    problem = Problem(reason=Reason.MODEL_MISSING, detail="its file cannot be had: mlbot.yaml names no store.")
+    problem = Problem.of(Reason.MODEL_MISSING, "not-in-store", why="mlbot.yaml names no store")
     there = Production(environment="production", version="v1.2.0", digest=digest(90), problem=problem)
     return judged(adult(0.0043, production=there))
 
@@ -90,9 +90,8 @@ def unjudgeable() -> Report:
 
 
 def refused() -> Report:
-    problem = Problem(
-        reason=Reason.MODEL_REFUSED,
-        detail="The model file is a Python pickle, which runs code when it is opened.",
+    problem = Problem.of(
+        Reason.MODEL_REFUSED, "other-format", format="a Python pickle, which runs code when it is opened"
     )
     return judged(
         adult(
@@ -124,13 +123,13 @@ def crashed() -> Report:
             "ValueError: Input X contains NaN.",
         ),
     )
-    problem = Problem(reason=Reason.TRAINING_FAILED, detail="The training with seed 0 ended with exit code 1.")
+    problem = Problem.of(Reason.TRAINING_FAILED, "exit-code", seed=0, exit_code=1)
     empty: dict[str, Any] = {"candidate": (), "candidate_training": (), "comparisons": (), "curves": {}, "flips": None}
     return judged(adult(0.0, problem=problem, failures=(failure,), **empty))
 
 
 def no_baseline() -> Report:
-    problem = Problem(reason=Reason.NO_BASELINE, detail="No model of main was judged yet, and base does not train.")
+    problem = Problem.of(Reason.NO_BASELINE, detail="No model of main was judged yet, and base does not train.")
     empty: dict[str, Any] = {"baseline": (), "baseline_training": (), "comparisons": (), "flips": None, "history": ()}
     notice = Notice(code=NoticeCode.NO_BASELINE, text="There is no baseline: the training of base failed.")
     return judged(
@@ -324,3 +323,10 @@ SAMPLES: Mapping[str, Callable[[], Report]] = {
         wide,
     )
 }
+
+
+def differing(text: str, whole: str, between: str = "\n\n") -> str:
+    """The sections of a text that another lacks; `[…]` is one or more that both have."""
+    common = set(whole.split(between))
+    parts = ["[…]" if part in common else part for part in text.split(between)]
+    return between.join(part for n, part in enumerate(parts) if part != "[…]" or parts[n - 1 : n] != ["[…]"])

@@ -64,7 +64,7 @@ def judged(gate: Gate, **changes: Any) -> tuple[Outcome, Reason, Outcome]:
 
 
 MARGIN = Gate(metric="roc_auc", bound=Bound.MAX_REGRESSION, limit=0.005)
-PROBLEM = Problem(reason=Reason.NOT_FINITE, detail="3 rows are NaN")
+PROBLEM = Problem.of(Reason.NOT_FINITE, detail="3 rows are NaN")
 
 CASES: list[tuple[str, Gate, dict[str, Any], Outcome, Reason]] = [
     ("min kept", Gate(metric="roc_auc", bound=Bound.MIN, limit=0.92), {}, Outcome.PASS, Reason.WITHIN_LIMIT),
@@ -210,7 +210,7 @@ CASES: list[tuple[str, Gate, dict[str, Any], Outcome, Reason]] = [
     (
         "the whole evaluation impossible",
         Gate(metric="size_mb", bound=Bound.MAX, limit=5.0),
-        {"problem": Problem(reason=Reason.EMPTY_HOLDOUT, detail="no rows")},
+        {"problem": Problem.of(Reason.EMPTY_HOLDOUT, detail="no rows")},
         Outcome.ERROR,
         Reason.EMPTY_HOLDOUT,
     ),

@@ -36,7 +36,7 @@ def test_a_failed_gate_that_was_waived_passes_and_says_so() -> None:
 
 
 def test_an_undecided_gate_can_be_waived() -> None:
-    unsure = evidence(MARGIN, comparisons=(), baseline_problem=Problem(reason=Reason.NO_BASELINE, detail="None."))
+    unsure = evidence(MARGIN, comparisons=(), baseline_problem=Problem.of(Reason.NO_BASELINE, detail="None."))
     assert judged(unsure).outcome is Outcome.INCONCLUSIVE
     verdict = judged(unsure, parts.waiver("roc_auc.max_regression"))
     assert verdict.reason is Reason.WAIVED
@@ -90,7 +90,7 @@ def test_an_error_is_never_waived() -> None:
 
 
 def test_a_model_that_could_not_be_evaluated_is_never_waived() -> None:
-    problem = Problem(reason=Reason.TRAINING_FAILED, detail="It crashed.")
+    problem = Problem.of(Reason.TRAINING_FAILED, detail="It crashed.")
     assert judged(evidence(problem=problem), parts.waiver("roc_auc.min")).outcome is Outcome.ERROR
 
 
@@ -133,7 +133,7 @@ WAIVERS = st.builds(
     key=st.sampled_from([KEY, parts.digest(2)]),
     policy=st.sampled_from([POLICY, parts.digest(4)]),
 )
-PROBLEMS = st.sampled_from([None, None, Problem(reason=Reason.MODEL_REFUSED, detail="A pickle.")])
+PROBLEMS = st.sampled_from([None, None, Problem.of(Reason.MODEL_REFUSED, detail="A pickle.")])
 
 
 @given(

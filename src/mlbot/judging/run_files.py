@@ -46,11 +46,13 @@ MODEL_BYTES = 256 << 20
 _MOST_ACCEPTED = 64
 """The largest archive of accepted files is as large as so many of the largest models."""
 
-_HINT = "Its training failed or was cancelled: the training run has the log. Fix it and push, or re-run all jobs."
-
 
 class MissingError(MlbotError):
     """An artifact is not there."""
+
+    def __init__(self, what: str, *, expired: bool = False) -> None:
+        super().__init__(what)
+        self.expired = expired
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,12 +78,12 @@ class Intake:
             files = self.fetch(wanted, self.folder / wanted.name, trained(MODEL_BYTES))
             lineage = read(files[LINEAGE_FILE].read_bytes(), Training, LINEAGE_FILE)
         except MissingError as error:
-            return self._failed(wanted) or _refused(seed, Reason.MODEL_MISSING, f"{error.what}. {_HINT}")
+            return self._failed(wanted) or _missing(seed, error)
         except MlbotError as error:
-            return _refused(seed, Reason.MODEL_REFUSED, f"{error.what}.")
+            return _refused(seed, error.what)
         # The lineage has to be well formed and about this file; it is unverified, so more is not asked of it.
         if (lineage.model, lineage.seed) != (planned.name, seed):
-            return _refused(seed, Reason.MODEL_REFUSED, f"{LINEAGE_FILE} is of another model or seed.")
+            return _refused(seed, f"{LINEAGE_FILE} is of another model or seed")
         return SeedRun(seed=seed, file=files[MODEL_FILE], record=lineage)
 
     def _failed(self, wanted: TrainedArtifact) -> SeedRun | None:
@@ -97,7 +99,7 @@ class Intake:
             return None
         if (failure.model, failure.seed) != (wanted.model, wanted.seed):
             return None
-        return SeedRun(seed=wanted.seed, file=Problem(reason=failure.reason, detail=failure.sentence), record=failure)
+        return SeedRun(seed=wanted.seed, file=failure.problem, record=failure)
 
     def accepted(self, sizes: Mapping[Digest, int], name: str) -> dict[Digest, Path]:
         """The files that a judge accepted, by their digests."""
@@ -113,7 +115,7 @@ class Intake:
         """Download an artifact and unpack it into a folder that is made for it."""
         found = find(wanted, self.artifacts, self.attempt.run)
         if found.artifact is None:
-            raise MissingError(f"the artifact {wanted.name} {found.problem}")
+            raise MissingError(f"the artifact {wanted.name} {found.problem}", expired=found.expired)
         target.mkdir(parents=True)
         archive = target / "archive.zip"
         self.run.github.download(found.artifact, archive, Limits(most_bytes=contents.archive_bytes))
@@ -123,8 +125,13 @@ class Intake:
             archive.unlink(missing_ok=True)
 
 
-def _refused(seed: int, reason: Reason, what: str) -> SeedRun:
-    return SeedRun(seed=seed, file=Problem(reason=reason, detail=f"Seed {seed}: {what}"))
+def _refused(seed: int, why: str) -> SeedRun:
+    return SeedRun(seed=seed, file=Problem.of(Reason.MODEL_REFUSED, "bad-artifact", seed=seed, why=why))
+
+
+def _missing(seed: int, error: MissingError) -> SeedRun:
+    cause = "artifact-expired" if error.expired else "artifact-missing"
+    return SeedRun(seed=seed, file=Problem.of(Reason.MODEL_MISSING, cause, seed=seed, artifact=error.what))
 
 
 def store_of(run: CIRun) -> ModelStore | None:
@@ -158,14 +165,14 @@ def judged_files(run: CIRun, entry: VerdictEntry, folder: Path) -> SeedRuns | Pr
     try:
         return _accepted(run, entry, folder)
     except MlbotError as error:
-        why = f"The baseline's files cannot be had: {error.what}."
+        why = error.what
     try:
         store = store_of(run)
         if store is not None and entry.files:
             return _stored(store, entry, folder)
     except MlbotError as error:
-        why = f"{why} Nor can the store give them: {error.what}."
-    return Problem(reason=Reason.NO_BASELINE, detail=why)
+        return Problem.of(Reason.NO_BASELINE, "files-and-store-gone", why=why, store=error.what)
+    return Problem.of(Reason.NO_BASELINE, "files-gone", why=why)
 
 
 def _accepted(run: CIRun, entry: VerdictEntry, folder: Path) -> SeedRuns:
@@ -221,7 +228,7 @@ def _path(found: SeedRuns) -> Path:
 
 def unavailable(why: str) -> Problem:
     """Why the file in production is not compared with."""
-    return Problem(reason=Reason.MODEL_MISSING, detail=f"its file cannot be had: {why}.")
+    return Problem.of(Reason.MODEL_MISSING, "not-in-store", why=why)
 
 
 def live_locally(config: Config | None, root: Path, model: Name, folder: Path) -> Live | None:

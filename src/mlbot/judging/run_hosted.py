@@ -422,7 +422,7 @@ class ModelJudge:
         """
         if self._overrides and not planned.requested:
             committed = self._trained(planned, trial=False)
-            return _or_problem(committed, "The committed parameters have no model to compare with.")
+            return _or_problem(committed, "committed-not-trained")
         if planned.base_key is None:
             return no_baseline(planned)
         if planned.base_key == planned.key and not planned.requested:
@@ -437,13 +437,13 @@ class ModelJudge:
         model = base.config.model(planned.name) if base else None
         seeds = model.train.seeds if model else planned.seeds
         found = self.baselines.trained(planned, seeds, Side.BASELINE, self.baselines.attempt)
-        return _or_problem(found, "The baseline was not trained.")
+        return _or_problem(found, "not-trained")
 
 
-def _or_problem(found: SeedRuns, why: str) -> SeedRuns | Problem:
+def _or_problem(found: SeedRuns, cause: str) -> SeedRuns | Problem:
     """A side's files; where one is missing there is nothing to compare with."""
     wrong = found.problem
-    return found if wrong is None else Problem(reason=Reason.NO_BASELINE, detail=f"{why} {wrong.detail}")
+    return found if wrong is None else Problem.of(Reason.NO_BASELINE, cause, why=wrong.detail)
 
 
 # What people answered for, as the judge learns of it: from the ledger, and from the bot's answers.

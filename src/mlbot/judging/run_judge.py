@@ -106,7 +106,7 @@ class Rules:
         try:
             content = self.planning.repository.read(self.planning.commits.head, path)
         except MlbotError as error:
-            return Problem(reason=Reason.HOLDOUT_UNREADABLE, detail=f"{error.what}.")
+            return Problem.of(Reason.HOLDOUT_UNREADABLE, "not-in-commit", why=error.what)
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
@@ -117,13 +117,9 @@ def _out_of_bounds(model: Model) -> Problem | None:
     """What is never done for a model that the guarded branch does not know, because a stranger may have written it."""
     own = next((metric.function for metric in model.metrics if metric.function is not None), None)
     if own is not None:
-        detail = (
-            f"The metric {own} is not run before it is on the guarded branch. Land its code and the model in steps."
-        )
-        return Problem(reason=Reason.METRIC_FAILED, detail=detail)
+        return Problem.of(Reason.METRIC_FAILED, "not-landed", metric=own)
     if is_url(model.data.holdout):
-        detail = "A new model's holdout is not fetched from an URL before its config is on the guarded branch."
-        return Problem(reason=Reason.HOLDOUT_UNREADABLE, detail=detail)
+        return Problem.of(Reason.HOLDOUT_UNREADABLE, "new-url")
     return None
 
 
@@ -427,7 +423,7 @@ def _to_land(evaluation: Evaluation) -> Evaluation:
     problem = evaluation.problem
     if problem is None or problem.reason is not Reason.MODEL_INPUTS:
         return evaluation
-    return evaluation.model_copy(update={"problem": Problem(reason=Reason.HOLDOUT_SCHEMA, detail=problem.detail)})
+    return evaluation.model_copy(update={"problem": Problem.of(Reason.HOLDOUT_SCHEMA, "to-land", why=problem.detail)})
 
 
 def _rule_digest(result: JudgeResult, planning: Planning) -> Digest | None:

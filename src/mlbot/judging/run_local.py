@@ -181,9 +181,7 @@ def _judge(planned: PlannedModel, trainer: Trainer, rules: Rules, console: Conso
     return judge(request, progress=console.say)
 
 
-_NOT_TRAINED = Problem(
-    reason=Reason.NO_BASELINE, detail="The baseline was not trained, because the candidate's training failed."
-)
+_NOT_TRAINED = Problem.of(Reason.NO_BASELINE, "candidate-failed")
 
 
 # `mlbot judge`: judge ONNX files by the gates and the holdout of a folder's own mlbot.yaml.
@@ -236,7 +234,7 @@ def judge_and_report(directory: Path, options: JudgeOptions, outputs: Outputs, c
     return hand_out(report, outputs, console)
 
 
-_NO_BASELINE = Problem(reason=Reason.NO_BASELINE, detail="No file was given to compare with: name one with --baseline.")
+_NO_BASELINE = Problem.of(Reason.NO_BASELINE, "not-given")
 
 
 def _runs(files: tuple[Path, ...]) -> SeedRuns:

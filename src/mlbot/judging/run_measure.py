@@ -154,8 +154,8 @@ def _attempt(plan: MetricPlan, metric: Metric, rows: Rows, predictions: Sequence
 
 def _problem(error: UndefinedMetricError, slice_: str | None) -> Problem:
     if error.reason is Undefined.EMPTY:
-        return Problem(reason=Reason.EMPTY_SLICE if slice_ else Reason.EMPTY_HOLDOUT, detail=str(error))
-    return Problem(reason=_REASONS.get(error.reason, Reason.METRIC_UNDEFINED), detail=str(error))
+        return Problem.of(Reason.EMPTY_SLICE if slice_ else Reason.EMPTY_HOLDOUT, detail=str(error))
+    return Problem.of(_REASONS.get(error.reason, Reason.METRIC_UNDEFINED), detail=str(error))
 
 
 def _scores(plan: MetricPlan, metric: Metric, rows: Rows, joint: Estimate | Problem) -> Iterator[Score]:

@@ -212,7 +212,8 @@ def _problem(model: ModelReport | None) -> str:
     broken = next((each.problem for each in model.candidate if each.problem is not None), None)
     if broken is not None:
         return broken.detail
-    return "" if _metrics(model) else model.verdict.detail or "The model could not be evaluated."
+    why = model.verdict.why
+    return "" if _metrics(model) else why.detail if why else "The model could not be evaluated."
 
 
 def _log_tail(model: ModelReport) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ the text they wrote, never as markup, a link, a mention or a command to the term
 import json
 import re
 import unicodedata
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
@@ -81,6 +82,30 @@ def _defuse(start: re.Match[str]) -> str:
     """A list or a ruler at the start of a line: a backslash before a sign, an invisible break behind a number."""
     text = start.group()
     return f"{text}{_BREAK}" if text.isdigit() else f"\\{text}"
+
+
+# Keys of mlbot.yaml, with or without a value, as the words of templates name them: no other text becomes code.
+_CODE = re.compile(r"`([a-z_]+(?:\.[a-z_]+)?(?:: [a-z0-9]+)?)`")
+
+
+def prose(text: object) -> str:
+    """Sentences for Markdown: a key of mlbot.yaml between backticks is code, all else as `md`."""
+    return "".join(code(part) if index % 2 else _edged(part, md) for index, part in enumerate(_CODE.split(clean(text))))
+
+
+def html_prose(text: object) -> str:
+    """Sentences for HTML: a key of mlbot.yaml between backticks is code, all else as `html`."""
+    parts = enumerate(_CODE.split(clean(text)))
+    return "".join(f"<code>{html(part)}</code>" if index % 2 else _edged(part, html) for index, part in parts)
+
+
+def _edged(part: str, escaped: Callable[[object], str]) -> str:
+    """A piece of a sentence with the spaces at its ends, which the escapes fold away."""
+    return (
+        f"{' ' * part.startswith(' ')}{escaped(part)}{' ' * (part.endswith(' ') and bool(part.strip()))}"
+        if part
+        else ""
+    )
 
 
 def md_after(text: object) -> str:

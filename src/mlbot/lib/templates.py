@@ -27,6 +27,8 @@ def environment() -> "jinja2.Environment":
     made.filters |= {
         "md": escape.md,
         "md_after": escape.md_after,
+        "prose": escape.prose,
+        "clean": escape.clean,
         "cell": escape.md,
         "num": escape.num,
         "code": escape.code,
@@ -35,6 +37,7 @@ def environment() -> "jinja2.Environment":
         "inner": escape.inner,
         "html": escape.html,
         "html_after": escape.html_after,
+        "html_prose": escape.html_prose,
         "lines": escape.html_lines,
         "script": escape.script,
         "url": escape.url,

@@ -168,4 +168,4 @@ def _said(error: BaseException) -> str:
 
 
 def _failed(spec: str, what: str) -> Problem:
-    return Problem(reason=Reason.METRIC_FAILED, detail=f"The metric {quoted(spec)} {what}")
+    return Problem.of(Reason.METRIC_FAILED, detail=f"The metric {quoted(spec)} {what}")

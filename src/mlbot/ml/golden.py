@@ -59,7 +59,7 @@ def make_golden(file: Path, model: Model, folder: Path, rows: int) -> Golden:
     )
     scored = score(file, _requests(golden))
     if isinstance(scored, Problem):
-        raise NotEvaluatedError(scored.detail, where=str(file))
+        raise NotEvaluatedError(scored.detail, where=str(file), hint=scored.hint)
     predictions = tuple(tuple(float(value) for value in row) for row in _rows(scored.predictions))
     found = {"digest": scored.digest, "predictions": predictions, "classes": scored.classes}
     return Golden.model_validate(golden.model_copy(update=found))
@@ -139,7 +139,7 @@ def _open(model: Model, folder: Path) -> tuple[Literal["holdout", "train"], Hold
     data = model.data.model_copy(update={"holdout": place})
     opened = open_holdout(place if is_url(place) else folder / place, data, model.task)
     if isinstance(opened, Problem):
-        raise NotEvaluatedError(opened.detail)
+        raise NotEvaluatedError(opened.detail, hint=opened.hint)
     return source, opened
 
 

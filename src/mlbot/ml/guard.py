@@ -98,19 +98,19 @@ def open_model(path: Path, size_limit: int) -> ModelFile | Problem:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        return Problem(reason=Reason.MODEL_MISSING, detail="There is no model file.")
+        return Problem.of(Reason.MODEL_MISSING, "no-file")
     except OSError as error:
-        return _refused(f"The model file cannot be opened: {error.strerror}. It has to be a regular file.")
+        return Problem.of(Reason.MODEL_REFUSED, "cannot-open", why=str(error.strerror))
     try:
         head, size = _first_look(descriptor)
     except OSError as error:
         os.close(descriptor)
-        return _refused(f"The model file cannot be read: {error.strerror}.")
+        return Problem.of(Reason.MODEL_REFUSED, "cannot-read", why=str(error.strerror))
     wrong = _wrong(head, size, size_limit)
     if wrong is None:
         return ModelFile(size=size or 0, _descriptor=descriptor, _head=head)
     os.close(descriptor)
-    return _refused(wrong)
+    return wrong
 
 
 def _first_look(descriptor: int) -> tuple[bytes, int | None]:
@@ -121,15 +121,16 @@ def _first_look(descriptor: int) -> tuple[bytes, int | None]:
     return os.read(descriptor, _HEAD), facts.st_size
 
 
-def _wrong(head: bytes, size: int | None, limit: int) -> str | None:
+def _wrong(head: bytes, size: int | None, limit: int) -> Problem | None:
     if size is None:
-        return "The model is no regular file."
+        return Problem.of(Reason.MODEL_REFUSED, "no-regular-file")
     if not size:
-        return "The model file is empty."
+        return Problem.of(Reason.MODEL_REFUSED, "empty")
     if size > limit:
-        return f"The model file has {size / 1e6:.1f} MB; the judge takes at most {limit / 1e6:.0f} MB."
+        sizes = {"size": f"{size / 1e6:.1f} MB", "limit": f"{limit / 1e6:.0f} MB"}
+        return Problem.of(Reason.MODEL_REFUSED, "too-large", **sizes)
     found = format_of(head)
-    return None if found is None else f"The model file is {found}. Save the model as ONNX."
+    return None if found is None else Problem.of(Reason.MODEL_REFUSED, "other-format", format=found)
 
 
 def format_of(head: bytes) -> str | None:
@@ -142,7 +143,3 @@ def format_of(head: bytes) -> str | None:
         if head[offset:].startswith(magic):
             return name
     return None if head[:1] and head[0] in _FIRST_BYTES else "no ONNX file"
-
-
-def _refused(detail: str) -> Problem:
-    return Problem(reason=Reason.MODEL_REFUSED, detail=detail)

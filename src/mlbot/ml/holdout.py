@@ -89,9 +89,9 @@ class Encoder:
     def finish(self) -> Labels | Problem:
         """All rows' labels, or what is wrong with the target."""
         if self._missing:
-            return self._schema(f"misses {self._missing} values. A row without a label cannot be judged: remove it.")
+            return self._schema("labels-missing", rows=self._missing)
         if self._infinite:
-            return self._schema(f"has {self._infinite} infinite values.")
+            return self._schema("labels-infinite", rows=self._infinite)
         whole = np.concatenate(self._parts) if self._parts else np.empty(0)
         self._parts.clear()
         if self.task is Task.REGRESSION:
@@ -116,12 +116,12 @@ class Encoder:
         declared = self.data.classes or ()
         known = declared or found
         if declared and len(declared) != 2:
-            return self._schema(f"is binary, but `data.classes` names {len(declared)} labels.")
+            return self._schema("too-many-names", count=len(declared))
         if len(found) > 2 or not known:
-            return self._schema(f"has {len(found)} classes, not two: {listed(found)}. Set `task: multiclass`.")
+            return self._schema("not-binary", count=len(found), labels=listed(found))
         unknown = _absent(found, known)
         if unknown:
-            return self._schema(f"has labels that are not in `data.classes`: {listed(unknown)}.")
+            return self._schema("unknown-labels", labels=listed(unknown), like="")
         positive = self._positive(known)
         if isinstance(positive, Problem):
             return positive
@@ -134,34 +134,31 @@ class Encoder:
     def _positive(self, known: Sequence[str]) -> str | Problem:
         if self.data.positive is None:
             if len(known) == 1:
-                return self._schema(f"has one class only, {quoted(known[0])}, and `data.positive` names none.")
+                return self._schema("one-class", labels=quoted(known[0]))
             return ordered(known)[-1]
         match = [label for label in known if plain_label(label) == plain_label(self.data.positive)]
         if match:
             return match[0]
         hint = did_you_mean(self.data.positive, known)
-        return self._schema(
-            f"has no row with the positive label {quoted(self.data.positive)}{hint}; its labels are {listed(known)}. "
-            "Fix `data.positive`, or name both labels under `data.classes`."
-        )
+        return self._schema("no-positive", positive=quoted(self.data.positive), like=hint, labels=listed(known))
 
     def _multiclass(self, seen: LabelArray) -> Labels | Problem:
         found = ordered(self._names)
         if len(found) > _MOST_CLASSES:
-            return self._schema(f"has more than {_MOST_CLASSES} classes. Is the task a regression?")
+            return self._schema("too-many-classes", most=_MOST_CLASSES)
         classes = self.data.classes or found
         unknown = _absent(found, classes)
         if unknown:
             hint = did_you_mean(unknown[0], classes)
-            return self._schema(f"has labels that are not in `data.classes`: {listed(unknown)}{hint}.")
+            return self._schema("unknown-labels", labels=listed(unknown), like=hint)
         if len(classes) < 2:
-            return self._schema(f"has one class only, {listed(found)}. Name all classes under `data.classes`.")
+            return self._schema("one-class", labels=listed(found))
         code = {plain_label(name): i for i, name in enumerate(classes)}
         codes = np.array([code[name] for name in self._names], dtype=np.int32)
         return Labels(codes=codes[seen], classes=classes, order=classes, values=typed(classes))
 
-    def _schema(self, what: str) -> Problem:
-        return Problem(reason=Reason.HOLDOUT_SCHEMA, detail=f"The holdout's target {quoted(self.data.target)} {what}")
+    def _schema(self, cause: str, **values: Any) -> Problem:
+        return Problem.of(Reason.HOLDOUT_SCHEMA, cause, target=quoted(self.data.target), **values)
 
 
 def ordered(names: Sequence[str] | dict[str, int]) -> tuple[str, ...]:
@@ -416,31 +413,23 @@ class _Opening:
         absent = [n for n in (*apart, *(self.data.features or ()), *self.data.drop) if n not in schema]
         if absent:
             hint = did_you_mean(absent[0], list(schema))
-            return _schema(f"The holdout lacks these columns: {listed(absent)}{hint}. It has {listed(schema)}.")
+            return _schema("lacks-columns", absent=listed(absent), like=hint, columns=listed(schema))
         left_out = {*apart, *self.data.drop}
         names = self.data.features or tuple(name for name in schema if name not in left_out)
         given = [name for name in names if name in apart]
         if given or not names:
-            what = f"{quoted(given[0])} is among `data.features`" if given else "no column is left as a feature"
-            return _schema(
-                f"{what[0].upper()}{what[1:]}: a model is given columns other than the target and the group."
-            )
+            return _schema("target-as-feature", column=quoted(given[0])) if given else _schema("no-feature")
         kinds = {name: kind_of(schema[name]) for name in names}
         other = [name for name, kind in kinds.items() if kind is None]
         if other:
-            return _schema(
-                f"The holdout's column {quoted(other[0])} is {schema[other[0]]}, which no model can be fed with. Turn "
-                "it into numbers or text, or name it under `data.drop`."
-            )
+            return _schema("column-type", column=quoted(other[0]), type=str(schema[other[0]]))
         return tuple(Feature(name=name, kind=kind) for name, kind in kinds.items() if kind is not None)
 
     def _wrong_target(self) -> Problem | None:
         dtype = self.frame.collect_schema()[self.data.target]
         if self.task is not Task.REGRESSION or frames.is_number(dtype):
             return None
-        return _schema(
-            f"The holdout's target {quoted(self.data.target)} is {dtype}, not numeric, but the task is a regression."
-        )
+        return _schema("target-not-numeric", target=quoted(self.data.target), type=str(dtype))
 
     def _wrong_slice(self) -> Problem | None:
         """Each condition is tried on no rows: what columns and types it needs shows without reading any."""
@@ -451,13 +440,13 @@ class _Opening:
                 absent = sorted(slice_sql.check(part.where) - set(columns))
                 if absent:
                     hint = did_you_mean(absent[0], columns)
-                    return _schema(f"The slice {quoted(part.name)} asks for {listed(absent)}{hint}: no such column.")
+                    return _schema("slice-column", slice=quoted(part.name), absent=listed(absent), like=hint)
                 dtype = none.select(_where(part).alias("slice"))["slice"].dtype
             except (slice_sql.ConditionError, PolarsError) as error:
                 reason = printable(str(error).strip().splitlines()[0], 200)
-                return _schema(f"The slice {quoted(part.name)} cannot be used: {reason}")
+                return _schema("slice-condition", slice=quoted(part.name), why=reason)
             if str(dtype) != "Boolean":
-                return _schema(f"The slice {quoted(part.name)} is no condition: it gives {dtype}.")
+                return _schema("slice-no-condition", slice=quoted(part.name), type=str(dtype))
         return None
 
     def _rows(self, features: tuple[Feature, ...]) -> HoldoutData | Problem:
@@ -476,9 +465,9 @@ class _Opening:
         if count != self._count():
             return _unreadable(self.data, "some of its rows cannot be reached; the file is damaged")
         if not count:
-            return Problem(reason=Reason.EMPTY_HOLDOUT, detail="The holdout has no rows.")
+            return Problem.of(Reason.EMPTY_HOLDOUT)
         if ungrouped:
-            return _schema(f"The holdout's group column {quoted(self.data.group or '')} misses {ungrouped} values.")
+            return _schema("no-group", group=quoted(self.data.group or ""), rows=ungrouped)
         labels = encoder.finish()
         if isinstance(labels, Problem):
             return labels
@@ -550,10 +539,8 @@ def _codes(hashes: Sequence[npt.NDArray[np.uint64]]) -> npt.NDArray[np.int32]:
 
 def _unreadable(data: Data, why: str) -> Problem:
     reason = printable((why.strip() or "no reason given").splitlines()[0], 300)
-    return Problem(
-        reason=Reason.HOLDOUT_UNREADABLE, detail=f"The holdout {quoted(data.holdout)} cannot be read: {reason}"
-    )
+    return Problem.of(Reason.HOLDOUT_UNREADABLE, "no-table", holdout=quoted(data.holdout), why=reason)
 
 
-def _schema(detail: str) -> Problem:
-    return Problem(reason=Reason.HOLDOUT_SCHEMA, detail=detail)
+def _schema(cause: str, **values: Any) -> Problem:
+    return Problem.of(Reason.HOLDOUT_SCHEMA, cause, **values)

@@ -131,7 +131,7 @@ class Worker:
         except ProtocolError:
             self._nonsense()
         if isinstance(answer, Refusal):
-            raise ScoringError(Problem(reason=answer.reason, detail=printable(answer.detail, 1000)))
+            raise ScoringError(Problem.of(answer.reason, detail=printable(answer.detail, 1000)))
         return answer, raw
 
     def close(self) -> None:
@@ -193,12 +193,10 @@ class Worker:
                 poll.unregister(self._err)
 
     def _late(self) -> NoReturn:
-        detail = f"Scoring took longer than the {self._wall:g} seconds that the judge allows."
-        raise ScoringError(Problem(reason=Reason.SCORING_TIMEOUT, detail=detail))
+        raise ScoringError(Problem.of(Reason.SCORING_TIMEOUT, "wall", seconds=f"{self._wall:g}"))
 
     def _nonsense(self) -> NoReturn:
-        detail = "The scoring process answered with something that is no answer."
-        raise ScoringError(Problem(reason=Reason.SCORING_FAILED, detail=detail))
+        raise ScoringError(Problem.of(Reason.SCORING_FAILED, "no-answer"))
 
     def _ended(self) -> NoReturn:
         """The child is gone: by its exit status, say of what."""
@@ -210,11 +208,10 @@ class Worker:
         if status == -signal.SIGXCPU:
             self._late()
         if status == -signal.SIGKILL or any(sign in self._errors for sign in _NO_MEMORY):
-            detail = "The model wants more memory than the judge allows."
-            raise ScoringError(Problem(reason=Reason.SCORING_MEMORY, detail=detail))
-        how = f"it crashed ({signal.Signals(-status).name})" if status < 0 else f"it ended with status {status}"
-        detail = f"The process that loads and runs the model failed: {how}."
-        raise ScoringError(Problem(reason=Reason.SCORING_FAILED, detail=detail))
+            raise ScoringError(Problem.of(Reason.SCORING_MEMORY))
+        if status < 0:
+            raise ScoringError(Problem.of(Reason.SCORING_FAILED, "crashed", signal=signal.Signals(-status).name))
+        raise ScoringError(Problem.of(Reason.SCORING_FAILED, "ended", status=status))
 
 
 def _roots() -> list[str]:
@@ -285,31 +282,16 @@ class Collector:
 
     def problem(self) -> Problem | None:
         """What is wrong with the predictions, if anything is."""
-        rows = f"of {self._done} rows"
+        rows = self._done
         if self._not_finite:
-            return Problem(
-                reason=Reason.NOT_FINITE,
-                detail=f"The model predicts NaN or infinity on {self._not_finite} {rows}. Missing values that it was "
-                "not trained on are the usual cause: fill them inside the model.",
-            )
+            return Problem.of(Reason.NOT_FINITE, "rows", wrong=self._not_finite, rows=rows)
         if self._outside:
-            return Problem(
-                reason=Reason.NOT_PROBABILITIES,
-                detail=f"The model's output is no probability on {self._outside} {rows}: values go from "
-                f"{self._low:.3g} to {self._high:.3g}. If these are logits, end the model with a sigmoid or softmax.",
-            )
+            span = {"low": f"{self._low:.3g}", "high": f"{self._high:.3g}"}
+            return Problem.of(Reason.NOT_PROBABILITIES, "outside", wrong=self._outside, rows=rows, **span)
         if self._wrong_sum:
-            return Problem(
-                reason=Reason.NOT_PROBABILITIES,
-                detail=f"The model's class probabilities do not sum to one on {self._wrong_sum} {rows}. End the model "
-                "with a softmax, not with a sigmoid for each class.",
-            )
-        if self._done != self.whole.shape[0]:
-            return Problem(
-                reason=Reason.HOLDOUT_UNREADABLE,
-                detail=f"The holdout gave {self._done} rows where {self.whole.shape[0]} were counted: it changed "
-                "while it was read.",
-            )
+            return Problem.of(Reason.NOT_PROBABILITIES, "sum", wrong=self._wrong_sum, rows=rows)
+        if rows != self.whole.shape[0]:
+            return Problem.of(Reason.HOLDOUT_UNREADABLE, "changed", rows=rows, counted=self.whole.shape[0])
         return None
 
     def _check_probabilities(self, values: Floats) -> None:
@@ -337,8 +319,8 @@ def columns_of(facts: ModelFacts, task: Task, classes: tuple[str, ...]) -> tuple
     if task is Task.MULTICLASS:
         return tuple(where.get(label) for label in classes)
     if classes[1] not in where or len(where) != 2:
-        detail = f"The model's classes are {listed(facts.classes)}; the holdout's are {listed(classes)}."
-        return Problem(reason=Reason.MODEL_OUTPUTS, detail=detail)
+        found = {"model": listed(facts.classes), "holdout": listed(classes)}
+        return Problem.of(Reason.MODEL_OUTPUTS, "other-classes", **found)
     return (where[classes[1]],)
 
 
@@ -413,9 +395,7 @@ class Scored:
 
 _WIDEST_FLOAT = 8
 
-_NONSENSE = Problem(
-    reason=Reason.SCORING_FAILED, detail="The scoring process answered with something that does not fit the question."
-)
+_NONSENSE = Problem.of(Reason.SCORING_FAILED, "no-answer")
 
 _T = TypeVar("_T")
 _R = TypeVar("_R", bound=Record)
@@ -537,7 +517,7 @@ class Run:
         except ScoringError as error:
             self._fail(error.problem)
         except OSError as error:
-            self._fail(Problem(reason=Reason.MODEL_REFUSED, detail=f"The model file cannot be read: {error}."))
+            self._fail(Problem.of(Reason.MODEL_REFUSED, "cannot-read", why=str(error)))
 
     def _fail(self, problem: Problem) -> None:
         self.problem = problem
@@ -626,6 +606,6 @@ def _feed(runs: Sequence[Run], holdout: HoldoutData, limits: Limits) -> None:
                 run.receive()
     except (MlbotError, PolarsError, PanicException, OSError) as error:
         what = printable((str(error).strip() or type(error).__name__).splitlines()[0], 300)
-        detail = f"The holdout {quoted(holdout.record.source)} can no longer be read: {what}"
+        source = quoted(holdout.record.source)
         for run in _live(runs):
-            run.problem = Problem(reason=Reason.HOLDOUT_UNREADABLE, detail=detail)
+            run.problem = Problem.of(Reason.HOLDOUT_UNREADABLE, "no-table", holdout=source, why=what)

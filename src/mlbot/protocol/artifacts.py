@@ -16,6 +16,7 @@ from mlbot.gates.outcome import Reason
 from mlbot.ledger.entries import Environment
 from mlbot.lib.record import Count, Digest, Name, Record, Seconds, Sha
 from mlbot.lib.scalar import Params
+from mlbot.verdict.evidence import Problem
 
 MODEL_FILE = "model.onnx"
 
@@ -104,6 +105,7 @@ class Found(Record):
     artifact: Artifact | None = None
     problem: str = ""
     """A clause: `is missing`, `has expired`, `is there twice`."""
+    expired: bool = False
 
 
 def find(wanted: ArtifactName, artifacts: Iterable[Artifact], run: Count) -> Found:
@@ -116,7 +118,7 @@ def find(wanted: ArtifactName, artifacts: Iterable[Artifact], run: Count) -> Fou
         return Found(problem="is missing")
     if len(named) > 1:
         return Found(problem="is there twice")
-    return Found(problem="has expired") if named[0].expired else Found(artifact=named[0])
+    return Found(problem="has expired", expired=True) if named[0].expired else Found(artifact=named[0])
 
 
 MESSAGE = 1_000
@@ -179,13 +181,14 @@ class TrainingFailure(Record):
         return Reason.MODEL_MISSING if self.exit_code == 0 else Reason.TRAINING_FAILED
 
     @property
-    def sentence(self) -> str:
+    def problem(self) -> Problem:
         """What happened, in mlbot's own words: the message may be a stranger's."""
-        training = f"The training with seed {self.seed}"
-        if self.timed_out:
-            return f"{training} was stopped at its time limit."
-        if self.exit_code is None:
-            return f"{training} could not be run."
-        return f"{training} ended with exit code {self.exit_code}" + (
-            " and left no model." if not self.exit_code else "."
-        )
+        match self.reason:
+            case Reason.TRAINING_TIMEOUT:
+                return Problem.of(self.reason, "seed", seed=self.seed)
+            case Reason.MODEL_MISSING:
+                return Problem.of(self.reason, "left-none", seed=self.seed)
+            case _ if self.exit_code is None:
+                return Problem.of(self.reason, "not-started", seed=self.seed)
+            case _:
+                return Problem.of(self.reason, "exit-code", seed=self.seed, exit_code=self.exit_code)

@@ -16,7 +16,8 @@ from mlbot.lib import escape, figures
 from mlbot.lib.record import Record, Sha
 from mlbot.lib.templates import fill
 from mlbot.report import tables, words
-from mlbot.report.report import Curves, ModelReport, Notice, NoticeCode, Picture, Report, Side
+from mlbot.report.notices import label
+from mlbot.report.report import Curves, ModelReport, Notice, Picture, Report, Side
 from mlbot.report.words import by_severity, headline, model_line, whole_problem
 from mlbot.verdict.waiver import DELETED, WAIVABLE
 
@@ -32,23 +33,6 @@ _MOST_GATES = 20
 _MOST_NOTICES = 20
 
 _MOST_CLASSES = 12
-
-_LABELS = {
-    NoticeCode.POLICY_DIFFERS: "Policy differs",
-    NoticeCode.UNVERIFIED_CLAIM: "Unverified claim",
-    NoticeCode.PROVISIONAL: "Provisional",
-    NoticeCode.UNCOMMITTED: "Uncommitted changes",
-    NoticeCode.NOT_JUDGEABLE: "Not judgeable",
-    NoticeCode.GATE_PREVIEW: "Preview",
-    NoticeCode.WORSE_THAN_PRODUCTION: "Worse than production",
-    NoticeCode.WAIVER_UNUSED: "Waiver not used",
-    NoticeCode.WAIVER_ENDED: "Waiver ended",
-}
-
-
-def label(code: NoticeCode) -> str:
-    """What a notice is called in front of its sentence; empty where the sentence needs no name."""
-    return _LABELS.get(code, "")
 
 
 def facts(report: Report, model: ModelReport, *, heading: bool) -> str:
@@ -82,8 +66,8 @@ def notes(found: Sequence[Notice]) -> str:
     return fill("comment/notes.md.j2", notices=shown, label=label) if shown else ""
 
 
-def gates(model: ModelReport) -> str:
-    """The gate table; where no gate could be evaluated, a sentence in its place."""
+def gates(model: ModelReport, *, heading: bool) -> str:
+    """The gate table; where no gate could be evaluated, a sentence in its place, with why below a heading."""
     rows = tables.gate_rows(model)
     evaluated = any(row.outcome is not Outcome.ERROR for row in rows)
     passing = [number for number, row in enumerate(rows) if row.standing == Outcome.PASS]
@@ -93,14 +77,12 @@ def gates(model: ModelReport) -> str:
     return fill(
         "comment/gates.md.j2",
         rows=shown if evaluated else (),
+        gates=len(rows),
         more=len(left_out),
         digest=figures.short(shipped.digest) if shipped and shipped.digest else "none",
         seed=shipped.seed if shipped else 0,
         methods=tables.methods(model),
-        unevaluated=f"None of {figures.plural(len(rows), 'gate')} could be evaluated."
-        if rows
-        else "There are no gates.",
-        why=whole_problem(model),
+        why=whole_problem(model) if heading else "",
         icons=ICONS,
     )
 
@@ -372,7 +354,7 @@ def _model(report: Report, model: ModelReport, picture: Picture | None, *, headi
     order: tuple[tuple[str, int, str], ...] = (
         ("facts", 1, facts(report, model, heading=heading)),
         ("notices", 2, notices(model.notices)),
-        ("gates", 3, gates(model)),
+        ("gates", 3, gates(model, heading=heading)),
         ("reasons", 3, reasons(report, model)),
         ("training logs", 4, failures(model)),
         ("negative flips", 4, flips(model)),

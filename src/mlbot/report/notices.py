@@ -1,6 +1,7 @@
 """What a reader should know besides the gates, and how the candidate compares with what is in production."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from mlbot.config.schema import Config, EnvironmentConfig, Model
 from mlbot.gates.gate import Bound, Gate
@@ -10,6 +11,7 @@ from mlbot.ledger.entries import DeploymentEntry, Entry
 from mlbot.ledger.queries import live
 from mlbot.lib.record import Name
 from mlbot.lib.scalar import Params
+from mlbot.lib.templates import has_sentence, sentence
 from mlbot.plan.plan import Plan
 from mlbot.protocol.artifacts import Training
 from mlbot.report import words
@@ -78,40 +80,34 @@ def data_changes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[s
     return tuple(sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path)))
 
 
+def label(code: NoticeCode) -> str:
+    """What a notice is called in front of its sentence; empty where the sentence needs no name."""
+    return sentence("notices", f"{code}/label") if has_sentence("notices", f"{code}/label") else ""
+
+
+def notice(code: NoticeCode, *, warning: bool = False, **values: Any) -> Notice:
+    """A notice with its sentence."""
+    return Notice(code=code, text=sentence("notices", f"{code}/text", **values), warning=warning)
+
+
 def _commit_notices(commits: Commits) -> Iterator[Notice]:
     if commits.uncommitted:
-        yield Notice(
-            code=NoticeCode.UNCOMMITTED,
-            text=f"Uncommitted changes are included: {_listed(commits.uncommitted)}.",
-        )
+        yield notice(NoticeCode.UNCOMMITTED, files=_listed(commits.uncommitted))
     if commits.behind:
-        plural = "s" if commits.behind > 1 else ""
-        yield Notice(
-            code=NoticeCode.BEHIND,
-            text=f"The change is {commits.behind} commit{plural} behind {commits.guarded}; the baseline is from "
-            f"where it left, the gates and the holdout are today's.",
-        )
+        yield notice(NoticeCode.BEHIND, commits=commits.behind, guarded=commits.guarded)
 
 
 def _policy_notices(plan: Plan) -> Iterator[Notice]:
     if plan.policy_changes:
-        changes = "; ".join(plan.policy_changes)
-        yield Notice(
-            code=NoticeCode.POLICY_DIFFERS,
-            text=f"The change {changes}. It was judged by {plan.commits.guarded}'s own rules.",
-            warning=True,
-        )
+        changes, guarded = plan.policy_changes, plan.commits.guarded
+        yield notice(NoticeCode.POLICY_DIFFERS, warning=True, changes=changes, guarded=guarded)
 
 
 def _baseline_notices(evidence: Evidence) -> Iterator[Notice]:
     if evidence.provisional:
-        yield Notice(
-            code=NoticeCode.PROVISIONAL,
-            text="The guarded branch does not know this model yet: it was judged by its own gates.",
-            warning=True,
-        )
+        yield notice(NoticeCode.PROVISIONAL, warning=True)
     if evidence.baseline_problem is not None:
-        yield Notice(code=NoticeCode.NO_BASELINE, text=evidence.baseline_problem.detail)
+        yield notice(NoticeCode.NO_BASELINE, problem=evidence.baseline_problem)
 
 
 def _claim_notices(trainings: Sequence[Training], evaluations: Sequence[Evaluation]) -> Iterator[Notice]:
@@ -120,50 +116,27 @@ def _claim_notices(trainings: Sequence[Training], evaluations: Sequence[Evaluati
         return
     for metric, claimed in sorted(trainings[0].claims.items()):
         score = evaluations[0].score(metric)
-        value = score.value if score else None
-        said = "could not measure it" if value is None else f"measured {value:.4f}"
-        believable = score is not None and _within(claimed, score)
-        yield Notice(
-            code=NoticeCode.UNVERIFIED_CLAIM,
-            text=f"The training printed {metric} = {claimed:.4f} (unverified); the judge {said}.",
-            warning=not believable,
-        )
+        measured = score.value if score else None
+        doubtful = score is None or not _within(claimed, score)
+        yield notice(NoticeCode.UNVERIFIED_CLAIM, warning=doubtful, metric=metric, claimed=claimed, measured=measured)
 
 
 def _seed_notices(evidence: Evidence) -> Iterator[Notice]:
     methods = {comparison.method for comparison in evidence.comparisons}
     if Method.PAIRED in methods:
-        yield Notice(
-            code=NoticeCode.SEED_NO_EFFECT,
-            text="The seeds give identical predictions, so the files themselves were compared. A hard-coded random "
-            "state looks the same: pass the seed on, or set `seeds: 1`.",
-        )
+        yield notice(NoticeCode.SEED_NO_EFFECT)
     if Method.SEED_VARIANCE_UNKNOWN in methods:
-        yield Notice(
-            code=NoticeCode.SEED_VARIANCE_UNKNOWN,
-            text="One seed tells nothing of the variance between seeds, so no margin can be judged. Set `seeds: 3`.",
-            warning=True,
-        )
+        yield notice(NoticeCode.SEED_VARIANCE_UNKNOWN, warning=True)
 
 
 def _slice_notices(slices: Sequence[SliceInfo]) -> Iterator[Notice]:
-    for each in slices:
-        if each.small:
-            yield Notice(
-                code=NoticeCode.SLICE_TOO_SMALL,
-                text=f"The slice {each.name} has {each.rows} rows, fewer than {each.min_rows}: it is shown and does "
-                "not block.",
-            )
+    return (notice(NoticeCode.SLICE_TOO_SMALL, slice=each) for each in slices if each.small)
 
 
 def _gate_notices(verdict: ModelVerdict) -> Iterator[Notice]:
     for result in verdict.gates:
         if result.outcome is Outcome.INCONCLUSIVE and not result.judgeable:
-            yield Notice(
-                code=NoticeCode.NOT_JUDGEABLE,
-                text=f"A margin of {result.gate.limit:g} for {result.gate.subject} is not judgeable with this holdout "
-                "and these seeds: noise alone moves it as far.",
-            )
+            yield notice(NoticeCode.NOT_JUDGEABLE, gate=result.gate)
 
 
 def _preview_notices(evidence: Evidence, head: Model | None, verdict: ModelVerdict) -> Iterator[Notice]:
@@ -174,16 +147,9 @@ def _preview_notices(evidence: Evidence, head: Model | None, verdict: ModelVerdi
         Gate(metric=s.metric, slice=s.slice, bound=Bound.MIN, limit=0.0).subject for s in evidence.candidate[0].scores
     }
     new = tuple(gate for gate in head.gates if gate not in evidence.gates and gate.subject in known)
-    if not new:
-        return
-    preview = decide(_NOWHERE, [evidence.model_copy(update={"gates": new})]).models[0]
-    said = "; ".join(
-        f"{each.gate.subject} {each.gate.bound} {each.gate.limit:g}: {each.outcome}" for each in preview.gates
-    )
-    yield Notice(
-        code=NoticeCode.GATE_PREVIEW,
-        text=f"By the change's own new bounds, which did not count for this {verdict.outcome}, it would be: {said}.",
-    )
+    if new:
+        preview = decide(_NOWHERE, [evidence.model_copy(update={"gates": new})]).models[0]
+        yield notice(NoticeCode.GATE_PREVIEW, outcome=verdict.outcome, gates=preview.gates)
 
 
 def _production_notices(production: Production | None, evidence: Evidence) -> Iterator[Notice]:
@@ -192,12 +158,12 @@ def _production_notices(production: Production | None, evidence: Evidence) -> It
         return
     judgeable = [gate for gate in evidence.gates if gate.slice not in evidence.small_slices]
     for comparison, gate in beyond_margins(production.comparisons, judgeable):
-        moved = f"{words.subject(gate)} {words.movement(comparison)}"
-        yield Notice(
-            code=NoticeCode.WORSE_THAN_PRODUCTION,
-            text=f"Since {production.version}, which is in production, {moved}: more than the "
-            f"{words.limit_figure(gate)} that one change may lose. This is shown and does not block.",
+        yield notice(
+            NoticeCode.WORSE_THAN_PRODUCTION,
             warning=True,
+            version=production.version,
+            moved=f"{words.subject(gate)} {words.movement(comparison)}",
+            limit=words.limit_figure(gate),
         )
 
 
@@ -212,23 +178,14 @@ def _parity_notices(trainings: Sequence[Training]) -> Iterator[Notice]:
     if not trainings or (parity := trainings[0].parity) is None or not parity.rows:
         return
     if parity.label_disagreements / parity.rows > _PARITY_WORTH_SAYING:
-        yield Notice(
-            code=NoticeCode.PARITY,
-            text=f"The ONNX file and the estimator it was exported from decide differently on "
-            f"{parity.label_disagreements} of {parity.rows} rows. The ONNX file is what was judged.",
-            warning=True,
-        )
+        yield notice(NoticeCode.PARITY, warning=True, differ=parity.label_disagreements, rows=parity.rows)
 
 
 def _holdout_notices(report: ModelReport) -> Iterator[Notice]:
     if report.data_changes:
-        yield Notice(code=NoticeCode.DATA_CHANGED, text=f"Trained on changed data: {_listed(report.data_changes)}.")
+        yield notice(NoticeCode.DATA_CHANGED, files=_listed(report.data_changes))
     if report.holdout is not None and not report.holdout.hidden:
-        yield Notice(
-            code=NoticeCode.HOLDOUT_IN_REPOSITORY,
-            text="The holdout lies in the repository, where a training could read it. An URL that only the judge can "
-            "read is safer.",
-        )
+        yield notice(NoticeCode.HOLDOUT_IN_REPOSITORY)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -8,24 +8,14 @@ from typing import Any
 
 from mlbot import resources
 from mlbot.gates.outcome import Outcome, Reason
-from mlbot.lib.templates import fill
+from mlbot.lib.templates import fill, has_sentence
 from mlbot.report import markdown, tables, words
+from mlbot.report.notices import label
 from mlbot.report.report import Charts, ModelReport, Report, Side
 from mlbot.report.words import by_severity, headline, model_line
 
 _EVERY = 1_000
 """All columns of the slices: a page has room to scroll."""
-
-_TITLES = {
-    "slices": "Change by slice",
-    "seeds": "Each seed",
-    "roc": "ROC curve",
-    "precision_recall": "Precision and recall",
-    "calibration": "Calibration",
-    "confusion": "Confusion of the candidate",
-    "residuals": "Mean residual by prediction",
-    "residual_histogram": "Residuals",
-}
 
 
 def html(report: Report, charts: Charts | None = None) -> str:
@@ -43,7 +33,7 @@ def html(report: Report, charts: Charts | None = None) -> str:
         report=report,
         headline=headline(report),
         tone=_tone(report),
-        label=markdown.label,
+        label=label,
         waived_by=words.waived_by,
         said_at=partial(markdown.said_at, report),
         loud=tables.loud,
@@ -72,6 +62,10 @@ def _sources(scripts: Sequence[str]) -> str:
     """What the page's policy lets run: exactly these scripts, by their hashes."""
     hashes = (b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts)
     return " ".join(f"'sha256-{digest}'" for digest in hashes) or "'none'"
+
+
+def _title(chart: str) -> str:
+    return words.of_gate(f"chart/{chart}") if has_sentence("gates", f"chart/{chart}") else chart
 
 
 def _model(model: ModelReport, charts: Charts | None) -> dict[str, Any]:
@@ -105,5 +99,5 @@ def _model(model: ModelReport, charts: Charts | None) -> dict[str, Any]:
         ],
         "claims": sorted(ours[0].claims.items()) if ours else (),
         "history": tables.history_rows(model),
-        "charts": [(name, _TITLES.get(name, name), spec.get("description", name)) for name, spec in specs.items()],
+        "charts": [(name, _title(name), spec.get("description", name)) for name, spec in specs.items()],
     }

@@ -188,7 +188,7 @@ class ModelReport(Record):
 class Report(Record):
     """What people read, whole."""
 
-    schema_version: Literal["mlbot/report@1"] = "mlbot/report@1"
+    schema_version: Literal["mlbot/report@1", "mlbot/report@2"] = "mlbot/report@2"
     mlbot_version: str
     repository: str
     """Its name, for the title."""

@@ -100,28 +100,16 @@ def _slice_cell(model: ModelReport, metric: str, slice_: str) -> SliceCell:
 
 
 def seeds(model: ModelReport) -> str:
-    """How many seeds stand on each side."""
+    """How many seeds each side has."""
     ours, theirs = len(model.candidate), len(model.baseline)
-    if not theirs:
-        return figures.plural(ours, "seed")
-    if ours == theirs:
-        return f"{figures.plural(ours, 'seed')} each side"
-    return f"{figures.plural(ours, 'candidate seed')}, {figures.plural(theirs, 'baseline seed')}"
-
-
-_METHODS = {
-    Method.RECIPE: "recipe test (rows and seeds vary)",
-    Method.BORROWED: "recipe test, the seed variance borrowed from the baseline",
-    Method.PAIRED: "paired test of the two files (only rows vary)",
-    Method.IDENTICAL: "no test needed: both sides predict the same",
-    Method.SEED_VARIANCE_UNKNOWN: "interval of the two files alone, the seed variance is unknown",
-}
+    way = "one-side" if not theirs else "alike" if ours == theirs else "different"
+    return words.of_gate(f"seeds/{way}", candidate=ours, baseline=theirs)
 
 
 def methods(model: ModelReport) -> str:
     """The tests behind the intervals, each once, in their order of appearance."""
     used = dict.fromkeys(each.method for each in model.comparisons if each.method is not None)
-    return "; ".join(_METHODS[method] for method in used)
+    return "; ".join(words.of_gate(f"method/{method}") for method in used)
 
 
 class FileRow(Record):
@@ -138,14 +126,19 @@ def file_rows(model: ModelReport) -> tuple[FileRow, ...]:
     if ours is None or ours.problem is not None:
         return ()
     theirs = model.baseline[0] if model.baseline else None
-    rows = [FileRow(what="Size", baseline=_size(theirs), candidate=_size(ours))]
-    for what, read in (("Latency, median", "p50_ms"), ("Latency, 95 % of requests below", "p95_ms")):
-        rows.append(FileRow(what=what, baseline=_latency(theirs, read), candidate=_latency(ours, read)))
-    rows.append(FileRow(what="Rows a second, in one batch", baseline=_speed(theirs), candidate=_speed(ours)))
+    rows = [
+        _file_row("size", _size(theirs), _size(ours)),
+        *(_file_row(read, _latency(theirs, read), _latency(ours, read)) for read in ("p50_ms", "p95_ms")),
+        _file_row("rows_per_s", _speed(theirs), _speed(ours)),
+    ]
     before, after = _parity(model.baseline_training), _parity(model.candidate_training)
     if before != _DASH or after != _DASH:
-        rows.append(FileRow(what="Largest difference from the fitted estimator", baseline=before, candidate=after))
+        rows.append(_file_row("parity", before, after))
     return tuple(rows)
+
+
+def _file_row(what: str, baseline: str, candidate: str) -> FileRow:
+    return FileRow(what=words.of_gate(f"file/{what}"), baseline=baseline, candidate=candidate)
 
 
 def _size(evaluation: Evaluation | None) -> str:
@@ -164,8 +157,7 @@ def _parity(trainings: tuple[Training, ...]) -> str:
     if not trainings or trainings[0].parity is None:
         return _DASH
     parity = trainings[0].parity
-    labels = f", {figures.plural(parity.label_disagreements, 'label')} differ" if parity.label_disagreements else ""
-    return f"{parity.max_difference:.2g}{labels}"
+    return words.of_gate("file/parity-value", difference=parity.max_difference, labels=parity.label_disagreements)
 
 
 class HistoryRow(Record):
@@ -245,6 +237,8 @@ class GateRow(Record):
     metric: str
     slice: str | None
     arrow: str
+    kind: str
+    """`minimum`, `regression`, where another gate has the same subject."""
     baseline: str
     candidate: str
     change: str
@@ -278,11 +272,12 @@ class MetricRow(Record):
 
 def gate_rows(model: ModelReport) -> tuple[GateRow, ...]:
     """All gates: those that count first, the worst outcome first, what was waived before what passes."""
-    rows = [_gate_row(result, model) for result in model.verdict.gates]
+    subjects = [result.gate.subject for result in model.verdict.gates]
+    rows = [_gate_row(each, model, subjects.count(each.gate.subject) > 1) for each in model.verdict.gates]
     return tuple(sorted(rows, key=lambda row: (not row.counts, _ORDER.index(row.standing))))
 
 
-def _gate_row(result: GateResult, model: ModelReport) -> GateRow:
+def _gate_row(result: GateResult, model: ModelReport, several: bool) -> GateRow:  # noqa: FBT001
     gate = result.gate
     direction = model.direction(gate.metric)
     return GateRow(
@@ -290,20 +285,21 @@ def _gate_row(result: GateResult, model: ModelReport) -> GateRow:
         metric=gate.metric,
         slice=gate.slice,
         arrow=words.arrow(direction),
+        kind=words.of_gate(f"kind/{gate.bound}") if several else "",
         **_gate_figures(result, model),
         limit=words.limit(gate, direction),
         outcome=result.outcome,
         standing=result.standing,
         waiver=result.waived.waiver if result.waived else None,
         counts=result.counts,
-        remark=words.finding(unwaived(result), model).removeprefix(words.subject(gate)),
+        remark=words.remark(unwaived(result), model),
         settle=words.settle(result, model),
         detectable=words.detectable(model.comparison(gate.metric, gate.slice))
         if result.counts
         and gate.bound is Bound.MAX_REGRESSION
         and result.outcome in {Outcome.FAIL, Outcome.INCONCLUSIVE}
         else "",
-        detail=result.detail,
+        detail=result.why.detail if result.why else "",
     )
 
 
@@ -384,9 +380,8 @@ def production_rows(model: ModelReport) -> tuple[MetricRow, ...]:
 def production_summary(model: ModelReport) -> str:
     """What those rows come to: `1 of 6 clearly worse, 2 clearly better`."""
     rows = production_rows(model)
-    counts = [(reading, sum(row.reading == reading for row in rows)) for reading in ("worse", "better")]
-    said = ", ".join(f"{count} of {len(rows)} clearly {reading}" for reading, count in counts if count)
-    return said or "no clear change"
+    worse, better = (sum(row.reading == reading for row in rows) for reading in ("worse", "better"))
+    return words.of_gate("production/summary", rows=len(rows), worse=worse, better=better)
 
 
 def production_is(model: ModelReport) -> str:
@@ -395,9 +390,9 @@ def production_is(model: ModelReport) -> str:
     if there is None:
         return ""
     if model.shipped and model.shipped.digest == there.digest:
-        return "the candidate itself"
+        return words.of_gate("production/candidate")
     if model.baseline and model.baseline[0].digest == there.digest:
-        return "the baseline"
+        return words.of_gate("production/baseline")
     return ""
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 from mlbot.gates.outcome import Outcome, Reason
-from mlbot.lib import figures
 from mlbot.lib.escape import clean, clean_keeping_indent
+from mlbot.lib.templates import sentence
 from mlbot.lib.terminal import GAP, INDENT, Cell, Pen, cells
 from mlbot.report import tables, words
-from mlbot.report.markdown import label
+from mlbot.report.notices import label
 from mlbot.report.report import ModelReport, Notice, Report
 from mlbot.report.words import by_severity, headline, model_line, whole_problem
 
@@ -30,8 +31,6 @@ _SIGNS: Mapping[str, str] = MappingProxyType(
 
 _NARROWEST = 40
 
-_TOO_SMALL = " (too few rows)"
-
 
 def terminal(report: Report, color: bool, width: int = 100, *, brief: bool = False) -> str:  # noqa: FBT001 - a terminal's facts
     """The report as text.
@@ -40,7 +39,7 @@ def terminal(report: Report, color: bool, width: int = 100, *, brief: bool = Fal
         report: What to say.
         color: Whether to use ANSI colours.
         width: Columns of the terminal.
-        brief: Leave out what stands below the gates.
+        brief: Leave out what is below the gates.
     """
     pen = Pen(color, max(width, _NARROWEST))
     blocks = [_head(report, pen), *_notices(report.notices, pen)]
@@ -50,10 +49,18 @@ def terminal(report: Report, color: bool, width: int = 100, *, brief: bool = Fal
     for model in by_severity(report.models):
         blocks.extend(_model(report, model, pen, brief=brief or (several and model.verdict.standing == Outcome.PASS)))
     if report.unchanged:
-        names = ", ".join(map(clean, report.unchanged))
-        blocks.append(pen.wrap(f"Not judged, because nothing they depend on changed: {names}.", ""))
+        blocks.append(pen.wrap(_say("unchanged", names=", ".join(map(clean, report.unchanged))), ""))
     blocks.extend(_notes(report.notices, pen))
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _say(path: str, **values: Any) -> str:
+    return sentence("terminal", path, **values)
+
+
+def _titles(table: str, **values: Any) -> list[str]:
+    """The titles of a table's columns."""
+    return _say(f"head/{table}", **values).split(" | ")
 
 
 def _head(report: Report, pen: Pen) -> str:
@@ -87,22 +94,22 @@ def _overview(report: Report, pen: Pen) -> str:
         [_outcome(model.verdict.standing), Cell(clean(model.model), _BOLD), Cell(clean(model_line(model), room))]
         for model in by_severity(report.models)
     ]
-    return pen.table(("outcome", "model", "finding"), rows, expendable=(2,))
+    return pen.table(_titles("overview"), rows, expendable=(2,))
 
 
 def _outcome(outcome: str, *, counts: bool = True) -> Cell:
-    return Cell(f"{_SIGNS[outcome]} {outcome if counts else 'shown only'}", _COLOURS[outcome] if counts else _DIM)
+    return Cell(f"{_SIGNS[outcome]} {outcome if counts else _say('shown-only')}", _COLOURS[outcome] if counts else _DIM)
 
 
 def _model(report: Report, model: ModelReport, pen: Pen, *, brief: bool) -> Iterator[str]:
     yield _facts(report, model, pen)
     yield from _notices(model.notices, pen)
-    yield from _gates(model, pen)
+    yield from _gates(model, pen, several=len(report.models) > 1)
     if brief:
         return
     yield from _failures(model, pen)
     if model.flips:
-        yield _flips(model, pen)
+        yield pen.wrap(_say("flips", flips=model.flips))
     yield from _metrics(tables.metric_rows(model), "baseline", pen)
     yield from _production(model, pen)
     yield from _slices(model, pen)
@@ -111,43 +118,35 @@ def _model(report: Report, model: ModelReport, pen: Pen, *, brief: bool) -> Iter
 
 def _facts(report: Report, model: ModelReport, pen: Pen) -> str:
     commits = report.verdict.commits
-    against = f" against baseline {figures.short(commits.base)}" if commits.base else ""
-    facts = [f"candidate {figures.short(commits.head)}{against}"]
-    if commits.behind:
-        facts.append(f"{figures.plural(commits.behind, 'commit')} behind {clean(commits.guarded)}")
-    if model.holdout:
-        kind = "hidden" if model.holdout.hidden else "in the repository"
-        facts.append(
-            f"{figures.count(model.holdout.rows)} holdout rows, {kind} ({figures.short(model.holdout.digest)})"
-        )
-    if model.candidate:
-        facts.append(tables.seeds(model))
-    if model.production:
-        facts.append(
-            ", ".join(filter(None, (f"production runs {clean(model.production.version)}", tables.production_is(model))))
-        )
-    return f"{pen.paint(clean(model.model), _BOLD)}\n{pen.wrap(' · '.join(facts))}"
+    facts = _say(
+        "facts",
+        commits=commits,
+        holdout=model.holdout,
+        seeds=tables.seeds(model) if model.candidate else "",
+        production=model.production,
+        production_is=tables.production_is(model),
+    )
+    return f"{pen.paint(clean(model.model), _BOLD)}\n{pen.wrap(facts)}"
 
 
-def _gates(model: ModelReport, pen: Pen) -> Iterator[str]:
+def _gates(model: ModelReport, pen: Pen, *, several: bool) -> Iterator[str]:
     rows = tables.gate_rows(model)
     if any(row.outcome is not Outcome.ERROR for row in rows):
-        head = ("gate", "baseline", "candidate", "change", "[90 % interval]", "limit", "outcome")
-        yield pen.table(head, [_gate(row) for row in rows], expendable=(4, 1, 3, 5))
+        yield pen.table(_titles("gates"), [_gate(row) for row in rows], expendable=(4, 1, 3, 5))
         if methods := tables.methods(model):
-            yield pen.paint(pen.wrap(f"Intervals: {methods}. Minimum and maximum judge the file that ships."), _DIM)
-    if why := whole_problem(model):
+            yield pen.paint(pen.wrap(_say("intervals", methods=methods)), _DIM)
+    if several and (why := whole_problem(model)):
         yield pen.wrap(clean(why))
     yield from _reasons([row for row in rows if row.standing != Outcome.PASS], pen)
     if model.verdict.waived:
-        said = clean(words.waived_by(model.verdict.waived.waiver))
-        yield pen.wrap(f"The model is removed. {said}", f"{INDENT}{_SIGNS[Reason.WAIVED]} ", INDENT * 2)
+        why = clean(words.waived_by(model.verdict.waived.waiver))
+        yield pen.wrap(f"{_say('removed')} {why}", f"{INDENT}{_SIGNS[Reason.WAIVED]} ", INDENT * 2)
 
 
 def _gate(row: tables.GateRow) -> list[Cell]:
     style = "" if row.counts else _DIM
     return [
-        Cell(f"{clean(row.subject, 60)} {row.arrow}", style),
+        Cell(f"{clean(row.subject, 60)} {row.arrow} {row.kind}".rstrip(), style),
         Cell(row.baseline, style, right=True),
         Cell(row.candidate, f"{_BOLD};{_COLOURS[row.outcome]}" if row.outcome is Outcome.FAIL else style, right=True),
         Cell(row.change, style, right=True),
@@ -173,37 +172,23 @@ def _reason(row: tables.GateRow, pen: Pen) -> str:
 def _failures(model: ModelReport, pen: Pen) -> Iterator[str]:
     for failure in model.failures[:3]:
         lines = [f"{INDENT}| {clean_keeping_indent(line)}" for line in failure.log_tail[-20:]]
-        yield "\n".join([pen.wrap(f"Seed {failure.seed}: {clean(failure.message)}"), *lines])
-
-
-def _flips(model: ModelReport, pen: Pen) -> str:
-    flips = model.flips
-    if flips is None:
-        return ""
-    rate = f"{figures.percent(flips.rate)}, interval {figures.percent(flips.low)} to {figures.percent(flips.high)}"
-    examples = f" (rows {', '.join(map(str, flips.examples[:8]))}, from 0)" if flips.examples else ""
-    return pen.wrap(
-        f"Negative flips: {figures.count(flips.count)} of {figures.count(flips.rows)} rows ({rate}) are right in the "
-        f"baseline and wrong in the candidate{examples}."
-    )
+        yield "\n".join([pen.wrap(_say("failure", failure=failure)), *lines])
 
 
 def _production(model: ModelReport, pen: Pen) -> Iterator[str]:
     there = model.production
     if there is None or not (there.comparisons or there.problem):
         return
-    beside = f"{clean(there.version)} in {clean(there.environment)}"
     if there.problem:
-        yield pen.wrap(f"Not compared with {beside}: {clean(there.problem.detail)}")
+        yield pen.wrap(_say("not-compared", there=there))
     else:
-        yield pen.wrap(f"Beside {beside}, file by file; no gate reads it: {tables.production_summary(model)}")
+        yield pen.wrap(_say("beside", there=there, summary=tables.production_summary(model)))
         yield from _metrics(tables.production_rows(model), clean(there.version, 20), pen)
 
 
 def _metrics(rows: Sequence[tables.MetricRow], other: str, pen: Pen) -> Iterator[str]:
     if rows:
-        head = ("metric", other, "candidate", "change", "[90 % interval]", "reading")
-        yield pen.table(head, [_metric(row) for row in rows], expendable=(4, 1, 3, 5))
+        yield pen.table(_titles("metrics", other=other), [_metric(row) for row in rows], expendable=(4, 1, 3, 5))
 
 
 def _metric(row: tables.MetricRow) -> list[Cell]:
@@ -221,10 +206,10 @@ def _slices(model: ModelReport, pen: Pen) -> Iterator[str]:
     table = tables.slice_table(model, columns=4)
     if not (table.rows and table.columns and model.candidate):
         return
-    head = ("slice", "rows", *(f"{clean(column.metric, 40)} {column.arrow}" for column in table.columns))
+    head = (*_titles("slices"), *(f"{clean(column.metric, 40)} {column.arrow}" for column in table.columns))
     rows = [
         [
-            Cell(clean(row.name) + _TOO_SMALL * row.small, style),
+            Cell(clean(row.name) + (_say("small") if row.small else ""), style),
             Cell(row.rows, style, right=True),
             *(_slice(cell, style) for cell in row.cells),
         ]

@@ -234,8 +234,7 @@ class SeedRun:
         """What a training on this machine left."""
         if isinstance(result, Trained):
             return cls(seed=result.training.seed, file=result.path, record=result.training)
-        reason = Reason.TRAINING_TIMEOUT if result.timed_out else Reason.TRAINING_FAILED
-        return cls(seed=result.seed, file=Problem(reason=reason, detail=result.message), record=result)
+        return cls(seed=result.seed, file=result.problem, record=result)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -300,10 +299,9 @@ class Trainer:
         try:
             runs = SeedRuns(runs=tuple(map(SeedRun.of, self._train(planned.name, base, side))))
         except MlbotError as error:
-            return Problem(reason=Reason.NO_BASELINE, detail=f"The baseline cannot be trained: {error.what}.")
+            return Problem.of(Reason.NO_BASELINE, "cannot-train", why=error.what)
         if runs.failures:
-            why = runs.failures[0].message
-            return Problem(reason=Reason.NO_BASELINE, detail=f"The training of the baseline failed: {why}.")
+            return Problem.of(Reason.NO_BASELINE, "training-failed", why=runs.failures[0].message)
         return runs
 
     def _train(
@@ -341,7 +339,7 @@ class Trainer:
 def no_baseline(planned: PlannedModel) -> Problem:
     """Why a model has nothing to compare with: what makes it stale."""
     why = "; ".join(reason.text for reason in planned.reasons)
-    return Problem(reason=Reason.NO_BASELINE, detail=f"There is nothing to compare with: {why}.")
+    return Problem.of(Reason.NO_BASELINE, "nothing-before", why=why)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -540,8 +538,4 @@ def unfetched(source: Path | str) -> Problem | None:
     """Why a holdout that Git LFS has not fetched cannot be read: as a table it would only look damaged."""
     if not isinstance(source, Path) or not source.is_file() or not is_lfs_pointer(source):
         return None
-    detail = (
-        f"The holdout {source.name} is a pointer of Git LFS, not the data. Fetch it: git lfs pull (in GitHub Actions: "
-        "the input lfs of judge.yml)."
-    )
-    return Problem(reason=Reason.HOLDOUT_UNREADABLE, detail=detail)
+    return Problem.of(Reason.HOLDOUT_UNREADABLE, "lfs-pointer", holdout=source.name)

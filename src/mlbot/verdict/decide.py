@@ -72,12 +72,12 @@ def _model_verdict(evidence: Evidence, results: tuple[GateResult, ...], waivers:
     held = standing(waivers, evidence.model, evidence.key, evidence.policy)
     gates = tuple(waived(result, held) for result in results)
     gone = removal(held) if evidence.deleted else None
-    outcome, reason, detail = _summary(evidence, gates, gone)
+    outcome, reason, problem = _summary(evidence, gates, gone)
     return ModelVerdict(
         model=evidence.model,
         outcome=outcome,
         reason=reason,
-        detail=detail,
+        problem=problem,
         gates=gates,
         key=None if evidence.deleted else evidence.key,
         digest=evidence.candidate[0].digest if evidence.candidate else None,
@@ -86,21 +86,23 @@ def _model_verdict(evidence: Evidence, results: tuple[GateResult, ...], waivers:
     )
 
 
-def _summary(evidence: Evidence, gates: Sequence[GateResult], gone: Waived | None) -> tuple[Outcome, Reason, str]:
+def _summary(
+    evidence: Evidence, gates: Sequence[GateResult], gone: Waived | None
+) -> tuple[Outcome, Reason, Problem | None]:
     if evidence.deleted:
-        return (Outcome.PASS, Reason.WAIVED, "") if gone else (Outcome.FAIL, Reason.MODEL_DELETED, "")
+        return (Outcome.PASS, Reason.WAIVED, None) if gone else (Outcome.FAIL, Reason.MODEL_DELETED, None)
     if problem := _model_problem(evidence):
-        return Outcome.ERROR, problem.reason, problem.detail
+        return Outcome.ERROR, problem.reason, problem
     if not gates:
-        return Outcome.ERROR, Reason.NO_GATES, ""
+        return Outcome.ERROR, Reason.NO_GATES, None
     counted = [gate for gate in gates if gate.counts]
     if not counted:
-        return Outcome.INCONCLUSIVE, Reason.NOTHING_COUNTS, ""
+        return Outcome.INCONCLUSIVE, Reason.NOTHING_COUNTS, None
     outcome = worst(gate.outcome for gate in counted)
     if outcome is Outcome.PASS:
-        return outcome, Reason.WAIVED if any(gate.waived for gate in counted) else Reason.ALL_GATES_PASS, ""
+        return outcome, Reason.WAIVED if any(gate.waived for gate in counted) else Reason.ALL_GATES_PASS, None
     decisive = next(gate for gate in counted if gate.outcome is outcome)
-    return outcome, decisive.reason, decisive.detail
+    return outcome, decisive.reason, decisive.problem
 
 
 def _model_problem(evidence: Evidence) -> Problem | None:
@@ -108,7 +110,7 @@ def _model_problem(evidence: Evidence) -> Problem | None:
     if evidence.problem is not None:
         return evidence.problem
     if not evidence.candidate:
-        return Problem(reason=Reason.MODEL_MISSING, detail="There is no model file to judge.")
+        return Problem.of(Reason.MODEL_MISSING, "no-file")
     return next((each.problem for each in evidence.candidate if each.problem), None)
 
 
@@ -144,12 +146,12 @@ def _weigh(result: GateResult, evidence: Evidence) -> GateResult:
 
 
 def _error(gate: Gate, problem: Problem) -> GateResult:
-    return GateResult(gate=gate, outcome=Outcome.ERROR, reason=problem.reason, detail=problem.detail)
+    return GateResult(gate=gate, outcome=Outcome.ERROR, reason=problem.reason, problem=problem)
 
 
 def _no_baseline(gate: Gate, evidence: Evidence) -> GateResult:
-    detail = evidence.baseline_problem.detail if evidence.baseline_problem else ""
-    return GateResult(gate=gate, outcome=Outcome.INCONCLUSIVE, reason=Reason.NO_BASELINE, detail=detail)
+    why = evidence.baseline_problem
+    return GateResult(gate=gate, outcome=Outcome.INCONCLUSIVE, reason=Reason.NO_BASELINE, problem=why)
 
 
 def _margin_result(gate: Gate, evidence: Evidence, comparison: Comparison | None) -> GateResult:
@@ -187,7 +189,7 @@ def _score_result(gate: Gate, evidence: Evidence) -> GateResult:
     """`min` and `max` judge the shipped file: the first seed's."""
     score = evidence.candidate[0].score(gate.metric, gate.slice)
     if score is None:
-        return _error(gate, Problem(reason=Reason.METRIC_UNDEFINED, detail=f"{gate.subject} was not computed."))
+        return _error(gate, Problem.of(Reason.METRIC_UNDEFINED, "not-computed", subject=gate.subject))
     if score.problem is not None:
         return _error(gate, score.problem)
     interval = (score.low, score.high) if gate.confident else (score.value, score.value)
@@ -218,7 +220,7 @@ def _bounded(gate: Gate, value: float | None, interval: tuple[float | None, floa
     """Pass when the whole interval keeps the bound, fail when none of it does, else inconclusive."""
     low, high = interval
     if value is None or low is None or high is None:
-        return _error(gate, Problem(reason=Reason.METRIC_UNDEFINED, detail=f"{gate.subject} was not measured."))
+        return _error(gate, Problem.of(Reason.METRIC_UNDEFINED, "not-measured", subject=gate.subject))
     minimum = gate.bound is Bound.MIN
     kept, broken = (low >= gate.limit, high < gate.limit) if minimum else (high <= gate.limit, low > gate.limit)
     if kept:

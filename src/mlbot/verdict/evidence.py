@@ -1,13 +1,14 @@
 """Candidate against baseline: one change of one metric with its interval."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
 from mlbot.gates.metric import Direction, Task
 from mlbot.gates.outcome import Reason
 from mlbot.lib.record import Count, Digest, Record
+from mlbot.lib.templates import has_sentence, sentence
 
 # One model's scores on one holdout.
 
@@ -15,10 +16,39 @@ NonNegative = Annotated[float, Field(ge=0)]
 
 
 class Problem(Record):
-    """Why something could not be evaluated: a code for programs and a sentence for people."""
+    """Why something could not be evaluated: a code, which of its causes, and the values that its words name.
+
+    The words are made once, from `templates/words/reasons.yaml`, and go where the problem goes.
+    """
 
     reason: Reason
+    cause: str = ""
+    """One of the causes that the reason's words have; empty for the reason itself."""
+    values: dict[str, str | int | float] = Field(default_factory=dict)
     detail: str
+    """What happened, as a sentence."""
+    hint: str = ""
+    """What to do about this cause; empty where there is nothing to do."""
+
+    @classmethod
+    def of(cls, reason: Reason, cause: str = "", *, detail: str = "", **values: Any) -> Self:
+        """A problem with its words.
+
+        Args:
+            reason: The code.
+            cause: Which of the causes that the words have.
+            detail: A sentence of its own, where there is no cause for it yet.
+            **values: What the words of the cause name.
+        """
+        path = f"{reason}/causes/{cause}" if cause else str(reason)
+        said = detail or sentence("reasons", f"{path}/sentence", **values)
+        hint = sentence("reasons", f"{path}/hint", **values) if has_sentence("reasons", f"{path}/hint") else ""
+        return cls(reason=reason, cause=cause, values=values, detail=said, hint=hint)
+
+
+def reason_hint(reason: Reason) -> str:
+    """What to do about a reason, whatever its cause; empty where there is nothing to do."""
+    return sentence("reasons", f"{reason}/hint") if has_sentence("reasons", f"{reason}/hint") else ""
 
 
 class Holdout(Record):

@@ -1,11 +1,14 @@
 """The verdict: all gates' outcomes on a commit, bound to the bytes that were judged."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from mlbot.gates.gate import Gate
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib.record import Count, Digest, Name, Record, Sha
+from mlbot.verdict.evidence import Problem
 
 
 class Waived(Record):
@@ -17,6 +20,10 @@ class Waived(Record):
     reason: Reason
 
 
+Former = Annotated[str, Field(exclude=True)]
+"""A problem's sentence in version 1 of the report: read, not written."""
+
+
 class GateResult(Record):
     """What a gate came to on this candidate."""
 
@@ -26,14 +33,20 @@ class GateResult(Record):
     value: float | None = None
     """The figure that was judged: the shipped file's metric, or the recipe's change."""
     baseline: float | None = None
-    detail: str = ""
-    """One sentence for people: what was found, and for inconclusive what would settle it."""
+    problem: Problem | None = None
+    """Why it could not be evaluated, or why there is nothing to compare with."""
+    detail: Former = ""
     counts: bool = True
     """False for a gate that only warns and for a slice with too few rows: shown, and nothing rests on it."""
     judgeable: bool = True
     """False when the margin is too small for this holdout and these seeds, whatever the model."""
     waived: Waived | None = None
     """Set exactly when the reason is `waived`."""
+
+    @property
+    def why(self) -> Problem | None:
+        """Its problem, also as version 1 of the report wrote it."""
+        return self.problem or (Problem.of(self.reason, detail=self.detail) if self.detail else None)
 
     @property
     def standing(self) -> str:
@@ -64,7 +77,9 @@ class ModelVerdict(Record):
     model: Name
     outcome: Outcome
     reason: Reason
-    detail: str = ""
+    problem: Problem | None = None
+    """Why the model, or the gate that decides, could not be evaluated."""
+    detail: Former = ""
     gates: tuple[GateResult, ...] = ()
     key: Digest | None = None
     """The candidate's content key."""
@@ -74,6 +89,11 @@ class ModelVerdict(Record):
     """Judged by its own gates from head, because the guarded branch has no such model yet."""
     waived: Waived | None = None
     """For a model that head removes: who let it go."""
+
+    @property
+    def why(self) -> Problem | None:
+        """Its problem, also as version 1 of the report wrote it."""
+        return self.problem or (Problem.of(self.reason, detail=self.detail) if self.detail else None)
 
     @property
     def standing(self) -> str:

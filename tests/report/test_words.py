@@ -1,0 +1,237 @@
+"""What the report says of each gate: sentence by sentence."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jinja2 import meta
+from tests.support import report_parts as parts
+from tests.support import samples
+
+from mlbot.gates.gate import Bound, Gate
+from mlbot.gates.metric import Direction
+from mlbot.gates.outcome import Outcome, Reason
+from mlbot.lib.templates import environment
+from mlbot.report import words
+from mlbot.report.report import ModelReport
+from mlbot.resources import templates
+from mlbot.verdict.evidence import Comparison, Method, Problem
+from mlbot.verdict.verdict import GateResult
+
+SOURCE = Path(__file__).parents[2] / "src" / "mlbot"
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_every_reason_is_a_plain_sentence(reason: Reason) -> None:
+    problem = Problem.of(reason)
+    assert problem.detail[0].isupper()
+    assert problem.detail.endswith(".")
+    assert reason not in problem.detail
+    assert not problem.hint or problem.hint.endswith(".")
+
+
+def test_every_reason_of_the_words_is_one() -> None:
+    written = yaml.safe_load((templates() / "words" / "reasons.yaml").read_text())
+    assert list(written) == [reason.value for reason in Reason]
+
+
+def problems_made() -> list[tuple[str, str, str, set[str] | None]]:
+    """Place, reason, cause and names of the values of every problem that the source makes with a literal cause."""
+    found = []
+    for path in sorted(SOURCE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and ast.unparse(node.func) == "Problem.of" and len(node.args) == 2):
+                continue
+            reason, cause = node.args
+            if isinstance(cause, ast.Constant) and isinstance(reason, ast.Attribute) and reason.attr.isupper():
+                names = [keyword.arg for keyword in node.keywords]
+                given = None if None in names else {str(name) for name in names}
+                found.append((path.name, Reason[reason.attr].value, str(cause.value), given))
+    return found
+
+
+def test_every_cause_has_its_words_and_gives_what_they_name() -> None:
+    written = yaml.safe_load((templates() / "words" / "reasons.yaml").read_text())
+    made = problems_made()
+    assert len(made) > 20
+    for place, reason, cause, given in made:
+        words_of = written[reason].get("causes", {}).get(cause)
+        assert words_of, f"{place}: {reason}/{cause} has no words"
+        names = meta.find_undeclared_variables(environment().parse(" ".join(words_of.values())))
+        assert given is None or names == given, f"{place}: {reason}/{cause}"
+
+
+def test_a_hint_is_of_its_own_cause() -> None:
+    expired = Problem.of(Reason.MODEL_MISSING, "artifact-expired", seed=1, artifact="the artifact a has expired")
+    assert "MLBOT_MODEL" not in expired.hint
+    assert "MLBOT_MODEL" in Problem.of(Reason.MODEL_MISSING, "left-none", seed=1).hint
+    assert "new columns" in Problem.of(Reason.HOLDOUT_SCHEMA, "to-land", why="").hint
+    assert "new columns" not in Problem.of(Reason.HOLDOUT_SCHEMA, "labels-missing", target="y", rows=3).hint
+    assert "operators" not in Problem.of(Reason.MODEL_REFUSED, "too-large", size="3 GB", limit="256 MB").hint
+
+
+@pytest.mark.parametrize(
+    ("gate", "direction", "text"),
+    [
+        (Gate(metric="roc_auc", bound=Bound.MIN, limit=0.9), Direction.HIGHER, "≥ 0.9"),
+        (Gate(metric="log_loss", bound=Bound.MAX, limit=0.35), Direction.LOWER, "≤ 0.35"),
+        (Gate(metric="roc_auc", bound=Bound.MAX_REGRESSION, limit=0.005), Direction.HIGHER, "drop ≤ 0.005"),
+        (Gate(metric="log_loss", bound=Bound.MAX_REGRESSION, limit=0.01), Direction.LOWER, "rise ≤ 0.01"),
+        (Gate(metric="roc_auc", bound=Bound.MIN, limit=0.9, confident=True), None, "≥ 0.9, confidently"),
+        (Gate(metric="negative_flips", bound=Bound.MAX, limit=0.03), None, "≤ 3 %"),
+        (Gate(metric="latency_p95_ms", bound=Bound.MAX, limit=20.0), None, "≤ 20 ms"),
+        (Gate(metric="size_mb", bound=Bound.MAX, limit=50.0), None, "≤ 50 MB"),
+    ],
+)
+def test_limits(gate: Gate, direction: Direction | None, text: str) -> None:
+    assert words.limit(gate, direction) == text
+
+
+def test_arrows() -> None:
+    assert [words.arrow(each) for each in (Direction.HIGHER, Direction.LOWER, None)] == ["↑", "↓", ""]
+
+
+def model(*comparisons: Comparison, **changes: Any) -> ModelReport:
+    _, rest = parts.adult(0.0)
+    verdict = samples.passing().verdict.models[0]
+    return ModelReport(model="m", verdict=verdict, **(rest | {"comparisons": comparisons} | changes))
+
+
+MARGIN = Gate(metric="roc_auc", bound=Bound.MAX_REGRESSION, limit=0.005)
+
+
+def result(reason: Reason, outcome: Outcome, gate: Gate = MARGIN, **changes: Any) -> GateResult:
+    return GateResult(gate=gate, outcome=outcome, reason=reason, **changes)
+
+
+@pytest.mark.parametrize(
+    ("reason", "outcome", "text"),
+    [
+        (Reason.REGRESSION, Outcome.FAIL, "roc_auc fell by 0.0206, more than the 0.005 allowed"),
+        (Reason.WITHIN_MARGIN, Outcome.PASS, "roc_auc fell by 0.0206, within the 0.005 allowed"),
+        (
+            Reason.MARGIN_INSIDE_INTERVAL,
+            Outcome.INCONCLUSIVE,
+            "roc_auc fell by 0.0206 [−0.0224, −0.0188]: that may be more than the 0.005 allowed, or less",
+        ),
+        (
+            Reason.SEED_VARIANCE_UNKNOWN,
+            Outcome.INCONCLUSIVE,
+            "roc_auc fell by 0.0206 [−0.0224, −0.0188], and with one seed that may be luck",
+        ),
+        (
+            Reason.NOT_KEPT_BY_HOLM,
+            Outcome.INCONCLUSIVE,
+            "roc_auc fell by 0.0206 [−0.0224, −0.0188], but among so many gates that may be chance",
+        ),
+        (Reason.IDENTICAL, Outcome.PASS, "roc_auc did not change: both models predict the same"),
+        (Reason.NO_BASELINE, Outcome.INCONCLUSIVE, "roc_auc: there is no baseline to compare with"),
+        (Reason.METRIC_UNDEFINED, Outcome.ERROR, "roc_auc could not be evaluated"),
+    ],
+)
+def test_findings_of_a_margin(reason: Reason, outcome: Outcome, text: str) -> None:
+    assert words.finding(result(reason, outcome), model(parts.comparison("roc_auc", -0.0206))) == text
+
+
+def test_a_rise_of_what_should_be_low() -> None:
+    gate = Gate(metric="log_loss", bound=Bound.MAX_REGRESSION, limit=0.01)
+    found = words.finding(result(Reason.REGRESSION, Outcome.FAIL, gate), model(parts.comparison("log_loss", -0.0206)))
+    assert found == "log_loss rose by 0.0206, more than the 0.01 allowed"
+
+
+@pytest.mark.parametrize(
+    ("gate", "reason", "outcome", "value", "text"),
+    [
+        (
+            parts.GATES[0],
+            Reason.BELOW_MINIMUM,
+            Outcome.FAIL,
+            0.8931,
+            "roc_auc is 0.8931, below the minimum of 0.9",
+        ),
+        (
+            parts.GATES[5],
+            Reason.ABOVE_MAXIMUM,
+            Outcome.FAIL,
+            31.2,
+            "latency_p95_ms is 31.2 ms, above the maximum of 20 ms",
+        ),
+        (
+            parts.GATES[6],
+            Reason.WITHIN_LIMIT,
+            Outcome.PASS,
+            1.9,
+            "size_mb is 1.90 MB, within the maximum of 50 MB",
+        ),
+        (
+            parts.GATES[0],
+            Reason.LIMIT_INSIDE_INTERVAL,
+            Outcome.INCONCLUSIVE,
+            0.9258,
+            "roc_auc is 0.9258 (between 0.9231 and 0.9285), so it may break the minimum of 0.9, or keep it",
+        ),
+        (
+            parts.GATES[3],
+            Reason.SLICE_TOO_SMALL,
+            Outcome.INCONCLUSIVE,
+            0.4,
+            "f1 on women: the slice has too few rows to judge, so it is shown and does not block",
+        ),
+    ],
+)
+def test_findings_of_a_bound(gate: Gate, reason: Reason, outcome: Outcome, value: float, text: str) -> None:
+    assert words.finding(result(reason, outcome, gate, value=value), model()) == text
+
+
+def test_a_movement_of_nothing() -> None:
+    assert words.movement(parts.comparison("roc_auc", 0.0)) == "did not move"
+    assert words.movement(None) == "moved"
+    problem = Problem.of(Reason.METRIC_UNDEFINED, detail="One class only.")
+    undefined = parts.comparison("roc_auc", 0.0, change=None, low=None, high=None, problem=problem)
+    assert words.movement(undefined) == "moved"
+
+
+def test_what_would_settle_an_open_margin() -> None:
+    undecided = result(Reason.MARGIN_INSIDE_INTERVAL, Outcome.INCONCLUSIVE)
+    said = words.settle(undecided, model(parts.comparison("roc_auc", -0.0044)))
+    # half width 0.001818, gap to the margin 0.0006: the interval has to shrink 3.03-fold, so 9.2 times the rows
+    assert said.startswith("About 9 times the holdout rows would settle it")
+    assert "train.seeds" in said
+
+
+def test_a_change_at_the_margin_is_not_sent_for_more_data() -> None:
+    undecided = result(Reason.MARGIN_INSIDE_INTERVAL, Outcome.INCONCLUSIVE)
+    assert "judgement" in words.settle(undecided, model(parts.comparison("roc_auc", -0.005)))
+    assert "judgement" in words.settle(undecided, model(parts.comparison("roc_auc", -0.0049)))
+
+
+def test_a_margin_below_what_can_be_judged_names_the_least_that_can() -> None:
+    undecided = result(Reason.MARGIN_INSIDE_INTERVAL, Outcome.INCONCLUSIVE, judgeable=False)
+    said = words.settle(undecided, model(parts.comparison("roc_auc", -0.001)))
+    assert "about 0.0018" in said  # twice the standard error of 0.0009
+
+
+def test_other_inconclusive_gates_say_what_their_reason_says() -> None:
+    for reason in (Reason.SEED_VARIANCE_UNKNOWN, Reason.NOT_KEPT_BY_HOLM, Reason.NO_BASELINE):
+        said = words.settle(result(reason, Outcome.INCONCLUSIVE), model(parts.comparison("roc_auc", -0.004)))
+        assert said == Problem.of(reason).hint
+
+
+@pytest.mark.parametrize("outcome", [Outcome.PASS, Outcome.FAIL])
+def test_a_settled_gate_needs_no_advice(outcome: Outcome) -> None:
+    assert words.settle(result(Reason.REGRESSION, outcome), model(parts.comparison("roc_auc", -0.02))) == ""
+
+
+def test_detectable_effects() -> None:
+    assert (
+        words.detectable(parts.comparison("roc_auc", 0.0))
+        == "A true drop of 0.0086 would fail here 19 times out of 20."
+    )
+    assert "rise" in words.detectable(parts.comparison("log_loss", 0.0, mde=0.02))
+    assert words.detectable(parts.comparison("f1", 0.0)) == words.detectable(None) == ""
+
+
+def test_an_artefact_test_is_said_to_be_one() -> None:
+    assert words.movement(parts.comparison("roc_auc", 0.01, method=Method.PAIRED)) == "rose by 0.01"
