@@ -81,16 +81,10 @@ def test_a_run_whose_fork_is_gone_has_no_pull_request(setting: Setting, train: R
 def test_attempts(setting: Setting, train: Run) -> None:
     client = setting.client({"actions": "write"})
     finish(setting, train, "failure")
-    client.rerun(train.id)
+    client.ask("POST", f"/actions/runs/{train.id}/rerun")
     assert (client.run(train.id).attempt, client.run(train.id).completed) == (2, False)
     assert client.run(train.id, 1).conclusion is Conclusion.FAILURE
     assert [each.id for each in client.runs(train.head_sha, "pull_request")] == [train.id]
-    client.cancel(train.id)
-
-
-def test_a_dispatch(setting: Setting, train: Run) -> None:
-    setting.client({"actions": "write"}).dispatch("j.yml", "main", {"run-id": str(train.id)})
-    assert setting.fake.world.queue[-1].workflow.path.endswith("j.yml")
 
 
 def archive(size: int = 10) -> bytes:
@@ -180,12 +174,9 @@ def test_an_account_that_is_gone_has_no_role(setting: Setting) -> None:
     assert setting.client({"metadata": "read"}).role("nobody-of-that-name") == "none"
 
 
-def test_reactions_and_comments(setting: Setting) -> None:
-    asked = setting.ada.comment(setting.issue, "/retrain")
+def test_comments(setting: Setting) -> None:
+    setting.ada.comment(setting.issue, "/retrain")
     client = setting.client()
-    for _ in range(2):
-        client.react(asked.id, "eyes")
-    assert [each.content for each in asked.reactions] == ["eyes"]
     made = client.create_comment(setting.issue.number, "Yes.")
     client.update_comment(made.id, "No.")
     found = client.comment(made.id)
@@ -214,8 +205,9 @@ def test_a_status_is_the_bots_latest_of_the_context(setting: Setting) -> None:
     sha = setting.pull.head_sha
     assert client.status(sha, "mlbot") is None
     for state in (State.PENDING, State.SUCCESS):
-        client.set_status(sha, "mlbot", state, f"It is {state}.", "https://github.com/x")
-    client.set_status(sha, "other", State.ERROR, "Else.", "https://github.com/x")
+        said = {"context": "mlbot", "state": state.value, "description": f"It is {state}."}
+        client.ask("POST", f"/statuses/{sha}", said)
+    client.ask("POST", f"/statuses/{sha}", {"context": "other", "state": "error", "description": "Else."})
     found = client.status(sha, "mlbot")
     assert found
     assert (found.state, found.description) == (State.SUCCESS, "It is success.")
@@ -235,7 +227,7 @@ def test_the_repository(setting: Setting) -> None:
 
 def test_rights_that_are_missing_are_named(setting: Setting) -> None:
     with pytest.raises(NotPermittedError, match="Give the job the permission it needs"):
-        setting.client({"contents": "read"}).set_status(setting.pull.head_sha, "mlbot", State.ERROR, "x", "https://x.y")
+        setting.client({"contents": "read"}).ask("POST", f"/statuses/{setting.pull.head_sha}", {"state": "error"})
 
 
 def test_a_token_that_is_none(setting: Setting) -> None:

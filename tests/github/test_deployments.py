@@ -50,7 +50,7 @@ def test_it_is_shown_once(setting: Setting) -> None:
 def test_a_failed_check_of_the_commit_does_not_stand_in_its_way(setting: Setting) -> None:
     """The ledger decides, so GitHub is told to ask for no status."""
     sha = wanted(setting).commit
-    setting.client({"statuses": "write"}).set_status(sha, "other", setting.status().state.FAILURE, "no", RUN)
+    setting.client({"statuses": "write"}).ask("POST", f"/statuses/{sha}", {"context": "other", "state": "failure"})
     assert show_deployment(setting.client(RIGHTS), wanted(setting)) in setting.repository.deployments
 
 

@@ -12,7 +12,7 @@ from mlbot.events.github import Attempt, Comment, Conclusion, PullRequest, Role,
 from mlbot.gates.gate import Gate
 from mlbot.lib.record import Name, Record
 from mlbot.protocol.answer import Recorded, Reruns
-from mlbot.protocol.decision import Policy, PullRequestSubject, subject_of
+from mlbot.protocol.decision import Policy
 from mlbot.protocol.operations import CancelRun, Dispatch, Rerun, SetStatus
 
 Effect = Annotated[Rerun | CancelRun | Dispatch | SetStatus, Field(discriminator="kind")]
@@ -150,14 +150,6 @@ class Facts(Record):
         if self.pull is None:
             raise ValueError("a command about a pull request was given in an issue")
         return self.pull
-
-    @property
-    def subject(self) -> PullRequestSubject:
-        """The pull request as the thing that is judged, for commands that `not_judged` lets through."""
-        pull = self.pull_request
-        if pull.head_repository_id is None:
-            raise ValueError("the repository that the pull request came from is gone")
-        return subject_of(pull, pull.head_repository_id)
 
     @property
     def trainings(self) -> tuple[Run, ...]:

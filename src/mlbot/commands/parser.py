@@ -317,8 +317,9 @@ def _fields(command: type[Command], line: str, rest: str) -> dict[str, Any]:
             raise _MisreadError(Fault.NO_SHA, word=word.text)
         else:
             raise _MisreadError(Fault.SUPERFLUOUS, word=word.text, reason=REASON in command.arguments)
+    absent = {name for name, field in command.model_fields.items() if field.is_required()} - fields.keys()
     for form in command.arguments:
-        if command.requires(form) and not form.fields <= fields.keys():
+        if form.fields & absent:
             raise _MisreadError(Fault.MISSING, what=form.usage)
     return fields
 

@@ -22,6 +22,7 @@ from mlbot.lib.record import Name, Sha
 from mlbot.lib.scalar import Params
 from mlbot.lib.templates import phrase
 from mlbot.protocol.answer import RetrainRequest
+from mlbot.protocol.decision import PullRequestSubject
 from mlbot.protocol.marker import with_attempt
 from mlbot.protocol.operations import CancelRun, Rerun, SetStatus
 
@@ -84,7 +85,7 @@ class Retrain(_OfHead):
             models=self.models,
             params=params,
         )
-        rerun, judge = Rerun(attempt=attempt, subject=facts.subject), facts.judge(attempt)
+        rerun, judge = Rerun(attempt=attempt, subject=PullRequestSubject.of(facts.pull_request)), facts.judge(attempt)
         values = {"request": request, "run": run.url}
         if request.trial:
             return Decision(reason=Reason.TRIAL, values=values, records=(request,), effects=(rerun, judge))
@@ -164,7 +165,7 @@ def _status(
 ) -> SetStatus:
     words = phrase("commands/status_texts.md.j2", reason, actor=facts.event.author, models=models)
     return SetStatus(
-        subject=facts.subject,
+        subject=PullRequestSubject.of(facts.pull_request),
         context=STATUS,
         state=state,
         description=one_line(words),

@@ -153,20 +153,18 @@ class Status(Record):
 
 def moment(value: object) -> Moment | None:
     """A time from GitHub's JSON; None for whatever is none."""
-    return value if isinstance(value, str) and _MOMENT.fullmatch(value) and _exists(value) else None
+    if not isinstance(value, str) or not _MOMENT.fullmatch(value):
+        return None
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:  # the 30th of February
+        return None
+    return value
 
 
 def seconds_between(earlier: Moment, later: Moment) -> float:
     """How long from one time to another; negative when they are the other way round."""
     return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
-
-
-def _exists(text: str) -> bool:
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:  # the 30th of February
-        return False
-    return True
 
 
 Role = Literal["none", "read", "triage", "write", "maintain", "admin"]

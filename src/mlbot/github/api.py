@@ -8,7 +8,7 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 from urllib.parse import quote
 
 from pydantic import ValidationError
@@ -48,8 +48,6 @@ _INSTALLATION = "ghs_"
 
 _TIMEOUT_S = 30
 """For the connection, and between two bytes."""
-
-Reaction = Literal["+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,19 +149,6 @@ class GitHub:
         found = self.transport.pages(self.request("GET", "/actions/runs", query=query), "workflow_runs")
         return tuple(sorted(map(run_of, found), key=lambda run: run.id, reverse=True))
 
-    def rerun(self, run: int) -> None:
-        """Run all jobs again, as a further attempt."""
-        self.ask("POST", f"/actions/runs/{run}/rerun", repeatable=False)
-
-    def cancel(self, run: int) -> None:
-        """Cancel a run."""
-        self.ask("POST", f"/actions/runs/{run}/cancel")
-
-    def dispatch(self, workflow: str, ref: str, inputs: Mapping[str, str]) -> None:
-        """Start a workflow by its file's name, such as `mlbot-judge.yml`."""
-        body = {"ref": ref, "inputs": dict(inputs)}
-        self.ask("POST", f"/actions/workflows/{quote(workflow, safe='')}/dispatches", body, repeatable=False)
-
     def artifacts(self, run: int, name: str | None = None) -> tuple[Artifact, ...]:
         """A run's artifacts over all its attempts, or those of one name."""
         query = {"name": name} if name else None
@@ -209,11 +194,6 @@ class GitHub:
         found = map(status_of, self.transport.pages(self.request("GET", f"/commits/{sha}/statuses")))
         return next((each for each in found if each.context == context and each.creator == self.login), None)
 
-    def set_status(self, sha: str, context: str, state: State, description: str, url: str) -> None:
-        """Set a commit's status."""
-        body = {"state": state.value, "context": context, "description": description, "target_url": url}
-        self.ask("POST", f"/statuses/{sha}", body)
-
     # comments
 
     def comments(self, number: int) -> tuple[Comment, ...]:
@@ -243,10 +223,6 @@ class GitHub:
             self.ask("DELETE", f"/issues/comments/{comment}")
         except NotFoundError:
             return
-
-    def react(self, comment: int, reaction: Reaction) -> None:
-        """React to a comment; a second time changes nothing."""
-        self.ask("POST", f"/issues/comments/{comment}/reactions", {"content": reaction})
 
     # people
 

@@ -10,7 +10,7 @@ from mlbot.github.api import GitHub, comment_of, number_of, pull_request_of, tex
 from mlbot.github.transport import InvalidRequestError, NotFoundError, UnavailableError
 from mlbot.lib.record import Sha
 from mlbot.protocol.marker import carries, read_stamp
-from mlbot.protocol.operations import UpsertComment, Write, may_write
+from mlbot.protocol.operations import UpsertComment
 
 # One comment of the bot for each marker, however many publishers there are.
 
@@ -40,7 +40,7 @@ def upsert(github: GitHub, operation: UpsertComment) -> Upserted:
         # Last before the write. A stale head's words are written over by the present head's anyhow.
         if operation.subject is not None:
             now = github.pull_request(operation.number)
-            if may_write(operation.subject, now) is not Write.GO:
+            if not operation.subject.is_still(now):
                 return Upserted.NOT_CURRENT
         done = _edit(github, operation, found) if found else _create(github, operation)
         if done is not None:
@@ -67,12 +67,14 @@ def _create(github: GitHub, operation: UpsertComment) -> Upserted | None:
     github.known_login = mine.author or github.known_login
     found = _own(github, operation)
     others = [each for each in found if each.id != mine.id]
-    if not found or found[0].id == mine.id:
-        _delete(github, operation, others)
-        return Upserted.CREATED
-    done = _edit(github, operation, others)
-    github.delete_comment(mine.id)
-    return done
+    if others and found[0].id != mine.id:
+        done = _edit(github, operation, others)
+        github.delete_comment(mine.id)
+        return done
+    for each in others:
+        if _compared(operation, each) != 1:
+            github.delete_comment(each.id)
+    return Upserted.CREATED
 
 
 def _edit(github: GitHub, operation: UpsertComment, found: list[Comment]) -> Upserted | None:
@@ -96,14 +98,10 @@ def _edit(github: GitHub, operation: UpsertComment, found: list[Comment]) -> Ups
         after = github.comment(oldest.id)
         if after is None or (after.body != operation.body and _compared(operation, after) not in {0, 1}):
             return None
-    _delete(github, operation, others)
-    return Upserted.UNCHANGED if before.body == operation.body else Upserted.EDITED
-
-
-def _delete(github: GitHub, operation: UpsertComment, others: list[Comment]) -> None:
     for each in others:
         if _compared(operation, each) != 1:
             github.delete_comment(each.id)
+    return Upserted.UNCHANGED if before.body == operation.body else Upserted.EDITED
 
 
 def _compared(operation: UpsertComment, comment: Comment) -> int | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import quote
 
 from mlbot.errors import MlbotError, RefusedError
 from mlbot.events.github import State, Status
@@ -28,11 +29,8 @@ from mlbot.protocol.operations import (
     Rerun,
     SetStatus,
     UpsertComment,
-    Write,
     WriteSummary,
     describe,
-    may_replace,
-    may_write,
 )
 
 # Setting a commit's status, unless a newer attempt has spoken.
@@ -57,18 +55,22 @@ def set_status(github: GitHub, operation: SetStatus) -> StatusSet:
         return found
     subject = operation.subject
     # Last, so that nothing comes between this look and the write.
-    if isinstance(subject, PullRequestSubject):
-        now = github.pull_request(subject.number)
-        if may_write(subject, now) is not Write.GO:
-            return StatusSet.NOT_CURRENT
-    github.set_status(subject.sha, operation.context, operation.state, operation.description, operation.url)
+    if isinstance(subject, PullRequestSubject) and not subject.is_still(github.pull_request(subject.number)):
+        return StatusSet.NOT_CURRENT
+    body = {
+        "state": operation.state.value,
+        "context": operation.context,
+        "description": operation.description,
+        "target_url": operation.url,
+    }
+    github.ask("POST", f"/statuses/{subject.sha}", body)
     return StatusSet.SET
 
 
 def _why_not(operation: SetStatus, latest: Status) -> StatusSet | None:
     """Why the latest status stays as it is; None when it may be replaced."""
     written = attempt_of(latest.url)
-    if may_replace(operation.attempt, written) is not Write.GO:
+    if written is not None and written.order > operation.attempt.order:
         return StatusSet.NEWER_WRITTEN
     wanted = (operation.state, operation.description, operation.url)
     if (latest.state, latest.description, latest.url) == wanted:
@@ -102,10 +104,10 @@ def _rerun(github: GitHub, operation: Rerun) -> Effected:
         if github.run(wanted.run).attempt >= wanted.number:
             return Effected.UNCHANGED
         # Last, so that nothing comes between this look and the re-run.
-        if may_write(operation.subject, github.pull_request(operation.subject.number)) is not Write.GO:
+        if not operation.subject.is_still(github.pull_request(operation.subject.number)):
             return Effected.NOT_CURRENT
         try:
-            github.rerun(wanted.run)
+            github.ask("POST", f"/actions/runs/{wanted.run}/rerun", repeatable=False)
         except UnavailableError:
             continue  # perhaps it was done: look again
         except MlbotError:
@@ -122,7 +124,7 @@ def _rerun(github: GitHub, operation: Rerun) -> Effected:
 
 def _cancel(github: GitHub, operation: CancelRun) -> Effected:
     try:
-        github.cancel(operation.run)
+        github.ask("POST", f"/actions/runs/{operation.run}/cancel")
     except GitHubError:
         if github.run(operation.run).completed:
             return Effected.UNCHANGED
@@ -132,16 +134,18 @@ def _cancel(github: GitHub, operation: CancelRun) -> Effected:
 
 def start(github: GitHub, operation: Dispatch) -> Effected:
     """Start a workflow. A second start does no harm, for whatever is started looks at what is done already."""
+    path = f"/actions/workflows/{quote(operation.workflow, safe='')}/dispatches"
+    body = {"ref": operation.ref, "inputs": operation.inputs}
     try:
-        github.dispatch(operation.workflow, operation.ref, operation.inputs)
+        github.ask("POST", path, body, repeatable=False)
     except UnavailableError:
-        github.dispatch(operation.workflow, operation.ref, operation.inputs)
+        github.ask("POST", path, body, repeatable=False)
     return Effected.DONE
 
 
 def _react(github: GitHub, operation: React) -> Effected:
     try:
-        github.react(operation.comment, operation.reaction)
+        github.ask("POST", f"/issues/comments/{operation.comment}/reactions", {"content": operation.reaction})
     except NotFoundError:
         return Effected.UNCHANGED
     return Effected.DONE

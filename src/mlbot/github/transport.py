@@ -250,27 +250,23 @@ class Transport:
                 return
 
     def _once(self, request: Request, attempt: int) -> Answer | None:
-        """An answer; None when it is worth another try, after the wait."""
+        """An answer; None when it is worth another try, after the wait.
+
+        A GET names the version it already has; `not modified` costs nothing of the rate limit.
+        """
+        key = f"{request.path}?{sorted((request.query or {}).items())}"
+        tag, known = self._known.get(key, ("", None)) if request.verb == "GET" else ("", None)
         try:
-            answer = self._asked(request)
+            answer = self.send(request, {"If-None-Match": tag} if tag else {})
         except (ConnectionError, TimeoutError) as error:
             self._wait_for_recovery(request, attempt, str(error) or type(error).__name__)
             return None
         if answer.status >= 500:
             self._wait_for_recovery(request, attempt, f"GitHub answered {answer.status}: {message(answer)}")
             return None
-        return answer
-
-    def _asked(self, request: Request) -> Answer:
-        """One exchange. A GET names the version it already has; `not modified` costs nothing of the rate limit."""
-        if request.verb != "GET":
-            return self.send(request, {})
-        key = f"{request.path}?{sorted((request.query or {}).items())}"
-        tag, known = self._known.get(key, ("", None))
-        answer = self.send(request, {"If-None-Match": tag} if tag else {})
         if answer.status == 304 and known is not None:
             return known
-        if answer.status == 200 and "etag" in answer.headers:
+        if request.verb == "GET" and answer.status == 200 and "etag" in answer.headers:
             self._known[key] = answer.headers["etag"], answer
         return answer
 

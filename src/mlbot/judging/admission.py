@@ -22,7 +22,6 @@ from mlbot.protocol.decision import (
     PushSubject,
     Subject,
     Wait,
-    subject_of,
 )
 
 _QUEUE = re.compile(r"gh-readonly-queue/(?P<base>.+)/pr-[0-9]+-[0-9a-f]{40}")
@@ -132,7 +131,7 @@ def _pull_request(run: Run, policy: Policy, pulls: Sequence[PullRequest]) -> Sub
     current = [pull for pull in ours if pull.head_sha == run.head_sha]
     guarded = [pull for pull in current if policy.guards(pull.base_ref)]
     if len(guarded) == 1:
-        return subject_of(guarded[0], run.head_repository_id)
+        return PullRequestSubject.of(guarded[0])
     if guarded:
         return _ignore(Cause.SEVERAL_PULL_REQUESTS, f"{len(guarded)} open pull requests have this head.")
     if current:

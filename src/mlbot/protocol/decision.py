@@ -42,6 +42,31 @@ class PullRequestSubject(Record):
     author: Login | None = None
     """Who opened it."""
 
+    @classmethod
+    def of(cls, pull: PullRequest) -> "PullRequestSubject":
+        """A pull request as the thing that is judged.
+
+        Raises:
+            ValueError: the repository that it came from is gone.
+        """
+        if pull.head_repository_id is None:
+            raise ValueError("the repository that the pull request came from is gone")
+        return cls(
+            number=pull.number,
+            sha=pull.head_sha,
+            branch=pull.base_ref,
+            head_ref=pull.head_ref,
+            head_repository_id=pull.head_repository_id,
+            fork=pull.fork,
+            draft=pull.draft,
+            author=pull.author,
+        )
+
+    def is_still(self, now: PullRequest) -> bool:
+        """Whether a pull request is still what was judged; asked immediately before each write."""
+        wanted = (self.number, self.sha, self.head_repository_id, self.branch)
+        return now.open and (now.number, now.head_sha, now.head_repository_id, now.base_ref) == wanted
+
 
 class MergeGroupSubject(Record):
     """The merge queue's result is to be judged: status only."""
@@ -146,17 +171,3 @@ class Ignore(Record):
 
 
 Decision = Judge | FinishWithoutJudging | Wait | Ignore
-
-
-def subject_of(pull: PullRequest, head_repository_id: Id) -> PullRequestSubject:
-    """A pull request as the thing that is judged."""
-    return PullRequestSubject(
-        number=pull.number,
-        sha=pull.head_sha,
-        branch=pull.base_ref,
-        head_ref=pull.head_ref,
-        head_repository_id=head_repository_id,
-        fork=pull.fork,
-        draft=pull.draft,
-        author=pull.author,
-    )

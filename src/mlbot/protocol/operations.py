@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from mlbot.events.github import Attempt, Id, PullRequest, RefName, State, WebUrl
+from mlbot.events.github import Attempt, Id, RefName, State, WebUrl
 from mlbot.ledger.entries import Entry
 from mlbot.lib.constants import DESCRIPTION_LIMIT
 from mlbot.lib.record import Count, Record
@@ -13,30 +13,6 @@ from mlbot.protocol.decision import PullRequestSubject, Subject
 from mlbot.protocol.marker import Stamp
 
 # May a comment or a status be written still? Asked immediately before each write.
-
-
-class Write(StrEnum):
-    """Whether a write may go out. A closed list."""
-
-    GO = "go"
-    HEAD_MOVED = "head-moved"
-    CLOSED = "closed"
-    OTHER_BASE = "other-base"
-    NEWER_WRITTEN = "newer-written"
-
-
-def may_write(subject: PullRequestSubject, now: PullRequest) -> Write:
-    """Whether a pull request is still what was judged, asked immediately before each write."""
-    if not now.open or now.number != subject.number:
-        return Write.CLOSED
-    if now.head_sha != subject.sha or now.head_repository_id != subject.head_repository_id:
-        return Write.HEAD_MOVED
-    return Write.GO if now.base_ref == subject.branch else Write.OTHER_BASE
-
-
-def may_replace(mine: Attempt, written: Attempt | None) -> Write:
-    """Whether what `mine` says may stand where `written` has spoken; the same attempt may say it again."""
-    return Write.GO if written is None or mine.order >= written.order else Write.NEWER_WRITTEN
 
 
 COMMENT_LIMIT = 65_536
