@@ -180,7 +180,7 @@ def test_a_token_of_somebody_whose_answers_nobody_reads_back_does_nothing(
 
 def test_a_token_of_ones_own_answers_under_its_name(thread: Thread) -> None:
     comment = thread.say("/retrain")
-    assert thread.answer(comment, "--bot", "boss", GITHUB_TOKEN=thread.github.token("boss")) == 0
+    assert thread.answer(comment, MLBOT_CI_BOT="boss", GITHUB_TOKEN=thread.github.token("boss")) == 0
     assert thread.run.latest.number == 2
     assert thread.answers == []
     assert [each.user.login for each in thread.models.comments.values()] == ["alice", "boss"]
@@ -190,6 +190,6 @@ def test_an_app_whose_name_was_not_given_is_found_out_before_anything_happens(
     thread: Thread, capsys: pytest.CaptureFixture[str]
 ) -> None:
     comment = thread.say("/retrain")
-    assert thread.answer(comment, "--bot", "other[bot]") == Exit.USAGE
+    assert thread.answer(comment, MLBOT_CI_BOT="other[bot]") == Exit.USAGE
     assert "the token speaks as github-actions[bot]" in capsys.readouterr().err
     assert thread.run.latest.number == 1
