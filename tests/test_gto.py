@@ -10,7 +10,7 @@ from tests.support.history_samples import MODEL, Story
 
 from mlbot.git.tags import read_tags
 from mlbot.lib.version import Version
-from mlbot.registry.tag import deprecation_tag, stage_tag, unstage_tag, version_tag
+from mlbot.registry.tag import stage_tag, version_tag
 from mlbot.registry.versions import Registry
 
 LATER = 2_000_000_000
@@ -52,14 +52,14 @@ def test_it_agrees_on_the_whole_grammar(gto: Path, tmp_path: Path) -> None:
     for number, version in enumerate(versions):
         tag(story, number, version_tag("churn", version), number, version.text)
         tag(story, number, version_tag("price", version, "services/eu"), number, version.text)
-    tag(story, 10, deprecation_tag("churn", versions[2]), 2)
+    tag(story, 10, "churn@v1.2.0!", 2)
     tag(story, 11, stage_tag("churn", "staging", 1), 1, "1.1.0")
     tag(story, 12, stage_tag("churn", "production", 2), 0, "1.0.0")
     tag(story, 13, stage_tag("churn", "staging", 3), 0, "1.0.0")
-    tag(story, 14, unstage_tag("churn", "production", 4), 0)
+    tag(story, 14, "churn#production!#4", 0)
     tag(story, 15, stage_tag("price", "staging", 1, "services/eu"), 1, "1.1.0")
     tag(story, 16, version_tag("old", versions[0]), 0, "1.0.0")
-    tag(story, 17, deprecation_tag("old"), 0)
+    tag(story, 17, "old@deprecated", 0)
     path = fetched(story)
     assert theirs(gto, path) == ours(path)
     assert ours(path) == {

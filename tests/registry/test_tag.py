@@ -13,12 +13,10 @@ from mlbot.lib.version import Version
 from mlbot.registry.tag import (
     RegistryTag,
     TagNote,
-    deprecation_tag,
     parse_tag,
     read_note,
     stage_tag,
     tag_message,
-    unstage_tag,
     version_tag,
 )
 
@@ -60,16 +58,17 @@ def test_a_version_tag_is_read_as_it_is_written(model: str, folder: str | None, 
         kind="version", model=full, numbers=version.order
     )
     withdrawn = RegistryTag(kind="version", model=full, numbers=version.order, cancels=True)
-    assert parse_tag(deprecation_tag(model, version, folder)) == withdrawn
-    assert parse_tag(deprecation_tag(model, folder=folder)) == RegistryTag(kind="deprecation", model=full)
+    assert parse_tag(f"{version_tag(model, version, folder)}!") == withdrawn
+    name = f"{folder}={model}" if folder else model
+    assert parse_tag(f"{name}@deprecated") == RegistryTag(kind="deprecation", model=full)
 
 
 @given(names, folders, names, counters)
 def test_a_stage_tag_is_read_as_it_is_written(model: str, folder: str | None, stage: str, counter: int) -> None:
     full = f"{folder}:{model}" if folder else model
-    said = RegistryTag(kind="stage", model=full, stage=stage, counter=counter)
-    assert parse_tag(stage_tag(model, stage, counter, folder)) == said
-    assert parse_tag(unstage_tag(model, stage, counter, folder)) == said._replace(cancels=True)
+    read = RegistryTag(kind="stage", model=full, stage=stage, counter=counter)
+    assert parse_tag(stage_tag(model, stage, counter, folder)) == read
+    assert parse_tag(stage_tag(model, f"{stage}!", counter, folder)) == read._replace(cancels=True)
 
 
 @pytest.mark.parametrize("name", ["v1.2.0", "release-3", "latest", "models/churn", ""])

@@ -322,12 +322,12 @@ def _entries(out: bytes) -> Iterator[tuple[str, tuple[str, str]]]:
             yield path, (mode, oid)
 
 
-def _not_usable(path: Path, lines: list[str], said: str) -> UsageError:
+def _not_usable(path: Path, lines: list[str], output: str) -> UsageError:
     if lines[0] == "true" or lines[1:2] == ["false"]:
         return UsageError("this is git's own folder, or a bare repository", where=str(path), hint="Work in a checkout.")
-    if "not a git repository" in said:
+    if "not a git repository" in output:
         return UsageError("this is not in a git repository", where=str(path), hint="Make one: git init")
-    return UsageError(f"git cannot use this repository: {said}", where=str(path))
+    return UsageError(f"git cannot use this repository: {output}", where=str(path))
 
 
 # The three commits of a run on a laptop.

@@ -42,7 +42,7 @@ _MAX_NESTING = 16
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 
 _QUANTISED = frozenset(
-    (
+    [
         "DequantizeLinear",
         "DynamicQuantizeLSTM",
         "DynamicQuantizeMatMul",
@@ -63,7 +63,7 @@ _QUANTISED = frozenset(
         "QLinearSoftmax",
         "QLinearWhere",
         "QuantizeLinear",
-    )
+    ]
 )
 
 

@@ -365,8 +365,8 @@ def _of_one_metric(rows: Rows, metric: str, use: Use) -> tuple[Any, Callable[[An
 def _worst(rows: Rows) -> Rows:
     """All rows and the slices that changed most for the worse, in their order; what is too small comes last."""
     order = sorted(rows, key=lambda row: (row["slice"] != _ALL, row["reading"] == _SMALL, -row["worse by"]))
-    kept = {row["slice"] for row in order[:_MOST_PICTURED]}
-    return [row for row in rows if row["slice"] in kept]
+    shown = {row["slice"] for row in order[:_MOST_PICTURED]}
+    return [row for row in rows if row["slice"] in shown]
 
 
 def _only(rows: Rows, metric: str) -> Rows:

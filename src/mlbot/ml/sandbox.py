@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 # A system-call filter for the scoring child: compute, talk over the open pipes, end. Nothing else.
 
@@ -66,14 +67,13 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
 
 
-class _Machine:
+class _Machine(NamedTuple):
     """What differs between processors: the kernel's name for it and the numbers of its system calls."""
 
-    def __init__(self, audit: int, seccomp: int, clone: int, allowed: tuple[int, ...]) -> None:
-        self.audit = audit
-        self.seccomp = seccomp
-        self.clone = clone
-        self.allowed = allowed
+    audit: int
+    seccomp: int
+    clone: int
+    allowed: tuple[int, ...]
 
 
 _CLONE3 = 435  # the same number everywhere
@@ -104,7 +104,7 @@ def install() -> bool:
 def _program(machine: _Machine) -> bytes:
     """The filter in the kernel's packet-filter code: allow-list, threads but no processes, everything else refused.
 
-    `clone3` hides its flags behind a pointer, which a filter cannot follow: it is said not to exist, and the C
+    `clone3` hides its flags behind a pointer, which a filter cannot follow: the filter calls it missing, and the C
     library falls back to `clone`.
     """
     allowed = tuple(

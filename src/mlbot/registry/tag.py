@@ -134,19 +134,9 @@ def stage_tag(model: Name, environment: Name, counter: int, folder: str | None =
     return f"{_full(model, folder)}#{environment}#{counter}"
 
 
-def unstage_tag(model: Name, environment: Name, counter: int, folder: str | None = None) -> str:
-    """`model#production!#5`: nothing is in that environment any more."""
-    return f"{_full(model, folder)}#{environment}!#{counter}"
-
-
-def deprecation_tag(model: Name, version: Version | None = None, folder: str | None = None) -> str:
-    """`model@v1.2.0!` withdraws a version, `model@deprecated` a model."""
-    return f"{_full(model, folder)}@{f'{version}!' if version else 'deprecated'}"
-
-
-def tag_message(said: str, note: TagNote) -> str:
+def tag_message(sentence: str, note: TagNote) -> str:
     """The message of a tag of mlbot's own: a sentence, then the note in its only JSON form."""
-    return f"{said}\n\n{_canonical(note)}\n"
+    return f"{sentence}\n\n{_canonical(note)}\n"
 
 
 def agrees(message: str | None, commit: Sha, numbers: tuple[int, int, int] | None) -> bool:
