@@ -7,7 +7,7 @@ import pytest
 from tests.fake_github import ops_actions
 from tests.fake_github.fixtures import github
 from tests.fake_github.server import FakeGitHub
-from tests.support import releases, releasing
+from tests.support import releasing
 from tests.support.releasing import Shop
 
 from mlbot.commands.forward import Release
@@ -23,10 +23,10 @@ pytestmark = pytest.mark.usefixtures("git_settings")
 V1 = "tiny@v1.0.0"
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[int, bytes]:
+@pytest.fixture
+def trained(trained_models: dict[int, bytes]) -> dict[int, bytes]:
     """Models by the parameter `offset`."""
-    return releases.train(tmp_path_factory.mktemp("models"), 1, 2)
+    return {1: trained_models[1000], 2: trained_models[2000]}
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ from tests.fake_github.fixtures import github
 from tests.fake_github.server import FakeGitHub
 from tests.support import hosted, machine, releases
 from tests.support.commenting import Thread
+from tests.support.git_samples import Sandbox
+from tests.support.once import once
 from tests.support.releases import World
 
 from mlbot.delivery.run_release import ReleaseRequest, release
@@ -17,33 +19,39 @@ __all__ = ["github"]
 @pytest.fixture(scope="session")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A really trained model that keeps its gates."""
-    return hosted.train(tmp_path_factory.mktemp("good"), offset=1000)
+    return once(tmp_path_factory, "good", lambda folder: hosted.train(folder, offset=1000)) / "tiny"
 
 
 @pytest.fixture(scope="session")
 def bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A really trained model that lost a feature."""
-    return hosted.train(tmp_path_factory.mktemp("bad"), mode="lost")
+    return once(tmp_path_factory, "bad", lambda folder: hosted.train(folder, mode="lost")) / "tiny"
 
 
 @pytest.fixture(scope="session")
 def trained_models(tmp_path_factory: pytest.TempPathFactory) -> dict[int, bytes]:
-    """Four really trained models of the tiny repository, by the parameter `offset`."""
-    return releases.train(tmp_path_factory.mktemp("models"), 1000, 2000, 3000, 4000)
+    """Really trained models of the tiny repository, by the parameter `offset`."""
+    offsets = (1000, 2000, 3000, 4000)
+    folder = once(tmp_path_factory, "models", lambda folder: releases.train(folder, *offsets))
+    return {offset: (folder / f"{offset}.onnx").read_bytes() for offset in offsets}
 
 
 @pytest.fixture(scope="session")
 def two_versions(tmp_path_factory: pytest.TempPathFactory, trained_models: dict[int, bytes]) -> World:
     """A world in which v1.0.0 and v1.0.1 are released, for `world` to copy."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in machine.ADA.items():
-            patch.setenv(name, value)
-        world = World.make(tmp_path_factory.mktemp("two") / "world", trained_models)
-        for offset in (1000, 2000):
-            world.change(offset)
-            assert release(world.context(), ReleaseRequest(model="tiny")).decision.go
-        world.context().update_checkout()
-    return world
+
+    def make(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in machine.ADA.items():
+                patch.setenv(name, value)
+            world = World.make(folder / "world", trained_models)
+            for offset in (1000, 2000):
+                world.change(offset)
+                assert release(world.context(), ReleaseRequest(model="tiny")).decision.go
+            world.context().update_checkout()
+
+    folder = once(tmp_path_factory, "two-versions", make) / "world"
+    return World(folder=folder, sandbox=Sandbox(folder / "repo"), models=trained_models, count=2)
 
 
 @pytest.fixture

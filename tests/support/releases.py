@@ -45,10 +45,10 @@ def train(folder: Path, *offsets: int) -> dict[int, bytes]:
     found = {}
     for offset in offsets:
         (folder / "params.json").write_text(f'{{"mode": "good", "offset": {offset}, "claim": 0.8}}')
-        own = {"MLBOT_PARAMS": "params.json", "MLBOT_SEED": "0", "MLBOT_MODEL": "m.onnx"}
+        own = {"MLBOT_PARAMS": "params.json", "MLBOT_SEED": "0", "MLBOT_MODEL": f"{offset}.onnx"}
         own |= {"MLBOT_TRAIN_DATA": "train.csv"}
         subprocess.run([sys.executable, "train.py"], cwd=folder, env=os.environ | own, check=True, capture_output=True)
-        found[offset] = (folder / "m.onnx").read_bytes()
+        found[offset] = (folder / f"{offset}.onnx").read_bytes()
     return found
 
 
