@@ -5,19 +5,21 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.history_samples import release
 from tests.support.ledger_samples import digest, entry
 
-from mlbot.delivery.release import Released, ReleaseFacts, ReleaseReason, TagFacts, decide_release, latest
+from mlbot.delivery.messages import words
+from mlbot.delivery.release import ReleaseFacts, ReleaseReason, TagFacts, decide_release, latest
 from mlbot.events.github import Attempt
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import VerdictEntry
-from mlbot.registry.versions import Stored
+from mlbot.lib.version import Stored
 
 HERE, THERE = "a" * 40, "b" * 40
 OBJECT, MOVED = "1" * 40, "2" * 40
 PASSED = entry(run=7)
 TAG = TagFacts(name="adult-income@v1.0.0", object_sha=OBJECT, commit=HERE, annotated=True)
-RELEASED = Released(version="1.0.0", digest=digest(100), commit=HERE, tag_object=OBJECT)
+RELEASED = release("1.0.0", digest=digest(100), commit=HERE, tag_object=OBJECT)
 
 
 def facts(**changes: Any) -> ReleaseFacts:
@@ -72,26 +74,25 @@ TABLE: tuple[tuple[ReleaseReason, dict[str, Any], str], ...] = (
 
 @pytest.mark.parametrize(("reason", "changes", "said"), TABLE)
 def test_each_reason(reason: ReleaseReason, changes: dict[str, Any], said: str) -> None:
-    decision = decide_release(facts(**changes))
+    known = facts(**changes)
+    decision = decide_release(known)
     assert decision.reason is reason
-    assert said in decision.sentence
-    assert bool(decision.hint) == decision.refused
+    for github in (True, False):
+        found = words(reason, known, github=github)
+        assert said in found.sentence
+        assert found.sentence.endswith(".")
+        assert "\n" not in found.sentence
+        assert bool(found.hint) == decision.refused
 
 
 def test_the_first_model_of_a_repository_gets_a_hint_of_its_own() -> None:
     first = verdict(Outcome.INCONCLUSIVE).model_copy(update={"reason": Reason.NO_BASELINE})
-    assert "first model of a repository" in decide_release(facts(verdicts=(first,))).hint
+    known = facts(verdicts=(first,))
+    assert "first model of a repository" in words(decide_release(known).reason, known).hint
 
 
 def test_every_reason_is_in_the_table() -> None:
     assert {row[0] for row in TABLE} == set(ReleaseReason)
-
-
-def test_one_sentence_that_ends() -> None:
-    for _, changes, _ in TABLE:
-        sentence = decide_release(facts(**changes)).sentence
-        assert sentence.endswith(".")
-        assert "\n" not in sentence
 
 
 def test_of_verdicts_that_nothing_orders_the_one_that_says_no_decides() -> None:
@@ -120,8 +121,7 @@ tags = st.none() | st.builds(
     annotated=st.booleans(),
 )
 released = st.none() | st.builds(
-    Released,
-    version=st.just("1.0.0"),
+    release,
     digest=st.sampled_from((digest(100), digest(9))),
     commit=st.sampled_from((HERE, THERE)),
     tag_object=st.sampled_from((OBJECT, None)),

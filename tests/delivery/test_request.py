@@ -11,7 +11,17 @@ from mlbot.commands.forward import Approve, Lock, Promote, Release, Rollback
 from mlbot.commands.parser import parse_comment
 from mlbot.config.schema import Config, EnvironmentConfig, parse_config
 from mlbot.config.yaml import load
-from mlbot.delivery.request import ASK, Asked, AskFacts, AskReason, NotAsked, asks_for, decide_ask, runs_on
+from mlbot.delivery.messages import words
+from mlbot.delivery.request import (
+    REQUEST,
+    DeliveryRequest,
+    RejectedRequest,
+    RequestFacts,
+    RequestReason,
+    asks_for,
+    authorize_request,
+    runs_on,
+)
 from mlbot.events.github import Comment, CommentFacts
 
 BOT = "github-actions[bot]"
@@ -32,7 +42,7 @@ def comment(body: str = PROMOTE, **changes: Any) -> CommentFacts:
     return CommentFacts(**(fields | changes))
 
 
-def facts(*, said: CommentFacts | None = None, **changes: Any) -> AskFacts:
+def facts(*, said: CommentFacts | None = None, **changes: Any) -> RequestFacts:
     """A comment that the command job handed on, or what `inputs` says."""
     fields: dict[str, Any] = {
         "inputs": {"comment": "500"},
@@ -42,25 +52,25 @@ def facts(*, said: CommentFacts | None = None, **changes: Any) -> AskFacts:
         "role": "write",
         "config": config(),
     }
-    return AskFacts(**(fields | changes))
+    return RequestFacts(**(fields | changes))
 
 
-def by_hand(sender: str = "boss", **inputs: str) -> AskFacts:
+def by_hand(sender: str = "boss", **inputs: str) -> RequestFacts:
     return facts(inputs=inputs, sender=sender)
 
 
-def refused(given: AskFacts) -> NotAsked:
-    found = decide_ask(given)
-    assert isinstance(found, NotAsked)
-    assert found.sentence.endswith(".")
-    assert ASK.validate_json(found.model_dump_json(exclude_none=True)) == found
+def refused(given: RequestFacts) -> RejectedRequest:
+    found = authorize_request(given)
+    assert isinstance(found, RejectedRequest)
+    assert words(found.reason, found.values, github=True).sentence.endswith(".")
+    assert REQUEST.validate_json(found.model_dump_json(exclude_none=True)) == found
     return found
 
 
-def asked(given: AskFacts) -> Asked:
-    found = decide_ask(given)
-    assert isinstance(found, Asked)
-    assert ASK.validate_json(found.model_dump_json(exclude_none=True)) == found
+def asked(given: RequestFacts) -> DeliveryRequest:
+    found = authorize_request(given)
+    assert isinstance(found, DeliveryRequest)
+    assert REQUEST.validate_json(found.model_dump_json(exclude_none=True)) == found
     return found
 
 
@@ -113,51 +123,52 @@ def test_a_workflow_promotes_in_the_name_of_whoever_released() -> None:
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        (facts(on_default=False), AskReason.NOT_DEFAULT_BRANCH),
-        (facts(inputs={}), AskReason.NOTHING_ASKED),
-        (facts(said=comment("Looks good.")), AskReason.NOTHING_ASKED),
-        (facts(said=comment("/retrain")), AskReason.NOTHING_ASKED),
-        (facts(said=comment(f"> {PROMOTE}")), AskReason.NOTHING_ASKED),
-        (facts(inputs={"comment": "500", "do": "release"}), AskReason.CONTRADICTION),
-        (by_hand(do="lock", environment="staging", reason="x", model="tiny"), AskReason.CONTRADICTION),
-        (facts(), AskReason.COMMENT_GONE),
-        (facts(said=comment(author="other[bot]", person=False)), AskReason.BOT),
-        (facts(said=comment(author=None)), AskReason.BOT),
-        (facts(said=comment(edited=True)), AskReason.EDITED),
-        (facts(said=comment(f"{PROMOTE}\n{PROMOTE}")), AskReason.SEVERAL),
-        (facts(said=comment(f"/retrain\n{PROMOTE}")), AskReason.SEVERAL),
-        (by_hand(do="explode"), AskReason.MISUNDERSTOOD),
-        (by_hand(do="promote", model="tiny", environment="staging"), AskReason.MISUNDERSTOOD),
-        (by_hand(do="release", model="tiny", version="1.0"), AskReason.MISUNDERSTOOD),
-        (by_hand(do="rollback", model="tiny", environment="staging"), AskReason.MISUNDERSTOOD),
-        (facts(said=comment(), role="read"), AskReason.NOT_PERMITTED),
-        (by_hand(tag="tiny#staging#3"), AskReason.NO_VERSION_TAG),
-        (facts(inputs={"tag": "tiny@v1.0.0!"}, pusher="carol"), AskReason.NO_VERSION_TAG),
-        (facts(inputs={"tag": "tiny@v1.0.0-rc.1"}, pusher="carol"), AskReason.NO_VERSION_TAG),
-        (by_hand(tag="v1.0.0"), AskReason.NO_VERSION_TAG),
-        (by_hand(tag="folder=tiny@v1.0.0"), AskReason.MISUNDERSTOOD),
-        (facts(inputs={"tag": "tiny#staging#3"}, pusher="carol"), AskReason.FOREIGN_TAG),
-        (facts(inputs={"tag": "webpack@v5.0.0"}, pusher="carol"), AskReason.FOREIGN_TAG),
-        (facts(inputs={"tag": "webpack@v5.0.0-rc.1"}, pusher="carol"), AskReason.FOREIGN_TAG),
-        (facts(inputs={"tag": "tiny@v1.0.0"}), AskReason.PUSHER_UNKNOWN),
-        (facts(said=comment(), config=None, config_problem="line 3"), AskReason.CONFIG),
-        (facts(said=comment("/promote tiny@v1.0.0 stagin")), AskReason.UNKNOWN_ENVIRONMENT),
+        (facts(on_default=False), RequestReason.NOT_DEFAULT_BRANCH),
+        (facts(inputs={}), RequestReason.NOTHING_ASKED),
+        (facts(said=comment("Looks good.")), RequestReason.NO_COMMAND),
+        (facts(said=comment("/retrain")), RequestReason.NO_COMMAND),
+        (facts(said=comment(f"> {PROMOTE}")), RequestReason.NO_COMMAND),
+        (facts(inputs={"comment": "500", "do": "release"}), RequestReason.CONTRADICTION),
+        (by_hand(do="lock", environment="staging", reason="x", model="tiny"), RequestReason.NEEDLESS_INPUT),
+        (facts(), RequestReason.COMMENT_GONE),
+        (facts(said=comment(author="other[bot]", person=False)), RequestReason.BOT),
+        (facts(said=comment(author=None)), RequestReason.BOT),
+        (facts(said=comment(edited=True)), RequestReason.EDITED),
+        (facts(said=comment(f"{PROMOTE}\n{PROMOTE}")), RequestReason.SEVERAL),
+        (facts(said=comment(f"/retrain\n{PROMOTE}")), RequestReason.SEVERAL),
+        (by_hand(do="explode"), RequestReason.UNKNOWN_COMMAND),
+        (by_hand(BOT, do="release", model="tiny"), RequestReason.MACHINE),
+        (by_hand(do="promote", model="tiny", environment="staging"), RequestReason.MISUNDERSTOOD),
+        (by_hand(do="release", model="tiny", version="1.0"), RequestReason.MISUNDERSTOOD),
+        (by_hand(do="rollback", model="tiny", environment="staging"), RequestReason.MISUNDERSTOOD),
+        (facts(said=comment(), role="read"), RequestReason.NOT_PERMITTED),
+        (by_hand(tag="tiny#staging#3"), RequestReason.NO_VERSION_TAG),
+        (facts(inputs={"tag": "tiny@v1.0.0!"}, pusher="carol"), RequestReason.NO_VERSION_TAG),
+        (facts(inputs={"tag": "tiny@v1.0.0-rc.1"}, pusher="carol"), RequestReason.NO_VERSION_TAG),
+        (by_hand(tag="v1.0.0"), RequestReason.NO_VERSION_TAG),
+        (by_hand(tag="folder=tiny@v1.0.0"), RequestReason.MISUNDERSTOOD),
+        (facts(inputs={"tag": "tiny#staging#3"}, pusher="carol"), RequestReason.FOREIGN_TAG),
+        (facts(inputs={"tag": "webpack@v5.0.0"}, pusher="carol"), RequestReason.FOREIGN_TAG),
+        (facts(inputs={"tag": "webpack@v5.0.0-rc.1"}, pusher="carol"), RequestReason.FOREIGN_TAG),
+        (facts(inputs={"tag": "tiny@v1.0.0"}), RequestReason.PUSHER_UNKNOWN),
+        (facts(said=comment(), config=None, config_problem="line 3"), RequestReason.CONFIG),
+        (facts(said=comment("/promote tiny@v1.0.0 stagin")), RequestReason.UNKNOWN_ENVIRONMENT),
     ],
 )
-def test_refused(given: AskFacts, reason: AskReason) -> None:
+def test_refused(given: RequestFacts, reason: RequestReason) -> None:
     assert refused(given).reason is reason
 
 
 def test_every_reason_is_tried() -> None:
     tried = {reason for _, reason in test_refused.pytestmark[0].args[1]}  # type: ignore[attr-defined] # pytest's own
-    assert tried == set(AskReason)
+    assert tried == set(RequestReason)
 
 
 @pytest.mark.parametrize("do", ["release", "approve", "rollback", "lock", "unlock"])
 @pytest.mark.parametrize("sender", [BOT, "an-app[bot]", None])
 def test_a_machine_may_not_do_what_takes_a_person(do: str, sender: str | None) -> None:
     inputs = {"model": "tiny", "version": "1.0.0", "environment": "production", "reason": "x"}
-    assert refused(facts(inputs={"do": do} | inputs, sender=sender, role="admin")).reason is AskReason.BOT
+    assert refused(facts(inputs={"do": do} | inputs, sender=sender, role="admin")).reason is RequestReason.MACHINE
 
 
 def test_a_refusal_of_a_mixed_comment_leaves_its_answer_alone() -> None:
@@ -167,7 +178,8 @@ def test_a_refusal_of_a_mixed_comment_leaves_its_answer_alone() -> None:
 
 
 def test_a_near_miss_is_named() -> None:
-    assert refused(facts(said=comment("/promote tiny@v1.0.0 stagin"))).hint == "Did you mean staging?"
+    found = refused(facts(said=comment("/promote tiny@v1.0.0 stagin")))
+    assert words(found.reason, found.values).hint == "Did you mean staging?"
 
 
 def test_the_runner_is_the_environments() -> None:
@@ -201,7 +213,7 @@ VALUES = st.one_of(st.text(max_size=30), st.sampled_from(["release", "promote", 
 
 @given(st.dictionaries(NAMES, VALUES), st.text(max_size=200), st.sampled_from(["boss", BOT, None]))
 def test_whatever_is_given_is_understood_or_refused(inputs: dict[str, str], body: str, sender: str | None) -> None:
-    found = decide_ask(facts(inputs=inputs, sender=sender, said=comment(body), pusher="carol"))
-    if isinstance(found, Asked) and sender != "boss" and not {"comment", "tag"} & inputs.keys():
+    found = authorize_request(facts(inputs=inputs, sender=sender, said=comment(body), pusher="carol"))
+    if isinstance(found, DeliveryRequest) and sender != "boss" and not {"comment", "tag"} & inputs.keys():
         assert found.actor is None
         assert isinstance(found.command, Promote)

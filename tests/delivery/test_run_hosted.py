@@ -12,7 +12,7 @@ from tests.support.releasing import Shop
 
 from mlbot.commands.forward import Release
 from mlbot.console import Console
-from mlbot.delivery.request import Asked
+from mlbot.delivery.request import DeliveryRequest
 from mlbot.delivery.run_ci import DeployOptions
 from mlbot.delivery.run_hosted import Patience, carry_out
 from mlbot.errors import Exit
@@ -168,7 +168,7 @@ def test_a_tag_that_comes_before_its_verdict_waits_for_it(shop: Shop) -> None:
 
 def test_a_tag_whose_verdict_does_not_come_is_refused_in_the_end(shop: Shop) -> None:
     shop.push(1)
-    asked = Asked(command=Release(model="tiny"), actor="alice", text="/release tiny")
+    asked = DeliveryRequest(command=Release(model="tiny"), actor="alice", text="/release tiny")
     shop.start("boss", do="unlock", environment="staging")
     run = list(shop.github.world.runs.values())[-1]
     before, looks = shop.state(), [0]

@@ -14,11 +14,9 @@ from tests.support.releases import World
 from mlbot import entry
 from mlbot.cli.main import cli
 from mlbot.config.run_check import read
-from mlbot.delivery.promotion import PromotionReason
+from mlbot.delivery.deployment import PromotionReason, RollbackReason
 from mlbot.delivery.release import ReleaseReason
-from mlbot.delivery.rollback import RollbackReason
-from mlbot.delivery.run_approve import approve
-from mlbot.delivery.run_promote import PromotionRequest, promote
+from mlbot.delivery.run_promote import PromotionRequest, approve, promote
 from mlbot.delivery.run_release import ReleaseRequest, release
 from mlbot.errors import Exit
 from mlbot.ledger.queries import live

@@ -6,8 +6,7 @@ import pytest
 from tests.support import tiny
 from tests.support.releases import World
 
-from mlbot.delivery.run_approve import approve
-from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, promote, rollback
+from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, approve, promote, rollback
 from mlbot.delivery.run_release import ReleaseRequest, release
 from mlbot.ledger.queries import live
 

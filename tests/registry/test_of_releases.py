@@ -10,8 +10,7 @@ from tests.support import gto_peer
 from tests.support.releases import World
 
 from mlbot import entry
-from mlbot.delivery.run_approve import approve
-from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, promote, rollback
+from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, approve, promote, rollback
 from mlbot.errors import Exit
 from mlbot.registry.run_repository import RepositoryContext
 

@@ -9,8 +9,8 @@ from tests.support.releases import World
 
 from mlbot.errors import NotEvaluatedError, UsageError
 from mlbot.git.repository import Repository
+from mlbot.lib.version import Stored
 from mlbot.registry.run_repository import RepositoryContext, actor_of
-from mlbot.registry.versions import Stored
 
 pytestmark = pytest.mark.usefixtures("git_settings")
 

@@ -19,7 +19,7 @@ from tests.support.ledger_samples import entry as verdict_entry
 
 from mlbot import entry
 from mlbot.delivery import run_hosted
-from mlbot.delivery.request import Asked
+from mlbot.delivery.request import DeliveryRequest
 from mlbot.delivery.run_hosted import Patience
 from mlbot.events.github import Attempt
 from mlbot.gates.outcome import Outcome
@@ -222,12 +222,12 @@ class Shop:
         ops_actions.begin(self.github.world, run)
         return run
 
-    def ask(self, run: Run) -> tuple[Asked, Run]:
+    def ask(self, run: Run) -> tuple[DeliveryRequest, Run]:
         """What the first job of a run puts out."""
         self.capsys.readouterr()
         assert self.mlbot(run, "request", ASK) == 0
         outputs = dict(line.split("=", 1) for line in self.capsys.readouterr().out.splitlines())
-        return Asked.model_validate_json(outputs["ask"]), run
+        return DeliveryRequest.model_validate_json(outputs["ask"]), run
 
     def _release(self, run: Run) -> bool:
         self.capsys.readouterr()

@@ -1,65 +1,37 @@
-"""What promotions and rollbacks have in common: who holds an environment, what is live, what may be gone back to."""
+"""What enters an environment and what it goes back to: pure decisions, each with a closed list of reasons.
 
-from collections.abc import Iterable
-from typing import Annotated
+A promotion, a rollback, an approval and a lock each decide by checks in their order; the words of the reasons are in
+`templates/release/`.
+"""
 
-from pydantic import Field, StringConstraints
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
 
-from mlbot.events.github import Attempt
-from mlbot.ledger.entries import Action, Actor, DeploymentEntry, Entry, Time
+from mlbot.ledger.entries import Action, Actor, ApprovalEntry, DeploymentEntry, DeploymentIntent, Entry, LockEntry
 from mlbot.ledger.queries import deployments, live, unfinished
 from mlbot.lib.canonical import canonical
-from mlbot.lib.record import Digest, Name, Record
+from mlbot.lib.decision import Decision, decide
+from mlbot.lib.record import Count, Digest, Name, Record
 from mlbot.lib.untrusted_json import HostileJsonError, read
-from mlbot.lib.version import Served, VersionText
-from mlbot.registry.tag import name_of, who
+from mlbot.lib.version import Served, Stored, served_of
 
-_MOST_BYTES = 8192
-
-
-class Holder(Record):
-    """The deployment that holds an environment: what the lock's commit says, and what the ledger says of one begun."""
-
-    id: Annotated[str, StringConstraints(max_length=200)]
-    sequence: Annotated[int, Field(gt=0)]
-    model: Name
-    version: VersionText
-    digest: Digest
-    environment: Name
-    action: Action
-    actor: Actor
-    reason: Annotated[str, StringConstraints(max_length=1000)] = ""
-    run: Attempt | None = None
-    time: Time
-
-    def is_of(self, model: str, version: str, environment: str, action: Action) -> bool:
-        """Whether it does just this."""
-        return (self.model, self.version, self.environment, self.action) == (model, version, environment, action)
-
-    @property
-    def said(self) -> str:
-        """Which deployment, by whom and since when."""
-        return f"the {self.action} of {name_of(self.model, self.version)} by {who(self.actor)}, begun {self.time}"
-
-    @property
-    def command(self) -> str:
-        """What finishes it."""
-        if self.action == "promotion":
-            return f"mlbot promote {name_of(self.model, self.version)} {self.environment}"
-        return f'mlbot rollback {self.model} {self.environment} --to v{self.version} --reason "…"'
-
-    @classmethod
-    def of(cls, entry: DeploymentEntry) -> "Holder":
-        """The deployment that an entry is of."""
-        return cls(**{name: getattr(entry, name) for name in cls.model_fields})
+_LOCK_BYTES = 8192
 
 
-class Place(Record):
+class EnvironmentState(Record):
     """An environment, what is live there, and what has not ended there."""
 
     environment: Name
     live: Served | None = None
-    under_way: Holder | None = None
+    under_way: DeploymentIntent | None = None
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry], environment: Name, model: Name) -> "EnvironmentState":
+        """What the ledger says of an environment for a model."""
+        known = tuple(entries)
+        return cls(
+            environment=environment, live=serves(known, environment, model), under_way=begun(known, environment, model)
+        )
 
 
 def deployment_id(model: str, environment: str, sequence: int) -> str:
@@ -75,21 +47,211 @@ def next_sequence(entries: Iterable[Entry], model: Name, environment: Name) -> i
 def serves(entries: Iterable[Entry], environment: Name, model: Name) -> Served | None:
     """What the ledger says is live."""
     last = live(entries, environment, model)
-    return Served(version=last.version, digest=last.digest) if last else None
+    return served_of(last) if last else None
 
 
-def begun(entries: Iterable[Entry], environment: Name, model: Name) -> Holder | None:
+def begun(entries: Iterable[Entry], environment: Name, model: Name) -> DeploymentIntent | None:
     """The deployment of a model that was begun there and has not ended: the newest, should there be several."""
     open_ = unfinished(entries, environment, model)
-    return Holder.of(open_[-1]) if open_ else None
+    return open_[-1].intent if open_ else None
 
 
-def place(entries: Iterable[Entry], environment: Name, model: Name) -> Place:
-    """What an environment is like for a model."""
-    known = tuple(entries)
-    return Place(
-        environment=environment, live=serves(known, environment, model), under_way=begun(known, environment, model)
-    )
+def lock_text(intent: DeploymentIntent) -> str:
+    """What the lock's commit says: canonical JSON on one line."""
+    return canonical(intent.model_dump(mode="json"))
+
+
+def read_lock(text: str) -> DeploymentIntent | None:
+    """The deployment that a lock's commit names; None where it says something else."""
+    try:
+        return read(text.encode("utf-8", "replace"), DeploymentIntent, "the lock", most_bytes=_LOCK_BYTES)
+    except HostileJsonError:
+        return None
+
+
+class PromotionReason(StrEnum):
+    """Why a promotion goes ahead or does not. A closed list."""
+
+    PROMOTABLE = "promotable"
+    RESUMED = "resumed"
+    """The same promotion was begun and not finished: it goes on."""
+    ALREADY_LIVE = "already-live"
+    """This very version is live there: nothing is done, and that is no failure."""
+    UNKNOWN_ENVIRONMENT = "unknown-environment"
+    UNKNOWN_VERSION = "unknown-version"
+    DEPRECATED = "deprecated"
+    LOCKED = "locked"
+    UNDER_WAY = "under-way"
+    """Another deployment was begun there and has not ended."""
+    OUT_OF_ORDER = "out-of-order"
+    """The environment that comes before does not serve these very bytes."""
+    NOT_HEALTHY = "not-healthy"
+    """It serves them, but a deployment there has not ended."""
+    APPROVALS_MISSING = "approvals-missing"
+    SELF_APPROVAL = "self-approval"
+    BYTES_MISSING = "bytes-missing"
+    BYTES_DIFFER = "bytes-differ"
+
+
+class _DeploymentFacts(Record):
+    """What a promotion and a rollback are both decided from."""
+
+    model: Name
+    environment: Name
+    requester: Actor
+    environments: tuple[Name, ...]
+    """All that the guarded branch's config has."""
+    drifted: bool = False
+    """Whether the target serves something else than the ledger says."""
+    under_way: DeploymentIntent | None = None
+    """The deployment that was begun there and has not ended."""
+    stored: Stored | None = None
+    """None before the store was asked, so that a plan can be shown first."""
+
+    def resumes(self, action: Action, version: str) -> bool:
+        """Whether what is under way is this very deployment."""
+        held = self.under_way
+        return held is not None and held.is_of(self.model, version, self.environment, action)
+
+
+class PromotionFacts(_DeploymentFacts):
+    """All that a promotion is decided from."""
+
+    version: str
+    """As `1.2.0`."""
+    released: Digest | None = None
+    """The version's digest in the ledger; None where it was never released."""
+    versions: tuple[str, ...] = ()
+    """The released ones, oldest first."""
+    deprecated: bool = False
+    after: EnvironmentState | None = None
+    """The environment that comes before, and what is live there; None where none comes before."""
+    live: Served | None = None
+    """What the ledger says is live in the environment itself."""
+    needed: Count = 0
+    """Approvals that the environment asks for."""
+    approvers: tuple[Actor, ...] = ()
+    """Who approved these very bytes for it."""
+    lock: LockEntry | None = None
+
+    @property
+    def goal(self) -> Served | None:
+        """What is to be live."""
+        return Served(version=self.version, digest=self.released) if self.released else None
+
+    @property
+    def counted(self) -> tuple[Actor, ...]:
+        """The approvals that count: nobody approves a request of their own."""
+        return tuple(each for each in self.approvers if each.casefold() != self.requester.casefold())
+
+    @property
+    def missing(self) -> int:
+        """How many approvals are missing."""
+        return max(0, self.needed - len(self.counted))
+
+
+PromotionDecision = Decision[PromotionReason]
+
+
+def decide_promotion(facts: PromotionFacts) -> PromotionDecision:
+    """Whether a version may enter an environment.
+
+    Args:
+        facts: as they were read; without `stored` the bytes are not looked at yet.
+    """
+    go = PromotionReason.RESUMED if facts.resumes("promotion", facts.version) else PromotionReason.PROMOTABLE
+    return decide(PromotionDecision, _promotion_checks(facts), go, (PromotionReason.ALREADY_LIVE,))
+
+
+def _promotion_checks(facts: PromotionFacts) -> Iterator[tuple[PromotionReason, bool]]:
+    after, busy = facts.after, facts.under_way is not None
+    yield PromotionReason.UNKNOWN_ENVIRONMENT, facts.environment not in facts.environments
+    yield PromotionReason.UNKNOWN_VERSION, facts.released is None
+    yield PromotionReason.UNDER_WAY, busy and not facts.resumes("promotion", facts.version)
+    yield PromotionReason.ALREADY_LIVE, facts.live == facts.goal and not busy and not facts.drifted
+    yield PromotionReason.LOCKED, facts.lock is not None
+    yield PromotionReason.DEPRECATED, facts.deprecated
+    if after is not None:
+        yield PromotionReason.OUT_OF_ORDER, after.live is None or after.live.digest != facts.released
+        yield PromotionReason.NOT_HEALTHY, after.under_way is not None
+    yield PromotionReason.SELF_APPROVAL, facts.missing > 0 and len(facts.counted) < len(facts.approvers)
+    yield PromotionReason.APPROVALS_MISSING, facts.missing > 0
+    yield PromotionReason.BYTES_MISSING, facts.stored is Stored.MISSING
+    yield PromotionReason.BYTES_DIFFER, facts.stored is Stored.DIFFERS
+
+
+class RollbackReason(StrEnum):
+    """Why a rollback goes ahead or does not. A closed list."""
+
+    ROLLS_BACK = "rolls-back"
+    RESUMED = "resumed"
+    """The same rollback was begun and not finished: it goes on."""
+    ALREADY_LIVE = "already-live"
+    UNKNOWN_ENVIRONMENT = "unknown-environment"
+    NO_REASON = "no-reason"
+    NOTHING_LIVE = "nothing-live"
+    NOTHING_BEFORE = "nothing-before"
+    NEVER_LIVE = "never-live"
+    BYTES_MISSING = "bytes-missing"
+    BYTES_DIFFER = "bytes-differ"
+
+
+class RollbackFacts(_DeploymentFacts):
+    """All that a rollback is decided from."""
+
+    why: str
+    """The reason that was given."""
+    to: str | None = None
+    """The version asked for, as `1.2.0`; None: the last good one."""
+    once_live: tuple[Served, ...] = ()
+    """Every version whose deployment there succeeded, oldest first."""
+    good: tuple[Served, ...] = ()
+    """The versions to go back to, the live one last (`good_versions`)."""
+
+    @property
+    def live(self) -> Served | None:
+        """What the ledger says is live."""
+        return self.good[-1] if self.good else None
+
+    @property
+    def goal(self) -> Served | None:
+        """The version to go back to; None where there is none.
+
+        By default the last good one: what was live before a deployment that has not ended, else what was live before
+        the live one.
+        """
+        if self.to is not None:
+            return next((each for each in reversed(self.once_live) if each.version == self.to), None)
+        if self.under_way is not None and self.under_way.action == "rollback":
+            return served_of(self.under_way)
+        at = -1 if self.under_way is not None else -2
+        return self.good[at] if len(self.good) >= -at else None
+
+
+RollbackDecision = Decision[RollbackReason]
+
+
+def decide_rollback(facts: RollbackFacts) -> RollbackDecision:
+    """Whether to go back. Exempt from gates, order, approvals and locks; never from integrity.
+
+    Args:
+        facts: as they were read; without `stored` the bytes are not looked at yet.
+    """
+    resumed = facts.goal is not None and facts.resumes("rollback", facts.goal.version)
+    go = RollbackReason.RESUMED if resumed else RollbackReason.ROLLS_BACK
+    return decide(RollbackDecision, _rollback_checks(facts), go, (RollbackReason.ALREADY_LIVE,))
+
+
+def _rollback_checks(facts: RollbackFacts) -> Iterator[tuple[RollbackReason, bool]]:
+    yield RollbackReason.UNKNOWN_ENVIRONMENT, facts.environment not in facts.environments
+    yield RollbackReason.NO_REASON, not facts.why.strip()
+    if facts.goal is None:
+        yield RollbackReason.NEVER_LIVE, facts.to is not None
+        yield RollbackReason.NOTHING_LIVE, facts.live is None
+        yield RollbackReason.NOTHING_BEFORE, True
+    yield RollbackReason.ALREADY_LIVE, facts.goal == facts.live and facts.under_way is None and not facts.drifted
+    yield RollbackReason.BYTES_MISSING, facts.stored is Stored.MISSING
+    yield RollbackReason.BYTES_DIFFER, facts.stored is Stored.DIFFERS
 
 
 def good_versions(entries: Iterable[Entry], environment: Name, model: Name) -> tuple[Served, ...]:
@@ -101,7 +263,7 @@ def good_versions(entries: Iterable[Entry], environment: Name, model: Name) -> t
     stack: list[Served] = []
     for entry in deployments(entries, model, environment):
         if entry.state == "succeeded":
-            _apply(stack, Served(version=entry.version, digest=entry.digest), entry.action)
+            _apply(stack, served_of(entry), entry.action)
     return tuple(stack)
 
 
@@ -112,14 +274,108 @@ def _apply(stack: list[Served], now: Served, action: Action) -> None:
         stack.append(now)
 
 
-def lock_text(holder: Holder) -> str:
-    """What the lock's commit says: canonical JSON on one line."""
-    return canonical(holder.model_dump(mode="json"))
+class DeploymentResult(Record):
+    """What came of a promotion or a rollback."""
+
+    facts: PromotionFacts | RollbackFacts
+    decision: PromotionDecision | RollbackDecision
+    goal: Served | None
+    """What was to be live."""
+    dry_run: bool = False
+    deployment: DeploymentEntry | None = None
+    """How the deployment ended; None where there was none."""
 
 
-def read_lock(text: str) -> Holder | None:
-    """The holder that a lock's commit names; None where it says something else."""
-    try:
-        return read(text.encode("utf-8", "replace"), Holder, "the lock", most_bytes=_MOST_BYTES)
-    except HostileJsonError:
-        return None
+class ApprovalReason(StrEnum):
+    """Why an approval is recorded or not. A closed list."""
+
+    APPROVED = "approved"
+    ALREADY_APPROVED = "already-approved"
+    """The same person approved before: nothing is done, and that is no failure."""
+    NOT_NEEDED = "not-needed"
+    """The environment asks for none: nothing is done, and that is no failure."""
+    UNKNOWN_ENVIRONMENT = "unknown-environment"
+    UNKNOWN_VERSION = "unknown-version"
+
+
+class ApprovalFacts(Record):
+    """All that an approval is decided from."""
+
+    model: Name
+    version: str
+    environment: Name
+    actor: Actor
+    environments: tuple[Name, ...]
+    released: Digest | None = None
+    versions: tuple[str, ...] = ()
+    needed: Count = 0
+    approvers: tuple[Actor, ...] = ()
+    """Who approved these very bytes for it before."""
+
+
+ApprovalDecision = Decision[ApprovalReason]
+
+
+def decide_approval(facts: ApprovalFacts) -> ApprovalDecision:
+    """Whether to record somebody's approval."""
+    done = (ApprovalReason.ALREADY_APPROVED, ApprovalReason.NOT_NEEDED)
+    return decide(ApprovalDecision, _approval_checks(facts), ApprovalReason.APPROVED, done)
+
+
+def _approval_checks(facts: ApprovalFacts) -> Iterator[tuple[ApprovalReason, bool]]:
+    yield ApprovalReason.UNKNOWN_ENVIRONMENT, facts.environment not in facts.environments
+    yield ApprovalReason.UNKNOWN_VERSION, facts.released is None
+    before = {each.casefold() for each in facts.approvers}
+    yield ApprovalReason.ALREADY_APPROVED, facts.actor.casefold() in before
+    yield ApprovalReason.NOT_NEEDED, not facts.needed
+
+
+class ApprovalResult(Record):
+    """What came of an approval."""
+
+    facts: ApprovalFacts
+    decision: ApprovalDecision
+    entry: ApprovalEntry | None = None
+
+
+class LockReason(StrEnum):
+    """Why an environment is closed or opened, or why not. A closed list."""
+
+    LOCKS = "locks"
+    UNLOCKS = "unlocks"
+    ALREADY_LOCKED = "already-locked"
+    NOT_LOCKED = "not-locked"
+    UNKNOWN_ENVIRONMENT = "unknown-environment"
+
+
+class LockFacts(Record):
+    """All that closing or opening an environment is decided from."""
+
+    environment: Name
+    close: bool
+    environments: tuple[Name, ...]
+    lock: LockEntry | None = None
+    """The lock that closes it now."""
+
+
+LockDecision = Decision[LockReason]
+
+
+def decide_lock(facts: LockFacts) -> LockDecision:
+    """Whether to close an environment, or to open it."""
+    go = LockReason.LOCKS if facts.close else LockReason.UNLOCKS
+    return decide(LockDecision, _lock_checks(facts), go, (LockReason.ALREADY_LOCKED, LockReason.NOT_LOCKED))
+
+
+def _lock_checks(facts: LockFacts) -> Iterator[tuple[LockReason, bool]]:
+    yield LockReason.UNKNOWN_ENVIRONMENT, facts.environment not in facts.environments
+    yield LockReason.ALREADY_LOCKED, facts.close and facts.lock is not None
+    yield LockReason.NOT_LOCKED, not facts.close and facts.lock is None
+
+
+class LockResult(Record):
+    """What came of closing or opening an environment."""
+
+    facts: LockFacts
+    decision: LockDecision
+    entry: LockEntry | None = None

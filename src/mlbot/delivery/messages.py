@@ -1,243 +1,478 @@
-"""Releases and deployments on GitHub: the answer to who asked, and a version's issue."""
+"""What people read about releases and deployments: on GitHub and in a terminal, from the same records and templates."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
-from mlbot.delivery.approval import ApprovalDecision, ApprovalReason
-from mlbot.delivery.deployment import Holder
-from mlbot.delivery.issue import ThreadView
-from mlbot.delivery.promotion import PromotionDecision, PromotionFacts, PromotionReason
-from mlbot.delivery.release import ReleaseDecision
-from mlbot.delivery.request import NotAsked
-from mlbot.delivery.rollback import RollbackDecision
+from mlbot.commands.forward import Approve, Promote, Rollback, Unlock
+from mlbot.config.schema import Config, EnvironmentConfig
+from mlbot.delivery.deployment import (
+    ApprovalReason,
+    ApprovalResult,
+    DeploymentResult,
+    LockReason,
+    LockResult,
+    PromotionFacts,
+    PromotionReason,
+    RollbackFacts,
+    RollbackReason,
+    begun,
+    serves,
+)
+from mlbot.delivery.release import ReleaseReason, ReleaseResult
+from mlbot.delivery.request import RejectedRequest, RequestReason
 from mlbot.errors import MlbotError
 from mlbot.events.github import Login
-from mlbot.ledger.entries import DeploymentEntry, ReleaseEntry
+from mlbot.ledger.entries import DeploymentEntry, DeploymentIntent, Entry, LockEntry, ReleaseEntry
+from mlbot.ledger.queries import approvals, deployments, locked, releases
 from mlbot.lib import escape
-from mlbot.lib.record import Record
-from mlbot.lib.templates import fill
-from mlbot.registry.tag import name_of
+from mlbot.lib.record import Count, Record
+from mlbot.lib.templates import environment, fill
+from mlbot.lib.version import name_of, shorten
 
-# What people on GitHub are told of a release, a promotion or a rollback: one sentence, and the lines to copy next.
+_SHARED = "release/environments.j2"
 
-_VERB = re.compile(r"\bmlbot (release|promote|approve|rollback|lock|unlock)\b")
+TEMPLATES: Mapping[type[StrEnum], str] = MappingProxyType(
+    {
+        ReleaseReason: "release/release.j2",
+        PromotionReason: "release/promotion.j2",
+        RollbackReason: "release/rollback.j2",
+        ApprovalReason: "release/approval.j2",
+        LockReason: "release/lock.j2",
+        RequestReason: "release/request.j2",
+    }
+)
+"""A macro a reason, and another one for the hint."""
 
-_REASON = re.compile(r" --reason (?=\")")
 
-_TO = re.compile(r" --to (?=\S)")
+class Words(Record):
+    """A decision in words. Plain text, with words from outside in it: escape it."""
 
-_VERSION = re.compile(r" --version (?=\S)")
+    sentence: str
+    hint: str = ""
+    """What to do about it."""
 
-_BUMP = re.compile(r" --bump (?=\S)")
+
+def words(reason: StrEnum, facts: object, *, github: bool = False) -> Words:
+    """What a reason says.
+
+    Args:
+        reason: of a decision, or of a rejected request.
+        facts: that it was decided from.
+        github: whether commands are written as in a comment, not as in a terminal.
+    """
+    template, name = TEMPLATES[type(reason)], reason.replace("-", "_")
+    return Words(
+        sentence=_phrase(template, name, facts, github=github),
+        hint=_phrase(template, f"{name}_hint", facts, github=github),
+    )
 
 
-class Stands(StrEnum):
-    """How a request stands. A closed list."""
+def _phrase(template: str, name: str, about: object, *, github: bool) -> str:
+    for each in (template, _SHARED):
+        macro = getattr(environment().get_template(each).module, name, None)
+        if macro is not None:
+            return str(macro(about, github)).strip()
+    return ""
+
+
+class RequestState(StrEnum):
+    """How far a request is. A closed list."""
 
     WORKING = "working"
     DONE = "done"
     WAITING = "waiting"
-    """It lacks somebody's word, and goes on when that is said."""
+    """It lacks somebody's approval, and goes on when that is given."""
     REFUSED = "refused"
     FAILED = "failed"
 
 
-class Told(Record):
+class StatusMessage(Record):
     """An answer. Texts are plain, with words from outside in them: escape them."""
 
-    stands: Stands
+    state: RequestState
     reason: str
     """Of a closed list, for the log."""
     sentence: str
     hint: str = ""
     copy_lines: tuple[str, ...] = ()
-    """What to say next, each a line."""
+    """What to write next, each a line."""
     version: tuple[str, str] | None = None
     """Model and version that it is about, where the request did not name them."""
 
 
-def as_comment(text: str) -> str:
-    """A sentence with the command line's words in it, as one would say them in a comment."""
-    said = _VERB.sub(r"/\1", text.replace(" (on GitHub: /approve)", ""))
-    said = _REASON.sub(" reason=", _VERSION.sub(" v", _BUMP.sub(" ", _TO.sub(" ", said))))
-    return re.sub(r"(/release \S+ )vv", r"\1v", said)
-
-
-def told_not_asked(ask: NotAsked) -> Told:
+def message_rejected(request: RejectedRequest) -> StatusMessage:
     """A request that was not in order."""
-    lines = (ask.usage,) if ask.usage else ()
-    return Told(stands=Stands.REFUSED, reason=ask.reason, sentence=ask.sentence, hint=ask.hint, copy_lines=lines)
+    return StatusMessage(
+        state=RequestState.REFUSED,
+        reason=request.reason,
+        copy_lines=(request.usage,) if request.usage else (),
+        **dict(words(request.reason, request.values, github=True)),
+    )
 
 
-def told_error(error: MlbotError) -> Told:
+def message_error(error: MlbotError, copy_lines: tuple[str, ...] = ()) -> StatusMessage:
     """What went wrong on the way."""
     sentence = error.what if error.what.endswith(".") else f"{error.what}."
-    return Told(stands=Stands.FAILED, reason="failed", sentence=sentence, hint=as_comment(error.hint))
+    return StatusMessage(
+        state=RequestState.FAILED, reason="failed", sentence=sentence, hint=error.hint, copy_lines=copy_lines
+    )
 
 
-def told_release(decision: ReleaseDecision, entry: ReleaseEntry | None, left: tuple[str, ...] = ()) -> Told:
+def message_release(result: ReleaseResult, not_started: tuple[str, ...] = ()) -> StatusMessage:
     """A release that was made, or was not.
 
     Args:
-        decision: on it.
-        entry: the ledger's; None where nothing is released.
-        left: what is still to be said for the promotions that should have begun by themselves.
+        result: what came of it.
+        not_started: the environments whose promotion should have begun by itself, and could not be started.
     """
+    decision, entry = result.decision, result.entry
+    found = words(decision.reason, result.facts, github=True)
     if decision.refused or entry is None:
-        return Told(
-            stands=Stands.REFUSED, reason=decision.reason, sentence=decision.sentence, hint=as_comment(decision.hint)
-        )
-    return Told(
-        stands=Stands.DONE,
+        return StatusMessage(state=RequestState.REFUSED, reason=decision.reason, **dict(found))
+    made = _phrase("release/deployment.j2", "released", entry, github=True)
+    promotions = (Promote(model=entry.model, version=entry.version, environment=each) for each in not_started)
+    return StatusMessage(
+        state=RequestState.DONE,
         reason=decision.reason,
-        sentence=f"{name_of(entry.model, entry.version)} is released." if decision.go else decision.sentence,
-        hint="The next step could not be started. Say:" if left else "",
-        copy_lines=left,
+        sentence=made if decision.go else found.sentence,
+        hint=_phrase("release/deployment.j2", "not_started", entry, github=True) if not_started else "",
+        copy_lines=tuple(each.text for each in promotions),
         version=(entry.model, entry.version),
     )
 
 
-def told_waiting(decision: ReleaseDecision) -> Told:
+def message_waiting(result: ReleaseResult) -> StatusMessage:
     """A release that waits for its verdict."""
-    sentence = f"{decision.sentence} Its training or its judging is under way, so the release waits for it."
-    return Told(stands=Stands.WORKING, reason=decision.reason, sentence=sentence)
+    sentence = words(result.decision.reason, result.facts, github=True).sentence
+    waits = _phrase("release/deployment.j2", "waits_for_verdict", result.facts, github=True)
+    return StatusMessage(state=RequestState.WORKING, reason=result.decision.reason, sentence=f"{sentence} {waits}")
 
 
-def told_promotion(facts: PromotionFacts, decision: PromotionDecision, ended: DeploymentEntry | None) -> Told:
-    """A promotion that was made, waits, or was refused."""
-    if ended is not None:
-        return told_deployment(ended)
-    name = name_of(facts.model, facts.version)
+def message_deployment(result: DeploymentResult) -> StatusMessage:
+    """A promotion or a rollback that was made, waits, or was refused."""
+    if result.deployment is not None:
+        return _message_ended(result.deployment)
+    facts, decision = result.facts, result.decision
+    state = RequestState.REFUSED if decision.refused else RequestState.DONE
+    found = words(decision.reason, facts, github=True)
     if decision.reason in {PromotionReason.APPROVALS_MISSING, PromotionReason.SELF_APPROVAL}:
-        return Told(
-            stands=Stands.WAITING,
-            reason=decision.reason,
-            sentence=decision.sentence,
-            hint="It goes on when somebody else says:",
-            copy_lines=(f"/approve {name} {facts.environment}",),
+        approve = Approve.model_validate(facts.model_dump(include={"model", "version", "environment"}))
+        return StatusMessage(
+            state=RequestState.WAITING, reason=decision.reason, copy_lines=(approve.text,), **dict(found)
         )
-    stands = Stands.REFUSED if decision.refused else Stands.DONE
-    return Told(stands=stands, reason=decision.reason, sentence=decision.sentence, hint=as_comment(decision.hint))
+    return StatusMessage(state=state, reason=decision.reason, **dict(found))
 
 
-def told_rollback(decision: RollbackDecision, ended: DeploymentEntry | None) -> Told:
-    """A rollback that was made, or refused."""
-    if ended is not None:
-        return told_deployment(ended)
-    stands = Stands.REFUSED if decision.refused else Stands.DONE
-    return Told(stands=stands, reason=decision.reason, sentence=decision.sentence, hint=as_comment(decision.hint))
+def message_started(result: DeploymentResult) -> StatusMessage | None:
+    """A deployment that is about to begin; None where none is."""
+    if not result.decision.go:
+        return None
+    sentence = words(result.decision.reason, result.facts, github=True).sentence
+    steps = _phrase("release/deployment.j2", "started", result.facts, github=True)
+    return StatusMessage(state=RequestState.WORKING, reason="begun", sentence=f"{sentence} {steps}")
 
 
-def told_begun(sentence: str, *, go: bool) -> Told | None:
-    """A deployment that is about to begin; None where none is.
-
-    Args:
-        sentence: of the decision.
-        go: whether it begins.
-    """
-    doing = "It is staged, switched on, read back and tested with the release's golden requests."
-    return Told(stands=Stands.WORKING, reason="begun", sentence=f"{sentence} {doing}") if go else None
-
-
-def told_deployment(ended: DeploymentEntry) -> Told:
+def _message_ended(entry: DeploymentEntry) -> StatusMessage:
     """How a deployment ended."""
-    name, where, version = name_of(ended.model, ended.version), ended.environment, (ended.model, ended.version)
-    if ended.state == "succeeded":
-        before = f", instead of v{ended.previous}" if ended.previous and ended.previous != ended.version else ""
-        sentence = f"{name} is live in {where}{before}. {ended.detail}"
-        return Told(stands=Stands.DONE, reason=ended.state, sentence=sentence, version=version)
-    back = f", and v{ended.previous} is back" if ended.state == "rolled-back" else ""
-    return Told(
-        stands=Stands.FAILED,
-        reason=ended.state,
-        sentence=f"{name} failed in {where}{back}. {ended.detail}",
-        hint="Fix what failed, then:",
-        copy_lines=(as_comment(Holder.of(ended).command),),
-        version=version,
+    good = entry.state == "succeeded"
+    return StatusMessage(
+        state=RequestState.DONE if good else RequestState.FAILED,
+        reason=entry.state,
+        sentence=f"{_ended(entry)} {entry.detail}",
+        hint="" if good else _phrase("release/deployment.j2", "repeat", entry, github=True),
+        copy_lines=() if good else (_again(entry).text,),
+        version=(entry.model, entry.version),
     )
 
 
-def told_approval(decision: ApprovalDecision, then: Told | None) -> Told:
+def _ended(entry: DeploymentEntry) -> str:
+    return _phrase("release/deployment.j2", entry.state.replace("-", "_"), entry, github=True)
+
+
+def _again(entry: DeploymentEntry) -> Promote | Rollback:
+    """What does the same once more."""
+    if entry.action == "promotion":
+        return Promote(model=entry.model, version=entry.version, environment=entry.environment)
+    return Rollback(model=entry.model, environment=entry.environment, to=entry.version, reason="…")
+
+
+def message_approval(result: ApprovalResult, then: StatusMessage | None) -> StatusMessage:
     """An approval, and what it leads to.
 
     Args:
-        decision: on the approval.
+        result: what came of the approval.
         then: what is still in the way of the promotion; None where it is started.
     """
+    decision = result.decision
+    found = words(decision.reason, result.facts, github=True)
     if decision.refused:
-        return Told(stands=Stands.REFUSED, reason=decision.reason, sentence=decision.sentence, hint=decision.hint)
-    said = decision.sentence.partition(" Their own request")[0]
-    said = said if said.endswith(".") else f"{said}."
+        return StatusMessage(state=RequestState.REFUSED, reason=decision.reason, **dict(found))
+    state, reason, sentence = RequestState.DONE, decision.reason, found.sentence
     if then is None:
-        return Told(stands=Stands.DONE, reason=decision.reason, sentence=f"{said} The promotion is started.")
+        started = _phrase("release/deployment.j2", "promotion_started", result.facts, github=True)
+        return StatusMessage(state=state, reason=reason, sentence=f"{sentence} {started}")
     if decision.reason is ApprovalReason.NOT_NEEDED:
-        return Told(stands=Stands.DONE, reason=decision.reason, sentence=said)
-    return Told(
-        stands=Stands.DONE, reason=decision.reason, sentence=f"{said} {then.sentence}", hint=then.hint,
-        copy_lines=then.copy_lines,
-    )  # fmt: skip
+        return StatusMessage(state=state, reason=reason, sentence=sentence)
+    return then.model_copy(update={"state": state, "reason": reason, "sentence": f"{sentence} {then.sentence}"})
 
 
-_ICONS: Mapping[Stands, str] = MappingProxyType(
+def message_lock(result: LockResult) -> StatusMessage:
+    """An environment that was closed or opened, or was so already."""
+    state = RequestState.REFUSED if result.decision.refused else RequestState.DONE
+    found = words(result.decision.reason, result.facts, github=True)
+    return StatusMessage(state=state, reason=result.decision.reason, **dict(found))
+
+
+# A version's issue: what it is, where it is, and what may be written next.
+
+LABEL = "mlbot-release"
+"""The label of versions' issues."""
+
+
+class RowState(StrEnum):
+    """How a version is in one environment. A closed list."""
+
+    LIVE = "live"
+    UNDER_WAY = "under way"
+    FAILED = "failed"
+    ROLLED_BACK = "rolled back"
+    REPLACED = "replaced"
+    NEXT = "next"
+    WAITS = "waits"
+    LOCKED = "locked"
+
+
+class IssueRow(Record):
+    """A version in one environment."""
+
+    environment: str
+    state: RowState
+    last: DeploymentEntry | None = None
+    """Its last deployment there."""
+    lock: LockEntry | None = None
+    after: str | None = None
+    """The environment that it has to be live in before."""
+    needed: Count = 0
+    """Approvals that the environment asks for."""
+    approvers: tuple[str, ...] = ()
+
+
+class VersionIssue(Record):
+    """All that a version's issue shows."""
+
+    release: ReleaseEntry
+    rows: tuple[IssueRow, ...]
+    copy_lines: tuple[str, ...]
+    """The commands that make sense now."""
+    open: bool
+    """Whether anything may still come of it: the newest version, and what is live or under way somewhere."""
+
+    @property
+    def name(self) -> str:
+        """`adult-income@v1.2.0`."""
+        return name_of(self.release.model, self.release.version)
+
+    @property
+    def marker(self) -> str:
+        """What the issue's last line is."""
+        return marker_of(self.release.model, self.release.version)
+
+
+def marker_of(model: str, version: str) -> str:
+    """What a version's issue is found by."""
+    return f"<!-- mlbot:version {name_of(model, version)} -->"
+
+
+def issue_of(entries: Iterable[Entry], config: Config, release: ReleaseEntry) -> VersionIssue:
+    """A version's issue.
+
+    Args:
+        entries: the ledger's on the model, and all locks.
+        config: the guarded branch's.
+        release: the version.
+    """
+    known = tuple(entries)
+    rows = tuple(_row(known, release, each) for each in config.environments)
+    newest = releases(known, release.model)[-1:]
+    busy = any(row.state in {RowState.LIVE, RowState.UNDER_WAY} for row in rows)
+    return VersionIssue(
+        release=release,
+        rows=rows,
+        copy_lines=(*_forward(release, rows), *_back(known, release, rows)),
+        open=busy or release in newest,
+    )
+
+
+def first_environments(entries: Iterable[Entry], config: Config, release: ReleaseEntry) -> tuple[str, ...]:
+    """Where a version goes by itself: where nothing comes before, unless it was on its way there once."""
+    been = {each.environment for each in deployments(entries, release.model) if each.version == release.version}
+    return tuple(each.name for each in config.environments if each.after is None and each.name not in been)
+
+
+def _row(entries: tuple[Entry, ...], release: ReleaseEntry, settings: EnvironmentConfig) -> IssueRow:
+    name = settings.name
+    mine = [each for each in deployments(entries, release.model, name) if each.version == release.version]
+    if mine:
+        return IssueRow(environment=name, state=_state(entries, mine[-1]), last=mine[-1], needed=settings.approvals)
+    lock = locked(entries, name)
+    if lock is not None:
+        return IssueRow(environment=name, state=RowState.LOCKED, lock=lock)
+    given = approvals(entries, release.model, release.version, name)
+    before = serves(entries, settings.after, release.model) if settings.after else None
+    waits = settings.after is not None and (before is None or before.digest != release.digest)
+    return IssueRow(
+        environment=name,
+        state=RowState.WAITS if waits else RowState.NEXT,
+        after=settings.after if waits else None,
+        needed=settings.approvals,
+        approvers=tuple(each.actor for each in given if each.digest == release.digest),
+    )
+
+
+def _state(entries: tuple[Entry, ...], last: DeploymentEntry) -> RowState:
+    if last.state == "started":
+        return RowState.UNDER_WAY
+    live = serves(entries, last.environment, last.model)
+    if live is not None and live.version == last.version:
+        return RowState.LIVE
+    match last.state:
+        case "succeeded":
+            return RowState.REPLACED
+        case "rolled-back":
+            return RowState.ROLLED_BACK
+        case "failed":
+            return RowState.FAILED
+
+
+def _forward(release: ReleaseEntry, rows: Iterable[IssueRow]) -> Iterator[str]:
+    """The next promotions with their approvals."""
+    for row in rows:
+        if row.state in {RowState.NEXT, RowState.FAILED, RowState.ROLLED_BACK}:
+            yield Promote(model=release.model, version=release.version, environment=row.environment).text
+            if row.needed:
+                yield Approve(model=release.model, version=release.version, environment=row.environment).text
+        if row.state is RowState.LOCKED:
+            yield Unlock(environment=row.environment).text
+
+
+def _back(entries: tuple[Entry, ...], release: ReleaseEntry, rows: Iterable[IssueRow]) -> Iterator[str]:
+    for row in rows:
+        if row.state is RowState.LIVE or begun(entries, row.environment, release.model):
+            yield Rollback(model=release.model, environment=row.environment, reason="…").text
+
+
+_ICONS: Mapping[str, str] = MappingProxyType(
     {
-        Stands.WORKING: "⏳",
-        Stands.DONE: "✅",
-        Stands.WAITING: "✋",
-        Stands.REFUSED: "⛔",
-        Stands.FAILED: "❌",
-    }
-)
-
-_STATES: Mapping[str, str] = MappingProxyType(
-    {
-        "live": "✅",
-        "under way": "⏳",
-        "failed": "❌",
-        "rolled back": "❌",
-        "replaced": "⚪",
-        "next": "▶️",
-        "waits": "⏸️",
-        "locked": "🔒",
+        RequestState.WORKING: "⏳",
+        RequestState.DONE: "✅",
+        RequestState.WAITING: "✋",
+        RequestState.REFUSED: "⛔",
+        RequestState.FAILED: "❌",
+        RowState.LIVE: "✅",
+        RowState.UNDER_WAY: "⏳",
+        RowState.ROLLED_BACK: "❌",
+        RowState.REPLACED: "⚪",
+        RowState.NEXT: "▶️",
+        RowState.WAITS: "⏸️",
+        RowState.LOCKED: "🔒",
     }
 )
 
 
 def release_answer(  # noqa: PLR0913 - one for each place of the template
-    told: Told, *, text: str, marker: str, run_url: str, name: str = "", thread: str = "", ping: Login | None = None
+    message: StatusMessage,
+    *,
+    text: str,
+    marker: str,
+    run_url: str,
+    name: str = "",
+    issue: str = "",
+    ping: Login | None = None,
 ) -> str:
     """The answer.
 
     Args:
-        told: what there is to say.
+        message: what there is to say.
         text: what was asked.
         marker: the last line.
         run_url: the run that answers.
-        name: of the version, where there is a thread.
-        thread: the address of the version's issue; empty where there is none, or the answer stands in it.
+        name: of the version, where there is an issue.
+        issue: the address of the version's issue; empty where there is none, or the answer is in it.
         ping: who is to be notified, by a mention; they pushed the tag.
     """
     return fill(
         "release/answer.md.j2",
-        told=told,
-        icon=_ICONS[told.stands],
+        message=message,
+        icon=_ICONS[message.state],
         text=text,
         fence=escape.fence,
         marker=marker,
         run_url=run_url,
         name=name,
-        thread=thread,
+        issue=issue,
         ping=ping,
     )
 
 
-def release_thread(view: ThreadView, *, repository: str, page: str = "") -> str:
+def issue_body(issue: VersionIssue, *, repository: str, page: str = "") -> str:
     """A version's issue.
 
     Args:
-        view: what it shows.
+        issue: what it shows.
         repository: its address.
         page: the address of the version's GitHub Release; empty where there is none.
     """
-    return fill("release/thread.md.j2", view=view, icons=_STATES, fence=escape.fence, repository=repository, page=page)
+    return fill("release/issue.md.j2", issue=issue, icons=_ICONS, fence=escape.fence, repository=repository, page=page)
+
+
+# In a terminal: the plan before, the result after.
+
+
+def plan_text(facts: PromotionFacts | RollbackFacts) -> str:
+    """What a promotion or a rollback is about to do."""
+    goal, live = facts.goal, ("live now", f"v{facts.live.version}" if facts.live else "nothing")
+    if isinstance(facts, PromotionFacts):
+        title = f"{name_of(facts.model, facts.version)} → {facts.environment}"
+        return _table(title, [("bytes", shorten(facts.released)), live, *_conditions(facts)])
+    rows = [("bytes", shorten(goal.digest))] if goal else []
+    rows += [live, ("reason", facts.why or "none")]
+    if facts.under_way:
+        rows.append(("gives up", _phrase("release/say.j2", "intent_of", facts.under_way, github=False)))
+    return _table(f"{facts.environment} ← {name_of(facts.model, goal.version) if goal else facts.model}", rows)
+
+
+def _conditions(facts: PromotionFacts) -> Iterator[tuple[str, str]]:
+    if facts.after:
+        before = f"v{facts.after.live.version}" if facts.after.live else "nothing"
+        yield "comes after", f"{facts.after.environment}, which serves {before}"
+    if facts.needed:
+        by = f" ({', '.join(facts.counted)})" if facts.counted else ""
+        yield "approvals", f"{len(facts.counted)} of {facts.needed}{by}"
+
+
+def release_text(entry: ReleaseEntry) -> str:
+    """A release that was made."""
+    rows = [
+        ("bytes", entry.digest),
+        ("commit", entry.commit),
+        ("training", f"seed {entry.seed}, attempt {entry.attempt}, judged by {entry.judge}"),
+        *(("data", f"{path}  {shorten(digest)}") for path, digest in entry.data.items()),
+    ]
+    return _table(f"Released {name_of(entry.model, entry.version)}", rows)
+
+
+def ended_text(entry: DeploymentEntry) -> str:
+    """How a deployment ended."""
+    return f"{_ended(entry)}\n  {entry.detail}"
+
+
+def given_up(by: DeploymentIntent) -> str:
+    """What the ledger says of a deployment that another one took the place of."""
+    return _phrase("release/say.j2", "given_up", by, github=False)
+
+
+def _table(title: str, rows: Iterable[tuple[str, str]]) -> str:
+    known = list(rows)
+    width = max(len(name) for name, _ in known)
+    return "\n".join([title, *(f"  {name.ljust(width)}  {value}" for name, value in known)])

@@ -10,8 +10,8 @@ from mlbot.ledger.entries import ReleaseEntry, VerdictEntry
 from mlbot.lib import figures
 from mlbot.lib.record import Digest, Record
 from mlbot.lib.templates import fill
+from mlbot.lib.version import name_of
 from mlbot.protocol.artifacts import Training
-from mlbot.registry.tag import name_of
 from mlbot.report import words
 from mlbot.report.report import ModelReport
 from mlbot.report.tables import GateRow, SliceTable, gate_rows, slice_table

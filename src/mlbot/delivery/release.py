@@ -1,15 +1,15 @@
-"""May these bytes be given this version? A pure decision over recorded facts, with a closed list of reasons."""
+"""May these bytes be given this version? A pure decision over recorded facts; its words are in `release/release.j2`."""
 
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Literal
 
 from mlbot.events.github import RefName
-from mlbot.gates.outcome import Outcome, Reason
-from mlbot.ledger.entries import VerdictEntry
+from mlbot.gates.outcome import Outcome
+from mlbot.ledger.entries import ReleaseEntry, VerdictEntry
+from mlbot.lib.decision import Decision, decide
 from mlbot.lib.record import Digest, Name, Record, Sha
-from mlbot.registry.tag import name_of, shorten
-from mlbot.registry.versions import Stored
+from mlbot.lib.version import Stored
 
 
 class ReleaseReason(StrEnum):
@@ -47,15 +47,6 @@ class TagFacts(Record):
     annotated: bool
 
 
-class Released(Record):
-    """What the ledger says of a version that exists."""
-
-    version: str
-    digest: Digest
-    commit: Sha
-    tag_object: Sha | None = None
-
-
 class ReleaseFacts(Record):
     """All that a release is decided from."""
 
@@ -70,7 +61,8 @@ class ReleaseFacts(Record):
     merged: bool
     """Whether the commit is on the guarded branch."""
     tag: TagFacts | None = None
-    released: Released | None = None
+    released: ReleaseEntry | None = None
+    """The version, where it exists."""
     verdicts: tuple[VerdictEntry, ...] = ()
     """All on this content key on the guarded branch."""
     parent_judged: bool = False
@@ -85,24 +77,32 @@ class ReleaseFacts(Record):
         """The verdict that decides: the latest; of several that nothing orders, the one that says no."""
         return latest(self.verdicts)
 
-
-class ReleaseDecision(Record):
-    """Whether to release, and why."""
-
-    reason: ReleaseReason
-    sentence: str
-    hint: str = ""
-    """What to do about a refusal."""
-
     @property
-    def go(self) -> bool:
-        """Whether the version is to be made."""
-        return self.reason is ReleaseReason.RELEASABLE
+    def judged(self) -> Digest | None:
+        """The bytes that the verdict is about."""
+        return self.verdict.digest if self.verdict else None
 
-    @property
-    def refused(self) -> bool:
-        """Whether it was refused; a version that exists already is no refusal."""
-        return self.reason not in {ReleaseReason.RELEASABLE, ReleaseReason.ALREADY_RELEASED}
+
+ReleaseDecision = Decision[ReleaseReason]
+
+
+class ReleaseResult(Record):
+    """What came of a release."""
+
+    facts: ReleaseFacts
+    decision: ReleaseDecision
+    tag: str
+    dry_run: bool = False
+    entry: ReleaseEntry | None = None
+    """The ledger's entry; None where nothing is released."""
+
+
+_NOT_PASSED = {
+    Outcome.FAIL: ReleaseReason.VERDICT_FAILED,
+    Outcome.INCONCLUSIVE: ReleaseReason.VERDICT_INCONCLUSIVE,
+    Outcome.ERROR: ReleaseReason.VERDICT_ERROR,
+    Outcome.PASS: ReleaseReason.RELEASABLE,
+}
 
 
 def latest(verdicts: Sequence[VerdictEntry]) -> VerdictEntry | None:
@@ -111,170 +111,42 @@ def latest(verdicts: Sequence[VerdictEntry]) -> VerdictEntry | None:
 
 
 def decide_release(facts: ReleaseFacts) -> ReleaseDecision:
-    """Whether a model's bytes may be given a version: the first check that does not hold decides.
+    """Whether a model's bytes may be given a version.
 
     Args:
         facts: as they were read; without `stored` the bytes are not looked at yet.
     """
-    refused = next((decision for decision in _checks(facts) if decision is not None), None)
-    return refused or _decision(ReleaseReason.RELEASABLE, f"{_name(facts)} may be released.")
+    done = (ReleaseReason.ALREADY_RELEASED,)
+    return decide(ReleaseDecision, _checks(facts), ReleaseReason.RELEASABLE, done)
 
 
-def _checks(facts: ReleaseFacts) -> Iterator[ReleaseDecision | None]:
-    yield _known(facts)
-    yield _tag(facts)
-    yield _exists(facts)
-    yield _elsewhere(facts)
-    yield _merged(facts)
-    yield _verdict(facts)
-    yield _bytes(facts)
-
-
-def _known(facts: ReleaseFacts) -> ReleaseDecision | None:
-    if facts.configured:
-        return None
-    return _decision(
-        ReleaseReason.UNKNOWN_MODEL,
-        f"mlbot.yaml of {facts.commit[:10]} has no model {facts.model}.",
-        "Correct the name, or release a commit whose mlbot.yaml has it.",
-    )
-
-
-def _tag(facts: ReleaseFacts) -> ReleaseDecision | None:
-    tag, released = facts.tag, facts.released
-    if tag is None:
-        return None
-    if released and released.tag_object and released.tag_object != tag.object_sha:
-        return _decision(
-            ReleaseReason.TAG_MOVED,
-            f"The tag {tag.name} was moved: the ledger knows it as {released.tag_object[:10]}, and it is now "
-            f"{tag.object_sha[:10]}.",
-            f"Put it back (git push --force origin {released.tag_object}:refs/tags/{tag.name}), and release what is "
-            "new under a new version.",
-        )
-    if not tag.annotated:
-        return _decision(
-            ReleaseReason.TAG_LIGHTWEIGHT,
-            f"The tag {tag.name} is lightweight, so it says neither who made it nor when.",
-            f"Delete it, and let mlbot make an annotated one: mlbot release {facts.model} --version {facts.version}",
-        )
-    return None
-
-
-def _elsewhere(facts: ReleaseFacts) -> ReleaseDecision | None:
-    tag = facts.tag
-    if tag is None or tag.commit == facts.commit:
-        return None
-    where = tag.commit[:10] if tag.commit else "something that is no commit"
-    return _decision(
-        ReleaseReason.TAG_ELSEWHERE,
-        f"The tag {tag.name} points to {where}, not to {facts.commit[:10]}.",
-        "Release that commit, or choose another version.",
-    )
-
-
-def _merged(facts: ReleaseFacts) -> ReleaseDecision | None:
-    if facts.merged:
-        return None
-    return _decision(
-        ReleaseReason.NOT_MERGED,
-        f"The commit {facts.commit[:10]} is not on {facts.branch}.",
-        f"Merge it first; bytes of a pull request are never released. Then release a commit of {facts.branch}.",
-    )
-
-
-def _exists(facts: ReleaseFacts) -> ReleaseDecision | None:
-    released = facts.released
-    if released is None:
-        return None
-    judged = facts.verdict.digest if facts.verdict else None
-    if judged == released.digest or (judged is None and released.commit == facts.commit):
-        return _decision(ReleaseReason.ALREADY_RELEASED, f"{_name(facts)} is released already, with the same bytes.")
-    return _decision(
-        ReleaseReason.VERSION_TAKEN,
-        f"{_name(facts)} exists with other bytes ({shorten(released.digest)}, from {released.commit[:10]}).",
-        "A version never changes: choose another one.",
-    )
-
-
-_NOT_PASSED = {
-    Outcome.FAIL: (ReleaseReason.VERDICT_FAILED, "a gate failed"),
-    Outcome.INCONCLUSIVE: (ReleaseReason.VERDICT_INCONCLUSIVE, "the data cannot tell"),
-    Outcome.ERROR: (ReleaseReason.VERDICT_ERROR, "it could not be evaluated"),
-}
-
-
-def _verdict(facts: ReleaseFacts) -> ReleaseDecision | None:
-    verdict = facts.verdict
+def _checks(facts: ReleaseFacts) -> Iterator[tuple[ReleaseReason, bool]]:
+    tag, released, verdict = facts.tag, facts.released, facts.verdict
+    yield ReleaseReason.UNKNOWN_MODEL, not facts.configured
+    if tag is not None:
+        moved = released is not None and released.tag_object not in {None, tag.object_sha}
+        yield ReleaseReason.TAG_MOVED, moved
+        yield ReleaseReason.TAG_LIGHTWEIGHT, not tag.annotated
+    if released is not None:
+        yield ReleaseReason.ALREADY_RELEASED, _is_same(facts, released)
+        yield ReleaseReason.VERSION_TAKEN, True
+    yield ReleaseReason.TAG_ELSEWHERE, tag is not None and tag.commit != facts.commit
+    yield ReleaseReason.NOT_MERGED, not facts.merged
     if verdict is None:
-        return _unjudged(facts)
-    if verdict.outcome is Outcome.PASS or (
-        verdict.outcome is Outcome.INCONCLUSIVE and facts.inconclusive == "warn" and verdict.digest
-    ):
-        return None
-    reason, said = _NOT_PASSED[verdict.outcome]
-    if any(each.outcome is Outcome.PASS for each in facts.verdicts):
-        return _decision(
-            ReleaseReason.NEWER_ATTEMPT,
-            f"{facts.model} of {facts.commit[:10]} passed once, but the latest attempt ({verdict.attempt}) did not: "
-            f"{said} ({verdict.reason}).",
-            "The latest attempt decides. Find out why it differs, fix that, and merge the fix.",
-        )
-    return _decision(
-        reason,
-        f"The verdict on {facts.model} of {facts.commit[:10]} is {verdict.outcome}: {said} ({verdict.reason}).",
-        _FIRST if verdict.reason is Reason.NO_BASELINE else _HINTS[verdict.outcome],
-    )
+        yield ReleaseReason.VERDICT_OF_PARENT, facts.parent_judged
+        yield ReleaseReason.NO_VERDICT, True
+    elif not _passes(facts, verdict):
+        yield ReleaseReason.NEWER_ATTEMPT, any(each.outcome is Outcome.PASS for each in facts.verdicts)
+        yield _NOT_PASSED[verdict.outcome], True
+    yield ReleaseReason.BYTES_DIFFER, facts.stored is Stored.DIFFERS
+    yield ReleaseReason.BYTES_MISSING, facts.judged is None or facts.stored is Stored.MISSING
 
 
-_FIRST = (
-    "The first model of a repository has nothing to be compared with. Merge a change of it and release that, or set "
-    "`inconclusive: {promotion: warn}` in mlbot.yaml to let such a model be released."
-)
-
-_HINTS = {
-    Outcome.FAIL: "Merge a change that keeps the gates, and release that.",
-    Outcome.INCONCLUSIVE: "Add rows or seeds until the data can tell, or set `inconclusive: {promotion: warn}` in "
-    "mlbot.yaml to let such a model be released.",
-    Outcome.ERROR: "Run the training of that commit again; its log says what went wrong.",
-}
+def _is_same(facts: ReleaseFacts, released: ReleaseEntry) -> bool:
+    """Whether what is to be released is what the version is already."""
+    return facts.judged == released.digest or (facts.judged is None and released.commit == facts.commit)
 
 
-def _unjudged(facts: ReleaseFacts) -> ReleaseDecision:
-    hint = f"Wait for the verdict of {facts.branch}, or make it here: mlbot run --record"
-    if facts.parent_judged:
-        return _decision(
-            ReleaseReason.VERDICT_OF_PARENT,
-            f"Only the commit before {facts.commit[:10]} was judged; what {facts.commit[:10]} trains is another model.",
-            hint,
-        )
-    return _decision(
-        ReleaseReason.NO_VERDICT,
-        f"The ledger has no verdict on {facts.model} as {facts.commit[:10]} has it.",
-        hint,
-    )
-
-
-def _bytes(facts: ReleaseFacts) -> ReleaseDecision | None:
-    judged = facts.verdict.digest if facts.verdict else None
-    if facts.stored is Stored.DIFFERS:
-        return _decision(
-            ReleaseReason.BYTES_DIFFER,
-            f"What the store has under {shorten(judged)} is not what was judged: its bytes have another sha256.",
-            "Somebody changed the store. Find out who, delete that file, and judge and store the commit again.",
-        )
-    if judged is None or facts.stored is Stored.MISSING:
-        return _decision(
-            ReleaseReason.BYTES_MISSING,
-            f"The store does not have the judged bytes of {facts.model} ({shorten(judged)}).",
-            f"Judge and store {facts.branch} again: mlbot run --record, or run its workflow again.",
-        )
-    return None
-
-
-def _decision(reason: ReleaseReason, sentence: str, hint: str = "") -> ReleaseDecision:
-    return ReleaseDecision(reason=reason, sentence=sentence, hint=hint)
-
-
-def _name(facts: ReleaseFacts) -> str:
-    return name_of(facts.model, facts.version)
+def _passes(facts: ReleaseFacts, verdict: VerdictEntry) -> bool:
+    lets_through = facts.inconclusive == "warn" and verdict.digest is not None
+    return verdict.outcome is Outcome.PASS or (verdict.outcome is Outcome.INCONCLUSIVE and lets_through)

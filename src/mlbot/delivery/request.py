@@ -16,28 +16,31 @@ from mlbot.commands.parser import parse_comment
 from mlbot.config.errors import nearest
 from mlbot.config.schema import Config, EnvironmentConfig
 from mlbot.events.github import Comment, CommentFacts, Id, Login, Role, is_enough
+from mlbot.lib.decision import first_refusal
 from mlbot.lib.record import Record
 from mlbot.registry.tag import RegistryTag, parse_tag
-
-# A request to the release workflow: what is known of it, and the request that is in order or is not.
 
 ReleaseCommand = Annotated[Release | Promote | Approve | Rollback | Lock | Unlock, Field(discriminator="kind")]
 """What is asked of the release workflow."""
 
-_DEPLOYS = frozenset({"promote", "rollback"})
 
-
-class AskReason(StrEnum):
+class RequestReason(StrEnum):
     """Why nothing is done about a request. A closed list."""
 
     NOTHING_ASKED = "nothing-asked"
+    NO_COMMAND = "no-command"
+    """The comment has no command of releases and deployments."""
     CONTRADICTION = "contradiction"
+    NEEDLESS_INPUT = "needless-input"
     NOT_DEFAULT_BRANCH = "not-default-branch"
     COMMENT_GONE = "comment-gone"
     BOT = "bot"
-    """A bot wrote the comment, or a machine asked for what only a person may."""
+    """A bot wrote the comment."""
+    MACHINE = "machine"
+    """A workflow asked for what only a person may."""
     EDITED = "edited"
     SEVERAL = "several"
+    UNKNOWN_COMMAND = "unknown-command"
     MISUNDERSTOOD = "misunderstood"
     NOT_PERMITTED = "not-permitted"
     NO_VERSION_TAG = "no-version-tag"
@@ -48,7 +51,7 @@ class AskReason(StrEnum):
     UNKNOWN_ENVIRONMENT = "unknown-environment"
 
 
-class AskFacts(Record):
+class RequestFacts(Record):
     """All that is known of a dispatch."""
 
     inputs: dict[str, str]
@@ -82,25 +85,30 @@ class AskFacts(Record):
         return self.sender
 
 
-class Asked(Record):
+class _Request(Record):
+    """Where a request was made."""
+
+    text: str = ""
+    """As it was written, or as one would write it."""
+    comment: Id | None = None
+    number: Id | None = None
+    """Of the issue or pull request that the comment is in."""
+
+
+class DeliveryRequest(_Request):
     """A request that is in order. What it leads to is decided where the ledger is."""
 
-    kind: Literal["asked"] = "asked"
+    kind: Literal["request"] = "request"
     command: ReleaseCommand
     actor: Login | None = None
     """Who asks; None for whoever released the version."""
     tag: str | None = None
     """The pushed tag."""
-    comment: Id | None = None
-    number: Id | None = None
-    """Of the thread that the comment is in."""
-    text: str
-    """As it was said, or as one would say it."""
 
     @property
     def deploys(self) -> bool:
         """Whether it changes what an environment serves."""
-        return self.command.kind in _DEPLOYS
+        return isinstance(self.command, Promote | Rollback)
 
     @property
     def environment(self) -> str:
@@ -108,35 +116,31 @@ class Asked(Record):
         return getattr(self.command, "environment", "")
 
 
-class NotAsked(Record):
-    """A request that nothing is done about."""
+class RejectedRequest(_Request):
+    """A request that nothing is done about; its words are in `release/request.j2`."""
 
-    kind: Literal["not-asked"] = "not-asked"
-    reason: AskReason
-    sentence: str
-    hint: str = ""
+    kind: Literal["rejected"] = "rejected"
+    reason: RequestReason
+    values: dict[str, str] = Field(default_factory=dict)
+    """What the words are about."""
     usage: str = ""
-    text: str = ""
-    comment: Id | None = None
-    number: Id | None = None
+    """How the command is written, where it was not understood."""
     alone: bool = True
     """Whether the comment says nothing else, so that its answer may be written anew."""
 
     @property
     def silent(self) -> bool:
-        """Whether nobody is told: there is nobody, or it was never meant for mlbot."""
-        return self.reason in {AskReason.COMMENT_GONE, AskReason.FOREIGN_TAG}
+        """Whether nobody is answered: there is nobody, or it was never meant for mlbot."""
+        return self.reason in {RequestReason.COMMENT_GONE, RequestReason.FOREIGN_TAG}
 
 
-Ask = Annotated[Asked | NotAsked, Field(discriminator="kind")]
-
-ASK: TypeAdapter[Asked | NotAsked] = TypeAdapter(Ask)
+REQUEST: TypeAdapter[DeliveryRequest | RejectedRequest] = TypeAdapter(
+    Annotated[DeliveryRequest | RejectedRequest, Field(discriminator="kind")]
+)
 
 _COMMAND: TypeAdapter[Release | Promote | Approve | Rollback | Lock | Unlock] = TypeAdapter(ReleaseCommand)
 
-_COMMANDS = (Release, Promote, Approve, Rollback, Lock, Unlock)
-
-_KINDS = ("release", "promote", "approve", "rollback", "lock", "unlock")
+_COMMANDS = {each.name: each for each in (Release, Promote, Approve, Rollback, Lock, Unlock)}
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
     "release": ("model", "version", "bump"),
@@ -149,167 +153,141 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 """What each command takes of the dispatch's inputs."""
 
 
-def decide_ask(facts: AskFacts) -> Asked | NotAsked:
+def authorize_request(facts: RequestFacts) -> DeliveryRequest | RejectedRequest:
     """What is asked for, and by whom; or why that is not followed: the first check that does not hold decides."""
-    if not facts.on_default:
-        return _no(
-            AskReason.NOT_DEFAULT_BRANCH,
-            "The release workflow runs on the default branch only.",
-            "Start it there: Actions > the workflow > Run workflow, with the default branch chosen.",
-        )
     ways = [name for name in ("comment", "tag", "do") if name in facts.inputs]
-    if len(ways) > 1:
-        return _no(AskReason.CONTRADICTION, f"The inputs {' and '.join(ways)} contradict each other.", "Give one.")
-    if not ways:
-        return _no(
-            AskReason.NOTHING_ASKED, "Nothing was asked for.", f"Give the input `do`: one of {', '.join(_KINDS)}."
+    refusal = first_refusal(
+        (
+            (RequestReason.NOT_DEFAULT_BRANCH, not facts.on_default),
+            (RequestReason.CONTRADICTION, len(ways) > 1),
+            (RequestReason.NOTHING_ASKED, not ways),
         )
+    )
+    if refusal:
+        return _rejected(refusal, inputs=" and ".join(ways), commands=", ".join(_COMMANDS))
     found = {"comment": _of_comment, "tag": _of_tag, "do": _of_inputs}[ways[0]](facts)
-    return found if isinstance(found, NotAsked) else _permitted(facts, found) or _known(facts, found) or found
+    return found if isinstance(found, RejectedRequest) else _refused(facts, found) or found
 
 
-def runs_on(ask: Asked, config: Config | None) -> tuple[str, ...]:
+def runs_on(request: DeliveryRequest, config: Config | None) -> tuple[str, ...]:
     """The runner of a deployment."""
-    found = _environment(config, ask.environment)
+    found = _environment(config, request.environment)
     return found.runs_on if found else ("ubuntu-latest",)
 
 
 def asks_for(comment: Comment, approved: Approve) -> bool:
     """Whether a comment asks, as somebody wrote it, for just the promotion that somebody else approves."""
-    said = parse_comment(comment.body)
-    if comment.edited or comment.author is None or comment.author.endswith("[bot]") or len(said) != 1:
+    lines = parse_comment(comment.body)
+    if comment.edited or comment.author is None or comment.author.endswith("[bot]") or len(lines) != 1:
         return False
-    command = said[0].command
+    command = lines[0].command
     wanted = (approved.model, approved.version, approved.environment)
     return isinstance(command, Promote) and (command.model, command.version, command.environment) == wanted
 
 
-def _of_comment(facts: AskFacts) -> Asked | NotAsked:
+def _of_comment(facts: RequestFacts) -> DeliveryRequest | RejectedRequest:
     comment = facts.comment
     if comment is None:
-        return _no(AskReason.COMMENT_GONE, "The comment is gone.")
-    said = parse_comment(comment.body)
-    mine = next(((each.command, each.text) for each in said if isinstance(each.command, _COMMANDS)), None)
+        return _rejected(RequestReason.COMMENT_GONE)
+    lines = parse_comment(comment.body)
+    mine = next(
+        ((each.command, each.text) for each in lines if isinstance(each.command, tuple(_COMMANDS.values()))), None
+    )
     if mine is None:
-        return _no(AskReason.NOTHING_ASKED, "The comment asks for no release and no deployment.")
+        return _rejected(RequestReason.NO_COMMAND)
     command, text = mine
     about: dict[str, Any] = {"comment": comment.id, "number": comment.number, "text": text}
-    refused = _unheard(comment, alone=len(said) == 1)
-    if refused is not None:
-        return _no(*refused, **about, alone=len(said) == 1)
-    return Asked(command=command, actor=comment.author, **about)
+    refusal = first_refusal(
+        (
+            (RequestReason.BOT, not comment.person or comment.author is None),
+            (RequestReason.EDITED, comment.edited),
+            (RequestReason.SEVERAL, len(lines) > 1),
+        )
+    )
+    if refusal:
+        return RejectedRequest(reason=refusal, alone=len(lines) == 1, **about)
+    return DeliveryRequest.model_validate({"command": command, "actor": comment.author, **about})
 
 
-def _unheard(comment: CommentFacts, *, alone: bool) -> tuple[AskReason, str, str] | None:
-    """Why a comment is not followed, whatever it says."""
-    if not comment.person or comment.author is None:
-        return AskReason.BOT, "A bot wrote it, and only people may ask.", ""
-    if comment.edited:
-        return AskReason.EDITED, "The comment was edited after it was written.", "Write a new one."
-    if not alone:
-        why = "The comment says more than this, and what was done would be told in one answer with the rest."
-        return AskReason.SEVERAL, why, "Say it in a comment of its own."
-    return None
-
-
-def _of_tag(facts: AskFacts) -> Asked | NotAsked:
+def _of_tag(facts: RequestFacts) -> DeliveryRequest | RejectedRequest:
     name = facts.inputs["tag"]
-    model = name.rpartition("@v")[0]
-    if facts.by_machine and facts.config and not facts.config.model(model):
-        return _no(AskReason.FOREIGN_TAG, f"The tag {name[:100]} is of no model of mlbot.yaml.")
+    if facts.by_machine and facts.config and not facts.config.model(name.rpartition("@v")[0]):
+        return _rejected(RequestReason.FOREIGN_TAG, tag=name)
     says = parse_tag(name)
     if not isinstance(says, RegistryTag) or says.kind != "version" or says.numbers is None or says.cancels:
         why = says if isinstance(says, str) else "it is of another kind"
-        return _no(AskReason.NO_VERSION_TAG, f"The tag {name[:100]} gives no version: {why}.", "Tag it model@v1.2.0.")
+        return _rejected(RequestReason.NO_VERSION_TAG, tag=name, why=why)
     command = _validated({"kind": "release", "model": says.model, "version": ".".join(map(str, says.numbers))})
-    if isinstance(command, NotAsked):
+    if isinstance(command, RejectedRequest):
         return command
     if facts.asker is None:
-        return _no(
-            AskReason.PUSHER_UNKNOWN,
-            f"GitHub does not say who pushed the tag {name[:100]}: it has no run that its push started.",
-            "Start the workflow by hand, with the tag's name in the input `tag`.",
-        )
-    return Asked(command=command, actor=facts.asker, tag=name, text=command.text)
+        return _rejected(RequestReason.PUSHER_UNKNOWN, tag=name)
+    return DeliveryRequest(command=command, actor=facts.asker, tag=name, text=command.text)
 
 
-def _of_inputs(facts: AskFacts) -> Asked | NotAsked:
+def _of_inputs(facts: RequestFacts) -> DeliveryRequest | RejectedRequest:
     do = facts.inputs["do"]
-    if do not in _KINDS:
-        return _no(
-            AskReason.MISUNDERSTOOD, f"There is nothing called {do[:40]!r} to do.", f"One of {', '.join(_KINDS)}."
+    needless = sorted(facts.inputs.keys() - {"do", *FIELDS.get(do, ())})
+    refusal = first_refusal(
+        (
+            (RequestReason.UNKNOWN_COMMAND, do not in _COMMANDS),
+            (RequestReason.MACHINE, facts.by_machine and do != "promote"),
+            (RequestReason.NEEDLESS_INPUT, bool(needless)),
         )
-    if facts.by_machine and do != "promote":
-        return _no(
-            AskReason.BOT,
-            f"A workflow asked for `{do}`, and only a person may.",
-            f"Say /{do} in a comment, or start the workflow by hand.",
-        )
-    needless = sorted(facts.inputs.keys() - {"do", *FIELDS[do]})
-    if needless:
-        hint = f"Leave out {', '.join(needless)}."
-        return _no(AskReason.CONTRADICTION, f"`{do}` takes no {' and no '.join(needless)}.", hint)
+    )
+    if refusal:
+        return _rejected(refusal, do=do, inputs=", ".join(needless), commands=", ".join(_COMMANDS))
     given = {name: facts.inputs[name] for name in FIELDS[do] if name in facts.inputs}
     given |= {name: given[name].removeprefix("v") for name in ("version", "to") if name in given}
     command = _validated({"kind": do, **given})
-    if isinstance(command, NotAsked):
+    if isinstance(command, RejectedRequest):
         return command
-    return Asked(command=command, actor=facts.asker, text=command.text)
+    return DeliveryRequest(command=command, actor=facts.asker, text=command.text)
 
 
 def _validated(
     fields: Mapping[str, object],
-) -> Release | Promote | Approve | Rollback | Lock | Unlock | NotAsked:
+) -> Release | Promote | Approve | Rollback | Lock | Unlock | RejectedRequest:
     try:
         return _COMMAND.validate_python(fields)
     except ValidationError as error:
         kind = str(fields["kind"])
-        places = sorted({str(each["loc"][-1]) for each in error.errors()} - {kind})
-        sentence = f"`{kind}` needs another {' and '.join(places)} than what was given."
-        usage = next(each.usage() for each in _COMMANDS if each.name == kind)
-        return _no(AskReason.MISUNDERSTOOD, sentence, "It is said:", usage=usage)
+        wrong = " and ".join(sorted({str(each["loc"][-1]) for each in error.errors()} - {kind}))
+        usage = _COMMANDS[kind].usage()
+        return RejectedRequest(reason=RequestReason.MISUNDERSTOOD, values={"do": kind, "inputs": wrong}, usage=usage)
 
 
-def _permitted(facts: AskFacts, asked: Asked) -> NotAsked | None:
-    """Whether the asker has the role. Whoever could push a tag may have it looked at."""
-    if asked.actor is None or (asked.tag and facts.by_machine):
-        return None
-    if is_enough(facts.role, asked.command.role):
-        return None
-    return _no(
-        AskReason.NOT_PERMITTED,
-        f"/{asked.command.kind} needs the role {asked.command.role}, and {asked.actor} has {facts.role}.",
-        "Ask somebody who has it to say it.",
-        comment=asked.comment,
-        number=asked.number,
-        text=asked.text,
-    )
-
-
-def _known(facts: AskFacts, asked: Asked) -> NotAsked | None:
-    """Whether there is a config, and in it the environment, whose runner is to be asked for."""
-    about = {"comment": asked.comment, "number": asked.number, "text": asked.text}
-    if facts.config is None:
-        problem = f": {facts.config_problem}" if facts.config_problem else ", or it is not there"
-        return _no(
-            AskReason.CONFIG, f"mlbot.yaml of the default branch cannot be read{problem}.", "Fix it there.", **about
+def _refused(facts: RequestFacts, request: DeliveryRequest) -> RejectedRequest | None:
+    """Why a request that is understood is not followed. Whoever could push a tag may have it looked at."""
+    name, command = request.environment, request.command
+    by_name = request.actor is not None and not (request.tag and facts.by_machine)
+    refusal = first_refusal(
+        (
+            (RequestReason.NOT_PERMITTED, by_name and not is_enough(facts.role, command.role)),
+            (RequestReason.CONFIG, facts.config is None),
+            (RequestReason.UNKNOWN_ENVIRONMENT, bool(name) and _environment(facts.config, name) is None),
         )
-    name = asked.environment
-    if not name or _environment(facts.config, name):
-        return None
-    there = [each.name for each in facts.config.environments]
-    close = nearest(name, there)
-    return _no(
-        AskReason.UNKNOWN_ENVIRONMENT,
-        f"mlbot.yaml has no environment {name}.",
-        f"Did you mean {close}?" if close else f"The environments are: {', '.join(there) or 'none'}.",
-        **about,
     )
+    if refusal is None:
+        return None
+    there = [each.name for each in facts.config.environments] if facts.config else []
+    values = {
+        "do": command.kind,
+        "needs": command.role,
+        "actor": request.actor or "",
+        "has": facts.role,
+        "problem": facts.config_problem,
+        "environment": name,
+        "environments": ", ".join(there),
+        "near": nearest(name, there) or "",
+    }
+    about = {"comment": request.comment, "number": request.number, "text": request.text}
+    return RejectedRequest.model_validate({"reason": refusal, "values": values, **about})
 
 
 def _environment(config: Config | None, name: str) -> EnvironmentConfig | None:
     return next((each for each in config.environments if each.name == name), None) if config else None
 
 
-def _no(reason: AskReason, sentence: str, hint: str = "", **more: Any) -> NotAsked:
-    return NotAsked.model_validate({"reason": reason, "sentence": sentence, "hint": hint, **more})
+def _rejected(reason: RequestReason, **values: str) -> RejectedRequest:
+    return RejectedRequest(reason=reason, values=values)

@@ -1,27 +1,47 @@
-"""One job that carries out what was asked of the release workflow: what it may talk to, and how it answers."""
+"""The job that carries out a request: what it may talk to, how it answers, what GitHub shows of a version.
 
-from collections.abc import MutableMapping
-from dataclasses import dataclass, field, replace
+The ledger decides; GitHub follows. That something cannot be shown is no reason not to do it: it is in the log, and
+shown by the next job that can.
+"""
+
+import tempfile
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from mlbot.console import Console
-from mlbot.delivery.issue import LABEL, marker_of
-from mlbot.delivery.messages import Stands, Told
-from mlbot.delivery.request import ASK, Asked, NotAsked
+from mlbot.delivery.messages import LABEL, RequestState, StatusMessage, issue_body, issue_of, marker_of, release_answer
+from mlbot.delivery.model_card import CARD_FILE, GOLDEN_FILE, SUMS_FILE
+from mlbot.delivery.request import REQUEST, DeliveryRequest, RejectedRequest
+from mlbot.delivery.run_release import write_release
 from mlbot.errors import MlbotError, UsageError
 from mlbot.events.github import Login
 from mlbot.git.remote import Remote
 from mlbot.git.repository import Repository
 from mlbot.github.api import GitHub
-from mlbot.github.comments import find_thread, open_thread, upsert
+from mlbot.github.comments import edit_thread, find_thread, open_thread, upsert
+from mlbot.github.deployments import (
+    DeploymentState,
+    ReleasePage,
+    Wanted,
+    publish_release,
+    retire_others,
+    set_deployment_state,
+    show_deployment,
+)
 from mlbot.github.job import Job, Runner, forget_tokens
+from mlbot.github.transport import uploader
+from mlbot.ledger.entries import DeploymentEntry, Entry, ReleaseEntry
+from mlbot.ledger.entries import DeploymentState as State
+from mlbot.ledger.queries import release_of, releases
 from mlbot.lib.constants import ACTIONS_BOT, RELEASE_PATH, TRAIN_PATH
 from mlbot.lib.tree import is_url
+from mlbot.lib.version import Version, name_of
 from mlbot.protocol.answer import CarriedOut, answer_marker, answer_to, last_line, recorded
 from mlbot.protocol.marker import carries
 from mlbot.protocol.operations import UpsertComment
 from mlbot.registry.run_repository import RepositoryContext
-from mlbot.registry.tag import name_of
+from mlbot.registry.tag import version_tag
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,44 +66,44 @@ class DeployOptions:
         return PurePosixPath(self.release_path).name
 
 
-def read_ask(text: str) -> Asked | NotAsked:
+def read_request(text: str) -> DeliveryRequest | RejectedRequest:
     """The request that an earlier job of this run printed.
 
     Raises:
         UsageError: it is none.
     """
     try:
-        return ASK.validate_json(text)
+        return REQUEST.validate_json(text)
     except ValueError as error:
         raise UsageError("--ask is no request", hint="Give what `mlbot plan --release` printed as `ask`.") from error
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReleaseDesk:
-    """The job.
+class WorkflowJob:
+    """What this process carries out a request with.
 
     Attributes:
         job: what the runner says of it.
         github: the API.
         runner: the job's log and summary.
         directory: the checkout of the default branch.
-        ask: the request.
+        request: what is asked for.
         options: what the command line says.
-        console: told of what goes on.
+        console: message of what goes on.
     """
 
     job: Job
     github: GitHub
     runner: Runner
     directory: Path
-    ask: Asked | NotAsked
+    request: DeliveryRequest | RejectedRequest
     options: DeployOptions
     console: Console = field(repr=False)
 
     @classmethod
     def of(
         cls, directory: Path, environment: MutableMapping[str, str], options: DeployOptions, console: Console
-    ) -> "ReleaseDesk":
+    ) -> "WorkflowJob":
         """The job that this process is in; the tokens are taken out of its environment.
 
         Raises:
@@ -99,7 +119,7 @@ class ReleaseDesk:
             ),
             runner=Runner.of(environment, console.err),
             directory=directory,
-            ask=read_ask(options.ask),
+            request=read_request(options.ask),
             options=options,
             console=console,
         )
@@ -126,103 +146,93 @@ class ReleaseDesk:
             token=self.job.token,
         )
         context.catch_up()
-        _check_places(context)
+        _check_addresses(context)
         return context
 
     @property
-    def done_before(self) -> bool:
+    def is_done(self) -> bool:
         """Whether the comment's request was carried out already."""
-        if self.ask.comment is None or self.ask.number is None:
+        if self.request.comment is None or self.request.number is None:
             return False
-        answer = answer_to(self.github.comments(self.ask.number), self.github.login, self.ask.comment)
+        answer = answer_to(self.github.comments(self.request.number), self.github.login, self.request.comment)
         return answer is not None and any(
             isinstance(each, CarriedOut) for each in recorded([answer], self.github.login)
         )
 
-    def tell(self, told: Told) -> None:
-        """Answer: in the comment's thread, else in the version's; at the end in the summary too.
-
-        That something cannot be said is no reason not to do it.
-        """
-        self.console.say(f"{told.stands} ({told.reason}): {told.sentence}")
-        if told.stands is not Stands.WORKING:
-            self.runner.add_summary(self._body(told, ""))
+    def answer(self, message: StatusMessage) -> None:
+        """Answer: in the comment's issue, else in the version's; at the end in the summary too."""
+        self.console.say(f"{message.state} ({message.reason}): {message.sentence}")
+        if message.state is not RequestState.WORKING:
+            self.runner.add_summary(self._body(message, ""))
         try:
-            self._answer(told)
+            self._answer(message)
         except MlbotError as error:
             self.console.say(f"Could not answer: {error.what}")
 
-    def _answer(self, told: Told) -> None:
-        if self.ask.comment is not None and self.ask.number is not None:
-            marker, line = self._marks(self.ask.comment, told)
-            self._upsert(self.ask.number, marker, self._body(told, line))
+    def _answer(self, message: StatusMessage) -> None:
+        if self.request.comment is not None and self.request.number is not None:
+            marker, line = self._marks(self.request.comment, message)
+            self._upsert(self.request.number, marker, self._body(message, line))
             return
-        if not isinstance(self.ask, Asked):
+        if not isinstance(self.request, DeliveryRequest):
             return
-        thread = self.thread(told.version or self.version)
-        if thread is None:
-            self._open(told, self.ask)
+        issue = self.issue(message.version or self.version)
+        if issue is None:
+            self._open(message, self.request)
             return
-        marker = f"<!-- mlbot:asked {self.ask.command.kind} {self.ask.environment} -->"
-        known = any(carries(each.body, marker) for each in self.github.comments(thread))
-        if known or told.stands not in {Stands.DONE, Stands.WORKING}:
-            self._upsert(thread, marker, self._body(told, marker))
+        marker = f"<!-- mlbot:asked {self.request.command.kind} {self.request.environment} -->"
+        known = any(carries(each.body, marker) for each in self.github.comments(issue))
+        if known or message.state not in {RequestState.DONE, RequestState.WORKING}:
+            self._upsert(issue, marker, self._body(message, marker))
 
-    def _open(self, told: Told, ask: Asked) -> None:
+    def _open(self, message: StatusMessage, request: DeliveryRequest) -> None:
         """Open the version's issue before there is a version: for who pushed a tag that waits, or that is refused."""
-        if ask.tag is None or self.version is None or told.stands is Stands.DONE:
+        if request.tag is None or self.version is None or message.state is RequestState.DONE:
             return
         marker = marker_of(*self.version)
-        body = self._body(told, marker, ping=ask.actor or "")
+        body = self._body(message, marker, ping=request.actor or "")
         open_thread(self.github, title=f"Release {name_of(*self.version)}", body=body, label=LABEL, marker=marker)
 
     def _upsert(self, number: int, marker: str, body: str) -> None:
         upsert(self.github, UpsertComment(number=number, marker=marker, body=body))
 
-    def _marks(self, comment: int, told: Told) -> tuple[str, str]:
+    def _marks(self, comment: int, message: StatusMessage) -> tuple[str, str]:
         """What the answer is found by, and its last line. An answer to other commands as well is left alone."""
-        if isinstance(self.ask, NotAsked) and not self.ask.alone:
+        if isinstance(self.request, RejectedRequest) and not self.request.alone:
             marker = f"<!-- mlbot:not-asked comment={comment} -->"
             return marker, marker
-        over = told.stands in {Stands.DONE, Stands.REFUSED}
-        records = (CarriedOut(comment=comment),) if over and isinstance(self.ask, Asked) else ()
+        over = message.state in {RequestState.DONE, RequestState.REFUSED}
+        records = (CarriedOut(comment=comment),) if over and isinstance(self.request, DeliveryRequest) else ()
         return answer_marker(comment), last_line(comment, records, done=True)
 
-    def _body(self, told: Told, marker: str, ping: str = "") -> str:
-        from mlbot.delivery.messages import release_answer
-
-        version = told.version or self.version
-        thread = self.thread(version) if version and self.ask.number else None
+    def _body(self, message: StatusMessage, marker: str, ping: str = "") -> str:
+        version = message.version or self.version
+        issue = self.issue(version) if version and self.request.number else None
         return release_answer(
-            told,
-            text=self.ask.text or "The request",
+            message,
+            text=self.request.text or "The request",
             marker=marker,
             run_url=self.job.run_url,
             ping=ping,
             name=name_of(*version) if version else "",
-            thread=f"{self.address}/issues/{thread}" if thread and thread != self.ask.number else "",
+            issue=f"{self.address}/issues/{issue}" if issue and issue != self.request.number else "",
         )
 
     @property
     def version(self) -> tuple[str, str] | None:
         """Model and version that the request names."""
-        command = self.ask.command if isinstance(self.ask, Asked) else None
+        command = self.request.command if isinstance(self.request, DeliveryRequest) else None
         model, version = getattr(command, "model", None), getattr(command, "version", None)
         return (model, version) if model and version else None
 
-    def thread(self, version: tuple[str, str] | None) -> int | None:
+    def issue(self, version: tuple[str, str] | None) -> int | None:
         """The number of a version's issue; None where there is none yet."""
         found = find_thread(self.github, LABEL, marker_of(*version)) if version else None
         return found.number if found else None
 
 
-def acting(context: RepositoryContext, actor: str) -> RepositoryContext:
-    """The same context, for another person."""
-    return replace(context, actor=actor)
-
-
-def _check_places(context: RepositoryContext) -> None:
-    """A folder of the checkout ends with the job, so nothing may be kept or served there."""
+def _check_addresses(context: RepositoryContext) -> None:
+    """A folder of the checkout ends with the job, so nothing may be stored or served there."""
     places = [("store", context.config.store)] if context.config.store else []
     places += [(f"environments.{each.name}.target", each.target) for each in context.config.environments]
     for where, place in places:
@@ -231,3 +241,114 @@ def _check_places(context: RepositoryContext) -> None:
                 f"{where} is {place}, a folder of the checkout, which ends with the job",
                 hint="Name a place that stays: file:///srv/models, oci://ghcr.io/OWNER/REPO/models, or another URL.",
             )
+
+
+_SHOWN: dict[State, DeploymentState] = {
+    "started": DeploymentState.IN_PROGRESS,
+    "succeeded": DeploymentState.SUCCESS,
+    "failed": DeploymentState.FAILURE,
+    "rolled-back": DeploymentState.FAILURE,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GitHubView:
+    """Shows on GitHub what the ledger has.
+
+    Attributes:
+        ci: the job.
+        context: the ledger.
+    """
+
+    ci: WorkflowJob
+    context: RepositoryContext
+
+    def follow(self, entry: Entry) -> None:
+        """Show what an entry of a deployment says."""
+        if isinstance(entry, DeploymentEntry):
+            self._try("the deployment", lambda: self._deployment(entry))
+            versions = {entry.version, *([entry.previous] if entry.previous and entry.state != "started" else [])}
+            for version in sorted(versions):
+                self.issue(entry.model, version)
+
+    def issue(self, model: str, version: str) -> None:
+        """Bring a version's issue up to date; it is opened when there is none."""
+        self._try(f"the issue of {name_of(model, version)}", lambda: self._issue(model, version))
+
+    def newest(self) -> None:
+        """Bring the issue of each model's newest version up to date."""
+        for model in self.context.config.models:
+            for entry in releases(self.context.of_model(model.name), model.name)[-1:]:
+                self.issue(entry.model, entry.version)
+
+    def page(self, entry: ReleaseEntry) -> None:
+        """Publish a version's files."""
+        self._try(f"the page of {name_of(entry.model, entry.version)}", lambda: self._page(entry))
+
+    def _issue(self, model: str, version: str) -> None:
+        entries = (*self.context.of_model(model), *self.context.entries("lock"))
+        entry = release_of(entries, model, version)
+        if entry is None:
+            return
+        issue = issue_of(entries, self.context.config, entry)
+        page = f"{self.ci.address}/releases/tag/{_tag(entry)}"
+        body = issue_body(issue, repository=self.ci.address, page=page)
+        github = self.ci.github
+        shown = open_thread(github, title=f"Release {issue.name}", body=body, label=LABEL, marker=issue.marker)
+        edit_thread(github, shown, body.strip(), open_=issue.open)
+
+    def _deployment(self, entry: DeploymentEntry) -> None:
+        found = release_of(self.context.of_model(entry.model), entry.model, entry.version)
+        if found is None:
+            return
+        later = {each.after for each in self.context.config.environments}
+        wanted = Wanted(
+            id=entry.id,
+            commit=found.commit,
+            environment=entry.environment,
+            model=entry.model,
+            description=f"{entry.action.capitalize()} of {name_of(entry.model, entry.version)}",
+            production=entry.environment not in later,
+        )
+        github, log = self.ci.github, self.ci.job.run_url
+        number = show_deployment(github, wanted)
+        set_deployment_state(github, number, _SHOWN[entry.state], entry.detail, log_url=log)
+        if entry.state == "succeeded":
+            retire_others(github, wanted, number)
+
+    def _page(self, entry: ReleaseEntry) -> None:
+        with tempfile.TemporaryDirectory(prefix="mlbot-page-") as folder:
+            files = dict(write_release(self.context, entry, Path(folder), self.ci.address))
+            if not self._golden_is_public(entry):
+                _leave_out(files, GOLDEN_FILE)
+            page = ReleasePage(
+                tag=_tag(entry),
+                title=name_of(entry.model, entry.version),
+                body=files[CARD_FILE].read_text(encoding="utf-8"),
+                files=files,
+            )
+            upload = uploader(self.ci.job.required_token(), self.ci.job.api_url)
+            self.ci.console.say(f"Published {publish_release(self.ci.github, upload, page)}")
+
+    def _golden_is_public(self, entry: ReleaseEntry) -> bool:
+        """Golden requests are rows of the data: where that is not in the repository, they are nobody else's either."""
+        model = self.context.configs_at(entry.commit).head.model(entry.model)
+        return model is not None and not any(is_url(path) for path in (model.data.train, model.data.holdout) if path)
+
+    def _try(self, what: str, show: Callable[[], None]) -> None:
+        try:
+            show()
+        except MlbotError as error:
+            self.ci.console.say(f"Could not show {what}: {error.what}")
+
+
+def _tag(entry: ReleaseEntry) -> str:
+    return version_tag(entry.model, Version.parse(entry.version))
+
+
+def _leave_out(files: dict[str, Path], name: str) -> None:
+    if files.pop(name, None) is not None:
+        sums = files[SUMS_FILE].read_text(encoding="utf-8").splitlines(keepends=True)
+        files[SUMS_FILE].write_text(
+            "".join(line for line in sums if not line.rstrip().endswith(name)), encoding="utf-8"
+        )

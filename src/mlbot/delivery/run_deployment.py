@@ -6,45 +6,34 @@ Where a step fails, the version before is switched back and verified, and the le
 killed, the lock and the ledger's `started` stay, and the same command goes on from there.
 """
 
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from mlbot.config.schema import EnvironmentConfig, Smoke
-from mlbot.delivery.deployment import Holder
+from mlbot.delivery.deployment import begun, deployment_id, lock_text, next_sequence, read_lock, serves
+from mlbot.delivery.model_card import MODEL_FILE
+from mlbot.delivery.run_release import read_golden
 from mlbot.errors import MlbotError, NotEvaluatedError, RefusedError
-from mlbot.git.locks import Held
-from mlbot.ledger.entries import DeploymentEntry, DeploymentState, ReleaseEntry
-from mlbot.lib.record import Name
-from mlbot.lib.version import Served, Version
+from mlbot.git.locks import PREFIX, Held
+from mlbot.ledger.entries import Action, DeploymentEntry, DeploymentIntent, DeploymentState, Entry, ReleaseEntry
+from mlbot.ledger.queries import deployments, live, release_of
+from mlbot.lib.extras import require
+from mlbot.lib.version import Served, Stored, Version, name_of, served_of, shorten
 from mlbot.protocol.golden import Golden, SmokeResult
 from mlbot.registry.run_repository import RepositoryContext
-from mlbot.registry.tag import TagNote, name_of, shorten, stage_tag
-from mlbot.registry.versions import Stored
+from mlbot.registry.tag import TagNote, stage_tag
 from mlbot.storage.target import Target
 from mlbot.storage.target_command import smoke_command
 
-# The user's own part of a smoke test.
+LONGEST_REASON = 1000
+"""Characters that the ledger keeps of a text."""
 
+_TRIES = 5
 
-def check_endpoint(settings: Smoke, folder: Path, release: ReleaseEntry, environment: Name) -> SmokeResult | None:
-    """Let the environment's `smoke.command` look at the endpoint.
-
-    Args:
-        settings: Of the environment.
-        folder: The repository's root.
-        release: What was deployed.
-        environment: Where.
-
-    Returns:
-        What it came to; None when there is no command.
-    """
-    if settings.command is None:
-        return None
-    served = Served(version=release.version, digest=release.digest)
-    return smoke_command(settings.command, release.model, environment, served, folder)
-
-
-_LONGEST = 1000
+_R = TypeVar("_R")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +42,7 @@ class Deployment:
 
     Attributes:
         context: where it is recorded.
-        holder: what it does, and for whom.
+        intent: what it does, and for whom.
         held: its lock.
         release: the version.
         golden: its golden requests; None where none are kept, which only a rollback puts up with.
@@ -66,7 +55,7 @@ class Deployment:
     """
 
     context: RepositoryContext
-    holder: Holder
+    intent: DeploymentIntent
     held: Held
     release: ReleaseEntry
     golden: Golden | None
@@ -85,7 +74,7 @@ class Deployment:
 
         Raises:
             RefusedError: another run took the lock over.
-            NotEvaluatedError: it failed, and so did going back: lock and ledger stay as they are.
+            BetweenVersionsError: it failed, and so did going back: lock and ledger stay as they are.
         """
         started = self.begun or self._entry("started")
         self._still_ours()
@@ -116,7 +105,7 @@ class Deployment:
         self.target.switch(self.release.model, version)
         say("Reading it back")
         served = self.folder / "served.onnx"
-        self._is_served(served, Served(version=self.release.version, digest=self.release.digest))
+        self._is_served(served, served_of(self.release))
         return self._smoke(served)
 
     def _rehearse(self) -> None:
@@ -128,12 +117,15 @@ class Deployment:
     def _smoke(self, file: Path) -> str:
         """What is served answers as judged, and in time; then the command of the user's agrees."""
         settings = self.environment.smoke or Smoke()
-        said = "It is served; it has no golden requests, so only its bytes were verified."
+        found = "It is served; it has no golden requests, so only its bytes were verified."
         if self.golden is not None:
             self.context.say(f"Smoke test: {self.golden.rows} golden requests")
-            said = _passed(_golden_test(file, self.golden, settings))
-        found = check_endpoint(settings, self.context.repository.root, self.release, self.environment.name)
-        return f"{said} {_passed(found)}" if found else said
+            found = _passed(_golden_test(file, self.golden, settings))
+        if settings.command is None:
+            return found
+        served, root = served_of(self.release), self.context.repository.root
+        agrees = smoke_command(settings.command, self.release.model, self.environment.name, served, root)
+        return f"{found} {_passed(agrees)}"
 
     def _is_served(self, file: Path, wanted: Served) -> None:
         served = self.target.fetch(self.release.model, file)
@@ -164,7 +156,7 @@ class Deployment:
         try:
             self._switch_back(previous)
         except MlbotError as error:
-            raise NotEvaluatedError(
+            raise BetweenVersionsError(
                 f"{self._name} failed in {self.environment.name} ({why}), and so did going back to "
                 f"v{previous.version}: {' '.join(str(error).split())}",
                 hint=f'Fix the target, then: mlbot rollback {self.release.model} {self.environment.name} --reason "…"',
@@ -193,7 +185,7 @@ class Deployment:
         self._is_served(self.folder / "served-again.onnx", previous)
 
     def _finish(self, ended: DeploymentEntry) -> None:
-        """Record the end, tag it, let go of the lock; in this order, for the ledger decides."""
+        """Record the end, tag it, unlock; in this order, for the ledger decides."""
         self._still_ours()
         self.context.record(ended)
         if ended.state == "succeeded":
@@ -209,17 +201,21 @@ class Deployment:
             )
 
     def _entry(self, state: DeploymentState) -> DeploymentEntry:
-        shared = {name: getattr(self.holder, name) for name in Holder.model_fields}
+        shared = {name: getattr(self.intent, name) for name in DeploymentIntent.model_fields}
         previous = self.previous.version if self.previous else None
         return DeploymentEntry(**shared | {"state": state, "previous": previous, "time": self.context.time})
 
     def _ended(self, started: DeploymentEntry, state: DeploymentState, detail: str) -> DeploymentEntry:
-        told = {"state": state, "detail": detail[:_LONGEST], "time": self.context.time}
-        return DeploymentEntry.model_validate(started.model_copy(update=told))
+        update = {"state": state, "detail": detail[:LONGEST_REASON], "time": self.context.time}
+        return DeploymentEntry.model_validate(started.model_copy(update=update))
 
     @property
     def _name(self) -> str:
         return name_of(self.release.model, self.release.version)
+
+
+class BetweenVersionsError(NotEvaluatedError):
+    """A deployment failed, and so did going back."""
 
 
 class OvertakenError(RefusedError):
@@ -234,17 +230,8 @@ def tag_stage(context: RepositoryContext, entry: DeploymentEntry, release: Relea
         if now and now.version and now.version.text == entry.version and now.commit == release.commit:
             return
         name = stage_tag(entry.model, entry.environment, registry.next_counter(entry.model))
-        note = TagNote(
-            version=entry.version,
-            commit=release.commit,
-            digest=entry.digest,
-            key=release.key,
-            attempt=release.attempt,
-            judge=release.judge,
-            actor=entry.actor,
-            run=entry.run,
-        )
-        tags.make(name, f"{name_of(entry.model, entry.version)} is live in {entry.environment}", note)
+        sentence = f"{name_of(entry.model, entry.version)} is live in {entry.environment}"
+        tags.make(name, sentence, TagNote.of(release, entry))
 
 
 def _golden_test(file: Path, golden: Golden, settings: Smoke) -> SmokeResult:
@@ -257,3 +244,216 @@ def _passed(result: SmokeResult) -> str:
     if not result.passed:
         raise NotEvaluatedError(f"The smoke test failed ({result.reason}). {result.detail}")
     return result.detail
+
+
+# A model's place in an environment: what the ledger says of it, who holds the lock, and how a deployment begins.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot:
+    """What was found at one moment.
+
+    Attributes:
+        entries: the ledger's on the model, and the environment's locks.
+        held: the environment's lock, whoever's and however old; None: it is free.
+        intent: the deployment that holds it and has not ended; None: none.
+        foreign: whether the lock's commit says what mlbot never wrote.
+    """
+
+    entries: tuple[Entry, ...]
+    held: Held | None = None
+    intent: DeploymentIntent | None = None
+    foreign: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnvironmentLock:
+    """The lock of an environment, for the deployments of one model.
+
+    Attributes:
+        context: where it is recorded.
+        model: its name.
+        environment: its name.
+        folder: for files.
+    """
+
+    context: RepositoryContext
+    model: str
+    environment: str
+    folder: Path
+
+    def look(self) -> Snapshot:
+        """The lock first, then the ledger: whoever unlocks has written to the ledger before."""
+        held = self.context.lock(self.environment).read()
+        entries = self.entries()
+        if held is None:
+            return Snapshot(entries=entries)
+        intent = read_lock(held.text)
+        if intent is None or intent.environment != self.environment:
+            return Snapshot(entries=entries, held=held, foreign=True)
+        of_it = entries if intent.model == self.model else self.context.entries("deployment", intent.model)
+        return Snapshot(entries=entries, held=held, intent=None if has_ended(intent, of_it) else intent)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """The ledger's on the model, and the environment's locks."""
+        return self.context.of_model(self.model, self.environment)
+
+    def intent(self, seen: Snapshot, goal: Served, action: Action, reason: str) -> DeploymentIntent:
+        """The deployment that was begun to do just this; else the next one."""
+        for known in (seen.intent, begun(seen.entries, self.environment, self.model)):
+            same = known and known.is_of(self.model, goal.version, self.environment, action)
+            if known and same and known.digest == goal.digest:
+                return known
+        sequence = next_sequence(seen.entries, self.model, self.environment)
+        return DeploymentIntent(
+            id=deployment_id(self.model, self.environment, sequence),
+            sequence=sequence,
+            model=self.model,
+            version=goal.version,
+            digest=goal.digest,
+            environment=self.environment,
+            action=action,
+            actor=self.context.actor,
+            reason=reason[:LONGEST_REASON],
+            run=self.context.run,
+            time=self.context.time,
+        )
+
+    def take(self, intent: DeploymentIntent, seen: Snapshot) -> Held | None:
+        """Take the lock for a deployment, if it is still as it was seen; None when somebody else was faster.
+
+        Raises:
+            RefusedError: the token or a rule of the repository forbids it.
+            NotEvaluatedError: the remote does not answer.
+        """
+        return self.context.lock(self.environment).take(lock_text(intent), self.context.seconds, over=seen.held)
+
+    def unlock(self, held: Held) -> None:
+        """Let go of the lock."""
+        self.context.lock(self.environment).drop(held)
+
+    def unlock_unstarted(self, intent: DeploymentIntent, held: Held) -> None:
+        """After an error: what never started leaves no lock; what started leaves it to who finishes it."""
+        started = begun(self.entries(), self.environment, self.model)
+        if started is None or started.id != intent.id:
+            self.unlock(held)
+
+    def finish_interrupted(self, seen: Snapshot) -> None:
+        """Do what a run that was killed after its last entry left to do: the environment's tag, and its lock."""
+        last = live(seen.entries, self.environment, self.model)
+        if last is not None:
+            tag_stage(self.context, last, self.release(seen.entries, last.version))
+        if seen.held is not None and seen.intent is None and not seen.foreign:
+            self.unlock(seen.held)
+
+    def fetch(self, goal: Served) -> Stored:
+        """Fetch a version's bytes and verify them. Errors: as `RepositoryContext.fetch`."""
+        self.context.say(f"Verifying the bytes of {name_of(self.model, goal.version)} in {self.context.store.url}")
+        return self.context.fetch(goal.digest, self.folder / MODEL_FILE)
+
+    def deployment(self, intent: DeploymentIntent, held: Held, entries: tuple[Entry, ...]) -> Deployment:
+        """A deployment, ready to run; its bytes are fetched.
+
+        Raises:
+            NotEvaluatedError: there is nothing to test it by, which only a rollback puts up with.
+        """
+        require("ml", needed_for="The smoke test of a deployment")
+        release = self.release(entries, intent.version)
+        golden = read_golden(self.context, release)
+        if golden is None and intent.action == "promotion":
+            raise NotEvaluatedError(
+                f"{name_of(self.model, intent.version)} has no golden requests, so nobody could tell whether its "
+                "deployment works",
+                hint=f"Release the model again under a new version: mlbot release {self.model} --bump patch",
+            )
+        environment = self.settings()
+        return Deployment(
+            context=self.context,
+            intent=intent,
+            held=held,
+            release=release,
+            golden=golden,
+            environment=environment,
+            target=self.context.target(environment),
+            previous=serves(entries, self.environment, self.model),
+            folder=self.folder,
+            file=self.folder / MODEL_FILE,
+            begun=_started(intent, entries),
+        )
+
+    def has_drifted(self, entries: tuple[Entry, ...]) -> bool:
+        """Whether the target serves something else than the ledger says is live.
+
+        Raises:
+            RefusedError: what the target serves is not mlbot's.
+            NotEvaluatedError: the target does not answer.
+        """
+        recorded = serves(entries, self.environment, self.model)
+        environment = self.context.environment(self.environment)
+        if recorded is None or environment is None:
+            return False
+        now = self.context.target(environment).live(self.model)
+        return now is None or (now.version, now.digest) != (recorded.version, recorded.digest)
+
+    def release(self, entries: tuple[Entry, ...], version: str) -> ReleaseEntry:
+        """A version's release.
+
+        Raises:
+            NotEvaluatedError: the ledger has none.
+        """
+        found = release_of(entries, self.model, version)
+        if found is None:
+            raise NotEvaluatedError(f"the ledger has no release of {name_of(self.model, version)}")
+        return found
+
+    def settings(self) -> EnvironmentConfig:
+        """The environment as the guarded branch has it. Raises `LookupError` where it has none."""
+        found = self.context.environment(self.environment)
+        if found is None:
+            raise LookupError(f"{self.environment} was let through without being there")
+        return found
+
+    @property
+    def ref(self) -> str:
+        """The lock's ref, for people who have to look at it."""
+        return f"{PREFIX}{self.environment}"
+
+
+def try_with_lock(
+    context: RepositoryContext, model: str, environment: str, attempt: Callable[[EnvironmentLock], _R | None]
+) -> _R:
+    """Try again while others are faster to take the lock.
+
+    Args:
+        context: where it is recorded.
+        model: its name.
+        environment: its name.
+        attempt: one try; None where somebody else took the lock in between.
+
+    Returns:
+        What the try came to that nobody got in between of.
+
+    Raises:
+        NotEvaluatedError: others were always faster.
+    """
+    with tempfile.TemporaryDirectory(prefix="mlbot-deploy-") as folder:
+        lock = EnvironmentLock(context=context, model=model, environment=environment, folder=Path(folder))
+        for _ in range(_TRIES):
+            result = attempt(lock)
+            if result is not None:
+                return result
+    raise NotEvaluatedError(
+        f"others were always faster to take {environment}",
+        hint=f"See what is there: mlbot registry show {model}",
+    )
+
+
+def has_ended(intent: DeploymentIntent, entries: tuple[Entry, ...]) -> bool:
+    """Whether the ledger says how a deployment ended, or that a later one did."""
+    of_it = deployments(entries, intent.model, intent.environment)
+    return any(each.sequence >= intent.sequence and each.state != "started" for each in of_it)
+
+
+def _started(intent: DeploymentIntent, entries: tuple[Entry, ...]) -> DeploymentEntry | None:
+    of_it = deployments(entries, intent.model, intent.environment)
+    return next((each for each in of_it if each.id == intent.id and each.state == "started"), None)

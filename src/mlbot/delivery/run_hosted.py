@@ -11,28 +11,35 @@ from mlbot.config.errors import ConfigError
 from mlbot.config.schema import Config, parse_config
 from mlbot.config.yaml import load
 from mlbot.console import Console
-from mlbot.delivery.issue import first_environments
+from mlbot.delivery.deployment import DeploymentResult
 from mlbot.delivery.messages import (
-    Stands,
-    Told,
-    told_approval,
-    told_begun,
-    told_error,
-    told_not_asked,
-    told_promotion,
-    told_release,
-    told_rollback,
-    told_waiting,
+    RequestState,
+    StatusMessage,
+    first_environments,
+    message_approval,
+    message_deployment,
+    message_error,
+    message_lock,
+    message_rejected,
+    message_release,
+    message_started,
+    message_waiting,
+    plan_text,
+    words,
 )
-from mlbot.delivery.promotion import PromotionReason
-from mlbot.delivery.release import ReleaseReason
-from mlbot.delivery.request import Asked, AskFacts, NotAsked, asks_for, decide_ask, runs_on
-from mlbot.delivery.run_approve import approve, set_lock
-from mlbot.delivery.run_ci import DeployOptions, ReleaseDesk, acting
-from mlbot.delivery.run_github_view import Picture
-from mlbot.delivery.run_messages import promotion_plan, rollback_plan
-from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, promote, rollback
-from mlbot.delivery.run_release import ReleaseRequest, ReleaseResult, release
+from mlbot.delivery.release import ReleaseReason, ReleaseResult
+from mlbot.delivery.request import (
+    DeliveryRequest,
+    RejectedRequest,
+    RequestFacts,
+    asks_for,
+    authorize_request,
+    runs_on,
+)
+from mlbot.delivery.run_ci import DeployOptions, GitHubView, WorkflowJob
+from mlbot.delivery.run_deployment import BetweenVersionsError
+from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, approve, promote, rollback, set_lock
+from mlbot.delivery.run_release import ReleaseRequest, release
 from mlbot.errors import Exit, MlbotError, UsageError
 from mlbot.events.event import DispatchEvent
 from mlbot.events.github import Comment, State, is_enough
@@ -46,7 +53,6 @@ from mlbot.lib.record import Sha
 from mlbot.protocol.answer import CarriedOut, recorded
 from mlbot.protocol.operations import Annotate, Dispatch, Level
 from mlbot.registry.run_repository import RepositoryContext
-from mlbot.registry.tag import name_of
 
 # `mlbot plan --release`: read who asks the release workflow for what, and print what its jobs go by.
 
@@ -73,15 +79,15 @@ def plan_release(environment: MutableMapping[str, str], console: Console) -> Exi
         raise UsageError("a release is asked for by starting its workflow, and this job's event is another")
     github = GitHub.connect(job.repository, job.required_token(), api_url=job.api_url, progress=console.say)
     facts = gather(github, job, event)
-    ask = decide_ask(facts)
-    console.say(_said(ask))
-    if isinstance(ask, NotAsked) and ask.comment is None:
-        return _refused(ask, Runner.of(environment, console.err))
-    console.result("\n".join(f"{name}={value}" for name, value in _outputs(ask, facts.config).items()))
+    asked = authorize_request(facts)
+    console.say(_summary(asked))
+    if isinstance(asked, RejectedRequest) and asked.comment is None:
+        return _refused(asked, Runner.of(environment, console.err))
+    console.result("\n".join(f"{name}={value}" for name, value in _outputs(asked, facts.config).items()))
     return Exit.OK
 
 
-def gather(github: GitHub, job: Job, event: DispatchEvent) -> AskFacts:
+def gather(github: GitHub, job: Job, event: DispatchEvent) -> RequestFacts:
     """All that is known of a dispatch.
 
     Raises:
@@ -91,7 +97,7 @@ def gather(github: GitHub, job: Job, event: DispatchEvent) -> AskFacts:
     comment = event.number("comment")
     tag = event.inputs.get("tag")
     config, problem = read_config(github, branch)
-    facts = AskFacts(
+    facts = RequestFacts(
         inputs=event.inputs,
         on_default=job.ref == f"refs/heads/{branch}",
         sender=event.sender,
@@ -119,36 +125,37 @@ def read_config(github: GitHub, branch: str) -> tuple[Config | None, str]:
         return None, error.what
 
 
-def _outputs(ask: Asked | NotAsked, config: Config | None) -> dict[str, str]:
-    asked = ask if isinstance(ask, Asked) else None
-    deploys = asked is not None and asked.deploys
+def _outputs(asked: DeliveryRequest | RejectedRequest, config: Config | None) -> dict[str, str]:
+    request = asked if isinstance(asked, DeliveryRequest) else None
+    deploys = request is not None and request.deploys
     return {
         "go": "deploy" if deploys else "record",
-        "environment": asked.environment if asked else "",
-        "runs-on": json.dumps(list(runs_on(asked, config)) if asked and deploys else ["ubuntu-latest"]),
-        "queue": queue_of(ask),
-        "ask": ask.model_dump_json(exclude_none=True),
+        "environment": request.environment if request else "",
+        "runs-on": json.dumps(list(runs_on(request, config)) if request and deploys else ["ubuntu-latest"]),
+        "queue": queue_of(asked),
+        "ask": asked.model_dump_json(exclude_none=True),
     }
 
 
-def queue_of(ask: Asked | NotAsked) -> str:
+def queue_of(asked: DeliveryRequest | RejectedRequest) -> str:
     """What waits for what: releases of a model; promotions into an environment. A rollback waits for no promotion."""
-    if isinstance(ask, NotAsked):
-        return f"answer-{ask.comment}"
-    return f"{ask.command.kind}-{ask.environment or getattr(ask.command, 'model', '')}"
+    if isinstance(asked, RejectedRequest):
+        return f"answer-{asked.comment}"
+    return f"{asked.command.kind}-{asked.environment or getattr(asked.command, 'model', '')}"
 
 
-def _said(ask: Asked | NotAsked) -> str:
-    if isinstance(ask, NotAsked):
-        return f"Nothing is done ({ask.reason}): {ask.sentence}"
-    return f"{ask.actor or 'Whoever released the version'} asks: {ask.text}"
+def _summary(asked: DeliveryRequest | RejectedRequest) -> str:
+    if isinstance(asked, RejectedRequest):
+        return f"Nothing is done ({asked.reason}): {words(asked.reason, asked.values, github=True).sentence}"
+    return f"{asked.actor or 'Whoever released the version'} asks: {asked.text}"
 
 
-def _refused(ask: NotAsked, runner: Runner) -> Exit:
+def _refused(request: RejectedRequest, runner: Runner) -> Exit:
     """Nobody is there to be answered, so the run itself says it."""
-    if ask.silent:
+    if request.silent:
         return Exit.OK
-    message = f"{ask.sentence} {ask.hint} {ask.usage}".strip()
+    found = words(request.reason, request.values, github=True)
+    message = f"{found.sentence} {found.hint} {request.usage}".strip()
     runner.annotate([Annotate(level=Level.ERROR, title="Not done", message=message)])
     return Exit.REFUSED
 
@@ -180,7 +187,7 @@ class Patience:
 
 
 def release_patiently(
-    desk: ReleaseDesk, context: RepositoryContext, asked: Asked, command: Release, patience: Patience
+    ci: WorkflowJob, context: RepositoryContext, asked: DeliveryRequest, command: Release, patience: Patience
 ) -> ReleaseResult:
     """Release, as soon as the verdict is there.
 
@@ -195,11 +202,11 @@ def release_patiently(
     for look in range(patience.checks):
         if result.decision.reason not in _WAITS:
             break
-        idle = 0 if under_way(desk, result.commit) else idle + 1
+        idle = 0 if under_way(ci, result.facts.commit) else idle + 1
         if idle >= _IDLE:
             break
         if look == 0 and not idle:
-            desk.tell(told_waiting(result.decision))
+            ci.answer(message_waiting(result))
         patience.pause(min(_LONGEST_S, 2.0 * 2 ** min(look, 5)))
         context = replace(context)  # with nothing remembered of the branch as it was
         context.catch_up()
@@ -207,12 +214,12 @@ def release_patiently(
     return result
 
 
-def under_way(desk: ReleaseDesk, commit: Sha) -> bool:
+def under_way(ci: WorkflowJob, commit: Sha) -> bool:
     """Whether a commit of the default branch is being trained or judged."""
-    runs = desk.github.runs(commit, "push")
-    if any(not run.completed for run in runs if run.path == desk.options.train_path):
+    runs = ci.github.runs(commit, "push")
+    if any(not run.completed for run in runs if run.path == ci.options.train_path):
         return True
-    status = desk.github.status(commit, STATUS)
+    status = ci.github.status(commit, STATUS)
     return status is not None and status.state is State.PENDING
 
 
@@ -233,196 +240,178 @@ def carry_out(
     """Carry out a request.
 
     Returns:
-        OK where it is done, waits for somebody's word, or was refused in answer to a comment; REFUSED where it was
-        refused and nobody said it in a comment; NOT_EVALUATED where a deployment failed.
+        OK where it is done, waits for somebody's approval, or was refused in answer to a comment; REFUSED where it was
+        refused and there is no comment to answer; NOT_EVALUATED where a deployment failed.
 
     Raises:
-        MlbotError: something did not answer; the thread was told.
+        MlbotError: something did not answer; that was answered.
     """
-    desk = ReleaseDesk.of(directory, environment, options, console)
-    asked = _still_asked(desk)
-    if isinstance(asked, NotAsked):
-        if not asked.silent:
-            desk.tell(told_not_asked(asked))
-        return Exit.OK if asked.silent or asked.comment is not None else Exit.REFUSED
-    if desk.done_before:
+    ci = WorkflowJob.of(directory, environment, options, console)
+    request = _authorized(ci)
+    if isinstance(request, RejectedRequest):
+        if not request.silent:
+            ci.answer(message_rejected(request))
+        return Exit.OK if request.silent or request.comment is not None else Exit.REFUSED
+    if ci.is_done:
         console.say("Nothing to do: what the comment asks for was carried out already.")
         return Exit.OK
     try:
-        told = _carried_out(desk, asked, patience or Patience())
+        message = _carried_out(ci, request, patience or Patience())
     except MlbotError as error:
-        desk.tell(told_error(error))
+        ci.answer(message_error(error, _way_back(error, request)))
         raise
-    desk.tell(told)
-    if told.stands is Stands.FAILED:
+    ci.answer(message)
+    if message.state is RequestState.FAILED:
         return Exit.NOT_EVALUATED
-    return Exit.REFUSED if told.stands is Stands.REFUSED and asked.comment is None else Exit.OK
+    return Exit.REFUSED if message.state is RequestState.REFUSED and request.comment is None else Exit.OK
 
 
-def _still_asked(desk: ReleaseDesk) -> Asked | NotAsked:
+def _authorized(ci: WorkflowJob) -> DeliveryRequest | RejectedRequest:
     """The request, or why it is not followed any more.
 
     The job may have waited for other deployments or for an environment's reviewers. Since the request was read its
     comment may have been edited or taken back, and its author may have lost the role.
     """
-    if isinstance(desk.ask, NotAsked):
-        return desk.ask
-    event = desk.job.event()
+    if isinstance(ci.request, RejectedRequest):
+        return ci.request
+    event = ci.job.event()
     if not isinstance(event, DispatchEvent):
         raise UsageError("a release is carried out by its workflow, and this job's event is another")
-    now = decide_ask(gather(desk.github, desk.job, event))
-    return now if isinstance(now, NotAsked) else desk.ask
+    now = authorize_request(gather(ci.github, ci.job, event))
+    return now if isinstance(now, RejectedRequest) else ci.request
 
 
-def _carried_out(desk: ReleaseDesk, asked: Asked, patience: Patience) -> Told:
-    context = desk.context(asked.actor or "nobody")
-    if asked.actor is None and isinstance(asked.command, Promote):
-        released = _released(context, asked.command.model, asked.command.version)
-        context = acting(context, released.actor if released else "nobody")
-    worker = Worker(desk=desk, context=context, asked=asked, picture=Picture(desk=desk, context=context))
-    match asked.command:
+def _way_back(error: MlbotError, request: DeliveryRequest) -> tuple[str, ...]:
+    """What to write where a target is between versions."""
+    command = request.command
+    if not isinstance(error, BetweenVersionsError) or not isinstance(command, Promote | Rollback):
+        return ()
+    return (Rollback(model=command.model, environment=command.environment, reason="…").text,)
+
+
+def _carried_out(ci: WorkflowJob, request: DeliveryRequest, patience: Patience) -> StatusMessage:
+    command = request.command
+    context = ci.context(request.actor or "nobody")
+    if request.actor is None and isinstance(command, Promote):
+        context = _for_releaser(context, command)
+    handler = _Handler(ci=ci, context=context, request=request, view=GitHubView(ci=ci, context=context))
+    match command:
         case Release():
-            return worker.release(asked.command, patience)
-        case Promote():
-            return worker.promote(asked.command)
-        case Rollback():
-            return worker.rollback(asked.command)
+            return handler.release(command, patience)
+        case Promote() | Rollback():
+            return handler.deploy(command)
         case Approve():
-            return worker.approve(asked.command)
+            return handler.approve(command)
         case Lock() | Unlock():
-            return worker.lock(asked.command)
+            return handler.lock(command)
 
 
-def _released(context: RepositoryContext, model: str, version: str) -> ReleaseEntry | None:
-    return release_of(context.of_model(model), model, version)
+def _for_releaser(context: RepositoryContext, command: Promote | Approve) -> RepositoryContext:
+    """The same context, for whoever released the version."""
+    released = release_of(context.of_model(command.model), command.model, command.version)
+    return replace(context, actor=released.actor if released else "nobody")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Worker:
-    """Does one thing.
+class _Handler:
+    """Carries out one request.
 
     Attributes:
-        desk: the job.
+        ci: the job.
         context: the repository, and who asks.
-        asked: the request.
-        picture: what GitHub shows.
+        request: what is asked for.
+        view: what GitHub shows.
     """
 
-    desk: ReleaseDesk
+    ci: WorkflowJob
     context: RepositoryContext
-    asked: Asked
-    picture: Picture
+    request: DeliveryRequest
+    view: GitHubView
 
-    def release(self, command: Release, patience: Patience) -> Told:
+    def release(self, command: Release, patience: Patience) -> StatusMessage:
         """Give a version; then show it, and send it where nothing comes before."""
-        result = release_patiently(self.desk, self.context, self.asked, command, patience)
+        result = release_patiently(self.ci, self.context, self.request, command, patience)
         entry = result.entry
-        left: tuple[str, ...] = ()
+        not_started: tuple[str, ...] = ()
         if entry is not None and not result.decision.refused:
-            self.picture.page(entry)
-            self.picture.thread(entry.model, entry.version)
-            left = self._send(entry)
-        return told_release(result.decision, entry, left)
+            self.view.page(entry)
+            self.view.issue(entry.model, entry.version)
+            not_started = self._send(entry)
+        return message_release(result, not_started)
 
-    def promote(self, command: Promote) -> Told:
-        """Deploy a version."""
-        request = PromotionRequest(
-            model=command.model, version=command.version, environment=command.environment, reason=command.reason
-        )
-        result = promote(
-            self._followed,
-            request,
-            lambda facts, decision: self._begin(promotion_plan(facts), told_begun(decision.sentence, go=decision.go)),
-        )
+    def deploy(self, command: Promote | Rollback) -> StatusMessage:
+        """Promote a version, or go back; GitHub's view follows every entry."""
+        context = replace(self.context, on_entry=self.view.follow)
+        asked = command.model_dump(exclude={"kind"})
+        if isinstance(command, Rollback):
+            return message_deployment(rollback(context, RollbackRequest(**asked), self._announce))
+        result = promote(context, PromotionRequest(**asked), self._announce)
         if result.deployment is None:
-            self.picture.thread(command.model, command.version)
-        return told_promotion(result.facts, result.decision, result.deployment)
+            self.view.issue(command.model, command.version)
+        return message_deployment(result)
 
-    def rollback(self, command: Rollback) -> Told:
-        """Go back."""
-        request = RollbackRequest(
-            model=command.model, environment=command.environment, to=command.to, reason=command.reason
-        )
-        result = rollback(
-            self._followed,
-            request,
-            lambda facts, decision: self._begin(rollback_plan(facts), told_begun(decision.sentence, go=decision.go)),
-        )
-        return told_rollback(result.decision, result.deployment)
-
-    def approve(self, command: Approve) -> Told:
-        """Record somebody's word; start the promotion when it was the last that was missing."""
-        result = approve(self.context, command.model, command.version, command.environment, self.asked.comment)
+    def approve(self, command: Approve) -> StatusMessage:
+        """Record an approval; start the promotion when it was the last that was missing."""
+        result = approve(self.context, command.model, command.version, command.environment, self.request.comment)
         if result.decision.refused:
-            return told_approval(result.decision, None)
-        self.picture.thread(command.model, command.version)
-        return told_approval(result.decision, self._go_on(command))
+            return message_approval(result, None)
+        self.view.issue(command.model, command.version)
+        return message_approval(result, self._go_on(command))
 
-    def lock(self, command: Lock | Unlock) -> Told:
+    def lock(self, command: Lock | Unlock) -> StatusMessage:
         """Close an environment, or open it."""
         close = isinstance(command, Lock)
         result = set_lock(self.context, command.environment, close=close, reason=getattr(command, "reason", ""))
-        self.picture.newest()
-        return Told(stands=Stands.DONE, reason="locked" if result.locked else "open", sentence=result.sentence)
+        self.view.newest()
+        return message_lock(result)
 
-    @property
-    def _followed(self) -> RepositoryContext:
-        """The context, with GitHub's picture following every entry."""
-        return replace(self.context, on_entry=self.picture.follow)
-
-    def _begin(self, plan: str, told: Told | None) -> None:
-        self.desk.console.say(plan)
-        if told is not None:
-            self.desk.tell(told)
+    def _announce(self, result: DeploymentResult) -> None:
+        self.ci.console.say(plan_text(result.facts))
+        message = message_started(result)
+        if message is not None:
+            self.ci.answer(message)
 
     def _send(self, entry: ReleaseEntry) -> tuple[str, ...]:
-        """Start the promotions that nobody has to ask for; where that did not go, what to say for it."""
-        left = []
+        """Start the promotions that nobody has to ask for; the environments for which that did not go."""
+        failed = []
         for name in first_environments(self.context.of_model(entry.model), self.context.config, entry):
             try:
                 self._dispatch({"do": "promote", "model": entry.model, "version": entry.version, "environment": name})
             except MlbotError as error:
-                self.desk.console.say(f"Could not start the promotion to {name}: {error.what}")
-                left.append(f"/promote {name_of(entry.model, entry.version)} {name}")
-        return tuple(left)
+                self.ci.console.say(f"Could not start the promotion to {name}: {error.what}")
+                failed.append(name)
+        return tuple(failed)
 
     def _dispatch(self, inputs: dict[str, str]) -> None:
-        workflow, branch = self.desk.options.release_workflow, self.context.branch
-        start(self.desk.github, Dispatch(workflow=workflow, ref=branch, inputs=inputs))
-        self.desk.console.say(f"Started {workflow}: {' '.join(f'{name}={value}' for name, value in inputs.items())}")
+        workflow, branch = self.ci.options.release_workflow, self.context.branch
+        start(self.ci.github, Dispatch(workflow=workflow, ref=branch, inputs=inputs))
+        self.ci.console.say(f"Started {workflow}: {' '.join(f'{name}={value}' for name, value in inputs.items())}")
 
-    def _go_on(self, command: Approve) -> Told | None:
+    def _go_on(self, command: Approve) -> StatusMessage | None:
         """Start the promotion that was approved, for whoever asked for it; what is in its way, where something is."""
-        said = self._said(command)
-        released = _released(self.context, command.model, command.version)
-        requester = said.author if said else released.actor if released else None
-        wanted = PromotionRequest(
-            model=command.model, version=command.version, environment=command.environment, dry_run=True
-        )
-        result = promote(acting(self.context, requester or "nobody"), wanted)
+        comment = self._promotion_comment(command)
+        context = _for_releaser(self.context, command)
+        if comment is not None:
+            context = replace(context, actor=comment.author or "nobody")
+        asked = command.model_dump(exclude={"kind"})
+        result = promote(context, PromotionRequest(**asked, dry_run=True))
         if not result.decision.go:
-            told = told_promotion(result.facts, result.decision, None)
-            live = result.decision.reason is PromotionReason.ALREADY_LIVE
-            return told if not live else told.model_copy(update={"hint": ""})
-        if said is not None:
-            self._dispatch({"comment": str(said.id)})
-        else:
-            wants = {"do": "promote", "model": command.model, "version": command.version}
-            self._dispatch(wants | {"environment": command.environment})
+            return message_deployment(result)
+        self._dispatch({"comment": str(comment.id)} if comment else {"do": "promote", **asked})
         return None
 
-    def _said(self, command: Approve) -> Comment | None:
+    def _promotion_comment(self, command: Approve) -> Comment | None:
         """The newest comment that still asks for the promotion, here or in the version's issue.
 
         What was carried out or refused asks for nothing any more, and whoever may not promote never did.
         """
-        threads = {number for number in (self.asked.number, self.desk.thread(self.desk.version)) if number}
-        comments = [each for number in sorted(threads) for each in self.desk.github.comments(number)]
-        records = recorded(comments, self.desk.github.login)
+        numbers = {number for number in (self.request.number, self.ci.issue(self.ci.version)) if number}
+        comments = [each for number in sorted(numbers) for each in self.ci.github.comments(number)]
+        records = recorded(comments, self.ci.github.login)
         over = {each.comment for each in records if isinstance(each, CarriedOut)}
         wanted = [each for each in comments if each.id not in over and asks_for(each, command)]
         newest = sorted(wanted, key=lambda each: each.id, reverse=True)
         return next((each for each in newest if self._may_promote(each.author)), None)
 
     def _may_promote(self, login: str | None) -> bool:
-        return login is not None and is_enough(self.desk.github.role(login), Promote.role)
+        return login is not None and is_enough(self.ci.github.role(login), Promote.role)

@@ -1,23 +1,41 @@
-"""`mlbot rollback`: back to a version that was live. No gate, order, approval or lock stops it; changed bytes do."""
+"""`mlbot promote`, `rollback`, `approve`, `lock` and `unlock`: decide, take the lock, look again, deploy, record."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import ClassVar
 
-from mlbot.delivery.deployment import Holder, begun, good_versions, place, serves
-from mlbot.delivery.promotion import Lock, PromotionDecision, PromotionFacts, decide_promotion
-from mlbot.delivery.rollback import RollbackDecision, RollbackFacts, decide_rollback
-from mlbot.delivery.run_environment import Seen, Slot, has_ended, try_in_slot
+from mlbot.delivery.deployment import (
+    ApprovalFacts,
+    ApprovalResult,
+    DeploymentResult,
+    EnvironmentState,
+    LockFacts,
+    LockResult,
+    PromotionDecision,
+    PromotionFacts,
+    RollbackDecision,
+    RollbackFacts,
+    begun,
+    decide_approval,
+    decide_lock,
+    decide_promotion,
+    decide_rollback,
+    good_versions,
+    serves,
+)
+from mlbot.delivery.messages import given_up
+from mlbot.delivery.run_deployment import LONGEST_REASON, EnvironmentLock, Snapshot, has_ended, try_with_lock
 from mlbot.errors import RefusedError
+from mlbot.events.github import Id
 from mlbot.git.locks import Held
-from mlbot.ledger.entries import DeploymentEntry, Entry
-from mlbot.ledger.queries import approvals, deployments, locked, release_of, releases
-from mlbot.lib.record import Record
-from mlbot.lib.version import Served, Version
+from mlbot.ledger.entries import Action, Actor, ApprovalEntry, DeploymentIntent, Entry, LockEntry
+from mlbot.ledger.queries import approvals, deployments, locked, locks, release_of, releases
+from mlbot.lib.version import Served, Version, served_of
 from mlbot.registry.run_repository import RepositoryContext
 
-# `mlbot promote`: let a version enter an environment. Decide, take the lock, decide again, deploy.
-
-AnnouncePromotion = Callable[[PromotionFacts, PromotionDecision], None]
+Announce = Callable[[DeploymentResult], None]
+"""Called with the plan before anything is changed; of a repeated try again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,125 +57,6 @@ class PromotionRequest:
     dry_run: bool = False
 
 
-class PromotionResult(Record):
-    """What came of it."""
-
-    facts: PromotionFacts
-    decision: PromotionDecision
-    dry_run: bool = False
-    deployment: DeploymentEntry | None = None
-    """How the deployment ended; None where there was none."""
-
-
-def promote(
-    context: RepositoryContext, request: PromotionRequest, announce: AnnouncePromotion = lambda _facts, _decision: None
-) -> PromotionResult:
-    """Promote a version.
-
-    Args:
-        context: where.
-        request: what.
-        announce: told of the plan before anything is changed; of a resumed promotion and of a repeated try again.
-
-    Returns:
-        What was decided, with its reason, and how the deployment ended. Nothing is changed by a refusal.
-
-    Raises:
-        UsageError: the version is none, or the config is wrong.
-        RefusedError: the token may not write, or another run took the deployment over.
-        NotEvaluatedError: something does not answer, or a failed deployment could not be gone back from.
-    """
-    version = Version.parse(request.version).text
-    return try_in_slot(
-        context,
-        request.model,
-        request.environment,
-        lambda slot: _Promotion(slot=slot, request=request, version=version, announce=announce).attempt(),
-    )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Promotion:
-    """Where one promotion is made."""
-
-    slot: Slot
-    request: PromotionRequest
-    version: str
-    announce: AnnouncePromotion
-
-    def attempt(self) -> PromotionResult | None:
-        """Decide, and deploy; None where somebody else took the lock in between."""
-        seen = self.slot.look()
-        facts = self._facts(seen.entries, seen.holder)
-        decision = decide_promotion(facts)
-        if decision.go and facts.released:
-            facts = facts.model_copy(update={"stored": self.slot.fetch(self.version, facts.released)})
-            decision = decide_promotion(facts)
-        self.announce(facts, decision)
-        if decision.go and not self.request.dry_run:
-            return self._deploy(facts, seen)
-        if not decision.refused and not self.request.dry_run:
-            self.slot.settle(seen)
-        return PromotionResult(facts=facts, decision=decision, dry_run=self.request.dry_run)
-
-    def _deploy(self, facts: PromotionFacts, seen: Seen) -> PromotionResult | None:
-        """Take the lock, and look again: what was read before may be of yesterday."""
-        if seen.foreign:
-            raise RefusedError(
-                f"{self.slot.lock_ref} says nothing that mlbot wrote, so nobody can tell whose lock it is",
-                hint=f"If it is nobody's, delete it: git push origin :{self.slot.lock_ref}",
-            )
-        holder = self._holder(seen, facts)
-        held = self.slot.take(holder, seen)
-        if held is None:
-            return None
-        try:
-            return self._locked(holder, held, facts)
-        except Exception:
-            self.slot.let_go(holder, held)
-            raise
-
-    def _locked(self, holder: Holder, held: Held, facts: PromotionFacts) -> PromotionResult | None:
-        entries = self.slot.entries()
-        now = self._facts(entries, None).model_copy(update={"stored": facts.stored})
-        decision = decide_promotion(now)
-        if not decision.go or self._holder(Seen(entries=entries), now).id != holder.id:
-            self.slot.drop(held)
-            return PromotionResult(facts=now, decision=decision) if not decision.go else None
-        deployment = self.slot.deployment(holder, held, entries)
-        return PromotionResult(facts=now, decision=decide_promotion(facts), deployment=deployment.run())
-
-    def _holder(self, seen: Seen, facts: PromotionFacts) -> Holder:
-        return self.slot.holder(seen, self.version, facts.released or "", "promotion", self.request.reason)
-
-    def _facts(self, entries: tuple[Entry, ...], holder: Holder | None) -> PromotionFacts:
-        context, model, name = self.slot.context, self.request.model, self.request.environment
-        environment, released = context.environment(name), release_of(entries, model, self.version)
-        lock, said = locked(entries, name), approvals(entries, model, self.version, name)
-        under_way, live = holder or begun(entries, name, model), serves(entries, name, model)
-        resumed = under_way is not None and under_way.is_of(model, self.version, name, "promotion")
-        return PromotionFacts(
-            model=model,
-            version=self.version,
-            environment=name,
-            requester=under_way.actor if under_way and resumed else context.actor,
-            environments=tuple(each.name for each in context.config.environments),
-            released=released.digest if released else None,
-            versions=tuple(each.version for each in releases(entries, model)),
-            deprecated=released is not None and context.is_deprecated(model, self.version),
-            after=place(entries, environment.after, model) if environment and environment.after else None,
-            live=live,
-            drifted=live is not None and live.version == self.version and self.slot.has_drifted(entries),
-            needed=environment.approvals if environment else 0,
-            approvers=tuple(each.actor for each in said if released and each.digest == released.digest),
-            lock=Lock(actor=lock.actor, reason=lock.reason, time=lock.time) if lock else None,
-            under_way=under_way,
-        )
-
-
-AnnounceRollback = Callable[[RollbackFacts, RollbackDecision], None]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RollbackRequest:
     """What is asked for.
@@ -177,27 +76,10 @@ class RollbackRequest:
     dry_run: bool = False
 
 
-class RollbackResult(Record):
-    """What came of it."""
-
-    facts: RollbackFacts
-    decision: RollbackDecision
-    dry_run: bool = False
-    deployment: DeploymentEntry | None = None
-    """How the deployment ended; None where there was none."""
-
-
-def rollback(
-    context: RepositoryContext, request: RollbackRequest, announce: AnnounceRollback = lambda _facts, _decision: None
-) -> RollbackResult:
-    """Go back.
-
-    A deployment that has not ended is given up: its lock is taken over, and the ledger says that it failed.
-
-    Args:
-        context: where.
-        request: what.
-        announce: told of the plan before anything is changed.
+def promote(
+    context: RepositoryContext, request: PromotionRequest, announce: Announce = lambda _result: None
+) -> DeploymentResult:
+    """Promote a version.
 
     Returns:
         What was decided, with its reason, and how the deployment ended. Nothing is changed by a refusal.
@@ -207,99 +89,276 @@ def rollback(
         RefusedError: the token may not write, or another run took the deployment over.
         NotEvaluatedError: something does not answer, or a failed deployment could not be gone back from.
     """
-    to = Version.parse(request.to).text if request.to is not None else None
-    return try_in_slot(
+    version = Version.parse(request.version).text
+    return try_with_lock(
         context,
         request.model,
         request.environment,
-        lambda slot: _Rollback(slot=slot, request=request, to=to, announce=announce).attempt(),
+        lambda lock: _Promotion(lock=lock, request=request, version=version, announce=announce).run(),
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Rollback:
-    """Where one rollback is made."""
+def rollback(
+    context: RepositoryContext, request: RollbackRequest, announce: Announce = lambda _result: None
+) -> DeploymentResult:
+    """Go back to a version that was live. No gate, order, approval or lock stops it; changed bytes do.
 
-    slot: Slot
-    request: RollbackRequest
-    to: str | None
-    announce: AnnounceRollback
+    A deployment that has not ended is given up: its lock is taken over, and the ledger says that it failed.
 
-    def attempt(self) -> RollbackResult | None:
-        """Decide, and go back; None where somebody else took the lock in between."""
-        seen = self.slot.look()
-        facts = self._facts(seen.entries, seen.holder)
-        decision = decide_rollback(facts)
-        if decision.go and decision.goal:
-            stored = self.slot.fetch(decision.goal.version, decision.goal.digest)
-            facts = facts.model_copy(update={"stored": stored})
-            decision = decide_rollback(facts)
-        self.announce(facts, decision)
-        if decision.go and decision.goal and not self.request.dry_run:
-            return self._deploy(facts, decision, decision.goal, seen)
-        if not decision.refused and not self.request.dry_run:
-            self.slot.settle(seen)
-        return RollbackResult(facts=facts, decision=decision, dry_run=self.request.dry_run)
+    Returns:
+        What was decided, with its reason, and how the deployment ended. Nothing is changed by a refusal.
 
-    def _deploy(
-        self, facts: RollbackFacts, decision: RollbackDecision, goal: Served, seen: Seen
-    ) -> RollbackResult | None:
-        """Take the lock, whoever holds it, and go on if the goal is still the same."""
-        holder = self._holder(seen, goal)
-        held = self.slot.take(holder, seen)
+    Raises:
+        UsageError: the version is none, or the config is wrong.
+        RefusedError: the token may not write, or another run took the deployment over.
+        NotEvaluatedError: something does not answer, or a failed deployment could not be gone back from.
+    """
+    version = Version.parse(request.to).text if request.to is not None else None
+    return try_with_lock(
+        context,
+        request.model,
+        request.environment,
+        lambda lock: _Rollback(lock=lock, request=request, version=version, announce=announce).run(),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Attempt(ABC):
+    """One try to let an environment serve a version. What it is decided from is of its kind."""
+
+    action: ClassVar[Action]
+    lock: EnvironmentLock
+    request: PromotionRequest | RollbackRequest
+    version: str | None
+    announce: Announce = field(repr=False)
+
+    @abstractmethod
+    def facts(self, entries: tuple[Entry, ...], held: DeploymentIntent | None) -> PromotionFacts | RollbackFacts:
+        """All that is decided from.
+
+        Args:
+            entries: the ledger's now.
+            held: the deployment that holds the lock.
+        """
+
+    def run(self) -> DeploymentResult | None:
+        """Decide, and deploy; None where somebody else took the lock in between."""
+        seen = self.lock.look()
+        facts = self.facts(seen.entries, seen.intent)
+        decision, goal = _decide(facts), facts.goal
+        if decision.go and goal:
+            facts = facts.model_copy(update={"stored": self.lock.fetch(goal)})
+            decision = _decide(facts)
+        result = DeploymentResult(facts=facts, decision=decision, goal=goal, dry_run=self.request.dry_run)
+        self.announce(result)
+        if self.request.dry_run:
+            return result
+        if decision.go and goal:
+            return self._deploy(result, goal, seen)
+        if not decision.refused:
+            self.lock.finish_interrupted(seen)
+        return result
+
+    def _deploy(self, result: DeploymentResult, goal: Served, seen: Snapshot) -> DeploymentResult | None:
+        """Take the lock: of a promotion only if it is free or its own, of a rollback whoever holds it."""
+        if seen.foreign and self.action == "promotion":
+            raise RefusedError(
+                f"{self.lock.ref} says nothing that mlbot wrote, so nobody can tell whose lock it is",
+                hint=f"If it is nobody's, delete it: git push origin :{self.lock.ref}",
+            )
+        intent = self._intent(seen, goal)
+        held = self.lock.take(intent, seen)
         if held is None:
             return None
         try:
-            result = self._locked(holder, held, goal, seen)
+            done = self._locked(result, goal, intent, held, seen)
         except Exception:
-            self.slot.let_go(holder, held)
+            self.lock.unlock_unstarted(intent, held)
             raise
-        if result is None:
-            self.slot.drop(held)
-            return None
-        return RollbackResult(facts=facts, decision=decision, deployment=result)
+        if done is None:
+            self.lock.unlock(held)
+        return done
 
-    def _locked(self, holder: Holder, held: Held, goal: Served, seen: Seen) -> DeploymentEntry | None:
-        """Look again, for the one whose lock was taken over may have ended meanwhile."""
-        entries = self.slot.entries()
-        before = seen.holder if seen.holder and not has_ended(seen.holder, entries) else None
-        if self._facts(entries, before).goal != goal or self._holder(Seen(entries=entries), goal).id != holder.id:
+    def _locked(
+        self, result: DeploymentResult, goal: Served, intent: DeploymentIntent, held: Held, seen: Snapshot
+    ) -> DeploymentResult | None:
+        """Look again, for what was read before may be of yesterday; None where it is to be decided anew."""
+        entries = self.lock.entries()
+        before = seen.intent if self.action == "rollback" and seen.intent else None
+        before = before if before and not has_ended(before, entries) else None
+        now = self.facts(entries, before).model_copy(update={"stored": result.facts.stored})
+        same = now.goal == goal and self._intent(Snapshot(entries=entries), goal).id == intent.id
+        if not same or not _decide(now).go:
             return None
-        deployment = self.slot.deployment(holder, held, entries)
-        self._give_up(holder, entries)
-        return deployment.run()
+        deployment = self.lock.deployment(intent, held, entries)
+        if self.action == "rollback":
+            self._give_up(intent, entries)
+        return result.model_copy(update={"deployment": deployment.run()})
 
-    def _give_up(self, holder: Holder, entries: tuple[Entry, ...]) -> None:
+    def _intent(self, seen: Snapshot, goal: Served) -> DeploymentIntent:
+        return self.lock.intent(seen, goal, self.action, self.request.reason)
+
+    def _give_up(self, intent: DeploymentIntent, entries: tuple[Entry, ...]) -> None:
         """Let the ledger say that deployments which had not ended never will."""
         open_ = (
             each
             for each in deployments(entries, self.request.model, self.request.environment)
-            if each.state == "started" and each.id != holder.id
+            if each.state == "started" and each.id != intent.id
         )
-        detail = f"Given up: {holder.said} took its place."
-        ended = [
-            each.model_copy(update={"state": "failed", "detail": detail, "time": self.slot.context.time})
-            for each in open_
-        ]
+        update = {"state": "failed", "detail": given_up(intent), "time": self.lock.context.time}
+        ended = [each.model_copy(update=update) for each in open_]
         if ended:
-            self.slot.context.record(*ended)
+            self.lock.context.record(*ended)
 
-    def _holder(self, seen: Seen, goal: Served) -> Holder:
-        return self.slot.holder(seen, goal.version, goal.digest, "rollback", self.request.reason)
 
-    def _facts(self, entries: tuple[Entry, ...], holder: Holder | None) -> RollbackFacts:
-        context, model, name = self.slot.context, self.request.model, self.request.environment
+def _decide(facts: PromotionFacts | RollbackFacts) -> PromotionDecision | RollbackDecision:
+    return decide_promotion(facts) if isinstance(facts, PromotionFacts) else decide_rollback(facts)
+
+
+class _Promotion(_Attempt):
+    """A promotion."""
+
+    action: ClassVar[Action] = "promotion"
+
+    def facts(self, entries: tuple[Entry, ...], held: DeploymentIntent | None) -> PromotionFacts:
+        """All that a promotion is decided from."""
+        context, model, name = self.lock.context, self.request.model, self.request.environment
+        version, environment = self.version or "", context.environment(name)
+        released, live = release_of(entries, model, version), serves(entries, name, model)
+        under_way = held or begun(entries, name, model)
+        resumed = under_way is not None and under_way.is_of(model, version, name, "promotion")
+        return PromotionFacts(
+            model=model,
+            version=version,
+            environment=name,
+            requester=under_way.actor if under_way and resumed else context.actor,
+            environments=tuple(each.name for each in context.config.environments),
+            released=released.digest if released else None,
+            versions=tuple(each.version for each in releases(entries, model)),
+            deprecated=released is not None and context.is_deprecated(model, version),
+            after=EnvironmentState.of(entries, environment.after, model) if environment and environment.after else None,
+            live=live,
+            drifted=live is not None and live.version == version and self.lock.has_drifted(entries),
+            needed=environment.approvals if environment else 0,
+            approvers=approvers(entries, model, version, name),
+            lock=locked(entries, name),
+            under_way=under_way,
+        )
+
+
+class _Rollback(_Attempt):
+    """A rollback."""
+
+    action: ClassVar[Action] = "rollback"
+
+    def facts(self, entries: tuple[Entry, ...], held: DeploymentIntent | None) -> RollbackFacts:
+        """All that a rollback is decided from."""
+        context, model, name = self.lock.context, self.request.model, self.request.environment
         succeeded = [each for each in deployments(entries, model, name) if each.state == "succeeded"]
-        mine, good = holder if holder and holder.model == model else None, good_versions(entries, name, model)
+        mine, good = held if held and held.model == model else None, good_versions(entries, name, model)
         return RollbackFacts(
             model=model,
             environment=name,
             requester=context.actor,
             why=self.request.reason,
-            to=self.to,
+            to=self.version,
             environments=tuple(each.name for each in context.config.environments),
-            once_live=tuple(Served(version=each.version, digest=each.digest) for each in succeeded),
+            once_live=tuple(map(served_of, succeeded)),
             good=good,
-            drifted=bool(good) and good[-1].version == self.to and self.slot.has_drifted(entries),
+            drifted=bool(good) and good[-1].version == self.version and self.lock.has_drifted(entries),
             under_way=mine or begun(entries, name, model),
         )
+
+
+def approvers(entries: tuple[Entry, ...], model: str, version: str, environment: str) -> tuple[Actor, ...]:
+    """Who approved the very bytes of a version for an environment."""
+    released = release_of(entries, model, version)
+    given = approvals(entries, model, version, environment)
+    return tuple(each.actor for each in given if released and each.digest == released.digest)
+
+
+def approve(
+    context: RepositoryContext, model: str, version: str, environment: str, comment: Id | None = None
+) -> ApprovalResult:
+    """Approve a version for an environment; the same person's second approval adds nothing.
+
+    Who approves a request of their own is recorded too, and does not count: who requests is known only then.
+
+    Args:
+        context: where, and who.
+        model: its name.
+        version: with or without its `v`.
+        environment: where to.
+        comment: in which it was given.
+
+    Raises:
+        UsageError: the version is none, or the config is wrong.
+        RefusedError: the token may not write.
+        NotEvaluatedError: the remote does not answer.
+    """
+    text = Version.parse(version).text
+    entries = context.of_model(model)
+    released, settings = release_of(entries, model, text), context.environment(environment)
+    facts = ApprovalFacts(
+        model=model,
+        version=text,
+        environment=environment,
+        actor=context.actor,
+        environments=tuple(each.name for each in context.config.environments),
+        released=released.digest if released else None,
+        versions=tuple(each.version for each in releases(entries, model)),
+        needed=settings.approvals if settings else 0,
+        approvers=approvers(entries, model, text, environment),
+    )
+    decision = decide_approval(facts)
+    if not decision.go or released is None:
+        return ApprovalResult(facts=facts, decision=decision)
+    entry = ApprovalEntry(
+        model=model,
+        version=text,
+        digest=released.digest,
+        environment=environment,
+        actor=context.actor,
+        comment=comment,
+        run=context.run,
+        time=context.time,
+    )
+    context.record(entry)
+    return ApprovalResult(facts=facts, decision=decision, entry=entry)
+
+
+def set_lock(context: RepositoryContext, environment: str, *, close: bool, reason: str = "") -> LockResult:
+    """Close an environment, or open it; what is so already stays so.
+
+    Args:
+        context: where, and who.
+        environment: which.
+        close: whether to close it.
+        reason: why.
+
+    Raises:
+        UsageError: the config is wrong.
+        RefusedError: the token may not write.
+        NotEvaluatedError: the remote does not answer.
+    """
+    entries = context.entries("lock", environment)
+    facts = LockFacts(
+        environment=environment,
+        close=close,
+        environments=tuple(each.name for each in context.config.environments),
+        lock=locked(entries, environment),
+    )
+    decision = decide_lock(facts)
+    if not decision.go:
+        return LockResult(facts=facts, decision=decision)
+    entry = LockEntry(
+        environment=environment,
+        locked=close,
+        sequence=max((each.sequence for each in locks(entries, environment)), default=0) + 1,
+        actor=context.actor,
+        reason=reason[:LONGEST_REASON],
+        run=context.run,
+        time=context.time,
+    )
+    context.record(entry)
+    return LockResult(facts=facts, decision=decision, entry=entry)

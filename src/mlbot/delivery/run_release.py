@@ -17,22 +17,22 @@ from mlbot.delivery.model_card import (
     checksums,
     manifest,
 )
-from mlbot.delivery.release import Released, ReleaseDecision, ReleaseFacts, TagFacts, decide_release, latest
+from mlbot.delivery.release import ReleaseFacts, ReleaseResult, TagFacts, decide_release, latest
 from mlbot.errors import NotEvaluatedError, UsageError
 from mlbot.ledger.entries import Entry, ReleaseEntry, VerdictEntry
 from mlbot.ledger.queries import latest_by_key, release_of, releases
 from mlbot.lib.canonical import digest_of_stream
-from mlbot.lib.record import Digest, Record, Sha
+from mlbot.lib.record import Digest, Sha
 from mlbot.lib.tree import TagRef
 from mlbot.lib.untrusted_json import read
-from mlbot.lib.version import Bump, Version
+from mlbot.lib.version import Bump, Stored, Version, name_of
 from mlbot.plan.plan import Subject
 from mlbot.protocol.artifacts import Training
 from mlbot.protocol.golden import Golden, digest_of
 from mlbot.protocol.golden import canonical as golden_bytes
 from mlbot.registry.run_repository import RepositoryContext, Tags
-from mlbot.registry.tag import TagNote, name_of, version_tag
-from mlbot.registry.versions import Registry, Stored
+from mlbot.registry.tag import TagNote, version_tag
+from mlbot.registry.versions import Registry
 from mlbot.report.report import MOST_BYTES, ModelReport
 
 # `mlbot release`: give a version to judged bytes. Verify everything, tag the commit, write the ledger.
@@ -49,7 +49,7 @@ class ReleaseRequest:
     Attributes:
         model: its name.
         version: with or without its `v`; None: the next one.
-        bump: which part of the latest version to count up; the first version is 1.0.0 whatever is said.
+        bump: which part of the latest version to count up; the first version is 1.0.0 in any case.
         commit: any revision; None: where the version's tag is, else the guarded branch's tip.
         dry_run: decide, and change nothing.
     """
@@ -59,19 +59,6 @@ class ReleaseRequest:
     bump: Bump | None = None
     commit: str | None = None
     dry_run: bool = False
-
-
-class ReleaseResult(Record):
-    """What came of it."""
-
-    model: str
-    version: str
-    decision: ReleaseDecision
-    tag: str
-    commit: Sha
-    dry_run: bool = False
-    entry: ReleaseEntry | None = None
-    """The ledger's entry; None where nothing is released."""
 
 
 def release(context: RepositoryContext, request: ReleaseRequest) -> ReleaseResult:
@@ -88,15 +75,13 @@ def release(context: RepositoryContext, request: ReleaseRequest) -> ReleaseResul
         NotEvaluatedError: the remote or the store does not answer, or the golden requests cannot be made.
     """
     with context.tags() as tags, tempfile.TemporaryDirectory(prefix="mlbot-release-") as folder:
-        desk = _Desk(
-            context=context, tags=tags, folder=Path(folder), request=request, entries=context.of_model(request.model)
-        )
-        return desk.release()
+        entries = context.of_model(request.model)
+        return _Release(context=context, tags=tags, folder=Path(folder), request=request, entries=entries).run()
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Desk:
-    """Where one release is made."""
+class _Release:
+    """One release on its way."""
 
     context: RepositoryContext
     tags: Tags
@@ -104,40 +89,23 @@ class _Desk:
     request: ReleaseRequest
     entries: tuple[Entry, ...]
 
-    def release(self) -> ReleaseResult:
+    def run(self) -> ReleaseResult:
         """Decide by what is recorded, then by the bytes; then tag and record."""
-        every = self.tags.all()
-        asked = Version.parse(self.request.version) if self.request.version is not None else None
-        tag = _find(every, version_tag(self.request.model, asked)) if asked else None
-        commit = self._commit(tag)
-        keys = self._keys(commit)
-        verdicts = self._verdicts(keys or frozenset())
-        version = asked or self._next(Registry.of(every), commit, latest(verdicts))
-        name = version_tag(self.request.model, version)
-        facts = self._facts(version, _find(every, name), commit, keys, verdicts)
-        decision = decide_release(facts)
-        result = ReleaseResult(
-            model=self.request.model,
-            version=version.text,
-            decision=decision,
-            tag=name,
-            commit=commit,
-            dry_run=self.request.dry_run,
-            entry=None if decision.refused else release_of(self.entries, self.request.model, version.text),
-        )
-        if not decision.go or facts.verdict is None:
-            return result
-        file = self.folder / "model.onnx"
-        facts = facts.model_copy(update={"stored": self._fetch(facts.verdict, file)})
-        decision = decide_release(facts)
-        if not decision.go or self.request.dry_run:
-            return result.model_copy(update={"decision": decision})
-        return result.model_copy(update={"decision": decision, "entry": self._make(facts, name, file)})
+        facts = self._facts()
+        decision, file = decide_release(facts), self.folder / MODEL_FILE
+        if decision.go and facts.verdict:
+            facts = facts.model_copy(update={"stored": self._fetch(facts.verdict, file)})
+            decision = decide_release(facts)
+        tag = version_tag(facts.model, Version.parse(facts.version))
+        result = ReleaseResult(facts=facts, decision=decision, tag=tag, dry_run=self.request.dry_run)
+        if decision.go and not self.request.dry_run:
+            return result.model_copy(update={"entry": self._make(facts, tag, file)})
+        return result if decision.refused else result.model_copy(update={"entry": facts.released})
 
     def _next(self, registry: Registry, commit: Sha, verdict: VerdictEntry | None) -> Version:
         """The version that these bytes or this commit have already; else the next one.
 
-        So the command can be said again: one that was killed after tagging is finished, and one that has nothing to
+        So the command can be repeated: one that was killed after tagging is finished, and one that has nothing to
         do makes no second version of the same bytes.
         """
         mine = registry.of_model(self.request.model)
@@ -156,23 +124,22 @@ class _Desk:
             return self.context.repository.resolve(self.request.commit)
         return tag.commit_sha if tag and tag.commit_sha else self.context.tip
 
-    def _facts(
-        self,
-        version: Version,
-        tag: TagRef | None,
-        commit: Sha,
-        keys: frozenset[Digest] | None,
-        verdicts: tuple[VerdictEntry, ...],
-    ) -> ReleaseFacts:
+    def _facts(self) -> ReleaseFacts:
+        every, model = self.tags.all(), self.request.model
+        asked = Version.parse(self.request.version) if self.request.version is not None else None
+        commit = self._commit(_find(every, version_tag(model, asked)) if asked else None)
+        keys = self._keys(commit)
+        verdicts = self._verdicts(keys or frozenset())
+        version = asked or self._next(Registry.of(every), commit, latest(verdicts))
         return ReleaseFacts(
-            model=self.request.model,
+            model=model,
             version=version.text,
             commit=commit,
             branch=self.context.branch,
             configured=keys is not None,
             merged=self.context.is_merged(commit),
-            tag=_tag_facts(tag),
-            released=_released(release_of(self.entries, self.request.model, version.text)),
+            tag=_tag_facts(_find(every, version_tag(model, version))),
+            released=release_of(self.entries, model, version.text),
             verdicts=verdicts,
             parent_judged=not verdicts and bool(self._verdicts(self._keys(f"{commit}^") or frozenset())),
             inconclusive=self.context.config.inconclusive.promotion,
@@ -209,22 +176,12 @@ class _Desk:
         verdict = facts.verdict
         if verdict is None or verdict.digest is None:
             raise LookupError(f"{facts.model} was let through without judged bytes")
-        golden = self._golden(facts, file)
-        note = TagNote(
-            version=facts.version,
-            commit=facts.commit,
-            digest=verdict.digest,
-            key=verdict.key,
-            attempt=verdict.attempt,
-            judge=verdict.judge,
-            actor=self.context.actor,
-            run=self.context.run,
-        )
+        entry = self._entry(facts, verdict, self._golden(facts, file))
         self.context.say(f"Tagging {facts.commit[:10]} as {name}")
-        tag = self.tags.make(name, f"Release {name_of(facts.model, facts.version)}", note)
+        tag = self.tags.make(name, f"Release {name_of(facts.model, facts.version)}", TagNote.of(entry, entry))
         if tag.commit_sha != facts.commit:
             raise NotEvaluatedError(f"the tag {name} was made at another commit meanwhile", hint="Run it again.")
-        entry = self._entry(facts, verdict, tag, golden)
+        entry = entry.model_copy(update={"tag_object": tag.object_sha})
         self.context.record(entry)
         return entry
 
@@ -239,12 +196,12 @@ class _Desk:
         with self.context.checkout(facts.commit, model) as root:
             golden = make_golden(file, model, root, GOLDEN_ROWS)
         digest = digest_of(golden)
-        kept = self.folder / "golden.json"
-        kept.write_bytes(golden_bytes(golden))
-        self.context.store.put(digest, kept)
+        stored = self.folder / GOLDEN_FILE
+        stored.write_bytes(golden_bytes(golden))
+        self.context.store.put(digest, stored)
         return digest
 
-    def _entry(self, facts: ReleaseFacts, verdict: VerdictEntry, tag: TagRef, golden: Digest) -> ReleaseEntry:
+    def _entry(self, facts: ReleaseFacts, verdict: VerdictEntry, golden: Digest) -> ReleaseEntry:
         training = self._training(verdict)
         return ReleaseEntry(
             model=facts.model,
@@ -254,7 +211,6 @@ class _Desk:
             digest=verdict.digest or "",
             attempt=verdict.attempt,
             judge=verdict.judge,
-            tag_object=tag.object_sha,
             golden=golden,
             training=verdict.training if training else None,
             data=training.data if training else {},
@@ -297,12 +253,6 @@ def _tag_facts(tag: TagRef | None) -> TagFacts | None:
     if tag is None:
         return None
     return TagFacts(name=tag.name, object_sha=tag.object_sha, commit=tag.commit_sha, annotated=tag.annotated)
-
-
-def _released(entry: ReleaseEntry | None) -> Released | None:
-    if entry is None:
-        return None
-    return Released(version=entry.version, digest=entry.digest, commit=entry.commit, tag_object=entry.tag_object)
 
 
 _MOST_DEPTH = 64

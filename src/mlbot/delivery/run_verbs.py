@@ -1,4 +1,4 @@
-"""The verbs of releases and environments on a person's machine: build the context, do it, say what came of it."""
+"""The verbs of releases and environments on a person's machine: find the repository, do it, print what came of it."""
 
 import os
 from collections.abc import Mapping
@@ -6,16 +6,18 @@ from pathlib import Path
 
 from mlbot.config.errors import is_name
 from mlbot.console import Console
-from mlbot.delivery.run_approve import approve, set_lock
-from mlbot.delivery.run_messages import deployed, promotion_plan, released, rollback_plan, tell
-from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, promote, rollback
+from mlbot.delivery.deployment import ApprovalResult, DeploymentResult, LockResult
+from mlbot.delivery.messages import ended_text, plan_text, release_text, words
+from mlbot.delivery.release import ReleaseResult
+from mlbot.delivery.run_promote import Announce, PromotionRequest, RollbackRequest, approve, promote, rollback, set_lock
 from mlbot.delivery.run_release import ReleaseRequest, release, write_release
 from mlbot.errors import Exit, UsageError
-from mlbot.ledger.entries import DeploymentEntry
+from mlbot.lib.version import name_of
 from mlbot.registry.run_repository import RepositoryContext
-from mlbot.registry.tag import name_of
 
 Environment = Mapping[str, str]
+
+Result = ReleaseResult | DeploymentResult | ApprovalResult | LockResult
 
 
 def release_verb(
@@ -32,15 +34,16 @@ def release_verb(
     context = RepositoryContext.of_laptop(directory, environment, console.say)
     result = release(context, request)
     context.update_checkout()
-    said = ""
-    if result.decision.go and result.entry:
-        said = released(result.entry)
-    elif result.decision.go:
-        said = f"{result.decision.sentence} It would be tagged {result.tag} at {result.commit[:10]}."
     if out and result.entry and not request.dry_run:
         files = write_release(context, result.entry, directory / out)
         console.say(f"Wrote {', '.join(files)} to {out}")
-    return tell(console, result.decision, said, result, as_json=as_json)
+    text = ""
+    if result.decision.go and result.entry:
+        text = release_text(result.entry)
+    elif result.decision.go:
+        sentence = words(result.decision.reason, result.facts).sentence
+        text = f"{sentence} It would be tagged {result.tag} at {result.facts.commit[:10]}."
+    return _print(console, result, text, as_json=as_json)
 
 
 def promote_verb(
@@ -54,10 +57,7 @@ def promote_verb(
     """`mlbot promote`. Errors: as `promote`."""
     named(request.environment, "an environment")
     context = RepositoryContext.of_laptop(directory, environment, console.say)
-    result = promote(context, request, lambda facts, _: console.say(promotion_plan(facts)))
-    context.update_checkout()
-    said = _said(result.deployment, result.decision.sentence)
-    return tell(console, result.decision, said, result, result.deployment, as_json=as_json)
+    return _deployed(context, promote(context, request, _announce(console)), console, as_json=as_json)
 
 
 def rollback_verb(
@@ -67,10 +67,7 @@ def rollback_verb(
     named(request.model, "a model")
     named(request.environment, "an environment")
     context = RepositoryContext.of_laptop(directory, environment, console.say)
-    result = rollback(context, request, lambda facts, _: console.say(rollback_plan(facts)))
-    context.update_checkout()
-    said = _said(result.deployment, result.decision.sentence)
-    return tell(console, result.decision, said, result, result.deployment, as_json=as_json)
+    return _deployed(context, rollback(context, request, _announce(console)), console, as_json=as_json)
 
 
 def approve_verb(
@@ -86,7 +83,7 @@ def approve_verb(
     context = RepositoryContext.of_laptop(directory, environment, console.say)
     result = approve(context, *asked)
     context.update_checkout()
-    return tell(console, result.decision, "", result, as_json=as_json)
+    return _print(console, result, as_json=as_json)
 
 
 def lock_verb(  # noqa: PLR0913 - one for each option
@@ -104,8 +101,7 @@ def lock_verb(  # noqa: PLR0913 - one for each option
     context = RepositoryContext.of_laptop(directory, environment, console.say)
     result = set_lock(context, name, close=close, reason=reason)
     context.update_checkout()
-    console.result(result.model_dump_json(indent=2) if as_json else result.sentence)
-    return Exit.OK
+    return _print(console, result, as_json=as_json)
 
 
 def parted(text: str) -> tuple[str, str]:
@@ -135,5 +131,41 @@ def named(text: str, what: str) -> str:
     return text
 
 
-def _said(entry: DeploymentEntry | None, otherwise: str) -> str:
-    return deployed(entry) if entry else otherwise
+def _announce(console: Console) -> Announce:
+    return lambda result: console.say(plan_text(result.facts))
+
+
+def _deployed(context: RepositoryContext, result: DeploymentResult, console: Console, *, as_json: bool) -> Exit:
+    context.update_checkout()
+    ended = result.deployment
+    if ended is None or ended.state == "succeeded":
+        return _print(console, result, ended_text(ended) if ended else "", as_json=as_json)
+    if as_json:
+        console.result(result.model_dump_json(indent=2))
+    console.error(f"mlbot: {ended_text(ended)}")
+    return Exit.NOT_EVALUATED
+
+
+def _print(console: Console, result: Result, text: str = "", *, as_json: bool) -> Exit:
+    """Print the result, and on stderr why it was refused.
+
+    Args:
+        console: where to.
+        result: for programs.
+        text: the result for people; empty: the words of the decision.
+        as_json: which of both is wanted.
+
+    Returns:
+        OK when it was done or there was nothing to do, else REFUSED.
+    """
+    reason = result.decision.reason
+    found = words(reason, result.facts)
+    if as_json:
+        console.result(result.model_dump_json(indent=2))
+    if result.decision.refused:
+        hint = f"\n  {found.hint}" if found.hint else ""
+        console.error(f"mlbot: refused ({reason}): {found.sentence}{hint}")
+        return Exit.REFUSED
+    if not as_json:
+        console.result(text or found.sentence)
+    return Exit.OK

@@ -20,7 +20,7 @@ from mlbot.lib.canonical import document
 from mlbot.lib.record import Count, Digest, Name, Record, Sha
 from mlbot.lib.scalar import Params
 from mlbot.lib.untrusted_json import HostileJsonError, load
-from mlbot.lib.version import VersionText
+from mlbot.lib.version import Served, VersionText
 
 
 class Environment(Record):
@@ -148,14 +148,12 @@ class WaiverEntry(_OfModel):
         return (self.comment or 0,)
 
 
-class ReleaseEntry(_OfModel):
+class ReleaseEntry(_OfModel, Served):
     """A version of a model: which bytes it is, and all that they were made from."""
 
     kind: Literal["release"] = "release"
-    version: VersionText
     commit: Sha
     key: Digest
-    digest: Digest
     attempt: Attempt
     """The training that made it."""
     judge: Attempt
@@ -196,27 +194,40 @@ _STATES: tuple[DeploymentState, ...] = ("started", "failed", "succeeded", "rolle
 """Where one deployment's entries contradict each other, the later in this row is believed."""
 
 
-class DeploymentEntry(_OfModel):
-    """One step of a version into an environment, or of the version before back into it."""
+class DeploymentIntent(Served):
+    """Which version is to be in which environment, and for whom: what the lock of an environment holds."""
 
-    kind: Literal["deployment"] = "deployment"
+    model: Name
     id: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._:/@#-]+$")]
     """Follows from model, environment and sequence: a second run of the same deployment has the same."""
     sequence: Sequence
     """Counts a model's deployments in an environment."""
-    version: VersionText
-    digest: Digest
     environment: Name
     action: Action
-    state: DeploymentState
-    previous: VersionText | None = None
-    """The version that was live before."""
     actor: Actor
     reason: Text = ""
     run: Attempt | None = None
+    time: Time
+
+    def is_of(self, model: str, version: str, environment: str, action: Action) -> bool:
+        """Whether it does just this."""
+        return (self.model, self.version, self.environment, self.action) == (model, version, environment, action)
+
+
+class DeploymentEntry(_OfModel, DeploymentIntent):
+    """One step of a version into an environment, or of the version before back into it."""
+
+    kind: Literal["deployment"] = "deployment"
+    state: DeploymentState
+    previous: VersionText | None = None
+    """The version that was live before."""
     detail: Text = ""
     """What came of it: the smoke test's findings, or what failed."""
-    time: Time
+
+    @property
+    def intent(self) -> DeploymentIntent:
+        """What was begun, without what came of it."""
+        return DeploymentIntent(**{name: getattr(self, name) for name in DeploymentIntent.model_fields})
 
     @property
     def shard(self) -> str:
@@ -229,12 +240,10 @@ class DeploymentEntry(_OfModel):
         return self.sequence, _STATES.index(self.state), *_order(self.run)
 
 
-class ApprovalEntry(_OfModel):
+class ApprovalEntry(_OfModel, Served):
     """Somebody's word that these very bytes may enter an environment."""
 
     kind: Literal["approval"] = "approval"
-    version: VersionText
-    digest: Digest
     environment: Name
     actor: Actor
     comment: Id | None = None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlbot import resources
 from mlbot.lib import escape, figures
+from mlbot.lib.version import shorten, truncate_login
 
 if TYPE_CHECKING:
     import jinja2
@@ -42,6 +43,8 @@ def environment() -> "jinja2.Environment":
         "script": escape.script,
         "url": escape.url,
         "short": figures.short,
+        "digest": shorten,
+        "person": truncate_login,
         "count": figures.count,
         "plural": figures.plural,
         "percent": figures.percent,

@@ -1,6 +1,7 @@
 """A version of a model: its three numbers, and the bytes that it names."""
 
 import re
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import StringConstraints
@@ -22,6 +23,21 @@ MOST_CHARACTERS = 400
 MOST_DIGITS = 18
 
 Bump = Literal["patch", "minor", "major"]
+
+
+def name_of(model: str, version: str) -> str:
+    """A version as people write it: `adult-income@v1.2.0`."""
+    return f"{model}@v{version}"
+
+
+def truncate_login(actor: str) -> str:
+    """A person in a sentence."""
+    return actor if len(actor) <= 60 else f"{actor[:59]}…"
+
+
+def shorten(digest: Digest | None) -> str:
+    """A digest in a sentence."""
+    return digest[:19] if digest else "no digest"
 
 
 class Version(Record):
@@ -80,7 +96,23 @@ class Version(Record):
 
 
 class Served(Record):
-    """A version and its bytes."""
+    """A version and its bytes; also the base of every record that is about both."""
 
     version: VersionText
     digest: Digest
+    """sha256 of the model file."""
+
+
+def served_of(record: Served) -> Served:
+    """Version and bytes of a record that says more."""
+    return Served(version=record.version, digest=record.digest)
+
+
+class Stored(StrEnum):
+    """What the store has under a digest."""
+
+    VERIFIED = "verified"
+    """The very bytes: their sha256 was computed anew."""
+    MISSING = "missing"
+    DIFFERS = "differs"
+    """Other bytes than the digest names."""

@@ -21,10 +21,10 @@ from mlbot.ledger.entries import Entry, Kind, Time
 from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.record import Digest, Sha
 from mlbot.lib.tree import TagRef, is_url
-from mlbot.lib.version import Version
+from mlbot.lib.version import Stored, Version
 from mlbot.plan.run_plan import Configs, Sides, read_configs, read_sides
 from mlbot.registry.tag import TagNote, tag_message
-from mlbot.registry.versions import Registry, Stored
+from mlbot.registry.versions import Registry
 from mlbot.storage.digest import OtherBytesError
 from mlbot.storage.store import ModelStore, NotStoredError, open_store
 from mlbot.storage.target import Target, open_target

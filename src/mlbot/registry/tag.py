@@ -19,28 +19,10 @@ from typing import Literal, NamedTuple
 from pydantic import ValidationError
 
 from mlbot.events.github import Attempt
-from mlbot.ledger.entries import Actor
+from mlbot.ledger.entries import Actor, DeploymentEntry, ReleaseEntry
 from mlbot.lib.canonical import canonical
-from mlbot.lib.record import Digest, Name, Record, Sha
-from mlbot.lib.version import MOST_CHARACTERS, MOST_DIGITS, NUMBER, Version, VersionText
-
-# How versions, people and digests are named in the sentences of releases and deployments.
-
-
-def name_of(model: str, version: str) -> str:
-    """A version as people write it: `adult-income@v1.2.0`."""
-    return f"{model}@v{version}"
-
-
-def who(actor: str) -> str:
-    """A person in a sentence."""
-    return actor if len(actor) <= 60 else f"{actor[:59]}…"
-
-
-def shorten(digest: Digest | None) -> str:
-    """A digest in a sentence."""
-    return digest[:19] if digest else "no digest"
-
+from mlbot.lib.record import Digest, Name, Sha
+from mlbot.lib.version import MOST_CHARACTERS, MOST_DIGITS, NUMBER, Served, Version
 
 TagKind = Literal["version", "stage", "deprecation"]
 
@@ -77,14 +59,11 @@ class RegistryTag(NamedTuple):
     counter: int = 0
 
 
-class TagNote(Record):
+class TagNote(Served):
     """What mlbot writes into its own tags beside a sentence for people."""
 
     schema_version: Literal["mlbot/tag@1"] = "mlbot/tag@1"
-    version: VersionText
     commit: Sha
-    digest: Digest
-    """sha256 of the model file."""
     key: Digest | None = None
     """The content key."""
     attempt: Attempt | None = None
@@ -94,6 +73,12 @@ class TagNote(Record):
     actor: Actor
     run: Attempt | None = None
     """The run that made the tag; None on a laptop."""
+
+    @classmethod
+    def of(cls, release: ReleaseEntry, by: ReleaseEntry | DeploymentEntry) -> "TagNote":
+        """The note on a version, in the tag that a release or a deployment makes."""
+        shared = {name: getattr(release, name) for name in ("version", "commit", "digest", "key", "attempt", "judge")}
+        return cls(**shared, actor=by.actor, run=by.run)
 
 
 def parse_tag(name: str) -> RegistryTag | str | None:

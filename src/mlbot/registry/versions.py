@@ -7,24 +7,12 @@ environments go by their counter. A tag that cannot be believed is put aside wit
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import NamedTuple
 
 from mlbot.lib.record import Record, Sha
 from mlbot.lib.tree import TagRef
 from mlbot.lib.version import Bump, Version
 from mlbot.registry.tag import RegistryTag, TagNote, agrees, parse_tag, read_note
-
-
-class Stored(StrEnum):
-    """What the store has under a digest."""
-
-    VERIFIED = "verified"
-    """The very bytes: their sha256 was computed anew."""
-    MISSING = "missing"
-    DIFFERS = "differs"
-    """Other bytes than the digest names."""
-
 
 # What the tags of one model come to. No `Record`s: a repository has tens of thousands, and all are made here.
 

@@ -1,18 +1,26 @@
-"""Promoting into real folders: order, approvals, locks, bytes; a smoke test that fails goes back by itself."""
+"""Promoting into real folders, going back, approving and locking: order, approvals, locks, bytes."""
 
 from collections.abc import Callable
 
 import pytest
 from tests.support.releases import World
 
-from mlbot.delivery.deployment import Holder, lock_text
-from mlbot.delivery.promotion import PromotionReason
-from mlbot.delivery.run_approve import approve, set_lock
-from mlbot.delivery.run_promote import PromotionRequest, PromotionResult, RollbackRequest, promote, rollback
+from mlbot.delivery.deployment import (
+    DeploymentResult,
+    PromotionFacts,
+    PromotionReason,
+    RollbackFacts,
+    RollbackReason,
+    lock_text,
+)
+from mlbot.delivery.messages import words
+from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, approve, promote, rollback, set_lock
+from mlbot.delivery.run_release import ReleaseRequest, release
 from mlbot.errors import NotEvaluatedError, RefusedError
 from mlbot.git.locks import LockRef
-from mlbot.ledger.entries import DeploymentEntry
-from mlbot.ledger.queries import deployments, live
+from mlbot.ledger.entries import DeploymentEntry, DeploymentIntent
+from mlbot.ledger.queries import deployments, live, locks
+from mlbot.ledger.queries import locked as lock_of
 from mlbot.lib.version import Version
 from mlbot.storage.target_files import FilesTarget
 
@@ -20,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("git_settings")
 NOW = 1_763_654_400
 
 
-def ask(world: World, version: str, environment: str, actor: str = "Ada", **more: str) -> PromotionResult:
+def ask(world: World, version: str, environment: str, actor: str = "Ada", **more: str) -> DeploymentResult:
     request = PromotionRequest(model="tiny", version=version, environment=environment, **more)  # type: ignore[arg-type]  # only texts are given
     return promote(world.context(actor), request)
 
@@ -82,83 +90,83 @@ def test_a_target_that_somebody_changed_is_put_right_by_the_same_command(world: 
     ask(world, "1.0.0", "staging")
     config.write_bytes(newer)
     result = ask(world, "1.0.0", "staging")
-    assert "puts right" in result.decision.sentence
+    assert result.facts.drifted
     assert result.deployment is not None
     assert result.deployment.state == "succeeded"
     assert world.served("staging") == "1.0.0"
 
 
-Story = Callable[[World], PromotionResult]
+Story = Callable[[World], DeploymentResult]
 
 
-def before_staging(world: World) -> PromotionResult:
+def before_staging(world: World) -> DeploymentResult:
     approve(world.context("Bob"), "tiny", "1.0.0", "production")
     return ask(world, "1.0.0", "production")
 
 
-def staging_has_another(world: World) -> PromotionResult:
+def staging_has_another(world: World) -> DeploymentResult:
     ask(world, "1.0.0", "staging")
     ask(world, "1.0.1", "staging")
     approve(world.context("Bob"), "tiny", "1.0.0", "production")
     return ask(world, "1.0.0", "production")
 
 
-def unapproved(world: World) -> PromotionResult:
+def unapproved(world: World) -> DeploymentResult:
     ask(world, "1.0.0", "staging")
     return ask(world, "1.0.0", "production")
 
 
-def own_approval(world: World) -> PromotionResult:
+def own_approval(world: World) -> DeploymentResult:
     ask(world, "1.0.0", "staging")
     approve(world.context("ADA"), "tiny", "1.0.0", "production")
     return ask(world, "1.0.0", "production")
 
 
-def approval_of_another_version(world: World) -> PromotionResult:
+def approval_of_another_version(world: World) -> DeploymentResult:
     approve(world.context("Bob"), "tiny", "1.0.0", "production")
     ask(world, "1.0.1", "staging")
     return ask(world, "1.0.1", "production")
 
 
-def locked(world: World) -> PromotionResult:
+def locked(world: World) -> DeploymentResult:
     set_lock(world.context("Bob"), "staging", close=True, reason="audit")
     return ask(world, "1.0.0", "staging")
 
 
-def under_way(world: World) -> PromotionResult:
+def under_way(world: World) -> DeploymentResult:
     holder(world, "1.0.0")
     return ask(world, "1.0.1", "staging")
 
 
-def withdrawn(world: World) -> PromotionResult:
+def withdrawn(world: World) -> DeploymentResult:
     world.sandbox.git("tag", "--annotate", "--message", "bad", "tiny@v1.0.0!", "tiny@v1.0.0^{commit}")
     world.sandbox.git("push", "--quiet", "origin", "tiny@v1.0.0!")
     return ask(world, "1.0.0", "staging")
 
 
-def unreleased(world: World) -> PromotionResult:
+def unreleased(world: World) -> DeploymentResult:
     return ask(world, "9.9.9", "staging")
 
 
-def nowhere(world: World) -> PromotionResult:
+def nowhere(world: World) -> DeploymentResult:
     return ask(world, "1.0.0", "moon")
 
 
-def changed(world: World) -> PromotionResult:
+def changed(world: World) -> DeploymentResult:
     file = world.stored(next(iter(world.digests)))
     file.chmod(0o644)
     file.write_bytes(world.models[3000])
     return ask(world, "1.0.0", "staging")
 
 
-def missing(world: World) -> PromotionResult:
+def missing(world: World) -> DeploymentResult:
     world.stored(next(iter(world.digests))).unlink()
     return ask(world, "1.0.0", "staging")
 
 
-def holder(world: World, version: str, model: str = "tiny") -> Holder:
+def holder(world: World, version: str, model: str = "tiny") -> DeploymentIntent:
     """A lock that somebody's deployment took just now."""
-    made = Holder(
+    made = DeploymentIntent(
         id=f"{model}/staging/1",
         sequence=1,
         model=model,
@@ -194,20 +202,15 @@ def holder(world: World, version: str, model: str = "tiny") -> Holder:
 def test_refused_with_its_reason_and_nothing_moved(world: World, story: Story, reason: str, said: str) -> None:
     result = story(world)
     assert result.decision.reason == reason
-    assert said in result.decision.sentence
+    assert said in words(result.decision.reason, result.facts).sentence
     assert result.decision.refused
-    assert result.decision.hint
     assert result.deployment is None
     before = world.state()
     repeated = {before_staging, unapproved, own_approval, locked}
     if story in repeated:
-        assert (
-            promote(
-                world.context(),
-                PromotionRequest(model="tiny", version=result.facts.version, environment=result.facts.environment),
-            ).decision.reason
-            == reason
-        )
+        assert isinstance(result.facts, PromotionFacts)
+        again = PromotionRequest(model="tiny", version=result.facts.version, environment=result.facts.environment)
+        assert promote(world.context(), again).decision.reason == reason
         assert world.state() == before
 
 
@@ -337,7 +340,7 @@ def test_another_models_deployment_keeps_the_environment(world: World) -> None:
     holder(world, "1.0.0", model="other")
     result = ask(world, "1.0.0", "staging")
     assert result.decision.reason is PromotionReason.UNDER_WAY
-    assert "mlbot promote other@v1.0.0 staging" in result.decision.hint
+    assert "mlbot promote other@v1.0.0 staging" in words(result.decision.reason, result.facts).hint
 
 
 def test_a_lock_that_mlbot_did_not_write_is_nobodys_to_take(world: World) -> None:
@@ -354,3 +357,229 @@ def test_approvals_count_once_a_person(world: World) -> None:
     assert approve(world.context("Bob"), "tiny", "1.0.0", "staging").decision.reason == "not-needed"
     assert approve(world.context("Bob"), "tiny", "9.0.0", "production").decision.reason == "unknown-version"
     assert approve(world.context("Bob"), "tiny", "1.0.0", "moon").decision.reason == "unknown-environment"
+
+
+def go_back(world: World, to: str | None = None, environment: str = "staging", why: str = "slow") -> DeploymentResult:
+    return rollback(world.context("Bob"), RollbackRequest(model="tiny", environment=environment, reason=why, to=to))
+
+
+def deploy(world: World, *versions: str, environment: str = "staging") -> None:
+    for version in versions:
+        request = PromotionRequest(model="tiny", version=version, environment=environment)
+        assert promote(world.context(), request).deployment is not None
+
+
+def test_back_to_the_last_good_version(world: World) -> None:
+    deploy(world, "1.0.0", "1.0.1")
+    entry = go_back(world, why="wrong scores").deployment
+    assert entry is not None
+    assert (entry.version, entry.previous, entry.action, entry.state) == ("1.0.0", "1.0.1", "rollback", "succeeded")
+    assert (entry.actor, entry.reason, entry.id) == ("Bob", "wrong scores", "tiny/staging/3")
+    assert "golden requests are answered as judged" in entry.detail
+    assert world.served("staging") == "1.0.0"
+    assert "refs/tags/tiny#staging#3" in world.refs()
+
+
+def test_a_second_one_goes_further_and_never_to_what_was_left(world: World) -> None:
+    world.change(3000)
+    release(world.context(), ReleaseRequest(model="tiny"))
+    deploy(world, "1.0.0", "1.0.1", "1.0.2")
+    assert go_back(world).decision.go
+    assert go_back(world).decision.go
+    assert world.served("staging") == "1.0.0"
+    assert go_back(world).decision.reason is RollbackReason.NOTHING_BEFORE
+
+
+def test_no_lock_order_or_approval_stops_it(world: World) -> None:
+    approve(world.context("Bob"), "tiny", "1.0.0", "production")
+    approve(world.context("Bob"), "tiny", "1.0.1", "production")
+    for version in ("1.0.0", "1.0.1"):
+        deploy(world, version)
+        deploy(world, version, environment="production")
+    set_lock(world.context("Eve"), "production", close=True, reason="audit")
+    world.sandbox.git("tag", "--annotate", "--message", "bad", "tiny@v1.0.0!", "tiny@v1.0.0^{commit}")
+    world.sandbox.git("push", "--quiet", "origin", "tiny@v1.0.0!")
+    assert go_back(world, environment="production").deployment is not None
+    assert world.served("production") == "1.0.0"
+    assert world.served("staging") == "1.0.1"
+
+
+BackStory = Callable[[World], DeploymentResult]
+
+
+def back_changed(world: World) -> DeploymentResult:
+    deploy(world, "1.0.0", "1.0.1")
+    file = world.stored(world.digests[0])
+    file.chmod(0o644)
+    file.write_bytes(world.models[3000])
+    return go_back(world)
+
+
+def back_missing(world: World) -> DeploymentResult:
+    deploy(world, "1.0.0", "1.0.1")
+    world.stored(world.digests[0]).unlink()
+    return go_back(world)
+
+
+def without_a_reason(world: World) -> DeploymentResult:
+    deploy(world, "1.0.0", "1.0.1")
+    return go_back(world, why=" ")
+
+
+def never_there(world: World) -> DeploymentResult:
+    deploy(world, "1.0.1")
+    return go_back(world, to="v1.0.0")
+
+
+def nothing_there(world: World) -> DeploymentResult:
+    return go_back(world)
+
+
+def back_nowhere(world: World) -> DeploymentResult:
+    return go_back(world, environment="moon")
+
+
+@pytest.mark.parametrize(
+    ("story", "reason"),
+    [
+        (back_changed, "bytes-differ"),
+        (back_missing, "bytes-missing"),
+        (without_a_reason, "no-reason"),
+        (never_there, "never-live"),
+        (nothing_there, "nothing-live"),
+        (back_nowhere, "unknown-environment"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else value.__name__,
+)
+def test_a_rollback_is_refused_with_its_reason_and_nothing_moved(world: World, story: BackStory, reason: str) -> None:
+    served, result = world.served("staging"), story(world)
+    assert result.decision.reason == reason
+    assert result.decision.refused
+    assert result.deployment is None
+    before = world.state()
+    known = result.facts
+    assert isinstance(known, RollbackFacts)
+    assert go_back(world, to=known.to, environment=known.environment, why=known.why).decision.refused
+    assert world.state() == before
+    assert served is None
+
+
+def test_what_is_live_is_not_rolled_back_to(world: World) -> None:
+    deploy(world, "1.0.0", "1.0.1")
+    before = world.state()
+    result = go_back(world, to="1.0.1")
+    assert result.decision.reason is RollbackReason.ALREADY_LIVE
+    assert not result.decision.refused
+    assert world.state() == before
+
+
+def test_a_living_deployment_that_was_taken_over_stops_before_it_switches(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bob rolls back while Ada's promotion is between staging and switching."""
+    from mlbot.errors import RefusedError  # noqa: PLC0415 - this test's own
+    from mlbot.storage.target_files import FilesTarget  # noqa: PLC0415
+
+    deploy(world, "1.0.0")
+    stage = FilesTarget.stage
+
+    def interrupted(self: FilesTarget, model: str, version: object, digest: str, file: object) -> None:
+        stage(self, model, version, digest, file)  # type: ignore[arg-type]  # handed through as they came
+        monkeypatch.setattr(FilesTarget, "stage", stage)
+        assert go_back(world, why="stuck").deployment is not None
+
+    monkeypatch.setattr(FilesTarget, "stage", interrupted)
+    with pytest.raises(RefusedError, match="another run took staging over"):
+        promote(world.context(), PromotionRequest(model="tiny", version="1.0.1", environment="staging"))
+    assert world.served("staging") == "1.0.0"
+    states = [(each.version, each.action, each.state) for each in deployments(world.entries(), "tiny", "staging")]
+    assert states == [
+        ("1.0.0", "promotion", "succeeded"),
+        ("1.0.1", "promotion", "failed"),
+        ("1.0.0", "rollback", "succeeded"),
+    ]
+    assert LockRef(remote=world.remote, environment="staging").read() is None
+
+
+def test_what_was_given_up_is_in_the_ledger(world: World) -> None:
+    deploy(world, "1.0.0")
+    dead = DeploymentIntent(
+        id="tiny/staging/2",
+        sequence=2,
+        model="tiny",
+        version="1.0.1",
+        digest=world.digests[1],
+        environment="staging",
+        action="promotion",
+        actor="Ada",
+        time="2026-11-20T16:00:00Z",
+    )
+    shared = {name: getattr(dead, name) for name in DeploymentIntent.model_fields}
+    world.append(DeploymentEntry(**shared | {"state": "started", "previous": "1.0.0"}))
+    assert LockRef(remote=world.remote, environment="staging").take(lock_text(dead), NOW)
+    result = go_back(world, why="stuck")
+    assert result.deployment is not None
+    given_up = deployments(world.entries(), "tiny", "staging")[1]
+    assert given_up.state == "failed"
+    assert given_up.detail.startswith("Given up: the rollback of tiny@v1.0.0 by Bob")
+    last = live(world.entries(), "staging", "tiny")
+    assert last is not None
+    assert (last.version, last.sequence) == ("1.0.0", 3)
+
+
+def test_another_models_dead_lock_does_not_hold_a_rollback_up(world: World) -> None:
+    deploy(world, "1.0.0", "1.0.1")
+    dead = DeploymentIntent(
+        id="other/staging/1",
+        sequence=1,
+        model="other",
+        version="1.0.0",
+        digest=world.digests[0],
+        environment="staging",
+        action="promotion",
+        actor="Ada",
+        time="2026-11-20T16:00:00Z",
+    )
+    assert LockRef(remote=world.remote, environment="staging").take(lock_text(dead), NOW)
+    assert go_back(world).deployment is not None
+    assert world.served("staging") == "1.0.0"
+
+
+def test_a_release_without_golden_requests_can_still_be_gone_back_to(world: World) -> None:
+    deploy(world, "1.0.0", "1.0.1")
+    golden = next(each.golden for each in world.releases if each.version == "1.0.0")
+    assert golden
+    world.stored(golden).unlink()
+    entry = go_back(world).deployment
+    assert entry is not None
+    assert "no golden requests" in entry.detail
+
+
+def test_a_lock_says_who_and_why_and_counts_up(world: World) -> None:
+    first = set_lock(world.context("Bob"), "staging", close=True, reason="audit")
+    assert first.entry
+    now = lock_of(world.entries(), "staging")
+    assert now is not None
+    assert (now.actor, now.reason, now.sequence) == ("Bob", "audit", 1)
+    again = set_lock(world.context("Eve"), "staging", close=True)
+    assert again.entry is None
+    assert again.facts.lock is not None
+    assert again.facts.lock.actor == "Bob"
+    assert set_lock(world.context("Eve"), "staging", close=False).entry
+    assert lock_of(world.entries(), "staging") is None
+    assert not set_lock(world.context("Eve"), "staging", close=False).entry
+    assert set_lock(world.context("Eve"), "staging", close=True).entry
+    assert [each.sequence for each in locks(world.entries(), "staging")] == [1, 2, 3]
+    assert lock_of(world.entries(), "production") is None
+
+
+def test_a_long_reason_is_cut_and_not_refused(world: World) -> None:
+    entry = set_lock(world.context(), "staging", close=True, reason="x" * 5000).entry
+    assert entry is not None
+    assert len(entry.reason) == 1000
+
+
+def test_an_unknown_environment_is_not_locked(world: World) -> None:
+    result = set_lock(world.context(), "moon", close=True)
+    assert result.decision.refused
+    assert "staging, production" in words(result.decision.reason, result.facts).hint
