@@ -17,7 +17,7 @@ from tests.support import gto_peer
 
 from mlbot.events.github import Attempt
 from mlbot.lib.version import Version
-from mlbot.registry.tag import TagNote, stage_tag, tag_message, version_tag
+from mlbot.registry.tags import TagNote, stage_tag, tag_message, version_tag
 
 _LEAST_RATIO = 100
 _MODELS = 5

@@ -10,8 +10,7 @@ from tests.support.history_samples import MODEL, Story
 
 from mlbot.git.tags import read_tags
 from mlbot.lib.version import Version
-from mlbot.registry.tag import stage_tag, version_tag
-from mlbot.registry.versions import Registry
+from mlbot.registry.tags import Registry, stage_tag, version_tag
 
 LATER = 2_000_000_000
 """After every commit: GTO takes a commit for an event, and a deprecation before it for undone."""
@@ -52,7 +51,7 @@ def test_it_agrees_on_the_whole_grammar(gto: Path, tmp_path: Path) -> None:
     for number, version in enumerate(versions):
         tag(story, number, version_tag("churn", version), number, version.text)
         tag(story, number, version_tag("price", version, "services/eu"), number, version.text)
-    tag(story, 10, "churn@v1.2.0!", 2)
+    tag(story, 10, f"churn@{versions[2]}!", 2)
     tag(story, 11, stage_tag("churn", "staging", 1), 1, "1.1.0")
     tag(story, 12, stage_tag("churn", "production", 2), 0, "1.0.0")
     tag(story, 13, stage_tag("churn", "staging", 3), 0, "1.0.0")

@@ -21,7 +21,7 @@ from mlbot.errors import Exit
 from mlbot.git.locks import LockRef
 from mlbot.git.tags import read_tags
 from mlbot.ledger.queries import live, release_of, unfinished
-from mlbot.registry.versions import Registry
+from mlbot.registry.tags import Registry
 
 pytestmark = [pytest.mark.usefixtures("git_settings"), pytest.mark.timeout(900)]
 DYING = Path(__file__).parent / "dying.py"

@@ -13,7 +13,7 @@ from tests.support.git_samples import Sandbox
 
 from mlbot.git.ledger import list_files
 from mlbot.ledger.entries import KINDS
-from mlbot.registry.tag import RegistryTag, parse_tag
+from mlbot.registry.tags import RegistryTag, parse_tag
 
 pytestmark = pytest.mark.usefixtures("git_settings")
 TEXT = (Path(__file__).parents[2] / "docs" / "registry.md").read_text(encoding="utf-8")

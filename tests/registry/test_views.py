@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.ledger.test_queries import some
-from tests.registry.test_versions import ref
+from tests.registry.test_tags import ref
 from tests.support.history_samples import MODEL, approval, deployment, lock, release, waiver
 from tests.support.ledger_samples import digest, entry
 
@@ -15,10 +15,8 @@ from mlbot.ledger.entries import Entry
 from mlbot.ledger.queries import deployments, live
 from mlbot.lib.tree import TagRef
 from mlbot.lib.version import Version
-from mlbot.registry.history import history, moment
-from mlbot.registry.lineage import lineage
-from mlbot.registry.versions import Registry
-from mlbot.registry.views import detail, view
+from mlbot.registry.tags import Registry
+from mlbot.registry.views import detail, history, lineage, moment, view
 
 names = st.sampled_from(
     [

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mlbot.git.tags import read_tags
-from mlbot.registry.versions import Registry
+from mlbot.registry.tags import Registry
 
 ROOT = Path(__file__).parents[1]
 LOCK_FILE = ROOT / "requirements" / "gto.txt"

@@ -23,7 +23,7 @@ from mlbot.ledger.entries import (
     WaiverEntry,
 )
 from mlbot.lib.version import Version
-from mlbot.registry.tag import TagNote, stage_tag, tag_message, version_tag
+from mlbot.registry.tags import TagNote, stage_tag, tag_message, version_tag
 
 MODEL = "adult-income"
 COMMIT = "4f1c2a9" + "d" * 33

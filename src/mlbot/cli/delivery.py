@@ -201,10 +201,10 @@ fetch_option = option("--fetch", is_flag=True, help="Ask origin for its tags and
 @common
 def list_(directory: Path, *, quiet: bool, as_json: bool, fetch: bool) -> Exit:
     """List every model with its latest version and what is in each environment."""
-    from mlbot.registry.run_registry import Asking, list_models
+    from mlbot.registry.run_registry import RegistryQuery, list_models
 
     console = Console.of_process(quiet=quiet)
-    return list_models(Asking(directory=directory, console=console, fetch=fetch, as_json=as_json))
+    return list_models(RegistryQuery(directory=directory, console=console, fetch=fetch, as_json=as_json))
 
 
 @registry.command(epilog=example("mlbot registry show adult-income", "mlbot registry show adult-income@v1.0.0"))
@@ -214,11 +214,11 @@ def list_(directory: Path, *, quiet: bool, as_json: bool, fetch: bool) -> Exit:
 @common
 def show(directory: Path, subject: str, *, quiet: bool, as_json: bool, fetch: bool) -> Exit:
     """Show a model's environments and versions, or one version."""
-    from mlbot.registry.run_registry import Asking
+    from mlbot.registry.run_registry import RegistryQuery
     from mlbot.registry.run_registry import show as show_subject
 
     console = Console.of_process(quiet=quiet)
-    return show_subject(Asking(directory=directory, console=console, fetch=fetch, as_json=as_json), subject)
+    return show_subject(RegistryQuery(directory=directory, console=console, fetch=fetch, as_json=as_json), subject)
 
 
 @registry.command(
@@ -245,10 +245,10 @@ def history(  # noqa: PLR0913 - one for each option
     on: str | None,
 ) -> Exit:
     """Tell what happened: releases, promotions, rollbacks, approvals, locks, waivers."""
-    from mlbot.registry.run_registry import Asking, show_history
+    from mlbot.registry.run_registry import RegistryQuery, show_history
 
     console = Console.of_process(quiet=quiet)
-    asking = Asking(directory=directory, console=console, fetch=fetch, as_json=as_json)
+    asking = RegistryQuery(directory=directory, console=console, fetch=fetch, as_json=as_json)
     return show_history(asking, model, environment, on)
 
 
@@ -261,10 +261,10 @@ def history(  # noqa: PLR0913 - one for each option
 @common
 def lineage(directory: Path, subject: str, *, quiet: bool, as_json: bool, fetch: bool) -> Exit:
     """Tell what a version was made from, what judged it, who approved it and where it went."""
-    from mlbot.registry.run_registry import Asking, show_lineage
+    from mlbot.registry.run_registry import RegistryQuery, show_lineage
 
     console = Console.of_process(quiet=quiet)
-    return show_lineage(Asking(directory=directory, console=console, fetch=fetch, as_json=as_json), subject)
+    return show_lineage(RegistryQuery(directory=directory, console=console, fetch=fetch, as_json=as_json), subject)
 
 
 VERBS = (release, promote, approve, rollback, lock, unlock, registry)

@@ -18,7 +18,7 @@ from mlbot.config.schema import Config, EnvironmentConfig
 from mlbot.events.github import Comment, CommentFacts, Id, Login, Role, is_enough
 from mlbot.lib.decision import first_refusal
 from mlbot.lib.record import Record
-from mlbot.registry.tag import RegistryTag, parse_tag
+from mlbot.registry.tags import RegistryTag, parse_tag
 
 ReleaseCommand = Annotated[Release | Promote | Approve | Rollback | Lock | Unlock, Field(discriminator="kind")]
 """What is asked of the release workflow."""

@@ -41,7 +41,7 @@ from mlbot.protocol.answer import CarriedOut, answer_marker, answer_to, last_lin
 from mlbot.protocol.marker import carries
 from mlbot.protocol.operations import UpsertComment
 from mlbot.registry.run_repository import RepositoryContext
-from mlbot.registry.tag import version_tag
+from mlbot.registry.tags import version_tag
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,7 +24,7 @@ from mlbot.lib.extras import require
 from mlbot.lib.version import Served, Stored, Version, name_of, served_of, shorten
 from mlbot.protocol.golden import Golden, SmokeResult
 from mlbot.registry.run_repository import RepositoryContext
-from mlbot.registry.tag import TagNote, stage_tag
+from mlbot.registry.tags import TagNote, stage_tag
 from mlbot.storage.target import Target
 from mlbot.storage.target_command import smoke_command
 

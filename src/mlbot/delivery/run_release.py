@@ -31,8 +31,7 @@ from mlbot.protocol.artifacts import Training
 from mlbot.protocol.golden import Golden, digest_of
 from mlbot.protocol.golden import canonical as golden_bytes
 from mlbot.registry.run_repository import RepositoryContext, Tags
-from mlbot.registry.tag import TagNote, version_tag
-from mlbot.registry.versions import Registry
+from mlbot.registry.tags import Registry, TagNote, version_tag
 from mlbot.report.report import MOST_BYTES, ModelReport
 
 # `mlbot release`: give a version to judged bytes. Verify everything, tag the commit, write the ledger.

@@ -7,9 +7,18 @@ from mlbot.events.github import Attempt
 from mlbot.ledger.entries import Environment
 from mlbot.lib.escape import clean
 from mlbot.lib.terminal import Cell, Pen
-from mlbot.registry.history import Event, History, Moment
-from mlbot.registry.lineage import Judged, Lineage
-from mlbot.registry.views import ModelDetail, ModelView, RegistryView, Standing, VersionView
+from mlbot.registry.views import (
+    EnvironmentView,
+    History,
+    Lineage,
+    ModelDetail,
+    ModelView,
+    Moment,
+    RegistryEvent,
+    RegistryView,
+    VerdictView,
+    VersionView,
+)
 
 _BOLD, _DIM, _RED, _GREEN, _YELLOW = "1", "2", "31", "32", "33"
 
@@ -51,7 +60,7 @@ def model_text(model: ModelDetail, pen: Pen) -> str:
         title += pen.paint(f"\n! It is deprecated by the tag {clean(model.deprecated)}.", _YELLOW)
     return _joined(
         title,
-        _standings(model.environments, pen),
+        _environments(model.environments, pen),
         _footnote(model.environments),
         _versions(model.versions, pen),
         _remarks(model, pen),
@@ -69,8 +78,8 @@ def version_text(model: ModelDetail, version: VersionView, pen: Pen) -> str:
         ("withdrawn", version.withdrawn),
         ("live in", ", ".join(version.live) or "no environment"),
     ]
-    standings = [each for each in model.environments if each.version == version.version]
-    return _joined(title, _pairs(rows, pen), _standings(standings, pen), _footnote(standings))
+    environments = [each for each in model.environments if each.version == version.version]
+    return _joined(title, _pairs(rows, pen), _environments(environments, pen), _footnote(environments))
 
 
 def history_text(past: History, pen: Pen) -> str:
@@ -114,10 +123,10 @@ def lineage_text(found: Lineage, pen: Pen) -> str:
         *_several("environment", list(_environment(found.environment)) if found.environment else []),
         ("trained", f"in run {found.attempt}" if found.attempt else None),
         *_several("verdict", list(_verdict(found.verdict)) if found.verdict else ["none in the ledger"]),
-        *_several("waivers", [f"{clean(each.gate)}: {_said(each)}" for each in found.waivers] or ["none"]),
-        ("released", _said(found.released) if found.released else "no: it is tagged only"),
+        *_several("waivers", [f"{clean(each.gate)}: {_by_whom(each)}" for each in found.waivers] or ["none"]),
+        ("released", _by_whom(found.released) if found.released else "no: it is tagged only"),
         *_several(
-            "approved", [f"{clean(each.environment)}: {_said(each)}" for each in found.approvals] or ["by nobody"]
+            "approved", [f"{clean(each.environment)}: {_by_whom(each)}" for each in found.approvals] or ["by nobody"]
         ),
         *_several("deployed", [_deployed(each) for each in found.deployments] or ["nowhere"]),
     ]
@@ -127,26 +136,26 @@ def lineage_text(found: Lineage, pen: Pen) -> str:
 def _model_row(model: ModelView, environments: Sequence[str]) -> list[Cell]:
     there = {each.environment: each for each in model.environments}
     name = Cell(f"{clean(model.model)} (deprecated)", _DIM) if model.deprecated else Cell(clean(model.model), _BOLD)
-    cells = (_standing_cell(there.get(environment)) for environment in environments)
+    cells = (_version_cell(there.get(environment)) for environment in environments)
     return [name, Cell(model.latest or _NONE), *cells]
 
 
-def _standing_cell(standing: Standing | None) -> Cell:
-    return Cell(_version(standing)) if standing else Cell(_NONE, _DIM)
+def _version_cell(view: EnvironmentView | None) -> Cell:
+    return Cell(_version(view)) if view else Cell(_NONE, _DIM)
 
 
-def _version(standing: Standing) -> str:
-    version = standing.version or (standing.commit or "")[:10]
-    return f"{version}*" if standing.source == "tag" else version
+def _version(view: EnvironmentView) -> str:
+    version = view.version or (view.commit or "")[:10]
+    return f"{version}*" if view.source == "tag" else version
 
 
-def _footnote(standings: Iterable[Standing]) -> str:
-    by_tag = any(each.source == "tag" for each in standings)
+def _footnote(environments: Iterable[EnvironmentView]) -> str:
+    by_tag = any(each.source == "tag" for each in environments)
     return "* So says a tag; the ledger knows of no deployment there." if by_tag else ""
 
 
-def _standings(standings: Sequence[Standing], pen: Pen) -> str:
-    if not standings:
+def _environments(environments: Sequence[EnvironmentView], pen: Pen) -> str:
+    if not environments:
         return ""
     head = ["environment", "version", "since (UTC)", "by", "bytes", "why"]
     rows = [
@@ -158,7 +167,7 @@ def _standings(standings: Sequence[Standing], pen: Pen) -> str:
             Cell(_short(each.digest), _DIM),
             Cell(_why(each.action == "rollback", each.reason)),
         ]
-        for each in standings
+        for each in environments
     ]
     return pen.table(head, rows, expendable=(4,))
 
@@ -181,7 +190,7 @@ def _versions(versions: Sequence[VersionView], pen: Pen) -> str:
     return pen.table(head, rows, expendable=(4,))
 
 
-def _event_row(event: Event) -> list[Cell]:
+def _event_row(event: RegistryEvent) -> list[Cell]:
     state, style = _STATES[event.state]
     version = f"{event.previous} → {event.version}" if event.previous else event.version or ""
     why = f"{event.gate}: {event.reason}" if event.gate else event.reason
@@ -225,9 +234,9 @@ def _listed(lines: Sequence[str], pen: Pen) -> str:
 
 
 def _pairs(rows: Iterable[tuple[str, str | None]], pen: Pen) -> str:
-    kept = [(name, value) for name, value in rows if value is not None]
-    width = max(len(name) for name, _ in kept)
-    return "\n".join(f"  {pen.paint(name.ljust(width), _DIM)}  {value}" for name, value in kept)
+    known = [(name, value) for name, value in rows if value is not None]
+    width = max(len(name) for name, _ in known)
+    return "\n".join(f"  {pen.paint(name.ljust(width), _DIM)}  {value}" for name, value in known)
 
 
 def _several(name: str, values: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -242,7 +251,7 @@ def _environment(environment: Environment) -> Iterator[str]:
         yield f"lock file {environment.lock}"
 
 
-def _verdict(verdict: Judged) -> Iterator[str]:
+def _verdict(verdict: VerdictView) -> Iterator[str]:
     word = f"{verdict.outcome}, provisional" if verdict.provisional else str(verdict.outcome)
     yield f"{word} ({verdict.reason}) at commit {verdict.commit[:10]} of {clean(verdict.branch)}"
     yield f"judged in run {verdict.judge}, {_time(verdict.time)} UTC"
@@ -252,12 +261,12 @@ def _verdict(verdict: Judged) -> Iterator[str]:
         yield ", ".join(f"{clean(name)} {value:.4g}" for name, value in verdict.metrics.items() if "@" not in name)
 
 
-def _deployed(event: Event) -> str:
+def _deployed(event: RegistryEvent) -> str:
     state, _ = _STATES[event.state]
-    return f"{clean(event.environment)}: {event.kind} {event.sequence}, {state}, {_said(event)}"
+    return f"{clean(event.environment)}: {event.kind} {event.sequence}, {state}, {_by_whom(event)}"
 
 
-def _said(event: Event) -> str:
+def _by_whom(event: RegistryEvent) -> str:
     return f"{_by(event.time, event.actor)}{_in(event.run)}{_because(event.reason)}"
 
 

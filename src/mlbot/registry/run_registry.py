@@ -19,10 +19,19 @@ from mlbot.lib.record import Record
 from mlbot.lib.terminal import Pen
 from mlbot.lib.version import Version
 from mlbot.registry.console import history_text, lineage_text, model_text, moment_text, registry_text, version_text
-from mlbot.registry.history import History, history, moment
-from mlbot.registry.lineage import lineage
-from mlbot.registry.versions import Registry
-from mlbot.registry.views import ModelDetail, ModelView, RegistryView, VersionView, detail, view
+from mlbot.registry.tags import Registry
+from mlbot.registry.views import (
+    History,
+    ModelDetail,
+    ModelView,
+    RegistryView,
+    VersionView,
+    detail,
+    history,
+    lineage,
+    moment,
+    view,
+)
 
 _STATE = (*folders_of("release"), *folders_of("deployment"), *folders_of("lock"))
 
@@ -33,7 +42,7 @@ _DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?Z?)?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asking:
+class RegistryQuery:
     """Which clone is asked, and how it answers.
 
     Attributes:
@@ -73,14 +82,14 @@ class Asking:
         self.console.result(record.model_dump_json(indent=2) if self.as_json else text)
 
 
-def list_models(asking: Asking) -> Exit:
+def list_models(asking: RegistryQuery) -> Exit:
     """Every model with its latest version and what is in each environment."""
     found = _view(asking.open())
     asking.answer(found, registry_text(found, _pen(asking)))
     return Exit.OK
 
 
-def show(asking: Asking, subject: str) -> Exit:
+def show(asking: RegistryQuery, subject: str) -> Exit:
     """One model, or one version of it.
 
     Raises:
@@ -96,7 +105,7 @@ def show(asking: Asking, subject: str) -> Exit:
     return Exit.OK
 
 
-def show_history(asking: Asking, model: str | None, environment: str | None, on: str | None) -> Exit:
+def show_history(asking: RegistryQuery, model: str | None, environment: str | None, on: str | None) -> Exit:
     """What happened, or with `on` what was live at that moment.
 
     Raises:
@@ -121,7 +130,7 @@ def show_history(asking: Asking, model: str | None, environment: str | None, on:
     return Exit.OK
 
 
-def show_lineage(asking: Asking, subject: str) -> Exit:
+def show_lineage(asking: RegistryQuery, subject: str) -> Exit:
     """What a version was made from, who let it pass, and where it went.
 
     Raises:
@@ -198,5 +207,5 @@ def _moment(text: str) -> str:
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _pen(asking: Asking) -> Pen:
+def _pen(asking: RegistryQuery) -> Pen:
     return Pen(asking.console.color, asking.console.width)

@@ -23,8 +23,7 @@ from mlbot.lib.record import Digest, Sha
 from mlbot.lib.tree import TagRef, is_url
 from mlbot.lib.version import Stored, Version
 from mlbot.plan.run_plan import Configs, Sides, read_configs, read_sides
-from mlbot.registry.tag import TagNote, tag_message
-from mlbot.registry.versions import Registry
+from mlbot.registry.tags import Registry, TagNote, tag_message
 from mlbot.storage.digest import OtherBytesError
 from mlbot.storage.store import ModelStore, NotStoredError, open_store
 from mlbot.storage.target import Target, open_target
@@ -98,7 +97,7 @@ class Tags:
         if done.returncode != 0:
             raise failure(done, "reading", name)
 
-    def make(self, name: str, said: str, note: TagNote) -> TagRef:
+    def make(self, name: str, sentence: str, note: TagNote) -> TagRef:
         """Make an annotated tag, here and in the remote; one that is there already stays as it is.
 
         Raises:
@@ -106,7 +105,7 @@ class Tags:
             NotEvaluatedError: the remote does not answer, or the tag was made by somebody else meanwhile.
         """
         if self.find(name) is None:
-            create_tag(self.folder, name, note.commit, tag_message(said, note), self.seconds)
+            create_tag(self.folder, name, note.commit, tag_message(sentence, note), self.seconds)
             push_tag(self.folder, self.remote, name)
             self.fetch()
         made = self.find(name)
@@ -320,9 +319,9 @@ class RepositoryContext:
     def is_deprecated(self, model: str, version: str) -> bool:
         """Whether a tag withdraws the version, or the model. Errors: as `catch_up`."""
         with self.tags() as tags:
-            said = tags.registry().of_model(model)
-        mine = said.find(Version.parse(version))
-        return said.deprecated is not None or (mine is not None and mine.withdrawn is not None)
+            by_tags = tags.registry().of_model(model)
+        mine = by_tags.find(Version.parse(version))
+        return by_tags.deprecated is not None or (mine is not None and mine.withdrawn is not None)
 
     def tags(self) -> AbstractContextManager[Tags]:
         """The tags as they are now. Errors: as `catch_up`."""
@@ -349,10 +348,10 @@ def actor_of(repository: Repository, environment: Mapping[str, str]) -> str:
             return _one_line(environment[name])
     for key in ("user.name", "user.email"):
         done = try_git(["config", "--get", key], repository.root)
-        said = done.stdout.decode("utf-8", "replace").strip()
-        if said:
-            return _one_line(said)
-    raise UsageError("git does not know who you are, and the ledger has to", hint='Say it: git config user.name "…"')
+        name = done.stdout.decode("utf-8", "replace").strip()
+        if name:
+            return _one_line(name)
+    raise UsageError("git does not know who you are, and the ledger has to", hint='Set it: git config user.name "…"')
 
 
 def _one_line(name: str) -> str:

@@ -1,30 +1,69 @@
-"""What is where: tags and ledger side by side. Where they disagree the ledger decides, and it is said."""
+"""What tags and ledger say together: what is where, what happened, what a version was made from.
+
+Where they disagree the ledger decides, and the disagreement is shown.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from itertools import groupby
+from typing import Any, Literal, TypeVar
 
-from mlbot.ledger.entries import Action, DeploymentEntry, Entry, ReleaseEntry, Time
-from mlbot.ledger.queries import deployments, live, locked, locks, releases, unfinished
+from mlbot.events.github import Attempt
+from mlbot.gates.outcome import Outcome, Reason
+from mlbot.ledger.entries import (
+    Action,
+    ApprovalEntry,
+    DeploymentEntry,
+    DeploymentState,
+    Entry,
+    Environment,
+    LockEntry,
+    ReleaseEntry,
+    Time,
+    VerdictEntry,
+    WaiverEntry,
+)
+from mlbot.ledger.queries import (
+    believable,
+    deployments,
+    latest_of_commit,
+    live,
+    live_on,
+    locked,
+    locks,
+    release_of,
+    releases,
+    unfinished,
+    verdicts,
+    waivers,
+)
 from mlbot.lib.record import Count, Digest, Record, Sha
+from mlbot.lib.scalar import Params
 from mlbot.lib.version import Version
-from mlbot.registry.tag import version_tag
-from mlbot.registry.versions import Assignment, ModelTags, Quarantined, Registry, VersionTag
+from mlbot.registry.tags import Assignment, ModelTags, Quarantined, Registry, VersionTag, version_tag
 
 # What `mlbot registry` answers, for tables and as JSON. A field may join; none is renamed or taken away.
 
 Source = Literal["ledger", "tag"]
 
 
-class Standing(Record):
+_V = TypeVar("_V", bound=Record)
+
+
+class _OfBytes(Record):
+    """What is said of a model's bytes."""
+
+    model: str | None = None
+    digest: Digest | None = None
+    commit: Sha | None = None
+
+
+class EnvironmentView(_OfBytes):
     """What is in an environment."""
 
     model: str
     environment: str
     version: str | None
     """With its `v`; None where a tag's commit has no version."""
-    digest: Digest | None = None
-    commit: Sha | None = None
-    """Where only a tag says so."""
     since: Time | None = None
     actor: str | None = None
     reason: str = ""
@@ -34,14 +73,13 @@ class Standing(Record):
     source: Source
 
 
-class VersionView(Record):
+class VersionView(_OfBytes):
     """A version."""
 
     schema_version: Literal["mlbot/version@1"] = "mlbot/version@1"
     model: str
     version: str
     commit: Sha
-    digest: Digest | None = None
     tag: str | None = None
     """None where it is not in this clone."""
     released: Time | None = None
@@ -54,7 +92,7 @@ class VersionView(Record):
     source: Source
 
 
-class Closed(Record):
+class LockView(Record):
     """A locked environment."""
 
     environment: str
@@ -63,7 +101,7 @@ class Closed(Record):
     since: Time
 
 
-class Unfinished(Record):
+class UnfinishedView(Record):
     """A deployment that did not say how it ended."""
 
     model: str
@@ -85,7 +123,7 @@ class ModelView(Record):
     """The tag that says so."""
     versions: Count
     """How many there are, withdrawn ones included."""
-    environments: tuple[Standing, ...] = ()
+    environments: tuple[EnvironmentView, ...] = ()
 
 
 class ModelDetail(Record):
@@ -95,12 +133,12 @@ class ModelDetail(Record):
     model: str
     latest: str | None = None
     deprecated: str | None = None
-    environments: tuple[Standing, ...] = ()
+    environments: tuple[EnvironmentView, ...] = ()
     versions: tuple[VersionView, ...] = ()
     """Oldest first."""
-    locks: tuple[Closed, ...] = ()
+    locks: tuple[LockView, ...] = ()
     """Of all environments."""
-    unfinished: tuple[Unfinished, ...] = ()
+    unfinished: tuple[UnfinishedView, ...] = ()
     notes: tuple[str, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
     problems: tuple[str, ...] = ()
@@ -113,8 +151,8 @@ class RegistryView(Record):
     environments: tuple[str, ...] = ()
     """In the order in which something first came into them."""
     models: tuple[ModelView, ...] = ()
-    locks: tuple[Closed, ...] = ()
-    unfinished: tuple[Unfinished, ...] = ()
+    locks: tuple[LockView, ...] = ()
+    unfinished: tuple[UnfinishedView, ...] = ()
     notes: tuple[str, ...] = ()
     """Where tags and ledger disagree."""
     quarantined: tuple[Quarantined, ...] = ()
@@ -141,10 +179,10 @@ def view(registry: Registry, entries: Sequence[Entry], problems: Sequence[str] =
     rows = [(registry.of_model(name), by_model.get(name, [])) for name in names]
     return RegistryView(
         environments=environments,
-        models=tuple(_model(tags, said, environments) for tags, said in rows),
+        models=tuple(_model(tags, of_it, environments) for tags, of_it in rows),
         locks=tuple(_locks(entries)),
         unfinished=tuple(_unfinished(entries, environments)),
-        notes=tuple(note for tags, said in rows for note in _notes(tags, said, environments)),
+        notes=tuple(note for tags, of_it in rows for note in _notes(tags, of_it, environments)),
         quarantined=registry.quarantined,
         problems=tuple(problems),
     )
@@ -182,20 +220,21 @@ def _of(entries: Iterable[Entry], model: str) -> list[Entry]:
     return [each for each in entries if isinstance(each, ReleaseEntry | DeploymentEntry) and each.model == model]
 
 
-def standing(entry: DeploymentEntry) -> Standing:
+def environment_view(entry: DeploymentEntry) -> EnvironmentView:
     """What a deployment left in its environment."""
-    return Standing(
-        model=entry.model,
-        environment=entry.environment,
-        version=f"v{entry.version}",
-        digest=entry.digest,
-        since=entry.time,
-        actor=entry.actor,
-        reason=entry.reason,
-        action=entry.action,
-        sequence=entry.sequence,
-        source="ledger",
-    )
+    return _view(EnvironmentView, entry, version=f"v{entry.version}", since=entry.time, source="ledger")
+
+
+def _view(kind: type[_V], entry: Record, /, **more: Any) -> _V:
+    """A view with the fields that it shares with an entry.
+
+    Args:
+        kind: of view.
+        entry: of the ledger.
+        more: fields that the entry has not, or has in another form.
+    """
+    names = (kind.model_fields.keys() & type(entry).model_fields.keys()) - more.keys() - {"schema_version", "kind"}
+    return kind(**{name: getattr(entry, name) for name in names} | more)
 
 
 def _by_model(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
@@ -228,16 +267,18 @@ def _model(tags: ModelTags, entries: Sequence[Entry], environments: Sequence[str
         latest=str(max(good)) if (good := [known[text] for text in known.keys() - withdrawn]) else None,
         deprecated=tags.deprecated,
         versions=len(known),
-        environments=tuple(_standings(tags, entries, environments)),
+        environments=tuple(_environment_views(tags, entries, environments)),
     )
 
 
-def _standings(tags: ModelTags, entries: Sequence[Entry], environments: Sequence[str]) -> Iterator[Standing]:
+def _environment_views(
+    tags: ModelTags, entries: Sequence[Entry], environments: Sequence[str]
+) -> Iterator[EnvironmentView]:
     known = {each.environment for each in deployments(entries)}
     for environment in environments:
         entry, tagged = live(entries, environment, tags.model), tags.current(environment)
         if entry:
-            yield standing(entry)
+            yield environment_view(entry)
         elif tagged and environment not in known:
             yield _tagged(tags.model, tagged)
 
@@ -253,15 +294,15 @@ def _notes(tags: ModelTags, entries: Sequence[Entry], environments: Sequence[str
         yield from _contradiction(entry, tagged.get(entry.version))
 
 
-def _tagged(model: str, said: Assignment) -> Standing:
-    return Standing(
+def _tagged(model: str, by_tag: Assignment) -> EnvironmentView:
+    return EnvironmentView(
         model=model,
-        environment=said.environment,
-        version=str(said.version) if said.version else None,
-        digest=said.note.digest if said.note else None,
-        commit=said.commit,
-        actor=said.note.actor if said.note else None,
-        sequence=said.counter,
+        environment=by_tag.environment,
+        version=str(by_tag.version) if by_tag.version else None,
+        digest=by_tag.note.digest if by_tag.note else None,
+        commit=by_tag.commit,
+        actor=by_tag.note.actor if by_tag.note else None,
+        sequence=by_tag.counter,
         source="tag",
     )
 
@@ -272,15 +313,17 @@ def _disagreement(tags: ModelTags, environment: str, entry: DeploymentEntry | No
     if tagged is None or (entry and tagged.version and tagged.version.text == entry.version):
         return
     held = f"v{entry.version}" if entry else "nothing"
-    said = str(tagged.version) if tagged.version else f"commit {tagged.commit[:10]}"
-    yield f"{tags.model}: the tag {tagged.tag} says {said} is in {environment}, the ledger says {held}."
+    named = str(tagged.version) if tagged.version else f"commit {tagged.commit[:10]}"
+    yield f"{tags.model}: the tag {tagged.tag} says {named} is in {environment}, the ledger says {held}."
 
 
-def _versions(tags: ModelTags, entries: Sequence[Entry], standings: Sequence[Standing]) -> Iterator[VersionView]:
+def _versions(
+    tags: ModelTags, entries: Sequence[Entry], environments: Sequence[EnvironmentView]
+) -> Iterator[VersionView]:
     tagged = {each.version.text: each for each in tags.versions}
     released = {each.version: each for each in releases(entries, tags.model)}
     for text in sorted({*tagged, *released}, key=lambda text: Version.parse(text).order):
-        live_in = tuple(each.environment for each in standings if each.version == f"v{text}")
+        live_in = tuple(each.environment for each in environments if each.version == f"v{text}")
         yield _version(tags.model, text, released.get(text), tagged.get(text), live_in)
 
 
@@ -314,22 +357,265 @@ def _contradiction(entry: ReleaseEntry, tag: VersionTag | None) -> Iterator[str]
         yield f"The tag {name} was made anew since it was released, at the same commit."
 
 
-def _locks(entries: Sequence[Entry]) -> Iterator[Closed]:
+def _locks(entries: Sequence[Entry]) -> Iterator[LockView]:
     for environment in dict.fromkeys(each.environment for each in locks(entries)):
         lock = locked(entries, environment)
         if lock:
-            yield Closed(environment=environment, actor=lock.actor, reason=lock.reason, since=lock.time)
+            yield _view(LockView, lock, since=lock.time)
 
 
-def _unfinished(entries: Sequence[Entry], environments: Sequence[str]) -> Iterator[Unfinished]:
+def _unfinished(entries: Sequence[Entry], environments: Sequence[str]) -> Iterator[UnfinishedView]:
     for environment in environments:
         for each in unfinished(entries, environment):
-            yield Unfinished(
-                model=each.model,
-                environment=environment,
-                version=f"v{each.version}",
-                action=each.action,
-                actor=each.actor,
-                since=each.time,
-                sequence=each.sequence,
-            )
+            yield _view(UnfinishedView, each, version=f"v{each.version}", since=each.time)
+
+
+# What happened, in order, and what was live at a moment.
+
+Act = ReleaseEntry | DeploymentEntry | ApprovalEntry | WaiverEntry | LockEntry
+"""What people and their commands do; verdicts are what the judge finds."""
+
+EventKind = Literal["release", "promotion", "rollback", "approval", "waiver", "lock", "unlock"]
+
+
+class RegistryEvent(_OfBytes):
+    """One thing that somebody did."""
+
+    time: Time
+    kind: EventKind
+    version: str | None = None
+    """With its `v`."""
+    environment: str | None = None
+    state: DeploymentState | None = None
+    """How a promotion or rollback ended; `started` where it did not say."""
+    previous: str | None = None
+    """The version that was live before."""
+    gate: str | None = None
+    """What a waiver is for."""
+    actor: str
+    reason: str = ""
+    detail: str = ""
+    sequence: int | None = None
+    run: Attempt | None = None
+
+
+def event(entry: Act) -> RegistryEvent:
+    """What an entry says."""
+    more: dict[str, Any] = {"kind": _kind(entry)}
+    if isinstance(entry, ReleaseEntry):
+        more["environment"] = None  # the entry's own is where it was trained
+    for name in ("version", "previous"):
+        if getattr(entry, name, None):
+            more[name] = f"v{getattr(entry, name)}"
+    return _view(RegistryEvent, entry, **more)
+
+
+def _kind(entry: Act) -> EventKind:
+    match entry:
+        case DeploymentEntry():
+            return entry.action
+        case LockEntry():
+            return "lock" if entry.locked else "unlock"
+        case _:
+            return entry.kind
+
+
+class History(Record):
+    """What happened, oldest first."""
+
+    schema_version: Literal["mlbot/history@1"] = "mlbot/history@1"
+    events: tuple[RegistryEvent, ...]
+    problems: tuple[str, ...] = ()
+
+
+class Moment(Record):
+    """What was live at a moment."""
+
+    schema_version: Literal["mlbot/live@1"] = "mlbot/live@1"
+    moment: Time
+    live: tuple[EnvironmentView, ...]
+    problems: tuple[str, ...] = ()
+
+
+def history(
+    entries: Sequence[Entry], model: str | None = None, environment: str | None = None
+) -> tuple[RegistryEvent, ...]:
+    """What happened, oldest first: in each environment by its counter, between them by time.
+
+    Args:
+        entries: of the ledger.
+        model: None: all of them, and the environments' locks.
+        environment: None: all of them, releases and waivers too.
+    """
+    rows = [*deployments(entries), *releases(entries), *locks(entries), *_answers(entries)]
+    found = [each for each in rows if _about(each, model, environment)]
+    timed: list[tuple[Time, Act]] = []
+    for _, group in groupby(sorted(found, key=_stream), key=_stream):
+        row = list(group)
+        timed += zip(believable([each.time for each in row]), row, strict=True)
+    return tuple(event(entry) for _, entry in sorted(timed, key=lambda pair: pair[0]))
+
+
+def moment(entries: Sequence[Entry], when: Time, model: str | None = None, environment: str | None = None) -> Moment:
+    """What was live at a moment."""
+    found = (each for each in live_on(entries, when) if _about(each, model, environment))
+    return Moment(moment=when, live=tuple(map(environment_view, found)))
+
+
+def _answers(entries: Iterable[Entry]) -> list[ApprovalEntry | WaiverEntry]:
+    """Approvals and waivers, by the comments that gave them."""
+    found = [each for each in entries if isinstance(each, ApprovalEntry | WaiverEntry)]
+    return sorted(found, key=lambda each: (each.kind, each.order, each.model_dump_json()))
+
+
+def _about(entry: Act, model: str | None, environment: str | None) -> bool:
+    """Whether an entry is asked for; a lock is of its environment, whatever model is asked for with it."""
+    at = None if isinstance(entry, ReleaseEntry | WaiverEntry) else entry.environment
+    if environment is not None and at != environment:
+        return False
+    if isinstance(entry, LockEntry):
+        return model is None or environment is not None
+    return model in {None, entry.model}
+
+
+def _stream(entry: Act) -> tuple[int, str, str]:
+    """What one counter orders. Versions may be released in any order, so each is a row of its own.
+
+    The number decides what stands first of what happened in the same second.
+    """
+    match entry:
+        case WaiverEntry():
+            return 0, entry.model, ""
+        case ReleaseEntry():
+            return 1, entry.model, entry.version
+        case ApprovalEntry():
+            return 2, entry.model, entry.environment
+        case DeploymentEntry():
+            return 3, entry.model, entry.environment
+        case LockEntry():
+            return 4, entry.environment, ""
+
+
+# What one version was made from, who let it pass, and where it went.
+
+
+class VerdictView(Record):
+    """The verdict that a version rests on."""
+
+    outcome: Outcome
+    reason: Reason
+    provisional: bool
+    commit: Sha
+    branch: str
+    holdout: Digest | None
+    attempt: Attempt
+    judge: Attempt
+    time: Time
+    metrics: dict[str, float]
+    """What the file that ships came to: `metric` or `metric@slice`."""
+
+
+class Lineage(_OfBytes):
+    """What a version was made from, who let it pass, and where it went."""
+
+    schema_version: Literal["mlbot/lineage@1"] = "mlbot/lineage@1"
+    model: str
+    version: str
+    tag: str | None
+    commit: Sha
+    key: Digest | None = None
+    data: dict[str, Digest] | None = None
+    """Digest of each data file by its path; None where no release says it."""
+    params: Params | None = None
+    seed: int | None = None
+    environment: Environment | None = None
+    """Where it was trained."""
+    training: Digest | None = None
+    golden: Digest | None = None
+    attempt: Attempt | None = None
+    released: RegistryEvent | None = None
+    """None for a tag that was not released by mlbot."""
+    verdict: VerdictView | None = None
+    waivers: tuple[RegistryEvent, ...] = ()
+    approvals: tuple[RegistryEvent, ...] = ()
+    deployments: tuple[RegistryEvent, ...] = ()
+    notes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    """Files of the ledger that are not believed."""
+
+
+def lineage(registry: Registry, entries: Sequence[Entry], model: str, version: Version) -> Lineage | None:
+    """Everything known of a version; None where neither ledger nor tags know it.
+
+    Args:
+        registry: the tags.
+        entries: of the ledger, at least this model's.
+        model: its name.
+        version: which.
+    """
+    tag = registry.of_model(model).find(version)
+    entry = release_of(entries, model, version.text)
+    if entry:
+        return _released(entries, entry, tag)
+    return _only_tagged(entries, model, tag) if tag else None
+
+
+def _released(entries: Sequence[Entry], entry: ReleaseEntry, tag: VersionTag | None) -> Lineage:
+    verdict = _verdict_of(entries, entry)
+    since = [each for each in verdicts(entries) if (each.model, each.key) == (entry.model, entry.key)]
+    notes = []
+    if verdict is None:
+        notes.append("The ledger does not hold the verdict that the release names.")
+    elif since and since[-1] != verdict and since[-1].outcome is not Outcome.PASS:
+        notes.append(f"The content was judged again since: {since[-1].outcome}, at commit {since[-1].commit[:10]}.")
+    return _view(
+        Lineage,
+        entry,
+        version=f"v{entry.version}",
+        tag=tag.tag if tag else None,
+        released=event(entry),
+        verdict=_judged(verdict, entry.seed) if verdict else None,
+        waivers=tuple(map(event, waivers(entries, entry.model, entry.key))),
+        approvals=tuple(_approvals(entries, entry.model, entry.version)),
+        deployments=tuple(_deployments(entries, entry.model, entry.version)),
+        notes=tuple(notes),
+    )
+
+
+def _only_tagged(entries: Sequence[Entry], model: str, tag: VersionTag) -> Lineage:
+    verdict = latest_of_commit(entries, tag.commit).get(model)
+    note = tag.note
+    return Lineage(
+        model=model,
+        version=str(tag.version),
+        tag=tag.tag,
+        commit=tag.commit,
+        digest=note.digest if note else None,
+        key=note.key if note else verdict.key if verdict else None,
+        attempt=note.attempt if note else None,
+        verdict=_judged(verdict, 0) if verdict else None,
+        notes=("It is tagged, but was not released: the ledger has no entry of it.",),
+    )
+
+
+def _verdict_of(entries: Sequence[Entry], entry: ReleaseEntry) -> VerdictEntry | None:
+    of = (entry.model, entry.key, entry.attempt, entry.judge)
+    return next((each for each in verdicts(entries) if (each.model, each.key, each.attempt, each.judge) == of), None)
+
+
+def _judged(verdict: VerdictEntry, seed: int) -> VerdictView:
+    place = next((index for index, file in enumerate(verdict.files) if file.seed == seed), 0)
+    values = ((each.metric, each.slice, each.values[place]) for each in verdict.values if place < len(each.values))
+    metrics = {f"{m}@{part}" if part else m: value for m, part, value in values if value is not None}
+    return _view(VerdictView, verdict, metrics=metrics)
+
+
+def _deployments(entries: Iterable[Entry], model: str, version: str) -> Iterator[RegistryEvent]:
+    of = [each for each in entries if isinstance(each, DeploymentEntry)]
+    return (each for each in history(of, model) if each.version == f"v{version}")
+
+
+def _approvals(entries: Iterable[Entry], model: str, version: str) -> Iterator[RegistryEvent]:
+    found = [each for each in entries if isinstance(each, ApprovalEntry)]
+    mine = [each for each in found if (each.model, each.version) == (model, version)]
+    return map(event, sorted(mine, key=lambda each: (each.order, each.model_dump_json())))
