@@ -330,7 +330,7 @@ def test_a_promotion_that_cannot_be_started_is_offered(shop: Shop) -> None:
     shop.merge(1)
     shop.github.faults.add(f"POST /repos/acme/models/actions/workflows/{releasing.RELEASE}/dispatches", 404, nth=2)
     said = shop.say("/release tiny", "alice")
-    assert "The next step could not be started. Say:" in said
+    assert "The next step could not be started. Write:" in said
     assert f"```text\n/promote {V1} staging\n```" in said
     assert shop.served("staging") is None
     assert "is live in staging" in shop.say(f"/promote {V1} staging", "alice")
@@ -341,7 +341,7 @@ REFUSED = (
     ("/promote tiny@v9.0.0 staging", "bob", "was never released"),
     (f"/promote {V1} nowhere", "bob", "mlbot.yaml has no environment nowhere"),
     (f"/promote {V1} staging", "rita", "needs the role write, and rita has read"),
-    (f'/promote {V1} staging\n/lock staging reason="Both"', "bob", "Say it in a comment of its own"),
+    (f'/promote {V1} staging\n/lock staging reason="Both"', "bob", "Write it in a comment of its own"),
     ("/release nothing", "bob", "has no model nothing"),
 )
 
