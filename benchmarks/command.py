@@ -1,4 +1,4 @@
-"""`mlbot command` from a comment's event to its first reaction: API requests, and seconds of the process.
+"""`mlbot ci command` from a comment's event to its first reaction: API requests, and seconds of the process.
 
 Against `python -c pass`, and against `cml --version` where CML is on the PATH: what it needs to start at all. GitHub
 is a fake on this machine, so that the network counts for nothing. Run it with `python -m benchmarks.command`; it fails
@@ -27,7 +27,7 @@ import os, sys
 from mlbot.commands import run_command as command
 command._answer = lambda desk: sys.exit(0)
 from mlbot.entry import invoke
-sys.exit(invoke(["command", "--quiet"]))
+sys.exit(invoke(["ci", "--quiet", "command"]))
 """
 _RIGHTS = {"actions": "write", "contents": "read", "issues": "write", "pull_requests": "write", "statuses": "write"}
 
@@ -41,7 +41,7 @@ def main() -> int:
         github.requests.all.clear()
         reaction = _seconds([sys.executable, "-c", _UNTIL_THE_REACTION], environment, runs)
         requests = [each.line for each in github.requests][: len(github.requests) // runs]
-        whole = _seconds([sys.executable, "-m", "mlbot", "command", "--quiet"], environment, 1)
+        whole = _seconds([sys.executable, "-m", "mlbot", "ci", "--quiet", "command"], environment, 1)
         answered = [each.line for each in github.requests][len(requests) * runs :]
     bare = _seconds([sys.executable, "-c", "pass"], dict(os.environ), runs)
     print(f"median of {runs} processes, seconds of the processor (user and system)")

@@ -1,4 +1,4 @@
-"""A pull request's thread without the runner: the fake GitHub, and `mlbot command` in this process."""
+"""A pull request's thread without the runner: the fake GitHub, and `mlbot ci command` in this process."""
 
 import json
 from collections.abc import Mapping

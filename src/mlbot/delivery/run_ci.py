@@ -49,7 +49,7 @@ class DeployOptions:
     """What the command line says.
 
     Attributes:
-        ask: the request, as `mlbot plan --release` printed it.
+        ask: the request, as `mlbot ci request` printed it.
         train_path: of the workflow that trains.
         release_path: of the workflow that releases.
         bot: who the token speaks as.
@@ -75,7 +75,7 @@ def read_request(text: str) -> DeliveryRequest | RejectedRequest:
     try:
         return REQUEST.validate_json(text)
     except ValueError as error:
-        raise UsageError("--ask is no request", hint="Give what `mlbot plan --release` printed as `ask`.") from error
+        raise UsageError("--ask is no request", hint="Give what `mlbot ci request` printed as `ask`.") from error
 
 
 @dataclass(frozen=True, kw_only=True)

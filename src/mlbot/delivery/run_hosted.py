@@ -1,4 +1,4 @@
-"""`mlbot deploy`: carry out what was asked of the release workflow, and show it on GitHub."""
+"""`mlbot ci deploy`: carry out what was asked of the release workflow, and show it on GitHub."""
 
 import json
 import time
@@ -54,7 +54,7 @@ from mlbot.protocol.answer import CarriedOut, recorded
 from mlbot.protocol.operations import Annotate, Dispatch, Level
 from mlbot.registry.run_repository import RepositoryContext
 
-# `mlbot plan --release`: read who asks the release workflow for what, and print what its jobs go by.
+# `mlbot ci request`: read who asks the release workflow for what, and print what its jobs go by.
 
 
 def plan_release(environment: MutableMapping[str, str], console: Console) -> Exit:
