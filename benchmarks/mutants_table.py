@@ -459,14 +459,14 @@ _ADMISSION = (
     Mutant(
         name="admission/cancelled-is-judged",
         fault="A cancelled training is judged by what it left.",
-        old="settled = _SETTLED.get(run.conclusion)",
-        new="settled = _SETTLED.get(run.conclusion) if run.conclusion is not Conclusion.CANCELLED else None",
+        old="finished = _FINISHED.get(run.conclusion)",
+        new="finished = _FINISHED.get(run.conclusion) if run.conclusion is not Conclusion.CANCELLED else None",
     ),
     Mutant(
         name="admission/skipped-is-a-success",
         fault="A training that was skipped leaves a green status.",
-        old="Conclusion.SKIPPED: (Cause.SKIPPED, State.ERROR,",
-        new="Conclusion.SKIPPED: (Cause.SKIPPED, State.SUCCESS,",
+        old="Conclusion.SKIPPED: (Cause.SKIPPED, State.ERROR)",
+        new="Conclusion.SKIPPED: (Cause.SKIPPED, State.SUCCESS)",
     ),
     Mutant(
         name="admission/unfinished-is-judged",
@@ -1103,8 +1103,8 @@ _LEDGER = (
     Mutant(
         name="status/undecided-blocks-never",
         fault="`inconclusive: block` does not block.",
-        old="case Outcome.INCONCLUSIVE if report.inconclusive_blocks:",
-        new="case Outcome.INCONCLUSIVE if False:",
+        old="line, blocks = headline(report), report.inconclusive_blocks",
+        new="line, blocks = headline(report), False",
         within="status_of",
     ),
     Mutant(
@@ -1112,11 +1112,11 @@ _LEDGER = (
         fault="A verdict that could not be made is green.",
         old="""
         case Outcome.ERROR:
-            return State.ERROR, said.text
+            return State.ERROR, line.text
         """,
         new="""
         case Outcome.ERROR:
-            return State.SUCCESS, said.text
+            return State.SUCCESS, line.text
         """,
     ),
 )
@@ -1183,17 +1183,17 @@ _GUARD = (
         fault="An address that a pull request names is fetched by the judge.",
         old="""
         if is_url(model.data.holdout):
-            detail =
+            return Problem.of
         """,
         new="""
         if False:
-            detail =
+            return Problem.of
         """,
     ),
     Mutant(
         name="rules/stranger's-gates",
         fault="A known model is judged by the pull request's own gates.",
-        old="if known is not None and policy is not None and commits.policy is not None:",
+        old="if known is not None and configs.policy is not None and commits.policy is not None:",
         new="if False:",
     ),
 )

@@ -1,4 +1,4 @@
-"""`mlbot ci command`: answer a comment. Reacts first, asks who and what, decides, does it, and says so in one comment."""
+"""`mlbot ci command`: answer a comment. Reacts first, asks who and what, decides, does it, answers in one comment."""
 
 from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
