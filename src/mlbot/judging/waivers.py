@@ -9,6 +9,7 @@ from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import Time, WaiverEntry
 from mlbot.lib.record import Record
 from mlbot.protocol.answer import Recorded, WaiverRequest
+from mlbot.report.notices import notice
 from mlbot.report.report import Notice, NoticeCode
 from mlbot.verdict.decide import Evidence
 from mlbot.verdict.verdict import GateResult, ModelVerdict, Verdict
@@ -44,11 +45,8 @@ def confirmed(request: WaiverRequest, comments: Sequence[Comment]) -> bool:
 
 def refused(request: WaiverRequest, why: str) -> Notice:
     """The notice on a request that changes nothing."""
-    return Notice(
-        code=NoticeCode.WAIVER_UNUSED,
-        text=f"The waiver of {_of(request.gate, request.model)} that {request.actor} asked for was not used: {why}.",
-        warning=True,
-    )
+    gate = "" if request.gate == DELETED else request.gate
+    return notice(NoticeCode.WAIVER_UNUSED, warning=True, gate=gate, model=request.model, actor=request.actor, why=why)
 
 
 def fresh(records: Iterable[Recorded], known: Iterable[WaiverEntry]) -> tuple[WaiverRequest, ...]:
@@ -164,13 +162,15 @@ def ended(
 ) -> tuple[Notice, ...]:
     """A notice on each gate that blocks now although it was waived before, with what changed since."""
     return tuple(
-        Notice(code=NoticeCode.WAIVER_ENDED, text=text, warning=True)
+        found
         for model, each in zip(verdict.models, evidence, strict=True)
-        for text in _ended(known, model, each, number)
+        for found in _ended(known, model, each, number)
     )
 
 
-def _ended(known: Sequence[WaiverEntry], model: ModelVerdict, evidence: Evidence, number: Id | None) -> Iterator[str]:
+def _ended(
+    known: Sequence[WaiverEntry], model: ModelVerdict, evidence: Evidence, number: Id | None
+) -> Iterator[Notice]:
     names = [DELETED] if _removed(model) else [result.gate.name for result in _open(model)]
     for name in names:
         past = [
@@ -181,8 +181,10 @@ def _ended(known: Sequence[WaiverEntry], model: ModelVerdict, evidence: Evidence
         ]
         if past:
             last = max(past, key=lambda each: each.order)
-            why = "the rules it is judged by" if last.key == evidence.key else "what the model is trained from"
-            yield f"The waiver of {_of(name, model.model)} that {last.actor} gave has ended, because {why} changed."
+            gate, rules = "" if name == DELETED else name, last.key == evidence.key
+            yield notice(
+                NoticeCode.WAIVER_ENDED, warning=True, gate=gate, model=model.model, actor=last.actor, rules=rules
+            )
 
 
 def _open(model: ModelVerdict) -> list[GateResult]:
@@ -196,10 +198,6 @@ def _blocks(result: GateResult) -> bool:
 def _removed(model: ModelVerdict) -> bool:
     """Whether the model is to be gone and nobody answered for that."""
     return model.reason is Reason.MODEL_DELETED
-
-
-def _of(gate: str, model: str) -> str:
-    return f"the removal of {model}" if gate == DELETED else f"{gate} of {model}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable
+from functools import lru_cache
 from html import escape
 from typing import Any
 
@@ -55,6 +56,7 @@ def clean(text: object, longest: int = _LONGEST) -> str:
     return line if len(line) <= longest else f"{line[: longest - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
+@lru_cache(maxsize=4096, typed=True)  # a report names the same metrics, slices and figures again and again
 def md(text: object) -> str:
     """Text for Markdown, in a paragraph or a table's cell alike.
 

@@ -24,6 +24,7 @@ def environment() -> "jinja2.Environment":
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=False,
+        auto_reload=False,
     )
     made.filters |= {
         "md": escape.md,
@@ -76,7 +77,7 @@ def sentence(table: str, path: str, **values: Any) -> str:
         path: The keys down to the sentence, with a slash between them.
         **values: What it names; one that nobody gave is an error.
     """
-    return _sentence(table, path).render(values)
+    return _sentence(table, path).render(values) if values else _constant(table, path)
 
 
 def has_sentence(table: str, path: str) -> bool:
@@ -87,6 +88,12 @@ def has_sentence(table: str, path: str) -> bool:
 @cache
 def _sentence(table: str, path: str) -> "jinja2.Template":
     return environment().from_string(_table(table)[path])
+
+
+@cache
+def _constant(table: str, path: str) -> str:
+    """A sentence that names no value."""
+    return _sentence(table, path).render()
 
 
 @cache

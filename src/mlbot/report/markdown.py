@@ -66,9 +66,8 @@ def notes(found: Sequence[Notice]) -> str:
     return fill("comment/notes.md.j2", notices=shown, label=label) if shown else ""
 
 
-def gates(model: ModelReport, *, heading: bool) -> str:
+def gates(model: ModelReport, rows: Sequence[tables.GateRow], *, heading: bool) -> str:
     """The gate table; where no gate could be evaluated, a sentence in its place, with why below a heading."""
-    rows = tables.gate_rows(model)
     evaluated = any(row.outcome is not Outcome.ERROR for row in rows)
     passing = [number for number, row in enumerate(rows) if row.standing == Outcome.PASS]
     left_out = passing[max(0, _MOST_GATES - len(rows) + len(passing)) :]
@@ -87,9 +86,9 @@ def gates(model: ModelReport, *, heading: bool) -> str:
     )
 
 
-def reasons(report: Report, model: ModelReport) -> str:
+def reasons(report: Report, model: ModelReport, found: Sequence[tables.GateRow]) -> str:
     """Why gates did not pass, and what would settle it or who answered for it."""
-    rows = [row for row in tables.gate_rows(model) if row.standing != Outcome.PASS]
+    rows = [row for row in found if row.standing != Outcome.PASS]
     if len(rows) > 1 and all(row.outcome is Outcome.ERROR and row.detail == rows[0].detail for row in rows):
         rows = []
     removal = model.verdict.waived.waiver if model.verdict.waived else None
@@ -263,12 +262,17 @@ def markdown(
     found = list(_sections(report, pictures))
     frame = _frame(report, marker, limit)
     left_out = _least_needed(found, len16(frame(found, ())) - limit)
-    while len16(text := frame([each for each in found if each not in left_out], left_out)) > limit:
-        more = _least_needed([each for each in found if each not in left_out], 1)
+    while len16(text := frame(kept := _without(found, left_out), left_out)) > limit:
+        more = _least_needed(kept, 1)
         if not more:
             break
         left_out.extend(more)
     return text
+
+
+def _without(found: Sequence[Section], left_out: Sequence[Section]) -> list[Section]:
+    gone = set(left_out)
+    return [section for section in found if section not in gone]
 
 
 def _least_needed(found: Sequence[Section], excess: int) -> list[Section]:
@@ -351,11 +355,12 @@ def _overview(report: Report) -> str:
 
 
 def _model(report: Report, model: ModelReport, picture: Picture | None, *, heading: bool) -> Iterator[Section]:
+    rows = tables.gate_rows(model)
     order: tuple[tuple[str, int, str], ...] = (
         ("facts", 1, facts(report, model, heading=heading)),
         ("notices", 2, notices(model.notices)),
-        ("gates", 3, gates(model, heading=heading)),
-        ("reasons", 3, reasons(report, model)),
+        ("gates", 3, gates(model, rows, heading=heading)),
+        ("reasons", 3, reasons(report, model, rows)),
         ("training logs", 4, failures(model)),
         ("negative flips", 4, flips(model)),
         ("all metrics", 7, metrics(model)),
