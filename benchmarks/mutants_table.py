@@ -452,7 +452,7 @@ _ADMISSION = (
         fault="A push whose commit is of another repository writes the ledger.",
         old="""
         if run.head_repository_id != policy.repository_id:
-            return _leave(Cause.OTHER_REPOSITORY, "The run's commit is of another repository.")
+            return _ignore(Cause.OTHER_REPOSITORY, "The run's commit is of another repository.")
         """,
         new="pass",
     ),
