@@ -136,22 +136,22 @@ def _measure(report: ModelReport, metric: str) -> Measure:
 def _limits(release: ReleaseEntry, report: ModelReport | None) -> list[str]:
     if report is None:
         return ["The judge's report on it is not kept, so nothing is said here of its metrics and slices."]
-    said = [
+    limits = [
         f"The slice {each.name} has {figures.plural(each.rows, 'row')}, fewer than {figures.count(each.min_rows)}: "
         "what is measured on it is a hint."
         for each in report.slices
         if each.small
     ]
-    said += [notice.text for notice in report.notices if notice.warning]
+    limits += [notice.text for notice in report.notices if notice.warning]
     if report.holdout and not report.holdout.hidden:
-        said.append("The holdout lies in the repository, where a training could have read it.")
-    said.append(
+        limits.append("The holdout lies in the repository, where a training could have read it.")
+    limits.append(
         "The intervals are about the choice of rows. How the world has changed since they were collected, nobody "
         "measured."
     )
     if not release.data:
-        said.append("Which training data it was made from is not recorded.")
-    return said
+        limits.append("Which training data it was made from is not recorded.")
+    return limits
 
 
 def manifest(release: ReleaseEntry, training: Training | None) -> bytes:

@@ -17,7 +17,7 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 from mlbot.events.github import Attempt, Id, RefName, Text
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.lib.canonical import document
-from mlbot.lib.record import Count, Digest, Name, Record, Sha
+from mlbot.lib.record import Count, Digest, FileDigest, Name, Record, Sha
 from mlbot.lib.scalar import Params
 from mlbot.lib.untrusted_json import HostileJsonError, load
 from mlbot.lib.version import Served, VersionText
@@ -51,12 +51,10 @@ Sequence = Annotated[int, Field(gt=0)]
 Schema = Literal["mlbot/ledger@1"]
 
 
-class StoredFile(Record):
+class StoredFile(FileDigest):
     """One seed's model file and where its bytes are."""
 
     seed: Count
-    digest: Digest
-    size_bytes: Count
     run: Id | None = None
     """The run that holds its artifact; None where only a digest is known."""
     artifact: Annotated[str, StringConstraints(max_length=200)] | None = None

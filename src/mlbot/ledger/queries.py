@@ -197,15 +197,15 @@ def believable(times: Sequence[Time]) -> tuple[Time, ...]:
         tails[at : at + 1] = [time]
         lengths.append(at + 1)
     wanted = len(tails)
-    kept: set[int] = set()
+    believed: set[int] = set()
     upper: Time | None = None
     for index in reversed(range(len(times))):
         if lengths[index] == wanted and (upper is None or times[index] <= upper):
-            kept.add(index)
+            believed.add(index)
             wanted, upper = wanted - 1, times[index]
     fixed: list[Time] = []
     for index, time in enumerate(times):
-        fixed.append(time if index in kept else fixed[-1] if fixed else times[min(kept)])
+        fixed.append(time if index in believed else fixed[-1] if fixed else times[min(believed)])
     return tuple(fixed)
 
 

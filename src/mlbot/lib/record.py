@@ -26,4 +26,12 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,6
 
 Count = Annotated[int, Field(ge=0)]
 
+
+class FileDigest(Record):
+    """A file by its bytes: the base of every record of one."""
+
+    digest: Digest
+    size_bytes: Count
+
+
 Seconds = Annotated[float, Field(ge=0)]

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mlbot.errors import NotEvaluatedError, RefusedError, UsageError
 from mlbot.lib.canonical import canonical, digest
-from mlbot.lib.record import Count, Digest, Record
+from mlbot.lib.record import Digest, FileDigest, Record
 from mlbot.lib.untrusted_json import HostileJsonError, load
 from mlbot.storage.digest import CHUNK, checked, chunks_of, take
 
@@ -526,12 +526,10 @@ TITLE = "org.opencontainers.image.title"
 MODEL, VERSION = "dev.mlbot.model", "org.opencontainers.image.version"
 
 
-class Packed(Record):
+class Packed(FileDigest):
     """One file as a manifest names it."""
 
     name: str
-    digest: Digest
-    size_bytes: Count
 
 
 class ModelManifest(Record):

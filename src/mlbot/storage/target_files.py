@@ -29,11 +29,9 @@ _PARAMETER = re.compile(
 )
 
 
-class Staged(Record):
+class Staged(Served):
     """What lies in a version's folder (`mlbot.json`)."""
 
-    version: str
-    digest: Digest
     size_bytes: Count
 
 
