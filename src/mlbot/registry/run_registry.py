@@ -35,8 +35,8 @@ from mlbot.registry.views import (
 
 _STATE = (*folders_of("release"), *folders_of("deployment"), *folders_of("lock"))
 
-_TOLD = (*_STATE, *folders_of("approval"), *folders_of("waiver"))
-"""All that people did; verdicts, which are most of a ledger, are told by `lineage` alone."""
+_ACTS = (*_STATE, *folders_of("approval"), *folders_of("waiver"))
+"""All that people did; verdicts, which are most of a ledger, are read by `lineage` alone."""
 
 _DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?Z?)?")
 
@@ -113,7 +113,7 @@ def show_history(asking: RegistryQuery, model: str | None, environment: str | No
     """
     when = _moment(on) if on else None
     root = asking.open()
-    ledger = read_folders(root, _TOLD)
+    ledger = read_folders(root, _ACTS)
     known = view(Registry.of(read_tags(root)), ledger.entries)
     if model:
         _model(known, model)
