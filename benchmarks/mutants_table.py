@@ -450,11 +450,9 @@ _ADMISSION = (
     Mutant(
         name="admission/push-from-a-fork",
         fault="A push whose commit is of another repository writes the ledger.",
-        old="""
-        if run.head_repository_id != policy.repository_id:
-            return _ignore(Cause.OTHER_REPOSITORY, "The run's commit is of another repository.")
-        """,
-        new="pass",
+        old="if run.head_repository_id != policy.repository_id:",
+        new="if False:",
+        within="_subject",
     ),
     Mutant(
         name="admission/cancelled-is-judged",
@@ -936,7 +934,7 @@ _DELIVERY = (
     Mutant(
         name="request/role",
         fault="Whoever may read the repository promotes.",
-        old="if asked.command.may(facts.role):",
+        old="if is_enough(facts.role, asked.command.role):",
         new="if True:",
     ),
     Mutant(
@@ -1248,13 +1246,13 @@ _PARSERS = (
     Mutant(
         name="command/role",
         fault="Who has just the role that is needed is refused.",
-        old="_ROLES.index(role) >= _ROLES.index(cls.role)",
-        new="_ROLES.index(role) > _ROLES.index(cls.role)",
+        old="_ROLES.index(role) >= _ROLES.index(least)",
+        new="_ROLES.index(role) > _ROLES.index(least)",
     ),
     Mutant(
         name="command/any-role",
         fault="A stranger starts a training.",
-        old="if not command.may(role):",
+        old='if not (is_enough(role, command.role) or (command.others and role != "none")):',
         new="if False:",
     ),
     Mutant(

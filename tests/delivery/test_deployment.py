@@ -91,6 +91,7 @@ PROMOTIONS: tuple[tuple[PromotionReason, dict[str, Any], str], ...] = (
     (P.PROMOTABLE, {"stored": None}, "may enter"),
     (P.PROMOTABLE, {"live": None}, "may enter"),
     (P.PROMOTABLE, {"after": None, "needed": 0, "approvers": ()}, "may enter"),
+    (P.PROMOTABLE, {"live": Served(version="1.1.0", digest=OTHER)}, "may enter"),
     (
         P.PROMOTABLE,
         {"after": EnvironmentState(environment="staging", live=Served(version="1.0.9", digest=BYTES))},
@@ -200,6 +201,7 @@ def made(number: int) -> Served:
 
 
 ONE, TWO, THREE = made(1), made(2), made(3)
+OTHER_ONE = Served(version="1.1.0", digest=digest(9))
 FORWARD = deployment(4, 3).intent
 BACK = deployment(4, 1, action="rollback").intent
 
@@ -224,6 +226,7 @@ ROLLBACKS: tuple[tuple[RollbackReason, dict[str, Any], Served | None, str], ...]
     (R.ROLLS_BACK, {"stored": None}, TWO, "goes back"),
     (R.ROLLS_BACK, {"to": "1.1.0"}, ONE, "goes back to adult-income@v1.1.0"),
     (R.ROLLS_BACK, {"good": (ONE, TWO), "to": "1.3.0"}, THREE, "goes back to adult-income@v1.3.0"),
+    (R.ROLLS_BACK, {"once_live": (ONE, OTHER_ONE, TWO), "to": "1.1.0"}, OTHER_ONE, "goes back to adult-income@v1.1.0"),
     (R.ROLLS_BACK, {"good": (ONE, TWO), "under_way": FORWARD}, TWO, "instead of the promotion of adult-income@v1.3.0"),
     (R.ROLLS_BACK, {"good": (ONE,), "under_way": FORWARD, "to": "1.1.0"}, ONE, "instead of"),
     (R.ROLLS_BACK, {"to": "1.3.0", "drifted": True}, THREE, "v1.3.0: the target serves something"),

@@ -496,6 +496,16 @@ def test_a_trial_reads_its_own_model(place: Place) -> None:
     assert known(found) == ({"third"}, {"third"}, EVERY_WAIVER)
 
 
+def test_a_trial_of_a_stale_model_needs_no_baseline_of_the_guarded_branch(place: Place) -> None:
+    head = place.push({"tiny": 1}, "change")
+    subject = MergeGroupSubject(sha=head, branch="main")
+    stale, unchanged = (
+        place.assign(subject, Reruns(requests=(request(2, name, offset=5),)), 2).baselines for name in ("tiny", "third")
+    )
+    assert stale == ()
+    assert [each.name for each in unchanged] == ["third"]
+
+
 def test_a_push_reads_every_model_of_head_since_the_ledger_says_what_is_done(place: Place) -> None:
     head = place.push({"tiny": 1}, "main")
     before = place.assign(PushSubject(sha=head, branch="main"))

@@ -3,21 +3,29 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from tests.e2e import user
 from tests.fake_github.server import FakeGitHub
 from tests.support import tiny
+from tests.support.git_samples import Sandbox
 from tests.support.history_samples import deployment
 from tests.support.hosted import Stage
 
 from mlbot import entry
 from mlbot.errors import Exit
+from mlbot.gates.outcome import Reason
 from mlbot.git.ledger import LedgerBranch
 from mlbot.git.remote import Remote
+from mlbot.git.repository import Repository
+from mlbot.judging.run_judge import Rules
 from mlbot.lib.canonical import digest
+from mlbot.plan.run_plan import Planning
 from mlbot.storage.store import open_store
+from mlbot.verdict.verdict import Commits
 
 pytestmark = pytest.mark.usefixtures("git_settings")
 
@@ -114,3 +122,58 @@ def test_on_a_laptop_it_is_the_clones_own_ledger_and_store(
     output = tmp_path / "report.md"
     assert entry.invoke(["run", "-q", "-C", str(sandbox.path), "--markdown", str(output)]) == Exit.OK
     assert "Beside v1.0.0 in production: 3 of 4 clearly better" in output.read_text()
+
+
+@pytest.fixture
+def checkouts() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def strangers_rules(sandbox: Sandbox, head: str, checkouts: ExitStack) -> Rules:
+    """Of a pull request whose mlbot.yaml is `head`, into a branch that has the tiny model."""
+    base = sandbox.commit(tiny.files())
+    commits = Commits(head=sandbox.commit({"mlbot.yaml": head}), base=base, policy=base, guarded="main")
+    planning = Planning.of(Repository.discover(sandbox.path), commits, outside=False)
+    return Rules(planning=planning, checkouts=checkouts, trusts_head=False)
+
+
+def test_a_known_model_is_judged_by_the_guarded_branchs_gates(sandbox: Sandbox, checkouts: ExitStack) -> None:
+    rule = strangers_rules(sandbox, tiny.CONFIG.replace("min: 0.75", "min: 0.5"), checkouts).of("tiny")
+    assert (rule.provisional, rule.problem) == (False, None)
+    assert [gate.limit for gate in rule.model.gates if gate.name == "roc_auc.min"] == [0.75]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason", "cause"),
+    [
+        (
+            "metrics: [",
+            'metrics: [{function: "metrics:profit", direction: higher}, ',
+            Reason.METRIC_FAILED,
+            "not-landed",
+        ),
+        (
+            "holdout: data/holdout.csv",
+            "holdout: https://example.org/holdout.csv",
+            Reason.HOLDOUT_UNREADABLE,
+            "new-url",
+        ),
+        ("holdout: data/holdout.csv", "holdout: data/none.csv", Reason.HOLDOUT_UNREADABLE, "not-in-commit"),
+    ],
+)
+def test_of_a_new_model_no_code_runs_and_nothing_is_fetched(
+    old: str, new: str, reason: Reason, cause: str, sandbox: Sandbox, checkouts: ExitStack
+) -> None:
+    config = tiny.CONFIG.replace("  tiny:", "  strange:").replace(old, new, 1)
+    rule = strangers_rules(sandbox, config, checkouts).of("strange")
+    assert rule.provisional
+    assert rule.problem is not None
+    assert (rule.problem.reason, rule.problem.cause) == (reason, cause)
+    assert list(rule.folder.iterdir()) == []
+
+
+def test_of_a_new_model_the_holdout_alone_is_taken_from_head(sandbox: Sandbox, checkouts: ExitStack) -> None:
+    rule = strangers_rules(sandbox, tiny.CONFIG.replace("  tiny:", "  strange:"), checkouts).of("strange")
+    assert (rule.provisional, rule.problem) == (True, None)
+    assert [each.relative_to(rule.folder) for each in rule.folder.rglob("*.*")] == [Path("data/holdout.csv")]

@@ -14,6 +14,7 @@ from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import KINDS, SeedValues, VerdictEntry, canonical, files_of, folders_of, path_of, read_files
 from mlbot.ledger.queries import judged_models, latest_by_key, latest_of_commit, metric_history, passed, seed_history
 from mlbot.publish.plan_operations import Origin, entries_of, given_on
+from mlbot.verdict.evidence import Problem
 
 OTHER_COMMIT = "9" * 40
 entries = st.builds(
@@ -176,6 +177,17 @@ def test_an_error_is_remembered_without_files() -> None:
     (made,) = entries_of(samples.crashed(), ORIGIN)
     assert (made.outcome, made.files, made.values) == (Outcome.ERROR, (), ())
     assert judged_models([made]) == {}
+
+
+def test_a_file_that_could_not_be_scored_is_not_remembered() -> None:
+    report = samples.many()
+    model = report.models[0]
+    first, *rest = model.candidate
+    broken = first.model_copy(update={"problem": Problem(reason=Reason.SCORING_FAILED, detail="It died.")})
+    changed = model.model_copy(update={"candidate": (broken, *rest)})
+    (made,) = entries_of(report.model_copy(update={"models": (changed,)}), ORIGIN)
+    assert [each.digest for each in made.files] == [each.digest for each in rest]
+    assert {len(each.values) for each in made.values} == {len(rest)}
 
 
 def test_a_trial_is_not_remembered() -> None:

@@ -174,6 +174,7 @@ def test_the_counter_decides_what_is_live() -> None:
         (["succeeded", "started"], "succeeded"),
         (["started", "failed", "succeeded"], "succeeded"),
         (["rolled-back", "started", "failed"], "rolled-back"),
+        (["rolled-back", "succeeded"], "rolled-back"),
         (["started"], "started"),
     ],
 )

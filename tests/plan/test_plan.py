@@ -180,6 +180,13 @@ def test_new_and_deleted_models() -> None:
     assert plan.unchanged == ("kept",)
 
 
+def test_a_trial_is_of_one_model_and_deletes_none() -> None:
+    plan = plan_models(COMMITS, side(FILES, model("one"), model("two")), side(FILES, model("gone")))
+    assert plan.deleted == ("gone",)
+    trial = plan.trial_of("two")
+    assert ([each.name for each in trial.models], trial.deleted) == (["two"], ())
+
+
 def test_without_a_config_at_base() -> None:
     plan = plan_models(COMMITS, side(), None)
     assert plan.models[0].reasons[0].code is StaleCode.NO_BASELINE
@@ -207,6 +214,16 @@ def test_data_outside_git_counts_by_its_content_where_it_can_be_seen() -> None:
     contents = [{"data/train.csv": digest(text)} for text in "12"]
     keys = {only(side(files, chosen, outside=content)).key for content in (*contents, None)}
     assert len(keys) == 3
+
+
+def test_data_behind_a_link_out_of_the_repository_counts_by_its_content() -> None:
+    files = {path: text for path, text in FILES.items() if path != "data/train.csv"}
+    linked = tree(files, links={"data/train.csv": "../../shared/train.csv"})
+    chosen = config(model(train={"depends": ("train.py",)}))
+    contents = [{"data/train.csv": digest(text)} for text in "12"]
+    sides = [Side(config=chosen, tree=linked, outside=content) for content in contents]
+    assert sides[0].is_outside("data/train.csv")
+    assert len({only(each).key for each in sides}) == 2
 
 
 def test_a_dvc_file_stands_for_its_data() -> None:
