@@ -236,6 +236,20 @@ def test_a_repository_without_a_config_says_so(
     refused(thread, "/retrain", "has no mlbot.yaml")
 
 
+def test_what_names_nothing_of_the_config_asks_for_its_guard_alone(
+    github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the rest is right the judge says."""
+    broken = TUNABLE.replace("task: binary", "task: unheard-of")
+    thread = Thread.opened(github, tmp_path, monkeypatch, config=broken).finish()
+    refused(thread, "/retrain tiny", "cannot be read")
+    assert "✅" in thread.ask("/retrain")
+    thread.finish()
+    thread.github.user("boss").push("main", {"mlbot.yaml": f"guard: [dev]\n{broken}"})
+    thread.github.world.queue.clear()
+    assert "does not guard" in plain(thread.ask("/retrain"))
+
+
 def test_a_model_that_the_change_adds_may_be_named(thread: Thread) -> None:
     more = TUNABLE + TUNABLE.split("models:\n")[1].replace("  tiny:", "  other:")
     thread.github.user("alice").push("change", {"mlbot.yaml": more})

@@ -12,7 +12,7 @@ from tests.support.tiers import examples
 from mlbot.config import yaml as yamlfile
 from mlbot.config.errors import ConfigError, Plain, Position
 from mlbot.config.params import load_params
-from mlbot.config.yaml import MAX_BYTES, load
+from mlbot.config.yaml import MAX_BYTES, load, plain_top
 
 LOADERS = [yaml.SafeLoader, *([yaml.CSafeLoader] if hasattr(yaml, "CSafeLoader") else [])]
 
@@ -250,3 +250,40 @@ def test_any_text_is_read_or_refused(text: str | bytes) -> None:
                 load_params(text, "x.json")
             except ConfigError as error:
                 assert str(error).endswith("in x.yaml") or str(error).endswith("in x.json")  # noqa: PT017
+
+
+PLAIN = """\
+version: 1
+guard: [main, "release"]
+models: {a: {guard: [no, 1]}}
+store: ""
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "guard"),
+    [
+        (PLAIN, ["main", "release"]),
+        (PLAIN.replace('[main, "release"]', "\n- main\n- release"), ["main", "release"]),
+        (PLAIN.replace('guard: [main, "release"]\n', ""), None),
+        ("models: {a: {b: [guard]}}\nguard: [main]", ["main"]),
+        ("guard: [main]\nguard: [dev]", None),
+        ("x: &x dev\nguard: [main, *x]", None),
+        ("x: &x {guard: [main]}\n<<: *x", None),
+        ("<<: {guard: [main]}\nversion: 1", None),
+        ("? [a]\n: b\nguard: [main]", None),
+        ("guard: !!str main", []),
+        ("- guard\n- [main]", None),
+        ("guard", None),
+        ("guard: [main\n", None),
+        ("", None),
+        ("[" * 100_000, None),
+    ],
+)
+def test_the_top_of_a_file_without_the_rest(text: str, guard: list[str] | None) -> None:
+    assert plain_top(text.encode()).get("guard") == guard
+
+
+@given(st.binary(max_size=60) | st.text(alphabet="guard: [a]-\n&*!{}'\"#|", max_size=60).map(str.encode))
+def test_any_bytes_have_a_top_or_none(raw: bytes) -> None:
+    assert all(isinstance(word, str) for words in plain_top(raw).values() for word in words)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from mlbot.commands.command import Command
-from mlbot.commands.facts import Decision, Facts, Reason
+from mlbot.commands.facts import DONE, Decision, Facts, Reason
 from mlbot.commands.parser import CommandLine, Fault, ParseError
 from mlbot.events.event import CommentEvent
 from mlbot.events.github import Role, is_enough
@@ -41,25 +41,24 @@ def refusals(
     Returns:
         One for each line; fewer where the author has been told already that there were too many.
     """
-    answered = enumerate(lines[: max(0, LIMIT + 1 - earlier)], earlier)
-    return [_refusal(line, event, role, edited=edited, late=place >= LIMIT) for place, line in answered]
-
-
-def _refusal(line: CommandLine, event: CommentEvent, role: Role, *, edited: bool, late: bool) -> Decision | None:
-    command = line.command
-    over = isinstance(command, ParseError) and command.fault is Fault.TOO_MANY  # which says the same
-    if late and not over:
-        return Decision(reason=Reason.TOO_OFTEN, values={"most": LIMIT})
-    if edited:
-        return Decision(reason=Reason.EDITED)
-    if isinstance(command, ParseError):
-        return Decision(reason=Reason.MISUNDERSTOOD, values={"error": command})
-    if not (is_enough(role, command.role) or (command.others and role != "none")):
-        values = {"name": command.name, "needed": command.role, "actor": event.author, "role": role}
-        return Decision(reason=Reason.NO_COLLABORATOR if role == "none" else Reason.NOT_PERMITTED, values=values)
-    if not (event.is_pull_request or command.in_issues):
-        return Decision(reason=Reason.NO_PULL_REQUEST, values={"name": command.name})
-    return None
+    found: list[Decision | None] = []
+    for place, line in enumerate(lines[: max(0, LIMIT + 1 - earlier)], earlier):
+        command, refusal = line.command, None
+        over = isinstance(command, ParseError) and command.fault is Fault.TOO_MANY  # which says the same
+        if place >= LIMIT and not over:
+            refusal = Decision(reason=Reason.TOO_OFTEN, values={"most": LIMIT})
+        elif edited:
+            refusal = Decision(reason=Reason.EDITED)
+        elif isinstance(command, ParseError):
+            refusal = Decision(reason=Reason.MISUNDERSTOOD, values={"error": command})
+        elif not (is_enough(role, command.role) or (command.others and role != "none")):
+            reason = Reason.NO_COLLABORATOR if role == "none" else Reason.NOT_PERMITTED
+            values = {"name": command.name, "needed": command.role, "actor": event.author, "role": role}
+            refusal = Decision(reason=reason, values=values)
+        elif not (event.is_pull_request or command.in_issues):
+            refusal = Decision(reason=Reason.NO_PULL_REQUEST, values={"name": command.name})
+        found.append(refusal)
+    return found
 
 
 def replies(lines: Sequence[CommandLine], refused: Sequence[Decision | None], facts: Facts | None) -> tuple[Reply, ...]:
@@ -93,4 +92,4 @@ def answer(found: Sequence[Reply], *, marker: str, run_url: str, working: bool =
         run_url: the job that answers.
         working: whether the effects are still to come.
     """
-    return fill("commands/answer.md.j2", replies=found, marker=marker, run_url=run_url, working=working)
+    return fill("commands/answer.md.j2", replies=found, done=DONE, marker=marker, run_url=run_url, working=working)

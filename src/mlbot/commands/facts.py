@@ -98,11 +98,6 @@ class Decision(Record):
     effects: tuple[Effect, ...] = ()
     """Done in this order, each only if the one before it was."""
 
-    @property
-    def refused(self) -> bool:
-        """Whether nothing is done."""
-        return self.reason not in DONE
-
 
 class Progress(Record):
     """What is read for `/mlbot status` alone."""

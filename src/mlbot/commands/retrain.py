@@ -87,7 +87,7 @@ class Retrain(_OfHead):
         )
         rerun, judge = Rerun(attempt=attempt, subject=PullRequestSubject.of(facts.pull_request)), facts.judge(attempt)
         values = {"request": request, "run": run.url}
-        if request.trial:
+        if params:
             return Decision(reason=Reason.TRIAL, values=values, records=(request,), effects=(rerun, judge))
         status = _status(facts, run, attempt, State.PENDING, Reason.RETRAINING, self.models)
         return Decision(reason=Reason.RETRAINING, values=values, records=(request,), effects=(rerun, judge, status))

@@ -7,14 +7,15 @@ from typing import Literal, Never
 
 from mlbot.commands.command import Command
 from mlbot.commands.dispatch import Reply, answer, refusals, replies
-from mlbot.commands.facts import Decision, Effect, Facts, Progress, Reason
+from mlbot.commands.facts import DONE, Decision, Effect, Facts, Progress, Reason
+from mlbot.commands.help import Help
 from mlbot.commands.parser import CommandLine, ParseError, parse_comment
 from mlbot.commands.retrain import Retrain
 from mlbot.commands.status import Status, report_marker
 from mlbot.commands.waive import Waive
 from mlbot.config.errors import ConfigError
 from mlbot.config.schema import Config, parse_config
-from mlbot.config.yaml import load
+from mlbot.config.yaml import load, plain_top
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, RefusedError, UsageError
 from mlbot.events.event import CommentEvent
@@ -88,6 +89,15 @@ def command(environment: MutableMapping[str, str], options: CommandOptions, cons
 def _never(given: object) -> Never:
     del given
     raise RefusedError("a job that answers comments writes neither ledger nor charts")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Rules:
+    """What is read of the config of a branch: what is guarded, and the rest where a command asks for it."""
+
+    guard: tuple[str, ...] = ()
+    config: Config | None = None
+    refusal: Decision | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,18 +186,20 @@ class CommentJob:
         """What the commands that this person may give here are decided from."""
         github, event, options = self.github, self.event, self.options
         wanted = [each for each in commands if isinstance(each, Command) and not each.delivers]
+        named = [*(name for each in wanted if isinstance(each, Retrain) for name in each.models)]
+        named += [each.model for each in wanted if isinstance(each, Waive)]
+        whole = bool(named) or any(isinstance(each, Help) for each in wanted)
         pull = github.pull_request(event.number) if wanted and event.is_pull_request else None
-        config = self._config(event.default_branch) if wanted else None
+        rules = self._rules(event.default_branch, whole=whole) if wanted else _Rules()
         policy = Policy(
             repository_id=event.repository_id,
             repository=event.repository,
             default_branch=event.default_branch,
-            guard=config.guard if isinstance(config, Config) else (),
+            guard=rules.guard,
             train_path=options.train_path,
         )
         if pull is not None and pull.base_ref != event.default_branch and policy.guards(pull.base_ref):
-            config = self._config(pull.base_ref)
-        known = config if isinstance(config, Config) else None
+            rules = self._rules(pull.base_ref, whole=whole)
         facts = Facts(
             event=event,
             role=role,
@@ -197,36 +209,42 @@ class CommentJob:
             page=f"{self.job.server_url}/{self.job.repository}/pull/{event.number}",
             pull=pull,
             runs=github.runs(pull.head_sha, "pull_request") if pull else (),
-            config=known,
-            config_refusal=config if isinstance(config, Decision) else None,
+            config=rules.config,
+            config_refusal=rules.refusal,
             records=recorded(comments, options.bot),
             resumed=resumed,
         )
-        named = [*(name for each in wanted if isinstance(each, Retrain) for name in each.models)]
-        named += [each.model for each in wanted if isinstance(each, Waive)]
-        if pull is not None and known is not None and not all(known.model(name) for name in named):
+        if pull is not None and rules.config is not None and not all(map(rules.config.model, named)):
             facts = facts.model_copy(update={"head_models": self._head_models(pull)})
         if pull is not None and any(isinstance(each, Status) for each in wanted):
             facts = facts.model_copy(update={"progress": self._progress(facts, pull, comments)})
         return facts
 
-    def _config(self, ref: str) -> Config | Decision:
-        """The config of a branch, or why there is none that can be read."""
+    def _rules(self, ref: str, *, whole: bool) -> _Rules:
+        """What the config of a branch says, or why there is none that can be read.
+
+        A command that names nothing of it needs to know what is guarded. Whether the rest is right the judge says.
+        """
         raw = read_file(self.github, CONFIG_FILE, ref)
         if raw is None:
-            return Decision(reason=Reason.NO_CONFIG)
+            return _Rules(refusal=Decision(reason=Reason.NO_CONFIG))
+        top = {} if whole else plain_top(raw)
+        if top.get("version") == ["1"] and "models" in top:
+            return _Rules(guard=tuple(top.get("guard", ())))
         try:
-            return parse_config(load(raw, CONFIG_FILE))
+            config = parse_config(load(raw, CONFIG_FILE))
         except ConfigError as error:
-            return Decision(reason=Reason.CONFIG_BROKEN, values={"problem": str(error).splitlines()[0]})
+            problem = str(error).splitlines()[0]
+            return _Rules(refusal=Decision(reason=Reason.CONFIG_BROKEN, values={"problem": problem}))
+        return _Rules(guard=config.guard, config=config)
 
     def _head_models(self, pull: PullRequest) -> dict[str, tuple[Gate, ...]]:
         """The models of the head's own config, for a command that names one which the guarded branch does not have."""
         try:
-            head = self._config(pull.head_sha)
+            head = self._rules(pull.head_sha, whole=True).config
         except MlbotError:
             return {}
-        return {model.name: model.gates for model in head.models} if isinstance(head, Config) else {}
+        return {model.name: model.gates for model in head.models} if head else {}
 
     def _progress(self, facts: Facts, pull: PullRequest, comments: Sequence[Comment]) -> Progress:
         """What only the status asks for."""
@@ -255,7 +273,7 @@ class CommentJob:
             self._write(found, begun, working=True)
         done = [self.carry_out(each) for each in found]
         self._write(done, begun, working=False)
-        if all(each.decision.refused for each in done):
+        if all(each.decision.reason not in DONE for each in done):
             self.react("confused")
         elif any(each.decision.effects for each in done):
             self.react("rocket")

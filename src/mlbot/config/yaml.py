@@ -6,7 +6,7 @@ values are limited.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -57,6 +57,37 @@ def load(text: bytes | str, source: str) -> Document:
     if builder.duplicates:
         raise ConfigError(builder.duplicates.values(), source=source)
     return Document(source=source, data=data, values=builder.values, keys=builder.keys)
+
+
+def plain_top(text: bytes) -> Mapping[str, Sequence[str]]:
+    """The keys at the top of a mapping, each with the words of its value: one, or those of a list.
+
+    For who needs nothing else of a file. Empty where the top is not that plain, or no YAML: `load` says what is wrong.
+    """
+    words: dict[str, list[str]] = {}
+    key, depth = None, 0
+    try:
+        # Events, for they need no stack: what is below is neither made nor limited.
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            starts, ends = isinstance(event, yaml.CollectionStartEvent), isinstance(event, yaml.CollectionEndEvent)
+            word = event.value if isinstance(event, yaml.ScalarEvent) and event.tag is None else None
+            depth -= ends
+            if depth <= 2 and isinstance(event, yaml.AliasEvent):
+                return {}
+            if depth == 0 and isinstance(event, yaml.SequenceStartEvent):
+                return {}
+            if depth == 1 and key is None and not ends:
+                if word in (None, "<<", *words):
+                    return {}
+                key, words[word] = word, []
+            else:
+                if key is not None and word is not None and depth <= 2:
+                    words[key].append(word)
+                key = None if depth == 1 and not starts else key
+            depth += starts
+    except yaml.YAMLError:
+        return {}
+    return words
 
 
 def decode(text: bytes | str, source: str) -> str:

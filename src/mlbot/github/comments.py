@@ -87,7 +87,8 @@ def _edit(github: GitHub, operation: UpsertComment, found: list[Comment]) -> Ups
     oldest, *others = found
     if oldest.body == operation.body and not others:
         return Upserted.UNCHANGED
-    before = github.comment(oldest.id)
+    # Without a stamp whoever writes last is right, and there is nothing to look for.
+    before = github.comment(oldest.id) if operation.stamp else oldest
     if before is None or _compared(operation, before) == 1:
         return Upserted.NEWER_WRITTEN if before else None
     if before.body != operation.body:
@@ -95,7 +96,7 @@ def _edit(github: GitHub, operation: UpsertComment, found: list[Comment]) -> Ups
             github.update_comment(oldest.id, operation.body)
         except NotFoundError:
             return None
-        after = github.comment(oldest.id)
+        after = github.comment(oldest.id) if operation.stamp else oldest.model_copy(update={"body": operation.body})
         if after is None or (after.body != operation.body and _compared(operation, after) not in {0, 1}):
             return None
     for each in others:

@@ -218,7 +218,11 @@ class Transport:
             if not isinstance(items, list):
                 raise GitHubError("GitHub's answer is no list", where=str(request))
             yield from items
-            page = _next_page(answer, page, len(items))
+            found = _NEXT.search(answer.headers.get("link", ""))
+            following = int(found[1]) if found and items else 0
+            if following > _MOST_PAGES:
+                raise GitHubError(f"the list has more than {_MOST_PAGES} pages")
+            page = following if following > page else None  # never the same or an earlier one
 
     def answer(self, request: Request) -> Answer:
         """The first answer that is final; an error status raises.
@@ -305,17 +309,6 @@ def _limit_s(answer: Answer, now: float) -> float:
 
 def _number(text: str | None) -> float | None:
     return float(text) if text is not None and re.fullmatch(r"\d{1,12}(\.\d+)?", text) else None
-
-
-def _next_page(answer: Answer, page: int, count: int) -> int | None:
-    """The next page as the `link` header names it; never the same or an earlier one, and not for ever."""
-    found = _NEXT.search(answer.headers.get("link", ""))
-    following = int(found[1]) if found else None
-    if following is None or following <= page or not count:
-        return None
-    if following > _MOST_PAGES:
-        raise GitHubError(f"the list has more than {_MOST_PAGES} pages")
-    return following
 
 
 def _value(request: Request, answer: Answer) -> Any:

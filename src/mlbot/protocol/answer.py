@@ -120,8 +120,19 @@ def is_done(answer: Comment) -> bool:
 
 def recorded(comments: Iterable[Comment], login: Login) -> tuple[Recorded, ...]:
     """The records of the bot's own answers, oldest first. What is malformed or of another hand is ignored."""
-    own = sorted((each for each in comments if each.author == login), key=lambda each: each.id)
-    return tuple(record for each in own for record in _records(each))
+    every: list[Recorded] = []
+    for own in sorted((each for each in comments if each.author == login), key=lambda each: each.id):
+        found = _LINE.fullmatch(last_line_of(own.body))
+        if found is None or found["records"] is None:
+            continue
+        try:
+            raw = urlsafe_b64decode(found["records"])
+            records = read(raw, _Records, "An answer", most_bytes=RECORDS_LIMIT, most_depth=_DEPTH).root
+        except (HostileJsonError, ValueError):  # binascii's errors are ValueErrors
+            continue
+        if all(each.comment == int(found["comment"]) for each in records):  # another command's are none of its own
+            every += records
+    return tuple(every)
 
 
 def request_of(records: Iterable[Recorded], attempt: Attempt) -> RetrainRequest | None:
@@ -133,19 +144,6 @@ def request_of(records: Iterable[Recorded], attempt: Attempt) -> RetrainRequest 
 def _answers(comment: Comment) -> int | None:
     found = _LINE.fullmatch(last_line_of(comment.body))
     return int(found["comment"]) if found else None
-
-
-def _records(comment: Comment) -> tuple[Recorded, ...]:
-    """The records of one answer; those of another command's are none of its own."""
-    found = _LINE.fullmatch(last_line_of(comment.body))
-    if found is None or found["records"] is None:
-        return ()
-    try:
-        raw = urlsafe_b64decode(found["records"])
-        records = read(raw, _Records, "An answer", most_bytes=RECORDS_LIMIT, most_depth=_DEPTH).root
-    except (HostileJsonError, ValueError):  # binascii's errors are ValueErrors
-        return ()
-    return records if all(each.comment == int(found["comment"]) for each in records) else ()
 
 
 class Reruns(Record):
