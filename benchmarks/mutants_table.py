@@ -523,26 +523,26 @@ _ADMISSION = (
     Mutant(
         name="write/head-moved",
         fault="A verdict is written to a head that it is not about.",
-        old="if now.head_sha != subject.sha or now.head_repository_id != subject.head_repository_id:",
-        new="if now.head_repository_id != subject.head_repository_id:",
+        old="(now.number, now.head_sha, now.head_repository_id, now.base_ref) == wanted",
+        new="(now.number, self.sha, now.head_repository_id, now.base_ref) == wanted",
     ),
     Mutant(
         name="write/head-of-another-fork",
         fault="A verdict is written to a pull request that comes from another repository now.",
-        old="if now.head_sha != subject.sha or now.head_repository_id != subject.head_repository_id:",
-        new="if now.head_sha != subject.sha:",
+        old="(now.number, now.head_sha, now.head_repository_id, now.base_ref) == wanted",
+        new="(now.number, now.head_sha, self.head_repository_id, now.base_ref) == wanted",
     ),
     Mutant(
         name="write/another-base",
         fault="A verdict about one branch is written to a pull request into another.",
-        old="Write.GO if now.base_ref == subject.branch else Write.OTHER_BASE",
-        new="Write.GO",
+        old="(now.number, now.head_sha, now.head_repository_id, now.base_ref) == wanted",
+        new="(now.number, now.head_sha, now.head_repository_id, self.branch) == wanted",
     ),
     Mutant(
         name="write/older-replaces-newer",
         fault="An older attempt's words replace a newer one's.",
-        old="written is None or mine.order >= written.order",
-        new="written is None or mine.order <= written.order",
+        old="written is not None and written.order > operation.attempt.order",
+        new="written is not None and written.order < operation.attempt.order",
     ),
 )
 
@@ -1240,7 +1240,7 @@ _PARSERS = (
     Mutant(
         name="command/missing-argument",
         fault="A command without its reason is followed.",
-        old="if command.requires(form) and not form.fields <= fields.keys():",
+        old="if form.fields & absent:",
         new="if False:",
     ),
     Mutant(
@@ -1252,8 +1252,8 @@ _PARSERS = (
     Mutant(
         name="command/any-role",
         fault="A stranger starts a training.",
-        old='if not (is_enough(role, command.role) or (command.others and role != "none")):',
-        new="if False:",
+        old='elif not (is_enough(role, command.role) or (command.others and role != "none")):',
+        new="elif False:",
     ),
     Mutant(
         name="command/fork-without-a-sha",
@@ -1270,16 +1270,13 @@ _PARSERS = (
     Mutant(
         name="command/edited",
         fault="A comment that was edited afterwards is followed.",
-        old="""
-        if edited:
-            return Decision(reason=Reason.EDITED)
-        """,
-        new="pass",
+        old="elif edited:",
+        new="elif False:",
     ),
     Mutant(
         name="command/any-number-a-minute",
         fault="One person's comments are answered without a limit.",
-        old="if late and not over:",
+        old="if place >= LIMIT and not over:",
         new="if False:",
     ),
     Mutant(
@@ -1309,14 +1306,14 @@ _PARSERS = (
     Mutant(
         name="answer/of-another-hand",
         fault="A stranger's comment says what the bot recorded.",
-        old="own = sorted((each for each in comments if each.author == login), key=lambda each: each.id)",
-        new="own = sorted(comments, key=lambda each: each.id)",
+        old="sorted((each for each in comments if each.author == login), key=lambda each: each.id)",
+        new="sorted(comments, key=lambda each: each.id)",
     ),
     Mutant(
         name="answer/of-another-comment",
         fault="A record says that another comment asked.",
-        old='return records if all(each.comment == int(found["comment"]) for each in records) else ()',
-        new="return records",
+        old='if all(each.comment == int(found["comment"]) for each in records):',
+        new="if True:",
     ),
     Mutant(
         name="stamp/anywhere",

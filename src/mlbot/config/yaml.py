@@ -77,7 +77,7 @@ def plain_top(text: bytes) -> Mapping[str, Sequence[str]]:
             if depth == 0 and isinstance(event, yaml.SequenceStartEvent):
                 return {}
             if depth == 1 and key is None and not ends:
-                if word in (None, "<<", *words):
+                if word is None or word in {"<<", *words}:
                     return {}
                 key, words[word] = word, []
             else:
