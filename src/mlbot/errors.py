@@ -1,6 +1,7 @@
 """Errors that a person can act on, and the exit codes they end in."""
 
 from enum import IntEnum
+from importlib.util import find_spec
 
 
 class Exit(IntEnum):
@@ -62,3 +63,16 @@ class MissingExtraError(MlbotError):
             f"{needed_for} needs the optional part '{extra}', which is not installed.",
             hint=f"Install it: pip install 'mlbot[{extra}]'",
         )
+
+
+_PACKAGES = {"ml": ("altair", "fsspec", "numpy", "onnx", "onnxruntime", "polars", "scipy", "skl2onnx", "sklearn")}
+
+
+def require(extra: str, *, needed_for: str) -> None:
+    """Make sure that an optional part is installed. Imports nothing.
+
+    Raises:
+        MissingExtraError: it is not, or only in parts.
+    """
+    if any(find_spec(package) is None for package in _PACKAGES[extra]):
+        raise MissingExtraError(extra, needed_for=needed_for)

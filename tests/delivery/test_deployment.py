@@ -30,7 +30,7 @@ from mlbot.delivery.deployment import (
 )
 from mlbot.delivery.messages import words
 from mlbot.ledger.entries import DeploymentIntent, LockEntry
-from mlbot.lib.decision import Decision
+from mlbot.lib.record import Decision
 from mlbot.lib.version import Served, Stored
 
 BYTES, OTHER = digest(1), digest(2)

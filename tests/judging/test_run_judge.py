@@ -22,7 +22,7 @@ from mlbot.git.ledger import LedgerBranch
 from mlbot.git.remote import Remote
 from mlbot.git.repository import Repository
 from mlbot.judging.run_judge import Rules
-from mlbot.lib.canonical import digest
+from mlbot.lib.record import digest
 from mlbot.plan.run_plan import Planning
 from mlbot.storage.store import open_store
 from mlbot.verdict.verdict import Commits

@@ -14,7 +14,7 @@ from tests.support.config_samples import config, model
 from mlbot.config.schema import Config, Model
 from mlbot.errors import UsageError
 from mlbot.gates.metric import Task
-from mlbot.lib.canonical import digest
+from mlbot.lib.record import digest
 from mlbot.lib.tree import SUBMODULE, SYMLINK, Tree
 from mlbot.plan.content_key import COLUMNS, LOCKS, Inputs, Side
 from mlbot.plan.plan import MATRIX_LIMIT, Plan, PlannedModel, StaleCode, plan_models

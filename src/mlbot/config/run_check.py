@@ -12,8 +12,7 @@ from mlbot.config.yaml import MAX_BYTES, load
 from mlbot.console import Console
 from mlbot.errors import UsageError
 from mlbot.lib.constants import CONFIG_FILE
-from mlbot.lib.globs import is_glob
-from mlbot.lib.tree import is_url
+from mlbot.lib.tree import is_glob, is_url
 
 _MAX_HEADER = 1 << 20
 

@@ -9,9 +9,7 @@ from enum import StrEnum
 
 from mlbot.ledger.entries import Action, Actor, ApprovalEntry, DeploymentEntry, DeploymentIntent, Entry, LockEntry
 from mlbot.ledger.queries import deployments, live, unfinished
-from mlbot.lib.canonical import canonical
-from mlbot.lib.decision import Decision, decide
-from mlbot.lib.record import Count, Digest, Name, Record
+from mlbot.lib.record import Count, Decision, Digest, Name, Record, canonical, decide
 from mlbot.lib.untrusted_json import HostileJsonError, read
 from mlbot.lib.version import Served, Stored, served_of
 

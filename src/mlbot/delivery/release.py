@@ -7,8 +7,7 @@ from typing import Literal
 from mlbot.events.github import RefName
 from mlbot.gates.outcome import Outcome
 from mlbot.ledger.entries import ReleaseEntry, VerdictEntry
-from mlbot.lib.decision import Decision, decide
-from mlbot.lib.record import Digest, Name, Record, Sha
+from mlbot.lib.record import Decision, Digest, Name, Record, Sha, decide
 from mlbot.lib.version import Stored
 
 

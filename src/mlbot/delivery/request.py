@@ -16,8 +16,7 @@ from mlbot.commands.parser import parse_comment
 from mlbot.config.errors import nearest
 from mlbot.config.schema import Config, EnvironmentConfig
 from mlbot.events.github import Comment, CommentFacts, Id, Login, Role, is_enough
-from mlbot.lib.decision import first_refusal
-from mlbot.lib.record import Record
+from mlbot.lib.record import Record, first_refusal
 from mlbot.registry.tags import RegistryTag, parse_tag
 
 ReleaseCommand = Annotated[Release | Promote | Approve | Rollback | Lock | Unlock, Field(discriminator="kind")]

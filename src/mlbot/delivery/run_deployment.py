@@ -16,11 +16,10 @@ from mlbot.config.schema import EnvironmentConfig, Smoke
 from mlbot.delivery.deployment import begun, deployment_id, lock_text, next_sequence, read_lock, serves
 from mlbot.delivery.model_card import MODEL_FILE
 from mlbot.delivery.run_release import read_golden
-from mlbot.errors import MlbotError, NotEvaluatedError, RefusedError
+from mlbot.errors import MlbotError, NotEvaluatedError, RefusedError, require
 from mlbot.git.locks import PREFIX, Held
 from mlbot.ledger.entries import Action, DeploymentEntry, DeploymentIntent, DeploymentState, Entry, ReleaseEntry
 from mlbot.ledger.queries import deployments, live, release_of
-from mlbot.lib.extras import require
 from mlbot.lib.version import Served, Stored, Version, name_of, served_of, shorten
 from mlbot.protocol.golden import Golden, SmokeResult
 from mlbot.registry.run_repository import RepositoryContext

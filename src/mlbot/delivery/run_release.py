@@ -21,8 +21,7 @@ from mlbot.delivery.release import ReleaseFacts, ReleaseResult, TagFacts, decide
 from mlbot.errors import NotEvaluatedError, UsageError
 from mlbot.ledger.entries import Entry, ReleaseEntry, VerdictEntry
 from mlbot.ledger.queries import latest_by_key, release_of, releases
-from mlbot.lib.canonical import digest_of_stream
-from mlbot.lib.record import Digest, Sha
+from mlbot.lib.record import Digest, Sha, digest_of_stream
 from mlbot.lib.tree import TagRef
 from mlbot.lib.untrusted_json import read
 from mlbot.lib.version import Bump, Stored, Version, name_of

@@ -13,9 +13,8 @@ from mlbot.git import snapshot
 from mlbot.git.command import git, read_objects, try_git, words
 from mlbot.git.leases import SCRATCH, exclusive, heal, lease, remove_tree, scratch
 from mlbot.lib.constants import CONFIG_FILE
-from mlbot.lib.globs import normalise
 from mlbot.lib.record import Digest, Sha
-from mlbot.lib.tree import SUBMODULE, SYMLINK, Tree, shown
+from mlbot.lib.tree import SUBMODULE, SYMLINK, Tree, normalise, shown
 from mlbot.verdict.verdict import Commits
 
 # Checkouts of commits in folders of their own, for training: never beside the user's files, never left behind.

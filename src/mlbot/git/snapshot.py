@@ -12,8 +12,7 @@ from pydantic import Field
 from mlbot.errors import UsageError
 from mlbot.git.command import git, try_git, words
 from mlbot.git.leases import scratch
-from mlbot.lib.canonical import digest, digest_of_stream
-from mlbot.lib.record import Digest, Record, Sha
+from mlbot.lib.record import Digest, Record, Sha, digest, digest_of_stream
 from mlbot.lib.tree import shown
 
 _IDENTITY = {

@@ -9,8 +9,7 @@ from typing import Any
 from mlbot.events.event import dig
 from mlbot.github.api import GitHub, number_of, text_of
 from mlbot.github.transport import InvalidRequestError, NotFoundError, Request, UnavailableError, Upload
-from mlbot.lib.canonical import digest_of_stream
-from mlbot.lib.record import Sha
+from mlbot.lib.record import Sha, digest_of_stream
 
 # What GitHub shows of an environment.
 

@@ -16,8 +16,7 @@ from mlbot.github.transport import Limits
 from mlbot.judging.run_ci import CIRun
 from mlbot.judging.run_judge import Live
 from mlbot.ledger.entries import DeploymentEntry, VerdictEntry
-from mlbot.lib.canonical import digest_of_stream
-from mlbot.lib.record import Digest, Name
+from mlbot.lib.record import Digest, Name, digest_of_stream
 from mlbot.lib.untrusted_json import read
 from mlbot.plan.plan import PlannedModel
 from mlbot.protocol.artifacts import (

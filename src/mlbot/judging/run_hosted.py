@@ -17,7 +17,7 @@ from mlbot.commands.params_patch import edited, unified
 from mlbot.config.params import load_params
 from mlbot.config.schema import Model, Waivers
 from mlbot.config.yaml import decode, load
-from mlbot.errors import Exit, MlbotError
+from mlbot.errors import Exit, MlbotError, require
 from mlbot.gates.outcome import Reason
 from mlbot.git.ledger import LedgerBranch
 from mlbot.git.remote import failure
@@ -30,7 +30,6 @@ from mlbot.judging.waivers import Resolved, ended, fresh, is_open, resolve
 from mlbot.ledger.entries import DeploymentEntry, Entry, VerdictEntry, WaiverEntry, folders_of
 from mlbot.ledger.queries import judged_models, latest_by_key, verdicts
 from mlbot.lib.constants import CONFIG_FILE
-from mlbot.lib.extras import require
 from mlbot.lib.record import Name, Sha
 from mlbot.lib.scalar import Params
 from mlbot.plan.plan import MATRIX_LIMIT, Plan, PlannedModel

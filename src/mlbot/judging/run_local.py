@@ -11,7 +11,7 @@ from mlbot import __version__
 from mlbot.config.run_check import check
 from mlbot.config.schema import Config, Model
 from mlbot.console import Console
-from mlbot.errors import Exit, UsageError
+from mlbot.errors import Exit, UsageError, require
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.git.ledger import read_local
 from mlbot.git.repository import Repository, three_commits
@@ -20,7 +20,6 @@ from mlbot.judging.run_judge import JudgeRequest, JudgeResult, Rule, Rules, evid
 from mlbot.judging.waivers import ended
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.ledger.queries import verdicts
-from mlbot.lib.extras import require
 from mlbot.plan.plan import Plan, PlannedModel
 from mlbot.plan.run_plan import Planning
 from mlbot.report.report import Report

@@ -16,8 +16,7 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from mlbot.events.github import Attempt, Id, RefName, Text
 from mlbot.gates.outcome import Outcome, Reason
-from mlbot.lib.canonical import document
-from mlbot.lib.record import Count, Digest, FileDigest, Name, Record, Sha
+from mlbot.lib.record import Count, Digest, FileDigest, Name, Record, Sha, document
 from mlbot.lib.scalar import Params
 from mlbot.lib.untrusted_json import HostileJsonError, load
 from mlbot.lib.version import Served, VersionText

@@ -9,11 +9,9 @@ from pydantic import Field
 from mlbot.config.schema import Config, Data, Model
 from mlbot.errors import UsageError
 from mlbot.gates.metric import Task
-from mlbot.lib.canonical import canonical, digest
 from mlbot.lib.constants import CONFIG_FILE
-from mlbot.lib.globs import normalise
-from mlbot.lib.record import Digest, Record
-from mlbot.lib.tree import Tree, is_url, module_files
+from mlbot.lib.record import Digest, Record, canonical, digest
+from mlbot.lib.tree import Tree, is_url, module_files, normalise
 
 LOCKS = (
     "uv.lock",

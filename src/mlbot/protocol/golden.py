@@ -6,8 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from mlbot.gates.metric import Task
-from mlbot.lib.canonical import digest, document
-from mlbot.lib.record import Count, Digest, Name, Record
+from mlbot.lib.record import Count, Digest, Name, Record, digest, document
 from mlbot.verdict.evidence import NonNegative
 
 INFINITE = {"Infinity": float("inf"), "-Infinity": float("-inf")}

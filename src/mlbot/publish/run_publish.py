@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mlbot.console import Console
-from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError
+from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError, require
 from mlbot.events.github import Attempt
 from mlbot.gates.outcome import Outcome
 from mlbot.git.ledger import ChartsBranch, LedgerBranch
@@ -34,7 +34,6 @@ from mlbot.judging.run_local import Outputs, RunOptions, Work, hand_out, judge_c
 from mlbot.judging.trial import TrialResult, read_results, trials, with_result
 from mlbot.ledger.entries import Entry, VerdictEntry
 from mlbot.ledger.queries import latest_by_key
-from mlbot.lib.extras import require
 from mlbot.lib.record import Sha
 from mlbot.lib.templates import phrase
 from mlbot.lib.untrusted_json import read

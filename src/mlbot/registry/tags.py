@@ -27,8 +27,7 @@ from pydantic import ValidationError
 
 from mlbot.events.github import Attempt
 from mlbot.ledger.entries import Actor, DeploymentEntry, ReleaseEntry
-from mlbot.lib.canonical import canonical
-from mlbot.lib.record import Digest, Name, Record, Sha
+from mlbot.lib.record import Digest, Name, Record, Sha, canonical
 from mlbot.lib.tree import TagRef
 from mlbot.lib.version import MOST_CHARACTERS, MOST_DIGITS, NUMBER, Bump, Served, Version
 

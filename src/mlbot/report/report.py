@@ -10,9 +10,8 @@ from pydantic import Field
 
 from mlbot.gates.metric import CATALOGUE, OPERATIONAL, Direction, Task
 from mlbot.gates.outcome import Outcome
-from mlbot.lib.canonical import digest, document
 from mlbot.lib.constants import ACTIONS_REPOSITORY
-from mlbot.lib.record import Count, Digest, Name, Record
+from mlbot.lib.record import Count, Digest, Name, Record, digest, document
 from mlbot.protocol.artifacts import Training, TrainingFailure
 from mlbot.verdict.evidence import Comparison, Evaluation, Flips, Holdout, Problem
 from mlbot.verdict.verdict import ModelVerdict, Verdict

@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlbot.console import Console
-from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError
+from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError, require
 from mlbot.gates.outcome import Outcome
-from mlbot.lib.extras import require
 from mlbot.report.report import NoticeCode, Report
 from mlbot.resources import examples
 

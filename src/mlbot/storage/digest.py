@@ -8,8 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mlbot.errors import NotEvaluatedError
-from mlbot.lib.canonical import digest_of_stream
-from mlbot.lib.record import Digest
+from mlbot.lib.record import Digest, digest_of_stream
 
 CHUNK = 1 << 20
 

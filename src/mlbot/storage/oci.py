@@ -22,8 +22,7 @@ from urllib.parse import urljoin, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mlbot.errors import NotEvaluatedError, RefusedError, UsageError
-from mlbot.lib.canonical import canonical, digest
-from mlbot.lib.record import Digest, FileDigest, Record
+from mlbot.lib.record import Digest, FileDigest, Record, canonical, digest
 from mlbot.lib.untrusted_json import HostileJsonError, load
 from mlbot.storage.digest import CHUNK, checked, chunks_of, take
 

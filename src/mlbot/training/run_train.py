@@ -12,12 +12,11 @@ from pathlib import Path
 
 from mlbot.config.schema import Model
 from mlbot.console import Console
-from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError
+from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError, require
 from mlbot.gates.outcome import Reason
 from mlbot.git.repository import Repository, three_commits
 from mlbot.ledger.entries import Environment
 from mlbot.lib.constants import CONFIG_FILE
-from mlbot.lib.extras import require
 from mlbot.lib.record import Digest, Sha
 from mlbot.lib.scalar import Params
 from mlbot.lib.tree import is_url, shown

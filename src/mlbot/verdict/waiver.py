@@ -12,8 +12,7 @@ from mlbot.events.github import Role
 from mlbot.gates.gate import Gate
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import WaiverEntry
-from mlbot.lib.canonical import canonical, digest
-from mlbot.lib.record import Digest, Name
+from mlbot.lib.record import Digest, Name, canonical, digest
 from mlbot.lib.tree import Tree, module_files
 from mlbot.verdict.verdict import GateResult, Waived
 

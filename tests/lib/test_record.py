@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mlbot.lib.canonical import canonical, digest, digest_of_stream, document
+from mlbot.lib.record import canonical, digest, digest_of_stream, document
 
 ABC = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, appendix B.1
 
