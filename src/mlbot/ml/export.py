@@ -76,9 +76,7 @@ def _rename(graph: "onnx.GraphProto", mapping: Mapping[str, str]) -> None:
 
 # A sample of the rows that an estimator was fitted on: it tells the columns' types, and parity is measured on it.
 
-MATRIX_INPUT = "X"
-"""The name of the one input of a file that was trained on an array."""
-
+MATRIX_INPUT = "X"  # the name of the one input of a file that was trained on an array
 _ROWS = 2_000
 
 
@@ -101,12 +99,10 @@ class Frame(Protocol):
 class Sample:
     """Rows twice: as the estimator takes them, and as the judge feeds them to the ONNX file."""
 
-    rows: Any
-    """A data frame or an array `[N, F]`."""
+    rows: Any  # a data frame or an array `[N, F]`
     feed: "dict[str, NDArray[Any]]"
     """By input: `[N, 1]` float32 or object (text) for each column, or one float32 `[N, F]`."""
-    columns: tuple[str, ...] | None
-    """The data frame's columns; None: an array."""
+    columns: tuple[str, ...] | None  # the data frame's columns; None: an array
 
     @property
     def text(self) -> frozenset[str]:
@@ -318,14 +314,9 @@ def _hint() -> str:
     )
 
 
-FEATURES_KEY = "mlbot.features"
-"""Metadata: the columns in order, as a JSON list."""
-
-CLASSES_KEY = "mlbot.classes"
-"""Metadata: the labels in the order of the probability columns, as a JSON list of text."""
-
-FORMAT_KEY = "mlbot.format"
-"""Metadata: `columns@1` (one input a column) or `matrix@1` (one input for all)."""
+FEATURES_KEY = "mlbot.features"  # metadata: the columns in order, as a JSON list
+CLASSES_KEY = "mlbot.classes"  # metadata: the labels in the order of the probability columns, as a JSON list of text
+FORMAT_KEY = "mlbot.format"  # metadata: `columns@1` (one input a column) or `matrix@1` (one input for all)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -333,8 +324,7 @@ class Exported:
     """An ONNX file and how far it is from the estimator it was made of."""
 
     model: bytes
-    parity: Parity | None
-    """None when there were no rows to compare on, or a prediction was not finite."""
+    parity: Parity | None  # None when there were no rows to compare on, or a prediction was not finite
 
 
 def export(estimator: Any, rows: Any, *, features: Sequence[str] | None = None) -> Exported:

@@ -18,9 +18,7 @@ from polars.exceptions import PolarsError
 
 from mlbot.errors import UsageError
 
-Source = str | Path | bytes
-"""A path, any fsspec URL, or a file's bytes."""
-
+Source = str | Path | bytes  # a path, any fsspec URL, or a file's bytes
 _PARQUET = b"PAR1"
 _RENAMED = "_duplicated_"
 

@@ -47,25 +47,18 @@ LabelArray = npt.NDArray[Any]
 LabelValue = str | int | float | bool
 _MOST_CLASSES = 1000
 
-_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?", re.ASCII)
-"""A number; a post code with leading zeros is none."""
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?", re.ASCII)  # a number; a post code with leading zeros is none
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Labels:
-    """The target of every row.
+    """The target of every row."""
 
-    Attributes:
-        codes: (n,): int8 with 1 for positive, int32 codes into `classes`, or float64 for regression.
-        classes: the labels; negative before positive for a binary task; empty for regression.
-        order: the labels as probability columns are ordered when a model does not say: `data.classes`, else sorted.
-        values: `classes` as the data means them: whole numbers, numbers, booleans or text.
-    """
-
-    codes: LabelArray
-    classes: tuple[str, ...] = ()
+    codes: LabelArray  # (n,): int8 with 1 for positive, int32 codes into `classes`, or float64 for regression
+    classes: tuple[str, ...] = ()  # the labels; negative before positive for a binary task; empty for regression
+    # The labels as probability columns are ordered when a model does not say: `data.classes`, else sorted.
     order: tuple[str, ...] = ()
-    values: tuple[LabelValue, ...] = ()
+    values: tuple[LabelValue, ...] = ()  # `classes` as the data means them: whole numbers, numbers, booleans or text
 
 
 @dataclass(kw_only=True, slots=True)
@@ -207,16 +200,12 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """A file that can be read several times.
-
-    Attributes:
-        hidden: whether it came from an URL.
-        nameless: what keeps the file behind `path` when it has no name: its bytes are gone with it.
-    """
+    """A file that can be read several times."""
 
     path: Path
     digest: str
-    hidden: bool
+    hidden: bool  # whether it came from an URL
+    # What keeps the file behind `path` when it has no name: its bytes are gone with it.
     nameless: "_Nameless | None" = None
 
 
@@ -293,9 +282,7 @@ def pack(frame: pl.DataFrame, features: tuple[Feature, ...]) -> Packed:
     """A batch as bytes: missing text is `""`, a missing number NaN (so a column with gaps crosses as floats)."""
     packed = [_text(frame[f.name]) if f.kind is Kind.TEXT else _numbers(frame[f.name], f.kind) for f in features]
     return Packed(
-        rows=frame.height,
-        columns=tuple(column for column, _ in packed),
-        chunks=tuple(chunk for _, chunk in packed),
+        rows=frame.height, columns=tuple(column for column, _ in packed), chunks=tuple(chunk for _, chunk in packed)
     )
 
 
@@ -326,20 +313,15 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HoldoutData:
-    """The labelled rows a model is judged on.
-
-    Attributes:
-        labels: (n,): int8 with 1 for positive, int32 class codes, or float64.
-        values: the class of each code as the data means it (`1`, `True`, `"yes"`); empty for regression.
-        masks: a slice's rows, (n,) each; a condition that is NULL counts as false.
-        groups: a code for each row's group, (n,), numbered as they appear; None without `data.group`.
-    """
+    """The labelled rows a model is judged on."""
 
     record: Holdout
-    labels: LabelArray
+    labels: LabelArray  # (n,): int8 with 1 for positive, int32 class codes, or float64
+    # The class of each code as the data means it (`1`, `True`, `"yes"`); empty for regression.
     values: tuple[LabelValue, ...]
     expected: Expected
-    masks: Mapping[str, Mask]
+    masks: Mapping[str, Mask]  # a slice's rows, (n,) each; a condition that is NULL counts as false
+    # A code for each row's group, (n,), numbered as they appear; None without `data.group`.
     groups: npt.NDArray[np.int32] | None
     _frame: pl.LazyFrame = field(repr=False)
     _source: Source = field(repr=False)

@@ -318,17 +318,11 @@ class Input:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Signature:
-    """How to feed a model and what to read.
+    """How to feed a model and what to read."""
 
-    Attributes:
-        inputs: one a used column in the features' order, or the one matrix.
-        output: name of the output that holds the predictions.
-        facts: what the judge records of it.
-    """
-
-    inputs: tuple[Input, ...]
-    output: str
-    facts: ModelFacts
+    inputs: tuple[Input, ...]  # one a used column in the features' order, or the one matrix
+    output: str  # name of the output that holds the predictions
+    facts: ModelFacts  # what the judge records of it
 
 
 def read_signature(model: onnx.ModelProto, expected: Expected) -> Signature:

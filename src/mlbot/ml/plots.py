@@ -20,9 +20,7 @@ from mlbot.verdict.evidence import Comparison
 
 # What all charts share: sizes, the two sides, tooltips and the legend that hides a side.
 
-Rows = list[dict[str, Any]]
-"""Data of a chart, a dict a mark; the keys are fixed names, never a stranger's."""
-
+Rows = list[dict[str, Any]]  # data of a chart, a dict a mark; the keys are fixed names, never a stranger's
 SIDES = [Side.BASELINE.value, Side.CANDIDATE.value]
 WIDTH, HEIGHT = 340, 240
 
@@ -35,10 +33,8 @@ TICKS = 6
 class Use(Enum):
     """Where a chart stands."""
 
-    PAGE = "page"
-    """People can point at it and choose."""
-    PICTURE = "picture"
-    """It is drawn once, so it says itself what it shows."""
+    PAGE = "page"  # people can point at it and choose
+    PICTURE = "picture"  # it is drawn once, so it says itself what it shows
 
 
 def tooltips(rows: Rows) -> list[Any]:
@@ -145,8 +141,7 @@ def script() -> str:
 
 _MOST_CLASSES = 20
 
-_FEW_POINTS = 60
-"""Up to so many, each point is marked."""
+_FEW_POINTS = 60  # up to so many, each point is marked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,8 +152,7 @@ class _Axes:
     x_title: str
     y: str
     y_title: str
-    unit: bool = False
-    """Whether both run from 0 to 1, with the diagonal drawn."""
+    unit: bool = False  # whether both run from 0 to 1, with the diagonal drawn
 
 
 def roc(model: ModelReport, use: Use) -> Any | None:

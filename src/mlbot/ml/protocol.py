@@ -21,11 +21,8 @@ from mlbot.lib.record import Count, Record
 _M = TypeVar("_M", bound=Record)
 _LENGTHS = struct.Struct(">IQ")
 
-REPLY_HEADER_LIMIT = 1 << 20
-"""Bytes of the longest header that the judge accepts."""
-
-REQUEST_LIMIT = 1 << 40
-"""Bytes the child accepts: the judge is trusted, and memory has its own limit."""
+REPLY_HEADER_LIMIT = 1 << 20  # bytes of the longest header that the judge accepts
+REQUEST_LIMIT = 1 << 40  # bytes the child accepts: the judge is trusted, and memory has its own limit
 
 
 class Kind(StrEnum):
@@ -48,37 +45,30 @@ class Expected(Record):
     """What a model file has to fit."""
 
     task: Task
-    features: tuple[Feature, ...]
-    """The columns in order."""
+    features: tuple[Feature, ...]  # the columns in order
     classes: tuple[str, ...] = ()
     """The labels in the order of the model's probability columns, unless the model says another one."""
-    declared: bool = False
-    """Whether the config names the classes; else they are the holdout's own, sorted."""
+    declared: bool = False  # whether the config names the classes; else they are the holdout's own, sorted
 
 
 class Layout(StrEnum):
     """How a model takes its features."""
 
-    COLUMNS = "columns"
-    """One input a column."""
-    MATRIX = "matrix"
-    """All of them in one numeric input."""
+    COLUMNS = "columns"  # one input a column
+    MATRIX = "matrix"  # all of them in one numeric input
 
 
 class ModelFacts(Record):
     """What a model file says of itself, checked against what was expected of it."""
 
     layout: Layout
-    unused: tuple[str, ...] = ()
-    """Features that it has no input for."""
+    unused: tuple[str, ...] = ()  # features that it has no input for
     classes: tuple[Annotated[str, Field(max_length=10_000)], ...] = ()
     """The labels of its probability columns; empty for regression."""
-    single_probability: bool = False
-    """Whether it gives the positive class's probability alone."""
+    single_probability: bool = False  # whether it gives the positive class's probability alone
     nodes: Count
     ir_version: Count
-    opset: Count
-    """Version of ONNX's own operators; 0 when it uses none."""
+    opset: Count  # version of ONNX's own operators; 0 when it uses none
 
 
 class Start(Record):
@@ -110,8 +100,7 @@ class Packed:
 
     rows: int
     columns: tuple[Column, ...]
-    chunks: tuple[bytes, ...]
-    """The columns' bytes, one after the other."""
+    chunks: tuple[bytes, ...]  # the columns' bytes, one after the other
 
     @property
     def length(self) -> int:

@@ -31,8 +31,7 @@ _NOT_THERE = 0x00050000 | errno.ENOSYS
 _CLONE_THREAD = 0x00010000
 _LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
 
-_NUMBER, _MACHINE, _FIRST_ARGUMENT = 0, 4, 16
-"""Offsets in the kernel's `struct seccomp_data`."""
+_NUMBER, _MACHINE, _FIRST_ARGUMENT = 0, 4, 16  # offsets in the kernel's `struct seccomp_data`
 
 _X86_64 = (
     # read write close fstat lseek mmap mprotect munmap brk rt_sigaction rt_sigprocmask rt_sigreturn poll
@@ -79,10 +78,7 @@ class _Machine(NamedTuple):
 _CLONE3 = 435  # the same number everywhere
 
 _MACHINES: Mapping[str, _Machine] = MappingProxyType(
-    {
-        "x86_64": _Machine(0xC000003E, 317, 56, _X86_64),
-        "aarch64": _Machine(0xC00000B7, 277, 220, _AARCH64),
-    }
+    {"x86_64": _Machine(0xC000003E, 317, 56, _X86_64), "aarch64": _Machine(0xC00000B7, 277, 220, _AARCH64)}
 )
 
 
@@ -141,19 +137,12 @@ _NOBODY = 65534
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Confinement:
-    """How much the child may use.
+    """How much the child may use."""
 
-    Attributes:
-        memory_bytes: address space beyond what the loaded libraries take.
-        cpu_s: processor seconds, all threads together.
-        threads: threads of the model's runtime; with one, the child can start none.
-        parent: process id of the parent, whose end ends the child.
-    """
-
-    memory_bytes: int
-    cpu_s: float
-    threads: int
-    parent: int
+    memory_bytes: int  # address space beyond what the loaded libraries take
+    cpu_s: float  # processor seconds, all threads together
+    threads: int  # threads of the model's runtime; with one, the child can start none
+    parent: int  # process id of the parent, whose end ends the child
 
 
 def isolate() -> dict[str, bool]:
@@ -244,11 +233,7 @@ def _end_with(parent: int) -> bool:
 
 def _limit(limits: Confinement) -> bool:
     seconds = max(1, round(limits.cpu_s))
-    wanted = {
-        resource.RLIMIT_CPU: (seconds, seconds + 1),
-        resource.RLIMIT_FSIZE: (0, 0),
-        resource.RLIMIT_CORE: (0, 0),
-    }
+    wanted = {resource.RLIMIT_CPU: (seconds, seconds + 1), resource.RLIMIT_FSIZE: (0, 0), resource.RLIMIT_CORE: (0, 0)}
     taken = _address_space()
     if taken:
         wanted[resource.RLIMIT_AS] = (taken + limits.memory_bytes,) * 2

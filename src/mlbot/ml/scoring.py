@@ -247,16 +247,12 @@ _TOLERANCE = 1e-3
 
 @dataclass(kw_only=True, slots=True)
 class Collector:
-    """Takes one model's predictions batch by batch into one array as the statistics want it.
-
-    Attributes:
-        whole: where they go: (n,) or (n, C).
-        columns: for each column of `whole` the model's own column, or None for a class it never learned; binary: the
-            positive class's column.
-    """
+    """Takes one model's predictions batch by batch into one array as the statistics want it."""
 
     task: Task
-    whole: Floats
+    whole: Floats  # where they go: (n,) or (n, C)
+    # For each column of `whole` the model's own column, or None for a class it never learned; binary: the positive
+    # class's column.
     columns: tuple[int | None, ...]
     _done: int = 0
     _not_finite: int = 0
@@ -330,61 +326,39 @@ def columns_of(facts: ModelFacts, task: Task, classes: tuple[str, ...]) -> tuple
 class Protection(Record):
     """What held a model back while it was scored. Each is True when it was in force."""
 
-    empty_environment: bool
-    """No environment variable, so no credential."""
-    other_user: bool
-    """Another user than the judge's; only a judge run by root can do that."""
-    no_network: bool
-    """A network namespace with nothing in it."""
+    empty_environment: bool  # no environment variable, so no credential
+    other_user: bool  # another user than the judge's; only a judge run by root can do that
+    no_network: bool  # a network namespace with nothing in it
     no_new_privileges: bool
-    resource_limits: bool
-    """Memory, processor time, file size."""
-    no_new_files: bool
-    """No file, socket or pipe can be opened."""
-    system_calls: bool
-    """A filter allows computing and the open pipes, nothing else: no files, no sockets, no programs."""
+    resource_limits: bool  # memory, processor time, file size
+    no_new_files: bool  # no file, socket or pipe can be opened
+    system_calls: bool  # a filter allows computing and the open pipes, nothing else: no files, no sockets, no programs
     ends_with_parent: bool
-    parent_hidden: bool
-    """The judge's memory and environment cannot be read by a process of the same user."""
+    parent_hidden: bool  # the judge's memory and environment cannot be read by a process of the same user
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What one model may use.
+    """What one model may use."""
 
-    Attributes:
-        size_bytes: the largest file.
-        memory_bytes: memory of its process beyond the libraries.
-        wall_s: seconds the judge waits for it in all; also its processor seconds.
-        threads: threads of a prediction; latency is comparable only with one.
-        batch_rows: rows predicted at a time; fewer when there are many features.
-        latency_requests: single rows that are timed.
-        latency_s: seconds after which timing stops early.
-    """
-
-    size_bytes: int = 256 << 20
-    memory_bytes: int = 2 << 30
-    wall_s: float = 900.0
-    threads: int = 1
-    batch_rows: int = 16_384
-    latency_requests: int = 200
-    latency_s: float = 4.0
+    size_bytes: int = 256 << 20  # the largest file
+    memory_bytes: int = 2 << 30  # memory of its process beyond the libraries
+    wall_s: float = 900.0  # seconds the judge waits for it in all; also its processor seconds
+    threads: int = 1  # threads of a prediction; latency is comparable only with one
+    batch_rows: int = 16_384  # rows predicted at a time; fewer when there are many features
+    latency_requests: int = 200  # single rows that are timed
+    latency_s: float = 4.0  # seconds after which timing stops early
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scored:
-    """One model file's predictions on a holdout.
+    """One model file's predictions on a holdout."""
 
-    Attributes:
-        predictions: float64: (n,) P(positive) or the number, or (n, C) in the order of `classes`.
-        classes: the holdout's classes; for multiclass, after them any that a model of the same scoring knows beside
-            them (so the label codes stay as they are). Empty for regression.
-        digest: `sha256:…` of exactly the bytes that were scored.
-    """
-
-    predictions: Floats
+    predictions: Floats  # float64: (n,) P(positive) or the number, or (n, C) in the order of `classes`
+    # The holdout's classes; for multiclass, after them any that a model of the same scoring knows beside them (so the
+    # label codes stay as they are). Empty for regression.
     classes: tuple[str, ...]
-    digest: str
+    digest: str  # `sha256:…` of exactly the bytes that were scored
     size_bytes: int
     latency: Latency
     protection: Protection
@@ -537,9 +511,7 @@ def _of_kind(answer: Record, kind: type[_R]) -> _R:
     return answer
 
 
-_MOST_CELLS = 1 << 20
-"""Rows times features of a batch: about 8 MB."""
-
+_MOST_CELLS = 1 << 20  # rows times features of a batch: about 8 MB
 _TIMED_ROWS = 4096
 
 

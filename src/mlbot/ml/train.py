@@ -205,37 +205,25 @@ class Stopped(Exception):  # noqa: N818 - it is no error, somebody asked for it
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Command:
-    """What to run, where, and for how long.
-
-    Attributes:
-        grace_s: What it has between SIGTERM and SIGKILL.
-        scratch: A folder to remove should mlbot be killed.
-    """
+    """What to run, where, and for how long."""
 
     arguments: Sequence[str]
     folder: Path
     environment: Mapping[str, str]
     timeout_s: float
-    grace_s: float
-    scratch: Path
+    grace_s: float  # what it has between SIGTERM and SIGKILL
+    scratch: Path  # a folder to remove should mlbot be killed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ended:
-    """How a command ended.
+    """How a command ended."""
 
-    Attributes:
-        exit_code: Negative for the signal that killed it; None when it is unknown.
-        duration_s: From start to the leader's end.
-        peak_memory_bytes: The largest resident set of any one of its processes.
-        problem: Why it could not be run or watched; empty when it could.
-    """
-
-    exit_code: int | None
+    exit_code: int | None  # negative for the signal that killed it; None when it is unknown
     timed_out: bool = False
-    duration_s: float = 0.0
-    peak_memory_bytes: int = 0
-    problem: str = ""
+    duration_s: float = 0.0  # from start to the leader's end
+    peak_memory_bytes: int = 0  # the largest resident set of any one of its processes
+    problem: str = ""  # why it could not be run or watched; empty when it could
 
 
 def supervise(command: Command, on_output: Callable[[bytes], None], *, stop: threading.Event | None = None) -> Ended:
@@ -479,40 +467,26 @@ def _copy(source: int, part: Path, limit: int) -> tuple[Digest, int]:
     return f"sha256:{digest.hexdigest()}", size
 
 
-MAX_MODEL_BYTES = 2 * 1024**3 - 1
-"""What protobuf, and so an ONNX file without external data, can hold."""
-
+MAX_MODEL_BYTES = 2 * 1024**3 - 1  # what protobuf, and so an ONNX file without external data, can hold
 _PARITY_LIMIT = 4096
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainRequest:
-    """One training.
-
-    Attributes:
-        key: The content key of all that it depends on.
-        folder: A checkout of the commit, with its data.
-        output: Where the ONNX file is to be put; nothing is there unless the training succeeds.
-        environment: Where it runs (`current_environment`).
-        params: Its parameters, flat.
-        data: The digest of each data file, for the record.
-        log: Where to save what it prints; None: nowhere.
-        max_bytes: How large the file may be.
-        grace_s: What it has between SIGTERM and SIGKILL.
-    """
+    """One training."""
 
     model: Model
     seed: int
-    key: Digest
+    key: Digest  # the content key of all that it depends on
     commit: Sha
-    folder: Path
-    output: Path
-    environment: Environment
-    params: Params = field(default_factory=dict)
-    data: Mapping[str, Digest] = field(default_factory=dict)
-    log: Path | None = None
-    max_bytes: int = MAX_MODEL_BYTES
-    grace_s: float = 5.0
+    folder: Path  # a checkout of the commit, with its data
+    output: Path  # where the ONNX file is to be put; nothing is there unless the training succeeds
+    environment: Environment  # where it runs (`current_environment`)
+    params: Params = field(default_factory=dict)  # its parameters, flat
+    data: Mapping[str, Digest] = field(default_factory=dict)  # the digest of each data file, for the record
+    log: Path | None = None  # where to save what it prints; None: nowhere
+    max_bytes: int = MAX_MODEL_BYTES  # how large the file may be
+    grace_s: float = 5.0  # what it has between SIGTERM and SIGKILL
 
 
 def train(

@@ -8,25 +8,17 @@ import numpy.typing as npt
 
 from mlbot.stats.types import Floats
 
-FEWEST_ROWS = 500
-"""Below this PSI passes 0.1 by chance: in 37 % of 200-row samples without any drift."""
-
+FEWEST_ROWS = 500  # below this PSI passes 0.1 by chance: in 37 % of 200-row samples without any drift
 BINS = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Drift:
-    """How far a column has moved.
+    """How far a column has moved."""
 
-    Attributes:
-        psi: population stability index over ten quantile bins or the categories; 0.1 is some drift, 0.25 much.
-        ks: the largest gap between the two cumulative distributions, 0 to 1; None for categories.
-        rows: how many rows the smaller sample has.
-    """
-
-    psi: float
-    ks: float | None
-    rows: int
+    psi: float  # population stability index over ten quantile bins or the categories; 0.1 is some drift, 0.25 much
+    ks: float | None  # the largest gap between the two cumulative distributions, 0 to 1; None for categories
+    rows: int  # how many rows the smaller sample has
 
     def moved(self, psi: float = 0.1) -> bool:
         """Whether the effect is at least this large."""

@@ -44,12 +44,8 @@ from mlbot.stats.types import (
 REPLICATES = 1000
 FEWEST_REPLICATES = 100
 
-WORK = 2_000_000_000
-"""Rows times models that all replicates together may touch."""
-
-DEFINED = 0.95
-"""The share of replicates in which the metric must exist, or its noise is not known."""
-
+WORK = 2_000_000_000  # rows times models that all replicates together may touch
+DEFINED = 0.95  # the share of replicates in which the metric must exist, or its noise is not known
 Score = Callable[[Weights], Sequence[float]]
 
 
@@ -77,19 +73,12 @@ class Replicates:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resampler:
-    """How rows are drawn again.
+    """How rows are drawn again."""
 
-    Attributes:
-        rows: n.
-        groups: a cluster code for each row, (n,); None when rows are independent.
-        seed: the same seed gives the same draws.
-        stop: asked before each replicate; True ends early, with the replicates there are.
-    """
-
-    rows: int
-    groups: Labels | None = None
-    seed: int = 0
-    stop: Callable[[], bool] = _never
+    rows: int  # n
+    groups: Labels | None = None  # a cluster code for each row, (n,); None when rows are independent
+    seed: int = 0  # the same seed gives the same draws
+    stop: Callable[[], bool] = _never  # asked before each replicate; True ends early, with the replicates there are
 
     def replicate(self, score: Score, models: int) -> Replicates:
         """Score K models again and again.
@@ -255,11 +244,7 @@ def _by_influence(maker: Maker, y: Array, predictions: Predictions, method: Meth
 
 
 def _by_bootstrap(
-    values: Sequence[float],
-    score: Score,
-    resampler: Resampler,
-    method: Method,
-    support: Sequence[int],
+    values: Sequence[float], score: Score, resampler: Resampler, method: Method, support: Sequence[int]
 ) -> Estimate:
     if not all(map(math.isfinite, values)):
         raise UndefinedMetricError(Undefined.NOT_FINITE, "the metric is not a finite number")

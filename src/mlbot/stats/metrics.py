@@ -37,19 +37,12 @@ def decide(prediction: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Confusion:
-    """A label metric of one model.
+    """A label metric of one model."""
 
-    Attributes:
-        cells: true class times C plus decided class, (n,).
-        classes: C.
-        formula: proportions (C, C) -> value and gradient (C, C).
-        supported_by: which rows the value rests on: all, the positives, or those decided positive.
-    """
-
-    cells: npt.NDArray[np.intp]
-    classes: int
-    formula: Formula
-    supported_by: str
+    cells: npt.NDArray[np.intp]  # true class times C plus decided class, (n,)
+    classes: int  # C
+    formula: Formula  # proportions (C, C) -> value and gradient (C, C)
+    supported_by: str  # which rows the value rests on: all, the positives, or those decided positive
 
     @property
     def support(self) -> int:
@@ -237,15 +230,10 @@ class MeanLoss:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RSquared:
-    """One minus the squared error over the variance of the target.
+    """One minus the squared error over the variance of the target."""
 
-    Attributes:
-        loss: squared residuals, (n,).
-        y: the target less its mean, (n,): a large offset would cost digits.
-    """
-
-    loss: Floats
-    y: Floats
+    loss: Floats  # squared residuals, (n,)
+    y: Floats  # the target less its mean, (n,): a large offset would cost digits
 
     @property
     def support(self) -> int:
@@ -308,15 +296,10 @@ def regression_loss(metric: str, y: Floats, prediction: Floats) -> MeanLoss | RS
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MedianError:
-    """The median absolute error; presorted, so that a replicate costs one cumulative sum.
+    """The median absolute error; presorted, so that a replicate costs one cumulative sum."""
 
-    Attributes:
-        error: absolute errors, ascending, (n,).
-        order: which row each came from, (n,).
-    """
-
-    error: Floats
-    order: npt.NDArray[np.intp]
+    error: Floats  # absolute errors, ascending, (n,)
+    order: npt.NDArray[np.intp]  # which row each came from, (n,)
 
     @property
     def support(self) -> int:
@@ -354,17 +337,11 @@ def _total(weights: Weights) -> float:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sorted:
-    """Rows in ascending order of their score, tied rows together.
+    """Rows in ascending order of their score, tied rows together."""
 
-    Attributes:
-        order: the row at each place, (n,).
-        positive: whether that row is positive, (n,).
-        last: the last place of each group of tied scores, (t,).
-    """
-
-    order: npt.NDArray[np.integer]
-    positive: npt.NDArray[np.bool_]
-    last: npt.NDArray[np.integer]
+    order: npt.NDArray[np.integer]  # the row at each place, (n,)
+    positive: npt.NDArray[np.bool_]  # whether that row is positive, (n,)
+    last: npt.NDArray[np.integer]  # the last place of each group of tied scores, (t,)
 
     def sums(self, weights: Weights | None = None) -> tuple[Floats, Floats]:
         """Weight of the positives and of the negatives in each tie group, (t,) each."""

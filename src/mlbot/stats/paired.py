@@ -17,13 +17,7 @@ from mlbot.stats.recipe import ALPHA, p_worse
 from mlbot.stats.types import Estimate, Interval, Labels, Method
 
 _MEANS = frozenset(
-    {
-        "log_loss",
-        "brier_score_loss",
-        "mean_squared_error",
-        "mean_absolute_error",
-        "mean_absolute_percentage_error",
-    }
+    {"log_loss", "brier_score_loss", "mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error"}
 )
 
 
@@ -40,22 +34,14 @@ class PairedMethod(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairedTest:
-    """Two artefacts compared. Everything is in the metric's units, and positive means worse.
+    """Two artefacts compared. Everything is in the metric's units, and positive means worse."""
 
-    Attributes:
-        drop: how much worse the candidate's value is.
-        low: of the 90 % interval of the drop.
-        high: of the same.
-        p: of a drop as large as this when the true drop is the margin; small speaks for a fail.
-        method: which test this is.
-        mcnemar: two-sided mid-p of "both are equally often right"; None unless the metric is accuracy.
-    """
-
-    drop: float
-    low: float
-    high: float
-    p: float
-    method: PairedMethod
+    drop: float  # how much worse the candidate's value is
+    low: float  # of the 90 % interval of the drop
+    high: float  # of the same
+    p: float  # of a drop as large as this when the true drop is the margin; small speaks for a fail
+    method: PairedMethod  # which test this is
+    # Two-sided mid-p of "both are equally often right"; None unless the metric is accuracy.
     mcnemar: float | None = None
 
 

@@ -21,41 +21,30 @@ from scipy import special
 
 from mlbot.stats.types import Estimate, Floats, Predictions
 
-ALPHA = 0.05
-"""The error allowed on each side of the interval."""
-
+ALPHA = 0.05  # the error allowed on each side of the interval
 FEWEST_HISTORY_DF = 8
 FEWEST_BORROWED_SEEDS = 3
 
-SAME_VARIANCE = 0.75
-"""The quantile of F beyond which a candidate's seeds are noisier than the history's."""
+SAME_VARIANCE = 0.75  # the quantile of F beyond which a candidate's seeds are noisier than the history's
 
 
 class RecipeMethod(StrEnum):
     """Which test a change was judged by."""
 
     RECIPE = "recipe"
-    BORROWED = "borrowed"
-    """One candidate seed; the variance between seeds is the baseline's."""
-    PAIRED = "paired"
-    """The seed has no effect: the models themselves are compared, row by row."""
-    IDENTICAL = "identical"
-    """Both sides give the same predictions: passes, whatever the margin."""
+    BORROWED = "borrowed"  # one candidate seed; the variance between seeds is the baseline's
+    PAIRED = "paired"  # the seed has no effect: the models themselves are compared, row by row
+    IDENTICAL = "identical"  # both sides give the same predictions: passes, whatever the margin
     SEED_VARIANCE_UNKNOWN = "seed_variance_unknown"
     """One seed and nothing to borrow: the interval is the artefact's, and decides nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeedHistory:
-    """What past retrainings of the guarded branch's recipes say of the variance between seeds.
+    """What past retrainings of the guarded branch's recipes say of the variance between seeds."""
 
-    Attributes:
-        variance: pooled variance of the metric between seeds of one recipe, on the same holdout digest.
-        df: its degrees of freedom: the sum over recipes of seeds less one. The baseline being judged is not in it.
-    """
-
-    variance: float
-    df: int
+    variance: float  # pooled variance of the metric between seeds of one recipe, on the same holdout digest
+    df: int  # its degrees of freedom: the sum over recipes of seeds less one. The baseline being judged is not in it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,31 +58,18 @@ class Sameness:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecipeTest:
-    """A change judged against a margin. Everything is in the metric's units, and positive means worse.
+    """A change judged against a margin. Everything is in the metric's units, and positive means worse."""
 
-    Attributes:
-        drop: D, how much worse the candidate's mean is.
-        low: of the 90 % interval of the drop; above the margin means fail (5 % error).
-        high: of the same; below the margin means pass (5 % error).
-        variance: V, of the drop.
-        rows_variance: R, the part of V that only other rows could change.
-        df: of V.
-        p: of a drop as large as this when the true drop is the margin; small speaks for a fail. For Holm.
-        mde: the true drop that fails with 95 % probability.
-        judgeable: the margin is at least 2 sqrt(V).
-        method: which test this is.
-    """
-
-    drop: float
-    low: float
-    high: float
-    variance: float
-    rows_variance: float
-    df: float
-    p: float
-    mde: float
-    judgeable: bool
-    method: RecipeMethod
+    drop: float  # D, how much worse the candidate's mean is
+    low: float  # of the 90 % interval of the drop; above the margin means fail (5 % error)
+    high: float  # of the same; below the margin means pass (5 % error)
+    variance: float  # V, of the drop
+    rows_variance: float  # R, the part of V that only other rows could change
+    df: float  # of V
+    p: float  # of a drop as large as this when the true drop is the margin; small speaks for a fail. For Holm
+    mde: float  # the true drop that fails with 95 % probability
+    judgeable: bool  # the margin is at least 2 sqrt(V)
+    method: RecipeMethod  # which test this is
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +162,7 @@ def _seed_parts(
         return RecipeMethod.RECIPE, [_mean_of(own, ours.size), _mean_of(_own(theirs), theirs.size)]
     past = _Part(history.variance, history.df)
     if own.variance > past.variance * special.fdtri(own.df, past.df, SAME_VARIANCE):
-        return RecipeMethod.RECIPE, [
-            _mean_of(own, ours.size),
-            _mean_of(_pool(past, _own(theirs)), theirs.size),
-        ]
+        return RecipeMethod.RECIPE, [_mean_of(own, ours.size), _mean_of(_pool(past, _own(theirs)), theirs.size)]
     # One pooled variance serves both sides, so it is one part: two would count its degrees of freedom twice.
     pooled = _pool(past, own, _own(theirs))
     return RecipeMethod.RECIPE, [_Part(pooled.variance * (1 / ours.size + 1 / theirs.size), pooled.df)]

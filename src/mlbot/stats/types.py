@@ -56,27 +56,17 @@ class Method(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """One metric of K models on the same rows, with the noise of those rows.
+    """One metric of K models on the same rows, with the noise of those rows."""
 
-    Attributes:
-        values: the metric of each model, (K,), in the metric's own units.
-        covariance: S, the covariance of `values` over samples of rows, (K, K), in squared units.
-        df: degrees of freedom of `covariance`.
-        method: how `covariance` was measured.
-        rows: how many rows were scored.
-        support: how many rows each value rests on, (K,): the positives for recall, the smaller class for ROC AUC.
-        groups: how many clusters the rows form; None when every row is its own.
-        replicates: bootstrap replicates used; None when there was no bootstrap.
-    """
-
-    values: Floats
-    covariance: Floats
-    df: float
-    method: Method
-    rows: int
+    values: Floats  # the metric of each model, (K,), in the metric's own units
+    covariance: Floats  # S, the covariance of `values` over samples of rows, (K, K), in squared units
+    df: float  # degrees of freedom of `covariance`
+    method: Method  # how `covariance` was measured
+    rows: int  # how many rows were scored
+    # How many rows each value rests on, (K,): the positives for recall, the smaller class for ROC AUC.
     support: npt.NDArray[np.int64]
-    groups: int | None = None
-    replicates: int | None = None
+    groups: int | None = None  # how many clusters the rows form; None when every row is its own
+    replicates: int | None = None  # bootstrap replicates used; None when there was no bootstrap
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,11 +100,8 @@ class Smooth(Statistic, Protocol):
 
 Array = npt.NDArray[np.generic]
 
-SLACK = 1e-6
-"""How far float32 arithmetic may carry a probability beyond 0 and 1."""
-
-SUM_SLACK = 1e-3
-"""How far the probabilities of a row may be from one in sum."""
+SLACK = 1e-6  # how far float32 arithmetic may carry a probability beyond 0 and 1
+SUM_SLACK = 1e-3  # how far the probabilities of a row may be from one in sum
 
 
 def check(task: Task, y: Array, predictions: Predictions, groups: Labels | None) -> None:
