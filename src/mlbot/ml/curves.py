@@ -16,10 +16,7 @@ _DIGITS = 6
 def curves(task: Task, labels: Codes | Floats, predictions: Floats) -> Curves:
     """All plots of one file's predictions; a curve is empty where the rows lack a class.
 
-    Args:
-        task: What the model predicts.
-        labels: Binary: (n,) with 1 for positive; multiclass: (n,) codes from 0; regression: (n,) numbers.
-        predictions: Binary: (n,) probabilities of positive; multiclass: (n, C) probabilities; regression: (n,) numbers.
+    Binary: labels (n,) with 1 for positive, probabilities (n,). Multiclass: codes (n,), probabilities (n, C).
     """
     if not len(labels):
         return Curves()

@@ -45,12 +45,9 @@ def load_metrics(
 ) -> Mapping[str, Function] | Problem:
     """By name the functions `(codes, predictions)` that are not the catalogue's, or why one cannot be loaded.
 
-    A function takes `sample_weight` where the user's does, and raises `MetricError`.
-
-    Args:
-        metrics: All of a model's metrics.
-        folder: The guarded branch's files; modules are looked for there and in its `src/` first.
-        values: What each label code stands for (`HoldoutData.values`); empty when labels are numbers.
+    A function takes `sample_weight` where the user's does, and raises `MetricError`. Modules are looked for in the
+    guarded
+    branch's files, `folder`, first. `values`: what each label code stands for; empty when labels are numbers.
     """
     loaded: dict[str, Function] = {}
     for metric in metrics:

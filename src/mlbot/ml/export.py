@@ -113,8 +113,7 @@ class Sample:
 def sample_of(rows: Any, *, limit: int = _ROWS) -> Sample:
     """Evenly spaced rows of a training set: a polars or pandas frame, or an array `[N, F]` of numbers.
 
-    Raises:
-        ExportError: A column is neither text nor numbers.
+    Raises `ExportError` when a column is neither text nor numbers.
     """
     import numpy as np
 
@@ -330,13 +329,8 @@ class Exported:
 def export(estimator: Any, rows: Any, *, features: Sequence[str] | None = None) -> Exported:
     """Turn a fitted classifier or regressor into ONNX and compare the two; the same estimator gives the same bytes.
 
-    Args:
-        estimator: Fitted; a Pipeline, a ColumnTransformer inside it and searches (GridSearchCV) are fine.
-        rows: What it was fitted on, or rows of the same form: a polars or pandas frame, or an array `[N, F]`.
-        features: For an array: the columns' names in order, recorded in the file. For a frame its own names are.
-
-    Raises:
-        ExportError: It is not fitted, gives no probabilities, or a step of it cannot be converted faithfully.
+    `rows`: what it was fitted on, or rows of that form. `features`: of an array, the columns' names to record. Raises
+    `ExportError` when it is not fitted, gives no probabilities, or a step of it cannot be converted faithfully.
     """
     _refuse_unusable(estimator)
     sample = sample_of(_in_order(estimator, rows))

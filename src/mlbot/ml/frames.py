@@ -24,16 +24,10 @@ _RENAMED = "_duplicated_"
 
 
 def scan(source: Source, *, text: Collection[str] = ()) -> pl.LazyFrame:
-    """Read a table lazily; missing text is `""`, missing numbers are null.
+    """Read a table lazily; missing text is `""`, missing numbers are null, wholly empty rows of a CSV are left out.
 
-    Rows of a CSV in which every field is empty are left out.
-
-    Args:
-        source: Path, fsspec URL or bytes of a CSV or Parquet file.
-        text: Columns to keep as text whatever their values look like (post codes, labels).
-
-    Raises:
-        UsageError: The table cannot be read, or two columns have one name.
+    `text`: columns to keep as text whatever they look like (post codes, labels). Raises `UsageError` when the table
+    cannot be read, or two columns have one name.
     """
     where = "the table" if isinstance(source, bytes) else str(source)
     content = _content(source)

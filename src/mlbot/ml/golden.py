@@ -37,10 +37,8 @@ def make_golden(file: Path, model: Model, folder: Path, rows: int) -> Golden:
     """Golden requests with this file's predictions; fewer than `rows` when the data has fewer.
 
     The rows are evenly spaced over the holdout; over the training data where the holdout is an URL, which only the
-    judge may read. The config's paths are relative to `folder`.
-
-    Raises:
-        NotEvaluatedError: The data cannot be read, the file cannot be scored, or there is no data that may be kept.
+    judge may read. Raises `NotEvaluatedError` when the data cannot be read, or none may be kept, or the file cannot be
+    scored.
     """
     source, data = _open(model, folder)
     rows_of = _sample(data, rows)

@@ -68,10 +68,9 @@ class ModelFile:
         return self._hash
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes, once. What is hashed is what is given out, so no other bytes can be scored than those named.
+        """The bytes, once; raises `OSError` when the file changed meanwhile.
 
-        Raises:
-            OSError: The file changed meanwhile.
+        What is hashed is what is given out, so no other bytes can be scored than those named.
         """
         hasher, left, chunk = hashlib.sha256(), self.size, self._head
         while chunk:
@@ -91,10 +90,7 @@ class ModelFile:
 
 
 def open_model(path: Path, size_limit: int) -> ModelFile | Problem:
-    """Open a model file if it can be one at all: a regular file, not too large, with no other format's first bytes.
-
-    The caller closes it. A link is refused.
-    """
+    """Open a file, for the caller to close, if it can be a model: regular, no link, not too large, no other format."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -214,9 +214,6 @@ def open_source(source: Path | str, storage_options: Mapping[str, Any]) -> Sourc
 
     The copy has no name on the disk, so a child process that is let into no file of its parent cannot open it: the
     labels of a hidden holdout stay hidden from the model that is judged on them.
-
-    Raises:
-        OSError: It cannot be read.
     """
     hasher = hashlib.sha256()
     if not is_url(source):
@@ -353,12 +350,7 @@ def open_holdout(
 ) -> HoldoutData | Problem:
     """Read everything of a holdout but its features, or say why nothing can be judged on it.
 
-    Args:
-        source: Path or fsspec URL of a CSV or Parquet file; `data.holdout` made absolute.
-        data: What the config says of it.
-        task: What the models predict.
-        slices: Named conditions over its columns.
-        storage_options: For fsspec: credentials and the like.
+    `source`: path or fsspec URL of a CSV or Parquet file; `data.holdout` made absolute.
     """
     try:
         opened = open_source(source, storage_options or {})

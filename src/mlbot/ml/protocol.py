@@ -197,13 +197,7 @@ def head(message: Record, length: int = 0) -> bytes:
 def receive(read: Callable[[int], bytes | bytearray], header_limit: int, limit: int) -> tuple[bytes, bytes | bytearray]:
     """One message: the header's JSON text, not yet validated, and the raw bytes.
 
-    Args:
-        read: Gives exactly so many bytes, or raises `EOFError`.
-        header_limit: The longest header that is accepted, in bytes.
-        limit: The most raw bytes that are accepted.
-
-    Raises:
-        ProtocolError: A length is beyond its limit.
+    `read` gives exactly so many bytes. Raises `ProtocolError` when a length is beyond its limit.
     """
     header, raw = _LENGTHS.unpack(read(_LENGTHS.size))
     if header > header_limit or raw > limit:

@@ -51,8 +51,7 @@ def unpack(rows: int, columns: Sequence[Column], raw: bytes | bytearray) -> tupl
 def feeds(signature: Signature, features: Sequence[Feature], arrays: Sequence[Values]) -> dict[str, Values]:
     """What the model's inputs are given: `[N, 1]` for each column, or the one `[N, F]`.
 
-    Raises:
-        Refused: A value cannot be held by the type of its input.
+    Raises `Refused` when a value cannot be held by the type of its input.
     """
     if signature.facts.layout is Layout.COLUMNS:
         by_name = {feature.name: values for feature, values in zip(features, arrays, strict=True)}
@@ -137,12 +136,7 @@ class Runtime:
     ) -> Measured:
         """Time predictions of single rows, and of all rows together.
 
-        Args:
-            rows: How many rows are given.
-            columns: What they hold.
-            raw: The columns' bytes.
-            requests: How many single rows to predict, after a warm-up; the rows are gone through again and again.
-            seconds: When to stop early; each half of the measurement gets half of it.
+        The rows are gone through again and again; after half of `seconds` either half of the measurement stops early.
         """
         whole = self._feed(rows, columns, raw)
         singles = [{name: values[i : i + 1] for name, values in whole.items()} for i in range(min(rows, requests))]

@@ -73,14 +73,7 @@ class ScoringError(Exception):
 
 
 class Worker:
-    """One scoring child, from its start to its end, as a context manager; whatever goes wrong is a `ScoringError`.
-
-    Args:
-        expected: What the model has to fit.
-        memory_bytes: Memory it may use beyond its libraries.
-        wall_s: Seconds that the judge waits for it, all waits together; also its processor seconds.
-        threads: Threads that one prediction may use.
-    """
+    """One scoring child, from start to end, as a context manager; whatever goes wrong is a `ScoringError`."""
 
     def __init__(self, expected: Expected, *, memory_bytes: int, wall_s: float, threads: int) -> None:
         self._left = wall_s

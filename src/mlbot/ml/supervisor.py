@@ -30,14 +30,7 @@ _PAUSE_S = 0.01
 
 
 class Supervision:
-    """One training from start to end.
-
-    Args:
-        timeout_s: When to end it.
-        grace_s: What it may take between SIGTERM and SIGKILL.
-        scratch: A folder to remove if mlbot is gone, because then nobody else does.
-        command: What to run.
-    """
+    """One training from start to end; `scratch` is removed if mlbot is gone, because then nobody else does."""
 
     def __init__(self, timeout_s: float, grace_s: float, scratch: Path, command: list[str]) -> None:
         self.timeout_s = timeout_s

@@ -83,16 +83,7 @@ def _claimed(text: str, pattern: re.Pattern[str]) -> dict[str, float]:
 
 
 class Log:
-    """Takes a training's output as it comes, in constant memory.
-
-    Args:
-        path: Where to save it; None: nowhere.
-        progress: Gets lines of it, no more than a few a second.
-        name: Whose lines they are.
-        metrics: The names to look for among claims.
-        most_bytes: How much of it to save, from its start.
-        clock: Seconds that only grow.
-    """
+    """Takes a training's output as it comes, in constant memory."""
 
     def __init__(
         self,
@@ -415,10 +406,7 @@ class NoModelError(Exception):
 def take_model(path: Path, output: Path, limit: int) -> tuple[Digest, int]:
     """Copy a model out, hashing the very bytes that are written: their digest and size.
 
-    They appear at `output` whole or not at all. Nothing of what is at `path` is trusted.
-
-    Raises:
-        NoModelError: There is no regular file with something in it, or it has more than `limit` bytes.
+    They appear at `output` whole or not at all; nothing of what is at `path` is trusted. Raises `NoModelError`.
     """
     descriptor = _open(path)
     part = output.with_name(f"{output.name}.part")
@@ -492,15 +480,9 @@ class TrainRequest:
 def train(
     request: TrainRequest, *, progress: Callable[[str], None], stop: threading.Event | None = None
 ) -> Training | TrainingFailure:
-    """Run a training and take the file it wrote: the lineage of the file at `request.output`, or why there is none.
+    """Run a training and take the file it wrote: its lineage, or why there is none.
 
-    Args:
-        request: What to train.
-        progress: Gets lines of its output.
-        stop: Ends it when set, for trainings that run beside the main thread.
-
-    Raises:
-        Stopped: `stop` was set.
+    `stop`, for trainings that run beside the main thread, ends it with `Stopped`.
     """
     metrics = [metric.name for metric in request.model.metrics]
     name = f"{request.model.name} seed {request.seed}"

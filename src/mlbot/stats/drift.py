@@ -28,10 +28,7 @@ class Drift:
 def drift(reference: npt.NDArray[Any], current: npt.NDArray[Any], fewest_rows: int = FEWEST_ROWS) -> Drift | None:
     """Compare a column's values of two samples; None when one has too few rows to tell drift from chance.
 
-    Args:
-        reference: numbers (NaN for a missing one) or categories (strings), (n,).
-        current: the same kind, (m,).
-        fewest_rows: how many rows each sample needs.
+    Numbers (NaN for a missing one) or categories (strings), (n,) and (m,).
     """
     rows = min(reference.size, current.size)
     if rows < max(1, fewest_rows):

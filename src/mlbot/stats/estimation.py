@@ -81,14 +81,9 @@ class Resampler:
     stop: Callable[[], bool] = _never  # asked before each replicate; True ends early, with the replicates there are
 
     def replicate(self, score: Score, models: int) -> Replicates:
-        """Score K models again and again.
+        """Score K models again and again: `score` maps row weights (n,), whole numbers, to each model's metric (K,).
 
-        Args:
-            score: row weights (n,), whole numbers -> each model's metric, (K,), or `UndefinedMetricError`.
-            models: K.
-
-        Raises:
-            UndefinedMetricError: too few groups, too few replicates before `stop`, or too many without a value.
+        Raises `UndefinedMetricError`: too few groups, too few replicates before `stop`, or too many without a value.
         """
         draw, groups = self._drawer()
         values: list[Sequence[float]] = []
@@ -156,17 +151,10 @@ def estimate(
 ) -> Estimate:
     """A catalogue metric of K models, with S: from influence columns where the metric has them, else the bootstrap.
 
-    Args:
-        metric: a name of `mlbot.gates.metric.CATALOGUE`.
-        task: what the models predict.
-        y: labels, (n,): 0 or 1, class indices, or the regression's target.
-        predictions: one array a model: P(positive) (n,), class probabilities (n, C), or values (n,).
-        groups: a cluster code for each row, (n,); switches to the cluster bootstrap, with G-1 degrees of freedom.
-        seed: of the bootstrap.
-
-    Raises:
-        UndefinedMetricError: the metric has no value or no interval on these rows.
-        ValueError: arguments that do not fit each other.
+    `y` (n,) holds 0 or 1, class indices, or a regression's target; each model's predictions are P(positive) or values
+    (n,), or class probabilities (n, C). Cluster codes `groups` (n,) switch to the cluster bootstrap, with G-1 degrees
+    of freedom. Raises `UndefinedMetricError` when there is no value or no interval, `ValueError` when arguments do not
+    fit each other.
     """
     maker = _maker(metric, task)
     check(task, y, predictions, groups)
@@ -193,22 +181,10 @@ def estimate_custom(  # noqa: PLR0913  # `estimate`'s arguments and the deadline
     seed: int = 0,
     stop: Callable[[], bool] = lambda: False,
 ) -> Estimate:
-    """A user's own metric of K models, with S from the bootstrap.
+    """A user's own metric of K models, with S from the bootstrap; the arrays are those of `estimate`.
 
     A metric that takes `sample_weight` is scored on all rows with whole-number weights; another one on rows that are
-    repeated as often.
-
-    Args:
-        metric: `(y, prediction)` or `(y, prediction, sample_weight=None)`, with arrays as in `estimate`.
-        task: what the models predict.
-        y: labels, (n,).
-        predictions: one array a model.
-        groups: a cluster code for each row, (n,).
-        seed: of the bootstrap.
-        stop: asked before each replicate; True ends early, with the replicates there are.
-
-    Raises:
-        UndefinedMetricError: the metric raised, gave no finite number, or was too slow for the fewest replicates.
+    repeated as often. Raises `UndefinedMetricError` when it raised, gave no finite number, or was too slow.
     """
     check(task, y, predictions, groups)
     weighs = _takes_weights(metric)

@@ -33,13 +33,7 @@ def metric_interval(metric: str, estimate: Estimate, model: int = 0, level: floa
 
     Accuracy, precision and recall are shares of rows, so theirs is exact. Other scores between 0 and 1 are bounded on
     the logit scale, losses on the log scale (neither leaves its range, and both follow the skew near its end), R² and
-    the rest on their own.
-
-    Args:
-        metric: the metric's name; a name that is not in the catalogue is bounded on its own scale.
-        estimate: of that metric.
-        model: which of the estimate's models.
-        level: two-sided confidence; each bound alone is wrong with probability (1 - level) / 2.
+    the rest, a user's own too, on their own. Each bound alone is wrong with probability (1 - level) / 2.
     """
     value, variance = float(estimate.values[model]), float(estimate.covariance[model, model])
     support = int(estimate.support[model])

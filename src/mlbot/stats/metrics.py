@@ -75,13 +75,7 @@ class Confusion:
 
 
 def confusion(metric: str, y: Labels, prediction: npt.NDArray[np.floating]) -> Confusion:
-    """The label metric of one model.
-
-    Args:
-        metric: a key of `FORMULAS`.
-        y: class indices, (n,).
-        prediction: P(positive), (n,), or class probabilities, (n, C).
-    """
+    """The label metric `FORMULAS[metric]` of one model; `prediction` is P(positive), (n,), or probabilities, (n, C)."""
     classes = 2 if prediction.ndim == 1 else prediction.shape[1]
     cells = y.astype(np.intp) * classes + decide(prediction)
     supported_by = {"recall": "positives", "precision": "decided"}.get(metric, "all")
@@ -264,10 +258,7 @@ class RSquared:
 def classification_loss(metric: str, y: Labels, prediction: Floats) -> MeanLoss:
     """Log loss or Brier score of one model, defined as in scikit-learn 1.9.
 
-    Args:
-        metric: `log_loss` or `brier_score_loss`.
-        y: class indices, (n,).
-        prediction: P(positive), (n,), or class probabilities, (n, C). Log loss clips them at float64's epsilon.
+    `prediction` is P(positive), (n,), or class probabilities, (n, C). Log loss clips them at float64's epsilon.
     """
     rows = np.arange(y.size)
     if metric == "log_loss":

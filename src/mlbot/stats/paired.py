@@ -78,19 +78,9 @@ def paired_test(
     margin: float = 0.0,
     groups: Labels | None = None,
 ) -> PairedTest:
-    """Compare two frozen models by a catalogue metric.
+    """Compare two frozen models, candidate and baseline, by a catalogue metric, with the arguments of `estimate`.
 
-    Args:
-        metric: a name of `mlbot.gates.metric.CATALOGUE`.
-        task: what the models predict.
-        y: labels, (n,).
-        pair: predictions of the candidate and of the baseline, as in `estimate`.
-        margin: the drop that is tolerated, in the metric's units.
-        groups: a cluster code for each row, (n,).
-
-    Raises:
-        UndefinedMetricError: the metric has no value or no interval on these rows.
-        ValueError: arguments that do not fit each other.
+    `margin`: the drop that is tolerated, in the metric's units. Raises as `estimate` does.
     """
     found = estimate(metric, task, y, pair, groups=groups)
     if np.array_equal(*pair):
@@ -103,14 +93,10 @@ def paired_test(
 
 
 def paired_difference(pair: Estimate, *, sign: int, margin: float = 0.0) -> PairedTest:
-    """Compare two frozen models by the estimate of any metric, a user's own too.
+    """Compare two frozen models, candidate and baseline, by the estimate of any metric, a user's own too.
 
-    For a metric that is a mean of row losses this is the paired t-test; for ROC AUC it is DeLong's.
-
-    Args:
-        pair: of the candidate and the baseline, in this order.
-        sign: `Direction.worse`: -1 when higher is better, 1 when lower is.
-        margin: the drop that is tolerated, in the metric's units.
+    For a metric that is a mean of row losses this is the paired t-test; for ROC AUC it is DeLong's. `sign` is
+    `Direction.worse`, `margin` the drop that is tolerated, in the metric's units.
     """
     drop = sign * float(pair.values[0] - pair.values[1])
     variance = float(pair.covariance[0, 0] + pair.covariance[1, 1] - 2 * pair.covariance[0, 1])

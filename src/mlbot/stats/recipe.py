@@ -81,14 +81,10 @@ class _Part:
 
 
 def sameness(predictions: Predictions, candidates: int) -> Sameness:
-    """Which models predict exactly the same on every row.
+    """Which models, the candidate's seeds and then the baseline's in the same order, predict the same on every row.
 
     `identical` when each candidate equals the baseline of its seed; a side's seed matters unless it has two models and
     all are equal (a hard-coded `random_state` looks like that, and so does an algorithm without one).
-
-    Args:
-        predictions: of the candidate's seeds and then the baseline's, in the same order of seeds, (n,) or (n, C).
-        candidates: how many of them are the candidate's.
     """
     ours, theirs = predictions[:candidates], predictions[candidates:]
     if not (ours and theirs):
@@ -113,18 +109,10 @@ def recipe_test(
     history: SeedHistory | None = None,
     same: Sameness | None = None,
 ) -> RecipeTest:
-    """Judge a change to the recipe.
+    """Judge a change to the recipe, by the estimate of the candidate's models and then the baseline's on the same rows.
 
-    Args:
-        estimate: of the candidate's models and then the baseline's, on the same rows.
-        candidates: how many of the models are the candidate's, at least one and less than all.
-        sign: `Direction.worse`: -1 when higher is better, 1 when lower is.
-        margin: the drop that is tolerated, at least 0, in the metric's units.
-        history: of the seeds' variance; ignored below eight degrees of freedom.
-        same: which models are the same, from `sameness`; None: all differ.
-
-    Raises:
-        ValueError: a side without a model, or a margin that is negative or not finite.
+    `sign` is `Direction.worse`; `margin` the drop that is tolerated, in the metric's units; `history` is ignored below
+    eight degrees of freedom. Raises `ValueError` when a side has no model, or the margin is negative or not finite.
     """
     if not 0 < candidates < estimate.values.size:
         raise ValueError(f"{candidates} candidates of {estimate.values.size} models leave a side empty")
@@ -248,12 +236,9 @@ def _judge(drop: float, parts: list[_Part], margin: float, method: RecipeMethod)
 
 
 def p_worse(excess: float, deviation: float, df: float) -> float:
-    """P(T_df > excess / deviation): small when the drop exceeds the margin by more than noise does.
+    """P(T_df > excess / deviation): small when the drop exceeds the margin, by `excess`, by more than noise does.
 
-    Args:
-        excess: the drop less the margin.
-        deviation: standard deviation of the drop, in the same units; 0 decides by the sign of `excess`.
-        df: degrees of freedom of `deviation`.
+    A deviation of 0 decides by the sign of `excess`.
     """
     if deviation > 0:
         return float(special.stdtr(df, -excess / deviation))

@@ -105,17 +105,10 @@ SUM_SLACK = 1e-3  # how far the probabilities of a row may be from one in sum
 
 
 def check(task: Task, y: Array, predictions: Predictions, groups: Labels | None) -> None:
-    """Refuse what would make a figure lie.
+    """Refuse what would make a figure lie, with arrays as in `estimate`.
 
-    Args:
-        task: what the models predict.
-        y: labels, (n,).
-        predictions: one array a model, (n,) or (n, C).
-        groups: a cluster code for each row, (n,), or None.
-
-    Raises:
-        UndefinedMetricError: no rows, or values that are not finite or are no probabilities.
-        ValueError: shapes or labels that do not fit each other.
+    Raises `UndefinedMetricError` for no rows, or values that are not finite or are no probabilities, and `ValueError`
+    for shapes or labels that do not fit each other.
     """
     _check_shapes(task, y, predictions, groups)
     if y.size < 2:
