@@ -20,8 +20,8 @@ SHA = "4f1c2a9d" * 5
 
 
 def only(body: str) -> Command | ParseError:
-    (said,) = parse_comment(body)
-    return said.command
+    (line,) = parse_comment(body)
+    return line.command
 
 
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", fullmatch=True)
@@ -94,13 +94,12 @@ def test_comments_of_many_pieces_are_read(draws: bytes) -> None:
     """Each draw is a hundred comments, put together from pieces and cut where the draw says."""
     for start in range(0, len(draws), EACH):
         body = "".join(PIECES[draw % len(PIECES)] for draw in draws[start : start + 1 + draws[start] % EACH])
-        said = parse_comment(body)
-        lines = body.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        for each in said:
-            assert lines[each.line - 1].startswith("/")
+        found, written = parse_comment(body), body.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        for each in found:
+            assert written[each.line - 1].startswith("/")
             if not isinstance(each.command, ParseError):
                 assert only(each.command.text) == each.command
-        assert len(said) <= MAX_COMMANDS + 1
+        assert len(found) <= MAX_COMMANDS + 1
 
 
 @settings(max_examples=examples(1000))

@@ -14,7 +14,7 @@ from tests.support.command_samples import (
     ours,
     parsed,
     pull,
-    said,
+    text_of,
 )
 
 from mlbot.commands.dispatch import LIMIT, refusals
@@ -30,13 +30,13 @@ from mlbot.protocol.operations import CancelRun, Dispatch, Rerun, SetStatus
 def test_a_refusal_is_a_sentence_without_effect(body: str, known: Facts, reason: Reason, words: str) -> None:
     found = decided(body, known)
     assert found.reason is reason
-    assert words in said(body, known)
+    assert words in text_of(body, known)
     assert found.reason not in DONE
     assert (found.effects, found.records) == ((), ())
 
 
 def test_every_reason_is_met_by_a_test() -> None:
-    told = {reason for _, _, reason, _ in REFUSED}
+    tested = {reason for _, _, reason, _ in REFUSED}
     elsewhere = {
         Reason.EDITED,
         Reason.TOO_OFTEN,
@@ -47,7 +47,7 @@ def test_every_reason_is_met_by_a_test() -> None:
         Reason.NOT_STARTED,
         Reason.NOT_DONE,
     }
-    assert set(Reason) - told - DONE == elsewhere
+    assert set(Reason) - tested - DONE == elsewhere
 
 
 @pytest.mark.parametrize("body", ["/retrain", "/mlbot status"])
@@ -264,25 +264,25 @@ def test_a_hundred_commands_in_a_minute_get_ten_answers_and_one_refusal() -> Non
         Comment(id=number, author="alice", body="/retrain", created=f"2026-11-20T12:00:{number // 2:02}Z")
         for number in range(1, 101)
     ]
-    told = []
+    reasons = []
     for comment in comments:
         asked = event(comment=comment.id, created=comment.created)
         found = answers("/mlbot help", facts(event=asked), earlier=commands_before(comments, asked))
-        told += [each.decision.reason for each in found]
-    assert told == [Reason.HELP] * LIMIT + [Reason.TOO_OFTEN]
+        reasons += [each.decision.reason for each in found]
+    assert reasons == [Reason.HELP] * LIMIT + [Reason.TOO_OFTEN]
 
 
 def test_only_ones_own_commands_of_the_last_minute_count() -> None:
-    def said(number: int, second: str, author: str = "alice", body: str = "/retrain\n/judge") -> Comment:
+    def comment(number: int, second: str, author: str = "alice", body: str = "/retrain\n/judge") -> Comment:
         return Comment(id=number, author=author, body=body, created=f"2026-11-20T{second}Z")
 
     comments = [
-        said(1, "11:58:59"),
-        said(2, "11:59:00"),
-        said(3, "11:59:01"),
-        said(4, "11:59:30", "bob"),
-        said(5, "11:59:31", body="> /retrain"),
-        said(500, "12:00:00"),
-        said(501, "12:00:00"),
+        comment(1, "11:58:59"),
+        comment(2, "11:59:00"),
+        comment(3, "11:59:01"),
+        comment(4, "11:59:30", "bob"),
+        comment(5, "11:59:31", body="> /retrain"),
+        comment(500, "12:00:00"),
+        comment(501, "12:00:00"),
     ]
     assert commands_before(comments, event()) == 2

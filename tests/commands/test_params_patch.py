@@ -58,8 +58,8 @@ def test_one_line_changes_and_the_rest_stays(changes: Params, line: str) -> None
     after = edit(changes)
     assert after is not None
     assert line in after.split("\n")
-    kept = [each for each in after.split("\n") if each in TEXT.split("\n")]
-    assert len(kept) >= len(TEXT.split("\n")) - 1
+    same = [each for each in after.split("\n") if each in TEXT.split("\n")]
+    assert len(same) >= len(TEXT.split("\n")) - 1
     assert load_params(after, "p.yaml") == {**load_params(TEXT, "p.yaml"), **changes}
 
 

@@ -26,8 +26,8 @@ SHA = "4f1c2a9d" * 5
 
 
 def only(body: str) -> Command | ParseError:
-    (said,) = parse_comment(body)
-    return said.command
+    (line,) = parse_comment(body)
+    return line.command
 
 
 def fault(body: str) -> ParseError:
@@ -217,28 +217,28 @@ def test_what_is_nobodys_command_is_left_alone(line: str) -> None:
 
 
 def test_several_are_answered_in_order() -> None:
-    said = parse_comment(
+    lines = parse_comment(
         "Hello!\n/judge\n/etc/passwd\n\n> /retrain\n\n/retran\n```\n/mlbot cancel\n```\n/mlbot status\r\n"
     )
-    assert [each.line for each in said] == [2, 7, 11]
-    assert [each.command.kind for each in said] == ["judge", "error", "status"]
-    assert said[2].text == "/mlbot status"
+    assert [each.line for each in lines] == [2, 7, 11]
+    assert [each.command.kind for each in lines] == ["judge", "error", "status"]
+    assert lines[2].text == "/mlbot status"
 
 
 def test_a_limit_is_said_once() -> None:
-    said = parse_comment("/judge\n/nothing\n" * 30)
-    assert len(said) == MAX_COMMANDS + 1
-    assert said[MAX_COMMANDS - 1].command == JudgeAgain()
-    last = said[-1].command
+    lines = parse_comment("/judge\n/nothing\n" * 30)
+    assert len(lines) == MAX_COMMANDS + 1
+    assert lines[MAX_COMMANDS - 1].command == JudgeAgain()
+    last = lines[-1].command
     assert isinstance(last, ParseError)
     assert last.fault is Fault.TOO_MANY
     assert len(parse_comment("/judge\n" * MAX_COMMANDS)) == MAX_COMMANDS
 
 
 def test_a_long_line_is_shown_short() -> None:
-    (said,) = parse_comment(f'/lock production reason="{"x" * 60_000}"')
-    assert said.text.endswith("x…")
-    assert len(said.text) < 250
+    (line,) = parse_comment(f'/lock production reason="{"x" * 60_000}"')
+    assert line.text.endswith("x…")
+    assert len(line.text) < 250
 
 
 @pytest.mark.parametrize("spec", COMMANDS, ids=lambda each: each.name)

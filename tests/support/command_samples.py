@@ -98,7 +98,7 @@ def written(*found: Reply, working: bool = False) -> str:
     return answer(found, marker=last_line(500), run_url=RUN, working=working)
 
 
-def said(body: str, known: Facts) -> str:
+def text_of(body: str, known: Facts) -> str:
     """The answer as a person reads it."""
     return plain(written(*answers(body, known)))
 

@@ -116,7 +116,7 @@ PARAMETERS = Form(
 )
 REASON = Form(
     usage='reason="…"',
-    help=f"why, in quotes, at most {MAX_REASON} characters; it is shown and kept",
+    help=f"why, in quotes, at most {MAX_REASON} characters; it is shown and recorded",
     write=lambda it: it.reason and f"reason={quoted(it.reason)}",
     fields=frozenset({"reason"}),
 )

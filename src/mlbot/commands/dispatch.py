@@ -39,7 +39,7 @@ def refusals(
         earlier: how many commands the author wrote here in the minute before.
 
     Returns:
-        One for each line; fewer where the author has been told already that there were too many.
+        One for each line; fewer where the author knows already that there were too many.
     """
     found: list[Decision | None] = []
     for place, line in enumerate(lines[: max(0, LIMIT + 1 - earlier)], earlier):

@@ -65,7 +65,7 @@ class CommandHelp(Record):
 
     @classmethod
     def of(cls, facts: Facts, commands: Sequence[type[Command]]) -> "CommandHelp":
-        """What can be said in a thread; without a config that can be read no names are listed."""
+        """What can be asked for in a thread; without a config that can be read no names are listed."""
         config, pull = facts.config, facts.pull
         environments = config.environments if config else ()
         models = config.models if config else ()

@@ -15,7 +15,7 @@ from mlbot.config.params import positions
 from mlbot.lib.scalar import Params, Scalar, resolve
 
 _PLAIN = re.compile(r"[A-Za-z_](?:[A-Za-z0-9_./+-]*[A-Za-z0-9_])?")
-"""Text that needs no quotes wherever it stands."""
+"""Text that needs no quotes anywhere."""
 
 _OLD_YAML = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "none"})
 """Words that some reader of YAML takes for no text (YAML 1.1, https://yaml.org/type/bool.html)."""
@@ -76,7 +76,7 @@ def _ended(line: str) -> str:
 
 
 def _replace(lines: list[str], place: Position, value: Scalar, *, is_json: bool) -> bool:
-    """Put a value where another stands; False where that one is not plain to see."""
+    """Put a value where another one is; False where that one is not plain to see."""
     row, start = place.line - 1, place.column - 1
     if row >= len(lines) or not (token := _token(lines[row], start)):
         return False

@@ -196,7 +196,7 @@ def _find(line: str) -> tuple[type[Command], str] | None:
 
 
 def _cut(text: str) -> tuple[str, str]:
-    """What stands before the first space, and what stands behind it."""
+    """What is before the first space, and what is behind it."""
     found = _FIRST_WORD.match(text)
     return (found[1], text[found.end() :]) if found else ("", text)
 
@@ -255,7 +255,7 @@ class Word:
 
     Attributes:
         text: Without its quotation marks.
-        key: What stands before its `=`; None for none.
+        key: What is before its `=`; None for none.
         quoted: Whether it stood in quotation marks.
     """
 
@@ -325,7 +325,7 @@ def _fields(command: type[Command], line: str, rest: str) -> dict[str, Any]:
 
 
 def _add_value(fields: dict[str, Any], command: type[Command], word: Word, key: str) -> None:
-    """Add what stands behind `key=`: a reason, or a parameter."""
+    """Add what is behind `key=`: a reason, or a parameter."""
     reason = REASON in command.arguments and key.lower() == "reason"
     if not reason and PARAMETERS not in command.arguments:
         near = REASON in command.arguments and nearest(key, ("reason",)) is not None
@@ -352,7 +352,7 @@ def _add_sha(fields: dict[str, Any], text: str) -> None:
 
 
 def _add_word(fields: dict[str, Any], form: Form, text: str) -> None:
-    """Add what stands in a place of its own."""
+    """Add what is read by its place."""
     found = form.pattern.fullmatch(text) if form.pattern else None
     if found is None:
         raise _MisreadError(Fault.BAD_WORD, word=text, form=form.usage)

@@ -262,7 +262,7 @@ class CommentJob:
     def _carry_out(self, found: Sequence[Reply], begun: Sequence[Recorded]) -> Exit:
         """Write the records, have the effects, and write how it went."""
         if not found:
-            self.console.say("Not answered: the limit was told already.")
+            self.console.say("Not answered: an earlier answer names the limit.")
             return Exit.OK
         if self.options.dry_run:
             answer = self._operation(found, begun, working=False)

@@ -1,4 +1,4 @@
-"""`/mlbot status`: what runs, what is stale, and why the gate stands as it does, in one view."""
+"""`/mlbot status`: what runs, what is stale, and why the gate is as it is, in one view."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ _MOST_RUNS = 5
 
 
 class Status(Command):
-    """Say what runs and why the gate stands as it does."""
+    """Say what runs and why the gate is as it is."""
 
     kind: Literal["status"] = "status"
     name: ClassVar = "mlbot status"
@@ -62,7 +62,7 @@ class StatusView(Record):
     models: tuple[ModelProgress, ...]
     """What the newest training found stale."""
     planned: bool
-    """Whether the newest training has said what is stale."""
+    """Whether the newest training has found out what is stale."""
     status: CommitStatus | None
     report: Id | None
     """The comment with the verdict on this head; None when there is none, or one of another head."""
@@ -77,7 +77,7 @@ def status_view(facts: Facts) -> StatusView:
     stamp = read_stamp(progress.report.body, report_marker(facts.policy.train_path)) if progress.report else None
     current = stamp is not None and stamp.head == pull.head_sha
     counts = reruns.counting(runs[0].this_attempt) if runs else None
-    spoken = attempt_of(progress.status.url) if progress.status else None
+    shown = attempt_of(progress.status.url) if progress.status else None
     return StatusView(
         head=pull.head_sha,
         guarded=facts.policy.guards(pull.base_ref),
@@ -88,7 +88,7 @@ def status_view(facts: Facts) -> StatusView:
         planned=any(_is_plan(name) and state == "success" for name, state in progress.jobs),
         status=progress.status,
         report=progress.report.id if progress.report and current else None,
-        behind=counts is not None and spoken is not None and spoken.order < counts.order,
+        behind=counts is not None and shown is not None and shown.order < counts.order,
         waivers=_waivers(facts, pull),
     )
 
