@@ -68,7 +68,7 @@ _VERDICT = (
         fault="A model without gates is inconclusive, which may be set not to block.",
         old="""
         if not gates:
-            return Outcome.ERROR, Reason.NO_GATES, ""
+            return Outcome.ERROR, Reason.NO_GATES, None
         """,
         new="pass",
     ),
@@ -81,8 +81,8 @@ _VERDICT = (
     Mutant(
         name="verdict/deleted-model-passes",
         fault="Who deletes a model needs nobody's word.",
-        old='return (Outcome.PASS, Reason.WAIVED, "") if gone else (Outcome.FAIL, Reason.MODEL_DELETED, "")',
-        new='return (Outcome.PASS, Reason.WAIVED, "")',
+        old="(Outcome.PASS, Reason.WAIVED, None) if gone else (Outcome.FAIL, Reason.MODEL_DELETED, None)",
+        new="(Outcome.PASS, Reason.WAIVED, None)",
     ),
     Mutant(
         name="verdict/crashed-seed-left-out",
@@ -102,8 +102,8 @@ _VERDICT = (
     Mutant(
         name="verdict/no-baseline-passes",
         fault="A margin with nothing to compare with passes.",
-        old="GateResult(gate=gate, outcome=Outcome.INCONCLUSIVE, reason=Reason.NO_BASELINE, detail=detail)",
-        new="GateResult(gate=gate, outcome=Outcome.PASS, reason=Reason.NO_BASELINE, detail=detail)",
+        old="GateResult(gate=gate, outcome=Outcome.INCONCLUSIVE, reason=Reason.NO_BASELINE, problem=why)",
+        new="GateResult(gate=gate, outcome=Outcome.PASS, reason=Reason.NO_BASELINE, problem=why)",
     ),
     Mutant(
         name="verdict/comparison-problem-ignored",
@@ -686,86 +686,74 @@ _DELIVERY = (
     Mutant(
         name="promotion/one-approval-less",
         fault="One approval fewer than asked for is enough.",
-        old="if missing <= 0:",
-        new="if missing <= 1:",
-        within="_approvals",
+        old="max(0, self.needed - len(self.counted))",
+        new="max(0, self.needed - 1 - len(self.counted))",
     ),
     Mutant(
         name="promotion/other-bytes-before",
         fault="The environment before may serve other bytes.",
-        old="if after.live is None or after.live.digest != facts.released:",
-        new="if after.live is None:",
+        old="after.live is None or after.live.digest != facts.released",
+        new="after.live is None",
     ),
     Mutant(
         name="promotion/nothing-before",
         fault="A version enters production that staging never served.",
-        old="yield _order(facts)",
-        new="yield None",
+        old="yield PromotionReason.OUT_OF_ORDER, after.live is None or after.live.digest != facts.released",
+        new="yield PromotionReason.OUT_OF_ORDER, False",
     ),
     Mutant(
         name="promotion/unhealthy-before",
         fault="A deployment that has not ended in the environment before does not matter.",
-        old="if after.under_way is not None:",
-        new="if False:",
+        old="yield PromotionReason.NOT_HEALTHY, after.under_way is not None",
+        new="yield PromotionReason.NOT_HEALTHY, False",
     ),
     Mutant(
         name="promotion/locked",
         fault="A locked environment takes a promotion.",
-        old="yield _lock(facts)",
-        new="yield None",
+        old="yield PromotionReason.LOCKED, facts.lock is not None",
+        new="yield PromotionReason.LOCKED, False",
     ),
     Mutant(
         name="promotion/deprecated",
         fault="A deprecated version is promoted.",
-        old="yield _deprecated(facts)",
-        new="yield None",
+        old="yield PromotionReason.DEPRECATED, facts.deprecated",
+        new="yield PromotionReason.DEPRECATED, False",
     ),
     Mutant(
         name="promotion/under-way",
         fault="Two deployments into one environment at a time.",
-        old="if held is None or _resumes(facts):",
-        new="if True:",
+        old='busy and not facts.resumes("promotion", facts.version)',
+        new="False",
     ),
     Mutant(
         name="promotion/no-approvals-asked",
         fault="No approval is asked for.",
-        old="yield _approvals(facts)",
-        new="yield None",
+        old="yield PromotionReason.APPROVALS_MISSING, facts.missing > 0",
+        new="yield PromotionReason.APPROVALS_MISSING, False",
     ),
     Mutant(
         name="promotion/drift-not-put-right",
         fault="A target that serves something else is left so.",
-        old="""
-        if facts.drifted:
-            return None
-        """,
-        new="pass",
+        old="facts.live == facts.goal and not busy and not facts.drifted",
+        new="facts.live == facts.goal and not busy",
     ),
     Mutant(
         name="promotion/live-by-version-alone",
         fault="A version with other bytes is taken for the live one.",
-        old="(live.version, live.digest) != (facts.version, facts.released)",
-        new="live.version != facts.version",
+        old="facts.live == facts.goal and not busy and not facts.drifted",
+        new="facts.live is not None and facts.live.version == facts.version and not busy and not facts.drifted",
     ),
     Mutant(
         name="promotion/changed-bytes",
         fault="Bytes that are not those judged are deployed.",
-        old="""
-        if facts.stored is Stored.DIFFERS:
-            return _decision(
-                PromotionReason.BYTES_DIFFER,
-        """,
-        new="""
-        if False:
-            return _decision(
-                PromotionReason.BYTES_DIFFER,
-        """,
+        old="yield PromotionReason.BYTES_DIFFER, facts.stored is Stored.DIFFERS",
+        new="yield PromotionReason.BYTES_DIFFER, False",
     ),
     Mutant(
         name="promotion/live-already-is-refused",
         fault="A version that is live already is a refusal.",
-        old="return not self.go and self.reason is not PromotionReason.ALREADY_LIVE",
-        new="return not self.go",
+        old="decide(PromotionDecision, _promotion_checks(facts), go, (PromotionReason.ALREADY_LIVE,))",
+        new="decide(PromotionDecision, _promotion_checks(facts), go)",
     ),
     Mutant(
         name="rollback/to-the-live-one",
@@ -788,22 +776,14 @@ _DELIVERY = (
     Mutant(
         name="rollback/without-a-reason",
         fault="A rollback needs no reason.",
-        old="if not facts.why.strip():",
-        new="if False:",
+        old="yield RollbackReason.NO_REASON, not facts.why.strip()",
+        new="yield RollbackReason.NO_REASON, False",
     ),
     Mutant(
         name="rollback/changed-bytes",
         fault="A rollback deploys bytes that are not those released.",
-        old="""
-        if facts.stored is Stored.DIFFERS:
-            return _decision(
-                facts,
-        """,
-        new="""
-        if False:
-            return _decision(
-                facts,
-        """,
+        old="yield RollbackReason.BYTES_DIFFER, facts.stored is Stored.DIFFERS",
+        new="yield RollbackReason.BYTES_DIFFER, False",
     ),
     Mutant(
         name="rollback/back-and-forth",
@@ -826,38 +806,38 @@ _DELIVERY = (
     Mutant(
         name="release/not-merged",
         fault="A commit that is not on the guarded branch is released.",
-        old="yield _merged(facts)",
-        new="yield None",
+        old="yield ReleaseReason.NOT_MERGED, not facts.merged",
+        new="yield ReleaseReason.NOT_MERGED, False",
     ),
     Mutant(
         name="release/moved-tag",
         fault="A tag that was moved releases other bytes under a known version.",
-        old="if released and released.tag_object and released.tag_object != tag.object_sha:",
-        new="if False:",
+        old="yield ReleaseReason.TAG_MOVED, moved",
+        new="yield ReleaseReason.TAG_MOVED, False",
     ),
     Mutant(
         name="release/lightweight-tag",
         fault="A tag that says neither who made it nor when releases.",
-        old="if not tag.annotated:",
-        new="if False:",
+        old="yield ReleaseReason.TAG_LIGHTWEIGHT, not tag.annotated",
+        new="yield ReleaseReason.TAG_LIGHTWEIGHT, False",
     ),
     Mutant(
         name="release/tag-elsewhere",
         fault="A tag at another commit releases.",
-        old="if tag is None or tag.commit == facts.commit:",
-        new="if True:",
+        old="tag is not None and tag.commit != facts.commit",
+        new="False",
     ),
     Mutant(
         name="release/failed-verdict",
         fault="A model that failed its gates is released.",
-        old="if verdict.outcome is Outcome.PASS or (",
-        new="if verdict.outcome in {Outcome.PASS, Outcome.FAIL} or (",
+        old="verdict.outcome is Outcome.PASS or (verdict.outcome is Outcome.INCONCLUSIVE and lets_through)",
+        new="verdict.outcome in {Outcome.PASS, Outcome.FAIL} or (verdict.outcome is Outcome.INCONCLUSIVE and lets_through)",
     ),
     Mutant(
         name="release/undecided-always",
         fault="An inconclusive verdict releases where the config blocks it.",
-        old='verdict.outcome is Outcome.INCONCLUSIVE and facts.inconclusive == "warn" and verdict.digest',
-        new="verdict.outcome is Outcome.INCONCLUSIVE and verdict.digest",
+        old='lets_through = facts.inconclusive == "warn" and verdict.digest is not None',
+        new="lets_through = verdict.digest is not None",
     ),
     Mutant(
         name="release/older-verdict",
@@ -874,68 +854,56 @@ _DELIVERY = (
     Mutant(
         name="release/version-taken",
         fault="A version that exists with other bytes counts as released already.",
-        old="judged == released.digest or (judged is None and released.commit == facts.commit)",
+        old="facts.judged == released.digest or (facts.judged is None and released.commit == facts.commit)",
         new="True",
     ),
     Mutant(
         name="release/without-bytes",
         fault="A version is made of a verdict that judged no bytes.",
-        old="if judged is None or facts.stored is Stored.MISSING:",
-        new="if facts.stored is Stored.MISSING:",
+        old="facts.judged is None or facts.stored is Stored.MISSING",
+        new="facts.stored is Stored.MISSING",
     ),
     Mutant(
         name="release/exempt-by-an-existing-one",
         fault="A version that exists already is a refusal.",
-        old="self.reason not in {ReleaseReason.RELEASABLE, ReleaseReason.ALREADY_RELEASED}",
-        new="self.reason is not ReleaseReason.RELEASABLE",
+        old="done = (ReleaseReason.ALREADY_RELEASED,)",
+        new="done = ()",
     ),
     Mutant(
         name="approval/twice-in-other-letters",
         fault="One person approves twice by two spellings of their login.",
-        old="if facts.actor.casefold() in {each.casefold() for each in facts.approvers}:",
-        new="if facts.actor in facts.approvers:",
+        old="facts.actor.casefold() in before",
+        new="facts.actor in facts.approvers",
     ),
     Mutant(
         name="approval/of-nothing",
         fault="A version that was never released is approved.",
-        old="""
-        if facts.released is None:
-            there = ", ".join(f"v{version}" for version in facts.versions[-5:]) or "none"
-        """,
-        new="""
-        if False:
-            there = ", ".join(f"v{version}" for version in facts.versions[-5:]) or "none"
-        """,
+        old="yield ApprovalReason.UNKNOWN_VERSION, facts.released is None",
+        new="yield ApprovalReason.UNKNOWN_VERSION, False",
     ),
     Mutant(
         name="request/any-branch",
         fault="The release workflow follows a branch's own copy of itself.",
-        old="if not facts.on_default:",
-        new="if False:",
+        old="(RequestReason.NOT_DEFAULT_BRANCH, not facts.on_default)",
+        new="(RequestReason.NOT_DEFAULT_BRANCH, False)",
     ),
     Mutant(
         name="request/by-a-machine",
         fault="A workflow approves and rolls back.",
-        old='if facts.by_machine and do != "promote":',
-        new="if False:",
+        old='facts.by_machine and do != "promote"',
+        new="False",
     ),
     Mutant(
         name="request/edited-comment",
         fault="A comment that was edited afterwards deploys.",
-        old="""
-        if comment.edited:
-            return AskReason.EDITED
-        """,
-        new="""
-        if False:
-            return AskReason.EDITED
-        """,
+        old="(RequestReason.EDITED, comment.edited)",
+        new="(RequestReason.EDITED, False)",
     ),
     Mutant(
         name="request/role",
         fault="Whoever may read the repository promotes.",
-        old="if is_enough(facts.role, asked.command.role):",
-        new="if True:",
+        old="by_name and not is_enough(facts.role, command.role)",
+        new="False",
     ),
     Mutant(
         name="request/comment-of-a-dispatcher",
@@ -1439,8 +1407,8 @@ _PARSERS = (
     Mutant(
         name="tag/moved-version",
         fault="A second tag of a version at another commit withdraws it.",
-        old="last = [tag for tag in said if tag.commit == first.commit][-1]",
-        new="last = said[-1]",
+        old="last = [tag for tag in ordered if tag.commit == first.commit][-1]",
+        new="last = ordered[-1]",
     ),
     Mutant(
         name="tag/rivals",
