@@ -16,7 +16,7 @@ from mlbot.delivery.deployment import (
 from mlbot.delivery.messages import words
 from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, approve, promote, rollback, set_lock
 from mlbot.delivery.run_release import ReleaseRequest, release
-from mlbot.errors import NotEvaluatedError, RefusedError
+from mlbot.errors import NotEvaluatedError, RefusedError, UsageError
 from mlbot.git.locks import LockRef
 from mlbot.ledger.entries import DeploymentEntry, DeploymentIntent
 from mlbot.ledger.queries import deployments, live, locks
@@ -580,6 +580,6 @@ def test_a_long_reason_is_cut_and_not_refused(world: World) -> None:
 
 
 def test_an_unknown_environment_is_not_locked(world: World) -> None:
-    result = set_lock(world.context(), "moon", close=True)
-    assert result.decision.refused
-    assert "staging, production" in words(result.decision.reason, result.facts).hint
+    with pytest.raises(UsageError, match="no environment 'moon'") as error:
+        set_lock(world.context(), "moon", close=True)
+    assert "staging, production" in error.value.hint

@@ -152,11 +152,7 @@ PromotionDecision = Decision[PromotionReason]
 
 
 def decide_promotion(facts: PromotionFacts) -> PromotionDecision:
-    """Whether a version may enter an environment.
-
-    Args:
-        facts: as they were read; without `stored` the bytes are not looked at yet.
-    """
+    """Whether a version may enter an environment; without `stored` the bytes are not looked at yet."""
     go = PromotionReason.RESUMED if facts.resumes("promotion", facts.version) else PromotionReason.PROMOTABLE
     return decide(PromotionDecision, _promotion_checks(facts), go, (PromotionReason.ALREADY_LIVE,))
 
@@ -230,11 +226,7 @@ RollbackDecision = Decision[RollbackReason]
 
 
 def decide_rollback(facts: RollbackFacts) -> RollbackDecision:
-    """Whether to go back. Exempt from gates, order, approvals and locks; never from integrity.
-
-    Args:
-        facts: as they were read; without `stored` the bytes are not looked at yet.
-    """
+    """Whether to go back. Exempt from gates, order, approvals and locks; never from integrity."""
     resumed = facts.goal is not None and facts.resumes("rollback", facts.goal.version)
     go = RollbackReason.RESUMED if resumed else RollbackReason.ROLLS_BACK
     return decide(RollbackDecision, _rollback_checks(facts), go, (RollbackReason.ALREADY_LIVE,))
@@ -343,7 +335,6 @@ class LockReason(StrEnum):
     UNLOCKS = "unlocks"
     ALREADY_LOCKED = "already-locked"
     NOT_LOCKED = "not-locked"
-    UNKNOWN_ENVIRONMENT = "unknown-environment"
 
 
 class LockFacts(Record):
@@ -351,7 +342,6 @@ class LockFacts(Record):
 
     environment: Name
     close: bool
-    environments: tuple[Name, ...]
     lock: LockEntry | None = None
     """The lock that closes it now."""
 
@@ -366,7 +356,6 @@ def decide_lock(facts: LockFacts) -> LockDecision:
 
 
 def _lock_checks(facts: LockFacts) -> Iterator[tuple[LockReason, bool]]:
-    yield LockReason.UNKNOWN_ENVIRONMENT, facts.environment not in facts.environments
     yield LockReason.ALREADY_LOCKED, facts.close and facts.lock is not None
     yield LockReason.NOT_LOCKED, not facts.close and facts.lock is None
 

@@ -54,13 +54,7 @@ class Words(Record):
 
 
 def words(reason: StrEnum, facts: object, *, github: bool = False) -> Words:
-    """What a reason says.
-
-    Args:
-        reason: of a decision, or of a rejected request.
-        facts: that it was decided from.
-        github: whether commands are written as in a comment, not as in a terminal.
-    """
+    """What a reason says, of the facts that it was decided from; `github`: commands are written as in a comment."""
     template, name = TEMPLATES[type(reason)], reason.replace("-", "_")
     return Words(
         sentence=_phrase(template, name, facts, github=github),
@@ -120,12 +114,7 @@ def message_error(error: MlbotError, copy_lines: tuple[str, ...] = ()) -> Status
 
 
 def message_release(result: ReleaseResult, not_started: tuple[str, ...] = ()) -> StatusMessage:
-    """A release that was made, or was not.
-
-    Args:
-        result: what came of it.
-        not_started: the environments whose promotion should have begun by itself, and could not be started.
-    """
+    """A release that was made, or was not; the promotions `not_started` should have begun by themselves."""
     decision, entry = result.decision, result.entry
     found = words(decision.reason, result.facts, github=True)
     if decision.refused or entry is None:
@@ -198,12 +187,7 @@ def _again(entry: DeploymentEntry) -> Promote | Rollback:
 
 
 def message_approval(result: ApprovalResult, then: StatusMessage | None) -> StatusMessage:
-    """An approval, and what it leads to.
-
-    Args:
-        result: what came of the approval.
-        then: what is still in the way of the promotion; None where it is started.
-    """
+    """An approval, and what is still in the way of the promotion; None where that is started."""
     decision = result.decision
     found = words(decision.reason, result.facts, github=True)
     if decision.refused:
@@ -219,9 +203,8 @@ def message_approval(result: ApprovalResult, then: StatusMessage | None) -> Stat
 
 def message_lock(result: LockResult) -> StatusMessage:
     """An environment that was closed or opened, or was so already."""
-    state = RequestState.REFUSED if result.decision.refused else RequestState.DONE
-    found = words(result.decision.reason, result.facts, github=True)
-    return StatusMessage(state=state, reason=result.decision.reason, **dict(found))
+    reason = result.decision.reason
+    return StatusMessage(state=RequestState.DONE, reason=reason, **dict(words(reason, result.facts, github=True)))
 
 
 # A version's issue: what it is, where it is, and what may be written next.
@@ -285,13 +268,7 @@ def marker_of(model: str, version: str) -> str:
 
 
 def issue_of(entries: Iterable[Entry], config: Config, release: ReleaseEntry) -> VersionIssue:
-    """A version's issue.
-
-    Args:
-        entries: the ledger's on the model, and all locks.
-        config: the guarded branch's.
-        release: the version.
-    """
+    """A version's issue. The entries are the ledger's on the model, and all locks."""
     known = tuple(entries)
     rows = tuple(_row(known, release, each) for each in config.environments)
     newest = releases(known, release.model)[-1:]
@@ -397,8 +374,8 @@ def release_answer(  # noqa: PLR0913 - one for each place of the template
         text: what was asked.
         marker: the last line.
         run_url: the run that answers.
-        name: of the version, where there is an issue.
-        issue: the address of the version's issue; empty where there is none, or the answer is in it.
+        name: of the version.
+        issue: its address; empty where there is none, or the answer is in it.
         ping: who is to be notified, by a mention; they pushed the tag.
     """
     return fill(
@@ -416,13 +393,7 @@ def release_answer(  # noqa: PLR0913 - one for each place of the template
 
 
 def issue_body(issue: VersionIssue, *, repository: str, page: str = "") -> str:
-    """A version's issue.
-
-    Args:
-        issue: what it shows.
-        repository: its address.
-        page: the address of the version's GitHub Release; empty where there is none.
-    """
+    """A version's issue. Repository and page (its GitHub Release) are addresses; without a page that is empty."""
     return fill("release/issue.md.j2", issue=issue, icons=_ICONS, fence=escape.fence, repository=repository, page=page)
 
 

@@ -73,7 +73,7 @@ def card_of(
         release: the version.
         model: of the released commit's config; None where that has it no more.
         verdict: that let it be released.
-        report: of the judge on the model; None where it was not kept.
+        report: None where it was not kept.
         url: of the repository.
     """
     slices = slice_table(report) if report else None
@@ -167,11 +167,7 @@ def manifest(release: ReleaseEntry, training: Training | None) -> bytes:
 
 
 def checksums(digests: Mapping[str, Digest]) -> str:
-    """`SHA256SUMS`, as `sha256sum --check` reads it.
-
-    Args:
-        digests: by the file's name.
-    """
+    """`SHA256SUMS`, as `sha256sum --check` reads it."""
     return "".join(f"{digest.removeprefix('sha256:')}  {name}\n" for name, digest in sorted(digests.items()))
 
 

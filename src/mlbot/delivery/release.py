@@ -110,11 +110,7 @@ def latest(verdicts: Sequence[VerdictEntry]) -> VerdictEntry | None:
 
 
 def decide_release(facts: ReleaseFacts) -> ReleaseDecision:
-    """Whether a model's bytes may be given a version.
-
-    Args:
-        facts: as they were read; without `stored` the bytes are not looked at yet.
-    """
+    """Whether a model's bytes may be given a version; without `stored` the bytes are not looked at yet."""
     done = (ReleaseReason.ALREADY_RELEASED,)
     return decide(ReleaseDecision, _checks(facts), ReleaseReason.RELEASABLE, done)
 

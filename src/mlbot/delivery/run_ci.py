@@ -46,14 +46,7 @@ from mlbot.registry.tags import version_tag
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeployOptions:
-    """What the command line says.
-
-    Attributes:
-        ask: the request, as `mlbot ci request` printed it.
-        train_path: of the workflow that trains.
-        release_path: of the workflow that releases.
-        bot: who the token speaks as.
-    """
+    """What the command line says. `ask` is the request, as `mlbot ci request` printed it."""
 
     ask: str
     train_path: str = TRAIN_PATH
@@ -80,17 +73,7 @@ def read_request(text: str) -> DeliveryRequest | RejectedRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkflowJob:
-    """What this process carries out a request with.
-
-    Attributes:
-        job: what the runner says of it.
-        github: the API.
-        runner: the job's log and summary.
-        directory: the checkout of the default branch.
-        request: what is asked for.
-        options: what the command line says.
-        console: message of what goes on.
-    """
+    """What this process carries out a request with. `directory` is the checkout of the default branch."""
 
     job: Job
     github: GitHub
@@ -253,12 +236,7 @@ _SHOWN: dict[State, DeploymentState] = {
 
 @dataclass(frozen=True, kw_only=True)
 class GitHubView:
-    """Shows on GitHub what the ledger has.
-
-    Attributes:
-        ci: the job.
-        context: the ledger.
-    """
+    """Shows on GitHub what the ledger has."""
 
     ci: WorkflowJob
     context: RepositoryContext

@@ -40,13 +40,7 @@ class Deployment:
     """A version on its way into an environment.
 
     Attributes:
-        context: where it is recorded.
-        intent: what it does, and for whom.
-        held: its lock.
-        release: the version.
         golden: its golden requests; None where none are kept, which only a rollback puts up with.
-        environment: where to.
-        target: where that is.
         previous: what was live before, and is gone back to.
         folder: for files.
         file: the version's verified bytes.
@@ -267,14 +261,7 @@ class Snapshot:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EnvironmentLock:
-    """The lock of an environment, for the deployments of one model.
-
-    Attributes:
-        context: where it is recorded.
-        model: its name.
-        environment: its name.
-        folder: for files.
-    """
+    """The lock of an environment, for the deployments of one model. Files go to the folder."""
 
     context: RepositoryContext
     model: str
@@ -319,12 +306,7 @@ class EnvironmentLock:
         )
 
     def take(self, intent: DeploymentIntent, seen: Snapshot) -> Held | None:
-        """Take the lock for a deployment, if it is still as it was seen; None when somebody else was faster.
-
-        Raises:
-            RefusedError: the token or a rule of the repository forbids it.
-            NotEvaluatedError: the remote does not answer.
-        """
+        """Take the lock for a deployment, if it is still as it was seen; None when somebody else was faster."""
         return self.context.lock(self.environment).take(lock_text(intent), self.context.seconds, over=seen.held)
 
     def unlock(self, held: Held) -> None:
@@ -421,16 +403,7 @@ class EnvironmentLock:
 def try_with_lock(
     context: RepositoryContext, model: str, environment: str, attempt: Callable[[EnvironmentLock], _R | None]
 ) -> _R:
-    """Try again while others are faster to take the lock.
-
-    Args:
-        context: where it is recorded.
-        model: its name.
-        environment: its name.
-        attempt: one try; None where somebody else took the lock in between.
-
-    Returns:
-        What the try came to that nobody got in between of.
+    """Try again while others are faster to take the lock: what the try came to that nobody got in between of.
 
     Raises:
         NotEvaluatedError: others were always faster.

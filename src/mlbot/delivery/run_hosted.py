@@ -61,16 +61,10 @@ def plan_release(environment: MutableMapping[str, str], console: Console) -> Exi
     """Print what GitHub's `GITHUB_OUTPUT` takes.
 
     `go`, which job follows (`record` or `deploy`); its `environment`, `runs-on` and `queue`; and `ask`, the request.
-
-    Args:
-        environment: of this process; the tokens are taken out of it.
-        console: told of what goes on.
+    The tokens are taken out of the environment.
 
     Returns:
         OK; REFUSED where nothing is done and no comment is there to be answered.
-
-    Raises:
-        MlbotError: GitHub does not say what has to be known.
     """
     job = Job.of(environment)
     forget_tokens(environment)
@@ -88,11 +82,7 @@ def plan_release(environment: MutableMapping[str, str], console: Console) -> Exi
 
 
 def gather(github: GitHub, job: Job, event: DispatchEvent) -> RequestFacts:
-    """All that is known of a dispatch.
-
-    Raises:
-        MlbotError: GitHub does not say.
-    """
+    """All that is known of a dispatch."""
     branch = github.facts().default_branch
     comment = event.number("comment")
     tag = event.inputs.get("tag")
@@ -175,12 +165,7 @@ Pause = Callable[[float], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """How long to wait.
-
-    Attributes:
-        checks: how often to look, for two hours.
-        pause: waits so many seconds.
-    """
+    """How long to wait: so many looks, for two hours."""
 
     checks: int = 240
     pause: Pause = time.sleep
@@ -189,11 +174,7 @@ class Patience:
 def release_patiently(
     ci: WorkflowJob, context: RepositoryContext, asked: DeliveryRequest, command: Release, patience: Patience
 ) -> ReleaseResult:
-    """Release, as soon as the verdict is there.
-
-    Raises:
-        MlbotError: as `release`, and where GitHub does not say what runs.
-    """
+    """Release, as soon as the verdict is there. Errors: as `release`."""
     request = ReleaseRequest(model=command.model, version=command.version, bump=command.bump)
     if asked.tag is not None:
         _is_there(context, asked.tag)
@@ -314,14 +295,7 @@ def _for_releaser(context: RepositoryContext, command: Promote | Approve) -> Rep
 
 @dataclass(frozen=True, kw_only=True)
 class _Handler:
-    """Carries out one request.
-
-    Attributes:
-        ci: the job.
-        context: the repository, and who asks.
-        request: what is asked for.
-        view: what GitHub shows.
-    """
+    """Carries out one request. The context has who asks."""
 
     ci: WorkflowJob
     context: RepositoryContext

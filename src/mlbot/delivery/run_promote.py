@@ -26,7 +26,7 @@ from mlbot.delivery.deployment import (
 )
 from mlbot.delivery.messages import given_up
 from mlbot.delivery.run_deployment import LONGEST_REASON, EnvironmentLock, Snapshot, has_ended, try_with_lock
-from mlbot.errors import RefusedError
+from mlbot.errors import RefusedError, UsageError
 from mlbot.events.github import Id
 from mlbot.git.locks import Held
 from mlbot.ledger.entries import Action, Actor, ApprovalEntry, DeploymentIntent, Entry, LockEntry
@@ -40,15 +40,7 @@ Announce = Callable[[DeploymentResult], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PromotionRequest:
-    """What is asked for.
-
-    Attributes:
-        model: its name.
-        version: with or without its `v`.
-        environment: where to.
-        reason: why; may be left out.
-        dry_run: decide, and change nothing.
-    """
+    """What is asked for. A version is written with or without its `v`; a reason may be left out."""
 
     model: str
     version: str
@@ -59,15 +51,7 @@ class PromotionRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RollbackRequest:
-    """What is asked for.
-
-    Attributes:
-        model: its name.
-        environment: where.
-        reason: why.
-        to: a version with or without its `v`; None: the last good one.
-        dry_run: decide, and change nothing.
-    """
+    """What is asked for. `to` is a version with or without its `v`; None: the last good one."""
 
     model: str
     environment: str
@@ -81,8 +65,7 @@ def promote(
 ) -> DeploymentResult:
     """Promote a version.
 
-    Returns:
-        What was decided, with its reason, and how the deployment ended. Nothing is changed by a refusal.
+    Nothing is changed by a refusal.
 
     Raises:
         UsageError: the version is none, or the config is wrong.
@@ -103,15 +86,8 @@ def rollback(
 ) -> DeploymentResult:
     """Go back to a version that was live. No gate, order, approval or lock stops it; changed bytes do.
 
-    A deployment that has not ended is given up: its lock is taken over, and the ledger says that it failed.
-
-    Returns:
-        What was decided, with its reason, and how the deployment ended. Nothing is changed by a refusal.
-
-    Raises:
-        UsageError: the version is none, or the config is wrong.
-        RefusedError: the token may not write, or another run took the deployment over.
-        NotEvaluatedError: something does not answer, or a failed deployment could not be gone back from.
+    A deployment that has not ended is given up: its lock is taken over, and the ledger says that it failed. Errors: as
+    `promote`.
     """
     version = Version.parse(request.to).text if request.to is not None else None
     return try_with_lock(
@@ -134,12 +110,7 @@ class _Attempt(ABC):
 
     @abstractmethod
     def facts(self, entries: tuple[Entry, ...], held: DeploymentIntent | None) -> PromotionFacts | RollbackFacts:
-        """All that is decided from.
-
-        Args:
-            entries: the ledger's now.
-            held: the deployment that holds the lock.
-        """
+        """All that is decided from. `held` is the deployment that holds the lock."""
 
     def run(self) -> DeploymentResult | None:
         """Decide, and deploy; None where somebody else took the lock in between."""
@@ -284,13 +255,6 @@ def approve(
 
     Who approves a request of their own is recorded too, and does not count: who requests is known only then.
 
-    Args:
-        context: where, and who.
-        model: its name.
-        version: with or without its `v`.
-        environment: where to.
-        comment: in which it was given.
-
     Raises:
         UsageError: the version is none, or the config is wrong.
         RefusedError: the token may not write.
@@ -330,24 +294,16 @@ def approve(
 def set_lock(context: RepositoryContext, environment: str, *, close: bool, reason: str = "") -> LockResult:
     """Close an environment, or open it; what is so already stays so.
 
-    Args:
-        context: where, and who.
-        environment: which.
-        close: whether to close it.
-        reason: why.
-
     Raises:
-        UsageError: the config is wrong.
+        UsageError: there is no such environment, or the config is wrong.
         RefusedError: the token may not write.
         NotEvaluatedError: the remote does not answer.
     """
+    if context.environment(environment) is None:
+        known = ", ".join(each.name for each in context.config.environments) or "none"
+        raise UsageError(f"mlbot.yaml has no environment {environment!r}", hint=f"The environments are: {known}.")
     entries = context.entries("lock", environment)
-    facts = LockFacts(
-        environment=environment,
-        close=close,
-        environments=tuple(each.name for each in context.config.environments),
-        lock=locked(entries, environment),
-    )
+    facts = LockFacts(environment=environment, close=close, lock=locked(entries, environment))
     decision = decide_lock(facts)
     if not decision.go:
         return LockResult(facts=facts, decision=decision)

@@ -14,6 +14,7 @@ from mlbot.delivery.model_card import (
     SUMS_FILE,
     TRAINING_FILE,
     card_of,
+    card_text,
     checksums,
     manifest,
 )
@@ -45,11 +46,9 @@ class ReleaseRequest:
     """What is asked for.
 
     Attributes:
-        model: its name.
         version: with or without its `v`; None: the next one.
         bump: which part of the latest version to count up; the first version is 1.0.0 in any case.
         commit: any revision; None: where the version's tag is, else the guarded branch's tip.
-        dry_run: decide, and change nothing.
     """
 
     model: str
@@ -259,22 +258,11 @@ _MOST_DEPTH = 64
 def write_release(
     context: RepositoryContext, release: ReleaseEntry, folder: Path, url: str | None = None
 ) -> Mapping[str, Path]:
-    """Write a release's files into a folder.
-
-    Args:
-        context: whose store and ledger.
-        release: the version.
-        folder: made when needed.
-        url: of the repository, for links.
-
-    Returns:
-        The files by the names they are published under.
+    """Write a release's files into a folder: the files by the names they are published under.
 
     Raises:
         NotEvaluatedError: the store does not answer, or has not the very bytes.
     """
-    from mlbot.delivery.model_card import card_text
-
     folder.mkdir(parents=True, exist_ok=True)
     name = name_of(release.model, release.version)
     if context.fetch(release.digest, folder / MODEL_FILE) is not Stored.VERIFIED:

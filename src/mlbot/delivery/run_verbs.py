@@ -1,5 +1,6 @@
 """The verbs of releases and environments on a person's machine: find the repository, do it, print what came of it."""
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -131,6 +132,23 @@ def named(text: str, what: str) -> str:
     return text
 
 
+def _json(result: Result) -> str:
+    """A result for programs: the record, and the words of its decision."""
+    found = words(result.decision.reason, result.facts).model_dump()
+    document = result.model_dump(mode="json")
+    document["decision"] |= found
+    # Fields that programs read are never taken away, so these are here though the facts have them too.
+    match result:
+        case ReleaseResult(facts=facts):
+            document |= {"model": facts.model, "version": facts.version, "commit": facts.commit}
+        case DeploymentResult():
+            document["decision"]["goal"] = document["goal"]
+        case LockResult(facts=facts, decision=decision):
+            changes = {"environment": facts.environment, "locked": facts.close, "changed": decision.go}
+            document |= changes | {"sentence": found["sentence"]}
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
 def _announce(console: Console) -> Announce:
     return lambda result: console.say(plan_text(result.facts))
 
@@ -141,27 +159,17 @@ def _deployed(context: RepositoryContext, result: DeploymentResult, console: Con
     if ended is None or ended.state == "succeeded":
         return _print(console, result, ended_text(ended) if ended else "", as_json=as_json)
     if as_json:
-        console.result(result.model_dump_json(indent=2))
+        console.result(_json(result))
     console.error(f"mlbot: {ended_text(ended)}")
     return Exit.NOT_EVALUATED
 
 
 def _print(console: Console, result: Result, text: str = "", *, as_json: bool) -> Exit:
-    """Print the result, and on stderr why it was refused.
-
-    Args:
-        console: where to.
-        result: for programs.
-        text: the result for people; empty: the words of the decision.
-        as_json: which of both is wanted.
-
-    Returns:
-        OK when it was done or there was nothing to do, else REFUSED.
-    """
+    """Print the result, and on stderr why it was refused; an empty text: the words of the decision."""
     reason = result.decision.reason
     found = words(reason, result.facts)
     if as_json:
-        console.result(result.model_dump_json(indent=2))
+        console.result(_json(result))
     if result.decision.refused:
         hint = f"\n  {found.hint}" if found.hint else ""
         console.error(f"mlbot: refused ({reason}): {found.sentence}{hint}")

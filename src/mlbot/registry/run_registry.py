@@ -43,13 +43,7 @@ _DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?Z?)?")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegistryQuery:
-    """Which clone is asked, and how it answers.
-
-    Attributes:
-        directory: in the clone.
-        fetch: ask the remote `origin` for its tags and ledger first.
-        as_json: answer as JSON.
-    """
+    """Which clone is asked, and how it answers; `fetch`: `origin` is asked for its tags and ledger first."""
 
     directory: Path
     console: Console
@@ -90,11 +84,7 @@ def list_models(asking: RegistryQuery) -> Exit:
 
 
 def show(asking: RegistryQuery, subject: str) -> Exit:
-    """One model, or one version of it.
-
-    Raises:
-        UsageError: there is no such model or version.
-    """
+    """One model, or one version of it. Raises `UsageError` where there is none such."""
     name, version = _subject(subject)
     model = _detail(asking.open(), name)
     if version is None:
@@ -131,11 +121,7 @@ def show_history(asking: RegistryQuery, model: str | None, environment: str | No
 
 
 def show_lineage(asking: RegistryQuery, subject: str) -> Exit:
-    """What a version was made from, who let it pass, and where it went.
-
-    Raises:
-        UsageError: there is no such model or version.
-    """
+    """What a version was made from, who let it pass, and where it went. Raises `UsageError` where there is none."""
     name, version = _subject(subject)
     if version is None:
         raise UsageError(f"{subject!r} names no version", hint=f"Name one: mlbot registry lineage {name}@v1.0.0")

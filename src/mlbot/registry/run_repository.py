@@ -29,18 +29,12 @@ from mlbot.storage.store import ModelStore, NotStoredError, open_store
 from mlbot.storage.target import Target, open_target
 from mlbot.verdict.verdict import Commits
 
-# The tags of releases and environments at context: read as they are there, made there, never moved.
-
 
 @dataclass(frozen=True, kw_only=True)
 class Tags:
     """The remote's tags, in a repository of their own that borrows the checkout's objects.
 
-    Attributes:
-        remote: the context.
-        checkout: whose objects are borrowed.
-        folder: the repository of their own.
-        seconds: now, since 1970.
+    They are read as they are there, made there, and never moved. `seconds` is now, since 1970.
     """
 
     remote: Remote
@@ -122,14 +116,11 @@ class RepositoryContext:
     """One repository, and who acts on it.
 
     Attributes:
-        repository: the checkout.
         remote: where ledger, tags and locks are; the repository itself where there is no other.
         branch: the guarded branch that is released from: the default branch.
         actor: who acts: a login on GitHub, on a laptop whom git says the user is.
-        say: told of progress.
         run: the workflow's run; None on a laptop.
         token: for stores and targets on `ghcr.io`.
-        now: the clock.
         on_entry: called with what was written to the ledger, also of what was there already.
     """
 
@@ -264,11 +255,7 @@ class RepositoryContext:
 
     @cached_property
     def store(self) -> ModelStore:
-        """Where model bytes are.
-
-        Raises:
-            UsageError: the config names none.
-        """
+        """Where model bytes are. Raises `UsageError` where the config names none."""
         if self.config.store is None:
             raise UsageError(
                 f"{CONFIG_FILE} names no store, so there is nowhere to take a model's bytes from",
@@ -277,11 +264,7 @@ class RepositoryContext:
         return open_store(self.config.store, self.repository.root, token=self.token)
 
     def fetch(self, digest: Digest, file: Path) -> Stored:
-        """Fetch a model's bytes and verify them; the file is there only if they are the very ones.
-
-        Raises:
-            NotEvaluatedError: the store does not answer.
-        """
+        """Fetch a model's bytes and verify them; the file is there only if they are the very ones."""
         try:
             self.store.get(digest, file)
         except NotStoredError:
@@ -291,11 +274,7 @@ class RepositoryContext:
         return Stored.VERIFIED
 
     def document(self, digest: Digest | None) -> bytes | None:
-        """A stored document; None where there is none.
-
-        Raises:
-            NotEvaluatedError: the store does not answer, or has other bytes.
-        """
+        """A stored document; None where there is none."""
         if digest is None or not self.store.has(digest):
             return None
         with tempfile.TemporaryDirectory(prefix="mlbot-document-") as folder:
@@ -338,11 +317,7 @@ def _origin(repository: Repository) -> str | None:
 
 
 def actor_of(repository: Repository, environment: Mapping[str, str]) -> str:
-    """Whom git says the user is.
-
-    Raises:
-        UsageError: it does not say.
-    """
+    """Whom git says the user is. Raises `UsageError` where it does not say."""
     for name in ("GIT_COMMITTER_NAME", "GIT_AUTHOR_NAME"):
         if environment.get(name, "").strip():
             return _one_line(environment[name])

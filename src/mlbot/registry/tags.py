@@ -50,7 +50,6 @@ class RegistryTag(NamedTuple):
     """What a tag's name says.
 
     Attributes:
-        kind: which of the forms it has.
         model: the model's name; of a monorepo's folder `folder:model`, as GTO shows it.
         numbers: the version's.
         stage: the environment.
@@ -172,16 +171,7 @@ def _full(model: Name, folder: str | None) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VersionTag:
-    """A version of a model by its tag.
-
-    Attributes:
-        version: which.
-        tag: its name.
-        commit: what it stands for.
-        object_sha: the tag object.
-        message: of the tag object.
-        withdrawn: the tag that took it back.
-    """
+    """A version of a model by its tag; `withdrawn` is the tag that took it back."""
 
     version: Version
     tag: str
@@ -201,13 +191,8 @@ class Assignment:
     """A version put into an environment, or the environment emptied, by a tag.
 
     Attributes:
-        environment: which.
         counter: orders a model's assignments; 0 for a tag without one.
-        tag: its name.
-        commit: what it stands for.
         version: None when it empties the environment, or no version is at its commit.
-        empties: whether it takes away what is there.
-        message: of the tag object.
     """
 
     environment: str
@@ -273,7 +258,6 @@ class Taken:
 
     Attributes:
         numbers: of the highest version; None before the first.
-        counter: the highest.
     """
 
     numbers: tuple[int, int, int] | None = None
@@ -285,7 +269,6 @@ class Registry:
     """All models of a repository's tags.
 
     Attributes:
-        models: by their names, in the order of the alphabet.
         quarantined: what is not believed, by the tags' names.
         taken: what the tags of each model have used up, whatever became of them.
     """

@@ -45,7 +45,6 @@ from mlbot.registry.tags import Assignment, ModelTags, Quarantined, Registry, Ve
 
 Source = Literal["ledger", "tag"]
 
-
 _V = TypeVar("_V", bound=Record)
 
 
@@ -166,13 +165,7 @@ class RegistryView(Record):
 
 
 def view(registry: Registry, entries: Sequence[Entry], problems: Sequence[str] = ()) -> RegistryView:
-    """Everything that tags and ledger say of versions and environments.
-
-    Args:
-        registry: the tags.
-        entries: of the ledger, of whatever kinds.
-        problems: what the ledger's reader left out.
-    """
+    """Everything that tags and ledger say of versions and environments; problems: what the ledger's reader left out."""
     by_model = _by_model(entries)
     environments = _environments(registry, entries)
     names = sorted({*registry.models, *by_model})
@@ -189,14 +182,7 @@ def view(registry: Registry, entries: Sequence[Entry], problems: Sequence[str] =
 
 
 def detail(registry: Registry, entries: Sequence[Entry], found: RegistryView, model: ModelView) -> ModelDetail:
-    """One model of a view with its versions, and what is to be remarked of it.
-
-    Args:
-        registry: the tags.
-        entries: of the ledger, at least this model's.
-        found: the view.
-        model: of it.
-    """
+    """One model of a view with its versions, and what is to be remarked of it."""
     name = model.model
     return ModelDetail(
         model=name,
@@ -226,13 +212,7 @@ def environment_view(entry: DeploymentEntry) -> EnvironmentView:
 
 
 def _view(kind: type[_V], entry: Record, /, **more: Any) -> _V:
-    """A view with the fields that it shares with an entry.
-
-    Args:
-        kind: of view.
-        entry: of the ledger.
-        more: fields that the entry has not, or has in another form.
-    """
+    """A view with the fields that it shares with an entry; `more`: those that the entry has not, or otherwise."""
     names = (kind.model_fields.keys() & type(entry).model_fields.keys()) - more.keys() - {"schema_version", "kind"}
     return kind(**{name: getattr(entry, name) for name in names} | more)
 
@@ -442,10 +422,7 @@ def history(
 ) -> tuple[RegistryEvent, ...]:
     """What happened, oldest first: in each environment by its counter, between them by time.
 
-    Args:
-        entries: of the ledger.
-        model: None: all of them, and the environments' locks.
-        environment: None: all of them, releases and waivers too.
+    Without a model that is of all, and of the environments' locks; without an environment releases and waivers too.
     """
     rows = [*deployments(entries), *releases(entries), *locks(entries), *_answers(entries)]
     found = [each for each in rows if _about(each, model, environment)]
@@ -545,14 +522,7 @@ class Lineage(_OfBytes):
 
 
 def lineage(registry: Registry, entries: Sequence[Entry], model: str, version: Version) -> Lineage | None:
-    """Everything known of a version; None where neither ledger nor tags know it.
-
-    Args:
-        registry: the tags.
-        entries: of the ledger, at least this model's.
-        model: its name.
-        version: which.
-    """
+    """Everything known of a version; None where neither ledger nor tags know it."""
     tag = registry.of_model(model).find(version)
     entry = release_of(entries, model, version.text)
     if entry:
