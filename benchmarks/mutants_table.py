@@ -830,8 +830,8 @@ _DELIVERY = (
     Mutant(
         name="release/failed-verdict",
         fault="A model that failed its gates is released.",
-        old="verdict.outcome is Outcome.PASS or (verdict.outcome is Outcome.INCONCLUSIVE and lets_through)",
-        new="verdict.outcome in {Outcome.PASS, Outcome.FAIL} or (verdict.outcome is Outcome.INCONCLUSIVE and lets_through)",
+        old="return verdict.outcome is Outcome.PASS or (",
+        new="return verdict.outcome in {Outcome.PASS, Outcome.FAIL} or (",
     ),
     Mutant(
         name="release/undecided-always",
