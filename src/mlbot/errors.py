@@ -17,13 +17,7 @@ class Exit(IntEnum):
 
 
 class MlbotError(Exception):
-    """An expected error: what went wrong, where, and how to fix it.
-
-    Args:
-        what: One sentence that says what is wrong.
-        where: The file, line, model or command it concerns; empty when `what` says it.
-        hint: What to do about it, as an instruction.
-    """
+    """An expected error: what went wrong, where (empty when `what` says it), and what to do about it."""
 
     exit_code: Exit = Exit.USAGE
 

@@ -55,9 +55,7 @@ class Written:
 class OrphanBranch:
     """A branch without a common history with any other.
 
-    Attributes:
-        attempts: how often a write may be overtaken before it gives up.
-        chance: a number from 0 to 1, so that writers who collided do not collide again.
+    A write gives up after `attempts` that were overtaken. `chance` (0 to 1) parts writers who collided.
     """
 
     remote: Remote
@@ -102,10 +100,7 @@ class OrphanBranch:
     def append(self, files: Mapping[str, bytes], message: str, when: int) -> Written:
         """Add files. A path that is there already is left as it is, so a retry changes nothing.
 
-        Args:
-            files: content by path.
-            message: of the commit.
-            when: seconds since 1970, the commit's time.
+        `when` is the commit's time, in seconds since 1970.
 
         Raises:
             RefusedError: if the token or a rule of the repository forbids it.
@@ -291,12 +286,7 @@ def read_folders(repository: Path, folders: Sequence[str], remote: str = "origin
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fetched:
-    """What was odd about a fetch.
-
-    Attributes:
-        moved: tags that the remote has at another object than this clone.
-        rewritten: whether the ledger lacks what this clone knew of it: it is only ever added to, so somebody forced it.
-    """
+    """What was odd about a fetch: tags that the remote has elsewhere; a ledger that lacks what this clone knew."""
 
     moved: tuple[str, ...] = ()
     rewritten: bool = False

@@ -29,12 +29,7 @@ _LONGEST = 10_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Held:
-    """A lock that somebody holds.
-
-    Attributes:
-        sha: of its commit; whoever knows it can prove that the lock is still the same.
-        text: what its holder wrote, without the random number.
-    """
+    """A lock that somebody holds: its commit, which proves that it is still the same, and what its holder wrote."""
 
     sha: Sha
     text: str
@@ -70,12 +65,9 @@ class LockRef:
         return Held(sha=sha, text=commit.partition("\n\n")[2].partition("\n\n")[0].strip())
 
     def take(self, text: str, when: int, over: Held | None = None) -> Held | None:
-        """Take it, if it is free; or take it over, if it is still as it was read. None when somebody else was faster.
+        """Take it, if it is free; or take it `over`, if it is still as it was read. None when somebody else was faster.
 
-        Args:
-            text: who takes it and for what, one paragraph.
-            when: seconds since 1970.
-            over: whose lock to take over; None: it has to be free.
+        `text`, one paragraph, says who takes it and for what; `when` is in seconds since 1970.
         """
         with _repository() as here:
             date = {"GIT_AUTHOR_DATE": f"@{when} +0000", "GIT_COMMITTER_DATE": f"@{when} +0000"}

@@ -29,10 +29,8 @@ _DECLINED = ("hook declined", "protected branch", "repository rule violations")
 class Remote:
     """Where to fetch from and push to.
 
-    Attributes:
-        url: as git takes it; never with a token in it.
-        token: sent as a header by an environment variable of the one git process: not on a command line, which other
-            processes can read, and not in any configuration file.
+    The token is sent as a header by an environment variable of the one git process: not on a command line, which other
+    processes can read, not in any configuration file, and never in the URL.
     """
 
     url: str

@@ -128,13 +128,9 @@ class Branch:
 
 @dataclass(frozen=True)
 class Repository:
-    """A git repository with a working tree.
+    """A git repository with a working tree at `root`.
 
-    Attributes:
-        root: the top of the working tree.
-        git_dir: where this working tree's index and HEAD are.
-        common_dir: where the repository's objects and refs are; differs from `git_dir` in a linked worktree.
-        shallow: whether a part of the history is missing.
+    `git_dir` has this working tree's index and HEAD, `common_dir` objects and refs: not the same in a linked worktree.
     """
 
     root: Path

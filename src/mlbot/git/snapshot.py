@@ -28,13 +28,7 @@ _IDENTITY = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
-    """The working tree as a commit.
-
-    Attributes:
-        sha: the commit: HEAD itself when nothing differs from it.
-        uncommitted: the changed, added and deleted files, as a person can read them, sorted.
-        head: the commit that HEAD names; None before the first.
-    """
+    """The working tree as a commit: HEAD itself when nothing differs from it. `head` is None before the first one."""
 
     sha: Sha
     uncommitted: tuple[str, ...]

@@ -61,12 +61,7 @@ class RepositoryFacts:
 
 @dataclass(kw_only=True)
 class GitHub:
-    """One repository (`owner/name`) on GitHub.
-
-    Attributes:
-        known_login: who the token speaks as, where it is known already.
-        fetch: streams an address to a file.
-    """
+    """One repository (`owner/name`) on GitHub; `fetch` streams an address to a file."""
 
     repository: RepositoryName
     transport: Transport
@@ -83,15 +78,7 @@ class GitHub:
         login: str | None = None,
         progress: Callable[[str], None] = lambda _: None,
     ) -> "GitHub":
-        """GitHub with this token.
-
-        Args:
-            repository: `owner/name`.
-            token: any kind of token.
-            api_url: `GITHUB_API_URL`.
-            login: who the token speaks as; left out: `github-actions[bot]` for an app's token, else GitHub is asked.
-            progress: called with each wait.
-        """
+        """GitHub with any kind of token; no `login`: an app's speaks as `github-actions[bot]`, others are asked."""
         from requests import RequestException
 
         from github import Auth, Github

@@ -53,12 +53,9 @@ class ArchiveRefusedError(NotEvaluatedError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What an archive has to hold.
+    """What an archive has to hold: exactly these files, each with the most bytes it may have.
 
-    Attributes:
-        files: the most bytes of each file, by name: all of them, no others.
-        archive_bytes: the most bytes of the archive itself.
-        beside: whether other files may be there; they are not touched. Only for archives that mlbot's own judge made.
+    `beside` lets other files be there, untouched: only for archives that mlbot's own judge made.
     """
 
     files: Mapping[str, int]

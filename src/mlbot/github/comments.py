@@ -137,12 +137,7 @@ def find_thread(github: GitHub, label: str, marker: str) -> Thread | None:
 def open_thread(github: GitHub, *, title: str, body: str, label: str, marker: str) -> Thread:
     """The bot's issue with this marker, opened if there is none; two at once agree on the older one.
 
-    Args:
-        github: the API.
-        title: for a new one.
-        body: for a new one; ends in the marker.
-        label: by which it is found without reading every issue.
-        marker: what the body's last line starts with.
+    The body ends in the marker; by the label it is found without reading every issue.
     """
     for _ in range(_ISSUE_ROUNDS):
         found = find_thread(github, label, marker)

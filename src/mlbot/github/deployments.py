@@ -33,14 +33,7 @@ _WAS_LIVE = frozenset({DeploymentState.SUCCESS.value, DeploymentState.INACTIVE.v
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """A deployment to show.
-
-    Attributes:
-        id: mlbot's own id of it, by which it is found again.
-        model: GitHub's `task` carries it, so that one model's deployment is not another's.
-        description: one line for people.
-        production: whether it is the last environment.
-    """
+    """A deployment to show; by its `id`, mlbot's own, it is found again. `production` is the last environment."""
 
     id: str
     commit: Sha

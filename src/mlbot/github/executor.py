@@ -171,13 +171,9 @@ Push = Callable[[Mapping[str, bytes]], Sha]
 
 @dataclass(kw_only=True)
 class Published:
-    """What became of the operations.
+    """What became of the operations: `refused` by the token or a rule, `failed` on GitHub's side.
 
-    Attributes:
-        done: what became of each comment and status: created, edited, unchanged, newer-written...
-        refused: what the token or a rule forbade.
-        failed: what GitHub did not do.
-        charts: the commit that holds the pictures, when there were any.
+    `charts` is the commit that holds the pictures.
     """
 
     done: list[tuple[str, str]] = field(default_factory=list)

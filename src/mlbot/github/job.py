@@ -34,12 +34,7 @@ _WORKFLOW_REF = re.compile(r"[^/]+/[^/]+/(?P<path>\.github/workflows/[^@]+)@.+")
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What the runner says of the job that this process is in.
-
-    Attributes:
-        workflow_path: of the workflow file that GitHub started; None where the runner does not say.
-        run: this run's attempt.
-    """
+    """What the runner says of the job that this process is in."""
 
     repository: str
     event_name: str

@@ -24,13 +24,9 @@ _LONGEST = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A call of the REST API.
+    """A call of the REST API; its path is from the API's root.
 
-    Attributes:
-        path: from the API's root, as `/repos/o/r/pulls`.
-        body: what is sent as JSON; None for nothing.
-        repeatable: whether doing it twice is the same as doing it once, so that it may be sent again when nobody knows
-            whether it arrived.
+    It is `repeatable` where doing it twice is the same as once: it is sent again when nobody knows whether it arrived.
     """
 
     verb: str
@@ -171,11 +167,8 @@ Send = Callable[[Request, Headers], Answer]
 class Patience:
     """How long to go on.
 
-    Attributes:
-        attempts: how often a request is sent in all.
-        first_s: the longest first wait after a fault; each further one may be twice as long.
-        longest_s: no wait after a fault is longer.
-        rate_limit_s: no more than this is waited for rate limits in all, by all requests together.
+    A wait after a fault is a random part of `first_s`, doubled each time up to `longest_s`; `rate_limit_s` is what all
+    requests together wait for rate limits.
     """
 
     attempts: int = 5
@@ -186,13 +179,7 @@ class Patience:
 
 @dataclass(kw_only=True)
 class Transport:
-    """Sends requests until they are answered.
-
-    Attributes:
-        clock: seconds since 1970.
-        chance: a number from 0 to 1, so that those who failed together do not come back together.
-        progress: called with each wait.
-    """
+    """Sends requests until they are answered. `chance` (0 to 1) parts those who failed together."""
 
     send: Send
     sleep: Callable[[float], None] = time.sleep
@@ -332,12 +319,7 @@ class TooLargeError(GitHubError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What is taken.
-
-    Attributes:
-        connect_s: the longest wait for a connection.
-        silence_s: the longest wait for a further byte.
-    """
+    """What is taken; `silence_s` is the longest wait for a further byte."""
 
     most_bytes: int
     connect_s: float = 15.0

@@ -15,14 +15,9 @@ _HOUR = 3600
 
 
 def decimals(half_width: float | None, value: float | None = None) -> int:
-    """Decimal places to show a figure with.
+    """Decimal places (0 to 9) to show a figure with.
 
-    Args:
-        half_width: Half of its interval; the figure gets two significant digits of it. None or 0: unknown.
-        value: The figure itself: four significant digits of it where the interval is unknown, never more than five.
-
-    Returns:
-        A number from 0 to 9.
+    The figure gets two significant digits of half its interval; where that is unknown (None or 0), four of its own.
     """
     most = _clamp(4 - floor(log10(abs(value)))) if value else _MOST_DECIMALS
     if half_width and isfinite(half_width):

@@ -93,13 +93,9 @@ def decide(
     go: ReasonT,
     done: Collection[ReasonT] = (),
 ) -> Decision[ReasonT]:
-    """A decision.
+    """A decision of a kind: the reason of the first check that fails, else `go`.
 
-    Args:
-        kind: with the enum of its reasons.
-        checks: a reason against it, and whether that is so.
-        go: the reason where no check fails.
-        done: the reasons that say that there is nothing to do.
+    `done` are the reasons that say that there is nothing to do.
     """
     refusal = first_refusal(checks)
     return kind(reason=refusal or go, go=refusal is None, refused=refusal is not None and refusal not in done)

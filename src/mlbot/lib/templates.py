@@ -72,10 +72,7 @@ def phrase(template: str, name: str, /, **values: object) -> str:
 def sentence(table: str, path: str, **values: Any) -> str:
     """A sentence of `templates/words/`, as plain text: whoever shows it escapes it for its place.
 
-    Args:
-        table: The file's name without its end.
-        path: The keys down to the sentence, with a slash between them.
-        **values: What it names; one that nobody gave is an error.
+    `path` are the keys down to it, with a slash between them; a value that it names and nobody gave is an error.
     """
     return _sentence(table, path).render(values) if values else _constant(table, path)
 

@@ -45,13 +45,7 @@ class Pen:
         )
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[Cell]], expendable: Sequence[int] = ()) -> str:
-        """Columns as wide as their widest cell.
-
-        Args:
-            head: Titles of the columns.
-            rows: Cells, as many as titles.
-            expendable: Columns to leave out, one after the other, while the table is wider than the terminal.
-        """
+        """Columns as wide as their widest cell; `expendable` ones go, one after another, while it is too wide."""
         kept = list(range(len(head)))
         widths = [max(cells(each) for each in (title, *(row[i].text for row in rows))) for i, title in enumerate(head)]
         for column in expendable:

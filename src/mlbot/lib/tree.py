@@ -16,12 +16,7 @@ from mlbot.lib.record import Digest, Sha, digest
 class TagRef:
     """A tag as git has it. No `Record`: there are tens of thousands of them, and git has checked their ids.
 
-    Attributes:
-        name: without `refs/tags/`.
-        object_sha: of the tag object; of a lightweight tag what it points to.
-        commit_sha: the commit it stands for; None when it points to something else.
-        annotated: whether it is a tag object.
-        message: of the tag object.
+    `object_sha` of a lightweight tag is what it points to; `commit_sha` is None where that is no commit.
     """
 
     name: str
@@ -44,11 +39,9 @@ _MAX_HOPS = 40
 
 @dataclass(frozen=True)
 class Tree:
-    """One commit's files.
+    """One commit's files, and what each symbolic link says, by path.
 
-    Attributes:
-        entries: mode and object id by path. Names that are no UTF-8 carry surrogate escapes.
-        links: what each symbolic link of the tree says, by its path.
+    Names that are no UTF-8 carry surrogate escapes.
     """
 
     entries: Mapping[str, Entry] = field(default_factory=dict)

@@ -33,13 +33,7 @@ class HostileJsonError(NotEvaluatedError):
 
 
 def load(raw: bytes, what: str, *, most_bytes: int = MOST_BYTES, most_depth: int = MOST_DEPTH) -> Any:
-    """The value of a JSON document.
-
-    Args:
-        raw: The document, UTF-8 without a byte order mark.
-        what: What it is, for the message.
-        most_bytes: The longest document taken.
-        most_depth: The deepest nesting taken; a bare number has depth 0.
+    """The value of a JSON document, UTF-8 without a byte order mark; `what` names it in the message.
 
     Raises:
         HostileJsonError: if it is not JSON, too large, too deep, ambiguous or holds a number that is none.

@@ -55,15 +55,7 @@ class Finding(Record):
 
 
 def finding(code: str, where: str = "", case: str = "", severity: Severity | None = None, **facts: object) -> Finding:
-    """A finding in the words of its code.
-
-    Args:
-        code: A key of the table of words.
-        where: The file, the setting or the branch.
-        case: Which of the code's cases it is, where it has some.
-        severity: How bad it is; None: as the table says.
-        **facts: What the words name.
-    """
+    """A finding in the words of its code, or of one of the code's cases; None as severity: as the table says."""
     path = f"{code}/cases/{case}" if case else code
     return Finding(
         code=code,
@@ -99,17 +91,9 @@ class DataStorage(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setup:
-    """What the folder and its git say.
+    """What the folder and its git say. Without a remote on GitHub there is no `repository`.
 
-    Attributes:
-        repository: `owner/name` on GitHub; None without such a remote.
-        shallow: whether a part of the history is missing.
-        branch: the default branch.
-        live: the paths that are on the default branch, of those that matter.
-        config: the folder's config; None where there is none, or no valid one.
-        problems: what is wrong with it.
-        data: where each data source of the config is, by its path.
-        lfs: whether the workflow that trains fetches Git LFS files.
+    `live` are the paths that are on the default branch; `lfs` is whether the workflow that trains fetches LFS files.
     """
 
     repository: str | None
@@ -166,14 +150,7 @@ def _data(setup: Setup) -> Iterator[Finding]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workflow:
-    """A workflow file of the repository.
-
-    Attributes:
-        path: from the repository's root.
-        document: what it holds; None when it cannot be read.
-        expected: what `mlbot init` would write there; None for a workflow that is none of mlbot's.
-        problem: why it cannot be read.
-    """
+    """A workflow file; `expected` is what `mlbot init` would write there, None where it is none of mlbot's."""
 
     path: str
     document: Document | None
@@ -182,12 +159,7 @@ class Workflow:
 
 
 def check_workflows(workflows: Sequence[Workflow], branch: str) -> Iterator[Finding]:
-    """What is wrong with the workflows.
-
-    Args:
-        workflows: all of them; mlbot's two also where they are not there, without a document and a problem.
-        branch: the default branch.
-    """
+    """What is wrong with the workflows; mlbot's two are among them also where they are not there."""
     for workflow in workflows:
         if workflow.document is None:
             yield from _unreadable(workflow)
@@ -397,13 +369,7 @@ def check_release(config: Config | None, *, there: bool) -> Iterator[Finding]:
 def check_environments(
     config: Config | None, found: Mapping[str, EnvironmentFacts] | None, branch: str
 ) -> Iterator[Finding]:
-    """What is wrong with GitHub's own environments of the same names.
-
-    Args:
-        config: the folder's.
-        found: GitHub's environments by name; None where the token may not ask.
-        branch: the default branch.
-    """
+    """What is wrong with GitHub's own environments of the same names; `found` is None where the token may not ask."""
     for each in config.environments if config and found is not None else ():
         yield from _environment(each, found.get(each.name) if found else None, branch)
 
@@ -421,13 +387,7 @@ def _environment(config: EnvironmentConfig, facts: EnvironmentFacts | None, bran
 
 
 def check_github(settings: Settings, *, queue_ready: bool, labels: Collection[str]) -> Iterator[Finding]:
-    """What is wrong on GitHub's side.
-
-    Args:
-        settings: what GitHub says.
-        queue_ready: whether the workflow that trains runs on `merge_group`.
-        labels: of the runners that the config and the workflows ask for.
-    """
+    """What is wrong on GitHub's side; `labels` are of the runners that the config and the workflows ask for."""
     yield from _checks(settings, queue_ready=queue_ready)
     yield from _actions(settings)
     if settings.default_token == "write":  # noqa: S105 - a level of rights

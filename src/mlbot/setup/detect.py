@@ -29,14 +29,9 @@ _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 class Recipe(Record):
-    """How a model is trained.
+    """How a model is trained: a shell command to `run`, or an `entrypoint` (`module:function`).
 
-    Attributes:
-        run: a shell command; None when there is an entrypoint.
-        entrypoint: `module:function`.
-        depends: files and folders of the code.
-        writes: whether the code mentions `$MLBOT_MODEL`, or need not.
-        source: the file that it was found in.
+    `depends` are files and folders of code; `writes` is whether that code mentions `$MLBOT_MODEL`, or need not.
     """
 
     run: str | None = None
@@ -52,15 +47,7 @@ class Recipe(Record):
 
 
 def find_recipe(files: Collection[str], texts: Mapping[str, str], wanted: str | None = None) -> Recipe | None:
-    """The training of a repository.
-
-    Args:
-        files: every path that git would commit.
-        texts: the Python files among them that could be read.
-        wanted: what a person named: a script, `module:function` or a command; None: look for it.
-
-    Returns:
-        How to train; None when nothing looks like it.
+    """The training of a repository, or what a person named: a script, `module:function` or a command; None: none found.
 
     Raises:
         UsageError: a script was named that is not there.
@@ -172,14 +159,7 @@ _ID = re.compile(r"(?i)(^|.*[_ -])(id|uuid|guid)|^index$|^unnamed: 0$")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """A data file as it was found.
-
-    Attributes:
-        path: from the repository's root.
-        columns: their names in the file's order; none where the file could not be read.
-        rows: its first rows, a text a field.
-        tracked: whether git has it, or would commit it.
-    """
+    """A data file as it was found: its columns, where it could be read, and its first rows."""
 
     path: str
     columns: tuple[str, ...] = ()
@@ -201,13 +181,7 @@ class Pair:
 
 
 def find_pair(tables: Sequence[Table], train: str | None = None, holdout: str | None = None) -> Pair:
-    """Which files train and which judge, by their names.
-
-    Args:
-        tables: every data file.
-        train: the training data, where a person named it.
-        holdout: likewise.
-    """
+    """Which files train and which judge, by their names; what a person named stays."""
     by_path = {table.path: table for table in tables}
     if train is None:
         others = [table for table in tables if table.path != holdout and _rank(table.path, _HOLDOUT) is None]

@@ -473,17 +473,7 @@ def _take(step: Step, stage: Stage) -> Row:
 
 
 def play(directory: Path, out: Path | None, only: Sequence[str], console: Console, command_line: CommandLine) -> Exit:
-    """Play the scenes, print each verdict as it comes, then a table.
-
-    Args:
-        directory: Where `out` is relative to.
-        out: The folder to make; None: a fresh one among the temporary files.
-        only: The scenes to play; empty: all.
-        console: Where to show it.
-        command_line: Runs an mlbot command.
-
-    Returns:
-        OK when every outcome is the right one, else FAILED.
+    """Play the scenes (none named: all), print each verdict as it comes, then a table; FAILED for a wrong outcome.
 
     Raises:
         UsageError: `out` is in use, or a scene is unknown.

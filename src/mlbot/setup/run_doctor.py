@@ -45,16 +45,7 @@ _POINTER = b"version https://git-lfs"
 
 
 def doctor(directory: Path, environment: Mapping[str, str], console: Console, *, as_json: bool) -> Exit:
-    """Say all that is wrong.
-
-    Args:
-        directory: a folder of the repository.
-        environment: of this process: the token, and where GitHub is.
-        console: where to say it.
-        as_json: as JSON.
-
-    Returns:
-        0 when there is no error, else 1.
+    """Say all that is wrong; 1 when there is an error.
 
     Raises:
         UsageError: this is no repository.

@@ -156,15 +156,7 @@ class Done(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InitOptions:
-    """What a person chose.
-
-    Attributes:
-        choices: what the files are to say.
-        force: overwrite without asking.
-        ask: asks a person; None: nobody is there, or wants to be asked.
-        sure: names of files that may be overwritten.
-        release: write the workflow that releases, too.
-    """
+    """What a person chose. `ask` is None where nobody is there to answer; the files of `sure` may be overwritten."""
 
     choices: Choices
     release: bool = False
@@ -183,11 +175,7 @@ class InitOptions:
         release: bool = False,
         **chosen: str | None,
     ) -> "InitOptions":
-        """The options as the command line gives them.
-
-        Raises:
-            UsageError: the model's name is none.
-        """
+        """The options as the command line gives them; raises `UsageError` when the model's name is none."""
         if model is not None and not is_name(model):
             hint = "Use letters, digits, `.`, `_` and `-`, 63 at most, a letter or digit first."
             raise UsageError(f"{model!r} cannot be a model's name", where="--model", hint=hint)
@@ -196,10 +184,7 @@ class InitOptions:
 
 
 def init(directory: Path, options: InitOptions, console: Console) -> Exit:
-    """Write what is missing of a repository's mlbot files and say what to do next.
-
-    Returns:
-        0, or 2 while mlbot.yaml is not valid yet.
+    """Write what is missing of a repository's mlbot files and say what to do next; 2 while mlbot.yaml is not valid yet.
 
     Raises:
         UsageError: this is no repository, or a choice names something that is not there.

@@ -45,15 +45,7 @@ _INSTALL = "pip install -r requirements.txt"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """What a repository holds.
-
-    Attributes:
-        name: of its folder.
-        branch: its default branch.
-        files: every path that git would commit.
-        texts: the Python files among them, small ones, and pyproject.toml.
-        tables: data files, ignored ones too.
-    """
+    """What a repository holds: files that git would commit, text of small Python ones and pyproject.toml, tables."""
 
     name: str
     branch: str
@@ -271,21 +263,12 @@ def config(draft: Draft) -> str:
 
 
 def train_workflow(*, branch: str, install: str) -> str:
-    """The workflow that trains.
-
-    Args:
-        branch: the default branch.
-        install: the shell command that installs what the training needs.
-    """
+    """The workflow that trains; `install` is a shell command."""
     return _filled("mlbot.yml.j2", branch=branch, install=install, **_published())
 
 
 def judge_workflow(*, install: str) -> str:
-    """The workflow that judges.
-
-    Args:
-        install: as for `train_workflow`: a baseline may have to be trained.
-    """
+    """The workflow that judges; it installs too, for a baseline may have to be trained."""
     return _filled("mlbot-judge.yml.j2", install=install, **_published())
 
 
@@ -295,13 +278,7 @@ def release_workflow() -> str:
 
 
 def summary(*, done: Sequence[tuple[str, str]], gaps: Sequence[Gap], branch: str) -> str:
-    """What was made, what is missing, and what to do next.
-
-    Args:
-        done: each file with what became of it.
-        gaps: what a person has to add.
-        branch: the default branch.
-    """
+    """What became of each file, what is missing, and what to do next."""
     width = max((len(path) for path, _ in done), default=0)
     commit = " ".join(path for path, what in done if not what.startswith("left"))
     return _filled(

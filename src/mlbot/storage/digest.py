@@ -47,12 +47,7 @@ def sync(path: Path) -> None:
 def take(chunks: Iterable[bytes], target: Path, digest: Digest, *, size: int | None, where: str) -> None:
     """Write bytes, of which nothing is believed, to a file, which appears whole and verified, or not at all.
 
-    Args:
-        chunks: The bytes.
-        target: Where they go; a file that is there is replaced.
-        digest: What they have to hash to.
-        size: How many there have to be; None: not known, then at most `MOST_BYTES`.
-        where: Where they come from, for the error.
+    Where `size` is None, at most `MOST_BYTES` are taken. `where` is where they come from, for the error.
 
     Raises:
         NotEvaluatedError: They are not those bytes, or cannot be written.

@@ -94,11 +94,9 @@ class LocalObjects:
 
     @property
     def url(self) -> str:
-        """`file:///…`."""
         return self._root.absolute().as_uri()
 
     def size(self, name: str) -> int | None:
-        """See `Objects`."""
         with self._failures(name):
             try:
                 return self._path(name).stat().st_size
@@ -106,7 +104,6 @@ class LocalObjects:
                 return None
 
     def read(self, name: str, most_bytes: int) -> bytes | None:
-        """See `Objects`."""
         with self._failures(name):
             try:
                 with self._path(name).open("rb") as stream:
@@ -115,31 +112,25 @@ class LocalObjects:
                 return None
 
     def chunks(self, name: str) -> Iterator[bytes]:
-        """See `Objects`."""
         with _failures(f"{self.url}/{name}", OSError, missing_passes=True):
             yield from chunks_of(self._path(name))
 
     def upload(self, file: Path, name: str) -> None:
-        """See `Objects`."""
         self._place(chunks_of(file), name)
 
     def write(self, name: str, content: bytes) -> None:
-        """See `Objects`."""
         self._place((content,), name)
 
     def folders(self, name: str) -> tuple[str, ...]:
-        """See `Objects`."""
         with self._failures(name):
             path = self._path(name)
             return tuple(sorted(each.name for each in path.iterdir() if each.is_dir())) if path.is_dir() else ()
 
     def remove(self, name: str) -> None:
-        """See `Objects`."""
         with self._failures(name), suppress(FileNotFoundError, NotADirectoryError):
             self._path(name).unlink()
 
     def remove_folder(self, name: str) -> None:
-        """See `Objects`."""
         with self._failures(name), suppress(FileNotFoundError):
             doomed = Path(tempfile.mkdtemp(dir=self._parts(name)))
             self._path(name).rename(doomed / "doomed")  # out of place in one step, so that nobody meets half of it
@@ -207,11 +198,9 @@ class RemoteObjects:
 
     @property
     def url(self) -> str:
-        """As it was given."""
         return self._url
 
     def size(self, name: str) -> int | None:
-        """See `Objects`."""
         with self._failures(name):
             self._system.invalidate_cache()
             try:
@@ -220,7 +209,6 @@ class RemoteObjects:
                 return None
 
     def read(self, name: str, most_bytes: int) -> bytes | None:
-        """See `Objects`."""
         with self._failures(name):
             self._system.invalidate_cache()
             try:
@@ -230,23 +218,19 @@ class RemoteObjects:
                 return None
 
     def chunks(self, name: str) -> Iterator[bytes]:
-        """See `Objects`."""
         with self._failures(name, missing_passes=True), self._system.open(self._path(name), "rb") as stream:
             while chunk := stream.read(CHUNK):
                 yield chunk
 
     def upload(self, file: Path, name: str) -> None:
-        """See `Objects`."""
         with self._failures(name):
             self._in_a_folder(name, lambda path: self._system.put_file(str(file), path))
 
     def write(self, name: str, content: bytes) -> None:
-        """See `Objects`."""
         with self._failures(name):
             self._in_a_folder(name, lambda path: self._system.pipe_file(path, content))
 
     def folders(self, name: str) -> tuple[str, ...]:
-        """See `Objects`."""
         with self._failures(name):
             self._system.invalidate_cache()
             try:
@@ -257,12 +241,10 @@ class RemoteObjects:
             return tuple(sorted(str(path).rstrip("/").rpartition("/")[2] for path in paths))
 
     def remove(self, name: str) -> None:
-        """See `Objects`."""
         with self._failures(name), suppress(FileNotFoundError):
             self._system.rm_file(self._path(name))
 
     def remove_folder(self, name: str) -> None:
-        """See `Objects`."""
         with self._failures(name), suppress(FileNotFoundError):
             self._system.rm(self._path(name), recursive=True)
 

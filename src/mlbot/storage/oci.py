@@ -91,15 +91,7 @@ def read_token(body: bytes, where: str) -> str:
 def find_credentials(
     host: str, token: str | None, environment: Mapping[str, str] = os.environ, run: "Run | None" = None
 ) -> Credentials | None:
-    """Who mlbot is to a registry; None: anybody.
-
-    Args:
-        host: With the port.
-        token: For GitHub's registry: the job's.
-        environment: Of this process: names the folder of Docker's `config.json`, and may hold a person's token for
-            GitHub's registry.
-        run: Runs a credential helper.
-    """
+    """Who mlbot is to a registry (`token` is for GitHub's alone); None: anybody."""
     if host == GITHUB and token:
         return Credentials(username="mlbot", password=token)
     folder = environment.get("DOCKER_CONFIG") or str(Path(environment.get("HOME", "~")).expanduser() / ".docker")
@@ -187,12 +179,7 @@ _CODE = re.compile(rb'"code"\s*:\s*"([A-Z_]{1,40})"')
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """A repository of a registry.
-
-    Attributes:
-        host: With the port.
-        repository: Its name, in lower case, as every registry wants it.
-    """
+    """A repository of a registry: a host with its port, and a name in lower case, as every registry wants it."""
 
     host: str
     repository: str
@@ -249,19 +236,12 @@ class Connection:
         headers: Mapping[str, str] | None = None,
         body: Callable[[], Any] = lambda: None,
     ) -> "Response":
-        """Send a request; log in when asked to, and follow where it leads.
-
-        Args:
-            method: Such as `GET`.
-            path: From the repository's base; or an address that the registry gave.
-            expected: The statuses that are an answer.
-            headers: Beside those that every request has.
-            body: Gives the body anew for each time it is sent.
+        """Send a request; log in when asked to, and follow where it leads. Each call of `body` gives it anew.
 
         Raises:
             PassingError: Worth another attempt.
             RefusedError: It does not let us.
-            NotEvaluatedError: Any other status.
+            NotEvaluatedError: Any status that is not expected.
         """
         address = self.place.base + path if path.startswith("/") else path
         writes, logged_in = method not in {"GET", "HEAD"}, False

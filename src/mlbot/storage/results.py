@@ -72,10 +72,7 @@ def locked(
 ) -> Iterator[None]:
     """Hold a lock of that path against all threads and processes; the kernel lets go of it when a process dies.
 
-    Args:
-        path: A file that exists only while it is held or waited for.
-        progress: Called once if somebody else holds it.
-        stop: Ends the waiting, with an `InterruptedError`, when set.
+    `progress` is called once if somebody else holds it; `stop` ends the waiting, with an `InterruptedError`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     stop = stop or threading.Event()
@@ -130,11 +127,6 @@ class ResultStore:
 
     Entries that an open store gave out are never pruned, by whatever process. Use it as a context manager, which
     prunes what nobody has used for long and lets go of the rest, or call `close`.
-
-    Args:
-        root: Its folder, made when needed; for a repository `<git dir>/mlbot/results`.
-        most_bytes: What it may grow to; what this store gave out stays in any case.
-        most_age_s: Seconds after its last use that an entry stays.
     """
 
     def __init__(self, root: Path, *, most_bytes: int = MOST_BYTES, most_age_s: float = MOST_AGE_S) -> None:

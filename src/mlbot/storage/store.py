@@ -59,11 +59,9 @@ class ObjectStore:
 
     @property
     def url(self) -> str:
-        """Where it is."""
         return self._objects.url
 
     def put(self, digest: Digest, file: Path) -> bool:
-        """See `ModelStore`."""
         verify(file, digest)
         name = _name(digest)
         if self._objects.size(name) == file.stat().st_size:
@@ -72,14 +70,12 @@ class ObjectStore:
         return True
 
     def get(self, digest: Digest, target: Path, *, size: int | None = None) -> None:
-        """See `ModelStore`."""
         name = _name(digest)
         if self._objects.size(name) is None:
             raise NotStoredError(digest, self.url)
         take(self._objects.chunks(name), target, digest, size=size, where=f"{self.url}/{name}")
 
     def has(self, digest: Digest) -> bool:
-        """See `ModelStore`."""
         return self._objects.size(_name(digest)) is not None
 
 
@@ -105,11 +101,9 @@ class OciStore:
 
     @property
     def url(self) -> str:
-        """Where it is."""
         return self._registry.place.url
 
     def put(self, digest: Digest, file: Path) -> bool:
-        """See `ModelStore`."""
         verify(file, digest)
         if self._is_there(digest):
             return False
@@ -118,7 +112,6 @@ class OciStore:
         return True
 
     def get(self, digest: Digest, target: Path, *, size: int | None = None) -> None:
-        """See `ModelStore`."""
         found = self._manifest(digest)
         if found is None:
             raise NotStoredError(digest, self.url)
@@ -129,7 +122,6 @@ class OciStore:
         self._registry.fetch_blob(digest, found.file.size_bytes, target)
 
     def has(self, digest: Digest) -> bool:
-        """See `ModelStore`."""
         return self._manifest(digest) is not None and self._registry.has_blob(digest)
 
     def _is_there(self, digest: Digest) -> bool:
@@ -156,12 +148,9 @@ def _tag(digest: Digest) -> str:
 
 
 def open_store(url: str, folder: Path, *, token: str | None = None) -> ModelStore:
-    """The store of a URL. Talks to nobody yet.
+    """The store of a URL: a folder, any fsspec URL, or `oci://registry/repository`; talks to nobody yet.
 
-    Args:
-        url: A folder (`models`, `file:///srv/models`), any fsspec URL, or `oci://registry/repository`.
-        folder: What a relative folder is relative to: the repository's root.
-        token: For `ghcr.io`: a token that may read or write packages. Other places find their own credentials.
+    `folder` is the repository's root. `token` is for `ghcr.io` alone: other places find their own credentials.
 
     Raises:
         UsageError: The URL is none that can be a store.

@@ -81,16 +81,13 @@ class OciTarget:
 
     @property
     def url(self) -> str:
-        """Where it is."""
         return self._place.url
 
     def live(self, model: Name) -> Served | None:
-        """See `Target`."""
         found = self._manifest(self._registry(model), self._environment, model)
         return Served(version=found[1].version, digest=found[1].file.digest) if found else None
 
     def stage(self, model: Name, version: Version, digest: Digest, file: Path) -> None:
-        """See `Target`."""
         verify(file, digest)
         registry, text = self._registry(model), version.text
         packed = Packed(name="model.onnx", digest=digest, size_bytes=file.stat().st_size)
@@ -104,7 +101,6 @@ class OciTarget:
         push(registry, file, packed, f"v{text}", {MODEL: model, VERSION: text})
 
     def switch(self, model: Name, version: Version) -> None:
-        """See `Target`."""
         registry, text = self._registry(model), version.text
         found = self._manifest(registry, f"v{text}", model)
         if found is None:
@@ -120,7 +116,6 @@ class OciTarget:
         return self.live(model) is None
 
     def fetch(self, model: Name, target: Path) -> Served:
-        """See `Target`."""
         registry = self._registry(model)
         found = self._manifest(registry, self._environment, model)
         if found is None:
@@ -145,13 +140,10 @@ class OciTarget:
 
 
 def open_target(environment: EnvironmentConfig, folder: Path, *, token: str | None = None) -> Target:
-    """Where an environment of mlbot.yaml is. Talks to nobody yet.
+    """Where an environment of mlbot.yaml is; talks to nobody yet.
 
-    Args:
-        environment: Of the config.
-        folder: What relative folders are relative to, and where a command runs: the repository's root.
-        token: For `ghcr.io`: a token that may write packages. Other places find their own credentials; a command of
-            the user's never gets it.
+    `folder` is the repository's root. `token` is for `ghcr.io` alone: other places find their own credentials, and a
+    command of the user's never gets it.
 
     Raises:
         UsageError: The URL is none that can be a target.

@@ -186,11 +186,9 @@ class CommandTarget:
 
     @property
     def url(self) -> str:
-        """The command."""
         return f"{SCHEME}{self._command}"
 
     def live(self, model: Name) -> Served | None:
-        """See `Target`."""
         line = self._run("live", model).strip()
         if not line:
             return None
@@ -204,14 +202,12 @@ class CommandTarget:
         return Served(version=found["version"], digest=found["digest"])
 
     def stage(self, model: Name, version: Version, digest: Digest, file: Path) -> None:
-        """See `Target`."""
         text = version.text
         verify(file, digest)
         self._run("stage", model, file=file, MLBOT_VERSION=text, MLBOT_DIGEST=digest)
         self._staged[model, text] = (digest, file)
 
     def switch(self, model: Name, version: Version) -> None:
-        """See `Target`."""
         text = version.text
         if (model, text) not in self._staged:
             raise NotEvaluatedError(f"{model}@v{text} is not staged", where=self.url)
@@ -220,12 +216,10 @@ class CommandTarget:
         self._run("switch", model, file=file, MLBOT_VERSION=text, MLBOT_DIGEST=digest)
 
     def withdraw(self, model: Name) -> bool:
-        """See `Target`."""
         self._run("withdraw", model)
         return self.live(model) is None
 
     def fetch(self, model: Name, target: Path) -> Served:
-        """See `Target`."""
         served = self.live(model)
         if served is None:
             raise NotEvaluatedError(f"nothing of {model} is served", where=self.url)

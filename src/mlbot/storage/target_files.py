@@ -113,16 +113,13 @@ class FilesTarget:
 
     @property
     def url(self) -> str:
-        """Where it is."""
         return self._objects.url
 
     def live(self, model: Name) -> Served | None:
-        """See `Target`."""
         config = self._config(model)
         return config.served if config else None
 
     def stage(self, model: Name, version: Version, digest: Digest, file: Path) -> None:
-        """See `Target`."""
         text = version.text
         folder = f"{model}/{number_of(text)}"
         verify(file, digest)
@@ -140,7 +137,6 @@ class FilesTarget:
             self._objects.write(f"{folder}/{STAGED_FILE}", record.model_dump_json().encode())
 
     def switch(self, model: Name, version: Version) -> None:
-        """See `Target`."""
         text = version.text
         folder = f"{model}/{number_of(text)}"
         staged = self._staged(folder)
@@ -168,7 +164,6 @@ class FilesTarget:
         return True
 
     def fetch(self, model: Name, target: Path) -> Served:
-        """See `Target`."""
         served = self.live(model)
         if served is None:
             raise NotEvaluatedError(f"nothing of {model} is served", where=self.url)
