@@ -20,12 +20,7 @@ def check_files(
 ) -> tuple[Problem, ...]:
     """Everything that the config names and is not there.
 
-    Args:
-        config: What `parse_config` made of the document.
-        document: Where it was written, for the lines.
-        exists: Whether a path, folder or glob from the repository's root names something.
-        headers: The holdout's columns by model; a model without is not checked.
-        params: The names of the committed parameters by model, likewise.
+    A model without headers, or without names of parameters, is not checked for them.
     """
     problems: list[Problem] = []
     for model in config.models:

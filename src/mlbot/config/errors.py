@@ -102,11 +102,7 @@ class Document:
 
 
 class Refused(Exception):  # noqa: N818 - it never leaves the reading of a file
-    """A value that is not accepted.
-
-    Args:
-        problems: All that is wrong with it; at least one.
-    """
+    """A value that is not accepted."""
 
     def __init__(self, *problems: Problem) -> None:
         super().__init__(problems)
@@ -123,12 +119,7 @@ def refused(value: object, write: str, *, found: str = "") -> Refused:
 
 
 class ConfigError(UsageError):
-    """A file that a person wrote cannot be accepted.
-
-    Args:
-        problems: What is wrong, in any order; at least one.
-        source: The file's name, as errors show it.
-    """
+    """A file that a person wrote cannot be accepted."""
 
     def __init__(self, problems: Iterable[Problem], *, source: str) -> None:
         self.problems: tuple[Problem, ...] = tuple(

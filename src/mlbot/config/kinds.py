@@ -148,12 +148,7 @@ def list_of(
 ) -> Kind:
     """A list of at least one, without repetition.
 
-    Args:
-        what: What is in it.
-        item: How each is written.
-        name: What tells two of them apart.
-        again: What to write instead of a second one.
-        most: How many there may be; 0: any number.
+    `name` tells two items apart, `again` is what to write instead of a second one.
     """
 
     def read(value: Plain, context: Context) -> tuple[Any, ...]:

@@ -14,15 +14,8 @@ from mlbot.lib.scalar import Params, Scalar
 def load_params(text: bytes | str, source: str) -> Params:
     """Read the parameters of a training: `{tree: {depth: 3}, layers: [64]}` gives `tree.depth` and `layers.0`.
 
-    An empty file has no parameters; an empty mapping or list inside gives none.
-
-    Args:
-        text: The file's content: YAML, or JSON when `source` ends in `.json`.
-        source: The file's name, as errors show it.
-
-    Raises:
-        ConfigError: It cannot be read, is no mapping, two parameters have one name, or one is NaN, infinite or no text
-            of Unicode.
+    An empty file has no parameters; an empty mapping or list inside gives none. JSON when `source` ends in `.json`.
+    Raises `ConfigError` also for two parameters of one name, NaN, infinity and what is no text of Unicode.
     """
     document = _json_document(decode(text, source), source) if source.endswith(".json") else load(text, source)
     if not isinstance(document.data, dict | None):

@@ -18,29 +18,17 @@ _MAX_HEADER = 1 << 20
 
 
 def read(text: bytes | str, source: str = CONFIG_FILE) -> Config:
-    """The config in a text, wherever that comes from: a folder, or a commit.
-
-    Raises:
-        ConfigError: Something in it is wrong; says everything that is.
-    """
+    """The config in a text, wherever that comes from: a folder, or a commit."""
     return parse_config(load(text, source))
 
 
 def load_config(root: Path) -> Config:
-    """The config of a folder, without a look at the files that it names.
-
-    Raises:
-        UsageError: There is no mlbot.yaml, it cannot be read, or something in it is wrong (`ConfigError`).
-    """
+    """The config of a folder, without a look at the files that it names."""
     return parse_config(_document(root))
 
 
 def check(root: Path) -> Config:
-    """The config of a folder, checked against the files that it names and the columns of the holdouts.
-
-    Raises:
-        UsageError: There is no mlbot.yaml, it cannot be read, or something is wrong (`ConfigError`).
-    """
+    """The config of a folder, checked against the files that it names and the columns of the holdouts."""
     document = _document(root)
     config = parse_config(document)
     headers = {model.name: header for model in config.models if (header := _header(root, model.data.holdout))}
@@ -52,11 +40,7 @@ def check(root: Path) -> Config:
 
 
 def report_check(root: Path, console: Console, *, as_json: bool) -> None:
-    """Check a folder's config and say what it holds.
-
-    Raises:
-        UsageError: see `check`.
-    """
+    """Check a folder's config and say what it holds."""
     config = check(root)
     console.result(config.model_dump_json(indent=2) if as_json else _summary(config))
 
@@ -98,11 +82,7 @@ def _exists(root: Path, path: str) -> bool:
 
 
 def _params(root: Path, model: Model) -> tuple[str, ...] | None:
-    """The names of a model's parameters; None where it offers none to trials, or has no file of them.
-
-    Raises:
-        ConfigError: The file cannot be read as parameters.
-    """
+    """The names of a model's parameters; None where it offers none to trials, or has no file of them."""
     path = model.train.params
     if path is None or not model.train.tunable or not (root / path).is_file():
         return None

@@ -620,11 +620,7 @@ def _circles(after: Mapping[str, str]) -> Iterator[list[str]]:
 def parse_config(document: Document) -> Config:
     """Read a whole mlbot.yaml.
 
-    Args:
-        document: Its plain data with the places of its keys and values; without places, problems have no lines.
-
-    Raises:
-        ConfigError: Something in it is wrong; says everything that is.
+    Raises `ConfigError` with everything that is wrong.
     """
     try:
         if document.data is None:

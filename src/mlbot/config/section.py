@@ -28,13 +28,7 @@ class Section(Record):
     def read(cls, value: Plain, around: Context, name: str | None = None) -> Self:
         """The record of a value.
 
-        Args:
-            value: What is written.
-            around: The section that it is in.
-            name: What the file calls it, where it has a name.
-
-        Raises:
-            Refused: Something in it is wrong; says everything that is.
+        Raises `Refused` with everything that is wrong.
         """
         wrong = None if name is None else wrong_name(cls, name)
         problems = [wrong] if wrong else []
@@ -100,12 +94,7 @@ class Setting(NamedTuple):
 
 @cache
 def settings_of(section: type[Section], *, bare: bool = False) -> Mapping[str, Setting]:
-    """The settings of a section by key, in the order of its fields.
-
-    Args:
-        section: Its class.
-        bare: Whether to take those too that have no key.
-    """
+    """The settings of a section by key, in the order of its fields."""
     found: dict[str, Setting] = {}
     for field, info in section.model_fields.items():
         for kind in info.metadata:
@@ -146,11 +135,7 @@ _S = TypeVar("_S", bound=Section)
 def named(section: type[_S], write: str, *, none: tuple[str, str] | None = None, most: int = 0) -> Kind:
     """A mapping from names to a section each, in the file's order.
 
-    Args:
-        section: What each is.
-        write: What to write instead of anything else.
-        none: What is found where there is none, and what to write; nothing: there may be none.
-        most: How many there may be; 0: any number.
+    `none` is what is found where there is none, and what to write; without it there may be none.
     """
 
     def read(value: Plain, context: Context) -> tuple[_S, ...]:

@@ -65,11 +65,7 @@ _CONSTANTS = frozenset({"TRUE", "FALSE", "NULL"})
 class ConditionError(UsageError):
     """A condition that is not accepted.
 
-    Args:
-        what: What is wrong with it, as a part of a sentence.
-        condition: The whole condition.
-        position: Where, from 0.
-        hint: What to write instead.
+    `position` counts from 0.
     """
 
     def __init__(self, what: str, *, condition: str, position: int, hint: str) -> None:
@@ -92,11 +88,7 @@ class ConditionError(UsageError):
 
 
 def check(condition: str) -> frozenset[str]:
-    """The columns that a condition reads.
-
-    Raises:
-        ConditionError: It is not in the grammar; says where, and what to write instead.
-    """
+    """The columns that a condition reads."""
     return _Reader(condition).read()
 
 

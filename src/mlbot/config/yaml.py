@@ -33,13 +33,7 @@ def refusal(found: str, hint: str, source: str, at: Position | None = None, path
 def load(text: bytes | str, source: str) -> Document:
     """Read one YAML document as plain data with the place of every key and value.
 
-    Args:
-        text: The file's content; UTF-8 when bytes.
-        source: The file's name, as errors show it.
-
-    Raises:
-        ConfigError: It is no YAML, or uses what is not read: tags, several documents, lists as keys, duplicate keys,
-            too many aliases, too deep or too large.
+    Raises `ConfigError` for tags, several documents, lists as keys, duplicate keys, and what is too deep or too large.
     """
     decoded = decode(text, source)
     composer = _Composer(decoded, source)
@@ -91,11 +85,7 @@ def plain_top(text: bytes) -> Mapping[str, Sequence[str]]:
 
 
 def decode(text: bytes | str, source: str) -> str:
-    """A file's content as text: UTF-8, not too long, without control characters.
-
-    Raises:
-        ConfigError: It is not.
-    """
+    """A file's content as text: UTF-8, not too long, without control characters."""
     if len(text) > MAX_BYTES:
         raise refusal(f"a file of {len(text):,} bytes", f"keep it below {MAX_BYTES:,} bytes", source)
     try:
@@ -223,10 +213,7 @@ class _Builder:
     def plain(self, node: yaml.Node, path: KeyPath, near: yaml.Node) -> Plain:
         """The data of a node.
 
-        Args:
-            node: What to read.
-            path: Where it is in the document.
-            near: The key or list before it: where an alias to it is, when it is refused.
+        `near` is the key or list before it: where an alias to it is, when it is refused.
         """
         place = near if node in self._seen else node
         self._seen.add(node)

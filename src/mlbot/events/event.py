@@ -20,9 +20,7 @@ from mlbot.lib.record import Record, Sha
 def run_fields(raw: object) -> dict[str, Any]:
     """The fields of a `mlbot.events.github.Run`, unchecked: the record refuses what does not fit.
 
-    Args:
-        raw: GitHub's JSON of a workflow run. Its `name` is not read: a fork can declare any name, so only the path of
-            the workflow file says what ran.
+    Its `name` is not read: a fork can declare any name, so only the path of the workflow file says what ran.
     """
     run = raw if isinstance(raw, Mapping) else {}
     path, conclusion = run.get("path"), run.get("conclusion")
@@ -191,8 +189,7 @@ Payload = Mapping[str, Any]
 def parse_event(name: str, payload: Payload) -> Event | NotAnEvent:
     """What a webhook says.
 
-    Returns:
-        The event, or why it is none. Nothing in `payload` raises.
+    Nothing in `payload` raises.
     """
     read = _READERS.get(name)
     if read is None:

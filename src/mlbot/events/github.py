@@ -188,11 +188,7 @@ GITHUB = "github.com"
 
 
 class RemoteName(Record):
-    """A repository on a forge.
-
-    Attributes:
-        host: its server, with a port where the address has one.
-    """
+    """A repository on a forge."""
 
     host: str
     repository: RepositoryName
@@ -200,11 +196,7 @@ class RemoteName(Record):
 
 
 def parse_remote(url: str) -> RemoteName | None:
-    """The repository that an address names; None for a folder, or what is no `owner/name`.
-
-    Args:
-        url: as `git remote get-url` prints it: `https://…`, `ssh://…` or `git@host:owner/name.git`.
-    """
+    """The repository that `git remote get-url` names; None for a folder, or what is no `owner/name`."""
     found = _URL.fullmatch(url) or _SCP.fullmatch(url)
     if found is None:
         return None

@@ -38,13 +38,8 @@ def triage(
 ) -> Decision:
     """What to do about a run.
 
-    Args:
-        run: The run as the API gives it now; as it was at `asked` where no newer attempt counts (`Reruns.outlasts`).
-        asked: The attempt that the event or the dispatch names.
-        policy: Whose facts these are to be.
-        pulls: Open pull requests that may be the run's, as the API gives them now.
-        event_run: The run as the event told of it; None for a dispatch, which tells nothing but its number.
-        reruns: What the bot recorded of later attempts.
+    `run` is as the API gives it now, or as it was at `asked` where no newer attempt counts (`Reruns.outlasts`);
+    `event_run` as the event told of it, None for a dispatch.
     """
     refused = _foreign(run, policy, event_run) or _other_attempt(run, asked, reruns)
     if refused is not None:

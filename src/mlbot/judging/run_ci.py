@@ -34,14 +34,11 @@ from mlbot.protocol.marker import Place, Stamp, marker_of, read_stamp
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CIOptions:
-    """What the command line of a job says.
-
-    Attributes:
-        run: the training run that the job is about; None: its own.
-    """
+    """What the command line of a job says."""
 
     directory: Path = Path()
     run: int | None = None
+    """The training run that the job is about; None: its own."""
     attempt: int = 1
     train_path: str = TRAIN_PATH
     bot: Login = ACTIONS_BOT

@@ -158,8 +158,7 @@ def is_stored(run: CIRun, decision: Decision) -> bool:
 def judged_files(run: CIRun, entry: VerdictEntry, folder: Path) -> SeedRuns | Problem:
     """The files of an earlier verdict on the guarded branch: of the run that judged them, else of the store.
 
-    Returns:
-        One a seed; or why there are none any more (artifacts end after 90 days).
+    Artifacts end after 90 days.
     """
     try:
         return _accepted(run, entry, folder)

@@ -52,9 +52,7 @@ from mlbot.verdict.waiver import may_waive
 def print_matrix(run: CIRun, base: str | None) -> None:
     """Print the trainings of the commit that is checked out, as GitHub's `GITHUB_OUTPUT` takes them.
 
-    Args:
-        run: the job. In a re-run, what `/retrain` asked of it is planned.
-        base: what a change is compared with; a push is compared with the ledger.
+    In a re-run, what `/retrain` asked of it is planned. A push is compared with the ledger.
     """
     request = run.request()
     if request is not None:
@@ -79,23 +77,19 @@ _HEAD, _POLICY = "refs/mlbot/head", "refs/mlbot/policy"
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """What is to be judged, recomputed from git's objects: head is fetched, and never checked out.
-
-    Attributes:
-        planning: every model of head, with why it is stale or asked for; of a trial, its model alone.
-        entries: the ledger's verdicts on the stale models; after a push on all of head's.
-        deployments: of the ledger, of the same models as the verdicts.
-        judged: the guarded branch's verdicts whose files may serve as a baseline, by model and content key.
-        baselines: the stale models whose baseline is not among them, so that it has to be trained.
-    """
+    """What is to be judged, recomputed from git's objects: head is fetched, and never checked out."""
 
     decision: Judge
     planning: Planning
+    """Every model of head, with why it is stale or asked for; of a trial, its model alone."""
     entries: tuple[VerdictEntry, ...]
+    """The ledger's verdicts on the stale models; after a push on all of head's."""
     waivers: tuple[WaiverEntry, ...]
     deployments: tuple[DeploymentEntry, ...]
     judged: Mapping[tuple[str, str], VerdictEntry]
+    """The guarded branch's verdicts whose files may serve as a baseline, by model and content key."""
     baselines: tuple[PlannedModel, ...]
+    """The stale models whose baseline is not among them, so that it has to be trained."""
 
     @property
     def plan(self) -> Plan:
@@ -273,10 +267,8 @@ def judge_run(run: CIRun, out: Path) -> Exit:
     """Judge an attempt of a run, and leave what `mlbot ci publish` needs in a folder.
 
     `report/` gets the decision, the report and the pictures, or a sentence on why there is no report; `accepted/` the
-    model files that were scored, each under its digest.
-
-    Returns:
-        OK when there is a report, whatever its verdict: that is for the status to say.
+    model files that were scored, each under its digest. OK when there is a report, whatever its verdict: that is for
+    the status to say.
     """
     require("ml", needed_for="Judging a model")
     records = out / RECORDS
@@ -453,9 +445,6 @@ def granted(run: CIRun, assignment: Assignment, evidence: Sequence[Evidence]) ->
 
     The bot's answers are read only where a gate is open, or where a person or a command started this judge; and the
     role only of who asked for what the ledger does not have yet. So most verdicts cost no request more.
-
-    Returns:
-        The waivers that may hold, with notices on what was asked for in vain and on what ended.
     """
     if assignment.decision.trial:
         return Resolved()

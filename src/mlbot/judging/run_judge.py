@@ -49,13 +49,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
-    """What one model is judged by.
-
-    Attributes:
-        model: as policy has it; as head has it where policy lacks it.
-    """
+    """What one model is judged by."""
 
     model: Model
+    """As policy has it; as head has it where policy lacks it."""
     folder: Path
     provisional: bool = False
     problem: Problem | None = None
@@ -63,16 +60,13 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rules:
-    """Finds the rules of models.
-
-    Attributes:
-        trusts_head: True on a laptop, where head is the user's own. Elsewhere head is a stranger's: of it only a
-            holdout is read, as bytes; it is not checked out, none of its code runs and none of its URLs is opened.
-    """
+    """Finds the rules of models."""
 
     planning: Planning
     checkouts: ExitStack
     trusts_head: bool
+    """True on a laptop, where head is the user's own. Elsewhere head is a stranger's: of it only a holdout is read, as
+    bytes; it is not checked out, none of its code runs and none of its URLs is opened."""
     folders: dict[Sha, Path] = field(default_factory=dict)
 
     def of(self, name: str) -> Rule:
@@ -125,35 +119,27 @@ def _out_of_bounds(model: Model) -> Problem | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Live:
-    """What is in production.
-
-    Attributes:
-        file: its bytes; a problem where they cannot be had; None where they need not be, for they are a side's own.
-    """
+    """What is in production."""
 
     entry: DeploymentEntry
     file: Path | Problem | None
+    """Its bytes; a problem where they cannot be had; None where they need not be, for they are a side's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeRequest:
-    """What is to be judged, and by which rules.
-
-    Attributes:
-        baseline: the other side, or why there is nothing to compare with.
-        planned: why it is judged, with its content keys; None for files that no plan is about.
-        overrides: what a trial changes of the committed parameters.
-        past: the model's verdicts in the ledger; their seeds tell how much a seed moves a metric.
-        live: what is in production, to be compared with as well.
-        head: the model as head's config has it, where that is known.
-    """
+    """What is to be judged, and by which rules."""
 
     rule: Rule
     candidate: SeedRuns
     baseline: SeedRuns | Problem
+    """The other side, or why there is nothing to compare with."""
     planned: PlannedModel | None = None
+    """Why it is judged, with its content keys; None for files that no plan is about."""
     overrides: Params = field(default_factory=dict)
+    """What a trial changes of the committed parameters."""
     past: tuple[VerdictEntry, ...] = ()
+    """The model's verdicts in the ledger; their seeds tell how much a seed moves a metric."""
     live: Live | None = None
     head: Model | None = None
 
@@ -192,20 +178,17 @@ class JudgeRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JudgeResult:
-    """What was found about one model.
-
-    Attributes:
-        holdout: what it was judged on; None when that could not be opened.
-        versus: the candidate's file beside the one in production, or why nobody knows.
-    """
+    """What was found about one model."""
 
     request: JudgeRequest
     evidence: Evidence
     holdout: Holdout | None = None
+    """What it was judged on; None when that could not be opened."""
     baseline: tuple[Evaluation, ...] = ()
     slices: tuple[SliceInfo, ...] = ()
     curves: dict[Side, Curves] = field(default_factory=dict)
     versus: tuple[Comparison, ...] | Problem = ()
+    """The candidate's file beside the one in production, or why nobody knows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -240,8 +223,7 @@ def _evaluation(seed: int, result: "Scored | Problem", scores: tuple[Score, ...]
 def judge(request: JudgeRequest, *, progress: Callable[[str], None], limits: "Limits | None" = None) -> JudgeResult:
     """Score and measure all of a model's files.
 
-    Returns:
-        What was found; a problem is a part of it, never an exception.
+    A problem is a part of the result, never an exception.
     """
     from mlbot.ml.holdout import open_holdout
 
@@ -369,8 +351,7 @@ def _versus(
 ) -> tuple[Comparison, ...] | Problem:
     """The file that would ship beside the file that is live, on today's holdout: shown, and never gating.
 
-    Returns:
-        Every metric on all rows first, then what is gated on slices; nothing where both are the same file.
+    Every metric on all rows first, then what is gated on slices; nothing where both are the same file.
     """
     from mlbot.judging.run_measure import Rows, measure
 
@@ -500,12 +481,7 @@ def report_of(
 ) -> Report:
     """The report on a commit.
 
-    Args:
-        planning: what was planned; its deleted models need a person's word.
-        results: the judged models.
-        verdict: on them, and then on those that are gone.
-        notices: what a reader should know besides.
-        more: further fields of the report.
+    The verdict is on the judged models, then on those that are gone.
     """
     configs = planning.configs
     judged = map(model_report, results, verdict.models)

@@ -55,11 +55,7 @@ class Outputs:
 
 
 def hand_out(report: Report, outputs: Outputs, console: Console) -> Exit:
-    """Print and write a report.
-
-    Returns:
-        The exit code that the verdict stands for.
-    """
+    """Print and write a report; the exit code that its verdict stands for."""
     from mlbot.report.markdown import markdown
     from mlbot.report.report import json_text
     from mlbot.report.terminal import terminal
@@ -87,24 +83,16 @@ def write_page(report: Report, path: Path) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOptions:
-    """What the command line says.
-
-    Attributes:
-        base: the guarded branch, or any revision to take for its tip; None: the default branch.
-        models: the models to judge, stale or not; empty: the stale ones.
-    """
+    """What the command line says."""
 
     base: str | None = None
+    """The guarded branch, or any revision to take for its tip; None: the default branch."""
     models: tuple[str, ...] = ()
     jobs: int = 1
 
 
 def run_and_report(directory: Path, options: RunOptions, outputs: Outputs, console: Console) -> Exit:
-    """Train, judge and hand the report out.
-
-    Returns:
-        The exit code that the verdict stands for.
-    """
+    """Train, judge and hand the report out; the exit code that its verdict stands for."""
     outputs.check()
     return hand_out(run_models(directory, options, console), outputs, console)
 
@@ -119,18 +107,14 @@ def run_models(directory: Path, options: RunOptions, console: Console) -> Report
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Work:
-    """What to judge.
-
-    Attributes:
-        options: which models, and how many trainings at a time.
-        then: is given the report and the models while their files are held.
-    """
+    """What to judge."""
 
     repository: Repository
     commits: Commits
     options: RunOptions
     wanted: Callable[[Plan], Plan] = lambda plan: plan
     then: Callable[[Report, Sequence[JudgeResult]], None] = lambda _report, _results: None
+    """Is given the report and the models while their files are held."""
 
 
 def judge_commits(work: Work, console: Console) -> Report:
@@ -188,14 +172,10 @@ _NOT_TRAINED = Problem.of(Reason.NO_BASELINE, "candidate-failed")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JudgeOptions:
-    """What the command line says.
-
-    Attributes:
-        candidate: the files to judge, one a seed; the first is the one that would ship.
-        model: the model of the config that they are of; None: the only one.
-    """
+    """What the command line says."""
 
     candidate: tuple[Path, ...]
+    """The files to judge, one a seed; the first is the one that would ship."""
     baseline: tuple[Path, ...] = ()
     model: str | None = None
 

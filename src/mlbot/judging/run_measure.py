@@ -42,19 +42,16 @@ _METHODS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rows:
-    """Some rows of the holdout and what every model says of them.
-
-    Attributes:
-        slice: the slice's name; None: all rows.
-        labels: (n,), as the statistics take them.
-        predictions: one array a model, the candidate's seeds first: (n,) or (n, C).
-        groups: cluster codes (n,), or None.
-    """
+    """Some rows of the holdout and what every model says of them."""
 
     slice: str | None
+    """The slice's name; None: all rows."""
     labels: Array
+    """(n,), as the statistics take them."""
     predictions: tuple[Array, ...]
+    """One array a model, the candidate's seeds first: (n,) or (n, C)."""
     groups: Array | None = None
+    """Cluster codes (n,), or None."""
 
     def where(self, name: str, mask: npt.NDArray[np.bool_]) -> "Rows":
         """The rows of a slice."""
@@ -69,23 +66,17 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MetricPlan:
-    """What is to be measured.
-
-    Attributes:
-        task: what the models predict.
-        metrics: in the order they are shown.
-        candidates: how many of the models are the candidate's seeds; the others are the baseline's.
-        margins: `max_regression` by subject, where a gate sets one.
-        custom: the loaded functions of the user's own metrics, by name.
-        history: what past trainings say of a metric's variance between seeds, if they say anything.
-    """
+    """What is to be measured."""
 
     task: Task
     metrics: tuple[Metric, ...]
     candidates: int
+    """How many of the models are the candidate's seeds; the others are the baseline's."""
     margins: Mapping[Subject, float]
+    """`max_regression` by subject, where a gate sets one."""
     custom: Mapping[str, Callable[..., float]]
     history: Callable[[str, str | None], SeedHistory | None] = lambda _metric, _slice: None
+    """What past trainings say of a metric's variance between seeds, if they say anything."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,13 +106,7 @@ def measure(plan: MetricPlan, rows: Rows, masks: Mapping[str, npt.NDArray[np.boo
 def negative_flips(rows: Rows, candidates: int, *, examples: bool) -> Flips:
     """Rows that the baseline's shipped file gets right and the candidate's gets wrong.
 
-    Args:
-        rows: all rows of a classification holdout, with models of both sides.
-        candidates: how many of the models are the candidate's.
-        examples: whether row numbers may be named; not those of a hidden holdout.
-
-    Raises:
-        ValueError: no rows.
+    Row numbers are named with `examples` only: not those of a hidden holdout. Raises ValueError without rows.
     """
     right, was_right = (decide(rows.predictions[model]) == rows.labels for model in (0, candidates))
     flipped = np.flatnonzero(was_right & ~right)

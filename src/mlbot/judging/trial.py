@@ -137,16 +137,7 @@ class Change(Record):
 def trial_result(
     request: RetrainRequest, number: int, url: WebUrl, change: Change, report: Report | None = None, problem: str = ""
 ) -> TrialResult:
-    """What is told of a trial.
-
-    Args:
-        request: What was asked for.
-        number: Which trial of the pull request it is.
-        url: Of the attempt that trained.
-        change: What would have to be committed.
-        report: What the judge found; None where there was nothing to judge.
-        problem: Why there are no figures.
-    """
+    """What is told of a trial."""
     committed = change.committed or {}
     model = report.models[0] if report and report.models else None
     return TrialResult(
@@ -258,17 +249,7 @@ def trials(
 ) -> str:
     """The comment, or the job summary.
 
-    Args:
-        results: The trials that are known, the newest first; at least one.
-        marker: What the last line starts with, by which the bot finds its comment; the results follow it. Empty: no
-            such line.
-        page: The pull request's address, for links to the commands.
-        context: The name of the status, which a trial leaves alone.
-        limit: The most characters (UTF-16 units).
-
-    Returns:
-        Markdown that is never longer than `limit`: the oldest trials are left out first, then what is long of the
-        newest.
+    Never longer than `limit` UTF-16 units: the oldest trials are left out first, then what is long of the newest.
     """
     total, text = max(each.number for each in results), ""
     for some in _shorter(results):

@@ -68,15 +68,8 @@ def resolve(
 ) -> Resolved:
     """Bind requests to what they are about: the gates that block now, this content of the model, and today's rules.
 
-    A name that means several gates binds to those of them that block now; the others stay gates.
-
-    Args:
-        requests: Those that the ledger knows nothing of, oldest first.
-        comments: On the pull request.
-        verdict: With the waivers that are known already.
-        evidence: What the verdict was decided from.
-        speakers: Who has the right to.
-        now: Since when a waiver holds whose comment does not say when it was written.
+    A name that means several gates binds to those of them that block now; the others stay gates. `verdict` is with the
+    waivers known already. A waiver holds since `now` if its comment does not say when it was written.
     """
     times = {each.id: each.created or now for each in comments}
     models = {model.model: (model, each) for model, each in zip(verdict.models, evidence, strict=True)}

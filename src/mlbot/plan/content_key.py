@@ -68,16 +68,13 @@ class Inputs(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One commit as the planner sees it.
-
-    Attributes:
-        outside: sha256 of the content of declared data that is not in git, by path. None: do not look outside git, so
-            that a judge who never checks the commit out comes to the same key as the sandbox that has all files.
-    """
+    """One commit as the planner sees it."""
 
     config: Config
     tree: Tree
     outside: Mapping[str, Digest] | None = None
+    """Sha256 of the content of declared data that is not in git, by path. None: do not look outside git, so that a
+    judge who never checks the commit out comes to the same key as the sandbox that has all files."""
 
     @cached_property
     def models(self) -> Mapping[str, Model]:

@@ -264,9 +264,6 @@ class Plan(Record):
         """The strategy matrix of GitHub Actions: one job for each stale model and seed.
 
         `include` is empty when nothing is stale; GitHub refuses such a matrix, so the job needs an `if:`.
-
-        Args:
-            overrides: What a trial changes of the committed parameters; each job carries it as JSON.
         """
         jobs = self.jobs(overrides)
         if len(jobs) > MATRIX_LIMIT:
@@ -284,12 +281,7 @@ def plan_models(
 ) -> Plan:
     """Decide what is stale.
 
-    Args:
-        commits: the three commits.
-        head: the commit to plan for.
-        base: what it is compared with; None when there is no such commit or it has no (readable) config.
-        policy: the guarded branch's tip; None when it has no config.
-        only: names of the models to plan, stale or not; none: all of them.
+    `base` is None when there is no such commit or it has no readable config, `policy` when the guarded branch has none.
     """
     _check_names(list(head.models), only)
     wanted = [model for model in head.config.models if not only or model.name in only]

@@ -22,13 +22,8 @@ def policy_changes(
 ) -> tuple[str, ...]:
     """Sentences without a subject on each rule that head changes, such as "removes the gate roc_auc min 0.9".
 
-    A rule that differs only because the guarded branch moved on after head left it is not head's doing.
-
-    Args:
-        policy: the guarded branch's config.
-        head: the config at head.
-        base: the config where head left the guarded branch; None when unknown: then every difference counts.
-        files: holdout and metric files that head changes (see `changed_rule_files`).
+    A rule that differs only because the guarded branch moved on after head left it is not head's doing. Without a base
+    every difference counts.
     """
     sentences = () if head is policy else _sentences(policy, head, policy if base is None else base)
     return (*sentences, *(f"changes {shown(path)}" for path in sorted(files)))

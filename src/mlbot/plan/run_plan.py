@@ -24,14 +24,11 @@ from mlbot.verdict.verdict import Commits
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Configs:
-    """The configs of the three commits.
-
-    Attributes:
-        base: at base; None when base has none, or one that cannot be read.
-    """
+    """The configs of the three commits."""
 
     head: Config
     base: Config | None
+    """At base; None when base has none, or one that cannot be read."""
     policy: Config | None
 
 
@@ -98,11 +95,7 @@ class Planning:
     ) -> "Planning":
         """Read three commits, and plan them.
 
-        Args:
-            repository: where they are.
-            commits: the three commits.
-            models: the models to plan, stale or not; none: all, as they are.
-            outside: whether data that git does not have is in the content keys; a judge elsewhere has none of it.
+        `outside`: whether data that git does not have is in the content keys; a judge elsewhere has none of it.
         """
         configs = read_configs(repository, commits)
         sides = read_sides(repository, commits, configs, outside=outside)
@@ -121,19 +114,15 @@ class Planning:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanOptions:
-    """What the command line says.
-
-    Attributes:
-        base: the guarded branch, or any revision to take for its tip; None: the default branch.
-        models: the models to plan, stale or not; empty: all, as they are.
-        git_only: leave out what git does not have, so that a judge elsewhere comes to the same content keys.
-        unjudged: every model is stale that the ledger has no verdict on, and no other.
-    """
+    """What the command line says."""
 
     base: str | None = None
+    """The guarded branch, or any revision to take for its tip; None: the default branch."""
     models: tuple[str, ...] = ()
     git_only: bool = False
+    """Leave out what git does not have, so that a judge elsewhere comes to the same content keys."""
     unjudged: bool = False
+    """Every model is stale that the ledger has no verdict on, and no other."""
 
 
 def plan_working_tree(repository: Repository, options: PlanOptions) -> Plan:
@@ -152,9 +141,7 @@ def print_plan(directory: Path, options: PlanOptions, console: Console, *, as_js
 def matrix_lines(plan: Plan, request: RetrainRequest | None = None) -> str:
     """`matrix=` with the strategy matrix and `jobs=` with its size, as `$GITHUB_OUTPUT` takes them.
 
-    Args:
-        plan: What is stale.
-        request: What `/retrain` asked for: a trial's jobs carry its parameters, and the attempt that they are for.
+    A trial's jobs carry its parameters, and the attempt that they are for.
     """
     trial = request if request is not None and request.trial else None
     matrix = plan.matrix(trial.params if trial else None)

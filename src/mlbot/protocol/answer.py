@@ -89,13 +89,8 @@ def answer_marker(comment: int) -> str:
 def last_line(comment: int, records: Sequence[Recorded] = (), *, done: bool = False) -> str:
     """The last line of an answer: its marker, how far it is, and the records in it.
 
-    Args:
-        comment: The command's.
-        records: Written before the effects that they announce.
-        done: Whether the effects are had too, so that the same comment delivered again changes nothing.
-
-    Raises:
-        ValueError: The records are too long to be read back.
+    Records are written before the effects that they announce; `done` says that those are had too, so that the same
+    comment delivered again changes nothing. Raises ValueError for records too long to be read back.
     """
     line = f"{answer_marker(comment)}state={'done' if done else 'working'} -->"
     if not records:

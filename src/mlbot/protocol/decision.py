@@ -46,8 +46,7 @@ class PullRequestSubject(Record):
     def of(cls, pull: PullRequest) -> "PullRequestSubject":
         """A pull request as the thing that is judged.
 
-        Raises:
-            ValueError: the repository that it came from is gone.
+        Raises ValueError where the repository that it came from is gone.
         """
         if pull.head_repository_id is None:
             raise ValueError("the repository that the pull request came from is gone")

@@ -107,17 +107,10 @@ def publish(
     """What is done with a verdict.
 
     A pull request gets comment and status, the merge queue the status, a push to the guarded branch status and ledger.
-    Waivers given on a pull request go into the ledger too, so that they hold wherever the same content is judged.
-    A trial gets what `publish_trial` says. The order is the one to do it in: what cannot fail first, the status last,
-    so that who sees it finds the rest in its place.
-
-    Args:
-        decision: What was judged.
-        report: The verdict and all about it.
-        place: Where to publish.
-        rendered: The report as text; its comment ends in `signature`.
-        entries: For the ledger.
-        config: The policy's mlbot.yaml, for the lines of its gates.
+    Waivers given on a pull request go into the ledger too, so that they hold wherever the same content is judged. A
+    trial gets what `publish_trial` says. The order is the one to do it in: what cannot fail first, the status last, so
+    that who sees it finds the rest in its place. `rendered` ends in `signature`; `config` is the policy's, for the
+    lines of its gates.
     """
     if report.trial:
         return publish_trial(decision, place, rendered)
@@ -161,11 +154,7 @@ def annotations(report: Report, config: Document | None = None) -> tuple[Annotat
 
 
 def charts_of(drawn: Mapping[str, tuple[str, str]]) -> PushCharts:
-    """Pictures to push.
-
-    Args:
-        drawn: by model, the SVG for light and for dark pages.
-    """
+    """Pictures to push: of each model the SVG for light and for dark pages."""
     return PushCharts(files={_chart_path(svg): svg for pair in drawn.values() for svg in pair})
 
 

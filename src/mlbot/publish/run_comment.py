@@ -90,12 +90,7 @@ def label_marker(title: str) -> str:
 def body_of(text: str, title: str, *, attempt: Attempt | None = None, head: Sha | None = None, more: str = "") -> str:
     """The comment, whole: the text, cut if it must be, and the hidden line by which it is found again.
 
-    Args:
-        text: Markdown.
-        title: the label.
-        attempt: of the job that writes, so that an older one never replaces a newer one's words.
-        head: of the pull request, likewise.
-        more: where the whole text is, for the line that tells of a cut.
+    With attempt and head an older job never replaces a newer one's words; `more` says where the whole text is.
     """
     own = label_marker(title)
     last = stamped(own, Stamp(attempt=attempt, head=head)) if attempt and head else own
@@ -286,15 +281,12 @@ _BLOB = "images"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Posting:
-    """What a person asks for.
-
-    Attributes:
-        title: a label; comments with different ones do not replace each other.
-    """
+    """What a person asks for."""
 
     file: str
     target: str = "auto"
     title: str = ""
+    """A label; comments with different ones do not replace each other."""
     via_cml: bool = False
 
 
@@ -362,11 +354,7 @@ def _images(file: Path, text: str) -> dict[str, bytes]:
 
 @dataclass(kw_only=True)
 class Poster:
-    """Posts to GitHub.
-
-    Attributes:
-        job: the job that this process is in; None outside of GitHub Actions.
-    """
+    """Posts to GitHub."""
 
     place: Workplace
     github: GitHub

@@ -87,15 +87,12 @@ Drawn = dict[str, tuple[str, str]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PublishOptions:
-    """What the command line says.
-
-    Attributes:
-        stored: how the job ended that stored the accepted files, as GitHub says it; empty where there was none.
-    """
+    """What the command line says."""
 
     folder: Path
     dry_run: bool = False
     stored: str = ""
+    """How the job ended that stored the accepted files, as GitHub says it; empty where there was none."""
 
 
 def announce(run: CIRun, *, dry_run: bool = False) -> Exit:
@@ -305,11 +302,7 @@ def record_run(
     console: Console,
     environment: Mapping[str, str] = os.environ,
 ) -> Exit:
-    """Judge the guarded branch's tip, hand the report out, store what passed, and write the verdict to the ledger.
-
-    Returns:
-        The exit code that the verdict stands for.
-    """
+    """Judge the guarded branch's tip, hand the report out, store what passed, and write the verdict to the ledger."""
     outputs.check()
     return hand_out(record_models(directory, options, console, environment), outputs, console)
 

@@ -53,15 +53,12 @@ class TrainJob:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
-    """A model file.
-
-    Attributes:
-        path: The ONNX file in the store, there until the store is closed.
-        training: Its lineage. The commit may be another one whose inputs are the same.
-    """
+    """A model file."""
 
     path: Path
+    """The ONNX file in the store, there until the store is closed."""
     training: Training
+    """Its lineage. The commit may be another one whose inputs are the same."""
     cached: bool
 
 
@@ -77,22 +74,11 @@ def train_models(
     parallel: int = 1,
     logs: Path | None = None,
 ) -> tuple[Trained | TrainingFailure, ...]:
-    """Train each job that the store does not have.
+    """Train each job that the store does not have; a result a job, in their order.
 
     One after another by default: a training mostly uses every core and much of the memory, so several at once end
     later, or not at all; and they share a checkout, where they may write. `parallel` is for small ones on big machines.
     Once a seed of a model has failed its other seeds are not started: the verdict is an error either way.
-
-    Args:
-        jobs: What to train.
-        store: Where results are looked for and kept.
-        worktrees: Makes the checkouts; none is made for a commit that has nothing left to train.
-        progress: Told of each step.
-        parallel: How many trainings of one commit at once.
-        logs: A folder for what the trainings print; None: not kept.
-
-    Returns:
-        One result a job, in their order.
     """
     run = _Run(jobs=jobs, store=store, worktrees=worktrees, progress=progress, parallel=parallel, logs=logs)
     order = sorted(range(len(jobs)), key=lambda at: [job.commit for job in jobs].index(jobs[at].commit))
@@ -218,15 +204,12 @@ def _trained(job: TrainJob, stored: Stored, *, cached: bool) -> Trained:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeedRun:
-    """What one seed's training left.
-
-    Attributes:
-        record: the lineage of the file, or the training's own words on why there is none; None where nothing is known.
-    """
+    """What one seed's training left."""
 
     seed: int
     file: Path | Problem
     record: Training | TrainingFailure | None = None
+    """The lineage of the file, or the training's own words on why there is none; None where nothing is known."""
 
     @classmethod
     def of(cls, result: Result) -> "SeedRun":
@@ -270,13 +253,7 @@ class Trainer:
     def candidate(
         self, planned: PlannedModel, seeds: Sequence[int] = (), overrides: Params | None = None
     ) -> tuple[Result, ...]:
-        """Train a model from head; a result a seed.
-
-        Args:
-            planned: the model.
-            seeds: the seeds; none: all that the config asks for.
-            overrides: what a trial changes of the committed parameters.
-        """
+        """Train a model from head; a result a seed."""
         head = self.planning.commits.head
         self.progress(f"{planned.name}: the candidate, from {head[:10]}")
         return self._train(planned.name, head, self.planning.sides.head, seeds, overrides or {})
@@ -343,34 +320,25 @@ def no_baseline(planned: PlannedModel) -> Problem:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainOptions:
-    """What the command line says.
-
-    Attributes:
-        base: the guarded branch, or any revision to take for its tip; None: the default branch.
-        models: the models to train, stale or not; empty: the stale ones.
-        seeds: the seeds to train; empty: all that the config asks for.
-        out: a folder for copies, `<model>/<seed>/model.onnx` and `training.json`, or `failure.json` of a training that
-            left no model; None: none are made.
-        params: `name=value` each, instead of the committed parameters of one model.
-    """
+    """What the command line says."""
 
     base: str | None = None
+    """The guarded branch, or any revision to take for its tip; None: the default branch."""
     models: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
     out: Path | None = None
+    """A folder for copies, `<model>/<seed>/model.onnx` and `training.json`, or `failure.json` of a training that left
+    no model; None: none are made."""
     jobs: int = 1
     as_json: bool = False
     git_only: bool = False
     params: tuple[str, ...] = ()
+    """`name=value` each, instead of the committed parameters of one model."""
     overrides: str | None = None
 
 
 def train_and_report(directory: Path, options: TrainOptions, console: Console) -> Exit:
-    """Train, and print what came of it.
-
-    Returns:
-        NOT_EVALUATED when a training left no model, else OK.
-    """
+    """Train, and print what came of it; NOT_EVALUATED when a training left no model."""
     repository = Repository.discover(directory)
     repository.clean_up()
     commits = three_commits(repository, options.base)

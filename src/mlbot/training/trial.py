@@ -17,12 +17,7 @@ _KEY_FORM = "mlbot/trial-key@1"
 def trial_key(key: Digest, overrides: Params) -> Digest:
     """The content key of a model with other parameters than the committed ones.
 
-    Args:
-        key: The content key of what is committed.
-        overrides: The parameters that differ; none: it is no trial.
-
-    Returns:
-        A key that no commit has, so that neither a verdict nor a cached file of a trial is taken for a commit's.
+    No commit has it, so neither a verdict nor a cached file of a trial is taken for a commit's.
     """
     if not overrides:
         return key
@@ -37,10 +32,7 @@ class _Overrides(RootModel[Params]):
 def read_overrides(written: Sequence[str], as_json: str | None, committed: Params) -> Params:
     """What a training's command line changes of the committed parameters.
 
-    Args:
-        written: `name=value` each; a value means what it means in the committed file.
-        as_json: The same as a JSON object, or nothing.
-        committed: The committed parameters.
+    Each is `name=value`, and a value means what it means in the committed file; `as_json` is a JSON object.
     """
     overrides = _of_json(as_json) if as_json else {}
     for each in written:
