@@ -60,7 +60,6 @@ def _columns(model: Model, document: Document, header: Collection[str]) -> Itera
 
 
 def _named_columns(model: Model, document: Document, header: Collection[str]) -> Iterator[tuple[KeyPath, str, str]]:
-    """Every column that a model names, with its place and, where one is better than a guess, what to write."""
     data = model.data
     yield ("data", "target"), data.target, ""
     if data.group is not None:

@@ -82,7 +82,6 @@ def _exists(root: Path, path: str) -> bool:
 
 
 def _params(root: Path, model: Model) -> tuple[str, ...] | None:
-    """The names of a model's parameters; None where it offers none to trials, or has no file of them."""
     path = model.train.params
     if path is None or not model.train.tunable or not (root / path).is_file():
         return None

@@ -318,7 +318,6 @@ def _direction(name: str, gates: Mapping[str, Plain]) -> Direction | None:
 
 
 def _misfit(name: str, context: Context, others: Iterable[str] = ()) -> Problem | None:
-    """What is wrong with a name that has to be one of the catalogue's metrics for the model's task."""
     task, metric = context.made.get("task"), CATALOGUE.get(name)
     fitting = {known.name: known for known in CATALOGUE.values() if task is None or task in known.tasks}
     if name in fitting:
@@ -604,7 +603,6 @@ class Config(Section):
 
 
 def _circles(after: Mapping[str, str]) -> Iterator[list[str]]:
-    """Each circle of environments that wait for each other, once."""
     walks: dict[str, str] = {}
     for start in after:
         walk: list[str] = []

@@ -133,8 +133,6 @@ _STRANGE = 'put text in single quotes, and a column with odd characters in "doub
 
 
 class _Token(NamedTuple):
-    """One word or sign with its place."""
-
     kind: _Kind
     text: str
     """As written; a name in double quotes without them."""
@@ -227,7 +225,6 @@ class _Reader:
             raise self._refused(self._token.shown, f"write {word} here")
 
     def _refused(self, what: str, hint: str, position: int | None = None) -> ConditionError:
-        """The error at a place, or at the next token."""
         at = self._token.position if position is None else position
         return ConditionError(what, condition=self._condition, position=at, hint=hint)
 
@@ -351,7 +348,6 @@ class _Reader:
                 raise self._refused(token.shown, "write a column, a number or a 'text' here", token.position)
 
     def _within(self, at: _Token, read: Callable[[], _Sort]) -> _Sort:
-        """What is read up to a closing parenthesis, one level deeper."""
         self._enter(at)
         sort = read()
         self._expect(")")

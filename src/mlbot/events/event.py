@@ -14,8 +14,6 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 from mlbot.events.github import Conclusion, Id, Login, Moment, RefName, RepositoryName, Run, moment
 from mlbot.lib.record import Record, Sha
 
-# A workflow run's JSON, from a webhook or from the API, as the fields of a `Run`.
-
 
 def run_fields(raw: object) -> dict[str, Any]:
     """The fields of a `mlbot.events.github.Run`, unchecked: the record refuses what does not fit.

@@ -9,8 +9,6 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from mlbot.lib.record import Count, Record, Sha
 
-# What GitHub says of runs, pull requests, comments and statuses: the facts that decisions are made from.
-
 Id = Annotated[int, Field(gt=0)]
 """A number that GitHub gave: of a run, a repository, a comment, an artifact."""
 

@@ -57,7 +57,6 @@ def _ignore(cause: Cause, sentence: str) -> Ignore:
 
 
 def _foreign(run: Run, policy: Policy, event_run: Run | None) -> Ignore | None:
-    """The first check that the run does not stand, in the order of the checks."""
     checks: tuple[tuple[bool, Cause, str], ...] = (
         (
             run.repository_id == policy.repository_id,

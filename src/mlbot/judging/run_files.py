@@ -174,7 +174,6 @@ def judged_files(run: CIRun, entry: VerdictEntry, folder: Path) -> SeedRuns | Pr
 
 
 def _accepted(run: CIRun, entry: VerdictEntry, folder: Path) -> SeedRuns:
-    """The files of a verdict, of the run that judged them, by the digests that the ledger has for them."""
     judge = entry.files[0].run if entry.files else None
     if judge is None:
         raise MissingError("the ledger does not say where its files are")

@@ -46,8 +46,6 @@ from mlbot.verdict.evidence import Problem
 from mlbot.verdict.verdict import Commits, Verdict
 from mlbot.verdict.waiver import may_waive
 
-# In the sandbox: which trainings a commit needs.
-
 
 def print_matrix(run: CIRun, base: str | None) -> None:
     """Print the trainings of the commit that is checked out, as GitHub's `GITHUB_OUTPUT` takes them.
@@ -69,8 +67,6 @@ def _sentence(request: RetrainRequest) -> str:
     params = ", ".join(f"{name}={value}" for name, value in sorted(request.params.items()))
     return f"{request.actor} asked for a trial of {models} with {params}."
 
-
-# What is to be judged: the three commits of a decision, what they make stale, and which baselines there are.
 
 _HEAD, _POLICY = "refs/mlbot/head", "refs/mlbot/policy"
 
@@ -128,14 +124,12 @@ def assign(run: CIRun, decision: Judge) -> Assignment:
 
 
 def _needs_guarded(model: PlannedModel, *, trial: bool) -> bool:
-    """Whether a model is compared with the guarded branch's: a trial of a stale one is compared with head's own."""
     if model.base_key is None or (trial and not model.requested):
         return False
     return model.base_key != model.key or model.requested
 
 
 def _asked(plan: Plan, decision: Judge) -> Plan:
-    """The plan with what this attempt was asked for."""
     request = decision.reruns.request(decision.attempt)
     if request is None:
         return plan
@@ -180,8 +174,6 @@ def _base(repository: Repository, decision: Judge, tip: Sha) -> Sha | None:
         return repository.find(f"{decision.subject.sha}^1")
     return repository.merge_base(decision.subject.sha, tip)
 
-
-# `mlbot ci plan`: what to do about a training run, and which baselines have to be trained first.
 
 _PAUSE_S = 20.0
 
@@ -249,8 +241,6 @@ def _baseline_jobs(assignment: Assignment, run: CIRun) -> list[dict[str, object]
         )
     return jobs[:MATRIX_LIMIT]
 
-
-# `mlbot ci judge`: judge what a training run left behind. Reads everything, writes only into a folder.
 
 DECISION_FILE, REPORT_FILE, TRIAL_FILE = "decision.json", "report.json", "trial.json"
 
@@ -321,7 +311,6 @@ def _judge(run: CIRun, decision: Judge, out: Path) -> Report:
 
 
 def _context(run: CIRun, assignment: Assignment) -> dict[str, Any]:
-    """What the report says of the pull request it is about."""
     subject, configs = assignment.decision.subject, assignment.planning.configs
     context: dict[str, Any] = {
         "repository": run.job.repository,
@@ -337,7 +326,6 @@ def _context(run: CIRun, assignment: Assignment) -> dict[str, Any]:
 
 
 def _copy_accepted(results: Sequence[JudgeResult], report: Report, folder: Path) -> None:
-    """Put the files that were scored into a folder, each under its digest."""
     folder.mkdir(parents=True, exist_ok=True)
     for result, model in zip(results, report.models, strict=False):
         for each, evaluation in zip(result.request.candidate.runs, model.candidate, strict=False):
@@ -397,7 +385,6 @@ class ModelJudge:
 
     @property
     def _overrides(self) -> Params:
-        """What a trial changes of the committed parameters; empty where it is none."""
         return self.assignment.trial.params if self.assignment.trial else {}
 
     def _trained(self, planned: PlannedModel, *, trial: bool) -> SeedRuns:
@@ -437,9 +424,6 @@ def _or_problem(found: SeedRuns, cause: str) -> SeedRuns | Problem:
     return found if wrong is None else Problem.of(Reason.NO_BASELINE, cause, why=wrong.detail)
 
 
-# What people answered for, as the judge learns of it: from the ledger, and from the bot's answers.
-
-
 def granted(run: CIRun, assignment: Assignment, evidence: Sequence[Evidence]) -> Resolved:
     """The waivers for a verdict on GitHub; none for a trial, whose parameters are not the content they were given for.
 
@@ -467,7 +451,6 @@ def _waived(
     verdict: Verdict,
     evidence: Sequence[Evidence],
 ) -> Resolved:
-    """New waivers, and notices on what was asked for in vain."""
     comments = run.github.comments(subject.number)
     records = fresh(recorded(comments, run.options.bot), assignment.waivers)
     asked = [each for each in records if each.number == subject.number]
@@ -488,9 +471,6 @@ def _speakers(
     """
     actors = dict.fromkeys(each.actor for each in asked if each.sha == subject.sha)
     return frozenset(each for each in actors if may_waive(rules, each, run.github.role(each), subject.author))
-
-
-# What came of a trial, and the change that would commit it.
 
 
 def judged_trial(run: CIRun, assignment: Assignment, report: Report) -> TrialResult:

@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from mlbot.ml.scoring import Limits, Scored
     from mlbot.stats.recipe import SeedHistory
 
-# What models are judged by: the guarded branch's config, and a folder with its holdout and metric code.
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rule:
@@ -92,7 +90,6 @@ class Rules:
         return self.folders[commit]
 
     def _lent(self, config: Config) -> dict[str, Path]:
-        """Holdouts that git does not track, from the user's own tree."""
         holdouts = {model.data.holdout for model in config.models if not is_url(model.data.holdout)}
         return {path: own for path in holdouts if (own := self.planning.repository.root / path).exists()}
 
@@ -193,8 +190,6 @@ class JudgeResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Scored:
-    """One side's files, scored."""
-
     seeds: tuple[int, ...]
     results: "tuple[Scored | Problem, ...]"
 
@@ -379,9 +374,6 @@ def _of_files(comparison: Comparison) -> Comparison:
     return comparison.model_copy(update={"method": Method.PAIRED})
 
 
-# What the verdict is decided from, with what waivers bind to: each model's content key and the digest of its rules.
-
-
 def evidence_of(planning: Planning, results: Iterable[JudgeResult]) -> tuple[Evidence, ...]:
     """The evidence on the judged models, then on those that head removes, each with what it is bound to."""
     judged = (_bound(each, planning) for each in results)
@@ -408,7 +400,6 @@ def _to_land(evaluation: Evaluation) -> Evaluation:
 
 
 def _rule_digest(result: JudgeResult, planning: Planning) -> Digest | None:
-    """The digest of what a model was judged by; None where no rows could be read."""
     configs, sides = planning.configs, planning.sides
     own = result.request.rule.provisional or configs.policy is None or sides.policy is None
     config, side = (configs.head, sides.head) if own else (configs.policy, sides.policy)
@@ -418,15 +409,11 @@ def _rule_digest(result: JudgeResult, planning: Planning) -> Digest | None:
 
 
 def _removed(name: str, sides: Sides) -> Evidence:
-    """A model that head removes, with the content key that it has where head left the guarded branch."""
     before = sides.base or sides.policy
     key = None
     with suppress(UsageError):  # base names a file that is not there: nobody can say what would be waived
         key = Subject.of(before.models[name], before).key if before and name in before.models else None
     return Evidence(model=name, gates=(), deleted=True, key=key, policy=removal_digest())
-
-
-# What is reported of the judged models.
 
 
 def model_report(result: JudgeResult, verdict: ModelVerdict) -> ModelReport:
@@ -460,7 +447,6 @@ def model_report(result: JudgeResult, verdict: ModelVerdict) -> ModelReport:
 
 
 def _history(result: JudgeResult) -> tuple[History, ...]:
-    """What each metric came to on the guarded branch, on the same holdout."""
     request, holdout = result.request, result.holdout
     if holdout is None:
         return ()

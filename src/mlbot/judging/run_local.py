@@ -29,8 +29,6 @@ from mlbot.verdict.decide import decide
 from mlbot.verdict.evidence import Problem
 from mlbot.verdict.verdict import Commits
 
-# Where a report goes: to the terminal, as JSON, as files.
-
 EXITS = {
     Outcome.PASS: Exit.OK,
     Outcome.FAIL: Exit.FAILED,
@@ -76,9 +74,6 @@ def write_page(report: Report, path: Path) -> None:
     from mlbot.report.page import html
 
     path.write_text(html(report, charts(report)), encoding="utf-8")
-
-
-# `mlbot run`: train and judge what the working tree makes stale.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,7 +141,6 @@ def judge_commits(work: Work, console: Console) -> Report:
 
 
 def _judge(planned: PlannedModel, trainer: Trainer, rules: Rules, console: Console) -> JudgeResult:
-    """Train both sides of a model and judge them."""
     for reason in planned.reasons:
         console.say(f"{planned.name} is stale: {reason.text}")
     planning, root = trainer.planning, trainer.planning.repository.root
@@ -165,9 +159,6 @@ def _judge(planned: PlannedModel, trainer: Trainer, rules: Rules, console: Conso
 
 
 _NOT_TRAINED = Problem.of(Reason.NO_BASELINE, "candidate-failed")
-
-
-# `mlbot judge`: judge ONNX files by the gates and the holdout of a folder's own mlbot.yaml.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -164,7 +164,6 @@ def _score(metric: Metric, rows: Rows, found: Estimate | Problem, model: int) ->
 def _comparison(
     plan: MetricPlan, metric: Metric, rows: Rows, joint: Estimate | Problem, same: Sameness
 ) -> tuple[Comparison, float | None]:
-    """The comparison, and its two-sided p of any change."""
     margin = plan.margins.get((metric.name, rows.slice))
     fields: dict[str, Any] = {
         "metric": metric.name,

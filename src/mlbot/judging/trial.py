@@ -23,8 +23,6 @@ from mlbot.report.markdown import LIMIT, len16
 from mlbot.report.report import ModelReport, ParamChange, Report
 from mlbot.report.tables import MetricRow, compared_row, metric_rows, seeds
 
-# What is shown of a trial, and where the trials of a pull request are stored: in the last line of the comment itself.
-
 MOST_LISTED = 20
 """Trials that the comment lists; their number counts all."""
 
@@ -110,7 +108,6 @@ class TrialResult(Record):
 
 
 def _clause(metrics: Sequence[str], every: int, how: str) -> str:
-    """`roc_auc and f1 are better`; empty for none."""
     if not metrics:
         return ""
     if len(metrics) == every > _NAMED:
@@ -197,7 +194,6 @@ def read_results(body: str, marker: str) -> tuple[TrialResult, ...]:
 
 
 def _problem(model: ModelReport | None) -> str:
-    """Why a judged trial has no figures."""
     if model is None:
         return "The judge found nothing to report."
     broken = next((each.problem for each in model.candidate if each.problem is not None), None)
@@ -219,14 +215,12 @@ def _uncompared(model: ModelReport) -> str:
 
 
 def _metrics(model: ModelReport) -> tuple[MetricRow, ...]:
-    """Every metric on all rows, then those on slices that a gate asks for."""
     gated = {(each.gate.metric, each.gate.slice) for each in model.verdict.gates if each.gate.slice is not None}
     sliced = (each for each in model.comparisons if (each.metric, each.slice) in gated)
     return (*metric_rows(model), *(compared_row(each) for each in sliced))
 
 
 def _compares(gate: Gate) -> bool:
-    """Whether a gate asks about the baseline, which is another one for a trial."""
     return gate.bound is Bound.MAX_REGRESSION or gate.metric == "negative_flips"
 
 

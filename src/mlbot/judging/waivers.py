@@ -94,7 +94,6 @@ def resolve(
 
 
 def _resolve(request: WaiverRequest, model: ModelVerdict, evidence: Evidence, time: Time) -> list[WaiverEntry] | str:
-    """The waivers that a request comes to, or why it comes to none."""
     if evidence.key is None or evidence.policy is None:
         return f"{model.model} could not be evaluated, and what could not be evaluated is never waived"
     if evidence.deleted:
@@ -110,7 +109,6 @@ def _resolve(request: WaiverRequest, model: ModelVerdict, evidence: Evidence, ti
 
 
 def _needless(results: Sequence[GateResult]) -> str:
-    """Why none of a model's gates can be waived."""
     if any(result.counts and result.outcome is Outcome.ERROR for result in results):
         return "the gate could not be evaluated, and what could not be evaluated is never waived"
     if not any(result.counts for result in results):

@@ -20,8 +20,6 @@ from mlbot.plan.content_key import COLUMNS, Inputs, Side
 from mlbot.plan.policy_diff import changed_rule_files, policy_changes
 from mlbot.verdict.verdict import Commits
 
-# What changed in files, in words.
-
 _NAMED = 3
 """How many files a sentence names before it counts the rest."""
 
@@ -77,9 +75,6 @@ def _listed(texts: list[str]) -> str:
     rest = len(texts) - _NAMED
     more = f", and {rest} more file{'s' if rest > 1 else ''}" if rest > 0 else ""
     return ", ".join(texts[:_NAMED]) + more
-
-
-# Why a model is stale: the reasons behind two different content keys.
 
 
 class StaleCode(StrEnum):
@@ -334,7 +329,6 @@ def _planned(model: Model, head: Side, base: Side | None, difference: Difference
 
 
 def _compared(now: Subject, base: Side | None, difference: Difference) -> tuple[Digest | None, tuple[StaleReason, ...]]:
-    """The model's key at base and why its own differs."""
     if base is None:
         return None, (StaleReason(code=StaleCode.NO_BASELINE, text="there is no config at base to compare with"),)
     model = base.models.get(now.model.name)

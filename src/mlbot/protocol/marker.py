@@ -24,9 +24,6 @@ class Place(Record):
     """Whether the token may write comments and statuses."""
 
 
-# The hidden line by which the bot knows its own comment again.
-
-
 def marker(workflow: str, config: str, kind: str = "report") -> str:
     """An HTML comment that names a report.
 

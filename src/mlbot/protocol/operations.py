@@ -12,9 +12,6 @@ from mlbot.lib.record import Count, Record
 from mlbot.protocol.decision import PullRequestSubject, Subject
 from mlbot.protocol.marker import Stamp
 
-# May a comment or a status be written still? Asked immediately before each write.
-
-
 COMMENT_LIMIT = 65_536
 """GitHub's longest comment, in characters; more is refused with 422."""
 

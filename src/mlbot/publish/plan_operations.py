@@ -249,7 +249,6 @@ def given_on(report: Report, number: int) -> tuple[WaiverEntry, ...]:
 
 
 def _entry(report: Report, model: ModelReport, origin: Origin) -> VerdictEntry | None:
-    """A deleted model has no key and nothing to remember."""
     verdict = model.verdict
     if verdict.key is None:
         return None

@@ -28,8 +28,6 @@ from mlbot.lib.record import Count, Record, Sha
 from mlbot.protocol.marker import Stamp, marker, read_stamp, stamped
 from mlbot.protocol.operations import COMMENT_LIMIT, UpsertComment
 
-# A person's Markdown as a comment that stays current: where it goes, by which marker, and cut to what GitHub takes.
-
 _TARGET = re.compile(r"(?P<kind>auto|pr|commit|issue)(?:/(?P<which>[^\s]+))?")
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
@@ -240,7 +238,6 @@ def _is_svg(rest: bytes) -> bool:
 
 
 def _lines_outside_code(text: str) -> Iterator[tuple[int, str]]:
-    """Each line that is not in a fenced block, with its place in the text."""
     at, bar = 0, ""
     for line in text.splitlines(keepends=True):
         found = _CODE_FENCE.match(line)
@@ -265,12 +262,9 @@ def _links(line: str) -> Iterator[tuple[re.Match[str], str]]:
 
 
 def _local(written: str) -> str:
-    """The file that a link names; empty for what is elsewhere."""
     path = written.removeprefix("<").removesuffix(">").strip()
     return "" if _ELSEWHERE.match(path) else unquote(path)
 
-
-# `mlbot comment` itself.
 
 STANDARD_INPUT = "-"
 
@@ -330,7 +324,6 @@ def _read(directory: Path, file: str) -> str:
 
 
 def _images(file: Path, text: str) -> dict[str, bytes]:
-    """The local images of a text by the path it gives, relative to its file."""
     found: dict[str, bytes] = {}
     problems: list[str] = []
     for path in dict.fromkeys(link.path for link in local_images(text)):

@@ -130,7 +130,6 @@ def _operations(run: CIRun, decision: Judge | FinishWithoutJudging, options: Pub
 
 
 def _apply(run: CIRun, operations: Sequence[Operation], *, dry: bool) -> Exit:
-    """Do the operations, or print them."""
     if dry:
         dry_run(operations, run.console.result)
     else:
@@ -166,7 +165,6 @@ def _verdict_operations(run: CIRun, decision: Judge, options: PublishOptions) ->
 
 
 def _trial_operations(run: CIRun, decision: Judge | FinishWithoutJudging, folder: Path) -> tuple[Operation, ...]:
-    """Of a trial: the comment that lists all of the pull request's."""
     subject, mark, page = decision.subject, marker_of(run.place, trial=True), run.url
     earlier: tuple[TrialResult, ...] = ()
     if isinstance(subject, PullRequestSubject):
@@ -180,7 +178,6 @@ def _trial_operations(run: CIRun, decision: Judge | FinishWithoutJudging, folder
 
 
 def _trial(run: CIRun, decision: Judge | FinishWithoutJudging, folder: Path) -> TrialResult:
-    """What the judge wrote of a trial; else why there is nothing."""
     if isinstance(decision, FinishWithoutJudging):
         return failed_trial(run, decision, why_unjudged(decision))
     try:
@@ -244,9 +241,6 @@ def _first_line(path: Path) -> str:
     return path.read_text(encoding="utf-8").strip().splitlines()[0] if path.is_file() else ""
 
 
-# What is stored, before the ledger names it.
-
-
 def store_run(run: CIRun, folder: Path) -> Exit:
     """Put a push's accepted model files and their records into the store. What is there already stays as it is."""
     decision, store = decision_in(folder), store_of(run)
@@ -277,22 +271,17 @@ def _put_models(run: CIRun, report: Report, store: ModelStore, folder: Path) -> 
 
 
 def _accepted(model: ModelReport) -> Iterator[Evaluation]:
-    """The evaluations of files that may be released or compared with."""
     for each in model.candidate if model.verdict.outcome in _STORED else ():
         if each.digest is not None and each.problem is None:
             yield each
 
 
 def _put_documents(report: Report, store: ModelStore) -> None:
-    """The lineage and the report of each model, beside its file."""
     with tempfile.TemporaryDirectory(prefix="mlbot-documents-") as folder:
         for digest, raw in documents_of(report).items():
             file = Path(folder) / "document.json"
             file.write_bytes(raw)
             store.put(digest, file)
-
-
-# `mlbot run --record`: judge the guarded branch's tip, store it, write the ledger.
 
 
 def record_run(
@@ -337,7 +326,6 @@ def record_models(
 
 
 def _check(context: RepositoryContext, options: RunOptions) -> Sha:
-    """The guarded branch's tip, if it is what is checked out."""
     if options.base is not None:
         raise UsageError("--record judges against the parent, so --base says nothing", hint="Leave one of them out.")
     head, tip = context.repository.find("HEAD"), context.tip
@@ -360,7 +348,6 @@ def _unjudged(plan: Plan, known: Iterable[Entry], branch: str, asked: tuple[str,
 
 
 def _store(context: RepositoryContext, report: Report, results: Sequence[JudgeResult]) -> None:
-    """Store the files of models that may be released or compared with, and the documents beside them."""
     for result, model in zip(results, report.models, strict=False):
         files = {run.seed: run.file for run in result.request.candidate.runs if isinstance(run.file, Path)}
         for each in _accepted(model):

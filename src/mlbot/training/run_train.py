@@ -28,8 +28,6 @@ from mlbot.storage.results import MODEL_FILE, TRAINING_FILE, ResultStore, Stored
 from mlbot.training.trial import read_overrides, trial_key
 from mlbot.verdict.evidence import Problem
 
-# Train what has not been trained yet: the store first, then one checkout a commit for all its models and seeds.
-
 Worktrees = Callable[[Sha], AbstractContextManager[Path]]
 """Checks a commit out in a folder of its own, data linked in, and takes it away at the end."""
 
@@ -197,9 +195,6 @@ def _trained(job: TrainJob, stored: Stored, *, cached: bool) -> Trained:
     """Two models may have the same inputs, and so one result; its record names the one that was asked for."""
     training = stored.training.model_copy(update={"model": job.model.name})
     return Trained(path=stored.path, training=training, cached=cached)
-
-
-# Train the two sides of a stale model: the candidate from head, the baseline from base.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -400,7 +395,6 @@ class _Copies:
 def _train(
     trainer: Trainer, planned: PlannedModel, seeds: Sequence[int], changed: Params, copies: _Copies
 ) -> tuple[Result, ...]:
-    """Train a model and keep what came of it; also that it could not be started."""
     try:
         results = trainer.candidate(planned, seeds, changed)
     except MlbotError as error:
