@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mlbot.config import schema
-from mlbot.config.section import Setting, settings_of, words_of
+from mlbot.config.kinds import Setting, settings_of, words_of
 from mlbot.gates.metric import CATALOGUE, Task
 
 PAGE = Path(__file__).with_name("configuration.md")

@@ -6,7 +6,7 @@ import pytest
 from tests.support import config_texts as texts
 from tests.support.config_texts import Case, changed
 
-from mlbot.config.check import check_files
+from mlbot.config.run_check import check_files
 from mlbot.config.schema import parse_config
 from mlbot.config.yaml import load
 

@@ -13,8 +13,21 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from mlbot.config import kinds
 from mlbot.config.errors import INVISIBLE, ConfigError, Document, Plain, Problem, Refused, quote, refused, show_value
-from mlbot.config.kinds import Context, Kind, Schema, choice, kind, list_of, read_number, read_text, whole
-from mlbot.config.section import Section, inside, named, wrong_name
+from mlbot.config.kinds import (
+    Context,
+    Kind,
+    Schema,
+    Section,
+    choice,
+    inside,
+    kind,
+    list_of,
+    named,
+    read_number,
+    read_text,
+    whole,
+    wrong_name,
+)
 from mlbot.config.slice_sql import ConditionError, check
 from mlbot.gates.gate import Bound, Gate
 from mlbot.gates.metric import CATALOGUE, OPERATIONAL, Direction, Metric, Task
