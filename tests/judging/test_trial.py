@@ -48,7 +48,7 @@ def test_better_is_only_what_is_clear_of_noise() -> None:
     ("name", "said"),
     [
         ("better", "Trial 1 of adult-income: "),
-        ("nothing", "Trial 1 of adult-income: the training was cancelled."),
+        ("nothing", "Trial 1 of adult-income: The training was cancelled."),
         ("uncompared", "Trial 1 of adult-income: measured, and not compared with what is committed."),
     ],
 )
@@ -74,7 +74,7 @@ def test_parameters_stand_beside_what_is_committed() -> None:
 def test_what_the_judge_could_not_score_is_a_problem() -> None:
     result = trial_samples.result(report=samples.refused())
     assert "pickle" in result.problem
-    assert result.came_to.startswith("the model file is a Python pickle")
+    assert result.came_to.startswith("The model file is a Python pickle")
 
 
 def test_a_report_without_models_is_a_problem() -> None:

@@ -78,13 +78,13 @@ class TrialResult(Record):
     @property
     def headline(self) -> str:
         """The trial in one sentence."""
-        return f"Trial {self.number} of {self.model}: {self.came_to}."
+        return f"Trial {self.number} of {self.model}: {self.problem or f'{self.came_to}.'}"
 
     @property
     def came_to(self) -> str:
-        """What came of it, as a clause without a full stop."""
+        """What came of it: a clause without a full stop, or the problem as it is."""
         if self.problem:
-            return f"{self.problem[:1].lower()}{self.problem[1:]}".partition(". ")[0].rstrip(".")
+            return self.problem
         if self.uncompared:
             return "measured, and not compared with what is committed"
         if self.metrics and all(row.reading == "identical" for row in self.metrics):
