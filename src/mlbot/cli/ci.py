@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Job:
-    """What the group's options say."""
-
     directory: Path
     console: Console
     run: int | None
@@ -64,7 +62,6 @@ def ci(context: click.Context, /, *, quiet: bool, **options: Any) -> None:
 
 
 def _verb(name: str, *arguments: str) -> Callable[[Callable[..., Exit]], click.Command]:
-    """A verb of the group, with the example that its help ends with."""
     command = partial(ci.command, name=name, epilog=example(" ".join([f"mlbot ci {name}", *arguments])))
     return lambda function: command()(click.pass_obj(function))
 

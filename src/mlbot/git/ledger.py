@@ -53,10 +53,7 @@ class Written:
 
 @dataclass(frozen=True, kw_only=True)
 class OrphanBranch:
-    """A branch without a common history with any other.
-
-    A write gives up after `attempts` that were overtaken. `chance` (0 to 1) parts writers who collided.
-    """
+    """A branch without a common history with any other. `chance` (0 to 1) parts writers who collided."""
 
     remote: Remote
     name: str
@@ -98,9 +95,7 @@ class OrphanBranch:
             return _read_blobs(here, wanted) if whole or self._fetch_blobs(here, wanted.values()) else None
 
     def append(self, files: Mapping[str, bytes], message: str, when: int) -> Written:
-        """Add files. A path that is there already is left as it is, so a retry changes nothing.
-
-        `when` is the commit's time, in seconds since 1970.
+        """Add files. A path that is there already is left as it is, so a retry changes nothing. `when` is in Unix time.
 
         Raises:
             RefusedError: if the token or a rule of the repository forbids it.
@@ -295,9 +290,7 @@ class Fetched:
 def fetch_history(repository: Path, remote: Remote, name: str = "origin") -> Fetched:
     """Let a clone know the remote's ledger and its tags as they are now. A tag that differs here is left as it is.
 
-    Raises:
-        RefusedError: if the token may not read it.
-        NotEvaluatedError: if the remote does not answer.
+    Errors: as `OrphanBranch.read`.
     """
     fetch = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote.url]
     spec = f"refs/heads/{BRANCH}:refs/remotes/{name}/{BRANCH}"
@@ -313,7 +306,6 @@ def fetch_history(repository: Path, remote: Remote, name: str = "origin") -> Fet
 
 
 def _message(entries: Sequence[Entry]) -> str:
-    """The subject of the commit, for people who read the branch's log."""
     kinds = sorted({entry.kind for entry in entries})
     subjects = sorted({entry.subject for entry in entries})
     more = f" and {len(subjects) - 3} more" if len(subjects) > 3 else ""

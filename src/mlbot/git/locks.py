@@ -65,10 +65,7 @@ class LockRef:
         return Held(sha=sha, text=commit.partition("\n\n")[2].partition("\n\n")[0].strip())
 
     def take(self, text: str, when: int, over: Held | None = None) -> Held | None:
-        """Take it, if it is free; or take it `over`, if it is still as it was read. None when somebody else was faster.
-
-        `text`, one paragraph, says who takes it and for what; `when` is in seconds since 1970.
-        """
+        """Take it if free, or `over` what was read, `when` in Unix time; None when somebody else was faster."""
         with _repository() as here:
             date = {"GIT_AUTHOR_DATE": f"@{when} +0000", "GIT_COMMITTER_DATE": f"@{when} +0000"}
             tree = git(["mktree"], here).decode().strip()

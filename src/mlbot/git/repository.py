@@ -30,10 +30,7 @@ def worktree(repository: "Repository", sha: Sha, links: Mapping[str, Path]) -> I
     Git's filters run as the user has set them up, Git LFS among them; hooks do not. The whole commit is there also
     where the user's checkout is sparse, and a submodule's files if the user's checkout has their commit. `links` are
     data that git does not track, by path: a symbolic link to the user's own file is made there, unless the commit has
-    something at that path.
-
-    Raises:
-        UsageError: if git fails, or a link leads out of the worktree.
+    something at that path; one that leads out of the worktree is a `UsageError`.
     """
     with lease(_folder(repository), partial(_remove, repository)) as path:
         _add(repository, sha, path)
@@ -128,10 +125,7 @@ class Branch:
 
 @dataclass(frozen=True)
 class Repository:
-    """A git repository with a working tree at `root`.
-
-    `git_dir` has this working tree's index and HEAD, `common_dir` objects and refs: not the same in a linked worktree.
-    """
+    """A git repository with a working tree at `root`; in a linked worktree `git_dir` is not the `common_dir`."""
 
     root: Path
     git_dir: Path
@@ -202,11 +196,7 @@ class Repository:
         return None
 
     def merge_base(self, one: Sha, other: Sha) -> Sha | None:
-        """The best common ancestor; None for unrelated histories.
-
-        Raises:
-            UsageError: if there is none in what a shallow clone holds.
-        """
+        """The best common ancestor; None for unrelated histories, `UsageError` where a shallow clone lacks it."""
         if one == other:
             return one
         done = try_git(["merge-base", one, other], self.root)

@@ -51,7 +51,6 @@ def take(root: Path, git_dir: Path, state_dir: Path) -> Snapshot:
 
 
 def _head(root: Path) -> tuple[Sha | None, Sha | None]:
-    """HEAD's commit and tree; nothing before the first commit."""
     done = try_git(["rev-parse", "HEAD^{commit}", "HEAD^{tree}"], root)
     if done.returncode != 0:
         return None, None
@@ -91,15 +90,11 @@ _SETTLED_NS = 2_000_000_000
 
 
 class _Known(Record):
-    """A file's digest, and what must still be so for it to hold."""
-
     facts: tuple[int, ...]
     digest: Digest
 
 
 class _Cache(Record):
-    """What is known of files by their absolute paths."""
-
     files: dict[str, _Known] = Field(default_factory=dict)
 
 

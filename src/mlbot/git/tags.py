@@ -38,9 +38,7 @@ def _tags(fields: list[str]) -> Iterator[TagRef]:
 
 
 def create_tag(repository: Path, name: str, commit: Sha, message: str, when: int) -> Sha:
-    """Make an annotated tag; the same again makes nothing. The tag object, the older one where it was there already.
-
-    `when` is in seconds since 1970, for people: nothing is ordered by it.
+    """Make an annotated tag, `when` in Unix time; the same again makes nothing. The tag object, perhaps an older one.
 
     Raises:
         RefusedError: if there is a tag of that name at another commit, or a lightweight one.
@@ -60,9 +58,7 @@ def create_tag(repository: Path, name: str, commit: Sha, message: str, when: int
 def push_tag(repository: Path, remote: Remote, name: str) -> bool:
     """Push a tag that no other may have the name of; False where the remote has it at the same commit already.
 
-    Raises:
-        RefusedError: if the remote has it at another commit, or the token or a rule forbids it.
-        NotEvaluatedError: if the remote does not answer.
+    Raises `RefusedError` if it has it elsewhere, or the token or a rule forbids it; else as `failure` says.
     """
     ref = f"refs/tags/{name}"
     done = remote.run(["push", "--porcelain", "--no-follow-tags", remote.url, f"{ref}:{ref}"], repository)

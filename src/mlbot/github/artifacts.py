@@ -75,13 +75,10 @@ def failed(record_bytes: int = 262_144) -> Contents:
 
 
 def unpack(archive: Path, folder: Path, contents: Contents) -> dict[str, Path]:
-    """Unpack an archive into a folder that exists; the files by name.
+    """Unpack an archive into a folder that exists; the files by name. Raises `ArchiveRefusedError`.
 
     Nothing is written unless the whole directory of the archive is as it should be. A file that turns out longer than
     it says, or than is allowed, ends the unpacking and is removed, as are those before it.
-
-    Raises:
-        ArchiveRefusedError: with the reason.
     """
     if archive.stat().st_size > contents.archive_bytes:
         raise ArchiveRefusedError(Refusal.TOO_LARGE, f"it has more than {contents.archive_bytes:,} bytes")

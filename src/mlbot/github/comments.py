@@ -52,7 +52,6 @@ def upsert(github: GitHub, operation: UpsertComment) -> Upserted:
 
 
 def _own(github: GitHub, operation: UpsertComment) -> list[Comment]:
-    """The bot's comments with this marker, oldest first."""
     listed = github.comments(operation.number)
     marked = [each for each in listed if carries(each.body, operation.marker)]
     return [each for each in marked if each.author == github.login] if marked else []
@@ -135,10 +134,7 @@ def find_thread(github: GitHub, label: str, marker: str) -> Thread | None:
 
 
 def open_thread(github: GitHub, *, title: str, body: str, label: str, marker: str) -> Thread:
-    """The bot's issue with this marker, opened if there is none; two at once agree on the older one.
-
-    The body ends in the marker; by the label it is found without reading every issue.
-    """
+    """The bot's issue with this marker, opened if there is none; two at once agree on the older one."""
     for _ in range(_ISSUE_ROUNDS):
         found = find_thread(github, label, marker)
         if found is not None:

@@ -87,7 +87,6 @@ def retire_others(github: GitHub, wanted: Wanted, live: int) -> None:
 
 
 def _newest(github: GitHub, deployment: int) -> object:
-    """A deployment's newest status; None where it has none."""
     return next(github.transport.pages(github.request("GET", _statuses(deployment))), None)
 
 
@@ -143,10 +142,9 @@ class ReleasePage:
 
 
 def publish_release(github: GitHub, upload: Upload, page: ReleasePage) -> str:
-    """Publish a release, or finish one that was begun; its address.
+    """Publish a release, or finish one that was begun; its address. A published release is never changed.
 
-    A file that is there already stays when it has the same size, and is replaced while the release is a draft. A
-    published release is never changed.
+    A file that is there already stays when it has the same size, and is replaced while the release is a draft.
     """
     found = _published(github, page.tag)
     if found is not None:

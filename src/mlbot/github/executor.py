@@ -171,10 +171,7 @@ Push = Callable[[Mapping[str, bytes]], Sha]
 
 @dataclass(kw_only=True)
 class Published:
-    """What became of the operations: `refused` by the token or a rule, `failed` on GitHub's side.
-
-    `charts` is the commit that holds the pictures.
-    """
+    """What became of the operations; `refused` is what the token or a rule forbade, `failed` what GitHub did not do."""
 
     done: list[tuple[str, str]] = field(default_factory=list)
     refused: list[MlbotError] = field(default_factory=list)

@@ -188,11 +188,7 @@ TOKENS = ("MLBOT_TOKEN", "INPUT_TOKEN", "GITHUB_TOKEN", "GH_TOKEN")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workplace:
-    """A repository (`owner/name`) on GitHub and how to talk to it.
-
-    Attributes:
-        token: never shown; None when there is none, or when it must not be sent to this server.
-    """
+    """A repository on GitHub and how to talk to it; no token where there is none, or it must not go to this server."""
 
     repository: RepositoryName
     api_url: str

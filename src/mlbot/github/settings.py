@@ -42,7 +42,6 @@ def read_settings(github: GitHub, *, environments: bool = False) -> Settings:
 
 
 def _environments(look: "_Look", branch: str) -> dict[str, EnvironmentFacts] | None:
-    """GitHub's environments, with the refs that each of them admits."""
     raw = look.one("/environments", "the environments")
     listed = dig(raw, "environments")
     if not isinstance(listed, list):
@@ -66,8 +65,6 @@ def _environment(look: "_Look", raw: object, branch: str) -> EnvironmentFacts:
 
 @dataclass
 class _Look:
-    """Reads, and notes what may not be read."""
-
     github: GitHub
     unseen: list[str] = field(default_factory=list)
 
@@ -77,7 +74,6 @@ class _Look:
         return found if isinstance(found, Mapping) else None
 
     def all(self, path: str, what: str) -> list[Any] | None:
-        """A list over all its pages; None when the token may not see it."""
         return self._seen(lambda: list(self.github.transport.pages(self.github.request("GET", path))), what)
 
     def _seen(self, read: Callable[[], T], what: str) -> T | None:

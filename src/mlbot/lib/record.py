@@ -45,11 +45,7 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 
 
 def canonical(value: object) -> str:
-    """JSON with sorted keys, no spaces, ASCII alone.
-
-    Raises:
-        ValueError: A number is NaN or infinite.
-    """
+    """JSON with sorted keys, no spaces, ASCII alone; raises `ValueError` for NaN and infinity."""
     return _ENCODER.encode(value)
 
 

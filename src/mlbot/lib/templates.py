@@ -70,10 +70,7 @@ def phrase(template: str, name: str, /, **values: object) -> str:
 
 
 def sentence(table: str, path: str, **values: Any) -> str:
-    """A sentence of `templates/words/`, as plain text: whoever shows it escapes it for its place.
-
-    `path` are the keys down to it, with a slash between them; a value that it names and nobody gave is an error.
-    """
+    """A sentence of `templates/words/` by its keys with slashes between; plain text, to be escaped for its place."""
     return _sentence(table, path).render(values) if values else _constant(table, path)
 
 
@@ -89,13 +86,11 @@ def _sentence(table: str, path: str) -> "jinja2.Template":
 
 @cache
 def _constant(table: str, path: str) -> str:
-    """A sentence that names no value."""
     return _sentence(table, path).render()
 
 
 @cache
 def _table(name: str) -> Mapping[str, str]:
-    """The sentences of a file by their paths."""
     import yaml
 
     text = (resources.templates() / "words" / f"{name}.yaml").read_text(encoding="utf-8")

@@ -39,10 +39,7 @@ _MAX_HOPS = 40
 
 @dataclass(frozen=True)
 class Tree:
-    """One commit's files, and what each symbolic link says, by path.
-
-    Names that are no UTF-8 carry surrogate escapes.
-    """
+    """One commit's files, and what each symbolic link says, by path; what is no UTF-8 carries surrogate escapes."""
 
     entries: Mapping[str, Entry] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
@@ -55,13 +52,10 @@ class Tree:
         return sorted(self.entries)
 
     def match(self, pattern: str) -> frozenset[str]:
-        """The files that a path, a folder or a glob names.
+        """The files that a path, a folder or a glob names; raises `UsageError` when it leads out of the repository.
 
         A symbolic link brings the files of this tree that it leads to. A path inside a submodule is the submodule:
         git knows its commit and no more.
-
-        Raises:
-            UsageError: if the pattern leads out of the repository.
         """
         wanted = normalise(pattern)
         if wanted not in self._matched:
@@ -171,11 +165,7 @@ _Part = re.Pattern[str] | None
 
 
 def normalise(pattern: str) -> str:
-    """The pattern with no `./` before it and no `/` behind it; empty for the whole repository.
-
-    Raises:
-        UsageError: if it is absolute or leads out of the repository.
-    """
+    """The pattern without `./` before and `/` behind it; empty for the whole repository, `UsageError` outside of it."""
     parts = [part for part in pattern.split("/") if part not in {"", "."}]
     if pattern.startswith("/") or ".." in parts:
         raise UsageError(

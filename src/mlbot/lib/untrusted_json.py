@@ -58,11 +58,7 @@ def load(raw: bytes, what: str, *, most_bytes: int = MOST_BYTES, most_depth: int
 
 
 def read(raw: bytes, record: type[R], what: str, *, most_bytes: int = MOST_BYTES, most_depth: int = MOST_DEPTH) -> R:
-    """A record from its JSON.
-
-    Raises:
-        HostileJsonError: as `load`, and if the record refuses it: an unknown or missing field, a wrong type or range.
-    """
+    """A record from its JSON; raises `HostileJsonError` as `load`, and if the record refuses it."""
     load(raw, what, most_bytes=most_bytes, most_depth=most_depth)
     try:
         return record.model_validate_json(raw, strict=True)

@@ -49,11 +49,7 @@ class Version(Record):
 
     @classmethod
     def parse(cls, text: str) -> "Version":
-        """A version with or without its `v`.
-
-        Raises:
-            UsageError: if it is none.
-        """
+        """A version with or without its `v`; raises `UsageError` if it is none."""
         found = _VERSION.fullmatch(text) if len(text) < MOST_CHARACTERS else None
         if found is None or max(map(len, found.groups())) > MOST_DIGITS:
             raise UsageError(f"{text[:60]!r} is no version", hint="Write three numbers, such as v1.2.0.")
@@ -91,7 +87,6 @@ class Version(Record):
         return f"v{self.text}"
 
     def __lt__(self, other: "Version") -> bool:
-        """Whether it is the older."""
         return self.order < other.order
 
 

@@ -91,10 +91,7 @@ class DataStorage(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setup:
-    """What the folder and its git say. Without a remote on GitHub there is no `repository`.
-
-    `live` are the paths that are on the default branch; `lfs` is whether the workflow that trains fetches LFS files.
-    """
+    """What the folder and its git say; `live` are the paths of those that matter that the default branch has."""
 
     repository: str | None
     shallow: bool
@@ -328,7 +325,6 @@ def events(workflow: Plain) -> Mapping[str, Plain]:
 
 
 def _uses(workflow: Plain) -> Iterator[str]:
-    """Everything that a workflow's jobs and steps use."""
     jobs = dig(workflow, "jobs")
     for job in jobs.values() if isinstance(jobs, dict) else ():
         steps = dig(job, "steps")

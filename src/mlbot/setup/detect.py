@@ -47,11 +47,7 @@ class Recipe(Record):
 
 
 def find_recipe(files: Collection[str], texts: Mapping[str, str], wanted: str | None = None) -> Recipe | None:
-    """The training of a repository, or what a person named: a script, `module:function` or a command; None: none found.
-
-    Raises:
-        UsageError: a script was named that is not there.
-    """
+    """The training of a repository, or what a person named, which has to be there; None: none found."""
     if wanted is None:
         found = next(_candidates(files), None)
         return _of_file(found, files, texts) if found else None

@@ -105,11 +105,7 @@ class Stage:
         return self.folder / "the-endpoint-is-down"
 
     def build(self) -> None:
-        """Make the repository, with one commit on main.
-
-        Raises:
-            UsageError: The folder is in use.
-        """
+        """Make the repository, with one commit on main; raises `UsageError` when the folder is in use."""
         if self.folder.exists() and any(self.folder.iterdir()):
             raise UsageError("The folder is not empty.", where=str(self.folder), hint="Name a new one with --out.")
         shutil.copytree(examples() / REPOSITORY, self.repository, ignore=shutil.ignore_patterns("__pycache__"))
@@ -130,11 +126,7 @@ class Stage:
         self.git("commit", "--quiet", "--message", message)
 
     def apply(self, edit: Edit) -> None:
-        """Change one file.
-
-        Raises:
-            NotEvaluatedError: The example is another one than the demo knows.
-        """
+        """Change one file; raises `NotEvaluatedError` when the example is another one than the demo knows."""
         path = self.repository / edit.path
         before = path.read_text(encoding="utf-8") if edit.old else ""
         if edit.old and before.count(edit.old) != 1:
@@ -314,8 +306,6 @@ _ENDED = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Store:
-    """What somebody does to the stored files."""
-
     stage: Stage
     saved: dict[Path, bytes] = field(default_factory=dict)
 
@@ -473,11 +463,7 @@ def _take(step: Step, stage: Stage) -> Row:
 
 
 def play(directory: Path, out: Path | None, only: Sequence[str], console: Console, command_line: CommandLine) -> Exit:
-    """Play the scenes (none named: all), print each verdict as it comes, then a table; FAILED for a wrong outcome.
-
-    Raises:
-        UsageError: `out` is in use, or a scene is unknown.
-    """
+    """Play the scenes (none named: all), print each verdict as it comes, then a table; FAILED for a wrong outcome."""
     require("ml", needed_for="The demo")
     chosen = _chosen(only)
     folder = directory / out if out else Path(tempfile.mkdtemp(prefix="mlbot-demo-"))

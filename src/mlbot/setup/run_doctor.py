@@ -45,11 +45,7 @@ _POINTER = b"version https://git-lfs"
 
 
 def doctor(directory: Path, environment: Mapping[str, str], console: Console, *, as_json: bool) -> Exit:
-    """Say all that is wrong; 1 when there is an error.
-
-    Raises:
-        UsageError: this is no repository.
-    """
+    """Say all that is wrong; 1 when there is an error."""
     repository = Repository.discover(directory)
     place = locate(environment, remote_url(repository))
     settings = None
@@ -167,7 +163,6 @@ def _data(repository: Repository, config: Config | None) -> dict[str, DataStorag
 
 
 def _storage_of(repository: Repository, path: str) -> DataStorage:
-    """Where a data source is."""
     if is_url(path):
         return DataStorage.URL
     file = repository.root / path

@@ -55,7 +55,6 @@ def survey(repository: Repository) -> Facts:
 
 
 def _survey_files(root: Path) -> frozenset[str]:
-    """Every path that git has or would commit."""
     out = git(["ls-files", "-z", "--cached", "--others", "--exclude-standard"], root)
     paths = (path for path in out.decode("utf-8", "surrogateescape").split("\0") if path)
     return frozenset(path for path in paths if os.path.lexists(root / path))
@@ -184,11 +183,7 @@ class InitOptions:
 
 
 def init(directory: Path, options: InitOptions, console: Console) -> Exit:
-    """Write what is missing of a repository's mlbot files and say what to do next; 2 while mlbot.yaml is not valid yet.
-
-    Raises:
-        UsageError: this is no repository, or a choice names something that is not there.
-    """
+    """Write what is missing of a repository's mlbot files and say what to do next; 2 while mlbot.yaml is not valid."""
     repository = Repository.discover(directory)
     root, facts = repository.root, survey(repository)
     draft = propose(facts, options.choices)
@@ -247,7 +242,6 @@ def _task(answer: str) -> Task:
 
 
 def _files(root: Path, draft: Draft, facts: Facts, options: InitOptions) -> dict[str, str]:
-    """Each file's path and whole content."""
     install = existing_install(root) or draft.install
     files = {
         CONFIG_FILE: scaffold.config(draft),

@@ -102,11 +102,7 @@ class Draft(Record):
 
 
 def propose(facts: Facts, choices: Choices) -> Draft:
-    """The draft of a repository's files; what could not be found has a placeholder and a gap.
-
-    Raises:
-        UsageError: a choice names something that is not there.
-    """
+    """The draft of a repository's files; what could not be found has a placeholder and a gap."""
     _check(facts, choices)
     recipe = find_recipe(facts.files, facts.texts, choices.train)
     pair = find_pair(facts.tables, choices.data, choices.holdout)
@@ -239,7 +235,6 @@ def _name(facts: Facts) -> Name:
 
 
 def _install(files: frozenset[str]) -> str | None:
-    """The shell command that installs what the training needs; None when no file lists it."""
     named = next((name for name in LOCKS if name in files and name.startswith("requirements")), None)
     found = named or next((name for name in ("requirements/base.txt", "requirements/main.txt") if name in files), None)
     if found:

@@ -176,12 +176,7 @@ class LocalObjects:
 
 
 class RemoteObjects:
-    """A folder of an object store, such as `s3://bucket/models`, by fsspec.
-
-    Raises:
-        ModuleNotFoundError: fsspec is not installed.
-        UsageError: fsspec does not know the protocol, or what it needs for it is not installed.
-    """
+    """A folder of an object store, such as `s3://bucket/models`, by fsspec; `UsageError` for protocols it lacks."""
 
     def __init__(self, url: str) -> None:
         import fsspec

@@ -187,12 +187,9 @@ class ResultStore:
             os.close(descriptor)
 
     def put(self, staged: Path, training: Training) -> Stored:
-        """Move a staging folder, whose `MODEL_FILE` has the digest of `training`, into place.
+        """Move a staging folder, whose `MODEL_FILE` has the digest of `training`, into place; raises `OSError`.
 
         If another process has put a result of the same key, seed and environment meanwhile, that one is given back.
-
-        Raises:
-            OSError: It cannot be written, or does not read back as it was.
         """
         (staged / MODEL_FILE).chmod(0o444)
         (staged / TRAINING_FILE).write_text(training.model_dump_json(indent=2), encoding="utf-8")

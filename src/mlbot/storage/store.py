@@ -32,17 +32,10 @@ class ModelStore(Protocol):
         """Where it is; holds no credentials."""
 
     def put(self, digest: Digest, file: Path) -> bool:
-        """Store a file, after hashing it again; whether it was not there yet.
-
-        Its suffix says what it is: `.onnx` a model, anything else a document.
-        """
+        """Store a file, after hashing it again; whether it was new. Its suffix `.onnx` makes it a model."""
 
     def get(self, digest: Digest, target: Path, *, size: int | None = None) -> None:
-        """Fetch a file of `size` bytes (None: not known); it appears whole and verified, or not at all.
-
-        Raises:
-            NotStoredError: There is none.
-        """
+        """Fetch a file; it appears whole and verified, or not at all. Raises `NotStoredError` when there is none."""
 
     def has(self, digest: Digest) -> bool:
         """Whether there is a file of that digest."""
@@ -150,11 +143,8 @@ def _tag(digest: Digest) -> str:
 def open_store(url: str, folder: Path, *, token: str | None = None) -> ModelStore:
     """The store of a URL: a folder, any fsspec URL, or `oci://registry/repository`; talks to nobody yet.
 
-    `folder` is the repository's root. `token` is for `ghcr.io` alone: other places find their own credentials.
-
-    Raises:
-        UsageError: The URL is none that can be a store.
-        MissingExtraError: It needs the extra `deploy`.
+    `folder` is the repository's root. `token` is for `ghcr.io` alone: other places find their own credentials. Raises
+    `UsageError` for another URL, and `MissingExtraError` when it needs the extra `deploy`.
     """
     if url.lower().startswith("oci://"):
         return OciStore.of(url, token=token)

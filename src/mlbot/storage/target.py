@@ -40,11 +40,7 @@ class Target(Protocol):
         """What is served now; None: nothing that mlbot put there."""
 
     def stage(self, model: Name, version: Version, digest: Digest, file: Path) -> None:
-        """Bring a version's bytes there and verify them; what is served stays as it is.
-
-        Raises:
-            RefusedError: This version is there with other bytes.
-        """
+        """Bring a version's bytes there and verify them; what is served stays. `RefusedError` for other bytes of it."""
 
     def switch(self, model: Name, version: Version) -> None:
         """Serve a staged version whose bytes are still those that were staged, in one step."""
@@ -140,14 +136,10 @@ class OciTarget:
 
 
 def open_target(environment: EnvironmentConfig, folder: Path, *, token: str | None = None) -> Target:
-    """Where an environment of mlbot.yaml is; talks to nobody yet.
+    """Where an environment of mlbot.yaml is; talks to nobody yet. Raises what `open_store` does.
 
     `folder` is the repository's root. `token` is for `ghcr.io` alone: other places find their own credentials, and a
     command of the user's never gets it.
-
-    Raises:
-        UsageError: The URL is none that can be a target.
-        MissingExtraError: It needs the extra `deploy`.
     """
     url = environment.target
     if url.lower().startswith("oci://"):

@@ -46,11 +46,7 @@ class Config(Record):
 
 
 def number_of(version: str) -> int:
-    """The folder's number of a version without `v`: `1.2.3` is 1002003, so that they sort alike.
-
-    Raises:
-        UsageError: A part is 1000 or more, or all are 0: no number for it.
-    """
+    """The folder's number of a version: `1.2.3` is 1002003. Raises `UsageError` for 0.0.0 and for parts of 1000."""
     if not re.fullmatch(_VERSION, version) or version == "0.0.0":
         raise UsageError(
             f"version {version} has no folder number: each part has to be below {_PART}, and 0.0.0 is none",
@@ -200,7 +196,6 @@ class FilesTarget:
         return True
 
     def _verify(self, folder: str, digest: Digest, size: int) -> None:
-        """Read a version's bytes back."""
         name = f"{folder}/{MODEL_FILE}"
         try:
             for _ in checked(self._objects.chunks(name), digest, size=size, where=f"{self.url}/{name}"):
