@@ -26,8 +26,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
 from mlbot.config.schema import Data, Model, Slice, Train
-from mlbot.gates.gate import Bound, Gate
-from mlbot.gates.metric import CATALOGUE, Task
+from mlbot.gates.metric import CATALOGUE, Bound, Gate, Task
 from mlbot.judging.run_judge import JudgeRequest, Rule, judge
 from mlbot.ml.export import export
 from mlbot.ml.holdout import open_holdout

@@ -9,7 +9,7 @@ import pytest
 from mlbot.config.run_check import read
 from mlbot.lib.tree import Tree
 from mlbot.plan.content_key import Side
-from mlbot.verdict.waiver import policy_digest
+from mlbot.verdict.decide import policy_digest
 
 DATA = Path(__file__).parent / "data"
 FILES = (

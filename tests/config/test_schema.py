@@ -26,8 +26,7 @@ from mlbot.config.schema import (
 )
 from mlbot.config.yaml import load
 from mlbot.errors import Exit, UsageError
-from mlbot.gates.gate import Bound, Gate
-from mlbot.gates.metric import CATALOGUE, Direction, Task
+from mlbot.gates.metric import CATALOGUE, Bound, Direction, Gate, Task
 
 DATA = Path(__file__).parent / "data"
 SCHEMA = json_schema()

@@ -25,8 +25,7 @@ from mlbot.ledger.entries import WaiverEntry, files_of
 from mlbot.lib.tree import Tree
 from mlbot.plan.run_plan import Planning, read_configs
 from mlbot.report.report import NoticeCode, Report
-from mlbot.verdict.decide import Evidence
-from mlbot.verdict.waiver import policy_digest, removal_digest
+from mlbot.verdict.decide import Evidence, policy_digest, removal_digest
 
 pytestmark = pytest.mark.usefixtures("git_settings")
 

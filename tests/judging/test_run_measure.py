@@ -11,7 +11,7 @@ from mlbot.gates.metric import CATALOGUE, Direction, Metric, Task
 from mlbot.gates.outcome import Reason
 from mlbot.judging.run_measure import Measured, MetricPlan, Rows, measure, negative_flips
 from mlbot.stats.recipe import SeedHistory
-from mlbot.verdict.evidence import Comparison, Method
+from mlbot.verdict.verdict import Comparison, Method
 
 Masks = Mapping[str, npt.NDArray[np.bool_]]
 N = 4000

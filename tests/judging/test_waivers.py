@@ -9,14 +9,14 @@ from tests.support import report_parts as parts
 from tests.support.waiver_samples import KEY, MARGIN, MAX, MIN, POLICY, evidence, judged
 
 from mlbot.events.github import Attempt, Comment
-from mlbot.gates.gate import Bound, Gate
+from mlbot.gates.metric import Bound, Gate
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.judging.waivers import confirmed, ended, fresh, is_open, resolve
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.protocol.answer import Recorded, RetrainRequest, WaiverRequest
 from mlbot.report.report import NoticeCode
 from mlbot.verdict.decide import Evidence
-from mlbot.verdict.evidence import Problem
+from mlbot.verdict.verdict import Problem
 
 NOW = "2026-11-20T18:00:00Z"
 SAID_AT = "2026-11-20T17:00:00Z"

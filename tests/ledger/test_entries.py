@@ -14,7 +14,7 @@ from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import KINDS, SeedValues, VerdictEntry, canonical, files_of, folders_of, path_of, read_files
 from mlbot.ledger.queries import judged_models, latest_by_key, latest_of_commit, metric_history, passed, seed_history
 from mlbot.publish.plan_operations import Origin, entries_of, given_on
-from mlbot.verdict.evidence import Problem
+from mlbot.verdict.verdict import Problem
 
 OTHER_COMMIT = "9" * 40
 entries = st.builds(

@@ -10,7 +10,7 @@ import pytest
 from mlbot.gates.metric import CATALOGUE, Direction, Metric, Task
 from mlbot.gates.outcome import Reason
 from mlbot.ml.custom_metrics import Function, MetricError, load_metrics
-from mlbot.verdict.evidence import Problem
+from mlbot.verdict.verdict import Problem
 
 CODES = np.array([0, 1, 1], dtype=np.int8)
 PREDICTIONS = np.array([0.2, 0.9, 0.4])

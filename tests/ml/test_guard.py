@@ -25,7 +25,7 @@ from tests.support.onnx_samples import columns
 
 from mlbot.gates.outcome import Reason
 from mlbot.ml.guard import ModelFile, format_of, open_model
-from mlbot.verdict.evidence import Problem
+from mlbot.verdict.verdict import Problem
 
 LIMIT = 1 << 20
 

@@ -18,7 +18,7 @@ from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.ml.holdout import HoldoutData, open_holdout
 from mlbot.ml.protocol import Kind
-from mlbot.verdict.evidence import Problem
+from mlbot.verdict.verdict import Problem
 
 TABLE = """age, town, score, who, income
 25, Rome, 1.5, u1, >50K

@@ -42,7 +42,7 @@ from mlbot.ml.holdout import HoldoutData, open_holdout
 from mlbot.ml.onnx_file import FEATURES_KEY
 from mlbot.ml.protocol import Load, Loaded, ModelFacts
 from mlbot.ml.scoring import Limits, Scored, ScoringError, Worker, score, score_many
-from mlbot.verdict.evidence import Problem
+from mlbot.verdict.verdict import Problem
 
 QUICK = Limits(latency_requests=5, latency_s=0.2, wall_s=60, memory_bytes=1 << 30)
 RNG = np.random.default_rng(0)

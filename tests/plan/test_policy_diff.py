@@ -6,8 +6,7 @@ import pytest
 from tests.support.config_samples import GATES, config, model
 
 from mlbot.config.schema import Config, Model, OnInconclusive, Slice, Waivers
-from mlbot.gates.gate import Bound, Gate
-from mlbot.gates.metric import CATALOGUE, Direction, Metric, Task
+from mlbot.gates.metric import CATALOGUE, Bound, Direction, Gate, Metric, Task
 from mlbot.lib.tree import Tree
 from mlbot.plan.content_key import Side
 from mlbot.plan.policy_diff import changed_rule_files, policy_changes

@@ -4,12 +4,12 @@ import pytest
 from tests.support import report_parts as parts
 from tests.support import samples
 
-from mlbot.gates.gate import Bound, Gate
+from mlbot.gates.metric import Bound, Gate
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.report.markdown import markdown
 from mlbot.report.terminal import terminal
 from mlbot.report.words import by_severity, headline, model_line, whole_problem
-from mlbot.verdict.evidence import Problem
+from mlbot.verdict.verdict import Problem
 
 EXPECTED = {
     "passing": "Ready to merge: all 7 gates pass, and roc_auc rose by 0.0043.",

@@ -9,7 +9,7 @@ from tests.support import samples
 from tests.support.hostile_samples import LINKS, NASTY, TEXTS, as_github, poisoned, skeleton
 from tests.support.tiers import examples
 
-from mlbot.gates.gate import Bound, Gate
+from mlbot.gates.metric import Bound, Gate
 from mlbot.gates.outcome import Outcome
 from mlbot.protocol.marker import marker
 from mlbot.report.markdown import LIMIT, len16, markdown

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from mlbot.config.schema import Data, Model, Train
-from mlbot.gates.gate import Bound, Gate
-from mlbot.gates.metric import CATALOGUE, Direction, Task
+from mlbot.gates.metric import CATALOGUE, Bound, Direction, Gate, Task
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import Environment
 from mlbot.plan.plan import Plan
@@ -14,8 +13,17 @@ from mlbot.protocol.artifacts import Parity, Training
 from mlbot.report.notices import data_changes, model_notices, param_changes, run_notices
 from mlbot.report.report import ModelReport, NoticeCode, SliceInfo
 from mlbot.verdict.decide import Evidence
-from mlbot.verdict.evidence import Comparison, Evaluation, Holdout, Method, Problem, Score
-from mlbot.verdict.verdict import Commits, GateResult, ModelVerdict
+from mlbot.verdict.verdict import (
+    Commits,
+    Comparison,
+    Evaluation,
+    GateResult,
+    Holdout,
+    Method,
+    ModelVerdict,
+    Problem,
+    Score,
+)
 
 DIGEST = "sha256:" + "0" * 64
 COMMITS = Commits(head="a" * 40, base="b" * 40, policy="c" * 40, guarded="main")

@@ -8,11 +8,11 @@ from tests.support import samples
 from tests.support.history_samples import MODEL, deployment
 
 from mlbot.config.schema import EnvironmentConfig
-from mlbot.gates.gate import Bound, Gate
+from mlbot.gates.metric import Bound, Gate
 from mlbot.report import tables
 from mlbot.report.notices import beyond_margins, in_production, model_notices
 from mlbot.report.report import NoticeCode, Production
-from mlbot.verdict.evidence import Evaluation
+from mlbot.verdict.verdict import Evaluation
 
 
 def environment(name: str, after: str | None = None) -> EnvironmentConfig:

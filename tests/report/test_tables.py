@@ -3,11 +3,11 @@
 from tests.support import report_parts as parts
 from tests.support import samples
 
-from mlbot.gates.gate import Bound, Gate
+from mlbot.gates.metric import Bound, Gate
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.report import tables
 from mlbot.report.report import Notice, NoticeCode
-from mlbot.verdict.evidence import Comparison, Evaluation, Method, Problem
+from mlbot.verdict.verdict import Comparison, Evaluation, Method, Problem
 
 
 def test_warnings_come_first_and_chatter_is_set_aside() -> None:

@@ -10,15 +10,13 @@ from jinja2 import meta
 from tests.support import report_parts as parts
 from tests.support import samples
 
-from mlbot.gates.gate import Bound, Gate
-from mlbot.gates.metric import Direction
+from mlbot.gates.metric import Bound, Direction, Gate
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.lib.templates import environment
 from mlbot.report import words
 from mlbot.report.report import ModelReport
 from mlbot.resources import templates
-from mlbot.verdict.evidence import Comparison, Method, Problem
-from mlbot.verdict.verdict import GateResult
+from mlbot.verdict.verdict import Comparison, GateResult, Method, Problem
 
 SOURCE = Path(__file__).parents[2] / "src" / "mlbot"
 

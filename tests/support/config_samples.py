@@ -3,8 +3,7 @@
 from typing import Any
 
 from mlbot.config.schema import Config, Data, Model, Slice, Train
-from mlbot.gates.gate import Bound, Gate
-from mlbot.gates.metric import CATALOGUE, Task
+from mlbot.gates.metric import CATALOGUE, Bound, Gate, Task
 
 GATES = (
     Gate(metric="roc_auc", bound=Bound.MIN, limit=0.9),

@@ -5,8 +5,7 @@ from hashlib import sha256
 from itertools import product
 from typing import Any
 
-from mlbot.gates.gate import Bound, Gate
-from mlbot.gates.metric import CATALOGUE, Direction, Task
+from mlbot.gates.metric import CATALOGUE, Bound, Direction, Gate, Task
 from mlbot.ledger.entries import Environment, WaiverEntry
 from mlbot.protocol.artifacts import Parity, Training
 from mlbot.report.report import (
@@ -22,8 +21,7 @@ from mlbot.report.report import (
     SliceInfo,
 )
 from mlbot.verdict.decide import Evidence, decide
-from mlbot.verdict.evidence import Comparison, Evaluation, Flips, Holdout, Latency, Method, Score
-from mlbot.verdict.verdict import Commits
+from mlbot.verdict.verdict import Commits, Comparison, Evaluation, Flips, Holdout, Latency, Method, Score
 
 HEAD, BASE, POLICY = "4f1c2a9" + "d" * 33, "b07e5d3" + "1" * 33, "91ac3e8" + "5" * 33
 ROWS = 16_281

@@ -19,8 +19,7 @@ from tests.support.report_parts import (
     waiver,
 )
 
-from mlbot.gates.gate import Bound, Gate
-from mlbot.gates.metric import CATALOGUE, Task
+from mlbot.gates.metric import CATALOGUE, Bound, Gate, Task
 from mlbot.gates.outcome import Reason
 from mlbot.protocol.artifacts import TrainingFailure
 from mlbot.report import notices
@@ -36,7 +35,7 @@ from mlbot.report.report import (
     SliceInfo,
 )
 from mlbot.verdict.decide import Evidence
-from mlbot.verdict.evidence import Method, Problem
+from mlbot.verdict.verdict import Method, Problem
 
 
 def passing() -> Report:

@@ -4,12 +4,10 @@ from typing import Any
 
 from tests.support import report_parts as parts
 
-from mlbot.gates.gate import Bound, Gate
-from mlbot.gates.metric import Direction
+from mlbot.gates.metric import Bound, Direction, Gate
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.verdict.decide import Evidence, decide
-from mlbot.verdict.evidence import Comparison, Evaluation, Method, Score
-from mlbot.verdict.verdict import Verdict
+from mlbot.verdict.verdict import Comparison, Evaluation, Method, Score, Verdict
 
 KEY, POLICY = parts.digest(1), parts.digest(3)
 MIN = Gate(metric="roc_auc", bound=Bound.MIN, limit=0.95)

@@ -8,12 +8,10 @@ from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 from tests.support.tiers import examples
 
-from mlbot.gates.gate import Bound, Gate
-from mlbot.gates.metric import Direction
+from mlbot.gates.metric import Bound, Direction, Gate
 from mlbot.gates.outcome import Outcome, Reason, worst
 from mlbot.verdict.decide import Evidence, decide, holm_rejects
-from mlbot.verdict.evidence import Comparison, Evaluation, Flips, Latency, Method, Problem, Score
-from mlbot.verdict.verdict import Commits
+from mlbot.verdict.verdict import Commits, Comparison, Evaluation, Flips, Latency, Method, Problem, Score
 
 COMMITS = Commits(head="a" * 40, base="b" * 40, policy="c" * 40, guarded="main")
 DIGEST = "sha256:" + "0" * 64

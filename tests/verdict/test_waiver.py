@@ -11,15 +11,13 @@ from tests.support.waiver_samples import KEY, MARGIN, MAX, MIN, POLICY, evidence
 
 from mlbot.config.schema import Model, OnInconclusive, Waivers
 from mlbot.events.github import Role
-from mlbot.gates.gate import Bound, Gate
-from mlbot.gates.metric import Direction, Metric, Task
+from mlbot.gates.metric import Bound, Direction, Gate, Metric, Task
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib.record import Digest
 from mlbot.lib.tree import Tree
-from mlbot.verdict.decide import decide
-from mlbot.verdict.evidence import Problem
-from mlbot.verdict.waiver import may_waive, named, policy_digest, removal_digest, unwaived
+from mlbot.verdict.decide import decide, may_waive, named, policy_digest, removal_digest, unwaived
+from mlbot.verdict.verdict import Problem
 
 
 def test_a_failed_gate_that_was_waived_passes_and_says_so() -> None:

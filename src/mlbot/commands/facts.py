@@ -9,7 +9,7 @@ from mlbot.config.errors import nearest
 from mlbot.config.schema import Config
 from mlbot.events.event import CommentEvent
 from mlbot.events.github import Attempt, Comment, Conclusion, PullRequest, Role, Run, Status, seconds_between
-from mlbot.gates.gate import Gate
+from mlbot.gates.metric import Gate
 from mlbot.lib.record import Name, Record
 from mlbot.protocol.answer import Recorded, Reruns
 from mlbot.protocol.decision import Policy

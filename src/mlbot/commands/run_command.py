@@ -20,7 +20,7 @@ from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, RefusedError, UsageError
 from mlbot.events.event import CommentEvent
 from mlbot.events.github import Comment, Login, PullRequest, Role, seconds_between
-from mlbot.gates.gate import Gate
+from mlbot.gates.metric import Gate
 from mlbot.github.api import GitHub, jobs, read_file
 from mlbot.github.executor import Effected, Executor, dry_run
 from mlbot.github.job import Job, Runner, forget_tokens

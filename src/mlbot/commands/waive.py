@@ -17,7 +17,7 @@ from mlbot.config.schema import Config
 from mlbot.events.github import Role
 from mlbot.lib.record import Name
 from mlbot.protocol.answer import WaiverRequest
-from mlbot.verdict.waiver import DELETED, may_waive, named
+from mlbot.verdict.decide import DELETED, may_waive, named
 
 
 class Waive(Command):

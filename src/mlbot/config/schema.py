@@ -29,8 +29,7 @@ from mlbot.config.kinds import (
     wrong_name,
 )
 from mlbot.config.slice_sql import ConditionError, check
-from mlbot.gates.gate import Bound, Gate
-from mlbot.gates.metric import CATALOGUE, OPERATIONAL, Direction, Metric, Task
+from mlbot.gates.metric import CATALOGUE, OPERATIONAL, Bound, Direction, Gate, Metric, Task
 from mlbot.lib.record import Name
 
 MAX_CHOICE = 200

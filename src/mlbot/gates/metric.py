@@ -1,4 +1,4 @@
-"""The metrics that mlbot knows by scikit-learn's names, with their directions and tasks."""
+"""The metrics that mlbot knows by scikit-learn's names, and the gates that bound them."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -42,31 +42,17 @@ class Metric(Record):
     """`module:function` of a user's own metric, read from the policy commit; None for the catalogue's."""
 
 
-_ERRORS = (
-    "root_mean_squared_error",
-    "mean_squared_error",
-    "mean_absolute_error",
-    "mean_absolute_percentage_error",
-)
-
-
 def _catalogue() -> Mapping[str, Metric]:
-    every = frozenset(Task)
-    binary = frozenset({Task.BINARY})
-    multiclass = frozenset({Task.MULTICLASS})
+    binary, multiclass, numbers = (frozenset({task}) for task in Task)
     classes = binary | multiclass
-    numbers = every - classes
     rows: tuple[tuple[frozenset[Task], Direction, str], ...] = (
         (classes, Direction.HIGHER, "accuracy balanced_accuracy"),
         (classes, Direction.LOWER, "log_loss brier_score_loss"),
         (binary, Direction.HIGHER, "roc_auc average_precision f1 precision recall matthews_corrcoef"),
         (multiclass, Direction.HIGHER, "roc_auc_ovr f1_macro f1_weighted precision_macro recall_macro"),
         (numbers, Direction.HIGHER, "r2"),
-        (
-            numbers,
-            Direction.LOWER,
-            " ".join((*_ERRORS, "median_absolute_error")),
-        ),
+        (numbers, Direction.LOWER, "root_mean_squared_error mean_squared_error mean_absolute_error"),
+        (numbers, Direction.LOWER, "mean_absolute_percentage_error median_absolute_error"),
     )
     return MappingProxyType(
         {
@@ -78,12 +64,38 @@ def _catalogue() -> Mapping[str, Metric]:
 
 
 CATALOGUE: Mapping[str, Metric] = _catalogue()
-"""Every metric known by name."""
 
 OPERATIONAL: Mapping[str, Direction] = MappingProxyType(
-    dict.fromkeys(
-        ("negative_flips", "latency_p50_ms", "latency_p95_ms", "size_mb"),
-        Direction.LOWER,
-    )
+    dict.fromkeys(("negative_flips", "latency_p50_ms", "latency_p95_ms", "size_mb"), Direction.LOWER)
 )
 """What a gate may name beside metrics: measured on the file or its behaviour, not scored against labels alone."""
+
+
+class Bound(StrEnum):
+    """What kind of limit a gate sets."""
+
+    MIN = "min"
+    MAX = "max"
+    MAX_REGRESSION = "max_regression"
+
+
+class Gate(Record):
+    """One rule: a bound on one metric, on all rows or a slice."""
+
+    metric: str
+    slice: str | None = None
+    bound: Bound
+    limit: float
+    confident: bool = False
+    """Whether `min` and `max` judge the confidence bound instead of the point estimate."""
+    blocking: bool = True
+
+    @property
+    def subject(self) -> str:
+        """The metric as a gate names it: `metric` or `metric@slice`."""
+        return f"{self.metric}@{self.slice}" if self.slice else self.metric
+
+    @property
+    def name(self) -> str:
+        """What tells it from every other gate of its model: `subject.bound`."""
+        return f"{self.subject}.{self.bound}"

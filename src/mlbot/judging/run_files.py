@@ -37,7 +37,7 @@ from mlbot.protocol.decision import Decision, Judge, PushSubject
 from mlbot.report.notices import in_production
 from mlbot.storage.store import ModelStore, open_store
 from mlbot.training.run_train import SeedRun, SeedRuns
-from mlbot.verdict.evidence import Problem
+from mlbot.verdict.verdict import Problem
 
 MODEL_BYTES = 256 << 20
 """The largest model file that is taken."""

@@ -41,10 +41,8 @@ from mlbot.report.notices import in_production
 from mlbot.report.report import Report
 from mlbot.report.terminal import terminal
 from mlbot.training.run_train import SeedRuns, no_baseline
-from mlbot.verdict.decide import Evidence, decide
-from mlbot.verdict.evidence import Problem
-from mlbot.verdict.verdict import Commits, Verdict
-from mlbot.verdict.waiver import may_waive
+from mlbot.verdict.decide import Evidence, decide, may_waive
+from mlbot.verdict.verdict import Commits, Problem, Verdict
 
 
 def print_matrix(run: CIRun, base: str | None) -> None:

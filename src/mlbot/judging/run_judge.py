@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mlbot import __version__
 from mlbot.config.schema import Config, Model
 from mlbot.errors import MlbotError, UsageError
-from mlbot.gates.gate import Bound
+from mlbot.gates.metric import Bound
 from mlbot.gates.outcome import Reason
 from mlbot.ledger.entries import DeploymentEntry, VerdictEntry
 from mlbot.ledger.queries import metric_history, seed_history
@@ -33,10 +33,8 @@ from mlbot.report.notices import (
 from mlbot.report.report import Curves, History, ModelReport, Notice, Report, Side, SliceInfo
 from mlbot.training.run_train import SeedRun, SeedRuns, unfetched
 from mlbot.training.trial import trial_key
-from mlbot.verdict.decide import Evidence
-from mlbot.verdict.evidence import Comparison, Evaluation, Holdout, Method, Problem, Score
-from mlbot.verdict.verdict import ModelVerdict, Verdict
-from mlbot.verdict.waiver import policy_digest, removal_digest
+from mlbot.verdict.decide import Evidence, policy_digest, removal_digest
+from mlbot.verdict.verdict import Comparison, Evaluation, Holdout, Method, ModelVerdict, Problem, Score, Verdict
 
 if TYPE_CHECKING:
     from mlbot.judging.run_measure import MetricPlan, Rows

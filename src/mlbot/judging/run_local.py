@@ -26,8 +26,7 @@ from mlbot.report.report import Report
 from mlbot.storage.results import ResultStore
 from mlbot.training.run_train import SeedRun, SeedRuns, Trainer
 from mlbot.verdict.decide import decide
-from mlbot.verdict.evidence import Problem
-from mlbot.verdict.verdict import Commits
+from mlbot.verdict.verdict import Commits, Problem
 
 EXITS = {
     Outcome.PASS: Exit.OK,

@@ -15,7 +15,7 @@ from mlbot.stats.intervals import benjamini_hochberg, clopper_pearson, metric_in
 from mlbot.stats.metrics import decide
 from mlbot.stats.recipe import RecipeMethod, RecipeTest, Sameness, SeedHistory, p_worse, recipe_test, sameness
 from mlbot.stats.types import Estimate, Undefined, UndefinedMetricError
-from mlbot.verdict.evidence import Comparison, Flips, Method, Problem, Score
+from mlbot.verdict.verdict import Comparison, Flips, Method, Problem, Score
 
 Array = npt.NDArray[Any]
 

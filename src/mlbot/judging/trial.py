@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field, RootModel, StringConstraints
 
 from mlbot.events.github import Attempt, Id, Login, WebUrl
-from mlbot.gates.gate import Bound, Gate
+from mlbot.gates.metric import Bound, Gate
 from mlbot.gates.outcome import Outcome
 from mlbot.lib import figures
 from mlbot.lib.record import Count, Name, Record, Sha

@@ -11,9 +11,8 @@ from mlbot.lib.record import Record
 from mlbot.protocol.answer import Recorded, WaiverRequest
 from mlbot.report.notices import notice
 from mlbot.report.report import Notice, NoticeCode
-from mlbot.verdict.decide import Evidence
+from mlbot.verdict.decide import DELETED, WAIVABLE, Evidence, named
 from mlbot.verdict.verdict import GateResult, ModelVerdict, Verdict
-from mlbot.verdict.waiver import DELETED, WAIVABLE, named
 
 _LISTED = 12
 

@@ -30,7 +30,7 @@ from mlbot.gates.metric import Metric
 from mlbot.gates.outcome import Reason
 from mlbot.ml.holdout import LabelValue
 from mlbot.ml.protocol import printable, quoted
-from mlbot.verdict.evidence import Problem
+from mlbot.verdict.verdict import Problem
 
 Array = npt.NDArray[Any]
 Function = Callable[..., float]

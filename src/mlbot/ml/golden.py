@@ -24,7 +24,7 @@ from mlbot.ml.holdout import HoldoutData, Source, is_url, open_holdout
 from mlbot.ml.protocol import Expected, Feature, Kind
 from mlbot.ml.scoring import Floats, Limits, Scored, score
 from mlbot.protocol.golden import INFINITE, Golden, GoldenColumn, SmokeReason, SmokeResult, Value, digest_of
-from mlbot.verdict.evidence import Holdout, Problem
+from mlbot.verdict.verdict import Holdout, Problem
 
 TOLERANCE = 1e-5
 """Of probabilities; of a regression's numbers, relative to the largest of them. float32 has a relative precision of

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlbot.gates.outcome import Reason
-from mlbot.verdict.evidence import Problem
+from mlbot.verdict.verdict import Problem
 
 _CHUNK = 1 << 20
 _HEAD = 512

@@ -39,7 +39,7 @@ from mlbot.ml.protocol import (
     printable,
     quoted,
 )
-from mlbot.verdict.evidence import Holdout, Problem
+from mlbot.verdict.verdict import Holdout, Problem
 
 # Labels as the statistics take them: codes in class order, or numbers.
 

@@ -13,10 +13,10 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-from mlbot.gates.gate import Bound
+from mlbot.gates.metric import Bound
 from mlbot.report.report import CalibrationBin, Charts, Curves, ModelReport, Point, Report, Side, SliceInfo, Spec
 from mlbot.report.words import clear_change
-from mlbot.verdict.evidence import Comparison
+from mlbot.verdict.verdict import Comparison
 
 # What all charts share: sizes, the two sides, tooltips and the legend that hides a side.
 

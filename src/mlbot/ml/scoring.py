@@ -53,7 +53,7 @@ from mlbot.ml.protocol import (
     receive,
 )
 from mlbot.ml.sandbox import hidden_from_children
-from mlbot.verdict.evidence import Latency, Problem
+from mlbot.verdict.verdict import Latency, Problem
 
 # The judge's end of one scoring child: start it, talk with a deadline, and tell what its end means.
 

@@ -3,8 +3,7 @@
 from collections.abc import Collection, Iterator
 
 from mlbot.config.schema import Config, Model, Slice
-from mlbot.gates.gate import Gate
-from mlbot.gates.metric import Metric
+from mlbot.gates.metric import Gate, Metric
 from mlbot.lib.tree import Tree, changed, is_url, module_files, shown
 from mlbot.plan.content_key import Side
 

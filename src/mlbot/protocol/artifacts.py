@@ -16,7 +16,7 @@ from mlbot.gates.outcome import Reason
 from mlbot.ledger.entries import Environment
 from mlbot.lib.record import Count, Digest, Name, Record, Seconds, Sha
 from mlbot.lib.scalar import Params
-from mlbot.verdict.evidence import Problem
+from mlbot.verdict.verdict import Problem
 
 MODEL_FILE = "model.onnx"
 

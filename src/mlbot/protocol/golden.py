@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from mlbot.gates.metric import Task
 from mlbot.lib.record import Count, Digest, Name, Record, digest, document
-from mlbot.verdict.evidence import NonNegative
+from mlbot.verdict.verdict import NonNegative
 
 INFINITE = {"Infinity": float("inf"), "-Infinity": float("-inf")}
 """Numbers that JSON has no word for, by the text that stands for them."""

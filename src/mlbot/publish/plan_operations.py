@@ -28,9 +28,8 @@ from mlbot.protocol.operations import (
 from mlbot.report import words
 from mlbot.report.report import ModelReport, Picture, Report, report_digest, training_digest
 from mlbot.report.words import headline
-from mlbot.verdict.evidence import Score
-from mlbot.verdict.verdict import GateResult
-from mlbot.verdict.waiver import unwaived
+from mlbot.verdict.decide import unwaived
+from mlbot.verdict.verdict import GateResult, Score
 
 WORDS = "words/status.j2"
 

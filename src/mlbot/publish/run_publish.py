@@ -68,8 +68,7 @@ from mlbot.publish.plan_operations import (
 from mlbot.registry.run_repository import RepositoryContext
 from mlbot.report.report import ModelReport, Report, documents_of
 from mlbot.storage.store import ModelStore
-from mlbot.verdict.evidence import Evaluation
-from mlbot.verdict.verdict import Commits
+from mlbot.verdict.verdict import Commits, Evaluation
 
 _STORED = {Outcome.PASS, Outcome.INCONCLUSIVE}
 """Outcomes whose files are stored: what may be released, and what may be compared with."""

@@ -19,7 +19,7 @@ from mlbot.report import tables, words
 from mlbot.report.notices import label
 from mlbot.report.report import Curves, ModelReport, Notice, Picture, Report, Side
 from mlbot.report.words import by_severity, headline, model_line, whole_problem
-from mlbot.verdict.waiver import DELETED, WAIVABLE
+from mlbot.verdict.decide import DELETED, WAIVABLE
 
 # The sections of one model in the comment: each a template and what it is filled with.
 

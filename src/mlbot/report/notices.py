@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mlbot.config.schema import Config, EnvironmentConfig, Model
-from mlbot.gates.gate import Bound, Gate
-from mlbot.gates.metric import Task
+from mlbot.gates.metric import Bound, Gate, Task
 from mlbot.gates.outcome import Outcome
 from mlbot.ledger.entries import DeploymentEntry, Entry
 from mlbot.ledger.queries import live
@@ -18,8 +17,7 @@ from mlbot.report import words
 from mlbot.report.report import MetricInfo, ModelReport, Notice, NoticeCode, ParamChange, Production, SliceInfo
 from mlbot.report.words import clear_change
 from mlbot.verdict.decide import Evidence, decide
-from mlbot.verdict.evidence import Comparison, Evaluation, Method, Problem, Score
-from mlbot.verdict.verdict import Commits, ModelVerdict
+from mlbot.verdict.verdict import Commits, Comparison, Evaluation, Method, ModelVerdict, Problem, Score
 
 _PARITY_WORTH_SAYING = 0.01
 """A label that differs between estimator and ONNX file on more than this share of rows is no rounding."""

@@ -13,8 +13,7 @@ from mlbot.gates.outcome import Outcome
 from mlbot.lib.constants import ACTIONS_REPOSITORY
 from mlbot.lib.record import Count, Digest, Name, Record, digest, document
 from mlbot.protocol.artifacts import Training, TrainingFailure
-from mlbot.verdict.evidence import Comparison, Evaluation, Flips, Holdout, Problem
-from mlbot.verdict.verdict import ModelVerdict, Verdict
+from mlbot.verdict.verdict import Comparison, Evaluation, Flips, Holdout, ModelVerdict, Problem, Verdict
 
 # All that a person can read about a verdict: the record behind the comment, the page, the terminal and the JSON.
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable
 
-from mlbot.gates.gate import Bound
-from mlbot.gates.metric import OPERATIONAL, Direction
+from mlbot.gates.metric import OPERATIONAL, Bound, Direction
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib import figures
@@ -12,9 +11,8 @@ from mlbot.protocol.artifacts import Training
 from mlbot.report import words
 from mlbot.report.report import History, ModelReport, Notice, NoticeCode
 from mlbot.report.words import clear_change
-from mlbot.verdict.evidence import Comparison, Evaluation, Method, Score
-from mlbot.verdict.verdict import GateResult
-from mlbot.verdict.waiver import unwaived
+from mlbot.verdict.decide import unwaived
+from mlbot.verdict.verdict import Comparison, Evaluation, GateResult, Method, Score
 
 # The rest of a report's tables: slices, the model file, history, and how the intervals came about.
 

@@ -3,17 +3,15 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mlbot.gates.gate import Bound, Gate
-from mlbot.gates.metric import Direction
+from mlbot.gates.metric import Bound, Direction, Gate
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib import figures
 from mlbot.lib.record import Record
 from mlbot.lib.templates import has_sentence, sentence
 from mlbot.report.report import ModelReport, Report
-from mlbot.verdict.evidence import Comparison, Problem, reason_hint
-from mlbot.verdict.verdict import GateResult, ModelVerdict
-from mlbot.verdict.waiver import DELETED
+from mlbot.verdict.decide import DELETED
+from mlbot.verdict.verdict import Comparison, GateResult, ModelVerdict, Problem, reason_hint
 
 # Plain text throughout: names from outside are in it as they are, and the renderer escapes the whole.
 

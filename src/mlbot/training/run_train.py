@@ -26,7 +26,7 @@ from mlbot.plan.run_plan import Planning
 from mlbot.protocol.artifacts import FAILURE_FILE, MESSAGE, Training, TrainingFailure
 from mlbot.storage.results import MODEL_FILE, TRAINING_FILE, ResultStore, Stored
 from mlbot.training.trial import read_overrides, trial_key
-from mlbot.verdict.evidence import Problem
+from mlbot.verdict.verdict import Problem
 
 Worktrees = Callable[[Sha], AbstractContextManager[Path]]
 """Checks a commit out in a folder of its own, data linked in, and takes it away at the end."""

@@ -1,14 +1,172 @@
-"""The verdict: all gates' outcomes on a commit, bound to the bytes that were judged."""
+"""What was measured of a candidate and its baseline, and the verdict: all gates' outcomes on a commit."""
 
-from typing import Annotated, Literal
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
-from mlbot.gates.gate import Gate
+from mlbot.gates.metric import Direction, Gate, Task
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib.record import Count, Digest, Name, Record, Sha
-from mlbot.verdict.evidence import Problem
+from mlbot.lib.templates import has_sentence, sentence
+
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class Problem(Record):
+    """Why something could not be evaluated: a code, which of its causes, and the values that its words name.
+
+    The words are made once, from `templates/words/reasons.yaml`, and go where the problem goes.
+    """
+
+    reason: Reason
+    cause: str = ""
+    """One of the causes that the reason's words have; empty for the reason itself."""
+    values: dict[str, str | int | float] = Field(default_factory=dict)
+    detail: str
+    """What happened, as a sentence."""
+    hint: str = ""
+    """What to do about this cause; empty where there is nothing to do."""
+
+    @classmethod
+    def of(cls, reason: Reason, cause: str = "", *, detail: str = "", **values: Any) -> Self:
+        """A problem with its words.
+
+        Args:
+            reason: The code.
+            cause: Which of the causes that the words have.
+            detail: A sentence of its own, where there is no cause for it yet.
+            **values: What the words of the cause name.
+        """
+        path = f"{reason}/causes/{cause}" if cause else str(reason)
+        said = detail or sentence("reasons", f"{path}/sentence", **values)
+        hint = sentence("reasons", f"{path}/hint", **values) if has_sentence("reasons", f"{path}/hint") else ""
+        return cls(reason=reason, cause=cause, values=values, detail=said, hint=hint)
+
+
+def reason_hint(reason: Reason) -> str:
+    """What to do about a reason, whatever its cause; empty where there is nothing to do."""
+    return sentence("reasons", f"{reason}/hint") if has_sentence("reasons", f"{reason}/hint") else ""
+
+
+class Holdout(Record):
+    """The labelled rows a model is judged on."""
+
+    source: str
+    """The path or URL as the config names it."""
+    digest: Digest
+    rows: Count
+    hidden: bool = False
+    """Whether only the judge can read it (an URL), rather than any pull request (a file of the repository)."""
+    task: Task
+    classes: tuple[str, ...] = ()
+    positive: str | None = None
+    slices: dict[str, Count] = Field(default_factory=dict)
+    """Rows of each slice."""
+
+
+class Score(Record):
+    """One metric of one model on the holdout or a slice of it; `value` is None exactly when `problem` says why."""
+
+    metric: str
+    slice: str | None = None
+    rows: Count
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    """The two-sided 90 % interval of the value."""
+    problem: Problem | None = None
+
+
+class Latency(Record):
+    """Time to predict, measured in the scoring process on one thread."""
+
+    requests: Count
+    p50_ms: NonNegative
+    p95_ms: NonNegative
+    batch_rows: Count
+    rows_per_s: NonNegative
+
+
+class Evaluation(Record):
+    """One model file's scores on one holdout; `problem` says why there are none."""
+
+    digest: Digest | None
+    """sha256 of the ONNX file; None when there is no file."""
+    seed: Count
+    size_bytes: Count = 0
+    scores: tuple[Score, ...] = ()
+    latency: Latency | None = None
+    problem: Problem | None = None
+
+    def score(self, metric: str, slice_: str | None = None) -> Score | None:
+        """The score of a metric on a slice (None: all rows), if it was asked for."""
+        return next((s for s in self.scores if s.metric == metric and s.slice == slice_), None)
+
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class Method(StrEnum):
+    """Which question an interval answers, and whose noise it contains."""
+
+    RECIPE = "recipe"
+    """The mean over seeds; rows and seeds vary."""
+    BORROWED = "borrowed"
+    """One candidate seed; the seed variance is borrowed from the baseline or from history."""
+    PAIRED = "paired"
+    """Two frozen files on the same rows; only rows vary. Also used where the seed has no effect."""
+    IDENTICAL = "identical"
+    """Both sides predict the same; there is nothing to test."""
+    SEED_VARIANCE_UNKNOWN = "seed-variance-unknown"
+    """One seed and nothing to borrow from: the interval is the two files' own and says nothing of the recipe."""
+
+
+class Comparison(Record):
+    """The change of one metric from baseline to candidate, in the metric's own units.
+
+    `change` is candidate minus baseline and `low`..`high` its two-sided 90 % interval. When the metric could not be
+    compared, `problem` says why and the figures are None.
+    """
+
+    metric: str
+    slice: str | None = None
+    direction: Direction
+    rows: Count
+    candidate: float | None = None
+    """Mean over the candidate's seeds."""
+    baseline: float | None = None
+    """Mean over the baseline's seeds."""
+    change: float | None = None
+    low: float | None = None
+    high: float | None = None
+    standard_error: NonNegative | None = None
+    """sqrt(V), units of the metric."""
+    df: float | None = None
+    method: Method | None = None
+    margin: NonNegative | None = None
+    """The gate's `max_regression`, where there is one."""
+    p_value: Probability | None = None
+    """P of seeing such a drop if the true one were just the margin; small means worse than allowed."""
+    mde: NonNegative | None = None
+    """The smallest true drop that this holdout and these seeds would fail 95 % of the time."""
+    q_value: Probability | None = None
+    """Two-sided p of any change, Benjamini-Hochberg adjusted over all that is displayed. Never gates."""
+    problem: Problem | None = None
+
+
+class Flips(Record):
+    """Rows the baseline's shipped file gets right and the candidate's gets wrong."""
+
+    rows: Count
+    count: Count
+    rate: Probability
+    low: Probability
+    high: Probability
+    """The exact (Clopper-Pearson) two-sided 90 % interval of the rate."""
+    examples: tuple[Count, ...] = ()
+    """Row numbers of a few of them, from 0; never data. Empty for a hidden holdout."""
 
 
 class Waived(Record):
