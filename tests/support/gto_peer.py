@@ -12,7 +12,7 @@ from typing import Any
 from mlbot.git.tags import read_tags
 from mlbot.registry.tags import Registry
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LOCK_FILE = ROOT / "requirements" / "gto.txt"
 _LONGEST_S = 600
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 PACKAGE = "docker-registry"
-CACHE = Path(__file__).parents[1] / ".venvs" / PACKAGE
+CACHE = Path(__file__).parents[2] / ".venvs" / PACKAGE
 _FETCH_S = 120
 _START_S = 30
 _FORGOTTEN_S = 3600.0
