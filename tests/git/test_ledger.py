@@ -15,7 +15,7 @@ from tests.support.ledger_samples import digest, entry
 from tests.support.tiers import NIGHTLY
 
 from mlbot.errors import NotEvaluatedError, RefusedError, UsageError
-from mlbot.git.ledger import CHARTS, ChartsBranch, LedgerBranch, OrphanBranch, read_local
+from mlbot.git.ledger import CHARTS, LedgerBranch, OrphanBranch, push_charts, read_local
 from mlbot.git.remote import Remote, failure, is_denied
 from mlbot.ledger.entries import BRANCH, path_of
 from mlbot.ledger.queries import verdicts
@@ -164,9 +164,9 @@ def test_writing_leaves_the_users_repository_alone(bare: Path, tmp_path: Path) -
 
 
 def test_charts_are_found_under_the_commit(bare: Path) -> None:
-    charts = ChartsBranch.at(Remote(url=str(bare)))
-    sha = charts.push({"a-light.svg": b"<svg/>", 'odd "name"\\.svg': b"<svg>2</svg>"}, NOW)
-    assert charts.push({"a-light.svg": b"<svg/>"}, NOW) == sha
+    charts = Remote(url=str(bare))
+    sha = push_charts(charts, {"a-light.svg": b"<svg/>", 'odd "name"\\.svg': b"<svg>2</svg>"}, NOW)
+    assert push_charts(charts, {"a-light.svg": b"<svg/>"}, NOW) == sha
     assert log(bare, CHARTS) == [sha]
     show = ["git", "cat-file", "blob", f"{sha}:a-light.svg"]
     assert subprocess.run(show, cwd=bare, capture_output=True, check=True).stdout == b"<svg/>"
@@ -327,7 +327,7 @@ def test_without_a_token_a_private_repository_stays_shut(github: FakeGitHub, rep
 
 
 def test_a_picture_is_where_its_address_says(github: FakeGitHub, repository: Repository) -> None:
-    sha = ChartsBranch.at(remote(github, repository, "write")).push({"ab/x.svg": b"<svg/>"}, NOW)
+    sha = push_charts(remote(github, repository, "write"), {"ab/x.svg": b"<svg/>"}, NOW)
     assert repository.git.git("cat-file", "blob", f"{sha}:ab/x.svg") == "<svg/>"
 
 

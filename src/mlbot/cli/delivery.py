@@ -1,7 +1,7 @@
 """The verbs of releases, environments and the registry: release, promote, approve, rollback, lock, registry."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import click
 
@@ -39,31 +39,19 @@ _DRY_RUN = "Verify and decide, show the plan, and change nothing."
 @option("--dry-run", is_flag=True, help=_DRY_RUN)
 @json_option
 @common
-def release(  # noqa: PLR0913 - one for each option
-    directory: Path,
-    *,
-    quiet: bool,
-    model: str,
-    bump: Literal["patch", "minor", "major"] | None,
-    version: str | None,
-    commit: str | None,
-    out: Path | None,
-    dry_run: bool,
-    as_json: bool,
-) -> Exit:
+def release(directory: Path, *, quiet: bool, out: Path | None, as_json: bool, **asked: Any) -> Exit:
     """Give a version to a model that the guarded branch has judged.
 
     Nothing is trained again: the bytes that passed are the bytes that are released. Before anything is written the
     commit, the tag, the verdict and the bytes are verified; then the commit is tagged and the ledger written, in the
     remote `origin` where there is one.
     """
-    if bump and version:
+    if asked["bump"] and asked["version"]:
         raise click.UsageError("--bump and --version exclude each other.")
     from mlbot.delivery.run_release import ReleaseRequest
     from mlbot.delivery.run_verbs import release_verb
 
-    request = ReleaseRequest(model=model, bump=bump, version=version, commit=commit, dry_run=dry_run)
-    return release_verb(directory, request, out, Console.of_process(quiet=quiet), as_json=as_json)
+    return release_verb(directory, ReleaseRequest(**asked), out, Console.of_process(quiet=quiet), as_json=as_json)
 
 
 @click.command(
@@ -77,9 +65,7 @@ def release(  # noqa: PLR0913 - one for each option
 @option("--dry-run", is_flag=True, help=_DRY_RUN)
 @json_option
 @common
-def promote(  # noqa: PLR0913 - one for each option
-    directory: Path, *, quiet: bool, version: str, environment: str, reason: str, dry_run: bool, as_json: bool
-) -> Exit:
+def promote(directory: Path, *, quiet: bool, version: str, as_json: bool, **asked: Any) -> Exit:
     """Deploy a version into an environment, and test it there.
 
     The bytes are verified, loaded and asked the release's golden requests; then they are staged, switched on, read
@@ -90,7 +76,7 @@ def promote(  # noqa: PLR0913 - one for each option
     from mlbot.delivery.run_verbs import parted, promote_verb
 
     model, number = parted(version)
-    request = PromotionRequest(model=model, version=number, environment=environment, reason=reason, dry_run=dry_run)
+    request = PromotionRequest(model=model, version=number, **asked)
     return promote_verb(directory, request, Console.of_process(quiet=quiet), as_json=as_json)
 
 
@@ -124,17 +110,7 @@ def approve(directory: Path, *, quiet: bool, version: str, environment: str, as_
 @option("--dry-run", is_flag=True, help=_DRY_RUN)
 @json_option
 @common
-def rollback(  # noqa: PLR0913 - one for each option
-    directory: Path,
-    *,
-    quiet: bool,
-    model: str,
-    environment: str,
-    to: str | None,
-    reason: str,
-    dry_run: bool,
-    as_json: bool,
-) -> Exit:
+def rollback(directory: Path, *, quiet: bool, as_json: bool, **asked: Any) -> Exit:
     """Go back to the last good version of an environment, or to any that was live there.
 
     No gate, order, approval or lock stops it, and it takes over from a deployment that has not ended. The bytes are
@@ -143,8 +119,7 @@ def rollback(  # noqa: PLR0913 - one for each option
     from mlbot.delivery.run_promote import RollbackRequest
     from mlbot.delivery.run_verbs import rollback_verb
 
-    request = RollbackRequest(model=model, environment=environment, to=to, reason=reason, dry_run=dry_run)
-    return rollback_verb(directory, request, Console.of_process(quiet=quiet), as_json=as_json)
+    return rollback_verb(directory, RollbackRequest(**asked), Console.of_process(quiet=quiet), as_json=as_json)
 
 
 @click.command(epilog=example('mlbot lock production --reason "audit until Friday"'))
@@ -234,22 +209,13 @@ def show(directory: Path, subject: str, *, quiet: bool, as_json: bool, fetch: bo
 @json_option
 @fetch_option
 @common
-def history(  # noqa: PLR0913 - one for each option
-    directory: Path,
-    model: str | None,
-    *,
-    quiet: bool,
-    as_json: bool,
-    fetch: bool,
-    environment: str | None,
-    on: str | None,
-) -> Exit:
+def history(directory: Path, *, quiet: bool, as_json: bool, fetch: bool, **asked: str | None) -> Exit:
     """Tell what happened: releases, promotions, rollbacks, approvals, locks, waivers."""
     from mlbot.registry.run_registry import RegistryQuery, show_history
 
     console = Console.of_process(quiet=quiet)
-    asking = RegistryQuery(directory=directory, console=console, fetch=fetch, as_json=as_json)
-    return show_history(asking, model, environment, on)
+    query = RegistryQuery(directory=directory, console=console, fetch=fetch, as_json=as_json)
+    return show_history(query, **asked)
 
 
 @registry.command(

@@ -312,17 +312,6 @@ def _message(entries: Sequence[Entry]) -> str:
     return f"{', '.join(kinds).capitalize()} on {', '.join(subjects[:3])}{more}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class ChartsBranch:
-    """Pictures that comments show."""
-
-    branch: OrphanBranch
-
-    @classmethod
-    def at(cls, remote: Remote) -> "ChartsBranch":
-        """The charts of a repository."""
-        return cls(branch=OrphanBranch(remote=remote, name=CHARTS))
-
-    def push(self, files: Mapping[str, bytes], when: int) -> Sha:
-        """Add pictures by path; the commit that holds them all. Errors: as `OrphanBranch.append`."""
-        return self.branch.append(files, f"{len(files)} charts", when).sha
+def push_charts(remote: Remote, files: Mapping[str, bytes], when: int) -> Sha:
+    """Add pictures by path; the commit that holds them all. Errors: as `OrphanBranch.append`."""
+    return OrphanBranch(remote=remote, name=CHARTS).append(files, f"{len(files)} charts", when).sha

@@ -198,7 +198,7 @@ def upsert_on_commit(github: GitHub, sha: Sha, marker: str, body: str) -> Upsert
     """Keep one comment of the bot on a commit up to date."""
     listed = github.transport.pages(github.request("GET", f"/commits/{sha}/comments"))
     marked = [each for each in map(comment_of, listed) if carries(each.body, marker)]
-    own = sorted((each for each in marked if each.author == github.login), key=_age) if marked else []
+    own = sorted((each for each in marked if each.author == github.login), key=lambda each: each.id) if marked else []
     if not own:
         github.transport.answer(github.request("POST", f"/commits/{sha}/comments", {"body": body}, repeatable=False))
         return Upserted.CREATED
@@ -208,7 +208,3 @@ def upsert_on_commit(github: GitHub, sha: Sha, marker: str, body: str) -> Upsert
         return Upserted.UNCHANGED
     github.transport.answer(github.request("PATCH", f"/comments/{own[0].id}", {"body": body}))
     return Upserted.EDITED
-
-
-def _age(comment: Comment) -> int:
-    return comment.id

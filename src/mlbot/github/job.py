@@ -221,10 +221,6 @@ def locate(environment: Mapping[str, str], remote: str | None) -> Workplace | No
     api = environment.get("GITHUB_API_URL")
     public = server.partition("://")[2] == GITHUB
     # A remote's address comes with a clone, from anybody: a token goes to it only where its owner named the server.
-    token = _token(environment) if public or api else None
+    token = next(filter(None, map(environment.get, TOKENS)), None) if public or api else None
     url = api or (API_URL if public else f"{server}/api/v3")
     return Workplace(repository=repository, api_url=url, server_url=server.rstrip("/"), token=token)
-
-
-def _token(environment: Mapping[str, str]) -> str | None:
-    return next((environment[name] for name in TOKENS if environment.get(name)), None)

@@ -18,7 +18,7 @@ from mlbot.console import Console
 from mlbot.errors import Exit, NotEvaluatedError, RefusedError, UsageError
 from mlbot.events.event import CommentEvent, Event, NotAnEvent, PullRequestEvent, WorkflowRunEvent
 from mlbot.events.github import Attempt, Id
-from mlbot.git.ledger import ChartsBranch
+from mlbot.git.ledger import push_charts
 from mlbot.git.remote import Remote, remote_url
 from mlbot.git.repository import Repository
 from mlbot.github.api import GitHub
@@ -405,8 +405,8 @@ class Poster:
         if not images:
             return {}
         names = {path: f"{_BLOB}/{sha256(raw).hexdigest()}{image_suffix(raw)}" for path, raw in images.items()}
-        branch = ChartsBranch.at(Remote(url=self.place.clone_url, token=self.place.token))
-        sha = branch.push({names[path]: raw for path, raw in images.items()}, int(time.time()))
+        remote = Remote(url=self.place.clone_url, token=self.place.token)
+        sha = push_charts(remote, {names[path]: raw for path, raw in images.items()}, int(time.time()))
         pages = f"{self.place.server_url}/{self.place.repository}"
         return {path: f"{pages}/blob/{sha}/{name}?raw=true" for path, name in names.items()}
 

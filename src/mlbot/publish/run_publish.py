@@ -15,7 +15,7 @@ from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError, require
 from mlbot.events.github import Attempt
 from mlbot.gates.outcome import Outcome
-from mlbot.git.ledger import ChartsBranch, LedgerBranch
+from mlbot.git.ledger import LedgerBranch, push_charts
 from mlbot.github.executor import Executor, dry_run
 from mlbot.judging.run_ci import CIRun
 from mlbot.judging.run_files import Intake, is_stored, store_of
@@ -142,7 +142,7 @@ def _executor(run: CIRun) -> Executor:
         github=run.github,
         runner=run.runner,
         append=lambda entries: LedgerBranch.at(run.remote).append(entries, when),
-        push=lambda files: ChartsBranch.at(run.remote).push(files, when),
+        push=lambda files: push_charts(run.remote, files, when),
     )
 
 

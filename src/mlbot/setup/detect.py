@@ -25,7 +25,7 @@ _APART = frozenset({"test", "tests", "docs", "doc", "notebooks", "examples", "be
 
 _TOOLS = frozenset({"setup.py", "conftest.py", "noxfile.py", "tasks.py", "fabfile.py"})
 
-_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 class Recipe(Record):
@@ -51,7 +51,7 @@ def find_recipe(files: Collection[str], texts: Mapping[str, str], wanted: str | 
     if wanted is None:
         found = next(_candidates(files), None)
         return _of_file(found, files, texts) if found else None
-    if _FUNCTION.fullmatch(wanted):
+    if FUNCTION.fullmatch(wanted):
         return Recipe(entrypoint=wanted, depends=_code(files))
     if wanted in files:
         return _of_file(wanted, files, texts)

@@ -17,6 +17,7 @@ from pathlib import Path
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError, require
 from mlbot.gates.outcome import Outcome
+from mlbot.lib.terminal import Pen
 from mlbot.report.report import NoticeCode, Report
 from mlbot.resources import examples
 
@@ -450,9 +451,10 @@ def _deliver(stage: Stage) -> tuple[Row, ...]:
 
 def _take(step: Step, stage: Stage) -> Row:
     step.before()
+    pen = Pen(color=stage.console.color, width=stage.console.width)
     if step.story:
-        stage.console.result(f"\n{_dim(step.story, stage.console)}")
-    stage.console.result(_bold(f"$ mlbot {step.command}", stage.console))
+        stage.console.result(f"\n{pen.paint(step.story, '2')}")
+    stage.console.result(pen.paint(f"$ mlbot {step.command}", "1"))
     if step.command == _RECORD:
         ended, _ = stage.judge("--record", "--quiet")
     else:
@@ -500,11 +502,3 @@ def _table(rows: Sequence[Row]) -> str:
         "  ".join((*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3])) for row in cells
     )
     return "\n" + "\n".join(line.rstrip() for line in lines)
-
-
-def _bold(text: str, console: Console) -> str:
-    return f"\x1b[1m{text}\x1b[0m" if console.color else text
-
-
-def _dim(text: str, console: Console) -> str:
-    return f"\x1b[2m{text}\x1b[0m" if console.color else text

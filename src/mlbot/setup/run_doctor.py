@@ -52,7 +52,9 @@ def doctor(directory: Path, environment: Mapping[str, str], console: Console, *,
     if place is not None and place.token is not None:
         console.say(f"asking {place.server_url} about {place.repository}")
         config, _ = _config(repository.root)
-        settings = read_settings(_connect(place, console), environments=bool(config and config.environments))
+        token, api_url = place.required_token(), place.api_url
+        github = GitHub.connect(place.repository, token, api_url=api_url, progress=console.say)
+        settings = read_settings(github, environments=bool(config and config.environments))
     findings = examine(repository, place, settings)
     console.result(_json(findings) if as_json else text(findings))
     return Exit.FAILED if any(each.severity is Severity.ERROR for each in findings) else Exit.OK
@@ -101,10 +103,6 @@ def text(findings: tuple[Finding, ...]) -> str:
 
 def _json(findings: tuple[Finding, ...]) -> str:
     return json.dumps({"findings": [each.model_dump(mode="json") for each in findings]}, indent=2, ensure_ascii=False)
-
-
-def _connect(place: Workplace, console: Console) -> GitHub:
-    return GitHub.connect(place.repository, place.required_token(), api_url=place.api_url, progress=console.say)
 
 
 def _live(repository: Repository, branch: str) -> frozenset[str]:

@@ -16,6 +16,7 @@ from mlbot.lib.templates import environment
 from mlbot.lib.tree import is_url
 from mlbot.plan.content_key import LOCKS
 from mlbot.setup.detect import (
+    FUNCTION,
     OUTPUT,
     Recipe,
     Table,
@@ -249,8 +250,6 @@ def needs_ignore(draft: Draft, facts: Facts) -> bool:
 
 _PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./$ =+-]*(?<! )")
 
-_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-
 
 def config(draft: Draft) -> str:
     """mlbot.yaml, with comments on what is left out."""
@@ -287,7 +286,7 @@ def flow(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(flow, value))}]"
     text = str(value)
-    plain = _PLAIN.fullmatch(text) or _FUNCTION.fullmatch(text)
+    plain = _PLAIN.fullmatch(text) or FUNCTION.fullmatch(text)
     if plain and isinstance(resolve(text), str) and text.lower() not in {"yes", "no", "on", "off", "y", "n"}:
         return text
     return json.dumps(text, ensure_ascii=False)

@@ -525,13 +525,8 @@ def config_of(file: Packed, annotations: Mapping[str, str]) -> bytes:
         key: annotations[name] for key, name in (("name", MODEL), ("version", VERSION)) if annotations.get(name)
     }
     about = {"format": "onnx"} if is_model(file.name) else {}
-    return _json(
-        {
-            "descriptor": descriptor,
-            "modelfs": {"type": "layers", "diffIds": [file.digest]},
-            "config": about,
-        }
-    )
+    layers = {"type": "layers", "diffIds": [file.digest]}
+    return canonical({"descriptor": descriptor, "modelfs": layers, "config": about}).encode()
 
 
 def manifest_of(file: Packed, config: bytes, config_digest: Digest, annotations: Mapping[str, str]) -> bytes:
@@ -542,16 +537,15 @@ def manifest_of(file: Packed, config: bytes, config_digest: Digest, annotations:
         "size": file.size_bytes,
         "annotations": {FILE_PATH: file.name, TITLE: file.name},
     }
-    return _json(
-        {
-            "schemaVersion": 2,
-            "mediaType": MANIFEST_TYPE,
-            "artifactType": ARTIFACT_TYPE,
-            "config": {"mediaType": CONFIG_TYPE, "digest": config_digest, "size": len(config)},
-            "layers": [layer],
-            "annotations": dict(annotations),
-        }
-    )
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPE,
+        "artifactType": ARTIFACT_TYPE,
+        "config": {"mediaType": CONFIG_TYPE, "digest": config_digest, "size": len(config)},
+        "layers": [layer],
+        "annotations": dict(annotations),
+    }
+    return canonical(manifest).encode()
 
 
 def read_manifest(content: bytes, where: str) -> ModelManifest:
@@ -588,10 +582,6 @@ class _Layer(_Open):
 class _Manifest(_Open):
     layers: tuple[_Layer, ...]
     annotations: dict[str, str] = {}
-
-
-def _json(value: Any) -> bytes:
-    return canonical(value).encode()
 
 
 def push(registry: Registry, file: Path, packed: Packed, tag: str, annotations: Mapping[str, str]) -> Digest:
