@@ -10,6 +10,7 @@ from tests.support import command_samples as samples
 from tests.support import forge_samples
 from tests.support.hostile_samples import LINKS, NASTY, TEXTS, as_github, skeleton
 
+from mlbot.commands import retrain, waive
 from mlbot.commands.dispatch import Reply
 from mlbot.commands.facts import Decision, Facts, Progress, Reason
 from mlbot.commands.parser import Fault, ParseError, parse_comment
@@ -147,15 +148,15 @@ def poisoned(text: str) -> list[Reply]:
     )
     problem = ParamProblem(name=text, value=text, near=text)
     near = {"name": text, "near": None, "models": (text, "b"), "gate": text, "model": text, "gates": (text,)}
-    decisions: tuple[tuple[str, Reason, dict[str, Any]], ...] = (
+    decisions: tuple[tuple[str, Any, dict[str, Any]], ...] = (
         ("shared", Reason.MISUNDERSTOOD, {"error": error}),
         ("shared", Reason.CONFIG_BROKEN, {"problem": text}),
         ("shared", Reason.NOT_GUARDED, {"branch": text}),
-        ("retrain", Reason.BRANCH, near),
-        ("retrain", Reason.TRIAL, {"request": request, "run": RUN}),
-        ("retrain", Reason.PARAMETERS, {"model": text, "problems": (problem,), "known": (text,)}),
+        ("retrain", retrain.Refusal.BRANCH, near),
+        ("retrain", Reason.DONE, {"request": request, "run": RUN}),
+        ("retrain", retrain.Refusal.PARAMETERS, {"model": text, "problems": (problem,), "known": (text,)}),
         ("retrain", Reason.UNKNOWN_MODEL, near),
-        ("waive", Reason.UNKNOWN_GATE, near),
+        ("waive", waive.Refusal.UNKNOWN_GATE, near),
         *(("shared", reason, failed) for reason in (Reason.NOT_RERUN, Reason.NOT_STARTED, Reason.NO_WORKFLOW)),
     )
     return [

@@ -48,7 +48,7 @@ def help_of(found: Config | None, *, issue: bool = False, fork: bool = False) ->
 
 
 def written(found: CommandHelp) -> str:
-    decision = Decision(reason=Reason.HELP, values={"help": found})
+    decision = Decision(reason=Reason.DONE, values={"help": found})
     return samples.written(Reply(text="/mlbot help", template="commands/help.md.j2", decision=decision))
 
 

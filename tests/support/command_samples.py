@@ -2,10 +2,12 @@
 
 import html
 import re
+from enum import StrEnum
 from typing import Any
 
 from tests.support import forge_samples as samples
 
+from mlbot.commands import retrain, waive
 from mlbot.commands.dispatch import Reply, answer, refusals, replies
 from mlbot.commands.facts import Decision, Facts, Reason
 from mlbot.commands.parser import parse_comment
@@ -115,7 +117,7 @@ def ours(**changes: Any) -> tuple[Run, ...]:
 ISSUE = facts(event=event(is_pull_request=False), pull=None, runs=())
 BROKEN = Decision(reason=Reason.CONFIG_BROKEN, values={"problem": "line 3"})
 BOUND = facts(pull=pull(base_ref="side"))
-REFUSED: list[tuple[str, Facts, Reason, str]] = [
+REFUSED: list[tuple[str, Facts, StrEnum, str]] = [
     ("/retrain", facts(role="read"), Reason.NOT_PERMITTED, "needs the role write, and alice has read"),
     ("/retrain", facts(role="triage"), Reason.NOT_PERMITTED, "triage"),
     ("/retrain", facts(role="none"), Reason.NO_COLLABORATOR, "no collaborator"),
@@ -127,13 +129,13 @@ REFUSED: list[tuple[str, Facts, Reason, str]] = [
     ("/judge", facts(pull=pull(open=False)), Reason.CLOSED, "closed"),
     ("/retrain", facts(pull=pull(head_repository_id=None)), Reason.FORK_GONE, "gone"),
     ("/retrain", BOUND, Reason.NOT_GUARDED, "side"),
-    ("/retrain", fork(), Reason.SHA_NEEDED, "all its digits"),
-    ("/judge", fork(), Reason.SHA_NEEDED, "all its digits"),
-    (f"/retrain {OTHER}", fork(), Reason.OTHER_SHA, "is not the head"),
-    (f"/retrain {OTHER}", facts(), Reason.OTHER_SHA, "is not the head"),
+    ("/retrain", fork(), retrain.Refusal.SHA_NEEDED, "all its digits"),
+    ("/judge", fork(), retrain.Refusal.SHA_NEEDED, "all its digits"),
+    (f"/retrain {OTHER}", fork(), retrain.Refusal.OTHER_SHA, "is not the head"),
+    (f"/retrain {OTHER}", facts(), retrain.Refusal.OTHER_SHA, "is not the head"),
     ("/retrain abcdef0", fork(), Reason.MISUNDERSTOOD, "40 digits"),
-    ("/retrain deeper", facts(), Reason.BRANCH, "a branch"),
-    ("/retrain main", fork(), Reason.BRANCH, "a branch"),
+    ("/retrain deeper", facts(), retrain.Refusal.BRANCH, "a branch"),
+    ("/retrain main", fork(), retrain.Refusal.BRANCH, "a branch"),
     ("/retrain", facts(runs=ours(created="2026-11-20T12:00:01Z")), Reason.HEAD_MOVED, "after you wrote this"),
     ("/judge", facts(runs=ours(created="2026-11-20T12:00:01Z")), Reason.HEAD_MOVED, "after you wrote this"),
     (
@@ -144,33 +146,33 @@ REFUSED: list[tuple[str, Facts, Reason, str]] = [
     ),
     ("/retrain", facts(config=None, config_refusal=BROKEN), Reason.CONFIG_BROKEN, "line 3"),
     ("/retrain incom", facts(), Reason.UNKNOWN_MODEL, "incom is no model"),
-    ("/retrain income dept=3", facts(), Reason.PARAMETERS, "dept"),
-    ("/retrain income depth=10", facts(), Reason.PARAMETERS, "from 1 to 9"),
-    ("/retrain income depth=deep", facts(), Reason.PARAMETERS, "from 1 to 9"),
-    ("/retrain income depth=2.5", facts(), Reason.PARAMETERS, "from 1 to 9"),
-    ("/retrain income depth=nan", facts(), Reason.PARAMETERS, "from 1 to 9"),
-    ("/retrain income rate=0.3", facts(), Reason.PARAMETERS, "0.1 or 0.2"),
-    ("/retrain churn depth=3", facts(), Reason.PARAMETERS, "none under train.tunable"),
-    ("/retrain new depth=3", facts(head_models={"new": ()}), Reason.NEW_MODEL, "does not know new"),
-    ("/retrain depth=3", facts(), Reason.TRIAL_OF_ONE, "of one model"),
-    ("/retrain income churn depth=3", facts(), Reason.TRIAL_OF_ONE, "of one model"),
-    ("/retrain", facts(runs=()), Reason.NO_RUN, "No training"),
-    ("/retrain", facts(runs=ours(path="x.yml")), Reason.NO_RUN, "No training"),
-    ("/retrain", facts(runs=ours(head_branch="other")), Reason.NO_RUN, "No training"),
-    ("/retrain", facts(runs=ours(repository_id=9)), Reason.NO_RUN, "No training"),
-    ("/retrain", facts(runs=(run(),)), Reason.NO_RUN, "No training"),
+    ("/retrain income dept=3", facts(), retrain.Refusal.PARAMETERS, "dept"),
+    ("/retrain income depth=10", facts(), retrain.Refusal.PARAMETERS, "from 1 to 9"),
+    ("/retrain income depth=deep", facts(), retrain.Refusal.PARAMETERS, "from 1 to 9"),
+    ("/retrain income depth=2.5", facts(), retrain.Refusal.PARAMETERS, "from 1 to 9"),
+    ("/retrain income depth=nan", facts(), retrain.Refusal.PARAMETERS, "from 1 to 9"),
+    ("/retrain income rate=0.3", facts(), retrain.Refusal.PARAMETERS, "0.1 or 0.2"),
+    ("/retrain churn depth=3", facts(), retrain.Refusal.PARAMETERS, "none under train.tunable"),
+    ("/retrain new depth=3", facts(head_models={"new": ()}), retrain.Refusal.NEW_MODEL, "does not know new"),
+    ("/retrain depth=3", facts(), retrain.Refusal.TRIAL_OF_ONE, "of one model"),
+    ("/retrain income churn depth=3", facts(), retrain.Refusal.TRIAL_OF_ONE, "of one model"),
+    ("/retrain", facts(runs=()), retrain.Refusal.NO_RUN, "No training"),
+    ("/retrain", facts(runs=ours(path="x.yml")), retrain.Refusal.NO_RUN, "No training"),
+    ("/retrain", facts(runs=ours(head_branch="other")), retrain.Refusal.NO_RUN, "No training"),
+    ("/retrain", facts(runs=ours(repository_id=9)), retrain.Refusal.NO_RUN, "No training"),
+    ("/retrain", facts(runs=(run(),)), retrain.Refusal.NO_RUN, "No training"),
     ("/retrain", facts(runs=ours(conclusion=Conclusion.ACTION_REQUIRED)), Reason.NEEDS_APPROVAL, "approves"),
-    ("/retrain", facts(runs=ours(completed=False, conclusion=None)), Reason.IN_PROGRESS, "under way"),
-    ("/retrain", facts(runs=ours(created="2026-10-21T11:59:59Z")), Reason.TOO_OLD, "30 days"),
-    ("/retrain", facts(runs=ours(attempt=50)), Reason.TOO_MANY_ATTEMPTS, "50 attempts"),
+    ("/retrain", facts(runs=ours(completed=False, conclusion=None)), retrain.Refusal.IN_PROGRESS, "under way"),
+    ("/retrain", facts(runs=ours(created="2026-10-21T11:59:59Z")), retrain.Refusal.TOO_OLD, "30 days"),
+    ("/retrain", facts(runs=ours(attempt=50)), retrain.Refusal.TOO_MANY_ATTEMPTS, "50 attempts"),
     ("/judge", facts(runs=()), Reason.NOT_TRAINED, "Nothing"),
     ("/judge", facts(runs=ours(conclusion=Conclusion.SKIPPED)), Reason.NOT_TRAINED, "Nothing"),
-    ("/judge", facts(runs=ours(completed=False, conclusion=None)), Reason.IN_PROGRESS, "under way"),
+    ("/judge", facts(runs=ours(completed=False, conclusion=None)), retrain.Refusal.IN_PROGRESS, "under way"),
     ("/judge", facts(runs=ours(conclusion=Conclusion.ACTION_REQUIRED)), Reason.NEEDS_APPROVAL, "approves"),
-    ("/mlbot cancel", facts(), Reason.NOTHING_RUNS, "No training"),
+    ("/mlbot cancel", facts(), retrain.Refusal.NOTHING_RUNS, "No training"),
     ('/waive income:f1 reason="x"', facts(), Reason.NOT_PERMITTED, "needs the role maintain"),
-    ('/waive income:f1 reason="x"', facts(role="maintain"), Reason.OWN_PULL_REQUEST, "own pull request"),
-    ('/waive income:f2 reason="x"', facts(role="maintain", pull=pull(author="bob")), Reason.UNKNOWN_GATE, "f2"),
+    ('/waive income:f1 reason="x"', facts(role="maintain"), waive.Refusal.OWN_PULL_REQUEST, "own pull request"),
+    ('/waive income:f2 reason="x"', facts(role="maintain", pull=pull(author="bob")), waive.Refusal.UNKNOWN_GATE, "f2"),
     ('/waive incomes:f1 reason="x"', facts(role="admin", pull=pull(author="bob")), Reason.UNKNOWN_MODEL, "incomes"),
     ("/waive income:f1", facts(role="maintain"), Reason.MISUNDERSTOOD, "reason"),
     ("/retrian", facts(), Reason.MISUNDERSTOOD, "/retrain"),

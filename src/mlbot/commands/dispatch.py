@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 
 from mlbot.commands.command import Command
-from mlbot.commands.facts import DONE, Decision, Facts, Reason
+from mlbot.commands.facts import Decision, Facts, Reason
 from mlbot.commands.parser import CommandLine, Fault, ParseError
 from mlbot.events.event import CommentEvent
 from mlbot.events.github import Role, is_enough
 from mlbot.lib.record import Record
 from mlbot.lib.templates import fill
+from mlbot.protocol.operations import CancelRun, Rerun
 
 LIMIT = 10
 """So many commands of one person in one thread are answered in a minute."""
-_MOVES_RUNS = frozenset({Reason.RETRAINING, Reason.TRIAL, Reason.CANCELLED})
-"""After these the facts about runs are no longer true."""
 
 
 class Reply(Record):
@@ -78,7 +77,8 @@ def replies(lines: Sequence[CommandLine], refused: Sequence[Decision | None], fa
             decision = Decision(reason=Reason.ONE_AT_A_TIME) if again else command.decide(facts)
         if decision is None:
             raise ValueError("a line that is not refused is decided from facts")
-        moved = moved or decision.reason in _MOVES_RUNS
+        # Then the facts about runs are no longer true.
+        moved = moved or any(isinstance(effect, Rerun | CancelRun) for effect in decision.effects)
         made.append(Reply(text=line.text, template=command.template, decision=decision))
     return tuple(made)
 
@@ -92,4 +92,4 @@ def answer(found: Sequence[Reply], *, marker: str, run_url: str, working: bool =
         run_url: the job that answers.
         working: whether the effects are still to come.
     """
-    return fill("commands/answer.md.j2", replies=found, done=DONE, marker=marker, run_url=run_url, working=working)
+    return fill("commands/answer.md.j2", replies=found, marker=marker, run_url=run_url, working=working)

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, InstanceOf
 
 from mlbot.config.errors import nearest
 from mlbot.config.schema import Config
@@ -19,78 +19,45 @@ Effect = Annotated[Rerun | CancelRun | Dispatch | SetStatus, Field(discriminator
 
 
 class Reason(StrEnum):
-    """Why a command is answered as it is: the name of its words in the templates. A closed list."""
+    """Why a command is answered as it is: the name of its words, in its template or in `shared.md.j2`.
 
-    # done
-    RETRAINING = "retraining"
-    TRIAL = "trial"
-    JUDGING = "judging"
-    WAIVED = "waived"
-    CANCELLED = "cancelled"
-    STATUS = "status"
-    HELP = "help"
-    FORWARDED = "forwarded"
-    # refused for how it is written
+    Refusals that one command alone has are a closed list beside it.
+    """
+
+    DONE = "done"
+    """The only one that is no refusal."""
+    # for how it is written
     MISUNDERSTOOD = "misunderstood"
     EDITED = "edited"
     TOO_OFTEN = "too_often"
     ONE_AT_A_TIME = "one_at_a_time"
-    # refused for who wrote it, or where
+    # for who wrote it, or where
     NOT_PERMITTED = "not_permitted"
     NO_COLLABORATOR = "no_collaborator"
-    OWN_PULL_REQUEST = "own_pull_request"
     NO_PULL_REQUEST = "no_pull_request"
     CLOSED = "closed"
     FORK_GONE = "fork_gone"
     NOT_GUARDED = "not_guarded"
-    # refused for the commit it means
-    SHA_NEEDED = "sha_needed"
-    OTHER_SHA = "other_sha"
-    BRANCH = "branch"
-    CHANGED_MEANWHILE = "changed_meanwhile"
-    HEAD_MOVED = "head_moved"
-    # refused for what it names
+    # for what it names
     NO_CONFIG = "no_config"
     CONFIG_BROKEN = "config_broken"
     UNKNOWN_MODEL = "unknown_model"
-    UNKNOWN_GATE = "unknown_gate"
-    PARAMETERS = "parameters"
-    NEW_MODEL = "new_model"
-    TRIAL_OF_ONE = "trial_of_one"
-    # refused for how the run is
-    NO_RUN = "no_run"
+    # for how the head and its training are
+    HEAD_MOVED = "head_moved"
     NEEDS_APPROVAL = "needs_approval"
-    IN_PROGRESS = "in_progress"
     NOT_TRAINED = "not_trained"
-    TOO_OLD = "too_old"
-    TOO_MANY_ATTEMPTS = "too_many_attempts"
-    NOTHING_RUNS = "nothing_runs"
-    # GitHub did not do it
+    # for GitHub did not do it
+    CHANGED_MEANWHILE = "changed_meanwhile"
     NOT_RERUN = "not_rerun"
     NO_WORKFLOW = "no_workflow"
     NOT_STARTED = "not_started"
     NOT_DONE = "not_done"
 
 
-DONE = frozenset(
-    {
-        Reason.RETRAINING,
-        Reason.TRIAL,
-        Reason.JUDGING,
-        Reason.WAIVED,
-        Reason.CANCELLED,
-        Reason.STATUS,
-        Reason.HELP,
-        Reason.FORWARDED,
-    }
-)
-"""The reasons that are no refusal."""
-
-
 class Decision(Record):
     """What is done about one command, and why."""
 
-    reason: Reason
+    reason: InstanceOf[StrEnum]
     values: dict[str, Any] = Field(default_factory=dict)
     """What the words of the reason name; from outside, so the template escapes them."""
     records: tuple[Annotated[Recorded, Field(discriminator="kind")], ...] = ()

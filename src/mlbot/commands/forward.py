@@ -41,7 +41,7 @@ class _Delivery(Command):
             ref=facts.policy.default_branch,
             inputs={"comment": str(facts.event.comment)},
         )
-        return Decision(reason=Reason.FORWARDED, effects=(dispatch,))
+        return Decision(reason=Reason.DONE, effects=(dispatch,))
 
 
 class Release(_Delivery):

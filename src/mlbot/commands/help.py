@@ -30,7 +30,7 @@ class Help(Command):
         """The list."""
         from mlbot.commands.parser import COMMANDS
 
-        return Decision(reason=Reason.HELP, values={"help": CommandHelp.of(facts, COMMANDS)})
+        return Decision(reason=Reason.DONE, values={"help": CommandHelp.of(facts, COMMANDS)})
 
 
 class HelpRow(Record):

@@ -1,5 +1,6 @@
 """The commands about runs: `/retrain`, `/judge`, `/mlbot cancel`."""
 
+from enum import StrEnum
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -7,6 +8,7 @@ from pydantic import Field
 from mlbot.commands.command import MODELS, PARAMETERS, SHA, Command, Param, Value
 from mlbot.commands.facts import (
     Decision,
+    Effect,
     Facts,
     Reason,
     head_moved,
@@ -32,6 +34,22 @@ MOST_ATTEMPTS = 50
 _DAY_S = 86_400.0
 
 
+class Refusal(StrEnum):
+    """Why a run is not run again. A closed list."""
+
+    SHA_NEEDED = "sha_needed"
+    OTHER_SHA = "other_sha"
+    BRANCH = "branch"
+    PARAMETERS = "parameters"
+    NEW_MODEL = "new_model"
+    TRIAL_OF_ONE = "trial_of_one"
+    NO_RUN = "no_run"
+    IN_PROGRESS = "in_progress"
+    TOO_OLD = "too_old"
+    TOO_MANY_ATTEMPTS = "too_many_attempts"
+    NOTHING_RUNS = "nothing_runs"
+
+
 class _OfHead(Command):
     """A command about the pull request's head."""
 
@@ -48,7 +66,7 @@ class _OfHead(Command):
             return None
         values = {"sha": self.sha, "head": pull.head_sha}
         again = self.model_copy(update={"sha": pull.head_sha}).text
-        return Decision(reason=Reason.OTHER_SHA if self.sha else Reason.SHA_NEEDED, values=values | {"again": again})
+        return Decision(reason=Refusal.OTHER_SHA if self.sha else Refusal.SHA_NEEDED, values=values | {"again": again})
 
 
 class Retrain(_OfHead):
@@ -85,12 +103,14 @@ class Retrain(_OfHead):
             models=self.models,
             params=params,
         )
-        rerun, judge = Rerun(attempt=attempt, subject=PullRequestSubject.of(facts.pull_request)), facts.judge(attempt)
         values = {"request": request, "run": run.url}
-        if params:
-            return Decision(reason=Reason.TRIAL, values=values, records=(request,), effects=(rerun, judge))
-        status = _status(facts, run, attempt, State.PENDING, Reason.RETRAINING, self.models)
-        return Decision(reason=Reason.RETRAINING, values=values, records=(request,), effects=(rerun, judge, status))
+        effects: tuple[Effect, ...] = (
+            Rerun(attempt=attempt, subject=PullRequestSubject.of(facts.pull_request)),
+            facts.judge(attempt),
+        )
+        if not params:  # a trial moves no status
+            effects += (_status(facts, run, attempt, State.PENDING, "retraining", self.models),)
+        return Decision(reason=Reason.DONE, values=values, records=(request,), effects=effects)
 
     def _params(self, facts: Facts) -> Params | Decision:
         """The parameters with their types; a refusal for what names no model or may not be changed."""
@@ -98,19 +118,19 @@ class Retrain(_OfHead):
         for name in self.models:
             if name not in facts.gates:
                 branch = name in {pull.head_ref, pull.base_ref, "HEAD", "head"}
-                return Decision(reason=Reason.BRANCH, values={"name": name}) if branch else unknown_model(facts, name)
+                return Decision(reason=Refusal.BRANCH, values={"name": name}) if branch else unknown_model(facts, name)
         if not self.params:
             return {}
         if len(self.models) != 1:
-            return Decision(reason=Reason.TRIAL_OF_ONE, values={"usage": self.usage()})
+            return Decision(reason=Refusal.TRIAL_OF_ONE, values={"usage": self.usage()})
         model = facts.config.model(self.models[0]) if facts.config else None
         if model is None:
-            return Decision(reason=Reason.NEW_MODEL, values={"model": self.models[0]})
+            return Decision(reason=Refusal.NEW_MODEL, values={"model": self.models[0]})
         found = checked(model, self.params)
         if isinstance(found, dict):
             return found
         known = tuple(each.name for each in model.train.tunable)
-        return Decision(reason=Reason.PARAMETERS, values={"model": model.name, "problems": found, "known": known})
+        return Decision(reason=Refusal.PARAMETERS, values={"model": model.name, "problems": found, "known": known})
 
 
 class JudgeAgain(_OfHead):
@@ -130,9 +150,9 @@ class JudgeAgain(_OfHead):
             return found
         run, attempt, over = found
         if not over:
-            return Decision(reason=Reason.IN_PROGRESS, values={"run": run.url})
+            return Decision(reason=Refusal.IN_PROGRESS, values={"run": run.url})
         values = {"attempt": attempt.number, "branch": facts.pull_request.base_ref, "run": run.url}
-        return Decision(reason=Reason.JUDGING, values=values, effects=(facts.judge(attempt),))
+        return Decision(reason=Reason.DONE, values=values, effects=(facts.judge(attempt),))
 
 
 class Cancel(Command):
@@ -149,26 +169,26 @@ class Cancel(Command):
         """Cancel what trains, and end the status: GitHub may tell no judge of a run that this job's token cancelled."""
         running = [run for run in facts.trainings if not run.completed]
         if not running:
-            return Decision(reason=Reason.NOTHING_RUNS)
+            return Decision(reason=Refusal.NOTHING_RUNS)
         run, pull = running[0], facts.pull_request
         counts = pull.open and facts.policy.guards(pull.base_ref) and facts.reruns.trial(run.this_attempt) is None
-        status = _status(facts, run, run.this_attempt, State.ERROR, Reason.CANCELLED) if counts else None
+        status = _status(facts, run, run.this_attempt, State.ERROR, "cancelled") if counts else None
         return Decision(
-            reason=Reason.CANCELLED,
+            reason=Reason.DONE,
             values={"count": len(running), "run": run.url},
             effects=(*(CancelRun(run=each.id) for each in running), *filter(None, (status,))),
         )
 
 
 def _status(
-    facts: Facts, run: Run, attempt: Attempt, state: State, reason: Reason, models: tuple[Name, ...] = ()
+    facts: Facts, run: Run, attempt: Attempt, state: State, words: str, models: tuple[Name, ...] = ()
 ) -> SetStatus:
-    words = phrase("commands/status_texts.md.j2", reason, actor=facts.event.author, models=models)
+    text = phrase("commands/status_texts.md.j2", words, actor=facts.event.author, models=models)
     return SetStatus(
         subject=PullRequestSubject.of(facts.pull_request),
         context=STATUS,
         state=state,
-        description=one_line(words),
+        description=one_line(text),
         url=with_attempt(run.url, attempt),
         attempt=attempt,
     )
@@ -185,7 +205,7 @@ def _wanted(facts: Facts) -> tuple[Run, Attempt] | Decision:
         if begun:
             return begun[0], earlier.attempt
     if not found:
-        return Decision(reason=Reason.NO_RUN)
+        return Decision(reason=Refusal.NO_RUN)
     return _not_again(facts) or (found[0], Attempt(run=found[0].id, number=found[0].attempt + 1))
 
 
@@ -195,9 +215,9 @@ def _not_again(facts: Facts) -> Decision | None:
     if run.conclusion is Conclusion.ACTION_REQUIRED:
         return Decision(reason=Reason.NEEDS_APPROVAL, values={"run": run.url})
     if under_way := [each for each in facts.trainings if not each.completed]:
-        return Decision(reason=Reason.IN_PROGRESS, values={"run": under_way[0].url})
+        return Decision(reason=Refusal.IN_PROGRESS, values={"run": under_way[0].url})
     if now and run.created and seconds_between(run.created, now) > MOST_DAYS * _DAY_S:
-        return Decision(reason=Reason.TOO_OLD, values={"days": MOST_DAYS})
+        return Decision(reason=Refusal.TOO_OLD, values={"days": MOST_DAYS})
     if run.attempt >= MOST_ATTEMPTS:
-        return Decision(reason=Reason.TOO_MANY_ATTEMPTS, values={"attempts": MOST_ATTEMPTS})
+        return Decision(reason=Refusal.TOO_MANY_ATTEMPTS, values={"attempts": MOST_ATTEMPTS})
     return None

@@ -7,7 +7,7 @@ from typing import Literal, Never
 
 from mlbot.commands.command import Command
 from mlbot.commands.dispatch import Reply, answer, refusals, replies
-from mlbot.commands.facts import DONE, Decision, Effect, Facts, Progress, Reason
+from mlbot.commands.facts import Decision, Effect, Facts, Progress, Reason
 from mlbot.commands.help import Help
 from mlbot.commands.parser import CommandLine, ParseError, parse_comment
 from mlbot.commands.retrain import Retrain
@@ -273,7 +273,7 @@ class CommentJob:
             self._write(found, begun, working=True)
         done = [self.carry_out(each) for each in found]
         self._write(done, begun, working=False)
-        if all(each.decision.reason not in DONE for each in done):
+        if all(each.decision.reason is not Reason.DONE for each in done):
             self.react("confused")
         elif any(each.decision.effects for each in done):
             self.react("rocket")

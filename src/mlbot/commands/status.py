@@ -29,7 +29,7 @@ class Status(Command):
 
     def decide(self, facts: Facts) -> Decision:
         """What is known."""
-        return Decision(reason=Reason.STATUS, values={"view": status_view(facts), "page": facts.page})
+        return Decision(reason=Reason.DONE, values={"view": status_view(facts), "page": facts.page})
 
 
 class Training(Record):

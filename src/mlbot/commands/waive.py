@@ -1,5 +1,6 @@
 """`/waive`: who may let which gate pass. What it comes to is the judge's to say, by the content it judges."""
 
+from enum import StrEnum
 from typing import ClassVar, Literal
 
 from mlbot.commands.command import GATE, REASON, Command, GateName, ReasonText
@@ -18,6 +19,13 @@ from mlbot.events.github import Role
 from mlbot.lib.record import Name
 from mlbot.protocol.answer import WaiverRequest
 from mlbot.verdict.decide import DELETED, may_waive, named
+
+
+class Refusal(StrEnum):
+    """Why nothing is waived. A closed list."""
+
+    OWN_PULL_REQUEST = "own_pull_request"
+    UNKNOWN_GATE = "unknown_gate"
 
 
 class Waive(Command):
@@ -65,7 +73,7 @@ class Waive(Command):
             reason=self.reason,
         )
         return Decision(
-            reason=Reason.WAIVED,
+            reason=Reason.DONE,
             values={"request": request, "deleted": self.gate == DELETED, "over": over, "run": run.url},
             records=(request,),
             effects=(facts.judge(attempt),) if over else (),
@@ -77,7 +85,7 @@ class Waive(Command):
             return None
         anybody = config.waivers.model_copy(update={"author": True})
         if may_waive(anybody, actor, facts.role, author):
-            return Decision(reason=Reason.OWN_PULL_REQUEST)
+            return Decision(reason=Refusal.OWN_PULL_REQUEST)
         return Decision(reason=Reason.NOT_PERMITTED, values={"actor": actor, "role": facts.role})
 
     def _unknown(self, facts: Facts) -> Decision | None:
@@ -89,4 +97,4 @@ class Waive(Command):
             return None
         near = nearest(self.gate, sorted({gate.name for gate in gates} | {gate.subject for gate in gates}))
         values = {"gate": self.gate, "model": self.model, "near": near, "gates": tuple(gate.name for gate in gates)}
-        return Decision(reason=Reason.UNKNOWN_GATE, values=values)
+        return Decision(reason=Refusal.UNKNOWN_GATE, values=values)
