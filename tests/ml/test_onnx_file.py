@@ -34,8 +34,8 @@ from tests.support.onnx_samples import (
 
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
-from mlbot.ml.onnx_file import CLASSES_KEY, FEATURES_KEY, class_order, parse_model, read_signature
-from mlbot.ml.protocol import Expected, Feature, Kind, Layout, Refused
+from mlbot.ml.onnx_file import class_order, parse_model, read_signature
+from mlbot.ml.protocol import CLASSES_KEY, FEATURES_KEY, Expected, Feature, Kind, Layout, Refused
 
 
 def refused(content: bytes) -> str:

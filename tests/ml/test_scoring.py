@@ -39,8 +39,7 @@ from mlbot.config.schema import Data
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.ml.holdout import HoldoutData, open_holdout
-from mlbot.ml.onnx_file import FEATURES_KEY
-from mlbot.ml.protocol import Load, Loaded, ModelFacts
+from mlbot.ml.protocol import FEATURES_KEY, Load, Loaded, ModelFacts
 from mlbot.ml.scoring import Limits, Scored, ScoringError, Worker, score, score_many
 from mlbot.verdict.verdict import Problem
 

@@ -10,7 +10,6 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.integer]
 MOST_POINTS = 200
 _BINS = 12
-_DIGITS = 6
 
 
 def curves(task: Task, labels: Codes | Floats, predictions: Floats) -> Curves:
@@ -144,5 +143,4 @@ def _confusion(truth: NDArray[np.intp], predicted: NDArray[np.intp], classes: in
 
 
 def _round(value: float) -> float:
-    """Six significant digits are more than a plot shows, and keep the report small."""
-    return float(f"{float(value):.{_DIGITS}g}")
+    return float(f"{float(value):.6g}")

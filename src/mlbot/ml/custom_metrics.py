@@ -12,7 +12,6 @@ instead of a number becomes the metric's error, never a pass.
 """
 
 import importlib
-import inspect
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +29,7 @@ from mlbot.gates.metric import Metric
 from mlbot.gates.outcome import Reason
 from mlbot.ml.holdout import LabelValue
 from mlbot.ml.protocol import printable, quoted
+from mlbot.stats.estimation import takes_weights
 from mlbot.verdict.verdict import Problem
 
 Array = npt.NDArray[Any]
@@ -45,9 +45,8 @@ def load_metrics(
 ) -> Mapping[str, Function] | Problem:
     """By name the functions `(codes, predictions)` that are not the catalogue's, or why one cannot be loaded.
 
-    A function takes `sample_weight` where the user's does, and raises `MetricError`. Modules are looked for in the
-    guarded
-    branch's files, `folder`, first. `values`: what each label code stands for; empty when labels are numbers.
+    A function takes `sample_weight` where the user's does, and raises `MetricError`. Modules are looked for in
+    `folder`, the guarded branch's files, first. `values`: what each label code stands for; empty for numbers.
     """
     loaded: dict[str, Function] = {}
     for metric in metrics:
@@ -110,7 +109,6 @@ def _is_from(root: Path, name: str, module: ModuleType) -> bool:
 
 
 def _decoder(values: Sequence[LabelValue]) -> Callable[[Array], Array]:
-    """From label codes to labels as the data has them."""
     if not values:
         return lambda codes: codes
     table = np.array(values, dtype=np.object_ if isinstance(values[0], str) else None)
@@ -139,7 +137,7 @@ def _careful(
     def plain(y_true: Array, y_pred: Array) -> float:
         return call(y_true, y_pred)
 
-    return weighted if _takes_weights(function) else plain
+    return weighted if takes_weights(function) else plain
 
 
 def _number(value: Any, name: str) -> float:
@@ -151,13 +149,6 @@ def _number(value: Any, name: str) -> float:
     if not math.isfinite(value):
         raise MetricError(f"The metric {quoted(name)} gave {float(value)}, not a finite number.")
     return float(value)
-
-
-def _takes_weights(function: Callable[..., Any]) -> bool:
-    try:
-        return "sample_weight" in inspect.signature(function).parameters
-    except (TypeError, ValueError):  # a callable written in C may have no signature
-        return False
 
 
 def _said(error: BaseException) -> str:

@@ -19,14 +19,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mlbot.errors import NotEvaluatedError
 from mlbot.ml import disable_telemetry
+from mlbot.ml.protocol import CLASSES_KEY, FEATURES_KEY
 from mlbot.protocol.artifacts import Parity
 
 if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
-
-
-# Give the inputs of an ONNX graph the names of the data's columns, which a converter spells its own way.
 
 
 def name_inputs(model: "onnx.ModelProto", names: Sequence[str]) -> None:
@@ -51,7 +49,6 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _values(graph: "onnx.GraphProto") -> Iterator[str]:
-    """The names of all values in the graph and the graphs inside it."""
     for value in (*graph.input, *graph.output, *graph.initializer, *graph.value_info):
         yield value.name
     for node in graph.node:
@@ -73,8 +70,6 @@ def _rename(graph: "onnx.GraphProto", mapping: Mapping[str, str]) -> None:
         for inner in _inner(node):
             _rename(inner, mapping)
 
-
-# A sample of the rows that an estimator was fitted on: it tells the columns' types, and parity is measured on it.
 
 MATRIX_INPUT = "X"  # the name of the one input of a file that was trained on an array
 _ROWS = 2_000
@@ -165,8 +160,6 @@ def _no_type(name: str, kind: str) -> ExportError:
         hint="Turn it into a number or text before fitting, or drop it.",
     )
 
-
-# skl2onnx with its traps named: what it converts wrongly is refused, what it cannot convert is said by step.
 
 _PROTOBUF_LIMIT = 7
 _DEEP = 12
@@ -313,8 +306,6 @@ def _hint() -> str:
     )
 
 
-FEATURES_KEY = "mlbot.features"  # metadata: the columns in order, as a JSON list
-CLASSES_KEY = "mlbot.classes"  # metadata: the labels in the order of the probability columns, as a JSON list of text
 FORMAT_KEY = "mlbot.format"  # metadata: `columns@1` (one input a column) or `matrix@1` (one input for all)
 
 
@@ -444,7 +435,7 @@ def _run(content: bytes, sample: Sample) -> "list[NDArray[Any]]":
 
 
 def _labels(labels: Any) -> "NDArray[Any]":
-    """Labels as text; booleans as the numbers that ONNX makes of them."""
+    """Booleans as the numbers that ONNX makes of them."""
     import numpy as np
 
     array = np.asarray(labels).ravel()

@@ -29,23 +29,20 @@ def scan(source: Source, *, text: Collection[str] = ()) -> pl.LazyFrame:
     `text`: columns to keep as text whatever they look like (post codes, labels). Raises `UsageError` when the table
     cannot be read, or two columns have one name.
     """
-    where = "the table" if isinstance(source, bytes) else str(source)
     content = _content(source)
-    with _reading(where):
-        return _no_nan(_parquet(content, text) if _is_parquet(content) else _csv(content, text, where))
+    with _reading(source):
+        return _no_nan(_parquet(content, text) if _is_parquet(content) else _csv(content, text, _place(source)))
 
 
 def read(source: Source, *, text: Collection[str] = ()) -> pl.DataFrame:
     """Read a table as `scan` does, missing numbers as NaN. Use it in training code to see what the judge sees."""
-    where = "the table" if isinstance(source, bytes) else str(source)
-    with _reading(where):
+    with _reading(source):
         return _gaps_to_nan(scan(source, text=text).collect())
 
 
 def sample(source: Source, *, rows: int) -> pl.DataFrame:
     """Evenly spaced rows of a table as `read` gives them, at most twice `rows`, without holding the whole of it."""
-    where = "the table" if isinstance(source, bytes) else str(source)
-    with _reading(where):
+    with _reading(source):
         table = scan(source)
         count = table.select(pl.len()).collect().item()
         return _gaps_to_nan(table.gather_every(max(1, count // rows)).collect())
@@ -62,17 +59,20 @@ def is_number(dtype: pl.DataType) -> bool:
 
 
 @contextmanager
-def _reading(where: str) -> Iterator[None]:
-    """Turn polars' and the file system's errors into one that says which table, and what to do."""
+def _reading(source: Source) -> Iterator[None]:
     try:
         yield
     except (PolarsError, OSError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UsageError(
             f"The table cannot be read: {reason}",
-            where=where,
+            where=_place(source),
             hint="It has to be a CSV file with a header row (comma, UTF-8), or a Parquet file.",
         ) from error
+
+
+def _place(source: Source) -> str:
+    return "the table" if isinstance(source, bytes) else str(source)
 
 
 def _content(source: Source) -> Path | bytes:
@@ -121,7 +121,9 @@ def _csv(content: Path | bytes, text: Collection[str], where: str) -> pl.LazyFra
     frame = frame.with_columns(pl.col(texts).str.strip_chars().fill_null("")) if texts else frame
     empty = (pl.col(name) == "" if name in texts else pl.col(name).is_null() for name in names.values())
     frame = frame.filter(~pl.all_horizontal(*empty)) if len(names) > 1 else frame
-    return frame.with_columns(*_numbers(frame, [name for name in texts if name not in text]), *_wide(frame))
+    # Integers beyond 64 bits become floats, as nothing after this can hold them.
+    wide = [pl.col(n).cast(pl.Float64) for n, dtype in frame.collect_schema().items() if dtype == pl.Int128()]
+    return frame.with_columns(*_numbers(frame, [name for name in texts if name not in text]), *wide)
 
 
 def _names(raw: list[str], where: str) -> Mapping[str, str]:
@@ -156,11 +158,6 @@ def _numbers(frame: pl.LazyFrame, texts: list[str]) -> list[pl.Expr]:
         elif all_ and found[f"bool:{name}"] == all_:
             casts.append((value.str.to_lowercase() == "true").alias(name))
     return casts
-
-
-def _wide(frame: pl.LazyFrame) -> list[pl.Expr]:
-    """Integers beyond 64 bits become floats, as nothing after this can hold them."""
-    return [pl.col(n).cast(pl.Float64) for n, dtype in frame.collect_schema().items() if dtype == pl.Int128()]
 
 
 def _no_nan(frame: pl.LazyFrame) -> pl.LazyFrame:

@@ -106,7 +106,8 @@ def _compared(golden: Golden, scored: Scored, settings: Smoke) -> SmokeResult:
     }
     if difference is None or difference > tolerance:
         by = "in their form" if difference is None else f"by up to {difference:.3g}"
-        what = f"The predictions differ from the judged ones {by}; allowed is {_allowed(tolerance)}."
+        allowed = f"{tolerance:.3g}" if tolerance else "no difference on the processor that judged"
+        what = f"The predictions differ from the judged ones {by}; allowed is {allowed}."
         return SmokeResult(passed=False, reason=SmokeReason.PREDICTIONS_DIFFER, detail=what, **facts)
     if settings.p95_ms is not None and p95 > settings.p95_ms:
         what = f"The 95th percentile of the time to predict is {p95:.3g} ms; allowed is {settings.p95_ms:g} ms."
@@ -116,16 +117,11 @@ def _compared(golden: Golden, scored: Scored, settings: Smoke) -> SmokeResult:
     return SmokeResult(passed=True, reason=SmokeReason.AS_JUDGED, detail=what, **facts)
 
 
-def _allowed(tolerance: float) -> str:
-    return f"{tolerance:.3g}" if tolerance else "no difference on the processor that judged"
-
-
 def _failed(golden: Golden, reason: SmokeReason, detail: str) -> SmokeResult:
     return SmokeResult(passed=False, reason=reason, detail=detail, rows=golden.rows)
 
 
 def _open(model: Model, folder: Path) -> tuple[Literal["holdout", "train"], HoldoutData]:
-    """The data whose rows may be kept."""
     source: Literal["holdout", "train"] = "train" if is_url(model.data.holdout) else "holdout"
     place = model.data.holdout if source == "holdout" else model.data.train
     if place is None:

@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,23 +25,10 @@ from mlbot.config.schema import Data, Slice
 from mlbot.errors import MlbotError
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
-from mlbot.ml import frames
+from mlbot.ml import frames, protocol
 from mlbot.ml.frames import is_text
-from mlbot.ml.protocol import (
-    Column,
-    Expected,
-    Feature,
-    Kind,
-    Packed,
-    did_you_mean,
-    listed,
-    plain_label,
-    printable,
-    quoted,
-)
+from mlbot.ml.protocol import Column, Expected, Feature, Kind, did_you_mean, listed, plain_label, printable, quoted
 from mlbot.verdict.verdict import Holdout, Problem
-
-# Labels as the statistics take them: codes in class order, or numbers.
 
 LabelArray = npt.NDArray[Any]
 LabelValue = str | int | float | bool
@@ -62,9 +49,7 @@ class Labels:
 
 
 @dataclass(kw_only=True, slots=True)
-class Encoder:
-    """Takes the target column batch by batch."""
-
+class _Encoder:
     task: Task
     data: Data
     _names: dict[str, int] = field(default_factory=dict)
@@ -80,7 +65,6 @@ class Encoder:
             self._add_names(column)
 
     def finish(self) -> Labels | Problem:
-        """All rows' labels, or what is wrong with the target."""
         if self._missing:
             return self._schema("labels-missing", rows=self._missing)
         if self._infinite:
@@ -193,8 +177,6 @@ def _absent(found: Sequence[str], known: Sequence[str]) -> list[str]:
     return [label for label in found if plain_label(label) not in plain]
 
 
-# Where a holdout's bytes come from, and their digest.
-
 _CHUNK = 1 << 20
 
 
@@ -210,22 +192,21 @@ class Source:
 
 
 def open_source(source: Path | str, storage_options: Mapping[str, Any]) -> Source:
-    """Read a file once to its end for its digest; one from an URL is kept where only this process can read it.
+    """Read a file to its end for its digest; one from an URL is copied to where no child can open it.
 
-    The copy has no name on the disk, so a child process that is let into no file of its parent cannot open it: the
-    labels of a hidden holdout stay hidden from the model that is judged on them.
+    The copy has no name on the disk, so a model that is judged on a hidden holdout cannot read its labels.
     """
     hasher = hashlib.sha256()
     if not is_url(source):
         with Path(source).open("rb") as stream:
-            for chunk in _chunks(stream):
+            while chunk := stream.read(_CHUNK):
                 hasher.update(chunk)
         return Source(path=Path(source), digest=f"sha256:{hasher.hexdigest()}", hidden=False)
     import fsspec
 
     copy = _Nameless()
     with fsspec.open(str(source), "rb", **storage_options) as stream:
-        for chunk in _chunks(stream):
+        while chunk := stream.read(_CHUNK):
             hasher.update(chunk)
             copy.append(chunk)
     return Source(path=copy.path, digest=f"sha256:{hasher.hexdigest()}", hidden=True, nameless=copy)
@@ -250,18 +231,9 @@ class _Nameless:
         return Path(f"/dev/fd/{self._descriptor}")
 
     def append(self, chunk: bytes) -> None:
-        """Write at the end."""
         left = memoryview(chunk)
         while left:
             left = left[os.write(self._descriptor, left) :]
-
-
-def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
-    while chunk := stream.read(_CHUNK):
-        yield chunk
-
-
-# Features of the holdout: what they are, and a batch of them as bytes for the scoring children.
 
 
 def kind_of(dtype: pl.DataType) -> Kind | None:
@@ -275,10 +247,10 @@ def kind_of(dtype: pl.DataType) -> Kind | None:
     return Kind.BOOLEAN if isinstance(dtype, pl.Boolean) else None
 
 
-def pack(frame: pl.DataFrame, features: tuple[Feature, ...]) -> Packed:
+def pack(frame: pl.DataFrame, features: tuple[Feature, ...]) -> protocol.Packed:
     """A batch as bytes: missing text is `""`, a missing number NaN (so a column with gaps crosses as floats)."""
     packed = [_text(frame[f.name]) if f.kind is Kind.TEXT else _numbers(frame[f.name], f.kind) for f in features]
-    return Packed(
+    return protocol.Packed(
         rows=frame.height, columns=tuple(column for column, _ in packed), chunks=tuple(chunk for _, chunk in packed)
     )
 
@@ -415,7 +387,7 @@ class _Opening:
                 if absent:
                     hint = did_you_mean(absent[0], columns)
                     return _schema("slice-column", slice=quoted(part.name), absent=listed(absent), like=hint)
-                dtype = none.select(_where(part).alias("slice"))["slice"].dtype
+                dtype = none.select(pl.sql_expr(part.where).alias("slice"))["slice"].dtype
             except (slice_sql.ConditionError, PolarsError) as error:
                 reason = printable(str(error).strip().splitlines()[0], 200)
                 return _schema("slice-condition", slice=quoted(part.name), why=reason)
@@ -424,7 +396,7 @@ class _Opening:
         return None
 
     def _rows(self, features: tuple[Feature, ...]) -> HoldoutData | Problem:
-        encoder = Encoder(task=self.task, data=self.data)
+        encoder = _Encoder(task=self.task, data=self.data)
         masks: list[list[Mask]] = [[] for _ in self.slices]
         groups: list[npt.NDArray[np.uint64]] = []
         count = ungrouped = 0
@@ -436,7 +408,8 @@ class _Opening:
             if self.data.group is not None:
                 ungrouped += int(batch["no group"].sum())
                 groups.append(batch["group"].to_numpy())
-        if count != self._count():
+        # Counted in a query of its own: where polars 2.1 meets a damaged page, its batches just end.
+        if count != self.frame.select(pl.len()).collect(engine="streaming").item():
             return _unreadable(self.data, "some of its rows cannot be reached; the file is damaged")
         if not count:
             return Problem.of(Reason.EMPTY_HOLDOUT)
@@ -448,14 +421,12 @@ class _Opening:
         whole = {part.name: np.concatenate(mask) for part, mask in zip(self.slices, masks, strict=True)}
         return self._holdout(features, labels, whole, _codes(groups) if groups else None)
 
-    def _count(self) -> int:
-        """The rows counted in a query of its own: where polars 2.1 meets a damaged page, its batches just end."""
-        return int(self.frame.select(pl.len()).collect(engine="streaming").item())
-
     def _columns(self) -> list[pl.Expr]:
         """The target, each slice and the group, under names that no column of the file can clash with."""
         columns = [pl.col(self.data.target).alias("target")]
-        columns += [_where(part).fill_null(value=False).alias(f"slice {i}") for i, part in enumerate(self.slices)]
+        columns += [
+            pl.sql_expr(part.where).fill_null(value=False).alias(f"slice {i}") for i, part in enumerate(self.slices)
+        ]
         if self.data.group is not None:
             group = pl.col(self.data.group)
             is_text = frames.is_text(self.frame.collect_schema()[self.data.group])
@@ -493,10 +464,6 @@ class _Opening:
         )
 
 
-def _where(part: Slice) -> pl.Expr:
-    return pl.sql_expr(part.where)
-
-
 def _batches(frame: pl.LazyFrame, rows: int) -> Iterator[pl.DataFrame]:
     """A query's rows in order, at most `rows` at a time: polars reads ahead by a few batches, no more."""
     for batch in frame.collect_batches(chunk_size=rows, maintain_order=True, lazy=True, engine="streaming"):
@@ -504,7 +471,6 @@ def _batches(frame: pl.LazyFrame, rows: int) -> Iterator[pl.DataFrame]:
 
 
 def _codes(hashes: Sequence[npt.NDArray[np.uint64]]) -> npt.NDArray[np.int32]:
-    """Groups numbered in the order in which they appear."""
     _, first, inverse = np.unique(np.concatenate(hashes), return_index=True, return_inverse=True)
     rank = np.empty(first.size, dtype=np.int32)
     rank[np.argsort(first)] = np.arange(first.size, dtype=np.int32)

@@ -24,53 +24,25 @@ from onnx import checker, numpy_helper
 
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
-from mlbot.ml.protocol import (
-    Expected,
-    Feature,
-    Kind,
-    Layout,
-    ModelFacts,
-    Refused,
-    did_you_mean,
-    listed,
-    plain_label,
-    printable,
-    quoted,
-)
+from mlbot.ml import protocol
+from mlbot.ml.protocol import Expected, Feature, Kind, Layout, ModelFacts, Refused, listed, quoted
 
 _MAX_NESTING = 16
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 
 _QUANTISED = frozenset(
-    [
-        "DequantizeLinear",
-        "DynamicQuantizeLSTM",
-        "DynamicQuantizeMatMul",
-        "FastGelu",
-        "Gelu",
-        "MatMulIntegerToFloat",
-        "MatMulNBits",
-        "QAttention",
-        "QGemm",
-        "QLinearAdd",
-        "QLinearAveragePool",
-        "QLinearConcat",
-        "QLinearGlobalAveragePool",
-        "QLinearLeakyRelu",
-        "QLinearMul",
-        "QLinearReduceMean",
-        "QLinearSigmoid",
-        "QLinearSoftmax",
-        "QLinearWhere",
-        "QuantizeLinear",
-    ]
+    {
+        *("DequantizeLinear", "QuantizeLinear", "MatMulIntegerToFloat", "MatMulNBits", "FastGelu", "Gelu"),
+        *("DynamicQuantizeLSTM", "DynamicQuantizeMatMul", "QAttention", "QGemm", "QLinearAdd", "QLinearMul"),
+        *("QLinearConcat", "QLinearWhere", "QLinearSigmoid", "QLinearSoftmax", "QLinearLeakyRelu"),
+        *("QLinearReduceMean", "QLinearAveragePool", "QLinearGlobalAveragePool"),
+    }
 )
 
 
 def parse_model(content: bytes) -> onnx.ModelProto:
     """Read an ONNX file; raises `Refused` when it is none, or contains what is not allowed."""
     model = _decoded(content)
-    _no_training(model)
     own = frozenset((function.domain, function.name) for function in model.functions)
     for message in _messages(model):
         if isinstance(message, onnx.TensorProto):
@@ -91,12 +63,9 @@ def _decoded(content: bytes) -> onnx.ModelProto:
         raise _refused("The file is no ONNX model: it has no graph. Write one with skl2onnx, torch.onnx or the like.")
     if not model.graph.output:
         raise _refused("The ONNX model has no output.")
-    return model
-
-
-def _no_training(model: onnx.ModelProto) -> None:
     if model.training_info:
         raise _refused("The ONNX model carries training graphs. Export it for inference.")
+    return model
 
 
 def _messages(model: onnx.ModelProto) -> Iterator[Message]:
@@ -143,18 +112,13 @@ def _valid(content: bytes) -> None:
     try:
         checker.check_model(content, full_check=False)
     except (checker.ValidationError, ValueError) as error:
-        message = printable(" ".join(str(error).split()), 200)
+        message = protocol.printable(" ".join(str(error).split()), 200)
         raise _refused(f"The ONNX model is not valid: {message}") from error
 
 
 def _refused(detail: str) -> Refused:
     return Refused(Reason.MODEL_REFUSED, detail)
 
-
-# Which label each probability column of an ONNX classifier stands for. Runs in the scoring child.
-
-CLASSES_KEY = "mlbot.classes"
-"""Metadata of a model file: the JSON list of the labels, in the order of the probability columns."""
 
 _T = onnx.TensorProto
 _LABEL_TYPES = frozenset({_T.STRING, _T.INT64, _T.INT32, _T.BOOL})
@@ -195,14 +159,14 @@ def class_order(model: onnx.ModelProto, expected: Expected) -> Labels:
 def _as_written(own: Labels, expected: Expected) -> Labels | None:
     """A list of labels in the holdout's spelling, or None when it is not about these classes."""
     classes = expected.classes
-    spelled = {plain_label(name): name for name in classes}
-    known = sum(plain_label(label) in spelled for label in own)
+    spelled = {protocol.plain_label(name): name for name in classes}
+    known = sum(protocol.plain_label(label) in spelled for label in own)
     if known == len(own) and (expected.task is Task.MULTICLASS or known == len(classes)):
-        return tuple(spelled[plain_label(label)] for label in own)
+        return tuple(spelled[protocol.plain_label(label)] for label in own)
     if own == tuple(str(code) for code in range(len(classes))):
         return (spelled["false"], spelled["true"]) if set(spelled) == {"false", "true"} else classes
     if expected.task is Task.MULTICLASS and known >= 2:
-        return tuple(spelled.get(plain_label(label), label) for label in own)
+        return tuple(spelled.get(protocol.plain_label(label), label) for label in own)
     return None
 
 
@@ -232,7 +196,7 @@ def _label_lists(model: onnx.ModelProto, output: str) -> Iterator[Labels]:
 
 def _in_metadata(model: onnx.ModelProto) -> Iterator[Labels]:
     """The list that mlbot's export writes."""
-    text = next((entry.value for entry in model.metadata_props if entry.key == CLASSES_KEY), "null")
+    text = next((entry.value for entry in model.metadata_props if entry.key == protocol.CLASSES_KEY), "null")
     try:
         labels = json.loads(text)
     except (ValueError, RecursionError):
@@ -283,9 +247,6 @@ def _values(tensor: onnx.TensorProto) -> Labels:
 def _text(value: object) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
-
-FEATURES_KEY = "mlbot.features"
-"""Metadata of a model file: the JSON list of the columns that its one matrix input was trained on, in order."""
 
 _NUMBERS: Mapping[int, type[np.generic]] = {
     _T.FLOAT: np.float32,
@@ -365,7 +326,7 @@ def _columns(inputs: Sequence[onnx.ValueInfoProto], features: Sequence[Feature])
     columns = [feature.name for feature in features]
     unknown = [name for name in by_name if name not in set(columns)]
     if unknown:
-        hint = did_you_mean(unknown[0], [name for name in columns if name not in by_name])
+        hint = protocol.did_you_mean(unknown[0], [name for name in columns if name not in by_name])
         raise _inputs(
             f"The ONNX model has inputs that are no feature of the holdout: {listed(unknown)}{hint}. An input is named "
             "as its column; columns of `data.drop`, the target and the group are not given to a model."
@@ -412,7 +373,7 @@ def _matrix(value: onnx.ValueInfoProto, features: Sequence[Feature]) -> Input:
 
 def _same_order(model: onnx.ModelProto, features: Sequence[Feature]) -> None:
     """Columns in another order would be scored without an error, and wrongly."""
-    text = next((entry.value for entry in model.metadata_props if entry.key == FEATURES_KEY), None)
+    text = next((entry.value for entry in model.metadata_props if entry.key == protocol.FEATURES_KEY), None)
     if text is None:
         return
     try:
@@ -420,7 +381,9 @@ def _same_order(model: onnx.ModelProto, features: Sequence[Feature]) -> None:
     except (ValueError, RecursionError):
         trained = None
     if not isinstance(trained, list) or not all(isinstance(name, str) for name in trained):
-        raise Refused(Reason.FEATURE_ORDER, f"The model's metadata {quoted(FEATURES_KEY)} is no JSON list of names.")
+        raise Refused(
+            Reason.FEATURE_ORDER, f"The model's metadata {quoted(protocol.FEATURES_KEY)} is no JSON list of names."
+        )
     columns = [feature.name for feature in features]
     if trained == columns:
         return

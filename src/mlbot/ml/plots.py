@@ -18,16 +18,14 @@ from mlbot.report.report import CalibrationBin, Charts, Curves, ModelReport, Poi
 from mlbot.report.words import clear_change
 from mlbot.verdict.verdict import Comparison
 
-# What all charts share: sizes, the two sides, tooltips and the legend that hides a side.
-
 Rows = list[dict[str, Any]]  # data of a chart, a dict a mark; the keys are fixed names, never a stranger's
-SIDES = [Side.BASELINE.value, Side.CANDIDATE.value]
-WIDTH, HEIGHT = 340, 240
+_SIDES = [Side.BASELINE.value, Side.CANDIDATE.value]
+_WIDTH, _HEIGHT = 340, 240
 
-NEUTRAL = "#8b949e"
+_NEUTRAL = "#8b949e"
 """Rulers and diagonals: readable on light and dark ground."""
 
-TICKS = 6
+_TICKS = 6
 
 
 class Use(Enum):
@@ -37,19 +35,18 @@ class Use(Enum):
     PICTURE = "picture"  # it is drawn once, so it says itself what it shows
 
 
-def tooltips(rows: Rows) -> list[Any]:
+def _tooltips(rows: Rows) -> list[Any]:
     """All fields of the data but the one that only sorts."""
     kinds = {name: "nominal" if isinstance(value, str) else "quantitative" for name, value in rows[0].items()}
     return [alt.Tooltip(field=name, type=kind) for name, kind in kinds.items() if name != "order"]
 
 
-def side_colour(*, legend: bool = True) -> Any:
-    """The colour of a side, from the theme."""
-    scale = alt.Scale(domain=SIDES)
+def _side_colour(*, legend: bool = True) -> Any:
+    scale = alt.Scale(domain=_SIDES)
     return alt.Color("side:N", scale=scale, title=None) if legend else alt.Color("side:N", scale=scale, legend=None)
 
 
-def toggled(chart: Any, opacity: float, use: Use) -> Any:
+def _toggled(chart: Any, opacity: float, use: Use) -> Any:
     """With a legend on which a click leaves one side alone."""
     if use is Use.PICTURE:
         return chart
@@ -58,13 +55,11 @@ def toggled(chart: Any, opacity: float, use: Use) -> Any:
     return chart.encode(opacity=faded).add_params(shown).properties(name="toggled")
 
 
-def finished(chart: Any, description: str, use: Use, title: str = "", height: int = HEIGHT) -> Any:
+def _finished(chart: Any, description: str, use: Use, title: str = "", height: int = _HEIGHT) -> Any:
     """With its size and its words: a description for those who cannot see it, a title where the page gives none."""
-    sized = chart.properties(width=WIDTH, height=height, description=description)
+    sized = chart.properties(width=_WIDTH, height=height, description=description)
     return sized.properties(title=title) if title and use is Use.PICTURE else sized
 
-
-# How charts look on light and on dark pages, and the script that draws them in a browser.
 
 NAMES = ("light", "dark")
 
@@ -137,8 +132,6 @@ def script() -> str:
     return str(vl_convert.javascript_bundle(_SNIPPET))
 
 
-# Charts of what one side's predictions look like: ROC, precision and recall, calibration, confusion, residuals.
-
 _MOST_CLASSES = 20
 
 _FEW_POINTS = 60  # up to so many, each point is marked
@@ -146,8 +139,6 @@ _FEW_POINTS = 60  # up to so many, each point is marked
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Axes:
-    """Field and title of both axes."""
-
     x: str
     x_title: str
     y: str
@@ -155,8 +146,7 @@ class _Axes:
     unit: bool = False  # whether both run from 0 to 1, with the diagonal drawn
 
 
-def roc(model: ModelReport, use: Use) -> Any | None:
-    """True positive rate against false positive rate."""
+def _roc(model: ModelReport, use: Use) -> Any | None:
     axes = _Axes(
         x="false positive rate",
         x_title="False positive rate",
@@ -168,23 +158,20 @@ def roc(model: ModelReport, use: Use) -> Any | None:
     return _lines(rows, axes, use, "ROC curve: true positive rate against false positive rate", "ROC curve")
 
 
-def precision_recall(model: ModelReport, use: Use) -> Any | None:
-    """Precision against recall."""
+def _precision_recall(model: ModelReport, use: Use) -> Any | None:
     axes = _Axes(x="recall", x_title="Recall", y="precision", y_title="Precision")
     rows = [row for side, curves in _sided(model) for row in _points(side, curves.precision_recall, axes)]
     return _lines(rows, axes, use, "Precision against recall", "Precision and recall")
 
 
-def calibration(model: ModelReport, use: Use) -> Any | None:
-    """Observed against predicted share."""
+def _calibration(model: ModelReport, use: Use) -> Any | None:
     axes = _Axes(x="predicted", x_title="Predicted probability", y="observed", y_title="Observed share", unit=True)
     rows = [row for side, curves in _sided(model) for row in _binned(side, curves.calibration, axes)]
     words = "Calibration: observed share against predicted probability, in quantile bins"
     return _lines(rows, axes, use, words, "Calibration")
 
 
-def residuals(model: ModelReport, use: Use) -> Any | None:
-    """Mean residual against prediction."""
+def _residuals(model: ModelReport, use: Use) -> Any | None:
     axes = _Axes(x="predicted", x_title="Prediction", y="mean residual", y_title="Mean residual")
     rows = [row for side, curves in _sided(model) for row in _binned(side, curves.residuals, axes)]
     words = "Mean residual (true minus predicted) against the prediction, in quantile bins"
@@ -210,29 +197,28 @@ def _lines(rows: Rows, axes: _Axes, use: Use, description: str, title: str) -> A
     if not rows:
         return None
     scale = alt.Scale(domain=[0, 1]) if axes.unit else alt.Scale(zero=False)
-    ticks = alt.Axis(tickCount=TICKS)
+    ticks = alt.Axis(tickCount=_TICKS)
     base = alt.Chart(alt.InlineData(values=rows)).encode(
         x=alt.X(f"{axes.x}:Q", title=axes.x_title, scale=scale, axis=ticks),
         y=alt.Y(f"{axes.y}:Q", title=axes.y_title, scale=scale, axis=ticks),
-        color=side_colour(),
+        color=_side_colour(),
         order=alt.Order("order:Q"),
-        tooltip=tooltips(rows),
+        tooltip=_tooltips(rows),
     )
     layers = [_diagonal()] if axes.unit else []
-    layers.append(toggled(base.mark_line(strokeWidth=2, clip=True), 1.0, use))
+    layers.append(_toggled(base.mark_line(strokeWidth=2, clip=True), 1.0, use))
     if len(rows) <= _FEW_POINTS:
         layers.append(base.mark_point(size=36, filled=True, opacity=1))
-    return finished(alt.layer(*layers), f"{description}, baseline and candidate", use, title)
+    return _finished(alt.layer(*layers), f"{description}, baseline and candidate", use, title)
 
 
 def _diagonal() -> Any:
     ends = [{"x": 0, "y": 0}, {"x": 1, "y": 1}]
     chart = alt.Chart(alt.InlineData(values=ends))
-    return chart.mark_line(strokeDash=[4, 4], strokeWidth=1, color=NEUTRAL).encode(x="x:Q", y="y:Q")
+    return chart.mark_line(strokeDash=[4, 4], strokeWidth=1, color=_NEUTRAL).encode(x="x:Q", y="y:Q")
 
 
-def residual_histogram(model: ModelReport, use: Use) -> Any | None:
-    """How many rows have which residual."""
+def _residual_histogram(model: ModelReport, use: Use) -> Any | None:
     rows = [
         {"side": side, "from": low, "to": high, "rows": count}
         for side, curves in _sided(model)
@@ -244,19 +230,18 @@ def residual_histogram(model: ModelReport, use: Use) -> Any | None:
         alt.Chart(alt.InlineData(values=rows))
         .mark_bar(opacity=0.55, binSpacing=0)
         .encode(
-            x=alt.X("from:Q", title="Residual (true minus predicted)", bin="binned", axis=alt.Axis(tickCount=TICKS)),
+            x=alt.X("from:Q", title="Residual (true minus predicted)", bin="binned", axis=alt.Axis(tickCount=_TICKS)),
             x2="to:Q",
             y=alt.Y("rows:Q", title="Rows", stack=None),
-            color=side_colour(),
-            tooltip=tooltips(rows),
+            color=_side_colour(),
+            tooltip=_tooltips(rows),
         )
     )
     words = "Histogram of residuals, baseline and candidate"
-    return finished(toggled(bars, 0.55, use), words, use, "Residuals")
+    return _finished(_toggled(bars, 0.55, use), words, use, "Residuals")
 
 
-def confusion(model: ModelReport, use: Use) -> Any | None:
-    """The candidate's rows by true and predicted class; none for more classes than can be read."""
+def _confusion(model: ModelReport, use: Use) -> Any | None:
     counts = model.curves.get(Side.CANDIDATE, Curves()).confusion
     if not counts or len(counts) > _MOST_CLASSES:
         return None
@@ -265,12 +250,12 @@ def confusion(model: ModelReport, use: Use) -> Any | None:
     base = alt.Chart(alt.InlineData(values=rows)).encode(
         x=alt.X("predicted:N", sort=names, title="Predicted class", axis=alt.Axis(labelAngle=0, orient="top")),
         y=alt.Y("true:N", sort=names, title="True class"),
-        tooltip=tooltips(rows),
+        tooltip=_tooltips(rows),
     )
     share = alt.Color("share of class:Q", scale=alt.Scale(domain=[0, 1], range="ramp"), legend=None)
     text = base.mark_text(fontSize=13).encode(text=alt.Text("rows:Q", format=",d"))
     words = "Confusion matrix of the candidate: rows by true and predicted class"
-    return finished(alt.layer(base.mark_rect().encode(color=share), text), words, use, "Confusion of the candidate")
+    return _finished(alt.layer(base.mark_rect().encode(color=share), text), words, use, "Confusion of the candidate")
 
 
 def _confusion_rows(counts: tuple[tuple[int, ...], ...], names: list[str]) -> Rows:
@@ -286,8 +271,6 @@ def _class_names(model: ModelReport, classes: int) -> list[str]:
     return list(known) if len(known) == classes else [str(index) for index in range(classes)]
 
 
-# Charts of candidate against baseline: the change by slice with its interval, and the scatter of the seeds.
-
 _SMALL = "too few rows"
 _READINGS = ["worse", "better", "no clear change", _SMALL]
 _MOST_SLICES = 40
@@ -296,7 +279,7 @@ _ROW = 26
 _ALL = "all rows"
 
 
-def slices(model: ModelReport, use: Use) -> Any | None:
+def _slices(model: ModelReport, use: Use) -> Any | None:
     """The change of a metric by slice, with intervals, zero and the margin; of no slices a picture says nothing."""
     rows = _slice_rows(model)
     metric = _first_metric(model, (row["metric"] for row in rows))
@@ -308,19 +291,20 @@ def slices(model: ModelReport, use: Use) -> Any | None:
             return None
     names = list(dict.fromkeys(row["slice"] for row in rows))
     base, choosable = _of_one_metric(rows, metric, use)
-    marks = base.encode(y=alt.Y("slice:N", sort=names, title=None), color=_reading_colour(rows), tooltip=tooltips(rows))
-    axis = alt.Axis(tickCount=TICKS)
+    marks = base.encode(
+        y=alt.Y("slice:N", sort=names, title=None), color=_reading_colour(rows), tooltip=_tooltips(rows)
+    )
+    axis = alt.Axis(tickCount=_TICKS)
     low = alt.X("low:Q", title="Change, with its interval (dashed: the margin)", axis=axis, scale=alt.Scale(padding=6))
     spans = marks.mark_rule(strokeWidth=2.5).encode(x=low, x2="high:Q")
     dots = marks.mark_point(filled=True, size=70, opacity=1).encode(x="change:Q")
     words = f"Change of a metric from baseline to candidate by slice, with intervals; {metric} to begin with"
-    height = HEIGHT if use is Use.PICTURE else max(100, _ROW * len(names))
+    height = _HEIGHT if use is Use.PICTURE else max(100, _ROW * len(names))
     chart = choosable(alt.layer(*_rulers(model, metric, use), spans, dots))
-    return finished(chart, words, use, f"Change of {metric} by slice", height)
+    return _finished(chart, words, use, f"Change of {metric} by slice", height)
 
 
-def seeds(model: ModelReport, use: Use) -> Any | None:
-    """A point for each seed's value of a metric."""
+def _seeds(model: ModelReport, use: Use) -> Any | None:
     rows = _seed_rows(model)
     metric = _first_metric(model, (row["metric"] for row in rows))
     if metric is None:
@@ -328,13 +312,13 @@ def seeds(model: ModelReport, use: Use) -> Any | None:
     base, choosable = _of_one_metric(rows, metric, use)
     scale = alt.Scale(zero=False, nice=True, padding=10)
     chart = base.mark_point(size=90, filled=True, opacity=0.8).encode(
-        x=alt.X("value:Q", title="Value, a point a seed", scale=scale, axis=alt.Axis(tickCount=TICKS)),
-        y=alt.Y("side:N", sort=SIDES, title=None),
-        color=side_colour(legend=False),
-        tooltip=tooltips(rows),
+        x=alt.X("value:Q", title="Value, a point a seed", scale=scale, axis=alt.Axis(tickCount=_TICKS)),
+        y=alt.Y("side:N", sort=_SIDES, title=None),
+        color=_side_colour(legend=False),
+        tooltip=_tooltips(rows),
     )
     words = f"Each seed's value of a metric, baseline and candidate; {metric} to begin with"
-    return finished(choosable(chart), words, use, f"{metric} by seed", HEIGHT if use is Use.PICTURE else 110)
+    return _finished(choosable(chart), words, use, f"{metric} by seed", _HEIGHT if use is Use.PICTURE else 110)
 
 
 def _first_metric(model: ModelReport, available: Iterable[str]) -> str | None:
@@ -369,7 +353,7 @@ def _only(rows: Rows, metric: str) -> Rows:
 
 def _rulers(model: ModelReport, metric: str, use: Use) -> list[Any]:
     """Upright lines: none at all is zero; dashed is the margin, beyond which a change is a regression."""
-    zero = alt.Chart(alt.InlineData(values=[{"x": 0}])).mark_rule(color=NEUTRAL).encode(x="x:Q")
+    zero = alt.Chart(alt.InlineData(values=[{"x": 0}])).mark_rule(color=_NEUTRAL).encode(x="x:Q")
     margins: Rows = [
         {"metric": each.metric, "x": each.direction.worse * each.margin}
         for each in model.comparisons
@@ -381,7 +365,7 @@ def _rulers(model: ModelReport, metric: str, use: Use) -> list[Any]:
         return [zero]
     chart = alt.Chart(alt.InlineData(values=margins))
     chart = chart if use is Use.PICTURE else chart.transform_filter("datum.metric === metric")
-    return [zero, chart.mark_rule(color=NEUTRAL, strokeDash=[4, 3]).encode(x="x:Q")]
+    return [zero, chart.mark_rule(color=_NEUTRAL, strokeDash=[4, 3]).encode(x="x:Q")]
 
 
 def _reading_colour(rows: Rows) -> Any:
@@ -419,7 +403,7 @@ def _reading(comparison: Comparison, infos: dict[str, SliceInfo]) -> str:
 def _seed_rows(model: ModelReport) -> Rows:
     return [
         {"metric": score.metric, "side": side, "seed": each.seed, "value": score.value}
-        for side, evaluations in zip(SIDES, (model.baseline, model.candidate), strict=True)
+        for side, evaluations in zip(_SIDES, (model.baseline, model.candidate), strict=True)
         for each in evaluations
         for score in each.scores
         if score.slice is None and score.value is not None
@@ -463,13 +447,13 @@ def _spec(chart: Any) -> Spec:
 
 _MAKERS: Mapping[str, Callable[[ModelReport, Use], Any | None]] = MappingProxyType(
     {
-        "slices": slices,
-        "seeds": seeds,
-        "roc": roc,
-        "precision_recall": precision_recall,
-        "calibration": calibration,
-        "confusion": confusion,
-        "residuals": residuals,
-        "residual_histogram": residual_histogram,
+        "slices": _slices,
+        "seeds": _seeds,
+        "roc": _roc,
+        "precision_recall": _precision_recall,
+        "calibration": _calibration,
+        "confusion": _confusion,
+        "residuals": _residuals,
+        "residual_histogram": _residual_histogram,
     }
 )

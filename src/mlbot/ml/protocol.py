@@ -25,6 +25,12 @@ REPLY_HEADER_LIMIT = 1 << 20  # bytes of the longest header that the judge accep
 REQUEST_LIMIT = 1 << 40  # bytes the child accepts: the judge is trusted, and memory has its own limit
 
 
+# Metadata of a model file, JSON lists: the columns that it was trained on, and the labels of its probability columns,
+# both in order.
+FEATURES_KEY = "mlbot.features"
+CLASSES_KEY = "mlbot.classes"
+
+
 class Kind(StrEnum):
     """What a column of the holdout holds."""
 
@@ -213,8 +219,6 @@ def parse(adapter: TypeAdapter[_M], text: bytes) -> _M:
     except ValidationError as error:
         raise ProtocolError("a message is not one of those agreed") from error
 
-
-# Words for problems: names from outside are escaped and cut before they are said.
 
 _NAME = 60
 _SHOWN = 5

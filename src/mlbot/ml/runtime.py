@@ -12,19 +12,9 @@ from onnx import TensorProto, helper
 
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
+from mlbot.ml import protocol
 from mlbot.ml.onnx_file import Input, Signature, parse_model, read_signature
-from mlbot.ml.protocol import (
-    Column,
-    Expected,
-    Feature,
-    Layout,
-    Measured,
-    ModelFacts,
-    ProtocolError,
-    Refused,
-    printable,
-    quoted,
-)
+from mlbot.ml.protocol import Column, Expected, Feature, Measured, ModelFacts, Refused, printable, quoted
 
 # Columns of a batch from the pipe, as what a model's inputs take. Numbers travel as they are; text as codes into the
 # distinct values of the batch, so that a category's name crosses once and not once a row.
@@ -39,7 +29,7 @@ def unpack(rows: int, columns: Sequence[Column], raw: bytes | bytearray) -> tupl
     for column in columns:
         dtype = np.dtype(column.dtype)
         if offset + rows * dtype.itemsize > len(raw):
-            raise ProtocolError("a batch is shorter than it says")
+            raise protocol.ProtocolError("a batch is shorter than it says")
         values = np.frombuffer(raw, dtype, rows, offset)
         offset += values.nbytes
         if column.categories is not None:
@@ -53,7 +43,7 @@ def feeds(signature: Signature, features: Sequence[Feature], arrays: Sequence[Va
 
     Raises `Refused` when a value cannot be held by the type of its input.
     """
-    if signature.facts.layout is Layout.COLUMNS:
+    if signature.facts.layout is protocol.Layout.COLUMNS:
         by_name = {feature.name: values for feature, values in zip(features, arrays, strict=True)}
         return {i.name: _cast(by_name[i.name], i, i.name).reshape(-1, 1) for i in signature.inputs}
     (matrix,) = signature.inputs

@@ -8,29 +8,14 @@ import os
 from typing import TYPE_CHECKING
 
 from mlbot.gates.outcome import Reason
-from mlbot.ml import disable_telemetry, sandbox
-from mlbot.ml.protocol import (
-    REQUEST,
-    REQUEST_LIMIT,
-    Batch,
-    Load,
-    Loaded,
-    Measure,
-    Predicted,
-    Ready,
-    Refusal,
-    Refused,
-    Start,
-    head,
-    parse,
-    receive,
-)
+from mlbot.ml import disable_telemetry, protocol, sandbox
+from mlbot.ml.protocol import Refused, head, parse, receive
 
 if TYPE_CHECKING:
     from mlbot.ml.runtime import Runtime
 
 
-class Channel:
+class _Channel:
     """The pipes to the judge. What libraries print goes to the standard error, never between the messages."""
 
     def __init__(self) -> None:
@@ -40,7 +25,6 @@ class Channel:
 
     @property
     def highest(self) -> int:
-        """The highest file descriptor in use."""
         return self._out
 
     def read(self, size: int) -> bytearray:
@@ -55,7 +39,6 @@ class Channel:
         return content
 
     def send(self, header: bytes, raw: bytes | memoryview = b"") -> None:
-        """One message."""
         for part in (memoryview(header), memoryview(raw)):
             done = 0
             while done < len(part):
@@ -64,23 +47,22 @@ class Channel:
 
 def main() -> None:
     """Serve one model: start, load, then batches until the pipe closes."""
-    channel = Channel()
-    text, _ = receive(channel.read, REQUEST_LIMIT, 0)
-    start = Start.model_validate_json(text)
+    channel = _Channel()
+    text, _ = receive(channel.read, protocol.REQUEST_LIMIT, 0)
+    start = protocol.Start.model_validate_json(text)
     protection = sandbox.isolate()
     runtime = _prepared(start)
     limits = sandbox.Confinement(
         memory_bytes=start.memory_bytes, cpu_s=start.cpu_s, threads=start.threads, parent=start.parent
     )
     protection |= sandbox.lock_down(limits, channel.highest)
-    channel.send(head(Ready(protection=protection)))
+    channel.send(head(protocol.Ready(protection=protection)))
     while _served(channel, runtime):
         pass
     os._exit(0)  # the libraries' own endings would only try what is no longer allowed
 
 
-def _prepared(start: Start) -> "Runtime":
-    """Import everything, and use it once."""
+def _prepared(start: protocol.Start) -> "Runtime":
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy reads it on import; else one thread a processor
     disable_telemetry()
     from mlbot.ml.runtime import Runtime, warm_up
@@ -89,32 +71,31 @@ def _prepared(start: Start) -> "Runtime":
     return Runtime(start.expected, start.threads)
 
 
-def _served(channel: Channel, runtime: "Runtime") -> bool:
-    """Answer one request. Whether there was one."""
+def _served(channel: _Channel, runtime: "Runtime") -> bool:
     try:
-        text, raw = receive(channel.read, REQUEST_LIMIT, REQUEST_LIMIT)
+        text, raw = receive(channel.read, protocol.REQUEST_LIMIT, protocol.REQUEST_LIMIT)
     except EOFError:
         return False
     try:
         _answer(channel, runtime, text, raw)
     except Refused as refused:
-        channel.send(head(Refusal(reason=refused.reason, detail=refused.detail)))
+        channel.send(head(protocol.Refusal(reason=refused.reason, detail=refused.detail)))
     except MemoryError:
         detail = "The model wants more memory than the judge allows."
-        channel.send(head(Refusal(reason=Reason.SCORING_MEMORY, detail=detail)))
+        channel.send(head(protocol.Refusal(reason=Reason.SCORING_MEMORY, detail=detail)))
     return True
 
 
-def _answer(channel: Channel, runtime: "Runtime", text: bytes, raw: bytes | bytearray) -> None:
-    match parse(REQUEST, text):
-        case Load():
-            channel.send(head(Loaded(facts=runtime.load(bytes(raw)))))
-        case Batch(rows=rows, columns=columns):
+def _answer(channel: _Channel, runtime: "Runtime", text: bytes, raw: bytes | bytearray) -> None:
+    match parse(protocol.REQUEST, text):
+        case protocol.Load():
+            channel.send(head(protocol.Loaded(facts=runtime.load(bytes(raw)))))
+        case protocol.Batch(rows=rows, columns=columns):
             found = runtime.predict(rows, columns, raw)
             wide = found.astype("<f8" if found.dtype.itemsize == 8 else "<f4", order="C", copy=False)
-            answer = Predicted(dtype="<f8" if wide.itemsize == 8 else "<f4", rows=rows, width=wide.shape[1])
+            answer = protocol.Predicted(dtype="<f8" if wide.itemsize == 8 else "<f4", rows=rows, width=wide.shape[1])
             channel.send(head(answer, wide.nbytes), wide.reshape(-1).view("u1").data)
-        case Measure(rows=rows, columns=columns, requests=requests, seconds=seconds):
+        case protocol.Measure(rows=rows, columns=columns, requests=requests, seconds=seconds):
             channel.send(head(runtime.measure(rows, columns, raw, requests, seconds)))
 
 

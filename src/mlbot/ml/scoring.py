@@ -27,35 +27,12 @@ from mlbot.errors import MissingExtraError, MlbotError
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.lib.record import Record
+from mlbot.ml import protocol
 from mlbot.ml.guard import ModelFile, open_model
 from mlbot.ml.holdout import HoldoutData, pack
-from mlbot.ml.protocol import (
-    REPLY,
-    REPLY_HEADER_LIMIT,
-    Batch,
-    Expected,
-    Load,
-    Loaded,
-    Measure,
-    Measured,
-    ModelFacts,
-    Packed,
-    Predicted,
-    ProtocolError,
-    Ready,
-    Refusal,
-    Start,
-    head,
-    listed,
-    parse,
-    printable,
-    quoted,
-    receive,
-)
+from mlbot.ml.protocol import Expected, ModelFacts, Packed, ProtocolError, listed, parse, printable, quoted, receive
 from mlbot.ml.sandbox import hidden_from_children
 from mlbot.verdict.verdict import Latency, Problem
-
-# The judge's end of one scoring child: start it, talk with a deadline, and tell what its end means.
 
 _BOOT = "import sys; sys.path += sys.argv[1:]; from mlbot.ml.scorer import main; main()"
 _NEEDED = ("mlbot", "pydantic", "numpy", "onnx", "onnxruntime", "google.protobuf")
@@ -92,7 +69,7 @@ class Worker:
         self._in, self._out, self._err = (
             _without_blocking(stream) for stream in (self._process.stdin, self._process.stdout, self._process.stderr)
         )
-        self._start = Start(
+        self._start = protocol.Start(
             expected=expected, memory_bytes=memory_bytes, cpu_s=wall_s * threads, threads=threads, parent=os.getpid()
         )
 
@@ -106,24 +83,24 @@ class Worker:
         """Wait until the child has locked itself down; each measure of protection, and whether it is in force."""
         self.send(self._start)
         answer, _ = self.receive(0)
-        if not isinstance(answer, Ready):
+        if not isinstance(answer, protocol.Ready):
             self._nonsense()
         return answer.protection
 
     def send(self, message: Record, length: int = 0, chunks: Iterable[bytes] = ()) -> None:
         """Send a message with `length` raw bytes."""
-        self._write(head(message, length))
+        self._write(protocol.head(message, length))
         for chunk in chunks:
             self._write(chunk)
 
     def receive(self, limit: int) -> tuple[Record, bytes | bytearray]:
         """The child's answer, with at most `limit` raw bytes."""
         try:
-            text, raw = receive(self._read, REPLY_HEADER_LIMIT, limit)
-            answer = parse(REPLY, text)
+            text, raw = receive(self._read, protocol.REPLY_HEADER_LIMIT, limit)
+            answer = parse(protocol.REPLY, text)
         except ProtocolError:
             self._nonsense()
-        if isinstance(answer, Refusal):
+        if isinstance(answer, protocol.Refusal):
             raise ScoringError(Problem.of(answer.reason, detail=printable(answer.detail, 1000)))
         return answer, raw
 
@@ -231,15 +208,13 @@ def _without_blocking(stream: IO[bytes] | None) -> int:
     return stream.fileno()
 
 
-# Predictions, checked row by row before anything is computed from them.
-
 Floats = npt.NDArray[np.float64]
 Raw = npt.NDArray[np.floating[Any]]
 _TOLERANCE = 1e-3
 
 
 @dataclass(kw_only=True, slots=True)
-class Collector:
+class _Collector:
     """Takes one model's predictions batch by batch into one array as the statistics want it."""
 
     task: Task
@@ -270,7 +245,6 @@ class Collector:
         self._done += values.shape[0]
 
     def problem(self) -> Problem | None:
-        """What is wrong with the predictions, if anything is."""
         rows = self._done
         if self._not_finite:
             return Problem.of(Reason.NOT_FINITE, "rows", wrong=self._not_finite, rows=rows)
@@ -300,7 +274,7 @@ class Collector:
             part[:, at] = 0.0 if column is None else values[:, column]
 
 
-def columns_of(facts: ModelFacts, task: Task, classes: tuple[str, ...]) -> tuple[int | None, ...] | Problem:
+def _columns_of(facts: ModelFacts, task: Task, classes: tuple[str, ...]) -> tuple[int | None, ...] | Problem:
     """Which of a model's columns are read, in the order of `classes` (binary: negative before positive)."""
     if task is Task.REGRESSION or facts.single_probability:
         return (0,)
@@ -311,9 +285,6 @@ def columns_of(facts: ModelFacts, task: Task, classes: tuple[str, ...]) -> tuple
         found = {"model": listed(facts.classes), "holdout": listed(classes)}
         return Problem.of(Reason.MODEL_OUTPUTS, "other-classes", **found)
     return (where[classes[1]],)
-
-
-# What a scoring is given and what it gives.
 
 
 class Protection(Record):
@@ -358,8 +329,6 @@ class Scored:
     facts: ModelFacts
 
 
-# One model on its way through a scoring.
-
 _WIDEST_FLOAT = 8
 
 _NONSENSE = Problem.of(Reason.SCORING_FAILED, "no-answer")
@@ -368,7 +337,7 @@ _T = TypeVar("_T")
 _R = TypeVar("_R", bound=Record)
 
 
-class Run:
+class _Run:
     """One model file and its child. Once there is a problem, the child is ended and nothing more is asked of it."""
 
     def __init__(self, path: Path, limits: Limits, *, parent_hidden: bool) -> None:
@@ -381,12 +350,11 @@ class Run:
         self._worker: Worker | None = None
         self._facts: ModelFacts | None = None
         self._latency: Latency | None = None
-        self._collector: Collector | None = None
+        self._collector: _Collector | None = None
         self._asked = 0
 
     @property
     def facts(self) -> ModelFacts:
-        """What the loaded file is."""
         return _there(self._facts)
 
     def start(self, expected: Expected, stack: ExitStack) -> None:
@@ -402,63 +370,53 @@ class Run:
         self._worker = stack.enter_context(worker)
 
     def load(self) -> None:
-        """Give the child the file's bytes."""
         file = _there(self._file)
         with self._asking() as worker:
             self._protection = Protection(**worker.ready(), parent_hidden=self._parent_hidden)
-            worker.send(Load(), file.size, file.chunks())
+            worker.send(protocol.Load(), file.size, file.chunks())
             answer, _ = worker.receive(0)
-            self._facts = _of_kind(answer, Loaded).facts
+            self._facts = _of_kind(answer, protocol.Loaded).facts
 
     def begin(self, holdout: HoldoutData, classes: tuple[str, ...]) -> None:
         """Make room for the predictions, now that the classes of all models are known."""
         task = holdout.record.task
-        columns = columns_of(self.facts, task, classes)
+        columns = _columns_of(self.facts, task, classes)
         if isinstance(columns, Problem):
             self._fail(columns)
             return
         shape = (holdout.rows, len(classes)) if task is Task.MULTICLASS else (holdout.rows,)
-        self._collector = Collector(task=task, whole=np.empty(shape), columns=columns)
+        self._collector = _Collector(task=task, whole=np.empty(shape), columns=columns)
 
     def measure(self, sample: Packed) -> None:
-        """Time predictions of some rows."""
         limits = self._limits
-        question = Measure(
+        question = protocol.Measure(
             rows=sample.rows, columns=sample.columns, requests=limits.latency_requests, seconds=limits.latency_s
         )
         with self._asking() as worker:
             worker.send(question, sample.length, sample.chunks)
             answer, _ = worker.receive(0)
-            found = _of_kind(answer, Measured)
-            self._latency = Latency(
-                requests=found.requests,
-                p50_ms=found.p50_ms,
-                p95_ms=found.p95_ms,
-                batch_rows=sample.rows,
-                rows_per_s=found.rows_per_s,
-            )
+            found = _of_kind(answer, protocol.Measured)
+            self._latency = Latency(batch_rows=sample.rows, **found.model_dump(exclude={"kind"}))
 
     def send(self, batch: Packed) -> None:
         """Give the child a batch; its answer is fetched later, so that the children work side by side."""
         self._asked = batch.rows
         with self._asking() as worker:
-            worker.send(Batch(rows=batch.rows, columns=batch.columns), batch.length, batch.chunks)
+            worker.send(protocol.Batch(rows=batch.rows, columns=batch.columns), batch.length, batch.chunks)
 
     def receive(self) -> None:
-        """Fetch the predictions of the batch that was sent."""
         if self.problem is not None:
             return
         with self._asking() as worker:
             width = max(1, len(self.facts.classes))
             answer, raw = worker.receive(self._asked * width * _WIDEST_FLOAT)
-            found = _of_kind(answer, Predicted)
+            found = _of_kind(answer, protocol.Predicted)
             dtype = np.dtype(found.dtype)
             if (found.rows, found.width) != (self._asked, width) or len(raw) != self._asked * width * dtype.itemsize:
                 raise ScoringError(_NONSENSE)
             _there(self._collector).add(np.frombuffer(raw, dtype).reshape(self._asked, width))
 
     def result(self, classes: tuple[str, ...]) -> Scored | Problem:
-        """The predictions, or why there are none."""
         if self.problem is not None:
             return self.problem
         collector, file = _there(self._collector), _there(self._file)
@@ -492,7 +450,6 @@ class Run:
 
 
 def _there(value: _T | None) -> _T:
-    """What an earlier step left behind. Raises `ValueError` when the steps are taken out of turn."""
     if value is None:
         raise ValueError("the steps of a scoring were taken out of turn")
     return value
@@ -522,7 +479,7 @@ def score_many(
     """
     limits = limits or Limits()
     with hidden_from_children() as hidden, ExitStack() as stack:
-        runs = [Run(path, limits, parent_hidden=hidden) for path in paths]
+        runs = [_Run(path, limits, parent_hidden=hidden) for path in paths]
         _load(runs, holdout.expected, stack)
         classes = _shared_classes(holdout, runs)
         for run in _live(runs):
@@ -531,7 +488,7 @@ def score_many(
         return tuple(run.result(classes) for run in runs)
 
 
-def _load(runs: Sequence[Run], expected: Expected, stack: ExitStack) -> None:
+def _load(runs: Sequence[_Run], expected: Expected, stack: ExitStack) -> None:
     """Each file in a child of its own; the children start side by side."""
     for run in runs:
         run.start(expected, stack)
@@ -539,11 +496,11 @@ def _load(runs: Sequence[Run], expected: Expected, stack: ExitStack) -> None:
         run.load()
 
 
-def _live(runs: Sequence[Run]) -> Iterator[Run]:
+def _live(runs: Sequence[_Run]) -> Iterator[_Run]:
     return (run for run in runs if run.problem is None)
 
 
-def _shared_classes(holdout: HoldoutData, runs: Sequence[Run]) -> tuple[str, ...]:
+def _shared_classes(holdout: HoldoutData, runs: Sequence[_Run]) -> tuple[str, ...]:
     """The holdout's classes, and after them those that only models know, so that all predictions have one form."""
     known = holdout.record.classes
     if holdout.record.task is not Task.MULTICLASS:
@@ -552,7 +509,7 @@ def _shared_classes(holdout: HoldoutData, runs: Sequence[Run]) -> tuple[str, ...
     return (*known, *sorted(beside))
 
 
-def _feed(runs: Sequence[Run], holdout: HoldoutData, limits: Limits) -> None:
+def _feed(runs: Sequence[_Run], holdout: HoldoutData, limits: Limits) -> None:
     """Time each model while the others rest, then give every batch to all of them."""
     features = holdout.expected.features
     rows = max(1, min(limits.batch_rows, _MOST_CELLS // len(features)))

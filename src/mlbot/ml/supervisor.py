@@ -154,7 +154,7 @@ def _die_with_parent() -> None:
 
 
 def _peak_memory() -> int:
-    """The largest resident set of any one process of the training, in bytes (getrusage(2): KiB, on macOS bytes)."""
+    """Of any one process of the training, in bytes (getrusage(2): KiB, on macOS bytes)."""
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss

@@ -34,7 +34,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Self
 
 from pydantic import ValidationError
@@ -45,8 +44,6 @@ from mlbot.lib.record import Digest, Sha, digest
 from mlbot.lib.scalar import Params
 from mlbot.ml import supervisor
 from mlbot.protocol.artifacts import MESSAGE, Parity, Training, TrainingFailure
-
-# What a training prints: saved, shown as progress, searched for claims. Hostile text of any length.
 
 _TAIL_LINES = 20
 _LINE_LENGTH = 500
@@ -77,13 +74,8 @@ def _claim_pattern(names: Iterable[str]) -> re.Pattern[str] | None:
     return re.compile(rf"""(?<![\w@./-])({known})["']?{space}[=:]{space}["']?({_NUMBER})(?!\.?\w|%)""")
 
 
-def _claimed(text: str, pattern: re.Pattern[str]) -> dict[str, float]:
-    found = ((match[1], float(match[2])) for match in pattern.finditer(_ESCAPE.sub("", text)))
-    return {name: value for name, value in found if math.isfinite(value)}
-
-
 class Log:
-    """Takes a training's output as it comes, in constant memory."""
+    """Takes a training's output, hostile text of any length, in constant memory."""
 
     def __init__(
         self,
@@ -115,9 +107,7 @@ class Log:
             self._file = self._path.open("wb")
         return self
 
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.finish()
         if self._file is not None:
             self._file.close()
@@ -156,7 +146,8 @@ class Log:
     def _lines(self, block: bytes) -> None:
         text = block.decode("utf-8", "replace")
         if self._pattern:
-            self.claims |= _claimed(text, self._pattern)
+            found = ((match[1], float(match[2])) for match in self._pattern.finditer(_ESCAPE.sub("", text)))
+            self.claims |= {name: value for name, value in found if math.isfinite(value)}
         lines = [line for line in text.split("\n") if line.strip(_BLANK)]
         self._tail.extend(filter(None, map(clean, lines[-_TAIL_LINES:])))
         allowed = self._take(len(lines))
@@ -180,8 +171,6 @@ class Log:
             self._progress(f"{self._name} | ({self._skipped} {lines} not shown)")
         self._skipped = 0
 
-
-# Run a command so that nothing of it is left when it is done, overdue, interrupted, or mlbot itself is killed.
 
 _POLL_S = 0.2
 _PIPE_CHUNK = 64 * 1024
@@ -282,7 +271,6 @@ def _drain_once(descriptor: int, take: Callable[[bytes], object], *, empty: bool
 
 
 def _let_go(process: "subprocess.Popen[bytes]", patience_s: float, reports: bytearray) -> None:
-    """Close the lifeline and wait until the supervisor has ended the training."""
     for stream in (process.stdin, process.stderr):
         if stream is not None:
             stream.close()
@@ -328,8 +316,6 @@ def _ended(reports: bytes, status: int | None) -> Ended:
     except (KeyError, TypeError, ValueError, OverflowError):
         return Ended(exit_code=None, problem=f"the process that watches the training ended ({status}) without a word")
 
-
-# Where a training runs: the record of it, and the variables it gets.
 
 _HASH_SEEDS = 2**32
 
@@ -393,8 +379,6 @@ def training_environment(user: Mapping[str, str], *, seed: int, own: Mapping[str
     fixed = {"PATH": path, "PYTHONHASHSEED": str(seed % _HASH_SEEDS), "PYTHONUNBUFFERED": "1", "MLBOT_SEED": str(seed)}
     return _DEFAULTS | passed | fixed | dict(own)
 
-
-# Take the file that a training left: what comes out is a regular file and its digest, or why there is none.
 
 _CHUNK = 1024 * 1024
 
@@ -577,7 +561,6 @@ def _arguments(request: TrainRequest, scratch: Path, own: Mapping[str, str]) -> 
 
 
 def _problem(request: TrainRequest, ended: Ended) -> str:
-    """What went wrong with the process; empty when nothing did."""
     if ended.timed_out:
         return (
             f"the training was ended after {request.model.train.timeout_s:g} s, its timeout (train.timeout raises it)"

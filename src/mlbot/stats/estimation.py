@@ -17,29 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbot.gates.metric import CATALOGUE, Task
-from mlbot.stats.metrics import (
-    FORMULAS,
-    average_precision,
-    classification_loss,
-    confusion,
-    median_error,
-    regression_loss,
-    roc_auc,
-    roc_auc_ovr,
-)
-from mlbot.stats.types import (
-    Estimate,
-    Floats,
-    Labels,
-    Method,
-    Predictions,
-    Smooth,
-    Statistic,
-    Undefined,
-    UndefinedMetricError,
-    Weights,
-    check,
-)
+from mlbot.stats import metrics, types
+from mlbot.stats.types import Estimate, Floats, Labels, Method, Predictions, Undefined, UndefinedMetricError, Weights
 
 REPLICATES = 1000
 FEWEST_REPLICATES = 100
@@ -47,10 +26,6 @@ FEWEST_REPLICATES = 100
 WORK = 2_000_000_000  # rows times models that all replicates together may touch
 DEFINED = 0.95  # the share of replicates in which the metric must exist, or its noise is not known
 Score = Callable[[Weights], Sequence[float]]
-
-
-def _never() -> bool:
-    return False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +53,7 @@ class Resampler:
     rows: int  # n
     groups: Labels | None = None  # a cluster code for each row, (n,); None when rows are independent
     seed: int = 0  # the same seed gives the same draws
-    stop: Callable[[], bool] = _never  # asked before each replicate; True ends early, with the replicates there are
+    stop: Callable[[], bool] = lambda: False  # asked before each replicate; True ends early
 
     def replicate(self, score: Score, models: int) -> Replicates:
         """Score K models again and again: `score` maps row weights (n,), whole numbers, to each model's metric (K,).
@@ -139,7 +114,7 @@ def _check(used: int, tried: int) -> None:
 
 
 Array = npt.NDArray[Any]
-Maker = Callable[[Array, Array], Statistic]
+Maker = Callable[[Array, Array], types.Statistic]
 
 CustomMetric = Callable[..., float]
 """A user's own metric: `(y, prediction)` or `(y, prediction, sample_weight=None)` -> a number."""
@@ -157,7 +132,7 @@ def estimate(
     fit each other.
     """
     maker = _maker(metric, task)
-    check(task, y, predictions, groups)
+    types.check(task, y, predictions, groups)
     if groups is None and metric not in {"average_precision", "median_absolute_error"}:
         return _by_influence(maker, y, predictions, Method.DELONG if "roc_auc" in metric else Method.DELTA)
     statistics = [maker(y, np.asarray(prediction, np.float64)) for prediction in predictions]
@@ -186,8 +161,8 @@ def estimate_custom(  # noqa: PLR0913  # `estimate`'s arguments and the deadline
     A metric that takes `sample_weight` is scored on all rows with whole-number weights; another one on rows that are
     repeated as often. Raises `UndefinedMetricError` when it raised, gave no finite number, or was too slow.
     """
-    check(task, y, predictions, groups)
-    weighs = _takes_weights(metric)
+    types.check(task, y, predictions, groups)
+    weighs = takes_weights(metric)
 
     def score(weights: Weights) -> Sequence[float]:
         if weighs:
@@ -209,7 +184,7 @@ def _by_influence(maker: Maker, y: Array, predictions: Predictions, method: Meth
     values, support = np.empty(len(predictions)), np.empty(len(predictions), np.int64)
     columns = np.empty((len(predictions), y.size))
     for k, prediction in enumerate(predictions):
-        statistic = cast("Smooth", maker(y, np.asarray(prediction, np.float64)))
+        statistic = cast("types.Smooth", maker(y, np.asarray(prediction, np.float64)))
         values[k], support[k] = statistic.value(), statistic.support
         columns[k] = statistic.influence()
         columns[k] -= columns[k].mean()
@@ -249,18 +224,22 @@ def _maker(metric: str, task: Task) -> Maker:
     if metric not in CATALOGUE or task not in CATALOGUE[metric].tasks:
         raise ValueError(f"{metric!r} is not a metric of a {task} model")
     special: dict[str, Any] = {
-        "roc_auc": roc_auc,
-        "roc_auc_ovr": roc_auc_ovr,
-        "average_precision": average_precision,
-        "median_absolute_error": median_error,
+        "roc_auc": metrics.roc_auc,
+        "roc_auc_ovr": metrics.roc_auc_ovr,
+        "average_precision": metrics.average_precision,
+        "median_absolute_error": metrics.median_error,
     }
     if metric in special:
         return cast("Maker", special[metric])
-    family = confusion if metric in FORMULAS else classification_loss if task.is_classification else regression_loss
+    loss: Callable[..., types.Statistic] = (
+        metrics.classification_loss if task.is_classification else metrics.regression_loss
+    )
+    family = metrics.confusion if metric in metrics.FORMULAS else loss
     return lambda y, prediction: family(metric, y, prediction)
 
 
-def _takes_weights(metric: CustomMetric) -> bool:
+def takes_weights(metric: CustomMetric) -> bool:
+    """Whether it has a parameter `sample_weight`."""
     try:
         return "sample_weight" in inspect.signature(metric).parameters
     except (TypeError, ValueError):  # a callable written in C may have no signature

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import special
 
 from mlbot.gates.metric import CATALOGUE, Direction
-from mlbot.stats.types import Estimate, Floats, Interval
+from mlbot.stats.types import Estimate, Interval
 
 LEVEL = 0.90
 _SHARES = frozenset({"accuracy", "precision", "recall"})
@@ -71,19 +71,11 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
 
     Y. Benjamini, Y. Hochberg: "Controlling the false discovery rate", JRSS B 57 (1995).
     """
-    p, order = _ascending(p_values)
-    scaled = p[order] * (p.size / np.arange(1, p.size + 1))
-    return _restored(np.minimum(1, np.minimum.accumulate(scaled[::-1])[::-1]), order)
-
-
-def _ascending(p_values: Sequence[float]) -> tuple[Floats, np.ndarray[tuple[int], np.dtype[np.intp]]]:
     p = np.asarray(p_values, np.float64)
     if not ((p >= 0) & (p <= 1)).all():  # NaN fails both comparisons
         raise ValueError(f"p values lie between 0 and 1: {list(p_values)}")
-    return p, np.argsort(p, kind="stable")
-
-
-def _restored(adjusted: Floats, order: np.ndarray[tuple[int], np.dtype[np.intp]]) -> list[float]:
-    restored = np.empty_like(adjusted)
-    restored[order] = adjusted
-    return [float(value) for value in restored]
+    order = np.argsort(p, kind="stable")
+    scaled = p[order] * (p.size / np.arange(1, p.size + 1))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(1, np.minimum.accumulate(scaled[::-1])[::-1])
+    return [float(value) for value in adjusted]

@@ -36,9 +36,7 @@ def decide(prediction: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Confusion:
-    """A label metric of one model."""
-
+class _Confusion:
     cells: npt.NDArray[np.intp]  # true class times C plus decided class, (n,)
     classes: int  # C
     formula: Formula  # proportions (C, C) -> value and gradient (C, C)
@@ -46,21 +44,17 @@ class Confusion:
 
     @property
     def support(self) -> int:
-        """How many rows the value rests on."""
         counts = np.bincount(self.cells, minlength=self.classes**2).reshape(self.classes, self.classes)
         supports = {"positives": counts[-1].sum(), "decided": counts[:, -1].sum()}
         return int(supports.get(self.supported_by, self.cells.size))
 
     def value(self) -> float:
-        """The metric."""
         return self.formula(self._proportions())[0]
 
     def weighted(self, weights: Weights) -> float:
-        """The metric under row weights (n,)."""
         return self.formula(self._proportions(weights))[0]
 
     def influence(self) -> Floats:
-        """Each row's influence, (n,)."""
         proportions = self._proportions()
         gradient = self.formula(proportions)[1]
         centred = gradient - (proportions * gradient).sum()
@@ -74,12 +68,12 @@ class Confusion:
         return np.reshape(counts / total, (self.classes, self.classes))
 
 
-def confusion(metric: str, y: Labels, prediction: npt.NDArray[np.floating]) -> Confusion:
+def confusion(metric: str, y: Labels, prediction: npt.NDArray[np.floating]) -> _Confusion:
     """The label metric `FORMULAS[metric]` of one model; `prediction` is P(positive), (n,), or probabilities, (n, C)."""
     classes = 2 if prediction.ndim == 1 else prediction.shape[1]
     cells = y.astype(np.intp) * classes + decide(prediction)
     supported_by = {"recall": "positives", "precision": "decided"}.get(metric, "all")
-    return Confusion(cells=cells, classes=classes, formula=FORMULAS[metric], supported_by=supported_by)
+    return _Confusion(cells=cells, classes=classes, formula=FORMULAS[metric], supported_by=supported_by)
 
 
 def _accuracy(p: Floats) -> Gradient:
@@ -188,11 +182,8 @@ FORMULAS: Mapping[str, Formula] = MappingProxyType(
 """Every label metric: proportions (C, C), true class by decided class -> value and gradient."""
 
 
-# Metrics that average a loss of each row.
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MeanLoss:
+class _MeanLoss:
     """The mean of each row's loss (n,), or its square root."""
 
     loss: Floats
@@ -200,16 +191,13 @@ class MeanLoss:
 
     @property
     def support(self) -> int:
-        """How many rows the value rests on."""
         return self.loss.size
 
     def value(self) -> float:
-        """The metric."""
         mean = float(self.loss.mean())
         return float(np.sqrt(mean)) if self.root else mean
 
     def weighted(self, weights: Weights) -> float:
-        """The metric under row weights (n,)."""
         mean = float(weights @ self.loss) / _total(weights)
         return float(np.sqrt(mean)) if self.root else mean
 
@@ -223,28 +211,22 @@ class MeanLoss:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RSquared:
-    """One minus the squared error over the variance of the target."""
-
+class _RSquared:
     loss: Floats  # squared residuals, (n,)
     y: Floats  # the target less its mean, (n,): a large offset would cost digits
 
     @property
     def support(self) -> int:
-        """How many rows the value rests on."""
         return self.loss.size
 
     def value(self) -> float:
-        """The metric."""
         return float(1 - self.loss.sum() / self._spread(float((self.y**2).sum())))
 
     def weighted(self, weights: Weights) -> float:
-        """The metric under row weights (n,)."""
         shift = (weights @ self.y) / _total(weights)
         return float(1 - (weights @ self.loss) / self._spread(float(weights @ (self.y - shift) ** 2)))
 
     def influence(self) -> Floats:
-        """Each row's influence, (n,)."""
         spread = self._spread(float((self.y**2).mean()))
         ratio = self.loss.mean() / spread
         return np.asarray((ratio * self.y**2 - self.loss) / spread, dtype=np.float64)
@@ -255,7 +237,7 @@ class RSquared:
         return spread
 
 
-def classification_loss(metric: str, y: Labels, prediction: Floats) -> MeanLoss:
+def classification_loss(metric: str, y: Labels, prediction: Floats) -> _MeanLoss:
     """Log loss or Brier score of one model, defined as in scikit-learn 1.9.
 
     `prediction` is P(positive), (n,), or class probabilities, (n, C). Log loss clips them at float64's epsilon.
@@ -264,29 +246,29 @@ def classification_loss(metric: str, y: Labels, prediction: Floats) -> MeanLoss:
     if metric == "log_loss":
         chosen = np.where(y == 1, prediction, 1 - prediction) if prediction.ndim == 1 else prediction[rows, y]
         epsilon = np.finfo(np.float64).eps
-        return MeanLoss(loss=-np.log(np.clip(chosen, epsilon, 1 - epsilon)))
+        return _MeanLoss(loss=-np.log(np.clip(chosen, epsilon, 1 - epsilon)))
     if prediction.ndim == 1:
-        return MeanLoss(loss=(prediction - y) ** 2)
+        return _MeanLoss(loss=(prediction - y) ** 2)
     # sum over classes of (indicator - p)², without an (n, C) copy of the indicators
     squares = np.einsum("nc,nc->n", prediction, prediction)
     loss = squares + 1 - 2 * prediction[rows, y]
-    return MeanLoss(loss=loss / 2 if prediction.shape[1] == 2 else loss)
+    return _MeanLoss(loss=loss / 2 if prediction.shape[1] == 2 else loss)
 
 
-def regression_loss(metric: str, y: Floats, prediction: Floats) -> MeanLoss | RSquared:
+def regression_loss(metric: str, y: Floats, prediction: Floats) -> _MeanLoss | _RSquared:
     """A regression metric, but `median_absolute_error`, of one model; `y` and `prediction` are (n,)."""
     if metric == "mean_absolute_error":
-        return MeanLoss(loss=np.abs(y - prediction))
+        return _MeanLoss(loss=np.abs(y - prediction))
     if metric == "mean_absolute_percentage_error":
-        return MeanLoss(loss=np.abs(y - prediction) / np.maximum(np.abs(y), np.finfo(np.float64).eps))
+        return _MeanLoss(loss=np.abs(y - prediction) / np.maximum(np.abs(y), np.finfo(np.float64).eps))
     squares = (y - prediction) ** 2
     if metric == "r2":
-        return RSquared(loss=squares, y=y - y.mean())
-    return MeanLoss(loss=squares, root=metric == "root_mean_squared_error")
+        return _RSquared(loss=squares, y=y - y.mean())
+    return _MeanLoss(loss=squares, root=metric == "root_mean_squared_error")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MedianError:
+class _MedianError:
     """The median absolute error; presorted, so that a replicate costs one cumulative sum."""
 
     error: Floats  # absolute errors, ascending, (n,)
@@ -294,11 +276,9 @@ class MedianError:
 
     @property
     def support(self) -> int:
-        """How many rows the value rests on."""
         return self.error.size
 
     def value(self) -> float:
-        """The metric."""
         return float(np.median(self.error))
 
     def weighted(self, weights: Weights) -> float:
@@ -309,11 +289,11 @@ class MedianError:
         return float(self.error[lower] / 2 + self.error[upper] / 2)
 
 
-def median_error(y: Floats, prediction: Floats) -> MedianError:
+def median_error(y: Floats, prediction: Floats) -> _MedianError:
     """The median absolute error of one model; `y` and `prediction` are (n,)."""
     error = np.abs(y - prediction)
     order = np.argsort(error)
-    return MedianError(error=error[order], order=order)
+    return _MedianError(error=error[order], order=order)
 
 
 def _total(weights: Weights) -> float:
@@ -323,11 +303,8 @@ def _total(weights: Weights) -> float:
     return total
 
 
-# Metrics of the order of the scores.
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sorted:
+class _Sorted:
     """Rows in ascending order of their score, tied rows together."""
 
     order: npt.NDArray[np.integer]  # the row at each place, (n,)
@@ -349,21 +326,21 @@ class Sorted:
         return np.diff(np.cumsum(counts, dtype=np.float64)[self.last], prepend=0.0)
 
 
-def by_score(positive: npt.NDArray[np.bool_], score: npt.NDArray[np.floating]) -> Sorted:
+def by_score(positive: npt.NDArray[np.bool_], score: npt.NDArray[np.floating]) -> _Sorted:
     """Sort rows by score; both are (n,)."""
     order = np.argsort(score)
     ranked = score[order]
     last = np.flatnonzero(np.concatenate((ranked[1:] != ranked[:-1], [True])))
     # A bootstrap keeps this for every model: half the bytes where the rows can be counted in 32 bits.
     index = np.int32 if order.size < 2**31 else np.int64
-    return Sorted(order=order.astype(index), positive=positive[order], last=last.astype(index))
+    return _Sorted(order=order.astype(index), positive=positive[order], last=last.astype(index))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RocAuc:
+class _RocAuc:
     """The area under the ROC curve of one model: P(score of a positive > of a negative), ties counted half."""
 
-    rows: Sorted
+    rows: _Sorted
 
     @property
     def support(self) -> int:
@@ -372,12 +349,7 @@ class RocAuc:
         return min(positives, self.rows.order.size - positives)
 
     def value(self) -> float:
-        """The metric."""
-        return self._area()
-
-    def weighted(self, weights: Weights) -> float:
-        """The metric under row weights (n,)."""
-        return self._area(weights)
+        return self.weighted()
 
     def influence(self) -> Floats:
         """DeLong's placements as one column, (n,), scaled so that its sample variance over n is DeLong's variance."""
@@ -400,7 +372,7 @@ class RocAuc:
         column[self.rows.order] = placed
         return column
 
-    def _area(self, weights: Weights | None = None) -> float:
+    def weighted(self, weights: Weights | None = None) -> float:
         ones, zeros = self.rows.sums(weights)
         positives, negatives = ones.sum(), zeros.sum()
         if not (positives > 0 and negatives > 0):
@@ -409,10 +381,8 @@ class RocAuc:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MeanRocAuc:
-    """The plain mean of each class's ROC AUC against the rest."""
-
-    areas: tuple[RocAuc, ...]
+class _MeanRocAuc:
+    areas: tuple[_RocAuc, ...]
 
     @property
     def support(self) -> int:
@@ -420,15 +390,12 @@ class MeanRocAuc:
         return min(area.support for area in self.areas)
 
     def value(self) -> float:
-        """The metric."""
         return sum(area.value() for area in self.areas) / len(self.areas)
 
     def weighted(self, weights: Weights) -> float:
-        """The metric under row weights (n,)."""
         return sum(area.weighted(weights) for area in self.areas) / len(self.areas)
 
     def influence(self) -> Floats:
-        """Each row's influence, (n,)."""
         total = self.areas[0].influence()
         for area in self.areas[1:]:
             total += area.influence()
@@ -437,10 +404,10 @@ class MeanRocAuc:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AveragePrecision:
+class _AveragePrecision:
     """The area under the precision-recall steps of one model, as scikit-learn defines it."""
 
-    rows: Sorted
+    rows: _Sorted
 
     @property
     def support(self) -> int:
@@ -448,14 +415,9 @@ class AveragePrecision:
         return int(self.rows.positive.sum())
 
     def value(self) -> float:
-        """The metric."""
-        return self._average()
+        return self.weighted()
 
-    def weighted(self, weights: Weights) -> float:
-        """The metric under row weights (n,)."""
-        return self._average(weights)
-
-    def _average(self, weights: Weights | None = None) -> float:
+    def weighted(self, weights: Weights | None = None) -> float:
         ones, zeros = (part[::-1] for part in self.rows.sums(weights))
         positives = ones.sum()
         if not positives > 0:
@@ -467,20 +429,20 @@ class AveragePrecision:
         return float(ones @ precision / positives)
 
 
-def roc_auc(y: Labels, prediction: npt.NDArray[np.floating]) -> RocAuc:
+def roc_auc(y: Labels, prediction: npt.NDArray[np.floating]) -> _RocAuc:
     """ROC AUC of a binary model; `y` (0 or 1) and `prediction` are (n,)."""
-    return RocAuc(rows=by_score(y == 1, prediction))
+    return _RocAuc(rows=by_score(y == 1, prediction))
 
 
-def roc_auc_ovr(y: Labels, prediction: npt.NDArray[np.floating]) -> MeanRocAuc:
+def roc_auc_ovr(y: Labels, prediction: npt.NDArray[np.floating]) -> _MeanRocAuc:
     """Mean one-vs-rest ROC AUC; `y` holds class indices (n,), `prediction` is (n, C) and every class must occur."""
     classes = prediction.shape[1]
     absent = np.flatnonzero(np.bincount(y, minlength=classes) == 0)
     if absent.size:
         raise UndefinedMetricError(Undefined.CLASS_ABSENT, f"no row has class {', '.join(str(c) for c in absent)}")
-    return MeanRocAuc(areas=tuple(roc_auc(y == c, prediction[:, c]) for c in range(classes)))
+    return _MeanRocAuc(areas=tuple(roc_auc(y == c, prediction[:, c]) for c in range(classes)))
 
 
-def average_precision(y: Labels, prediction: npt.NDArray[np.floating]) -> AveragePrecision:
+def average_precision(y: Labels, prediction: npt.NDArray[np.floating]) -> _AveragePrecision:
     """Average precision of a binary model; `y` (0 or 1) and `prediction` are (n,)."""
-    return AveragePrecision(rows=by_score(y == 1, prediction))
+    return _AveragePrecision(rows=by_score(y == 1, prediction))

@@ -74,8 +74,6 @@ class RecipeTest:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A term of V with its degrees of freedom."""
-
     variance: float
     df: float
 
@@ -123,7 +121,8 @@ def recipe_test(
     ours, theirs = x[:candidates], x[candidates:]
     if same.identical:
         return _judge(0.0, [_Part(0.0, estimate.df)], margin, RecipeMethod.IDENTICAL)
-    method, seeds = _seed_parts(ours, theirs, _long_enough(history), same)
+    known = history if history is not None and history.df >= FEWEST_HISTORY_DF else None
+    method, seeds = _seed_parts(ours, theirs, known, same)
     if method is RecipeMethod.SEED_VARIANCE_UNKNOWN:
         rows = _Part(_artefact_variance(estimate.covariance, candidates), estimate.df)
         return _judge(float(ours[0] - theirs[0]), [rows], margin, method)
@@ -131,14 +130,9 @@ def recipe_test(
     return _judge(float(ours.mean() - theirs.mean()), [rows, *seeds], margin, method)
 
 
-def _long_enough(history: SeedHistory | None) -> SeedHistory | None:
-    return history if history is not None and history.df >= FEWEST_HISTORY_DF else None
-
-
 def _seed_parts(
     ours: Floats, theirs: Floats, history: SeedHistory | None, same: Sameness
 ) -> tuple[RecipeMethod, list[_Part]]:
-    """The seeds' part of V, and the name of the test that it makes."""
     if not (same.candidate_seed_matters and same.baseline_seed_matters):
         return _parts_without_effect(ours, theirs, same)
     if ours.size == 1:
