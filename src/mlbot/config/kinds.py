@@ -43,6 +43,7 @@ _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(s|m|h)?")
 _UNITS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 T = TypeVar("T")
+_S = TypeVar("_S", bound="Section")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -452,9 +453,6 @@ def wrong_name(section: type[Section], name: str) -> Problem | None:
 def inside(section: type[Section]) -> Kind:
     """A section in a section."""
     return Kind(section.read, section.json_schema)
-
-
-_S = TypeVar("_S", bound=Section)
 
 
 def named(section: type[_S], write: str, *, none: tuple[str, str] | None = None, most: int = 0) -> Kind:

@@ -246,7 +246,9 @@ class _Builder:
             if name == "<<" and key.tag == _PLAIN_TAG:
                 at = outermost or key
                 self._check(value, (*path, name), at)
-                merged.extend((at, source) for source in _sources(value))
+                merged.extend(
+                    (at, source) for source in (value.value if isinstance(value, yaml.SequenceNode) else [value])
+                )
             elif name in own:
                 found = f"the key {quote(name)} a second time; the first is in line {_at(own[name]).line}"
                 self.duplicates[_at(key)] = Problem(found, "keep one of them", (*path, name), position=_at(key))
@@ -287,10 +289,6 @@ class _Builder:
 
     def _refusal(self, limit: tuple[str, str], node: yaml.Node, path: KeyPath) -> ConfigError:
         return refusal(*limit, self._source, _at(node), path)
-
-
-def _sources(node: yaml.Node) -> list[yaml.Node]:
-    return node.value if isinstance(node, yaml.SequenceNode) else [node]
 
 
 def _at(node: yaml.Node) -> Position:

@@ -45,7 +45,6 @@ _ZERO = "0" * 40
 """What a push says for a ref that is not there."""
 
 _COMMENT = 65_536
-"""GitHub's longest comment, in characters."""
 
 
 class PullRequestEvent(Record):
@@ -127,7 +126,6 @@ class DispatchEvent(Record):
     inputs: dict[str, Annotated[str, StringConstraints(max_length=65_536)]] = Field(default_factory=dict)
     """Empty ones left out."""
     sender: Login | None = None
-    """Who started it; None where GitHub did not say."""
 
     def number(self, name: str) -> int | None:
         """An input that is a positive whole number; None for any other text."""
@@ -148,11 +146,9 @@ class CommentEvent(Record):
     author: Login
     author_is_bot: bool
     number: Id
-    """Of the issue or pull request."""
     is_pull_request: bool
     open: bool
     created: Moment | None = None
-    """When the comment was written; None where GitHub did not say."""
 
 
 Event = Annotated[

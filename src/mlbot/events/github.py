@@ -80,7 +80,6 @@ class Run(Record):
     conclusion: Conclusion | None = None
     url: WebUrl
     created: Moment | None = None
-    """Of its first attempt; None where GitHub did not say."""
 
     @property
     def this_attempt(self) -> Attempt:
@@ -215,7 +214,6 @@ class EnvironmentFacts(Record):
     branches: tuple[str, ...] | None = None
     """The patterns of the refs that may deploy to it; None where every ref may."""
     reviewers: bool = False
-    """Whether somebody has to let each deployment."""
 
 
 class Settings(Record):
@@ -224,17 +222,13 @@ class Settings(Record):
     private: bool
     default_branch: str
     required: tuple[str, ...] | None = None
-    """The checks that the default branch requires."""
     merge_queue: bool | None = None
     actions_enabled: bool | None = None
     allowed_actions: Literal["all", "local_only", "selected"] | None = None
     sha_pinning: bool | None = None
-    """Whether actions have to be called by their commit."""
     default_token: Literal["read", "write"] | None = None
     may_approve: bool | None = None
-    """Whether workflows may approve pull requests."""
     runners: Count | None = None
-    """Self-hosted runners that are registered for this repository."""
     environments: dict[str, EnvironmentFacts] | None = None
     """GitHub's environments by name; asked for only where the config has some."""
     unseen: tuple[str, ...] = ()
@@ -246,9 +240,7 @@ class CommentFacts(Record):
 
     id: Id
     number: Id
-    """Of the issue or pull request."""
     author: Login | None
     person: bool
-    """Whether its author is a user, not an app."""
     edited: bool
     body: str

@@ -40,7 +40,6 @@ from mlbot.training.run_train import SeedRun, SeedRuns
 from mlbot.verdict.verdict import Problem
 
 MODEL_BYTES = 256 << 20
-"""The largest model file that is taken."""
 
 _MOST_ACCEPTED = 64
 """The largest archive of accepted files is as large as so many of the largest models."""
@@ -77,7 +76,9 @@ class Intake:
             files = self.fetch(wanted, self.folder / wanted.name, trained(MODEL_BYTES))
             lineage = read(files[LINEAGE_FILE].read_bytes(), Training, LINEAGE_FILE)
         except MissingError as error:
-            return self._failed(wanted) or _missing(seed, error)
+            cause = "artifact-expired" if error.expired else "artifact-missing"
+            problem = Problem.of(Reason.MODEL_MISSING, cause, seed=seed, artifact=error.what)
+            return self._failed(wanted) or SeedRun(seed=seed, file=problem)
         except MlbotError as error:
             return _refused(seed, error.what)
         # The lineage has to be well formed and about this file; it is unverified, so more is not asked of it.
@@ -126,11 +127,6 @@ class Intake:
 
 def _refused(seed: int, why: str) -> SeedRun:
     return SeedRun(seed=seed, file=Problem.of(Reason.MODEL_REFUSED, "bad-artifact", seed=seed, why=why))
-
-
-def _missing(seed: int, error: MissingError) -> SeedRun:
-    cause = "artifact-expired" if error.expired else "artifact-missing"
-    return SeedRun(seed=seed, file=Problem.of(Reason.MODEL_MISSING, cause, seed=seed, artifact=error.what))
 
 
 def store_of(run: CIRun) -> ModelStore | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from mlbot.judging.waivers import Resolved, ended, fresh, is_open, resolve
 from mlbot.ledger.entries import DeploymentEntry, Entry, VerdictEntry, WaiverEntry, folders_of
 from mlbot.ledger.queries import judged_models, latest_by_key, verdicts
 from mlbot.lib.constants import CONFIG_FILE
-from mlbot.lib.record import Name, Sha
+from mlbot.lib.record import Sha
 from mlbot.lib.scalar import Params
 from mlbot.plan.plan import MATRIX_LIMIT, Plan, PlannedModel
 from mlbot.plan.run_plan import Planning, PlanOptions, matrix_lines, plan_working_tree
@@ -139,12 +140,9 @@ def _known(run: CIRun, models: Sequence[PlannedModel], of: Plan) -> tuple[Entry,
 
     A waiver of another model tells that a request was met already, so none is left out; there are few.
     """
-    folders = [*(folder for each in models for folder in _folders(each.name)), *folders_of("waiver")]
+    own = ((*folders_of("verdict", each.name), *folders_of("deployment", each.name)) for each in models)
+    folders = [*chain.from_iterable(own), *folders_of("waiver")]
     return LedgerBranch.at(run.remote).read_folders(folders, few=len(models) < len(of.models)).entries
-
-
-def _folders(model: Name) -> tuple[str, ...]:
-    return *folders_of("verdict", model), *folders_of("deployment", model)
 
 
 def _commits(run: CIRun, decision: Judge) -> Commits:

@@ -128,11 +128,9 @@ class JudgeRequest:
     rule: Rule
     candidate: SeedRuns
     baseline: SeedRuns | Problem
-    """The other side, or why there is nothing to compare with."""
     planned: PlannedModel | None = None
     """Why it is judged, with its content keys; None for files that no plan is about."""
     overrides: Params = field(default_factory=dict)
-    """What a trial changes of the committed parameters."""
     past: tuple[VerdictEntry, ...] = ()
     """The model's verdicts in the ledger; their seeds tell how much a seed moves a metric."""
     live: Live | None = None
@@ -178,7 +176,6 @@ class JudgeResult:
     request: JudgeRequest
     evidence: Evidence
     holdout: Holdout | None = None
-    """What it was judged on; None when that could not be opened."""
     baseline: tuple[Evaluation, ...] = ()
     slices: tuple[SliceInfo, ...] = ()
     curves: dict[Side, Curves] = field(default_factory=dict)

@@ -45,13 +45,11 @@ class Rows:
     """Some rows of the holdout and what every model says of them."""
 
     slice: str | None
-    """The slice's name; None: all rows."""
     labels: Array
     """(n,), as the statistics take them."""
     predictions: tuple[Array, ...]
     """One array a model, the candidate's seeds first: (n,) or (n, C)."""
     groups: Array | None = None
-    """Cluster codes (n,), or None."""
 
     def where(self, name: str, mask: npt.NDArray[np.bool_]) -> "Rows":
         """The rows of a slice."""
@@ -76,7 +74,6 @@ class MetricPlan:
     """`max_regression` by subject, where a gate sets one."""
     custom: Mapping[str, Callable[..., float]]
     history: Callable[[str, str | None], SeedHistory | None] = lambda _metric, _slice: None
-    """What past trainings say of a metric's variance between seeds, if they say anything."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field, RootModel, StringConstraints
 
 from mlbot.events.github import Attempt, Id, Login, WebUrl
-from mlbot.gates.metric import Bound, Gate
+from mlbot.gates.metric import Bound
 from mlbot.gates.outcome import Outcome
 from mlbot.lib import figures
 from mlbot.lib.record import Count, Name, Record, Sha
@@ -34,7 +34,6 @@ _JSON_LIMIT = 1 << 20
 _LOG_LINES = 15
 
 _NAMED = 3
-"""Metrics that a sentence names."""
 
 _RESULTS = re.compile(r"<!-- mlbot:trials (?P<packed>[A-Za-z0-9_=-]{1,24000}) -->")
 
@@ -53,11 +52,8 @@ class TrialResult(Record):
     model: Name
     actor: Login
     comment: Id
-    """Of the command."""
     url: WebUrl
-    """Of the attempt that trained."""
     params: tuple[ParamChange, ...] = ()
-    """What was tried, each with what is committed."""
     problem: Sentence = ""
     """Why there are no figures; empty where there are."""
     uncompared: Sentence = ""
@@ -65,7 +61,6 @@ class TrialResult(Record):
     log_tail: tuple[Line, ...] = ()
     """The last lines of a failed training's log; hostile text, escaped where rendered, and not stored."""
     rows: Count | None = None
-    """Of the holdout."""
     seeds: str = ""
     metrics: tuple[MetricRow, ...] = ()
     failing: tuple[Sentence, ...] = ()
@@ -151,7 +146,9 @@ def trial_result(
         ),
         problem=(problem or _problem(model))[:2000],
         uncompared=_uncompared(model)[:2000] if model else "",
-        log_tail=_log_tail(model) if model else (),
+        log_tail=tuple(line[:2000] for line in model.failures[0].log_tail[-_LOG_LINES:])
+        if model and model.failures
+        else (),
         rows=model.holdout.rows if model and model.holdout else None,
         seeds=seeds(model) if model else "",
         metrics=_metrics(model) if model else (),
@@ -203,11 +200,6 @@ def _problem(model: ModelReport | None) -> str:
     return "" if _metrics(model) else why.detail if why else "The model could not be evaluated."
 
 
-def _log_tail(model: ModelReport) -> tuple[str, ...]:
-    lines = model.failures[0].log_tail if model.failures else ()
-    return tuple(line[:2000] for line in lines[-_LOG_LINES:])
-
-
 def _uncompared(model: ModelReport) -> str:
     if model.comparisons and model.baseline:
         return ""
@@ -220,16 +212,14 @@ def _metrics(model: ModelReport) -> tuple[MetricRow, ...]:
     return (*metric_rows(model), *(compared_row(each) for each in sliced))
 
 
-def _compares(gate: Gate) -> bool:
-    return gate.bound is Bound.MAX_REGRESSION or gate.metric == "negative_flips"
-
-
 def _failing(model: ModelReport) -> list[str]:
     """The gates that need no baseline and that the trial's file fails: what stands in the way of committing it."""
     return [
         words.finding(each, model)
         for each in model.verdict.gates
-        if each.outcome is Outcome.FAIL and each.counts and not _compares(each.gate)
+        if each.outcome is Outcome.FAIL and each.counts
+        # a trial has another baseline
+        if each.gate.bound is not Bound.MAX_REGRESSION and each.gate.metric != "negative_flips"
     ][:20]
 
 

@@ -21,9 +21,7 @@ class Resolved(Record):
     """What came of the requests."""
 
     waivers: tuple[WaiverEntry, ...] = ()
-    """New ones: they belong in the ledger."""
     notices: tuple[Notice, ...] = ()
-    """On each request that changes nothing."""
 
 
 def is_open(verdict: Verdict) -> bool:

@@ -55,9 +55,7 @@ class Inputs(Record):
     data: dict[str, Digest] = Field(default_factory=dict)
     """Of each training data source by the path the config gives; see `Side.data_digest`."""
     params: Digest | None
-    """Of the params file."""
     lock: Digest | None
-    """Of the environment lock."""
 
     @property
     def key(self) -> Digest:

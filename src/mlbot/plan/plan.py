@@ -21,7 +21,6 @@ from mlbot.plan.policy_diff import changed_rule_files, policy_changes
 from mlbot.verdict.verdict import Commits
 
 _NAMED = 3
-"""How many files a sentence names before it counts the rest."""
 
 Sets = tuple[frozenset[str], frozenset[str]]
 """A model's files at head and at base."""
@@ -89,7 +88,6 @@ class StaleCode(StrEnum):
     NO_BASELINE = "no-baseline"
     """Base has no config, or one that says nothing usable about this model."""
     UNJUDGED = "unjudged"
-    """The guarded branch has no verdict on it."""
     REQUESTED = "requested"
     """Nothing changed; somebody asked for it."""
 
@@ -119,27 +117,13 @@ class Subject:
         """Its content key."""
         return self.inputs.key
 
-    @property
-    def files(self) -> frozenset[str]:
-        """The files it depends on."""
-        return self.side.files(self.model)
-
-    @property
-    def apart(self) -> frozenset[str]:
-        """The files that have a reason of their own."""
-        return self.side.apart(self.model)
-
-    @property
-    def lock(self) -> str | None:
-        """The path of its environment lock."""
-        return self.side.lock_path(self.model)
-
 
 def reasons(now: Subject, before: Subject, difference: Difference) -> Iterator[StaleReason]:
     """Why a model's inputs at head are not those at base; nothing when they are the same."""
     new, old = now.inputs, before.inputs
     if new.depends != old.depends:
-        text = difference.text((now.files, before.files), now.apart | before.apart)
+        apart = now.side.apart(now.model) | before.side.apart(before.model)
+        text = difference.text((now.side.files(now.model), before.side.files(before.model)), apart)
         if text:
             yield StaleReason(code=StaleCode.CODE, text=text)
     yield from _settings(now, before)
@@ -149,7 +133,8 @@ def reasons(now: Subject, before: Subject, difference: Difference) -> Iterator[S
     if new.params != old.params:
         yield StaleReason(code=StaleCode.PARAMS, text=_file_used(now.model.train.params, before.model.train.params))
     if new.lock != old.lock:
-        yield StaleReason(code=StaleCode.ENVIRONMENT, text=_file_used(now.lock, before.lock))
+        locks = (now.side.lock_path(now.model), before.side.lock_path(before.model))
+        yield StaleReason(code=StaleCode.ENVIRONMENT, text=_file_used(*locks))
 
 
 def _settings(now: Subject, before: Subject) -> Iterator[StaleReason]:
@@ -190,12 +175,10 @@ class PlannedModel(Record):
     key: Digest
     """Content key at head; `mlbot.plan.content_key.Inputs` says what is in it."""
     base_key: Digest | None = None
-    """Content key at base; None when base has no such model."""
     stale: bool
     """Whether it has to be trained and judged; exactly when there are reasons."""
     reasons: tuple[StaleReason, ...] = ()
     seeds: Annotated[int, Field(ge=1)]
-    """How many; they are numbered from 0."""
     runs_on: tuple[str, ...]
     timeout_s: Annotated[float, Field(gt=0)]
 

@@ -13,7 +13,6 @@ _Rule = tuple[str, ...]
 _Value = Gate | Slice | Metric | str
 
 _JUDGED_BY = ("holdout", "target", "positive", "features", "classes", "group")
-"""The settings under `data` that the judge reads."""
 
 
 def policy_changes(

@@ -33,14 +33,10 @@ class RetrainRequest(Record):
 
     kind: Literal["retrain"] = "retrain"
     comment: Id
-    """Of the command."""
     actor: Login
     number: Id
-    """Of the pull request."""
     sha: Sha
-    """Its head."""
     attempt: Attempt
-    """The attempt that will run."""
     models: tuple[Name, ...] = ()
     """Which models train; empty: what is stale."""
     params: Params = Field(default_factory=dict)

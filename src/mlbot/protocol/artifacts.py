@@ -23,7 +23,6 @@ MODEL_FILE = "model.onnx"
 LINEAGE_FILE = "training.json"
 
 FAILURE_FILE = "failure.json"
-"""What the artifact of a training that left no model holds."""
 
 AttemptNumber = Annotated[int, Field(ge=1, le=10_000)]
 
@@ -37,14 +36,15 @@ class Side(StrEnum):
     BASELINE = "baseline"
 
 
-class TrainedArtifact(Record):
-    """What one training left: `model.onnx` and `training.json`."""
-
-    kind: Literal["trained"] = "trained"
+class _OfTraining(Record):
     side: Side = Side.CANDIDATE
     model: Name
     seed: Seed
     attempt: AttemptNumber
+
+
+class TrainedArtifact(_OfTraining):
+    """What one training left: `model.onnx` and `training.json`."""
 
     @property
     def name(self) -> str:
@@ -52,14 +52,8 @@ class TrainedArtifact(Record):
         return f"mlbot-{self.side}-{self.model}-s{self.seed}-a{self.attempt}"
 
 
-class FailedArtifact(Record):
+class FailedArtifact(_OfTraining):
     """Why one training left no model: `failure.json`."""
-
-    kind: Literal["failed"] = "failed"
-    side: Side = Side.CANDIDATE
-    model: Name
-    seed: Seed
-    attempt: AttemptNumber
 
     @property
     def name(self) -> str:
@@ -70,7 +64,6 @@ class FailedArtifact(Record):
 class AcceptedArtifact(Record):
     """The model files that a judge accepted, each named by its digest (`accepted_file`)."""
 
-    kind: Literal["accepted"] = "accepted"
     attempt: AttemptNumber
 
     @property
@@ -82,7 +75,6 @@ class AcceptedArtifact(Record):
 class ReportArtifact(Record):
     """The judge's verdict and report."""
 
-    kind: Literal["report"] = "report"
     attempt: AttemptNumber
 
     @property

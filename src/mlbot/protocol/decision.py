@@ -8,7 +8,6 @@ from mlbot.lib.record import Record, Sha
 from mlbot.protocol.answer import Reruns
 
 NO_RERUNS = Reruns()
-"""No attempt was asked for by a command."""
 
 
 class Policy(Record):
@@ -40,7 +39,6 @@ class PullRequestSubject(Record):
     fork: bool
     draft: bool = False
     author: Login | None = None
-    """Who opened it."""
 
     @classmethod
     def of(cls, pull: PullRequest) -> "PullRequestSubject":
@@ -120,7 +118,6 @@ class Judge(Record):
     kind: Literal["judge"] = "judge"
     subject: Subject
     attempt: Attempt
-    """Whose model files are judged."""
     instead_of: Attempt | None = None
     """A newer attempt that trained nothing and has spoken already; the verdict has to stand where its word stood."""
     reruns: Reruns = NO_RERUNS

@@ -112,7 +112,6 @@ class SmokeResult(Record):
     passed: bool
     reason: SmokeReason
     detail: str
-    """One sentence."""
     rows: Count = 0
     max_difference: NonNegative | None = None
     """The largest difference to a judged prediction; None: it got none."""

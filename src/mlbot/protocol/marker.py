@@ -17,11 +17,8 @@ class Place(Record):
     """Path of the workflow file that judges: part of the comment's marker."""
     config: str = CONFIG_FILE
     context: str = "mlbot"
-    """The status' name."""
     run_url: WebUrl
-    """The judge's run, where the report is."""
     may_write: bool = True
-    """Whether the token may write comments and statuses."""
 
 
 def marker(workflow: str, config: str, kind: str = "report") -> str:

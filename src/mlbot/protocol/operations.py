@@ -29,7 +29,6 @@ class UpsertComment(Record):
 
     kind: Literal["comment"] = "comment"
     number: Id
-    """Of the pull request or issue."""
     marker: str
     """What the last line of the comment starts with; only the bot's own comments that carry it are touched."""
     body: Annotated[str, StringConstraints(min_length=1, max_length=COMMENT_LIMIT)]
@@ -64,7 +63,6 @@ class PushCharts(Record):
 
     kind: Literal["charts"] = "charts"
     files: dict[str, str]
-    """SVG by path, named by its digest."""
 
 
 class WriteSummary(Record):

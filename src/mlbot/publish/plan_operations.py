@@ -1,6 +1,6 @@
 """From a verdict to what is done with it on GitHub. No place here writes anything."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 from mlbot.config.errors import Document
@@ -149,7 +149,12 @@ def status_of(report: Report) -> tuple[State, str]:
 
 def annotations(report: Report, config: Document | None = None) -> tuple[Annotate, ...]:
     """Every gate that fails, is undecided or was waived, at its line of the config."""
-    return tuple(_annotation(model, gate, config) for model in report.models for gate in _decisive(model))
+    return tuple(
+        _annotation(model, gate, config)
+        for model in report.models
+        for gate in model.verdict.gates
+        if gate.counts and gate.standing != Outcome.PASS
+    )
 
 
 def charts_of(drawn: Mapping[str, tuple[str, str]]) -> PushCharts:
@@ -197,10 +202,6 @@ def _status(subject: Subject, attempt: Attempt, place: Place, state: State, sent
 
 def _silent() -> Log:
     return Log(sentence=phrase(WORDS, "read_only"))
-
-
-def _decisive(model: ModelReport) -> Iterator[GateResult]:
-    return (gate for gate in model.verdict.gates if gate.counts and gate.standing != Outcome.PASS)
 
 
 _LEVELS: Mapping[str, Level] = {Outcome.INCONCLUSIVE: Level.WARNING, Reason.WAIVED: Level.NOTICE}

@@ -30,7 +30,9 @@ from mlbot.protocol.operations import COMMENT_LIMIT, UpsertComment
 
 _TARGET = re.compile(r"(?P<kind>auto|pr|commit|issue)(?:/(?P<which>[^\s]+))?")
 
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
+
+_FENCE = re.compile(r" {0,3}(?P<bar>`{3,}|~{3,})")
 
 
 class Kind(StrEnum):
@@ -65,7 +67,7 @@ def parse_target(text: str) -> Target:
     found = _TARGET.fullmatch(text.strip())
     kind, which = (Kind(found["kind"]), found["which"]) if found else (Kind.AUTO, None)
     numbered = kind in {Kind.PULL_REQUEST, Kind.ISSUE} and which is not None
-    if found is None or (kind is Kind.AUTO and which) or (numbered and not _is_number(which or "")):
+    if found is None or (kind is Kind.AUTO and which) or (numbered and not _NUMBER.fullmatch(which or "")):
         raise UsageError(
             f"there is no target {text!r}",
             where="--target",
@@ -74,10 +76,6 @@ def parse_target(text: str) -> Target:
     if numbered:
         return Target(kind=kind, number=int(which or ""))
     return Target(kind=kind, commit=which)
-
-
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[1-9][0-9]{0,17}", text) is not None
 
 
 def label_marker(title: str) -> str:
@@ -162,9 +160,6 @@ MAX_IMAGE = 10 * 1024 * 1024
 """Bytes of one image: GitHub shows none that is larger."""
 
 MAX_IMAGES = 50 * 1024 * 1024
-"""Bytes of all images of a comment."""
-
-_CODE_FENCE = re.compile(r" {0,3}(?P<bar>`{3,}|~{3,})")
 
 # Every repetition is bounded: a pattern that may look to the end from each place takes minutes on a strange text.
 _PATH = r"(?:<[^<>\n]{1,500}>|[^\s()<>]{0,500}(?:\([^\s()]{0,100}\)[^\s()<>]{0,500}){0,4})"
@@ -240,7 +235,7 @@ def _is_svg(rest: bytes) -> bool:
 def _lines_outside_code(text: str) -> Iterator[tuple[int, str]]:
     at, bar = 0, ""
     for line in text.splitlines(keepends=True):
-        found = _CODE_FENCE.match(line)
+        found = _FENCE.match(line)
         if bar:
             closes = found and found["bar"].startswith(bar) and not line[found.end() :].strip()
             bar = "" if closes else bar

@@ -37,7 +37,6 @@ from mlbot.ledger.queries import latest_by_key
 from mlbot.lib.record import Sha
 from mlbot.lib.templates import phrase
 from mlbot.lib.untrusted_json import read
-from mlbot.plan.plan import Plan
 from mlbot.protocol.decision import (
     Decision,
     FinishWithoutJudging,
@@ -316,7 +315,7 @@ def record_models(
         # The tip is judged by its own rules, as GitHub's judge does after a push; the baseline is its first parent's.
         commits=Commits(head=tip, base=context.repository.find(f"{tip}^"), policy=tip, guarded=context.branch),
         options=replace(options, base=None),
-        wanted=lambda plan: _unjudged(plan, known, context.branch, options.models),
+        wanted=lambda plan: plan if options.models else plan.unjudged(latest_by_key(known, context.branch)),
         then=record,
     )
     report = judge_commits(work, console)
@@ -340,10 +339,6 @@ def _check(context: RepositoryContext, options: RunOptions) -> Sha:
         )
     _ = context.store  # before hours of training, not after
     return tip
-
-
-def _unjudged(plan: Plan, known: Iterable[Entry], branch: str, asked: tuple[str, ...]) -> Plan:
-    return plan if asked else plan.unjudged(latest_by_key(known, branch))
 
 
 def _store(context: RepositoryContext, report: Report, results: Sequence[JudgeResult]) -> None:

@@ -432,7 +432,6 @@ _LFS = b"version https://git-lfs.github.com/spec/"
 """How a Git LFS pointer begins (the git-lfs project's docs/spec.md)."""
 
 _POINTER_BYTES = 1024
-"""A pointer is smaller than this, says the same specification."""
 
 
 def data_links(repository: Repository, sha: Sha, head: Sha, models: Iterable[Model]) -> Mapping[str, Path]:
@@ -443,7 +442,10 @@ def data_links(repository: Repository, sha: Sha, head: Sha, models: Iterable[Mod
     """
     paths = {model.data.train for model in models if model.data.train and not is_url(model.data.train)}
     trees = repository.tree(sha), repository.tree(head)
-    then, now = ({path: _dvc_entry(tree.entries, path) for path in paths} for tree in trees)
+    then, now = (
+        {path: next((tree.entries[name] for name in dvc_files(path) if name in tree.entries), None) for path in paths}
+        for tree in trees
+    )
     return {
         path: repository.root / path
         for path in sorted(paths)
@@ -477,10 +479,6 @@ def require_data(folder: Path, model: Model) -> None:
                 hint=f'Fetch it: git lfs install && git lfs pull --include="{name}" '
                 "(in GitHub Actions: actions/checkout with lfs: true).",
             )
-
-
-def _dvc_entry(entries: Mapping[str, tuple[str, str]], path: str) -> tuple[str, str] | None:
-    return next((entries[name] for name in dvc_files(path) if name in entries), None)
 
 
 def _files(path: Path) -> Iterator[Path]:

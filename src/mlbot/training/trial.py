@@ -34,7 +34,12 @@ def read_overrides(written: Sequence[str], as_json: str | None, committed: Param
 
     Each is `name=value`, and a value means what it means in the committed file; `as_json` is a JSON object.
     """
-    overrides = _of_json(as_json) if as_json else {}
+    overrides: Params = {}
+    if as_json:
+        try:
+            overrides = dict(read(as_json.encode(), _Overrides, "--overrides").root)
+        except HostileJsonError as error:
+            raise UsageError(error.what, hint="Write it as --overrides '{\"max_depth\": 5}'") from error
     for each in written:
         name, sign, text = each.partition("=")
         if not sign:
@@ -45,13 +50,6 @@ def read_overrides(written: Sequence[str], as_json: str | None, committed: Param
             raise UsageError(f"--param {each!r} is no finite number", hint="Write one, or null for none.")
         overrides[name] = value
     return overrides
-
-
-def _of_json(text: str) -> Params:
-    try:
-        return dict(read(text.encode(), _Overrides, "--overrides").root)
-    except HostileJsonError as error:
-        raise UsageError(error.what, hint="Write it as --overrides '{\"max_depth\": 5}'") from error
 
 
 def _check_name(name: str, committed: Collection[str]) -> None:
