@@ -33,8 +33,6 @@ class Environment(Record):
     """Digest of the names and versions of all installed packages."""
 
 
-# What the ledger remembers: one record a kind, each filed under what it is looked up by.
-
 Time = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")]
 """UTC, whole seconds: `2026-11-20T16:00:00Z`. For people; nothing is ordered by it."""
 
@@ -45,7 +43,6 @@ Gate = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"
 """`subject` or `subject.bound`; or `deleted`, for a model that is to be gone."""
 
 Sequence = Annotated[int, Field(gt=0)]
-"""A counter from 1."""
 
 Schema = Literal["mlbot/ledger@1"]
 
@@ -57,7 +54,6 @@ class StoredFile(FileDigest):
     run: Id | None = None
     """The run that holds its artifact; None where only a digest is known."""
     artifact: Annotated[str, StringConstraints(max_length=200)] | None = None
-    """The artifact's name in that run (`mlbot.protocol.artifacts`)."""
 
 
 class SeedValues(Record):
@@ -85,7 +81,6 @@ class VerdictEntry(_OfModel):
 
     kind: Literal["verdict"] = "verdict"
     key: Digest
-    """The content key."""
     digest: Digest | None
     """sha256 of the file that was judged and may ship; None when there was none."""
     holdout: Digest | None
@@ -104,7 +99,6 @@ class VerdictEntry(_OfModel):
     training: Digest | None = None
     """Digest of the stored lineage of the file that ships (`mlbot.report.report`)."""
     report: Digest | None = None
-    """Digest of the stored report on the model."""
     time: Time
 
     @property
@@ -158,15 +152,12 @@ class ReleaseEntry(_OfModel, Served):
     tag_object: Sha | None = None
     """The annotated tag that asked for it, so that a moved tag is seen."""
     golden: Digest | None = None
-    """Digest of the golden requests kept with it."""
     training: Digest | None = None
-    """Digest of the stored `training.json`."""
     data: dict[str, Digest] = Field(default_factory=dict)
     """Digest of each declared data file by its path."""
     params: Params = Field(default_factory=dict)
     seed: Count
     environment: Environment | None = None
-    """Where it was trained."""
     actor: Actor
     run: Attempt | None = None
     time: Time
@@ -217,7 +208,6 @@ class DeploymentEntry(_OfModel, DeploymentIntent):
     kind: Literal["deployment"] = "deployment"
     state: DeploymentState
     previous: VersionText | None = None
-    """The version that was live before."""
     detail: Text = ""
     """What came of it: the smoke test's findings, or what failed."""
 
@@ -292,7 +282,6 @@ Entry = Annotated[
     VerdictEntry | WaiverEntry | ReleaseEntry | DeploymentEntry | ApprovalEntry | LockEntry,
     Field(discriminator="kind"),
 ]
-"""The closed union of all kinds."""
 
 Kind = Literal["verdict", "waiver", "release", "deployment", "approval", "lock"]
 
@@ -370,10 +359,7 @@ def _path(entry: Entry, raw: bytes) -> str:
 def folders_of(kind: Kind | None = None, subject: Name | None = None, key: Digest | None = None) -> tuple[str, ...]:
     """The folders to read for a lookup: everything, a kind, one subject of it, one key of that; each ends in `/`.
 
-    Args:
-        kind: None: all kinds.
-        subject: the model, or for locks the environment; None: all.
-        key: what verdicts and waivers are wanted for; other kinds are not parted by it.
+    Only verdicts and waivers are parted by their key.
     """
     if kind is None:
         return (f"{_ROOT}/",) if subject is None else tuple(_folder(each, subject, key) for each in KINDS)

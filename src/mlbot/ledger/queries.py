@@ -22,8 +22,6 @@ from mlbot.ledger.entries import (
 )
 from mlbot.lib.record import Digest, Name, Record, Sha
 
-# What the ledger says: pure folds over its entries.
-
 _USABLE = {Outcome.PASS, Outcome.INCONCLUSIVE}
 """Outcomes whose model may be compared with. A first model is inconclusive for want of a baseline, so leaving those
 out would leave a repository without one for ever; what failed or could not be evaluated never becomes a baseline."""
@@ -72,15 +70,8 @@ def seed_history(
     """The variance between seeds of this model's past recipes on the same holdout; None where nothing is known.
 
     A recipe is a content key. Each counts once, by its latest verdict that has values: the same seeds trained again
-    would give the same values, and counting them twice would make the variance look better known than it is.
-
-    Args:
-        entries: The ledger.
-        model: Whose.
-        metric: Of which metric.
-        slice_: On which slice; None: all rows.
-        holdout: Digest of the holdout that is judged on now.
-        leave_out: Keys of the models being judged: their own spread is not history.
+    would give the same values, and counting them twice would make the variance look better known than it is. The keys
+    to leave out are of the models being judged: their own spread is not history.
     """
     left_out = set(leave_out)
     latest = {
@@ -140,13 +131,7 @@ def release_of(entries: Iterable[Entry], model: Name, version: str) -> ReleaseEn
 def deployments(
     entries: Iterable[Entry], model: Name | None = None, environment: Name | None = None
 ) -> tuple[DeploymentEntry, ...]:
-    """Each deployment once, with what came of it, oldest first: by model and environment, then by their counter.
-
-    Args:
-        entries: of the ledger.
-        model: None: of all models.
-        environment: None: into all environments.
-    """
+    """Each deployment once, with what came of it, oldest first: by model and environment, then by their counter."""
     last = {
         (entry.model, entry.environment, entry.sequence): entry
         for entry in _sorted(entries, DeploymentEntry)
@@ -167,12 +152,7 @@ def unfinished(entries: Iterable[Entry], environment: Name, model: Name | None =
 
 
 def live_on(entries: Iterable[Entry], moment: Time) -> tuple[DeploymentEntry, ...]:
-    """What was live in each environment at a moment, by model and environment.
-
-    Args:
-        entries: of the ledger.
-        moment: UTC, as entries say it.
-    """
+    """What was live in each environment at a moment, by model and environment."""
     places: dict[tuple[Name, Name], list[DeploymentEntry]] = {}
     for entry in deployments(entries):
         if entry.state == "succeeded":

@@ -21,8 +21,6 @@ from mlbot.report.report import Curves, ModelReport, Notice, Picture, Report, Si
 from mlbot.report.words import by_severity, headline, model_line, whole_problem
 from mlbot.verdict.decide import DELETED, WAIVABLE
 
-# The sections of one model in the comment: each a template and what it is filled with.
-
 ICONS: Mapping[str, str] = MappingProxyType(
     {Outcome.ERROR: "🛑", Outcome.FAIL: "❌", Outcome.INCONCLUSIVE: "⚠️", Reason.WAIVED: "✍️", Outcome.PASS: "✅"}
 )
@@ -248,16 +246,10 @@ class Section:
 def markdown(
     report: Report, *, marker: str = "", pictures: Mapping[str, Picture] = MappingProxyType({}), limit: int = LIMIT
 ) -> str:
-    """The whole comment, or the job summary.
+    """The whole comment, or the job summary: never longer than `limit`, and what was left out is said.
 
-    Args:
-        report: What to say.
-        marker: The hidden line by which the bot finds its comment (`mlbot.protocol.marker`).
-        pictures: A chart by model, where charts have an address.
-        limit: The most characters (UTF-16 units, the strictest way to count); at least 16,384.
-
-    Returns:
-        Markdown that is never longer than `limit`; what was left out is said.
+    `marker` is the hidden line by which the bot finds its comment; the limit, at least 16,384, is of UTF-16 units, the
+    strictest way to count.
     """
     found = list(_sections(report, pictures))
     frame = _frame(report, marker, limit)
@@ -382,9 +374,6 @@ def _folded(report: Report, model: ModelReport) -> str:
     return fill("comment/model.md.j2", model=model, line=model_line(model), sections=pieces, icons=ICONS)
 
 
-_ANY_REASON = "…"
-
-
 class Offers(Record):
     """Commands as a person would write them: nothing but letters, digits and `/.:@=_"…-` is in them."""
 
@@ -430,6 +419,6 @@ def _waive(model: ModelReport) -> str | None:
     if gate is None:
         return None
     try:
-        return Waive(model=model.model, gate=gate, reason=_ANY_REASON).text
+        return Waive(model=model.model, gate=gate, reason="…").text
     except ValidationError:
         return Waive.usage()

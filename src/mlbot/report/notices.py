@@ -27,17 +27,11 @@ _FILES_NAMED = 5
 
 def run_notices(plan: Plan) -> tuple[Notice, ...]:
     """What a reader should know of the whole verdict."""
-    return (*_commit_notices(plan.commits), *_policy_notices(plan))
+    return tuple(_run_notices(plan))
 
 
 def model_notices(report: ModelReport, evidence: Evidence, head: Model | None) -> tuple[Notice, ...]:
-    """What a reader should know of one model besides its gates.
-
-    Args:
-        report: the model's report, without notices yet.
-        evidence: what it was judged by.
-        head: the model as head's config has it; None when head has none.
-    """
+    """What a reader should know of one model besides its gates; `head` is the model as head's config has it."""
     return (
         *_baseline_notices(evidence),
         *_claim_notices(report.candidate_training, evidence.candidate),
@@ -52,12 +46,7 @@ def model_notices(report: ModelReport, evidence: Evidence, head: Model | None) -
 
 
 def deleted_report(verdict: ModelVerdict, before: Config | None) -> ModelReport:
-    """What is told of a model that head no longer has.
-
-    Args:
-        verdict: on it.
-        before: the config that still has it.
-    """
+    """What is told of a model that head no longer has; the config before still has it."""
     model = before.model(verdict.model) if before else None
     return ModelReport(model=verdict.model, task=model.task if model else Task.BINARY, verdict=verdict)
 
@@ -88,17 +77,14 @@ def notice(code: NoticeCode, *, warning: bool = False, **values: Any) -> Notice:
     return Notice(code=code, text=sentence("notices", f"{code}/text", **values), warning=warning)
 
 
-def _commit_notices(commits: Commits) -> Iterator[Notice]:
+def _run_notices(plan: Plan) -> Iterator[Notice]:
+    commits = plan.commits
     if commits.uncommitted:
         yield notice(NoticeCode.UNCOMMITTED, files=_listed(commits.uncommitted))
     if commits.behind:
         yield notice(NoticeCode.BEHIND, commits=commits.behind, guarded=commits.guarded)
-
-
-def _policy_notices(plan: Plan) -> Iterator[Notice]:
-    if plan.policy_changes:
-        changes, guarded = plan.policy_changes, plan.commits.guarded
-        yield notice(NoticeCode.POLICY_DIFFERS, warning=True, changes=changes, guarded=guarded)
+    if changes := plan.policy_changes:
+        yield notice(NoticeCode.POLICY_DIFFERS, warning=True, changes=changes, guarded=commits.guarded)
 
 
 def _baseline_notices(evidence: Evidence) -> Iterator[Notice]:
@@ -195,13 +181,7 @@ def _listed(names: Sequence[str]) -> str:
 def in_production(
     environments: Sequence[EnvironmentConfig], entries: Iterable[Entry], model: Name
 ) -> DeploymentEntry | None:
-    """What is live in the environment that no other comes after; of several the first where something is.
-
-    Args:
-        environments: of the guarded branch's config.
-        entries: of the ledger.
-        model: whose.
-    """
+    """What is live in the environment that no other comes after; of several the first where something is."""
     known = tuple(entries)
     followed = {each.after for each in environments}
     found = (live(known, each.name, model) for each in environments if each.name not in followed)
@@ -209,12 +189,7 @@ def in_production(
 
 
 def production(there: DeploymentEntry, found: tuple[Comparison, ...] | Problem) -> Production:
-    """What a report tells of it.
-
-    Args:
-        there: what is live.
-        found: how the candidate compares, or why nobody knows.
-    """
+    """What a report tells of what is live: how the candidate compares, or why nobody knows."""
     return Production(
         environment=there.environment,
         version=f"v{there.version}",

@@ -14,17 +14,9 @@ from mlbot.report.notices import label
 from mlbot.report.report import Charts, ModelReport, Report, Side
 from mlbot.report.words import by_severity, headline, model_line
 
-_EVERY = 1_000
-"""All columns of the slices: a page has room to scroll."""
-
 
 def html(report: Report, charts: Charts | None = None) -> str:
-    """A page that stands alone: no request leaves it, and its policy would forbid one.
-
-    Args:
-        report: What to say.
-        charts: What to draw; None for tables alone.
-    """
+    """A page that stands alone: no request leaves it, and its policy would forbid one. Without charts, tables alone."""
     scripts = (
         [charts.script, (resources.templates() / "report" / "charts.js").read_text(encoding="utf-8")] if charts else []
     )
@@ -85,7 +77,7 @@ def _model(model: ModelReport, charts: Charts | None) -> dict[str, Any]:
         "beside": tables.production_rows(model),
         "beside_summary": tables.production_summary(model),
         "production_is": tables.production_is(model),
-        "slices": tables.slice_table(model, columns=_EVERY),
+        "slices": tables.slice_table(model, columns=1_000),  # all of them: a page has room to scroll
         "bins": [
             (side.value, each) for side in Side if side in model.curves for each in model.curves[side].calibration
         ],

@@ -15,8 +15,6 @@ from mlbot.lib.record import Count, Digest, Name, Record, digest, document
 from mlbot.protocol.artifacts import Training, TrainingFailure
 from mlbot.verdict.verdict import Comparison, Evaluation, Flips, Holdout, ModelVerdict, Problem, Verdict
 
-# All that a person can read about a verdict: the record behind the comment, the page, the terminal and the JSON.
-
 Point = tuple[float, float]
 
 
@@ -31,7 +29,7 @@ class CalibrationBin(Record):
     """Rows whose predicted probability fell into one bin."""
 
     predicted: float
-    """Mean predicted probability."""
+    """Mean probability."""
     observed: float
     """Share of rows that were positive."""
     rows: Count
@@ -164,7 +162,6 @@ class ModelReport(Record):
     stale_reasons: tuple[str, ...] = ()
     notices: tuple[Notice, ...] = ()
     production: Production | None = None
-    """What is in production now, if something is."""
     history: tuple[History, ...] = ()
     """Of a few metrics, the gated ones first."""
 
@@ -189,13 +186,10 @@ class Report(Record):
     schema_version: Literal["mlbot/report@1", "mlbot/report@2"] = "mlbot/report@2"
     mlbot_version: str
     repository: str
-    """Its name, for the title."""
     repository_url: str | None = None
     """Where it can be read, for links to commits; None on a laptop."""
     head_ref: str | None = None
-    """The branch that head was on."""
     pull_request: Count | None = None
-    """Its number; commands are offered when there is one."""
     fork: bool = False
     """Whether head is in another repository, so that a command needs the whole SHA."""
     trial: bool = False
@@ -237,18 +231,16 @@ class Charts:
     """All charts of a report, and what draws them in a browser."""
 
     specs: Mapping[str, Mapping[str, Spec]]
-    """By model, then by the chart's name."""
+    """By model and name."""
     themes: Mapping[str, Spec]
-    """A Vega configuration for `light` and one for `dark`."""
+    """For `light` and `dark`."""
     script: str
-    """JavaScript that draws a spec, with all it needs."""
 
 
 class Picture(Record):
     """A chart that is already drawn and can be fetched, for light and for dark pages."""
 
     light: str
-    """Address of the picture."""
     dark: str
     alt: str
 

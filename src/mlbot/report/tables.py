@@ -14,8 +14,6 @@ from mlbot.report.words import clear_change
 from mlbot.verdict.decide import unwaived
 from mlbot.verdict.verdict import Comparison, Evaluation, GateResult, Method, Score
 
-# The rest of a report's tables: slices, the model file, history, and how the intervals came about.
-
 _DASH = "\N{EN DASH}"
 
 
@@ -50,16 +48,10 @@ class SliceTable(Record):
     columns: tuple[Column, ...]
     rows: tuple[SliceRow, ...]
     left_out: tuple[str, ...]
-    """Metrics that did not fit."""
 
 
 def slice_table(model: ModelReport, columns: int = 5) -> SliceTable:
-    """Slices by metrics, gated metrics first.
-
-    Args:
-        model: The model.
-        columns: How many metrics fit; the others are named in `left_out`.
-    """
+    """Slices by metrics, gated metrics first."""
     gated = [result.gate.metric for result in model.verdict.gates]
     named = [info.name for info in model.metrics]
     order = sorted(named, key=lambda name: gated.index(name) if name in gated else len(gated))

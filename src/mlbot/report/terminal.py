@@ -33,14 +33,7 @@ _NARROWEST = 40
 
 
 def terminal(report: Report, color: bool, width: int = 100, *, brief: bool = False) -> str:  # noqa: FBT001 - a terminal's facts
-    """The report as text.
-
-    Args:
-        report: What to say.
-        color: Whether to use ANSI colours.
-        width: Columns of the terminal.
-        brief: Leave out what is below the gates.
-    """
+    """The report as text of so many columns; brief leaves out what is below the gates."""
     pen = Pen(color, max(width, _NARROWEST))
     blocks = [_head(report, pen), *_notices(report.notices, pen)]
     if len(report.models) > 1:

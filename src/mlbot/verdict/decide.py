@@ -58,7 +58,7 @@ class Evidence(Record):
     model: Name
     gates: tuple[Gate, ...]
     candidate: tuple[Evaluation, ...] = ()
-    """One evaluation a seed; the first is the file that ships."""
+    """One a seed; the first is the file that ships."""
     comparisons: tuple[Comparison, ...] = ()
     flips: Flips | None = None
     small_slices: frozenset[str] = frozenset()
@@ -75,16 +75,10 @@ class Evidence(Record):
 
 
 def decide(commits: Commits, evidence: Sequence[Evidence], waivers: Sequence[WaiverEntry] = ()) -> Verdict:
-    """The verdict on a commit.
+    """The verdict on a commit from what was found about each stale model.
 
-    Args:
-        commits: The three commits it stands on.
-        evidence: What was found about each stale model; empty when nothing is stale.
-        waivers: What people answered for; one counts for its own model, content, rules and gate alone. A gate that
-            somebody waived stays in the family that Holm adjusts for.
-
-    Returns:
-        The verdict; its outcome is the worst of the models', error over fail over inconclusive over pass.
+    A waiver counts for its own model, content, rules and gate alone, and its gate stays in the family that Holm adjusts
+    for.
     """
     results = _keep_by_holm([_gate_results(each) for each in evidence], evidence)
     models = tuple(_model_verdict(each, gates, waivers) for each, gates in zip(evidence, results, strict=True))
@@ -309,11 +303,8 @@ def holm_rejects(p_values: Iterable[float], alpha: float = ALPHA) -> list[bool]:
 def policy_digest(model: Model, inconclusive: OnInconclusive, tree: Tree, holdout: Digest) -> Digest:
     """The digest of all that a model is judged by; the same before and after a merge that changes none of it.
 
-    Args:
-        model: as the config that judges has it: the guarded branch's, or head's where that one lacks the model.
-        inconclusive: of the same config.
-        tree: the files of the same commit, for the metrics' own code. Of that only the file with the function counts.
-        holdout: digest of the rows that were judged on.
+    Model, inconclusive and tree are of the config that judges: the guarded branch's, or head's where that one lacks the
+    model. Of the metrics' own code only the file with the function counts.
     """
     code = frozenset[str]().union(*(module_files(each.function, tree) for each in model.metrics if each.function))
     facts: dict[str, object] = {
@@ -327,26 +318,18 @@ def policy_digest(model: Model, inconclusive: OnInconclusive, tree: Tree, holdou
         "code": tree.digest(code),
         "inconclusive": inconclusive.model_dump(mode="json"),
     }
-    return _digest(facts)
+    return digest(canonical(facts))
 
 
 def removal_digest() -> Digest:
     """What stands for the rules where a model is to be gone: that this needs a person's word, whatever its gates."""
-    return _digest({"form": _FORM, "removal": True})
-
-
-def _digest(facts: Mapping[str, object]) -> Digest:
-    return digest(canonical(facts))
+    return digest(canonical({"form": _FORM, "removal": True}))
 
 
 def may_waive(rules: Waivers, actor: str, role: Role, author: str | None) -> bool:
-    """Whether somebody may let a gate pass.
+    """Whether somebody with this role, by the API, may let a gate pass under the guarded branch's rules.
 
-    Args:
-        rules: of the guarded branch's config.
-        actor: who says so.
-        role: theirs, by the API.
-        author: of the pull request; None for an account that is gone.
+    `author` is the pull request's; None for an account that is gone.
     """
     own = author is not None and actor.lower() == author.lower()
     listed = actor.lower() in {login.lower() for login in rules.by}

@@ -25,20 +25,12 @@ class Problem(Record):
     """One of the causes that the reason's words have; empty for the reason itself."""
     values: dict[str, str | int | float] = Field(default_factory=dict)
     detail: str
-    """What happened, as a sentence."""
     hint: str = ""
     """What to do about this cause; empty where there is nothing to do."""
 
     @classmethod
     def of(cls, reason: Reason, cause: str = "", *, detail: str = "", **values: Any) -> Self:
-        """A problem with its words.
-
-        Args:
-            reason: The code.
-            cause: Which of the causes that the words have.
-            detail: A sentence of its own, where there is no cause for it yet.
-            **values: What the words of the cause name.
-        """
+        """A problem with its words; `detail` is a sentence of its own, where there is no cause for it yet."""
         path = f"{reason}/causes/{cause}" if cause else str(reason)
         said = detail or sentence("reasons", f"{path}/sentence", **values)
         hint = sentence("reasons", f"{path}/hint", **values) if has_sentence("reasons", f"{path}/hint") else ""
@@ -63,7 +55,6 @@ class Holdout(Record):
     classes: tuple[str, ...] = ()
     positive: str | None = None
     slices: dict[str, Count] = Field(default_factory=dict)
-    """Rows of each slice."""
 
 
 class Score(Record):
@@ -135,9 +126,8 @@ class Comparison(Record):
     direction: Direction
     rows: Count
     candidate: float | None = None
-    """Mean over the candidate's seeds."""
+    """Mean over the seeds."""
     baseline: float | None = None
-    """Mean over the baseline's seeds."""
     change: float | None = None
     low: float | None = None
     high: float | None = None
@@ -146,7 +136,6 @@ class Comparison(Record):
     df: float | None = None
     method: Method | None = None
     margin: NonNegative | None = None
-    """The gate's `max_regression`, where there is one."""
     p_value: Probability | None = None
     """P of seeing such a drop if the true one were just the margin; small means worse than allowed."""
     mde: NonNegative | None = None
@@ -173,7 +162,6 @@ class Waived(Record):
     """A gate that a person answered for, and what it came to without their word."""
 
     waiver: WaiverEntry
-    """Who, why, since when, and for which content and rules."""
     outcome: Outcome
     reason: Reason
 
@@ -199,7 +187,6 @@ class GateResult(Record):
     judgeable: bool = True
     """False when the margin is too small for this holdout and these seeds, whatever the model."""
     waived: Waived | None = None
-    """Set exactly when the reason is `waived`."""
 
     @property
     def why(self) -> Problem | None:
@@ -222,7 +209,6 @@ class Commits(Record):
     policy: Sha | None
     """Tip of the guarded branch: config, gates, holdout and metric code come from it. None when it has no config."""
     guarded: str
-    """The guarded branch's name."""
     behind: Count = 0
     """Commits that policy is ahead of base."""
     uncommitted: tuple[str, ...] = ()
@@ -240,7 +226,6 @@ class ModelVerdict(Record):
     detail: Former = ""
     gates: tuple[GateResult, ...] = ()
     key: Digest | None = None
-    """The candidate's content key."""
     digest: Digest | None = None
     """sha256 of the ONNX file that was judged and may ship."""
     provisional: bool = False
