@@ -136,12 +136,8 @@ def lineage_text(found: Lineage, pen: Pen) -> str:
 def _model_row(model: ModelView, environments: Sequence[str]) -> list[Cell]:
     there = {each.environment: each for each in model.environments}
     name = Cell(f"{clean(model.model)} (deprecated)", _DIM) if model.deprecated else Cell(clean(model.model), _BOLD)
-    cells = (_version_cell(there.get(environment)) for environment in environments)
+    cells = (Cell(_version(there[each])) if each in there else Cell(_NONE, _DIM) for each in environments)
     return [name, Cell(model.latest or _NONE), *cells]
-
-
-def _version_cell(view: EnvironmentView | None) -> Cell:
-    return Cell(_version(view)) if view else Cell(_NONE, _DIM)
 
 
 def _version(view: EnvironmentView) -> str:

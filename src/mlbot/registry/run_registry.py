@@ -78,7 +78,7 @@ class RegistryQuery:
 
 def list_models(asking: RegistryQuery) -> Exit:
     """Every model with its latest version and what is in each environment."""
-    found = _view(asking.open())
+    found, _, _ = _read(asking.open())
     asking.answer(found, registry_text(found, _pen(asking)))
     return Exit.OK
 
@@ -137,14 +137,13 @@ def show_lineage(asking: RegistryQuery, subject: str) -> Exit:
     return Exit.OK
 
 
-def _view(root: Path) -> RegistryView:
-    ledger: Ledger = read_folders(root, _STATE)
-    return view(Registry.of(read_tags(root)), ledger.entries, ledger.problems)
+def _read(root: Path) -> tuple[RegistryView, Registry, Ledger]:
+    registry, ledger = Registry.of(read_tags(root)), read_folders(root, _STATE)
+    return view(registry, ledger.entries, ledger.problems), registry, ledger
 
 
 def _detail(root: Path, name: str) -> ModelDetail:
-    registry, ledger = Registry.of(read_tags(root)), read_folders(root, _STATE)
-    found = view(registry, ledger.entries, ledger.problems)
+    found, registry, ledger = _read(root)
     return detail(registry, ledger.entries, found, _model(found, name))
 
 

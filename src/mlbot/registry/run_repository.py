@@ -211,10 +211,6 @@ class RepositoryContext:
         """Whether a commit is on the guarded branch."""
         return try_git(["merge-base", "--is-ancestor", commit, self.tip], self.repository.root).returncode == 0
 
-    def model(self, name: str) -> Model | None:
-        """The model as the guarded branch has it."""
-        return self.config.model(name)
-
     def environment(self, name: str) -> EnvironmentConfig | None:
         """The environment as the guarded branch has it."""
         return next((each for each in self.config.environments if each.name == name), None)
