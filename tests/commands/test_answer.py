@@ -16,6 +16,7 @@ from mlbot.commands.facts import Decision, Facts, Progress, Reason
 from mlbot.commands.parser import Fault, ParseError, parse_comment
 from mlbot.commands.status import StatusView, status_view
 from mlbot.commands.trial_params import ParamProblem
+from mlbot.config.errors import Problem
 from mlbot.events.github import Attempt, Comment, Conclusion, State, Status
 from mlbot.protocol.answer import RetrainRequest, WaiverRequest, answer_marker
 from mlbot.protocol.marker import Stamp, carries, marker, stamped, with_attempt
@@ -150,7 +151,7 @@ def poisoned(text: str) -> list[Reply]:
     near = {"name": text, "near": None, "models": (text, "b"), "gate": text, "model": text, "gates": (text,)}
     decisions: tuple[tuple[str, Any, dict[str, Any]], ...] = (
         ("shared", Reason.MISUNDERSTOOD, {"error": error}),
-        ("shared", Reason.CONFIG_BROKEN, {"problem": text}),
+        ("shared", Reason.CONFIG_BROKEN, {"problem": Problem(text, text, (text,)), "place": text, "more": 0}),
         ("shared", Reason.NOT_GUARDED, {"branch": text}),
         ("retrain", retrain.Refusal.BRANCH, near),
         ("retrain", Reason.DONE, {"request": request, "run": RUN}),

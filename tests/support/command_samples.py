@@ -11,6 +11,7 @@ from mlbot.commands import retrain, waive
 from mlbot.commands.dispatch import Reply, answer, refusals, replies
 from mlbot.commands.facts import Decision, Facts, Reason
 from mlbot.commands.parser import parse_comment
+from mlbot.config.errors import Position, Problem
 from mlbot.config.schema import Config, parse_config
 from mlbot.config.yaml import load
 from mlbot.events.event import CommentEvent
@@ -115,7 +116,8 @@ def ours(**changes: Any) -> tuple[Run, ...]:
 
 
 ISSUE = facts(event=event(is_pull_request=False), pull=None, runs=())
-BROKEN = Decision(reason=Reason.CONFIG_BROKEN, values={"problem": "line 3"})
+WRONG = Problem("3 | x", "write 1, the only version there is", ("version",), position=Position(3, 1))
+BROKEN = Decision(reason=Reason.CONFIG_BROKEN, values={"problem": WRONG, "place": WRONG.place("mlbot.yaml"), "more": 2})
 BOUND = facts(pull=pull(base_ref="side"))
 REFUSED: list[tuple[str, Facts, StrEnum, str]] = [
     ("/retrain", facts(role="read"), Reason.NOT_PERMITTED, "needs the role write, and alice has read"),
@@ -144,7 +146,7 @@ REFUSED: list[tuple[str, Facts, StrEnum, str]] = [
         Reason.NO_CONFIG,
         "no mlbot.yaml",
     ),
-    ("/retrain", facts(config=None, config_refusal=BROKEN), Reason.CONFIG_BROKEN, "line 3"),
+    ("/retrain", facts(config=None, config_refusal=BROKEN), Reason.CONFIG_BROKEN, "mlbot.yaml:3"),
     ("/retrain incom", facts(), Reason.UNKNOWN_MODEL, "incom is no model"),
     ("/retrain income dept=3", facts(), retrain.Refusal.PARAMETERS, "dept"),
     ("/retrain income depth=10", facts(), retrain.Refusal.PARAMETERS, "from 1 to 9"),

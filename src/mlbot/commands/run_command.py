@@ -234,8 +234,9 @@ class CommentJob:
         try:
             config = parse_config(load(raw, CONFIG_FILE))
         except ConfigError as error:
-            problem = str(error).splitlines()[0]
-            return _Rules(refusal=Decision(reason=Reason.CONFIG_BROKEN, values={"problem": problem}))
+            first, *others = error.problems
+            values = {"problem": first, "place": first.place(error.source), "more": len(others)}
+            return _Rules(refusal=Decision(reason=Reason.CONFIG_BROKEN, values=values))
         return _Rules(guard=config.guard, config=config)
 
     def _head_models(self, pull: PullRequest) -> dict[str, tuple[Gate, ...]]:
