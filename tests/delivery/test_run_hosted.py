@@ -78,6 +78,7 @@ def test_from_a_tag_by_somebody_elses_approval_to_production(shop: Shop) -> None
     assert not shop.github.requests.refused()
 
 
+@pytest.mark.story
 def test_by_comments_from_release_to_rollback(shop: Shop) -> None:
     shop.merge(1)
     first = shop.say("/release tiny")
@@ -311,6 +312,7 @@ def test_a_moved_tag_is_refused(shop: Shop) -> None:
     assert shop.served("staging") == before
 
 
+@pytest.mark.story
 def test_who_may_not_ask_or_was_refused_stands_in_nobodys_way(shop: Shop) -> None:
     shop.merge(1)
     shop.tag()

@@ -17,6 +17,7 @@ from mlbot.ml.train import train
 from mlbot.ml.train_entrypoint import find
 from mlbot.protocol.artifacts import Training, TrainingFailure
 
+NIGHTLY = pytest.mark.nightly
 TRAIN = """
 import json
 from sklearn.compose import ColumnTransformer
@@ -97,7 +98,7 @@ def test_the_users_function_is_called_and_its_estimator_exported(folder: Path, t
     ("function", "data", "names"),
     [
         ("array", DATA.model_copy(update={"features": ("age", "hours")}), ["age", "hours"]),
-        ("array", DATA.model_copy(update={"drop": ("id", "city")}), ["age", "hours"]),
+        pytest.param("array", DATA.model_copy(update={"drop": ("id", "city")}), ["age", "hours"], marks=NIGHTLY),
         ("with_rows", DATA.model_copy(update={"train": None}), None),
     ],
 )
@@ -122,8 +123,8 @@ def test_an_estimator_of_an_array(
         ("nothing", DATA, "returned NoneType"),
         ("broken", DATA, "ValueError: no such luck"),
         ("absent", DATA, "has no function 'absent'"),
-        ("array", DATA, "array of 2 numeric columns"),
-        ("train", DATA.model_copy(update={"train": None}), "names no training data"),
+        pytest.param("array", DATA, "array of 2 numeric columns", marks=NIGHTLY),
+        pytest.param("train", DATA.model_copy(update={"train": None}), "names no training data", marks=NIGHTLY),
     ],
 )
 def test_what_goes_wrong_is_at_the_end_of_the_log(folder: Path, function: str, data: Data, words: str) -> None:

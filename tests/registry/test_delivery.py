@@ -10,7 +10,7 @@ from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, approv
 from mlbot.delivery.run_release import ReleaseRequest, release
 from mlbot.ledger.queries import live
 
-pytestmark = pytest.mark.usefixtures("git_settings")
+pytestmark = [pytest.mark.nightly, pytest.mark.usefixtures("git_settings")]
 ENVIRONMENTS = """
 store: "oci://{place}/tiny/store"
 environments:

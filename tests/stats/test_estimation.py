@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import fbeta_score
 from tests.support.stats_samples import CASES, reference, sample
+from tests.support.tiers import NIGHTLY
 
 from mlbot.gates.metric import CATALOGUE, Task
 from mlbot.stats.estimation import FEWEST_REPLICATES, REPLICATES, Resampler, budget, estimate, estimate_custom
@@ -61,7 +62,7 @@ def _slopes(metric: str, task: Task, y: Array, prediction: Array) -> Array:
 @pytest.mark.parametrize(("metric", "task"), [case for case in WITH_INFLUENCE if "roc_auc" not in case[0]])
 def test_the_delta_method_is_the_infinitesimal_jackknife(metric: str, task: Task) -> None:
     """B. Efron, "The Jackknife, the Bootstrap and Other Resampling Plans" (1982), chapter 6."""
-    y, predictions = sample(task, 26, models=2)
+    y, predictions = sample(task, 26 if NIGHTLY else 16, models=2)
     columns = np.stack([_slopes(metric, task, y, prediction) for prediction in predictions])
     found = estimate(metric, task, y, predictions)
     np.testing.assert_allclose(found.covariance, np.cov(columns) / y.size, rtol=1e-7, atol=1e-12)

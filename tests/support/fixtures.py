@@ -1,11 +1,14 @@
 """Fixtures that the tests of several rooms share: trained models, released versions, pull requests."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from tests.fake_github.fixtures import github
 from tests.fake_github.server import FakeGitHub
-from tests.support import hosted, machine, releases
+from tests.support import hosted, machine, releases, tiny
 from tests.support.commenting import Thread
 from tests.support.git_samples import Sandbox
 from tests.support.once import once
@@ -26,6 +29,21 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A really trained model that lost a feature."""
     return once(tmp_path_factory, "bad", lambda folder: hosted.train(folder, mode="lost")) / "tiny"
+
+
+@pytest.fixture(scope="session")
+def trained_baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny repository in which `mlbot run` has trained what main has, for tests to copy."""
+
+    def make(folder: Path) -> None:
+        sandbox = tiny.repository(folder / "repository")
+        sandbox.commit(tiny.params(offset=1000))
+        command = [sys.executable, "-m", "mlbot", "run", "--quiet"]
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        subprocess.run(command, cwd=sandbox.path, env=os.environ | {"PATH": path}, check=True, capture_output=True)
+        sandbox.git("reset", "--quiet", "--hard", "main")
+
+    return once(tmp_path_factory, "baseline", make) / "repository"
 
 
 @pytest.fixture(scope="session")
