@@ -10,8 +10,8 @@ from pathlib import Path
 import pictures_fleet as fleet
 from mlbot.console import Console
 from mlbot.judging.run_local import RunOptions, run_models
+from mlbot.lib.templates import examples
 from mlbot.report.report import Report
-from mlbot.resources import examples
 
 _HOLDOUT = "data/holdout.csv"
 _FEW_ROWS = 2_000

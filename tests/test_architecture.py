@@ -17,7 +17,7 @@ ORDER = [
 """The rooms, bottom up: each imports from those before it."""
 EDGES = {"git", "github", "ml", "storage"}
 """What does I/O. An edge may import the pure files of rooms; rooms import it from `run_*.py` alone."""
-SHARED = {"errors", "resources", "console"}
+SHARED = {"errors", "console"}
 """Files beside the rooms that every room may import; the streams of `console` are not for pure files."""
 OWNERS = {
     "numpy": {"stats", "ml", "judging"},

@@ -79,7 +79,7 @@ def test_its_metadata_name_the_command_and_what_it_needs(site: Path) -> None:
 
 
 def test_it_is_the_wheel_that_runs(site: Path) -> None:
-    code = "from mlbot import resources; print(resources.templates(), resources.examples())"
+    code = "from mlbot.lib.templates import examples, templates; print(templates(), examples())"
     assert run(site, "-c", code).split() == [str(site / "mlbot" / name) for name in ("templates", "examples")]
     assert run(site, "-m", "mlbot", "--version") == f"mlbot {__version__}\n"
 

@@ -24,17 +24,11 @@ def wants_color(stream: TextIO, environment: Mapping[str, str]) -> bool:
 
 @dataclass(kw_only=True)
 class Console:
-    """Where results and progress go.
+    """Where results and progress go."""
 
-    Attributes:
-        quiet: say nothing but results and errors.
-        color: whether stdout takes ANSI colours.
-        live: whether stderr is a person's terminal, where a passing line may be drawn over.
-    """
-
-    quiet: bool = False
-    color: bool = False
-    live: bool = False
+    quiet: bool = False  # say nothing but results and errors
+    color: bool = False  # whether stdout takes ANSI colours
+    live: bool = False  # whether stderr is a person's terminal, where a passing line may be drawn over
     out: TextIO = field(default_factory=lambda: sys.stdout)
     err: TextIO = field(default_factory=lambda: sys.stderr)
     _drawn: bool = False

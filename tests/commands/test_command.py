@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from mlbot import resources
 from mlbot.commands.command import PARAMETERS, REASON, SHA, Command
 from mlbot.commands.parser import COMMANDS, parse_comment
+from mlbot.lib import templates as resources
 from mlbot.lib.templates import phrase
 
 every = pytest.mark.parametrize("command", COMMANDS, ids=lambda each: each.name)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mlbot.commands.params_patch import edited, unified
 from mlbot.config.params import load_params
 from mlbot.config.yaml import load
-from mlbot.lib.scalar import Params
+from mlbot.lib.record import Params
 
 TEXT = """\
 # What is committed.

@@ -14,9 +14,10 @@ from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Issue, Repository
 from tests.support import git_samples, machine
 
-from mlbot import entry, resources
+from mlbot import entry
 from mlbot.errors import Exit
 from mlbot.lib.constants import JUDGE_PATH, TRAIN_PATH
+from mlbot.lib.templates import examples
 
 pytestmark = [pytest.mark.story, pytest.mark.timeout(900)]
 
@@ -35,7 +36,7 @@ def params(iterations: int) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def example(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Every file of the example's repository after `mlbot init`."""
-    source = resources.examples() / "adult-income"
+    source = examples() / "adult-income"
     texts = {
         str(path.relative_to(source)): path.read_text(encoding="utf-8")
         for path in source.rglob("*")

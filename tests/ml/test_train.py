@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tests.support.training_samples import COMMIT, DEADLINE_S, KEY, Witness, model, request
 
 from mlbot.config.schema import Data
-from mlbot.lib.scalar import Params
+from mlbot.lib.record import Params
 from mlbot.ml.train import Log, Stopped, clean, current_environment, nested, train, training_environment
 from mlbot.protocol.artifacts import Training, TrainingFailure
 

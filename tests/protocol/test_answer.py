@@ -10,7 +10,7 @@ from tests.support.forge_samples import HEAD
 from tests.support.reruns_samples import request
 
 from mlbot.events.github import Attempt, Comment
-from mlbot.lib.scalar import Params
+from mlbot.lib.record import Params
 from mlbot.protocol.answer import (
     RECORDS_LIMIT,
     Recorded,

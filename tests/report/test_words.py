@@ -12,10 +12,9 @@ from tests.support import samples
 
 from mlbot.gates.metric import Bound, Direction, Gate
 from mlbot.gates.outcome import Outcome, Reason
-from mlbot.lib.templates import environment
+from mlbot.lib.templates import environment, templates
 from mlbot.report import words
 from mlbot.report.report import ModelReport
-from mlbot.resources import templates
 from mlbot.verdict.verdict import Comparison, GateResult, Method, Problem
 
 SOURCE = Path(__file__).parents[2] / "src" / "mlbot"

@@ -12,7 +12,7 @@ from mlbot.config.schema import Config, EnvironmentConfig, parse_config
 from mlbot.config.yaml import load
 from mlbot.events.github import EnvironmentFacts, Settings
 from mlbot.lib.constants import JUDGE_PATH, TRAIN_PATH
-from mlbot.resources import templates
+from mlbot.lib.templates import templates
 from mlbot.setup import checks, scaffold
 from mlbot.setup.checks import (
     DataStorage,

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from mlbot import entry, resources
+from mlbot import entry
 from mlbot.config.run_check import check
 from mlbot.console import Console
 from mlbot.errors import Exit
 from mlbot.git.ledger import read_local
 from mlbot.ledger.queries import live
+from mlbot.lib.templates import examples
 from mlbot.setup import run_demo
 
 
@@ -55,7 +56,7 @@ def delivered(out: Path, shown: str) -> None:
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The demo of an example cut down to a thousand rows and one seed; where it plays."""
     example = tmp_path / "examples" / run_demo.REPOSITORY
-    shutil.copytree(resources.examples() / run_demo.REPOSITORY, example)
+    shutil.copytree(examples() / run_demo.REPOSITORY, example)
     for table in (example / "data").glob("*.csv"):
         table.write_text("".join(table.read_text().splitlines(keepends=True)[:1000]))
     config = example / "mlbot.yaml"

@@ -7,7 +7,7 @@ from tests.support import samples
 
 from mlbot.events.github import Attempt
 from mlbot.judging.trial import Change, TrialResult, trial_result
-from mlbot.lib.scalar import Params
+from mlbot.lib.record import Params
 from mlbot.protocol.answer import RetrainRequest
 from mlbot.report.report import Report
 

@@ -14,7 +14,7 @@ from tests.support import tiny
 from tests.support.git_samples import Sandbox
 
 from mlbot.errors import Exit, MlbotError
-from mlbot.lib.scalar import Params
+from mlbot.lib.record import Params
 from mlbot.training.trial import read_overrides, trial_key
 
 KEY, OTHER = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"

@@ -35,11 +35,7 @@ class _Job:
         from mlbot.judging.run_ci import CIOptions, CIRun
 
         options = CIOptions(
-            directory=self.directory,
-            run=self.run,
-            attempt=self.attempt,
-            train_path=self.train_workflow,
-            bot=self.bot,
+            directory=self.directory, run=self.run, attempt=self.attempt, train_path=self.train_workflow, bot=self.bot
         )
         return CIRun.of(options, os.environ, self.console)
 

@@ -15,45 +15,32 @@ from mlbot.config.schema import Config
 from mlbot.events.github import Role
 from mlbot.lib.record import Record
 
-MAX_REASON = 500
-"""Characters of a reason."""
-MAX_VALUE = 200
-"""Characters of a parameter's value."""
-
+MAX_REASON = 500  # characters of a reason
+MAX_VALUE = 200  # characters of a parameter's value
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 _NUMBERS = r"(?:0|[1-9][0-9]{0,8})(?:\.(?:0|[1-9][0-9]{0,8})){2}"
 _GATE = r"[A-Za-z0-9][A-Za-z0-9._-]{0,78}(?:@[A-Za-z0-9][A-Za-z0-9._-]{0,78})?"
 _HEXADECIMAL = re.compile(r"[0-9a-fA-F]{7,}+")
-WHOLE_SHA = (40, 64)
-"""How many digits a commit's name has."""
-
+WHOLE_SHA = (40, 64)  # how many digits a commit's name has
 ReasonText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_REASON)]
 """Why, in a person's words: one line, nothing invisible in it; escaped where it is shown."""
 Param = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
 Value = Annotated[str, StringConstraints(max_length=MAX_VALUE)]
-VersionText = Annotated[str, StringConstraints(pattern=rf"^{_NUMBERS}$")]
-"""`1.2.0`, without the `v`."""
+VersionText = Annotated[str, StringConstraints(pattern=rf"^{_NUMBERS}$")]  # `1.2.0`, without the `v`
 GateName = Annotated[str, StringConstraints(pattern=rf"^{_GATE}$")]
 """`subject` or `subject.bound` (`roc_auc`, `recall@women.min`), or `deleted` for a model that is gone."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """How an argument is written.
+    """How an argument is written."""
 
-    Attributes:
-        usage: its word in the usage.
-        help: what it means to who writes it, in Markdown.
-        write: the argument of a command; empty where there is none.
-        pattern: what a word in its place is read by, with a group for each field; None where a key tells what it is.
-        fields: of the command that it fills.
-    """
-
-    usage: str
-    help: str
-    write: Callable[[Any], str]
+    usage: str  # its word in the usage
+    help: str  # what it means to who writes it, in Markdown
+    write: Callable[[Any], str]  # the argument of a command; empty where there is none
+    # What a word in its place is read by, with a group for each field; None where a key tells what it is.
     pattern: re.Pattern[str] | None = None
-    fields: frozenset[str]
+    fields: frozenset[str]  # of the command that it fills
 
 
 def _word(usage: str, pattern: str, write: Callable[[Any], str], help_: str) -> Form:
@@ -64,16 +51,10 @@ def _word(usage: str, pattern: str, write: Callable[[Any], str], help_: str) -> 
 
 MODEL = _word("MODEL", rf"(?P<model>{_NAME})", lambda it: it.model, "a model's name in `mlbot.yaml`")
 ENVIRONMENT = _word(
-    "ENVIRONMENT",
-    rf"(?P<environment>{_NAME})",
-    lambda it: it.environment,
-    "an environment's name in `mlbot.yaml`",
+    "ENVIRONMENT", rf"(?P<environment>{_NAME})", lambda it: it.environment, "an environment's name in `mlbot.yaml`"
 )
 VERSION = _word(
-    "VERSION",
-    rf"[vV]?(?P<to>{_NUMBERS})",
-    lambda it: it.to and f"v{it.to}",
-    "a version of the model, such as `v1.2.0`",
+    "VERSION", rf"[vV]?(?P<to>{_NUMBERS})", lambda it: it.to and f"v{it.to}", "a version of the model, such as `v1.2.0`"
 )
 STEP = _word(
     "patch|minor|major|vX.Y.Z",
@@ -126,22 +107,16 @@ class Command(Record):
     """What somebody asks for in one line of a comment."""
 
     kind: str
-    name: ClassVar[str]
-    """What is written behind the slash."""
-    template: ClassVar[str]
-    """The file with its words."""
+    name: ClassVar[str]  # what is written behind the slash
+    template: ClassVar[str]  # the file with its words
     aliases: ClassVar[tuple[str, ...]] = ()
     arguments: ClassVar[tuple[Form, ...]] = ()
-    role: ClassVar[Role]
-    """The least role; `none` for anyone."""
+    role: ClassVar[Role]  # the least role; `none` for anyone
     others: ClassVar[bool] = False
     """Whether the config may name others who may give it, whatever their role; `decide` looks for them."""
-    in_issues: ClassVar[bool] = False
-    """Whether it may be given in an issue, not only on a pull request."""
-    alone: ClassVar[bool] = False
-    """Whether it is refused behind a command of the same comment that changed what runs."""
-    delivers: ClassVar[bool] = False
-    """Whether it is of use only where there is an environment to release to."""
+    in_issues: ClassVar[bool] = False  # whether it may be given in an issue, not only on a pull request
+    alone: ClassVar[bool] = False  # whether it is refused behind a command of the same comment that changed what runs
+    delivers: ClassVar[bool] = False  # whether it is of use only where there is an environment to release to
     example: ClassVar[str]
 
     def decide(self, facts: Facts) -> Decision:

@@ -11,17 +11,14 @@ from mlbot.lib.record import Record
 from mlbot.lib.templates import fill
 from mlbot.protocol.operations import CancelRun, Rerun
 
-LIMIT = 10
-"""So many commands of one person in one thread are answered in a minute."""
+LIMIT = 10  # so many commands of one person in one thread are answered in a minute
 
 
 class Reply(Record):
     """The answer to one line of a comment."""
 
-    text: str
-    """The line."""
-    template: str
-    """With the words of its command; those of `commands/shared.md.j2` go with any."""
+    text: str  # the line
+    template: str  # with the words of its command; those of `commands/shared.md.j2` go with any
     decision: Decision
 
 

@@ -24,8 +24,7 @@ class Reason(StrEnum):
     Refusals that one command alone has are a closed list beside it.
     """
 
-    DONE = "done"
-    """The only one that is no refusal."""
+    DONE = "done"  # the only one that is no refusal
     # for how it is written
     MISUNDERSTOOD = "misunderstood"
     EDITED = "edited"
@@ -62,49 +61,36 @@ class Decision(Record):
     """What the words of the reason name; from outside, so the template escapes them."""
     records: tuple[Annotated[Recorded, Field(discriminator="kind")], ...] = ()
     """Written into the answer before the effects."""
-    effects: tuple[Effect, ...] = ()
-    """Done in this order, each only if the one before it was."""
+    effects: tuple[Effect, ...] = ()  # done in this order, each only if the one before it was
 
 
 class Progress(Record):
     """What is read for `/mlbot status` alone."""
 
-    status: Status | None = None
-    """The bot's latest on the head."""
+    status: Status | None = None  # the bot's latest on the head
     jobs: tuple[tuple[str, str], ...] = ()
     """Name and state of each job of the newest training: the pull request's own words."""
-    report: Comment | None = None
-    """The bot's comment with the verdict."""
+    report: Comment | None = None  # the bot's comment with the verdict
 
 
 class Facts(Record):
     """What is known when a command is decided. Nothing is read again between two commands of a comment."""
 
     event: CommentEvent
-    role: Role
-    """The commenter's, by the API."""
+    role: Role  # the commenter's, by the API
     policy: Policy
-    judge_workflow: str
-    """The file's name."""
-    release_workflow: str
-    """Likewise."""
-    pull: PullRequest | None = None
-    """As it is now; None for an issue."""
-    runs: tuple[Run, ...] = ()
-    """Of the head, whatever started them, newest first."""
-    config: Config | None = None
-    """The guarded branch's; None where it has none, or one that cannot be read."""
-    config_refusal: Decision | None = None
-    """Why there are no rules to go by, where that is so."""
+    judge_workflow: str  # the file's name
+    release_workflow: str  # likewise
+    pull: PullRequest | None = None  # as it is now; None for an issue
+    runs: tuple[Run, ...] = ()  # of the head, whatever started them, newest first
+    config: Config | None = None  # the guarded branch's; None where it has none, or one that cannot be read
+    config_refusal: Decision | None = None  # why there are no rules to go by, where that is so
     head_models: dict[Name, tuple[Gate, ...]] = Field(default_factory=dict)
     """The models with their gates that the head's own config adds, where a command names one; hostile, but typed."""
-    records: tuple[Recorded, ...] = ()
-    """Of the bot's answers in this thread, this comment's left out."""
-    resumed: tuple[Recorded, ...] = ()
-    """Of an earlier answer to this comment, whose writer did not live to the end."""
+    records: tuple[Recorded, ...] = ()  # of the bot's answers in this thread, this comment's left out
+    resumed: tuple[Recorded, ...] = ()  # of an earlier answer to this comment, whose writer did not live to the end
     progress: Progress = Progress()
-    page: str = ""
-    """Where the thread can be read."""
+    page: str = ""  # where the thread can be read
 
     @property
     def pull_request(self) -> PullRequest:

@@ -10,8 +10,7 @@ from mlbot.events.github import Role
 from mlbot.lib.record import Count, Name, Record, Sha
 
 _MOST_MODELS = 20
-_MOST_PARAMETERS = 40
-"""Of all models together; the help stays far under a comment's limit."""
+_MOST_PARAMETERS = 40  # of all models together; the help stays far under a comment's limit
 _MOST_ENVIRONMENTS = 20
 
 
@@ -37,10 +36,8 @@ class HelpRow(Record):
     """A command as the help lists it."""
 
     usage: str
-    who: tuple[str, ...]
-    """The least role that may, and the logins of a config; empty for anyone."""
-    template: str
-    """With its words."""
+    who: tuple[str, ...]  # the least role that may, and the logins of a config; empty for anyone
+    template: str  # with its words
 
 
 class HelpModel(Record):
@@ -48,8 +45,7 @@ class HelpModel(Record):
 
     name: Name
     tunable: tuple[Tunable, ...] = ()
-    more: Count = 0
-    """Parameters that are not listed."""
+    more: Count = 0  # parameters that are not listed
 
 
 class CommandHelp(Record):
@@ -60,8 +56,7 @@ class CommandHelp(Record):
     more_models: Count = 0
     environments: tuple[EnvironmentConfig, ...] = ()
     more_environments: Count = 0
-    sha: Sha | None = None
-    """The head of a fork's pull request, which has to be named there."""
+    sha: Sha | None = None  # the head of a fork's pull request, which has to be named there
 
     @classmethod
     def of(cls, facts: Facts, commands: Sequence[type[Command]]) -> "CommandHelp":

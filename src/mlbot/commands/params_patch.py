@@ -12,11 +12,9 @@ from decimal import Decimal
 
 from mlbot.config.errors import Document, Position
 from mlbot.config.params import positions
-from mlbot.lib.scalar import Params, Scalar, resolve
+from mlbot.lib.record import Params, Scalar, resolve
 
-_PLAIN = re.compile(r"[A-Za-z_](?:[A-Za-z0-9_./+-]*[A-Za-z0-9_])?")
-"""Text that needs no quotes anywhere."""
-
+_PLAIN = re.compile(r"[A-Za-z_](?:[A-Za-z0-9_./+-]*[A-Za-z0-9_])?")  # text that needs no quotes anywhere
 _OLD_YAML = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "none"})
 """Words that some reader of YAML takes for no text (YAML 1.1, https://yaml.org/type/bool.html)."""
 

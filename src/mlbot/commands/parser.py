@@ -49,15 +49,10 @@ COMMANDS: tuple[type[Command], ...] = (
 )
 """Every command, in the order of the help. What is not here is not understood."""
 
-MAX_COMMANDS = 10
-"""So many commands of one comment are answered."""
-MAX_LINE = 4_096
-"""Characters of a line that is read as a command."""
-PREFIX = "mlbot"
-"""May stand before every command, for repositories in which another bot listens to the short one."""
-
-_SHOWN = 200
-"""Characters of a line that is too long."""
+MAX_COMMANDS = 10  # so many commands of one comment are answered
+MAX_LINE = 4_096  # characters of a line that is read as a command
+PREFIX = "mlbot"  # may stand before every command, for repositories in which another bot listens to the short one
+_SHOWN = 200  # characters of a line that is too long
 _MAX_KEY = 100
 _LONGEST_NAME = 24
 _PUNCTUATION = ".,:;!?"
@@ -85,8 +80,7 @@ _LAST_WORDS = MappingProxyType({name.rpartition(" ")[2]: command for name, comma
 class Fault(StrEnum):
     """What is wrong with a line that was meant as a command: the name of its words in the templates. A closed list."""
 
-    UNKNOWN = "unknown"
-    """No command, but close to one."""
+    UNKNOWN = "unknown"  # no command, but close to one
     UNKNOWN_AFTER_PREFIX = "unknown_after_prefix"
     NO_COMMAND = "no_command"
     INVISIBLE_NAME = "invisible_name"
@@ -116,17 +110,14 @@ class ParseError(Record):
     fault: Fault
     values: dict[str, Any] = Field(default_factory=dict)
     """What its words name; from the comment, so the template escapes them."""
-    usage: str = ""
-    """How the command is written, when it is known which was meant."""
+    usage: str = ""  # how the command is written, when it is known which was meant
 
 
 class CommandLine(Record):
     """One line of a comment that is answered."""
 
-    line: Annotated[int, Field(gt=0)]
-    """From 1."""
-    text: str
-    """The line as it was written, without the space around it; shortened when it is too long."""
+    line: Annotated[int, Field(gt=0)]  # from 1
+    text: str  # the line as it was written, without the space around it; shortened when it is too long
     command: Command | ParseError
 
 
@@ -251,17 +242,11 @@ def distance(one: str, other: str) -> int:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Word:
-    """One argument as it was written.
+    """One argument as it was written."""
 
-    Attributes:
-        text: Without its quotation marks.
-        key: What is before its `=`; None for none.
-        quoted: Whether it stood in quotation marks.
-    """
-
-    text: str
-    key: str | None = None
-    quoted: bool = False
+    text: str  # without its quotation marks
+    key: str | None = None  # what is before its `=`; None for none
+    quoted: bool = False  # whether it stood in quotation marks
 
 
 def words(line: str) -> list[Word]:

@@ -6,30 +6,19 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from mlbot.commands.command import MODELS, PARAMETERS, SHA, Command, Param, Value
-from mlbot.commands.facts import (
-    Decision,
-    Effect,
-    Facts,
-    Reason,
-    head_moved,
-    judged_attempt,
-    not_judged,
-    unknown_model,
-)
+from mlbot.commands.facts import Decision, Effect, Facts, Reason, head_moved, judged_attempt, not_judged, unknown_model
 from mlbot.commands.trial_params import checked
 from mlbot.events.github import Attempt, Conclusion, Role, Run, State, seconds_between
 from mlbot.lib.constants import STATUS
 from mlbot.lib.escape import one_line
-from mlbot.lib.record import Name, Sha
-from mlbot.lib.scalar import Params
+from mlbot.lib.record import Name, Params, Sha
 from mlbot.lib.templates import phrase
 from mlbot.protocol.answer import RetrainRequest
 from mlbot.protocol.decision import PullRequestSubject
 from mlbot.protocol.marker import with_attempt
 from mlbot.protocol.operations import CancelRun, Rerun, SetStatus
 
-MOST_DAYS = 30
-"""So long after its start GitHub runs a run again."""
+MOST_DAYS = 30  # so long after its start GitHub runs a run again
 MOST_ATTEMPTS = 50
 _DAY_S = 86_400.0
 

@@ -31,27 +31,18 @@ from mlbot.protocol.decision import Policy
 from mlbot.protocol.marker import carries
 from mlbot.protocol.operations import Dispatch, React, Rerun, SetStatus, UpsertComment
 
-WINDOW_S = 60.0
-"""How far back commands are counted for the limit."""
+WINDOW_S = 60.0  # how far back commands are counted for the limit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CommandOptions:
-    """What the command line says.
+    """What the command line says."""
 
-    Attributes:
-        train_path: of the workflow that trains.
-        judge_path: of the workflow that judges.
-        release_path: of the workflow that releases.
-        bot: whose answers count.
-        dry_run: print what would be done, and do nothing.
-    """
-
-    train_path: str = TRAIN_PATH
-    judge_path: str = JUDGE_PATH
-    release_path: str = RELEASE_PATH
-    bot: Login = ACTIONS_BOT
-    dry_run: bool = False
+    train_path: str = TRAIN_PATH  # of the workflow that trains
+    judge_path: str = JUDGE_PATH  # of the workflow that judges
+    release_path: str = RELEASE_PATH  # of the workflow that releases
+    bot: Login = ACTIONS_BOT  # whose answers count
+    dry_run: bool = False  # print what would be done, and do nothing
 
 
 def command(environment: MutableMapping[str, str], options: CommandOptions, console: Console) -> Exit:
@@ -102,26 +93,16 @@ class _Rules:
 
 @dataclass(frozen=True, kw_only=True)
 class CommentJob:
-    """One job that answers one comment.
+    """One job that answers one comment."""
 
-    Attributes:
-        job: what the runner says of it.
-        github: the API.
-        executor: does what is decided.
-        event: the comment as it was written.
-        lines: its commands.
-        options: what the command line says.
-        console: for progress.
-        done: the effects that were had: two commands of a comment may ask for the same.
-    """
-
-    job: Job
-    github: GitHub
-    executor: Executor
-    event: CommentEvent
-    lines: tuple[CommandLine, ...]
-    options: CommandOptions
-    console: Console = field(repr=False)
+    job: Job  # what the runner says of it
+    github: GitHub  # the API
+    executor: Executor  # does what is decided
+    event: CommentEvent  # the comment as it was written
+    lines: tuple[CommandLine, ...]  # its commands
+    options: CommandOptions  # what the command line says
+    console: Console = field(repr=False)  # for progress
+    # The effects that were had: two commands of a comment may ask for the same.
     done: list[Effect] = field(default_factory=list)
 
     def check_login(self) -> None:

@@ -36,8 +36,7 @@ class Training(Record):
     """A run of the training."""
 
     attempt: Attempt
-    state: str
-    """Its conclusion, or that it is under way."""
+    state: str  # its conclusion, or that it is under way
     url: WebUrl
     trial: bool
 
@@ -59,15 +58,11 @@ class StatusView(Record):
     draft: bool
     base: str
     trainings: tuple[Training, ...]
-    models: tuple[ModelProgress, ...]
-    """What the newest training found stale."""
-    planned: bool
-    """Whether the newest training has found out what is stale."""
+    models: tuple[ModelProgress, ...]  # what the newest training found stale
+    planned: bool  # whether the newest training has found out what is stale
     status: CommitStatus | None
-    report: Id | None
-    """The comment with the verdict on this head; None when there is none, or one of another head."""
-    behind: bool
-    """Whether that verdict is of an older attempt than the newest that counts."""
+    report: Id | None  # the comment with the verdict on this head; None when there is none, or one of another head
+    behind: bool  # whether that verdict is of an older attempt than the newest that counts
     waivers: tuple[WaiverRequest, ...]
 
 

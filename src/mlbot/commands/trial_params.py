@@ -5,8 +5,7 @@ from collections.abc import Mapping
 
 from mlbot.config.errors import INVISIBLE, nearest
 from mlbot.config.schema import MAX_CHOICE, Model, Tunable
-from mlbot.lib.record import Record
-from mlbot.lib.scalar import Params, Scalar, resolve
+from mlbot.lib.record import Params, Record, Scalar, resolve
 
 _BOOLEANS = {"true": True, "false": False}
 
@@ -16,10 +15,8 @@ class ParamProblem(Record):
 
     name: str
     value: str
-    tunable: Tunable | None = None
-    """What it may be; None where it may not be changed at all."""
-    near: str | None = None
-    """The parameter that was probably meant."""
+    tunable: Tunable | None = None  # what it may be; None where it may not be changed at all
+    near: str | None = None  # the parameter that was probably meant
 
 
 def checked(model: Model, given: Mapping[str, str]) -> Params | tuple[ParamProblem, ...]:

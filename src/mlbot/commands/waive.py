@@ -4,15 +4,7 @@ from enum import StrEnum
 from typing import ClassVar, Literal
 
 from mlbot.commands.command import GATE, REASON, Command, GateName, ReasonText
-from mlbot.commands.facts import (
-    Decision,
-    Facts,
-    Reason,
-    head_moved,
-    judged_attempt,
-    not_judged,
-    unknown_model,
-)
+from mlbot.commands.facts import Decision, Facts, Reason, head_moved, judged_attempt, not_judged, unknown_model
 from mlbot.config.errors import nearest
 from mlbot.config.schema import Config
 from mlbot.events.github import Role

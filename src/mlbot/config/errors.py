@@ -12,8 +12,7 @@ from mlbot.errors import UsageError
 Plain: TypeAlias = "dict[str, Plain] | list[Plain] | str | int | float | bool | None"
 """What a YAML or JSON file can hold; keys are text, as they are written."""
 
-KeyPath: TypeAlias = tuple[str | int, ...]
-"""Keys and indices from the top of a document down to one value."""
+KeyPath: TypeAlias = tuple[str | int, ...]  # keys and indices from the top of a document down to one value
 
 INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f"
@@ -23,8 +22,7 @@ INVISIBLE = re.compile(
 
 NAME_FORM = "[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 """A name a person gives, as lib/record.py has it too: it is safe in a ref, a path and a comment."""
-_SHOWN = 100
-"""So many problems are printed; the rest are counted."""
+_SHOWN = 100  # so many problems are printed; the rest are counted
 _EXCERPT = 48
 _LISTED = 24
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,126}")
@@ -41,14 +39,10 @@ class Problem(NamedTuple):
     """One thing that is wrong in a file, or with a value of it."""
 
     found: str
-    hint: str
-    """What to do about it, as an instruction: mostly what to write instead."""
-    at: KeyPath = ()
-    """Where: from the top of the file, or from the value."""
-    detail: str = ""
-    """More lines for people: a caret under the place in a condition."""
-    position: Position | None = None
-    """Its place in the file; None when it is not known."""
+    hint: str  # what to do about it, as an instruction: mostly what to write instead
+    at: KeyPath = ()  # where: from the top of the file, or from the value
+    detail: str = ""  # more lines for people: a caret under the place in a condition
+    position: Position | None = None  # its place in the file; None when it is not known
 
     @property
     def path(self) -> str:
@@ -80,13 +74,10 @@ class Problem(NamedTuple):
 class Document:
     """Plain data and where it was written; without positions when nobody knows."""
 
-    source: str
-    """The file's name, as errors show it."""
+    source: str  # the file's name, as errors show it
     data: Plain
-    values: Mapping[KeyPath, Position] = field(default_factory=dict)
-    """Where each value starts."""
-    keys: Mapping[KeyPath, Position] = field(default_factory=dict)
-    """Where the key of each value of a mapping is."""
+    values: Mapping[KeyPath, Position] = field(default_factory=dict)  # where each value starts
+    keys: Mapping[KeyPath, Position] = field(default_factory=dict)  # where the key of each value of a mapping is
 
     def key(self, path: KeyPath) -> Position | None:
         """Where the key of a value is; the value's own place for a list item and for the whole document."""

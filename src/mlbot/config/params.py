@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from mlbot.config.errors import ConfigError, Document, KeyPath, Plain, Position, Problem, quote
 from mlbot.config.yaml import MAX_DEPTH, decode, load, refusal
-from mlbot.lib.scalar import Params, Scalar
+from mlbot.lib.record import Params, Scalar
 
 
 def load_params(text: bytes | str, source: str) -> Params:

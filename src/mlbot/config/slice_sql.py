@@ -50,12 +50,9 @@ _RESERVED_WORDS = """
 """
 RESERVED = frozenset(_RESERVED_WORDS.split())
 """What SQL takes for something else than a column: `USER > 1` asks who is logged in."""
-MAX_LENGTH = 2000
-"""Characters; SQL engines walk long chains of `OR` and `+` by recursion."""
-_MAX_DEPTH = 12
-"""Parentheses, calls, NOT and signs inside each other. polars 2.1 gives up from about 20 on."""
-_MAX_DIGITS = 38
-"""polars holds no longer numbers exactly."""
+MAX_LENGTH = 2000  # characters; SQL engines walk long chains of `OR` and `+` by recursion
+_MAX_DEPTH = 12  # parentheses, calls, NOT and signs inside each other. polars 2.1 gives up from about 20 on
+_MAX_DIGITS = 38  # polars holds no longer numbers exactly
 _WINDOW = 72
 _CUT = 32
 _OPERATORS = frozenset({"=", "<>", "!=", "<", "<=", ">", ">="})
@@ -134,8 +131,7 @@ _STRANGE = 'put text in single quotes, and a column with odd characters in "doub
 
 class _Token(NamedTuple):
     kind: _Kind
-    text: str
-    """As written; a name in double quotes without them."""
+    text: str  # as written; a name in double quotes without them
     position: int
 
     @property
@@ -156,8 +152,7 @@ class _Sort(Enum):
 
     CONDITION = auto()
     VALUE = auto()
-    EITHER = auto()
-    """A column: it may hold booleans."""
+    EITHER = auto()  # a column: it may hold booleans
     NULL = auto()
 
 

@@ -1,6 +1,6 @@
 """YAML as plain data with positions: the only importer of PyYAML.
 
-A plain scalar means what YAML 1.2's core schema says (see lib/scalar.py), so `on`, `yes`, `no` and dates stay text.
+A plain scalar means what YAML 1.2's core schema says (see lib/record.py), so `on`, `yes`, `no` and dates stay text.
 Nothing is ever constructed but plain data: tags are refused, aliases are counted, and depth, size and the number of
 values are limited.
 """
@@ -13,11 +13,10 @@ from typing import Any
 import yaml
 
 from mlbot.config.errors import ConfigError, Document, KeyPath, Plain, Position, Problem, quote
-from mlbot.lib.scalar import resolve
+from mlbot.lib.record import resolve
 
 MAX_BYTES = 2 * 1024 * 1024
-MAX_DEPTH = 64
-"""Levels of mappings and lists inside each other."""
+MAX_DEPTH = 64  # levels of mappings and lists inside each other
 _MAX_VALUES = 200_000
 """Values after aliases are followed, so that a few lines cannot stand for billions (the billion laughs)."""
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -71,20 +71,15 @@ class PromotionReason(StrEnum):
     """Why a promotion goes ahead or does not. A closed list."""
 
     PROMOTABLE = "promotable"
-    RESUMED = "resumed"
-    """The same promotion was begun and not finished: it goes on."""
-    ALREADY_LIVE = "already-live"
-    """This very version is live there: nothing is done, and that is no failure."""
+    RESUMED = "resumed"  # the same promotion was begun and not finished: it goes on
+    ALREADY_LIVE = "already-live"  # this very version is live there: nothing is done, and that is no failure
     UNKNOWN_ENVIRONMENT = "unknown-environment"
     UNKNOWN_VERSION = "unknown-version"
     DEPRECATED = "deprecated"
     LOCKED = "locked"
-    UNDER_WAY = "under-way"
-    """Another deployment was begun there and has not ended."""
-    OUT_OF_ORDER = "out-of-order"
-    """The environment that comes before does not serve these very bytes."""
-    NOT_HEALTHY = "not-healthy"
-    """It serves them, but a deployment there has not ended."""
+    UNDER_WAY = "under-way"  # another deployment was begun there and has not ended
+    OUT_OF_ORDER = "out-of-order"  # the environment that comes before does not serve these very bytes
+    NOT_HEALTHY = "not-healthy"  # it serves them, but a deployment there has not ended
     APPROVALS_MISSING = "approvals-missing"
     SELF_APPROVAL = "self-approval"
     BYTES_MISSING = "bytes-missing"
@@ -97,14 +92,10 @@ class _DeploymentFacts(Record):
     model: Name
     environment: Name
     requester: Actor
-    environments: tuple[Name, ...]
-    """All that the guarded branch's config has."""
-    drifted: bool = False
-    """Whether the target serves something else than the ledger says."""
-    under_way: DeploymentIntent | None = None
-    """The deployment that was begun there and has not ended."""
-    stored: Stored | None = None
-    """None before the store was asked, so that a plan can be shown first."""
+    environments: tuple[Name, ...]  # all that the guarded branch's config has
+    drifted: bool = False  # whether the target serves something else than the ledger says
+    under_way: DeploymentIntent | None = None  # the deployment that was begun there and has not ended
+    stored: Stored | None = None  # None before the store was asked, so that a plan can be shown first
 
     def resumes(self, action: Action, version: str) -> bool:
         """Whether what is under way is this very deployment."""
@@ -115,21 +106,15 @@ class _DeploymentFacts(Record):
 class PromotionFacts(_DeploymentFacts):
     """All that a promotion is decided from."""
 
-    version: str
-    """As `1.2.0`."""
-    released: Digest | None = None
-    """The version's digest in the ledger; None where it was never released."""
-    versions: tuple[str, ...] = ()
-    """The released ones, oldest first."""
+    version: str  # as `1.2.0`
+    released: Digest | None = None  # the version's digest in the ledger; None where it was never released
+    versions: tuple[str, ...] = ()  # the released ones, oldest first
     deprecated: bool = False
     after: EnvironmentState | None = None
     """The environment that comes before, and what is live there; None where none comes before."""
-    live: Served | None = None
-    """What the ledger says is live in the environment itself."""
-    needed: Count = 0
-    """Approvals that the environment asks for."""
-    approvers: tuple[Actor, ...] = ()
-    """Who approved these very bytes for it."""
+    live: Served | None = None  # what the ledger says is live in the environment itself
+    needed: Count = 0  # approvals that the environment asks for
+    approvers: tuple[Actor, ...] = ()  # who approved these very bytes for it
     lock: LockEntry | None = None
 
     @property
@@ -178,8 +163,7 @@ class RollbackReason(StrEnum):
     """Why a rollback goes ahead or does not. A closed list."""
 
     ROLLS_BACK = "rolls-back"
-    RESUMED = "resumed"
-    """The same rollback was begun and not finished: it goes on."""
+    RESUMED = "resumed"  # the same rollback was begun and not finished: it goes on
     ALREADY_LIVE = "already-live"
     UNKNOWN_ENVIRONMENT = "unknown-environment"
     NO_REASON = "no-reason"
@@ -193,14 +177,10 @@ class RollbackReason(StrEnum):
 class RollbackFacts(_DeploymentFacts):
     """All that a rollback is decided from."""
 
-    why: str
-    """The reason that was given."""
-    to: str | None = None
-    """The version asked for, as `1.2.0`; None: the last good one."""
-    once_live: tuple[Served, ...] = ()
-    """Every version whose deployment there succeeded, oldest first."""
-    good: tuple[Served, ...] = ()
-    """The versions to go back to, the live one last (`good_versions`)."""
+    why: str  # the reason that was given
+    to: str | None = None  # the version asked for, as `1.2.0`; None: the last good one
+    once_live: tuple[Served, ...] = ()  # every version whose deployment there succeeded, oldest first
+    good: tuple[Served, ...] = ()  # the versions to go back to, the live one last (`good_versions`)
 
     @property
     def live(self) -> Served | None:
@@ -269,21 +249,17 @@ class DeploymentResult(Record):
 
     facts: PromotionFacts | RollbackFacts
     decision: PromotionDecision | RollbackDecision
-    goal: Served | None
-    """What was to be live."""
+    goal: Served | None  # what was to be live
     dry_run: bool = False
-    deployment: DeploymentEntry | None = None
-    """How the deployment ended; None where there was none."""
+    deployment: DeploymentEntry | None = None  # how the deployment ended; None where there was none
 
 
 class ApprovalReason(StrEnum):
     """Why an approval is recorded or not. A closed list."""
 
     APPROVED = "approved"
-    ALREADY_APPROVED = "already-approved"
-    """The same person approved before: nothing is done, and that is no failure."""
-    NOT_NEEDED = "not-needed"
-    """The environment asks for none: nothing is done, and that is no failure."""
+    ALREADY_APPROVED = "already-approved"  # the same person approved before: nothing is done, and that is no failure
+    NOT_NEEDED = "not-needed"  # the environment asks for none: nothing is done, and that is no failure
     UNKNOWN_ENVIRONMENT = "unknown-environment"
     UNKNOWN_VERSION = "unknown-version"
 
@@ -299,8 +275,7 @@ class ApprovalFacts(Record):
     released: Digest | None = None
     versions: tuple[str, ...] = ()
     needed: Count = 0
-    approvers: tuple[Actor, ...] = ()
-    """Who approved these very bytes for it before."""
+    approvers: tuple[Actor, ...] = ()  # who approved these very bytes for it before
 
 
 ApprovalDecision = Decision[ApprovalReason]
@@ -342,8 +317,7 @@ class LockFacts(Record):
 
     environment: Name
     close: bool
-    lock: LockEntry | None = None
-    """The lock that closes it now."""
+    lock: LockEntry | None = None  # the lock that closes it now
 
 
 LockDecision = Decision[LockReason]

@@ -49,8 +49,7 @@ class Words(Record):
     """A decision in words. Plain text, with words from outside in it: escape it."""
 
     sentence: str
-    hint: str = ""
-    """What to do about it."""
+    hint: str = ""  # what to do about it
 
 
 def words(reason: StrEnum, facts: object, *, github: bool = False) -> Words:
@@ -75,8 +74,7 @@ class RequestState(StrEnum):
 
     WORKING = "working"
     DONE = "done"
-    WAITING = "waiting"
-    """It lacks somebody's approval, and goes on when that is given."""
+    WAITING = "waiting"  # it lacks somebody's approval, and goes on when that is given
     REFUSED = "refused"
     FAILED = "failed"
 
@@ -85,14 +83,11 @@ class StatusMessage(Record):
     """An answer. Texts are plain, with words from outside in them: escape them."""
 
     state: RequestState
-    reason: str
-    """Of a closed list, for the log."""
+    reason: str  # of a closed list, for the log
     sentence: str
     hint: str = ""
-    copy_lines: tuple[str, ...] = ()
-    """What to write next, each a line."""
-    version: tuple[str, str] | None = None
-    """Model and version that it is about, where the request did not name them."""
+    copy_lines: tuple[str, ...] = ()  # what to write next, each a line
+    version: tuple[str, str] | None = None  # model and version that it is about, where the request did not name them
 
 
 def message_rejected(request: RejectedRequest) -> StatusMessage:
@@ -209,8 +204,7 @@ def message_lock(result: LockResult) -> StatusMessage:
 
 # A version's issue: what it is, where it is, and what may be written next.
 
-LABEL = "mlbot-release"
-"""The label of versions' issues."""
+LABEL = "mlbot-release"  # the label of versions' issues
 
 
 class RowState(StrEnum):
@@ -231,13 +225,10 @@ class IssueRow(Record):
 
     environment: str
     state: RowState
-    last: DeploymentEntry | None = None
-    """Its last deployment there."""
+    last: DeploymentEntry | None = None  # its last deployment there
     lock: LockEntry | None = None
-    after: str | None = None
-    """The environment that it has to be live in before."""
-    needed: Count = 0
-    """Approvals that the environment asks for."""
+    after: str | None = None  # the environment that it has to be live in before
+    needed: Count = 0  # approvals that the environment asks for
     approvers: tuple[str, ...] = ()
 
 
@@ -246,10 +237,8 @@ class VersionIssue(Record):
 
     release: ReleaseEntry
     rows: tuple[IssueRow, ...]
-    copy_lines: tuple[str, ...]
-    """The commands that make sense now."""
-    open: bool
-    """Whether anything may still come of it: the newest version, and what is live or under way somewhere."""
+    copy_lines: tuple[str, ...]  # the commands that make sense now
+    open: bool  # whether anything may still come of it: the newest version, and what is live or under way somewhere
 
     @property
     def name(self) -> str:

@@ -35,29 +35,22 @@ class Measure(Record):
     metric: str
     arrow: str
     value: str
-    interval: str
-    """The two-sided 90 % interval of the value, over the choice of rows."""
+    interval: str  # the two-sided 90 % interval of the value, over the choice of rows
 
 
 class Card(Record):
     """Everything that the model card shows."""
 
-    name: str
-    """`adult-income@v1.2.0`."""
+    name: str  # `adult-income@v1.2.0`
     release: ReleaseEntry
-    verdict: VerdictEntry | None
-    """The verdict that let it be released; None where the ledger has it no more."""
-    uses: tuple[str, ...]
-    """What it is for: sentences from the config."""
-    holdout: str
-    """What it was measured on; empty where the report is not kept."""
+    verdict: VerdictEntry | None  # the verdict that let it be released; None where the ledger has it no more
+    uses: tuple[str, ...]  # what it is for: sentences from the config
+    holdout: str  # what it was measured on; empty where the report is not kept
     measures: tuple[Measure, ...] = ()
     gates: tuple[GateRow, ...] = ()
     slices: SliceTable | None = None
-    limits: tuple[str, ...]
-    """What it is not known to be good for."""
-    url: str | None = None
-    """Of the repository."""
+    limits: tuple[str, ...]  # what it is not known to be good for
+    url: str | None = None  # of the repository
 
 
 def card_of(

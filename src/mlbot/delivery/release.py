@@ -28,8 +28,7 @@ class ReleaseReason(StrEnum):
     VERDICT_FAILED = "verdict-failed"
     VERDICT_INCONCLUSIVE = "verdict-inconclusive"
     VERDICT_ERROR = "verdict-error"
-    NEWER_ATTEMPT = "newer-attempt"
-    """It passed once, but the latest attempt on the same inputs did not."""
+    NEWER_ATTEMPT = "newer-attempt"  # it passed once, but the latest attempt on the same inputs did not
     VERSION_TAKEN = "version-taken"
     BYTES_MISSING = "bytes-missing"
     BYTES_DIFFER = "bytes-differ"
@@ -39,10 +38,8 @@ class TagFacts(Record):
     """The version's tag as the repository has it now."""
 
     name: str
-    object_sha: Sha
-    """Of the tag object; of the commit itself where the tag is lightweight."""
-    commit: Sha | None
-    """What it points to when peeled; None where that is no commit."""
+    object_sha: Sha  # of the tag object; of the commit itself where the tag is lightweight
+    commit: Sha | None  # what it points to when peeled; None where that is no commit
     annotated: bool
 
 
@@ -50,26 +47,17 @@ class ReleaseFacts(Record):
     """All that a release is decided from."""
 
     model: Name
-    version: str
-    """As `1.2.0`."""
+    version: str  # as `1.2.0`
     commit: Sha
-    branch: RefName
-    """The guarded branch."""
-    configured: bool = True
-    """Whether the commit's mlbot.yaml has the model."""
-    merged: bool
-    """Whether the commit is on the guarded branch."""
+    branch: RefName  # the guarded branch
+    configured: bool = True  # whether the commit's mlbot.yaml has the model
+    merged: bool  # whether the commit is on the guarded branch
     tag: TagFacts | None = None
-    released: ReleaseEntry | None = None
-    """The version, where it exists."""
-    verdicts: tuple[VerdictEntry, ...] = ()
-    """All on this content key on the guarded branch."""
-    parent_judged: bool = False
-    """Whether the ledger has a verdict on the model as the commit's parent has it."""
-    inconclusive: Literal["warn", "block"] = "block"
-    """The config's `inconclusive.promotion`."""
-    stored: Stored | None = None
-    """None before the store was asked, so that a plan can be shown first."""
+    released: ReleaseEntry | None = None  # the version, where it exists
+    verdicts: tuple[VerdictEntry, ...] = ()  # all on this content key on the guarded branch
+    parent_judged: bool = False  # whether the ledger has a verdict on the model as the commit's parent has it
+    inconclusive: Literal["warn", "block"] = "block"  # the config's `inconclusive.promotion`
+    stored: Stored | None = None  # None before the store was asked, so that a plan can be shown first
 
     @property
     def verdict(self) -> VerdictEntry | None:
@@ -92,8 +80,7 @@ class ReleaseResult(Record):
     decision: ReleaseDecision
     tag: str
     dry_run: bool = False
-    entry: ReleaseEntry | None = None
-    """The ledger's entry; None where nothing is released."""
+    entry: ReleaseEntry | None = None  # the ledger's entry; None where nothing is released
 
 
 _NOT_PASSED = {

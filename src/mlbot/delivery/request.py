@@ -27,24 +27,20 @@ class RequestReason(StrEnum):
     """Why nothing is done about a request. A closed list."""
 
     NOTHING_ASKED = "nothing-asked"
-    NO_COMMAND = "no-command"
-    """The comment has no command of releases and deployments."""
+    NO_COMMAND = "no-command"  # the comment has no command of releases and deployments
     CONTRADICTION = "contradiction"
     NEEDLESS_INPUT = "needless-input"
     NOT_DEFAULT_BRANCH = "not-default-branch"
     COMMENT_GONE = "comment-gone"
-    BOT = "bot"
-    """A bot wrote the comment."""
-    MACHINE = "machine"
-    """A workflow asked for what only a person may."""
+    BOT = "bot"  # a bot wrote the comment
+    MACHINE = "machine"  # a workflow asked for what only a person may
     EDITED = "edited"
     SEVERAL = "several"
     UNKNOWN_COMMAND = "unknown-command"
     MISUNDERSTOOD = "misunderstood"
     NOT_PERMITTED = "not-permitted"
     NO_VERSION_TAG = "no-version-tag"
-    FOREIGN_TAG = "foreign-tag"
-    """It is of no model of mlbot.yaml: another tool's."""
+    FOREIGN_TAG = "foreign-tag"  # it is of no model of mlbot.yaml: another tool's
     PUSHER_UNKNOWN = "pusher-unknown"
     CONFIG = "config"
     UNKNOWN_ENVIRONMENT = "unknown-environment"
@@ -53,20 +49,13 @@ class RequestReason(StrEnum):
 class RequestFacts(Record):
     """All that is known of a dispatch."""
 
-    inputs: dict[str, str]
-    """Empty ones left out."""
-    on_default: bool
-    """Whether it was started on the default branch."""
-    sender: Login | None
-    """Who started it, as GitHub says."""
-    comment: CommentFacts | None = None
-    """The comment that `inputs` names."""
-    pusher: Login | None = None
-    """Who pushed the tag that `inputs` names, as GitHub says."""
-    role: Role = "none"
-    """Of `asker`."""
-    config: Config | None = None
-    """The default branch's."""
+    inputs: dict[str, str]  # empty ones left out
+    on_default: bool  # whether it was started on the default branch
+    sender: Login | None  # who started it, as GitHub says
+    comment: CommentFacts | None = None  # the comment that `inputs` names
+    pusher: Login | None = None  # who pushed the tag that `inputs` names, as GitHub says
+    role: Role = "none"  # of `asker`
+    config: Config | None = None  # the default branch's
     config_problem: str = ""
 
     @property
@@ -87,11 +76,9 @@ class RequestFacts(Record):
 class _Request(Record):
     """Where a request was made."""
 
-    text: str = ""
-    """As it was written, or as one would write it."""
+    text: str = ""  # as it was written, or as one would write it
     comment: Id | None = None
-    number: Id | None = None
-    """Of the issue or pull request that the comment is in."""
+    number: Id | None = None  # of the issue or pull request that the comment is in
 
 
 class DeliveryRequest(_Request):
@@ -99,10 +86,8 @@ class DeliveryRequest(_Request):
 
     kind: Literal["request"] = "request"
     command: ReleaseCommand
-    actor: Login | None = None
-    """Who asks; None for whoever released the version."""
-    tag: str | None = None
-    """The pushed tag."""
+    actor: Login | None = None  # who asks; None for whoever released the version
+    tag: str | None = None  # the pushed tag
 
     @property
     def deploys(self) -> bool:
@@ -120,12 +105,9 @@ class RejectedRequest(_Request):
 
     kind: Literal["rejected"] = "rejected"
     reason: RequestReason
-    values: dict[str, str] = Field(default_factory=dict)
-    """What the words are about."""
-    usage: str = ""
-    """How the command is written, where it was not understood."""
-    alone: bool = True
-    """Whether the comment says nothing else, so that its answer may be written anew."""
+    values: dict[str, str] = Field(default_factory=dict)  # what the words are about
+    usage: str = ""  # how the command is written, where it was not understood
+    alone: bool = True  # whether the comment says nothing else, so that its answer may be written anew
 
     @property
     def silent(self) -> bool:

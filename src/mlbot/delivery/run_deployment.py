@@ -27,9 +27,7 @@ from mlbot.registry.tags import TagNote, stage_tag
 from mlbot.storage.target import Target
 from mlbot.storage.target_command import smoke_command
 
-LONGEST_REASON = 1000
-"""Characters that the ledger keeps of a text."""
-
+LONGEST_REASON = 1000  # characters that the ledger keeps of a text
 _TRIES = 5
 
 _R = TypeVar("_R")
@@ -37,27 +35,19 @@ _R = TypeVar("_R")
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """A version on its way into an environment.
-
-    Attributes:
-        golden: its golden requests; None where none are kept, which only a rollback puts up with.
-        previous: what was live before, and is gone back to.
-        folder: for files.
-        file: the version's verified bytes.
-        begun: the ledger's entry of an earlier run of it.
-    """
+    """A version on its way into an environment."""
 
     context: RepositoryContext
     intent: DeploymentIntent
     held: Held
     release: ReleaseEntry
-    golden: Golden | None
+    golden: Golden | None  # its golden requests; None where none are kept, which only a rollback puts up with
     environment: EnvironmentConfig
     target: Target
-    previous: Served | None
-    folder: Path
-    file: Path
-    begun: DeploymentEntry | None = None
+    previous: Served | None  # what was live before, and is gone back to
+    folder: Path  # for files
+    file: Path  # the version's verified bytes
+    begun: DeploymentEntry | None = None  # the ledger's entry of an earlier run of it
 
     def run(self) -> DeploymentEntry:
         """Do it, or undo it.
@@ -244,19 +234,12 @@ def _passed(result: SmokeResult) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
-    """What was found at one moment.
+    """What was found at one moment."""
 
-    Attributes:
-        entries: the ledger's on the model, and the environment's locks.
-        held: the environment's lock, whoever's and however old; None: it is free.
-        intent: the deployment that holds it and has not ended; None: none.
-        foreign: whether the lock's commit says what mlbot never wrote.
-    """
-
-    entries: tuple[Entry, ...]
-    held: Held | None = None
-    intent: DeploymentIntent | None = None
-    foreign: bool = False
+    entries: tuple[Entry, ...]  # the ledger's on the model, and the environment's locks
+    held: Held | None = None  # the environment's lock, whoever's and however old; None: it is free
+    intent: DeploymentIntent | None = None  # the deployment that holds it and has not ended; None: none
+    foreign: bool = False  # whether the lock's commit says what mlbot never wrote
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -415,8 +398,7 @@ def try_with_lock(
             if result is not None:
                 return result
     raise NotEvaluatedError(
-        f"others were always faster to take {environment}",
-        hint=f"See what is there: mlbot registry show {model}",
+        f"others were always faster to take {environment}", hint=f"See what is there: mlbot registry show {model}"
     )
 
 

@@ -28,14 +28,7 @@ from mlbot.delivery.messages import (
     words,
 )
 from mlbot.delivery.release import ReleaseReason, ReleaseResult
-from mlbot.delivery.request import (
-    DeliveryRequest,
-    RejectedRequest,
-    RequestFacts,
-    asks_for,
-    authorize_request,
-    runs_on,
-)
+from mlbot.delivery.request import DeliveryRequest, RejectedRequest, RequestFacts, asks_for, authorize_request, runs_on
 from mlbot.delivery.run_ci import DeployOptions, GitHubView, WorkflowJob
 from mlbot.delivery.run_deployment import BetweenVersionsError
 from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, approve, promote, rollback, set_lock
@@ -155,9 +148,7 @@ def _refused(request: RejectedRequest, runner: Runner) -> Exit:
 _WAITS = frozenset({ReleaseReason.NO_VERDICT, ReleaseReason.VERDICT_OF_PARENT, ReleaseReason.BYTES_MISSING})
 """What a verdict that is on its way may change."""
 
-_IDLE = 4
-"""So many looks at a commit for which nothing runs: a push is known a moment before its run is."""
-
+_IDLE = 4  # so many looks at a commit for which nothing runs: a push is known a moment before its run is
 _LONGEST_S = 30.0
 
 Pause = Callable[[float], None]

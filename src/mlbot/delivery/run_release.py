@@ -43,18 +43,12 @@ GOLDEN_ROWS = 50
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReleaseRequest:
-    """What is asked for.
-
-    Attributes:
-        version: with or without its `v`; None: the next one.
-        bump: which part of the latest version to count up; the first version is 1.0.0 in any case.
-        commit: any revision; None: where the version's tag is, else the guarded branch's tip.
-    """
+    """What is asked for."""
 
     model: str
-    version: str | None = None
-    bump: Bump | None = None
-    commit: str | None = None
+    version: str | None = None  # with or without its `v`; None: the next one
+    bump: Bump | None = None  # which part of the latest version to count up; the first version is 1.0.0 in any case
+    commit: str | None = None  # any revision; None: where the version's tag is, else the guarded branch's tip
     dry_run: bool = False
 
 

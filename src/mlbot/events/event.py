@@ -41,9 +41,7 @@ def run_fields(raw: object) -> dict[str, Any]:
 
 _HEADS, _TAGS = "refs/heads/", "refs/tags/"
 
-_ZERO = "0" * 40
-"""What a push says for a ref that is not there."""
-
+_ZERO = "0" * 40  # what a push says for a ref that is not there
 _COMMENT = 65_536
 
 
@@ -62,8 +60,7 @@ class PullRequestEvent(Record):
     base_ref: RefName
     base_sha: Sha
     author: Login | None
-    base_changed: bool = False
-    """For `edited`: whether the pull request goes into another branch now."""
+    base_changed: bool = False  # for `edited`: whether the pull request goes into another branch now
 
     @property
     def fork(self) -> bool:
@@ -91,8 +88,7 @@ class PushEvent(Record):
     repository: RepositoryName
     branch: RefName
     sha: Sha
-    before: Sha | None
-    """None for a new branch."""
+    before: Sha | None  # None for a new branch
 
 
 class TagPushEvent(Record):
@@ -102,8 +98,7 @@ class TagPushEvent(Record):
     repository_id: Id
     repository: RepositoryName
     tag: RefName
-    sha: Sha
-    """Of the tag object, when it is annotated."""
+    sha: Sha  # of the tag object, when it is annotated
 
 
 class WorkflowRunEvent(Record):
@@ -139,8 +134,7 @@ class CommentEvent(Record):
     kind: Literal["issue_comment"] = "issue_comment"
     repository_id: Id
     repository: RepositoryName
-    default_branch: RefName
-    """Of the repository, as GitHub said with the event."""
+    default_branch: RefName  # of the repository, as GitHub said with the event
     comment: Id
     body: Annotated[str, StringConstraints(max_length=_COMMENT)]
     author: Login

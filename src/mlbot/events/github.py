@@ -9,12 +9,8 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from mlbot.lib.record import Count, Record, Sha
 
-Id = Annotated[int, Field(gt=0)]
-"""A number that GitHub gave: of a run, a repository, a comment, an artifact."""
-
-Text = Annotated[str, StringConstraints(max_length=1000)]
-"""A short text from outside; escaped where it is shown."""
-
+Id = Annotated[int, Field(gt=0)]  # a number that GitHub gave: of a run, a repository, a comment, an artifact
+Text = Annotated[str, StringConstraints(max_length=1000)]  # a short text from outside; escaped where it is shown
 RefName = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x20\x7f~^:?*\[\\]+$")]
 """A branch's or tag's short name, without what git allows in no ref (git-check-ref-format)."""
 
@@ -68,13 +64,11 @@ class Run(Record):
     id: Id
     attempt: Annotated[int, Field(gt=0)] = 1
     repository_id: Id
-    path: Text
-    """Of the workflow file, without the `@ref` that GitHub may append."""
+    path: Text  # of the workflow file, without the `@ref` that GitHub may append
     event: Text
     head_sha: Sha
     head_branch: Text | None = None
-    head_repository_id: Id | None = None
-    """None when the fork is gone."""
+    head_repository_id: Id | None = None  # None when the fork is gone
     head_owner: Login | None = None
     completed: bool
     conclusion: Conclusion | None = None
@@ -95,8 +89,7 @@ class PullRequest(Record):
     draft: bool = False
     head_sha: Sha
     head_ref: RefName
-    head_repository_id: Id | None = None
-    """None when the fork is gone."""
+    head_repository_id: Id | None = None  # None when the fork is gone
     base_ref: RefName
     base_repository_id: Id
     author: Login | None = None
@@ -121,8 +114,7 @@ class Comment(Record):
     """A comment on an issue or pull request."""
 
     id: Id
-    author: Login | None = None
-    """None for an account that is gone."""
+    author: Login | None = None  # None for an account that is gone
     body: str
     edited: bool = False
     """Whether it is not what its author wrote at first; who may write to the repository may edit it too."""
@@ -211,8 +203,7 @@ def parse_remote(url: str) -> RemoteName | None:
 class EnvironmentFacts(Record):
     """What GitHub says of one of its environments."""
 
-    branches: tuple[str, ...] | None = None
-    """The patterns of the refs that may deploy to it; None where every ref may."""
+    branches: tuple[str, ...] | None = None  # the patterns of the refs that may deploy to it; None where every ref may
     reviewers: bool = False
 
 
@@ -231,8 +222,7 @@ class Settings(Record):
     runners: Count | None = None
     environments: dict[str, EnvironmentFacts] | None = None
     """GitHub's environments by name; asked for only where the config has some."""
-    unseen: tuple[str, ...] = ()
-    """What the token may not ask."""
+    unseen: tuple[str, ...] = ()  # what the token may not ask
 
 
 class CommentFacts(Record):

@@ -86,8 +86,7 @@ class Gate(Record):
     slice: str | None = None
     bound: Bound
     limit: float
-    confident: bool = False
-    """Whether `min` and `max` judge the confidence bound instead of the point estimate."""
+    confident: bool = False  # whether `min` and `max` judge the confidence bound instead of the point estimate
     blocking: bool = True
 
     @property

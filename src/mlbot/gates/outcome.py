@@ -31,8 +31,7 @@ class Reason(StrEnum):
     WITHIN_LIMIT = "within-limit"
     WITHIN_MARGIN = "within-margin"
     IDENTICAL = "identical-models"
-    WAIVED = "waived"
-    """It failed or is undecided, and somebody with the right to answered for it."""
+    WAIVED = "waived"  # it failed or is undecided, and somebody with the right to answered for it
     ALL_GATES_PASS = "all-gates-pass"  # noqa: S105 - a reason code, no password
     NOTHING_STALE = "nothing-stale"
     # fail

@@ -36,9 +36,7 @@ _CONFIG = """\
 \tpartialclonefilter = blob:none
 """
 
-_FAULTS = 5
-"""How often a remote may fail for other reasons than another writer."""
-
+_FAULTS = 5  # how often a remote may fail for other reasons than another writer
 _SHORTEST_S = 0.25
 _LONGEST_S = 8.0
 
@@ -232,8 +230,7 @@ def _quoted(path: str) -> bytes:
 
 _CLOBBERED = re.compile(r"^ ! \[rejected\] +(\S+) +-> +\S+ +\(would clobber existing tag\)", re.MULTILINE)
 
-CHARTS = "mlbot/charts"
-"""The orphan branch of pictures, named by their digests."""
+CHARTS = "mlbot/charts"  # the orphan branch of pictures, named by their digests
 
 
 @dataclass(frozen=True, kw_only=True)

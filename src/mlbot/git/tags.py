@@ -95,6 +95,5 @@ def _same(name: str, commit: Sha, there: tuple[Sha, str], where: str) -> Sha:
         return sha
     found = f"at commit {peeled[:10]}, not {commit[:10]}" if peeled else "lightweight, or points to no commit"
     raise RefusedError(
-        f"there is a tag {name} {where} already, and it is {found}",
-        hint="A version never moves: release another one.",
+        f"there is a tag {name} {where} already, and it is {found}", hint="A version never moves: release another one."
     )

@@ -43,11 +43,8 @@ from mlbot.github.transport import (
 from mlbot.lib.constants import ACTIONS_BOT
 from mlbot.lib.record import Record
 
-_INSTALLATION = "ghs_"
-"""What tokens of apps begin with; they cannot ask who they are."""
-
-_TIMEOUT_S = 30
-"""For the connection, and between two bytes."""
+_INSTALLATION = "ghs_"  # what tokens of apps begin with; they cannot ask who they are
+_TIMEOUT_S = 30  # for the connection, and between two bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,9 +116,7 @@ class GitHub:
         """The repository's id, default branch and whether it is private."""
         raw = self.ask("GET", "")
         return RepositoryFacts(
-            id=number_of(raw, "id"),
-            default_branch=text_of(raw, "default_branch"),
-            private=dig(raw, "private") is True,
+            id=number_of(raw, "id"), default_branch=text_of(raw, "default_branch"), private=dig(raw, "private") is True
         )
 
     # runs

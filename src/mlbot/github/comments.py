@@ -14,8 +14,7 @@ from mlbot.protocol.operations import UpsertComment
 
 # One comment of the bot for each marker, however many publishers there are.
 
-_ROUNDS = 4
-"""How often to begin anew when a comment vanishes or nobody knows whether one was written."""
+_ROUNDS = 4  # how often to begin anew when a comment vanishes or nobody knows whether one was written
 
 
 class Upserted(StrEnum):
@@ -25,8 +24,7 @@ class Upserted(StrEnum):
     EDITED = "edited"
     UNCHANGED = "unchanged"
     NEWER_WRITTEN = "newer-written"
-    NOT_CURRENT = "not-current"
-    """The pull request moved on, so nothing was written."""
+    NOT_CURRENT = "not-current"  # the pull request moved on, so nothing was written
 
 
 def upsert(github: GitHub, operation: UpsertComment) -> Upserted:

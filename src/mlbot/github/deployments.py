@@ -13,9 +13,7 @@ from mlbot.lib.record import Sha, digest_of_stream
 
 # What GitHub shows of an environment.
 
-DESCRIPTION_LIMIT = 140
-"""GitHub's longest description of a deployment's status."""
-
+DESCRIPTION_LIMIT = 140  # GitHub's longest description of a deployment's status
 _TRIES = 2
 
 

@@ -42,8 +42,7 @@ class StatusSet(StrEnum):
     SET = "set"
     UNCHANGED = "unchanged"
     NEWER_WRITTEN = "newer-written"
-    ENDED = "ended"
-    """The attempt has its verdict already; a pending that comes late would never end."""
+    ENDED = "ended"  # the attempt has its verdict already; a pending that comes late would never end
     NOT_CURRENT = "not-current"
 
 
@@ -81,9 +80,7 @@ def _why_not(operation: SetStatus, latest: Status) -> StatusSet | None:
 
 # What commands do to runs: re-run, cancel, dispatch; each so that doing it twice is the same as once.
 
-_TRIES = 2
-"""How often to try what GitHub may or may not have done."""
-
+_TRIES = 2  # how often to try what GitHub may or may not have done
 _LOOKS = 6
 _PAUSE_S = 1.0
 
@@ -92,10 +89,8 @@ class Effected(StrEnum):
     """What became of an effect. A closed list."""
 
     DONE = "done"
-    UNCHANGED = "unchanged"
-    """It had been done before, or there is nothing left to do it to."""
-    NOT_CURRENT = "not-current"
-    """The pull request moved on, so nothing was done."""
+    UNCHANGED = "unchanged"  # it had been done before, or there is nothing left to do it to
+    NOT_CURRENT = "not-current"  # the pull request moved on, so nothing was done
 
 
 def _rerun(github: GitHub, operation: Rerun) -> Effected:
@@ -152,21 +147,11 @@ def _react(github: GitHub, operation: React) -> Effected:
 
 
 _ON_GITHUB: Mapping[type[Record], Callable[[GitHub, Any], str]] = MappingProxyType(
-    {
-        Rerun: _rerun,
-        CancelRun: _cancel,
-        Dispatch: start,
-        React: _react,
-        UpsertComment: upsert,
-        SetStatus: set_status,
-    }
+    {Rerun: _rerun, CancelRun: _cancel, Dispatch: start, React: _react, UpsertComment: upsert, SetStatus: set_status}
 )
 
-Append = Callable[[Sequence[Entry]], object]
-"""Adds entries to the ledger."""
-
-Push = Callable[[Mapping[str, bytes]], Sha]
-"""Adds pictures; the commit that holds them."""
+Append = Callable[[Sequence[Entry]], object]  # adds entries to the ledger
+Push = Callable[[Mapping[str, bytes]], Sha]  # adds pictures; the commit that holds them
 
 
 @dataclass(kw_only=True)

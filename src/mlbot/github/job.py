@@ -17,15 +17,9 @@ from mlbot.lib.untrusted_json import HostileJsonError, load
 from mlbot.protocol.operations import Annotate, Level
 
 API_URL = "https://api.github.com"
-SUMMARY_LIMIT = 1_048_576
-"""Bytes a step; over it the runner drops the whole summary."""
-
-ANNOTATIONS = 10
-"""Of each level a step; the runner drops those beyond without a word."""
-
-_PAYLOAD_LIMIT = 26_214_400
-"""GitHub's webhook payloads end at 25 MB."""
-
+SUMMARY_LIMIT = 1_048_576  # bytes a step; over it the runner drops the whole summary
+ANNOTATIONS = 10  # of each level a step; the runner drops those beyond without a word
+_PAYLOAD_LIMIT = 26_214_400  # GitHub's webhook payloads end at 25 MB
 _PAYLOAD_DEPTH = 64
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 _CUT = "\n\n_The rest is left out: a job summary holds 1 MiB._\n"

@@ -148,9 +148,7 @@ def _plain(text: str) -> str:
 
 # Calls of the REST API with patience: passing faults are tried again, rate limits are waited out, within bounds.
 
-PAGE = 100
-"""GitHub's largest page."""
-
+PAGE = 100  # GitHub's largest page
 _MOST_PAGES = 100
 
 _SECONDARY_WAIT_S = 60.0
@@ -397,9 +395,7 @@ def _nobody(request: "PreparedRequest") -> "PreparedRequest":
 
 # Uploads go with the token to the address that GitHub named, and to no other host.
 
-Upload = Callable[[str, str, Path], None]
-"""Sends a file to an `upload_url`, under a name."""
-
+Upload = Callable[[str, str, Path], None]  # sends a file to an `upload_url`, under a name
 _TIMEOUT_S = (15.0, 120.0)
 
 

@@ -58,11 +58,7 @@ def _ignore(cause: Cause, sentence: str) -> Ignore:
 
 def _foreign(run: Run, policy: Policy, event_run: Run | None) -> Ignore | None:
     checks: tuple[tuple[bool, Cause, str], ...] = (
-        (
-            run.repository_id == policy.repository_id,
-            Cause.OTHER_REPOSITORY,
-            "The run belongs to another repository.",
-        ),
+        (run.repository_id == policy.repository_id, Cause.OTHER_REPOSITORY, "The run belongs to another repository."),
         (
             run.path == policy.train_path,
             Cause.OTHER_WORKFLOW,
@@ -161,11 +157,7 @@ def _by_conclusion(run: Run, subject: Subject, reruns: Reruns) -> Judge | Finish
 
 
 def announce(
-    run: Run,
-    policy: Policy,
-    pulls: Sequence[PullRequest],
-    event_run: Run | None = None,
-    reruns: Reruns = NO_RERUNS,
+    run: Run, policy: Policy, pulls: Sequence[PullRequest], event_run: Run | None = None, reruns: Reruns = NO_RERUNS
 ) -> Subject | Ignore:
     """Whose status goes pending when a run was requested; the same checks as `triage`, but for the run's end."""
     if reruns.trial(run.this_attempt) is not None:

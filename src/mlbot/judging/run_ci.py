@@ -37,8 +37,7 @@ class CIOptions:
     """What the command line of a job says."""
 
     directory: Path = Path()
-    run: int | None = None
-    """The training run that the job is about; None: its own."""
+    run: int | None = None  # the training run that the job is about; None: its own
     attempt: int = 1
     train_path: str = TRAIN_PATH
     bot: Login = ACTIONS_BOT

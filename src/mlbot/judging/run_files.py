@@ -41,8 +41,7 @@ from mlbot.verdict.verdict import Problem
 
 MODEL_BYTES = 256 << 20
 
-_MOST_ACCEPTED = 64
-"""The largest archive of accepted files is as large as so many of the largest models."""
+_MOST_ACCEPTED = 64  # the largest archive of accepted files is as large as so many of the largest models
 
 
 class MissingError(MlbotError):

@@ -31,8 +31,7 @@ from mlbot.judging.waivers import Resolved, ended, fresh, is_open, resolve
 from mlbot.ledger.entries import DeploymentEntry, Entry, VerdictEntry, WaiverEntry, folders_of
 from mlbot.ledger.queries import judged_models, latest_by_key, verdicts
 from mlbot.lib.constants import CONFIG_FILE
-from mlbot.lib.record import Sha
-from mlbot.lib.scalar import Params
+from mlbot.lib.record import Params, Sha
 from mlbot.plan.plan import MATRIX_LIMIT, Plan, PlannedModel
 from mlbot.plan.run_plan import Planning, PlanOptions, matrix_lines, plan_working_tree
 from mlbot.protocol.answer import RetrainRequest, WaiverRequest, recorded
@@ -75,10 +74,8 @@ class Assignment:
     """What is to be judged, recomputed from git's objects: head is fetched, and never checked out."""
 
     decision: Judge
-    planning: Planning
-    """Every model of head, with why it is stale or asked for; of a trial, its model alone."""
-    entries: tuple[VerdictEntry, ...]
-    """The ledger's verdicts on the stale models; after a push on all of head's."""
+    planning: Planning  # every model of head, with why it is stale or asked for; of a trial, its model alone
+    entries: tuple[VerdictEntry, ...]  # the ledger's verdicts on the stale models; after a push on all of head's
     waivers: tuple[WaiverEntry, ...]
     deployments: tuple[DeploymentEntry, ...]
     judged: Mapping[tuple[str, str], VerdictEntry]
@@ -441,11 +438,7 @@ def granted(run: CIRun, assignment: Assignment, evidence: Sequence[Evidence]) ->
 
 
 def _waived(
-    run: CIRun,
-    assignment: Assignment,
-    subject: PullRequestSubject,
-    verdict: Verdict,
-    evidence: Sequence[Evidence],
+    run: CIRun, assignment: Assignment, subject: PullRequestSubject, verdict: Verdict, evidence: Sequence[Evidence]
 ) -> Resolved:
     comments = run.github.comments(subject.number)
     records = fresh(recorded(comments, run.options.bot), assignment.waivers)

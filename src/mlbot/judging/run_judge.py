@@ -15,8 +15,7 @@ from mlbot.gates.metric import Bound
 from mlbot.gates.outcome import Reason
 from mlbot.ledger.entries import DeploymentEntry, VerdictEntry
 from mlbot.ledger.queries import metric_history, seed_history
-from mlbot.lib.record import Digest, Sha
-from mlbot.lib.scalar import Params
+from mlbot.lib.record import Digest, Params, Sha
 from mlbot.lib.tree import is_url
 from mlbot.plan.plan import PlannedModel, Subject
 from mlbot.plan.policy_diff import changed_rule_files
@@ -47,8 +46,7 @@ if TYPE_CHECKING:
 class Rule:
     """What one model is judged by."""
 
-    model: Model
-    """As policy has it; as head has it where policy lacks it."""
+    model: Model  # as policy has it; as head has it where policy lacks it
     folder: Path
     provisional: bool = False
     problem: Problem | None = None
@@ -128,8 +126,7 @@ class JudgeRequest:
     rule: Rule
     candidate: SeedRuns
     baseline: SeedRuns | Problem
-    planned: PlannedModel | None = None
-    """Why it is judged, with its content keys; None for files that no plan is about."""
+    planned: PlannedModel | None = None  # why it is judged, with its content keys; None for files that no plan is about
     overrides: Params = field(default_factory=dict)
     past: tuple[VerdictEntry, ...] = ()
     """The model's verdicts in the ledger; their seeds tell how much a seed moves a metric."""
@@ -453,12 +450,7 @@ def _history(result: JudgeResult) -> tuple[History, ...]:
 
 
 def report_of(
-    planning: Planning,
-    results: Sequence[JudgeResult],
-    verdict: Verdict,
-    *,
-    notices: Sequence[Notice] = (),
-    **more: Any,
+    planning: Planning, results: Sequence[JudgeResult], verdict: Verdict, *, notices: Sequence[Notice] = (), **more: Any
 ) -> Report:
     """The report on a commit.
 

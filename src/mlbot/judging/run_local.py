@@ -79,8 +79,7 @@ def write_page(report: Report, path: Path) -> None:
 class RunOptions:
     """What the command line says."""
 
-    base: str | None = None
-    """The guarded branch, or any revision to take for its tip; None: the default branch."""
+    base: str | None = None  # the guarded branch, or any revision to take for its tip; None: the default branch
     models: tuple[str, ...] = ()
     jobs: int = 1
 
@@ -164,8 +163,7 @@ _NOT_TRAINED = Problem.of(Reason.NO_BASELINE, "candidate-failed")
 class JudgeOptions:
     """What the command line says."""
 
-    candidate: tuple[Path, ...]
-    """The files to judge, one a seed; the first is the one that would ship."""
+    candidate: tuple[Path, ...]  # the files to judge, one a seed; the first is the one that would ship
     baseline: tuple[Path, ...] = ()
     model: str | None = None
 

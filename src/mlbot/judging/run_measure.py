@@ -19,9 +19,7 @@ from mlbot.verdict.verdict import Comparison, Flips, Method, Problem, Score
 
 Array = npt.NDArray[Any]
 
-Subject = tuple[str, str | None]
-"""A metric and the slice it is taken on; None: all rows."""
-
+Subject = tuple[str, str | None]  # a metric and the slice it is taken on; None: all rows
 FLIP_EXAMPLES = 5
 
 _REASONS = {
@@ -45,10 +43,8 @@ class Rows:
     """Some rows of the holdout and what every model says of them."""
 
     slice: str | None
-    labels: Array
-    """(n,), as the statistics take them."""
-    predictions: tuple[Array, ...]
-    """One array a model, the candidate's seeds first: (n,) or (n, C)."""
+    labels: Array  # (n,), as the statistics take them
+    predictions: tuple[Array, ...]  # one array a model, the candidate's seeds first: (n,) or (n, C)
     groups: Array | None = None
 
     def where(self, name: str, mask: npt.NDArray[np.bool_]) -> "Rows":
@@ -68,10 +64,8 @@ class MetricPlan:
 
     task: Task
     metrics: tuple[Metric, ...]
-    candidates: int
-    """How many of the models are the candidate's seeds; the others are the baseline's."""
-    margins: Mapping[Subject, float]
-    """`max_regression` by subject, where a gate sets one."""
+    candidates: int  # how many of the models are the candidate's seeds; the others are the baseline's
+    margins: Mapping[Subject, float]  # `max_regression` by subject, where a gate sets one
     custom: Mapping[str, Callable[..., float]]
     history: Callable[[str, str | None], SeedHistory | None] = lambda _metric, _slice: None
 

@@ -12,8 +12,7 @@ from mlbot.events.github import Attempt, Id, Login, WebUrl
 from mlbot.gates.metric import Bound
 from mlbot.gates.outcome import Outcome
 from mlbot.lib import figures
-from mlbot.lib.record import Count, Name, Record, Sha
-from mlbot.lib.scalar import Params
+from mlbot.lib.record import Count, Name, Params, Record, Sha
 from mlbot.lib.templates import fill
 from mlbot.lib.untrusted_json import HostileJsonError, read
 from mlbot.protocol.answer import RetrainRequest
@@ -23,9 +22,7 @@ from mlbot.report.markdown import LIMIT, len16
 from mlbot.report.report import ModelReport, ParamChange, Report
 from mlbot.report.tables import MetricRow, compared_row, metric_rows, seeds
 
-MOST_LISTED = 20
-"""Trials that the comment lists; their number counts all."""
-
+MOST_LISTED = 20  # trials that the comment lists; their number counts all
 _LINE_LIMIT = 24_000
 """Characters of the stored results: more than a third of GitHub's longest comment is not for people."""
 
@@ -46,27 +43,22 @@ class TrialResult(Record):
     """What came of one trial."""
 
     attempt: Attempt
-    number: Annotated[int, Field(ge=1)]
-    """Which of the pull request's trials it is, from 1."""
+    number: Annotated[int, Field(ge=1)]  # which of the pull request's trials it is, from 1
     head: Sha
     model: Name
     actor: Login
     comment: Id
     url: WebUrl
     params: tuple[ParamChange, ...] = ()
-    problem: Sentence = ""
-    """Why there are no figures; empty where there are."""
-    uncompared: Sentence = ""
-    """Why the figures are not compared with the committed parameters'."""
+    problem: Sentence = ""  # why there are no figures; empty where there are
+    uncompared: Sentence = ""  # why the figures are not compared with the committed parameters'
     log_tail: tuple[Line, ...] = ()
     """The last lines of a failed training's log; hostile text, escaped where rendered, and not stored."""
     rows: Count | None = None
     seeds: str = ""
     metrics: tuple[MetricRow, ...] = ()
-    failing: tuple[Sentence, ...] = ()
-    """The absolute gates that the trial's file would fail."""
-    file: str = ""
-    """The file of parameters; empty where the config names none."""
+    failing: tuple[Sentence, ...] = ()  # the absolute gates that the trial's file would fail
+    file: str = ""  # the file of parameters; empty where the config names none
     diff: Annotated[str, StringConstraints(max_length=8000)] = ""
     """The change to commit; empty where it could not be made, or is not stored any more."""
 
@@ -120,8 +112,7 @@ class _Results(RootModel[tuple[TrialResult, ...]]):
 class Change(Record):
     """What would have to be committed."""
 
-    committed: Params | None = None
-    """The parameters at head; None where they cannot be read."""
+    committed: Params | None = None  # the parameters at head; None where they cannot be read
     file: str = ""
     diff: str = ""
 

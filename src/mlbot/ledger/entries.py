@@ -16,8 +16,7 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from mlbot.events.github import Attempt, Id, RefName, Text
 from mlbot.gates.outcome import Outcome, Reason
-from mlbot.lib.record import Count, Digest, FileDigest, Name, Record, Sha, document
-from mlbot.lib.scalar import Params
+from mlbot.lib.record import Count, Digest, FileDigest, Name, Params, Record, Sha, document
 from mlbot.lib.untrusted_json import HostileJsonError, load
 from mlbot.lib.version import Served, VersionText
 
@@ -25,12 +24,10 @@ from mlbot.lib.version import Served, VersionText
 class Environment(Record):
     """Where a model was trained."""
 
-    lock: Digest | None = None
-    """Digest of the environment lock file, if the repository has one."""
+    lock: Digest | None = None  # digest of the environment lock file, if the repository has one
     python: str
     platform: str
-    packages: Digest
-    """Digest of the names and versions of all installed packages."""
+    packages: Digest  # digest of the names and versions of all installed packages
 
 
 Time = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")]
@@ -51,8 +48,7 @@ class StoredFile(FileDigest):
     """One seed's model file and where its bytes are."""
 
     seed: Count
-    run: Id | None = None
-    """The run that holds its artifact; None where only a digest is known."""
+    run: Id | None = None  # the run that holds its artifact; None where only a digest is known
     artifact: Annotated[str, StringConstraints(max_length=200)] | None = None
 
 
@@ -81,23 +77,18 @@ class VerdictEntry(_OfModel):
 
     kind: Literal["verdict"] = "verdict"
     key: Digest
-    digest: Digest | None
-    """sha256 of the file that was judged and may ship; None when there was none."""
+    digest: Digest | None  # sha256 of the file that was judged and may ship; None when there was none
     holdout: Digest | None
     commit: Sha
     branch: RefName
     outcome: Outcome
     reason: Reason
     provisional: bool = False
-    attempt: Attempt
-    """The training that was judged."""
-    judge: Attempt
-    """The run that judged it."""
-    files: tuple[StoredFile, ...] = ()
-    """One a seed; the first is the one that ships."""
+    attempt: Attempt  # the training that was judged
+    judge: Attempt  # the run that judged it
+    files: tuple[StoredFile, ...] = ()  # one a seed; the first is the one that ships
     values: tuple[SeedValues, ...] = ()
-    training: Digest | None = None
-    """Digest of the stored lineage of the file that ships (`mlbot.report.report`)."""
+    training: Digest | None = None  # digest of the stored lineage of the file that ships (`mlbot.report.report`)
     report: Digest | None = None
     time: Time
 
@@ -116,10 +107,8 @@ class WaiverEntry(_OfModel):
     """A failed gate that somebody with the right to answered for, on this very content and under these very rules."""
 
     kind: Literal["waiver"] = "waiver"
-    key: Digest
-    """The content key it was given for: other content needs its own."""
-    policy: Digest
-    """Digest of the rules it was given under: it ends when they change."""
+    key: Digest  # the content key it was given for: other content needs its own
+    policy: Digest  # digest of the rules it was given under: it ends when they change
     gate: Gate
     reason: Text
     actor: Actor
@@ -145,16 +134,12 @@ class ReleaseEntry(_OfModel, Served):
     kind: Literal["release"] = "release"
     commit: Sha
     key: Digest
-    attempt: Attempt
-    """The training that made it."""
-    judge: Attempt
-    """The run whose verdict lets it be released."""
-    tag_object: Sha | None = None
-    """The annotated tag that asked for it, so that a moved tag is seen."""
+    attempt: Attempt  # the training that made it
+    judge: Attempt  # the run whose verdict lets it be released
+    tag_object: Sha | None = None  # the annotated tag that asked for it, so that a moved tag is seen
     golden: Digest | None = None
     training: Digest | None = None
-    data: dict[str, Digest] = Field(default_factory=dict)
-    """Digest of each declared data file by its path."""
+    data: dict[str, Digest] = Field(default_factory=dict)  # digest of each declared data file by its path
     params: Params = Field(default_factory=dict)
     seed: Count
     environment: Environment | None = None
@@ -188,8 +173,7 @@ class DeploymentIntent(Served):
     model: Name
     id: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._:/@#-]+$")]
     """Follows from model, environment and sequence: a second run of the same deployment has the same."""
-    sequence: Sequence
-    """Counts a model's deployments in an environment."""
+    sequence: Sequence  # counts a model's deployments in an environment
     environment: Name
     action: Action
     actor: Actor
@@ -208,8 +192,7 @@ class DeploymentEntry(_OfModel, DeploymentIntent):
     kind: Literal["deployment"] = "deployment"
     state: DeploymentState
     previous: VersionText | None = None
-    detail: Text = ""
-    """What came of it: the smoke test's findings, or what failed."""
+    detail: Text = ""  # what came of it: the smoke test's findings, or what failed
 
     @property
     def intent(self) -> DeploymentIntent:
@@ -255,8 +238,7 @@ class LockEntry(Record):
     kind: Literal["lock"] = "lock"
     environment: Name
     locked: bool
-    sequence: Sequence
-    """Counts an environment's locks and unlocks."""
+    sequence: Sequence  # counts an environment's locks and unlocks
     actor: Actor
     reason: Text = ""
     run: Attempt | None = None
@@ -279,8 +261,7 @@ class LockEntry(Record):
 
 
 Entry = Annotated[
-    VerdictEntry | WaiverEntry | ReleaseEntry | DeploymentEntry | ApprovalEntry | LockEntry,
-    Field(discriminator="kind"),
+    VerdictEntry | WaiverEntry | ReleaseEntry | DeploymentEntry | ApprovalEntry | LockEntry, Field(discriminator="kind")
 ]
 
 Kind = Literal["verdict", "waiver", "release", "deployment", "approval", "lock"]
@@ -291,8 +272,7 @@ LATER: frozenset[str] = frozenset({"training", "report"})
 """Fields that verdicts got when ledgers were in use already. Left out of the JSON where they are None, so that what was
 written before is still what would be written now; a field that joins a kind later joins this set too."""
 
-KEYED: frozenset[Kind] = frozenset({"verdict", "waiver"})
-"""The kinds whose shard is that of a content key."""
+KEYED: frozenset[Kind] = frozenset({"verdict", "waiver"})  # the kinds whose shard is that of a content key
 
 
 def shard_of(digest: Digest) -> str:
@@ -304,14 +284,10 @@ def _order(run: Attempt | None) -> tuple[int, int]:
     return run.order if run else (0, 0)
 
 
-BRANCH = "mlbot/ledger"
-"""The orphan branch that holds it."""
-
+BRANCH = "mlbot/ledger"  # the orphan branch that holds it
 _ROOT = "v1"
 
-_WHEN = "time"
-"""The one field that does not identify an entry: a retry a minute later is no second entry."""
-
+_WHEN = "time"  # the one field that does not identify an entry: a retry a minute later is no second entry
 _MOST_BYTES = 262_144
 
 _ENTRY: TypeAdapter[Entry] = TypeAdapter(Entry)

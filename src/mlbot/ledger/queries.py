@@ -30,10 +30,8 @@ out would leave a repository without one for ever; what failed or could not be e
 class PastSeeds(Record):
     """What past trainings say of the variance between seeds: the fields of `mlbot.stats.SeedHistory`."""
 
-    variance: float
-    """Pooled over recipes, in the metric's units squared."""
-    df: int
-    """Degrees of freedom: the sum over recipes of seeds less one."""
+    variance: float  # pooled over recipes, in the metric's units squared
+    df: int  # degrees of freedom: the sum over recipes of seeds less one
 
 
 def verdicts(entries: Iterable[Entry], branch: str | None = None) -> list[VerdictEntry]:

@@ -1,28 +1,13 @@
 """Under which names mlbot's workflows and actions are published: the only place that says it."""
 
-DESCRIPTION_LIMIT = 140
-"""GitHub's longest status description."""
-
-CONFIG_FILE = "mlbot.yaml"
-"""The one file that says what mlbot does, in the repository's root."""
-
+DESCRIPTION_LIMIT = 140  # GitHub's longest status description
+CONFIG_FILE = "mlbot.yaml"  # the one file that says what mlbot does, in the repository's root
 ACTIONS_REPOSITORY = "mlbot-ci/mlbot"
 """`owner/name` of the repository that holds the reusable workflows and the actions."""
 
-ACTIONS_REF = "v1"
-"""The release that users' workflows call."""
-
-TRAIN_PATH = ".github/workflows/mlbot.yml"
-"""The workflow of a user's repository that trains, in the sandbox."""
-
-JUDGE_PATH = ".github/workflows/mlbot-judge.yml"
-"""The workflow of a user's repository that judges, in trust."""
-
-STATUS = "mlbot"
-"""The commit status to require."""
-
-ACTIONS_BOT = "github-actions[bot]"
-"""Who a job's own token speaks as."""
-
-RELEASE_PATH = ".github/workflows/mlbot-release.yml"
-"""The workflow of a user's repository that releases, in trust."""
+ACTIONS_REF = "v1"  # the release that users' workflows call
+TRAIN_PATH = ".github/workflows/mlbot.yml"  # the workflow of a user's repository that trains, in the sandbox
+JUDGE_PATH = ".github/workflows/mlbot-judge.yml"  # the workflow of a user's repository that judges, in trust
+STATUS = "mlbot"  # the commit status to require
+ACTIONS_BOT = "github-actions[bot]"  # who a job's own token speaks as
+RELEASE_PATH = ".github/workflows/mlbot-release.yml"  # the workflow of a user's repository that releases, in trust

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterable
 from enum import StrEnum
 from io import BufferedReader
@@ -23,9 +24,7 @@ class Record(BaseModel):
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 """A sha256 of bytes, written `sha256:` and 64 hexadecimal digits."""
 
-Sha = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
-"""A git object id, whole."""
-
+Sha = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]  # a git object id, whole
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 """A name a person gave: letters, digits, `.`, `_`, `-`; so it is safe in a ref, a path and a comment."""
 
@@ -72,10 +71,8 @@ class Decision(Record, Generic[ReasonT]):
     """What was decided and why; the words are in the template of the reasons."""
 
     reason: ReasonT
-    go: bool
-    """Whether it is done."""
-    refused: bool
-    """Whether it is refused; where there is nothing to do, it is neither."""
+    go: bool  # whether it is done
+    refused: bool  # whether it is refused; where there is nothing to do, it is neither
 
 
 def first_refusal(checks: Iterable[tuple[ReasonT, bool]]) -> ReasonT | None:
@@ -84,10 +81,7 @@ def first_refusal(checks: Iterable[tuple[ReasonT, bool]]) -> ReasonT | None:
 
 
 def decide(
-    kind: type[Decision[ReasonT]],
-    checks: Iterable[tuple[ReasonT, bool]],
-    go: ReasonT,
-    done: Collection[ReasonT] = (),
+    kind: type[Decision[ReasonT]], checks: Iterable[tuple[ReasonT, bool]], go: ReasonT, done: Collection[ReasonT] = ()
 ) -> Decision[ReasonT]:
     """A decision of a kind: the reason of the first check that fails, else `go`.
 
@@ -95,3 +89,47 @@ def decide(
     """
     refusal = first_refusal(checks)
     return kind(reason=refusal or go, go=refusal is None, refused=refusal is not None and refusal not in done)
+
+
+# What a plain scalar of YAML means: YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-schema).
+# YAML 1.1 reads `on`, `yes` and `no` as booleans, 12:30 as 750 and 2024-01-01 as a date. Here they stay text.
+
+Scalar = bool | int | float | str | None
+
+Params = dict[str, Scalar]  # parameters of a training by name; nested tables are flattened with dots
+_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+
+_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+
+# No leading zeros: YAML 1.1 reads 010 as eight and YAML 1.2 as ten, so it stays the text that was written.
+_INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
+
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
+
+_OTHER_BASE = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+
+_NOT_FINITE = re.compile(r"([-+]?)\.(inf|Inf|INF|nan|NaN|NAN)")
+
+_MAX_DIGITS = 64  # longer numbers stay text: Python refuses to read them above 4,300 digits, and nobody means them
+
+
+def resolve(text: str) -> Scalar:
+    """What an unquoted scalar means. Infinity and NaN come back as floats, for the reader to refuse with its place."""
+    if text in _NULLS:
+        return None
+    if text in _BOOLEANS:
+        return _BOOLEANS[text]
+    number = _number(text) if len(text) <= _MAX_DIGITS else None
+    return text if number is None else number
+
+
+def _number(text: str) -> int | float | None:
+    if _INT.fullmatch(text):
+        return int(text)
+    if _OTHER_BASE.fullmatch(text):
+        return int(text, 0)
+    if match := _NOT_FINITE.fullmatch(text):
+        return float(match[1] + match[2])
+    return float(text) if _FLOAT.fullmatch(text) and not _LEADING_ZERO.fullmatch(text) else None

@@ -1,10 +1,11 @@
-"""Templates and sentences: one strict Jinja environment without autoescape, with the filters that escape."""
+"""Templates and sentences: where they are, and one strict Jinja environment with the filters that escape."""
 
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlbot import resources
+from mlbot.errors import NotEvaluatedError
 from mlbot.lib import escape, figures
 from mlbot.lib.version import shorten, truncate_login
 
@@ -18,7 +19,7 @@ def environment() -> "jinja2.Environment":
     import jinja2
 
     made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(resources.templates()),
+        loader=jinja2.FileSystemLoader(templates()),
         autoescape=False,  # noqa: S701 - Markdown and HTML differ: each value is escaped by the filter of its place
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -93,7 +94,7 @@ def _constant(table: str, path: str) -> str:
 def _table(name: str) -> Mapping[str, str]:
     import yaml
 
-    text = (resources.templates() / "words" / f"{name}.yaml").read_text(encoding="utf-8")
+    text = (templates() / "words" / f"{name}.yaml").read_text(encoding="utf-8")
     return dict(_flat(yaml.load(text, yaml.BaseLoader), ""))  # noqa: S506 - a file of ours; this loader makes text alone
 
 
@@ -101,3 +102,36 @@ def _flat(value: Any, path: str) -> "list[tuple[str, str]]":
     if isinstance(value, str):
         return [(path, value)]
     return [pair for key, below in value.items() for pair in _flat(below, f"{path}/{key}" if path else key)]
+
+
+def templates() -> Path:
+    """The folder of all templates.
+
+    Raises:
+        NotEvaluatedError: The installation lacks it.
+    """
+    return _folder("templates")
+
+
+def examples() -> Path:
+    """The folder of the example repositories.
+
+    Raises:
+        NotEvaluatedError: The installation lacks it.
+    """
+    return _folder("examples")
+
+
+def _folder(name: str, package: Path = Path(__file__).parents[1]) -> Path:
+    """`mlbot/<name>` in a wheel; beside `src/` in an editable checkout."""
+    candidates = [package / name]
+    if package.parent.name == "src":
+        candidates.append(package.parents[1] / name)
+    for candidate in candidates:
+        if candidate.is_dir():
+            return candidate
+    raise NotEvaluatedError(
+        f"The folder '{name}' of mlbot is missing.",
+        where=str(package),
+        hint="The installation is damaged; install it again: pip install --force-reinstall mlbot",
+    )

@@ -26,15 +26,12 @@ class TagRef:
     message: str | None = None
 
 
-Entry = tuple[str, str]
-"""git's mode and object id of a path, as `git ls-tree` writes them."""
-
+Entry = tuple[str, str]  # git's mode and object id of a path, as `git ls-tree` writes them
 SYMLINK = "120000"
 
 SUBMODULE = "160000"
 
-_MAX_HOPS = 40
-"""As many symbolic links in a row as Linux follows."""
+_MAX_HOPS = 40  # as many symbolic links in a row as Linux follows
 
 
 @dataclass(frozen=True)
@@ -160,8 +157,7 @@ _WILD = re.compile(r"[*?\[]")
 
 _ANY_DEPTH = "**"
 
-_Part = re.Pattern[str] | None
-"""One folder's or file's name in a pattern; None is `**`, any number of folders."""
+_Part = re.Pattern[str] | None  # one folder's or file's name in a pattern; None is `**`, any number of folders
 
 
 def normalise(pattern: str) -> str:

@@ -94,8 +94,7 @@ class Served(Record):
     """A version and its bytes; also the base of every record that is about both."""
 
     version: VersionText
-    digest: Digest
-    """sha256 of the model file."""
+    digest: Digest  # sha256 of the model file
 
 
 def served_of(record: Served) -> Served:
@@ -106,8 +105,6 @@ def served_of(record: Served) -> Served:
 class Stored(StrEnum):
     """What the store has under a digest."""
 
-    VERIFIED = "verified"
-    """The very bytes: their sha256 was computed anew."""
+    VERIFIED = "verified"  # the very bytes: their sha256 was computed anew
     MISSING = "missing"
-    DIFFERS = "differs"
-    """Other bytes than the digest names."""
+    DIFFERS = "differs"  # other bytes than the digest names

@@ -40,8 +40,7 @@ from pydantic import ValidationError
 
 from mlbot.config.schema import Model
 from mlbot.ledger.entries import Environment
-from mlbot.lib.record import Digest, Sha, digest
-from mlbot.lib.scalar import Params
+from mlbot.lib.record import Digest, Params, Sha, digest
 from mlbot.ml import supervisor
 from mlbot.protocol.artifacts import MESSAGE, Parity, Training, TrainingFailure
 

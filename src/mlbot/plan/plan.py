@@ -13,8 +13,7 @@ from pydantic import Field, model_validator
 
 from mlbot.config.schema import Model
 from mlbot.errors import UsageError
-from mlbot.lib.record import Digest, Name, Record
-from mlbot.lib.scalar import Params
+from mlbot.lib.record import Digest, Name, Params, Record
 from mlbot.lib.tree import Entry, shown
 from mlbot.plan.content_key import COLUMNS, Inputs, Side
 from mlbot.plan.policy_diff import changed_rule_files, policy_changes
@@ -22,8 +21,7 @@ from mlbot.verdict.verdict import Commits
 
 _NAMED = 3
 
-Sets = tuple[frozenset[str], frozenset[str]]
-"""A model's files at head and at base."""
+Sets = tuple[frozenset[str], frozenset[str]]  # a model's files at head and at base
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,11 +83,9 @@ class StaleCode(StrEnum):
     PARAMS = "params-changed"
     ENVIRONMENT = "environment-changed"
     SETTINGS = "settings-changed"
-    NO_BASELINE = "no-baseline"
-    """Base has no config, or one that says nothing usable about this model."""
+    NO_BASELINE = "no-baseline"  # base has no config, or one that says nothing usable about this model
     UNJUDGED = "unjudged"
-    REQUESTED = "requested"
-    """Nothing changed; somebody asked for it."""
+    REQUESTED = "requested"  # nothing changed; somebody asked for it
 
 
 class StaleReason(Record):
@@ -159,12 +155,8 @@ def _file_used(after: str | None, before: str | None) -> str:
     return f"{shown(after)} changed" if after == before else f"{shown(after)} is used instead of {shown(before)}"
 
 
-MATRIX_LIMIT = 256
-"""Jobs that GitHub Actions allows in one matrix (docs.github.com, "Usage limits")."""
-
-_SETUP_MINUTES = 10
-"""What a job may take beside the training: checkout, installing, uploading."""
-
+MATRIX_LIMIT = 256  # jobs that GitHub Actions allows in one matrix (docs.github.com, "Usage limits")
+_SETUP_MINUTES = 10  # what a job may take beside the training: checkout, installing, uploading
 _REQUESTED = StaleReason(code=StaleCode.REQUESTED, text="asked for")
 
 
@@ -172,11 +164,9 @@ class PlannedModel(Record):
     """One model of head."""
 
     name: Name
-    key: Digest
-    """Content key at head; `mlbot.plan.content_key.Inputs` says what is in it."""
+    key: Digest  # content key at head; `mlbot.plan.content_key.Inputs` says what is in it
     base_key: Digest | None = None
-    stale: bool
-    """Whether it has to be trained and judged; exactly when there are reasons."""
+    stale: bool  # whether it has to be trained and judged; exactly when there are reasons
     reasons: tuple[StaleReason, ...] = ()
     seeds: Annotated[int, Field(ge=1)]
     runs_on: tuple[str, ...]
@@ -199,10 +189,8 @@ class Plan(Record):
 
     schema_version: Literal["mlbot/plan@1"] = "mlbot/plan@1"
     commits: Commits
-    models: tuple[PlannedModel, ...]
-    """Every model of head, or those asked for, in the config's order."""
-    deleted: tuple[Name, ...] = ()
-    """Models that base has and head has not."""
+    models: tuple[PlannedModel, ...]  # every model of head, or those asked for, in the config's order
+    deleted: tuple[Name, ...] = ()  # models that base has and head has not
     policy_changes: tuple[str, ...] = ()
     """What head changes of the rules that the guarded branch judges it by; sentences without a subject."""
 

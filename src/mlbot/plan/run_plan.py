@@ -27,8 +27,7 @@ class Configs:
     """The configs of the three commits."""
 
     head: Config
-    base: Config | None
-    """At base; None when base has none, or one that cannot be read."""
+    base: Config | None  # at base; None when base has none, or one that cannot be read
     policy: Config | None
 
 
@@ -116,13 +115,10 @@ class Planning:
 class PlanOptions:
     """What the command line says."""
 
-    base: str | None = None
-    """The guarded branch, or any revision to take for its tip; None: the default branch."""
+    base: str | None = None  # the guarded branch, or any revision to take for its tip; None: the default branch
     models: tuple[str, ...] = ()
-    git_only: bool = False
-    """Leave out what git does not have, so that a judge elsewhere comes to the same content keys."""
-    unjudged: bool = False
-    """Every model is stale that the ledger has no verdict on, and no other."""
+    git_only: bool = False  # leave out what git does not have, so that a judge elsewhere comes to the same content keys
+    unjudged: bool = False  # every model is stale that the ledger has no verdict on, and no other
 
 
 def plan_working_tree(repository: Repository, options: PlanOptions) -> Plan:

@@ -12,14 +12,11 @@ from typing import Annotated, Literal
 from pydantic import Field, RootModel, StringConstraints
 
 from mlbot.events.github import Attempt, Comment, Id, Login
-from mlbot.lib.record import Name, Record, Sha
-from mlbot.lib.scalar import Params
+from mlbot.lib.record import Name, Params, Record, Sha
 from mlbot.lib.untrusted_json import HostileJsonError, read
 from mlbot.protocol.marker import last_line_of
 
-RECORDS_LIMIT = 24_576
-"""Bytes of the records' JSON in one answer: as base64 half of GitHub's longest comment."""
-
+RECORDS_LIMIT = 24_576  # bytes of the records' JSON in one answer: as base64 half of GitHub's longest comment
 _DEPTH = 6
 
 _LINE = re.compile(
@@ -37,10 +34,8 @@ class RetrainRequest(Record):
     number: Id
     sha: Sha
     attempt: Attempt
-    models: tuple[Name, ...] = ()
-    """Which models train; empty: what is stale."""
-    params: Params = Field(default_factory=dict)
-    """What differs from the committed parameters; not empty: a trial."""
+    models: tuple[Name, ...] = ()  # which models train; empty: what is stale
+    params: Params = Field(default_factory=dict)  # what differs from the committed parameters; not empty: a trial
 
     @property
     def trial(self) -> bool:

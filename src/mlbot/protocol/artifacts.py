@@ -14,8 +14,7 @@ from pydantic import Field
 from mlbot.events.github import Artifact
 from mlbot.gates.outcome import Reason
 from mlbot.ledger.entries import Environment
-from mlbot.lib.record import Count, Digest, Name, Record, Seconds, Sha
-from mlbot.lib.scalar import Params
+from mlbot.lib.record import Count, Digest, Name, Params, Record, Seconds, Sha
 from mlbot.verdict.verdict import Problem
 
 MODEL_FILE = "model.onnx"
@@ -95,8 +94,7 @@ class Found(Record):
     """The artifact that a name was looked for by, or why there is none to use."""
 
     artifact: Artifact | None = None
-    problem: str = ""
-    """A clause: `is missing`, `has expired`, `is there twice`."""
+    problem: str = ""  # a clause: `is missing`, `has expired`, `is there twice`
     expired: bool = False
 
 
@@ -113,8 +111,7 @@ def find(wanted: ArtifactName, artifacts: Iterable[Artifact], run: Count) -> Fou
     return Found(problem="has expired", expired=True) if named[0].expired else Found(artifact=named[0])
 
 
-MESSAGE = 1_000
-"""The most characters of a failed training's message, and of a line of its log."""
+MESSAGE = 1_000  # the most characters of a failed training's message, and of a line of its log
 
 
 class Parity(Record):
@@ -131,23 +128,19 @@ class Training(Record):
 
     schema_version: Literal["mlbot/training@1"] = "mlbot/training@1"
     model: Name
-    key: Digest
-    """The content key: digest of everything the training depends on."""
+    key: Digest  # the content key: digest of everything the training depends on
     seed: Count
-    digest: Digest
-    """sha256 of the ONNX file."""
+    digest: Digest  # sha256 of the ONNX file
     size_bytes: Count
     commit: Sha
-    data: dict[str, Digest] = Field(default_factory=dict)
-    """Digest of each declared data file by its path."""
+    data: dict[str, Digest] = Field(default_factory=dict)  # digest of each declared data file by its path
     params: Params = Field(default_factory=dict)
     environment: Environment
     duration_s: Seconds
     peak_memory_bytes: Count
     claims: dict[str, float] = Field(default_factory=dict)
     """Metrics that the training itself printed. Shown as unverified, never gating."""
-    parity: Parity | None = None
-    """None when the training wrote its own ONNX file."""
+    parity: Parity | None = None  # None when the training wrote its own ONNX file
 
 
 class TrainingFailure(Record):

@@ -16,10 +16,8 @@ class Policy(Record):
     repository_id: Id
     repository: RepositoryName
     default_branch: RefName
-    guard: tuple[str, ...] = ()
-    """The config's `guard`; empty: the default branch."""
-    train_path: str
-    """Path of the workflow that trains, as `.github/workflows/mlbot-train.yml`."""
+    guard: tuple[str, ...] = ()  # the config's `guard`; empty: the default branch
+    train_path: str  # path of the workflow that trains, as `.github/workflows/mlbot-train.yml`
 
     def guards(self, branch: str) -> bool:
         """Whether pull requests into this branch are gated."""
@@ -32,8 +30,7 @@ class PullRequestSubject(Record):
     kind: Literal["pull_request"] = "pull_request"
     number: Id
     sha: Sha
-    branch: RefName
-    """The guarded branch that it goes into."""
+    branch: RefName  # the guarded branch that it goes into
     head_ref: RefName
     head_repository_id: Id
     fork: bool

@@ -36,22 +36,16 @@ class Golden(Record):
 
     schema_version: Literal["mlbot/golden@1"] = "mlbot/golden@1"
     model: Name
-    digest: Digest
-    """Of the file whose predictions these are."""
+    digest: Digest  # of the file whose predictions these are
     task: Task
     order: tuple[str, ...] = ()
     """The labels in the order of the model's probability columns, unless the model says another one."""
-    declared: bool = False
-    """Whether a person gave that order."""
-    classes: tuple[str, ...] = ()
-    """The labels in the order of `predictions`; of a binary task negative before positive."""
-    source: Literal["holdout", "train"]
-    """Which data the rows are of; never a holdout that only the judge can read."""
+    declared: bool = False  # whether a person gave that order
+    classes: tuple[str, ...] = ()  # the labels in the order of `predictions`; of a binary task negative before positive
+    source: Literal["holdout", "train"]  # which data the rows are of; never a holdout that only the judge can read
     columns: tuple[GoldenColumn, ...]
-    predictions: tuple[tuple[float, ...], ...]
-    """A row each: P(positive), a probability a class, or the number."""
-    platform: str
-    """Where they were computed: the runtime and the processor. There they repeat bit for bit."""
+    predictions: tuple[tuple[float, ...], ...]  # a row each: P(positive), a probability a class, or the number
+    platform: str  # where they were computed: the runtime and the processor. There they repeat bit for bit
 
     @model_validator(mode="after")
     def _one_table(self) -> Self:
@@ -113,9 +107,7 @@ class SmokeResult(Record):
     reason: SmokeReason
     detail: str
     rows: Count = 0
-    max_difference: NonNegative | None = None
-    """The largest difference to a judged prediction; None: it got none."""
-    tolerance: NonNegative = 0.0
-    """What was allowed; 0: bit for bit."""
+    max_difference: NonNegative | None = None  # the largest difference to a judged prediction; None: it got none
+    tolerance: NonNegative = 0.0  # what was allowed; 0: bit for bit
     p95_ms: NonNegative | None = None
     limit_ms: Annotated[float, Field(gt=0)] | None = None

@@ -13,8 +13,7 @@ class Place(Record):
 
     repository: RepositoryName
     server: WebUrl = "https://github.com"
-    workflow: str
-    """Path of the workflow file that judges: part of the comment's marker."""
+    workflow: str  # path of the workflow file that judges: part of the comment's marker
     config: str = CONFIG_FILE
     context: str = "mlbot"
     run_url: WebUrl

@@ -12,8 +12,7 @@ from mlbot.lib.record import Count, Record
 from mlbot.protocol.decision import PullRequestSubject, Subject
 from mlbot.protocol.marker import Stamp
 
-COMMENT_LIMIT = 65_536
-"""GitHub's longest comment, in characters; more is refused with 422."""
+COMMENT_LIMIT = 65_536  # GitHub's longest comment, in characters; more is refused with 422
 
 
 class Level(StrEnum):
@@ -29,14 +28,11 @@ class UpsertComment(Record):
 
     kind: Literal["comment"] = "comment"
     number: Id
-    marker: str
-    """What the last line of the comment starts with; only the bot's own comments that carry it are touched."""
+    marker: str  # what the last line of the comment starts with; only the bot's own comments that carry it are touched
     body: Annotated[str, StringConstraints(min_length=1, max_length=COMMENT_LIMIT)]
     """Ends in the marker, with the stamp behind it where there is one."""
-    stamp: Stamp | None = None
-    """None: whoever writes last is right."""
-    subject: PullRequestSubject | None = None
-    """What has to be true still when the comment is written; None: nothing."""
+    stamp: Stamp | None = None  # None: whoever writes last is right
+    subject: PullRequestSubject | None = None  # what has to be true still when the comment is written; None: nothing
 
 
 class SetStatus(Record):
@@ -94,10 +90,8 @@ class Rerun(Record):
     """Run a training again, all of it: one attempt more of the same run, with the code and rights it had."""
 
     kind: Literal["rerun"] = "rerun"
-    attempt: Attempt
-    """The attempt that this makes; nothing is done where it is there already."""
-    subject: PullRequestSubject
-    """What has to be true still: a training of an older head would end the present one's."""
+    attempt: Attempt  # the attempt that this makes; nothing is done where it is there already
+    subject: PullRequestSubject  # what has to be true still: a training of an older head would end the present one's
 
 
 class CancelRun(Record):
@@ -111,8 +105,7 @@ class Dispatch(Record):
     """Start a workflow of the default branch."""
 
     kind: Literal["dispatch"] = "dispatch"
-    workflow: str
-    """Its file's name, such as `mlbot-judge.yml`."""
+    workflow: str  # its file's name, such as `mlbot-judge.yml`
     ref: RefName
     inputs: dict[str, str] = Field(default_factory=dict)
 

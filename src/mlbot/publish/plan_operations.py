@@ -226,10 +226,8 @@ class Origin(Record):
     """Where and when a verdict came to be."""
 
     branch: str
-    attempt: Attempt
-    """The training that was judged."""
-    judge: Attempt
-    """The run that judged it, which holds the accepted files."""
+    attempt: Attempt  # the training that was judged
+    judge: Attempt  # the run that judged it, which holds the accepted files
     time: Time
 
 

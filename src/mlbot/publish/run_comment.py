@@ -38,8 +38,7 @@ _FENCE = re.compile(r" {0,3}(?P<bar>`{3,}|~{3,})")
 class Kind(StrEnum):
     """What a comment is on."""
 
-    AUTO = "auto"
-    """The pull request, else the commit."""
+    AUTO = "auto"  # the pull request, else the commit
     PULL_REQUEST = "pr"
     COMMIT = "commit"
     ISSUE = "issue"
@@ -49,10 +48,8 @@ class Target(Record):
     """Where a comment is to go, as a person says it."""
 
     kind: Kind = Kind.AUTO
-    number: Id | None = None
-    """Of the pull request or issue; None: the one that this is about."""
-    commit: str | None = None
-    """A revision; None: the head."""
+    number: Id | None = None  # of the pull request or issue; None: the one that this is about
+    commit: str | None = None  # a revision; None: the head
 
 
 class Destination(Record):
@@ -156,9 +153,7 @@ def _length(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-MAX_IMAGE = 10 * 1024 * 1024
-"""Bytes of one image: GitHub shows none that is larger."""
-
+MAX_IMAGE = 10 * 1024 * 1024  # bytes of one image: GitHub shows none that is larger
 MAX_IMAGES = 50 * 1024 * 1024
 
 # Every repetition is bounded: a pattern that may look to the end from each place takes minutes on a strange text.
@@ -187,8 +182,7 @@ class ImageLink(Record):
 
     start: Count
     end: Count
-    path: str
-    """As a file's name: unescaped."""
+    path: str  # as a file's name: unescaped
 
 
 def local_images(text: str) -> tuple[ImageLink, ...]:
@@ -274,8 +268,7 @@ class Posting:
 
     file: str
     target: str = "auto"
-    title: str = ""
-    """A label; comments with different ones do not replace each other."""
+    title: str = ""  # a label; comments with different ones do not replace each other
     via_cml: bool = False
 
 

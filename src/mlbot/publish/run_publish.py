@@ -37,15 +37,7 @@ from mlbot.ledger.queries import latest_by_key
 from mlbot.lib.record import Sha
 from mlbot.lib.templates import phrase
 from mlbot.lib.untrusted_json import read
-from mlbot.protocol.decision import (
-    Decision,
-    FinishWithoutJudging,
-    Ignore,
-    Judge,
-    PullRequestSubject,
-    PushSubject,
-    Wait,
-)
+from mlbot.protocol.decision import Decision, FinishWithoutJudging, Ignore, Judge, PullRequestSubject, PushSubject, Wait
 from mlbot.protocol.marker import carries, marker_of
 from mlbot.protocol.operations import COMMENT_LIMIT, Operation
 from mlbot.publish.plan_operations import (
@@ -89,8 +81,7 @@ class PublishOptions:
 
     folder: Path
     dry_run: bool = False
-    stored: str = ""
-    """How the job ended that stored the accepted files, as GitHub says it; empty where there was none."""
+    stored: str = ""  # how the job ended that stored the accepted files, as GitHub says it; empty where there was none
 
 
 def announce(run: CIRun, *, dry_run: bool = False) -> Exit:

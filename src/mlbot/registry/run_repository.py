@@ -113,25 +113,17 @@ _UNSHALLOW = "Fetch the whole history: git fetch --unshallow (in GitHub Actions:
 
 @dataclass(frozen=True, kw_only=True)
 class RepositoryContext:
-    """One repository, and who acts on it.
-
-    Attributes:
-        remote: where ledger, tags and locks are; the repository itself where there is no other.
-        branch: the guarded branch that is released from: the default branch.
-        actor: who acts: a login on GitHub, on a laptop whom git says the user is.
-        run: the workflow's run; None on a laptop.
-        token: for stores and targets on `ghcr.io`.
-        on_entry: called with what was written to the ledger, also of what was there already.
-    """
+    """One repository, and who acts on it."""
 
     repository: Repository
-    remote: Remote
-    branch: str
-    actor: str
+    remote: Remote  # where ledger, tags and locks are; the repository itself where there is no other
+    branch: str  # the guarded branch that is released from: the default branch
+    actor: str  # who acts: a login on GitHub, on a laptop whom git says the user is
     say: Callable[[str], None]
-    run: Attempt | None = None
-    token: str | None = None
+    run: Attempt | None = None  # the workflow's run; None on a laptop
+    token: str | None = None  # for stores and targets on `ghcr.io`
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    # Called with what was written to the ledger, also of what was there already.
     on_entry: Callable[[Entry], None] = lambda _entry: None
 
     @classmethod
@@ -147,11 +139,7 @@ class RepositoryContext:
         url = _origin(repository) or str(repository.common_dir)
         actor = actor_of(repository, environment)
         context = cls(
-            repository=repository,
-            remote=Remote(url=url),
-            branch=repository.default_branch().name,
-            actor=actor,
-            say=say,
+            repository=repository, remote=Remote(url=url), branch=repository.default_branch().name, actor=actor, say=say
         )
         context.catch_up()
         return context

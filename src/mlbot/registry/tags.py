@@ -47,22 +47,14 @@ _LONGEST_NOTE = 8192
 
 
 class RegistryTag(NamedTuple):
-    """What a tag's name says.
-
-    Attributes:
-        model: the model's name; of a monorepo's folder `folder:model`, as GTO shows it.
-        numbers: the version's.
-        stage: the environment.
-        cancels: whether it takes back what the tag without its `!` said.
-        counter: 0 for a tag that has none.
-    """
+    """What a tag's name says."""
 
     kind: TagKind
-    model: str
-    numbers: tuple[int, int, int] | None = None
-    stage: str | None = None
-    cancels: bool = False
-    counter: int = 0
+    model: str  # the model's name; of a monorepo's folder `folder:model`, as GTO shows it
+    numbers: tuple[int, int, int] | None = None  # the version's
+    stage: str | None = None  # the environment
+    cancels: bool = False  # whether it takes back what the tag without its `!` said
+    counter: int = 0  # 0 for a tag that has none
 
 
 class TagNote(Served):
@@ -70,15 +62,11 @@ class TagNote(Served):
 
     schema_version: Literal["mlbot/tag@1"] = "mlbot/tag@1"
     commit: Sha
-    key: Digest | None = None
-    """The content key."""
-    attempt: Attempt | None = None
-    """The training that made the file."""
-    judge: Attempt | None = None
-    """The run that judged it."""
+    key: Digest | None = None  # the content key
+    attempt: Attempt | None = None  # the training that made the file
+    judge: Attempt | None = None  # the run that judged it
     actor: Actor
-    run: Attempt | None = None
-    """The run that made the tag; None on a laptop."""
+    run: Attempt | None = None  # the run that made the tag; None on a laptop
 
     @classmethod
     def of(cls, release: ReleaseEntry, by: ReleaseEntry | DeploymentEntry) -> "TagNote":
@@ -188,18 +176,13 @@ class VersionTag:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Assignment:
-    """A version put into an environment, or the environment emptied, by a tag.
-
-    Attributes:
-        counter: orders a model's assignments; 0 for a tag without one.
-        version: None when it empties the environment, or no version is at its commit.
-    """
+    """A version put into an environment, or the environment emptied, by a tag."""
 
     environment: str
-    counter: int
+    counter: int  # orders a model's assignments; 0 for a tag without one
     tag: str
     commit: Sha
-    version: Version | None
+    version: Version | None  # None when it empties the environment, or no version is at its commit
     empties: bool = False
     message: str | None = field(default=None, repr=False)
 
@@ -211,19 +194,12 @@ class Assignment:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelTags:
-    """All that the tags say of one model.
+    """All that the tags say of one model."""
 
-    Attributes:
-        model: its name; of a monorepo's folder `folder:model`.
-        versions: oldest first.
-        assignments: by environment, then by counter.
-        deprecated: the tag that says so.
-    """
-
-    model: str
-    versions: tuple[VersionTag, ...] = ()
-    assignments: tuple[Assignment, ...] = ()
-    deprecated: str | None = None
+    model: str  # its name; of a monorepo's folder `folder:model`
+    versions: tuple[VersionTag, ...] = ()  # oldest first
+    assignments: tuple[Assignment, ...] = ()  # by environment, then by counter
+    deprecated: str | None = None  # the tag that says so
 
     @property
     def latest(self) -> VersionTag | None:
@@ -254,28 +230,19 @@ class Quarantined(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Taken:
-    """Numbers of a model that are in a tag's name, so that no other tag can have them.
+    """Numbers of a model that are in a tag's name, so that no other tag can have them."""
 
-    Attributes:
-        numbers: of the highest version; None before the first.
-    """
-
-    numbers: tuple[int, int, int] | None = None
+    numbers: tuple[int, int, int] | None = None  # of the highest version; None before the first
     counter: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Registry:
-    """All models of a repository's tags.
-
-    Attributes:
-        quarantined: what is not believed, by the tags' names.
-        taken: what the tags of each model have used up, whatever became of them.
-    """
+    """All models of a repository's tags."""
 
     models: Mapping[str, ModelTags]
-    quarantined: tuple[Quarantined, ...] = ()
-    taken: Mapping[str, Taken]
+    quarantined: tuple[Quarantined, ...] = ()  # what is not believed, by the tags' names
+    taken: Mapping[str, Taken]  # what the tags of each model have used up, whatever became of them
 
     @classmethod
     def of(cls, tags: Iterable[TagRef]) -> "Registry":
@@ -364,10 +331,7 @@ def _fold(model: str, tags: Sequence[_Tag], aside: list[Quarantined]) -> ModelTa
     at = _by_commit(versions)
     stages = [tag for tag in tags if tag.says.kind == "stage"]
     return ModelTags(
-        model=model,
-        versions=versions,
-        assignments=tuple(_assignments(stages, at, aside)),
-        deprecated=_deprecated(tags),
+        model=model, versions=versions, assignments=tuple(_assignments(stages, at, aside)), deprecated=_deprecated(tags)
     )
 
 

@@ -36,8 +36,7 @@ from mlbot.ledger.queries import (
     verdicts,
     waivers,
 )
-from mlbot.lib.record import Count, Digest, Record, Sha
-from mlbot.lib.scalar import Params
+from mlbot.lib.record import Count, Digest, Params, Record, Sha
 from mlbot.lib.version import Version
 from mlbot.registry.tags import Assignment, ModelTags, Quarantined, Registry, VersionTag, version_tag
 
@@ -61,14 +60,12 @@ class EnvironmentView(_OfBytes):
 
     model: str
     environment: str
-    version: str | None
-    """With its `v`; None where a tag's commit has no version."""
+    version: str | None  # with its `v`; None where a tag's commit has no version
     since: Time | None = None
     actor: str | None = None
     reason: str = ""
     action: Action | None = None
-    sequence: int
-    """The deployment's counter, or the tag's."""
+    sequence: int  # the deployment's counter, or the tag's
     source: Source
 
 
@@ -79,15 +76,11 @@ class VersionView(_OfBytes):
     model: str
     version: str
     commit: Sha
-    tag: str | None = None
-    """None where it is not in this clone."""
-    released: Time | None = None
-    """None for a tag that was not released by mlbot."""
+    tag: str | None = None  # None where it is not in this clone
+    released: Time | None = None  # None for a tag that was not released by mlbot
     actor: str | None = None
-    withdrawn: str | None = None
-    """The tag that took it back."""
-    live: tuple[str, ...] = ()
-    """The environments it is in."""
+    withdrawn: str | None = None  # the tag that took it back
+    live: tuple[str, ...] = ()  # the environments it is in
     source: Source
 
 
@@ -116,12 +109,9 @@ class ModelView(Record):
     """A model."""
 
     model: str
-    latest: str | None = None
-    """The highest version that is not withdrawn."""
-    deprecated: str | None = None
-    """The tag that says so."""
-    versions: Count
-    """How many there are, withdrawn ones included."""
+    latest: str | None = None  # the highest version that is not withdrawn
+    deprecated: str | None = None  # the tag that says so
+    versions: Count  # how many there are, withdrawn ones included
     environments: tuple[EnvironmentView, ...] = ()
 
 
@@ -133,10 +123,8 @@ class ModelDetail(Record):
     latest: str | None = None
     deprecated: str | None = None
     environments: tuple[EnvironmentView, ...] = ()
-    versions: tuple[VersionView, ...] = ()
-    """Oldest first."""
-    locks: tuple[LockView, ...] = ()
-    """Of all environments."""
+    versions: tuple[VersionView, ...] = ()  # oldest first
+    locks: tuple[LockView, ...] = ()  # of all environments
     unfinished: tuple[UnfinishedView, ...] = ()
     notes: tuple[str, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
@@ -147,17 +135,13 @@ class RegistryView(Record):
     """All models."""
 
     schema_version: Literal["mlbot/registry@1"] = "mlbot/registry@1"
-    environments: tuple[str, ...] = ()
-    """In the order in which something first came into them."""
+    environments: tuple[str, ...] = ()  # in the order in which something first came into them
     models: tuple[ModelView, ...] = ()
     locks: tuple[LockView, ...] = ()
     unfinished: tuple[UnfinishedView, ...] = ()
-    notes: tuple[str, ...] = ()
-    """Where tags and ledger disagree."""
-    quarantined: tuple[Quarantined, ...] = ()
-    """Tags that are not believed."""
-    problems: tuple[str, ...] = ()
-    """Files of the ledger that are not believed."""
+    notes: tuple[str, ...] = ()  # where tags and ledger disagree
+    quarantined: tuple[Quarantined, ...] = ()  # tags that are not believed
+    problems: tuple[str, ...] = ()  # files of the ledger that are not believed
 
     def model(self, name: str) -> ModelView | None:
         """A model by its name."""
@@ -363,15 +347,11 @@ class RegistryEvent(_OfBytes):
 
     time: Time
     kind: EventKind
-    version: str | None = None
-    """With its `v`."""
+    version: str | None = None  # with its `v`
     environment: str | None = None
-    state: DeploymentState | None = None
-    """How a promotion or rollback ended; `started` where it did not say."""
-    previous: str | None = None
-    """The version that was live before."""
-    gate: str | None = None
-    """What a waiver is for."""
+    state: DeploymentState | None = None  # how a promotion or rollback ended; `started` where it did not say
+    previous: str | None = None  # the version that was live before
+    gate: str | None = None  # what a waiver is for
     actor: str
     reason: str = ""
     detail: str = ""
@@ -488,8 +468,7 @@ class VerdictView(Record):
     attempt: Attempt
     judge: Attempt
     time: Time
-    metrics: dict[str, float]
-    """What the file that ships came to: `metric` or `metric@slice`."""
+    metrics: dict[str, float]  # what the file that ships came to: `metric` or `metric@slice`
 
 
 class Lineage(_OfBytes):
@@ -501,24 +480,20 @@ class Lineage(_OfBytes):
     tag: str | None
     commit: Sha
     key: Digest | None = None
-    data: dict[str, Digest] | None = None
-    """Digest of each data file by its path; None where no release says it."""
+    data: dict[str, Digest] | None = None  # digest of each data file by its path; None where no release says it
     params: Params | None = None
     seed: int | None = None
-    environment: Environment | None = None
-    """Where it was trained."""
+    environment: Environment | None = None  # where it was trained
     training: Digest | None = None
     golden: Digest | None = None
     attempt: Attempt | None = None
-    released: RegistryEvent | None = None
-    """None for a tag that was not released by mlbot."""
+    released: RegistryEvent | None = None  # None for a tag that was not released by mlbot
     verdict: VerdictView | None = None
     waivers: tuple[RegistryEvent, ...] = ()
     approvals: tuple[RegistryEvent, ...] = ()
     deployments: tuple[RegistryEvent, ...] = ()
     notes: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
-    """Files of the ledger that are not believed."""
+    problems: tuple[str, ...] = ()  # files of the ledger that are not believed
 
 
 def lineage(registry: Registry, entries: Sequence[Entry], model: str, version: Version) -> Lineage | None:

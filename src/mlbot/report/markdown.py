@@ -218,9 +218,7 @@ def history(report: Report, model: ModelReport) -> str:
     return fill("comment/history.md.j2", history=rows, guarded=report.verdict.commits.guarded) if rows else ""
 
 
-LIMIT = 65_536
-"""GitHub's longest comment, in characters (more is refused with 422)."""
-
+LIMIT = 65_536  # GitHub's longest comment, in characters (more is refused with 422)
 _MOST_MODELS = 100
 
 _ALERTS: Mapping[str, str] = {
@@ -236,11 +234,9 @@ _ALERTS: Mapping[str, str] = {
 class Section:
     """A piece of the comment that stands or falls whole."""
 
-    name: str
-    """What the line about cuts calls it."""
+    name: str  # what the line about cuts calls it
     text: str
-    rank: int
-    """The higher, the sooner it is left out; 0 never."""
+    rank: int  # the higher, the sooner it is left out; 0 never
 
 
 def markdown(
@@ -378,10 +374,8 @@ class Offers(Record):
     """Commands as a person would write them: nothing but letters, digits and `/.:@=_"…-` is in them."""
 
     retrain: str
-    trial: str | None = None
-    """With the name of a parameter and its value left to the reader."""
-    waive: str | None = None
-    """For the first gate that a person may answer for, with the reason left to the reader."""
+    trial: str | None = None  # with the name of a parameter and its value left to the reader
+    waive: str | None = None  # for the first gate that a person may answer for, with the reason left to the reader
 
 
 def offers(report: Report) -> Offers | None:

@@ -8,8 +8,7 @@ from mlbot.gates.metric import Bound, Gate, Task
 from mlbot.gates.outcome import Outcome
 from mlbot.ledger.entries import DeploymentEntry, Entry
 from mlbot.ledger.queries import live
-from mlbot.lib.record import Name
-from mlbot.lib.scalar import Params
+from mlbot.lib.record import Name, Params
 from mlbot.lib.templates import has_sentence, sentence
 from mlbot.plan.plan import Plan
 from mlbot.protocol.artifacts import Training

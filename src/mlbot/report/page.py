@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from mlbot import resources
 from mlbot.gates.outcome import Outcome, Reason
-from mlbot.lib.templates import fill, has_sentence
+from mlbot.lib.templates import fill, has_sentence, templates
 from mlbot.report import markdown, tables, words
 from mlbot.report.notices import label
 from mlbot.report.report import Charts, ModelReport, Report, Side
@@ -17,9 +16,7 @@ from mlbot.report.words import by_severity, headline, model_line
 
 def html(report: Report, charts: Charts | None = None) -> str:
     """A page that stands alone: no request leaves it, and its policy would forbid one. Without charts, tables alone."""
-    scripts = (
-        [charts.script, (resources.templates() / "report" / "charts.js").read_text(encoding="utf-8")] if charts else []
-    )
+    scripts = [charts.script, (templates() / "report" / "charts.js").read_text(encoding="utf-8")] if charts else []
     return fill(
         "report.html.j2",
         report=report,

@@ -28,38 +28,31 @@ class Side(StrEnum):
 class CalibrationBin(Record):
     """Rows whose predicted probability fell into one bin."""
 
-    predicted: float
-    """Mean probability."""
-    observed: float
-    """Share of rows that were positive."""
+    predicted: float  # mean probability
+    observed: float  # share of rows that were positive
     rows: Count
 
 
 class Curves(Record):
     """What is plotted for one side's shipped file; empty tuples where the task has no such plot."""
 
-    roc: tuple[Point, ...] = ()
-    """(false positive rate, true positive rate), at most 200 points."""
-    precision_recall: tuple[Point, ...] = ()
-    """(recall, precision), at most 200 points."""
+    roc: tuple[Point, ...] = ()  # (false positive rate, true positive rate), at most 200 points
+    precision_recall: tuple[Point, ...] = ()  # (recall, precision), at most 200 points
     calibration: tuple[CalibrationBin, ...] = ()
     expected_calibration_error: float | None = None
     confusion: tuple[tuple[Count, ...], ...] = ()
     """Rows: the true class; columns: the predicted one; in the holdout's class order."""
     residuals: tuple[CalibrationBin, ...] = ()
     """Regression: mean prediction, mean residual and rows of each quantile bin of the prediction."""
-    residual_histogram: tuple[tuple[float, float, Count], ...] = ()
-    """Regression: low edge, high edge, rows."""
+    residual_histogram: tuple[tuple[float, float, Count], ...] = ()  # regression: low edge, high edge, rows
 
 
 class NoticeCode(StrEnum):
     """What a reader should know besides the gates. A closed list."""
 
     UNCOMMITTED = "uncommitted-changes"
-    POLICY_DIFFERS = "policy-differs"
-    """Head changes config, gates, holdout or metric code; judged by policy's."""
-    UNVERIFIED_CLAIM = "unverified-claim"
-    """The training printed a metric; the judge measured it itself."""
+    POLICY_DIFFERS = "policy-differs"  # head changes config, gates, holdout or metric code; judged by policy's
+    UNVERIFIED_CLAIM = "unverified-claim"  # the training printed a metric; the judge measured it itself
     PROVISIONAL = "provisional"
     NO_BASELINE = "no-baseline"
     BEHIND = "behind"
@@ -73,10 +66,8 @@ class NoticeCode(StrEnum):
     GATE_PREVIEW = "gate-preview"
     WORSE_THAN_PRODUCTION = "worse-than-production"
     """By more than one change may lose: what was allowed before has added up."""
-    WAIVER_UNUSED = "waiver-not-used"
-    """Somebody asked to let a gate pass, and it changes nothing."""
-    WAIVER_ENDED = "waiver-ended"
-    """A gate blocks again, for what its waiver was bound to changed."""
+    WAIVER_UNUSED = "waiver-not-used"  # somebody asked to let a gate pass, and it changes nothing
+    WAIVER_ENDED = "waiver-ended"  # a gate blocks again, for what its waiver was bound to changed
 
 
 class Notice(Record):
@@ -120,8 +111,7 @@ class History(Record):
     """What a metric came to on the guarded branch, verdict by verdict."""
 
     metric: str
-    values: tuple[float, ...]
-    """Oldest first, without the candidate."""
+    values: tuple[float, ...]  # oldest first, without the candidate
 
 
 class Production(Record):
@@ -133,8 +123,7 @@ class Production(Record):
     comparisons: tuple[Comparison, ...] = ()
     """Of the two files: only rows vary. Every metric on all rows first, then what is gated on slices; nothing where
     the file is the candidate's or the baseline's own. Shown, never gating."""
-    problem: Problem | None = None
-    """Why there are none."""
+    problem: Problem | None = None  # why there are none
 
 
 class ModelReport(Record):
@@ -146,24 +135,20 @@ class ModelReport(Record):
     metrics: tuple[MetricInfo, ...] = ()
     slices: tuple[SliceInfo, ...] = ()
     holdout: Holdout | None = None
-    candidate: tuple[Evaluation, ...] = ()
-    """One evaluation a seed; the first is the file that ships."""
+    candidate: tuple[Evaluation, ...] = ()  # one evaluation a seed; the first is the file that ships
     baseline: tuple[Evaluation, ...] = ()
-    comparisons: tuple[Comparison, ...] = ()
-    """Every metric on all rows first, then on each slice."""
+    comparisons: tuple[Comparison, ...] = ()  # every metric on all rows first, then on each slice
     flips: Flips | None = None
     curves: dict[Side, Curves] = Field(default_factory=dict)
     candidate_training: tuple[Training, ...] = ()
     baseline_training: tuple[Training, ...] = ()
     failures: tuple[TrainingFailure, ...] = ()
     param_changes: tuple[ParamChange, ...] = ()
-    data_changes: tuple[str, ...] = ()
-    """Declared data files whose bytes differ between base and head."""
+    data_changes: tuple[str, ...] = ()  # declared data files whose bytes differ between base and head
     stale_reasons: tuple[str, ...] = ()
     notices: tuple[Notice, ...] = ()
     production: Production | None = None
-    history: tuple[History, ...] = ()
-    """Of a few metrics, the gated ones first."""
+    history: tuple[History, ...] = ()  # of a few metrics, the gated ones first
 
     @property
     def shipped(self) -> Evaluation | None:
@@ -186,24 +171,18 @@ class Report(Record):
     schema_version: Literal["mlbot/report@1", "mlbot/report@2"] = "mlbot/report@2"
     mlbot_version: str
     repository: str
-    repository_url: str | None = None
-    """Where it can be read, for links to commits; None on a laptop."""
+    repository_url: str | None = None  # where it can be read, for links to commits; None on a laptop
     head_ref: str | None = None
     pull_request: Count | None = None
-    fork: bool = False
-    """Whether head is in another repository, so that a command needs the whole SHA."""
-    trial: bool = False
-    """Whether it was trained with parameters that nobody committed: shown, and it never gates."""
-    inconclusive_blocks: bool = False
-    """What the policy's config says of an inconclusive verdict here."""
+    fork: bool = False  # whether head is in another repository, so that a command needs the whole SHA
+    trial: bool = False  # whether it was trained with parameters that nobody committed: shown, and it never gates
+    inconclusive_blocks: bool = False  # what the policy's config says of an inconclusive verdict here
     verdict: Verdict
     models: tuple[ModelReport, ...]
-    unchanged: tuple[str, ...] = ()
-    """Models that are not stale and so were not judged again."""
+    unchanged: tuple[str, ...] = ()  # models that are not stale and so were not judged again
     notices: tuple[Notice, ...] = ()
     run_url: str | None = None
-    artifact_url: str | None = None
-    """Where the whole report (page and JSON) can be downloaded."""
+    artifact_url: str | None = None  # where the whole report (page and JSON) can be downloaded
     duration_s: Annotated[float, Field(ge=0)] = 0.0
 
 
@@ -230,10 +209,8 @@ Spec = dict[str, Any]
 class Charts:
     """All charts of a report, and what draws them in a browser."""
 
-    specs: Mapping[str, Mapping[str, Spec]]
-    """By model and name."""
-    themes: Mapping[str, Spec]
-    """For `light` and `dark`."""
+    specs: Mapping[str, Mapping[str, Spec]]  # by model and name
+    themes: Mapping[str, Spec]  # for `light` and `dark`
     script: str
 
 
@@ -245,8 +222,7 @@ class Picture(Record):
     alt: str
 
 
-MOST_BYTES = 16 << 20
-"""The longest document that is read back."""
+MOST_BYTES = 16 << 20  # the longest document that is read back
 
 
 def document_of(record: Record) -> bytes:

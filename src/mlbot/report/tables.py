@@ -154,8 +154,7 @@ class HistoryRow(Record):
     """A metric's past as bars."""
 
     metric: str
-    candidate: bool
-    """Whether the last figure is the candidate's."""
+    candidate: bool  # whether the last figure is the candidate's
     bars: str
     first: str
     last: str
@@ -227,20 +226,17 @@ class GateRow(Record):
     metric: str
     slice: str | None
     arrow: str
-    kind: str
-    """`minimum`, `regression`, where another gate has the same subject."""
+    kind: str  # `minimum`, `regression`, where another gate has the same subject
     baseline: str
     candidate: str
     change: str
     interval: str
     limit: str
     outcome: Outcome
-    standing: str
-    """The outcome, or `waived`."""
+    standing: str  # the outcome, or `waived`
     waiver: WaiverEntry | None
     counts: bool
-    remark: str
-    """What it found, to be read after the subject."""
+    remark: str  # what it found, to be read after the subject
     settle: str
     detectable: str
     detail: str
@@ -255,8 +251,7 @@ class MetricRow(Record):
     candidate: str
     change: str
     interval: str
-    reading: str
-    """`better`, `worse`, `no clear change`, or why there is none."""
+    reading: str  # `better`, `worse`, `no clear change`, or why there is none
     clear: bool
 
 

@@ -15,11 +15,8 @@ from mlbot.verdict.verdict import Comparison, GateResult, ModelVerdict, Problem,
 
 # Plain text throughout: names from outside are in it as they are, and the renderer escapes the whole.
 
-_TOO_CLOSE = 50
-"""Times the data beyond which asking for more of it is no advice."""
-
-_CLEAR = 0.05
-"""The adjusted p below which a change is called one."""
+_TOO_CLOSE = 50  # times the data beyond which asking for more of it is no advice
+_CLEAR = 0.05  # the adjusted p below which a change is called one
 
 
 def of_gate(path: str, **values: Any) -> str:
@@ -187,12 +184,9 @@ def detectable(comparison: Comparison | None) -> str:
 class Headline(Record):
     """What people read first."""
 
-    lead: str
-    """The verdict: `Do not merge`."""
-    finding: str
-    """Why, as sentences."""
-    action: str
-    """What to do now, as sentences."""
+    lead: str  # the verdict: `Do not merge`
+    finding: str  # why, as sentences
+    action: str  # what to do now, as sentences
 
     @property
     def text(self) -> str:
@@ -319,11 +313,7 @@ def model_line(model: ModelReport) -> str:
         return (problem or Problem.of(verdict.reason)).detail
     first, failed = decisive[0], verdict.outcome is Outcome.FAIL
     return _say(
-        "finding/gates",
-        subject=subject(first.gate),
-        remark=remark(first, model),
-        rest=len(decisive) - 1,
-        failed=failed,
+        "finding/gates", subject=subject(first.gate), remark=remark(first, model), rest=len(decisive) - 1, failed=failed
     )
 
 

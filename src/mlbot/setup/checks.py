@@ -28,20 +28,16 @@ from mlbot.lib.tree import is_url
 _SHA = re.compile(r"[0-9a-f]{40}")
 _FILTERS = ("paths", "paths-ignore", "branches", "branches-ignore")
 _RANKS = {"none": 0, "read": 1, "write": 2}
-_HOSTED = ("ubuntu-", "windows-", "macos-")
-"""What the labels of GitHub's own runners start with."""
+_HOSTED = ("ubuntu-", "windows-", "macos-")  # what the labels of GitHub's own runners start with
 _GENERAL = "repository settings"
 
 
 class Severity(StrEnum):
     """How bad a finding is, the worst first."""
 
-    ERROR = "error"
-    """Something does not work, or does not hold."""
-    WARNING = "warning"
-    """Something will bite."""
-    ADVICE = "advice"
-    """Something could be better."""
+    ERROR = "error"  # something does not work, or does not hold
+    WARNING = "warning"  # something will bite
+    ADVICE = "advice"  # something could be better
 
 
 class Finding(Record):
@@ -76,12 +72,9 @@ class DataStorage(StrEnum):
     """Where a repository has a data file."""
 
     TRACKED = "tracked"
-    LFS = "lfs"
-    """In Git LFS: here is a pointer."""
-    DVC = "dvc"
-    """Behind a `.dvc` file."""
-    OUTSIDE = "outside"
-    """In the folder, and git does not have it."""
+    LFS = "lfs"  # in Git LFS: here is a pointer
+    DVC = "dvc"  # behind a `.dvc` file
+    OUTSIDE = "outside"  # in the folder, and git does not have it
     ABSENT = "absent"
     URL = "url"
 

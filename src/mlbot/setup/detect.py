@@ -12,9 +12,7 @@ from mlbot.lib.record import Record
 
 # Finding the training in a repository's files: which script or function it is, and what it depends on.
 
-OUTPUT = "MLBOT_MODEL"
-"""The variable by which a training learns where its ONNX file goes."""
-
+OUTPUT = "MLBOT_MODEL"  # the variable by which a training learns where its ONNX file goes
 _SCRIPTS = ("train.py", "train_model.py", "training.py", "fit.py", "train.sh", "train.R", "train.r")
 """What training scripts are called, the likeliest first."""
 
@@ -147,9 +145,7 @@ _HOLDOUT = ("holdout", "heldout", "test", "eval", "evaluation", "validation", "v
 
 _TARGETS = ("target", "label", "labels", "y", "class", "outcome", "response")
 
-_MOST_CLASSES = 30
-"""Whole numbers with more values than this are amounts, not classes."""
-
+_MOST_CLASSES = 30  # whole numbers with more values than this are amounts, not classes
 _ID = re.compile(r"(?i)(^|.*[_ -])(id|uuid|guid)|^index$|^unnamed: 0$")
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError, require
 from mlbot.gates.outcome import Outcome
+from mlbot.lib.templates import examples
 from mlbot.lib.terminal import Pen
 from mlbot.report.report import NoticeCode, Report
-from mlbot.resources import examples
 
 REPOSITORY = "adult-income"
 DELIVERY = "delivery"
@@ -285,8 +285,7 @@ class Step:
     """One command: as a person types it, how it has to end and why; `before` happens first, and `story` tells it."""
 
     command: str
-    name: str = ""
-    """Left out: the command itself."""
+    name: str = ""  # left out: the command itself
     expected: Exit = Exit.OK
     right: str = ""
     story: str = ""

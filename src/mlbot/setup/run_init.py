@@ -135,9 +135,7 @@ def _parquet(path: Path) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     return tuple(table.columns), rows
 
 
-Ask = Callable[[str, str], str]
-"""Asks a person: the question and what stands for no answer; gives the answer."""
-
+Ask = Callable[[str, str], str]  # asks a person: the question and what stands for no answer; gives the answer
 _IGNORE = ".gitignore"
 
 _IGNORED = "*.onnx"

@@ -10,8 +10,7 @@ from types import MappingProxyType
 from mlbot.errors import UsageError
 from mlbot.gates.metric import Task
 from mlbot.lib.constants import ACTIONS_REF, ACTIONS_REPOSITORY, JUDGE_PATH, STATUS
-from mlbot.lib.record import Name, Record
-from mlbot.lib.scalar import resolve
+from mlbot.lib.record import Name, Record, resolve
 from mlbot.lib.templates import environment
 from mlbot.lib.tree import is_url
 from mlbot.plan.content_key import LOCKS
@@ -58,8 +57,7 @@ class Facts:
 class Choices(Record):
     """What a person chose; None: to be found out."""
 
-    train: str | None = None
-    """A script, `module:function` or a shell command."""
+    train: str | None = None  # a script, `module:function` or a shell command
     data: str | None = None
     holdout: str | None = None
     target: str | None = None
@@ -73,8 +71,7 @@ class Gap(Record):
 
     what: str
     hint: str
-    blocks: bool = True
-    """Whether the config is of no use before."""
+    blocks: bool = True  # whether the config is of no use before
 
 
 class Draft(Record):
@@ -89,8 +86,7 @@ class Draft(Record):
     target: str
     positive: str | None
     ids: tuple[str, ...]
-    example: str | None
-    """A column to show a slice with."""
+    example: str | None  # a column to show a slice with
     branch: str
     install: str
     metrics: tuple[str, ...]

@@ -12,9 +12,7 @@ from mlbot.lib.record import Digest, digest_of_stream
 
 CHUNK = 1 << 20
 
-MOST_BYTES = 2 << 30
-"""The largest file that is fetched where no size is known beforehand."""
-
+MOST_BYTES = 2 << 30  # the largest file that is fetched where no size is known beforehand
 _PART = ".part"
 
 

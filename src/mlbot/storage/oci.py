@@ -499,9 +499,7 @@ WEIGHT_TYPE = "application/vnd.cncf.model.weight.v1.raw"
 DOCUMENT_TYPE = "application/vnd.cncf.model.doc.v1.raw"
 FILE_PATH = "org.cncf.model.filepath"
 
-TITLE = "org.opencontainers.image.title"
-"""What `oras pull` calls the file."""
-
+TITLE = "org.opencontainers.image.title"  # what `oras pull` calls the file
 MODEL, VERSION = "dev.mlbot.model", "org.opencontainers.image.version"
 
 

@@ -16,9 +16,7 @@ from mlbot.storage.objects import Objects
 
 MODEL_FILE, STAGED_FILE, CONFIG_FILE = "model.onnx", "mlbot.json", "config.pbtxt"
 
-SMALL = 65_536
-"""Bytes of the largest record that is read."""
-
+SMALL = 65_536  # bytes of the largest record that is read
 _PART = 1000
 _DIGITS = r"(?:0|[1-9][0-9]{0,2})"
 _VERSION = rf"{_DIGITS}\.{_DIGITS}\.{_DIGITS}"
@@ -39,10 +37,8 @@ class Config(Record):
     """What is served, and which versions stay for a rollback."""
 
     served: Served
-    versions: tuple[str, ...]
-    """Newest first; the first is the served one."""
-    extra: str = ""
-    """What a person added below mlbot's lines, such as an `instance_group`; it stays."""
+    versions: tuple[str, ...]  # newest first; the first is the served one
+    extra: str = ""  # what a person added below mlbot's lines, such as an `instance_group`; it stays
 
 
 def number_of(version: str) -> int:
@@ -97,8 +93,7 @@ def read_staged(content: bytes) -> Staged | None:
         return None
 
 
-MOST_VERSIONS = 3
-"""How many versions stay there: the served one, and those before it."""
+MOST_VERSIONS = 3  # how many versions stay there: the served one, and those before it
 
 
 class FilesTarget:

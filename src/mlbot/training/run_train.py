@@ -17,8 +17,7 @@ from mlbot.gates.outcome import Reason
 from mlbot.git.repository import Repository, three_commits
 from mlbot.ledger.entries import Environment
 from mlbot.lib.constants import CONFIG_FILE
-from mlbot.lib.record import Digest, Sha
-from mlbot.lib.scalar import Params
+from mlbot.lib.record import Digest, Params, Sha
 from mlbot.lib.tree import is_url, shown
 from mlbot.plan.content_key import Side, dvc_files
 from mlbot.plan.plan import Plan, PlannedModel
@@ -53,10 +52,8 @@ class TrainJob:
 class Trained:
     """A model file."""
 
-    path: Path
-    """The ONNX file in the store, there until the store is closed."""
-    training: Training
-    """Its lineage. The commit may be another one whose inputs are the same."""
+    path: Path  # the ONNX file in the store, there until the store is closed
+    training: Training  # its lineage. The commit may be another one whose inputs are the same
     cached: bool
 
 
@@ -317,8 +314,7 @@ def no_baseline(planned: PlannedModel) -> Problem:
 class TrainOptions:
     """What the command line says."""
 
-    base: str | None = None
-    """The guarded branch, or any revision to take for its tip; None: the default branch."""
+    base: str | None = None  # the guarded branch, or any revision to take for its tip; None: the default branch
     models: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
     out: Path | None = None
@@ -327,8 +323,7 @@ class TrainOptions:
     jobs: int = 1
     as_json: bool = False
     git_only: bool = False
-    params: tuple[str, ...] = ()
-    """`name=value` each, instead of the committed parameters of one model."""
+    params: tuple[str, ...] = ()  # `name=value` each, instead of the committed parameters of one model
     overrides: str | None = None
 
 
@@ -428,9 +423,7 @@ def _print(results: Sequence[Result], console: Console, *, as_json: bool) -> Non
                 console.say(f"  | {line}")
 
 
-_LFS = b"version https://git-lfs.github.com/spec/"
-"""How a Git LFS pointer begins (the git-lfs project's docs/spec.md)."""
-
+_LFS = b"version https://git-lfs.github.com/spec/"  # how a Git LFS pointer begins (the git-lfs project's docs/spec.md)
 _POINTER_BYTES = 1024
 
 

@@ -7,8 +7,7 @@ from pydantic import RootModel
 
 from mlbot.config.errors import nearest, one_of
 from mlbot.errors import UsageError
-from mlbot.lib.record import Digest, canonical, digest
-from mlbot.lib.scalar import Params, Scalar, resolve
+from mlbot.lib.record import Digest, Params, Scalar, canonical, digest, resolve
 from mlbot.lib.untrusted_json import HostileJsonError, read
 
 _KEY_FORM = "mlbot/trial-key@1"

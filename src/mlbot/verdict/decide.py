@@ -33,12 +33,8 @@ from mlbot.verdict.verdict import (
     Waived,
 )
 
-DELETED = "deleted"
-"""What stands for the gate where a model is to be gone."""
-
-WAIVABLE = frozenset({Outcome.FAIL, Outcome.INCONCLUSIVE})
-"""The outcomes that a person may answer for."""
-
+DELETED = "deleted"  # what stands for the gate where a model is to be gone
+WAIVABLE = frozenset({Outcome.FAIL, Outcome.INCONCLUSIVE})  # the outcomes that a person may answer for
 _FORM = "mlbot/policy@1"
 
 _JUDGED_BY = ("target", "positive", "drop", "features", "classes", "group")
@@ -46,9 +42,7 @@ _JUDGED_BY = ("target", "positive", "drop", "features", "classes", "group")
 
 _MAINTAINERS: frozenset[Role] = frozenset({"maintain", "admin"})
 
-ALPHA = 0.05
-"""One-sided error rate of a `fail`, over all blocking gates of a verdict (Holm)."""
-
+ALPHA = 0.05  # one-sided error rate of a `fail`, over all blocking gates of a verdict (Holm)
 _BYTES_PER_MB = 1_000_000
 
 
@@ -57,17 +51,13 @@ class Evidence(Record):
 
     model: Name
     gates: tuple[Gate, ...]
-    candidate: tuple[Evaluation, ...] = ()
-    """One a seed; the first is the file that ships."""
+    candidate: tuple[Evaluation, ...] = ()  # one a seed; the first is the file that ships
     comparisons: tuple[Comparison, ...] = ()
     flips: Flips | None = None
     small_slices: frozenset[str] = frozenset()
-    problem: Problem | None = None
-    """Why nothing could be evaluated at all (training failed, the holdout is unreadable)."""
-    baseline_problem: Problem | None = None
-    """Why there is nothing to compare with."""
-    key: Digest | None = None
-    """The candidate's content key; of a model that is to be gone, base's."""
+    problem: Problem | None = None  # why nothing could be evaluated at all (training failed, the holdout is unreadable)
+    baseline_problem: Problem | None = None  # why there is nothing to compare with
+    key: Digest | None = None  # the candidate's content key; of a model that is to be gone, base's
     policy: Digest | None = None
     """Of the rules that it is judged by; None where that is unknown, so that nothing can be waived."""
     provisional: bool = False

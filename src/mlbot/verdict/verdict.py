@@ -21,12 +21,10 @@ class Problem(Record):
     """
 
     reason: Reason
-    cause: str = ""
-    """One of the causes that the reason's words have; empty for the reason itself."""
+    cause: str = ""  # one of the causes that the reason's words have; empty for the reason itself
     values: dict[str, str | int | float] = Field(default_factory=dict)
     detail: str
-    hint: str = ""
-    """What to do about this cause; empty where there is nothing to do."""
+    hint: str = ""  # what to do about this cause; empty where there is nothing to do
 
     @classmethod
     def of(cls, reason: Reason, cause: str = "", *, detail: str = "", **values: Any) -> Self:
@@ -45,8 +43,7 @@ def reason_hint(reason: Reason) -> str:
 class Holdout(Record):
     """The labelled rows a model is judged on."""
 
-    source: str
-    """The path or URL as the config names it."""
+    source: str  # the path or URL as the config names it
     digest: Digest
     rows: Count
     hidden: bool = False
@@ -65,8 +62,7 @@ class Score(Record):
     rows: Count
     value: float | None = None
     low: float | None = None
-    high: float | None = None
-    """The two-sided 90 % interval of the value."""
+    high: float | None = None  # the two-sided 90 % interval of the value
     problem: Problem | None = None
 
 
@@ -83,8 +79,7 @@ class Latency(Record):
 class Evaluation(Record):
     """One model file's scores on one holdout; `problem` says why there are none."""
 
-    digest: Digest | None
-    """sha256 of the ONNX file; None when there is no file."""
+    digest: Digest | None  # sha256 of the ONNX file; None when there is no file
     seed: Count
     size_bytes: Count = 0
     scores: tuple[Score, ...] = ()
@@ -102,14 +97,10 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 class Method(StrEnum):
     """Which question an interval answers, and whose noise it contains."""
 
-    RECIPE = "recipe"
-    """The mean over seeds; rows and seeds vary."""
-    BORROWED = "borrowed"
-    """One candidate seed; the seed variance is borrowed from the baseline or from history."""
-    PAIRED = "paired"
-    """Two frozen files on the same rows; only rows vary. Also used where the seed has no effect."""
-    IDENTICAL = "identical"
-    """Both sides predict the same; there is nothing to test."""
+    RECIPE = "recipe"  # the mean over seeds; rows and seeds vary
+    BORROWED = "borrowed"  # one candidate seed; the seed variance is borrowed from the baseline or from history
+    PAIRED = "paired"  # two frozen files on the same rows; only rows vary. Also used where the seed has no effect
+    IDENTICAL = "identical"  # both sides predict the same; there is nothing to test
     SEED_VARIANCE_UNKNOWN = "seed-variance-unknown"
     """One seed and nothing to borrow from: the interval is the two files' own and says nothing of the recipe."""
 
@@ -125,14 +116,12 @@ class Comparison(Record):
     slice: str | None = None
     direction: Direction
     rows: Count
-    candidate: float | None = None
-    """Mean over the seeds."""
+    candidate: float | None = None  # mean over the seeds
     baseline: float | None = None
     change: float | None = None
     low: float | None = None
     high: float | None = None
-    standard_error: NonNegative | None = None
-    """sqrt(V), units of the metric."""
+    standard_error: NonNegative | None = None  # sqrt(V), units of the metric
     df: float | None = None
     method: Method | None = None
     margin: NonNegative | None = None
@@ -152,10 +141,8 @@ class Flips(Record):
     count: Count
     rate: Probability
     low: Probability
-    high: Probability
-    """The exact (Clopper-Pearson) two-sided 90 % interval of the rate."""
-    examples: tuple[Count, ...] = ()
-    """Row numbers of a few of them, from 0; never data. Empty for a hidden holdout."""
+    high: Probability  # the exact (Clopper-Pearson) two-sided 90 % interval of the rate
+    examples: tuple[Count, ...] = ()  # row numbers of a few of them, from 0; never data. Empty for a hidden holdout
 
 
 class Waived(Record):
@@ -166,8 +153,7 @@ class Waived(Record):
     reason: Reason
 
 
-Former = Annotated[str, Field(exclude=True)]
-"""A problem's sentence in version 1 of the report: read, not written."""
+Former = Annotated[str, Field(exclude=True)]  # a problem's sentence in version 1 of the report: read, not written
 
 
 class GateResult(Record):
@@ -176,16 +162,13 @@ class GateResult(Record):
     gate: Gate
     outcome: Outcome
     reason: Reason
-    value: float | None = None
-    """The figure that was judged: the shipped file's metric, or the recipe's change."""
+    value: float | None = None  # the figure that was judged: the shipped file's metric, or the recipe's change
     baseline: float | None = None
-    problem: Problem | None = None
-    """Why it could not be evaluated, or why there is nothing to compare with."""
+    problem: Problem | None = None  # why it could not be evaluated, or why there is nothing to compare with
     detail: Former = ""
     counts: bool = True
     """False for a gate that only warns and for a slice with too few rows: shown, and nothing rests on it."""
-    judgeable: bool = True
-    """False when the margin is too small for this holdout and these seeds, whatever the model."""
+    judgeable: bool = True  # False when the margin is too small for this holdout and these seeds, whatever the model
     waived: Waived | None = None
 
     @property
@@ -202,15 +185,12 @@ class GateResult(Record):
 class Commits(Record):
     """The three commits a verdict stands on."""
 
-    head: Sha
-    """What the candidate is trained from."""
-    base: Sha | None
-    """Merge base of head and the guarded branch; the baseline is trained from it."""
+    head: Sha  # what the candidate is trained from
+    base: Sha | None  # merge base of head and the guarded branch; the baseline is trained from it
     policy: Sha | None
     """Tip of the guarded branch: config, gates, holdout and metric code come from it. None when it has no config."""
     guarded: str
-    behind: Count = 0
-    """Commits that policy is ahead of base."""
+    behind: Count = 0  # commits that policy is ahead of base
     uncommitted: tuple[str, ...] = ()
     """Changed files of the working tree that head includes although nobody committed them (locally only)."""
 
@@ -221,17 +201,13 @@ class ModelVerdict(Record):
     model: Name
     outcome: Outcome
     reason: Reason
-    problem: Problem | None = None
-    """Why the model, or the gate that decides, could not be evaluated."""
+    problem: Problem | None = None  # why the model, or the gate that decides, could not be evaluated
     detail: Former = ""
     gates: tuple[GateResult, ...] = ()
     key: Digest | None = None
-    digest: Digest | None = None
-    """sha256 of the ONNX file that was judged and may ship."""
-    provisional: bool = False
-    """Judged by its own gates from head, because the guarded branch has no such model yet."""
-    waived: Waived | None = None
-    """For a model that head removes: who let it go."""
+    digest: Digest | None = None  # sha256 of the ONNX file that was judged and may ship
+    provisional: bool = False  # judged by its own gates from head, because the guarded branch has no such model yet
+    waived: Waived | None = None  # for a model that head removes: who let it go
 
     @property
     def why(self) -> Problem | None:

@@ -4,21 +4,21 @@ from pathlib import Path
 
 import pytest
 
-from mlbot import resources
 from mlbot.errors import Exit, NotEvaluatedError
+from mlbot.lib import templates
 
 
 def test_found() -> None:
-    assert (resources.templates() / "comment.md.j2").is_file()
-    assert (resources.examples() / "adult-income").is_dir()
+    assert (templates.templates() / "comment.md.j2").is_file()
+    assert (templates.examples() / "adult-income").is_dir()
 
 
-def test_a_damaged_installation_says_how_to_hint_it(tmp_path: Path) -> None:
+def test_a_damaged_installation_says_how_to_fix_it(tmp_path: Path) -> None:
     package = tmp_path / "site-packages" / "mlbot"
     package.mkdir(parents=True)
     (tmp_path / "templates").mkdir()  # somebody else's folder, two levels above: not ours to take
     with pytest.raises(NotEvaluatedError, match="pip install") as raised:
-        resources._folder("templates", package)
+        templates._folder("templates", package)
     assert raised.value.exit_code is Exit.NOT_EVALUATED
 
 
@@ -26,4 +26,4 @@ def test_a_wheel_is_preferred_to_what_lies_beside_it(tmp_path: Path) -> None:
     package = tmp_path / "src" / "mlbot"
     (package / "templates").mkdir(parents=True)
     (tmp_path / "templates").mkdir()
-    assert resources._folder("templates", package) == package / "templates"
+    assert templates._folder("templates", package) == package / "templates"
