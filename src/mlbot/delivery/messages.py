@@ -6,19 +6,7 @@ from types import MappingProxyType
 
 from mlbot.commands.forward import Approve, Promote, Rollback, Unlock
 from mlbot.config.schema import Config, EnvironmentConfig
-from mlbot.delivery.deployment import (
-    ApprovalReason,
-    ApprovalResult,
-    DeploymentResult,
-    LockReason,
-    LockResult,
-    PromotionFacts,
-    PromotionReason,
-    RollbackFacts,
-    RollbackReason,
-    begun,
-    serves,
-)
+from mlbot.delivery import deployment
 from mlbot.delivery.release import ReleaseReason, ReleaseResult
 from mlbot.delivery.request import RejectedRequest, RequestReason
 from mlbot.errors import MlbotError
@@ -35,10 +23,10 @@ _SHARED = "release/environments.j2"
 TEMPLATES: Mapping[type[StrEnum], str] = MappingProxyType(
     {
         ReleaseReason: "release/release.j2",
-        PromotionReason: "release/promotion.j2",
-        RollbackReason: "release/rollback.j2",
-        ApprovalReason: "release/approval.j2",
-        LockReason: "release/lock.j2",
+        deployment.PromotionReason: "release/promotion.j2",
+        deployment.RollbackReason: "release/rollback.j2",
+        deployment.ApprovalReason: "release/approval.j2",
+        deployment.LockReason: "release/lock.j2",
         RequestReason: "release/request.j2",
     }
 )
@@ -133,14 +121,14 @@ def message_waiting(result: ReleaseResult) -> StatusMessage:
     return StatusMessage(state=RequestState.WORKING, reason=result.decision.reason, sentence=f"{sentence} {waits}")
 
 
-def message_deployment(result: DeploymentResult) -> StatusMessage:
+def message_deployment(result: deployment.DeploymentResult) -> StatusMessage:
     """A promotion or a rollback that was made, waits, or was refused."""
     if result.deployment is not None:
         return _message_ended(result.deployment)
     facts, decision = result.facts, result.decision
     state = RequestState.REFUSED if decision.refused else RequestState.DONE
     found = words(decision.reason, facts, github=True)
-    if decision.reason in {PromotionReason.APPROVALS_MISSING, PromotionReason.SELF_APPROVAL}:
+    if decision.reason in {deployment.PromotionReason.APPROVALS_MISSING, deployment.PromotionReason.SELF_APPROVAL}:
         approve = Approve.model_validate(facts.model_dump(include={"model", "version", "environment"}))
         return StatusMessage(
             state=RequestState.WAITING, reason=decision.reason, copy_lines=(approve.text,), **dict(found)
@@ -148,7 +136,7 @@ def message_deployment(result: DeploymentResult) -> StatusMessage:
     return StatusMessage(state=state, reason=decision.reason, **dict(found))
 
 
-def message_started(result: DeploymentResult) -> StatusMessage | None:
+def message_started(result: deployment.DeploymentResult) -> StatusMessage | None:
     """A deployment that is about to begin; None where none is."""
     if not result.decision.go:
         return None
@@ -181,7 +169,7 @@ def _again(entry: DeploymentEntry) -> Promote | Rollback:
     return Rollback(model=entry.model, environment=entry.environment, to=entry.version, reason="…")
 
 
-def message_approval(result: ApprovalResult, then: StatusMessage | None) -> StatusMessage:
+def message_approval(result: deployment.ApprovalResult, then: StatusMessage | None) -> StatusMessage:
     """An approval, and what is still in the way of the promotion; None where that is started."""
     decision = result.decision
     found = words(decision.reason, result.facts, github=True)
@@ -191,12 +179,12 @@ def message_approval(result: ApprovalResult, then: StatusMessage | None) -> Stat
     if then is None:
         started = _phrase("release/deployment.j2", "promotion_started", result.facts, github=True)
         return StatusMessage(state=state, reason=reason, sentence=f"{sentence} {started}")
-    if decision.reason is ApprovalReason.NOT_NEEDED:
+    if decision.reason is deployment.ApprovalReason.NOT_NEEDED:
         return StatusMessage(state=state, reason=reason, sentence=sentence)
     return then.model_copy(update={"state": state, "reason": reason, "sentence": f"{sentence} {then.sentence}"})
 
 
-def message_lock(result: LockResult) -> StatusMessage:
+def message_lock(result: deployment.LockResult) -> StatusMessage:
     """An environment that was closed or opened, or was so already."""
     reason = result.decision.reason
     return StatusMessage(state=RequestState.DONE, reason=reason, **dict(words(reason, result.facts, github=True)))
@@ -285,7 +273,7 @@ def _row(entries: tuple[Entry, ...], release: ReleaseEntry, settings: Environmen
     if lock is not None:
         return IssueRow(environment=name, state=RowState.LOCKED, lock=lock)
     given = approvals(entries, release.model, release.version, name)
-    before = serves(entries, settings.after, release.model) if settings.after else None
+    before = deployment.serves(entries, settings.after, release.model) if settings.after else None
     waits = settings.after is not None and (before is None or before.digest != release.digest)
     return IssueRow(
         environment=name,
@@ -299,7 +287,7 @@ def _row(entries: tuple[Entry, ...], release: ReleaseEntry, settings: Environmen
 def _state(entries: tuple[Entry, ...], last: DeploymentEntry) -> RowState:
     if last.state == "started":
         return RowState.UNDER_WAY
-    live = serves(entries, last.environment, last.model)
+    live = deployment.serves(entries, last.environment, last.model)
     if live is not None and live.version == last.version:
         return RowState.LIVE
     match last.state:
@@ -324,7 +312,7 @@ def _forward(release: ReleaseEntry, rows: Iterable[IssueRow]) -> Iterator[str]:
 
 def _back(entries: tuple[Entry, ...], release: ReleaseEntry, rows: Iterable[IssueRow]) -> Iterator[str]:
     for row in rows:
-        if row.state is RowState.LIVE or begun(entries, row.environment, release.model):
+        if row.state is RowState.LIVE or deployment.begun(entries, row.environment, release.model):
             yield Rollback(model=release.model, environment=row.environment, reason="…").text
 
 
@@ -389,10 +377,10 @@ def issue_body(issue: VersionIssue, *, repository: str, page: str = "") -> str:
 # In a terminal: the plan before, the result after.
 
 
-def plan_text(facts: PromotionFacts | RollbackFacts) -> str:
+def plan_text(facts: deployment.PromotionFacts | deployment.RollbackFacts) -> str:
     """What a promotion or a rollback is about to do."""
     goal, live = facts.goal, ("live now", f"v{facts.live.version}" if facts.live else "nothing")
-    if isinstance(facts, PromotionFacts):
+    if isinstance(facts, deployment.PromotionFacts):
         title = f"{name_of(facts.model, facts.version)} → {facts.environment}"
         return _table(title, [("bytes", shorten(facts.released)), live, *_conditions(facts)])
     rows = [("bytes", shorten(goal.digest))] if goal else []
@@ -402,7 +390,7 @@ def plan_text(facts: PromotionFacts | RollbackFacts) -> str:
     return _table(f"{facts.environment} ← {name_of(facts.model, goal.version) if goal else facts.model}", rows)
 
 
-def _conditions(facts: PromotionFacts) -> Iterator[tuple[str, str]]:
+def _conditions(facts: deployment.PromotionFacts) -> Iterator[tuple[str, str]]:
     if facts.after:
         before = f"v{facts.after.live.version}" if facts.after.live else "nothing"
         yield "comes after", f"{facts.after.environment}, which serves {before}"

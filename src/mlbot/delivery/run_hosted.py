@@ -11,22 +11,8 @@ from mlbot.config.errors import ConfigError
 from mlbot.config.schema import Config, parse_config
 from mlbot.config.yaml import load
 from mlbot.console import Console
+from mlbot.delivery import messages
 from mlbot.delivery.deployment import DeploymentResult
-from mlbot.delivery.messages import (
-    RequestState,
-    StatusMessage,
-    first_environments,
-    message_approval,
-    message_deployment,
-    message_error,
-    message_lock,
-    message_rejected,
-    message_release,
-    message_started,
-    message_waiting,
-    plan_text,
-    words,
-)
 from mlbot.delivery.release import ReleaseReason, ReleaseResult
 from mlbot.delivery.request import DeliveryRequest, RejectedRequest, RequestFacts, asks_for, authorize_request, runs_on
 from mlbot.delivery.run_ci import DeployOptions, GitHubView, WorkflowJob
@@ -129,7 +115,7 @@ def queue_of(asked: DeliveryRequest | RejectedRequest) -> str:
 
 def _summary(asked: DeliveryRequest | RejectedRequest) -> str:
     if isinstance(asked, RejectedRequest):
-        return f"Nothing is done ({asked.reason}): {words(asked.reason, asked.values, github=True).sentence}"
+        return f"Nothing is done ({asked.reason}): {messages.words(asked.reason, asked.values, github=True).sentence}"
     return f"{asked.actor or 'Whoever released the version'} asks: {asked.text}"
 
 
@@ -137,7 +123,7 @@ def _refused(request: RejectedRequest, runner: Runner) -> Exit:
     """Nobody is there to be answered, so the run itself says it."""
     if request.silent:
         return Exit.OK
-    found = words(request.reason, request.values, github=True)
+    found = messages.words(request.reason, request.values, github=True)
     message = f"{found.sentence} {found.hint} {request.usage}".strip()
     runner.annotate([Annotate(level=Level.ERROR, title="Not done", message=message)])
     return Exit.REFUSED
@@ -178,7 +164,7 @@ def release_patiently(
         if idle >= _IDLE:
             break
         if look == 0 and not idle:
-            ci.answer(message_waiting(result))
+            ci.answer(messages.message_waiting(result))
         patience.pause(min(_LONGEST_S, 2.0 * 2 ** min(look, 5)))
         context = replace(context)  # with nothing remembered of the branch as it was
         context.catch_up()
@@ -222,7 +208,7 @@ def carry_out(
     request = _authorized(ci)
     if isinstance(request, RejectedRequest):
         if not request.silent:
-            ci.answer(message_rejected(request))
+            ci.answer(messages.message_rejected(request))
         return Exit.OK if request.silent or request.comment is not None else Exit.REFUSED
     if ci.is_done:
         console.say("Nothing to do: what the comment asks for was carried out already.")
@@ -230,12 +216,12 @@ def carry_out(
     try:
         message = _carried_out(ci, request, patience or Patience())
     except MlbotError as error:
-        ci.answer(message_error(error, _way_back(error, request)))
+        ci.answer(messages.message_error(error, _way_back(error, request)))
         raise
     ci.answer(message)
-    if message.state is RequestState.FAILED:
+    if message.state is messages.RequestState.FAILED:
         return Exit.NOT_EVALUATED
-    return Exit.REFUSED if message.state is RequestState.REFUSED and request.comment is None else Exit.OK
+    return Exit.REFUSED if message.state is messages.RequestState.REFUSED and request.comment is None else Exit.OK
 
 
 def _authorized(ci: WorkflowJob) -> DeliveryRequest | RejectedRequest:
@@ -261,7 +247,7 @@ def _way_back(error: MlbotError, request: DeliveryRequest) -> tuple[str, ...]:
     return (Rollback(model=command.model, environment=command.environment, reason="…").text,)
 
 
-def _carried_out(ci: WorkflowJob, request: DeliveryRequest, patience: Patience) -> StatusMessage:
+def _carried_out(ci: WorkflowJob, request: DeliveryRequest, patience: Patience) -> messages.StatusMessage:
     command = request.command
     context = ci.context(request.actor or "nobody")
     if request.actor is None and isinstance(command, Promote):
@@ -293,7 +279,7 @@ class _Handler:
     request: DeliveryRequest
     view: GitHubView
 
-    def release(self, command: Release, patience: Patience) -> StatusMessage:
+    def release(self, command: Release, patience: Patience) -> messages.StatusMessage:
         """Give a version; then show it, and send it where nothing comes before."""
         result = release_patiently(self.ci, self.context, self.request, command, patience)
         entry = result.entry
@@ -302,44 +288,44 @@ class _Handler:
             self.view.page(entry)
             self.view.issue(entry.model, entry.version)
             not_started = self._send(entry)
-        return message_release(result, not_started)
+        return messages.message_release(result, not_started)
 
-    def deploy(self, command: Promote | Rollback) -> StatusMessage:
+    def deploy(self, command: Promote | Rollback) -> messages.StatusMessage:
         """Promote a version, or go back; GitHub's view follows every entry."""
         context = replace(self.context, on_entry=self.view.follow)
         asked = command.model_dump(exclude={"kind"})
         if isinstance(command, Rollback):
-            return message_deployment(rollback(context, RollbackRequest(**asked), self._announce))
+            return messages.message_deployment(rollback(context, RollbackRequest(**asked), self._announce))
         result = promote(context, PromotionRequest(**asked), self._announce)
         if result.deployment is None:
             self.view.issue(command.model, command.version)
-        return message_deployment(result)
+        return messages.message_deployment(result)
 
-    def approve(self, command: Approve) -> StatusMessage:
+    def approve(self, command: Approve) -> messages.StatusMessage:
         """Record an approval; start the promotion when it was the last that was missing."""
         result = approve(self.context, command.model, command.version, command.environment, self.request.comment)
         if result.decision.refused:
-            return message_approval(result, None)
+            return messages.message_approval(result, None)
         self.view.issue(command.model, command.version)
-        return message_approval(result, self._go_on(command))
+        return messages.message_approval(result, self._go_on(command))
 
-    def lock(self, command: Lock | Unlock) -> StatusMessage:
+    def lock(self, command: Lock | Unlock) -> messages.StatusMessage:
         """Close an environment, or open it."""
         close = isinstance(command, Lock)
         result = set_lock(self.context, command.environment, close=close, reason=getattr(command, "reason", ""))
         self.view.newest()
-        return message_lock(result)
+        return messages.message_lock(result)
 
     def _announce(self, result: DeploymentResult) -> None:
-        self.ci.console.say(plan_text(result.facts))
-        message = message_started(result)
+        self.ci.console.say(messages.plan_text(result.facts))
+        message = messages.message_started(result)
         if message is not None:
             self.ci.answer(message)
 
     def _send(self, entry: ReleaseEntry) -> tuple[str, ...]:
         """Start the promotions that nobody has to ask for; the environments for which that did not go."""
         failed = []
-        for name in first_environments(self.context.of_model(entry.model), self.context.config, entry):
+        for name in messages.first_environments(self.context.of_model(entry.model), self.context.config, entry):
             try:
                 self._dispatch({"do": "promote", "model": entry.model, "version": entry.version, "environment": name})
             except MlbotError as error:
@@ -352,7 +338,7 @@ class _Handler:
         start(self.ci.github, Dispatch(workflow=workflow, ref=branch, inputs=inputs))
         self.ci.console.say(f"Started {workflow}: {' '.join(f'{name}={value}' for name, value in inputs.items())}")
 
-    def _go_on(self, command: Approve) -> StatusMessage | None:
+    def _go_on(self, command: Approve) -> messages.StatusMessage | None:
         """Start the promotion that was approved, for whoever asked for it; what is in its way, where something is."""
         comment = self._promotion_comment(command)
         context = _for_releaser(self.context, command)
@@ -361,7 +347,7 @@ class _Handler:
         asked = command.model_dump(exclude={"kind"})
         result = promote(context, PromotionRequest(**asked, dry_run=True))
         if not result.decision.go:
-            return message_deployment(result)
+            return messages.message_deployment(result)
         self._dispatch({"comment": str(comment.id)} if comment else {"do": "promote", **asked})
         return None
 

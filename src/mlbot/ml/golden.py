@@ -19,8 +19,7 @@ import polars as pl
 from mlbot.config.schema import Model, Smoke
 from mlbot.errors import NotEvaluatedError
 from mlbot.gates.metric import Task
-from mlbot.ml import disable_telemetry
-from mlbot.ml.holdout import HoldoutData, Source, is_url, open_holdout
+from mlbot.ml import disable_telemetry, holdout
 from mlbot.ml.protocol import Expected, Feature, Kind
 from mlbot.ml.scoring import Floats, Limits, Scored, score
 from mlbot.protocol.golden import INFINITE, Golden, GoldenColumn, SmokeReason, SmokeResult, Value, digest_of
@@ -121,8 +120,8 @@ def _failed(golden: Golden, reason: SmokeReason, detail: str) -> SmokeResult:
     return SmokeResult(passed=False, reason=reason, detail=detail, rows=golden.rows)
 
 
-def _open(model: Model, folder: Path) -> tuple[Literal["holdout", "train"], HoldoutData]:
-    source: Literal["holdout", "train"] = "train" if is_url(model.data.holdout) else "holdout"
+def _open(model: Model, folder: Path) -> tuple[Literal["holdout", "train"], holdout.HoldoutData]:
+    source: Literal["holdout", "train"] = "train" if holdout.is_url(model.data.holdout) else "holdout"
     place = model.data.holdout if source == "holdout" else model.data.train
     if place is None:
         raise NotEvaluatedError(
@@ -131,13 +130,13 @@ def _open(model: Model, folder: Path) -> tuple[Literal["holdout", "train"], Hold
             hint="Name the training data under data.train.",
         )
     data = model.data.model_copy(update={"holdout": place})
-    opened = open_holdout(place if is_url(place) else folder / place, data, model.task)
+    opened = holdout.open_holdout(place if holdout.is_url(place) else folder / place, data, model.task)
     if isinstance(opened, Problem):
         raise NotEvaluatedError(opened.detail, hint=opened.hint)
     return source, opened
 
 
-def _sample(data: HoldoutData, rows: int) -> pl.DataFrame:
+def _sample(data: holdout.HoldoutData, rows: int) -> pl.DataFrame:
     """Evenly spaced rows, the first and the last among them, without holding the rest."""
     wanted = np.unique(np.linspace(0, data.rows - 1, min(rows, data.rows)).round().astype(np.int64))
     parts: list[pl.DataFrame] = []
@@ -164,7 +163,7 @@ def _number(value: float | None) -> Value:
     return value
 
 
-def _requests(golden: Golden) -> HoldoutData:
+def _requests(golden: Golden) -> holdout.HoldoutData:
     """The golden rows as the scorer takes rows; their labels are nobody's business, and all the same."""
     features = tuple(Feature(name=column.name, kind=Kind(column.kind)) for column in golden.columns)
     order = golden.order
@@ -176,7 +175,7 @@ def _requests(golden: Golden) -> HoldoutData:
         classes=golden.classes,
         positive=golden.classes[1] if golden.task is Task.BINARY else None,
     )
-    return HoldoutData(
+    return holdout.HoldoutData(
         record=record,
         labels=np.zeros(golden.rows),
         values=(),
@@ -184,7 +183,7 @@ def _requests(golden: Golden) -> HoldoutData:
         masks={},
         groups=None,
         _frame=_frame(golden).lazy(),
-        _source=Source(path=Path(), digest=record.digest, hidden=False),
+        _source=holdout.Source(path=Path(), digest=record.digest, hidden=False),
     )
 
 

@@ -11,20 +11,10 @@ from mlbot.lib import figures
 from mlbot.lib.escape import one_line
 from mlbot.lib.record import Record, Sha
 from mlbot.lib.templates import phrase
+from mlbot.protocol import operations
 from mlbot.protocol.artifacts import AcceptedArtifact
 from mlbot.protocol.decision import FinishWithoutJudging, Judge, PullRequestSubject, PushSubject, Subject
 from mlbot.protocol.marker import Place, Stamp, marker_of, stamped, with_attempt
-from mlbot.protocol.operations import (
-    Annotate,
-    AppendLedger,
-    Level,
-    Log,
-    Operation,
-    PushCharts,
-    SetStatus,
-    UpsertComment,
-    WriteSummary,
-)
 from mlbot.report import words
 from mlbot.report.report import ModelReport, Picture, Report, report_digest, training_digest
 from mlbot.report.words import headline
@@ -46,10 +36,10 @@ def signature(place: Place, subject: Subject, attempt: Attempt) -> str:
     return stamped(marker_of(place), Stamp(attempt=attempt, head=subject.sha))
 
 
-def pending(subject: Subject, attempt: Attempt, place: Place, training_url: WebUrl) -> tuple[Operation, ...]:
+def pending(subject: Subject, attempt: Attempt, place: Place, training_url: WebUrl) -> tuple[operations.Operation, ...]:
     """What is done when a training starts."""
     if not place.may_write:
-        return (Log(sentence=phrase(WORDS, "no_status")),)
+        return (operations.Log(sentence=phrase(WORDS, "no_status")),)
     draft = isinstance(subject, PullRequestSubject) and subject.draft
     return (_status(subject, attempt, place, State.PENDING, phrase(WORDS, "training", draft=draft), training_url),)
 
@@ -59,13 +49,13 @@ def why_unjudged(decision: FinishWithoutJudging) -> str:
     return phrase(WORDS, decision.cause.replace("-", "_"), trial=decision.trial)
 
 
-def finish(decision: FinishWithoutJudging, place: Place, training_url: WebUrl) -> tuple[Operation, ...]:
+def finish(decision: FinishWithoutJudging, place: Place, training_url: WebUrl) -> tuple[operations.Operation, ...]:
     """What is done about a run that leaves nothing to judge: the status ends, and says why."""
     sentence = why_unjudged(decision)
     return _ended(place, sentence, decision.subject, decision.attempt, decision.state, training_url)
 
 
-def broken(decision: Judge, place: Place, why: str) -> tuple[Operation, ...]:
+def broken(decision: Judge, place: Place, why: str) -> tuple[operations.Operation, ...]:
     """What is done when the judge itself could not do its work: an error, never silence and never a pass."""
     sentence = phrase(WORDS, "broken", why=why)
     return _ended(place, sentence, decision.subject, decision.speaks_as, State.ERROR, place.run_url)
@@ -73,25 +63,27 @@ def broken(decision: Judge, place: Place, why: str) -> tuple[Operation, ...]:
 
 def _ended(
     place: Place, sentence: str, subject: Subject, attempt: Attempt, state: State, url: WebUrl
-) -> tuple[Operation, ...]:
-    summary = WriteSummary(text=f"{sentence}\n")
+) -> tuple[operations.Operation, ...]:
+    summary = operations.WriteSummary(text=f"{sentence}\n")
     if not place.may_write:
         return summary, _silent()
     return summary, _status(subject, attempt, place, state, sentence, url)
 
 
-def publish_trial(decision: Judge | FinishWithoutJudging, place: Place, rendered: Rendered) -> tuple[Operation, ...]:
+def publish_trial(
+    decision: Judge | FinishWithoutJudging, place: Place, rendered: Rendered
+) -> tuple[operations.Operation, ...]:
     """What is done with a trial, whatever came of it: a comment of its own, and nothing else.
 
     The comment has no stamp: it lists all trials, so no attempt's words stand in place of another's.
     """
-    summary = WriteSummary(text=rendered.summary)
+    summary = operations.WriteSummary(text=rendered.summary)
     if not isinstance(decision.subject, PullRequestSubject):
         return (summary,)
     if not place.may_write:
         return summary, _silent()
     subject, mark = decision.subject, marker_of(place, trial=True)
-    return summary, UpsertComment(number=subject.number, marker=mark, body=rendered.comment, subject=subject)
+    return summary, operations.UpsertComment(number=subject.number, marker=mark, body=rendered.comment, subject=subject)
 
 
 def publish(
@@ -102,7 +94,7 @@ def publish(
     entries: Sequence[Entry] = (),
     *,
     config: Document | None = None,
-) -> tuple[Operation, ...]:
+) -> tuple[operations.Operation, ...]:
     """What is done with a verdict.
 
     A pull request gets comment and status, the merge queue the status, a push to the guarded branch status and ledger.
@@ -113,13 +105,16 @@ def publish(
     """
     if report.trial:
         return publish_trial(decision, place, rendered)
-    local: tuple[Operation, ...] = (WriteSummary(text=rendered.summary), *annotations(report, config))
+    local: tuple[operations.Operation, ...] = (
+        operations.WriteSummary(text=rendered.summary),
+        *annotations(report, config),
+    )
     if not place.may_write:
         return *local, _silent()
     found = [*local]
     remembered = tuple(each for each in entries if _belongs(each, decision.subject))
     if remembered:
-        found.append(AppendLedger(entries=remembered))
+        found.append(operations.AppendLedger(entries=remembered))
     if isinstance(decision.subject, PullRequestSubject):
         found.append(_comment(decision, decision.subject, place, rendered.comment))
     state, sentence = status_of(report)
@@ -147,7 +142,7 @@ def status_of(report: Report) -> tuple[State, str]:
             return State.FAILURE if blocks else State.SUCCESS, sentence
 
 
-def annotations(report: Report, config: Document | None = None) -> tuple[Annotate, ...]:
+def annotations(report: Report, config: Document | None = None) -> tuple[operations.Annotate, ...]:
     """Every gate that fails, is undecided or was waived, at its line of the config."""
     return tuple(
         _annotation(model, gate, config)
@@ -157,9 +152,9 @@ def annotations(report: Report, config: Document | None = None) -> tuple[Annotat
     )
 
 
-def charts_of(drawn: Mapping[str, tuple[str, str]]) -> PushCharts:
+def charts_of(drawn: Mapping[str, tuple[str, str]]) -> operations.PushCharts:
     """Pictures to push: of each model the SVG for light and for dark pages."""
-    return PushCharts(files={_chart_path(svg): svg for pair in drawn.values() for svg in pair})
+    return operations.PushCharts(files={_chart_path(svg): svg for pair in drawn.values() for svg in pair})
 
 
 def pictures_of(drawn: Mapping[str, tuple[str, str]], place: Place, sha: Sha) -> dict[str, Picture]:
@@ -179,8 +174,8 @@ def _chart_path(svg: str) -> str:
     return f"{name[:2]}/{name}.svg"
 
 
-def _comment(decision: Judge, subject: PullRequestSubject, place: Place, body: str) -> UpsertComment:
-    return UpsertComment(
+def _comment(decision: Judge, subject: PullRequestSubject, place: Place, body: str) -> operations.UpsertComment:
+    return operations.UpsertComment(
         number=subject.number,
         marker=marker_of(place),
         body=body,
@@ -189,8 +184,10 @@ def _comment(decision: Judge, subject: PullRequestSubject, place: Place, body: s
     )
 
 
-def _status(subject: Subject, attempt: Attempt, place: Place, state: State, sentence: str, url: WebUrl) -> SetStatus:
-    return SetStatus(
+def _status(
+    subject: Subject, attempt: Attempt, place: Place, state: State, sentence: str, url: WebUrl
+) -> operations.SetStatus:
+    return operations.SetStatus(
         subject=subject,
         context=place.context,
         state=state,
@@ -200,20 +197,23 @@ def _status(subject: Subject, attempt: Attempt, place: Place, state: State, sent
     )
 
 
-def _silent() -> Log:
-    return Log(sentence=phrase(WORDS, "read_only"))
+def _silent() -> operations.Log:
+    return operations.Log(sentence=phrase(WORDS, "read_only"))
 
 
-_LEVELS: Mapping[str, Level] = {Outcome.INCONCLUSIVE: Level.WARNING, Reason.WAIVED: Level.NOTICE}
+_LEVELS: Mapping[str, operations.Level] = {
+    Outcome.INCONCLUSIVE: operations.Level.WARNING,
+    Reason.WAIVED: operations.Level.NOTICE,
+}
 
 
-def _annotation(model: ModelReport, result: GateResult, config: Document | None) -> Annotate:
+def _annotation(model: ModelReport, result: GateResult, config: Document | None) -> operations.Annotate:
     gate = result.gate
     position = config.nearest(("models", model.model, "gates", gate.subject, gate.bound.value)) if config else None
-    level = _LEVELS.get(result.standing, Level.ERROR)
+    level = _LEVELS.get(result.standing, operations.Level.ERROR)
     title = f"{model.model}: {gate.subject} {figures.limit(gate.limit)} is {result.standing}"
     by = f". {words.waived_by(result.waived.waiver)}" if result.waived else ""
-    return Annotate(
+    return operations.Annotate(
         level=level,
         title=one_line(title),
         message=one_line(words.finding(unwaived(result), model) + by, 1000),

@@ -18,20 +18,9 @@ from mlbot.ledger.entries import Ledger, folders_of
 from mlbot.lib.record import Record
 from mlbot.lib.terminal import Pen
 from mlbot.lib.version import Version
+from mlbot.registry import views
 from mlbot.registry.console import history_text, lineage_text, model_text, moment_text, registry_text, version_text
 from mlbot.registry.tags import Registry
-from mlbot.registry.views import (
-    History,
-    ModelDetail,
-    ModelView,
-    RegistryView,
-    VersionView,
-    detail,
-    history,
-    lineage,
-    moment,
-    view,
-)
 
 _STATE = (*folders_of("release"), *folders_of("deployment"), *folders_of("lock"))
 
@@ -104,18 +93,18 @@ def show_history(asking: RegistryQuery, model: str | None, environment: str | No
     when = _moment(on) if on else None
     root = asking.open()
     ledger = read_folders(root, _ACTS)
-    known = view(Registry.of(read_tags(root)), ledger.entries)
+    known = views.view(Registry.of(read_tags(root)), ledger.entries)
     if model:
         _model(known, model)
     if environment and environment not in known.environments:
         raise UsageError(f"nothing was ever in {environment!r}", hint=_hint(environment, known.environments))
     if when:
-        then = moment(ledger.entries, when, model, environment)
+        then = views.moment(ledger.entries, when, model, environment)
         then = then.model_copy(update={"problems": ledger.problems})
         asking.answer(then, moment_text(then, _pen(asking)))
     else:
-        events = history(ledger.entries, model, environment)
-        past = History(events=events, problems=ledger.problems)
+        events = views.history(ledger.entries, model, environment)
+        past = views.History(events=events, problems=ledger.problems)
         asking.answer(past, history_text(past, _pen(asking)))
     return Exit.OK
 
@@ -128,7 +117,7 @@ def show_lineage(asking: RegistryQuery, subject: str) -> Exit:
     root = asking.open()
     registry = Registry.of(read_tags(root))
     ledger = read_folders(root, folders_of(subject=name))
-    found = lineage(registry, ledger.entries, name, version)
+    found = views.lineage(registry, ledger.entries, name, version)
     if found is None:
         _version(_detail(root, name), version)
         raise AssertionError("what the view has, the lineage has")
@@ -137,14 +126,14 @@ def show_lineage(asking: RegistryQuery, subject: str) -> Exit:
     return Exit.OK
 
 
-def _read(root: Path) -> tuple[RegistryView, Registry, Ledger]:
+def _read(root: Path) -> tuple[views.RegistryView, Registry, Ledger]:
     registry, ledger = Registry.of(read_tags(root)), read_folders(root, _STATE)
-    return view(registry, ledger.entries, ledger.problems), registry, ledger
+    return views.view(registry, ledger.entries, ledger.problems), registry, ledger
 
 
-def _detail(root: Path, name: str) -> ModelDetail:
+def _detail(root: Path, name: str) -> views.ModelDetail:
     found, registry, ledger = _read(root)
-    return detail(registry, ledger.entries, found, _model(found, name))
+    return views.detail(registry, ledger.entries, found, _model(found, name))
 
 
 def _subject(text: str) -> tuple[str, Version | None]:
@@ -153,7 +142,7 @@ def _subject(text: str) -> tuple[str, Version | None]:
     return name.replace("=", ":"), Version.parse(version) if at else None
 
 
-def _model(found: RegistryView, name: str) -> ModelView:
+def _model(found: views.RegistryView, name: str) -> views.ModelView:
     model = found.model(name)
     if model is None:
         raise UsageError(
@@ -162,7 +151,7 @@ def _model(found: RegistryView, name: str) -> ModelView:
     return model
 
 
-def _version(model: ModelDetail, version: Version) -> VersionView:
+def _version(model: views.ModelDetail, version: Version) -> views.VersionView:
     for each in model.versions:
         if each.version == str(version):
             return each

@@ -10,8 +10,6 @@ from mlbot.errors import UsageError
 from mlbot.gates.metric import Task
 from mlbot.lib.record import Record
 
-# Finding the training in a repository's files: which script or function it is, and what it depends on.
-
 OUTPUT = "MLBOT_MODEL"  # the variable by which a training learns where its ONNX file goes
 _SCRIPTS = ("train.py", "train_model.py", "training.py", "fit.py", "train.sh", "train.R", "train.r")
 """What training scripts are called, the likeliest first."""

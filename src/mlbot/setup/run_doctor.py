@@ -20,23 +20,7 @@ from mlbot.github.job import Workplace, locate
 from mlbot.github.settings import read_settings
 from mlbot.lib.constants import CONFIG_FILE, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
 from mlbot.lib.tree import is_url
-from mlbot.setup import scaffold
-from mlbot.setup.checks import (
-    DataStorage,
-    Finding,
-    Setup,
-    Severity,
-    Workflow,
-    check_environments,
-    check_github,
-    check_release,
-    check_setup,
-    check_workflows,
-    events,
-    finding,
-    in_order,
-    labels_of,
-)
+from mlbot.setup import checks, scaffold
 from mlbot.setup.run_init import default_branch, existing_install
 
 _WORKFLOWS = ".github/workflows"
@@ -57,17 +41,17 @@ def doctor(directory: Path, environment: Mapping[str, str], console: Console, *,
         settings = read_settings(github, environments=bool(config and config.environments))
     findings = examine(repository, place, settings)
     console.result(_json(findings) if as_json else text(findings))
-    return Exit.FAILED if any(each.severity is Severity.ERROR for each in findings) else Exit.OK
+    return Exit.FAILED if any(each.severity is checks.Severity.ERROR for each in findings) else Exit.OK
 
 
-def examine(repository: Repository, place: Workplace | None, settings: Settings | None) -> tuple[Finding, ...]:
+def examine(repository: Repository, place: Workplace | None, settings: Settings | None) -> tuple[checks.Finding, ...]:
     """All findings, the worst first."""
     root = repository.root
     branch = settings.default_branch if settings else default_branch(repository)
     config, problems = _config(root)
     workflows = _workflows(root, branch)
     documents = {each.path: each.document.data for each in workflows if each.document}
-    setup = Setup(
+    setup = checks.Setup(
         repository=place.repository if place else None,
         shallow=repository.shallow,
         branch=branch,
@@ -77,31 +61,31 @@ def examine(repository: Repository, place: Workplace | None, settings: Settings 
         data=_data(repository, config),
         lfs=dig(documents.get(TRAIN_PATH), "jobs", "train", "with", "lfs") is True,
     )
-    findings = [*check_setup(setup), *check_workflows(workflows, setup.branch)]
-    findings += check_release(config, there=RELEASE_PATH in documents)
+    findings = [*checks.check_setup(setup), *checks.check_workflows(workflows, setup.branch)]
+    findings += checks.check_release(config, there=RELEASE_PATH in documents)
     if settings is None:
-        return in_order((*findings, finding("not-looked-at", case="no-token")))
-    labels = [label for data in documents.values() for label in labels_of(data)]
+        return checks.in_order((*findings, checks.finding("not-looked-at", case="no-token")))
+    labels = [label for data in documents.values() for label in checks.labels_of(data)]
     labels += [label for model in (config.models if config else ()) for label in model.train.runs_on]
-    ready = "merge_group" in events(documents.get(TRAIN_PATH))
-    findings += check_environments(config, settings.environments, branch)
-    return in_order((*findings, *check_github(settings, queue_ready=ready, labels=labels)))
+    ready = "merge_group" in checks.events(documents.get(TRAIN_PATH))
+    findings += checks.check_environments(config, settings.environments, branch)
+    return checks.in_order((*findings, *checks.check_github(settings, queue_ready=ready, labels=labels)))
 
 
-def text(findings: tuple[Finding, ...]) -> str:
+def text(findings: tuple[checks.Finding, ...]) -> str:
     """The findings for people, three lines each."""
     lines: list[str] = []
     for each in findings:
         where = f"  {each.where}" if each.where else ""
         lines += [f"{each.severity}: {each.code}{where}", f"  {each.what}"]
         lines += [f"  → {each.hint}", ""]
-    counts = {severity: sum(each.severity is severity for each in findings) for severity in Severity}
-    errors, warnings = counts[Severity.ERROR], counts[Severity.WARNING]
+    counts = {severity: sum(each.severity is severity for each in findings) for severity in checks.Severity}
+    errors, warnings = counts[checks.Severity.ERROR], counts[checks.Severity.WARNING]
     counted = [f"{n} {word}{'s' if n != 1 else ''}" for n, word in ((errors, "error"), (warnings, "warning"))]
     return "\n".join([*lines, f"{' and '.join(counted)}." if errors or warnings else "Nothing is wrong."])
 
 
-def _json(findings: tuple[Finding, ...]) -> str:
+def _json(findings: tuple[checks.Finding, ...]) -> str:
     return json.dumps({"findings": [each.model_dump(mode="json") for each in findings]}, indent=2, ensure_ascii=False)
 
 
@@ -127,7 +111,7 @@ def _config(root: Path) -> tuple[Config | None, tuple[Problem, ...]]:
     return config, ()
 
 
-def _workflows(root: Path, branch: str) -> list[Workflow]:
+def _workflows(root: Path, branch: str) -> list[checks.Workflow]:
     install = existing_install(root) or "true"
     templates = {
         TRAIN_PATH: scaffold.train_workflow(branch=branch, install=install),
@@ -145,30 +129,30 @@ def _present(root: Path) -> Iterator[str]:
         yield from (f"{_WORKFLOWS}/{path.name}" for path in (root / _WORKFLOWS).glob(pattern))
 
 
-def _workflow(root: Path, path: str, expected: Plain) -> Workflow:
+def _workflow(root: Path, path: str, expected: Plain) -> checks.Workflow:
     try:
-        return Workflow(path=path, document=load((root / path).read_bytes(), path), expected=expected)
+        return checks.Workflow(path=path, document=load((root / path).read_bytes(), path), expected=expected)
     except FileNotFoundError:
-        return Workflow(path=path, document=None, expected=expected)
+        return checks.Workflow(path=path, document=None, expected=expected)
     except (OSError, UsageError) as error:
         problem = f"it cannot be read: {str(error).splitlines()[0]}"
-        return Workflow(path=path, document=None, expected=expected, problem=problem)
+        return checks.Workflow(path=path, document=None, expected=expected, problem=problem)
 
 
-def _data(repository: Repository, config: Config | None) -> dict[str, DataStorage]:
+def _data(repository: Repository, config: Config | None) -> dict[str, checks.DataStorage]:
     paths = {path for model in (config.models if config else ()) for path in (model.data.train, model.data.holdout)}
     return {path: _storage_of(repository, path) for path in paths if path}
 
 
-def _storage_of(repository: Repository, path: str) -> DataStorage:
+def _storage_of(repository: Repository, path: str) -> checks.DataStorage:
     if is_url(path):
-        return DataStorage.URL
+        return checks.DataStorage.URL
     file = repository.root / path
     if _is_in_git(repository, path):
-        return DataStorage.LFS if _is_lfs(repository, path) else DataStorage.TRACKED
+        return checks.DataStorage.LFS if _is_lfs(repository, path) else checks.DataStorage.TRACKED
     if _is_in_git(repository, f"{path.rstrip('/')}.dvc"):
-        return DataStorage.DVC
-    return DataStorage.OUTSIDE if file.exists() else DataStorage.ABSENT
+        return checks.DataStorage.DVC
+    return checks.DataStorage.OUTSIDE if file.exists() else checks.DataStorage.ABSENT
 
 
 def _is_in_git(repository: Repository, path: str) -> bool:

@@ -22,8 +22,6 @@ from mlbot.setup import scaffold
 from mlbot.setup.detect import SUFFIXES, Table
 from mlbot.setup.scaffold import Choices, Draft, Facts, needs_ignore, propose
 
-# What a repository holds, for the first mlbot.yaml: its files, its code, its data.
-
 _MAX_TEXT = 256 * 1024
 
 _MAX_TEXTS = 500

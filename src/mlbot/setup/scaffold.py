@@ -14,20 +14,7 @@ from mlbot.lib.record import Name, Record, resolve
 from mlbot.lib.templates import environment
 from mlbot.lib.tree import is_url
 from mlbot.plan.content_key import LOCKS
-from mlbot.setup.detect import (
-    FUNCTION,
-    OUTPUT,
-    Recipe,
-    Table,
-    find_pair,
-    find_recipe,
-    find_target,
-    find_task,
-    id_columns,
-    positive_of,
-)
-
-# A first mlbot.yaml for a repository: what its files say, what is guessed, and what is missing.
+from mlbot.setup import detect
 
 METRICS: Mapping[Task, tuple[str, ...]] = MappingProxyType(
     {
@@ -51,7 +38,7 @@ class Facts:
     branch: str
     files: frozenset[str]
     texts: Mapping[str, str]
-    tables: tuple[Table, ...] = ()
+    tables: tuple[detect.Table, ...] = ()
 
 
 class Choices(Record):
@@ -79,7 +66,7 @@ class Draft(Record):
 
     model: Name
     task: Task
-    recipe: Recipe
+    recipe: detect.Recipe
     params: str | None
     train: str | None
     holdout: str
@@ -101,15 +88,15 @@ class Draft(Record):
 def propose(facts: Facts, choices: Choices) -> Draft:
     """The draft of a repository's files; what could not be found has a placeholder and a gap."""
     _check(facts, choices)
-    recipe = find_recipe(facts.files, facts.texts, choices.train)
-    pair = find_pair(facts.tables, choices.data, choices.holdout)
+    recipe = detect.find_recipe(facts.files, facts.texts, choices.train)
+    pair = detect.find_pair(facts.tables, choices.data, choices.holdout)
     holdout = pair.holdout or _placeholder(pair.train)
     tables = {table.path: table for table in facts.tables}
     seen = [tables[path] for path in (pair.holdout, pair.train) if path in tables and tables[path].columns]
     table = seen[0] if seen else None
-    target = choices.target or find_target(table)
+    target = choices.target or detect.find_target(table)
     values = sorted({value for each in seen for value in each.values(target or "")})
-    task = choices.task or find_task(values)
+    task = choices.task or detect.find_task(values)
     install = choices.install or _install(facts.files)
     gaps = (
         *_code_gaps(recipe),
@@ -121,13 +108,13 @@ def propose(facts: Facts, choices: Choices) -> Draft:
     return Draft(
         model=choices.model or _name(facts),
         task=task or Task.BINARY,
-        recipe=recipe or Recipe(run="python train.py"),
+        recipe=recipe or detect.Recipe(run="python train.py"),
         params=next((path for path in _PARAMS if path in facts.files), None),
         train=pair.train,
         holdout=holdout,
         target=target or "TARGET",
-        positive=positive_of(values) if (task or Task.BINARY) is Task.BINARY else None,
-        ids=id_columns(table, target),
+        positive=detect.positive_of(values) if (task or Task.BINARY) is Task.BINARY else None,
+        ids=detect.id_columns(table, target),
         example=_example(table, target),
         branch=facts.branch,
         install=install or _INSTALL,
@@ -151,19 +138,19 @@ def _check(facts: Facts, choices: Choices) -> None:
         raise UsageError(f"{table.path} has no column {choices.target!r}", where="--target", hint=f"It has: {listed}.")
 
 
-def _code_gaps(recipe: Recipe | None) -> tuple[Gap, ...]:
+def _code_gaps(recipe: detect.Recipe | None) -> tuple[Gap, ...]:
     if recipe is None:
         what = "no training script was found, so mlbot.yaml says `run: python train.py`"
         hint = (
-            f"Write train.py so that it saves an ONNX model to the path in ${OUTPUT}, or name what trains: "
+            f"Write train.py so that it saves an ONNX model to the path in ${detect.OUTPUT}, or name what trains: "
             "mlbot init --train SCRIPT, MODULE:FUNCTION or 'a command' --force"
         )
         return (Gap(what=what, hint=hint),)
     if not recipe.writes:
-        what = f"`{recipe.text}` does not mention {OUTPUT}, the path that its ONNX model has to be written to"
+        what = f"`{recipe.text}` does not mention {detect.OUTPUT}, the path that its ONNX model has to be written to"
         hint = (
-            f'In Python: onnx.save(model, os.environ["{OUTPUT}"]). A scikit-learn estimator needs no such line: name '
-            "a function of (params, seed) that returns it by `entrypoint: module:function` instead of `run`."
+            f'In Python: onnx.save(model, os.environ["{detect.OUTPUT}"]). A scikit-learn estimator needs no such line: '
+            "name a function of (params, seed) that returns it by `entrypoint: module:function` instead of `run`."
         )
         return (Gap(what=what, hint=hint, blocks=False),)
     return ()
@@ -177,7 +164,7 @@ def _install_gaps(install: str | None) -> tuple[Gap, ...]:
     return (Gap(what=what, hint=hint, blocks=False),)
 
 
-def _holdout_gaps(found: str | None, written: str, train: str | None, table: Table | None) -> tuple[Gap, ...]:
+def _holdout_gaps(found: str | None, written: str, train: str | None, table: detect.Table | None) -> tuple[Gap, ...]:
     if found is not None:
         return ()
     header = f" Its first line: {','.join(table.columns)}" if table else ""
@@ -189,7 +176,9 @@ def _holdout_gaps(found: str | None, written: str, train: str | None, table: Tab
     return (Gap(what=f"there is no holdout; mlbot.yaml names {written}, which is still to be made", hint=hint),)
 
 
-def _target_gaps(target: str | None, task: Task | None, holdout: str | None, table: Table | None) -> tuple[Gap, ...]:
+def _target_gaps(
+    target: str | None, task: Task | None, holdout: str | None, table: detect.Table | None
+) -> tuple[Gap, ...]:
     if target is None:
         why = f"the columns of {holdout} cannot be read from here" if holdout else "there is no data to read it from"
         hint = "Write it into mlbot.yaml as `target`, or: mlbot init --target COLUMN --force"
@@ -201,7 +190,7 @@ def _target_gaps(target: str | None, task: Task | None, holdout: str | None, tab
     return ()
 
 
-def _tracking_gaps(tables: Mapping[str, Table], paths: tuple[str | None, ...]) -> tuple[Gap, ...]:
+def _tracking_gaps(tables: Mapping[str, detect.Table], paths: tuple[str | None, ...]) -> tuple[Gap, ...]:
     apart = [path for path in paths if path is not None and path in tables and not tables[path].tracked]
     if not apart:
         return ()
@@ -215,11 +204,11 @@ def _placeholder(train: str | None) -> str:
     return posixpath.join(posixpath.dirname(path), f"holdout{posixpath.splitext(path)[1] or '.csv'}")
 
 
-def _example(table: Table | None, target: str | None) -> str | None:
+def _example(table: detect.Table | None, target: str | None) -> str | None:
     """A column with several values, to show a slice with."""
     if table is None:
         return None
-    passed = {target, *id_columns(table, target)}
+    passed = {target, *detect.id_columns(table, target)}
     fit = (column for column in table.columns if column not in passed and re.fullmatch(r"[A-Za-z_]\w*", column))
     return next((column for column in fit if len(table.values(column)) > 1), None)
 
@@ -282,7 +271,7 @@ def flow(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(flow, value))}]"
     text = str(value)
-    plain = _PLAIN.fullmatch(text) or FUNCTION.fullmatch(text)
+    plain = _PLAIN.fullmatch(text) or detect.FUNCTION.fullmatch(text)
     if plain and isinstance(resolve(text), str) and text.lower() not in {"yes", "no", "on", "off", "y", "n"}:
         return text
     return json.dumps(text, ensure_ascii=False)

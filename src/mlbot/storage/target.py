@@ -7,20 +7,9 @@ from mlbot.config.schema import EnvironmentConfig
 from mlbot.errors import MissingExtraError, NotEvaluatedError, RefusedError
 from mlbot.lib.record import Digest, Name
 from mlbot.lib.version import Served, Version
+from mlbot.storage import oci
 from mlbot.storage.digest import verify
 from mlbot.storage.objects import open_objects
-from mlbot.storage.oci import (
-    MODEL,
-    VERSION,
-    Credentials,
-    ModelManifest,
-    Packed,
-    Place,
-    Registry,
-    find_credentials,
-    manifest_at,
-    push,
-)
 from mlbot.storage.target_command import CommandTarget
 from mlbot.storage.target_files import FilesTarget
 
@@ -64,7 +53,7 @@ class Target(Protocol):
 class OciTarget:
     """Versions and the environment's tag in a registry. Tags can be overwritten there, so digests are compared."""
 
-    def __init__(self, place: Place, environment: Name, credentials: Credentials | None) -> None:
+    def __init__(self, place: oci.Place, environment: Name, credentials: oci.Credentials | None) -> None:
         self._place = place
         self._environment = environment
         self._credentials = credentials
@@ -72,8 +61,8 @@ class OciTarget:
     @classmethod
     def of(cls, url: str, environment: Name, *, token: str | None = None) -> Self:
         """The target of an `oci://` URL."""
-        place = Place.of(url)
-        return cls(place, environment, find_credentials(place.host, token))
+        place = oci.Place.of(url)
+        return cls(place, environment, oci.find_credentials(place.host, token))
 
     @property
     def url(self) -> str:
@@ -86,7 +75,7 @@ class OciTarget:
     def stage(self, model: Name, version: Version, digest: Digest, file: Path) -> None:
         verify(file, digest)
         registry, text = self._registry(model), version.text
-        packed = Packed(name="model.onnx", digest=digest, size_bytes=file.stat().st_size)
+        packed = oci.Packed(name="model.onnx", digest=digest, size_bytes=file.stat().st_size)
         found = self._manifest(registry, f"v{text}", model)
         if found is not None and found[1].file.digest != digest:
             raise RefusedError(
@@ -94,7 +83,7 @@ class OciTarget:
                 where=registry.place.url,
                 hint="A version never changes. Release these bytes under another one.",
             )
-        push(registry, file, packed, f"v{text}", {MODEL: model, VERSION: text})
+        oci.push(registry, file, packed, f"v{text}", {oci.MODEL: model, oci.VERSION: text})
 
     def switch(self, model: Name, version: Version) -> None:
         registry, text = self._registry(model), version.text
@@ -120,12 +109,12 @@ class OciTarget:
         registry.fetch_blob(file.digest, file.size_bytes, target)
         return Served(version=found[1].version, digest=file.digest)
 
-    def _registry(self, model: Name) -> Registry:
-        return Registry(self._place.inside(model), self._credentials)
+    def _registry(self, model: Name) -> oci.Registry:
+        return oci.Registry(self._place.inside(model), self._credentials)
 
-    def _manifest(self, registry: Registry, tag: str, model: Name) -> tuple[bytes, ModelManifest] | None:
+    def _manifest(self, registry: oci.Registry, tag: str, model: Name) -> tuple[bytes, oci.ModelManifest] | None:
         """Repositories have no capital letters, so `A` and `a` meet in one; whose it is stands in the manifest."""
-        found = manifest_at(registry, tag)
+        found = oci.manifest_at(registry, tag)
         if found is not None and found[1].model != model:
             raise RefusedError(
                 f"its tag {tag} is not of {model}",
