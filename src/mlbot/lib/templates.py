@@ -95,7 +95,7 @@ def _table(name: str) -> Mapping[str, str]:
     import yaml
 
     text = (templates() / "words" / f"{name}.yaml").read_text(encoding="utf-8")
-    return dict(_flat(yaml.load(text, yaml.BaseLoader), ""))  # noqa: S506 - a file of ours; this loader makes text alone
+    return dict(_flat(yaml.load(text, yaml.BaseLoader), ""))  # noqa: S506 - our own file; this loader makes text
 
 
 def _flat(value: Any, path: str) -> "list[tuple[str, str]]":

@@ -32,7 +32,7 @@ _SIGNS: Mapping[str, str] = MappingProxyType(
 _NARROWEST = 40
 
 
-def terminal(report: Report, color: bool, width: int = 100, *, brief: bool = False) -> str:  # noqa: FBT001 - a terminal's facts
+def terminal(report: Report, color: bool, width: int = 100, *, brief: bool = False) -> str:  # noqa: FBT001
     """The report as text of so many columns; brief leaves out what is below the gates."""
     pen = Pen(color, max(width, _NARROWEST))
     blocks = [_head(report, pen), *_notices(report.notices, pen)]
