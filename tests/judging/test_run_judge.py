@@ -85,13 +85,12 @@ def test_a_better_candidate_is_said_to_be(stage: Stage, good: Path, bad: Path) -
     assert "Worse than production" not in stage.comments[0]
 
 
-def test_a_file_that_is_gone_is_said_and_changes_nothing(stage: Stage, good: Path, bad: Path) -> None:
+def test_a_file_that_is_gone_is_reported_and_changes_nothing(stage: Stage, good: Path, bad: Path) -> None:
     live(stage, bad / "0" / "model.onnx", stored=False)
     stage.settle(good)
     assert stage.status[0] == "success"
-    assert (
-        "Not compared with `v1.0.0` in `production`: its file cannot be had: nothing is stored as" in stage.comments[0]
-    )
+    why = "Not compared with `v1.0.0` in `production`: The file is not available: nothing is stored as"
+    assert why in stage.comments[0]
 
 
 def test_bytes_that_are_no_model_are_not_scored(stage: Stage, good: Path, tmp_path: Path) -> None:
