@@ -60,7 +60,7 @@ def test_what_main_accepts_is_stored_and_is_a_baseline_when_its_artifact_is_gone
     assert [name for name in outcomes if "baseline" in name and outcomes[name] != "skipped"] == []
     (comment,) = user.comments(models, pull)
     assert "baseline" in comment
-    assert "cannot be had" not in comment
+    assert "not available" not in comment
 
 
 def test_a_store_that_takes_nothing_is_an_error_and_the_ledger_stays_silent(
