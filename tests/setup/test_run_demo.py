@@ -19,7 +19,6 @@ from mlbot.setup import run_demo
 
 @pytest.mark.nightly
 @pytest.mark.timeout(900)
-@pytest.mark.usefixtures("git_settings")
 def test_the_five_outcomes_and_the_delivery(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "demo"
     assert entry.invoke(["demo", "--out", str(out)]) == Exit.OK
