@@ -7,6 +7,7 @@ specification of a page has one view, which the page stretches to its width, and
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
@@ -431,7 +432,7 @@ def chart_specs(model: ModelReport) -> dict[str, Spec]:
 def picture_spec(model: ModelReport) -> Spec | None:
     """The charts of a comment, side by side: the changes by slice and one curve, without slices two curves."""
     made = (_MAKERS[name](model, Use.PICTURE) for name in ("slices", *_BESIDE))
-    chosen = [chart for chart in made if chart is not None][:2]
+    chosen = list(islice((chart for chart in made if chart is not None), 2))
     return _spec(alt.hconcat(*chosen, spacing=36).resolve_scale(color="independent")) if chosen else None
 
 
