@@ -20,10 +20,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from queue import Empty
@@ -102,25 +103,23 @@ def every_mutant() -> list[Mutant]:
     return [*MUTANTS, *(Mutant(**each) for each in drawn)]
 
 
-def apply(mutant: Mutant, source: Sequence[SourceFile], root: Path, reach: int, hint: str = "") -> Applied:
+def apply(mutant: Mutant, source: Sequence[SourceFile], near: Callable[[Place], list[str]], hint: str = "") -> Applied:
     """Find a mutant and its tests.
 
     Args:
         mutant: which.
         source: of src/mlbot.
-        root: of the checkout.
-        reach: the most imports between a test and the module.
+        near: the test files that reach a place of it.
         hint: the name of a test that killed it before; its files come first.
     """
     place = locate(mutant, source)
-    near = [path for ring in nearest_tests(place, root)[:reach] for path in ring]
-    name = function_of(hint).rpartition("::")[2]
-    known = [path for path in near if name and f"def {name}(" in (root / path).read_text("utf-8")]
+    tests, name = near(place), function_of(hint).rpartition("::")[2]
+    known = [path for path in tests if name and f"def {name}(" in (ROOT / path).read_text("utf-8")]
     return Applied(
         mutant=mutant,
         place=place,
         text=mutated(mutant, place),
-        batches=tuple(_batches([*known, *(path for path in near if path not in known)])),
+        batches=tuple(_batches([*known, *(path for path in tests if path not in known)])),
         hint=name,
     )
 
@@ -321,16 +320,18 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="mutants, or what their names begin with; none: all")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--reach", type=int, default=2, help="the most imports between a mutant and its tests")
+    parser.add_argument("--deep", action="store_true", help="run tests that start processes too, wherever they are")
     parser.add_argument("--remember", action="store_true", help=f"write the tests that kill into {KILLERS.name}")
     parser.add_argument("--check", action="store_true", help="only look whether each applies")
     options = parser.parse_args()
     wanted = [each for each in every_mutant() if not options.names or each.name.startswith(tuple(options.names))]
     killers: dict[str, str] = json.loads(KILLERS.read_text("utf-8")) if KILLERS.exists() else {}
     source = read_source(ROOT / "src" / "mlbot")
+    near = partial(nearest_tests, root=ROOT, reach=options.reach, deep=options.deep)
     work, results = [], list[Result]()
     for mutant in wanted:
         try:
-            work.append(apply(mutant, source, ROOT, options.reach, killers.get(mutant.name, "")))
+            work.append(apply(mutant, source, near, killers.get(mutant.name, "")))
         except StaleError as error:
             results.append(Result(name=mutant.name, fate=Fate.STALE, by=str(error)))
     if options.check:

@@ -216,14 +216,38 @@ def _line_starts(text: str) -> list[int]:
     return starts
 
 
-def nearest_tests(place: Place, root: Path) -> list[list[str]]:
-    """The test files that reach a module, by the number of imports between, nearest first; paths below `root`.
+def nearest_tests(place: Place, root: Path, *, reach: int, deep: bool) -> list[str]:
+    """The test files that reach a module, nearest first; paths below `root`.
 
-    Only imports count, wherever in a file they are; what a test runs as another process is not seen. Of files that are
-    as far those come first that are called as the module, that name what is changed, and that are in the same room.
+    Only imports count, wherever in a file they are; what a test runs as another process is not seen. First come the
+    files that are called as the module, those that name what is changed and those in its room; before all of them,
+    those that start no process.
+
+    Args:
+        place: in the module.
+        root: of the checkout.
+        reach: the most imports between a test and the module.
+        deep: whether tests that start processes count wherever they are, not only right beside the module.
     """
+    distance = _distances(f"mlbot.{place.file.module}", root)
+    *_, room, stem = ["", *place.file.module.split(".")]
+    changed = place.file.definition_at(place.start)
+    slow = _starting_processes(root)
+    ranked: list[tuple[tuple[bool, int, bool, bool, bool], str]] = []
+    for name, far in distance.items():
+        path = f"{name.replace('.', '/')}.py"
+        here, called = f"/{room}/" in path, f"/test_{stem}" in path
+        if name.startswith("tests.") and "/test_" in path and far <= reach:
+            names = bool(changed) and changed in (root / path).read_text("utf-8")
+            if name not in slow or deep or (far == 1 and (here or called)):
+                ranked.append(((name in slow, far, not called, not names, not here), path))
+    return [path for _, path in sorted(ranked)]
+
+
+def _distances(module: str, root: Path) -> dict[str, int]:
+    """How many imports each module is away from one that it reaches."""
     importers = _importers(root)
-    distance = {f"mlbot.{place.file.module}": 0}
+    distance = {module: 0}
     todo = deque(distance)
     while todo:
         name = todo.popleft()
@@ -231,18 +255,21 @@ def nearest_tests(place: Place, root: Path) -> list[list[str]]:
             if other not in distance:
                 distance[other] = distance[name] + 1
                 todo.append(other)
-    *_, room, stem = ["", *place.file.module.split(".")]
-    changed = place.file.definition_at(place.start)
+    return distance
 
-    def order(path: str) -> tuple[bool, bool, bool, str]:
-        names = bool(changed) and changed in (root / path).read_text("utf-8")
-        return f"/test_{stem}" not in path, not names, f"/{room}/" not in path, path
 
-    rings: dict[int, list[str]] = {}
-    for name, far in distance.items():
-        if name.startswith("tests.") and name.rpartition(".")[2].startswith("test_"):
-            rings.setdefault(far, []).append(f"{name.replace('.', '/')}.py")
-    return [sorted(rings[far], key=order) for far in sorted(rings)]
+@cache
+def _starting_processes(root: Path) -> frozenset[str]:
+    """The tests and their helpers that start processes: git, a training, a server."""
+    found: set[str] = set()
+    todo = deque(["subprocess", "threading", "multiprocessing", "tests.support.tiny"])
+    while todo:
+        name = todo.popleft()
+        for other in _importers(root).get(name, ()):
+            if other.startswith("tests.") and other not in found and other != "tests.conftest":
+                found.add(other)
+                todo.append(other)
+    return frozenset(found)
 
 
 @cache
@@ -256,8 +283,7 @@ def _importers(root: Path) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for name, path in files.items():
         for imported in _imported(path):
-            if imported in files:
-                found.setdefault(imported, set()).add(name)
+            found.setdefault(imported, set()).add(name)
         for conftest in (name.rsplit(".", up)[0] + ".conftest" for up in range(1, name.count(".") + 1)):
             if conftest in files and conftest != name:
                 found.setdefault(conftest, set()).add(name)

@@ -463,8 +463,8 @@ _ADMISSION = (
     Mutant(
         name="admission/skipped-is-a-success",
         fault="A training that was skipped leaves a green status.",
-        old="Conclusion.SKIPPED: (Cause.SKIPPED, State.ERROR)",
-        new="Conclusion.SKIPPED: (Cause.SKIPPED, State.SUCCESS)",
+        old="Cause.SKIPPED, State.ERROR",
+        new="Cause.SKIPPED, State.SUCCESS",
     ),
     Mutant(
         name="admission/unfinished-is-judged",
