@@ -30,6 +30,7 @@ BOTH = """
 import sys
 from pathlib import Path
 from tests.support.training_samples import model
+from tests.training.test_run_train import HEAD, Checkouts, jobs
 from mlbot.training.run_train import train_models
 from mlbot.storage.results import ResultStore
 root = Path(sys.argv[1])
