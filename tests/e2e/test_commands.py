@@ -111,6 +111,7 @@ def test_a_fork_is_trained_again_by_its_whole_sha(github: FakeGitHub, actions: H
     assert not github.requests.refused()
 
 
+@pytest.mark.nightly
 def test_a_draft_is_trained_on_request(github: FakeGitHub, actions: Harness) -> None:
     models, alice = user.repository(github), github.user("alice")
     alice.push("idea", tiny.params(offset=6000))
@@ -120,6 +121,7 @@ def test_a_draft_is_trained_on_request(github: FakeGitHub, actions: Harness) -> 
     assert user.statuses(models, user.head(pull))[-1][0] == "success"
 
 
+@pytest.mark.nightly
 def test_judging_again_follows_the_policy(github: FakeGitHub, actions: Harness) -> None:
     """The gates moved on main: the same files, judged by what it says now."""
     models, pull = trained(github, actions)
@@ -180,6 +182,7 @@ def test_other_comments_cost_nothing(github: FakeGitHub, actions: Harness, body:
     assert user.comments(models, issue) == [body]
 
 
+@pytest.mark.nightly
 def test_a_comment_delivered_again_does_nothing_twice(github: FakeGitHub, actions: Harness) -> None:
     models, pull = trained(github, actions)
     comment = say(github, actions, pull, "/retrain")

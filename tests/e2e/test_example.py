@@ -140,6 +140,7 @@ def with_weekend(table: str) -> str:
     return "\n".join([f"{header},weekend", *(f"{row},{number % 2}" for number, row in enumerate(rows)), ""])
 
 
+@pytest.mark.nightly
 def test_from_a_fork_through_the_merge_queue(github: FakeGitHub, actions: Harness, example: dict[str, str]) -> None:
     story = Story(github, actions, example)
 
@@ -188,6 +189,7 @@ def with_second_model(config: str) -> str:
     return f"{models}\n{second}\nguard:{rest}"
 
 
+@pytest.mark.nightly
 def test_trials_beside_a_verdict(github: FakeGitHub, actions: Harness, example: dict[str, str]) -> None:
     """Other parameters are tried by a comment, and nothing of what stands already moves."""
     story = Story(github, actions, example)

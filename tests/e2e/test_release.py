@@ -168,6 +168,7 @@ SLY = dedent("""
 """)
 
 
+@pytest.mark.nightly
 def test_an_early_tag_githubs_own_reviewers_and_a_tag_that_verifies_nothing(
     github: FakeGitHub, actions: Harness, tmp_path: Path
 ) -> None:

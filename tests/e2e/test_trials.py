@@ -66,6 +66,7 @@ def test_an_apps_rerun_raises_events_and_a_trial_stays_a_trial(github: FakeGitHu
     assert states[len(before) :] == ["pending", "success"]
 
 
+@pytest.mark.nightly
 def test_a_trial_of_what_is_not_stale_meets_the_guarded_branchs_model(github: FakeGitHub, actions: Harness) -> None:
     models, alice = user.repository(github), github.user("alice")
     first = alice.pull_request("first", tiny.params(offset=1000))
@@ -81,6 +82,7 @@ def test_a_trial_of_what_is_not_stale_meets_the_guarded_branchs_model(github: Fa
     assert user.verdict(models, user.head(pull)) == "success"
 
 
+@pytest.mark.nightly
 def test_a_named_retrain_trains_that_model_only_and_judges_all(github: FakeGitHub, actions: Harness) -> None:
     two = user.CONFIG + user.CONFIG.split("models:\n")[1].replace("  tiny:", "  other:")
     models = user.repository(github, without=(), **{"mlbot.yaml": two})
