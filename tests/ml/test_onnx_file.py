@@ -2,13 +2,15 @@
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from onnx import helper
+from onnxruntime.capi import onnxruntime_pybind11_state
 from skl2onnx import to_onnx
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, StackingClassifier
@@ -89,6 +91,133 @@ def test_a_function_that_the_file_defines_itself_may_have_any_domain() -> None:
     body = [helper.make_node("Relu", ["a"], ["p"])]
     function = helper.make_function("pkg.torch", "f", ["a"], ["p"], body, [helper.make_opsetid("", 17)])
     parse_model(one(helper.make_node("f", ["a"], ["p"], domain="pkg.torch"), "pkg.torch", [function]))
+
+
+def own_function(
+    domain: str, name: str, body: Sequence[onnx.NodeProto] | None = None, *, domains: Sequence[str] = ()
+) -> onnx.FunctionProto:
+    opsets = [helper.make_opsetid(each, 1 if each else 17) for each in ("", *domains)]
+    return helper.make_function(domain, name, ["a"], ["p"], body or [helper.make_node("Relu", ["a"], ["p"])], opsets)
+
+
+def calling(domain: str, name: str) -> onnx.NodeProto:
+    return helper.make_node(name, ["a"], ["p"], domain=domain)
+
+
+def in_graph(node: onnx.NodeProto) -> onnx.NodeProto:
+    """The node in a branch."""
+    inner = helper.make_graph([node], "inner", [], [port("p")])
+    return helper.make_node("If", ["a"], ["p"], then_branch=inner, else_branch=inner)
+
+
+RUNTIMES = (
+    *("", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training", "ai.onnx.contrib"),
+    *("com.microsoft", "com.microsoft.nchwc", "com.microsoft.experimental", "com.microsoft.dml"),
+    *("com.ms.internal.nhwc", "org.pytorch.aten", "com.intel.ai", "com.xilinx", "trt.plugins"),
+    *("COM.Microsoft", "com.microsoft ", " com.microsoft", "com.microsoft\n", "com.microsoft\0", "com.micro\u200bsoft"),
+)
+
+
+@pytest.mark.parametrize("domain", RUNTIMES)
+@pytest.mark.parametrize("used", ["plain", "branch", "function", "never"])
+def test_a_function_of_the_file_in_a_domain_of_the_runtime_is_refused(domain: str, used: str) -> None:
+    function, call = own_function(domain, "QuickGelu"), calling(domain, "QuickGelu")
+    outer = own_function("own", "f", [call], domains=[domain] if domain else [])
+    node = {
+        "plain": call,
+        "branch": in_graph(call),
+        "function": calling("own", "f"),
+        "never": helper.make_node("Relu", ["a"], ["p"]),
+    }[used]
+    functions = [function, outer] if used == "function" else [function]
+    assert "belongs to the runtime" in refused(one(node, domain, functions))
+
+
+def test_a_function_cannot_take_a_standard_operators_place() -> None:
+    assert "belongs to the runtime" in refused(one(calling("", "Relu"), "", [own_function("", "Relu")]))
+
+
+def test_no_domain_of_the_runtime_that_is_installed_is_forgotten() -> None:
+    known = {schema.domain for schema in onnxruntime_pybind11_state.get_all_operator_schema()}
+    known |= {schema.domain for schema in onnx.defs.get_all_schemas_with_history()}
+    assert "com.microsoft" in known
+    for domain in known:
+        assert "belongs to the runtime" in refused(one(calling("own", "f"), "own", [own_function(domain, "f")]))
+
+
+def test_a_function_of_the_file_may_call_another() -> None:
+    functions = [own_function("own", "f", [calling("own", "g")], domains=["own"]), own_function("own", "g")]
+    parse_model(one(calling("own", "f"), "own", functions))
+
+
+@pytest.mark.parametrize("branch", [False, True])
+def test_functions_that_call_each_other_without_an_end_are_refused(*, branch: bool) -> None:
+    calls = [in_graph(calling("own", name)) if branch else calling("own", name) for name in "gf"]
+    functions = [own_function("own", name, [call], domains=["own"]) for name, call in zip("fg", calls, strict=True)]
+    assert "calls itself" in refused(one(calling("own", "f"), "own", functions))
+    assert "calls itself" in refused(one(calling("own", "f"), "own", [own_function("own", "f", [calling("own", "f")])]))
+
+
+def test_functions_that_call_each_other_too_deep_are_refused() -> None:
+    chain = [own_function("own", f"f{at}", [calling("own", f"f{at + 1}")], domains=["own"]) for at in range(500)]
+    functions = [*chain, own_function("own", "f500")]
+    assert "64 deep" in refused(one(calling("own", "f0"), "own", functions))
+
+
+def test_a_function_that_is_defined_twice_is_refused() -> None:
+    functions = [own_function("own", "f"), own_function("own", "f", [helper.make_node("Sigmoid", ["a"], ["p"])])]
+    assert "twice" in refused(one(calling("own", "f"), "own", functions))
+
+
+def test_a_function_of_another_overload_is_not_the_files_own() -> None:
+    call = calling("own", "f")
+    call.overload = "other"
+    assert "'f' of 'own'" in refused(one(call, "own", [own_function("own", "f")]))
+
+
+def texts(
+    kind: Descriptor, path: tuple[str, ...] = (), seen: frozenset[str] = frozenset()
+) -> Iterator[tuple[str, ...]]:
+    """The way to every field of text in a kind of message: each kind once on a way."""
+    for field in kind.fields:
+        way = (*path, field.name)
+        if field.type == FieldDescriptor.TYPE_STRING or (kind.name, field.name) in TEXTS_AS_BYTES:
+            yield way
+        elif field.message_type is not None and field.message_type.name not in seen:
+            yield from texts(field.message_type, way, seen | {field.message_type.name})
+
+
+TEXTS_AS_BYTES = {("AttributeProto", "s"), ("AttributeProto", "strings"), ("TensorProto", "string_data")}
+
+
+def spoilt(way: tuple[str, ...]) -> bytes:
+    """A model whose text at the end of a way is no UTF-8."""
+    model = columns({"a": 1.0})
+    message: Any = model
+    for name in way[:-1]:
+        inner = getattr(message, name)
+        message = inner.add() if hasattr(inner, "add") else inner
+    mark = "spoilt_text"
+    encoded = mark if message.DESCRIPTOR.fields_by_name[way[-1]].type == FieldDescriptor.TYPE_STRING else mark.encode()
+    if isinstance(getattr(message, way[-1]), str | bytes):
+        setattr(message, way[-1], encoded)
+    else:
+        getattr(message, way[-1]).append(encoded)
+    content: bytes = model.SerializeToString()
+    assert mark.encode() in content
+    return content.replace(mark.encode(), b"\xff\xfe\x80poilt_te")
+
+
+@pytest.mark.parametrize("way", [*texts(onnx.ModelProto.DESCRIPTOR)], ids=".".join)
+def test_text_that_is_no_utf8_is_refused_wherever_it_is(way: tuple[str, ...]) -> None:
+    detail = refused(spoilt(way))
+    assert "no UTF-8" in detail or (way[0] == "training_info" and "training graphs" in detail)
+
+
+@pytest.mark.parametrize("text", [b"\xed\xa0\x80", b"\xc0\x80", b"\xf5\x80\x80\x80", b"caf\xe9"])
+def test_what_only_looks_like_utf8_is_refused(text: bytes) -> None:
+    content = one(helper.make_node("Relu", ["a"], ["p"], name="#" * len(text)))
+    assert "no UTF-8" in refused(content.replace(b"#" * len(text), text))
 
 
 @pytest.mark.parametrize(("operator", "allowed"), [("Gelu", True), ("QGemm", True), ("PythonOp", False)])

@@ -339,6 +339,25 @@ def test_a_custom_operator_is_refused(tmp_path: Path, holdout: HoldoutData) -> N
     assert found.reason is Reason.MODEL_REFUSED
 
 
+def test_a_function_named_as_the_runtimes_operator_is_refused(tmp_path: Path, holdout: HoldoutData) -> None:
+    body = [helper.make_node("Relu", ["a"], ["p"])]
+    function = helper.make_function("com.microsoft", "QuickGelu", ["a"], ["p"], body, [helper.make_opsetid("", 17)])
+    node = helper.make_node("QuickGelu", ["a"], ["p"], domain="com.microsoft")
+    model = build([node], [port("a")], [port("p")], domains=["com.microsoft"], functions=[function])
+    assert problem(tmp_path, model, holdout).reason is Reason.MODEL_REFUSED
+
+
+@pytest.mark.parametrize("field", [b"the-graph", b"the-node", b"Sigmoid", b"weights"])
+def test_text_that_is_no_utf8_is_the_models_fault(tmp_path: Path, holdout: HoldoutData, field: bytes) -> None:
+    nodes = [helper.make_node("Sigmoid", ["weights"], ["p"], name="the-node")]
+    model = build([helper.make_node("Identity", ["a"], ["weights"]), *nodes], [port("a")], [port("p")])
+    model.graph.name = "the-graph"
+    content = model.SerializeToString()
+    assert field in content
+    found = problem(tmp_path, content.replace(field, b"\xff" * len(field)), holdout)
+    assert found.reason is Reason.MODEL_REFUSED
+
+
 def shortened() -> onnx.ModelProto:
     """The first row only."""
     constants = {name: np.array([value]) for name, value in (("from", 0), ("to", 1), ("axis", 0))}

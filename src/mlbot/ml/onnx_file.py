@@ -1,9 +1,9 @@
 """An ONNX file: what it may contain, and what its inputs and outputs have to be. Runs in the scoring child.
 
 Parsing hostile bytes is native code's work. Allowed: operators of ONNX and ONNX-ML; those of `com.microsoft` that
-onnxruntime's own quantiser writes; functions that the file defines itself; control flow (a loop that never ends meets
-the time limit). Refused: tensors stored in other files, and operators of any other domain, since they would need code
-that mlbot does not load.
+onnxruntime's own quantiser writes; functions that the file defines itself, in a domain that no runtime knows; control
+flow (a loop that never ends meets the time limit). Refused: tensors stored in other files, operators of any other
+domain, since they would need code that mlbot does not load, and text that is no UTF-8.
 
 Inputs: one a column, named as the column, `[N, 1]`, in any order; or one numeric `[N, F]`. Outputs: probabilities
 `[N, C]` or, for two classes, `[N]` or `[N, 1]`; for regression `[N]` or `[N, 1]`. A model with an input a column need
@@ -12,13 +12,15 @@ never pass the config that its base still needs.
 """
 
 import json
+import re
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import onnx
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 from onnx import checker, numpy_helper
 
@@ -28,7 +30,14 @@ from mlbot.ml import protocol
 from mlbot.ml.protocol import Expected, Feature, Kind, Layout, ModelFacts, Refused, listed, quoted
 
 _MAX_NESTING = 16
+_MAX_CALLS = 64
+"""How deep functions of the file may call each other."""
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
+_RUNTIMES = re.compile(r"(ai\.onnx|com\.(microsoft|ms|intel|xilinx|nvidia|amd)|org\.pytorch|trt)(\..*)?", re.IGNORECASE)
+"""The domains that ONNX, onnxruntime and its providers keep for themselves, with all that is below them."""
+_OWN_DOMAIN = re.compile(r"[!-~]+")
+_BYTES_OF_TEXT = frozenset({"onnx.AttributeProto.s", "onnx.AttributeProto.strings", "onnx.TensorProto.string_data"})
+"""Fields that the format declares as bytes and defines as UTF-8."""
 
 _QUANTISED = frozenset(
     {
@@ -43,12 +52,15 @@ _QUANTISED = frozenset(
 def parse_model(content: bytes) -> onnx.ModelProto:
     """Read an ONNX file; raises `Refused` when it is none, or contains what is not allowed."""
     model = _decoded(content)
-    own = frozenset((function.domain, function.name) for function in model.functions)
+    for message in _messages(model):
+        _readable(message)
+    own = _own_functions(model)
     for message in _messages(model):
         if isinstance(message, onnx.TensorProto):
             _inside(message)
         elif isinstance(message, onnx.NodeProto):
-            _known(message, own)
+            _known(message, own.keys())
+    _ending(own)
     _valid(content)
     return model
 
@@ -68,17 +80,15 @@ def _decoded(content: bytes) -> onnx.ModelProto:
     return model
 
 
-def _messages(model: onnx.ModelProto) -> Iterator[Message]:
-    """Every message inside a model: nodes, attributes, subgraphs, tensors (sparse ones too), functions.
+def _messages(whole: Message) -> Iterator[Message]:
+    """Every message inside a model or a function: nodes, attributes, subgraphs, tensors (sparse ones too), functions.
 
     It goes by the format's own description instead of a list of places, so a place cannot be forgotten.
     """
-    waiting: list[tuple[Message, int]] = [(model, 0)]
+    waiting: list[tuple[Message, int]] = [(whole, 0)]
     while waiting:
         message, depth = waiting.pop()
         yield message
-        if isinstance(message, onnx.TensorProto):
-            continue
         if isinstance(message, onnx.GraphProto):
             depth += 1
             if depth > _MAX_NESTING:
@@ -86,6 +96,62 @@ def _messages(model: onnx.ModelProto) -> Iterator[Message]:
         for field, value in message.ListFields():
             if field.message_type is not None:
                 waiting.extend((inner, depth) for inner in ((value,) if isinstance(value, Message) else value))
+
+
+def _readable(message: Message) -> None:
+    """Refuse text that is no UTF-8: the parser leaves it as bytes, and no two readers of ONNX do the same with it."""
+    for field, value in message.ListFields():
+        name = field.full_name
+        if field.type == FieldDescriptor.TYPE_STRING or name in _BYTES_OF_TEXT:
+            texts = (value,) if isinstance(value, str | bytes) else value
+            if not all(isinstance(text, str) or _is_utf8(text) for text in texts):
+                raise _refused(
+                    f"The ONNX model has text that is no UTF-8, in {name.removeprefix('onnx.')}. Export it again."
+                )
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+_Call = tuple[str, str, str]
+"""Domain, name and overload: by these a node names what it calls."""
+
+
+def _own_functions(model: onnx.ModelProto) -> Mapping[_Call, frozenset[_Call]]:
+    """The functions that the file defines, and what each of them calls.
+
+    A runtime runs its own operator where it has one of that name, whatever the file defines: so a file's function may
+    not be in a domain that a runtime knows, nor in one that can be taken for such a domain.
+    """
+    own: dict[_Call, frozenset[_Call]] = {}
+    for function in model.functions:
+        called = (function.domain, function.name, function.overload)
+        if not _OWN_DOMAIN.fullmatch(function.domain) or _RUNTIMES.fullmatch(function.domain):
+            raise _refused(
+                f"The ONNX model defines a function {quoted(function.name)} in the domain {quoted(function.domain)}, "
+                "which belongs to the runtime: it would run its own operator instead. Use a domain of your own."
+            )
+        if called in own:
+            raise _refused(f"The ONNX model defines the function {quoted(function.name)} twice.")
+        nodes = (message for message in _messages(function) if isinstance(message, onnx.NodeProto))
+        own[called] = frozenset((node.domain, node.op_type, node.overload) for node in nodes)
+    return own
+
+
+def _ending(own: Mapping[_Call, frozenset[_Call]]) -> None:
+    """Refuse functions that call themselves, or each other, without an end."""
+    left = {called: calls & own.keys() for called, calls in own.items()}
+    for _ in range(_MAX_CALLS):
+        left = {called: calls & left.keys() for called, calls in left.items() if calls & left.keys()}
+        if not left:
+            return
+    name = quoted(min(left)[1])
+    raise _refused(f"The ONNX model's function {name} calls itself, or calls others more than {_MAX_CALLS} deep.")
 
 
 def _inside(tensor: onnx.TensorProto) -> None:
@@ -96,8 +162,8 @@ def _inside(tensor: onnx.TensorProto) -> None:
         )
 
 
-def _known(node: onnx.NodeProto, own: frozenset[tuple[str, str]]) -> None:
-    if node.domain in _DOMAINS or (node.domain, node.op_type) in own:
+def _known(node: onnx.NodeProto, own: Collection[_Call]) -> None:
+    if node.domain in _DOMAINS or (node.domain, node.op_type, node.overload) in own:
         return
     if node.domain == "com.microsoft" and node.op_type in _QUANTISED:
         return
