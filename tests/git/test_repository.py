@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import IO
 import pytest
 from tests.support.git_samples import Sandbox, make
 
-from mlbot.errors import UsageError
+from mlbot.errors import NotEvaluatedError, UsageError
+from mlbot.git.command import git
 from mlbot.git.repository import Repository, three_commits
 
 
@@ -565,3 +567,89 @@ def test_no_telling_which_branch_is_guarded(sandbox: Sandbox) -> None:
     sandbox.git("branch", "-m", "main", "work")
     with pytest.raises(UsageError, match="--base BRANCH"):
         three_commits(repository(sandbox))
+
+
+# --- a tree that a few objects make too big
+
+
+def nested(sandbox: Sandbox, oid: str, *, kind: str = "blob", wide: int = 100, deep: int = 3) -> str:
+    """A commit whose tree holds the same object `wide ** deep` times."""
+    mode = "100644" if kind == "blob" else "040000"
+    for _ in range(deep):
+        lines = "".join(f"{mode} {kind} {oid}\t{name:03}\n" for name in range(wide))
+        oid = git(["mktree"], sandbox.path, stdin=lines.encode()).decode().strip()
+        mode, kind = "040000", "tree"
+    return sandbox.git("commit-tree", oid, "-m", "A bomb")
+
+
+def blob(sandbox: Sandbox, content: bytes = b"x") -> str:
+    return git(["hash-object", "-w", "--stdin"], sandbox.path, stdin=content).decode().strip()
+
+
+def too_big(sandbox: Sandbox, sha: str, words: str) -> None:
+    with pytest.raises(NotEvaluatedError, match=f"too big: it .*{words}") as caught:
+        Repository.discover(sandbox.path).tree(sha)
+    assert caught.value.where == f"commit {sha[:10]}"
+    assert "out of git" in caught.value.hint
+
+
+def test_a_tree_bomb_is_counted_before_it_is_held(sandbox: Sandbox) -> None:
+    sha = nested(sandbox, blob(sandbox))  # 10^6 files of four objects
+    tracemalloc.start()
+    try:
+        too_big(sandbox, sha, "300,000 files and folders")
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_folders_without_a_file_are_counted_too(sandbox: Sandbox) -> None:
+    empty = git(["mktree"], sandbox.path).decode().strip()
+    too_big(sandbox, nested(sandbox, empty, kind="tree", deep=5), "300,000 files and folders")  # 10^10 folders
+
+
+def test_a_tree_of_the_largest_size_is_read(sandbox: Sandbox) -> None:
+    sha = nested(sandbox, blob(sandbox), wide=66, deep=3)
+    assert len(Repository.discover(sandbox.path).tree(sha).entries) == 66**3
+
+
+def in_folders(sandbox: Sandbox, name: str, deep: int) -> str:
+    oid, kind, mode = blob(sandbox), "blob", "100644"
+    for _ in range(deep):
+        oid = git(["mktree"], sandbox.path, stdin=f"{mode} {kind} {oid}\t{name}\n".encode()).decode().strip()
+        kind, mode = "tree", "040000"
+    return sandbox.git("commit-tree", oid, "-m", "Deep")
+
+
+@pytest.mark.parametrize(("name", "deep"), [("d", 300), ("d" * 250, 20)])
+def test_a_path_that_no_disk_takes_is_refused(sandbox: Sandbox, name: str, deep: int) -> None:
+    too_big(sandbox, in_folders(sandbox, name, deep), "a path of more than 4,096 bytes or 256 folders")
+
+
+def test_long_paths_are_counted_by_their_bytes(sandbox: Sandbox) -> None:
+    oid = blob(sandbox)
+    for wide, kind, mode in ((200, "blob", "100644"), *[(1, "tree", "040000")] * 14, *[(100, "tree", "040000")] * 1):
+        lines = "".join(f"{mode} {kind} {oid}\t{str(each) + 'n' * 240}\n" for each in range(wide))
+        oid = git(["mktree"], sandbox.path, stdin=lines.encode()).decode().strip()
+    too_big(sandbox, sandbox.git("commit-tree", oid, "-m", "Long"), "64 MiB of paths")
+
+
+def test_a_link_of_many_bytes_is_not_read(sandbox: Sandbox) -> None:
+    lines = f"120000 blob {blob(sandbox, b'x' * 10_000)}\tlink\n"
+    tree = git(["mktree"], sandbox.path, stdin=lines.encode()).decode().strip()
+    with pytest.raises(NotEvaluatedError, match="too big: it has 10,000 bytes"):
+        Repository.discover(sandbox.path).tree(sandbox.git("commit-tree", tree, "-m", "A link"))
+
+
+def test_a_file_that_fills_the_memory_is_not_read(sandbox: Sandbox) -> None:
+    sha = sandbox.commit({"mlbot.yaml": "x" * (65 << 20)})
+    with pytest.raises(NotEvaluatedError, match="reads at most 67,108,864"):
+        Repository.discover(sandbox.path).read(sha, "mlbot.yaml")
+
+
+def test_history_is_what_the_commits_say(sandbox: Sandbox) -> None:
+    first, second = sandbox.commit({"a": "1"}), sandbox.commit({"a": "2"})
+    grafts = sandbox.path / ".git" / "info" / "grafts"
+    grafts.parent.mkdir(exist_ok=True)
+    grafts.write_text(f"{second}\n")
+    assert Repository.discover(sandbox.path).merge_base(first, second) == first

@@ -190,3 +190,11 @@ def test_what_fits_is_in_the_fixed_folder(pattern: list[str], path: list[str]) -
     joined, name = "/".join(pattern), "/".join(path)
     if fits(joined, name) and any(letter in joined for letter in "*?["):
         assert name.startswith(fixed_folder(joined))
+
+
+def test_many_links_to_the_same_folder_cost_one_look() -> None:
+    links = {f"links/{number}": ".." for number in range(3_000)}
+    many = tree(*(f"data/{number}" for number in range(30_000)), links=links)
+    started = time.process_time()
+    assert len(many.match("links")) == 33_000
+    assert time.process_time() - started < 1

@@ -2,10 +2,14 @@
 
 import os
 import subprocess
+import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-from mlbot.errors import UsageError
+from mlbot.errors import NotEvaluatedError, UsageError
 
 _SETTINGS = (
     "core.hooksPath=/dev/null",
@@ -16,7 +20,9 @@ _SETTINGS = (
     "gc.auto=0",
     "i18n.commitEncoding=UTF-8",
     "submodule.recurse=false",
+    "fetch.recurseSubmodules=false",
     "advice.addEmbeddedRepo=false",
+    "advice.graftFileDeprecated=false",
 )
 
 _PASSED = ("GIT_CONFIG_", "GIT_SSH", "GIT_SSL_", "GIT_LFS_", "GIT_TRACE", "GIT_ASKPASS", "GIT_CEILING_DIRECTORIES")
@@ -38,6 +44,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_GRAFT_FILE": os.devnull,
         "GIT_LITERAL_PATHSPECS": "1",
     }
     return passed | fixed | dict(extra or {})
@@ -47,20 +54,50 @@ def try_git(
     arguments: Sequence[str], cwd: Path, *, stdin: bytes = b"", extra: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a git command to its end, whatever it ends in; raises `UsageError` only when there is no git."""
-    settings = [word for setting in _SETTINGS for word in ("-c", setting)]
     try:
         return subprocess.run(
-            ["git", *settings, *arguments],
-            cwd=cwd,
-            env=environment(extra),
-            input=stdin,
-            capture_output=True,
-            check=False,
+            _command(arguments), cwd=cwd, env=environment(extra), input=stdin, capture_output=True, check=False
         )
     except FileNotFoundError as error:
-        if not cwd.is_dir():
-            raise UsageError(f"there is no folder {cwd}") from error
-        raise UsageError("git is not installed", hint="Install git 2.25 or newer.") from error
+        raise _missing(cwd) from error
+
+
+def _command(arguments: Sequence[str]) -> list[str]:
+    return ["git", *(word for setting in _SETTINGS for word in ("-c", setting)), *arguments]
+
+
+def _missing(cwd: Path) -> UsageError:
+    if not cwd.is_dir():
+        return UsageError(f"there is no folder {cwd}")
+    return UsageError("git is not installed", hint="Install git 2.25 or newer.")
+
+
+@contextmanager
+def streamed(arguments: Sequence[str], cwd: Path, stdin: bytes = b"") -> Iterator[IO[bytes]]:
+    """What a git command writes to stdout, to be read while it runs; an exception of the reader's ends it.
+
+    Raises `UsageError` with git's own words if it fails. For output whose size a stranger decides.
+    """
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as errors:
+        given.write(stdin)
+        given.seek(0)
+        try:
+            process = subprocess.Popen(
+                _command(arguments), cwd=cwd, env=environment(), stdin=given, stdout=subprocess.PIPE, stderr=errors
+            )
+        except FileNotFoundError as error:
+            raise _missing(cwd) from error
+        with process:
+            try:
+                if process.stdout is not None:
+                    yield process.stdout
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode != 0:
+            errors.seek(0)
+            done = subprocess.CompletedProcess(process.args, process.returncode, b"", errors.read(_MOST_WORDS))
+            raise UsageError(f"git {arguments[0]} failed: {words(done)}", where=str(cwd))
 
 
 def git(arguments: Sequence[str], cwd: Path, *, stdin: bytes = b"", extra: Mapping[str, str] | None = None) -> bytes:
@@ -77,24 +114,82 @@ def words(done: subprocess.CompletedProcess[bytes]) -> str:
     return text or f"it ended with exit code {done.returncode} and said nothing"
 
 
-def read_objects(oids: Iterable[str], cwd: Path) -> Mapping[str, bytes]:
-    """The contents of objects by their ids, in one git process; raises `UsageError` when the repository lacks one."""
+MOST_ENTRIES = 300_000
+_BYTES_OF_ENTRY = 224  # as many as a list may have of them on average
+_MOST_WORDS = 10_000
+_LONGEST_PATH = 4096  # bytes, as Linux has it
+_DEEPEST = 256
+_LARGEST = 64 << 20
+_CHUNK = 1 << 16
+
+
+def list_tree(rev: str, cwd: Path, *paths: str, most: int = MOST_ENTRIES) -> Iterator[tuple[str, str, str]]:
+    """Mode, object id and path of each file of a commit or tree (of those in `paths`), in git's order.
+
+    Raises `NotEvaluatedError` beyond `most` files and folders, before any of it is parsed: a few objects that contain
+    each other name more files than a memory holds.
+    """
+    # -t: folders count too, for one that holds nothing but folders is walked without an entry being written.
+    listed = _counted(["ls-tree", "-r", "-t", "-z", "--full-tree", rev, "--", *paths], rev, cwd, most)
+    start = 0
+    while (end := listed.find(b"\0", start)) >= 0:
+        mode, kind, rest = listed[start:end].split(b" ", 2)
+        oid, _, path = rest.partition(b"\t")
+        if len(path) > _LONGEST_PATH or path.count(b"/") > _DEEPEST:
+            raise _too_big(rev, f"has a path of more than {_LONGEST_PATH:,} bytes or {_DEEPEST} folders")
+        if kind != b"tree":
+            # Interned, for there are four modes and hundreds of thousands of files.
+            yield sys.intern(mode.decode()), oid.decode(), path.decode("utf-8", "surrogateescape")
+        start = end + 1
+
+
+def _counted(arguments: Sequence[str], rev: str, cwd: Path, most: int) -> bytearray:
+    listed, entries = bytearray(), 0
+    with streamed(arguments, cwd) as out:
+        while chunk := out.read(_CHUNK):
+            listed += chunk
+            entries += chunk.count(b"\0")
+            if entries > most:
+                raise _too_big(rev, f"holds more than {most:,} files and folders")
+            if len(listed) > most * _BYTES_OF_ENTRY:
+                raise _too_big(rev, f"has more than {most * _BYTES_OF_ENTRY >> 20} MiB of paths")
+    return listed
+
+
+def _too_big(rev: str, what: str) -> NotEvaluatedError:
+    return NotEvaluatedError(
+        f"it is too big: it {what}",
+        where=f"commit {rev[:10]}",
+        hint="Take generated and downloaded files out of git; data can be outside of it, behind a URL.",
+    )
+
+
+def read_objects(oids: Iterable[str], cwd: Path, *, largest: int = _LARGEST) -> Mapping[str, bytes]:
+    """The contents of objects by their ids, in one git process.
+
+    Raises `UsageError` when the repository lacks one, and `NotEvaluatedError` when one is larger than `largest` bytes.
+    """
     wanted = list(dict.fromkeys(oids))
     if not wanted:
         return {}
-    return dict(_objects(git(["cat-file", "--batch"], cwd, stdin="".join(f"{oid}\n" for oid in wanted).encode())))
+    with streamed(["cat-file", "--batch"], cwd, "".join(f"{oid}\n" for oid in wanted).encode()) as out:
+        return dict(_objects(out, largest))
 
 
-def _objects(out: bytes) -> Iterator[tuple[str, bytes]]:
-    """What `cat-file --batch` wrote: a line `<oid> <type> <size>`, the bytes, a newline; and so on."""
-    at = 0
-    while at < len(out):
-        end = out.index(b"\n", at)
-        header = out[at:end].decode().split(" ")
+def _objects(out: IO[bytes], largest: int) -> Iterator[tuple[str, bytes]]:
+    """What `cat-file --batch` writes: a line `<oid> <type> <size>`, the bytes, a newline; and so on."""
+    while line := out.readline():
+        header = line.decode().split()
         if len(header) != 3:
             raise UsageError(
                 f"the object {header[0]} is not in the repository", hint="Fetch it: git fetch, or repair: git fsck."
             )
         size = int(header[2])
-        yield header[0], out[end + 1 : end + 1 + size]
-        at = end + 2 + size
+        if size > largest:
+            raise NotEvaluatedError(
+                f"the file is too big: it has {size:,} bytes, and mlbot reads at most {largest:,} of such a file",
+                where=f"git object {header[0][:10]}",
+                hint="Take it out of git; data can be outside of it, behind a URL.",
+            )
+        yield header[0], out.read(size)
+        out.read(1)

@@ -15,7 +15,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 from mlbot.errors import NotEvaluatedError, UsageError
-from mlbot.git.command import git, read_objects, try_git
+from mlbot.git.command import MOST_ENTRIES, git, list_tree, read_objects, try_git
 from mlbot.git.remote import Remote, failure, is_denied, is_overtaken
 from mlbot.ledger.entries import BRANCH, Entry, Kind, Ledger, files_of, folders_of, read_files
 from mlbot.lib.record import Digest, Name, Sha
@@ -168,13 +168,11 @@ def files_at(repository: Path, rev: str, *folders: str) -> dict[str, bytes]:
 
 def list_files(repository: Path, rev: str, *folders: str) -> dict[str, str]:
     """The object ids of the regular files in folders (none: all) of a commit, by path."""
-    out = git(["ls-tree", "-r", "-z", "--full-tree", rev, "--", *folders], repository)
-    return {
-        path.decode("utf-8", "surrogateescape"): facts[12:].decode()
-        for line in out.split(b"\0")
-        for facts, _, path in (line.partition(b"\t"),)
-        if facts.startswith(b"100644 blob ")
-    }
+    found = list_tree(rev, repository, *folders, most=_MOST_ENTRIES)
+    return {path: oid for mode, oid, path in found if mode == "100644"}
+
+
+_MOST_ENTRIES = 10 * MOST_ENTRIES  # a ledger is as old as its repository, and only those who may push write to it
 
 
 def _read_blobs(repository: Path, oids: Mapping[str, str]) -> dict[str, bytes]:

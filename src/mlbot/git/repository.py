@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mlbot.errors import UsageError
 from mlbot.git import snapshot
-from mlbot.git.command import git, read_objects, try_git, words
+from mlbot.git.command import git, list_tree, read_objects, try_git, words
 from mlbot.git.leases import SCRATCH, exclusive, heal, lease, remove_tree, scratch
 from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.record import Digest, Sha
@@ -112,6 +112,7 @@ def _is_inside(worktree_: Path, path: Path) -> bool:
 
 
 _NAMES = ("main", "master")
+_LONGEST_LINK = 4096  # bytes, as Linux has it
 _UNSHALLOW = "Fetch the whole history: git fetch --unshallow (in GitHub Actions: actions/checkout with fetch-depth: 0)."
 
 
@@ -218,9 +219,9 @@ class Repository:
     def tree(self, sha: Sha) -> Tree:
         """Every file of a commit with its mode and object id. Asked once of git for each commit."""
         if sha not in self._trees:
-            entries = dict(_entries(git(["ls-tree", "-r", "-z", "--full-tree", sha], self.root)))
+            entries = {path: (mode, oid) for mode, oid, path in list_tree(sha, self.root)}
             links = {path: oid for path, (mode, oid) in entries.items() if mode == SYMLINK}
-            texts = self.blobs(links.values())
+            texts = read_objects(links.values(), self.root, largest=_LONGEST_LINK)
             targets = {path: texts[oid].decode("utf-8", "surrogateescape") for path, oid in links.items()}
             self._trees[sha] = Tree(entries, targets)
         return self._trees[sha]
@@ -297,14 +298,6 @@ def _remote_head(refs: Mapping[str, str]) -> tuple[str, str | None]:
     remote = "origin" if "origin" in heads or len(heads) != 1 else next(iter(heads))
     target = heads.get(remote)
     return remote, target.removeprefix(f"refs/remotes/{remote}/") if target else None
-
-
-def _entries(out: bytes) -> Iterator[tuple[str, tuple[str, str]]]:
-    for line in out.decode("utf-8", "surrogateescape").split("\0"):
-        if line:
-            facts, _, path = line.partition("\t")
-            mode, _, oid = facts.split(" ")
-            yield path, (mode, oid)
 
 
 def _not_usable(path: Path, lines: list[str], output: str) -> UsageError:

@@ -112,10 +112,12 @@ class Tree:
 
     def _with_targets(self, found: frozenset[str]) -> frozenset[str]:
         todo = [path for path in found if path in self.links] if self.links else []
-        every = set(found)
+        every, followed = set(found), set[str | None]({None})
         while todo:
             target = self._target(todo.pop())
-            fresh = self._literal(target, _MAX_HOPS) - every if target is not None else frozenset()
+            # Each once: a stranger's thousand links to the root would cost a thousand times all files.
+            fresh = frozenset() if target in followed else self._literal(target or "", _MAX_HOPS) - every
+            followed.add(target)
             every |= fresh
             todo += [path for path in fresh if path in self.links]
         return frozenset(every)
