@@ -24,7 +24,7 @@ from mlbot.commands.dispatch import LIMIT, refusals
 from mlbot.commands.facts import Facts, Reason
 from mlbot.commands.parser import parse_comment
 from mlbot.commands.run_command import commands_before
-from mlbot.events.github import Attempt, Comment, Conclusion, Role
+from mlbot.events.github import Attempt, Comment, Conclusion, Edits, Role
 from mlbot.protocol.answer import RetrainRequest, WaiverRequest
 from mlbot.protocol.operations import CancelRun, Dispatch, Rerun, SetStatus
 
@@ -43,6 +43,7 @@ def test_every_reason_is_met_by_a_test() -> None:
     elsewhere = {
         Reason.DONE,
         Reason.EDITED,
+        Reason.EDITS_UNKNOWN,
         Reason.TOO_OFTEN,
         Reason.ONE_AT_A_TIME,
         Reason.CHANGED_MEANWHILE,
@@ -56,13 +57,15 @@ def test_every_reason_is_met_by_a_test() -> None:
 
 @pytest.mark.parametrize("body", ["/retrain", "/mlbot status"])
 def test_an_edited_comment_is_refused(body: str) -> None:
-    assert decided(body, facts(), edited=True).reason is Reason.EDITED
+    assert decided(body, facts(), edits=Edits.SOME).reason is Reason.EDITED
+    assert decided(body, facts(), edits=Edits.UNKNOWN).reason is Reason.EDITS_UNKNOWN
+    assert decided("/retrian", facts(), edits=Edits.UNKNOWN).reason is Reason.MISUNDERSTOOD
 
 
 @pytest.mark.parametrize("role", ["none", "read", "triage"])
 def test_who_has_no_role_is_refused_before_anything_is_read(role: Role) -> None:
     lines = parse_comment("/retrain\n/judge\n/mlbot cancel\n/release income\n/retrian")
-    assert None not in refusals(lines, event(), role, edited=False, earlier=0)
+    assert None not in refusals(lines, event(), role, earlier=0)
 
 
 def test_a_retraining_is_recorded_run_judged_and_shown_in_this_order() -> None:

@@ -184,7 +184,7 @@ def test_a_mistake_is_answered(line: str, kind: Fault, word: str) -> None:
     found = fault(line)
     assert found.fault is kind
     lines = parse_comment(line)
-    shown = plain(written(*replies(lines, refusals(lines, event(), "admin", edited=False, earlier=0), None)))
+    shown = plain(written(*replies(lines, refusals(lines, event(), "admin", earlier=0), None)))
     assert word in shown
     assert found.usage.startswith("/")
     assert found.usage in shown

@@ -1,5 +1,6 @@
 """Comments answered, by the command line in this process, on a fake GitHub."""
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,36 @@ def test_an_edited_comment_is_refused(thread: Thread) -> None:
     thread.github.user("alice").edit_comment(comment, "/mlbot help\n/retrain")
     assert thread.answer(comment) == 0
     assert "was edited" in thread.answers[0]
+
+
+def test_an_edit_in_the_second_of_the_creation_is_refused(thread: Thread) -> None:
+    """Somebody who may write makes another person's word a command of that person."""
+    comment = thread.say("/retrain", "boss")
+    thread.github.world.clock = lambda: datetime.fromisoformat(comment.created_at)
+    thread.github.user("alice").edit_comment(comment, "Looks good.")
+    thread.github.user("alice").edit_comment(comment, "/retrain")
+    assert (comment.body, comment.created_at) == ("/retrain", comment.updated_at)
+    assert thread.answer(comment) == 0
+    assert "was edited" in thread.answers[0]
+    assert (thread.run.latest.number, thread.started, thread.statuses, thread.records) == (1, [], [], ())
+
+
+@pytest.mark.parametrize("body", ["/retrain", "/release tiny", '/waive tiny:roc_auc reason="Fine."', "/mlbot help"])
+def test_a_comment_of_which_github_does_not_say_whether_it_was_edited_is_refused(thread: Thread, body: str) -> None:
+    thread.github.faults.add("/api/graphql", 404, times=99)
+    comment = thread.say(body, "mia")
+    assert thread.answer(comment) == 0
+    assert "GitHub does not say whether the comment was edited" in plain(thread.answers[0])
+    assert "Write it again." in thread.answers[0]
+    assert (thread.run.latest.number, thread.started, thread.statuses, thread.records) == (1, [], [], ())
+
+
+def test_edits_are_asked_for_once_and_only_where_a_command_would_be_followed(thread: Thread) -> None:
+    thread.ask("/retrian")
+    thread.ask("/retrain", "rita")
+    assert thread.github.requests.of("graphql") == []
+    thread.ask("/mlbot help\n/mlbot status\n/retrain")
+    assert len(thread.github.requests.of("graphql")) == 1
 
 
 def test_a_deleted_comment_is_left_alone(thread: Thread) -> None:

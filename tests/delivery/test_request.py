@@ -22,7 +22,7 @@ from mlbot.delivery.request import (
     authorize_request,
     runs_on,
 )
-from mlbot.events.github import Comment, CommentFacts
+from mlbot.events.github import Comment, CommentFacts, Edits
 
 BOT = "github-actions[bot]"
 PROMOTE = "/promote tiny@v1.2.0 staging"
@@ -38,7 +38,8 @@ def config() -> Config:
 
 
 def comment(body: str = PROMOTE, **changes: Any) -> CommentFacts:
-    fields: dict[str, Any] = {"id": 500, "number": 7, "author": "alice", "person": True, "edited": False, "body": body}
+    fields: dict[str, Any] = {"id": 500, "number": 7, "author": "alice", "person": True, "body": body}
+    fields["edits"] = Edits.NONE
     return CommentFacts(**(fields | changes))
 
 
@@ -133,7 +134,8 @@ def test_a_workflow_promotes_in_the_name_of_whoever_released() -> None:
         (facts(), RequestReason.COMMENT_GONE),
         (facts(said=comment(author="other[bot]", person=False)), RequestReason.BOT),
         (facts(said=comment(author=None)), RequestReason.BOT),
-        (facts(said=comment(edited=True)), RequestReason.EDITED),
+        (facts(said=comment(edits=Edits.SOME)), RequestReason.EDITED),
+        (facts(said=comment(edits=Edits.UNKNOWN)), RequestReason.EDITS_UNKNOWN),
         (facts(said=comment(f"{PROMOTE}\n{PROMOTE}")), RequestReason.SEVERAL),
         (facts(said=comment(f"/retrain\n{PROMOTE}")), RequestReason.SEVERAL),
         (by_hand(do="explode"), RequestReason.UNKNOWN_COMMAND),
@@ -174,7 +176,7 @@ def test_a_machine_may_not_do_what_takes_a_person(do: str, sender: str | None) -
 def test_a_refusal_of_a_mixed_comment_leaves_its_answer_alone() -> None:
     found = refused(facts(said=comment(f"/retrain\n{PROMOTE}")))
     assert (found.comment, found.number, found.alone) == (500, 7, False)
-    assert refused(facts(said=comment(edited=True))).alone
+    assert refused(facts(said=comment(edits=Edits.SOME))).alone
 
 
 def test_a_near_miss_is_named() -> None:
@@ -195,7 +197,6 @@ def test_the_runner_is_the_environments() -> None:
         ('/promote tiny@v1.2.0 production reason="Now"', {}, True),
         ("/promote tiny@v1.2.1 production", {}, False),
         ("/promote tiny@v1.2.0 staging", {}, False),
-        ("/promote tiny@v1.2.0 production", {"edited": True}, False),
         ("/promote tiny@v1.2.0 production", {"author": BOT}, False),
         ("/promote tiny@v1.2.0 production\n/retrain", {}, False),
         ("/approve tiny@v1.2.0 production", {}, False),

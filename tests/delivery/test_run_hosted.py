@@ -131,7 +131,7 @@ def test_what_is_no_longer_asked_for_when_its_turn_comes_is_not_done(shop: Shop,
     asked, run = shop.ask(shop.take("workflow_dispatch"))
     match change:
         case "edited":
-            comment.updated_at = "2027-01-01T00:00:00Z"
+            shop.github.user("alice").on(shop.models).edit_comment(comment, comment.body)
         case "deleted":
             del shop.models.comments[comment.id]
         case _:
@@ -296,6 +296,33 @@ def test_a_tag_is_refused_and_nothing_moves(shop: Shop, act: object, reason: str
     assert "⛔ `/release tiny v1.0.0`" in shop.summary
     assert (shop.thread().body or "").startswith("⛔ `/release tiny v1.0.0`")
     assert "\n@alice pushed the tag.\n" in (shop.thread().body or "")
+
+
+def test_nobody_promotes_by_anothers_comment_that_was_edited_into_a_request(shop: Shop) -> None:
+    shop.merge(1)
+    shop.tag(who="bob")
+    boss = shop.github.user("boss").on(shop.models)
+    nice = boss.comment(shop.thread(), "Nice.")
+    shop.github.user("alice").on(shop.models).edit_comment(nice, f"/promote {V1} production")
+    nice.updated_at = nice.created_at
+    shop.github.world.queue.clear()
+    said = shop.say(f"/approve {V1} production", "alice", shop.thread())
+    assert "The promotion is started." in said
+    assert shop.of("deployment")[-1].actor == "bob", "who released the version, and not boss"
+
+
+def test_an_approval_stands_where_github_does_not_say_whether_the_request_was_edited(shop: Shop) -> None:
+    shop.merge(1)
+    shop.tag(who="alice")
+    shop.say(f"/promote {V1} production", "alice", shop.thread())
+    before = len(shop.github.requests.of("graphql"))
+    shop.github.faults.add("/api/graphql", 404, nth=4)
+    said = shop.say(f"/approve {V1} production", "bob", shop.thread())
+    assert len(shop.github.requests.of("graphql")) == before + 4
+    assert "GitHub does not say whether the comment that asks for the promotion was edited" in said
+    assert shop.served("production") is None
+    shop.say(f"/approve {V1} production", "bob", shop.thread())
+    assert shop.served("production") == "1.0.0"
 
 
 def test_a_moved_tag_is_refused(shop: Shop) -> None:

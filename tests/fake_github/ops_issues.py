@@ -53,6 +53,7 @@ def edit_comment(world: World, repo: Repository, token: Token, one: Comment, bod
     """Replace the body of a comment."""
     before, one.body = one.body, check_body("IssueComment", body)
     one.updated_at = world.now()
+    one.edits.append((token.user, one.updated_at))
     events.issue_comment(world, repo, token, "edited", one, before)
 
 

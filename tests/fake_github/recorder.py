@@ -30,6 +30,12 @@ class Recorded:
         return f"{self.method} {self.path}"
 
 
+def _reads(one: Recorded) -> bool:
+    """Whether a request changes nothing: a GET, or a query of GraphQL that is no mutation."""
+    query = one.body.get("query") if one.path.endswith("/graphql") and isinstance(one.body, dict) else None
+    return one.method in {"GET", "HEAD"} or (isinstance(query, str) and not query.lstrip().startswith("mutation"))
+
+
 @dataclass(eq=False, kw_only=True)
 class Recorder:
     """All requests, oldest first."""
@@ -48,8 +54,7 @@ class Recorder:
 
     def writes(self, *, by: str = "") -> list[Recorded]:
         """Requests that change something, and were let."""
-        reading = {"GET", "HEAD"}
-        return [one for one in self.of(by=by) if one.method not in reading and one.status < 400]
+        return [one for one in self.of(by=by) if not _reads(one) and one.status < 400]
 
     def refused(self, *, by: str = "") -> list[Recorded]:
         """Requests that a token was not let."""

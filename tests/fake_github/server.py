@@ -13,6 +13,7 @@ from tests.fake_github.contract import ContractError, Operation
 from tests.fake_github.errors import Refusal
 from tests.fake_github.faults import Fault, Faults
 from tests.fake_github.gateway import API, UPLOADS, Gateway, bearer
+from tests.fake_github.graphql import graphql
 from tests.fake_github.limits import Limits
 from tests.fake_github.messages import Request, Response
 from tests.fake_github.people import Person
@@ -185,7 +186,7 @@ class FakeGitHub:
             return githttp.answer(self.world, request, bearer(self.world, request.headers))
         with self.world.lock:
             if request.path == GRAPHQL:
-                return side_doors.graphql(self.world, request, bearer(self.world, request.headers))
+                return graphql(self.world, request, bearer(self.world, request.headers))
             found = side_doors.blob(self.world, request) or side_doors.artifact_service(self.world, request)
         if found is None:
             raise ContractError(f"{request.method} {request.path}: GitHub's description (cut to what matters) lacks it")
@@ -199,7 +200,7 @@ class FakeGitHub:
         except Refusal:
             token = None
         try:
-            body = request.json() if found else None
+            body = request.json() if found or path == GRAPHQL else None
         except (Refusal, UnicodeDecodeError):
             body = request.body
         self.requests.all.append(

@@ -40,6 +40,7 @@ class Comment:
     updated_at: str
     by_app: bool = False
     minimized: str | None = None
+    edits: list[tuple[User, str]] = field(default_factory=list)
     reactions: list[Reaction] = field(default_factory=list)
 
 

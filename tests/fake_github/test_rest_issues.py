@@ -1,6 +1,9 @@
 """Issues, comments, reactions and labels, with PyGithub as the client."""
 
+from typing import Any
+
 import pytest
+import requests
 from github.IssueComment import IssueComment
 from github.Repository import Repository as Client
 from tests.fake_github.clients import client, of_job
@@ -122,3 +125,48 @@ def test_a_bad_token_is_401(github: FakeGitHub) -> None:
     github.repository()
     with pytest.raises(GithubException, match="401"):
         Github(auth=Auth.Token("nonsense"), base_url=github.api_url, retry=None).get_repo("acme/models")
+
+
+def asked(github: FakeGitHub, query: str, **variables: object) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {github.token('alice')}"}
+    body: Any = {"query": query, "variables": variables}
+    found: dict[str, Any] = requests.post(github.graphql_url, json=body, headers=headers, timeout=5).json()
+    return found
+
+
+def test_graphql_knows_who_edited_a_comment(github: FakeGitHub, alice: Client) -> None:
+    comment = alice.create_issue("Title").create_comment("One")
+    fields = "__typename fullDatabaseId lastEditedAt includesCreatedEdit author { login } editor { __typename login }"
+    query = f"query($ids: [ID!]!) {{ nodes(ids: $ids) {{ ... on IssueComment {{ {fields} }} }} }}"
+    node = comment.raw_data["node_id"]
+    (before,) = asked(github, query, ids=[node])["data"]["nodes"]
+    assert before == {
+        "__typename": "IssueComment", "fullDatabaseId": str(comment.id), "lastEditedAt": None,
+        "includesCreatedEdit": False, "author": {"login": "alice"}, "editor": None,
+    }  # fmt: skip
+    of_job(github, github.world.repository("acme/models"), {"issues": "write"}).get_repo("acme/models").get_issue(
+        comment_number(comment)
+    ).get_comment(comment.id).edit("Two")
+    answer = asked(github, query, ids=["IC_none", node])
+    missing, after = answer["data"]["nodes"]
+    assert (missing, answer["errors"][0]["path"]) == (None, ["nodes", 0])
+    assert after["editor"] == {"__typename": "Bot", "login": "github-actions"}
+    assert after["includesCreatedEdit"]
+    assert after["lastEditedAt"] >= comment.raw_data["created_at"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        '{ node(id: "IC_1") { ... on IssueComment { edited } } }',
+        '{ node(id: "IC_1") { ... on IssueComment { editor } } }',
+        '{ node(id: "IC_1") { id { login } } }',
+        "{ viewer { login } }",
+        "{ nodes(ids: 5) { id } }",
+        '{ node(id: "IC_1") ',
+    ],
+)
+def test_a_query_that_githubs_schema_refuses_fails_the_test(github: FakeGitHub, alice: Client, query: str) -> None:
+    assert alice.id
+    assert "errors" in asked(github, query)
+    assert "GraphQL" in github.world.violations.pop()

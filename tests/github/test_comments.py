@@ -2,12 +2,14 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import responses
-from tests.github.setting import MARKER, NAME, Setting
+from tests.github.setting import MARKER, NAME, Setting, transport_of
 
+from mlbot.events.github import Comment, Edits
 from mlbot.github.api import GitHub
 from mlbot.github.comments import (
     Thread,
@@ -18,6 +20,7 @@ from mlbot.github.comments import (
     open_thread,
     upsert,
     upsert_on_commit,
+    with_edits,
 )
 from mlbot.github.transport import Answer, Headers, NotPermittedError, Request, UnavailableError
 from mlbot.protocol.marker import marker
@@ -356,3 +359,101 @@ def test_the_open_pull_requests_of_a_commit(setting: Setting) -> None:
     assert open_pull_requests(client, "f" * 40) == ()
     setting.ada.close(setting.issue)
     assert open_pull_requests(setting.client(), setting.pull.head_sha) == ()
+
+
+# Whether a person's comment was edited.
+
+
+def edits(setting: Setting, *numbers: int, **rights: str) -> list[Edits]:
+    """What GraphQL says of comments, with what REST says of them."""
+    client = setting.client(rights or {"pull_requests": "read"}, attempts=2)
+    read = [each for each in client.comments(setting.issue.number) if each.id in numbers]
+    return [each.edits for each in with_edits(client, read)]
+
+
+def test_an_edit_in_the_second_of_the_creation_shows(setting: Setting) -> None:
+    """The times that REST gives are equal then."""
+    setting.fake.world.clock = lambda: datetime(2026, 11, 1, 12, tzinfo=UTC)
+    nice, rude, own = (setting.ada.comment(setting.issue, body) for body in ("nice", "rude", "mine"))
+    setting.fake.user("bob").on(setting.repository).edit_comment(nice, "/approve income@v1.0.0 production")
+    setting.ada.edit_comment(own, "mine")  # with the same words: somebody saw others in between, for all we know
+    assert nice.created_at == nice.updated_at
+    assert edits(setting, nice.id, rude.id, own.id) == [Edits.SOME, Edits.NONE, Edits.SOME]
+    asked = setting.fake.requests.of("POST /api/graphql")
+    assert len(asked) == 1
+
+
+def test_what_nobody_asked_for_costs_nothing(setting: Setting) -> None:
+    assert with_edits(setting.client(), []) == ()
+    assert setting.fake.requests.of("graphql") == []
+
+
+@pytest.mark.parametrize("fault", [401, 403, 404, 500, 502, "cut", "truncated"])
+def test_where_graphql_does_not_answer_nobody_knows(setting: Setting, fault: Any) -> None:
+    made = setting.ada.comment(setting.issue, "/retrain")
+    setting.fake.faults.add("/api/graphql", fault, times=99)
+    assert edits(setting, made.id) == [Edits.UNKNOWN]
+
+
+def test_a_token_that_may_not_see_a_comment_knows_nothing(setting: Setting) -> None:
+    made = setting.ada.comment(setting.issue, "/retrain")
+    client = setting.client({"pull_requests": "read"})
+    read = client.comment(made.id)
+    assert read
+    blind = setting.client({"contents": "read"})
+    assert [each.edits for each in with_edits(blind, [read])] == [Edits.UNKNOWN]
+    setting.ada.delete_comment(made)
+    assert [each.edits for each in with_edits(client, [read])] == [Edits.UNKNOWN]
+    assert [each.edits for each in with_edits(client, [read.model_copy(update={"node": ""})])] == [Edits.UNKNOWN]
+
+
+PAGE = "https://github.com/acme/income/pull/1#issuecomment-5"
+UNEDITED: dict[str, Any] = {"url": PAGE, "lastEditedAt": None, "includesCreatedEdit": False, "editor": None}
+SHAPES: list[tuple[str, Any, Edits]] = [
+    ("unedited", UNEDITED, Edits.NONE),
+    ("by its time", UNEDITED | {"lastEditedAt": "2026-11-01T12:00:00Z"}, Edits.SOME),
+    ("by its first words", UNEDITED | {"includesCreatedEdit": True}, Edits.SOME),
+    ("by its editor", UNEDITED | {"editor": {"login": "eve"}}, Edits.SOME),
+    ("an editor whose account is gone", UNEDITED | {"includesCreatedEdit": True, "editor": None}, Edits.SOME),
+    ("no node", None, Edits.UNKNOWN),
+    ("a node of another type", {}, Edits.UNKNOWN),
+    ("a text", "yes", Edits.UNKNOWN),
+    ("another comment", UNEDITED | {"url": PAGE + "0"}, Edits.UNKNOWN),
+    ("no address", UNEDITED | {"url": None}, Edits.UNKNOWN),
+    ("a time that is none", UNEDITED | {"lastEditedAt": "soon"}, Edits.UNKNOWN),
+    ("a number for a truth value", UNEDITED | {"includesCreatedEdit": 0}, Edits.UNKNOWN),
+    ("null for a truth value", UNEDITED | {"includesCreatedEdit": None}, Edits.UNKNOWN),
+    ("an editor without a name", UNEDITED | {"editor": {}}, Edits.UNKNOWN),
+    *((f"without {name}", {k: v for k, v in UNEDITED.items() if k != name}, Edits.UNKNOWN) for name in UNEDITED),
+]
+
+
+def told(body: Any) -> Edits:
+    """What is made of an answer of GraphQL."""
+    transport, _ = transport_of(lambda _request, _headers: Answer(status=200, headers={}, body=json.dumps(body)))
+    github = GitHub(repository=NAME, transport=transport)
+    (found,) = with_edits(github, [Comment(id=5, node="IC_5", author="ada", body="/retrain")])
+    return found.edits
+
+
+@pytest.mark.parametrize(("node", "known"), [each[1:] for each in SHAPES], ids=[each[0] for each in SHAPES])
+def test_only_a_whole_answer_says_that_a_comment_is_unedited(node: Any, known: Edits) -> None:
+    assert told({"data": {"nodes": [node]}}) is known
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": {"nodes": [UNEDITED]}, "errors": [{"message": "the editor was left out"}]},
+        {"errors": [{"type": "RATE_LIMITED"}]},
+        {"data": None},
+        {"data": {"nodes": []}},
+        {"data": {"nodes": [UNEDITED, UNEDITED]}},
+        {"data": {"nodes": {"0": UNEDITED}}},
+        [UNEDITED],
+        None,
+    ],
+    ids=range(8),
+)
+def test_an_answer_that_is_not_whole_says_nothing(body: Any) -> None:
+    assert told(body) is Edits.UNKNOWN

@@ -173,8 +173,8 @@ def test_what_others_say_about_themselves_is_not_heard(lossy: Stage, bad: Path) 
     answer(lossy, said)
     answer(lossy, command(lossy, "log_loss", "alice"))
     harmless = boss.comment(lossy.pull, "Looks good.")
-    harmless.created_at = harmless.updated_at = "2026-11-01T12:00:00Z"
     lossy.github.user("alice").on(lossy.models).edit_comment(harmless, f'/waive tiny:log_loss reason="{WHY}"')
+    harmless.updated_at = harmless.created_at  # within the second of its creation
     answer(lossy, harmless)
     assert again(lossy)[0] == "failure"
     assert entries(lossy) == []

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from tests.support import report_parts as parts
 from tests.support.waiver_samples import KEY, MARGIN, MAX, MIN, POLICY, evidence, judged
 
-from mlbot.events.github import Attempt, Comment
+from mlbot.events.github import Attempt, Comment, Edits
 from mlbot.gates.metric import Bound, Gate
 from mlbot.gates.outcome import Outcome, Reason
-from mlbot.judging.waivers import confirmed, ended, fresh, is_open, resolve
+from mlbot.judging.waivers import doubt, ended, fresh, is_open, resolve
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.protocol.answer import Recorded, RetrainRequest, WaiverRequest
 from mlbot.report.report import NoticeCode
@@ -40,6 +40,7 @@ def comment(of: WaiverRequest, **changes: Any) -> Comment:
     """What the person wrote."""
     body = f'Fine by me.\n\n/waive {of.model}:{of.gate} reason="{of.reason}"\n'
     fields: dict[str, Any] = {"id": of.comment, "author": of.actor, "body": body, "created": SAID_AT}
+    fields["edits"] = Edits.NONE
     return Comment(**(fields | changes))
 
 
@@ -135,7 +136,7 @@ ASKED = request()
         comment(ASKED, author="mallory"),
         comment(ASKED, author=None),
         comment(ASKED, id=5),
-        comment(ASKED, edited=True),
+        comment(ASKED, edits=Edits.SOME),
         comment(ASKED, body="/waive adult-income:roc_auc.min reason=Other"),
         comment(ASKED, body=f'/waive adult-income:log_loss reason="{WHY}"'),
         comment(ASKED, body=f'> /waive adult-income:roc_auc.min reason="{WHY}"'),
@@ -146,15 +147,23 @@ ASKED = request()
     ids=range(10),
 )
 def test_a_record_without_the_persons_own_unedited_words_is_not_heard(there: Comment) -> None:
-    assert not confirmed(ASKED, [there])
+    assert doubt(ASKED, [there])
     found = evidence()
     came = resolve([ASKED], [there], judged(found), [found], {"boss"}, NOW)
     assert came.waivers == ()
     assert "is gone, was edited, or says something else" in came.notices[0].text
 
 
+def test_a_comment_of_which_nobody_knows_whether_it_was_edited_is_not_heard() -> None:
+    found = evidence()
+    there = comment(ASKED, edits=Edits.UNKNOWN)
+    came = resolve([ASKED], [there], judged(found), [found], {"boss"}, NOW)
+    assert came.waivers == ()
+    assert "GitHub does not say whether the comment that asked for it was edited" in came.notices[0].text
+
+
 def test_the_persons_own_words_are_found_among_others() -> None:
-    assert confirmed(ASKED, [comment(ASKED, id=5, author="mallory"), comment(ASKED)])
+    assert doubt(ASKED, [comment(ASKED, id=5, author="mallory"), comment(ASKED)]) is None
 
 
 def test_what_the_ledger_knows_is_not_bound_again() -> None:

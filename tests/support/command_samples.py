@@ -8,14 +8,14 @@ from typing import Any
 from tests.support import forge_samples as samples
 
 from mlbot.commands import retrain, waive
-from mlbot.commands.dispatch import Reply, answer, refusals, replies
+from mlbot.commands.dispatch import Reply, answer, refusals, refused_for_edits, replies
 from mlbot.commands.facts import Decision, Facts, Reason
 from mlbot.commands.parser import parse_comment
 from mlbot.config.errors import Position, Problem
 from mlbot.config.schema import Config, parse_config
 from mlbot.config.yaml import load
 from mlbot.events.event import CommentEvent
-from mlbot.events.github import Conclusion, PullRequest, Run
+from mlbot.events.github import Conclusion, Edits, PullRequest, Run
 from mlbot.protocol.answer import last_line
 
 CONFIG = """
@@ -87,9 +87,10 @@ def fork(**changes: Any) -> Facts:
     return facts(**({"pull": pull(head_repository_id=samples.FORK), "runs": (run(),)} | changes))
 
 
-def answers(body: str, known: Facts, *, edited: bool = False, earlier: int = 0) -> tuple[Reply, ...]:
+def answers(body: str, known: Facts, *, edits: Edits = Edits.NONE, earlier: int = 0) -> tuple[Reply, ...]:
     lines = parse_comment(body)
-    return replies(lines, refusals(lines, known.event, known.role, edited=edited, earlier=earlier), known)
+    refused = refused_for_edits(refusals(lines, known.event, known.role, earlier=earlier), edits)
+    return replies(lines, refused, known)
 
 
 def decided(body: str, known: Facts, **more: Any) -> Decision:

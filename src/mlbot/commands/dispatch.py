@@ -6,7 +6,7 @@ from mlbot.commands.command import Command
 from mlbot.commands.facts import Decision, Facts, Reason
 from mlbot.commands.parser import CommandLine, Fault, ParseError
 from mlbot.events.event import CommentEvent
-from mlbot.events.github import Role, is_enough
+from mlbot.events.github import Edits, Role, is_enough
 from mlbot.lib.record import Record
 from mlbot.lib.templates import fill
 from mlbot.protocol.operations import CancelRun, Rerun
@@ -22,16 +22,13 @@ class Reply(Record):
     decision: Decision
 
 
-def refusals(
-    lines: Sequence[CommandLine], event: CommentEvent, role: Role, *, edited: bool, earlier: int
-) -> list[Decision | None]:
+def refusals(lines: Sequence[CommandLine], event: CommentEvent, role: Role, *, earlier: int) -> list[Decision | None]:
     """Why each line is refused, as far as that is known before anything is read of the repository.
 
     Args:
         lines: what the comment says.
         event: the comment as it was written.
         role: its author's, by the API.
-        edited: whether it reads otherwise by now: nobody could see which of its words were followed.
         earlier: how many commands the author wrote here in the minute before.
 
     Returns:
@@ -43,8 +40,6 @@ def refusals(
         over = isinstance(command, ParseError) and command.fault is Fault.TOO_MANY  # which says the same
         if place >= LIMIT and not over:
             refusal = Decision(reason=Reason.TOO_OFTEN, values={"most": LIMIT})
-        elif edited:
-            refusal = Decision(reason=Reason.EDITED)
         elif isinstance(command, ParseError):
             refusal = Decision(reason=Reason.MISUNDERSTOOD, values={"error": command})
         elif not (is_enough(role, command.role) or (command.others and role != "none")):
@@ -55,6 +50,20 @@ def refusals(
             refusal = Decision(reason=Reason.NO_PULL_REQUEST, values={"name": command.name})
         found.append(refusal)
     return found
+
+
+def refused_for_edits(refused: Sequence[Decision | None], edits: Edits) -> list[Decision | None]:
+    """The refusals, with one for each line that has none yet, where the comment may not be as it was written.
+
+    Nobody could see which of its words were followed, and who may write to the repository may edit anybody's.
+    """
+    match edits:
+        case Edits.NONE:
+            return list(refused)
+        case Edits.SOME:
+            return [each or Decision(reason=Reason.EDITED) for each in refused]
+        case Edits.UNKNOWN:
+            return [each or Decision(reason=Reason.EDITS_UNKNOWN) for each in refused]
 
 
 def replies(lines: Sequence[CommandLine], refused: Sequence[Decision | None], facts: Facts | None) -> tuple[Reply, ...]:

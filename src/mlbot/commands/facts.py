@@ -28,6 +28,7 @@ class Reason(StrEnum):
     # for how it is written
     MISUNDERSTOOD = "misunderstood"
     EDITED = "edited"
+    EDITS_UNKNOWN = "edits_unknown"  # GitHub does not say whether it was
     TOO_OFTEN = "too_often"
     ONE_AT_A_TIME = "one_at_a_time"
     # for who wrote it, or where

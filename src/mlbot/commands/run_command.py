@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import Literal, Never
 
 from mlbot.commands.command import Command
-from mlbot.commands.dispatch import Reply, answer, refusals, replies
+from mlbot.commands.dispatch import Reply, answer, refusals, refused_for_edits, replies
 from mlbot.commands.facts import Decision, Effect, Facts, Progress, Reason
 from mlbot.commands.help import Help
 from mlbot.commands.parser import CommandLine, ParseError, parse_comment
@@ -19,9 +19,10 @@ from mlbot.config.yaml import load, plain_top
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, RefusedError, UsageError
 from mlbot.events.event import CommentEvent
-from mlbot.events.github import Comment, Login, PullRequest, Role, seconds_between
+from mlbot.events.github import Comment, Edits, Login, PullRequest, Role, seconds_between
 from mlbot.gates.metric import Gate
 from mlbot.github.api import GitHub, jobs, read_file
+from mlbot.github.comments import with_edits
 from mlbot.github.executor import Effected, Executor, dry_run
 from mlbot.github.job import Job, Runner, forget_tokens
 from mlbot.github.transport import NotFoundError, UnavailableError
@@ -139,12 +140,20 @@ class CommentJob:
             self.console.say("Nothing to answer: the comment was deleted, or has been answered already.")
             return Exit.OK
         resumed = recorded([earlier], self.options.bot) if earlier else ()
-        edited, before = now.body != self.event.body, commands_before(comments, self.event)
-        refused = refusals(self.lines, self.event, role, edited=edited, earlier=before)
+        refused = refusals(self.lines, self.event, role, earlier=commands_before(comments, self.event))
+        if None in refused:
+            refused = refused_for_edits(refused, self._edits(now))
         wanted = [line.command for line, why in zip(self.lines, refused, strict=False) if why is None]
         others = [each for each in comments if each != earlier]
         facts = self._facts(wanted, role, others, resumed) if wanted else None
         return self._carry_out(replies(self.lines, refused, facts), [each for each in resumed if self._begun(each)])
+
+    def _edits(self, now: Comment) -> Edits:
+        """Whether the comment is as it was written; asked only where a command of it would be followed."""
+        if now.body != self.event.body:
+            return Edits.SOME
+        (known,) = with_edits(self.github, [now])
+        return known.edits
 
     def _begun(self, record: Recorded) -> bool:
         """Whether the attempt that an earlier try announced is there: then its record stays, whatever is answered now.

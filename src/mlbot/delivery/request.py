@@ -15,7 +15,7 @@ from mlbot.commands.forward import Approve, Lock, Promote, Release, Rollback, Un
 from mlbot.commands.parser import parse_comment
 from mlbot.config.errors import nearest
 from mlbot.config.schema import Config, EnvironmentConfig
-from mlbot.events.github import Comment, CommentFacts, Id, Login, Role, is_enough
+from mlbot.events.github import Comment, CommentFacts, Edits, Id, Login, Role, is_enough
 from mlbot.lib.record import Record, first_refusal
 from mlbot.registry.tags import RegistryTag, parse_tag
 
@@ -35,6 +35,7 @@ class RequestReason(StrEnum):
     BOT = "bot"  # a bot wrote the comment
     MACHINE = "machine"  # a workflow asked for what only a person may
     EDITED = "edited"
+    EDITS_UNKNOWN = "edits-unknown"  # GitHub does not say whether the comment was edited
     SEVERAL = "several"
     UNKNOWN_COMMAND = "unknown-command"
     MISUNDERSTOOD = "misunderstood"
@@ -157,9 +158,9 @@ def runs_on(request: DeliveryRequest, config: Config | None) -> tuple[str, ...]:
 
 
 def asks_for(comment: Comment, approved: Approve) -> bool:
-    """Whether a comment asks, as somebody wrote it, for just the promotion that somebody else approves."""
+    """Whether a comment asks for just the promotion that somebody else approves."""
     lines = parse_comment(comment.body)
-    if comment.edited or comment.author is None or comment.author.endswith("[bot]") or len(lines) != 1:
+    if comment.author is None or comment.author.endswith("[bot]") or len(lines) != 1:
         return False
     command = lines[0].command
     wanted = (approved.model, approved.version, approved.environment)
@@ -181,7 +182,8 @@ def _of_comment(facts: RequestFacts) -> DeliveryRequest | RejectedRequest:
     refusal = first_refusal(
         (
             (RequestReason.BOT, not comment.person or comment.author is None),
-            (RequestReason.EDITED, comment.edited),
+            (RequestReason.EDITED, comment.edits is Edits.SOME),
+            (RequestReason.EDITS_UNKNOWN, comment.edits is not Edits.NONE),
             (RequestReason.SEVERAL, len(lines) > 1),
         )
     )

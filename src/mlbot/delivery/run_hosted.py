@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlbot.commands.forward import Approve, Lock, Promote, Release, Rollback, Unlock
+from mlbot.commands.parser import parse_comment
 from mlbot.config.errors import ConfigError
 from mlbot.config.schema import Config, parse_config
 from mlbot.config.yaml import load
@@ -19,10 +20,11 @@ from mlbot.delivery.run_ci import DeployOptions, GitHubView, WorkflowJob
 from mlbot.delivery.run_deployment import BetweenVersionsError
 from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, approve, promote, rollback, set_lock
 from mlbot.delivery.run_release import ReleaseRequest, release
-from mlbot.errors import Exit, MlbotError, UsageError
+from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError
 from mlbot.events.event import DispatchEvent
-from mlbot.events.github import Comment, State, is_enough
+from mlbot.events.github import Comment, Edits, State, is_enough
 from mlbot.github.api import GitHub, pusher_of, read_comment, read_file
+from mlbot.github.comments import with_edits
 from mlbot.github.executor import start
 from mlbot.github.job import Job, Runner, forget_tokens
 from mlbot.ledger.entries import ReleaseEntry
@@ -63,14 +65,17 @@ def plan_release(environment: MutableMapping[str, str], console: Console) -> Exi
 def gather(github: GitHub, job: Job, event: DispatchEvent) -> RequestFacts:
     """All that is known of a dispatch."""
     branch = github.facts().default_branch
-    comment = event.number("comment")
+    number = event.number("comment")
+    comment = read_comment(github, number) if number else None
+    if comment is not None and parse_comment(comment.body):
+        (comment,) = with_edits(github, [comment])
     tag = event.inputs.get("tag")
     config, problem = read_config(github, branch)
     facts = RequestFacts(
         inputs=event.inputs,
         on_default=job.ref == f"refs/heads/{branch}",
         sender=event.sender,
-        comment=read_comment(github, comment) if comment else None,
+        comment=comment,
         config=config,
         config_problem=problem,
     )
@@ -360,8 +365,14 @@ class _Handler:
         comments = [each for number in sorted(numbers) for each in self.ci.github.comments(number)]
         records = recorded(comments, self.ci.github.login)
         over = {each.comment for each in records if isinstance(each, CarriedOut)}
-        wanted = [each for each in comments if each.id not in over and asks_for(each, command)]
-        newest = sorted(wanted, key=lambda each: each.id, reverse=True)
+        asking = [each for each in comments if each.id not in over and asks_for(each, command)]
+        wanted = with_edits(self.ci.github, asking)
+        if any(each.edits is Edits.UNKNOWN for each in wanted):
+            raise NotEvaluatedError(
+                "GitHub does not say whether the comment that asks for the promotion was edited",
+                hint="The approval is recorded. Ask for the promotion again.",
+            )
+        newest = sorted((each for each in wanted if each.edits is Edits.NONE), key=lambda each: each.id, reverse=True)
         return next((each for each in newest if self._may_promote(each.author)), None)
 
     def _may_promote(self, login: str | None) -> bool:

@@ -110,14 +110,22 @@ class Artifact(Record):
     run: Id | None = None
 
 
+class Edits(StrEnum):
+    """Whether a comment is as its author wrote it at first; who may write to the repository may edit it too."""
+
+    NONE = "none"
+    SOME = "some"
+    UNKNOWN = "unknown"  # until GraphQL was asked, and where it did not say
+
+
 class Comment(Record):
     """A comment on an issue or pull request."""
 
     id: Id
+    node: str = ""  # what GraphQL calls it
     author: Login | None = None  # None for an account that is gone
     body: str
-    edited: bool = False
-    """Whether it is not what its author wrote at first; who may write to the repository may edit it too."""
+    edits: Edits = Edits.UNKNOWN
     created: Moment | None = None
 
 
@@ -225,12 +233,8 @@ class Settings(Record):
     unseen: tuple[str, ...] = ()  # what the token may not ask
 
 
-class CommentFacts(Record):
-    """A comment as the API has it now."""
+class CommentFacts(Comment):
+    """A comment with where it is and whether a person wrote it."""
 
-    id: Id
     number: Id
-    author: Login | None
     person: bool
-    edited: bool
-    body: str

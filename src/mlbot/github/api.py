@@ -46,6 +46,9 @@ from mlbot.lib.record import Record
 _INSTALLATION = "ghs_"  # what tokens of apps begin with; they cannot ask who they are
 _TIMEOUT_S = 30  # for the connection, and between two bytes
 
+GRAPHQL = "/graphql"
+"""The path of GraphQL's requests; on an Enterprise Server it is not below that of REST."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepositoryFacts:
@@ -91,9 +94,10 @@ class GitHub:
         )
 
         def send(request: Request, headers: Headers) -> Answer:
+            path = client.requester.graphql_url if request.path == GRAPHQL else request.path
             try:
                 status, found, body = client.requester.requestJson(
-                    request.verb, request.path, dict(request.query or {}), dict(headers), request.body
+                    request.verb, path, dict(request.query or {}), dict(headers), request.body
                 )
             except RequestException as error:
                 raise ConnectionError(type(error).__name__) from error
@@ -283,9 +287,9 @@ def comment_of(raw: object) -> Comment:
     """A comment; one without text has an empty body."""
     fields = {
         "id": dig(raw, "id"),
+        "node": dig(raw, "node_id") or "",
         "author": dig(raw, "user", "login"),
         "body": dig(raw, "body") or "",
-        "edited": dig(raw, "updated_at") not in {None, dig(raw, "created_at")},
         "created": moment(dig(raw, "created_at")),
     }
     return _record(Comment, fields)
@@ -379,14 +383,7 @@ def read_comment(github: GitHub, comment: int) -> CommentFacts | None:
     read, thread = comment_of(raw), _THREAD.search(text_of(raw, "issue_url"))
     if thread is None:
         return None
-    return CommentFacts(
-        id=read.id,
-        number=int(thread[1]),
-        author=read.author,
-        person=dig(raw, "user", "type") == "User",
-        edited=read.edited,
-        body=read.body,
-    )
+    return CommentFacts(number=int(thread[1]), person=dig(raw, "user", "type") == "User", **dict(read))
 
 
 def pusher_of(github: GitHub, tag: str) -> Login | None:

@@ -1,13 +1,15 @@
-"""The bot's comments and issues: one for each marker, edited in place."""
+"""The bot's comments and issues, one for each marker, edited in place; and whether a person's comment was edited."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
+from mlbot.errors import MlbotError
 from mlbot.events.event import dig
-from mlbot.events.github import Comment, PullRequest
-from mlbot.github.api import GitHub, comment_of, number_of, pull_request_of, text_of
-from mlbot.github.transport import InvalidRequestError, NotFoundError, UnavailableError
+from mlbot.events.github import Comment, Edits, PullRequest, moment
+from mlbot.github.api import GRAPHQL, GitHub, comment_of, number_of, pull_request_of, text_of
+from mlbot.github.transport import InvalidRequestError, NotFoundError, Request, UnavailableError
 from mlbot.lib.record import Sha
 from mlbot.protocol.marker import carries, read_stamp
 from mlbot.protocol.operations import UpsertComment
@@ -206,3 +208,54 @@ def upsert_on_commit(github: GitHub, sha: Sha, marker: str, body: str) -> Upsert
         return Upserted.UNCHANGED
     github.transport.answer(github.request("PATCH", f"/comments/{own[0].id}", {"body": body}))
     return Upserted.EDITED
+
+
+# Whether a person's comment is as it was written. The times that REST gives have a resolution of one second, so that an
+# edit in the second of the creation does not show in them; GraphQL remembers each edit.
+
+_ASKED_AT_ONCE = 100  # GitHub takes no more ids
+
+_EDITS = """query($ids: [ID!]!) {
+  nodes(ids: $ids) { ... on IssueComment { url lastEditedAt includesCreatedEdit editor { login } } }
+}"""
+
+C = TypeVar("C", bound=Comment)
+
+
+def with_edits(github: GitHub, comments: Sequence[C]) -> tuple[C, ...]:
+    """The comments, each with whether it was edited, by one request; unknown where GitHub does not say.
+
+    To be asked after a comment was read: what is unedited then was so when it was read.
+    """
+    ids = [each.node for each in comments if each.node][:_ASKED_AT_ONCE]
+    nodes = dict(zip(ids, _nodes(github, ids), strict=False))
+    return tuple(each.model_copy(update={"edits": _edits(nodes.get(each.node), each)}) for each in comments)
+
+
+def _nodes(github: GitHub, ids: Sequence[str]) -> Sequence[object]:
+    """What GraphQL says of each; nothing where it did not answer, or left out a part of its answer."""
+    if not ids:
+        return ()
+    request = Request(verb="POST", path=GRAPHQL, body={"query": _EDITS, "variables": {"ids": list(ids)}})
+    try:
+        raw = github.transport.json(request)
+    except MlbotError as error:
+        github.transport.progress(f"Nobody knows whether the comment was edited: {error.what}")
+        return ()
+    nodes = dig(raw, "data", "nodes")
+    whole = not dig(raw, "errors") and isinstance(nodes, list) and len(nodes) == len(ids)
+    return nodes if whole else ()
+
+
+def _edits(node: object, comment: Comment) -> Edits:
+    """By three fields that have to agree: one alone may be null for it was left out."""
+    fields = ("url", "lastEditedAt", "includesCreatedEdit", "editor")
+    if not isinstance(node, Mapping) or not all(name in node for name in fields):
+        return Edits.UNKNOWN
+    url, last, created, editor = (node[name] for name in fields)
+    if not isinstance(url, str) or not url.endswith(f"#issuecomment-{comment.id}"):
+        return Edits.UNKNOWN
+    if (last, created, editor) == (None, False, None) and created is False:
+        return Edits.NONE
+    known = moment(last) is not None or created is True or isinstance(dig(editor, "login"), str)
+    return Edits.SOME if known else Edits.UNKNOWN

@@ -23,6 +23,7 @@ from mlbot.gates.outcome import Reason
 from mlbot.git.ledger import LedgerBranch
 from mlbot.git.remote import failure
 from mlbot.git.repository import Repository
+from mlbot.github.comments import with_edits
 from mlbot.judging.run_ci import CIRun
 from mlbot.judging.run_files import Intake, is_stored, judged_files, live_file
 from mlbot.judging.run_judge import JudgeRequest, JudgeResult, Live, Rules, evidence_of, judge, report_of
@@ -445,6 +446,8 @@ def _waived(
     asked = [each for each in records if each.number == subject.number]
     if not asked:
         return Resolved()
+    named = {each.comment for each in asked}
+    comments = with_edits(run.github, [each for each in comments if each.id in named])
     policy = assignment.planning.configs.policy
     speakers = _speakers(run, policy.waivers if policy else Waivers(), asked, subject)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

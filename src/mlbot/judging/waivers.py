@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 
 from mlbot.commands.parser import parse_comment
 from mlbot.commands.waive import Waive
-from mlbot.events.github import Comment, Id
+from mlbot.events.github import Comment, Edits, Id
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import Time, WaiverEntry
 from mlbot.lib.record import Record
@@ -29,14 +29,22 @@ def is_open(verdict: Verdict) -> bool:
     return any(_open(model) or _removed(model) for model in verdict.models)
 
 
-def confirmed(request: WaiverRequest, comments: Sequence[Comment]) -> bool:
-    """Whether the person's own comment is there, was never edited, and says what the bot recorded.
+def doubt(request: WaiverRequest, comments: Sequence[Comment]) -> str | None:
+    """Why it is not sure that the person said what the bot recorded: gone, edited, or something else.
 
     Who may write to a repository may edit the bot's comments, but cannot make another person say something unseen.
     """
+    edits = [each.edits for each in comments if each.id == request.comment and _asks(each, request)]
+    if Edits.NONE in edits:
+        return None
+    if Edits.UNKNOWN in edits:
+        return "GitHub does not say whether the comment that asked for it was edited; say it again"
+    return "the comment that asked for it is gone, was edited, or says something else"
+
+
+def _asks(comment: Comment, request: WaiverRequest) -> bool:
     asked = (request.model, request.gate, request.reason)
-    own = [each for each in comments if each.id == request.comment and each.author == request.actor]
-    commands = [said.command for each in own if not each.edited for said in parse_comment(each.body)]
+    commands = [line.command for line in parse_comment(comment.body)] if comment.author == request.actor else []
     return any(isinstance(each, Waive) and (each.model, each.gate, each.reason) == asked for each in commands)
 
 
@@ -75,8 +83,8 @@ def resolve(
     for request in requests:
         if request.sha != verdict.commits.head:
             found: list[WaiverEntry] | str | None = _of_another_head(request, models.get(request.model))
-        elif not confirmed(request, comments):
-            found = "the comment that asked for it is gone, was edited, or says something else"
+        elif unsure := doubt(request, comments):
+            found = unsure
         elif request.model not in models:
             found = f"nothing that {request.model} depends on changed here, or there is no such model"
         elif request.actor not in speakers:
