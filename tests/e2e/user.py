@@ -11,7 +11,7 @@ from mlbot.config.yaml import load
 from mlbot.lib.constants import JUDGE_PATH, TRAIN_PATH
 from mlbot.setup import scaffold
 
-TRAIN: Final = scaffold.train_workflow(branch="main", install="")
+TRAIN: Final = scaffold.train_workflow(guard=("main",), install="")
 """As `mlbot init` writes it."""
 WORKFLOWS: Final = {TRAIN_PATH: TRAIN, JUDGE_PATH: scaffold.judge_workflow(install="")}
 CONFIG: Final = tiny.CONFIG.replace("      timeout: 60s\n", "      timeout: 60s\n      seeds: 2\n")

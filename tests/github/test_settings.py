@@ -28,32 +28,53 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
-def answered(changes: dict[str, Any]) -> Settings:
+def answered(changes: dict[str, Any], guard: tuple[str, ...] = ()) -> Settings:
     """The settings, where GitHub gives these answers; a number is a status."""
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
         for path, body in (EVERYTHING | changes).items():
             given = {"status": body, "json": {"message": "no"}} if isinstance(body, int) else {"json": body}
             mocked.get(f"{API}{path}", **given)
-        return read_settings(GitHub.connect(NAME, "ghp_x"))
+        return read_settings(GitHub.connect(NAME, "ghp_x"), guard)
 
 
 def test_all_of_it() -> None:
     assert answered({}) == Settings(
-        private=True, default_branch="release/1", required=("mlbot", "lint"), merge_queue=True, actions_enabled=True,
-        allowed_actions="selected", sha_pinning=True, default_token="write", may_approve=True, runners=2,
+        private=True, default_branch="release/1", required={"release/1": ("mlbot", "lint")}, merge_queue=True,
+        actions_enabled=True, allowed_actions="selected", sha_pinning=True, default_token="write",
+        may_approve=True, runners=2,
     )  # fmt: skip
 
 
 def test_what_may_not_be_read_is_left_open() -> None:
     found = answered({path: 403 for path in EVERYTHING if path.startswith(("/actions", "/rules"))})
-    assert (found.required, found.merge_queue, found.runners, found.actions_enabled) == (
-        ("lint", "mlbot"),
-        None,
-        None,
-        None,
-    )
+    assert found.required == {"release/1": ("lint", "mlbot")}
+    assert (found.merge_queue, found.runners, found.actions_enabled) == (None, None, None)
     assert len(found.unseen) == 4
-    assert answered(dict.fromkeys([path for path in EVERYTHING if path], 404)).required is None
+    assert answered(dict.fromkeys([path for path in EVERYTHING if path], 404)).required == {"release/1": None}
+
+
+def requiring(*contexts: str) -> list[dict[str, Any]]:
+    checks = [{"context": each} for each in contexts]
+    return [{"type": "required_status_checks", "parameters": {"required_status_checks": checks}}]
+
+
+@pytest.mark.parametrize(
+    ("there", "asked"),
+    [
+        (["v/2/x", "v/2"], "v%2F2"),
+        ([], "v%2Fx"),  # the rules of a branch can be asked for before it is there
+    ],
+)
+def test_the_rules_are_asked_for_of_each_guarded_branch(there: list[str], asked: str) -> None:
+    answers: dict[str, Any] = {
+        "/rules/branches/dev": requiring("mlbot/dev"),
+        "/branches/dev": 404,
+        "/git/matching-refs/heads/v/": [{"ref": f"refs/heads/{name}"} for name in there],
+        f"/rules/branches/{asked}": requiring("mlbot/v"),
+        f"/branches/{asked}": 404,
+    }
+    found = answered(answers, ("release/1", "dev", "v/*"))
+    assert found.required == {"release/1": ("mlbot", "lint"), "dev": ("mlbot/dev",), "v/*": ("mlbot/v",)}
 
 
 def test_answers_of_another_shape_are_no_facts() -> None:
@@ -80,7 +101,7 @@ def test_the_requests_are_githubs(setting: Setting) -> None:
 
     client.transport.send = without_runners
     found = read_settings(client)
-    assert (found.required, found.merge_queue, found.unseen) == ((), False, ())
+    assert (found.required, found.merge_queue, found.unseen) == ({"main": ()}, False, ())
     checks = {"required_status_checks": [{"context": "mlbot"}], "strict_required_status_checks_policy": False}
     ruleset: dict[str, Any] = {
         "name": "main",
@@ -91,7 +112,7 @@ def test_the_requests_are_githubs(setting: Setting) -> None:
     }
     request = Request(verb="POST", path=f"/repos/{NAME}/rulesets", body=ruleset)
     client.transport.answer(request)
-    assert read_settings(client).required == ("mlbot",)
+    assert read_settings(client).required == {"main": ("mlbot",)}
 
 
 def test_the_environments_are_asked_for_where_there_are_some() -> None:

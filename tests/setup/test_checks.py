@@ -32,10 +32,10 @@ from mlbot.setup.checks import (
 )
 
 TEXTS = {
-    TRAIN_PATH: scaffold.train_workflow(branch="main", install="make"),
+    TRAIN_PATH: scaffold.train_workflow(guard=("main",), install="make"),
     JUDGE_PATH: scaffold.judge_workflow(install="make"),
 }
-TYPES = "    types: [opened, synchronize, reopened, edited, ready_for_review]\n"
+TYPES = "    types: [opened, synchronize, reopened, edited, ready_for_review, closed]\n"
 SHA = "a" * 40
 OTHER = f"""
 on: [push]
@@ -58,7 +58,7 @@ def of_workflows(path: str = "", old: str = "", new: str = "", *, other: str = O
         texts[path] = texts[path].replace(old, new)
     expected = {name: load(text, name).data for name, text in TEXTS.items()}
     made = [Workflow(path=name, document=load(text, name), expected=expected.get(name)) for name, text in texts.items()]
-    return list(check_workflows(made, "main"))
+    return list(check_workflows(made, ["main"]))
 
 
 def test_the_templates_are_right() -> None:
@@ -135,7 +135,7 @@ def test_workflows_that_are_not_there_or_no_yaml() -> None:
         Workflow(path=JUDGE_PATH, document=None, expected=expected, problem="no YAML"),
         Workflow(path="x.yml", document=None, problem="no YAML"),
     ]
-    assert codes(check_workflows(made, "main")) == [
+    assert codes(check_workflows(made, ["main"])) == [
         ("workflow-missing", Severity.ERROR),
         ("workflow-unreadable", Severity.ERROR),
         ("workflow-unreadable", Severity.WARNING),
@@ -158,7 +158,7 @@ def test_a_workflow_of_any_shape_is_looked_at(text: str) -> None:
     assert set(labels_of(data)) <= {"y"}
     expected = load(TEXTS[TRAIN_PATH], TRAIN_PATH).data
     strange = Workflow(path=TRAIN_PATH, document=load(text, "x"), expected=expected)
-    assert "workflow-job" in {each.code for each in check_workflows([strange], "main")}
+    assert "workflow-job" in {each.code for each in check_workflows([strange], ["main"])}
 
 
 def config(holdout: str = "s3://b/h.csv", **top: object) -> Config:
@@ -187,6 +187,8 @@ def setup(**changes: Any) -> Setup:
         ({"config": None}, [("no-config", "error")]),
         ({"config": config(guard=["dev"])}, [("config-not-guarded", "warning")]),
         ({"config": config(guard=["main"])}, []),
+        ({"config": config(guard=["release/*", "ma*"])}, []),
+        ({"config": config(guard=["release/*"])}, [("config-not-guarded", "warning")]),
         ({"config": config(store="models")}, [("store-in-checkout", "warning")]),
         ({"config": config(store="models"), "repository": None}, [("no-remote", "warning")]),
         ({"config": config(store="oci://ghcr.io/acme/m/models")}, []),
@@ -211,19 +213,55 @@ def test_each_problem_of_the_config_is_a_finding_with_its_line() -> None:
 
 def settings(**changes: Any) -> Settings:
     fields: dict[str, Any] = {
-        "private": False, "default_branch": "main", "required": ("mlbot",), "merge_queue": True,
+        "private": False, "default_branch": "main", "required": {"main": ("mlbot",)}, "merge_queue": True,
         "actions_enabled": True, "allowed_actions": "all", "sha_pinning": False, "default_token": "read",
         "may_approve": False, "runners": 0,
     }  # fmt: skip
     return Settings(**(fields | changes))
 
 
+def test_where_several_branches_are_guarded_each_requires_its_own_status() -> None:
+    required = {"main": ("mlbot",), "dev": ("mlbot/dev",)}
+    (found,) = check_github(settings(required=required), queue_ready=True, labels=[])
+    assert found.where == "branch main"
+    assert "does not require the status `mlbot/main`; it requires mlbot." in found.what
+    assert found.hint.endswith("add `mlbot/main`.")
+
+
+@pytest.mark.parametrize(
+    ("filters", "lacking"),
+    [
+        ("[main, release/*]", ""),
+        ('["**"]', ""),
+        ('[main, "release/**"]', ""),
+        ("[ma*, rel*/*]", ""),
+        ("[main]", "release/*"),
+        ("[main, release/1]", "release/*"),
+        ("release/*", "main"),
+    ],
+)
+def test_pushes_to_each_guarded_branch_start_a_run(filters: str, lacking: str) -> None:
+    text = TEXTS[TRAIN_PATH].replace("branches: [main]", f"branches: {filters}")
+    documents = {path: load(each, path) for path, each in (TEXTS | {TRAIN_PATH: text}).items()}
+    made = [
+        Workflow(path=path, document=each, expected=load(TEXTS[path], path).data) for path, each in documents.items()
+    ]
+    found = [each for each in check_workflows(made, ["main", "release/*"]) if each.code == "trigger-filtered"]
+    assert [each.what for each in found] == [f"it leaves out {lacking}, so what is merged there is not judged"][
+        : len(lacking)
+    ]
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
         ({}, []),
-        ({"required": ("lint",)}, [("check-not-required", "error")]),
-        ({"required": ()}, [("check-not-required", "error")]),
+        ({"required": {"main": ("lint",)}}, [("check-not-required", "error")]),
+        ({"required": {"main": ()}}, [("check-not-required", "error")]),
+        ({"required": {"main": ("mlbot",), "dev": ("mlbot/dev",)}}, [("check-not-required", "error")]),
+        ({"required": {"main": ("mlbot/main", "x"), "release/*": ("mlbot/release",)}}, []),
+        ({"required": {"main": ("mlbot/main",), "release/*": ("mlbot/main",)}}, [("check-not-required", "error")]),
+        ({"required": {"release/*": ("mlbot",)}}, []),
         ({"actions_enabled": False}, [("actions-disabled", "error")]),
         ({"allowed_actions": "local_only"}, [("actions-not-allowed", "error")]),
         ({"allowed_actions": "selected"}, [("actions-not-allowed", "warning")]),
@@ -233,7 +271,11 @@ def settings(**changes: Any) -> Settings:
         ({"runners": 2}, [("self-hosted-public", "warning")]),
         ({"runners": 2, "private": True}, []),
         (
-            {"unseen": ("the runners",), **dict.fromkeys(("required", "merge_queue", "actions_enabled", "runners"))},
+            {
+                "unseen": ("the runners",),
+                "required": {"main": None},
+                **dict.fromkeys(("merge_queue", "actions_enabled", "runners")),
+            },
             [("not-looked-at", "advice")],
         ),
     ],

@@ -92,6 +92,20 @@ def test_the_install_command_is_the_users_to_change(tmp_path: Path, said: io.Str
     assert said.getvalue() == "Nothing to do: everything is there already.\n"
 
 
+def test_what_is_guarded_is_what_a_push_is_judged_for(tmp_path: Path, said: io.StringIO) -> None:
+    sandbox = repositories.script(tmp_path / "tiny")
+    started(sandbox, said)
+    config = sandbox.path / "mlbot.yaml"
+    config.write_text(config.read_text() + '\nguard: [main, "release/*", c++]\n')
+    (sandbox.path / TRAIN_PATH).unlink()
+    assert started(sandbox, said) == Exit.OK
+    assert 'branches: [main, "release/*", "c\\\\+\\\\+"]' in texts(sandbox)[TRAIN_PATH]
+    assert (
+        "Require the status `mlbot/main` for main, `mlbot/release` for release/* and `mlbot/c++` for c++"
+        in " ".join(said.getvalue().split())
+    )
+
+
 def test_without_a_holdout_it_writes_what_it_can_and_says_what_is_missing(tmp_path: Path, said: io.StringIO) -> None:
     sandbox = repositories.script(tmp_path / "tiny")
     (sandbox.path / "data" / "holdout.csv").rename(sandbox.path / "rows.txt")

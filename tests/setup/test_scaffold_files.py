@@ -77,7 +77,7 @@ def test_odd_names_come_back_as_they_were(text: str) -> None:
     data = load(scaffold.config(made), "x").data
     assert isinstance(data, dict)
     assert data["models"]["churn"]["data"]["target"] == text  # type: ignore[index,call-overload] # plain data
-    workflow = scaffold.train_workflow(branch=text, install=text)
+    workflow = scaffold.train_workflow(guard=(text,), install=text)
     assert yaml.safe_load(workflow)["jobs"]["train"]["with"]["install"] == text
 
 
@@ -92,7 +92,7 @@ def test_any_text_is_the_same_to_both_readers(texts: list[str]) -> None:
 
 
 def test_the_workflows_call_the_published_ones_with_no_more_rights_than_needed() -> None:
-    train = yaml.safe_load(scaffold.train_workflow(branch="trunk", install=INSTALL))
+    train = yaml.safe_load(scaffold.train_workflow(guard=("trunk",), install=INSTALL))
     judge = yaml.safe_load(scaffold.judge_workflow(install=INSTALL))
     assert (train["name"], judge["name"]) == ("mlbot", "mlbot-judge")
     assert train["permissions"] == judge["permissions"] == {}
@@ -137,7 +137,7 @@ def test_the_release_workflow_listens_to_tags_of_versions_and_to_people() -> Non
 
 def written(folder: Path) -> Path:
     for path, text in (
-        (TRAIN_PATH, scaffold.train_workflow(branch="main", install=INSTALL)),
+        (TRAIN_PATH, scaffold.train_workflow(guard=("main",), install=INSTALL)),
         (JUDGE_PATH, scaffold.judge_workflow(install=INSTALL)),
         (RELEASE_PATH, scaffold.release_workflow()),
     ):
@@ -168,7 +168,8 @@ def test_zizmor_finds_nothing_beyond_two_listed_ignores(tmp_path: Path) -> None:
 
 def test_the_summary() -> None:
     gaps = [Gap(what="there is no holdout", hint="Make one.\nOr name it.")]
-    said = scaffold.summary(done=[("mlbot.yaml", "made"), ("a.yml", "left as it is")], gaps=gaps, branch="trunk")
+    done = [("mlbot.yaml", "made"), ("a.yml", "left as it is")]
+    said = scaffold.summary(done=done, gaps=gaps, branch="trunk", guard=["trunk"])
     assert said.startswith("mlbot.yaml  made\na.yml       left as it is\n")
     assert "- There is no holdout.\n    Make one.\n    Or name it.\n" in said
     assert "git add mlbot.yaml\n" in said
@@ -176,4 +177,5 @@ def test_the_summary() -> None:
         said.index(words) for words in ("bring them to trunk", "Require the status `mlbot` for trunk", "first pull")
     ]
     assert order == sorted(order)
-    assert scaffold.summary(done=[], gaps=[], branch="main") == "Nothing to do: everything is there already.\n"
+    nothing = scaffold.summary(done=[], gaps=[], branch="main", guard=["main"])
+    assert nothing == "Nothing to do: everything is there already.\n"

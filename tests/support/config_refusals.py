@@ -309,10 +309,36 @@ _JUDGING_AND_DEPLOYING = [
         '14: models.m.gates.size_mb@s: found "size_mb@s", which is measured on the whole file → write it without',
         schema=False,
     ),
-    Case("models:", "guard: main\nmodels:", '2: guard: found "main" → write a list of branch names'),
+    Case("models:", "guard: main\nmodels:", '2: guard: found "main" → write a list of branch names and'),
     *(
         Case("models:", f"guard: [{name}]\nmodels:", f'2: guard[0]: found "{name}" → write a branch name as git')
-        for name in ("release/*", "a..b", "-x", "a b", "x.lock")
+        for name in ("release/", "a..b", "-x", "a b", "x.lock", "re?ease", "x/*..y")
+    ),
+    Case("models:", "guard: ['a***b']\nmodels:", '2: guard[0]: found "a***b" → write `*` for any text without a slash'),
+    Case("models:", "guard: ['!dev']\nmodels:", '2: guard[0]: found "!dev" → write the branches to guard; none can be'),
+    Case(
+        "models:",
+        "guard: [main, release/*, release/**]\nmodels:",
+        '2: guard[2]: found "release/**" → write one of the two: release/* has the same status, mlbot/release',
+        schema=False,
+    ),
+    Case(
+        "models:",
+        "guard:\n- main\n- Main\nmodels:",
+        '4: guard[1]: found "Main" → write one of the two: main has the same status, mlbot/Main',
+        schema=False,
+    ),
+    Case(
+        "models:",
+        "guard: [main, '**']\nmodels:",
+        '2: guard[1]: found "**" → write a pattern with text in it, such as release/**, or leave the others out',
+        schema=False,
+    ),
+    Case(
+        "models:",
+        f"guard: [main, {'x' * 250}]\nmodels:",
+        f'2: guard[1]: found "{"x" * 40}',
+        schema=False,
     ),
     Case(
         "models:",

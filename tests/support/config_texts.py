@@ -135,6 +135,8 @@ VALID = [
     Case(MIN, "min: 0.9\nblocking: false"),
     Case(GATE, "negative_flips: {max: 0, confident: true}\nsize_mb: {max: 1}\nroc_auc@s: {min: 0}\nroc_auc:"),
     Case("models:", "guard: [main, release/1.0]\nstore: models/\ninconclusive: {pull_request: block}\nmodels:"),
+    Case("models:", "guard: [main, 'release/*', '*-stable', 'v**/x']\nmodels:"),
+    Case("models:", "guard: ['**']\nmodels:"),
     Case("models:", "waivers: {by: [lea, Boss-2], author: true}\nmodels:"),
     Case("models:", "waivers: {}\nmodels:"),
     Case("models:", "environments: {}\ninconclusive: {}\nmodels:"),

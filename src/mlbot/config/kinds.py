@@ -297,7 +297,7 @@ _MODELS_URL = _url(
     ("^[fF][iI][lL][eE]://(?!/)", "three slashes, such as file:///srv/models"),
 )
 _COMMAND = text(_MODELS, ("^command: *$", "a shell command after `command:`, such as command:./deploy.sh"))
-_BAD_BRANCH = r"[\s~^:?*\[\\]|\.\.|@\{|//|^[-/.]|[/.]$|\.lock(/|$)|/\.|^@$"
+_BAD_BRANCH = r"[\s~^:?\[\\]|\.\.|@\{|//|^[-/.]|[/.]$|\.lock(/|$)|/\.|^@$"
 _LOGIN = "[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
 _WORD = "[A-Za-z_][A-Za-z0-9_]*"
 _RUNNER = text(
@@ -318,7 +318,12 @@ PATH = _path("a path inside the repository")
 PATH_OR_URL = either("://", _url("a URL such as s3://bucket/file.csv"), PATH)
 PLACE = either("://", _MODELS_URL, _path(_MODELS, ("^/", "file://{value}")))
 TARGET = either("^command:", _COMMAND, PLACE)
-BRANCH = text("a branch name", (_BAD_BRANCH, "a branch name as git accepts it; no wildcards"))
+GUARDED = text(
+    "a branch name or a pattern such as release/*",
+    (_BAD_BRANCH, "a branch name as git accepts it, or one with `*`, such as release/*"),
+    (r"\*\*\*", "`*` for any text without a slash, or `**` for any text"),
+    ("^!", "the branches to guard; none can be taken out again"),
+)
 LOGIN = form("a login", _LOGIN, "a login on GitHub, without `@`")
 FUNCTION = form("module:function", rf"{_WORD}(\.{_WORD})*:{_WORD}", "module:function, such as income.train:train")
 TIMEOUT = kind(

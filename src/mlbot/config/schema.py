@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from mlbot.config import kinds
 from mlbot.config.errors import INVISIBLE, ConfigError, Document, Plain, Problem, Refused, quote, refused, show_value
+from mlbot.config.guard import clashes
 from mlbot.config.kinds import (
     Context,
     Kind,
@@ -579,8 +580,9 @@ class Config(Section):
         named(Model, "a mapping from the name of each model", none=("no models", "at least one model")),
     ]
     """The models by name; at least one. Names have letters, digits, `.`, `_` and `-`, at most 63."""
-    guard: Annotated[tuple[str, ...], list_of("branch names", kinds.BRANCH)] = ()
-    """Branches whose pull requests are gated; names, no wildcards. Left out: the default branch."""
+    guard: Annotated[tuple[str, ...], list_of("branch names and patterns", kinds.GUARDED)] = ()
+    """Branches whose pull requests are gated, by name or by a pattern such as `release/*`. Left out: the default
+    branch."""
     inconclusive: Annotated[OnInconclusive, inside(OnInconclusive)] = OnInconclusive()
     """What a verdict does that the data cannot settle. Left out: `warn` on a pull request, `block` before an
     environment."""
@@ -597,7 +599,11 @@ class Config(Section):
 
     @classmethod
     def rules(cls, context: Context) -> Iterator[Problem]:
-        """Each environment comes after another one that there is, and none after itself."""
+        """Each entry of `guard` can have a status; each environment comes after one that there is, not after itself."""
+        written = context.given.get("guard")
+        guard = written if isinstance(written, list) else []
+        for place, write in clashes(guard):
+            yield Problem(show_value(guard[place]), f"write {write}", ("guard", place))
         environments = context.inside("environments")
         named = ((name, value.get("after")) for name, value in environments.items() if isinstance(value, dict))
         after = {name: first for name, first in named if isinstance(first, str)}

@@ -1,10 +1,11 @@
 """A repository's settings on GitHub, as far as the token may read them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
+from mlbot.config.guard import is_pattern, matches, sample_of
 from mlbot.errors import RefusedError
 from mlbot.events.event import dig
 from mlbot.events.github import EnvironmentFacts, Settings
@@ -14,13 +15,18 @@ from mlbot.github.transport import NotFoundError, TokenRefusedError
 T = TypeVar("T")
 
 
-def read_settings(github: GitHub, *, environments: bool = False) -> Settings:
-    """All that `mlbot doctor` looks at, `environments` on request; what the token may not read is left open."""
+def read_settings(github: GitHub, guard: Sequence[str] = (), *, environments: bool = False) -> Settings:
+    """All that `mlbot doctor` looks at, `environments` on request; what the token may not read is left open.
+
+    `guard` is what the config guards; empty: the default branch.
+    """
     facts = github.facts()
     look = _Look(github)
-    name = quote(facts.default_branch, safe="")
-    rules = look.all(f"/rules/branches/{name}", "the rules of the default branch")
-    branch = look.one(f"/branches/{name}", "the protection of the default branch")
+    default = _BranchRules.of(look, facts.default_branch)
+    required = {
+        entry: (default if entry == facts.default_branch else _BranchRules.of(look, _branch_of(look, entry))).required
+        for entry in guard or (facts.default_branch,)
+    }
     actions = look.one("/actions/permissions", "which actions may run")
     workflow = look.one("/actions/permissions/workflow", "what a workflow's token may do")
     runners = look.one("/actions/runners", "the self-hosted runners")
@@ -29,8 +35,8 @@ def read_settings(github: GitHub, *, environments: bool = False) -> Settings:
         environments=found,
         private=facts.private,
         default_branch=facts.default_branch,
-        required=_required(rules, branch),
-        merge_queue=None if rules is None else any(dig(rule, "type") == "merge_queue" for rule in rules),
+        required=required,
+        merge_queue=default.merge_queue,
         actions_enabled=_flag(actions, "enabled"),
         allowed_actions=_allowed(dig(actions, "allowed_actions")),
         sha_pinning=_flag(actions, "sha_pinning_required"),
@@ -86,18 +92,50 @@ class _Look:
             return None
 
 
-def _required(rules: list[Any] | None, branch: Mapping[str, Any] | None) -> tuple[str, ...] | None:
-    """The checks that rulesets and the older branch protection require; None when neither can be seen."""
-    if rules is None and branch is None:
-        return None
-    found: list[str] = []
-    for rule in rules or ():
-        if dig(rule, "type") == "required_status_checks":
-            checks = dig(rule, "parameters", "required_status_checks")
-            found += [str(dig(check, "context")) for check in (checks if isinstance(checks, list) else ())]
-    contexts = dig(branch, "protection", "required_status_checks", "contexts")
-    found += [str(each) for each in (contexts if isinstance(contexts, list) else ())]
-    return tuple(dict.fromkeys(found))
+@dataclass(frozen=True, kw_only=True)
+class _BranchRules:
+    """The rules of a branch: of rulesets, and of the older branch protection; None for what cannot be seen."""
+
+    rules: list[Any] | None
+    branch: Mapping[str, Any] | None
+
+    @classmethod
+    def of(cls, look: _Look, branch: str) -> "_BranchRules":
+        """The rules of a branch, which need not be there for GitHub to say what they are."""
+        name = quote(branch, safe="")
+        return cls(
+            rules=look.all(f"/rules/branches/{name}", f"the rules of {branch}"),
+            branch=look.one(f"/branches/{name}", f"the protection of {branch}"),
+        )
+
+    @property
+    def required(self) -> tuple[str, ...] | None:
+        """The checks that are required; None when neither kind of rule can be seen."""
+        if self.rules is None and self.branch is None:
+            return None
+        found: list[str] = []
+        for rule in self.rules or ():
+            if dig(rule, "type") == "required_status_checks":
+                checks = dig(rule, "parameters", "required_status_checks")
+                found += [str(dig(check, "context")) for check in (checks if isinstance(checks, list) else ())]
+        contexts = dig(self.branch, "protection", "required_status_checks", "contexts")
+        found += [str(each) for each in (contexts if isinstance(contexts, list) else ())]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def merge_queue(self) -> bool | None:
+        """Whether a merge queue is required."""
+        return None if self.rules is None else any(dig(rule, "type") == "merge_queue" for rule in self.rules)
+
+
+def _branch_of(look: _Look, entry: str) -> str:
+    """A branch that an entry is for: one that is there, as far as there is one."""
+    if not is_pattern(entry):
+        return entry
+    start = quote(entry.partition("*")[0])
+    refs = look.all(f"/git/matching-refs/heads/{start}", f"the branches that {entry} is for") or ()
+    names = (str(dig(ref, "ref")).removeprefix("refs/heads/") for ref in refs)
+    return next((name for name in names if matches(entry, name)), sample_of(entry))
 
 
 def _flag(raw: object, name: str) -> bool | None:

@@ -3,7 +3,9 @@
 from enum import StrEnum
 from typing import Literal
 
+from mlbot.config.guard import entry_of, own_context
 from mlbot.events.github import Attempt, Id, Login, PullRequest, RefName, RepositoryName, State
+from mlbot.lib.constants import STATUS
 from mlbot.lib.record import Record, Sha
 from mlbot.protocol.answer import Reruns
 
@@ -19,9 +21,29 @@ class Policy(Record):
     guard: tuple[str, ...] = ()  # the config's `guard`; empty: the default branch
     train_path: str  # path of the workflow that trains, as `.github/workflows/mlbot-train.yml`
 
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """What is guarded: branches and patterns."""
+        return self.guard or (self.default_branch,)
+
     def guards(self, branch: str) -> bool:
         """Whether pull requests into this branch are gated."""
-        return branch in (self.guard or (self.default_branch,))
+        return self.entry_of(branch) is not None
+
+    def entry_of(self, branch: str) -> str | None:
+        """The entry that guards a branch; None where none does."""
+        return entry_of(branch, self.entries)
+
+    def own_context(self, branch: str) -> str | None:
+        """The status that speaks of this branch's entry alone; None where `mlbot` does, for there is one entry."""
+        entry = self.entry_of(branch) if len(self.entries) > 1 else None
+        return own_context(entry) if entry is not None else None
+
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """Every status that a head can have."""
+        own = (own_context(each) for each in self.entries) if len(self.entries) > 1 else ()
+        return (*own, STATUS)
 
 
 class PullRequestSubject(Record):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from mlbot.config.errors import Document, Plain, Problem
+from mlbot.config.guard import context_to_require, entry_of, matches, sample_of
 from mlbot.config.schema import Config, EnvironmentConfig
 from mlbot.events.event import dig
 from mlbot.events.github import EnvironmentFacts, Settings
@@ -18,7 +19,6 @@ from mlbot.lib.constants import (
     CONFIG_FILE,
     JUDGE_PATH,
     RELEASE_PATH,
-    STATUS,
     TRAIN_PATH,
 )
 from mlbot.lib.record import Record
@@ -116,7 +116,7 @@ def _config(setup: Setup) -> Iterator[Finding]:
         yield finding("config-invalid", each.place(CONFIG_FILE), keys=each.path, found=each.found, fix=each.hint)
     if setup.config is None and not setup.problems:
         yield finding("no-config", CONFIG_FILE)
-    elif setup.config is not None and setup.config.guard and setup.branch not in setup.config.guard:
+    elif setup.config is not None and setup.config.guard and entry_of(setup.branch, setup.config.guard) is None:
         yield finding("config-not-guarded", CONFIG_FILE, branch=setup.branch)
 
 
@@ -148,14 +148,14 @@ class Workflow:
     problem: str = ""
 
 
-def check_workflows(workflows: Sequence[Workflow], branch: str) -> Iterator[Finding]:
+def check_workflows(workflows: Sequence[Workflow], guard: Sequence[str]) -> Iterator[Finding]:
     """What is wrong with the workflows; mlbot's two are among them also where they are not there."""
     for workflow in workflows:
         if workflow.document is None:
             yield from _unreadable(workflow)
             continue
         if workflow.expected is not None:
-            yield from _own(workflow, workflow.document.data, workflow.expected, branch)
+            yield from _own(workflow, workflow.document.data, workflow.expected, guard)
         yield from _any(workflow, workflow.document.data)
     yield from _names({workflow.path: workflow.document.data for workflow in workflows if workflow.document})
 
@@ -168,8 +168,8 @@ def _unreadable(workflow: Workflow) -> Iterator[Finding]:
         yield finding("workflow-missing", workflow.path)
 
 
-def _own(workflow: Workflow, found: Plain, expected: Plain, branch: str) -> Iterator[Finding]:
-    yield from _triggers(workflow.path, events(found), events(expected), branch)
+def _own(workflow: Workflow, found: Plain, expected: Plain, guard: Sequence[str]) -> Iterator[Finding]:
+    yield from _triggers(workflow.path, events(found), events(expected), guard)
     if dig(found, "permissions") != {}:
         yield finding("permissions-top", workflow.path)
     known: set[str] = set()
@@ -204,7 +204,9 @@ def _weight(name: str) -> Severity:
     return Severity.WARNING if name in {"issue_comment", "command"} else Severity.ERROR
 
 
-def _triggers(path: str, found: Mapping[str, Plain], expected: Mapping[str, Plain], branch: str) -> Iterator[Finding]:
+def _triggers(
+    path: str, found: Mapping[str, Plain], expected: Mapping[str, Plain], guard: Sequence[str]
+) -> Iterator[Finding]:
     for event, wanted in expected.items():
         where = f"{path}: on.{event}"
         if event not in found:
@@ -215,7 +217,7 @@ def _triggers(path: str, found: Mapping[str, Plain], expected: Mapping[str, Plai
         missing = [] if types is None and event != "pull_request" else _lacking(types, needed)
         if missing:
             yield finding("trigger-missing", where, "types", missing=", ".join(missing), needed=", ".join(needed))
-        yield from _filters(where, event, found[event], branch)
+        yield from _filters(where, event, found[event], guard)
 
 
 def _lacking(found: object, needed: object) -> list[str]:
@@ -223,13 +225,21 @@ def _lacking(found: object, needed: object) -> list[str]:
     return [each for each in needed if each not in there] if isinstance(needed, list) else []
 
 
-def _filters(where: str, event: str, found: Plain, branch: str) -> Iterator[Finding]:
+def _filters(where: str, event: str, found: Plain, guard: Sequence[str]) -> Iterator[Finding]:
     branches = dig(found, "branches")
-    if event == "push" and branches is not None and _lacking(branches, [branch]) and "**" not in str(branches):
-        yield finding("trigger-filtered", where, "branch", branch=branch)
+    missing = [entry for entry in guard if not _runs_for(entry, branches)]
+    if event == "push" and branches is not None and missing:
+        yield finding("trigger-filtered", where, "branch", branch=", ".join(missing))
     used = [name for name in _FILTERS if dig(found, name) is not None and not (event == "push" and "branch" in name)]
     if used and event in {"pull_request", "merge_group", "push"}:
         yield finding("trigger-filtered", where, "skips", filter=used[0])
+
+
+def _runs_for(entry: str, filters: object) -> bool:
+    """Whether branch filters let the runs of an entry's branches start."""
+    # A backslash takes a sign's meaning away, as in `c\+\+`.
+    listed = [filters] if isinstance(filters, str) else filters if isinstance(filters, list) else []
+    return any(matches(str(each).replace("\\", ""), sample_of(entry)) for each in listed)
 
 
 def _job(workflow: Workflow, where: str, job: Plain, wanted: Plain, top: Plain) -> Iterator[Finding]:
@@ -389,12 +399,15 @@ def check_github(settings: Settings, *, queue_ready: bool, labels: Collection[st
 
 
 def _checks(settings: Settings, *, queue_ready: bool) -> Iterator[Finding]:
-    branch = settings.default_branch
-    if settings.required is not None and STATUS not in settings.required:
-        required = ", ".join(settings.required)
-        yield finding("check-not-required", f"branch {branch}", branch=branch, status=STATUS, required=required)
+    entries = tuple(settings.required)
+    for entry, required in settings.required.items():
+        status = context_to_require(entry, entries)
+        if required is not None and status not in required:
+            case = "own" if len(entries) > 1 else "only"
+            listed = ", ".join(required)
+            yield finding("check-not-required", f"branch {entry}", case, branch=entry, status=status, required=listed)
     if settings.merge_queue and not queue_ready:
-        yield finding("merge-queue", f"{TRAIN_PATH}: on", branch=branch)
+        yield finding("merge-queue", f"{TRAIN_PATH}: on", branch=settings.default_branch)
 
 
 def _actions(settings: Settings) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """`mlbot doctor`: looks at a repository, its workflows and its settings on GitHub, and says what is wrong."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mlbot.config.errors import ConfigError, Plain, Problem
@@ -38,7 +38,8 @@ def doctor(directory: Path, environment: Mapping[str, str], console: Console, *,
         config, _ = _config(repository.root)
         token, api_url = place.required_token(), place.api_url
         github = GitHub.connect(place.repository, token, api_url=api_url, progress=console.say)
-        settings = read_settings(github, environments=bool(config and config.environments))
+        guard = config.guard if config else ()
+        settings = read_settings(github, guard, environments=bool(config and config.environments))
     findings = examine(repository, place, settings)
     console.result(_json(findings) if as_json else text(findings))
     return Exit.FAILED if any(each.severity is checks.Severity.ERROR for each in findings) else Exit.OK
@@ -49,7 +50,8 @@ def examine(repository: Repository, place: Workplace | None, settings: Settings 
     root = repository.root
     branch = settings.default_branch if settings else default_branch(repository)
     config, problems = _config(root)
-    workflows = _workflows(root, branch)
+    guard = config.guard if config and config.guard else (branch,)
+    workflows = _workflows(root, guard)
     documents = {each.path: each.document.data for each in workflows if each.document}
     setup = checks.Setup(
         repository=place.repository if place else None,
@@ -61,7 +63,7 @@ def examine(repository: Repository, place: Workplace | None, settings: Settings 
         data=_data(repository, config),
         lfs=dig(documents.get(TRAIN_PATH), "jobs", "train", "with", "lfs") is True,
     )
-    findings = [*checks.check_setup(setup), *checks.check_workflows(workflows, setup.branch)]
+    findings = [*checks.check_setup(setup), *checks.check_workflows(workflows, guard)]
     findings += checks.check_release(config, there=RELEASE_PATH in documents)
     if settings is None:
         return checks.in_order((*findings, checks.finding("not-looked-at", case="no-token")))
@@ -111,10 +113,10 @@ def _config(root: Path) -> tuple[Config | None, tuple[Problem, ...]]:
     return config, ()
 
 
-def _workflows(root: Path, branch: str) -> list[checks.Workflow]:
+def _workflows(root: Path, guard: Sequence[str]) -> list[checks.Workflow]:
     install = existing_install(root) or "true"
     templates = {
-        TRAIN_PATH: scaffold.train_workflow(branch=branch, install=install),
+        TRAIN_PATH: scaffold.train_workflow(guard=guard, install=install),
         JUDGE_PATH: scaffold.judge_workflow(install=install),
     }
     if (root / RELEASE_PATH).is_file():

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from mlbot.config.errors import is_name
-from mlbot.config.run_check import check
+from mlbot.config.run_check import check, load_config
 from mlbot.config.yaml import load
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, UsageError
@@ -190,7 +190,8 @@ def init(directory: Path, options: InitOptions, console: Console) -> Exit:
     # What is missing of a config that somebody has written since is what the check says, not what was missing once.
     gaps = draft.gaps if done[CONFIG_FILE] is not Done.LEFT else ()
     problem = _problem(root)
-    console.result(scaffold.summary(done=_shown(done, options), gaps=gaps, branch=draft.branch))
+    guard = existing_guard(root) or (draft.branch,)
+    console.result(scaffold.summary(done=_shown(done, options), gaps=gaps, branch=draft.branch, guard=guard))
     blocked = any(gap.blocks for gap in gaps)
     if problem is not None and not blocked:
         console.error(f"mlbot: {problem}")
@@ -241,7 +242,7 @@ def _files(root: Path, draft: Draft, facts: Facts, options: InitOptions) -> dict
     install = existing_install(root) or draft.install
     files = {
         CONFIG_FILE: scaffold.config(draft),
-        TRAIN_PATH: scaffold.train_workflow(branch=draft.branch, install=install),
+        TRAIN_PATH: scaffold.train_workflow(guard=existing_guard(root) or (draft.branch,), install=install),
         JUDGE_PATH: scaffold.judge_workflow(install=install),
     }
     if options.release or (root / RELEASE_PATH).is_file():
@@ -264,6 +265,14 @@ def existing_install(root: Path) -> str | None:
     except (OSError, MlbotError):
         return None
     return found if isinstance(found, str) and found.strip() else None
+
+
+def existing_guard(root: Path) -> tuple[str, ...]:
+    """What the config that is there guards; nothing where it says nothing, or is not valid."""
+    try:
+        return load_config(root).guard
+    except (OSError, MlbotError):
+        return ()
 
 
 def _write(path: Path, text: str, options: InitOptions) -> Done:

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from mlbot.config.guard import context_to_require
 from mlbot.errors import UsageError
 from mlbot.gates.metric import Task
-from mlbot.lib.constants import ACTIONS_REF, ACTIONS_REPOSITORY, JUDGE_PATH, STATUS
+from mlbot.lib.constants import ACTIONS_REF, ACTIONS_REPOSITORY, JUDGE_PATH
 from mlbot.lib.record import Name, Record, resolve
 from mlbot.lib.templates import environment
 from mlbot.lib.tree import is_url
@@ -241,9 +242,11 @@ def config(draft: Draft) -> str:
     return _filled("mlbot.yaml.j2", draft=draft, repository=ACTIONS_REPOSITORY)
 
 
-def train_workflow(*, branch: str, install: str) -> str:
-    """The workflow that trains; `install` is a shell command."""
-    return _filled("mlbot.yml.j2", branch=branch, install=install, **_published())
+def train_workflow(*, guard: Sequence[str], install: str) -> str:
+    """The workflow that trains; `install` is a shell command, `guard` the branches whose pushes are judged."""
+    # `+` is a wildcard in GitHub's filters, and a letter like others in a branch's name.
+    branches = [entry.replace("+", "\\+") for entry in guard]
+    return _filled("mlbot.yml.j2", branches=branches, install=install, **_published())
 
 
 def judge_workflow(*, install: str) -> str:
@@ -256,13 +259,14 @@ def release_workflow() -> str:
     return _filled("mlbot-release.yml.j2", **_published())
 
 
-def summary(*, done: Sequence[tuple[str, str]], gaps: Sequence[Gap], branch: str) -> str:
+def summary(*, done: Sequence[tuple[str, str]], gaps: Sequence[Gap], branch: str, guard: Sequence[str]) -> str:
     """What became of each file, what is missing, and what to do next."""
     width = max((len(path) for path, _ in done), default=0)
     commit = " ".join(path for path, what in done if not what.startswith("left"))
+    required = [(entry, context_to_require(entry, guard)) for entry in guard]
     return _filled(
         "summary.txt.j2",
-        done=done, gaps=gaps, branch=branch, width=width, commit=commit, judge=JUDGE_PATH, status=STATUS,
+        done=done, gaps=gaps, branch=branch, width=width, commit=commit, judge=JUDGE_PATH, required=required,
     )  # fmt: skip
 
 
