@@ -246,12 +246,49 @@ def test_who_asks_for_a_tag_holds_nothing_else() -> None:
     assert [step.get("uses") for step in job["steps"]] == [None]
 
 
+ON_DEFAULT_BRANCH = "github.ref == format('refs/heads/{0}', github.event.repository.default_branch)"
+SANDBOX = {"train.yml", "tag.yml"}
+"""What runs from workflow files that others wrote: a read-only token, and the right to ask the default branch."""
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in WORKFLOWS if path.name in RIGHTS.keys() - SANDBOX], ids=lambda path: path.name
+)
+def test_trusted_jobs_run_on_the_default_branch_alone(path: Path) -> None:
+    """A dispatch on another branch would have that branch's files for the default branch's."""
+    for name, job in load(path)["jobs"].items():
+        condition = " ".join(job.get("if", "").removeprefix("${{").removesuffix("}}").split())
+        first, _, rest = condition.partition(" && ")
+        assert first == ON_DEFAULT_BRANCH, f"{name} runs on any branch"
+        while "(" in rest:
+            rest = re.sub(r"\([^()]*\)", "", rest)
+        assert "||" not in rest, f"{name} runs on any branch where something else holds"
+
+
+def test_every_called_workflow_is_trusted_or_named_as_sandbox() -> None:
+    called = {path.name for path in WORKFLOWS if "workflow_call" in load(path)["on"]}
+    assert called == RIGHTS.keys()
+    for path in WORKFLOWS:
+        if path.name in SANDBOX:
+            granted = [right for job in load(path)["jobs"].values() for right in job["permissions"].items()]
+            assert {right for right in granted if right[1] == "write"} <= {("actions", "write")}
+
+
+def test_a_closed_pull_request_and_an_edited_title_train_nothing_and_end_no_training() -> None:
+    document = load(ROOT / ".github/workflows/train.yml")
+    condition, group = document["jobs"]["plan"]["if"], document["concurrency"]["group"]
+    for text in (condition, group):
+        assert "github.event.action != 'closed' &&" in text
+        assert "(github.event.action != 'edited' || github.event.changes.base)" in text
+    types = yaml.safe_load(scaffold.train_workflow(guard=["main"], install="x"))[True]["pull_request"]["types"]
+    assert set(types) == {"opened", "synchronize", "reopened", "edited", "ready_for_review", "closed"}
+
+
 @pytest.mark.parametrize("name", ["record", "deploy"])
 def test_releases_are_queued_and_run_on_the_default_branch_alone(name: str) -> None:
     job = load(ROOT / ".github/workflows/release.yml")["jobs"][name]
     assert job["needs"] == "ask"
     assert f"needs.ask.outputs.go == '{name}'" in job["if"]
-    assert "github.ref == format('refs/heads/{0}', github.event.repository.default_branch)" in job["if"]
     assert job["concurrency"]["queue"] == "max"
     assert job["concurrency"]["cancel-in-progress"] == "false"
     assert {"uses", "with"} <= job["steps"][0].keys()
