@@ -57,9 +57,9 @@ gto: $(READY) ## Install the peer that the registry is compared with, into .venv
 lock: ## Resolve the dependencies anew (hashes, no addresses)
 	@$(PYTHON) -m venv .venvs/lock && .venvs/lock/bin/pip install --quiet --disable-pip-version-check uv
 	@$(LOCK) pyproject.toml --extra dev --output-file requirements/dev.txt
-	@$(LOCK) pyproject.toml requirements/build.in --constraint requirements/dev.txt --output-file requirements/bot.txt
-	@$(LOCK) pyproject.toml requirements/build.in --extra ml --constraint requirements/dev.txt --output-file requirements/ml.txt
-	@$(LOCK) pyproject.toml requirements/build.in --extra deploy --constraint requirements/dev.txt --output-file requirements/deploy.txt
+	@$(LOCK) pyproject.toml --constraint requirements/dev.txt --output-file requirements/bot.txt
+	@$(LOCK) pyproject.toml --extra ml --constraint requirements/dev.txt --output-file requirements/ml.txt
+	@$(LOCK) pyproject.toml --extra deploy --constraint requirements/dev.txt --output-file requirements/deploy.txt
 	@$(LOCK) requirements/gto.in --python-version 3.11 --output-file requirements/gto.txt
 
 clean: ## Remove what the other targets made

@@ -125,7 +125,7 @@ def test_no_checkout_keeps_its_token(path: Path) -> None:
 def test_a_variable_is_an_option_of_the_verb_that_reads_it(path: Path) -> None:
     shared = {_variable("MLBOT_CI", option) for option in _options(ci)}
     for step in steps(load(path)):
-        verbs = re.findall(r'\bmlbot ci ("\$VERB"|[a-z]+)', step.get("run", ""))
+        verbs = re.findall(r'"\$MLBOT" ci ("\$VERB"|[a-z]+)', step.get("run", ""))
         if verbs == ['"$VERB"']:
             verbs = re.findall(r"`(\w+)`", load(path)["inputs"]["verb"]["description"])
         own = {
@@ -146,14 +146,45 @@ def _variable(prefix: str, option: str) -> str:
 @pytest.mark.parametrize("path", EVERY, ids=NAMES)
 def test_an_option_in_a_script_exists(path: Path) -> None:
     for step in steps(load(path)):
-        for verb, rest in re.findall(r"\bmlbot ci ([a-z]+)([^\n>|]*)", step.get("run", "")):
+        for verb, rest in re.findall(r'"\$MLBOT" ci ([a-z]+)([^\n>|]*)', step.get("run", "")):
             assert set(re.findall(r"--[a-z-]+", rest)) <= _options(ci.commands[verb])
 
 
 @pytest.mark.parametrize("path", EVERY, ids=NAMES)
-def test_workflows_call_the_hidden_group_alone(path: Path) -> None:
-    for step in steps(load(path)):
-        assert not re.findall(r"^\s*mlbot (?!ci )", step.get("run", ""), re.MULTILINE)
+def test_mlbot_is_called_by_the_path_that_the_set_up_gives(path: Path) -> None:
+    """Never by name, which a file of the checkout or a folder on the PATH could take; and the hidden group alone."""
+    document = load(path)
+    for step in steps(document):
+        script, given = step.get("run", ""), step.get("env", {}).get("MLBOT")
+        assert not re.findall(r"(?:^|[\s|&;(])mlbot +[a-z]", script), script
+        assert script.count('"$MLBOT"') == script.count('"$MLBOT" ci '), script
+        if "$MLBOT" in script:
+            assert given in ("${{ steps.mlbot.outputs.mlbot }}", "${{ inputs.mlbot }}")
+        if "mlbot" in step.get("with", {}):
+            assert step["with"]["mlbot"] == "${{ steps.mlbot.outputs.mlbot }}"
+    for job in document.get("jobs", {}).values():
+        for step in job.get("steps", []):
+            assert (step.get("id") == "mlbot") is (step.get("uses") == f"{OWN}/actions/setup@v1")
+
+
+SCRIPTS = [*EVERY, *sorted((ROOT / "actions").glob("*/*.sh"))]
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_python_that_a_workflow_starts_is_isolated(path: Path) -> None:
+    if path.name in {"ci.yml", "nightly.yml"}:
+        return  # of mlbot's own changes, with a token that can read
+    text = re.sub(r"#.*", "", path.read_text(encoding="utf-8"))
+    calls = re.findall(r"""(?:python3?|"\$python")(?: +|$)(\S*)""", text.replace("command -v python3)", ""))
+    assert all(first == "-I" for first in calls if first.startswith("-")), calls
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_mlbots_environment_is_on_the_path_only_where_a_job_trains(path: Path) -> None:
+    for job in load(path)["jobs"].values():
+        for step in job.get("steps", []):
+            if step.get("with", {}).get("on-path"):
+                assert job["permissions"] == {"contents": "read"}
 
 
 @pytest.mark.parametrize("path", ACTIONS, ids=lambda path: path.parent.name)

@@ -1,7 +1,7 @@
 """Commands for jobs: Python, pip and uv that install nothing, as all is there already.
 
 They stand for the Python of a hosted runner too: no job ever reaches a package index. `mlbot` itself is on the PATH
-only after actions/setup-python, or in an environment that a job makes.
+only after actions/setup-python, or in an environment that a job makes and puts there.
 """
 
 import sys
@@ -10,11 +10,14 @@ from typing import Final
 
 PYTHON: Final = """#!/bin/bash
 # The tests' Python; `-m pip install` is noted, `-m venv` makes one that sees what is installed here.
+isolated=()
+if [ "$1" = "-I" ]; then isolated=(-I); shift; fi
 if [ "$1" = "-m" ] && [ "$2" = "pip" ]; then shift 2; exec "{folder}/pip" "$@"; fi
 if [ "$1" = "-m" ] && [ "$2" = "venv" ]; then exec "{folder}/make-venv" "${{@:$#}}"; fi
-exec "{python}" "$@"
+exec "{python}" "${{isolated[@]}}" "$@"
 """
 PIP: Final = """#!/bin/bash
+if [ "$1" = "--isolated" ]; then shift; fi
 if [ "$1" = "--python" ]; then shift 2; fi
 if [ "$1" != "install" ]; then exec "{python}" -m pip "$@"; fi
 echo "pip $*" >> "{folder}/installed.txt"
@@ -29,7 +32,7 @@ esac
 VENV: Final = """#!/bin/bash
 # An environment in looks only, as making a real one would take a second in each job.
 set -e
-mkdir -p "$1/bin"
+mkdir -p "$1/bin" "$1/lib/python3/site-packages"
 for name in python python3 pip; do ln -sf "{folder}/$name" "$1/bin/$name"; done
 printf '#!/bin/bash\\nexec "{python}" -m mlbot "$@"\\n' > "$1/bin/mlbot"
 chmod +x "$1/bin/mlbot"
