@@ -216,14 +216,72 @@ def test_a_workflow_gives_its_own_actions_inputs_that_they_have(path: Path) -> N
 def test_artifacts_are_named_as_the_judge_looks_for_them() -> None:
     train = (ROOT / "actions/train/action.yml").read_text(encoding="utf-8")
     judge = (ROOT / "actions/judge/action.yml").read_text(encoding="utf-8")
-    workflow = (ROOT / ".github/workflows/judge.yml").read_text(encoding="utf-8")
     trained = TrainedArtifact(side=Side.BASELINE, model="M", seed=7, attempt=9).name
     given = {"inputs.side": "baseline", "inputs.model": "M", "inputs.seed": "7", "github.run_attempt": "9"}
     failed = FailedArtifact(side=Side.BASELINE, model="M", seed=7, attempt=9).name
     assert _named(train, given) == [trained, failed]
     assert f"/{FAILURE_FILE}\n" in train
     assert _named(judge, given) == [ReportArtifact(attempt=9).name, AcceptedArtifact(attempt=9).name]
-    assert set(_named(workflow, given)) == {ReportArtifact(attempt=9).name}
+
+
+def judge_job(name: str) -> dict[str, Any]:
+    job: dict[str, Any] = load(ROOT / ".github/workflows/judge.yml")["jobs"][name]
+    return job
+
+
+def step(job: dict[str, Any], name: str) -> dict[str, Any]:
+    (found,) = [each for each in job["steps"] if each["name"] == name]
+    return dict(found)
+
+
+def test_no_output_of_the_judge_is_ever_empty() -> None:
+    """GitHub sends no output that is empty, and then keeps what the job put out in the attempt before."""
+    outputs = judge_job("judge")["outputs"]
+    assert outputs == {
+        "report": "${{ steps.judge.outputs.report || 'none' }}",
+        "digest": "${{ steps.judge.outputs.digest || 'none' }}",
+        "problem": "${{ steps.judge.outputs.problem || 'none' }}",
+        "attempt": "${{ github.run_attempt }}",
+    }
+    assert step(judge_job("judge"), "Judge")["id"] == "judge"
+    action = load(ROOT / "actions/judge/action.yml")
+    assert set(action["outputs"]) == set(outputs) - {"attempt"}
+    for name, output in action["outputs"].items():
+        (source,) = re.findall(r"steps\.(\w+)\.outputs", output["value"])
+        assert source in {each.get("id") for each in action["runs"]["steps"]}, name
+
+
+def test_the_report_is_taken_by_its_id_and_only_where_the_judge_succeeded() -> None:
+    """A name in a run's artifacts is whoever's took it first: a job that trains runs others' code."""
+    for job in load(ROOT / ".github/workflows/judge.yml")["jobs"].values():
+        for each in job["steps"]:
+            if each.get("uses", "").startswith("actions/download-artifact@"):
+                assert each["with"]["artifact-ids"] == "${{ needs.judge.outputs.report }}"
+                assert {"name", "pattern"} & set(each["with"]) == set()
+                condition = f"{job['if']} {each.get('if', '')}"
+                assert "needs.judge.result == 'success'" in condition
+    given = step(judge_job("publish"), "Publish")["with"]
+    assert given["digest"] == "${{ needs.judge.result == 'success' && needs.judge.outputs.digest || '' }}"
+    assert given["judge-attempt"].startswith("${{ needs.judge.outputs.attempt ||")
+    for each in load(ROOT / "actions/judge/action.yml")["runs"]["steps"]:
+        assert "always()" not in each.get("if", ""), "what a judge left that failed is handed to nobody"
+
+
+def test_nothing_goes_by_the_outputs_of_a_plan_that_failed() -> None:
+    """They may be those of the attempt before. The publisher runs then all the same, and says so."""
+    for name in ("judge", "store"):
+        assert "!cancelled()" in judge_job(name)["if"]
+        assert "needs.plan.result == 'success'" in judge_job(name)["if"]
+    assert "!cancelled()" not in judge_job("baseline")["if"], "without it a job waits for the success of what it needs"
+    condition = " ".join(judge_job("publish")["if"].split())
+    assert "(needs.plan.result != 'success' || (needs.plan.outputs.decision != 'ignore'" in condition
+
+
+def test_a_publisher_that_fails_says_so() -> None:
+    last = judge_job("publish")["steps"][-1]
+    assert last["if"] == "${{ failure() && steps.publish.outcome == 'failure' }}"
+    assert last["with"]["verb"] == "failed"
+    assert step(judge_job("publish"), "Publish")["id"] == "publish"
 
 
 def _named(text: str, given: dict[str, str]) -> list[str]:

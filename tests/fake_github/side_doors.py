@@ -48,6 +48,6 @@ def artifact_service(world: World, request: Request) -> Response | None:
         listed = [{"id": one.id, "name": one.name} for one in own]
         return Response(status=200, headers=JSON, body=json.dumps(listed).encode())
     for one in own:
-        if one.name == name:
+        if one.name == name and request.query.get("id") in {None, str(one.id)}:
             return Response(status=200, headers={"Content-Type": "application/zip"}, body=one.archive)
     raise not_found()

@@ -212,8 +212,7 @@ def test_dry_run_prints_and_does_nothing(stage: Stage, good: Path, capsys: pytes
     stage.finish()
     assert stage.judge() == Exit.OK
     capsys.readouterr()
-    report = str(stage.folder / "judged" / "report")
-    assert stage.mlbot("publish", "--from", report, "--dry-run", rights=hosted.WRITES) == Exit.OK
+    assert stage.publish("--dry-run") == Exit.OK
     assert "would write the comment" in capsys.readouterr().out
     assert stage.comments == []
 
@@ -228,7 +227,7 @@ def test_fifty_models_cost_no_more(stage: Stage, good: Path) -> None:
         part["models"] = [part["models"][0] | {"model": f"m{number}"} for number in range(50)]
     for model in report["models"]:
         model["verdict"] = model["verdict"] | {"model": model["model"]}
-    (stage.folder / "judged" / "report" / "report.json").write_text(json.dumps(report))
+    stage.rewrite(**{"report.json": json.dumps(report)})
     before = len(stage.github.requests.of("/repos"))
     assert stage.publish() == Exit.OK
     assert len(stage.github.requests.of("/repos")) - before <= 10

@@ -61,8 +61,8 @@ def accepted(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (out / "accepted").iterdir()}
 
 
-def store(stage: Stage, out: Path) -> int:
-    return stage.mlbot("store", "--from", str(out / "report"), rights=READS)
+def store(stage: Stage) -> int:
+    return stage.mlbot("store", *stage.handed, rights=READS)
 
 
 def stored(folder: Path) -> int:
@@ -77,7 +77,7 @@ def stage(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_files_and_records_are_stored_once(stage: Stage, good: Path, tmp_path: Path) -> None:
     out = judged(stage, good)
     upload_accepted(stage, accepted(out))
-    assert [store(stage, out), store(stage, out)] == [Exit.OK, Exit.OK]
+    assert [store(stage), store(stage)] == [Exit.OK, Exit.OK]
     kept = open_store((tmp_path / "kept").as_uri(), tmp_path)
     for name in accepted(out):
         kept.get(f"sha256:{name.removesuffix('.onnx')}", tmp_path / "got.onnx")
@@ -88,33 +88,35 @@ def test_bytes_that_were_changed_after_the_verdict_are_not_stored(stage: Stage, 
     out = judged(stage, good)
     changed = {name: content[:-1] + bytes([content[-1] ^ 1]) for name, content in accepted(out).items()}
     upload_accepted(stage, changed)
-    assert store(stage, out) == Exit.NOT_EVALUATED
+    assert store(stage) == Exit.NOT_EVALUATED
     assert stored(tmp_path / "kept") == 0
 
 
 def test_accepted_files_that_are_not_there_are_an_error(stage: Stage, good: Path, tmp_path: Path) -> None:
-    out = judged(stage, good)
+    judged(stage, good)
     upload_accepted(stage, {})
-    assert store(stage, out) == Exit.NOT_EVALUATED
+    assert store(stage) == Exit.NOT_EVALUATED
     assert stored(tmp_path / "kept") == 0
 
 
 def test_a_judge_that_left_nothing_is_an_error(stage: Stage, good: Path, tmp_path: Path) -> None:
     out = judged(stage, good)
     (out / "report" / "report.json").unlink()
-    assert store(stage, out) == Exit.NOT_EVALUATED
+    assert store(stage) == Exit.NOT_EVALUATED
     assert stored(tmp_path / "kept") == 0
 
 
 def test_nothing_of_a_pull_request_is_stored(stage: Stage, good: Path, tmp_path: Path) -> None:
     out = judged(stage, good)
     upload_accepted(stage, accepted(out))
-    path = out / "report" / "decision.json"
-    decision: dict[str, Any] = json.loads(path.read_text())
+    handover: dict[str, Any] = json.loads((out / "report" / "decision.json").read_text())
+    decision = handover["decision"]
     sha, branch = decision["subject"]["sha"], decision["subject"]["branch"]
     subject = PullRequestSubject(number=1, sha=sha, branch=branch, head_ref="x", head_repository_id=1, fork=True)
-    path.write_text(json.dumps({**decision, "subject": subject.model_dump()}))
-    assert store(stage, out) == Exit.OK
+    handover["decision"] = {**decision, "subject": subject.model_dump()}
+    (out / "report" / "decision.json").write_text(json.dumps(handover))
+    stage.rewrite()
+    assert store(stage) == Exit.OK
     assert stored(tmp_path / "kept") == 0
 
 
@@ -124,7 +126,7 @@ def test_a_folder_of_the_checkout_is_left_out(
     stage = pushed(github, tmp_path, monkeypatch, "kept")
     out = judged(stage, good)
     upload_accepted(stage, accepted(out))
-    assert store(stage, out) == Exit.OK
+    assert store(stage) == Exit.OK
     assert not (tmp_path / "checkout" / "kept").exists()
 
 
@@ -132,13 +134,128 @@ def test_a_folder_of_the_checkout_is_left_out(
     ("stored", "state"), [("failure", "error"), ("cancelled", "error"), ("success", None), ("", None)]
 )
 def test_a_verdict_waits_for_the_store(stage: Stage, good: Path, stored: str, state: str | None) -> None:
-    out = judged(stage, good)
-    options = ["--stored", stored] if stored else []
-    assert stage.mlbot("publish", "--from", str(out / "report"), *options, rights=hosted.WRITES) == Exit.OK
+    judged(stage, good)
+    assert stage.publish(*(["--stored", stored] if stored else [])) == Exit.OK
     last, said = user.statuses(stage.models, stage.run.head_sha)[-1]
     assert (last == "error") is (state == "error")
     assert ("could not be put into the store" in said) is (state == "error")
     assert bool(stage.models.git.git("branch", "--list", "mlbot/ledger")) is (state is None)
+
+
+# What the judge handed over, and nothing else.
+
+
+@pytest.fixture
+def change(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    return Stage.opened(github, tmp_path, monkeypatch, tiny.params(offset=1000))
+
+
+def of_pull_request(stage: Stage, candidate: Path) -> Path:
+    """Judged; the records' folder."""
+    return judged(stage, candidate) / "report"
+
+
+def broken(stage: Stage, *words: str) -> None:
+    """An error that says why, and no comment."""
+    state, said = stage.status
+    assert state == "error"
+    assert all(each in said for each in ("Could not be judged: ", *words))
+    assert stage.comments == []
+
+
+def test_a_report_that_nobody_handed_over_is_not_read(change: Stage, good: Path) -> None:
+    """An artifact of the report's name, in the judge's run, whose judge's job failed."""
+    of_pull_request(change, good)
+    del change.outputs["digest"]
+    assert change.publish() == Exit.OK
+    broken(change, "the judge left no report; its log says why.")
+
+
+def test_why_the_judge_failed_is_said(change: Stage, good: Path) -> None:
+    of_pull_request(change, good)
+    change.outputs = {"problem": "GitHub could not be reached, after 5 attempts: GitHub answered 503"}
+    assert change.publish() == Exit.OK
+    broken(change, "GitHub could not be reached, after 5 attempts: GitHub answered 503")
+
+
+@pytest.mark.parametrize("name", ["decision.json", "report.json", "charts/tiny.light.svg"])
+@pytest.mark.parametrize("act", ["changed", "gone", "long"])
+def test_records_are_the_ones_that_were_handed_over(change: Stage, good: Path, name: str, act: str) -> None:
+    file = of_pull_request(change, good) / name
+    assert file.is_file()
+    match act:
+        case "changed":
+            file.write_bytes(file.read_bytes() + b" ")
+        case "gone":
+            file.unlink()
+        case _:
+            with file.open("r+b") as opened:
+                opened.truncate(65 << 20)
+    assert change.publish() == Exit.OK
+    broken(change, f"{file.name} is not there, or is not the one that it handed over")
+
+
+def test_a_file_that_was_not_handed_over_is_not_read(change: Stage, good: Path) -> None:
+    folder = of_pull_request(change, good)
+    handover = json.loads((folder / "decision.json").read_text())
+    for name in ("charts/tiny.light.svg", "charts/tiny.dark.svg"):
+        del handover["files"][name]
+    (folder / "decision.json").write_text(json.dumps(handover))
+    change.rewrite()
+    assert change.publish() == Exit.OK
+    assert change.status[0] == "success"
+    assert "<picture>" not in change.comments[0]
+    del handover["files"]["report.json"]
+    (folder / "decision.json").write_text(json.dumps(handover))
+    change.rewrite()
+    assert change.publish() == Exit.OK
+    assert "the judge left no report" in change.status[1]
+
+
+def test_the_report_of_another_attempt_is_refused_where_the_judge_ran_again(change: Stage, good: Path) -> None:
+    """When only failed jobs run again, a judge that fails keeps the outputs of the attempt before."""
+    of_pull_request(change, good)
+    assert change.publish("--judge", "2") == Exit.OK
+    broken(change, "the report is of attempt 777.1, and the judge ran again")
+    assert change.publish("--judge", "1") == Exit.OK
+    assert change.status[0] == "success"
+
+
+def test_a_publisher_that_runs_again_alone_takes_the_judge_of_the_attempt_before(change: Stage, good: Path) -> None:
+    of_pull_request(change, good)
+    change.monkeypatch.setattr("tests.support.hosted.JUDGE_ATTEMPT", 2)
+    assert change.publish("--judge", "1") == Exit.OK
+    assert change.status[0] == "success"
+
+
+def test_what_the_judge_of_the_attempt_before_accepted_is_stored(stage: Stage, good: Path, tmp_path: Path) -> None:
+    out = judged(stage, good)
+    upload_accepted(stage, accepted(out))
+    stage.monkeypatch.setattr("tests.support.hosted.JUDGE_ATTEMPT", 2)
+    assert store(stage) == Exit.OK
+    assert stored(tmp_path / "kept") == 4
+    assert stage.publish() == Exit.OK
+    path = next(path for path in user.ledger(stage.models) if path.startswith("v1/verdict/"))
+    entry = json.loads(stage.models.git.git("show", f"mlbot/ledger:{path}"))
+    assert entry["judge"] == {"run": JUDGE_RUN, "number": 1}
+    assert {each["artifact"] for each in entry["files"]} == {"mlbot-accepted-a1"}
+
+
+def test_a_verdict_that_could_not_be_published_is_an_error(change: Stage, good: Path) -> None:
+    of_pull_request(change, good)
+    assert change.mlbot("failed", rights=hosted.WRITES) == Exit.OK
+    broken(change, "the verdict could not be published; the log of the judge's run says why.")
+    assert change.publish() == Exit.OK
+    assert change.status[0] == "success"
+    assert change.mlbot("failed", rights=hosted.WRITES) == Exit.OK
+    assert change.status[0] == "success", "what did get published is not written over"
+
+
+def test_nothing_is_said_of_a_run_that_is_none_of_ours(change: Stage) -> None:
+    change.github.user("alice").push("change", {"README.md": "More."})
+    change.finish()
+    assert change.mlbot("failed", rights=hosted.WRITES) == Exit.OK
+    assert user.statuses(change.models, user.head(change.pull)) == []
 
 
 CONFIG = tiny.CONFIG.replace("      accuracy@rare: {min: 0.99}\n", "") + ENVIRONMENTS

@@ -1,5 +1,6 @@
 """A judged run without the runner: the fake GitHub, real model files, and the command line in this process."""
 
+import contextlib
 import io
 import json
 import os
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -22,12 +23,14 @@ from tests.support import git_samples
 from tests.support.asking import Value, bot, record
 
 from mlbot import entry
+from mlbot.lib.record import digest
 from mlbot.ml import plots
 from mlbot.report.report import Spec
 
 READS: Final = {"actions": "read", "contents": "read", "pull_requests": "read"}
 WRITES: Final = {"actions": "read", "contents": "write", "pull_requests": "write", "statuses": "write"}
 JUDGE_RUN: Final = 777
+JUDGE_ATTEMPT = 1
 
 Files = Mapping[str, bytes]
 
@@ -80,6 +83,7 @@ class Stage:
     run: Run
     folder: Path
     monkeypatch: pytest.MonkeyPatch
+    outputs: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def opened(
@@ -142,13 +146,34 @@ class Stage:
         return entry.invoke(["ci", "-q", "-C", str(self.folder / "checkout"), "matrix"])
 
     def judge(self, asked: int | None = None) -> int:
-        """The judge's job; what it leaves is in `judged/`."""
+        """The judge's job; what it leaves is in `judged/`, what it puts out in `outputs`."""
         self.monkeypatch.setattr("mlbot.ml.plots.svg", drawn_once)
-        return self.mlbot("judge", "--out", str(self._judged), asked=asked)
+        self.outputs.clear()
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            code = self.mlbot("judge", "--out", str(self._judged), asked=asked)
+        self.outputs |= dict(line.split("=", 1) for line in out.getvalue().splitlines())
+        return code
 
-    def publish(self, rights: Mapping[str, str] = WRITES, asked: int | None = None) -> int:
+    @property
+    def handed(self) -> list[str]:
+        """The options by which the jobs after the judge take what it handed over."""
+        problem = ["--problem", self.outputs["problem"]] if "problem" in self.outputs else []
+        return ["--from", str(self._judged / "report"), "--digest", self.outputs.get("digest", "none"), *problem]
+
+    def publish(self, *options: str, rights: Mapping[str, str] = WRITES, asked: int | None = None) -> int:
         """The publish job."""
-        return self.mlbot("publish", "--from", str(self._judged / "report"), rights=rights, asked=asked)
+        return self.mlbot("publish", *self.handed, *options, rights=rights, asked=asked)
+
+    def rewrite(self, **files: str) -> None:
+        """Hand over other files than the judge did: as it would have, had it found something else."""
+        folder = self._judged / "report"
+        handover = json.loads((folder / "decision.json").read_text())
+        for name, text in files.items():
+            (folder / name).write_text(text)
+            handover["files"][name] = digest(text)
+        raw = json.dumps(handover).encode()
+        (folder / "decision.json").write_bytes(raw)
+        self.outputs["digest"] = digest(raw)
 
     def settle(self, candidate: Path | None, conclusion: str = "success") -> None:
         """Upload what was trained, end the attempt, judge it and publish what came of it."""
@@ -189,7 +214,7 @@ class Stage:
         return {
             "GITHUB_REPOSITORY": self.models.full_name,
             "GITHUB_RUN_ID": str(JUDGE_RUN),
-            "GITHUB_RUN_ATTEMPT": "1",
+            "GITHUB_RUN_ATTEMPT": str(JUDGE_ATTEMPT),
             "GITHUB_EVENT_NAME": "workflow_dispatch",
             "GITHUB_EVENT_PATH": str(event),
             "GITHUB_API_URL": self.github.api_url,

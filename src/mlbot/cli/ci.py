@@ -104,6 +104,15 @@ def pending(job: _Job, *, dry_run: bool) -> Exit:
     return announce(job.ci_run, dry_run=dry_run)
 
 
+@_verb("failed")
+@_dry_run
+def failed(job: _Job, *, dry_run: bool) -> Exit:
+    """Set the status of a commit whose verdict could not be published."""
+    from mlbot.publish.run_publish import announce_failure
+
+    return announce_failure(job.ci_run, dry_run=dry_run)
+
+
 @_verb("plan")
 def plan(job: _Job) -> Exit:
     """Decide what to do about a training run, and which baselines have to be trained, as lines for GITHUB_OUTPUT."""
@@ -122,24 +131,34 @@ def judge(job: _Job, folder: Path) -> Exit:
     return judge_run(job.ci_run, folder)
 
 
-@_verb("store", "--from judged/report")
-@_folder("--from", "What the judge left.", "judged/report")
-def store(job: _Job, folder: Path) -> Exit:
+def _handed_over(function: Callable[..., Exit]) -> Callable[..., Exit]:
+    """What the judge's job handed over: a folder is believed only by the digest that the job put out."""
+    text = "The digest that the judge's job put out; without one the folder is not read."
+    function = option("--digest", metavar="SHA256", default="", help=text)(function)
+    text = "The attempt of this run that the judge ran in."
+    function = option("--judge", metavar="N", type=click.IntRange(1), default=1, help=text)(function)
+    return _folder("--from", "What the judge left.", "judged/report")(function)
+
+
+@_verb("store", "--from judged/report --digest sha256:4f1c…")
+@_handed_over
+def store(job: _Job, folder: Path, **handed: Any) -> Exit:
     """Put the accepted files of a push into the store."""
-    from mlbot.publish.run_publish import store_run
+    from mlbot.publish.run_publish import PublishOptions, store_run
 
-    return store_run(job.ci_run, folder)
+    return store_run(job.ci_run, PublishOptions(folder=folder, **handed))
 
 
-@_verb("publish", "--from judged/report")
-@_folder("--from", "What the judge left.", "judged/report")
+@_verb("publish", "--from judged/report --digest sha256:4f1c…")
+@_handed_over
+@option("--problem", metavar="TEXT", default="", help="Why the judge's job failed, as it put it out.")
 @option("--stored", metavar="RESULT", default="", help="How the job ended that stored the files, as GitHub says it.")
 @_dry_run
-def publish(job: _Job, folder: Path, *, stored: str, dry_run: bool) -> Exit:
+def publish(job: _Job, folder: Path, **given: Any) -> Exit:
     """Write a verdict to GitHub: comment, status, summary, and on the guarded branch the ledger."""
     from mlbot.publish.run_publish import PublishOptions, publish_run
 
-    return publish_run(job.ci_run, PublishOptions(folder=folder, stored=stored, dry_run=dry_run))
+    return publish_run(job.ci_run, PublishOptions(folder=folder, **given))
 
 
 @_verb("command")

@@ -74,7 +74,7 @@ def _why_not(operation: SetStatus, latest: Status) -> StatusSet | None:
     wanted = (operation.state, operation.description, operation.url)
     if (latest.state, latest.description, latest.url) == wanted:
         return StatusSet.UNCHANGED
-    late = operation.state is State.PENDING and latest.state is not State.PENDING
+    late = (operation.state is State.PENDING or operation.fallback) and latest.state is not State.PENDING
     return StatusSet.ENDED if late and written == operation.attempt else None
 
 

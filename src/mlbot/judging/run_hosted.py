@@ -12,8 +12,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from mlbot.commands.params_patch import edited, unified
 from mlbot.config.params import load_params
 from mlbot.config.schema import Model, Waivers
@@ -32,12 +30,21 @@ from mlbot.judging.waivers import Resolved, ended, fresh, is_open, resolve
 from mlbot.ledger.entries import DeploymentEntry, Entry, VerdictEntry, WaiverEntry, folders_of
 from mlbot.ledger.queries import judged_models, latest_by_key, verdicts
 from mlbot.lib.constants import CONFIG_FILE
-from mlbot.lib.record import Params, Sha
+from mlbot.lib.escape import one_line
+from mlbot.lib.record import Digest, Params, Sha, digest
 from mlbot.plan.plan import MATRIX_LIMIT, Plan, PlannedModel
 from mlbot.plan.run_plan import Planning, PlanOptions, matrix_lines, plan_working_tree
 from mlbot.protocol.answer import RetrainRequest, WaiverRequest, recorded
 from mlbot.protocol.artifacts import Side, accepted_file
-from mlbot.protocol.decision import Decision, FinishWithoutJudging, Judge, PullRequestSubject, PushSubject, Wait
+from mlbot.protocol.decision import (
+    Decision,
+    FinishWithoutJudging,
+    Handover,
+    Judge,
+    PullRequestSubject,
+    PushSubject,
+    Wait,
+)
 from mlbot.report.notices import in_production
 from mlbot.report.report import Report
 from mlbot.report.terminal import terminal
@@ -238,40 +245,54 @@ def _baseline_jobs(assignment: Assignment, run: CIRun) -> list[dict[str, object]
 
 DECISION_FILE, REPORT_FILE, TRIAL_FILE = "decision.json", "report.json", "trial.json"
 
-ERROR_FILE = "error.txt"
-
 RECORDS, CHARTS, ACCEPTED = "report", "charts", "accepted"
 
 THEMES = ("light", "dark")
 
-DECISION: TypeAdapter[Decision] = TypeAdapter(Decision)
+_PROBLEM_CHARACTERS = 500
 
 
 def judge_run(run: CIRun, out: Path) -> Exit:
     """Judge an attempt of a run, and leave what `mlbot ci publish` needs in a folder.
 
-    `report/` gets the decision, the report and the pictures, or a sentence on why there is no report; `accepted/` the
-    model files that were scored, each under its digest. OK when there is a report, whatever its verdict: that is for
-    the status to say.
+    `report/` gets the decision, the report and the pictures; `accepted/` the model files that were scored, each under
+    its digest. Prints what GitHub's `GITHUB_OUTPUT` takes: the digest of what is handed over, or the problem. OK when
+    there is a report, whatever its verdict: that is for the status to say.
     """
-    require("ml", needed_for="Judging a model")
+    try:
+        require("ml", needed_for="Judging a model")
+        decision = _judged(run, out)
+    except MlbotError as error:
+        run.console.result(f"problem={one_line(str(error).splitlines()[0], _PROBLEM_CHARACTERS)}")
+        raise
+    run.console.result(f"digest={_hand_over(run, decision, out / RECORDS)}")
+    return Exit.OK
+
+
+def _judged(run: CIRun, out: Path) -> Decision:
     records = out / RECORDS
     records.mkdir(parents=True, exist_ok=True)
     _, decision = run.decide()
-    (records / DECISION_FILE).write_bytes(DECISION.dump_json(decision))
     if not isinstance(decision, Judge):
         run.console.say(f"There is nothing to judge: {decision.kind}.")
-        return Exit.OK
-    try:
-        report = _judge(run, decision, out)
-    except MlbotError as error:
-        sentence = str(error).splitlines()[0]
-        (records / ERROR_FILE).write_text(f"{sentence}\n", encoding="utf-8")
-        raise
+        return decision
+    report = _judge(run, decision, out)
     _draw(report, records / CHARTS)
     (records / REPORT_FILE).write_text(report.model_dump_json(), encoding="utf-8")
-    run.console.result(terminal(report, run.console.color, run.console.width))
-    return Exit.OK
+    run.console.say(terminal(report, run.console.color, run.console.width))
+    return decision
+
+
+def _hand_over(run: CIRun, decision: Decision, records: Path) -> Digest:
+    """Write the record of all that is handed over; its digest."""
+    files = {path.relative_to(records).as_posix(): digest(path.read_bytes()) for path in _files(records)}
+    raw = Handover(judge=run.job.run, decision=decision, files=files).model_dump_json().encode()
+    (records / DECISION_FILE).write_bytes(raw)
+    return digest(raw)
+
+
+def _files(records: Path) -> list[Path]:
+    return sorted(path for path in records.rglob("*") if path.is_file())
 
 
 def _judge(run: CIRun, decision: Judge, out: Path) -> Report:

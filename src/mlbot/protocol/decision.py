@@ -1,12 +1,14 @@
 """What can be decided about a run: whom it is for, and what becomes of it. `mlbot.judging.admission` decides."""
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from mlbot.config.guard import entry_of, own_context
 from mlbot.events.github import Attempt, Id, Login, PullRequest, RefName, RepositoryName, State
 from mlbot.lib.constants import STATUS
-from mlbot.lib.record import Record, Sha
+from mlbot.lib.record import Digest, Record, Sha
 from mlbot.protocol.answer import Reruns
 
 NO_RERUNS = Reruns()
@@ -186,3 +188,15 @@ class Ignore(Record):
 
 
 Decision = Judge | FinishWithoutJudging | Wait | Ignore
+
+
+class Handover(Record):
+    """What a judge hands on: its decision, and the files beside it by their digests.
+
+    The jobs after it are given the digest of this record as an output of the judge's job, so that nobody else who could
+    write to the run's artifacts is believed.
+    """
+
+    judge: Attempt  # the run that judged
+    decision: Annotated[Decision, Field(discriminator="kind")]
+    files: dict[str, Digest] = Field(default_factory=dict)

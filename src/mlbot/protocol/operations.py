@@ -45,6 +45,7 @@ class SetStatus(Record):
     description: Annotated[str, StringConstraints(min_length=1, max_length=DESCRIPTION_LIMIT)]
     url: WebUrl
     attempt: Attempt
+    fallback: bool = False  # whether a status that the attempt ended with stays
 
 
 class AppendLedger(Record):

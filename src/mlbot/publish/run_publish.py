@@ -21,9 +21,7 @@ from mlbot.judging.run_ci import CIRun
 from mlbot.judging.run_files import Intake, is_stored, store_of
 from mlbot.judging.run_hosted import (
     CHARTS,
-    DECISION,
     DECISION_FILE,
-    ERROR_FILE,
     REPORT_FILE,
     THEMES,
     TRIAL_FILE,
@@ -34,12 +32,20 @@ from mlbot.judging.run_local import Outputs, RunOptions, Work, hand_out, judge_c
 from mlbot.judging.trial import TrialResult, read_results, trials, with_result
 from mlbot.ledger.entries import Entry, VerdictEntry
 from mlbot.ledger.queries import latest_by_key
-from mlbot.lib.record import Sha
+from mlbot.lib.record import Digest, Sha, digest
 from mlbot.lib.templates import phrase
 from mlbot.lib.untrusted_json import read
-from mlbot.protocol.decision import Decision, FinishWithoutJudging, Ignore, Judge, PullRequestSubject, PushSubject, Wait
+from mlbot.protocol.decision import (
+    FinishWithoutJudging,
+    Handover,
+    Ignore,
+    Judge,
+    PullRequestSubject,
+    PushSubject,
+    Wait,
+)
 from mlbot.protocol.marker import carries, marker_of
-from mlbot.protocol.operations import COMMENT_LIMIT, Operation
+from mlbot.protocol.operations import COMMENT_LIMIT, Operation, SetStatus
 from mlbot.publish.plan_operations import (
     WORDS,
     Origin,
@@ -66,6 +72,8 @@ _STORED = {Outcome.PASS, Outcome.INCONCLUSIVE}
 
 _UNSTORED = {"failure", "cancelled"}
 
+_HANDOVER_BYTES = 1 << 20
+
 _REPORT_BYTES = 64 << 20
 
 _CHART_BYTES = 1 << 20
@@ -80,8 +88,57 @@ class PublishOptions:
     """What the command line says."""
 
     folder: Path
+    digest: str = ""  # of the handover, as the judge's job put it out; empty where that job did not succeed
+    judge: int = 1  # the attempt of this run in which the judge's job ran
+    problem: str = ""  # why the judge's job failed, as it put it out
     dry_run: bool = False
     stored: str = ""  # how the job ended that stored the accepted files, as GitHub says it; empty where there was none
+
+
+_NONE = "none"  # what a job puts out instead of nothing: GitHub keeps an earlier attempt's output for an empty one
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """What the judge handed over, each file only as it was then."""
+
+    folder: Path
+    handover: Handover
+
+    def read(self, name: str, most_bytes: int) -> bytes:
+        """A file. Raises `FileNotFoundError` for one that was not handed over, `MlbotError` for another one."""
+        wanted = self.handover.files.get(name)
+        if wanted is None:
+            raise FileNotFoundError(name)
+        return _verified(self.folder / name, wanted, most_bytes)
+
+    @property
+    def report(self) -> Report:
+        """The report. Raises as `read`, and `MlbotError` for what is none."""
+        return read(self.read(REPORT_FILE, _REPORT_BYTES), Report, REPORT_FILE, most_bytes=_REPORT_BYTES, most_depth=64)
+
+
+def judged(run: CIRun, options: PublishOptions) -> Judged | None:
+    """What the judge's job handed over, known by its digest; None where it did not succeed.
+
+    Artifacts are found by names, and whoever has a job in the run may take a name first.
+
+    Raises:
+        MlbotError: what is there is not what was handed over, or was so in another attempt.
+    """
+    if options.digest in {"", _NONE}:
+        return None
+    raw = _verified(options.folder / DECISION_FILE, options.digest, _HANDOVER_BYTES)
+    handover = read(raw, Handover, DECISION_FILE, most_bytes=_HANDOVER_BYTES)
+    if handover.judge != Attempt(run=run.job.run.run, number=options.judge):
+        raise NotEvaluatedError(f"the report is of attempt {handover.judge}, and the judge ran again")
+    return Judged(folder=options.folder, handover=handover)
+
+
+def _verified(path: Path, wanted: Digest, most_bytes: int) -> bytes:
+    if path.is_file() and path.stat().st_size <= most_bytes and digest(raw := path.read_bytes()) == wanted:
+        return raw
+    raise NotEvaluatedError(f"the judge's {path.name} is not there, or is not the one that it handed over")
 
 
 def announce(run: CIRun, *, dry_run: bool = False) -> Exit:
@@ -96,9 +153,26 @@ def announce(run: CIRun, *, dry_run: bool = False) -> Exit:
     return _apply(run, pending(subject, training.this_attempt, run.place, training.url), dry=dry_run)
 
 
+def announce_failure(run: CIRun, *, dry_run: bool = False) -> Exit:
+    """Set the status of a commit whose verdict could not be published, so that it does not stay pending for ever."""
+    training, subject = run.announced()
+    if isinstance(subject, Ignore):
+        run.console.say(f"Nothing is posted: {subject.sentence}")
+        return Exit.OK
+    decision = Judge(subject=subject, attempt=training.this_attempt)
+    operations = broken(decision, run.place, phrase(WORDS, "not_published"))
+    fallback = {"fallback": True}  # what did get published is not written over
+    found = [each.model_copy(update=fallback) if isinstance(each, SetStatus) else each for each in operations]
+    return _apply(run, found, dry=dry_run)
+
+
 def publish_run(run: CIRun, options: PublishOptions) -> Exit:
-    """Publish what the judge found."""
-    decision = decision_in(options.folder) or run.decide()[1]
+    """Publish what the judge found; where it handed nothing over, an error: silence would leave the status pending."""
+    try:
+        found, why = judged(run, options), _why(options)
+    except MlbotError as error:
+        found, why = None, f"{error.what}."
+    decision = found.handover.decision if found else run.decide()[1]
     match decision:
         case Ignore():
             run.console.say(f"Nothing is posted: {decision.sentence}")
@@ -107,15 +181,26 @@ def publish_run(run: CIRun, options: PublishOptions) -> Exit:
             run.console.say("Nothing is posted yet: the training is not over.")
             return Exit.OK
         case FinishWithoutJudging() | Judge():
-            return _apply(run, _operations(run, decision, options), dry=options.dry_run)
+            return _apply(run, _operations(run, decision, found or why, options), dry=options.dry_run)
 
 
-def _operations(run: CIRun, decision: Judge | FinishWithoutJudging, options: PublishOptions) -> tuple[Operation, ...]:
+def _why(options: PublishOptions) -> str:
+    """Why there is no report."""
+    return phrase(WORDS, "no_report") if options.problem in {"", _NONE} else options.problem
+
+
+def _operations(
+    run: CIRun, decision: Judge | FinishWithoutJudging, found: Judged | str, options: PublishOptions
+) -> tuple[Operation, ...]:
     if decision.trial:
-        return _trial_operations(run, decision, options.folder)
+        return _trial_operations(run, decision, found)
     if isinstance(decision, FinishWithoutJudging):
         return finish(decision, run.place, run.training_url(decision.attempt))
-    return _verdict_operations(run, decision, options)
+    if options.stored in _UNSTORED:
+        return broken(decision, run.place, phrase(WORDS, "not_stored"))
+    if isinstance(found, str):
+        return broken(decision, run.place, found)
+    return _verdict_operations(run, decision, found, dry=options.dry_run)
 
 
 def _apply(run: CIRun, operations: Sequence[Operation], *, dry: bool) -> Exit:
@@ -136,24 +221,20 @@ def _executor(run: CIRun) -> Executor:
     )
 
 
-def _verdict_operations(run: CIRun, decision: Judge, options: PublishOptions) -> tuple[Operation, ...]:
-    """Of a verdict; where the judge left none, an error: silence would leave the status pending for ever."""
-    folder = options.folder
-    if options.stored in _UNSTORED:
-        return broken(decision, run.place, phrase(WORDS, "not_stored"))
+def _verdict_operations(run: CIRun, decision: Judge, found: Judged, *, dry: bool) -> tuple[Operation, ...]:
     try:
-        report = report_in(folder)
+        report, drawn = found.report, _charts(found)
     except FileNotFoundError:
-        return broken(decision, run.place, _first_line(folder / ERROR_FILE) or phrase(WORDS, "no_report"))
+        return broken(decision, run.place, phrase(WORDS, "no_report"))
     except MlbotError as error:
         return broken(decision, run.place, f"{error.what}.")
-    drawn = _charts(folder / CHARTS, report)
-    charts = _push(run, drawn, dry=options.dry_run) if drawn else None
+    charts = _push(run, drawn, dry=dry) if drawn else None
     rendered = _rendered(run, report, decision, drawn, charts)
-    return publish(decision, report, run.place, rendered, _entries(run, decision, report), config=run.document)
+    entries = _entries(found.handover, decision, report)
+    return publish(decision, report, run.place, rendered, entries, config=run.document)
 
 
-def _trial_operations(run: CIRun, decision: Judge | FinishWithoutJudging, folder: Path) -> tuple[Operation, ...]:
+def _trial_operations(run: CIRun, decision: Judge | FinishWithoutJudging, found: Judged | str) -> tuple[Operation, ...]:
     subject, mark, page = decision.subject, marker_of(run.place, trial=True), run.url
     earlier: tuple[TrialResult, ...] = ()
     if isinstance(subject, PullRequestSubject):
@@ -161,18 +242,20 @@ def _trial_operations(run: CIRun, decision: Judge | FinishWithoutJudging, folder
         own = [each for each in comments if each.author == run.github.login and carries(each.body, mark)]
         earlier = read_results(own[0].body, mark) if own else ()
         page = f"{page}/pull/{subject.number}"
-    results = with_result(earlier, _trial(run, decision, folder))
+    results = with_result(earlier, _trial(run, decision, found))
     rendered = Rendered(comment=trials(results, marker=mark, page=page), summary=trials(results, page=page))
     return publish_trial(decision, run.place, rendered)
 
 
-def _trial(run: CIRun, decision: Judge | FinishWithoutJudging, folder: Path) -> TrialResult:
+def _trial(run: CIRun, decision: Judge | FinishWithoutJudging, found: Judged | str) -> TrialResult:
     if isinstance(decision, FinishWithoutJudging):
         return failed_trial(run, decision, why_unjudged(decision))
+    if isinstance(found, str):
+        return failed_trial(run, decision, f"{found[:1].upper()}{found[1:]}")
     try:
-        return read((folder / TRIAL_FILE).read_bytes(), TrialResult, TRIAL_FILE)
+        return read(found.read(TRIAL_FILE, _REPORT_BYTES), TrialResult, TRIAL_FILE)
     except FileNotFoundError:
-        return failed_trial(run, decision, _first_line(folder / ERROR_FILE) or phrase(WORDS, "no_report").capitalize())
+        return failed_trial(run, decision, phrase(WORDS, "no_report").capitalize())
     except MlbotError as error:
         return failed_trial(run, decision, f"{error.what}.")
 
@@ -185,36 +268,25 @@ def _push(run: CIRun, drawn: Drawn, *, dry: bool) -> Sha | None:
     return _executor(run).apply((charts_of(drawn),)).charts
 
 
-def _entries(run: CIRun, decision: Judge, report: Report) -> tuple[Entry, ...]:
+def _entries(handover: Handover, decision: Judge, report: Report) -> tuple[Entry, ...]:
     if isinstance(decision.subject, PullRequestSubject):
         return given_on(report, decision.subject.number)
     if not isinstance(decision.subject, PushSubject):
         return ()
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    origin = Origin(branch=decision.subject.branch, attempt=decision.attempt, judge=run.job.run, time=now)
+    origin = Origin(branch=decision.subject.branch, attempt=decision.attempt, judge=handover.judge, time=now)
     return entries_of(report, origin)
 
 
-def report_in(folder: Path) -> Report:
-    """The report that a judge left. Raises `FileNotFoundError` where there is none, `MlbotError` for what is none."""
-    raw = (folder / REPORT_FILE).read_bytes()
-    return read(raw, Report, REPORT_FILE, most_bytes=_REPORT_BYTES, most_depth=64)
-
-
-def decision_in(folder: Path) -> Decision | None:
-    """The decision that a judge left; None where it left none."""
-    path = folder / DECISION_FILE
-    return DECISION.validate_json(path.read_bytes(), strict=True) if path.is_file() else None
-
-
-def _charts(folder: Path, report: Report) -> Drawn:
-    """The pictures of the report's models, by the only names that they can have."""
-    pairs = {model.model: [folder / f"{model.model}.{theme}.svg" for theme in THEMES] for model in report.models}
-    return {
-        model: (light.read_text(encoding="utf-8"), dark.read_text(encoding="utf-8"))
-        for model, (light, dark) in pairs.items()
-        if all(path.is_file() and path.stat().st_size <= _CHART_BYTES for path in (light, dark))
-    }
+def _charts(found: Judged) -> Drawn:
+    """The pictures of the report's models, by the only names that they can have; none of a model that has not both."""
+    drawn: Drawn = {}
+    for model in found.report.models:
+        names = [f"{CHARTS}/{model.model}.{theme}.svg" for theme in THEMES]
+        if all(name in found.handover.files for name in names):
+            light, dark = (found.read(name, _CHART_BYTES).decode() for name in names)
+            drawn[model.model] = (light, dark)
+    return drawn
 
 
 def _rendered(run: CIRun, report: Report, decision: Judge, drawn: Drawn, charts: Sha | None) -> Rendered:
@@ -226,37 +298,36 @@ def _rendered(run: CIRun, report: Report, decision: Judge, drawn: Drawn, charts:
     return Rendered(comment=comment, summary=markdown(report, pictures=pictures, limit=_SUMMARY_UNITS))
 
 
-def _first_line(path: Path) -> str:
-    return path.read_text(encoding="utf-8").strip().splitlines()[0] if path.is_file() else ""
-
-
-def store_run(run: CIRun, folder: Path) -> Exit:
+def store_run(run: CIRun, options: PublishOptions) -> Exit:
     """Put a push's accepted model files and their records into the store. What is there already stays as it is."""
-    decision, store = decision_in(folder), store_of(run)
-    if store is None or decision is None or not is_stored(run, decision):
+    found, store = judged(run, options), store_of(run)
+    if store is None or found is None or not is_stored(run, found.handover.decision):
         run.console.say(
             "Nothing is stored: only what is judged on a guarded branch is, where mlbot.yaml names a store."
         )
         return Exit.OK
     try:
-        report = report_in(folder)
+        report = found.report
     except FileNotFoundError:
-        raise NotEvaluatedError("the judge left no report, so nothing is stored", where=str(folder)) from None
+        where = str(options.folder)
+        raise NotEvaluatedError("the judge left no report, so nothing is stored", where=where) from None
     with tempfile.TemporaryDirectory(prefix="mlbot-store-") as scratch:
-        _put_models(run, report, store, Path(scratch))
+        intake = Intake(run=run, attempt=found.handover.judge, folder=Path(scratch))
+        _put_models(intake, report, store)
     _put_documents(report, store)
     return Exit.OK
 
 
-def _put_models(run: CIRun, report: Report, store: ModelStore, folder: Path) -> None:
+def _put_models(intake: Intake, report: Report, store: ModelStore) -> None:
+    say = intake.run.console.say
     sizes = {str(each.digest): each.size_bytes for model in report.models for each in _accepted(model)}
     if not sizes:
-        run.console.say("No file was accepted, so none is stored.")
+        say("No file was accepted, so none is stored.")
         return
-    files = Intake(run=run, attempt=run.job.run, folder=folder).accepted(sizes, "accepted")
-    for digest, file in files.items():
-        new = store.put(digest, file)
-        run.console.say(f"{digest} {'is now' if new else 'was already'} in {store.url}")
+    files = intake.accepted(sizes, "accepted")
+    for name, file in files.items():
+        new = store.put(name, file)
+        say(f"{name} {'is now' if new else 'was already'} in {store.url}")
 
 
 def _accepted(model: ModelReport) -> Iterator[Evaluation]:
@@ -267,10 +338,10 @@ def _accepted(model: ModelReport) -> Iterator[Evaluation]:
 
 def _put_documents(report: Report, store: ModelStore) -> None:
     with tempfile.TemporaryDirectory(prefix="mlbot-documents-") as folder:
-        for digest, raw in documents_of(report).items():
+        for name, raw in documents_of(report).items():
             file = Path(folder) / "document.json"
             file.write_bytes(raw)
-            store.put(digest, file)
+            store.put(name, file)
 
 
 def record_run(

@@ -22,9 +22,9 @@ def main() -> None:
         ]
     wanted = choose(found)
     target = workspace(given("path"))
-    alone = bool(given("name")) or flag("merge-multiple")
+    alone = bool(given("name")) or flag("merge-multiple") or (bool(given("artifact-ids")) and len(wanted) == 1)
     for one in wanted:
-        url = service(one["name"]) if here else one["archive_download_url"]
+        url = f"{service(one['name'])}?id={one['id']}" if here else one["archive_download_url"]
         data = ask("GET", url, settings()["runtime"] if here else token)
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             archive.extractall(target if alone else target / one["name"])
@@ -38,7 +38,10 @@ def choose(found: list[dict[str, str]]) -> list[dict[str, str]]:
         newest.setdefault(one["name"], one)
     ids = [word.strip() for word in given("artifact-ids").split(",") if word.strip()]
     if ids:
-        return [one for one in found if str(one["id"]) in ids]
+        chosen = [one for one in found if str(one["id"]) in ids]
+        if not chosen:
+            fail(f"Unable to download artifact(s): Artifact not found for ids: {', '.join(ids)}")
+        return chosen
     if given("name"):
         if given("name") not in newest:
             fail(f"Unable to download artifact(s): Artifact not found for name: {given('name')}")
