@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from tests.support import config_texts as texts
 from tests.support import tiny
 
 from mlbot import __version__, entry
@@ -141,3 +142,24 @@ def test_config_check_prints_what_it_holds(tmp_path: Path, capsys: pytest.Captur
     repository = tiny.repository(tmp_path / "repository")
     assert entry.invoke(["config", "check", "-C", str(repository.path)]) == Exit.OK
     assert "tiny: binary, 4 gates, 3 metrics, 2 slices" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("models: {A: 1\n", "never closed"),
+        (texts.SMALL.replace("  m:", "  x_:"), 'found the name "x_" → write a name of letters and digits'),
+        (texts.SMALL + texts.SMALL.replace("models:", "").replace("  m:", "  M:"), '"M" beside "m"'),
+        (None, "there is no mlbot.yaml"),
+    ],
+)
+@pytest.mark.parametrize("form", [[], ["--json"], ["--quiet"]])
+def test_config_check_ends_in_2_for_whatever_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | None, words: str, form: list[str]
+) -> None:
+    if text is not None:
+        (tmp_path / "mlbot.yaml").write_text(text)
+    assert entry.invoke(["config", "check", "-C", str(tmp_path), *form]) == Exit.USAGE
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err

@@ -12,7 +12,7 @@ from tests.support import config_texts as texts
 from tests.support.config_texts import parse
 from tests.support.tiers import examples
 
-from mlbot.config.errors import INVISIBLE, ConfigError, Document, Plain
+from mlbot.config.errors import INVISIBLE, ConfigError, Document, Plain, is_delivered_name
 from mlbot.config.schema import Config, json_schema, parse_config
 from mlbot.config.yaml import load
 
@@ -135,7 +135,7 @@ def test_a_valid_file_with_anything_in_any_place(rng: random.Random, values: lis
         assert Config.model_validate_json(result.model_dump_json()) == result
 
 
-NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,8}", fullmatch=True)
+NAMES = st.from_regex(r"[a-z0-9]{1,3}([._-][a-z0-9]{1,2}){0,2}", fullmatch=True).filter(is_delivered_name)
 COLUMN = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]), min_size=1, max_size=8).filter(
     str.strip
 )

@@ -1,19 +1,21 @@
 """mlbot.yaml read into records: every kind of problem with its line and words, and nothing else for hostile data."""
 
 import json
+import subprocess
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support import config_texts as texts
 from tests.support.config_refusals import INVALID
 from tests.support.config_texts import Case, changed, parse, problems
 from tests.support.tiers import examples
 
-from mlbot.config.errors import ConfigError, Document, Plain
+from mlbot.config.errors import ConfigError, Document, Plain, is_delivered_name
 from mlbot.config.schema import (
     Config,
     EnvironmentConfig,
@@ -27,6 +29,11 @@ from mlbot.config.schema import (
 from mlbot.config.yaml import load
 from mlbot.errors import Exit, UsageError
 from mlbot.gates.metric import CATALOGUE, Bound, Direction, Gate, Task
+from mlbot.lib.version import Version
+from mlbot.protocol.artifacts import TrainedArtifact
+from mlbot.registry.tags import RegistryTag, parse_tag, stage_tag, version_tag
+from mlbot.storage.objects import relative
+from mlbot.storage.oci import Place
 
 DATA = Path(__file__).parent / "data"
 SCHEMA = json_schema()
@@ -306,3 +313,146 @@ def test_refuses_no_optional_setting_that_the_parser_accepts(key: str, value: ob
     text = changed(Case(line, f"{line}\n{key}: {json.dumps(value)}"))
     if not problems(text):
         VALIDATOR.validate(load(text, "x").data)
+
+
+# --- names that would meet somewhere, or be refused there
+
+
+def named_(models: Iterable[str], environments: Mapping[str, str] | None = None) -> Config:
+    """A config with these models, and with environments by their targets."""
+    model = parse(texts.SMALL).models[0].name
+    document = load(texts.SMALL.strip(), "mlbot.yaml")
+    assert isinstance(document.data, dict)
+    assert isinstance(document.data["models"], dict)
+    given = document.data["models"][model]
+    data: dict[str, Plain] = {"models": dict.fromkeys(models, given)}
+    if environments:
+        data["environments"] = {name: {"target": target} for name, target in environments.items()}
+    return parse_config(Document(source="mlbot.yaml", data=data))
+
+
+def refusal(models: Iterable[str], environments: Mapping[str, str] | None = None) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        named_(models, environments)
+    assert caught.value.exit_code is Exit.USAGE
+    return [f"{each.path}: {each.found} → {each.hint}" for each in caught.value.problems]
+
+
+NO_NAMES = (
+    *("a..b", "x_", "x-", "x.", "a.-b", "a-.b", "a___b", "a._b", "x.lock", "_x", ".x", "-x", "a b", "a/b", "é"),
+    *("x" * 64, "x\n", "", "a@v1", "a#b", "a=b", "x~1", "a:b"),
+)
+NAMES = ("x", "A9", "a.b", "a_b", "a__b", "a-b", "a--b", "income-v2.1", "x" * 63, "a.lock.b")
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+@pytest.mark.parametrize("what", ["models", "environments"])
+def test_a_name_that_a_registry_or_git_would_refuse_is_refused_here(name: str, what: str) -> None:
+    models, environments = (["m"], {name: "models"}) if what == "environments" else ([name], None)
+    (problem,) = refusal(models, environments)
+    assert f"found the name {json.dumps(name[:47], ensure_ascii=False)[:-1]}" in f"found {problem.partition(': ')[2]}"
+    assert "write a name of letters and digits, with" in problem
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_other_names_are_taken(name: str) -> None:
+    assert named_([name], {name: "models"}).models[0].name == name
+
+
+def test_the_line_of_a_wrong_name_is_said() -> None:
+    (problem,) = problems(texts.SMALL.replace("  m:", "  a..b:"))
+    assert problem.startswith('3: models.a..b: found the name "a..b" → write a name of ')
+
+
+def taken_everywhere(name: str, folder: Path) -> None:
+    """Everything that takes a name later."""
+    assert Place.of("oci://ghcr.io/o/r").inside(name).repository == f"o/r/{name.lower()}"
+    assert relative(name) == name
+    for ref in (f"refs/mlbot/lock/{name}", f"refs/tags/{version_tag(name, Version.of((1, 2, 3)))}"):
+        subprocess.run(["git", "check-ref-format", ref], check=True, cwd=folder)
+    tag = stage_tag(name, name, 4)
+    subprocess.run(["git", "check-ref-format", f"refs/tags/{tag}"], check=True, cwd=folder)
+    found = parse_tag(tag)
+    assert isinstance(found, RegistryTag)
+    assert (found.model, found.stage, found.counter) == (name, name, 4)
+    assert TrainedArtifact(model=name, seed=0, attempt=1).name == f"mlbot-candidate-{name}-s0-a1"
+
+
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.text(alphabet="aZ9._-", min_size=1, max_size=8) | st.from_regex(r"\A[a-c]\.(lock|git)\Z"))
+def test_what_is_taken_here_is_taken_everywhere(tmp_path: Path, name: str) -> None:
+    if is_delivered_name(name):
+        taken_everywhere(name, tmp_path)
+    else:
+        refusal([name])
+
+
+@pytest.mark.parametrize(("one", "other"), [("Income", "income"), ("a.B", "A.b"), ("x", "X")])
+def test_names_that_differ_only_in_case_are_refused(one: str, other: str) -> None:
+    beside = f'"{other}" beside "{one}" → write names that differ by more than case; registries know none'
+    assert refusal([one, "m", other]) == [f"models.{other}: {beside}"]
+    assert refusal(["m"], {one: "a", "m": "b", other: "c"}) == [f"environments.{other}: {beside}"]
+
+
+def test_a_models_name_may_be_an_environments() -> None:
+    named_(["Production"], {"production": "models"})
+
+
+def test_an_environment_is_not_named_as_a_version() -> None:
+    assert "that is no version" in refusal(["m"], {"v1.2.3": "models"})[0]
+    named_(["v1.2.3"], {"v1.2": "models"})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("models", "models"),
+        ("models", "./models/"),
+        ("models", "Models"),
+        ("file:///srv/models", "FILE:///srv//models/"),
+        ("s3://b/models", "s3://b/models/"),
+        ("models", "models/m"),
+        ("models/m", "models"),
+        ("models", "models/M/deeper"),
+    ],
+)
+def test_environments_do_not_share_a_place(one: str, other: str) -> None:
+    (problem,) = refusal(["m"], {"staging": one, "production": other})
+    assert problem.startswith("environments.production.target: ")
+    assert problem.endswith('where "staging" has its models too → write a place for each environment')
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("models/staging", "models/production"),
+        ("models", "models/production"),
+        ("models", "models/mm"),
+        ("command:./deploy.sh", "command:./deploy.sh"),
+        ("oci://ghcr.io/o/r", "oci://ghcr.io/o/r"),
+        ("s3://a/models", "s3://b/models"),
+        ("s3://a/models", "s3://a/Models"),
+        ("models", "s3://models"),
+    ],
+)
+def test_places_of_their_own_are_taken(one: str, other: str) -> None:
+    named_(["m"], {"staging": one, "production": other})
+
+
+@pytest.mark.parametrize("where", ["a..b", "a_", "a//b", "a___b", "-a", "a/", ".a", "x" * 201, "a/" * 110 + "a"])
+def test_a_repository_that_no_registry_has_is_refused(where: str) -> None:
+    url = f"oci://ghcr.io/{where}"
+    if where == "a/":
+        named_(["m"], {"staging": url})
+        return
+    (problem,) = refusal(["m"], {"staging": url})
+    assert problem.startswith("environments.staging.target: ")
+    with pytest.raises(UsageError):
+        Place.of(url)
+
+
+def test_a_model_whose_repository_would_have_too_long_a_name_is_refused() -> None:
+    url = f"oci://ghcr.io/{'x' * 190}"
+    named_(["m"], {"staging": url})
+    (problem,) = refusal(["m" * 60], {"staging": url})
+    assert "with the model's name it may have 255 characters" in problem

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mlbot.config.errors import is_delivered_name
 from mlbot.errors import UsageError
 from mlbot.gates.metric import Task
 from mlbot.setup.detect import Table, find_pair, find_recipe, find_target, find_task, id_columns, positive_of
@@ -211,3 +212,21 @@ def test_model_files_are_to_be_ignored_where_a_script_leaves_them() -> None:
     for text, needed in ((SCRIPT, False), ('onnx.save(model, os.environ.get("MLBOT_MODEL", "model.onnx"))', True)):
         found = facts(train_py=text)
         assert needs_ignore(propose(found, Choices()), found) is needed
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("my models", "my-models"),
+        ("income_", "income"),
+        ("a..b", "a-b"),
+        ("a._.b__c.d", "a-b__c.d"),
+        ("..", "model"),
+        ("x.lock", "model"),
+        ("x" * 62 + "-y", "x" * 62),
+    ],
+)
+def test_a_folders_name_becomes_one_that_config_check_takes(folder: str, name: str) -> None:
+    draft = propose(Facts(name=folder, branch="main", files=frozenset(), texts={}, tables=()), Choices())
+    assert draft.model == name
+    assert is_delivered_name(name)

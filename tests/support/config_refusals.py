@@ -39,7 +39,7 @@ _TRAINING_AND_DATA = [
         "zzz: 1\nmodels:",
         '2: zzz: found the unknown key "zzz" → write version, models, guard, inconclusive, waivers, store or environ',
     ),
-    Case("m:", "'a b':", '3: models."a b": found the name "a b" → write a name of letters, digits, `.`, `_` and `-`,'),
+    Case("m:", "'a b':", '3: models."a b": found the name "a b" → write a name of letters and digits, with `.`, `_`,'),
     Case(TASK, "task: binry", '4: models.m.task: found "binry" → write binary'),
     Case(TASK, "task: 1", "4: models.m.task: found 1 → write binary, multiclass or regression"),
     Case(TASK, "task:", "4: models.m.task: found nothing → write binary, multiclass or regression"),

@@ -21,7 +21,10 @@ INVISIBLE = re.compile(
 """Characters that change or hide text without being seen: controls (but tab and newline), bidirectional, zero-width."""
 
 NAME_FORM = "[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
-"""A name a person gives, as lib/record.py has it too: it is safe in a ref, a path and a comment."""
+"""A name a person gives, as lib/record.py has it too: it is safe in a path of git and a comment."""
+DELIVERED_FORM = r"(?=.{1,63}$)(?!.*\.lock$)[A-Za-z0-9]+(?:(?:\.|__?|-+)[A-Za-z0-9]+)*"
+"""The name of what is released or deployed: every git ref, tag of a registry, repository of it and folder takes it."""
+DELIVERED_WORDS = "letters and digits, with `.`, `_`, `__` or dashes between them, of at most 63, not ending in `.lock`"
 _SHOWN = 100  # so many problems are printed; the rest are counted
 _EXCERPT = 48
 _LISTED = 24
@@ -131,6 +134,11 @@ class ConfigError(UsageError):
 def is_name(text: str) -> bool:
     """Whether a text is a name that a person may give."""
     return re.fullmatch(NAME_FORM, text) is not None
+
+
+def is_delivered_name(text: str) -> bool:
+    """Whether a text can be the name of a model or an environment."""
+    return re.fullmatch(DELIVERED_FORM, text) is not None
 
 
 def nearest(word: str, known: Collection[str]) -> str | None:

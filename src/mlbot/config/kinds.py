@@ -286,14 +286,17 @@ def _path(what: str, *bad: _Bad) -> Kind:
     return Kind(read, written.schema)
 
 
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?"
+_REPOSITORY_PART = r"[A-Za-z0-9]+(?:(?:\.|__?|-+)[A-Za-z0-9]+)*"
 _MODELS = "a URL such as s3://bucket/models or oci://ghcr.io/owner/repo/models"
 _MODELS_URL = _url(
     _MODELS,
     ("^[hH][tT][tT][pP][sS]?://", "a URL that can be written to: a web server's cannot"),
     (
-        r"^[oO][cC][iI]://(?![A-Za-z0-9.:\[\]-]+/[A-Za-z0-9][A-Za-z0-9._/-]*$)",
+        rf"^[oO][cC][iI]://(?!{_HOST}/{_REPOSITORY_PART}(?:/{_REPOSITORY_PART})*/*$)",
         "a registry and a repository, such as oci://ghcr.io/owner/repo/models",
     ),
+    (r"^[oO][cC][iI]://[^/]*/.{201}", "a repository of at most 200 characters"),
     ("^[fF][iI][lL][eE]://(?!/)", "three slashes, such as file:///srv/models"),
 )
 _COMMAND = text(_MODELS, ("^command: *$", "a shell command after `command:`, such as command:./deploy.sh"))

@@ -12,7 +12,19 @@ from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
 from mlbot.config import kinds
-from mlbot.config.errors import INVISIBLE, ConfigError, Document, Plain, Problem, Refused, quote, refused, show_value
+from mlbot.config.errors import (
+    DELIVERED_FORM,
+    DELIVERED_WORDS,
+    INVISIBLE,
+    ConfigError,
+    Document,
+    Plain,
+    Problem,
+    Refused,
+    quote,
+    refused,
+    show_value,
+)
 from mlbot.config.guard import clashes
 from mlbot.config.kinds import (
     Context,
@@ -451,6 +463,9 @@ _OTHERS = 50
 class Model(Section):
     """One model."""
 
+    name_form: ClassVar[str] = DELIVERED_FORM
+    name_words: ClassVar[str] = DELIVERED_WORDS
+
     name: Name
     task: Annotated[Task, choice(tuple(Task))]
     """What the model predicts: `binary`, `multiclass` or `regression`."""
@@ -551,6 +566,10 @@ class Smoke(Section):
 class EnvironmentConfig(Section):
     """Where a model can be deployed."""
 
+    # A registry has a tag for each version, and one for each environment.
+    name_form: ClassVar[str] = rf"(?!v[0-9]+\.[0-9]+\.[0-9]+$){DELIVERED_FORM}"
+    name_words: ClassVar[str] = f"{DELIVERED_WORDS}, that is no version"
+
     name: Name
     target: Annotated[str, kinds.TARGET]
     """Where the model goes: a folder, any fsspec URL, `oci://`, or `command:` and a shell command."""
@@ -579,7 +598,8 @@ class Config(Section):
         tuple[Model, ...],
         named(Model, "a mapping from the name of each model", none=("no models", "at least one model")),
     ]
-    """The models by name; at least one. Names have letters, digits, `.`, `_` and `-`, at most 63."""
+    """The models by name; at least one. Names have letters and digits, with `.`, `_`, `__` or dashes between them, at
+    most 63, and differ by more than case."""
     guard: Annotated[tuple[str, ...], list_of("branch names and patterns", kinds.GUARDED)] = ()
     """Branches whose pull requests are gated, by name or by a pattern such as `release/*`. Left out: the default
     branch."""
@@ -595,15 +615,17 @@ class Config(Section):
     environments: Annotated[
         tuple[EnvironmentConfig, ...], named(EnvironmentConfig, "a mapping from the name of each environment")
     ] = ()
-    """Where models can be deployed, by name. Left out: none."""
+    """Where models can be deployed, by name; names are like those of models. Left out: none."""
 
     @classmethod
     def rules(cls, context: Context) -> Iterator[Problem]:
-        """Each entry of `guard` can have a status; each environment comes after one that there is, not after itself."""
+        """Entries of `guard` have a status, names a place of their own, environments an order without a circle."""
         written = context.given.get("guard")
         guard = written if isinstance(written, list) else []
         for place, write in clashes(guard):
             yield Problem(show_value(guard[place]), f"write {write}", ("guard", place))
+        yield from _names_alike(context)
+        yield from _shared_places(context)
         environments = context.inside("environments")
         named = ((name, value.get("after")) for name, value in environments.items() if isinstance(value, dict))
         after = {name: first for name, first in named if isinstance(first, str)}
@@ -618,6 +640,59 @@ class Config(Section):
     def model(self, name: str) -> Model | None:
         """The model of that name, if there is one."""
         return next((m for m in self.models if m.name == name), None)
+
+
+def _names_alike(context: Context) -> Iterator[Problem]:
+    """Names that a registry, a disk or GitHub takes for one: they know no case."""
+    for key in ("models", "environments"):
+        seen: dict[str, str] = {}
+        for name in context.inside(key):
+            if (other := seen.setdefault(name.casefold(), name)) != name:
+                found = f"{quote(name)} beside {quote(other)}"
+                yield Problem(found, "write names that differ by more than case; registries know none", (key, name))
+
+
+_MOST_REFERENCE = 255
+"""Characters of a registry's host and repository together."""
+
+
+def _shared_places(context: Context) -> Iterator[Problem]:
+    """Environments whose models would lie on top of each other, and repositories whose names are too long."""
+    models = [*context.inside("models")]
+    longest = max(map(len, models), default=0)
+    seen: dict[str, str] = {}
+    for name, given in context.inside("environments").items():
+        target = given.get("target") if isinstance(given, dict) else None
+        place = _place(target) if isinstance(target, str) else ""
+        at = ("environments", name, "target")
+        if place.startswith("oci://"):
+            if len(place.removeprefix("oci://")) + 1 + longest > _MOST_REFERENCE:
+                hint = f"write a shorter one: with the model's name it may have {_MOST_REFERENCE} characters"
+                yield Problem(show_value(target), hint, at)
+        elif place:
+            other = next((other for known, other in seen.items() if _overlaps(known, place, models)), None)
+            if other is not None:
+                found = f"{show_value(target)}, where {quote(other)} has its models too"
+                yield Problem(found, "write a place for each environment", at)
+            seen.setdefault(place, name)
+
+
+def _place(target: str) -> str:
+    """A target in the form in which equal places are equal; empty for a command."""
+    if target.startswith("command:"):
+        return ""
+    scheme, found, rest = target.partition("://")
+    path = "/".join(part for part in (rest if found else target).split("/") if part not in {"", "."})
+    if not found or scheme.lower() in {"file", "local"}:
+        path = path.casefold()  # a disk may know no case, an object store does
+    return f"{scheme.lower()}://{path}" if found else path
+
+
+def _overlaps(one: str, other: str, models: Iterable[str]) -> bool:
+    """Whether two folders are one, or one is the folder that a model has in the other."""
+    short, long = sorted((one, other), key=len)
+    inside = (f"{short}/{model.casefold()}" for model in models)
+    return short == long or any(f"{long}/".startswith(f"{each}/") for each in inside)
 
 
 def _circles(after: Mapping[str, str]) -> Iterator[list[str]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from mlbot.config.errors import is_name
+from mlbot.config.errors import DELIVERED_WORDS, is_delivered_name
 from mlbot.config.run_check import check, load_config
 from mlbot.config.yaml import load
 from mlbot.console import Console
@@ -171,8 +171,8 @@ class InitOptions:
         **chosen: str | None,
     ) -> "InitOptions":
         """The options as the command line gives them; raises `UsageError` when the model's name is none."""
-        if model is not None and not is_name(model):
-            hint = "Use letters, digits, `.`, `_` and `-`, 63 at most, a letter or digit first."
+        if model is not None and not is_delivered_name(model):
+            hint = f"Use {DELIVERED_WORDS}."
             raise UsageError(f"{model!r} cannot be a model's name", where="--model", hint=hint)
         choices = Choices(task=Task(task) if task else None, model=model, **chosen)
         return cls(choices=choices, force=force, ask=ask, release=release)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from mlbot.config.errors import is_delivered_name
 from mlbot.config.guard import context_to_require
 from mlbot.errors import UsageError
 from mlbot.gates.metric import Task
@@ -217,8 +218,10 @@ def _example(table: detect.Table | None, target: str | None) -> str | None:
 def _name(facts: Facts) -> Name:
     """The package's name, else the folder's, as a model's."""
     project = re.search(r'(?m)^name\s*=\s*["\']([^"\']+)["\']', facts.texts.get("pyproject.toml", ""))
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", project[1] if project else facts.name).strip("-._")[:63]
-    return name if re.match(r"[A-Za-z0-9]", name) else "model"
+    written = project[1] if project else facts.name
+    parts = re.sub(r"[^A-Za-z0-9]+", lambda run: run[0] if run[0] in {".", "_", "__"} else "-", written)
+    name = parts.strip("-._")[:63].rstrip("-._")
+    return name if is_delivered_name(name) else "model"
 
 
 def _install(files: frozenset[str]) -> str | None:
