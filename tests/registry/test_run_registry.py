@@ -16,8 +16,9 @@ from tests.support.ledger_samples import digest
 
 from mlbot import entry
 from mlbot.errors import Exit
-from mlbot.git.ledger import OrphanBranch
+from mlbot.git.ledger import COPY, OrphanBranch
 from mlbot.git.remote import Remote
+from mlbot.ledger.entries import BRANCH
 
 pytestmark = pytest.mark.usefixtures("git_settings")
 COMMANDS = [
@@ -180,15 +181,52 @@ def test_fetching_moves_no_tag_of_the_clone(story: Story, capsys: pytest.Capture
     assert story.clone.git("rev-parse", tag) == mine
 
 
-def test_a_ledger_that_was_forced_is_said(story: Story, capsys: pytest.CaptureFixture[str]) -> None:
-    subprocess.run(["git", "update-ref", "-d", "refs/heads/mlbot/ledger"], cwd=story.origin, check=True)
+def forget_ledger(story: Story, *refs: str) -> None:
+    for ref in refs or (f"refs/heads/{BRANCH}", COPY):
+        subprocess.run(["git", "update-ref", "-d", ref], cwd=story.origin, check=True)
+
+
+def test_a_ledger_that_was_replaced_is_said_until_it_is_put_back(
+    story: Story, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forget_ledger(story)
     story.tell(release("3.0.0"))
+    for words in ("list --fetch", "list", "history", f"show {MODEL}", f"lineage {MODEL}@v1.0.0"):
+        ask(story, words)
+        out = " ".join(capsys.readouterr().out.split())
+        assert "The branch mlbot/ledger was replaced by another one" in out
+        assert "Put it back: mlbot registry restore" in out
+        assert "v1.0.0" in out, "what the clone knew is shown as well"
+    assert "was replaced" in answer(story, "list", capsys)["problems"][0]
+    ask(story, "restore --dry-run")
+    out = capsys.readouterr().out
+    assert "mlbot/ledger would be at" in out
+    assert re.search(r"back +2 approvals, 6 deployments, 1 lock, 2 releases, 2 verdicts, 1 waiver\n", out)
+    found = answer(story, "restore", capsys)
+    assert (found["changed"], len(found["files"]), found["dry_run"]) == (True, 14, False)
     ask(story, "list --fetch")
-    captured = capsys.readouterr()
-    assert "somebody forced the branch" in captured.err
-    assert "v3.0.0" in captured.out
-    ask(story, "list --fetch")
-    assert "forced" not in capsys.readouterr().err
+    out = capsys.readouterr().out
+    assert "v3.0.0" in out
+    assert "replaced" not in out
+    ask(story, "restore")
+    assert "Nothing is missing" in capsys.readouterr().out
+
+
+def test_a_ledger_that_is_gone_is_said(story: Story, capsys: pytest.CaptureFixture[str]) -> None:
+    before = answer(story, "list", capsys)
+    forget_ledger(story, f"refs/heads/{BRANCH}")
+    found = answer(story, "list --fetch", capsys)
+    assert found["problems"][0].startswith("The branch mlbot/ledger is gone")
+    assert found["models"] == before["models"]
+    ask(story, "restore")
+    assert "it was gone" in capsys.readouterr().out
+    assert answer(story, "list --fetch", capsys) == before
+
+
+def test_where_no_copy_is_known_restore_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    story = history_samples.empty(tmp_path)
+    ask(story, "restore", Exit.USAGE)
+    assert "mlbot registry restore COMMIT" in capsys.readouterr().err
 
 
 def test_fetching_where_there_is_no_ledger(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -233,4 +233,23 @@ def lineage(directory: Path, subject: str, *, quiet: bool, as_json: bool, fetch:
     return show_lineage(RegistryQuery(directory=directory, console=console, fetch=fetch, as_json=as_json), subject)
 
 
+@registry.command(
+    epilog=example("mlbot registry restore --dry-run", "mlbot registry restore", "mlbot registry restore 4f1c2a9d")
+)
+@click.argument("commits", metavar="[COMMIT]...", nargs=-1)
+@option("--dry-run", is_flag=True, help="Say what would come back, and change nothing.")
+@json_option
+@common
+def restore(directory: Path, commits: tuple[str, ...], *, quiet: bool, dry_run: bool, as_json: bool) -> Exit:
+    """Put the ledger back where its branch was deleted, set back or replaced.
+
+    Back comes what this clone knew, what origin keeps as a copy, and what COMMIT has, if one is named. Entries that
+    were written since stay: the branch only moves forward.
+    """
+    from mlbot.registry.run_registry import RegistryQuery, restore_ledger
+
+    query = RegistryQuery(directory=directory, console=Console.of_process(quiet=quiet), as_json=as_json)
+    return restore_ledger(query, commits, dry_run=dry_run)
+
+
 VERBS = (release, promote, approve, rollback, lock, unlock, registry)

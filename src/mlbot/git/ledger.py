@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -21,7 +22,11 @@ from mlbot.ledger.entries import BRANCH, Entry, Kind, Ledger, files_of, folders_
 from mlbot.lib.record import Digest, Name, Sha
 
 _WHO = b"mlbot <mlbot@users.noreply.github.com>"
+COPY = "refs/mlbot/ledger"
+"""The ledger's second ref, which no page of GitHub's shows; in a clone with a remote the newest ledger that it knew."""
+
 _HERE = "refs/mlbot/tip"
+_COPIED = "refs/mlbot/copied"
 _NEW = "refs/mlbot/new"
 _REMOTE = "origin"
 _FETCH = ("-c", "maintenance.auto=false", "fetch", "--quiet", "--no-tags", "--recurse-submodules=no")
@@ -36,6 +41,7 @@ _CONFIG = """\
 \tpartialclonefilter = blob:none
 """
 
+_LOOKS = 3  # a write moves both refs at once, but who reads may see the one before the other
 _FAULTS = 5  # how often a remote may fail for other reasons than another writer
 _SHORTEST_S = 0.25
 _LONGEST_S = 8.0
@@ -49,12 +55,71 @@ class Written:
     added: tuple[str, ...]
 
 
+class Loss(StrEnum):
+    """How a branch came to lack what its copy has. A closed list."""
+
+    GONE = "gone"
+    SET_BACK = "set-back"  # it is at an older commit
+    REPLACED = "replaced"  # it has another history
+
+    def of(self, branch: str) -> str:
+        """The sentence on a branch, without its full stop."""
+        match self:
+            case Loss.GONE:
+                return f"the branch {branch} is gone, and the ledger with it"
+            case Loss.SET_BACK:
+                return f"the branch {branch} was set back to an older commit: the ledger lacks what was written since"
+            case Loss.REPLACED:
+                return f"the branch {branch} was replaced by another one: the ledger lacks what was written before"
+
+
+class LedgerLostError(NotEvaluatedError):
+    """The ledger lacks what was written to it, so nothing can be decided by it."""
+
+    def __init__(self, loss: Loss, branch: str) -> None:
+        on_purpose = f"If that was on purpose, delete its copy too: git push origin :{COPY}"
+        super().__init__(loss.of(branch), hint=f"Put it back, in any clone: mlbot registry restore. {on_purpose}")
+
+
+def loss_in(repository: Path, tip: str | None, copy: str | None) -> Loss | None:
+    """What a branch's tip lost of its copy; None: nothing. Both are revisions of a repository."""
+    if copy is None or copy == tip:
+        return None
+    if tip is None:
+        return Loss.GONE
+    if is_ancestor(repository, copy, tip):
+        return None
+    return Loss.SET_BACK if is_ancestor(repository, tip, copy) else Loss.REPLACED
+
+
+def is_ancestor(repository: Path, older: str, newer: str) -> bool:
+    """Whether a commit is in the history of another, or the same."""
+    return try_git(["merge-base", "--is-ancestor", older, newer], repository).returncode == 0
+
+
+def remote_ref(here: Path, remote: Remote, name: str) -> Sha | None:
+    """Where a ref of another repository is; None where there is none. Errors: as `OrphanBranch.read`."""
+    done = remote.run(["ls-remote", remote.url, name], here)
+    if done.returncode != 0:
+        raise failure(done, "reading", name, "ref")
+    lines = (line.partition("\t") for line in done.stdout.decode("utf-8", "replace").splitlines())
+    return next((sha for sha, _, ref in lines if ref == name), None)
+
+
+def refs_in(repository: Path, *names: str, extra: Mapping[str, str] | None = None) -> dict[str, Sha]:
+    """The commits of those refs that are there; none where there is no repository."""
+    done = try_git(["for-each-ref", "--format=%(refname) %(objectname)", *names], repository, extra=extra)
+    lines = (line.partition(" ") for line in done.stdout.decode().splitlines())
+    return {ref: sha for ref, _, sha in lines if ref in names}
+
+
 @dataclass(frozen=True, kw_only=True)
 class OrphanBranch:
     """A branch without a common history with any other. `chance` (0 to 1) parts writers who collided."""
 
     remote: Remote
     name: str
+    copy: str | None = None  # the ref that each write sets as well, and that the branch may never be behind
     attempts: int = 80
     sleep: Callable[[float], None] = time.sleep
     chance: Callable[[], float] = field(default_factory=lambda: random.SystemRandom().random)
@@ -66,10 +131,11 @@ class OrphanBranch:
 
         Raises:
             RefusedError: if the token may not read it.
+            LedgerLostError: if it lacks what its copy has.
             NotEvaluatedError: if the remote does not answer.
         """
         here = self.remote.folder
-        if here and self._is_in(here):
+        if here and self._is_whole(here):
             return files_at(here, self._ref, *folders)
         found = self._read(folders, partial=True) if few else None
         return self._read(folders, partial=False) or {} if found is None else found
@@ -78,15 +144,17 @@ class OrphanBranch:
     def _ref(self) -> str:
         return f"refs/heads/{self.name}"
 
-    def _is_in(self, folder: Path) -> bool:
-        """Whether the repository at a folder, not one around it, has the branch."""
+    def _is_whole(self, folder: Path) -> bool:
+        """Whether the repository at a folder, not one around it, has the branch with all that its copy has."""
         no_further = {"GIT_CEILING_DIRECTORIES": str(folder.parent)}
-        return try_git(["rev-parse", "--verify", "--quiet", self._ref], folder, extra=no_further).returncode == 0
+        there = refs_in(folder, self._ref, *([self.copy] if self.copy else []), extra=no_further)
+        tip, copy = there.get(self._ref), there.get(self.copy or "")
+        return tip is not None and loss_in(folder, tip, copy) is None
 
     def _read(self, folders: Sequence[str], *, partial: bool) -> dict[str, bytes] | None:
         """The files in folders; None from a server that gives no single files."""
         with _repository(self.remote.url) as here:
-            tip, whole = self._fetch(here, partial=partial)
+            tip, _, whole = self._fetch(here, partial=partial)
             if tip is None:
                 return {}
             wanted = list_files(here, tip, *folders)
@@ -97,6 +165,7 @@ class OrphanBranch:
 
         Raises:
             RefusedError: if the token or a rule of the repository forbids it.
+            LedgerLostError: if it lacks what its copy has.
             NotEvaluatedError: if others were always faster, or the remote does not answer.
         """
         if not files:
@@ -104,12 +173,12 @@ class OrphanBranch:
         with _repository(self.remote.url) as here:
             faults = 0
             for attempt in range(self.attempts):
-                tip, _ = self._fetch(here, partial=True)
+                tip, copy, _ = self._fetch(here, partial=True)
                 missing = _missing(here, tip, files)
                 if tip and not missing:
                     return Written(sha=tip, added=())
                 sha = _commit(here, tip, {path: files[path] for path in missing}, message, when)
-                refused = self._push(here, sha)
+                refused = self._push(here, sha, copy)
                 if refused is None:
                     return Written(sha=sha, added=tuple(missing))
                 faults += not is_overtaken(refused)
@@ -124,24 +193,50 @@ class OrphanBranch:
     def _wait(self, attempt: int) -> None:
         self.sleep(self.chance() * min(_LONGEST_S, _SHORTEST_S * 2.0 ** min(attempt, 16)))
 
-    def _fetch(self, here: Path, *, partial: bool) -> tuple[Sha | None, bool]:
-        """Fetch the remote's tip (None: no such branch); and whether its files came with it.
+    def _fetch(self, here: Path, *, partial: bool) -> tuple[Sha | None, Sha | None, bool]:
+        """Fetch the remote's tip (None: no such branch) and its copy; and whether their files came with them.
 
         `partial` asks for the names of its files alone, which not every server can do.
         """
+        look = 0
+        while True:
+            tip, copy, whole = self._tips(here, partial=partial)
+            loss = self._loss(tip, copy)
+            if loss is None:
+                return tip, copy, whole
+            look += 1
+            if look == _LOOKS:
+                raise LedgerLostError(loss, self.name)
+            self._wait(look)
+
+    def _tips(self, here: Path, *, partial: bool) -> tuple[Sha | None, Sha | None, bool]:
+        """As `_fetch`, whatever the branch lacks."""
         less = "--filter=blob:none" if partial else "--no-filter"
-        spec = f"+{self._ref}:{_HERE}"
+        # Of the copy a pattern, for it may match nothing.
+        specs = [f"+{self._ref}:{_HERE}", *([f"+{self.copy}*:{_COPIED}*"] if self.copy else [])]
         for attempt in range(_FAULTS):
-            done = self.remote.run([*_FETCH, "--depth=1", less, _REMOTE, spec], here)
+            done = self.remote.run([*_FETCH, "--depth=1", less, _REMOTE, *specs], here)
             if done.returncode == 0:
-                tip = (here / "FETCH_HEAD").read_text(encoding="utf-8").partition("\t")[0]
-                return tip, not partial or b"filtering not recognized" in done.stderr
+                found = _fetched(here)
+                whole = not partial or b"filtering not recognized" in done.stderr
+                return found.get(f"branch '{self.name}'"), found.get(f"'{self.copy}'"), whole
             if b"couldn't find remote ref" in done.stderr:
-                return None, True
+                return None, remote_ref(here, self.remote, self.copy) if self.copy else None, True
             if is_denied(done) or attempt == _FAULTS - 1:
                 raise failure(done, "reading", self.name)
             self._wait(attempt + 1)
         raise AssertionError("the loop returns or raises")
+
+    def _loss(self, tip: Sha | None, copy: Sha | None) -> Loss | None:
+        """What the branch lost of its copy: where they differ, their histories tell, fetched without any file."""
+        if copy is None or tip is None or copy == tip:
+            return Loss.GONE if copy and tip is None else None
+        with _repository(self.remote.url) as here:
+            specs = [f"+{self._ref}:{_HERE}", f"+{self.copy}:{_COPIED}"]
+            done = self.remote.run([*_FETCH, "--filter=tree:0", _REMOTE, *specs], here)
+            if done.returncode != 0:
+                raise failure(done, "reading", self.name)
+            return loss_in(here, _HERE, _COPIED)
 
     def _fetch_blobs(self, here: Path, oids: Collection[str]) -> bool:
         """Fetch files by their ids in one go: git by itself would ask for each when it is read.
@@ -154,10 +249,13 @@ class OrphanBranch:
         wanted = "".join(f"{oid}\n" for oid in set(oids)).encode()
         return self.remote.run([*fetch, "--stdin", _REMOTE], here, wanted).returncode == 0
 
-    def _push(self, here: Path, sha: Sha) -> CompletedProcess[bytes] | None:
-        """Push; what git said where the remote did not take it."""
-        arguments = ["push", "--quiet", "--porcelain", self.remote.url, f"{sha}:{self._ref}"]
-        done = self.remote.run(arguments, here)
+    def _push(self, here: Path, sha: Sha, copy: Sha | None) -> CompletedProcess[bytes] | None:
+        """Push; what git said where the remote did not take it. The copy moves only from where it was seen."""
+        specs, options = [f"{sha}:{self._ref}"], ["--quiet", "--porcelain"]
+        if self.copy:
+            specs.append(f"{sha}:{self.copy}")
+            options += ["--atomic", f"--force-with-lease={self.copy}:{copy or ''}"]
+        done = self.remote.run(["push", *options, self.remote.url, *specs], here)
         return done if done.returncode != 0 else None
 
 
@@ -197,6 +295,13 @@ def _repository(url: str) -> Iterator[Path]:
         (here / "HEAD").write_text("ref: refs/heads/main\n", encoding="utf-8")
         (here / "config").write_text(_CONFIG.format(url=quoted), encoding="utf-8", errors="surrogateescape")
         yield here
+
+
+def _fetched(here: Path) -> dict[str, Sha]:
+    """The commits of the last fetch by what git calls them: `branch 'main'`, `'refs/mlbot/ledger'`."""
+    lines = (here / "FETCH_HEAD").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    rows = [line.split("\t", 2) for line in lines]
+    return {what.partition(" of ")[0]: sha for sha, _, what in rows}
 
 
 def _missing(here: Path, tip: Sha | None, files: Mapping[str, bytes]) -> list[str]:
@@ -240,7 +345,7 @@ class LedgerBranch:
     @classmethod
     def at(cls, remote: Remote) -> "LedgerBranch":
         """The ledger of a repository."""
-        return cls(branch=OrphanBranch(remote=remote, name=BRANCH))
+        return cls(branch=OrphanBranch(remote=remote, name=BRANCH, copy=COPY))
 
     def append(self, entries: Sequence[Entry], when: int) -> Written:
         """Add entries; those that are there already stay as they are. Errors: as `OrphanBranch.append`."""
@@ -267,37 +372,80 @@ def read_local(
 
 
 def read_folders(repository: Path, folders: Sequence[str], remote: str = "origin") -> Ledger:
-    """Parts of the ledger as this clone last fetched it (`mlbot.ledger.entries.folders_of`)."""
-    refs = (f"refs/remotes/{remote}/{BRANCH}", f"refs/heads/{BRANCH}")
-    there = git(["for-each-ref", "--format=%(refname)", *refs], repository).decode().split()
-    found = next((ref for ref in refs if ref in there), None)
-    return read_files(files_at(repository, found, *folders)) if found else Ledger()
+    """Parts of the ledger as this clone last fetched it (`mlbot.ledger.entries.folders_of`).
+
+    Where it lacks what this clone knew, both are read, and the loss is the first of its problems: entries are files
+    named by their content, so that no two contradict each other.
+    """
+    tracked = (f"refs/remotes/{remote}/{BRANCH}", f"refs/heads/{BRANCH}")
+    there = refs_in(repository, *tracked, COPY)
+    found = next((ref for ref in tracked if ref in there), None)
+    loss = loss_in(repository, there.get(found or ""), there.get(COPY))
+    files: dict[str, bytes] = {}
+    for ref in (COPY if loss else None, found):
+        files |= files_at(repository, ref, *folders) if ref else {}
+    ledger = read_files(files)
+    return ledger.model_copy(update={"problems": (_problem(loss), *ledger.problems)}) if loss else ledger
+
+
+def _problem(loss: Loss) -> str:
+    what = loss.of(BRANCH)
+    return f"{what[:1].upper()}{what[1:]}. Shown is what this clone knew. Put it back: mlbot registry restore"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fetched:
-    """What was odd about a fetch: tags that the remote has elsewhere; a ledger that lacks what this clone knew."""
+    """What was odd about a fetch: tags that the remote has elsewhere; what its ledger lost."""
 
     moved: tuple[str, ...] = ()
-    rewritten: bool = False
+    loss: Loss | None = None
 
 
 def fetch_history(repository: Path, remote: Remote, name: str = "origin") -> Fetched:
     """Let a clone know the remote's ledger and its tags as they are now. A tag that differs here is left as it is.
 
-    Errors: as `OrphanBranch.read`.
+    Errors: as `OrphanBranch.read`, but for a ledger that lost something: that is answered.
     """
-    fetch = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote.url]
-    spec = f"refs/heads/{BRANCH}:refs/remotes/{name}/{BRANCH}"
-    done = remote.run([*fetch, spec], repository)
-    rewritten = done.returncode != 0 and b"couldn't find remote ref" not in done.stderr
-    if rewritten and (done := remote.run([*fetch, f"+{spec}"], repository)).returncode != 0:
-        raise failure(done, "reading", BRANCH)
-    done = remote.run([*fetch[:1], *fetch[2:], "refs/tags/*:refs/tags/*"], repository)
+    loss = fetch_ledger(repository, remote, name)
+    fetch = ["fetch", "--no-tags", "--no-write-fetch-head", remote.url]  # not quietly: it names the tags that differ
+    done = remote.run([*fetch, "refs/tags/*:refs/tags/*"], repository)
     moved = tuple(dict.fromkeys(_CLOBBERED.findall(done.stderr.decode("utf-8", "replace"))))
     if done.returncode != 0 and not moved:
         raise failure(done, "reading", "refs/tags/*", "tags")
-    return Fetched(moved=moved, rewritten=rewritten)
+    return Fetched(moved=moved, loss=loss)
+
+
+THEIRS = "refs/mlbot/remote-ledger"  # in a clone: the remote's own copy, as last fetched
+
+
+def fetch_ledger(repository: Path, remote: Remote, name: str = "origin") -> Loss | None:
+    """Let a clone know the remote's ledger as it is now, and keep what it knew before: what the remote's lost of that.
+
+    Errors: as `fetch_history`.
+    """
+    tracked = f"refs/remotes/{name}/{BRANCH}"
+    _keep(repository, tracked)
+    git(["update-ref", "-d", THEIRS], repository)
+    fetch = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote.url]
+    done = remote.run([*fetch, f"+refs/heads/{BRANCH}:{tracked}", f"+{COPY}*:{THEIRS}*"], repository)
+    if done.returncode != 0 and b"couldn't find remote ref" in done.stderr:
+        git(["update-ref", "-d", tracked], repository)
+        if remote_ref(repository, remote, COPY) is None:
+            return loss_in(repository, None, refs_in(repository, COPY).get(COPY))
+        done = remote.run([*fetch, f"+{COPY}:{THEIRS}"], repository)
+    if done.returncode != 0:
+        raise failure(done, "reading", BRANCH)
+    _keep(repository, THEIRS)
+    _keep(repository, tracked)
+    known = refs_in(repository, tracked, COPY)
+    return loss_in(repository, known.get(tracked), known.get(COPY))
+
+
+def _keep(repository: Path, ref: str) -> None:
+    """Let the clone's copy of the ledger be at a ref, where that has all that the copy has."""
+    there = refs_in(repository, ref, COPY)
+    if ref in there and loss_in(repository, there[ref], there.get(COPY)) is None:
+        git(["update-ref", COPY, there[ref]], repository)
 
 
 def _message(entries: Sequence[Entry]) -> str:

@@ -21,7 +21,10 @@ _DENIED = (
     "access denied",
 )
 
-_OVERTAKEN = ("fetch first", "non-fast-forward", "cannot lock ref", "failed to update ref", "incorrect old value")
+_OVERTAKEN = (
+    *("fetch first", "non-fast-forward", "cannot lock ref", "failed to update ref", "incorrect old value"),
+    *("atomic transaction failure", "stale info"),  # of a push of several refs, one with a lease
+)
 _DECLINED = ("hook declined", "protected branch", "repository rule violations")
 
 

@@ -1,25 +1,29 @@
 """`mlbot registry`: read tags and ledger of this clone, and say what they say together."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Literal
 
 from mlbot.console import Console
 from mlbot.errors import Exit, UsageError
 from mlbot.git.command import try_git
 from mlbot.git.ledger import fetch_history, read_folders
+from mlbot.git.ledger_restore import Clone, Restoration
 from mlbot.git.remote import Remote
 from mlbot.git.repository import Repository
 from mlbot.git.tags import read_tags
-from mlbot.ledger.entries import Ledger, folders_of
-from mlbot.lib.record import Record
+from mlbot.ledger.entries import BRANCH, Ledger, folders_of
+from mlbot.lib.record import Record, Sha
 from mlbot.lib.terminal import Pen
 from mlbot.lib.version import Version
 from mlbot.registry import views
 from mlbot.registry.console import history_text, lineage_text, model_text, moment_text, registry_text, version_text
+from mlbot.registry.run_repository import origin_of
 from mlbot.registry.tags import Registry
 
 _STATE = (*folders_of("release"), *folders_of("deployment"), *folders_of("lock"))
@@ -54,8 +58,6 @@ class RegistryQuery:
             fetched = fetch_history(root, Remote(url="origin"))
             for tag in fetched.moved:
                 self.console.say(f"The tag {tag} is another one at origin; this clone keeps its own.")
-            if fetched.rewritten:
-                self.console.say("The ledger at origin lacks what this clone knew of it: somebody forced the branch.")
         elif has_origin:
             self.console.say("As last fetched from origin; --fetch asks it anew.")
         return root
@@ -124,6 +126,45 @@ def show_lineage(asking: RegistryQuery, subject: str) -> Exit:
     found = found.model_copy(update={"problems": ledger.problems})
     asking.answer(found, lineage_text(found, _pen(asking)))
     return Exit.OK
+
+
+class RestoreView(Record):
+    """What `mlbot registry restore` answers."""
+
+    schema_version: Literal["mlbot/restore@1"] = "mlbot/restore@1"
+    changed: bool
+    dry_run: bool
+    before: Sha | None  # where the branch was; None where it was gone
+    after: Sha
+    sources: tuple[str, ...]
+    files: tuple[str, ...]  # the entries that come back, by their paths
+
+
+def restore_ledger(asking: RegistryQuery, revs: Sequence[str], *, dry_run: bool) -> Exit:
+    """Put back what the ledger lost.
+
+    Raises:
+        UsageError: no copy of it is known here, or what was named is none.
+        MlbotError: the remote cannot be read or written, or somebody else wrote meanwhile.
+    """
+    repository = Repository.discover(asking.directory)
+    url = origin_of(repository)
+    clone = Clone(root=repository.root, remote=Remote(url=url or str(repository.common_dir)), origin=url is not None)
+    made = clone.restore(revs, int(datetime.now(UTC).timestamp()), dry_run=dry_run)
+    shown = RestoreView(changed=made.changed, dry_run=dry_run, **dict(made))
+    asking.answer(shown, _restored(made, dry_run=dry_run))
+    return Exit.OK
+
+
+def _restored(made: Restoration, *, dry_run: bool) -> str:
+    if not made.changed:
+        return f"Nothing is missing: {BRANCH} is at {made.after[:10]} and has all that is known here.\n"
+    kinds = Counter(path.split("/")[1] for path in made.files)
+    counted = ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in sorted(kinds.items()))
+    was = f"it was at {made.before[:10]}" if made.before else "it was gone"
+    head = f"{BRANCH} {'would be' if dry_run else 'is'} at {made.after[:10]}; {was}."
+    lines = [head, f"  back   {counted or 'its history; no entry was missing'}", f"  from   {', '.join(made.sources)}"]
+    return "\n".join([*lines, ""])
 
 
 def _read(root: Path) -> tuple[views.RegistryView, Registry, Ledger]:

@@ -136,7 +136,7 @@ class RepositoryContext:
             UsageError: there is no repository, no default branch, or git does not know who the user is.
         """
         repository = Repository.discover(directory)
-        url = _origin(repository) or str(repository.common_dir)
+        url = origin_of(repository) or str(repository.common_dir)
         actor = actor_of(repository, environment)
         context = cls(
             repository=repository, remote=Remote(url=url), branch=repository.default_branch().name, actor=actor, say=say
@@ -291,7 +291,7 @@ class RepositoryContext:
         return Tags.of(self.remote, self.repository, self.seconds)
 
 
-def _origin(repository: Repository) -> str | None:
+def origin_of(repository: Repository) -> str | None:
     """Where `origin` is; a relative folder made absolute, for git runs in other folders too."""
     done = try_git(["remote", "get-url", "origin"], repository.root)
     url = done.stdout.decode("utf-8", "surrogateescape").strip()
