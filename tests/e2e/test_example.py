@@ -9,9 +9,8 @@ from typing import Final
 import pytest
 from tests.e2e import user
 from tests.e2e.harness import Harness
-from tests.fake_github.ops_merge import MergeMethod
 from tests.fake_github.server import FakeGitHub
-from tests.fake_github.state import Issue, Repository
+from tests.fake_github.state import Issue, MergeMethod, Repository
 from tests.support import git_samples, machine
 
 from mlbot import entry

@@ -5,7 +5,16 @@ from typing import Any
 from tests.fake_github import facts, facts_ci, facts_delivery, facts_issues
 from tests.fake_github.gitstore import ZERO
 from tests.fake_github.runs import Run
-from tests.fake_github.state import Comment, Deployment, DeploymentStatus, Issue, Release, Repository, Status
+from tests.fake_github.state import (
+    Comment,
+    Deployment,
+    DeploymentStatus,
+    Issue,
+    QueueEntry,
+    Release,
+    Repository,
+    Status,
+)
 from tests.fake_github.tokens import Token
 from tests.fake_github.world import Delivery, World
 
@@ -144,17 +153,18 @@ def repository_dispatch(world: World, repo: Repository, token: Token, kind: str,
     return world.emit("repository_dispatch", repo, _common(world, repo, token) | told, token)
 
 
-def merge_group(world: World, repo: Repository, token: Token, action: str, ref: str, base: str) -> Delivery:
-    """A group was queued for merging (``checks_requested``) or left the queue (``destroyed``)."""
-    sha = repo.git.find(ref) or ZERO
+def merge_group(
+    world: World, repo: Repository, token: Token, action: str, one: QueueEntry, reason: str = ""
+) -> Delivery:
+    """A group was queued for merging (``checks_requested``) or left the queue (``destroyed``, with the reason)."""
     group = {
-        "head_sha": sha,
-        "head_ref": ref,
-        "base_sha": repo.git.find(base),
-        "base_ref": base,
-        "head_commit": facts.commit(world, repo, sha),
+        "head_sha": one.sha,
+        "head_ref": one.ref,
+        "base_sha": one.base,
+        "base_ref": f"refs/heads/{one.base_ref}",
+        "head_commit": facts.commit(world, repo, one.sha),
     }
-    told = {"action": action, "merge_group": group} | ({"reason": "merged"} if action == "destroyed" else {})
+    told = {"action": action, "merge_group": group} | ({"reason": reason} if reason else {})
     return world.emit("merge_group", repo, _common(world, repo, token) | told, token)
 
 

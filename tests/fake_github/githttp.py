@@ -3,12 +3,14 @@
 import os
 import re
 import subprocess
+from collections.abc import Sequence
 from typing import Final
 
-from tests.fake_github import ops_git
+from tests.fake_github import ops_checks, ops_git
 from tests.fake_github.errors import Refusal
 from tests.fake_github.messages import Request, Response
 from tests.fake_github.objects import ENVIRONMENT
+from tests.fake_github.ops_checks import Declined
 from tests.fake_github.state import Repository
 from tests.fake_github.tokens import Need, Token, authorize
 from tests.fake_github.world import World
@@ -43,8 +45,37 @@ def answer(world: World, request: Request, token: Token | None) -> Response:
     with world.lock:
         before = repository.git.refs()
         response = _backend(repository, request, found[3])
-        ops_git.moved(world, repository, token, before, repository.git.refs())
+        after = repository.git.refs()
+        changed = [ref for ref in before.keys() | after.keys() if before.get(ref) != after.get(ref)]
+        refused = [ops_checks.declined(repository, token, before, ref, after.get(ref)) for ref in sorted(changed)]
+        if any(refused):
+            for ref in changed:  # nobody saw it: the lock is held
+                _restore(repository, ref, before.get(ref))
+            return _declined([one for one in refused if one], sorted(changed))
+        ops_git.moved(world, repository, token, before, after)
     return response
+
+
+def _restore(repository: Repository, ref: str, sha: str | None) -> None:
+    arguments = [ref, sha] if sha else ["-d", ref]
+    repository.git.git("update-ref", *arguments)
+
+
+def _declined(refused: Sequence[Declined], refs: Sequence[str]) -> Response:
+    """What a client of git gets whose push GitHub declines: one reference that is refused costs all of them."""
+    why = {one.ref: one.status for one in refused}
+    report = _packets("unpack ok\n", *(f"ng {ref} {why.get(ref, 'pre-receive hook declined')}\n" for ref in refs))
+    said = "".join(f"{line}\n" for one in refused for line in one.lines)
+    body = (_packet(b"\2" + said.encode()) if said else b"") + _packet(b"\1" + report) + b"0000"
+    return Response(status=200, headers={"Content-Type": "application/x-git-receive-pack-result"}, body=body)
+
+
+def _packet(data: bytes) -> bytes:
+    return f"{len(data) + 4:04x}".encode() + data
+
+
+def _packets(*lines: str) -> bytes:
+    return b"".join(_packet(line.encode()) for line in lines) + b"0000"
 
 
 def _backend(repository: Repository, request: Request, service: str) -> Response:

@@ -131,6 +131,27 @@ class GitStore:
         lines = [f"tree {tree}", *(f"parent {one}" for one in parents), f"author {who}", f"committer {who}", ""]
         return self.objects.write("commit", "\n".join([*lines, message]).encode())
 
+    def replay(self, sha: str, onto: str, who: Identity) -> str | None:
+        """A commit anew on top of another, with its author and message; ``onto`` where nothing is left of it.
+
+        None where they conflict.
+        """
+        found = self.objects.read(sha)
+        assert found
+        header, _, message = found.data.decode("utf-8", "surrogateescape").partition("\n\n")
+        author = next(line for line in header.split("\n") if line.startswith("author "))
+        info = self.info(sha)
+        # Git merges what differs from the base of both, and this makes the commit's parent that base.
+        stand_in = self.commit_tree(self.info(onto).tree, "", info.parents[:1], who)
+        try:
+            tree = self.git("merge-tree", "--write-tree", "--allow-unrelated-histories", stand_in, sha).splitlines()[0]
+        except GitError:
+            return None
+        if tree == self.info(onto).tree:
+            return onto
+        lines = [f"tree {tree}", f"parent {onto}", author, f"committer {who}", ""]
+        return self.objects.write("commit", "\n".join([*lines, message]).encode("utf-8", "surrogateescape"))
+
     def merge(self, base: str, head: str, message: str, who: Identity) -> str | None:
         """A merge commit of head into base, or None where they conflict."""
         try:

@@ -14,6 +14,7 @@ from tests.fake_github.workflow_file import WorkflowError, WorkflowFile
 from tests.fake_github.world import Delivery, World
 
 MAX_DEPTH: Final = 3
+MAX_RERUNS: Final = 50
 AHEAD: Final = frozenset({"requested", "in_progress"})
 
 
@@ -103,7 +104,8 @@ def begin(world: World, run: Run) -> None:
 def finish(world: World, run: Run, conclusion: str, jobs: Sequence[Job]) -> None:
     """The newest attempt ended: keep its jobs, show them as check runs, tell."""
     latest, now = run.latest, world.now()
-    latest.status, latest.conclusion, latest.updated_at, latest.jobs = "completed", conclusion, now, list(jobs)
+    latest.status, latest.conclusion, latest.updated_at = "completed", conclusion, now
+    latest.jobs = [*(job for job in latest.jobs if job.key not in {one.key for one in jobs}), *jobs]
     for job in jobs:
         run.repository.check_runs[job.id] = CheckRun(
             id=job.id, sha=run.head_sha, name=job.name, status="completed", conclusion=job.conclusion,
@@ -117,18 +119,23 @@ def finish(world: World, run: Run, conclusion: str, jobs: Sequence[Job]) -> None
     _tell(world, run, "completed")
 
 
-def rerun(world: World, run: Run, token: Token) -> None:
-    """Queue another attempt: same commit, same reference, same privileges.
+def rerun(world: World, run: Run, token: Token, *, failed_only: bool = False) -> None:
+    """Queue another attempt: same commit, same reference, same privileges. No event tells that it was requested.
 
     Raises:
-        Refusal: the run is not over.
+        Refusal: the run is not over, has nothing that failed, or was run again too often.
     """
     if run.status != "completed":
         raise Refusal(403, "This workflow is already running")
-    by_token = token.kind == "workflow"
-    run.attempts.append(_attempt(run.latest.number + 1, token.user, world.now(), by_token=by_token))
+    if len(run.attempts) > MAX_RERUNS:
+        raise Refusal(403, "This workflow run cannot be retried")
+    kept = [job for job in run.latest.jobs if job.conclusion in {"success", "skipped"}] if failed_only else []
+    if failed_only and len(kept) == len(run.latest.jobs):
+        raise Refusal(403, "This workflow run cannot be retried")
+    made = _attempt(run.latest.number + 1, token.user, world.now(), by_token=token.kind == "workflow")
+    made.failed_only, made.jobs = failed_only, kept
+    run.attempts.append(made)
     world.queue.append(run)
-    _tell(world, run, "requested")
 
 
 def cancel(world: World, run: Run) -> None:
@@ -204,6 +211,12 @@ def upload(world: World, run: Run, attempt: int, name: str, archive: bytes) -> A
     )  # fmt: skip
     repo.artifacts[made.id] = made
     return made
+
+
+def visible(world: World, one: Artifact) -> bool:
+    """Whether an artifact can be read: those of attempts before the last one that ran all jobs cannot."""
+    whole = [attempt.number for attempt in world.runs[one.run_id].attempts if not attempt.failed_only]
+    return one.attempt >= whole[-1] or not world.hides_artifacts
 
 
 def decode(payload: str) -> str:

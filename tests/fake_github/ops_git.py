@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from tests.fake_github import events, ops_pulls
+from tests.fake_github import events, ops_checks, ops_pulls
+from tests.fake_github.errors import Refusal, unprocessable
 from tests.fake_github.gitstore import ZERO
 from tests.fake_github.state import Repository
 from tests.fake_github.tokens import Token
@@ -28,6 +29,21 @@ def _tell(world: World, repo: Repository, token: Token, ref: str, before: str, a
         events.reference(world, repo, token, "delete", ref)
     if ref.startswith("refs/heads/"):
         ops_pulls.branch_moved(world, repo, token, ref.removeprefix("refs/heads/"), after)
+
+
+def check(repo: Repository, token: Token, ref: str, sha: str | None) -> None:
+    """Let somebody's move of a reference by the API pass.
+
+    Raises:
+        Refusal: a rule of the repository, or the token's rights, do not let it.
+    """
+    found = ops_checks.declined(repo, token, repo.git.refs(), ref, sha)
+    if found is None:
+        return
+    if found.permission:
+        lacking = {"X-Accepted-GitHub-Permissions": "contents=write; contents=write,workflows=write"}
+        raise Refusal(403, "Resource not accessible by integration", headers=lacking)
+    raise unprocessable("\n".join(["Repository rule violations found", *found.lines[1:]]))
 
 
 def set_ref(world: World, repo: Repository, token: Token, ref: str, sha: str | None) -> None:

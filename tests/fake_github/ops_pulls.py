@@ -127,6 +127,19 @@ def _head_moved(world: World, repo: Repository, token: Token, issue: Issue, afte
     events.pull_request(world, repo, token, "synchronize", issue, {"before": before, "after": after})
 
 
+def delete_repository(world: World, repo: Repository) -> None:
+    """Delete a repository; the pull requests from it stay open, and their head's repository is null."""
+    del world.repositories[repo.full_name.lower()]
+    repo.git.objects.close()
+    for other in world.repositories.values():
+        for issue in other.issues.values():
+            if issue.pull and issue.pull.head_repo is repo:
+                issue.pull.head_repo = None
+    for run in world.runs.values():
+        if run.head_repository is repo:
+            run.head_repository = None
+
+
 def close(world: World, repo: Repository, token: Token, issue: Issue) -> None:
     """Close without merging."""
     issue.state, issue.closed_at = "closed", world.now()

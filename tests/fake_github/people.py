@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from tests.fake_github import events, ops_actions, ops_git, ops_issues, ops_merge, ops_pulls, ops_reviews
-from tests.fake_github.ops_merge import MergeMethod
 from tests.fake_github.runs import Run
-from tests.fake_github.state import Comment, Issue, Release, Repository, User
+from tests.fake_github.state import Comment, Issue, MergeMethod, Release, Repository, User
 from tests.fake_github.tokens import Token
 from tests.fake_github.world import World
 
@@ -46,6 +45,11 @@ class Person:
         with self.world.lock:
             found = self.world.repositories.get(name.lower())
             return self.on(found or self.world.add_repository(name, parent=self.repository))
+
+    def delete_repository(self) -> None:
+        """Delete the repository, as who has forked deletes the fork."""
+        with self.world.lock:
+            ops_pulls.delete_repository(self.world, self.repository)
 
     def push(
         self, branch: str, files: Files | None = None, message: str = "A commit", *, onto: str | None = None
@@ -160,8 +164,13 @@ class Person:
         with self.world.lock:
             return ops_merge.queue(self.world, self._home(issue), self.token, issue)
 
+    def conclude_group(self, issue: Issue, *, passed: bool) -> None:
+        """The checks of its group ended; the queue merges, drops or waits."""
+        with self.world.lock:
+            ops_merge.conclude(self.world, self._home(issue), self.token, issue, passed=passed)
+
     def leave_queue(self, issue: Issue, ref: str, *, merged: bool = True) -> None:
-        """The queue merges the group, or drops it."""
+        """The queue merges the group and what is before it, or drops it and builds anew what is behind."""
         with self.world.lock:
             ops_merge.leave_queue(self.world, self._home(issue), self.token, issue, ref, merged=merged)
 
@@ -200,10 +209,10 @@ class Person:
             path = f".github/workflows/{workflow}"
             return ops_actions.dispatch(self.world, self.repository, self.token, path=path, ref=ref, inputs=inputs)
 
-    def rerun(self, run: Run) -> None:
-        """Run all jobs again."""
+    def rerun(self, run: Run, *, failed_only: bool = False) -> None:
+        """Run all jobs again, or only those that failed with those that need them."""
         with self.world.lock:
-            ops_actions.rerun(self.world, run, self.token)
+            ops_actions.rerun(self.world, run, self.token, failed_only=failed_only)
 
     def cancel(self, run: Run) -> None:
         """Cancel a run."""

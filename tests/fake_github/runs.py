@@ -85,6 +85,7 @@ class Attempt:
     status: str = "queued"
     conclusion: str | None = None
     jobs: list[Job] = field(default_factory=list)
+    failed_only: bool = False
 
 
 @dataclass(eq=False, kw_only=True, slots=True)

@@ -149,15 +149,21 @@ def _read(name: str) -> Json:
 
 @cache
 def openapi() -> Document:
-    """GitHub's description of its REST API, with what it leaves out: a pull request outlives the fork it came from."""
+    """GitHub's description of its REST API, with what it leaves out: pull requests and runs outlive their fork."""
     content = _read("openapi.json")
     for name in ("pull-request", "pull-request-simple"):
         head = content["components"]["schemas"][name]["properties"]["head"]["properties"]
         head["repo"] = {"allOf": [head["repo"]], "nullable": True}
+    run = content["components"]["schemas"]["workflow-run"]["properties"]
+    for name in ("head_repository", "head_repository_id"):
+        run[name] = {"allOf": [run[name]], "nullable": True}
     return Document("openapi", content, openapi=True)
 
 
 @cache
 def webhooks() -> Document:
-    """GitHub's description of its webhook payloads."""
-    return Document("webhooks", _read("webhooks.schema.json"), openapi=False)
+    """GitHub's description of its webhook payloads, with what it leaves out: a run outlives the fork it came from."""
+    content = _read("webhooks.schema.json")
+    run = content["definitions"]["workflow-run"]["properties"]
+    run["head_repository"] = {"anyOf": [run["head_repository"], {"type": "null"}]}
+    return Document("webhooks", content, openapi=False)

@@ -37,7 +37,8 @@ def artifact_service(world: World, request: Request) -> Response | None:
     run, attempt, name = world.runs[int(found[1])], int(found[2]), unquote(found[3])
     if request.headers.get("authorization") != f"Bearer {world.runtime_token(run.id)}":
         raise Refusal(401, "Bad runtime token")
-    own = [one for one in reversed(run.repository.artifacts.values()) if one.run_id == run.id]
+    every = reversed(run.repository.artifacts.values())
+    own = [one for one in every if one.run_id == run.id and ops_actions.visible(world, one)]
     if request.method == "PUT":
         for one in own if "overwrite" in request.query else ():
             if one.name == name and one.attempt == attempt:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from tests.fake_github.gitstore import GitStore
 
 Role = Literal["admin", "maintain", "write", "triage", "read", "none"]
+MergeMethod = Literal["merge", "squash", "rebase"]
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
@@ -78,6 +79,27 @@ class Issue:
     labels: list[str] = field(default_factory=list)
     reactions: list[Reaction] = field(default_factory=list)
     pull: Pull | None = None
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class QueueEntry:
+    """A pull request in a merge queue, with its group: a branch that holds it and all that is before it."""
+
+    issue: Issue
+    base_ref: str
+    ref: str
+    sha: str
+    base: str
+    passed: bool | None = None
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class MergeQueue:
+    """The merge queue of a branch, and two of its settings."""
+
+    entries: list[QueueEntry] = field(default_factory=list)
+    method: MergeMethod = "merge"
+    only_non_failing: bool = True
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
@@ -239,6 +261,7 @@ class Repository:
     environments: dict[str, Environment] = field(default_factory=dict)
     releases: dict[int, Release] = field(default_factory=dict)
     rulesets: dict[int, dict[str, Any]] = field(default_factory=dict)
+    merge_queues: dict[str, MergeQueue] = field(default_factory=dict)
     protections: dict[str, dict[str, Any]] = field(default_factory=dict)
     attestations: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 

@@ -50,6 +50,8 @@ class World:
     deliveries: list[Delivery] = field(default_factory=list)
     listeners: list[Callable[[Delivery], None]] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
+    hides_artifacts: bool = True
+    """Whether "re-run all jobs" hides what earlier attempts uploaded, as on GitHub."""
     lock: threading.RLock = field(default_factory=threading.RLock)
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 

@@ -57,8 +57,9 @@ def list_jobs(call: Call) -> Reply:
 
 
 def rerun(call: Call) -> Reply:
-    """POST rerun and rerun-failed-jobs. The fake runs all jobs in both."""
-    ops_actions.rerun(call.world, _run(call), call.holder)
+    """POST rerun and rerun-failed-jobs."""
+    failed_only = call.request.path.endswith("-failed-jobs")
+    ops_actions.rerun(call.world, _run(call), call.holder, failed_only=failed_only)
     return Reply(status=201, facts={})
 
 
@@ -116,19 +117,19 @@ def repository_dispatch(call: Call) -> Reply:
 
 def _artifact(call: Call) -> Artifact:
     found = call.repo.artifacts.get(call.number("artifact_id"))
-    if found is None:
+    if found is None or not ops_actions.visible(call.world, found):
         raise not_found()
     return found
 
 
 def list_artifacts(call: Call) -> Reply:
-    """GET artifacts, newest first: of the repository, or of a run (all of its attempts)."""
+    """GET artifacts, newest first: of the repository, or of a run (of all attempts that can be read)."""
     run = _run(call) if "run_id" in call.params else None
     name = call.query.get("name")
     found = [
         one
         for one in reversed(call.repo.artifacts.values())
-        if (run is None or one.run_id == run.id) and name in (None, one.name)
+        if (run is None or one.run_id == run.id) and name in (None, one.name) and ops_actions.visible(call.world, one)
     ]
     if call.query.get("direction") == "asc":
         found.reverse()

@@ -48,6 +48,7 @@ def create_ref(call: Call) -> Reply:
     if call.repo.git.kind(sha) is None:
         raise unprocessable("Object does not exist")
     before = call.repo.git.refs()
+    ops_git.check(call.repo, call.holder, name, sha)
     try:
         call.repo.git.set_ref(name, sha, ZERO)
     except GitError as error:
@@ -66,6 +67,7 @@ def update_ref(call: Call) -> Reply:
         raise unprocessable("Object does not exist")
     if not call.body.get("force") and not git.contains(sha, old):
         raise unprocessable("Update is not a fast forward")
+    ops_git.check(call.repo, call.holder, name, sha)
     ops_git.set_ref(call.world, call.repo, call.holder, name, sha)
     return Reply(facts=_ref(call, name, sha))
 
@@ -75,6 +77,7 @@ def delete_ref(call: Call) -> Reply:
     name = f"refs/{call.params['ref']}"
     if name not in call.repo.git.refs():
         raise unprocessable("Reference does not exist")
+    ops_git.check(call.repo, call.holder, name, None)
     ops_git.set_ref(call.world, call.repo, call.holder, name, None)
     return Reply(status=204)
 
@@ -255,6 +258,7 @@ def put_content(call: Call) -> Reply:
         raise Refusal(409 if body.get("sha") else 422, f"{path} does not match {old}")
     data = None if call.request.method == "DELETE" else _base64(body["content"])
     commit = git.commit({path: data}, body["message"], [tip], call.world.identity(call.holder.user))
+    ops_git.check(call.repo, call.holder, f"refs/heads/{branch}", commit)
     ops_git.set_ref(call.world, call.repo, call.holder, f"refs/heads/{branch}", commit)
     made = git.find(f"{commit}:{path}")
     content = _file(call, path, made, branch) if made else None

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from tests.fake_github import facts
+from tests.fake_github import facts, ops_checks, ops_pulls
 from tests.fake_github.errors import Refusal, beyond_permissions, not_found
 from tests.fake_github.messages import Call, Reply, Route, paged, route
 from tests.fake_github.state import User
-from tests.fake_github.triggers import matches
 
 
 def meta(call: Call) -> Reply:
@@ -50,6 +49,12 @@ def edit_repository(call: Call) -> Reply:
     call.repo.private = call.body.get("private", call.repo.private)
     call.repo.settings |= {key: value for key, value in call.body.items() if key.startswith(("allow_", "delete_"))}
     return repository(call)
+
+
+def delete_repository(call: Call) -> Reply:
+    """DELETE /repos/{owner}/{repo}."""
+    ops_pulls.delete_repository(call.world, call.repo)
+    return Reply(status=204)
 
 
 def permission(call: Call) -> Reply:
@@ -113,13 +118,9 @@ def delete_ruleset(call: Call) -> Reply:
 def branch_rules(call: Call) -> Reply:
     """GET /repos/{owner}/{repo}/rules/branches/{branch}: rules of all active rulesets that name the branch."""
     found: list[dict[str, Any]] = []
-    for one in call.repo.rulesets.values():
-        names = one.get("conditions", {}).get("ref_name", {}).get("include", [])
-        main = call.params["branch"] == call.repo.default_branch and "~DEFAULT_BRANCH" in names
-        named = main or "~ALL" in names or matches(names, f"refs/heads/{call.params['branch']}")
-        if one.get("enforcement") == "active" and named:
-            origin = {"ruleset_id": one["id"], "ruleset_source": call.repo.full_name}
-            found += [rule | origin | {"ruleset_source_type": "Repository"} for rule in one.get("rules", [])]
+    for one in ops_checks.rulesets(call.repo, f"refs/heads/{call.params['branch']}"):
+        origin = {"ruleset_id": one["id"], "ruleset_source": call.repo.full_name}
+        found += [rule | origin | {"ruleset_source_type": "Repository"} for rule in one.get("rules", [])]
     return paged(found, lambda rule: rule)
 
 
@@ -184,6 +185,7 @@ ROUTES: tuple[Route, ...] = (
     route("GET /user", viewer),
     route("GET /users/{username}", user),
     route(f"GET {R}", repository, "metadata:read"),
+    route(f"DELETE {R}", delete_repository, "administration:write@admin"),
     route(f"PATCH {R}", edit_repository, "administration:write@admin"),
     route(f"GET {R}/collaborators", collaborators, "metadata:read@write"),
     route(f"GET {R}/collaborators/{{username}}/permission", permission, "metadata:read@read"),
