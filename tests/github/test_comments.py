@@ -361,6 +361,28 @@ def test_the_open_pull_requests_of_a_commit(setting: Setting) -> None:
     assert open_pull_requests(setting.client(), setting.pull.head_sha) == ()
 
 
+def test_a_forks_pull_request_is_found_by_its_head(setting: Setting) -> None:
+    """GitHub lists none for the commit."""
+    fork = setting.fake.user("eve", setting.repository).fork()
+    sha = fork.push("theirs", {"b": "1"})
+    issue = fork.open_pull_request("theirs")
+    client = setting.client({"pull_requests": "read", "contents": "read"})
+    assert client.transport.json(client.request("GET", f"/commits/{sha}/pulls")) == []
+    assert [each.number for each in open_pull_requests(client, sha)] == [issue.number]
+    fork.delete_repository()
+    assert [each.number for each in open_pull_requests(client, sha)] == [issue.number]
+
+
+def test_looking_for_a_head_ends(monkeypatch: pytest.MonkeyPatch, setting: Setting) -> None:
+    monkeypatch.setattr("mlbot.github.comments._MOST_PULLS", 2)
+    fork = setting.fake.user("eve", setting.repository).fork()
+    heads = [fork.push(f"theirs-{number}", {"b": f"{number}"}) for number in range(3)]
+    for number in range(3):
+        fork.open_pull_request(f"theirs-{number}")
+    client = setting.client({"pull_requests": "read", "contents": "read"})
+    assert [len(open_pull_requests(client, sha)) for sha in heads] == [0, 1, 1]
+
+
 # Whether a person's comment was edited.
 
 

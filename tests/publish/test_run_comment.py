@@ -103,6 +103,52 @@ def test_a_number_is_taken_at_its_word(desk: Desk, target: str, number: int) -> 
     assert desk.bodies() == []
 
 
+def test_a_number_may_be_an_option_of_its_own(desk: Desk, cml: Path) -> None:
+    desk.ada.pull_request("other", {"b": "1"})
+    desk.post(pr=2)
+    assert len(desk.bodies(2)) == 1
+    with pytest.raises(UsageError, match="--pr and --target name two places"):
+        desk.post(pr=2, target="issue/2")
+    desk.post({}, pr=2, via_cml=True)
+    assert "--target=pr/2" in json.loads(cml.read_text())["arguments"]
+
+
+def theirs(desk: Desk) -> str:
+    """A fork's pull request, whose head is checked out here."""
+    fork = desk.fake.user("eve", desk.repository).fork()
+    sha = fork.push("theirs", {"b": "1"})
+    fork.open_pull_request("theirs")
+    desk.sandbox.git("fetch", "--quiet", "origin", "refs/pull/2/head")
+    desk.sandbox.git("checkout", "--quiet", "--detach", sha)
+    return sha
+
+
+def test_a_forks_pull_request_is_found(desk: Desk) -> None:
+    theirs(desk)
+    desk.post()
+    assert len(desk.bodies(2)) == 1
+
+
+def test_a_head_of_several_pull_requests_lists_them(desk: Desk) -> None:
+    sha = theirs(desk)
+    desk.ada.push("dev", None)
+    desk.fake.user("eve", desk.repository).fork().open_pull_request("theirs", "dev")
+    with pytest.raises(UsageError, match=f"the commit {sha[:10]} is in 2 open pull requests: #2, #3") as caught:
+        desk.post()
+    assert "--pr NUMBER" in str(caught.value)
+
+
+def test_a_runs_pull_request_is_found_by_the_branch_of_the_fork(desk: Desk) -> None:
+    desk.ada.push("main", {".github/workflows/t.yml": "name: T\non: pull_request\njobs: {}\n"})
+    theirs(desk)
+    desk.sandbox.git("checkout", "--quiet", "--detach", "origin/main")
+    environment = desk.job({"pull_requests": "write", "contents": "read"}, event="workflow_run")
+    before = len(desk.fake.requests)
+    desk.post(environment)
+    assert len(desk.bodies(2)) == 1
+    assert "/repos/acme/income/commits/" not in "".join(desk.fake.requests.lines()[before:])
+
+
 def test_in_a_job_the_event_says_which_pull_request(desk: Desk) -> None:
     desk.sandbox.git("checkout", "--quiet", "--detach", "origin/main")
     environment = desk.job({"pull_requests": "write", "contents": "read"})
@@ -156,6 +202,7 @@ def test_a_commit_takes_the_comment_where_there_is_no_pull_request(desk: Desk) -
     desk.sandbox.git("remote", "set-url", "origin", "git@github.com:acme/income.git")
     with responses.RequestsMock() as mocked:
         mocked.get(f"{api}/commits/{head}/pulls", json=[])
+        mocked.get(f"{api}/pulls", json=[])
         mocked.get(f"{api}/commits/{head}/comments", json=[])
         made = {"id": 1, "user": {"login": "ada"}, "body": ""}
         mocked.post(f"{api}/commits/{head}/comments", status=201, json=made)

@@ -77,7 +77,7 @@ def doctor(directory: Path, *, quiet: bool, as_json: bool) -> Exit:
 
 
 @click.command(
-    epilog=example("mlbot comment report.md", "mlbot comment --target pr/12 --title plots report.md", "mlbot comment -")
+    epilog=example("mlbot comment report.md", "mlbot comment --pr 12 --title plots report.md", "mlbot comment -")
 )
 @click.argument("file", type=click.Path(allow_dash=True))
 @click.option(
@@ -87,6 +87,7 @@ def doctor(directory: Path, *, quiet: bool, as_json: bool) -> Exit:
     show_default="the open pull request, else the commit",
     help="pr, commit or issue; or pr/NUMBER, commit/SHA, issue/NUMBER.",
 )
+@click.option("--pr", type=click.IntRange(1), metavar="N", help="The pull request with this number.")
 @click.option("--title", metavar="LABEL", default="", help="A label: comments of two labels do not replace each other.")
 @click.option("--via", type=click.Choice(["cml"]), help="Let CML's command post it, for GitLab and Bitbucket.")
 @common

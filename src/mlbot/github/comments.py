@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import TypeVar
 
 from mlbot.errors import MlbotError
@@ -184,14 +185,32 @@ def _edit_issue(github: GitHub, number: int, fields: Mapping[str, object]) -> No
     github.transport.answer(github.request("PATCH", f"/issues/{number}", fields))
 
 
+_MOST_PULLS = 1_000  # of the open ones are looked through, those first that changed last
+
+
 def open_pull_requests(github: GitHub, sha: Sha) -> tuple[PullRequest, ...]:
-    """The open pull requests that hold a commit; none when GitHub does not know it."""
+    """The open pull requests that hold a commit; of those from forks the ones whose head it is.
+
+    GitHub lists a commit's pull requests, but not those from forks, so the open ones are looked through for them.
+    """
+    return _listed(github, sha) or _by_head(github, sha)
+
+
+def _listed(github: GitHub, sha: Sha) -> tuple[PullRequest, ...]:
+    """None when GitHub does not know the commit."""
     request = github.request("GET", f"/commits/{sha}/pulls")
     try:
         found = tuple(map(pull_request_of, github.transport.pages(request)))
     except (InvalidRequestError, NotFoundError):
         return ()
     return tuple(each for each in found if each.open)
+
+
+def _by_head(github: GitHub, sha: Sha) -> tuple[PullRequest, ...]:
+    query: dict[str, str | int] = {"state": "open", "sort": "updated", "direction": "desc"}
+    request = github.request("GET", "/pulls", query=query)
+    found = map(pull_request_of, islice(github.transport.pages(request), _MOST_PULLS))
+    return tuple(each for each in found if each.head_sha == sha)
 
 
 def upsert_on_commit(github: GitHub, sha: Sha, marker: str, body: str) -> Upserted:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from mlbot.console import Console
 from mlbot.errors import Exit, NotEvaluatedError, RefusedError, UsageError
 from mlbot.events.event import CommentEvent, Event, NotAnEvent, PullRequestEvent, WorkflowRunEvent
-from mlbot.events.github import Attempt, Id
+from mlbot.events.github import Attempt, Id, PullRequest
 from mlbot.git.ledger import push_charts
 from mlbot.git.remote import Remote, remote_url
 from mlbot.git.repository import Repository
@@ -268,12 +268,14 @@ class Posting:
 
     file: str
     target: str = "auto"
+    pr: int | None = None  # a pull request's number, as `target` may say too
     title: str = ""  # a label; comments with different ones do not replace each other
     via_cml: bool = False
 
 
 def comment(directory: Path, posting: Posting, environment: Mapping[str, str], console: Console) -> Exit:
     """Post a file, or bring the comment that has it up to date."""
+    posting = _addressed(posting)
     target = parse_target(posting.target)
     text = _read(directory, posting.file)
     if posting.via_cml:
@@ -296,6 +298,14 @@ def comment(directory: Path, posting: Posting, environment: Mapping[str, str], c
         Runner.of(environment, console.err).add_summary(text)
         raise
     return Exit.OK
+
+
+def _addressed(posting: Posting) -> Posting:
+    if posting.pr is None:
+        return posting
+    if posting.target != Kind.AUTO:
+        raise UsageError("--pr and --target name two places", where="--pr", hint="Leave one of them out.")
+    return replace(posting, target=f"{Kind.PULL_REQUEST}/{posting.pr}")
 
 
 def _read(directory: Path, file: str) -> str:
@@ -370,14 +380,23 @@ class Poster:
         if (number := _pull_request_of(event)) is not None:
             return Destination(number=number)
         sha = self._commit(None, event)
-        found = open_pull_requests(self.github, sha)
+        found = self._pull_requests(sha, event)
         if len(found) == 1:
             return Destination(number=found[0].number)
         if target.kind is Kind.AUTO and not found:
             return Destination(sha=sha)
-        several = f"the commit {sha[:10]} is in {len(found)} open pull requests" if found else None
+        numbers = ", ".join(f"#{each.number}" for each in sorted(found, key=lambda each: each.number))
+        several = f"the commit {sha[:10]} is in {len(found)} open pull requests: {numbers}" if found else None
         what = several or f"GitHub knows no open pull request with the commit {sha[:10]}"
-        raise UsageError(what, where="--target", hint="Name it: --target pr/NUMBER; or --target commit.")
+        raise UsageError(what, where="--target", hint="Name it: --pr NUMBER; or --target commit.")
+
+    def _pull_requests(self, sha: Sha, event: Event | NotAnEvent | None) -> tuple[PullRequest, ...]:
+        """The open ones with a commit; a run's by the branch that it is of, also where that is a fork's."""
+        if isinstance(event, WorkflowRunEvent):
+            found = [each for each in self.github.pull_requests_of(event.run) if each.head_sha == sha]
+            if found:
+                return tuple(found)
+        return open_pull_requests(self.github, sha)
 
     def _commit(self, rev: str | None, event: Event | NotAnEvent | None) -> Sha:
         if rev is not None:
