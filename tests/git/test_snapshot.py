@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -318,3 +319,20 @@ def test_a_damaged_cache_is_as_none(tmp_path: Path, state: Path, damage: str) ->
     state.mkdir(exist_ok=True)
     (state / "digests.json").write_text(damage.replace("x", str(tmp_path / "data.csv")))
     assert digests(tmp_path, state, ["data.csv"]) == expected
+
+
+def test_digests_that_a_training_wrote_are_forgotten(sandbox: Sandbox) -> None:
+    repository = Repository.discover(sandbox.path)
+    cache = repository.state_dir / "digests.json"
+    with repository.watched_digests():
+        pass
+    assert not cache.exists()
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    cache.write_text('{"files": {}}')
+    with repository.watched_digests():
+        assert cache.exists()
+    assert cache.exists()
+    with suppress(ZeroDivisionError), repository.watched_digests():
+        cache.write_text('{"files": {"data.csv": {"facts": [], "digest": "sha256:%s"}}}' % ("0" * 64))
+        raise ZeroDivisionError
+    assert not cache.exists()

@@ -22,7 +22,8 @@ from mlbot.console import Console
 from mlbot.errors import Exit
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.git.repository import Repository, three_commits
-from mlbot.judging.run_judge import evidence_of
+from mlbot.judging import run_local
+from mlbot.judging.run_judge import JudgeRequest, JudgeResult, evidence_of, judge
 from mlbot.judging.run_local import RunOptions, run_models
 from mlbot.ledger.entries import WaiverEntry, files_of
 from mlbot.lib.tree import Tree
@@ -391,3 +392,48 @@ def test_the_ledgers_waivers_hold_on_a_laptop_and_end_with_the_rules(repository:
     after = report_on(repository)
     assert after.verdict.outcome is Outcome.FAIL
     assert [notice.code for notice in after.notices].count(NoticeCode.WAIVER_ENDED) == len(failed)
+
+
+FORGES = """
+import hashlib, pathlib, subprocess
+own = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+state = pathlib.Path.cwd().parents[1]
+mine = pathlib.Path(os.environ["MLBOT_MODEL"]).read_bytes()
+for record in state.glob("results/entries/*/*/training.json"):
+    if own in record.read_text():
+        continue
+    model = record.with_name("model.onnx")
+    model.chmod(0o644)
+    model.write_bytes(mine)
+    changed = {"digest": "sha256:" + hashlib.sha256(mine).hexdigest(), "size_bytes": len(mine)}
+    record.write_text(json.dumps(json.loads(record.read_text()) | changed))
+"""
+"""The end of a training that puts its own file in the place of every other commit's results."""
+
+
+def test_a_training_cannot_put_its_model_in_the_baselines_place(repository: Sandbox) -> None:
+    repository.commit({**tiny.params(mode="lost"), "train.py": tiny.TRAIN + FORGES})
+    code, report = run(repository)
+    assert (code, report["verdict"]["outcome"]) == (Exit.FAILED, "fail")
+    assert gate(report, "roc_auc", "max_regression")["reason"] == "regression"
+
+
+def test_a_file_that_changed_after_its_training_is_not_judged(
+    repository: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(request: JudgeRequest, *rest: Any, **more: Any) -> JudgeResult:
+        (run, *_) = request.candidate.runs
+        assert isinstance(run.file, Path)
+        run.file.chmod(0o644)
+        run.file.write_bytes(run.file.read_bytes().replace(b"tiny", b"tidy"))
+        return judge(request, *rest, **more)
+
+    monkeypatch.setattr(run_local, "judge", late)
+    repository.commit(tiny.params(offset=2000))
+    code, report = run(repository)
+    assert (code, report["verdict"]["outcome"], report["verdict"]["reason"]) == (
+        Exit.NOT_EVALUATED,
+        "error",
+        "model-refused",
+    )
+    assert "Seed 0: the model file was changed after its training had left it." in json.dumps(report)

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from tests.support.training_samples import ENVIRONMENT, KEY, Witness, training
 
+from mlbot.errors import NotEvaluatedError
 from mlbot.protocol.artifacts import Training
 from mlbot.storage.results import MODEL_FILE, TRAINING_FILE, ResultStore, Stored
 
@@ -361,3 +363,112 @@ def test_a_store_that_is_left_forgets_what_is_old(store: ResultStore) -> None:
 
 def test_pruning_nothing(store: ResultStore) -> None:
     assert store.prune(0, 0.0) == ()
+
+
+# --- what a training writes into the store itself
+
+
+def plant(root: Path, content: bytes = b"planted", key: str = KEY, seed: int = 0) -> Path:
+    """What a training can do: an entry in the store's own form, by whatever way."""
+    store = ResultStore(root)
+    made = keep(store, content, key=key, seed=seed)
+    store.close()
+    return made.path.parent
+
+
+def forge(entry: Path, content: bytes = b"forged") -> None:
+    """Another file in an entry, and a record that fits it."""
+    (entry / MODEL_FILE).chmod(0o644)
+    (entry / MODEL_FILE).write_bytes(content)
+    record = json.loads((entry / TRAINING_FILE).read_text())
+    changed = {"digest": f"sha256:{hashlib.sha256(content).hexdigest()}", "size_bytes": len(content)}
+    (entry / TRAINING_FILE).write_text(json.dumps(record | changed))
+
+
+def test_an_entry_that_appears_during_a_training_is_dropped(store: ResultStore) -> None:
+    said: list[str] = []
+    kept = keep(store, b"before", key=OTHER_KEY)
+    with store.training(said.append):
+        planted = plant(store.root)
+        assert store.get(KEY, 0, ENVIRONMENT) is None
+        assert store.get(OTHER_KEY, 0, ENVIRONMENT) == kept
+    assert not planted.exists()
+    assert said == ["1 results that were not mlbot's own appeared or changed meanwhile, and are dropped"]
+    assert store.get(KEY, 0, ENVIRONMENT) is None
+    assert ResultStore(store.root).get(KEY, 0, ENVIRONMENT) is None
+    assert keep(store, b"honest").path.read_bytes() == b"honest"
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_an_entry_that_changes_during_a_training_is_dropped(store: ResultStore, *, held: bool) -> None:
+    made = keep(ResultStore(store.root), b"before")
+    if held:
+        assert store.get(KEY, 0, ENVIRONMENT) == made
+    with store.training(lambda _: None):
+        forge(made.path.parent)
+        assert store.get(KEY, 0, ENVIRONMENT) is None
+    assert not made.path.exists()
+    assert ResultStore(store.root).get(KEY, 0, ENVIRONMENT) is None
+    assert keep(store, b"honest").path.read_bytes() == b"honest"
+
+
+def test_what_was_there_before_a_training_and_what_is_put_meanwhile_stay(store: ResultStore) -> None:
+    said: list[str] = []
+    with store.training(said.append), store.training(said.append):
+        assert keep(store, b"mine").path.read_bytes() == b"mine"
+    with store.training(said.append):
+        got = store.get(KEY, 0, ENVIRONMENT)
+        assert got is not None
+        assert got.path.read_bytes() == b"mine"
+    assert said == []
+
+
+def test_what_another_run_made_meanwhile_and_uses_stays(store: ResultStore) -> None:
+    with ResultStore(store.root) as other:
+        with store.training(lambda _: None):
+            made = keep(other, b"honest")
+        assert store.get(KEY, 0, ENVIRONMENT) == made
+
+
+def test_what_is_put_takes_the_place_of_what_a_training_put_there(store: ResultStore) -> None:
+    with store.training(lambda _: None):
+        plant(store.root)
+        assert keep(store, b"honest").path.read_bytes() == b"honest"
+    got = store.get(KEY, 0, ENVIRONMENT)
+    assert got is not None
+    assert got.path.read_bytes() == b"honest"
+
+
+def test_other_things_in_the_place_of_entries_are_dropped(store: ResultStore, tmp_path: Path) -> None:
+    elsewhere = plant(tmp_path / "elsewhere")
+    entries = store.root / "entries"
+    (entries / "a").mkdir(parents=True)
+    with store.training(lambda _: None):
+        (entries / KEY.removeprefix("sha256:")).symlink_to(elsewhere.parent)
+        (entries / "a" / "link").symlink_to(elsewhere)
+        (entries / "a" / "file").write_text("x")
+        (entries / "file").write_text("x")
+    assert [path.name for path in entries.glob("**/*")] == ["a"]
+    assert store.get(KEY, 0, ENVIRONMENT) is None
+    assert (elsewhere / MODEL_FILE).exists()
+
+
+def test_a_training_that_fails_is_looked_at_too(store: ResultStore) -> None:
+    with suppress(KeyboardInterrupt), store.training(lambda _: None):
+        plant(store.root)
+        raise KeyboardInterrupt
+    assert store.get(KEY, 0, ENVIRONMENT) is None
+
+
+def test_what_cannot_be_removed_ends_the_run(store: ResultStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    def run() -> None:
+        with store.training(lambda _: None):
+            plant(store.root)
+            monkeypatch.setattr(ResultStore, "_discard", refuse)
+
+    with pytest.raises(NotEvaluatedError, match="cannot be removed") as caught:
+        run()
+    assert caught.value.where == str(store.root)

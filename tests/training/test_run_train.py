@@ -21,7 +21,7 @@ from mlbot.errors import NotEvaluatedError
 from mlbot.git.repository import Repository
 from mlbot.protocol.artifacts import TrainingFailure
 from mlbot.storage.results import ResultStore
-from mlbot.training.run_train import Trained, TrainJob, data_links, require_data, train_models
+from mlbot.training.run_train import SeedRun, Trained, TrainJob, _Copies, data_links, require_data, train_models
 
 HEAD, BASE = "1" * 40, "2" * 40
 KEYS = {HEAD: "sha256:" + "1" * 64, BASE: "sha256:" + "2" * 64}
@@ -302,3 +302,47 @@ def test_data_that_is_there(tmp_path: Path, files: dict[str, str]) -> None:
 def test_an_url_is_not_looked_for(tmp_path: Path) -> None:
     require_data(tmp_path, config_samples.model(data={"train": "s3://bucket/train.csv"}))
     require_data(tmp_path, config_samples.model(data={"train": None}))
+
+
+PLANT = """
+import sys
+from pathlib import Path
+from tests.storage.test_results import keep
+from mlbot.ml.train import current_environment
+from mlbot.storage.results import ResultStore
+keep(ResultStore(Path(sys.argv[1])), b"planted", key=sys.argv[2], environment=current_environment(None))
+"""
+
+
+def test_a_result_comes_from_its_own_training_alone(
+    store: ResultStore, checkouts: Checkouts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "plant.py").write_text(PLANT)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    evil = f"{sys.executable} {tmp_path}/plant.py {store.root} {KEYS[BASE]} && cp commit $MLBOT_MODEL"
+    said: list[str] = []
+    (one,) = train_models(jobs(HEAD, seeds=1, of=model(run=evil)), store, checkouts, said.append)
+    assert isinstance(one, Trained)
+    assert any("1 results that were not mlbot's own" in line for line in said)
+    (two,) = train_models(jobs(BASE, seeds=1), ResultStore(store.root), checkouts, said.append)
+    assert isinstance(two, Trained)
+    assert (two.cached, two.path.read_text()) == (False, f"{BASE}model 0")
+
+
+def test_no_training_is_given_the_path_of_the_results(store: ResultStore, checkouts: Checkouts) -> None:
+    shows = "{ env; tr '\\0' ' ' < /proc/$PPID/cmdline; pwd; } > $MLBOT_MODEL"
+    (result,) = train_models(jobs(HEAD, seeds=1, of=model(run=shows)), store, checkouts, lambda _: None)
+    assert isinstance(result, Trained)
+    assert "MLBOT_MODEL" in result.path.read_text()
+    assert str(store.root) not in result.path.read_text()
+
+
+def test_a_copy_is_what_the_training_left(store: ResultStore, checkouts: Checkouts, tmp_path: Path) -> None:
+    (result,) = train_models(jobs(HEAD, seeds=1), store, checkouts, lambda _: None)
+    assert isinstance(result, Trained)
+    assert SeedRun.of(result).digest == result.training.digest
+    result.path.chmod(0o644)
+    result.path.write_text("changed")
+    with pytest.raises(NotEvaluatedError, match="bytes of sha256"):
+        _Copies(tmp_path / "out").add(result)
+    assert not list((tmp_path / "out").rglob("model.onnx"))

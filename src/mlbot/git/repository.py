@@ -267,6 +267,10 @@ class Repository:
         """sha256 of the content of files that git does not track; see `mlbot.git.snapshot`."""
         return snapshot.digests(self.root, self.state_dir, paths)
 
+    def watched_digests(self) -> AbstractContextManager[None]:
+        """Hold this while trainings run; see `mlbot.git.snapshot.watched`."""
+        return snapshot.watched(self.state_dir)
+
     def clean_up(self) -> tuple[Path, ...]:
         """Remove what killed runs left behind, and say what; living runs lose nothing. For the start of each run."""
         return (*clean_up(self), *heal(self.state_dir / SCRATCH, remove_tree))

@@ -2,8 +2,8 @@
 
 import shutil
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,6 +115,24 @@ def digests(root: Path, state_dir: Path, paths: Iterable[str]) -> Mapping[str, D
             (folder / "digests").write_text(_Cache(files=known).model_dump_json())
             (folder / "digests").replace(cache)
     return found
+
+
+@contextmanager
+def watched(state_dir: Path) -> Iterator[None]:
+    """Hold this while trainings run: they could write a digest here that is not a file's, so what they change goes."""
+    cache = state_dir / "digests.json"
+    before = _bytes(cache)
+    try:
+        yield
+    finally:
+        if _bytes(cache) != before:
+            cache.unlink(missing_ok=True)
+
+
+def _bytes(path: Path) -> bytes | None:
+    with suppress(OSError):
+        return path.read_bytes()
+    return None
 
 
 def _load(cache: Path) -> _Cache:

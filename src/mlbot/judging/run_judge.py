@@ -221,6 +221,9 @@ def judge(request: JudgeRequest, *, progress: Callable[[str], None], limits: "Li
     if isinstance(holdout, Problem):
         return request.with_problem(holdout)
     candidate, baseline, live = _score(request, holdout, progress, limits)
+    changed = _changed(request, candidate, baseline)
+    if changed is not None:
+        return request.with_problem(changed)
     result = _measure(request, holdout, candidate, baseline)
     result = replace(result, holdout=holdout.record, slices=_slices(model, holdout.record))
     if live is None or candidate.problem is not None:
@@ -246,6 +249,16 @@ def _score(
     candidate = _Scored(seeds=tuple(run.seed for run in request.candidate.runs), results=results[: len(ours)])
     baseline = _Scored(seeds=tuple(run.seed for run in others), results=results[len(ours) : end])
     return candidate, baseline if others else None, results[end] if live else None
+
+
+def _changed(request: JudgeRequest, *sides: _Scored | None) -> Problem | None:
+    """The first file that is not what its training left: a later training on this machine could have written it."""
+    others: tuple[SeedRun, ...] = () if isinstance(request.baseline, Problem) else request.baseline.runs
+    results = [result for side in sides if side is not None for result in side.results]
+    for run, result in zip((*request.candidate.runs, *others), results, strict=True):
+        if run.digest and not isinstance(result, Problem) and result.digest != run.digest:
+            return Problem.of(Reason.MODEL_REFUSED, "changed", seed=run.seed)
+    return None
 
 
 def _measure(

@@ -6,6 +6,10 @@
 
 Every lock is flock(2) on an open file, so the kernel lets go of it when a process dies in whatever way. An entry is
 made in staging, synced, and renamed into place: after `kill -9` or a power cut it is there whole or not at all.
+
+A training is a stranger's code that runs as the user, so it can write here too, under any key. What appears or changes
+while one runs, and was not put by the store that watches it, is therefore dropped when it has ended. This holds against
+a training that ends as others do; it cannot hold against one that leaves something behind on the machine.
 """
 
 import errno
@@ -25,8 +29,9 @@ from typing import Self
 
 from pydantic import ValidationError
 
+from mlbot.errors import NotEvaluatedError
 from mlbot.ledger.entries import Environment
-from mlbot.lib.record import Digest
+from mlbot.lib.record import Digest, digest
 from mlbot.protocol.artifacts import Training
 from mlbot.storage.digest import digest_of, sync
 
@@ -135,6 +140,9 @@ class ResultStore:
         self._most_age_s = most_age_s
         self._held: dict[Path, int] = {}
         self._guard = threading.Lock()
+        self._trainings = 0
+        self._known: dict[Path, Digest] = {}  # while trainings run: the entries' records, by whom no training is
+        self._watch = threading.RLock()
 
     def __enter__(self) -> Self:
         if self.root.is_dir():
@@ -165,6 +173,9 @@ class ResultStore:
         while (descriptor := open_folder(path)) is not None:
             fcntl.flock(descriptor, fcntl.LOCK_SH)
             training = _verified(path, key, seed, environment)
+            if training is not None and not self._is_expected(path):
+                os.close(descriptor)
+                return None
             if training is not None and is_same(descriptor, path):
                 os.utime(descriptor)  # for `prune`: it was used now
                 self._hold(path, descriptor)
@@ -191,13 +202,14 @@ class ResultStore:
 
         If another process has put a result of the same key, seed and environment meanwhile, that one is given back.
         """
+        record = training.model_dump_json(indent=2)
         (staged / MODEL_FILE).chmod(0o444)
-        (staged / TRAINING_FILE).write_text(training.model_dump_json(indent=2), encoding="utf-8")
+        (staged / TRAINING_FILE).write_text(record, encoding="utf-8")
         for path in (staged / MODEL_FILE, staged / TRAINING_FILE, staged):
             sync(path)
         entry = self._entry(training.key, training.seed, training.environment)
         while staged.exists():
-            self._place(staged, entry)
+            self._place(staged, entry, digest(record))
             stored = self.get(training.key, training.seed, training.environment)
             if stored is not None:
                 return stored
@@ -215,6 +227,22 @@ class ResultStore:
         """Hold this while training, so that two runs at once train a thing once: look again with `get` inside."""
         with locked(self.root / "locks" / f"{_hex(key)}-{seed}", progress=progress, stop=stop):
             yield
+
+    @contextmanager
+    def training(self, progress: Callable[[str], None]) -> Iterator[None]:
+        """Hold this while a training runs; see above. Raises `NotEvaluatedError` when something cannot be dropped."""
+        with self._watch:
+            if not self._trainings:
+                self._known = {path: found for path in self._folders() if (found := _record_digest(path))}
+            self._trainings += 1
+        try:
+            yield
+        finally:
+            with self._watch:
+                dropped = self._drop_foreign()
+                self._trainings -= 1
+            if dropped:
+                progress(f"{dropped} results that were not mlbot's own appeared or changed meanwhile, and are dropped")
 
     def prune(self, max_bytes: int, max_age_s: float, *, now: float | None = None) -> tuple[Path, ...]:
         """Remove what has not been used for long, then the least recently used until the rest fits; what was removed.
@@ -240,8 +268,44 @@ class ResultStore:
         fingerprint = hashlib.sha256(environment.model_dump_json().encode()).hexdigest()[:_HEX]
         return self.root / "entries" / _hex(key) / f"{seed}-{fingerprint}"
 
+    def _folders(self) -> list[Path]:
+        return list((self.root / "entries").glob("*/*"))
+
+    def _is_expected(self, path: Path) -> bool:
+        """Whether an entry is none that a training of this store may have written."""
+        with self._watch:
+            return not self._trainings or self._known.get(path, "") == _record_digest(path)
+
+    def _drop_foreign(self) -> int:
+        try:
+            links = [path for path in (self.root / "entries").glob("*") if path.is_symlink() or not path.is_dir()]
+            for path in links:
+                path.unlink()
+            return len(links) + sum(self._is_dropped(path) for path in self._folders() if not self._is_expected(path))
+        except OSError as error:
+            raise NotEvaluatedError(
+                f"a training changed the results, and they cannot be removed: {error.strerror}",
+                where=str(self.root),
+                hint="Delete the folder; then look at what the training does.",
+            ) from error
+
+    def _is_dropped(self, path: Path) -> bool:
+        """Drop an entry; not what another run made just now, and holds."""
+        if path.is_symlink() or not path.is_dir():
+            path.unlink()
+            return True
+        if path not in self._known:
+            return self._remove_unused(path)
+        with self._exclusive():
+            self._discard(path)
+        with self._guard:
+            held = self._held.pop(path, None)
+        if held is not None:
+            os.close(held)
+        return True
+
     def _entries(self) -> Iterator[_Entry]:
-        for path in (self.root / "entries").glob("*/*"):
+        for path in self._folders():
             with suppress(OSError):  # another process removed it just now
                 size = sum(file.stat().st_size for file in path.iterdir())
                 yield _Entry(path=path, size_bytes=size, used_at=path.stat().st_mtime)
@@ -264,13 +328,16 @@ class ResultStore:
         finally:
             os.close(descriptor)
 
-    def _place(self, staged: Path, entry: Path) -> None:
-        with self._exclusive():
+    def _place(self, staged: Path, entry: Path, record: Digest) -> None:
+        with self._watch, self._exclusive():
+            if entry.is_dir() and not self._is_expected(entry):
+                self._discard(entry)  # who puts holds the lock of its key, so nobody else trained it meanwhile
             entry.parent.mkdir(parents=True, exist_ok=True)
             if entry.is_symlink() or not entry.is_dir():
                 entry.unlink(missing_ok=True)
                 staged.rename(entry)
                 sync(entry.parent)
+                self._known[entry] = record
 
     def _drop(self, path: Path, descriptor: int) -> None:
         """Take a broken entry away, unless another process has replaced it already."""
@@ -315,6 +382,13 @@ class ResultStore:
 
 def _hex(key: Digest) -> str:
     return key.removeprefix("sha256:")
+
+
+def _record_digest(path: Path) -> Digest | None:
+    """The digest of an entry's record, which has the model's; None where there is none that can be read."""
+    with suppress(OSError), (path / TRAINING_FILE).open("rb") as stream:
+        return digest(stream.read(_RECORD_LIMIT))
+    return None
 
 
 def _verified(path: Path, key: Digest, seed: int, environment: Environment) -> Training | None:

@@ -1,6 +1,5 @@
 """`mlbot train`: train the stale models of the working tree, each content key and seed once."""
 
-import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -23,6 +22,7 @@ from mlbot.plan.content_key import Side, dvc_files
 from mlbot.plan.plan import Plan, PlannedModel
 from mlbot.plan.run_plan import Planning
 from mlbot.protocol.artifacts import FAILURE_FILE, MESSAGE, Training, TrainingFailure
+from mlbot.storage.digest import chunks_of, take
 from mlbot.storage.results import MODEL_FILE, TRAINING_FILE, ResultStore, Stored
 from mlbot.training.trial import read_overrides, trial_key
 from mlbot.verdict.verdict import Problem
@@ -160,7 +160,8 @@ class _Run:
                 data=job.data,
                 log=log,
             )
-            result = train(request, progress=self.progress, stop=self.stop)
+            with self.store.training(lambda text: self.progress(f"{job}: {text}")):
+                result = train(request, progress=self.progress, stop=self.stop)
             if isinstance(result, TrainingFailure):
                 return result
             return _trained(job, self.store.put(staged, result), cached=False)
@@ -202,12 +203,15 @@ class SeedRun:
     file: Path | Problem
     record: Training | TrainingFailure | None = None
     """The lineage of the file, or the training's own words on why there is none; None where nothing is known."""
+    digest: Digest | None = None
+    """Of the file when mlbot took it from its training; None where only who sent it knows. Other bytes do not count."""
 
     @classmethod
     def of(cls, result: Result) -> "SeedRun":
         """What a training on this machine left."""
         if isinstance(result, Trained):
-            return cls(seed=result.training.seed, file=result.path, record=result.training)
+            record = result.training
+            return cls(seed=record.seed, file=result.path, record=record, digest=record.digest)
         return cls(seed=result.seed, file=result.problem, record=result)
 
 
@@ -287,7 +291,8 @@ class Trainer:
             TrainJob(model=model, seed=seed, key=key, commit=commit, lock=inputs.lock, params=params, data=inputs.data)
             for seed in seeds or range(model.train.seeds)
         ]
-        return train_models(jobs, self.store, partial(self._checkout, model), self.progress, parallel=self.jobs)
+        with self.planning.repository.watched_digests():
+            return train_models(jobs, self.store, partial(self._checkout, model), self.progress, parallel=self.jobs)
 
     def _params(self, commit: Sha, model: Model) -> Params:
         from mlbot.config.params import load_params
@@ -376,7 +381,9 @@ class _Copies:
             for name in (MODEL_FILE, TRAINING_FILE, FAILURE_FILE):
                 (folder / name).unlink(missing_ok=True)
             if isinstance(result, Trained):
-                shutil.copyfile(result.path, folder / MODEL_FILE)
+                training = result.training
+                source, size = result.path, training.size_bytes
+                take(chunks_of(source), folder / MODEL_FILE, training.digest, size=size, where=str(source))
             name = TRAINING_FILE if isinstance(result, Trained) else FAILURE_FILE
             (folder / name).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
         except OSError as error:
