@@ -32,6 +32,13 @@ class MlbotError(Exception):
         head = f"{self.where}: {self.what}" if self.where else self.what
         return f"{head}\n  {self.hint}" if self.hint else head
 
+    @property
+    def line(self) -> str:
+        """All three parts on one line, as sentences."""
+        head = " ".join((f"{self.where}: {self.what}" if self.where else self.what).split())
+        ended = head if head.endswith((".", "!", "?")) else f"{head}."
+        return f"{ended} {' '.join(self.hint.split())}".strip()
+
 
 class UsageError(MlbotError):
     """The command line or the configuration is wrong."""

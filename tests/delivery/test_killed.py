@@ -5,6 +5,7 @@ at what is left, then finishes it; the next round kills one effect later, until 
 """
 
 import hashlib
+import json
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 from tests.support.releases import World
 
+from mlbot import entry
 from mlbot.delivery.deployment import begun
 from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, promote, rollback
 from mlbot.errors import Exit
@@ -102,6 +104,24 @@ def finish(world: World) -> None:
 def test_a_promotion_killed_before_one_of_its_effects_is_finished(world: World, effect: int) -> None:
     deploy(world, "1.0.0")
     assert die(world, effect, "promote", "tiny@v1.0.1", "staging") == KILLED
+    finish(world)
+
+
+@pytest.mark.parametrize("effect", [3, 6])
+def test_a_promotion_that_was_killed_is_seen_in_the_clone(
+    world: World, effect: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deploy(world, "1.0.0")
+    assert die(world, effect, "promote", "tiny@v1.0.1", "staging") == KILLED
+    for words in (["list"], ["show", "tiny"], ["show", "tiny@v1.0.1"]):
+        assert entry.invoke(["registry", *words, "-C", str(world.sandbox.path)]) == Exit.OK
+        assert "mlbot promote tiny@v1.0.1 staging" in " ".join(capsys.readouterr().out.split())
+        assert entry.invoke(["registry", *words, "--json", "-C", str(world.sandbox.path)]) == Exit.OK
+        (unfinished_,) = json.loads(capsys.readouterr().out)["unfinished"]
+        assert unfinished_["finish"] == "mlbot promote tiny@v1.0.1 staging"
+    entry.invoke(["doctor", "--json", "-C", str(world.sandbox.path)])
+    findings = {each["code"]: each for each in json.loads(capsys.readouterr().out)["findings"]}
+    assert findings["deployment-unfinished"]["hint"] == "Finish it: mlbot promote tiny@v1.0.1 staging"
     finish(world)
 
 

@@ -51,7 +51,7 @@ TABLE: tuple[tuple[ReleaseReason, dict[str, Any], str], ...] = (
     (R.ALREADY_RELEASED, {"released": RELEASED, "commit": THERE, "tag": TAG}, "with the same bytes"),
     (R.UNKNOWN_MODEL, {"configured": False}, "has no model adult-income"),
     (R.TAG_LIGHTWEIGHT, {"tag": TAG.model_copy(update={"annotated": False})}, "is lightweight"),
-    (R.TAG_MOVED, {"released": RELEASED, "tag": TAG.model_copy(update={"object_sha": MOVED})}, "was moved"),
+    (R.TAG_MOVED, {"released": RELEASED, "tag": TAG.model_copy(update={"commit": THERE})}, "was moved"),
     (R.TAG_ELSEWHERE, {"tag": TAG, "commit": THERE}, "points to aaaaaaaaaa, not to bbbbbbbbbb"),
     (R.TAG_ELSEWHERE, {"tag": TAG.model_copy(update={"commit": None})}, "something that is no commit"),
     (R.NOT_MERGED, {"merged": False}, "is not on main"),

@@ -7,12 +7,17 @@ import pytest
 from tests.support import releases, tiny
 from tests.support.releases import World
 
+from mlbot.delivery.messages import released_already
 from mlbot.delivery.release import ReleaseReason, ReleaseResult
+from mlbot.delivery.run_promote import PromotionRequest, promote
 from mlbot.delivery.run_release import ReleaseRequest, release
 from mlbot.gates.outcome import Outcome
+from mlbot.git.tags import read_tags
 from mlbot.ledger.entries import ReleaseEntry
 from mlbot.lib.record import Digest
 from mlbot.protocol.golden import Golden
+from mlbot.registry.tags import Registry
+from mlbot.registry.views import view
 
 pytestmark = pytest.mark.usefixtures("git_settings")
 
@@ -251,3 +256,60 @@ def test_refused_with_its_reason_and_nothing_moved(world: World, story: Story, r
     assert result.decision.refused
     assert result.entry is None
     assert world.state() == before
+
+
+# A tag that somebody deleted is put back by saying the release again.
+
+
+def delete_tags(world: World, *names: str) -> None:
+    for name in names:
+        world.sandbox.git("push", "--quiet", "origin", f":refs/tags/{name}")
+
+
+def test_a_deleted_tag_is_put_back_as_it_was(world: World) -> None:
+    world.change(1000)
+    first = ask(world).entry
+    assert first is not None
+    world.change(2000)
+    ask(world)
+    before = world.refs()
+    delete_tags(world, "tiny@v1.0.0")
+    planned = ask(world, version="1.0.0", dry_run=True)
+    assert (planned.restored, "refs/tags/tiny@v1.0.0" in world.refs()) == (("tiny@v1.0.0",), False)
+    result = ask(world, version="1.0.0")
+    assert result.decision.reason is ReleaseReason.ALREADY_RELEASED
+    assert (result.entry, result.restored) == (first, ("tiny@v1.0.0",))
+    assert world.refs() == before, "the very same tag object, whenever it is made"
+    assert ask(world, version="1.0.0").restored == ()
+    assert "and is there again" in released_already(result)
+    assert "would put back the tag tiny@v1.0.0." in released_already(planned)
+
+
+def test_a_tag_made_by_hand_is_put_back_at_its_commit(world: World) -> None:
+    verdict = world.change(1000)
+    world.sandbox.git("tag", "--annotate", "--message", "Made by hand", "tiny@v3.0.0")
+    world.sandbox.git("push", "--quiet", "origin", "tiny@v3.0.0")
+    ask(world)
+    delete_tags(world, "tiny@v3.0.0")
+    world.change(2000)
+    assert ask(world, version="3.0.0").restored == ("tiny@v3.0.0",)
+    (tag,) = Registry.of(read_tags(world.folder / "remote.git")).of_model("tiny").versions
+    assert (tag.commit, tag.note is not None) == (verdict.commit, True)
+    assert ask(world, version="3.0.0").decision.reason is ReleaseReason.ALREADY_RELEASED
+    found = view(Registry.of(read_tags(world.folder / "remote.git")), world.entries())
+    assert found.notes == (), "nothing is left to be said about it"
+
+
+def test_the_tags_of_where_it_is_live_come_back_too(world: World) -> None:
+    world.change(1000)
+    ask(world)
+    promoted = promote(world.context(), PromotionRequest(model="tiny", version="1.0.0", environment="staging"))
+    assert promoted.decision.go
+    before = world.refs()
+    delete_tags(world, "tiny@v1.0.0", "tiny#staging#1")
+    assert set(ask(world, version="1.0.0").restored) == {"tiny@v1.0.0", "tiny#staging#1"}
+    assert world.refs() == before
+    delete_tags(world, "tiny@v1.0.0")
+    again = promote(world.context(), PromotionRequest(model="tiny", version="1.0.0", environment="staging"))
+    assert again.decision.reason == "already-live"
+    assert world.refs() == before, "by saying the promotion again as well"

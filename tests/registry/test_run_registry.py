@@ -223,6 +223,18 @@ def test_a_ledger_that_is_gone_is_said(story: Story, capsys: pytest.CaptureFixtu
     assert answer(story, "list --fetch", capsys) == before
 
 
+def test_what_tags_witness_is_never_said_to_be_unknown(story: Story, capsys: pytest.CaptureFixture[str]) -> None:
+    forget_ledger(story)
+    story.clone.git("update-ref", "-d", f"refs/remotes/origin/{BRANCH}")
+    found = answer(story, "list", capsys)
+    assert len(found["lost"]) == 4, "two releases, two environments"
+    ask(story, "list")
+    out = " ".join(capsys.readouterr().out.split())
+    assert "adult-income@v1.0.0 says that it was released, and the ledger has no such release" in out
+    assert "#production#5 says that v1.0.0 is in production, and the ledger has no deployment" in out
+    assert "mlbot registry restore" in out
+
+
 def test_where_no_copy_is_known_restore_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     story = history_samples.empty(tmp_path)
     ask(story, "restore", Exit.USAGE)
@@ -266,8 +278,12 @@ def test_tags_alone_are_shown_as_such(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "withdrawn" in capsys.readouterr().out
     ask(story, "lineage churn@v0.2.0")
     out = capsys.readouterr().out
-    assert "was not released" in out
+    assert "the ledger has no such release" in " ".join(out.split())
     assert digest(100) in out
+    ask(story, "lineage churn@v0.1.0")
+    assert "It is tagged, but was not released" in capsys.readouterr().out
+    (lost,) = answer(story, "show churn", capsys)["lost"]
+    assert lost.endswith("(mlbot registry restore), or say it again: mlbot release churn --version v0.2.0.")
 
 
 def test_a_deprecated_model_is_said_to_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -293,6 +309,11 @@ def test_what_did_not_end_and_what_is_not_believed_is_said(story: Story, capsys:
     ask(story, "list --fetch")
     out = " ".join(capsys.readouterr().out.split())
     assert "The promotion of adult-income v1.1.0 to production by ada (2026-11-20 13:00 UTC) did not say how" in out
+    assert "It goes on where it stopped: mlbot promote adult-income@v1.1.0 production" in out
+    for words in (f"show {MODEL}", f"show {MODEL}@v1.1.0"):
+        ask(story, words)
+        assert "mlbot promote adult-income@v1.1.0 production" in " ".join(capsys.readouterr().out.split())
+        assert [each["version"] for each in answer(story, words, capsys)["unfinished"]] == ["v1.1.0"]
     assert "is locked" not in out
     assert "The ledger's file 'v1/lock/x/y.json' is not JSON in UTF-8." in out
     assert "The tag light@v1.0.0 is left out: it is lightweight" in out

@@ -2,17 +2,20 @@
 
 import io
 import json
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import responses
-from tests.support import repositories
+from tests.support import history_samples, repositories
 from tests.support.git_samples import Sandbox
 
 from mlbot.console import Console
 from mlbot.errors import Exit, UsageError
+from mlbot.git.ledger import COPY
 from mlbot.github.transport import TokenRefusedError
+from mlbot.ledger.entries import BRANCH
 from mlbot.lib.constants import JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
 from mlbot.setup.run_doctor import doctor
 from mlbot.setup.run_init import InitOptions, init
@@ -163,3 +166,14 @@ def test_environments_without_a_workflow_that_releases_into_them(ready: Sandbox)
     found = examined(ready)[1]
     assert ("permissions-missing", f"{RELEASE_PATH}: jobs.tag") in found
     assert ("permissions-wide", f"{RELEASE_PATH}: jobs.tag") in found
+
+
+def test_a_ledger_that_was_deleted_is_an_error(tmp_path: Path) -> None:
+    story = history_samples.told(tmp_path / "story")
+    assert not {code for code, _ in examined(story.clone)[1]} & {"ledger-lost", "ledger-lacks", "registry-disagrees"}
+    for ref in (f"refs/heads/{BRANCH}", COPY):
+        subprocess.run(["git", "update-ref", "-d", ref], cwd=story.origin, check=True)
+    code, found = examined(story.clone)
+    assert (code, ("ledger-lost", "") in found) == (Exit.FAILED, True)
+    story.clone.git("update-ref", "-d", COPY)
+    assert [each for each, _ in examined(story.clone)[1]].count("ledger-lacks") == 4, "the tags still tell"

@@ -107,11 +107,19 @@ def message_release(result: ReleaseResult, not_started: tuple[str, ...] = ()) ->
     return StatusMessage(
         state=RequestState.DONE,
         reason=decision.reason,
-        sentence=made if decision.go else found.sentence,
+        sentence=made if decision.go else released_already(result, github=True),
         hint=_phrase("release/deployment.j2", "not_started", entry, github=True) if not_started else "",
         copy_lines=tuple(each.text for each in promotions),
         version=(entry.model, entry.version),
     )
+
+
+def released_already(result: ReleaseResult, *, github: bool = False) -> str:
+    """A version that was released before, and its tags that are put back."""
+    sentence = words(result.decision.reason, result.facts, github=github).sentence
+    macro = "would_restore" if result.dry_run else "restored"
+    tags = _phrase("release/deployment.j2", macro, result.restored, github=github) if result.restored else ""
+    return f"{sentence} {tags}".strip()
 
 
 def message_waiting(result: ReleaseResult) -> StatusMessage:

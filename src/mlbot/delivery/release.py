@@ -81,6 +81,7 @@ class ReleaseResult(Record):
     tag: str
     dry_run: bool = False
     entry: ReleaseEntry | None = None  # the ledger's entry; None where nothing is released
+    restored: tuple[str, ...] = ()  # tags that were deleted and are there again, or would be
 
 
 _NOT_PASSED = {
@@ -106,8 +107,7 @@ def _checks(facts: ReleaseFacts) -> Iterator[tuple[ReleaseReason, bool]]:
     tag, released, verdict = facts.tag, facts.released, facts.verdict
     yield ReleaseReason.UNKNOWN_MODEL, not facts.configured
     if tag is not None:
-        moved = released is not None and released.tag_object not in {None, tag.object_sha}
-        yield ReleaseReason.TAG_MOVED, moved
+        yield ReleaseReason.TAG_MOVED, released is not None and tag.commit != released.commit
         yield ReleaseReason.TAG_LIGHTWEIGHT, not tag.annotated
     if released is not None:
         yield ReleaseReason.ALREADY_RELEASED, _is_same(facts, released)

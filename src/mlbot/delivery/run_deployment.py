@@ -15,7 +15,7 @@ from typing import TypeVar
 from mlbot.config.schema import EnvironmentConfig, Smoke
 from mlbot.delivery.deployment import begun, deployment_id, lock_text, next_sequence, read_lock, serves
 from mlbot.delivery.model_card import MODEL_FILE
-from mlbot.delivery.run_release import read_golden
+from mlbot.delivery.run_release import read_golden, restore_tags, tag_stage
 from mlbot.errors import MlbotError, NotEvaluatedError, RefusedError, require
 from mlbot.git.locks import PREFIX, Held
 from mlbot.ledger.entries import Action, DeploymentEntry, DeploymentIntent, DeploymentState, Entry, ReleaseEntry
@@ -23,7 +23,6 @@ from mlbot.ledger.queries import deployments, live, release_of
 from mlbot.lib.version import Served, Stored, Version, name_of, served_of, shorten
 from mlbot.protocol.golden import Golden, SmokeResult
 from mlbot.registry.run_repository import RepositoryContext
-from mlbot.registry.tags import TagNote, stage_tag
 from mlbot.storage.target import Target
 from mlbot.storage.target_command import smoke_command
 
@@ -62,12 +61,13 @@ class Deployment:
         started = self.begun or self._entry("started")
         self._still_ours()
         self.context.record(started)
+        self.context.update_ledger()  # so that the clone tells of it, should this be killed
         try:
             detail = self._forward()
         except OvertakenError:
             raise
         except MlbotError as error:
-            ended = self._ended(started, *self._back(" ".join(str(error).split())))
+            ended = self._ended(started, *self._back(error.line))
         except KeyboardInterrupt:
             ended = self._ended(started, *self._back("It was interrupted."))
             self._finish(ended)
@@ -141,7 +141,7 @@ class Deployment:
         except MlbotError as error:
             raise BetweenVersionsError(
                 f"{self._name} failed in {self.environment.name} ({why}), and so did going back to "
-                f"v{previous.version}: {' '.join(str(error).split())}",
+                f"v{previous.version}: {error.line}",
                 hint=f'Fix the target, then: mlbot rollback {self.release.model} {self.environment.name} --reason "…"',
             ) from error
         return "rolled-back", f"{why} v{previous.version} is served again, and was verified."
@@ -152,7 +152,7 @@ class Deployment:
         try:
             done = self.target.withdraw(self.release.model)
         except MlbotError as error:
-            return f"and it stays switched on: {' '.join(str(error).split())}"
+            return f"and it stays switched on: {error.line}"
         return "so nothing is served now." if done else "and this kind of target keeps it switched on."
 
     def _switch_back(self, previous: Served) -> None:
@@ -172,7 +172,8 @@ class Deployment:
         self._still_ours()
         self.context.record(ended)
         if ended.state == "succeeded":
-            tag_stage(self.context, ended, self.release)
+            with self.context.tags() as tags:
+                tag_stage(self.context, tags, ended, self.release)
         self.context.lock(self.environment.name).drop(self.held)
 
     def _still_ours(self) -> None:
@@ -203,18 +204,6 @@ class BetweenVersionsError(NotEvaluatedError):
 
 class OvertakenError(RefusedError):
     """Another run of the same deployment, or a rollback, took the lock over."""
-
-
-def tag_stage(context: RepositoryContext, entry: DeploymentEntry, release: ReleaseEntry) -> None:
-    """Let the tags say what the ledger says of an environment; nothing happens where they do."""
-    with context.tags() as tags:
-        registry = tags.registry()
-        now = registry.of_model(entry.model).current(entry.environment)
-        if now and now.version and now.version.text == entry.version and now.commit == release.commit:
-            return
-        name = stage_tag(entry.model, entry.environment, registry.next_counter(entry.model))
-        sentence = f"{name_of(entry.model, entry.version)} is live in {entry.environment}"
-        tags.make(name, sentence, TagNote.of(release, entry))
 
 
 def _golden_test(file: Path, golden: Golden, settings: Smoke) -> SmokeResult:
@@ -306,7 +295,8 @@ class EnvironmentLock:
         """Do what a run that was killed after its last entry left to do: the environment's tag, and its lock."""
         last = live(seen.entries, self.environment, self.model)
         if last is not None:
-            tag_stage(self.context, last, self.release(seen.entries, last.version))
+            with self.context.tags() as tags:
+                restore_tags(self.context, tags, seen.entries, self.release(seen.entries, last.version))
         if seen.held is not None and seen.intent is None and not seen.foreign:
             self.unlock(seen.held)
 

@@ -20,8 +20,8 @@ from mlbot.delivery.model_card import (
 )
 from mlbot.delivery.release import ReleaseFacts, ReleaseResult, TagFacts, decide_release, latest
 from mlbot.errors import NotEvaluatedError, UsageError
-from mlbot.ledger.entries import Entry, ReleaseEntry, VerdictEntry
-from mlbot.ledger.queries import latest_by_key, release_of, releases
+from mlbot.ledger.entries import DeploymentEntry, Entry, ReleaseEntry, VerdictEntry
+from mlbot.ledger.queries import deployments, latest_by_key, live, release_of, releases
 from mlbot.lib.record import Digest, Sha, digest_of_stream
 from mlbot.lib.tree import TagRef
 from mlbot.lib.untrusted_json import read
@@ -31,7 +31,7 @@ from mlbot.protocol.artifacts import Training
 from mlbot.protocol.golden import Golden, digest_of
 from mlbot.protocol.golden import canonical as golden_bytes
 from mlbot.registry.run_repository import RepositoryContext, Tags
-from mlbot.registry.tags import Registry, TagNote, version_tag
+from mlbot.registry.tags import Registry, TagNote, stage_tag, version_tag
 from mlbot.report.report import MOST_BYTES, ModelReport
 
 # `mlbot release`: give a version to judged bytes. Verify everything, tag the commit, write the ledger.
@@ -91,7 +91,10 @@ class _Release:
         result = ReleaseResult(facts=facts, decision=decision, tag=tag, dry_run=self.request.dry_run)
         if decision.go and not self.request.dry_run:
             return result.model_copy(update={"entry": self._make(facts, tag, file)})
-        return result if decision.refused else result.model_copy(update={"entry": facts.released})
+        if facts.released is None or decision.refused:
+            return result
+        restored = restore_tags(self.context, self.tags, self.entries, facts.released, dry_run=self.request.dry_run)
+        return result.model_copy(update={"entry": facts.released, "restored": restored})
 
     def _next(self, registry: Registry, commit: Sha, verdict: VerdictEntry | None) -> Version:
         """The version that these bytes or this commit have already; else the next one.
@@ -108,17 +111,21 @@ class _Release:
         recorded = [Version.parse(each.version) for each in released]
         return registry.next_version(self.request.model, self.request.bump or "patch", recorded=recorded, first=FIRST)
 
-    def _commit(self, tag: TagRef | None) -> Sha:
+    def _commit(self, tag: TagRef | None, released: ReleaseEntry | None) -> Sha:
+        """What is asked for, else where the version is; else the tip."""
         if tag and tag.commit_sha and self.context.repository.find(tag.commit_sha) is None:
             self.tags.bring(tag.name)
         if self.request.commit is not None:
             return self.context.repository.resolve(self.request.commit)
-        return tag.commit_sha if tag and tag.commit_sha else self.context.tip
+        if tag and tag.commit_sha:
+            return tag.commit_sha
+        return released.commit if released else self.context.tip
 
     def _facts(self) -> ReleaseFacts:
         every, model = self.tags.all(), self.request.model
         asked = Version.parse(self.request.version) if self.request.version is not None else None
-        commit = self._commit(_find(every, version_tag(model, asked)) if asked else None)
+        known = release_of(self.entries, model, asked.text) if asked else None
+        commit = self._commit(_find(every, version_tag(model, asked)) if asked else None, known)
         keys = self._keys(commit)
         verdicts = self._verdicts(keys or frozenset())
         version = asked or self._next(Registry.of(every), commit, latest(verdicts))
@@ -169,7 +176,7 @@ class _Release:
             raise LookupError(f"{facts.model} was let through without judged bytes")
         entry = self._entry(facts, verdict, self._golden(facts, file))
         self.context.say(f"Tagging {facts.commit[:10]} as {name}")
-        tag = self.tags.make(name, f"Release {name_of(facts.model, facts.version)}", TagNote.of(entry, entry))
+        tag = _tagged(self.tags, entry)
         if tag.commit_sha != facts.commit:
             raise NotEvaluatedError(f"the tag {name} was made at another commit meanwhile", hint="Run it again.")
         entry = entry.model_copy(update={"tag_object": tag.object_sha})
@@ -234,6 +241,58 @@ def read_golden(context: RepositoryContext, entry: ReleaseEntry) -> Golden | Non
             hint="Release the model again under a new version.",
         )
     return golden
+
+
+def restore_tags(
+    context: RepositoryContext,
+    tags: Tags,
+    entries: tuple[Entry, ...],
+    release: ReleaseEntry,
+    *,
+    dry_run: bool = False,
+) -> tuple[str, ...]:
+    """Put back the tags of a version that somebody deleted: its own, then those of where it is live. Their names.
+
+    Raises:
+        RefusedError: the token or a rule of the repository forbids it.
+        NotEvaluatedError: the remote does not answer.
+    """
+    found, name = [], version_tag(release.model, Version.parse(release.version))
+    if tags.find(name) is None:
+        found.append(name)
+        if not dry_run:
+            context.say(f"Tagging {release.commit[:10]} as {name}, as it was")
+            _tagged(tags, release)
+    if found and dry_run:  # a stage's tag is no use, and so not to be judged, before its version's is there
+        return tuple(found)
+    for environment in dict.fromkeys(each.environment for each in deployments(entries, release.model)):
+        last = live(entries, environment, release.model)
+        if last is not None and last.version == release.version:
+            found += tag_stage(context, tags, last, release, dry_run=dry_run)
+    return tuple(found)
+
+
+def _tagged(tags: Tags, release: ReleaseEntry) -> TagRef:
+    """The tag of a version. It is made of the ledger's entry alone, so that one put back is the very same."""
+    name = version_tag(release.model, Version.parse(release.version))
+    sentence = f"Release {name_of(release.model, release.version)}"
+    return tags.make(name, sentence, TagNote.of(release, release), release.time)
+
+
+def tag_stage(
+    context: RepositoryContext, tags: Tags, entry: DeploymentEntry, release: ReleaseEntry, *, dry_run: bool = False
+) -> tuple[str, ...]:
+    """Let the tags say what the ledger says of an environment: the tag that is made; none where they say it already."""
+    registry = tags.registry()
+    now = registry.of_model(entry.model).current(entry.environment)
+    if now and now.version and now.version.text == entry.version and now.commit == release.commit:
+        return ()
+    name = stage_tag(entry.model, entry.environment, registry.next_counter(entry.model))
+    if not dry_run:
+        context.say(f"Tagging {release.commit[:10]} as {name}")
+        sentence = f"{name_of(entry.model, entry.version)} is live in {entry.environment}"
+        tags.make(name, sentence, TagNote.of(release, entry), entry.time)
+    return (name,)
 
 
 def _find(tags: Iterable[TagRef], name: str) -> TagRef | None:

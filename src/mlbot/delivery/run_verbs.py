@@ -8,7 +8,7 @@ from pathlib import Path
 from mlbot.config.errors import is_name
 from mlbot.console import Console
 from mlbot.delivery.deployment import ApprovalResult, DeploymentResult, LockResult
-from mlbot.delivery.messages import ended_text, plan_text, release_text, words
+from mlbot.delivery.messages import ended_text, plan_text, release_text, released_already, words
 from mlbot.delivery.release import ReleaseResult
 from mlbot.delivery.run_promote import Announce, PromotionRequest, RollbackRequest, approve, promote, rollback, set_lock
 from mlbot.delivery.run_release import ReleaseRequest, release, write_release
@@ -44,6 +44,8 @@ def release_verb(
     elif result.decision.go:
         sentence = words(result.decision.reason, result.facts).sentence
         text = f"{sentence} It would be tagged {result.tag} at {result.facts.commit[:10]}."
+    elif not result.decision.refused:
+        text = released_already(result)
     return _print(console, result, text, as_json=as_json)
 
 

@@ -377,15 +377,25 @@ def read_folders(repository: Path, folders: Sequence[str], remote: str = "origin
     Where it lacks what this clone knew, both are read, and the loss is the first of its problems: entries are files
     named by their content, so that no two contradict each other.
     """
-    tracked = (f"refs/remotes/{remote}/{BRANCH}", f"refs/heads/{BRANCH}")
-    there = refs_in(repository, *tracked, COPY)
-    found = next((ref for ref in tracked if ref in there), None)
-    loss = loss_in(repository, there.get(found or ""), there.get(COPY))
+    found, loss = _local(repository, remote)
     files: dict[str, bytes] = {}
     for ref in (COPY if loss else None, found):
         files |= files_at(repository, ref, *folders) if ref else {}
     ledger = read_files(files)
     return ledger.model_copy(update={"problems": (_problem(loss), *ledger.problems)}) if loss else ledger
+
+
+def local_loss(repository: Path) -> Loss | None:
+    """What the ledger lacks of what this clone knew, as it was last fetched."""
+    return _local(repository, "origin")[1]
+
+
+def _local(repository: Path, remote: str) -> tuple[str | None, Loss | None]:
+    """The ref that has the ledger here, and what it lacks of what was known."""
+    tracked = (f"refs/remotes/{remote}/{BRANCH}", f"refs/heads/{BRANCH}")
+    there = refs_in(repository, *tracked, COPY)
+    found = next((ref for ref in tracked if ref in there), None)
+    return found, loss_in(repository, there.get(found or ""), there.get(COPY))
 
 
 def _problem(loss: Loss) -> str:

@@ -16,6 +16,7 @@ from mlbot.registry.views import (
     Moment,
     RegistryEvent,
     RegistryView,
+    UnfinishedView,
     VerdictView,
     VersionView,
 )
@@ -79,7 +80,8 @@ def version_text(model: ModelDetail, version: VersionView, pen: Pen) -> str:
         ("live in", ", ".join(version.live) or "no environment"),
     ]
     environments = [each for each in model.environments if each.version == version.version]
-    return _joined(title, _pairs(rows, pen), _environments(environments, pen), _footnote(environments))
+    tables = _pairs(rows, pen), _environments(environments, pen), _footnote(environments)
+    return _joined(title, *tables, _listed([*_unfinished(version.unfinished), *_cut(model.problems)], pen))
 
 
 def history_text(past: History, pen: Pen) -> str:
@@ -208,16 +210,21 @@ def _remarks(view: RegistryView | ModelDetail, pen: Pen) -> str:
     """What stands below: locks, deployments that did not end, and what is not believed."""
     lines = [
         *(f"{each.environment} is locked by {each.actor}{_because(each.reason)}." for each in view.locks),
-        *(
-            f"The {each.action} of {each.model} {each.version} to {each.environment} by {each.actor} "
-            f"({_time(each.since)} UTC) did not say how it ended. Run it again: it goes on where it stopped."
-            for each in view.unfinished
-        ),
+        *_unfinished(view.unfinished),
+        *_cut(view.lost),
         *(f"{each} The ledger decides." for each in _cut(view.notes)),
         *_cut([f"The tag {each.tag} is left out: {each.reason}." for each in view.quarantined]),
         *_cut(view.problems),
     ]
     return _listed(lines, pen)
+
+
+def _unfinished(deployments: Iterable[UnfinishedView]) -> Iterator[str]:
+    for each in deployments:
+        yield (
+            f"The {each.action} of {each.model} {each.version} to {each.environment} by {each.actor} "
+            f"({_time(each.since)} UTC) did not say how it ended. It goes on where it stopped: {each.finish}"
+        )
 
 
 def _cut(lines: Sequence[str]) -> list[str]:

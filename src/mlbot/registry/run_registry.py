@@ -167,6 +167,11 @@ def _restored(made: Restoration, *, dry_run: bool) -> str:
     return "\n".join([*lines, ""])
 
 
+def read_view(root: Path) -> views.RegistryView:
+    """What tags and ledger of a clone say together."""
+    return _read(root)[0]
+
+
 def _read(root: Path) -> tuple[views.RegistryView, Registry, Ledger]:
     registry, ledger = Registry.of(read_tags(root)), read_folders(root, _STATE)
     return views.view(registry, ledger.entries, ledger.problems), registry, ledger

@@ -12,7 +12,7 @@ from mlbot.config.schema import Config, EnvironmentConfig, Model
 from mlbot.errors import MlbotError, NotEvaluatedError, UsageError
 from mlbot.events.github import Attempt
 from mlbot.git.command import git, try_git
-from mlbot.git.ledger import LedgerBranch, fetch_history
+from mlbot.git.ledger import LedgerBranch, fetch_history, fetch_ledger
 from mlbot.git.locks import LockRef
 from mlbot.git.remote import Remote, failure
 from mlbot.git.repository import Repository
@@ -34,17 +34,16 @@ from mlbot.verdict.verdict import Commits
 class Tags:
     """The remote's tags, in a repository of their own that borrows the checkout's objects.
 
-    They are read as they are there, made there, and never moved. `seconds` is now, since 1970.
+    They are read as they are there, made there, and never moved.
     """
 
     remote: Remote
     checkout: Repository
     folder: Path
-    seconds: int
 
     @classmethod
     @contextmanager
-    def of(cls, remote: Remote, checkout: Repository, seconds: int) -> Iterator["Tags"]:
+    def of(cls, remote: Remote, checkout: Repository) -> Iterator["Tags"]:
         """The tags as they are now, whatever the checkout knows of them. Errors: as `fetch`."""
         with tempfile.TemporaryDirectory(prefix="mlbot-tags-", ignore_cleanup_errors=True) as folder:
             here = Path(folder)
@@ -52,7 +51,7 @@ class Tags:
             alternates = here / "objects" / "info" / "alternates"
             alternates.parent.mkdir(exist_ok=True)
             alternates.write_text(f"{checkout.common_dir / 'objects'}\n", encoding="utf-8")
-            tags = cls(remote=remote, checkout=checkout, folder=here, seconds=seconds)
+            tags = cls(remote=remote, checkout=checkout, folder=here)
             tags.fetch()
             yield tags
 
@@ -91,15 +90,18 @@ class Tags:
         if done.returncode != 0:
             raise failure(done, "reading", name)
 
-    def make(self, name: str, sentence: str, note: TagNote) -> TagRef:
+    def make(self, name: str, sentence: str, note: TagNote, time: Time) -> TagRef:
         """Make an annotated tag, here and in the remote; one that is there already stays as it is.
+
+        The same arguments make the same tag object, whenever that is: so one that was deleted comes back as it was.
 
         Raises:
             RefusedError: the token or a rule of the repository forbids it.
             NotEvaluatedError: the remote does not answer, or the tag was made by somebody else meanwhile.
         """
         if self.find(name) is None:
-            create_tag(self.folder, name, note.commit, tag_message(sentence, note), self.seconds)
+            when = int(datetime.fromisoformat(time).timestamp())
+            create_tag(self.folder, name, note.commit, tag_message(sentence, note), when)
             push_tag(self.folder, self.remote, name)
             self.fetch()
         made = self.find(name)
@@ -170,6 +172,12 @@ class RepositoryContext:
         if self.has_remote:
             with suppress(MlbotError):
                 fetch_history(self.repository.root, self.remote)
+
+    def update_ledger(self) -> None:
+        """Let a laptop's checkout know the remote's ledger as it is now; where that fails, it knows an older one."""
+        if self.has_remote and self.run is None:
+            with suppress(MlbotError):
+                fetch_ledger(self.repository.root, self.remote)
 
     @cached_property
     def tip(self) -> Sha:
@@ -288,7 +296,7 @@ class RepositoryContext:
 
     def tags(self) -> AbstractContextManager[Tags]:
         """The tags as they are now. Errors: as `catch_up`."""
-        return Tags.of(self.remote, self.repository, self.seconds)
+        return Tags.of(self.remote, self.repository)
 
 
 def origin_of(repository: Repository) -> str | None:

@@ -69,6 +69,19 @@ class EnvironmentView(_OfBytes):
     source: Source
 
 
+class UnfinishedView(Record):
+    """A deployment that did not say how it ended."""
+
+    model: str
+    environment: str
+    version: str
+    action: Action
+    actor: str
+    since: Time
+    sequence: int
+    finish: str = ""  # the command that finishes it
+
+
 class VersionView(_OfBytes):
     """A version."""
 
@@ -81,6 +94,7 @@ class VersionView(_OfBytes):
     actor: str | None = None
     withdrawn: str | None = None  # the tag that took it back
     live: tuple[str, ...] = ()  # the environments it is in
+    unfinished: tuple[UnfinishedView, ...] = ()  # its deployments that did not say how they ended
     source: Source
 
 
@@ -91,18 +105,6 @@ class LockView(Record):
     actor: str
     reason: str
     since: Time
-
-
-class UnfinishedView(Record):
-    """A deployment that did not say how it ended."""
-
-    model: str
-    environment: str
-    version: str
-    action: Action
-    actor: str
-    since: Time
-    sequence: int
 
 
 class ModelView(Record):
@@ -127,6 +129,7 @@ class ModelDetail(Record):
     locks: tuple[LockView, ...] = ()  # of all environments
     unfinished: tuple[UnfinishedView, ...] = ()
     notes: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
     problems: tuple[str, ...] = ()
 
@@ -140,6 +143,7 @@ class RegistryView(Record):
     locks: tuple[LockView, ...] = ()
     unfinished: tuple[UnfinishedView, ...] = ()
     notes: tuple[str, ...] = ()  # where tags and ledger disagree
+    lost: tuple[str, ...] = ()  # what the ledger lacks, though a tag of mlbot's says that it was recorded
     quarantined: tuple[Quarantined, ...] = ()  # tags that are not believed
     problems: tuple[str, ...] = ()  # files of the ledger that are not believed
 
@@ -160,6 +164,7 @@ def view(registry: Registry, entries: Sequence[Entry], problems: Sequence[str] =
         locks=tuple(_locks(entries)),
         unfinished=tuple(_unfinished(entries, environments)),
         notes=tuple(note for tags, of_it in rows for note in _notes(tags, of_it, environments)),
+        lost=tuple(each for tags, of_it in rows for each in _lost(tags, of_it)),
         quarantined=registry.quarantined,
         problems=tuple(problems),
     )
@@ -168,15 +173,17 @@ def view(registry: Registry, entries: Sequence[Entry], problems: Sequence[str] =
 def detail(registry: Registry, entries: Sequence[Entry], found: RegistryView, model: ModelView) -> ModelDetail:
     """One model of a view with its versions, and what is to be remarked of it."""
     name = model.model
+    unfinished = tuple(each for each in found.unfinished if each.model == name)
     return ModelDetail(
         model=name,
         latest=model.latest,
         deprecated=model.deprecated,
         environments=model.environments,
-        versions=tuple(_versions(registry.of_model(name), _of(entries, name), model.environments)),
+        versions=tuple(_versions(registry.of_model(name), _of(entries, name), model.environments, unfinished)),
         locks=found.locks,
-        unfinished=tuple(each for each in found.unfinished if each.model == name),
+        unfinished=unfinished,
         notes=tuple(_notes(registry.of_model(name), _of(entries, name), found.environments)),
+        lost=tuple(_lost(registry.of_model(name), _of(entries, name))),
         quarantined=tuple(each for each in found.quarantined if _is_about(each.tag, name)),
         problems=found.problems,
     )
@@ -258,6 +265,33 @@ def _notes(tags: ModelTags, entries: Sequence[Entry], environments: Sequence[str
         yield from _contradiction(entry, tagged.get(entry.version))
 
 
+_RESTORE = "put the ledger back (mlbot registry restore)"
+
+
+def _lost(tags: ModelTags, entries: Sequence[Entry]) -> Iterator[str]:
+    """What mlbot's own tags say was recorded, and the ledger lacks. A tag by hand says nothing of the ledger."""
+    released = {each.version for each in releases(entries, tags.model)}
+    for each in tags.versions:
+        if each.note and each.version.text not in released:
+            yield _lost_release(tags.model, each)
+    known = {each.environment for each in deployments(entries, tags.model)}
+    for environment in tags.environments:
+        now = tags.current(environment)
+        if now and now.note and environment not in known:
+            yield (
+                f"The tag {now.tag} says that v{now.note.version} is in {environment}, "
+                f"and the ledger has no deployment of {tags.model} there: {_RESTORE}."
+            )
+
+
+def _lost_release(model: str, tag: VersionTag) -> str:
+    again = f"mlbot release {model} --version {tag.version}"
+    return (
+        f"The tag {tag.tag} says that it was released, and the ledger has no such release: "
+        f"{_RESTORE}, or say it again: {again}."
+    )
+
+
 def _tagged(model: str, by_tag: Assignment) -> EnvironmentView:
     return EnvironmentView(
         model=model,
@@ -282,13 +316,17 @@ def _disagreement(tags: ModelTags, environment: str, entry: DeploymentEntry | No
 
 
 def _versions(
-    tags: ModelTags, entries: Sequence[Entry], environments: Sequence[EnvironmentView]
+    tags: ModelTags,
+    entries: Sequence[Entry],
+    environments: Sequence[EnvironmentView],
+    unfinished: Sequence[UnfinishedView],
 ) -> Iterator[VersionView]:
     tagged = {each.version.text: each for each in tags.versions}
     released = {each.version: each for each in releases(entries, tags.model)}
     for text in sorted({*tagged, *released}, key=lambda text: Version.parse(text).order):
         live_in = tuple(each.environment for each in environments if each.version == f"v{text}")
-        yield _version(tags.model, text, released.get(text), tagged.get(text), live_in)
+        found = _version(tags.model, text, released.get(text), tagged.get(text), live_in)
+        yield found.model_copy(update={"unfinished": tuple(e for e in unfinished if e.version == f"v{text}")})
 
 
 def _version(
@@ -312,12 +350,13 @@ def _version(
 def _contradiction(entry: ReleaseEntry, tag: VersionTag | None) -> Iterator[str]:
     name = version_tag(entry.model, Version.parse(entry.version))
     if tag is None:
-        yield f"{name} was released, but no such tag is to be believed here: fetch it, or somebody removed it."
+        again = f"mlbot release {entry.model} --version v{entry.version}"
+        yield f"{name} was released, but no such tag is to be believed here: fetch it, or put it back: {again}."
     elif tag.commit != entry.commit:
         yield f"The tag {name} is at commit {tag.commit[:10]}, but the ledger released commit {entry.commit[:10]}."
     elif tag.note and tag.note.digest != entry.digest:
         yield f"The tag {name} names the bytes {tag.note.digest[:19]}…, but the ledger released {entry.digest[:19]}…."
-    elif entry.tag_object and tag.object_sha != entry.tag_object:
+    elif entry.tag_object and tag.object_sha != entry.tag_object and tag.note is None:
         yield f"The tag {name} was made anew since it was released, at the same commit."
 
 
@@ -331,7 +370,14 @@ def _locks(entries: Sequence[Entry]) -> Iterator[LockView]:
 def _unfinished(entries: Sequence[Entry], environments: Sequence[str]) -> Iterator[UnfinishedView]:
     for environment in environments:
         for each in unfinished(entries, environment):
-            yield _view(UnfinishedView, each, version=f"v{each.version}", since=each.time)
+            yield _view(UnfinishedView, each, version=f"v{each.version}", since=each.time, finish=_finish(each))
+
+
+def _finish(entry: DeploymentEntry) -> str:
+    """What finishes a deployment: the same again."""
+    if entry.action == "promotion":
+        return f"mlbot promote {entry.model}@v{entry.version} {entry.environment}"
+    return f'mlbot rollback {entry.model} {entry.environment} --to v{entry.version} --reason "…"'
 
 
 # What happened, in order, and what was live at a moment.
@@ -539,7 +585,12 @@ def _only_tagged(entries: Sequence[Entry], model: str, tag: VersionTag) -> Linea
         key=note.key if note else verdict.key if verdict else None,
         attempt=note.attempt if note else None,
         verdict=_judged(verdict, 0) if verdict else None,
-        notes=("It is tagged, but was not released: the ledger has no entry of it.",),
+        notes=(
+            _lost_release(model, tag)
+            if note
+            else "It is tagged, but was not released: the ledger has no entry of it. Release it: "
+            f"mlbot release {model} --version {tag.version}.",
+        ),
     )
 
 

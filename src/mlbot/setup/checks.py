@@ -24,6 +24,7 @@ from mlbot.lib.constants import (
 from mlbot.lib.record import Record
 from mlbot.lib.templates import has_sentence, sentence
 from mlbot.lib.tree import is_url
+from mlbot.registry.views import RegistryView
 
 _SHA = re.compile(r"[0-9a-f]{40}")
 _FILTERS = ("paths", "paths-ignore", "branches", "branches-ignore")
@@ -380,6 +381,22 @@ def _environment(config: EnvironmentConfig, facts: EnvironmentFacts | None, bran
     if case:
         where, named = f"environment {config.name}", ", ".join(others)
         yield finding("environment-open", where, case, name=config.name, branch=branch, others=named)
+
+
+# The registry, as this clone knows it.
+
+
+def check_registry(found: RegistryView, loss: str | None) -> Iterator[Finding]:
+    """What is wrong with ledger and tags; `loss`: what the ledger's branch lacks, in words."""
+    if loss is not None:
+        yield finding("ledger-lost", what=loss)
+    for each in found.unfinished:
+        name = f"{each.model}@{each.version}"
+        yield finding("deployment-unfinished", f"environment {each.environment}", name=name, it=each)
+    for what in found.lost:
+        yield finding("ledger-lacks", what=what.removesuffix("."))
+    for what in found.notes:
+        yield finding("registry-disagrees", what=what.removesuffix("."))
 
 
 # GitHub's settings.

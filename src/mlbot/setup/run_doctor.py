@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from mlbot.config.errors import ConfigError, Plain, Problem
@@ -9,17 +10,21 @@ from mlbot.config.run_check import check, load_config
 from mlbot.config.schema import Config
 from mlbot.config.yaml import load
 from mlbot.console import Console
-from mlbot.errors import Exit, UsageError
+from mlbot.errors import Exit, MlbotError, UsageError
 from mlbot.events.event import dig
 from mlbot.events.github import Settings
 from mlbot.git.command import git
-from mlbot.git.remote import remote_url
+from mlbot.git.ledger import fetch_ledger, local_loss
+from mlbot.git.remote import Remote, remote_url
 from mlbot.git.repository import Repository
 from mlbot.github.api import GitHub
 from mlbot.github.job import Workplace, locate
 from mlbot.github.settings import read_settings
+from mlbot.ledger.entries import BRANCH
 from mlbot.lib.constants import CONFIG_FILE, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
 from mlbot.lib.tree import is_url
+from mlbot.registry.run_registry import read_view
+from mlbot.registry.run_repository import origin_of
 from mlbot.setup import checks, scaffold
 from mlbot.setup.run_init import default_branch, existing_install
 
@@ -40,9 +45,19 @@ def doctor(directory: Path, environment: Mapping[str, str], console: Console, *,
         github = GitHub.connect(place.repository, token, api_url=api_url, progress=console.say)
         guard = config.guard if config else ()
         settings = read_settings(github, guard, environments=bool(config and config.environments))
+    _fetch_ledger(repository, place)
     findings = examine(repository, place, settings)
     console.result(_json(findings) if as_json else text(findings))
     return Exit.FAILED if any(each.severity is checks.Severity.ERROR for each in findings) else Exit.OK
+
+
+def _fetch_ledger(repository: Repository, place: Workplace | None) -> None:
+    """Know the remote's ledger as it is now, where nobody has to be asked for a password."""
+    url = origin_of(repository)
+    remote = Remote(url=place.clone_url, token=place.token) if place and place.token else Remote(url=url or "")
+    if url and (remote.token or remote.folder or url.startswith("file:")):
+        with suppress(MlbotError):
+            fetch_ledger(repository.root, remote)
 
 
 def examine(repository: Repository, place: Workplace | None, settings: Settings | None) -> tuple[checks.Finding, ...]:
@@ -65,6 +80,8 @@ def examine(repository: Repository, place: Workplace | None, settings: Settings 
     )
     findings = [*checks.check_setup(setup), *checks.check_workflows(workflows, guard)]
     findings += checks.check_release(config, there=RELEASE_PATH in documents)
+    loss = local_loss(root)
+    findings += checks.check_registry(read_view(root), loss.of(BRANCH) if loss else None)
     if settings is None:
         return checks.in_order((*findings, checks.finding("not-looked-at", case="no-token")))
     labels = [label for data in documents.values() for label in checks.labels_of(data)]
