@@ -18,6 +18,7 @@ from mlbot.delivery.deployment import (
     PromotionReason,
     RollbackFacts,
     RollbackReason,
+    Witness,
     begun,
     decide_approval,
     decide_lock,
@@ -28,7 +29,7 @@ from mlbot.delivery.deployment import (
     next_sequence,
     read_lock,
 )
-from mlbot.delivery.messages import words
+from mlbot.delivery.messages import plan_text, words
 from mlbot.ledger.entries import DeploymentIntent, LockEntry
 from mlbot.lib.record import Decision
 from mlbot.lib.version import Served, Stored
@@ -85,6 +86,7 @@ def promotion(**changes: Any) -> PromotionFacts:
     return PromotionFacts(**fields | changes)
 
 
+WITNESS = Witness(tag="adult-income@v1.1.0", by_mlbot=True)
 P = PromotionReason
 PROMOTIONS: tuple[tuple[PromotionReason, dict[str, Any], str], ...] = (
     (P.PROMOTABLE, {}, "adult-income@v1.1.0 may enter production"),
@@ -105,6 +107,8 @@ PROMOTIONS: tuple[tuple[PromotionReason, dict[str, Any], str], ...] = (
     (P.UNKNOWN_ENVIRONMENT, {"environments": ()}, "has no environment production"),
     (P.UNKNOWN_VERSION, {"released": None}, "was never released"),
     (P.UNKNOWN_VERSION, {"released": None, "versions": ()}, "was never released"),
+    (P.UNKNOWN_MODEL, {"released": None, "models": ("churn",)}, "has no model adult-income"),
+    (P.UNRECORDED, {"released": None, "models": ("churn",), "witness": WITNESS}, "but the ledger has no release of"),
     (P.DEPRECATED, {"deprecated": True}, "is deprecated"),
     (P.LOCKED, {"lock": LOCK}, "is locked by bob since 2026-11-20T16:00:00Z: audit."),
     (P.LOCKED, {"lock": LOCK, "under_way": holder()}, "is locked"),
@@ -234,6 +238,8 @@ ROLLBACKS: tuple[tuple[RollbackReason, dict[str, Any], Served | None, str], ...]
     (R.ALREADY_LIVE, {"to": "1.3.0"}, THREE, "v1.3.0 is live in production already"),
     (R.UNKNOWN_ENVIRONMENT, {"environment": "moon"}, TWO, "has no environment moon"),
     (R.NO_REASON, {"why": "  "}, TWO, "needs a reason"),
+    (R.UNRECORDED, {"once_live": (), "good": (), "witness": WITNESS}, None, "the ledger has no deployment of"),
+    (R.UNKNOWN_MODEL, {"once_live": (), "good": (), "models": ("churn",)}, None, "has no model adult-income"),
     (R.NOTHING_LIVE, {"once_live": (), "good": ()}, None, "was ever live"),
     (R.NOTHING_BEFORE, {"good": (THREE,)}, None, "Before v1.3.0 no version"),
     (R.NEVER_LIVE, {"to": "9.0.0"}, None, "adult-income@v9.0.0 was never live"),
@@ -344,6 +350,36 @@ def test_a_lock_says_who_holds_it_and_nothing_else_is_believed() -> None:
         assert read_lock(text) is None
 
 
+@pytest.mark.parametrize(
+    ("changes", "hint"),
+    [
+        ({"environment": "prodution"}, "Did you mean production?"),
+        ({"environment": "moon"}, "The environments are: "),
+        ({"released": None, "model": "adult_incme", "models": ("adult-income", "churn")}, "Did you mean adult-income?"),
+        (
+            {"released": None, "model": "moon", "models": ("adult-income", "churn")},
+            "The models are: adult-income, churn.",
+        ),
+        ({"released": None, "version": "1.1.1"}, "Did you mean v1.1.0?"),
+        ({"released": None, "version": "9.9.9"}, "The latest versions are: v1.0.0, v1.1.0."),
+        ({"released": None, "witness": WITNESS}, "mlbot registry restore"),
+        ({"released": None, "witness": WITNESS.model_copy(update={"by_mlbot": False})}, "Release it: mlbot release"),
+    ],
+)
+def test_what_was_meant_is_asked(changes: dict[str, Any], hint: str) -> None:
+    known = promotion(**changes)
+    assert hint in words(decide_promotion(known).reason, known).hint
+    for_approval = known.model_dump(include=set(ApprovalFacts.model_fields) & set(PromotionFacts.model_fields))
+    asked = ApprovalFacts(**for_approval | {"actor": "bob", "released": known.released})
+    assert hint in words(decide_approval(asked).reason, asked).hint
+
+
+def test_an_approval_of_ones_own_is_named() -> None:
+    shown = plan_text(promotion(approvers=("ada",)))
+    assert "0 of 1 (not counted: ada, who asks for it)" in shown
+    assert "1 of 1 (bob, not counted: ada, who asks for it)" in plan_text(promotion(approvers=("ada", "bob")))
+
+
 def test_deployments_count_up_whatever_became_of_them() -> None:
     assert next_sequence([], "adult-income", "production") == 1
     entries = [deployment(1, 1, state="failed"), deployment(2, 2, state="started")]
@@ -367,6 +403,8 @@ ENVIRONMENT: dict[str, Any] = {"environment": "production", "environments": ENVI
         (ApprovalReason.UNKNOWN_ENVIRONMENT, {"environment": "moon"}, "has no environment moon"),
         (ApprovalReason.UNKNOWN_VERSION, {"released": None}, "was never released"),
         (ApprovalReason.UNKNOWN_VERSION, {"released": None, "versions": ("1.0.0",)}, "was never released"),
+        (ApprovalReason.UNKNOWN_MODEL, {"released": None, "models": ("churn",)}, "has no model adult-income"),
+        (ApprovalReason.UNRECORDED, {"released": None, "witness": WITNESS}, "but the ledger has no release of"),
     ],
 )
 def test_each_reason_of_an_approval(reason: ApprovalReason, changes: dict[str, Any], said: str) -> None:
@@ -380,10 +418,11 @@ def test_each_reason_of_an_approval(reason: ApprovalReason, changes: dict[str, A
 @pytest.mark.parametrize(
     ("reason", "changes", "said"),
     [
-        (LockReason.LOCKS, {"close": True}, "production is locked: nothing is promoted into it"),
+        (LockReason.LOCKS, {"close": True, "why": "audit"}, "production is locked: nothing is promoted into it"),
         (LockReason.UNLOCKS, {"close": False, "lock": LOCK}, "production is open"),
         (LockReason.ALREADY_LOCKED, {"close": True, "lock": LOCK}, "is locked already, by bob since"),
         (LockReason.NOT_LOCKED, {"close": False}, "is not locked"),
+        (LockReason.NO_REASON, {"close": True, "why": " "}, "needs a reason"),
     ],
 )
 def test_each_reason_of_a_lock(reason: LockReason, changes: dict[str, Any], said: str) -> None:

@@ -17,8 +17,9 @@ from mlbot.delivery.messages import words
 from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, approve, promote, rollback, set_lock
 from mlbot.delivery.run_release import ReleaseRequest, release
 from mlbot.errors import NotEvaluatedError, RefusedError, UsageError
+from mlbot.git.ledger import COPY, LedgerLostError
 from mlbot.git.locks import LockRef
-from mlbot.ledger.entries import DeploymentEntry, DeploymentIntent
+from mlbot.ledger.entries import BRANCH, DeploymentEntry, DeploymentIntent
 from mlbot.ledger.queries import deployments, live, locks
 from mlbot.ledger.queries import locked as lock_of
 from mlbot.lib.version import Version
@@ -568,7 +569,8 @@ def test_a_lock_says_who_and_why_and_counts_up(world: World) -> None:
     assert set_lock(world.context("Eve"), "staging", close=False).entry
     assert lock_of(world.entries(), "staging") is None
     assert not set_lock(world.context("Eve"), "staging", close=False).entry
-    assert set_lock(world.context("Eve"), "staging", close=True).entry
+    assert set_lock(world.context("Eve"), "staging", close=True).decision.reason == "no-reason"
+    assert set_lock(world.context("Eve"), "staging", close=True, reason="audit").entry
     assert [each.sequence for each in locks(world.entries(), "staging")] == [1, 2, 3]
     assert lock_of(world.entries(), "production") is None
 
@@ -583,3 +585,59 @@ def test_an_unknown_environment_is_not_locked(world: World) -> None:
     with pytest.raises(UsageError, match="no environment 'moon'") as error:
         set_lock(world.context(), "moon", close=True)
     assert "staging, production" in error.value.hint
+    with pytest.raises(UsageError) as error:
+        set_lock(world.context(), "stagin", close=True)
+    assert error.value.hint == "Did you mean staging?"
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "hint"),
+    [("tniy", "v1", "Did you mean tiny?"), ("tiny", "v1", "Did you mean v1.0.1?"), ("tiny", "one", "three numbers")],
+)
+def test_what_is_no_version_is_helped(world: World, model: str, version: str, hint: str) -> None:
+    promotion = PromotionRequest(model=model, version=version, environment="staging")
+    back = RollbackRequest(model=model, environment="staging", to=version, reason="slow")
+    for act in (
+        lambda: promote(world.context(), promotion),
+        lambda: rollback(world.context(), back),
+        lambda: approve(world.context(), model, version, "staging"),
+    ):
+        with pytest.raises(UsageError) as error:
+            act()
+        assert hint in error.value.hint
+
+
+def forget_ledger(world: World) -> None:
+    for ref in (f"refs/heads/{BRANCH}", COPY):
+        world.sandbox.git("push", "--quiet", "origin", f":{ref}")
+
+
+def test_without_its_ledger_nothing_is_said_to_be_new(world: World) -> None:
+    deploy(world, "1.0.0", "1.0.1")
+    world.sandbox.git("push", "--quiet", "origin", f":refs/heads/{BRANCH}")
+    for act in (
+        lambda: deploy(world, "1.0.0"),
+        lambda: go_back(world),
+        lambda: release(world.context(), ReleaseRequest(model="tiny")),
+    ):
+        with pytest.raises(LedgerLostError):
+            act()
+    forget_ledger(world)
+    result = promote(world.context(), PromotionRequest(model="tiny", version="1.0.1", environment="staging"))
+    assert result.decision.reason == "unrecorded"
+    assert go_back(world).decision.reason == "unrecorded"
+    assert approve(world.context(), "tiny", "1.0.1", "production").decision.reason == "unrecorded"
+
+
+def test_a_step_that_failed_ends_in_whole_sentences(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    deploy(world, "1.0.0")
+
+    def full(*_arguments: object) -> None:
+        raise NotEvaluatedError("[Errno 28] No space left on device", hint="Check that the place is there.")
+
+    monkeypatch.setattr(FilesTarget, "stage", full)
+    entry = promote(world.context(), PromotionRequest(model="tiny", version="1.0.1", environment="staging")).deployment
+    assert entry is not None
+    assert entry.detail.startswith(
+        "[Errno 28] No space left on device. Check that the place is there. Nothing was moved"
+    )

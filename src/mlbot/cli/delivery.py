@@ -124,7 +124,7 @@ def rollback(directory: Path, *, quiet: bool, as_json: bool, **asked: Any) -> Ex
 
 @click.command(epilog=example('mlbot lock production --reason "audit until Friday"'))
 @click.argument("environment")
-@option("--reason", default="", show_default=False, help="Why, for the ledger.")
+@option("--reason", default="", show_default=False, help="Why, for the ledger; needed.")
 @json_option
 @common
 def lock(directory: Path, *, quiet: bool, environment: str, reason: str, as_json: bool) -> Exit:

@@ -4,9 +4,10 @@ A promotion, a rollback, an approval and a lock each decide by checks in their o
 `templates/release/`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from enum import StrEnum
 
+from mlbot.config.errors import nearest
 from mlbot.ledger.entries import Action, Actor, ApprovalEntry, DeploymentEntry, DeploymentIntent, Entry, LockEntry
 from mlbot.ledger.queries import deployments, live, unfinished
 from mlbot.lib.record import Count, Decision, Digest, Name, Record, canonical, decide
@@ -67,6 +68,32 @@ def read_lock(text: str) -> DeploymentIntent | None:
         return None
 
 
+class Witness(Record):
+    """A tag that says what the ledger does not."""
+
+    tag: str
+    by_mlbot: bool  # whether mlbot made it, so that the ledger had it once
+
+
+class _NamedFacts(Record):
+    """What was asked for by its name, and the names that there are."""
+
+    model: Name
+    environment: Name
+    models: tuple[Name, ...] = ()  # all that the guarded branch's config has; none: not looked at
+    environments: tuple[Name, ...]
+    witness: Witness | None = None  # a tag of what the ledger has nothing of
+
+    def near(self, word: str, known: Collection[str]) -> str:
+        """The known name that was probably meant; empty where none is near."""
+        return nearest(word, known) or ""
+
+    @property
+    def foreign(self) -> bool:
+        """Whether there is no such model."""
+        return bool(self.models) and self.model not in self.models
+
+
 class PromotionReason(StrEnum):
     """Why a promotion goes ahead or does not. A closed list."""
 
@@ -74,6 +101,8 @@ class PromotionReason(StrEnum):
     RESUMED = "resumed"  # the same promotion was begun and not finished: it goes on
     ALREADY_LIVE = "already-live"  # this very version is live there: nothing is done, and that is no failure
     UNKNOWN_ENVIRONMENT = "unknown-environment"
+    UNRECORDED = "unrecorded"  # there is a tag of the version, and no release in the ledger
+    UNKNOWN_MODEL = "unknown-model"
     UNKNOWN_VERSION = "unknown-version"
     DEPRECATED = "deprecated"
     LOCKED = "locked"
@@ -86,13 +115,10 @@ class PromotionReason(StrEnum):
     BYTES_DIFFER = "bytes-differ"
 
 
-class _DeploymentFacts(Record):
+class _DeploymentFacts(_NamedFacts):
     """What a promotion and a rollback are both decided from."""
 
-    model: Name
-    environment: Name
     requester: Actor
-    environments: tuple[Name, ...]  # all that the guarded branch's config has
     drifted: bool = False  # whether the target serves something else than the ledger says
     under_way: DeploymentIntent | None = None  # the deployment that was begun there and has not ended
     stored: Stored | None = None  # None before the store was asked, so that a plan can be shown first
@@ -145,6 +171,8 @@ def decide_promotion(facts: PromotionFacts) -> PromotionDecision:
 def _promotion_checks(facts: PromotionFacts) -> Iterator[tuple[PromotionReason, bool]]:
     after, busy = facts.after, facts.under_way is not None
     yield PromotionReason.UNKNOWN_ENVIRONMENT, facts.environment not in facts.environments
+    yield PromotionReason.UNRECORDED, facts.released is None and facts.witness is not None
+    yield PromotionReason.UNKNOWN_MODEL, facts.released is None and facts.foreign
     yield PromotionReason.UNKNOWN_VERSION, facts.released is None
     yield PromotionReason.UNDER_WAY, busy and not facts.resumes("promotion", facts.version)
     yield PromotionReason.ALREADY_LIVE, facts.live == facts.goal and not busy and not facts.drifted
@@ -167,6 +195,8 @@ class RollbackReason(StrEnum):
     ALREADY_LIVE = "already-live"
     UNKNOWN_ENVIRONMENT = "unknown-environment"
     NO_REASON = "no-reason"
+    UNRECORDED = "unrecorded"  # a tag says that something is live, and the ledger has no deployment there
+    UNKNOWN_MODEL = "unknown-model"
     NOTHING_LIVE = "nothing-live"
     NOTHING_BEFORE = "nothing-before"
     NEVER_LIVE = "never-live"
@@ -216,6 +246,8 @@ def _rollback_checks(facts: RollbackFacts) -> Iterator[tuple[RollbackReason, boo
     yield RollbackReason.UNKNOWN_ENVIRONMENT, facts.environment not in facts.environments
     yield RollbackReason.NO_REASON, not facts.why.strip()
     if facts.goal is None:
+        yield RollbackReason.UNRECORDED, facts.witness is not None
+        yield RollbackReason.UNKNOWN_MODEL, facts.foreign and not facts.once_live
         yield RollbackReason.NEVER_LIVE, facts.to is not None
         yield RollbackReason.NOTHING_LIVE, facts.live is None
         yield RollbackReason.NOTHING_BEFORE, True
@@ -261,17 +293,16 @@ class ApprovalReason(StrEnum):
     ALREADY_APPROVED = "already-approved"  # the same person approved before: nothing is done, and that is no failure
     NOT_NEEDED = "not-needed"  # the environment asks for none: nothing is done, and that is no failure
     UNKNOWN_ENVIRONMENT = "unknown-environment"
+    UNRECORDED = "unrecorded"
+    UNKNOWN_MODEL = "unknown-model"
     UNKNOWN_VERSION = "unknown-version"
 
 
-class ApprovalFacts(Record):
+class ApprovalFacts(_NamedFacts):
     """All that an approval is decided from."""
 
-    model: Name
     version: str
-    environment: Name
     actor: Actor
-    environments: tuple[Name, ...]
     released: Digest | None = None
     versions: tuple[str, ...] = ()
     needed: Count = 0
@@ -289,6 +320,8 @@ def decide_approval(facts: ApprovalFacts) -> ApprovalDecision:
 
 def _approval_checks(facts: ApprovalFacts) -> Iterator[tuple[ApprovalReason, bool]]:
     yield ApprovalReason.UNKNOWN_ENVIRONMENT, facts.environment not in facts.environments
+    yield ApprovalReason.UNRECORDED, facts.released is None and facts.witness is not None
+    yield ApprovalReason.UNKNOWN_MODEL, facts.released is None and facts.foreign
     yield ApprovalReason.UNKNOWN_VERSION, facts.released is None
     before = {each.casefold() for each in facts.approvers}
     yield ApprovalReason.ALREADY_APPROVED, facts.actor.casefold() in before
@@ -310,6 +343,7 @@ class LockReason(StrEnum):
     UNLOCKS = "unlocks"
     ALREADY_LOCKED = "already-locked"
     NOT_LOCKED = "not-locked"
+    NO_REASON = "no-reason"
 
 
 class LockFacts(Record):
@@ -317,6 +351,7 @@ class LockFacts(Record):
 
     environment: Name
     close: bool
+    why: str = ""  # the reason that was given
     lock: LockEntry | None = None  # the lock that closes it now
 
 
@@ -332,6 +367,7 @@ def decide_lock(facts: LockFacts) -> LockDecision:
 def _lock_checks(facts: LockFacts) -> Iterator[tuple[LockReason, bool]]:
     yield LockReason.ALREADY_LOCKED, facts.close and facts.lock is not None
     yield LockReason.NOT_LOCKED, not facts.close and facts.lock is None
+    yield LockReason.NO_REASON, facts.close and not facts.why.strip()
 
 
 class LockResult(Record):

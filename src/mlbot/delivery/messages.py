@@ -195,7 +195,8 @@ def message_approval(result: deployment.ApprovalResult, then: StatusMessage | No
 def message_lock(result: deployment.LockResult) -> StatusMessage:
     """An environment that was closed or opened, or was so already."""
     reason = result.decision.reason
-    return StatusMessage(state=RequestState.DONE, reason=reason, **dict(words(reason, result.facts, github=True)))
+    state = RequestState.REFUSED if result.decision.refused else RequestState.DONE
+    return StatusMessage(state=state, reason=reason, **dict(words(reason, result.facts, github=True)))
 
 
 # A version's issue: what it is, where it is, and what may be written next.
@@ -403,8 +404,9 @@ def _conditions(facts: deployment.PromotionFacts) -> Iterator[tuple[str, str]]:
         before = f"v{facts.after.live.version}" if facts.after.live else "nothing"
         yield "comes after", f"{facts.after.environment}, which serves {before}"
     if facts.needed:
-        by = f" ({', '.join(facts.counted)})" if facts.counted else ""
-        yield "approvals", f"{len(facts.counted)} of {facts.needed}{by}"
+        own = sorted(set(facts.approvers) - set(facts.counted))
+        by = [*facts.counted, *(f"not counted: {each}, who asks for it" for each in own)]
+        yield "approvals", f"{len(facts.counted)} of {facts.needed}" + (f" ({', '.join(by)})" if by else "")
 
 
 def release_text(entry: ReleaseEntry) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Literal
 
+from mlbot.config.errors import nearest
 from mlbot.events.github import RefName
 from mlbot.gates.outcome import Outcome
 from mlbot.ledger.entries import ReleaseEntry, VerdictEntry
@@ -41,6 +42,7 @@ class TagFacts(Record):
     object_sha: Sha  # of the tag object; of the commit itself where the tag is lightweight
     commit: Sha | None  # what it points to when peeled; None where that is no commit
     annotated: bool
+    by_mlbot: bool = False  # whether mlbot made it, so that the ledger had the release once
 
 
 class ReleaseFacts(Record):
@@ -50,6 +52,7 @@ class ReleaseFacts(Record):
     version: str  # as `1.2.0`
     commit: Sha
     branch: RefName  # the guarded branch
+    models: tuple[Name, ...] = ()  # all that the guarded branch's config has
     configured: bool = True  # whether the commit's mlbot.yaml has the model
     merged: bool  # whether the commit is on the guarded branch
     tag: TagFacts | None = None
@@ -58,6 +61,11 @@ class ReleaseFacts(Record):
     parent_judged: bool = False  # whether the ledger has a verdict on the model as the commit's parent has it
     inconclusive: Literal["warn", "block"] = "block"  # the config's `inconclusive.promotion`
     stored: Stored | None = None  # None before the store was asked, so that a plan can be shown first
+
+    @property
+    def near(self) -> str:
+        """The model that was probably meant; empty where none is near."""
+        return nearest(self.model, self.models) or ""
 
     @property
     def verdict(self) -> VerdictEntry | None:

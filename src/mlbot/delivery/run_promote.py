@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from mlbot.config.errors import nearest
 from mlbot.delivery.deployment import (
     ApprovalFacts,
     ApprovalResult,
@@ -16,6 +17,7 @@ from mlbot.delivery.deployment import (
     PromotionFacts,
     RollbackDecision,
     RollbackFacts,
+    Witness,
     begun,
     decide_approval,
     decide_lock,
@@ -72,7 +74,7 @@ def promote(
         RefusedError: the token may not write, or another run took the deployment over.
         NotEvaluatedError: something does not answer, or a failed deployment could not be gone back from.
     """
-    version = Version.parse(request.version).text
+    version = _version(context, request.model, request.version)
     return try_with_lock(
         context,
         request.model,
@@ -89,13 +91,52 @@ def rollback(
     A deployment that has not ended is given up: its lock is taken over, and the ledger says that it failed. Errors: as
     `promote`.
     """
-    version = Version.parse(request.to).text if request.to is not None else None
+    version = _version(context, request.model, request.to) if request.to is not None else None
     return try_with_lock(
         context,
         request.model,
         request.environment,
         lambda lock: _Rollback(lock=lock, request=request, version=version, announce=announce).run(),
     )
+
+
+def _version(context: RepositoryContext, model: str, text: str) -> str:
+    """A version as the ledger has it.
+
+    Raises:
+        UsageError: it is none; the hint is the model or the version that was probably meant.
+    """
+    try:
+        return Version.parse(text).text
+    except UsageError as error:
+        versions, models = releases(context.of_model(model), model), _models(context)
+        if model not in models and not versions:
+            near = nearest(model, models)
+            hint = f"Did you mean {near}?" if near else f"The models are: {', '.join(models)}."
+            raise UsageError(f"mlbot.yaml has no model {model!r}", hint=hint) from error
+        there = [f"v{each.version}" for each in reversed(versions)]
+        near = next((each for each in there if each.startswith(f"v{text.removeprefix('v')}")), nearest(text, there))
+        if near is None:
+            raise
+        raise UsageError(error.what, hint=f"Did you mean {near}?") from error
+
+
+def _models(context: RepositoryContext) -> tuple[str, ...]:
+    return tuple(each.name for each in context.config.models)
+
+
+def _witness(context: RepositoryContext, model: str, version: str) -> Witness | None:
+    """The tag of a version that the ledger has no release of; None where there is none either."""
+    with context.tags() as tags:
+        found = tags.registry().of_model(model).find(Version.parse(version))
+    return Witness(tag=found.tag, by_mlbot=found.note is not None) if found else None
+
+
+def _live_witness(context: RepositoryContext, model: str, environment: str) -> Witness | None:
+    """The tag of mlbot's that says a version is in an environment."""
+    with context.tags() as tags:
+        found = tags.registry().of_model(model).current(environment)
+    return Witness(tag=found.tag, by_mlbot=True) if found and found.note else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,6 +244,8 @@ class _Promotion(_Attempt):
             version=version,
             environment=name,
             requester=under_way.actor if under_way and resumed else context.actor,
+            models=_models(context),
+            witness=None if released else _witness(context, model, version),
             environments=tuple(each.name for each in context.config.environments),
             released=released.digest if released else None,
             versions=tuple(each.version for each in releases(entries, model)),
@@ -232,6 +275,8 @@ class _Rollback(_Attempt):
             environment=name,
             requester=context.actor,
             why=self.request.reason,
+            models=_models(context),
+            witness=None if succeeded else _live_witness(context, model, name),
             to=self.version,
             environments=tuple(each.name for each in context.config.environments),
             once_live=tuple(map(served_of, succeeded)),
@@ -260,7 +305,7 @@ def approve(
         RefusedError: the token may not write.
         NotEvaluatedError: the remote does not answer.
     """
-    text = Version.parse(version).text
+    text = _version(context, model, version)
     entries = context.of_model(model)
     released, settings = release_of(entries, model, text), context.environment(environment)
     facts = ApprovalFacts(
@@ -268,6 +313,8 @@ def approve(
         version=text,
         environment=environment,
         actor=context.actor,
+        models=_models(context),
+        witness=None if released else _witness(context, model, text),
         environments=tuple(each.name for each in context.config.environments),
         released=released.digest if released else None,
         versions=tuple(each.version for each in releases(entries, model)),
@@ -300,10 +347,12 @@ def set_lock(context: RepositoryContext, environment: str, *, close: bool, reaso
         NotEvaluatedError: the remote does not answer.
     """
     if context.environment(environment) is None:
-        known = ", ".join(each.name for each in context.config.environments) or "none"
-        raise UsageError(f"mlbot.yaml has no environment {environment!r}", hint=f"The environments are: {known}.")
+        known = [each.name for each in context.config.environments]
+        near = nearest(environment, known)
+        hint = f"Did you mean {near}?" if near else f"The environments are: {', '.join(known) or 'none'}."
+        raise UsageError(f"mlbot.yaml has no environment {environment!r}", hint=hint)
     entries = context.entries("lock", environment)
-    facts = LockFacts(environment=environment, close=close, lock=locked(entries, environment))
+    facts = LockFacts(environment=environment, close=close, why=reason, lock=locked(entries, environment))
     decision = decide_lock(facts)
     if not decision.go:
         return LockResult(facts=facts, decision=decision)

@@ -31,7 +31,7 @@ from mlbot.protocol.artifacts import Training
 from mlbot.protocol.golden import Golden, digest_of
 from mlbot.protocol.golden import canonical as golden_bytes
 from mlbot.registry.run_repository import RepositoryContext, Tags
-from mlbot.registry.tags import Registry, TagNote, stage_tag, version_tag
+from mlbot.registry.tags import Registry, TagNote, read_note, stage_tag, version_tag
 from mlbot.report.report import MOST_BYTES, ModelReport
 
 # `mlbot release`: give a version to judged bytes. Verify everything, tag the commit, write the ledger.
@@ -134,6 +134,7 @@ class _Release:
             version=version.text,
             commit=commit,
             branch=self.context.branch,
+            models=tuple(each.name for each in self.context.config.models),
             configured=keys is not None,
             merged=self.context.is_merged(commit),
             tag=_tag_facts(_find(every, version_tag(model, version))),
@@ -302,7 +303,13 @@ def _find(tags: Iterable[TagRef], name: str) -> TagRef | None:
 def _tag_facts(tag: TagRef | None) -> TagFacts | None:
     if tag is None:
         return None
-    return TagFacts(name=tag.name, object_sha=tag.object_sha, commit=tag.commit_sha, annotated=tag.annotated)
+    return TagFacts(
+        name=tag.name,
+        object_sha=tag.object_sha,
+        commit=tag.commit_sha,
+        annotated=tag.annotated,
+        by_mlbot=read_note(tag.message) is not None,
+    )
 
 
 _MOST_DEPTH = 64

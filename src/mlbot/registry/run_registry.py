@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
+from mlbot.config.errors import nearest
 from mlbot.console import Console
 from mlbot.errors import Exit, UsageError
 from mlbot.git.command import try_git
@@ -207,9 +207,9 @@ def _version(model: views.ModelDetail, version: Version) -> views.VersionView:
 
 
 def _hint(word: str, known: Sequence[str]) -> str:
-    close = get_close_matches(word, known, 1)
-    if close:
-        return f"Did you mean {close[0]}?"
+    near = nearest(word, known)
+    if near:
+        return f"Did you mean {near}?"
     if not known:
         return "There are none yet here. Fetch what others have: --fetch"
     return f"There are: {', '.join(known[-10:])}."
