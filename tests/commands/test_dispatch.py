@@ -18,6 +18,7 @@ from tests.support.command_samples import (
     pull,
     text_of,
 )
+from tests.support.forge_samples import POLICY
 
 from mlbot.commands import retrain, waive
 from mlbot.commands.dispatch import LIMIT, refusals
@@ -79,6 +80,13 @@ def test_a_retraining_is_recorded_run_judged_and_shown_in_this_order() -> None:
     assert dispatch == Dispatch(workflow="mlbot-judge.yml", ref="main", inputs={"run-id": "7", "run-attempt": "2"})
     assert isinstance(status, SetStatus)
     assert (status.state, status.attempt, status.subject.sha) == ("pending", attempt, HEAD)
+
+
+def test_where_several_branches_are_guarded_each_has_its_own_status_pending_too() -> None:
+    policy = POLICY.model_copy(update={"guard": ("main", "dev")})
+    found = decided("/retrain", facts(policy=policy))
+    statuses = [each for each in found.effects if isinstance(each, SetStatus)]
+    assert [(each.context, each.state) for each in statuses] == [("mlbot/main", "pending"), ("mlbot", "pending")]
 
 
 @pytest.mark.parametrize("known", [facts(), fork()])

@@ -10,9 +10,11 @@ import requests
 import responses
 from hypothesis import given
 from hypothesis import strategies as st
+from responses.matchers import query_param_matcher
 from tests.fake_github import ops_actions
 from tests.fake_github.runs import Run
 from tests.github.setting import NAME, Setting
+from tests.support import forge_samples
 
 from mlbot.events.github import CommentFacts, Conclusion, Edits, State
 from mlbot.github import api
@@ -70,12 +72,33 @@ def test_a_forks_run_and_its_pull_request(setting: Setting, train: Run) -> None:
     assert client.pull_request(pull.number) == pull
 
 
-def test_a_run_whose_fork_is_gone_has_no_pull_request(setting: Setting, train: Run) -> None:
+def test_a_pull_request_is_found_by_its_head_where_the_fork_of_the_run_is_gone(setting: Setting, train: Run) -> None:
     client = setting.client(READ)
-    run = client.run(train.id).model_copy(update={"head_owner": None})
-    before = len(setting.fake.requests)
-    assert client.pull_requests_of(run) == ()
-    assert len(setting.fake.requests) == before
+    run = client.run(train.id).model_copy(update={"head_owner": None, "head_repository_id": None})
+    (pull,) = client.pull_requests_of(run)
+    assert pull.head_sha == run.head_sha
+    assert client.pull_request_numbers(run) == frozenset()
+
+
+def listed(number: int, sha: str, ref: str = "x", **changes: Any) -> dict[str, Any]:
+    head = {"sha": sha, "ref": ref, "repo": {"id": 9}}
+    base = {"ref": "main", "repo": {"id": 1}}
+    return {"number": number, "state": "open", "head": head, "base": base, "user": None, **changes}
+
+
+def test_every_open_pull_request_with_the_head_is_found_whatever_the_others_are() -> None:
+    """One that closes while the pages are read moves another one over their edge: those of the branch are asked for."""
+    head, odd = "a" * 40, listed(3, "b" * 40, base=None)
+    many = [listed(number, "c" * 40) for number in range(100, 198)]
+    with responses.RequestsMock() as mocked:
+        path = "https://api.github.com:443/repos/acme/models/pulls"
+        own, other, gone = listed(1, head, "deeper"), listed(2, head), listed(5, head)
+        gone["head"]["repo"] = None
+        every = {"state": "open", "per_page": "100", "page": "1"}
+        mocked.get(path, json=[odd, other, gone, *many], match=[query_param_matcher(every)])
+        mocked.get(path, json=[own], match=[query_param_matcher(every | {"head": "eve:deeper"})])
+        found = GitHub.connect("acme/models", "ghp_x").pull_requests_of(forge_samples.run(head_sha=head))
+    assert sorted((each.number, each.head_repository_id) for each in found) == [(1, 9), (2, 9), (5, None)]
 
 
 def test_attempts(setting: Setting, train: Run) -> None:

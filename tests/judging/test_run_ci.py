@@ -6,6 +6,7 @@ import pickle
 import stat
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tests.support.hosted import Stage, archive, trained
 from tests.support.onnx_samples import columns
 
 from mlbot.errors import Exit
+from mlbot.github.transport import Answer, Request, Transport
 
 pytestmark = pytest.mark.usefixtures("git_settings")
 
@@ -232,6 +234,189 @@ def test_fifty_models_cost_no_more(stage: Stage, good: Path) -> None:
     assert stage.publish() == Exit.OK
     assert len(stage.github.requests.of("/repos")) - before <= 10
     assert "m49" in stage.comments[0]
+
+
+LENIENT = user.CONFIG[: user.CONFIG.index("    gates:")] + "    gates:\n      size_mb: {max: 100}\n"
+GUARDS = "guard: [main, dev]\n"
+
+
+@pytest.fixture
+def strict(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """A pull request into main whose model lost a feature; the branch dev asks for next to nothing."""
+    changed: dict[str, Any] = {"mlbot.yaml": user.CONFIG + GUARDS}
+    models = user.repository(github, **changed)
+    github.user("boss").push("dev", {"mlbot.yaml": LENIENT + GUARDS})
+    github.world.queue.clear()
+    github.world.runs.clear()
+    return Stage.opened(github, tmp_path, monkeypatch, tiny.params(mode="lost"), models)
+
+
+def train_all(stage: Stage, candidate: Path) -> None:
+    for seed in (0, 1):
+        stage.upload(seed, trained(candidate, seed))
+    stage.finish()
+
+
+def settle(stage: Stage) -> None:
+    assert stage.judge() == Exit.OK
+    assert stage.publish() == Exit.OK
+
+
+@pytest.mark.parametrize("strict_last", [True, False])
+def test_a_head_in_two_pull_requests_is_judged_for_each_and_the_worst_counts(
+    strict: Stage, bad: Path, *, strict_last: bool
+) -> None:
+    """In whichever order the trainings end, and the judges."""
+    lenient = strict.beside("dev")
+    first, last = (lenient, strict) if strict_last else (strict, lenient)
+    train_all(first, bad)
+    settle(first)
+    assert first.statuses["mlbot"] != "success"
+    train_all(last, bad)
+    settle(last)
+    assert last.statuses == {"mlbot/main": "failure", "mlbot/dev": "success", "mlbot": "failure"}
+    assert len(strict.comments) == len(lenient.comments) == 1
+    assert "Ready to merge" not in strict.comments[0]
+    settle(first)  # again, and late
+    assert last.statuses == {"mlbot/main": "failure", "mlbot/dev": "success", "mlbot": "failure"}
+
+
+def test_a_success_for_one_branch_is_none_for_another_that_the_head_is_proposed_for_later(
+    strict: Stage, bad: Path
+) -> None:
+    strict.github.user("alice").edit_pull_request(strict.pull, base="dev")
+    lenient = replace(strict, run=strict.newest_run(), folder=strict.folder / "retargeted").begun()
+    train_all(lenient, bad)
+    settle(lenient)
+    assert lenient.statuses == {"mlbot/dev": "success", "mlbot": "success"}
+    also = strict.beside("main")
+    assert also.mlbot("pending", rights=hosted.WRITES) == Exit.OK
+    assert also.statuses == {"mlbot/dev": "pending", "mlbot/main": "pending", "mlbot": "pending"}
+    settle(lenient)  # a late judge of the earlier run
+    assert also.statuses["mlbot/main"] != "success"
+    assert also.statuses["mlbot"] != "success"
+
+
+def test_a_closed_pull_request_is_no_part_of_the_worst_and_its_end_trains_nothing(strict: Stage, bad: Path) -> None:
+    lenient = strict.beside("dev")
+    for each in (strict, lenient):
+        train_all(each, bad)
+    settle(lenient)
+    assert lenient.statuses["mlbot"] == "failure"
+    strict.github.user("alice").close(strict.pull)
+    end = replace(lenient, run=lenient.newest_run(), folder=strict.folder / "closed").begun()
+    assert end.run.id not in {strict.run.id, lenient.run.id}
+    end.finish("skipped")
+    settle(end)
+    assert end.statuses["mlbot"] == end.statuses["mlbot/dev"] == "success"
+    assert end.statuses["mlbot/main"] == "failure"
+
+
+def test_a_pull_request_that_closes_between_judge_and_publisher_does_not_count(strict: Stage, bad: Path) -> None:
+    lenient = strict.beside("dev")
+    for each in (strict, lenient):
+        train_all(each, bad)
+    assert lenient.judge() == Exit.OK
+    strict.github.user("alice").close(strict.pull)
+    assert lenient.publish() == Exit.OK
+    assert (lenient.statuses["mlbot"], lenient.statuses["mlbot/dev"]) == ("success", "success")
+    assert strict.comments == []
+
+
+def test_files_that_were_not_left_for_a_pull_request_are_no_verdict_on_it(strict: Stage, bad: Path) -> None:
+    """Its own training is under way: it is waited for. It is over: an error."""
+    lenient = strict.beside("dev")
+    lenient.finish()
+    settle(lenient)
+    assert set(lenient.statuses.values()) == {"pending"}
+    train_all(strict, bad)
+    settle(strict)
+    assert strict.statuses == {"mlbot/main": "failure", "mlbot/dev": "success", "mlbot": "failure"}
+
+
+def test_nothing_left_for_anybody_is_an_error(strict: Stage) -> None:
+    lenient = strict.beside("dev")
+    for each in (strict, lenient):
+        each.finish()
+    settle(lenient)
+    assert set(lenient.statuses.values()) == {"error"}
+
+
+def test_a_head_into_an_unguarded_branch_ends_with_success_and_says_why(
+    github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = user.repository(github)
+    github.user("boss").push("side")
+    stage = Stage.opened(github, tmp_path, monkeypatch, tiny.params(mode="lost"), models)
+    github.user("alice").edit_pull_request(stage.pull, base="side")
+    stage = replace(stage, run=stage.newest_run(), folder=tmp_path / "side").begun()
+    stage.finish()
+    settle(stage)
+    assert stage.status == (
+        "success",
+        "Nothing is guarded here: mlbot.yaml does not name the branch that this goes into.",
+    )
+    assert stage.comments == []
+
+
+def test_a_fork_that_is_deleted_between_run_and_judge_is_an_error_and_not_silence(
+    github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, good: Path
+) -> None:
+    stage = Stage.opened(github, tmp_path, monkeypatch, tiny.params(offset=1000))
+    train_all(stage, good)
+    pull = stage.pull.pull
+    assert pull is not None
+    pull.head_repo = None
+    settle(stage)
+    assert stage.status[0] == "error"
+    assert "The repository that this came from is gone" in stage.status[1]
+
+
+@dataclass
+class Moving:
+    """Does something right before the nth request of a job; what it wrote after that."""
+
+    nth: int
+    move: Callable[[], object]
+    seen: int = 0
+    writes: list[str] = field(default_factory=list)
+
+    def met(self, request: Request) -> None:
+        """Another request is on its way."""
+        self.seen += 1
+        if self.seen == self.nth:
+            self.move()
+        if self.seen > self.nth and request.verb != "GET":
+            self.writes.append(f"{request.verb} {request.path}")
+
+
+MOVES: dict[str, Callable[[Stage], object]] = {
+    "close": lambda stage: stage.github.user("alice").close(stage.pull),
+    "push": lambda stage: stage.github.user("alice").push("change", {"note.txt": "A later commit."}),
+    "retarget": lambda stage: stage.github.user("alice").edit_pull_request(stage.pull, base="side"),
+}
+
+
+@pytest.mark.parametrize("move", MOVES)
+@pytest.mark.parametrize("nth", range(1, 8))
+def test_a_pull_request_that_moves_between_any_two_requests_gets_no_word_about_what_it_was(
+    stage: Stage, good: Path, monkeypatch: pytest.MonkeyPatch, move: str, nth: int
+) -> None:
+    """But for a write that was on its way already."""
+    train_all(stage, good)
+    assert stage.judge() == Exit.OK
+    stage.github.user("boss").push("side")
+    moving = Moving(nth=nth, move=lambda: MOVES[move](stage))
+    answer = Transport.answer
+
+    def watched(self: Transport, request: Request) -> Answer:
+        moving.met(request)
+        return answer(self, request)
+
+    monkeypatch.setattr(Transport, "answer", watched)
+    assert stage.publish() == Exit.OK
+    assert moving.seen >= nth, "the job has fewer requests than this"
+    assert moving.writes == []
 
 
 WIDER = (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import samples
-from tests.support.forge_samples import ASKED, HEAD, OURS, PLACE, judge, subject
+from tests.support.forge_samples import ASKED, HEAD, OURS, PLACE, POLICY, judge, subject
 from tests.support.ledger_samples import entry
 from tests.support.report_parts import waiver
 
@@ -14,7 +14,7 @@ from mlbot.config.errors import Document, KeyPath, Position
 from mlbot.events.github import State
 from mlbot.judging.admission import _FINISHED
 from mlbot.lib.escape import one_line
-from mlbot.protocol.decision import Cause, FinishWithoutJudging, MergeGroupSubject, PushSubject
+from mlbot.protocol.decision import Cause, FinishWithoutJudging, MergeGroupSubject, PullRequestSubject, PushSubject
 from mlbot.protocol.marker import attempt_of, carries, marker_of, read_stamp
 from mlbot.protocol.operations import (
     AppendLedger,
@@ -38,6 +38,7 @@ from mlbot.publish.plan_operations import (
     publish,
     signature,
     status_of,
+    together,
     why_unjudged,
 )
 from mlbot.report.report import Report
@@ -237,3 +238,75 @@ def test_a_dry_run_says_each_operation_in_a_line(report: Report) -> None:
 def test_a_repositorys_own_pull_request_is_published_alike() -> None:
     own = judge(subject=subject(fork=False, head_repository_id=OURS))
     assert kinds(publish(own, samples.passing(), PLACE, WORDS)) == ["summary", "comment", "status"]
+
+
+TWO = POLICY.model_copy(update={"guard": ("main", "release/*")})
+
+
+def of(state: State, number: int = 42, branch: str = "main") -> list[Operation]:
+    """What is done about one pull request of a head."""
+    found = finish(
+        FinishWithoutJudging(
+            subject=subject(number=number, branch=branch), attempt=ASKED, cause=Cause.CANCELLED, state=state
+        ),
+        PLACE,
+        URL,
+    )
+    return list(found)
+
+
+def set_by(operations: tuple[Operation, ...]) -> dict[str, State]:
+    return {each.context: each.state for each in operations if isinstance(each, SetStatus)}
+
+
+def test_one_guarded_entry_has_one_status_and_the_words_of_its_verdict() -> None:
+    operations = publish(judge(), samples.passing(), PLACE, WORDS)
+    assert together([operations], POLICY) == operations
+
+
+@pytest.mark.parametrize(
+    ("states", "worst"),
+    [
+        ([State.SUCCESS, State.SUCCESS], State.SUCCESS),
+        ([State.SUCCESS, State.PENDING], State.PENDING),
+        ([State.PENDING, State.FAILURE], State.FAILURE),
+        ([State.ERROR, State.FAILURE], State.ERROR),
+        ([State.SUCCESS, State.PENDING, State.FAILURE, State.ERROR], State.ERROR),
+    ],
+)
+def test_the_status_of_a_head_is_the_worst_of_its_pull_requests(states: list[State], worst: State) -> None:
+    for order in (states, states[::-1]):
+        found = together([of(state, number) for number, state in enumerate(order, 1)], POLICY)
+        assert set_by(found) == {"mlbot": worst}
+        last = status(found)
+        assert isinstance(last.subject, PullRequestSubject)
+        assert {last.subject.number, *(each.number for each in last.beside)} == set(range(1, len(order) + 1))
+        assert last.description.startswith(f"#{last.subject.number}: ")
+        assert len(last.description) <= 140
+
+
+def test_each_guarded_entry_has_the_worst_of_its_own_branches_and_the_head_that_of_all() -> None:
+    operations = [of(State.FAILURE), of(State.SUCCESS, 2, "release/1"), of(State.PENDING, 3, "release/2")]
+    assert set_by(together(operations, TWO)) == {
+        "mlbot/main": State.FAILURE,
+        "mlbot/release": State.PENDING,
+        "mlbot": State.FAILURE,
+    }
+    assert set_by(together(operations[1:2], TWO)) == {"mlbot/release": State.SUCCESS, "mlbot": State.SUCCESS}
+    assert [each.kind for each in together(operations, TWO)][-3:] == ["status"] * 3
+
+
+@pytest.mark.parametrize("decision", [PUSH, QUEUE])
+def test_pushes_and_merge_groups_have_their_entrys_status_too(decision: Any) -> None:
+    operations = publish(decision, samples.passing(), PLACE, WORDS, [entry()])
+    assert set_by(together([operations], TWO)) == {"mlbot/main": State.SUCCESS, "mlbot": State.SUCCESS}
+
+
+def test_a_head_into_an_unguarded_branch_has_no_guarded_entrys_status() -> None:
+    """A success of it there would be on the commit before it is proposed for the guarded branch."""
+    assert set_by(together([of(State.SUCCESS, branch="side")], TWO)) == {"mlbot": State.SUCCESS}
+
+
+def test_what_may_not_be_written_is_not_joined() -> None:
+    operations = publish(judge(), samples.passing(), MUTE, WORDS)
+    assert together([operations], TWO) == operations

@@ -110,10 +110,11 @@ def test_nothing_of_a_pull_request_is_stored(stage: Stage, good: Path, tmp_path:
     out = judged(stage, good)
     upload_accepted(stage, accepted(out))
     handover: dict[str, Any] = json.loads((out / "report" / "decision.json").read_text())
-    decision = handover["decision"]
+    (judged_subject,) = handover["subjects"]
+    decision = judged_subject["decision"]
     sha, branch = decision["subject"]["sha"], decision["subject"]["branch"]
     subject = PullRequestSubject(number=1, sha=sha, branch=branch, head_ref="x", head_repository_id=1, fork=True)
-    handover["decision"] = {**decision, "subject": subject.model_dump()}
+    judged_subject["decision"] = {**decision, "subject": subject.model_dump()}
     (out / "report" / "decision.json").write_text(json.dumps(handover))
     stage.rewrite()
     assert store(stage) == Exit.OK

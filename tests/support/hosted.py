@@ -8,7 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,7 @@ from typing import Any, Final
 import pytest
 from tests.e2e import user
 from tests.fake_github import ops_actions
+from tests.fake_github.people import Person
 from tests.fake_github.runs import Run
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Issue, Repository
@@ -87,16 +88,45 @@ class Stage:
 
     @classmethod
     def opened(
-        cls, github: FakeGitHub, folder: Path, monkeypatch: pytest.MonkeyPatch, changes: Mapping[str, str]
+        cls,
+        github: FakeGitHub,
+        folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        changes: Mapping[str, str],
+        models: Repository | None = None,
     ) -> "Stage":
         """Alice opens a pull request; its run starts and waits."""
-        models = user.repository(github)
+        models = models or user.repository(github)
         pull = github.user("alice").pull_request("change", changes)
         run = next(run for run in github.world.runs.values() if run.workflow.path == ".github/workflows/mlbot.yml")
         github.world.queue.clear()
         ops_actions.begin(github.world, run)
         subprocess.run(["git", "clone", "--quiet", str(models.git.path), str(folder / "checkout")], check=True)
         return cls(github, models, pull, run, folder, monkeypatch)
+
+    def beside(self, base: str, who: Person | None = None) -> "Stage":
+        """The same head, in a pull request into another branch or from another fork; its run starts and waits."""
+        person = who or self.github.user("alice")
+        pull = person.open_pull_request("change", base)
+        return replace(
+            self, pull=pull, run=self.newest_run(), folder=self.folder / f"beside-{pull.number}", outputs={}
+        ).begun()
+
+    def newest_run(self) -> Run:
+        """The training run that GitHub started last."""
+        path = ".github/workflows/mlbot.yml"
+        return max(
+            (run for run in self.github.world.runs.values() if run.workflow.path == path), key=lambda run: run.id
+        )
+
+    def begun(self) -> "Stage":
+        """This stage, with its run begun and a checkout of its own."""
+        self.folder.mkdir()
+        self.github.world.queue.clear()
+        ops_actions.begin(self.github.world, self.run)
+        command = ["git", "clone", "--quiet", str(self.models.git.path), str(self.folder / "checkout")]
+        subprocess.run(command, check=True)
+        return self
 
     def upload(self, seed: int, content: Files | bytes, *, side: str = "candidate", run: Run | None = None) -> None:
         """An artifact of the run, whoever made it."""
@@ -199,6 +229,11 @@ class Stage:
     def status(self) -> tuple[str, str]:
         """The last status of head."""
         return user.statuses(self.models, user.head(self.pull))[-1]
+
+    @property
+    def statuses(self) -> dict[str, str]:
+        """The last state of each status of head."""
+        return {each.context: each.state for each in self.models.statuses if each.sha == user.head(self.pull)}
 
     @property
     def comments(self) -> list[str]:

@@ -98,7 +98,7 @@ class Retrain(_OfHead):
             facts.judge(attempt),
         )
         if not params:  # a trial moves no status
-            effects += (_status(facts, run, attempt, State.PENDING, "retraining", self.models),)
+            effects += _statuses(facts, run, attempt, State.PENDING, "retraining", self.models)
         return Decision(reason=Reason.DONE, values=values, records=(request,), effects=effects)
 
     def _params(self, facts: Facts) -> Params | Decision:
@@ -161,25 +161,31 @@ class Cancel(Command):
             return Decision(reason=Refusal.NOTHING_RUNS)
         run, pull = running[0], facts.pull_request
         counts = pull.open and facts.policy.guards(pull.base_ref) and facts.reruns.trial(run.this_attempt) is None
-        status = _status(facts, run, run.this_attempt, State.ERROR, "cancelled") if counts else None
+        statuses = _statuses(facts, run, run.this_attempt, State.ERROR, "cancelled") if counts else ()
         return Decision(
             reason=Reason.DONE,
             values={"count": len(running), "run": run.url},
-            effects=(*(CancelRun(run=each.id) for each in running), *filter(None, (status,))),
+            effects=(*(CancelRun(run=each.id) for each in running), *statuses),
         )
 
 
-def _status(
+def _statuses(
     facts: Facts, run: Run, attempt: Attempt, state: State, words: str, models: tuple[Name, ...] = ()
-) -> SetStatus:
+) -> tuple[SetStatus, ...]:
+    """The status of head, and the one of the pull request's entry where several are guarded."""
+    own = facts.policy.own_context(facts.pull_request.base_ref)
     text = phrase("commands/status_texts.md.j2", words, actor=facts.event.author, models=models)
-    return SetStatus(
-        subject=PullRequestSubject.of(facts.pull_request),
-        context=STATUS,
-        state=state,
-        description=one_line(text),
-        url=with_attempt(run.url, attempt),
-        attempt=attempt,
+    return tuple(
+        SetStatus(
+            subject=PullRequestSubject.of(facts.pull_request),
+            context=context,
+            state=state,
+            description=one_line(text),
+            url=with_attempt(run.url, attempt),
+            attempt=attempt,
+        )
+        for context in (own, STATUS)
+        if context is not None
     )
 
 

@@ -30,6 +30,7 @@ from mlbot.events.github import (
 )
 from mlbot.github.job import API_URL
 from mlbot.github.transport import (
+    PAGE,
     Answer,
     GitHubError,
     Headers,
@@ -164,14 +165,33 @@ class GitHub:
         return pull_request_of(self.ask("GET", f"/pulls/{number}"))
 
     def pull_requests_of(self, run: Run) -> tuple[PullRequest, ...]:
-        """The open pull requests from the branch that a run is of; none when its repository is gone.
+        """The open pull requests with the head of a run, and those from its branch.
 
-        Asked by head branch, since `pull_requests` of the run is empty for forks.
+        All open ones are listed, since `pull_requests` of the run is empty for forks, `/commits/SHA/pulls` too, and
+        another fork's pull request may have the same commit. Others may be odd: they are not read.
         """
+        query: dict[str, str | int] = {"state": "open"}
+        listed = list(self.transport.pages(self.request("GET", "/pulls", query=query)))
+        if len(listed) >= PAGE and run.head_owner and run.head_branch:  # one that closes moves others between pages
+            query |= {"head": f"{run.head_owner}:{run.head_branch}"}
+            listed += self.transport.pages(self.request("GET", "/pulls", query=query))
+        branch = (run.head_repository_id, run.head_branch)
+        found = {
+            number_of(raw, "number"): raw
+            for raw in listed
+            if dig(raw, "head", "sha") == run.head_sha
+            or (dig(raw, "head", "repo", "id"), dig(raw, "head", "ref")) == branch
+        }
+        return tuple(map(pull_request_of, found.values()))
+
+    def pull_request_numbers(self, run: Run) -> frozenset[int]:
+        """Every pull request that there was from the branch of a run; none when its repository is gone."""
         if run.head_owner is None or not run.head_branch:
-            return ()
-        query: dict[str, str | int] = {"state": "open", "head": f"{run.head_owner}:{run.head_branch}"}
-        return tuple(map(pull_request_of, self.transport.pages(self.request("GET", "/pulls", query=query))))
+            return frozenset()
+        query: dict[str, str | int] = {"state": "all", "head": f"{run.head_owner}:{run.head_branch}"}
+        return frozenset(
+            number_of(raw, "number") for raw in self.transport.pages(self.request("GET", "/pulls", query=query))
+        )
 
     # statuses
 

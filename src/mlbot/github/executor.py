@@ -54,8 +54,9 @@ def set_status(github: GitHub, operation: SetStatus) -> StatusSet:
         return found
     subject = operation.subject
     # Last, so that nothing comes between this look and the write.
-    if isinstance(subject, PullRequestSubject) and not subject.is_still(github.pull_request(subject.number)):
-        return StatusSet.NOT_CURRENT
+    for each in (*operation.beside, subject):
+        if isinstance(each, PullRequestSubject) and not each.is_still(github.pull_request(each.number)):
+            return StatusSet.NOT_CURRENT
     body = {
         "state": operation.state.value,
         "context": operation.context,

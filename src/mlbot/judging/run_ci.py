@@ -15,14 +15,13 @@ from mlbot.git.remote import Remote
 from mlbot.git.repository import Repository
 from mlbot.github.api import GitHub
 from mlbot.github.job import Job, Runner, forget_tokens
-from mlbot.judging.admission import announce, triage
+from mlbot.judging.admission import Around, announce, triage
 from mlbot.lib.constants import ACTIONS_BOT, CONFIG_FILE, TRAIN_PATH
-from mlbot.protocol.answer import Reruns, RetrainRequest, recorded
+from mlbot.protocol.answer import Recorded, Reruns, RetrainRequest, recorded
 from mlbot.protocol.decision import (
     NO_RERUNS,
     Cause,
     Decision,
-    FinishWithoutJudging,
     Ignore,
     Judge,
     Policy,
@@ -51,8 +50,8 @@ class CIRun:
     runner: Runner
     options: CIOptions
     console: Console = field(repr=False)
-    _reruns: dict[tuple[int, Attempt], Reruns] = field(default_factory=dict, repr=False)
-    """By pull request and latest attempt. An attempt's record is written before it begins, so a judge asks once."""
+    _reruns: dict[tuple[object, ...], Reruns] = field(default_factory=dict, repr=False)
+    """By the latest attempts. An attempt's record is written before it begins, so a judge asks once."""
 
     @classmethod
     def of(cls, options: CIOptions, environment: MutableMapping[str, str], console: Console) -> "CIRun":
@@ -143,20 +142,27 @@ class CIRun:
         records = recorded(self.github.comments(self.event.number), self.options.bot)
         return Reruns.of_pull_request(records, self.event.number).request(self.job.run)
 
-    def decide(self) -> tuple[Run, Decision]:
-        """Read the run again from the API, and decide what to do about it."""
-        run, decision = self._triage(self.github.run(self.attempt.run), self.attempt, self.event_run)
-        if isinstance(decision, FinishWithoutJudging) and decision.cause is Cause.SKIPPED:
-            return self._instead(run, decision)
-        if isinstance(decision, Judge) and self._is_judged(decision):
-            return run, Ignore(cause=Cause.JUDGED, sentence="The judge that the command started is done already.")
-        return run, decision
+    def decide(self) -> tuple[Decision, ...]:
+        """Read the run again from the API, and decide what to do about it, for each pull request with its head."""
+        run, asked = self.github.run(self.attempt.run), self.attempt
+        pulls = self._pulls(run)
+        others = self._others(run) if run.event == "pull_request" else ()
+        reruns = self._reruns_of(run, others, pulls)
+        if run.id == asked.run and run.attempt > asked.number and reruns.outlasts(asked, run.this_attempt):
+            run = self.github.run(run.id, asked.number)
+        counting = [self._counting(each, reruns) for each in others]
+        around = Around(pulls=pulls, event_run=self.event_run, reruns=reruns, others=counting)
+        decisions = triage(run, asked, self.policy, around)
+        if len(decisions) == 1 and isinstance(decisions[0], Judge) and self._is_judged(decisions[0]):
+            return (Ignore(cause=Cause.JUDGED, sentence="The judge that the command started is done already."),)
+        return decisions
 
-    def announced(self) -> tuple[Run, Subject | Ignore]:
-        """The run as it is now, and whose status goes pending for it."""
+    def announced(self) -> tuple[Run, Sequence[Subject] | Ignore]:
+        """The run as it is now, and whose statuses go pending for it."""
         run = self.github.run(self.attempt.run)
         pulls = self._pulls(run)
-        return run, announce(run, self.policy, pulls, self.event_run, self._reruns_of(run.this_attempt, pulls))
+        reruns = self._reruns_of(run, (), pulls)
+        return run, announce(run, self.policy, Around(pulls=pulls, event_run=self.event_run, reruns=reruns))
 
     def _is_judged(self, decision: Judge) -> bool:
         """Whether an event is of a re-run whose own judge is through: the command starts one, event or no event."""
@@ -164,48 +170,44 @@ class CIRun:
         asked = decision.reruns.request(decision.attempt) is not None
         if not asked or repeated or self.event_run is None or not isinstance(subject, PullRequestSubject):
             return False
-        marker, stamp = marker_of(self.place, trial=decision.trial), Stamp(attempt=decision.attempt, head=subject.sha)
+        marker, stamp = marker_of(self.place, trial=decision.trial), Stamp(attempt=decision.speaks_as, head=subject.sha)
         own = (each for each in self.github.comments(subject.number) if each.author == self.github.login)
         return any(read_stamp(each.body, marker) == stamp for each in own)
-
-    def _triage(self, run: Run, asked: Attempt | None, event_run: Run | None) -> tuple[Run, Decision]:
-        """Decide about an attempt; None: the newest that is no trial."""
-        pulls = self._pulls(run)
-        latest = Attempt(run=run.id, number=max(run.attempt, asked.number if asked else 1))
-        reruns = self._reruns_of(latest, pulls)
-        asked = asked or reruns.counting(run.this_attempt)
-        if run.id == asked.run and run.attempt > asked.number and reruns.outlasts(asked, run.this_attempt):
-            run = self.github.run(run.id, asked.number)
-        return run, triage(run, asked, self.policy, pulls, event_run, reruns)
 
     def _pulls(self, run: Run) -> tuple[PullRequest, ...]:
         return self.github.pull_requests_of(run) if run.event == "pull_request" else ()
 
-    def _reruns_of(self, latest: Attempt, pulls: Sequence[PullRequest]) -> Reruns:
-        """What the bot recorded of a run's later attempts; without any, no comment is read."""
-        numbers = [pull.number for pull in pulls if pull.open and self.policy.guards(pull.base_ref)]
-        if latest.number == 1 or len(numbers) != 1:
+    def _others(self, run: Run) -> tuple[Run, ...]:
+        """The other trainings of this head: of its other pull requests, and of this one's earlier and later events."""
+        found = self.github.runs(run.head_sha, run.event)
+        return tuple(
+            each
+            for each in found
+            if each.id != run.id and (each.repository_id, each.path) == (run.repository_id, run.path)
+        )
+
+    def _counting(self, run: Run, reruns: Reruns) -> Run:
+        """A run as it was at the newest attempt that is no trial."""
+        counting = reruns.counting(run.this_attempt)
+        return run if counting == run.this_attempt else self.github.run(run.id, counting.number)
+
+    def _reruns_of(self, run: Run, others: Sequence[Run], pulls: Sequence[PullRequest]) -> Reruns:
+        """What the bot recorded of the runs' later attempts; without any, no comment is read.
+
+        Of every pull request that the runs may have been started for, closed ones too: an attempt that one of them was
+        asked for as a trial is a trial for all of them.
+        """
+        latest = max(run.attempt, self.attempt.number if run.id == self.attempt.run else 1)
+        again = [each for each in (run, *others) if each.attempt > 1 or (each is run and latest > 1)]
+        if run.event != "pull_request" or not again:
             return NO_RERUNS
-        known = (numbers[0], latest)
+        numbers = {pull.number for pull in pulls if pull.open}
+        numbers |= {number for each in again for number in self.github.pull_request_numbers(each)}
+        known = (latest, *(each.this_attempt for each in again))
         if known not in self._reruns:
-            records = recorded(self.github.comments(numbers[0]), self.options.bot)
-            self._reruns[known] = Reruns.of_pull_request(records, numbers[0])
+            found = (Reruns.of_pull_request(self._records(number), number) for number in sorted(numbers))
+            self._reruns[known] = Reruns(requests=tuple(request for each in found for request in each.requests))
         return self._reruns[known]
 
-    def _instead(self, skipped: Run, decision: FinishWithoutJudging) -> tuple[Run, Decision]:
-        """A run that trained nothing, for the title was edited, must not outdate the verdict of the one before it."""
-        others = [
-            run
-            for run in self.github.runs(skipped.head_sha, skipped.event)
-            if run.path == skipped.path and run.id != skipped.id and run.conclusion != skipped.conclusion
-        ]
-        if not others:
-            return skipped, decision
-        other, earlier = self._triage(others[0], None, None)
-        if not other.completed:
-            return skipped, Ignore(cause=Cause.SKIPPED, sentence="An earlier run of this head is still under way.")
-        if isinstance(earlier, Judge):
-            return other, earlier.model_copy(update={"instead_of": skipped.this_attempt})
-        if isinstance(earlier, FinishWithoutJudging):
-            return other, earlier.model_copy(update={"attempt": skipped.this_attempt})
-        return other, earlier
+    def _records(self, number: int) -> tuple[Recorded, ...]:
+        return recorded(self.github.comments(number), self.options.bot)

@@ -16,7 +16,7 @@ from mlbot.commands.params_patch import edited, unified
 from mlbot.config.params import load_params
 from mlbot.config.schema import Model, Waivers
 from mlbot.config.yaml import decode, load
-from mlbot.errors import Exit, MlbotError, require
+from mlbot.errors import Exit, MlbotError, NotEvaluatedError, require
 from mlbot.gates.outcome import Reason
 from mlbot.git.ledger import LedgerBranch
 from mlbot.git.remote import failure
@@ -41,6 +41,7 @@ from mlbot.protocol.decision import (
     FinishWithoutJudging,
     Handover,
     Judge,
+    JudgedSubject,
     PullRequestSubject,
     PushSubject,
     Wait,
@@ -192,36 +193,45 @@ def plan_run(run: CIRun, patience: Patience | None = None) -> None:
 
     `decision`; `base`, `matrix` and `jobs` of the baselines to train; `store`, whether accepted files are stored.
     """
-    decision = _decide(run, patience or Patience())
-    run.console.say(f"Run {run.attempt}: {decision.kind}")
-    base, jobs = "", list[dict[str, object]]()
-    if isinstance(decision, Judge):
-        try:
-            assignment = assign(run, decision)
-        except MlbotError as error:
-            run.console.say(f"No baseline is trained: {error.what}")  # the judge meets it too, and reports it
-        else:
-            base, jobs = assignment.planning.commits.base or "", _baseline_jobs(assignment, run)
+    decisions = _decide(run, patience or Patience())
+    kinds = [each.kind for each in decisions]
+    run.console.say(f"Run {run.attempt}: {', '.join(kinds)}")
+    jobs = _unique(job for each in decisions if isinstance(each, Judge) for job in _baselines(run, each))
     lines = {
-        "decision": decision.kind,
-        "base": base,
+        "decision": next(kind for kind in ("judge", "finish", "wait", "ignore") if kind in kinds),
         "matrix": json.dumps({"include": jobs}),
         "jobs": len(jobs),
-        "store": str(is_stored(run, decision)).lower(),
+        "store": str(any(is_stored(run, each) for each in decisions)).lower(),
     }
     run.console.result("\n".join(f"{name}={value}" for name, value in lines.items()))
 
 
-def _decide(run: CIRun, patience: Patience) -> Decision:
-    """The decision, once the run is over: its event can come before its end."""
-    _, decision = run.decide()
+def _decide(run: CIRun, patience: Patience) -> tuple[Decision, ...]:
+    """The decisions, once the run is over: its event can come before its end."""
+    decisions = run.decide()
     for _ in range(patience.checks):
-        if not isinstance(decision, Wait):
+        if not any(isinstance(each, Wait) for each in decisions):
             break
         run.console.say("The training is not over yet; looking again soon.")
         patience.pause(_PAUSE_S)
-        _, decision = run.decide()
-    return decision
+        decisions = run.decide()
+    return decisions
+
+
+def _baselines(run: CIRun, decision: Judge) -> list[dict[str, object]]:
+    """The jobs that train what one decision has to be compared with, each with the commit to train it from."""
+    try:
+        assignment = assign(run, decision)
+    except MlbotError as error:
+        run.console.say(f"No baseline is trained: {error.what}")  # the judge meets it too, and reports it
+        return []
+    return [{**job, "base": assignment.planning.commits.base} for job in _baseline_jobs(assignment, run)]
+
+
+def _unique(jobs: Iterable[dict[str, object]]) -> list[dict[str, object]]:
+    """The jobs without those whose artifact another one has: the first pull request's baseline is trained."""
+    found = {(job["model"], job["seed"]): job for job in reversed(list(jobs))}
+    return list(reversed(found.values()))[:MATRIX_LIMIT]
 
 
 def _baseline_jobs(assignment: Assignment, run: CIRun) -> list[dict[str, object]]:
@@ -245,7 +255,7 @@ def _baseline_jobs(assignment: Assignment, run: CIRun) -> list[dict[str, object]
 
 DECISION_FILE, REPORT_FILE, TRIAL_FILE = "decision.json", "report.json", "trial.json"
 
-RECORDS, CHARTS, ACCEPTED = "report", "charts", "accepted"
+RECORDS, CHARTS, ACCEPTED, OTHERS = "report", "charts", "accepted", "others"
 
 THEMES = ("light", "dark")
 
@@ -255,38 +265,51 @@ _PROBLEM_CHARACTERS = 500
 def judge_run(run: CIRun, out: Path) -> Exit:
     """Judge an attempt of a run, and leave what `mlbot ci publish` needs in a folder.
 
-    `report/` gets the decision, the report and the pictures; `accepted/` the model files that were scored, each under
-    its digest. Prints what GitHub's `GITHUB_OUTPUT` takes: the digest of what is handed over, or the problem. OK when
-    there is a report, whatever its verdict: that is for the status to say.
+    `report/` gets the decisions, the report and the pictures, and the same in a folder inside it for each further pull
+    request with this head; `accepted/` the model files that were scored, each under its digest. Prints what GitHub's
+    `GITHUB_OUTPUT` takes: the digest of what is handed over, or the problem. OK when there is a report, whatever its
+    verdict: that is for the status to say.
     """
     try:
         require("ml", needed_for="Judging a model")
-        decision = _judged(run, out)
+        judged = _judged(run, out)
     except MlbotError as error:
-        run.console.result(f"problem={one_line(str(error).splitlines()[0], _PROBLEM_CHARACTERS)}")
+        run.console.result(f"problem={_problem(error)}")
         raise
-    run.console.result(f"digest={_hand_over(run, decision, out / RECORDS)}")
+    run.console.result(f"digest={_hand_over(run, judged, out / RECORDS)}")
     return Exit.OK
 
 
-def _judged(run: CIRun, out: Path) -> Decision:
-    records = out / RECORDS
-    records.mkdir(parents=True, exist_ok=True)
-    _, decision = run.decide()
-    if not isinstance(decision, Judge):
-        run.console.say(f"There is nothing to judge: {decision.kind}.")
-        return decision
-    report = _judge(run, decision, out)
-    _draw(report, records / CHARTS)
-    (records / REPORT_FILE).write_text(report.model_dump_json(), encoding="utf-8")
-    run.console.say(terminal(report, run.console.color, run.console.width))
-    return decision
+def _problem(error: MlbotError) -> str:
+    return one_line(str(error).splitlines()[0], _PROBLEM_CHARACTERS)
 
 
-def _hand_over(run: CIRun, decision: Decision, records: Path) -> Digest:
+def _judged(run: CIRun, out: Path) -> list[JudgedSubject]:
+    """What came of each subject; raises the first problem where there is nothing else."""
+    (out / RECORDS).mkdir(parents=True, exist_ok=True)
+    judged, failed = list[JudgedSubject](), list[MlbotError]()
+    for decision in run.decide():
+        folder = subject_folder(len(judged))
+        (out / RECORDS / folder).mkdir(parents=True, exist_ok=True)
+        try:
+            judged.append(JudgedSubject(decision=_judge_subject(run, decision, out, folder), folder=folder))
+        except MlbotError as error:
+            failed.append(error)
+            judged.append(JudgedSubject(decision=decision, folder=folder, problem=_problem(error)))
+    if failed and len(failed) == len(judged):
+        raise failed[0]
+    return judged
+
+
+def subject_folder(place: int) -> str:
+    """Where the records of a subject lie: the first one's in the folder itself, the others' inside it."""
+    return f"{OTHERS}/{place}/" if place else ""
+
+
+def _hand_over(run: CIRun, judged: Sequence[JudgedSubject], records: Path) -> Digest:
     """Write the record of all that is handed over; its digest."""
     files = {path.relative_to(records).as_posix(): digest(path.read_bytes()) for path in _files(records)}
-    raw = Handover(judge=run.job.run, decision=decision, files=files).model_dump_json().encode()
+    raw = Handover(judge=run.job.run, subjects=tuple(judged), files=files).model_dump_json().encode()
     (records / DECISION_FILE).write_bytes(raw)
     return digest(raw)
 
@@ -295,7 +318,34 @@ def _files(records: Path) -> list[Path]:
     return sorted(path for path in records.rglob("*") if path.is_file())
 
 
-def _judge(run: CIRun, decision: Judge, out: Path) -> Report:
+def _judge_subject(run: CIRun, decision: Decision, out: Path, folder: str) -> Decision:
+    """Judge by the first of the head's runs that has the files for the merge of this pull request."""
+    if not isinstance(decision, Judge):
+        run.console.say(f"There is nothing to judge: {decision.kind}.")
+        return decision
+    records = out / RECORDS / folder
+    report = _judge(run, decision, records, out / ACCEPTED)
+    for attempt in decision.others if _lacks_files(report) else ():
+        other = decision.by(attempt)
+        found = _judge(run, other, records, out / ACCEPTED)
+        if not _lacks_files(found):
+            decision, report = other, found
+            break
+    if _lacks_files(report) and decision.coming:
+        run.console.say("The training of this pull request itself is under way; its end starts a judge.")
+        return decision.awaited()
+    _draw(report, records / CHARTS)
+    (records / REPORT_FILE).write_text(report.model_dump_json(), encoding="utf-8")
+    run.console.say(terminal(report, run.console.color, run.console.width))
+    return decision
+
+
+def _lacks_files(report: Report) -> bool:
+    """Whether a model was not trained for this merge: none was left where the judge's plan has it stale."""
+    return any(model.verdict.reason is Reason.MODEL_MISSING for model in report.models)
+
+
+def _judge(run: CIRun, decision: Judge, records: Path, accepted: Path) -> Report:
     started = time.monotonic()
     assignment = assign(run, decision)
     planning = assignment.planning
@@ -318,10 +368,10 @@ def _judge(run: CIRun, decision: Judge, out: Path) -> Report:
             duration_s=time.monotonic() - started,
             **_context(run, assignment),
         )
-        _copy_accepted(results, report, out / ACCEPTED)
+        _copy_accepted(results, report, accepted)
         if decision.trial:
             result = judged_trial(run, assignment, report)
-            (out / RECORDS / TRIAL_FILE).write_text(result.model_dump_json(), encoding="utf-8")
+            (records / TRIAL_FILE).write_text(result.model_dump_json(), encoding="utf-8")
     return report
 
 
@@ -430,6 +480,11 @@ class ModelJudge:
         model = base.config.model(planned.name) if base else None
         seeds = model.train.seeds if model else planned.seeds
         found = self.baselines.trained(planned, seeds, Side.BASELINE, self.baselines.attempt)
+        if any(each.record is not None and each.record.key != planned.base_key for each in found.runs):
+            raise NotEvaluatedError(
+                f"the baseline of {planned.name} was trained for another pull request with this head",
+                hint="Close one of them, or wait until the guarded branch's own model is judged.",
+            )
         return _or_problem(found, "not-trained")
 
 

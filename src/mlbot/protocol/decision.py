@@ -56,19 +56,14 @@ class PullRequestSubject(Record):
     sha: Sha
     branch: RefName  # the guarded branch that it goes into
     head_ref: RefName
-    head_repository_id: Id
+    head_repository_id: Id | None  # None when the fork is gone
     fork: bool
     draft: bool = False
     author: Login | None = None
 
     @classmethod
     def of(cls, pull: PullRequest) -> "PullRequestSubject":
-        """A pull request as the thing that is judged.
-
-        Raises ValueError where the repository that it came from is gone.
-        """
-        if pull.head_repository_id is None:
-            raise ValueError("the repository that the pull request came from is gone")
+        """A pull request as the thing that is judged."""
         return cls(
             number=pull.number,
             sha=pull.head_sha,
@@ -115,10 +110,8 @@ class Cause(StrEnum):
     EVENT_DISAGREES = "event-disagrees"
     OTHER_ATTEMPT = "other-attempt"
     NEWER_ATTEMPT = "newer-attempt"
-    NOT_GUARDED = "not-guarded"
+    NOT_GUARDED = "not-guarded"  # of a pull request whose head has no other: finished, with success
     NO_PULL_REQUEST = "no-pull-request"
-    SEVERAL_PULL_REQUESTS = "several-pull-requests"
-    HEAD_REPOSITORY_GONE = "head-repository-gone"
     TRIAL = "trial"
     JUDGED = "judged"
     STALE_HEAD = "stale-head"
@@ -129,6 +122,8 @@ class Cause(StrEnum):
     DRAFT = "draft"
     SKIPPED = "skipped"
     DID_NOT_START = "did-not-start"
+    HEAD_REPOSITORY_GONE = "head-repository-gone"
+    OWN_RUN = "own-run"  # what this head's other pull request started is over, its own training is not
     # waiting
     NOT_COMPLETED = "not-completed"
 
@@ -140,7 +135,11 @@ class Judge(Record):
     subject: Subject
     attempt: Attempt
     instead_of: Attempt | None = None
-    """A newer attempt that trained nothing and has spoken already; the verdict has to stand where its word stood."""
+    """The newest attempt of this head's runs, where that is another one; the verdict replaces what it said."""
+    others: tuple[Attempt, ...] = ()
+    """Attempts of other runs of this head, where this one has no files for the merge of this pull request."""
+    coming: bool = False
+    """Whether another run of this head is under way, which may have them."""
     reruns: Reruns = NO_RERUNS
 
     @property
@@ -152,6 +151,20 @@ class Judge(Record):
     def speaks_as(self) -> Attempt:
         """Whose word the verdict is: an older attempt's never replaces a newer one's."""
         return self.instead_of or self.attempt
+
+    def by(self, attempt: Attempt) -> "Judge":
+        """The same subject, judged by another attempt's files."""
+        return self.model_copy(update={"attempt": attempt, "instead_of": self.speaks_as})
+
+    def awaited(self) -> "FinishWithoutJudging":
+        """The same subject, as long as the run that trains for it is under way."""
+        return FinishWithoutJudging(
+            subject=self.subject,
+            attempt=self.speaks_as,
+            cause=Cause.OWN_RUN,
+            state=State.PENDING,
+            reruns=self.reruns,
+        )
 
 
 class FinishWithoutJudging(Record):
@@ -190,13 +203,21 @@ class Ignore(Record):
 Decision = Judge | FinishWithoutJudging | Wait | Ignore
 
 
+class JudgedSubject(Record):
+    """What came of one subject of a run."""
+
+    decision: Annotated[Decision, Field(discriminator="kind")]
+    folder: str  # where its files lie among those handed over: empty, or with a slash at its end
+    problem: str = ""  # why it could not be judged, where another one could
+
+
 class Handover(Record):
-    """What a judge hands on: its decision, and the files beside it by their digests.
+    """What a judge hands on: its decisions, at least one, and the files beside them by their digests.
 
     The jobs after it are given the digest of this record as an output of the judge's job, so that nobody else who could
     write to the run's artifacts is believed.
     """
 
     judge: Attempt  # the run that judged
-    decision: Annotated[Decision, Field(discriminator="kind")]
+    subjects: tuple[JudgedSubject, ...]
     files: dict[str, Digest] = Field(default_factory=dict)

@@ -40,6 +40,8 @@ class SetStatus(Record):
 
     kind: Literal["status"] = "status"
     subject: Subject
+    beside: tuple[PullRequestSubject, ...] = ()
+    """The other pull requests that it speaks of, which have to be as they were too when it is set."""
     context: str
     state: State
     description: Annotated[str, StringConstraints(min_length=1, max_length=DESCRIPTION_LIMIT)]

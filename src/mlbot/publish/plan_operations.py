@@ -13,7 +13,7 @@ from mlbot.lib.record import Record, Sha
 from mlbot.lib.templates import phrase
 from mlbot.protocol import operations
 from mlbot.protocol.artifacts import AcceptedArtifact
-from mlbot.protocol.decision import FinishWithoutJudging, Judge, PullRequestSubject, PushSubject, Subject
+from mlbot.protocol.decision import FinishWithoutJudging, Judge, Policy, PullRequestSubject, PushSubject, Subject
 from mlbot.protocol.marker import Place, Stamp, marker_of, stamped, with_attempt
 from mlbot.report import words
 from mlbot.report.report import ModelReport, Picture, Report, report_digest, training_digest
@@ -22,6 +22,9 @@ from mlbot.verdict.decide import unwaived
 from mlbot.verdict.verdict import GateResult, Score
 
 WORDS = "words/status.j2"
+
+_WORST_FIRST = (State.ERROR, State.FAILURE, State.PENDING, State.SUCCESS)
+"""A pull request without a verdict keeps its head from passing, and hides no failure of another one."""
 
 
 class Rendered(Record):
@@ -42,6 +45,37 @@ def pending(subject: Subject, attempt: Attempt, place: Place, training_url: WebU
         return (operations.Log(sentence=phrase(WORDS, "no_status")),)
     draft = isinstance(subject, PullRequestSubject) and subject.draft
     return (_status(subject, attempt, place, State.PENDING, phrase(WORDS, "training", draft=draft), training_url),)
+
+
+def together(found: Sequence[Sequence[operations.Operation]], policy: Policy) -> tuple[operations.Operation, ...]:
+    """What is done about a commit: the operations of each of its subjects, and the commit's statuses after them.
+
+    `mlbot` is the worst of all subjects. Where several entries are guarded each also has a status of its own, the worst
+    of its branches: that one is required for them.
+    """
+    # Every judge of a head finds out anew about all of its pull requests. What an earlier one wrote is not read back:
+    # a comment may be edited by whoever may write to the repository, and a status set by any workflow of theirs.
+    every = [each for one in found for each in one]
+    own = [each for each in every if isinstance(each, operations.SetStatus)]
+    by_context: dict[str, list[operations.SetStatus]] = {}
+    for each in own:
+        context = policy.own_context(each.subject.branch)
+        if context is not None:
+            by_context.setdefault(context, []).append(each)
+    if own:
+        by_context[own[0].context] = own
+    rest = (each for each in every if not isinstance(each, operations.SetStatus))
+    return *rest, *(_worst(each, context) for context, each in by_context.items())
+
+
+def _worst(found: Sequence[operations.SetStatus], context: str) -> operations.SetStatus:
+    worst = min(found, key=lambda each: _WORST_FIRST.index(each.state))
+    beside = tuple(each.subject for each in found if isinstance(each.subject, PullRequestSubject))
+    others = tuple(each for each in beside if each != worst.subject)
+    description = worst.description
+    if others and isinstance(worst.subject, PullRequestSubject):
+        description = one_line(phrase(WORDS, "of_several", number=worst.subject.number, sentence=description))
+    return worst.model_copy(update={"context": context, "beside": others, "description": description})
 
 
 def why_unjudged(decision: FinishWithoutJudging) -> str:

@@ -36,12 +36,15 @@ from mlbot.lib.record import Digest, Sha, digest
 from mlbot.lib.templates import phrase
 from mlbot.lib.untrusted_json import read
 from mlbot.protocol.decision import (
+    Decision,
     FinishWithoutJudging,
     Handover,
     Ignore,
     Judge,
+    JudgedSubject,
     PullRequestSubject,
     PushSubject,
+    Subject,
     Wait,
 )
 from mlbot.protocol.marker import carries, marker_of
@@ -60,6 +63,7 @@ from mlbot.publish.plan_operations import (
     publish,
     publish_trial,
     signature,
+    together,
     why_unjudged,
 )
 from mlbot.registry.run_repository import RepositoryContext
@@ -100,17 +104,19 @@ _NONE = "none"  # what a job puts out instead of nothing: GitHub keeps an earlie
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
-    """What the judge handed over, each file only as it was then."""
+    """What the judge handed over of one subject, each file only as it was then."""
 
     folder: Path
     handover: Handover
+    subject: JudgedSubject
 
     def read(self, name: str, most_bytes: int) -> bytes:
         """A file. Raises `FileNotFoundError` for one that was not handed over, `MlbotError` for another one."""
-        wanted = self.handover.files.get(name)
+        path = f"{self.subject.folder}{name}"
+        wanted = self.handover.files.get(path)
         if wanted is None:
-            raise FileNotFoundError(name)
-        return _verified(self.folder / name, wanted, most_bytes)
+            raise FileNotFoundError(path)
+        return _verified(self.folder / path, wanted, most_bytes)
 
     @property
     def report(self) -> Report:
@@ -118,8 +124,8 @@ class Judged:
         return read(self.read(REPORT_FILE, _REPORT_BYTES), Report, REPORT_FILE, most_bytes=_REPORT_BYTES, most_depth=64)
 
 
-def judged(run: CIRun, options: PublishOptions) -> Judged | None:
-    """What the judge's job handed over, known by its digest; None where it did not succeed.
+def judged(run: CIRun, options: PublishOptions) -> tuple[Judged, ...]:
+    """What the judge's job handed over, known by its digest; nothing where it did not succeed.
 
     Artifacts are found by names, and whoever has a job in the run may take a name first.
 
@@ -127,12 +133,12 @@ def judged(run: CIRun, options: PublishOptions) -> Judged | None:
         MlbotError: what is there is not what was handed over, or was so in another attempt.
     """
     if options.digest in {"", _NONE}:
-        return None
+        return ()
     raw = _verified(options.folder / DECISION_FILE, options.digest, _HANDOVER_BYTES)
     handover = read(raw, Handover, DECISION_FILE, most_bytes=_HANDOVER_BYTES)
     if handover.judge != Attempt(run=run.job.run.run, number=options.judge):
         raise NotEvaluatedError(f"the report is of attempt {handover.judge}, and the judge ran again")
-    return Judged(folder=options.folder, handover=handover)
+    return tuple(Judged(folder=options.folder, handover=handover, subject=each) for each in handover.subjects)
 
 
 def _verified(path: Path, wanted: Digest, most_bytes: int) -> bytes:
@@ -142,46 +148,73 @@ def _verified(path: Path, wanted: Digest, most_bytes: int) -> bytes:
 
 
 def announce(run: CIRun, *, dry_run: bool = False) -> Exit:
-    """Set the status of a commit whose training has just started."""
-    training, subject = run.announced()
-    if isinstance(subject, Ignore):
-        run.console.say(f"Nothing is posted: {subject.sentence}")
+    """Set the statuses of a commit whose training has just started."""
+    training, subjects = run.announced()
+    if isinstance(subjects, Ignore):
+        run.console.say(f"Nothing is posted: {subjects.sentence}")
         return Exit.OK
     if training.completed:
         run.console.say("Nothing is posted: the training is over already.")
         return Exit.OK
-    return _apply(run, pending(subject, training.this_attempt, run.place, training.url), dry=dry_run)
+    found = [pending(each, training.this_attempt, run.place, training.url) for each in subjects]
+    return _apply(run, together(found, run.policy), dry=dry_run)
 
 
 def announce_failure(run: CIRun, *, dry_run: bool = False) -> Exit:
-    """Set the status of a commit whose verdict could not be published, so that it does not stay pending for ever."""
-    training, subject = run.announced()
-    if isinstance(subject, Ignore):
-        run.console.say(f"Nothing is posted: {subject.sentence}")
+    """Set the statuses of a commit whose verdict could not be published, so that they do not stay pending for ever."""
+    training, subjects = run.announced()
+    if isinstance(subjects, Ignore):
+        run.console.say(f"Nothing is posted: {subjects.sentence}")
         return Exit.OK
-    decision = Judge(subject=subject, attempt=training.this_attempt)
-    operations = broken(decision, run.place, phrase(WORDS, "not_published"))
+    decisions = [Judge(subject=each, attempt=training.this_attempt) for each in subjects]
+    operations = together([broken(each, run.place, phrase(WORDS, "not_published")) for each in decisions], run.policy)
     fallback = {"fallback": True}  # what did get published is not written over
     found = [each.model_copy(update=fallback) if isinstance(each, SetStatus) else each for each in operations]
     return _apply(run, found, dry=dry_run)
 
 
 def publish_run(run: CIRun, options: PublishOptions) -> Exit:
-    """Publish what the judge found; where it handed nothing over, an error: silence would leave the status pending."""
+    """Publish what the judge found of each pull request with its head.
+
+    Where it handed nothing over, an error: silence would leave the status pending.
+    """
+    found: Sequence[tuple[Decision, Judged | str]]
     try:
-        found, why = judged(run, options), _why(options)
+        found = [(each.subject.decision, each.subject.problem or each) for each in judged(run, options)]
+        why = _why(options)
     except MlbotError as error:
-        found, why = None, f"{error.what}."
-    decision = found.handover.decision if found else run.decide()[1]
+        found, why = (), f"{error.what}."
+    found = found or [(each, why) for each in run.decide()]
+    operations = [
+        _operations(run, decision, each, options, alone=len(found) == 1)
+        for decision, each in found
+        if len(found) == 1 or isinstance(decision, Ignore) or _is_current(run, decision.subject)
+    ]
+    return _apply(run, together(operations, run.policy), dry=options.dry_run) if any(operations) else Exit.OK
+
+
+def _is_current(run: CIRun, subject: Subject) -> bool:
+    """Whether a pull request is still what was judged: a closed one is no part of the worst of its head."""
+    if not isinstance(subject, PullRequestSubject) or subject.is_still(run.github.pull_request(subject.number)):
+        return True
+    run.console.say(f"#{subject.number} was closed or changed meanwhile, so it does not count.")
+    return False
+
+
+def _operations(
+    run: CIRun, decision: Decision, found: Judged | str, options: PublishOptions, *, alone: bool
+) -> tuple[Operation, ...]:
     match decision:
         case Ignore():
             run.console.say(f"Nothing is posted: {decision.sentence}")
-            return Exit.OK
-        case Wait():
+            return ()
+        case Wait() if alone:
             run.console.say("Nothing is posted yet: the training is not over.")
-            return Exit.OK
+            return ()
+        case Wait():  # its end starts a judge of its own; until then its head does not pass
+            return pending(decision.subject, decision.attempt, run.place, run.training_url(decision.attempt))
         case FinishWithoutJudging() | Judge():
-            return _apply(run, _operations(run, decision, found or why, options), dry=options.dry_run)
+            return _ended(run, decision, found, options)
 
 
 def _why(options: PublishOptions) -> str:
@@ -189,7 +222,7 @@ def _why(options: PublishOptions) -> str:
     return phrase(WORDS, "no_report") if options.problem in {"", _NONE} else options.problem
 
 
-def _operations(
+def _ended(
     run: CIRun, decision: Judge | FinishWithoutJudging, found: Judged | str, options: PublishOptions
 ) -> tuple[Operation, ...]:
     if decision.trial:
@@ -283,7 +316,7 @@ def _charts(found: Judged) -> Drawn:
     drawn: Drawn = {}
     for model in found.report.models:
         names = [f"{CHARTS}/{model.model}.{theme}.svg" for theme in THEMES]
-        if all(name in found.handover.files for name in names):
+        if all(f"{found.subject.folder}{name}" in found.handover.files for name in names):
             light, dark = (found.read(name, _CHART_BYTES).decode() for name in names)
             drawn[model.model] = (light, dark)
     return drawn
@@ -300,8 +333,8 @@ def _rendered(run: CIRun, report: Report, decision: Judge, drawn: Drawn, charts:
 
 def store_run(run: CIRun, options: PublishOptions) -> Exit:
     """Put a push's accepted model files and their records into the store. What is there already stays as it is."""
-    found, store = judged(run, options), store_of(run)
-    if store is None or found is None or not is_stored(run, found.handover.decision):
+    found, store = next(iter(judged(run, options)), None), store_of(run)
+    if store is None or found is None or not is_stored(run, found.subject.decision):
         run.console.say(
             "Nothing is stored: only what is judged on a guarded branch is, where mlbot.yaml names a store."
         )
