@@ -642,9 +642,10 @@ def test_a_link_of_many_bytes_is_not_read(sandbox: Sandbox) -> None:
 
 
 def test_a_file_that_fills_the_memory_is_not_read(sandbox: Sandbox) -> None:
-    sha = sandbox.commit({"mlbot.yaml": "x" * (65 << 20)})
-    with pytest.raises(NotEvaluatedError, match="reads at most 67,108,864"):
-        Repository.discover(sandbox.path).read(sha, "mlbot.yaml")
+    oid = blob(sandbox, bytes(129 << 20))
+    tree = git(["mktree"], sandbox.path, stdin=f"100644 blob {oid}\tmlbot.yaml\n".encode()).decode().strip()
+    with pytest.raises(NotEvaluatedError, match="reads at most 134,217,728"):
+        Repository.discover(sandbox.path).read(sandbox.git("commit-tree", tree, "-m", "Large"), "mlbot.yaml")
 
 
 def test_history_is_what_the_commits_say(sandbox: Sandbox) -> None:

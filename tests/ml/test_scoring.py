@@ -358,6 +358,13 @@ def test_text_that_is_no_utf8_is_the_models_fault(tmp_path: Path, holdout: Holdo
     assert found.reason is Reason.MODEL_REFUSED
 
 
+@pytest.mark.parametrize("version", [-1, -(2**31)])
+def test_an_opset_that_is_no_version_is_the_models_fault(tmp_path: Path, holdout: HoldoutData, version: int) -> None:
+    model = columns({"a": 1.0})
+    model.opset_import.insert(0, helper.make_opsetid("ai.onnx", version))
+    assert problem(tmp_path, model, holdout).reason is Reason.MODEL_REFUSED
+
+
 def shortened() -> onnx.ModelProto:
     """The first row only."""
     constants = {name: np.array([value]) for name, value in (("from", 0), ("to", 1), ("axis", 0))}

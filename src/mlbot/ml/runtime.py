@@ -107,7 +107,7 @@ class Runtime:
 
     def load(self, content: bytes) -> ModelFacts:
         """Inspect and load a model file."""
-        signature = read_signature(parse_model(content), self._expected)
+        signature = _signature(content, self._expected)
         try:
             self._session = onnxruntime.InferenceSession(
                 content, sess_options=_options(self._threads), providers=["CPUExecutionProvider"]
@@ -169,6 +169,16 @@ class Runtime:
         if self._signature is None:
             raise Refused(Reason.SCORING_FAILED, "No model is loaded.")
         return self._signature
+
+
+def _signature(content: bytes, expected: Expected) -> Signature:
+    try:
+        return read_signature(parse_model(content), expected)
+    except (Refused, MemoryError):
+        raise
+    except Exception as error:  # what no reader expects to find in a file is the file's fault, not the scoring's
+        what = f"a field of it is not as the format has it ({type(error).__name__})"
+        raise Refused(Reason.MODEL_REFUSED, f"The ONNX model cannot be read: {what}. Export it again.") from error
 
 
 def warm_up(threads: int) -> None:
