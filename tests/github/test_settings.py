@@ -39,15 +39,15 @@ def answered(changes: dict[str, Any], guard: tuple[str, ...] = ()) -> Settings:
 
 def test_all_of_it() -> None:
     assert answered({}) == Settings(
-        private=True, default_branch="release/1", required={"release/1": ("mlbot", "lint")}, merge_queue=True,
-        actions_enabled=True, allowed_actions="selected", sha_pinning=True, default_token="write",
+        private=True, default_branch="release/1", required={"release/1": {"lint": None, "mlbot": None}},
+        merge_queue=True, actions_enabled=True, allowed_actions="selected", sha_pinning=True, default_token="write",
         may_approve=True, runners=2,
     )  # fmt: skip
 
 
 def test_what_may_not_be_read_is_left_open() -> None:
     found = answered({path: 403 for path in EVERYTHING if path.startswith(("/actions", "/rules"))})
-    assert found.required == {"release/1": ("lint", "mlbot")}
+    assert found.required == {"release/1": {"lint": None, "mlbot": None}}
     assert (found.merge_queue, found.runners, found.actions_enabled) == (None, None, None)
     assert len(found.unseen) == 4
     assert answered(dict.fromkeys([path for path in EVERYTHING if path], 404)).required == {"release/1": None}
@@ -74,7 +74,21 @@ def test_the_rules_are_asked_for_of_each_guarded_branch(there: list[str], asked:
         f"/branches/{asked}": 404,
     }
     found = answered(answers, ("release/1", "dev", "v/*"))
-    assert found.required == {"release/1": ("mlbot", "lint"), "dev": ("mlbot/dev",), "v/*": ("mlbot/v",)}
+    assert found.required == {
+        "release/1": {"lint": None, "mlbot": None},
+        "dev": {"mlbot/dev": None},
+        "v/*": {"mlbot/v": None},
+    }
+
+
+def test_a_check_may_have_to_be_of_one_app() -> None:
+    rules, branch = "/rules/branches/release%2F1", "/branches/release%2F1"
+    named = [{"context": "lint", "app_id": -1}, {"context": "mlbot", "app_id": 7}]
+    older = {"protection": {"required_status_checks": {"contexts": ["lint", "mlbot"], "checks": named}}}
+    assert answered({branch: older, rules: []}).required == {"release/1": {"lint": None, "mlbot": 7}}
+    newer = [{"context": "mlbot", "integration_id": 8}, {"context": "e2e", "integration_id": None}]
+    rule = {"type": "required_status_checks", "parameters": {"required_status_checks": newer}}
+    assert answered({rules: [rule]}).required == {"release/1": {"lint": None, "mlbot": 8, "e2e": None}}
 
 
 def test_answers_of_another_shape_are_no_facts() -> None:
@@ -101,7 +115,7 @@ def test_the_requests_are_githubs(setting: Setting) -> None:
 
     client.transport.send = without_runners
     found = read_settings(client)
-    assert (found.required, found.merge_queue, found.unseen) == ({"main": ()}, False, ())
+    assert (found.required, found.merge_queue, found.unseen) == ({"main": {}}, False, ())
     checks = {"required_status_checks": [{"context": "mlbot"}], "strict_required_status_checks_policy": False}
     ruleset: dict[str, Any] = {
         "name": "main",
@@ -112,7 +126,7 @@ def test_the_requests_are_githubs(setting: Setting) -> None:
     }
     request = Request(verb="POST", path=f"/repos/{NAME}/rulesets", body=ruleset)
     client.transport.answer(request)
-    assert read_settings(client).required == {"main": ("mlbot",)}
+    assert read_settings(client).required == {"main": {"mlbot": None}}
 
 
 def test_the_environments_are_asked_for_where_there_are_some() -> None:

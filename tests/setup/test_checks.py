@@ -211,9 +211,16 @@ def test_each_problem_of_the_config_is_a_finding_with_its_line() -> None:
     assert found.hint == "Write at least one."
 
 
+APP = 4711
+
+
+def by_app(*contexts: str) -> dict[str, int]:
+    return dict.fromkeys(contexts, APP)
+
+
 def settings(**changes: Any) -> Settings:
     fields: dict[str, Any] = {
-        "private": False, "default_branch": "main", "required": {"main": ("mlbot",)}, "merge_queue": True,
+        "private": False, "default_branch": "main", "required": {"main": {"mlbot": APP}}, "merge_queue": True,
         "actions_enabled": True, "allowed_actions": "all", "sha_pinning": False, "default_token": "read",
         "may_approve": False, "runners": 0,
     }  # fmt: skip
@@ -221,7 +228,7 @@ def settings(**changes: Any) -> Settings:
 
 
 def test_where_several_branches_are_guarded_each_requires_its_own_status() -> None:
-    required = {"main": ("mlbot",), "dev": ("mlbot/dev",)}
+    required = {"main": by_app("mlbot"), "dev": by_app("mlbot/dev")}
     (found,) = check_github(settings(required=required), queue_ready=True, labels=[])
     assert found.where == "branch main"
     assert "does not require the status `mlbot/main`; it requires mlbot." in found.what
@@ -256,12 +263,15 @@ def test_pushes_to_each_guarded_branch_start_a_run(filters: str, lacking: str) -
     ("changes", "expected"),
     [
         ({}, []),
-        ({"required": {"main": ("lint",)}}, [("check-not-required", "error")]),
-        ({"required": {"main": ()}}, [("check-not-required", "error")]),
-        ({"required": {"main": ("mlbot",), "dev": ("mlbot/dev",)}}, [("check-not-required", "error")]),
-        ({"required": {"main": ("mlbot/main", "x"), "release/*": ("mlbot/release",)}}, []),
-        ({"required": {"main": ("mlbot/main",), "release/*": ("mlbot/main",)}}, [("check-not-required", "error")]),
-        ({"required": {"release/*": ("mlbot",)}}, []),
+        ({"required": {"main": by_app("lint")}}, [("check-not-required", "error")]),
+        ({"required": {"main": {}}}, [("check-not-required", "error")]),
+        ({"required": {"main": by_app("mlbot"), "dev": by_app("mlbot/dev")}}, [("check-not-required", "error")]),
+        ({"required": {"main": by_app("mlbot/main", "x"), "release/*": by_app("mlbot/release")}}, []),
+        ({"required": {"main": by_app("mlbot/main"), "v*": by_app("mlbot/main")}}, [("check-not-required", "error")]),
+        ({"required": {"release/*": by_app("mlbot")}}, []),
+        ({"required": {"main": {"mlbot": None}}}, [("check-source", "advice")]),
+        ({"required": {"main": {"mlbot": 15368, "lint": None}}}, [("check-source", "advice")]),
+        ({"required": {"main": {"mlbot": 7, "lint": None}}}, []),
         ({"actions_enabled": False}, [("actions-disabled", "error")]),
         ({"allowed_actions": "local_only"}, [("actions-not-allowed", "error")]),
         ({"allowed_actions": "selected"}, [("actions-not-allowed", "warning")]),

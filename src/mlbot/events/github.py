@@ -220,8 +220,8 @@ class Settings(Record):
 
     private: bool
     default_branch: str
-    required: dict[str, tuple[str, ...] | None] = Field(default_factory=dict)
-    """The checks that the rules of the guarded branches require, by entry of `guard`."""
+    required: dict[str, dict[str, Id | None] | None] = Field(default_factory=dict)
+    """The checks that the rules of the guarded branches require, by entry of `guard`: from which app, None for any."""
     merge_queue: bool | None = None
     actions_enabled: bool | None = None
     allowed_actions: Literal["all", "local_only", "selected"] | None = None

@@ -109,23 +109,33 @@ class _BranchRules:
         )
 
     @property
-    def required(self) -> tuple[str, ...] | None:
-        """The checks that are required; None when neither kind of rule can be seen."""
+    def required(self) -> dict[str, int | None] | None:
+        """The checks that are required, each with the app that it has to be of; None when no rule can be seen."""
         if self.rules is None and self.branch is None:
             return None
-        found: list[str] = []
+        found: dict[str, int | None] = {}
         for rule in self.rules or ():
             if dig(rule, "type") == "required_status_checks":
                 checks = dig(rule, "parameters", "required_status_checks")
-                found += [str(dig(check, "context")) for check in (checks if isinstance(checks, list) else ())]
-        contexts = dig(self.branch, "protection", "required_status_checks", "contexts")
-        found += [str(each) for each in (contexts if isinstance(contexts, list) else ())]
-        return tuple(dict.fromkeys(found))
+                found |= _checks(checks, "integration_id")
+        older = dig(self.branch, "protection", "required_status_checks")
+        contexts = dig(older, "contexts")
+        named = {str(each): None for each in (contexts if isinstance(contexts, list) else ())}
+        return named | _checks(dig(older, "checks"), "app_id") | found
 
     @property
     def merge_queue(self) -> bool | None:
         """Whether a merge queue is required."""
         return None if self.rules is None else any(dig(rule, "type") == "merge_queue" for rule in self.rules)
+
+
+def _checks(raw: object, app: str) -> dict[str, int | None]:
+    return {str(dig(each, "context")): _app(dig(each, app)) for each in (raw if isinstance(raw, list) else ())}
+
+
+def _app(value: object) -> int | None:
+    """An app's id; GitHub writes any app as null, and the older rules as -1 too."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def _branch_of(look: _Look, entry: str) -> str:

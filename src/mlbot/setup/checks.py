@@ -31,6 +31,7 @@ _FILTERS = ("paths", "paths-ignore", "branches", "branches-ignore")
 _RANKS = {"none": 0, "read": 1, "write": 2}
 _HOSTED = ("ubuntu-", "windows-", "macos-")  # what the labels of GitHub's own runners start with
 _GENERAL = "repository settings"
+_OPEN = {None, 15368}  # sources of a check that any workflow has: every one, and the app that GitHub Actions is
 
 
 class Severity(StrEnum):
@@ -423,6 +424,8 @@ def _checks(settings: Settings, *, queue_ready: bool) -> Iterator[Finding]:
             case = "own" if len(entries) > 1 else "only"
             listed = ", ".join(required)
             yield finding("check-not-required", f"branch {entry}", case, branch=entry, status=status, required=listed)
+        elif required is not None and required[status] in _OPEN:
+            yield finding("check-source", f"branch {entry}", status=status)
     if settings.merge_queue and not queue_ready:
         yield finding("merge-queue", f"{TRAIN_PATH}: on", branch=settings.default_branch)
 
