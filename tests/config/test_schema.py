@@ -456,3 +456,13 @@ def test_a_model_whose_repository_would_have_too_long_a_name_is_refused() -> Non
     named_(["m"], {"staging": url})
     (problem,) = refusal(["m" * 60], {"staging": url})
     assert "with the model's name it may have 255 characters" in problem
+
+
+@pytest.mark.parametrize("bound", list(Bound))
+def test_a_slice_or_metric_is_not_named_as_a_gate_of_another(bound: Bound) -> None:
+    (problem,) = problems(texts.SMALL.replace("      s: x = 1", f"      s.{bound}: x = 1"))
+    assert f'found the name "s.{bound}" → write a name of letters, digits' in problem
+    own = f"metrics: [roc_auc, {{function: a:b, name: x.{bound}, direction: higher}}]"
+    (problem,) = problems(texts.SMALL.replace("metrics: [roc_auc]", own))
+    assert f'found the name "x.{bound}"' in problem
+    parse(texts.SMALL.replace("      s: x = 1", f"      s.{bound}.x: x = 1"))

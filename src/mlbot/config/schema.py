@@ -16,6 +16,7 @@ from mlbot.config.errors import (
     DELIVERED_FORM,
     DELIVERED_WORDS,
     INVISIBLE,
+    NAME_FORM,
     ConfigError,
     Document,
     Plain,
@@ -238,10 +239,17 @@ def _where(value: Plain) -> str:
     return written
 
 
+# `roc_auc@women.min` names one gate of the slice `women`, and must not name all gates of another.
+_MEASURED_FORM = rf"(?!.*\.(?:{'|'.join(Bound)})$){NAME_FORM}"
+_MEASURED_WORDS = f"{Section.name_words}, not ending in {', '.join(f'`.{bound}`' for bound in Bound)}"
+
+
 class Slice(Section):
     """A named subset of the holdout: a condition, or a mapping."""
 
     short: ClassVar[str] = "where"
+    name_form: ClassVar[str] = _MEASURED_FORM
+    name_words: ClassVar[str] = _MEASURED_WORDS
 
     name: Name
     where: Annotated[str, kind(_where, **kinds.SCRIPT.schema())]
@@ -293,10 +301,12 @@ class OwnMetric(Section):
     """A metric of your own, by its function or as a mapping; read from the guarded branch."""
 
     short: ClassVar[str] = "function"
+    name_form: ClassVar[str] = _MEASURED_FORM
+    name_words: ClassVar[str] = _MEASURED_WORDS
 
     function: Annotated[str, kinds.FUNCTION]
     """The metric's `module:function`."""
-    name: Annotated[str, kind(_own_name, type="string", pattern=f"^{Section.name_form}$")] = ""
+    name: Annotated[str, kind(_own_name, type="string", pattern=f"^{_MEASURED_FORM}$")] = ""
     """What gates and reports call it. Left out: the function's name."""
     direction: Annotated[Direction | None, choice(tuple(Direction))] = None
     """Which way is better: `higher` or `lower`.
