@@ -20,6 +20,8 @@ from tests.support.onnx_samples import columns
 
 from mlbot.errors import Exit
 from mlbot.github.transport import Answer, Request, Transport
+from mlbot.lib.constants import TRAIN_PATH
+from mlbot.setup import scaffold
 
 pytestmark = pytest.mark.usefixtures("git_settings")
 
@@ -332,6 +334,38 @@ def test_files_that_were_not_left_for_a_pull_request_are_no_verdict_on_it(strict
     train_all(strict, bad)
     settle(strict)
     assert strict.statuses == {"mlbot/main": "failure", "mlbot/dev": "success", "mlbot": "failure"}
+
+
+def test_what_came_of_a_push_does_not_hide_what_came_of_proposing_its_branch_for_another(
+    github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, good: Path
+) -> None:
+    """A release line that is proposed for the next one: one commit, a run for each, and one status of the pattern."""
+    changed: dict[str, Any] = {
+        "mlbot.yaml": user.CONFIG + 'guard: ["release/*"]\n',
+        TRAIN_PATH: scaffold.train_workflow(guard=["release/*"], install=""),
+    }
+    models = user.repository(github, **changed)
+    boss = github.user("boss")
+    boss.push("release/2")
+    boss.push("release/1", {"note.txt": "The next release."})
+    pull = boss.open_pull_request("release/1", "release/2")
+    github.world.runs.clear()
+    boss.push("release/1", tiny.params(offset=1000))
+    runs = {run.event: run for run in github.world.runs.values()}
+    of_pull = Stage(github, models, pull, runs["pull_request"], tmp_path / "proposed", monkeypatch).begun()
+    of_pull.finish()
+    settle(of_pull)
+    assert of_pull.statuses == {"mlbot": "error"}  # it left nothing
+    pushed = runs["push"]
+    del github.world.runs[pushed.id]
+    pushed.id += 100  # GitHub does not say which of the two runs is the newer
+    github.world.runs[pushed.id] = pushed
+    of_push = replace(of_pull, run=pushed, folder=tmp_path / "pushed", outputs={}).begun()
+    assert of_push.mlbot("pending", rights=hosted.WRITES) == Exit.OK
+    train_all(of_push, good)
+    settle(of_push)
+    assert of_push.statuses == {"mlbot": "error"}
+    assert user.ledger(models)
 
 
 def test_nothing_left_for_anybody_is_an_error(strict: Stage) -> None:

@@ -42,7 +42,7 @@ from mlbot.github.transport import (
     download,
 )
 from mlbot.lib.constants import ACTIONS_BOT
-from mlbot.lib.record import Record
+from mlbot.lib.record import Record, Sha
 
 _INSTALLATION = "ghs_"  # what tokens of apps begin with; they cannot ask who they are
 _TIMEOUT_S = 30  # for the connection, and between two bytes
@@ -183,6 +183,11 @@ class GitHub:
             or (dig(raw, "head", "repo", "id"), dig(raw, "head", "ref")) == branch
         }
         return tuple(map(pull_request_of, found.values()))
+
+    def pull_requests_with(self, head: Sha) -> tuple[PullRequest, ...]:
+        """The open pull requests with a head."""
+        listed = self.transport.pages(self.request("GET", "/pulls", query={"state": "open"}))
+        return tuple(pull_request_of(raw) for raw in listed if dig(raw, "head", "sha") == head)
 
     def pull_request_numbers(self, run: Run) -> frozenset[int]:
         """Every pull request that there was from the branch of a run; none when its repository is gone."""

@@ -17,6 +17,7 @@ from mlbot.github.api import GitHub
 from mlbot.github.job import Job, Runner, forget_tokens
 from mlbot.judging.admission import Around, announce, triage
 from mlbot.lib.constants import ACTIONS_BOT, CONFIG_FILE, TRAIN_PATH
+from mlbot.lib.record import Sha
 from mlbot.protocol.answer import Recorded, Reruns, RetrainRequest, recorded
 from mlbot.protocol.decision import (
     NO_RERUNS,
@@ -163,6 +164,11 @@ class CIRun:
         pulls = self._pulls(run)
         reruns = self._reruns_of(run, (), pulls)
         return run, announce(run, self.policy, Around(pulls=pulls, event_run=self.event_run, reruns=reruns))
+
+    def proposed(self, commit: Sha) -> tuple[PullRequest, ...]:
+        """The open pull requests into guarded branches with this head."""
+        pulls = self.github.pull_requests_with(commit)
+        return tuple(each for each in pulls if each.open and self.policy.guards(each.base_ref))
 
     def _is_judged(self, decision: Judge) -> bool:
         """Whether an event is of a re-run whose own judge is through: the command starts one, event or no event."""

@@ -7,7 +7,6 @@ from pydantic import Field
 
 from mlbot.config.guard import entry_of, own_context
 from mlbot.events.github import Attempt, Id, Login, PullRequest, RefName, RepositoryName, State
-from mlbot.lib.constants import STATUS
 from mlbot.lib.record import Digest, Record, Sha
 from mlbot.protocol.answer import Reruns
 
@@ -40,12 +39,6 @@ class Policy(Record):
         """The status that speaks of this branch's entry alone; None where `mlbot` does, for there is one entry."""
         entry = self.entry_of(branch) if len(self.entries) > 1 else None
         return own_context(entry) if entry is not None else None
-
-    @property
-    def contexts(self) -> tuple[str, ...]:
-        """Every status that a head can have."""
-        own = (own_context(each) for each in self.entries) if len(self.entries) > 1 else ()
-        return (*own, STATUS)
 
 
 class PullRequestSubject(Record):

@@ -157,7 +157,21 @@ def announce(run: CIRun, *, dry_run: bool = False) -> Exit:
         run.console.say("Nothing is posted: the training is over already.")
         return Exit.OK
     found = [pending(each, training.this_attempt, run.place, training.url) for each in subjects]
-    return _apply(run, together(found, run.policy), dry=dry_run)
+    return _apply(run, _of_commit(run, found), dry=dry_run)
+
+
+def _of_commit(run: CIRun, found: Sequence[Sequence[Operation]]) -> tuple[Operation, ...]:
+    """What is done about a commit, as `together` says; a push leaves alone what open pull requests with it need.
+
+    A branch that is pushed to may be proposed for another one: what came of the push would hide what came of that.
+    """
+    operations = together(found, run.policy)
+    statuses = [each for each in operations if isinstance(each, SetStatus)]
+    if not any(isinstance(each.subject, PushSubject) for each in statuses):
+        return operations
+    bases = [each.base_ref for each in run.proposed(statuses[0].subject.sha)]
+    taken = {run.policy.own_context(each) for each in bases} | {run.place.context for _ in bases}
+    return tuple(each for each in operations if not isinstance(each, SetStatus) or each.context not in taken)
 
 
 def announce_failure(run: CIRun, *, dry_run: bool = False) -> Exit:
@@ -167,7 +181,7 @@ def announce_failure(run: CIRun, *, dry_run: bool = False) -> Exit:
         run.console.say(f"Nothing is posted: {subjects.sentence}")
         return Exit.OK
     decisions = [Judge(subject=each, attempt=training.this_attempt) for each in subjects]
-    operations = together([broken(each, run.place, phrase(WORDS, "not_published")) for each in decisions], run.policy)
+    operations = _of_commit(run, [broken(each, run.place, phrase(WORDS, "not_published")) for each in decisions])
     fallback = {"fallback": True}  # what did get published is not written over
     found = [each.model_copy(update=fallback) if isinstance(each, SetStatus) else each for each in operations]
     return _apply(run, found, dry=dry_run)
@@ -190,7 +204,7 @@ def publish_run(run: CIRun, options: PublishOptions) -> Exit:
         for decision, each in found
         if len(found) == 1 or isinstance(decision, Ignore) or _is_current(run, decision.subject)
     ]
-    return _apply(run, together(operations, run.policy), dry=options.dry_run) if any(operations) else Exit.OK
+    return _apply(run, _of_commit(run, operations), dry=options.dry_run) if any(operations) else Exit.OK
 
 
 def _is_current(run: CIRun, subject: Subject) -> bool:
