@@ -19,7 +19,7 @@ from mlbot.github.executor import Effected, Executor, StatusSet, dry_run, set_st
 from mlbot.github.job import Runner
 from mlbot.github.transport import GitHubError, NotFoundError, UnavailableError
 from mlbot.ledger.entries import Entry
-from mlbot.protocol.decision import MergeGroupSubject
+from mlbot.protocol.decision import MergeGroupSubject, PullRequestSubject
 from mlbot.protocol.operations import (
     Annotate,
     AppendLedger,
@@ -390,6 +390,17 @@ def test_a_head_that_moved_gets_none(setting: Setting, state: State) -> None:
     setting.ada.push("deeper", {"a": "2"})
     assert set_status(setting.client(), operation) is StatusSet.NOT_CURRENT
     assert setting.fake.requests.writes(by="job") == []
+
+
+def test_the_others_that_a_status_speaks_of_have_to_be_as_they_were_too(setting: Setting) -> None:
+    setting.ada.push("dev")
+    other, client = setting.ada.open_pull_request("deeper", "dev"), setting.client()
+    beside = (PullRequestSubject.of(client.pull_request(other.number)),)
+    operation = setting.status().model_copy(update={"beside": beside})
+    assert set_status(client, operation) is StatusSet.SET
+    setting.ada.close(other)
+    changed = operation.model_copy(update={"description": "Other words."})
+    assert set_status(client, changed) is StatusSet.NOT_CURRENT
 
 
 def test_a_pull_request_that_goes_elsewhere_now_gets_none(setting: Setting) -> None:

@@ -368,6 +368,37 @@ def test_what_came_of_a_push_does_not_hide_what_came_of_proposing_its_branch_for
     assert user.ledger(models)
 
 
+def test_the_plan_trains_what_both_are_compared_with_once(strict: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    lenient = strict.beside("dev")
+    for each in (strict, lenient):
+        each.finish()
+    capsys.readouterr()
+    assert lenient.mlbot("plan") == Exit.OK
+    lines = dict(line.split("=", 1) for line in capsys.readouterr().out.splitlines())
+    main = strict.models.git.commit_of("main")
+    jobs = json.loads(lines["matrix"])["include"]
+    assert (lines["decision"], lines["jobs"], lines["store"]) == ("judge", "2", "false")
+    assert [(job["model"], job["seed"], job["base"]) for job in jobs] == [("tiny", 0, main), ("tiny", 1, main)]
+
+
+def test_a_trial_that_a_closed_pull_request_asked_for_is_one_for_the_others(
+    strict: Stage, bad: Path, good: Path
+) -> None:
+    """Its files are of other parameters than the commit has: they would pass for the commit's own."""
+    lenient = strict.beside("dev")
+    for each in (strict, lenient):
+        train_all(each, bad)
+    lenient.retrain("tiny", mode="good")
+    train_all(lenient, good)
+    strict.github.user("alice").close(lenient.pull)
+    end = replace(strict, run=strict.newest_run(), folder=strict.folder / "closed", outputs={}).begun()
+    settle(strict)
+    assert strict.statuses["mlbot"] == "pending"  # a run of this head is under way
+    end.finish("skipped")
+    settle(end)
+    assert strict.statuses["mlbot/main"] == strict.statuses["mlbot"] == "failure"
+
+
 def test_nothing_left_for_anybody_is_an_error(strict: Stage) -> None:
     lenient = strict.beside("dev")
     for each in (strict, lenient):

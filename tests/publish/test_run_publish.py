@@ -383,7 +383,7 @@ def test_the_verbs_say_their_results_as_json(world: World, capsys: pytest.Captur
     assert (code, found["entry"]["actor"]) == (Exit.OK, "Ada")
     code, found = told("rollback", "tiny", "staging", "--reason", "slow")
     assert (code, found["decision"]["reason"]) == (Exit.REFUSED, "nothing-before")
-    code, found = told("lock", "staging")
+    code, found = told("lock", "staging", "--reason", "A freeze")
     assert (code, found["changed"]) == (Exit.OK, True)
     code, found = told("unlock", "staging")
     assert (code, found["locked"]) == (Exit.OK, False)
