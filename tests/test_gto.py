@@ -67,6 +67,25 @@ def test_it_agrees_on_the_whole_grammar(gto: Path, tmp_path: Path) -> None:
     }
 
 
+def test_it_agrees_on_pre_releases(gto: Path, tmp_path: Path) -> None:
+    story = history_samples.empty(tmp_path)
+    for number, version in enumerate(("1.0.0-rc.2", "1.0.0-rc.10", "1.0.0")):
+        tag(story, number, version_tag("churn", Version.parse(version)), number, version)
+    tag(story, 10, stage_tag("churn", "staging", 1), 1, "1.0.0-rc.10")
+    tag(story, 11, version_tag("early", Version.parse("0.1.0-alpha.1")), 0, "0.1.0-alpha.1")
+    path = fetched(story)
+    assert theirs(gto, path) == ours(path)
+    assert ours(path) == {"churn": ("v1.0.0", {"staging": "v1.0.0-rc.10"}), "early": ("v0.1.0-alpha.1", {})}
+
+
+def test_it_passes_over_lightweight_tags_of_versions(gto: Path, tmp_path: Path) -> None:
+    story = history_samples.empty(tmp_path)
+    tag(story, 1, version_tag("churn", Version.parse("1.0.0")), 0, "1.0.0")
+    subprocess.run(["git", "tag", "churn@v1.1.0", story.commits[1]], cwd=story.origin, check=True)
+    path = fetched(story)
+    assert (theirs(gto, path)["churn"][0], ours(path)["churn"][0]) == ("v1.0.0", "v1.1.0")
+
+
 def test_it_passes_over_what_is_wider_here(gto: Path, tmp_path: Path) -> None:
     story = history_samples.empty(tmp_path)
     tag(story, 1, version_tag("churn", Version(major=1, minor=0, patch=0)), 0, "1.0.0")

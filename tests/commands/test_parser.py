@@ -73,6 +73,8 @@ def fault(body: str) -> ParseError:
         ("/release income", Release(model="income")),
         ("/release income minor", Release(model="income", bump="minor")),
         ("/release income v1.2.0", Release(model="income", version="1.2.0")),
+        ("/release income v2.0.0-rc.1", Release(model="income", version="2.0.0-rc.1")),
+        ("/promote income@v2.0.0-rc.1 staging", Promote(model="income", version="2.0.0-rc.1", environment="staging")),
         ("/promote income@v1.2.0 staging", Promote(model="income", version="1.2.0", environment="staging")),
         (
             '/promote income@1.2.0 staging reason="go"',
@@ -164,7 +166,7 @@ MISTAKES: list[tuple[str, Fault, str]] = [
     ("/unlock production now", Fault.SUPERFLUOUS, "now is one word too many"),
     ("/unlock pro/duction", Fault.BAD_WORD, "environment"),
     ("/release income v1.2", Fault.BAD_WORD, "patch, minor or major"),
-    ("/release income v1.2.0-rc.1", Fault.BAD_WORD, "v1.2.0"),
+    ("/release income v1.2.0+5", Fault.BAD_WORD, "v1.2.0"),
     ("/release income v01.2.0", Fault.BAD_WORD, "v1.2.0"),
     ("/promote income staging", Fault.BAD_WORD, "MODEL@VERSION"),
     ("/promote income@staging production", Fault.BAD_WORD, "no version of a model"),

@@ -311,10 +311,10 @@ def test_a_release_names_its_version_and_a_refusal_its_hint() -> None:
     assert (made.state, made.sentence) == (RequestState.DONE, "adult-income@v1.0.0 is released.")
     assert made.version == ("adult-income", "1.0.0")
     assert made.copy_lines == ("/promote adult-income@v1.0.0 staging",)
-    tag = TagFacts(name="tiny@v1.0.0", object_sha="1" * 40, commit="a" * 40, annotated=False)
-    refused = message_release(release_result(tag=tag))
+    tag = TagFacts(name="tiny@v1.0.0", object_sha="1" * 40, commit="a" * 40, annotated=True)
+    refused = message_release(release_result(tag=tag, released=release()))
     assert refused.state is RequestState.REFUSED
-    assert refused.hint.endswith("/release tiny v1.0.0")
+    assert "/release tiny v1.0.0. Release what is new" in refused.hint
     again = release_result(release(), released=release(), verdicts=())
     same = again.model_copy(
         update={"decision": decide_release(again.facts.model_copy(update={"commit": release().commit}))}

@@ -50,7 +50,7 @@ TABLE: tuple[tuple[ReleaseReason, dict[str, Any], str], ...] = (
     (R.ALREADY_RELEASED, {"released": RELEASED, "verdicts": ()}, "with the same bytes"),
     (R.ALREADY_RELEASED, {"released": RELEASED, "commit": THERE, "tag": TAG}, "with the same bytes"),
     (R.UNKNOWN_MODEL, {"configured": False}, "has no model adult-income"),
-    (R.TAG_LIGHTWEIGHT, {"tag": TAG.model_copy(update={"annotated": False})}, "is lightweight"),
+    (R.RELEASABLE, {"tag": TAG.model_copy(update={"annotated": False, "object_sha": HERE})}, "may be released"),
     (R.TAG_MOVED, {"released": RELEASED, "tag": TAG.model_copy(update={"commit": THERE})}, "was moved"),
     (R.TAG_ELSEWHERE, {"tag": TAG, "commit": THERE}, "points to aaaaaaaaaa, not to bbbbbbbbbb"),
     (R.TAG_ELSEWHERE, {"tag": TAG.model_copy(update={"commit": None})}, "something that is no commit"),
@@ -152,7 +152,7 @@ def test_what_is_released_is_merged_judged_and_the_very_bytes(known: ReleaseFact
     assert known.configured
     assert known.released is None
     assert known.stored in {None, Stored.VERIFIED}
-    assert known.tag is None or (known.tag.annotated and known.tag.commit == known.commit)
+    assert known.tag is None or known.tag.commit == known.commit
     newest = max(each.order for each in known.verdicts)
     fine = {Outcome.PASS} if known.inconclusive == "block" else {Outcome.PASS, Outcome.INCONCLUSIVE}
     assert {each.outcome for each in known.verdicts if each.order == newest} <= fine

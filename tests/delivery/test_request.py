@@ -146,7 +146,7 @@ def test_a_workflow_promotes_in_the_name_of_whoever_released() -> None:
         (facts(said=comment(), role="read"), RequestReason.NOT_PERMITTED),
         (by_hand(tag="tiny#staging#3"), RequestReason.NO_VERSION_TAG),
         (facts(inputs={"tag": "tiny@v1.0.0!"}, pusher="carol"), RequestReason.NO_VERSION_TAG),
-        (facts(inputs={"tag": "tiny@v1.0.0-rc.1"}, pusher="carol"), RequestReason.NO_VERSION_TAG),
+        (facts(inputs={"tag": "tiny@v1.0.0-rc.01"}, pusher="carol"), RequestReason.NO_VERSION_TAG),
         (by_hand(tag="v1.0.0"), RequestReason.NO_VERSION_TAG),
         (by_hand(tag="folder=tiny@v1.0.0"), RequestReason.MISUNDERSTOOD),
         (facts(inputs={"tag": "tiny#staging#3"}, pusher="carol"), RequestReason.FOREIGN_TAG),

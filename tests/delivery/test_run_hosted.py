@@ -17,6 +17,8 @@ from mlbot.delivery.run_ci import DeployOptions
 from mlbot.delivery.run_hosted import Patience, carry_out
 from mlbot.errors import Exit
 from mlbot.gates.outcome import Outcome
+from mlbot.ledger.entries import ReleaseEntry
+from mlbot.ledger.queries import deployments
 
 __all__ = ["github"]
 pytestmark = pytest.mark.usefixtures("git_settings")
@@ -230,11 +232,6 @@ def _unmerged(shop: Shop) -> None:
     shop.tag(target="work")
 
 
-def _lightweight(shop: Shop) -> None:
-    shop.merge(1)
-    shop.tag(light=True)
-
-
 def _no_verdict(shop: Shop) -> None:
     shop.push(1)
     shop.tag()
@@ -270,11 +267,67 @@ def _changed_bytes(shop: Shop) -> None:
     shop.tag()
 
 
+def test_a_tag_that_githubs_page_made_is_released_the_same_way(shop: Shop) -> None:
+    shop.merge(1)
+    shop.tag(light=True)
+    (entry,) = shop.of("release")
+    assert isinstance(entry, ReleaseEntry)
+    assert (entry.version, entry.actor, entry.tag_object) == ("1.0.0", "alice", entry.commit)
+    assert shop.models.git.git("cat-file", "-t", "refs/tags/tiny@v1.0.0") == "commit", "a person's tag stays as it is"
+    assert {(each.environment, each.version) for each in deployments(shop.of("deployment"))} == {("staging", "1.0.0")}
+
+
+def test_a_release_published_on_githubs_page_is_released_the_same_way(shop: Shop) -> None:
+    shop.merge(1)
+    shop.models.git.git("tag", "tiny@v1.0.0", "main")  # before the workflow was there to be told
+    shop.github.user("alice").on(shop.models).publish_release("tiny@v1.0.0")
+    shop.work()
+    (entry,) = shop.of("release")
+    assert isinstance(entry, ReleaseEntry)
+    assert (entry.version, entry.actor) == ("1.0.0", "alice")
+
+
+def test_being_told_of_a_tag_twice_is_answered_once(shop: Shop) -> None:
+    shop.merge(1)
+    shop.tag()
+    before, comments = shop.entries, len(shop.comments)
+    shop.dispatched_by_a_workflow(tag="tiny@v1.0.0")
+    assert shop.codes[-1] == ("deploy", Exit.OK)
+    assert (shop.entries, len(shop.comments)) == (before, comments)
+
+
+def test_a_release_page_of_another_tool_is_left_alone(shop: Shop) -> None:
+    shop.merge(1)
+    shop.models.git.git("tag", "v7", "main")
+    shop.github.user("alice").on(shop.models).publish_release("v7")
+    shop.work()
+    assert (shop.of("release"), shop.comments, shop.codes) == ([], [], [])
+
+
+def test_a_pre_release_is_shown_as_one(shop: Shop) -> None:
+    shop.merge(1)
+    shop.tag("tiny@v1.0.0-rc.1")
+    (page,) = shop.models.releases.values()
+    assert (page.tag, page.prerelease) == ("tiny@v1.0.0-rc.1", True)
+    answer = shop.say("/promote tiny@v1.0.0-rc.1 staging")
+    assert "v1.0.0-rc.1 is live in staging already." in answer
+
+
+def test_a_deleted_tag_is_put_back_by_asking_again(shop: Shop) -> None:
+    shop.merge(1)
+    shop.say("/release tiny")
+    before = shop.models.git.git("rev-parse", "refs/tags/tiny@v1.0.0")
+    shop.models.git.git("update-ref", "-d", "refs/tags/tiny@v1.0.0")
+    answer = shop.say("/release tiny v1.0.0")
+    assert "v1.0.0 is released already, with the same bytes. The tag " in answer
+    assert "was deleted, and is there again." in answer
+    assert shop.models.git.git("rev-parse", "refs/tags/tiny@v1.0.0") == before
+
+
 @pytest.mark.parametrize(
     ("act", "reason"),
     [
         (_unmerged, "not-merged"),
-        (_lightweight, "tag-lightweight"),
         (_no_verdict, "no-verdict"),
         (_failed, "verdict-failed"),
         (_inconclusive, "verdict-inconclusive"),

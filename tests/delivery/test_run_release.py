@@ -7,9 +7,9 @@ import pytest
 from tests.support import releases, tiny
 from tests.support.releases import World
 
-from mlbot.delivery.messages import released_already
+from mlbot.delivery.messages import first_environments, released_already
 from mlbot.delivery.release import ReleaseReason, ReleaseResult
-from mlbot.delivery.run_promote import PromotionRequest, promote
+from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, promote, rollback
 from mlbot.delivery.run_release import ReleaseRequest, release
 from mlbot.gates.outcome import Outcome
 from mlbot.git.tags import read_tags
@@ -88,10 +88,61 @@ def test_versions_count_up(world: World, request_: dict[str, str], version: str)
     assert result.entry.version == version
 
 
-def test_a_number_that_a_bad_tag_used_up_is_passed_over(world: World) -> None:
+def test_a_lightweight_tag_is_released_and_stays_as_it_is(world: World) -> None:
     lightweight(world)
+    before = world.refs()["refs/tags/tiny@v1.0.0"]
     result = ask(world)
-    assert (result.facts.version, result.entry is not None) == ("1.0.1", True)
+    assert result.entry is not None
+    assert (result.facts.version, result.entry.tag_object, result.entry.actor) == ("1.0.0", before, "Ada")
+    assert world.refs()["refs/tags/tiny@v1.0.0"] == before == result.entry.commit
+    registry = Registry.of(read_tags(world.folder / "remote.git"))
+    found = view(registry, world.entries())
+    assert (found.notes, found.quarantined, found.models[0].latest) == ((), (), "v1.0.0")
+    assert ask(world, version="1.0.0").decision.reason is ReleaseReason.ALREADY_RELEASED
+    promoted = promote(world.context(), PromotionRequest(model="tiny", version="1.0.0", environment="staging"))
+    assert promoted.deployment is not None
+    after = world.refs()
+    again = promote(world.context(), PromotionRequest(model="tiny", version="1.0.0", environment="staging"))
+    assert (again.decision.reason, world.refs()) == ("already-live", after), "one tag of the environment is enough"
+
+
+def test_a_pre_release_comes_before_its_release(world: World) -> None:
+    world.change(1000)
+    first = ask(world, version="v1.0.0-rc.1").entry
+    assert first is not None
+    assert (first.version, world.refs()["refs/tags/tiny@v1.0.0-rc.1"]) == ("1.0.0-rc.1", first.tag_object)
+    world.change(2000)
+    second = ask(world, version="1.0.0-rc.10").entry
+    assert second is not None
+    final = ask(world).entry
+    assert final is not None
+    assert (final.version, final.digest) == ("1.0.0", second.digest), "the release of what was tried"
+    assert ask(world).decision.reason is ReleaseReason.ALREADY_RELEASED
+    assert [each.version for each in world.releases] == ["1.0.0-rc.1", "1.0.0-rc.10", "1.0.0"]
+    registry = Registry.of(read_tags(world.folder / "remote.git"))
+    assert [str(each.version) for each in registry.of_model("tiny").versions] == [
+        "v1.0.0-rc.1", "v1.0.0-rc.10", "v1.0.0",
+    ]  # fmt: skip
+    assert view(registry, world.entries()).models[0].latest == "v1.0.0"
+
+
+def test_a_pre_release_goes_by_itself_to_where_something_comes_after(world: World) -> None:
+    world.change(1000)
+    entry = ask(world, version="v1.0.0-rc.1").entry
+    assert entry is not None
+    config = world.context().config
+    assert first_environments((), config, entry) == ("staging",)
+    alone = config.model_copy(update={"environments": config.environments[:1]})
+    assert first_environments((), alone, entry) == (), "production is asked for by name"
+    assert first_environments((), alone, entry.model_copy(update={"version": "1.0.0"})) == ("staging",)
+    for version in ("1.0.0-rc.1", "1.0.0"):
+        ask(world, version=version)
+        result = promote(world.context(), PromotionRequest(model="tiny", version=version, environment="staging"))
+        assert result.deployment is not None
+        assert (result.deployment.state, world.served("staging")) == ("succeeded", version)
+    back = RollbackRequest(model="tiny", environment="staging", reason="slow")
+    assert rollback(world.context(), back).deployment is not None
+    assert world.served("staging") == "1.0.0-rc.1"
 
 
 def test_a_run_that_was_killed_after_tagging_is_finished(world: World) -> None:
@@ -232,7 +283,6 @@ def unknown(world: World) -> dict[str, object]:
     [
         (unmerged, "not-merged"),
         (moved, "tag-moved"),
-        (lightweight, "tag-lightweight"),
         (elsewhere, "tag-elsewhere"),
         (unjudged, "no-verdict"),
         (parent, "verdict-of-parent"),

@@ -235,7 +235,7 @@ class Person:
             now = self.world.now()
             made = Release(
                 id=self.world.next_id("release"), tag=tag, target=self.repository.default_branch, name=name or tag,
-                body=None, draft=False, prerelease=False, author=self.user, created_at=now, published_at=now,
+                body="", draft=False, prerelease=False, author=self.user, created_at=now, published_at=now,
             )  # fmt: skip
             self.repository.releases[made.id] = made
             events.release(self.world, self.repository, self.token, "published", made)

@@ -305,7 +305,7 @@ def test_what_did_not_end_and_what_is_not_believed_is_said(story: Story, capsys:
     OrphanBranch(remote=Remote(url=str(story.origin)), name="mlbot/ledger").append({"v1/lock/x/y.json": b"{"}, "bad", 1)
     story.clone.git("tag", "oops@1.0", story.commits[0])
     for number in range(9):
-        story.clone.git("tag", f"light@v1.{number}.0", story.commits[0])
+        story.clone.git("tag", f"light#staging#{number + 1}", story.commits[0])
     ask(story, "list --fetch")
     out = " ".join(capsys.readouterr().out.split())
     assert "The promotion of adult-income v1.1.0 to production by ada (2026-11-20 13:00 UTC) did not say how" in out
@@ -316,7 +316,7 @@ def test_what_did_not_end_and_what_is_not_believed_is_said(story: Story, capsys:
         assert [each["version"] for each in answer(story, words, capsys)["unfinished"]] == ["v1.1.0"]
     assert "is locked" not in out
     assert "The ledger's file 'v1/lock/x/y.json' is not JSON in UTF-8." in out
-    assert "The tag light@v1.0.0 is left out: it is lightweight" in out
+    assert "The tag light#staging#1 is left out: it is lightweight" in out
     assert "And 5 more of this kind; --json has them all." in out
     assert len(answer(story, "list", capsys)["quarantined"]) == 10
     ask(story, "history --environment production")

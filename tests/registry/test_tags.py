@@ -13,7 +13,7 @@ from tests.support.ledger_samples import digest
 from mlbot.errors import UsageError
 from mlbot.events.github import Attempt
 from mlbot.lib.tree import TagRef
-from mlbot.lib.version import Version
+from mlbot.lib.version import Bump, Version
 from mlbot.registry.tags import (
     ModelTags,
     Registry,
@@ -28,7 +28,10 @@ from mlbot.registry.tags import (
 
 COMMIT = "4f1c2a9" + "d" * 33
 numbers = st.integers(0, 10**17)
-versions = st.builds(lambda a, b, c: Version(major=a, minor=b, patch=c), numbers, numbers, numbers)
+pres = st.just("") | st.from_regex(
+    r"(0|[1-9][0-9]{0,8}|[0-9]{0,3}[A-Za-z-][0-9A-Za-z-]{0,5})(\.(0|[1-9][0-9]{0,4}|[a-z]{1,5}))?", fullmatch=True
+)
+versions = st.builds(lambda a, b, c, pre: Version(major=a, minor=b, patch=c, pre=pre), numbers, numbers, numbers, pres)
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", fullmatch=True)
 folders = st.none() | st.from_regex(r"[A-Za-z0-9._/-]{1,20}", fullmatch=True)
 counters = st.integers(1, 10**17)
@@ -45,12 +48,33 @@ def test_the_next_version_is_higher(version: Version, part: str) -> None:
 
 
 def test_versions_go_by_their_numbers() -> None:
-    written = ["v0.9.9", "v0.10.0", "v1.0.0", "v1.0.9", "v1.0.10", "v2.0.0"]
+    before = ["v1.0.0-alpha", "v1.0.0-alpha.1", "v1.0.0-alpha.beta", "v1.0.0-beta", "v1.0.0-beta.2", "v1.0.0-beta.11"]
+    written = ["v0.9.9", "v0.10.0", *before, "v1.0.0-rc.1", "v1.0.0", "v1.0.9", "v1.0.10", "v2.0.0-0", "v2.0.0"]
     assert [str(each) for each in sorted(map(Version.parse, reversed(written)))] == written
 
 
 @pytest.mark.parametrize(
-    "text", ["", "v", "1.2", "v1.2.3.4", "v01.2.3", "v1.2.3-rc.1", "V1.2.3", "v1.2.3\n", "9" * 500]
+    ("version", "part", "following"),
+    [
+        ("1.0.0-rc.1", "patch", "1.0.0"),
+        ("1.0.0-rc.1", "minor", "1.0.0"),
+        ("1.0.0-rc.1", "major", "1.0.0"),
+        ("1.2.0-rc.1", "major", "2.0.0"),
+        ("1.2.3-rc.1", "minor", "1.3.0"),
+        ("1.2.3-rc.1", "patch", "1.2.3"),
+    ],
+)
+def test_after_a_pre_release_comes_its_release(version: str, part: Bump, following: str) -> None:
+    assert Version.parse(version).bump(part).text == following
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["", "v", "1.2", "v1.2.3.4", "v01.2.3", "V1.2.3", "v1.2.3\n", "9" * 500],
+        *["v1.2.3-", "v1.2.3-rc..1", "v1.2.3-rc.01", "v1.2.3-rc_1", "v1.2.3+5", "v1.2.3-rc.1+5", "v1.2.3-" + "x" * 31],
+        "v1.2.3-" + "9" * 19,
+    ],
 )
 def test_what_is_no_version_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is no version"):
@@ -61,9 +85,9 @@ def test_what_is_no_version_is_refused(text: str) -> None:
 def test_a_version_tag_is_read_as_it_is_written(model: str, folder: str | None, version: Version) -> None:
     full = f"{folder}:{model}" if folder else model
     assert parse_tag(version_tag(model, version, folder)) == RegistryTag(
-        kind="version", model=full, numbers=version.order
+        kind="version", model=full, numbers=version.order[:3], pre=version.pre
     )
-    withdrawn = RegistryTag(kind="version", model=full, numbers=version.order, cancels=True)
+    withdrawn = RegistryTag(kind="version", model=full, numbers=version.order[:3], pre=version.pre, cancels=True)
     assert parse_tag(f"{version_tag(model, version, folder)}!") == withdrawn
     name = f"{folder}={model}" if folder else model
     assert parse_tag(f"{name}@deprecated") == RegistryTag(kind="deprecation", model=full)
@@ -95,8 +119,10 @@ def test_tags_of_other_tools_are_passed_over(name: str) -> None:
         ("a=b=churn@v1.0.0", "not of the form"),
         ("churn@v1.0.0#x", "not of the form"),
         ("x" * 500 + "@v1.0.0", "not of the form"),
-        ("churn@v1.2.0-rc.1", "pre-releases"),
-        ("churn@v1.2.0+build.5!", "pre-releases"),
+        ("churn@v1.2.0-rc.01", "semver does not allow"),
+        ("churn@v1.2.0+build.5!", "build numbers"),
+        ("churn@v1.2.0-rc.1+build.5", "build numbers"),
+        ("churn@v1.2.0-" + "9" * 19, "too many digits"),
         ("churn#production#04", "a zero in front"),
         ("churn#production#00", "a zero in front"),
         ("churn#production#" + "9" * 19, "too many digits"),
@@ -139,17 +165,12 @@ def test_it_agrees_with_gto(name: str) -> None:
         stage = isinstance(ours, RegistryTag) and ours.stage and not re.fullmatch(_GTO_NAME, ours.stage)
         assert ours is None or isinstance(ours, str) or wide or stage
         return
-    if (
-        theirs["prerelease"]
-        or theirs["buildmetadata"]
-        or theirs["created"]
-        or (theirs["counter"] or "").startswith("0")
-    ):
+    if theirs["buildmetadata"] or theirs["created"] or (theirs["counter"] or "").startswith("0"):
         assert isinstance(ours, str)
         return
     assert isinstance(ours, RegistryTag)
     assert ours.model == theirs["artifact"].replace("=", ":")
-    assert (str(Version.of(ours.numbers)) if ours.numbers else None, ours.stage) == (theirs["version"], theirs["stage"])
+    assert (f"v{ours.version}" if ours.numbers else None, ours.stage) == (theirs["version"], theirs["stage"])
     assert (ours.cancels, ours.counter) == (theirs["cancel"] == "!", int(theirs["counter"] or 0))
     assert (ours.kind == "deprecation") == bool(theirs["deprecated"])
 
@@ -288,7 +309,8 @@ def test_an_assignment_without_a_version_at_its_commit_is_kept_without_one() -> 
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
-        (ref("churn@v2.0.0", annotated=False), "lightweight"),
+        (ref("churn#staging#2", annotated=False), "lightweight"),
+        (ref("churn@v1.0.0!", annotated=False), "lightweight"),
         (replace(ref("churn@v2.0.0"), commit_sha=None), "points to no commit"),
         (ref("churn@2.0.0"), "not of the form"),
         (ref("churn@v1.0.0#7", 5), "churn@v1.0.0 is at another commit"),
@@ -327,7 +349,7 @@ def test_of_two_versions_at_a_commit_the_note_says_which() -> None:
 
 
 def test_numbers_in_bad_tags_are_used_up_all_the_same() -> None:
-    registry = Registry.of([ref("churn@v1.9.0", annotated=False), ref("churn#staging#41", annotated=False)])
+    registry = Registry.of([ref("churn@v1.9.0!", annotated=False), ref("churn#staging#41", annotated=False)])
     assert registry.models == {}
     assert str(registry.next_version("churn", "minor")) == "v1.10.0"
     assert registry.next_counter("churn") == 42

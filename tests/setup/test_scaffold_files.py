@@ -124,13 +124,13 @@ def test_the_workflows_call_the_published_ones_with_no_more_rights_than_needed()
 def test_the_release_workflow_listens_to_tags_of_versions_and_to_people() -> None:
     workflow = yaml.safe_load(scaffold.release_workflow())
     assert workflow["permissions"] == {}
-    assert set(workflow[True]) == {"push", "workflow_dispatch"}
+    assert set(workflow[True]) == {"push", "release", "workflow_dispatch"}
     assert workflow[True]["push"] == {"tags": ["**@v*", "!**!"]}
     inputs = workflow[True]["workflow_dispatch"]["inputs"]
     assert {"do", "comment", "tag"} | {name for names in FIELDS.values() for name in names} == set(inputs)
     assert {given["type"] for given in inputs.values()} == {"string"}
     assert all("required" not in given for given in inputs.values())
-    assert workflow["jobs"]["tag"]["if"] == "github.event_name == 'push'"
+    assert workflow["jobs"]["tag"]["if"].startswith("github.event_name == 'push' || (github.event_name == 'release' &&")
     assert workflow["jobs"]["tag"]["permissions"] == {"actions": "write"}
     assert workflow["jobs"]["release"]["if"] == "github.event_name == 'workflow_dispatch'"
 

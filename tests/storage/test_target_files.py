@@ -37,6 +37,15 @@ def test_numbers_sort_as_versions_do(one: str, other: str) -> None:
     assert 0 < number_of(one) < 1 << 63
 
 
+def test_a_pre_release_has_a_number_of_its_own_above_all() -> None:
+    found = {number_of(version) for version in ("1.0.0-rc.1", "1.0.0-rc.2", "1.0.0-0", "2.0.0-rc.1")}
+    assert len(found) == 4
+    assert number_of("999.999.999") < min(found) <= max(found) < 1 << 63
+    assert read_config(config_text("churn", config("1.0.0-rc.1", ("1.0.0-rc.1", "1.0.0"))).encode(), "churn") == config(
+        "1.0.0-rc.1", ("1.0.0-rc.1", "1.0.0")
+    )
+
+
 @pytest.mark.parametrize(
     "version", ["0.0.0", "1000.0.0", "1.1000.0", "1.0.1000", "1.0", "v1.0.0", "01.0.0", "1.0.0\n", ""]
 )

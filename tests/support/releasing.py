@@ -193,11 +193,13 @@ class Shop:
 
     def _run(self, run: Run) -> bool:
         if Path(run.workflow.path).name == RELEASE:
-            return self.tag_job(run) if run.event == "push" else self._release(run)
+            if run.event == "release" and "@v" not in (run.head_branch or ""):
+                return True
+            return self.tag_job(run) if run.event in {"push", "release"} else self._release(run)
         return run.event != "issue_comment" or self.mlbot(run, "command", COMMAND) == 0
 
     def tag_job(self, run: Run) -> bool:
-        """What tag.yml does for a pushed tag."""
+        """What tag.yml does for a tag that was pushed, or that a release was published of."""
         self._dispatch({"tag": run.head_branch})
         return True
 

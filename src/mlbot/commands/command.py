@@ -14,11 +14,12 @@ from mlbot.commands.facts import Decision, Facts
 from mlbot.config.schema import Config
 from mlbot.events.github import Role
 from mlbot.lib.record import Record
+from mlbot.lib.version import PRE
 
 MAX_REASON = 500  # characters of a reason
 MAX_VALUE = 200  # characters of a parameter's value
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
-_NUMBERS = r"(?:0|[1-9][0-9]{0,8})(?:\.(?:0|[1-9][0-9]{0,8})){2}"
+_NUMBERS = rf"(?:0|[1-9][0-9]{{0,8}})(?:\.(?:0|[1-9][0-9]{{0,8}})){{2}}(?:-{PRE})?"
 _GATE = r"[A-Za-z0-9][A-Za-z0-9._-]{0,78}(?:@[A-Za-z0-9][A-Za-z0-9._-]{0,78})?"
 _HEXADECIMAL = re.compile(r"[0-9a-fA-F]{7,}+")
 WHOLE_SHA = (40, 64)  # how many digits a commit's name has
@@ -26,7 +27,7 @@ ReasonText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_REASO
 """Why, in a person's words: one line, nothing invisible in it; escaped where it is shown."""
 Param = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
 Value = Annotated[str, StringConstraints(max_length=MAX_VALUE)]
-VersionText = Annotated[str, StringConstraints(pattern=rf"^{_NUMBERS}$")]  # `1.2.0`, without the `v`
+VersionText = Annotated[str, StringConstraints(max_length=60, pattern=rf"^{_NUMBERS}$")]  # `1.2.0`, without the `v`
 GateName = Annotated[str, StringConstraints(pattern=rf"^{_GATE}$")]
 """`subject` or `subject.bound` (`roc_auc`, `recall@women.min`), or `deleted` for a model that is gone."""
 

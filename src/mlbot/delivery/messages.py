@@ -16,7 +16,7 @@ from mlbot.ledger.queries import approvals, deployments, locked, releases
 from mlbot.lib import escape
 from mlbot.lib.record import Count, Record
 from mlbot.lib.templates import environment, fill
-from mlbot.lib.version import name_of, shorten
+from mlbot.lib.version import is_prerelease, name_of, shorten
 
 _SHARED = "release/environments.j2"
 
@@ -268,9 +268,14 @@ def issue_of(entries: Iterable[Entry], config: Config, release: ReleaseEntry) ->
 
 
 def first_environments(entries: Iterable[Entry], config: Config, release: ReleaseEntry) -> tuple[str, ...]:
-    """Where a version goes by itself: where nothing comes before, unless it was on its way there once."""
+    """Where a version goes by itself: where nothing comes before, unless it was on its way there once.
+
+    A pre-release goes by itself only where something comes after: the last environments are asked for by name.
+    """
     been = {each.environment for each in deployments(entries, release.model) if each.version == release.version}
-    return tuple(each.name for each in config.environments if each.after is None and each.name not in been)
+    later = {each.after for each in config.environments}
+    first = [each.name for each in config.environments if each.after is None and each.name not in been]
+    return tuple(name for name in first if name in later or not is_prerelease(release.version))
 
 
 def _row(entries: tuple[Entry, ...], release: ReleaseEntry, settings: EnvironmentConfig) -> IssueRow:

@@ -19,7 +19,6 @@ class ReleaseReason(StrEnum):
     ALREADY_RELEASED = "already-released"
     """The version exists with the same digest: nothing is done, and that is no failure."""
     UNKNOWN_MODEL = "unknown-model"
-    TAG_LIGHTWEIGHT = "tag-lightweight"
     TAG_MOVED = "tag-moved"
     TAG_ELSEWHERE = "tag-elsewhere"
     NOT_MERGED = "not-merged"
@@ -116,7 +115,6 @@ def _checks(facts: ReleaseFacts) -> Iterator[tuple[ReleaseReason, bool]]:
     yield ReleaseReason.UNKNOWN_MODEL, not facts.configured
     if tag is not None:
         yield ReleaseReason.TAG_MOVED, released is not None and tag.commit != released.commit
-        yield ReleaseReason.TAG_LIGHTWEIGHT, not tag.annotated
     if released is not None:
         yield ReleaseReason.ALREADY_RELEASED, _is_same(facts, released)
         yield ReleaseReason.VERSION_TAKEN, True

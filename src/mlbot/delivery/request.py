@@ -200,7 +200,7 @@ def _of_tag(facts: RequestFacts) -> DeliveryRequest | RejectedRequest:
     if not isinstance(says, RegistryTag) or says.kind != "version" or says.numbers is None or says.cancels:
         why = says if isinstance(says, str) else "it is of another kind"
         return _rejected(RequestReason.NO_VERSION_TAG, tag=name, why=why)
-    command = _validated({"kind": "release", "model": says.model, "version": ".".join(map(str, says.numbers))})
+    command = _validated({"kind": "release", "model": says.model, "version": says.version})
     if isinstance(command, RejectedRequest):
         return command
     if facts.asker is None:

@@ -36,7 +36,7 @@ from mlbot.ledger.entries import DeploymentState as State
 from mlbot.ledger.queries import release_of, releases
 from mlbot.lib.constants import ACTIONS_BOT, RELEASE_PATH, TRAIN_PATH
 from mlbot.lib.tree import is_url
-from mlbot.lib.version import Version, name_of
+from mlbot.lib.version import Version, is_prerelease, name_of
 from mlbot.protocol.answer import CarriedOut, answer_marker, answer_to, last_line, recorded
 from mlbot.protocol.marker import carries
 from mlbot.protocol.operations import UpsertComment
@@ -304,6 +304,7 @@ class GitHubView:
                 title=name_of(entry.model, entry.version),
                 body=files[CARD_FILE].read_text(encoding="utf-8"),
                 files=files,
+                prerelease=is_prerelease(entry.version),
             )
             upload = uploader(self.ci.job.required_token(), self.ci.job.api_url)
             self.ci.console.say(f"Published {publish_release(self.ci.github, upload, page)}")

@@ -223,6 +223,11 @@ def carry_out(
     except MlbotError as error:
         ci.answer(messages.message_error(error, _way_back(error, request)))
         raise
+    if request.tag is not None and message.reason == ReleaseReason.ALREADY_RELEASED:
+        # GitHub tells of a tag more than once: when it is pushed, when its release is published, when an App's token
+        # makes it.
+        console.say(message.sentence)
+        return Exit.OK
     ci.answer(message)
     if message.state is messages.RequestState.FAILED:
         return Exit.NOT_EVALUATED

@@ -25,7 +25,7 @@ from mlbot.ledger.queries import deployments, latest_by_key, live, release_of, r
 from mlbot.lib.record import Digest, Sha, digest_of_stream
 from mlbot.lib.tree import TagRef
 from mlbot.lib.untrusted_json import read
-from mlbot.lib.version import Bump, Stored, Version, name_of
+from mlbot.lib.version import Bump, Stored, Version, is_prerelease, name_of
 from mlbot.plan.plan import Subject
 from mlbot.protocol.artifacts import Training
 from mlbot.protocol.golden import Golden, digest_of
@@ -104,8 +104,11 @@ class _Release:
         """
         mine = registry.of_model(self.request.model)
         released = releases(self.entries, self.request.model)
-        same = [each for each in released if verdict and each.digest == verdict.digest]
+        # The release of a pre-release has the same bytes, and is asked for in these words.
+        final = [each for each in released if not is_prerelease(each.version)]
+        same = [each for each in final if verdict and each.digest == verdict.digest]
         here = [each.version for each in mine.versions if each.commit == commit and each.withdrawn is None]
+        here = [each for each in here if not each.pre]
         if same or here:
             return Version.parse(same[-1].version) if same else here[-1]
         recorded = [Version.parse(each.version) for each in released]

@@ -412,7 +412,7 @@ def read_comment(github: GitHub, comment: int) -> CommentFacts | None:
 
 
 def pusher_of(github: GitHub, tag: str) -> Login | None:
-    """Who pushed a tag to where it is now; None where no such push started a run, so that GitHub does not say.
+    """Who pushed a tag to where it is now, or published a release of it; None where that started no run.
 
     The actor of a run is GitHub's word, whatever the workflow file of the tagged commit says. Of a tag that was moved
     the runs on other commits do not count: somebody else may have pushed those.
@@ -422,8 +422,10 @@ def pusher_of(github: GitHub, tag: str) -> Login | None:
         commit = text_of(github.transport.json(peeled), "sha")
     except (NotFoundError, InvalidRequestError):
         return None
-    query: dict[str, str | int] = {"branch": tag, "event": "push", "head_sha": commit}
-    found = github.transport.pages(github.request("GET", "/actions/runs", query=query), "workflow_runs")
+    found: list[object] = []
+    for event in ("push", "release"):
+        query: dict[str, str | int] = {"branch": tag, "event": event, "head_sha": commit}
+        found += github.transport.pages(github.request("GET", "/actions/runs", query=query), "workflow_runs")
     newest = max(found, key=lambda raw: number_of(raw, "id"), default=None)
     login = dig(newest, "actor", "login")
     return login if isinstance(login, str) and _LOGIN.fullmatch(login) else None

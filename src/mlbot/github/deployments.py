@@ -137,6 +137,7 @@ class ReleasePage:
     title: str
     body: str
     files: Mapping[str, Path]
+    prerelease: bool = False
 
 
 def publish_release(github: GitHub, upload: Upload, page: ReleasePage) -> str:
@@ -167,6 +168,7 @@ def _draft(github: GitHub, page: ReleasePage) -> Any:
 
 def _create(github: GitHub, page: ReleasePage) -> Any:
     fields = {"tag_name": page.tag, "name": page.title, "body": page.body, "draft": True}
+    fields |= {"prerelease": True} if page.prerelease else {}
     try:
         return github.transport.json(github.request("POST", "/releases", fields, repeatable=False))
     except UnavailableError:

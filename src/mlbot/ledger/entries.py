@@ -18,7 +18,7 @@ from mlbot.events.github import Attempt, Id, RefName, Text
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.lib.record import Count, Digest, FileDigest, Name, Params, Record, Sha, document
 from mlbot.lib.untrusted_json import HostileJsonError, load
-from mlbot.lib.version import Served, VersionText
+from mlbot.lib.version import Served, Version, VersionText
 
 
 class Environment(Record):
@@ -153,10 +153,9 @@ class ReleaseEntry(_OfModel, Served):
         return self.version
 
     @property
-    def order(self) -> tuple[int, ...]:
+    def order(self) -> tuple[Any, ...]:
         """By version; of one version what was judged and released first is first."""
-        numbers = (int(part) for part in self.version.split("."))
-        return *numbers, *self.attempt.order, *self.judge.order, *_order(self.run)
+        return *Version.parse(self.version).order, *self.attempt.order, *self.judge.order, *_order(self.run)
 
 
 Action = Literal["promotion", "rollback"]

@@ -3,14 +3,16 @@
 | tag | says |
 |---|---|
 | `model@v1.2.0` | this commit is version 1.2.0 of the model |
+| `model@v1.2.0-rc.1` | it is a pre-release of version 1.2.0 |
 | `model@v1.2.0!` | that version is withdrawn |
 | `model#production#4` | the version at this commit is in production; of several the highest counter holds |
 | `model#production!#5` | none is in production any more |
 | `model@deprecated` | the model is not to be used any more |
 | `folder=model@v1.2.0` | any of these for the model of a folder of a monorepo |
 
-Source: iterative/gto 1.10, `gto/constants.py` and `gto/tag.py`. Two differences: names as mlbot.yaml allows them are
-taken too (GTO passes over those with a dot, or with a `-` or `_` at the end), and pre-release versions are not.
+Source: iterative/gto 1.10, `gto/constants.py` and `gto/tag.py`. Three differences: names as mlbot.yaml allows them are
+taken too (GTO passes over those with a dot, or with a `-` or `_` at the end); so are lightweight tags of versions,
+which GitHub's own page makes; build metadata is not.
 
 What the tags say together is folded without a clock. GTO orders by the tagger's clock, so a tag dated in the future
 wins for ever. Here versions order themselves and environments go by their counter. A tag that cannot be believed is put
@@ -21,7 +23,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError
 
@@ -29,7 +31,18 @@ from mlbot.events.github import Attempt
 from mlbot.ledger.entries import Actor, DeploymentEntry, ReleaseEntry
 from mlbot.lib.record import Digest, Name, Record, Sha, canonical
 from mlbot.lib.tree import TagRef
-from mlbot.lib.version import MOST_CHARACTERS, MOST_DIGITS, NUMBER, Bump, Served, Version
+from mlbot.lib.version import (
+    MOST_CHARACTERS,
+    MOST_DIGITS,
+    NUMBER,
+    PRE,
+    Bump,
+    Served,
+    Version,
+    is_short,
+    order_of,
+    text_of,
+)
 
 TagKind = Literal["version", "stage", "deprecation"]
 
@@ -39,7 +52,7 @@ _MODEL = f"(?:{_NAME}|[A-Za-z0-9][A-Za-z0-9._-]{{0,62}})"
 
 _TAG = re.compile(
     rf"(?P<folder>[A-Za-z0-9._/-]+=)?(?P<model>{_MODEL})"
-    rf"(?:(?:\#(?P<stage>{_MODEL})|@v(?P<version>{NUMBER}\.{NUMBER}\.{NUMBER})(?P<more>[-+][0-9A-Za-z.+-]+)?)"
+    rf"(?:(?:\#(?P<stage>{_MODEL})|@v(?P<version>{NUMBER}\.{NUMBER}\.{NUMBER})(?:-(?P<pre>{PRE}))?(?P<more>[-+][0-9A-Za-z.+-]+)?)"
     r"(?P<cancel>!)?|@(?P<deprecated>deprecated))(?:\#(?P<counter>[0-9]+))?"
 )
 
@@ -52,9 +65,20 @@ class RegistryTag(NamedTuple):
     kind: TagKind
     model: str  # the model's name; of a monorepo's folder `folder:model`, as GTO shows it
     numbers: tuple[int, int, int] | None = None  # the version's
+    pre: str = ""  # what makes the version a pre-release
     stage: str | None = None  # the environment
     cancels: bool = False  # whether it takes back what the tag without its `!` said
     counter: int = 0  # 0 for a tag that has none
+
+    @property
+    def version(self) -> str:
+        """The version's text without its `v`; empty for a tag of none."""
+        return text_of(self.numbers, self.pre) if self.numbers else ""
+
+    @property
+    def age(self) -> tuple[Any, ...]:
+        """Sorts older versions before newer ones."""
+        return order_of(self.numbers or (0, 0, 0), self.pre)
 
 
 class TagNote(Served):
@@ -85,18 +109,19 @@ def parse_tag(name: str) -> RegistryTag | str | None:
     found = _TAG.fullmatch(name) if len(name) <= MOST_CHARACTERS else None
     if found is None:
         return "its name is not of the form model@v1.2.0, model#environment#1 or model@deprecated"
-    folder, model, stage, version, more, cancel, _, counter = found.groups()
+    folder, model, stage, version, pre, more, cancel, _, counter = found.groups()
     numbers = version.split(".") if version else []
-    if len(counter or "") > MOST_DIGITS or (numbers and max(map(len, numbers)) > MOST_DIGITS):
+    if len(counter or "") > MOST_DIGITS or (numbers and not is_short(*numbers, pre=pre or "")):
         return "a number in its name has too many digits"
     if more:
-        return "pre-releases and build numbers are not versions here"
+        return "build numbers are not versions here, nor is a pre-release that semver does not allow"
     if counter and counter.startswith("0"):
         return "its counter has a zero in front, which would make two tags of one"
     return RegistryTag(
         kind="version" if version else "stage" if stage else "deprecation",
         model=folder.replace("=", ":") + model if folder else model,
         numbers=(int(numbers[0]), int(numbers[1]), int(numbers[2])) if numbers else None,
+        pre=pre or "",
         stage=stage,
         cancels=cancel is not None,
         counter=int(counter or 0),
@@ -118,7 +143,7 @@ def tag_message(sentence: str, note: TagNote) -> str:
     return f"{sentence}\n\n{_canonical(note)}\n"
 
 
-def agrees(message: str | None, commit: Sha, numbers: tuple[int, int, int] | None) -> bool:
+def agrees(message: str | None, commit: Sha, version: str) -> bool:
     """Whether a note in this message can name no other commit and version: told at a glance, without reading it.
 
     Quotes within a value are escaped, so what is looked for can only be a field; and a note in the canonical form has
@@ -127,8 +152,8 @@ def agrees(message: str | None, commit: Sha, numbers: tuple[int, int, int] | Non
     last = (message or "").rstrip().rpartition("\n")[2]
     if not last.startswith("{"):
         return True
-    version = f'"version":"{numbers[0]}.{numbers[1]}.{numbers[2]}"' if numbers else ""
-    return f'"commit":"{commit}"' in last and version in last
+    named = f'"version":"{version}"' if version else ""
+    return f'"commit":"{commit}"' in last and named in last
 
 
 def read_note(message: str | None) -> TagNote | None:
@@ -203,8 +228,9 @@ class ModelTags:
 
     @property
     def latest(self) -> VersionTag | None:
-        """The highest version that is not withdrawn."""
-        return next((each for each in reversed(self.versions) if each.withdrawn is None), None)
+        """The highest version that is not withdrawn; a pre-release only where there is no other."""
+        good = [each for each in reversed(self.versions) if each.withdrawn is None]
+        return next((each for each in good if not each.version.pre), good[0] if good else None)
 
     @property
     def environments(self) -> tuple[str, ...]:
@@ -232,7 +258,7 @@ class Quarantined(Record):
 class Taken:
     """Numbers of a model that are in a tag's name, so that no other tag can have them."""
 
-    numbers: tuple[int, int, int] | None = None  # of the highest version; None before the first
+    version: Version | None = None  # the highest; None before the first
     counter: int = 0
 
 
@@ -281,13 +307,11 @@ class Registry:
             recorded: versions in the ledger, whose tags may be gone.
             first: of a model that has none yet; None: counted up from v0.0.0.
         """
-        numbers = [each.order for each in recorded]
-        taken = self.taken.get(model, Taken()).numbers
-        if taken is not None:
-            numbers.append(taken)
-        if first is not None and not numbers:
+        taken = self.taken.get(model, Taken()).version
+        known = [*recorded, *([taken] if taken else [])]
+        if first is not None and not known:
             return first
-        return Version.of(max(numbers, default=(0, 0, 0))).bump(part)
+        return max(known, key=lambda each: each.order, default=Version.of((0, 0, 0))).bump(part)
 
     def next_counter(self, model: str) -> int:
         """The next counter of a model's tags: GTO counts over all of its environments, and so does this."""
@@ -308,21 +332,23 @@ class _Tag(NamedTuple):
 
 
 def _taken(tags: Sequence[RegistryTag]) -> Taken:
-    numbers = max((each.numbers for each in tags if each.numbers), default=None)
-    return Taken(numbers=numbers, counter=max(each.counter for each in tags))
+    last = max((each for each in tags if each.numbers), key=lambda each: each.age, default=None)
+    version = Version.of(last.numbers, last.pre) if last and last.numbers else None
+    return Taken(version=version, counter=max(each.counter for each in tags))
 
 
 def _sound(ref: TagRef, says: RegistryTag) -> _Tag | str:
-    if not ref.annotated:
+    # GitHub's own page makes lightweight tags of versions: who released one is in the ledger, and it decides.
+    if not ref.annotated and (says.kind != "version" or says.cancels):
         return "it is lightweight, so it does not say who made it; make it with git tag --annotate"
     if ref.commit_sha is None:
         return "it points to no commit"
-    if not agrees(ref.message, ref.commit_sha, says.numbers):
+    if not agrees(ref.message, ref.commit_sha, says.version):
         note = read_note(ref.message)
         if note and note.commit != ref.commit_sha:
             return f"it is at commit {ref.commit_sha[:10]}, but was made for {note.commit[:10]}"
         if note and says.numbers:
-            return f"it names {Version.of(says.numbers)}, but was made for v{note.version}"
+            return f"it names v{says.version}, but was made for v{note.version}"
     return _Tag(ref, says, ref.commit_sha)
 
 
@@ -336,14 +362,14 @@ def _fold(model: str, tags: Sequence[_Tag], aside: list[Quarantined]) -> ModelTa
 
 
 def _versions(tags: Iterable[_Tag], aside: list[Quarantined]) -> tuple[VersionTag, ...]:
-    groups: dict[tuple[int, int, int], list[_Tag]] = defaultdict(list)
+    groups: dict[tuple[Any, ...], list[_Tag]] = defaultdict(list)
     for tag in tags:
-        groups[tag.says.numbers or (0, 0, 0)].append(tag)
-    found = (_version(numbers, groups[numbers], aside) for numbers in sorted(groups))
+        groups[tag.says.age].append(tag)
+    found = (_version(groups[age], aside) for age in sorted(groups))
     return tuple(each for each in found if each)
 
 
-def _version(numbers: tuple[int, int, int], tags: list[_Tag], aside: list[Quarantined]) -> VersionTag | None:
+def _version(tags: list[_Tag], aside: list[Quarantined]) -> VersionTag | None:
     """One version from all tags that name it: the first holds, and those at another commit do not."""
     ordered = sorted(tags, key=lambda tag: tag.order)
     first = next((tag for tag in ordered if not tag.says.cancels), None)
@@ -354,7 +380,7 @@ def _version(numbers: tuple[int, int, int], tags: list[_Tag], aside: list[Quaran
     aside += (Quarantined(tag=tag.ref.name, reason=reason) for tag in ordered if tag.commit != first.commit)
     last = [tag for tag in ordered if tag.commit == first.commit][-1]
     return VersionTag(
-        version=Version.of(numbers),
+        version=Version.of(first.says.numbers or (0, 0, 0), first.says.pre),
         tag=first.ref.name,
         commit=first.commit,
         object_sha=first.ref.object_sha,
@@ -399,7 +425,7 @@ def _assignments(
 
 def _version_of(tag: _Tag, there: Sequence[Version]) -> Version | str | None:
     """Which version a stage's tag means: the one at its commit; of several the one that its note names."""
-    if len(there) == 1 and agrees(tag.ref.message, tag.commit, there[0].order):
+    if len(there) == 1 and agrees(tag.ref.message, tag.commit, there[0].text):
         return there[0]
     note = read_note(tag.ref.message)
     if note:

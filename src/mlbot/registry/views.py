@@ -235,11 +235,17 @@ def _model(tags: ModelTags, entries: Sequence[Entry], environments: Sequence[str
     known |= {each.version: Version.parse(each.version) for each in releases(entries, tags.model)}
     return ModelView(
         model=tags.model,
-        latest=str(max(good)) if (good := [known[text] for text in known.keys() - withdrawn]) else None,
+        latest=_latest([known[text] for text in known.keys() - withdrawn]),
         deprecated=tags.deprecated,
         versions=len(known),
         environments=tuple(_environment_views(tags, entries, environments)),
     )
+
+
+def _latest(versions: Sequence[Version]) -> str | None:
+    """The highest; a pre-release only where there is no other."""
+    best = max(versions, key=lambda each: (not each.pre, each.order), default=None)
+    return str(best) if best else None
 
 
 def _environment_views(

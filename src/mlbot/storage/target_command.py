@@ -166,7 +166,9 @@ def smoke_command(
 
 
 SCHEME = "command:"
-_LIVE = re.compile(r"v?(?P<version>[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}) (?P<digest>sha256:[0-9a-f]{64})")
+_LIVE = re.compile(
+    r"v?(?P<version>[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}(?:-[0-9A-Za-z.-]{1,30})?) (?P<digest>sha256:[0-9a-f]{64})"
+)
 
 
 class CommandTarget:

@@ -1,6 +1,7 @@
 """An environment in a folder or an object store."""
 
 import re
+from hashlib import sha256
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -8,7 +9,7 @@ from pydantic import ValidationError
 from mlbot.errors import NotEvaluatedError, RefusedError, UsageError
 from mlbot.lib.record import Count, Digest, Name, Record
 from mlbot.lib.untrusted_json import HostileJsonError, read
-from mlbot.lib.version import Served, Version
+from mlbot.lib.version import PRE, Served, Version
 from mlbot.storage.digest import checked, take, verify
 from mlbot.storage.objects import Objects
 
@@ -19,7 +20,7 @@ MODEL_FILE, STAGED_FILE, CONFIG_FILE = "model.onnx", "mlbot.json", "config.pbtxt
 SMALL = 65_536  # bytes of the largest record that is read
 _PART = 1000
 _DIGITS = r"(?:0|[1-9][0-9]{0,2})"
-_VERSION = rf"{_DIGITS}\.{_DIGITS}\.{_DIGITS}"
+_VERSION = rf"({_DIGITS})\.({_DIGITS})\.({_DIGITS})(-{PRE})?"
 
 _PARAMETER = re.compile(
     r'^  key: "mlbot\.(?P<key>version|digest|kept)"\n  value \{ string_value: "(?P<value>[^"\\\n]{0,400})" \}$',
@@ -42,13 +43,19 @@ class Config(Record):
 
 
 def number_of(version: str) -> int:
-    """The folder's number of a version: `1.2.3` is 1002003. Raises `UsageError` for 0.0.0 and for parts of 1000."""
-    if not re.fullmatch(_VERSION, version) or version == "0.0.0":
+    """The folder's number of a version: `1.2.3` is 1002003. Raises `UsageError` for 0.0.0 and for parts of 1000.
+
+    Between two releases there is no number, so a pre-release's is above those of all and taken from its text.
+    """
+    found = re.fullmatch(_VERSION, version)
+    if found is None or version == "0.0.0":
         raise UsageError(
             f"version {version} has no folder number: each part has to be below {_PART}, and 0.0.0 is none",
             hint="Release it under another version.",
         )
-    major, minor, patch = map(int, version.split("."))
+    if found[4]:
+        return _PART**3 + int(sha256(version.encode()).hexdigest()[:12], 16)
+    major, minor, patch = map(int, found.groups()[:3])
     return (major * _PART + minor) * _PART + patch
 
 
