@@ -126,6 +126,17 @@ def test_delivered_again_nothing_happens_twice(lossy: Stage, bad: Path) -> None:
     assert (len(lossy.comments), len(user.statuses(lossy.models, head))) == (comments, statuses)
 
 
+def test_without_its_ledger_nothing_is_judged_as_if_it_were_the_first(lossy: Stage, bad: Path) -> None:
+    lossy.settle(bad)
+    LedgerBranch.at(Remote(url=str(lossy.models.git.path))).append([entry()], NOW)
+    lossy.models.git.git("update-ref", "-d", "refs/heads/mlbot/ledger")
+    assert lossy.judge() == Exit.NOT_EVALUATED
+    assert lossy.publish() == Exit.OK
+    state, text = lossy.status
+    assert state == "error"
+    assert "the branch mlbot/ledger is gone" in text
+
+
 def test_it_outlives_the_comments_it_was_said_in(lossy: Stage, bad: Path) -> None:
     """Once the ledger has it, neither the command nor the answer is needed."""
     lossy.settle(bad)

@@ -226,9 +226,10 @@ def test_a_ledger_that_is_gone_is_said(story: Story, capsys: pytest.CaptureFixtu
 def test_what_tags_witness_is_never_said_to_be_unknown(story: Story, capsys: pytest.CaptureFixture[str]) -> None:
     forget_ledger(story)
     story.clone.git("update-ref", "-d", f"refs/remotes/origin/{BRANCH}")
-    found = answer(story, "list", capsys)
+    assert answer(story, "list", capsys)["lost"] == [], "a clone that never had the ledger lost nothing"
+    found = answer(story, "list --fetch", capsys)
     assert len(found["lost"]) == 4, "two releases, two environments"
-    ask(story, "list")
+    ask(story, "list --fetch")
     out = " ".join(capsys.readouterr().out.split())
     assert "adult-income@v1.0.0 says that it was released, and the ledger has no such release" in out
     assert "#production#5 says that v1.0.0 is in production, and the ledger has no deployment" in out
@@ -282,7 +283,7 @@ def test_tags_alone_are_shown_as_such(tmp_path: Path, capsys: pytest.CaptureFixt
     assert digest(100) in out
     ask(story, "lineage churn@v0.1.0")
     assert "It is tagged, but was not released" in capsys.readouterr().out
-    (lost,) = answer(story, "show churn", capsys)["lost"]
+    (lost,) = answer(story, "show churn --fetch", capsys)["lost"]
     assert lost.endswith("(mlbot registry restore), or say it again: mlbot release churn --version v0.2.0.")
 
 

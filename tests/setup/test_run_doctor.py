@@ -13,7 +13,8 @@ from tests.support.git_samples import Sandbox
 
 from mlbot.console import Console
 from mlbot.errors import Exit, UsageError
-from mlbot.git.ledger import COPY
+from mlbot.git.ledger import COPY, LedgerBranch
+from mlbot.git.remote import Remote
 from mlbot.github.transport import TokenRefusedError
 from mlbot.ledger.entries import BRANCH
 from mlbot.lib.constants import JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
@@ -175,5 +176,7 @@ def test_a_ledger_that_was_deleted_is_an_error(tmp_path: Path) -> None:
         subprocess.run(["git", "update-ref", "-d", ref], cwd=story.origin, check=True)
     code, found = examined(story.clone)
     assert (code, ("ledger-lost", "") in found) == (Exit.FAILED, True)
+    LedgerBranch.at(Remote(url=str(story.origin))).append([history_samples.lock(9)], 1_800_000_000)
     story.clone.git("update-ref", "-d", COPY)
+    story.clone.git("update-ref", "-d", f"refs/remotes/origin/{BRANCH}")
     assert [each for each, _ in examined(story.clone)[1]].count("ledger-lacks") == 4, "the tags still tell"

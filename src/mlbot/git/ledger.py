@@ -78,7 +78,8 @@ class LedgerLostError(NotEvaluatedError):
 
     def __init__(self, loss: Loss, branch: str) -> None:
         on_purpose = f"If that was on purpose, delete its copy too: git push origin :{COPY}"
-        super().__init__(loss.of(branch), hint=f"Put it back, in any clone: mlbot registry restore. {on_purpose}")
+        what = f"{loss.of(branch)}; put it back: mlbot registry restore"
+        super().__init__(what, hint=f"Any clone can do it. {on_purpose}")
 
 
 def loss_in(repository: Path, tip: str | None, copy: str | None) -> Loss | None:
@@ -383,6 +384,11 @@ def read_folders(repository: Path, folders: Sequence[str], remote: str = "origin
         files |= files_at(repository, ref, *folders) if ref else {}
     ledger = read_files(files)
     return ledger.model_copy(update={"problems": (_problem(loss), *ledger.problems)}) if loss else ledger
+
+
+def has_ledger(repository: Path) -> bool:
+    """Whether a clone has a ledger, or had one once."""
+    return bool(refs_in(repository, f"refs/remotes/origin/{BRANCH}", f"refs/heads/{BRANCH}", COPY))
 
 
 def local_loss(repository: Path) -> Loss | None:

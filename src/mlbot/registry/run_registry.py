@@ -12,7 +12,7 @@ from mlbot.config.errors import nearest
 from mlbot.console import Console
 from mlbot.errors import Exit, UsageError
 from mlbot.git.command import try_git
-from mlbot.git.ledger import fetch_history, read_folders
+from mlbot.git.ledger import fetch_history, has_ledger, read_folders
 from mlbot.git.ledger_restore import Clone, Restoration
 from mlbot.git.remote import Remote
 from mlbot.git.repository import Repository
@@ -69,7 +69,7 @@ class RegistryQuery:
 
 def list_models(asking: RegistryQuery) -> Exit:
     """Every model with its latest version and what is in each environment."""
-    found, _, _ = _read(asking.open())
+    found, _, _ = _read(asking.open(), asked=asking.fetch)
     asking.answer(found, registry_text(found, _pen(asking)))
     return Exit.OK
 
@@ -77,7 +77,7 @@ def list_models(asking: RegistryQuery) -> Exit:
 def show(asking: RegistryQuery, subject: str) -> Exit:
     """One model, or one version of it. Raises `UsageError` where there is none such."""
     name, version = _subject(subject)
-    model = _detail(asking.open(), name)
+    model = _detail(asking.open(), name, asked=asking.fetch)
     if version is None:
         asking.answer(model, model_text(model, _pen(asking)))
     else:
@@ -121,7 +121,7 @@ def show_lineage(asking: RegistryQuery, subject: str) -> Exit:
     ledger = read_folders(root, folders_of(subject=name))
     found = views.lineage(registry, ledger.entries, name, version)
     if found is None:
-        _version(_detail(root, name), version)
+        _version(_detail(root, name, asked=asking.fetch), version)
         raise AssertionError("what the view has, the lineage has")
     found = found.model_copy(update={"problems": ledger.problems})
     asking.answer(found, lineage_text(found, _pen(asking)))
@@ -172,13 +172,15 @@ def read_view(root: Path) -> views.RegistryView:
     return _read(root)[0]
 
 
-def _read(root: Path) -> tuple[views.RegistryView, Registry, Ledger]:
+def _read(root: Path, *, asked: bool = False) -> tuple[views.RegistryView, Registry, Ledger]:
+    """The view, and what it was made of. A clone that never had the ledger lost nothing, unless origin was asked."""
     registry, ledger = Registry.of(read_tags(root)), read_folders(root, _STATE)
-    return views.view(registry, ledger.entries, ledger.problems), registry, ledger
+    whole = asked or has_ledger(root) or try_git(["remote", "get-url", "origin"], root).returncode != 0
+    return views.view(registry, ledger.entries, ledger.problems, whole=whole), registry, ledger
 
 
-def _detail(root: Path, name: str) -> views.ModelDetail:
-    found, registry, ledger = _read(root)
+def _detail(root: Path, name: str, *, asked: bool) -> views.ModelDetail:
+    found, registry, ledger = _read(root, asked=asked)
     return views.detail(registry, ledger.entries, found, _model(found, name))
 
 

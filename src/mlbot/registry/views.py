@@ -152,8 +152,17 @@ class RegistryView(Record):
         return next((each for each in self.models if each.model == name), None)
 
 
-def view(registry: Registry, entries: Sequence[Entry], problems: Sequence[str] = ()) -> RegistryView:
-    """Everything that tags and ledger say of versions and environments; problems: what the ledger's reader left out."""
+def view(
+    registry: Registry, entries: Sequence[Entry], problems: Sequence[str] = (), *, whole: bool = True
+) -> RegistryView:
+    """Everything that tags and ledger say of versions and environments.
+
+    Args:
+        registry: the tags.
+        entries: the ledger's.
+        problems: what the ledger's reader left out.
+        whole: whether the ledger was there to be read, so that what it has nothing of is lost.
+    """
     by_model = _by_model(entries)
     environments = _environments(registry, entries)
     names = sorted({*registry.models, *by_model})
@@ -164,7 +173,7 @@ def view(registry: Registry, entries: Sequence[Entry], problems: Sequence[str] =
         locks=tuple(_locks(entries)),
         unfinished=tuple(_unfinished(entries, environments)),
         notes=tuple(note for tags, of_it in rows for note in _notes(tags, of_it, environments)),
-        lost=tuple(each for tags, of_it in rows for each in _lost(tags, of_it)),
+        lost=tuple(each for tags, of_it in rows for each in _lost(tags, of_it)) if whole else (),
         quarantined=registry.quarantined,
         problems=tuple(problems),
     )
@@ -183,7 +192,7 @@ def detail(registry: Registry, entries: Sequence[Entry], found: RegistryView, mo
         locks=found.locks,
         unfinished=unfinished,
         notes=tuple(_notes(registry.of_model(name), _of(entries, name), found.environments)),
-        lost=tuple(_lost(registry.of_model(name), _of(entries, name))),
+        lost=tuple(_lost(registry.of_model(name), _of(entries, name))) if found.lost else (),
         quarantined=tuple(each for each in found.quarantined if _is_about(each.tag, name)),
         problems=found.problems,
     )
