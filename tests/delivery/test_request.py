@@ -75,6 +75,12 @@ def asked(given: RequestFacts) -> DeliveryRequest:
     return found
 
 
+def test_a_mistyped_command_is_asked_about() -> None:
+    found = authorize_request(by_hand(do="promte"))
+    assert isinstance(found, RejectedRequest)
+    assert words(found.reason, found.values, github=True).hint.startswith("Did you mean promote? One of ")
+
+
 def test_a_comment_is_its_authors_word() -> None:
     found = asked(facts(said=comment()))
     assert found.command == Promote(model="tiny", version="1.2.0", environment="staging")

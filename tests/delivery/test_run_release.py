@@ -363,3 +363,18 @@ def test_the_tags_of_where_it_is_live_come_back_too(world: World) -> None:
     again = promote(world.context(), PromotionRequest(model="tiny", version="1.0.0", environment="staging"))
     assert again.decision.reason == "already-live"
     assert world.refs() == before, "by saying the promotion again as well"
+
+
+def test_a_stage_tag_that_says_otherwise_is_put_right_by_promoting_again(world: World) -> None:
+    first = world.change(1000)
+    ask(world)
+    world.change(2000)
+    ask(world)
+    for version in ("1.0.0", "1.0.1"):
+        promote(world.context(), PromotionRequest(model="tiny", version=version, environment="staging"))
+    world.sandbox.git("tag", "--annotate", "--message", "By hand", "tiny#staging#9", first.commit)
+    world.sandbox.git("push", "--quiet", "origin", "tiny#staging#9")
+    (said,) = view(Registry.of(read_tags(world.folder / "remote.git")), world.entries()).notes
+    assert said.endswith("the ledger says v1.0.1. Put the tag right: mlbot promote tiny@v1.0.1 staging.")
+    promote(world.context(), PromotionRequest(model="tiny", version="1.0.1", environment="staging"))
+    assert view(Registry.of(read_tags(world.folder / "remote.git")), world.entries()).notes == ()

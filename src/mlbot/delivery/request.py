@@ -219,7 +219,8 @@ def _of_inputs(facts: RequestFacts) -> DeliveryRequest | RejectedRequest:
         )
     )
     if refusal:
-        return _rejected(refusal, do=do, inputs=", ".join(needless), commands=", ".join(_COMMANDS))
+        about = {"inputs": ", ".join(needless), "commands": ", ".join(_COMMANDS), "near": nearest(do, _COMMANDS) or ""}
+        return _rejected(refusal, do=do, **about)
     given = {name: facts.inputs[name] for name in FIELDS[do] if name in facts.inputs}
     given |= {name: given[name].removeprefix("v") for name in ("version", "to") if name in given}
     command = _validated({"kind": do, **given})

@@ -327,7 +327,8 @@ def _disagreement(tags: ModelTags, environment: str, entry: DeploymentEntry | No
         return
     held = f"v{entry.version}" if entry else "nothing"
     named = str(tagged.version) if tagged.version else f"commit {tagged.commit[:10]}"
-    yield f"{tags.model}: the tag {tagged.tag} says {named} is in {environment}, the ledger says {held}."
+    right = f" Put the tag right: mlbot promote {tags.model}@{held} {environment}." if entry else ""
+    yield f"{tags.model}: the tag {tagged.tag} says {named} is in {environment}, the ledger says {held}.{right}"
 
 
 def _versions(
