@@ -1,6 +1,7 @@
 """A ledger that was deleted, set back or replaced: it is noticed wherever it is read, and put back."""
 
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,15 @@ def replace(bare: Path) -> None:
     OrphanBranch(remote=Remote(url=str(bare)), name=BRANCH).append({"v1/other": b"x"}, "another", NOW)
 
 
-LOSSES = [(delete, Loss.GONE), (set_back, Loss.SET_BACK), (replace, Loss.REPLACED)]
+def take(bare: Path) -> None:
+    """A person's commit on top deletes an entry."""
+    run = partial(subprocess.run, cwd=bare, capture_output=True, text=True, check=True)
+    tree = run(["git", "rev-parse", f"{REF}~1^{{tree}}"]).stdout.strip()
+    made = run(["git", "commit-tree", "-p", REF, "-m", "Tidy up", tree])
+    update(bare, REF, made.stdout.strip())
+
+
+LOSSES = [(delete, Loss.GONE), (set_back, Loss.SET_BACK), (replace, Loss.REPLACED), (take, Loss.TAKEN)]
 
 
 def restored(clone: Sandbox, *revs: str, dry_run: bool = False) -> Restoration:
@@ -219,6 +228,18 @@ def test_a_repository_of_its_own_is_put_back_as_well(sandbox: Sandbox) -> None:
 def test_one_without_a_copy_is_read_as_before_and_gets_one(bare: Path) -> None:
     update(bare, "-d", COPY)
     assert set(entries(bare)) == {FIRST, SECOND}
+    LedgerBranch.at(Remote(url=bare.as_uri())).append([THIRD], NOW)
+    assert at(bare, COPY) == at(bare)
+
+
+def test_a_branch_that_was_squashed_lacks_nothing(bare: Path, clone: Sandbox) -> None:
+    command = ["git", "commit-tree", "-m", "Squashed", f"{REF}^{{tree}}"]
+    made = subprocess.run(command, cwd=bare, capture_output=True, text=True, check=True).stdout.strip()
+    update(bare, REF, made)
+    for url in (str(bare), bare.as_uri()):
+        assert set(LedgerBranch.at(Remote(url=url)).read().entries) == {FIRST, SECOND}
+    assert fetch_ledger(clone.path, Remote(url=str(bare))) is None
+    assert restored(clone).changed is False
     LedgerBranch.at(Remote(url=bare.as_uri())).append([THIRD], NOW)
     assert at(bare, COPY) == at(bare)
 

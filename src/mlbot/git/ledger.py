@@ -61,6 +61,7 @@ class Loss(StrEnum):
     GONE = "gone"
     SET_BACK = "set-back"  # it is at an older commit
     REPLACED = "replaced"  # it has another history
+    TAKEN = "taken"  # a later commit of it deleted entries
 
     def of(self, branch: str) -> str:
         """The sentence on a branch, without its full stop."""
@@ -71,6 +72,8 @@ class Loss(StrEnum):
                 return f"the branch {branch} was set back to an older commit: the ledger lacks what was written since"
             case Loss.REPLACED:
                 return f"the branch {branch} was replaced by another one: the ledger lacks what was written before"
+            case Loss.TAKEN:
+                return f"entries were deleted from the branch {branch}"
 
 
 class LedgerLostError(NotEvaluatedError):
@@ -88,8 +91,19 @@ def loss_in(repository: Path, tip: str | None, copy: str | None) -> Loss | None:
         return None
     if tip is None:
         return Loss.GONE
+    return _kind(repository, tip, copy) if lacks(repository, tip, copy) else None
+
+
+def lacks(repository: Path, tip: str, copy: str) -> bool:
+    """Whether a commit lacks files that another has: entries are named by their content, so nothing else counts."""
+    deleted = ["diff-tree", "-r", "--no-renames", "--diff-filter=D", "--name-only", copy, tip]
+    return bool(git(deleted, repository))
+
+
+def _kind(repository: Path, tip: str, copy: str) -> Loss:
+    """How a branch came to lack what its copy has: their histories tell."""
     if is_ancestor(repository, copy, tip):
-        return None
+        return Loss.TAKEN
     return Loss.SET_BACK if is_ancestor(repository, tip, copy) else Loss.REPLACED
 
 
@@ -202,7 +216,7 @@ class OrphanBranch:
         look = 0
         while True:
             tip, copy, whole = self._tips(here, partial=partial)
-            loss = self._loss(tip, copy)
+            loss = self._loss(here, tip, copy)
             if loss is None:
                 return tip, copy, whole
             look += 1
@@ -228,16 +242,18 @@ class OrphanBranch:
             self._wait(attempt + 1)
         raise AssertionError("the loop returns or raises")
 
-    def _loss(self, tip: Sha | None, copy: Sha | None) -> Loss | None:
-        """What the branch lost of its copy: where they differ, their histories tell, fetched without any file."""
+    def _loss(self, here: Path, tip: Sha | None, copy: Sha | None) -> Loss | None:
+        """What the branch lost of its copy, both of which were fetched."""
         if copy is None or tip is None or copy == tip:
             return Loss.GONE if copy and tip is None else None
-        with _repository(self.remote.url) as here:
+        if not lacks(here, tip, copy):
+            return None
+        with _repository(self.remote.url) as histories:
             specs = [f"+{self._ref}:{_HERE}", f"+{self.copy}:{_COPIED}"]
-            done = self.remote.run([*_FETCH, "--filter=tree:0", _REMOTE, *specs], here)
+            done = self.remote.run([*_FETCH, "--filter=tree:0", _REMOTE, *specs], histories)
             if done.returncode != 0:
                 raise failure(done, "reading", self.name)
-            return loss_in(here, _HERE, _COPIED)
+            return _kind(histories, _HERE, _COPIED)
 
     def _fetch_blobs(self, here: Path, oids: Collection[str]) -> bool:
         """Fetch files by their ids in one go: git by itself would ask for each when it is read.

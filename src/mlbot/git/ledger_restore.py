@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mlbot.errors import NotEvaluatedError, UsageError
 from mlbot.git.command import git, try_git
-from mlbot.git.ledger import COPY, THEIRS, fetch_ledger, files_at, is_ancestor, list_files, refs_in
+from mlbot.git.ledger import COPY, THEIRS, fetch_ledger, files_at, lacks, list_files, refs_in
 from mlbot.git.remote import Remote, failure, is_denied
 from mlbot.ledger.entries import BRANCH, folders_of, read_files
 from mlbot.lib.record import Record, Sha
@@ -94,13 +94,14 @@ class Clone:
 
     def _made(self, before: Sha | None, sources: dict[str, Sha], when: int) -> Restoration:
         """The commit that the branch is to be at: the newest there is, or one that joins several."""
-        heads = _independent(self.root, [*([before] if before else []), *sources.values()])
-        there = list_files(self.root, before, *folders_of()) if before else {}
+        known = [*([before] if before else []), *sources.values()]
         union: dict[str, str] = {}
-        for head in reversed(heads):
-            union |= list_files(self.root, head, *folders_of())
-        union |= there
-        after = heads[0] if len(heads) == 1 else _joined(self.root, heads, union, when)
+        for each in reversed(known):  # what the branch has is last, and stays
+            union |= list_files(self.root, each, *folders_of())
+        there = list_files(self.root, before, *folders_of()) if before else {}
+        heads = _independent(self.root, known)
+        whole = len(heads) == 1 and not union.keys() - list_files(self.root, heads[0], *folders_of()).keys()
+        after = heads[0] if whole else _joined(self.root, heads, union, when)
         return Restoration(
             before=before, after=after, sources=tuple(sources), files=tuple(sorted(union.keys() - there.keys()))
         )
@@ -120,7 +121,7 @@ class Clone:
 
 
 def _is_more(repository: Path, source: Sha, before: Sha | None) -> bool:
-    return before is None or not is_ancestor(repository, source, before)
+    return before is None or (source != before and lacks(repository, before, source))
 
 
 def _independent(repository: Path, commits: Iterable[Sha]) -> list[Sha]:
