@@ -125,6 +125,15 @@ def test_a_promotion_that_was_killed_is_seen_in_the_clone(
     finish(world)
 
 
+def test_one_that_was_killed_before_its_tag_is_seen_too(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    deploy(world, "1.0.0")
+    assert die(world, 7, "promote", "tiny@v1.0.1", "staging") == KILLED
+    assert (ledgers(world), unfinished(world.entries(), "staging")) == ("1.0.1", ())
+    assert entry.invoke(["registry", "list", "--fetch", "-C", str(world.sandbox.path)]) == Exit.OK
+    assert "Put the tag right: mlbot promote tiny@v1.0.1 staging" in " ".join(capsys.readouterr().out.split())
+    finish(world)
+
+
 @pytest.mark.story
 def test_the_same_command_finishes_a_promotion_killed_anywhere(world: World) -> None:
     deploy(world, "1.0.0")

@@ -115,7 +115,8 @@ def _version(context: RepositoryContext, model: str, text: str) -> str:
             hint = f"Did you mean {near}?" if near else f"The models are: {', '.join(models)}."
             raise UsageError(f"mlbot.yaml has no model {model!r}", hint=hint) from error
         there = [f"v{each.version}" for each in reversed(versions)]
-        near = next((each for each in there if each.startswith(f"v{text.removeprefix('v')}")), nearest(text, there))
+        starts = tuple(f"v{text.removeprefix('v')}{end}" for end in ".-")
+        near = next((each for each in there if each.startswith(starts)), nearest(text, there))
         if near is None:
             raise
         raise UsageError(error.what, hint=f"Did you mean {near}?") from error
