@@ -535,3 +535,16 @@ def test_a_judged_baseline_of_a_stale_model_is_not_trained_again(place: Place) -
     assert stale.base_key not in {None, digest(1)}
     place.tell(entry(run=9, model="tiny", key=stale.base_key))
     assert place.assign(subject).baselines == ()
+
+
+def test_a_head_of_too_many_files_is_an_error(
+    github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage.opened(github, tmp_path, monkeypatch, {f"many/{number}": "" for number in range(60)})
+    monkeypatch.setattr("mlbot.git.command.MOST_ENTRIES", 50)
+    stage.finish("failure")
+    assert stage.judge() == Exit.NOT_EVALUATED
+    assert "it is too big: it holds more than 50 files and folders" in stage.outputs["problem"]
+    stage.publish()
+    assert stage.status[0] == "error"
+    assert "it is too big" in stage.status[1]

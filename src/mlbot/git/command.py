@@ -123,14 +123,14 @@ _LARGEST = 128 << 20  # a holdout in git among them; GitHub takes no file of mor
 _CHUNK = 1 << 16
 
 
-def list_tree(rev: str, cwd: Path, *paths: str, most: int = MOST_ENTRIES) -> Iterator[tuple[str, str, str]]:
+def list_tree(rev: str, cwd: Path, *paths: str, most: int | None = None) -> Iterator[tuple[str, str, str]]:
     """Mode, object id and path of each file of a commit or tree (of those in `paths`), in git's order.
 
-    Raises `NotEvaluatedError` beyond `most` files and folders, before any of it is parsed: a few objects that contain
-    each other name more files than a memory holds.
+    Raises `NotEvaluatedError` beyond `most` files and folders (None: `MOST_ENTRIES`), before any of it is parsed: a few
+    objects that contain each other name more files than a memory holds.
     """
     # -t: folders count too, for one that holds nothing but folders is walked without an entry being written.
-    listed = _counted(["ls-tree", "-r", "-t", "-z", "--full-tree", rev, "--", *paths], rev, cwd, most)
+    listed = _counted(["ls-tree", "-r", "-t", "-z", "--full-tree", rev, "--", *paths], rev, cwd, most or MOST_ENTRIES)
     start = 0
     while (end := listed.find(b"\0", start)) >= 0:
         mode, kind, rest = listed[start:end].split(b" ", 2)
