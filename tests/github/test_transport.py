@@ -57,6 +57,13 @@ def test_a_passing_fault_is_tried_again(fault: Answer | Exception) -> None:
     assert (len(asked), waits) == (3, [1.0, 2.0])
 
 
+def test_half_a_page_is_asked_for_again() -> None:
+    send, asked = script(Answer(status=200, headers={}, body='[{"id": 1}, {"i'), answer(body=[1]))
+    transport, waits = transport_of(send)
+    assert list(transport.pages(GET)) == [1]
+    assert (len(asked), waits) == (2, [1.0])
+
+
 @pytest.mark.parametrize("fault", PASSING, ids=lambda fault: getattr(fault, "status", type(fault).__name__))
 def test_patience_ends(fault: Answer | Exception) -> None:
     send, asked = script(fault)

@@ -21,6 +21,9 @@ _DENIED = (
     "access denied",
 )
 
+_PATIENCE = {"GIT_HTTP_LOW_SPEED_LIMIT": "1", "GIT_HTTP_LOW_SPEED_TIME": "120"}
+"""A server that sends nothing for two minutes is given up; else git waits for as long as the job lasts."""
+
 _OVERTAKEN = (
     *("fetch first", "non-fast-forward", "cannot lock ref", "failed to update ref", "incorrect old value"),
     *("atomic transaction failure", "stale info"),  # of a push of several refs, one with a lease
@@ -47,7 +50,7 @@ class Remote:
 
     def run(self, arguments: Sequence[str], cwd: Path, stdin: bytes = b"") -> CompletedProcess[bytes]:
         """Run a git command that may talk to this remote."""
-        return try_git(arguments, cwd, stdin=stdin, extra=self._header(os.environ))
+        return try_git(arguments, cwd, stdin=stdin, extra=_PATIENCE | self._header(os.environ))
 
     def _header(self, environment: Mapping[str, str]) -> dict[str, str]:
         parts = urlsplit(self.url)

@@ -12,7 +12,7 @@ from mlbot.events.github import State, Status
 from mlbot.github.api import GitHub
 from mlbot.github.comments import upsert
 from mlbot.github.job import Runner
-from mlbot.github.transport import GitHubError, NotFoundError, UnavailableError
+from mlbot.github.transport import GitHubError, InvalidRequestError, NotFoundError, UnavailableError
 from mlbot.ledger.entries import Entry
 from mlbot.lib.record import Record, Sha
 from mlbot.protocol.decision import PullRequestSubject
@@ -162,7 +162,14 @@ class Published:
     done: list[tuple[str, str]] = field(default_factory=list)
     refused: list[MlbotError] = field(default_factory=list)
     failed: list[MlbotError] = field(default_factory=list)
+    lost: bool = False  # whether something is missing that a verdict may not stand without
     charts: Sha | None = None
+
+    def told(self, operation: Operation) -> Operation:
+        """An operation by what became of those before it: no status says more than what was written."""
+        if not self.lost or not isinstance(operation, SetStatus) or not operation.unwritten:
+            return operation
+        return operation.model_copy(update={"state": State.ERROR, "description": operation.unwritten})
 
     def raise_failures(self) -> None:
         """Raise the first failure; what was refused is none: the log names it, and the summary has the report."""
@@ -183,14 +190,12 @@ class Executor:
         """Do all operations, one failure stopping no other: a comment that cannot be written leaves a status to set."""
         published = Published()
         self.runner.annotate([each for each in operations if isinstance(each, Annotate)])
-        for operation in operations:
+        for planned in operations:
+            operation = published.told(planned)
             try:
                 done = self.do(operation)
-            except RefusedError as error:
-                published.refused.append(error)
             except MlbotError as error:
-                published.failed.append(error)
-                self.runner.say(f"Could not {describe(operation)}: {error.what}")
+                self._note(operation, error, published)
             else:
                 if isinstance(operation, PushCharts):
                     published.charts = done
@@ -199,6 +204,16 @@ class Executor:
         if published.refused:
             self.runner.say(_refused(published.refused))
         return published
+
+    def _note(self, operation: Operation, error: MlbotError, published: Published) -> None:
+        decides = isinstance(operation, AppendLedger) and operation.decides
+        if isinstance(error, RefusedError) and not decides:
+            published.refused.append(error)
+            return
+        published.failed.append(error)
+        # A definite no to a comment is no fault: the verdict is what it is.
+        published.lost |= decides or not isinstance(error, InvalidRequestError | NotFoundError)
+        self.runner.say(f"Could not {describe(operation)}: {error.what}")
 
     def do(self, operation: Operation) -> str:
         """Do one operation; what became of it."""

@@ -190,7 +190,7 @@ class Transport:
 
     def json(self, request: Request) -> Any:
         """The answer's JSON; None where there is none. Errors: `MlbotError`s of `mlbot.github.transport`."""
-        return _value(request, self.answer(request))
+        return _value(self.answer(request))
 
     def pages(self, request: Request, name: str | None = None) -> Iterator[Any]:
         """Every item of a list over all its pages, or of its field `name` where the answer is an object."""
@@ -198,10 +198,10 @@ class Transport:
         while page is not None:
             query = {**(request.query or {}), "per_page": PAGE, "page": page}
             answer = self.answer(Request(verb=request.verb, path=request.path, query=query))
-            value = _value(request, answer)
+            value = _value(answer)
             items = value.get(name) if name and isinstance(value, dict) else value
             if not isinstance(items, list):
-                raise GitHubError("GitHub's answer is no list", where=str(request))
+                raise UnavailableError("GitHub's answer is no list", where=str(request), hint="Run the job again.")
             yield from items
             found = _NEXT.search(answer.headers.get("link", ""))
             following = int(found[1]) if found and items else 0
@@ -253,6 +253,9 @@ class Transport:
         if answer.status >= 500:
             self._wait_for_recovery(request, attempt, f"GitHub answered {answer.status}: {message(answer)}")
             return None
+        if answer.status in {200, 201} and not _is_whole(answer):
+            self._wait_for_recovery(request, attempt, "GitHub's answer is no JSON")
+            return None
         if answer.status == 304 and known is not None:
             return known
         if request.verb == "GET" and answer.status == 200 and "etag" in answer.headers:
@@ -296,13 +299,17 @@ def _number(text: str | None) -> float | None:
     return float(text) if text is not None and re.fullmatch(r"\d{1,12}(\.\d+)?", text) else None
 
 
-def _value(request: Request, answer: Answer) -> Any:
-    if not answer.body.strip():
-        return None
+def _is_whole(answer: Answer) -> bool:
+    """Whether an answer can be read; half a page cannot."""
     try:
-        return json.loads(answer.body)
-    except (ValueError, RecursionError) as error:
-        raise GitHubError("GitHub's answer is no JSON", where=str(request)) from error
+        _value(answer)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _value(answer: Answer) -> Any:
+    return json.loads(answer.body) if answer.body.strip() else None
 
 
 # A file from an address that GitHub gave, streamed to the disk and never longer than allowed.
@@ -371,6 +378,8 @@ def _stream(address: str, target: Path, limits: Limits) -> None:
 def _check(status: int) -> None:
     if status >= 500 or status == 429:
         raise ConnectionError(f"the artifact store answered {status}")
+    if status == 404:
+        raise NotFoundError("the artifact store does not have the file")
     if status != 200:
         raise GitHubError(f"the artifact store answered {status}")
 

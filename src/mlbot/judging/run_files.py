@@ -7,12 +7,12 @@ from functools import cached_property
 from pathlib import Path
 
 from mlbot.config.schema import Config
-from mlbot.errors import MlbotError, UsageError
+from mlbot.errors import MlbotError, RefusedError, UsageError
 from mlbot.events.github import Artifact, Attempt
 from mlbot.gates.outcome import Reason
 from mlbot.git.ledger import read_local
 from mlbot.github.artifacts import Contents, failed, trained, unpack
-from mlbot.github.transport import Limits
+from mlbot.github.transport import GitHubError, Limits, NotFoundError, TooLargeError
 from mlbot.judging.run_ci import CIRun
 from mlbot.judging.run_judge import Live
 from mlbot.ledger.entries import DeploymentEntry, VerdictEntry
@@ -35,13 +35,18 @@ from mlbot.protocol.artifacts import (
 )
 from mlbot.protocol.decision import Decision, Judge, PushSubject
 from mlbot.report.notices import in_production
-from mlbot.storage.store import ModelStore, open_store
+from mlbot.storage.store import ModelStore, NotStoredError, open_store
 from mlbot.training.run_train import SeedRun, SeedRuns
 from mlbot.verdict.verdict import Problem
 
 MODEL_BYTES = 256 << 20
 
 _MOST_ACCEPTED = 64  # the largest archive of accepted files is as large as so many of the largest models
+
+
+def is_fault(error: MlbotError) -> bool:
+    """Whether GitHub did not say what is there, or the token may not ask; else it is known to be missing or bad."""
+    return isinstance(error, GitHubError | RefusedError) and not isinstance(error, TooLargeError | NotFoundError)
 
 
 class MissingError(MlbotError):
@@ -54,7 +59,10 @@ class MissingError(MlbotError):
 
 @dataclass(frozen=True, kw_only=True)
 class Intake:
-    """Fetches the artifacts of one attempt of a run. Everything in one is a stranger's until it has been looked at."""
+    """Fetches the artifacts of one attempt of a run. Everything in one is a stranger's until it has been looked at.
+
+    What GitHub does not answer is an error that ends the judge: it is never taken for an artifact that does not exist.
+    """
 
     run: CIRun
     attempt: Attempt
@@ -79,6 +87,8 @@ class Intake:
             problem = Problem.of(Reason.MODEL_MISSING, cause, seed=seed, artifact=error.what)
             return self._failed(wanted) or SeedRun(seed=seed, file=problem)
         except MlbotError as error:
+            if is_fault(error):
+                raise
             return _refused(seed, error.what)
         # The lineage has to be well formed and about this file; it is unverified, so more is not asked of it.
         if (lineage.model, lineage.seed) != (planned.name, seed):
@@ -94,7 +104,9 @@ class Intake:
         try:
             files = self.fetch(name, self.folder / name.name, failed())
             failure = read(files[FAILURE_FILE].read_bytes(), TrainingFailure, FAILURE_FILE)
-        except MlbotError:
+        except MlbotError as error:
+            if is_fault(error):
+                raise
             return None
         if (failure.model, failure.seed) != (wanted.model, wanted.seed):
             return None
@@ -117,7 +129,10 @@ class Intake:
             raise MissingError(f"the artifact {wanted.name} {found.problem}", expired=found.expired)
         target.mkdir(parents=True)
         archive = target / "archive.zip"
-        self.run.github.download(found.artifact, archive, Limits(most_bytes=contents.archive_bytes))
+        try:
+            self.run.github.download(found.artifact, archive, Limits(most_bytes=contents.archive_bytes))
+        except NotFoundError as error:
+            raise MissingError(f"the artifact {wanted.name} is gone") from error
         try:
             return unpack(archive, target, contents)
         finally:
@@ -153,19 +168,22 @@ def is_stored(run: CIRun, decision: Decision) -> bool:
 def judged_files(run: CIRun, entry: VerdictEntry, folder: Path) -> SeedRuns | Problem:
     """The files of an earlier verdict on the guarded branch: of the run that judged them, else of the store.
 
-    Artifacts end after 90 days.
+    Artifacts end after 90 days. Raises what kept GitHub or the store from saying whether they are there.
     """
     try:
         return _accepted(run, entry, folder)
     except MlbotError as error:
-        why = error.what
-    try:
-        store = store_of(run)
-        if store is not None and entry.files:
+        first = error
+    store = store_of(run)
+    gone = Problem.of(Reason.NO_BASELINE, "files-gone", why=first.what)
+    if store is not None and entry.files:
+        try:
             return _stored(store, entry, folder)
-    except MlbotError as error:
-        return Problem.of(Reason.NO_BASELINE, "files-and-store-gone", why=why, store=error.what)
-    return Problem.of(Reason.NO_BASELINE, "files-gone", why=why)
+        except NotStoredError as error:
+            gone = Problem.of(Reason.NO_BASELINE, "files-and-store-gone", why=first.what, store=error.what)
+    if is_fault(first):
+        raise first
+    return gone
 
 
 def _accepted(run: CIRun, entry: VerdictEntry, folder: Path) -> SeedRuns:

@@ -48,6 +48,7 @@ class SetStatus(Record):
     url: WebUrl
     attempt: Attempt
     fallback: bool = False  # whether a status that the attempt ended with stays
+    unwritten: str = ""  # what an error says instead, where a fault kept a part of the report from being written
 
 
 class AppendLedger(Record):
@@ -55,6 +56,11 @@ class AppendLedger(Record):
 
     kind: Literal["ledger"] = "ledger"
     entries: tuple[Entry, ...]
+
+    @property
+    def decides(self) -> bool:
+        """Whether later verdicts and releases rest on it, so that nothing passes where it cannot be written."""
+        return any(each.kind == "verdict" for each in self.entries)
 
 
 class PushCharts(Record):

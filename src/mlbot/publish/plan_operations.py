@@ -152,7 +152,8 @@ def publish(
     if isinstance(decision.subject, PullRequestSubject):
         found.append(_comment(decision, decision.subject, place, rendered.comment))
     state, sentence = status_of(report)
-    found.append(_status(decision.subject, decision.speaks_as, place, state, sentence, place.run_url))
+    status = _status(decision.subject, decision.speaks_as, place, state, sentence, place.run_url)
+    found.append(status.model_copy(update={"unwritten": one_line(phrase(WORDS, "unwritten"))}))
     return tuple(found)
 
 
