@@ -141,6 +141,15 @@ def test_it_is_put_back(bare: Path, clone: Sandbox, lose: object, loss: Loss, kn
     assert THIRD in entries(bare)
 
 
+def test_the_copy_is_in_nobodys_way(bare: Path, clone: Sandbox) -> None:
+    """A ref `refs/mlbot/ledger` would be what `mlbot/ledger` means, before the branch."""
+    fetch_history(clone.path, Remote(url=str(bare)))
+    clone.git("branch", "--quiet", "--track", BRANCH, f"origin/{BRANCH}")
+    assert clone.git("rev-parse", "--symbolic-full-name", BRANCH) == REF
+    clone.git("push", "--quiet", "origin", f":{BRANCH}")
+    assert fetch_ledger(clone.path, Remote(url=str(bare))) is Loss.GONE
+
+
 def test_a_plain_fetch_that_prunes_loses_nothing(bare: Path, clone: Sandbox) -> None:
     fetch_history(clone.path, Remote(url=str(bare)))
     update(bare, "-d", COPY)

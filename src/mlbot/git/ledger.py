@@ -22,7 +22,7 @@ from mlbot.ledger.entries import BRANCH, Entry, Kind, Ledger, files_of, folders_
 from mlbot.lib.record import Digest, Name, Sha
 
 _WHO = b"mlbot <mlbot@users.noreply.github.com>"
-COPY = "refs/mlbot/ledger"
+COPY = "refs/mlbot/copies/ledger"
 """The ledger's second ref, which no page of GitHub's shows; in a clone with a remote the newest ledger that it knew."""
 
 _HERE = "refs/mlbot/tip"
@@ -315,7 +315,7 @@ def _repository(url: str) -> Iterator[Path]:
 
 
 def _fetched(here: Path) -> dict[str, Sha]:
-    """The commits of the last fetch by what git calls them: `branch 'main'`, `'refs/mlbot/ledger'`."""
+    """The commits of the last fetch by what git calls them: `branch 'main'`, `'refs/mlbot/copies/ledger'`."""
     lines = (here / "FETCH_HEAD").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     rows = [line.split("\t", 2) for line in lines]
     return {what.partition(" of ")[0]: sha for sha, _, what in rows}
