@@ -283,6 +283,32 @@ def test_a_head_in_two_pull_requests_is_judged_for_each_and_the_worst_counts(
     assert last.statuses == {"mlbot/main": "failure", "mlbot/dev": "success", "mlbot": "failure"}
 
 
+def test_a_strangers_pull_request_with_the_same_commit_passes_nobody_elses(strict: Stage, bad: Path) -> None:
+    """A fork proposes the very commit for the lenient branch: its files judge its own, and the status is of both."""
+    train_all(strict, bad)
+    settle(strict)
+    assert strict.statuses == {"mlbot/main": "failure", "mlbot": "failure"}
+    fork = strict.github.user("mallory", strict.models).fork()
+    sha = fork.push("change", onto=user.head(strict.pull))
+    assert sha == user.head(strict.pull)
+    theirs = strict.beside("dev", fork)
+    assert theirs.mlbot("pending", rights=hosted.WRITES) == Exit.OK
+    train_all(theirs, bad)
+    settle(theirs)
+    assert theirs.statuses == {"mlbot/main": "failure", "mlbot/dev": "success", "mlbot": "failure"}
+
+
+def test_one_that_cannot_be_judged_is_an_error_and_costs_no_other_its_verdict(strict: Stage, bad: Path) -> None:
+    lenient = strict.beside("dev")
+    strict.github.user("boss").push("dev", {"mlbot.yaml": "version: 1\nmodels: [\n"})
+    for each in (strict, lenient):
+        train_all(each, bad)
+    settle(lenient)
+    assert lenient.statuses == {"mlbot/main": "failure", "mlbot/dev": "error", "mlbot": "error"}
+    (said,) = [each.description or "" for each in strict.models.statuses if each.context == "mlbot"]
+    assert said.startswith(f"#{lenient.pull.number}: Could not be judged: mlbot.yaml")
+
+
 def test_a_success_for_one_branch_is_none_for_another_that_the_head_is_proposed_for_later(
     strict: Stage, bad: Path
 ) -> None:
