@@ -276,6 +276,16 @@ def test_a_head_of_unguarded_branches_alone_ends_with_success() -> None:
     assert left.cause is Cause.NOT_GUARDED
 
 
+def test_a_guarded_branch_that_is_proposed_for_an_unguarded_one_keeps_what_came_of_its_push() -> None:
+    sync = pull(head_ref="main", head_repository_id=OURS, base_ref="dev")
+    of_main = run(head_branch="main", head_repository_id=OURS)
+    decision = decided(of_main, ASKED, POLICY, [sync])
+    assert isinstance(decision, Ignore)
+    assert decision.cause is Cause.NOT_GUARDED
+    fork = decided(run(head_branch="main"), ASKED, POLICY, [pull(head_ref="main", base_ref="dev")])
+    assert isinstance(fork, FinishWithoutJudging)
+
+
 BOTH = POLICY.model_copy(update={"guard": ("main", "dev")})
 TWO = [pull(), pull(number=43, base_ref="dev")]
 

@@ -223,10 +223,14 @@ def _pull_requests(
     ours = [pull for pull in pulls if pull.open and pull.base_repository_id == policy.repository_id]
     current = [pull for pull in ours if pull.head_sha == run.head_sha]
     guarded = [pull for pull in current if policy.guards(pull.base_ref)]
-    # Those into other branches have nothing that is judged; one of them ends the status where there is no other.
-    found = sorted(guarded or current[:1], key=lambda pull: pull.number)
+    # Those into other branches have nothing that is judged; one of them ends the status where there is no other. But
+    # for a guarded branch's own commit, whose status is what came of the push.
+    others = [pull for pull in current if pull.fork or not policy.guards(pull.head_ref)]
+    found = sorted(guarded or others[:1], key=lambda pull: pull.number)
     if found:
         return tuple(map(decision.PullRequestSubject.of, found))
+    if current:
+        return _ignore(decision.Cause.NOT_GUARDED, "It goes from a guarded branch into one that is not guarded.")
     source = (run.head_repository_id, run.head_branch)
     if any((pull.head_repository_id, pull.head_ref) == source for pull in ours):
         return _ignore(decision.Cause.STALE_HEAD, "The pull request has a newer head by now.")
