@@ -12,7 +12,7 @@ from mlbot.config.errors import nearest
 from mlbot.console import Console
 from mlbot.errors import Exit, UsageError
 from mlbot.git.command import try_git
-from mlbot.git.ledger import fetch_history, has_ledger, read_folders
+from mlbot.git.ledger import COPY, THEIRS, fetch_history, has_ledger, read_folders
 from mlbot.git.ledger_restore import Clone, Restoration
 from mlbot.git.remote import Remote
 from mlbot.git.repository import Repository
@@ -140,6 +140,9 @@ class RestoreView(Record):
     files: tuple[str, ...]  # the entries that come back, by their paths
 
 
+_SOURCES = {COPY: "what this clone knew", THEIRS: "origin's copy", f"refs/heads/{BRANCH}": "this clone's branch"}
+
+
 def restore_ledger(asking: RegistryQuery, revs: Sequence[str], *, dry_run: bool) -> Exit:
     """Put back what the ledger lost.
 
@@ -163,7 +166,8 @@ def _restored(made: Restoration, *, dry_run: bool) -> str:
     counted = ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in sorted(kinds.items()))
     was = f"it was at {made.before[:10]}" if made.before else "it was gone"
     head = f"{BRANCH} {'would be' if dry_run else 'is'} at {made.after[:10]}; {was}."
-    lines = [head, f"  back   {counted or 'its history; no entry was missing'}", f"  from   {', '.join(made.sources)}"]
+    sources = ", ".join(_SOURCES.get(each, each) for each in made.sources)
+    lines = [head, f"  back   {counted or 'its history; no entry was missing'}", f"  from   {sources}"]
     return "\n".join([*lines, ""])
 
 
