@@ -79,6 +79,7 @@ def test_the_rules_are_asked_for_of_each_guarded_branch(there: list[str], asked:
         "dev": {"mlbot/dev": None},
         "v/*": {"mlbot/v": None},
     }
+    assert found.unseen == ()
 
 
 def test_a_check_may_have_to_be_of_one_app() -> None:

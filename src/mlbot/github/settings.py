@@ -22,7 +22,7 @@ def read_settings(github: GitHub, guard: Sequence[str] = (), *, environments: bo
     """
     facts = github.facts()
     look = _Look(github)
-    default = _BranchRules.of(look, facts.default_branch)
+    default = _BranchRules.of(look, facts.default_branch, there=True)
     required = {
         entry: (default if entry == facts.default_branch else _BranchRules.of(look, _branch_of(look, entry))).required
         for entry in guard or (facts.default_branch,)
@@ -74,10 +74,18 @@ class _Look:
     github: GitHub
     unseen: list[str] = field(default_factory=list)
 
-    def one(self, path: str, what: str) -> Mapping[str, Any] | None:
-        """An object; None when the token may not see it."""
-        found = self._seen(lambda: self.github.transport.json(self.github.request("GET", path)), what)
+    def one(self, path: str, what: str, *, required: bool = True) -> Mapping[str, Any] | None:
+        """An object; None when the token may not see it, or it is not there and need not be."""
+        found = self._seen(lambda: self._object(path, required=required), what)
         return found if isinstance(found, Mapping) else None
+
+    def _object(self, path: str, *, required: bool) -> Any:
+        try:
+            return self.github.transport.json(self.github.request("GET", path))
+        except NotFoundError:
+            if required:
+                raise
+            return None
 
     def all(self, path: str, what: str) -> list[Any] | None:
         return self._seen(lambda: list(self.github.transport.pages(self.github.request("GET", path))), what)
@@ -100,12 +108,12 @@ class _BranchRules:
     branch: Mapping[str, Any] | None
 
     @classmethod
-    def of(cls, look: _Look, branch: str) -> "_BranchRules":
+    def of(cls, look: _Look, branch: str, *, there: bool = False) -> "_BranchRules":
         """The rules of a branch, which need not be there for GitHub to say what they are."""
         name = quote(branch, safe="")
         return cls(
             rules=look.all(f"/rules/branches/{name}", f"the rules of {branch}"),
-            branch=look.one(f"/branches/{name}", f"the protection of {branch}"),
+            branch=look.one(f"/branches/{name}", f"the protection of {branch}", required=there),
         )
 
     @property
