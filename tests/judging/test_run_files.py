@@ -1,16 +1,25 @@
 """A training that left no model says why: shown to the author, taken from nobody's word."""
 
+import copy
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
+from tests.fake_github import ops_actions
 from tests.fake_github.server import FakeGitHub
-from tests.support import tiny
+from tests.support import hosted, tiny
 from tests.support.hosted import Stage, archive, trained
 
+from mlbot.console import Console
 from mlbot.errors import Exit
+from mlbot.events.github import Attempt
+from mlbot.judging.run_ci import CIOptions, CIRun
+from mlbot.judging.run_files import Intake
+from mlbot.protocol.artifacts import Side
 
 pytestmark = pytest.mark.usefixtures("git_settings")
 
@@ -111,3 +120,27 @@ def test_a_model_that_is_there_is_judged_whatever_else_is_said(stage: Stage, goo
     stage.settle(good)
     assert stage.status[0] == "success"
     assert "Input X" not in stage.comments[0]
+
+
+def test_a_baseline_of_the_attempt_before_is_taken_where_only_failed_jobs_ran_again(
+    github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, good: Path
+) -> None:
+    stage = Stage.opened(github, tmp_path, monkeypatch, tiny.params(offset=1000))
+    run = copy.copy(stage.run)
+    run.id, run.attempts = hosted.JUDGE_RUN, [copy.copy(stage.run.latest) for _ in range(3)]
+    for number, attempt in enumerate(run.attempts, start=1):
+        attempt.number, attempt.failed_only = number, number > 1
+    github.world.runs[run.id] = run
+    for seed, number in ((0, 1), (0, 3), (1, 1), (1, 2)):
+        name = f"mlbot-baseline-tiny-s{seed}-a{number}"
+        ops_actions.upload(github.world, run, number, name, archive(trained(good, seed)))
+    for name, value in stage.environment("judge", hosted.READS).items():
+        monkeypatch.setenv(name, value)
+    options = CIOptions(directory=tmp_path / "checkout", run=stage.run.id)
+    job = CIRun.of(options, dict(os.environ), Console(quiet=True))
+    model: Any = SimpleNamespace(name="tiny", seeds=2)
+    for number, taken in ((1, [1, 1]), (2, [1, 2]), (3, [3, 2])):
+        intake = Intake(run=job, attempt=Attempt(run=run.id, number=number), folder=tmp_path / f"taken-{number}")
+        found = intake.newest(model, 2, Side.BASELINE)
+        files = [each.file for each in found.runs]
+        assert [isinstance(file, Path) and file.parent.name[-1] for file in files] == [str(each) for each in taken]

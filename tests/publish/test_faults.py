@@ -5,6 +5,7 @@ once or for ever. By day a sample of the grid, at night all of it.
 """
 
 import copy
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -21,11 +22,14 @@ from tests.support import hosted, tiers, tiny
 from tests.support.hosted import JUDGE_RUN, Stage, trained
 
 from mlbot.errors import Exit
+from mlbot.git.repository import Repository
 from mlbot.github.transport import Limits, Patience, Transport
 from mlbot.judging import run_hosted
 from mlbot.judging.run_judge import JudgeRequest, JudgeResult
 from mlbot.judging.run_judge import judge as judge_for_real
 from mlbot.lib.record import digest
+from mlbot.plan.run_plan import Planning
+from mlbot.verdict.verdict import Commits
 
 pytestmark = [pytest.mark.usefixtures("git_settings"), pytest.mark.timeout(3000)]
 
@@ -139,7 +143,8 @@ class Scene:
         if verb == "publish":
             assert self.stage.judge() == Exit.OK
         before = len(self.stage.github.requests)
-        assert (self.stage.judge() if verb == "judge" else self.stage.publish()) == Exit.OK
+        run = {"plan": self.stage.plan, "judge": self.stage.judge, "publish": self.stage.publish}[verb]
+        assert run() == Exit.OK
         return [one.line for one in list(self.stage.github.requests)[before:]]
 
     def order(self, lines: list[str], place: int, fault: str, *, once: bool) -> None:
@@ -170,11 +175,27 @@ def compared(
     judge = copy.copy(stage.run)
     judge.id = JUDGE_RUN
     github.world.runs[JUDGE_RUN] = judge
+    key = base_key(stage)
     for seed in (0, 1):
         stage.upload(seed, trained(candidate, seed))
-        stage.upload(seed, trained(baseline, seed), side="baseline", run=judge)
+        files = trained(baseline, seed)
+        record = json.loads(files["training.json"]) | {"key": key}
+        uploaded = files | {"training.json": json.dumps(record).encode()}
+        stage.upload(seed, uploaded, side="baseline", run=judge)
     stage.finish()
     return stage
+
+
+def base_key(stage: Stage) -> str:
+    """The content key of main's model, as the judge finds it."""
+    folder, head = stage.folder / "checkout", user.head(stage.pull)
+    subprocess.run(["git", "-C", str(folder), "fetch", "--quiet", "origin", head], check=True)
+    repository = Repository.discover(folder)
+    base = repository.resolve("HEAD")
+    commits = Commits(head=repository.resolve(head), base=base, policy=base, guarded="main")
+    (model,) = Planning.of(repository, commits, outside=False).plan.models
+    assert model.base_key
+    return model.base_key
 
 
 @pytest.fixture
@@ -236,6 +257,21 @@ def judge_under_fault(scene: Scene, lines: list[str], place: int, fault: str, *,
     return "; ".join(wrong)
 
 
+def plan_under_fault(scene: Scene, lines: list[str], place: int, fault: str, *, once: bool) -> str:
+    """The same for the planner: a baseline that nobody trains would be one that the judge does not find."""
+    scene.begin()
+    assert scene.stage.plan() == Exit.OK
+    planned = dict(scene.stage.outputs)
+    scene.order(lines, place, fault, once=once)
+    code = scene.stage.plan()
+    scene.calm()
+    if code == Exit.OK:
+        return "" if scene.stage.outputs == planned else f"it planned {scene.stage.outputs}"
+    assert scene.stage.publish() == Exit.OK
+    state, said = scene.status
+    return "" if state == "error" and said.startswith("Could not be judged: ") else f"it came to {state}: {said}"
+
+
 def publish_under_fault(scene: Scene, lines: list[str], place: int, fault: str, *, once: bool) -> str:
     """The same for the publisher, whose judge was fine."""
     scene.begin()
@@ -262,6 +298,17 @@ def publish_under_fault(scene: Scene, lines: list[str], place: int, fault: str, 
 
 ONCE, FOR_GOOD = True, False
 NIGHTLY: Final = pytest.mark.nightly
+
+
+@pytest.mark.parametrize("once", [FOR_GOOD, pytest.param(ONCE, marks=NIGHTLY)], ids=["for ever", "once"])
+def test_the_planner(worse: Scene, *, once: bool) -> None:
+    lines = worse.requests("plan")
+    assert '"model": "tiny"' in worse.stage.outputs["matrix"], "there is a baseline to train"
+    found = {
+        f"{fault} at {place}, {lines[place]}": plan_under_fault(worse, lines, place, fault, once=once)
+        for place, fault in places(lines)
+    }
+    assert {where: what for where, what in found.items() if what} == {}
 
 
 @pytest.mark.parametrize(

@@ -154,13 +154,16 @@ class Stage:
 
     def mlbot(self, verb: str, *arguments: str, rights: Mapping[str, str] = READS, asked: int | None = None) -> int:
         """Run a verb as a job of the judge's workflow would, about the latest attempt or the one that is asked for."""
-        event = self.folder / "event.json"
-        event.write_text(json.dumps(self._dispatch()))
-        token = self.github.job_token(self.models, rights, job=f"mlbot-judge.yml/{verb}")
-        for name, value in self._environment(event, token).items():
+        for name, value in self.environment(verb, rights).items():
             self.monkeypatch.setenv(name, value)
         about = ["--run", str(self.run.id), "--attempt", str(asked or self.attempt)]
         return entry.invoke(["ci", "-q", "-C", str(self.folder / "checkout"), *about, verb, *arguments])
+
+    def environment(self, verb: str, rights: Mapping[str, str]) -> dict[str, str]:
+        """What a job of the judge's workflow has set."""
+        event = self.folder / "event.json"
+        event.write_text(json.dumps(self._dispatch()))
+        return self._environment(event, self.github.job_token(self.models, rights, job=f"mlbot-judge.yml/{verb}"))
 
     def matrix(self) -> int:
         """The training run's own plan job: head is checked out, and the event is the pull request's."""
@@ -178,9 +181,16 @@ class Stage:
     def judge(self, asked: int | None = None) -> int:
         """The judge's job; what it leaves is in `judged/`, what it puts out in `outputs`."""
         self.monkeypatch.setattr("mlbot.ml.plots.svg", drawn_once)
+        return self._put_out("judge", "--out", str(self._judged), asked=asked)
+
+    def plan(self) -> int:
+        """The judge's planner; what it puts out is in `outputs`."""
+        return self._put_out("plan")
+
+    def _put_out(self, verb: str, *arguments: str, asked: int | None = None) -> int:
         self.outputs.clear()
         with contextlib.redirect_stdout(io.StringIO()) as out:
-            code = self.mlbot("judge", "--out", str(self._judged), asked=asked)
+            code = self.mlbot(verb, *arguments, asked=asked)
         self.outputs |= dict(line.split("=", 1) for line in out.getvalue().splitlines())
         return code
 

@@ -77,6 +77,26 @@ class Intake:
         """The files of a model's seeds from an attempt of the run."""
         return SeedRuns(runs=tuple(self._seed(planned, seed, side, attempt) for seed in range(seeds)))
 
+    def newest(self, planned: PlannedModel, seeds: int, side: Side) -> SeedRuns:
+        """The files of a model's seeds, each from the newest attempt of the run up to this one that has it.
+
+        Where only failed jobs ran again, those that did not have theirs in an attempt before.
+        """
+        runs = (self._seed(planned, seed, side, self._newest(planned, seed, side)) for seed in range(seeds))
+        return SeedRuns(runs=tuple(runs))
+
+    def _newest(self, planned: PlannedModel, seed: int, side: Side) -> Attempt:
+        try:
+            there = {each.name for each in self.artifacts}
+        except NotFoundError:
+            return self.attempt
+        for number in range(self.attempt.number, 0, -1):
+            trained_ = TrainedArtifact(side=side, model=planned.name, seed=seed, attempt=number)
+            failed_ = FailedArtifact(side=side, model=planned.name, seed=seed, attempt=number)
+            if there & {trained_.name, failed_.name}:
+                return Attempt(run=self.attempt.run, number=number)
+        return self.attempt
+
     def _seed(self, planned: PlannedModel, seed: int, side: Side, attempt: Attempt) -> SeedRun:
         wanted = TrainedArtifact(side=side, model=planned.name, seed=seed, attempt=attempt.number)
         try:

@@ -16,7 +16,7 @@ from mlbot.commands.params_patch import edited, unified
 from mlbot.config.params import load_params
 from mlbot.config.schema import Model, Waivers
 from mlbot.config.yaml import decode, load
-from mlbot.errors import Exit, MlbotError, NotEvaluatedError, require
+from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError, require
 from mlbot.gates.outcome import Reason
 from mlbot.git.ledger import LedgerBranch
 from mlbot.git.remote import failure
@@ -222,9 +222,13 @@ def _baselines(run: CIRun, decision: Judge) -> list[dict[str, object]]:
     """The jobs that train what one decision has to be compared with, each with the commit to train it from."""
     try:
         assignment = assign(run, decision)
-    except MlbotError as error:
+    except UsageError as error:
         run.console.say(f"No baseline is trained: {error.what}")  # the judge meets it too, and reports it
         return []
+    except MlbotError as error:
+        # A fault that may be over when the judge runs: it would miss the baselines that nobody trained.
+        run.console.result(f"problem={_problem(error)}")
+        raise
     return [{**job, "base": assignment.planning.commits.base} for job in _baseline_jobs(assignment, run)]
 
 
@@ -479,7 +483,7 @@ class ModelJudge:
         base = self.assignment.planning.sides.base
         model = base.config.model(planned.name) if base else None
         seeds = model.train.seeds if model else planned.seeds
-        found = self.baselines.trained(planned, seeds, Side.BASELINE, self.baselines.attempt)
+        found = self.baselines.newest(planned, seeds, Side.BASELINE)
         if any(each.record is not None and each.record.key != planned.base_key for each in found.runs):
             raise NotEvaluatedError(
                 f"the baseline of {planned.name} was trained for another pull request with this head",
