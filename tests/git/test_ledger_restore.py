@@ -22,7 +22,7 @@ from mlbot.git.ledger import (
 )
 from mlbot.git.ledger_restore import Clone, Restoration
 from mlbot.git.remote import Remote
-from mlbot.ledger.entries import BRANCH
+from mlbot.ledger.entries import BRANCH, canonical, path_of
 
 NOW = 1_763_654_400
 REF = f"refs/heads/{BRANCH}"
@@ -81,15 +81,34 @@ def replace(bare: Path) -> None:
     OrphanBranch(remote=Remote(url=str(bare)), name=BRANCH).append({"v1/other": b"x"}, "another", NOW)
 
 
-def take(bare: Path) -> None:
-    """A person's commit on top deletes an entry."""
-    run = partial(subprocess.run, cwd=bare, capture_output=True, text=True, check=True)
-    tree = run(["git", "rev-parse", f"{REF}~1^{{tree}}"]).stdout.strip()
-    made = run(["git", "commit-tree", "-p", REF, "-m", "Tidy up", tree])
+def on_top(bare: Path, tree: str) -> None:
+    command = ["git", "commit-tree", "-p", REF, "-m", "Tidy up", tree]
+    made = subprocess.run(command, cwd=bare, capture_output=True, text=True, check=True)
     update(bare, REF, made.stdout.strip())
 
 
-LOSSES = [(delete, Loss.GONE), (set_back, Loss.SET_BACK), (replace, Loss.REPLACED), (take, Loss.TAKEN)]
+def take(bare: Path) -> None:
+    """A person's commit on top deletes an entry."""
+    on_top(bare, at(bare, f"{REF}~1^{{tree}}"))
+
+
+def forge(bare: Path) -> None:
+    """A person's commit on top says something else in an entry's file."""
+    run = partial(subprocess.run, cwd=bare, capture_output=True, text=True, check=True)
+    run(["git", "read-tree", REF])
+    raw = canonical(SECOND).decode().replace('"outcome":"pass"', '"outcome":"fail"')
+    blob = run(["git", "hash-object", "-w", "--stdin"], input=raw).stdout.strip()
+    run(["git", "update-index", "--cacheinfo", f"100644,{blob},{path_of(SECOND)}"])
+    on_top(bare, run(["git", "write-tree"]).stdout.strip())
+
+
+LOSSES = [
+    (delete, Loss.GONE),
+    (set_back, Loss.SET_BACK),
+    (replace, Loss.REPLACED),
+    (take, Loss.EDITED),
+    (forge, Loss.EDITED),
+]
 
 
 def restored(clone: Sandbox, *revs: str, dry_run: bool = False) -> Restoration:

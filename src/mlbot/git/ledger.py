@@ -61,7 +61,7 @@ class Loss(StrEnum):
     GONE = "gone"
     SET_BACK = "set-back"  # it is at an older commit
     REPLACED = "replaced"  # it has another history
-    TAKEN = "taken"  # a later commit of it deleted entries
+    EDITED = "edited"  # a later commit of it deleted or changed entries
 
     def of(self, branch: str) -> str:
         """The sentence on a branch, without its full stop."""
@@ -72,8 +72,8 @@ class Loss(StrEnum):
                 return f"the branch {branch} was set back to an older commit: the ledger lacks what was written since"
             case Loss.REPLACED:
                 return f"the branch {branch} was replaced by another one: the ledger lacks what was written before"
-            case Loss.TAKEN:
-                return f"entries were deleted from the branch {branch}"
+            case Loss.EDITED:
+                return f"entries of the branch {branch} were deleted or changed"
 
 
 class LedgerLostError(NotEvaluatedError):
@@ -95,15 +95,15 @@ def loss_in(repository: Path, tip: str | None, copy: str | None) -> Loss | None:
 
 
 def lacks(repository: Path, tip: str, copy: str) -> bool:
-    """Whether a commit lacks files that another has: entries are named by their content, so nothing else counts."""
-    deleted = ["diff-tree", "-r", "--no-renames", "--diff-filter=D", "--name-only", copy, tip]
+    """Whether a commit lacks files that another has, or has others in their place; its history does not count."""
+    deleted = ["diff-tree", "-r", "--no-renames", "--diff-filter=DMT", "--name-only", copy, tip]
     return bool(git(deleted, repository))
 
 
 def _kind(repository: Path, tip: str, copy: str) -> Loss:
     """How a branch came to lack what its copy has: their histories tell."""
     if is_ancestor(repository, copy, tip):
-        return Loss.TAKEN
+        return Loss.EDITED
     return Loss.SET_BACK if is_ancestor(repository, tip, copy) else Loss.REPLACED
 
 
@@ -396,7 +396,7 @@ def read_folders(repository: Path, folders: Sequence[str], remote: str = "origin
     """
     found, loss = _local(repository, remote)
     files: dict[str, bytes] = {}
-    for ref in (COPY if loss else None, found):
+    for ref in (found, COPY if loss else None):
         files |= files_at(repository, ref, *folders) if ref else {}
     ledger = read_files(files)
     return ledger.model_copy(update={"problems": (_problem(loss), *ledger.problems)}) if loss else ledger

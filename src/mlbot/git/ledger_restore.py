@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlbot.errors import NotEvaluatedError, UsageError
-from mlbot.git.command import git, try_git
+from mlbot.git.command import git, read_objects, try_git
 from mlbot.git.ledger import COPY, THEIRS, fetch_ledger, files_at, lacks, list_files, refs_in
 from mlbot.git.remote import Remote, failure, is_denied
 from mlbot.ledger.entries import BRANCH, folders_of, read_files
@@ -76,6 +76,9 @@ class Clone:
         made = self._made(before, sources, when)
         if made.changed and not dry_run:
             self._push(made, there.get(THEIRS if self.origin else COPY))
+        if self.origin and not dry_run:
+            git(["update-ref", COPY, made.after], self.root)
+            fetch_ledger(self.root, self.remote)
         return made
 
     def _named(self, rev: str) -> Sha:
@@ -95,15 +98,16 @@ class Clone:
     def _made(self, before: Sha | None, sources: dict[str, Sha], when: int) -> Restoration:
         """The commit that the branch is to be at: the newest there is, or one that joins several."""
         known = [*([before] if before else []), *sources.values()]
-        union: dict[str, str] = {}
-        for each in reversed(known):  # what the branch has is last, and stays
-            union |= list_files(self.root, each, *folders_of())
+        union = _union([list_files(self.root, each, *folders_of()) for each in known], self.root)
         there = list_files(self.root, before, *folders_of()) if before else {}
         heads = _independent(self.root, known)
-        whole = len(heads) == 1 and not union.keys() - list_files(self.root, heads[0], *folders_of()).keys()
+        whole = len(heads) == 1 and union == list_files(self.root, heads[0], *folders_of())
         after = heads[0] if whole else _joined(self.root, heads, union, when)
         return Restoration(
-            before=before, after=after, sources=tuple(sources), files=tuple(sorted(union.keys() - there.keys()))
+            before=before,
+            after=after,
+            sources=tuple(sources),
+            files=tuple(sorted(path for path, oid in union.items() if there.get(path) != oid)),
         )
 
     def _push(self, made: Restoration, copy: Sha | None) -> None:
@@ -116,8 +120,16 @@ class Clone:
             raise failure(done, "writing", BRANCH)
         if done.returncode != 0:
             raise NotEvaluatedError(f"the branch {BRANCH} was written to meanwhile, or cannot be", hint="Run it again.")
-        if self.origin:
-            fetch_ledger(self.root, self.remote)
+
+
+def _union(trees: Sequence[dict[str, str]], repository: Path) -> dict[str, str]:
+    """The files of all: of those that differ the first that is an entry, for somebody may have written over one."""
+    found: dict[str, str] = {}
+    for path in dict.fromkeys(path for tree in trees for path in tree):
+        oids = list(dict.fromkeys(tree[path] for tree in trees if path in tree))
+        raw = read_objects(oids, repository) if len(oids) > 1 else {}
+        found[path] = next((oid for oid in oids if oid in raw and read_files({path: raw[oid]}).entries), oids[0])
+    return found
 
 
 def _is_more(repository: Path, source: Sha, before: Sha | None) -> bool:
