@@ -134,8 +134,11 @@ class Scene:
         return user.statuses(self.stage.models, self.stage.run.head_sha)[-1]
 
     def calm(self) -> None:
-        """GitHub is well again."""
-        self.stage.github.faults.ordered.clear()
+        """GitHub is well again, and the hour is a new one: a whole grid is more than a workflow may ask in one."""
+        github = self.stage.github
+        github.faults.ordered.clear()
+        github.limits.used.clear()
+        github.limits.writes.clear()
 
     def requests(self, verb: str) -> list[str]:
         """What a verb asks when nothing is wrong, as `METHOD /path`; the judge's job is over before the publisher's."""
@@ -282,9 +285,13 @@ def publish_under_fault(scene: Scene, lines: list[str], place: int, fault: str, 
     wrong = []
     if code == Exit.OK and state != scene.truth:
         wrong.append(f"it ended well, and came to {state}: {said}")
-    if code != Exit.OK and state == "success":
+    # The status is the last that is written, and the answer alone went missing: all of the verdict is there.
+    arrived = fault in {"hang", "half"} and lines[place].startswith("POST ") and "/statuses/" in lines[place]
+    if code != Exit.OK and arrived:
+        wrong += [] if state == scene.truth else [f"it came to {state}: {said}"]
+    elif code != Exit.OK and state == "success":
         wrong.append(f"it ended in {code}, and came to success: {said}")
-    if code != Exit.OK:
+    elif code != Exit.OK:
         scene.stage.mlbot("failed", rights=hosted.WRITES)  # the last step of the job, which may meet the same fault
         if scene.status[0] == "success":
             wrong.append("the last step came to success")
