@@ -27,8 +27,11 @@ pytestmark = pytest.mark.usefixtures("git_settings")
 
 
 @pytest.fixture
-def stage(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    return Stage.opened(github, tmp_path, monkeypatch, tiny.params(offset=1000))
+def stage(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, good: Path) -> Stage:
+    """A pull request beside a judged model of main."""
+    stage = Stage.opened(github, tmp_path, monkeypatch, tiny.params(offset=1000))
+    stage.judge_main(good)
+    return stage
 
 
 def judged(stage: Stage, candidate: Path) -> None:
@@ -168,7 +171,7 @@ def test_a_token_that_may_not_write_leaves_the_report_in_the_summary(stage: Stag
     assert stage.judge() == Exit.OK
     assert stage.publish(rights=hosted.READS) == Exit.OK
     assert stage.comments == []
-    assert "there is no baseline to compare with" in (stage.folder / "summary.md").read_text()
+    assert "Ready to merge" in (stage.folder / "summary.md").read_text()
 
 
 @pytest.mark.parametrize("answer", [500, 502, 429])

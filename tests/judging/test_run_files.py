@@ -37,8 +37,11 @@ CRASHED: Final[Record] = {
 
 
 @pytest.fixture
-def stage(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    return Stage.opened(github, tmp_path, monkeypatch, tiny.params(offset=1000))
+def stage(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, good: Path) -> Stage:
+    """A pull request beside a judged model of main."""
+    stage = Stage.opened(github, tmp_path, monkeypatch, tiny.params(offset=1000))
+    stage.judge_main(good)
+    return stage
 
 
 def judged(stage: Stage, record: Record | bytes, beside: Path) -> str:

@@ -17,7 +17,7 @@ from tests.support import hosted, tiny
 from tests.support.git_samples import Sandbox, make
 from tests.support.history_samples import approval, deployment, release, waiver
 from tests.support.hosted import WRITES, Stage, trained
-from tests.support.ledger_samples import digest, entry
+from tests.support.ledger_samples import entry
 from tests.support.reruns_samples import request
 
 from mlbot.console import Console
@@ -28,7 +28,9 @@ from mlbot.git.remote import Remote
 from mlbot.github.job import Job, Runner
 from mlbot.judging.run_ci import CIOptions, CIRun
 from mlbot.judging.run_hosted import Assignment, assign
-from mlbot.ledger.entries import Entry
+from mlbot.judging.run_judge import rules_of
+from mlbot.ledger.entries import Entry, Source
+from mlbot.plan.comparison_point import Point
 from mlbot.protocol.answer import Reruns, WaiverRequest, last_line
 from mlbot.protocol.decision import Judge, MergeGroupSubject, PushSubject, Subject
 
@@ -254,8 +256,11 @@ def test_a_token_that_may_not_write_remembers_nothing(lossy: Stage, bad: Path) -
 
 
 @pytest.fixture
-def stage(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    return Stage.opened(github, tmp_path, monkeypatch, tiny.params(offset=1000))
+def stage(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, good: Path) -> Stage:
+    """A pull request beside a judged model of main."""
+    stage = Stage.opened(github, tmp_path, monkeypatch, tiny.params(offset=1000))
+    stage.judge_main(good)
+    return stage
 
 
 @pytest.fixture
@@ -375,7 +380,7 @@ def test_a_trial_of_what_is_not_stale_needs_the_guarded_branchs_model(idle: Stag
     idle.retrain("tiny", mode="lost")
     idle.settle(bad)
     assert idle.status == before
-    assert "Not compared: The baseline was not trained" in idle.comments[-1]
+    assert "The guarded branch's model was never judged, and its training failed" in idle.comments[-1]
     assert "+mode: lost" in idle.comments[-1]
 
 
@@ -409,6 +414,7 @@ def test_what_a_stranger_writes_of_a_trial_does_not_count(stage: Stage, good: Pa
     (answer,) = [each for each in stage.models.comments.values() if "mlbot:records" in each.body]
     stage.github.user("alice").comment(stage.pull, answer.body)
     del stage.models.comments[answer.id]
+    stage.params = {}
     stage.settle(bad)
     assert stage.status[0] == "failure"
 
@@ -511,10 +517,10 @@ def test_a_trial_of_a_stale_model_needs_no_baseline_of_the_guarded_branch(place:
     head = place.push({"tiny": 1}, "change")
     subject = MergeGroupSubject(sha=head, branch="main")
     stale, unchanged = (
-        place.assign(subject, Reruns(requests=(request(2, name, offset=5),)), 2).baselines for name in ("tiny", "third")
+        place.assign(subject, Reruns(requests=(request(2, name, offset=5),)), 2).points for name in ("tiny", "third")
     )
-    assert stale == ()
-    assert [each.name for each in unchanged] == ["third"]
+    assert stale == {}
+    assert {name: point.source for name, point in unchanged.items()} == {"third": Source.UNJUDGED}
 
 
 def test_a_push_reads_every_model_of_head_since_the_ledger_says_what_is_done(place: Place) -> None:
@@ -522,7 +528,9 @@ def test_a_push_reads_every_model_of_head_since_the_ledger_says_what_is_done(pla
     before = place.assign(PushSubject(sha=head, branch="main"))
     keys = {each.name: each.key for each in before.plan.models}
     assert {each.name for each in before.plan.stale} == set(NAMES)
-    place.tell(entry(run=9, model="other", key=keys["other"]), entry(run=9, model="gone", key=keys["third"]))
+    rules = rules_of(before.planning.sides.policy)
+    told: dict[str, Any] = {"run": 9, "commit": head, "key": keys["other"], "policy": rules["other"]}
+    place.tell(entry(model="other", **told), entry(model="gone", **told | {"key": keys["third"]}))
     found = place.assign(PushSubject(sha=head, branch="main"))
     assert {each.name for each in found.plan.stale} == {"tiny", "third"}
     assert known(found) == (set(NAMES), set(NAMES), EVERY_WAIVER)
@@ -531,10 +539,12 @@ def test_a_push_reads_every_model_of_head_since_the_ledger_says_what_is_done(pla
 def test_a_judged_baseline_of_a_stale_model_is_not_trained_again(place: Place) -> None:
     head = place.push({"tiny": 1}, "change")
     subject = MergeGroupSubject(sha=head, branch="main")
-    (stale,) = place.assign(subject).baselines
-    assert stale.base_key not in {None, digest(1)}
-    place.tell(entry(run=9, model="tiny", key=stale.base_key))
-    assert place.assign(subject).baselines == ()
+    before = place.assign(subject)
+    (stale,) = before.plan.stale
+    assert before.points["tiny"] == Point(source=Source.UNJUDGED, train=before.planning.commits.base)
+    known = entry(run=9, model="tiny", key=stale.base_key, commit=before.planning.commits.base)
+    place.tell(known)
+    assert place.assign(subject).points["tiny"] == Point(source=Source.TIP, entry=known)
 
 
 def test_a_head_of_too_many_files_is_an_error(

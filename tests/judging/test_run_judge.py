@@ -63,6 +63,7 @@ def put(file: Path, store: Path | None, repository: str) -> None:
 
 def test_production_is_shown_beside_the_candidate_and_gates_nothing(stage: Stage, good: Path, bad: Path) -> None:
     live(stage, good / "0" / "model.onnx")
+    stage.judge_main(bad)
     stage.settle(bad)
     (model,) = stage.report["models"]
     assert (model["production"]["version"], model["production"]["problem"]) == ("v1.0.0", None)
@@ -79,6 +80,7 @@ def test_production_is_shown_beside_the_candidate_and_gates_nothing(stage: Stage
 
 def test_a_better_candidate_is_said_to_be(stage: Stage, good: Path, bad: Path) -> None:
     live(stage, bad / "0" / "model.onnx")
+    stage.judge_main(good)
     stage.settle(good)
     assert stage.status[0] == "success"
     assert "Beside v1.0.0 in production: 3 of 4 clearly better" in stage.comments[0]
@@ -87,6 +89,7 @@ def test_a_better_candidate_is_said_to_be(stage: Stage, good: Path, bad: Path) -
 
 def test_a_file_that_is_gone_is_reported_and_changes_nothing(stage: Stage, good: Path, bad: Path) -> None:
     live(stage, bad / "0" / "model.onnx", stored=False)
+    stage.judge_main(good)
     stage.settle(good)
     assert stage.status[0] == "success"
     why = "Not compared with `v1.0.0` in `production`: The file is not available: nothing is stored as"
@@ -96,6 +99,7 @@ def test_a_file_that_is_gone_is_reported_and_changes_nothing(stage: Stage, good:
 def test_bytes_that_are_no_model_are_not_scored(stage: Stage, good: Path, tmp_path: Path) -> None:
     (tmp_path / "no.onnx").write_bytes(b"\x80\x04N.")
     live(stage, tmp_path / "no.onnx")
+    stage.judge_main(good)
     stage.settle(good)
     assert stage.status[0] == "success"
     assert "Not compared with `v1.0.0` in `production`" in stage.comments[0]
@@ -103,6 +107,7 @@ def test_bytes_that_are_no_model_are_not_scored(stage: Stage, good: Path, tmp_pa
 
 def test_the_candidate_itself_is_not_compared_with_itself(stage: Stage, good: Path) -> None:
     live(stage, good / "0" / "model.onnx")
+    stage.judge_main(good)
     stage.settle(good)
     assert stage.report["models"][0]["production"]["comparisons"] == []
     assert "production runs `v1.0.0`, the candidate itself" in stage.comments[0]

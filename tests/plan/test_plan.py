@@ -166,7 +166,7 @@ def test_what_matches_nothing_is_an_error_at_head_and_a_reason_at_base(train: di
         only(broken)
     planned = only(side(), broken)
     assert planned.base_key is None
-    assert planned.reasons[0].code is StaleCode.NO_BASELINE
+    assert planned.reasons[0].code is StaleCode.BROKEN_BASE
     assert where in planned.reasons[0].text
 
 

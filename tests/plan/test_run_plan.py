@@ -12,7 +12,8 @@ from tests.support.git_samples import Sandbox
 
 from mlbot.console import Console
 from mlbot.errors import UsageError
-from mlbot.git.repository import Repository, three_commits
+from mlbot.git.merge import three_commits
+from mlbot.git.repository import Repository
 from mlbot.plan.plan import Plan, StaleCode, plan_models
 from mlbot.plan.run_plan import (
     PlanOptions,
@@ -208,11 +209,11 @@ def test_the_table_says_what_changes_of_the_rules(project: Sandbox) -> None:
 def test_json_and_matrix(project: Sandbox) -> None:
     project.commit({"one.py": "2"})
     assert Plan.model_validate_json(printed(project, as_json=True)) == plan_of(project)
-    matrix, jobs = matrix_lines(plan_of(project)).splitlines()
-    assert jobs == "jobs=2"
+    matrix, jobs, onto = matrix_lines(plan_of(project)).splitlines()
+    assert (jobs, onto) == ("jobs=2", "onto=")
     assert [job["seed"] for job in json.loads(matrix.removeprefix("matrix="))["include"]] == [0, 1]
     project.commit({"one.py": "1"})
-    assert matrix_lines(plan_of(project)) == 'matrix={"include": []}\njobs=0'
+    assert matrix_lines(plan_of(project)) == 'matrix={"include": []}\njobs=0\nonto='
 
 
 HEAVY = ("numpy", "polars", "sklearn", "onnx", "onnxruntime", "jinja2", "github", "scipy", "altair")

@@ -339,7 +339,7 @@ def test_a_model_that_fails_is_remembered_and_not_stored(fresh: World, capsys: p
         ("dirty", "the working tree has more"),
         ("unpushed", "is for the tip of main"),
         ("elsewhere", "is for the tip of main"),
-        ("base", "judges against the parent"),
+        ("base", "judges against what the branch had before"),
         ("storeless", "names no store"),
     ],
 )

@@ -164,7 +164,7 @@ def test_the_run_says_what_it_includes_and_by_whose_rules() -> None:
     plan = Plan(commits=commits, models=(), policy_changes=("removes the gate roc_auc min 0.9",))
     uncommitted, behind, policy = run_notices(plan)
     assert "f0.py, f1.py, f2.py, f3.py, f4.py and 3 more" in uncommitted.text
-    assert "1 commit behind main" in behind.text
+    assert "main has 1 newer commit than the one that the change was merged onto" in behind.text
     assert policy.code is NoticeCode.POLICY_DIFFERS
     assert policy.warning
     assert "removes the gate roc_auc min 0.9" in policy.text

@@ -22,11 +22,21 @@ from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Issue, Repository
 from tests.support import git_samples
 from tests.support.asking import Value, bot, record
+from tests.support.ledger_samples import entry as entry_of
 
 from mlbot import entry
+from mlbot.events.github import Attempt
+from mlbot.git import repository as git
+from mlbot.git.ledger import LedgerBranch
+from mlbot.git.merge import commits_of
+from mlbot.git.remote import Remote
+from mlbot.ledger.entries import StoredFile, VerdictEntry
 from mlbot.lib.record import digest
 from mlbot.ml import plots
+from mlbot.plan.run_plan import Planning
+from mlbot.protocol.artifacts import accepted_file
 from mlbot.report.report import Spec
+from mlbot.training.trial import trial_key
 
 READS: Final = {"actions": "read", "contents": "read", "pull_requests": "read"}
 WRITES: Final = {"actions": "read", "contents": "write", "pull_requests": "write", "statuses": "write"}
@@ -85,6 +95,8 @@ class Stage:
     folder: Path
     monkeypatch: pytest.MonkeyPatch
     outputs: dict[str, str] = field(default_factory=dict)
+    params: dict[str, Value] = field(default_factory=dict)
+    """What the latest attempt trains with instead of what is committed."""
 
     @classmethod
     def opened(
@@ -130,10 +142,50 @@ class Stage:
 
     def upload(self, seed: int, content: Files | bytes, *, side: str = "candidate", run: Run | None = None) -> None:
         """An artifact of the run, whoever made it."""
+        if side == "candidate" and not isinstance(content, bytes) and "training.json" in content:
+            content = {**content, "training.json": self._of_this_change(content["training.json"])}
         packed = content if isinstance(content, bytes) else archive(content)
         number = 1 if run else self.attempt
         name = f"mlbot-{side}-tiny-s{seed}-a{number}"
         ops_actions.upload(self.github.world, run or self.run, number, name, packed)
+
+    def judge_main(self, folder: Path, **changes: Any) -> VerdictEntry:
+        """The verdict on what main has, with its files, in the ledger."""
+        files = [(folder / str(seed) / "model.onnx").read_bytes() for seed in (0, 1)]
+        stored = [
+            StoredFile(seed=seed, digest=digest(raw), size_bytes=len(raw), run=self.run.id)
+            for seed, raw in enumerate(files)
+        ]
+        names = {accepted_file(each.digest): raw for each, raw in zip(stored, files, strict=True)}
+        ops_actions.upload(self.github.world, self.run, 1, "mlbot-accepted-a1", archive(names))
+        planning = self.planning()
+        facts: dict[str, Any] = {
+            "model": "tiny",
+            "key": planning.plan.models[0].base_key,
+            "commit": planning.commits.base,
+            "digest": stored[0].digest,
+            "files": tuple(stored),
+            "judge": Attempt(run=self.run.id),
+            "values": (),
+        }
+        known = entry_of(**(facts | changes))
+        LedgerBranch.at(Remote(url=self.github.user("boss").clone_url())).append([known], 1_800_000_000)
+        return known
+
+    def _of_this_change(self, lineage: bytes) -> bytes:
+        """The lineage as this change's own training writes it; the files of a test were trained elsewhere."""
+        key = next(each.key for each in self.planning().plan.models if each.name == "tiny")
+        return json.dumps({**json.loads(lineage), "key": trial_key(key, dict(self.params))}).encode()
+
+    def planning(self) -> Planning:
+        """The change, merged into main as it is now."""
+        repository = git.Repository.discover(self.folder / "checkout")
+        head = user.head(self.pull) if self.pull in self.models.issues.values() else "refs/heads/main"
+        fetch = ["git", "-C", str(repository.root), "fetch", "--quiet", "origin"]
+        subprocess.run([*fetch, f"+{head}:refs/test/head", "+refs/heads/main:refs/test/tip"], check=True)
+        tip = git.Branch(name="main", sha=repository.resolve("refs/test/tip"))
+        head = repository.resolve("refs/test/head")
+        return Planning.of(repository, commits_of(repository, head, tip), outside=False)
 
     @property
     def attempt(self) -> int:
@@ -142,6 +194,7 @@ class Stage:
 
     def retrain(self, *names: str, **params: Value) -> None:
         """Alice's command: the bot notes it, then the run's next attempt begins."""
+        self.params = params
         record(self.github, self.models, self.pull, self.run, *names, **params)
         ops_actions.rerun(self.github.world, self.run, bot(self.github))
         self.github.world.queue.clear()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from html.parser import HTMLParser
 from typing import Any
 
@@ -112,7 +113,7 @@ def _walk(record: Any, text: str) -> dict[str, Any]:
 
 def _value(name: str, value: Any, text: str) -> Any:
     match value:
-        case str() if name in FREE:
+        case str() if name in FREE and not isinstance(value, StrEnum):
             return text
         case tuple():
             return tuple(_value(name, each, text) for each in value)

@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any
 
 from mlbot.gates.metric import CATALOGUE, Bound, Direction, Gate, Task
-from mlbot.ledger.entries import Environment, WaiverEntry
+from mlbot.ledger.entries import Compared, Environment, Source, WaiverEntry
 from mlbot.protocol.artifacts import Parity, Training
 from mlbot.report.report import (
     CalibrationBin,
@@ -57,7 +57,8 @@ GATES = (
     Gate(metric="latency_p95_ms", bound=Bound.MAX, limit=20.0),
     Gate(metric="size_mb", bound=Bound.MAX, limit=50.0),
 )
-COMMITS = Commits(head=HEAD, base=BASE, policy=POLICY, guarded="main", behind=2)
+COMMITS = Commits(head=HEAD, merged="5e" * 20, base=BASE, policy=POLICY, guarded="main")
+COMPARED = Compared(source=Source.TIP, commit=BASE, judged="2026-11-20T16:00:00Z")
 
 
 def digest(seed: int) -> str:
@@ -192,7 +193,7 @@ def judged(
         "duration_s": 94.0,
         "verdict": verdict,
         "models": tuple(
-            ModelReport(model=evidence.model, verdict=each, **rest)
+            ModelReport(model=evidence.model, verdict=each, **{"compared": COMPARED} | dict(rest))
             for (evidence, rest), each in zip(models, verdict.models, strict=True)
         ),
     }

@@ -80,6 +80,20 @@ def matrix(job: _Job, base: str | None) -> Exit:
     return Exit.OK
 
 
+@_verb("merge", "--onto 4f1c2a9…")
+@option(
+    "--onto", metavar="SHA", required=True, help="The commit of the guarded branch, as `mlbot ci matrix` printed it."
+)
+def merge(job: _Job, onto: str) -> Exit:
+    """Make the checkout what the guarded branch would hold once it is merged. Runs in the sandbox."""
+    from mlbot.git.merge import check_out
+    from mlbot.git.repository import Repository
+
+    commit = check_out(Repository.discover(job.directory), onto)
+    job.console.say(f"Checked out {commit[:10]}, the change merged into {onto[:10]}.")
+    return Exit.OK
+
+
 @_verb("train", "--model adult-income --seed 0 --out trained")
 @option("--model", required=True, help="The model to train.")
 @option("--seed", type=click.IntRange(0), required=True, help="The seed to train with.")

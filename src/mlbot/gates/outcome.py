@@ -39,7 +39,9 @@ class Reason(StrEnum):
     ABOVE_MAXIMUM = "above-maximum"
     REGRESSION = "regression"
     MODEL_DELETED = "model-deleted"
+    NO_USABLE_BASELINE = "no-usable-baseline"  # the guarded branch has the model, and it was never usable
     # inconclusive
+    NEW_MODEL = "new-model"  # the guarded branch has no such model yet, so its own absolute gates decide
     NO_BASELINE = "no-baseline"
     MARGIN_INSIDE_INTERVAL = "margin-inside-interval"
     LIMIT_INSIDE_INTERVAL = "limit-inside-interval"
@@ -47,6 +49,10 @@ class Reason(StrEnum):
     NOT_KEPT_BY_HOLM = "not-kept-by-holm"
     SLICE_TOO_SMALL = "slice-too-small"
     NOTHING_COUNTS = "nothing-counts"
+    # error, before anything is scored
+    OUTDATED = "outdated"
+    BASELINE_UNREACHABLE = "baseline-unreachable"  # there is one, and it could not be had
+    BASELINE_LOST = "baseline-lost"
     # error, at the training
     TRAINING_FAILED = "training-failed"
     TRAINING_TIMEOUT = "training-timeout"

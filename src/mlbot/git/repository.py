@@ -12,10 +12,8 @@ from mlbot.errors import UsageError
 from mlbot.git import snapshot
 from mlbot.git.command import git, list_tree, read_objects, try_git, words
 from mlbot.git.leases import SCRATCH, exclusive, heal, lease, remove_tree, scratch
-from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.record import Digest, Sha
 from mlbot.lib.tree import SUBMODULE, SYMLINK, Tree, normalise, shown
-from mlbot.verdict.verdict import Commits
 
 # Checkouts of commits in folders of their own, for training: never beside the user's files, never left behind.
 
@@ -113,7 +111,7 @@ def _is_inside(worktree_: Path, path: Path) -> bool:
 
 _NAMES = ("main", "master")
 _LONGEST_LINK = 4096  # bytes, as Linux has it
-_UNSHALLOW = "Fetch the whole history: git fetch --unshallow (in GitHub Actions: actions/checkout with fetch-depth: 0)."
+UNSHALLOW = "Fetch the whole history: git fetch --unshallow (in GitHub Actions: actions/checkout with fetch-depth: 0)."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +204,7 @@ class Repository:
         if not done.stdout and self.shallow:
             raise UsageError(
                 f"this clone is shallow and does not hold the commit where {one[:10]} and {other[:10]} parted",
-                hint=_UNSHALLOW,
+                hint=UNSHALLOW,
             )
         return done.stdout.decode().strip() or None
 
@@ -278,7 +276,7 @@ class Repository:
     def _unknown(self, rev: str) -> UsageError:
         if self.find("HEAD") is None:
             return UsageError("the repository has no commit yet", where=str(self.root), hint="Commit something first.")
-        hint = _UNSHALLOW if self.shallow else "Fetch it, or correct its name; `git branch --all` lists the branches."
+        hint = UNSHALLOW if self.shallow else "Fetch it, or correct its name; `git branch --all` lists the branches."
         return UsageError(f"git knows no commit {rev!r}", where=str(self.root), hint=hint)
 
     def _refs(self, *patterns: str) -> dict[str, str]:
@@ -310,40 +308,3 @@ def _not_usable(path: Path, lines: list[str], output: str) -> UsageError:
     if "not a git repository" in output:
         return UsageError("this is not in a git repository", where=str(path), hint="Make one: git init")
     return UsageError(f"git cannot use this repository: {output}", where=str(path))
-
-
-# The three commits of a run on a laptop.
-
-
-def three_commits(repository: Repository, base_rev: str | None = None) -> Commits:
-    """Head, base and policy as a pull request of the working tree would have them.
-
-    Head is the working tree, uncommitted changes included. Policy is the tip of the guarded branch (`base_rev`, else
-    the default branch) if it has a config. Base is where HEAD left it; None before the first commit and for unrelated
-    histories.
-    """
-    snapshot = repository.snapshot()
-    guarded = _guarded(repository, base_rev, unborn=snapshot.head is None)
-    tip = guarded.sha or None
-    base = repository.merge_base(snapshot.head, tip) if snapshot.head and tip else None
-    return Commits(
-        head=snapshot.sha,
-        base=base,
-        policy=tip if tip and CONFIG_FILE in repository.tree(tip).entries else None,
-        guarded=guarded.name,
-        behind=repository.count_between(base, tip) if base and tip else 0,
-        uncommitted=snapshot.uncommitted,
-    )
-
-
-def _guarded(repository: Repository, base_rev: str | None, *, unborn: bool) -> Branch:
-    if base_rev is not None:
-        guarded = base_rev.removeprefix("origin/")
-        return repository.branch(base_rev) or Branch(name=guarded, sha=repository.resolve(base_rev))
-    try:
-        return repository.default_branch()
-    except UsageError:
-        name = repository.current_branch()
-        if name is None or not unborn:
-            raise
-        return Branch(name=name, sha="")

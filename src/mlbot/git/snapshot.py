@@ -15,7 +15,7 @@ from mlbot.git.leases import scratch
 from mlbot.lib.record import Digest, Record, Sha, digest, digest_of_stream
 from mlbot.lib.tree import shown
 
-_IDENTITY = {
+IDENTITY = {
     f"GIT_{who}_{what}": value
     for who in ("AUTHOR", "COMMITTER")
     for what, value in (("NAME", "mlbot"), ("EMAIL", "mlbot@localhost"), ("DATE", "2000-01-01T00:00:00+0000"))
@@ -46,7 +46,7 @@ def take(root: Path, git_dir: Path, state_dir: Path) -> Snapshot:
     if head is not None and tree == head_tree:
         return Snapshot(sha=head, uncommitted=(), head=head)
     parent = ("-p", head) if head else ()
-    sha = git(["commit-tree", tree, *parent, "-m", "Uncommitted changes"], root, extra=_IDENTITY).decode().strip()
+    sha = git(["commit-tree", tree, *parent, "-m", "Uncommitted changes"], root, extra=IDENTITY).decode().strip()
     return Snapshot(sha=sha, uncommitted=_changed(root, head_tree, tree), head=head)
 
 

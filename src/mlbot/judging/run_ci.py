@@ -10,7 +10,8 @@ from mlbot.config.schema import Config, parse_config
 from mlbot.config.yaml import load
 from mlbot.console import Console
 from mlbot.events.event import Event, NotAnEvent, PullRequestEvent, WorkflowRunEvent
-from mlbot.events.github import Attempt, Login, PullRequest, Run
+from mlbot.events.github import Artifact, Attempt, Login, PullRequest, Run
+from mlbot.git.merge import branch_commits
 from mlbot.git.remote import Remote
 from mlbot.git.repository import Repository
 from mlbot.github.api import GitHub
@@ -27,9 +28,14 @@ from mlbot.protocol.decision import (
     Judge,
     Policy,
     PullRequestSubject,
+    PushSubject,
     Subject,
 )
 from mlbot.protocol.marker import Place, Stamp, marker_of, read_stamp
+
+_NOT_ON_BRANCH = Ignore(
+    cause=Cause.NOT_ON_BRANCH, sentence="A tag or another branch brought the commit, not the guarded branch itself."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +59,7 @@ class CIRun:
     console: Console = field(repr=False)
     _reruns: dict[tuple[object, ...], Reruns] = field(default_factory=dict, repr=False)
     """By the latest attempts. An attempt's record is written before it begins, so a judge asks once."""
+    _artifacts: dict[int, tuple[Artifact, ...]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, options: CIOptions, environment: MutableMapping[str, str], console: Console) -> "CIRun":
@@ -131,6 +138,12 @@ class CIRun:
         """Where an attempt of the training run can be read."""
         return f"{self.url}/actions/runs/{attempt.run}/attempts/{attempt.number}"
 
+    def artifacts(self, run: int) -> tuple[Artifact, ...]:
+        """All artifacts of a run, asked for once."""
+        if run not in self._artifacts:
+            self._artifacts[run] = self.github.artifacts(run)
+        return self._artifacts[run]
+
     @property
     def event_run(self) -> Run | None:
         """The run as the event has it; None for a dispatch."""
@@ -156,14 +169,26 @@ class CIRun:
         decisions = triage(run, asked, self.policy, around)
         if len(decisions) == 1 and isinstance(decisions[0], Judge) and self._is_judged(decisions[0]):
             return (Ignore(cause=Cause.JUDGED, sentence="The judge that the command started is done already."),)
-        return decisions
+        return tuple(
+            each if isinstance(each, Ignore) or self._is_of_branch(each.subject) else _NOT_ON_BRANCH
+            for each in decisions
+        )
+
+    def _is_of_branch(self, subject: Subject) -> bool:
+        """Only what the guarded branch's own commits brought is a push: a tag may be called like the branch."""
+        if not isinstance(subject, PushSubject):
+            return True
+        return subject.sha in branch_commits(self.remote, subject.branch)
 
     def announced(self) -> tuple[Run, Sequence[Subject] | Ignore]:
         """The run as it is now, and whose statuses go pending for it."""
         run = self.github.run(self.attempt.run)
         pulls = self._pulls(run)
         reruns = self._reruns_of(run, (), pulls)
-        return run, announce(run, self.policy, Around(pulls=pulls, event_run=self.event_run, reruns=reruns))
+        found = announce(run, self.policy, Around(pulls=pulls, event_run=self.event_run, reruns=reruns))
+        if isinstance(found, Ignore) or all(map(self._is_of_branch, found)):
+            return run, found
+        return run, _NOT_ON_BRANCH
 
     def proposed(self, commit: Sha) -> tuple[PullRequest, ...]:
         """The open pull requests into guarded branches with this head."""

@@ -23,6 +23,7 @@ from mlbot.protocol.artifacts import (
     FAILURE_FILE,
     LINEAGE_FILE,
     MODEL_FILE,
+    TRAINED,
     AcceptedArtifact,
     ArtifactName,
     FailedArtifact,
@@ -35,7 +36,7 @@ from mlbot.protocol.artifacts import (
 )
 from mlbot.protocol.decision import Decision, Judge, PushSubject
 from mlbot.report.notices import in_production
-from mlbot.storage.store import ModelStore, NotStoredError, open_store
+from mlbot.storage.store import ModelStore, open_store
 from mlbot.training.run_train import SeedRun, SeedRuns
 from mlbot.verdict.verdict import Problem
 
@@ -71,18 +72,20 @@ class Intake:
     @cached_property
     def artifacts(self) -> tuple[Artifact, ...]:
         """All artifacts of the run, asked for once."""
-        return self.run.github.artifacts(self.attempt.run)
+        return self.run.artifacts(self.attempt.run)
 
-    def trained(self, planned: PlannedModel, seeds: int, side: Side, attempt: Attempt) -> SeedRuns:
-        """The files of a model's seeds from an attempt of the run."""
-        return SeedRuns(runs=tuple(self._seed(planned, seed, side, attempt) for seed in range(seeds)))
+    def trained(
+        self, planned: PlannedModel, seeds: int, side: Side, attempt: Attempt, key: Digest | None = None
+    ) -> SeedRuns:
+        """The files of a model's seeds from an attempt of the run; with `key` only of that content."""
+        return SeedRuns(runs=tuple(self._seed(planned, seed, side, attempt, key) for seed in range(seeds)))
 
-    def newest(self, planned: PlannedModel, seeds: int, side: Side) -> SeedRuns:
+    def newest(self, planned: PlannedModel, seeds: int, side: Side, key: Digest | None) -> SeedRuns:
         """The files of a model's seeds, each from the newest attempt of the run up to this one that has it.
 
         Where only failed jobs ran again, those that did not have theirs in an attempt before.
         """
-        runs = (self._seed(planned, seed, side, self._newest(planned, seed, side)) for seed in range(seeds))
+        runs = (self._seed(planned, seed, side, self._newest(planned, seed, side), key) for seed in range(seeds))
         return SeedRuns(runs=tuple(runs))
 
     def _newest(self, planned: PlannedModel, seed: int, side: Side) -> Attempt:
@@ -97,7 +100,7 @@ class Intake:
                 return Attempt(run=self.attempt.run, number=number)
         return self.attempt
 
-    def _seed(self, planned: PlannedModel, seed: int, side: Side, attempt: Attempt) -> SeedRun:
+    def _seed(self, planned: PlannedModel, seed: int, side: Side, attempt: Attempt, key: Digest | None) -> SeedRun:
         wanted = TrainedArtifact(side=side, model=planned.name, seed=seed, attempt=attempt.number)
         try:
             files = self.fetch(wanted, self.folder / wanted.name, trained(MODEL_BYTES))
@@ -113,6 +116,8 @@ class Intake:
         # The lineage has to be well formed and about this file; it is unverified, so more is not asked of it.
         if (lineage.model, lineage.seed) != (planned.name, seed):
             return _refused(seed, f"{LINEAGE_FILE} is of another model or seed")
+        if key is not None and lineage.key != key:
+            return SeedRun(seed=seed, file=Problem.of(Reason.OUTDATED, "other-key", seed=seed))
         return SeedRun(seed=seed, file=files[MODEL_FILE], record=lineage)
 
     def _failed(self, wanted: TrainedArtifact) -> SeedRun | None:
@@ -188,22 +193,37 @@ def is_stored(run: CIRun, decision: Decision) -> bool:
 def judged_files(run: CIRun, entry: VerdictEntry, folder: Path) -> SeedRuns | Problem:
     """The files of an earlier verdict on the guarded branch: of the run that judged them, else of the store.
 
-    Artifacts end after 90 days. Raises what kept GitHub or the store from saying whether they are there.
+    Artifacts end after 90 days. What could not be had is an error, whatever the reason: nobody may be compared with
+    less because GitHub or a store does not answer.
     """
-    try:
-        return _accepted(run, entry, folder)
-    except MlbotError as error:
-        first = error
-    store = store_of(run)
-    gone = Problem.of(Reason.NO_BASELINE, "files-gone", why=first.what)
-    if store is not None and entry.files:
+    gone, why = True, list[str]()
+    for place in (_accepted, _stored):
         try:
-            return _stored(store, entry, folder)
-        except NotStoredError as error:
-            gone = Problem.of(Reason.NO_BASELINE, "files-and-store-gone", why=first.what, store=error.what)
-    if is_fault(first):
-        raise first
-    return gone
+            return place(run, entry, folder)
+        except MlbotError as error:
+            gone = gone and not is_fault(error)
+            why.append(error.what)
+    return Problem.of(Reason.BASELINE_UNREACHABLE, "gone" if gone else "fault", why="; ".join(why))
+
+
+def are_gone(run: CIRun, entry: VerdictEntry) -> bool:
+    """Whether the files of a verdict are known to be nowhere any more; a fault is no knowledge."""
+    try:
+        judge = entry.files[0].run
+        if judge is not None:
+            found = find(AcceptedArtifact(attempt=entry.judge.number), run.artifacts(judge), judge)
+            if found.artifact is not None:
+                return False
+        store = store_of(run)
+        return store is None or not all(store.has(each.digest) for each in entry.files)
+    except MlbotError:
+        return False
+
+
+def candidates(run: CIRun, training: int) -> frozenset[Name]:
+    """The models of which a training run left any file."""
+    every = (TRAINED.fullmatch(each.name) for each in run.artifacts(training))
+    return frozenset(each["model"] for each in every if each)
 
 
 def _accepted(run: CIRun, entry: VerdictEntry, folder: Path) -> SeedRuns:
@@ -222,7 +242,10 @@ def _digest(path: Path) -> Digest:
         return digest_of_stream(stream)
 
 
-def _stored(store: ModelStore, entry: VerdictEntry, folder: Path) -> SeedRuns:
+def _stored(run: CIRun, entry: VerdictEntry, folder: Path) -> SeedRuns:
+    store = store_of(run)
+    if store is None:
+        raise MissingError("mlbot.yaml names no store")
     runs: list[SeedRun] = []
     for each in entry.files:
         path = folder / "stored" / accepted_file(each.digest)

@@ -19,19 +19,33 @@ from mlbot.config.yaml import decode, load
 from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError, require
 from mlbot.gates.outcome import Reason
 from mlbot.git.ledger import LedgerBranch
+from mlbot.git.merge import commits_of, first_parents
 from mlbot.git.remote import failure
-from mlbot.git.repository import Repository
+from mlbot.git.repository import Branch, Repository
 from mlbot.github.comments import with_edits
 from mlbot.judging.run_ci import CIRun
-from mlbot.judging.run_files import Intake, is_stored, judged_files, live_file
-from mlbot.judging.run_judge import JudgeRequest, JudgeResult, Live, Rules, evidence_of, judge, report_of
+from mlbot.judging.run_files import Intake, are_gone, candidates, is_stored, judged_files, live_file
+from mlbot.judging.run_judge import (
+    Against,
+    JudgeRequest,
+    JudgeResult,
+    Live,
+    Rules,
+    against,
+    evidence_of,
+    judge,
+    report_of,
+    rules_of,
+    worse,
+)
 from mlbot.judging.trial import Change, TrialResult, trial_result
 from mlbot.judging.waivers import Resolved, ended, fresh, is_open, resolve
 from mlbot.ledger.entries import DeploymentEntry, Entry, VerdictEntry, WaiverEntry, folders_of
-from mlbot.ledger.queries import judged_models, latest_by_key, verdicts
+from mlbot.ledger.queries import verdicts
 from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.escape import one_line
 from mlbot.lib.record import Digest, Params, Sha, digest
+from mlbot.plan.comparison_point import BranchHistory, Point, comparison_point, push_point
 from mlbot.plan.plan import MATRIX_LIMIT, Plan, PlannedModel
 from mlbot.plan.run_plan import Planning, PlanOptions, matrix_lines, plan_working_tree
 from mlbot.protocol.answer import RetrainRequest, WaiverRequest, recorded
@@ -42,6 +56,7 @@ from mlbot.protocol.decision import (
     Handover,
     Judge,
     JudgedSubject,
+    MergeGroupSubject,
     PullRequestSubject,
     PushSubject,
     Wait,
@@ -49,7 +64,8 @@ from mlbot.protocol.decision import (
 from mlbot.report.notices import in_production
 from mlbot.report.report import Report
 from mlbot.report.terminal import terminal
-from mlbot.training.run_train import SeedRuns, no_baseline
+from mlbot.training.run_train import SeedRun, SeedRuns
+from mlbot.training.trial import trial_key
 from mlbot.verdict.decide import Evidence, decide, may_waive
 from mlbot.verdict.verdict import Commits, Problem, Verdict
 
@@ -87,10 +103,10 @@ class Assignment:
     entries: tuple[VerdictEntry, ...]  # the ledger's verdicts on the stale models; after a push on all of head's
     waivers: tuple[WaiverEntry, ...]
     deployments: tuple[DeploymentEntry, ...]
-    judged: Mapping[tuple[str, str], VerdictEntry]
-    """The guarded branch's verdicts whose files may serve as a baseline, by model and content key."""
-    baselines: tuple[PlannedModel, ...]
-    """The stale models whose baseline is not among them, so that it has to be trained."""
+    points: Mapping[str, Point]
+    """What each stale model is compared with; a trial's is not in it, whose baseline is the committed parameters."""
+    judged: Mapping[str, VerdictEntry]
+    """The verdicts on what was judged already by other rules, so that its files are there, by model."""
 
     @property
     def plan(self) -> Plan:
@@ -104,34 +120,58 @@ class Assignment:
 
 
 def assign(run: CIRun, decision: Judge) -> Assignment:
-    """Fetch the commits of a decision and plan them."""
-    planning = Planning.of(run.repository, _commits(run, decision), outside=False)
+    """Fetch the commits of a decision, plan them, and say what each stale model is compared with."""
+    tip = _fetch(run, decision)
     if isinstance(decision.subject, PushSubject):
-        entries = _known(run, planning.plan.models, planning.plan)
-        plan = planning.plan.unjudged(latest_by_key(entries, decision.subject.branch))
-    else:
-        plan = _asked(planning.plan, decision)
-        entries = _known(run, plan.stale, planning.plan)
-    judged = judged_models(entries, decision.subject.branch)
+        return _of_push(run, decision, tip)
+    planning = Planning.of(run.repository, _commits(run, decision, tip), outside=False)
+    plan = _asked(planning.plan, decision)
+    entries = _known(run, plan.stale, planning.plan)
+    history = BranchHistory.of(entries, decision.subject.branch, first_parents(run.repository, tip))
+    base = planning.commits.base
+    points = {each.name: comparison_point(each, history, base) for each in plan.stale if not _is_trial(decision, each)}
+    restored = {name for name, point in points.items() if point.is_restored}
+    restored -= {each.name for each in plan.stale if each.requested}
+    return _assignment(decision, planning.with_plan(plan.settled(restored)), entries, points, {})
+
+
+def _of_push(run: CIRun, decision: Judge, tip: Sha) -> Assignment:
+    """The branch's own commit: what has no verdict by today's rules is judged, and compared with what was before it."""
+    sha, branch = decision.subject.sha, decision.subject.branch
+    commits = _commits(run, decision, tip, base=run.repository.find(f"{sha}^1"))
+    planning = Planning.of(run.repository, commits, outside=False)
+    entries = _known(run, planning.plan.models, planning.plan)
+    history = BranchHistory.of(entries, branch, first_parents(run.repository, tip))
+    last = history.last_judged_before(sha)
+    if last not in {None, commits.base}:
+        planning = Planning.of(run.repository, commits.model_copy(update={"base": last}), outside=False)
+    plan = planning.plan.unjudged(history.latest, rules_of(planning.sides.policy))
+    there = planning.sides.base.models if last and planning.sides.base else {}
+    points = {each.name: push_point(each, history, sha, was_there=each.name in there) for each in plan.stale}
+    judged = {each.name: history.latest[each.name, each.key] for each in plan.stale if each.judged_before}
+    return _assignment(decision, planning.with_plan(plan), entries, points, judged)
+
+
+def _assignment(
+    decision: Judge,
+    planning: Planning,
+    entries: Sequence[Entry],
+    points: Mapping[str, Point],
+    judged: Mapping[str, VerdictEntry],
+) -> Assignment:
     return Assignment(
         decision=decision,
-        planning=planning.with_plan(plan),
+        planning=planning,
         entries=tuple(verdicts(entries)),
         waivers=tuple(each for each in entries if isinstance(each, WaiverEntry)),
         deployments=tuple(each for each in entries if isinstance(each, DeploymentEntry)),
+        points=points,
         judged=judged,
-        baselines=tuple(
-            model
-            for model in plan.stale
-            if _needs_guarded(model, trial=decision.trial) and (model.name, model.base_key) not in judged
-        ),
     )
 
 
-def _needs_guarded(model: PlannedModel, *, trial: bool) -> bool:
-    if model.base_key is None or (trial and not model.requested):
-        return False
-    return model.base_key != model.key or model.requested
+def _is_trial(decision: Judge, model: PlannedModel) -> bool:
+    return decision.trial and not model.requested
 
 
 def _asked(plan: Plan, decision: Judge) -> Plan:
@@ -151,7 +191,8 @@ def _known(run: CIRun, models: Sequence[PlannedModel], of: Plan) -> tuple[Entry,
     return LedgerBranch.at(run.remote).read_folders(folders, few=len(models) < len(of.models)).entries
 
 
-def _commits(run: CIRun, decision: Judge) -> Commits:
+def _fetch(run: CIRun, decision: Judge) -> Sha:
+    """Fetch the subject, and the guarded branch by its full name, as a tag may be called like it; the branch's tip."""
     repository, subject = run.repository, decision.subject
     refspecs = [f"+{subject.sha}:{_HEAD}", f"+refs/heads/{subject.branch}:{_POLICY}"]
     done = run.remote.run(
@@ -159,22 +200,21 @@ def _commits(run: CIRun, decision: Judge) -> Commits:
     )
     if done.returncode != 0:
         raise failure(done, "reading", subject.branch)
-    tip = repository.resolve(_POLICY)
-    base = _base(repository, decision, tip)
-    return Commits(
-        head=subject.sha,
-        base=base,
-        policy=tip if CONFIG_FILE in repository.tree(tip).entries else None,
-        guarded=subject.branch,
-        behind=repository.count_between(base, tip) if base and not isinstance(subject, PushSubject) else 0,
-    )
+    return repository.resolve(_POLICY)
 
 
-def _base(repository: Repository, decision: Judge, tip: Sha) -> Sha | None:
-    """Where head left the guarded branch; of a commit that is on it already, its first parent."""
-    if isinstance(decision.subject, PushSubject):
-        return repository.find(f"{decision.subject.sha}^1")
-    return repository.merge_base(decision.subject.sha, tip)
+def _commits(run: CIRun, decision: Judge, tip: Sha, base: Sha | None = None) -> Commits:
+    """The commits of a subject: of a push nothing is merged, and `base` is what it is compared with."""
+    repository, subject = run.repository, decision.subject
+    if isinstance(subject, PushSubject):
+        policy = tip if CONFIG_FILE in repository.tree(tip).entries else None
+        return Commits(head=subject.sha, base=base, policy=policy, guarded=subject.branch)
+    commits = commits_of(repository, subject.sha, Branch(name=subject.branch, sha=tip))
+    if isinstance(subject, MergeGroupSubject) and commits.merged is not None:
+        raise NotEvaluatedError(
+            f"{subject.branch} has moved on since the merge queue made this group", hint="The queue makes another."
+        )
+    return commits
 
 
 _PAUSE_S = 20.0
@@ -191,7 +231,7 @@ class Patience:
 def plan_run(run: CIRun, patience: Patience | None = None) -> None:
     """Print what GitHub's `GITHUB_OUTPUT` takes.
 
-    `decision`; `base`, `matrix` and `jobs` of the baselines to train; `store`, whether accepted files are stored.
+    `decision`; `matrix` and `jobs` of the baselines to train; `store`, whether accepted files are stored.
     """
     decisions = _decide(run, patience or Patience())
     kinds = [each.kind for each in decisions]
@@ -229,7 +269,7 @@ def _baselines(run: CIRun, decision: Judge) -> list[dict[str, object]]:
         # A fault that may be over when the judge runs: it would miss the baselines that nobody trained.
         run.console.result(f"problem={_problem(error)}")
         raise
-    return [{**job, "base": assignment.planning.commits.base} for job in _baseline_jobs(assignment, run)]
+    return _baseline_jobs(assignment, run)
 
 
 def _unique(jobs: Iterable[dict[str, object]]) -> list[dict[str, object]]:
@@ -239,22 +279,42 @@ def _unique(jobs: Iterable[dict[str, object]]) -> list[dict[str, object]]:
 
 
 def _baseline_jobs(assignment: Assignment, run: CIRun) -> list[dict[str, object]]:
-    """One job for each baseline and seed, with the seeds and runners that base's own config asks for."""
-    base = assignment.planning.sides.base
-    if base is None:
+    """One job for each baseline that has to be trained and each of its seeds, with the commit that it is trained from.
+
+    Without a candidate there is nothing to compare, so nothing is trained for it.
+    """
+    wanted = [(each, commit) for each in assignment.plan.stale if (commit := _to_train(assignment, run, each))]
+    if not wanted:
         return []
-    models = [(each, base.config.model(each.name)) for each in assignment.baselines]
-    planned = tuple(
-        each.model_copy(update={"seeds": model.train.seeds, "runs_on": model.train.runs_on})
-        for each, model in models
-        if model is not None
-    )
-    jobs = assignment.plan.model_copy(update={"models": planned}).jobs()
+    there = candidates(run, assignment.decision.attempt.run)
+    jobs = [
+        {**job, "ref": commit}
+        for each, commit in wanted
+        if each.name in there or each.judged_before
+        for job in assignment.plan.model_copy(update={"models": (_as_committed(assignment, each),)}).jobs()
+    ]
     if len(jobs) > MATRIX_LIMIT:
         run.console.say(
             f"{len(jobs)} baselines are more than a matrix holds; only the first {MATRIX_LIMIT} are trained."
         )
     return jobs[:MATRIX_LIMIT]
+
+
+def _to_train(assignment: Assignment, run: CIRun, planned: PlannedModel) -> Sha | None:
+    """The commit of the guarded branch whose model has to be trained: no verdict has its files any more."""
+    point = assignment.points.get(planned.name)
+    if point is None or point.train or point.entry is None:
+        return point.train if point else None
+    return point.entry.commit if are_gone(run, point.entry) else None
+
+
+def _as_committed(assignment: Assignment, planned: PlannedModel) -> PlannedModel:
+    """A model with the seeds and the runner that the guarded branch asks for."""
+    base = assignment.planning.sides.base
+    model = base.config.model(planned.name) if base else None
+    if model is None:
+        return planned
+    return planned.model_copy(update={"seeds": model.train.seeds, "runs_on": model.train.runs_on})
 
 
 DECISION_FILE, REPORT_FILE, TRIAL_FILE = "decision.json", "report.json", "trial.json"
@@ -346,7 +406,7 @@ def _judge_subject(run: CIRun, decision: Decision, out: Path, folder: str) -> De
 
 def _lacks_files(report: Report) -> bool:
     """Whether a model was not trained for this merge: none was left where the judge's plan has it stale."""
-    return any(model.verdict.reason is Reason.MODEL_MISSING for model in report.models)
+    return any(model.verdict.reason in {Reason.MODEL_MISSING, Reason.OUTDATED} for model in report.models)
 
 
 def _judge(run: CIRun, decision: Judge, records: Path, accepted: Path) -> Report:
@@ -425,12 +485,18 @@ class ModelJudge:
     rules: Rules
 
     def judge(self, planned: PlannedModel) -> JudgeResult:
-        """Fetch a model's files and judge them."""
-        candidate = self._trained(planned, trial=self.assignment.decision.trial)
+        """Fetch a model's files and judge them; against two baselines the worse result counts."""
+        candidate = self._candidate(planned)
+        results = [self._judged(planned, candidate, each) for each in self._baselines(planned, candidate)]
+        return worse(results)
+
+    def _judged(self, planned: PlannedModel, candidate: SeedRuns, against: Against) -> JudgeResult:
         request = JudgeRequest(
             rule=self.rules.of(planned.name),
             candidate=candidate,
-            baseline=self._baseline(planned, candidate),
+            baseline=against.files,
+            compared=against.compared,
+            rules=rules_of(self.assignment.planning.sides.policy).get(planned.name),
             planned=planned,
             overrides=self._overrides,
             past=tuple(entry for entry in self.assignment.entries if entry.model == planned.name),
@@ -438,6 +504,17 @@ class ModelJudge:
             head=self.assignment.planning.configs.head.model(planned.name),
         )
         return judge(request, progress=self.run.console.say)
+
+    def _candidate(self, planned: PlannedModel) -> SeedRuns:
+        """What was trained; of content that was judged already, and is judged by other rules now, its stored files."""
+        entry = self.assignment.judged.get(planned.name)
+        if entry is None:
+            return self._trained(planned, trial=self.assignment.decision.trial)
+        found = judged_files(self.run, entry, self.candidates.folder)
+        if not isinstance(found, Problem):
+            return found
+        lost = Problem.of(Reason.MODEL_MISSING, "files-gone", why=found.detail)
+        return SeedRuns(runs=tuple(SeedRun(seed=each.seed, file=lost) for each in entry.files))
 
     def _live(self, planned: PlannedModel) -> Live | None:
         """What is in production; a trial is only compared with what is committed."""
@@ -447,8 +524,8 @@ class ModelJudge:
         entry = in_production(policy.environments, assignment.deployments, planned.name)
         if entry is None:
             return None
-        baseline = assignment.judged.get((planned.name, planned.base_key or ""))
-        if baseline is not None and baseline.digest == entry.digest:
+        point = assignment.points.get(planned.name)
+        if point and point.entry and not point.train and point.entry.digest == entry.digest:
             return Live(entry=entry, file=None)
         return Live(entry=entry, file=live_file(self.run, entry, assignment.entries, self.baselines.folder))
 
@@ -460,42 +537,48 @@ class ModelJudge:
         """The files of the attempt, or of the last one before it that was asked for this model too."""
         decision = self.assignment.decision
         attempt = decision.attempt if trial else decision.reruns.trained(planned.name, decision.attempt)
-        return self.candidates.trained(planned, planned.seeds, Side.CANDIDATE, attempt)
+        key = trial_key(planned.key, self._overrides) if trial else planned.key
+        return self.candidates.trained(planned, planned.seeds, Side.CANDIDATE, attempt, key)
 
-    def _baseline(self, planned: PlannedModel, candidate: SeedRuns) -> SeedRuns | Problem:
-        """The guarded branch's judged files; else what this run trained from base; never anything of the other run.
+    def _baselines(self, planned: PlannedModel, candidate: SeedRuns) -> tuple[Against, ...]:
+        """The guarded branch's judged files; else what this run trained of it; never anything of the other run.
 
         A trial is no verdict, so there the other run's files do: its question is what the parameters are worth.
         """
-        if self._overrides and not planned.requested:
-            committed = self._trained(planned, trial=False)
-            return _or_problem(committed, "committed-not-trained")
-        if planned.base_key is None:
-            return no_baseline(planned)
-        if planned.base_key == planned.key and not planned.requested:
+        point = self.assignment.points.get(planned.name)
+        if point is None:
+            return (Against(files=self._committed(planned, candidate)),)
+        if point.problem is not None:
+            return (Against(files=point.problem, compared=point.compared),)
+        entry = point.entry
+        judged = judged_files(self.run, entry, self.baselines.folder) if entry else None
+        if point.train is None:
+            return (Against(files=self._or_trained(planned, judged), compared=point.compared),)
+        return tuple(against(point, self._trained_baseline(planned), judged))
+
+    def _committed(self, planned: PlannedModel, candidate: SeedRuns) -> SeedRuns | Problem:
+        """What a trial is compared with: the committed parameters."""
+        if not self._overrides:
             return candidate
-        if planned in self.assignment.baselines:
-            return self._trained_baseline(planned)
-        entry = self.assignment.judged[planned.name, planned.base_key]
-        return judged_files(self.run, entry, self.baselines.folder)
+        found = self._trained(planned, trial=False)
+        wrong = found.problem
+        return found if wrong is None else Problem.of(Reason.NO_BASELINE, "committed-not-trained", why=wrong.detail)
+
+    def _or_trained(self, planned: PlannedModel, judged: SeedRuns | Problem | None) -> SeedRuns | Problem:
+        """Judged files; where they are gone, what this run trained from the same commit."""
+        if isinstance(judged, SeedRuns):
+            return judged
+        trained = self._trained_baseline(planned)
+        return judged if judged is not None and isinstance(trained, Problem) else trained
 
     def _trained_baseline(self, planned: PlannedModel) -> SeedRuns | Problem:
-        base = self.assignment.planning.sides.base
-        model = base.config.model(planned.name) if base else None
-        seeds = model.train.seeds if model else planned.seeds
-        found = self.baselines.newest(planned, seeds, Side.BASELINE)
-        if any(each.record is not None and each.record.key != planned.base_key for each in found.runs):
-            raise NotEvaluatedError(
-                f"the baseline of {planned.name} was trained for another pull request with this head",
-                hint="Close one of them, or wait until the guarded branch's own model is judged.",
-            )
-        return _or_problem(found, "not-trained")
-
-
-def _or_problem(found: SeedRuns, cause: str) -> SeedRuns | Problem:
-    """A side's files; where one is missing there is nothing to compare with."""
-    wrong = found.problem
-    return found if wrong is None else Problem.of(Reason.NO_BASELINE, cause, why=wrong.detail)
+        seeds = _as_committed(self.assignment, planned).seeds
+        point = self.assignment.points[planned.name]
+        # Several pull requests with one head may ask for several baselines, and a run trains one of each model.
+        key = planned.base_key if point.train or point.entry is None else point.entry.key
+        found = self.baselines.newest(planned, seeds, Side.BASELINE, key)
+        wrong = found.problem
+        return found if wrong is None else Problem.of(Reason.BASELINE_UNREACHABLE, "not-trained", why=wrong.detail)
 
 
 def granted(run: CIRun, assignment: Assignment, evidence: Sequence[Evidence]) -> Resolved:

@@ -1,7 +1,7 @@
 """Judge one model: by which rules, what its files score, and what is reported of it."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -12,11 +12,13 @@ from mlbot import __version__
 from mlbot.config.schema import Config, Model
 from mlbot.errors import MlbotError, UsageError
 from mlbot.gates.metric import Bound
-from mlbot.gates.outcome import Reason
-from mlbot.ledger.entries import DeploymentEntry, VerdictEntry
+from mlbot.gates.outcome import Reason, worst
+from mlbot.ledger.entries import Compared, DeploymentEntry, Source, VerdictEntry
 from mlbot.ledger.queries import metric_history, seed_history
-from mlbot.lib.record import Digest, Params, Sha
+from mlbot.lib.record import Digest, Name, Params, Sha
 from mlbot.lib.tree import is_url
+from mlbot.plan.comparison_point import Point
+from mlbot.plan.content_key import Side as PlannedSide
 from mlbot.plan.plan import PlannedModel, Subject
 from mlbot.plan.policy_diff import changed_rule_files
 from mlbot.plan.run_plan import Planning, Sides
@@ -32,8 +34,18 @@ from mlbot.report.notices import (
 from mlbot.report.report import Curves, History, ModelReport, Notice, Report, Side, SliceInfo
 from mlbot.training.run_train import SeedRun, SeedRuns, unfetched
 from mlbot.training.trial import trial_key
-from mlbot.verdict.decide import Evidence, policy_digest, removal_digest
-from mlbot.verdict.verdict import Comparison, Evaluation, Holdout, Method, ModelVerdict, Problem, Score, Verdict
+from mlbot.verdict.decide import Evidence, decide, policy_digest, removal_digest, rules_digest
+from mlbot.verdict.verdict import (
+    Commits,
+    Comparison,
+    Evaluation,
+    Holdout,
+    Method,
+    ModelVerdict,
+    Problem,
+    Score,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from mlbot.judging.run_measure import MetricPlan, Rows
@@ -73,7 +85,7 @@ class Rules:
         if model is None:
             raise LookupError(f"{name} was planned and is not in the config of head")
         if self.trusts_head:
-            return Rule(model=model, folder=self._checkout(commits.head, configs.head), provisional=True)
+            return Rule(model=model, folder=self._checkout(commits.candidate, configs.head), provisional=True)
         folder = Path(self.checkouts.enter_context(tempfile.TemporaryDirectory(prefix="mlbot-holdout-")))
         problem = _out_of_bounds(model) or self._extract(model.data.holdout, folder)
         return Rule(model=model, folder=folder, provisional=True, problem=problem)
@@ -91,7 +103,7 @@ class Rules:
 
     def _extract(self, path: str, folder: Path) -> Problem | None:
         try:
-            content = self.planning.repository.read(self.planning.commits.head, path)
+            content = self.planning.repository.read(self.planning.commits.candidate, path)
         except MlbotError as error:
             return Problem.of(Reason.HOLDOUT_UNREADABLE, "not-in-commit", why=error.what)
         target = folder / path
@@ -119,6 +131,29 @@ class Live:
     """Its bytes; a problem where they cannot be had; None where they need not be, for they are a side's own."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Against:
+    """One baseline: its files, or why there are none, and whose they are."""
+
+    files: SeedRuns | Problem
+    compared: Compared | None = None
+
+
+def against(point: Point, trained: SeedRuns | Problem, judged: SeedRuns | Problem | None) -> Iterator[Against]:
+    """The baselines of a tip that nobody has judged: what was trained of it, and the last usable model.
+
+    Where the tip's training fails the last usable model is compared with alone; without one there is no bar at all.
+    """
+    if isinstance(trained, SeedRuns):
+        yield Against(files=trained, compared=Compared(source=point.source, commit=point.train))
+    if judged is not None:
+        source = point.source if isinstance(trained, SeedRuns) else Source.BROKEN
+        yield Against(files=judged, compared=point.compared.model_copy(update={"source": source}))
+    elif isinstance(trained, Problem):
+        problem = Problem.of(Reason.NO_USABLE_BASELINE, "not-trained", why=trained.detail)
+        yield Against(files=problem, compared=Compared(source=Source.NEVER, commit=point.train))
+
+
 @dataclass(frozen=True, kw_only=True)
 class JudgeRequest:
     """What is to be judged, and by which rules."""
@@ -126,6 +161,8 @@ class JudgeRequest:
     rule: Rule
     candidate: SeedRuns
     baseline: SeedRuns | Problem
+    compared: Compared | None = None  # whose model the baseline is
+    rules: Digest | None = None  # of the guarded branch, as git has them
     planned: PlannedModel | None = None  # why it is judged, with its content keys; None for files that no plan is about
     overrides: Params = field(default_factory=dict)
     past: tuple[VerdictEntry, ...] = ()
@@ -231,6 +268,25 @@ def judge(request: JudgeRequest, *, progress: Callable[[str], None], limits: "Li
     return replace(result, versus=_versus(request, holdout, candidate, live))
 
 
+def rules_of(policy: PlannedSide | None) -> dict[Name, Digest]:
+    """What each model is judged by, as the guarded branch has it now."""
+    if policy is None:
+        return {}
+    inconclusive = policy.config.inconclusive
+    return {model.name: rules_digest(model, inconclusive, policy.tree) for model in policy.config.models}
+
+
+def worse(results: Sequence[JudgeResult]) -> JudgeResult:
+    """The result that counts of one candidate compared with several baselines: the worst."""
+    if len(results) == 1:
+        return results[0]
+    outcomes = [decide(_ALONE, [each.evidence]).outcome for each in results]
+    return results[outcomes.index(worst(outcomes))]
+
+
+_ALONE = Commits(head="0" * 40, base=None, policy=None, guarded="")
+
+
 def _score(
     request: JudgeRequest, holdout: "HoldoutData", progress: Callable[[str], None], limits: "Limits | None"
 ) -> "tuple[_Scored, _Scored | None, Scored | Problem | None]":
@@ -268,7 +324,7 @@ def _measure(
 
     evidence = request.evidence
     if baseline is not None and baseline.problem is not None:
-        evidence = evidence.model_copy(update={"baseline_problem": baseline.problem})
+        evidence = evidence.model_copy(update={"baseline_problem": _unusable(baseline.problem)})
         baseline = None
     if candidate.problem is not None:
         evidence = evidence.model_copy(update={"candidate": candidate.evaluations()})
@@ -294,6 +350,16 @@ def _measure(
         baseline=baseline.evaluations(found.scores[plan.candidates :]) if baseline else (),
         curves=_curves(request, rows, plan),
     )
+
+
+_FAULTS = {Reason.SCORING_FAILED, Reason.SCORING_TIMEOUT, Reason.SCORING_MEMORY}
+
+
+def _unusable(problem: Problem) -> Problem:
+    """What a baseline is that cannot be evaluated: trying again may help after a fault, and nothing else does."""
+    if problem.reason in _FAULTS:
+        return Problem.of(Reason.BASELINE_UNREACHABLE, "fault", why=problem.detail.removesuffix("."))
+    return Problem.of(Reason.NO_USABLE_BASELINE, "cannot-score", why=problem.detail)
 
 
 def _metric_plan(request: JudgeRequest, candidate: _Scored, holdout: "HoldoutData") -> "MetricPlan | Problem":
@@ -436,6 +502,8 @@ def model_report(result: JudgeResult, verdict: ModelVerdict) -> ModelReport:
         holdout=result.holdout,
         candidate=result.evidence.candidate,
         baseline=result.baseline,
+        compared=request.compared,
+        rules=request.rules,
         comparisons=result.evidence.comparisons,
         flips=result.evidence.flips,
         curves=result.curves,

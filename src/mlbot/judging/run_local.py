@@ -14,13 +14,28 @@ from mlbot.console import Console
 from mlbot.errors import Exit, UsageError, require
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.git.ledger import read_local
-from mlbot.git.repository import Repository, three_commits
+from mlbot.git.merge import first_parents, three_commits
+from mlbot.git.repository import Repository
 from mlbot.judging.run_files import live_locally
-from mlbot.judging.run_judge import JudgeRequest, JudgeResult, Rule, Rules, evidence_of, judge, model_report, report_of
+from mlbot.judging.run_judge import (
+    Against,
+    JudgeRequest,
+    JudgeResult,
+    Rule,
+    Rules,
+    against,
+    evidence_of,
+    judge,
+    model_report,
+    report_of,
+    rules_of,
+    worse,
+)
 from mlbot.judging.waivers import ended
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.ledger.queries import verdicts
-from mlbot.plan.plan import Plan, PlannedModel
+from mlbot.plan.comparison_point import BranchHistory, Point, comparison_point, push_point
+from mlbot.plan.plan import PlannedModel
 from mlbot.plan.run_plan import Planning
 from mlbot.report.report import Report
 from mlbot.storage.results import ResultStore
@@ -105,7 +120,7 @@ class Work:
     repository: Repository
     commits: Commits
     options: RunOptions
-    wanted: Callable[[Plan], Plan] = lambda plan: plan
+    pushed: bool = False  # whether head is a commit of the guarded branch itself, so that what is unjudged is judged
     then: Callable[[Report, Sequence[JudgeResult]], None] = lambda _report, _results: None
     """Is given the report and the models while their files are held."""
 
@@ -115,12 +130,11 @@ def judge_commits(work: Work, console: Console) -> Report:
     started, repository, models = time.monotonic(), work.repository, work.options.models
     for path in repository.clean_up():
         console.say(f"Removed what a killed run left behind: {path}")
-    planning = Planning.of(repository, work.commits, models)
-    planning = planning.with_plan(work.wanted(planning.plan))
+    planning, points = _pointed(work, Planning.of(repository, work.commits, models))
     with ResultStore(repository.state_dir / "results") as store, ExitStack() as checkouts:
         trainer = Trainer(planning=planning, store=store, progress=console.say, jobs=work.options.jobs)
         rules = Rules(planning=planning, checkouts=checkouts, trusts_head=True)
-        results = [_judge(planned, trainer, rules, console) for planned in planning.plan.stale]
+        results = [_judge(planned, points[planned.name], trainer, rules, console) for planned in planning.plan.stale]
         if models:
             planning = planning.with_plan(planning.plan.model_copy(update={"deleted": ()}))
         evidence = evidence_of(planning, results)
@@ -138,22 +152,60 @@ def judge_commits(work: Work, console: Console) -> Report:
     return report
 
 
-def _judge(planned: PlannedModel, trainer: Trainer, rules: Rules, console: Console) -> JudgeResult:
+def _pointed(work: Work, planning: Planning) -> tuple[Planning, dict[str, Point]]:
+    """What is judged, and what each model is compared with, by this clone's copy of the ledger."""
+    commits, plan, models = work.commits, planning.plan, work.options.models
+    tip = commits.policy or commits.base
+    chain = first_parents(work.repository, tip) if tip else {}
+    history = BranchHistory.of(read_local(work.repository.root, "verdict").entries, commits.guarded, chain)
+    if work.pushed:
+        plan = plan if models else plan.unjudged(history.latest, rules_of(planning.sides.policy))
+        there = planning.sides.base.models if history.last_judged_before(commits.head) and planning.sides.base else {}
+        points = {
+            each.name: push_point(each, history, commits.head, was_there=each.name in there) for each in plan.stale
+        }
+        return planning.with_plan(plan), points
+    points = {each.name: comparison_point(each, history, commits.base) for each in plan.stale}
+    restored = {each.name for each in plan.stale if points[each.name].is_restored and not each.requested}
+    return planning.with_plan(plan.settled(restored)), points
+
+
+def _baselines(planned: PlannedModel, point: Point, trainer: Trainer) -> tuple[Against, ...]:
+    """The models of the guarded branch to compare with, trained from the commits that have them."""
+    if point.problem is not None:
+        return (Against(files=point.problem, compared=point.compared),)
+    base = trainer.planning.commits.base
+    if point.entry is not None and point.train is None:
+        same = base is not None and planned.base_key == point.entry.key
+        commit = base if base is not None and same else point.entry.commit
+        return (Against(files=trainer.baseline(planned, commit), compared=point.compared),)
+    tip = trainer.baseline(planned, point.train or "")
+    last = trainer.baseline(planned, point.entry.commit) if point.entry else None
+    return tuple(against(point, tip, last))
+
+
+def _judge(planned: PlannedModel, point: Point, trainer: Trainer, rules: Rules, console: Console) -> JudgeResult:
     for reason in planned.reasons:
         console.say(f"{planned.name} is stale: {reason.text}")
     planning, root = trainer.planning, trainer.planning.repository.root
     candidate = SeedRuns(runs=tuple(map(SeedRun.of, trainer.candidate(planned))))
     folder = Path(rules.checkouts.enter_context(tempfile.TemporaryDirectory(prefix="mlbot-live-")))
-    request = JudgeRequest(
-        rule=rules.of(planned.name),
-        candidate=candidate,
-        baseline=_NOT_TRAINED if candidate.failures else trainer.baseline(planned),
-        planned=planned,
-        past=tuple(verdicts(read_local(root, "verdict", planned.name).entries)),
-        live=live_locally(planning.configs.policy, root, planned.name, folder),
-        head=planning.configs.head.model(planned.name),
-    )
-    return judge(request, progress=console.say)
+    not_trained = (Against(files=_NOT_TRAINED),)
+    requests = [
+        JudgeRequest(
+            rule=rules.of(planned.name),
+            candidate=candidate,
+            baseline=each.files,
+            compared=each.compared,
+            rules=rules_of(planning.sides.policy).get(planned.name),
+            planned=planned,
+            past=tuple(verdicts(read_local(root, "verdict", planned.name).entries)),
+            live=live_locally(planning.configs.policy, root, planned.name, folder),
+            head=planning.configs.head.model(planned.name),
+        )
+        for each in (not_trained if candidate.failures else _baselines(planned, point, trainer))
+    ]
+    return worse([judge(request, progress=console.say) for request in requests])
 
 
 _NOT_TRAINED = Problem.of(Reason.NO_BASELINE, "candidate-failed")

@@ -10,6 +10,7 @@ names the same file and adds nothing.
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
@@ -41,7 +42,34 @@ Gate = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"
 
 Sequence = Annotated[int, Field(gt=0)]
 
-Schema = Literal["mlbot/ledger@1"]
+Schema = Literal["mlbot/ledger@1", "mlbot/ledger@2"]
+
+_NEWEST = 2  # the version of the schema, of those that this mlbot knows
+
+
+class Source(StrEnum):
+    """Whose model a candidate is compared with, and why not the tip's. A closed list."""
+
+    TIP = "tip"  # the tip's model, judged
+    UNJUDGED = "tip-unjudged"  # the tip's model, trained now; and the last usable one, if there is any
+    FAILED = "tip-failed"  # the last usable one, for the tip's failed
+    BROKEN = "tip-broken"  # the last usable one, for the tip's could not be trained or evaluated
+    BEFORE = "before"  # of a push: the last usable one before it
+    RESTORED = "restored"  # the candidate is the last usable one
+    # there is none
+    NEW = "new"  # the guarded branch has no such model yet
+    NEVER = "never"  # the branch has the model, and it was never usable
+    LOST = "lost"  # the branch had the model before this push, and the ledger knows nothing of it
+
+
+class Compared(Record):
+    """What a verdict compares the candidate with."""
+
+    source: Source
+    commit: Sha | None = None  # of the guarded branch: whose model it is
+    key: Digest | None = None
+    digest: Digest | None = None  # of the file that shipped
+    judged: Time | None = None
 
 
 class StoredFile(FileDigest):
@@ -90,6 +118,9 @@ class VerdictEntry(_OfModel):
     values: tuple[SeedValues, ...] = ()
     training: Digest | None = None  # digest of the stored lineage of the file that ships (`mlbot.report.report`)
     report: Digest | None = None
+    policy: Digest | None = None  # of the rules that it was judged by (`mlbot.verdict.decide.rules_digest`)
+    tip: Sha | None = None  # whose rules they were
+    compared: Compared | None = None
     time: Time
 
     @property
@@ -267,7 +298,7 @@ Kind = Literal["verdict", "waiver", "release", "deployment", "approval", "lock"]
 
 KINDS: tuple[Kind, ...] = ("verdict", "waiver", "release", "deployment", "approval", "lock")
 
-LATER: frozenset[str] = frozenset({"training", "report"})
+LATER: frozenset[str] = frozenset({"training", "report", "policy", "tip", "compared"})
 """Fields that verdicts got when ledgers were in use already. Left out of the JSON where they are None, so that what was
 written before is still what would be written now; a field that joins a kind later joins this set too."""
 
@@ -388,6 +419,10 @@ def _problem(where: str, raw: bytes) -> str:
     except HostileJsonError as error:
         return f"{error.what}."
     kind = value.get("kind") if isinstance(value, dict) else None
+    version = str(value.get("schema_version", "")) if isinstance(value, dict) else ""
+    number = version.removeprefix("mlbot/ledger@")
+    if number != version and number.isdecimal() and int(number[:9]) > _NEWEST:
+        return f"{where} was written by a newer mlbot: upgrade mlbot to read it."
     if not isinstance(kind, str) or kind not in KINDS:
         return f"{where} is of a kind that this version of mlbot does not know."
     return f"{where} is no entry of its kind in the canonical form."

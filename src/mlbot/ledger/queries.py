@@ -22,7 +22,7 @@ from mlbot.ledger.entries import (
 )
 from mlbot.lib.record import Digest, Name, Record, Sha
 
-_USABLE = {Outcome.PASS, Outcome.INCONCLUSIVE}
+USABLE = {Outcome.PASS, Outcome.INCONCLUSIVE}
 """Outcomes whose model may be compared with. A first model is inconclusive for want of a baseline, so leaving those
 out would leave a repository without one for ever; what failed or could not be evaluated never becomes a baseline."""
 
@@ -48,7 +48,7 @@ def latest_by_key(entries: Iterable[Entry], branch: str | None = None) -> dict[t
 def judged_models(entries: Iterable[Entry], branch: str | None = None) -> dict[tuple[Name, Digest], VerdictEntry]:
     """The models that may serve as a baseline, by model and content key, with where their bytes are."""
     latest = latest_by_key(entries, branch)
-    return {key: entry for key, entry in latest.items() if entry.outcome in _USABLE and entry.files}
+    return {key: entry for key, entry in latest.items() if entry.outcome in USABLE and entry.files}
 
 
 def passed(entries: Iterable[Entry], branch: str, model: Name, key: Digest, digest: Digest) -> VerdictEntry | None:
@@ -91,7 +91,7 @@ def metric_history(entries: Iterable[Entry], model: Name, metric: str, holdout: 
     found = [
         values[0]
         for entry in verdicts(entries)
-        if entry.model == model and entry.holdout == holdout and entry.outcome in _USABLE
+        if entry.model == model and entry.holdout == holdout and entry.outcome in USABLE
         for values in (_values(entry, metric, None),)
         if values
     ]

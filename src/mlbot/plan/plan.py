@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from mlbot.config.schema import Model
 from mlbot.errors import UsageError
+from mlbot.ledger.entries import VerdictEntry
 from mlbot.lib.record import Digest, Name, Params, Record
 from mlbot.lib.tree import Entry, shown
 from mlbot.plan.content_key import COLUMNS, Inputs, Side
@@ -83,7 +84,9 @@ class StaleCode(StrEnum):
     PARAMS = "params-changed"
     ENVIRONMENT = "environment-changed"
     SETTINGS = "settings-changed"
-    NO_BASELINE = "no-baseline"  # base has no config, or one that says nothing usable about this model
+    NO_BASELINE = "no-baseline"  # base has no config that can be read
+    BROKEN_BASE = "broken-base"  # base has the model, and it cannot be trained there
+    POLICY = "policy-changed"  # the same content, judged by other rules
     UNJUDGED = "unjudged"
     REQUESTED = "requested"  # nothing changed; somebody asked for it
 
@@ -157,6 +160,7 @@ def _file_used(after: str | None, before: str | None) -> str:
 
 MATRIX_LIMIT = 256  # jobs that GitHub Actions allows in one matrix (docs.github.com, "Usage limits")
 _SETUP_MINUTES = 10  # what a job may take beside the training: checkout, installing, uploading
+_OTHER_RULES = StaleReason(code=StaleCode.POLICY, text="its rules changed; the same files are judged by the new ones")
 _REQUESTED = StaleReason(code=StaleCode.REQUESTED, text="asked for")
 
 
@@ -177,6 +181,11 @@ class PlannedModel(Record):
         if self.stale != bool(self.reasons):
             raise ValueError("a model is stale exactly when there are reasons")
         return self
+
+    @property
+    def judged_before(self) -> bool:
+        """Whether its files were judged already, by other rules, so that nothing has to be trained."""
+        return any(reason.code is StaleCode.POLICY for reason in self.reasons)
 
     @property
     def requested(self) -> bool:
@@ -204,12 +213,19 @@ class Plan(Record):
         """The names of the others."""
         return tuple(model.name for model in self.models if not model.stale)
 
-    def unjudged(self, known: Container[tuple[Name, Digest]]) -> "Plan":
-        """The plan in which every model is stale whose content key nobody has judged, and no other.
+    def unjudged(self, known: Mapping[tuple[Name, Digest], VerdictEntry], rules: Mapping[Name, Digest]) -> "Plan":
+        """The plan in which every model is stale whose content nobody has judged by these rules, and no other.
 
         For the guarded branch itself: there a model is done when the ledger has a verdict on its key, whatever changed.
+        Without a model's rules any verdict on its key will do.
         """
-        return self.model_copy(update={"models": tuple(_unless(model, known) for model in self.models)})
+        return self.model_copy(update={"models": tuple(_unless(model, known, rules) for model in self.models)})
+
+    def settled(self, names: Container[Name]) -> "Plan":
+        """The plan in which these models need no judging: the guarded branch has judged just them."""
+        return self.model_copy(
+            update={"models": tuple(_settled(each) if each.name in names else each for each in self.models)}
+        )
 
     def asked_for(self, names: Container[Name]) -> "Plan":
         """The plan in which models that somebody asked for are stale too."""
@@ -269,9 +285,18 @@ def _policy_changes(head: Side, base: Side | None, policy: Side | None) -> tuple
     return policy_changes(policy.config, head.config, base.config if base else None, files)
 
 
-def _unless(model: PlannedModel, known: Container[tuple[Name, Digest]]) -> PlannedModel:
-    if (model.name, model.key) in known:
-        return model.model_copy(update={"stale": False, "reasons": ()})
+def _settled(model: PlannedModel) -> PlannedModel:
+    return model.model_copy(update={"stale": False, "reasons": ()})
+
+
+def _unless(
+    model: PlannedModel, known: Mapping[tuple[Name, Digest], VerdictEntry], rules: Mapping[Name, Digest]
+) -> PlannedModel:
+    verdict = known.get((model.name, model.key))
+    if verdict is not None and (not verdict.files or verdict.policy == rules.get(model.name, verdict.policy)):
+        return _settled(model)
+    if verdict is not None:
+        return model.model_copy(update={"stale": True, "reasons": (_OTHER_RULES,)})
     why = model.reasons or (StaleReason(code=StaleCode.UNJUDGED, text="no verdict on it is in the ledger"),)
     return model.model_copy(update={"stale": True, "reasons": why})
 
@@ -310,7 +335,7 @@ def _compared(now: Subject, base: Side | None, difference: Difference) -> tuple[
     try:
         before = Subject.of(model, base)
     except UsageError as error:  # base is history; what is wrong with it must not stop the commit that fixes it
-        return None, (StaleReason(code=StaleCode.NO_BASELINE, text=f"base cannot be trained: {error.what}"),)
+        return None, (StaleReason(code=StaleCode.BROKEN_BASE, text=f"base cannot be trained: {error.what}"),)
     if now.inputs == before.inputs:
         return now.key, ()
     return before.key, tuple(reasons(now, before, difference))

@@ -1,4 +1,4 @@
-"""`mlbot plan`: the three commits of a change, read, planned and printed."""
+"""`mlbot plan`: the commits of a change, read, planned and printed."""
 
 import json
 from collections.abc import Sequence
@@ -11,7 +11,8 @@ from mlbot.config.yaml import load
 from mlbot.console import Console
 from mlbot.errors import UsageError
 from mlbot.git.ledger import read_local
-from mlbot.git.repository import Repository, three_commits
+from mlbot.git.merge import three_commits
+from mlbot.git.repository import Repository
 from mlbot.ledger.queries import latest_by_key
 from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.record import Sha
@@ -42,7 +43,7 @@ class Sides:
 
 def read_configs(repository: Repository, commits: Commits) -> Configs:
     """Read mlbot.yaml at the three commits; equal files are parsed once and give the same object."""
-    head, policy, base = (_config_blob(repository, sha) for sha in (commits.head, commits.policy, commits.base))
+    head, policy, base = (_config_blob(repository, sha) for sha in (commits.candidate, commits.policy, commits.base))
     if head is None:
         raise UsageError(f"there is no {CONFIG_FILE} in the repository's root", hint="Make one: mlbot init")
     texts = repository.blobs(oid for oid in (head, policy, base) if oid)
@@ -63,12 +64,13 @@ def read_configs(repository: Repository, commits: Commits) -> Configs:
 
 def read_sides(repository: Repository, commits: Commits, configs: Configs, *, outside: bool = True) -> Sides:
     """The three commits as the planner sees them; equal commits are read once."""
-    sides = {commits.head: _side(repository, commits.head, configs.head, outside=outside)}
+    candidate = commits.candidate
+    sides = {candidate: _side(repository, candidate, configs.head, outside=outside)}
     for sha, config in ((commits.base, configs.base), (commits.policy, configs.policy)):
         if sha and config and sha not in sides:
             sides[sha] = _side(repository, sha, config, outside=outside)
     return Sides(
-        head=sides[commits.head],
+        head=sides[candidate],
         base=sides[commits.base] if commits.base and configs.base else None,
         policy=sides[commits.policy] if commits.policy and configs.policy else None,
     )
@@ -124,8 +126,13 @@ class PlanOptions:
 def plan_working_tree(repository: Repository, options: PlanOptions) -> Plan:
     """Plan the working tree as a pull request of it would be planned."""
     commits = three_commits(repository, options.base)
+    if options.unjudged:  # a commit of the branch itself, which may be older than its tip, is merged into nothing
+        commits = commits.model_copy(update={"merged": None})
     plan = Planning.of(repository, commits, options.models, outside=not options.git_only).plan
-    return plan.unjudged(latest_by_key(read_local(repository.root, "verdict").entries)) if options.unjudged else plan
+    if not options.unjudged:
+        return plan
+    # New rules need no training: the judge scores the files that it has.
+    return plan.unjudged(latest_by_key(read_local(repository.root, "verdict").entries, commits.guarded), {})
 
 
 def print_plan(directory: Path, options: PlanOptions, console: Console, *, as_json: bool) -> None:
@@ -135,15 +142,17 @@ def print_plan(directory: Path, options: PlanOptions, console: Console, *, as_js
 
 
 def matrix_lines(plan: Plan, request: RetrainRequest | None = None) -> str:
-    """`matrix=` with the strategy matrix and `jobs=` with its size, as `$GITHUB_OUTPUT` takes them.
+    """`matrix=` with the strategy matrix, `jobs=` with its size and `onto=`, as `$GITHUB_OUTPUT` takes them.
 
-    A trial's jobs carry its parameters, and the attempt that they are for.
+    `onto` is the commit that each job has to merge its checkout into; empty where that changes nothing. A trial's jobs
+    carry its parameters, and the attempt that they are for.
     """
     trial = request if request is not None and request.trial else None
     matrix = plan.matrix(trial.params if trial else None)
     if trial is not None:
         matrix = {"include": [{**job, "attempt": trial.attempt.number} for job in matrix["include"]]}
-    return f"matrix={json.dumps(matrix)}\njobs={len(matrix['include'])}"
+    onto = plan.commits.base if plan.commits.merged else None
+    return f"matrix={json.dumps(matrix)}\njobs={len(matrix['include'])}\nonto={onto or ''}"
 
 
 def plan_text(plan: Plan) -> str:

@@ -5,6 +5,7 @@ model's name has no length of its own to hide in, so each name has one reading (
 harm).
 """
 
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -49,6 +50,10 @@ class TrainedArtifact(_OfTraining):
     def name(self) -> str:
         """`mlbot-candidate-adult-income-s0-a1`."""
         return f"mlbot-{self.side}-{self.model}-s{self.seed}-a{self.attempt}"
+
+
+TRAINED = re.compile(r"mlbot-candidate-(?P<model>.+)-s[0-9]{1,5}-a[0-9]{1,5}")
+"""How the name of a candidate's artifact reads back: its numbers stand at the end."""
 
 
 class FailedArtifact(_OfTraining):

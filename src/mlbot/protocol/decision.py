@@ -104,6 +104,7 @@ class Cause(StrEnum):
     OTHER_ATTEMPT = "other-attempt"
     NEWER_ATTEMPT = "newer-attempt"
     NOT_GUARDED = "not-guarded"  # of a pull request whose head has no other: finished, with success
+    NOT_ON_BRANCH = "not-on-branch"
     NO_PULL_REQUEST = "no-pull-request"
     TRIAL = "trial"
     JUDGED = "judged"

@@ -286,6 +286,7 @@ def _entry(report: Report, model: ModelReport, origin: Origin) -> VerdictEntry |
     if verdict.key is None:
         return None
     return VerdictEntry(
+        schema_version="mlbot/ledger@2",
         model=model.model,
         key=verdict.key,
         digest=verdict.digest,
@@ -301,6 +302,9 @@ def _entry(report: Report, model: ModelReport, origin: Origin) -> VerdictEntry |
         values=_values(model),
         training=training_digest(model),
         report=report_digest(model),
+        policy=model.rules,
+        tip=report.verdict.commits.policy,
+        compared=model.compared,
         time=origin.time,
     )
 

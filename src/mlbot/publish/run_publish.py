@@ -31,7 +31,6 @@ from mlbot.judging.run_judge import JudgeResult
 from mlbot.judging.run_local import Outputs, RunOptions, Work, hand_out, judge_commits
 from mlbot.judging.trial import TrialResult, read_results, trials, with_result
 from mlbot.ledger.entries import Entry, VerdictEntry
-from mlbot.ledger.queries import latest_by_key
 from mlbot.lib.record import Digest, Sha, digest
 from mlbot.lib.templates import phrase
 from mlbot.lib.untrusted_json import read
@@ -411,7 +410,7 @@ def record_models(
     context = RepositoryContext.of_laptop(directory, environment, console.say)
     tip = _check(context, options)
     where = "at origin" if context.has_remote else "in this repository"  # an URL may hold somebody's password
-    console.say(f"Judging {context.branch} at {tip[:10]} against its parent, for the ledger {where}")
+    console.say(f"Judging {context.branch} at {tip[:10]} against what it had before, for the ledger {where}")
     context.update_checkout()  # waivers and earlier verdicts are read from there
     known = context.entries("verdict")
 
@@ -421,10 +420,10 @@ def record_models(
 
     work = Work(
         repository=context.repository,
-        # The tip is judged by its own rules, as GitHub's judge does after a push; the baseline is its first parent's.
+        # The tip is judged by its own rules, as GitHub's judge does after a push.
         commits=Commits(head=tip, base=context.repository.find(f"{tip}^"), policy=tip, guarded=context.branch),
         options=replace(options, base=None),
-        wanted=lambda plan: plan if options.models else plan.unjudged(latest_by_key(known, context.branch)),
+        pushed=True,
         then=record,
     )
     report = judge_commits(work, console)
@@ -434,7 +433,9 @@ def record_models(
 
 def _check(context: RepositoryContext, options: RunOptions) -> Sha:
     if options.base is not None:
-        raise UsageError("--record judges against the parent, so --base says nothing", hint="Leave one of them out.")
+        raise UsageError(
+            "--record judges against what the branch had before, so --base says nothing", hint="Leave one of them out."
+        )
     head, tip = context.repository.find("HEAD"), context.tip
     if head != tip:
         push = f", and push it: git push origin {context.branch}" if context.has_remote else ""

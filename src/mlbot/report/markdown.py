@@ -46,6 +46,7 @@ def facts(report: Report, model: ModelReport, *, heading: bool) -> str:
         model=model,
         heading=heading,
         commit=commit,
+        compared=tables.compared(model, report.verdict.commits.guarded, escape.code, commit),
         seeds=tables.seeds(model),
         production_is=tables.production_is(model),
         icons=ICONS,

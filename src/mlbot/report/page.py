@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from mlbot.gates.outcome import Outcome, Reason
+from mlbot.lib.escape import clean
 from mlbot.lib.templates import fill, has_sentence, templates
 from mlbot.report import markdown, tables, words
 from mlbot.report.notices import label
@@ -27,7 +28,10 @@ def html(report: Report, charts: Charts | None = None) -> str:
         said_at=partial(markdown.said_at, report),
         loud=tables.loud,
         quiet=tables.quiet,
-        models=[_model(model, charts) | {"index": index} for index, model in enumerate(by_severity(report.models), 1)],
+        models=[
+            _model(model, report.verdict.commits.guarded, charts) | {"index": index}
+            for index, model in enumerate(by_severity(report.models), 1)
+        ],
         written=tables.parameter,
         charts={"specs": charts.specs, "themes": charts.themes} if charts else None,
         scripts=[_embeddable(text) for text in scripts],
@@ -57,7 +61,7 @@ def _title(chart: str) -> str:
     return words.of_gate(f"chart/{chart}") if has_sentence("gates", f"chart/{chart}") else chart
 
 
-def _model(model: ModelReport, charts: Charts | None) -> dict[str, Any]:
+def _model(model: ModelReport, guarded: str, charts: Charts | None) -> dict[str, Any]:
     gates = tables.gate_rows(model)
     ours = model.candidate_training
     specs = charts.specs.get(model.model, {}) if charts else {}
@@ -65,6 +69,7 @@ def _model(model: ModelReport, charts: Charts | None) -> dict[str, Any]:
     return {
         "model": model,
         "line": model_line(model),
+        "compared": tables.compared(model, guarded, clean),
         "seeds": tables.seeds(model),
         "methods": tables.methods(model),
         "gates": gates,

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from mlbot.gates.metric import CATALOGUE, OPERATIONAL, Direction, Task
 from mlbot.gates.outcome import Outcome
+from mlbot.ledger.entries import Compared
 from mlbot.lib.constants import ACTIONS_REPOSITORY
 from mlbot.lib.record import Count, Digest, Name, Record, digest, document
 from mlbot.protocol.artifacts import Training, TrainingFailure
@@ -137,6 +138,8 @@ class ModelReport(Record):
     holdout: Holdout | None = None
     candidate: tuple[Evaluation, ...] = ()  # one evaluation a seed; the first is the file that ships
     baseline: tuple[Evaluation, ...] = ()
+    compared: Compared | None = None  # whose model the baseline is
+    rules: Digest | None = None  # digest of what it was judged by, as git has it
     comparisons: tuple[Comparison, ...] = ()  # every metric on all rows first, then on each slice
     flips: Flips | None = None
     curves: dict[Side, Curves] = Field(default_factory=dict)

@@ -1,12 +1,13 @@
 """The rows of a report's tables, every figure already written: one view behind the comment, page and terminal."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from mlbot.gates.metric import OPERATIONAL, Bound, Direction
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib import figures
 from mlbot.lib.record import Record
+from mlbot.lib.templates import sentence
 from mlbot.protocol.artifacts import Training
 from mlbot.report import words
 from mlbot.report.report import History, ModelReport, Notice, NoticeCode
@@ -367,6 +368,18 @@ def production_summary(model: ModelReport) -> str:
     rows = production_rows(model)
     worse, better = (sum(row.reading == reading for row in rows) for reading in ("worse", "better"))
     return words.of_gate("production/summary", rows=len(rows), worse=worse, better=better)
+
+
+def compared(
+    model: ModelReport, branch: str, name: Callable[[str], str], commit: Callable[[str], str] = figures.short
+) -> str:
+    """Whose model the candidate was compared with; `name` escapes a branch for where it is shown."""
+    found = model.compared
+    if found is None:
+        return ""
+    guarded = name(branch)
+    at = f"{guarded}@{commit(found.commit)}" if found.commit else guarded
+    return sentence("comparison", found.source, guarded=guarded, at=at, day=(found.judged or "")[:10])
 
 
 def production_is(model: ModelReport) -> str:

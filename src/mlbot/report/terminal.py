@@ -114,6 +114,7 @@ def _facts(report: Report, model: ModelReport, pen: Pen) -> str:
     facts = _say(
         "facts",
         commits=commits,
+        compared=tables.compared(model, commits.guarded, clean),
         holdout=model.holdout,
         seeds=tables.seeds(model) if model.candidate else "",
         production=model.production,

@@ -13,19 +13,20 @@ from mlbot.config.schema import Model
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError, require
 from mlbot.gates.outcome import Reason
-from mlbot.git.repository import Repository, three_commits
+from mlbot.git.merge import three_commits
+from mlbot.git.repository import Repository
 from mlbot.ledger.entries import Environment
 from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.record import Digest, Params, Sha
 from mlbot.lib.tree import is_url, shown
 from mlbot.plan.content_key import Side, dvc_files
 from mlbot.plan.plan import Plan, PlannedModel
-from mlbot.plan.run_plan import Planning
+from mlbot.plan.run_plan import Planning, read_configs, read_sides
 from mlbot.protocol.artifacts import FAILURE_FILE, MESSAGE, Training, TrainingFailure
 from mlbot.storage.digest import chunks_of, take
 from mlbot.storage.results import MODEL_FILE, TRAINING_FILE, ResultStore, Stored
 from mlbot.training.trial import read_overrides, trial_key
-from mlbot.verdict.verdict import Problem
+from mlbot.verdict.verdict import Commits, Problem
 
 Worktrees = Callable[[Sha], AbstractContextManager[Path]]
 """Checks a commit out in a folder of its own, data linked in, and takes it away at the end."""
@@ -250,31 +251,36 @@ class Trainer:
         self, planned: PlannedModel, seeds: Sequence[int] = (), overrides: Params | None = None
     ) -> tuple[Result, ...]:
         """Train a model from head; a result a seed."""
-        head = self.planning.commits.head
-        self.progress(f"{planned.name}: the candidate, from {head[:10]}")
-        return self._train(planned.name, head, self.planning.sides.head, seeds, overrides or {})
+        commit = self.planning.commits.candidate
+        self.progress(f"{planned.name}: the candidate, from {commit[:10]}")
+        return self._train(planned.name, commit, self.planning.sides.head, seeds, overrides or {})
 
     def committed(self, planned: PlannedModel) -> Params:
         """A model's parameters at head."""
         model = self.planning.configs.head.model(planned.name)
-        return self._params(self.planning.commits.head, model) if model else {}
+        return self._params(self.planning.commits.candidate, model) if model else {}
 
-    def baseline(self, planned: PlannedModel) -> SeedRuns | Problem:
-        """Train a model from base, or say why there is nothing to compare with.
+    def baseline(self, planned: PlannedModel, commit: Sha) -> SeedRuns | Problem:
+        """Train a model from a commit of the guarded branch, or say why that cannot be.
 
-        What is wrong with base is never an error: it must not stop the change that fixes it.
+        What is wrong with the branch is never an error here: it must not stop the change that fixes it.
         """
-        base, side = self.planning.commits.base, self.planning.sides.base
-        if base is None or side is None or planned.base_key is None:
-            return no_baseline(planned)
-        self.progress(f"{planned.name}: the baseline, from {base[:10]}")
+        self.progress(f"{planned.name}: the baseline, from {commit[:10]}")
         try:
-            runs = SeedRuns(runs=tuple(map(SeedRun.of, self._train(planned.name, base, side))))
+            runs = SeedRuns(runs=tuple(map(SeedRun.of, self._train(planned.name, commit, self._side(commit)))))
         except MlbotError as error:
-            return Problem.of(Reason.NO_BASELINE, "cannot-train", why=error.what)
+            return Problem.of(Reason.BASELINE_UNREACHABLE, "not-trained", why=error.what)
         if runs.failures:
-            return Problem.of(Reason.NO_BASELINE, "training-failed", why=runs.failures[0].message)
+            return Problem.of(Reason.BASELINE_UNREACHABLE, "not-trained", why=runs.failures[0].message)
         return runs
+
+    def _side(self, commit: Sha) -> Side:
+        commits, sides = self.planning.commits, self.planning.sides
+        if commit == commits.base and sides.base is not None:
+            return sides.base
+        alone = Commits(head=commit, base=None, policy=None, guarded=commits.guarded)
+        repository = self.planning.repository
+        return read_sides(repository, alone, read_configs(repository, alone)).head
 
     def _train(
         self, name: str, commit: Sha, side: Side, seeds: Sequence[int] = (), overrides: Params | None = None
@@ -307,12 +313,6 @@ class Trainer:
         with repository.worktree(commit, links=links) as folder:
             require_data(folder, model)
             yield folder
-
-
-def no_baseline(planned: PlannedModel) -> Problem:
-    """Why a model has nothing to compare with: what makes it stale."""
-    why = "; ".join(reason.text for reason in planned.reasons)
-    return Problem.of(Reason.NO_BASELINE, "nothing-before", why=why)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -405,7 +405,7 @@ def _train(
                 model=planned.name,
                 key=planned.key,
                 seed=seed,
-                commit=trainer.planning.commits.head,
+                commit=trainer.planning.commits.candidate,
                 timed_out=False,
                 message=str(error)[:MESSAGE],
             )

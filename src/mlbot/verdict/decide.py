@@ -19,7 +19,7 @@ from mlbot.gates.metric import OPERATIONAL, Bound, Gate
 from mlbot.gates.outcome import Outcome, Reason, worst
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib.record import Digest, Name, Record, canonical, digest
-from mlbot.lib.tree import Tree, module_files
+from mlbot.lib.tree import Tree, is_url, module_files
 from mlbot.verdict.verdict import (
     Commits,
     Comparison,
@@ -109,7 +109,8 @@ def _summary(
         return Outcome.ERROR, Reason.NO_GATES, None
     counted = [gate for gate in gates if gate.counts]
     if not counted:
-        return Outcome.INCONCLUSIVE, Reason.NOTHING_COUNTS, None
+        new = any(gate.reason is Reason.NEW_MODEL for gate in gates)
+        return Outcome.INCONCLUSIVE, Reason.NEW_MODEL if new else Reason.NOTHING_COUNTS, None
     outcome = worst(gate.outcome for gate in counted)
     if outcome is Outcome.PASS:
         return outcome, Reason.WAIVED if any(gate.waived for gate in counted) else Reason.ALL_GATES_PASS, None
@@ -162,8 +163,18 @@ def _error(gate: Gate, problem: Problem) -> GateResult:
 
 
 def _no_baseline(gate: Gate, evidence: Evidence) -> GateResult:
-    why = evidence.baseline_problem
-    return GateResult(gate=gate, outcome=Outcome.INCONCLUSIVE, reason=Reason.NO_BASELINE, problem=why)
+    """What a relative gate comes to without a baseline: what could not be had is no lack of evidence, and blocks."""
+    why = evidence.baseline_problem or Problem.of(Reason.NO_BASELINE)
+    match why.reason:
+        case Reason.NEW_MODEL:
+            outcome, counts = Outcome.INCONCLUSIVE, False
+        case Reason.NO_BASELINE:
+            outcome, counts = Outcome.INCONCLUSIVE, True
+        case Reason.NO_USABLE_BASELINE:
+            outcome, counts = Outcome.FAIL, True
+        case _:
+            outcome, counts = Outcome.ERROR, True
+    return GateResult(gate=gate, outcome=outcome, reason=why.reason, problem=why, counts=counts)
 
 
 def _margin_result(gate: Gate, evidence: Evidence, comparison: Comparison | None) -> GateResult:
@@ -309,6 +320,16 @@ def policy_digest(model: Model, inconclusive: OnInconclusive, tree: Tree, holdou
         "inconclusive": inconclusive.model_dump(mode="json"),
     }
     return digest(canonical(facts))
+
+
+def rules_digest(model: Model, inconclusive: OnInconclusive, tree: Tree) -> Digest:
+    """The digest of all that a model is judged by as git has it: the same as `policy_digest`, and no file is read.
+
+    A holdout that git does not have counts by its name.
+    """
+    path = model.data.holdout
+    holdout = digest(f"url {path}") if is_url(path) else tree.digest(tree.match(path))
+    return policy_digest(model, inconclusive, tree, holdout)
 
 
 def removal_digest() -> Digest:

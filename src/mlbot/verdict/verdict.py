@@ -183,16 +183,24 @@ class GateResult(Record):
 
 
 class Commits(Record):
-    """The three commits a verdict stands on."""
+    """The commits that a verdict is about."""
 
-    head: Sha  # what the candidate is trained from
-    base: Sha | None  # merge base of head and the guarded branch; the baseline is trained from it
+    head: Sha  # the change
+    merged: Sha | None = None
+    """What the guarded branch would hold once head is merged into base, as a commit; None where head is that."""
+    base: Sha | None  # the commit of the guarded branch that head was merged into: what its models are compared with
     policy: Sha | None
     """Tip of the guarded branch: config, gates, holdout and metric code come from it. None when it has no config."""
     guarded: str
     behind: Count = 0  # commits that policy is ahead of base
+    git: str | None = None  # the version of git that merged; None where nothing had to be
     uncommitted: tuple[str, ...] = ()
     """Changed files of the working tree that head includes although nobody committed them (locally only)."""
+
+    @property
+    def candidate(self) -> Sha:
+        """What the candidate is trained from."""
+        return self.merged or self.head
 
 
 class ModelVerdict(Record):

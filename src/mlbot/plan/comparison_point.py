@@ -1,0 +1,140 @@
+"""The point of comparison: which model of the guarded branch a candidate is compared with.
+
+Neither the author, nor a fault, nor the shape of the history chooses it. A change is merged into the tip of the guarded
+branch, and compared with the model that the branch has: the newest usable one on the branch's own commits. A model that
+failed, or that nobody has judged, does not lower the bar.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from mlbot.gates.outcome import Outcome, Reason
+from mlbot.ledger.entries import Compared, Source, VerdictEntry
+from mlbot.ledger.queries import USABLE, verdicts
+from mlbot.lib.record import Digest, Name, Record, Sha
+from mlbot.plan.plan import PlannedModel, StaleCode
+from mlbot.verdict.verdict import Problem
+
+
+class Point(Record):
+    """What a candidate is compared with."""
+
+    source: Source
+    entry: VerdictEntry | None = None  # a judged model of the branch
+    train: Sha | None = None  # a commit of the branch to train; with an entry the worse comparison counts
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether the candidate is the last usable model, so that there is nothing to judge."""
+        return self.source is Source.RESTORED
+
+    @property
+    def compared(self) -> Compared:
+        """What the report and the ledger say of it."""
+        entry = self.entry
+        if entry is None:
+            return Compared(source=self.source, commit=self.train)
+        return Compared(source=self.source, commit=entry.commit, key=entry.key, digest=entry.digest, judged=entry.time)
+
+    @property
+    def problem(self) -> Problem | None:
+        """Why there is nothing to compare with."""
+        match self.source:
+            case Source.NEW:
+                return Problem.of(Reason.NEW_MODEL)
+            case Source.NEVER:
+                return Problem.of(Reason.NO_USABLE_BASELINE)
+            case Source.LOST:
+                return Problem.of(Reason.BASELINE_LOST)
+            case _:
+                return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BranchHistory:
+    """The verdicts on a guarded branch, and the places of the commits that were its tip."""
+
+    verdicts: tuple[VerdictEntry, ...]
+    chain: Mapping[Sha, int]  # the oldest commit has place 0 (`mlbot.git.merge.first_parents`)
+
+    @classmethod
+    def of(cls, entries: Iterable[object], branch: str, chain: Mapping[Sha, int]) -> "BranchHistory":
+        """Only verdicts on this branch count, and only of commits that were its tip: others may be forged."""
+        known = verdicts((each for each in entries if isinstance(each, VerdictEntry)), branch)
+        return cls(verdicts=tuple(each for each in known if each.commit in chain), chain=chain)
+
+    @cached_property
+    def latest(self) -> Mapping[tuple[Name, Digest], VerdictEntry]:
+        """The verdict on each content key: of the newest attempt."""
+        return {(each.model, each.key): each for each in self.verdicts}
+
+    @cached_property
+    def _usable(self) -> Mapping[Name, tuple[VerdictEntry, ...]]:
+        found: dict[Name, list[VerdictEntry]] = {}
+        for each in sorted(self.latest.values(), key=lambda each: (self.chain[each.commit], each.order)):
+            if each.outcome in USABLE and each.files:
+                found.setdefault(each.model, []).append(each)
+        return {model: tuple(each) for model, each in found.items()}
+
+    def judged(self, model: Name) -> bool:
+        """Whether there is any verdict on a model, whatever it came to."""
+        return any(each.model == model for each in self.verdicts)
+
+    def last_usable(self, model: Name, *, before: Sha | None = None, but: Digest | None = None) -> VerdictEntry | None:
+        """The model that a change has to hold up against: the newest on the branch's commits that may serve.
+
+        With `before` only those of older commits; `but` is a content key that is no baseline of itself.
+        """
+        end = self.chain.get(before, 0) if before else len(self.chain)
+        rows = (each for each in self._usable.get(model, ()) if self.chain[each.commit] < end and each.key != but)
+        return next(reversed([*rows]), None)
+
+    def last_judged_before(self, commit: Sha) -> Sha | None:
+        """The newest older commit of the branch that has any verdict."""
+        end = self.chain.get(commit, 0)
+        places = {self.chain[each.commit]: each.commit for each in self.verdicts if self.chain[each.commit] < end}
+        return places[max(places)] if places else None
+
+
+def comparison_point(planned: PlannedModel, history: BranchHistory, base: Sha | None) -> Point:
+    """What a model of a pull request, of a merge group or of a laptop is compared with.
+
+    `base` is the commit of the guarded branch that the change was merged into.
+    """
+    last = history.last_usable(planned.name)
+    if planned.base_key is None or base is None:
+        return _without_base(planned, history, last)
+    verdict = history.latest.get((planned.name, planned.base_key))
+    if verdict is None:
+        return Point(source=Source.UNJUDGED, train=base, entry=last)
+    if verdict.outcome in USABLE and verdict.files:
+        return Point(source=Source.TIP, entry=verdict)
+    return _last_usable(Source.FAILED if verdict.outcome is Outcome.FAIL else Source.BROKEN, planned, last)
+
+
+def push_point(planned: PlannedModel, history: BranchHistory, commit: Sha, *, was_there: bool) -> Point:
+    """What a model of the guarded branch's own commit is compared with: what the branch had before.
+
+    `was_there`: whether the branch had the model at its last judged commit before this one.
+    """
+    before = history.last_usable(planned.name, before=commit, but=planned.key)
+    if before is not None:
+        return Point(source=Source.BEFORE, entry=before)
+    lost = was_there and not history.judged(planned.name)
+    return Point(source=Source.LOST if lost else Source.NEW)
+
+
+def _without_base(planned: PlannedModel, history: BranchHistory, last: VerdictEntry | None) -> Point:
+    """The tip has no such model, or one that cannot be read."""
+    codes = {reason.code for reason in planned.reasons}
+    # A branch whose config is gone for a moment still had its models: taking it away and back lowers no bar.
+    if StaleCode.NEW in codes or (StaleCode.NO_BASELINE in codes and not history.judged(planned.name)):
+        return Point(source=Source.NEW)
+    return _last_usable(Source.BROKEN, planned, last)
+
+
+def _last_usable(source: Source, planned: PlannedModel, last: VerdictEntry | None) -> Point:
+    if last is None:
+        return Point(source=Source.NEVER)
+    return Point(source=Source.RESTORED if last.key == planned.key else source, entry=last)
