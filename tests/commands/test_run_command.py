@@ -21,7 +21,12 @@ def test_a_training_is_run_again(thread: Thread) -> None:
     assert thread.run.latest.number == 2
     attempt = Attempt(run=thread.run.id, number=2)
     expected = RetrainRequest(
-        comment=comment.id, actor="alice", number=thread.pull.number, sha=thread.head, attempt=attempt
+        comment=comment.id,
+        actor="alice",
+        number=thread.pull.number,
+        sha=thread.head,
+        attempt=attempt,
+        tip=thread.models.git.commit_of("main"),
     )
     assert thread.records == (expected,)
     assert thread.started == [("mlbot-judge.yml", {"run-id": str(thread.run.id), "run-attempt": "2"})]

@@ -10,7 +10,7 @@ from mlbot.config.schema import Config
 from mlbot.events.event import CommentEvent
 from mlbot.events.github import Attempt, Comment, Conclusion, PullRequest, Role, Run, Status, seconds_between
 from mlbot.gates.metric import Gate
-from mlbot.lib.record import Name, Record
+from mlbot.lib.record import Name, Record, Sha
 from mlbot.protocol.answer import Recorded, Reruns
 from mlbot.protocol.decision import Policy
 from mlbot.protocol.operations import CancelRun, Dispatch, Rerun, SetStatus
@@ -83,6 +83,7 @@ class Facts(Record):
     judge_workflow: str  # the file's name
     release_workflow: str  # likewise
     pull: PullRequest | None = None  # as it is now; None for an issue
+    tip: Sha | None = None  # the newest commit of the pull request's branch, where something is trained
     runs: tuple[Run, ...] = ()  # of the head, whatever started them, newest first
     config: Config | None = None  # the guarded branch's; None where it has none, or one that cannot be read
     config_refusal: Decision | None = None  # why there are no rules to go by, where that is so

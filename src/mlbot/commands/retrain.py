@@ -91,6 +91,7 @@ class Retrain(_OfHead):
             attempt=attempt,
             models=self.models,
             params=params,
+            tip=facts.tip,
         )
         values = {"request": request, "run": run.url}
         effects: tuple[Effect, ...] = (

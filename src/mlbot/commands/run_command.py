@@ -21,7 +21,7 @@ from mlbot.errors import Exit, MlbotError, RefusedError, UsageError
 from mlbot.events.event import CommentEvent
 from mlbot.events.github import Comment, Edits, Login, PullRequest, Role, seconds_between
 from mlbot.gates.metric import Gate
-from mlbot.github.api import GitHub, jobs, read_file
+from mlbot.github.api import GitHub, jobs, read_file, tip_of
 from mlbot.github.comments import with_edits
 from mlbot.github.executor import Effected, Executor, dry_run
 from mlbot.github.job import Job, Runner, forget_tokens
@@ -180,7 +180,7 @@ class CommentJob:
         named += [each.model for each in wanted if isinstance(each, Waive)]
         whole = bool(named) or any(isinstance(each, Help) for each in wanted)
         pull = github.pull_request(event.number) if wanted and event.is_pull_request else None
-        rules = self._rules(event.default_branch, whole=whole) if wanted else _Rules()
+        rules = self._rules(f"refs/heads/{event.default_branch}", whole=whole) if wanted else _Rules()
         policy = Policy(
             repository_id=event.repository_id,
             repository=event.repository,
@@ -189,7 +189,7 @@ class CommentJob:
             train_path=options.train_path,
         )
         if pull is not None and pull.base_ref != event.default_branch and policy.guards(pull.base_ref):
-            rules = self._rules(pull.base_ref, whole=whole)
+            rules = self._rules(f"refs/heads/{pull.base_ref}", whole=whole)
         facts = Facts(
             event=event,
             role=role,
@@ -198,6 +198,7 @@ class CommentJob:
             release_workflow=PurePosixPath(options.release_path).name,
             page=f"{self.job.server_url}/{self.job.repository}/pull/{event.number}",
             pull=pull,
+            tip=tip_of(github, pull.base_ref) if pull and any(isinstance(each, Retrain) for each in wanted) else None,
             runs=github.runs(pull.head_sha, "pull_request") if pull else (),
             config=rules.config,
             config_refusal=rules.refusal,
@@ -211,7 +212,7 @@ class CommentJob:
         return facts
 
     def _rules(self, ref: str, *, whole: bool) -> _Rules:
-        """What the config of a branch says, or why there is none that can be read.
+        """What the config at a commit or a full ref says (a tag may be called like a branch), or why none can be read.
 
         A command that names nothing of it needs to know what is guarded. Whether the rest is right the judge says.
         """

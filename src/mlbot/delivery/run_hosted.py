@@ -88,7 +88,7 @@ def gather(github: GitHub, job: Job, event: DispatchEvent) -> RequestFacts:
 
 def read_config(github: GitHub, branch: str) -> tuple[Config | None, str]:
     """A branch's mlbot.yaml by the API; without one, why it cannot be read."""
-    raw = read_file(github, CONFIG_FILE, branch)
+    raw = read_file(github, CONFIG_FILE, f"refs/heads/{branch}")
     if raw is None:
         return None, ""
     try:

@@ -224,7 +224,7 @@ def _require_new_git() -> None:
         )
 
 
-def three_commits(repository: Repository, base_rev: str | None = None) -> Commits:
+def three_commits(repository: Repository, base_rev: str | None = None, *, onto: Sha | None = None) -> Commits:
     """The commits of a change in the working tree, as a pull request of it would have them.
 
     Head is the working tree, uncommitted changes included. Base and policy are the tip of the guarded branch
@@ -232,7 +232,7 @@ def three_commits(repository: Repository, base_rev: str | None = None) -> Commit
     """
     snapshot = repository.snapshot()
     guarded = _guarded(repository, base_rev, unborn=snapshot.head is None)
-    return commits_of(repository, snapshot.sha, guarded, uncommitted=snapshot.uncommitted)
+    return commits_of(repository, snapshot.sha, guarded, onto=onto, uncommitted=snapshot.uncommitted)
 
 
 def check_out(repository: Repository, onto: Sha) -> Sha:

@@ -393,6 +393,15 @@ def read_file(github: GitHub, path: str, ref: str) -> bytes | None:
         raise GitHubError(f"GitHub's answer for {path} is no base64") from error
 
 
+def tip_of(github: GitHub, branch: str) -> Sha | None:
+    """The newest commit of a branch; None where there is none of that name."""
+    try:
+        raw = github.ask("GET", f"/git/ref/heads/{quote(branch)}")
+    except NotFoundError:
+        return None
+    return text_of(raw, "object", "sha")
+
+
 # Who asks for a release, as GitHub says.
 
 _THREAD = re.compile(r"/issues/([1-9][0-9]{0,17})\Z")

@@ -79,7 +79,8 @@ def print_matrix(run: CIRun, base: str | None) -> None:
     if request is not None:
         run.console.say(_sentence(request))
     models, pushed = request.models if request else (), run.job.event_name == "push"
-    options = PlanOptions(base=base, models=models, git_only=True, unjudged=pushed)
+    onto = request.tip if request else None
+    options = PlanOptions(base=base, onto=onto, models=models, git_only=True, unjudged=pushed)
     run.console.result(matrix_lines(plan_working_tree(run.repository, options), request))
 
 
@@ -209,7 +210,9 @@ def _commits(run: CIRun, decision: Judge, tip: Sha, base: Sha | None = None) -> 
     if isinstance(subject, PushSubject):
         policy = tip if CONFIG_FILE in repository.tree(tip).entries else None
         return Commits(head=subject.sha, base=base, policy=policy, guarded=subject.branch)
-    commits = commits_of(repository, subject.sha, Branch(name=subject.branch, sha=tip))
+    request = decision.reruns.request(decision.attempt)
+    onto = request.tip if request and request.tip in first_parents(repository, tip) else None
+    commits = commits_of(repository, subject.sha, Branch(name=subject.branch, sha=tip), onto=onto)
     if isinstance(subject, MergeGroupSubject) and commits.merged is not None:
         raise NotEvaluatedError(
             f"{subject.branch} has moved on since the merge queue made this group", hint="The queue makes another."

@@ -118,6 +118,7 @@ class PlanOptions:
     """What the command line says."""
 
     base: str | None = None  # the guarded branch, or any revision to take for its tip; None: the default branch
+    onto: Sha | None = None  # an older tip to merge onto, as the bot recorded it
     models: tuple[str, ...] = ()
     git_only: bool = False  # leave out what git does not have, so that a judge elsewhere comes to the same content keys
     unjudged: bool = False  # every model is stale that the ledger has no verdict on, and no other
@@ -125,7 +126,7 @@ class PlanOptions:
 
 def plan_working_tree(repository: Repository, options: PlanOptions) -> Plan:
     """Plan the working tree as a pull request of it would be planned."""
-    commits = three_commits(repository, options.base)
+    commits = three_commits(repository, options.base, onto=options.onto)
     if options.unjudged:  # a commit of the branch itself, which may be older than its tip, is merged into nothing
         commits = commits.model_copy(update={"merged": None})
     plan = Planning.of(repository, commits, options.models, outside=not options.git_only).plan

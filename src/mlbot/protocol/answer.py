@@ -36,6 +36,9 @@ class RetrainRequest(Record):
     attempt: Attempt
     models: tuple[Name, ...] = ()  # which models train; empty: what is stale
     params: Params = Field(default_factory=dict)  # what differs from the committed parameters; not empty: a trial
+    tip: Sha | None = None
+    """The guarded branch's tip when it was asked for: what the attempt is merged onto and judged at, so that a branch
+    that moves on faster than a training takes never leaves a change without a verdict."""
 
     @property
     def trial(self) -> bool:
