@@ -36,7 +36,7 @@ from mlbot.protocol.artifacts import (
 )
 from mlbot.protocol.decision import Decision, Judge, PushSubject
 from mlbot.report.notices import in_production
-from mlbot.storage.store import ModelStore, open_store
+from mlbot.storage.store import ModelStore, NotStoredError, open_store
 from mlbot.training.run_train import SeedRun, SeedRuns
 from mlbot.verdict.verdict import Problem
 
@@ -80,7 +80,7 @@ class Intake:
         """The files of a model's seeds from an attempt of the run; with `key` only of that content."""
         return SeedRuns(runs=tuple(self._seed(planned, seed, side, attempt, key) for seed in range(seeds)))
 
-    def newest(self, planned: PlannedModel, seeds: int, side: Side, key: Digest | None) -> SeedRuns:
+    def newest(self, planned: PlannedModel, seeds: int, side: Side, key: Digest | None = None) -> SeedRuns:
         """The files of a model's seeds, each from the newest attempt of the run up to this one that has it.
 
         Where only failed jobs ran again, those that did not have theirs in an attempt before.
@@ -201,7 +201,7 @@ def judged_files(run: CIRun, entry: VerdictEntry, folder: Path) -> SeedRuns | Pr
         try:
             return place(run, entry, folder)
         except MlbotError as error:
-            gone = gone and not is_fault(error)
+            gone = gone and isinstance(error, MissingError | NotStoredError | NotFoundError)
             why.append(error.what)
     return Problem.of(Reason.BASELINE_UNREACHABLE, "gone" if gone else "fault", why="; ".join(why))
 
