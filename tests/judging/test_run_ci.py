@@ -397,9 +397,12 @@ def test_what_came_of_a_push_does_not_hide_what_came_of_proposing_its_branch_for
     assert user.ledger(models)
 
 
-def test_the_plan_trains_what_both_are_compared_with_once(strict: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_plan_trains_what_both_are_compared_with_once(
+    strict: Stage, capsys: pytest.CaptureFixture[str], good: Path
+) -> None:
     lenient = strict.beside("dev")
     for each in (strict, lenient):
+        each.upload(0, trained(good, 0))
         each.finish()
     capsys.readouterr()
     assert lenient.mlbot("plan") == Exit.OK
@@ -407,7 +410,7 @@ def test_the_plan_trains_what_both_are_compared_with_once(strict: Stage, capsys:
     main = strict.models.git.commit_of("main")
     jobs = json.loads(lines["matrix"])["include"]
     assert (lines["decision"], lines["jobs"], lines["store"]) == ("judge", "2", "false")
-    assert [(job["model"], job["seed"], job["base"]) for job in jobs] == [("tiny", 0, main), ("tiny", 1, main)]
+    assert [(job["model"], job["seed"], job["ref"]) for job in jobs] == [("tiny", 0, main), ("tiny", 1, main)]
 
 
 def test_a_trial_that_a_closed_pull_request_asked_for_is_one_for_the_others(

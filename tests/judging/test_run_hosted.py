@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.e2e import user
-from tests.fake_github import ops_issues
+from tests.fake_github import ops_actions, ops_issues
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Comment
 from tests.fake_github.tokens import Token
@@ -558,3 +558,33 @@ def test_a_head_of_too_many_files_is_an_error(
     stage.publish()
     assert stage.status[0] == "error"
     assert "it is too big" in stage.status[1]
+
+
+def test_what_the_guarded_branch_has_outdated_is_trained_again_once_and_judged_there(stage: Stage, good: Path) -> None:
+    """The sandbox merged onto an older tip; then main moves on again, and the second attempt is judged all the same."""
+    stage.honest = False
+    stage.github.user("boss").push("main", {"train.py": f"{tiny.TRAIN}# today\n"})
+    stage.github.world.queue.clear()
+    stage.settle(good)
+    assert stage.status[0] == "error"
+    assert stage.report["verdict"]["reason"] == "outdated"
+    assert stage.outputs["again"] == "true"
+    (record,) = [body for body in stage.comments if "mlbot:records" in body]
+    pinned = stage.models.git.commit_of("main")
+    assert f"merged onto `main`@`{str(pinned)[:7]}`" in record
+    rights = {"actions": "write", "contents": "read", "pull_requests": "read"}
+    for _ in range(2):
+        assert stage.mlbot("again", asked=1, rights=rights) == Exit.OK
+        assert stage.attempt == 2
+    ops_actions.begin(stage.github.world, stage.run)
+    stage.honest = True
+    for seed in (0, 1):
+        stage.upload(seed, trained(good, seed))
+    stage.github.user("boss").push("main", {"train.py": f"{tiny.TRAIN}# tomorrow\n"})
+    stage.github.world.queue.clear()
+    stage.finish()
+    assert stage.judge() == Exit.OK
+    assert stage.report["verdict"]["commits"]["base"] == pinned
+    assert stage.outputs["again"] == "false"
+    assert stage.publish() == Exit.OK
+    assert stage.status[0] == "success"

@@ -152,7 +152,8 @@ def change(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def of_pull_request(stage: Stage, candidate: Path) -> Path:
-    """Judged; the records' folder."""
+    """Judged beside what main has; the records' folder."""
+    stage.judge_main(candidate)
     return judged(stage, candidate) / "report"
 
 

@@ -175,6 +175,14 @@ def publish(job: _Job, folder: Path, **given: Any) -> Exit:
     return publish_run(job.ci_run, PublishOptions(folder=folder, **given))
 
 
+@_verb("again")
+def again(job: _Job) -> Exit:
+    """Run a training again that the guarded branch has outdated, once, as `publish` recorded it."""
+    from mlbot.publish.run_publish import again_run
+
+    return again_run(job.ci_run, job.judge_workflow)
+
+
 @_verb("command")
 @_dry_run
 def command(job: _Job, *, dry_run: bool) -> Exit:

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlbot.events.github import Attempt, Conclusion, PullRequest, Run, State
+from mlbot.gates.outcome import Reason
 from mlbot.protocol import decision
 from mlbot.protocol.answer import Reruns
+from mlbot.report.report import Report
 
 _QUEUE = re.compile(r"gh-readonly-queue/(?P<base>.+)/pr-[0-9]+-[0-9a-f]{40}")
 """How the merge queue names its branches (docs.github.com, "Managing a merge queue")."""
@@ -255,3 +257,13 @@ def announce(run: Run, policy: decision.Policy, around: Around) -> Sequence[deci
     if isinstance(subjects, decision.Ignore) or any(policy.guards(each.branch) for each in subjects):
         return subjects
     return _ignore(decision.Cause.NOT_GUARDED, "The pull request goes into a branch that is not guarded.")
+
+
+def is_outdated(asked: decision.Judge, report: Report) -> bool:
+    """Whether the guarded branch has changed what a model depends on since it was trained, so that it trains again.
+
+    An attempt that was merged onto a tip that the bot recorded is judged there: there is never a third training.
+    """
+    if asked.trial or asked.pinned:
+        return False
+    return any(model.verdict.reason is Reason.OUTDATED for model in report.models)

@@ -4,7 +4,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +23,7 @@ from mlbot.git.merge import commits_of, first_parents
 from mlbot.git.remote import failure
 from mlbot.git.repository import Branch, Repository
 from mlbot.github.comments import with_edits
+from mlbot.judging.admission import is_outdated
 from mlbot.judging.run_ci import CIRun
 from mlbot.judging.run_files import Intake, are_gone, candidates, is_stored, judged_files, live_file
 from mlbot.judging.run_judge import (
@@ -344,7 +345,21 @@ def judge_run(run: CIRun, out: Path) -> Exit:
         run.console.result(f"problem={_problem(error)}")
         raise
     run.console.result(f"digest={_hand_over(run, judged, out / RECORDS)}")
+    run.console.result(f"again={str(any(map(_is_outdated, judged, _reports(judged, out / RECORDS)))).lower()}")
     return Exit.OK
+
+
+def _reports(judged: Sequence[JudgedSubject], records: Path) -> Iterator[Report | None]:
+    for each in judged:
+        path = records / each.folder / REPORT_FILE
+        yield Report.model_validate_json(path.read_bytes()) if path.is_file() else None
+
+
+def _is_outdated(judged: JudgedSubject, report: Report | None) -> bool:
+    decision = judged.decision
+    if report is None or not isinstance(decision, Judge) or not isinstance(decision.subject, PullRequestSubject):
+        return False
+    return is_outdated(decision, report)
 
 
 def _problem(error: MlbotError) -> str:

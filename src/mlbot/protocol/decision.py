@@ -142,6 +142,12 @@ class Judge(Record):
         return self.reruns.trial(self.attempt) is not None
 
     @property
+    def pinned(self) -> bool:
+        """Whether the attempt was merged onto a tip that the bot recorded: then it is judged there."""
+        request = self.reruns.request(self.attempt)
+        return request is not None and request.tip is not None
+
+    @property
     def speaks_as(self) -> Attempt:
         """Whose word the verdict is: an older attempt's never replaces a newer one's."""
         return self.instead_of or self.attempt

@@ -6,12 +6,15 @@ from hashlib import sha256
 from mlbot.config.errors import Document
 from mlbot.events.github import Attempt, State, WebUrl
 from mlbot.gates.outcome import Outcome, Reason
+from mlbot.judging.admission import is_outdated
 from mlbot.ledger.entries import Entry, SeedValues, StoredFile, Time, VerdictEntry, WaiverEntry
 from mlbot.lib import figures
+from mlbot.lib.constants import ACTIONS_BOT
 from mlbot.lib.escape import one_line
 from mlbot.lib.record import Record, Sha
 from mlbot.lib.templates import phrase
 from mlbot.protocol import operations
+from mlbot.protocol.answer import RetrainRequest, answer_marker, last_line
 from mlbot.protocol.artifacts import AcceptedArtifact
 from mlbot.protocol.decision import FinishWithoutJudging, Judge, Policy, PullRequestSubject, PushSubject, Subject
 from mlbot.protocol.marker import Place, Stamp, marker_of, stamped, with_attempt
@@ -151,10 +154,44 @@ def publish(
         found.append(operations.AppendLedger(entries=remembered))
     if isinstance(decision.subject, PullRequestSubject):
         found.append(_comment(decision, decision.subject, place, rendered.comment))
+        request = rerun_request(decision, report)
+        if request is not None:
+            found.append(_again(request, decision.subject, report))
     state, sentence = status_of(report)
     status = _status(decision.subject, decision.speaks_as, place, state, sentence, place.run_url)
     found.append(status.model_copy(update={"unwritten": one_line(phrase(WORDS, "unwritten"))}))
     return tuple(found)
+
+
+def rerun_request(decision: Judge, report: Report) -> RetrainRequest | None:
+    """What the bot asks for by itself: one more attempt of a training that the guarded branch has outdated.
+
+    It is merged onto the tip that this judge saw and judged there, so a third one is never asked for.
+    """
+    subject, tip = decision.subject, report.verdict.commits.policy
+    if not isinstance(subject, PullRequestSubject) or tip is None or not is_outdated(decision, report):
+        return None
+    attempt = decision.attempt
+    return RetrainRequest(
+        comment=attempt.run,  # no person's comment asked for it
+        actor=ACTIONS_BOT,
+        number=subject.number,
+        sha=subject.sha,
+        attempt=Attempt(run=attempt.run, number=attempt.number + 1),
+        tip=tip,
+    )
+
+
+def _again(request: RetrainRequest, subject: PullRequestSubject, report: Report) -> operations.UpsertComment:
+    """The record of it, which the sandbox and the judge of that attempt read; whoever reads the thread sees why."""
+    models = [each.model for each in report.models if each.verdict.reason is Reason.OUTDATED]
+    words_ = phrase(WORDS, "again", guarded=report.verdict.commits.guarded, tip=request.tip, models=models)
+    return operations.UpsertComment(
+        number=subject.number,
+        marker=answer_marker(request.comment),
+        body=f"{words_}\n\n{last_line(request.comment, [request], done=True)}",
+        subject=subject,
+    )
 
 
 def _belongs(entry: Entry, subject: Subject) -> bool:

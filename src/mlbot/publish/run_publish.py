@@ -9,14 +9,14 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError, require
 from mlbot.events.github import Attempt
 from mlbot.gates.outcome import Outcome
 from mlbot.git.ledger import LedgerBranch, push_charts
-from mlbot.github.executor import Executor, dry_run
+from mlbot.github.executor import Effected, Executor, dry_run
 from mlbot.judging.run_ci import CIRun
 from mlbot.judging.run_files import Intake, is_stored, store_of
 from mlbot.judging.run_hosted import (
@@ -34,6 +34,7 @@ from mlbot.ledger.entries import Entry, VerdictEntry
 from mlbot.lib.record import Digest, Sha, digest
 from mlbot.lib.templates import phrase
 from mlbot.lib.untrusted_json import read
+from mlbot.protocol.answer import Reruns, recorded
 from mlbot.protocol.decision import (
     Decision,
     FinishWithoutJudging,
@@ -47,7 +48,7 @@ from mlbot.protocol.decision import (
     Wait,
 )
 from mlbot.protocol.marker import carries, marker_of
-from mlbot.protocol.operations import COMMENT_LIMIT, Operation, SetStatus
+from mlbot.protocol.operations import COMMENT_LIMIT, Dispatch, Operation, Rerun, SetStatus
 from mlbot.publish.plan_operations import (
     WORDS,
     Origin,
@@ -171,6 +172,26 @@ def _of_commit(run: CIRun, found: Sequence[Sequence[Operation]]) -> tuple[Operat
     bases = [each.base_ref for each in run.proposed(statuses[0].subject.sha)]
     taken = {run.policy.own_context(each) for each in bases} | {run.place.context for _ in bases}
     return tuple(each for each in operations if not isinstance(each, SetStatus) or each.context not in taken)
+
+
+def again_run(run: CIRun, judge_path: str) -> Exit:
+    """Run trainings again that publish recorded a request for, and start the judge of each: nobody else would."""
+    executor = _executor(run)
+    for decision in run.decide():
+        subject = decision.subject if isinstance(decision, Judge) else None
+        if not isinstance(decision, Judge) or not isinstance(subject, PullRequestSubject):
+            continue
+        attempt = Attempt(run=decision.attempt.run, number=decision.attempt.number + 1)
+        records = recorded(run.github.comments(subject.number), run.options.bot)
+        request = Reruns.of_pull_request(records, subject.number).request(attempt)
+        if request is None or request.tip is None or request.sha != subject.sha:
+            run.console.say(f"Nothing is run again for #{subject.number}: no request for it is recorded.")
+            continue
+        inputs = {"run-id": str(attempt.run), "run-attempt": str(attempt.number)}
+        judge = Dispatch(workflow=PurePosixPath(judge_path).name, ref=run.policy.default_branch, inputs=inputs)
+        if executor.do(Rerun(attempt=attempt, subject=subject)) != Effected.NOT_CURRENT:
+            executor.do(judge)
+    return Exit.OK
 
 
 def announce_failure(run: CIRun, *, dry_run: bool = False) -> Exit:
