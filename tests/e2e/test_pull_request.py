@@ -99,3 +99,31 @@ def test_a_draft_waits_and_an_edited_title_changes_nothing(github: FakeGitHub, a
     assert actions.last("mlbot.yml").outcomes()["train / Plan"] == "skipped"
     assert user.statuses(models, user.head(pull))[-1][0] == "success"
     assert len(user.comments(models, pull)) == len(before) == 1
+
+
+def test_a_change_is_judged_as_main_would_hold_it(github: FakeGitHub, actions: Harness) -> None:
+    """Main loses nothing by where the author branched off: it moves on before the change is trained."""
+    models = user.repository(github)
+    pull = github.user("alice").pull_request("work", tiny.params(offset=1000))
+    later = github.world.queue[:]
+    github.world.queue.clear()
+    tip = github.user("boss").push("main", {"notes.md": "Words", "train.py": f"{tiny.TRAIN}# better\n"})
+    github.world.queue += later
+    actions.run_until_idle()
+    assert user.verdict(models, user.head(pull)) == "success"
+    (comment,) = user.comments(models, pull)
+    assert f"merged onto `main`@[`{tip[:7]}`]" in comment
+    assert f"compared with the model of `main`@[`{tip[:7]}`]" in comment
+    train = actions.last("mlbot.yml", event="pull_request")
+    assert "the change merged into" in train.job("train/train", seed=0).log
+
+
+def test_a_tag_that_is_called_main_brings_nothing_into_the_ledger(github: FakeGitHub, actions: Harness) -> None:
+    """Somebody without rights on main pushes a commit of their own, and a tag by that name."""
+    models = user.repository(github)
+    alice = github.user("alice")
+    evil = alice.push("evil", tiny.params(mode="lost"))
+    alice.tag("main", evil)
+    actions.run_until_idle()
+    assert models.git.commit_of("mlbot/ledger") is None
+    assert user.statuses(models, evil) == []
