@@ -1,5 +1,6 @@
 """The glue: store first, one checkout a commit, progress with counts."""
 
+import json
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ from tests.support.git_samples import Sandbox
 from tests.support.training_samples import DEADLINE_S, WRITES_SEED, Witness, model
 
 from mlbot.config.schema import Model
+from mlbot.entry import invoke
 from mlbot.errors import NotEvaluatedError
 from mlbot.git.repository import Repository
 from mlbot.protocol.artifacts import TrainingFailure
@@ -346,3 +348,61 @@ def test_a_copy_is_what_the_training_left(store: ResultStore, checkouts: Checkou
     with pytest.raises(NotEvaluatedError, match="bytes of sha256"):
         _Copies(tmp_path / "out").add(result)
     assert not list((tmp_path / "out").rglob("model.onnx"))
+
+
+SEES = 'find . | sort > seen.txt; cp seen.txt "$MLBOT_MODEL"'
+DEPENDS = """version: 1
+models:
+  churn:
+    task: binary
+    train: {{run: {run}, depends: [lib/, link.py], params: params.yaml, seeds: 1}}
+    data: {{train: data/train.csv, holdout: data/holdout.csv, target: y}}
+    metrics: [roc_auc]
+    gates: {{roc_auc: {{min: 0.5}}}}
+"""
+COMMITTED = {
+    "lib/a.py": "import b",
+    "other/b.py": "",
+    "params.yaml": "x: 1",
+    "data/train.csv": "x,y",
+    "data/holdout.csv": "x,y",
+    "requirements.txt": "",
+}
+
+
+def trained_of(sandbox: Sandbox, run: str) -> tuple[int, str]:
+    """What a training that declares what it depends on left: the exit code, and the model or the message."""
+    (sandbox.path / "link.py").symlink_to("lib/a.py")
+    sandbox.commit(COMMITTED | {"mlbot.yaml": DEPENDS.format(run=json.dumps(run))})
+    out = sandbox.path.parent / "out"
+    code = invoke(["train", "-q", "-C", str(sandbox.path), "--model", "churn", "--base", "HEAD", "--out", str(out)])
+    (left,) = [each for each in (out / "churn" / "0").iterdir() if each.name in {"model.onnx", "failure.json"}]
+    return code, left.read_text()
+
+
+def test_a_training_sees_what_it_depends_on_and_nothing_else(sandbox: Sandbox) -> None:
+    code, seen = trained_of(sandbox, SEES)
+    files = {"lib/a.py", "link.py", "params.yaml", "data/train.csv", "requirements.txt"}
+    assert code == 0
+    assert {line[2:] for line in seen.splitlines()} >= files
+    assert not {"mlbot.yaml", "data/holdout.csv", "other/b.py", ".git"} & {line[2:] for line in seen.splitlines()}
+
+
+@pytest.mark.parametrize(
+    ("run", "path"),
+    [
+        ("PYTHONPATH=lib:other python3 -c 'import other.b'", "other/b.py"),
+        ("python3 -c 'open(\"other/b.py\")'", "other/b.py"),
+        ("python3 -c 'import os; open(os.path.abspath(\"data/holdout.csv\"))'", "data/holdout.csv"),
+    ],
+)
+def test_a_file_that_is_not_declared_is_named_with_the_way_out(sandbox: Sandbox, run: str, path: str) -> None:
+    code, left = trained_of(sandbox, run)
+    assert code == 4
+    message = json.loads(left)["message"]
+    assert message == f"{path} is not in train.depends, so the training does not see it: add it to depends"
+
+
+def test_a_file_that_the_commit_does_not_have_is_no_matter_of_depends(sandbox: Sandbox) -> None:
+    _, left = trained_of(sandbox, "python3 -c 'open(\"nowhere.csv\")'")
+    assert "depends" not in json.loads(left)["message"]

@@ -136,8 +136,8 @@ class Train(Section):
     """`module:function`, taking `(params, seed)` and returning a fitted scikit-learn estimator, which mlbot exports.
     Left out: `run` is given."""
     depends: Annotated[tuple[str, ...] | None, _FILES] = None
-    """Files, folders and globs whose change makes the model stale; `**` is any number of folders.
-    Left out: the whole repository."""
+    """Files, folders and globs that the training sees and whose change makes the model stale; `**` is any number of
+    folders. Left out: the whole repository."""
     params: Annotated[str | None, kinds.PATH] = None
     """A YAML or JSON file of parameters. Nested ones get names with dots (`tree.depth`, `layers.0`).
     Left out: no parameters."""

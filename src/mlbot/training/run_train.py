@@ -1,5 +1,7 @@
 """`mlbot train`: train the stale models of the working tree, each content key and seed once."""
 
+import re
+import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -18,7 +20,7 @@ from mlbot.git.repository import Repository
 from mlbot.ledger.entries import Environment
 from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.record import Digest, Params, Sha
-from mlbot.lib.tree import is_url, shown
+from mlbot.lib.tree import is_url, module_files, shown
 from mlbot.plan.content_key import Side, dvc_files
 from mlbot.plan.plan import Plan, PlannedModel
 from mlbot.plan.run_plan import Planning, read_configs, read_sides
@@ -298,7 +300,10 @@ class Trainer:
             for seed in seeds or range(model.train.seeds)
         ]
         with self.planning.repository.watched_digests():
-            return train_models(jobs, self.store, partial(self._checkout, model), self.progress, parallel=self.jobs)
+            results = train_models(
+                jobs, self.store, partial(self._checkout, model, side), self.progress, parallel=self.jobs
+            )
+        return tuple(each if isinstance(each, Trained) else undeclared(each, model, side) for each in results)
 
     def _params(self, commit: Sha, model: Model) -> Params:
         from mlbot.config.params import load_params
@@ -307,12 +312,65 @@ class Trainer:
         return load_params(self.planning.repository.read(commit, path), path) if path else {}
 
     @contextmanager
-    def _checkout(self, model: Model, commit: Sha) -> Iterator[Path]:
+    def _checkout(self, model: Model, side: Side, commit: Sha) -> Iterator[Path]:
+        """What the training sees: the whole commit, or where the model declares what it depends on just that.
+
+        A file that is not declared is missing, rather than read and left out of the content key.
+        """
         repository = self.planning.repository
         links = data_links(repository, commit, self.planning.commits.head, [model])
         with repository.worktree(commit, links=links) as folder:
             require_data(folder, model)
-            yield folder
+            if model.train.depends is None:
+                yield folder
+                return
+            with repository.scratch() as seen:
+                lay_out(folder, seen, [*declared(model, side), *links])
+                yield seen
+
+
+def declared(model: Model, side: Side) -> frozenset[str]:
+    """The files that a model with `depends` is trained from: those, its data, parameters and lock."""
+    return side.files(model) | side.apart(model)
+
+
+def lay_out(source: Path, target: Path, paths: Iterable[str]) -> None:
+    """Put files of a checkout into another folder on the same disk, each at its own path; links stay links."""
+    for path in paths:
+        here, there = source / path, target / path
+        there.parent.mkdir(parents=True, exist_ok=True)
+        if here.is_dir() and not here.is_symlink():  # a submodule
+            shutil.copytree(here, there, symlinks=True, dirs_exist_ok=True)
+        else:
+            shutil.copy2(here, there, follow_symlinks=False)
+
+
+_MISSING = re.compile(r"No module named '(?P<module>[\w.]+)'|No such file or directory: '(?P<path>[^']+)'")
+"""How Python says that it did not find something."""
+
+
+def undeclared(failure: TrainingFailure, model: Model, side: Side) -> TrainingFailure:
+    """The failure; with the way out where the training looked for a file of the commit that is not in `depends`."""
+    if model.train.depends is None:
+        return failure
+    seen = declared(model, side)
+    found = (_MISSING.search(line) for line in reversed((failure.message, *failure.log_tail)))
+    names = (name for each in found if each for name in _files_meant(each, side))
+    path = next((name for name in names if name not in seen), None)
+    if path is None:
+        return failure
+    message = f"{shown(path)} is not in train.depends, so the training does not see it: add it to depends"
+    return failure.model_copy(update={"message": message[:MESSAGE]})
+
+
+def _files_meant(found: re.Match[str], side: Side) -> list[str]:
+    if found["module"]:
+        folder = found["module"].replace(".", "/")
+        package = (*side.tree.match(folder), *side.tree.match(f"src/{folder}"))
+        return sorted(module_files(found["module"], side.tree)) or sorted(package)
+    parts = found["path"].split("/")
+    suffixes = ("/".join(parts[start:]) for start in range(len(parts)))
+    return [suffix for suffix in suffixes if suffix in side.tree.entries]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
