@@ -413,6 +413,16 @@ def test_the_plan_trains_what_both_are_compared_with_once(
     assert [(job["model"], job["seed"], job["ref"]) for job in jobs] == [("tiny", 0, main), ("tiny", 1, main)]
 
 
+def test_nothing_is_trained_to_compare_with_where_no_candidate_is_there(
+    strict: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The training's plan failed, so every baseline would be trained for nothing."""
+    strict.finish("failure")
+    capsys.readouterr()
+    assert strict.mlbot("plan") == Exit.OK
+    assert "jobs=0" in capsys.readouterr().out.splitlines()
+
+
 def test_a_trial_that_a_closed_pull_request_asked_for_is_one_for_the_others(
     strict: Stage, bad: Path, good: Path
 ) -> None:
