@@ -37,6 +37,7 @@ RIGHTS: dict[str, dict[str, dict[str, str]]] = {
         "judge": {"actions": "read", "contents": "read", "packages": "read", "pull-requests": "read"},
         "store": {"actions": "read", "contents": "read", "packages": "write"},
         "publish": {"actions": "read", "contents": "write", "pull-requests": "write", "statuses": "write"},
+        "again": {"actions": "write", "contents": "read", "pull-requests": "read"},
     },
     "command.yml": {
         "command": {
@@ -241,6 +242,7 @@ def test_no_output_of_the_judge_is_ever_empty() -> None:
         "report": "${{ steps.judge.outputs.report || 'none' }}",
         "digest": "${{ steps.judge.outputs.digest || 'none' }}",
         "problem": "${{ steps.judge.outputs.problem || 'none' }}",
+        "again": "${{ steps.judge.outputs.again || 'none' }}",
         "attempt": "${{ github.run_attempt }}",
     }
     assert step(judge_job("judge"), "Judge")["id"] == "judge"

@@ -88,7 +88,7 @@ def test_each_reason(reason: ReleaseReason, changes: dict[str, Any], said: str) 
 def test_the_first_model_of_a_repository_gets_a_hint_of_its_own() -> None:
     first = verdict(Outcome.INCONCLUSIVE).model_copy(update={"reason": Reason.NO_BASELINE})
     known = facts(verdicts=(first,))
-    assert "first model of a repository" in words(decide_release(known).reason, known).hint
+    assert "A first model has nothing to be compared with" in words(decide_release(known).reason, known).hint
 
 
 def test_every_reason_is_in_the_table() -> None:

@@ -20,7 +20,7 @@ from mlbot.console import Console
 from mlbot.errors import MlbotError, NotEvaluatedError
 from mlbot.events.github import Attempt
 from mlbot.gates.outcome import Outcome
-from mlbot.git.ledger import LedgerBranch
+from mlbot.git.ledger import COPY, LedgerBranch
 from mlbot.git.merge import ConflictError, branch_commits
 from mlbot.git.repository import Repository
 from mlbot.github.job import Job, Runner
@@ -434,7 +434,8 @@ def test_a_model_whose_verdicts_are_lost_is_not_new(project: Project) -> None:
     )
     ledger.git("rm", "--quiet", "-r", "v1/verdict/sales")
     ledger.commit()
-    ledger.git("push", "--quiet", "origin", "HEAD")
+    # Its copy too: a ledger that was only deleted is noticed, and nothing is judged by it.
+    ledger.git("push", "--quiet", "origin", "HEAD", f"+HEAD:{COPY}")
     tip = project.push(params(60, "sales"))
     assert source(project.assign(PushSubject(sha=tip, branch="main")), "sales") is Source.LOST
 
@@ -444,6 +445,70 @@ def test_the_config_is_taken_away_and_put_back(project: Project) -> None:
     project.author.git("rm", "--quiet", "mlbot.yaml")
     project.push()
     assert source(project.assign(project.pull(project.change(config("churn") | params(60))))) is Source.BROKEN
+
+
+def test_a_pin_of_another_pull_request_or_head_is_none(project: Project) -> None:
+    """Two pull requests with one head share the runs, and each goes into a branch of its own."""
+    head = project.change({"train.py": "pass  # new\n"})
+    pinned = project.author.git("rev-parse", "main")
+    tip = project.push({"README.md": "Later\n"})
+    for changes in ({"number": 2}, {"sha": pinned}):
+        attempt = Attempt(run=project.runs + 1, number=2)
+        facts = {"comment": 1, "actor": "bot", "number": 1, "sha": head, "attempt": attempt, "tip": pinned} | changes
+        found = project.assign(project.pull(head), Reruns(requests=(RetrainRequest.model_validate(facts),)))
+        assert found.planning.commits.base == tip
+
+
+def test_a_change_does_not_decide_how_many_seeds_it_is_judged_by(project: Project) -> None:
+    fewer = config("churn")["mlbot.yaml"].replace("params: churn.yaml", "params: churn.yaml, seeds: 1")
+    head = project.change({"mlbot.yaml": fewer} | params(70))
+    assert [each.seeds for each in project.assign(project.pull(head)).plan.stale] == [3]
+
+
+@pytest.mark.parametrize(("outcome", "stale"), [(Outcome.ERROR, True), (Outcome.FAIL, True), (Outcome.PASS, False)])
+def test_a_commit_that_is_run_again_is_judged_again_where_it_did_not_pass(
+    project: Project,
+    outcome: Outcome,
+    stale: bool,  # noqa: FBT001
+) -> None:
+    tip = project.push(params(78))
+    found = project.assign(PushSubject(sha=tip, branch="main"))
+    project.record(found, found.plan.stale[0], tip, outcome=outcome)
+    assert bool(project.assign(PushSubject(sha=tip, branch="main")).plan.stale) is stale
+    assert bool(planned_in_push(project, tip)) is stale
+
+
+def test_a_fault_lowers_no_bar(project: Project) -> None:
+    """The push of a better model could not be evaluated: what is worse than that one does not pass beside the last."""
+    tip = project.push(params(90))
+    found = project.assign(PushSubject(sha=tip, branch="main"))
+    project.record(found, found.plan.stale[0], tip, outcome=Outcome.ERROR)
+    change = project.assign(project.pull(project.change(params(80))))
+    assert (source(change), change.points["churn"].train) == (Source.UNJUDGED, tip)
+    assert project.outcome(change) is Outcome.FAIL
+
+
+def test_a_branch_that_was_merged_the_other_way_round_is_not_new(project: Project) -> None:
+    """`git pull` and `git push` on main: its former tips are second parents now."""
+    old = project.author.git("rev-parse", "main~1")
+    project.push(params(90))
+    project.judged()
+    project.author.git("checkout", "--quiet", "-B", "mine", old)
+    project.author.commit({"train.py": "pass  # mine\n"})
+    project.author.git("merge", "--quiet", "-m", "Merge main", "main")
+    project.author.git("push", "--quiet", "origin", "HEAD:main")
+    tip = project.author.git("rev-parse", "HEAD")
+    assert source(project.assign(PushSubject(sha=tip, branch="main"))) is Source.LOST
+
+
+def test_seeds_of_other_branches_are_no_history(project: Project) -> None:
+    head = project.change(params(85))
+    found = project.assign(project.pull(head))
+    project.record(found, found.plan.stale[0], head, branch="dev")
+    project.record(found, found.plan.stale[0], head)
+    assert {each.commit for each in project.assign(project.pull(head)).past} == {
+        project.author.git("rev-parse", "main")
+    }
 
 
 steps = st.lists(

@@ -19,6 +19,8 @@ from tests.support.hosted import Stage, archive, trained
 from tests.support.onnx_samples import columns
 
 from mlbot.errors import Exit
+from mlbot.git.ledger import LedgerBranch
+from mlbot.git.remote import Remote
 from mlbot.github.transport import Answer, Request, Transport
 from mlbot.lib.constants import TRAIN_PATH
 from mlbot.setup import scaffold
@@ -246,14 +248,18 @@ GUARDS = "guard: [main, dev]\n"
 
 
 @pytest.fixture
-def strict(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+def strict(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, good: Path) -> Stage:
     """A pull request into main whose model lost a feature; the branch dev asks for next to nothing."""
     changed: dict[str, Any] = {"mlbot.yaml": user.CONFIG + GUARDS}
     models = user.repository(github, **changed)
     github.user("boss").push("dev", {"mlbot.yaml": LENIENT + GUARDS})
     github.world.queue.clear()
     github.world.runs.clear()
-    return Stage.opened(github, tmp_path, monkeypatch, tiny.params(mode="lost"), models)
+    stage = Stage.opened(github, tmp_path, monkeypatch, tiny.params(mode="lost"), models)
+    known = stage.judge_main(good)
+    dev = known.model_copy(update={"branch": "dev", "commit": models.git.commit_of("dev")})
+    LedgerBranch.at(Remote(url=github.user("boss").clone_url())).append([dev], 1_800_000_000)
+    return stage
 
 
 def train_all(stage: Stage, candidate: Path) -> None:
@@ -400,6 +406,9 @@ def test_what_came_of_a_push_does_not_hide_what_came_of_proposing_its_branch_for
 def test_the_plan_trains_what_both_are_compared_with_once(
     strict: Stage, capsys: pytest.CaptureFixture[str], good: Path
 ) -> None:
+    for branch in ("main", "dev"):
+        strict.github.user("boss").push(branch, {"train.py": f"{tiny.TRAIN}# today\n"})
+    strict.github.world.queue.clear()
     lenient = strict.beside("dev")
     for each in (strict, lenient):
         each.upload(0, trained(good, 0))

@@ -40,9 +40,11 @@ WHY = "Agreed with the data owners"
 
 
 @pytest.fixture
-def lossy(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    """A pull request whose model lost a feature."""
-    return Stage.opened(github, tmp_path, monkeypatch, tiny.params(mode="lost"))
+def lossy(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, good: Path) -> Stage:
+    """A pull request whose model lost a feature, beside a judged model of main."""
+    stage = Stage.opened(github, tmp_path, monkeypatch, tiny.params(mode="lost"))
+    stage.judge_main(good)
+    return stage
 
 
 def command(lossy: Stage, gate: str = "log_loss", actor: str = "boss", model: str = "tiny") -> Comment:
@@ -380,7 +382,7 @@ def test_a_trial_of_what_is_not_stale_needs_the_guarded_branchs_model(idle: Stag
     idle.retrain("tiny", mode="lost")
     idle.settle(bad)
     assert idle.status == before
-    assert "The guarded branch's model was never judged, and its training failed" in idle.comments[-1]
+    assert "The baseline could not be fetched" in idle.comments[-1]
     assert "+mode: lost" in idle.comments[-1]
 
 
@@ -580,6 +582,7 @@ def test_what_the_guarded_branch_has_outdated_is_trained_again_once_and_judged_t
     stage.honest = True
     for seed in (0, 1):
         stage.upload(seed, trained(good, seed))
+    stage.judge_main(good)
     stage.github.user("boss").push("main", {"train.py": f"{tiny.TRAIN}# tomorrow\n"})
     stage.github.world.queue.clear()
     stage.finish()

@@ -39,6 +39,8 @@ def history(*entries: VerdictEntry) -> BranchHistory:
 
 USABLE = verdict(5, NOW)
 LAST = verdict(3, BEFORE)
+RULES = digest(7)
+JUDGED_NOW = LAST.model_copy(update={"policy": RULES})
 
 CASES: list[tuple[str, PlannedModel, tuple[VerdictEntry, ...], Point]] = [
     ("the tip's model is judged", planned(), (LAST, USABLE), Point(source=Source.TIP, entry=USABLE)),
@@ -62,17 +64,23 @@ CASES: list[tuple[str, PlannedModel, tuple[VerdictEntry, ...], Point]] = [
         Point(source=Source.FAILED, entry=LAST),
     ),
     (
-        "the tip's model could not be evaluated",
+        "the tip's model could not be evaluated, which judges nothing",
         planned(),
         (LAST, verdict(5, NOW, Outcome.ERROR, files=())),
-        Point(source=Source.BROKEN, entry=LAST),
+        Point(source=Source.UNJUDGED, train=TIP, entry=LAST),
     ),
     ("nothing was ever usable", planned(), (verdict(5, NOW, Outcome.FAIL),), Point(source=Source.NEVER)),
     (
         "the change restores the last usable one",
         planned(key=BEFORE),
+        (JUDGED_NOW, verdict(5, NOW, Outcome.FAIL)),
+        Point(source=Source.RESTORED, entry=JUDGED_NOW),
+    ),
+    (
+        "the change restores one that was judged by other rules",
+        planned(key=BEFORE),
         (LAST, verdict(5, NOW, Outcome.FAIL)),
-        Point(source=Source.RESTORED, entry=LAST),
+        Point(source=Source.FAILED, entry=LAST),
     ),
     (
         "a newer attempt on the tip's content failed",
@@ -93,6 +101,12 @@ CASES: list[tuple[str, PlannedModel, tuple[VerdictEntry, ...], Point]] = [
         Point(source=Source.FAILED, entry=LAST),
     ),
     ("the model is new", planned(None, StaleCode.NEW), (), Point(source=Source.NEW)),
+    (
+        "a model that is back after it was removed",
+        planned(None, StaleCode.NEW),
+        (LAST,),
+        Point(source=Source.BEFORE, entry=LAST),
+    ),
     ("the branch has no config yet", planned(None, StaleCode.NO_BASELINE), (), Point(source=Source.NEW)),
     (
         "the branch lost its config for a moment",
@@ -125,7 +139,7 @@ CASES: list[tuple[str, PlannedModel, tuple[VerdictEntry, ...], Point]] = [
 
 @pytest.mark.parametrize(("model", "entries", "point"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
 def test_what_a_change_is_compared_with(model: PlannedModel, entries: tuple[VerdictEntry, ...], point: Point) -> None:
-    assert comparison_point(model, history(*entries), TIP) == point
+    assert comparison_point(model, history(*entries), TIP, RULES) == point
 
 
 PUSHES: list[tuple[str, tuple[VerdictEntry, ...], bool, Point]] = [
@@ -141,6 +155,7 @@ PUSHES: list[tuple[str, tuple[VerdictEntry, ...], bool, Point]] = [
     ("a model that is new", (), False, Point(source=Source.NEW)),
     ("a model that only failed so far", (verdict(3, BEFORE, Outcome.FAIL),), True, Point(source=Source.NEW)),
     ("a model that was there, and the ledger has nothing", (), True, Point(source=Source.LOST)),
+    ("a branch that was rewritten", (verdict(3, BEFORE, commit=ELSEWHERE),), False, Point(source=Source.LOST)),
 ]
 
 

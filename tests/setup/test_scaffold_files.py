@@ -103,7 +103,7 @@ def test_the_workflows_call_the_published_ones_with_no_more_rights_than_needed()
     assert train["jobs"]["train"]["uses"] == f"{ACTIONS_REPOSITORY}/.github/workflows/train.yml@{ACTIONS_REF}"
     assert train["jobs"]["train"]["permissions"] == {"contents": "read", "pull-requests": "read"}
     rights = {
-        "actions": "read",
+        "actions": "write",
         "contents": "write",
         "packages": "write",
         "pull-requests": "write",

@@ -58,6 +58,7 @@ def test_another_gate_that_fails_still_fails_and_the_waiver_stands_beside_it() -
         {"model": "churn"},
         {"key": parts.digest(2)},
         {"policy": parts.digest(4)},
+        {"branch": "dev"},
     ],
     ids=str,
 )

@@ -91,7 +91,7 @@ class Retrain(_OfHead):
             attempt=attempt,
             models=self.models,
             params=params,
-            tip=facts.tip,
+            tip=begun.tip if (begun := _begun(facts)) else facts.tip,
         )
         values = {"request": request, "run": run.url}
         effects: tuple[Effect, ...] = (
@@ -190,10 +190,15 @@ def _statuses(
     )
 
 
+def _begun(facts: Facts) -> RetrainRequest | None:
+    """What an earlier job for this comment recorded, which did not live to the end."""
+    return next((each for each in facts.resumed if isinstance(each, RetrainRequest)), None)
+
+
 def _wanted(facts: Facts) -> tuple[Run, Attempt] | Decision:
     """The run to run again, and the attempt that this makes; the one that was begun before, where it was."""
     found = facts.trainings
-    earlier = next((each for each in facts.resumed if isinstance(each, RetrainRequest)), None)
+    earlier = _begun(facts)
     if earlier is not None:
         if earlier.sha != facts.pull_request.head_sha:
             return Decision(reason=Reason.CHANGED_MEANWHILE)

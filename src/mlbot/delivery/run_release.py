@@ -151,7 +151,10 @@ class _Release:
         return tuple(
             each
             for each in self.entries
-            if isinstance(each, VerdictEntry) and each.key in keys and each.branch == self.context.branch
+            if isinstance(each, VerdictEntry)
+            and each.key in keys
+            and each.branch == self.context.branch
+            and each.commit in self.context.chain
         )
 
     def _keys(self, rev: str) -> frozenset[Digest] | None:

@@ -107,6 +107,7 @@ class Assignment:
     deployments: tuple[DeploymentEntry, ...]
     points: Mapping[str, Point]
     """What each stale model is compared with; a trial's is not in it, whose baseline is the committed parameters."""
+    past: tuple[VerdictEntry, ...]  # of these verdicts those on commits that were the branch's tip
     judged: Mapping[str, VerdictEntry]
     """The verdicts on what was judged already by other rules, so that its files are there, by model."""
 
@@ -131,10 +132,15 @@ def assign(run: CIRun, decision: Judge) -> Assignment:
     entries = _known(run, plan.stale, planning.plan)
     history = BranchHistory.of(entries, decision.subject.branch, first_parents(run.repository, tip))
     base = planning.commits.base
-    points = {each.name: comparison_point(each, history, base) for each in plan.stale if not _is_trial(decision, each)}
+    rules = rules_of(planning.sides.policy)
+    points = {
+        each.name: comparison_point(each, history, base, rules.get(each.name))
+        for each in plan.stale
+        if not _is_trial(decision, each)
+    }
     restored = {name for name, point in points.items() if point.is_restored}
     restored -= {each.name for each in plan.stale if each.requested}
-    return _assignment(decision, planning.with_plan(plan.settled(restored)), entries, points, {})
+    return _assignment(decision, planning.with_plan(plan.settled(restored)), entries, history, points, {})
 
 
 def _of_push(run: CIRun, decision: Judge, tip: Sha) -> Assignment:
@@ -151,13 +157,14 @@ def _of_push(run: CIRun, decision: Judge, tip: Sha) -> Assignment:
     there = planning.sides.base.models if last and planning.sides.base else {}
     points = {each.name: push_point(each, history, sha, was_there=each.name in there) for each in plan.stale}
     judged = {each.name: history.latest[each.name, each.key] for each in plan.stale if each.judged_before}
-    return _assignment(decision, planning.with_plan(plan), entries, points, judged)
+    return _assignment(decision, planning.with_plan(plan), entries, history, points, judged)
 
 
 def _assignment(
     decision: Judge,
     planning: Planning,
     entries: Sequence[Entry],
+    history: BranchHistory,
     points: Mapping[str, Point],
     judged: Mapping[str, VerdictEntry],
 ) -> Assignment:
@@ -168,6 +175,7 @@ def _assignment(
         waivers=tuple(each for each in entries if isinstance(each, WaiverEntry)),
         deployments=tuple(each for each in entries if isinstance(each, DeploymentEntry)),
         points=points,
+        past=history.verdicts,
         judged=judged,
     )
 
@@ -211,14 +219,22 @@ def _commits(run: CIRun, decision: Judge, tip: Sha, base: Sha | None = None) -> 
     if isinstance(subject, PushSubject):
         policy = tip if CONFIG_FILE in repository.tree(tip).entries else None
         return Commits(head=subject.sha, base=base, policy=policy, guarded=subject.branch)
-    request = decision.reruns.request(decision.attempt)
-    onto = request.tip if request and request.tip in first_parents(repository, tip) else None
+    pinned = _pinned(decision)
+    onto = pinned if pinned in first_parents(repository, tip) else None
     commits = commits_of(repository, subject.sha, Branch(name=subject.branch, sha=tip), onto=onto)
     if isinstance(subject, MergeGroupSubject) and commits.merged is not None:
         raise NotEvaluatedError(
             f"{subject.branch} has moved on since the merge queue made this group", hint="The queue makes another."
         )
     return commits
+
+
+def _pinned(decision: Judge) -> Sha | None:
+    """The tip that the bot recorded for this very pull request and head; another one's may be of another branch."""
+    request, subject = decision.reruns.request(decision.attempt), decision.subject
+    if request is None or not isinstance(subject, PullRequestSubject):
+        return None
+    return request.tip if (request.number, request.sha) == (subject.number, subject.sha) else None
 
 
 _PAUSE_S = 20.0
@@ -517,7 +533,7 @@ class ModelJudge:
             rules=rules_of(self.assignment.planning.sides.policy).get(planned.name),
             planned=planned,
             overrides=self._overrides,
-            past=tuple(entry for entry in self.assignment.entries if entry.model == planned.name),
+            past=tuple(entry for entry in self.assignment.past if entry.model == planned.name),
             live=self._live(planned),
             head=self.assignment.planning.configs.head.model(planned.name),
         )
@@ -596,7 +612,10 @@ class ModelJudge:
         key = planned.base_key if point.train or point.entry is None else point.entry.key
         found = self.baselines.newest(planned, seeds, Side.BASELINE, key)
         wrong = found.problem
-        return found if wrong is None else Problem.of(Reason.BASELINE_UNREACHABLE, "not-trained", why=wrong.detail)
+        if wrong is None:
+            return found
+        cause = "not-trained" if found.failures else "fault"
+        return Problem.of(Reason.BASELINE_UNREACHABLE, cause, why=wrong.detail.removesuffix("."))
 
 
 def granted(run: CIRun, assignment: Assignment, evidence: Sequence[Evidence]) -> Resolved:

@@ -142,8 +142,12 @@ class Against:
 def against(point: Point, trained: SeedRuns | Problem, judged: SeedRuns | Problem | None) -> Iterator[Against]:
     """The baselines of a tip that nobody has judged: what was trained of it, and the last usable model.
 
-    Where the tip's training fails the last usable model is compared with alone; without one there is no bar at all.
+    Where the tip's training fails the last usable model is compared with alone; without one there is no bar at all. A
+    training that nobody has seen fail is a fault.
     """
+    if isinstance(trained, Problem) and trained.cause != "not-trained":
+        yield Against(files=trained, compared=Compared(source=point.source, commit=point.train))
+        return
     if isinstance(trained, SeedRuns):
         yield Against(files=trained, compared=Compared(source=point.source, commit=point.train))
     if judged is not None:

@@ -165,7 +165,8 @@ def _pointed(work: Work, planning: Planning) -> tuple[Planning, dict[str, Point]
             each.name: push_point(each, history, commits.head, was_there=each.name in there) for each in plan.stale
         }
         return planning.with_plan(plan), points
-    points = {each.name: comparison_point(each, history, commits.base) for each in plan.stale}
+    rules = rules_of(planning.sides.policy)
+    points = {each.name: comparison_point(each, history, commits.base, rules.get(each.name)) for each in plan.stale}
     restored = {each.name for each in plan.stale if points[each.name].is_restored and not each.requested}
     return planning.with_plan(plan.settled(restored)), points
 

@@ -94,7 +94,8 @@ def resolve(
         if isinstance(found, str):
             notices.append(refused(request, found))
         else:
-            waivers += found or []
+            # Who may waive is said by the rules of the branch that it goes into, so it holds there alone.
+            waivers += [each.model_copy(update={"branch": verdict.commits.guarded}) for each in found or ()]
     return Resolved(waivers=tuple(waivers), notices=tuple(notices))
 
 

@@ -146,6 +146,8 @@ class WaiverEntry(_OfModel):
     pull_request: Id | None = None
     comment: Id | None = None
     commit: Sha
+    branch: RefName | None = None
+    """The guarded branch that it was given for: whose rules say who may. None in what an earlier mlbot wrote."""
     time: Time
 
     @property
@@ -298,9 +300,9 @@ Kind = Literal["verdict", "waiver", "release", "deployment", "approval", "lock"]
 
 KINDS: tuple[Kind, ...] = ("verdict", "waiver", "release", "deployment", "approval", "lock")
 
-LATER: frozenset[str] = frozenset({"training", "report", "policy", "tip", "compared"})
-"""Fields that verdicts got when ledgers were in use already. Left out of the JSON where they are None, so that what was
-written before is still what would be written now; a field that joins a kind later joins this set too."""
+LATER: frozenset[str] = frozenset({"training", "report", "policy", "tip", "compared", "branch"})
+"""Fields that verdicts and waivers got when ledgers were in use already. Left out of the JSON where they are None, so
+that what was written before is still what would be written now; a field that joins a kind later joins this set too."""
 
 KEYED: frozenset[Kind] = frozenset({"verdict", "waiver"})  # the kinds whose shard is that of a content key
 
@@ -343,10 +345,9 @@ def path_of(entry: Entry) -> str:
 
 def _facts(entry: Entry) -> dict[str, Any]:
     facts: dict[str, Any] = entry.model_dump(mode="json")
-    if isinstance(entry, VerdictEntry):
-        for name in LATER:
-            if facts[name] is None:
-                del facts[name]
+    for name in LATER & facts.keys():
+        if facts[name] is None and isinstance(entry, VerdictEntry | WaiverEntry):
+            del facts[name]
     return facts
 
 

@@ -56,13 +56,19 @@ class BranchHistory:
     """The verdicts on a guarded branch, and the places of the commits that were its tip."""
 
     verdicts: tuple[VerdictEntry, ...]
+    elsewhere: frozenset[Name] = frozenset()
+    """Models with a verdict on this branch of a commit that is not on it any more: it was rewritten or merged in."""
     chain: Mapping[Sha, int]  # the oldest commit has place 0 (`mlbot.git.merge.first_parents`)
 
     @classmethod
     def of(cls, entries: Iterable[object], branch: str, chain: Mapping[Sha, int]) -> "BranchHistory":
         """Only verdicts on this branch count, and only of commits that were its tip: others may be forged."""
         known = verdicts((each for each in entries if isinstance(each, VerdictEntry)), branch)
-        return cls(verdicts=tuple(each for each in known if each.commit in chain), chain=chain)
+        return cls(
+            verdicts=tuple(each for each in known if each.commit in chain),
+            elsewhere=frozenset(each.model for each in known if each.commit not in chain),
+            chain=chain,
+        )
 
     @cached_property
     def latest(self) -> Mapping[tuple[Name, Digest], VerdictEntry]:
@@ -97,20 +103,22 @@ class BranchHistory:
         return places[max(places)] if places else None
 
 
-def comparison_point(planned: PlannedModel, history: BranchHistory, base: Sha | None) -> Point:
+def comparison_point(
+    planned: PlannedModel, history: BranchHistory, base: Sha | None, rules: Digest | None = None
+) -> Point:
     """What a model of a pull request, of a merge group or of a laptop is compared with.
 
-    `base` is the commit of the guarded branch that the change was merged into.
+    `base` is the commit of the guarded branch that the change was merged into, `rules` what the model is judged by now.
     """
     last = history.last_usable(planned.name)
     if planned.base_key is None or base is None:
-        return _without_base(planned, history, last)
+        return _without_base(planned, history, last, rules)
     verdict = history.latest.get((planned.name, planned.base_key))
-    if verdict is None:
+    if verdict is None or verdict.outcome is Outcome.ERROR:  # a fault has judged nothing, and lowers no bar
         return Point(source=Source.UNJUDGED, train=base, entry=last)
     if verdict.outcome in USABLE and verdict.files:
         return Point(source=Source.TIP, entry=verdict)
-    return _last_usable(Source.FAILED if verdict.outcome is Outcome.FAIL else Source.BROKEN, planned, last)
+    return _last_usable(Source.FAILED if verdict.outcome is Outcome.FAIL else Source.BROKEN, planned, last, rules)
 
 
 def push_point(planned: PlannedModel, history: BranchHistory, commit: Sha, *, was_there: bool) -> Point:
@@ -121,20 +129,24 @@ def push_point(planned: PlannedModel, history: BranchHistory, commit: Sha, *, wa
     before = history.last_usable(planned.name, before=commit, but=planned.key)
     if before is not None:
         return Point(source=Source.BEFORE, entry=before)
-    lost = was_there and not history.judged(planned.name)
+    lost = (was_there or planned.name in history.elsewhere) and not history.judged(planned.name)
     return Point(source=Source.LOST if lost else Source.NEW)
 
 
-def _without_base(planned: PlannedModel, history: BranchHistory, last: VerdictEntry | None) -> Point:
+def _without_base(
+    planned: PlannedModel, history: BranchHistory, last: VerdictEntry | None, rules: Digest | None
+) -> Point:
     """The tip has no such model, or one that cannot be read."""
     codes = {reason.code for reason in planned.reasons}
     # A branch whose config is gone for a moment still had its models: taking it away and back lowers no bar.
-    if StaleCode.NEW in codes or (StaleCode.NO_BASELINE in codes and not history.judged(planned.name)):
+    new = StaleCode.NEW in codes
+    if (new and last is None) or (StaleCode.NO_BASELINE in codes and not history.judged(planned.name)):
         return Point(source=Source.NEW)
-    return _last_usable(Source.BROKEN, planned, last)
+    return _last_usable(Source.BEFORE if new else Source.BROKEN, planned, last, rules)
 
 
-def _last_usable(source: Source, planned: PlannedModel, last: VerdictEntry | None) -> Point:
+def _last_usable(source: Source, planned: PlannedModel, last: VerdictEntry | None, rules: Digest | None) -> Point:
     if last is None:
         return Point(source=Source.NEVER)
-    return Point(source=Source.RESTORED if last.key == planned.key else source, entry=last)
+    restored = last.key == planned.key and last.policy == rules
+    return Point(source=Source.RESTORED if restored else source, entry=last)

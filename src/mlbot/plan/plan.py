@@ -13,8 +13,9 @@ from pydantic import Field, model_validator
 
 from mlbot.config.schema import Model
 from mlbot.errors import UsageError
+from mlbot.gates.outcome import Outcome
 from mlbot.ledger.entries import VerdictEntry
-from mlbot.lib.record import Digest, Name, Params, Record
+from mlbot.lib.record import Digest, Name, Params, Record, Sha
 from mlbot.lib.tree import Entry, shown
 from mlbot.plan.content_key import COLUMNS, Inputs, Side
 from mlbot.plan.policy_diff import changed_rule_files, policy_changes
@@ -219,7 +220,9 @@ class Plan(Record):
         For the guarded branch itself: there a model is done when the ledger has a verdict on its key, whatever changed.
         Without a model's rules any verdict on its key will do.
         """
-        return self.model_copy(update={"models": tuple(_unless(model, known, rules) for model in self.models)})
+        return self.model_copy(
+            update={"models": tuple(_unless(model, known, rules, self.commits.head) for model in self.models)}
+        )
 
     def settled(self, names: Container[Name]) -> "Plan":
         """The plan in which these models need no judging: the guarded branch has judged just them."""
@@ -272,7 +275,7 @@ def plan_models(
     difference = Difference(new=head.tree.entries, old=base.tree.entries if base else {})
     return Plan(
         commits=commits,
-        models=tuple(_planned(model, head, base, difference, requested=bool(only)) for model in wanted),
+        models=tuple(_planned(model, head, base, difference, policy, requested=bool(only)) for model in wanted),
         deleted=tuple(name for name in before.models if name not in head.models) if before else (),
         policy_changes=_policy_changes(head, base, policy),
     )
@@ -289,10 +292,17 @@ def _settled(model: PlannedModel) -> PlannedModel:
     return model.model_copy(update={"stale": False, "reasons": ()})
 
 
+def _is_open(verdict: VerdictEntry, head: Sha) -> bool:
+    """Whether a verdict settles nothing: a fault is none, and who runs a failed commit again asks for another one."""
+    return verdict.outcome is Outcome.ERROR or (verdict.outcome is Outcome.FAIL and verdict.commit == head)
+
+
 def _unless(
-    model: PlannedModel, known: Mapping[tuple[Name, Digest], VerdictEntry], rules: Mapping[Name, Digest]
+    model: PlannedModel, known: Mapping[tuple[Name, Digest], VerdictEntry], rules: Mapping[Name, Digest], head: Sha
 ) -> PlannedModel:
     verdict = known.get((model.name, model.key))
+    if verdict is not None and _is_open(verdict, head):
+        verdict = None
     if verdict is not None and (not verdict.files or verdict.policy == rules.get(model.name, verdict.policy)):
         return _settled(model)
     if verdict is not None:
@@ -307,7 +317,10 @@ def _asked_for(model: PlannedModel) -> PlannedModel:
     return model.model_copy(update={"stale": True, "reasons": (_REQUESTED,)})
 
 
-def _planned(model: Model, head: Side, base: Side | None, difference: Difference, *, requested: bool) -> PlannedModel:
+def _planned(
+    model: Model, head: Side, base: Side | None, difference: Difference, policy: Side | None, *, requested: bool
+) -> PlannedModel:
+    rules = policy.models.get(model.name) if policy else None
     now = Subject.of(model, head)
     base_key, why = _compared(now, base, difference)
     if requested and not why:
@@ -318,7 +331,8 @@ def _planned(model: Model, head: Side, base: Side | None, difference: Difference
         base_key=base_key,
         stale=bool(why),
         reasons=why,
-        seeds=model.train.seeds,
+        # Fewer seeds make a verdict less certain, which the change does not decide for itself.
+        seeds=max(model.train.seeds, rules.train.seeds if rules else 1),
         runs_on=model.train.runs_on,
         timeout_s=model.train.timeout_s,
     )

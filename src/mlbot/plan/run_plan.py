@@ -11,12 +11,12 @@ from mlbot.config.yaml import load
 from mlbot.console import Console
 from mlbot.errors import UsageError
 from mlbot.git.ledger import read_local
-from mlbot.git.merge import three_commits
+from mlbot.git.merge import first_parents, three_commits
 from mlbot.git.repository import Repository
-from mlbot.ledger.queries import latest_by_key
 from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.record import Sha
 from mlbot.lib.tree import is_url, shown
+from mlbot.plan.comparison_point import BranchHistory
 from mlbot.plan.content_key import Side
 from mlbot.plan.plan import Plan, PlannedModel, plan_models
 from mlbot.protocol.answer import RetrainRequest
@@ -133,7 +133,9 @@ def plan_working_tree(repository: Repository, options: PlanOptions) -> Plan:
     if not options.unjudged:
         return plan
     # New rules need no training: the judge scores the files that it has.
-    return plan.unjudged(latest_by_key(read_local(repository.root, "verdict").entries, commits.guarded), {})
+    chain = first_parents(repository, commits.base) if commits.base else {}
+    history = BranchHistory.of(read_local(repository.root, "verdict").entries, commits.guarded, chain)
+    return plan.unjudged(history.latest, {})
 
 
 def print_plan(directory: Path, options: PlanOptions, console: Console, *, as_json: bool) -> None:

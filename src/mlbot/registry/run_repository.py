@@ -14,6 +14,7 @@ from mlbot.events.github import Attempt
 from mlbot.git.command import git, try_git
 from mlbot.git.ledger import LedgerBranch, fetch_history, fetch_ledger
 from mlbot.git.locks import LockRef
+from mlbot.git.merge import first_parents
 from mlbot.git.remote import Remote, failure
 from mlbot.git.repository import Repository
 from mlbot.git.tags import create_tag, push_tag, read_tags
@@ -204,8 +205,13 @@ class RepositoryContext:
         return Commits(head=commit, base=None, policy=None, guarded=self.branch)
 
     def is_merged(self, commit: Sha) -> bool:
-        """Whether a commit is on the guarded branch."""
-        return try_git(["merge-base", "--is-ancestor", commit, self.tip], self.repository.root).returncode == 0
+        """Whether a commit was the guarded branch's tip: what came in by a second parent never was."""
+        return commit in self.chain
+
+    @cached_property
+    def chain(self) -> Mapping[Sha, int]:
+        """The commits that were the guarded branch's tip, with their places."""
+        return first_parents(self.repository, self.tip)
 
     def environment(self, name: str) -> EnvironmentConfig | None:
         """The environment as the guarded branch has it."""

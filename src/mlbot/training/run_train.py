@@ -255,7 +255,8 @@ class Trainer:
         """Train a model from head; a result a seed."""
         commit = self.planning.commits.candidate
         self.progress(f"{planned.name}: the candidate, from {commit[:10]}")
-        return self._train(planned.name, commit, self.planning.sides.head, seeds, overrides or {})
+        wanted = seeds or range(planned.seeds)
+        return self._train(planned.name, commit, self.planning.sides.head, wanted, overrides or {})
 
     def committed(self, planned: PlannedModel) -> Params:
         """A model's parameters at head."""

@@ -70,6 +70,7 @@ def decide(commits: Commits, evidence: Sequence[Evidence], waivers: Sequence[Wai
     A waiver counts for its own model, content, rules and gate alone, and its gate stays in the family that Holm adjusts
     for.
     """
+    waivers = [each for each in waivers if each.branch in {None, commits.guarded}]
     results = _keep_by_holm([_gate_results(each) for each in evidence], evidence)
     models = tuple(_model_verdict(each, gates, waivers) for each, gates in zip(evidence, results, strict=True))
     if not models:
