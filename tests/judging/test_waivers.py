@@ -58,7 +58,8 @@ def resolved(
 def test_a_request_binds_to_the_gate_the_content_the_rules_and_the_moment_it_was_said() -> None:
     (waiver,), said = resolved(request())
     assert said == ""
-    assert waiver == parts.waiver("roc_auc.min", reason=WHY, comment=9001, pull_request=42, time=SAID_AT)
+    wanted = parts.waiver("roc_auc.min", reason=WHY, comment=9001, pull_request=42, time=SAID_AT, branch="main")
+    assert waiver == wanted
     assert judged(evidence(), waiver).reason is Reason.WAIVED
 
 

@@ -363,6 +363,7 @@ models:
 COMMITTED = {
     "lib/a.py": "import b",
     "other/b.py": "",
+    "other/c.py": "",
     "params.yaml": "x: 1",
     "data/train.csv": "x,y",
     "data/holdout.csv": "x,y",
@@ -392,6 +393,7 @@ def test_a_training_sees_what_it_depends_on_and_nothing_else(sandbox: Sandbox) -
     ("run", "path"),
     [
         ("PYTHONPATH=lib:other python3 -c 'import other.b'", "other/b.py"),
+        ("python3 other/c.py", "other/c.py"),
         ("python3 -c 'open(\"other/b.py\")'", "other/b.py"),
         ("python3 -c 'import os; open(os.path.abspath(\"data/holdout.csv\"))'", "data/holdout.csv"),
     ],

@@ -244,8 +244,8 @@ SCENES = (
         name="pickle",
         story="a pickle named .onnx that would run code when loaded",
         edits=(
-            Edit(path="train_pickle.py", new=_PICKLE),
-            Edit(path="mlbot.yaml", old=_ENTRYPOINT, new="      run: python train_pickle.py\n"),
+            Edit(path="income/train_pickle.py", new=_PICKLE),
+            Edit(path="mlbot.yaml", old=_ENTRYPOINT, new="      run: python income/train_pickle.py\n"),
         ),
         expected=frozenset({Outcome.ERROR}),
         check=_never_loaded,

@@ -346,7 +346,9 @@ def lay_out(source: Path, target: Path, paths: Iterable[str]) -> None:
             shutil.copy2(here, there, follow_symlinks=False)
 
 
-_MISSING = re.compile(r"No module named '(?P<module>[\w.]+)'|No such file or directory: '(?P<path>[^']+)'")
+_MISSING = re.compile(
+    r"No module named '(?P<module>[\w.]+)'|(No such file or directory: |can't open file )'(?P<path>[^']+)'"
+)
 """How Python says that it did not find something."""
 
 
