@@ -273,7 +273,7 @@ def settle(stage: Stage) -> None:
     assert stage.publish() == Exit.OK
 
 
-@pytest.mark.parametrize("strict_last", [True, False])
+@pytest.mark.parametrize("strict_last", [True, pytest.param(False, marks=pytest.mark.nightly)])
 def test_a_head_in_two_pull_requests_is_judged_for_each_and_the_worst_counts(
     strict: Stage, bad: Path, *, strict_last: bool
 ) -> None:
@@ -515,7 +515,11 @@ MOVES: dict[str, Callable[[Stage], object]] = {
 
 @pytest.mark.parametrize("move", MOVES)
 @pytest.mark.parametrize(
-    ("job", "nth"), [*(("publish", nth) for nth in range(1, 8)), *(("judge", nth) for nth in (1, 2, 5))]
+    ("job", "nth"),
+    [
+        *(pytest.param("publish", nth, marks=[] if nth in {1, 6} else pytest.mark.nightly) for nth in range(1, 8)),
+        *(pytest.param("judge", nth, marks=[] if nth == 2 else pytest.mark.nightly) for nth in (1, 2, 5)),
+    ],
 )
 def test_a_pull_request_that_moves_between_any_two_requests_gets_no_word_about_what_it_was(
     stage: Stage, good: Path, monkeypatch: pytest.MonkeyPatch, move: str, job: str, nth: int

@@ -342,7 +342,7 @@ def test_the_judge(request: pytest.FixtureRequest, name: str, *, once: bool) -> 
 @pytest.mark.parametrize(
     ("name", "once"),
     [
-        pytest.param("pushed", FOR_GOOD, id="pushed, for ever"),
+        pytest.param("pushed", FOR_GOOD, id="pushed, for ever", marks=NIGHTLY),
         pytest.param("same", ONCE, id="same, once"),
         pytest.param("same", FOR_GOOD, id="same, for ever", marks=NIGHTLY),
         pytest.param("worse", FOR_GOOD, id="worse, for ever", marks=NIGHTLY),
