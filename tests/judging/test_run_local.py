@@ -23,7 +23,7 @@ from mlbot.errors import Exit
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.git.merge import three_commits
 from mlbot.git.repository import Repository
-from mlbot.judging import run_local
+from mlbot.judging import run_judge
 from mlbot.judging.run_judge import JudgeRequest, JudgeResult, evidence_of, judge
 from mlbot.judging.run_local import RunOptions, run_models
 from mlbot.ledger.entries import WaiverEntry, files_of
@@ -430,7 +430,7 @@ def test_a_file_that_changed_after_its_training_is_not_judged(
         run.file.write_bytes(run.file.read_bytes().replace(b"tiny", b"tidy"))
         return judge(request, *rest, **more)
 
-    monkeypatch.setattr(run_local, "judge", late)
+    monkeypatch.setattr(run_judge, "judge", late)
     repository.commit(tiny.params(offset=2000))
     code, report = run(repository)
     assert (code, report["verdict"]["outcome"], report["verdict"]["reason"]) == (

@@ -12,7 +12,7 @@ from tests.support.ledger_samples import digest, entry
 from mlbot.events.github import Attempt
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import KINDS, SeedValues, VerdictEntry, canonical, files_of, folders_of, path_of, read_files
-from mlbot.ledger.queries import judged_models, latest_by_key, latest_of_commit, metric_history, passed, seed_history
+from mlbot.ledger.queries import latest_by_key, latest_of_commit, metric_history, seed_history
 from mlbot.publish.plan_operations import Origin, entries_of, given_on
 from mlbot.verdict.verdict import Problem
 
@@ -86,27 +86,7 @@ def test_the_latest_attempt_decides_whatever_the_clock_says() -> None:
     late = entry(run=8, outcome=Outcome.FAIL, reason=Reason.REGRESSION, time="2020-01-01T00:00:00Z")
     again = entry(run=8, attempt=Attempt(run=8, number=2))
     assert latest_by_key([late, early]) == {("adult-income", digest(1)): late}
-    assert judged_models([late, early]) == {}
-    assert judged_models([again, late, early]) == {("adult-income", digest(1)): again}
-
-
-@pytest.mark.parametrize(
-    ("outcome", "usable"),
-    [(Outcome.PASS, True), (Outcome.INCONCLUSIVE, True), (Outcome.FAIL, False), (Outcome.ERROR, False)],
-)
-def test_what_may_be_a_baseline(outcome: Outcome, usable: bool) -> None:  # noqa: FBT001 - a table
-    assert bool(judged_models([entry(outcome=outcome)])) is usable
-    assert judged_models([entry(outcome=outcome, files=())]) == {}
-    assert judged_models([entry(outcome=outcome)], "release") == {}
-
-
-def test_only_a_pass_of_this_very_file_is_released() -> None:
-    found = [entry(run=7), entry(run=8, model="churn", outcome=Outcome.INCONCLUSIVE)]
-    assert passed(found, "main", "adult-income", digest(1), digest(100)) == found[0]
-    assert passed(found, "main", "adult-income", digest(1), digest(101)) is None
-    assert passed(found, "main", "churn", digest(1), digest(100)) is None
-    assert passed(found, "dev", "adult-income", digest(1), digest(100)) is None
-    assert passed([*found, entry(run=9, outcome=Outcome.FAIL)], "main", "adult-income", digest(1), digest(100)) is None
+    assert latest_by_key([again, late, early]) == {("adult-income", digest(1)): again}
 
 
 def test_the_verdicts_on_a_commit() -> None:
@@ -176,7 +156,6 @@ def test_a_report_becomes_an_entry_a_model() -> None:
 def test_an_error_is_remembered_without_files() -> None:
     (made,) = entries_of(samples.crashed(), ORIGIN)
     assert (made.outcome, made.files, made.values) == (Outcome.ERROR, (), ())
-    assert judged_models([made]) == {}
 
 
 def test_a_file_that_could_not_be_scored_is_not_remembered() -> None:

@@ -50,6 +50,12 @@ CASES: list[tuple[str, PlannedModel, tuple[VerdictEntry, ...], Point]] = [
         (verdict(5, NOW, Outcome.INCONCLUSIVE),),
         Point(source=Source.TIP, entry=verdict(5, NOW, Outcome.INCONCLUSIVE)),
     ),
+    (
+        "a verdict without files is none to compare with",
+        planned(),
+        (LAST, verdict(5, NOW, files=())),
+        Point(source=Source.BROKEN, entry=LAST),
+    ),
     ("nobody judged the tip", planned(), (), Point(source=Source.UNJUDGED, train=TIP)),
     (
         "nobody judged the tip, and the last usable one counts too",

@@ -24,7 +24,7 @@ from tests.support.hosted import JUDGE_RUN, Stage, trained
 from mlbot.errors import Exit
 from mlbot.git.repository import Repository
 from mlbot.github.transport import Limits, Patience, Transport
-from mlbot.judging import run_hosted
+from mlbot.judging import run_judge
 from mlbot.judging.run_judge import JudgeRequest, JudgeResult
 from mlbot.judging.run_judge import judge as judge_for_real
 from mlbot.lib.record import digest
@@ -73,7 +73,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setitem(Limits.__init__.__kwdefaults__, "silence_s", PATIENCE_S)  # type: ignore[arg-type] # as above
     monkeypatch.setattr("mlbot.github.api._TIMEOUT_S", PATIENCE_S)
     monkeypatch.setattr("mlbot.git.remote._PATIENCE", {"GIT_HTTP_LOW_SPEED_LIMIT": "1", "GIT_HTTP_LOW_SPEED_TIME": "1"})
-    monkeypatch.setattr(run_hosted, "judge", judged_once({}))
+    monkeypatch.setattr(run_judge, "judge", judged_once({}))
     return clock
 
 

@@ -94,8 +94,11 @@ def first_parents(repository: Repository, tip: Sha) -> Mapping[Sha, int]:
     A commit that came in by a merge's second parent was never the branch's tip.
     """
     with _private(repository, tip) as private:
-        chain = private.output(["rev-list", "--first-parent", tip]).decode().split()
-    return {sha: place for place, sha in enumerate(reversed(chain))}
+        return _places(private.output(["rev-list", "--first-parent", tip]))
+
+
+def _places(listed: bytes) -> Mapping[Sha, int]:
+    return {sha: place for place, sha in enumerate(reversed(listed.decode().split()))}
 
 
 def branch_commits(remote: Remote, branch: str) -> Mapping[Sha, int]:
@@ -107,8 +110,7 @@ def branch_commits(remote: Remote, branch: str) -> Mapping[Sha, int]:
         done = remote.run(fetch, here)
         if done.returncode != 0:
             raise failure(done, "reading", branch)
-        chain = git(["rev-list", "--first-parent", "refs/mlbot/tip"], here).decode().split()
-    return {sha: place for place, sha in enumerate(reversed(chain))}
+        return _places(git(["rev-list", "--first-parent", "refs/mlbot/tip"], here))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

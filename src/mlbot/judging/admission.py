@@ -264,6 +264,6 @@ def is_outdated(asked: decision.Judge, report: Report) -> bool:
 
     An attempt that was merged onto a tip that the bot recorded is judged there: there is never a third training.
     """
-    if asked.trial or asked.pinned:
+    if asked.trial or asked.pinned or not isinstance(asked.subject, decision.PullRequestSubject):
         return False
     return any(model.verdict.reason is Reason.OUTDATED for model in report.models)

@@ -4,7 +4,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,10 +34,9 @@ from mlbot.judging.run_judge import (
     Rules,
     against,
     evidence_of,
-    judge,
+    judge_against,
     report_of,
     rules_of,
-    worse,
 )
 from mlbot.judging.trial import Change, TrialResult, trial_result
 from mlbot.judging.waivers import Resolved, ended, fresh, is_open, resolve
@@ -46,7 +45,7 @@ from mlbot.ledger.queries import verdicts
 from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.escape import one_line
 from mlbot.lib.record import Digest, Params, Sha, digest
-from mlbot.plan.comparison_point import BranchHistory, Point, comparison_point, push_point
+from mlbot.plan.comparison_point import BranchHistory, Point, comparison_points, push_point, without_restored
 from mlbot.plan.plan import MATRIX_LIMIT, Plan, PlannedModel
 from mlbot.plan.run_plan import Planning, PlanOptions, matrix_lines, plan_working_tree
 from mlbot.protocol.answer import RetrainRequest, WaiverRequest, recorded
@@ -107,6 +106,7 @@ class Assignment:
     deployments: tuple[DeploymentEntry, ...]
     points: Mapping[str, Point]
     """What each stale model is compared with; a trial's is not in it, whose baseline is the committed parameters."""
+    rules: Mapping[str, Digest]  # what each model is judged by, as the guarded branch has it now
     past: tuple[VerdictEntry, ...]  # of these verdicts those on commits that were the branch's tip
     judged: Mapping[str, VerdictEntry]
     """The verdicts on what was judged already by other rules, so that its files are there, by model."""
@@ -125,39 +125,34 @@ class Assignment:
 def assign(run: CIRun, decision: Judge) -> Assignment:
     """Fetch the commits of a decision, plan them, and say what each stale model is compared with."""
     tip = _fetch(run, decision)
+    chain = first_parents(run.repository, tip)
     if isinstance(decision.subject, PushSubject):
-        return _of_push(run, decision, tip)
-    planning = Planning.of(run.repository, _commits(run, decision, tip), outside=False)
+        return _of_push(run, decision, decision.subject, chain)
+    planning = Planning.of(run.repository, _commits(run, decision, tip, chain), outside=False)
     plan = _asked(planning.plan, decision)
     entries = _known(run, plan.stale, planning.plan)
-    history = BranchHistory.of(entries, decision.subject.branch, first_parents(run.repository, tip))
-    base = planning.commits.base
+    history = BranchHistory.of(entries, decision.subject.branch, chain)
     rules = rules_of(planning.sides.policy)
-    points = {
-        each.name: comparison_point(each, history, base, rules.get(each.name))
-        for each in plan.stale
-        if not _is_trial(decision, each)
-    }
-    restored = {name for name, point in points.items() if point.is_restored}
-    restored -= {each.name for each in plan.stale if each.requested}
-    return _assignment(decision, planning.with_plan(plan.settled(restored)), entries, history, points, {})
+    compared = [each for each in plan.stale if not _is_trial(decision, each)]
+    points = comparison_points(compared, history, planning.commits.base, rules)
+    planning = planning.with_plan(without_restored(plan, points))
+    return _assignment(decision, planning, entries, history, rules, points)
 
 
-def _of_push(run: CIRun, decision: Judge, tip: Sha) -> Assignment:
+def _of_push(run: CIRun, decision: Judge, subject: PushSubject, chain: Mapping[Sha, int]) -> Assignment:
     """The branch's own commit: what has no verdict by today's rules is judged, and compared with what was before it."""
-    sha, branch = decision.subject.sha, decision.subject.branch
-    commits = _commits(run, decision, tip, base=run.repository.find(f"{sha}^1"))
+    sha, branch = subject.sha, subject.branch
+    commits = _of_branch(run.repository, subject, run.repository.resolve(_POLICY))
     planning = Planning.of(run.repository, commits, outside=False)
     entries = _known(run, planning.plan.models, planning.plan)
-    history = BranchHistory.of(entries, branch, first_parents(run.repository, tip))
+    history, rules = BranchHistory.of(entries, branch, chain), rules_of(planning.sides.policy)
     last = history.last_judged_before(sha)
     if last not in {None, commits.base}:
         planning = Planning.of(run.repository, commits.model_copy(update={"base": last}), outside=False)
-    plan = planning.plan.unjudged(history.latest, rules_of(planning.sides.policy))
+    plan = planning.plan.unjudged(history.latest, rules)
     there = planning.sides.base.models if last and planning.sides.base else {}
     points = {each.name: push_point(each, history, sha, was_there=each.name in there) for each in plan.stale}
-    judged = {each.name: history.latest[each.name, each.key] for each in plan.stale if each.judged_before}
-    return _assignment(decision, planning.with_plan(plan), entries, history, points, judged)
+    return _assignment(decision, planning.with_plan(plan), entries, history, rules, points)
 
 
 def _assignment(
@@ -165,8 +160,8 @@ def _assignment(
     planning: Planning,
     entries: Sequence[Entry],
     history: BranchHistory,
+    rules: Mapping[str, Digest],
     points: Mapping[str, Point],
-    judged: Mapping[str, VerdictEntry],
 ) -> Assignment:
     return Assignment(
         decision=decision,
@@ -175,8 +170,9 @@ def _assignment(
         waivers=tuple(each for each in entries if isinstance(each, WaiverEntry)),
         deployments=tuple(each for each in entries if isinstance(each, DeploymentEntry)),
         points=points,
+        rules=rules,
         past=history.verdicts,
-        judged=judged,
+        judged={each.name: history.latest[each.name, each.key] for each in planning.plan.stale if each.judged_before},
     )
 
 
@@ -213,14 +209,18 @@ def _fetch(run: CIRun, decision: Judge) -> Sha:
     return repository.resolve(_POLICY)
 
 
-def _commits(run: CIRun, decision: Judge, tip: Sha, base: Sha | None = None) -> Commits:
-    """The commits of a subject: of a push nothing is merged, and `base` is what it is compared with."""
+def _of_branch(repository: Repository, subject: PushSubject, tip: Sha) -> Commits:
+    """The commits of a push: nothing is merged."""
+    policy = tip if CONFIG_FILE in repository.tree(tip).entries else None
+    base = repository.find(f"{subject.sha}^1")
+    return Commits(head=subject.sha, base=base, policy=policy, guarded=subject.branch)
+
+
+def _commits(run: CIRun, decision: Judge, tip: Sha, chain: Mapping[Sha, int]) -> Commits:
+    """The commits of a pull request or a merge group, merged into the branch's tip or into the one that is pinned."""
     repository, subject = run.repository, decision.subject
-    if isinstance(subject, PushSubject):
-        policy = tip if CONFIG_FILE in repository.tree(tip).entries else None
-        return Commits(head=subject.sha, base=base, policy=policy, guarded=subject.branch)
     pinned = _pinned(decision)
-    onto = pinned if pinned in first_parents(repository, tip) else None
+    onto = pinned if pinned in chain else None
     commits = commits_of(repository, subject.sha, Branch(name=subject.branch, sha=tip), onto=onto)
     if isinstance(subject, MergeGroupSubject) and commits.merged is not None:
         raise NotEvaluatedError(
@@ -361,21 +361,8 @@ def judge_run(run: CIRun, out: Path) -> Exit:
         run.console.result(f"problem={_problem(error)}")
         raise
     run.console.result(f"digest={_hand_over(run, judged, out / RECORDS)}")
-    run.console.result(f"again={str(any(map(_is_outdated, judged, _reports(judged, out / RECORDS)))).lower()}")
+    run.console.result(f"again={str(any(each.outdated for each in judged)).lower()}")
     return Exit.OK
-
-
-def _reports(judged: Sequence[JudgedSubject], records: Path) -> Iterator[Report | None]:
-    for each in judged:
-        path = records / each.folder / REPORT_FILE
-        yield Report.model_validate_json(path.read_bytes()) if path.is_file() else None
-
-
-def _is_outdated(judged: JudgedSubject, report: Report | None) -> bool:
-    decision = judged.decision
-    if report is None or not isinstance(decision, Judge) or not isinstance(decision.subject, PullRequestSubject):
-        return False
-    return is_outdated(decision, report)
 
 
 def _problem(error: MlbotError) -> str:
@@ -390,7 +377,7 @@ def _judged(run: CIRun, out: Path) -> list[JudgedSubject]:
         folder = subject_folder(len(judged))
         (out / RECORDS / folder).mkdir(parents=True, exist_ok=True)
         try:
-            judged.append(JudgedSubject(decision=_judge_subject(run, decision, out, folder), folder=folder))
+            judged.append(_judge_subject(run, decision, out, folder))
         except MlbotError as error:
             failed.append(error)
             judged.append(JudgedSubject(decision=decision, folder=folder, problem=_problem(error)))
@@ -416,11 +403,11 @@ def _files(records: Path) -> list[Path]:
     return sorted(path for path in records.rglob("*") if path.is_file())
 
 
-def _judge_subject(run: CIRun, decision: Decision, out: Path, folder: str) -> Decision:
+def _judge_subject(run: CIRun, decision: Decision, out: Path, folder: str) -> JudgedSubject:
     """Judge by the first of the head's runs that has the files for the merge of this pull request."""
     if not isinstance(decision, Judge):
         run.console.say(f"There is nothing to judge: {decision.kind}.")
-        return decision
+        return JudgedSubject(decision=decision, folder=folder)
     records = out / RECORDS / folder
     report = _judge(run, decision, records, out / ACCEPTED)
     for attempt in decision.others if _lacks_files(report) else ():
@@ -431,11 +418,11 @@ def _judge_subject(run: CIRun, decision: Decision, out: Path, folder: str) -> De
             break
     if _lacks_files(report) and decision.coming:
         run.console.say("The training of this pull request itself is under way; its end starts a judge.")
-        return decision.awaited()
+        return JudgedSubject(decision=decision.awaited(), folder=folder)
     _draw(report, records / CHARTS)
     (records / REPORT_FILE).write_text(report.model_dump_json(), encoding="utf-8")
     run.console.say(terminal(report, run.console.color, run.console.width))
-    return decision
+    return JudgedSubject(decision=decision, folder=folder, outdated=is_outdated(decision, report))
 
 
 def _lacks_files(report: Report) -> bool:
@@ -521,23 +508,19 @@ class ModelJudge:
     def judge(self, planned: PlannedModel) -> JudgeResult:
         """Fetch a model's files and judge them; against two baselines the worse result counts."""
         candidate = self._candidate(planned)
-        results = [self._judged(planned, candidate, each) for each in self._baselines(planned, candidate)]
-        return worse(results)
-
-    def _judged(self, planned: PlannedModel, candidate: SeedRuns, against: Against) -> JudgeResult:
+        baselines = self._baselines(planned, candidate)
         request = JudgeRequest(
             rule=self.rules.of(planned.name),
             candidate=candidate,
-            baseline=against.files,
-            compared=against.compared,
-            rules=rules_of(self.assignment.planning.sides.policy).get(planned.name),
+            baseline=baselines[0].files,
+            rules=self.assignment.rules.get(planned.name),
             planned=planned,
             overrides=self._overrides,
             past=tuple(entry for entry in self.assignment.past if entry.model == planned.name),
             live=self._live(planned),
             head=self.assignment.planning.configs.head.model(planned.name),
         )
-        return judge(request, progress=self.run.console.say)
+        return judge_against(request, baselines, progress=self.run.console.say)
 
     def _candidate(self, planned: PlannedModel) -> SeedRuns:
         """What was trained; of content that was judged already, and is judged by other rules now, its stored files."""

@@ -280,8 +280,12 @@ def rules_of(policy: PlannedSide | None) -> dict[Name, Digest]:
     return {model.name: rules_digest(model, inconclusive, policy.tree) for model in policy.config.models}
 
 
-def worse(results: Sequence[JudgeResult]) -> JudgeResult:
-    """The result that counts of one candidate compared with several baselines: the worst."""
+def judge_against(
+    request: JudgeRequest, baselines: Iterable[Against], *, progress: Callable[[str], None]
+) -> JudgeResult:
+    """Judge a candidate against each of several baselines; the worst result counts."""
+    requests = [replace(request, baseline=each.files, compared=each.compared) for each in baselines]
+    results = [judge(each, progress=progress) for each in requests]
     if len(results) == 1:
         return results[0]
     outcomes = [decide(_ALONE, [each.evidence]).outcome for each in results]

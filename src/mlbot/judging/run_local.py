@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,15 +26,15 @@ from mlbot.judging.run_judge import (
     against,
     evidence_of,
     judge,
+    judge_against,
     model_report,
     report_of,
     rules_of,
-    worse,
 )
 from mlbot.judging.waivers import ended
 from mlbot.ledger.entries import WaiverEntry
-from mlbot.ledger.queries import verdicts
-from mlbot.plan.comparison_point import BranchHistory, Point, comparison_point, push_point
+from mlbot.lib.record import Digest
+from mlbot.plan.comparison_point import BranchHistory, Point, comparison_points, push_point, without_restored
 from mlbot.plan.plan import PlannedModel
 from mlbot.plan.run_plan import Planning
 from mlbot.report.report import Report
@@ -130,11 +130,12 @@ def judge_commits(work: Work, console: Console) -> Report:
     started, repository, models = time.monotonic(), work.repository, work.options.models
     for path in repository.clean_up():
         console.say(f"Removed what a killed run left behind: {path}")
-    planning, points = _pointed(work, Planning.of(repository, work.commits, models))
+    pointed = _pointed(work, Planning.of(repository, work.commits, models))
+    planning = pointed.planning
     with ResultStore(repository.state_dir / "results") as store, ExitStack() as checkouts:
         trainer = Trainer(planning=planning, store=store, progress=console.say, jobs=work.options.jobs)
         rules = Rules(planning=planning, checkouts=checkouts, trusts_head=True)
-        results = [_judge(planned, points[planned.name], trainer, rules, console) for planned in planning.plan.stale]
+        results = [_judge(planned, pointed, trainer, rules, console) for planned in planning.plan.stale]
         if models:
             planning = planning.with_plan(planning.plan.model_copy(update={"deleted": ()}))
         evidence = evidence_of(planning, results)
@@ -152,23 +153,32 @@ def judge_commits(work: Work, console: Console) -> Report:
     return report
 
 
-def _pointed(work: Work, planning: Planning) -> tuple[Planning, dict[str, Point]]:
-    """What is judged, and what each model is compared with, by this clone's copy of the ledger."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Pointed:
+    """What is judged, what each model is compared with, and what the ledger of this clone knows of it."""
+
+    planning: Planning
+    points: Mapping[str, Point]
+    history: BranchHistory
+    rules: Mapping[str, Digest]
+
+
+def _pointed(work: Work, planning: Planning) -> _Pointed:
     commits, plan, models = work.commits, planning.plan, work.options.models
     tip = commits.policy or commits.base
     chain = first_parents(work.repository, tip) if tip else {}
     history = BranchHistory.of(read_local(work.repository.root, "verdict").entries, commits.guarded, chain)
+    rules = rules_of(planning.sides.policy)
     if work.pushed:
-        plan = plan if models else plan.unjudged(history.latest, rules_of(planning.sides.policy))
+        plan = plan if models else plan.unjudged(history.latest, rules)
         there = planning.sides.base.models if history.last_judged_before(commits.head) and planning.sides.base else {}
         points = {
             each.name: push_point(each, history, commits.head, was_there=each.name in there) for each in plan.stale
         }
-        return planning.with_plan(plan), points
-    rules = rules_of(planning.sides.policy)
-    points = {each.name: comparison_point(each, history, commits.base, rules.get(each.name)) for each in plan.stale}
-    restored = {each.name for each in plan.stale if points[each.name].is_restored and not each.requested}
-    return planning.with_plan(plan.settled(restored)), points
+    else:
+        points = comparison_points(plan.stale, history, commits.base, rules)
+        plan = without_restored(plan, points)
+    return _Pointed(planning=planning.with_plan(plan), points=points, history=history, rules=rules)
 
 
 def _baselines(planned: PlannedModel, point: Point, trainer: Trainer) -> tuple[Against, ...]:
@@ -185,28 +195,25 @@ def _baselines(planned: PlannedModel, point: Point, trainer: Trainer) -> tuple[A
     return tuple(against(point, tip, last))
 
 
-def _judge(planned: PlannedModel, point: Point, trainer: Trainer, rules: Rules, console: Console) -> JudgeResult:
+def _judge(planned: PlannedModel, pointed: _Pointed, trainer: Trainer, rules: Rules, console: Console) -> JudgeResult:
     for reason in planned.reasons:
         console.say(f"{planned.name} is stale: {reason.text}")
     planning, root = trainer.planning, trainer.planning.repository.root
     candidate = SeedRuns(runs=tuple(map(SeedRun.of, trainer.candidate(planned))))
     folder = Path(rules.checkouts.enter_context(tempfile.TemporaryDirectory(prefix="mlbot-live-")))
     not_trained = (Against(files=_NOT_TRAINED),)
-    requests = [
-        JudgeRequest(
-            rule=rules.of(planned.name),
-            candidate=candidate,
-            baseline=each.files,
-            compared=each.compared,
-            rules=rules_of(planning.sides.policy).get(planned.name),
-            planned=planned,
-            past=tuple(verdicts(read_local(root, "verdict", planned.name).entries)),
-            live=live_locally(planning.configs.policy, root, planned.name, folder),
-            head=planning.configs.head.model(planned.name),
-        )
-        for each in (not_trained if candidate.failures else _baselines(planned, point, trainer))
-    ]
-    return worse([judge(request, progress=console.say) for request in requests])
+    baselines = not_trained if candidate.failures else _baselines(planned, pointed.points[planned.name], trainer)
+    request = JudgeRequest(
+        rule=rules.of(planned.name),
+        candidate=candidate,
+        baseline=baselines[0].files,
+        rules=pointed.rules.get(planned.name),
+        planned=planned,
+        past=tuple(each for each in pointed.history.verdicts if each.model == planned.name),
+        live=live_locally(planning.configs.policy, root, planned.name, folder),
+        head=planning.configs.head.model(planned.name),
+    )
+    return judge_against(request, baselines, progress=console.say)
 
 
 _NOT_TRAINED = Problem.of(Reason.NO_BASELINE, "candidate-failed")

@@ -45,18 +45,6 @@ def latest_by_key(entries: Iterable[Entry], branch: str | None = None) -> dict[t
     return {(entry.model, entry.key): entry for entry in verdicts(entries, branch)}
 
 
-def judged_models(entries: Iterable[Entry], branch: str | None = None) -> dict[tuple[Name, Digest], VerdictEntry]:
-    """The models that may serve as a baseline, by model and content key, with where their bytes are."""
-    latest = latest_by_key(entries, branch)
-    return {key: entry for key, entry in latest.items() if entry.outcome in USABLE and entry.files}
-
-
-def passed(entries: Iterable[Entry], branch: str, model: Name, key: Digest, digest: Digest) -> VerdictEntry | None:
-    """The verdict that lets these bytes be released: the latest on the key, and it is a pass of this very digest."""
-    entry = latest_by_key(entries, branch).get((model, key))
-    return entry if entry and entry.outcome is Outcome.PASS and entry.digest == digest else None
-
-
 def latest_of_commit(entries: Iterable[Entry], commit: Sha, branch: str | None = None) -> dict[Name, VerdictEntry]:
     """The latest verdict on each model of a commit."""
     return {entry.model: entry for entry in verdicts(entries, branch) if entry.commit == commit}

@@ -13,7 +13,7 @@ from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import Compared, Source, VerdictEntry
 from mlbot.ledger.queries import USABLE, verdicts
 from mlbot.lib.record import Digest, Name, Record, Sha
-from mlbot.plan.plan import PlannedModel, StaleCode
+from mlbot.plan.plan import Plan, PlannedModel, StaleCode
 from mlbot.verdict.verdict import Problem
 
 
@@ -23,11 +23,6 @@ class Point(Record):
     source: Source
     entry: VerdictEntry | None = None  # a judged model of the branch
     train: Sha | None = None  # a commit of the branch to train; with an entry the worse comparison counts
-
-    @property
-    def is_restored(self) -> bool:
-        """Whether the candidate is the last usable model, so that there is nothing to judge."""
-        return self.source is Source.RESTORED
 
     @property
     def compared(self) -> Compared:
@@ -83,9 +78,10 @@ class BranchHistory:
                 found.setdefault(each.model, []).append(each)
         return {model: tuple(each) for model, each in found.items()}
 
-    def judged(self, model: Name) -> bool:
-        """Whether there is any verdict on a model, whatever it came to."""
-        return any(each.model == model for each in self.verdicts)
+    @cached_property
+    def judged(self) -> frozenset[Name]:
+        """The models with any verdict, whatever it came to."""
+        return frozenset(each.model for each in self.verdicts)
 
     def last_usable(self, model: Name, *, before: Sha | None = None, but: Digest | None = None) -> VerdictEntry | None:
         """The model that a change has to hold up against: the newest on the branch's commits that may serve.
@@ -121,6 +117,19 @@ def comparison_point(
     return _last_usable(Source.FAILED if verdict.outcome is Outcome.FAIL else Source.BROKEN, planned, last, rules)
 
 
+def comparison_points(
+    models: Iterable[PlannedModel], history: BranchHistory, base: Sha | None, rules: Mapping[Name, Digest]
+) -> dict[Name, Point]:
+    """What each of several models is compared with."""
+    return {each.name: comparison_point(each, history, base, rules.get(each.name)) for each in models}
+
+
+def without_restored(plan: Plan, points: Mapping[Name, Point]) -> Plan:
+    """The plan in which nothing is judged that is the branch's last usable model, unless somebody asked for it."""
+    restored = {each.name for each in plan.stale if not each.requested}
+    return plan.settled({name for name in restored & points.keys() if points[name].source is Source.RESTORED})
+
+
 def push_point(planned: PlannedModel, history: BranchHistory, commit: Sha, *, was_there: bool) -> Point:
     """What a model of the guarded branch's own commit is compared with: what the branch had before.
 
@@ -129,7 +138,7 @@ def push_point(planned: PlannedModel, history: BranchHistory, commit: Sha, *, wa
     before = history.last_usable(planned.name, before=commit, but=planned.key)
     if before is not None:
         return Point(source=Source.BEFORE, entry=before)
-    lost = (was_there or planned.name in history.elsewhere) and not history.judged(planned.name)
+    lost = (was_there or planned.name in history.elsewhere) and planned.name not in history.judged
     return Point(source=Source.LOST if lost else Source.NEW)
 
 
@@ -140,7 +149,7 @@ def _without_base(
     codes = {reason.code for reason in planned.reasons}
     # A branch whose config is gone for a moment still had its models: taking it away and back lowers no bar.
     new = StaleCode.NEW in codes
-    if (new and last is None) or (StaleCode.NO_BASELINE in codes and not history.judged(planned.name)):
+    if (new and last is None) or (StaleCode.NO_BASELINE in codes and planned.name not in history.judged):
         return Point(source=Source.NEW)
     return _last_usable(Source.BEFORE if new else Source.BROKEN, planned, last, rules)
 

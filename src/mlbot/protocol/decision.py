@@ -209,6 +209,7 @@ class JudgedSubject(Record):
     decision: Annotated[Decision, Field(discriminator="kind")]
     folder: str  # where its files lie among those handed over: empty, or with a slash at its end
     problem: str = ""  # why it could not be judged, where another one could
+    outdated: bool = False  # whether the guarded branch has outdated the training, so that it runs again
 
 
 class Handover(Record):
