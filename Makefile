@@ -49,7 +49,7 @@ bench: $(READY) ## Measure speed, memory and error rates side by side with peers
 	@$(BIN)/python -m benchmarks
 
 LOCK = .venvs/lock/bin/uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
-  --no-emit-package mlbot --quiet
+  --no-emit-package mlbot-ci --quiet
 
 gto: $(READY) ## Install the peer that the registry is compared with, into .venvs/gto
 	@$(BIN)/python -m tests.support.gto_peer

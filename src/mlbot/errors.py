@@ -3,6 +3,8 @@
 from enum import IntEnum
 from importlib.util import find_spec
 
+from mlbot import DISTRIBUTION
+
 
 class Exit(IntEnum):
     """The exit codes of the command line, a contract."""
@@ -56,13 +58,18 @@ class RefusedError(MlbotError):
     exit_code = Exit.REFUSED
 
 
+def installing(extra: str) -> str:
+    """The command that installs an optional part."""
+    return f"pip install '{DISTRIBUTION}[{extra}]'"
+
+
 class MissingExtraError(MlbotError):
     """An optional part of mlbot is not installed."""
 
     def __init__(self, extra: str, *, needed_for: str) -> None:
         super().__init__(
             f"{needed_for} needs the optional part '{extra}', which is not installed.",
-            hint=f"Install it: pip install 'mlbot[{extra}]'",
+            hint=f"Install it: {installing(extra)}",
         )
 
 

@@ -60,7 +60,7 @@ def test_the_bot_is_small_and_needs_nothing_else(tmp_path: Path) -> None:
     for arguments in (["judge", "x.onnx"], ["run"], ["demo"]):
         said = subprocess.run([mlbot, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
         assert said.returncode == Exit.USAGE
-        assert said.stderr.splitlines()[1:] == ["  Install it: pip install 'mlbot[ml]'"]
+        assert said.stderr.splitlines()[1:] == ["  Install it: pip install 'mlbot-ci[ml]'"]
 
 
 HOSTILE = (
@@ -208,7 +208,7 @@ def test_the_bot_runs_with_what_it_installs() -> None:
     command = [sys.executable, "-c", ALONE, " ".join(locked())]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.split() == ["mlbot", __version__, "0", *[str(int(Exit.USAGE))] * 3]
-    assert done.stderr.count("  Install it: pip install 'mlbot[ml]'\n") == 3
+    assert done.stderr.count("  Install it: pip install 'mlbot-ci[ml]'\n") == 3
 
 
 def test_an_unknown_extra_is_refused_with_the_hint(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_python_and_uv_are_there_and_install_nothing(github: FakeGitHub, actions
         with: {{path: x, key: y}}
       - shell: bash
         run: |
-          pip install --quiet mlbot
+          pip install --quiet mlbot-ci
           python -m pip install other
           uv pip install third
           python -c "import mlbot"
@@ -156,7 +156,7 @@ def test_python_and_uv_are_there_and_install_nothing(github: FakeGitHub, actions
 """
     log = run(github, actions, job(steps, "{}"))
     assert actions.installed == [
-        "pip install --quiet mlbot", "pip install other", "uv pip install third", "pip install fourth",
+        "pip install --quiet mlbot-ci", "pip install other", "uv pip install third", "pip install fourth",
         "uv run mlbot --version",
     ]  # fmt: skip
     assert log.count("mlbot") == 2

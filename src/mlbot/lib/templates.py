@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlbot import DISTRIBUTION
 from mlbot.errors import NotEvaluatedError
 from mlbot.lib import escape, figures
 from mlbot.lib.version import shorten, truncate_login
@@ -133,5 +134,5 @@ def _folder(name: str, package: Path = Path(__file__).parents[1]) -> Path:
     raise NotEvaluatedError(
         f"The folder '{name}' of mlbot is missing.",
         where=str(package),
-        hint="The installation is damaged; install it again: pip install --force-reinstall mlbot",
+        hint=f"The installation is damaged; install it again: pip install --force-reinstall {DISTRIBUTION}",
     )

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mlbot.errors import NotEvaluatedError
+from mlbot.errors import NotEvaluatedError, installing
 from mlbot.ml import disable_telemetry
 from mlbot.ml.protocol import CLASSES_KEY, FEATURES_KEY
 from mlbot.protocol.artifacts import Parity
@@ -176,7 +176,7 @@ def convert(estimator: Any, sample: Sample) -> "onnx.ModelProto":
     try:
         model = _to_onnx(whole, sample, options)
     except ImportError as error:
-        raise ExportError(f"The export to ONNX cannot start: {error}", hint="pip install 'mlbot[ml]'") from error
+        raise ExportError(f"The export to ONNX cannot start: {error}", hint=installing("ml")) from error
     except Exception as error:  # skl2onnx raises whatever its converters do, down to bare RuntimeError
         raise _explained(error, estimator) from error
     name_inputs(model, list(sample.feed))
