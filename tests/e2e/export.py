@@ -25,8 +25,8 @@ from tests.fake_github.workflow_file import FOLDER, WorkflowError, WorkflowFile
 from tests.fake_github.world import World
 
 OWNER: Final = "mlbot-ci/mlbot"
-STRIPPED_WORKFLOW: Final = ("concurrency", "permissions", "run-name")
-STRIPPED_JOB: Final = ("concurrency", "permissions", "environment")
+STRIPPED_WORKFLOW: Final = ("cache-mode", "concurrency", "permissions", "run-name")
+STRIPPED_JOB: Final = ("cache-mode", "concurrency", "permissions", "environment")
 MAX_CALLS: Final = 10
 REFUSED: Final = "this ref is not allowed to deploy to an environment, due to its protection rules"
 
@@ -228,6 +228,8 @@ class Exporter:
         if uses is None or uses.startswith("./"):
             return dict(step)
         name, _, ref = uses.partition("@")
+        if name.startswith("$/"):  # of the repository whose workflow this is, at its commit
+            name = f"{OWNER}/{name.removeprefix('$/')}"
         if name.startswith(f"{OWNER}/"):
             self._actions(token, number)
             return dict(step) | {"uses": f"{name}@job{number}"}
