@@ -13,7 +13,7 @@ from mlbot.config.schema import parse_config
 from mlbot.config.yaml import load
 from mlbot.delivery.request import FIELDS
 from mlbot.gates.metric import Task
-from mlbot.lib.constants import ACTIONS_REF, ACTIONS_REPOSITORY, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
+from mlbot.lib.constants import ACTIONS_REF, ACTIONS_REPOSITORY, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
 from mlbot.setup import scaffold
 from mlbot.setup.detect import Table
 from mlbot.setup.scaffold import METRICS, Choices, Draft, Facts, Gap, propose
@@ -135,11 +135,28 @@ def test_the_release_workflow_listens_to_tags_of_versions_and_to_people() -> Non
     assert workflow["jobs"]["release"]["if"] == "github.event_name == 'workflow_dispatch'"
 
 
+def test_the_watch_sees_every_run_and_holds_no_more_than_the_right_to_set_a_status() -> None:
+    workflow = yaml.safe_load(scaffold.watch_workflow(guard=("main", "release/*")))
+    assert workflow[True] == {"workflow_run": {"workflows": ["**"], "types": ["requested"]}}
+    job = workflow["jobs"]["watch"]
+    assert (workflow["permissions"], job["permissions"]) == ({}, {"statuses": "write"})
+    assert f"path != '{TRAIN_PATH}' ||" in job["if"]
+    (step,) = job["steps"]
+    assert step["uses"] == f"{ACTIONS_REPOSITORY}/actions/pending@{ACTIONS_REF}"
+    assert step["with"]["contexts"] == "mlbot mlbot/main mlbot/release"
+    inputs = yaml.safe_load((ROOT / "actions/pending/action.yml").read_text())["inputs"]
+    assert set(step["with"]) <= set(inputs)
+
+
+ROOT = Path(__file__).parents[2]
+
+
 def written(folder: Path) -> Path:
     for path, text in (
         (TRAIN_PATH, scaffold.train_workflow(guard=("main",), install=INSTALL)),
         (JUDGE_PATH, scaffold.judge_workflow(install=INSTALL)),
         (RELEASE_PATH, scaffold.release_workflow()),
+        (WATCH_PATH, scaffold.watch_workflow(guard=("main", "release/*"))),
     ):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)
@@ -155,14 +172,14 @@ def test_github_accepts_the_workflows(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_zizmor_finds_nothing_beyond_two_listed_ignores(tmp_path: Path) -> None:
-    config = Path(__file__).parents[2] / ".github" / "zizmor.yml"
+def test_zizmor_finds_nothing_beyond_the_listed_ignores(tmp_path: Path) -> None:
+    config = ROOT / ".github" / "zizmor.yml"
     tool = Path(sys.executable).with_name("zizmor")
     command: list[str | Path] = [tool, "--offline", "--pedantic", "--no-progress", "--color=never"]
     command += ["--config", config, written(tmp_path)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
-    assert "2 ignored" in done.stdout + done.stderr
+    assert "4 ignored" in done.stdout + done.stderr
     assert scaffold.judge_workflow(install=INSTALL).count("zizmor: ignore[dangerous-triggers] ") == 2
 
 

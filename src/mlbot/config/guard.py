@@ -53,6 +53,11 @@ def context_to_require(entry: str, entries: Sequence[str]) -> str:
     return own_context(entry) if len(entries) > 1 else STATUS
 
 
+def contexts(entries: Sequence[str]) -> tuple[str, ...]:
+    """Every status of a repository: that of a commit, and where there are several entries that of each."""
+    return tuple(dict.fromkeys((STATUS, *(context_to_require(each, entries) for each in entries))))
+
+
 def sample_of(entry: str) -> str:
     """A branch that an entry is for."""
     return entry.replace("**", "x/x").replace("*", "x")

@@ -8,6 +8,7 @@ ACTIONS_REPOSITORY = "mlbot-ci/mlbot"
 ACTIONS_REF = "v1"  # the release that users' workflows call
 TRAIN_PATH = ".github/workflows/mlbot.yml"  # the workflow of a user's repository that trains, in the sandbox
 JUDGE_PATH = ".github/workflows/mlbot-judge.yml"  # the workflow of a user's repository that judges, in trust
+WATCH_PATH = ".github/workflows/mlbot-watch.yml"  # the one that sees what calls itself otherwise
 STATUS = "mlbot"  # the commit status to require
 ACTIONS_BOT = "github-actions[bot]"  # who a job's own token speaks as
 RELEASE_PATH = ".github/workflows/mlbot-release.yml"  # the workflow of a user's repository that releases, in trust

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from mlbot.config.errors import is_delivered_name
-from mlbot.config.guard import context_to_require
+from mlbot.config.guard import context_to_require, contexts
 from mlbot.errors import UsageError
 from mlbot.gates.metric import Task
-from mlbot.lib.constants import ACTIONS_REF, ACTIONS_REPOSITORY, JUDGE_PATH
+from mlbot.lib.constants import ACTIONS_REF, ACTIONS_REPOSITORY, JUDGE_PATH, TRAIN_PATH
 from mlbot.lib.record import Name, Record, resolve
 from mlbot.lib.templates import environment
 from mlbot.lib.tree import is_url
@@ -255,6 +255,12 @@ def train_workflow(*, guard: Sequence[str], install: str) -> str:
 def judge_workflow(*, install: str) -> str:
     """The workflow that judges; it installs too, for a baseline may have to be trained."""
     return _filled("mlbot-judge.yml.j2", install=install, **_published())
+
+
+def watch_workflow(*, guard: Sequence[str]) -> str:
+    """The workflow that sets the statuses where a pull request's run is not mlbot's."""
+    actions = f"{ACTIONS_REPOSITORY}/actions"
+    return _filled("mlbot-watch.yml.j2", actions=actions, ref=ACTIONS_REF, train=TRAIN_PATH, contexts=contexts(guard))
 
 
 def release_workflow() -> str:
