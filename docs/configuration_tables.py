@@ -1,10 +1,10 @@
-"""Write the tables of docs/configuration.md anew from config/schema.py: `python docs/configuration_tables.py`."""
+"""Write the tables of docs/configuration.md anew from config/: `python docs/configuration_tables.py`."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlbot.config import schema
+from mlbot.config import actions, schema
 from mlbot.config.kinds import Setting, settings_of, words_of
 from mlbot.gates.metric import CATALOGUE, Task
 
@@ -29,8 +29,9 @@ def _settings(names: list[str]) -> Iterator[str]:
     yield "|---|---|---|"
     for name in names:
         prefix, _, section = name.rpartition(".")
-        words = words_of(getattr(schema, section))
-        for key, setting in settings_of(getattr(schema, section)).items():
+        found = getattr(schema, section, None) or getattr(actions, section)
+        words = words_of(found)
+        for key, setting in settings_of(found).items():
             means, _, left_out = words[setting.field].partition(" Left out: ")
             path = f"{prefix}.{key}" if prefix else key
             yield f"| `{path}` | {means.removesuffix('.')} | {left_out.removesuffix('.') or _default(setting)} |"

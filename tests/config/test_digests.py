@@ -68,6 +68,7 @@ DUMPED = {
 @pytest.mark.parametrize("file", DUMPED)
 def test_the_json_of_a_config_is_that_of_the_landed_version(file: str) -> None:
     facts = json.loads(read((DATA / file).read_bytes()).model_dump_json())
+    assert facts.pop("actions")["form"] is None  # came later, and no digest of a model is of it
     for model in facts["models"]:
         for metric in model["metrics"]:
             metric["tasks"].sort()

@@ -275,8 +275,12 @@ def test_its_defaults_are_valid_and_change_nothing() -> None:
         "approvals": 0,
         "author": False,
         "requests": 50,
+        "environment": "mlbot-store",
+        "lfs": False,
+        "retention-days": 5,
     }
     text = "inconclusive: {pull_request: warn, promotion: block}\nwaivers: {author: false}\n" + texts.SMALL
+    text = "actions: {lfs: false, retention-days: 5, runs-on: ubuntu-latest}\n" + text
     text = "version: 1\n" + text
     explicit = (
         text.replace("run: make", "run: make\n      seeds: 3\n      timeout: 30m\n      runs-on: ubuntu-latest")

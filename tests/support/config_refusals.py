@@ -37,7 +37,7 @@ _TRAINING_AND_DATA = [
     Case(
         "models:",
         "zzz: 1\nmodels:",
-        '2: zzz: found the unknown key "zzz" → write version, models, guard, inconclusive, waivers, store or environ',
+        '2: zzz: found the unknown key "zzz" → write version, models, guard, inconclusive, waivers, store, environ',
     ),
     Case("m:", "'a b':", '3: models."a b": found the name "a b" → write a name of letters and digits, with `.`, `_`,'),
     Case(TASK, "task: binry", '4: models.m.task: found "binry" → write binary'),

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
 from mlbot.config import kinds
+from mlbot.config.actions import Actions
 from mlbot.config.errors import (
     DELIVERED_FORM,
     DELIVERED_WORDS,
@@ -626,6 +627,9 @@ class Config(Section):
         tuple[EnvironmentConfig, ...], named(EnvironmentConfig, "a mapping from the name of each environment")
     ] = ()
     """Where models can be deployed, by name; names are like those of models. Left out: none."""
+    actions: Annotated[Actions, inside(Actions)] = Actions()
+    """How the workflows are written: their form, their runners, and what each job may reach.
+    Left out: small files that call mlbot's workflows, on GitHub's runners, without a secret."""
 
     @classmethod
     def rules(cls, context: Context) -> Iterator[Problem]:
