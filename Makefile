@@ -14,7 +14,7 @@ PYTEST = $(BIN)/python -m pytest -n auto --dist worksteal
 # A variable of some containers: with it every process that a test starts would compile what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-stories test-nightly lint bench gto lock clean
+.PHONY: help demo test test-stories test-nightly lint bench dist gto lock clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,23 @@ lint: $(READY) ## Check style and types
 bench: $(READY) ## Measure speed, memory and error rates side by side with peers
 	@$(BIN)/python -m benchmarks
 
+DIST = .venvs/dist/bin
+ALONE = .venvs/alone/bin
+
+dist: ## Build wheel and sdist of the last commit, check both, and run the wheel alone
+	@test -x $(DIST)/python || $(PYTHON) -m venv .venvs/dist
+	@$(DIST)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dist.txt
+	@rm -rf dist .venvs/source && mkdir -p .venvs/source
+	@git archive HEAD | tar -x -C .venvs/source
+	@git rev-parse HEAD > .venvs/source/src/mlbot/commit
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(DIST)/python -m build --no-isolation --outdir dist .venvs/source > .venvs/dist/log
+	@$(DIST)/twine check --strict dist/*
+	@$(PYTHON) -I tools/dist_check.py dist
+	@$(PYTHON) -m venv --clear .venvs/alone
+	@$(ALONE)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/ml.txt
+	@$(ALONE)/pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
+	@cd / && env -i PATH="$(abspath $(ALONE)):$$PATH" HOME="$$(mktemp -d)" bash -euc 'mlbot --version; mlbot demo'
+
 LOCK = .venvs/lock/bin/uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
   --no-emit-package mlbot-ci --quiet
 
@@ -60,6 +77,7 @@ lock: ## Resolve the dependencies anew (hashes, no addresses)
 	@$(LOCK) pyproject.toml --constraint requirements/dev.txt --output-file requirements/bot.txt
 	@$(LOCK) pyproject.toml --extra ml --constraint requirements/dev.txt --output-file requirements/ml.txt
 	@$(LOCK) pyproject.toml --extra deploy --constraint requirements/dev.txt --output-file requirements/deploy.txt
+	@$(LOCK) requirements/dist.in --constraint requirements/dev.txt --output-file requirements/dist.txt
 	@$(LOCK) requirements/gto.in --python-version 3.11 --output-file requirements/gto.txt
 
 clean: ## Remove what the other targets made

@@ -17,8 +17,9 @@ COMMAND = re.compile(
     r"\b(?:(?P<runner>uvx|uv tool run|pipx run)"
     r"|pip[0-9.]* (?:install|download|wheel)|uv (?:add|tool (?:install|upgrade))|pipx (?:install|upgrade|inject)"
     r"|(?:poetry|pdm|rye|hatch|pixi) add|(?:conda|mamba|micromamba) install|pipenv install)"
-    r"\s(?P<words>[^\n`;|&]*)"
+    r"\s(?P<words>(?:[^\n`;|&\"']|[\"'](?!,))*)"
 )
+ARGUMENTS = re.compile(r"""["'](?:install|add)["'],(?:\s*["'][^"']*["'],)*\s*["']mlbot(?:[^\w"'-][^"']*)?["']""")
 SOURCE = re.compile(r"--(?:from|spec|with)[ =]+(\S+)")
 EXTRAS = re.compile(r"(?<![\w./-])mlbot\[[a-z{]")
 REQUIREMENT = re.compile(r"(?<![\w./@-])mlbot\s*(?:\[[^\]]*\]\s*)?(?:===|==|~=|>=|<=|!=)\s*\d")
@@ -31,7 +32,7 @@ def wrong(text: str, path: str = "") -> list[str]:
     """Whatever in a text would install the package named `mlbot`, or asks for its metadata."""
     text = text.replace("\\\n", " ")
     found = [match[0] for match in COMMAND.finditer(text) if "mlbot" in installed(match)]
-    found += [match[0] for pattern in (EXTRAS, REQUIREMENT, LOOKED_UP) for match in pattern.finditer(text)]
+    found += [match[0] for pattern in (ARGUMENTS, EXTRAS, REQUIREMENT, LOOKED_UP) for match in pattern.finditer(text)]
     return found + ([match[0] for match in LISTED.finditer(text)] if LISTS.search(path) else [])
 
 
@@ -66,7 +67,8 @@ def test_no_text_of_the_project_installs_anything_else() -> None:
         "uvx --from {} mlbot demo", "uv tool run --from={} mlbot", "pipx install {}", "pipx run {}", "poetry add {}",
         "pipx run --spec {} mlbot demo", "conda install {}", "pip install --quiet \\\n  {}", "Run `pip install {}`.",
         "needs = f\"'{}[{{extra}}]'\"", "{}[ml,deploy]", "{}==1.0.0rc1", 'dependencies = ["{}>=1"]', "{} ~= 1.0",
-        'importlib.metadata.version("{}")', "distribution('{}')",
+        'run("uv", "pip", "install", "-U", "{}")', "['uv', 'add', '{}>1']", 'importlib.metadata.version("{}")',
+        "distribution('{}')",
     ],
 )  # fmt: skip
 def test_whatever_installs_is_seen(line: str) -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from importlib.metadata import PathDistribution
 from pathlib import Path
@@ -11,12 +12,12 @@ import pytest
 from tests.support import samples
 from tests.support.once import once
 
+import dist_check
 from mlbot import __version__, entry
 from mlbot.errors import Exit
 from mlbot.report.markdown import markdown
 
 ROOT = Path(__file__).parents[1]
-PLACES = {"src/mlbot": "mlbot", "templates": "mlbot/templates", "examples/adult-income": "mlbot/examples/adult-income"}
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +37,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ]
         subprocess.run(command, check=True, capture_output=True)
         (wheel,) = (folder / "dist").glob("mlbot*.whl")
-        zipfile.ZipFile(wheel).extractall(folder / "site")
+        zipfile.ZipFile(wheel).extractall(folder / "site")  # noqa: S202 - built a moment ago
 
     return once(tmp_path_factory, "wheel", make) / "site"
 
@@ -56,17 +57,34 @@ def run(site: Path, *arguments: str, stdin: str = "") -> str:
     return done.stdout
 
 
-def committed(folder: str) -> set[str]:
-    """The files of a folder that git knows."""
-    listed = subprocess.run(["git", "ls-files", folder], cwd=ROOT, capture_output=True, text=True, check=True)
-    return {line.removeprefix(f"{folder}/") for line in listed.stdout.splitlines() if (ROOT / line).exists()}
-
-
 def test_it_has_every_file_and_no_other(site: Path) -> None:
-    found = {str(path.relative_to(site)) for path in site.rglob("*") if path.is_file()}
-    wanted = {f"{place}/{name}" for folder, place in PLACES.items() for name in committed(folder)}
-    assert {name for name in found if ".dist-info/" not in name} == wanted
-    assert "mlbot/py.typed" in found
+    (wheel,) = (site.parent / "dist").glob("*.whl")
+    wanted = dist_check.of_wheel(ROOT)
+    assert list(dist_check.wheel_faults(wheel, wanted)) == []
+    assert {"mlbot/py.typed", "mlbot/templates/comment.md.j2", "mlbot/workflows/judge.yml"} <= wanted
+    assert "mlbot/workflows/publish.yml" not in wanted
+
+
+def test_what_a_wheel_or_an_sdist_lacks_or_should_not_have_is_named(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.whl", "w") as wheel:
+        for name in ("mlbot/a.py", "mlbot/commit", "x.dist-info/METADATA", "tests/test_a.py", "mlbot/.env"):
+            wheel.writestr(name, "")
+    assert list(dist_check.wheel_faults(tmp_path / "x.whl", {"mlbot/a.py", "mlbot/templates/b.j2"})) == [
+        "x.whl lacks mlbot/templates/b.j2",
+        "x.whl has mlbot/.env, which belongs to no wheel",
+        "x.whl has tests/test_a.py, which belongs to no wheel",
+    ]
+    with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as sdist:
+        for name in ("PKG-INFO", "pyproject.toml", "src/mlbot/a.py", "src/mlbot/commit", "src/mlbot/secret.txt"):
+            sdist.addfile(tarfile.TarInfo(f"x-1/{name}"))
+    files = {"pyproject.toml", "src/mlbot/a.py", "tests/test_a.py", ".gitignore"}
+    assert list(dist_check.sdist_faults(tmp_path / "x.tar.gz", files)) == [
+        "x.tar.gz lacks tests/test_a.py",
+        "x.tar.gz has src/mlbot/secret.txt, which git does not know",
+    ]
+    (tmp_path / "notes.txt").touch()
+    (fault,) = dist_check.faults(tmp_path, ROOT)
+    assert fault.endswith("holds ['notes.txt', 'x.tar.gz', 'x.whl'], not one wheel and one sdist")
 
 
 def test_its_metadata_name_the_command_and_what_it_needs(site: Path) -> None:
@@ -79,8 +97,9 @@ def test_its_metadata_name_the_command_and_what_it_needs(site: Path) -> None:
 
 
 def test_it_is_the_wheel_that_runs(site: Path) -> None:
-    code = "from mlbot.lib.templates import examples, templates; print(templates(), examples())"
-    assert run(site, "-c", code).split() == [str(site / "mlbot" / name) for name in ("templates", "examples")]
+    code = "from mlbot.lib.templates import *; print(templates(), examples(), workflows(), commit())"
+    inside = [str(site / "mlbot" / name) for name in ("templates", "examples", "workflows")]
+    assert run(site, "-c", code).split() == [*inside, "None"]
     assert run(site, "-m", "mlbot", "--version") == f"mlbot {__version__}\n"
 
 

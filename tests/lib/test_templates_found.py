@@ -11,6 +11,13 @@ from mlbot.lib import templates
 def test_found() -> None:
     assert (templates.templates() / "comment.md.j2").is_file()
     assert (templates.examples() / "adult-income").is_dir()
+    assert (templates.workflows() / "judge.yml").is_file()
+
+
+def test_a_wheel_says_of_which_commit_it_was_built_and_a_checkout_does_not(tmp_path: Path) -> None:
+    assert templates.commit() is None
+    (tmp_path / "commit").write_text("c0ffee\n")
+    assert templates.commit(tmp_path) == "c0ffee"
 
 
 def test_a_damaged_installation_says_how_to_fix_it(tmp_path: Path) -> None:

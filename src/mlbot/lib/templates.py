@@ -13,6 +13,8 @@ from mlbot.lib.version import shorten, truncate_login
 if TYPE_CHECKING:
     import jinja2
 
+PACKAGE = Path(__file__).parents[1]
+
 
 @cache
 def environment() -> "jinja2.Environment":
@@ -123,11 +125,26 @@ def examples() -> Path:
     return _folder("examples")
 
 
-def _folder(name: str, package: Path = Path(__file__).parents[1]) -> Path:
-    """`mlbot/<name>` in a wheel; beside `src/` in an editable checkout."""
+def workflows() -> Path:
+    """The folder of the reusable workflows.
+
+    Raises:
+        NotEvaluatedError: The installation lacks it.
+    """
+    return _folder("workflows", beside=".github/workflows")
+
+
+def commit(package: Path = PACKAGE) -> str | None:
+    """The commit of mlbot that a wheel was built of (`make dist` writes it); None in a checkout."""
+    file = package / "commit"
+    return file.read_text(encoding="utf-8").strip() if file.is_file() else None
+
+
+def _folder(name: str, package: Path = PACKAGE, *, beside: str = "") -> Path:
+    """`mlbot/<name>` in a wheel; in an editable checkout `beside`, or else the same name, next to `src/`."""
     candidates = [package / name]
     if package.parent.name == "src":
-        candidates.append(package.parents[1] / name)
+        candidates.append(package.parents[1] / (beside or name))
     for candidate in candidates:
         if candidate.is_dir():
             return candidate
