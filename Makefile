@@ -22,8 +22,7 @@ help: ## Say what each target does
 $(READY): requirements/dev.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing mlbot and its tools into $(VENV) (once)"
-	@awk '/^uv==/,!/\\$$/' requirements/dev.txt > $(VENV)/uv.txt
-	@$(PIP) --require-hashes -r $(VENV)/uv.txt
+	@$(PIP) --require-hashes -r requirements/uv.txt
 	@$(UV) --require-hashes --no-deps -r requirements/dev.txt || $(PIP) --require-hashes -r requirements/dev.txt
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -66,7 +65,11 @@ dist: ## Build wheel and sdist of the last commit, check both, and run the wheel
 	@cd / && env -i PATH="$(abspath $(ALONE)):$$PATH" HOME="$$(mktemp -d)" bash -euc 'mlbot --version; mlbot demo'
 
 LOCK = .venvs/lock/bin/uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
-  --no-emit-package mlbot-ci --quiet
+  --no-emit-package mlbot-ci --no-annotate --quiet
+
+# The sets of actions/setup beside the bot's own; `train` has less than that.
+CORE = judge charts deploy
+DRIVERS = s3 gcs azure
 
 gto: $(READY) ## Install the peer that the registry is compared with, into .venvs/gto
 	@$(BIN)/python -m tests.support.gto_peer
@@ -74,10 +77,17 @@ gto: $(READY) ## Install the peer that the registry is compared with, into .venv
 lock: ## Resolve the dependencies anew (hashes, no addresses)
 	@$(PYTHON) -m venv .venvs/lock && .venvs/lock/bin/pip install --quiet --disable-pip-version-check uv
 	@$(LOCK) pyproject.toml --extra dev --output-file requirements/dev.txt
+	@$(LOCK) requirements/train.in --constraint requirements/dev.txt --output-file requirements/train.txt
 	@$(LOCK) pyproject.toml --constraint requirements/dev.txt --output-file requirements/bot.txt
 	@$(LOCK) pyproject.toml --extra ml --constraint requirements/dev.txt --output-file requirements/ml.txt
-	@$(LOCK) pyproject.toml --extra deploy --constraint requirements/dev.txt --output-file requirements/deploy.txt
 	@$(LOCK) requirements/dist.in --constraint requirements/dev.txt --output-file requirements/dist.txt
+	@# Sets may be installed together, so one resolution says the version of what several of them need. It is held to the
+	@# developers' versions but for what only tests need: a driver may want an older one.
+	@$(LOCK) pyproject.toml $(CORE:%=--extra %) --constraint requirements/dev.txt --output-file .venvs/core.txt
+	@$(LOCK) pyproject.toml $(CORE:%=--extra %) $(DRIVERS:%=--extra %) --constraint .venvs/core.txt --output-file .venvs/sets.txt
+	@for each in $(CORE) $(DRIVERS); do \
+	  $(LOCK) pyproject.toml --extra $$each --constraint .venvs/sets.txt --output-file requirements/$$each.txt; done
+	@awk '/^uv==/,!/\\$$/' requirements/dev.txt > requirements/uv.txt
 	@$(LOCK) requirements/gto.in --python-version 3.11 --output-file requirements/gto.txt
 
 clean: ## Remove what the other targets made

@@ -73,14 +73,24 @@ class MissingExtraError(MlbotError):
         )
 
 
-_PACKAGES = {"ml": ("altair", "fsspec", "numpy", "onnx", "onnxruntime", "polars", "scipy", "skl2onnx", "sklearn")}
+_PACKAGES = {
+    "judge": ("fsspec", "numpy", "onnx", "onnxruntime", "polars", "scipy"),
+    "charts": ("altair", "vl_convert"),
+    "export": ("skl2onnx", "sklearn"),
+}
+"""What each part of `ml` imports. A job installs the parts that it needs, a person all of it."""
 
 
-def require(extra: str, *, needed_for: str) -> None:
-    """Make sure that an optional part is installed. Imports nothing.
+def installed(*parts: str) -> bool:
+    """Whether optional parts are installed, all of each. Imports nothing."""
+    return all(find_spec(package) is not None for part in parts for package in _PACKAGES[part])
+
+
+def require(*parts: str, needed_for: str) -> None:
+    """Make sure that optional parts are installed.
 
     Raises:
-        MissingExtraError: it is not, or only in parts.
+        MissingExtraError: one is not, or only partly.
     """
-    if any(find_spec(package) is None for package in _PACKAGES[extra]):
-        raise MissingExtraError(extra, needed_for=needed_for)
+    if not installed(*parts):
+        raise MissingExtraError("ml", needed_for=needed_for)

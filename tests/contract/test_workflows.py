@@ -181,12 +181,10 @@ def test_every_python_that_a_workflow_starts_is_isolated(path: Path) -> None:
     assert all(first == "-I" for first in calls if first.startswith("-")), calls
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_mlbots_environment_is_on_the_path_only_where_a_job_trains(path: Path) -> None:
-    for job in load(path)["jobs"].values():
-        for step in job.get("steps", []):
-            if step.get("with", {}).get("on-path"):
-                assert job["permissions"] == {"contents": "read"}
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_mlbots_environment_is_on_no_path(path: Path) -> None:
+    """A training's own Python and pip come first there; mlbot's are for mlbot."""
+    assert "GITHUB_PATH" not in path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", ACTIONS, ids=lambda path: path.parent.name)

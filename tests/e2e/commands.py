@@ -23,6 +23,7 @@ if [ "$1" != "install" ]; then exec "{python}" -m pip "$@"; fi
 echo "pip $*" >> "{folder}/installed.txt"
 """
 UV: Final = """#!/bin/bash
+while [[ "$1" == -* ]]; do shift; done
 echo "uv $*" >> "{folder}/installed.txt"
 case "$1" in
   venv) exec "{folder}/make-venv" "${{@:$#}}" ;;
@@ -33,7 +34,7 @@ VENV: Final = """#!/bin/bash
 # An environment in looks only, as making a real one would take a second in each job.
 set -e
 mkdir -p "$1/bin" "$1/lib/python3/site-packages"
-for name in python python3 pip; do ln -sf "{folder}/$name" "$1/bin/$name"; done
+for name in python python3 pip uv; do ln -sf "{folder}/$name" "$1/bin/$name"; done
 printf '#!/bin/bash\\nexec "{python}" -m mlbot "$@"\\n' > "$1/bin/mlbot"
 chmod +x "$1/bin/mlbot"
 """

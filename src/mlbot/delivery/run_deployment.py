@@ -311,7 +311,7 @@ class EnvironmentLock:
         Raises:
             NotEvaluatedError: there is nothing to test it by, which only a rollback puts up with.
         """
-        require("ml", needed_for="The smoke test of a deployment")
+        require("judge", needed_for="The smoke test of a deployment")
         release = self.release(entries, intent.version)
         golden = read_golden(self.context, release)
         if golden is None and intent.action == "promotion":

@@ -16,7 +16,7 @@ from mlbot.commands.params_patch import edited, unified
 from mlbot.config.params import load_params
 from mlbot.config.schema import Model, Waivers
 from mlbot.config.yaml import decode, load
-from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError, require
+from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError, installed, require
 from mlbot.gates.outcome import Reason
 from mlbot.git.ledger import LedgerBranch
 from mlbot.git.merge import commits_of, first_parents
@@ -355,7 +355,7 @@ def judge_run(run: CIRun, out: Path) -> Exit:
     verdict: that is for the status to say.
     """
     try:
-        require("ml", needed_for="Judging a model")
+        require("judge", needed_for="Judging a model")
         judged = _judged(run, out)
     except MlbotError as error:
         run.console.result(f"problem={_problem(error)}")
@@ -484,7 +484,9 @@ def _copy_accepted(results: Sequence[JudgeResult], report: Report, folder: Path)
 
 
 def _draw(report: Report, folder: Path) -> None:
-    """Draw the comment's pictures, light and dark, here where the packages for it are."""
+    """Draw the comment's pictures, light and dark, where the packages for it are."""
+    if not installed("charts"):
+        return
     from mlbot.ml.plots import picture_spec, svg
 
     folder.mkdir(parents=True, exist_ok=True)

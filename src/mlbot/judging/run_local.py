@@ -61,6 +61,8 @@ class Outputs:
 
     def check(self) -> None:
         """Find out before hours of training, not after, that a file cannot be written."""
+        if self.html is not None:
+            require("charts", needed_for="The page, which has charts,")
         for path in (self.html, self.markdown):
             if path is not None and not path.absolute().parent.is_dir():
                 raise UsageError("There is no such folder.", where=str(path.parent), hint=f"mkdir -p {path.parent}")
@@ -107,7 +109,7 @@ def run_and_report(directory: Path, options: RunOptions, outputs: Outputs, conso
 
 def run_models(directory: Path, options: RunOptions, console: Console) -> Report:
     """Train and judge what is stale in a folder's repository."""
-    require("ml", needed_for="Judging a model")
+    require("judge", needed_for="Judging a model")
     repository = Repository.discover(directory)
     commits = three_commits(repository, options.base)
     return judge_commits(Work(repository=repository, commits=commits, options=options), console)
@@ -230,7 +232,7 @@ class JudgeOptions:
 
 def judge_and_report(directory: Path, options: JudgeOptions, outputs: Outputs, console: Console) -> Exit:
     """Judge files and hand the report out."""
-    require("ml", needed_for="Judging a model")
+    require("judge", needed_for="Judging a model")
     outputs.check()
     for file in (*options.candidate, *options.baseline):
         if not file.is_file():

@@ -427,7 +427,7 @@ def record_models(
     directory: Path, options: RunOptions, console: Console, environment: Mapping[str, str] = os.environ
 ) -> Report:
     """As `record_run`, without handing the report out."""
-    require("ml", needed_for="Judging a model")
+    require("judge", needed_for="Judging a model")
     context = RepositoryContext.of_laptop(directory, environment, console.say)
     tip = _check(context, options)
     where = "at origin" if context.has_remote else "in this repository"  # an URL may hold somebody's password

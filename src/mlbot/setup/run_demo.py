@@ -465,7 +465,7 @@ def _take(step: Step, stage: Stage) -> Row:
 
 def play(directory: Path, out: Path | None, only: Sequence[str], console: Console, command_line: CommandLine) -> Exit:
     """Play the scenes (none named: all), print each verdict as it comes, then a table; FAILED for a wrong outcome."""
-    require("ml", needed_for="The demo")
+    require("judge", "charts", "export", needed_for="The demo")
     chosen = _chosen(only)
     folder = directory / out if out else Path(tempfile.mkdtemp(prefix="mlbot-demo-"))
     stage = Stage(folder=folder, command_line=command_line, console=console)
