@@ -70,6 +70,24 @@ def test_the_json_of_a_config_is_that_of_the_landed_version(file: str) -> None:
     facts = json.loads(read((DATA / file).read_bytes()).model_dump_json())
     assert facts.pop("actions")["form"] is None  # came later, and no digest of a model is of it
     for model in facts["models"]:
+        assert model["data"].pop("types") == []  # settings of a later version, which are left out
+        assert not any(model["data"].pop("csv").values())
         for metric in model["metrics"]:
             metric["tasks"].sort()
     assert hashlib.sha256(json.dumps(facts).encode()).hexdigest() == DUMPED[file]
+
+
+def test_how_a_holdout_is_read_is_a_rule_and_no_input_of_the_training() -> None:
+    text = (DATA / "landed-example.yaml").read_text(encoding="utf-8")
+    plain, told = (
+        read(each) for each in (text, text.replace("      target:", '      csv: {separator: ";"}\n      target:', 1))
+    )
+    names = plain.models[0].name
+    one, other = plain.model(names), told.model(names)
+    assert one is not None
+    assert other is not None
+    assert policy_digest(one, plain.inconclusive, TREE, HOLDOUT) != policy_digest(
+        other, told.inconclusive, TREE, HOLDOUT
+    )
+    keys = {Side(config=each, tree=TREE).inputs(model).key for each, model in ((plain, one), (told, other))}
+    assert len(keys) == 1

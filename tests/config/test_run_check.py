@@ -78,7 +78,8 @@ def test_data_behind_a_dvc_file_is_there(tmp_path: Path) -> None:
         b"",
         b'\xef\xbb\xbf"x", "y"\r\n1,2\r\n',
         b"x,y",
-        b"\xff\x00" * 100_000,
+        b"y;x\n1;2\n",
+        "y\tx\n1\t2\n".encode("utf-16"),
     ],
 )
 def test_headers_that_say_nothing_wrong(tmp_path: Path, content: bytes) -> None:
@@ -87,10 +88,29 @@ def test_headers_that_say_nothing_wrong(tmp_path: Path, content: bytes) -> None:
     check(tmp_path)
 
 
-def test_a_header_that_is_no_text(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xff\x00,\x1b[31m", "zero bytes"),
+        (b"\xff\x00" * 100_000, "zero bytes"),
+        (
+            b"x,\xe9\n1,2\n",
+            'found "data/holdout.csv": line 1 is not UTF-8: byte 3 is e9 0a 31 2c → if it is latin-1, write',
+        ),
+        (b"x,y;z\n1,2;3\n", 'write `data.csv: {separator: ","}` or `data.csv: {separator: ";"}`'),
+    ],
+)
+def test_a_header_that_cannot_be_read_for_certain_says_what_to_write(tmp_path: Path, content: bytes, said: str) -> None:
     folder(tmp_path, texts.SMALL, "data/holdout.csv")
-    (tmp_path / "data" / "holdout.csv").write_bytes(b"\xff\x00,\x1b[31m")
-    assert "models.m.data.target" in refusal(tmp_path)
+    (tmp_path / "data" / "holdout.csv").write_bytes(content)
+    assert said in refusal(tmp_path)
+    assert "models.m.data.holdout" in refusal(tmp_path)
+
+
+def test_the_target_decides_between_two_separators(tmp_path: Path) -> None:
+    folder(tmp_path, texts.SMALL, "data/holdout.csv")
+    (tmp_path / "data" / "holdout.csv").write_bytes(b"x;y;z,a\n1;2;3,4\n")
+    check(tmp_path)
 
 
 def test_other_kinds_of_holdouts_are_not_opened(tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
+from mlbot.config.kinds import Context
+from mlbot.config.schema import ColumnKind, Csv
 from mlbot.errors import UsageError
 from mlbot.ml import frames
 
@@ -50,8 +53,11 @@ def test_a_late_letter_makes_the_column_text() -> None:
     assert frames.read(content.encode())["n"].dtype == pl.String
 
 
-def test_integers_of_any_size_are_read() -> None:
-    assert frames.read(b"n\n99999999999999999999999\n1\n")["n"].to_list() == [1e23, 1.0]
+def test_integers_beyond_64_bits_are_ids_and_so_text() -> None:
+    table = b"n\n18446744073709551616\n18446744073709551617\n007\n"
+    assert frames.read(table)["n"].to_list() == ["18446744073709551616", "18446744073709551617", "007"]
+    assert frames.read(b"n,m\n" + b"9" * 45 + b",1\n")["n"].dtype == pl.String
+    assert frames.read(table, types={"n": ColumnKind.NUMBER})["n"].to_list() == [2.0**64, 2.0**64, 7.0]
 
 
 def test_parquet_reads_the_same_as_csv(tmp_path: Path) -> None:
@@ -84,8 +90,8 @@ def test_a_path_an_url_and_bytes_are_the_same_table(tmp_path: Path) -> None:
         (b"", "empty CSV"),
         (b"a,a\n1,2\n", "Two columns are named 'a'"),
         (b"a, a\n1,2\n", "Two columns are named 'a'"),
-        (b"a,b\n1,2,3\n", "more fields"),
-        (b"a\n\xff\xfe\n", "utf-8"),
+        (b"a,b\n1,2,3\n", "line 2 has 3 fields, and the header 2"),
+        (b"a\n\xff\xfe\n", "line 2 is not UTF-8: byte 3 is ff fe"),
         (b"PAR1 and nothing more", "arquet"),
     ],
 )
@@ -105,3 +111,90 @@ def test_a_missing_file_says_so(tmp_path: Path) -> None:
 
 def test_a_column_that_is_only_called_duplicated_is_fine() -> None:
     assert frames.read(b"a_duplicated_0,b\n1,2\n").columns == ["a_duplicated_0", "b"]
+
+
+def csv(**given: Any) -> Csv:
+    return Csv.read(given, Context())
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"a;b\n1,5;x\n2,25;y\n", {"a": [1.5, 2.25], "b": ["x", "y"]}),
+        (b"a\tb\n1\tx\n2\ty\n", {"a": [1, 2], "b": ["x", "y"]}),
+        (b"a|b\n1|x\n2|y\n", {"a": [1, 2], "b": ["x", "y"]}),
+        (b"\xef\xbb\xbfa;b\r\n1;x\r\n", {"a": [1], "b": ["x"]}),
+        ("a,b\n1,\u00e9\u65e5\n".encode("utf-16"), {"a": [1], "b": ["\u00e9\u65e5"]}),
+        ("a;b\n1;\u00e9\n".encode("utf-32"), {"a": [1], "b": ["\u00e9"]}),
+        (b"a,b\n1,x;y\n", {"a": [1], "b": ["x;y"]}),
+        (b'a,b\n1,"x;y,z"\n', {"a": [1], "b": ["x;y,z"]}),
+        (b"a;b\n1.234,5;1\n12,0;2\n", {"a": [1234.5, 12.0], "b": [1, 2]}),
+        (b"a\n1\n2\n", {"a": [1, 2]}),
+        (b'"a", "b"\n"1", "x ""y"""\n"2", ""\n', {"a": [1, 2], "b": ['x "y"', ""]}),
+    ],
+)
+def test_how_a_csv_is_written_shows_where_it_is_certain(content: bytes, expected: dict[str, list[object]]) -> None:
+    assert frames.read(content).to_dict(as_series=False) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "what", "write"),
+    [
+        (b"a;b,c;d\n1;2,3;4\n", "with `,` and with `;` as separator", '{separator: ";"}'),
+        (b"a;b\n1;2\n3;4;5\n", "not every line has as many fields", '{separator: ";"}'),
+        ("a,b\n1,\u00e9\n".encode("latin-1"), "line 2 is not UTF-8: byte 7 is e9", "{encoding: latin-1}"),
+        ("a,b\n1,\u20ac\n".encode("cp1252"), "line 2 is not UTF-8", "{encoding: cp1252}"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "zero bytes", "{encoding: utf-16-le}"),
+        (b"a;b\n1,234;x\n5,678;y\n", "may be decimal or part thousands: '1,234', '5,678'", '{decimal: ","}'),
+        (b"a;b\n1,5;2.5\n2,5;3.5\n", "may be decimal or part thousands", '{decimal: ","}'),
+        (b"a,b\r1,2\r", "carriage returns", "line feeds"),
+    ],
+)
+def test_what_is_not_certain_is_refused_with_the_line_to_write(content: bytes, what: str, write: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        frames.read(content)
+    assert what in caught.value.what
+    assert write in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("content", "given", "expected"),
+    [
+        (b"a;b,c;d\n1;2,3;4\n", {"separator": ";"}, {"a": [1], "b,c": [2.3], "d": [4]}),
+        (b"a,b\n1,\xe9\n", {"encoding": "latin-1"}, {"a": [1], "b": ["\u00e9"]}),
+        ("a,b\n1,\u20ac\n".encode("cp1252"), {"encoding": "CP1252"}, {"a": [1], "b": ["\u20ac"]}),
+        (b"a;b\n1,234;x\n5.678;y\n", {"decimal": ","}, {"a": [1.234, 5678.0], "b": ["x", "y"]}),
+        (b"a,b\n'1,5',x\n", {"quote": "'"}, {"a": ["1,5"], "b": ["x"]}),
+        (b'a,b\n5",x\n', {"quote": "none"}, {"a": ['5"'], "b": ["x"]}),
+        (b"a,b\n-999,-999\n1,-\n2,NA\n", {"missing": [-999, "-"]}, {"a": [math.nan, 1.0, 2.0], "b": ["", "", "NA"]}),
+        (b"a,b\n1,NA\n", {"missing": []}, {"a": [1], "b": ["NA"]}),
+    ],
+)
+def test_what_the_config_says_counts(content: bytes, given: dict[str, Any], expected: dict[str, list[object]]) -> None:
+    got = frames.read(content, csv=csv(**given))
+    assert got.equals(pl.DataFrame(expected), null_equal=True), got
+    assert frames.read(content, **given).equals(got, null_equal=True)
+
+
+@pytest.mark.parametrize("marker", ["NA", "N/A", "n/a", "?", "null", "None", "NaN", "nan", " NA ", "", "<NA>"])
+def test_markers_are_missing_among_numbers_and_booleans_and_text_elsewhere(marker: str) -> None:
+    frame = frames.read(f"i,f,b,t,u\n1,1.5,true,x,u\n{marker},{marker},{marker},{marker},u\n3,2.5,FALSE,y,u\n".encode())
+    assert frame.schema == {"i": pl.Float64, "f": pl.Float64, "b": pl.Float64, "t": pl.String, "u": pl.String}
+    assert all(math.isnan(frame[name][1]) for name in "ifb")
+    assert frame["t"].to_list() == ["x", marker.strip(), "y"]
+
+
+def test_a_type_that_the_values_are_not_names_the_row() -> None:
+    with pytest.raises(UsageError, match="row 2 of column 'a' has 'x', which is no number") as caught:
+        frames.read(b"a,b\n1,2\nx,3\n", types={"a": ColumnKind.NUMBER})
+    assert '{missing: ["x"]}' in caught.value.hint
+    frame = frames.read(b"zip,n\n007,1\n7,2\n", types={"zip": ColumnKind.TEXT})
+    assert frame["zip"].to_list() == ["007", "7"]
+
+
+def test_a_late_byte_of_another_encoding_names_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "late.csv"
+    path.write_bytes(b"a,b\n" + b"1,x\n" * 200_000 + b"1,\xe9\n")
+    with pytest.raises(UsageError, match="line 200002 is not UTF-8: byte 800,007 is e9"):
+        frames.read(path, text=["b"])
+    assert frames.read(path, encoding="latin-1").height == 200_001

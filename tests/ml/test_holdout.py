@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlbot.config.schema import Data, Slice
+from mlbot.config.schema import ColumnKind, ColumnType, Csv, Data, Slice
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.ml.holdout import HoldoutData, open_holdout
@@ -305,3 +306,59 @@ def test_codes_name_the_labels_they_came_from(tmp_path_factory: pytest.TempPathF
         return
     assert found.record.classes == tuple(distinct)
     assert [distinct[code] for code in found.labels] == [label.strip() for label in labels]
+
+
+MARKERS = ["NA", "N/A", "n/a", "?", "null", "None", "NaN", "nan", "<NA>", " ", ""]
+
+
+@pytest.mark.parametrize("marker", MARKERS)
+@pytest.mark.parametrize("task", list(Task))
+def test_labels_that_are_missing_by_their_meaning_are_refused(tmp_path: Path, task: Task, marker: str) -> None:
+    content = f"x,income\n1,0\n2,1\n3,{marker}\n4,1\n"
+    assert "misses 1 value" in schema(tmp_path, content, task)
+    if task is not Task.REGRESSION and marker.strip():
+        text = content.replace("0", "no").replace(",1", ",yes")
+        assert f"misses 1 values ('{marker}')" in schema(tmp_path, text, task)
+
+
+def test_missing_labels_of_parquet_are_refused(tmp_path: Path) -> None:
+    for values in ([1.0, math.nan, 0.0], [1, None, 0], ["a", "None", "b"]):
+        pl.DataFrame({"x": [1, 2, 3], "income": values}).write_parquet(tmp_path / "p")
+        assert "misses 1 values" in schema(tmp_path, (tmp_path / "p").read_bytes())
+
+
+def test_a_class_that_is_called_as_if_it_were_missing_is_one_when_it_is_named(tmp_path: Path) -> None:
+    content = "x,income\n1,None\n2,mild\n3,severe\n"
+    assert "name all of them under `data.classes`" in schema(tmp_path, content, Task.MULTICLASS)
+    opened(tmp_path, content, Task.MULTICLASS, classes=("None", "mild", "severe"))
+    opened(tmp_path, content, Task.MULTICLASS, csv=Csv(missing=("?",)))
+    assert "misses 1" in schema(tmp_path, content, Task.MULTICLASS, csv=Csv(missing=("mild",)))
+
+
+def test_groups_and_ids_are_text(tmp_path: Path) -> None:
+    content = "x,who,id,income\n1,007,18446744073709551616,a\n2,7,18446744073709551617,b\n3,07,1,a\n"
+    slices = {"one": "id = '18446744073709551617'", "agent": "who = '007'"}
+    holdout = opened(tmp_path, content, group="who", slices=slices)
+    assert holdout.groups is not None
+    assert holdout.groups.tolist() == [0, 1, 2]
+    assert holdout.record.slices == {"one": 1, "agent": 1}
+    assert "misses 1" in schema(tmp_path, content.replace("007", "NA"), group="who")
+
+
+def test_a_holdout_in_another_form(tmp_path: Path) -> None:
+    rows = "alter;stadt;zip;income\n1,5;K\u00f6ln;01067;ja\nNA;Bonn;1067;nein\n"
+    holdout = opened(
+        tmp_path,
+        rows.encode("latin-1"),
+        csv=Csv(encoding="latin-1"),
+        types=(ColumnType(name="zip", type=ColumnKind.TEXT),),
+    )
+    assert [each.kind for each in holdout.expected.features] == [Kind.FLOAT, Kind.TEXT, Kind.TEXT]
+    assert next(holdout.batches()).to_dict(as_series=False) == {
+        "alter": [1.5, None],
+        "stadt": ["K\u00f6ln", "Bonn"],
+        "zip": ["01067", "1067"],
+    }
+    found = problem(tmp_path, rows.encode("latin-1"))
+    assert "line 2 is not UTF-8" in found.detail
+    assert found.hint.startswith("If it is latin-1, write `data.csv: {encoding: latin-1}`")

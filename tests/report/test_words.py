@@ -65,7 +65,7 @@ def test_a_hint_is_of_its_own_cause() -> None:
     assert "MLBOT_MODEL" not in expired.hint
     assert "MLBOT_MODEL" in Problem.of(Reason.MODEL_MISSING, "left-none", seed=1).hint
     assert "new columns" in Problem.of(Reason.HOLDOUT_SCHEMA, "to-land", why="").hint
-    assert "new columns" not in Problem.of(Reason.HOLDOUT_SCHEMA, "labels-missing", target="y", rows=3).hint
+    assert "new columns" not in Problem.of(Reason.HOLDOUT_SCHEMA, "labels-missing", target="y", rows=3, written="").hint
     assert "operators" not in Problem.of(Reason.MODEL_REFUSED, "too-large", size="3 GB", limit="256 MB").hint
 
 

@@ -4,6 +4,7 @@ A section is a record whose fields say how they are written; their docstrings ar
 """
 
 import ast
+import codecs
 import inspect
 import itertools
 import math
@@ -336,6 +337,58 @@ TIMEOUT = kind(
         {"type": "number", "exclusiveMinimum": 0, "maximum": _LONGEST_S},
     ],
 )._replace(key="timeout", default="30m")
+
+
+_TAB = ("tab", "\t")
+
+
+def _mark(what: str, *words: str) -> Callable[[Plain], str]:
+    def read(value: Plain) -> str:
+        if isinstance(value, str) and value in {*words, *_TAB}:
+            return "\t" if value in _TAB else value
+        if isinstance(value, str) and len(value) == 1 and value.isascii() and value.isprintable() and _is_sign(value):
+            return value
+        raise refused(value, what)
+
+    return read
+
+
+def _is_sign(character: str) -> bool:
+    return not character.isalnum() and character not in " .+-\\"
+
+
+_ENCODINGS = re.compile(
+    r"ascii|utf-8|utf-(16|32)(-[lb]e)?|latin-1|iso-8859-[0-9]{1,2}|cp[0-9]{3,4}|windows-[0-9]{3,4}|mac-roman|koi8-[ru]"
+    r"|shift_jis|euc-jp|euc-kr|gb2312|gbk|gb18030|big5"
+)
+
+
+def _encoding(value: Plain) -> str:
+    name = value.lower().replace("_", "-").replace("shift-jis", "shift_jis") if isinstance(value, str) else ""
+    name = {"utf8": "utf-8", "utf16": "utf-16", "latin1": "latin-1", "us-ascii": "ascii"}.get(name, name)
+    try:
+        known = bool(_ENCODINGS.fullmatch(name)) and bool(codecs.lookup(name))
+    except LookupError:
+        known = False
+    if not known:
+        raise refused(value, "an encoding such as utf-8, utf-16, latin-1 or cp1252")
+    return name
+
+
+def _missing(value: Plain) -> tuple[str, ...]:
+    items = value if isinstance(value, list) else [value]
+    if len(items) > _MOST_MARKERS or not all(isinstance(each, str | int | float) for each in items):
+        raise refused(value, f'a list of at most {_MOST_MARKERS} texts, such as ["?", "-999"]')
+    return tuple(dict.fromkeys(_label(each).strip() if each != "" else "" for each in items))
+
+
+_MOST_MARKERS = 50
+SEPARATOR = kind(_mark('one character, such as ";", or tab'), type="string", pattern=r"^(tab|[^A-Za-z0-9 .+\\-])$")
+QUOTE = kind(
+    _mark('one character, such as "\'", or none', "none"), type="string", pattern=r"^(none|[^A-Za-z0-9 .+\\-])$"
+)
+ENCODING = kind(_encoding, type="string", pattern="^[A-Za-z0-9_-]{3,20}$")
+MISSING = kind(_missing, type=["array", "string", "number"], maxItems=_MOST_MARKERS)
 
 
 def _runs_on(value: Plain, context: Context) -> tuple[str, ...]:

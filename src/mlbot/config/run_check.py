@@ -1,13 +1,13 @@
 """Reading a folder's mlbot.yaml, and checking what it names against what there is: files, and the holdouts' columns."""
 
-import csv
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 from mlbot.config import slice_sql
-from mlbot.config.errors import ConfigError, Document, KeyPath, Problem, nearest, quote
+from mlbot.config.csv_form import HEAD, header_of
+from mlbot.config.errors import ConfigError, Document, KeyPath, Problem, Refused, nearest, quote
 from mlbot.config.params import load_params
 from mlbot.config.schema import Config, Model, json_schema, parse_config
 from mlbot.config.yaml import MAX_BYTES, load
@@ -16,7 +16,6 @@ from mlbot.errors import UsageError
 from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.tree import is_glob, is_url
 
-_MAX_HEADER = 1 << 20
 _SHOWN = 12
 
 
@@ -34,12 +33,27 @@ def check(root: Path) -> Config:
     """The config of a folder, checked against the files that it names and the columns of the holdouts."""
     document = _document(root)
     config = parse_config(document)
-    headers = {model.name: header for model in config.models if (header := _header(root, model.data.holdout))}
+    headers, unclear = _headers(root, config)
     params = {model.name: names for model in config.models if (names := _params(root, model)) is not None}
     problems = check_files(config, document, exists=lambda path: _exists(root, path), headers=headers, params=params)
+    problems += tuple(map(document.located, unclear))
     if problems:
         raise ConfigError(problems, source=document.source)
     return config
+
+
+def _headers(root: Path, config: Config) -> tuple[dict[str, tuple[str, ...]], list[Problem]]:
+    """The columns of the models' holdouts, and why those of others are not clear."""
+    headers: dict[str, tuple[str, ...]] = {}
+    unclear: list[Problem] = []
+    for model in config.models:
+        try:
+            header = _header(root, model)
+        except Refused as error:
+            unclear += error.problems
+        else:
+            headers |= {model.name: header} if header else {}
+    return headers, unclear
 
 
 def report_check(root: Path, console: Console, *, as_json: bool) -> None:
@@ -91,20 +105,25 @@ def _params(root: Path, model: Model) -> tuple[str, ...] | None:
     return tuple(load_params((root / path).read_bytes(), path))
 
 
-def _header(root: Path, holdout: str) -> tuple[str, ...] | None:
-    """The columns of a CSV file of the folder; None for what is no such file, or is a pointer to one."""
-    path = root / holdout
-    if is_url(holdout) or path.suffix.lower() != ".csv" or not path.is_file():
+def _header(root: Path, model: Model) -> tuple[str, ...] | None:
+    """The columns of the holdout in the folder; None where it is no CSV file, or stands for one."""
+    path = root / model.data.holdout
+    if is_url(model.data.holdout) or path.suffix.lower() != ".csv" or not path.is_file():
         return None
     with path.open("rb") as stream:
-        line = stream.readline(_MAX_HEADER)
-    text = line.decode("utf-8-sig", errors="replace")
-    if text.startswith("version https://git-lfs") or not text.strip():
+        head = stream.read(HEAD + 1)
+    if head.startswith(b"version https://git-lfs") or not head.strip():
         return None
     try:
-        return tuple(next(csv.reader([text], skipinitialspace=True), []))
-    except csv.Error:
-        return None
+        return header_of(head[:HEAD], model.data.csv, whole=len(head) <= HEAD, columns=[model.data.target])
+    except UsageError as error:
+        problem = Problem(f"{quote(model.data.holdout)}: {error.what}", _instruction(error.hint))
+        raise Refused(problem.under("models", model.name, "data", "holdout")) from error
+
+
+def _instruction(hint: str) -> str:
+    """A hint as what follows an arrow."""
+    return hint[:1].lower() + hint[1:].removesuffix(".")
 
 
 def check_files(
@@ -163,6 +182,7 @@ def _named_columns(model: Model, document: Document, header: Collection[str]) ->
         yield ("data", "group"), data.group, ""
     for key, columns in (("drop", data.drop), ("features", data.features or ())):
         yield from ((("data", key, index), column, "") for index, column in enumerate(columns))
+    yield from ((("data", "types", each.name), each.name, "") for each in data.types)
     for part in model.slices:
         at = ("slices", part.name)
         where = (*at, "where") if ("models", model.name, *at, "where") in document.values else at

@@ -4,8 +4,10 @@ A field's docstring is what editors and docs/configuration.md say of it, in Mark
 without it, where the default does not say so.
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
 from itertools import islice
 from operator import attrgetter
 from types import MappingProxyType
@@ -121,6 +123,7 @@ class Tunable(Section):
             yield Problem(show_value(given["max"]), f"write at least {low}, the min", ("max",))
 
 
+_TYPES = "a mapping from columns to what they are, such as {zip: text}"
 _FILES = list_of("files, folders and globs; leave it out for all", kinds.PATH)
 _PARAMETERS = "a mapping from the name of each parameter, such as `depth: {type: int, min: 1, max: 20}`"
 
@@ -166,6 +169,52 @@ class Train(Section):
             yield Problem("no params", "write `params:` too: the file that has these parameters", ("tunable",))
 
 
+class ColumnKind(StrEnum):
+    """What the values of a column are read as."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+
+
+class ColumnType(Section):
+    """What a column is, by its name or as a mapping."""
+
+    short: ClassVar[str] = "type"
+    name_form: ClassVar[str] = r"[^\t\n]*[^\t\n ][^\t\n]*"
+
+    name: str
+    type: Annotated[ColumnKind, choice(tuple(ColumnKind))]
+    """`text`, `number` or `boolean`."""
+
+
+class Csv(Section):
+    """How the CSV files are written, where they do not show it for certain."""
+
+    separator: Annotated[str | None, kinds.SEPARATOR] = None
+    """The character between two fields, or `tab`.
+    Left out: the one of comma, semicolon, tab and bar that gives every line as many fields as the header."""
+    encoding: Annotated[str | None, kinds.ENCODING] = None
+    """Such as `latin-1`, `cp1252` or `utf-16-le`. Left out: the one that the file's first bytes name, else UTF-8."""
+    decimal: Annotated[str | None, choice((".", ","))] = None
+    """The decimal mark. Left out: a dot; a comma where the values of a file without commas between fields show it."""
+    quote: Annotated[str | None, kinds.QUOTE] = None
+    """The character around a field with separators in it, or `none`. Left out: `"`."""
+    missing: Annotated[tuple[str, ...] | None, kinds.MISSING] = None
+    """What stands for a missing value, in columns of text too; an empty field always does.
+    Left out: `NA`, `N/A`, `#N/A`, `<NA>`, `?`, `null`, `None` and `NaN` in any case, among numbers, booleans and
+    labels."""
+
+    @classmethod
+    def rules(cls, context: Context) -> Iterator[Problem]:
+        """One character, one meaning."""
+        made = context.made
+        marks = {key: made[key] for key in ("separator", "decimal", "quote") if key in made}
+        for key, other in itertools.combinations(marks, 2):
+            if marks[key] == marks[other]:
+                yield Problem(f"{quote(marks[key])}, which is the {key} already", "write another character", (other,))
+
+
 class Data(Section):
     """What the model learns from and is judged on."""
 
@@ -189,8 +238,20 @@ class Data(Section):
     """The labels in the order of the model's probability columns, for classification only.
     Left out: the model's own, else sorted."""
     group: Annotated[str | None, kinds.COLUMN] = None
-    """A column whose rows belong together (user, patient, day); intervals then resample whole groups.
+    """A column whose rows belong together (user, patient, day), read as text; intervals then resample whole groups.
     Left out: rows are independent."""
+    types: Annotated[tuple[ColumnType, ...], named(ColumnType, _TYPES)] = ()
+    """What columns are, such as `{zip: text}`, where their values look like something else.
+    Left out: a column whose every value is a number or true or false is that, and all others are text."""
+    csv: Annotated[Csv, inside(Csv)] = Csv()
+    """How the CSV files are written: separator, encoding, decimal mark, quotes, missing values.
+    Left out: as the files show it; what is not certain is refused with the line to write."""
+
+    def reads(self, task: Task) -> Mapping[str, ColumnKind]:
+        """What columns are read as, whatever they look like: ids and labels are text, so that 007 is not 7."""
+        apart = {self.group} if self.group is not None else set()
+        apart |= {self.target} if task.is_classification else set()
+        return {each.name: each.type for each in self.types} | dict.fromkeys(apart, ColumnKind.TEXT)
 
     @classmethod
     def rules(cls, context: Context) -> Iterator[Problem]:

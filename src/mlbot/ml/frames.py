@@ -1,51 +1,168 @@
 """How mlbot reads tables: one convention for training code, for the export's check and for the judge.
 
-* CSV and Parquet, told apart by content.
+* CSV and Parquet, told apart by content; how a CSV is written shows (`mlbot.config.csv_form`), or `data.csv` says it.
 * White space around names and values is stripped.
-* A column is numeric (or boolean) when every value that is not empty reads as such, whatever row it stands in.
+* A column is numeric (or boolean) when every value that is not missing reads as such, whatever row it stands in.
+  `NA`, `?` and the like are missing there, and text elsewhere; integers beyond 64 bits are ids, and so text.
 * Missing text is the empty string `""`: a text tensor of ONNX cannot hold a missing value.
 * A missing number is null in `scan` (so that `age > 25` leaves it out, as SQL means it) and NaN in `read` (as
   scikit-learn and float tensors mean it; integers with gaps become floats).
 """
 
+import codecs
+import io
+import os
+import tempfile
+import weakref
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
-from polars.exceptions import PolarsError
+from polars.exceptions import ComputeError, PolarsError
 
+from mlbot.config.csv_form import HEAD, MISSING, Form, UnclearError, decimal_problem, form_of, not_in
+from mlbot.config.kinds import Context
+from mlbot.config.schema import ColumnKind, Csv
 from mlbot.errors import UsageError
 
 Source = str | Path | bytes  # a path, any fsspec URL, or a file's bytes
+Types = Mapping[str, ColumnKind]  # what columns are read as, by name
+Names = Sequence[str]
+CHUNK = 1 << 20
 _PARQUET = b"PAR1"
 _RENAMED = "_duplicated_"
 
 
-def scan(source: Source, *, text: Collection[str] = ()) -> pl.LazyFrame:
+def scan(
+    source: Source, *, text: Collection[str] = (), types: Types | None = None, csv: Csv | None = None
+) -> pl.LazyFrame:
     """Read a table lazily; missing text is `""`, missing numbers are null, wholly empty rows of a CSV are left out.
 
-    `text`: columns to keep as text whatever they look like (post codes, labels). Raises `UsageError` when the table
-    cannot be read, or two columns have one name.
+    `text`: columns to keep as text whatever they look like (post codes, labels); `types` and `csv` are `data.types` and
+    `data.csv` of mlbot.yaml. Raises `UsageError` when the table cannot be read, or two columns have one name.
     """
-    content = _content(source)
-    with _reading(source):
-        return _no_nan(_parquet(content, text) if _is_parquet(content) else _csv(content, text, _place(source)))
+    return open_table(source, reads(text, types), csv or Csv(), in_memory=True).frame
 
 
-def read(source: Source, *, text: Collection[str] = ()) -> pl.DataFrame:
-    """Read a table as `scan` does, missing numbers as NaN. Use it in training code to see what the judge sees."""
-    with _reading(source):
-        return _gaps_to_nan(scan(source, text=text).collect())
+def read(
+    source: Source, *, text: Collection[str] = (), types: Types | None = None, csv: Csv | None = None, **form: Any
+) -> pl.DataFrame:
+    """Read a table as `scan` does, missing numbers as NaN. Use it in training code to see what the judge sees.
+
+    `form`: what `data.csv` of mlbot.yaml says, such as `separator=";"`.
+    """
+    table = open_table(source, reads(text, types), csv or Csv.read(form, Context()))
+    with table.reading():
+        return _gaps_to_nan(table.frame.collect())
 
 
-def sample(source: Source, *, rows: int) -> pl.DataFrame:
+def sample(source: Source, *, rows: int, types: Types | None = None, csv: Csv | None = None) -> pl.DataFrame:
     """Evenly spaced rows of a table as `read` gives them, at most twice `rows`, without holding the whole of it."""
+    table = open_table(source, reads((), types), csv or Csv())
+    with table.reading():
+        count = table.frame.select(pl.len()).collect().item()
+        return _gaps_to_nan(table.frame.gather_every(max(1, count // rows)).collect())
+
+
+def reads(text: Collection[str], types: Types | None) -> Types:
+    """What columns are read as."""
+    return {**(types or {}), **dict.fromkeys(text, ColumnKind.TEXT)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """A table that is read when it is asked; it can be while this object is there."""
+
+    frame: pl.LazyFrame
+    where: str
+    content: Path | bytes
+    form: Form | None = None  # None: Parquet
+    keep: "Nameless | None" = None
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Turns what polars says while rows are read into what is wrong with the file, and where."""
+        try:
+            yield
+        except (PolarsError, OSError) as error:
+            raise self.explained(error) from error
+
+    def explained(self, error: PolarsError | OSError) -> UsageError:
+        """What is wrong with the file: the first line that is not in its encoding, or that has too many fields."""
+        found = None
+        if self.form is not None and isinstance(error, ComputeError):
+            found = _bad_line(self.content, self.form)
+        reason = f"{found.what}." if found else (str(error) or type(error).__name__).splitlines()[0]
+        return UsageError(f"The table cannot be read: {reason}", where=self.where, hint=found.hint if found else _HINT)
+
+
+def open_table(source: Source, types: Types, csv: Csv, *, in_memory: bool = False, apart: Names = ()) -> Table:
+    """The table of a source.
+
+    What is in another encoding than UTF-8 is copied, to where only this process can read it: `in_memory`, or to a file
+    without a name. `apart` are columns that are known to be there. Raises `UsageError`.
+    """
+    content, where = _content(source), _place(source)
     with _reading(source):
-        table = scan(source)
-        count = table.select(pl.len()).collect().item()
-        return _gaps_to_nan(table.gather_every(max(1, count // rows)).collect())
+        if _is_parquet(content):
+            return Table(frame=_no_nan(_parquet(content, types)), where=where, content=content)
+        form, keep = _form(content, csv, apart, where), None
+        if form.encoding != "utf-8":
+            content, keep = _transcoded(content, form.encoding, in_memory=in_memory)
+        table = Table(frame=pl.LazyFrame(), where=where, content=content, form=form, keep=keep)
+        with table.reading():
+            return replace(table, frame=_no_nan(_Csv(content=content, form=form, types=types, where=where).frame()))
+
+
+def _form(content: Path | bytes, csv: Csv, apart: Names, where: str) -> Form:
+    if isinstance(content, bytes):
+        head, whole = content[:HEAD], len(content) <= HEAD
+    else:
+        with content.open("rb") as stream:
+            head = stream.read(HEAD + 1)
+        head, whole = head[:HEAD], len(head) <= HEAD
+    try:
+        return form_of(head, csv, whole=whole, columns=apart)
+    except UsageError as error:
+        raise UsageError(f"The table cannot be read: {error.what}.", where=where, hint=error.hint) from error
+
+
+def _transcoded(content: Path | bytes, encoding: str, *, in_memory: bool) -> "tuple[Path | bytes, Nameless | None]":
+    """The content in UTF-8; a file's a part at a time."""
+    decoder, copy, memory = codecs.getincrementaldecoder(encoding)(), Nameless(), bytearray()
+    take = memory.extend if in_memory else copy.append
+    at, lines = 0, 1
+    with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            try:
+                text = decoder.decode(chunk)
+            except UnicodeDecodeError as error:
+                raise not_in(encoding, at + error.start, chunk[error.start :], lines) from error
+            at, lines = at + len(chunk), lines + text.count("\n")
+            take((text.removeprefix("\ufeff") if at == len(chunk) else text).encode())
+    return (bytes(memory), None) if in_memory else (copy.path, copy)
+
+
+def _bad_line(content: Path | bytes, form: Form) -> UsageError | None:
+    """The first line that is no UTF-8, or has another number of fields than the header."""
+    width, at = 0, 0
+    with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                return not_in("utf-8", at + error.start, line[error.start :], number)
+            at += len(line)
+            fields = text.count(form.separator) + 1
+            width = width or fields
+            if fields > width and not (form.quote and form.quote in text):
+                hint = "Put fields that have a separator in them into quotes, or correct `data.csv: {separator: …}`."
+                return UsageError(f"line {number} has {fields} fields, and the header {width}", hint=hint)
+    return None
 
 
 def is_text(dtype: pl.DataType) -> bool:
@@ -58,17 +175,20 @@ def is_number(dtype: pl.DataType) -> bool:
     return dtype.is_numeric() or isinstance(dtype, pl.Boolean)
 
 
+_HINT = (
+    "It has to be a CSV file with a header row, or a Parquet file; `data.csv` in mlbot.yaml says how a CSV is written."
+)
+
+
 @contextmanager
 def _reading(source: Source) -> Iterator[None]:
     try:
         yield
+    except UnclearError as error:
+        raise UsageError(f"The table cannot be read: {error.what}.", where=_place(source), hint=error.hint) from error
     except (PolarsError, OSError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UsageError(
-            f"The table cannot be read: {reason}",
-            where=_place(source),
-            hint="It has to be a CSV file with a header row (comma, UTF-8), or a Parquet file.",
-        ) from error
+        raise UsageError(f"The table cannot be read: {reason}", where=_place(source), hint=_HINT) from error
 
 
 def _place(source: Source) -> str:
@@ -93,71 +213,201 @@ def _is_parquet(content: Path | bytes) -> bool:
         return stream.read(len(_PARQUET)) == _PARQUET
 
 
-def _parquet(content: Path | bytes, text: Collection[str]) -> pl.LazyFrame:
+def _parquet(content: Path | bytes, types: Types) -> pl.LazyFrame:
     """Parquet's own types, cut down to what a model can be fed."""
     frame = pl.scan_parquet(content, glob=False)
 
     def plain(name: str, dtype: pl.DataType) -> pl.Expr:
-        column = pl.col(name)
-        if is_text(dtype) or name in text:
-            return column.cast(pl.String).str.strip_chars().fill_null("")
+        column, wanted = pl.col(name), types.get(name)
+        if is_text(dtype) or wanted is ColumnKind.TEXT or dtype == pl.Int128():
+            column = column.cast(pl.String).str.strip_chars().fill_null("")
+            return column.replace("", None).cast(pl.Float64) if wanted is ColumnKind.NUMBER else column
         return column.cast(pl.Float64) if isinstance(dtype, pl.Decimal) else column
 
     return frame.with_columns(plain(name, dtype) for name, dtype in frame.collect_schema().items())
 
 
-def _csv(content: Path | bytes, text: Collection[str], where: str) -> pl.LazyFrame:
-    names = _names(pl.scan_csv(content, infer_schema=False, glob=False).collect_schema().names(), where)
-    types = pl.scan_csv(
-        content,
-        glob=False,
-        infer_schema_length=None,  # a first letter in row 101 must not break the file
-        schema_overrides={raw: pl.String() for raw, name in names.items() if name in text},
-        empty_string_is_null=False,
-    ).collect_schema()
-    # A scan that infers would go through the whole file again for each query; this one has been told.
-    frame = pl.scan_csv(content, glob=False, schema=types, empty_string_is_null=False).rename(dict(names))
-    texts = [name for name, dtype in frame.collect_schema().items() if dtype == pl.String()]
-    frame = frame.with_columns(pl.col(texts).str.strip_chars().fill_null("")) if texts else frame
-    empty = (pl.col(name) == "" if name in texts else pl.col(name).is_null() for name in names.values())
-    frame = frame.filter(~pl.all_horizontal(*empty)) if len(names) > 1 else frame
-    # Integers beyond 64 bits become floats, as nothing after this can hold them.
-    wide = [pl.col(n).cast(pl.Float64) for n, dtype in frame.collect_schema().items() if dtype == pl.Int128()]
-    return frame.with_columns(*_numbers(frame, [name for name in texts if name not in text]), *wide)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Csv:
+    """A CSV file in UTF-8, and how it is written."""
+
+    content: Path | bytes
+    form: Form
+    types: Types
+    where: str
+
+    def frame(self) -> pl.LazyFrame:
+        names = _names(self._scan(infer_schema=False).collect_schema().names(), self.where, self._bare)
+        absent = [name for name in self.types if name not in names.values()]
+        raw = pl.Schema(dict.fromkeys(names, pl.String())) if self._as_written() else self._inferred(names)
+        # A scan that infers would go through the whole file again for each query; this one has been told.
+        frame = self._scan(schema=raw).rename(dict(names))
+        texts = [name for name, dtype in frame.collect_schema().items() if dtype == pl.String()]
+        frame = frame.with_columns(self._stripped(texts)) if texts else frame
+        empty = (pl.col(name) == "" if name in texts else pl.col(name).is_null() for name in names.values())
+        frame = frame.filter(~pl.all_horizontal(*empty)) if len(names) > 1 else frame
+        markers = [each for each in self.form.missing or () if each]
+        if texts and markers:
+            frame = frame.with_columns(pl.col(texts).replace(markers, [""] * len(markers)))
+        open_ = [name for name in texts if self.types.get(name) is not ColumnKind.TEXT and name not in absent]
+        return frame.with_columns(*self._values(frame, open_))
+
+    def _as_written(self) -> bool:
+        """Whether a value may be another one than polars takes it for, so that each is looked at as text."""
+        return bool(self.form.missing) or self.form.decimal == ","
+
+    def _scan(self, **options: Any) -> pl.LazyFrame:
+        form = self.form
+        return pl.scan_csv(
+            self.content,
+            glob=False,
+            empty_string_is_null=False,
+            separator=form.separator,
+            quote_char=form.quote,
+            **options,
+        )
+
+    def _inferred(self, names: Mapping[str, str]) -> pl.Schema:
+        given = {raw: pl.String() for raw, name in names.items() if name in self.types}
+        # A first letter in row 101 must not break the file.
+        found = self._scan(infer_schema_length=None, schema_overrides=given).collect_schema()
+        # Integers beyond 64 bits are ids: as floats two of them would be one.
+        return pl.Schema({name: pl.String() if dtype == pl.Int128() else dtype for name, dtype in found.items()})
+
+    def _stripped(self, texts: list[str]) -> pl.Expr:
+        """Text without spaces around it; quotes behind a space are taken off here, for polars takes them for text."""
+        stripped = pl.col(texts).str.strip_chars().fill_null("")
+        mark = self.form.quote
+        if not self.form.spaced or mark is None:
+            return stripped
+        quoted = stripped.str.starts_with(mark) & stripped.str.ends_with(mark) & (stripped.str.len_chars() > 1)
+        bare = stripped.str.slice(1, stripped.str.len_chars() - 2).str.replace_all(mark * 2, mark, literal=True)
+        return pl.when(quoted).then(bare).otherwise(stripped)
+
+    def _bare(self, name: str) -> str:
+        """A column's name without spaces and such quotes around it."""
+        bare, mark = name.strip(), self.form.quote
+        return bare[1:-1] if self.form.spaced and mark and bare[:1] == bare[-1:] == mark else bare
+
+    def _filled(self, names: str | list[str]) -> pl.Expr:
+        """The values; those that are missing, as numbers and booleans have it, are null."""
+        column = pl.col(names)
+        if self.form.missing is not None:
+            return column.replace("", None)
+        return pl.when(~column.str.to_lowercase().is_in(list(MISSING))).then(column)
+
+    def _number(self, name: str, filled: pl.Expr, *, comma: bool) -> pl.Expr:
+        """A float, with a decimal comma where the file has them."""
+        if not comma:
+            return filled.cast(pl.Float64, strict=False)
+        plain = filled.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
+        fits = filled.str.contains(COMMA_NUMBER)
+        return pl.when(fits).then(plain).cast(pl.Float64, strict=False).alias(name)
+
+    def _values(self, frame: pl.LazyFrame, texts: list[str]) -> list[pl.Expr]:
+        """Casts for the columns whose every value is a number or a boolean."""
+        if not texts:
+            return []
+        found = frame.select(self._counts(texts)).collect(engine="streaming").row(0, named=True)
+        counts = {name: {kind: found[f"{kind}:{name}"] for kind in _COUNTS} for name in texts}
+        dotted = pl.Float64() in frame.collect_schema().values() or any(map(_is_dotted, counts.values()))
+        clear = self.form.decimal == "," or (
+            self.form.separator != "," and not dotted and any(_is_comma(each) for each in counts.values())
+        )
+        return [cast for name in texts if (cast := self._cast(frame, name, counts[name], comma=clear)) is not None]
+
+    def _counts(self, texts: list[str]) -> list[pl.Expr]:
+        filled = self._filled(texts)
+        comma = filled.str.contains(COMMA_NUMBER)
+        return [
+            filled.count().name.prefix("all:"),
+            filled.cast(pl.Int64, strict=False).count().name.prefix("int:"),
+            # 20 digits and more are an id, though a float can be made of them
+            (filled.cast(pl.Float64, strict=False).is_not_null() & ~filled.str.contains(_LONG))
+            .sum()
+            .name.prefix("float:"),
+            filled.str.to_lowercase().is_in(["true", "false"]).sum().name.prefix("bool:"),
+            comma.sum().name.prefix("comma:"),
+            (comma & filled.str.contains(",", literal=True) & ~filled.str.contains(_THOUSANDS))
+            .sum()
+            .name.prefix("sure:"),
+            filled.str.contains(_THOUSANDS).sum().name.prefix("thousands:"),
+        ]
+
+    def _cast(self, frame: pl.LazyFrame, name: str, count: Mapping[str, int], *, comma: bool) -> pl.Expr | None:
+        filled, wanted = self._filled(name), self.types.get(name)
+        if wanted is not None:
+            return self._wanted(frame, name, count, wanted, comma=comma)
+        every, dots = count["all"], self.form.decimal != ","
+        whole, truth = filled.cast(pl.Int64, strict=False), filled.str.to_lowercase() == "true"
+        ways = (
+            (not every, None),
+            (count["int"] == every and (dots or comma), whole),
+            (count["float"] == every and dots, filled.cast(pl.Float64, strict=False)),
+            (count["bool"] == every, truth),
+            (count["comma"] == every and comma, self._number(name, filled, comma=True)),
+        )
+        for fits, cast in ways:
+            if fits:
+                return None if cast is None else cast.alias(name)
+        if count["comma"] == every and self.form.separator != "," and dots:
+            raise decimal_problem(name, self._examples(frame, filled.str.contains(",", literal=True), name))
+        return None
+
+    def _wanted(
+        self, frame: pl.LazyFrame, name: str, count: Mapping[str, int], wanted: ColumnKind, *, comma: bool
+    ) -> pl.Expr:
+        filled = self._filled(name)
+        if wanted is ColumnKind.BOOLEAN:
+            if count["bool"] != count["all"]:
+                other = filled.is_not_null() & ~filled.str.to_lowercase().is_in(["true", "false"])
+                raise not_a(wanted, name, self._examples(frame, other, name))
+            return (filled.str.to_lowercase() == "true").alias(name)
+        number = self._number(name, filled, comma=comma or self.form.decimal == ",")
+        bad = self._examples(frame, filled.is_not_null() & number.is_null(), name)
+        if bad:
+            raise not_a(wanted, name, bad)
+        return number
+
+    def _examples(self, frame: pl.LazyFrame, where: pl.Expr, name: str) -> list[tuple[int, str]]:
+        """The first rows, counted from 1, and values of a column where something holds."""
+        rows = frame.select(pl.col(name)).with_row_index("row", offset=1).filter(where).head(_EXAMPLES)
+        return [(row, value) for row, value in rows.collect(engine="streaming").rows()]
 
 
-def _names(raw: list[str], where: str) -> Mapping[str, str]:
+_EXAMPLES = 3
+_COUNTS = ("all", "int", "float", "bool", "comma", "sure", "thousands")
+COMMA_NUMBER = r"^[+-]?(?:[0-9]+|[0-9]{1,3}(?:\.[0-9]{3})+)(?:,[0-9]+)?$"
+_THOUSANDS = r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+$"
+_LONG = r"^[+-]?[0-9]{19,}$"
+
+
+def _is_dotted(count: Mapping[str, int]) -> bool:
+    """Whether a column is of numbers with dots, so that its file has no decimal commas."""
+    return 0 < count["all"] == count["float"] != count["int"]
+
+
+def _is_comma(count: Mapping[str, int]) -> bool:
+    """Whether a column is of numbers of which one at least has a comma that parts no thousands."""
+    return 0 < count["all"] == count["comma"] and count["sure"] > 0
+
+
+def not_a(wanted: ColumnKind, column: str, found: Sequence[tuple[int, str]]) -> UnclearError:
+    """The refusal of a column that is to be of a type and has other values."""
+    row, value = found[0]
+    what = f"row {row} of column '{column}' has '{value[:60]}', which is no {wanted}"
+    hint = f'Correct it, write `data.csv: {{missing: ["{value[:60]}"]}}`, or `data.types: {{{column}: text}}`.'
+    return UnclearError(what, hint=hint)
+
+
+def _names(raw: list[str], where: str, bare: Callable[[str], str]) -> Mapping[str, str]:
     """Each raw column name with its stripped form; polars would rename the second of two without a word."""
-    names = {name: name.strip() for name in raw}
+    names = {name: bare(name) for name in raw}
     renamed = [base for base, mark, number in (n.rpartition(_RENAMED) for n in raw) if number.isdigit() and base in raw]
     twice = renamed or [name for name, count in Counter(names.values()).items() if count > 1]
     if twice:
         raise UsageError(f"Two columns are named '{twice[0].strip()}'.", where=where, hint="Rename one of them.")
     return names
-
-
-def _numbers(frame: pl.LazyFrame, texts: list[str]) -> list[pl.Expr]:
-    """Casts for the text columns whose every value is a number or a boolean once stripped."""
-    if not texts:
-        return []
-    filled = pl.col(texts).replace("", None)
-    counts = frame.select(
-        filled.count().name.prefix("all:"),
-        filled.cast(pl.Int64, strict=False).count().name.prefix("int:"),
-        filled.cast(pl.Float64, strict=False).count().name.prefix("float:"),
-        filled.str.to_lowercase().is_in(["true", "false"]).sum().name.prefix("bool:"),
-    ).collect()
-    found = counts.row(0, named=True)
-    casts: list[pl.Expr] = []
-    for name in texts:
-        value, all_ = pl.col(name).replace("", None), found[f"all:{name}"]
-        if all_ and found[f"int:{name}"] == all_:
-            casts.append(value.cast(pl.Int64, strict=False))
-        elif all_ and found[f"float:{name}"] == all_:
-            casts.append(value.cast(pl.Float64, strict=False))
-        elif all_ and found[f"bool:{name}"] == all_:
-            casts.append((value.str.to_lowercase() == "true").alias(name))
-    return casts
 
 
 def _no_nan(frame: pl.LazyFrame) -> pl.LazyFrame:
@@ -173,3 +423,23 @@ def _gaps_to_nan(frame: pl.DataFrame) -> pl.DataFrame:
 def _floats(column: pl.Series) -> pl.Series:
     floats = column if column.dtype.is_float() else column.cast(pl.Float64)
     return floats.fill_null(float("nan"))
+
+
+class Nameless:
+    """A file without a name, that ends with this object."""
+
+    def __init__(self) -> None:
+        with tempfile.TemporaryFile() as file:
+            self._descriptor = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._descriptor)
+
+    @property
+    def path(self) -> Path:
+        """Where this process, and no other, can open it."""
+        return Path(f"/dev/fd/{self._descriptor}")
+
+    def append(self, chunk: bytes) -> None:
+        """Write more at its end."""
+        left = memoryview(chunk)
+        while left:
+            left = left[os.write(self._descriptor, left) :]

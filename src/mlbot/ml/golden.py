@@ -19,7 +19,7 @@ import polars as pl
 from mlbot.config.schema import Model, Smoke
 from mlbot.errors import NotEvaluatedError
 from mlbot.gates.metric import Task
-from mlbot.ml import disable_telemetry, holdout
+from mlbot.ml import disable_telemetry, frames, holdout
 from mlbot.ml.protocol import Expected, Feature, Kind
 from mlbot.ml.scoring import Floats, Limits, Scored, score
 from mlbot.protocol.golden import INFINITE, Golden, GoldenColumn, SmokeReason, SmokeResult, Value, digest_of
@@ -182,7 +182,7 @@ def _requests(golden: Golden) -> holdout.HoldoutData:
         expected=Expected(task=golden.task, features=features, classes=order, declared=golden.declared),
         masks={},
         groups=None,
-        _frame=_frame(golden).lazy(),
+        _table=frames.Table(frame=_frame(golden).lazy(), where=record.source, content=b""),
         _source=holdout.Source(path=Path(), digest=record.digest, hidden=False),
     )
 

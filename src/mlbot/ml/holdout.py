@@ -6,10 +6,7 @@ five million rows of twenty columns are judged in a fraction of what the table t
 
 import hashlib
 import math
-import os
 import re
-import tempfile
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,12 +18,13 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from mlbot.config import slice_sql
+from mlbot.config.csv_form import MISSING, Form
 from mlbot.config.schema import Data, Slice
 from mlbot.errors import MlbotError
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.ml import frames, protocol
-from mlbot.ml.frames import is_text
+from mlbot.ml.frames import CHUNK, Nameless, is_text
 from mlbot.ml.protocol import Column, Expected, Feature, Kind, did_you_mean, listed, plain_label, printable, quoted
 from mlbot.verdict.verdict import Holdout, Problem
 
@@ -55,6 +53,7 @@ class _Encoder:
     _names: dict[str, int] = field(default_factory=dict)
     _parts: list[LabelArray] = field(default_factory=list)
     _missing: int = 0
+    _gaps: set[str] = field(default_factory=set)
     _infinite: int = 0
 
     def add(self, column: pl.Series) -> None:
@@ -66,7 +65,8 @@ class _Encoder:
 
     def finish(self) -> Labels | Problem:
         if self._missing:
-            return self._schema("labels-missing", rows=self._missing)
+            written = listed(sorted(filter(None, self._gaps)))
+            return self._schema("labels-missing", rows=self._missing, written=f" ({written})" if written else "")
         if self._infinite:
             return self._schema("labels-infinite", rows=self._infinite)
         whole = np.concatenate(self._parts) if self._parts else np.empty(0)
@@ -82,11 +82,18 @@ class _Encoder:
         self._parts.append(numbers)
 
     def _add_names(self, column: pl.Series) -> None:
-        self._missing += column.null_count() + int((column == "").sum())
         distinct = column.unique().drop_nulls().to_list()
+        gaps = [name for name in distinct if self._is_missing(name)]
+        self._missing += column.null_count() + int(column.is_in(gaps).sum())
+        self._gaps.update(gaps)
         known = {name: self._names.setdefault(plain_label(name), len(self._names)) for name in distinct}
         if len(self._names) <= _MOST_CLASSES:
             self._parts.append(column.replace_strict(known, default=-1, return_dtype=pl.Int32).to_numpy())
+
+    def _is_missing(self, name: str) -> bool:
+        """Whether a label stands for a missing one: by its meaning, unless mlbot.yaml names it among the classes."""
+        declared = {*(self.data.classes or ()), *([self.data.positive] if self.data.positive else [])}
+        return name not in declared and Form(missing=self.data.csv.missing).is_missing(name)
 
     def _binary(self, seen: LabelArray) -> Labels | Problem:
         found = ordered(self._names)
@@ -177,9 +184,6 @@ def _absent(found: Sequence[str], known: Sequence[str]) -> list[str]:
     return [label for label in found if plain_label(label) not in plain]
 
 
-_CHUNK = 1 << 20
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
     """A file that can be read several times."""
@@ -188,7 +192,7 @@ class Source:
     digest: str
     hidden: bool  # whether it came from an URL
     # What keeps the file behind `path` when it has no name: its bytes are gone with it.
-    nameless: "_Nameless | None" = None
+    nameless: Nameless | None = None
 
 
 def open_source(source: Path | str, storage_options: Mapping[str, Any]) -> Source:
@@ -199,14 +203,14 @@ def open_source(source: Path | str, storage_options: Mapping[str, Any]) -> Sourc
     hasher = hashlib.sha256()
     if not is_url(source):
         with Path(source).open("rb") as stream:
-            while chunk := stream.read(_CHUNK):
+            while chunk := stream.read(CHUNK):
                 hasher.update(chunk)
         return Source(path=Path(source), digest=f"sha256:{hasher.hexdigest()}", hidden=False)
     import fsspec
 
-    copy = _Nameless()
+    copy = Nameless()
     with fsspec.open(str(source), "rb", **storage_options) as stream:
-        while chunk := stream.read(_CHUNK):
+        while chunk := stream.read(CHUNK):
             hasher.update(chunk)
             copy.append(chunk)
     return Source(path=copy.path, digest=f"sha256:{hasher.hexdigest()}", hidden=True, nameless=copy)
@@ -215,25 +219,6 @@ def open_source(source: Path | str, storage_options: Mapping[str, Any]) -> Sourc
 def is_url(source: Path | str) -> bool:
     """Whether it is an URL rather than a path."""
     return isinstance(source, str) and "://" in source
-
-
-class _Nameless:
-    """A file without a name, that ends with this object."""
-
-    def __init__(self) -> None:
-        with tempfile.TemporaryFile() as file:
-            self._descriptor = os.dup(file.fileno())
-        weakref.finalize(self, os.close, self._descriptor)
-
-    @property
-    def path(self) -> Path:
-        """Where this process, and no other, can open it."""
-        return Path(f"/dev/fd/{self._descriptor}")
-
-    def append(self, chunk: bytes) -> None:
-        left = memoryview(chunk)
-        while left:
-            left = left[os.write(self._descriptor, left) :]
 
 
 def kind_of(dtype: pl.DataType) -> Kind | None:
@@ -292,7 +277,7 @@ class HoldoutData:
     masks: Mapping[str, Mask]  # a slice's rows, (n,) each; a condition that is NULL counts as false
     # A code for each row's group, (n,), numbered as they appear; None without `data.group`.
     groups: npt.NDArray[np.int32] | None
-    _frame: pl.LazyFrame = field(repr=False)
+    _table: frames.Table = field(repr=False)
     _source: Source = field(repr=False)
 
     @property
@@ -309,7 +294,7 @@ class HoldoutData:
         return self._features().head(rows).collect(engine="streaming")
 
     def _features(self) -> pl.LazyFrame:
-        return self._frame.select(feature.name for feature in self.expected.features)
+        return self._table.frame.select(feature.name for feature in self.expected.features)
 
 
 def open_holdout(
@@ -326,10 +311,12 @@ def open_holdout(
     """
     try:
         opened = open_source(source, storage_options or {})
-        frame = frames.scan(opened.path, text=[data.target] if task.is_classification else [])
-        return _Opening(source=opened, frame=frame, data=data, task=task, slices=tuple(slices)).read()
+        apart = [name for name in (data.target, data.group) if name is not None]
+        table = frames.open_table(opened.path, data.reads(task), data.csv, apart=apart)
+        with table.reading():
+            return _Opening(source=opened, table=table, data=data, task=task, slices=tuple(slices)).read()
     except MlbotError as error:
-        return _unreadable(data, error.what)
+        return _unreadable(data, error.what, error.hint)
     except (PolarsError, PanicException) as error:  # it panics on some damaged Parquet files
         return _unreadable(data, str(error))
     except Exception as error:  # fsspec's back ends raise errors of many libraries
@@ -341,10 +328,15 @@ def open_holdout(
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Opening:
     source: Source
-    frame: pl.LazyFrame
+    table: frames.Table
     data: Data
     task: Task
     slices: tuple[Slice, ...]
+
+    @property
+    def frame(self) -> pl.LazyFrame:
+        """The rows."""
+        return self.table.frame
 
     def read(self) -> HoldoutData | Problem:
         features = self._features()
@@ -429,8 +421,8 @@ class _Opening:
         ]
         if self.data.group is not None:
             group = pl.col(self.data.group)
-            is_text = frames.is_text(self.frame.collect_schema()[self.data.group])
-            columns.append((group == "" if is_text else group.is_null()).fill_null(value=True).alias("no group"))
+            markers = MISSING if self.data.csv.missing is None else {""}
+            columns.append(group.str.to_lowercase().is_in(list(markers)).fill_null(value=True).alias("no group"))
             columns.append(group.hash(seed=0).alias("group"))  # eight bytes a row, however long the names are
         return columns
 
@@ -459,7 +451,7 @@ class _Opening:
             expected=Expected(task=self.task, features=features, classes=labels.order, declared=declared),
             masks=masks,
             groups=groups,
-            _frame=self.frame,
+            _table=self.table,
             _source=self.source,
         )
 
@@ -477,9 +469,12 @@ def _codes(hashes: Sequence[npt.NDArray[np.uint64]]) -> npt.NDArray[np.int32]:
     return rank[inverse]
 
 
-def _unreadable(data: Data, why: str) -> Problem:
+def _unreadable(data: Data, why: str, fix: str = "") -> Problem:
     reason = printable((why.strip() or "no reason given").splitlines()[0], 300)
-    return Problem.of(Reason.HOLDOUT_UNREADABLE, "no-table", holdout=quoted(data.holdout), why=reason)
+    facts = {"holdout": quoted(data.holdout), "why": reason}
+    if fix:
+        return Problem.of(Reason.HOLDOUT_UNREADABLE, "form", fix=printable(fix, 300), **facts)
+    return Problem.of(Reason.HOLDOUT_UNREADABLE, "no-table", **facts)
 
 
 def _schema(cause: str, **values: Any) -> Problem:

@@ -551,6 +551,8 @@ def _arguments(request: TrainRequest, scratch: Path, own: Mapping[str, str]) -> 
         "model": own["MLBOT_MODEL"],
         "parity": str(scratch / "parity.json"),
         "data": own.get("MLBOT_TRAIN_DATA"),
+        "types": data.reads(request.model.task),
+        "csv": data.csv.model_dump(mode="json"),
         **columns,
     }
     path = scratch / "spec.json"

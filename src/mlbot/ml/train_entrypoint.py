@@ -55,9 +55,11 @@ def _training_rows(spec: dict[str, Any], estimator: Any) -> tuple[Any, list[str]
             "The columns' types are unknown: the config names no training data.",
             hint="Set `data.train` in mlbot.yaml, or return (estimator, the rows it was fitted on).",
         )
+    from mlbot.config.schema import ColumnKind, Csv
     from mlbot.ml import frames
 
-    table = frames.sample(spec["data"], rows=_SAMPLE_ROWS)
+    types = {name: ColumnKind(kind) for name, kind in spec["types"].items()}
+    table = frames.sample(spec["data"], rows=_SAMPLE_ROWS, types=types, csv=Csv.model_validate(spec["csv"]))
     if hasattr(estimator, "feature_names_in_"):
         return table, None
     left_out = {spec["target"], spec["group"], *spec["drop"]}

@@ -1,6 +1,5 @@
 """`mlbot init`: looks at a repository and writes its first mlbot.yaml and its two workflows."""
 
-import csv
 import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -8,8 +7,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from mlbot.config.csv_form import HEAD, rows_of
 from mlbot.config.errors import DELIVERED_WORDS, is_delivered_name
 from mlbot.config.run_check import check, load_config
+from mlbot.config.schema import Csv
 from mlbot.config.yaml import load
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, UsageError
@@ -27,8 +28,6 @@ _MAX_TEXT = 256 * 1024
 _MAX_TEXTS = 500
 
 _MAX_ROWS = 2_000
-
-_MAX_LINE = 1 << 20
 
 _MAX_DEPTH = 4
 
@@ -111,10 +110,10 @@ def read_table(path: Path) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]
 
 def _csv(path: Path) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     try:
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            lines = (line for line in iter(lambda: file.readline(_MAX_LINE), ""))
-            rows = list(itertools.islice(csv.reader(lines, skipinitialspace=True), _MAX_ROWS + 1))
-    except (OSError, csv.Error):
+        with path.open("rb") as file:
+            head = file.read(HEAD + 1)
+        rows = rows_of(head[:HEAD], Csv(), whole=len(head) <= HEAD, most=_MAX_ROWS)
+    except (OSError, MlbotError):
         return (), ()
     if not rows or (rows[0] and rows[0][0].startswith(_POINTER)):
         return (), ()

@@ -312,7 +312,7 @@ def policy_digest(model: Model, inconclusive: OnInconclusive, tree: Tree, holdou
     facts: dict[str, object] = {
         "form": _FORM,
         "task": model.task,
-        "data": {name: getattr(model.data, name) for name in _JUDGED_BY},
+        "data": {name: getattr(model.data, name) for name in _JUDGED_BY} | _read_by(model),
         "holdout": holdout,
         "slices": sorted(each.model_dump_json() for each in model.slices),
         "metrics": sorted(each.model_dump_json(exclude={"tasks"}) for each in model.metrics),
@@ -321,6 +321,15 @@ def policy_digest(model: Model, inconclusive: OnInconclusive, tree: Tree, holdou
         "inconclusive": inconclusive.model_dump(mode="json"),
     }
     return digest(canonical(facts))
+
+
+def _read_by(model: Model) -> dict[str, object]:
+    """How the holdout is read, where the config says it: nothing of it is in older digests."""
+    said = {
+        "types": {each.name: each.type for each in model.data.types},
+        "csv": model.data.csv.model_dump(mode="json", exclude_none=True),
+    }
+    return {key: value for key, value in said.items() if value}
 
 
 def rules_digest(model: Model, inconclusive: OnInconclusive, tree: Tree) -> Digest:

@@ -1,0 +1,197 @@
+"""How a CSV file is written: what its first bytes show for certain, and what mlbot.yaml has to say where they do not.
+
+Reads bytes that somebody else fetched, and needs no package: `config check`, `init`, training and the judge all ask it.
+"""
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from mlbot.config.schema import Csv
+from mlbot.errors import UsageError
+
+HEAD = 1 << 18
+"""How many bytes of a file are looked at."""
+MISSING = frozenset({"", "na", "n/a", "#n/a", "<na>", "?", "null", "none", "nan"})
+"""What stands for a missing value where mlbot.yaml does not say: among numbers and booleans, and in labels."""
+SEPARATORS = (",", ";", "\t", "|")
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_RECORDS = 200
+_SHOWN = 60
+# bytes that cp1252 leaves out; those from 0x80 to 0x9f are letters and quotes there, and control characters in Latin-1
+_NOT_CP1252 = frozenset({0x81, 0x8D, 0x8F, 0x90, 0x9D})
+
+
+class UnclearError(UsageError):
+    """A file whose form is not certain; the hint is the line to write."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Form:
+    """How a CSV file is to be read."""
+
+    separator: str = ","
+    encoding: str = "utf-8"
+    decimal: str | None = None  # None: `.`, and `,` where the values show it
+    quote: str | None = '"'
+    missing: tuple[str, ...] | None = None  # None: `MISSING`, among numbers and booleans
+    spaced: bool = False  # whether there are spaces before quotes, which most readers take for a part of the text
+
+    def is_missing(self, text: str) -> bool:
+        """Whether a text stands for a missing value."""
+        bare = text.strip()
+        return bare.casefold() in MISSING if self.missing is None else bare in {"", *self.missing}
+
+
+def form_of(head: bytes, given: Csv, *, whole: bool = True, columns: Sequence[str] = ()) -> Form:
+    """The form of a file that begins with `head`; what the config says is not looked for.
+
+    `whole`: whether that is all of the file. `columns` are known to be there, and may decide between separators.
+    Raises `UnclearError` with the line to write.
+    """
+    encoding = given.encoding or _encoding(head)
+    quote = given.quote or '"'
+    mark = None if quote == "none" else quote
+    text = _decoded(head, encoding, whole=whole)
+    if "\r" in text and "\n" not in text:
+        raise UnclearError("its lines end in carriage returns alone", hint="Save it with line feeds.")
+    separator = given.separator or _separator(text, mark, whole=whole, columns=columns)
+    spaced = mark is not None and f"{separator} {mark}" in text
+    return Form(
+        separator=separator,
+        encoding=encoding,
+        decimal=given.decimal,
+        quote=mark,
+        missing=given.missing,
+        spaced=spaced,
+    )
+
+
+def header_of(head: bytes, given: Csv, *, whole: bool = True, columns: Sequence[str] = ()) -> tuple[str, ...]:
+    """The column names of a file that begins with `head`."""
+    form = form_of(head, given, whole=whole, columns=columns)
+    first = next(_records(_decoded(head, form.encoding, whole=whole), form.separator, form.quote), [])
+    return tuple(name.strip() for name in first)
+
+
+def rows_of(head: bytes, given: Csv, *, whole: bool = True, most: int) -> list[list[str]]:
+    """The header and the first records of a file that begins with `head`."""
+    form = form_of(head, given, whole=whole)
+    records = list(_records(_decoded(head, form.encoding, whole=whole), form.separator, form.quote))
+    return records[: most + 1] if whole or len(records) < 2 else records[:-1][: most + 1]
+
+
+def not_in(encoding: str, at: int, found: bytes, line: int) -> UnclearError:
+    """The refusal of a file with bytes that its encoding does not have, `found` from the offset `at` on."""
+    shown = " ".join(f"{byte:02x}" for byte in found[:4])
+    if encoding != "utf-8":
+        hint = f"Correct `data.csv: {{encoding: {encoding}}}`, or save the file as UTF-8."
+    else:
+        hint = (
+            f"If it is {_likely(found)}, write `data.csv: {{encoding: {_likely(found)}}}`; or save the file as UTF-8."
+        )
+    what = f"line {line} is not {'UTF-8' if encoding == 'utf-8' else encoding}: byte {at + 1:,} is {shown}"
+    return UnclearError(what, hint=hint)
+
+
+def _likely(found: bytes) -> str:
+    """The encoding that bytes which are no UTF-8 are probably in."""
+    controls = {byte for byte in found if 0x80 <= byte <= 0x9F}
+    return "latin-1" if not controls or controls & _NOT_CP1252 else "cp1252"
+
+
+def _encoding(head: bytes) -> str:
+    known = next((name for mark, name in _BOMS if head.startswith(mark)), None)
+    if known is not None:
+        return known
+    if b"\0" in head:
+        order = "le" if head[1::2].count(0) > head[::2].count(0) else "be"
+        hint = f"If it is UTF-16, write `data.csv: {{encoding: utf-16-{order}}}`; or save the file as UTF-8."
+        raise UnclearError("it has zero bytes, and no mark at its beginning tells its encoding", hint=hint)
+    return "utf-8"
+
+
+def _decoded(head: bytes, encoding: str, *, whole: bool) -> str:
+    codec = "utf-8-sig" if encoding == "utf-8" else encoding
+    try:
+        text = codecs.getincrementaldecoder(codec)().decode(head, final=whole)
+    except UnicodeDecodeError as error:
+        raise not_in(encoding, error.start, head[error.start :], head[: error.start].count(b"\n") + 1) from None
+    return text.removeprefix("\ufeff")
+
+
+def _separator(text: str, quote: str | None, *, whole: bool, columns: Sequence[str]) -> str:
+    """The separator that gives every record as many fields as the header, two or more."""
+    fits = [each for each in SEPARATORS if _is_even(text, each, quote, whole=whole)]
+    known = [each for each in fits if set(columns) <= {name.strip() for name in _header(text, each, quote)}]
+    if len(fits) > 1 and columns and len(known) == 1:
+        return known[0]
+    if len(fits) > 1:
+        ways = " or ".join(f"`data.csv: {{separator: {_written(each)}}}`" for each in fits)
+        raise UnclearError(f"its first line can be read with {_several(fits)} as separator", hint=f"Write {ways}.")
+    return fits[0] if fits else _uneven(text, quote)
+
+
+def _uneven(text: str, quote: str | None) -> str:
+    """The separator of a file where none fits all records: the comma, unless the header speaks for another one."""
+    others = [each for each in SEPARATORS[1:] if len(_header(text, each, quote)) > 1]
+    if len(_header(text, ",", quote)) == 1 and others:
+        ways = " or ".join(f"`data.csv: {{separator: {_written(each)}}}`" for each in others)
+        found = f"its header has no comma, and with {_several(others)} not every line has as many fields as the header"
+        raise UnclearError(found, hint=f"Correct these lines, or write {ways}.")
+    return ","
+
+
+def _is_even(text: str, separator: str, quote: str | None, *, whole: bool) -> bool:
+    records = [record for record in _some(text, separator, quote, whole=whole) if record]
+    width = len(records[0]) if records else 0
+    return width > 1 and all(len(record) == width for record in records)
+
+
+def _some(text: str, separator: str, quote: str | None, *, whole: bool) -> list[list[str]]:
+    """The first records, without the last one of a text that may be cut."""
+    records: list[list[str]] = []
+    for record in _records(text, separator, quote):
+        records.append(record)
+        if len(records) > _RECORDS:
+            return records
+    return records if whole or len(records) < 2 else records[:-1]
+
+
+def _header(text: str, separator: str, quote: str | None) -> list[str]:
+    return next(_records(text, separator, quote), [])
+
+
+def _records(text: str, separator: str, quote: str | None) -> Iterator[list[str]]:
+    stream = io.StringIO(text, newline="")
+    if quote is None:
+        reader = csv.reader(stream, delimiter=separator, quoting=csv.QUOTE_NONE)
+    else:
+        reader = csv.reader(stream, delimiter=separator, quotechar=quote, skipinitialspace=True)
+    try:
+        yield from reader
+    except csv.Error:
+        return
+
+
+def _written(separator: str) -> str:
+    return '"\\t"' if separator == "\t" else f'"{separator}"'
+
+
+def _several(separators: Sequence[str]) -> str:
+    return " and with ".join("a tab" if each == "\t" else f"`{each}`" for each in separators)
+
+
+def decimal_problem(column: str, examples: Sequence[tuple[int, str]]) -> UnclearError:
+    """The refusal of a column whose commas may be decimal or may part thousands; each example with its row."""
+    shown = ", ".join(f"'{value[:_SHOWN]}'" for _, value in examples)
+    hint = f'Write `data.csv: {{decimal: ","}}`, or `data.types: {{{column}: text}}`.'
+    return UnclearError(f"column '{column}' has commas that may be decimal or part thousands: {shown}", hint=hint)
