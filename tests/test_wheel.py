@@ -1,6 +1,7 @@
 """The wheel holds all that mlbot needs and runs without the checkout; another test sees what the checkout does."""
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -63,6 +64,16 @@ def test_it_has_every_file_and_no_other(site: Path) -> None:
     assert list(dist_check.wheel_faults(wheel, wanted)) == []
     assert {"mlbot/py.typed", "mlbot/templates/comment.md.j2", "mlbot/workflows/judge.yml"} <= wanted
     assert "mlbot/workflows/publish.yml" not in wanted
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(900)
+def test_make_dist_builds_checks_and_plays_the_demo_with_the_wheel_alone(tmp_path: Path) -> None:
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(tmp_path / "clone")], check=True)
+    done = subprocess.run(["make", "dist"], cwd=tmp_path / "clone", capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert f"mlbot {__version__}\n" in done.stdout
+    assert re.search(r"roll back +done", done.stdout)
 
 
 def test_what_a_wheel_or_an_sdist_lacks_or_should_not_have_is_named(tmp_path: Path) -> None:

@@ -3,4 +3,4 @@
 DISTRIBUTION = "mlbot-ci"
 """What is installed: the name `mlbot` belongs to somebody else's package. The command and the import are `mlbot`."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0rc1"

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from tests.e2e.standins import known
+
 PYTHON: Final = """#!/bin/bash
 # The tests' Python; `-m pip install` is noted, `-m venv` makes one that sees what is installed here.
 isolated=()
@@ -45,8 +47,9 @@ def write(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     values = {"folder": folder, "python": sys.executable}
     texts = {"python": PYTHON, "python3": PYTHON, "pip": PIP, "pip3": PIP, "uv": UV, "make-venv": VENV}
-    for name, text in texts.items():
+    scripts = {name: text.format(**values) for name, text in texts.items()} | {"gh": known.gh()}
+    for name, script in scripts.items():
         command = folder / name
-        command.write_text(text.format(**values))
+        command.write_text(script)
         command.chmod(0o755)
     return folder

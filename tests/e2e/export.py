@@ -52,6 +52,7 @@ class Export:
     jobs: dict[str, ExportedJob] = field(default_factory=dict)
     repositories: dict[str, Path] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
+    gives_token: set[str] = field(default_factory=set)  # names of steps whose output is a token, and masked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -234,6 +235,8 @@ class Exporter:
             self._actions(token, number)
             return dict(step) | {"uses": f"{name}@job{number}"}
         self._stand_in(name, ref)
+        if name in known.GIVE_TOKENS and "name" in step:
+            self._export.gives_token.add(step["name"])
         given = dict(step.get("with") or {})
         for key in known.TOKENS.get(name, ()):
             given.setdefault(key, "${{ github.token }}")

@@ -54,6 +54,12 @@ class Harness:
         return list(self.github.world.runs.values())
 
     @property
+    def published(self) -> list[str]:
+        """The names of the files that jobs put on the package index."""
+        noted = self._commands / "published.txt"
+        return noted.read_text().splitlines() if noted.exists() else []
+
+    @property
     def installed(self) -> list[str]:
         """What jobs asked pip or uv to install."""
         noted = self._commands / "installed.txt"

@@ -40,7 +40,7 @@ def _places(run: Run, export: Export, jobs: list[Job]) -> Iterator[tuple[str, by
         yield f"{label}, summary of {job.name}", job.summary.encode()
         yield f"{label}, annotations of {job.name}", "\n".join(one.message for one in job.annotations).encode()
         for step in job.steps:
-            if step.name.startswith(GIVES_TOKEN):
+            if step.name.startswith(GIVES_TOKEN) or step.name in export.gives_token:
                 continue
             for name, value in step.outputs.items():
                 yield f"{label}, output {name} of step {step.name!r} in {job.name}", value.encode()

@@ -16,6 +16,8 @@ TOKENS: Final[Mapping[str, tuple[str, ...]]] = {
     "actions/attest": ("github-token",),
 }
 
+GIVE_TOKENS: Final = {"actions/create-github-app-token"}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StandIn:
@@ -99,9 +101,14 @@ ALL: Final = (
             "app-id": "", "client-id": "", "private-key": "", "owner": "", "repositories": "", "skip-token-revoke": "",
             "github-api-url": "", "permission-contents": "", "permission-statuses": "", "permission-actions": "",
             "permission-pull-requests": "", "permission-issues": "", "permission-checks": "",
-            "permission-deployments": "",
+            "permission-deployments": "", "permission-workflows": "",
         },
         outputs=("token", "installation-id", "app-slug"),
+    ),
+    StandIn(
+        name="pypa/gh-action-pypi-publish",
+        script="pypi_publish",
+        inputs={"packages-dir": "dist", "skip-existing": "false", "attestations": "true"},
     ),
 )  # fmt: skip
 
@@ -124,6 +131,11 @@ def write(folder: Path, settings: Mapping[str, str]) -> None:
             "runs": {"using": "composite", "steps": [step]},
         }
         (place / "action.yml").write_text(json.dumps(action))
+
+
+def gh() -> str:
+    """GitHub's command line, as a script of the shell."""
+    return f'#!/bin/bash\nexec {_script("gh")} "$@"\n'
 
 
 def inspection(folder: Path) -> str:
