@@ -36,7 +36,7 @@ from tests.support.onnx_samples import (
 
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
-from mlbot.ml.onnx_file import class_order, parse_model, read_signature
+from mlbot.ml.onnx_file import class_order, parse_model, read_signature, unzip
 from mlbot.ml.protocol import CLASSES_KEY, FEATURES_KEY, Expected, Feature, Kind, Layout, Refused
 
 
@@ -421,12 +421,30 @@ def with_outputs(*outputs: onnx.ValueInfoProto) -> onnx.ModelProto:
     return model
 
 
-def test_a_zipmap_is_refused_with_what_fixes_it() -> None:
+def test_a_list_of_dictionaries_that_no_zipmap_made_is_refused_with_what_fixes_it() -> None:
     boxes = helper.make_sequence_type_proto(
         helper.make_map_type_proto(INT64, helper.make_tensor_type_proto(FLOAT, [None]))
     )
     model = with_outputs(port("label", INT64, (None,)), helper.make_value_info("output_probability", boxes))
+    assert not unzip(model)
     assert "options={'zipmap': False}" in unfit(model, expecting(), Reason.MODEL_OUTPUTS)
+
+
+@pytest.mark.parametrize("labels", [["no", "yes"], ["yes", "no"]])
+def test_of_a_zipmap_the_tensor_is_read_with_the_keys_that_it_gives(labels: list[str]) -> None:
+    """CatBoost exports no other way. Its keys decide, whatever the label output's list says."""
+    model = onnx.ModelProto()
+    model.CopyFrom(matrix(np.eye(3, 2), last="Softmax"))
+    tensor = model.graph.output[0].name
+    keys = helper.make_map_type_proto(STRING, helper.make_tensor_type_proto(FLOAT, []))
+    model.graph.node.append(
+        helper.make_node("ZipMap", [tensor], ["probabilities"], domain="ai.onnx.ml", classlabels_strings=labels)
+    )
+    model.graph.output[0].CopyFrom(helper.make_value_info("probabilities", helper.make_sequence_type_proto(keys)))
+    assert unzip(model)
+    signature = read_signature(model, THREE)
+    assert (signature.output, signature.facts.classes) == (tensor, tuple(labels))
+    assert not unzip(model), "there is a tensor now"
 
 
 def test_labels_alone_are_no_probabilities() -> None:

@@ -391,11 +391,11 @@ def test_another_number_of_predictions_than_rows_is_an_error_of_the_outputs(
     assert found.reason is Reason.MODEL_OUTPUTS
 
 
-def test_a_zipmap_is_refused_with_what_fixes_it(tmp_path: Path, holdout: HoldoutData) -> None:
+def test_the_tensor_behind_a_zipmap_is_scored(tmp_path: Path, holdout: HoldoutData) -> None:
     classifier = LogisticRegression().fit(NUMBERS.to_numpy(), LABELLED["y"].to_numpy())
-    found = problem(tmp_path, to_onnx(classifier, NUMBERS.to_numpy()[:1].astype(np.float32)), holdout)
-    assert found.reason is Reason.MODEL_OUTPUTS
-    assert "options={'zipmap': False}" in found.detail
+    found = scored(tmp_path, to_onnx(classifier, NUMBERS.to_numpy()[:1].astype(np.float32)), holdout)
+    np.testing.assert_allclose(found.predictions, classifier.predict_proba(NUMBERS.to_numpy())[:, 1], atol=1e-5)
+    assert found.size_bytes == (tmp_path / "model.onnx").stat().st_size
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import onnx
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
-from onnx import checker, numpy_helper
+from onnx import checker, helper, numpy_helper
 
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
@@ -202,7 +202,7 @@ def class_order(model: onnx.ModelProto, expected: Expected) -> Labels:
     hold one that a multiclass model never learned: neither is a reason not to judge it.
     """
     output = _label_output(list(model.graph.output))
-    found = [*(_label_lists(model, output.name) if output is not None else ()), *_in_metadata(model)]
+    found = [*_zipped(model), *(_label_lists(model, output.name) if output is not None else ()), *_in_metadata(model)]
     fitting = (_as_written(labels, expected) for labels in found)
     order = next((labels for labels in fitting if labels is not None), None)
     if order is not None:
@@ -234,6 +234,31 @@ def _as_written(own: Labels, expected: Expected) -> Labels | None:
     if expected.task is Task.MULTICLASS and known >= 2:
         return tuple(spelled.get(protocol.plain_label(label), label) for label in own)
     return None
+
+
+def unzip(model: onnx.ModelProto) -> bool:
+    """Whether a ZipMap's dictionaries were all there is; then the tensor they are made of is the output instead."""
+    if any(value.type.tensor_type.elem_type in _FLOATS for value in model.graph.output):
+        return False
+    makers = {name: node for node in model.graph.node for name in node.output}
+    zipped = [value for value in model.graph.output if value.type.HasField("sequence_type")]
+    found = [(value, node) for value in zipped if (node := makers.get(value.name)) is not None and _is_zipmap(node)]
+    for value, node in found:
+        tensor = helper.make_tensor_value_info(node.input[0], _T.FLOAT, [None, len(_of_classifier(node))])
+        value.CopyFrom(tensor)
+    return bool(found)
+
+
+def _is_zipmap(node: onnx.NodeProto) -> bool:
+    return (node.domain, node.op_type, len(node.input)) == ("ai.onnx.ml", "ZipMap", 1)
+
+
+def _zipped(model: onnx.ModelProto) -> Iterator[Labels]:
+    """The keys that a ZipMap gives to the columns of an output: what whoever asks the model sees."""
+    outputs = {value.name for value in model.graph.output}
+    for node in model.graph.node:
+        if _is_zipmap(node) and node.input[0] in outputs:
+            yield _of_classifier(node)
 
 
 def _label_output(outputs: Sequence[onnx.ValueInfoProto]) -> onnx.ValueInfoProto | None:
@@ -506,8 +531,8 @@ def _predictions(outputs: Sequence[onnx.ValueInfoProto], task: Task) -> onnx.Val
         )
     if boxed:
         raise _outputs(
-            f"The output {quoted(boxed[0])} is no tensor (a ZipMap gives a list of dictionaries). Export with "
-            "options={'zipmap': False}.",
+            f"The output {quoted(boxed[0])} is no tensor and no ZipMap of one. Export probabilities as a tensor "
+            "(skl2onnx: options={'zipmap': False}).",
             task,
         )
     alone = "The ONNX model gives labels only." if task.is_classification else "The ONNX model's output is no float."

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.ml import protocol
-from mlbot.ml.onnx_file import Input, Signature, parse_model, read_signature
+from mlbot.ml.onnx_file import Input, Signature, parse_model, read_signature, unzip
 from mlbot.ml.protocol import Column, Expected, Feature, Measured, ModelFacts, Refused, printable, quoted
 
 # Columns of a batch from the pipe, as what a model's inputs take. Numbers travel as they are; text as codes into the
@@ -107,7 +107,7 @@ class Runtime:
 
     def load(self, content: bytes) -> ModelFacts:
         """Inspect and load a model file."""
-        signature = _signature(content, self._expected)
+        signature, content = _signature(content, self._expected)
         try:
             self._session = onnxruntime.InferenceSession(
                 content, sess_options=_options(self._threads), providers=["CPUExecutionProvider"]
@@ -171,9 +171,12 @@ class Runtime:
         return self._signature
 
 
-def _signature(content: bytes, expected: Expected) -> Signature:
+def _signature(content: bytes, expected: Expected) -> tuple[Signature, bytes]:
+    """How to ask a model, and what is loaded: the file, or the same graph with the tensor of a ZipMap as its output."""
     try:
-        return read_signature(parse_model(content), expected)
+        model = parse_model(content)
+        is_unzipped = unzip(model)
+        return read_signature(model, expected), model.SerializeToString() if is_unzipped else content
     except (Refused, MemoryError):
         raise
     except Exception as error:  # what no reader expects to find in a file is the file's fault, not the scoring's
