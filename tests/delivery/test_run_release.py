@@ -50,7 +50,7 @@ def test_the_first_release(world: World) -> None:
     assert (golden.digest, golden.rows) == (verdict.digest, 50)
     world.context().update_checkout()
     assert world.sandbox.git("tag", "--list") == "tiny@v1.0.0"
-    assert world.sandbox.git("rev-parse", "origin/mlbot/ledger")
+    assert world.sandbox.git("rev-parse", "origin/mlbot-ledger")
 
 
 def test_a_dry_run_changes_nothing(world: World) -> None:

@@ -71,5 +71,5 @@ def test_every_folder_of_the_ledger_is_named(tmp_path: Path) -> None:
     folders = re.findall(r"^\| `v1/([a-z]+)/", TEXT, re.MULTILINE)
     assert folders == list(KINDS)
     clone = history_samples.told(tmp_path).clone
-    found = {path.split("/")[1] for path in list_files(clone.path, "origin/mlbot/ledger")}
+    found = {path.split("/")[1] for path in list_files(clone.path, "origin/mlbot-ledger")}
     assert found == set(KINDS)

@@ -125,5 +125,5 @@ def test_a_tag_that_is_called_main_brings_nothing_into_the_ledger(github: FakeGi
     evil = alice.push("evil", tiny.params(mode="lost"))
     alice.tag("main", evil)
     actions.run_until_idle()
-    assert models.git.commit_of("mlbot/ledger") is None
+    assert models.git.commit_of("mlbot-ledger") is None
     assert user.statuses(models, evil) == []

@@ -43,7 +43,7 @@ def repository(github: FakeGitHub, folder: Path, *, approvals: int = 1) -> Repos
 
 def entries(models: Repository) -> tuple[Entry, ...]:
     """The whole ledger."""
-    files = {path: models.git.git("show", f"mlbot/ledger:{path}").encode() + b"\n" for path in user.ledger(models)}
+    files = {path: models.git.git("show", f"mlbot-ledger:{path}").encode() + b"\n" for path in user.ledger(models)}
     return read_files(files).entries
 
 

@@ -27,7 +27,7 @@ def with_store(github: FakeGitHub, url: str) -> Repository:
 
 def verdicts(models: Repository) -> list[VerdictEntry]:
     """What the ledger has."""
-    files = {path: models.git.git("show", f"mlbot/ledger:{path}").encode() + b"\n" for path in user.ledger(models)}
+    files = {path: models.git.git("show", f"mlbot-ledger:{path}").encode() + b"\n" for path in user.ledger(models)}
     return [entry for entry in read_files(files).entries if isinstance(entry, VerdictEntry)]
 
 
@@ -73,4 +73,4 @@ def test_a_store_that_takes_nothing_is_an_error_and_the_ledger_stays_silent(
     assert actions.last(JUDGE, "workflow_run").outcomes()[STORE] == "failure"
     state, said = user.statuses(models, sha)[-1]
     assert (state, "could not be put into the store" in said) == ("error", True)
-    assert "mlbot/ledger" not in models.git.git("branch", "--list", "mlbot/ledger")
+    assert "mlbot-ledger" not in models.git.git("branch", "--list", "mlbot-ledger")

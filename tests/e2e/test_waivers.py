@@ -26,7 +26,7 @@ def report(models: Repository, pull: Issue) -> str:
 def entries(models: Repository, kind: str) -> list[dict[str, Any]]:
     """The ledger's entries of a kind."""
     paths = [path for path in user.ledger(models) if path.startswith(f"v1/{kind}/")]
-    return [json.loads(models.git.git("show", f"mlbot/ledger:{path}")) for path in paths]
+    return [json.loads(models.git.git("show", f"mlbot-ledger:{path}")) for path in paths]
 
 
 def waived(github: FakeGitHub, actions: Harness) -> tuple[Repository, Issue]:

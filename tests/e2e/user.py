@@ -56,7 +56,7 @@ def verdict(models: Repository, sha: str) -> str:
 
 def ledger(models: Repository) -> list[str]:
     """The paths of the ledger's files."""
-    return models.git.git("ls-tree", "-r", "--name-only", "mlbot/ledger").split()
+    return models.git.git("ls-tree", "-r", "--name-only", "mlbot-ledger").split()
 
 
 def config_of(models: Repository) -> Config:

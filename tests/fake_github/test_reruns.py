@@ -163,11 +163,11 @@ def test_a_job_gives_no_name_to_a_commit_with_other_workflow_files(
     old = git(clone, "rev-parse", "HEAD")
     git(clone, "push", "--quiet", job_url(github, alice), f"{old}:refs/tags/v1")
     alice.push("main", {".github/workflows/work.yml": f"{WORK}# changed\n"})
-    said = declined(clone, job_url(github, alice), f"{old}:refs/tags/v2", f"{old}:refs/heads/mlbot/ledger")
+    said = declined(clone, job_url(github, alice), f"{old}:refs/tags/v2", f"{old}:refs/heads/mlbot-ledger")
     assert "refusing to allow a GitHub App to create or update workflow `.github/workflows/work.yml`" in said
     assert "without `workflows` permission" in said
     refs = alice.repository.git.refs()
-    assert {"refs/tags/v2", "refs/heads/mlbot/ledger"} & set(refs) == set()
+    assert {"refs/tags/v2", "refs/heads/mlbot-ledger"} & set(refs) == set()
     api = of_job(github, alice.repository, {"contents": "write"}).get_repo("acme/models")
     with pytest.raises(GithubException, match="403") as caught:
         api.create_git_ref("refs/tags/v2", old)

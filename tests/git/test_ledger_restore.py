@@ -161,7 +161,7 @@ def test_it_is_put_back(bare: Path, clone: Sandbox, lose: object, loss: Loss, kn
 
 
 def test_the_copy_is_in_nobodys_way(bare: Path, clone: Sandbox) -> None:
-    """A ref `refs/mlbot/ledger` would be what `mlbot/ledger` means, before the branch."""
+    """A ref `refs/mlbot-ledger` would be what `mlbot-ledger` means, before the branch."""
     fetch_history(clone.path, Remote(url=str(bare)))
     clone.git("branch", "--quiet", "--track", BRANCH, f"origin/{BRANCH}")
     assert clone.git("rev-parse", "--symbolic-full-name", BRANCH) == REF

@@ -9,9 +9,10 @@ import pytest
 from tests.fake_github import ops_actions
 from tests.fake_github.server import FakeGitHub
 from tests.github.setting import Setting
+from tests.support.history_samples import waiver
 from tests.support.ledger_samples import entry
 
-from mlbot.errors import MlbotError, NotEvaluatedError
+from mlbot.errors import Exit, MlbotError, NotEvaluatedError, RefusedError
 from mlbot.events.github import Attempt, PullRequest, State
 from mlbot.github.api import jobs, read_file
 from mlbot.github.comments import upsert
@@ -128,11 +129,33 @@ def test_a_comment_that_cannot_be_written_leaves_the_status(setting: Setting, tm
 
 def test_a_ledger_that_cannot_be_written_is_a_failure(setting: Setting, tmp_path: Path) -> None:
     stage = Stage(setting, tmp_path)
-    stage.broken = NotEvaluatedError("writing the branch mlbot/ledger failed")
+    stage.broken = NotEvaluatedError("writing the branch mlbot-ledger failed")
     published = stage.executor.apply(all_of(setting))
-    with pytest.raises(NotEvaluatedError, match="mlbot/ledger"):
+    with pytest.raises(NotEvaluatedError, match="mlbot-ledger"):
         published.raise_failures()
     assert [what for what, _ in published.done] == ["comment", "status"]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RefusedError("a rule of the repository forbids writing it: Changes need a pull request."), "Changes need a"),
+        (NotEvaluatedError("writing the branch failed: 502"), "failed: 502"),
+    ],
+)
+def test_a_lost_ledger_is_an_error_with_the_rules_name(
+    setting: Setting, tmp_path: Path, error: MlbotError, said: str
+) -> None:
+    stage = Stage(setting, tmp_path)
+    stage.broken = error
+    status = setting.status(State.SUCCESS).model_copy(update={"unwritten": "not the whole report"})
+    published = stage.executor.apply([AppendLedger(entries=(waiver(),)), status])
+    with pytest.raises(NotEvaluatedError) as caught:
+        published.raise_failures()
+    assert caught.value.exit_code == Exit.NOT_EVALUATED
+    ((state, description),) = setting.statuses()
+    assert state == "error"
+    assert said in description
 
 
 FAULTS: list[tuple[Any, dict[str, Any]]] = [

@@ -428,7 +428,7 @@ def test_a_model_whose_verdicts_are_lost_is_not_new(project: Project) -> None:
     project.judged()
     ledger = Sandbox(project.author.path.parent / "ledger")
     subprocess.run(
-        ["git", "clone", "--quiet", "--branch", "mlbot/ledger", project.judge.remote.url, str(ledger.path)], check=True
+        ["git", "clone", "--quiet", "--branch", "mlbot-ledger", project.judge.remote.url, str(ledger.path)], check=True
     )
     ledger.git("rm", "--quiet", "-r", "v1/verdict/sales")
     ledger.commit()

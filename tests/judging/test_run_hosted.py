@@ -72,10 +72,10 @@ def answer(lossy: Stage, said: Comment, gate: str = "log_loss", **changes: Any) 
 def entries(lossy: Stage) -> list[dict[str, Any]]:
     """The waivers in the ledger, oldest first."""
     git = lossy.models.git
-    if git.commit_of("mlbot/ledger") is None:
+    if git.commit_of("mlbot-ledger") is None:
         return []
     paths = [path for path in user.ledger(lossy.models) if path.startswith("v1/waiver/")]
-    found: list[dict[str, Any]] = [json.loads(git.git("show", f"mlbot/ledger:{path}")) for path in paths]
+    found: list[dict[str, Any]] = [json.loads(git.git("show", f"mlbot-ledger:{path}")) for path in paths]
     return sorted(found, key=lambda entry: (entry["comment"], entry["gate"]))
 
 
@@ -122,23 +122,23 @@ def test_delivered_again_nothing_happens_twice(lossy: Stage, bad: Path) -> None:
     lossy.settle(bad)
     answer(lossy, command(lossy, "log_loss"))
     again(lossy)
-    tip, comments, head = lossy.models.git.commit_of("mlbot/ledger"), len(lossy.comments), user.head(lossy.pull)
+    tip, comments, head = lossy.models.git.commit_of("mlbot-ledger"), len(lossy.comments), user.head(lossy.pull)
     statuses = len(user.statuses(lossy.models, head))
     again(lossy)
     assert lossy.publish() == Exit.OK
-    assert lossy.models.git.commit_of("mlbot/ledger") == tip
+    assert lossy.models.git.commit_of("mlbot-ledger") == tip
     assert (len(lossy.comments), len(user.statuses(lossy.models, head))) == (comments, statuses)
 
 
 def test_without_its_ledger_nothing_is_judged_as_if_it_were_the_first(lossy: Stage, bad: Path) -> None:
     lossy.settle(bad)
     LedgerBranch.at(Remote(url=str(lossy.models.git.path))).append([entry()], NOW)
-    lossy.models.git.git("update-ref", "-d", "refs/heads/mlbot/ledger")
+    lossy.models.git.git("update-ref", "-d", "refs/heads/mlbot-ledger")
     assert lossy.judge() == Exit.NOT_EVALUATED
     assert lossy.publish() == Exit.OK
     state, text = lossy.status
     assert state == "error"
-    assert "the branch mlbot/ledger is gone" in text
+    assert "the branch mlbot-ledger is gone" in text
 
 
 def test_it_outlives_the_comments_it_was_said_in(lossy: Stage, bad: Path) -> None:

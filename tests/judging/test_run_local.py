@@ -357,7 +357,7 @@ def test_a_removal_of_what_base_cannot_train_binds_to_nothing(repository: Sandbo
 
 def remember(repository: Sandbox, *entries: WaiverEntry) -> None:
     """Put entries on this clone's ledger branch, as a fetch would."""
-    repository.git("checkout", "--quiet", "--orphan", "mlbot/ledger")
+    repository.git("checkout", "--quiet", "--orphan", "mlbot-ledger")
     repository.git("rm", "-rfq", ".")
     repository.commit({path: raw.decode() for path, raw in files_of(entries).items()})
     repository.git("checkout", "--quiet", "change")
@@ -389,7 +389,7 @@ def test_the_ledgers_waivers_hold_on_a_laptop_and_end_with_the_rules(repository:
     remember(repository, *(WaiverEntry(policy=rules, gate=name, **fields) for name in failed))
     assert report_on(repository).verdict.reason is Reason.WAIVED
 
-    repository.git("branch", "--quiet", "-D", "mlbot/ledger")
+    repository.git("branch", "--quiet", "-D", "mlbot-ledger")
     remember(repository, *(WaiverEntry(policy=removal_digest(), gate=name, **fields) for name in failed))
     after = report_on(repository)
     assert after.verdict.outcome is Outcome.FAIL

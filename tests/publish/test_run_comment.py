@@ -70,11 +70,11 @@ def test_images_are_pushed_and_shown_by_their_address(desk: Desk) -> None:
     assert code == "`![no](c.png)`"
     for line, content in ((first.rstrip(")"), PNG), (second.rstrip("'>"), SVG)):
         sha, path = line.partition(f"{desk.fake.url}/acme/income/blob/")[2].removesuffix("?raw=true").split("/", 1)
-        assert desk.repository.git.find("refs/heads/mlbot/charts") == sha
+        assert desk.repository.git.find("refs/heads/mlbot-charts") == sha
         assert desk.repository.git.raw("cat-file", "blob", f"{sha}:{path}") == content
-    before = desk.repository.git.find("refs/heads/mlbot/charts")
+    before = desk.repository.git.find("refs/heads/mlbot-charts")
     desk.post(file="out/report.md")
-    assert desk.repository.git.find("refs/heads/mlbot/charts") == before, "the same pictures are not pushed again"
+    assert desk.repository.git.find("refs/heads/mlbot-charts") == before, "the same pictures are not pushed again"
 
 
 def test_images_that_cannot_be_shown_are_all_named_and_nothing_is_posted(desk: Desk) -> None:
@@ -175,7 +175,7 @@ def test_where_the_token_may_not_write_the_text_is_in_the_summary(desk: Desk) ->
 
 def test_a_token_that_may_not_push_pictures_is_told_which_right_it_lacks(desk: Desk) -> None:
     desk.sandbox.write({"report.md": "![a](a.svg)\n", "a.svg": SVG.decode()})
-    with pytest.raises(RefusedError, match="mlbot/charts") as caught:
+    with pytest.raises(RefusedError, match="mlbot-charts") as caught:
         desk.post(desk.job({"pull_requests": "write", "contents": "read"}))
     assert "contents: write" in caught.value.hint
     assert desk.bodies() == []

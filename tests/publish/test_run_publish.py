@@ -140,7 +140,7 @@ def test_a_verdict_waits_for_the_store(stage: Stage, good: Path, stored: str, st
     last, said = user.statuses(stage.models, stage.run.head_sha)[-1]
     assert (last == "error") is (state == "error")
     assert ("could not be put into the store" in said) is (state == "error")
-    assert bool(stage.models.git.git("branch", "--list", "mlbot/ledger")) is (state is None)
+    assert bool(stage.models.git.git("branch", "--list", "mlbot-ledger")) is (state is None)
 
 
 # What the judge handed over, and nothing else.
@@ -238,7 +238,7 @@ def test_what_the_judge_of_the_attempt_before_accepted_is_stored(stage: Stage, g
     assert stored(tmp_path / "kept") == 4
     assert stage.publish() == Exit.OK
     path = next(path for path in user.ledger(stage.models) if path.startswith("v1/verdict/"))
-    entry = json.loads(stage.models.git.git("show", f"mlbot/ledger:{path}"))
+    entry = json.loads(stage.models.git.git("show", f"mlbot-ledger:{path}"))
     assert entry["judge"] == {"run": JUDGE_RUN, "number": 1}
     assert {each["artifact"] for each in entry["files"]} == {"mlbot-accepted-a1"}
 

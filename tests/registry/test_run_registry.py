@@ -166,7 +166,7 @@ def test_without_a_network_it_still_answers(story: Story, capsys: pytest.Capture
     shutil.rmtree(story.origin)
     assert answer(story, "list", capsys) == before
     ask(story, "list --fetch", Exit.NOT_EVALUATED)
-    assert "reading the branch mlbot/ledger failed" in capsys.readouterr().err
+    assert "reading the branch mlbot-ledger failed" in capsys.readouterr().err
 
 
 def test_fetching_moves_no_tag_of_the_clone(story: Story, capsys: pytest.CaptureFixture[str]) -> None:
@@ -194,13 +194,13 @@ def test_a_ledger_that_was_replaced_is_said_until_it_is_put_back(
     for words in ("list --fetch", "list", "history", f"show {MODEL}", f"lineage {MODEL}@v1.0.0"):
         ask(story, words)
         out = " ".join(capsys.readouterr().out.split())
-        assert "The branch mlbot/ledger was replaced by another one" in out
+        assert "The branch mlbot-ledger was replaced by another one" in out
         assert "Put it back: mlbot registry restore" in out
         assert "v1.0.0" in out, "what the clone knew is shown as well"
     assert "was replaced" in answer(story, "list", capsys)["problems"][0]
     ask(story, "restore --dry-run")
     out = capsys.readouterr().out
-    assert "mlbot/ledger would be at" in out
+    assert "mlbot-ledger would be at" in out
     assert re.search(r"back +2 approvals, 6 deployments, 1 lock, 2 releases, 2 verdicts, 1 waiver\n", out)
     assert "from   what this clone knew" in out
     found = answer(story, "restore", capsys)
@@ -217,7 +217,7 @@ def test_a_ledger_that_is_gone_is_said(story: Story, capsys: pytest.CaptureFixtu
     before = answer(story, "list", capsys)
     forget_ledger(story, f"refs/heads/{BRANCH}")
     found = answer(story, "list --fetch", capsys)
-    assert found["problems"][0].startswith("The branch mlbot/ledger is gone")
+    assert found["problems"][0].startswith("The branch mlbot-ledger is gone")
     assert found["models"] == before["models"]
     ask(story, "restore")
     assert "it was gone" in capsys.readouterr().out
@@ -304,7 +304,7 @@ def test_what_did_not_end_and_what_is_not_believed_is_said(story: Story, capsys:
         deployment(4, "1.1.0", "production", state="started", time="2026-11-20T13:00:00Z"),
         lock(2, locked=False, reason="", time="2026-11-20T13:00:00Z"),
     )
-    OrphanBranch(remote=Remote(url=str(story.origin)), name="mlbot/ledger").append({"v1/lock/x/y.json": b"{"}, "bad", 1)
+    OrphanBranch(remote=Remote(url=str(story.origin)), name="mlbot-ledger").append({"v1/lock/x/y.json": b"{"}, "bad", 1)
     story.clone.git("tag", "oops@1.0", story.commits[0])
     for number in range(9):
         story.clone.git("tag", f"light#staging#{number + 1}", story.commits[0])
@@ -324,7 +324,7 @@ def test_what_did_not_end_and_what_is_not_believed_is_said(story: Story, capsys:
     ask(story, "history --environment production")
     assert "not finished" in capsys.readouterr().out
     bad = {f"v1/approval/{MODEL}/production/y.json": b"{}"}
-    OrphanBranch(remote=Remote(url=str(story.origin)), name="mlbot/ledger").append(bad, "bad", 1)
+    OrphanBranch(remote=Remote(url=str(story.origin)), name="mlbot-ledger").append(bad, "bad", 1)
     ask(story, f"lineage {MODEL}@v1.0.0 --fetch")
     assert f"'v1/approval/{MODEL}/production/y.json' is of a kind" in " ".join(capsys.readouterr().out.split())
 

@@ -2,8 +2,12 @@
 
 Each write is a commit on the tip that was fetched and a plain push, which the remote takes only as a fast-forward: of
 two writers one is refused, fetches what the other wrote and tries again. Nothing is ever forced, so nothing is lost.
+
+A branch may have had another name. What is there is read together with what is here, a write takes it over as a second
+parent, and the old name is deleted once the new one has all of it.
 """
 
+import os
 import random
 import re
 import tempfile
@@ -17,15 +21,21 @@ from subprocess import CompletedProcess
 
 from mlbot.errors import NotEvaluatedError, UsageError
 from mlbot.git.command import MOST_ENTRIES, git, list_tree, read_objects, try_git
-from mlbot.git.remote import Remote, failure, is_denied, is_overtaken
-from mlbot.ledger.entries import BRANCH, Entry, Kind, Ledger, files_of, folders_of, read_files
+from mlbot.git.remote import Remote, conflict_with, failure, is_denied, list_refs
+from mlbot.ledger.entries import BRANCH, FORMER_BRANCH, Entry, Kind, Ledger, files_of, folders_of, read_files
 from mlbot.lib.record import Digest, Name, Sha
 
 _WHO = b"mlbot <mlbot@users.noreply.github.com>"
+_BOT = {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "mlbot"), ("EMAIL", "mlbot@users.noreply.github.com"))
+}
 COPY = "refs/mlbot/copies/ledger"
 """The ledger's second ref, which no page of GitHub's shows; in a clone with a remote the newest ledger that it knew."""
 
 _HERE = "refs/mlbot/tip"
+_FORMER = "refs/mlbot/former"
 _COPIED = "refs/mlbot/copied"
 _NEW = "refs/mlbot/new"
 _REMOTE = "origin"
@@ -85,19 +95,28 @@ class LedgerLostError(NotEvaluatedError):
         super().__init__(what, hint=f"Any clone can do it. {on_purpose}")
 
 
-def loss_in(repository: Path, tip: str | None, copy: str | None) -> Loss | None:
-    """What a branch's tip lost of its copy; None: nothing. Both are revisions of a repository."""
-    if copy is None or copy == tip:
+def loss_in(repository: Path, tips: Sequence[str], copy: str | None) -> Loss | None:
+    """What a branch's tips (under its name, and the one before) lost of its copy; None: nothing."""
+    if copy is None or copy in tips:
         return None
-    if tip is None:
+    if not tips:
         return Loss.GONE
-    return _kind(repository, tip, copy) if lacks(repository, tip, copy) else None
+    return _kind(repository, tips[0], copy) if lacks(repository, tips, copy) else None
 
 
-def lacks(repository: Path, tip: str, copy: str) -> bool:
-    """Whether a commit lacks files that another has, or has others in their place; its history does not count."""
-    deleted = ["diff-tree", "-r", "--no-renames", "--diff-filter=DMT", "--name-only", copy, tip]
+def lacks(repository: Path, tips: Sequence[str], copy: str) -> bool:
+    """Whether commits together lack files that another has, or have others in their place; history does not count."""
+    if len(tips) > 1:
+        there, wanted = files_of_tips(repository, tips), list_files(repository, copy)
+        return any(there.get(path) != oid for path, oid in wanted.items())
+    deleted = ["diff-tree", "-r", "--no-renames", "--diff-filter=DMT", "--name-only", copy, *tips]
     return bool(git(deleted, repository))
+
+
+def has_more(repository: Path, other: str, tip: str) -> bool:
+    """Whether a commit has files that another lacks; of one with other bytes the other's counts, as in a write."""
+    added = ["diff-tree", "-r", "--no-renames", "--diff-filter=A", "--name-only", tip, other]
+    return bool(git(added, repository))
 
 
 def _kind(repository: Path, tip: str, copy: str) -> Loss:
@@ -112,20 +131,26 @@ def is_ancestor(repository: Path, older: str, newer: str) -> bool:
     return try_git(["merge-base", "--is-ancestor", older, newer], repository).returncode == 0
 
 
-def remote_ref(here: Path, remote: Remote, name: str) -> Sha | None:
-    """Where a ref of another repository is; None where there is none. Errors: as `OrphanBranch.read`."""
-    done = remote.run(["ls-remote", remote.url, name], here)
-    if done.returncode != 0:
-        raise failure(done, "reading", name, "ref")
-    lines = (line.partition("\t") for line in done.stdout.decode("utf-8", "replace").splitlines())
-    return next((sha for sha, _, ref in lines if ref == name), None)
-
-
 def refs_in(repository: Path, *names: str, extra: Mapping[str, str] | None = None) -> dict[str, Sha]:
     """The commits of those refs that are there; none where there is no repository."""
     done = try_git(["for-each-ref", "--format=%(refname) %(objectname)", *names], repository, extra=extra)
     lines = (line.partition(" ") for line in done.stdout.decode().splitlines())
     return {ref: sha for ref, _, sha in lines if ref in names}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tips:
+    """Where a branch is, under its name and the one before, and its copy; whether the files came with them."""
+
+    own: Sha | None = None
+    former: Sha | None = None
+    copy: Sha | None = None
+    whole: bool = False
+
+    @property
+    def all(self) -> tuple[Sha, ...]:
+        """The tips that hold what the branch has; of a file that is in both the first one's counts."""
+        return tuple(dict.fromkeys(each for each in (self.own, self.former) if each))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +159,7 @@ class OrphanBranch:
 
     remote: Remote
     name: str
+    former: str | None = None  # the name that it had before
     copy: str | None = None  # the ref that each write sets as well, and that the branch may never be behind
     attempts: int = 80
     sleep: Callable[[float], None] = time.sleep
@@ -150,8 +176,8 @@ class OrphanBranch:
             NotEvaluatedError: if the remote does not answer.
         """
         here = self.remote.folder
-        if here and self._is_whole(here):
-            return files_at(here, self._ref, *folders)
+        if here and (tips := self._whole_tips(here)):
+            return _read_blobs(here, files_of_tips(here, tips, *folders))
         found = self._read(folders, partial=True) if few else None
         return self._read(folders, partial=False) or {} if found is None else found
 
@@ -159,27 +185,30 @@ class OrphanBranch:
     def _ref(self) -> str:
         return f"refs/heads/{self.name}"
 
-    def _is_whole(self, folder: Path) -> bool:
-        """Whether the repository at a folder, not one around it, has the branch with all that its copy has."""
+    @property
+    def _former_ref(self) -> str:
+        return f"refs/heads/{self.former}" if self.former else ""
+
+    def _whole_tips(self, folder: Path) -> tuple[Sha, ...]:
+        """The tips in the repository at a folder, not one around it; none where they lack what the copy has."""
         no_further = {"GIT_CEILING_DIRECTORIES": str(folder.parent)}
-        there = refs_in(folder, self._ref, *([self.copy] if self.copy else []), extra=no_further)
-        tip, copy = there.get(self._ref), there.get(self.copy or "")
-        return tip is not None and loss_in(folder, tip, copy) is None
+        names = [each for each in (self._ref, self._former_ref, self.copy) if each]
+        there = refs_in(folder, *names, extra=no_further)
+        tips = Tips(own=there.get(self._ref), former=there.get(self._former_ref))
+        return () if loss_in(folder, tips.all, there.get(self.copy or "")) else tips.all
 
     def _read(self, folders: Sequence[str], *, partial: bool) -> dict[str, bytes] | None:
         """The files in folders; None from a server that gives no single files."""
         with _repository(self.remote.url) as here:
-            tip, _, whole = self._fetch(here, partial=partial)
-            if tip is None:
-                return {}
-            wanted = list_files(here, tip, *folders)
-            return _read_blobs(here, wanted) if whole or self._fetch_blobs(here, wanted.values()) else None
+            tips = self._fetch(here, partial=partial)
+            wanted = files_of_tips(here, tips.all, *folders)
+            return _read_blobs(here, wanted) if tips.whole or self._fetch_blobs(here, wanted.values()) else None
 
     def append(self, files: Mapping[str, bytes], message: str, when: int) -> Written:
         """Add files. A path that is there already is left as it is, so a retry changes nothing. `when` is in Unix time.
 
         Raises:
-            RefusedError: if the token or a rule of the repository forbids it.
+            RefusedError: if the token or a rule of the repository forbids it, or git cannot hold such a branch here.
             LedgerLostError: if it lacks what its copy has.
             NotEvaluatedError: if others were always faster, or the remote does not answer.
         """
@@ -188,16 +217,19 @@ class OrphanBranch:
         with _repository(self.remote.url) as here:
             faults = 0
             for attempt in range(self.attempts):
-                tip, copy, _ = self._fetch(here, partial=True)
+                tips = self._fetch(here, partial=True)
+                tip = _tip_of(here, tips, when)
                 missing = _missing(here, tip, files)
-                if tip and not missing:
+                if tip and not missing and tip == tips.own:
+                    self._retire(here, tips.former)
                     return Written(sha=tip, added=())
-                sha = _commit(here, tip, {path: files[path] for path in missing}, message, when)
-                refused = self._push(here, sha, copy)
+                sha = _commit(here, tip, {path: files[path] for path in missing}, message, when) if missing else tip
+                refused = self._push(here, sha or "", tips.copy)
                 if refused is None:
-                    return Written(sha=sha, added=tuple(missing))
-                faults += not is_overtaken(refused)
-                if faults == _FAULTS or is_denied(refused):
+                    self._retire(here, tips.former)
+                    return Written(sha=sha or "", added=tuple(missing))
+                faults += not self._is_overtaken(here, refused, tips)
+                if faults == _FAULTS:
                     raise failure(refused, "writing", self.name)
                 self._wait(attempt)
         raise NotEvaluatedError(
@@ -205,51 +237,92 @@ class OrphanBranch:
             hint="Run the job again.",
         )
 
+    def _is_overtaken(self, here: Path, refused: CompletedProcess[bytes], tips: Tips) -> bool:
+        """Whether somebody else wrote meanwhile: the remote's refs say so, whatever git's words are.
+
+        Raises `RefusedError` where the refusal is for good.
+        """
+        if is_denied(refused):
+            raise failure(refused, "writing", self.name)
+        names = [each for each in (self._ref, self.copy) if each]
+        try:
+            now = list_refs(self.remote, here, *names)
+            conflict = conflict_with(self.remote, here, *names)
+        except NotEvaluatedError:
+            return False
+        if conflict is not None:
+            raise conflict
+        return (now.get(self._ref), now.get(self.copy or "")) != (tips.own, tips.copy)
+
+    def _retire(self, here: Path, former: Sha | None) -> None:
+        """Delete the old name, where it still is at what the new one has all of.
+
+        Where a rule forbids it, it stays and does no harm.
+        """
+        if former is not None:
+            lease = f"--force-with-lease={self._former_ref}:{former}"
+            self.remote.run(["push", "--quiet", "--porcelain", lease, self.remote.url, f":{self._former_ref}"], here)
+
     def _wait(self, attempt: int) -> None:
         self.sleep(self.chance() * min(_LONGEST_S, _SHORTEST_S * 2.0 ** min(attempt, 16)))
 
-    def _fetch(self, here: Path, *, partial: bool) -> tuple[Sha | None, Sha | None, bool]:
-        """Fetch the remote's tip (None: no such branch) and its copy; and whether their files came with them.
+    def _fetch(self, here: Path, *, partial: bool) -> Tips:
+        """Fetch the remote's tips and their copy.
 
         `partial` asks for the names of its files alone, which not every server can do.
         """
         look = 0
         while True:
-            tip, copy, whole = self._tips(here, partial=partial)
-            loss = self._loss(here, tip, copy)
+            tips = self._tips(here, partial=partial)
+            loss = self._loss(here, tips)
             if loss is None:
-                return tip, copy, whole
+                return tips
             look += 1
             if look == _LOOKS:
                 raise LedgerLostError(loss, self.name)
             self._wait(look)
 
-    def _tips(self, here: Path, *, partial: bool) -> tuple[Sha | None, Sha | None, bool]:
+    def _tips(self, here: Path, *, partial: bool) -> Tips:
         """As `_fetch`, whatever the branch lacks."""
         less = "--filter=blob:none" if partial else "--no-filter"
-        # Of the copy a pattern, for it may match nothing.
-        specs = [f"+{self._ref}:{_HERE}", *([f"+{self.copy}*:{_COPIED}*"] if self.copy else [])]
+        # Patterns, for each may match nothing.
+        pairs = ((self._ref, _HERE), (self._former_ref, _FORMER), (self.copy, _COPIED))
+        specs = [f"+{ref}*:{name}*" for ref, name in pairs if ref]
         for attempt in range(_FAULTS):
             done = self.remote.run([*_FETCH, "--depth=1", less, _REMOTE, *specs], here)
             if done.returncode == 0:
                 found = _fetched(here)
-                whole = not partial or b"filtering not recognized" in done.stderr
-                return found.get(f"branch '{self.name}'"), found.get(f"'{self.copy}'"), whole
-            if b"couldn't find remote ref" in done.stderr:
-                return None, remote_ref(here, self.remote, self.copy) if self.copy else None, True
-            if is_denied(done) or attempt == _FAULTS - 1:
+                return Tips(
+                    own=found.get(f"branch '{self.name}'"),
+                    former=found.get(f"branch '{self.former}'"),
+                    copy=found.get(f"'{self.copy}'"),
+                    whole=not partial or b"filtering not recognized" in done.stderr,
+                )
+            if is_denied(done):
+                raise failure(done, "reading", self.name)
+            if self._is_absent(here, [ref for ref, _ in pairs if ref]):  # git fails where no pattern matches anything
+                return Tips(whole=True)
+            if attempt == _FAULTS - 1:
                 raise failure(done, "reading", self.name)
             self._wait(attempt + 1)
         raise AssertionError("the loop returns or raises")
 
-    def _loss(self, here: Path, tip: Sha | None, copy: Sha | None) -> Loss | None:
-        """What the branch lost of its copy, both of which were fetched."""
-        if copy is None or tip is None or copy == tip:
-            return Loss.GONE if copy and tip is None else None
-        if not lacks(here, tip, copy):
+    def _is_absent(self, here: Path, refs: Sequence[str]) -> bool:
+        try:
+            return not list_refs(self.remote, here, *refs)
+        except NotEvaluatedError:
+            return False
+
+    def _loss(self, here: Path, tips: Tips) -> Loss | None:
+        """What the branch lost of its copy, all of which were fetched."""
+        copy = tips.copy
+        if copy is None or copy in tips.all or not tips.all:
+            return Loss.GONE if copy and not tips.all else None
+        if not lacks(here, tips.all, copy):
             return None
         with _repository(self.remote.url) as histories:
-            specs = [f"+{self._ref}:{_HERE}", f"+{self.copy}:{_COPIED}"]
+            name = self._ref if tips.own else self._former_ref
+            specs = [f"+{name}:{_HERE}", f"+{self.copy}:{_COPIED}"]
             done = self.remote.run([*_FETCH, "--filter=tree:0", _REMOTE, *specs], histories)
             if done.returncode != 0:
                 raise failure(done, "reading", self.name)
@@ -274,6 +347,34 @@ class OrphanBranch:
             options += ["--atomic", f"--force-with-lease={self.copy}:{copy or ''}"]
         done = self.remote.run(["push", *options, self.remote.url, *specs], here)
         return done if done.returncode != 0 else None
+
+
+def _tip_of(here: Path, tips: Tips, when: int) -> Sha | None:
+    """The commit that a write goes on from: the only tip, or one that takes over what came late to the old name."""
+    if tips.own is None or tips.former is None or not has_more(here, tips.former, tips.own):
+        return tips.own or tips.former
+    return joined(here, tips.all, files_of_tips(here, tips.all), "Take over what came under the old name", when)
+
+
+def joined(repository: Path, heads: Sequence[Sha], files: Mapping[str, str], message: str, when: int) -> Sha:
+    """A commit that follows several, with files by their object ids, none of which has to be here."""
+    with tempfile.TemporaryDirectory(prefix="mlbot-ledger-") as folder:
+        index = {"GIT_INDEX_FILE": os.fspath(Path(folder) / "index")}
+        lines = "".join(f"100644 {oid}\t{path}\0" for path, oid in files.items())
+        stdin = lines.encode("utf-8", "surrogateescape")
+        git(["update-index", "-z", "--add", "--index-info"], repository, stdin=stdin, extra=index)
+        tree = git(["write-tree", "--missing-ok"], repository, extra=index).decode().strip()
+    dates = dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), f"@{when} +0000")
+    parents = [word for head in heads for word in ("-p", head)]
+    return git(["commit-tree", tree, *parents, "-m", message], repository, extra=_BOT | dates).decode().strip()
+
+
+def files_of_tips(repository: Path, tips: Sequence[str], *folders: str) -> dict[str, str]:
+    """The object ids of the regular files in folders (none: all) of commits together; the first one's count."""
+    found: dict[str, str] = {}
+    for tip in reversed(tips):
+        found |= list_files(repository, tip, *folders)
+    return found
 
 
 def files_at(repository: Path, rev: str, *folders: str) -> dict[str, bytes]:
@@ -350,7 +451,8 @@ def _quoted(path: str) -> bytes:
 
 _CLOBBERED = re.compile(r"^ ! \[rejected\] +(\S+) +-> +\S+ +\(would clobber existing tag\)", re.MULTILINE)
 
-CHARTS = "mlbot/charts"  # the orphan branch of pictures, named by their digests
+CHARTS = "mlbot-charts"  # the orphan branch of pictures, named by their digests
+FORMER_CHARTS = "mlbot/charts"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -362,7 +464,7 @@ class LedgerBranch:
     @classmethod
     def at(cls, remote: Remote) -> "LedgerBranch":
         """The ledger of a repository."""
-        return cls(branch=OrphanBranch(remote=remote, name=BRANCH, copy=COPY))
+        return cls(branch=OrphanBranch(remote=remote, name=BRANCH, former=FORMER_BRANCH, copy=COPY))
 
     def append(self, entries: Sequence[Entry], when: int) -> Written:
         """Add entries; those that are there already stay as they are. Errors: as `OrphanBranch.append`."""
@@ -394,17 +496,17 @@ def read_folders(repository: Path, folders: Sequence[str], remote: str = "origin
     Where it lacks what this clone knew, both are read, and the loss is the first of its problems: entries are files
     named by their content, so that no two contradict each other.
     """
-    found, loss = _local(repository, remote)
+    tips, loss = _local(repository, remote)
     files: dict[str, bytes] = {}
-    for ref in (found, COPY if loss else None):
-        files |= files_at(repository, ref, *folders) if ref else {}
+    for ref in (*reversed(tips), *([COPY] if loss else [])):
+        files |= files_at(repository, ref, *folders)
     ledger = read_files(files)
     return ledger.model_copy(update={"problems": (_problem(loss), *ledger.problems)}) if loss else ledger
 
 
 def has_ledger(repository: Path) -> bool:
     """Whether a clone has a ledger, or had one once."""
-    return bool(refs_in(repository, f"refs/remotes/origin/{BRANCH}", f"refs/heads/{BRANCH}", COPY))
+    return bool(refs_in(repository, *_tracked("origin"), COPY))
 
 
 def local_loss(repository: Path) -> Loss | None:
@@ -412,12 +514,19 @@ def local_loss(repository: Path) -> Loss | None:
     return _local(repository, "origin")[1]
 
 
-def _local(repository: Path, remote: str) -> tuple[str | None, Loss | None]:
-    """The ref that has the ledger here, and what it lacks of what was known."""
-    tracked = (f"refs/remotes/{remote}/{BRANCH}", f"refs/heads/{BRANCH}")
-    there = refs_in(repository, *tracked, COPY)
-    found = next((ref for ref in tracked if ref in there), None)
-    return found, loss_in(repository, there.get(found or ""), there.get(COPY))
+def _tracked(remote: str) -> tuple[str, ...]:
+    """The refs that have a remote's ledger in a clone, or a repository's own."""
+    names = (BRANCH, FORMER_BRANCH)
+    return tuple(f"{place}/{name}" for place in (f"refs/remotes/{remote}", "refs/heads") for name in names)
+
+
+def _local(repository: Path, remote: str) -> tuple[tuple[str, ...], Loss | None]:
+    """The refs that have the ledger here, the one that counts first, and what it lacks of what was known."""
+    there = refs_in(repository, *_tracked(remote), COPY)
+    tips: tuple[str, ...] = ()
+    for place in (f"refs/remotes/{remote}", "refs/heads"):
+        tips = tips or tuple(ref for name in (BRANCH, FORMER_BRANCH) if (ref := f"{place}/{name}") in there)
+    return tips, loss_in(repository, [there[ref] for ref in tips], there.get(COPY))
 
 
 def _problem(loss: Loss) -> str:
@@ -455,29 +564,34 @@ def fetch_ledger(repository: Path, remote: Remote, name: str = "origin") -> Loss
 
     Errors: as `fetch_history`.
     """
-    tracked = f"refs/remotes/{name}/{BRANCH}"
+    tracked = [f"refs/remotes/{name}/{branch}" for branch in (BRANCH, FORMER_BRANCH)]
+    places = dict(zip((f"refs/heads/{BRANCH}", f"refs/heads/{FORMER_BRANCH}", COPY), (*tracked, THEIRS), strict=True))
     _keep(repository, tracked)
-    git(["update-ref", "-d", THEIRS], repository)
-    fetch = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote.url]
-    done = remote.run([*fetch, f"+refs/heads/{BRANCH}:{tracked}", f"+{COPY}*:{THEIRS}*"], repository)
-    if done.returncode != 0 and b"couldn't find remote ref" in done.stderr:
-        git(["update-ref", "-d", tracked], repository)
-        if remote_ref(repository, remote, COPY) is None:
-            return loss_in(repository, None, refs_in(repository, COPY).get(COPY))
-        done = remote.run([*fetch, f"+{COPY}:{THEIRS}"], repository)
-    if done.returncode != 0:
-        raise failure(done, "reading", BRANCH)
-    _keep(repository, THEIRS)
+    for look in range(_LOOKS):
+        there = list_refs(remote, repository, *places)
+        for place in places.values():  # what is gone there is gone here; what was known of it is kept
+            git(["update-ref", "-d", place], repository)
+        specs = [f"+{ref}:{place}" for ref, place in places.items() if ref in there]
+        fetch = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote.url, *specs]
+        done = remote.run(fetch, repository) if specs else None
+        if not done or done.returncode == 0:
+            break
+        if look == _LOOKS - 1 or is_denied(done) or b"couldn't find remote ref" not in done.stderr:
+            raise failure(done, "reading", BRANCH)  # else it was deleted between the two
+    _keep(repository, [THEIRS])
     _keep(repository, tracked)
-    known = refs_in(repository, tracked, COPY)
-    return loss_in(repository, known.get(tracked), known.get(COPY))
+    known = refs_in(repository, *tracked, COPY)
+    return loss_in(repository, [known[ref] for ref in tracked if ref in known], known.get(COPY))
 
 
-def _keep(repository: Path, ref: str) -> None:
-    """Let the clone's copy of the ledger be at a ref, where that has all that the copy has."""
-    there = refs_in(repository, ref, COPY)
-    if ref in there and loss_in(repository, there[ref], there.get(COPY)) is None:
-        git(["update-ref", COPY, there[ref]], repository)
+def _keep(repository: Path, refs: Sequence[str]) -> None:
+    """Let the clone's copy of the ledger be at what refs have together, where that is all that the copy has."""
+    there = refs_in(repository, *refs, COPY)
+    tips = [there[ref] for ref in refs if ref in there]
+    if not tips or loss_in(repository, tips, there.get(COPY)) is not None:
+        return
+    tip = _tip_of(repository, Tips(own=tips[0], former=tips[1] if tips[1:] else None), 0)
+    git(["update-ref", COPY, tip or tips[0]], repository)
 
 
 def _message(entries: Sequence[Entry]) -> str:
@@ -489,4 +603,5 @@ def _message(entries: Sequence[Entry]) -> str:
 
 def push_charts(remote: Remote, files: Mapping[str, bytes], when: int) -> Sha:
     """Add pictures by path; the commit that holds them all. Errors: as `OrphanBranch.append`."""
-    return OrphanBranch(remote=remote, name=CHARTS).append(files, f"{len(files)} charts", when).sha
+    branch = OrphanBranch(remote=remote, name=CHARTS, former=FORMER_CHARTS)
+    return branch.append(files, f"{len(files)} charts", when).sha

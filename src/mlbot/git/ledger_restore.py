@@ -4,26 +4,19 @@ Entries are files named by their content, so a union is well defined and contrad
 forward, in one step that fails where somebody else wrote meanwhile.
 """
 
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlbot.errors import NotEvaluatedError, UsageError
 from mlbot.git.command import git, read_objects, try_git
-from mlbot.git.ledger import COPY, THEIRS, fetch_ledger, files_at, lacks, list_files, refs_in
-from mlbot.git.remote import Remote, failure, is_denied
-from mlbot.ledger.entries import BRANCH, folders_of, read_files
+from mlbot.git.ledger import COPY, THEIRS, fetch_ledger, files_at, joined, lacks, list_files, refs_in
+from mlbot.git.remote import Remote, conflict_with, failure, is_denied
+from mlbot.ledger.entries import BRANCH, FORMER_BRANCH, folders_of, read_files
 from mlbot.lib.record import Record, Sha
 
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_WHO = {
-    f"GIT_{who}_{what}": value
-    for who in ("AUTHOR", "COMMITTER")
-    for what, value in (("NAME", "mlbot"), ("EMAIL", "mlbot@users.noreply.github.com"))
-}
 
 
 class Restoration(Record):
@@ -64,7 +57,8 @@ class Clone:
         if self.origin:
             fetch_ledger(self.root, self.remote)
         named = {rev: self._named(rev) for rev in revs}
-        there = refs_in(self.root, self.tracked, COPY, THEIRS, f"refs/heads/{BRANCH}")
+        own = (f"refs/heads/{BRANCH}", f"refs/heads/{FORMER_BRANCH}")
+        there = refs_in(self.root, self.tracked, f"refs/remotes/origin/{FORMER_BRANCH}", COPY, THEIRS, *own)
         before = there.pop(self.tracked, None)
         sources = {name: sha for name, sha in {**there, **named}.items() if _is_more(self.root, sha, before)}
         if before is None and not sources:
@@ -102,7 +96,7 @@ class Clone:
         there = list_files(self.root, before, *folders_of()) if before else {}
         heads = _independent(self.root, known)
         whole = len(heads) == 1 and union == list_files(self.root, heads[0], *folders_of())
-        after = heads[0] if whole else _joined(self.root, heads, union, when)
+        after = heads[0] if whole else joined(self.root, heads, union, "Put back what was lost", when)
         return Restoration(
             before=before,
             after=after,
@@ -118,6 +112,8 @@ class Clone:
         done = self.remote.run(push, self.root)
         if done.returncode != 0 and is_denied(done):
             raise failure(done, "writing", BRANCH)
+        if done.returncode != 0 and (conflict := conflict_with(self.remote, self.root, f"refs/heads/{BRANCH}", COPY)):
+            raise conflict
         if done.returncode != 0:
             raise NotEvaluatedError(f"the branch {BRANCH} was written to meanwhile, or cannot be", hint="Run it again.")
 
@@ -133,7 +129,7 @@ def _union(trees: Sequence[dict[str, str]], repository: Path) -> dict[str, str]:
 
 
 def _is_more(repository: Path, source: Sha, before: Sha | None) -> bool:
-    return before is None or (source != before and lacks(repository, before, source))
+    return before is None or (source != before and lacks(repository, [before], source))
 
 
 def _independent(repository: Path, commits: Iterable[Sha]) -> list[Sha]:
@@ -143,17 +139,3 @@ def _independent(repository: Path, commits: Iterable[Sha]) -> list[Sha]:
         return known
     heads = git(["merge-base", "--independent", *known], repository).decode().split()
     return [each for each in known if each in heads]
-
-
-def _joined(repository: Path, heads: Sequence[Sha], files: dict[str, str], when: int) -> Sha:
-    """A commit that follows several, with the files of all."""
-    with tempfile.TemporaryDirectory(prefix="mlbot-ledger-") as folder:
-        index = {"GIT_INDEX_FILE": os.fspath(Path(folder) / "index")}
-        lines = "".join(f"100644 {oid}\t{path}\0" for path, oid in files.items())
-        stdin = lines.encode("utf-8", "surrogateescape")
-        git(["update-index", "-z", "--add", "--index-info"], repository, stdin=stdin, extra=index)
-        tree = git(["write-tree"], repository, extra=index).decode().strip()
-    dates = dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), f"{when} +0000")
-    parents = [word for head in heads for word in ("-p", head)]
-    commit = ["commit-tree", tree, *parents, "-m", "Put back what was lost"]
-    return git(commit, repository, extra=_WHO | dates).decode().strip()

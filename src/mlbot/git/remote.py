@@ -2,33 +2,22 @@
 
 import base64
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from subprocess import CompletedProcess
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from mlbot.errors import NotEvaluatedError, RefusedError
 from mlbot.git.command import git, try_git, words
 from mlbot.git.repository import Repository
-
-_DENIED = (
-    "requested url returned error: 401",  # the whole words: a commit's id may well have 401 in it
-    "requested url returned error: 403",
-    "permission to",
-    "authentication failed",
-    "could not read username",
-    "access denied",
-)
+from mlbot.lib.record import Sha
 
 _PATIENCE = {"GIT_HTTP_LOW_SPEED_LIMIT": "1", "GIT_HTTP_LOW_SPEED_TIME": "120"}
 """A server that sends nothing for two minutes is given up; else git waits for as long as the job lasts."""
-
-_OVERTAKEN = (
-    *("fetch first", "non-fast-forward", "cannot lock ref", "failed to update ref", "incorrect old value"),
-    *("atomic transaction failure", "stale info"),  # of a push of several refs, one with a lease
-)
-_DECLINED = ("hook declined", "protected branch", "repository rule violations")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,38 +55,128 @@ class Remote:
         }
 
 
+class Refusal(StrEnum):
+    """Why a remote refuses for good, so that trying again is of no use. A closed list."""
+
+    WORKFLOWS = "workflows"
+    ARCHIVED = "archived"
+    QUOTA = "quota"
+    RULE = "rule"
+    PROTECTED = "protected"
+    HOOK = "hook"
+    RIGHTS = "rights"
+
+    def error(self, doing: str, ref: str, said: Sequence[str]) -> RefusedError:
+        """The error; `said` are the reasons that the server listed."""
+        what, hint = _REFUSED[self]
+        reasons = f": {' '.join(said)}" if said else ""
+        return RefusedError(what.format(doing=doing, ref=ref) + reasons, hint=hint.format(name=ref.partition(" ")[2]))
+
+
+# What tells them, in small letters; the first that is found is it. Words decide only how a refusal is called, and that
+# it is final: whether somebody else was faster is asked of the remote itself.
+_TELLING: tuple[tuple[Refusal, tuple[str, ...]], ...] = (
+    (Refusal.WORKFLOWS, ("refusing to allow a",)),
+    (Refusal.ARCHIVED, ("repository was archived",)),
+    (Refusal.QUOTA, ("quota", "no space left", "gh001", "repository size", "has been disabled", "is disabled")),
+    (Refusal.RULE, ("repository rule violations", "gh013")),
+    (Refusal.PROTECTED, ("protected branch", "gh006")),
+    (Refusal.HOOK, ("hook declined",)),
+    (
+        Refusal.RIGHTS,
+        (
+            "requested url returned error: 401",  # the whole words: a commit's id may well have 401 in it
+            "requested url returned error: 403",
+            "permission to",
+            "write access to repository not granted",
+            "authentication failed",
+            "could not read username",
+            "access denied",
+        ),
+    ),
+)
+
+_EXEMPT = (
+    "Exempt {name} from the ruleset or branch protection that matches it, or let a GitHub App that may bypass it do "
+    "the writing: GitHub Actions itself cannot be a bypass actor. `mlbot doctor` names the rule."
+)
+_REFUSED: Mapping[Refusal, tuple[str, str]] = MappingProxyType(
+    {
+        Refusal.WORKFLOWS: (
+            "a job's token may not be used for {doing} the {ref}: no branch has the workflow files of its commit",
+            "No permission grants it. Push {name} yourself, or give mlbot an App's token that may write workflows.",
+        ),
+        Refusal.ARCHIVED: (
+            "the repository is archived, which forbids {doing} the {ref}",
+            "Unarchive it: Settings > General > Danger zone.",
+        ),
+        Refusal.QUOTA: (
+            "the server has no room or has closed the repository, so {doing} the {ref} is refused",
+            "Free space, raise the limit, or ask the owner.",
+        ),
+        Refusal.RULE: ("a rule of the repository forbids {doing} the {ref}", _EXEMPT),
+        Refusal.PROTECTED: ("a branch protection forbids {doing} the {ref}", _EXEMPT),
+        Refusal.HOOK: ("a rule of the repository forbids {doing} the {ref}: its hook declined the push", _EXEMPT),
+        Refusal.RIGHTS: (
+            "the token may not be used for {doing} the {ref}",
+            "Give the job `permissions: contents: write`.",
+        ),
+    }
+)
+_SAID = re.compile(r"^remote: (?:error: |fatal: )?([^-\s].{1,200})$", re.MULTILINE)
+_LISTED = re.compile(r"^remote: - (.{1,200})$", re.MULTILINE)  # GitHub's reasons, a line each
+
+
+def refusal_of(done: CompletedProcess[bytes]) -> Refusal | None:
+    """Why the remote refused for good; None for a fault, or where somebody else was faster."""
+    output = _output(done).lower()
+    return next((kind for kind, words_ in _TELLING if any(word in output for word in words_)), None)
+
+
 def is_denied(done: CompletedProcess[bytes]) -> bool:
-    """Whether the remote refused for want of rights, so that trying again is of no use."""
-    output = _output(done)
-    return any(word in output for word in (*_DENIED, *_DECLINED))
-
-
-def is_overtaken(done: CompletedProcess[bytes]) -> bool:
-    """Whether a push was refused because somebody else's came first."""
-    output = _output(done)
-    return any(word in output for word in _OVERTAKEN)
+    """Whether the remote refused for good."""
+    return refusal_of(done) is not None
 
 
 def failure(
     done: CompletedProcess[bytes], doing: str, name: str, kind: str = "branch"
 ) -> NotEvaluatedError | RefusedError:
     """The error for a fetch or push of a ref that failed for good."""
-    output = _output(done)
-    if any(word in output for word in _DECLINED):
-        return RefusedError(
-            f"a rule of the repository forbids {doing} the {kind} {name}",
-            hint=f"Exempt {name} from the ruleset or branch protection that matches it.",
-        )
-    if any(word in output for word in _DENIED):
-        return RefusedError(
-            f"the token may not be used for {doing} the {kind} {name}",
-            hint="Give the job `permissions: contents: write`.",
-        )
+    if found := refusal_of(done):
+        said = _SAID if found in {Refusal.QUOTA, Refusal.ARCHIVED} else _LISTED
+        return found.error(doing, f"{kind} {name}", said.findall(_output(done))[:3])
     return NotEvaluatedError(f"{doing} the {kind} {name} failed: {words(done)}")
 
 
+def list_refs(remote: Remote, here: Path, *patterns: str) -> dict[str, Sha]:
+    """The refs of a remote by patterns of `git ls-remote`. Raises as `failure` says."""
+    done = remote.run(["ls-remote", "--refs", remote.url, *patterns], here)
+    if done.returncode != 0:
+        raise failure(done, "reading", patterns[0].removeprefix("refs/heads/"))
+    lines = (line.partition("\t") for line in done.stdout.decode("utf-8", "replace").splitlines())
+    return {ref: sha for sha, _, ref in lines}
+
+
+def conflict_with(remote: Remote, here: Path, *refs: str) -> RefusedError | None:
+    """The error where the remote has a ref that is the beginning of one of these, or goes on from it.
+
+    Git keeps refs as files, so that none can be both a file and a folder. It says so in three ways at least, none of
+    which is worth another try; so the remote's list is looked at, and no words.
+    """
+    above = {ref: ["/".join(ref.split("/")[:depth]) for depth in range(2, ref.count("/") + 1)] for ref in refs}
+    found = list_refs(remote, here, *(f"{ref}/*" for ref in refs), *(each for one in above.values() for each in one))
+    for ref in refs:
+        taken = next((each for each in sorted(found) if each in above[ref] or each.startswith(f"{ref}/")), None)
+        if taken is not None:
+            return RefusedError(
+                f"git cannot hold {ref} beside {taken}, which the remote has",
+                hint=f"Rename or delete it: git push origin :{taken}",
+            )
+    return None
+
+
 def _output(done: CompletedProcess[bytes]) -> str:
-    return (done.stderr + done.stdout).decode("utf-8", "replace").lower()
+    return (done.stderr + done.stdout).decode("utf-8", "replace")
 
 
 def remote_url(repository: Repository) -> str | None:

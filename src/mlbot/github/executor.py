@@ -7,14 +7,16 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
-from mlbot.errors import MlbotError, RefusedError
+from mlbot.errors import MlbotError, NotEvaluatedError, RefusedError
 from mlbot.events.github import State, Status
 from mlbot.github.api import GitHub
 from mlbot.github.comments import upsert
 from mlbot.github.job import Runner
 from mlbot.github.transport import GitHubError, InvalidRequestError, NotFoundError, UnavailableError
 from mlbot.ledger.entries import Entry
+from mlbot.lib.escape import one_line
 from mlbot.lib.record import Record, Sha
+from mlbot.lib.templates import phrase
 from mlbot.protocol.decision import PullRequestSubject
 from mlbot.protocol.marker import attempt_of
 from mlbot.protocol.operations import (
@@ -163,13 +165,16 @@ class Published:
     refused: list[MlbotError] = field(default_factory=list)
     failed: list[MlbotError] = field(default_factory=list)
     lost: bool = False  # whether something is missing that a verdict may not stand without
+    unrecorded: MlbotError | None = None  # why the ledger could not be written
     charts: Sha | None = None
 
     def told(self, operation: Operation) -> Operation:
         """An operation by what became of those before it: no status says more than what was written."""
         if not self.lost or not isinstance(operation, SetStatus) or not operation.unwritten:
             return operation
-        return operation.model_copy(update={"state": State.ERROR, "description": operation.unwritten})
+        why = phrase("words/status.j2", "ledger_lost", why=f"{self.unrecorded.what}.") if self.unrecorded else ""
+        description = one_line(why) if why else operation.unwritten
+        return operation.model_copy(update={"state": State.ERROR, "description": description})
 
     def raise_failures(self) -> None:
         """Raise the first failure; what was refused is none: the log names it, and the summary has the report."""
@@ -206,13 +211,18 @@ class Executor:
         return published
 
     def _note(self, operation: Operation, error: MlbotError, published: Published) -> None:
-        decides = isinstance(operation, AppendLedger) and operation.decides
-        if isinstance(error, RefusedError) and not decides:
+        if isinstance(operation, AppendLedger):
+            # Later verdicts, waivers and releases rest on it: without it nothing passes, whoever forbids to write it.
+            published.unrecorded = error
+            published.failed.append(NotEvaluatedError(error.what, where=error.where, hint=error.hint))
+            published.lost = True
+        elif isinstance(error, RefusedError):
             published.refused.append(error)
             return
-        published.failed.append(error)
-        # A definite no to a comment is no fault: the verdict is what it is.
-        published.lost |= decides or not isinstance(error, InvalidRequestError | NotFoundError)
+        else:
+            published.failed.append(error)
+            # A definite no to a comment is no fault: the verdict is what it is.
+            published.lost |= not isinstance(error, InvalidRequestError | NotFoundError)
         self.runner.say(f"Could not {describe(operation)}: {error.what}")
 
     def do(self, operation: Operation) -> str:

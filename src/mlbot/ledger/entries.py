@@ -316,7 +316,8 @@ def _order(run: Attempt | None) -> tuple[int, int]:
     return run.order if run else (0, 0)
 
 
-BRANCH = "mlbot/ledger"  # the orphan branch that holds it
+BRANCH = "mlbot-ledger"  # the orphan branch that holds it
+FORMER_BRANCH = "mlbot/ledger"  # where it was before; git cannot hold it beside a branch `mlbot`
 _ROOT = "v1"
 
 _WHEN = "time"  # the one field that does not identify an entry: a retry a minute later is no second entry

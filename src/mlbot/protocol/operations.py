@@ -57,11 +57,6 @@ class AppendLedger(Record):
     kind: Literal["ledger"] = "ledger"
     entries: tuple[Entry, ...]
 
-    @property
-    def decides(self) -> bool:
-        """Whether later verdicts and releases rest on it, so that nothing passes where it cannot be written."""
-        return any(each.kind == "verdict" for each in self.entries)
-
 
 class PushCharts(Record):
     """Put pictures where a comment can show them."""
