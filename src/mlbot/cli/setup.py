@@ -17,14 +17,21 @@ def config() -> None:
     """Check mlbot.yaml, or print its JSON Schema."""
 
 
-@config.command(name="check", epilog=example("mlbot config check"))
+@config.command(name="check", epilog=example("mlbot config check", "mlbot config check --data"))
+@option("--data", is_flag=True, help="Read the data too: labels, types, slices and groups, as the judge will.")
 @json_option
 @common
-def config_check(directory: Path, *, quiet: bool, as_json: bool) -> Exit:
+def config_check(directory: Path, *, quiet: bool, as_json: bool, data: bool) -> Exit:
     """Validate mlbot.yaml: every problem at once, each with its line and what to write instead."""
-    from mlbot.config.run_check import report_check
+    console = Console.of_process(quiet=quiet)
+    if data:
+        from mlbot.judging.run_data import report_data
 
-    report_check(directory, Console.of_process(quiet=quiet), as_json=as_json)
+        report_data(directory, console, as_json=as_json)
+    else:
+        from mlbot.config.run_check import report_check
+
+        report_check(directory, console, as_json=as_json)
     return Exit.OK
 
 

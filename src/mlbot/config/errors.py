@@ -46,6 +46,7 @@ class Problem(NamedTuple):
     at: KeyPath = ()  # where: from the top of the file, or from the value
     detail: str = ""  # more lines for people: a caret under the place in a condition
     position: Position | None = None  # its place in the file; None when it is not known
+    whole: bool = False  # whether `found` and `hint` are sentences of their own
 
     @property
     def path(self) -> str:
@@ -69,7 +70,8 @@ class Problem(NamedTuple):
     def text(self, source: str) -> str:
         """The problem as `source:line: path: found … → write …`, with its details indented below."""
         path = f" {self.path}:" if self.at else ""
-        head = f"{self.place(source)}:{path} found {self.found} → {self.hint}"
+        what = f"{self.found} {self.hint}" if self.whole else f"found {self.found} → {self.hint}"
+        head = f"{self.place(source)}:{path} {what}"
         return "\n".join((head, *(f"    {line}" for line in self.detail.splitlines())))
 
 

@@ -1,7 +1,8 @@
 """Reading a folder's mlbot.yaml, and checking what it names against what there is: files, and the holdouts' columns."""
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -26,27 +27,41 @@ def read(text: bytes | str, source: str = CONFIG_FILE) -> Config:
 
 def load_config(root: Path) -> Config:
     """The config of a folder, without a look at the files that it names."""
-    return parse_config(_document(root))
+    return parse_config(document_of(root))
 
 
 def check(root: Path) -> Config:
     """The config of a folder, checked against the files that it names and the columns of the holdouts."""
-    document = _document(root)
+    document = document_of(root)
     config = parse_config(document)
-    headers, unclear = _headers(root, config)
-    params = {model.name: names for model in config.models if (names := _params(root, model)) is not None}
-    problems = check_files(config, document, exists=lambda path: _exists(root, path), headers=headers, params=params)
-    problems += tuple(map(document.located, unclear))
+    problems = findings(root, config, document)
     if problems:
         raise ConfigError(problems, source=document.source)
     return config
 
 
-def _headers(root: Path, config: Config) -> tuple[dict[str, tuple[str, ...]], list[Problem]]:
+def findings(
+    root: Path, config: Config, document: Document, models: Collection[str] | None = None
+) -> tuple[Problem, ...]:
+    """Everything that the config of a folder names and is not there, of some models; None: of all."""
+    meant = _meant(config, models)
+    headers, unclear = _headers(root, meant)
+    params = {model.name: names for model in meant if (names := _params(root, model)) is not None}
+    found = check_files(
+        config, document, exists=lambda path: _exists(root, path), headers=headers, params=params, models=models
+    )
+    return found + tuple(map(document.located, unclear))
+
+
+def _meant(config: Config, models: Collection[str] | None) -> list[Model]:
+    return [model for model in config.models if models is None or model.name in models]
+
+
+def _headers(root: Path, models: Iterable[Model]) -> tuple[dict[str, tuple[str, ...]], list[Problem]]:
     """The columns of the models' holdouts, and why those of others are not clear."""
     headers: dict[str, tuple[str, ...]] = {}
     unclear: list[Problem] = []
-    for model in config.models:
+    for model in models:
         try:
             header = _header(root, model)
         except Refused as error:
@@ -77,7 +92,8 @@ def _summary(config: Config) -> str:
     return "\n".join(lines)
 
 
-def _document(root: Path) -> Document:
+def document_of(root: Path) -> Document:
+    """The text of a folder's mlbot.yaml as plain data."""
     path = root / CONFIG_FILE
     if not path.is_file():
         other = next((name for name in ("mlbot.yml", ".mlbot.yaml", ".mlbot.yml") if (root / name).exists()), None)
@@ -133,14 +149,15 @@ def check_files(
     exists: Callable[[str], bool],
     headers: Mapping[str, Collection[str]],
     params: Mapping[str, Collection[str]] = MappingProxyType({}),
+    models: Collection[str] | None = None,
 ) -> tuple[Problem, ...]:
     """Everything that the config names and is not there.
 
     A model without headers, or without names of parameters, is not checked for them.
     """
     problems: list[Problem] = []
-    for model in config.models:
-        found = [*_absent(model, exists)]
+    for model in _meant(config, models):
+        found = [*_absent(model, exists), *_absent_code(model, exists)]
         found += _tunables(model, params[model.name]) if model.name in params else []
         found += _columns(model, document, headers[model.name]) if model.name in headers else []
         problems += (problem.under("models", model.name) for problem in found)
@@ -158,6 +175,26 @@ def _absent(model: Model, exists: Callable[[str], bool]) -> Iterator[Problem]:
             yield Problem(
                 f"{quote(path)}, which is not there", "write a path that exists, from the repository's root", at
             )
+
+
+_SCRIPT = re.compile(r"(?:\w+=[\w./-]* +)*(?:python3?|bash|sh|Rscript|julia) +(?!-)(?P<file>[\w./-]+\.\w+)(?: .*)?")
+"""A command that does nothing but run a file."""
+
+
+def _absent_code(model: Model, exists: Callable[[str], bool]) -> Iterator[Problem]:
+    """The script or the module that trains, where it can only be a file of the repository."""
+    train = model.train
+    script = _SCRIPT.fullmatch((train.run or "").strip())
+    if script and not script["file"].startswith("/") and not exists(script["file"].removeprefix("./")):
+        hint = "write a command that runs what is there"
+        yield Problem(f"{quote(script['file'])}, which is not there", hint, ("train", "run"))
+    module, _, _ = (train.entrypoint or "").partition(":")
+    path, top = module.replace(".", "/"), module.partition(".")[0]
+    known = [f"{root}{end}" for root in ("", "src/") for end in (f"{path}.py", f"{path}/__init__.py")]
+    inside = any(exists(f"{root}{top}") for root in ("", "src/"))
+    if module and "." in module and inside and not any(map(exists, known)):
+        hint = f"write a module that is there, such as {path}.py"
+        yield Problem(f"{quote(module)}, a module which is not there", hint, ("train", "entrypoint"))
 
 
 def _tunables(model: Model, names: Collection[str]) -> Iterator[Problem]:

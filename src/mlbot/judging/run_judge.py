@@ -173,6 +173,7 @@ class JudgeRequest:
     """The model's verdicts in the ledger; their seeds tell how much a seed moves a metric."""
     live: Live | None = None
     head: Model | None = None
+    holdout: "HoldoutData | Problem | None" = None  # as it was read before; None: not yet
 
     @property
     def model(self) -> Model:
@@ -253,12 +254,10 @@ def judge(request: JudgeRequest, *, progress: Callable[[str], None], limits: "Li
 
     A problem is a part of the result, never an exception.
     """
-    from mlbot.ml.holdout import open_holdout
-
     model = request.model
-    progress(f"{model.name}: reading the holdout {model.data.holdout}")
-    source = model.data.holdout if is_url(model.data.holdout) else request.rule.folder / model.data.holdout
-    holdout = unfetched(source) or open_holdout(source, model.data, model.task, model.slices)
+    if request.holdout is None:
+        progress(f"{model.name}: reading the holdout {model.data.holdout}")
+    holdout = request.holdout or opened(request.rule)
     if isinstance(holdout, Problem):
         return request.with_problem(holdout)
     candidate, baseline, live = _score(request, holdout, progress, limits)
@@ -270,6 +269,15 @@ def judge(request: JudgeRequest, *, progress: Callable[[str], None], limits: "Li
     if live is None or candidate.problem is not None:
         return result
     return replace(result, versus=_versus(request, holdout, candidate, live))
+
+
+def opened(rule: Rule) -> "HoldoutData | Problem":
+    """The holdout that judges a model, or why nothing can be judged on it."""
+    from mlbot.ml.holdout import open_holdout
+
+    model = rule.model
+    source = model.data.holdout if is_url(model.data.holdout) else rule.folder / model.data.holdout
+    return unfetched(source) or open_holdout(source, model.data, model.task, model.slices)
 
 
 def rules_of(policy: PlannedSide | None) -> dict[Name, Digest]:

@@ -6,16 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlbot import __version__
-from mlbot.config.run_check import check
-from mlbot.config.schema import Config, Model
+from mlbot.config.errors import ConfigError
+from mlbot.config.run_check import check, document_of, findings
+from mlbot.config.schema import Config, Model, parse_config
 from mlbot.console import Console
 from mlbot.errors import Exit, UsageError, require
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.git.ledger import read_local
 from mlbot.git.merge import first_parents, three_commits
 from mlbot.git.repository import Repository
+from mlbot.judging.run_data import check_data
 from mlbot.judging.run_files import live_locally
 from mlbot.judging.run_judge import (
     Against,
@@ -28,12 +31,15 @@ from mlbot.judging.run_judge import (
     judge,
     judge_against,
     model_report,
+    opened,
     report_of,
     rules_of,
 )
 from mlbot.judging.waivers import ended
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib.record import Digest
+from mlbot.lib.templates import sentence
+from mlbot.lib.tree import is_url
 from mlbot.plan.comparison_point import BranchHistory, Point, comparison_points, push_point, without_restored
 from mlbot.plan.plan import PlannedModel
 from mlbot.plan.run_plan import Planning
@@ -42,6 +48,9 @@ from mlbot.storage.results import ResultStore
 from mlbot.training.run_train import SeedRun, SeedRuns, Trainer
 from mlbot.verdict.decide import decide
 from mlbot.verdict.verdict import Commits, Problem
+
+if TYPE_CHECKING:
+    from mlbot.ml.holdout import HoldoutData
 
 EXITS = {
     Outcome.PASS: Exit.OK,
@@ -137,7 +146,8 @@ def judge_commits(work: Work, console: Console) -> Report:
     with ResultStore(repository.state_dir / "results") as store, ExitStack() as checkouts:
         trainer = Trainer(planning=planning, store=store, progress=console.say, jobs=work.options.jobs)
         rules = Rules(planning=planning, checkouts=checkouts, trusts_head=True)
-        results = [_judge(planned, pointed, trainer, rules, console) for planned in planning.plan.stale]
+        holdouts = _before_training(planning, rules)
+        results = [_judge(each, holdouts[each.name], pointed, trainer, rules, console) for each in planning.plan.stale]
         if models:
             planning = planning.with_plan(planning.plan.model_copy(update={"deleted": ()}))
         evidence = evidence_of(planning, results)
@@ -197,16 +207,81 @@ def _baselines(planned: PlannedModel, point: Point, trainer: Trainer) -> tuple[A
     return tuple(against(point, tip, last))
 
 
-def _judge(planned: PlannedModel, pointed: _Pointed, trainer: Trainer, rules: Rules, console: Console) -> JudgeResult:
+def _before_training(planning: Planning, rules: Rules) -> "dict[str, HoldoutData | Problem]":
+    """The holdouts that judge the stale models, or why one cannot; raises with all that is wrong in the user's files.
+
+    Where head's data are the guarded branch's too they are read once.
+    """
+    root, head = planning.repository.root, planning.configs.head
+    stale = [planned.name for planned in planning.plan.stale]
+    own = [model.name for model in head.models if _has_own_data(planning, model.name)]
+    document = document_of(root)
+    config = parse_config(document)
+    # What the merge with the guarded branch brings is not in this folder.
+    names = [name for name in (*stale, *own) if config.model(name) == head.model(name)]
+    if wrong := findings(root, config, document, names):
+        raise ConfigError(wrong, source=document.source)
+    judges = {name: opened(rules.of(name)) for name in stale}
+    shared = {name: holdout for name, holdout in judges.items() if name not in own}
+    checked = check_data(root, config, document, names, shared)
+    if checked.problems:
+        raise ConfigError(checked.problems, source=document.source)
+    return judges
+
+
+def _has_own_data(planning: Planning, name: str) -> bool:
+    """Whether a change has a holdout of its own, or reads it in its own way, beside the guarded branch's."""
+    head, policy = planning.sides.head, planning.sides.policy
+    ours = head.config.model(name)
+    theirs = policy.config.model(name) if policy else None
+    if ours is None or theirs is None or policy is None:
+        return False
+    path = ours.data.holdout
+    return (ours.data, ours.task, ours.slices) != (theirs.data, theirs.task, theirs.slices) or (
+        not is_url(path) and head.tree.digest(head.tree.match(path)) != policy.tree.digest(policy.tree.match(path))
+    )
+
+
+_FIRST_ROWS = 256
+
+
+def _candidate(planned: PlannedModel, holdout: "HoldoutData", trainer: Trainer, console: Console) -> SeedRuns:
+    """The candidate's trainings; only the first one where its model cannot be judged on the first rows."""
+    seeds = tuple(range(planned.seeds))
+    if trainer.jobs > 1 or len(seeds) == 1:
+        return SeedRuns(runs=tuple(map(SeedRun.of, trainer.candidate(planned))))
+    from mlbot.ml.scoring import score
+
+    first = SeedRuns(runs=tuple(map(SeedRun.of, trainer.candidate(planned, seeds[:1]))))
+    file = first.runs[0].file
+    tried = score(file, holdout.first(_FIRST_ROWS)) if isinstance(file, Path) else None
+    if isinstance(tried, Problem):
+        console.say(sentence("data", "probe", model=planned.name, why=tried.detail))
+    if isinstance(tried, Problem) or first.failures:
+        return first
+    return SeedRuns(runs=(*first.runs, *map(SeedRun.of, trainer.candidate(planned, seeds[1:]))))
+
+
+def _judge(
+    planned: PlannedModel,
+    holdout: "HoldoutData | Problem",
+    pointed: _Pointed,
+    trainer: Trainer,
+    rules: Rules,
+    console: Console,
+) -> JudgeResult:
     for reason in planned.reasons:
         console.say(f"{planned.name} is stale: {reason.text}")
     planning, root = trainer.planning, trainer.planning.repository.root
-    candidate = SeedRuns(runs=tuple(map(SeedRun.of, trainer.candidate(planned))))
+    unread = isinstance(holdout, Problem)
+    candidate = SeedRuns(runs=()) if isinstance(holdout, Problem) else _candidate(planned, holdout, trainer, console)
     folder = Path(rules.checkouts.enter_context(tempfile.TemporaryDirectory(prefix="mlbot-live-")))
+    fewer = unread or len(candidate.runs) < planned.seeds or candidate.failures
     not_trained = (Against(files=_NOT_TRAINED),)
-    baselines = not_trained if candidate.failures else _baselines(planned, pointed.points[planned.name], trainer)
+    baselines = not_trained if fewer else _baselines(planned, pointed.points[planned.name], trainer)
     request = JudgeRequest(
         rule=rules.of(planned.name),
+        holdout=holdout,
         candidate=candidate,
         baseline=baselines[0].files,
         rules=pointed.rules.get(planned.name),

@@ -82,6 +82,23 @@ class Table:
     content: Path | bytes
     form: Form | None = None  # None: Parquet
     keep: "Nameless | None" = None
+    mixed: frozenset[str] = frozenset()  # columns of text that are numbers almost everywhere
+
+    def odd_columns(self) -> Iterator[tuple[str, int, str]]:
+        """The columns of text that are numbers almost everywhere, each with a row and what is there instead."""
+        for name in sorted(self.mixed):
+            if (found := self.odd(name)) is not None:
+                yield name, *found
+
+    def odd(self, column: str) -> tuple[int, str] | None:
+        """The first row, counted from 1, and value of a column of text that is no number, nor missing."""
+        if self.form is None or not is_text(self.frame.collect_schema()[column]):
+            return None
+        text = pl.col(column)
+        missing = list(MISSING) if self.form.missing is None else [""]
+        other = ~text.str.to_lowercase().is_in(missing) & text.cast(pl.Float64, strict=False).is_null()
+        rows = self.frame.select(text).with_row_index("row", offset=1).filter(other & ~text.str.contains(COMMA_NUMBER))
+        return next(iter(rows.head(1).collect(engine="streaming").rows()), None)
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -115,7 +132,8 @@ def open_table(source: Source, types: Types, csv: Csv, *, in_memory: bool = Fals
             content, keep = _transcoded(content, form.encoding, in_memory=in_memory)
         table = Table(frame=pl.LazyFrame(), where=where, content=content, form=form, keep=keep)
         with table.reading():
-            return replace(table, frame=_no_nan(_Csv(content=content, form=form, types=types, where=where).frame()))
+            frame, mixed = _Csv(content=content, form=form, types=types, where=where).read()
+            return replace(table, frame=_no_nan(frame), mixed=mixed)
 
 
 def _form(content: Path | bytes, csv: Csv, apart: Names, where: str) -> Form:
@@ -236,7 +254,8 @@ class _Csv:
     types: Types
     where: str
 
-    def frame(self) -> pl.LazyFrame:
+    def read(self) -> tuple[pl.LazyFrame, frozenset[str]]:
+        """The table, and the columns of text that are numbers almost everywhere."""
         names = _names(self._scan(infer_schema=False).collect_schema().names(), self.where, self._bare)
         absent = [name for name in self.types if name not in names.values()]
         raw = pl.Schema(dict.fromkeys(names, pl.String())) if self._as_written() else self._inferred(names)
@@ -250,7 +269,8 @@ class _Csv:
         if texts and markers:
             frame = frame.with_columns(pl.col(texts).replace(markers, [""] * len(markers)))
         open_ = [name for name in texts if self.types.get(name) is not ColumnKind.TEXT and name not in absent]
-        return frame.with_columns(*self._values(frame, open_))
+        casts, mixed = self._values(frame, open_)
+        return frame.with_columns(*casts), mixed
 
     def _as_written(self) -> bool:
         """Whether a value may be another one than polars takes it for, so that each is looked at as text."""
@@ -304,17 +324,19 @@ class _Csv:
         fits = filled.str.contains(COMMA_NUMBER)
         return pl.when(fits).then(plain).cast(pl.Float64, strict=False).alias(name)
 
-    def _values(self, frame: pl.LazyFrame, texts: list[str]) -> list[pl.Expr]:
-        """Casts for the columns whose every value is a number or a boolean."""
+    def _values(self, frame: pl.LazyFrame, texts: list[str]) -> tuple[list[pl.Expr], frozenset[str]]:
+        """Casts for the columns whose every value is a number or a boolean; and those where almost every one is."""
         if not texts:
-            return []
+            return [], frozenset()
         found = frame.select(self._counts(texts)).collect(engine="streaming").row(0, named=True)
         counts = {name: {kind: found[f"{kind}:{name}"] for kind in _COUNTS} for name in texts}
         dotted = pl.Float64() in frame.collect_schema().values() or any(map(_is_dotted, counts.values()))
         clear = self.form.decimal == "," or (
             self.form.separator != "," and not dotted and any(_is_comma(each) for each in counts.values())
         )
-        return [cast for name in texts if (cast := self._cast(frame, name, counts[name], comma=clear)) is not None]
+        casts = {name: self._cast(frame, name, counts[name], comma=clear) for name in texts}
+        mixed = (name for name, cast in casts.items() if cast is None and _is_mixed(counts[name]))
+        return [cast for cast in casts.values() if cast is not None], frozenset(mixed)
 
     def _counts(self, texts: list[str]) -> list[pl.Expr]:
         filled = self._filled(texts)
@@ -376,6 +398,7 @@ class _Csv:
 
 
 _EXAMPLES = 3
+_ENOUGH, _ALMOST = 20, 0.95  # from so many values, and so large a share of numbers, another value is probably a gap
 _COUNTS = ("all", "int", "float", "bool", "comma", "sure", "thousands")
 COMMA_NUMBER = r"^[+-]?(?:[0-9]+|[0-9]{1,3}(?:\.[0-9]{3})+)(?:,[0-9]+)?$"
 _THOUSANDS = r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+$"
@@ -385,6 +408,12 @@ _LONG = r"^[+-]?[0-9]{19,}$"
 def _is_dotted(count: Mapping[str, int]) -> bool:
     """Whether a column is of numbers with dots, so that its file has no decimal commas."""
     return 0 < count["all"] == count["float"] != count["int"]
+
+
+def _is_mixed(count: Mapping[str, int]) -> bool:
+    """Whether a column of text is numbers almost everywhere; ids are numbers everywhere."""
+    numbers = max(count["float"], count["comma"])
+    return count["all"] >= _ENOUGH and numbers >= _ALMOST * count["all"]
 
 
 def _is_comma(count: Mapping[str, int]) -> bool:

@@ -8,7 +8,7 @@ import hashlib
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -293,6 +293,24 @@ class HoldoutData:
         """The features of the first rows."""
         return self._features().head(rows).collect(engine="streaming")
 
+    def first(self, rows: int) -> "HoldoutData":
+        """A holdout of the first rows alone, to try a model on."""
+        fewer = min(rows, self.rows)
+        return replace(
+            self,
+            record=self.record.model_copy(update={"rows": fewer}),
+            labels=self.labels[:fewer],
+            masks={},
+            groups=None,
+            _table=replace(self._table, frame=self._table.frame.head(fewer)),
+        )
+
+    @property
+    def mixed(self) -> tuple[Problem, ...]:
+        """The features of text that are numbers almost everywhere: probably a missing value is written in a new way."""
+        names = {feature.name for feature in self.expected.features}
+        return tuple(mixed_column(odd) for odd in self._table.odd_columns() if odd[0] in names)
+
     def _features(self) -> pl.LazyFrame:
         return self._table.frame.select(feature.name for feature in self.expected.features)
 
@@ -309,6 +327,19 @@ def open_holdout(
 
     `source`: path or fsspec URL of a CSV or Parquet file; `data.holdout` made absolute.
     """
+    found = check_holdout(source, data, task, slices, storage_options=storage_options)
+    return found if isinstance(found, HoldoutData) else found[0]
+
+
+def check_holdout(
+    source: Path | str,
+    data: Data,
+    task: Task,
+    slices: Sequence[Slice] = (),
+    *,
+    storage_options: Mapping[str, Any] | None = None,
+) -> HoldoutData | tuple[Problem, ...]:
+    """The holdout, or everything that is wrong with it."""
     try:
         opened = open_source(source, storage_options or {})
         apart = [name for name in (data.target, data.group) if name is not None]
@@ -316,12 +347,12 @@ def open_holdout(
         with table.reading():
             return _Opening(source=opened, table=table, data=data, task=task, slices=tuple(slices)).read()
     except MlbotError as error:
-        return _unreadable(data, error.what, error.hint)
+        return (_unreadable(data, error.what, error.hint),)
     except (PolarsError, PanicException) as error:  # it panics on some damaged Parquet files
-        return _unreadable(data, str(error))
+        return (_unreadable(data, str(error)),)
     except Exception as error:  # fsspec's back ends raise errors of many libraries
         if isinstance(error, OSError) or is_url(source):
-            return _unreadable(data, f"{type(error).__name__}: {error}")
+            return (_unreadable(data, f"{type(error).__name__}: {error}"),)
         raise
 
 
@@ -338,12 +369,13 @@ class _Opening:
         """The rows."""
         return self.table.frame
 
-    def read(self) -> HoldoutData | Problem:
+    def read(self) -> HoldoutData | tuple[Problem, ...]:
         features = self._features()
-        if isinstance(features, Problem):
-            return features
-        wrong = self._wrong_slice() or self._wrong_target()
-        return wrong or self._rows(features)
+        wrong = (*self._wrong_slices(), self._wrong_target())
+        problems = tuple(each for each in (features, *wrong) if isinstance(each, Problem))
+        if problems or isinstance(features, Problem):
+            return (*problems, *map(mixed_column, self.table.odd_columns()))
+        return self._rows(features)
 
     def _features(self) -> tuple[Feature, ...] | Problem:
         schema = dict(self.frame.collect_schema())
@@ -364,30 +396,32 @@ class _Opening:
         return tuple(Feature(name=name, kind=kind) for name, kind in kinds.items() if kind is not None)
 
     def _wrong_target(self) -> Problem | None:
-        dtype = self.frame.collect_schema()[self.data.target]
-        if self.task is not Task.REGRESSION or frames.is_number(dtype):
+        dtype = self.frame.collect_schema().get(self.data.target)
+        if self.task is not Task.REGRESSION or dtype is None or frames.is_number(dtype):
             return None
+        if (odd := self.table.odd(self.data.target)) is not None:
+            return _schema("target-not-number", target=quoted(self.data.target), row=odd[0], value=quoted(odd[1]))
         return _schema("target-not-numeric", target=quoted(self.data.target), type=str(dtype))
 
-    def _wrong_slice(self) -> Problem | None:
+    def _wrong_slices(self) -> Iterator[Problem]:
         """Each condition is tried on no rows: what columns and types it needs shows without reading any."""
         none = pl.DataFrame(schema=self.frame.collect_schema())
-        columns = none.columns
         for part in self.slices:
             try:
-                absent = sorted(slice_sql.check(part.where) - set(columns))
+                absent = sorted(slice_sql.check(part.where) - set(none.columns))
                 if absent:
-                    hint = did_you_mean(absent[0], columns)
-                    return _schema("slice-column", slice=quoted(part.name), absent=listed(absent), like=hint)
+                    hint = did_you_mean(absent[0], none.columns)
+                    yield _schema("slice-column", slice=quoted(part.name), absent=listed(absent), like=hint)
+                    continue
                 dtype = none.select(pl.sql_expr(part.where).alias("slice"))["slice"].dtype
             except (slice_sql.ConditionError, PolarsError) as error:
                 reason = printable(str(error).strip().splitlines()[0], 200)
-                return _schema("slice-condition", slice=quoted(part.name), why=reason)
+                yield _schema("slice-condition", slice=quoted(part.name), why=reason)
+                continue
             if str(dtype) != "Boolean":
-                return _schema("slice-no-condition", slice=quoted(part.name), type=str(dtype))
-        return None
+                yield _schema("slice-no-condition", slice=quoted(part.name), type=str(dtype))
 
-    def _rows(self, features: tuple[Feature, ...]) -> HoldoutData | Problem:
+    def _rows(self, features: tuple[Feature, ...]) -> HoldoutData | tuple[Problem, ...]:
         encoder = _Encoder(task=self.task, data=self.data)
         masks: list[list[Mask]] = [[] for _ in self.slices]
         groups: list[npt.NDArray[np.uint64]] = []
@@ -402,14 +436,13 @@ class _Opening:
                 groups.append(batch["group"].to_numpy())
         # Counted in a query of its own: where polars 2.1 meets a damaged page, its batches just end.
         if count != self.frame.select(pl.len()).collect(engine="streaming").item():
-            return _unreadable(self.data, "some of its rows cannot be reached; the file is damaged")
+            return (_unreadable(self.data, "some of its rows cannot be reached; the file is damaged"),)
         if not count:
-            return Problem.of(Reason.EMPTY_HOLDOUT)
-        if ungrouped:
-            return _schema("no-group", group=quoted(self.data.group or ""), rows=ungrouped)
+            return (Problem.of(Reason.EMPTY_HOLDOUT),)
         labels = encoder.finish()
-        if isinstance(labels, Problem):
-            return labels
+        no_group = _schema("no-group", group=quoted(self.data.group or ""), rows=ungrouped) if ungrouped else None
+        if isinstance(labels, Problem) or no_group is not None:
+            return tuple(each for each in (no_group, labels) if isinstance(each, Problem))
         whole = {part.name: np.concatenate(mask) for part, mask in zip(self.slices, masks, strict=True)}
         return self._holdout(features, labels, whole, _codes(groups) if groups else None)
 
@@ -467,6 +500,12 @@ def _codes(hashes: Sequence[npt.NDArray[np.uint64]]) -> npt.NDArray[np.int32]:
     rank = np.empty(first.size, dtype=np.int32)
     rank[np.argsort(first)] = np.arange(first.size, dtype=np.int32)
     return rank[inverse]
+
+
+def mixed_column(odd: tuple[str, int, str]) -> Problem:
+    """What is probably wrong with a column of text, by its name, a row and the value that is no number there."""
+    column, row, value = odd
+    return _schema("mixed-column", column=column, row=row, value=printable(value, 60))
 
 
 def _unreadable(data: Data, why: str, fix: str = "") -> Problem:

@@ -11,7 +11,9 @@ from functools import partial
 from itertools import count, groupby
 from pathlib import Path
 
-from mlbot.config.schema import Model
+from mlbot.config.errors import ConfigError
+from mlbot.config.run_check import document_of, findings
+from mlbot.config.schema import Model, parse_config
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError, require
 from mlbot.gates.outcome import Reason
@@ -292,7 +294,7 @@ class Trainer:
         if model is None:
             raise LookupError(f"{name} was planned and is not in the config of {commit}")
         if model.train.entrypoint:
-            require("ml", needed_for=f"Exporting the model of {model.train.entrypoint}")
+            require("export", needed_for=f"Exporting the model of {model.train.entrypoint}")
         inputs, changed = side.inputs(model), overrides or {}
         params = {**self._params(commit, model), **changed}
         key = trial_key(inputs.key, changed)
@@ -459,6 +461,7 @@ def _train(
     trainer: Trainer, planned: PlannedModel, seeds: Sequence[int], changed: Params, copies: _Copies
 ) -> tuple[Result, ...]:
     try:
+        _check(trainer.planning, planned.name)
         results = trainer.candidate(planned, seeds, changed)
     except MlbotError as error:
         for seed in seeds:
@@ -475,6 +478,16 @@ def _train(
     for result in results:
         copies.add(result)
     return results
+
+
+def _check(planning: Planning, name: str) -> None:
+    """Raise with everything that the config names for a model and this folder does not have, before it is trained."""
+    root = planning.repository.root
+    document = document_of(root)
+    config = parse_config(document)
+    # What the merge with the guarded branch brings is not in this folder.
+    if config.model(name) == planning.configs.head.model(name) and (wrong := findings(root, config, document, [name])):
+        raise ConfigError(wrong, source=document.source)
 
 
 def _print(results: Sequence[Result], console: Console, *, as_json: bool) -> None:

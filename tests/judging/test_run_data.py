@@ -1,0 +1,179 @@
+"""The data of a folder's models, checked before anything is trained."""
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.support import tiny
+from tests.support.git_samples import Sandbox
+
+from mlbot.config.errors import ConfigError
+from mlbot.console import Console
+from mlbot.errors import UsageError
+from mlbot.judging.run_data import report_data
+from mlbot.judging.run_local import RunOptions, run_models
+
+CONFIG = """\
+version: 1
+models:
+  m:
+    task: binary
+    train:
+      entrypoint: train:train
+    data:
+      train: train.csv
+      holdout: holdout.csv
+      target: y
+      group: who
+    slices:
+      old: "age > 60"
+    gates:
+      accuracy: {min: 0.5}
+      accuracy@old: {min: 0.5}
+"""
+ROWS = "".join(f"{20 + i},{i % 7},{'north' if i % 2 else 'south'},{i % 3 == 0:d}\n" for i in range(60))
+GOOD = f"age,who,town,y\n{ROWS}"
+
+
+def report(folder: Path, holdout: str | bytes = GOOD, train: str = GOOD, config: str = CONFIG) -> str:
+    (folder / "mlbot.yaml").write_text(config, encoding="utf-8")
+    (folder / "train.csv").write_text(train, encoding="utf-8")
+    content = holdout.encode() if isinstance(holdout, str) else holdout
+    (folder / "holdout.csv").write_bytes(content)
+    out = io.StringIO()
+    report_data(folder, Console(out=out, err=io.StringIO()), as_json=False)
+    return out.getvalue()
+
+
+def refusal(folder: Path, *args: str | bytes, **more: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        report(folder, *args, **more)  # type: ignore[arg-type]
+    return str(caught.value)
+
+
+def test_what_there_is(tmp_path: Path) -> None:
+    assert report(tmp_path).splitlines() == [
+        "mlbot.yaml and its data are valid.",
+        "m: holdout.csv has 60 rows and 2 features; positive is 1.",
+        "  slice old: 19 rows, fewer than its min_rows of 500: its gates are shown and do not block.",
+    ]
+    assert "slice old: 19 rows.\n" in report(
+        tmp_path, config=CONFIG.replace('"age > 60"', "{where: age > 60, min_rows: 9}")
+    )
+
+
+def test_every_problem_at_once_each_with_its_line(tmp_path: Path) -> None:
+    said = refusal(tmp_path, GOOD.replace("40,6,", "40,,").replace("south,1", "south,NA", 1))
+    assert "mlbot.yaml:10: models.m.data.target: The holdout's target 'y' misses 1 values ('NA')." in said
+    assert "mlbot.yaml:11: models.m.data.group: The holdout's group column 'who' misses 1 values." in said
+    assert "2 problems" in said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("target: y", "target: churned", 'mlbot.yaml:10: models.m.data.target: found "churned", which is no column'),
+        ("group: who", "group: user", "mlbot.yaml:11: models.m.data.group"),
+        ("group: who", "features: [agee]", "→ write age"),
+        ("group: who", "types: {zip: text}", 'models.m.data.types.zip: found "zip", which is no column of holdout.csv'),
+        ("age > 60", "agee > 60", "mlbot.yaml:13: models.m.slices.old"),
+        ("train: train.csv", "train: nowhere.csv", 'mlbot.yaml:8: models.m.data.train: found "nowhere.csv"'),
+        (
+            "      entrypoint: train:train",
+            '      run: python fit.py\n      depends: ["*.sql"]',
+            '"fit.py", which is not there',
+        ),
+        (
+            "      entrypoint: train:train",
+            '      run: "true"\n      depends: ["src/*.sql"]',
+            'depends[0]: found "src/*.sql"',
+        ),
+        ("task: binary", "task: regression", "accuracy"),
+        ("group: who", 'positive: "2"', "no row with the positive label '2'"),
+    ],
+)
+def test_what_does_not_fit_the_data_is_named_with_its_line(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in CONFIG
+    assert said in refusal(tmp_path, config=CONFIG.replace(old, new))
+
+
+def test_a_column_of_numbers_with_a_word_in_it_is_asked_about(tmp_path: Path) -> None:
+    said = refusal(tmp_path, GOOD.replace("33,", "unknown,", 1))
+    assert "Column 'age' is numbers almost everywhere, and row 14 has 'unknown'" in said
+    assert 'write `data.csv: {missing: ["unknown"]}`; if the column is text, `data.types: {age: text}`.' in said
+    ages = CONFIG.replace("      group", '      csv: {missing: ["unknown"]}\n      group')
+    assert "valid" in report(tmp_path, GOOD.replace("33,", "unknown,", 1), config=ages)
+
+
+def test_a_column_of_two_types_is_named(tmp_path: Path) -> None:
+    said = refusal(tmp_path, GOOD, GOOD.replace("33,", "a third,", 30).replace("\n2", "\nx2"))
+    assert "Column 'age' is text in train.csv and integer in holdout.csv" in said
+    assert "`data.types: {age: text}`" in said
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16-le"])
+def test_files_in_another_encoding_say_what_to_write(tmp_path: Path, encoding: str) -> None:
+    said = refusal(tmp_path, GOOD.replace("north", "n\u00f6rdlich").encode(encoding))
+    assert f"`data.csv: {{encoding: {encoding}}}`" in said
+
+
+def test_other_tables_than_csv(tmp_path: Path) -> None:
+    pl.DataFrame({"age": [1, 2], "y": [0, 1], "day": [None, None]}).write_parquet(tmp_path / "h.parquet")
+    config = CONFIG.replace("holdout.csv", "h.parquet").replace("      group: who\n", "")
+    assert "models.m.data.holdout: The holdout's column 'day' is Null" in refusal(tmp_path, config=config)
+    assert "models.m.data.target" in refusal(tmp_path, config=config.replace("target: y", "target: z"))
+
+
+def test_the_light_check_reads_no_table(tmp_path: Path) -> None:
+    report(tmp_path)
+    code = (
+        "import sys; from mlbot.entry import invoke; code = invoke(['config', 'check']);"
+        "sys.exit(code or ('polars' in sys.modules or 'numpy' in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, git_settings: None) -> Sandbox:
+    """The tiny repository; the tests' Python is the one that trains."""
+    del git_settings
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    return tiny.repository(tmp_path / "repository")
+
+
+def run(where: Sandbox) -> tuple[str, str]:
+    """What a run says, and how it ended: in an error, or with a reason."""
+    err = io.StringIO()
+    try:
+        found = run_models(where.path, RunOptions(), Console(out=io.StringIO(), err=err))
+    except UsageError as error:
+        return err.getvalue(), str(error)
+    return err.getvalue(), str(found.verdict.models[0].reason)
+
+
+def test_nothing_is_trained_where_the_data_do_not_fit(fresh: Sandbox) -> None:
+    fresh.commit({"mlbot.yaml": tiny.CONFIG.replace("target: y", "target: churned")})
+    err, said = run(fresh)
+    assert 'models.tiny.data.target: found "churned", which is no column of data/holdout.csv' in said
+    fresh.commit({"mlbot.yaml": tiny.CONFIG, "data/holdout.csv": tiny.rows(500, 3).replace(",1\n", ",?\n", 1)})
+    again, said = run(fresh)
+    assert "models.tiny.data.target: The holdout's target 'y' misses 1 values ('?')." in said
+    fresh.git("branch", "--force", "main")  # what judges is broken too
+    fresh.commit(tiny.params(offset=3))
+    last, reason = run(fresh)
+    assert reason == "holdout-schema"
+    assert "training" not in err + again + last
+
+
+def test_features_made_outside_the_model_are_found_after_the_first_seed(fresh: Sandbox) -> None:
+    made = 'columns = ["x1 in thousands", *columns[1:]]\nconstants = '
+    fresh.commit({"train.py": tiny.TRAIN.replace("constants = ", made, 1)})
+    err, reason = run(fresh)
+    assert reason == "model-inputs"
+    assert err.count("training ...") == 1
+    assert "tiny: the first seed's model cannot be judged, so its other seeds are not trained: " in err
+    assert "'x1 in thousands'" in err
