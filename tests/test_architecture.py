@@ -32,6 +32,7 @@ OWNERS = {
     "fsspec": {"ml", "storage"},
     "jinja2": {"lib"},
     "yaml": {"config", "lib"},
+    "ruamel": {"setup"},
     "cmarkgfm": {"commands"},
     "rich": {"lib", "console"},
     "github": {"github"},
@@ -43,7 +44,7 @@ OWNERS = {
 TEMPLATES = "lib/templates.py"
 """The one pure file that reads a folder: mlbot's own templates and examples."""
 IMPURE = {"os", "sys", "subprocess", "socket", "random", "time", "tempfile", "shutil", "pathlib", "secrets"}
-PURE_PACKAGES = {"pydantic", "pydantic_core", "annotated_types"}
+PURE_PACKAGES = {"pydantic", "pydantic_core", "annotated_types", "ruamel"}
 
 Files = Mapping[str, str]
 """Source by path below the package."""

@@ -1,0 +1,317 @@
+"""What each job of a workflow gets from the section `actions`: runners, containers, environments, logins, secrets.
+
+One table says what kind of job each of mlbot's is; the rules are by kind.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from mlbot.config.actions import SPEAKER, Actions, DeployAccess, JudgeAccess, Login, StoreAccess, Token
+from mlbot.errors import NotEvaluatedError
+from mlbot.lib.templates import sentence
+from mlbot.setup.expressions import bare, names_status
+
+if TYPE_CHECKING:
+    from ruamel.yaml.comments import CommentedMap
+
+Access = JudgeAccess | StoreAccess | DeployAccess
+
+APP_ACTION = "actions/create-github-app-token@bcd2ba49218906704ab6c1aa796996da409d3eb1"
+APP_VERSION = "v3.2.0"
+_TOKEN = "github.token"  # noqa: S105 - the name of the job's own
+_APP_TOKEN = "steps.app.outputs.token"  # noqa: S105 - the name of the App's
+_DEFAULT_RUNNER = "ubuntu-latest"
+_OF_THE_JOB = {"packages", "id-token"}
+"""Rights that stay the job's own token's: registries and clouds know no App."""
+_HAS_KEY = "MLBOT_HAS_APP_KEY"
+
+
+class Kind(StrEnum):
+    """What kind of job it is. A closed list."""
+
+    TRAIN = "train"  # runs what a commit says: a token that reads, and nothing else
+    READ = "read"  # reads and hands on
+    JUDGE = "judge"
+    STORE = "store"
+    SPEAK = "speak"  # writes on GitHub
+    RECORD = "record"  # releases: writes on GitHub, reads holdout and store
+    DEPLOY = "deploy"
+    ASK = "ask"  # starts workflows, with the job's own token
+
+
+KINDS: Mapping[str, Mapping[str, Kind]] = {
+    "train": {"plan": Kind.TRAIN, "train": Kind.TRAIN},
+    "judge": {
+        "pending": Kind.SPEAK,
+        "plan": Kind.READ,
+        "baseline": Kind.TRAIN,
+        "judge": Kind.JUDGE,
+        "store": Kind.STORE,
+        "publish": Kind.SPEAK,
+        "again": Kind.ASK,
+    },
+    "command": {"command": Kind.SPEAK},
+    "tag": {"tag": Kind.ASK},
+    "release": {"ask": Kind.READ, "record": Kind.RECORD, "deploy": Kind.DEPLOY},
+    "": {"watch": Kind.SPEAK},
+}
+"""What kind of job each is, by its workflow; under "" those of no called one. Nothing else knows jobs by name."""
+_WORK = {Kind.JUDGE: "judge", Kind.STORE: "publish", Kind.RECORD: "deploy", Kind.DEPLOY: "deploy"}
+"""The action that does the work of a job, and alone sees its secrets."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pin:
+    """How mlbot's own workflows and actions are called: by a release's commit with its version, or by a tag."""
+
+    ref: str
+    version: str = ""
+
+    @property
+    def written(self) -> str:
+        """As it is written behind an `@`, with the version in a comment."""
+        return f"{self.ref} # {self.version}" if self.version else self.ref
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wiring:
+    """What is put into jobs."""
+
+    actions: Actions
+    pin: Pin
+
+
+def wire(workflow: str, name: str, job: "CommentedMap", wiring: Wiring) -> "CommentedMap":
+    """The job with what its kind gets. It is changed in place.
+
+    Raises:
+        NotEvaluatedError: nothing says what kind of job it is, or it trains and reads a secret.
+    """
+    kind, actions = KINDS.get(workflow, {}).get(name), wiring.actions
+    if kind is None:
+        raise NotEvaluatedError(f"nothing says what the job {name!r} may reach")
+    if job["runs-on"] == _DEFAULT_RUNNER:
+        job["runs-on"] = _labels(actions.runs_on)
+    if kind is Kind.TRAIN:
+        _sandbox(name, job, actions)
+    accesses = [access for access in _accesses(kind, actions) if access]
+    speaks = actions.token is not None and kind in _SPEAKING
+    if environment := _own_environment(kind, actions, needed=speaks or bool(accesses)):
+        _environment(job, environment)
+    if accesses:
+        _reach(job, kind, accesses)
+    if speaks:
+        _speak(job, actions, where_there_is_a_key=kind is Kind.DEPLOY)
+    return job
+
+
+_SPEAKING = {Kind.SPEAK, Kind.RECORD, Kind.DEPLOY}
+
+
+def _accesses(kind: Kind, actions: Actions) -> "tuple[Access | None, ...]":
+    """What a job may reach: a release reads the holdout and the store, a deployment the store."""
+    match kind:
+        case Kind.JUDGE:
+            return (actions.judge,)
+        case Kind.STORE:
+            return (actions.store,)
+        case Kind.RECORD:
+            return (actions.judge, actions.store)
+        case Kind.DEPLOY:
+            return (actions.store, actions.deploy)
+        case _:
+            return ()
+
+
+def _own_environment(kind: Kind, actions: Actions, *, needed: bool) -> str | None:
+    """The environment whose secrets a job gets; a deployment has its own already."""
+    if not needed or kind is Kind.DEPLOY:
+        return None
+    match kind:
+        case Kind.JUDGE:
+            return actions.judge.environment if actions.judge else None
+        case Kind.STORE:
+            return actions.store.environment if actions.store else None
+        case _:
+            return SPEAKER
+
+
+def _labels(runs_on: tuple[str, ...]) -> Any:
+    from ruamel.yaml.comments import CommentedSeq
+
+    if len(runs_on) == 1:
+        return runs_on[0]
+    made = CommentedSeq(runs_on)
+    made.fa.set_flow_style()
+    return made
+
+
+def _after_runner(job: "CommentedMap", key: str, value: Any) -> None:
+    job.insert([*job].index("runs-on") + 1, key, value)
+
+
+def _flow(**values: Any) -> "CommentedMap":
+    from ruamel.yaml.comments import CommentedMap
+
+    made = CommentedMap(values)
+    made.fa.set_flow_style()
+    return made
+
+
+def _block(values: Mapping[str, Any], comments: Mapping[str, str] | None = None) -> "CommentedMap":
+    from ruamel.yaml.comments import CommentedMap
+
+    made = CommentedMap(values)
+    for key, words in (comments or {}).items():
+        made.yaml_add_eol_comment(words, key, column=0)
+    return made
+
+
+def _sandbox(name: str, job: "CommentedMap", actions: Actions) -> None:
+    """A job that runs what a commit says: no cache, no secret, and the image if there is one."""
+    if "cache-mode" in job:
+        job["cache-mode"] = "none"
+    else:
+        _after_runner(job, "cache-mode", "none")
+    if "environment" in job or any("secrets." in text for text in _texts(job)):
+        raise NotEvaluatedError(f"the job {name!r} trains, and is given a secret")
+    if actions.container:
+        options = {"options": actions.container.options} if actions.container.options else {}
+        _after_runner(job, "container", _block({"image": actions.container.image, **options}))
+
+
+def _texts(node: Any) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, dict | list):
+        for each in node.values() if isinstance(node, dict) else node:
+            yield from _texts(each)
+
+
+def _environment(job: "CommentedMap", name: str) -> None:
+    """The job's environment, whose secrets and branches count; it makes no deployment of its own."""
+    _after_runner(job, "environment", _flow(name=name, deployment=False))
+
+
+# --- what a job may reach beyond the repository
+
+
+def _reach(job: "CommentedMap", kind: Kind, accesses: "list[Access]") -> None:
+    """Logins before the step that does the work, and secrets in its environment and nobody else's."""
+    steps = job["steps"]
+    at = next(place for place, step in enumerate(steps) if _does(step, _WORK[kind]))
+    condition = {"if": steps[at]["if"]} if "if" in steps[at] else {}
+    names = dict.fromkeys(name for access in accesses for name in access.secrets)
+    variables = {name: f"${{{{ secrets.{name} }}}}" for name in names}
+    made: list[CommentedMap] = []
+    for access in accesses:
+        if access.login and not any(step.get("uses") == access.login.uses for step in made):
+            made.append(_login(access.login, condition))
+        if isinstance(access, JudgeAccess) and access.prepare:
+            made.append(_prepare(access.prepare, variables, condition))
+    for step in (step for step in steps if _does(step, _WORK[kind])):
+        if variables:
+            _add_variables(step, variables)
+    steps[at:at] = made
+    if any(access.login for access in accesses):
+        _may_log_in(job)
+
+
+def _does(step: Mapping[str, Any], action: str) -> bool:
+    return str(step.get("uses", "")).partition("@")[0].endswith(f"/actions/{action}")
+
+
+def _login(login: Login, condition: Mapping[str, Any]) -> "CommentedMap":
+    step = {"name": sentence("workflows", "steps/login"), **condition, "uses": login.uses}
+    return _block(step | ({"with": _block(dict(login.inputs))} if login.inputs else {}))
+
+
+def _prepare(command: str, variables: Mapping[str, str], condition: Mapping[str, Any]) -> "CommentedMap":
+    """The command by a variable: nothing of it is part of a script."""
+    given = {**variables, "PREPARE": _lines(command)}
+    step = {"name": sentence("workflows", "steps/prepare"), **condition, "shell": "bash"}
+    return _block({**step, "env": _block(given), "run": 'bash -euo pipefail -c "$PREPARE"'})
+
+
+def _lines(text: str) -> str:
+    from ruamel.yaml.scalarstring import LiteralScalarString
+
+    return LiteralScalarString(text) if "\n" in text else text
+
+
+def _add_variables(step: "CommentedMap", variables: Mapping[str, str]) -> None:
+    if "env" in step:
+        step["env"].update(variables)
+        return
+    step.insert([*step].index("uses"), "env", _block(variables))
+
+
+def _may_log_in(job: "CommentedMap") -> None:
+    rights = job["permissions"]
+    place = next((place for place, scope in enumerate(rights) if scope > "id-token"), len(rights))
+    rights.insert(place, "id-token", "write", comment=sentence("workflows", "rights/id-token"))
+
+
+# --- an App that speaks
+
+
+def _speak(job: "CommentedMap", actions: Actions, *, where_there_is_a_key: bool = False) -> None:
+    """The App's token for everything that is said with the job's own; its rights are what the job asks for.
+
+    A deployment's environment may have no key: the job's own token speaks there then, so its rights stay.
+    """
+    assert actions.token  # noqa: S101 - nobody speaks without
+    rights, token, conditions = dict(job["permissions"]), _APP_TOKEN, []
+    step = _app_step(actions.token, {scope: level for scope, level in rights.items() if scope not in _OF_THE_JOB})
+    if where_there_is_a_key:
+        key = f"${{{{ secrets.{actions.token.private_key} != '' }}}}"
+        job.insert([*job].index("steps"), "env", _block({_HAS_KEY: key}))
+        token = f"{_APP_TOKEN} || {_TOKEN}"
+        conditions.append(f"env.{_HAS_KEY} == 'true'")
+    else:
+        _keep_own_rights(job, rights)
+    steps = job["steps"]
+    at = next(place for place, each in enumerate(steps) if any(_TOKEN in text for text in _texts(each)))
+    if names_status(condition := bare(str(steps[at].get("if", "")))):
+        conditions.append(condition)  # what is said after a failure needs the token too
+    if conditions:
+        step.insert(2, "if", f"${{{{ {' && '.join(conditions)} }}}}")
+    for each in steps[at:]:
+        _replace(each, token)
+    steps.insert(at, step)
+
+
+def _app_step(token: Token, rights: Mapping[str, str]) -> "CommentedMap":
+    given = {
+        "client-id": f"${{{{ vars.{token.client_id} }}}}",
+        "private-key": f"${{{{ secrets.{token.private_key} }}}}",
+    }
+    given |= {f"permission-{scope}": level for scope, level in rights.items()}
+    step = {"name": sentence("workflows", "steps/app"), "id": "app", "uses": APP_ACTION, "with": _block(given)}
+    return _block(step, {"uses": APP_VERSION})
+
+
+def _keep_own_rights(job: "CommentedMap", rights: Mapping[str, str]) -> None:
+    """What a checkout needs, and packages; a comment on a right says what it is for."""
+    checks_out = any(str(step.get("uses", "")).startswith("actions/checkout@") for step in job["steps"])
+    kept = {"contents": "read"} if checks_out else {}
+    kept |= {scope: level for scope, level in rights.items() if scope in _OF_THE_JOB}
+    words = {scope: sentence("workflows", f"rights/{scope}") for scope in kept}
+    made = _block(dict(sorted(kept.items())), words)
+    if not made:
+        made.fa.set_flow_style()
+    job["permissions"] = made
+
+
+def _replace(node: Any, token: str) -> None:
+    """Put a token instead of the job's own into each expression that is nothing else, or ends in it."""
+    pairs: Iterable[tuple[Any, Any]] = (
+        list(node.items()) if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    )
+    for key, value in pairs:
+        if isinstance(value, str) and _TOKEN in value:
+            node[key] = value.replace(_TOKEN, token)
+        else:
+            _replace(value, token)
