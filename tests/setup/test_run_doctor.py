@@ -15,11 +15,12 @@ from mlbot.console import Console
 from mlbot.errors import Exit, UsageError
 from mlbot.git.ledger import COPY, LedgerBranch
 from mlbot.git.remote import Remote
+from mlbot.git.repository import Repository
 from mlbot.github.transport import TokenRefusedError
 from mlbot.ledger.entries import BRANCH
 from mlbot.lib.constants import JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
-from mlbot.setup.run_doctor import doctor
-from mlbot.setup.run_init import InitOptions, init
+from mlbot.setup.run_doctor import doctor, examine
+from mlbot.setup.run_init import InitOptions, init, upgrade
 from mlbot.setup.scaffold import Choices
 
 pytestmark = pytest.mark.usefixtures("git_settings")
@@ -131,7 +132,8 @@ def test_with_a_token_github_is_asked(ready: Sandbox) -> None:
         assert {call.request.headers["Authorization"] for call in mocked.calls} == {f"token {TOKEN}"}
     assert code == Exit.FAILED
     assert [each for each, _ in found] == [
-        "check-not-required", "self-hosted-public", "holdout-in-repository", "not-looked-at",
+        "workflow-drift", "workflow-drift", "check-not-required", "self-hosted-public", "holdout-in-repository",
+        "not-looked-at",
     ]  # fmt: skip
 
 
@@ -180,3 +182,57 @@ def test_a_ledger_that_was_deleted_is_an_error(tmp_path: Path) -> None:
     story.clone.git("update-ref", "-d", COPY)
     story.clone.git("update-ref", "-d", f"refs/remotes/origin/{BRANCH}")
     assert [each for each, _ in examined(story.clone)[1]].count("ledger-lacks") == 4, "the tags still tell"
+
+
+def drift(sandbox: Sandbox) -> list[tuple[str, str]]:
+    """What is said of files that are not as they would be written: which, and the first words."""
+    found = examine(Repository.discover(sandbox.path), None, None)
+    return [(each.where, each.what) for each in found if each.code == "workflow-drift"]
+
+
+def test_drift_is_named_by_its_cause(ready: Sandbox) -> None:
+    def change(path: str, old: str, new: str) -> None:
+        text = (ready.path / path).read_text()
+        assert old in text
+        ready.write({path: text.replace(old, new, 1)})
+
+    assert drift(ready) == []
+    change("mlbot.yaml", "# guard:", "actions: {lfs: true}\n# guard:")
+    assert drift(ready) == [(path, "mlbot.yaml has changed since it was written") for path in (JUDGE_PATH, TRAIN_PATH)]
+    change(JUDGE_PATH, "name: mlbot-judge", "name: mine")
+    change(JUDGE_PATH, "  judge:\n    if: github", "  judge:\n    if: true || github")
+    assert drift(ready)[0] == (
+        JUDGE_PATH, "it was changed by hand, and differs from what mlbot writes in jobs.judge.if, jobs.judge.with.lfs",
+    )  # fmt: skip
+    change("mlbot.yaml", "actions: {lfs: true}", "actions: {runs-on: big}")
+    needs = "it has the other form. The workflows hold the jobs themselves: called ones could not have actions.runs-on."
+    assert drift(ready) == [(JUDGE_PATH, needs), (TRAIN_PATH, needs)]
+    assert upgrade(ready.path, Console(out=io.StringIO()), force=True) == Exit.OK
+    assert drift(ready) == []
+    change(TRAIN_PATH, "      contents: read", "      contents: write")
+    assert "permissions-wide" in [code for code, _ in examined(ready)[1]]
+    change("mlbot.yaml", "actions: {runs-on: big}", "")
+    assert ("it has the other form. The workflows are small") in drift(ready)[0][1]
+
+
+@pytest.mark.parametrize(
+    ("actions", "said"),
+    [
+        ("", ["data-pointer"]),
+        ('actions: {judge: {prepare: "dvc pull data/holdout.csv", secrets: [DVC_KEY]}}', []),
+    ],
+)
+def test_a_holdout_of_dvc_is_fetched_by_a_step_of_the_judges(ready: Sandbox, actions: str, said: list[str]) -> None:
+    text = (ready.path / "mlbot.yaml").read_text()
+    ready.write(
+        {"data/holdout.csv.dvc": "outs:\n- md5: 0\n  path: holdout.csv\n", "mlbot.yaml": f"{text}\n{actions}\n"}
+    )
+    ready.git("rm", "--quiet", "--cached", "data/holdout.csv")
+    ready.write({".gitignore": "/data/holdout.csv\n"})
+    found = examine(Repository.discover(ready.path), None, None)
+    pointers = [each for each in found if each.code == "data-pointer"]
+    assert [each.code for each in pointers] == said
+    for each in pointers:
+        assert each.severity == "error"
+        assert 'actions: {judge: {prepare: "dvc pull data/holdout.csv"}}' in each.hint
+        assert "Never fetch it in the job of a pull request" in each.hint

@@ -16,7 +16,7 @@ from mlbot.errors import Exit, UsageError
 from mlbot.gates.outcome import Outcome
 from mlbot.judging.run_local import RunOptions, run_models
 from mlbot.lib.constants import JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
-from mlbot.setup.run_init import InitOptions, init
+from mlbot.setup.run_init import InitOptions, init, upgrade
 from mlbot.setup.scaffold import Choices
 
 pytestmark = pytest.mark.usefixtures("git_settings")
@@ -230,3 +230,100 @@ def test_the_workflow_that_releases_is_written_when_it_is_asked_for(tmp_path: Pa
     assert file.read_text() == "name: mine\n"
     assert started(sandbox, said, force=True) == Exit.OK
     assert file.read_text() == made
+
+
+def upgraded(sandbox: Sandbox, said: io.StringIO, *, force: bool = False) -> Exit:
+    said.seek(0)
+    said.truncate()
+    return upgrade(sandbox.path, Console(out=said, err=said), force=force)
+
+
+def test_an_upgrade_follows_the_config_and_never_overwrites_in_silence(tmp_path: Path, said: io.StringIO) -> None:
+    sandbox = repositories.script(tmp_path / "tiny")
+    started(sandbox, said)
+    made = texts(sandbox)
+    assert upgraded(sandbox, said) == Exit.OK
+    assert said.getvalue().count("as it should be") == 2
+    config = made["mlbot.yaml"] + "\nactions: {runs-on: [self-hosted, linux], judge: {secrets: [DATA_KEY]}}\n"
+    sandbox.write({"mlbot.yaml": config})
+    assert upgraded(sandbox, said) == Exit.OK
+    assert said.getvalue().count("written anew") == 2
+    assert "The workflows hold the jobs themselves: called ones could not have actions.runs-on." in said.getvalue()
+    inline = texts(sandbox)
+    assert "DATA_KEY: ${{ secrets.DATA_KEY }}" in inline[JUDGE_PATH]
+    assert "INSTALL: pip install -r requirements.txt" in inline[TRAIN_PATH], "what is installed is kept"
+    own = inline[JUDGE_PATH].replace("timeout-minutes: 120", "timeout-minutes: 240")
+    sandbox.write({JUDGE_PATH: own, "mlbot.yaml": made["mlbot.yaml"]})
+    (sandbox.path / TRAIN_PATH).unlink()
+    assert upgraded(sandbox, said) == Exit.REFUSED
+    assert f"{TRAIN_PATH}        made\n" in said.getvalue()
+    assert f"{JUDGE_PATH}  left as it is, for it was changed by hand\n" in said.getvalue()
+    assert "\n-    timeout-minutes: 240\n" in said.getvalue(), "the difference is shown"
+    assert "mlbot upgrade --force" in said.getvalue()
+    assert (sandbox.path / JUDGE_PATH).read_text() == own
+    assert upgraded(sandbox, said, force=True) == Exit.OK
+    assert texts(sandbox) == made
+
+
+def test_an_upgrade_needs_a_config_that_is_valid(tmp_path: Path, said: io.StringIO) -> None:
+    sandbox = repositories.script(tmp_path / "tiny")
+    with pytest.raises(UsageError):
+        upgraded(sandbox, said)
+    sandbox.write({"mlbot.yaml": "version: 1\nmodels: {}\n"})
+    with pytest.raises(UsageError, match="at least one model"):
+        upgraded(sandbox, said)
+    assert not (sandbox.path / TRAIN_PATH).exists()
+
+
+def test_init_says_which_form_it_chose_and_what_to_make_on_github(tmp_path: Path, said: io.StringIO) -> None:
+    sandbox = repositories.script(tmp_path / "tiny")
+    started(sandbox, said)
+    assert "The workflows are small and call mlbot's own: nothing in mlbot.yaml needs more." in said.getvalue()
+    assert "environments" not in said.getvalue()
+    config = (
+        texts(sandbox)["mlbot.yaml"]
+        + "\nactions: {token: {client-id: A, private-key: APP_KEY}, judge: {secrets: [K]}}\n"
+    )
+    sandbox.write({"mlbot.yaml": config})
+    for path in (TRAIN_PATH, JUDGE_PATH):
+        (sandbox.path / path).unlink()
+    started(sandbox, said)
+    assert "called ones could not have actions.token." in said.getvalue()
+    assert "     mlbot-judge: K\n     mlbot: APP_KEY, K\n5. Open the first" in said.getvalue()
+    assert "A private repository needs GitHub Pro or Team" in said.getvalue()
+    sandbox.git("remote", "add", "origin", "https://acme.ghe.com/acme/tiny.git")
+    sandbox.write({"mlbot.yaml": config.partition("\nactions:")[0] + "\n"})
+    assert upgraded(sandbox, said) == Exit.OK
+    assert "acme.ghe.com cannot call those of github.com." in said.getvalue()
+
+
+def test_a_wrong_answer_is_asked_for_again(tmp_path: Path, said: io.StringIO) -> None:
+    sandbox = repositories.script(tmp_path / "tiny")
+    answers = {
+        "What trains": ["trian.py", "train.py"],
+        "Holdout": ["data/no.csv", "data/holdout.csv"],
+        "Column": ["nope", "segment"],
+        "Task": ["clustering", "multi-class", "multiclass"],
+    }
+
+    def ask(question: str, default: str) -> str:
+        return next((left.pop(0) for start, left in answers.items() if question.startswith(start) and left), default)
+
+    assert started(sandbox, said, ask=ask) == Exit.OK
+    assert not any(answers.values())
+    for words in ("no 'trian.py'", "no file 'data/no.csv'", "has no column 'nope'", "no task 'clustering'"):
+        assert words in said.getvalue()
+    (model,) = check(sandbox.path).models
+    assert (model.data.target, model.task) == ("segment", "multiclass")
+
+
+def test_who_answers_wrongly_for_ever_is_asked_five_times(tmp_path: Path, said: io.StringIO) -> None:
+    asked: list[str] = []
+
+    def ask(question: str, default: str) -> str:
+        asked.append(question)
+        return "no-such.py" if question.startswith("What trains") else default
+
+    with pytest.raises(UsageError, match=r"no 'no-such\.py'"):
+        started(repositories.script(tmp_path / "tiny"), said, ask=ask)
+    assert len(asked) == 5

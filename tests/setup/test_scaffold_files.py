@@ -1,7 +1,5 @@
 """The files that `mlbot init` writes."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from mlbot.config.schema import parse_config
 from mlbot.config.yaml import load
 from mlbot.delivery.request import FIELDS
 from mlbot.gates.metric import Task
-from mlbot.lib.constants import ACTIONS_REF, ACTIONS_REPOSITORY, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
+from mlbot.lib.constants import ACTIONS_REF, ACTIONS_REPOSITORY, TRAIN_PATH
 from mlbot.setup import scaffold
 from mlbot.setup.detect import Table
 from mlbot.setup.scaffold import METRICS, Choices, Draft, Facts, Gap, propose
@@ -149,38 +147,6 @@ def test_the_watch_sees_every_run_and_holds_no_more_than_the_right_to_set_a_stat
 
 
 ROOT = Path(__file__).parents[2]
-
-
-def written(folder: Path) -> Path:
-    for path, text in (
-        (TRAIN_PATH, scaffold.train_workflow(guard=("main",), install=INSTALL)),
-        (JUDGE_PATH, scaffold.judge_workflow(install=INSTALL)),
-        (RELEASE_PATH, scaffold.release_workflow()),
-        (WATCH_PATH, scaffold.watch_workflow(guard=("main", "release/*"))),
-    ):
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
-    return folder / ".github" / "workflows"
-
-
-def test_github_accepts_the_workflows(tmp_path: Path) -> None:
-    tool = Path(sys.executable).with_name("check-jsonschema")
-    files = sorted(written(tmp_path).iterdir())
-    done = subprocess.run(
-        [tool, "--builtin-schema", "vendor.github-workflows", *files], check=False, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout
-
-
-def test_zizmor_finds_nothing_beyond_the_listed_ignores(tmp_path: Path) -> None:
-    config = ROOT / ".github" / "zizmor.yml"
-    tool = Path(sys.executable).with_name("zizmor")
-    command: list[str | Path] = [tool, "--offline", "--pedantic", "--no-progress", "--color=never"]
-    command += ["--config", config, written(tmp_path)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
-    assert "4 ignored" in done.stdout + done.stderr
-    assert scaffold.judge_workflow(install=INSTALL).count("zizmor: ignore[dangerous-triggers] ") == 2
 
 
 def test_the_summary() -> None:

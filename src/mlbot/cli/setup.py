@@ -1,4 +1,4 @@
-"""The verbs that set a repository up and show what mlbot does: `config`, `init`, `doctor`, `comment`, `demo`."""
+"""The verbs that set a repository up and show what mlbot does: `init`, `upgrade`, `doctor` and others."""
 
 import os
 from collections.abc import Sequence
@@ -70,6 +70,19 @@ def init(directory: Path, *, quiet: bool, yes: bool, force: bool, **chosen: Any)
     return init(directory, options, Console.of_process(quiet=quiet))
 
 
+@click.command(epilog=example("mlbot upgrade", "mlbot upgrade --force"))
+@option("--force", is_flag=True, help="Write files anew that somebody has changed.")
+@common
+def upgrade(directory: Path, *, quiet: bool, force: bool) -> Exit:
+    """Write the workflow files anew, for this version of mlbot and for mlbot.yaml as it is.
+
+    A file that was changed by hand is left, and what would change in it is shown.
+    """
+    from mlbot.setup.run_init import upgrade
+
+    return upgrade(directory, Console.of_process(quiet=quiet), force=force)
+
+
 @click.command(epilog=example("mlbot doctor", "mlbot doctor --json | jq .findings"))
 @json_option
 @common
@@ -123,4 +136,4 @@ def demo(directory: Path, *, quiet: bool, out: Path | None, only: tuple[str, ...
     return play(directory, out, only, Console.of_process(quiet=quiet), command_line)
 
 
-VERBS = (config, init, doctor, comment, demo)
+VERBS = (config, init, upgrade, doctor, comment, demo)

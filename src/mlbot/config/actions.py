@@ -240,6 +240,18 @@ class Actions(Section):
         defaults = type(self)()
         return tuple(key for field, key in _OWN.items() if getattr(self, field) != getattr(defaults, field))
 
+    def environments(self, *, releases: bool = True) -> dict[str, tuple[str, ...]]:
+        """The environments that these settings need, but for deployments' own, with the secrets of each."""
+        judge, store = self.judge or JudgeAccess(), self.store or StoreAccess()
+        speaker = [self.token.private_key] if self.token else []
+        speaker += [*judge.secrets, *store.secrets] if releases else []
+        found = {
+            judge.environment: judge.secrets if self.judge else None,
+            store.environment: store.secrets if self.store else None,
+            SPEAKER: tuple(dict.fromkeys(speaker)) if self.token or (releases and (self.judge or self.store)) else None,
+        }
+        return {name: secrets for name, secrets in found.items() if secrets is not None}
+
 
 def _shared(context: Context) -> Iterator[Problem]:
     """Environments whose secrets a job of another kind would read."""

@@ -1,11 +1,12 @@
 """`mlbot doctor`: looks at a repository, its workflows and its settings on GitHub, and says what is wrong."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
-from mlbot.config.errors import ConfigError, Plain, Problem
+from mlbot.config.errors import ConfigError, Problem
 from mlbot.config.run_check import check, load_config
 from mlbot.config.schema import Config
 from mlbot.config.yaml import load
@@ -25,8 +26,9 @@ from mlbot.lib.constants import CONFIG_FILE, JUDGE_PATH, RELEASE_PATH, TRAIN_PAT
 from mlbot.lib.tree import is_url
 from mlbot.registry.run_registry import read_view
 from mlbot.registry.run_repository import origin_of
-from mlbot.setup import checks, scaffold
-from mlbot.setup.run_init import default_branch, existing_install
+from mlbot.setup import checks
+from mlbot.setup.run_init import choose_form, default_branch, order_of
+from mlbot.setup.workflows import files, stamp_of, state_of
 
 _WORKFLOWS = ".github/workflows"
 
@@ -66,7 +68,7 @@ def examine(repository: Repository, place: Workplace | None, settings: Settings 
     branch = settings.default_branch if settings else default_branch(repository)
     config, problems = _config(root)
     guard = config.guard if config and config.guard else (branch,)
-    workflows = _workflows(root, guard)
+    workflows = _workflows(repository, config)
     documents = {each.path: each.document.data for each in workflows if each.document}
     setup = checks.Setup(
         repository=place.repository if place else None,
@@ -76,7 +78,8 @@ def examine(repository: Repository, place: Workplace | None, settings: Settings 
         config=config,
         problems=problems,
         data=_data(repository, config),
-        lfs=dig(documents.get(TRAIN_PATH), "jobs", "train", "with", "lfs") is True,
+        lfs=bool(config and config.actions.lfs)
+        or dig(documents.get(TRAIN_PATH), "jobs", "train", "with", "lfs") is True,
     )
     findings = [*checks.check_setup(setup), *checks.check_workflows(workflows, guard)]
     findings += checks.check_release(config, there=RELEASE_PATH in documents)
@@ -130,17 +133,12 @@ def _config(root: Path) -> tuple[Config | None, tuple[Problem, ...]]:
     return config, ()
 
 
-def _workflows(root: Path, guard: Sequence[str]) -> list[checks.Workflow]:
-    install = existing_install(root) or "true"
-    templates = {
-        TRAIN_PATH: scaffold.train_workflow(guard=guard, install=install),
-        JUDGE_PATH: scaffold.judge_workflow(install=install),
-    }
-    if (root / RELEASE_PATH).is_file():
-        templates[RELEASE_PATH] = scaffold.release_workflow()
-    expected = {path: load(text_, path).data for path, text_ in templates.items()}
-    paths = sorted({*expected, *_present(root)})
-    return [_workflow(root, path, expected.get(path)) for path in paths]
+def _workflows(repository: Repository, config: Config | None) -> list[checks.Workflow]:
+    """Every workflow file, mlbot's beside what `mlbot upgrade` would write."""
+    root, form = repository.root, choose_form(repository, config)
+    wanted = files(order_of(repository, config, form.form, install="true"))
+    paths = sorted({*wanted, *_present(root)})
+    return [_workflow(root, path, wanted.get(path), form.why) for path in paths]
 
 
 def _present(root: Path) -> Iterator[str]:
@@ -148,14 +146,18 @@ def _present(root: Path) -> Iterator[str]:
         yield from (f"{_WORKFLOWS}/{path.name}" for path in (root / _WORKFLOWS).glob(pattern))
 
 
-def _workflow(root: Path, path: str, expected: Plain) -> checks.Workflow:
+def _workflow(root: Path, path: str, wanted: str | None, why: str) -> checks.Workflow:
+    expected = None if wanted is None else load(wanted, path).data
     try:
-        return checks.Workflow(path=path, document=load((root / path).read_bytes(), path), expected=expected)
+        content = (root / path).read_bytes()
+        found = checks.Workflow(path=path, document=load(content, path), expected=expected, why=why)
     except FileNotFoundError:
         return checks.Workflow(path=path, document=None, expected=expected)
     except (OSError, UsageError) as error:
         problem = f"it cannot be read: {str(error).splitlines()[0]}"
         return checks.Workflow(path=path, document=None, expected=expected, problem=problem)
+    text = content.decode()
+    return found if wanted is None else replace(found, state=state_of(text, wanted), writer=stamp_of(text))
 
 
 def _data(repository: Repository, config: Config | None) -> dict[str, checks.DataStorage]:

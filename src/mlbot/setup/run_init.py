@@ -1,27 +1,34 @@
 """`mlbot init`: looks at a repository and writes its first mlbot.yaml and its two workflows."""
 
+import difflib
 import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from mlbot.config.actions import Actions
 from mlbot.config.csv_form import HEAD, rows_of
 from mlbot.config.errors import DELIVERED_WORDS, is_delivered_name
 from mlbot.config.run_check import check, load_config
-from mlbot.config.schema import Csv
+from mlbot.config.schema import Config, Csv
 from mlbot.config.yaml import load
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, UsageError
 from mlbot.events.event import dig
 from mlbot.gates.metric import Task
 from mlbot.git.command import git, try_git
+from mlbot.git.remote import remote_url
 from mlbot.git.repository import Repository
-from mlbot.lib.constants import CONFIG_FILE, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
+from mlbot.github.job import locate
+from mlbot.lib.constants import CONFIG_FILE, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
 from mlbot.setup import scaffold
 from mlbot.setup.detect import SUFFIXES, Table
 from mlbot.setup.scaffold import Choices, Draft, Facts, needs_ignore, propose
+from mlbot.setup.workflows import GITHUB, Choice, Form, Order, State, choose, stamp_of, state_of
+from mlbot.setup.workflows import files as workflow_files
 
 _MAX_TEXT = 256 * 1024
 
@@ -183,30 +190,107 @@ def init(directory: Path, options: InitOptions, console: Console) -> Exit:
     root, facts = repository.root, survey(repository)
     draft = propose(facts, options.choices)
     if options.ask is not None and _is_to_write(root / CONFIG_FILE, scaffold.config(draft), options):
-        draft = propose(facts, _answers(facts, options.choices, options.ask))
+        draft = propose(facts, _answers(facts, options.choices, options.ask, console))
         options = replace(options, sure=(*options.sure, CONFIG_FILE))
-    done = {path: _write(root / path, text, options) for path, text in _files(root, draft, facts, options).items()}
+    done = {CONFIG_FILE: _write(root / CONFIG_FILE, scaffold.config(draft), options)}
+    config = existing_config(root)
+    form = choose_form(repository, config)
+    order = order_of(repository, config, form.form, install=draft.install)
+    files = workflow_files(replace(order, release=order.release or options.release)) | _ignored(root, draft, facts)
+    done |= {path: _write(root / path, text, options) for path, text in files.items()}
     # What is missing of a config that somebody has written since is what the check says, not what was missing once.
     gaps = draft.gaps if done[CONFIG_FILE] is not Done.LEFT else ()
     problem = _problem(root)
-    guard = existing_guard(root) or (draft.branch,)
-    console.result(scaffold.summary(done=_shown(done, options), gaps=gaps, branch=draft.branch, guard=guard))
+    console.result(
+        scaffold.summary(
+            done=_shown(done, options), gaps=gaps, branch=draft.branch, guard=order.guard, form=form.why,
+            environments=order.actions.environments(),
+        )
+    )  # fmt: skip
     blocked = any(gap.blocks for gap in gaps)
     if problem is not None and not blocked:
         console.error(f"mlbot: {problem}")
     return Exit.USAGE if problem is not None or blocked else Exit.OK
 
 
-def _answers(facts: Facts, choices: Choices, ask: Ask) -> Choices:
+def choose_form(repository: Repository, config: Config | None) -> Choice:
+    """The form of a repository's workflows, by its config and its remote."""
+    place = locate({}, remote_url(repository))
+    host = (urlsplit(place.server_url).hostname if place else None) or GITHUB
+    return choose(config, host=host, owner=place.repository.partition("/")[0] if place else "")
+
+
+def order_of(repository: Repository, config: Config | None, form: Form, *, install: str) -> Order:
+    """What a repository's workflow files are to be written for; the install command that they have is kept."""
+    root = repository.root
+    return Order(
+        form=form,
+        guard=(config.guard if config else ()) or (default_branch(repository),),
+        install=existing_install(root) or install,
+        actions=config.actions if config else Actions(),
+        release=(root / RELEASE_PATH).is_file(),
+        watch=(root / WATCH_PATH).is_file(),
+    )
+
+
+def upgrade(directory: Path, console: Console, *, force: bool) -> Exit:
+    """Write the workflow files anew for this version and for mlbot.yaml as it is; 5 where one was changed by hand.
+
+    Raises:
+        UsageError: mlbot.yaml is not there, or not valid.
+    """
+    repository = Repository.discover(directory)
+    root, config = repository.root, load_config(repository.root)
+    form = choose_form(repository, config)
+    wanted = workflow_files(order_of(repository, config, form.form, install=""))
+    found = {path: text for path in wanted if (text := _text(root / path)) is not None}
+    states = {path: state_of(found.get(path), text) for path, text in wanted.items()}
+    refused = [path for path, state in states.items() if not (state.is_mlbots or force)]
+    for path, text in wanted.items():
+        if path not in refused and found.get(path) != text:
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(text, encoding="utf-8", newline="\n")
+    diffs = [_diff(path, found[path], wanted[path]) for path in refused]
+    console.result(scaffold.upgraded(states=states, refused=refused, diffs=diffs, form=form.why))
+    return Exit.REFUSED if refused else Exit.OK
+
+
+def _diff(path: str, found: str, wanted: str) -> str:
+    """What writing a file anew would change, as `diff -u` shows it."""
+    lines = difflib.unified_diff(found.splitlines(), wanted.splitlines(), path, path, lineterm="")
+    return "\n".join("".join(sign if sign.isprintable() else "\ufffd" for sign in line) for line in lines)
+
+
+_TRIES = 5
+"""How often a question is asked: who answers by a program could answer wrongly for ever."""
+
+
+def _answers(facts: Facts, choices: Choices, ask: Ask, console: Console) -> Choices:
     """The choices with a person's answers; each question knows the answers before it."""
     for field, question in _QUESTIONS:
-        draft = propose(facts, choices)
         if getattr(choices, field) is None:
-            default = _default(draft, field)
-            answer = ask(question, default).strip()
-            # What was offered is no choice of the person's: where it replaces something missing, it stays a gap.
-            if answer and answer != default:
-                choices = choices.model_copy(update={field: _task(answer) if field == "task" else answer})
+            choices = _answered(facts, choices, (field, question), ask, console)
+    return choices
+
+
+def _answered(facts: Facts, choices: Choices, asked: tuple[str, str], ask: Ask, console: Console) -> Choices:
+    """The choices with one answer more; a wrong one is said, and asked for again."""
+    field, question = asked
+    default = _default(propose(facts, choices), field)
+    for left in reversed(range(_TRIES)):
+        answer = ask(question, default).strip()
+        # What was offered is no choice of the person's: where it replaces something missing, it stays a gap.
+        if not answer or answer == default:
+            break
+        try:
+            chosen = choices.model_copy(update={field: _task(answer) if field == "task" else answer})
+            propose(facts, chosen)
+        except UsageError as error:
+            if not left:
+                raise
+            console.error(f"mlbot: {error}")
+        else:
+            return chosen
     return choices
 
 
@@ -237,47 +321,48 @@ def _task(answer: str) -> Task:
         raise UsageError(f"there is no task {answer!r}", hint=f"There are {', '.join(Task)}.") from None
 
 
-def _files(root: Path, draft: Draft, facts: Facts, options: InitOptions) -> dict[str, str]:
-    install = existing_install(root) or draft.install
-    files = {
-        CONFIG_FILE: scaffold.config(draft),
-        TRAIN_PATH: scaffold.train_workflow(guard=existing_guard(root) or (draft.branch,), install=install),
-        JUDGE_PATH: scaffold.judge_workflow(install=install),
-    }
-    if options.release or (root / RELEASE_PATH).is_file():
-        files[RELEASE_PATH] = scaffold.release_workflow()
+def _ignored(root: Path, draft: Draft, facts: Facts) -> dict[str, str]:
+    """.gitignore with a line more, where a training by hand may leave model files that somebody could commit."""
     # check-ignore takes no literal pathspecs, which mlbot's git sets everywhere.
     asked = ["--no-literal-pathspecs", "check-ignore", "--quiet", "--no-index", "model.onnx"]
-    ignored = try_git(asked, root).returncode == 0
-    if needs_ignore(draft, facts) and not ignored:
-        path = root / _IGNORE
-        before = path.read_text(encoding="utf-8") if path.is_file() else ""
-        gap = "" if not before or before.endswith("\n") else "\n"
-        files[_IGNORE] = f"{before}{gap}{_IGNORED}\n"
-    return files
+    if not needs_ignore(draft, facts) or try_git(asked, root).returncode == 0:
+        return {}
+    path = root / _IGNORE
+    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    gap = "" if not before or before.endswith("\n") else "\n"
+    return {_IGNORE: f"{before}{gap}{_IGNORED}\n"}
 
 
 def existing_install(root: Path) -> str | None:
-    """The install command of the workflow that is there already: it is the user's to change."""
+    """The install command of the workflows that are there already: it is the user's to change."""
+    found = (each for path in (TRAIN_PATH, JUDGE_PATH) for each in _installs(root / path))
+    return next((each for each in found if isinstance(each, str) and each.strip()), None)
+
+
+def _installs(path: Path) -> Iterator[object]:
+    """What a workflow installs for trainings: as it calls one, and as it holds the jobs itself."""
     try:
-        found = dig(load((root / TRAIN_PATH).read_bytes(), TRAIN_PATH).data, "jobs", "train", "with", "install")
+        jobs = dig(load(path.read_bytes(), path.name).data, "jobs")
+    except (OSError, MlbotError):
+        return
+    for job in jobs.values() if isinstance(jobs, dict) else ():
+        steps = dig(job, "steps")
+        yield dig(job, "with", "install")
+        yield from (dig(step, "env", "INSTALL") for step in (steps if isinstance(steps, list) else ()))
+
+
+def existing_config(root: Path) -> Config | None:
+    """The config that is there; None where there is none, or it is not valid."""
+    try:
+        return load_config(root)
     except (OSError, MlbotError):
         return None
-    return found if isinstance(found, str) and found.strip() else None
-
-
-def existing_guard(root: Path) -> tuple[str, ...]:
-    """What the config that is there guards; nothing where it says nothing, or is not valid."""
-    try:
-        return load_config(root).guard
-    except (OSError, MlbotError):
-        return ()
 
 
 def _write(path: Path, text: str, options: InitOptions) -> Done:
     """Write a file, unless it is there and differs and nobody said that it may go."""
     there = path.is_file()
-    if there and path.read_bytes() == text.encode():
+    if there and _is_same(path, text):
         return Done.SAME
     added = there and path.name == _IGNORE
     if there and not added and not _is_to_write(path, text, options):
@@ -291,9 +376,16 @@ def _is_to_write(path: Path, text: str, options: InitOptions) -> bool:
     """Whether a file is not there, or may be overwritten; asks where somebody is there to be asked."""
     if not path.is_file() or options.force or path.name in options.sure:
         return True
-    if options.ask is None or path.read_bytes() == text.encode():
+    if options.ask is None or _is_same(path, text):
         return False
     return options.ask(f"{path.name} is there and differs. Overwrite it (y or n)?", "n").lower() in {"y", "yes"}
+
+
+def _is_same(path: Path, text: str) -> bool:
+    """Whether a file says what would be written; a workflow's first line is of the writer and not of the file."""
+    if stamp_of(text):
+        return state_of(_text(path), text) is State.CURRENT
+    return path.read_bytes() == text.encode()
 
 
 def _shown(done: Mapping[str, Done], options: InitOptions) -> list[tuple[str, str]]:

@@ -7,16 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from mlbot import __version__
+from mlbot.config.actions import Actions
 from mlbot.config.errors import is_delivered_name
 from mlbot.config.guard import context_to_require, contexts
 from mlbot.errors import UsageError
 from mlbot.gates.metric import Task
 from mlbot.lib.constants import ACTIONS_REF, ACTIONS_REPOSITORY, JUDGE_PATH, TRAIN_PATH
 from mlbot.lib.record import Name, Record, resolve
+from mlbot.lib.templates import commit as built_of
 from mlbot.lib.templates import environment
 from mlbot.lib.tree import is_url
 from mlbot.plan.content_key import LOCKS
 from mlbot.setup import detect
+from mlbot.setup.wiring import Pin
 
 METRICS: Mapping[Task, tuple[str, ...]] = MappingProxyType(
     {
@@ -30,6 +34,8 @@ METRICS: Mapping[Task, tuple[str, ...]] = MappingProxyType(
 _PARAMS = ("params.yaml", "params.yml", "params.json", "config/params.yaml", "conf/params.yaml")
 
 _INSTALL = "pip install -r requirements.txt"
+
+_NONE = Actions()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +102,7 @@ def propose(facts: Facts, choices: Choices) -> Draft:
     tables = {table.path: table for table in facts.tables}
     seen = [tables[path] for path in (pair.holdout, pair.train) if path in tables and tables[path].columns]
     table = seen[0] if seen else None
+    _check_target(choices.target, table)
     target = choices.target or detect.find_target(table)
     values = sorted({value for each in seen for value in each.values(target or "")})
     task = choices.task or detect.find_task(values)
@@ -134,10 +141,12 @@ def _check(facts: Facts, choices: Choices) -> None:
             )
     if choices.data and choices.data == choices.holdout:
         raise UsageError("the holdout is the training data", hint="A model is judged on rows that it has not seen.")
-    table = next((each for each in facts.tables if each.path == choices.holdout), None)
-    if choices.target and table and table.columns and choices.target not in table.columns:
+
+
+def _check_target(target: str | None, table: detect.Table | None) -> None:
+    if target and table and table.columns and target not in table.columns:
         listed = ", ".join(table.columns[:12])
-        raise UsageError(f"{table.path} has no column {choices.target!r}", where="--target", hint=f"It has: {listed}.")
+        raise UsageError(f"{table.path} has no column {target!r}", where="--target", hint=f"It has: {listed}.")
 
 
 def _code_gaps(recipe: detect.Recipe | None) -> tuple[Gap, ...]:
@@ -245,38 +254,53 @@ def config(draft: Draft) -> str:
     return _filled("mlbot.yaml.j2", draft=draft, repository=ACTIONS_REPOSITORY)
 
 
-def train_workflow(*, guard: Sequence[str], install: str) -> str:
+def train_workflow(*, guard: Sequence[str], install: str, actions: Actions = _NONE) -> str:
     """The workflow that trains; `install` is a shell command, `guard` the branches whose pushes are judged."""
     # `+` is a wildcard in GitHub's filters, and a letter like others in a branch's name.
     branches = [entry.replace("+", "\\+") for entry in guard]
-    return _filled("mlbot.yml.j2", branches=branches, install=install, **_published())
+    return _filled("mlbot.yml.j2", branches=branches, install=install, **_published(actions))
 
 
-def judge_workflow(*, install: str) -> str:
+def judge_workflow(*, install: str, actions: Actions = _NONE) -> str:
     """The workflow that judges; it installs too, for a baseline may have to be trained."""
-    return _filled("mlbot-judge.yml.j2", install=install, **_published())
+    return _filled("mlbot-judge.yml.j2", install=install, **_published(actions))
 
 
 def watch_workflow(*, guard: Sequence[str]) -> str:
     """The workflow that sets the statuses where a pull request's run is not mlbot's."""
     actions = f"{ACTIONS_REPOSITORY}/actions"
-    return _filled("mlbot-watch.yml.j2", actions=actions, ref=ACTIONS_REF, train=TRAIN_PATH, contexts=contexts(guard))
+    return _filled("mlbot-watch.yml.j2", actions=actions, ref=pin().written, train=TRAIN_PATH, contexts=contexts(guard))
 
 
-def release_workflow() -> str:
+def release_workflow(*, actions: Actions = _NONE) -> str:
     """The workflow that releases and deploys."""
-    return _filled("mlbot-release.yml.j2", **_published())
+    return _filled("mlbot-release.yml.j2", **_published(actions))
 
 
-def summary(*, done: Sequence[tuple[str, str]], gaps: Sequence[Gap], branch: str, guard: Sequence[str]) -> str:
-    """What became of each file, what is missing, and what to do next."""
+def summary(
+    *,
+    done: Sequence[tuple[str, str]],
+    gaps: Sequence[Gap],
+    branch: str,
+    guard: Sequence[str],
+    form: str = "",
+    environments: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> str:
+    """What became of each file, what is missing, and what to do next; `environments` with the secrets of each."""
     width = max((len(path) for path, _ in done), default=0)
     commit = " ".join(path for path, what in done if not what.startswith("left"))
     required = [(entry, context_to_require(entry, guard)) for entry in guard]
     return _filled(
         "summary.txt.j2",
         done=done, gaps=gaps, branch=branch, width=width, commit=commit, judge=JUDGE_PATH, required=required,
+        form=form, environments=environments,
     )  # fmt: skip
+
+
+def upgraded(*, states: Mapping[str, str], refused: Sequence[str], diffs: Sequence[str], form: str) -> str:
+    """What `mlbot upgrade` did with each file, and what it would change in those that somebody has changed."""
+    width = max(map(len, states))
+    return _filled("upgraded.txt.j2", states=states, refused=refused, diffs=diffs, form=form, width=width)
 
 
 def flow(value: object) -> str:
@@ -290,8 +314,17 @@ def flow(value: object) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _published() -> dict[str, str]:
-    return {"uses": f"{ACTIONS_REPOSITORY}/.github/workflows", "ref": ACTIONS_REF}
+def pin() -> Pin:
+    """How mlbot's workflows and actions are called: by the commit of this release, in a checkout by the moving tag."""
+    commit = built_of()
+    return Pin(ref=commit, version=f"v{__version__}") if commit else Pin(ref=ACTIONS_REF)
+
+
+def _published(actions: Actions) -> dict[str, object]:
+    """What a file that calls says of the called ones; `bot` and `lfs` are inputs that are given where they differ."""
+    login = actions.token.app if actions.token else None
+    uses = f"{ACTIONS_REPOSITORY}/.github/workflows"
+    return {"uses": uses, "ref": pin().written, "bot": login, "lfs": actions.lfs}
 
 
 def _filled(template: str, **values: object) -> str:

@@ -1,0 +1,168 @@
+"""The workflow files of a repository: which form they have, what they say, and what became of those that are there."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mlbot import __version__
+from mlbot.config.actions import Actions, is_hosted
+from mlbot.config.schema import Config
+from mlbot.lib.constants import ACTIONS_REPOSITORY, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
+from mlbot.lib.record import Record
+from mlbot.lib.templates import sentence, workflows
+from mlbot.setup import scaffold
+from mlbot.setup.inline import inline
+from mlbot.setup.wiring import Wiring
+
+GITHUB = "github.com"
+_STAMP = re.compile(r"# mlbot (\S+) (callers|inline) sha256:([0-9a-f]{64})")
+
+
+class Form(StrEnum):
+    """What a workflow file holds. A closed list."""
+
+    CALLERS = "callers"  # calls of mlbot's workflows
+    INLINE = "inline"  # the jobs themselves
+
+
+class Choice(Record):
+    """The form of a repository's workflows, and why in one sentence."""
+
+    form: Form
+    why: str
+
+
+def choose(config: Config | None, *, host: str = GITHUB, owner: str = "") -> Choice:
+    """The form that a config asks for or needs, in a repository of this host and owner."""
+    actions = config.actions if config else Actions()
+    if actions.form is not None:
+        return Choice(form=Form(actions.form), why=_why("asked", form=actions.form))
+    return needed(config, host=host, owner=owner) or Choice(form=Form.CALLERS, why=_why("callers"))
+
+
+def needed(config: Config | None, *, host: str = GITHUB, owner: str = "") -> Choice | None:
+    """The form `inline` with the first reason why called workflows would not do; None where they do."""
+    if config and (found := config.actions.needing()):
+        return Choice(form=Form.INLINE, why=_why("setting", setting=found[0]))
+    if host != GITHUB:
+        return Choice(form=Form.INLINE, why=_why("host", host=host))
+    # A called workflow runs on runners of its own owner too.
+    if config is None or owner.casefold() == ACTIONS_REPOSITORY.partition("/")[0].casefold():
+        return None
+    for where, labels in (
+        *((f"models.{model.name}", model.train.runs_on) for model in config.models),
+        *((f"environments.{each.name}", each.runs_on) for each in config.environments),
+    ):
+        if not is_hosted(labels):
+            return Choice(form=Form.INLINE, why=_why("runner", labels=", ".join(labels), where=where))
+    return None
+
+
+def _why(code: str, **facts: object) -> str:
+    return sentence("workflows", f"form/{code}", **facts)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """What workflow files are to be written for."""
+
+    form: Form
+    guard: Sequence[str]
+    install: str
+    actions: Actions
+    release: bool = False
+    watch: bool = False
+
+
+def files(order: Order) -> dict[str, str]:
+    """The text of each workflow file by its path.
+
+    Raises:
+        MissingExtraError: the form needs a package that is not installed.
+    """
+    callers = {
+        TRAIN_PATH: scaffold.train_workflow(guard=order.guard, install=order.install, actions=order.actions),
+        JUDGE_PATH: scaffold.judge_workflow(install=order.install, actions=order.actions),
+    }
+    if order.release:
+        callers[RELEASE_PATH] = scaffold.release_workflow(actions=order.actions)
+    if order.watch:
+        callers[WATCH_PATH] = scaffold.watch_workflow(guard=order.guard)
+    if order.form is Form.CALLERS:
+        return {path: stamped(text, order.form) for path, text in callers.items()}
+    called, wiring = sources(), Wiring(actions=order.actions, pin=scaffold.pin())
+    return {path: stamped(inline(text, called, wiring), order.form) for path, text in callers.items()}
+
+
+def sources() -> dict[str, str]:
+    """The workflows that can be called, by name."""
+    return {path.stem: path.read_text(encoding="utf-8") for path in workflows().glob("*.yml")}
+
+
+# --- the first line: who wrote a file, and whether somebody has changed it since
+
+
+class Stamp(Record):
+    """What the first line of a file says."""
+
+    version: str
+    form: Form
+    digest: str
+
+
+def stamped(text: str, form: Form) -> str:
+    """A file's text with a first line that says which mlbot wrote it, in which form, and what it wrote."""
+    body = f"# {sentence('workflows', 'stamp')}\n{text}"
+    return f"# mlbot {__version__} {form} sha256:{_digest(body)}\n{body}"
+
+
+def stamp_of(text: str) -> Stamp | None:
+    """What the first line says; None where mlbot has not written it."""
+    found = _STAMP.fullmatch(text.partition("\n")[0].rstrip("\r"))
+    return Stamp(version=found[1], form=Form(found[2]), digest=found[3]) if found else None
+
+
+def _digest(body: str) -> str:
+    # A checkout may end lines as its system does.
+    return hashlib.sha256(body.replace("\r\n", "\n").encode()).hexdigest()
+
+
+def _body(text: str) -> str:
+    return text.replace("\r\n", "\n").partition("\n")[2]
+
+
+class State(StrEnum):
+    """How a file is, beside what would be written. A closed list."""
+
+    ABSENT = "absent"
+    CURRENT = "current"
+    VERSION = "version"  # another mlbot wrote it
+    FORM = "form"  # in another form
+    SETTINGS = "settings"  # from other settings
+    EDITED = "edited"  # somebody changed it, or wrote it
+
+    @property
+    def is_mlbots(self) -> bool:
+        """Whether it may be written anew without asking: nobody's work is lost."""
+        return self is not State.EDITED
+
+
+def state_of(found: str | None, wanted: str) -> State:
+    """How a file is; a difference in its first line alone is none."""
+    if found is None:
+        return State.ABSENT
+    if _body(found) == _body(wanted):
+        return State.CURRENT
+    stamp, new = stamp_of(found), stamp_of(wanted)
+    if stamp is None or new is None or stamp.digest != _digest(found.partition("\n")[2]):
+        return State.EDITED
+    if stamp.form is not new.form:
+        return State.FORM
+    return State.SETTINGS if stamp.version == new.version else State.VERSION
+
+
+def states(found: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, State]:
+    """How each file is that should be there."""
+    return {path: state_of(found.get(path), text) for path, text in wanted.items()}

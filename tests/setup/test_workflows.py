@@ -1,0 +1,117 @@
+"""The workflow files that are written: which form, who wrote them, and whether somebody has changed them."""
+
+from pathlib import Path
+
+import pytest
+from tests.setup.test_inline import FULL, IMAGE, actions
+from tests.support import config_texts as texts
+
+from mlbot import __version__
+from mlbot.config.actions import Actions
+from mlbot.lib.constants import JUDGE_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
+from mlbot.setup import scaffold
+from mlbot.setup.workflows import Form, Order, State, choose, files, needed, stamp_of, stamped, state_of
+
+ORDER = Order(form=Form.CALLERS, guard=("main",), install="pip install -r r.txt", actions=Actions())
+
+
+@pytest.mark.parametrize(
+    ("top", "train", "host", "owner", "form", "why"),
+    [
+        ("", "", "github.com", "acme", Form.CALLERS, "small and call mlbot's own: nothing in mlbot.yaml needs more"),
+        ("actions: {form: inline}", "", "github.com", "acme", Form.INLINE, "have the form inline, as mlbot.yaml says"),
+        ("actions: {form: callers}", "gpu", "github.com", "acme", Form.CALLERS, "have the form callers, as mlbot.yaml"),
+        ("actions: {retention-days: 3, lfs: true}", "", "github.com", "acme", Form.CALLERS, "nothing in mlbot.yaml"),
+        ("actions: {runs-on: x}", "", "github.com", "acme", Form.INLINE, "could not have actions.runs-on"),
+        (f"actions: {{container: {{image: '{IMAGE}'}}}}", "", "github.com", "acme", Form.INLINE, "actions.container"),
+        ("actions: {deploy: {secrets: [A]}}", "", "github.com", "acme", Form.INLINE, "actions.deploy"),
+        ("", "[self-hosted, gpu]", "github.com", "acme", Form.INLINE, "the runner self-hosted, gpu of models.m"),
+        ("", "ubuntu-latest-16-cores", "github.com", "acme", Form.INLINE, "ubuntu-latest-16-cores of models.m"),
+        ("", "[self-hosted, gpu]", "github.com", "MLbot-CI", Form.CALLERS, "nothing in mlbot.yaml needs more"),
+        ("environments: {p: {target: x, runs-on: lab}}", "", "github.com", "a", Form.INLINE, "lab of environments.p"),
+        ("", "", "acme.ghe.com", "acme", Form.INLINE, "acme.ghe.com cannot call those of github.com"),
+    ],
+)
+def test_the_form_and_why(top: str, train: str, host: str, owner: str, form: Form, why: str) -> None:
+    text = texts.SMALL.replace("run: make", f"run: make\n      runs-on: {train or 'ubuntu-latest'}")
+    choice = choose(texts.parse(f"{top}\n{text}"), host=host, owner=owner)
+    assert (choice.form, why in choice.why) == (form, True), choice.why
+    assert choice.why.endswith(".")
+
+
+def test_without_a_config_the_files_are_small() -> None:
+    assert choose(None).form is Form.CALLERS
+    assert needed(None) is None
+
+
+def test_the_first_line_says_who_wrote_a_file() -> None:
+    text = stamped("name: x\n", Form.INLINE)
+    stamp = stamp_of(text)
+    assert stamp
+    assert (stamp.version, stamp.form) == (__version__, Form.INLINE)
+    assert text.splitlines()[2:] == ["name: x"]
+    assert all(
+        stamp_of(line) is None for line in ("", "name: x", "# mlbot 1 inline", "# mlbot 1 both sha256:" + "0" * 64)
+    )
+
+
+def other_version(text: str) -> str:
+    """The file as an mlbot of another version would have written it, with a line that has gone since."""
+    body = text.partition("\n")[2] + "# gone since\n"
+    return stamped(body.partition("\n")[2], Form.CALLERS).replace(f"mlbot {__version__}", "mlbot 0.0.1")
+
+
+def test_how_a_file_is() -> None:
+    wanted = files(ORDER)[TRAIN_PATH]
+    inline = files(Order(form=Form.INLINE, guard=("main",), install="", actions=Actions()))[TRAIN_PATH]
+    guarded = files(Order(form=Form.CALLERS, guard=("main", "dev"), install=ORDER.install, actions=Actions()))[
+        TRAIN_PATH
+    ]
+    assert state_of(None, wanted) is State.ABSENT
+    assert state_of(wanted, wanted) is State.CURRENT
+    assert state_of(wanted.replace("\n", "\r\n"), wanted) is State.CURRENT
+    assert state_of(wanted.replace(__version__, "0.0.1", 1), wanted) is State.CURRENT, "it says the same"
+    assert state_of(other_version(wanted), wanted) is State.VERSION
+    assert state_of(other_version(wanted).replace("\n", "\r\n"), wanted) is State.VERSION
+    assert state_of(inline, wanted) is State.FORM
+    assert state_of(guarded, wanted) is State.SETTINGS
+    for edited in (wanted.replace("merge_group", "x"), wanted + "\n", "name: mine\n", "", inline + "# mine\n"):
+        assert state_of(edited, wanted) is State.EDITED
+        assert not state_of(edited, wanted).is_mlbots
+
+
+@pytest.mark.parametrize("form", Form)
+def test_which_files_there_are(form: Form) -> None:
+    base = {"form": form, "guard": ("main",), "install": "x"}
+    assert set(files(Order(**base, actions=Actions()))) == {TRAIN_PATH, JUDGE_PATH}  # type: ignore[arg-type] # of mixed kinds
+    every = files(Order(**base, actions=Actions(), release=True, watch=True))  # type: ignore[arg-type] # the same
+    assert set(every) == {TRAIN_PATH, JUDGE_PATH, RELEASE_PATH, WATCH_PATH}
+
+
+def test_what_an_app_and_large_files_need_is_given_to_every_workflow() -> None:
+    given = actions("token: {client-id: A, private-key: B, app: 'acme[bot]'}\nlfs: true")
+    callers = files(Order(form=Form.CALLERS, guard=("main",), install="x", actions=given, release=True))
+    for path, text in callers.items():
+        assert text.count("lfs: true") == 1, path
+    assert callers[TRAIN_PATH].count("bot: acme[bot]") + callers[TRAIN_PATH].count('bot: "acme[bot]"') == 1
+    inline = files(Order(form=Form.INLINE, guard=("main",), install="x", actions=given, release=True))
+    assert "github-actions[bot]" not in inline[TRAIN_PATH] + inline[JUDGE_PATH]
+    assert "lfs: false" not in "".join(inline.values())
+
+
+def test_a_release_of_mlbot_is_called_by_its_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = "c" * 40
+    monkeypatch.setattr(scaffold, "built_of", lambda: commit)
+    for form in Form:
+        for path, text in files(
+            Order(form=form, guard=("main",), install="x", actions=actions(FULL), watch=True)
+        ).items():
+            lines = [line for line in text.splitlines() if "uses: mlbot-ci/mlbot/" in line]
+            assert lines, path
+            assert all(line.endswith(f"@{commit} # v{__version__}") for line in lines), lines
+
+
+def test_the_wheel_carries_what_the_files_are_made_of() -> None:
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    for name in ("train", "judge", "command", "tag", "release"):
+        assert f'".github/workflows/{name}.yml" = "mlbot/workflows/{name}.yml"' in text
