@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
@@ -336,3 +338,28 @@ def test_digests_that_a_training_wrote_are_forgotten(sandbox: Sandbox) -> None:
         cache.write_text('{"files": {"data.csv": {"facts": [], "digest": "sha256:%s"}}}' % ("0" * 64))
         raise ZeroDivisionError
     assert not cache.exists()
+
+
+def test_what_mlbot_writes_is_no_part_of_the_working_tree(sandbox: Sandbox) -> None:
+    sandbox.commit({"a.txt": "1\n"})
+    repository = Repository.discover(sandbox.path)
+    repository.leave_out([sandbox.path / "report.html", sandbox.path / "trained", Path("/elsewhere/x.md")])
+    sandbox.write({"report.html": "<p>\n", "trained/m/0/model.onnx": "x\n"})
+    assert repository.snapshot().uncommitted == ()
+    assert repository.is_clean
+    sandbox.write({"report.html.txt": "2\n"})
+    assert repository.snapshot().uncommitted == ("report.html.txt",)
+    assert not repository.is_clean
+    sandbox.commit({"report.html": "<p>\n"})
+    sandbox.write({"report.html": "<b>\n"})
+    assert Repository.discover(sandbox.path).snapshot().uncommitted == ()
+
+
+def test_a_file_that_the_output_goes_to_is_no_part_of_the_working_tree(sandbox: Sandbox) -> None:
+    sandbox.commit({"a.txt": "1\n"})
+    code = "import pathlib, mlbot.git.repository as r; print(r.Repository.discover(pathlib.Path()).snapshot())"
+    for _ in range(2):
+        with (sandbox.path / "report.json").open("w") as out:
+            subprocess.run([sys.executable, "-c", code], cwd=sandbox.path, stdout=out, check=True)
+        assert "uncommitted=()" in (sandbox.path / "report.json").read_text()
+    assert Repository.discover(sandbox.path).snapshot().uncommitted == ()

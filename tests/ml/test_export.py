@@ -1,5 +1,6 @@
 """Real estimators become real ONNX files that predict as they do, or a refusal that says what to change."""
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -244,6 +245,38 @@ def test_missing_text_has_to_be_the_empty_string(table: pl.DataFrame) -> None:
         with pytest.raises(ExportError, match=r"'columns\.text' \(OrdinalEncoder\) was fitted on missing") as caught:
             export(estimator, frame)
         assert "fill_null('')" in caught.value.hint
+
+
+@pytest.mark.parametrize("fitted", ["pandas", "frames"])
+@pytest.mark.parametrize("asked", ["pandas", "frames"])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        lambda: [SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore")],
+        lambda: [SimpleImputer(strategy="constant", fill_value="none"), OneHotEncoder(handle_unknown="ignore")],
+        lambda: [OneHotEncoder(handle_unknown="ignore")],
+    ],
+    ids=["most frequent", "constant", "a category of its own"],
+)
+def test_text_and_booleans_with_gaps_are_exported_as_they_were_fitted(steps: Any, fitted: str, asked: str) -> None:
+    """As most people write it, in pandas or with mlbot's reader; and asked for rows of the same form or of mlbot's."""
+    rng = np.random.default_rng(0)
+    x, c, b = rng.normal(size=400), rng.choice(["u", "v", "w", ""], 400), rng.choice(["true", "false", ""], 400)
+    y = ((x + (c == "u") - 2.0 * (c == "") + (b == "true")) > 0).astype(int)
+    lines = "".join(f"{each[0]:.4f},{each[1]},{each[2]}\n" for each in zip(x, c, b, strict=True))
+    content = f"x,c,b\n{lines}".encode()
+    tables = {"pandas": pd.read_csv(io.BytesIO(content)), "frames": frames.read(content)}
+    if (fitted, asked) == ("frames", "pandas"):
+        return
+    columns = [
+        ("x", SimpleImputer(), ["x"]),
+        ("c", make_pipeline(*steps()), ["c"]),
+        ("b", make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder()), ["b"]),
+    ]
+    estimator = make_pipeline(ColumnTransformer(columns), LogisticRegression()).fit(tables[fitted], y)
+    parity = export(estimator, tables[asked]).parity
+    assert parity is not None
+    assert (parity.label_disagreements, parity.max_difference < 1e-5) == (0, True)
 
 
 REFUSED: dict[str, tuple[Any, str, str]] = {

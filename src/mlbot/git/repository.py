@@ -246,8 +246,17 @@ class Repository:
 
     @property
     def is_clean(self) -> bool:
-        """Whether HEAD has all that the working tree has, ignored files aside."""
-        return not git(["status", "--porcelain", "-z"], self.root)
+        """Whether HEAD has all that the working tree has, ignored files and what mlbot wrote aside."""
+        out = git(["status", "--porcelain", "--untracked-files=all", "-z"], self.root).decode(
+            "utf-8", "surrogateescape"
+        )
+        made = snapshot.outputs(self.root, self.state_dir)
+        changes = (line[3:] for line in out.split("\0") if line)
+        return all(any(path == each or path.startswith(f"{each}/") for each in made) for path in changes)
+
+    def leave_out(self, paths: Iterable[Path]) -> None:
+        """Take files and folders that mlbot writes for no part of the working tree, from now on."""
+        snapshot.leave_out(self.root, self.state_dir, paths)
 
     def snapshot(self) -> snapshot.Snapshot:
         """The working tree as a commit; see `mlbot.git.snapshot`."""

@@ -71,7 +71,51 @@ def _written(root: Path, git_dir: Path, state_dir: Path) -> Sha:
             done = try_git(["add", "--all", "--sparse", "."], root, extra=extra)
         if done.returncode != 0:
             raise UsageError(f"git cannot read all files: {words(done)}", where=str(root))
+        if made := outputs(root, state_dir):
+            # As HEAD has them, which mostly is not at all; before the first commit there is nothing to go back to.
+            back = ["reset", "--quiet"] if _head(root)[0] else ["rm", "--cached", "--quiet", "--ignore-unmatch", "-r"]
+            git([*back, "--", *made], root, extra=extra)
         return git(["write-tree"], root, extra=extra).decode().strip()
+
+
+_OUTPUTS = "outputs"
+_MOST_OUTPUTS = 500
+
+
+def leave_out(root: Path, state_dir: Path, paths: Iterable[Path]) -> None:
+    """Remember what mlbot writes into the working tree: a report is no input of what it reports on."""
+    there = root.resolve()
+    inside = [path.absolute().resolve() for path in paths if path.absolute().resolve().is_relative_to(there)]
+    names = [path.relative_to(there).as_posix() for path in inside if path != there]
+    before = _remembered(state_dir)
+    if all(name in before for name in names):
+        return
+    state_dir.mkdir(parents=True, exist_ok=True)
+    known = list(dict.fromkeys([*before, *names]))[-_MOST_OUTPUTS:]
+    (state_dir / _OUTPUTS).write_bytes(b"\0".join(name.encode("utf-8", "surrogateescape") for name in known))
+
+
+def outputs(root: Path, state_dir: Path) -> tuple[str, ...]:
+    """What mlbot has written into the working tree, or writes now: also where its own output was sent to a file."""
+    leave_out(root, state_dir, _redirected())
+    return tuple(name for name in _remembered(state_dir) if (root / name).exists())
+
+
+def _remembered(state_dir: Path) -> list[str]:
+    try:
+        raw = (state_dir / _OUTPUTS).read_bytes()
+    except OSError:
+        return []
+    return [name.decode("utf-8", "surrogateescape") for name in raw.split(b"\0") if name]
+
+
+def _redirected() -> Iterator[Path]:
+    """The files that standard output and error go to, as Linux says it."""
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            path = Path(f"/proc/self/fd/{descriptor}").readlink()
+            if path.is_file():
+                yield path
 
 
 def _changed(root: Path, before: Sha | None, after: Sha) -> tuple[str, ...]:

@@ -68,12 +68,17 @@ class Outputs:
     html: Path | None = None
     markdown: Path | None = None
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What is written besides the terminal."""
+        return tuple(path for path in (self.html, self.markdown) if path is not None)
+
     def check(self) -> None:
         """Find out before hours of training, not after, that a file cannot be written."""
         if self.html is not None:
             require("charts", needed_for="The page, which has charts,")
-        for path in (self.html, self.markdown):
-            if path is not None and not path.absolute().parent.is_dir():
+        for path in self.files:
+            if not path.absolute().parent.is_dir():
                 raise UsageError("There is no such folder.", where=str(path.parent), hint=f"mkdir -p {path.parent}")
 
 
@@ -113,6 +118,7 @@ class RunOptions:
 def run_and_report(directory: Path, options: RunOptions, outputs: Outputs, console: Console) -> Exit:
     """Train, judge and hand the report out; the exit code that its verdict stands for."""
     outputs.check()
+    Repository.discover(directory).leave_out(outputs.files)
     return hand_out(run_models(directory, options, console), outputs, console)
 
 
@@ -313,6 +319,7 @@ def judge_and_report(directory: Path, options: JudgeOptions, outputs: Outputs, c
         if not file.is_file():
             raise UsageError("there is no such file", where=str(file), hint="Name an ONNX file that is there.")
     repository = Repository.discover(directory)
+    repository.leave_out(outputs.files)
     config = check(repository.root)
     request = JudgeRequest(
         rule=Rule(model=_model(config, options.model), folder=repository.root),

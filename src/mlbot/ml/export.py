@@ -8,11 +8,12 @@ ONNX text cannot be missing: **missing text is the empty string**, so training h
 (`mlbot.ml.frames.read` reads it so). Missing numbers are NaN.
 """
 
+import copy
 import importlib.metadata
 import json
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -170,6 +171,7 @@ def convert(estimator: Any, sample: Sample) -> "onnx.ModelProto":
     """The estimator as an ONNX model; the same estimator always gives the same bytes."""
     from sklearn.base import is_classifier
 
+    estimator = _with_empty_text(estimator)
     _refuse_unfaithful(estimator)
     options = {"zipmap": False} if is_classifier(estimator) else None
     whole = estimator if sample.columns is None or _selects_columns(estimator) else _joined(estimator, sample)
@@ -241,6 +243,74 @@ def parts(estimator: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
             yield from parts(part, path)
 
 
+def _with_empty_text(estimator: Any) -> Any:
+    """The estimator as it sees the judge's rows: missing text is the empty string there, and was NaN in pandas.
+
+    Imputers and encoders of text take the one for the other; those of numbers stay as they are.
+    """
+    if not any(_imputes_text(part) or _gaps(part) for _, part in parts(estimator)):
+        return estimator
+    marker = "" if _fills_text(estimator) else "\0"
+    changed = copy.deepcopy(estimator)
+    for _, part in parts(changed):
+        if _imputes_text(part):
+            part.missing_values = marker
+        for at in _gaps(part):
+            values = part.categories_[at].tolist()
+            part.categories_[at] = _texts("" if _missing(value) else value for value in values)
+            # what an encoder remembers of a missing category, which has a place of its own
+            if isinstance(getattr(part, "_missing_indices", None), dict):
+                part._missing_indices.pop(at, None)  # noqa: SLF001
+    return changed
+
+
+def _fills_text(estimator: Any) -> bool:
+    """Whether its imputers of text fill the gaps: not where it was fitted on empty strings, which they let through."""
+    everything = [part for _, part in parts(estimator)]
+    known = (values.tolist() for part in everything for values in getattr(part, "categories_", ()))
+    return any(map(_imputes_text, everything)) and not any("" in values for values in known)
+
+
+def _as_fitted(estimator: Any, rows: Any) -> Any:
+    """The rows with NaN for missing text, where the estimator knows that; only pandas has it."""
+    gaps = _fills_text(estimator) or any(_gaps(part) for _, part in parts(estimator))
+    if not gaps or not hasattr(rows, "with_columns"):
+        return rows
+    try:
+        import pandas as pd
+    except ImportError:
+        return rows
+    columns = {str(name): rows[name].to_list() for name in rows.columns}
+    return pd.DataFrame({name: [math.nan if each == "" else each for each in found] for name, found in columns.items()})
+
+
+def _imputes_text(part: Any) -> bool:
+    fill = getattr(part, "statistics_", None)
+    return fill is not None and hasattr(part, "missing_values") and _is_text(fill) and _missing(part.missing_values)
+
+
+def _gaps(part: Any) -> list[int]:
+    """The columns of a one-hot encoder that have a missing one among their categories of text.
+
+    An ordinal encoder gives a missing one no place, so it stays refused.
+    """
+    columns = enumerate(getattr(part, "categories_", ())) if hasattr(part, "sparse_output") else ()
+    listed = ((at, categories.tolist()) for at, categories in columns)
+    return [at for at, values in listed if any(map(_missing, values)) and _is_text(values) and "" not in values]
+
+
+def _is_text(values: Any) -> bool:
+    """Whether all values that are not missing are text, and there are some."""
+    present = [value for value in values if not _missing(value)]
+    return bool(present) and all(isinstance(value, str) for value in present)
+
+
+def _texts(values: Iterable[str]) -> "NDArray[Any]":
+    import numpy as np
+
+    return np.array(list(values), dtype=object)
+
+
 def _refuse_unfaithful(estimator: Any) -> None:
     """Refuse what skl2onnx 1.20 converts without a word into something that predicts otherwise.
 
@@ -257,8 +327,8 @@ def _refuse_unfaithful(estimator: Any) -> None:
             if any(value is None or value != value for value in categories.tolist()):  # noqa: PLR0124 - NaN
                 raise ExportError(
                     f"{_step(path, part)} was fitted on missing values, which an encoder in ONNX cannot tell.",
-                    hint="Fill them before fitting: text with the empty string (fill_null(''), or read the data by "
-                    "mlbot.ml.frames.read), numbers with a SimpleImputer before the encoder.",
+                    hint="Fill them in a step before it, SimpleImputer(strategy='most_frequent'); or fill text before "
+                    "fitting, with the empty string (fill_null(''), or read the data by mlbot.ml.frames.read).",
                 )
 
 
@@ -324,7 +394,7 @@ def export(estimator: Any, rows: Any, *, features: Sequence[str] | None = None) 
     `ExportError` when it is not fitted, gives no probabilities, or a step of it cannot be converted faithfully.
     """
     _refuse_unusable(estimator)
-    sample = sample_of(_in_order(estimator, rows))
+    sample = sample_of(_as_fitted(estimator, _in_order(estimator, rows)))
     model = convert(estimator, sample)
     names = sample.columns if sample.columns is not None else features
     _describe(model, estimator, names=names, form="matrix@1" if sample.columns is None else "columns@1")

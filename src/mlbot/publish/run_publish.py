@@ -16,6 +16,7 @@ from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError, requir
 from mlbot.events.github import Attempt
 from mlbot.gates.outcome import Outcome
 from mlbot.git.ledger import LedgerBranch, push_charts
+from mlbot.git.repository import Repository
 from mlbot.github.executor import Effected, Executor, dry_run
 from mlbot.judging.run_ci import CIRun
 from mlbot.judging.run_files import Intake, is_stored, store_of
@@ -420,6 +421,7 @@ def record_run(
 ) -> Exit:
     """Judge the guarded branch's tip, hand the report out, store what passed, and write the verdict to the ledger."""
     outputs.check()
+    Repository.discover(directory).leave_out(outputs.files)
     return hand_out(record_models(directory, options, console, environment), outputs, console)
 
 

@@ -398,6 +398,7 @@ class TrainOptions:
 def train_and_report(directory: Path, options: TrainOptions, console: Console) -> Exit:
     """Train, and print what came of it; NOT_EVALUATED when a training left no model."""
     repository = Repository.discover(directory)
+    repository.leave_out([directory / options.out] if options.out else [])
     repository.clean_up()
     commits = three_commits(repository, options.base)
     planning = Planning.of(repository, commits, options.models, outside=not options.git_only)
