@@ -1,10 +1,12 @@
 """Promoting into real folders, going back, approving and locking: order, approvals, locks, bytes."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from tests.support.releases import World
 
+from mlbot.console import Console
 from mlbot.delivery.deployment import (
     DeploymentResult,
     PromotionFacts,
@@ -13,16 +15,19 @@ from mlbot.delivery.deployment import (
     RollbackReason,
     lock_text,
 )
-from mlbot.delivery.messages import words
+from mlbot.delivery.messages import RequestState, message_deployment, words
 from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, approve, promote, rollback, set_lock
-from mlbot.delivery.run_release import ReleaseRequest, release
-from mlbot.errors import NotEvaluatedError, RefusedError, UsageError
+from mlbot.delivery.run_release import ReleaseRequest, release, repair_tags
+from mlbot.delivery.run_verbs import promote_verb, repair_verb
+from mlbot.errors import Exit, NotEvaluatedError, RefusedError, UsageError
+from mlbot.git.command import git
 from mlbot.git.ledger import COPY, LedgerLostError
 from mlbot.git.locks import LockRef
 from mlbot.ledger.entries import BRANCH, DeploymentEntry, DeploymentIntent
 from mlbot.ledger.queries import deployments, live, locks
 from mlbot.ledger.queries import locked as lock_of
 from mlbot.lib.version import Version
+from mlbot.registry.run_registry import read_view
 from mlbot.storage.target_files import FilesTarget
 
 pytestmark = pytest.mark.usefixtures("git_settings")
@@ -213,6 +218,68 @@ def test_refused_with_its_reason_and_nothing_moved(world: World, story: Story, r
         again = PromotionRequest(model="tiny", version=result.facts.version, environment=result.facts.environment)
         assert promote(world.context(), again).decision.reason == reason
         assert world.state() == before
+
+
+REFUSES = """#!/bin/sh
+case "$1" in refs/tags/*) echo "refusing to allow a GitHub App to create or update workflow x" >&2; exit 1;; esac
+"""
+
+
+def refuse_tags(world: World) -> Path:
+    """What GitHub does to a job's token where the commit's workflow files are on no branch."""
+    hook = world.folder / "remote.git" / "hooks" / "update"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(REFUSES)
+    hook.chmod(0o755)
+    return hook
+
+
+def test_a_finished_deployment_never_fails_for_its_tag(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    hook, before = refuse_tags(world), set(world.refs())
+    result = ask(world, "1.0.0", "staging")
+    assert (result.deployment is not None, world.served("staging")) == (True, "1.0.0")
+    assert result.deployment
+    assert result.deployment.state == "succeeded"
+    assert LockRef(remote=world.remote, environment="staging").read() is None
+    message = message_deployment(result)
+    assert message.state is RequestState.DONE
+    assert "live; its tag could not be written, and mlbot registry repair writes it." in message.sentence
+    assert "no branch has the workflow files of its commit" in message.sentence
+    again = promote_verb(
+        world.sandbox.path,
+        PromotionRequest(model="tiny", version="1.0.0", environment="staging"),
+        Console.of_process(quiet=True),
+        as_json=False,
+    )
+    assert again == Exit.OK
+    assert "could not be written" in capsys.readouterr().out
+    assert not {ref for ref in world.refs() if ref.startswith("refs/tags/")} - before
+    world.context().update_checkout()
+    notes = read_view(world.sandbox.path).notes
+    assert notes == ("tiny: no tag says that v1.0.0 is in staging. Write what is missing: mlbot registry repair.",)
+    refused = repair_tags(world.context())
+    assert (refused.written, len(refused.failed)) == ((), 1)
+    assert "may not be used for writing the tag tiny#staging#1" in refused.failed[0]
+    hook.unlink()
+    planned = repair_tags(world.context(), dry_run=True)
+    assert (planned.written, set(world.refs()) & {"refs/tags/tiny#staging#1"}) == (("tiny#staging#1",), set())
+    assert repair_tags(world.context()).written == ("tiny#staging#1",)
+    assert repair_tags(world.context()).written == ()
+    world.context().update_checkout()
+    assert read_view(world.sandbox.path).notes == ()
+
+
+def test_repair_writes_every_tag_that_the_ledger_has(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    in_production(world, "1.0.0")
+    tags = {ref: sha for ref, sha in world.refs().items() if ref.startswith("refs/tags/tiny@")}
+    for ref in world.refs():
+        if ref.startswith("refs/tags/tiny"):
+            git(["update-ref", "-d", ref], world.folder / "remote.git")
+    assert repair_verb(world.sandbox.path, Console.of_process(quiet=True), dry_run=False, as_json=False) == Exit.OK
+    assert "Wrote the tag tiny@v1.0.0\n" in capsys.readouterr().out
+    assert {ref: sha for ref, sha in world.refs().items() if ref.startswith("refs/tags/tiny@")} == tags
+    assert repair_verb(world.sandbox.path, Console.of_process(quiet=True), dry_run=False, as_json=False) == Exit.OK
+    assert capsys.readouterr().out == "No tag is missing.\n"
 
 
 def test_an_open_environment_takes_promotions_again(world: World) -> None:

@@ -252,4 +252,18 @@ def restore(directory: Path, commits: tuple[str, ...], *, quiet: bool, dry_run: 
     return restore_ledger(query, commits, dry_run=dry_run)
 
 
+@registry.command(epilog=example("mlbot registry repair --dry-run", "mlbot registry repair"))
+@option("--dry-run", is_flag=True, help="Say which tags would be written, and write none.")
+@json_option
+@common
+def repair(directory: Path, *, quiet: bool, dry_run: bool, as_json: bool) -> Exit:
+    """Write the tags that are missing, from the ledger: of versions, and of where each is live.
+
+    GitHub refuses some tags to a workflow's token: those of commits whose workflow files are on no branch.
+    """
+    from mlbot.delivery.run_verbs import repair_verb
+
+    return repair_verb(directory, Console.of_process(quiet=quiet), dry_run=dry_run, as_json=as_json)
+
+
 VERBS = (release, promote, approve, rollback, lock, unlock, registry)

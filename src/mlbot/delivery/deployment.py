@@ -284,6 +284,7 @@ class DeploymentResult(Record):
     goal: Served | None  # what was to be live
     dry_run: bool = False
     deployment: DeploymentEntry | None = None  # how the deployment ended; None where there was none
+    untagged: str = ""  # why the tag that shows it could not be written; the ledger decides
 
 
 class ApprovalReason(StrEnum):

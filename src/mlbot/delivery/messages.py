@@ -132,7 +132,7 @@ def message_waiting(result: ReleaseResult) -> StatusMessage:
 def message_deployment(result: deployment.DeploymentResult) -> StatusMessage:
     """A promotion or a rollback that was made, waits, or was refused."""
     if result.deployment is not None:
-        return _message_ended(result.deployment)
+        return _message_ended(result.deployment, untagged_text(result))
     facts, decision = result.facts, result.decision
     state = RequestState.REFUSED if decision.refused else RequestState.DONE
     found = words(decision.reason, facts, github=True)
@@ -141,7 +141,14 @@ def message_deployment(result: deployment.DeploymentResult) -> StatusMessage:
         return StatusMessage(
             state=RequestState.WAITING, reason=decision.reason, copy_lines=(approve.text,), **dict(found)
         )
+    if result.untagged:
+        found = found.model_copy(update={"sentence": f"{found.sentence} {untagged_text(result)}"})
     return StatusMessage(state=state, reason=decision.reason, **dict(found))
+
+
+def untagged_text(result: deployment.DeploymentResult, *, github: bool = True) -> str:
+    """That a tag could not be written, and what writes it; empty where it is there."""
+    return _phrase("release/deployment.j2", "untagged", result, github=github) if result.untagged else ""
 
 
 def message_started(result: deployment.DeploymentResult) -> StatusMessage | None:
@@ -153,13 +160,13 @@ def message_started(result: deployment.DeploymentResult) -> StatusMessage | None
     return StatusMessage(state=RequestState.WORKING, reason="begun", sentence=f"{sentence} {steps}")
 
 
-def _message_ended(entry: DeploymentEntry) -> StatusMessage:
+def _message_ended(entry: DeploymentEntry, untagged: str) -> StatusMessage:
     """How a deployment ended."""
     good = entry.state == "succeeded"
     return StatusMessage(
         state=RequestState.DONE if good else RequestState.FAILED,
         reason=entry.state,
-        sentence=f"{_ended(entry)} {entry.detail}",
+        sentence=f"{_ended(entry)} {entry.detail} {untagged}".strip(),
         hint="" if good else _phrase("release/deployment.j2", "repeat", entry, github=True),
         copy_lines=() if good else (_again(entry).text,),
         version=(entry.model, entry.version),

@@ -15,7 +15,7 @@ from typing import TypeVar
 from mlbot.config.schema import EnvironmentConfig, Smoke
 from mlbot.delivery.deployment import begun, deployment_id, lock_text, next_sequence, read_lock, serves
 from mlbot.delivery.model_card import MODEL_FILE
-from mlbot.delivery.run_release import read_golden, restore_tags, tag_stage
+from mlbot.delivery.run_release import read_golden, restore_tags, tag_stage, try_to_tag
 from mlbot.errors import MlbotError, NotEvaluatedError, RefusedError, require
 from mlbot.git.locks import PREFIX, Held
 from mlbot.ledger.entries import Action, DeploymentEntry, DeploymentIntent, DeploymentState, Entry, ReleaseEntry
@@ -48,11 +48,12 @@ class Deployment:
     file: Path  # the version's verified bytes
     begun: DeploymentEntry | None = None  # the ledger's entry of an earlier run of it
 
-    def run(self) -> DeploymentEntry:
+    def run(self) -> tuple[DeploymentEntry, str]:
         """Do it, or undo it.
 
         Returns:
-            The last entry: `succeeded`; else `rolled-back` or `failed`, whose `detail` says why.
+            The last entry: `succeeded`; else `rolled-back` or `failed`, whose `detail` says why. And why its tag could
+            not be written, which is no failure.
 
         Raises:
             RefusedError: another run took the lock over.
@@ -74,8 +75,7 @@ class Deployment:
             raise
         else:
             ended = self._ended(started, "succeeded", detail)
-        self._finish(ended)
-        return ended
+        return ended, self._finish(ended)
 
     def _forward(self) -> str:
         """The way there; what the smoke test found."""
@@ -167,14 +167,15 @@ class Deployment:
             self.target.switch(self.release.model, version)
         self._is_served(self.folder / "served-again.onnx", previous)
 
-    def _finish(self, ended: DeploymentEntry) -> None:
-        """Record the end, tag it, unlock; in this order, for the ledger decides."""
+    def _finish(self, ended: DeploymentEntry) -> str:
+        """Record the end, tag it, unlock; in this order, for the ledger decides. Why it has no tag; empty: it has."""
         self._still_ours()
         self.context.record(ended)
+        why = ""
         if ended.state == "succeeded":
-            with self.context.tags() as tags:
-                tag_stage(self.context, tags, ended, self.release)
+            why = try_to_tag(self.context, lambda tags: tag_stage(self.context, tags, ended, self.release))
         self.context.lock(self.environment.name).drop(self.held)
+        return why
 
     def _still_ours(self) -> None:
         """Make sure that no other run has taken the deployment over."""
@@ -291,14 +292,18 @@ class EnvironmentLock:
         if started is None or started.id != intent.id:
             self.unlock(held)
 
-    def finish_interrupted(self, seen: Snapshot) -> None:
-        """Do what a run that was killed after its last entry left to do: the environment's tag, and its lock."""
-        last = live(seen.entries, self.environment, self.model)
+    def finish_interrupted(self, seen: Snapshot) -> str:
+        """Do what a run that was killed after its last entry left to do: the environment's tag, and its lock.
+
+        Why the tag could not be written; empty: it is there.
+        """
+        last, why = live(seen.entries, self.environment, self.model), ""
         if last is not None:
-            with self.context.tags() as tags:
-                restore_tags(self.context, tags, seen.entries, self.release(seen.entries, last.version))
+            release = self.release(seen.entries, last.version)
+            why = try_to_tag(self.context, lambda tags: restore_tags(self.context, tags, seen.entries, release))
         if seen.held is not None and seen.intent is None and not seen.foreign:
             self.unlock(seen.held)
+        return why
 
     def fetch(self, goal: Served) -> Stored:
         """Fetch a version's bytes and verify them. Errors: as `RepositoryContext.fetch`."""

@@ -169,7 +169,7 @@ class _Attempt(ABC):
         if decision.go and goal:
             return self._deploy(result, goal, seen)
         if not decision.refused:
-            self.lock.finish_interrupted(seen)
+            return result.model_copy(update={"untagged": self.lock.finish_interrupted(seen)})
         return result
 
     def _deploy(self, result: DeploymentResult, goal: Served, seen: Snapshot) -> DeploymentResult | None:
@@ -206,7 +206,8 @@ class _Attempt(ABC):
         deployment = self.lock.deployment(intent, held, entries)
         if self.action == "rollback":
             self._give_up(intent, entries)
-        return result.model_copy(update={"deployment": deployment.run()})
+        ended, untagged = deployment.run()
+        return result.model_copy(update={"deployment": ended, "untagged": untagged})
 
     def _intent(self, seen: Snapshot, goal: Served) -> DeploymentIntent:
         return self.lock.intent(seen, goal, self.action, self.request.reason)

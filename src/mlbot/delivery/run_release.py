@@ -1,9 +1,10 @@
 """The files of a release: the model, its card, the manifest, lineage, golden requests, and the sums of all."""
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from mlbot.config.schema import Model
 from mlbot.delivery.model_card import (
@@ -19,10 +20,10 @@ from mlbot.delivery.model_card import (
     manifest,
 )
 from mlbot.delivery.release import ReleaseFacts, ReleaseResult, TagFacts, decide_release, latest
-from mlbot.errors import NotEvaluatedError, UsageError
+from mlbot.errors import MlbotError, NotEvaluatedError, UsageError
 from mlbot.ledger.entries import DeploymentEntry, Entry, ReleaseEntry, VerdictEntry
 from mlbot.ledger.queries import deployments, latest_by_key, live, release_of, releases
-from mlbot.lib.record import Digest, Sha, digest_of_stream
+from mlbot.lib.record import Digest, Record, Sha, digest_of_stream
 from mlbot.lib.tree import TagRef
 from mlbot.lib.untrusted_json import read
 from mlbot.lib.version import Bump, Stored, Version, is_prerelease, name_of
@@ -277,6 +278,43 @@ def restore_tags(
         if last is not None and last.version == release.version:
             found += tag_stage(context, tags, last, release, dry_run=dry_run)
     return tuple(found)
+
+
+def try_to_tag(context: RepositoryContext, make: Callable[[Tags], object]) -> str:
+    """Write tags that show what is done already; why they could not be written, which undoes nothing. Empty: it is."""
+    try:
+        with context.tags() as tags:
+            make(tags)
+    except MlbotError as error:
+        context.say(f"The tag could not be written: {error.line}")
+        return f"{error.what[:1].upper()}{error.what[1:].removesuffix('.')}."
+    return ""
+
+
+class Repair(Record):
+    """Tags that the ledger has what they show of: those written, and those that could not be, with the reason."""
+
+    schema_version: Literal["mlbot/repair@1"] = "mlbot/repair@1"
+    dry_run: bool = False
+    written: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+
+
+def repair_tags(context: RepositoryContext, *, dry_run: bool = False) -> Repair:
+    """Write the tags that are missing: of every version that the ledger released, and of where each is live.
+
+    One that cannot be written stops no other. Errors: as `RepositoryContext.entries`.
+    """
+    entries = context.entries()
+    written: list[str] = []
+    failed: list[str] = []
+    with context.tags() as tags:
+        for each in sorted(releases(entries), key=lambda each: (each.model, Version.parse(each.version).order)):
+            try:
+                written += restore_tags(context, tags, entries, each, dry_run=dry_run)
+            except MlbotError as error:
+                failed.append(f"{name_of(each.model, each.version)}: {error.line}")
+    return Repair(dry_run=dry_run, written=tuple(written), failed=tuple(failed))
 
 
 def _tagged(tags: Tags, release: ReleaseEntry) -> TagRef:

@@ -8,10 +8,10 @@ from pathlib import Path
 from mlbot.config.errors import is_name
 from mlbot.console import Console
 from mlbot.delivery.deployment import ApprovalResult, DeploymentResult, LockResult
-from mlbot.delivery.messages import ended_text, plan_text, release_text, released_already, words
+from mlbot.delivery.messages import ended_text, plan_text, release_text, released_already, untagged_text, words
 from mlbot.delivery.release import ReleaseResult
 from mlbot.delivery.run_promote import Announce, PromotionRequest, RollbackRequest, approve, promote, rollback, set_lock
-from mlbot.delivery.run_release import ReleaseRequest, release, write_release
+from mlbot.delivery.run_release import ReleaseRequest, Repair, release, repair_tags, write_release
 from mlbot.errors import Exit, UsageError
 from mlbot.lib.version import name_of
 from mlbot.registry.run_repository import RepositoryContext
@@ -107,6 +107,27 @@ def lock_verb(  # noqa: PLR0913 - one for each option
     return _print(console, result, as_json=as_json)
 
 
+def repair_verb(
+    directory: Path, console: Console, *, dry_run: bool, as_json: bool, environment: Environment = os.environ
+) -> Exit:
+    """`mlbot registry repair`. Errors: as `repair_tags`."""
+    context = RepositoryContext.of_laptop(directory, environment, console.say)
+    done = repair_tags(context, dry_run=dry_run)
+    context.update_checkout()
+    console.result(done.model_dump_json(indent=2) if as_json else _repaired(done))
+    for each in done.failed:
+        console.error(f"mlbot: {each}")
+    return Exit.REFUSED if done.failed else Exit.OK
+
+
+def _repaired(done: Repair) -> str:
+    if done.written:
+        lines = [f"{'Would write' if done.dry_run else 'Wrote'} the tag {each}" for each in done.written]
+    else:
+        lines = ["No tag could be written." if done.failed else "No tag is missing."]
+    return "\n".join([*lines, ""])
+
+
 def parted(text: str) -> tuple[str, str]:
     """Model and version of `MODEL@VERSION`.
 
@@ -159,7 +180,9 @@ def _deployed(context: RepositoryContext, result: DeploymentResult, console: Con
     context.update_checkout()
     ended = result.deployment
     if ended is None or ended.state == "succeeded":
-        return _print(console, result, ended_text(ended) if ended else "", as_json=as_json)
+        text = ended_text(ended) if ended else words(result.decision.reason, result.facts).sentence
+        untagged = untagged_text(result, github=False)
+        return _print(console, result, f"{text}\n  {untagged}" if untagged else text, as_json=as_json)
     if as_json:
         console.result(_json(result))
     console.error(f"mlbot: {ended_text(ended)}")

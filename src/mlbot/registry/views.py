@@ -280,6 +280,8 @@ def _notes(tags: ModelTags, entries: Sequence[Entry], environments: Sequence[str
         yield from _contradiction(entry, tagged.get(entry.version))
 
 
+_REPAIR = "Write what is missing: mlbot registry repair."
+
 _RESTORE = "put the ledger back (mlbot registry restore)"
 
 
@@ -321,13 +323,15 @@ def _tagged(model: str, by_tag: Assignment) -> EnvironmentView:
 
 
 def _disagreement(tags: ModelTags, environment: str, entry: DeploymentEntry | None) -> Iterator[str]:
-    """What is to be said where a tag names another version than the ledger; no tag at all says nothing."""
+    """What is to be said where a tag names another version than the ledger, or none names what is live."""
     tagged = tags.current(environment)
+    if tagged is None and entry and any(each.version.text == entry.version for each in tags.versions):
+        yield f"{tags.model}: no tag says that v{entry.version} is in {environment}. {_REPAIR}"
     if tagged is None or (entry and tagged.version and tagged.version.text == entry.version):
         return
     held = f"v{entry.version}" if entry else "nothing"
     named = str(tagged.version) if tagged.version else f"commit {tagged.commit[:10]}"
-    right = f" Put the tag right: mlbot promote {tags.model}@{held} {environment}." if entry else ""
+    right = f" {_REPAIR}" if entry else ""
     yield f"{tags.model}: the tag {tagged.tag} says {named} is in {environment}, the ledger says {held}.{right}"
 
 
@@ -366,8 +370,7 @@ def _version(
 def _contradiction(entry: ReleaseEntry, tag: VersionTag | None) -> Iterator[str]:
     name = version_tag(entry.model, Version.parse(entry.version))
     if tag is None:
-        again = f"mlbot release {entry.model} --version v{entry.version}"
-        yield f"{name} was released, but no such tag is to be believed here: fetch it, or put it back: {again}."
+        yield f"{name} was released, but no such tag is to be believed here: fetch it. {_REPAIR}"
     elif tag.commit != entry.commit:
         yield f"The tag {name} is at commit {tag.commit[:10]}, but the ledger released commit {entry.commit[:10]}."
     elif tag.note and tag.note.digest != entry.digest:
