@@ -375,6 +375,6 @@ def test_a_stage_tag_that_says_otherwise_is_put_right_by_promoting_again(world: 
     world.sandbox.git("tag", "--annotate", "--message", "By hand", "tiny#staging#9", first.commit)
     world.sandbox.git("push", "--quiet", "origin", "tiny#staging#9")
     (said,) = view(Registry.of(read_tags(world.folder / "remote.git")), world.entries()).notes
-    assert said.endswith("the ledger says v1.0.1. Put the tag right: mlbot promote tiny@v1.0.1 staging.")
+    assert said.endswith("the ledger says v1.0.1. Write what is missing: mlbot registry repair.")
     promote(world.context(), PromotionRequest(model="tiny", version="1.0.1", environment="staging"))
     assert view(Registry.of(read_tags(world.folder / "remote.git")), world.entries()).notes == ()
