@@ -277,7 +277,7 @@ def _as_fitted(estimator: Any, rows: Any) -> Any:
     if not gaps or not hasattr(rows, "with_columns"):
         return rows
     try:
-        import pandas as pd
+        import pandas as pd  # type: ignore[import-untyped]  # the training's own, if it has it
     except ImportError:
         return rows
     columns = {str(name): rows[name].to_list() for name in rows.columns}
