@@ -222,8 +222,8 @@ def test_what_a_training_may_need_stays(name: str) -> None:
     assert _given(**{name: "value"})[name] == "value"
 
 
-def test_python_is_found_after_the_users_own() -> None:
-    assert _given()["PATH"] == os.pathsep.join(("/usr/bin", str(Path(sys.executable).parent)))
+def test_the_path_is_the_users_and_mlbots_python_is_not_on_it() -> None:
+    assert _given()["PATH"] == "/usr/bin"
     assert "PATH" in training_environment({}, seed=0, own={})
 
 

@@ -1,21 +1,23 @@
 """`entrypoint:` trainings in their real child process."""
 
+import ast
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
+import polars as pl
 import pytest
 from tests.support.export_samples import fed
-from tests.support.training_samples import model, request
+from tests.support.training_samples import ENVIRONMENT, model, request
 
-from mlbot.config.schema import Data
-from mlbot.errors import UsageError
-from mlbot.ml import frames
-from mlbot.ml.train import train
-from mlbot.ml.train_entrypoint import find
-from mlbot.protocol.artifacts import Training, TrainingFailure
+from mlbot.config.schema import ColumnKind, Csv, Data
+from mlbot.ml import export, frames, protocol
+from mlbot.ml.export import ExportError, find, read_table
+from mlbot.ml.train import ENTRYPOINT_PYTHON, _form, current_environment, train
+from mlbot.protocol.artifacts import MESSAGE, Training, TrainingFailure
 
 NIGHTLY = pytest.mark.nightly
 TRAIN = """
@@ -24,7 +26,10 @@ from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
-from mlbot.ml.frames import read
+
+def read(path):
+    import polars as pl
+    return pl.read_csv(path).with_columns(pl.col("city").fill_null(""))
 
 def train(params, seed):
     print(json.dumps([params, seed, __file__]))
@@ -129,13 +134,14 @@ def test_an_estimator_of_an_array(
 )
 def test_what_goes_wrong_is_at_the_end_of_the_log(folder: Path, function: str, data: Data, words: str) -> None:
     result = _failed(folder, function, data)
-    assert result.message == "the training failed with exit code 1"
+    assert result.exit_code == 1
     assert any(words in line for line in result.log_tail[-3:])
+    assert (words in result.message) is (function != "broken")
 
 
 def test_what_is_no_function_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(folder))
-    with pytest.raises(UsageError, match="has no function 'not_a_function'"):
+    with pytest.raises(ExportError, match="has no function 'not_a_function'"):
         find("income.train:not_a_function", str(folder))
 
 
@@ -144,3 +150,127 @@ def test_a_package_in_src_is_found(tmp_path: Path, folder: Path) -> None:
     (folder / "income").rename(folder / "src" / "income")
     assert isinstance(_train(folder, "train", log=tmp_path / "log.txt"), Training)
     assert f"{folder}/src/income/train.py" in (tmp_path / "log.txt").read_text()
+
+
+TABLES = (
+    CSV,
+    "a,b,c,d\n1,2.5,x,true\n2,,y,false\n3,1e3,,true\n",
+    "a,b,c,d\n1,NA,x,true\n?,4,NA,\nnull,5,n/a,false\n",
+    "a;b;c\n1;2,5;x\n2;10,25;y\n",
+    "a\tb\n007\t9223372036854775808\n8\t12345678901234567890123\n",
+    "\ufeff a , b\n 1 , x \n\n,\n2,y\n",
+    'a,b\n"1","x ""y"", z"\n"2","two\nlines"\n',
+    "a,b\n1,\n2,\n",
+    "a\n1\n",
+    "a,b\n+1,.5\n-2,inf\n",
+)
+
+
+@pytest.mark.parametrize("text", TABLES)
+@pytest.mark.parametrize("form", [{}, {"types": {"a": "text"}}, {"csv": {"missing": ("x", "NA")}}])
+def test_the_trainings_python_reads_tables_as_the_judge_does(folder: Path, text: str, form: dict[str, Any]) -> None:
+    path = folder / "data" / "train.csv"
+    path.write_text(text, encoding="utf-8")
+    data, types = Csv(**form.get("csv", {})), form.get("types", {})
+    judged = frames.sample(path, rows=4000, types={name: ColumnKind(kind) for name, kind in types.items()}, csv=data)
+    spec = {"data": str(path), "types": types, "form": _form(str(path), DATA.model_copy(update={"csv": data}))}
+    assert repr(read_table(spec)) == repr(judged.to_dict(as_series=False))
+
+
+def test_a_parquet_file_is_read_so_too(folder: Path) -> None:
+    path = folder / "data" / "train.parquet"
+    table = pl.DataFrame({"n": [1, None, 3], "t": ["a ", None, ""], "b": [True, None, False], "f": [0.5, 1.5, 2.5]})
+    table.write_parquet(path)
+    spec = {"data": str(path), "types": {}, "form": None}
+    assert repr(read_table(spec)) == repr(frames.sample(path, rows=10).to_dict(as_series=False))
+
+
+def test_many_rows_are_thinned_out_evenly(folder: Path) -> None:
+    path = folder / "data" / "train.csv"
+    path.write_text("a,b\n" + "".join(f"{i},x\n" for i in range(50_000)) + "9.5,y\n")
+    table = read_table({"data": str(path), "types": {}, "form": _form(str(path), DATA)})
+    assert 2_000 <= len(table["a"]) <= 4_000
+    assert {type(value) for value in table["a"]} == {float}  # the last of 50,001 rows says so
+    assert set(np.diff(table["a"])[:-1]) == {16.0}
+
+
+# The training's own Python, of any age and with other packages than mlbot's.
+
+SCRIPT = Path(export.__file__)
+
+
+def test_what_the_trainings_python_runs_is_old_enough_and_alone() -> None:
+    text = SCRIPT.read_text(encoding="utf-8")
+    tree = ast.parse(text, feature_version=ENTRYPOINT_PYTHON)
+    named = {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    named |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    others = {name.partition(".")[0] for name in named} - sys.stdlib_module_names
+    assert others == {"numpy", "onnx", "onnxruntime", "pandas", "skl2onnx", "sklearn"}
+    assert not {node for node in ast.walk(tree) if isinstance(node, ast.Match)}
+    assert (export.FEATURES_KEY, export.CLASSES_KEY) == (protocol.FEATURES_KEY, protocol.CLASSES_KEY)
+
+
+def python_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> None:
+    """Put a Python first on the PATH that is started with options."""
+    bin_folder = tmp_path / "bin"
+    bin_folder.mkdir()
+    for name in ("python", "python3"):
+        (bin_folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {" ".join(options)} "$@"\n')
+        (bin_folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bin_folder}:/usr/bin:/bin")
+
+
+def test_a_missing_converter_is_named_with_what_to_install_before_anything_is_trained(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python_of(tmp_path, monkeypatch, "-S")  # nothing that is installed
+    (folder / "income" / "train.py").write_text("open('ran', 'w')\n")
+    result = _failed(folder, "train")
+    assert "has no skl2onnx, which makes the ONNX file of an entrypoint" in result.message
+    assert "pip install skl2onnx onnxruntime 'protobuf<7'" in result.message
+    assert not (folder / "ran").exists()
+
+
+def test_a_training_needs_a_python_of_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    assert "there is no Python on the PATH to train with" in _failed(folder, "train").message
+
+
+def test_a_python_that_is_too_old_is_refused(folder: Path) -> None:
+    old = ENVIRONMENT.model_copy(update={"python": "3.8.18"})
+    result = _train(folder, "train", environment=old)
+    assert isinstance(result, TrainingFailure)
+    assert result.message == "the training's Python is 3.8.18, and an entrypoint needs 3.9 or newer"
+
+
+def test_the_record_is_of_the_trainings_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = current_environment(None)
+    python_of(tmp_path, monkeypatch)
+    other = current_environment(None)
+    assert (other.python, other.platform) == (own.python, own.platform)
+    python_of(tmp_path / "bin", monkeypatch, "-S")
+    assert current_environment(None).packages != other.packages
+
+
+@pytest.mark.parametrize("words", ["echo no JSON", "echo '[1]'", "echo '[1, 2, [[3]]]'", "exit 1", "printf '\\377'"])
+def test_whatever_another_python_says_of_itself_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    (tmp_path / "python").write_text(f"#!/bin/sh\n{words}\n")
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert current_environment(None).python == "unknown"
+
+
+def test_a_training_cannot_put_words_on_several_lines_into_its_failure(folder: Path) -> None:
+    (folder / "income" / "train.py").write_text(
+        "import json, sys\n"
+        "def train(params, seed):\n"
+        "    spec = json.load(open(sys.argv[1]))\n"
+        "    open(spec['problem'], 'w').write('a\\n\\x1b[31m##[error]' + 'b' * 100_000)\n"
+        "    raise SystemExit(1)\n"
+    )
+    message = _failed(folder, "train").message
+    assert message.startswith("a## [error]bbb")
+    assert len(message) <= MESSAGE
+    assert message.isprintable()

@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -42,6 +43,8 @@ def forget() -> None:
     (folder / "gitconfig").write_text("[user]\n\tuseConfigOnly = true\n")
     os.environ |= GIT | packages | {"GIT_CONFIG_GLOBAL": str(folder / "gitconfig"), "HOME": str(folder / "home")}
     os.environ |= {"TZ": "UTC", "NO_PROXY": "127.0.0.1,localhost"}
+    # As in an activated environment: trainings run in the Python of the tests.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     time.tzset()
 
 

@@ -372,8 +372,11 @@ class _Csv:
         for fits, cast in ways:
             if fits:
                 return None if cast is None else cast.alias(name)
-        if count["comma"] == every and self.form.separator != "," and dots:
-            raise decimal_problem(name, self._examples(frame, filled.str.contains(",", literal=True), name))
+        # Numbers of more digits than an integer has come here too, without a comma.
+        commas = filled.str.contains(",", literal=True)
+        unclear = count["comma"] == every and self.form.separator != "," and dots
+        if unclear and (examples := self._examples(frame, commas, name)):
+            raise decimal_problem(name, examples)
         return None
 
     def _wanted(

@@ -21,6 +21,7 @@ import os
 import platform
 import re
 import selectors
+import shutil
 import signal
 import stat
 import subprocess
@@ -31,17 +32,20 @@ import threading
 import time
 import unicodedata
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, Self
 
 from pydantic import ValidationError
 
-from mlbot.config.schema import Model
+from mlbot.config.csv_form import HEAD, MISSING, form_of
+from mlbot.config.schema import Data, Model
+from mlbot.errors import MlbotError
 from mlbot.ledger.entries import Environment
 from mlbot.lib.record import Digest, Params, Sha, digest
-from mlbot.ml import supervisor
+from mlbot.ml import export, supervisor
 from mlbot.protocol.artifacts import MESSAGE, Parity, Training, TrainingFailure
 
 _TAIL_LINES = 20
@@ -317,6 +321,8 @@ def _ended(reports: bytes, status: int | None) -> Ended:
 
 
 _HASH_SEEDS = 2**32
+ENTRYPOINT_PYTHON = (3, 9)
+"""The oldest Python that `export.py` runs on."""
 
 _SECRET_NAME = re.compile(
     r"(GITHUB|GH|GITHUB_ENTERPRISE|GH_ENTERPRISE)_TOKEN"
@@ -335,26 +341,56 @@ _SECRET_LENGTH = 8
 _DEFAULTS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
-def current_environment(lock: Digest | None) -> Environment:
-    """Where mlbot runs right now; `lock` is the digest of the environment lock file, if there is one.
+_FACTS = """
+import json, platform, sysconfig
+from importlib.metadata import distributions
+names = [[each.metadata["Name"], each.version] for each in distributions() if each.metadata["Name"]]
+print(json.dumps([platform.python_version(), sysconfig.get_platform(), names]))
+"""
+_FACTS_TIMEOUT_S = 60
 
-    For an `entrypoint` that is exactly where the training runs. A `run:` command may use another interpreter or
-    another language altogether, so for it this is best effort: the lock file is what says more.
+
+def training_python(path: str) -> str | None:
+    """The Python that a training starts by `python`: the first one on its PATH. None: there is none."""
+    return shutil.which("python", path=path) or shutil.which("python3", path=path)
+
+
+def current_environment(lock: Digest | None, path: str | None = None) -> Environment:
+    """Where a training with this PATH runs; `lock` is the digest of the environment lock file, if there is one.
+
+    For an `entrypoint` that is exact. A `run:` command may use another interpreter or another language altogether, so
+    for it this is best effort: the lock file is what says more.
     """
-    names = sorted(_installed())
-    return Environment(
-        lock=lock,
-        python=platform.python_version(),
-        platform=sysconfig.get_platform(),  # without the kernel's version, which changes with every runner image
-        packages=digest(chr(10).join(names)),
-    )
+    python = training_python(os.environ.get("PATH", os.defpath) if path is None else path)
+    version, system, names = _facts_of(python)
+    return Environment(lock=lock, python=version, platform=system, packages=digest("\n".join(names)))
 
 
-def _installed() -> Iterator[str]:
-    for distribution in importlib.metadata.distributions():
-        name = distribution.metadata["Name"]
-        if name:
-            yield f"{re.sub(r'[-_.]+', '-', name).lower()}=={distribution.version}"
+def _facts_of(python: str | None) -> tuple[str, str, tuple[str, ...]]:
+    if python is not None and Path(python).parent != Path(sys.executable).parent:
+        return _facts_asked(python)
+    # The kernel's version is not in it, which changes with every runner image.
+    every = ((each.metadata["Name"], each.version) for each in importlib.metadata.distributions())
+    return platform.python_version(), sysconfig.get_platform(), _named(every)
+
+
+@lru_cache
+def _facts_asked(python: str) -> tuple[str, str, tuple[str, ...]]:
+    """What another Python says of itself; it is the user's, so anything may come back."""
+    try:
+        # Not in the checkout, where a file could be taken for a module.
+        asked = subprocess.run(
+            [python, "-c", _FACTS], cwd="/", capture_output=True, text=True, timeout=_FACTS_TIMEOUT_S, check=True
+        )
+        version, system, names = json.loads(asked.stdout.splitlines()[-1])
+        return clean(str(version)), clean(str(system)), _named((str(name), str(version)) for name, version in names)
+    except (OSError, subprocess.SubprocessError, ValueError, LookupError, TypeError, RecursionError):
+        return "unknown", sysconfig.get_platform(), ()
+
+
+def _named(packages: Iterable[tuple[str | None, str]]) -> tuple[str, ...]:
+    every = ((re.sub(r"[-_.]+", "-", name).lower(), version) for name, version in packages if name)
+    return tuple(sorted(f"{name}=={version}" for name, version in every))
 
 
 def training_environment(user: Mapping[str, str], *, seed: int, own: Mapping[str, str]) -> dict[str, str]:
@@ -373,8 +409,7 @@ def training_environment(user: Mapping[str, str], *, seed: int, own: Mapping[str
         and not _GITHUB_TOKEN.search(value)
         and not ("TOKEN" in name.upper() and value in secrets)
     }
-    # Appended, so that the user's own `python` comes first and there always is one.
-    path = os.pathsep.join(filter(None, (passed.get("PATH", os.defpath), str(Path(sys.executable).parent))))
+    path = passed.get("PATH", os.defpath)  # the user's own: mlbot's Python is none to train with
     fixed = {"PATH": path, "PYTHONHASHSEED": str(seed % _HASH_SEEDS), "PYTHONUNBUFFERED": "1", "MLBOT_SEED": str(seed)}
     return _DEFAULTS | passed | fixed | dict(own)
 
@@ -474,11 +509,13 @@ def train(
         Log(request.log, progress, name=name, metrics=metrics) as log,
     ):
         scratch = Path(temporary).resolve()
+        if unfit := _unfit(request):
+            return _failure(request, Ended(exit_code=None), unfit, log)
         ended = supervise(_command(request, scratch), log.write, stop=stop)
         log.finish()
         problem = _problem(request, ended)
         if problem:
-            return _failure(request, ended, problem, log)
+            return _failure(request, ended, _said(scratch) or problem, log)
         try:
             digest, size = take_model(_model_path(scratch), request.output, request.max_bytes)
         except NoModelError as error:
@@ -538,6 +575,18 @@ def _command(request: TrainRequest, scratch: Path) -> Command:
     )
 
 
+def _unfit(request: TrainRequest) -> str:
+    """Why the training's Python cannot call an entrypoint; empty when it can, and where none has to."""
+    if request.model.train.entrypoint is None:
+        return ""
+    if training_python(os.environ.get("PATH", os.defpath)) is None:
+        return "there is no Python on the PATH to train with: activate the training's environment, or put it there"
+    numbers = re.match(r"(\d+)\.(\d+)", request.environment.python)
+    if numbers and tuple(map(int, numbers.groups())) < ENTRYPOINT_PYTHON:
+        return f"the training's Python is {request.environment.python}, and an entrypoint needs 3.9 or newer"
+    return ""
+
+
 def _arguments(request: TrainRequest, scratch: Path, own: Mapping[str, str]) -> list[str]:
     if request.model.train.run is not None:
         # -e: a failing line of several must not be forgotten because the last one is fine.
@@ -550,15 +599,35 @@ def _arguments(request: TrainRequest, scratch: Path, own: Mapping[str, str]) -> 
         "params": own["MLBOT_PARAMS"],
         "model": own["MLBOT_MODEL"],
         "parity": str(scratch / "parity.json"),
+        "problem": str(scratch / "problem.txt"),
         "data": own.get("MLBOT_TRAIN_DATA"),
         "types": data.reads(request.model.task),
-        "csv": data.csv.model_dump(mode="json"),
+        "form": _form(own.get("MLBOT_TRAIN_DATA"), data),
         **columns,
     }
     path = scratch / "spec.json"
     path.write_text(json.dumps(spec), encoding="utf-8")
-    # -P: a file of the checkout must not stand in for a module that mlbot itself imports.
-    return [sys.executable, "-P", "-m", "mlbot.ml.train_entrypoint", str(path)]
+    python = training_python(os.environ.get("PATH", os.defpath))
+    return [str(python), str(Path(export.__file__).absolute()), str(path)]
+
+
+def _form(path: str | None, data: Data) -> dict[str, Any]:
+    """How the training data's CSV is written, for the training's own Python to read it."""
+    try:
+        with open(path or os.devnull, "rb") as stream:  # noqa: PTH123 - an URL is no path either
+            head = stream.read(HEAD)
+            form = form_of(head, data.csv, whole=not stream.read(1))
+    except (OSError, MlbotError):  # an URL; or what is unclear, as is said before anything is trained
+        form = form_of(b"", data.csv)
+    own = form.missing or ()
+    return {
+        "separator": form.separator,
+        "encoding": "utf-8-sig" if form.encoding == "utf-8" else form.encoding,
+        "decimal": form.decimal,
+        "quote": form.quote,
+        "empty": own,  # in columns of text too
+        "missing": sorted(MISSING) if form.missing is None else [""],  # without case, of numbers and booleans
+    }
 
 
 def _problem(request: TrainRequest, ended: Ended) -> str:
@@ -577,6 +646,15 @@ def _problem(request: TrainRequest, ended: Ended) -> str:
         hint = " (often: the machine ran out of memory)" if number == signal.SIGKILL else ""
         return f"the training was killed by {signal.Signals(number).name}{hint}"
     return f"the training failed with exit code {ended.exit_code}"
+
+
+def _said(scratch: Path) -> str:
+    """What the export says is wrong, if it does; as unverified as all that a training says."""
+    try:
+        with (scratch / "problem.txt").open("rb") as stream:
+            return clean(stream.read(_PARITY_LIMIT).decode("utf-8", "replace"))
+    except OSError:
+        return ""
 
 
 def _failure(request: TrainRequest, ended: Ended, message: str, log: Log) -> TrainingFailure:

@@ -9,6 +9,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -466,6 +467,8 @@ def _take(step: Step, stage: Stage) -> Row:
 def play(directory: Path, out: Path | None, only: Sequence[str], console: Console, command_line: CommandLine) -> Exit:
     """Play the scenes (none named: all), print each verdict as it comes, then a table; FAILED for a wrong outcome."""
     require("judge", "charts", "export", needed_for="The demo")
+    # The example trains in this Python, which has all that it needs, whatever is first on the PATH.
+    os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
     chosen = _chosen(only)
     folder = directory / out if out else Path(tempfile.mkdtemp(prefix="mlbot-demo-"))
     stage = Stage(folder=folder, command_line=command_line, console=console)

@@ -15,7 +15,7 @@ from mlbot.config.errors import ConfigError
 from mlbot.config.run_check import document_of, findings
 from mlbot.config.schema import Model, parse_config
 from mlbot.console import Console
-from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError, require
+from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError
 from mlbot.gates.outcome import Reason
 from mlbot.git.merge import three_commits
 from mlbot.git.repository import Repository
@@ -293,8 +293,6 @@ class Trainer:
         model = side.config.model(name)
         if model is None:
             raise LookupError(f"{name} was planned and is not in the config of {commit}")
-        if model.train.entrypoint:
-            require("export", needed_for=f"Exporting the model of {model.train.entrypoint}")
         inputs, changed = side.inputs(model), overrides or {}
         params = {**self._params(commit, model), **changed}
         key = trial_key(inputs.key, changed)
