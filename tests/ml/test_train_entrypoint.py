@@ -181,7 +181,7 @@ def test_a_parquet_file_is_read_so_too(folder: Path) -> None:
     path = folder / "data" / "train.parquet"
     table = pl.DataFrame({"n": [1, None, 3], "t": ["a ", None, ""], "b": [True, None, False], "f": [0.5, 1.5, 2.5]})
     table.write_parquet(path)
-    spec = {"data": str(path), "types": {}, "form": None}
+    spec: dict[str, Any] = {"data": str(path), "types": {}, "form": None}
     assert repr(read_table(spec)) == repr(frames.sample(path, rows=10).to_dict(as_series=False))
 
 
