@@ -181,3 +181,20 @@ def test_of_a_new_model_the_holdout_alone_is_taken_from_head(sandbox: Sandbox, c
     rule = strangers_rules(sandbox, tiny.CONFIG.replace("  tiny:", "  strange:"), checkouts).of("strange")
     assert (rule.provisional, rule.problem) == (True, None)
     assert [each.relative_to(rule.folder) for each in rule.folder.rglob("*.*")] == [Path("data/holdout.csv")]
+
+
+def test_a_holdout_that_the_job_has_fetched_is_read_in_the_version_of_the_guarded_branch(
+    sandbox: Sandbox, checkouts: ExitStack
+) -> None:
+    """As `dvc pull` leaves it: git has a pointer, the folder the data."""
+    without = {path: text for path, text in tiny.files().items() if path != "data/holdout.csv"}
+    ignored = {".gitignore": "/data/holdout.csv\n"}
+    old = sandbox.commit({**without, **ignored, "data/holdout.csv.dvc": "outs: [{md5: 1, path: holdout.csv}]\n"})
+    sandbox.commit({"data/holdout.csv.dvc": "outs: [{md5: 2, path: holdout.csv}]\n"})
+    new = sandbox.git("rev-parse", "HEAD")
+    sandbox.write({"data/holdout.csv": "x1,y\n1,0\n"})
+    repository = Repository.discover(sandbox.path)
+    for policy, fetched in ((new, True), (old, False)):
+        planning = Planning.of(repository, Commits(head=new, base=old, policy=policy, guarded="main"), outside=False)
+        rule = Rules(planning=planning, checkouts=checkouts, trusts_head=False).of("tiny")
+        assert (rule.folder / "data" / "holdout.csv").exists() is fetched

@@ -1,7 +1,7 @@
 """Judge one model: by which rules, what its files score, and what is reported of it."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -32,7 +32,7 @@ from mlbot.report.notices import (
     run_notices,
 )
 from mlbot.report.report import Curves, History, ModelReport, Notice, Report, Side, SliceInfo
-from mlbot.training.run_train import SeedRun, SeedRuns, unfetched
+from mlbot.training.run_train import SeedRun, SeedRuns, links_to, unfetched
 from mlbot.training.trial import trial_key
 from mlbot.verdict.decide import Evidence, decide, policy_digest, removal_digest, rules_digest
 from mlbot.verdict.verdict import (
@@ -92,7 +92,7 @@ class Rules:
 
     def _checkout(self, commit: Sha, config: Config) -> Path:
         if commit not in self.folders:
-            links = self._lent(config) if self.trusts_head else {}
+            links = self._lent(config) if self.trusts_head else self._fetched(commit, config)
             worktree = self.planning.repository.worktree(commit, links=links)
             self.folders[commit] = self.checkouts.enter_context(worktree)
         return self.folders[commit]
@@ -100,6 +100,12 @@ class Rules:
     def _lent(self, config: Config) -> dict[str, Path]:
         holdouts = {model.data.holdout for model in config.models if not is_url(model.data.holdout)}
         return {path: own for path in holdouts if (own := self.planning.repository.root / path).exists()}
+
+    def _fetched(self, commit: Sha, config: Config) -> Mapping[str, Path]:
+        """The holdouts that a step before this one has fetched into the job's checkout, in that commit's version."""
+        repository = self.planning.repository
+        head = repository.find("HEAD")
+        return links_to(repository, commit, head, (model.data.holdout for model in config.models)) if head else {}
 
     def _extract(self, path: str, folder: Path) -> Problem | None:
         try:

@@ -508,12 +508,17 @@ _POINTER_BYTES = 1024
 
 
 def data_links(repository: Repository, sha: Sha, head: Sha, models: Iterable[Model]) -> Mapping[str, Path]:
-    """The training data that a commit's worktree lacks and the user's tree has, as `Repository.worktree` takes it.
+    """The training data that a commit's worktree lacks and the user's tree has, as `Repository.worktree` takes it."""
+    return links_to(repository, sha, head, (model.data.train for model in models if model.data.train))
+
+
+def links_to(repository: Repository, sha: Sha, head: Sha, data: Iterable[str]) -> Mapping[str, Path]:
+    """Of data those files that a commit's worktree lacks and the working tree, of another commit, has.
 
     Data of DVC is lent only to a commit with the same `.dvc` file as the working tree's: for another one the user's
     file would be the wrong version.
     """
-    paths = {model.data.train for model in models if model.data.train and not is_url(model.data.train)}
+    paths = {path for path in data if not is_url(path)}
     trees = repository.tree(sha), repository.tree(head)
     then, now = (
         {path: next((tree.entries[name] for name in dvc_files(path) if name in tree.entries), None) for path in paths}
