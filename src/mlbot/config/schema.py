@@ -135,7 +135,7 @@ class Train(Section):
 
     run: Annotated[str | None, kinds.SCRIPT] = None
     """A shell command, in any language. It writes the ONNX file named by `$MLBOT_MODEL` and reads `$MLBOT_PARAMS`
-    (JSON) and `$MLBOT_SEED`. Left out: `entrypoint` is given."""
+    (the path of a JSON file) and `$MLBOT_SEED`. Left out: `entrypoint` is given."""
     entrypoint: Annotated[str | None, kinds.FUNCTION] = None
     """`module:function`, taking `(params, seed)` and returning a fitted scikit-learn estimator, which mlbot exports.
     Left out: `run` is given."""
