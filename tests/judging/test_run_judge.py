@@ -25,6 +25,7 @@ from mlbot.judging.run_judge import Rules
 from mlbot.lib.record import digest
 from mlbot.plan.run_plan import Planning
 from mlbot.storage.store import open_store
+from mlbot.training.run_train import unfetched
 from mlbot.verdict.verdict import Commits
 
 pytestmark = pytest.mark.usefixtures("git_settings")
@@ -197,4 +198,7 @@ def test_a_holdout_that_the_job_has_fetched_is_read_in_the_version_of_the_guarde
     for policy, fetched in ((new, True), (old, False)):
         planning = Planning.of(repository, Commits(head=new, base=old, policy=policy, guarded="main"), outside=False)
         rule = Rules(planning=planning, checkouts=checkouts, trusts_head=False).of("tiny")
-        assert (rule.folder / "data" / "holdout.csv").exists() is fetched
+        holdout = rule.folder / "data" / "holdout.csv"
+        assert holdout.exists() is fetched
+        problem = unfetched(holdout)
+        assert (problem.cause if problem else None) == (None if fetched else "dvc-pointer")

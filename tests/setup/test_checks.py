@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 import yaml
 from tests.support import tiny
+from tests.support.config_texts import SMALL, parse
 
+from mlbot.config.actions import Actions
 from mlbot.config.errors import Position, Problem
 from mlbot.config.schema import Config, EnvironmentConfig, parse_config
 from mlbot.config.yaml import load
@@ -30,6 +32,7 @@ from mlbot.setup.checks import (
     in_order,
     labels_of,
 )
+from mlbot.setup.workflows import Form, Order, files
 
 TEXTS = {
     TRAIN_PATH: scaffold.train_workflow(guard=("main",), install="make"),
@@ -376,3 +379,34 @@ def test_every_code_of_the_table_is_a_severity_with_words_and_a_hint() -> None:
         for case in entry.get("cases", {"": entry}).values():
             assert set(case) == {"severity", "what", "hint"}
             assert Severity(case["severity"])
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "code", "severity"),
+    [
+        (TRAIN_PATH, "contents: read # to check the change out\n", "contents: write\n", "permissions-wide", "error"),
+        (TRAIN_PATH, "INSTALL: make", "INSTALL: make\n          KEY: ${{ secrets.K }}", "secrets-in-sandbox", "error"),
+        (TRAIN_PATH, "  merge_group:\n", "", "trigger-missing", "error"),
+        (JUDGE_PATH, "\n  publish:\n", "\n  other:\n", "workflow-job", "error"),
+        (JUDGE_PATH, "\n  command:\n", "\n  other:\n", "workflow-job", "warning"),
+        (JUDGE_PATH, "      pull-requests: write # for the comment\n", "", "permissions-missing", "error"),
+    ],
+)  # fmt: skip
+def test_one_change_of_a_file_that_holds_the_jobs(path: str, old: str, new: str, code: str, severity: str) -> None:
+    written = files(Order(form=Form.INLINE, guard=("main",), install="make", actions=Actions()))[path]
+
+    def found(text: str) -> dict[str, str]:
+        made = Workflow(path=path, document=load(text, path), expected=load(written, path).data)
+        return {each.code: each.severity for each in check_workflows([made], ["main"])}
+
+    assert old in written
+    assert found(written) == {}
+    said = found(written.replace(old, new, 1))
+    said.pop("workflow-drift", None)
+    assert said == {code: severity}
+
+
+@pytest.mark.parametrize(("app", "said"), [("", ["app-unnamed"]), (', app: "acme[bot]"', [])])
+def test_an_app_has_a_login_to_be_known_by(app: str, said: list[str]) -> None:
+    config_ = parse(f"actions: {{token: {{client-id: A, private-key: B{app}}}}}\n{SMALL}")
+    assert [code for code, _ in codes(check_setup(setup(config=config_))) if code == "app-unnamed"] == said

@@ -122,6 +122,9 @@ def _config(setup: Setup) -> Iterator[Finding]:
         yield finding("no-config", CONFIG_FILE)
     elif setup.config is not None and setup.config.guard and entry_of(setup.branch, setup.config.guard) is None:
         yield finding("config-not-guarded", CONFIG_FILE, branch=setup.branch)
+    token = setup.config.actions.token if setup.config else None
+    if token is not None and token.app is None:
+        yield finding("app-unnamed", f"{CONFIG_FILE}: actions.token")
 
 
 def _data(setup: Setup) -> Iterator[Finding]:

@@ -572,7 +572,11 @@ def is_lfs_pointer(file: Path) -> bool:
 
 
 def unfetched(source: Path | str) -> Problem | None:
-    """Why a holdout that Git LFS has not fetched cannot be read: as a table it would only look damaged."""
-    if not isinstance(source, Path) or not source.is_file() or not is_lfs_pointer(source):
+    """Why a holdout cannot be read that Git LFS or DVC has not fetched: it would only look damaged, or missing."""
+    if not isinstance(source, Path):
         return None
-    return Problem.of(Reason.HOLDOUT_UNREADABLE, "lfs-pointer", holdout=source.name)
+    if source.is_file() and is_lfs_pointer(source):
+        return Problem.of(Reason.HOLDOUT_UNREADABLE, "lfs-pointer", holdout=source.name)
+    if not source.exists() and any(Path(f"{each}.dvc").is_file() for each in (source, *source.parents)):
+        return Problem.of(Reason.HOLDOUT_UNREADABLE, "dvc-pointer", holdout=source.name)
+    return None
