@@ -30,7 +30,7 @@ from mlbot.config.yaml import load
 from mlbot.errors import Exit, UsageError
 from mlbot.gates.metric import CATALOGUE, Bound, Direction, Gate, Task
 from mlbot.lib.version import Version
-from mlbot.protocol.artifacts import TrainedArtifact
+from mlbot.protocol.artifacts import PackArtifact
 from mlbot.registry.tags import RegistryTag, parse_tag, stage_tag, version_tag
 from mlbot.storage.objects import relative
 from mlbot.storage.oci import Place
@@ -379,7 +379,7 @@ def taken_everywhere(name: str, folder: Path) -> None:
     found = parse_tag(tag)
     assert isinstance(found, RegistryTag)
     assert (found.model, found.stage, found.counter) == (name, name, 4)
-    assert TrainedArtifact(model=name, seed=0, attempt=1).name == f"mlbot-candidate-{name}-s0-a1"
+    assert PackArtifact(pack=name, attempt=1).name == f"mlbot-candidate-{name}-a1"
 
 
 @settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.tiers import examples
 
-from mlbot.github.artifacts import ArchiveRefusedError, Contents, Refusal, trained, unpack
+from mlbot.github.artifacts import ArchiveRefusedError, Contents, Refusal, packed, unpack, unpack_each
 
 MODEL, LINEAGE = b"\x08\x08onnx" * 50, b'{"model": "m"}'
 LIMITS = Contents(files={"model.onnx": 1000, "training.json": 100}, archive_bytes=5000)
@@ -83,10 +83,62 @@ def test_streamed_with_sizes_behind_the_data(tmp_path: Path) -> None:
     assert unpacked(file.getvalue(), tmp_path) == GOOD
 
 
-def test_the_limits_of_a_training() -> None:
-    contents = trained(500)
-    assert contents.files["model.onnx"] == 500
-    assert contents.archive_bytes > 500
+PACK = packed({"a": 2, "b": 1}, 500)
+
+
+def test_the_limits_of_a_job_of_trainings() -> None:
+    assert {f"{each}/model.onnx" for each in ("a/0", "a/1", "b/0")} < set(PACK.files)
+    assert PACK.files["a/1/model.onnx"] == 500
+    assert 3 * 500 < PACK.archive_bytes < 6_000_000
+
+
+def each_of(raw: bytes, tmp_path: Path) -> dict[str, bytes | Refusal]:
+    (tmp_path / "archive.zip").write_bytes(raw)
+    (tmp_path / "out").mkdir()
+    found = unpack_each(tmp_path / "archive.zip", tmp_path / "out", PACK)
+    return {name: each.read_bytes() if isinstance(each, Path) else each.refusal for name, each in found.items()}
+
+
+def test_of_a_jobs_archive_what_is_wanted_is_taken_and_what_is_bad_is_refused_alone(tmp_path: Path) -> None:
+    raw = archive(
+        ("a/0/model.onnx", MODEL),
+        ("a/1/model.onnx", b"x" * 501),
+        (info("b/0/model.onnx", LINK), b"/etc/passwd"),
+        ("a/2/model.onnx", MODEL),  # a seed that nobody asks for
+        ("../a/0/model.onnx", b"evil"),
+        ("a/0/../1/training.json", b"evil"),
+        ("b/0/failure.json", b"{}"),
+    )
+    assert each_of(raw, tmp_path) == {
+        "a/0/model.onnx": MODEL,
+        "a/1/model.onnx": Refusal.TOO_LARGE,
+        "b/0/model.onnx": Refusal.NOT_A_FILE,
+        "b/0/failure.json": b"{}",
+    }
+    written = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+    assert written == ["archive.zip", "out/a/0/model.onnx", "out/b/0/failure.json"]
+
+
+def test_a_file_that_is_longer_than_it_says_is_refused_alone(tmp_path: Path) -> None:
+    raw = archive(("a/0/model.onnx", MODEL), ("a/1/model.onnx", MODEL))
+    short = patched(raw, CENTRAL, 24, (1).to_bytes(4, "little"))
+    found = each_of(short, tmp_path)
+    assert found["a/0/model.onnx"] is Refusal.DAMAGED
+    assert found["a/1/model.onnx"] == MODEL
+
+
+@pytest.mark.parametrize(
+    ("raw", "refusal"),
+    [
+        (archive(("a/0/model.onnx", MODEL), ("a/0/model.onnx", MODEL)), Refusal.DUPLICATE),
+        (b"PK", Refusal.NOT_AN_ARCHIVE),
+        (archive(*((f"{number}" * 50, b"") for number in range(9_999))), Refusal.WRONG_FILES),
+    ],
+)
+def test_a_jobs_archive_that_is_refused_whole(raw: bytes, refusal: Refusal, tmp_path: Path) -> None:
+    with pytest.raises(ArchiveRefusedError) as caught:
+        each_of(raw, tmp_path)
+    assert caught.value.refusal is refusal
 
 
 def patched(raw: bytes, start: bytes, offset: int, value: bytes, which: int = 0) -> bytes:

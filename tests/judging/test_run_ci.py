@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 from tests.e2e import user
+from tests.fake_github import ops_actions
 from tests.fake_github.server import FakeGitHub
 from tests.support import hosted, tiny
-from tests.support.hosted import Stage, archive, trained
+from tests.support.hosted import Stage, archive, of_seed, trained
 from tests.support.onnx_samples import columns
 
 from mlbot.errors import Exit
@@ -23,6 +24,7 @@ from mlbot.git.ledger import LedgerBranch
 from mlbot.git.remote import Remote
 from mlbot.github.transport import Answer, Request, Transport
 from mlbot.lib.constants import TRAIN_PATH
+from mlbot.lib.record import digest
 from mlbot.setup import scaffold
 
 pytestmark = pytest.mark.usefixtures("git_settings")
@@ -68,64 +70,100 @@ def test_a_run_that_succeeded_with_nothing_is_an_error(stage: Stage) -> None:
     assert stage.report["verdict"]["reason"] == "model-missing"
 
 
+FILE, LINEAGE = "tiny/0/model.onnx", "tiny/0/training.json"
+
+
 def link(files: dict[str, bytes]) -> bytes:
     packed = BytesIO()
     with zipfile.ZipFile(packed, "w") as opened:
-        entry = zipfile.ZipInfo("model.onnx")
+        entry = zipfile.ZipInfo(FILE)
         entry.external_attr = (stat.S_IFLNK | 0o777) << 16
         opened.writestr(entry, "/etc/passwd")
-        opened.writestr("training.json", files["training.json"])
+        opened.writestr(LINEAGE, files[LINEAGE])
     return packed.getvalue()
 
 
 def twice(files: dict[str, bytes]) -> bytes:
     packed = BytesIO()
     with zipfile.ZipFile(packed, "w") as opened:
-        opened.writestr("model.onnx", files["model.onnx"])
+        opened.writestr(FILE, files[FILE])
+        opened.writestr(LINEAGE, files[LINEAGE])
         with pytest.warns(UserWarning, match="Duplicate"):
-            opened.writestr("model.onnx", files["model.onnx"])
+            opened.writestr(FILE, files[FILE])
     return packed.getvalue()
+
+
+def moved(path: str) -> Callable[[dict[str, bytes]], bytes]:
+    """An archive whose model file has another name."""
+    return lambda files: archive({path: files[FILE], LINEAGE: files[LINEAGE]})
 
 
 def told(change: Callable[[dict[str, Any]], str]) -> Callable[[dict[str, bytes]], bytes]:
     """An archive whose training.json is as `change` makes it."""
-    return lambda files: archive({**files, "training.json": change(json.loads(files["training.json"])).encode()})
+    return lambda files: archive({**files, LINEAGE: change(json.loads(files[LINEAGE])).encode()})
 
 
-HOSTILE: dict[str, Callable[[dict[str, bytes]], bytes]] = {
-    "a wrong name": lambda files: archive({"model.pkl": b"x", "training.json": files["training.json"]}),
-    "a file too many": lambda files: archive({**files, "evil.sh": b"x"}),
-    "a traversal": lambda files: archive({"../../model.onnx": files["model.onnx"], "training.json": b"{}"}),
-    "an absolute path": lambda files: archive({"/model.onnx": files["model.onnx"], "training.json": b"{}"}),
-    "a link": link,
-    "a duplicate": twice,
-    "a bomb": lambda files: archive({**files, "training.json": b"0" * 50_000_000}),
-    "no archive": lambda _files: b"\x00" * 1000,
-    "an empty archive": lambda _files: archive({}),
-    "a pickle named onnx": lambda files: archive({**files, "model.onnx": pickle.dumps({"a": 1})}),
-    "an empty model": lambda files: archive({**files, "model.onnx": b""}),
-    "half a model": lambda files: archive({**files, "model.onnx": files["model.onnx"][:100]}),
-    "NaN": told(lambda record: json.dumps(record | {"duration_s": float("nan")})),
-    "a duplicate key": told(lambda record: json.dumps(record)[:-1] + ', "seed": 0}'),
-    "depth": told(lambda _record: "[" * 10_000 + "]" * 10_000),
-    "a wrong type": told(lambda record: json.dumps(record | {"seed": True})),
-    "an unknown field": told(lambda record: json.dumps(record | {"admin": 1})),
-    "another pull request's number": told(lambda record: json.dumps(record | {"pull_request": 1})),
-    "another model's": told(lambda record: json.dumps(record | {"model": "other"})),
-    "another seed's": told(lambda record: json.dumps(record | {"seed": 1})),
+HOSTILE: dict[str, tuple[str, Callable[[dict[str, bytes]], bytes]]] = {
+    "a wrong name": ("model-refused", moved("tiny/0/model.pkl")),
+    "no lineage": ("model-refused", lambda files: archive({FILE: files[FILE]})),
+    "another folder": ("model-refused", moved("tiny/00/model.onnx")),
+    "a traversal": ("model-refused", moved("tiny/0/../../../model.onnx")),
+    "an absolute path": ("model-refused", moved("/tiny/0/model.onnx")),
+    "a back slash": ("model-refused", moved("tiny\\0\\model.onnx")),
+    "as an older mlbot": ("model-missing", lambda files: archive({"model.onnx": files[FILE]})),
+    "a link": ("model-refused", link),
+    "a duplicate": ("model-refused", twice),
+    "a bomb": ("model-refused", lambda files: archive({**files, LINEAGE: b"0" * 50_000_000})),
+    "no archive": ("model-refused", lambda _files: b"\x00" * 1000),
+    "an empty archive": ("model-missing", lambda _files: archive({})),
+    "a pickle named onnx": ("model-refused", lambda files: archive({**files, FILE: pickle.dumps({"a": 1})})),
+    "an empty model": ("model-refused", lambda files: archive({**files, FILE: b""})),
+    "half a model": ("model-refused", lambda files: archive({**files, FILE: files[FILE][:100]})),
+    "NaN": ("model-refused", told(lambda record: json.dumps(record | {"duration_s": float("nan")}))),
+    "a duplicate key": ("model-refused", told(lambda record: json.dumps(record)[:-1] + ', "seed": 0}')),
+    "depth": ("model-refused", told(lambda _record: "[" * 10_000 + "]" * 10_000)),
+    "a wrong type": ("model-refused", told(lambda record: json.dumps(record | {"seed": True}))),
+    "an unknown field": ("model-refused", told(lambda record: json.dumps(record | {"admin": 1}))),
+    "another pull request's number": ("model-refused", told(lambda record: json.dumps(record | {"pull_request": 1}))),
+    "another model's": ("model-refused", told(lambda record: json.dumps(record | {"model": "other"}))),
+    "another seed's": ("model-refused", told(lambda record: json.dumps(record | {"seed": 1}))),
 }
+
+
+def own(stage: Stage, folder: Path) -> dict[str, bytes]:
+    """What the change's own training leaves of seed 0."""
+    files = trained(folder, 0)
+    return of_seed(0, files | {"training.json": stage.of_this_change(files["training.json"], {})})
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_artifact_is_an_error_and_never_echoed(stage: Stage, good: Path, name: str) -> None:
-    stage.upload(0, HOSTILE[name](trained(good, 0)))
+    reason, change = HOSTILE[name]
+    stage.upload(0, change(own(stage, good)))
     stage.upload(1, trained(good, 1))
     stage.finish()
     assert stage.judge() == Exit.OK
     assert stage.publish() == Exit.OK
     assert stage.status[0] == "error"
+    assert stage.report["verdict"]["reason"] == reason
     assert len(stage.comments) == 1
-    assert not any(secret in stage.comments[0] for secret in ("evil.sh", "admin", "/etc/passwd"))
+    assert not any(secret in stage.comments[0] for secret in ("admin", "/etc/passwd", ".pkl", "../"))
+
+
+def test_what_else_is_in_an_artifact_is_neither_read_nor_named(stage: Stage, good: Path) -> None:
+    """One job may have trained models that the judge does not ask for."""
+    stage.upload(0, archive({"evil.sh": b"x", "../evil.sh": b"x", "other/0/model.onnx": b"x", **own(stage, good)}))
+    stage.upload(1, trained(good, 1))
+    stage.settle(None)
+    assert stage.report["models"][0]["candidate"][0]["digest"] == digest(own(stage, good)[FILE])
+    assert "evil.sh" not in stage.comments[0]
+
+
+def test_the_artifact_called_after_a_model_is_looked_into_first(stage: Stage, good: Path, bad: Path) -> None:
+    forged = archive(own(stage, bad))
+    ops_actions.upload(stage.github.world, stage.run, 1, "mlbot-candidate-aaa-a1", forged)
+    stage.settle(good)
+    assert stage.report["models"][0]["candidate"][0]["digest"] == digest(own(stage, good)[FILE])
 
 
 def test_a_workflow_that_merely_has_the_name_is_left_alone(stage: Stage, good: Path) -> None:
@@ -418,8 +456,8 @@ def test_the_plan_trains_what_both_are_compared_with_once(
     lines = dict(line.split("=", 1) for line in capsys.readouterr().out.splitlines())
     main = strict.models.git.commit_of("main")
     jobs = json.loads(lines["matrix"])["include"]
-    assert (lines["decision"], lines["jobs"], lines["store"]) == ("judge", "2", "false")
-    assert [(job["model"], job["seed"], job["ref"]) for job in jobs] == [("tiny", 0, main), ("tiny", 1, main)]
+    assert (lines["decision"], lines["jobs"], lines["store"]) == ("judge", "1", "false")
+    assert [(job["pack"], job["trainings"], job["ref"]) for job in jobs] == [("tiny", '{"tiny": [0, 1]}', main)]
 
 
 def test_nothing_is_trained_to_compare_with_where_no_candidate_is_there(

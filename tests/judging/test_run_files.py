@@ -12,7 +12,7 @@ import pytest
 from tests.fake_github import ops_actions
 from tests.fake_github.server import FakeGitHub
 from tests.support import hosted, tiny
-from tests.support.hosted import Stage, archive, trained
+from tests.support.hosted import Stage, archive, of_seed, trained
 
 from mlbot.console import Console
 from mlbot.errors import Exit
@@ -46,8 +46,7 @@ def stage(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, g
 
 def judged(stage: Stage, record: Record | bytes, beside: Path) -> str:
     """Seed 0 failed and seed 1 is fine; the comment."""
-    content = record if isinstance(record, bytes) else json.dumps(record).encode()
-    stage.upload(0, archive({"failure.json": content}), side="failed-candidate")
+    stage.upload(0, {"failure.json": record if isinstance(record, bytes) else json.dumps(record).encode()})
     stage.upload(1, trained(beside, 1))
     stage.finish("failure")
     assert stage.judge() == Exit.OK
@@ -119,8 +118,9 @@ def test_a_malformed_record_is_as_none(stage: Stage, good: Path, name: str) -> N
 
 
 def test_a_model_that_is_there_is_judged_whatever_else_is_said(stage: Stage, good: Path) -> None:
-    stage.upload(0, archive({"failure.json": json.dumps(CRASHED).encode()}), side="failed-candidate")
-    stage.settle(good)
+    for seed in (0, 1):
+        stage.upload(seed, {**trained(good, seed), "failure.json": json.dumps(CRASHED).encode()})
+    stage.settle(None)
     assert stage.status[0] == "success"
     assert "Input X" not in stage.comments[0]
 
@@ -135,15 +135,15 @@ def test_a_baseline_of_the_attempt_before_is_taken_where_only_failed_jobs_ran_ag
         attempt.number, attempt.failed_only = number, number > 1
     github.world.runs[run.id] = run
     for seed, number in ((0, 1), (0, 3), (1, 1), (1, 2)):
-        name = f"mlbot-baseline-tiny-s{seed}-a{number}"
-        ops_actions.upload(github.world, run, number, name, archive(trained(good, seed)))
+        name = f"mlbot-baseline-tiny+s{seed}-a{number}"
+        ops_actions.upload(github.world, run, number, name, archive(of_seed(seed, trained(good, seed))))
     for name, value in stage.environment("judge", hosted.READS).items():
         monkeypatch.setenv(name, value)
     options = CIOptions(directory=tmp_path / "checkout", run=stage.run.id)
     job = CIRun.of(options, dict(os.environ), Console(quiet=True))
     model: Any = SimpleNamespace(name="tiny", seeds=2)
     for number, taken in ((1, [1, 1]), (2, [1, 2]), (3, [3, 2])):
-        intake = Intake(run=job, attempt=Attempt(run=run.id, number=number), folder=tmp_path / f"taken-{number}")
-        found = intake.newest(model, 2, Side.BASELINE)
-        files = [each.file for each in found.runs]
-        assert [isinstance(file, Path) and file.parent.name[-1] for file in files] == [str(each) for each in taken]
+        asked, folder = Attempt(run=run.id, number=number), tmp_path / f"taken-{number}"
+        intake = Intake(run=job, attempt=asked, folder=folder, side=Side.BASELINE, wanted={"tiny": 2})
+        files = [each.file for each in intake.seeds(model, 2).runs]
+        assert [isinstance(file, Path) and file.parents[2].name[-1] for file in files] == [str(each) for each in taken]

@@ -277,7 +277,7 @@ def test_a_trial_is_compared_with_what_is_committed_and_leaves_the_verdict_alone
     stage.settle(good)
     before = stage.status, stage.comments
     stage.retrain("tiny", mode="lost")
-    stage.settle(bad)
+    stage.settle(bad, committed=good)
     assert stage.status == before[0]
     assert stage.comments[: len(before[1])] == before[1]
     shown = stage.comments[-1]
@@ -290,10 +290,10 @@ def test_a_trial_is_compared_with_what_is_committed_and_leaves_the_verdict_alone
 def test_a_second_trial_stands_above_the_first_in_the_same_comment(stage: Stage, good: Path, bad: Path) -> None:
     stage.settle(good)
     stage.retrain("tiny", mode="lost")
-    stage.settle(bad)
+    stage.settle(bad, committed=good)
     count = len(stage.comments)
     stage.retrain("tiny", offset=2000)
-    stage.settle(good)
+    stage.settle(good, committed=good)
     assert len(stage.comments) == count + 2  # the command and its answer
     (shown,) = [each for each in stage.comments if "mlbot:trial " in each]
     assert "Trial 2 of tiny: no effect, the predictions are the same" in shown
@@ -302,15 +302,15 @@ def test_a_second_trial_stands_above_the_first_in_the_same_comment(stage: Stage,
     assert "`mode` = `lost`" in shown
 
 
-def test_the_first_attempt_is_judged_while_a_trial_runs(stage: Stage, good: Path) -> None:
+def test_the_first_attempt_is_an_error_where_a_trial_has_hidden_its_files(stage: Stage, good: Path) -> None:
+    """GitHub shows what an attempt left until all jobs run again. Its judge was late, and says so."""
     for seed in (0, 1):
         stage.upload(seed, trained(good, seed))
     stage.finish()
     stage.retrain("tiny", mode="lost")
     assert stage.judge(asked=1) == 0
     assert stage.publish(asked=1) == 0
-    assert stage.status[0] == "success"
-    assert "mlbot:report " in stage.comments[-1]
+    assert stage.status == ("error", "Could not be judged: Seed 0 was not trained in attempt 1.")
 
 
 def test_no_status_goes_pending_for_a_trial(stage: Stage, good: Path) -> None:
@@ -338,29 +338,38 @@ def test_a_trial_whose_training_failed_says_so(stage: Stage, good: Path) -> None
     stage.retrain("tiny", mode="crash")
     stage.settle(None, "failure")
     assert stage.status == before
-    assert "Seed 0: the artifact" in stage.comments[-1]
+    assert "Seed 0 was not trained in attempts 1 to 2." in stage.comments[-1]
+
+
+COMMITTED = ("tiny", '{"tiny": [0, 1]}', None, None)
+TRIAL = ("tiny+trial", '{"tiny": [0, 1]}', '{"mode": "lost"}', 2)
 
 
 @pytest.mark.parametrize(
     ("names", "params", "jobs"),
     [
-        (("tiny",), {"mode": "lost"}, [(seed, '{"mode": "lost"}', 2) for seed in (0, 1)]),
-        (("tiny",), {}, [(0, None, None), (1, None, None)]),
-        ((), {}, [(0, None, None), (1, None, None)]),
+        # What is committed too, to compare with: GitHub hides what the attempts before have left.
+        (("tiny",), {"mode": "lost"}, [TRIAL, COMMITTED]),
+        (("tiny",), {}, [COMMITTED]),
+        ((), {}, [COMMITTED]),
     ],
 )
 def test_the_sandbox_plans_what_was_asked_for(
     stage: Stage,
     names: tuple[str, ...],
     params: dict[str, str],
-    jobs: list[tuple[int, str | None, int | None]],
+    jobs: list[tuple[object, ...]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     stage.finish()
     stage.retrain(*names, **params)
     assert stage.matrix() == 0
     matrix = json.loads(capsys.readouterr().out.splitlines()[0].removeprefix("matrix="))["include"]
-    assert [(job["seed"], job.get("overrides"), job.get("attempt")) for job in matrix] == jobs
+    attempt = 2 if params else None
+    keys = ("pack", "trainings", "overrides")
+    assert [(*(job.get(key) for key in keys), job.get("attempt")) for job in matrix] == [
+        (*job[:3], attempt) for job in jobs
+    ]
 
 
 def test_the_sandbox_plans_a_first_attempt_without_asking_anybody(stage: Stage) -> None:
@@ -386,18 +395,37 @@ def test_a_trial_of_what_is_not_stale_needs_the_guarded_branchs_model(idle: Stag
     assert "+mode: lost" in idle.comments[-1]
 
 
-def test_a_named_retrain_counts_and_takes_the_files_of_the_attempt_that_has_them(
-    stage: Stage, good: Path, bad: Path
-) -> None:
+def test_a_named_retrain_counts_and_trains_all_that_is_stale(stage: Stage, good: Path, bad: Path) -> None:
     stage.settle(bad)
     assert stage.status[0] == "failure"
+    stage.retrain("other")  # another model of the same run: this one trains too, for GitHub hides what it left
+    stage.settle(None)
+    assert stage.status[0] == "error"
     stage.retrain("tiny")
     stage.settle(good)
     assert stage.status[0] == "success"
-    stage.retrain("other")  # another model of the same run: this one's files are the second attempt's
+
+
+def test_where_failed_jobs_run_again_the_others_files_are_those_of_the_attempt_before(stage: Stage, good: Path) -> None:
+    stage.upload(0, trained(good, 0))
+    stage.settle(None, "failure")
+    assert stage.status == ("error", "Could not be judged: Seed 1 was not trained in attempt 1.")
+    stage.rerun_failed()
+    stage.upload(1, trained(good, 1))
     stage.settle(None)
     assert stage.status[0] == "success"
-    assert stage.report["models"][0]["candidate"][0]["digest"]
+
+
+def test_an_earlier_attempts_files_count_only_for_what_the_change_is_now(stage: Stage, good: Path) -> None:
+    """Seed 0 was trained before main moved, seed 1 after it."""
+    stage.upload(0, trained(good, 0))
+    stage.settle(None, "failure")
+    stage.github.user("boss").push("main", {"train.py": f"{tiny.TRAIN}# today\n"})
+    stage.github.world.queue.clear()
+    stage.rerun_failed()
+    stage.upload(1, trained(good, 1))
+    stage.settle(None)
+    assert stage.report["verdict"]["reason"] == "outdated"
 
 
 def test_after_a_trial_a_retrain_replaces_the_verdict(stage: Stage, good: Path, bad: Path) -> None:

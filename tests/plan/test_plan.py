@@ -1,7 +1,6 @@
 """What a commit makes stale, and why; no repository needed."""
 
 import json
-import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +16,7 @@ from mlbot.gates.metric import Task
 from mlbot.lib.record import digest
 from mlbot.lib.tree import SUBMODULE, SYMLINK, Tree
 from mlbot.plan.content_key import COLUMNS, LOCKS, Inputs, Side
-from mlbot.plan.plan import MATRIX_LIMIT, Plan, PlannedModel, StaleCode, plan_models
+from mlbot.plan.plan import Plan, PlannedModel, StaleCode, plan_models
 from mlbot.verdict.verdict import Commits
 
 COMMITS = Commits(head="a" * 40, base="b" * 40, policy="b" * 40, guarded="main")
@@ -356,30 +355,6 @@ def test_the_first_known_lock_counts() -> None:
         assert side(every).lock_path(model()) == name
         del every[name]
     assert side(every).lock_path(model()) is None
-
-
-def test_the_matrix_has_a_job_for_each_stale_model_and_seed() -> None:
-    gpu = model("gpu", train={"seeds": 2, "runs_on": ("self-hosted", "gpu"), "timeout_s": 61.0})
-    plan = plan_models(COMMITS, side(FILES, gpu, model("kept")), side(FILES, model("kept")))
-    assert json.loads(json.dumps(plan.matrix())) == {
-        "include": [
-            {"model": "gpu", "seed": 0, "runs-on": ["self-hosted", "gpu"], "timeout-minutes": 12},
-            {"model": "gpu", "seed": 1, "runs-on": ["self-hosted", "gpu"], "timeout-minutes": 12},
-        ]
-    }
-    assert plan_models(COMMITS, side(), None).matrix()["include"][0]["runs-on"] == "ubuntu-latest"
-
-
-@pytest.mark.parametrize("over", [0, 1])
-def test_the_matrix_stays_within_githubs_limit(over: int) -> None:
-    seeds = 8
-    models = [model(f"m{number}", train={"seeds": seeds}) for number in range(math.ceil(MATRIX_LIMIT / seeds) + over)]
-    plan = plan_models(COMMITS, side(FILES, *models), None)
-    if over:
-        with pytest.raises(UsageError, match="264 jobs"):
-            plan.matrix()
-    else:
-        assert len(plan.matrix()["include"]) == MATRIX_LIMIT
 
 
 def test_a_plan_survives_its_json() -> None:

@@ -209,11 +209,14 @@ def test_the_table_says_what_changes_of_the_rules(project: Sandbox) -> None:
 def test_json_and_matrix(project: Sandbox) -> None:
     project.commit({"one.py": "2"})
     assert Plan.model_validate_json(printed(project, as_json=True)) == plan_of(project)
-    matrix, jobs, onto = matrix_lines(plan_of(project)).splitlines()
-    assert (jobs, onto) == ("jobs=2", "onto=")
-    assert [job["seed"] for job in json.loads(matrix.removeprefix("matrix="))["include"]] == [0, 1]
+    matrix, *others = matrix_lines(plan_of(project), {}).splitlines()
+    assert others == ["jobs=1", "here=", "onto="]
+    (job,) = json.loads(matrix.removeprefix("matrix="))["include"]
+    assert json.loads(job["trainings"]) == {"one": [0, 1]}
+    matrix, *others = matrix_lines(plan_of(project), {"one": 20.0}).splitlines()
+    assert others == ["jobs=0", f"here={json.dumps(job)}", "onto="]
     project.commit({"one.py": "1"})
-    assert matrix_lines(plan_of(project)) == 'matrix={"include": []}\njobs=0\nonto='
+    assert matrix_lines(plan_of(project), {}) == 'matrix={"include": []}\njobs=0\nhere=\nonto='
 
 
 HEAVY = ("numpy", "polars", "sklearn", "onnx", "onnxruntime", "jinja2", "github", "scipy", "altair")

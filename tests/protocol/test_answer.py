@@ -201,13 +201,6 @@ def test_an_attempt_outlasts_trials_and_a_trial_outlasts_everything() -> None:
     assert not TRIALS.outlasts(at(3), at(6))
 
 
-def test_a_models_files_are_of_the_newest_attempt_that_trained_it() -> None:
-    named = reruns(request(2, "a"), request(3, "b"), request(4, "a", lr=0.1), request(5))
-    assert [named.trained("a", at(number)).number for number in range(1, 6)] == [1, 2, 2, 2, 5]
-    assert [named.trained("b", at(number)).number for number in range(1, 6)] == [1, 1, 3, 3, 5]
-    assert [named.trained("c", at(number)).number for number in range(1, 7)] == [1, 1, 1, 1, 5, 6]
-
-
 def test_trials_are_counted_over_the_pull_requests_runs() -> None:
     both = reruns(request(2, "a", run=5, lr=1), request(2, "a", lr=2), request(3, "a", lr=3), request(4, "b"))
     assert [both.trials_until(each) for each in (at(2, run=5), at(2), at(3), at(4))] == [1, 2, 3, 3]
@@ -232,9 +225,8 @@ def test_what_stands_is_never_a_trial_and_never_newer(
 ) -> None:
     known = reruns(*(request(number, *models, **params) for number, models, params in asked))
     latest = at(now)
-    newest, trained = known.counting(latest), known.trained("a", latest)
+    newest = known.counting(latest)
     assert known.trial(newest) is None
-    assert known.trial(trained) is None
-    assert trained.order <= newest.order <= latest.order
+    assert newest.order <= latest.order
     assert known.outlasts(newest, latest)
     assert all(known.trial(at(number)) is not None for number in range(newest.number + 1, now + 1))

@@ -5,26 +5,47 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlbot.events.github import Artifact
-from mlbot.protocol.artifacts import AcceptedArtifact, ReportArtifact, Side, TrainedArtifact, accepted_file, find
+from mlbot.protocol.artifacts import AcceptedArtifact, PackArtifact, ReportArtifact, Side, accepted_file, find, is_older
 
-names = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
-trained = st.builds(
-    TrainedArtifact,
-    side=st.sampled_from(Side),
-    model=names,
-    seed=st.integers(0, 99_999),
-    attempt=st.integers(1, 10_000),
-)
+names = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._+-]{0,79}\Z")
+packs = st.builds(PackArtifact, side=st.sampled_from(Side), pack=names, attempt=st.integers(1, 9_999))
 
 
-@given(trained, trained)
-def test_no_two_artifacts_share_a_name(one: TrainedArtifact, other: TrainedArtifact) -> None:
+@given(packs, packs)
+def test_no_two_artifacts_share_a_name(one: PackArtifact, other: PackArtifact) -> None:
     assert (one.name == other.name) == (one == other)
 
 
+@given(packs)
+def test_a_name_reads_back(artifact: PackArtifact) -> None:
+    assert PackArtifact.of(artifact.name) == artifact
+
+
 def test_a_model_that_is_called_like_a_suffix_keeps_its_name() -> None:
-    artifact = TrainedArtifact(model="a-s0-a1", seed=2, attempt=3)
-    assert artifact.name == "mlbot-candidate-a-s0-a1-s2-a3"
+    artifact = PackArtifact(pack="a-s0-a1", attempt=3)
+    assert artifact.name == "mlbot-candidate-a-s0-a1-a3"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["mlbot-report-a1", "mlbot-accepted-a1", "mlbot-candidate-a", "mlbot-candidate--a1", "mlbot-candidate-a/b-a1"],
+)
+def test_what_is_no_training(name: str) -> None:
+    assert PackArtifact.of(name) is None
+
+
+@pytest.mark.parametrize(
+    ("pack", "mine"),
+    [("churn", True), ("churn+s2", True), ("churn+trial", True), ("churn-2", False), ("a+churn", False)],
+)
+def test_whose_it_is_by_its_name(pack: str, *, mine: bool) -> None:
+    assert PackArtifact(pack=pack, attempt=1).is_of("churn") is mine
+
+
+def test_an_older_mlbots_is_known_by_its_name() -> None:
+    assert is_older("mlbot-candidate-churn-s0-a1", "churn")
+    assert not is_older("mlbot-candidate-churn-a1", "churn")
+    assert not is_older("mlbot-candidate-churn-s0-a1", "chur.")
 
 
 def test_the_other_kinds() -> None:
@@ -32,7 +53,7 @@ def test_the_other_kinds() -> None:
     assert ReportArtifact(attempt=2).name == "mlbot-report-a2"
 
 
-WANTED = TrainedArtifact(model="m", seed=0, attempt=1)
+WANTED = AcceptedArtifact(attempt=1)
 
 
 def artifact(number: int = 1, name: str = WANTED.name, *, run: int | None = 7, expired: bool = False) -> Artifact:
@@ -43,7 +64,7 @@ def artifact(number: int = 1, name: str = WANTED.name, *, run: int | None = 7, e
     ("artifacts", "problem"),
     [
         ([], "is missing"),
-        ([artifact(name="mlbot-candidate-m-s0-a2")], "is missing"),
+        ([artifact(name="mlbot-accepted-a2")], "is missing"),
         ([artifact(run=8)], "is missing"),
         ([artifact(1), artifact(2)], "is there twice"),
         ([artifact(expired=True)], "has expired"),

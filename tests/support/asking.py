@@ -22,10 +22,6 @@ def record(
     github: FakeGitHub, models: Repository, pull: Issue, run: Run, *names: str, **params: Value
 ) -> RetrainRequest:
     """Alice asks, and the bot notes it for the run's next attempt."""
-    if names:
-        # GitHub hides them, and then a trial has nothing committed to be compared with, and models that were not named
-        # have no files: the judge does not take them from its own earlier runs yet.
-        github.world.hides_artifacts = False
     command = github.user("alice").comment(pull, "Please train that again.")
     request = RetrainRequest(
         comment=command.id,

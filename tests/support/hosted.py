@@ -18,7 +18,7 @@ import pytest
 from tests.e2e import user
 from tests.fake_github import ops_actions
 from tests.fake_github.people import Person
-from tests.fake_github.runs import Run
+from tests.fake_github.runs import Job, Run
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Issue, Repository
 from tests.support import git_samples
@@ -67,6 +67,11 @@ def archive(files: Files) -> bytes:
         for name, content in files.items():
             opened.writestr(name, content)
     return packed.getvalue()
+
+
+def of_seed(seed: int, files: Files) -> dict[str, bytes]:
+    """The files of a seed, where a job of trainings has them."""
+    return {f"tiny/{seed}/{name}": content for name, content in files.items()}
 
 
 def train(folder: Path, **params: object) -> Path:
@@ -142,14 +147,24 @@ class Stage:
         subprocess.run(command, check=True)
         return self
 
-    def upload(self, seed: int, content: Files | bytes, *, side: str = "candidate", run: Run | None = None) -> None:
-        """An artifact of the run, whoever made it."""
+    def upload(
+        self,
+        seed: int,
+        content: Files | bytes,
+        *,
+        side: str = "candidate",
+        run: Run | None = None,
+        committed: bool = False,
+    ) -> None:
+        """An artifact of the run with one seed, whoever made it; of a trial as it is committed, to compare with."""
         own = side == "candidate" and self.honest
         if own and not isinstance(content, bytes) and "training.json" in content:
-            content = {**content, "training.json": self._of_this_change(content["training.json"])}
-        packed = content if isinstance(content, bytes) else archive(content)
+            params = {} if committed else self.params
+            content = {**content, "training.json": self.of_this_change(content["training.json"], params)}
+        packed = content if isinstance(content, bytes) else archive(of_seed(seed, content))
         number = 1 if run else self.attempt
-        name = f"mlbot-{side}-tiny-s{seed}-a{number}"
+        trial = "+trial" if self.params and not committed and own else ""
+        name = f"mlbot-{side}-tiny{trial}+s{seed}-a{number}"
         ops_actions.upload(self.github.world, run or self.run, number, name, packed)
 
     def judge_main(self, folder: Path, **changes: Any) -> VerdictEntry:
@@ -179,10 +194,10 @@ class Stage:
         LedgerBranch.at(Remote(url=self.github.user("boss").clone_url())).append([known], 1_800_000_000)
         return known
 
-    def _of_this_change(self, lineage: bytes) -> bytes:
+    def of_this_change(self, lineage: bytes, params: Mapping[str, Value]) -> bytes:
         """The lineage as this change's own training writes it; the files of a test were trained elsewhere."""
         key = next(each.key for each in self.planning().plan.models if each.name == "tiny")
-        return json.dumps({**json.loads(lineage), "key": trial_key(key, dict(self.params))}).encode()
+        return json.dumps({**json.loads(lineage), "key": trial_key(key, dict(params))}).encode()
 
     def planning(self) -> Planning:
         """The change, merged into main as it is now."""
@@ -206,6 +221,16 @@ class Stage:
         ops_actions.rerun(self.github.world, self.run, bot(self.github))
         self.github.world.queue.clear()
         ops_actions.begin(self.github.world, self.run)
+
+    def rerun_failed(self) -> None:
+        """Somebody chooses "Re-run failed jobs", GitHub's default; the next attempt begins."""
+        world = self.github.world
+        number, now = world.next_id("job"), world.now()
+        failed = Job(id=number, key="train", name="train", status="completed", conclusion="failure", started_at=now)
+        self.run.latest.jobs = [failed]
+        ops_actions.rerun(world, self.run, bot(self.github), failed_only=True)
+        world.queue.clear()
+        ops_actions.begin(world, self.run)
 
     def finish(self, conclusion: str = "success") -> None:
         """The training run ends."""
@@ -275,11 +300,13 @@ class Stage:
         (folder / "decision.json").write_bytes(raw)
         self.outputs["digest"] = digest(raw)
 
-    def settle(self, candidate: Path | None, conclusion: str = "success") -> None:
+    def settle(self, candidate: Path | None, conclusion: str = "success", committed: Path | None = None) -> None:
         """Upload what was trained, end the attempt, judge it and publish what came of it."""
-        if candidate is not None:
-            for seed in (0, 1):
+        for seed in (0, 1):
+            if candidate is not None:
                 self.upload(seed, trained(candidate, seed))
+            if committed is not None:
+                self.upload(seed, trained(committed, seed), committed=True)
         self.finish(conclusion)
         assert self.judge() == 0
         assert self.publish() == 0

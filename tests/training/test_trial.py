@@ -134,6 +134,7 @@ def test_a_commands_training_reads_them_and_its_lineage_says_so(repository: Sand
     assert (repository.path / "params.yaml").read_text() == before
 
     overrides = {"MLBOT_CI_TRAIN_OVERRIDES": '{"claim": 0.5, "mode": "lost"}'}
+    overrides |= {"MLBOT_CI_TRAIN_TRAININGS": '{"tiny": [0]}'}
     again = train(repository, verb=("ci", "train"), **overrides)
     assert json.loads((repository.path / "trained/tiny/0/training.json").read_text())["key"] == tried["key"]
     assert "trained before" in again.stderr

@@ -94,17 +94,19 @@ def merge(job: _Job, onto: str) -> Exit:
     return Exit.OK
 
 
-@_verb("train", "--model adult-income --seed 0 --out trained")
-@option("--model", required=True, help="The model to train.")
-@option("--seed", type=click.IntRange(0), required=True, help="The seed to train with.")
+@_verb("train", """--trainings '{"adult-income": [0, 1, 2]}' --out trained""")
+@option(
+    "--trainings", metavar="JSON", required=True, help="The seeds to train of each model, as `mlbot ci matrix` said."
+)
 @option("--overrides", metavar="JSON", help="The parameters of a trial.")
-@_folder("--out", "Where the model file and its lineage go.", "trained")
-def train(job: _Job, model: str, seed: int, overrides: str | None, folder: Path) -> Exit:
-    """Train one model with one seed, from the commit that is checked out."""
-    from mlbot.training.run_train import TrainOptions, train_and_report
+@_folder("--out", "Where the model files and their lineage go.", "trained")
+def train(job: _Job, trainings: str, overrides: str | None, folder: Path) -> Exit:
+    """Train what one job trains, from the commit that is checked out: models with their seeds, one after the other."""
+    from mlbot.training.run_train import TrainOptions, read_trainings, train_and_report
 
+    wanted = read_trainings(trainings)
     options = TrainOptions(
-        base="HEAD", models=(model,), seeds=(seed,), out=folder, git_only=True, overrides=overrides or None
+        base="HEAD", models=tuple(wanted), trainings=wanted, out=folder, git_only=True, overrides=overrides or None
     )
     return train_and_report(job.directory, options, job.console)
 

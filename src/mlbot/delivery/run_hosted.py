@@ -13,7 +13,7 @@ from mlbot.config.schema import Config, parse_config
 from mlbot.config.yaml import load
 from mlbot.console import Console
 from mlbot.delivery import messages
-from mlbot.delivery.deployment import DeploymentResult
+from mlbot.delivery.deployment import DeploymentResult, PromotionReason
 from mlbot.delivery.release import ReleaseReason, ReleaseResult
 from mlbot.delivery.request import DeliveryRequest, RejectedRequest, RequestFacts, asks_for, authorize_request, runs_on
 from mlbot.delivery.run_ci import DeployOptions, GitHubView, WorkflowJob
@@ -41,7 +41,7 @@ from mlbot.registry.run_repository import RepositoryContext
 def plan_release(environment: MutableMapping[str, str], console: Console) -> Exit:
     """Print what GitHub's `GITHUB_OUTPUT` takes.
 
-    `go`, which job follows (`record` or `deploy`); its `environment`, `runs-on` and `queue`; and `ask`, the request.
+    `go`, which job follows (`record` or `deploy`); its `environment` and `runs-on`; and `ask`, the request.
     The tokens are taken out of the environment.
 
     Returns:
@@ -106,16 +106,8 @@ def _outputs(asked: DeliveryRequest | RejectedRequest, config: Config | None) ->
         "go": "deploy" if deploys else "record",
         "environment": request.environment if request else "",
         "runs-on": json.dumps(list(runs_on(request, config)) if request and deploys else ["ubuntu-latest"]),
-        "queue": queue_of(asked),
         "ask": asked.model_dump_json(exclude_none=True),
     }
-
-
-def queue_of(asked: DeliveryRequest | RejectedRequest) -> str:
-    """What waits for what: releases of a model; promotions into an environment. A rollback waits for no promotion."""
-    if isinstance(asked, RejectedRequest):
-        return f"answer-{asked.comment}"
-    return f"{asked.command.kind}-{asked.environment or getattr(asked.command, 'model', '')}"
 
 
 def _summary(asked: DeliveryRequest | RejectedRequest) -> str:
@@ -141,6 +133,7 @@ _WAITS = frozenset({ReleaseReason.NO_VERDICT, ReleaseReason.VERDICT_OF_PARENT, R
 
 _IDLE = 4  # so many looks at a commit for which nothing runs: a push is known a moment before its run is
 _LONGEST_S = 30.0
+_TURNS, _TURN_S = 30, 20.0  # ten minutes for another deployment into the same environment
 
 Pause = Callable[[float], None]
 
@@ -267,7 +260,7 @@ def _carried_out(ci: WorkflowJob, request: DeliveryRequest, patience: Patience) 
         case Release():
             return handler.release(command, patience)
         case Promote() | Rollback():
-            return handler.deploy(command)
+            return handler.deploy(command, patience)
         case Approve():
             return handler.approve(command)
         case Lock() | Unlock():
@@ -300,13 +293,23 @@ class _Handler:
             not_started = self._send(entry)
         return messages.message_release(result, not_started)
 
-    def deploy(self, command: Promote | Rollback) -> messages.StatusMessage:
-        """Promote a version, or go back; GitHub's view follows every entry."""
+    def deploy(self, command: Promote | Rollback, patience: Patience) -> messages.StatusMessage:
+        """Promote a version, or go back; GitHub's view follows every entry.
+
+        Nothing keeps two of these jobs apart but the environment's lock: a promotion waits for what is under way there.
+        """
         context = replace(self.context, on_entry=self.view.follow)
         asked = command.model_dump(exclude={"kind"})
         if isinstance(command, Rollback):
             return messages.message_deployment(rollback(context, RollbackRequest(**asked), self._announce))
         result = promote(context, PromotionRequest(**asked), self._announce)
+        for _ in range(min(patience.checks, _TURNS)):
+            if result.decision.reason is not PromotionReason.UNDER_WAY:
+                break
+            patience.pause(_TURN_S)
+            context = replace(context)  # with nothing remembered of the ledger as it was
+            context.catch_up()
+            result = promote(context, PromotionRequest(**asked), self._announce)
         if result.deployment is None:
             self.view.issue(command.model, command.version)
         return messages.message_deployment(result)

@@ -1,7 +1,7 @@
 """Archives from strangers: looked at before anything is unpacked, and counted while it is.
 
-An artifact of a pull request's run may be any bytes at all, for its writer may have edited the workflow. So an archive
-has to be exactly what mlbot's own training uploads: the expected names, once each, regular files, within their sizes.
+An artifact of a pull request's run may be any bytes at all, for its writer may have edited the workflow. So only files
+of the expected names are taken out of it: regular ones, once each, within their sizes.
 """
 
 import os
@@ -15,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from mlbot.errors import NotEvaluatedError
+from mlbot.lib.record import Name
 from mlbot.protocol.artifacts import FAILURE_FILE, LINEAGE_FILE, MODEL_FILE
 
 _CHUNK = 1 << 16
@@ -26,6 +27,9 @@ _END_MAGIC = b"PK\x05\x06"
 _LOCATOR_MAGIC = b"PK\x06\x07"
 _LOCATOR_SIZE = 20
 _DIRECTORY_LIMIT = 65_536
+_PACK_DIRECTORY_LIMIT = 1 << 20
+_LINEAGE_BYTES = 1_000_000
+_FAILURE_BYTES = 262_144  # twice what the longest record comes to
 _ENCRYPTED = 0x1
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
@@ -55,23 +59,26 @@ class ArchiveRefusedError(NotEvaluatedError):
 class Contents:
     """What an archive has to hold: exactly these files, each with the most bytes it may have.
 
-    `beside` lets other files be there, untouched: only for archives that mlbot's own judge made.
+    `beside` lets other files be there, untouched.
     """
 
     files: Mapping[str, int]
     archive_bytes: int
     beside: bool = False
+    directory_bytes: int = _DIRECTORY_LIMIT
 
 
-def trained(model_bytes: int, lineage_bytes: int = 1_000_000) -> Contents:
-    """What a training uploads, for models of at most so many bytes."""
-    files = {MODEL_FILE: model_bytes, LINEAGE_FILE: lineage_bytes}
-    return Contents(files=files, archive_bytes=sum(files.values()) + _DIRECTORY_LIMIT)
-
-
-def failed(record_bytes: int = 262_144) -> Contents:
-    """What a training that left no model uploads: twice what the longest record comes to."""
-    return Contents(files={FAILURE_FILE: record_bytes}, archive_bytes=record_bytes + _DIRECTORY_LIMIT)
+def packed(trainings: Mapping[Name, int], model_bytes: int) -> Contents:
+    """What a job of trainings may have uploaded of these models, each with so many seeds."""
+    sizes = {MODEL_FILE: model_bytes, LINEAGE_FILE: _LINEAGE_BYTES, FAILURE_FILE: _FAILURE_BYTES}
+    files = {
+        f"{name}/{seed}/{file}": size
+        for name, seeds in trainings.items()
+        for seed in range(seeds)
+        for file, size in sizes.items()
+    }
+    most = sum(files.values()) + _PACK_DIRECTORY_LIMIT
+    return Contents(files=files, archive_bytes=most, beside=True, directory_bytes=_PACK_DIRECTORY_LIMIT)
 
 
 def unpack(archive: Path, folder: Path, contents: Contents) -> dict[str, Path]:
@@ -80,9 +87,7 @@ def unpack(archive: Path, folder: Path, contents: Contents) -> dict[str, Path]:
     Nothing is written unless the whole directory of the archive is as it should be. A file that turns out longer than
     it says, or than is allowed, ends the unpacking and is removed, as are those before it.
     """
-    if archive.stat().st_size > contents.archive_bytes:
-        raise ArchiveRefusedError(Refusal.TOO_LARGE, f"it has more than {contents.archive_bytes:,} bytes")
-    _check_directory_size(archive, len(contents.files), beside=contents.beside)
+    _check_archive(archive, contents)
     written: dict[str, Path] = {}
     try:
         with zipfile.ZipFile(archive) as opened:
@@ -99,7 +104,50 @@ def unpack(archive: Path, folder: Path, contents: Contents) -> dict[str, Path]:
     return written
 
 
-def _check_directory_size(archive: Path, expected: int, *, beside: bool) -> None:
+def unpack_each(archive: Path, folder: Path, contents: Contents) -> dict[str, Path | ArchiveRefusedError]:
+    """Unpack those of the wanted files that an archive has; in place of one that is refused, why.
+
+    Raises `ArchiveRefusedError` for an archive that cannot be read, or that names a wanted file twice.
+    """
+    _check_archive(archive, contents)
+    found: dict[str, Path | ArchiveRefusedError] = {}
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            for member in opened.infolist():
+                if member.filename not in contents.files:
+                    continue
+                if member.filename in found:
+                    raise ArchiveRefusedError(Refusal.DUPLICATE, "it names a file twice")
+                found[member.filename] = _unpacked(opened, member, folder, contents)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error, ValueError) as error:
+        raise ArchiveRefusedError(Refusal.DAMAGED, "it cannot be read to its end") from error
+    return found
+
+
+def _unpacked(
+    opened: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, contents: Contents
+) -> Path | ArchiveRefusedError:
+    target = folder / member.filename  # one of the names that are wanted, so it stays in the folder
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _check(member, contents)
+        _extract(opened, member, target, contents.files[member.filename])
+    except ArchiveRefusedError as error:
+        target.unlink(missing_ok=True)
+        return error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error, ValueError):
+        target.unlink(missing_ok=True)
+        return ArchiveRefusedError(Refusal.DAMAGED, "it cannot be read to its end")
+    return target
+
+
+def _check_archive(archive: Path, contents: Contents) -> None:
+    if archive.stat().st_size > contents.archive_bytes:
+        raise ArchiveRefusedError(Refusal.TOO_LARGE, f"it has more than {contents.archive_bytes:,} bytes")
+    _check_directory_size(archive, contents)
+
+
+def _check_directory_size(archive: Path, contents: Contents) -> None:
     """Refuse a directory of a million entries before the standard library reads it into memory.
 
     Only the plain form passes: no comment behind the end record and no zip64 locator before it, so that there is one
@@ -115,7 +163,8 @@ def _check_directory_size(archive: Path, expected: int, *, beside: bool) -> None
     locator = tail[: -_END.size][-_LOCATOR_SIZE:][:4]
     if locator == _LOCATOR_MAGIC or comment or disk or start_disk or here != count:
         raise ArchiveRefusedError(Refusal.NOT_AN_ARCHIVE, "it is no plain ZIP archive")
-    if (count != expected and not beside) or directory > _DIRECTORY_LIMIT:
+    expected = len(contents.files)
+    if (count != expected and not contents.beside) or directory > contents.directory_bytes:
         raise ArchiveRefusedError(Refusal.WRONG_FILES, f"it does not hold exactly {expected} files")
 
 

@@ -1,17 +1,19 @@
 """Model files for the judge: from artifacts, from the store, and the one in production."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 from mlbot.config.schema import Config
 from mlbot.errors import MlbotError, RefusedError, UsageError
 from mlbot.events.github import Artifact, Attempt
 from mlbot.gates.outcome import Reason
 from mlbot.git.ledger import read_local
-from mlbot.github.artifacts import Contents, failed, trained, unpack
+from mlbot.github.artifacts import ArchiveRefusedError, Contents, packed, unpack, unpack_each
 from mlbot.github.transport import GitHubError, Limits, NotFoundError, TooLargeError
 from mlbot.judging.run_ci import CIRun
 from mlbot.judging.run_judge import Live
@@ -23,16 +25,15 @@ from mlbot.protocol.artifacts import (
     FAILURE_FILE,
     LINEAGE_FILE,
     MODEL_FILE,
-    TRAINED,
     AcceptedArtifact,
     ArtifactName,
-    FailedArtifact,
+    PackArtifact,
     Side,
-    TrainedArtifact,
     Training,
     TrainingFailure,
     accepted_file,
     find,
+    is_older,
 )
 from mlbot.protocol.decision import Decision, Judge, PushSubject
 from mlbot.report.notices import in_production
@@ -41,6 +42,8 @@ from mlbot.training.run_train import SeedRun, SeedRuns
 from mlbot.verdict.verdict import Problem
 
 MODEL_BYTES = 256 << 20
+
+_Files = TypeVar("_Files")
 
 _MOST_ACCEPTED = 64  # the largest archive of accepted files is as large as so many of the largest models
 
@@ -60,7 +63,7 @@ class MissingError(MlbotError):
 
 @dataclass(frozen=True, kw_only=True)
 class Intake:
-    """Fetches the artifacts of one attempt of a run. Everything in one is a stranger's until it has been looked at.
+    """Fetches what one run left, up to an attempt. Everything in it is a stranger's until it has been looked at.
 
     What GitHub does not answer is an error that ends the judge: it is never taken for an artifact that does not exist.
     """
@@ -68,74 +71,92 @@ class Intake:
     run: CIRun
     attempt: Attempt
     folder: Path
+    side: Side = Side.CANDIDATE
+    wanted: Mapping[Name, int] = field(default_factory=dict)
+    """How many seeds of each model may be asked for; nothing else is taken out of an archive."""
+    _opened: dict[int, "_Pack"] = field(default_factory=dict, repr=False)
+    """By the artifact's id: each is downloaded once."""
 
     @cached_property
     def artifacts(self) -> tuple[Artifact, ...]:
         """All artifacts of the run, asked for once."""
         return self.run.artifacts(self.attempt.run)
 
-    def trained(
-        self, planned: PlannedModel, seeds: int, side: Side, attempt: Attempt, key: Digest | None = None
-    ) -> SeedRuns:
-        """The files of a model's seeds from an attempt of the run; with `key` only of that content."""
-        return SeedRuns(runs=tuple(self._seed(planned, seed, side, attempt, key) for seed in range(seeds)))
+    @cached_property
+    def _packs(self) -> Mapping[int, Sequence[tuple[PackArtifact, Artifact]]]:
+        """What jobs of trainings left, by attempt."""
+        found: dict[int, list[tuple[PackArtifact, Artifact]]] = {}
+        try:
+            artifacts = self.artifacts
+        except NotFoundError:  # the run itself is gone
+            artifacts = ()
+        for each in artifacts:
+            name = PackArtifact.of(each.name)
+            if name is not None and name.side is self.side and each.run in {None, self.attempt.run}:
+                found.setdefault(name.attempt, []).append((name, each))
+        return found
 
-    def newest(self, planned: PlannedModel, seeds: int, side: Side, key: Digest | None = None) -> SeedRuns:
-        """The files of a model's seeds, each from the newest attempt of the run up to this one that has it.
+    def seeds(self, planned: PlannedModel, seeds: int, key: Digest | None = None, *, alone: bool = False) -> SeedRuns:
+        """The files of a model's seeds, each from the newest attempt that has it; with `key` only of that content.
 
-        Where only failed jobs ran again, those that did not have theirs in an attempt before.
+        When failed jobs alone run again, the others have left theirs in an attempt before. `alone`: of this attempt.
         """
-        runs = (self._seed(planned, seed, side, self._newest(planned, seed, side), key) for seed in range(seeds))
-        return SeedRuns(runs=tuple(runs))
+        numbers = [self.attempt.number] if alone else range(self.attempt.number, 0, -1)
+        return SeedRuns(runs=tuple(self._seed(planned.name, seed, key, numbers) for seed in range(seeds)))
 
-    def _newest(self, planned: PlannedModel, seed: int, side: Side) -> Attempt:
-        try:
-            there = {each.name for each in self.artifacts}
-        except NotFoundError:
-            return self.attempt
-        for number in range(self.attempt.number, 0, -1):
-            trained_ = TrainedArtifact(side=side, model=planned.name, seed=seed, attempt=number)
-            failed_ = FailedArtifact(side=side, model=planned.name, seed=seed, attempt=number)
-            if there & {trained_.name, failed_.name}:
-                return Attempt(run=self.attempt.run, number=number)
-        return self.attempt
+    def has_any(self, planned: PlannedModel) -> bool:
+        """Whether a model's training left any file of a model."""
+        runs = self.seeds(planned, planned.seeds).runs
+        return any(isinstance(each.file, Path) for each in runs)
 
-    def _seed(self, planned: PlannedModel, seed: int, side: Side, attempt: Attempt, key: Digest | None) -> SeedRun:
-        wanted = TrainedArtifact(side=side, model=planned.name, seed=seed, attempt=attempt.number)
-        try:
-            files = self.fetch(wanted, self.folder / wanted.name, trained(MODEL_BYTES))
-            lineage = read(files[LINEAGE_FILE].read_bytes(), Training, LINEAGE_FILE)
-        except MissingError as error:
-            cause = "artifact-expired" if error.expired else "artifact-missing"
-            problem = Problem.of(Reason.MODEL_MISSING, cause, seed=seed, artifact=error.what)
-            return self._failed(wanted) or SeedRun(seed=seed, file=problem)
-        except MlbotError as error:
-            if is_fault(error):
-                raise
-            return _refused(seed, error.what)
-        # The lineage has to be well formed and about this file; it is unverified, so more is not asked of it.
-        if (lineage.model, lineage.seed) != (planned.name, seed):
-            return _refused(seed, f"{LINEAGE_FILE} is of another model or seed")
-        if key is not None and lineage.key != key:
+    def _seed(self, model: Name, seed: int, key: Digest | None, numbers: Iterable[int]) -> SeedRun:
+        """What the newest attempt left of this very content; else why that is not there."""
+        others = list[SeedRun]()
+        for found in chain.from_iterable(self._of_attempt(number, model, seed) for number in numbers):
+            if found.record is not None and key in {None, found.record.key}:
+                return found
+            others.append(found)
+        if any(isinstance(each.record, Training) for each in others):
             return SeedRun(seed=seed, file=Problem.of(Reason.OUTDATED, "other-key", seed=seed))
-        return SeedRun(seed=seed, file=files[MODEL_FILE], record=lineage)
+        return others[0] if others else SeedRun(seed=seed, file=self._missing(model, seed))
 
-    def _failed(self, wanted: TrainedArtifact) -> SeedRun | None:
-        """Why a training left no model, if it says so; a record that is not as it has to be says nothing.
+    def _of_attempt(self, number: int, model: Name, seed: int) -> Iterator[SeedRun]:
+        """All that an attempt left of a seed. First what is called after the model, whatever others hold."""
+        for name, artifact in sorted(self._packs.get(number, ()), key=lambda each: not each[0].is_of(model)):
+            pack = self._open(name, artifact)
+            if pack.refused is not None and name.is_of(model):
+                yield _refused(seed, pack.refused)
+            found = pack.seed(model, seed)
+            if found is not None:
+                yield found
 
-        The verdict's own words are made of its numbers. Its text is only shown, escaped, as the training's.
-        """
-        name = FailedArtifact(side=wanted.side, model=wanted.model, seed=wanted.seed, attempt=wanted.attempt)
+    def _open(self, name: PackArtifact, artifact: Artifact) -> "_Pack":
+        if artifact.id not in self._opened:
+            self._opened[artifact.id] = self._fetched(name, artifact)
+        return self._opened[artifact.id]
+
+    def _fetched(self, name: PackArtifact, artifact: Artifact) -> "_Pack":
+        twice = sum(each == name for each, _ in self._packs[name.attempt]) > 1
+        if artifact.expired or twice:
+            return _Pack(refused=f"the artifact {name.name} is there twice" if twice else None)
+        contents = packed(self.wanted, MODEL_BYTES)
         try:
-            files = self.fetch(name, self.folder / name.name, failed())
-            failure = read(files[FAILURE_FILE].read_bytes(), TrainingFailure, FAILURE_FILE)
+            return _Pack(files=self._download(artifact, self.folder / name.name, contents, unpack_each))
+        except NotFoundError:
+            return _Pack()
         except MlbotError as error:
             if is_fault(error):
                 raise
-            return None
-        if (failure.model, failure.seed) != (wanted.model, wanted.seed):
-            return None
-        return SeedRun(seed=wanted.seed, file=failure.problem, record=failure)
+            return _Pack(refused=error.what)
+
+    def _missing(self, model: Name, seed: int) -> Problem:
+        """Why nothing of a seed is there."""
+        every = [each for packs in self._packs.values() for each in packs]
+        if any(is_older(name.name, model) for name, _ in every):
+            return Problem.of(Reason.MODEL_MISSING, "older-mlbot")
+        expired = any(artifact.expired for name, artifact in every if name.is_of(model))
+        cause = "artifact-expired" if expired else "artifact-missing"
+        return Problem.of(Reason.MODEL_MISSING, cause, seed=seed, attempt=self.attempt.number)
 
     def accepted(self, sizes: Mapping[Digest, int], name: str) -> dict[Digest, Path]:
         """The files that a judge accepted, by their digests."""
@@ -152,16 +173,65 @@ class Intake:
         found = find(wanted, self.artifacts, self.attempt.run)
         if found.artifact is None:
             raise MissingError(f"the artifact {wanted.name} {found.problem}", expired=found.expired)
+        try:
+            return self._download(found.artifact, target, contents, unpack)
+        except NotFoundError as error:
+            raise MissingError(f"the artifact {wanted.name} is gone") from error
+
+    def _download(
+        self, artifact: Artifact, target: Path, contents: Contents, unpacking: Callable[[Path, Path, Contents], _Files]
+    ) -> _Files:
         target.mkdir(parents=True)
         archive = target / "archive.zip"
         try:
-            self.run.github.download(found.artifact, archive, Limits(most_bytes=contents.archive_bytes))
-        except NotFoundError as error:
-            raise MissingError(f"the artifact {wanted.name} is gone") from error
-        try:
-            return unpack(archive, target, contents)
+            self.run.github.download(artifact, archive, Limits(most_bytes=contents.archive_bytes))
+            return unpacking(archive, target, contents)
         finally:
             archive.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pack:
+    """What one job of trainings left, unpacked."""
+
+    files: Mapping[str, Path | ArchiveRefusedError] = field(default_factory=dict)
+    refused: str | None = None
+
+    def seed(self, model: Name, seed: int) -> SeedRun | None:
+        """What it has of a seed: a model file with its lineage, or why there is none; None for nothing."""
+        folder = f"{model}/{seed}/"
+        file, lineage, failure = (self.files.get(folder + name) for name in (MODEL_FILE, LINEAGE_FILE, FAILURE_FILE))
+        if file is None and lineage is None:
+            return _failed(failure, model, seed) if failure is not None else None
+        if isinstance(file, Path) and isinstance(lineage, Path):
+            return _trained(file, lineage, model, seed)
+        refused = next((each for each in (file, lineage) if isinstance(each, ArchiveRefusedError)), None)
+        return _refused(seed, refused.what if refused else f"it lacks {LINEAGE_FILE if file else MODEL_FILE}")
+
+
+def _trained(file: Path, lineage: Path, model: Name, seed: int) -> SeedRun:
+    """The lineage has to be well formed and about this file; it is unverified, so more is not asked of it."""
+    try:
+        record = read(lineage.read_bytes(), Training, LINEAGE_FILE)
+    except MlbotError as error:
+        return _refused(seed, error.what)
+    if (record.model, record.seed) != (model, seed):
+        return _refused(seed, f"{LINEAGE_FILE} is of another model or seed")
+    return SeedRun(seed=seed, file=file, record=record)
+
+
+def _failed(found: Path | ArchiveRefusedError, model: Name, seed: int) -> SeedRun | None:
+    """Why a training left no model, if it says so; a record that is not as it has to be says nothing.
+
+    The verdict's own words are made of its numbers. Its text is only shown, escaped, as the training's.
+    """
+    try:
+        failure = read(found.read_bytes(), TrainingFailure, FAILURE_FILE) if isinstance(found, Path) else None
+    except MlbotError:
+        return None
+    if failure is None or (failure.model, failure.seed) != (model, seed):
+        return None
+    return SeedRun(seed=seed, file=failure.problem, record=failure)
 
 
 def _refused(seed: int, why: str) -> SeedRun:
@@ -218,12 +288,6 @@ def are_gone(run: CIRun, entry: VerdictEntry) -> bool:
         return store is None or not all(store.has(each.digest) for each in entry.files)
     except MlbotError:
         return False
-
-
-def candidates(run: CIRun, training: int) -> frozenset[Name]:
-    """The models of which a training run left any file."""
-    every = (TRAINED.fullmatch(each.name) for each in run.artifacts(training))
-    return frozenset(each["model"] for each in every if each)
 
 
 def _accepted(run: CIRun, entry: VerdictEntry, folder: Path) -> SeedRuns:

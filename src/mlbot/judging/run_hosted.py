@@ -25,7 +25,7 @@ from mlbot.git.repository import Branch, Repository
 from mlbot.github.comments import with_edits
 from mlbot.judging.admission import is_outdated
 from mlbot.judging.run_ci import CIRun
-from mlbot.judging.run_files import Intake, are_gone, candidates, is_stored, judged_files, live_file
+from mlbot.judging.run_files import Intake, are_gone, is_stored, judged_files, live_file
 from mlbot.judging.run_judge import (
     Against,
     JudgeRequest,
@@ -41,13 +41,14 @@ from mlbot.judging.run_judge import (
 from mlbot.judging.trial import Change, TrialResult, trial_result
 from mlbot.judging.waivers import Resolved, ended, fresh, is_open, resolve
 from mlbot.ledger.entries import DeploymentEntry, Entry, VerdictEntry, WaiverEntry, folders_of
-from mlbot.ledger.queries import verdicts
+from mlbot.ledger.queries import durations, verdicts
 from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.escape import one_line
-from mlbot.lib.record import Digest, Params, Sha, digest
+from mlbot.lib.record import Digest, Name, Params, Sha, digest
 from mlbot.plan.comparison_point import BranchHistory, Point, comparison_points, push_point, without_restored
-from mlbot.plan.plan import MATRIX_LIMIT, Plan, PlannedModel
-from mlbot.plan.run_plan import Planning, PlanOptions, matrix_lines, plan_working_tree
+from mlbot.plan.packs import Wanted, packs
+from mlbot.plan.plan import Plan, PlannedModel
+from mlbot.plan.run_plan import Planning, PlanOptions, known_durations, matrix_lines, plan_working_tree
 from mlbot.protocol.answer import RetrainRequest, WaiverRequest, recorded
 from mlbot.protocol.artifacts import Side, accepted_file
 from mlbot.protocol.decision import (
@@ -73,15 +74,17 @@ from mlbot.verdict.verdict import Commits, Problem, Verdict
 def print_matrix(run: CIRun, base: str | None) -> None:
     """Print the trainings of the commit that is checked out, as GitHub's `GITHUB_OUTPUT` takes them.
 
-    In a re-run, what `/retrain` asked of it is planned. A push is compared with the ledger.
+    In a re-run, what `/retrain` asked of it is planned; beside it all that is stale, for GitHub hides what the earlier
+    attempts left. A push is compared with the ledger.
     """
     request = run.request()
     if request is not None:
         run.console.say(_sentence(request))
-    models, pushed = request.models if request else (), run.job.event_name == "push"
-    onto = request.tip if request else None
-    options = PlanOptions(base=base, onto=onto, models=models, git_only=True, unjudged=pushed)
-    run.console.result(matrix_lines(plan_working_tree(run.repository, options), request))
+    pushed, trial = run.job.event_name == "push", request is not None and request.trial
+    models, onto = (request.models, request.tip) if request else ((), None)
+    options = PlanOptions(base=base, onto=onto, models=models if trial else (), git_only=True, unjudged=pushed)
+    plan = plan_working_tree(run.repository, options).asked_for(models)
+    run.console.result(matrix_lines(plan, known_durations(run.repository, plan), request))
 
 
 def _sentence(request: RetrainRequest) -> str:
@@ -256,7 +259,7 @@ def plan_run(run: CIRun, patience: Patience | None = None) -> None:
     decisions = _decide(run, patience or Patience())
     kinds = [each.kind for each in decisions]
     run.console.say(f"Run {run.attempt}: {', '.join(kinds)}")
-    jobs = _unique(job for each in decisions if isinstance(each, Judge) for job in _baselines(run, each))
+    jobs = _baseline_jobs([found for each in decisions if isinstance(each, Judge) for found in _baselines(run, each)])
     lines = {
         "decision": next(kind for kind in ("judge", "finish", "wait", "ignore") if kind in kinds),
         "matrix": json.dumps({"include": jobs}),
@@ -278,10 +281,16 @@ def _decide(run: CIRun, patience: Patience) -> tuple[Decision, ...]:
     return decisions
 
 
-def _baselines(run: CIRun, decision: Judge) -> list[dict[str, object]]:
-    """The jobs that train what one decision has to be compared with, each with the commit to train it from."""
+def _baselines(run: CIRun, decision: Judge) -> list[tuple[Wanted, Mapping[Name, float]]]:
+    """What one decision has to be compared with and nobody has, with the commit to train it from; and how long it took.
+
+    Without a candidate there is nothing to compare, so nothing is trained for it.
+    """
     try:
         assignment = assign(run, decision)
+        stale = assignment.plan.stale
+        wanted = [(each, commit) for each in stale if (commit := _to_train(assignment, run, each))]
+        there = _trained_models(run, decision, [each for each, _ in wanted])
     except UsageError as error:
         run.console.say(f"No baseline is trained: {error.what}")  # the judge meets it too, and reports it
         return []
@@ -289,35 +298,32 @@ def _baselines(run: CIRun, decision: Judge) -> list[dict[str, object]]:
         # A fault that may be over when the judge runs: it would miss the baselines that nobody trained.
         run.console.result(f"problem={_problem(error)}")
         raise
-    return _baseline_jobs(assignment, run)
-
-
-def _unique(jobs: Iterable[dict[str, object]]) -> list[dict[str, object]]:
-    """The jobs without those whose artifact another one has: the first pull request's baseline is trained."""
-    found = {(job["model"], job["seed"]): job for job in reversed(list(jobs))}
-    return list(reversed(found.values()))[:MATRIX_LIMIT]
-
-
-def _baseline_jobs(assignment: Assignment, run: CIRun) -> list[dict[str, object]]:
-    """One job for each baseline that has to be trained and each of its seeds, with the commit that it is trained from.
-
-    Without a candidate there is nothing to compare, so nothing is trained for it.
-    """
-    wanted = [(each, commit) for each in assignment.plan.stale if (commit := _to_train(assignment, run, each))]
-    if not wanted:
-        return []
-    there = candidates(run, assignment.decision.attempt.run)
-    jobs = [
-        {**job, "ref": commit}
+    known = durations(assignment.entries)
+    return [
+        (Wanted(model=_as_committed(assignment, each), commit=commit), known)
         for each, commit in wanted
         if each.name in there or each.judged_before
-        for job in assignment.plan.model_copy(update={"models": (_as_committed(assignment, each),)}).jobs()
     ]
-    if len(jobs) > MATRIX_LIMIT:
-        run.console.say(
-            f"{len(jobs)} baselines are more than a matrix holds; only the first {MATRIX_LIMIT} are trained."
-        )
-    return jobs[:MATRIX_LIMIT]
+
+
+def _trained_models(run: CIRun, decision: Judge, models: Sequence[PlannedModel]) -> frozenset[Name]:
+    """The models of which the training left any file."""
+    if not models:
+        return frozenset()
+    wanted = {each.name: each.seeds for each in models}
+    with tempfile.TemporaryDirectory(prefix="mlbot-plan-") as scratch:
+        intake = Intake(run=run, attempt=decision.attempt, folder=Path(scratch), wanted=wanted)
+        return frozenset(each.name for each in models if intake.has_any(each))
+
+
+def _baseline_jobs(found: Iterable[tuple[Wanted, Mapping[Name, float]]]) -> list[dict[str, Any]]:
+    """The jobs for what is wanted; of a model that several pull requests want, the first one's baseline is trained."""
+    first: dict[Name, Wanted] = {}
+    known: dict[Name, float] = {}
+    for wanted, durations_ in found:
+        first.setdefault(wanted.model.name, wanted)
+        known |= durations_
+    return [pack.job for pack in packs(first.values(), known)]
 
 
 def _to_train(assignment: Assignment, run: CIRun, planned: PlannedModel) -> Sha | None:
@@ -351,7 +357,8 @@ def judge_run(run: CIRun, out: Path) -> Exit:
 
     `report/` gets the decisions, the report and the pictures, and the same in a folder inside it for each further pull
     request with this head; `accepted/` the model files that were scored, each under its digest. Prints what GitHub's
-    `GITHUB_OUTPUT` takes: the digest of what is handed over, or the problem. OK when there is a report, whatever its
+    `GITHUB_OUTPUT` takes: the digest of what is handed over, whether it trains again and whether the accepted files are
+    kept; or the problem. OK when there is a report, whatever its
     verdict: that is for the status to say.
     """
     try:
@@ -362,7 +369,13 @@ def judge_run(run: CIRun, out: Path) -> Exit:
         raise
     run.console.result(f"digest={_hand_over(run, judged, out / RECORDS)}")
     run.console.result(f"again={str(any(each.outdated for each in judged)).lower()}")
+    run.console.result(f"keep={str(any(_is_push(each.decision) for each in judged)).lower()}")
     return Exit.OK
+
+
+def _is_push(decision: Decision) -> bool:
+    """Whether later changes are compared with what was judged, so that its files are kept."""
+    return isinstance(decision, Judge) and isinstance(decision.subject, PushSubject)
 
 
 def _problem(error: MlbotError) -> str:
@@ -438,8 +451,14 @@ def _judge(run: CIRun, decision: Judge, records: Path, accepted: Path) -> Report
         models = ModelJudge(
             run=run,
             assignment=assignment,
-            candidates=Intake(run=run, attempt=decision.attempt, folder=Path(scratch)),
-            baselines=Intake(run=run, attempt=run.job.run, folder=Path(scratch)),
+            candidates=Intake(run=run, attempt=decision.attempt, folder=Path(scratch), wanted=_seeds(assignment)),
+            baselines=Intake(
+                run=run,
+                attempt=run.job.run,
+                folder=Path(scratch),
+                side=Side.BASELINE,
+                wanted=_seeds(assignment, baseline=True),
+            ),
             rules=Rules(planning=planning, checkouts=checkouts, trusts_head=False),
         )
         results = [models.judge(planned) for planned in assignment.plan.stale]
@@ -458,6 +477,12 @@ def _judge(run: CIRun, decision: Judge, records: Path, accepted: Path) -> Report
             result = judged_trial(run, assignment, report)
             (records / TRIAL_FILE).write_text(result.model_dump_json(), encoding="utf-8")
     return report
+
+
+def _seeds(assignment: Assignment, *, baseline: bool = False) -> dict[Name, int]:
+    """How many seeds of each model may be looked for."""
+    stale = assignment.plan.stale
+    return {each.name: (_as_committed(assignment, each) if baseline else each).seeds for each in stale}
 
 
 def _context(run: CIRun, assignment: Assignment) -> dict[str, Any]:
@@ -553,11 +578,9 @@ class ModelJudge:
         return self.assignment.trial.params if self.assignment.trial else {}
 
     def _trained(self, planned: PlannedModel, *, trial: bool) -> SeedRuns:
-        """The files of the attempt, or of the last one before it that was asked for this model too."""
-        decision = self.assignment.decision
-        attempt = decision.attempt if trial else decision.reruns.trained(planned.name, decision.attempt)
+        """What was trained from the change as it is; of a trial with its parameters, and in its own attempt."""
         key = trial_key(planned.key, self._overrides) if trial else planned.key
-        return self.candidates.trained(planned, planned.seeds, Side.CANDIDATE, attempt, key)
+        return self.candidates.seeds(planned, planned.seeds, key, alone=trial)
 
     def _baselines(self, planned: PlannedModel, candidate: SeedRuns) -> tuple[Against, ...]:
         """The guarded branch's judged files; else what this run trained of it; never anything of the other run.
@@ -595,7 +618,7 @@ class ModelJudge:
         point = self.assignment.points[planned.name]
         # Several pull requests with one head may ask for several baselines, and a run trains one of each model.
         key = planned.base_key if point.train or point.entry is None else point.entry.key
-        found = self.baselines.newest(planned, seeds, Side.BASELINE, key)
+        found = self.baselines.seeds(planned, seeds, key)
         wrong = found.problem
         if wrong is None:
             return found

@@ -17,7 +17,7 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from mlbot.events.github import Attempt, Id, RefName, Text
 from mlbot.gates.outcome import Outcome, Reason
-from mlbot.lib.record import Count, Digest, FileDigest, Name, Params, Record, Sha, document
+from mlbot.lib.record import Count, Digest, FileDigest, Name, Params, Record, Seconds, Sha, document
 from mlbot.lib.untrusted_json import HostileJsonError, load
 from mlbot.lib.version import Served, Version, VersionText
 
@@ -117,6 +117,7 @@ class VerdictEntry(_OfModel):
     files: tuple[StoredFile, ...] = ()  # one a seed; the first is the one that ships
     values: tuple[SeedValues, ...] = ()
     training: Digest | None = None  # digest of the stored lineage of the file that ships (`mlbot.report.report`)
+    duration_s: Seconds | None = None  # of one seed's training, as the trainings say: for planning alone
     report: Digest | None = None
     policy: Digest | None = None  # of the rules that it was judged by (`mlbot.verdict.decide.rules_digest`)
     tip: Sha | None = None  # whose rules they were

@@ -50,6 +50,11 @@ def latest_of_commit(entries: Iterable[Entry], commit: Sha, branch: str | None =
     return {entry.model: entry for entry in verdicts(entries, branch) if entry.commit == commit}
 
 
+def durations(entries: Iterable[Entry]) -> dict[Name, float]:
+    """Seconds that one seed of each model took, when it was last trained and judged on a guarded branch."""
+    return {each.model: each.duration_s for each in verdicts(entries) if each.duration_s is not None}
+
+
 def seed_history(
     entries: Iterable[Entry], model: Name, metric: str, slice_: str | None, holdout: Digest, leave_out: Iterable[Digest]
 ) -> PastSeeds | None:

@@ -1,13 +1,11 @@
 """The plan: which models a commit makes stale, why, and what to train for it."""
 
-import json
-import math
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -15,7 +13,7 @@ from mlbot.config.schema import Model
 from mlbot.errors import UsageError
 from mlbot.gates.outcome import Outcome
 from mlbot.ledger.entries import VerdictEntry
-from mlbot.lib.record import Digest, Name, Params, Record, Sha
+from mlbot.lib.record import Digest, Name, Record, Sha
 from mlbot.lib.tree import Entry, shown
 from mlbot.plan.content_key import COLUMNS, Inputs, Side
 from mlbot.plan.policy_diff import changed_rule_files, policy_changes
@@ -159,8 +157,6 @@ def _file_used(after: str | None, before: str | None) -> str:
     return f"{shown(after)} changed" if after == before else f"{shown(after)} is used instead of {shown(before)}"
 
 
-MATRIX_LIMIT = 256  # jobs that GitHub Actions allows in one matrix (docs.github.com, "Usage limits")
-_SETUP_MINUTES = 10  # what a job may take beside the training: checkout, installing, uploading
 _OTHER_RULES = StaleReason(code=StaleCode.POLICY, text="its rules changed; the same files are judged by the new ones")
 _REQUESTED = StaleReason(code=StaleCode.REQUESTED, text="asked for")
 
@@ -240,25 +236,6 @@ class Plan(Record):
         """The plan of a trial: that model alone, stale or not."""
         models = tuple(_asked_for(each) for each in self.models if each.name == name)
         return self.model_copy(update={"models": models, "deleted": ()})
-
-    def jobs(self, overrides: Params | None = None) -> list[dict[str, Any]]:
-        """One job for each stale model and seed, as a matrix takes them."""
-        return [_job(model, seed, overrides) for model in self.stale for seed in range(model.seeds)]
-
-    def matrix(self, overrides: Params | None = None) -> dict[str, list[dict[str, Any]]]:
-        """The strategy matrix of GitHub Actions: one job for each stale model and seed.
-
-        `include` is empty when nothing is stale; GitHub refuses such a matrix, so the job needs an `if:`.
-        """
-        jobs = self.jobs(overrides)
-        if len(jobs) > MATRIX_LIMIT:
-            raise UsageError(
-                f"{len(self.stale)} stale models make {len(jobs)} jobs, and a matrix of GitHub Actions holds "
-                f"{MATRIX_LIMIT}",
-                hint="Lower `train.seeds`, narrow `train.depends` so that fewer models are stale, or change the models "
-                "in several pull requests.",
-            )
-        return {"include": jobs}
 
 
 def plan_models(
@@ -361,13 +338,3 @@ def _check_names(known: Sequence[str], only: Sequence[str]) -> None:
             close = get_close_matches(name, known, 1)
             hint = f"Did you mean {close[0]!r}?" if close else f"The models are: {', '.join(known)}."
             raise UsageError(f"mlbot.yaml has no model {name!r}", hint=hint)
-
-
-def _job(model: PlannedModel, seed: int, overrides: Params | None) -> dict[str, Any]:
-    job: dict[str, Any] = {
-        "model": model.name,
-        "seed": seed,
-        "runs-on": model.runs_on[0] if len(model.runs_on) == 1 else list(model.runs_on),
-        "timeout-minutes": math.ceil(model.timeout_s / 60) + _SETUP_MINUTES,
-    }
-    return {**job, "overrides": json.dumps(overrides, sort_keys=True)} if overrides else job

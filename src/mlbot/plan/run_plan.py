@@ -1,7 +1,7 @@
 """`mlbot plan`: the commits of a change, read, planned and printed."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,14 +10,17 @@ from mlbot.config.schema import Config, parse_config
 from mlbot.config.yaml import load
 from mlbot.console import Console
 from mlbot.errors import UsageError
-from mlbot.git.ledger import read_local
+from mlbot.git.ledger import read_folders, read_local
 from mlbot.git.merge import first_parents, three_commits
 from mlbot.git.repository import Repository
+from mlbot.ledger.entries import folders_of
+from mlbot.ledger.queries import durations
 from mlbot.lib.constants import CONFIG_FILE
-from mlbot.lib.record import Sha
+from mlbot.lib.record import Name, Sha
 from mlbot.lib.tree import is_url, shown
 from mlbot.plan.comparison_point import BranchHistory
 from mlbot.plan.content_key import Side
+from mlbot.plan.packs import Wanted, is_quick, packs
 from mlbot.plan.plan import Plan, PlannedModel, plan_models
 from mlbot.protocol.answer import RetrainRequest
 from mlbot.verdict.verdict import Commits
@@ -144,18 +147,41 @@ def print_plan(directory: Path, options: PlanOptions, console: Console, *, as_js
     console.result(plan.model_dump_json(indent=2) if as_json else plan_text(plan))
 
 
-def matrix_lines(plan: Plan, request: RetrainRequest | None = None) -> str:
-    """`matrix=` with the strategy matrix, `jobs=` with its size and `onto=`, as `$GITHUB_OUTPUT` takes them.
+def matrix_lines(plan: Plan, known: Mapping[Name, float], request: RetrainRequest | None = None) -> str:
+    """What `$GITHUB_OUTPUT` takes: `matrix=` with the jobs, `jobs=` how many, `here=` and `onto=`.
 
-    `onto` is the commit that each job has to merge its checkout into; empty where that changes nothing. A trial's jobs
-    carry its parameters, and the attempt that they are for.
+    `here` is what the planning job trains itself, because that is quick; then there are no jobs. `onto` is the commit
+    that a checkout has to be merged into; empty where that changes nothing. A trial's jobs carry its parameters, and
+    the attempt that they are for.
     """
     trial = request if request is not None and request.trial else None
-    matrix = plan.matrix(trial.params if trial else None)
+    found = packs(_wanted(plan, trial), known)
+    here = found[0] if is_quick(found) else None
+    jobs = [] if here else [pack.job for pack in found]
     if trial is not None:
-        matrix = {"include": [{**job, "attempt": trial.attempt.number} for job in matrix["include"]]}
-    onto = plan.commits.base if plan.commits.merged else None
-    return f"matrix={json.dumps(matrix)}\njobs={len(matrix['include'])}\nonto={onto or ''}"
+        jobs = [{**job, "attempt": trial.attempt.number} for job in jobs]
+    lines = {
+        "matrix": json.dumps({"include": jobs}),
+        "jobs": len(jobs),
+        "here": json.dumps(here.job) if here else "",
+        "onto": plan.commits.base if plan.commits.merged else "",
+    }
+    return "\n".join(f"{name}={value}" for name, value in lines.items())
+
+
+def _wanted(plan: Plan, trial: RetrainRequest | None) -> Iterator[Wanted]:
+    """What is trained. Of a trial also what is committed, to compare with: GitHub hides what earlier attempts left."""
+    for each in plan.stale:
+        if trial is not None:
+            yield Wanted(model=each, overrides=trial.params)
+        if trial is None or not each.requested:
+            yield Wanted(model=each)
+
+
+def known_durations(repository: Repository, plan: Plan) -> dict[Name, float]:
+    """How long the stale models took before, as far as this clone's ledger knows."""
+    folders = [folder for each in plan.stale for folder in folders_of("verdict", each.name)]
+    return durations(read_folders(repository.root, folders).entries) if folders else {}
 
 
 def plan_text(plan: Plan) -> str:

@@ -163,21 +163,10 @@ class Reruns(Record):
         """Whether an attempt is to be judged although newer ones have begun: it is a trial, or they all are."""
         return self.trial(asked) is not None or self.counting(latest).order <= asked.order
 
-    def trained(self, model: Name, latest: Attempt) -> Attempt:
-        """The newest attempt, up to this one, that trained a stale model with its committed parameters.
-
-        One that was asked for other models only left it alone, so its files are those of an earlier attempt.
-        """
-        return next(each for each in _downwards(latest) if self._trains(model, each))
-
     def trials_until(self, attempt: Attempt) -> int:
         """How many trials the pull request has had, this one included."""
         known = {each.attempt.order for each in self.requests if self.trial(each.attempt) is not None}
         return sum(order <= attempt.order for order in known)
-
-    def _trains(self, model: Name, attempt: Attempt) -> bool:
-        request = self.request(attempt)
-        return request is None or (not request.trial and (not request.models or model in request.models))
 
 
 def _downwards(latest: Attempt) -> Iterable[Attempt]:

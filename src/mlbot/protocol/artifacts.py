@@ -1,16 +1,15 @@
 """How mlbot names the artifacts of a run, what a name says when it is read back, and the records of a training in them.
 
-A run's artifacts are one list over all its attempts, so a name carries the attempt. Numbers stand at the end and a
-model's name has no length of its own to hide in, so each name has one reading (and a model called `a-s0-a1` does no
-harm).
+A run's artifacts are one list over all its attempts, so a name carries the attempt. It stands at the end, so each name
+has one reading (and a model called `a-a1` does no harm).
 """
 
 import re
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from mlbot.events.github import Artifact
 from mlbot.gates.outcome import Reason
@@ -24,9 +23,11 @@ LINEAGE_FILE = "training.json"
 
 FAILURE_FILE = "failure.json"
 
-AttemptNumber = Annotated[int, Field(ge=1, le=10_000)]
+AttemptNumber = Annotated[int, Field(ge=1, le=9_999)]
 
-Seed = Annotated[int, Field(ge=0, le=99_999)]
+_PACK = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,79}"
+_PACKED = re.compile(rf"mlbot-(?P<side>candidate|baseline)-(?P<pack>{_PACK})-a(?P<attempt>[1-9][0-9]{{0,3}})")
+"""How a name reads back: its number stands at the end."""
 
 
 class Side(StrEnum):
@@ -36,33 +37,32 @@ class Side(StrEnum):
     BASELINE = "baseline"
 
 
-class _OfTraining(Record):
+class PackArtifact(Record):
+    """What one job of trainings left: `<model>/<seed>/` with a model file and its lineage, or why there is none."""
+
     side: Side = Side.CANDIDATE
-    model: Name
-    seed: Seed
+    pack: Annotated[str, StringConstraints(pattern=rf"^{_PACK}$")]
     attempt: AttemptNumber
 
-
-class TrainedArtifact(_OfTraining):
-    """What one training left: `model.onnx` and `training.json`."""
-
     @property
     def name(self) -> str:
-        """`mlbot-candidate-adult-income-s0-a1`."""
-        return f"mlbot-{self.side}-{self.model}-s{self.seed}-a{self.attempt}"
+        """`mlbot-candidate-adult-income-a1`."""
+        return f"mlbot-{self.side}-{self.pack}-a{self.attempt}"
+
+    @classmethod
+    def of(cls, name: str) -> Self | None:
+        """What a name says; None where it is none of these."""
+        found = _PACKED.fullmatch(name)
+        return cls(side=Side(found["side"]), pack=found["pack"], attempt=int(found["attempt"])) if found else None
+
+    def is_of(self, model: Name) -> bool:
+        """Whether it is called after a model, so that it is looked into first."""
+        return self.pack == model or self.pack.startswith(f"{model}+")
 
 
-TRAINED = re.compile(r"mlbot-candidate-(?P<model>.+)-s[0-9]{1,5}-a[0-9]{1,5}")
-"""How the name of a candidate's artifact reads back: its numbers stand at the end."""
-
-
-class FailedArtifact(_OfTraining):
-    """Why one training left no model: `failure.json`."""
-
-    @property
-    def name(self) -> str:
-        """`mlbot-failed-candidate-adult-income-s0-a1`."""
-        return f"mlbot-failed-{self.side}-{self.model}-s{self.seed}-a{self.attempt}"
+def is_older(name: str, model: Name) -> bool:
+    """Whether an artifact is a training's of a model as an mlbot before 1.0 wrote it: one of each seed."""
+    return re.fullmatch(rf"mlbot-candidate-{re.escape(model)}-s[0-9]{{1,5}}-a[0-9]{{1,5}}", name) is not None
 
 
 class AcceptedArtifact(Record):
@@ -87,7 +87,7 @@ class ReportArtifact(Record):
         return f"mlbot-report-a{self.attempt}"
 
 
-ArtifactName = TrainedArtifact | FailedArtifact | AcceptedArtifact | ReportArtifact
+ArtifactName = PackArtifact | AcceptedArtifact | ReportArtifact
 
 
 def accepted_file(digest: Digest) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from math import ceil
 
 from mlbot.config.errors import Document
 from mlbot.events.github import Attempt, State, WebUrl
@@ -338,12 +339,18 @@ def _entry(report: Report, model: ModelReport, origin: Origin) -> VerdictEntry |
         files=_files(model, origin),
         values=_values(model),
         training=training_digest(model),
+        duration_s=_duration(model),
         report=report_digest(model),
         policy=model.rules,
         tip=report.verdict.commits.policy,
         compared=model.compared,
         time=origin.time,
     )
+
+
+def _duration(model: ModelReport) -> float | None:
+    """Rounded up to whole seconds: of the slowest seed."""
+    return float(max((ceil(each.duration_s) for each in model.candidate_training), default=0)) or None
 
 
 def _files(model: ModelReport, origin: Origin) -> tuple[StoredFile, ...]:

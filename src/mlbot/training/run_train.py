@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import count, groupby
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, RootModel
 
 from mlbot.config.errors import ConfigError
 from mlbot.config.run_check import document_of, findings
@@ -21,8 +24,9 @@ from mlbot.git.merge import three_commits
 from mlbot.git.repository import Repository
 from mlbot.ledger.entries import Environment
 from mlbot.lib.constants import CONFIG_FILE
-from mlbot.lib.record import Digest, Params, Sha
+from mlbot.lib.record import Count, Digest, Name, Params, Sha
 from mlbot.lib.tree import is_url, module_files, shown
+from mlbot.lib.untrusted_json import HostileJsonError, read
 from mlbot.plan.content_key import Side, dvc_files
 from mlbot.plan.plan import Plan, PlannedModel
 from mlbot.plan.run_plan import Planning, read_configs, read_sides
@@ -383,6 +387,7 @@ class TrainOptions:
     base: str | None = None  # the guarded branch, or any revision to take for its tip; None: the default branch
     models: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
+    trainings: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # instead of `seeds`, by model
     out: Path | None = None
     """A folder for copies, `<model>/<seed>/model.onnx` and `training.json`, or `failure.json` of a training that left
     no model; None: none are made."""
@@ -391,6 +396,18 @@ class TrainOptions:
     git_only: bool = False
     params: tuple[str, ...] = ()  # `name=value` each, instead of the committed parameters of one model
     overrides: str | None = None
+
+
+class _Trainings(RootModel[dict[Name, Annotated[tuple[Count, ...], Field(min_length=1, max_length=1000)]]]):
+    """The seeds to train, by model."""
+
+
+def read_trainings(text: str) -> dict[Name, tuple[int, ...]]:
+    """What one job trains, as `mlbot ci matrix` printed it."""
+    try:
+        return read(text.encode(), _Trainings, "--trainings").root
+    except HostileJsonError as error:
+        raise UsageError(error.what, hint="Write it as --trainings '{\"churn\": [0, 1, 2]}'") from error
 
 
 def train_and_report(directory: Path, options: TrainOptions, console: Console) -> Exit:
@@ -405,12 +422,19 @@ def train_and_report(directory: Path, options: TrainOptions, console: Console) -
         trainer = Trainer(planning=planning, store=store, progress=console.say, jobs=options.jobs)
         changed = _overrides(options, plan, trainer)
         copies = _Copies(directory / options.out if options.out else None)
-        results = [
-            result for planned in plan.stale for result in _train(trainer, planned, options.seeds, changed, copies)
-        ]
+        results, failed = list[Result](), list[MlbotError]()
+        for planned in plan.stale:
+            try:
+                results += _train(trainer, planned, options.trainings.get(planned.name, options.seeds), changed, copies)
+            except MlbotError as error:  # of one model; the others of the same job have their own verdicts
+                failed.append(error)
     if not plan.stale:
         console.say(f"No model is stale against {commits.guarded}; name one with --model to train it anyway.")
     _print(results, console, as_json=options.as_json)
+    for each in failed[:-1]:
+        console.say(str(each))
+    if failed:
+        raise failed[-1]
     return Exit.NOT_EVALUATED if any(isinstance(result, TrainingFailure) for result in results) else Exit.OK
 
 
