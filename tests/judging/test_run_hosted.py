@@ -253,7 +253,7 @@ def test_a_token_that_may_not_write_remembers_nothing(lossy: Stage, bad: Path) -
     lossy.settle(bad)
     answer(lossy, command(lossy, "log_loss"))
     assert lossy.judge() == Exit.OK
-    assert lossy.publish(rights={**WRITES, "contents": "read"}) == Exit.OK
+    assert lossy.publish(rights={**WRITES, "contents": "read"}) == Exit.NOT_EVALUATED
     assert entries(lossy) == []
 
 

@@ -434,7 +434,7 @@ def test_a_deployment_keeps_its_environment_and_speaks_as_the_app_where_that_has
     assert job["permissions"]["contents"] == "write", "without a key the job's own token speaks"
 
 
-@pytest.mark.parametrize(("workflow", "name"), [("tag", "tag"), ("release", "ask"), ("judge", "again")])
+@pytest.mark.parametrize(("workflow", "name"), [("tag", "tag"), ("release", "ask"), ("judge", "again-request")])
 def test_who_only_reads_or_asks_has_no_secret(workflow: str, name: str) -> None:
     job = wired(workflow, name, "publish")
     assert "secrets." not in str(job)

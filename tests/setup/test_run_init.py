@@ -252,7 +252,7 @@ def test_an_upgrade_follows_the_config_and_never_overwrites_in_silence(tmp_path:
     inline = texts(sandbox)
     assert "DATA_KEY: ${{ secrets.DATA_KEY }}" in inline[JUDGE_PATH]
     assert "INSTALL: pip install -r requirements.txt" in inline[TRAIN_PATH], "what is installed is kept"
-    own = inline[JUDGE_PATH].replace("timeout-minutes: 120", "timeout-minutes: 240")
+    own = inline[JUDGE_PATH].replace("timeout-minutes: 45", "timeout-minutes: 240")
     sandbox.write({JUDGE_PATH: own, "mlbot.yaml": made["mlbot.yaml"]})
     (sandbox.path / TRAIN_PATH).unlink()
     assert upgraded(sandbox, said) == Exit.REFUSED

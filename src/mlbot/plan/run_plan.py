@@ -20,7 +20,7 @@ from mlbot.lib.record import Name, Sha
 from mlbot.lib.tree import is_url, shown
 from mlbot.plan.comparison_point import BranchHistory
 from mlbot.plan.content_key import Side
-from mlbot.plan.packs import Wanted, is_quick, packs
+from mlbot.plan.packs import HOSTED, Wanted, is_quick, packs
 from mlbot.plan.plan import Plan, PlannedModel, plan_models
 from mlbot.protocol.answer import RetrainRequest
 from mlbot.verdict.verdict import Commits
@@ -147,16 +147,21 @@ def print_plan(directory: Path, options: PlanOptions, console: Console, *, as_js
     console.result(plan.model_dump_json(indent=2) if as_json else plan_text(plan))
 
 
-def matrix_lines(plan: Plan, known: Mapping[Name, float], request: RetrainRequest | None = None) -> str:
+def matrix_lines(
+    plan: Plan,
+    known: Mapping[Name, float],
+    request: RetrainRequest | None = None,
+    runs_on: tuple[str, ...] = HOSTED,
+) -> str:
     """What `$GITHUB_OUTPUT` takes: `matrix=` with the jobs, `jobs=` how many, `here=` and `onto=`.
 
     `here` is what the planning job trains itself, because that is quick; then there are no jobs. `onto` is the commit
     that a checkout has to be merged into; empty where that changes nothing. A trial's jobs carry its parameters, and
-    the attempt that they are for.
+    the attempt that they are for. `runs_on`: where the planning job itself runs.
     """
     trial = request if request is not None and request.trial else None
     found = packs(_wanted(plan, trial), known)
-    here = found[0] if is_quick(found) else None
+    here = found[0] if is_quick(found, runs_on) else None
     jobs = [] if here else [pack.job for pack in found]
     if trial is not None:
         jobs = [{**job, "attempt": trial.attempt.number} for job in jobs]
