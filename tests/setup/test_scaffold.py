@@ -5,6 +5,7 @@ import pytest
 from mlbot.config.errors import is_delivered_name
 from mlbot.errors import UsageError
 from mlbot.gates.metric import Task
+from mlbot.lib.constants import EXPORT_PACKAGES
 from mlbot.setup.detect import Table, find_pair, find_recipe, find_target, find_task, id_columns, positive_of
 from mlbot.setup.scaffold import Choices, Facts, needs_ignore, propose
 
@@ -40,7 +41,9 @@ def test_a_package_with_pyproject() -> None:
     )
     draft = propose(named, Choices())
     assert (draft.recipe.entrypoint, draft.recipe.depends) == ("churn.train:train", ("src/",))
-    assert (draft.model, draft.install, draft.branch) == ("churn-model", "pip install .", "trunk")
+    assert (draft.model, draft.branch) == ("churn-model", "trunk")
+    assert draft.install == f"pip install . {EXPORT_PACKAGES}"
+    assert draft.lock == "pyproject.toml"
     assert draft.gaps == ()
 
 

@@ -12,3 +12,4 @@ WATCH_PATH = ".github/workflows/mlbot-watch.yml"  # the one that sees what calls
 STATUS = "mlbot"  # the commit status to require
 ACTIONS_BOT = "github-actions[bot]"  # who a job's own token speaks as
 RELEASE_PATH = ".github/workflows/mlbot-release.yml"  # the workflow of a user's repository that releases, in trust
+EXPORT_PACKAGES = "skl2onnx onnxruntime 'protobuf<7'"  # what an entrypoint's environment needs beside its own packages

@@ -3,7 +3,7 @@
 import difflib
 import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -26,6 +26,7 @@ from mlbot.github.job import locate
 from mlbot.lib.constants import CONFIG_FILE, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
 from mlbot.setup import scaffold
 from mlbot.setup.detect import SUFFIXES, Table
+from mlbot.setup.environments import DEFAULT_PYTHON, TEXTS
 from mlbot.setup.scaffold import Choices, Draft, Facts, needs_ignore, propose
 from mlbot.setup.workflows import GITHUB, Choice, Form, Order, State, choose, stamp_of, state_of
 from mlbot.setup.workflows import files as workflow_files
@@ -75,20 +76,21 @@ def default_branch(repository: Repository) -> str:
 def _texts(root: Path, files: frozenset[str]) -> dict[str, str]:
     wanted = (path for path in sorted(files, key=lambda path: (path.count("/"), path)) if _is_code(path))
     paths = itertools.islice(wanted, _MAX_TEXTS)
-    return {path: text for path in paths if (text := _text(root / path)) is not None}
+    return {path: text for path in paths if (text := _text(root / path, beginning=path in TEXTS)) is not None}
 
 
 def _is_code(path: str) -> bool:
-    return path.endswith((".py", ".sh", ".R", ".r")) or path == "pyproject.toml"
+    return path.endswith((".py", ".sh", ".R", ".r")) or path in TEXTS
 
 
-def _text(path: Path) -> str | None:
+def _text(path: Path, *, beginning: bool = False) -> str | None:
+    """The text of a file; None of one that is too large, unless its beginning will do."""
     try:
         with path.open("rb") as file:
             raw = file.read(_MAX_TEXT + 1)
     except OSError:
         return None
-    return raw.decode("utf-8", "replace") if len(raw) <= _MAX_TEXT else None
+    return raw.decode("utf-8", "replace") if beginning or len(raw) <= _MAX_TEXT else None
 
 
 def _tables(root: Path, files: frozenset[str]) -> Iterator[Table]:
@@ -195,7 +197,7 @@ def init(directory: Path, options: InitOptions, console: Console) -> Exit:
     done = {CONFIG_FILE: _write(root / CONFIG_FILE, scaffold.config(draft), options)}
     config = existing_config(root)
     form = choose_form(repository, config)
-    order = order_of(repository, config, form.form, install=draft.install)
+    order = order_of(repository, config, form.form, install=draft.install, python=draft.python)
     files = workflow_files(replace(order, release=order.release or options.release)) | _ignored(root, draft, facts)
     done |= {path: _write(root / path, text, options) for path, text in files.items()}
     # What is missing of a config that somebody has written since is what the check says, not what was missing once.
@@ -220,13 +222,16 @@ def choose_form(repository: Repository, config: Config | None) -> Choice:
     return choose(config, host=host, owner=place.repository.partition("/")[0] if place else "")
 
 
-def order_of(repository: Repository, config: Config | None, form: Form, *, install: str) -> Order:
+def order_of(
+    repository: Repository, config: Config | None, form: Form, *, install: str, python: str | None = None
+) -> Order:
     """What a repository's workflow files are to be written for; the install command that they have is kept."""
     root = repository.root
     return Order(
         form=form,
         guard=(config.guard if config else ()) or (default_branch(repository),),
         install=existing_install(root) or install,
+        python=existing_python(root) or (None if existing_install(root) else python),
         actions=config.actions if config else Actions(),
         release=(root / RELEASE_PATH).is_file(),
         watch=(root / WATCH_PATH).is_file(),
@@ -335,20 +340,35 @@ def _ignored(root: Path, draft: Draft, facts: Facts) -> dict[str, str]:
 
 def existing_install(root: Path) -> str | None:
     """The install command of the workflows that are there already: it is the user's to change."""
-    found = (each for path in (TRAIN_PATH, JUDGE_PATH) for each in _installs(root / path))
+    steps = (dig(step, "env", "INSTALL") for job in _jobs(root) for step in _steps(job))
+    return _first_text((*(dig(job, "with", "install") for job in _jobs(root)), *steps))
+
+
+def existing_python(root: Path) -> str | None:
+    """The Python that the workflows that are there already train with: it is the user's to change, too."""
+    steps = (dig(step, "with", "python-version") for job in _jobs(root) for step in _steps(job))
+    # A file that holds the jobs names the default one too.
+    named = (each for each in steps if each != DEFAULT_PYTHON)
+    return _first_text((*(dig(job, "with", "python-version") for job in _jobs(root)), *named))
+
+
+def _first_text(found: Iterable[object]) -> str | None:
     return next((each for each in found if isinstance(each, str) and each.strip()), None)
 
 
-def _installs(path: Path) -> Iterator[object]:
-    """What a workflow installs for trainings: as it calls one, and as it holds the jobs itself."""
-    try:
-        jobs = dig(load(path.read_bytes(), path.name).data, "jobs")
-    except (OSError, MlbotError):
-        return
-    for job in jobs.values() if isinstance(jobs, dict) else ():
-        steps = dig(job, "steps")
-        yield dig(job, "with", "install")
-        yield from (dig(step, "env", "INSTALL") for step in (steps if isinstance(steps, list) else ()))
+def _jobs(root: Path) -> Iterator[object]:
+    """The jobs that train, as the workflows call them and as they hold them themselves."""
+    for path in (TRAIN_PATH, JUDGE_PATH):
+        try:
+            jobs = dig(load((root / path).read_bytes(), path).data, "jobs")
+        except (OSError, MlbotError):
+            continue
+        yield from jobs.values() if isinstance(jobs, dict) else ()
+
+
+def _steps(job: object) -> list[object]:
+    steps = dig(job, "steps")
+    return steps if isinstance(steps, list) else []
 
 
 def existing_config(root: Path) -> Config | None:

@@ -20,6 +20,7 @@ from mlbot.lib.templates import environment
 from mlbot.lib.tree import is_url
 from mlbot.plan.content_key import LOCKS
 from mlbot.setup import detect
+from mlbot.setup.environments import training_setup
 from mlbot.setup.wiring import Pin
 
 METRICS: Mapping[Task, tuple[str, ...]] = MappingProxyType(
@@ -84,6 +85,8 @@ class Draft(Record):
     example: str | None  # a column to show a slice with
     branch: str
     install: str
+    python: str | None = None
+    lock: str | None = None
     metrics: tuple[str, ...]
     gaps: tuple[Gap, ...]
 
@@ -106,10 +109,11 @@ def propose(facts: Facts, choices: Choices) -> Draft:
     target = choices.target or detect.find_target(table)
     values = sorted({value for each in seen for value in each.values(target or "")})
     task = choices.task or detect.find_task(values)
-    install = choices.install or _install(facts.files)
+    setup = training_setup(facts.files, facts.texts, entrypoint=bool(recipe and recipe.entrypoint))
+    install = choices.install or setup.install
     gaps = (
         *_code_gaps(recipe),
-        *_install_gaps(install),
+        *_install_gaps(install, next((name for name in LOCKS if name in facts.files), None)),
         *_holdout_gaps(pair.holdout, holdout, pair.train, table),
         *_target_gaps(target, task, pair.holdout, table),
         *_tracking_gaps(tables, (pair.train, pair.holdout)),
@@ -127,6 +131,8 @@ def propose(facts: Facts, choices: Choices) -> Draft:
         example=_example(table, target),
         branch=facts.branch,
         install=install or _INSTALL,
+        python=setup.python,
+        lock=setup.lock,
         metrics=METRICS[task or Task.BINARY],
         gaps=gaps,
     )
@@ -167,9 +173,13 @@ def _code_gaps(recipe: detect.Recipe | None) -> tuple[Gap, ...]:
     return ()
 
 
-def _install_gaps(install: str | None) -> tuple[Gap, ...]:
+def _install_gaps(install: str | None, lock: str | None) -> tuple[Gap, ...]:
     if install is not None:
         return ()
+    if lock is not None:
+        what = f"mlbot does not know how to install {lock}"
+        hint = "Write the commands as `install` in the workflows; the Python to train with has to be first on the PATH."
+        return (Gap(what=what, hint=hint, blocks=False),)
     what = "no file lists the packages that the training needs"
     hint = "Write requirements.txt, or correct `install` in the workflow."
     return (Gap(what=what, hint=hint, blocks=False),)
@@ -233,14 +243,6 @@ def _name(facts: Facts) -> Name:
     return name if is_delivered_name(name) else "model"
 
 
-def _install(files: frozenset[str]) -> str | None:
-    named = next((name for name in LOCKS if name in files and name.startswith("requirements")), None)
-    found = named or next((name for name in ("requirements/base.txt", "requirements/main.txt") if name in files), None)
-    if found:
-        return f"pip install -r {found}"
-    return "pip install ." if files & {"pyproject.toml", "setup.py"} else None
-
-
 def needs_ignore(draft: Draft, facts: Facts) -> bool:
     """Whether a training by hand may leave model files that somebody could commit."""
     return ".onnx" in facts.texts.get(draft.recipe.source or "", "")
@@ -254,16 +256,16 @@ def config(draft: Draft) -> str:
     return _filled("mlbot.yaml.j2", draft=draft, repository=ACTIONS_REPOSITORY)
 
 
-def train_workflow(*, guard: Sequence[str], install: str, actions: Actions = _NONE) -> str:
+def train_workflow(*, guard: Sequence[str], install: str, python: str | None = None, actions: Actions = _NONE) -> str:
     """The workflow that trains; `install` is a shell command, `guard` the branches whose pushes are judged."""
     # `+` is a wildcard in GitHub's filters, and a letter like others in a branch's name.
     branches = [entry.replace("+", "\\+") for entry in guard]
-    return _filled("mlbot.yml.j2", branches=branches, install=install, **_published(actions))
+    return _filled("mlbot.yml.j2", branches=branches, install=install, python=python, **_published(actions))
 
 
-def judge_workflow(*, install: str, actions: Actions = _NONE) -> str:
+def judge_workflow(*, install: str, python: str | None = None, actions: Actions = _NONE) -> str:
     """The workflow that judges; it installs too, for a baseline may have to be trained."""
-    return _filled("mlbot-judge.yml.j2", install=install, **_published(actions))
+    return _filled("mlbot-judge.yml.j2", install=install, python=python, **_published(actions))
 
 
 def watch_workflow(*, guard: Sequence[str]) -> str:

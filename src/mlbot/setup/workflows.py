@@ -72,6 +72,7 @@ class Order:
     guard: Sequence[str]
     install: str
     actions: Actions
+    python: str | None = None
     release: bool = False
     watch: bool = False
 
@@ -82,9 +83,10 @@ def files(order: Order) -> dict[str, str]:
     Raises:
         MissingExtraError: the form needs a package that is not installed.
     """
+    install, python, actions = order.install, order.python, order.actions
     callers = {
-        TRAIN_PATH: scaffold.train_workflow(guard=order.guard, install=order.install, actions=order.actions),
-        JUDGE_PATH: scaffold.judge_workflow(install=order.install, actions=order.actions),
+        TRAIN_PATH: scaffold.train_workflow(guard=order.guard, install=install, python=python, actions=actions),
+        JUDGE_PATH: scaffold.judge_workflow(install=install, python=python, actions=actions),
     }
     if order.release:
         callers[RELEASE_PATH] = scaffold.release_workflow(actions=order.actions)
