@@ -327,3 +327,40 @@ def test_who_answers_wrongly_for_ever_is_asked_five_times(tmp_path: Path, said: 
     with pytest.raises(UsageError, match=r"no 'no-such\.py'"):
         started(repositories.script(tmp_path / "tiny"), said, ask=ask)
     assert len(asked) == 5
+
+
+MESSY = "kunde;alter;zip;churned\n" + "".join(f"k{i};{i},5;{i % 9}?;{i % 2}\n" for i in range(40))
+
+
+def test_a_notebook_gets_a_plain_script_to_start_from(tmp_path: Path, said: io.StringIO) -> None:
+    sandbox = make(tmp_path / "churn")
+    sandbox.commit(
+        {"explore.ipynb": "{}\n", "data/train.csv": MESSY, "data/test.csv": MESSY, "requirements.txt": "pandas\n"}
+    )
+    assert started(sandbox, said) == Exit.OK
+    assert "explore.ipynb cannot be run from here, so train.py is a plain model to start from" in said.getvalue()
+    (model,) = check(sandbox.path).models
+    assert (model.train.entrypoint, model.train.run) == ("train:train", None)
+    script = (sandbox.path / "train.py").read_text()
+    compile(script, "train.py", "exec")
+    assert "pd.read_csv('data/train.csv', sep=';', decimal=',', na_values=['?'])" in script
+    assert started(sandbox, said, force=True) == Exit.OK
+    assert (sandbox.path / "train.py").read_text() == script
+
+
+def test_without_code_or_data_the_script_says_that_it_does_nothing(tmp_path: Path, said: io.StringIO) -> None:
+    sandbox = make(tmp_path / "empty")
+    sandbox.commit({"README.md": "words\n"})
+    assert started(sandbox, said) == Exit.USAGE
+    assert "No training script was found, so train.py is an empty one" in said.getvalue()
+    compile((sandbox.path / "train.py").read_text(), "train.py", "exec")
+
+
+def test_a_folder_gets_a_config_of_its_own_and_no_workflows(tmp_path: Path, said: io.StringIO) -> None:
+    sandbox = make(tmp_path / "mono")
+    sandbox.commit({"a/train.py": "MLBOT_MODEL\n", "a/train.csv": MESSY, "a/test.csv": MESSY})
+    options = InitOptions(choices=Choices(), force=False, ask=None)
+    assert init(sandbox.path / "a", options, Console(out=said, err=said)) == Exit.OK
+    assert sandbox.git("ls-files", "--others", "--exclude-standard").splitlines() == ["a/mlbot.yaml"]
+    assert "This mlbot.yaml is for the folder a" in said.getvalue()
+    assert check(sandbox.path / "a").models[0].data.train == "train.csv"

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from mlbot.lib.constants import CONFIG_FILE
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -29,8 +31,35 @@ def example(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
+def _config_folder(ctx: click.Context, _option: click.Parameter, value: Path | None) -> None:
+    """Work in the folder of an mlbot.yaml; paths of other options stay those of the folder that mlbot is started in."""
+    if value is None:
+        return
+    if value.name != CONFIG_FILE and not value.is_dir():
+        raise click.BadParameter(f"the file has to be called {CONFIG_FILE}")
+    ctx.meta[_CONFIG] = ctx.params["directory"] = value if value.is_dir() else value.parent
+
+
+_CONFIG = "mlbot.config"
+
+
+def _directory(ctx: click.Context, _option: click.Parameter, value: Path) -> Path:
+    """The folder to work in; click asks for options that are not given last."""
+    found: Path = ctx.meta.get(_CONFIG, value)
+    return found
+
+
 def common(function: F) -> F:
     """The options that every verb has."""
+    config = option(
+        "--config",
+        type=click.Path(exists=True, path_type=Path),
+        metavar="FILE",
+        expose_value=False,
+        callback=_config_folder,
+        show_default="the nearest mlbot.yaml, in this folder or above it",
+        help="Read this mlbot.yaml; its paths are relative to its folder.",
+    )
     quiet = option("-q", "--quiet", is_flag=True, help="Say nothing but the result and errors.")
     directory = option(
         "-C",
@@ -38,9 +67,10 @@ def common(function: F) -> F:
         type=click.Path(exists=True, file_okay=False, path_type=Path),
         default=Path(),
         show_default="the current folder",
+        callback=_directory,
         help="Work as if started in this folder.",
     )
-    return quiet(directory(function))
+    return quiet(directory(config(function)))
 
 
 def json_option(function: F) -> F:

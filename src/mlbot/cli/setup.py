@@ -23,15 +23,17 @@ def config() -> None:
 @common
 def config_check(directory: Path, *, quiet: bool, as_json: bool, data: bool) -> Exit:
     """Validate mlbot.yaml: every problem at once, each with its line and what to write instead."""
-    console = Console.of_process(quiet=quiet)
+    from mlbot.git.repository import config_folder
+
+    console, folder = Console.of_process(quiet=quiet), config_folder(directory)
     if data:
         from mlbot.judging.run_data import report_data
 
-        report_data(directory, console, as_json=as_json)
+        report_data(folder, console, as_json=as_json)
     else:
         from mlbot.config.run_check import report_check
 
-        report_check(directory, console, as_json=as_json)
+        report_check(folder, console, as_json=as_json)
     return Exit.OK
 
 

@@ -15,7 +15,7 @@ from mlbot.config.yaml import MAX_BYTES, load
 from mlbot.console import Console
 from mlbot.errors import UsageError
 from mlbot.lib.constants import CONFIG_FILE
-from mlbot.lib.tree import is_glob, is_url
+from mlbot.lib.tree import TOP, is_glob, is_url
 
 _SHOWN = 12
 
@@ -97,7 +97,10 @@ def document_of(root: Path) -> Document:
     path = root / CONFIG_FILE
     if not path.is_file():
         other = next((name for name in ("mlbot.yml", ".mlbot.yaml", ".mlbot.yml") if (root / name).exists()), None)
+        below = next((each for depth in ("*", "*/*") for each in sorted(root.glob(f"{depth}/{CONFIG_FILE}"))), None)
         hint = f"Rename {other} to {CONFIG_FILE}." if other else "Make one: mlbot init"
+        if below and not other:
+            hint = f"Name one: --config {below.relative_to(root)}"
         raise UsageError(f"there is no {CONFIG_FILE}", where=str(root), hint=hint)
     try:
         with path.open("rb") as stream:
@@ -109,6 +112,10 @@ def document_of(root: Path) -> Document:
 
 def _exists(root: Path, path: str) -> bool:
     """Whether a path, folder or glob names something; data behind a `.dvc` file counts."""
+    if path.startswith(TOP):
+        here = root.resolve()
+        root = next((each for each in (here, *here.parents) if (each / ".git").exists()), here)
+        path = path.removeprefix(TOP)
     if is_glob(path):
         return any(root.glob(path.rstrip("/")))
     return (root / path).exists() or (root / f"{path.rstrip('/')}.dvc").exists()

@@ -141,7 +141,7 @@ class Train(Section):
     Left out: `run` is given."""
     depends: Annotated[tuple[str, ...] | None, _FILES] = None
     """Files, folders and globs that the training sees and whose change makes the model stale; `**` is any number of
-    folders. Left out: the whole repository."""
+    folders, and `:/` at the beginning for the repository's root. Left out: the whole repository."""
     params: Annotated[str | None, kinds.PATH] = None
     """A YAML or JSON file of parameters. Nested ones get names with dots (`tree.depth`, `layers.0`).
     Left out: no parameters."""

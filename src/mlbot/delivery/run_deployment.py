@@ -106,7 +106,7 @@ class Deployment:
             found = _passed(_golden_test(file, self.golden, settings))
         if settings.command is None:
             return found
-        served, root = served_of(self.release), self.context.repository.root
+        served, root = served_of(self.release), self.context.repository.project
         agrees = smoke_command(settings.command, self.release.model, self.environment.name, served, root)
         return f"{found} {_passed(agrees)}"
 

@@ -12,6 +12,7 @@ from mlbot.errors import UsageError
 from mlbot.git import snapshot
 from mlbot.git.command import git, list_tree, read_objects, try_git, words
 from mlbot.git.leases import SCRATCH, exclusive, heal, lease, remove_tree, scratch
+from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.record import Digest, Sha
 from mlbot.lib.tree import SUBMODULE, SYMLINK, Tree, normalise, shown
 
@@ -34,9 +35,11 @@ def worktree(repository: "Repository", sha: Sha, links: Mapping[str, Path]) -> I
         _add(repository, sha, path)
         git(["-c", "core.sparseCheckout=false", "reset", "--hard", "--quiet", sha], path)
         _fill_submodules(repository, sha, path, _notes(repository, path) / "submodule-index")
+        project = path / repository.folder
+        project.mkdir(parents=True, exist_ok=True)
         for name, target in links.items():
-            _link(path, name, target)
-        yield path
+            _link(project, name, target)
+        yield project
 
 
 def clean_up(repository: "Repository") -> tuple[Path, ...]:
@@ -82,7 +85,7 @@ def _notes(repository: "Repository", path: Path) -> Path:
 
 def _fill_submodules(repository: "Repository", sha: Sha, path: Path, index: Path) -> None:
     """Check submodules out from the user's own copies of them; one that is not there stays an empty folder."""
-    entries = repository.tree(sha).entries
+    entries = repository.whole_tree(sha).entries
     for name, commit in ((name, oid) for name, (mode, oid) in entries.items() if mode == SUBMODULE):
         own = repository.root / name
         if not (own / ".git").exists() or not _is_inside(path, path / name):
@@ -124,24 +127,36 @@ class Branch:
 
 @dataclass(frozen=True)
 class Repository:
-    """A git repository with a working tree at `root`; in a linked worktree `git_dir` is not the `common_dir`."""
+    """A git repository with a working tree at `root`; in a linked worktree `git_dir` is not the `common_dir`.
+
+    `folder` is where its mlbot.yaml is, as a path from the root; a repository may have several.
+    """
 
     root: Path
     git_dir: Path
     common_dir: Path
     shallow: bool = False
+    folder: str = ""
     _trees: dict[Sha, Tree] = field(default_factory=dict, repr=False, compare=False)
+    _seen: dict[Sha, Tree] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def discover(cls, path: Path) -> "Repository":
-        """The repository that a folder is in."""
+        """The repository that a folder is in, seen from the nearest mlbot.yaml: the folder's own, or one above it."""
         asked = ("--is-bare-repository", "--is-inside-work-tree", "--is-shallow-repository")
         done = try_git(["rev-parse", *asked, "--git-dir", "--git-common-dir", "--show-toplevel"], path)
         lines = done.stdout.decode("utf-8", "surrogateescape").removesuffix("\n").split("\n")
         if done.returncode != 0 or len(lines) != len(asked) + 3 or lines[1] != "true":
             raise _not_usable(path, lines, words(done))
         git_dir, common_dir, root = (path.absolute().joinpath(line).resolve() for line in lines[3:])
-        return cls(root=root, git_dir=git_dir, common_dir=common_dir, shallow=lines[2] == "true")
+        inner = config_folder(path, root).relative_to(root).as_posix()
+        folder = "" if inner == "." else inner
+        return cls(root=root, git_dir=git_dir, common_dir=common_dir, shallow=lines[2] == "true", folder=folder)
+
+    @property
+    def project(self) -> Path:
+        """The folder of mlbot.yaml; what that names is named from there."""
+        return self.root / self.folder
 
     @property
     def state_dir(self) -> Path:
@@ -215,6 +230,12 @@ class Repository:
         return int(git(["rev-list", "--count", f"{older}..{newer}"], self.root))
 
     def tree(self, sha: Sha) -> Tree:
+        """Every file of a commit, seen from the folder of mlbot.yaml."""
+        if sha not in self._seen:
+            self._seen[sha] = self.whole_tree(sha).seen_from(self.folder)
+        return self._seen[sha]
+
+    def whole_tree(self, sha: Sha) -> Tree:
         """Every file of a commit with its mode and object id. Asked once of git for each commit."""
         if sha not in self._trees:
             entries = {path: (mode, oid) for mode, oid, path in list_tree(sha, self.root)}
@@ -272,7 +293,7 @@ class Repository:
 
     def content_digests(self, paths: Iterable[str]) -> Mapping[str, Digest]:
         """sha256 of the content of files that git does not track; see `mlbot.git.snapshot`."""
-        return snapshot.digests(self.root, self.state_dir, paths)
+        return snapshot.digests(self.project, self.state_dir, paths)
 
     def watched_digests(self) -> AbstractContextManager[None]:
         """Hold this while trainings run; see `mlbot.git.snapshot.watched`."""
@@ -301,6 +322,15 @@ class Repository:
     def _tip(self, local: Sha, tracked: Sha) -> Sha:
         behind = try_git(["merge-base", "--is-ancestor", local, tracked], self.root).returncode == 0
         return tracked if behind or self.find("HEAD") == local else local
+
+
+def config_folder(path: Path, root: Path | None = None) -> Path:
+    """The nearest folder with an mlbot.yaml, from one upwards to the repository's root; that where none has one."""
+    here = path.resolve()
+    folders = (here, *here.parents)
+    top = root or next((each for each in folders if (each / ".git").exists()), here)
+    above = [each for each in folders if each.is_relative_to(top)]
+    return next((each for each in above if (each / CONFIG_FILE).is_file()), top)
 
 
 def _remote_head(refs: Mapping[str, str]) -> tuple[str, str | None]:

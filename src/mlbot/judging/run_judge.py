@@ -99,7 +99,7 @@ class Rules:
 
     def _lent(self, config: Config) -> dict[str, Path]:
         holdouts = {model.data.holdout for model in config.models if not is_url(model.data.holdout)}
-        return {path: own for path in holdouts if (own := self.planning.repository.root / path).exists()}
+        return {path: own for path in holdouts if (own := self.planning.repository.project / path).exists()}
 
     def _fetched(self, commit: Sha, config: Config) -> Mapping[str, Path]:
         """The holdouts that a step before this one has fetched into the job's checkout, in that commit's version."""

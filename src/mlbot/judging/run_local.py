@@ -218,7 +218,7 @@ def _before_training(planning: Planning, rules: Rules) -> "dict[str, HoldoutData
 
     Where head's data are the guarded branch's too they are read once.
     """
-    root, head = planning.repository.root, planning.configs.head
+    root, head = planning.repository.project, planning.configs.head
     stale = [planned.name for planned in planning.plan.stale]
     own = [model.name for model in head.models if _has_own_data(planning, model.name)]
     document = document_of(root)
@@ -278,7 +278,7 @@ def _judge(
 ) -> JudgeResult:
     for reason in planned.reasons:
         console.say(f"{planned.name} is stale: {reason.text}")
-    planning, root = trainer.planning, trainer.planning.repository.root
+    planning, root = trainer.planning, trainer.planning.repository.project
     unread = isinstance(holdout, Problem)
     candidate = SeedRuns(runs=()) if isinstance(holdout, Problem) else _candidate(planned, holdout, trainer, console)
     folder = Path(rules.checkouts.enter_context(tempfile.TemporaryDirectory(prefix="mlbot-live-")))
@@ -320,9 +320,9 @@ def judge_and_report(directory: Path, options: JudgeOptions, outputs: Outputs, c
             raise UsageError("there is no such file", where=str(file), hint="Name an ONNX file that is there.")
     repository = Repository.discover(directory)
     repository.leave_out(outputs.files)
-    config = check(repository.root)
+    config = check(repository.project)
     request = JudgeRequest(
-        rule=Rule(model=_model(config, options.model), folder=repository.root),
+        rule=Rule(model=_model(config, options.model), folder=repository.project),
         candidate=_runs(options.candidate),
         baseline=_runs(options.baseline) if options.baseline else _NO_BASELINE,
     )

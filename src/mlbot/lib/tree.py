@@ -31,6 +31,7 @@ SYMLINK = "120000"
 
 SUBMODULE = "160000"
 
+TOP = ":/"  # as git has it: the path begins at the repository's root, wherever mlbot.yaml is
 _MAX_HOPS = 40  # as many symbolic links in a row as Linux follows
 
 
@@ -40,6 +41,7 @@ class Tree:
 
     entries: Mapping[str, Entry] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
+    folder: str = ""  # what it is seen from, inside the repository: what is beside that begins with `../`
     _matched: dict[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
     _digests: dict[frozenset[str], Digest] = field(default_factory=dict, repr=False, compare=False)
 
@@ -54,14 +56,14 @@ class Tree:
         A symbolic link brings the files of this tree that it leads to. A path inside a submodule is the submodule:
         git knows its commit and no more.
         """
-        wanted = normalise(pattern)
+        wanted = self._normal(pattern)
         if wanted not in self._matched:
             self._matched[wanted] = self._with_targets(self._named(wanted))
         return self._matched[wanted]
 
     def file(self, path: str) -> str | None:
         """The file that a path leads to, through symbolic links if need be; None when that is not one file."""
-        wanted = normalise(path)
+        wanted = self._normal(path)
         if wanted not in self.entries and self._starting_with(f"{wanted}/"):
             return None
         files = [each for each in self.match(wanted) if self.entries[each][0] not in {SYMLINK, SUBMODULE}]
@@ -78,6 +80,20 @@ class Tree:
         """Whether one of the paths is a symbolic link to something that is not in this tree."""
         targets = [self._target(path) for path in paths if path in self.links]
         return any(target is None or not self._literal(target, _MAX_HOPS) for target in targets)
+
+    def seen_from(self, folder: str) -> "Tree":
+        """The same commit with paths relative to a folder of it."""
+        if not folder:
+            return self
+        entries = {_seen(path, folder): entry for path, entry in self.entries.items()}
+        links = {_seen(path, folder): target for path, target in self.links.items()}
+        return Tree(entries=entries, links=links, folder=folder)
+
+    def _normal(self, pattern: str) -> str:
+        if pattern.startswith(TOP):
+            return _seen(normalise(pattern.removeprefix(TOP)), self.folder)
+        known = bool(self.folder) and pattern in self.entries  # as the tree itself names what is beside its folder
+        return pattern if known else normalise(pattern)
 
     def _named(self, wanted: str) -> frozenset[str]:
         found = self._literal(wanted, _MAX_HOPS)
@@ -125,8 +141,16 @@ class Tree:
     def _target(self, link: str) -> str | None:
         """Where a link of the tree leads, as a path of the tree; None when it leads out."""
         target = posixpath.normpath(posixpath.join(posixpath.dirname(link), self.links[link]))
-        outside = target.startswith(("/", "../")) or target == ".."
+        outside = target.startswith("/") or (not self.folder and (target.startswith("../") or target == ".."))
         return None if outside else "" if target == "." else target
+
+
+def _seen(path: str, folder: str) -> str:
+    """A path of the repository as it is named in one of its folders."""
+    inside = f"{folder}/"
+    if not folder or path.startswith(inside):
+        return path.removeprefix(inside) if folder else path
+    return posixpath.relpath(path, folder)
 
 
 def shown(path: str) -> str:

@@ -121,8 +121,10 @@ class Side:
         )
 
     def lock_path(self, model: Model) -> str | None:
-        """The model's environment lock: the one it names, else the first known one in the root."""
-        return model.train.lock or next((name for name in LOCKS if name in self.tree.entries), None)
+        """The model's environment lock: the one it names, else the first known one beside mlbot.yaml, or above it."""
+        ups = ["../" * steps for steps in range(self.tree.folder.count("/") + 2 if self.tree.folder else 1)]
+        known = (f"{up}{name}" for up in ups for name in LOCKS)
+        return model.train.lock or next((name for name in known if name in self.tree.entries), None)
 
     def data_digest(self, path: str) -> Digest:
         """What stands for a data source in the key.

@@ -10,6 +10,7 @@ from mlbot.config.schema import Config, parse_config
 from mlbot.config.yaml import load
 from mlbot.console import Console
 from mlbot.errors import UsageError
+from mlbot.events.event import dig
 from mlbot.git.ledger import read_folders, read_local
 from mlbot.git.merge import first_parents, three_commits
 from mlbot.git.repository import Repository
@@ -48,7 +49,10 @@ def read_configs(repository: Repository, commits: Commits) -> Configs:
     """Read mlbot.yaml at the three commits; equal files are parsed once and give the same object."""
     head, policy, base = (_config_blob(repository, sha) for sha in (commits.candidate, commits.policy, commits.base))
     if head is None:
-        raise UsageError(f"there is no {CONFIG_FILE} in the repository's root", hint="Make one: mlbot init")
+        where = f"in the folder {repository.folder}" if repository.folder else "in the repository's root"
+        elsewhere = _elsewhere(repository, commits.candidate)
+        hint = f"Name one: --config {elsewhere[0]}" if elsewhere else "Make one: mlbot init"
+        raise UsageError(f"there is no {CONFIG_FILE} {where}", hint=hint)
     texts = repository.blobs(oid for oid in (head, policy, base) if oid)
     parsed: dict[str, Config] = {}
 
@@ -58,11 +62,36 @@ def read_configs(repository: Repository, commits: Commits) -> Configs:
         return parsed[oid]
 
     at_head = config(head, CONFIG_FILE)
+    if repository.folder:
+        _unlike(repository, commits.candidate, at_head)
     at_policy = config(policy, f"{CONFIG_FILE} of {commits.guarded}") if policy else None
     at_base = None
     with suppress(UsageError):
         at_base = config(base, CONFIG_FILE) if base else None
     return Configs(head=at_head, base=at_base, policy=at_policy)
+
+
+def _elsewhere(repository: Repository, sha: Sha) -> list[str]:
+    """The other configs of a commit, as seen from this one's folder."""
+    return sorted(path for path in repository.tree(sha).entries if path.endswith(f"/{CONFIG_FILE}"))
+
+
+def _unlike(repository: Repository, sha: Sha, config: Config) -> None:
+    """Raise where two configs of a repository name one model: ledger, versions and artifacts know it by its name."""
+    names = {model.name for model in config.models}
+    for path, text in repository.read_many(sha, _elsewhere(repository, sha)[:_MOST_CONFIGS]).items():
+        with suppress(UsageError):
+            others = dig(load(text, path).data, "models")
+            both = sorted(names & set(others)) if isinstance(others, dict) else []
+            if both:
+                break
+    else:
+        return
+    hint = "Give one of them another name: the ledger, versions and artifacts know a model by its name alone."
+    raise UsageError(f"{CONFIG_FILE} and {path} both name the model {both[0]}", hint=hint)
+
+
+_MOST_CONFIGS = 50
 
 
 def read_sides(repository: Repository, commits: Commits, configs: Configs, *, outside: bool = True) -> Sides:

@@ -259,7 +259,7 @@ class RepositoryContext:
                 f"{CONFIG_FILE} names no store, so there is nowhere to take a model's bytes from",
                 hint="Name one and merge that, for a start a folder: `store: file:///srv/models/store`.",
             )
-        return open_store(self.config.store, self.repository.root, token=self.token)
+        return open_store(self.config.store, self.repository.project, token=self.token)
 
     def fetch(self, digest: Digest, file: Path) -> Stored:
         """Fetch a model's bytes and verify them; the file is there only if they are the very ones."""
@@ -284,14 +284,14 @@ class RepositoryContext:
     def checkout(self, commit: Sha, model: Model) -> Iterator[Path]:
         """A commit in a folder of its own, with the model's data that git does not have lent from the checkout."""
         paths = {path for path in (model.data.train, model.data.holdout) if path and not is_url(path)}
-        tree, root = self.repository.tree(commit), self.repository.root
+        tree, root = self.repository.tree(commit), self.repository.project
         links = {path: root / path for path in sorted(paths) if not tree.match(path) and (root / path).exists()}
         with self.repository.worktree(commit, links=links) as folder:
             yield folder
 
     def target(self, environment: EnvironmentConfig) -> Target:
         """Where an environment's models are served."""
-        return open_target(environment, self.repository.root, token=self.token)
+        return open_target(environment, self.repository.project, token=self.token)
 
     def is_deprecated(self, model: str, version: str) -> bool:
         """Whether a tag withdraws the version, or the model. Errors: as `catch_up`."""

@@ -42,7 +42,7 @@ def doctor(directory: Path, environment: Mapping[str, str], console: Console, *,
     settings = None
     if place is not None and place.token is not None:
         console.say(f"asking {place.server_url} about {place.repository}")
-        config, _ = _config(repository.root)
+        config, _ = _config(repository.project)
         token, api_url = place.required_token(), place.api_url
         github = GitHub.connect(place.repository, token, api_url=api_url, progress=console.say)
         guard = config.guard if config else ()
@@ -66,7 +66,7 @@ def examine(repository: Repository, place: Workplace | None, settings: Settings 
     """All findings, the worst first."""
     root = repository.root
     branch = settings.default_branch if settings else default_branch(repository)
-    config, problems = _config(root)
+    config, problems = _config(repository.project)
     guard = config.guard if config and config.guard else (branch,)
     workflows = _workflows(repository, config)
     documents = {each.path: each.document.data for each in workflows if each.document}
@@ -114,8 +114,11 @@ def _json(findings: tuple[checks.Finding, ...]) -> str:
 def _live(repository: Repository, branch: str) -> frozenset[str]:
     """Which of mlbot's files are on the default branch: GitHub's, as far as it was fetched."""
     sha = repository.find(f"refs/remotes/origin/{branch}") or repository.find(f"refs/heads/{branch}")
-    entries = repository.tree(sha).entries if sha else {}
-    return frozenset(path for path in (CONFIG_FILE, TRAIN_PATH, JUDGE_PATH) if path in entries)
+    if sha is None:
+        return frozenset()
+    whole = repository.whole_tree(sha).entries
+    workflows = (path for path in (TRAIN_PATH, JUDGE_PATH) if path in whole)
+    return frozenset((*workflows, *({CONFIG_FILE} & repository.tree(sha).entries.keys())))
 
 
 def _config(root: Path) -> tuple[Config | None, tuple[Problem, ...]]:
@@ -168,7 +171,7 @@ def _data(repository: Repository, config: Config | None) -> dict[str, checks.Dat
 def _storage_of(repository: Repository, path: str) -> checks.DataStorage:
     if is_url(path):
         return checks.DataStorage.URL
-    file = repository.root / path
+    file = repository.project / path
     if _is_in_git(repository, path):
         return checks.DataStorage.LFS if _is_lfs(repository, path) else checks.DataStorage.TRACKED
     if _is_in_git(repository, f"{path.rstrip('/')}.dvc"):
@@ -178,16 +181,16 @@ def _storage_of(repository: Repository, path: str) -> checks.DataStorage:
 
 def _is_in_git(repository: Repository, path: str) -> bool:
     """Whether git has it, or would commit it."""
-    out = git(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", path], repository.root)
+    out = git(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", path], repository.project)
     return bool(out)
 
 
 def _is_lfs(repository: Repository, path: str) -> bool:
     """Whether git has a pointer of Git LFS instead of the content, resolved here or not."""
-    out = git(["check-attr", "-z", "filter", "--", path], repository.root)
+    out = git(["check-attr", "-z", "filter", "--", path], repository.project)
     if out.split(b"\0")[2:3] == [b"lfs"]:
         return True
-    file = repository.root / path
+    file = repository.project / path
     if not file.is_file():
         return False
     with file.open("rb") as stream:

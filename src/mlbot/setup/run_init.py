@@ -3,6 +3,7 @@
 import difflib
 import itertools
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -10,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mlbot.config.actions import Actions
-from mlbot.config.csv_form import HEAD, rows_of
+from mlbot.config.csv_form import HEAD, form_of, rows_of
 from mlbot.config.errors import DELIVERED_WORDS, is_delivered_name
 from mlbot.config.run_check import check, load_config
 from mlbot.config.schema import Config, Csv
@@ -24,6 +25,7 @@ from mlbot.git.remote import remote_url
 from mlbot.git.repository import Repository
 from mlbot.github.job import locate
 from mlbot.lib.constants import CONFIG_FILE, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
+from mlbot.lib.templates import sentence
 from mlbot.setup import scaffold
 from mlbot.setup.detect import SUFFIXES, Table
 from mlbot.setup.environments import DEFAULT_PYTHON, TEXTS
@@ -48,7 +50,7 @@ _POINTER = "version https://git-lfs"
 
 def survey(repository: Repository) -> Facts:
     """Read what a repository holds; nothing in it is run."""
-    root = repository.root
+    root = repository.project
     files = _survey_files(root)
     return Facts(
         name=root.name,
@@ -188,8 +190,8 @@ class InitOptions:
 
 def init(directory: Path, options: InitOptions, console: Console) -> Exit:
     """Write what is missing of a repository's mlbot files and say what to do next; 2 while mlbot.yaml is not valid."""
-    repository = Repository.discover(directory)
-    root, facts = repository.root, survey(repository)
+    repository = _here(directory)
+    root, facts = repository.project, survey(repository)
     draft = propose(facts, options.choices)
     if options.ask is not None and _is_to_write(root / CONFIG_FILE, scaffold.config(draft), options):
         draft = propose(facts, _answers(facts, options.choices, options.ask, console))
@@ -198,7 +200,13 @@ def init(directory: Path, options: InitOptions, console: Console) -> Exit:
     config = existing_config(root)
     form = choose_form(repository, config)
     order = order_of(repository, config, form.form, install=draft.install, python=draft.python)
-    files = workflow_files(replace(order, release=order.release or options.release)) | _ignored(root, draft, facts)
+    files = _ignored(root, draft, facts)
+    if repository.folder:
+        console.say(sentence("data", "inner-config", folder=repository.folder))
+    else:
+        files = workflow_files(replace(order, release=order.release or options.release)) | files
+    if draft.skeleton and done[CONFIG_FILE] is not Done.LEFT and not (root / _SKELETON).exists():
+        files[_SKELETON] = scaffold.skeleton(draft, facts, _reading(root, draft.train))
     done |= {path: _write(root / path, text, options) for path, text in files.items()}
     # What is missing of a config that somebody has written since is what the check says, not what was missing once.
     gaps = draft.gaps if done[CONFIG_FILE] is not Done.LEFT else ()
@@ -213,6 +221,31 @@ def init(directory: Path, options: InitOptions, console: Console) -> Exit:
     if problem is not None and not blocked:
         console.error(f"mlbot: {problem}")
     return Exit.USAGE if problem is not None or blocked else Exit.OK
+
+
+_SKELETON = "train.py"
+_DECIMAL_COMMA = re.compile(r"-?[0-9]+,[0-9]{1,2}|-?[0-9]+,[0-9]{4,}")
+
+
+def _here(directory: Path) -> Repository:
+    """The repository, with the folder that mlbot is started in for that of a new mlbot.yaml."""
+    repository = Repository.discover(directory)
+    inner = directory.resolve().relative_to(repository.root).as_posix()
+    return replace(repository, folder="" if inner == "." else inner)
+
+
+def _reading(root: Path, path: str | None) -> str:
+    """How pandas reads a CSV file of this form: what stands between the parentheses."""
+    if path is None or not path.endswith(".csv") or not (root / path).is_file():
+        return ""
+    with (root / path).open("rb") as file:
+        head = file.read(HEAD + 1)
+    form = form_of(head[:HEAD], Csv(), whole=len(head) <= HEAD)
+    rows = rows_of(head[:HEAD], Csv(), whole=len(head) <= HEAD, most=_MAX_ROWS)
+    comma = form.separator != "," and any(_DECIMAL_COMMA.fullmatch(field.strip()) for row in rows for field in row)
+    given = {"sep": form.separator, "encoding": form.encoding, "decimal": "," if comma else ".", "na_values": ["?"]}
+    usual = {"sep": ",", "encoding": "utf-8", "decimal": "."}
+    return ", ".join([repr(path), *(f"{key}={value!r}" for key, value in given.items() if usual.get(key) != value)])
 
 
 def choose_form(repository: Repository, config: Config | None) -> Choice:
@@ -245,7 +278,7 @@ def upgrade(directory: Path, console: Console, *, force: bool) -> Exit:
         UsageError: mlbot.yaml is not there, or not valid.
     """
     repository = Repository.discover(directory)
-    root, config = repository.root, load_config(repository.root)
+    root, config = repository.root, load_config(repository.project)
     form = choose_form(repository, config)
     wanted = workflow_files(order_of(repository, config, form.form, install=""))
     found = {path: text for path in wanted if (text := _text(root / path)) is not None}

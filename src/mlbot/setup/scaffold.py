@@ -76,6 +76,7 @@ class Draft(Record):
     model: Name
     task: Task
     recipe: detect.Recipe
+    skeleton: bool  # whether the file that trains is still to be made
     params: str | None
     train: str | None
     holdout: str
@@ -99,7 +100,7 @@ class Draft(Record):
 def propose(facts: Facts, choices: Choices) -> Draft:
     """The draft of a repository's files; what could not be found has a placeholder and a gap."""
     _check(facts, choices)
-    recipe = detect.find_recipe(facts.files, facts.texts, choices.train)
+    found = detect.find_recipe(facts.files, facts.texts, choices.train)
     pair = detect.find_pair(facts.tables, choices.data, choices.holdout)
     holdout = pair.holdout or _placeholder(pair.train)
     tables = {table.path: table for table in facts.tables}
@@ -109,10 +110,11 @@ def propose(facts: Facts, choices: Choices) -> Draft:
     target = choices.target or detect.find_target(table)
     values = sorted({value for each in seen for value in each.values(target or "")})
     task = choices.task or detect.find_task(values)
-    setup = training_setup(facts.files, facts.texts, entrypoint=bool(recipe and recipe.entrypoint))
+    recipe = found or _to_make(pair.train, target, table)
+    setup = training_setup(facts.files, facts.texts, entrypoint=bool(recipe.entrypoint))
     install = choices.install or setup.install
     gaps = (
-        *_code_gaps(recipe),
+        *_code_gaps(found, recipe, notebooks(facts)),
         *_install_gaps(install, next((name for name in LOCKS if name in facts.files), None)),
         *_holdout_gaps(pair.holdout, holdout, pair.train, table),
         *_target_gaps(target, task, pair.holdout, table),
@@ -121,7 +123,8 @@ def propose(facts: Facts, choices: Choices) -> Draft:
     return Draft(
         model=choices.model or _name(facts),
         task=task or Task.BINARY,
-        recipe=recipe or detect.Recipe(run="python train.py"),
+        recipe=recipe,
+        skeleton=found is None,
         params=next((path for path in _PARAMS if path in facts.files), None),
         train=pair.train,
         holdout=holdout,
@@ -155,14 +158,38 @@ def _check_target(target: str | None, table: detect.Table | None) -> None:
         raise UsageError(f"{table.path} has no column {target!r}", where="--target", hint=f"It has: {listed}.")
 
 
-def _code_gaps(recipe: detect.Recipe | None) -> tuple[Gap, ...]:
-    if recipe is None:
-        what = "no training script was found, so mlbot.yaml says `run: python train.py`"
-        hint = (
-            f"Write train.py so that it saves an ONNX model to the path in ${detect.OUTPUT}, or name what trains: "
-            "mlbot init --train SCRIPT, MODULE:FUNCTION or 'a command' --force"
+def _to_make(train: str | None, target: str | None, table: detect.Table | None) -> detect.Recipe:
+    """How the training that `init` writes is called: a plain model, where there are data to fit it on."""
+    ready = train and train.endswith(".csv") and target and table
+    if ready:
+        return detect.Recipe(entrypoint="train:train", depends=("train.py",), source="train.py")
+    return detect.Recipe(run="python train.py", depends=("train.py",), source="train.py")
+
+
+def notebooks(facts: Facts) -> list[str]:
+    """The notebooks that a training may be in, the shortest path first."""
+    found = (path for path in facts.files if path.endswith(".ipynb"))
+    return sorted(found, key=lambda path: (path.count("/"), path))[:3]
+
+
+def skeleton(draft: Draft, facts: Facts, reading: str) -> str:
+    """The first train.py; `reading` is how it reads the training data."""
+    return _filled("train.py.j2", draft=draft, notebooks=notebooks(facts), reading=reading)
+
+
+def _code_gaps(found: detect.Recipe | None, recipe: detect.Recipe, notebooks: Sequence[str]) -> tuple[Gap, ...]:
+    if found is None:
+        seen = f"; {', '.join(notebooks)} cannot be run from here" if notebooks else ""
+        plain = bool(recipe.entrypoint)
+        what = f"no training script was found{seen}, so train.py is " + (
+            "a plain model to start from" if plain else "an empty one"
         )
-        return (Gap(what=what, hint=hint),)
+        hint = (
+            f"Write in train.py what trains your model. Or name what does: mlbot init --train SCRIPT, MODULE:FUNCTION "
+            f"or 'a command' --force (a command writes its ONNX model to the path in ${detect.OUTPUT})"
+        )
+        return (Gap(what=what, hint=hint, blocks=not plain),)
+    recipe = found
     if not recipe.writes:
         what = f"`{recipe.text}` does not mention {detect.OUTPUT}, the path that its ONNX model has to be written to"
         hint = (
@@ -331,5 +358,5 @@ def _published(actions: Actions) -> dict[str, object]:
 
 def _filled(template: str, **values: object) -> str:
     made = environment().overlay()
-    made.filters = {**made.filters, "yaml": flow}
+    made.filters = {**made.filters, "python": repr, "yaml": flow}
     return made.get_template(f"init/{template}").render(**values).rstrip("\n") + "\n"

@@ -329,7 +329,9 @@ class Trainer:
             if model.train.depends is None:
                 yield folder
                 return
-            with repository.scratch() as seen:
+            with repository.scratch() as scratch:
+                seen = scratch / repository.folder  # what is beside the folder is beside it here too
+                seen.mkdir(parents=True, exist_ok=True)
                 lay_out(folder, seen, [*declared(model, side), *links])
                 yield seen
 
@@ -505,7 +507,7 @@ def _train(
 
 def _check(planning: Planning, name: str) -> None:
     """Raise with everything that the config names for a model and this folder does not have, before it is trained."""
-    root = planning.repository.root
+    root = planning.repository.project
     document = document_of(root)
     config = parse_config(document)
     # What the merge with the guarded branch brings is not in this folder.
@@ -549,9 +551,9 @@ def links_to(repository: Repository, sha: Sha, head: Sha, data: Iterable[str]) -
         for tree in trees
     )
     return {
-        path: repository.root / path
+        path: repository.project / path
         for path in sorted(paths)
-        if not trees[0].match(path) and then[path] == now[path] and (repository.root / path).exists()
+        if not trees[0].match(path) and then[path] == now[path] and (repository.project / path).exists()
     }
 
 
