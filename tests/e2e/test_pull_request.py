@@ -115,7 +115,7 @@ def test_a_change_is_judged_as_main_would_hold_it(github: FakeGitHub, actions: H
     assert f"merged onto `main`@[`{tip[:7]}`]" in comment
     assert f"compared with the model of `main`@[`{tip[:7]}`]" in comment
     train = actions.last("mlbot.yml", event="pull_request")
-    assert "the change merged into" in train.job("train/train", seed=0).log
+    assert "the change merged into" in train.job("train/train", pack="tiny").log
 
 
 def test_a_tag_that_is_called_main_brings_nothing_into_the_ledger(github: FakeGitHub, actions: Harness) -> None:
@@ -127,3 +127,23 @@ def test_a_tag_that_is_called_main_brings_nothing_into_the_ledger(github: FakeGi
     actions.run_until_idle()
     assert models.git.commit_of("mlbot-ledger") is None
     assert user.statuses(models, evil) == []
+
+
+def test_what_the_ledger_knows_to_be_quick_is_trained_where_it_is_planned(github: FakeGitHub, actions: Harness) -> None:
+    """A pull request beside a known baseline costs four jobs."""
+    models, alice, boss = user.repository(github), github.user("alice"), github.user("boss")
+    first = alice.pull_request("first", tiny.params(offset=1000))
+    actions.run_until_idle()
+    boss.merge(first, "squash")
+    actions.run_until_idle()
+    before = len(actions.runs)
+    pull = alice.pull_request("second", tiny.params(offset=2000))
+    actions.run_until_idle()
+    jobs = [job for run in actions.runs[before:] for job, outcome in run.outcomes().items() if outcome != "skipped"]
+    assert sorted(jobs) == [
+        "judge / Judge",
+        "judge / Publish",
+        "judge / Say that the training has started",
+        "train / Plan",
+    ]
+    assert user.verdict(models, user.head(pull)) == "success"
