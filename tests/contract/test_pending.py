@@ -49,6 +49,7 @@ class Stage:
             "RUN_URL": RUN_URL,
             "DESCRIPTION": given["description"],
             "ONLY_WHERE_NONE": given["only-where-none"],
+            "EVENT": "pull_request",
             "RUN": "7",
             "ATTEMPT": "1",
             **changes,
@@ -102,6 +103,13 @@ def test_every_status_is_set_on_every_head(stage: Stage) -> None:
     assert newest.description == ACTION["inputs"]["description"]["default"]
     assert newest.target_url == with_attempt(RUN_URL, Attempt(run=7, number=1))
     assert stage.run().stdout == "This attempt has its word already.\n", "a job that was run again, or came late"
+
+
+def test_a_push_leaves_the_other_branches_statuses_alone(stage: Stage) -> None:
+    stage.status("mlbot/main")
+    assert stage.run(CONTEXTS="mlbot mlbot/main mlbot/release", EVENT="push").returncode == 0
+    assert stage.found == {"mlbot": "pending", "mlbot/main": "pending"}
+    assert {each.target_url for each in stage.repository.statuses if each.state == "pending"} == {RUN_URL}
 
 
 def test_a_verdict_of_the_same_attempt_is_not_written_over(stage: Stage) -> None:

@@ -15,7 +15,7 @@ from tests.fake_github import facts_issues
 from tests.fake_github.errors import Refusal
 from tests.fake_github.facts import node_id
 from tests.fake_github.messages import Request, Response
-from tests.fake_github.state import Comment, Repository, User
+from tests.fake_github.state import Comment, Issue, Repository, User
 from tests.fake_github.tokens import Need, Token, authorize
 from tests.fake_github.world import World
 
@@ -25,7 +25,18 @@ MAX_NODES: Final = 100
 
 # The type of each field; None: a scalar. As docs.github.com/graphql/reference has them.
 TYPES: Final[Mapping[str, Mapping[str, str | None]]] = {
-    "Query": {"node": "Node", "nodes": "Node"},
+    "Query": {"node": "Node", "nodes": "Node", "repository": "Repository"},
+    "Repository": {"pullRequests": "PullRequestConnection"},
+    "PullRequestConnection": {"nodes": "PullRequest", "totalCount": None},
+    "PullRequest": {
+        "number": None, "baseRefName": None, "headRefName": None, "headRefOid": None, "isDraft": None,
+        "isCrossRepository": None, "commits": "PullRequestCommitConnection",
+    },
+    "PullRequestCommitConnection": {"nodes": "PullRequestCommit"},
+    "PullRequestCommit": {"commit": "Commit"},
+    "Commit": {"oid": None, "status": "Status"},
+    "Status": {"state": None, "contexts": "StatusContext"},
+    "StatusContext": {"context": None, "state": None, "description": None, "targetUrl": None},
     "Mutation": {"minimizeComment": "Minimized", "unminimizeComment": "Unminimized"},
     "Node": {"id": None},
     "IssueComment": {
@@ -146,8 +157,32 @@ class _Answer:
                 if not isinstance(ids, list) or len(ids) > MAX_NODES:
                     raise QueryError(f"nodes takes a list of {MAX_NODES} ids at most")
                 return [self._node(field, one, [field.name, place]) for place, one in enumerate(ids)]
+            case "repository":
+                return self._repository(field)
             case _:
                 return self._minimize(field)
+
+    def _repository(self, field: Field) -> Any:
+        """A repository with its open pull requests, the ones that changed last first."""
+        name = f"{field.arguments.get('owner')}/{field.arguments.get('name')}"
+        found = self._world.repositories.get(name.lower())
+        if found is None:
+            self._error("NOT_FOUND", f"Could not resolve to a Repository with the name '{name}'.", [field.name])
+            return None
+        try:
+            for need in ("pull_requests:read", "statuses:read"):
+                authorize(self._token, found, Need.parse(need))
+        except Refusal as refusal:
+            kind = "NOT_FOUND" if refusal.status == 404 else "FORBIDDEN"
+            self._error(kind, refusal.body["message"], [field.name])
+            return None
+        (wanted,) = field.fields
+        if wanted.arguments.get("states") != "OPEN" or int(wanted.arguments.get("first", 0)) > MAX_NODES:
+            raise QueryError("the fake answers with open pull requests, at most 100 of them")
+        pulls = [each for each in found.issues.values() if each.pull and each.state == "open"]
+        newest = sorted(pulls, key=lambda each: (each.updated_at, each.number), reverse=True)
+        shown = [_pull(found, each) for each in newest[: int(wanted.arguments["first"])]]
+        return _select({"pullRequests": {"nodes": shown, "totalCount": len(pulls)}}, field.fields)
 
     def _node(self, field: Field, wanted: object, path: list[Any]) -> Any:
         found = self._comment(wanted, "issues|pull_requests:read", path)
@@ -186,6 +221,25 @@ class _Answer:
         return _select(known | {"clientMutationId": given.get("clientMutationId")}, field.fields)
 
 
+def _pull(repository: Repository, one: Issue) -> dict[str, Any]:
+    assert one.pull
+    newest = {each.context: each for each in repository.statuses if each.sha == one.pull.head_sha}
+    contexts = [
+        {"context": each.context, "state": each.state.upper(), "description": each.description, "targetUrl": None}
+        for each in newest.values()
+    ]
+    status = {"state": "PENDING", "contexts": contexts} if contexts else None
+    return {
+        "number": one.number,
+        "baseRefName": one.pull.base_ref,
+        "headRefName": one.pull.head_ref,
+        "headRefOid": one.pull.head_sha,
+        "isDraft": one.pull.draft,
+        "isCrossRepository": one.pull.head_repo is not repository,
+        "commits": {"nodes": [{"commit": {"oid": one.pull.head_sha, "status": status}}]},
+    }
+
+
 def _facts(world: World, repository: Repository, one: Comment) -> dict[str, Any]:
     last = one.edits[-1] if one.edits else None
     return {
@@ -220,7 +274,10 @@ def _select(known: Mapping[str, Any], fields: Sequence[Field]) -> dict[str, Any]
         if field.on == "IssueComment" and kind != "IssueComment":
             continue
         value = known[field.name]
-        found[field.name] = _select(value, field.fields) if isinstance(value, Mapping) else value
+        if isinstance(value, list):
+            found[field.name] = [_select(each, field.fields) for each in value]
+        else:
+            found[field.name] = _select(value, field.fields) if isinstance(value, Mapping) else value
     return found
 
 

@@ -16,7 +16,7 @@ from mlbot.errors import Exit, MlbotError, NotEvaluatedError, RefusedError
 from mlbot.events.github import Attempt, PullRequest, State
 from mlbot.github.api import jobs, read_file
 from mlbot.github.comments import upsert
-from mlbot.github.executor import Effected, Executor, StatusSet, dry_run, set_status
+from mlbot.github.executor import Effected, Executor, StatusSet, dry_run, end_pending, set_status
 from mlbot.github.job import Runner
 from mlbot.github.transport import GitHubError, NotFoundError, UnavailableError
 from mlbot.ledger.entries import Entry
@@ -26,6 +26,7 @@ from mlbot.protocol.operations import (
     AppendLedger,
     CancelRun,
     Dispatch,
+    EndPending,
     Level,
     Log,
     Operation,
@@ -156,6 +157,34 @@ def test_a_lost_ledger_is_an_error_with_the_rules_name(
     ((state, description),) = setting.statuses()
     assert state == "error"
     assert said in description
+
+
+@pytest.mark.parametrize(
+    ("before", "description", "after"),
+    [
+        ([], "Nothing is guarded here.", ("success", "Nothing is guarded here.")),
+        ([], None, ("pending", "Training.")),
+        ([("failure", "Worse.")], "Nothing is guarded here.", ("failure", "Worse.")),
+        ([("failure", "Worse."), ("pending", "Training.")], None, ("failure", "Worse.")),
+    ],
+)
+def test_what_is_pending_without_need_is_taken_back(
+    setting: Setting, before: list[tuple[str, str]], description: str | None, after: tuple[str, str]
+) -> None:
+    client, attempt = setting.client(), Attempt(run=7)
+    page = f"https://github.example/acme/income/actions/runs/{attempt.run}"
+    for state, said in [*before, ("pending", "Training.")]:
+        url = f"{page}#mlbot-{attempt}" if state == "pending" else page
+        body = {"state": state, "context": "mlbot", "description": said, "target_url": url}
+        client.ask("POST", f"/statuses/{setting.pull.head_sha}", body)
+    operation = EndPending(
+        sha=setting.pull.head_sha, contexts=("mlbot", "other"), attempt=attempt, description=description, url=page
+    )
+    assert end_pending(client, operation.model_copy(update={"attempt": Attempt(run=8)})) == "unchanged"
+    end_pending(client, operation)
+    newest = setting.repository.statuses[-1]
+    assert (newest.state, newest.description) == after
+    assert end_pending(client, operation) == "unchanged"
 
 
 FAULTS: list[tuple[Any, dict[str, Any]]] = [

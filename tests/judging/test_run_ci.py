@@ -15,6 +15,7 @@ import pytest
 from tests.e2e import user
 from tests.fake_github import ops_actions
 from tests.fake_github.server import FakeGitHub
+from tests.fake_github.state import Status
 from tests.support import hosted, tiny
 from tests.support.hosted import Stage, archive, of_seed, trained
 from tests.support.onnx_samples import columns
@@ -25,6 +26,7 @@ from mlbot.git.remote import Remote
 from mlbot.github.transport import Answer, Request, Transport
 from mlbot.lib.constants import TRAIN_PATH
 from mlbot.lib.record import digest
+from mlbot.publish import run_publish
 from mlbot.setup import scaffold
 
 pytestmark = pytest.mark.usefixtures("git_settings")
@@ -563,6 +565,7 @@ def test_a_pull_request_that_moves_between_any_two_requests_gets_no_word_about_w
     stage: Stage, good: Path, monkeypatch: pytest.MonkeyPatch, move: str, job: str, nth: int
 ) -> None:
     """But for a write that was on its way already."""
+    monkeypatch.setattr(run_publish, "sweep", lambda _run: None)  # of other heads it may tell
     train_all(stage, good)
     stage.github.user("boss").push("side")
     moving, head = Moving(nth=nth, move=lambda: MOVES[move](stage)), user.head(stage.pull)
@@ -614,3 +617,39 @@ def test_an_input_that_the_holdout_lacks(
     assert said.startswith("Could not be judged: The ONNX model has inputs that are no feature of the holdout: 'x4'.")
     assert hint in stage.comments[0]
     assert "None of 4 gates could be evaluated." in stage.comments[0]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((), ("success", "Nothing is guarded here: no pull request into a guarded branch has this commit.")),
+        (("failure",), ("failure", "As judged.")),
+    ],
+)
+def test_what_the_shell_set_pending_ends_where_nothing_is_judged(
+    stage: Stage, before: tuple[str, ...], after: tuple[str, str]
+) -> None:
+    """It sets the status on every head, and knows no config: here the pull request is closed by now."""
+    head, run = user.head(stage.pull), stage.run
+    stage.github.user("alice").close(stage.pull)
+    stage.finish()
+    for state in (*before, "pending"):
+        stage.models.statuses.append(
+            Status(
+                id=len(stage.models.statuses) + 1,
+                sha=head,
+                state=state,
+                context="mlbot",
+                description="As judged." if before else "Training.",
+                target_url=f"https://x/actions/runs/{run.id}" + (f"#mlbot-{run.id}.1" if state == "pending" else ""),
+                creator=stage.github.world.bot,
+                created_at="2026-01-01T00:00:00Z",
+            )
+        )
+    assert stage.plan() == Exit.OK
+    assert stage.outputs["decision"] == "finish"
+    assert stage.publish() == Exit.OK
+    assert user.statuses(stage.models, head)[-1] == after
+    written = len(user.statuses(stage.models, head))
+    assert stage.publish() == Exit.OK
+    assert len(user.statuses(stage.models, head)) == written

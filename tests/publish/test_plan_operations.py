@@ -294,6 +294,8 @@ def test_each_guarded_entry_has_the_worst_of_its_own_branches_and_the_head_that_
     }
     assert set_by(together(operations[1:2], TWO)) == {"mlbot/release": State.SUCCESS, "mlbot": State.SUCCESS}
     assert [each.kind for each in together(operations, TWO)][-3:] == ["status"] * 3
+    (back,) = [each for each in together(operations[1:2], TWO) if each.kind == "end-pending"]
+    assert (back.contexts, back.description) == (("mlbot/main",), None), "it stays pending, or what it was before"
 
 
 @pytest.mark.parametrize("decision", [PUSH, QUEUE])

@@ -253,6 +253,26 @@ def test_a_verdict_that_could_not_be_published_is_an_error(change: Stage, good: 
     assert change.status[0] == "success", "what did get published is not written over"
 
 
+def test_heads_that_no_run_told_of_go_pending(change: Stage, good: Path) -> None:
+    alice = change.github.user("alice")
+    quiet = alice.pull_request("quiet", {"a.txt": "1"})
+    elsewhere = alice.push("elsewhere", {"b.txt": "1"})
+    assert quiet.pull
+    of_pull_request(change, good)
+    before = len(change.github.requests.all)
+    assert change.publish() == Exit.OK
+    assert user.statuses(change.models, quiet.pull.head_sha) == [
+        ("pending", "mlbot.yml did not run on this commit: no verdict.")
+    ]
+    assert user.statuses(change.models, elsewhere) == []
+    asked = [each for each in change.github.requests.all[before:] if each.path == "/api/graphql"]
+    assert len(asked) == 1
+    assert change.publish() == Exit.OK
+    assert len(user.statuses(change.models, quiet.pull.head_sha)) == 1
+    change.github.faults.add("POST /api/graphql", 500, times=99)
+    assert change.publish() == Exit.OK, "a fault of it is for the log"
+
+
 def test_nothing_is_said_of_a_run_that_is_none_of_ours(change: Stage) -> None:
     change.github.user("alice").push("change", {"README.md": "More."})
     change.finish()

@@ -200,10 +200,14 @@ class GitHub:
 
     # statuses
 
+    def statuses(self, sha: str) -> tuple[Status, ...]:
+        """The statuses that this token's owner set on a commit, the newest first."""
+        found = map(status_of, self.transport.pages(self.request("GET", f"/commits/{sha}/statuses")))
+        return tuple(each for each in found if each.creator == self.login)
+
     def status(self, sha: str, context: str) -> Status | None:
         """The latest status of a context that this token's owner set on a commit."""
-        found = map(status_of, self.transport.pages(self.request("GET", f"/commits/{sha}/statuses")))
-        return next((each for each in found if each.context == context and each.creator == self.login), None)
+        return next((each for each in self.statuses(sha) if each.context == context), None)
 
     # comments
 
@@ -400,6 +404,53 @@ def tip_of(github: GitHub, branch: str) -> Sha | None:
     except NotFoundError:
         return None
     return text_of(raw, "object", "sha")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenHead:
+    """The head of an open pull request, and the statuses that it has, by context, whoever set them."""
+
+    number: int
+    sha: Sha
+    base_ref: str
+    contexts: frozenset[str]
+
+
+_HEADS = """query($owner: String!, $name: String!) {
+  repository(owner: $owner, name: $name) {
+    pullRequests(states: OPEN, first: 100, orderBy: {field: UPDATED_AT, direction: DESC}) {
+      nodes {
+        number baseRefName headRefOid
+        commits(last: 1) { nodes { commit { oid status { contexts { context } } } } }
+      }
+    }
+  }
+}"""
+
+
+def open_heads(github: GitHub) -> tuple[OpenHead, ...]:
+    """The heads of the hundred pull requests that changed last, in one request."""
+    owner, _, name = github.repository.partition("/")
+    body = {"query": _HEADS, "variables": {"owner": owner, "name": name}}
+    raw = github.transport.json(Request(verb="POST", path=GRAPHQL, body=body))
+    nodes = dig(raw, "data", "repository", "pullRequests", "nodes")
+    if not isinstance(nodes, list):
+        raise GitHubError("GitHub does not list the open pull requests")
+    return tuple(found for each in nodes if (found := _open_head(each)) is not None)
+
+
+def _open_head(raw: object) -> OpenHead | None:
+    """A head; None where its newest commit is not the one that GitHub shows with it: it moves right now."""
+    number, sha, base = dig(raw, "number"), dig(raw, "headRefOid"), dig(raw, "baseRefName")
+    commits = dig(raw, "commits", "nodes")
+    commit = dig(commits[-1], "commit") if isinstance(commits, list) and commits else None
+    if not (isinstance(number, int) and isinstance(sha, str) and isinstance(base, str)) or dig(commit, "oid") != sha:
+        return None
+    contexts = dig(commit, "status", "contexts")
+    listed = contexts if isinstance(contexts, list) else []
+    return OpenHead(
+        number=number, sha=sha, base_ref=base, contexts=frozenset(str(dig(each, "context")) for each in listed)
+    )
 
 
 # Who asks for a release, as GitHub says.

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from mlbot.errors import MlbotError, NotEvaluatedError, RefusedError
-from mlbot.events.github import State, Status
+from mlbot.events.github import Attempt, State, Status
 from mlbot.github.api import GitHub
 from mlbot.github.comments import upsert
 from mlbot.github.job import Runner
@@ -24,6 +24,7 @@ from mlbot.protocol.operations import (
     AppendLedger,
     CancelRun,
     Dispatch,
+    EndPending,
     Log,
     Operation,
     PushCharts,
@@ -79,6 +80,30 @@ def _why_not(operation: SetStatus, latest: Status) -> StatusSet | None:
         return StatusSet.UNCHANGED
     late = (operation.state is State.PENDING or operation.fallback) and latest.state is not State.PENDING
     return StatusSet.ENDED if late and written == operation.attempt else None
+
+
+def end_pending(github: GitHub, operation: EndPending) -> StatusSet:
+    """Take back what is pending by an attempt that mlbot has nothing to say of."""
+    known, done = github.statuses(operation.sha), StatusSet.UNCHANGED
+    for context in operation.contexts:
+        mine = [each for each in known if each.context == context]
+        if not mine or mine[0].state is not State.PENDING or not _is_by(mine[0], operation.attempt):
+            continue
+        before = next((each for each in mine if each.state is not State.PENDING), None)
+        state = before.state if before else State.SUCCESS
+        text, url = (before.description, before.url) if before else (operation.description, operation.url)
+        if text is None:
+            continue
+        body = {"state": state.value, "context": context, "description": text, "target_url": url}
+        github.ask("POST", f"/statuses/{operation.sha}", body)
+        done = StatusSet.SET
+    return done
+
+
+def _is_by(status: Status, attempt: Attempt) -> bool:
+    """Whether a status leads to an attempt; a push's pending does without saying so."""
+    page, _, mark = status.url.partition("#")
+    return attempt_of(status.url) == attempt or (not mark and page.endswith(f"/actions/runs/{attempt.run}"))
 
 
 # What commands do to runs: re-run, cancel, dispatch; each so that doing it twice is the same as once.
@@ -150,7 +175,15 @@ def _react(github: GitHub, operation: React) -> Effected:
 
 
 _ON_GITHUB: Mapping[type[Record], Callable[[GitHub, Any], str]] = MappingProxyType(
-    {Rerun: _rerun, CancelRun: _cancel, Dispatch: start, React: _react, UpsertComment: upsert, SetStatus: set_status}
+    {
+        Rerun: _rerun,
+        CancelRun: _cancel,
+        Dispatch: start,
+        React: _react,
+        UpsertComment: upsert,
+        SetStatus: set_status,
+        EndPending: end_pending,
+    }
 )
 
 Append = Callable[[Sequence[Entry]], object]  # adds entries to the ledger

@@ -55,6 +55,7 @@ from mlbot.protocol.decision import (
     Decision,
     FinishWithoutJudging,
     Handover,
+    Ignore,
     Judge,
     JudgedSubject,
     MergeGroupSubject,
@@ -258,7 +259,7 @@ def plan_run(run: CIRun, patience: Patience | None = None) -> None:
     `decision`; `matrix` and `jobs` of the baselines to train; `store`, whether accepted files are stored.
     """
     decisions = _decide(run, patience or Patience())
-    kinds = [each.kind for each in decisions]
+    kinds = ["finish" if isinstance(each, Ignore) and each.leaves_pending else each.kind for each in decisions]
     run.console.say(f"Run {run.attempt}: {', '.join(kinds)}")
     jobs = _baseline_jobs([found for each in decisions if isinstance(each, Judge) for found in _baselines(run, each)])
     lines = {

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mlbot.config.guard import entry_of, own_context
+from mlbot.config.guard import contexts, entry_of, own_context
 from mlbot.events.github import Attempt, Id, Login, PullRequest, RefName, RepositoryName, State
 from mlbot.lib.record import Digest, Record, Sha
 from mlbot.protocol.answer import Reruns
@@ -34,6 +34,11 @@ class Policy(Record):
     def entry_of(self, branch: str) -> str | None:
         """The entry that guards a branch; None where none does."""
         return entry_of(branch, self.entries)
+
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """Every status that a rule may require."""
+        return contexts(self.entries)
 
     def own_context(self, branch: str) -> str | None:
         """The status that speaks of this branch's entry alone; None where `mlbot` does, for there is one entry."""
@@ -198,6 +203,14 @@ class Ignore(Record):
     kind: Literal["ignore"] = "ignore"
     cause: Cause
     sentence: str
+
+    @property
+    def leaves_pending(self) -> bool:
+        """Whether the job that says pending, which knows no config, said so, and nothing else would end it.
+
+        Of another workflow's run, whatever its name, a pending is right: that commit has no verdict.
+        """
+        return self.cause in {Cause.NOT_GUARDED, Cause.NOT_ON_BRANCH, Cause.NO_PULL_REQUEST, Cause.OTHER_EVENT}
 
 
 Decision = Judge | FinishWithoutJudging | Wait | Ignore

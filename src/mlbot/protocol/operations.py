@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 from mlbot.events.github import Attempt, Id, RefName, State, WebUrl
 from mlbot.ledger.entries import Entry
 from mlbot.lib.constants import DESCRIPTION_LIMIT
-from mlbot.lib.record import Count, Record
+from mlbot.lib.record import Count, Record, Sha
 from mlbot.protocol.decision import PullRequestSubject, Subject
 from mlbot.protocol.marker import Stamp
 
@@ -49,6 +49,18 @@ class SetStatus(Record):
     attempt: Attempt
     fallback: bool = False  # whether a status that the attempt ended with stays
     unwritten: str = ""  # what an error says instead, where a fault kept a part of the report from being written
+
+
+class EndPending(Record):
+    """Take back the pending of a run that mlbot does not judge: what was there before, or that nothing is guarded."""
+
+    kind: Literal["end-pending"] = "end-pending"
+    sha: Sha
+    contexts: tuple[str, ...]
+    attempt: Attempt  # whose pending it is; any other status stays
+    description: Annotated[str, StringConstraints(min_length=1, max_length=DESCRIPTION_LIMIT)] | None
+    """None where a pull request into a guarded branch has this head: a status that never was anything else stays."""
+    url: WebUrl
 
 
 class AppendLedger(Record):
@@ -125,6 +137,7 @@ class React(Record):
 Operation = Annotated[
     UpsertComment
     | SetStatus
+    | EndPending
     | AppendLedger
     | PushCharts
     | WriteSummary
@@ -152,7 +165,7 @@ def describe(operation: Operation) -> str:
             return f"push {_several(len(operation.files), 'chart', 'charts')}"
         case WriteSummary() | Annotate() | Log():
             return _describe_local(operation)
-        case Rerun() | CancelRun() | Dispatch() | React():
+        case EndPending() | Rerun() | CancelRun() | Dispatch() | React():
             return _describe_effect(operation)
 
 
@@ -167,8 +180,10 @@ def _describe_local(operation: WriteSummary | Annotate | Log) -> str:
             return operation.sentence
 
 
-def _describe_effect(operation: Rerun | CancelRun | Dispatch | React) -> str:
+def _describe_effect(operation: EndPending | Rerun | CancelRun | Dispatch | React) -> str:
     match operation:
+        case EndPending():
+            return f"end what is pending of {operation.sha[:10]}"
         case Rerun():
             return f"re-run the training {operation.attempt.run} as attempt {operation.attempt.number}"
         case CancelRun():

@@ -69,7 +69,34 @@ def together(found: Sequence[Sequence[operations.Operation]], policy: Policy) ->
     if own:
         by_context[own[0].context] = own
     rest = (each for each in every if not isinstance(each, operations.SetStatus))
-    return *rest, *(_worst(each, context) for context, each in by_context.items())
+    said = tuple(_worst(each, context) for context, each in by_context.items())
+    others = tuple(each for each in policy.contexts if each not in by_context)
+    if not own or not others:
+        return *rest, *said
+    # They were set pending with the others, and stay so: a success would be on the commit before somebody proposes it
+    # for their branch. What was there before comes back.
+    first = own[0]
+    back = operations.EndPending(
+        sha=first.subject.sha, contexts=others, attempt=first.attempt, description=None, url=first.url
+    )
+    return *rest, *said, back
+
+
+def end_pending(
+    sha: Sha, attempt: Attempt, place: Place, policy: Policy, *, proposed: bool
+) -> tuple[operations.EndPending, ...]:
+    """What is done about a run that is not judged: its pending is taken back.
+
+    That of a guarded entry never becomes more than what was there before.
+    """
+    description = None if proposed else one_line(phrase(WORDS, "nothing_guarded"))
+    own = tuple(each for each in policy.contexts if each != place.context)
+    url = with_attempt(place.run_url, attempt)
+    return tuple(
+        operations.EndPending(sha=sha, contexts=contexts, attempt=attempt, description=text, url=url)
+        for contexts, text in (((place.context,), description), (own, None))
+        if contexts
+    )
 
 
 def _worst(found: Sequence[operations.SetStatus], context: str) -> operations.SetStatus:

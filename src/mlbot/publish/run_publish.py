@@ -17,6 +17,7 @@ from mlbot.events.github import Attempt
 from mlbot.gates.outcome import Outcome
 from mlbot.git.ledger import LedgerBranch, push_charts
 from mlbot.git.repository import Repository
+from mlbot.github.api import OpenHead, open_heads
 from mlbot.github.executor import Effected, Executor, dry_run
 from mlbot.judging.run_ci import CIRun
 from mlbot.judging.run_files import Intake, is_stored, store_of
@@ -56,6 +57,7 @@ from mlbot.publish.plan_operations import (
     Rendered,
     broken,
     charts_of,
+    end_pending,
     entries_of,
     finish,
     given_on,
@@ -225,7 +227,35 @@ def publish_run(run: CIRun, options: PublishOptions) -> Exit:
         for decision, each in found
         if len(found) == 1 or isinstance(decision, Ignore) or _is_current(run, decision.subject)
     ]
-    return _apply(run, _of_commit(run, operations), dry=options.dry_run) if any(operations) else Exit.OK
+    try:
+        return _apply(run, _of_commit(run, operations), dry=options.dry_run) if any(operations) else Exit.OK
+    finally:
+        if not options.dry_run:
+            sweep(run)
+
+
+def sweep(run: CIRun) -> None:
+    """Set the statuses of open heads that have none: no run of mlbot's ever told of them.
+
+    A pull request can rename the workflow in its own copy of the file, and a job of the check's name would meet a
+    status that nobody has set. What came of this verdict is written before; a fault here is for the log.
+    """
+    try:
+        for each in open_heads(run.github):
+            for context in _lacking(run, each):
+                body = {"state": "pending", "context": context, "description": phrase(WORDS, "not_run")}
+                run.github.ask("POST", f"/statuses/{each.sha}", {**body, "target_url": run.place.run_url})
+                run.console.say(f"#{each.number} had no status {context}: it is pending now.")
+    except MlbotError as error:
+        run.console.say(f"Heads without a status were not looked for: {error.what}")
+
+
+def _lacking(run: CIRun, head: OpenHead) -> list[str]:
+    """The statuses that a head lacks of those that its branch may require."""
+    if not run.policy.guards(head.base_ref):
+        return []
+    wanted = (run.place.context, run.policy.own_context(head.base_ref))
+    return [each for each in wanted if each is not None and each not in head.contexts]
 
 
 def _is_current(run: CIRun, subject: Subject) -> bool:
@@ -240,6 +270,10 @@ def _operations(
     run: CIRun, decision: Decision, found: Judged | str, options: PublishOptions, *, alone: bool
 ) -> tuple[Operation, ...]:
     match decision:
+        case Ignore() if alone and decision.leaves_pending:
+            run.console.say(f"What is pending ends: {decision.sentence}")
+            sha = run.github.run(run.attempt.run).head_sha
+            return end_pending(sha, run.attempt, run.place, run.policy, proposed=bool(run.proposed(sha)))
         case Ignore():
             run.console.say(f"Nothing is posted: {decision.sentence}")
             return ()
