@@ -78,6 +78,15 @@ def test_slices_carry_interval_margin_and_reading() -> None:
     assert [row["reading"] for row in rows] == ["worse"] * 4 + ["too few rows"]
     assert (rows[0]["change"], rows[0]["low"], rows[0]["high"]) == (-0.0206, -0.022418, -0.018782)
     assert {"metric": "roc_auc", "x": -0.005} in values(spec)
+    own = {row["of"]: row["x"] for row in values(spec) if row.get("metric") == "roc_auc" and "of" in row}
+    margins = {each.slice: each.margin for each in model().comparisons if each.metric == "roc_auc" and each.margin}
+    assert own == {name: -margin for name, margin in margins.items() if name}
+
+
+def test_a_change_whose_interval_excludes_zero_is_not_called_unclear() -> None:
+    for row in values(plots.chart_specs(model())["slices"]):
+        if "reading" in row and row["reading"] != "too few rows":
+            assert (row["low"] <= 0 <= row["high"]) is (row["reading"] == "no clear change"), row
 
 
 def test_people_can_choose_the_metric_and_start_with_the_one_that_has_a_margin() -> None:

@@ -113,3 +113,18 @@ def test_of_several_models_each_says_what_to_do() -> None:
 
 def test_a_failing_gate_leaves_nothing_unsaid() -> None:
     assert whole_problem(samples.failing().models[0]) == ""
+
+
+@pytest.mark.parametrize(("drop", "lead"), [(0.0043, "Passes"), (-0.0206, "Fails")])
+def test_what_is_merged_already_is_not_ready_to_be(drop: float, lead: str) -> None:
+    report = parts.judged(parts.adult(drop)).model_copy(update={"pull_request": None})
+    commits = report.verdict.commits
+    merged = report.verdict.model_copy(update={"commits": commits.model_copy(update={"policy": commits.head})})
+    assert headline(report.model_copy(update={"verdict": merged})).lead == lead
+    assert headline(report).lead != lead
+
+
+def test_what_another_program_says_ends_before_the_hint() -> None:
+    found = Problem.of(Reason.HOLDOUT_UNREADABLE, "no-table", holdout="'h.csv'", why="[Errno 28] No space left")
+    assert found.detail == "The holdout 'h.csv' cannot be read: [Errno 28] No space left."
+    assert Problem.of(Reason.HOLDOUT_UNREADABLE, "no-table", holdout="x", why="Why?").detail.endswith("Why?")

@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlbot import __version__
 from mlbot.config.errors import ConfigError
@@ -15,9 +16,12 @@ from mlbot.config.schema import Config, Model, parse_config
 from mlbot.console import Console
 from mlbot.errors import Exit, UsageError, require
 from mlbot.gates.outcome import Outcome, Reason
+from mlbot.git.command import git
 from mlbot.git.ledger import read_local
 from mlbot.git.merge import first_parents, three_commits
+from mlbot.git.remote import remote_url
 from mlbot.git.repository import Repository
+from mlbot.github.job import locate
 from mlbot.judging.run_data import check_data
 from mlbot.judging.run_files import live_locally
 from mlbot.judging.run_judge import (
@@ -103,7 +107,8 @@ def write_page(report: Report, path: Path) -> None:
     from mlbot.ml.plots import charts
     from mlbot.report.page import html
 
-    path.write_text(html(report, charts(report)), encoding="utf-8")
+    made = "" if report.run_url else datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    path.write_text(html(report, charts(report), made), encoding="utf-8")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,11 +169,22 @@ def judge_commits(work: Work, console: Console) -> Report:
             results,
             verdict,
             notices=ended(waivers, verdict, evidence, None),
-            repository=repository.root.name,
             duration_s=time.monotonic() - started,
+            **_whereabouts(repository, work.commits),
         )
         work.then(report, results)
     return report
+
+
+def _whereabouts(repository: Repository, commits: Commits) -> dict[str, Any]:
+    """What a report says of where it was made; with a link where others can see the commit."""
+    pushed = not commits.uncommitted and git(["branch", "--remotes", "--contains", commits.head], repository.root)
+    place = locate({}, remote_url(repository)) if pushed else None
+    return {
+        "repository": repository.root.name,
+        "repository_url": f"{place.server_url}/{place.repository}" if place else None,
+        "head_ref": repository.current_branch(),
+    }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -338,7 +354,7 @@ def judge_and_report(directory: Path, options: JudgeOptions, outputs: Outputs, c
     verdict = decide(commits, [result.evidence])
     report = Report(
         mlbot_version=__version__,
-        repository=repository.root.name,
+        **_whereabouts(repository, commits),
         verdict=verdict,
         models=(model_report(result, verdict.models[0]),),
     )

@@ -86,7 +86,7 @@ def _defuse(start: re.Match[str]) -> str:
 
 
 # Keys of mlbot.yaml, with or without a value, as the words of templates name them: no other text becomes code.
-_CODE = re.compile(r"`([a-z_]+(?:\.[a-z_]+)?(?:: [a-z0-9]+)?)`")
+_CODE = re.compile(r"`([a-z_]+(?:\.[a-z_]+)?(?:: (?:[a-z0-9]+|\{[^`{}\n]{1,200}\}))?)`")
 
 
 def prose(text: object) -> str:

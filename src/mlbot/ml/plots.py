@@ -16,7 +16,6 @@ import vl_convert
 
 from mlbot.gates.metric import Bound
 from mlbot.report.report import CalibrationBin, Charts, Curves, ModelReport, Point, Report, Side, SliceInfo, Spec
-from mlbot.report.words import clear_change
 from mlbot.verdict.verdict import Comparison
 
 Rows = list[dict[str, Any]]  # data of a chart, a dict a mark; the keys are fixed names, never a stranger's
@@ -296,12 +295,14 @@ def _slices(model: ModelReport, use: Use) -> Any | None:
         y=alt.Y("slice:N", sort=names, title=None), color=_reading_colour(rows), tooltip=_tooltips(rows)
     )
     axis = alt.Axis(tickCount=_TICKS)
-    low = alt.X("low:Q", title="Change, with its interval (dashed: the margin)", axis=axis, scale=alt.Scale(padding=6))
+    low = alt.X(
+        "low:Q", title="Change, with its interval (upright marks: the margins)", axis=axis, scale=alt.Scale(padding=6)
+    )
     spans = marks.mark_rule(strokeWidth=2.5).encode(x=low, x2="high:Q")
     dots = marks.mark_point(filled=True, size=70, opacity=1).encode(x="change:Q")
     words = f"Change of a metric from baseline to candidate by slice, with intervals; {metric} to begin with"
     height = _HEIGHT if use is Use.PICTURE else max(100, _ROW * len(names))
-    chart = choosable(alt.layer(*_rulers(model, metric, use), spans, dots))
+    chart = choosable(alt.layer(*_rulers(model, rows, names, metric, use), spans, dots))
     return _finished(chart, words, use, f"Change of {metric} by slice", height)
 
 
@@ -352,21 +353,26 @@ def _only(rows: Rows, metric: str) -> Rows:
     return [row for row in rows if row["metric"] == metric]
 
 
-def _rulers(model: ModelReport, metric: str, use: Use) -> list[Any]:
-    """Upright lines: none at all is zero; dashed is the margin, beyond which a change is a regression."""
+def _rulers(model: ModelReport, rows: Rows, names: list[str], metric: str, use: Use) -> list[Any]:
+    """An upright line at zero, and on each row that has one a mark at its margin, beyond which it is a regression."""
     zero = alt.Chart(alt.InlineData(values=[{"x": 0}])).mark_rule(color=_NEUTRAL).encode(x="x:Q")
+    shown = {(row["metric"], row["slice"]) for row in rows}
     margins: Rows = [
-        {"metric": each.metric, "x": each.direction.worse * each.margin}
+        {"metric": each.metric, "x": each.direction.worse * each.margin, **({"of": each.slice} if each.slice else {})}
         for each in model.comparisons
-        if each.slice is None and each.margin is not None
+        if each.margin is not None and (each.metric, each.slice or _ALL) in shown
     ]
     if use is Use.PICTURE:
         margins = _only(margins, metric)
-    if not margins:
-        return [zero]
+    whole, parts = ([row for row in margins if ("of" in row) is part] for part in (False, True))
+    places = ((whole, alt.YDatum(_ALL)), (parts, alt.Y("of:N", sort=names, title=None)))
+    return [zero, *(_margin_marks(rows, y, use) for rows, y in places if rows)]
+
+
+def _margin_marks(margins: Rows, y: Any, use: Use) -> Any:
     chart = alt.Chart(alt.InlineData(values=margins))
     chart = chart if use is Use.PICTURE else chart.transform_filter("datum.metric === metric")
-    return [zero, chart.mark_rule(color=_NEUTRAL, strokeDash=[4, 3]).encode(x="x:Q")]
+    return chart.mark_tick(color=_NEUTRAL, thickness=2, size=_ROW * 0.7).encode(x="x:Q", y=y)
 
 
 def _reading_colour(rows: Rows) -> Any:
@@ -396,7 +402,9 @@ def _slice_rows(model: ModelReport) -> Rows:
 def _reading(comparison: Comparison, infos: dict[str, SliceInfo]) -> str:
     if comparison.slice is not None and infos[comparison.slice].small:
         return _SMALL
-    if not clear_change(comparison) or comparison.change is None:
+    # As the interval shows it, which the eye compares with zero; the tables adjust for all that is shown.
+    low, high = comparison.low, comparison.high
+    if comparison.change is None or low is None or high is None or low <= 0 <= high:
         return "no clear change"
     return "worse" if comparison.direction.worse * comparison.change > 0 else "better"
 

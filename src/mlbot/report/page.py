@@ -15,12 +15,16 @@ from mlbot.report.report import Charts, ModelReport, Report, Side
 from mlbot.report.words import by_severity, headline, model_line
 
 
-def html(report: Report, charts: Charts | None = None) -> str:
-    """A page that stands alone: no request leaves it, and its policy would forbid one. Without charts, tables alone."""
+def html(report: Report, charts: Charts | None = None, made: str = "") -> str:
+    """A page that stands alone: no request leaves it, and its policy would forbid one. Without charts, tables alone.
+
+    `made` is when, where no run says it.
+    """
     scripts = [charts.script, (templates() / "report" / "charts.js").read_text(encoding="utf-8")] if charts else []
     return fill(
         "report.html.j2",
         report=report,
+        made=made,
         headline=headline(report),
         tone=_tone(report),
         label=label,

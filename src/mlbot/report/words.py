@@ -207,8 +207,14 @@ def headline(report: Report) -> Headline:
         return _waived(report)
     if report.trial:
         return Headline(lead=_say(f"lead/trial/{outcome}"), finding=_finding(report), action=_say("action/trial"))
-    lead = _say(f"lead/{outcome}", provisional=_is_provisional(report))
+    lead = _say(f"lead/{outcome}", provisional=_is_provisional(report), merged=_is_merged(report))
     return Headline(lead=lead, finding=_finding(report), action=_action(report))
+
+
+def _is_merged(report: Report) -> bool:
+    """Whether what is judged is on the guarded branch already, or is a file alone: there is nothing to merge."""
+    commits = report.verdict.commits
+    return report.pull_request is None and commits.policy is not None and commits.head == commits.policy
 
 
 def _is_provisional(report: Report) -> bool:
