@@ -329,6 +329,11 @@ GUARDED = text(
     ("^!", "the branches to guard; none can be taken out again"),
 )
 LOGIN = form("a login", _LOGIN, "a login on GitHub, without `@`")
+PYTHON = form(
+    'a Python version in quotes, such as "3.10"',
+    r"3\.[0-9]{1,2}(\.[0-9]{1,3})?",
+    'a version such as "3.10" or "3.10.4"',
+)
 FUNCTION = form("module:function", rf"{_WORD}(\.{_WORD})*:{_WORD}", "module:function, such as income.train:train")
 TIMEOUT = kind(
     _duration,

@@ -128,6 +128,15 @@ _FILES = list_of("files, folders and globs; leave it out for all", kinds.PATH)
 _PARAMETERS = "a mapping from the name of each parameter, such as `depth: {type: int, min: 1, max: 20}`"
 
 
+class TrainEnvironment(Section):
+    """An environment that mlbot makes for the training alone."""
+
+    python: Annotated[str | None, kinds.PYTHON] = None
+    """Its Python, in quotes: `"3.10"` or `"3.10.4"`; one that is on the machine. Left out: the first on the PATH."""
+    install: Annotated[str, kinds.SCRIPT]
+    """A shell command that installs what the training needs; `python` and `pip` are those of the environment."""
+
+
 class Train(Section):
     """How the model is trained: by `run` or by `entrypoint`."""
 
@@ -154,6 +163,9 @@ class Train(Section):
     """The longest that one training may take: `90s`, `30m`, `2h`, or a number of seconds; at most 120h."""
     runs_on: Annotated[tuple[str, ...], kinds.RUNS_ON] = ("ubuntu-latest",)
     """The runner's label, or a list of labels."""
+    environment: Annotated[TrainEnvironment | None, inside(TrainEnvironment)] = None
+    """An environment of its own: `{python: "3.10", install: pip install -r requirements.txt}`.
+    Left out: the first `python` on the PATH, with what is installed there."""
     lock: Annotated[str | None, kinds.PATH] = None
     """The environment lock file; its change makes the model stale.
     Left out: the first known one in the root (`uv.lock`, `requirements.txt`, …)."""

@@ -490,6 +490,7 @@ class TrainRequest:
     environment: Environment  # where it runs (`current_environment`)
     params: Params = field(default_factory=dict)  # its parameters, flat
     data: Mapping[str, Digest] = field(default_factory=dict)  # the digest of each data file, for the record
+    own: Mapping[str, str] = field(default_factory=dict)  # variables of its own environment, `PATH` among them
     log: Path | None = None  # where to save what it prints; None: nowhere
     max_bytes: int = MAX_MODEL_BYTES  # how large the file may be
     grace_s: float = 5.0  # what it has between SIGTERM and SIGKILL
@@ -561,7 +562,7 @@ def _command(request: TrainRequest, scratch: Path) -> Command:
     _model_path(scratch).parent.mkdir()
     params = scratch / "params.json"
     params.write_text(json.dumps(nested(request.params)), encoding="utf-8")
-    own = {"MLBOT_MODEL": str(_model_path(scratch)), "MLBOT_PARAMS": str(params)}
+    own = {**request.own, "MLBOT_MODEL": str(_model_path(scratch)), "MLBOT_PARAMS": str(params)}
     data = request.model.data.train
     if data is not None:
         own["MLBOT_TRAIN_DATA"] = data if "://" in data else str((request.folder / data).absolute())
@@ -575,11 +576,15 @@ def _command(request: TrainRequest, scratch: Path) -> Command:
     )
 
 
+def _python(request: TrainRequest) -> str | None:
+    return training_python(request.own.get("PATH") or os.environ.get("PATH", os.defpath))
+
+
 def _unfit(request: TrainRequest) -> str:
     """Why the training's Python cannot call an entrypoint; empty when it can, and where none has to."""
     if request.model.train.entrypoint is None:
         return ""
-    if training_python(os.environ.get("PATH", os.defpath)) is None:
+    if _python(request) is None:
         return "there is no Python on the PATH to train with: activate the training's environment, or put it there"
     numbers = re.match(r"(\d+)\.(\d+)", request.environment.python)
     if numbers and tuple(map(int, numbers.groups())) < ENTRYPOINT_PYTHON:
@@ -607,8 +612,7 @@ def _arguments(request: TrainRequest, scratch: Path, own: Mapping[str, str]) -> 
     }
     path = scratch / "spec.json"
     path.write_text(json.dumps(spec), encoding="utf-8")
-    python = training_python(os.environ.get("PATH", os.defpath))
-    return [str(python), str(Path(export.__file__).absolute()), str(path)]
+    return [str(_python(request)), str(Path(export.__file__).absolute()), str(path)]
 
 
 def _form(path: str | None, data: Data) -> dict[str, Any]:

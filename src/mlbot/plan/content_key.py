@@ -56,11 +56,15 @@ class Inputs(Record):
     """Of each training data source by the path the config gives; see `Side.data_digest`."""
     params: Digest | None
     lock: Digest | None
+    environment: str | None = None
+    """What `train.environment` says, as JSON."""
 
     @property
     def key(self) -> Digest:
         """The content key: sha256 of the canonical JSON of all of it."""
         facts = {"form": _KEY_FORM, **dict(self)}
+        if self.environment is None:  # as keys were before there was such a setting
+            del facts["environment"]
         return digest(canonical(facts))
 
 
@@ -118,6 +122,7 @@ class Side:
             data={data.train: self.data_digest(data.train)} if data.train else {},
             params=self._file(model, "params", train.params),
             lock=self._file(model, "lock", self.lock_path(model)),
+            environment=train.environment.model_dump_json() if train.environment else None,
         )
 
     def lock_path(self, model: Model) -> str | None:

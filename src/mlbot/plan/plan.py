@@ -137,6 +137,7 @@ def reasons(now: Subject, before: Subject, difference: Difference) -> Iterator[S
 
 def _settings(now: Subject, before: Subject) -> Iterator[StaleReason]:
     names = {"task": "task", "run": "train.run", "entrypoint": "train.entrypoint", "params_path": "train.params"}
+    names["environment"] = "train.environment"
     names |= {column: f"data.{column}" for column in COLUMNS}
     different = [name for key, name in names.items() if getattr(now.inputs, key) != getattr(before.inputs, key)]
     if (now.model.train.depends is None) != (before.model.train.depends is None):

@@ -16,7 +16,7 @@ from pydantic import Field, RootModel
 
 from mlbot.config.errors import ConfigError
 from mlbot.config.run_check import document_of, findings
-from mlbot.config.schema import Model, parse_config
+from mlbot.config.schema import Model, TrainEnvironment, parse_config
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError
 from mlbot.gates.outcome import Reason
@@ -33,6 +33,7 @@ from mlbot.plan.run_plan import Planning, read_configs, read_sides
 from mlbot.protocol.artifacts import FAILURE_FILE, MESSAGE, Training, TrainingFailure
 from mlbot.storage.digest import chunks_of, take
 from mlbot.storage.results import MODEL_FILE, TRAINING_FILE, ResultStore, Stored
+from mlbot.training.run_environment import Environments, NotMadeError, paths
 from mlbot.training.trial import read_overrides, trial_key
 from mlbot.verdict.verdict import Commits, Problem
 
@@ -102,7 +103,9 @@ class _Run:
     results: dict[int, Trained | TrainingFailure] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
     done: Iterator[int] = field(default_factory=lambda: count(1))
-    environments: dict[Digest | None, Environment] = field(default_factory=dict)
+    environments: dict[tuple[Digest | None, TrainEnvironment | None], Environment] = field(default_factory=dict)
+
+    bins: dict[tuple[Sha, TrainEnvironment], Path] = field(default_factory=dict)
 
     def commit(self, group: list[int]) -> None:
         """All jobs of one commit."""
@@ -154,6 +157,10 @@ class _Run:
     def _run(self, job: TrainJob, folder: Path) -> Trained | TrainingFailure:
         from mlbot.ml.train import TrainRequest, train
 
+        try:
+            bin_folder = self._bin(job, folder)
+        except NotMadeError as error:
+            return _failure(job, str(error), tail=error.tail)
         self.progress(f"{job}: training ...")
         log = self.logs / f"{job.model.name}-{job.seed}-{job.commit[:7]}.log" if self.logs is not None else None
         with self.store.staging() as staged:
@@ -168,6 +175,7 @@ class _Run:
                 params=job.params,
                 data=job.data,
                 log=log,
+                own=paths(bin_folder) if bin_folder else {},
             )
             with self.store.training(lambda text: self.progress(f"{job}: {text}")):
                 result = train(request, progress=self.progress, stop=self.stop)
@@ -180,16 +188,44 @@ class _Run:
         failures = (result for result in results if isinstance(result, TrainingFailure))
         return next((f for f in failures if (f.key, f.model, f.commit) == (job.key, job.model.name, job.commit)), None)
 
+    def _bin(self, job: TrainJob, folder: Path) -> Path | None:
+        """The programs of the training's own environment; None where it has none."""
+        wanted = job.model.train.environment
+        if wanted is None:
+            return None
+        at = (job.commit, wanted)  # whatever a training or the installing writes into the checkout
+        if at not in self.bins:
+            self.bins[at] = self._made.prepare(job.model, folder, job.commit, self.stop)
+        return self.bins[at]
+
+    @property
+    def _made(self) -> Environments:
+        return Environments(folder=self.store.root.parent / "environments", progress=self.progress)
+
     def _environment(self, job: TrainJob) -> Environment:
         from mlbot.ml.train import current_environment
 
-        if job.lock not in self.environments:
-            self.environments[job.lock] = current_environment(job.lock)
-        return self.environments[job.lock]
+        own = job.model.train.environment
+        at = (job.lock, own)
+        if at not in self.environments:
+            self.environments[at] = self._made.record(own, job.lock) if own else current_environment(job.lock)
+        return self.environments[at]
 
     def _finish(self, at: int, result: Trained | TrainingFailure) -> None:
         self.results[at] = result
         self.progress(f"{next(self.done)}/{len(self.jobs)} {self.jobs[at]}: {_outcome(result)}")
+
+
+def _failure(job: TrainJob, message: str, *, tail: tuple[str, ...] = ()) -> TrainingFailure:
+    return TrainingFailure(
+        model=job.model.name,
+        key=job.key,
+        seed=job.seed,
+        commit=job.commit,
+        timed_out=False,
+        message=message[:MESSAGE],
+        log_tail=tail,
+    )
 
 
 def _outcome(result: Trained | TrainingFailure) -> str:

@@ -1,0 +1,189 @@
+"""Environments of `train.environment`: made with real processes, by a Python that makes them in no time."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support import config_texts as texts
+from tests.support.git_samples import Sandbox
+from tests.support.training_samples import COMMIT, model
+
+from mlbot.config.schema import TrainEnvironment
+from mlbot.entry import invoke
+from mlbot.errors import Exit
+from mlbot.gates.metric import Task
+from mlbot.lib.record import canonical, digest
+from mlbot.plan.content_key import Inputs
+from mlbot.training.run_environment import Environments, NotMadeError, find_python
+
+MAKES = f"""#!/bin/sh
+if [ "$1 $2 $3" = "-I -m venv" ]; then
+  mkdir -p "$4/bin"
+  printf '#!/bin/sh\\nexec "{sys.executable}" "$@"\\n' > "$4/bin/python"
+  chmod +x "$4/bin/python"
+  exit 0
+fi
+exec "{sys.executable}" "$@"
+"""
+"""A Python whose `-m venv` makes one in looks only."""
+
+
+@pytest.fixture(autouse=True)
+def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """It is the first one on the PATH."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "python").write_text(MAKES)
+    (folder / "python").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    return folder / "python"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    (folder / "requirements.txt").write_text("numpy\n")
+    return folder
+
+
+def environments(tmp_path: Path, said: list[str] | None = None) -> Environments:
+    return Environments(folder=tmp_path / "environments", progress=(said if said is not None else []).append)
+
+
+def prepared(tmp_path: Path, checkout: Path, install: str = "echo installing", **changed: Any) -> Path:
+    of = model(run="true", environment=TrainEnvironment(install=install, python=changed.pop("python", None)))
+    return environments(tmp_path, changed.pop("said", None)).prepare(of, checkout, changed.pop("commit", COMMIT))
+
+
+def test_an_environment_is_made_once_and_comes_first_where_it_installs(tmp_path: Path, checkout: Path) -> None:
+    said: list[str] = []
+    given_file, times = tmp_path / "given.txt", tmp_path / "times.txt"
+    install = f'env | grep -E "^(PATH|VIRTUAL_ENV|UV_PROJECT_ENVIRONMENT)=" > {given_file}; pwd >> {times}'
+    place = prepared(tmp_path, checkout, install, said=said)
+    assert prepared(tmp_path, checkout, install) == place
+    assert times.read_text() == f"{checkout}\n"
+    given = dict(line.split("=", 1) for line in given_file.read_text().splitlines())
+    assert given["PATH"].split(os.pathsep)[0] == str(place)
+    assert given["VIRTUAL_ENV"] == given["UV_PROJECT_ENVIRONMENT"] == str(place.parent)
+    assert said == ["adult-income: making the environment of its trainings ..."]
+
+
+@pytest.mark.parametrize(
+    ("install", "change", "again"),
+    [
+        ("pip install -r requirements.txt || true", {"requirements.txt": "scipy\n"}, True),
+        ("pip install -r more.list || true", {"more.list": "scipy\n"}, True),
+        ("pip install -r requirements.txt || true", {"train.py": "x"}, False),
+        ("echo . || true", {"commit": "d" * 40}, True),
+        ("poetry install || true", {"commit": "d" * 40}, True),
+        ("echo nothing", {"commit": "d" * 40}, False),
+    ],
+)
+def test_what_is_in_it_decides_whether_it_is_made_again(
+    tmp_path: Path, checkout: Path, install: str, change: Mapping[str, str], *, again: bool
+) -> None:
+    before = prepared(tmp_path, checkout, install)
+    commit = change.get("commit", COMMIT)
+    for name, text in change.items():
+        (checkout / name).write_text(text)
+    assert (prepared(tmp_path, checkout, install, commit=commit) != before) is again
+
+
+@pytest.mark.parametrize(
+    ("install", "message", "tail"),
+    [
+        ("echo no such package; exit 7", "train.environment.install failed with exit code 7", ("no such package",)),
+        ("false; true", "train.environment.install failed with exit code 1", ()),
+    ],
+)
+def test_an_install_that_fails_says_so_and_is_tried_again(
+    tmp_path: Path, checkout: Path, install: str, message: str, tail: tuple[str, ...]
+) -> None:
+    for _ in range(2):
+        with pytest.raises(NotMadeError, match=message) as caught:
+            prepared(tmp_path, checkout, f"echo x >> times.txt; {install}")
+        assert caught.value.tail == tail
+    assert (checkout / "times.txt").read_text() == "x\nx\n"
+
+
+def test_a_python_that_is_not_there_is_named(tmp_path: Path, checkout: Path) -> None:
+    with pytest.raises(NotMadeError, match=r"there is no Python 3\.2 on this machine to train with"):
+        prepared(tmp_path, checkout, python="3.2")
+
+
+def test_a_python_is_found_where_runners_keep_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    minor = f"3.{sys.version_info[1]}"
+    assert find_python(minor) == tmp_path / "bin" / "python"
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    monkeypatch.delenv("PYENV_ROOT", raising=False)
+    assert find_python(minor) is None
+    assert find_python(None) is None
+    full = ".".join(map(str, sys.version_info[:3]))
+    known = tmp_path / "tools" / "Python" / full / "x64" / "bin"
+    known.mkdir(parents=True)
+    shutil.copy(tmp_path / "bin" / "python", known / "python3")
+    monkeypatch.setenv("RUNNER_TOOL_CACHE", str(tmp_path / "tools"))
+    assert find_python(minor) == find_python(full) == known / "python3"
+    assert find_python("3.1") is None
+
+
+def test_the_record_is_what_mlbot_yaml_decides(tmp_path: Path) -> None:
+    made = environments(tmp_path)
+    one = made.record(TrainEnvironment(install="pip install a"), None)
+    assert one.python == ".".join(map(str, sys.version_info[:3]))
+    assert made.record(TrainEnvironment(install="pip install a"), None) == one
+    assert made.record(TrainEnvironment(install="pip install b"), None).packages != one.packages
+    assert made.record(TrainEnvironment(install="pip install a", python="3.2"), None).python == "3.2"
+    assert not (tmp_path / "environments").exists()
+
+
+CONFIG = """
+version: 1
+models:
+  tiny:
+    task: binary
+    train:
+      run: echo "$VIRTUAL_ENV" > "$MLBOT_MODEL"; command -v python >> "$MLBOT_MODEL"
+      environment: {install: "INSTALL"}
+      depends: [train.py]
+    data: {holdout: holdout.csv, target: y}
+    gates: {roc_auc: {min: 0.5}}
+"""
+
+
+def test_a_training_runs_in_the_environment_that_its_config_asks_for(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {"mlbot.yaml": CONFIG.replace("INSTALL", "true"), "train.py": "", "holdout.csv": "x,y\n1,0\n2,1\n"}
+    sandbox.commit(files)
+    ask = ["train", "-C", str(sandbox.path), "--model", "tiny", "--base", "HEAD", "--seed", "0", "--out", "out"]
+    assert invoke(ask) == Exit.OK, capsys.readouterr().err
+    environment, found = (sandbox.path / "out" / "tiny" / "0" / "model.onnx").read_text().splitlines()
+    assert Path(environment).is_relative_to(sandbox.path / ".git" / "mlbot" / "environments")
+    assert found == f"{environment}/bin/python"
+    fails = CONFIG.replace("INSTALL", "python -c 'open(chr(120))'")
+    sandbox.commit({"mlbot.yaml": fails, "x": ""})
+    assert invoke(ask) == Exit.NOT_EVALUATED
+    said = capsys.readouterr()
+    assert "no model, x is not in train.depends" in said.out
+
+
+def test_a_number_is_no_version_of_python() -> None:
+    """`python: 3.10` is 3.1 in YAML."""
+    text = texts.SMALL.replace("run: make", "run: make\n      environment: {python: 3.10, install: make}")
+    with pytest.raises(Exception, match=r'a Python version in quotes, such as "3\.10"'):
+        texts.parse(text)
+
+
+def test_a_key_without_an_environment_is_what_it_was() -> None:
+    facts: dict[str, Any] = dict.fromkeys(Inputs.model_fields)
+    facts |= {"task": Task.BINARY, "target": "y", "drop": (), "depends": "sha256:" + "0" * 64, "data": {}}
+    before = {name: value for name, value in facts.items() if name != "environment"}
+    assert Inputs(**facts).key == digest(canonical({"form": "mlbot/key@1", **before}))
+    assert Inputs(**facts | {"environment": "{}"}).key != Inputs(**facts).key
