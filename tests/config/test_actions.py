@@ -210,3 +210,16 @@ def test_an_editor_refuses_what_a_setting_alone_can_tell() -> None:
 )
 def test_which_runners_every_account_has(labels: tuple[str, ...], *, hosted: bool) -> None:
     assert is_hosted(labels) is hosted
+
+
+def test_which_environments_are_to_be_made_with_which_secrets() -> None:
+    section = " {token: {client-id: A, private-key: KEY}, judge: {secrets: [J]}, store: {secrets: [S, J]}, deploy: {}}"
+    assert of(" {}").environments(["prod"]) == {}
+    assert of(" {judge: {environment: x}}").environments() == {"x": ()}
+    assert of(section).environments() == {"mlbot-judge": ("J",), "mlbot-store": ("S", "J"), "mlbot": ("KEY",)}
+    assert of(section).environments(["prod"]) == {
+        "mlbot-judge": ("J",),
+        "mlbot-store": ("S", "J"),
+        "mlbot": ("KEY", "J", "S"),
+        "prod": ("KEY", "S", "J"),
+    }

@@ -20,10 +20,12 @@ from tests.support import hosted, tiny
 from tests.support.hosted import Stage, archive, of_seed, trained
 from tests.support.onnx_samples import columns
 
+from mlbot.console import Console
 from mlbot.errors import Exit
 from mlbot.git.ledger import LedgerBranch
 from mlbot.git.remote import Remote
 from mlbot.github.transport import Answer, Request, Transport
+from mlbot.judging.run_ci import CIOptions, CIRun
 from mlbot.lib.constants import TRAIN_PATH
 from mlbot.lib.record import digest
 from mlbot.publish import run_publish
@@ -653,3 +655,11 @@ def test_what_the_shell_set_pending_ends_where_nothing_is_judged(
     written = len(user.statuses(stage.models, head))
     assert stage.publish() == Exit.OK
     assert len(user.statuses(stage.models, head)) == written
+
+
+@pytest.mark.parametrize(("speaker", "login"), [("", "github-actions[bot]"), ("acme-ml[bot]", "acme-ml[bot]")])
+def test_whose_comments_are_the_bots_own(speaker: str, login: str) -> None:
+    """An App's token looks like a job's own."""
+    given = {"GITHUB_REPOSITORY": "acme/models", "GITHUB_RUN_ID": "7", "GITHUB_TOKEN": "ghs_x"}
+    run = CIRun.of(CIOptions(), given | {"MLBOT_CI_SPEAKER": speaker}, Console())
+    assert run.github.login == login

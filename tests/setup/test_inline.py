@@ -423,15 +423,19 @@ def test_a_release_reads_holdout_and_store_and_speaks() -> None:
     assert job["permissions"] == {"contents": "read", "id-token": "write", "packages": "write"}
 
 
-def test_a_deployment_keeps_its_environment_and_speaks_as_the_app_where_that_has_the_key() -> None:
+def test_a_deployment_keeps_its_environment_and_speaks_as_the_app() -> None:
     job = wired("release", "deploy", "deploy")
     assert "environment" not in job
     assert set(job["steps"][-1]["env"]) == {"STORE_KEY", "KUBE_TOKEN"}
-    assert job["env"] == {"MLBOT_HAS_APP_KEY": "${{ secrets.APP_KEY != '' }}"}
-    app = next(step for step in job["steps"] if step.get("id") == "app")
-    assert app["if"] == "${{ env.MLBOT_HAS_APP_KEY == 'true' && !cancelled() }}"
-    assert job["steps"][-1]["with"]["token"] == "${{ steps.app.outputs.token || github.token }}"
-    assert job["permissions"]["contents"] == "write", "without a key the job's own token speaks"
+    assert job["steps"][-1]["with"]["token"] == "${{ steps.app.outputs.token }}"
+    assert job["permissions"] == {"contents": "read", "packages": "write"}
+
+
+def test_whoever_reads_what_the_app_wrote_knows_its_login() -> None:
+    for workflow, name, action in (("judge", "plan", "x"), ("judge", "publish", "publish"), ("release", "ask", "x")):
+        assert wired(workflow, name, action)["env"] == {"MLBOT_CI_SPEAKER": "acme[bot]"}
+    for workflow, name in (("train", "train"), ("judge", "baseline"), ("tag", "tag")):
+        assert "env" not in wired(workflow, name, "train")
 
 
 @pytest.mark.parametrize(("workflow", "name"), [("tag", "tag"), ("release", "ask"), ("judge", "again-request")])

@@ -289,7 +289,7 @@ def test_init_says_which_form_it_chose_and_what_to_make_on_github(tmp_path: Path
         (sandbox.path / path).unlink()
     started(sandbox, said)
     assert "called ones could not have actions.token." in said.getvalue()
-    assert "     mlbot-judge: K\n     mlbot: APP_KEY, K\n5. Open the first" in said.getvalue()
+    assert "     mlbot-judge: K\n     mlbot: APP_KEY\n5. Open the first" in said.getvalue()
     assert "A private repository needs GitHub Pro or Team" in said.getvalue()
     sandbox.git("remote", "add", "origin", "https://acme.ghe.com/acme/tiny.git")
     sandbox.write({"mlbot.yaml": config.partition("\nactions:")[0] + "\n"})

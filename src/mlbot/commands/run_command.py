@@ -64,7 +64,7 @@ def command(environment: MutableMapping[str, str], options: CommandOptions, cons
     if not isinstance(event, CommentEvent) or not lines:
         console.say("Nothing to answer: no line of a new comment of a person is a command.")
         return Exit.OK
-    login = None if options.bot == ACTIONS_BOT else options.bot
+    login = job.speaker if options.bot == ACTIONS_BOT else options.bot
     github = GitHub.connect(
         job.repository, job.required_token(), api_url=job.api_url, login=login, progress=console.say
     )
@@ -241,8 +241,9 @@ class CommentJob:
     def _progress(self, facts: Facts, pull: PullRequest, comments: Sequence[Comment]) -> Progress:
         """What only the status asks for."""
         github, runs, marker = self.github, facts.trainings, report_marker(self.options.train_path)
-        publisher = replace(github, known_login=ACTIONS_BOT)  # with its own job's token, whoever answers comments
-        own = [each for each in comments if each.author == ACTIONS_BOT and carries(each.body, marker)]
+        login = self.job.speaker or ACTIONS_BOT  # with its own job's token, whoever answers comments
+        publisher = replace(github, known_login=login)
+        own = [each for each in comments if each.author == login and carries(each.body, marker)]
         return Progress(
             status=publisher.status(pull.head_sha, STATUS) or github.status(pull.head_sha, STATUS),
             jobs=tuple((job.name, job.state) for job in jobs(github, runs[0].id)) if runs else (),

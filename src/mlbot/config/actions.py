@@ -4,7 +4,7 @@ It is written into workflow files, so a value has one form: no expression of Git
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
 
 from mlbot.config import kinds
@@ -135,7 +135,8 @@ class Token(Section):
     client_id: Annotated[str, _VARIABLE._replace(key="client-id")]
     """The name of the variable with the App's client id."""
     private_key: Annotated[str, _SECRET._replace(key="private-key")]
-    """The name of the secret with its private key; it belongs in the environment `mlbot` and nowhere else."""
+    """The name of the secret with its private key; it belongs in the environment `mlbot`, in those of deployments, and
+    nowhere else."""
     app: Annotated[str | None, _APP] = None
     """The App's login, such as `acme-ml[bot]`: whose answers and records count. Left out: nobody but the App itself
     knows them again, so no trial can be asked for."""
@@ -240,17 +241,22 @@ class Actions(Section):
         defaults = type(self)()
         return tuple(key for field, key in _OWN.items() if getattr(self, field) != getattr(defaults, field))
 
-    def environments(self, *, releases: bool = True) -> dict[str, tuple[str, ...]]:
-        """The environments that these settings need, but for deployments' own, with the secrets of each."""
-        judge, store = self.judge or JudgeAccess(), self.store or StoreAccess()
-        speaker = [self.token.private_key] if self.token else []
-        speaker += [*judge.secrets, *store.secrets] if releases else []
+    def environments(self, deployments: Iterable[str] = ()) -> dict[str, tuple[str, ...]]:
+        """The environments that these settings need, those of deployments among them, with the secrets of each."""
+        names = tuple(deployments)
+        judge, store, deploy = (each.secrets if each else None for each in (self.judge, self.store, self.deploy))
+        key = (self.token.private_key,) if self.token else None
         found = {
-            judge.environment: judge.secrets if self.judge else None,
-            store.environment: store.secrets if self.store else None,
-            SPEAKER: tuple(dict.fromkeys(speaker)) if self.token or (releases and (self.judge or self.store)) else None,
+            (self.judge or JudgeAccess()).environment: (judge,),
+            (self.store or StoreAccess()).environment: (store,),
+            SPEAKER: (key, judge, store) if names else (key,),
+            **dict.fromkeys(names, (key, store, deploy)),
         }
-        return {name: secrets for name, secrets in found.items() if secrets is not None}
+        return {
+            name: tuple(dict.fromkeys(secret for part in parts for secret in part or ()))
+            for name, parts in found.items()
+            if any(part is not None for part in parts)
+        }
 
 
 def _shared(context: Context) -> Iterator[Problem]:

@@ -94,7 +94,7 @@ class WorkflowJob:
         """
         job = Job.of(environment)
         forget_tokens(environment)
-        login = None if options.bot == ACTIONS_BOT else options.bot
+        login = job.speaker if options.bot == ACTIONS_BOT else options.bot
         return cls(
             job=job,
             github=GitHub.connect(

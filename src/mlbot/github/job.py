@@ -12,7 +12,7 @@ from typing import TextIO
 
 from mlbot.errors import UsageError
 from mlbot.events.event import Event, NoEvent, NotAnEvent, parse_event
-from mlbot.events.github import GITHUB, Attempt, RepositoryName, parse_remote
+from mlbot.events.github import GITHUB, Attempt, Login, RepositoryName, parse_remote
 from mlbot.lib.untrusted_json import HostileJsonError, load
 from mlbot.protocol.operations import Annotate, Level
 
@@ -37,6 +37,8 @@ class Job:
     api_url: str = API_URL
     server_url: str = "https://github.com"
     token: str | None = field(default=None, repr=False)
+    speaker: Login | None = None
+    """Who the bot writes as in this repository, where that is an App."""
     workflow_path: str | None = None
     ref: str = ""
     sha: str = ""
@@ -62,6 +64,7 @@ class Job:
             api_url=environment.get("GITHUB_API_URL") or cls.api_url,
             server_url=environment.get("GITHUB_SERVER_URL") or cls.server_url,
             token=environment.get("INPUT_TOKEN") or environment.get("GITHUB_TOKEN") or None,
+            speaker=environment.get("MLBOT_CI_SPEAKER") or None,
             workflow_path=ref["path"] if ref else None,
             ref=environment.get("GITHUB_REF", ""),
             sha=environment.get("GITHUB_SHA", ""),

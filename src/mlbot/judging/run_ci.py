@@ -77,8 +77,9 @@ class CIRun:
     @cached_property
     def github(self) -> GitHub:
         """The API."""
+        job, say = self.job, self.console.say
         return GitHub.connect(
-            self.job.repository, self.job.required_token(), api_url=self.job.api_url, progress=self.console.say
+            job.repository, job.required_token(), api_url=job.api_url, login=job.speaker, progress=say
         )
 
     @cached_property

@@ -214,7 +214,7 @@ def init(directory: Path, options: InitOptions, console: Console) -> Exit:
     console.result(
         scaffold.summary(
             done=_shown(done, options), gaps=gaps, branch=draft.branch, guard=order.guard, form=form.why,
-            environments=order.actions.environments(),
+            environments=order.actions.environments(each.name for each in config.environments) if config else {},
         )
     )  # fmt: skip
     blocked = any(gap.blocks for gap in gaps)

@@ -25,7 +25,8 @@ _APP_TOKEN = "steps.app.outputs.token"  # noqa: S105 - the name of the App's
 _DEFAULT_RUNNER = "ubuntu-latest"
 _OF_THE_JOB = {"packages", "id-token"}
 """Rights that stay the job's own token's: registries and clouds know no App."""
-_HAS_KEY = "MLBOT_HAS_APP_KEY"
+_SPEAKER = "MLBOT_CI_SPEAKER"
+"""The variable that says whose comments and statuses are the bot's, where that is not GitHub Actions."""
 
 
 class Kind(StrEnum):
@@ -103,7 +104,10 @@ def wire(workflow: str, name: str, job: "CommentedMap", wiring: Wiring) -> "Comm
     if accesses:
         _reach(job, kind, accesses)
     if speaks:
-        _speak(job, actions, where_there_is_a_key=kind is Kind.DEPLOY)
+        _speak(job, actions)
+    # Also who only reads has to know the App's records; a training and a tag's workflow file run what others wrote.
+    if actions.token and actions.token.app and workflow not in {"train", "tag"} and kind is not Kind.TRAIN:
+        job.insert([*job].index("steps"), "env", _block({_SPEAKER: actions.token.app}))
     return job
 
 
@@ -257,29 +261,17 @@ def _may_log_in(job: "CommentedMap") -> None:
 # --- an App that speaks
 
 
-def _speak(job: "CommentedMap", actions: Actions, *, where_there_is_a_key: bool = False) -> None:
-    """The App's token for everything that is said with the job's own; its rights are what the job asks for.
-
-    A deployment's environment may have no key: the job's own token speaks there then, so its rights stay.
-    """
+def _speak(job: "CommentedMap", actions: Actions) -> None:
+    """The App's token for everything that is said with the job's own; its rights are what the job asks for."""
     assert actions.token  # noqa: S101 - nobody speaks without
-    rights, token, conditions = dict(job["permissions"]), _APP_TOKEN, []
+    rights, steps = dict(job["permissions"]), job["steps"]
     step = _app_step(actions.token, {scope: level for scope, level in rights.items() if scope not in _OF_THE_JOB})
-    if where_there_is_a_key:
-        key = f"${{{{ secrets.{actions.token.private_key} != '' }}}}"
-        job.insert([*job].index("steps"), "env", _block({_HAS_KEY: key}))
-        token = f"{_APP_TOKEN} || {_TOKEN}"
-        conditions.append(f"env.{_HAS_KEY} == 'true'")
-    else:
-        _keep_own_rights(job, rights)
-    steps = job["steps"]
+    _keep_own_rights(job, rights)
     at = next(place for place, each in enumerate(steps) if any(_TOKEN in text for text in _texts(each)))
     if names_status(condition := bare(str(steps[at].get("if", "")))):
-        conditions.append(condition)  # what is said after a failure needs the token too
-    if conditions:
-        step.insert(2, "if", f"${{{{ {' && '.join(conditions)} }}}}")
+        step.insert(2, "if", f"${{{{ {condition} }}}}")  # what is said after a failure needs the token too
     for each in steps[at:]:
-        _replace(each, token)
+        _replace(each)
     steps.insert(at, step)
 
 
@@ -305,13 +297,13 @@ def _keep_own_rights(job: "CommentedMap", rights: Mapping[str, str]) -> None:
     job["permissions"] = made
 
 
-def _replace(node: Any, token: str) -> None:
-    """Put a token instead of the job's own into each expression that is nothing else, or ends in it."""
+def _replace(node: Any) -> None:
+    """Put the App's token instead of the job's own into each expression."""
     pairs: Iterable[tuple[Any, Any]] = (
         list(node.items()) if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     )
     for key, value in pairs:
         if isinstance(value, str) and _TOKEN in value:
-            node[key] = value.replace(_TOKEN, token)
+            node[key] = value.replace(_TOKEN, _APP_TOKEN)
         else:
-            _replace(value, token)
+            _replace(value)
