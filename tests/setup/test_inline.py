@@ -338,10 +338,14 @@ jobs:
       - uses: actions/checkout@1111111111111111111111111111111111111111 # v7
       - name: Take
         run: take
+      - name: Decide
+        env: {MLBOT: it}
+        run: '"$MLBOT" ci plan'
       - name: Work
         if: ${{ !cancelled() }}
         uses: $/actions/ACTION
         with:
+          mlbot: it
           token: ${{ github.token }}
           other: ${{ x || github.token }}
 """
@@ -366,7 +370,7 @@ def test_a_training_gets_the_image_and_nothing_else() -> None:
         assert job["cache-mode"] == "none"
         assert "environment" not in job
         assert "secrets." not in str(job)
-        assert names(job) == ["Check out", "Take", "Work"]
+        assert names(job) == ["Check out", "Take", "Decide", "Work"]
 
 
 def test_the_judge_logs_in_fetches_and_reads_its_secrets_in_an_environment_of_its_own() -> None:
@@ -374,15 +378,15 @@ def test_the_judge_logs_in_fetches_and_reads_its_secrets_in_an_environment_of_it
     assert job["environment"] == {"name": "mlbot-judge", "deployment": False}
     assert "container" not in job
     assert job["permissions"] == {"actions": "read", "contents": "write", "id-token": "write", "packages": "write"}
-    assert names(job) == ["Check out", "Take", "Log in", "Fetch what the holdout needs", "Work"]
-    login, prepare, work = job["steps"][2:]
+    assert names(job) == ["Check out", "Take", "Log in", "Decide", "Fetch what the holdout needs", "Work"]
+    login, decide, prepare, work = job["steps"][2:]
     assert (login["uses"], login["with"]) == (f"aws-actions/login@{SHA}", {"role": "arn"})
     key = {"DVC_KEY": "${{ secrets.DVC_KEY }}"}
     assert prepare["env"] == {**key, "PREPARE": 'dvc pull data/holdout.csv\necho "it\'s there"'}
     assert prepare["run"] == 'bash -euo pipefail -c "$PREPARE"'
     assert "token" not in str(prepare)
-    assert work["env"] == key
-    assert {step["if"] for step in (login, prepare, work)} == {"${{ !cancelled() }}"}
+    assert (decide["env"], work["env"]) == ({"MLBOT": "it", **key}, key), "who decides may have to look into a store"
+    assert prepare["if"] == work["if"]
     assert "APP_KEY" not in str(job)
     assert "STORE_KEY" not in str(job)
 
@@ -403,12 +407,13 @@ def test_who_writes_speaks_as_the_app(workflow: str, name: str, action: str) -> 
     job = wired(workflow, name, action)
     assert job["environment"] == {"name": "mlbot", "deployment": False}
     assert job["permissions"] == {"contents": "read", "packages": "write"}
-    assert names(job) == ["Check out", "Take", "Speak as the App", "Work"]
-    app, work = job["steps"][2:]
+    assert names(job) == ["Check out", "Take", "Decide", "Speak as the App", "Work"]
+    app, work = job["steps"][3:]
     rights = {key: level for key, level in app["with"].items() if key.startswith("permission-")}
     assert rights == {"permission-actions": "read", "permission-contents": "write"}
     assert app["if"] == "${{ !cancelled() }}", "what is said after a failure needs the token too"
-    assert work["with"] == {"token": "${{ steps.app.outputs.token }}", "other": "${{ x || steps.app.outputs.token }}"}
+    assert work["with"]["token"] == "${{ steps.app.outputs.token }}"
+    assert work["with"]["other"] == "${{ x || steps.app.outputs.token }}"
     assert "STORE_KEY" not in str(job)
     plain = wired(workflow, name, action, PLAIN)
     assert "environment" not in plain
@@ -418,7 +423,7 @@ def test_who_writes_speaks_as_the_app(workflow: str, name: str, action: str) -> 
 def test_a_release_reads_holdout_and_store_and_speaks() -> None:
     job = wired("release", "record", "deploy")
     assert job["environment"]["name"] == "mlbot"
-    assert names(job)[2:] == ["Log in", "Fetch what the holdout needs", "Speak as the App", "Work"]
+    assert names(job)[2:] == ["Log in", "Decide", "Fetch what the holdout needs", "Speak as the App", "Work"]
     assert set(job["steps"][-1]["env"]) == {"DVC_KEY", "STORE_KEY"}
     assert job["permissions"] == {"contents": "read", "id-token": "write", "packages": "write"}
 
@@ -432,7 +437,11 @@ def test_a_deployment_keeps_its_environment_and_speaks_as_the_app() -> None:
 
 
 def test_whoever_reads_what_the_app_wrote_knows_its_login() -> None:
-    for workflow, name, action in (("judge", "plan", "x"), ("judge", "publish", "publish"), ("release", "ask", "x")):
+    for workflow, name, action in (
+        ("judge", "again", "judge"),
+        ("judge", "publish", "publish"),
+        ("release", "ask", "x"),
+    ):
         assert wired(workflow, name, action)["env"] == {"MLBOT_CI_SPEAKER": "acme[bot]"}
     for workflow, name in (("train", "train"), ("judge", "baseline"), ("tag", "tag")):
         assert "env" not in wired(workflow, name, "train")

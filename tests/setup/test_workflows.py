@@ -10,7 +10,7 @@ from mlbot import __version__
 from mlbot.config.actions import Actions
 from mlbot.lib.constants import JUDGE_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
 from mlbot.setup import scaffold
-from mlbot.setup.workflows import Form, Order, State, choose, files, needed, stamp_of, stamped, state_of
+from mlbot.setup.workflows import Form, Order, State, choose, drivers, files, needed, stamp_of, stamped, state_of
 
 ORDER = Order(form=Form.CALLERS, guard=("main",), install="pip install -r r.txt", actions=Actions())
 
@@ -115,3 +115,30 @@ def test_the_wheel_carries_what_the_files_are_made_of() -> None:
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
     for name in ("train", "judge", "command", "tag", "release"):
         assert f'".github/workflows/{name}.yml" = "mlbot/workflows/{name}.yml"' in text
+
+
+def test_jobs_install_what_reaches_the_data_the_store_and_the_targets() -> None:
+    config = texts.parse(
+        "store: gs://b/models\nenvironments: {p: {target: s3://b/p}, q: {target: 'command:./x', after: p}}\n"
+        + texts.SMALL.replace("data/holdout.csv", "https://host/h.csv")
+    )
+    assert drivers(config) == ("gcs", "http", "s3")
+    assert drivers(texts.parse(texts.SMALL)) == drivers(texts.parse(f"store: oci://ghcr.io/a/b\n{texts.SMALL}")) == ()
+    order = {"guard": ("main",), "install": "x", "actions": Actions(), "release": True, "drivers": drivers(config)}
+    for path, count in ((JUDGE_PATH, 1), (RELEASE_PATH, 1)):
+        assert files(Order(form=Form.CALLERS, **order))[path].count("drivers: gcs http s3") == count  # type: ignore[arg-type] # of mixed kinds
+    inline = files(Order(form=Form.INLINE, **order))  # type: ignore[arg-type] # the same
+    for text in ("extras: bot gcs http s3\n", "extras: judge charts gcs http s3\n", "extras: deploy gcs http s3\n"):
+        assert text in inline[JUDGE_PATH]
+    assert inline[RELEASE_PATH].count("extras: judge gcs http s3\n") == 2
+    plain = files(Order(form=Form.INLINE, **order | {"drivers": ()}))[JUDGE_PATH]  # type: ignore[arg-type] # the same
+    assert "extras: bot\n" in plain
+
+
+def test_days_and_statuses_are_those_of_the_config() -> None:
+    base = {"form": Form.INLINE, "guard": ("main", "release/*"), "install": "x"}
+    text = files(Order(**base, actions=actions("retention-days: 3")))  # type: ignore[arg-type] # of mixed kinds
+    assert text[TRAIN_PATH].count("retention-days: 3\n") == 2
+    assert text[JUDGE_PATH].count("retention-days: 3\n") == 3
+    assert text[JUDGE_PATH].count("keep-days: 90\n") == 2
+    assert "contexts: mlbot mlbot/main mlbot/release\n" in text[JUDGE_PATH]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mlbot.errors import MissingExtraError, NotEvaluatedError
 from mlbot.lib.constants import ACTIONS_REPOSITORY
 from mlbot.lib.templates import sentence
-from mlbot.setup.expressions import Given, Value, bare, joined
+from mlbot.setup.expressions import Given, Value, bare, joined, parts
 from mlbot.setup.wiring import Wiring, wire
 
 if TYPE_CHECKING:
@@ -124,17 +124,24 @@ def _fill(node: Any, given: Given) -> None:
             elif key == "if":
                 node[key] = condition
             elif isinstance(value, str):
-                node[key] = _styled(given.filled(value), value)
+                node[key] = _styled(_put_in(value, given), value)
             else:
                 _fill(value, given)
         return
     for place in reversed(range(len(node))) if isinstance(node, list) else ():
         if isinstance(node[place], str):
-            node[place] = _styled(given.filled(node[place]), node[place])
+            node[place] = _styled(_put_in(node[place], given), node[place])
             continue
         _fill(node[place], given)
         if isinstance(node[place], dict) and node[place].get("if") is False:
             del node[place]
+
+
+def _put_in(text: str, given: Given) -> Value:
+    """A text with the inputs; where an empty one was its end, without the blank before it."""
+    made = given.filled(text)
+    is_whole = text.startswith("${{") and len(parts(text)) == 1
+    return made.rstrip(" ") if isinstance(made, str) and text.endswith("}}") and not is_whole else made
 
 
 def _condition(written: str, given: Given) -> Any:

@@ -30,7 +30,7 @@ from mlbot.setup import scaffold
 from mlbot.setup.detect import SUFFIXES, Table
 from mlbot.setup.environments import DEFAULT_PYTHON, TEXTS
 from mlbot.setup.scaffold import Choices, Draft, Facts, needs_ignore, propose
-from mlbot.setup.workflows import GITHUB, Choice, Form, Order, State, choose, stamp_of, state_of
+from mlbot.setup.workflows import GITHUB, Choice, Form, Order, State, choose, drivers, stamp_of, state_of
 from mlbot.setup.workflows import files as workflow_files
 
 _MAX_TEXT = 256 * 1024
@@ -266,6 +266,7 @@ def order_of(
         install=existing_install(root) or install,
         python=existing_python(root) or (None if existing_install(root) else python),
         actions=config.actions if config else Actions(),
+        drivers=drivers(config),
         release=(root / RELEASE_PATH).is_file(),
         watch=(root / WATCH_PATH).is_file(),
     )

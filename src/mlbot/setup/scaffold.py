@@ -290,9 +290,17 @@ def train_workflow(*, guard: Sequence[str], install: str, python: str | None = N
     return _filled("mlbot.yml.j2", branches=branches, install=install, python=python, **_published(actions))
 
 
-def judge_workflow(*, install: str, python: str | None = None, actions: Actions = _NONE) -> str:
+def judge_workflow(
+    *,
+    install: str,
+    guard: Sequence[str] = (),
+    python: str | None = None,
+    actions: Actions = _NONE,
+    drivers: Sequence[str] = (),
+) -> str:
     """The workflow that judges; it installs too, for a baseline may have to be trained."""
-    return _filled("mlbot-judge.yml.j2", install=install, python=python, **_published(actions))
+    values = {"install": install, "python": python, "contexts": list(contexts(guard))}
+    return _filled("mlbot-judge.yml.j2", **values, **_published(actions, drivers))
 
 
 def watch_workflow(*, guard: Sequence[str]) -> str:
@@ -301,9 +309,9 @@ def watch_workflow(*, guard: Sequence[str]) -> str:
     return _filled("mlbot-watch.yml.j2", actions=actions, ref=pin().written, train=TRAIN_PATH, contexts=contexts(guard))
 
 
-def release_workflow(*, actions: Actions = _NONE) -> str:
+def release_workflow(*, actions: Actions = _NONE, drivers: Sequence[str] = ()) -> str:
     """The workflow that releases and deploys."""
-    return _filled("mlbot-release.yml.j2", **_published(actions))
+    return _filled("mlbot-release.yml.j2", **_published(actions, drivers))
 
 
 def summary(
@@ -349,11 +357,16 @@ def pin() -> Pin:
     return Pin(ref=commit, version=f"v{__version__}") if commit else Pin(ref=ACTIONS_REF)
 
 
-def _published(actions: Actions) -> dict[str, object]:
-    """What a file that calls says of the called ones; `bot` and `lfs` are inputs that are given where they differ."""
-    login = actions.token.app if actions.token else None
-    uses = f"{ACTIONS_REPOSITORY}/.github/workflows"
-    return {"uses": uses, "ref": pin().written, "bot": login, "lfs": actions.lfs}
+def _published(actions: Actions, drivers: Sequence[str] = ()) -> dict[str, object]:
+    """What a file that calls says of the called ones; an input is given where it is not their default."""
+    return {
+        "uses": f"{ACTIONS_REPOSITORY}/.github/workflows",
+        "ref": pin().written,
+        "bot": actions.token.app if actions.token else None,
+        "lfs": actions.lfs,
+        "days": actions.retention_days,
+        "drivers": drivers,
+    }
 
 
 def _filled(template: str, **values: object) -> str:

@@ -203,23 +203,22 @@ def _environment(job: "CommentedMap", name: str) -> None:
 
 
 def _reach(job: "CommentedMap", kind: Kind, accesses: "list[Access]") -> None:
-    """Logins before the step that does the work, and secrets in its environment and nobody else's."""
+    """Logins before the first step that runs mlbot, secrets in the steps that do, and before the work what it needs."""
     steps = job["steps"]
-    at = next(place for place, step in enumerate(steps) if _does(step, _WORK[kind]))
-    condition = {"if": steps[at]["if"]} if "if" in steps[at] else {}
     names = dict.fromkeys(name for access in accesses for name in access.secrets)
     variables = {name: f"${{{{ secrets.{name} }}}}" for name in names}
-    made: list[CommentedMap] = []
+    working = [step for step in steps if _runs_mlbot(step)]
+    for step in working if variables else ():
+        _add_variables(step, variables)
+    work = next(step for step in steps if _does(step, _WORK[kind]))
     for access in accesses:
-        if access.login and not any(step.get("uses") == access.login.uses for step in made):
-            made.append(_login(access.login, condition))
         if isinstance(access, JudgeAccess) and access.prepare:
-            made.append(_prepare(access.prepare, variables, condition))
-    for step in (step for step in steps if _does(step, _WORK[kind])):
-        if variables:
-            _add_variables(step, variables)
-    steps[at:at] = made
-    if any(access.login for access in accesses):
+            condition = {"if": work["if"]} if "if" in work else {}
+            steps.insert(steps.index(work), _prepare(access.prepare, variables, condition))
+    logins = dict.fromkeys(access.login for access in accesses if access.login)
+    first = steps.index(working[0])
+    steps[first:first] = [_login(login) for login in logins]
+    if logins:
         _may_log_in(job)
 
 
@@ -227,8 +226,13 @@ def _does(step: Mapping[str, Any], action: str) -> bool:
     return str(step.get("uses", "")).partition("@")[0].endswith(f"/actions/{action}")
 
 
-def _login(login: Login, condition: Mapping[str, Any]) -> "CommentedMap":
-    step = {"name": sentence("workflows", "steps/login"), **condition, "uses": login.uses}
+def _runs_mlbot(step: Mapping[str, Any]) -> bool:
+    """Whether a step is one of mlbot's own, and no set-up."""
+    return "mlbot" in step.get("with", {}) or "MLBOT" in step.get("env", {})
+
+
+def _login(login: Login) -> "CommentedMap":
+    step = {"name": sentence("workflows", "steps/login"), "uses": login.uses}
     return _block(step | ({"with": _block(dict(login.inputs))} if login.inputs else {}))
 
 

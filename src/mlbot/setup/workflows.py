@@ -73,6 +73,7 @@ class Order:
     install: str
     actions: Actions
     python: str | None = None
+    drivers: tuple[str, ...] = ()
     release: bool = False
     watch: bool = False
 
@@ -83,19 +84,39 @@ def files(order: Order) -> dict[str, str]:
     Raises:
         MissingExtraError: the form needs a package that is not installed.
     """
-    install, python, actions = order.install, order.python, order.actions
+    install, python, actions, drivers = order.install, order.python, order.actions, order.drivers
     callers = {
         TRAIN_PATH: scaffold.train_workflow(guard=order.guard, install=install, python=python, actions=actions),
-        JUDGE_PATH: scaffold.judge_workflow(install=install, python=python, actions=actions),
+        JUDGE_PATH: scaffold.judge_workflow(
+            install=install, guard=order.guard, python=python, actions=actions, drivers=drivers
+        ),
     }
     if order.release:
-        callers[RELEASE_PATH] = scaffold.release_workflow(actions=order.actions)
+        callers[RELEASE_PATH] = scaffold.release_workflow(actions=actions, drivers=drivers)
     if order.watch:
         callers[WATCH_PATH] = scaffold.watch_workflow(guard=order.guard)
     if order.form is Form.CALLERS:
         return {path: stamped(text, order.form) for path, text in callers.items()}
     called, wiring = sources(), Wiring(actions=order.actions, pin=scaffold.pin())
     return {path: stamped(inline(text, called, wiring), order.form) for path, text in callers.items()}
+
+
+_DRIVERS = {
+    **dict.fromkeys(("http", "https"), "http"),
+    **dict.fromkeys(("s3", "s3a"), "s3"),
+    **dict.fromkeys(("gs", "gcs"), "gcs"),
+    **dict.fromkeys(("az", "abfs", "abfss", "adl"), "azure"),
+}
+"""The set of packages that reaches a URL's protocol."""
+
+
+def drivers(config: Config | None) -> tuple[str, ...]:
+    """The sets of packages that a config's holdouts, store and targets need, beside what every job has."""
+    if config is None:
+        return ()
+    places = [*(model.data.holdout for model in config.models), config.store, *(e.target for e in config.environments)]
+    schemes = {place.partition("://")[0].lower() for place in places if place and "://" in place}
+    return tuple(sorted({_DRIVERS[scheme] for scheme in schemes & _DRIVERS.keys()}))
 
 
 def sources() -> dict[str, str]:
