@@ -1,7 +1,14 @@
 """A process of mlbot: a command line in, an exit code out, and every error as a sentence."""
 
+import os
 import sys
-from collections.abc import Sequence
+
+if sys.platform == "win32":  # before anything is imported that Windows does not have
+    sys.stderr.write("mlbot: mlbot runs on Linux and macOS; on Windows use WSL.\n")
+    sys.exit(2)
+
+from collections.abc import MutableMapping, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -45,6 +52,21 @@ def _bug() -> int:
     return Exit.BUG
 
 
+_CA_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "AWS_CA_BUNDLE", "GIT_SSL_CAINFO")
+"""Where each client looks for the certificates that it trusts: requests and curl, Python's ssl, botocore, git."""
+
+
+def share_network(environment: MutableMapping[str, str]) -> None:
+    """Let every client honour a private CA that one of their variables names, and the machine's proxies."""
+    named = next((value for name in _CA_BUNDLES if (value := environment.get(name))), None)
+    if named and Path(named).is_file():
+        for name in _CA_BUNDLES:
+            environment.setdefault(name, named)
+    for protocol in ("HTTP", "HTTPS"):  # fsspec's own client reads no variable for proxies unless it is told to
+        environment.setdefault(f"FSSPEC_{protocol}", '{"client_kwargs": {"trust_env": true}}')
+
+
 def main() -> NoReturn:
     """Run the command line of this process."""
+    share_network(os.environ)
     sys.exit(invoke(sys.argv[1:]))

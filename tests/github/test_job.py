@@ -37,9 +37,9 @@ def test_a_job() -> None:
 
 
 def test_an_enterprise_server_and_an_input() -> None:
-    there = {"GITHUB_API_URL": "https://x/api/v3", "GITHUB_SERVER_URL": "https://x", "INPUT_TOKEN": "ghs_input"}
+    there = {"GITHUB_API_URL": "https://x/api/v3", "GITHUB_SERVER_URL": "https://x.ghe.com", "INPUT_TOKEN": "ghs_input"}
     job = Job.of({**VARIABLES, **there, "GITHUB_WORKFLOW_REF": ""})
-    assert (job.api_url, job.run_url) == ("https://x/api/v3", "https://x/acme/income/actions/runs/99")
+    assert (job.api_url, job.run_url) == ("https://x/api/v3", "https://x.ghe.com/acme/income/actions/runs/99")
     assert (job.required_token(), job.workflow_path) == ("ghs_input", None)
 
 
@@ -203,3 +203,17 @@ def test_a_token_goes_to_no_server_that_a_clone_has_named(remote: str) -> None:
     named = locate({"GITHUB_TOKEN": "t", "GITHUB_API_URL": "https://evil.example/api/v3"}, remote)
     assert named
     assert named.token == "t"
+
+
+def test_a_job_on_an_enterprise_server_is_one_sentence() -> None:
+    environment = {"GITHUB_REPOSITORY": "o/r", "GITHUB_RUN_ID": "1", "GITHUB_SERVER_URL": "https://github.corp.example"}
+    with pytest.raises(UsageError, match=r"need github.com or GHE.com") as caught:
+        Job.of(environment)
+    assert "upload-artifact" in caught.value.hint
+    assert Job.of(environment | {"GITHUB_SERVER_URL": "https://acme.ghe.com"}).server_url == "https://acme.ghe.com"
+
+
+def test_a_data_residency_server_has_its_api_beside_it() -> None:
+    found = locate({}, "https://acme.ghe.com/o/r.git")
+    assert found
+    assert found.api_url == "https://api.acme.ghe.com"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.fake_github.server import FakeGitHub
 from tests.support import repositories
 from tests.support.git_samples import Sandbox, make
 
@@ -15,8 +16,8 @@ from mlbot.console import Console
 from mlbot.errors import Exit, UsageError
 from mlbot.gates.outcome import Outcome
 from mlbot.judging.run_local import RunOptions, run_models
-from mlbot.lib.constants import JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
-from mlbot.setup.run_init import InitOptions, init, upgrade
+from mlbot.lib.constants import JUDGE_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
+from mlbot.setup.run_init import InitOptions, init, is_public, upgrade
 from mlbot.setup.scaffold import Choices
 
 pytestmark = pytest.mark.usefixtures("git_settings")
@@ -364,3 +365,47 @@ def test_a_folder_gets_a_config_of_its_own_and_no_workflows(tmp_path: Path, said
     assert sandbox.git("ls-files", "--others", "--exclude-standard").splitlines() == ["a/mlbot.yaml"]
     assert "This mlbot.yaml is for the folder a" in said.getvalue()
     assert check(sandbox.path / "a").models[0].data.train == "train.csv"
+
+
+@pytest.mark.parametrize(("private", "token"), [(False, ""), (False, "x"), (True, ""), (True, "x")])
+def test_a_public_repository_gets_the_watch(tmp_path: Path, *, private: bool, token: str) -> None:
+    sandbox = repositories.script(tmp_path / "tiny")
+    sandbox.git("remote", "add", "origin", "https://github.com/acme/tiny.git")
+    with FakeGitHub(tmp_path / "github") as github:
+        github.repository("acme/tiny", private=private, roles={"ada": "write"})
+        environment = {"GITHUB_API_URL": github.api_url}
+        environment |= {"GITHUB_TOKEN": github.token("ada")} if token else {}
+        assert is_public(sandbox.path, environment) is not private
+        github.check()
+    assert is_public(sandbox.path, environment) is False, "nobody answers"
+    sandbox.git("remote", "set-url", "origin", str(tmp_path / "folder"))
+    assert is_public(sandbox.path, environment) is False
+
+
+def test_the_watch_is_written_where_it_is_asked_for_and_stays(tmp_path: Path, said: io.StringIO) -> None:
+    sandbox = repositories.script(tmp_path / "tiny")
+    console = Console(out=said, err=said)
+    init(sandbox.path, InitOptions(choices=Choices(), watch=True), console)
+    assert "pending" in (sandbox.path / WATCH_PATH).read_text()
+    init(sandbox.path, InitOptions(choices=Choices(), force=True), console)
+    assert (sandbox.path / WATCH_PATH).is_file()
+
+
+@pytest.mark.parametrize(
+    ("remote", "works"),
+    [
+        ("https://github.com/o/r.git", True),
+        ("git@github.com:o/r.git", True),
+        ("https://acme.ghe.com/o/r", True),
+        ("https://github.corp.example/o/r.git", False),
+        ("git@ghe.com.evil.example:o/r.git", False),
+        ("https://gitlab.com/o/r.git", False),
+    ],
+)
+def test_a_server_that_the_workflows_do_not_run_on_is_named(
+    tmp_path: Path, said: io.StringIO, remote: str, *, works: bool
+) -> None:
+    sandbox = repositories.script(tmp_path / "tiny")
+    sandbox.git("remote", "add", "origin", remote)
+    assert started(sandbox, said) == Exit.OK
+    assert ("Mlbot's workflows need github.com or GHE.com" in said.getvalue()) is not works

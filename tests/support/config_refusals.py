@@ -93,6 +93,18 @@ _TRAINING_AND_DATA = [
         "run: make\nruns-on: ${{ inputs.x }}",
         '7: models.m.train.runs-on: found "${{ inputs.x }}" → write a runner label; expressions are not evaluated here',
     ),
+    *(
+        Case(
+            RUN,
+            f"run: make\nruns-on: {label}",
+            f'7: models.m.train.runs-on{place}: found "{found}" → write a label of Linux or macOS: '
+            "mlbot runs on those; on Windows use WSL",
+        )
+        for label, place, found in (
+            ("windows-latest", "", "windows-latest"),
+            ("[self-hosted, Windows]", "[1]", "Windows"),
+        )
+    ),
     Case(
         RUN, "run: make\ndepends: x", '7: models.m.train.depends: found "x" → write a list of files, folders and globs'
     ),

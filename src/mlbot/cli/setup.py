@@ -61,14 +61,21 @@ def config_schema() -> Exit:
 @option("--model", metavar="NAME", help="What to call the model.")
 @option("--install", metavar="COMMAND", help="What installs the training's packages on GitHub's machines.")
 @option("--release", is_flag=True, help="Write the workflow that releases and deploys, too.")
+@click.option(
+    "--watch/--no-watch",
+    default=None,
+    show_default="where GitHub says that the repository is public",
+    help="Write the workflow that sees pull requests which rename mlbot's.",
+)
 @option("-y", "--yes", is_flag=True, help="Ask nothing; take what is found.")
 @option("--force", is_flag=True, help="Overwrite files that are there.")
 @common
-def init(directory: Path, *, quiet: bool, yes: bool, force: bool, **chosen: Any) -> Exit:
+def init(directory: Path, *, quiet: bool, yes: bool, force: bool, watch: bool | None, **chosen: Any) -> Exit:
     """Write a first mlbot.yaml and the two workflows, made from what the repository holds."""
-    from mlbot.setup.run_init import InitOptions, init
+    from mlbot.setup.run_init import InitOptions, init, is_public
 
-    options = InitOptions.of(force=force, ask=None if yes else asker(), **chosen)
+    watch = is_public(directory, os.environ) if watch is None else watch
+    options = InitOptions.of(force=force, ask=None if yes else asker(), watch=watch, **chosen)
     return init(directory, options, Console.of_process(quiet=quiet))
 
 

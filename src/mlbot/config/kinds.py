@@ -305,7 +305,9 @@ _BAD_BRANCH = r"[\s~^:?\[\\]|\.\.|@\{|//|^[-/.]|[/.]$|\.lock(/|$)|/\.|^@$"
 _LOGIN = "[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
 _WORD = "[A-Za-z_][A-Za-z0-9_]*"
 _RUNNER = text(
-    "a runner label such as ubuntu-latest", (r"\$\{\{", "a runner label; expressions are not evaluated here")
+    "a runner label such as ubuntu-latest",
+    (r"\$\{\{", "a runner label; expressions are not evaluated here"),
+    (r"^[Ww][Ii][Nn][Dd][Oo][Ww][Ss](-|$)", "a label of Linux or macOS: mlbot runs on those; on Windows use WSL"),
 )
 _RUNNERS = list_of("runner labels", _RUNNER)
 

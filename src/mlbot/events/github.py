@@ -4,6 +4,7 @@ import re
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
@@ -206,6 +207,17 @@ def parse_remote(url: str) -> RemoteName | None:
     web = scheme in {"http", "https"}
     host = found["host"] if web else found["host"].partition(":")[0]
     return RemoteName(host=host.lower(), repository=name, server=f"{scheme if web else 'https'}://{host.lower()}")
+
+
+GHE = ".ghe.com"  # what the hosts of GitHub Enterprise Cloud with data residency end in
+_HERE = {"127.0.0.1", "localhost", "::1"}  # servers of tests
+
+
+def runs_on(server_url: str) -> bool:
+    """Whether mlbot's workflows can run on a server: github.com, or GHE.com."""
+    parts = urlsplit(server_url)
+    host = parts.hostname or ""
+    return (parts.scheme == "https" and (host == GITHUB or host.endswith(GHE))) or host in _HERE
 
 
 class EnvironmentFacts(Record):

@@ -28,7 +28,7 @@ from mlbot.events.github import (
     Status,
     moment,
 )
-from mlbot.github.job import API_URL
+from mlbot.github.job import API_URL, API_VERSION
 from mlbot.github.transport import (
     PAGE,
     Answer,
@@ -73,22 +73,26 @@ class GitHub:
     def connect(
         cls,
         repository: RepositoryName,
-        token: str,
+        token: str | None,
         *,
         api_url: str = API_URL,
         login: str | None = None,
         progress: Callable[[str], None] = lambda _: None,
     ) -> "GitHub":
-        """GitHub with any kind of token; no `login`: an app's speaks as `github-actions[bot]`, others are asked."""
+        """GitHub with any kind of token, or none for what everybody may see.
+
+        No `login`: an app's speaks as `github-actions[bot]`, others are asked.
+        """
         from requests import RequestException
 
         from github import Auth, Github
 
         client = Github(
-            auth=Auth.Token(token),
+            auth=Auth.Token(token) if token else None,
             base_url=api_url.rstrip("/"),
             timeout=_TIMEOUT_S,
             user_agent=f"mlbot/{__version__}",
+            api_version=API_VERSION,
             retry=None,
             seconds_between_requests=None,
             seconds_between_writes=None,
@@ -107,7 +111,7 @@ class GitHub:
                 raise GitHubError("GitHub redirects to another address", where=str(request), hint=hint) from error
             return Answer(status=status, headers=found, body=body)
 
-        known = login or (ACTIONS_BOT if token.startswith(_INSTALLATION) else None)
+        known = login or (ACTIONS_BOT if token and token.startswith(_INSTALLATION) else None)
         return cls(repository=repository, transport=Transport(send=send, progress=progress), known_login=known)
 
     @property

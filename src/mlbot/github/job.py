@@ -12,11 +12,13 @@ from typing import TextIO
 
 from mlbot.errors import UsageError
 from mlbot.events.event import Event, NoEvent, NotAnEvent, parse_event
-from mlbot.events.github import GITHUB, Attempt, Login, RepositoryName, parse_remote
+from mlbot.events.github import GHE, GITHUB, Attempt, Login, RepositoryName, parse_remote, runs_on
+from mlbot.lib.templates import sentence
 from mlbot.lib.untrusted_json import HostileJsonError, load
 from mlbot.protocol.operations import Annotate, Level
 
 API_URL = "https://api.github.com"
+API_VERSION = "2022-11-28"  # of what GitHub's REST API answers; without it the newest may come
 SUMMARY_LIMIT = 1_048_576  # bytes a step; over it the runner drops the whole summary
 ANNOTATIONS = 10  # of each level a step; the runner drops those beyond without a word
 _PAYLOAD_LIMIT = 26_214_400  # GitHub's webhook payloads end at 25 MB
@@ -54,6 +56,8 @@ class Job:
                 "this is no job of GitHub Actions: GITHUB_REPOSITORY and GITHUB_RUN_ID are not set",
                 hint="On a laptop use `mlbot run`.",
             )
+        if not runs_on(environment.get("GITHUB_SERVER_URL") or cls.server_url):
+            raise refuse_server(environment["GITHUB_SERVER_URL"])
         event_path = environment.get("GITHUB_EVENT_PATH")
         ref = _WORKFLOW_REF.fullmatch(environment.get("GITHUB_WORKFLOW_REF", ""))
         return cls(
@@ -100,6 +104,12 @@ class Job:
         if not isinstance(payload, Mapping):
             return NotAnEvent(reason=NoEvent.MALFORMED, detail="The event's payload is no object.")
         return parse_event(self.event_name, payload)
+
+
+def refuse_server(server_url: str) -> UsageError:
+    """The error for a server that mlbot's workflows do not run on."""
+    what = sentence("doctor", "other-server/what", server=server_url)
+    return UsageError(what, hint=sentence("doctor", "other-server/hint"))
 
 
 def forget_tokens(environment: MutableMapping[str, str]) -> None:
@@ -216,8 +226,9 @@ def locate(environment: Mapping[str, str], remote: str | None) -> Workplace | No
         return None
     server = environment.get("GITHUB_SERVER_URL") or (named.server if named else f"https://{GITHUB}")
     api = environment.get("GITHUB_API_URL")
-    public = server.partition("://")[2] == GITHUB
+    host = server.partition("://")[2]
+    public = host == GITHUB
     # A remote's address comes with a clone, from anybody: a token goes to it only where its owner named the server.
     token = next(filter(None, map(environment.get, TOKENS)), None) if public or api else None
-    url = api or (API_URL if public else f"{server}/api/v3")
+    url = api or (API_URL if public else f"https://api.{host}" if host.endswith(GHE) else f"{server}/api/v3")
     return Workplace(repository=repository, api_url=url, server_url=server.rstrip("/"), token=token)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from mlbot.errors import MlbotError, NotEvaluatedError, RefusedError
+from mlbot.github.job import API_VERSION
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response
@@ -398,6 +399,14 @@ def _copy(answer: "Response", target: Path, limits: Limits) -> None:
         raise ConnectionError("the download broke off")
 
 
+def _bearer(token: str) -> "Callable[[PreparedRequest], PreparedRequest]":
+    def sign(request: "PreparedRequest") -> "PreparedRequest":
+        request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+    return sign
+
+
 def _nobody(request: "PreparedRequest") -> "PreparedRequest":
     return request
 
@@ -429,11 +438,11 @@ def _check_host(address: str, api_url: str) -> None:
 def _send(address: str, token: str, file: Path) -> None:
     import requests
 
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/octet-stream"}
+    headers = {"Content-Type": "application/octet-stream", "X-GitHub-Api-Version": API_VERSION}
     request = Request(verb="POST", path=urlsplit(address).path)
     try:
         with file.open("rb") as body, requests.Session() as session:
-            session.trust_env = False  # a .netrc of the machine would replace the token
+            session.auth = _bearer(token)  # and not a header, which a .netrc of the machine would replace
             answer = session.post(address, data=body, headers=headers, allow_redirects=False, timeout=_TIMEOUT_S)
     except requests.RequestException as error:
         raise UnavailableError(

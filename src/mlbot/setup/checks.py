@@ -94,6 +94,7 @@ class Setup:
     shallow: bool
     branch: str
     live: frozenset[str]
+    elsewhere: str = ""  # the server, where mlbot's workflows do not run on it
     config: Config | None = None
     problems: Sequence[Problem] = ()
     data: dict[str, DataStorage] = field(default_factory=dict)
@@ -104,6 +105,8 @@ def check_setup(setup: Setup) -> Iterator[Finding]:
     """What is wrong with the repository, its config and its data."""
     if setup.repository is None:
         yield finding("no-remote")
+    elif setup.elsewhere:
+        yield finding("other-server", server=setup.elsewhere)
     if setup.shallow:
         yield finding("shallow")
     yield from _config(setup)

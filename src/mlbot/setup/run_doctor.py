@@ -13,7 +13,7 @@ from mlbot.config.yaml import load
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, UsageError
 from mlbot.events.event import dig
-from mlbot.events.github import Settings
+from mlbot.events.github import Settings, runs_on
 from mlbot.git.command import git
 from mlbot.git.ledger import fetch_ledger, local_loss
 from mlbot.git.remote import Remote, remote_url
@@ -72,6 +72,7 @@ def examine(repository: Repository, place: Workplace | None, settings: Settings 
     documents = {each.path: each.document.data for each in workflows if each.document}
     setup = checks.Setup(
         repository=place.repository if place else None,
+        elsewhere=place.server_url if place and not runs_on(place.server_url) else "",
         shallow=repository.shallow,
         branch=branch,
         live=_live(repository, branch),

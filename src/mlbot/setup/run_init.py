@@ -19,11 +19,14 @@ from mlbot.config.yaml import load
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, UsageError
 from mlbot.events.event import dig
+from mlbot.events.github import runs_on
 from mlbot.gates.metric import Task
 from mlbot.git.command import git, try_git
 from mlbot.git.remote import remote_url
 from mlbot.git.repository import Repository
-from mlbot.github.job import locate
+from mlbot.github.api import GitHub as GitHubClient
+from mlbot.github.job import locate, refuse_server
+from mlbot.github.transport import Patience
 from mlbot.lib.constants import CONFIG_FILE, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
 from mlbot.lib.templates import sentence
 from mlbot.setup import scaffold
@@ -165,6 +168,7 @@ class InitOptions:
 
     choices: Choices
     release: bool = False
+    watch: bool = False
     force: bool = False
     ask: Ask | None = None
     sure: tuple[str, ...] = ()
@@ -178,6 +182,7 @@ class InitOptions:
         task: str | None,
         model: str | None,
         release: bool = False,
+        watch: bool = False,
         **chosen: str | None,
     ) -> "InitOptions":
         """The options as the command line gives them; raises `UsageError` when the model's name is none."""
@@ -185,7 +190,7 @@ class InitOptions:
             hint = f"Use {DELIVERED_WORDS}."
             raise UsageError(f"{model!r} cannot be a model's name", where="--model", hint=hint)
         choices = Choices(task=Task(task) if task else None, model=model, **chosen)
-        return cls(choices=choices, force=force, ask=ask, release=release)
+        return cls(choices=choices, force=force, ask=ask, release=release, watch=watch)
 
 
 def init(directory: Path, options: InitOptions, console: Console) -> Exit:
@@ -204,12 +209,14 @@ def init(directory: Path, options: InitOptions, console: Console) -> Exit:
     if repository.folder:
         console.say(sentence("data", "inner-config", folder=repository.folder))
     else:
-        files = workflow_files(replace(order, release=order.release or options.release)) | files
+        wanted = replace(order, release=order.release or options.release, watch=order.watch or options.watch)
+        files = workflow_files(wanted) | files
     if draft.skeleton and done[CONFIG_FILE] is not Done.LEFT and not (root / _SKELETON).exists():
         files[_SKELETON] = scaffold.skeleton(draft, facts, _reading(root, draft.train))
     done |= {path: _write(root / path, text, options) for path, text in files.items()}
     # What is missing of a config that somebody has written since is what the check says, not what was missing once.
     gaps = draft.gaps if done[CONFIG_FILE] is not Done.LEFT else ()
+    gaps = (*gaps, *_server_gaps(repository))
     problem = _problem(root)
     console.result(
         scaffold.summary(
@@ -221,6 +228,27 @@ def init(directory: Path, options: InitOptions, console: Console) -> Exit:
     if problem is not None and not blocked:
         console.error(f"mlbot: {problem}")
     return Exit.USAGE if problem is not None or blocked else Exit.OK
+
+
+def is_public(directory: Path, environment: Mapping[str, str]) -> bool:
+    """Whether the repository is a public one on github.com, as far as GitHub says so at once."""
+    place = locate(environment, remote_url(Repository.discover(directory)))
+    if place is None or urlsplit(place.server_url).hostname != GITHUB:
+        return False
+    github = GitHubClient.connect(place.repository, place.token, api_url=place.api_url)
+    github.transport.patience = Patience(attempts=1, rate_limit_s=0)
+    try:
+        return not github.facts().private
+    except MlbotError:
+        return False
+
+
+def _server_gaps(repository: Repository) -> tuple[scaffold.Gap, ...]:
+    place = locate({}, remote_url(repository))
+    if place is None or runs_on(place.server_url):
+        return ()
+    error = refuse_server(place.server_url)
+    return (scaffold.Gap(what=error.what, hint=error.hint, blocks=False),)
 
 
 _SKELETON = "train.py"
