@@ -1,5 +1,6 @@
 """Calls replaced by the jobs that are called: each trap of it, on files as small as it takes."""
 
+import sys
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -10,7 +11,7 @@ import yaml
 from mlbot.config.actions import Actions
 from mlbot.config.kinds import Context
 from mlbot.config.yaml import load
-from mlbot.errors import NotEvaluatedError
+from mlbot.errors import MissingExtraError, NotEvaluatedError
 from mlbot.lib.templates import sentence
 from mlbot.setup.inline import inline
 from mlbot.setup.wiring import KINDS, Kind, Pin, Wiring
@@ -461,3 +462,9 @@ def test_the_table_names_the_jobs_of_the_workflows_and_no_others() -> None:
             found = yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text(encoding="utf-8"))["jobs"]
             assert set(found) == set(kinds), name
     assert {kind for kinds in KINDS.values() for kind in kinds.values()} == set(Kind)
+
+
+def test_without_the_package_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ruamel.yaml", None)
+    with pytest.raises(MissingExtraError, match=r"'init'.*\n.*pip install 'mlbot-ci\[init\]'"):
+        made()

@@ -1,5 +1,6 @@
 """The workflow files that are written: which form, who wrote them, and whether somebody has changed them."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,17 @@ def test_how_a_file_is() -> None:
     for edited in (wanted.replace("merge_group", "x"), wanted + "\n", "name: mine\n", "", inline + "# mine\n"):
         assert state_of(edited, wanted) is State.EDITED
         assert not state_of(edited, wanted).is_mlbots
+
+
+@pytest.mark.parametrize("form", Form)
+def test_what_dependabot_moves_is_no_change_by_hand(form: Form) -> None:
+    wanted = files(Order(form=form, guard=("main",), install="x", actions=Actions()))[JUDGE_PATH]
+    moved = re.sub(r"(?m)^( *(?:- )?uses: [^@\n]+)@.*", rf"\1@{'d' * 40} # v9.9.9", wanted)
+    assert moved.count("v9.9.9") == len(re.findall(r"(?m)^ *(?:- )?uses: ", wanted))
+    assert state_of(moved, wanted) is State.CURRENT
+    assert state_of(moved.replace(f"mlbot {__version__} ", "mlbot 0.0.1 "), wanted) is State.VERSION
+    for edited in (moved.replace("mlbot-ci/mlbot/", "eve/mlbot/"), moved.replace("# v9.9.9", "# v9.9.9\n    if: x", 1)):
+        assert state_of(edited, wanted) is State.EDITED
 
 
 @pytest.mark.parametrize("form", Form)

@@ -147,9 +147,16 @@ def stamp_of(text: str) -> Stamp | None:
     return Stamp(version=found[1], form=Form(found[2]), digest=found[3]) if found else None
 
 
+_PIN = re.compile(r"^( *(?:- )?uses: [^\s@]+)@\S+(?: +# *\S+)?[ \t]*$", re.MULTILINE)
+
+
 def _digest(body: str) -> str:
-    # A checkout may end lines as its system does.
-    return hashlib.sha256(body.replace("\r\n", "\n").encode()).hexdigest()
+    return hashlib.sha256(_without_pins(body).encode()).hexdigest()
+
+
+def _without_pins(body: str) -> str:
+    """A file without the versions that it calls, which Dependabot moves; a checkout ends lines as its system does."""
+    return _PIN.sub(r"\1", body.replace("\r\n", "\n"))
 
 
 def _body(text: str) -> str:
@@ -173,7 +180,7 @@ class State(StrEnum):
 
 
 def state_of(found: str | None, wanted: str) -> State:
-    """How a file is; a difference in its first line alone is none."""
+    """How a file is; a difference in its first line alone, or of versions that Dependabot has moved, is none."""
     if found is None:
         return State.ABSENT
     if _body(found) == _body(wanted):
@@ -183,7 +190,9 @@ def state_of(found: str | None, wanted: str) -> State:
         return State.EDITED
     if stamp.form is not new.form:
         return State.FORM
-    return State.SETTINGS if stamp.version == new.version else State.VERSION
+    if stamp.version != new.version:
+        return State.VERSION
+    return State.CURRENT if _without_pins(_body(found)) == _without_pins(_body(wanted)) else State.SETTINGS
 
 
 def states(found: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, State]:
