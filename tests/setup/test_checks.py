@@ -410,3 +410,21 @@ def test_one_change_of_a_file_that_holds_the_jobs(path: str, old: str, new: str,
 def test_an_app_has_a_login_to_be_known_by(app: str, said: list[str]) -> None:
     config_ = parse(f"actions: {{token: {{client-id: A, private-key: B{app}}}}}\n{SMALL}")
     assert [code for code, _ in codes(check_setup(setup(config=config_))) if code == "app-unnamed"] == said
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({}, ["environment-missing", "environment-missing"]),
+        ({"mlbot": EnvironmentFacts(branches=("main",)), "mlbot-judge": EnvironmentFacts(branches=("main",))}, []),
+        ({"mlbot": EnvironmentFacts(), "mlbot-judge": EnvironmentFacts(branches=("main",))}, ["environment-open"]),
+        (
+            {"mlbot": EnvironmentFacts(branches=("main",), reviewers=True), "mlbot-judge": EnvironmentFacts()},
+            ["environment-open", "environment-waits"],
+        ),
+    ],
+)
+def test_the_environments_that_jobs_have_secrets_in(found: dict[str, EnvironmentFacts], said: list[str]) -> None:
+    config_ = parse(f"actions: {{token: {{client-id: A, private-key: KEY}}, judge: {{secrets: [J]}}}}\n{SMALL}")
+    assert [code for code, _ in codes(check_environments(config_, found, "main"))] == said
+    assert list(check_environments(config_, None, "main")) == []

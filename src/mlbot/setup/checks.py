@@ -11,7 +11,7 @@ from enum import StrEnum
 from mlbot import __version__
 from mlbot.config.errors import Document, Plain, Problem
 from mlbot.config.guard import context_to_require, entry_of, matches, sample_of
-from mlbot.config.schema import Config, EnvironmentConfig
+from mlbot.config.schema import Config
 from mlbot.events.event import dig
 from mlbot.events.github import EnvironmentFacts, Settings
 from mlbot.lib.constants import (
@@ -422,18 +422,31 @@ def check_release(config: Config | None, *, there: bool) -> Iterator[Finding]:
 def check_environments(
     config: Config | None, found: Mapping[str, EnvironmentFacts] | None, branch: str
 ) -> Iterator[Finding]:
-    """What is wrong with GitHub's own environments of the same names; `found` is None where the token may not ask."""
-    for each in config.environments if config and found is not None else ():
-        yield from _environment(each, found.get(each.name) if found else None, branch)
+    """What is wrong with GitHub's environments, those of deployments and those that jobs have secrets in.
+
+    `found` is None where the token may not ask.
+    """
+    if config is None or found is None:
+        return
+    for each in config.environments:
+        yield from _environment(each.name, found.get(each.name), branch)
+    for name, secrets in config.actions.environments().items():
+        facts, where = found.get(name), f"environment {name}"
+        if facts is None:
+            yield finding("environment-missing", where, branch=branch, secrets=", ".join(secrets))
+            continue
+        yield from _environment(name, facts, branch)
+        if facts.reviewers:
+            yield finding("environment-waits", where)
 
 
-def _environment(config: EnvironmentConfig, facts: EnvironmentFacts | None, branch: str) -> Iterator[Finding]:
+def _environment(name: str, facts: EnvironmentFacts | None, branch: str) -> Iterator[Finding]:
     admitted = None if facts is None else facts.branches
     others = sorted(set(admitted or ()) - {branch})
     case = "absent" if facts is None else "all" if admitted is None else "others" if others else ""
     if case:
-        where, named = f"environment {config.name}", ", ".join(others)
-        yield finding("environment-open", where, case, name=config.name, branch=branch, others=named)
+        where, named = f"environment {name}", ", ".join(others)
+        yield finding("environment-open", where, case, name=name, branch=branch, others=named)
 
 
 # The registry, as this clone knows it.

@@ -46,11 +46,15 @@ def doctor(directory: Path, environment: Mapping[str, str], console: Console, *,
         token, api_url = place.required_token(), place.api_url
         github = GitHub.connect(place.repository, token, api_url=api_url, progress=console.say)
         guard = config.guard if config else ()
-        settings = read_settings(github, guard, environments=bool(config and config.environments))
+        settings = read_settings(github, guard, environments=_has_environments(config))
     _fetch_ledger(repository, place)
     findings = examine(repository, place, settings)
     console.result(_json(findings) if as_json else text(findings))
     return Exit.FAILED if any(each.severity is checks.Severity.ERROR for each in findings) else Exit.OK
+
+
+def _has_environments(config: Config | None) -> bool:
+    return config is not None and bool(config.environments or config.actions.environments())
 
 
 def _fetch_ledger(repository: Repository, place: Workplace | None) -> None:
