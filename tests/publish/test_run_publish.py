@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +229,20 @@ def test_a_publisher_that_runs_again_alone_takes_the_judge_of_the_attempt_before
     change.monkeypatch.setattr("tests.support.hosted.JUDGE_ATTEMPT", 2)
     assert change.publish("--judge", "1") == Exit.OK
     assert change.status[0] == "success"
+
+
+@pytest.mark.parametrize(("judge", "stays"), [(hosted.JUDGE_RUN + 1, True), (hosted.JUDGE_RUN - 1, False)])
+def test_a_publisher_that_runs_again_alone_leaves_a_later_judges_verdict(
+    change: Stage, good: Path, judge: int, *, stays: bool
+) -> None:
+    of_pull_request(change, good)
+    assert change.publish("--judge", "1") == Exit.OK
+    latest = change.models.statuses[-1]
+    later = latest.target_url.replace(f"/runs/{hosted.JUDGE_RUN}", f"/runs/{judge}")
+    change.models.statuses.append(replace(latest, id=latest.id + 1, state="failure", target_url=later))
+    change.monkeypatch.setattr("tests.support.hosted.JUDGE_ATTEMPT", 2)
+    assert change.publish("--judge", "1") == Exit.OK
+    assert change.status[0] == ("failure" if stays else "success")
 
 
 def test_what_the_judge_of_the_attempt_before_accepted_is_stored(stage: Stage, good: Path, tmp_path: Path) -> None:

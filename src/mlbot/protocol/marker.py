@@ -80,6 +80,12 @@ def attempt_of(url: str) -> Attempt | None:
     return _attempt(found) if found else None
 
 
+def run_of(url: str) -> int | None:
+    """The run whose page a status leads to: the judge's, of a verdict."""
+    found = re.search(r"/actions/runs/([1-9][0-9]{0,17})$", url.partition("#")[0])
+    return int(found[1]) if found else None
+
+
 def last_line_of(body: str) -> str:
     """The last line of a comment that is not empty: the only one the bot believes, for it wrote that one last."""
     return body.rstrip().rpartition("\n")[2].strip()

@@ -49,7 +49,7 @@ from mlbot.protocol.decision import (
     Subject,
     Wait,
 )
-from mlbot.protocol.marker import carries, marker_of
+from mlbot.protocol.marker import attempt_of, carries, marker_of, run_of
 from mlbot.protocol.operations import COMMENT_LIMIT, Dispatch, Operation, Rerun, SetStatus
 from mlbot.publish.plan_operations import (
     WORDS,
@@ -222,6 +222,8 @@ def publish_run(run: CIRun, options: PublishOptions) -> Exit:
     except MlbotError as error:
         found, why = (), f"{error.what}."
     found = found or [(each, why) for each in run.decide()]
+    if options.judge < run.job.run.number:  # it runs again alone, with what the judge found in an attempt before
+        found = [(decision, each) for decision, each in found if not _has_newer_verdict(run, decision)]
     operations = [
         _operations(run, decision, each, options, alone=len(found) == 1)
         for decision, each in found
@@ -232,6 +234,19 @@ def publish_run(run: CIRun, options: PublishOptions) -> Exit:
     finally:
         if not options.dry_run:
             sweep(run)
+
+
+def _has_newer_verdict(run: CIRun, decision: Decision) -> bool:
+    """Whether a judge that began later than this one has judged the same attempt: by newer rules, or after a waiver."""
+    if not isinstance(decision, Judge):
+        return False
+    latest = run.github.status(decision.subject.sha, run.place.context)
+    if latest is None or attempt_of(latest.url) != decision.speaks_as:
+        return False
+    newer = (run_of(latest.url) or 0) > run.job.run.run
+    if newer:
+        run.console.say("Nothing is posted: a judge that began later has judged the same training.")
+    return newer
 
 
 def sweep(run: CIRun) -> None:
