@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from mlbot.cli.options import common, example, json_option, option
+from mlbot.cli.options import base_option, common, example, json_option, option
 from mlbot.console import Console
 from mlbot.errors import Exit
 
@@ -150,6 +150,26 @@ def unlock(directory: Path, *, quiet: bool, environment: str, reason: str, as_js
     )
 
 
+@click.command(
+    epilog=example('mlbot waive churn:roc_auc --reason "The holdout was relabelled; agreed with the data owners."')
+)
+@click.argument("subject", metavar="MODEL:GATE")
+@option("--reason", default="", show_default=False, help="Why, for the ledger; needed.")
+@base_option
+@json_option
+@common
+def waive(directory: Path, *, quiet: bool, as_json: bool, **asked: Any) -> Exit:
+    """Let a gate that blocks pass, by a person's word and for this very content.
+
+    What is checked out is judged first, as `mlbot run` does; then the ledger has who let what pass, and why. It is the
+    sister of `/waive`. Nobody answers for a change of their own, unless mlbot.yaml says `waivers: {author: true}`.
+    """
+    from mlbot.publish.run_waive import WaiveOptions
+    from mlbot.publish.run_waive import waive as waive_gate
+
+    return waive_gate(directory, WaiveOptions(**asked), Console.of_process(quiet=quiet), as_json=as_json)
+
+
 @click.group(
     epilog=example(
         "mlbot registry list",
@@ -266,4 +286,4 @@ def repair(directory: Path, *, quiet: bool, dry_run: bool, as_json: bool) -> Exi
     return repair_verb(directory, Console.of_process(quiet=quiet), dry_run=dry_run, as_json=as_json)
 
 
-VERBS = (release, promote, approve, rollback, lock, unlock, registry)
+VERBS = (release, promote, approve, rollback, lock, unlock, waive, registry)

@@ -50,7 +50,7 @@ from mlbot.plan.run_plan import Planning
 from mlbot.report.report import Report
 from mlbot.storage.results import ResultStore
 from mlbot.training.run_train import SeedRun, SeedRuns, Trainer
-from mlbot.verdict.decide import decide
+from mlbot.verdict.decide import Evidence, decide
 from mlbot.verdict.verdict import Commits, Problem
 
 if TYPE_CHECKING:
@@ -145,6 +145,8 @@ class Work:
     pushed: bool = False  # whether head is a commit of the guarded branch itself, so that what is unjudged is judged
     then: Callable[[Report, Sequence[JudgeResult]], None] = lambda _report, _results: None
     """Is given the report and the models while their files are held."""
+    known: Callable[[Sequence[Evidence]], None] = lambda _evidence: None
+    """Is given what was found about each model of the verdict."""
 
 
 def judge_commits(work: Work, console: Console) -> Report:
@@ -172,6 +174,7 @@ def judge_commits(work: Work, console: Console) -> Report:
             duration_s=time.monotonic() - started,
             **_whereabouts(repository, work.commits),
         )
+        work.known(evidence)
         work.then(report, results)
     return report
 

@@ -1,13 +1,14 @@
 """From what people asked for to waivers: which requests hold for this verdict, and a sentence on each that does not."""
 
 from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from mlbot.commands.parser import parse_comment
 from mlbot.commands.waive import Waive
 from mlbot.events.github import Comment, Edits, Id
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import Time, WaiverEntry
-from mlbot.lib.record import Record
+from mlbot.lib.record import Name, Record, Sha
 from mlbot.protocol.answer import Recorded, WaiverRequest
 from mlbot.report.notices import notice
 from mlbot.report.report import Notice, NoticeCode
@@ -99,7 +100,27 @@ def resolve(
     return Resolved(waivers=tuple(waivers), notices=tuple(notices))
 
 
-def _resolve(request: WaiverRequest, model: ModelVerdict, evidence: Evidence, time: Time) -> list[WaiverEntry] | str:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """A request made on a laptop: of no comment and no pull request."""
+
+    model: Name
+    gate: str
+    reason: str
+    actor: str
+    sha: Sha
+
+
+def bind(
+    request: WaiverRequest | Asked, model: ModelVerdict, evidence: Evidence, time: Time
+) -> list[WaiverEntry] | str:
+    """The waivers of the gates that block now and that a request names; or why there is none."""
+    return _resolve(request, model, evidence, time)
+
+
+def _resolve(
+    request: WaiverRequest | Asked, model: ModelVerdict, evidence: Evidence, time: Time
+) -> list[WaiverEntry] | str:
     if evidence.key is None or evidence.policy is None:
         return f"{model.model} could not be evaluated, and what could not be evaluated is never waived"
     if evidence.deleted:
@@ -137,7 +158,7 @@ def _of_another_head(request: WaiverRequest, judged: tuple[ModelVerdict, Evidenc
     return f"it was for the commit {request.sha[:7]}, which is not the head any more; say it again"
 
 
-def _waiver(request: WaiverRequest, evidence: Evidence, gate: str, time: Time) -> WaiverEntry:
+def _waiver(request: WaiverRequest | Asked, evidence: Evidence, gate: str, time: Time) -> WaiverEntry:
     if evidence.key is None or evidence.policy is None:
         raise ValueError("a waiver binds to a content key and to rules")
     return WaiverEntry(
@@ -147,8 +168,8 @@ def _waiver(request: WaiverRequest, evidence: Evidence, gate: str, time: Time) -
         gate=gate,
         reason=request.reason,
         actor=request.actor,
-        pull_request=request.number,
-        comment=request.comment,
+        pull_request=None if isinstance(request, Asked) else request.number,
+        comment=None if isinstance(request, Asked) else request.comment,
         commit=request.sha,
         time=time,
     )

@@ -1,0 +1,126 @@
+"""`mlbot waive`: let a gate pass with a person's word, on a laptop as `/waive` does in a comment."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlbot.config.errors import nearest
+from mlbot.console import Console
+from mlbot.errors import Exit, RefusedError, UsageError, require
+from mlbot.git.command import git
+from mlbot.git.merge import three_commits
+from mlbot.judging.run_local import RunOptions, Work, judge_commits
+from mlbot.judging.waivers import Asked, bind
+from mlbot.ledger.entries import WaiverEntry
+from mlbot.lib.templates import sentence
+from mlbot.registry.run_repository import RepositoryContext
+from mlbot.verdict.decide import Evidence
+from mlbot.verdict.verdict import Commits, Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WaiveOptions:
+    """What the command line says."""
+
+    subject: str  # MODEL:GATE
+    reason: str
+    base: str | None = None
+
+    @property
+    def parts(self) -> tuple[str, str]:
+        """The model and the gate."""
+        model, found, gate = self.subject.partition(":")
+        if not (found and model and gate):
+            raise UsageError(
+                f"{self.subject!r} does not name a gate", hint=f"Write {model or 'MODEL'}:GATE, such as churn:roc_auc."
+            )
+        return model, gate
+
+
+@dataclass(kw_only=True)
+class _Found:
+    """What a run came to."""
+
+    evidence: tuple[Evidence, ...] = ()
+    authors: frozenset[str] = field(default_factory=frozenset)
+
+
+def waive(
+    directory: Path,
+    options: WaiveOptions,
+    console: Console,
+    *,
+    as_json: bool,
+    environment: Mapping[str, str] = os.environ,
+) -> Exit:
+    """Judge what is here, and record that a gate which blocks may pass: for this content and under these rules alone.
+
+    Raises:
+        UsageError: the gate's name, or the reason, is missing.
+        RefusedError: nothing blocks that could be waived, or the person may not.
+    """
+    model, gate = options.parts
+    if not options.reason.strip():
+        raise UsageError(
+            "a waiver needs a reason, for the ledger", hint='Say why: --reason "Agreed with the data owners."'
+        )
+    require("judge", needed_for="Judging a model")
+    context = RepositoryContext.of_laptop(directory, environment, console.say)
+    context.update_checkout()
+    _check_person(context, commits := _commits(context, options.base))
+    found = _Found()
+    pushed = commits.head == context.tip
+    work = Work(
+        repository=context.repository,
+        commits=commits,
+        options=RunOptions(models=(model,)),
+        pushed=pushed,
+        known=lambda evidence: setattr(found, "evidence", tuple(evidence)),
+    )
+    verdict = judge_commits(work, console).verdict
+    entries = _entries(context, verdict, found.evidence, (model, gate, options.reason.strip()))
+    context.record(*entries)
+    context.update_checkout()
+    if as_json:
+        console.result(json.dumps([each.model_dump(mode="json") for each in entries], indent=2, ensure_ascii=False))
+    else:
+        console.result("\n".join(sentence("waive", "done", gate=each.gate, model=each.model) for each in entries))
+    return Exit.OK
+
+
+def _commits(context: RepositoryContext, base: str | None) -> Commits:
+    """The change, or the guarded branch's tip where that is checked out and nothing differs from it."""
+    repository = context.repository
+    if base is None and repository.find("HEAD") == context.tip and repository.is_clean:
+        before = repository.find(f"{context.tip}^")
+        return Commits(head=context.tip, base=before, policy=context.tip, guarded=context.branch)
+    return three_commits(repository, base)
+
+
+def _check_person(context: RepositoryContext, commits: Commits) -> None:
+    """Nobody answers for a change of their own, unless the guarded branch's rules say that they may."""
+    rules = context.config.waivers if commits.policy else None
+    if rules is None or rules.author:
+        return
+    since = [f"^{commits.base}"] if commits.base else []
+    out = git(["log", "--format=%an%n%ae", commits.head, *since], context.repository.root)
+    authors = {line.strip().lower() for line in out.decode("utf-8", "replace").splitlines()}
+    if commits.uncommitted or context.actor.lower() in authors:
+        raise RefusedError(sentence("waive", "own/sentence", actor=context.actor), hint=sentence("waive", "own/hint"))
+
+
+def _entries(
+    context: RepositoryContext, verdict: Verdict, evidence: Sequence[Evidence], asked: tuple[str, str, str]
+) -> list[WaiverEntry]:
+    model, gate, reason = asked
+    judged = {each.model: (each, what) for each, what in zip(verdict.models, evidence, strict=True)}
+    if model not in judged:
+        near = nearest(model, list(judged))
+        raise RefusedError(sentence("waive", "no-model", model=model), hint=f"Did you mean {near}?" if near else "")
+    request = Asked(model=model, gate=gate, reason=reason, actor=context.actor, sha=verdict.commits.head)
+    found = bind(request, *judged[model], context.time)
+    if isinstance(found, str):
+        raise RefusedError(sentence("waive", "refused", gate=gate, model=model, why=found))
+    return [each.model_copy(update={"branch": verdict.commits.guarded}) for each in found]
