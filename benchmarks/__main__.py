@@ -20,7 +20,7 @@ QUICK = (
     "registry",
     "ledger",
 )
-LONG = ("simulation", "mutants")
+LONG = ("simulation", "mutants", "installs")
 
 
 def main() -> int:

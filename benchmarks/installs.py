@@ -1,0 +1,79 @@
+"""What a job spends on installing: the real set-up action, cold and with uv's cache, beside pip's own environment.
+
+    python -m benchmarks.installs            # sets: bot, train, judge, judge with charts
+    python -m benchmarks.installs train s3
+
+Packages come from the index that this machine's pip and uv are set up for. CPU seconds are those of the processes and
+all their children; they swing with the disk, so the ratio to pip's in the same run is what says something.
+"""
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+INSTALL = ROOT / "actions" / "setup" / "install.sh"
+SETS = ("bot", "train", "judge", "judge charts")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spent:
+    """What one command took."""
+
+    cpu_s: float
+    wall_s: float
+
+
+def main() -> int:
+    """Print a row a set."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.installs", description=__doc__)
+    parser.add_argument("sets", nargs="*", default=SETS, help="sets of actions/setup, several in quotes")
+    print(f"{'set':<14}{'cold':>16}{'warm':>16}{'pip':>16}{'cold / pip':>12}{'warm / pip':>12}{'on disk':>10}")
+    for name in parser.parse_args().sets:
+        with tempfile.TemporaryDirectory(prefix="mlbot-installs-") as folder:
+            print(_row(name, Path(folder)), flush=True)
+    return 0
+
+
+def _row(name: str, folder: Path) -> str:
+    cold = _setup(name.split(), folder / "cold", folder / "cache")
+    warm = _setup(name.split(), folder / "warm", folder / "cache")
+    pip = _pip(name.split(), folder / "pip")
+    size = sum(path.stat().st_size for path in (folder / "cold" / "mlbot").rglob("*") if path.is_file())
+    ratios = f"{cold.cpu_s / pip.cpu_s:>12.2f}{warm.cpu_s / pip.cpu_s:>12.2f}"
+    return f"{name:<14}{_shown(cold)}{_shown(warm)}{_shown(pip)}{ratios}{size / 1e6:>7.0f} MB"
+
+
+def _shown(spent: Spent) -> str:
+    return f"{spent.cpu_s:>7.1f} s ({spent.wall_s:>4.1f})"
+
+
+def _setup(sets: Sequence[str], temp: Path, cache: Path) -> Spent:
+    temp.mkdir()
+    given = {**os.environ, "RUNNER_TEMP": str(temp), "CACHE": str(cache)}
+    return _spent(["bash", str(INSTALL), *sets], given)
+
+
+def _pip(sets: Sequence[str], folder: Path) -> Spent:
+    locks = " ".join(f"-r {ROOT}/requirements/{each}.txt" for each in sets)
+    pip = f"{folder}/bin/pip install -q --disable-pip-version-check --no-cache-dir --require-hashes {locks}"
+    return _spent(["sh", "-ec", f"{sys.executable} -m venv {folder}; {pip}"], dict(os.environ))
+
+
+def _spent(command: list[str], environment: dict[str, str]) -> Spent:
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Spent(cpu_s=cpu, wall_s=time.monotonic() - began)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
