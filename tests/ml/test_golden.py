@@ -17,7 +17,7 @@ from mlbot.config.schema import Model, Smoke
 from mlbot.errors import NotEvaluatedError
 from mlbot.gates.metric import Task
 from mlbot.lib.untrusted_json import read
-from mlbot.ml.golden import TOLERANCE, make_golden, platform_name, smoke
+from mlbot.ml.golden import TOLERANCE, make_golden, platform_name, processor_of, smoke
 from mlbot.ml.scoring import Limits
 from mlbot.protocol.golden import Golden, SmokeReason, canonical, digest_of
 
@@ -156,7 +156,8 @@ def test_another_file_is_not_the_judged_one(tmp_path: Path) -> None:
     assert (result.passed, result.reason) == (False, SmokeReason.NOT_THE_BYTES)
 
 
-def test_other_predictions_are_told_by_how_much(tmp_path: Path) -> None:
+def test_other_predictions_are_told_by_how_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlbot.ml.golden.processor_of", lambda _: "a processor that is known")
     file, golden = judged(tmp_path)
     moved = tuple((row[0] + (1e-9 if at == 3 else 0.0),) for at, row in enumerate(golden.predictions))
     result = smoke(file, golden.model_copy(update={"predictions": moved}), SMOKE, limits=QUICK)
@@ -183,6 +184,41 @@ def test_on_another_processor_the_last_digits_may_differ(
     result = smoke(file, elsewhere, SMOKE, limits=QUICK)
     assert result.passed is passed
     assert result.tolerance > 0
+
+
+X86 = "".join(f"processor : {n}\nmodel name : EPYC 7763\nflags : {able}\n\n" for n, able in enumerate(("a b", "b a")))
+ARM = "Features : fp asimd\nCPU implementer : 0x41\nCPU variant : 0x3\nCPU part : 0xd0c\nCPU revision : 1\n"
+
+
+def test_a_processor_is_known_by_what_it_is_and_can() -> None:
+    """ARM has no name for its cores, and a hypervisor may hide instructions of one that has."""
+    known = str(processor_of(X86))
+    assert known.startswith("EPYC 7763 (")
+    assert processor_of(X86.replace("b a", "a b")) == known
+    assert processor_of(X86.replace("a b", "a").replace("b a", "a")) not in {None, known}
+    assert processor_of(ARM) not in {None, processor_of(ARM.replace("0xd0c", "0xd40"))}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "no colon\n", "processor : 0\nBogoMIPS : 50\n", ARM.replace("CPU part : 0xd0c\n", "")),
+        ARM + ARM.replace("0xd0c", "0xd05"),  # big and little cores
+        X86 + X86.replace("b", "c"),
+    ],
+)
+def test_what_could_be_several_processors_is_none_that_is_known(text: str) -> None:
+    assert processor_of(text) is None
+
+
+def test_on_a_processor_that_nobody_knows_the_last_digits_may_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlbot.ml.golden.processor_of", lambda _: None)
+    file, golden = judged(tmp_path)
+    assert golden.platform.endswith("an unknown processor")
+    moved = tuple((row[0] + TOLERANCE * 0.9,) for row in golden.predictions)
+    assert smoke(file, golden.model_copy(update={"predictions": moved}), SMOKE, limits=QUICK).passed
 
 
 def test_predictions_of_another_form(tmp_path: Path) -> None:
