@@ -332,6 +332,16 @@ def test_what_cannot_be_exported_faithfully_is_refused_by_name(name: str, table:
     assert hint in caught.value.hint
 
 
+def test_text_and_booleans_filled_in_one_step_are_refused_with_the_way_out() -> None:
+    table = pd.DataFrame({"c": ["u", "v", None, "u"] * 9, "b": [True, None, False, True] * 9})
+    both = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder())
+    estimator = make_pipeline(ColumnTransformer([("both", both, ["c", "b"])]), LogisticRegression())
+    estimator.fit(table, [0, 1, 1, 0] * 9)
+    with pytest.raises(ExportError, match=r"SimpleImputer\) fills text and booleans or numbers at once") as caught:
+        export(estimator, table)
+    assert "step of their own" in caught.value.hint
+
+
 def test_encoded_numbers_with_gaps_are_refused(table: pl.DataFrame) -> None:
     x = table.select("size").with_columns(size=pl.col("size").round(0))
     estimator = make_pipeline(ColumnTransformer([("n", OneHotEncoder(), ["size"])]), boosted(max_bins=5))

@@ -409,3 +409,20 @@ def test_a_server_that_the_workflows_do_not_run_on_is_named(
     sandbox.git("remote", "add", "origin", remote)
     assert started(sandbox, said) == Exit.OK
     assert ("Mlbot's workflows need github.com or GHE.com" in said.getvalue()) is not works
+
+
+def test_a_module_of_any_name_and_files_in_another_encoding_are_found(tmp_path: Path, said: io.StringIO) -> None:
+    sandbox = make(tmp_path / "churn")
+    table = MESSY.replace("kunde;", "st\u00fcck;").encode("latin-1")
+    sandbox.commit({"modell.py": "def train(params, seed):\n    return None\n", "requirements.txt": "pandas\n"})
+    for name in ("train", "holdout"):
+        (sandbox.path / f"{name}.csv").write_bytes(table)
+    sandbox.git("add", "--all")
+    assert started(sandbox, said) == Exit.OK
+    (model,) = check(sandbox.path).models
+    assert (model.train.entrypoint, model.data.csv.encoding, model.data.target) == (
+        "modell:train",
+        "latin-1",
+        "churned",
+    )
+    assert not (sandbox.path / "train.py").exists()

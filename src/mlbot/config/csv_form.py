@@ -31,7 +31,12 @@ _NOT_CP1252 = frozenset({0x81, 0x8D, 0x8F, 0x90, 0x9D})
 
 
 class UnclearError(UsageError):
-    """A file whose form is not certain; the hint is the line to write."""
+    """A file whose form is not certain; the hint is the line to write.
+
+    `encoding` is what it is probably in, where that is what is not certain.
+    """
+
+    encoding: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +87,15 @@ def header_of(head: bytes, given: Csv, *, whole: bool = True, columns: Sequence[
     return tuple(name.strip() for name in first)
 
 
+def likely_encoding(head: bytes, *, whole: bool = True) -> str | None:
+    """The encoding to write down for a file that begins with `head`; None where it shows, or nothing helps."""
+    try:
+        form_of(head, Csv(), whole=whole)
+    except UnclearError as error:
+        return error.encoding
+    return None
+
+
 def rows_of(head: bytes, given: Csv, *, whole: bool = True, most: int) -> list[list[str]]:
     """The header and the first records of a file that begins with `head`."""
     form = form_of(head, given, whole=whole)
@@ -99,7 +113,9 @@ def not_in(encoding: str, at: int, found: bytes, line: int) -> UnclearError:
             f"If it is {_likely(found)}, write `data.csv: {{encoding: {_likely(found)}}}`; or save the file as UTF-8."
         )
     what = f"line {line} is not {'UTF-8' if encoding == 'utf-8' else encoding}: byte {at + 1:,} is {shown}"
-    return UnclearError(what, hint=hint)
+    error = UnclearError(what, hint=hint)
+    error.encoding = _likely(found) if encoding == "utf-8" else None
+    return error
 
 
 def _likely(found: bytes) -> str:
@@ -115,7 +131,9 @@ def _encoding(head: bytes) -> str:
     if b"\0" in head:
         order = "le" if head[1::2].count(0) > head[::2].count(0) else "be"
         hint = f"If it is UTF-16, write `data.csv: {{encoding: utf-16-{order}}}`; or save the file as UTF-8."
-        raise UnclearError("it has zero bytes, and no mark at its beginning tells its encoding", hint=hint)
+        error = UnclearError("it has zero bytes, and no mark at its beginning tells its encoding", hint=hint)
+        error.encoding = f"utf-16-{order}"
+        raise error
     return "utf-8"
 
 

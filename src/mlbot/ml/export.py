@@ -569,6 +569,11 @@ def _refuse_unfaithful(estimator: Any) -> None:
     were fitted on missing values (0.92).
     """
     for path, part in parts(estimator):
+        if _fills_both(part):
+            raise ExportError(
+                f"{_step(path, part)} fills text and booleans or numbers at once, which no step in ONNX can.",
+                hint="In the ColumnTransformer give the columns of text a step of their own, and the others another.",
+            )
         if _has_native_categories(part):
             raise ExportError(
                 f"{_step(path, part)} splits on native categories, which the converter to ONNX gets wrong.",
@@ -581,6 +586,14 @@ def _refuse_unfaithful(estimator: Any) -> None:
                     hint="Fill them in a step before it, SimpleImputer(strategy='most_frequent'); or fill text before "
                     "fitting, with the empty string (fill_null('') or fillna('')).",
                 )
+
+
+def _fills_both(part: Any) -> bool:
+    """Whether an imputer was fitted on columns of text and on others."""
+    if not hasattr(part, "missing_values"):
+        return False
+    kinds = {isinstance(value, str) for value in getattr(part, "statistics_", ()) if not _missing(value)}
+    return len(kinds) > 1
 
 
 def _has_native_categories(part: Any) -> bool:

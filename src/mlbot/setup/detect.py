@@ -45,7 +45,7 @@ class Recipe(Record):
 def find_recipe(files: Collection[str], texts: Mapping[str, str], wanted: str | None = None) -> Recipe | None:
     """The training of a repository, or what a person named, which has to be there; None: none found."""
     if wanted is None:
-        found = next(_candidates(files), None)
+        found = next(_candidates(files), None) or next(_trainers(texts), None)
         return _of_file(found, files, texts) if found else None
     if FUNCTION.fullmatch(wanted):
         return Recipe(entrypoint=wanted, depends=_code(files))
@@ -62,6 +62,13 @@ def find_recipe(files: Collection[str], texts: Mapping[str, str], wanted: str | 
 def _candidates(files: Collection[str]) -> Iterator[str]:
     likely = (path for path in files if posixpath.basename(path) in _SCRIPTS and not _APART & set(path.split("/")[:-1]))
     yield from sorted(likely, key=lambda path: (_SCRIPTS.index(posixpath.basename(path)), path.count("/"), path))
+
+
+def _trainers(texts: Mapping[str, str]) -> Iterator[str]:
+    """Modules of any name with a function that mlbot can call, or that write where it says."""
+    code = (path for path in texts if path.endswith(".py") and not _APART & set(path.split("/")[:-1]))
+    paths = sorted(code, key=lambda path: (path.count("/"), path))
+    yield from (path for path in paths if path not in _TOOLS and (_function(texts[path]) or OUTPUT in texts[path]))
 
 
 def _suffix(path: str) -> str:
@@ -155,6 +162,7 @@ class Table:
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     tracked: bool = True
+    encoding: str | None = None  # of a CSV that does not say it itself: what it probably is
 
     def values(self, column: str) -> list[str]:
         """The different values of a column in its first rows, sorted; an empty field is none."""

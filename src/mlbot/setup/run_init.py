@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mlbot.config.actions import Actions
-from mlbot.config.csv_form import HEAD, form_of, rows_of
+from mlbot.config.csv_form import HEAD, form_of, likely_encoding, rows_of
 from mlbot.config.errors import DELIVERED_WORDS, is_delivered_name
 from mlbot.config.run_check import check, load_config
 from mlbot.config.schema import Config, Csv
@@ -102,8 +102,10 @@ def _tables(root: Path, files: frozenset[str]) -> Iterator[Table]:
     found = {path.removesuffix(".dvc") for path in files if path.removesuffix(".dvc").endswith(SUFFIXES)}
     found |= set(itertools.islice(_on_disk(root), _MAX_TABLES))
     for path in sorted(found):
-        columns, rows = read_table(root / path)
-        yield Table(path=path, columns=columns, rows=rows, tracked=path in files or f"{path}.dvc" in files)
+        encoding = _encoding(root / path)
+        columns, rows = read_table(root / path, encoding)
+        tracked = path in files or f"{path}.dvc" in files
+        yield Table(path=path, columns=columns, rows=rows, tracked=tracked, encoding=encoding)
 
 
 def _on_disk(root: Path) -> Iterator[str]:
@@ -115,18 +117,30 @@ def _on_disk(root: Path) -> Iterator[str]:
         yield from ((inside / name).as_posix() for name in sorted(files) if name.endswith(SUFFIXES))
 
 
-def read_table(path: Path) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+def _encoding(path: Path) -> str | None:
+    """The encoding of a CSV that does not show it for certain."""
+    if path.suffix != ".csv" or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        head = file.read(HEAD + 1)
+    try:
+        return likely_encoding(head[:HEAD], whole=len(head) <= HEAD)
+    except UsageError:
+        return None
+
+
+def read_table(path: Path, encoding: str | None = None) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """The columns of a data file and its first rows as text; nothing for what cannot be read from here."""
     if not path.is_file():
         return (), ()
-    return _csv(path) if path.suffix == ".csv" else _parquet(path)
+    return _csv(path, Csv(encoding=encoding)) if path.suffix == ".csv" else _parquet(path)
 
 
-def _csv(path: Path) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+def _csv(path: Path, csv: Csv) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     try:
         with path.open("rb") as file:
             head = file.read(HEAD + 1)
-        rows = rows_of(head[:HEAD], Csv(), whole=len(head) <= HEAD, most=_MAX_ROWS)
+        rows = rows_of(head[:HEAD], csv, whole=len(head) <= HEAD, most=_MAX_ROWS)
     except (OSError, MlbotError):
         return (), ()
     if not rows or (rows[0] and rows[0][0].startswith(_POINTER)):
@@ -212,7 +226,7 @@ def init(directory: Path, options: InitOptions, console: Console) -> Exit:
         wanted = replace(order, release=order.release or options.release, watch=order.watch or options.watch)
         files = workflow_files(wanted) | files
     if draft.skeleton and done[CONFIG_FILE] is not Done.LEFT and not (root / _SKELETON).exists():
-        files[_SKELETON] = scaffold.skeleton(draft, facts, _reading(root, draft.train))
+        files[_SKELETON] = scaffold.skeleton(draft, facts, _reading(root, draft.train, Csv(encoding=draft.encoding)))
     done |= {path: _write(root / path, text, options) for path, text in files.items()}
     # What is missing of a config that somebody has written since is what the check says, not what was missing once.
     gaps = draft.gaps if done[CONFIG_FILE] is not Done.LEFT else ()
@@ -262,14 +276,14 @@ def _here(directory: Path) -> Repository:
     return replace(repository, folder="" if inner == "." else inner)
 
 
-def _reading(root: Path, path: str | None) -> str:
+def _reading(root: Path, path: str | None, csv: Csv) -> str:
     """How pandas reads a CSV file of this form: what stands between the parentheses."""
     if path is None or not path.endswith(".csv") or not (root / path).is_file():
         return ""
     with (root / path).open("rb") as file:
         head = file.read(HEAD + 1)
-    form = form_of(head[:HEAD], Csv(), whole=len(head) <= HEAD)
-    rows = rows_of(head[:HEAD], Csv(), whole=len(head) <= HEAD, most=_MAX_ROWS)
+    form = form_of(head[:HEAD], csv, whole=len(head) <= HEAD)
+    rows = rows_of(head[:HEAD], csv, whole=len(head) <= HEAD, most=_MAX_ROWS)
     comma = form.separator != "," and any(_DECIMAL_COMMA.fullmatch(field.strip()) for row in rows for field in row)
     given = {"sep": form.separator, "encoding": form.encoding, "decimal": "," if comma else ".", "na_values": ["?"]}
     usual = {"sep": ",", "encoding": "utf-8", "decimal": "."}

@@ -83,6 +83,7 @@ class Draft(Record):
     target: str
     positive: str | None
     ids: tuple[str, ...]
+    encoding: str | None  # of CSV files that do not say it themselves
     example: str | None  # a column to show a slice with
     branch: str
     install: str
@@ -131,6 +132,7 @@ def propose(facts: Facts, choices: Choices) -> Draft:
         target=target or "TARGET",
         positive=detect.positive_of(values) if (task or Task.BINARY) is Task.BINARY else None,
         ids=detect.id_columns(table, target),
+        encoding=next((each.encoding for each in seen if each.encoding), None),
         example=_example(table, target),
         branch=facts.branch,
         install=install or _INSTALL,
