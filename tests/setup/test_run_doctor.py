@@ -236,3 +236,12 @@ def test_a_holdout_of_dvc_is_fetched_by_a_step_of_the_judges(ready: Sandbox, act
         assert each.severity == "error"
         assert 'actions: {judge: {prepare: "dvc pull data/holdout.csv"}}' in each.hint
         assert "Never fetch it in the job of a pull request" in each.hint
+
+
+@pytest.mark.parametrize(("lfs", "said"), [("", 1), ("actions: {lfs: judge}", 0), ("actions: {lfs: true}", 0)])
+def test_a_holdout_of_lfs_is_fetched_for_the_judge_alone(ready: Sandbox, lfs: str, said: int) -> None:
+    text = (ready.path / "mlbot.yaml").read_text()
+    ready.commit({".gitattributes": "data/holdout.csv filter=lfs\n", "mlbot.yaml": f"{text}\n{lfs}\n"})
+    found = [each for each in examine(Repository.discover(ready.path), None, None) if each.code == "data-pointer"]
+    assert len(found) == said
+    assert all("`actions: {lfs: judge}`" in each.hint for each in found)

@@ -154,3 +154,12 @@ def test_days_and_statuses_are_those_of_the_config() -> None:
     assert text[JUDGE_PATH].count("retention-days: 3\n") == 3
     assert text[JUDGE_PATH].count("keep-days: 90\n") == 2
     assert "contexts: mlbot mlbot/main mlbot/release\n" in text[JUDGE_PATH]
+
+
+def test_a_holdout_in_lfs_is_fetched_for_the_judge_alone() -> None:
+    for form in Form:
+        made = files(Order(form=form, guard=("main",), install="x", actions=actions("lfs: judge"), release=True))
+        assert "lfs: true" not in made[TRAIN_PATH]
+        for path in (JUDGE_PATH, RELEASE_PATH):
+            assert "lfs: true" in made[path]
+            assert "lfs: false" not in made[path]

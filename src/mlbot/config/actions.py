@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from mlbot.config import kinds
 from mlbot.config.errors import Plain, Problem, Refused, quote, refused, show_value
-from mlbot.config.kinds import Context, Kind, Section, choice, collect, form, inside, list_of, text, whole
+from mlbot.config.kinds import Context, Kind, Section, choice, collect, form, inside, kind, list_of, text, whole
 
 SPEAKER = "mlbot"
 """The environment that has the App's key, and what a release needs."""
@@ -92,6 +92,17 @@ _WITH = Kind(
     },
     key="with",
 )
+
+
+def _lfs(value: Plain) -> bool | Literal["judge"]:
+    if value == "judge":
+        return "judge"
+    if isinstance(value, bool):
+        return value
+    raise refused(value, "true, false or judge")
+
+
+_LFS = kind(_lfs, enum=[True, False, "judge"])
 
 
 class Login(Section):
@@ -222,8 +233,9 @@ class Actions(Section):
     """What the job that stores may reach. Left out: the repository and its packages."""
     deploy: Annotated[DeployAccess | None, inside(DeployAccess)] = None
     """What the job that deploys may reach. Left out: what the deployment's environment lets by itself."""
-    lfs: Annotated[bool, kinds.FLAG] = False
-    """Whether checkouts fetch Git LFS files."""
+    lfs: Annotated[bool | Literal["judge"], _LFS] = False
+    """Whether checkouts fetch Git LFS files: `true`, or `judge` where only the holdout is there, which no pull request's
+    job needs."""
     retention_days: Annotated[int, whole(1, 90)._replace(key="retention-days")] = 5
     """How many days trained candidates are kept, 1 to 90."""
 

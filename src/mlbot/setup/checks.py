@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 from mlbot import __version__
 from mlbot.config.errors import Document, Plain, Problem
@@ -98,7 +99,7 @@ class Setup:
     config: Config | None = None
     problems: Sequence[Problem] = ()
     data: dict[str, DataStorage] = field(default_factory=dict)
-    lfs: bool = False
+    lfs: bool | Literal["judge"] = False
 
 
 def check_setup(setup: Setup) -> Iterator[Finding]:
@@ -136,11 +137,14 @@ def _data(setup: Setup) -> Iterator[Finding]:
     inside = list(dict.fromkeys(model.data.holdout for model in models if not is_url(model.data.holdout)))
     if inside:
         yield finding("holdout-in-repository", f"{CONFIG_FILE}: data.holdout", files=", ".join(inside))
-    for path in dict.fromkeys([*(model.data.train for model in models if model.data.train), *inside]):
+    trained = list(dict.fromkeys(model.data.train for model in models if model.data.train))
+    for path in dict.fromkeys([*trained, *inside]):
         match setup.data.get(path):
             case DataStorage.OUTSIDE:
                 yield finding("data-not-in-git", path)
-            case DataStorage.LFS if not setup.lfs and not (prepared and path in inside):
+            case DataStorage.LFS if not setup.lfs and path in inside and path not in trained and not prepared:
+                yield finding("data-pointer", path, "lfs-holdout")
+            case DataStorage.LFS if setup.lfs is not True and path in trained:
                 yield finding("data-pointer", path, "lfs")
             case DataStorage.DVC if path not in inside:
                 yield finding("data-pointer", path, "dvc", workflow=TRAIN_PATH)

@@ -83,8 +83,8 @@ def examine(repository: Repository, place: Workplace | None, settings: Settings 
         config=config,
         problems=problems,
         data=_data(repository, config),
-        lfs=bool(config and config.actions.lfs)
-        or dig(documents.get(TRAIN_PATH), "jobs", "train", "with", "lfs") is True,
+        lfs=dig(documents.get(TRAIN_PATH), "jobs", "train", "with", "lfs") is True
+        or (config is not None and config.actions.lfs),
     )
     findings = [*checks.check_setup(setup), *checks.check_workflows(workflows, guard)]
     findings += checks.check_release(config, there=RELEASE_PATH in documents)
