@@ -234,8 +234,8 @@ class Actions(Section):
     deploy: Annotated[DeployAccess | None, inside(DeployAccess)] = None
     """What the job that deploys may reach. Left out: what the deployment's environment lets by itself."""
     lfs: Annotated[bool | Literal["judge"], _LFS] = False
-    """Whether checkouts fetch Git LFS files: `true`, or `judge` where only the holdout is there, which no pull request's
-    job needs."""
+    """Whether checkouts fetch Git LFS files: `true`, or `judge` where only the holdout is there, which no job of a
+    pull request needs."""
     retention_days: Annotated[int, whole(1, 90)._replace(key="retention-days")] = 5
     """How many days trained candidates are kept, 1 to 90."""
 
