@@ -65,6 +65,16 @@ def test_for_people(ready: Sandbox) -> None:
     assert out.getvalue().endswith("\n1 error and 0 warnings.\n")
 
 
+def test_a_remote_that_nothing_was_pushed_to_is_told_plainly(ready: Sandbox) -> None:
+    out = io.StringIO()
+    assert doctor(ready.path, {}, Console(out=out, err=out), as_json=False) == Exit.OK
+    assert "the remote has nothing of this repository, as far as this clone knows" in out.getvalue()
+    assert out.getvalue().endswith("\nNothing is wrong here; GitHub's side was not looked at.\n")
+    ready.git("update-ref", "refs/remotes/origin/main", "HEAD")
+    assert doctor(ready.path, {}, Console(out=out, err=out), as_json=False) == Exit.OK
+    assert "GitHub's side was not checked, for there is no token" in out.getvalue()
+
+
 def test_before_init(tmp_path: Path) -> None:
     code, found = examined(repositories.script(tmp_path / "tiny"))
     assert code == Exit.FAILED

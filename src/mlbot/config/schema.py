@@ -146,7 +146,8 @@ class Train(Section):
     """A shell command, in any language. It writes the ONNX file named by `$MLBOT_MODEL` and reads `$MLBOT_PARAMS`
     (the path of a JSON file) and `$MLBOT_SEED`. Left out: `entrypoint` is given."""
     entrypoint: Annotated[str | None, kinds.FUNCTION] = None
-    """`module:function`, taking `(params, seed)` and returning a fitted scikit-learn estimator, which mlbot exports.
+    """`module:function`, taking `(params, seed)` and returning a fitted scikit-learn estimator, which mlbot exports; or
+    `(estimator, rows)` with some rows of what it was fitted on, where `data.train` is not what it was fitted on.
     Left out: `run` is given."""
     depends: Annotated[tuple[str, ...] | None, _FILES] = None
     """Files, folders and globs that the training sees and whose change makes the model stale; `**` is any number of

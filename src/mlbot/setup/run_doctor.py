@@ -91,7 +91,9 @@ def examine(repository: Repository, place: Workplace | None, settings: Settings 
     loss = local_loss(root)
     findings += checks.check_registry(read_view(root), loss.of(BRANCH) if loss else None)
     if settings is None:
-        return checks.in_order((*findings, checks.finding("not-looked-at", case="no-token")))
+        known = place is None or bool(git(["for-each-ref", "--count=1", "refs/remotes"], root))
+        case = "no-token" if known else "never-pushed"
+        return checks.in_order((*findings, checks.finding("not-looked-at", case=case, branch=branch)))
     labels = [label for data in documents.values() for label in checks.labels_of(data)]
     labels += [label for model in (config.models if config else ()) for label in model.train.runs_on]
     ready = "merge_group" in checks.events(documents.get(TRAIN_PATH))
@@ -109,7 +111,9 @@ def text(findings: tuple[checks.Finding, ...]) -> str:
     counts = {severity: sum(each.severity is severity for each in findings) for severity in checks.Severity}
     errors, warnings = counts[checks.Severity.ERROR], counts[checks.Severity.WARNING]
     counted = [f"{n} {word}{'s' if n != 1 else ''}" for n, word in ((errors, "error"), (warnings, "warning"))]
-    return "\n".join([*lines, f"{' and '.join(counted)}." if errors or warnings else "Nothing is wrong."])
+    unseen = any(each.code == "not-looked-at" for each in findings)
+    fine = "Nothing is wrong here; GitHub's side was not looked at." if unseen else "Nothing is wrong."
+    return "\n".join([*lines, f"{' and '.join(counted)}." if errors or warnings else fine])
 
 
 def _json(findings: tuple[checks.Finding, ...]) -> str:
