@@ -378,3 +378,24 @@ def test_a_plan_tells_what_head_changes_of_the_rules() -> None:
         "removes the gate roc_auc min 0.9",
         "changes data/holdout.csv",
     )
+
+
+@pytest.mark.parametrize(
+    ("holdout", "counts"),
+    [
+        ("data/holdout.csv", False),
+        ("data/HOLDOUT.CSV.gz", False),
+        ("rows.parquet", False),
+        ("train.py", True),
+        ("churn.csv/train.py", True),
+        ("requirements.txt", True),
+        ("Makefile", True),
+        (".csv", False),
+    ],
+)
+def test_no_holdout_takes_code_out_of_another_models_key(holdout: str, *, counts: bool) -> None:
+    def key(text: str) -> str:
+        files = FILES | {holdout: text}
+        return plan_models(COMMITS, side(files, model("a"), model("b", data={"holdout": holdout})), None).models[0].key
+
+    assert (key("1") != key("2")) is counts

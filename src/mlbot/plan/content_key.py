@@ -85,9 +85,13 @@ class Side:
 
     @cached_property
     def reserved(self) -> frozenset[str]:
-        """What no folder or glob makes a model depend on: the config, and the holdouts, which training never sees."""
+        """What no folder or glob makes a model depend on: the config, and the holdouts, which training never sees.
+
+        Of these only tables: a holdout that names a script, or a lock, would take it out of every model's key.
+        """
         holdouts = {model.data.holdout for model in self.config.models if not is_url(model.data.holdout)}
-        return frozenset({CONFIG_FILE}).union(*(self.tree.match(path) for path in holdouts))
+        files = frozenset[str]().union(*(self.tree.match(path) for path in holdouts))
+        return frozenset({CONFIG_FILE, *filter(_is_table, files)})
 
     @cached_property
     def everything(self) -> frozenset[str]:
@@ -176,6 +180,17 @@ class Side:
         if not found:
             raise _nothing(model, what, path)
         return self.tree.digest(found)
+
+
+_TABLES = frozenset({"csv", "tsv", "tab", "psv", "txt", "dat", "data", "parquet", "pq"})
+_PACKED = frozenset({"gz", "zst", "bz2", "xz"})
+
+
+def _is_table(path: str) -> bool:
+    """Whether a file is one of rows, by its name."""
+    name = path.rpartition("/")[2]
+    parts = [part for part in name.lower().split(".")[1:] if part not in _PACKED]
+    return name not in LOCKS and bool(parts) and parts[-1] in _TABLES
 
 
 def dvc_files(path: str) -> Iterator[str]:
