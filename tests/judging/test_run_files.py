@@ -147,3 +147,34 @@ def test_a_baseline_of_the_attempt_before_is_taken_where_only_failed_jobs_ran_ag
         intake = Intake(run=job, attempt=asked, folder=folder, side=Side.BASELINE, wanted={"tiny": 2})
         files = [each.file for each in intake.seeds(model, 2).runs]
         assert [isinstance(file, Path) and file.parents[2].name[-1] for file in files] == [str(each) for each in taken]
+
+
+@pytest.mark.parametrize(("models", "packs"), [(2, 1), (40, 1), (40, 4)])
+def test_what_is_asked_of_github_grows_with_jobs_and_pages_and_not_with_models_and_seeds(
+    stage: Stage, good: Path, models: int, packs: int
+) -> None:
+    names = [f"m{number}" for number in range(models)]
+    lineage = json.loads(trained(good, 0)["training.json"])
+    for pack in range(packs):
+        files = {
+            f"{name}/{seed}/{file}": content
+            for name in names[pack::packs]
+            for seed in range(3)
+            for file, content in (
+                ("model.onnx", b"x"),
+                ("training.json", json.dumps(lineage | {"model": name, "seed": seed}).encode()),
+            )
+        }
+        ops_actions.upload(stage.github.world, stage.run, 1, f"mlbot-candidate-p{pack}-a1", archive(files))
+    for name, value in stage.environment("judge", hosted.READS).items():
+        stage.monkeypatch.setenv(name, value)
+    options = CIOptions(directory=stage.folder / "checkout", run=stage.run.id)
+    job = CIRun.of(options, dict(os.environ), Console(quiet=True))
+    wanted = dict.fromkeys(names, 3)
+    attempt = Attempt(run=stage.run.id, number=1)
+    intake = Intake(run=job, attempt=attempt, folder=stage.folder / "taken", wanted=wanted)
+    before = len(stage.github.requests.of("/actions"))
+    for name in names:
+        model: Any = SimpleNamespace(name=name, seeds=3)
+        assert all(isinstance(each.file, Path) for each in intake.seeds(model, 3).runs)
+    assert len(stage.github.requests.of("/actions")) - before == 1 + packs
