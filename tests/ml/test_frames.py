@@ -130,11 +130,15 @@ def csv(**given: Any) -> Csv:
         (b'a,b\n1,"x;y,z"\n', {"a": [1], "b": ["x;y,z"]}),
         (b"a;b\n1.234,5;1\n12,0;2\n", {"a": [1234.5, 12.0], "b": [1, 2]}),
         (b"a\n1\n2\n", {"a": [1, 2]}),
+        (
+            b"a;b;c\n1,5;NaN;18446744073709551616\n2,25;3;18446744073709551617\n",
+            {"a": [1.5, 2.25], "b": [None, 3.0], "c": ["18446744073709551616", "18446744073709551617"]},
+        ),
         (b'"a", "b"\n"1", "x ""y"""\n"2", ""\n', {"a": [1, 2], "b": ['x "y"', ""]}),
     ],
 )
 def test_how_a_csv_is_written_shows_where_it_is_certain(content: bytes, expected: dict[str, list[object]]) -> None:
-    assert frames.read(content).to_dict(as_series=False) == expected
+    assert frames.scan(content).collect().to_dict(as_series=False) == expected
 
 
 @pytest.mark.parametrize(

@@ -330,17 +330,26 @@ class _Csv:
             return [], frozenset()
         found = frame.select(self._counts(texts)).collect(engine="streaming").row(0, named=True)
         counts = {name: {kind: found[f"{kind}:{name}"] for kind in _COUNTS} for name in texts}
-        dotted = pl.Float64() in frame.collect_schema().values() or any(map(_is_dotted, counts.values()))
         clear = self.form.decimal == "," or (
-            self.form.separator != "," and not dotted and any(_is_comma(each) for each in counts.values())
+            self.form.separator != ","
+            and any(map(_is_comma, counts.values()))
+            and not any(map(_is_dotted, counts.values()))
+            and not self._has_dots(frame)
         )
         casts = {name: self._cast(frame, name, counts[name], comma=clear) for name in texts}
         mixed = (name for name, cast in casts.items() if cast is None and _is_mixed(counts[name]))
         return [cast for cast in casts.values() if cast is not None], frozenset(mixed)
 
+    def _has_dots(self, frame: pl.LazyFrame) -> bool:
+        """Whether numbers that polars knows for such are written with dots; NaN makes floats of integers too."""
+        raw, known = self._scan(infer_schema=False), frame.collect_schema()
+        names = [name for name in raw.collect_schema().names() if known.get(self._bare(name)) == pl.Float64()]
+        dots = raw.select(pl.any_horizontal(pl.col(names).str.contains(".", literal=True)).any()) if names else None
+        return dots is not None and bool(dots.collect(engine="streaming").item())
+
     def _counts(self, texts: list[str]) -> list[pl.Expr]:
         filled = self._filled(texts)
-        comma = filled.str.contains(COMMA_NUMBER)
+        comma = filled.str.contains(COMMA_NUMBER) & ~filled.str.contains(_LONG)
         return [
             filled.count().name.prefix("all:"),
             filled.cast(pl.Int64, strict=False).count().name.prefix("int:"),
