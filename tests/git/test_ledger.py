@@ -15,10 +15,11 @@ from tests.support.ledger_samples import digest, entry
 from tests.support.tiers import NIGHTLY
 
 from mlbot.errors import NotEvaluatedError, RefusedError, UsageError
-from mlbot.git.ledger import CHARTS, LedgerBranch, OrphanBranch, push_charts, read_local
+from mlbot.git.ledger import LedgerBranch, OrphanBranch, push_charts, read_local
 from mlbot.git.remote import Remote, failure, is_denied
 from mlbot.ledger.entries import BRANCH, path_of
 from mlbot.ledger.queries import verdicts
+from mlbot.lib.constants import CHARTS
 
 NOW = 1_763_654_400
 WRITERS = 50 if NIGHTLY else 12

@@ -11,7 +11,6 @@ from tests.support.ledger_samples import entry
 
 from mlbot.errors import NotEvaluatedError, RefusedError
 from mlbot.git.ledger import (
-    CHARTS,
     COPY,
     FORMER_CHARTS,
     LedgerBranch,
@@ -27,6 +26,7 @@ from mlbot.git.ledger_restore import Clone
 from mlbot.git.remote import Refusal, Remote, failure, refusal_of
 from mlbot.ledger.entries import BRANCH, FORMER_BRANCH, Entry, files_of
 from mlbot.ledger.queries import verdicts
+from mlbot.lib.constants import CHARTS
 
 NOW = 1_763_654_400
 NEW, OLD = f"refs/heads/{BRANCH}", f"refs/heads/{FORMER_BRANCH}"

@@ -6,7 +6,7 @@ import pytest
 import responses
 from tests.github.setting import NAME, Setting
 
-from mlbot.events.github import EnvironmentFacts, Settings
+from mlbot.events.github import BlockingRule, EnvironmentFacts, Settings
 from mlbot.github.api import GitHub
 from mlbot.github.settings import read_settings
 from mlbot.github.transport import Answer, Headers, NotFoundError, Request, TokenRefusedError
@@ -25,23 +25,28 @@ EVERYTHING: dict[str, Any] = {
         "can_approve_pull_request_reviews": True,
     },
     "/actions/runners": {"total_count": 2, "runners": []},
+    "/rules/branches/mlbot-ledger": [{"type": "deletion"}, {"type": "non_fast_forward"}],
+    "/branches/mlbot-ledger": {"protected": False},
+    "/rules/branches/mlbot-charts": [],
+    "/branches/mlbot-charts": 404,
+    "/actions/secrets": {"secrets": [{"name": "KUBE_TOKEN"}]},
 }
 
 
-def answered(changes: dict[str, Any], guard: tuple[str, ...] = ()) -> Settings:
+def answered(changes: dict[str, Any], guard: tuple[str, ...] = (), **asked: Any) -> Settings:
     """The settings, where GitHub gives these answers; a number is a status."""
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
         for path, body in (EVERYTHING | changes).items():
             given = {"status": body, "json": {"message": "no"}} if isinstance(body, int) else {"json": body}
             mocked.get(f"{API}{path}", **given)
-        return read_settings(GitHub.connect(NAME, "ghp_x"), guard)
+        return read_settings(GitHub.connect(NAME, "ghp_x"), guard, **asked)
 
 
 def test_all_of_it() -> None:
     assert answered({}) == Settings(
         private=True, default_branch="release/1", required={"release/1": {"lint": None, "mlbot": None}},
         merge_queue=True, actions_enabled=True, allowed_actions="selected", sha_pinning=True, default_token="write",
-        may_approve=True, runners=2,
+        may_approve=True, runners=2, code_owners=False,
     )  # fmt: skip
 
 
@@ -49,7 +54,8 @@ def test_what_may_not_be_read_is_left_open() -> None:
     found = answered({path: 403 for path in EVERYTHING if path.startswith(("/actions", "/rules"))})
     assert found.required == {"release/1": {"lint": None, "mlbot": None}}
     assert (found.merge_queue, found.runners, found.actions_enabled) == (None, None, None)
-    assert len(found.unseen) == 4
+    assert len(found.unseen) == 6
+    assert "which actions may run (needs administration: read)" in found.unseen
     assert answered(dict.fromkeys([path for path in EVERYTHING if path], 404)).required == {"release/1": None}
 
 
@@ -143,13 +149,50 @@ def test_the_environments_are_asked_for_where_there_are_some() -> None:
         "/environments": {"total_count": 3, "environments": environments},
         "/environments/a%20b/deployment-branch-policies": {"branch_policies": [{"name": "main"}, {"name": "dev/*"}]},
     }
+    answers["/environments/staging/secrets"] = {"secrets": [{"name": "KEY"}]}
+    answers["/environments/production/secrets"] = 403
     assert answered(answers).environments is None
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
-        for path, body in (EVERYTHING | answers).items():
-            mocked.get(f"{API}{path}", json=body)
-        found = read_settings(GitHub.connect(NAME, "ghp_x"), environments=True)
+    found = answered(answers, environments=("staging", "production", "mlbot"))
+    assert found.secrets == ("KUBE_TOKEN",)
+    assert found.unseen == ("the secrets of the environment production (needs secrets: read)",)
     assert found.environments == {
-        "staging": EnvironmentFacts(),
+        "staging": EnvironmentFacts(secrets=("KEY",)),
         "a b": EnvironmentFacts(branches=("main", "dev/*"), reviewers=True),
         "production": EnvironmentFacts(branches=("release/1",)),
     }
+
+
+def test_rules_on_what_mlbot_writes() -> None:
+    tags = ("churn@v1.0.0", "churn#production#1")
+    rule = {"type": "pull_request", "ruleset_id": 5, "parameters": {"require_code_owner_review": True}}
+    answers: dict[str, Any] = {
+        "/rules/branches/mlbot-ledger": [rule, {"type": "deletion", "ruleset_id": 5}],
+        "/branches/mlbot-charts": {"protected": True},
+        "/rules/branches/release%2F1": [rule],
+        "/rulesets": [
+            {"id": 8, "target": "tag", "enforcement": "active"},
+            {"id": 9, "target": "tag", "enforcement": "disabled"},
+        ],
+        "/rulesets/8": {
+            "rules": [{"type": "creation"}, {"type": "update"}],
+            "conditions": {"ref_name": {"include": ["refs/tags/*"], "exclude": ["refs/tags/churn#**"]}},
+        },
+    }
+    found = answered(answers, tags=tags)
+    assert found.blocking == (
+        BlockingRule(ref="mlbot-ledger", rule="pull_request", ruleset=5),
+        BlockingRule(ref="mlbot-charts", rule="branch protection"),
+        BlockingRule(ref="churn@v1.0.0", rule="creation", ruleset=8),
+    )
+    assert found.code_owners is True
+
+
+def test_a_plan_without_rules_is_known() -> None:
+    words = "Upgrade to GitHub Pro or make this repository public to enable this feature."
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
+        for path, body in EVERYTHING.items():
+            refused = path.startswith(("/rules", "/branches"))
+            given = {"status": 403, "json": {"message": words}} if refused else {"json": body}
+            mocked.get(f"{API}{path}", **given)
+        found = read_settings(GitHub.connect(NAME, "ghp_x"))
+    assert (found.no_rules, found.unseen, found.required) == (True, (), {"release/1": None})

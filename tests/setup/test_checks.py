@@ -12,9 +12,11 @@ from mlbot.config.actions import Actions
 from mlbot.config.errors import Position, Problem
 from mlbot.config.schema import Config, EnvironmentConfig, parse_config
 from mlbot.config.yaml import load
-from mlbot.events.github import EnvironmentFacts, Settings
+from mlbot.errors import RefusedError
+from mlbot.events.github import BlockingRule, EnvironmentFacts, Settings
 from mlbot.lib.constants import JUDGE_PATH, TRAIN_PATH
 from mlbot.lib.templates import templates
+from mlbot.registry.views import RegistryView
 from mlbot.setup import checks, scaffold
 from mlbot.setup.checks import (
     DataStorage,
@@ -22,8 +24,10 @@ from mlbot.setup.checks import (
     Setup,
     Severity,
     Workflow,
+    check_access,
     check_environments,
     check_github,
+    check_registry,
     check_release,
     check_setup,
     check_workflows,
@@ -31,6 +35,7 @@ from mlbot.setup.checks import (
     finding,
     in_order,
     labels_of,
+    names_owner,
 )
 from mlbot.setup.workflows import Form, Order, files
 
@@ -428,3 +433,61 @@ def test_the_environments_that_jobs_have_secrets_in(found: dict[str, Environment
     config_ = parse(f"actions: {{token: {{client-id: A, private-key: KEY}}, judge: {{secrets: [J]}}}}\n{SMALL}")
     assert [code for code, _ in codes(check_environments(config_, found, "main"))] == said
     assert list(check_environments(config_, None, "main")) == []
+
+
+def test_what_the_apps_key_and_the_other_secrets_need() -> None:
+    actions = "actions:\n  token: {client-id: ID, private-key: KEY, app: 'a[bot]'}\n  store: {secrets: [STORE_KEY]}\n"
+    wired = parse_config(load(f"{tiny.CONFIG}{actions}", "mlbot.yaml"))
+    only = EnvironmentFacts(branches=("main",), secrets=("KEY", "STORE_KEY"))
+
+    def codes(owned: bool = True, **changes: object) -> list[tuple[str, str]]:  # noqa: FBT001, FBT002 - a test's own
+        environments = {"mlbot": only, "mlbot-store": only, "mlbot-judge": only}
+        facts = {
+            "private": True,
+            "default_branch": "main",
+            "environments": environments,
+            "code_owners": True,
+            **changes,
+        }
+        return [(each.code, each.where) for each in check_access(wired, Settings.model_validate(facts), owned=owned)]
+
+    assert codes() == []
+    assert codes(secrets=("KEY", "OTHER")) == [("secret-shared", "repository settings")]
+    assert codes(no_rules=True, owned=False) == [("no-rules", "repository settings"), ("code-owners", "CODEOWNERS")]
+    assert codes(code_owners=False) == [("code-owners", "CODEOWNERS")]
+    assert codes(environments=None) == []
+    lacking = codes(environments={"mlbot": only.model_copy(update={"secrets": ()}), "mlbot-store": only})
+    assert ("secret-missing", "environment mlbot") in lacking
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("* @acme/ml\n", True),
+        ("/.github/ @acme/ml  # all of it\n", True),
+        (".github/workflows/** @acme/ml\n", True),
+        ("/docs/ @acme/docs\n# * @acme\n", False),
+        ("* @acme/ml\n/.github/workflows/\n", False),
+        ("", False),
+    ],
+)
+def test_who_owns_the_workflows(text: str, *, found: bool) -> None:
+    assert names_owner(text, ".github/workflows/mlbot.yml") is found
+
+
+def test_a_rule_on_what_mlbot_writes_is_named_with_its_ruleset() -> None:
+    blocking = (
+        BlockingRule(ref="mlbot-ledger", rule="pull_request", ruleset=5),
+        BlockingRule(ref="mlbot-ledger", rule="required_signatures", ruleset=6),
+        BlockingRule(ref="tiny@v1.0.0", rule="creation", ruleset=8),
+    )
+    settings = Settings(private=False, default_branch="main", blocking=blocking)
+    found = [each for each in check_github(settings, queue_ready=True, labels=()) if each.code == "rule-blocks"]
+    assert "pull_request, required_signatures (ruleset 5, 6)" in found[0].what
+    assert "cannot be a bypass actor" in found[0].hint
+    assert "tags such as tiny@v1.0.0: creation (ruleset 8)" in found[1].what
+
+
+def test_a_ref_that_git_cannot_hold_beside_the_ledger_is_an_error() -> None:
+    (found,) = check_registry(RegistryView(), None, RefusedError("git cannot hold x beside y", hint="Rename it."))
+    assert (found.code, found.severity, found.hint) == ("ledger-name", Severity.ERROR, "Rename it.")

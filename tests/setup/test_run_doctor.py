@@ -136,14 +136,17 @@ def test_with_a_token_github_is_asked(ready: Sandbox) -> None:
         mocked.get(API, json={"id": 7, "default_branch": "main", "private": False})
         mocked.get(f"{API}/rules/branches/main", json=[{"type": "merge_queue"}])
         mocked.get(f"{API}/branches/main", json={"protection": {"enabled": False}})
+        for name in ("mlbot-ledger", "mlbot-charts"):
+            mocked.get(f"{API}/rules/branches/{name}", json=[{"type": "update", "ruleset_id": 3}])
+            mocked.get(f"{API}/branches/{name}", status=404, json={"message": "Branch not found"})
         for path in ("permissions", "permissions/workflow", "runners"):
             mocked.get(f"{API}/actions/{path}", status=403, json={"message": "Must have admin rights"})
         code, found = examined(ready, {"GITHUB_TOKEN": TOKEN})
         assert {call.request.headers["Authorization"] for call in mocked.calls} == {f"token {TOKEN}"}
     assert code == Exit.FAILED
     assert [each for each, _ in found] == [
-        "workflow-drift", "workflow-drift", "check-not-required", "self-hosted-public", "holdout-in-repository",
-        "not-looked-at",
+        "workflow-drift", "workflow-drift", "check-not-required", "rule-blocks", "rule-blocks", "self-hosted-public",
+        "holdout-in-repository", "code-owners", "not-looked-at",
     ]  # fmt: skip
 
 

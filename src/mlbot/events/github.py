@@ -225,6 +225,16 @@ class EnvironmentFacts(Record):
 
     branches: tuple[str, ...] | None = None  # the patterns of the refs that may deploy to it; None where every ref may
     reviewers: bool = False
+    timer: bool = False  # whether its jobs wait for some time
+    secrets: tuple[str, ...] | None = None  # the names of its secrets; None where the token may not ask
+
+
+class BlockingRule(Record):
+    """A rule that keeps a ref from being written that mlbot writes."""
+
+    ref: str
+    rule: str
+    ruleset: Id | None = None  # None for the older branch protection
 
 
 class Settings(Record):
@@ -243,6 +253,11 @@ class Settings(Record):
     runners: Count | None = None
     environments: dict[str, EnvironmentFacts] | None = None
     """GitHub's environments by name; asked for only where the config has some."""
+    secrets: tuple[str, ...] | None = None  # of the repository itself; any branch's workflow reads them
+    blocking: tuple[BlockingRule, ...] = ()
+    no_rules: bool = False  # whether the plan has no rules for private repositories
+    code_owners: bool | None = None  # whether the default branch's rules ask for the review of code owners
+    issues: bool = True
     unseen: tuple[str, ...] = ()  # what the token may not ask
 
 

@@ -23,6 +23,7 @@ from mlbot.errors import NotEvaluatedError, UsageError
 from mlbot.git.command import MOST_ENTRIES, git, list_tree, read_objects, try_git
 from mlbot.git.remote import Remote, conflict_with, failure, is_denied, list_refs
 from mlbot.ledger.entries import BRANCH, FORMER_BRANCH, Entry, Kind, Ledger, files_of, folders_of, read_files
+from mlbot.lib.constants import CHARTS
 from mlbot.lib.record import Digest, Name, Sha
 
 _WHO = b"mlbot <mlbot@users.noreply.github.com>"
@@ -451,7 +452,6 @@ def _quoted(path: str) -> bytes:
 
 _CLOBBERED = re.compile(r"^ ! \[rejected\] +(\S+) +-> +\S+ +\(would clobber existing tag\)", re.MULTILINE)
 
-CHARTS = "mlbot-charts"  # the orphan branch of pictures, named by their digests
 FORMER_CHARTS = "mlbot/charts"
 
 

@@ -58,6 +58,7 @@ class RepositoryFacts:
     id: int
     default_branch: str
     private: bool
+    issues: bool = True
 
 
 @dataclass(kw_only=True)
@@ -125,7 +126,10 @@ class GitHub:
         """The repository's id, default branch and whether it is private."""
         raw = self.ask("GET", "")
         return RepositoryFacts(
-            id=number_of(raw, "id"), default_branch=text_of(raw, "default_branch"), private=dig(raw, "private") is True
+            id=number_of(raw, "id"),
+            default_branch=text_of(raw, "default_branch"),
+            private=dig(raw, "private") is True,
+            issues=dig(raw, "has_issues") is not False,
         )
 
     # runs

@@ -1,6 +1,6 @@
 """A repository's settings on GitHub, as far as the token may read them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
@@ -8,17 +8,22 @@ from urllib.parse import quote
 from mlbot.config.guard import is_pattern, matches, sample_of
 from mlbot.errors import RefusedError
 from mlbot.events.event import dig
-from mlbot.events.github import EnvironmentFacts, Settings
+from mlbot.events.github import BlockingRule, EnvironmentFacts, Settings
 from mlbot.github.api import GitHub
 from mlbot.github.transport import NotFoundError, TokenRefusedError
+from mlbot.ledger.entries import BRANCH
+from mlbot.lib.constants import CHARTS
 
 T = TypeVar("T")
 
 
-def read_settings(github: GitHub, guard: Sequence[str] = (), *, environments: bool = False) -> Settings:
-    """All that `mlbot doctor` looks at, `environments` on request; what the token may not read is left open.
+def read_settings(
+    github: GitHub, guard: Sequence[str] = (), *, environments: Collection[str] = (), tags: Sequence[str] = ()
+) -> Settings:
+    """All that `mlbot doctor` looks at; what the token may not read is left open.
 
-    `guard` is what the config guards; empty: the default branch.
+    `guard` is what the config guards (empty: the default branch), `environments` are those whose secrets are asked for
+    too, `tags` are examples of what mlbot tags.
     """
     facts = github.facts()
     look = _Look(github)
@@ -27,12 +32,17 @@ def read_settings(github: GitHub, guard: Sequence[str] = (), *, environments: bo
         entry: (default if entry == facts.default_branch else _BranchRules.of(look, _branch_of(look, entry))).required
         for entry in guard or (facts.default_branch,)
     }
-    actions = look.one("/actions/permissions", "which actions may run")
-    workflow = look.one("/actions/permissions/workflow", "what a workflow's token may do")
-    runners = look.one("/actions/runners", "the self-hosted runners")
-    found = _environments(look, facts.default_branch) if environments else None
+    actions = look.one("/actions/permissions", f"which actions may run {_ADMIN}")
+    workflow = look.one("/actions/permissions/workflow", f"what a workflow's token may do {_ADMIN}")
+    runners = look.one("/actions/runners", f"the self-hosted runners {_ADMIN}")
+    found = _environments(look, facts.default_branch, environments) if environments else None
     return Settings(
         environments=found,
+        secrets=_secrets(look, "/actions/secrets", "the repository's secrets") if environments else None,
+        blocking=(*_of_own_branches(look), *_of_tags(look, tags)),
+        no_rules=look.no_rules,
+        code_owners=default.code_owners,
+        issues=facts.issues,
         private=facts.private,
         default_branch=facts.default_branch,
         required=required,
@@ -47,32 +57,85 @@ def read_settings(github: GitHub, guard: Sequence[str] = (), *, environments: bo
     )
 
 
-def _environments(look: "_Look", branch: str) -> dict[str, EnvironmentFacts] | None:
-    raw = look.one("/environments", "the environments")
+_ADMIN = "(needs administration: read)"
+_HARMLESS = {"deletion", "non_fast_forward"}  # what mlbot never does to what it writes
+
+
+def _of_own_branches(look: "_Look") -> Iterator[BlockingRule]:
+    """What stands in the way of the branches that mlbot writes, which need not be there."""
+    for name in (BRANCH, CHARTS):
+        for rule in look.all(f"/rules/branches/{name}", f"the rules of {name} (needs metadata: read)") or ():
+            if (kind := str(dig(rule, "type"))) not in _HARMLESS:
+                yield BlockingRule(ref=name, rule=kind, ruleset=_app(dig(rule, "ruleset_id")))
+        if dig(look.one(f"/branches/{name}", f"the protection of {name}", required=False), "protected") is True:
+            yield BlockingRule(ref=name, rule="branch protection")
+
+
+def _of_tags(look: "_Look", tags: Sequence[str]) -> Iterator[BlockingRule]:
+    """What stands in the way of tags; GitHub answers for branches alone which rules are theirs."""
+    query = {"targets": "tag", "includes_parents": "true"}
+    listed = look.all("/rulesets", "the rulesets of tags (needs metadata: read)", query) if tags else None
+    for each in listed or ():
+        number = _app(dig(each, "id"))
+        if number is None or dig(each, "enforcement") != "active" or dig(each, "target") != "tag":
+            continue
+        whole = look.one(f"/rulesets/{number}", f"the ruleset {number} (needs metadata: read)")
+        rules = dig(whole, "rules")
+        kinds = [str(dig(rule, "type")) for rule in (rules if isinstance(rules, list) else ())]
+        kinds = [kind for kind in kinds if kind not in {*_HARMLESS, "update"}]
+        named = [tag for tag in tags if _names(dig(whole, "conditions", "ref_name"), f"refs/tags/{tag}")]
+        yield from (BlockingRule(ref=tag, rule=kind, ruleset=number) for tag in named for kind in kinds)
+
+
+def _names(raw: object, ref: str) -> bool:
+    """Whether a ruleset's conditions name a ref."""
+    include, exclude = (dig(raw, name) for name in ("include", "exclude"))
+    return _one_of(include, ref) and not _one_of(exclude, ref)
+
+
+def _one_of(patterns: object, ref: str) -> bool:
+    listed = [str(each) for each in patterns] if isinstance(patterns, list) else []
+    return any(each == "~ALL" or matches(each, ref) for each in listed)
+
+
+def _secrets(look: "_Look", path: str, what: str) -> tuple[str, ...] | None:
+    raw = dig(look.one(path, f"{what} (needs secrets: read)"), "secrets")
+    return tuple(str(dig(each, "name")) for each in raw) if isinstance(raw, list) else None
+
+
+def _environments(look: "_Look", branch: str, names: Collection[str]) -> dict[str, EnvironmentFacts] | None:
+    raw = look.one("/environments", "the environments (needs actions: read)")
     listed = dig(raw, "environments")
     if not isinstance(listed, list):
         return None
-    return {str(dig(each, "name")): _environment(look, each, branch) for each in listed}
+    found = {str(dig(each, "name")): _environment(look, each, branch) for each in listed}
+    for name in sorted(set(names) & found.keys()):
+        path = f"/environments/{quote(name, safe='')}/secrets"
+        secrets = _secrets(look, path, f"the secrets of the environment {name}")
+        found[name] = found[name].model_copy(update={"secrets": secrets})
+    return found
 
 
 def _environment(look: "_Look", raw: object, branch: str) -> EnvironmentFacts:
     rules = dig(raw, "protection_rules")
-    reviewers = any(dig(rule, "type") == "required_reviewers" for rule in (rules if isinstance(rules, list) else ()))
+    kinds = [dig(rule, "type") for rule in (rules if isinstance(rules, list) else ())]
+    facts = EnvironmentFacts(reviewers="required_reviewers" in kinds, timer="wait_timer" in kinds)
     if dig(raw, "deployment_branch_policy", "protected_branches") is True:
-        return EnvironmentFacts(branches=(branch,), reviewers=reviewers)
+        return facts.model_copy(update={"branches": (branch,)})
     if dig(raw, "deployment_branch_policy", "custom_branch_policies") is not True:
-        return EnvironmentFacts(reviewers=reviewers)
+        return facts
     name = quote(str(dig(raw, "name")), safe="")
     found = look.one(f"/environments/{name}/deployment-branch-policies", f"the branches of the environment {name}")
     policies = dig(found, "branch_policies")
     names = tuple(str(dig(each, "name")) for each in (policies if isinstance(policies, list) else ()))
-    return EnvironmentFacts(branches=names, reviewers=reviewers)
+    return facts.model_copy(update={"branches": names})
 
 
 @dataclass
 class _Look:
     github: GitHub
     unseen: list[str] = field(default_factory=list)
+    no_rules: bool = False
 
     def one(self, path: str, what: str, *, required: bool = True) -> Mapping[str, Any] | None:
         """An object; None when the token may not see it, or it is not there and need not be."""
@@ -87,16 +150,22 @@ class _Look:
                 raise
             return None
 
-    def all(self, path: str, what: str) -> list[Any] | None:
-        return self._seen(lambda: list(self.github.transport.pages(self.github.request("GET", path))), what)
+    def all(self, path: str, what: str, query: Mapping[str, str | int] | None = None) -> list[Any] | None:
+        return self._seen(
+            lambda: list(self.github.transport.pages(self.github.request("GET", path, query=query))), what
+        )
 
     def _seen(self, read: Callable[[], T], what: str) -> T | None:
         try:
             return read()
         except TokenRefusedError:
             raise
-        except (RefusedError, NotFoundError):
-            self.unseen.append(what)
+        except (RefusedError, NotFoundError) as error:
+            # GitHub's word for a private repository on a plan without rules; it has no other sign of it.
+            if "upgrade to github" in error.hint.lower():
+                self.no_rules = True
+            else:
+                self.unseen.append(what)
             return None
 
 
@@ -112,8 +181,8 @@ class _BranchRules:
         """The rules of a branch, which need not be there for GitHub to say what they are."""
         name = quote(branch, safe="")
         return cls(
-            rules=look.all(f"/rules/branches/{name}", f"the rules of {branch}"),
-            branch=look.one(f"/branches/{name}", f"the protection of {branch}", required=there),
+            rules=look.all(f"/rules/branches/{name}", f"the rules of {branch} (needs metadata: read)"),
+            branch=look.one(f"/branches/{name}", f"the protection of {branch} (needs contents: read)", required=there),
         )
 
     @property
@@ -130,6 +199,14 @@ class _BranchRules:
         contexts = dig(older, "contexts")
         named = {str(each): None for each in (contexts if isinstance(contexts, list) else ())}
         return named | _checks(dig(older, "checks"), "app_id") | found
+
+    @property
+    def code_owners(self) -> bool | None:
+        """Whether the review of code owners is required."""
+        if self.rules is None:
+            return None
+        asked = (dig(rule, "parameters", "require_code_owner_review") for rule in self.rules)
+        return any(each is True for each in asked)
 
     @property
     def merge_queue(self) -> bool | None:

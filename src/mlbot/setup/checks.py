@@ -13,8 +13,9 @@ from mlbot import __version__
 from mlbot.config.errors import Document, Plain, Problem
 from mlbot.config.guard import context_to_require, entry_of, matches, sample_of
 from mlbot.config.schema import Config
+from mlbot.errors import MlbotError
 from mlbot.events.event import dig
-from mlbot.events.github import EnvironmentFacts, Settings
+from mlbot.events.github import BlockingRule, EnvironmentFacts, Settings
 from mlbot.lib.constants import (
     ACTIONS_REF,
     ACTIONS_REPOSITORY,
@@ -440,7 +441,7 @@ def check_environments(
             yield finding("environment-missing", where, branch=branch, secrets=", ".join(secrets))
             continue
         yield from _environment(name, facts, branch)
-        if facts.reviewers:
+        if facts.reviewers or facts.timer:
             yield finding("environment-waits", where)
 
 
@@ -456,8 +457,13 @@ def _environment(name: str, facts: EnvironmentFacts | None, branch: str) -> Iter
 # The registry, as this clone knows it.
 
 
-def check_registry(found: RegistryView, loss: str | None) -> Iterator[Finding]:
-    """What is wrong with ledger and tags; `loss`: what the ledger's branch lacks, in words."""
+def check_registry(found: RegistryView, loss: str | None, conflict: MlbotError | None = None) -> Iterator[Finding]:
+    """What is wrong with ledger and tags; `loss`: what the ledger's branch lacks, in words.
+
+    `conflict` says which ref git cannot hold beside those that mlbot writes.
+    """
+    if conflict is not None:
+        yield finding("ledger-name", what=conflict.what, fix=conflict.hint)
     if loss is not None:
         yield finding("ledger-lost", what=loss)
     for each in found.unfinished:
@@ -472,9 +478,15 @@ def check_registry(found: RegistryView, loss: str | None) -> Iterator[Finding]:
 # GitHub's settings.
 
 
-def check_github(settings: Settings, *, queue_ready: bool, labels: Collection[str]) -> Iterator[Finding]:
-    """What is wrong on GitHub's side; `labels` are of the runners that the config and the workflows ask for."""
-    yield from _checks(settings, queue_ready=queue_ready)
+def check_github(
+    settings: Settings, *, queue_ready: bool, labels: Collection[str], app: bool = False
+) -> Iterator[Finding]:
+    """What is wrong on GitHub's side; `labels` are of the runners that the config and the workflows ask for.
+
+    `app` says whether a GitHub App of the user's sets the statuses.
+    """
+    yield from _checks(settings, queue_ready=queue_ready, app=app)
+    yield from _blocking(settings.blocking)
     yield from _actions(settings)
     if settings.default_token == "write":  # noqa: S105 - a level of rights
         yield finding("default-token", _GENERAL)
@@ -485,7 +497,7 @@ def check_github(settings: Settings, *, queue_ready: bool, labels: Collection[st
         yield finding("not-looked-at", case="rights", settings=", ".join(settings.unseen))
 
 
-def _checks(settings: Settings, *, queue_ready: bool) -> Iterator[Finding]:
+def _checks(settings: Settings, *, queue_ready: bool, app: bool) -> Iterator[Finding]:
     entries = tuple(settings.required)
     for entry, required in settings.required.items():
         status = context_to_require(entry, entries)
@@ -494,9 +506,52 @@ def _checks(settings: Settings, *, queue_ready: bool) -> Iterator[Finding]:
             listed = ", ".join(required)
             yield finding("check-not-required", f"branch {entry}", case, branch=entry, status=status, required=listed)
         elif required is not None and required[status] in _OPEN:
-            yield finding("check-source", f"branch {entry}", status=status)
+            yield finding("check-source", f"branch {entry}", "unpinned" if app else "open", status=status)
     if settings.merge_queue and not queue_ready:
         yield finding("merge-queue", f"{TRAIN_PATH}: on", branch=settings.default_branch)
+
+
+def _blocking(found: Sequence[BlockingRule]) -> Iterator[Finding]:
+    """What keeps the ledger, the charts or a tag from being written."""
+    for ref in dict.fromkeys(each.ref for each in found):
+        mine = [each for each in found if each.ref == ref]
+        rules = ", ".join(dict.fromkeys(each.rule for each in mine))
+        numbers = sorted({each.ruleset for each in mine if each.ruleset is not None})
+        case = "tag" if "@" in ref or "#" in ref else "branch"
+        yield finding("rule-blocks", ref, case, rules=rules, rulesets=", ".join(map(str, numbers)))
+
+
+def check_access(config: Config | None, settings: Settings, *, owned: bool | None) -> Iterator[Finding]:
+    """What is wrong around the App, its key and the other secrets; `owned`: whether CODEOWNERS names the workflows."""
+    if settings.no_rules:
+        yield finding("no-rules", _GENERAL)
+    if config is None:
+        return
+    if config.environments and not settings.issues:
+        yield finding("issues-disabled", _GENERAL)
+    if owned is False or settings.code_owners is False:
+        yield finding("code-owners", "CODEOWNERS", "file" if owned is False else "review")
+    own = config.actions.environments(each.name for each in config.environments)
+    for name, secrets in own.items():
+        there = (settings.environments or {}).get(name)
+        known = there.secrets if there else None
+        missing = [] if known is None else [each for each in secrets if each not in known]
+        if missing:
+            yield finding("secret-missing", f"environment {name}", name=name, secrets=", ".join(missing))
+    shared = sorted({each for secrets in own.values() for each in secrets} & set(settings.secrets or ()))
+    if shared:
+        yield finding("secret-shared", _GENERAL, secrets=", ".join(shared))
+
+
+def names_owner(text: str, path: str) -> bool:
+    """Whether a CODEOWNERS file names an owner of a path; the last line that matches counts."""
+    found = False
+    for line in text.splitlines():
+        pattern, *owners = line.partition("#")[0].split() or [""]
+        whole = pattern.strip("/")
+        if pattern and (whole in {"*", "**"} or path == whole or path.startswith(f"{whole.removesuffix('/**')}/")):
+            found = bool(owners)
+    return found
 
 
 def _actions(settings: Settings) -> Iterator[Finding]:

@@ -15,17 +15,19 @@ from mlbot.errors import Exit, MlbotError, UsageError
 from mlbot.events.event import dig
 from mlbot.events.github import Settings, runs_on
 from mlbot.git.command import git
-from mlbot.git.ledger import fetch_ledger, local_loss
-from mlbot.git.remote import Remote, remote_url
+from mlbot.git.ledger import COPY, fetch_ledger, local_loss
+from mlbot.git.remote import Remote, conflict_with, remote_url
 from mlbot.git.repository import Repository
 from mlbot.github.api import GitHub
 from mlbot.github.job import Workplace, locate
 from mlbot.github.settings import read_settings
 from mlbot.ledger.entries import BRANCH
-from mlbot.lib.constants import CONFIG_FILE, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
+from mlbot.lib.constants import CHARTS, CONFIG_FILE, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
 from mlbot.lib.tree import is_url
+from mlbot.lib.version import Version
 from mlbot.registry.run_registry import read_view
 from mlbot.registry.run_repository import origin_of
+from mlbot.registry.tags import stage_tag, version_tag
 from mlbot.setup import checks
 from mlbot.setup.run_init import choose_form, default_branch, order_of
 from mlbot.setup.workflows import files, stamp_of, state_of
@@ -46,27 +48,30 @@ def doctor(directory: Path, environment: Mapping[str, str], console: Console, *,
         token, api_url = place.required_token(), place.api_url
         github = GitHub.connect(place.repository, token, api_url=api_url, progress=console.say)
         guard = config.guard if config else ()
-        settings = read_settings(github, guard, environments=_has_environments(config))
-    _fetch_ledger(repository, place)
-    findings = examine(repository, place, settings)
+        settings = read_settings(github, guard, environments=_environments(config), tags=_tags(config))
+    conflict = _fetch_ledger(repository, place)
+    findings = examine(repository, place, settings, conflict)
     console.result(_json(findings) if as_json else text(findings))
     return Exit.FAILED if any(each.severity is checks.Severity.ERROR for each in findings) else Exit.OK
 
 
-def _has_environments(config: Config | None) -> bool:
-    return config is not None and bool(config.environments or config.actions.environments())
+def _fetch_ledger(repository: Repository, place: Workplace | None) -> MlbotError | None:
+    """Know the remote's ledger as it is now, where nobody has to be asked for a password.
 
-
-def _fetch_ledger(repository: Repository, place: Workplace | None) -> None:
-    """Know the remote's ledger as it is now, where nobody has to be asked for a password."""
+    The error of a ref there that git cannot hold beside those that mlbot writes.
+    """
     url = origin_of(repository)
     remote = Remote(url=place.clone_url, token=place.token) if place and place.token else Remote(url=url or "")
     if url and (remote.token or remote.folder or url.startswith("file:")):
         with suppress(MlbotError):
             fetch_ledger(repository.root, remote)
+            return conflict_with(remote, repository.root, f"refs/heads/{BRANCH}", f"refs/heads/{CHARTS}", COPY)
+    return None
 
 
-def examine(repository: Repository, place: Workplace | None, settings: Settings | None) -> tuple[checks.Finding, ...]:
+def examine(
+    repository: Repository, place: Workplace | None, settings: Settings | None, conflict: MlbotError | None = None
+) -> tuple[checks.Finding, ...]:
     """All findings, the worst first."""
     root = repository.root
     branch = settings.default_branch if settings else default_branch(repository)
@@ -89,16 +94,41 @@ def examine(repository: Repository, place: Workplace | None, settings: Settings 
     findings = [*checks.check_setup(setup), *checks.check_workflows(workflows, guard)]
     findings += checks.check_release(config, there=RELEASE_PATH in documents)
     loss = local_loss(root)
-    findings += checks.check_registry(read_view(root), loss.of(BRANCH) if loss else None)
+    findings += checks.check_registry(read_view(root), loss.of(BRANCH) if loss else None, conflict)
     if settings is None:
         known = place is None or bool(git(["for-each-ref", "--count=1", "refs/remotes"], root))
         case = "no-token" if known else "never-pushed"
         return checks.in_order((*findings, checks.finding("not-looked-at", case=case, branch=branch)))
     labels = [label for data in documents.values() for label in checks.labels_of(data)]
     labels += [label for model in (config.models if config else ()) for label in model.train.runs_on]
+    app = bool(config and config.actions.token)
     ready = "merge_group" in checks.events(documents.get(TRAIN_PATH))
     findings += checks.check_environments(config, settings.environments, branch)
-    return checks.in_order((*findings, *checks.check_github(settings, queue_ready=ready, labels=labels)))
+    findings += checks.check_access(config, settings, owned=_owned(root))
+    return checks.in_order((*findings, *checks.check_github(settings, queue_ready=ready, labels=labels, app=app)))
+
+
+def _environments(config: Config | None) -> tuple[str, ...]:
+    """The environments of GitHub that the config names."""
+    names = tuple(each.name for each in config.environments) if config else ()
+    return tuple(dict.fromkeys((*names, *(config.actions.environments(names) if config else ()))))
+
+
+def _tags(config: Config | None) -> tuple[str, ...]:
+    """A tag of each kind that a release makes; none where nothing is released."""
+    if config is None or not config.environments:
+        return ()
+    model, environment = config.models[0].name, config.environments[0].name
+    return (version_tag(model, Version(major=1, minor=0, patch=0)), stage_tag(model, environment, 1))
+
+
+def _owned(root: Path) -> bool:
+    """Whether a CODEOWNERS file names who has to look at the workflows and the config."""
+    for folder in (".github", "", "docs"):
+        if (file := root / folder / "CODEOWNERS").is_file():
+            found = file.read_text(encoding="utf-8", errors="replace")
+            return all(checks.names_owner(found, path) for path in (CONFIG_FILE, f"{_WORKFLOWS}/mlbot.yml"))
+    return False
 
 
 def text(findings: tuple[checks.Finding, ...]) -> str:
