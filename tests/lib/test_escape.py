@@ -118,3 +118,9 @@ def test_indentation_of_a_log_is_kept() -> None:
 )
 def test_links_are_web_addresses(address: str, safe: bool) -> None:  # noqa: FBT001 - a case of the table
     assert escape.url(address) == (address if safe else "#")
+
+
+def test_what_is_between_backticks_is_code_in_html() -> None:
+    assert escape.html_prose("Write `run: python train.py`, or `a<b`.") == (
+        "Write <code>run: python train.py</code>, or <code>a&lt;b</code>."
+    )

@@ -232,10 +232,10 @@ def _baselines(planned: PlannedModel, point: Point, trainer: Trainer) -> tuple[A
     return tuple(against(point, tip, last))
 
 
-def _before_training(planning: Planning, rules: Rules) -> "dict[str, HoldoutData | Problem]":
-    """The holdouts that judge the stale models, or why one cannot; raises with all that is wrong in the user's files.
+def _before_training(planning: Planning, rules: Rules) -> "dict[str, HoldoutData | Problem | None]":
+    """The holdouts that judge the stale models, or why one cannot; None: it is read again when it judges.
 
-    Where head's data are the guarded branch's too they are read once.
+    Raises with all that is wrong in the user's files. Data that head and the guarded branch share are read once.
     """
     root, head = planning.repository.project, planning.configs.head
     stale = [planned.name for planned in planning.plan.stale]
@@ -251,7 +251,12 @@ def _before_training(planning: Planning, rules: Rules) -> "dict[str, HoldoutData
     checked = check_data(root, config, document, names, shared)
     if checked.problems:
         raise ConfigError(checked.problems, source=document.source)
-    return judges
+    # What only the judge can read is not held where a training could find it: it is read again for the judge.
+    return {name: None if _is_hidden(holdout) else holdout for name, holdout in judges.items()}
+
+
+def _is_hidden(holdout: "HoldoutData | Problem") -> bool:
+    return not isinstance(holdout, Problem) and holdout.record.hidden
 
 
 def _has_own_data(planning: Planning, name: str) -> bool:
@@ -270,10 +275,10 @@ def _has_own_data(planning: Planning, name: str) -> bool:
 _FIRST_ROWS = 256
 
 
-def _candidate(planned: PlannedModel, holdout: "HoldoutData", trainer: Trainer, console: Console) -> SeedRuns:
+def _candidate(planned: PlannedModel, holdout: "HoldoutData | None", trainer: Trainer, console: Console) -> SeedRuns:
     """The candidate's trainings; only the first one where its model cannot be judged on the first rows."""
     seeds = tuple(range(planned.seeds))
-    if trainer.jobs > 1 or len(seeds) == 1:
+    if trainer.jobs > 1 or len(seeds) == 1 or holdout is None:
         return SeedRuns(runs=tuple(map(SeedRun.of, trainer.candidate(planned))))
     from mlbot.ml.scoring import score
 
@@ -289,7 +294,7 @@ def _candidate(planned: PlannedModel, holdout: "HoldoutData", trainer: Trainer, 
 
 def _judge(
     planned: PlannedModel,
-    holdout: "HoldoutData | Problem",
+    holdout: "HoldoutData | Problem | None",
     pointed: _Pointed,
     trainer: Trainer,
     rules: Rules,

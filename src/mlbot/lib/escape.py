@@ -88,6 +88,8 @@ def _defuse(start: re.Match[str]) -> str:
 # Keys of mlbot.yaml, with or without a value, as the words of templates name them: no other text becomes code.
 _CODE = re.compile(r"`([a-z_]+(?:\.[a-z_]+)?(?:: (?:[a-z0-9]+|\{[^`{}\n]{1,200}\}))?)`")
 
+_TICKED = re.compile(r"`([^`\n]{1,200})`")  # in HTML nothing else has a meaning once it is escaped
+
 
 def prose(text: object) -> str:
     """Sentences for Markdown: a key of mlbot.yaml between backticks is code, all else as `md`."""
@@ -95,8 +97,8 @@ def prose(text: object) -> str:
 
 
 def html_prose(text: object) -> str:
-    """Sentences for HTML: a key of mlbot.yaml between backticks is code, all else as `html`."""
-    parts = enumerate(_CODE.split(clean(text)))
+    """Sentences for HTML: what is between backticks is code, all else as `html`."""
+    parts = enumerate(_TICKED.split(clean(text)))
     return "".join(f"<code>{html(part)}</code>" if index % 2 else _edged(part, html) for index, part in parts)
 
 
