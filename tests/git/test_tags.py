@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.fake_github.server import FakeGitHub
 from tests.support.git_samples import Sandbox, make
 
 from mlbot.errors import NotEvaluatedError, RefusedError, UsageError
@@ -153,3 +154,23 @@ def test_a_remote_that_is_not_there_is_said(here: Sandbox, tmp_path: Path) -> No
     create_tag(here.path, TAG, head(here), "one\n", NOW)
     with pytest.raises(NotEvaluatedError, match="reading the tag"):
         push_tag(here.path, Remote(url=str(tmp_path / "nowhere")), TAG)
+
+
+def test_a_tag_that_github_refuses_to_a_jobs_token_is_named(tmp_path: Path, git_settings: None) -> None:
+    """The workflow files of its commit are on no branch any more."""
+    del git_settings
+    workflow = ".github/workflows/work.yml"
+    with FakeGitHub(tmp_path / "github") as github:
+        repository = github.repository("acme/models", {workflow: "on: push\njobs: {}\n"})
+        ada = github.user("ada", repository)
+        repository.roles["ada"] = "write"
+        subprocess.run(["git", "clone", "--quiet", str(repository.git.path), str(tmp_path / "clone")], check=True)
+        clone = Sandbox(tmp_path / "clone")
+        old = clone.git("rev-parse", "HEAD")
+        ada.push("main", {workflow: "on: push\njobs: {}\n# changed\n"})
+        create_tag(clone.path, TAG, old, "Release", NOW)
+        token = github.job_token(repository, {"contents": "write"})
+        remote = Remote(url=f"{github.url}/acme/models.git", token=token)
+        with pytest.raises(RefusedError, match="no branch has the workflow files of its commit") as caught:
+            push_tag(clone.path, remote, TAG)
+        assert f"Push {TAG} yourself" in caught.value.hint
