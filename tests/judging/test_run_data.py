@@ -109,6 +109,11 @@ def test_a_column_of_numbers_with_a_word_in_it_is_asked_about(tmp_path: Path) ->
     assert "valid" in report(tmp_path, GOOD.replace("33,", "unknown,", 1), config=ages)
 
 
+def test_a_question_mark_among_numbers_is_named(tmp_path: Path) -> None:
+    table = GOOD.replace("33,", "?,", 1)
+    assert "`?` is read as a missing value in age; the training has to read it so too" in report(tmp_path, table, table)
+
+
 def test_a_column_of_two_types_is_named(tmp_path: Path) -> None:
     said = refusal(tmp_path, GOOD, GOOD.replace("33,", "a third,", 30).replace("\n2", "\nx2"))
     assert "Column 'age' is text in train.csv and integer in holdout.csv" in said

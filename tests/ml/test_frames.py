@@ -152,6 +152,7 @@ def test_how_a_csv_is_written_shows_where_it_is_certain(content: bytes, expected
         (b"a;b\n1,234;x\n5,678;y\n", "may be decimal or part thousands: '1,234', '5,678'", '{decimal: ","}'),
         (b"a;b\n1,5;2.5\n2,5;3.5\n", "may be decimal or part thousands", '{decimal: ","}'),
         (b"a,b\r1,2\r", "carriage returns", "line feeds"),
+        (b"sep=;\r\na;b\r\n1;2\r\n", "its first line tells Excel the separator", "Remove that line."),
     ],
 )
 def test_what_is_not_certain_is_refused_with_the_line_to_write(content: bytes, what: str, write: str) -> None:

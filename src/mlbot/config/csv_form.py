@@ -6,6 +6,7 @@ Reads bytes that somebody else fetched, and needs no package: `config check`, `i
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_EXCELS = re.compile(r'"?sep=.?"?\r?\n')
 _RECORDS = 200
 _SHOWN = 60
 # bytes that cp1252 leaves out; those from 0x80 to 0x9f are letters and quotes there, and control characters in Latin-1
@@ -68,6 +70,9 @@ def form_of(head: bytes, given: Csv, *, whole: bool = True, columns: Sequence[st
     text = _decoded(head, encoding, whole=whole)
     if "\r" in text and "\n" not in text:
         raise UnclearError("its lines end in carriage returns alone", hint="Save it with line feeds.")
+    if _EXCELS.match(text):
+        what = "its first line tells Excel the separator, and every other program takes it for the header"
+        raise UnclearError(what, hint="Remove that line.")
     separator = given.separator or _separator(text, mark, whole=whole, columns=columns)
     spaced = mark is not None and f"{separator} {mark}" in text
     return Form(

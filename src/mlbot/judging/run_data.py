@@ -149,6 +149,8 @@ class _Model:
             classes=record.classes,
             positive=record.positive,
         )
+        if self.holdout.asked:
+            yield sentence("data", "asked", columns=self.holdout.asked)
         for part in self.model.slices:
             rows = record.slices[part.name]
             few = rows < part.min_rows and any(gate.slice == part.name for gate in self.model.gates)

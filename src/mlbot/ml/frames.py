@@ -83,6 +83,7 @@ class Table:
     form: Form | None = None  # None: Parquet
     keep: "Nameless | None" = None
     mixed: frozenset[str] = frozenset()  # columns of text that are numbers almost everywhere
+    asked: frozenset[str] = frozenset()  # columns of numbers and booleans in which `?` is read as missing
 
     def odd_columns(self) -> Iterator[tuple[str, int, str]]:
         """The columns of text that are numbers almost everywhere, each with a row and what is there instead."""
@@ -132,8 +133,8 @@ def open_table(source: Source, types: Types, csv: Csv, *, in_memory: bool = Fals
             content, keep = _transcoded(content, form.encoding, in_memory=in_memory)
         table = Table(frame=pl.LazyFrame(), where=where, content=content, form=form, keep=keep)
         with table.reading():
-            frame, mixed = _Csv(content=content, form=form, types=types, where=where).read()
-            return replace(table, frame=_no_nan(frame), mixed=mixed)
+            frame, odd = _Csv(content=content, form=form, types=types, where=where).read()
+            return replace(table, frame=_no_nan(frame), mixed=odd["mixed"], asked=odd["asked"])
 
 
 def _form(content: Path | bytes, csv: Csv, apart: Names, where: str) -> Form:
@@ -254,8 +255,8 @@ class _Csv:
     types: Types
     where: str
 
-    def read(self) -> tuple[pl.LazyFrame, frozenset[str]]:
-        """The table, and the columns of text that are numbers almost everywhere."""
+    def read(self) -> tuple[pl.LazyFrame, dict[str, frozenset[str]]]:
+        """The table, and what is odd about its columns, as `Table` names it."""
         names = _names(self._scan(infer_schema=False).collect_schema().names(), self.where, self._bare)
         absent = [name for name in self.types if name not in names.values()]
         raw = pl.Schema(dict.fromkeys(names, pl.String())) if self._as_written() else self._inferred(names)
@@ -269,8 +270,8 @@ class _Csv:
         if texts and markers:
             frame = frame.with_columns(pl.col(texts).replace(markers, [""] * len(markers)))
         open_ = [name for name in texts if self.types.get(name) is not ColumnKind.TEXT and name not in absent]
-        casts, mixed = self._values(frame, open_)
-        return frame.with_columns(*casts), mixed
+        casts, found = self._values(frame, open_)
+        return frame.with_columns(*casts), found
 
     def _as_written(self) -> bool:
         """Whether a value may be another one than polars takes it for, so that each is looked at as text."""
@@ -324,10 +325,10 @@ class _Csv:
         fits = filled.str.contains(COMMA_NUMBER)
         return pl.when(fits).then(plain).cast(pl.Float64, strict=False).alias(name)
 
-    def _values(self, frame: pl.LazyFrame, texts: list[str]) -> tuple[list[pl.Expr], frozenset[str]]:
-        """Casts for the columns whose every value is a number or a boolean; and those where almost every one is."""
+    def _values(self, frame: pl.LazyFrame, texts: list[str]) -> tuple[list[pl.Expr], dict[str, frozenset[str]]]:
+        """Casts for the columns whose every value is a number or a boolean, and what is odd about the columns."""
         if not texts:
-            return [], frozenset()
+            return [], {"mixed": frozenset(), "asked": frozenset()}
         found = frame.select(self._counts(texts)).collect(engine="streaming").row(0, named=True)
         counts = {name: {kind: found[f"{kind}:{name}"] for kind in _COUNTS} for name in texts}
         clear = self.form.decimal == "," or (
@@ -338,7 +339,9 @@ class _Csv:
         )
         casts = {name: self._cast(frame, name, counts[name], comma=clear) for name in texts}
         mixed = (name for name, cast in casts.items() if cast is None and _is_mixed(counts[name]))
-        return [cast for cast in casts.values() if cast is not None], frozenset(mixed)
+        asked = (name for name, cast in casts.items() if cast is not None and counts[name]["asked"])
+        odd = {"mixed": frozenset(mixed), "asked": frozenset(asked)}
+        return [cast for cast in casts.values() if cast is not None], odd
 
     def _has_dots(self, frame: pl.LazyFrame) -> bool:
         """Whether numbers that polars knows for such are written with dots; NaN makes floats of integers too."""
@@ -363,6 +366,7 @@ class _Csv:
             .sum()
             .name.prefix("sure:"),
             filled.str.contains(_THOUSANDS).sum().name.prefix("thousands:"),
+            (pl.col(texts) == "?").sum().name.prefix("asked:"),
         ]
 
     def _cast(self, frame: pl.LazyFrame, name: str, count: Mapping[str, int], *, comma: bool) -> pl.Expr | None:
@@ -411,7 +415,7 @@ class _Csv:
 
 _EXAMPLES = 3
 _ENOUGH, _ALMOST = 20, 0.95  # from so many values, and so large a share of numbers, another value is probably a gap
-_COUNTS = ("all", "int", "float", "bool", "comma", "sure", "thousands")
+_COUNTS = ("all", "int", "float", "bool", "comma", "sure", "thousands", "asked")
 COMMA_NUMBER = r"^[+-]?(?:[0-9]+|[0-9]{1,3}(?:\.[0-9]{3})+)(?:,[0-9]+)?$"
 _THOUSANDS = r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+$"
 _LONG = r"^[+-]?[0-9]{19,}$"

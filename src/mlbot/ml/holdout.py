@@ -311,6 +311,11 @@ class HoldoutData:
         names = {feature.name for feature in self.expected.features}
         return tuple(mixed_column(odd) for odd in self._table.odd_columns() if odd[0] in names)
 
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The features in which `?` is read as a missing number or boolean, which not every reader does."""
+        return tuple(feature.name for feature in self.expected.features if feature.name in self._table.asked)
+
     def _features(self) -> pl.LazyFrame:
         return self._table.frame.select(feature.name for feature in self.expected.features)
 
