@@ -144,6 +144,30 @@ def test_a_verdict_waits_for_the_store(stage: Stage, good: Path, stored: str, st
     assert bool(stage.models.git.git("branch", "--list", "mlbot-ledger")) is (state is None)
 
 
+def test_a_ledger_that_a_rule_forbids_is_an_error_with_the_rules_name(stage: Stage, good: Path) -> None:
+    """And not 160 attempts, nor a success without a record."""
+    judged(stage, good)
+    stage.models.rulesets[1] = {
+        "id": 1,
+        "name": "everything",
+        "target": "branch",
+        "enforcement": "active",
+        "conditions": {"ref_name": {"include": ["~ALL"], "exclude": []}},
+        "rules": [{"type": "required_signatures"}],
+    }
+    assert stage.publish() == Exit.NOT_EVALUATED
+    state, said = user.statuses(stage.models, stage.run.head_sha)[-1]
+    rule = "a rule of the repository forbids writing the branch mlbot-ledger: Commits must have verified signatures."
+    assert (state, said) == ("error", f"No verdict: {rule}")
+    rights = {"statuses": "write", "contents": "write", "actions": "read", "pull_requests": "read"}
+    assert stage.mlbot("failed", rights=rights) == Exit.OK
+    assert user.statuses(stage.models, stage.run.head_sha)[-1] == (state, said), "the sentence stays"
+    assert "mlbot-ledger" not in stage.models.git.git("branch", "--list", "mlbot-ledger")
+    del stage.models.rulesets[1]
+    assert stage.publish() == Exit.OK
+    assert user.statuses(stage.models, stage.run.head_sha)[-1][0] == "success"
+
+
 # What the judge handed over, and nothing else.
 
 

@@ -69,8 +69,12 @@ class Refusal(StrEnum):
     def error(self, doing: str, ref: str, said: Sequence[str]) -> RefusedError:
         """The error; `said` are the reasons that the server listed."""
         what, hint = _REFUSED[self]
-        reasons = f": {' '.join(said)}" if said else ""
-        return RefusedError(what.format(doing=doing, ref=ref) + reasons, hint=hint.format(name=ref.partition(" ")[2]))
+        level = "read" if doing == "reading" else "write"
+        # git fills a remote's lines up with spaces.
+        reasons = f": {' '.join(each.strip() for each in said)}" if said else ""
+        return RefusedError(
+            what.format(doing=doing, ref=ref) + reasons, hint=hint.format(name=ref.partition(" ")[2], level=level)
+        )
 
 
 # What tells them, in small letters; the first that is found is it. Words decide only how a refusal is called, and that
@@ -119,7 +123,7 @@ _REFUSED: Mapping[Refusal, tuple[str, str]] = MappingProxyType(
         Refusal.HOOK: ("a rule of the repository forbids {doing} the {ref}: its hook declined the push", _EXEMPT),
         Refusal.RIGHTS: (
             "the token may not be used for {doing} the {ref}",
-            "Give the job `permissions: contents: write`.",
+            "Give the job `permissions: contents: {level}`.",
         ),
     }
 )

@@ -205,7 +205,11 @@ class Published:
         """An operation by what became of those before it: no status says more than what was written."""
         if not self.lost or not isinstance(operation, SetStatus) or not operation.unwritten:
             return operation
-        why = phrase("words/status.j2", "ledger_lost", why=f"{self.unrecorded.what}.") if self.unrecorded else ""
+        why = (
+            phrase("words/status.j2", "ledger_lost", why=f"{self.unrecorded.what.removesuffix('.')}.")
+            if self.unrecorded
+            else ""
+        )
         description = one_line(why) if why else operation.unwritten
         return operation.model_copy(update={"state": State.ERROR, "description": description})
 
