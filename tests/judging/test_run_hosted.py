@@ -14,6 +14,7 @@ from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Comment
 from tests.fake_github.tokens import Token
 from tests.support import hosted, tiny
+from tests.support.asking import bot
 from tests.support.git_samples import Sandbox, make
 from tests.support.history_samples import approval, deployment, release, waiver
 from tests.support.hosted import WRITES, Stage, trained
@@ -447,6 +448,21 @@ def test_what_a_stranger_writes_of_a_trial_does_not_count(stage: Stage, good: Pa
     stage.params = {}
     stage.settle(bad)
     assert stage.status[0] == "failure"
+
+
+@pytest.mark.parametrize("who", ["bot", "alice"])
+def test_a_record_counts_only_as_the_bot_wrote_it(stage: Stage, good: Path, bad: Path, who: str) -> None:
+    """Whoever may write to the repository may edit the bot's comments: here so that a trial counts."""
+    stage.settle(good)
+    stage.retrain("tiny", mode="lost")
+    (answer,) = [each for each in stage.models.comments.values() if "mlbot:records" in each.body]
+    world, alice = stage.github.world, stage.github.user("alice")
+    ops_issues.edit_comment(world, stage.models, bot(stage.github), answer, f"Words.\n\n{answer.body}")
+    if who == "alice":
+        alice.edit_comment(answer, answer.body)
+    stage.settle(bad, committed=good)
+    assert stage.status[0] == "success"
+    assert any("Trial 1 of tiny" in each for each in stage.comments) is (who == "bot")
 
 
 NAMES = ("tiny", "other", "third")

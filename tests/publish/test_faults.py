@@ -310,7 +310,7 @@ NIGHTLY: Final = pytest.mark.nightly
 @pytest.mark.parametrize("once", [FOR_GOOD, pytest.param(ONCE, marks=NIGHTLY)], ids=["for ever", "once"])
 def test_the_planner(worse: Scene, *, once: bool) -> None:
     lines = worse.requests("plan")
-    assert '"model": "tiny"' in worse.stage.outputs["matrix"], "there is a baseline to train"
+    assert '"pack": "tiny"' in worse.stage.outputs["matrix"], "there is a baseline to train"
     found = {
         f"{fault} at {place}, {lines[place]}": plan_under_fault(worse, lines, place, fault, once=once)
         for place, fault in places(lines)

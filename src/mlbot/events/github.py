@@ -127,6 +127,7 @@ class Comment(Record):
     author: Login | None = None  # None for an account that is gone
     body: str
     edits: Edits = Edits.UNKNOWN
+    editor: Login | None = None  # who edited it last, where GraphQL said so; an App's with `[bot]`, as everywhere
     created: Moment | None = None
 
 

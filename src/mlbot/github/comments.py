@@ -235,7 +235,7 @@ def upsert_on_commit(github: GitHub, sha: Sha, marker: str, body: str) -> Upsert
 _ASKED_AT_ONCE = 100  # GitHub takes no more ids
 
 _EDITS = """query($ids: [ID!]!) {
-  nodes(ids: $ids) { ... on IssueComment { url lastEditedAt includesCreatedEdit editor { login } } }
+  nodes(ids: $ids) { ... on IssueComment { url lastEditedAt includesCreatedEdit editor { __typename login } } }
 }"""
 
 C = TypeVar("C", bound=Comment)
@@ -248,7 +248,34 @@ def with_edits(github: GitHub, comments: Sequence[C]) -> tuple[C, ...]:
     """
     ids = [each.node for each in comments if each.node][:_ASKED_AT_ONCE]
     nodes = dict(zip(ids, _nodes(github, ids), strict=False))
-    return tuple(each.model_copy(update={"edits": _edits(nodes.get(each.node), each)}) for each in comments)
+    return tuple(
+        each.model_copy(update={"edits": _edits(node, each), "editor": _editor(node)})
+        for each in comments
+        for node in (nodes.get(each.node),)
+    )
+
+
+def unaltered(github: GitHub, comments: Sequence[C], login: str) -> tuple[C, ...]:
+    """The comments without those of an account that others have edited, as whoever may write to the repository can.
+
+    Raises:
+        UnavailableError: GitHub does not say who has.
+    """
+    own = [each for each in comments if each.author == login]
+    pages = (own[start : start + _ASKED_AT_ONCE] for start in range(0, len(own), _ASKED_AT_ONCE))
+    known = {each.id: each for page in pages for each in with_edits(github, page)}
+    if any(each.edits is Edits.UNKNOWN for each in known.values()):
+        raise UnavailableError("GitHub does not say who has edited the bot's comments", hint="Run the job again.")
+    altered = {each.id for each in known.values() if each.edits is Edits.SOME and each.editor != login}
+    return tuple(each for each in comments if each.id not in altered)
+
+
+def _editor(node: object) -> str | None:
+    """GraphQL calls an App by its name alone."""
+    login = dig(node, "editor", "login")
+    if not isinstance(login, str):
+        return None
+    return f"{login.removesuffix('[bot]')}[bot]" if dig(node, "editor", "__typename") == "Bot" else login
 
 
 def _nodes(github: GitHub, ids: Sequence[str]) -> Sequence[object]:

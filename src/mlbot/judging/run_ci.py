@@ -15,11 +15,12 @@ from mlbot.git.merge import branch_commits
 from mlbot.git.remote import Remote
 from mlbot.git.repository import Repository
 from mlbot.github.api import GitHub
+from mlbot.github.comments import unaltered
 from mlbot.github.job import Job, Runner, forget_tokens
 from mlbot.judging.admission import Around, announce, triage
 from mlbot.lib.constants import ACTIONS_BOT, CONFIG_FILE, TRAIN_PATH
 from mlbot.lib.record import Sha
-from mlbot.protocol.answer import Recorded, Reruns, RetrainRequest, recorded
+from mlbot.protocol.answer import Recorded, Reruns, RetrainRequest, has_records, recorded
 from mlbot.protocol.decision import (
     NO_RERUNS,
     Cause,
@@ -237,9 +238,11 @@ class CIRun:
         numbers |= {number for each in again for number in self.github.pull_request_numbers(each)}
         known = (latest, *(each.this_attempt for each in again))
         if known not in self._reruns:
-            found = (Reruns.of_pull_request(self._records(number), number) for number in sorted(numbers))
+            found = (Reruns.of_pull_request(self.records(number), number) for number in sorted(numbers))
             self._reruns[known] = Reruns(requests=tuple(request for each in found for request in each.requests))
         return self._reruns[known]
 
-    def _records(self, number: int) -> tuple[Recorded, ...]:
-        return recorded(self.github.comments(number), self.options.bot)
+    def records(self, number: int) -> tuple[Recorded, ...]:
+        """What the bot recorded on a pull request, in answers that nobody else has edited."""
+        answers = [each for each in self.github.comments(number) if has_records(each)]
+        return recorded(unaltered(self.github, answers, self.options.bot), self.options.bot)

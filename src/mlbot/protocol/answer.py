@@ -75,6 +75,12 @@ class _Records(RootModel[tuple[_Record, ...]]):
     """The records of one answer."""
 
 
+def has_records(comment: Comment) -> bool:
+    """Whether a comment ends as an answer with records does, whoever wrote it."""
+    found = _LINE.fullmatch(last_line_of(comment.body))
+    return found is not None and found["records"] is not None
+
+
 def answer_marker(comment: int) -> str:
     """What the last line of the answer to a comment starts with."""
     return f"<!-- mlbot:answer comment={comment} "

@@ -36,7 +36,7 @@ from mlbot.ledger.entries import Entry, VerdictEntry
 from mlbot.lib.record import Digest, Sha, digest
 from mlbot.lib.templates import phrase
 from mlbot.lib.untrusted_json import read
-from mlbot.protocol.answer import Reruns, recorded
+from mlbot.protocol.answer import Reruns
 from mlbot.protocol.decision import (
     Decision,
     FinishWithoutJudging,
@@ -185,8 +185,7 @@ def again_run(run: CIRun, judge_path: str) -> Exit:
         if not isinstance(decision, Judge) or not isinstance(subject, PullRequestSubject):
             continue
         attempt = Attempt(run=decision.attempt.run, number=decision.attempt.number + 1)
-        records = recorded(run.github.comments(subject.number), run.options.bot)
-        request = Reruns.of_pull_request(records, subject.number).request(attempt)
+        request = Reruns.of_pull_request(run.records(subject.number), subject.number).request(attempt)
         if request is None or request.tip is None or request.sha != subject.sha:
             run.console.say(f"Nothing is run again for #{subject.number}: no request for it is recorded.")
             continue
