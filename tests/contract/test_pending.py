@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.fake_github import ops_checks
 from tests.fake_github.server import FakeGitHub
-from tests.fake_github.state import Repository, Status
+from tests.fake_github.state import CheckRun, Repository, Status
 
 from mlbot.events.github import Attempt
 from mlbot.protocol.marker import with_attempt
@@ -197,3 +198,42 @@ def test_a_token_that_may_not_is_a_failure(stage: Stage) -> None:
     done = stage.run(TOKEN=stage.fake.job_token(stage.repository, {"statuses": "read"}))
     assert done.returncode not in {0, 2}
     assert "403" in done.stderr
+
+
+# The table of docs/security.md: what each set-up holds against whom.
+
+OWN_JOB, OWN_STATUS, NOTHING = "a job called mlbot", "a status by a workflow of their own", "no workflow at all"
+TABLE = [
+    (OWN_JOB, "token", "merges"),
+    (OWN_JOB, "watch", "held"),
+    (OWN_JOB, "app", "held"),
+    (NOTHING, "token", "held"),
+    (NOTHING, "watch", "held"),
+    (NOTHING, "app", "held"),
+    (OWN_STATUS, "token", "merges"),
+    (OWN_STATUS, "watch", "merges"),
+    (OWN_STATUS, "app", "held"),
+]
+
+
+@pytest.mark.parametrize(("attack", "set_up", "outcome"), TABLE)
+def test_what_the_required_check_holds(stage: Stage, attack: str, set_up: str, outcome: str) -> None:
+    pinned = {"integration_id": ops_checks.OTHER_APP} if set_up == "app" else {}
+    asked = {"required_status_checks": [{"context": "mlbot", **pinned}]}
+    stage.repository.rulesets[1] = {
+        "id": 1,
+        "target": "branch",
+        "enforcement": "active",
+        "conditions": {"ref_name": {"include": ["~DEFAULT_BRANCH"], "exclude": []}},
+        "rules": [{"type": "required_status_checks", "parameters": asked}],
+    }
+    if attack == OWN_JOB:
+        stage.repository.check_runs[1] = CheckRun(
+            id=1, sha=stage.sha, name="mlbot", status="completed", conclusion="success", app="github-actions",
+            started_at="2026-01-01T00:00:00Z",
+        )  # fmt: skip
+    elif attack == OWN_STATUS:
+        stage.status()
+    if set_up == "watch" and attack != NOTHING:  # of a head without a run nobody hears
+        assert stage.run(ONLY_WHERE_NONE="true", RUN="99").returncode == 0
+    assert bool(ops_checks.unmet(stage.repository, "main", stage.sha)) is (outcome == "held")
