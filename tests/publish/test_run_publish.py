@@ -262,7 +262,7 @@ def test_a_publisher_that_runs_again_alone_leaves_a_later_judges_verdict(
     of_pull_request(change, good)
     assert change.publish("--judge", "1") == Exit.OK
     latest = change.models.statuses[-1]
-    later = latest.target_url.replace(f"/runs/{hosted.JUDGE_RUN}", f"/runs/{judge}")
+    later = (latest.target_url or "").replace(f"/runs/{hosted.JUDGE_RUN}", f"/runs/{judge}")
     change.models.statuses.append(replace(latest, id=latest.id + 1, state="failure", target_url=later))
     change.monkeypatch.setattr("tests.support.hosted.JUDGE_ATTEMPT", 2)
     assert change.publish("--judge", "1") == Exit.OK
