@@ -1,12 +1,13 @@
 """Fixtures that several rooms' tests share."""
 
 import hashlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from tests.support import git_samples, machine, registry_server, tiers
+from tests.support import git_samples, machine, registry_server, tiers, warm
 
 machine.forget()
 pytest_plugins = ["tests.support.fixtures"]
@@ -14,6 +15,18 @@ pytest_plugins = ["tests.support.fixtures"]
 # A busy machine is no failure, and a test run twice is the same test.
 settings.register_profile("mlbot", deadline=None, derandomize=True, max_examples=tiers.examples(100))
 settings.load_profile("mlbot")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Scoring itself is tested with children that are started as mlbot starts them."""
+    warm.Forked.cold = tiers.NIGHTLY or "/tests/ml/" in item.path.as_posix()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_scoring() -> None:
+    """Elsewhere they are forked from a process that has imported what they need."""
+    if sys.platform == "linux":
+        warm.install()
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ _SETTINGS = (
     "core.splitIndex=false",
     "commit.gpgSign=false",
     "gc.auto=0",
+    "maintenance.auto=false",  # a process after each fetch, to find that there is nothing to do
     "i18n.commitEncoding=UTF-8",
     "submodule.recurse=false",
     "fetch.recurseSubmodules=false",

@@ -105,7 +105,7 @@ def branch_commits(remote: Remote, branch: str) -> Mapping[Sha, int]:
     """`first_parents` of a branch elsewhere. By its full name, as a tag may be called like it; no file is fetched."""
     with tempfile.TemporaryDirectory(prefix="mlbot-branch-") as folder:
         here = Path(folder)
-        git(["init", "--quiet", "--bare"], here)
+        git(["init", "--quiet", "--bare", "--template="], here)
         fetch = ["fetch", "--quiet", "--no-tags", "--filter=tree:0", remote.url, f"+refs/heads/{branch}:refs/mlbot/tip"]
         done = remote.run(fetch, here)
         if done.returncode != 0:
