@@ -13,6 +13,7 @@ from typing import Any
 
 import altair as alt
 import vl_convert
+from altair.utils.schemapi import debug_mode
 
 from mlbot.gates.metric import Bound
 from mlbot.report.report import CalibrationBin, Charts, Curves, ModelReport, Point, Report, Side, SliceInfo, Spec
@@ -33,6 +34,11 @@ class Use(Enum):
 
     PAGE = "page"  # people can point at it and choose
     PICTURE = "picture"  # it is drawn once, so it says itself what it shows
+
+
+def _chart(rows: Rows) -> Any:
+    """A chart of these rows, which Altair copies anew for each step of building it if they are a list."""
+    return alt.Chart(alt.InlineData(values=tuple(rows)))
 
 
 def _tooltips(rows: Rows) -> list[Any]:
@@ -198,7 +204,7 @@ def _lines(rows: Rows, axes: _Axes, use: Use, description: str, title: str) -> A
         return None
     scale = alt.Scale(domain=[0, 1]) if axes.unit else alt.Scale(zero=False)
     ticks = alt.Axis(tickCount=_TICKS)
-    base = alt.Chart(alt.InlineData(values=rows)).encode(
+    base = _chart(rows).encode(
         x=alt.X(f"{axes.x}:Q", title=axes.x_title, scale=scale, axis=ticks),
         y=alt.Y(f"{axes.y}:Q", title=axes.y_title, scale=scale, axis=ticks),
         color=_side_colour(),
@@ -214,7 +220,7 @@ def _lines(rows: Rows, axes: _Axes, use: Use, description: str, title: str) -> A
 
 def _diagonal() -> Any:
     ends = [{"x": 0, "y": 0}, {"x": 1, "y": 1}]
-    chart = alt.Chart(alt.InlineData(values=ends))
+    chart = _chart(ends)
     return chart.mark_line(strokeDash=[4, 4], strokeWidth=1, color=_NEUTRAL).encode(x="x:Q", y="y:Q")
 
 
@@ -227,7 +233,7 @@ def _residual_histogram(model: ModelReport, use: Use) -> Any | None:
     if not rows:
         return None
     bars = (
-        alt.Chart(alt.InlineData(values=rows))
+        _chart(rows)
         .mark_bar(opacity=0.55, binSpacing=0)
         .encode(
             x=alt.X("from:Q", title="Residual (true minus predicted)", bin="binned", axis=alt.Axis(tickCount=_TICKS)),
@@ -247,7 +253,7 @@ def _confusion(model: ModelReport, use: Use) -> Any | None:
         return None
     names = _class_names(model, len(counts))
     rows = _confusion_rows(counts, names)
-    base = alt.Chart(alt.InlineData(values=rows)).encode(
+    base = _chart(rows).encode(
         x=alt.X("predicted:N", sort=names, title="Predicted class", axis=alt.Axis(labelAngle=0, orient="top")),
         y=alt.Y("true:N", sort=names, title="True class"),
         tooltip=_tooltips(rows),
@@ -335,10 +341,10 @@ def _first_metric(model: ModelReport, available: Iterable[str]) -> str | None:
 def _of_one_metric(rows: Rows, metric: str, use: Use) -> tuple[Any, Callable[[Any], Any]]:
     """A chart over the rows of one metric, and what adds the choice of another where somebody can choose."""
     if use is Use.PICTURE:
-        return alt.Chart(alt.InlineData(values=_only(rows, metric))), lambda chart: chart
+        return _chart(_only(rows, metric)), lambda chart: chart
     names = list(dict.fromkeys(str(row["metric"]) for row in rows))
     pick = alt.param(name="metric", value=metric, bind=alt.binding_select(options=names, name="Metric "))
-    base = alt.Chart(alt.InlineData(values=rows)).transform_filter("datum.metric === metric")
+    base = _chart(rows).transform_filter("datum.metric === metric")
     return base, lambda chart: chart.add_params(pick)
 
 
@@ -355,7 +361,7 @@ def _only(rows: Rows, metric: str) -> Rows:
 
 def _rulers(model: ModelReport, rows: Rows, names: list[str], metric: str, use: Use) -> list[Any]:
     """An upright line at zero, and on each row that has one a mark at its margin, beyond which it is a regression."""
-    zero = alt.Chart(alt.InlineData(values=[{"x": 0}])).mark_rule(color=_NEUTRAL).encode(x="x:Q")
+    zero = _chart([{"x": 0}]).mark_rule(color=_NEUTRAL).encode(x="x:Q")
     shown = {(row["metric"], row["slice"]) for row in rows}
     margins: Rows = [
         {"metric": each.metric, "x": each.direction.worse * each.margin, **({"of": each.slice} if each.slice else {})}
@@ -370,7 +376,7 @@ def _rulers(model: ModelReport, rows: Rows, names: list[str], metric: str, use: 
 
 
 def _margin_marks(margins: Rows, y: Any, use: Use) -> Any:
-    chart = alt.Chart(alt.InlineData(values=margins))
+    chart = _chart(margins)
     chart = chart if use is Use.PICTURE else chart.transform_filter("datum.metric === metric")
     return chart.mark_tick(color=_NEUTRAL, thickness=2, size=_ROW * 0.7).encode(x="x:Q", y=y)
 
@@ -433,15 +439,17 @@ def charts(report: Report) -> Charts:
 
 def chart_specs(model: ModelReport) -> dict[str, Spec]:
     """A specification for each chart that this model's report has data for, by name, in the order to show them."""
-    made = {name: make(model, Use.PAGE) for name, make in _MAKERS.items()}
-    return {name: _spec(chart) for name, chart in made.items() if chart is not None}
+    with debug_mode(False):  # the whole is validated, once
+        made = {name: make(model, Use.PAGE) for name, make in _MAKERS.items()}
+        return {name: _spec(chart) for name, chart in made.items() if chart is not None}
 
 
 def picture_spec(model: ModelReport) -> Spec | None:
     """The charts of a comment, side by side: the changes by slice and one curve, without slices two curves."""
-    made = (_MAKERS[name](model, Use.PICTURE) for name in ("slices", *_BESIDE))
-    chosen = list(islice((chart for chart in made if chart is not None), 2))
-    return _spec(alt.hconcat(*chosen, spacing=36).resolve_scale(color="independent")) if chosen else None
+    with debug_mode(False):
+        made = (_MAKERS[name](model, Use.PICTURE) for name in ("slices", *_BESIDE))
+        chosen = list(islice((chart for chart in made if chart is not None), 2))
+        return _spec(alt.hconcat(*chosen, spacing=36).resolve_scale(color="independent")) if chosen else None
 
 
 def svg(spec: Spec, theme: str) -> str:
