@@ -373,7 +373,7 @@ def test_a_public_repository_gets_the_watch(tmp_path: Path, *, private: bool, to
     sandbox.git("remote", "add", "origin", "https://github.com/acme/tiny.git")
     with FakeGitHub(tmp_path / "github") as github:
         github.repository("acme/tiny", private=private, roles={"ada": "write"})
-        environment = {"GITHUB_API_URL": github.api_url}
+        environment = {"GITHUB_API_URL": github.api_url, "GITHUB_REPOSITORY": "other/one", "GITHUB_SERVER_URL": "x"}
         environment |= {"GITHUB_TOKEN": github.token("ada")} if token else {}
         assert is_public(sandbox.path, environment) is not private
         github.check()

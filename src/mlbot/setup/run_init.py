@@ -25,7 +25,7 @@ from mlbot.git.command import git, try_git
 from mlbot.git.remote import remote_url
 from mlbot.git.repository import Repository
 from mlbot.github.api import GitHub as GitHubClient
-from mlbot.github.job import locate, refuse_server
+from mlbot.github.job import TOKENS, locate, refuse_server
 from mlbot.github.transport import Patience
 from mlbot.lib.constants import CONFIG_FILE, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
 from mlbot.lib.templates import sentence
@@ -246,7 +246,9 @@ def init(directory: Path, options: InitOptions, console: Console) -> Exit:
 
 def is_public(directory: Path, environment: Mapping[str, str]) -> bool:
     """Whether the repository is a public one on github.com, as far as GitHub says so at once."""
-    place = locate(environment, remote_url(Repository.discover(directory)))
+    # Of a job's variables only how to ask: this is about the folder's own repository, whatever the job's is.
+    known = {name: environment[name] for name in (*TOKENS, "GITHUB_API_URL") if name in environment}
+    place = locate(known, remote_url(Repository.discover(directory)))
     if place is None or urlsplit(place.server_url).hostname != GITHUB:
         return False
     github = GitHubClient.connect(place.repository, place.token, api_url=place.api_url)
