@@ -149,3 +149,16 @@ def test_prints_a_valid_config_as_json(tmp_path: Path) -> None:
 
 def test_prints_the_schema() -> None:
     assert json.loads(schema_text()) == json_schema()
+
+
+def test_files_beside_the_folder_are_named_from_the_root(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    inner = tmp_path / "services" / "a"
+    inner.mkdir(parents=True)
+    text = texts.SMALL.replace("run: make", "run: make\n      depends: [':/shared/', ':/nowhere/']")
+    folder(inner, text, "data/holdout.csv")
+    folder(tmp_path, "", "shared/util.py")
+    assert refusal(inner).count("which is not there") == 1
+    assert '":/nowhere/"' in refusal(inner)
+    folder(inner, text.replace("data/holdout.csv", ":/shared/util.py"))
+    assert 'data.holdout: found ":/shared/util.py", which is not there' in refusal(inner)

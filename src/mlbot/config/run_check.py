@@ -178,7 +178,8 @@ def _absent(model: Model, exists: Callable[[str], bool]) -> Iterator[Problem]:
     paths |= {("train", "depends", index): path for index, path in enumerate(train.depends or ())}
     paths |= {("data", "train"): data.train, ("data", "holdout"): data.holdout}
     for at, path in paths.items():
-        if path and "://" not in path and not exists(path):
+        # Data are in the folder of mlbot.yaml or below; only git's own files are named from the root.
+        if path and "://" not in path and (not exists(path) or (at[0] == "data" and path.startswith(TOP))):
             yield Problem(
                 f"{quote(path)}, which is not there", "write a path that exists, from the repository's root", at
             )
