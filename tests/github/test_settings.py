@@ -134,6 +134,28 @@ def test_the_requests_are_githubs(setting: Setting) -> None:
     request = Request(verb="POST", path=f"/repos/{NAME}/rulesets", body=ruleset)
     client.transport.answer(request)
     assert read_settings(client).required == {"main": {"mlbot": None}}
+    of_tags = {
+        "name": "tags",
+        "enforcement": "active",
+        "target": "tag",
+        "rules": [{"type": "creation"}],
+        "conditions": {"ref_name": {"include": ["~ALL"], "exclude": []}},
+    }
+    client.transport.answer(Request(verb="POST", path=f"/repos/{NAME}/rulesets", body=of_tags))
+    everywhere = {
+        "name": "all",
+        "enforcement": "active",
+        "target": "branch",
+        "rules": [{"type": "required_signatures"}],
+    }
+    everywhere |= {"conditions": {"ref_name": {"include": ["~ALL"], "exclude": []}}}
+    client.transport.answer(Request(verb="POST", path=f"/repos/{NAME}/rulesets", body=everywhere))
+    blocking = [(each.ref, each.rule) for each in read_settings(client, tags=("tiny@v1.0.0",)).blocking]
+    assert blocking == [
+        ("mlbot-ledger", "required_signatures"),
+        ("mlbot-charts", "required_signatures"),
+        ("tiny@v1.0.0", "creation"),
+    ]
 
 
 def test_the_environments_are_asked_for_where_there_are_some() -> None:
