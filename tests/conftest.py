@@ -19,7 +19,7 @@ settings.load_profile("mlbot")
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Scoring itself is tested with children that are started as mlbot starts them."""
-    warm.Forked.cold = tiers.NIGHTLY or "/tests/ml/" in item.path.as_posix()
+    warm.Forked.cold = tiers.NIGHTLY or item.path.name in {"test_scoring.py", "test_sandbox.py"}
 
 
 @pytest.fixture(scope="session", autouse=True)

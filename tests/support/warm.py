@@ -1,8 +1,8 @@
 """Scoring children that are forked instead of started: the same process, lock-down and protocol, a tenth of the time.
 
 Most of a scoring child's work is the import of numpy, onnx and onnxruntime. Here one process a worker of the tests has
-imported them, and has read nothing else; each child is a fork of it that becomes the tests' own child. tests/ml, and
-all tests at night, start theirs as mlbot does.
+imported them, and has read nothing else; each child is a fork of it that becomes the tests' own child. The tests of
+scoring and of its sandbox, and all tests at night, start theirs as mlbot does.
 """
 
 import ctypes
