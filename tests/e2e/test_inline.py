@@ -67,9 +67,18 @@ def test_the_jobs_in_the_users_own_files_judge_what_no_pull_request_can_read(
     (comment,) = user.comments(models, bad)
     assert "roc_auc" in comment
 
-    speakers = {comment.user.login for comment in models.comments.values()}
-    speakers |= {each.creator.login for each in models.statuses}
-    assert speakers == {"mlbot-app[bot]"}
+    # The App's re-run raises the judge, and the command starts one too; together they judge once, in the same comment.
+    github.user("alice").comment(bad, "/retrain")
+    actions.run_until_idle()
+    report, answer = user.comments(models, bad)[0], user.comments(models, bad)[-1]
+    assert "roc_auc" in report
+    assert actions.last("mlbot.yml", "pull_request").latest.number == 2
+    assert len(user.comments(models, bad)) == 3, "the report, the person's line and the answer"
+    assert "as attempt 2; the verdict follows" in answer
+    assert user.statuses(models, user.head(bad))[-1][0] == "failure"
+
+    assert {each.creator.login for each in models.statuses} == {"mlbot-app[bot]"}
+    assert {comment.user.login for comment in models.comments.values()} == {"mlbot-app[bot]", "alice"}
     assert not github.requests.refused()
     judged = actions.last(JUDGE, "workflow_run").outcomes()
     assert judged["Judge"] == "success"
