@@ -13,6 +13,7 @@ from mlbot.setup.environments import TrainingSetup, python_of, training_setup
 
 MORE = EXPORT_PACKAGES
 VENV = 'echo "$PWD/.venv/bin" >> "$GITHUB_PATH"'
+UV = 'pip install uv && uv sync --locked --python "$(command -v python)"'
 UV_LOCK = 'version = 1\nrequires-python = ">=3.10, <3.12"\n\n[[package]]\nname = "numpy"\n'
 POETRY_LOCK = '[[package]]\nname = "a"\npython-versions = ">=3.6"\n\n[metadata]\npython-versions = "^3.9,<3.11"\n'
 PIPFILE_LOCK = json.dumps({"_meta": {"requires": {"python_version": "3.10"}}, "default": {}})
@@ -41,25 +42,26 @@ CONDA = '"$CONDA/bin/conda" env create --quiet --file environment.yml --prefix "
         (
             {"uv.lock": UV_LOCK, "pyproject.toml": "", "requirements.txt": "numpy\n"},
             TrainingSetup(
-                install=f"pip install uv && uv sync --locked --no-install-project && {VENV}", python="3.11"
+                install=f"{UV} --no-install-project && {VENV}", python="3.11"
             ),
         ),
         (
             {"uv.lock": "", "src/churn/__init__.py": "", ".python-version": "3.13\n"},
-            TrainingSetup(install=f"pip install uv && uv sync --locked && {VENV}", python="3.13"),
+            TrainingSetup(install=f"{UV} && {VENV}", python="3.13"),
         ),
         (
             {"poetry.lock": POETRY_LOCK, "pyproject.toml": "[tool.poetry]\n"},
             TrainingSetup(
-                install="pip install poetry && POETRY_VIRTUALENVS_IN_PROJECT=true poetry install --no-interaction "
-                f"--no-root && {VENV}",
+                install="pip install poetry && poetry install --no-interaction --no-root && "
+                'echo "$(poetry env info --path)/bin" >> "$GITHUB_PATH"',
                 python="3.10",
             ),
         ),
         (
             {"Pipfile": "", "Pipfile.lock": PIPFILE_LOCK},
             TrainingSetup(
-                install=f"pip install pipenv && PIPENV_VENV_IN_PROJECT=1 pipenv sync && {VENV}", python="3.10"
+                install='pip install pipenv && pipenv sync && echo "$(pipenv --venv)/bin" >> "$GITHUB_PATH"',
+                python="3.10",
             ),
         ),
         ({"pdm.lock": ""}, TrainingSetup(install=f"pip install pdm && pdm sync --no-self && {VENV}")),
@@ -83,9 +85,9 @@ def test_the_lock_that_is_there_installs(files: dict[str, str], setup: TrainingS
         ({"requirements.txt": HASHED}, f"pip install --require-hashes -r requirements.txt && pip install {MORE}"),
         (
             {"uv.lock": ""},
-            f"pip install uv && uv sync --locked --no-install-project && pip --python .venv install {MORE} && {VENV}",
+            f'{UV} --no-install-project && pip --python "$PWD/.venv" install {MORE} && {VENV}',
         ),
-        ({"uv.lock": 'name = "skl2onnx"'}, f"pip install uv && uv sync --locked --no-install-project && {VENV}"),
+        ({"uv.lock": 'name = "skl2onnx"'}, f"{UV} --no-install-project && {VENV}"),
         (
             {"environment.yml": ""},
             f'{CONDA} && "$RUNNER_TEMP/training"/bin/python -m pip install {MORE} && {CONDA_PATH}',

@@ -187,3 +187,76 @@ def test_a_key_without_an_environment_is_what_it_was() -> None:
     before = {name: value for name, value in facts.items() if name != "environment"}
     assert Inputs(**facts).key == digest(canonical({"form": "mlbot/key@1", **before}))
     assert Inputs(**facts | {"environment": "{}"}).key != Inputs(**facts).key
+
+
+OLD = """
+import json, os, sys
+import numpy, pydantic, sklearn
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+assert sklearn.__version__.startswith("1.3.") and numpy.__version__ < "2" and pydantic.VERSION < "2", sys.version
+
+def train(params, seed):
+    table = pd.read_csv("train.csv")
+    x, y = table[["a", "b"]], table["y"]
+    rows = numpy.random.default_rng(seed).integers(0, len(x), len(x))
+    return make_pipeline(StandardScaler(), LogisticRegression()).fit(x.iloc[rows], y.iloc[rows])
+
+if __name__ == "__main__":
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType
+    fitted = train({}, int(os.environ["MLBOT_SEED"]))
+    types = [("X", FloatTensorType([None, 2]))]
+    model = to_onnx(fitted, initial_types=types, options={"zipmap": False})
+    open(os.environ["MLBOT_MODEL"], "wb").write(model.SerializeToString())
+"""
+OLD_CONFIG = """
+version: 1
+models:
+  called:
+    task: binary
+    train:
+      entrypoint: train:train
+      environment: {python: "VERSION", install: pip install --quiet -r requirements.txt}
+      depends: [train.py, train.csv]
+      seeds: 2
+      timeout: 10m
+    data: {train: train.csv, holdout: holdout.csv, target: y, positive: "1"}
+    gates: {roc_auc: {min: 0.7}}
+  script:
+    task: binary
+    train:
+      run: python train.py
+      environment: {python: "VERSION", install: pip install --quiet -r requirements.txt}
+      depends: [train.py, train.csv]
+      seeds: 2
+      timeout: 10m
+    data: {train: train.csv, holdout: holdout.csv, target: y, positive: "1", features: [a, b]}
+    gates: {roc_auc: {min: 0.7}}
+"""
+PINS = "scikit-learn==1.3.*\nnumpy<2\npandas<2.3\nprotobuf<4\npydantic<2\nskl2onnx\nonnxruntime\n"
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("version", ["3.9", "3.10", "3.11"])
+def test_a_training_with_old_packages_and_an_old_python_is_judged(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, python: Path, version: str
+) -> None:
+    """As the index has them: nothing of it suits mlbot, and mlbot's suit nothing of it."""
+    python.unlink()
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if find_python(version) is None:
+        pytest.skip(f"this machine has no Python {version}")
+    lines = [f"{(i * 37 % 100) / 50 - 1:.2f},{(i * 61 % 100) / 50 - 1:.2f}" for i in range(800)]
+    rows = [f"{line},{int(sum(map(float, line.split(','))) > (i % 7 - 3) / 10)}" for i, line in enumerate(lines)]
+    files = {"train.csv": rows[:400], "holdout.csv": rows[400:]}
+    tables = {name: "\n".join(["a,b,y", *each]) + "\n" for name, each in files.items()}
+    text = OLD_CONFIG.replace("VERSION", version)
+    sandbox.commit({"mlbot.yaml": text, "train.py": OLD, "requirements.txt": PINS, **tables})
+    sandbox.git("checkout", "--quiet", "-b", "change")
+    sandbox.commit({"train.py": f"{OLD}\n# changed\n"})
+    assert invoke(["run", "--quiet", "-C", str(sandbox.path)]) == Exit.OK

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
 
 from mlbot.lib.constants import EXPORT_PACKAGES
 from mlbot.lib.record import Record
@@ -51,24 +52,32 @@ def training_setup(files: Collection[str], texts: Mapping[str, str], *, entrypoi
     return TrainingSetup(install=install, python=python, lock=None if lock else found)
 
 
-_TOOLS: Mapping[str, tuple[str, str, str]] = {
-    "uv.lock": ("uv", "uv sync --locked", " --no-install-project"),
-    "poetry.lock": ("poetry", "POETRY_VIRTUALENVS_IN_PROJECT=true poetry install --no-interaction", " --no-root"),
-    "pdm.lock": ("pdm", "pdm sync", " --no-self"),
-    "Pipfile.lock": ("pipenv", "PIPENV_VENV_IN_PROJECT=1 pipenv sync", ""),
+class _Tool(NamedTuple):
+    """What makes an environment of a lock."""
+
+    package: str
+    sync: str
+    alone: str  # how that leaves the project itself out
+    place: str  # where the environment is then
+
+
+_TOOLS: Mapping[str, _Tool] = {
+    "uv.lock": _Tool("uv", 'uv sync --locked --python "$(command -v python)"', " --no-install-project", "$PWD/.venv"),
+    "poetry.lock": _Tool("poetry", "poetry install --no-interaction", " --no-root", "$(poetry env info --path)"),
+    "pdm.lock": _Tool("pdm", "pdm sync", " --no-self", "$PWD/.venv"),
+    "Pipfile.lock": _Tool("pipenv", "pipenv sync", "", "$(pipenv --venv)"),
 }
-"""What makes `.venv` of a lock: the tool's package, its command, and how that leaves the project itself out."""
 
 
 def _install(lock: str, text: str, more: str, *, package: bool) -> str | None:
     """The command that installs what a file lists, with some packages more; `package`: and the project in `src/`."""
     pip = f"pip install {more}" if more else ""
     if lock in _TOOLS:
-        tool, sync, alone = _TOOLS[lock]
-        added = f"pip --python .venv install {more}" if more else ""
+        tool = _TOOLS[lock]
+        added = f'pip --python "{tool.place}" install {more}' if more else ""
         # Its Python comes first in the steps that follow, so in the training.
-        first = 'echo "$PWD/.venv/bin" >> "$GITHUB_PATH"'
-        return _joined(f"pip install {tool}", f"{sync}{'' if package else alone}", added, first)
+        first = f'echo "{tool.place}/bin" >> "$GITHUB_PATH"'
+        return _joined(f"pip install {tool.package}", f"{tool.sync}{'' if package else tool.alone}", added, first)
     match lock:
         case "environment.yml":
             place = '"$RUNNER_TEMP/training"'
