@@ -142,7 +142,7 @@ def test_the_requests_are_githubs(setting: Setting) -> None:
         "conditions": {"ref_name": {"include": ["~ALL"], "exclude": []}},
     }
     client.transport.answer(Request(verb="POST", path=f"/repos/{NAME}/rulesets", body=of_tags))
-    everywhere = {
+    everywhere: dict[str, Any] = {
         "name": "all",
         "enforcement": "active",
         "target": "branch",

@@ -301,7 +301,7 @@ Kind = Literal["verdict", "waiver", "release", "deployment", "approval", "lock"]
 
 KINDS: tuple[Kind, ...] = ("verdict", "waiver", "release", "deployment", "approval", "lock")
 
-LATER: frozenset[str] = frozenset({"training", "report", "policy", "tip", "compared", "branch"})
+LATER: frozenset[str] = frozenset({"training", "duration_s", "report", "policy", "tip", "compared", "branch"})
 """Fields that verdicts and waivers got when ledgers were in use already. Left out of the JSON where they are None, so
 that what was written before is still what would be written now; a field that joins a kind later joins this set too."""
 
