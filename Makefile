@@ -68,7 +68,7 @@ LOCK = .venvs/lock/bin/uv pip compile --universal --generate-hashes --no-emit-in
   --no-emit-package mlbot-ci --no-annotate --quiet
 
 # The sets of actions/setup beside the bot's own; `train` has less than that.
-CORE = judge charts deploy
+CORE = judge charts metrics deploy
 DRIVERS = http s3 gcs azure
 
 gto: $(READY) ## Install the peer that the registry is compared with, into .venvs/gto

@@ -135,6 +135,9 @@ def test_jobs_install_what_reaches_the_data_the_store_and_the_targets() -> None:
         + texts.SMALL.replace("data/holdout.csv", "https://host/h.csv")
     )
     assert drivers(config) == ("gcs", "http", "s3")
+    # Most metrics of people's own are made of scikit-learn's, which mlbot's need not.
+    own = texts.SMALL.replace("data/holdout.csv", "s3://b/h.csv").replace("metrics: [", "metrics: [m:profit_score, ")
+    assert drivers(texts.parse(own)) == ("metrics", "s3")
     assert drivers(texts.parse(texts.SMALL)) == drivers(texts.parse(f"store: oci://ghcr.io/a/b\n{texts.SMALL}")) == ()
     order = {"guard": ("main",), "install": "x", "actions": Actions(), "release": True, "drivers": drivers(config)}
     for path, count in ((JUDGE_PATH, 1), (RELEASE_PATH, 1)):

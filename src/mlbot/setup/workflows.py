@@ -111,12 +111,13 @@ _DRIVERS = {
 
 
 def drivers(config: Config | None) -> tuple[str, ...]:
-    """The sets of packages that a config's holdouts, store and targets need, beside what every job has."""
+    """The sets of packages that a config's holdouts, store, targets and own metrics need, beside what every job has."""
     if config is None:
         return ()
     places = [*(model.data.holdout for model in config.models), config.store, *(e.target for e in config.environments)]
     schemes = {place.partition("://")[0].lower() for place in places if place and "://" in place}
-    return tuple(sorted({_DRIVERS[scheme] for scheme in schemes & _DRIVERS.keys()}))
+    own = {"metrics"} if any(metric.function for model in config.models for metric in model.metrics) else set()
+    return tuple(sorted(own | {_DRIVERS[scheme] for scheme in schemes & _DRIVERS.keys()}))
 
 
 def sources() -> dict[str, str]:
