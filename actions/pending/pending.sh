@@ -65,12 +65,12 @@ if [[ -n "$mark" ]] && grep --quiet --fixed-strings --regexp="$mark\"" <<< "$the
 fi
 
 for context in "${contexts[@]}"; do
-  if [[ "$ONLY_WHERE_NONE" == true ]] && has "$context"; then
+  # What comes of a push never stands in the way of what came, or comes, of a pull request with the same commit.
+  if [[ "$ONLY_WHERE_NONE" == true || "$EVENT" == push ]] && has "$context"; then
     echo "The commit has the status $context."
-  elif [[ "$EVENT" == push && "$context" != "${contexts[0]}" ]] && ! has "$context"; then
+  elif [[ "$EVENT" == push && "$context" != "${contexts[0]}" ]]; then
     echo "The status $context is another branch's." # a push ends that of its own branch alone
   else
-    # What came of a push never stands in the way of what comes of a pull request with the same commit.
     [[ "$EVENT" != push ]] || mark=
     printf '{"state":"pending","context":"%s","description":"%s","target_url":"%s"}' \
       "$(quoted "$context")" "$(quoted "${DESCRIPTION:0:140}")" "$(quoted "${TARGET_URL%%#*}$mark")" > "$RUNNER_TEMP/mlbot-status.json"

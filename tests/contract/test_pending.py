@@ -106,10 +106,11 @@ def test_every_status_is_set_on_every_head(stage: Stage) -> None:
     assert stage.run().stdout == "This attempt has its word already.\n", "a job that was run again, or came late"
 
 
-def test_a_push_leaves_the_other_branches_statuses_alone(stage: Stage) -> None:
+def test_a_push_leaves_what_is_there_and_the_other_branches_alone(stage: Stage) -> None:
     stage.status("mlbot/main")
-    assert stage.run(CONTEXTS="mlbot mlbot/main mlbot/release", EVENT="push").returncode == 0
-    assert stage.found == {"mlbot": "pending", "mlbot/main": "pending"}
+    for _ in range(2):
+        assert stage.run(CONTEXTS="mlbot mlbot/main mlbot/release", EVENT="push").returncode == 0
+    assert stage.found == {"mlbot": "pending", "mlbot/main": "success"}
     assert {each.target_url for each in stage.repository.statuses if each.state == "pending"} == {RUN_URL}
 
 

@@ -312,6 +312,23 @@ def test_heads_that_no_run_told_of_go_pending(change: Stage, good: Path) -> None
     assert change.publish() == Exit.OK, "a fault of it is for the log"
 
 
+def test_a_success_because_nothing_was_guarded_is_none_where_the_head_is_proposed_for_a_guarded_branch(
+    change: Stage, good: Path
+) -> None:
+    """Its own workflow file may start no run for that branch, so nothing else would take the success back."""
+    quiet = change.github.user("alice").pull_request("quiet", {"a.txt": "1"})
+    assert quiet.pull
+    sha = quiet.pull.head_sha
+    of_pull_request(change, good)
+    assert change.publish() == Exit.OK
+    latest = change.models.statuses[-1]
+    words = "Nothing is guarded here: mlbot.yaml does not name the branch that this goes into."
+    passed = replace(latest, id=latest.id + 1, sha=sha, state="success", description=words)
+    change.models.statuses.append(passed)
+    assert change.publish() == Exit.OK
+    assert user.statuses(change.models, sha)[-1][0] == "pending"
+
+
 def test_nothing_is_said_of_a_run_that_is_none_of_ours(change: Stage) -> None:
     change.github.user("alice").push("change", {"README.md": "More."})
     change.finish()

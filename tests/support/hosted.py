@@ -43,6 +43,7 @@ READS: Final = {"actions": "read", "contents": "read", "pull_requests": "read"}
 WRITES: Final = {"actions": "read", "contents": "write", "pull_requests": "write", "statuses": "write"}
 JUDGE_RUN: Final = 777
 JUDGE_ATTEMPT = 1
+PENDING: Final = Path(__file__).parents[2] / "actions" / "pending" / "pending.sh"
 
 Files = Mapping[str, bytes]
 
@@ -262,6 +263,28 @@ class Stage:
         subprocess.run([*head, "fetch", "--quiet", "origin", user.head(self.pull)], check=True)
         subprocess.run([*head, "checkout", "--quiet", user.head(self.pull)], check=True)
         return entry.invoke(["ci", "-q", "-C", str(self.folder / "checkout"), "matrix"])
+
+    def pending(self, *contexts: str) -> None:
+        """The job that says that the training has started: its own script, run by bash and curl."""
+        token = self.github.job_token(self.models, {"statuses": "write"}, job="mlbot-judge.yml/pending")
+        given = {
+            "PATH": os.environ["PATH"],
+            "RUNNER_TEMP": str(self.folder),
+            "GITHUB_API_URL": self.github.api_url,
+            "GITHUB_REPOSITORY": self.models.full_name,
+            "TOKEN": token,
+            "SHA": "",
+            "HEAD_SHA": self.run.head_sha,
+            "CONTEXTS": " ".join(contexts or ("mlbot",)),
+            "TARGET_URL": "",
+            "RUN_URL": f"{self.github.url}/{self.models.full_name}/actions/runs/{self.run.id}",
+            "DESCRIPTION": "Training.",
+            "ONLY_WHERE_NONE": "false",
+            "EVENT": self.run.event,
+            "RUN": str(self.run.id),
+            "ATTEMPT": str(self.attempt),
+        }
+        subprocess.run(["bash", str(PENDING)], env=given, check=True, capture_output=True)
 
     def judge(self, asked: int | None = None) -> int:
         """The judge's job; what it leaves is in `judged/`, what it puts out in `outputs`."""

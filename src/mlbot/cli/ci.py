@@ -111,15 +111,6 @@ def train(job: _Job, trainings: str, overrides: str | None, folder: Path) -> Exi
     return train_and_report(job.directory, options, job.console)
 
 
-@_verb("pending")
-@_dry_run
-def pending(job: _Job, *, dry_run: bool) -> Exit:
-    """Set the status of a commit whose training has just started."""
-    from mlbot.publish.run_publish import announce
-
-    return announce(job.ci_run, dry_run=dry_run)
-
-
 @_verb("failed")
 @_dry_run
 def failed(job: _Job, *, dry_run: bool) -> Exit:

@@ -421,7 +421,7 @@ class OpenHead:
     number: int
     sha: Sha
     base_ref: str
-    contexts: frozenset[str]
+    contexts: Mapping[str, str]  # what each says
 
 
 _HEADS = """query($owner: String!, $name: String!) {
@@ -429,7 +429,7 @@ _HEADS = """query($owner: String!, $name: String!) {
     pullRequests(states: OPEN, first: 100, orderBy: {field: UPDATED_AT, direction: DESC}) {
       nodes {
         number baseRefName headRefOid
-        commits(last: 1) { nodes { commit { oid status { contexts { context } } } } }
+        commits(last: 1) { nodes { commit { oid status { contexts { context description } } } } }
       }
     }
   }
@@ -456,9 +456,8 @@ def _open_head(raw: object) -> OpenHead | None:
         return None
     contexts = dig(commit, "status", "contexts")
     listed = contexts if isinstance(contexts, list) else []
-    return OpenHead(
-        number=number, sha=sha, base_ref=base, contexts=frozenset(str(dig(each, "context")) for each in listed)
-    )
+    said = {str(dig(each, "context")): str(dig(each, "description") or "") for each in listed}
+    return OpenHead(number=number, sha=sha, base_ref=base, contexts=said)
 
 
 # Who asks for a release, as GitHub says.

@@ -150,19 +150,6 @@ def _verified(path: Path, wanted: Digest, most_bytes: int) -> bytes:
     raise NotEvaluatedError(f"the judge's {path.name} is not there, or is not the one that it handed over")
 
 
-def announce(run: CIRun, *, dry_run: bool = False) -> Exit:
-    """Set the statuses of a commit whose training has just started."""
-    training, subjects = run.announced()
-    if isinstance(subjects, Ignore):
-        run.console.say(f"Nothing is posted: {subjects.sentence}")
-        return Exit.OK
-    if training.completed:
-        run.console.say("Nothing is posted: the training is over already.")
-        return Exit.OK
-    found = [pending(each, training.this_attempt, run.place, training.url) for each in subjects]
-    return _apply(run, _of_commit(run, found), dry=dry_run)
-
-
 def _of_commit(run: CIRun, found: Sequence[Sequence[Operation]]) -> tuple[Operation, ...]:
     """What is done about a commit, as `together` says; a push leaves alone what open pull requests with it need.
 
@@ -273,7 +260,9 @@ def _lacking(run: CIRun, head: OpenHead) -> list[str]:
     if not run.policy.guards(head.base_ref):
         return []
     wanted = (run.place.context, run.policy.own_context(head.base_ref))
-    return [each for each in wanted if each is not None and each not in head.contexts]
+    # As a head has it that was proposed for another branch before: for this one that is no word at all.
+    none = {None, phrase(WORDS, "not_guarded", trial=False), phrase(WORDS, "nothing_guarded")}
+    return [each for each in wanted if each is not None and head.contexts.get(each) in none]
 
 
 def _is_current(run: CIRun, subject: Subject) -> bool:
