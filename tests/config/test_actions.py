@@ -162,6 +162,11 @@ HOSTILE = [
     (" {judge: {environment: 'a/b'}}", "actions.judge.environment: found "),
     (" {judge: {environment: '${{ x }}'}}", "actions.judge.environment: found "),
     (" {judge: {prepare: ''}}", "actions.judge.prepare: found an empty text"),
+    (" {judge: {prepare: 'echo ${{ toJSON(secrets) }}'}}", "actions.judge.prepare: found "),
+    *(
+        (f" {{token: {{client-id: A, private-key: K}}, {part}: {{secrets: [X, k]}}}}", f"actions.{part}.secrets[1]: ")
+        for part in ("judge", "store", "deploy")
+    ),
     (" {token: {client-id: A}}", "actions.token: found no private-key"),
     (" {token: {client-id: A, private-key: B, app: acme}}", "actions.token.app: found "),
     (" {form: callers, deploy: {secrets: [A]}}", "actions.form: found callers beside deploy → write inline, or"),
@@ -178,7 +183,10 @@ HOSTILE = [
         'actions.judge.environment: found "prod" → write another: prod is a deployment\'s, and secrets are kept apart',
     ),
 ]
-BETWEEN = ("found callers beside", "found the secret A", "write another", "again, after", "[0]: found", "login.with.x")
+BETWEEN = (
+    *("found callers beside", "found the secret A", "write another", "again, after", "[0]: found", "login.with.x"),
+    "the App's",
+)
 """What a JSON Schema of one setting cannot know, or says of too many at once to be sure."""
 
 

@@ -327,6 +327,7 @@ _JUDGING_AND_DEPLOYING = [
         for name in ("release/", "a..b", "-x", "a b", "x.lock", "re?ease", "x/*..y")
     ),
     Case("models:", "guard: ['a***b']\nmodels:", '2: guard[0]: found "a***b" → write `*` for any text without a slash'),
+    Case("models:", "guard: ['r/${{github.token}}']\nmodels:", '2: guard[0]: found "r/${{github.token}}" → write a'),
     Case("models:", "guard: ['!dev']\nmodels:", '2: guard[0]: found "!dev" → write the branches to guard; none can be'),
     Case(
         "models:",

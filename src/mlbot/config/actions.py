@@ -105,6 +105,16 @@ def _lfs(value: Plain) -> bool | Literal["judge"]:
 _LFS = kind(_lfs, enum=[True, False, "judge"])
 
 
+def _command(value: Plain) -> str:
+    written: str = kinds.SCRIPT.read(value, Context())
+    if "${{" in written:
+        raise refused(value, "a command without an expression: list secrets under `secrets:`, they are variables of it")
+    return written
+
+
+_COMMAND = kind(_command, **kinds.SCRIPT.schema() | {"not": {"pattern": r"\$\{\{"}})
+
+
 class Login(Section):
     """An action that logs the job in before it works, such as one that takes a role by OIDC."""
 
@@ -162,7 +172,7 @@ class JudgeAccess(Section):
     """An action that logs in first; the job may then ask for an OIDC token. Left out: none."""
     secrets: Annotated[tuple[str, ...], _SECRETS] = ()
     """Secrets, as variables of the same names. Left out: none."""
-    prepare: Annotated[str | None, kinds.SCRIPT] = None
+    prepare: Annotated[str | None, _COMMAND] = None
     """A shell command that fetches what the holdout needs, such as `dvc pull data/holdout.csv`; with the login and the
     secrets. Left out: nothing to fetch."""
 
@@ -247,6 +257,7 @@ class Actions(Section):
             hint = f"write inline, or leave {found[0]} out: called workflows cannot have it"
             yield Problem(f"callers beside {found[0]}", hint, ("form",))
         yield from _shared(context)
+        yield from _speaking(context)
 
     def needing(self) -> tuple[str, ...]:
         """The settings here that called workflows cannot have."""
@@ -283,6 +294,19 @@ def _shared(context: Context) -> Iterator[Problem]:
             hint = f"write another: {access.environment} is {other}, and secrets are kept apart"
             yield Problem(show_value(access.environment), hint, (part, "environment"))
         taken[access.environment.casefold()] = f"the one of {part}"
+
+
+def _speaking(context: Context) -> Iterator[Problem]:
+    """The App's key where a job would read it that has nothing to say: the judge runs models of strangers."""
+    token: Token | None = context.made.get("token")
+    if token is None:
+        return
+    for part in ("judge", "store", "deploy"):
+        access = context.made.get(part)
+        for place, name in enumerate(access.secrets if access else ()):
+            if name.casefold() == token.private_key.casefold():
+                hint = "leave it out: it is the App's key, which only the jobs that speak get"
+                yield Problem(quote(name), hint, (part, "secrets", place))
 
 
 def is_hosted(runs_on: tuple[str, ...]) -> bool:

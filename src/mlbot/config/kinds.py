@@ -328,6 +328,7 @@ GUARDED = text(
     "a branch name or a pattern such as release/*",
     (_BAD_BRANCH, "a branch name as git accepts it, or one with `*`, such as release/*"),
     (r"\*\*\*", "`*` for any text without a slash, or `**` for any text"),
+    (r"\$\{\{", "a branch name without an expression: it becomes part of workflow files"),
     ("^!", "the branches to guard; none can be taken out again"),
 )
 LOGIN = form("a login", _LOGIN, "a login on GitHub, without `@`")
