@@ -373,6 +373,25 @@ def test_the_sandbox_plans_what_was_asked_for(
     ]
 
 
+def test_what_was_quick_once_trains_in_a_job_of_its_own_when_it_runs_again(
+    idle: Stage, good: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else a change that makes it long would end at the planning job's limit, however often."""
+    stage = idle
+    stage.github.user("alice").push("change", tiny.params(offset=1000))
+    stage.judge_main(good, duration_s=1.0)
+    known = "+refs/heads/mlbot-ledger:refs/remotes/origin/mlbot-ledger"
+    subprocess.run(["git", "-C", str(stage.folder / "checkout"), "fetch", "--quiet", "origin", known], check=True)
+    assert stage.matrix() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "jobs=0"
+    assert lines[2].startswith('here={"pack": "tiny"')
+    stage.finish("cancelled")
+    stage.rerun_failed()
+    assert stage.matrix() == 0
+    assert capsys.readouterr().out.splitlines()[1:3] == ["jobs=1", "here="]
+
+
 def test_the_sandbox_plans_a_first_attempt_without_asking_anybody(stage: Stage) -> None:
     before = len(stage.github.requests.all)
     assert stage.matrix() == 0

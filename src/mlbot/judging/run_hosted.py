@@ -46,7 +46,7 @@ from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.escape import one_line
 from mlbot.lib.record import Digest, Name, Params, Sha, digest
 from mlbot.plan.comparison_point import BranchHistory, Point, comparison_points, push_point, without_restored
-from mlbot.plan.packs import HOSTED, Wanted, packs
+from mlbot.plan.packs import HOSTED, Wanted, packs, without_quick
 from mlbot.plan.plan import Plan, PlannedModel
 from mlbot.plan.run_plan import Planning, PlanOptions, known_durations, matrix_lines, plan_working_tree
 from mlbot.protocol.answer import RetrainRequest, WaiverRequest, recorded
@@ -86,7 +86,9 @@ def print_matrix(run: CIRun, base: str | None) -> None:
     options = PlanOptions(base=base, onto=onto, models=models if trial else (), git_only=True, unjudged=pushed)
     plan = plan_working_tree(run.repository, options).asked_for(models)
     own = run.config.actions.runs_on if run.config else HOSTED
-    run.console.result(matrix_lines(plan, known_durations(run.repository, plan), request, own))
+    known = known_durations(run.repository, plan)
+    again = run.job.run.number > 1 and not trial
+    run.console.result(matrix_lines(plan, without_quick(known) if again else known, request, own))
 
 
 def _sentence(request: RetrainRequest) -> str:

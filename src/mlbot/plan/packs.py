@@ -99,6 +99,14 @@ def packs(wanted: Iterable[Wanted], durations: Mapping[Name, float]) -> tuple[Pa
     return tuple(filled)
 
 
+def without_quick(durations: Mapping[Name, float]) -> dict[Name, float]:
+    """Durations for trainings that run again: what was quick once may be so no more, and has a job of its own.
+
+    Else a change that makes trainings long would end at the limit of the one job that they share, however often.
+    """
+    return {name: seconds for name, seconds in durations.items() if seconds > _QUICK_S}
+
+
 def is_quick(found: Sequence[Pack], runs_on: tuple[str, ...] = HOSTED) -> bool:
     """Whether the planning job trains it all itself: one quick pack, on the planning job's own kind of runner."""
     if len(found) != 1:
