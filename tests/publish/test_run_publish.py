@@ -20,6 +20,7 @@ from tests.support.releases import ENVIRONMENTS, World, digest_of
 from mlbot import entry
 from mlbot.errors import Exit
 from mlbot.gates.outcome import Outcome
+from mlbot.github.api import GitHub, OpenHead, open_heads
 from mlbot.ledger.entries import ReleaseEntry, VerdictEntry
 from mlbot.protocol.decision import PullRequestSubject
 from mlbot.storage.store import open_store
@@ -310,6 +311,26 @@ def test_heads_that_no_run_told_of_go_pending(change: Stage, good: Path) -> None
     assert len(user.statuses(change.models, quiet.pull.head_sha)) == 1
     change.github.faults.add("POST /api/graphql", 500, times=99)
     assert change.publish() == Exit.OK, "a fault of it is for the log"
+
+
+def test_a_verdict_that_comes_while_heads_are_looked_through_stays(
+    change: Stage, good: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rate limit may make minutes of it, and nothing would end a pending that is set after a verdict."""
+    quiet = change.github.user("alice").pull_request("quiet", {"a.txt": "1"})
+    assert quiet.pull
+    sha = quiet.pull.head_sha
+    of_pull_request(change, good)
+
+    def listed(github: GitHub) -> tuple[OpenHead, ...]:
+        found = open_heads(github)
+        latest = change.models.statuses[-1]
+        change.models.statuses.append(replace(latest, id=latest.id + 1, sha=sha, state="failure", description="Worse."))
+        return found
+
+    monkeypatch.setattr("mlbot.publish.run_publish.open_heads", listed)
+    assert change.publish() == Exit.OK
+    assert user.statuses(change.models, sha) == [("failure", "Worse.")]
 
 
 def test_a_success_because_nothing_was_guarded_is_none_where_the_head_is_proposed_for_a_guarded_branch(

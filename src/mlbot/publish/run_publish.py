@@ -248,6 +248,9 @@ def sweep(run: CIRun) -> None:
         found = [(each, lacking) for each in open_heads(run.github) if (lacking := _lacking(run, each))]
         for each, lacking in found[:_MOST_SWEPT]:
             for context in lacking:
+                latest = run.github.status(each.sha, context)
+                if latest is not None and latest.description != each.contexts.get(context):
+                    continue  # its own verdict has come since they were listed
                 body = {"state": "pending", "context": context, "description": phrase(WORDS, "not_run")}
                 run.github.ask("POST", f"/statuses/{each.sha}", {**body, "target_url": run.place.run_url})
                 run.console.say(f"#{each.number} had no status {context}: it is pending now.")
