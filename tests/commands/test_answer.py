@@ -75,9 +75,9 @@ def full() -> Facts:
         status=Status(context="mlbot", state=State.FAILURE, description="f1 fell | <b>", url=with_attempt(RUN, _at(1))),
         jobs=(
             ("train / Plan", "success"),
-            ("train / Train income (seed 0)", "success"),
-            ("train / Train income (seed 1)", "failure"),
-            ("train / Train churn (seed 0)", "in_progress"),
+            ("train / Train income", "success"),
+            ("train / Train churn+2", "failure"),
+            ("train / Train slow+s1", "in_progress"),
             ("train / Train @boss (seed 0)", "success"),
             ("Train x (seed 0) and more", "success"),
         ),

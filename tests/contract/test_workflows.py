@@ -287,7 +287,7 @@ def test_nothing_goes_by_the_outputs_of_a_judge_that_failed() -> None:
         assert "needs.judge.result == 'success'" in judge_job(name)["if"]
     assert "!cancelled()" not in judge_job("baseline")["if"], "without it a job waits for the success of what it needs"
     condition = one_line(judge_job("publish")["if"])
-    assert "(needs.judge.result != 'success' || needs.judge.outputs.decision != 'wait')" in condition
+    assert "(needs.judge.result != 'success' || (needs.judge.outputs.decision != 'ignore'" in condition
 
 
 def test_no_job_with_rights_has_a_concurrency_group() -> None:

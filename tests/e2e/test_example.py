@@ -93,7 +93,6 @@ def test_from_the_first_pull_request_to_a_squash_merge(
     first = story.alice.pull_request("first", {CONFIG: example[CONFIG]})
     state, said, comment = story.verdict(first)
     assert (state, "provisionally" in said) == ("success", True)
-    assert "**Cannot tell:** there is no baseline to compare with." in comment
     assert "**Provisional.**" in comment
     assert "pip install -r requirements.txt" in " ".join(actions.installed)
     assert story.merge(first, "merge") == "success"

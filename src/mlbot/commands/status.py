@@ -1,7 +1,7 @@
 """`/mlbot status`: what runs, what is stale, and why the gate is as it is, in one view."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from typing import ClassVar, Literal
 
 from mlbot.commands.command import Command
@@ -9,12 +9,12 @@ from mlbot.commands.facts import Decision, Facts, Reason
 from mlbot.events.github import Attempt, Id, PullRequest, Role, Run, WebUrl
 from mlbot.events.github import Status as CommitStatus
 from mlbot.lib.constants import CONFIG_FILE
-from mlbot.lib.record import Count, Name, Record, Sha
+from mlbot.lib.record import Record, Sha
 from mlbot.protocol.answer import Reruns, WaiverRequest
 from mlbot.protocol.marker import attempt_of, marker, read_stamp
 
-_JOB = re.compile(r"(?:.* / )?Train (?P<model>[A-Za-z0-9][A-Za-z0-9._-]{0,62}) \(seed (?P<seed>[0-9]{1,3})\)")
-_MOST_MODELS = 50
+_JOB = re.compile(r"(?:.* / )?Train (?P<pack>[A-Za-z0-9][A-Za-z0-9._+-]{0,79})")
+_MOST_JOBS = 50
 _MOST_RUNS = 5
 
 
@@ -41,13 +41,11 @@ class Training(Record):
     trial: bool
 
 
-class ModelProgress(Record):
-    """How far the training of a model is, by the names of its jobs; unverified."""
+class JobProgress(Record):
+    """How far a job of trainings is, by its name; unverified."""
 
-    model: Name
-    done: Count
-    failed: Count
-    seeds: Count
+    pack: str
+    state: str
 
 
 class StatusView(Record):
@@ -58,8 +56,8 @@ class StatusView(Record):
     draft: bool
     base: str
     trainings: tuple[Training, ...]
-    models: tuple[ModelProgress, ...]  # what the newest training found stale
-    planned: bool  # whether the newest training has found out what is stale
+    jobs: tuple[JobProgress, ...]  # of the newest training
+    planned: bool  # whether the newest training has found out what is stale, and trained what is quick
     status: CommitStatus | None
     report: Id | None  # the comment with the verdict on this head; None when there is none, or one of another head
     behind: bool  # whether that verdict is of an older attempt than the newest that counts
@@ -79,7 +77,7 @@ def status_view(facts: Facts) -> StatusView:
         draft=pull.draft,
         base=pull.base_ref,
         trainings=tuple(_training(run, reruns) for run in runs[:_MOST_RUNS]),
-        models=_models(progress.jobs),
+        jobs=tuple(_jobs(progress.jobs))[:_MOST_JOBS],
         planned=any(_is_plan(name) and state == "success" for name, state in progress.jobs),
         status=progress.status,
         report=progress.report.id if progress.report and current else None,
@@ -99,18 +97,10 @@ def _training(run: Run, reruns: Reruns) -> Training:
     return Training(attempt=run.this_attempt, state=state, url=run.url, trial=trial)
 
 
-def _models(jobs: Iterable[tuple[str, str]]) -> tuple[ModelProgress, ...]:
-    states: dict[str, list[str]] = {}
-    for name, state in jobs:
+def _jobs(jobs: Iterable[tuple[str, str]]) -> Iterator[JobProgress]:
+    for name, state in sorted(jobs):
         if found := _JOB.fullmatch(name):
-            states.setdefault(found["model"], []).append(state)
-    return tuple(_progress(model, each) for model, each in sorted(states.items())[:_MOST_MODELS])
-
-
-def _progress(model: str, states: Sequence[str]) -> ModelProgress:
-    done = sum(state == "success" for state in states)
-    failed = sum(state in {"failure", "cancelled", "timed_out"} for state in states)
-    return ModelProgress(model=model, done=done, failed=failed, seeds=len(states))
+            yield JobProgress(pack=found["pack"], state=state.replace("_", " "))
 
 
 def _is_plan(name: str) -> bool:
