@@ -124,6 +124,7 @@ HOSTILE: dict[str, tuple[str, Callable[[dict[str, bytes]], bytes]]] = {
     "an empty model": ("model-refused", lambda files: archive({**files, FILE: b""})),
     "half a model": ("model-refused", lambda files: archive({**files, FILE: files[FILE][:100]})),
     "NaN": ("model-refused", told(lambda record: json.dumps(record | {"duration_s": float("nan")}))),
+    "seconds without end": ("model-refused", told(lambda record: json.dumps(record | {"duration_s": 1e308}))),
     "a duplicate key": ("model-refused", told(lambda record: json.dumps(record)[:-1] + ', "seed": 0}')),
     "depth": ("model-refused", told(lambda _record: "[" * 10_000 + "]" * 10_000)),
     "a wrong type": ("model-refused", told(lambda record: json.dumps(record | {"seed": True}))),

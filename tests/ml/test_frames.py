@@ -141,6 +141,13 @@ def test_how_a_csv_is_written_shows_where_it_is_certain(content: bytes, expected
     assert frames.scan(content).collect().to_dict(as_series=False) == expected
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_a_missing_mark_is_said_where_the_encoding_needs_one(encoding: str) -> None:
+    with pytest.raises(UsageError, match="no mark at its beginning") as refused:
+        frames.scan("a,b\n1,2\n".encode(f"{encoding}-le"), csv=Csv(encoding=encoding))
+    assert f"{{encoding: {encoding}-le}}" in refused.value.hint
+
+
 @pytest.mark.parametrize(
     ("content", "what", "write"),
     [

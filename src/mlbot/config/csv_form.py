@@ -148,6 +148,10 @@ def _decoded(head: bytes, encoding: str, *, whole: bool) -> str:
         text = codecs.getincrementaldecoder(codec)().decode(head, final=whole)
     except UnicodeDecodeError as error:
         raise not_in(encoding, error.start, head[error.start :], head[: error.start].count(b"\n") + 1) from None
+    except UnicodeError:  # of utf-16 and utf-32 alone, which a mark at the beginning has to complete
+        what = f"no mark at its beginning tells the order of {encoding}'s bytes"
+        hint = f"Write `data.csv: {{encoding: {encoding}-le}}` or `{encoding}-be`, or save the file as UTF-8."
+        raise UnclearError(what, hint=hint) from None
     return text.removeprefix("\ufeff")
 
 
