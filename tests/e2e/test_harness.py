@@ -79,7 +79,7 @@ def test_a_re_run_is_a_second_attempt_of_the_same_commit(
     actions.run_until_idle()
     assert [one.number for one in run.attempts] == [1, 2]
     assert {one.name for one in models.artifacts.values()} == {f"model-{m}-{n}" for m in "ab" for n in (1, 2)}
-    assert len(actions.of("judge.yml")) == 4
+    assert len(actions.of("judge.yml")) == 3
 
 
 def test_a_forks_token_only_reads(github: FakeGitHub, actions: Harness, models: Repository) -> None:
