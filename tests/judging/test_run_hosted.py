@@ -638,9 +638,15 @@ def test_what_the_guarded_branch_has_outdated_is_trained_again_once_and_judged_t
     pinned = stage.models.git.commit_of("main")
     assert f"merged onto `main`@`{str(pinned)[:7]}`" in record
     rights = {"actions": "write", "contents": "read", "pull_requests": "read"}
-    for _ in range(2):
-        assert stage.mlbot("again", asked=1, rights=rights) == Exit.OK
-        assert stage.attempt == 2
+    dispatches = "POST /repos/acme/models/actions/workflows/mlbot-judge.yml/dispatches"
+    stage.github.faults.add(dispatches, 500, times=2)
+    assert stage.mlbot("again", asked=1, rights=rights) == Exit.NOT_EVALUATED
+    assert stage.attempt == 2
+    assert stage.mlbot("again", asked=1, rights=rights) == Exit.OK, (
+        "run again, it starts the judge that nobody else would"
+    )
+    assert stage.attempt == 2
+    assert stage.github.requests.of("/dispatches")[-1].status == 204
     ops_actions.begin(stage.github.world, stage.run)
     stage.honest = True
     for seed in (0, 1):

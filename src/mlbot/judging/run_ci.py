@@ -192,6 +192,13 @@ class CIRun:
             return run, found
         return run, _NOT_ON_BRANCH
 
+    def begun_after(self) -> RetrainRequest | None:
+        """What was asked of the attempt after this one, where that is the latest by now."""
+        run, following = self.github.run(self.attempt.run), self.attempt.number + 1
+        if run.attempt != following:
+            return None
+        return self._reruns_of(run, (), self._pulls(run)).request(run.this_attempt)
+
     def proposed(self, commit: Sha) -> tuple[PullRequest, ...]:
         """The open pull requests into guarded branches with this head."""
         pulls = self.github.pull_requests_with(commit)

@@ -167,6 +167,10 @@ def _of_commit(run: CIRun, found: Sequence[Sequence[Operation]]) -> tuple[Operat
 def again_run(run: CIRun, judge_path: str) -> Exit:
     """Run trainings again that publish recorded a request for, and start the judge of each: nobody else would."""
     executor = _executor(run)
+    begun = run.begun_after()
+    if begun is not None and begun.tip is not None:  # by this job, which did not come to start the judge
+        executor.do(_judge_of(run, begun.attempt, judge_path))
+        return Exit.OK
     for decision in run.decide():
         subject = decision.subject if isinstance(decision, Judge) else None
         if not isinstance(decision, Judge) or not isinstance(subject, PullRequestSubject):
@@ -176,11 +180,14 @@ def again_run(run: CIRun, judge_path: str) -> Exit:
         if request is None or request.tip is None or request.sha != subject.sha:
             run.console.say(f"Nothing is run again for #{subject.number}: no request for it is recorded.")
             continue
-        inputs = {"run-id": str(attempt.run), "run-attempt": str(attempt.number)}
-        judge = Dispatch(workflow=PurePosixPath(judge_path).name, ref=run.policy.default_branch, inputs=inputs)
         if executor.do(Rerun(attempt=attempt, subject=subject)) != Effected.NOT_CURRENT:
-            executor.do(judge)
+            executor.do(_judge_of(run, attempt, judge_path))
     return Exit.OK
+
+
+def _judge_of(run: CIRun, attempt: Attempt, path: str) -> Dispatch:
+    inputs = {"run-id": str(attempt.run), "run-attempt": str(attempt.number)}
+    return Dispatch(workflow=PurePosixPath(path).name, ref=run.policy.default_branch, inputs=inputs)
 
 
 def announce_failure(run: CIRun, *, dry_run: bool = False) -> Exit:
