@@ -112,7 +112,7 @@ def test_without_a_holdout_it_writes_what_it_can_and_says_what_is_missing(tmp_pa
     (sandbox.path / "data" / "holdout.csv").rename(sandbox.path / "rows.txt")
     assert started(sandbox, said) == Exit.USAGE
     assert "There is no holdout; mlbot.yaml names data/holdout.csv, which is still to be made." in said.getvalue()
-    assert "Its first line: x1,x2,x3,segment,y" in said.getvalue()
+    assert "Write it as data/train.csv is written, with the same columns: x1, x2, x3, segment, y" in said.getvalue()
     assert all((sandbox.path / path).is_file() for path in MADE)
     assert started(sandbox, said) == Exit.USAGE, "it is still missing"
     (sandbox.path / "rows.txt").rename(sandbox.path / "data" / "holdout.csv")

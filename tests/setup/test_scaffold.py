@@ -141,9 +141,18 @@ def test_what_kind_of_prediction(values: list[str], task: Task | None) -> None:
 
 @pytest.mark.parametrize(
     ("values", "positive"),
-    [(["0", "1"], "1"), (["10", "9"], "10"), (["no", "yes"], "yes"), (["<=50K", ">50K"], ">50K"), (["a"], None)],
+    [
+        (["0", "1"], "1"),
+        (["10", "9"], "10"),
+        (["no", "yes"], "yes"),
+        (["<=50K", ">50K"], ">50K"),
+        (["Ja", "Nein"], "Ja"),
+        (["ja", "vielleicht"], "vielleicht"),
+        (["non", "oui"], "oui"),
+        (["a"], None),
+    ],
 )
-def test_the_positive_label_is_the_greater(values: list[str], positive: str | None) -> None:
+def test_the_positive_label_is_yes_beside_its_no_else_the_greater(values: list[str], positive: str | None) -> None:
     assert positive_of(values) == positive
 
 
@@ -170,7 +179,7 @@ def test_a_missing_holdout_says_exactly_what_to_write() -> None:
     (gap,) = draft.gaps
     assert gap.blocks
     assert "data/holdout.csv" in gap.what
-    assert "customer_id,age,plan,churned" in gap.hint
+    assert "Write it as data/train.csv is written, with the same columns: customer_id, age, plan, churned" in gap.hint
     assert "a fifth of data/train.csv" in gap.hint
 
 

@@ -234,10 +234,17 @@ def find_task(values: Sequence[str]) -> Task | None:
     return Task.MULTICLASS
 
 
+# Where the word for yes sorts before the word for no, scikit-learn's rule takes no for the positive label.
+_YES_NO = frozenset({("ja", "nein"), ("ja", "nej"), ("ja", "nee"), ("ano", "ne"), ("da", "nu")})
+
+
 def positive_of(values: Sequence[str]) -> str | None:
-    """Which of two labels scikit-learn would take for the positive one: the greater; None unless there are two."""
+    """The positive one of two labels: a word for yes beside its no, else the greater; None unless there are two."""
     if len(values) != 2:
         return None
+    said = {value.strip().casefold(): value for value in values}
+    if tuple(sorted(said)) in _YES_NO:
+        return said[min(said)]
     first, second = (_number(value) for value in values)
     if first is not None and second is not None:
         return values[0] if first > second else values[1]

@@ -217,7 +217,7 @@ def _install_gaps(install: str | None, lock: str | None) -> tuple[Gap, ...]:
 def _holdout_gaps(found: str | None, written: str, train: str | None, table: detect.Table | None) -> tuple[Gap, ...]:
     if found is not None:
         return ()
-    header = f" Its first line: {','.join(table.columns)}" if table else ""
+    header = f" Write it as {table.path} is written, with the same columns: {', '.join(table.columns)}" if table else ""
     source = f"about a fifth of {train}, taken out of it" if train else "at least some hundreds"
     hint = (
         f"Put labelled rows that no training sees into {written}: {source}.{header}\n"
