@@ -68,8 +68,8 @@ def test_what_there_is(tmp_path: Path) -> None:
 
 def test_every_problem_at_once_each_with_its_line(tmp_path: Path) -> None:
     said = refusal(tmp_path, GOOD.replace("40,6,", "40,,").replace("south,1", "south,NA", 1))
-    assert "mlbot.yaml:10: models.m.data.target: The holdout's target 'y' misses 1 values ('NA')." in said
-    assert "mlbot.yaml:11: models.m.data.group: The holdout's group column 'who' misses 1 values." in said
+    assert "mlbot.yaml:10: models.m.data.target: The holdout's target 'y' has no value in 1 of its rows ('NA')." in said
+    assert "mlbot.yaml:11: models.m.data.group: The holdout's group column 'who' has no value in 1 of its rows." in said
     assert "2 problems" in said
 
 
@@ -107,6 +107,16 @@ def test_a_column_of_numbers_with_a_word_in_it_is_asked_about(tmp_path: Path) ->
     assert 'write `data.csv: {missing: ["unknown"]}`; if the column is text, `data.types: {age: text}`.' in said
     ages = CONFIG.replace("      group", '      csv: {missing: ["unknown"]}\n      group')
     assert "valid" in report(tmp_path, GOOD.replace("33,", "unknown,", 1), config=ages)
+
+
+def test_all_words_of_a_column_of_numbers_are_named_at_once_with_those_that_mlbot_yaml_names(tmp_path: Path) -> None:
+    rows = GOOD.replace("33,", "NA,", 1).replace("34,", "k.A.,", 1)
+    asked = refusal(tmp_path, rows)
+    assert 'write `data.csv: {missing: ["NA", "k.A."]}`' in asked or 'missing: ["k.A.", "NA"]' in asked
+    some = CONFIG.replace("      group", '      csv: {missing: ["NA"]}\n      group')
+    assert 'write `data.csv: {missing: ["NA", "k.A."]}`' in refusal(tmp_path, rows, config=some)
+    both = CONFIG.replace("      group", '      csv: {missing: ["NA", "k.A."]}\n      group')
+    assert "valid" in report(tmp_path, rows, config=both)
 
 
 def test_a_question_mark_among_numbers_is_named(tmp_path: Path) -> None:
@@ -166,7 +176,7 @@ def test_nothing_is_trained_where_the_data_do_not_fit(fresh: Sandbox) -> None:
     assert 'models.tiny.data.target: found "churned", which is no column of data/holdout.csv' in said
     fresh.commit({"mlbot.yaml": tiny.CONFIG, "data/holdout.csv": tiny.rows(500, 3).replace(",1\n", ",?\n", 1)})
     again, said = run(fresh)
-    assert "models.tiny.data.target: The holdout's target 'y' misses 1 values ('?')." in said
+    assert "models.tiny.data.target: The holdout's target 'y' has no value in 1 of its rows ('?')." in said
     fresh.git("branch", "--force", "main")  # what judges is broken too
     fresh.commit(tiny.params(offset=3))
     last, reason = run(fresh)

@@ -140,6 +140,7 @@ def test_the_positive_label_of_a_binary_task(
         ("a b b", {"classes": ("a", "c")}, "not in data.classes: 'b'"),
         ("a b b", {"classes": ("a", "b", "c")}, "names 3 labels"),
         ("a b ''", {}, "has 3 classes"),
+        ("a b perhaps", {"classes": ("a", "b")}, "not in data.classes: 'perhaps'"),
     ],
 )
 def test_a_binary_target_that_is_not_binary(
@@ -197,7 +198,7 @@ def test_a_regression_target(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("task", "value"), [(Task.BINARY, "a"), (Task.REGRESSION, "1.5"), (Task.MULTICLASS, "1")])
 def test_a_missing_label_is_counted(tmp_path: Path, task: Task, value: str) -> None:
     content = f"x,income\n1,{value}\n2,\n3,\n"
-    assert "misses 2 values" in schema(tmp_path, content, task)
+    assert "no value in 2 of its rows" in schema(tmp_path, content, task)
 
 
 def test_missing_columns_are_named_with_a_guess(tmp_path: Path) -> None:
@@ -235,8 +236,8 @@ def test_a_slice_that_cannot_be_taken_is_named(tmp_path: Path, where: str, why: 
 
 
 def test_an_unknown_group_is_counted(tmp_path: Path) -> None:
-    assert "misses 1" in schema(tmp_path, group="town")
-    assert "misses 1" in schema(tmp_path, group="age")
+    assert "has no value in 1 of its rows" in schema(tmp_path, group="town")
+    assert "has no value in 1 of its rows" in schema(tmp_path, group="age")
 
 
 def test_no_rows(tmp_path: Path) -> None:
@@ -315,16 +316,16 @@ MARKERS = ["NA", "N/A", "n/a", "?", "null", "None", "NaN", "nan", "<NA>", " ", "
 @pytest.mark.parametrize("task", list(Task))
 def test_labels_that_are_missing_by_their_meaning_are_refused(tmp_path: Path, task: Task, marker: str) -> None:
     content = f"x,income\n1,0\n2,1\n3,{marker}\n4,1\n"
-    assert "misses 1 value" in schema(tmp_path, content, task)
+    assert "has no value in 1 of its rows" in schema(tmp_path, content, task)
     if task is not Task.REGRESSION and marker.strip():
         text = content.replace("0", "no").replace(",1", ",yes")
-        assert f"misses 1 values ('{marker}')" in schema(tmp_path, text, task)
+        assert f"has no value in 1 of its rows ('{marker}')" in schema(tmp_path, text, task)
 
 
 def test_missing_labels_of_parquet_are_refused(tmp_path: Path) -> None:
     for values in ([1.0, math.nan, 0.0], [1, None, 0], ["a", "None", "b"]):
         pl.DataFrame({"x": [1, 2, 3], "income": values}).write_parquet(tmp_path / "p")
-        assert "misses 1 values" in schema(tmp_path, (tmp_path / "p").read_bytes())
+        assert "has no value in 1 of its rows" in schema(tmp_path, (tmp_path / "p").read_bytes())
 
 
 def test_a_class_that_is_called_as_if_it_were_missing_is_one_when_it_is_named(tmp_path: Path) -> None:
@@ -332,7 +333,7 @@ def test_a_class_that_is_called_as_if_it_were_missing_is_one_when_it_is_named(tm
     assert "name all of them under `data.classes`" in schema(tmp_path, content, Task.MULTICLASS)
     opened(tmp_path, content, Task.MULTICLASS, classes=("None", "mild", "severe"))
     opened(tmp_path, content, Task.MULTICLASS, csv=Csv(missing=("?",)))
-    assert "misses 1" in schema(tmp_path, content, Task.MULTICLASS, csv=Csv(missing=("mild",)))
+    assert "has no value in 1 of its rows" in schema(tmp_path, content, Task.MULTICLASS, csv=Csv(missing=("mild",)))
 
 
 def test_groups_and_ids_are_text(tmp_path: Path) -> None:
@@ -342,7 +343,7 @@ def test_groups_and_ids_are_text(tmp_path: Path) -> None:
     assert holdout.groups is not None
     assert holdout.groups.tolist() == [0, 1, 2]
     assert holdout.record.slices == {"one": 1, "agent": 1}
-    assert "misses 1" in schema(tmp_path, content.replace("007", "NA"), group="who")
+    assert "has no value in 1 of its rows" in schema(tmp_path, content.replace("007", "NA"), group="who")
 
 
 def test_a_holdout_in_another_form(tmp_path: Path) -> None:

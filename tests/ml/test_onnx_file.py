@@ -571,6 +571,18 @@ def test_text_labels_whose_order_cannot_be_read_need_the_configs_word() -> None:
     assert class_order(unreadable(), classes_of("no", "yes", declared=True)) == ("no", "yes")
 
 
+@pytest.mark.parametrize("coded", [True, False])
+def test_what_1_stands_for_is_asked_where_the_positive_label_is_not_the_last(*, coded: bool) -> None:
+    model = fitted(LogisticRegression(), [0, 1]) if coded else matrix(np.eye(2))
+    expected = classes_of("ja", "nein").model_copy(update={"positive": "ja"})
+    with pytest.raises(Refused, match=r"`data\.classes`, such as 'nein', 'ja' where 1 is 'ja'"):
+        class_order(model, expected)
+    assert class_order(model, expected.model_copy(update={"positive": "nein"})) == ("ja", "nein")
+    assert class_order(model, expected.model_copy(update={"declared": True})) == ("ja", "nein")
+    named = fitted(LogisticRegression(), ["ja", "nein"])
+    assert class_order(named, expected) == ("ja", "nein")
+
+
 def test_numbers_from_argmax_are_codes() -> None:
     node = helper.make_node("ArgMax", ["p"], ["label"], axis=1)
     model = matrix(np.eye(2))

@@ -214,7 +214,7 @@ class Csv(Section):
     quote: Annotated[str | None, kinds.QUOTE] = None
     """The character around a field with separators in it, or `none`. Left out: `"`."""
     missing: Annotated[tuple[str, ...] | None, kinds.MISSING] = None
-    """What stands for a missing value, in columns of text too; an empty field always does.
+    """What stands for a missing value, in columns of text too; beside it only an empty field does.
     Left out: `NA`, `N/A`, `#N/A`, `<NA>`, `?`, `null`, `None` and `NaN` in any case, among numbers, booleans and
     labels."""
 

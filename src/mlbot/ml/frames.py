@@ -74,6 +74,19 @@ def reads(text: Collection[str], types: Types | None) -> Types:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OddColumn:
+    """A column of text that is numbers almost everywhere."""
+
+    name: str
+    row: int  # the first one without a number, counted from 1
+    value: str  # what is there instead
+    gaps: tuple[str, ...]  # what `csv.missing` has to name for the column to be one of numbers
+
+
+_MOST_GAPS = 10  # more words than that are hardly all missing values
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
     """A table that is read when it is asked; it can be while this object is there."""
 
@@ -85,11 +98,11 @@ class Table:
     mixed: frozenset[str] = frozenset()  # columns of text that are numbers almost everywhere
     asked: frozenset[str] = frozenset()  # columns of numbers and booleans in which `?` is read as missing
 
-    def odd_columns(self) -> Iterator[tuple[str, int, str]]:
+    def odd_columns(self) -> Iterator[OddColumn]:
         """The columns of text that are numbers almost everywhere, each with a row and what is there instead."""
         for name in sorted(self.mixed):
             if (found := self.odd(name)) is not None:
-                yield name, *found
+                yield OddColumn(name=name, row=found[0], value=found[1], gaps=self._gaps(name))
 
     def odd(self, column: str) -> tuple[int, str] | None:
         """The first row, counted from 1, and value of a column of text that is no number, nor missing."""
@@ -100,6 +113,14 @@ class Table:
         other = ~text.str.to_lowercase().is_in(missing) & text.cast(pl.Float64, strict=False).is_null()
         rows = self.frame.select(text).with_row_index("row", offset=1).filter(other & ~text.str.contains(COMMA_NUMBER))
         return next(iter(rows.head(1).collect(engine="streaming").rows()), None)
+
+    def _gaps(self, column: str) -> tuple[str, ...]:
+        """What stands for a missing value if a column of text is one of numbers: named so far, and found."""
+        named = self.form.missing if self.form is not None else None
+        text = pl.col(column)
+        words = text.cast(pl.Float64, strict=False).is_null() & ~text.str.contains(COMMA_NUMBER) & (text != "")
+        found = self.frame.filter(words).select(text.unique(maintain_order=True).head(_MOST_GAPS))
+        return tuple(dict.fromkeys((*(named or ()), *found.collect(engine="streaming").to_series())))
 
     @contextmanager
     def reading(self) -> Iterator[None]:

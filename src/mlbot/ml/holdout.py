@@ -101,11 +101,11 @@ class _Encoder:
         known = declared or found
         if declared and len(declared) != 2:
             return self._schema("too-many-names", count=len(declared))
-        if len(found) > 2 or not known:
-            return self._schema("not-binary", count=len(found), labels=listed(found))
         unknown = _absent(found, known)
         if unknown:
             return self._schema("unknown-labels", labels=listed(unknown), like="")
+        if len(found) > 2 or not known:
+            return self._schema("not-binary", count=len(found), labels=listed(found))
         positive = self._positive(known)
         if isinstance(positive, Problem):
             return positive
@@ -309,7 +309,7 @@ class HoldoutData:
     def mixed(self) -> tuple[Problem, ...]:
         """The features of text that are numbers almost everywhere: probably a missing value is written in a new way."""
         names = {feature.name for feature in self.expected.features}
-        return tuple(mixed_column(odd) for odd in self._table.odd_columns() if odd[0] in names)
+        return tuple(mixed_column(odd) for odd in self._table.odd_columns() if odd.name in names)
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -486,7 +486,9 @@ class _Opening:
             record=record,
             labels=labels.codes,
             values=labels.values,
-            expected=Expected(task=self.task, features=features, classes=labels.order, declared=declared),
+            expected=Expected(
+                task=self.task, features=features, classes=labels.order, declared=declared, positive=record.positive
+            ),
             masks=masks,
             groups=groups,
             _table=self.table,
@@ -507,10 +509,10 @@ def _codes(hashes: Sequence[npt.NDArray[np.uint64]]) -> npt.NDArray[np.int32]:
     return rank[inverse]
 
 
-def mixed_column(odd: tuple[str, int, str]) -> Problem:
-    """What is probably wrong with a column of text, by its name, a row and the value that is no number there."""
-    column, row, value = odd
-    return _schema("mixed-column", column=column, row=row, value=printable(value, 60))
+def mixed_column(odd: frames.OddColumn) -> Problem:
+    """What is probably wrong with a column of text that is numbers almost everywhere."""
+    gaps = ", ".join(f'"{printable(gap, 60)}"' for gap in odd.gaps)
+    return _schema("mixed-column", column=odd.name, row=odd.row, value=printable(odd.value, 60), gaps=gaps)
 
 
 def _unreadable(data: Data, why: str, fix: str = "") -> Problem:

@@ -158,7 +158,7 @@ def _inside(tensor: onnx.TensorProto) -> None:
     if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
         raise _refused(
             f"The ONNX model keeps the tensor {quoted(tensor.name)} in another file. Save it as one file "
-            "(onnx.save with save_as_external_data=False)."
+            "(onnx.save with save_as_external_data=False; torch.onnx.export with external_data=False)."
         )
 
 
@@ -198,8 +198,9 @@ def class_order(model: onnx.ModelProto, expected: Expected) -> Labels:
     """The labels of the probability columns, from left to right, written as the holdout writes them.
 
     The model's own labels decide when they name the expected classes; when they are the codes 0 to C-1 (or there are
-    none), the expected order does. A model may know a class that this holdout happens not to hold, and a holdout may
-    hold one that a multiclass model never learned: neither is a reason not to judge it.
+    none), the expected order does, unless its last label is not the positive one: then 1 may stand for either. A model
+    may know a class that this holdout happens not to hold, and a holdout may hold one that a multiclass model never
+    learned: neither is a reason not to judge it.
     """
     output = _label_output(list(model.graph.output))
     found = [*_zipped(model), *(_label_lists(model, output.name) if output is not None else ()), *_in_metadata(model)]
@@ -219,7 +220,19 @@ def class_order(model: onnx.ModelProto, expected: Expected) -> Labels:
             "The ONNX model gives labels, but which probability column belongs to which cannot be read from the file. "
             "Name the classes in the columns' order under `data.classes`.",
         )
-    return expected.classes
+    return _in_expected_order(expected)
+
+
+def _in_expected_order(expected: Expected) -> Labels:
+    *others, last = expected.classes
+    if expected.declared or expected.positive in {None, last}:
+        return expected.classes
+    raise Refused(
+        Reason.MODEL_OUTPUTS,
+        f"The ONNX model does not name its labels, or calls them 0 and 1: whether its last column is "
+        f"{quoted(expected.positive)} or {quoted(last)} cannot be read from the file. Name the classes in the columns' "
+        f"order under `data.classes`, such as {listed((last, *others))} where 1 is {quoted(expected.positive)}.",
+    )
 
 
 def _as_written(own: Labels, expected: Expected) -> Labels | None:
@@ -230,7 +243,8 @@ def _as_written(own: Labels, expected: Expected) -> Labels | None:
     if known == len(own) and (expected.task is Task.MULTICLASS or known == len(classes)):
         return tuple(spelled[protocol.plain_label(label)] for label in own)
     if own == tuple(str(code) for code in range(len(classes))):
-        return (spelled["false"], spelled["true"]) if set(spelled) == {"false", "true"} else classes
+        booleans = set(spelled) == {"false", "true"}
+        return (spelled["false"], spelled["true"]) if booleans else _in_expected_order(expected)
     if expected.task is Task.MULTICLASS and known >= 2:
         return tuple(spelled.get(protocol.plain_label(label), label) for label in own)
     return None
@@ -436,9 +450,11 @@ def _column(value: onnx.ValueInfoProto, feature: Feature) -> Input:
         return Input(name=value.name, dtype=np.bool_)
     if feature.kind is not Kind.TEXT and kind in _NUMBERS:
         return Input(name=value.name, dtype=_NUMBERS[kind])
+    as_text = f", write `data.types: {{{feature.name}: text}}`" if kind == _T.STRING else ""
     raise _inputs(
         f"The input {quoted(value.name)} takes {_type_name(kind)}, but the holdout's column is {feature.kind.value}. "
-        "Train with the type that the holdout has, or store the holdout as Parquet with the type that you train with."
+        f"Train with the type that the holdout has{as_text}, or store the holdout as Parquet with the type that you "
+        "train with."
     )
 
 
@@ -553,7 +569,7 @@ def _rows_open(value: onnx.ValueInfoProto) -> Dims:
     if dims and dims[0] is not None:
         raise _inputs(
             f"The input {quoted(value.name)} takes {dims[0]} rows at a time. Export it with an open first dimension "
-            "(skl2onnx: [None, …]; torch.onnx: dynamic_axes)."
+            "(skl2onnx: [None, …]; torch.onnx: dynamic_shapes, or dynamic_axes with dynamo=False)."
         )
     return dims
 

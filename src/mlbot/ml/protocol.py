@@ -55,6 +55,7 @@ class Expected(Record):
     classes: tuple[str, ...] = ()
     """The labels in the order of the model's probability columns, unless the model says another one."""
     declared: bool = False  # whether the config names the classes; else they are the holdout's own, sorted
+    positive: str | None = None  # of a binary task; None: the last one of `classes`
 
 
 class Layout(StrEnum):
