@@ -60,6 +60,12 @@ def test_integers_beyond_64_bits_are_ids_and_so_text() -> None:
     assert frames.read(table, types={"n": ColumnKind.NUMBER})["n"].to_list() == [2.0**64, 2.0**64, 7.0]
 
 
+@pytest.mark.parametrize("other", ["NaN", "1.5", "inf"])
+def test_ids_stay_text_beside_what_makes_floats_of_a_column(other: str) -> None:
+    table = f"id,f\n79970029083864488076,1.5\n79970029083864488077,NaN\n{other},2.5\n".encode()
+    assert frames.read(table)["id"].to_list() == ["79970029083864488076", "79970029083864488077", other]
+
+
 def test_parquet_reads_the_same_as_csv(tmp_path: Path) -> None:
     path = tmp_path / "table.bin"
     frame = pl.DataFrame(
@@ -135,6 +141,7 @@ def csv(**given: Any) -> Csv:
             {"a": [1.5, 2.25], "b": [None, 3.0], "c": ["18446744073709551616", "18446744073709551617"]},
         ),
         (b'"a", "b"\n"1", "x ""y"""\n"2", ""\n', {"a": [1, 2], "b": ['x "y"', ""]}),
+        (b'"a", " b "\n"1", "  x "\n', {"a": [1], "b": ["x"]}),
     ],
 )
 def test_how_a_csv_is_written_shows_where_it_is_certain(content: bytes, expected: dict[str, list[object]]) -> None:

@@ -314,7 +314,15 @@ class _Csv:
         # A first letter in row 101 must not break the file.
         found = self._scan(infer_schema_length=None, schema_overrides=given).collect_schema()
         # Integers beyond 64 bits are ids: as floats two of them would be one.
-        return pl.Schema({name: pl.String() if dtype == pl.Int128() else dtype for name, dtype in found.items()})
+        ids = [name for name, dtype in found.items() if dtype == pl.Int128()]
+        ids += self._with_long([name for name, dtype in found.items() if dtype == pl.Float64()])
+        return pl.Schema({name: pl.String() if name in ids else dtype for name, dtype in found.items()})
+
+    def _with_long(self, names: list[str]) -> list[str]:
+        """Those of the columns with an integer that long: for one `NaN` among ids polars takes them for floats."""
+        raw = self._scan(infer_schema=False).select(pl.col(names).str.strip_chars().str.contains(_LONG).any())
+        found = raw.collect(engine="streaming").row(0, named=True) if names else {}
+        return [name for name in names if found[name]]
 
     def _stripped(self, texts: list[str]) -> pl.Expr:
         """Text without spaces around it; quotes behind a space are taken off here, for polars takes them for text."""
@@ -324,12 +332,12 @@ class _Csv:
             return stripped
         quoted = stripped.str.starts_with(mark) & stripped.str.ends_with(mark) & (stripped.str.len_chars() > 1)
         bare = stripped.str.slice(1, stripped.str.len_chars() - 2).str.replace_all(mark * 2, mark, literal=True)
-        return pl.when(quoted).then(bare).otherwise(stripped)
+        return pl.when(quoted).then(bare.str.strip_chars()).otherwise(stripped)
 
     def _bare(self, name: str) -> str:
         """A column's name without spaces and such quotes around it."""
         bare, mark = name.strip(), self.form.quote
-        return bare[1:-1] if self.form.spaced and mark and bare[:1] == bare[-1:] == mark else bare
+        return bare[1:-1].strip() if self.form.spaced and mark and bare[:1] == bare[-1:] == mark else bare
 
     def _filled(self, names: str | list[str]) -> pl.Expr:
         """The values; those that are missing, as numbers and booleans have it, are null."""
