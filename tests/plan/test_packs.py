@@ -44,6 +44,11 @@ ALONE = [("a+s0", {"a": [0]}), ("a+s1", {"a": [1]}), ("a+s2", {"a": [2]})]
         ([wanted("a"), wanted("b"), wanted("c")], {"a": 9, "c": 9}, [("a+1", A | C), ("b", B)]),
         ([wanted("a"), wanted("b")], {"a": 300, "b": 9}, [("a", A), ("b", B)]),
         ([wanted("a")], {"a": 601}, ALONE),
+        (
+            [wanted("a", 7)],
+            {"a": 290},
+            [("a+s0", {"a": [0, 1]}), ("a+s2", {"a": [2, 3]}), ("a+s4", {"a": [4, 5]}), ("a+s6", {"a": [6]})],
+        ),
         ([wanted("a", runs_on=("gpu",)), wanted("b")], {"a": 9, "b": 9}, [("a", A), ("b", B)]),
         ([wanted("a", timeout_s=3 * 3600)], {}, ALONE),  # GitHub would end it after six hours
         ([wanted("a", overrides={"lr": 1}), wanted("a")], {"a": 1}, [("a", A), ("a+trial", A)]),
