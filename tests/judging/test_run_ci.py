@@ -5,7 +5,7 @@ import os
 import pickle
 import stat
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
@@ -169,6 +169,18 @@ def test_the_artifact_called_after_a_model_is_looked_into_first(stage: Stage, go
     ops_actions.upload(stage.github.world, stage.run, 1, "mlbot-candidate-aaa-a1", forged)
     stage.settle(good)
     assert stage.report["models"][0]["candidate"][0]["digest"] == digest(own(stage, good)[FILE])
+
+
+def test_an_artifact_that_two_pages_list_is_one(stage: Stage, good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = Transport.pages
+
+    def overlapping(self: Transport, request: Request, key: str | None = None) -> Iterator[object]:
+        found = list(listed(self, request, key))
+        return iter([*found, *found[-2:]] if key == "artifacts" else found)
+
+    monkeypatch.setattr(Transport, "pages", overlapping)
+    judged(stage, good)
+    assert stage.status[0] == "success"
 
 
 def test_a_workflow_that_merely_has_the_name_is_left_alone(stage: Stage, good: Path) -> None:

@@ -148,7 +148,8 @@ class GitHub:
         """A run's artifacts over all its attempts, or those of one name."""
         query = {"name": name} if name else None
         found = self.transport.pages(self.request("GET", f"/actions/runs/{run}/artifacts", query=query), "artifacts")
-        return tuple(map(artifact_of, found))
+        # One that moves to the next page while they are listed comes twice, and is one all the same.
+        return tuple({each.id: each for each in map(artifact_of, found)}.values())
 
     def download(self, artifact: Artifact, target: Path, limits: Limits) -> None:
         """Write an artifact's archive to a file that is not there yet, and never more than the limit.
