@@ -189,6 +189,7 @@ def test_a_trial_is_of_one_model_and_deletes_none() -> None:
 def test_without_a_config_at_base() -> None:
     plan = plan_models(COMMITS, side(), None)
     assert plan.models[0].reasons[0].code is StaleCode.NO_BASELINE
+    assert plan.models[0].reasons[0].text == "the guarded branch has no mlbot.yaml to compare with"
     assert plan.deleted == ()
 
 

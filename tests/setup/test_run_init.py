@@ -364,6 +364,9 @@ def test_a_folder_gets_a_config_of_its_own_and_no_workflows(tmp_path: Path, said
     assert init(sandbox.path / "a", options, Console(out=said, err=said)) == Exit.OK
     assert sandbox.git("ls-files", "--others", "--exclude-standard").splitlines() == ["a/mlbot.yaml"]
     assert "This mlbot.yaml is for the folder a" in said.getvalue()
+    assert "The workflows are" not in said.getvalue()
+    assert "The judge works only" not in said.getvalue()
+    assert "Require the status" not in said.getvalue()
     assert check(sandbox.path / "a").models[0].data.train == "train.csv"
 
 

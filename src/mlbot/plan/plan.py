@@ -318,7 +318,8 @@ def _planned(
 
 def _compared(now: Subject, base: Side | None, difference: Difference) -> tuple[Digest | None, tuple[StaleReason, ...]]:
     if base is None:
-        return None, (StaleReason(code=StaleCode.NO_BASELINE, text="there is no config at base to compare with"),)
+        why = "the guarded branch has no mlbot.yaml to compare with"
+        return None, (StaleReason(code=StaleCode.NO_BASELINE, text=why),)
     model = base.models.get(now.model.name)
     if model is None:
         return None, (StaleReason(code=StaleCode.NEW, text="the model is new"),)

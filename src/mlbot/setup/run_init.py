@@ -234,7 +234,8 @@ def init(directory: Path, options: InitOptions, console: Console) -> Exit:
     problem = _problem(root)
     console.result(
         scaffold.summary(
-            done=_shown(done, options), gaps=gaps, branch=draft.branch, guard=order.guard, form=form.why,
+            done=_shown(done, options), gaps=gaps, branch=draft.branch, guard=order.guard,
+            form="" if repository.folder else form.why,
             environments=order.actions.environments(each.name for each in config.environments) if config else {},
         )
     )  # fmt: skip

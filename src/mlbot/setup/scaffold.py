@@ -322,10 +322,13 @@ def summary(
     gaps: Sequence[Gap],
     branch: str,
     guard: Sequence[str],
-    form: str = "",
+    form: str,
     environments: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> str:
-    """What became of each file, what is missing, and what to do next; `environments` with the secrets of each."""
+    """What became of each file, what is missing, and what to do next; `environments` with the secrets of each.
+
+    `form`: why the workflows are as they are; empty where none are made, as for a folder of a monorepo.
+    """
     width = max((len(path) for path, _ in done), default=0)
     commit = " ".join(path for path, what in done if not what.startswith("left"))
     required = [(entry, context_to_require(entry, guard)) for entry in guard]
