@@ -38,6 +38,7 @@ from mlbot.lib.templates import phrase
 from mlbot.lib.untrusted_json import read
 from mlbot.protocol.answer import Reruns
 from mlbot.protocol.decision import (
+    Cause,
     Decision,
     FinishWithoutJudging,
     Handover,
@@ -290,7 +291,9 @@ def _operations(
         case Ignore() if alone and decision.leaves_pending:
             run.console.say(f"What is pending ends: {decision.sentence}")
             sha = run.github.run(run.attempt.run).head_sha
-            return end_pending(sha, run.attempt, run.place, run.policy, proposed=bool(run.proposed(sha)))
+            # A closed pull request may be opened again, without a run that would take a success back.
+            may_be = decision.cause is Cause.NO_PULL_REQUEST or bool(run.proposed(sha))
+            return end_pending(sha, run.attempt, run.place, run.policy, proposed=may_be)
         case Ignore():
             run.console.say(f"Nothing is posted: {decision.sentence}")
             return ()
