@@ -272,6 +272,9 @@ def test_the_report_is_taken_by_its_id_and_only_where_a_judge_succeeded() -> Non
             if each.get("uses", "").startswith("actions/download-artifact@"):
                 assert one_line(each["with"]["artifact-ids"]) == newest("report", "''")
                 assert {"name", "pattern"} & set(each["with"]) == set()
+                # When the publisher runs again alone, the report is of the attempt before.
+                assert each["with"]["github-token"] == "${{ github.token }}"
+                assert each["with"]["run-id"] == "${{ github.run_id }}"
     for name, verb in (("publish", "Publish"), ("store", "Store")):
         given = step(judge_job(name), verb)["with"]
         assert one_line(given["digest"]) == newest("digest", "''")

@@ -1,7 +1,7 @@
 """Packs: which trainings one job of GitHub Actions runs, one after the other.
 
 A job costs its checkout, its set-up and the training's own install, so what is known to be quick shares one. What is
-not known has a job a model; what takes long has a job a seed.
+not known has a job a model; what takes long is split by its seeds.
 """
 
 import json
@@ -19,7 +19,7 @@ from mlbot.plan.plan import PlannedModel
 
 MATRIX_LIMIT = 256  # jobs that GitHub Actions allows in one matrix (docs.github.com, "Usage limits")
 _QUICK_S = 600.0  # what a job is filled to
-_LONG_S = 1800.0  # what is split to a job a seed
+_LONG_S = 1800.0  # what is split by its seeds
 _LIMIT_S = 340 * 60.0  # of GitHub's six hours for a job on its own runners, less what it does beside training
 _SETUP_MINUTES = 10  # what a job may take beside the training: checkout, installing, uploading
 
