@@ -2,6 +2,8 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +24,10 @@ def wanted(name: str, seeds: int = 3, *, commit: str | None = None, **changes: A
     why = (StaleReason(code=StaleCode.CODE, text="train.py changed"),)
     model = PlannedModel(name=name, key=KEY, stale=True, reasons=why, seeds=seeds, **facts)
     return Wanted(model=model, commit=commit, overrides=overrides)
+
+
+def knowing(models: Iterable[Wanted], durations: Mapping[str, float]) -> list[Wanted]:
+    return [replace(each, known_s=durations.get(each.model.name)) for each in models]
 
 
 def shown(found: tuple[Pack, ...]) -> list[tuple[str, dict[str, list[int]]]]:
@@ -57,11 +63,11 @@ ALONE = [("a+s0", {"a": [0]}), ("a+s1", {"a": [1]}), ("a+s2", {"a": [2]})]
 def test_what_shares_a_job(
     models: list[Wanted], durations: dict[str, float], packed: list[tuple[str, dict[str, list[int]]]]
 ) -> None:
-    assert sorted(shown(packs(models, durations)), key=repr) == sorted(packed, key=repr)
+    assert sorted(shown(packs(knowing(models, durations))), key=repr) == sorted(packed, key=repr)
 
 
 def test_a_leg_of_the_matrix() -> None:
-    (pack,) = packs([wanted("a", 2, runs_on=("self-hosted", "gpu"), timeout_s=61, commit=COMMIT)], {})
+    (pack,) = packs([wanted("a", 2, runs_on=("self-hosted", "gpu"), timeout_s=61, commit=COMMIT)])
     assert pack.job == {
         "pack": "a",
         "trainings": '{"a": [0, 1]}',
@@ -69,7 +75,7 @@ def test_a_leg_of_the_matrix() -> None:
         "timeout-minutes": 13,
         "ref": COMMIT,
     }
-    (trial,) = packs([wanted("a", 1, overrides={"lr": 0.5})], {})
+    (trial,) = packs([wanted("a", 1, overrides={"lr": 0.5})])
     assert (trial.job["runs-on"], trial.job["overrides"]) == ("ubuntu-latest", '{"lr": 0.5}')
 
 
@@ -86,20 +92,20 @@ def test_a_leg_of_the_matrix() -> None:
     ],
 )
 def test_what_the_planning_job_trains_itself(models: list[Wanted], durations: dict[str, float], *, quick: bool) -> None:
-    assert is_quick(packs(models, durations)) is quick
+    assert is_quick(packs(knowing(models, durations))) is quick
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
 @pytest.mark.parametrize("models", [86, 256, 300, 1000])
 def test_nothing_is_dropped_where_a_matrix_is_full(models: int, seeds: int) -> None:
-    found = packs([wanted(f"m{number}", seeds) for number in range(models)], {})
+    found = packs([wanted(f"m{number}", seeds) for number in range(models)])
     assert len(found) <= MATRIX_LIMIT
     assert sum(len(each) for pack in found for each in pack.trainings.values()) == models * seeds
 
 
 def test_more_runners_than_jobs_are_refused() -> None:
     with pytest.raises(UsageError, match="257 different runners"):
-        packs([wanted(f"m{number}", runs_on=(f"r{number}",)) for number in range(257)], {})
+        packs([wanted(f"m{number}", runs_on=(f"r{number}",)) for number in range(257)])
 
 
 LABELS = st.sampled_from([HOSTED, ("gpu",), ("self-hosted", "linux")])
@@ -117,7 +123,7 @@ def test_each_seed_is_trained_once_where_it_belongs(
         for number, (seeds, label, commit, limit) in enumerate(models)
     ]
     durations = {f"m{number}": time for number, time in enumerate(times) if time is not None}
-    found = packs(every, durations)
+    found = packs(knowing(every, durations))
     trained = Counter((name, seed) for pack in found for name, seeds in pack.trainings.items() for seed in seeds)
     assert trained == {(each.model.name, seed): 1 for each in every for seed in range(each.model.seeds)}
     assert len({pack.name for pack in found}) == len(found), "each has an artifact of its own"

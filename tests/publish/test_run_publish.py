@@ -19,8 +19,9 @@ from tests.support.releases import ENVIRONMENTS, World, digest_of
 
 from mlbot import entry
 from mlbot.errors import Exit
+from mlbot.events.github import OpenHead
 from mlbot.gates.outcome import Outcome
-from mlbot.github.api import GitHub, OpenHead, open_heads
+from mlbot.github.api import GitHub, open_heads
 from mlbot.ledger.entries import ReleaseEntry, VerdictEntry
 from mlbot.protocol.decision import PullRequestSubject
 from mlbot.storage.store import open_store

@@ -64,10 +64,7 @@ def command(environment: MutableMapping[str, str], options: CommandOptions, cons
     if not isinstance(event, CommentEvent) or not lines:
         console.say("Nothing to answer: no line of a new comment of a person is a command.")
         return Exit.OK
-    login = job.speaker if options.bot == ACTIONS_BOT else options.bot
-    github = GitHub.connect(
-        job.repository, job.required_token(), api_url=job.api_url, login=login, progress=console.say
-    )
+    github = GitHub.of_job(job, console.say, options.bot)
     executor = Executor(github=github, runner=Runner.of(environment, console.err), append=_never, push=_never)
     this = CommentJob(
         job=job, github=github, executor=executor, event=event, lines=lines, options=options, console=console

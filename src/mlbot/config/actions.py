@@ -132,12 +132,16 @@ class Login(Section):
                 yield found[2]
 
 
-def _unlisted(context: Context) -> Iterator[Problem]:
-    """A login takes the secrets that its job lists: what a job can read is seen in one place."""
-    login, listed = context.made.get("login"), {name.casefold() for name in context.made.get("secrets", ())}
-    for name in login.secrets() if login else ():
-        if name.casefold() not in listed:
-            yield Problem(f"the secret {name}", f"write it under `secrets:` too: [{name}]", ("login", "with"))
+class _Access(Section):
+    """What jobs may reach beside the repository. What a job can read is seen in one place, so a login's secrets too."""
+
+    @classmethod
+    def rules(cls, context: Context) -> Iterator[Problem]:
+        """A login takes the secrets that its job lists."""
+        login, listed = context.made.get("login"), {name.casefold() for name in context.made.get("secrets", ())}
+        for name in login.secrets() if login else ():
+            if name.casefold() not in listed:
+                yield Problem(f"the secret {name}", f"write it under `secrets:` too: [{name}]", ("login", "with"))
 
 
 class Container(Section):
@@ -163,7 +167,7 @@ class Token(Section):
     knows them again, so no trial can be asked for."""
 
 
-class JudgeAccess(Section):
+class JudgeAccess(_Access):
     """What the jobs that judge may reach: a holdout that nobody else can read."""
 
     environment: Annotated[str, _ENVIRONMENT] = "mlbot-judge"
@@ -176,13 +180,8 @@ class JudgeAccess(Section):
     """A shell command that fetches what the holdout needs, such as `dvc pull data/holdout.csv`; with the login and the
     secrets. Left out: nothing to fetch."""
 
-    @classmethod
-    def rules(cls, context: Context) -> Iterator[Problem]:
-        """What the login needs is listed."""
-        return _unlisted(context)
 
-
-class StoreAccess(Section):
+class StoreAccess(_Access):
     """What the job that stores accepted models may reach."""
 
     environment: Annotated[str, _ENVIRONMENT] = "mlbot-store"
@@ -193,24 +192,14 @@ class StoreAccess(Section):
     """Secrets, as variables of the same names. Releases and deployments read the store too, so they get them as well,
     from the environments `mlbot` and that of the deployment. Left out: none."""
 
-    @classmethod
-    def rules(cls, context: Context) -> Iterator[Problem]:
-        """What the login needs is listed."""
-        return _unlisted(context)
 
-
-class DeployAccess(Section):
+class DeployAccess(_Access):
     """What the job that deploys may reach; its environment is the deployment's own."""
 
     login: Annotated[Login | None, inside(Login)] = None
     """An action that logs in first; the job may then ask for an OIDC token. Left out: none."""
     secrets: Annotated[tuple[str, ...], _SECRETS] = ()
     """Secrets, as variables of the same names. Left out: none."""
-
-    @classmethod
-    def rules(cls, context: Context) -> Iterator[Problem]:
-        """What the login needs is listed."""
-        return _unlisted(context)
 
 
 # What called workflows of another owner cannot have: runners, containers, environments and secrets of the caller's.

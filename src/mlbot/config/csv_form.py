@@ -1,6 +1,6 @@
 """How a CSV file is written: what its first bytes show for certain, and what mlbot.yaml has to say where they do not.
 
-Reads bytes that somebody else fetched, and needs no package: `config check`, `init`, training and the judge all ask it.
+Reads what somebody else opened, and needs no package: `config check`, `init`, training and the judge all ask it.
 """
 
 import codecs
@@ -9,6 +9,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from mlbot.config.schema import Csv
 from mlbot.errors import UsageError
@@ -52,10 +53,21 @@ class Form:
     missing: tuple[str, ...] | None = None  # None: `MISSING`, among numbers and booleans
     spaced: bool = False  # whether there are spaces before quotes, which most readers take for a part of the text
 
+    @property
+    def gaps(self) -> frozenset[str]:
+        """What stands for a missing value in lower case, once the texts that `missing` names are read as empty."""
+        return MISSING if self.missing is None else frozenset({""})
+
     def is_missing(self, text: str) -> bool:
         """Whether a text stands for a missing value."""
         bare = text.strip()
         return bare.casefold() in MISSING if self.missing is None else bare in {"", *self.missing}
+
+
+def read_head(stream: BinaryIO) -> tuple[bytes, bool]:
+    """What is looked at of a file, and whether that is all of it."""
+    head = stream.read(HEAD + 1)
+    return head[:HEAD], len(head) <= HEAD
 
 
 def form_of(head: bytes, given: Csv, *, whole: bool = True, columns: Sequence[str] = ()) -> Form:

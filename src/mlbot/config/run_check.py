@@ -2,19 +2,21 @@
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Self
 
 from mlbot.config import slice_sql
-from mlbot.config.csv_form import HEAD, header_of
+from mlbot.config.csv_form import header_of, read_head
 from mlbot.config.errors import ConfigError, Document, KeyPath, Problem, Refused, nearest, quote
 from mlbot.config.params import load_params
 from mlbot.config.schema import Config, Model, json_schema, parse_config
 from mlbot.config.yaml import MAX_BYTES, load
 from mlbot.console import Console
 from mlbot.errors import UsageError
-from mlbot.lib.constants import CONFIG_FILE
+from mlbot.lib.constants import CONFIG_FILE, LFS_POINTER
 from mlbot.lib.tree import TOP, is_glob, is_url
 
 _SHOWN = 12
@@ -32,25 +34,52 @@ def load_config(root: Path) -> Config:
 
 def check(root: Path) -> Config:
     """The config of a folder, checked against the files that it names and the columns of the holdouts."""
-    document = document_of(root)
-    config = parse_config(document)
-    problems = findings(root, config, document)
-    if problems:
-        raise ConfigError(problems, source=document.source)
-    return config
+    folder = Folder.of(root)
+    folder.check()
+    return folder.config
 
 
-def findings(
-    root: Path, config: Config, document: Document, models: Collection[str] | None = None
-) -> tuple[Problem, ...]:
-    """Everything that the config of a folder names and is not there, of some models; None: of all."""
-    meant = _meant(config, models)
-    headers, unclear = _headers(root, meant)
-    params = {model.name: names for model in meant if (names := _params(root, model)) is not None}
-    found = check_files(
-        config, document, exists=lambda path: _exists(root, path), headers=headers, params=params, models=models
-    )
-    return found + tuple(map(document.located, unclear))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Folder:
+    """A folder with an mlbot.yaml, which is read and parsed once."""
+
+    root: Path
+    document: Document
+    config: Config
+
+    @classmethod
+    def of(cls, root: Path) -> Self:
+        """Read the config of a folder, without a look at the files that it names."""
+        document = document_of(root)
+        return cls(root=root, document=document, config=parse_config(document))
+
+    def findings(self, models: Collection[str] | None = None) -> tuple[Problem, ...]:
+        """Everything that the config names and is not there, of some models; None: of all."""
+        root, meant = self.root, _meant(self.config, models)
+        headers, unclear = _headers(root, meant)
+        params = {model.name: names for model in meant if (names := _params(root, model)) is not None}
+        found = check_files(
+            self.config,
+            self.document,
+            exists=lambda path: _exists(root, path),
+            headers=headers,
+            params=params,
+            models=models,
+        )
+        return found + tuple(map(self.document.located, unclear))
+
+    def check(self, models: Collection[str] | None = None) -> None:
+        """Raise with everything that the config names and is not there."""
+        self.refuse(self.findings(models))
+
+    def refuse(self, problems: Sequence[Problem]) -> None:
+        """Raise with problems, where there are some."""
+        if problems:
+            raise ConfigError(problems, source=self.document.source)
+
+    def shared(self, other: Config, names: Iterable[str]) -> list[str]:
+        """Those of the models that another config has just so: what a merge brings is not in this folder."""
+        return [name for name in names if self.config.model(name) == other.model(name)]
 
 
 def _meant(config: Config, models: Collection[str] | None) -> list[Model]:
@@ -134,11 +163,11 @@ def _header(root: Path, model: Model) -> tuple[str, ...] | None:
     if is_url(model.data.holdout) or path.suffix.lower() != ".csv" or not path.is_file():
         return None
     with path.open("rb") as stream:
-        head = stream.read(HEAD + 1)
-    if head.startswith(b"version https://git-lfs") or not head.strip():
+        head, whole = read_head(stream)
+    if head.startswith(LFS_POINTER) or not head.strip():
         return None
     try:
-        return header_of(head[:HEAD], model.data.csv, whole=len(head) <= HEAD, columns=[model.data.target])
+        return header_of(head, model.data.csv, whole=whole, columns=[model.data.target])
     except UsageError as error:
         problem = Problem(f"{quote(model.data.holdout)}: {error.what}", _instruction(error.hint))
         raise Refused(problem.under("models", model.name, "data", "holdout")) from error

@@ -94,12 +94,9 @@ class WorkflowJob:
         """
         job = Job.of(environment)
         forget_tokens(environment)
-        login = job.speaker if options.bot == ACTIONS_BOT else options.bot
         return cls(
             job=job,
-            github=GitHub.connect(
-                job.repository, job.required_token(), api_url=job.api_url, login=login, progress=console.say
-            ),
+            github=GitHub.of_job(job, console.say, options.bot),
             runner=Runner.of(environment, console.err),
             directory=directory,
             request=read_request(options.ask),

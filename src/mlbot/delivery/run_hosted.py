@@ -52,8 +52,7 @@ def plan_release(environment: MutableMapping[str, str], console: Console) -> Exi
     event = job.event()
     if not isinstance(event, DispatchEvent):
         raise UsageError("a release is asked for by starting its workflow, and this job's event is another")
-    token, say = job.required_token(), console.say
-    github = GitHub.connect(job.repository, token, api_url=job.api_url, login=job.speaker, progress=say)
+    github = GitHub.of_job(job, console.say)
     facts = gather(github, job, event)
     asked = authorize_request(facts)
     console.say(_summary(asked))

@@ -150,6 +150,15 @@ class Status(Record):
     creator: Login | None = None
 
 
+class OpenHead(Record):
+    """The head of an open pull request, and the statuses that it has, by context, whoever set them."""
+
+    number: Id
+    sha: Sha
+    base_ref: str
+    contexts: dict[str, str]  # what each says
+
+
 def moment(value: object) -> Moment | None:
     """A time from GitHub's JSON; None for whatever is none."""
     if not isinstance(value, str) or not _MOMENT.fullmatch(value):

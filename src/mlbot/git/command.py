@@ -33,6 +33,17 @@ _DROPPED = "GIT_CONFIG_PARAMETERS"
 """The `-c` options of a git command that started mlbot, from an alias or a hook: they were meant for that command."""
 
 
+_EMAIL = "mlbot@users.noreply.github.com"
+WHO = f"mlbot <{_EMAIL}>"
+"""Who mlbot's own commits and tags are by."""
+
+
+def signed(when: int) -> dict[str, str]:
+    """The variables that make a commit mlbot's own, `when` in Unix time."""
+    facts = {"NAME": "mlbot", "EMAIL": _EMAIL, "DATE": f"@{when} +0000"}
+    return {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in facts.items()}
+
+
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment without the variables that would lead git elsewhere."""
     passed = {

@@ -20,18 +20,12 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 from mlbot.errors import NotEvaluatedError, UsageError
-from mlbot.git.command import MOST_ENTRIES, git, list_tree, read_objects, try_git
+from mlbot.git.command import MOST_ENTRIES, WHO, git, list_tree, read_objects, signed, try_git
 from mlbot.git.remote import Remote, conflict_with, failure, is_denied, list_refs
 from mlbot.ledger.entries import BRANCH, FORMER_BRANCH, Entry, Kind, Ledger, files_of, folders_of, read_files
 from mlbot.lib.constants import CHARTS
 from mlbot.lib.record import Digest, Name, Sha
 
-_WHO = b"mlbot <mlbot@users.noreply.github.com>"
-_BOT = {
-    f"GIT_{who}_{what}": value
-    for who in ("AUTHOR", "COMMITTER")
-    for what, value in (("NAME", "mlbot"), ("EMAIL", "mlbot@users.noreply.github.com"))
-}
 COPY = "refs/mlbot/copies/ledger"
 """The ledger's second ref, which no page of GitHub's shows; in a clone with a remote the newest ledger that it knew."""
 
@@ -365,9 +359,8 @@ def joined(repository: Path, heads: Sequence[Sha], files: Mapping[str, str], mes
         stdin = lines.encode("utf-8", "surrogateescape")
         git(["update-index", "-z", "--add", "--index-info"], repository, stdin=stdin, extra=index)
         tree = git(["write-tree", "--missing-ok"], repository, extra=index).decode().strip()
-    dates = dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), f"@{when} +0000")
     parents = [word for head in heads for word in ("-p", head)]
-    return git(["commit-tree", tree, *parents, "-m", message], repository, extra=_BOT | dates).decode().strip()
+    return git(["commit-tree", tree, *parents, "-m", message], repository, extra=signed(when)).decode().strip()
 
 
 def files_of_tips(repository: Path, tips: Sequence[str], *folders: str) -> dict[str, str]:
@@ -436,7 +429,7 @@ def _commit(here: Path, tip: Sha | None, files: Mapping[str, bytes], message: st
     text = message.encode()
     start = [
         f"feature done\nreset {_NEW}\n\ncommit {_NEW}\n".encode(),  # reset: what a refused attempt left is no parent
-        b"mark :1\ncommitter %s %d +0000\n" % (_WHO, when),
+        f"mark :1\ncommitter {WHO} {when} +0000\n".encode(),
         b"data %d\n%s\n" % (len(text), text),
         f"from {tip}\n".encode() if tip else b"",
     ]

@@ -11,18 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlbot.git.command import git
+from mlbot.git.command import git, signed
 from mlbot.git.remote import Remote, failure, is_denied
 from mlbot.lib.record import Name, Sha
 
 PREFIX = "refs/mlbot/lock/"
-
-_WHO = {
-    "GIT_AUTHOR_NAME": "mlbot",
-    "GIT_AUTHOR_EMAIL": "mlbot@users.noreply.github.com",
-    "GIT_COMMITTER_NAME": "mlbot",
-    "GIT_COMMITTER_EMAIL": "mlbot@users.noreply.github.com",
-}
 
 _LONGEST = 10_000
 
@@ -67,10 +60,9 @@ class LockRef:
     def take(self, text: str, when: int, over: Held | None = None) -> Held | None:
         """Take it if free, or `over` what was read, `when` in Unix time; None when somebody else was faster."""
         with _repository() as here:
-            date = {"GIT_AUTHOR_DATE": f"@{when} +0000", "GIT_COMMITTER_DATE": f"@{when} +0000"}
             tree = git(["mktree"], here).decode().strip()
             message = f"{text}\n\n{secrets.token_hex(16)}\n".encode()
-            sha = git(["commit-tree", tree], here, stdin=message, extra=_WHO | date).decode().strip()
+            sha = git(["commit-tree", tree], here, stdin=message, extra=signed(when)).decode().strip()
             return Held(sha=sha, text=text) if self._push(here, sha, over) else None
 
     def drop(self, held: Held) -> bool:

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mlbot.errors import RefusedError, UsageError
-from mlbot.git.command import git, try_git, words
+from mlbot.git.command import WHO, git, try_git, words
 from mlbot.git.remote import Remote, failure
 from mlbot.lib.record import Sha
 from mlbot.lib.tree import TagRef
 
-WHO = "mlbot <mlbot@users.noreply.github.com>"
 _FIELDS = ("refname:strip=2", "objectname", "objecttype", "*objectname", "*objecttype", "contents")
 _FORMAT = "%00".join(f"%({field})" for field in _FIELDS) + "%00"
 _LONGEST_MESSAGE = 65_536

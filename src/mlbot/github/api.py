@@ -20,6 +20,7 @@ from mlbot.events.github import (
     Comment,
     CommentFacts,
     Login,
+    OpenHead,
     PullRequest,
     RepositoryName,
     Role,
@@ -28,7 +29,7 @@ from mlbot.events.github import (
     Status,
     moment,
 )
-from mlbot.github.job import API_URL, API_VERSION
+from mlbot.github.job import API_URL, API_VERSION, Job
 from mlbot.github.transport import (
     PAGE,
     Answer,
@@ -114,6 +115,16 @@ class GitHub:
 
         known = login or (ACTIONS_BOT if token and token.startswith(_INSTALLATION) else None)
         return cls(repository=repository, transport=Transport(send=send, progress=progress), known_login=known)
+
+    @classmethod
+    def of_job(cls, job: Job, progress: Callable[[str], None], bot: Login = ACTIONS_BOT) -> "GitHub":
+        """GitHub with a job's token. Its App's word counts, unless the command line names another `bot`.
+
+        Raises:
+            UsageError: the job was given no token.
+        """
+        login = job.speaker if bot == ACTIONS_BOT else bot
+        return cls.connect(job.repository, job.required_token(), api_url=job.api_url, login=login, progress=progress)
 
     @property
     def login(self) -> str:
@@ -415,16 +426,6 @@ def tip_of(github: GitHub, branch: str) -> Sha | None:
     return text_of(raw, "object", "sha")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenHead:
-    """The head of an open pull request, and the statuses that it has, by context, whoever set them."""
-
-    number: int
-    sha: Sha
-    base_ref: str
-    contexts: Mapping[str, str]  # what each says
-
-
 _HEADS = """query($owner: String!, $name: String!) {
   repository(owner: $owner, name: $name) {
     pullRequests(states: OPEN, first: 100, orderBy: {field: UPDATED_AT, direction: DESC}) {
@@ -458,7 +459,7 @@ def _open_head(raw: object) -> OpenHead | None:
     contexts = dig(commit, "status", "contexts")
     listed = contexts if isinstance(contexts, list) else []
     said = {str(dig(each, "context")): str(dig(each, "description") or "") for each in listed}
-    return OpenHead(number=number, sha=sha, base_ref=base, contexts=said)
+    return _record(OpenHead, {"number": number, "sha": sha, "base_ref": base, "contexts": said})
 
 
 # Who asks for a release, as GitHub says.

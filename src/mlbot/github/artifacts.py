@@ -33,6 +33,9 @@ _FAILURE_BYTES = 262_144  # twice what the longest record comes to
 _ENCRYPTED = 0x1
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error, ValueError)
+"""What `zipfile` raises for bytes that are no archive, or not the one that its directory says."""
+
 
 class Refusal(StrEnum):
     """Why an archive is refused. A closed list."""
@@ -53,6 +56,10 @@ class ArchiveRefusedError(NotEvaluatedError):
     def __init__(self, refusal: Refusal, what: str) -> None:
         super().__init__(f"the archive is refused: {what}")
         self.refusal = refusal
+
+
+def _damaged() -> ArchiveRefusedError:
+    return ArchiveRefusedError(Refusal.DAMAGED, "it cannot be read to its end")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,9 +102,9 @@ def unpack(archive: Path, folder: Path, contents: Contents) -> dict[str, Path]:
             for name, member in members.items():
                 written[name] = folder / name
                 _extract(opened, member, folder / name, contents.files[name])
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error, ValueError) as error:
+    except _UNREADABLE as error:
         _remove(written)
-        raise ArchiveRefusedError(Refusal.DAMAGED, "it cannot be read to its end") from error
+        raise _damaged() from error
     except BaseException:
         _remove(written)
         raise
@@ -119,8 +126,8 @@ def unpack_each(archive: Path, folder: Path, contents: Contents) -> dict[str, Pa
                 if member.filename in found:
                     raise ArchiveRefusedError(Refusal.DUPLICATE, "it names a file twice")
                 found[member.filename] = _unpacked(opened, member, folder, contents)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error, ValueError) as error:
-        raise ArchiveRefusedError(Refusal.DAMAGED, "it cannot be read to its end") from error
+    except _UNREADABLE as error:
+        raise _damaged() from error
     return found
 
 
@@ -135,9 +142,9 @@ def _unpacked(
     except ArchiveRefusedError as error:
         target.unlink(missing_ok=True)
         return error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error, ValueError):
+    except _UNREADABLE:
         target.unlink(missing_ok=True)
-        return ArchiveRefusedError(Refusal.DAMAGED, "it cannot be read to its end")
+        return _damaged()
     return target
 
 

@@ -31,6 +31,7 @@ from mlbot.protocol.operations import (
     React,
     Rerun,
     SetStatus,
+    TellNotRun,
     UpsertComment,
     WriteSummary,
     describe,
@@ -98,6 +99,18 @@ def end_pending(github: GitHub, operation: EndPending) -> StatusSet:
         github.ask("POST", f"/statuses/{operation.sha}", body)
         done = StatusSet.SET
     return done
+
+
+def tell_not_run(github: GitHub, operation: TellNotRun) -> StatusSet:
+    """Set those of the statuses that still say what they said when they were listed."""
+    now: dict[str, str] = {}
+    for each in github.statuses(operation.sha):
+        now.setdefault(each.context, each.description)  # the newest comes first
+    lacking = [context for context, said in operation.listed.items() if now.get(context, said) == said]
+    for context in lacking:
+        body = {"state": State.PENDING.value, "context": context, "description": operation.description}
+        github.ask("POST", f"/statuses/{operation.sha}", {**body, "target_url": operation.url})
+    return StatusSet.SET if lacking else StatusSet.UNCHANGED
 
 
 def _is_by(status: Status, attempt: Attempt) -> bool:
@@ -183,6 +196,7 @@ _ON_GITHUB: Mapping[type[Record], Callable[[GitHub, Any], str]] = MappingProxyTy
         UpsertComment: upsert,
         SetStatus: set_status,
         EndPending: end_pending,
+        TellNotRun: tell_not_run,
     }
 )
 

@@ -78,10 +78,7 @@ class CIRun:
     @cached_property
     def github(self) -> GitHub:
         """The API."""
-        job, say = self.job, self.console.say
-        return GitHub.connect(
-            job.repository, job.required_token(), api_url=job.api_url, login=job.speaker, progress=say
-        )
+        return GitHub.of_job(self.job, self.console.say)
 
     @cached_property
     def event(self) -> Event | NotAnEvent:

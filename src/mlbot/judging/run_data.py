@@ -1,15 +1,15 @@
 """The data of a folder's models, checked before anything is trained, by `config check --data` and by `mlbot run`."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from mlbot.config.errors import ConfigError, Document, KeyPath
+from mlbot.config.errors import KeyPath
 from mlbot.config.errors import Problem as Wrong
-from mlbot.config.run_check import document_of, findings
-from mlbot.config.schema import Config, Model, parse_config
+from mlbot.config.run_check import Folder
+from mlbot.config.schema import Model
 from mlbot.console import Console
 from mlbot.errors import MlbotError, require
 from mlbot.lib.templates import sentence
@@ -35,38 +35,36 @@ class Checked:
 def report_data(root: Path, console: Console, *, as_json: bool) -> None:
     """Check a folder's config with the data that it names, and say what there is; raises with every problem at once."""
     require("judge", needed_for="Checking the data")
-    document = document_of(root)
-    config = parse_config(document)
-    checked = check_data(root, config, document)
-    if checked.problems:
-        raise ConfigError(checked.problems, source=document.source)
+    folder = Folder.of(root)
+    checked = check_data(folder, folder.findings())
+    folder.refuse(checked.problems)
     console.result(
-        config.model_dump_json(indent=2)
+        folder.config.model_dump_json(indent=2)
         if as_json
-        else "\n".join((f"{document.source} and its data are valid.", *checked.notes))
+        else "\n".join((f"{folder.document.source} and its data are valid.", *checked.notes))
     )
 
 
 def check_data(
-    root: Path,
-    config: Config,
-    document: Document,
+    folder: Folder,
+    known: Sequence[Wrong],
     models: Collection[str] | None = None,
     read: "Mapping[str, HoldoutData | Problem]" = MappingProxyType({}),
 ) -> Checked:
     """What is wrong with the files, columns, labels, slices and groups of models, all of it; None: of every model.
 
-    The holdouts in `read` are not read again, and what is wrong with them is known.
+    What the folder's `findings` are is `known`, and part of what is wrong. The holdouts in `read` are not read again,
+    and what is wrong with them is known too.
     """
-    problems = list(findings(root, config, document, models))
+    problems = list(known)
     notes: list[str] = []
     holdouts: dict[str, HoldoutData] = {}
-    for model in config.models:
+    for model in folder.config.models:
         if models is not None and model.name not in models:
             continue
-        found = _Model(root=root, model=model, known={each.at for each in problems}, read=read.get(model.name))
+        found = _Model(root=folder.root, model=model, known={each.at for each in problems}, read=read.get(model.name))
         wrong = (each.under("models", model.name) for each in found.problems())
-        problems += (document.located(each) for each in wrong)
+        problems += (folder.document.located(each) for each in wrong)
         if found.holdout is not None:
             holdouts[model.name] = found.holdout
             notes += found.notes()

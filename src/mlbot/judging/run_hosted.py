@@ -285,7 +285,7 @@ def _decide(run: CIRun, patience: Patience) -> tuple[Decision, ...]:
     return decisions
 
 
-def _baselines(run: CIRun, decision: Judge) -> list[tuple[Wanted, Mapping[Name, float]]]:
+def _baselines(run: CIRun, decision: Judge) -> list[Wanted]:
     """What one decision has to be compared with and nobody has, with the commit to train it from; and how long it took.
 
     Without a candidate there is nothing to compare, so nothing is trained for it.
@@ -304,7 +304,7 @@ def _baselines(run: CIRun, decision: Judge) -> list[tuple[Wanted, Mapping[Name, 
         raise
     known = durations(assignment.entries)
     return [
-        (Wanted(model=_as_committed(assignment, each), commit=commit), known)
+        Wanted(model=_as_committed(assignment, each), commit=commit, known_s=known.get(each.name))
         for each, commit in wanted
         if each.name in there or each.judged_before
     ]
@@ -320,14 +320,12 @@ def _trained_models(run: CIRun, decision: Judge, models: Sequence[PlannedModel])
         return frozenset(each.name for each in models if intake.has_any(each))
 
 
-def _baseline_jobs(found: Iterable[tuple[Wanted, Mapping[Name, float]]]) -> list[dict[str, Any]]:
+def _baseline_jobs(found: Iterable[Wanted]) -> list[dict[str, Any]]:
     """The jobs for what is wanted; of a model that several pull requests want, the first one's baseline is trained."""
     first: dict[Name, Wanted] = {}
-    known: dict[Name, float] = {}
-    for wanted, durations_ in found:
+    for wanted in found:
         first.setdefault(wanted.model.name, wanted)
-        known |= durations_
-    return [pack.job for pack in packs(first.values(), known)]
+    return [pack.job for pack in packs(first.values())]
 
 
 def _to_train(assignment: Assignment, run: CIRun, planned: PlannedModel) -> Sha | None:
@@ -362,8 +360,7 @@ def judge_run(run: CIRun, out: Path) -> Exit:
     `report/` gets the decisions, the report and the pictures, and the same in a folder inside it for each further pull
     request with this head; `accepted/` the model files that were scored, each under its digest. Prints what GitHub's
     `GITHUB_OUTPUT` takes: the digest of what is handed over, whether it trains again and whether the accepted files are
-    kept; or the problem. OK when there is a report, whatever its
-    verdict: that is for the status to say.
+    kept; or the problem. OK when there is a report, whatever its verdict: that is for the status to say.
     """
     try:
         require("judge", needed_for="Judging a model")

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlbot import __version__
-from mlbot.config.errors import ConfigError
-from mlbot.config.run_check import check, document_of, findings
-from mlbot.config.schema import Config, Model, parse_config
+from mlbot.config.run_check import Folder, check
+from mlbot.config.schema import Config, Model
 from mlbot.console import Console
 from mlbot.errors import Exit, UsageError, require
 from mlbot.gates.outcome import Outcome, Reason
@@ -237,20 +236,14 @@ def _before_training(planning: Planning, rules: Rules) -> "dict[str, HoldoutData
 
     Raises with all that is wrong in the user's files. Data that head and the guarded branch share are read once.
     """
-    root, head = planning.repository.project, planning.configs.head
+    head, folder = planning.configs.head, Folder.of(planning.repository.project)
     stale = [planned.name for planned in planning.plan.stale]
     own = [model.name for model in head.models if _has_own_data(planning, model.name)]
-    document = document_of(root)
-    config = parse_config(document)
-    # What the merge with the guarded branch brings is not in this folder.
-    names = [name for name in (*stale, *own) if config.model(name) == head.model(name)]
-    if wrong := findings(root, config, document, names):
-        raise ConfigError(wrong, source=document.source)
+    names = folder.shared(head, (*stale, *own))
+    folder.check(names)
     judges = {name: opened(rules.of(name)) for name in stale}
     shared = {name: holdout for name, holdout in judges.items() if name not in own}
-    checked = check_data(root, config, document, names, shared)
-    if checked.problems:
-        raise ConfigError(checked.problems, source=document.source)
+    folder.refuse(check_data(folder, (), names, shared).problems)
     # What only the judge can read is not held where a training could find it: it is read again for the judge.
     return {name: None if _is_hidden(holdout) else holdout for name, holdout in judges.items()}
 
@@ -303,10 +296,9 @@ def _judge(
     for reason in planned.reasons:
         console.say(f"{planned.name} is stale: {reason.text}")
     planning, root = trainer.planning, trainer.planning.repository.project
-    unread = isinstance(holdout, Problem)
     candidate = SeedRuns(runs=()) if isinstance(holdout, Problem) else _candidate(planned, holdout, trainer, console)
     folder = Path(rules.checkouts.enter_context(tempfile.TemporaryDirectory(prefix="mlbot-live-")))
-    fewer = unread or len(candidate.runs) < planned.seeds or candidate.failures
+    fewer = len(candidate.runs) < planned.seeds or candidate.failures
     not_trained = (Against(files=_NOT_TRAINED),)
     baselines = not_trained if fewer else _baselines(planned, pointed.points[planned.name], trainer)
     request = JudgeRequest(

@@ -91,12 +91,11 @@ def resolve(
         elif request.actor not in speakers:
             found = f"{request.actor} has no right to it by now"
         else:
-            found = _resolve(request, *models[request.model], times[request.comment])
+            found = bind(request, *models[request.model], verdict.commits.guarded, times[request.comment])
         if isinstance(found, str):
             notices.append(refused(request, found))
         else:
-            # Who may waive is said by the rules of the branch that it goes into, so it holds there alone.
-            waivers += [each.model_copy(update={"branch": verdict.commits.guarded}) for each in found or ()]
+            waivers += found or ()
     return Resolved(waivers=tuple(waivers), notices=tuple(notices))
 
 
@@ -109,30 +108,29 @@ class Asked:
     reason: str
     actor: str
     sha: Sha
+    number: None = None
+    comment: None = None
 
 
 def bind(
-    request: WaiverRequest | Asked, model: ModelVerdict, evidence: Evidence, time: Time
+    request: WaiverRequest | Asked, model: ModelVerdict, evidence: Evidence, branch: str, time: Time
 ) -> list[WaiverEntry] | str:
-    """The waivers of the gates that block now and that a request names; or why there is none."""
-    return _resolve(request, model, evidence, time)
+    """The waivers of the gates that block now and that a request names; or why there is none.
 
-
-def _resolve(
-    request: WaiverRequest | Asked, model: ModelVerdict, evidence: Evidence, time: Time
-) -> list[WaiverEntry] | str:
+    `branch`: the guarded one that the change goes into. Its rules say who may waive, so it holds there alone.
+    """
     if evidence.key is None or evidence.policy is None:
         return f"{model.model} could not be evaluated, and what could not be evaluated is never waived"
     if evidence.deleted:
         if request.gate != DELETED:
             return f"{model.model} is to be gone as a whole; what can be waived is {DELETED}"
-        return [_waiver(request, evidence, DELETED, time)]
+        return [_waiver(request, evidence, DELETED, branch, time)]
     gates = named(evidence.gates, request.gate)
     if not gates:
         return f"{model.model} has no such gate; it has {_listed([gate.name for gate in evidence.gates])}"
     results = [result for result in model.gates if result.gate in gates]
     blocking = [result for result in results if _blocks(result)]
-    return [_waiver(request, evidence, each.gate.name, time) for each in blocking] or _needless(results)
+    return [_waiver(request, evidence, each.gate.name, branch, time) for each in blocking] or _needless(results)
 
 
 def _needless(results: Sequence[GateResult]) -> str:
@@ -158,7 +156,7 @@ def _of_another_head(request: WaiverRequest, judged: tuple[ModelVerdict, Evidenc
     return f"it was for the commit {request.sha[:7]}, which is not the head any more; say it again"
 
 
-def _waiver(request: WaiverRequest | Asked, evidence: Evidence, gate: str, time: Time) -> WaiverEntry:
+def _waiver(request: WaiverRequest | Asked, evidence: Evidence, gate: str, branch: str, time: Time) -> WaiverEntry:
     if evidence.key is None or evidence.policy is None:
         raise ValueError("a waiver binds to a content key and to rules")
     return WaiverEntry(
@@ -168,8 +166,9 @@ def _waiver(request: WaiverRequest | Asked, evidence: Evidence, gate: str, time:
         gate=gate,
         reason=request.reason,
         actor=request.actor,
-        pull_request=None if isinstance(request, Asked) else request.number,
-        comment=None if isinstance(request, Asked) else request.comment,
+        branch=branch,
+        pull_request=request.number,
+        comment=request.comment,
         commit=request.sha,
         time=time,
     )

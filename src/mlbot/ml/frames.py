@@ -19,12 +19,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import polars as pl
 from polars.exceptions import ComputeError, PolarsError
 
-from mlbot.config.csv_form import HEAD, MISSING, Form, UnclearError, decimal_problem, form_of, not_in
+from mlbot.config.csv_form import MISSING, Form, UnclearError, decimal_problem, form_of, not_in, read_head
 from mlbot.config.kinds import Context
 from mlbot.config.schema import ColumnKind, Csv
 from mlbot.errors import UsageError
@@ -109,8 +109,7 @@ class Table:
         if self.form is None or not is_text(self.frame.collect_schema()[column]):
             return None
         text = pl.col(column)
-        missing = list(MISSING) if self.form.missing is None else [""]
-        other = ~text.str.to_lowercase().is_in(missing) & text.cast(pl.Float64, strict=False).is_null()
+        other = ~text.str.to_lowercase().is_in(list(self.form.gaps)) & text.cast(pl.Float64, strict=False).is_null()
         rows = self.frame.select(text).with_row_index("row", offset=1).filter(other & ~text.str.contains(COMMA_NUMBER))
         return next(iter(rows.head(1).collect(engine="streaming").rows()), None)
 
@@ -159,12 +158,8 @@ def open_table(source: Source, types: Types, csv: Csv, *, in_memory: bool = Fals
 
 
 def _form(content: Path | bytes, csv: Csv, apart: Names, where: str) -> Form:
-    if isinstance(content, bytes):
-        head, whole = content[:HEAD], len(content) <= HEAD
-    else:
-        with content.open("rb") as stream:
-            head = stream.read(HEAD + 1)
-        head, whole = head[:HEAD], len(head) <= HEAD
+    with _opened(content) as stream:
+        head, whole = read_head(stream)
     try:
         return form_of(head, csv, whole=whole, columns=apart)
     except UsageError as error:
@@ -176,7 +171,7 @@ def _transcoded(content: Path | bytes, encoding: str, *, in_memory: bool) -> "tu
     decoder, copy, memory = codecs.getincrementaldecoder(encoding)(), Nameless(), bytearray()
     take = memory.extend if in_memory else copy.append
     at, lines = 0, 1
-    with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as stream:
+    with _opened(content) as stream:
         while chunk := stream.read(CHUNK):
             try:
                 text = decoder.decode(chunk)
@@ -190,7 +185,7 @@ def _transcoded(content: Path | bytes, encoding: str, *, in_memory: bool) -> "tu
 def _bad_line(content: Path | bytes, form: Form) -> UsageError | None:
     """The first line that is no UTF-8, or has another number of fields than the header."""
     width, at = 0, 0
-    with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as stream:
+    with _opened(content) as stream:
         for number, line in enumerate(stream, start=1):
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -246,10 +241,12 @@ def _content(source: Source) -> Path | bytes:
     return Path(source) if isinstance(source, str) else source
 
 
+def _opened(content: Path | bytes) -> BinaryIO:
+    return io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
+
+
 def _is_parquet(content: Path | bytes) -> bool:
-    if isinstance(content, bytes):
-        return content.startswith(_PARQUET)
-    with content.open("rb") as stream:
+    with _opened(content) as stream:
         return stream.read(len(_PARQUET)) == _PARQUET
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlbot.gates.outcome import Reason
+from mlbot.lib.constants import LFS_POINTER
 from mlbot.verdict.verdict import Problem
 
 _CHUNK = 1 << 20
@@ -28,7 +29,7 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x93NUMPY", f"a NumPy array{_RUNS_CODE}"),
     (0, b"\x7fELF", "a program"),
     (0, b"#!", "a script"),
-    (0, b"version https://git-lfs", "a Git LFS pointer, not the file itself: check out with LFS"),
+    (0, LFS_POINTER, "a Git LFS pointer, not the file itself: check out with LFS"),
     (0, b"GGUF", "a GGUF file"),
     (0, b"CBM1", "a CatBoost file; CatBoost can save as ONNX"),
     (0, b"tree\n", "a LightGBM text file; onnxmltools converts it to ONNX"),

@@ -18,7 +18,7 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from mlbot.config import slice_sql
-from mlbot.config.csv_form import MISSING, Form
+from mlbot.config.csv_form import Form
 from mlbot.config.schema import Data, Slice
 from mlbot.errors import MlbotError
 from mlbot.gates.metric import Task
@@ -459,8 +459,8 @@ class _Opening:
         ]
         if self.data.group is not None:
             group = pl.col(self.data.group)
-            markers = MISSING if self.data.csv.missing is None else {""}
-            columns.append(group.str.to_lowercase().is_in(list(markers)).fill_null(value=True).alias("no group"))
+            gaps = Form(missing=self.data.csv.missing).gaps
+            columns.append(group.str.to_lowercase().is_in(list(gaps)).fill_null(value=True).alias("no group"))
             columns.append(group.hash(seed=0).alias("group"))  # eight bytes a row, however long the names are
         return columns
 

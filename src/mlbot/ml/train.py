@@ -40,7 +40,7 @@ from typing import IO, Any, Self
 
 from pydantic import ValidationError
 
-from mlbot.config.csv_form import HEAD, MISSING, form_of
+from mlbot.config.csv_form import HEAD, form_of
 from mlbot.config.schema import Data, Model
 from mlbot.errors import MlbotError
 from mlbot.ledger.entries import Environment
@@ -630,7 +630,7 @@ def _form(path: str | None, data: Data) -> dict[str, Any]:
         "decimal": form.decimal,
         "quote": form.quote,
         "empty": own,  # in columns of text too
-        "missing": sorted(MISSING) if form.missing is None else [""],  # without case, of numbers and booleans
+        "missing": sorted(form.gaps),  # without case, of numbers and booleans
     }
 
 

@@ -66,6 +66,7 @@ class Wanted:
     model: PlannedModel
     commit: Sha | None = None
     overrides: Params | None = None
+    known_s: float | None = None  # what one seed took when the guarded branch's was trained; None: nobody knows
 
     def pack(self, seeds: Sequence[int], suffix: str = "") -> Pack:
         """Some of its seeds in one job."""
@@ -79,12 +80,9 @@ class Wanted:
         )
 
 
-def packs(wanted: Iterable[Wanted], durations: Mapping[Name, float]) -> tuple[Pack, ...]:
-    """The jobs for what is wanted: never more than a matrix holds, and nothing is left out.
-
-    `durations`: seconds that one seed of a model took when the guarded branch's was trained.
-    """
-    units = [pack for each in wanted for pack in _split(each, durations.get(each.model.name))]
+def packs(wanted: Iterable[Wanted]) -> tuple[Pack, ...]:
+    """The jobs for what is wanted: never more than a matrix holds, and nothing is left out."""
+    units = [pack for each in wanted for pack in _split(each)]
     filled = [pack for place in _by_place(units) for pack in _filled(place)]
     for size in range(2, len(filled) + 1):
         if len(filled) <= MATRIX_LIMIT:
@@ -119,9 +117,9 @@ def _batched(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-def _split(wanted: Wanted, duration: float | None) -> Iterator[Pack]:
+def _split(wanted: Wanted) -> Iterator[Pack]:
     """A model's packs: all its seeds in one where that takes no longer than a job should."""
-    seeds = range(wanted.model.seeds)
+    seeds, duration = range(wanted.model.seeds), wanted.known_s
     if duration is not None and duration * len(seeds) > _LONG_S:
         size = 1
     else:

@@ -10,7 +10,6 @@ from mlbot.config.schema import Config, parse_config
 from mlbot.config.yaml import load
 from mlbot.console import Console
 from mlbot.errors import UsageError
-from mlbot.events.event import dig
 from mlbot.git.ledger import read_folders, read_local
 from mlbot.git.merge import first_parents, three_commits
 from mlbot.git.repository import Repository
@@ -76,22 +75,25 @@ def _elsewhere(repository: Repository, sha: Sha) -> list[str]:
     return sorted(path for path in repository.tree(sha).entries if path.endswith(f"/{CONFIG_FILE}"))
 
 
+_MOST_CONFIGS = 50
+
+
 def _unlike(repository: Repository, sha: Sha, config: Config) -> None:
     """Raise where two configs of a repository name one model: ledger, versions and artifacts know it by its name."""
     names = {model.name for model in config.models}
     for path, text in repository.read_many(sha, _elsewhere(repository, sha)[:_MOST_CONFIGS]).items():
-        with suppress(UsageError):
-            others = dig(load(text, path).data, "models")
-            both = sorted(names & set(others)) if isinstance(others, dict) else []
-            if both:
-                break
-    else:
-        return
-    hint = "Give one of them another name: the ledger, versions and artifacts know a model by its name alone."
-    raise UsageError(f"{CONFIG_FILE} and {path} both name the model {both[0]}", hint=hint)
+        if both := sorted(names & _model_names(text, path)):
+            hint = "Give one of them another name: the ledger, versions and artifacts know a model by its name alone."
+            raise UsageError(f"{CONFIG_FILE} and {path} both name the model {both[0]}", hint=hint)
 
 
-_MOST_CONFIGS = 50
+def _model_names(text: bytes, source: str) -> set[object]:
+    """What another config names its models; none where it cannot be read, which is for its own owners."""
+    with suppress(UsageError):
+        data = load(text, source).data
+        models = data.get("models") if isinstance(data, dict) else None
+        return set(models) if isinstance(models, dict) else set()
+    return set()
 
 
 def read_sides(repository: Repository, commits: Commits, configs: Configs, *, outside: bool = True) -> Sides:
@@ -189,7 +191,7 @@ def matrix_lines(
     the attempt that they are for. `runs_on`: where the planning job itself runs.
     """
     trial = request if request is not None and request.trial else None
-    found = packs(_wanted(plan, trial), known)
+    found = packs(_wanted(plan, known, trial))
     here = found[0] if is_quick(found, runs_on) else None
     jobs = [] if here else [pack.job for pack in found]
     if trial is not None:
@@ -203,13 +205,13 @@ def matrix_lines(
     return "\n".join(f"{name}={value}" for name, value in lines.items())
 
 
-def _wanted(plan: Plan, trial: RetrainRequest | None) -> Iterator[Wanted]:
+def _wanted(plan: Plan, known: Mapping[Name, float], trial: RetrainRequest | None) -> Iterator[Wanted]:
     """What is trained. Of a trial also what is committed, to compare with: GitHub hides what earlier attempts left."""
     for each in plan.stale:
         if trial is not None:
-            yield Wanted(model=each, overrides=trial.params)
+            yield Wanted(model=each, overrides=trial.params, known_s=known.get(each.name))
         if trial is None or not each.requested:
-            yield Wanted(model=each)
+            yield Wanted(model=each, known_s=known.get(each.name))
 
 
 def known_durations(repository: Repository, plan: Plan) -> dict[Name, float]:

@@ -63,6 +63,17 @@ class EndPending(Record):
     url: WebUrl
 
 
+class TellNotRun(Record):
+    """Set the statuses of a head that no run of mlbot's has told of, but for those that came since it was listed."""
+
+    kind: Literal["not-run"] = "not-run"
+    number: Id
+    sha: Sha
+    listed: dict[str, str | None]  # what each status said in the list; None: it was not there
+    description: Annotated[str, StringConstraints(min_length=1, max_length=DESCRIPTION_LIMIT)]
+    url: WebUrl
+
+
 class AppendLedger(Record):
     """Add entries to the ledger."""
 
@@ -138,6 +149,7 @@ Operation = Annotated[
     UpsertComment
     | SetStatus
     | EndPending
+    | TellNotRun
     | AppendLedger
     | PushCharts
     | WriteSummary
@@ -165,7 +177,7 @@ def describe(operation: Operation) -> str:
             return f"push {_several(len(operation.files), 'chart', 'charts')}"
         case WriteSummary() | Annotate() | Log():
             return _describe_local(operation)
-        case EndPending() | Rerun() | CancelRun() | Dispatch() | React():
+        case EndPending() | TellNotRun() | Rerun() | CancelRun() | Dispatch() | React():
             return _describe_effect(operation)
 
 
@@ -180,10 +192,12 @@ def _describe_local(operation: WriteSummary | Annotate | Log) -> str:
             return operation.sentence
 
 
-def _describe_effect(operation: EndPending | Rerun | CancelRun | Dispatch | React) -> str:
+def _describe_effect(operation: EndPending | TellNotRun | Rerun | CancelRun | Dispatch | React) -> str:
     match operation:
         case EndPending():
             return f"end what is pending of {operation.sha[:10]}"
+        case TellNotRun():
+            return f"set {_several(len(operation.listed), 'status', 'statuses')} that #{operation.number} lacks"
         case Rerun():
             return f"re-run the training {operation.attempt.run} as attempt {operation.attempt.number}"
         case CancelRun():

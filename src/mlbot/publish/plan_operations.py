@@ -5,7 +5,7 @@ from hashlib import sha256
 from math import ceil
 
 from mlbot.config.errors import Document
-from mlbot.events.github import Attempt, State, WebUrl
+from mlbot.events.github import Attempt, OpenHead, State, WebUrl
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.judging.admission import is_outdated
 from mlbot.ledger.entries import Entry, SeedValues, StoredFile, Time, VerdictEntry, WaiverEntry
@@ -97,6 +97,20 @@ def end_pending(
         for contexts, text in (((place.context,), description), (own, None))
         if contexts
     )
+
+
+def not_run(head: OpenHead, place: Place, policy: Policy) -> operations.TellNotRun | None:
+    """What is done about a head that lacks a status that its branch may require; None where it lacks none."""
+    if not policy.guards(head.base_ref):
+        return None
+    wanted = (place.context, policy.own_context(head.base_ref))
+    # As a head has it that was proposed for another branch before: for this one that is no word at all.
+    none = {None, phrase(WORDS, "not_guarded", trial=False), phrase(WORDS, "nothing_guarded")}
+    listed = {each: said for each in wanted if each is not None and (said := head.contexts.get(each)) in none}
+    if not listed:
+        return None
+    text = phrase(WORDS, "not_run")
+    return operations.TellNotRun(number=head.number, sha=head.sha, listed=listed, description=text, url=place.run_url)
 
 
 def _worst(found: Sequence[operations.SetStatus], context: str) -> operations.SetStatus:

@@ -17,8 +17,8 @@ from mlbot.events.github import Attempt
 from mlbot.gates.outcome import Outcome
 from mlbot.git.ledger import LedgerBranch, push_charts
 from mlbot.git.repository import Repository
-from mlbot.github.api import OpenHead, open_heads
-from mlbot.github.executor import Effected, Executor, dry_run
+from mlbot.github.api import open_heads
+from mlbot.github.executor import Effected, Executor, StatusSet, dry_run
 from mlbot.judging.run_ci import CIRun
 from mlbot.judging.run_files import Intake, is_stored, store_of
 from mlbot.judging.run_hosted import (
@@ -62,6 +62,7 @@ from mlbot.publish.plan_operations import (
     entries_of,
     finish,
     given_on,
+    not_run,
     pending,
     pictures_of,
     publish,
@@ -253,27 +254,13 @@ def sweep(run: CIRun) -> None:
     status that nobody has set. What came of this verdict is written before; a fault here is for the log.
     """
     try:
-        found = [(each, lacking) for each in open_heads(run.github) if (lacking := _lacking(run, each))]
-        for each, lacking in found[:_MOST_SWEPT]:
-            for context in lacking:
-                latest = run.github.status(each.sha, context)
-                if latest is not None and latest.description != each.contexts.get(context):
-                    continue  # its own verdict has come since they were listed
-                body = {"state": "pending", "context": context, "description": phrase(WORDS, "not_run")}
-                run.github.ask("POST", f"/statuses/{each.sha}", {**body, "target_url": run.place.run_url})
-                run.console.say(f"#{each.number} had no status {context}: it is pending now.")
+        executor = _executor(run)
+        found = [told for each in open_heads(run.github) if (told := not_run(each, run.place, run.policy))]
+        for each in found[:_MOST_SWEPT]:
+            if executor.do(each) == StatusSet.SET:
+                run.console.say(f"#{each.number} had no status {' and '.join(each.listed)}: it is pending now.")
     except MlbotError as error:
         run.console.say(f"Heads without a status were not looked for: {error.what}")
-
-
-def _lacking(run: CIRun, head: OpenHead) -> list[str]:
-    """The statuses that a head lacks of those that its branch may require."""
-    if not run.policy.guards(head.base_ref):
-        return []
-    wanted = (run.place.context, run.policy.own_context(head.base_ref))
-    # As a head has it that was proposed for another branch before: for this one that is no word at all.
-    none = {None, phrase(WORDS, "not_guarded", trial=False), phrase(WORDS, "nothing_guarded")}
-    return [each for each in wanted if each is not None and head.contexts.get(each) in none]
 
 
 def _is_current(run: CIRun, subject: Subject) -> bool:

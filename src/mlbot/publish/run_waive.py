@@ -120,7 +120,7 @@ def _entries(
         near = nearest(model, list(judged))
         raise RefusedError(sentence("waive", "no-model", model=model), hint=f"Did you mean {near}?" if near else "")
     request = Asked(model=model, gate=gate, reason=reason, actor=context.actor, sha=verdict.commits.head)
-    found = bind(request, *judged[model], context.time)
+    found = bind(request, *judged[model], verdict.commits.guarded, context.time)
     if isinstance(found, str):
         raise RefusedError(sentence("waive", "refused", gate=gate, model=model, why=found))
-    return [each.model_copy(update={"branch": verdict.commits.guarded}) for each in found]
+    return found

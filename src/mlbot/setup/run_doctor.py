@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mlbot.config.errors import ConfigError, Problem
-from mlbot.config.run_check import check, load_config
+from mlbot.config.run_check import Folder
 from mlbot.config.schema import Config
 from mlbot.config.yaml import load
 from mlbot.console import Console
@@ -22,7 +22,7 @@ from mlbot.github.api import GitHub
 from mlbot.github.job import Workplace, locate
 from mlbot.github.settings import read_settings
 from mlbot.ledger.entries import BRANCH
-from mlbot.lib.constants import CHARTS, CONFIG_FILE, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
+from mlbot.lib.constants import CHARTS, CONFIG_FILE, JUDGE_PATH, LFS_POINTER, RELEASE_PATH, TRAIN_PATH
 from mlbot.lib.tree import is_url
 from mlbot.lib.version import Version
 from mlbot.registry.run_registry import read_view
@@ -33,8 +33,6 @@ from mlbot.setup.run_init import choose_form, default_branch, order_of
 from mlbot.setup.workflows import files, stamp_of, state_of
 
 _WORKFLOWS = ".github/workflows"
-
-_POINTER = b"version https://git-lfs"
 
 
 def doctor(directory: Path, environment: Mapping[str, str], console: Console, *, as_json: bool) -> Exit:
@@ -165,14 +163,10 @@ def _config(root: Path) -> tuple[Config | None, tuple[Problem, ...]]:
     if not (root / CONFIG_FILE).is_file():
         return None, ()
     try:
-        config = load_config(root)
+        folder = Folder.of(root)
     except ConfigError as error:
         return None, error.problems
-    try:
-        check(root)
-    except ConfigError as error:
-        return config, error.problems
-    return config, ()
+    return folder.config, folder.findings()
 
 
 def _workflows(repository: Repository, config: Config | None) -> list[checks.Workflow]:
@@ -233,4 +227,4 @@ def _is_lfs(repository: Repository, path: str) -> bool:
     if not file.is_file():
         return False
     with file.open("rb") as stream:
-        return stream.read(len(_POINTER)) == _POINTER
+        return stream.read(len(LFS_POINTER)) == LFS_POINTER

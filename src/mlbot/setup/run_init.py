@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mlbot.config.actions import Actions
-from mlbot.config.csv_form import HEAD, form_of, likely_encoding, rows_of
+from mlbot.config.csv_form import form_of, likely_encoding, read_head, rows_of
 from mlbot.config.errors import DELIVERED_WORDS, is_delivered_name
 from mlbot.config.run_check import check, load_config
 from mlbot.config.schema import Config, Csv
@@ -27,7 +27,7 @@ from mlbot.git.repository import Repository
 from mlbot.github.api import GitHub as GitHubClient
 from mlbot.github.job import TOKENS, locate, refuse_server
 from mlbot.github.transport import Patience
-from mlbot.lib.constants import CONFIG_FILE, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
+from mlbot.lib.constants import CONFIG_FILE, JUDGE_PATH, LFS_POINTER, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
 from mlbot.lib.templates import sentence
 from mlbot.setup import scaffold
 from mlbot.setup.detect import SUFFIXES, Table
@@ -47,8 +47,6 @@ _MAX_DEPTH = 4
 _MAX_TABLES = 50
 
 _SKIPPED = frozenset({"node_modules", "venv", "env", "site-packages", "__pycache__", "build", "dist", "mlruns"})
-
-_POINTER = "version https://git-lfs"
 
 
 def survey(repository: Repository) -> Facts:
@@ -122,9 +120,9 @@ def _encoding(path: Path) -> str | None:
     if path.suffix != ".csv" or not path.is_file():
         return None
     with path.open("rb") as file:
-        head = file.read(HEAD + 1)
+        head, whole = read_head(file)
     try:
-        return likely_encoding(head[:HEAD], whole=len(head) <= HEAD)
+        return likely_encoding(head, whole=whole)
     except UsageError:
         return None
 
@@ -139,11 +137,11 @@ def read_table(path: Path, encoding: str | None = None) -> tuple[tuple[str, ...]
 def _csv(path: Path, csv: Csv) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     try:
         with path.open("rb") as file:
-            head = file.read(HEAD + 1)
-        rows = rows_of(head[:HEAD], csv, whole=len(head) <= HEAD, most=_MAX_ROWS)
+            head, whole = read_head(file)
+        rows = rows_of(head, csv, whole=whole, most=_MAX_ROWS)
     except (OSError, MlbotError):
         return (), ()
-    if not rows or (rows[0] and rows[0][0].startswith(_POINTER)):
+    if not rows or head.startswith(LFS_POINTER):
         return (), ()
     return tuple(name.strip() for name in rows[0]), tuple(tuple(row) for row in rows[1:])
 
@@ -284,9 +282,9 @@ def _reading(root: Path, path: str | None, csv: Csv) -> str:
     if path is None or not path.endswith(".csv") or not (root / path).is_file():
         return ""
     with (root / path).open("rb") as file:
-        head = file.read(HEAD + 1)
-    form = form_of(head[:HEAD], csv, whole=len(head) <= HEAD)
-    rows = rows_of(head[:HEAD], csv, whole=len(head) <= HEAD, most=_MAX_ROWS)
+        head, whole = read_head(file)
+    form = form_of(head, csv, whole=whole)
+    rows = rows_of(head, csv, whole=whole, most=_MAX_ROWS)
     comma = form.separator != "," and any(_DECIMAL_COMMA.fullmatch(field.strip()) for row in rows for field in row)
     given = {"sep": form.separator, "encoding": form.encoding, "decimal": "," if comma else ".", "na_values": ["?"]}
     usual = {"sep": ",", "encoding": "utf-8", "decimal": "."}

@@ -191,7 +191,6 @@ def _code_gaps(found: detect.Recipe | None, recipe: detect.Recipe, notebooks: Se
             f"or 'a command' --force (a command writes its ONNX model to the path in ${detect.OUTPUT})"
         )
         return (Gap(what=what, hint=hint, blocks=not plain),)
-    recipe = found
     if not recipe.writes:
         what = f"`{recipe.text}` does not mention {detect.OUTPUT}, the path that its ONNX model has to be written to"
         hint = (

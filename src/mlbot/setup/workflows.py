@@ -1,8 +1,7 @@
 """The workflow files of a repository: which form they have, what they say, and what became of those that are there."""
 
-import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -10,14 +9,14 @@ from mlbot import __version__
 from mlbot.config.actions import Actions, is_hosted
 from mlbot.config.schema import Config
 from mlbot.lib.constants import ACTIONS_REPOSITORY, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
-from mlbot.lib.record import Record
+from mlbot.lib.record import Digest, Record, digest
 from mlbot.lib.templates import sentence, workflows
 from mlbot.setup import scaffold
 from mlbot.setup.inline import inline
 from mlbot.setup.wiring import Wiring
 
 GITHUB = "github.com"
-_STAMP = re.compile(r"# mlbot (\S+) (callers|inline) sha256:([0-9a-f]{64})")
+_STAMP = re.compile(r"# mlbot (\S+) (callers|inline) (sha256:[0-9a-f]{64})")
 
 
 class Form(StrEnum):
@@ -133,13 +132,13 @@ class Stamp(Record):
 
     version: str
     form: Form
-    digest: str
+    digest: Digest
 
 
 def stamped(text: str, form: Form) -> str:
     """A file's text with a first line that says which mlbot wrote it, in which form, and what it wrote."""
     body = f"# {sentence('workflows', 'stamp')}\n{text}"
-    return f"# mlbot {__version__} {form} sha256:{_digest(body)}\n{body}"
+    return f"# mlbot {__version__} {form} {_digest(body)}\n{body}"
 
 
 def stamp_of(text: str) -> Stamp | None:
@@ -151,8 +150,8 @@ def stamp_of(text: str) -> Stamp | None:
 _PIN = re.compile(r"^( *(?:- )?uses: [^\s@]+)@\S+(?: +# *\S+)?[ \t]*$", re.MULTILINE)
 
 
-def _digest(body: str) -> str:
-    return hashlib.sha256(_without_pins(body).encode()).hexdigest()
+def _digest(body: str) -> Digest:
+    return digest(_without_pins(body))
 
 
 def _without_pins(body: str) -> str:
@@ -194,8 +193,3 @@ def state_of(found: str | None, wanted: str) -> State:
     if stamp.version != new.version:
         return State.VERSION
     return State.CURRENT if _without_pins(_body(found)) == _without_pins(_body(wanted)) else State.SETTINGS
-
-
-def states(found: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, State]:
-    """How each file is that should be there."""
-    return {path: state_of(found.get(path), text) for path, text in wanted.items()}

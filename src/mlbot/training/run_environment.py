@@ -1,6 +1,5 @@
 """Environments of `train.environment`: made once for what is to be in them, and kept for the next training."""
 
-import hashlib
 import os
 import re
 import shutil
@@ -145,7 +144,7 @@ def _name(wanted: TrainEnvironment, python: Path, checkout: Path, commit: Sha) -
     words = {word for word in re.split(r"[\s=]+", wanted.install) if word and not word.startswith(("/", "-"))}
     files = {path for pattern in patterns for path in checkout.glob(pattern)} | {checkout / word for word in words}
     read = {
-        str(path.relative_to(checkout)): hashlib.sha256(path.read_bytes()).hexdigest()
+        str(path.relative_to(checkout)): digest(path.read_bytes())
         for path in sorted(files)
         if path.is_file() and path.resolve().is_relative_to(checkout.resolve())
     }

@@ -14,16 +14,15 @@ from typing import Annotated
 
 from pydantic import Field, RootModel
 
-from mlbot.config.errors import ConfigError
-from mlbot.config.run_check import document_of, findings
-from mlbot.config.schema import Model, TrainEnvironment, parse_config
+from mlbot.config.run_check import Folder
+from mlbot.config.schema import Model, TrainEnvironment
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError
 from mlbot.gates.outcome import Reason
 from mlbot.git.merge import three_commits
 from mlbot.git.repository import Repository
 from mlbot.ledger.entries import Environment
-from mlbot.lib.constants import CONFIG_FILE
+from mlbot.lib.constants import CONFIG_FILE, LFS_POINTER
 from mlbot.lib.record import Count, Digest, Name, Params, Sha
 from mlbot.lib.tree import is_url, module_files, shown
 from mlbot.lib.untrusted_json import HostileJsonError, read
@@ -460,10 +459,12 @@ def train_and_report(directory: Path, options: TrainOptions, console: Console) -
         trainer = Trainer(planning=planning, store=store, progress=console.say, jobs=options.jobs)
         changed = _overrides(options, plan, trainer)
         copies = _Copies(directory / options.out if options.out else None)
+        folder = Folder.of(repository.project)
         results, failed = list[Result](), list[MlbotError]()
         for planned in plan.stale:
+            seeds = options.trainings.get(planned.name, options.seeds)
             try:
-                results += _train(trainer, planned, options.trainings.get(planned.name, options.seeds), changed, copies)
+                results += _train(trainer, folder, planned, seeds, changed, copies)
             except MlbotError as error:  # of one model; the others of the same job have their own verdicts
                 failed.append(error)
     if not plan.stale:
@@ -519,10 +520,10 @@ class _Copies:
 
 
 def _train(
-    trainer: Trainer, planned: PlannedModel, seeds: Sequence[int], changed: Params, copies: _Copies
+    trainer: Trainer, folder: Folder, planned: PlannedModel, seeds: Sequence[int], changed: Params, copies: _Copies
 ) -> tuple[Result, ...]:
     try:
-        _check(trainer.planning, planned.name)
+        folder.check(folder.shared(trainer.planning.configs.head, [planned.name]))
         results = trainer.candidate(planned, seeds, changed)
     except MlbotError as error:
         for seed in seeds:
@@ -541,16 +542,6 @@ def _train(
     return results
 
 
-def _check(planning: Planning, name: str) -> None:
-    """Raise with everything that the config names for a model and this folder does not have, before it is trained."""
-    root = planning.repository.project
-    document = document_of(root)
-    config = parse_config(document)
-    # What the merge with the guarded branch brings is not in this folder.
-    if config.model(name) == planning.configs.head.model(name) and (wrong := findings(root, config, document, [name])):
-        raise ConfigError(wrong, source=document.source)
-
-
 def _print(results: Sequence[Result], console: Console, *, as_json: bool) -> None:
     for result in results:
         if as_json:
@@ -565,7 +556,6 @@ def _print(results: Sequence[Result], console: Console, *, as_json: bool) -> Non
                 console.say(f"  | {line}")
 
 
-_LFS = b"version https://git-lfs.github.com/spec/"  # how a Git LFS pointer begins (the git-lfs project's docs/spec.md)
 _POINTER_BYTES = 1024
 
 
@@ -630,7 +620,7 @@ def is_lfs_pointer(file: Path) -> bool:
     if file.stat().st_size >= _POINTER_BYTES:
         return False
     with file.open("rb") as opened:
-        return opened.read(len(_LFS)) == _LFS
+        return opened.read(len(LFS_POINTER)) == LFS_POINTER
 
 
 def unfetched(source: Path | str) -> Problem | None:
