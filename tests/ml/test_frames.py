@@ -217,3 +217,31 @@ def test_a_late_byte_of_another_encoding_names_its_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="line 200002 is not UTF-8: byte 800,007 is e9"):
         frames.read(path, text=["b"])
     assert frames.read(path, encoding="latin-1").height == 200_001
+
+
+@pytest.mark.parametrize(
+    ("encoding", "head", "end", "said"),
+    [
+        ("cp1252", b"1,x\n" * 200_000, b"1,\x81\n", "line 200002 is not cp1252: byte 800,007 is 81"),
+        ("cp1252", b"1,x\n" * 600_000, b"1,\x81\n", "line 600002 is not cp1252: byte 2,400,007 is 81"),
+        ("gb18030", b"1,x\n" * 200_000, b"1,\x81", "line 200002 is not gb18030: byte 800,007 is 81"),
+    ],
+)
+def test_a_late_byte_that_the_named_encoding_lacks_names_its_line(
+    encoding: str, head: bytes, end: bytes, said: str, tmp_path: Path
+) -> None:
+    """Half of a character at the end of a long file too."""
+    path = tmp_path / "late.csv"
+    path.write_bytes(b"a,b\n" + head + end)
+    with pytest.raises(UsageError, match=said):
+        frames.read(path, text=["b"], encoding=encoding)
+
+
+def test_a_character_over_two_parts_of_a_file_is_whole(tmp_path: Path) -> None:
+    """Its first byte is the last one of a part that is read at once."""
+    path = tmp_path / "long.csv"
+    rows = (frames.CHUNK - len("a,b\n1,")) // len("1,x\n")
+    start = "a,b\n" + "1,x\n" * rows
+    filler = "y" * (frames.CHUNK - 1 - len(start) - len("1,"))
+    path.write_bytes(f"{start}1,{filler}\u4e2d\n".encode("gb18030"))
+    assert frames.read(path, encoding="gb18030")["b"].to_list()[-1] == f"{filler}\u4e2d"

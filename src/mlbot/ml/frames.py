@@ -170,14 +170,17 @@ def _transcoded(content: Path | bytes, encoding: str, *, in_memory: bool) -> "tu
     """The content in UTF-8; a file's a part at a time."""
     decoder, copy, memory = codecs.getincrementaldecoder(encoding)(), Nameless(), bytearray()
     take = memory.extend if in_memory else copy.append
-    at, lines = 0, 1
+    at, lines, ended = 0, 1, False
     with _opened(content) as stream:
-        while chunk := stream.read(CHUNK):
+        while not ended:
+            chunk = stream.read(CHUNK)
+            at, ended = at + len(chunk), not chunk
             try:
-                text = decoder.decode(chunk)
-            except UnicodeDecodeError as error:
-                raise not_in(encoding, at + error.start, chunk[error.start :], lines) from error
-            at, lines = at + len(chunk), lines + text.count("\n")
+                text = decoder.decode(chunk, final=ended)
+            except UnicodeDecodeError as error:  # with what was left of the part before
+                before, odd = error.object[: error.start], error.object[error.start :]
+                raise not_in(encoding, at - len(odd), odd, lines + before.count(b"\n")) from error
+            lines += text.count("\n")
             take((text.removeprefix("\ufeff") if at == len(chunk) else text).encode())
     return (bytes(memory), None) if in_memory else (copy.path, copy)
 
