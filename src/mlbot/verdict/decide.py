@@ -20,6 +20,7 @@ from mlbot.gates.outcome import Outcome, Reason, worst
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib.record import Digest, Name, Record, canonical, digest
 from mlbot.lib.tree import Tree, is_url, module_files
+from mlbot.verdict.seeds import ALPHA, Seeds
 from mlbot.verdict.verdict import (
     Commits,
     Comparison,
@@ -42,7 +43,6 @@ _JUDGED_BY = ("target", "positive", "drop", "features", "classes", "group")
 
 _MAINTAINERS: frozenset[Role] = frozenset({"maintain", "admin"})
 
-ALPHA = 0.05  # one-sided error rate of a `fail`, over all blocking gates of a verdict (Holm)
 _BYTES_PER_MB = 1_000_000
 
 
@@ -54,6 +54,7 @@ class Evidence(Record):
     candidate: tuple[Evaluation, ...] = ()  # one a seed; the first is the file that ships
     comparisons: tuple[Comparison, ...] = ()
     flips: Flips | None = None
+    seeds: Seeds = Seeds()
     small_slices: frozenset[str] = frozenset()
     problem: Problem | None = None  # why nothing could be evaluated at all (training failed, the holdout is unreadable)
     baseline_problem: Problem | None = None  # why there is nothing to compare with

@@ -1,0 +1,140 @@
+"""How many seeds a side are trained: at once, and after a look at what there is.
+
+A design is a row of looks, each with more seeds a side than the one before; a single look is a fixed number. The error
+that each outcome may make is shared out over the looks in proportion to their seeds (.01, .015 and .025 at 2, 3 and 5),
+so that it is no more than `ALPHA` whatever made anybody look again: a union bound, which needs no joint law.
+
+Whether the seed changes anything is a fact about one recipe. It is found by two equal seeds of this very recipe; what
+the recipes before it were like decides how many seeds are tried first, and never by which test they are judged.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from itertools import takewhile
+from typing import Annotated
+
+from pydantic import Field
+
+from mlbot.gates.metric import Bound
+from mlbot.gates.outcome import Outcome, Reason
+from mlbot.lib.record import Count, Record
+from mlbot.verdict.verdict import GateResult, ModelVerdict
+
+ALPHA = 0.05
+"""The error of a `fail`, over all blocking margins of a verdict and all looks; and that of a `pass`."""
+
+_SETTLED_BY_SEEDS = frozenset({Reason.MARGIN_INSIDE_INTERVAL, Reason.NOT_KEPT_BY_HOLM, Reason.SEED_VARIANCE_UNKNOWN})
+
+
+class Determinism(StrEnum):
+    """What is known, before anything is trained, of whether the seed changes a recipe's model."""
+
+    UNKNOWN = "unknown"
+    LIKELY = "likely"  # the model's last recipe on the guarded branch was deterministic, and this is another one
+    KNOWN = "known"  # two equal seeds of this very recipe (code, parameters, lock, settings) are in the ledger
+
+
+class SeedDesign(Record):
+    """After how many seeds a side there is a look; one look: their number is fixed."""
+
+    looks: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (3,)
+
+    @classmethod
+    def between(cls, start: int, most: int) -> "SeedDesign":
+        """Looks at `start` seeds, at `most`, and at the numbers of Fibonacci between: 2, 3, 5 from 2 to 5."""
+        return cls(looks=tuple(sorted({start, most, *(look for look in _fibonacci(most) if look > start)})))
+
+    @property
+    def fixed(self) -> bool:
+        """Whether there is but one look."""
+        return len(self.looks) == 1
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The error that a `fail`, and that a `pass`, may make at each look; one-sided, and `ALPHA` in all."""
+        return tuple(look / sum(self.looks) * ALPHA for look in self.looks)
+
+    def first(self, known: Determinism) -> int:
+        """How many seeds a side are trained before anybody looks."""
+        match known:
+            case Determinism.KNOWN:
+                return 1
+            case Determinism.LIKELY:
+                return min(2, self.looks[0])
+            case Determinism.UNKNOWN:
+                return self.looks[0]
+
+    def reached(self, seeds: int) -> tuple[int, ...]:
+        """The looks that so many seeds have reached. What has reached none is looked at once, as it is."""
+        return tuple(takewhile(lambda look: look <= seeds, self.looks))
+
+    def after(self, seeds: int) -> int | None:
+        """The next look after so many seeds."""
+        return next((look for look in self.looks if look > seeds), None)
+
+
+def _fibonacci(most: int) -> Iterable[int]:
+    low, high = 1, 2
+    while high < most:
+        yield high
+        low, high = high, low + high
+
+
+class SeedCount(Record):
+    """How many seeds each side has, or should have, counted from seed 0."""
+
+    candidate: Count
+    baseline: Count
+
+
+class Seeds(Record):
+    """The seeds of both sides as they were judged."""
+
+    design: SeedDesign = SeedDesign()
+    count: SeedCount = SeedCount(candidate=0, baseline=0)
+    candidate_deterministic: bool | None = None  # None: nobody knows, for there is one seed
+    baseline_deterministic: bool | None = None
+    likely: bool = False  # whether the recipe before this one was deterministic
+
+
+def seeds_wanted(seeds: Seeds, verdict: ModelVerdict) -> SeedCount | None:
+    """How many seeds each side should have next; None where more seeds are not wanted.
+
+    They are not where a gate has failed, all have passed, or only something else than seeds could decide; nor after the
+    last look. A side that is deterministic gets none.
+    """
+    if verdict.outcome is Outcome.ERROR or not seeds.count.baseline:
+        return None
+    now = _counted(seeds)
+    if now is None:
+        return None
+    if seeds.likely and seeds.candidate_deterministic is not True and now < max(2, seeds.design.looks[0]):
+        return _wanted(seeds, max(2, seeds.design.looks[0]))
+    if verdict.outcome is not Outcome.INCONCLUSIVE or not any(map(_undecided, verdict.gates)):
+        return None
+    following = seeds.design.after(now)
+    return None if following is None else _wanted(seeds, following)
+
+
+def _counted(seeds: Seeds) -> int | None:
+    """How many seeds the sides have whose seed matters; None where it matters on neither."""
+    if seeds.candidate_deterministic is not True:
+        return seeds.count.candidate
+    return None if seeds.baseline_deterministic is True else seeds.count.baseline
+
+
+def _wanted(seeds: Seeds, number: int) -> SeedCount:
+    return SeedCount(
+        candidate=seeds.count.candidate if seeds.candidate_deterministic else max(number, seeds.count.candidate),
+        baseline=seeds.count.baseline if seeds.baseline_deterministic else max(number, seeds.count.baseline),
+    )
+
+
+def _undecided(result: GateResult) -> bool:
+    """Whether more seeds may settle what a gate that counts has left open."""
+    return (
+        result.counts
+        and result.gate.bound is Bound.MAX_REGRESSION
+        and result.outcome is Outcome.INCONCLUSIVE
+        and result.reason in _SETTLED_BY_SEEDS
+    )
