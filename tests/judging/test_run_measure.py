@@ -1,6 +1,7 @@
 """Scores and comparisons of several models at once, against scikit-learn and against themselves."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -166,3 +167,31 @@ def test_one_seed_borrows_its_variance_from_history() -> None:
         history=lambda metric, _slice: SeedHistory(variance=1e-6, df=8) if metric == "roc_auc" else None,
     )
     assert run(what, rows(models=2)).comparisons[0].method is Method.BORROWED
+
+
+def test_label_metrics_and_flips_take_the_labels_that_were_decided() -> None:
+    data = rows()
+    decided = tuple((prediction >= 0.35).astype(np.int8) for prediction in data.predictions)
+    data = replace(data, decided=decided)
+    half = np.arange(N) < N // 2
+    found = run(plan("recall", "roc_auc"), data, {"half": half})
+    for model, labels in enumerate(decided):
+        figures = {(score.metric, score.slice): score.value for score in found.scores[model]}
+        assert figures["recall", None] == pytest.approx(reference.recall_score(data.labels, labels), abs=1e-12)
+        in_half = reference.recall_score(data.labels[half], labels[half])
+        assert figures["recall", "half"] == pytest.approx(in_half, abs=1e-12)
+        auc = reference.roc_auc_score(data.labels, data.predictions[model])
+        assert figures["roc_auc", None] == pytest.approx(auc, abs=1e-12)
+    flips = negative_flips(data, 2, examples=False)
+    assert flips.count == int(((decided[2] == data.labels) & (decided[0] != data.labels)).sum())
+
+
+def test_files_of_equal_probabilities_and_other_labels_are_not_the_same() -> None:
+    (first,) = rows(models=1).predictions
+    predictions = (first, first)
+    labels = rows().labels
+    decided = ((first > 0.2).astype(np.int8), (first > 0.5).astype(np.int8))
+    data = Rows(slice=None, labels=labels, predictions=predictions, decided=decided)
+    (comparison,) = run(plan("accuracy", candidates=1, accuracy=0.001), data).comparisons
+    assert comparison.method is not Method.IDENTICAL
+    assert known(comparison.change) != 0

@@ -208,3 +208,19 @@ def test_one_against_the_rest_is_the_mean_of_the_classes() -> None:
     weights = np.random.default_rng(0).integers(0, 3, 90)
     expected = roc_auc_score(np.repeat(y, weights), np.repeat(p, weights, axis=0), multi_class="ovr")
     assert roc_auc_ovr(y, p).weighted(weights.astype(np.float64)) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(("metric", "task"), LABEL_METRICS)
+def test_labels_that_somebody_else_decided_are_what_is_counted(metric: str, task: Task) -> None:
+    y, (p,) = sample(task, 60)
+    decided = (p >= 0.3).astype(np.int8) if p.ndim == 1 else p[:, ::-1].argmax(axis=1)[::-1].astype(np.int32)
+    as_probabilities = decided.astype(np.float64) if p.ndim == 1 else np.eye(p.shape[1])[decided]
+    found = estimate(metric, task, y, [p], decided=[decided]).values[0]
+    assert found == pytest.approx(reference(metric, task, y, as_probabilities), rel=1e-12)
+
+
+def test_probabilities_are_ranked_whatever_was_decided() -> None:
+    y, (p,) = sample(Task.BINARY, 60)
+    for metric in ("roc_auc", "log_loss", "average_precision"):
+        with_labels = estimate(metric, Task.BINARY, y, [p], decided=[1 - y])
+        assert with_labels.values[0] == estimate(metric, Task.BINARY, y, [p]).values[0]

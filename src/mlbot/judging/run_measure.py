@@ -45,7 +45,12 @@ class Rows:
     slice: str | None
     labels: Array  # (n,), as the statistics take them
     predictions: tuple[Array, ...]  # one array a model, the candidate's seeds first: (n,) or (n, C)
+    decided: tuple[Array, ...] = ()  # the label that each model gives each row, (n,) each; empty for regression
     groups: Array | None = None
+
+    def of(self, model: int) -> "Rows":
+        """The rows with one model alone."""
+        return replace(self, predictions=(self.predictions[model],), decided=self.decided[model : model + 1])
 
     def where(self, name: str, mask: npt.NDArray[np.bool_]) -> "Rows":
         """The rows of a slice."""
@@ -54,6 +59,7 @@ class Rows:
             slice=name,
             labels=self.labels[mask],
             predictions=tuple(prediction[mask] for prediction in self.predictions),
+            decided=tuple(labels[mask] for labels in self.decided),
             groups=None if self.groups is None else self.groups[mask],
         )
 
@@ -84,9 +90,9 @@ def measure(plan: MetricPlan, rows: Rows, masks: Mapping[str, npt.NDArray[np.boo
     comparisons: list[tuple[Comparison, float | None]] = []
     compared = len(rows.predictions) > plan.candidates
     for part in _parts(rows, masks):
-        same = sameness(part.predictions, plan.candidates) if compared else None
+        same = _same(part, plan.candidates) if compared else None
         for metric in plan.metrics:
-            joint = _attempt(plan, metric, part, part.predictions)
+            joint = _attempt(plan, metric, part)
             for model, score in enumerate(_scores(plan, metric, part, joint)):
                 scores[model].append(score)
             if same is not None:
@@ -94,12 +100,26 @@ def measure(plan: MetricPlan, rows: Rows, masks: Mapping[str, npt.NDArray[np.boo
     return Measured(scores=tuple(map(tuple, scores)), comparisons=_with_q_values(comparisons))
 
 
+def _same(rows: Rows, candidates: int) -> Sameness:
+    """Which models are the same: two files of equal probabilities may give labels of their own."""
+    same = sameness(rows.predictions, candidates)
+    if not rows.decided:
+        return same
+    labels = sameness(rows.decided, candidates)
+    return Sameness(
+        identical=same.identical and labels.identical,
+        candidate_seed_matters=same.candidate_seed_matters or labels.candidate_seed_matters,
+        baseline_seed_matters=same.baseline_seed_matters or labels.baseline_seed_matters,
+    )
+
+
 def negative_flips(rows: Rows, candidates: int, *, examples: bool) -> Flips:
     """Rows that the baseline's shipped file gets right and the candidate's gets wrong.
 
     Row numbers are named with `examples` only: not those of a hidden holdout. Raises ValueError without rows.
     """
-    right, was_right = (decide(rows.predictions[model]) == rows.labels for model in (0, candidates))
+    decided = rows.decided or tuple(map(decide, rows.predictions))
+    right, was_right = (decided[model] == rows.labels for model in (0, candidates))
     flipped = np.flatnonzero(was_right & ~right)
     interval = clopper_pearson(flipped.size, rows.labels.size)
     return Flips(
@@ -118,12 +138,13 @@ def _parts(rows: Rows, masks: Mapping[str, npt.NDArray[np.bool_]]) -> Iterator[R
         yield rows.where(name, mask)
 
 
-def _attempt(plan: MetricPlan, metric: Metric, rows: Rows, predictions: Sequence[Array]) -> Estimate | Problem:
+def _attempt(plan: MetricPlan, metric: Metric, rows: Rows) -> Estimate | Problem:
     try:
         if metric.function is not None:
             function = plan.custom[metric.name]
-            return estimate_custom(function, plan.task, rows.labels, predictions, groups=rows.groups)
-        return estimate(metric.name, plan.task, rows.labels, predictions, groups=rows.groups)
+            return estimate_custom(function, plan.task, rows.labels, rows.predictions, groups=rows.groups)
+        decided = rows.decided or None
+        return estimate(metric.name, plan.task, rows.labels, rows.predictions, decided=decided, groups=rows.groups)
     except UndefinedMetricError as error:
         return _problem(error, rows.slice)
 
@@ -136,11 +157,11 @@ def _problem(error: UndefinedMetricError, slice_: str | None) -> Problem:
 
 def _scores(plan: MetricPlan, metric: Metric, rows: Rows, joint: Estimate | Problem) -> Iterator[Score]:
     """Each model's score. Where all together have none, each is tried alone: one may be undefined and others not."""
-    for model, prediction in enumerate(rows.predictions):
+    for model in range(len(rows.predictions)):
         if isinstance(joint, Estimate):
             yield _score(metric, rows, joint, model)
         else:
-            alone = joint if len(rows.predictions) == 1 else _attempt(plan, metric, rows, [prediction])
+            alone = joint if len(rows.predictions) == 1 else _attempt(plan, metric, rows.of(model))
             yield _score(metric, rows, alone, 0)
 
 

@@ -9,7 +9,7 @@ G/(G-1).
 import inspect
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -114,28 +114,42 @@ def _check(used: int, tried: int) -> None:
 
 
 Array = npt.NDArray[Any]
-Maker = Callable[[Array, Array], types.Statistic]
+Decided = Sequence[Labels] | None
+Maker = Callable[[Array, Array, Labels | None], types.Statistic]
 
 CustomMetric = Callable[..., float]
 """A user's own metric: `(y, prediction)` or `(y, prediction, sample_weight=None)` -> a number."""
 
 
 @np.errstate(all="ignore")  # a figure that is not finite becomes an UndefinedMetricError at the end
-def estimate(
-    metric: str, task: Task, y: Array, predictions: Predictions, *, groups: Labels | None = None, seed: int = 0
+def estimate(  # noqa: PLR0913  # each is an array of its own
+    metric: str,
+    task: Task,
+    y: Array,
+    predictions: Predictions,
+    *,
+    decided: Decided = None,
+    groups: Labels | None = None,
+    seed: int = 0,
 ) -> Estimate:
     """A catalogue metric of K models, with S: from influence columns where the metric has them, else the bootstrap.
 
     `y` (n,) holds 0 or 1, class indices, or a regression's target; each model's predictions are P(positive) or values
-    (n,), or class probabilities (n, C). Cluster codes `groups` (n,) switch to the cluster bootstrap, with G-1 degrees
+    (n,), or class probabilities (n, C). `decided` holds the label that each model gives each row, as `y` has them, (n,)
+    each; left out: the most probable one. Cluster codes `groups` (n,) switch to the cluster bootstrap, with G-1 degrees
     of freedom. Raises `UndefinedMetricError` when there is no value or no interval, `ValueError` when arguments do not
     fit each other.
     """
     maker = _maker(metric, task)
     types.check(task, y, predictions, groups)
+    labels: Sequence[Labels | None] = decided or [None] * len(predictions)
+    made = (  # one at a time: an influence column needs no other model
+        maker(y, np.asarray(prediction, np.float64), own) for prediction, own in zip(predictions, labels, strict=True)
+    )
     if groups is None and metric not in {"average_precision", "median_absolute_error"}:
-        return _by_influence(maker, y, predictions, Method.DELONG if "roc_auc" in metric else Method.DELTA)
-    statistics = [maker(y, np.asarray(prediction, np.float64)) for prediction in predictions]
+        method = Method.DELONG if "roc_auc" in metric else Method.DELTA
+        return _by_influence(made, (len(predictions), y.size), method)
+    statistics = list(made)
     return _by_bootstrap(
         [statistic.value() for statistic in statistics],
         lambda weights: [statistic.weighted(weights) for statistic in statistics],
@@ -180,17 +194,18 @@ def estimate_custom(  # noqa: PLR0913  # `estimate`'s arguments and the deadline
     )
 
 
-def _by_influence(maker: Maker, y: Array, predictions: Predictions, method: Method) -> Estimate:
-    values, support = np.empty(len(predictions)), np.empty(len(predictions), np.int64)
-    columns = np.empty((len(predictions), y.size))
-    for k, prediction in enumerate(predictions):
-        statistic = cast("types.Smooth", maker(y, np.asarray(prediction, np.float64)))
+def _by_influence(statistics: Iterable[types.Statistic], shape: tuple[int, int], method: Method) -> Estimate:
+    """Of `shape`: how many models, and rows."""
+    models, rows = shape
+    values, support = np.empty(models), np.empty(models, np.int64)
+    columns = np.empty(shape)
+    for k, statistic in enumerate(statistics):
         values[k], support[k] = statistic.value(), statistic.support
-        columns[k] = statistic.influence()
+        columns[k] = cast("types.Smooth", statistic).influence()
         columns[k] -= columns[k].mean()
-    covariance = columns @ columns.T / (y.size * (y.size - 1.0))
+    covariance = columns @ columns.T / (rows * (rows - 1.0))
     return _finite(
-        Estimate(values=values, covariance=covariance, df=y.size - 1, method=method, rows=y.size, support=support)
+        Estimate(values=values, covariance=covariance, df=rows - 1, method=method, rows=rows, support=support)
     )
 
 
@@ -229,13 +244,14 @@ def _maker(metric: str, task: Task) -> Maker:
         "average_precision": metrics.average_precision,
         "median_absolute_error": metrics.median_error,
     }
+    if metric in metrics.FORMULAS:
+        return lambda y, prediction, decided: metrics.confusion(metric, y, prediction, decided)
     if metric in special:
-        return cast("Maker", special[metric])
+        return lambda y, prediction, _decided: special[metric](y, prediction)
     loss: Callable[..., types.Statistic] = (
         metrics.classification_loss if task.is_classification else metrics.regression_loss
     )
-    family = metrics.confusion if metric in metrics.FORMULAS else loss
-    return lambda y, prediction: family(metric, y, prediction)
+    return lambda y, prediction, _decided: loss(metric, y, prediction)
 
 
 def takes_weights(metric: CustomMetric) -> bool:

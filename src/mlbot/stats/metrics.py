@@ -25,10 +25,10 @@ Formula = Callable[[Floats], Gradient]
 
 
 def decide(prediction: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
-    """The label decision, (n,): the most probable class, the first one on a tie.
+    """The label decision where nobody has taken another one, (n,): the most probable class, the first one on a tie.
 
-    For a binary prediction (n,) that is P(positive) > 0.5: exactly one half is the negative class, as in
-    scikit-learn's `predict`. Class probabilities are (n, C).
+    For a binary prediction (n,) that is P(positive) > 0.5: exactly one half is the negative class. Class probabilities
+    are (n, C). Who knows the order of the model's classes, or its rule, gives the decided labels beside the prediction.
     """
     if prediction.ndim == 1:
         return (prediction > 0.5).astype(np.intp)
@@ -68,10 +68,15 @@ class _Confusion:
         return np.reshape(counts / total, (self.classes, self.classes))
 
 
-def confusion(metric: str, y: Labels, prediction: npt.NDArray[np.floating]) -> _Confusion:
-    """The label metric `FORMULAS[metric]` of one model; `prediction` is P(positive), (n,), or probabilities, (n, C)."""
+def confusion(
+    metric: str, y: Labels, prediction: npt.NDArray[np.floating], decided: Labels | None = None
+) -> _Confusion:
+    """The label metric `FORMULAS[metric]` of one model; `prediction` is P(positive), (n,), or probabilities, (n, C).
+
+    `decided`: the label that the model gives each row, as `y` has them, (n,); left out: `decide` of the prediction.
+    """
     classes = 2 if prediction.ndim == 1 else prediction.shape[1]
-    cells = y.astype(np.intp) * classes + decide(prediction)
+    cells = y.astype(np.intp) * classes + (decide(prediction) if decided is None else decided)
     supported_by = {"recall": "positives", "precision": "decided"}.get(metric, "all")
     return _Confusion(cells=cells, classes=classes, formula=FORMULAS[metric], supported_by=supported_by)
 
