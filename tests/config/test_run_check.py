@@ -142,6 +142,16 @@ def test_says_what_a_valid_config_holds(tmp_path: Path) -> None:
     )
 
 
+def test_says_what_a_scorer_with_a_turned_sign_is_read_as(tmp_path: Path) -> None:
+    text = texts.changed(texts.Case(texts.GATE, "neg_log_loss@s: {max: 1}\nroc_auc:")).replace(
+        "[roc_auc]", "[neg_log_loss]"
+    )
+    folder(tmp_path, text, "data/holdout.csv")
+    assert said(tmp_path, as_json=False).splitlines()[2:] == [
+        "  m: neg_log_loss is read as log_loss, which is better lower"
+    ]
+
+
 def test_prints_a_valid_config_as_json(tmp_path: Path) -> None:
     shutil.copytree(EXAMPLE, tmp_path / "example")
     assert Config.model_validate_json(said(tmp_path / "example", as_json=True)) == check(EXAMPLE)

@@ -40,6 +40,20 @@ SCHEMA = json_schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
+def test_a_metric_has_one_name_however_it_is_written() -> None:
+    text = changed(Case(texts.METRICS, "metrics: [auc, neg_log_loss]")).replace("roc_auc:", "ap@s:")
+    (model,) = parse(text).models
+    assert [metric.name for metric in model.metrics] == ["roc_auc", "log_loss", "average_precision"]
+    assert [gate.name for gate in model.gates] == ["average_precision@s.min"]
+
+
+def test_a_metric_of_ones_own_may_have_a_short_name() -> None:
+    own = "metrics: [{function: 'lib:mcc', name: mcc, direction: lower}]"
+    (model,) = parse(changed(Case(texts.METRICS, own)).replace("roc_auc:", "mcc:")).models
+    assert [(metric.name, metric.function) for metric in model.metrics] == [("mcc", "lib:mcc")]
+    assert model.gates[0].subject == "mcc"
+
+
 def test_reads_the_example_of_the_design() -> None:
     config = parse(texts.DESIGN)
     model = config.models[0]

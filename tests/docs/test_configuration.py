@@ -44,7 +44,7 @@ models:
       men: "sex = 'Male'"
       women: "sex = 'Female"
     gates:
-      auc: {max_regression: 0.005}
+      rocauc: {max_regression: 0.005}
 """
 
 

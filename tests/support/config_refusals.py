@@ -198,11 +198,35 @@ _JUDGING_AND_DEPLOYING = [
     Case(
         METRICS, "metrics: []", "12: models.m.metrics: found an empty list → write a list of metrics such as roc_auc or"
     ),
-    Case(METRICS, "metrics: [auc]", '12: models.m.metrics[0]: found the unknown metric "auc" → write roc_auc'),
+    Case(METRICS, "metrics: [rocauc]", '12: models.m.metrics[0]: found the unknown metric "rocauc" → write roc_auc'),
     Case(
         METRICS,
-        "metrics: [neg_log_loss]",
-        '12: models.m.metrics[0]: found the unknown metric "neg_log_loss" → write log_loss',
+        "metrics: [mae]",
+        '12: models.m.metrics[0]: found "mae", which is not for binary models → write accuracy,',
+        schema=False,
+    ),
+    Case(
+        METRICS,
+        "metrics: [f1_samples]",
+        '12: models.m.metrics[0]: found "f1_samples", which is for models with several labels a row → write f1',
+    ),
+    Case(
+        METRICS,
+        "metrics: [log_loss, neg_log_loss]",
+        '12: models.m.metrics[1]: found "log_loss" again, after [0] → write each metric once',
+        schema=False,
+    ),
+    Case(
+        GATE,
+        "auc: {min: 0.9}\nroc_auc:",
+        '15: models.m.gates.roc_auc: found "roc_auc" beside "auc", which is the same metric → write all bounds under',
+        schema=False,
+    ),
+    Case(
+        GATE,
+        "neg_log_loss: {min: -0.4}\nroc_auc:",
+        "14: models.m.gates.neg_log_loss.min: found `min` for neg_log_loss → write `max` with a value of log_loss,",
+        schema=False,
     ),
     Case(
         METRICS,
@@ -300,7 +324,7 @@ _JUDGING_AND_DEPLOYING = [
     Case(
         GATE,
         "rmse: {max: 1}\nroc_auc:",
-        '14: models.m.gates.rmse: found the unknown metric "rmse" → write accuracy, balanced_accuracy, log_loss,',
+        '14: models.m.gates.rmse: found "rmse", which is not for binary models → write accuracy, balanced_accuracy,',
         schema=False,
     ),
     Case(

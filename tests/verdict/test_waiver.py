@@ -245,6 +245,7 @@ def test_a_name_means_one_bound_or_all_of_a_subject() -> None:
     assert named(gates, "roc_auc") == [MIN, MARGIN]
     assert named(gates, "roc_auc.min") == [MIN]
     assert named(gates, "roc_auc@women.min") == [gates[3]]
+    assert named(gates, "auc@women") == [gates[3]]
     assert named(gates, "roc_auc.max") == named(gates, "f1") == named(gates, "") == []
 
 

@@ -60,6 +60,8 @@ class Context:
     around: "Context | None" = None
     """The section that it is in."""
     guesses: Iterator[int] = field(default_factory=itertools.count)
+    found: dict[str, Any] = field(default_factory=dict)
+    """What was worked out of its settings, so that it is not for each of thousands of entries."""
 
     def opened(self, given: Mapping[str, Plain], name: str | None) -> "Context":
         """The context of a section in this one."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import Any, Self
 
 from mlbot.config import slice_sql
 from mlbot.config.csv_form import header_of, read_head
@@ -16,6 +16,7 @@ from mlbot.config.schema import Config, Model, json_schema, parse_config
 from mlbot.config.yaml import MAX_BYTES, load
 from mlbot.console import Console
 from mlbot.errors import UsageError
+from mlbot.gates.metric import catalogued
 from mlbot.lib.constants import CONFIG_FILE, LFS_POINTER
 from mlbot.lib.tree import TOP, is_glob, is_url
 
@@ -102,8 +103,10 @@ def _headers(root: Path, models: Iterable[Model]) -> tuple[dict[str, tuple[str, 
 
 def report_check(root: Path, console: Console, *, as_json: bool) -> None:
     """Check a folder's config and say what it holds."""
-    config = check(root)
-    console.result(config.model_dump_json(indent=2) if as_json else _summary(config))
+    folder = Folder.of(root)
+    folder.check()
+    shown = [_summary(folder.config), *_turned(folder.document)]
+    console.result(folder.config.model_dump_json(indent=2) if as_json else "\n".join(shown))
 
 
 def schema_text() -> str:
@@ -119,6 +122,17 @@ def _summary(config: Config) -> str:
         lines.append(f"  {model.name}: {', '.join((model.task, *shown))}")
     lines.extend(f"  {one.name}: deploys to {one.target}" for one in config.environments)
     return "\n".join(lines)
+
+
+def _turned(document: Document) -> Iterator[str]:
+    """What scikit-learn's scorers with a turned sign are read as."""
+    data: Any = document.data  # it was parsed
+    for model, given in data["models"].items():
+        listed = [each for each in given.get("metrics") or () if isinstance(each, str)]
+        written = dict.fromkeys((*listed, *(subject.partition("@")[0] for subject in given["gates"])))
+        for name in written:
+            if name.startswith("neg_") and catalogued(name) != name:
+                yield f"  {model}: {name} is read as {catalogued(name)}, which is better lower"
 
 
 def document_of(root: Path) -> Document:

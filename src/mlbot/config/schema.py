@@ -46,7 +46,7 @@ from mlbot.config.kinds import (
     wrong_name,
 )
 from mlbot.config.slice_sql import ConditionError, check
-from mlbot.gates.metric import CATALOGUE, OPERATIONAL, Bound, Direction, Gate, Metric, Task
+from mlbot.gates.metric import ALIASES, CATALOGUE, OPERATIONAL, Bound, Direction, Gate, Metric, Task, catalogued
 from mlbot.lib.record import Name
 
 MAX_CHOICE = 200
@@ -333,26 +333,10 @@ class Slice(Section):
     """Below this many rows the slice is shown and never blocks: few rows cannot tell."""
 
 
-_ALIASES: Mapping[str, tuple[str, ...]] = {
-    "acc": ("accuracy",),
-    "ap": ("average_precision",),
-    "auc": ("roc_auc", "roc_auc_ovr"),
-    "auroc": ("roc_auc", "roc_auc_ovr"),
-    "brier": ("brier_score_loss",),
-    "cross_entropy": ("log_loss",),
-    "f1": ("f1_macro",),
-    "logloss": ("log_loss",),
-    "mae": ("mean_absolute_error",),
-    "mape": ("mean_absolute_percentage_error",),
-    "mcc": ("matthews_corrcoef",),
-    "mse": ("mean_squared_error",),
-    "pr_auc": ("average_precision",),
-    "precision": ("precision_macro",),
-    "recall": ("recall_macro",),
-    "rmse": ("root_mean_squared_error",),
-    "roc_auc": ("roc_auc_ovr",),
+_OTHER_TASK: Mapping[str, str] = {name: f"{name}_macro" for name in ("f1", "precision", "recall")} | {
+    "roc_auc": "roc_auc_ovr"
 }
-"""What people call the metrics of the catalogue; the first that fits the task is meant."""
+"""What a metric of two classes is called where there are more."""
 # scikit-learn: https://scikit-learn.org/stable/modules/model_evaluation.html (functions ending with …)
 _CONVENTION = {
     "_score": Direction.HIGHER,
@@ -406,7 +390,7 @@ def _metric(item: Plain, context: Context) -> Metric:
         raise refused(item, "it under `gates` only; it is always measured")
     if wrong := _misfit(name, context):
         raise Refused(wrong)
-    return CATALOGUE[name]
+    return CATALOGUE[catalogued(name)]
 
 
 def _own_metric(item: Plain, context: Context) -> Metric:
@@ -427,17 +411,33 @@ def _direction(name: str, gates: Mapping[str, Plain]) -> Direction | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _misfit(name: str, context: Context, others: Iterable[str] = ()) -> Problem | None:
-    task, metric = context.made.get("task"), CATALOGUE.get(name)
+def _misfit(written: str, context: Context, others: Iterable[str] = ()) -> Problem | None:
+    task, name = context.made.get("task"), catalogued(written)
     fitting = {known.name: known for known in CATALOGUE.values() if task is None or task in known.tasks}
     if name in fitting:
         return None
     names = list(dict.fromkeys((*fitting, *others)))
-    plain = name.lower().replace("-", "_").removeprefix("neg_").removesuffix("_score")
+    plain = catalogued(written.lower().replace("-", "_").removesuffix("_samples"))
     simple = plain.removesuffix("_macro").removesuffix("_weighted").removesuffix("_ovr")
-    meant = next((meant for meant in (plain, *_ALIASES.get(plain, ()), simple) if meant in names), None)
-    found = f"{quote(name)}, which is not for {task} models" if metric else f"the unknown metric {quote(name)}"
-    return Problem(found, f"write {meant or context.guess(name, (*names, 'module:function'))}")
+    meant = next((meant for meant in (plain, _OTHER_TASK.get(plain), simple) if meant in names), None)
+    return Problem(_unfit(written, task), f"write {meant or context.guess(written, (*names, 'module:function'))}")
+
+
+def _unfit(name: str, task: Task | None) -> str:
+    if name.endswith("_samples"):
+        return f"{quote(name)}, which is for models with several labels a row"
+    return (
+        f"{quote(name)}, which is not for {task} models"
+        if catalogued(name) in CATALOGUE
+        else f"the unknown metric {quote(name)}"
+    )
+
+
+def _called(name: str, model: Context) -> str:
+    """A metric's name in gates as reports have it: the catalogue's, unless one of the model's own is called so."""
+    if "own" not in model.found:
+        model.found["own"] = {name for name, is_own in _listed(model.given.get("metrics")).items() if is_own}
+    return name if name in model.found["own"] else catalogued(name)
 
 
 _SHARES = (
@@ -452,7 +452,11 @@ _RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
 
 def _limit(bound: Bound) -> Kind:
     def read(value: Plain, context: Context) -> float:
-        metric = context.name.partition("@")[0]
+        written = context.name.partition("@")[0]
+        metric = _called(written, context.around or context)
+        if bound is Bound.MIN and written.startswith("neg_") and metric != written:
+            write = f"`max` with a value of {metric}, as it is read: lower is better"
+            raise refused(value, write, found=f"`min` for {written}")
         if metric in OPERATIONAL and bound is not Bound.MAX:
             raise refused(value, "`max`, the only bound it takes", found=f"`{bound}` for {metric}")
         known = metric in CATALOGUE or metric in OPERATIONAL
@@ -510,9 +514,10 @@ class GateRule(Section):
             hint = "write it beside `min` or `max`; max_regression is always judged by its interval"
             yield Problem(show_value(given["confident"]), hint, ("confident",))
 
-    def gates(self) -> Iterator[Gate]:
+    def gates(self, model: Context) -> Iterator[Gate]:
         """One gate a bound."""
-        metric, _, part = self.name.partition("@")
+        written, _, part = self.name.partition("@")
+        metric = _called(written, model)
         for bound in Bound:
             limit, sure = getattr(self, bound), self.confident and bound is not Bound.MAX_REGRESSION
             if limit is not None:
@@ -527,7 +532,7 @@ _RULES = named(
 )
 _GATE: Schema = {"$ref": "#/$defs/gate"}
 _GATES = Kind(
-    lambda value, context: tuple(gate for rule in _RULES.read(value, context) for gate in rule.gates()),
+    lambda value, context: tuple(gate for rule in _RULES.read(value, context) for gate in rule.gates(context)),
     lambda: {
         "type": "object",
         "minProperties": 1,
@@ -537,7 +542,7 @@ _GATES = Kind(
 )
 _METRICS = list_of(
     "metrics such as roc_auc or module:function",
-    Kind(_metric, lambda: {"anyOf": [{"enum": [*CATALOGUE]}, OwnMetric.json_schema()]}),
+    Kind(_metric, lambda: {"anyOf": [{"enum": [*CATALOGUE, *ALIASES]}, OwnMetric.json_schema()]}),
     name=attrgetter("name"),
     again="each metric once; two functions of one name need `name:`",
 )
@@ -571,6 +576,7 @@ class Model(Section):
         gates, listed = context.inside("gates"), _listed(context.given.get("metrics"))
         for subject in gates:
             yield from (problem.under("gates", subject) for problem in _wrong_subject(subject, listed, context))
+        yield from _subjects_twice(gates, context)
         if gates and "metrics" not in context.given and gates.keys() <= OPERATIONAL.keys():
             yield Problem("no metrics", "write `metrics:` with at least one, such as roc_auc")
 
@@ -590,8 +596,20 @@ def _listed(metrics: Plain) -> dict[str, bool]:
     for item in metrics if isinstance(metrics, list) else ():
         given = item.get("name", item.get("function")) if isinstance(item, dict) else item
         if isinstance(given, str):
-            found[given.rpartition(":")[2]] = isinstance(item, dict) or ":" in given
+            is_own = isinstance(item, dict) or ":" in given
+            found[given.rpartition(":")[2] if is_own else catalogued(given)] = is_own
     return found
+
+
+def _subjects_twice(gates: Iterable[str], context: Context) -> Iterator[Problem]:
+    """Two names of one metric: which of two limits counts would be anybody's guess."""
+    seen: dict[str, str] = {}
+    for subject in gates:
+        written, at, part = subject.partition("@")
+        name = f"{_called(written, context)}{at}{part}"
+        if (other := seen.setdefault(name, subject)) != subject:
+            found = f"{quote(subject)} beside {quote(other)}, which is the same metric"
+            yield Problem(found, f"write all bounds under `{name}`", ("gates", subject))
 
 
 def _wrong_subject(subject: str, listed: Mapping[str, bool], context: Context) -> Iterator[Problem]:
@@ -603,7 +621,7 @@ def _wrong_subject(subject: str, listed: Mapping[str, bool], context: Context) -
             yield Problem(quote(subject), "write a gate on a metric; rows of a regression are neither right nor wrong")
         return
     own = islice((name for name, is_own in listed.items() if is_own), _OTHERS)
-    wrong = None if metric in listed else _misfit(metric, context, (*OPERATIONAL, *own))
+    wrong = None if _called(metric, context) in listed else _misfit(metric, context, (*OPERATIONAL, *own))
     if wrong:
         yield wrong
     slices = context.inside("slices")

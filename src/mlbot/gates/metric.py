@@ -65,6 +65,43 @@ def _catalogue() -> Mapping[str, Metric]:
 
 CATALOGUE: Mapping[str, Metric] = _catalogue()
 
+_NAMED = {
+    "accuracy": "acc accuracy_score",
+    "average_precision": "ap average_precision_score",
+    "balanced_accuracy": "balanced_accuracy_score",
+    "brier_score_loss": "brier brier_score neg_brier_score",
+    "f1": "f1_score",
+    "log_loss": "logloss cross_entropy",
+    "matthews_corrcoef": "mcc",
+    "mean_absolute_error": "mae",
+    "mean_absolute_percentage_error": "mape",
+    "mean_squared_error": "mse",
+    "precision": "precision_score",
+    "r2": "r2_score",
+    "recall": "recall_score",
+    "roc_auc": "auc auroc roc_auc_score",
+    "root_mean_squared_error": "rmse",
+}
+
+
+def _aliases() -> Mapping[str, str]:
+    lower = (name for name, metric in CATALOGUE.items() if metric.direction is Direction.LOWER)
+    negated = {f"neg_{name}": name for name in lower}
+    return MappingProxyType({alias: name for name, aliases in _NAMED.items() for alias in aliases.split()} | negated)
+
+
+ALIASES: Mapping[str, str] = _aliases()
+"""What else a metric of the catalogue is called: scikit-learn's functions and scorers, and the usual short forms.
+
+A scorer such as `neg_log_loss` is the metric with its sign turned; it means the metric as it is.
+"""
+
+
+def catalogued(name: str) -> str:
+    """The catalogue's name of a metric; any other name as it is."""
+    return ALIASES.get(name, name)
+
+
 OPERATIONAL: Mapping[str, Direction] = MappingProxyType(
     dict.fromkeys(("negative_flips", "latency_p50_ms", "latency_p95_ms", "size_mb"), Direction.LOWER)
 )

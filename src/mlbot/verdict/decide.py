@@ -11,11 +11,12 @@ that does not change onto the guarded branch, and it ends when the content or th
 evaluated is never waived: there is nothing there that anybody could answer for.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from mlbot.config.schema import Model, OnInconclusive, Waivers
 from mlbot.events.github import Role
-from mlbot.gates.metric import OPERATIONAL, Bound, Gate
+from mlbot.gates.metric import OPERATIONAL, Bound, Gate, catalogued
 from mlbot.gates.outcome import Outcome, Reason, worst
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib.record import Digest, Name, Record, canonical, digest
@@ -359,9 +360,12 @@ def may_waive(rules: Waivers, actor: str, role: Role, author: str | None) -> boo
 
 
 def named(gates: Iterable[Gate], name: str) -> list[Gate]:
-    """The gates that a name means: `subject.bound` one, `subject` all bounds of it."""
+    """The gates that a name means: `subject.bound` one, `subject` all bounds of it; the metric by any name."""
     every = list(gates)
-    return [gate for gate in every if gate.name == name] or [gate for gate in every if gate.subject == name]
+    for meant in (name, re.sub(r"^\w+", lambda metric: catalogued(metric[0]), name)):
+        if found := [gate for gate in every if gate.name == meant] or [gate for gate in every if gate.subject == meant]:
+            return found
+    return []
 
 
 def standing(
