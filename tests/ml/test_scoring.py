@@ -21,6 +21,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
+from tests.support.dependent_samples import DEPENDENT
 from tests.support.onnx_samples import (
     BOOL,
     INT64,
@@ -425,6 +426,19 @@ def test_missing_numbers_reach_a_float_input_as_nan(tmp_path: Path) -> None:
     found = problem(tmp_path, columns({"a": 1.0}), holding(tmp_path, frame))
     assert found.reason is Reason.NOT_FINITE
     assert f"on {frame['a'].null_count()} of" in found.detail
+
+
+# --- answers that depend on how they are asked for
+
+
+@pytest.mark.parametrize("name", ["less its mean", "over its deviation"])
+def test_a_model_that_answers_a_row_otherwise_when_it_is_alone_is_refused(
+    tmp_path: Path, holdout: HoldoutData, name: str
+) -> None:
+    cause, model = DEPENDENT[name]
+    found = problem(tmp_path, model(), holdout)
+    assert (found.reason, found.cause) == (Reason.MODEL_REFUSED, cause)
+    assert found.hint.startswith("In production rows come one at a time")
 
 
 # --- bytes that nobody thought of

@@ -159,14 +159,28 @@ class Predicted(Record):
     width: Count
 
 
-class Measured(Record):
-    """From the child: how long predictions took."""
+class Times(Record):
+    """How long predictions took."""
 
-    kind: Literal["measured"] = "measured"
-    requests: Count
+    requests: Count  # of single rows
     p50_ms: Annotated[float, Field(ge=0)]
     p95_ms: Annotated[float, Field(ge=0)]
-    rows_per_s: Annotated[float, Field(ge=0)]
+    rows_per_s: Annotated[float, Field(ge=0)]  # of all rows together
+
+
+class Measured(Record):
+    """From the child: how long predictions took.
+
+    What they were follows, so that no timed answer is thrown away: of the `singles` rows that were asked one by one and
+    of the `rows` that were asked together, the least answers that were given, then the greatest.
+    """
+
+    kind: Literal["measured"] = "measured"
+    dtype: Literal["<f4", "<f8"]
+    singles: Count
+    rows: Count
+    width: Count
+    times: Times
 
 
 class Refusal(Record):

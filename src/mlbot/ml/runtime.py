@@ -14,7 +14,7 @@ from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.ml import protocol
 from mlbot.ml.onnx_file import Input, Signature, parse_model, read_signature, unzip
-from mlbot.ml.protocol import Column, Expected, Feature, Measured, ModelFacts, Refused, printable, quoted
+from mlbot.ml.protocol import Column, Expected, Feature, ModelFacts, Refused, Times, printable, quoted
 
 # Columns of a batch from the pipe, as what a model's inputs take. Numbers travel as they are; text as codes into the
 # distinct values of the batch, so that a category's name crosses once and not once a row.
@@ -123,33 +123,39 @@ class Runtime:
 
     def measure(
         self, rows: int, columns: Sequence[Column], raw: bytes | bytearray, requests: int, seconds: float
-    ) -> Measured:
-        """Time predictions of single rows, and of all rows together.
+    ) -> tuple[Times, Predictions]:
+        """Time predictions of single rows, and of all rows together; the times, and what was answered.
 
         The rows are gone through again and again; after half of `seconds` either half of the measurement stops early.
+        The answers are the least and the greatest to each question, `(2, singles + rows, width)`.
         """
         whole = self._feed(rows, columns, raw)
         singles = [{name: values[i : i + 1] for name, values in whole.items()} for i in range(min(rows, requests))]
-        for single in singles[:_WARM_UP]:
-            self._run(single, 1)
+        answers: list[list[Predictions]] = [[self._run(single, 1)] for single in singles[:_WARM_UP]]
         times: list[float] = []
         end = time.perf_counter() + seconds / 2
         while len(times) < requests and (not times or time.perf_counter() < end):
-            times.append(self._timed(singles[len(times) % len(singles)], 1))
+            at = len(times) % len(singles)
+            answers += [[]] if at == len(answers) else []
+            times.append(self._timed(singles[at], 1, answers[at]))
+        whole_answers: list[Predictions] = []
         together: list[float] = []
         end = time.perf_counter() + seconds / 2
         while len(together) < 5 and (not together or time.perf_counter() < end):
-            together.append(self._timed(whole, rows))
+            together.append(self._timed(whole, rows, whole_answers))
         p50, p95 = (float(value) * 1000 for value in np.percentile(times, (50, 95)))
-        return Measured(requests=len(times), p50_ms=p50, p95_ms=p95, rows_per_s=rows / max(min(together), 1e-9))
+        found = Times(requests=len(times), p50_ms=p50, p95_ms=p95, rows_per_s=rows / max(min(together), 1e-9))
+        return found, np.concatenate([_span(each) for each in (*answers, whole_answers)], axis=1)
 
     def _feed(self, rows: int, columns: Sequence[Column], raw: bytes | bytearray) -> dict[str, Values]:
         return feeds(self._loaded, self._expected.features, unpack(rows, columns, raw))
 
-    def _timed(self, feed: dict[str, Values], rows: int) -> float:
+    def _timed(self, feed: dict[str, Values], rows: int, answers: list[Predictions]) -> float:
         before = time.perf_counter()
-        self._run(feed, rows)
-        return time.perf_counter() - before
+        found = self._run(feed, rows)
+        after = time.perf_counter()
+        answers.append(found)
+        return after - before
 
     def _run(self, feed: dict[str, Values], rows: int) -> Predictions:
         name = self._loaded.output
@@ -169,6 +175,11 @@ class Runtime:
         if self._signature is None:
             raise Refused(Reason.SCORING_FAILED, "No model is loaded.")
         return self._signature
+
+
+def _span(answers: Sequence[Predictions]) -> Predictions:
+    """The least and the greatest of several answers to one question, `(2, rows, width)`; NaN where one of them is."""
+    return np.stack([np.minimum.reduce(answers), np.maximum.reduce(answers)])
 
 
 def _signature(content: bytes, expected: Expected) -> tuple[Signature, bytes]:

@@ -5,14 +5,14 @@ locks itself down (`sandbox`), and only then reads the stranger's bytes. It is g
 """
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mlbot.gates.outcome import Reason
 from mlbot.ml import disable_telemetry, protocol, sandbox
 from mlbot.ml.protocol import Refused, head, parse, receive
 
 if TYPE_CHECKING:
-    from mlbot.ml.runtime import Runtime
+    from mlbot.ml.runtime import Predictions, Runtime
 
 
 class _Channel:
@@ -91,12 +91,22 @@ def _answer(channel: _Channel, runtime: "Runtime", text: bytes, raw: bytes | byt
         case protocol.Load():
             channel.send(head(protocol.Loaded(facts=runtime.load(bytes(raw)))))
         case protocol.Batch(rows=rows, columns=columns):
-            found = runtime.predict(rows, columns, raw)
-            wide = found.astype("<f8" if found.dtype.itemsize == 8 else "<f4", order="C", copy=False)
-            answer = protocol.Predicted(dtype="<f8" if wide.itemsize == 8 else "<f4", rows=rows, width=wide.shape[1])
+            wide, dtype = _wide(runtime.predict(rows, columns, raw))
+            answer = protocol.Predicted(dtype=dtype, rows=rows, width=wide.shape[1])
             channel.send(head(answer, wide.nbytes), wide.reshape(-1).view("u1").data)
         case protocol.Measure(rows=rows, columns=columns, requests=requests, seconds=seconds):
-            channel.send(head(runtime.measure(rows, columns, raw, requests, seconds)))
+            times, spans = runtime.measure(rows, columns, raw, requests, seconds)
+            wide, dtype = _wide(spans)
+            measured = protocol.Measured(
+                dtype=dtype, singles=spans.shape[1] - rows, rows=rows, width=spans.shape[2], times=times
+            )
+            channel.send(head(measured, wide.nbytes), wide.reshape(-1).view("u1").data)
+
+
+def _wide(values: "Predictions") -> tuple["Predictions", Literal["<f4", "<f8"]]:
+    """Predictions as they travel, and the type that says so."""
+    dtype: Literal["<f4", "<f8"] = "<f8" if values.dtype.itemsize == 8 else "<f4"
+    return values.astype(dtype, order="C", copy=False), dtype
 
 
 if __name__ == "__main__":

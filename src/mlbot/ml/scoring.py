@@ -7,6 +7,7 @@ Nothing of a model file is parsed in this process. What its child answers is che
 """
 
 import importlib.util
+import math
 import os
 import select
 import signal
@@ -30,6 +31,7 @@ from mlbot.lib.record import Record
 from mlbot.ml import protocol
 from mlbot.ml.guard import ModelFile, open_model
 from mlbot.ml.holdout import HoldoutData, pack
+from mlbot.ml.independence import Trial, Way, dependence
 from mlbot.ml.protocol import Expected, ModelFacts, Packed, ProtocolError, listed, parse, printable, quoted, receive
 from mlbot.ml.sandbox import hidden_from_children
 from mlbot.verdict.verdict import Latency, Problem
@@ -330,6 +332,7 @@ class Scored:
 
 
 _WIDEST_FLOAT = 8
+_TIMED_ROWS = 4096
 
 _NONSENSE = Problem.of(Reason.SCORING_FAILED, "no-answer")
 
@@ -351,6 +354,8 @@ class _Run:
         self._facts: ModelFacts | None = None
         self._latency: Latency | None = None
         self._collector: _Collector | None = None
+        self._timed: tuple[Raw, Raw] | None = None  # the answers to timed requests: row by row, and of all together
+        self._first: Raw | None = None  # the judged answers to the first rows, which were timed
         self._asked = 0
 
     @property
@@ -394,9 +399,14 @@ class _Run:
         )
         with self._asking() as worker:
             worker.send(question, sample.length, sample.chunks)
-            answer, _ = worker.receive(0)
+            width = self._width
+            answer, raw = worker.receive(2 * (limits.latency_requests + sample.rows) * width * _WIDEST_FLOAT)
             found = _of_kind(answer, protocol.Measured)
-            self._latency = Latency(batch_rows=sample.rows, **found.model_dump(exclude={"kind"}))
+            if (found.rows, found.width) != (sample.rows, width) or not 0 < found.singles <= sample.rows:
+                raise ScoringError(_NONSENSE)
+            spans = _array(raw, found.dtype, (2, found.singles + found.rows, width))
+            self._timed = spans[:, : found.singles], spans[:, found.singles :]
+            self._latency = Latency(batch_rows=sample.rows, **found.times.model_dump())
 
     def send(self, batch: Packed) -> None:
         """Give the child a batch; its answer is fetched later, so that the children work side by side."""
@@ -408,19 +418,25 @@ class _Run:
         if self.problem is not None:
             return
         with self._asking() as worker:
-            width = max(1, len(self.facts.classes))
-            answer, raw = worker.receive(self._asked * width * _WIDEST_FLOAT)
+            answer, raw = worker.receive(self._asked * self._width * _WIDEST_FLOAT)
             found = _of_kind(answer, protocol.Predicted)
-            dtype = np.dtype(found.dtype)
-            if (found.rows, found.width) != (self._asked, width) or len(raw) != self._asked * width * dtype.itemsize:
+            if (found.rows, found.width) != (self._asked, self._width):
                 raise ScoringError(_NONSENSE)
-            _there(self._collector).add(np.frombuffer(raw, dtype).reshape(self._asked, width))
+            values = _array(raw, found.dtype, (self._asked, self._width))
+            if self._first is None:
+                self._first = values[:_TIMED_ROWS].copy()
+            _there(self._collector).add(values)
+
+    @property
+    def _width(self) -> int:
+        return max(1, len(self.facts.classes))
 
     def result(self, classes: tuple[str, ...]) -> Scored | Problem:
         if self.problem is not None:
             return self.problem
         collector, file = _there(self._collector), _there(self._file)
         wrong = collector.problem()
+        wrong = wrong or dependence(self._trials(), collector.task)
         if wrong is not None:
             return wrong
         return Scored(
@@ -431,6 +447,15 @@ class _Run:
             latency=_there(self._latency),
             protection=_there(self._protection),
             facts=self.facts,
+        )
+
+    def _trials(self) -> tuple[Trial, ...]:
+        """The answers that were timed, beside the judged ones."""
+        judged = _there(self._first).astype(np.float64)
+        singles, together = (each.astype(np.float64) for each in _there(self._timed))
+        return (
+            Trial(way=Way.ALONE, first=judged[: singles.shape[1]], answers=tuple(singles)),
+            Trial(way=Way.BATCH, first=judged[: together.shape[1]], answers=tuple(together)),
         )
 
     @contextmanager
@@ -455,6 +480,14 @@ def _there(value: _T | None) -> _T:
     return value
 
 
+def _array(raw: bytes | bytearray, name: str, shape: tuple[int, ...]) -> Raw:
+    """What a child sent, as the array that it says it is."""
+    dtype = np.dtype(name)
+    if len(raw) != math.prod(shape) * dtype.itemsize:
+        raise ScoringError(_NONSENSE)
+    return np.frombuffer(raw, dtype).reshape(shape)
+
+
 def _of_kind(answer: Record, kind: type[_R]) -> _R:
     if not isinstance(answer, kind):
         raise ScoringError(_NONSENSE)
@@ -462,7 +495,6 @@ def _of_kind(answer: Record, kind: type[_R]) -> _R:
 
 
 _MOST_CELLS = 1 << 20  # rows times features of a batch: about 8 MB
-_TIMED_ROWS = 4096
 
 
 def score(path: Path, holdout: HoldoutData, *, limits: Limits | None = None) -> Scored | Problem:
