@@ -1,5 +1,7 @@
 """The verdict in one line."""
 
+from html import unescape
+
 import pytest
 from tests.support import report_parts as parts
 from tests.support import samples
@@ -8,7 +10,7 @@ from mlbot.gates.metric import Bound, Gate
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.report.markdown import markdown
 from mlbot.report.terminal import terminal
-from mlbot.report.words import by_severity, headline, model_line, whole_problem
+from mlbot.report.words import by_severity, headline, model_line
 from mlbot.verdict.verdict import Problem
 
 EXPECTED = {
@@ -18,7 +20,7 @@ EXPECTED = {
     "that may be more than the 0.005 allowed, or less.",
     "refused": "Could not be judged: The model file is a Python pickle, which runs code when it is opened.",
     "crashed": "Could not be judged: The training with seed 0 ended with exit code 1.",
-    "no_baseline": "Cannot tell: There is no baseline to compare with.",
+    "no_baseline": "Cannot tell: No model of main was judged yet, and base does not train.",
     "provisional": "Ready to merge, provisionally: all 5 gates pass.",
     "many": "Do not merge: adult-income: roc_auc fell by 0.0206, more than the 0.005 allowed.",
     "waived": "Passes with 1 waived gate (roc_auc of adult-income, by boss): "
@@ -103,16 +105,14 @@ def test_a_problem_of_the_model_is_the_headline_and_its_hint_the_action() -> Non
 
 def test_of_several_models_each_says_what_to_do() -> None:
     evidence, rest = parts.adult(0.0)
-    broken = evidence.model_copy(update={"problem": Problem.of(Reason.SCORING_TIMEOUT, "wall", seconds="60")})
-    report = parts.judged((broken, rest), parts.adult(0.0, "other"))
-    assert whole_problem(report.models[0]) == (
-        "Scoring took longer than the 60 seconds that the judge allows. Make the model smaller or faster."
-    )
-    assert whole_problem(report.models[0]) in markdown(report)
-
-
-def test_a_failing_gate_leaves_nothing_unsaid() -> None:
-    assert whole_problem(samples.failing().models[0]) == ""
+    slow = evidence.model_copy(update={"problem": Problem.of(Reason.SCORING_TIMEOUT, "wall", seconds="60")})
+    gone = Problem.of(Reason.MODEL_MISSING, "left-none", seed=0)
+    none = evidence.model_copy(update={"problem": gone, "model": "other"})
+    report = parts.judged((slow, rest), (none, rest))
+    for text in (unescape(markdown(report)).replace("\\", ""), terminal(report, color=False, width=300)):
+        assert "Scoring took longer than the 60 seconds that the judge allows." in text
+        assert text.count("Make the model smaller or faster.") == 1
+        assert text.count(gone.hint) == 1
 
 
 @pytest.mark.parametrize(("drop", "lead"), [(0.0043, "Passes"), (-0.0206, "Fails")])

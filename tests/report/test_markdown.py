@@ -1,5 +1,7 @@
 """The comment: whole for every kind of report, safe for every text, and never too long."""
 
+from html import unescape
+
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from syrupy.assertion import SnapshotAssertion
@@ -12,8 +14,10 @@ from tests.support.tiers import examples
 from mlbot.gates.metric import Bound, Gate
 from mlbot.gates.outcome import Outcome
 from mlbot.protocol.marker import marker
+from mlbot.report import tables
 from mlbot.report.markdown import LIMIT, len16, markdown
 from mlbot.report.report import Picture, Report
+from mlbot.report.words import headline, model_line
 
 MARKER = marker(".github/workflows/mlbot.yml", "mlbot.yaml")
 
@@ -52,7 +56,6 @@ def test_the_order_is_verdict_facts_gates_reasons_details_footer_marker() -> Non
         "> [!CAUTION]",
         "candidate [`4f1c2a9`]",
         "| Gate |",
-        "- ❌ **roc",
         "**Negative flips:**",
         "All metrics",
         "Slices",
@@ -100,6 +103,31 @@ def test_what_was_waived_never_looks_like_a_pass() -> None:
 def test_a_waiver_without_a_known_place_has_no_link() -> None:
     report = samples.waived().model_copy(update={"repository_url": None})
     assert "issuecomment" not in markdown(report)
+
+
+def several() -> Report:
+    """Failing and undecided gates of many kinds, some for one reason."""
+    gates = (
+        *(each.model_copy(update={"limit": 0.99}) if each.bound is Bound.MIN else each for each in parts.GATES),
+        Gate(metric="f1", bound=Bound.MAX_REGRESSION, limit=0.03),
+        Gate(metric="accuracy", bound=Bound.MAX_REGRESSION, limit=0.014),
+        Gate(metric="accuracy", slice="doctorate", bound=Bound.MAX_REGRESSION, limit=0.01),
+        Gate(metric="recall", bound=Bound.MAX_REGRESSION, limit=0.01),
+        Gate(metric="precision", bound=Bound.MIN, limit=0.01),
+    )
+    return parts.judged(parts.adult(-0.0206, gates=gates))
+
+
+@pytest.mark.parametrize("name", [*samples.SAMPLES, "several"])
+def test_one_finding_is_said_once(name: str) -> None:
+    report = several() if name == "several" else samples.SAMPLES[name]()
+    text = unescape(markdown(report).replace("\\", "")).replace("\u200b", "").replace("`", "")
+    rows = [row for model in report.models for row in tables.gate_rows(model, tables.tested_margins(report))]
+    said = [sentence for row in rows for sentence in row.sentences]
+    said += [each.text for each in (*report.notices, *(each for model in report.models for each in model.notices))]
+    said += [headline(report).action, *(model_line(each) for each in report.models if len(report.models) == 1)]
+    for each in filter(None, said):
+        assert text.count(each.replace("`", "")) <= 1, each
 
 
 def test_the_interval_is_explained_once() -> None:

@@ -98,12 +98,6 @@ def test_nothing_to_say_is_nothing_said() -> None:
             NoticeCode.SEED_VARIANCE_UNKNOWN,
         ),
         (
-            report(slices=(SliceInfo(name="few", where="a = 1", rows=9, min_rows=500),)),
-            evidence(),
-            NoticeCode.SLICE_TOO_SMALL,
-        ),
-        (report(data_changes=("data/train.csv",)), evidence(), NoticeCode.DATA_CHANGED),
-        (
             report(holdout=Holdout(source="h.csv", digest=DIGEST, rows=9, task=Task.BINARY)),
             evidence(),
             NoticeCode.HOLDOUT_IN_REPOSITORY,
@@ -142,11 +136,20 @@ def test_a_claim_about_what_nobody_measured() -> None:
     assert "could not measure it" in notice.text
 
 
-def test_a_margin_that_noise_crosses_is_said() -> None:
+@pytest.mark.parametrize(
+    "problem", [None, Problem.of(Reason.NO_BASELINE, "candidate-failed"), Problem.of(Reason.NEW_MODEL)]
+)
+def test_what_a_gate_says_is_no_notice(problem: Problem | None) -> None:
+    """Nor is what other parts of the report show: small slices, changed data, a margin that noise crosses."""
     gate = Gate(metric="roc_auc", bound=Bound.MAX_REGRESSION, limit=0.0001)
-    result = GateResult(gate=gate, outcome=Outcome.INCONCLUSIVE, reason=Reason.MARGIN_INSIDE_INTERVAL, judgeable=False)
-    verdict = ModelVerdict(model="m", outcome=Outcome.INCONCLUSIVE, reason=result.reason, gates=(result,))
-    assert codes(report(verdict=verdict), evidence()) == [NoticeCode.NOT_JUDGEABLE]
+    reason = problem.reason if problem else Reason.SEED_VARIANCE_UNKNOWN
+    result = GateResult(gate=gate, outcome=Outcome.INCONCLUSIVE, reason=reason, problem=problem, judgeable=False)
+    verdict = ModelVerdict(model="m", outcome=Outcome.INCONCLUSIVE, reason=reason, gates=(result,))
+    few = SliceInfo(name="few", where="a = 1", rows=9, min_rows=500)
+    shown = report(verdict=verdict, slices=(few,), data_changes=("data/train.csv",))
+    alone = () if problem else (comparison(Method.SEED_VARIANCE_UNKNOWN),)
+    found = evidence(comparisons=alone, baseline_problem=problem)
+    assert codes(shown, found) == []
 
 
 def test_new_bounds_are_previewed_and_only_those_with_figures() -> None:

@@ -9,12 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+from tests.support import report_parts as parts
 from tests.support import samples
 from tests.support.hostile_samples import TEXTS, poisoned, skeleton
 from tests.support.tiers import examples
 
+from mlbot.gates.outcome import Reason
 from mlbot.report.page import html
 from mlbot.report.report import Charts
+from mlbot.verdict.verdict import Problem
 
 LOADS = re.compile(
     r"""(?:src|srcset|poster|data|action|formaction|background)\s*=|url\(|@import|<(?:link|iframe|object|embed|base|form|img)\b"""
@@ -66,7 +69,34 @@ def test_nothing_is_loaded() -> None:
     assert LOADS.findall(re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)) == ["<link"]
     assert '<link rel="icon" href="data:,">' in page
     addresses = set(re.findall(r"https?://[^\"'\s<]+", page))
-    assert addresses == {samples.failing().run_url}
+    report = samples.failing()
+    ours = {report.repository_url, f"{report.repository_url}/pull/42", report.run_url}
+    assert addresses == ours
+
+
+def test_the_page_says_where_and_when_it_was_made() -> None:
+    """A page that is kept or sent on is found again: repository, pull request, branch, run and date."""
+    page = html(samples.failing(), made="2026-11-30 07:00 UTC")
+    (over,) = re.findall(r'<p class="over">(.*?)</p>', page, flags=re.DOTALL)
+    address = "https://github.com/acme/income"
+    assert f'<a href="{address}">acme/income</a>' in over
+    assert f'<a href="{address}/pull/42">pull request 42</a>' in over
+    assert "branch deeper-trees" in over
+    assert f'<a href="{address}/actions/runs/7412">run</a>' in over
+    assert "2026-11-30 07:00 UTC" in over
+    local = html(samples.local(), made="2026-11-30 07:00 UTC")
+    assert re.findall(r'<p class="over">(.*?)</p>', local, flags=re.DOTALL) == [
+        "acme/income · branch deeper-trees · 2026-11-30 07:00 UTC"
+    ]
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_no_backtick_is_left_in_a_page(reason: Reason) -> None:
+    """Hints name keys of mlbot.yaml between backticks, which HTML shows as code."""
+    texts = [each for each in (Problem.of(reason).detail, Problem.of(reason).hint) if each]
+    problem = Problem.of(reason, detail=" ".join(texts))
+    report = parts.judged(parts.adult(0.0, problem=problem, comparisons=(), candidate=()))
+    assert "`" not in re.sub(r"<style>.*?</style>", "", html(report), flags=re.DOTALL)
 
 
 def test_the_policy_admits_the_two_scripts_and_no_other() -> None:

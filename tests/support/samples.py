@@ -51,11 +51,11 @@ def failing() -> Report:
         text="The training printed roc_auc 0.9411; the judge measured 0.9056.",
         warning=True,
     )
-    small = Notice(
-        code=NoticeCode.SLICE_TOO_SMALL,
-        text="The slice doctorate has 181 rows, fewer than 500: it is shown and does not block.",
+    inside = Notice(
+        code=NoticeCode.HOLDOUT_IN_REPOSITORY,
+        text="The holdout is in the repository, where a training can read it.",
     )
-    return judged(adult(-0.0206, candidate_training=trainings, notices=(small, notice)))
+    return judged(adult(-0.0206, candidate_training=trainings, notices=(inside, notice)))
 
 
 def slipped() -> Report:
@@ -130,10 +130,7 @@ def crashed() -> Report:
 def no_baseline() -> Report:
     problem = Problem.of(Reason.NO_BASELINE, detail="No model of main was judged yet, and base does not train.")
     empty: dict[str, Any] = {"baseline": (), "baseline_training": (), "comparisons": (), "flips": None, "history": ()}
-    notice = Notice(code=NoticeCode.NO_BASELINE, text="There is no baseline: the training of base failed.")
-    return judged(
-        adult(0.0, baseline_problem=problem, notices=(notice,), curves={Side.CANDIDATE: curves(1.0)}, **empty)
-    )
+    return judged(adult(0.0, baseline_problem=problem, curves={Side.CANDIDATE: curves(1.0)}, **empty))
 
 
 def provisional() -> Report:

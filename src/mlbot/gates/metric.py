@@ -102,6 +102,9 @@ def catalogued(name: str) -> str:
     return ALIASES.get(name, name)
 
 
+OF_POSITIVES = frozenset({"average_precision", "f1", "precision", "recall"})
+"""The metrics of a binary task that rest on the positive rows, so that another positive class gives other figures."""
+
 OPERATIONAL: Mapping[str, Direction] = MappingProxyType(
     dict.fromkeys(("negative_flips", "latency_p50_ms", "latency_p95_ms", "size_mb"), Direction.LOWER)
 )

@@ -106,7 +106,7 @@ def write_page(report: Report, path: Path) -> None:
     from mlbot.ml.plots import charts
     from mlbot.report.page import html
 
-    made = "" if report.run_url else datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     path.write_text(html(report, charts(report), made), encoding="utf-8")
 
 

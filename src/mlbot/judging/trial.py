@@ -194,7 +194,9 @@ def _problem(model: ModelReport | None) -> str:
 def _uncompared(model: ModelReport) -> str:
     if model.comparisons and model.baseline:
         return ""
-    return next((each.text for each in model.notices if each.code == "no-baseline"), "")
+    margins = (each for each in model.verdict.gates if each.gate.bound is Bound.MAX_REGRESSION)
+    by_gate = [each.problem.detail for each in margins if each.problem is not None]
+    return next(iter([*(each.text for each in model.notices if each.code == "no-baseline"), *by_gate]), "")
 
 
 def _metrics(model: ModelReport) -> tuple[MetricRow, ...]:

@@ -17,6 +17,7 @@ from altair.utils.schemapi import debug_mode
 
 from mlbot.gates.metric import Bound
 from mlbot.report.report import CalibrationBin, Charts, Curves, ModelReport, Point, Report, Side, SliceInfo, Spec
+from mlbot.report.words import Reading, reading, written
 from mlbot.verdict.verdict import Comparison
 
 Rows = list[dict[str, Any]]  # data of a chart, a dict a mark; the keys are fixed names, never a stranger's
@@ -72,13 +73,14 @@ NAMES = ("light", "dark")
 _FONT = "Arial, Helvetica, 'Liberation Sans', sans-serif"
 """All with the same widths, so that a label drawn here fits where it is shown."""
 
-# baseline, candidate · worse, better, no clear change, too few rows · text, grid · ramp of a heat map. The pairs were
-# chosen to be told apart with red-green blindness too: worse is an orange red, better a bluish green.
+# baseline, candidate · worse, perhaps worse, better, perhaps better, no clear change, too few rows · text, grid · ramp
+# of a heat map. The pairs were chosen to be told apart with red-green blindness too: worse is an orange red, better a
+# bluish green.
 _COLOURS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "light": {
             "sides": ["#818b98", "#0969da"],
-            "readings": ["#cf4a1e", "#1a7f5a", "#57606a", "#c4cad1"],
+            "readings": ["#cf4a1e", "#eaa58e", "#1a7f5a", "#8cc3ae", "#57606a", "#c4cad1"],
             "text": "#1f2328",
             "muted": "#59636e",
             "grid": "#e4e8ec",
@@ -86,7 +88,7 @@ _COLOURS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         },
         "dark": {
             "sides": ["#9198a1", "#58a6ff"],
-            "readings": ["#f0803c", "#3fb98c", "#9198a1", "#484f58"],
+            "readings": ["#f0803c", "#99623f", "#3fb98c", "#3b7a66", "#9198a1", "#484f58"],
             "text": "#f0f6fc",
             "muted": "#9198a1",
             "grid": "#2a3038",
@@ -278,7 +280,10 @@ def _class_names(model: ModelReport, classes: int) -> list[str]:
 
 
 _SMALL = "too few rows"
-_READINGS = ["worse", "better", "no clear change", _SMALL]
+_READINGS = [
+    *map(written, (Reading.WORSE, Reading.MAYBE_WORSE, Reading.BETTER, Reading.MAYBE_BETTER, Reading.UNCLEAR)),
+    _SMALL,
+]
 _MOST_SLICES = 40
 _MOST_PICTURED = 9
 _ROW = 26
@@ -406,13 +411,11 @@ def _slice_rows(model: ModelReport) -> Rows:
 
 
 def _reading(comparison: Comparison, infos: dict[str, SliceInfo]) -> str:
-    if comparison.slice is not None and infos[comparison.slice].small:
-        return _SMALL
-    # As the interval shows it, which the eye compares with zero; the tables adjust for all that is shown.
-    low, high = comparison.low, comparison.high
-    if comparison.change is None or low is None or high is None or low <= 0 <= high:
-        return "no clear change"
-    return "worse" if comparison.direction.worse * comparison.change > 0 else "better"
+    """As the tables read it. With one seed nobody knows; and few rows are an excuse only where nothing shows."""
+    found = written(reading(comparison))
+    if found in _READINGS[:-2]:
+        return found
+    return _SMALL if comparison.slice is not None and infos[comparison.slice].small else written(Reading.UNCLEAR)
 
 
 def _seed_rows(model: ModelReport) -> Rows:

@@ -18,7 +18,7 @@ from mlbot.lib.templates import fill
 from mlbot.report import tables, words
 from mlbot.report.notices import label
 from mlbot.report.report import Curves, ModelReport, Notice, Picture, Report, Side
-from mlbot.report.words import by_severity, headline, model_line, whole_problem
+from mlbot.report.words import by_severity, headline, model_line
 from mlbot.verdict.decide import DELETED, WAIVABLE
 
 ICONS: Mapping[str, str] = MappingProxyType(
@@ -65,8 +65,8 @@ def notes(found: Sequence[Notice]) -> str:
     return fill("comment/notes.md.j2", notices=shown, label=label) if shown else ""
 
 
-def gates(model: ModelReport, rows: Sequence[tables.GateRow], *, heading: bool) -> str:
-    """The gate table; where no gate could be evaluated, a sentence in its place, with why below a heading."""
+def gates(model: ModelReport, rows: Sequence[tables.GateRow]) -> str:
+    """The gate table; where no gate could be evaluated, a sentence in its place."""
     evaluated = any(row.outcome is not Outcome.ERROR for row in rows)
     passing = [number for number, row in enumerate(rows) if row.standing == Outcome.PASS]
     left_out = passing[max(0, _MOST_GATES - len(rows) + len(passing)) :]
@@ -80,22 +80,19 @@ def gates(model: ModelReport, rows: Sequence[tables.GateRow], *, heading: bool) 
         digest=figures.short(shipped.digest) if shipped and shipped.digest else "none",
         seed=shipped.seed if shipped else 0,
         methods=tables.methods(model),
-        why=whole_problem(model) if heading else "",
         icons=ICONS,
     )
 
 
-def reasons(report: Report, model: ModelReport, found: Sequence[tables.GateRow]) -> str:
-    """Why gates did not pass, and what would settle it or who answered for it."""
-    rows = [row for row in found if row.standing != Outcome.PASS]
-    if len(rows) > 1 and all(row.outcome is Outcome.ERROR and row.detail == rows[0].detail for row in rows):
-        rows = []
+def reasons(report: Report, model: ModelReport) -> str:
+    """What the gates' figures do not show: why, what would settle it, who answered for it."""
+    notes = tables.gate_notes(report, model)
     removal = model.verdict.waived.waiver if model.verdict.waived else None
-    if not rows and not removal:
+    if not notes and not removal:
         return ""
     return fill(
         "comment/reasons.md.j2",
-        rows=rows[:_MOST_GATES],
+        notes=notes[:_MOST_GATES],
         removal=removal,
         icons=ICONS,
         waived_by=words.waived_by,
@@ -112,7 +109,9 @@ def said_at(report: Report, waiver: WaiverEntry) -> str:
 
 def failures(model: ModelReport) -> str:
     """The last lines of trainings that left no model."""
-    return fill("comment/failures.md.j2", failures=model.failures[:3]) if model.failures else ""
+    if not model.failures:
+        return ""
+    return fill("comment/failures.md.j2", failures=model.failures[:3], line=model_line(model))
 
 
 def flips(model: ModelReport) -> str:
@@ -209,7 +208,6 @@ def training(model: ModelReport) -> str:
         trainings=both[:20],
         total=sum(each.duration_s for each in ours),
         memory=max(each.peak_memory_bytes for each in ours),
-        claims=sorted(ours[0].claims.items())[:20],
     )
 
 
@@ -348,8 +346,8 @@ def _model(report: Report, model: ModelReport, picture: Picture | None, *, headi
     order: tuple[tuple[str, int, str], ...] = (
         ("facts", 1, facts(report, model, heading=heading)),
         ("notices", 2, notices(model.notices)),
-        ("gates", 3, gates(model, rows, heading=heading)),
-        ("reasons", 3, reasons(report, model, rows)),
+        ("gates", 3, gates(model, rows)),
+        ("reasons", 3, reasons(report, model)),
         ("training logs", 4, failures(model)),
         ("negative flips", 4, flips(model)),
         ("all metrics", 7, metrics(model)),

@@ -5,7 +5,7 @@ from typing import Any
 
 from mlbot.config.schema import Config, EnvironmentConfig, Model
 from mlbot.gates.metric import Bound, Gate, Task
-from mlbot.gates.outcome import Outcome
+from mlbot.gates.outcome import Reason
 from mlbot.ledger.entries import DeploymentEntry, Entry
 from mlbot.ledger.queries import live
 from mlbot.lib.record import Name, Params
@@ -13,7 +13,7 @@ from mlbot.lib.templates import has_sentence, sentence
 from mlbot.plan.plan import Plan
 from mlbot.protocol.artifacts import Training
 from mlbot.report import words
-from mlbot.report.report import MetricInfo, ModelReport, Notice, NoticeCode, ParamChange, Production, SliceInfo
+from mlbot.report.report import MetricInfo, ModelReport, Notice, NoticeCode, ParamChange, Production
 from mlbot.report.words import clear_change
 from mlbot.verdict.decide import Evidence, decide
 from mlbot.verdict.verdict import Commits, Comparison, Evaluation, Method, ModelVerdict, Problem, Score
@@ -32,11 +32,9 @@ def run_notices(plan: Plan) -> tuple[Notice, ...]:
 def model_notices(report: ModelReport, evidence: Evidence, head: Model | None) -> tuple[Notice, ...]:
     """What a reader should know of one model besides its gates; `head` is the model as head's config has it."""
     return (
-        *_baseline_notices(evidence),
+        *_baseline_notices(evidence, report.verdict),
         *_claim_notices(report.candidate_training, evidence.candidate),
-        *_seed_notices(evidence),
-        *_slice_notices(report.slices),
-        *_gate_notices(report.verdict),
+        *_seed_notices(evidence, report.verdict),
         *_preview_notices(evidence, head, report.verdict),
         *_production_notices(report.production, evidence),
         *_parity_notices(report.candidate_training),
@@ -86,11 +84,14 @@ def _run_notices(plan: Plan) -> Iterator[Notice]:
         yield notice(NoticeCode.POLICY_DIFFERS, warning=True, changes=changes, guarded=commits.guarded)
 
 
-def _baseline_notices(evidence: Evidence) -> Iterator[Notice]:
+def _baseline_notices(evidence: Evidence, verdict: ModelVerdict) -> Iterator[Notice]:
+    """Why there is no baseline, unless a gate says it, or the line about what was compared (a new model)."""
     if evidence.provisional:
         yield notice(NoticeCode.PROVISIONAL, warning=True)
-    if evidence.baseline_problem is not None:
-        yield notice(NoticeCode.NO_BASELINE, problem=evidence.baseline_problem)
+    problem = evidence.baseline_problem
+    by_gate = any(gate.problem == problem for gate in verdict.gates)
+    if problem is not None and problem.reason is not Reason.NEW_MODEL and not by_gate:
+        yield notice(NoticeCode.NO_BASELINE, problem=problem)
 
 
 def _claim_notices(trainings: Sequence[Training], evaluations: Sequence[Evaluation]) -> Iterator[Notice]:
@@ -104,22 +105,13 @@ def _claim_notices(trainings: Sequence[Training], evaluations: Sequence[Evaluati
         yield notice(NoticeCode.UNVERIFIED_CLAIM, warning=doubtful, metric=metric, claimed=claimed, measured=measured)
 
 
-def _seed_notices(evidence: Evidence) -> Iterator[Notice]:
+def _seed_notices(evidence: Evidence, verdict: ModelVerdict) -> Iterator[Notice]:
     methods = {comparison.method for comparison in evidence.comparisons}
     if Method.PAIRED in methods:
         yield notice(NoticeCode.SEED_NO_EFFECT)
-    if Method.SEED_VARIANCE_UNKNOWN in methods:
+    by_gate = any(gate.reason is Reason.SEED_VARIANCE_UNKNOWN for gate in verdict.gates)
+    if Method.SEED_VARIANCE_UNKNOWN in methods and not by_gate:
         yield notice(NoticeCode.SEED_VARIANCE_UNKNOWN, warning=True)
-
-
-def _slice_notices(slices: Sequence[SliceInfo]) -> Iterator[Notice]:
-    return (notice(NoticeCode.SLICE_TOO_SMALL, slice=each) for each in slices if each.small)
-
-
-def _gate_notices(verdict: ModelVerdict) -> Iterator[Notice]:
-    for result in verdict.gates:
-        if result.outcome is Outcome.INCONCLUSIVE and not result.judgeable:
-            yield notice(NoticeCode.NOT_JUDGEABLE, gate=result.gate)
 
 
 def _preview_notices(evidence: Evidence, head: Model | None, verdict: ModelVerdict) -> Iterator[Notice]:
@@ -165,8 +157,6 @@ def _parity_notices(trainings: Sequence[Training]) -> Iterator[Notice]:
 
 
 def _holdout_notices(report: ModelReport) -> Iterator[Notice]:
-    if report.data_changes:
-        yield notice(NoticeCode.DATA_CHANGED, files=_listed(report.data_changes))
     if report.holdout is not None and not report.holdout.hidden:
         yield notice(NoticeCode.HOLDOUT_IN_REPOSITORY)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from mlbot.gates.outcome import Outcome, Reason
+from mlbot.gates.outcome import Reason
 from mlbot.lib.escape import clean
 from mlbot.lib.templates import fill, has_sentence, templates
 from mlbot.report import markdown, tables, words
@@ -18,7 +18,7 @@ from mlbot.report.words import by_severity, headline, model_line
 def html(report: Report, charts: Charts | None = None, made: str = "") -> str:
     """A page that stands alone: no request leaves it, and its policy would forbid one. Without charts, tables alone.
 
-    `made` is when, where no run says it.
+    `made` is when.
     """
     scripts = [charts.script, (templates() / "report" / "charts.js").read_text(encoding="utf-8")] if charts else []
     return fill(
@@ -33,7 +33,7 @@ def html(report: Report, charts: Charts | None = None, made: str = "") -> str:
         loud=tables.loud,
         quiet=tables.quiet,
         models=[
-            _model(model, report.verdict.commits.guarded, charts) | {"index": index}
+            _model(report, model, charts) | {"index": index}
             for index, model in enumerate(by_severity(report.models), 1)
         ],
         written=tables.parameter,
@@ -65,7 +65,7 @@ def _title(chart: str) -> str:
     return words.of_gate(f"chart/{chart}") if has_sentence("gates", f"chart/{chart}") else chart
 
 
-def _model(model: ModelReport, guarded: str, charts: Charts | None) -> dict[str, Any]:
+def _model(report: Report, model: ModelReport, charts: Charts | None) -> dict[str, Any]:
     gates = tables.gate_rows(model)
     ours = model.candidate_training
     specs = charts.specs.get(model.model, {}) if charts else {}
@@ -73,11 +73,11 @@ def _model(model: ModelReport, guarded: str, charts: Charts | None) -> dict[str,
     return {
         "model": model,
         "line": model_line(model),
-        "compared": tables.compared(model, guarded, clean),
+        "compared": tables.compared(model, report.verdict.commits.guarded, clean),
         "seeds": tables.seeds(model),
         "methods": tables.methods(model),
         "gates": gates,
-        "reasons": [row for row in gates if row.standing != Outcome.PASS],
+        "notes": tables.gate_notes(report, model),
         "removal": model.verdict.waived.waiver if model.verdict.waived else None,
         "metrics": tables.metric_rows(model),
         "beside": tables.production_rows(model),
@@ -95,7 +95,6 @@ def _model(model: ModelReport, guarded: str, charts: Charts | None) -> dict[str,
             *(("candidate", each) for each in ours),
             *(("baseline", each) for each in model.baseline_training),
         ],
-        "claims": sorted(ours[0].claims.items()) if ours else (),
         "history": tables.history_rows(model),
         "charts": [(name, _title(name), spec.get("description", name)) for name, spec in specs.items()],
     }

@@ -49,7 +49,7 @@ class Curves(Record):
 
 
 class NoticeCode(StrEnum):
-    """What a reader should know besides the gates. A closed list."""
+    """What a reader should know besides the gates. A closed list; of some only older reports have notices."""
 
     UNCOMMITTED = "uncommitted-changes"
     POLICY_DIFFERS = "policy-differs"  # head changes config, gates, holdout or metric code; judged by policy's
@@ -60,10 +60,10 @@ class NoticeCode(StrEnum):
     SEED_NO_EFFECT = "seed-has-no-effect"
     SEED_VARIANCE_UNKNOWN = "seed-variance-unknown"
     HOLDOUT_IN_REPOSITORY = "holdout-in-repository"
-    SLICE_TOO_SMALL = "slice-too-small"
-    NOT_JUDGEABLE = "not-judgeable"
+    SLICE_TOO_SMALL = "slice-too-small"  # older reports: the gates and the table of slices say it
+    NOT_JUDGEABLE = "not-judgeable"  # older reports: the gate says it
     PARITY = "parity"
-    DATA_CHANGED = "data-changed"
+    DATA_CHANGED = "data-changed"  # older reports: it is under what changed
     GATE_PREVIEW = "gate-preview"
     WORSE_THAN_PRODUCTION = "worse-than-production"
     """By more than one change may lose: what was allowed before has added up."""

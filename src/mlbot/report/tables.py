@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from mlbot.gates.metric import OPERATIONAL, Bound, Direction
+from mlbot.gates.metric import OF_POSITIVES, OPERATIONAL, Bound, Direction, Task
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib import figures
@@ -10,10 +10,9 @@ from mlbot.lib.record import Record
 from mlbot.lib.templates import sentence
 from mlbot.protocol.artifacts import Training
 from mlbot.report import words
-from mlbot.report.report import History, ModelReport, Notice, NoticeCode
+from mlbot.report.report import History, ModelReport, Notice, NoticeCode, Report
 from mlbot.report.words import clear_change
-from mlbot.verdict.decide import unwaived
-from mlbot.verdict.verdict import Comparison, Evaluation, GateResult, Method, Score
+from mlbot.verdict.verdict import Comparison, Evaluation, GateResult, Score
 
 _DASH = "\N{EN DASH}"
 
@@ -223,11 +222,12 @@ def quiet(notices: Iterable[Notice]) -> list[Notice]:
 class GateRow(Record):
     """A gate as people read it."""
 
-    subject: str
+    subject: str  # with its kind, where another gate has the same metric and slice
     metric: str
+    positive: str  # the class that a metric of the positive rows is about; empty for every other metric
     slice: str | None
     arrow: str
-    kind: str  # `minimum`, `regression`, where another gate has the same subject
+    kind: str  # `minimum`, `drop`, where another gate has the same metric and slice
     baseline: str
     candidate: str
     change: str
@@ -237,10 +237,16 @@ class GateRow(Record):
     standing: str  # the outcome, or `waived`
     waiver: WaiverEntry | None
     counts: bool
-    remark: str  # what it found, to be read after the subject
-    settle: str
-    detectable: str
-    detail: str
+    sentences: tuple[str, ...]  # what its figures do not show: why, how sharp it is, what would settle it
+
+
+class GateNote(Record):
+    """What is to be said of gates beside their figures: of one, or of all for which it is the same."""
+
+    subjects: tuple[str, ...]  # none where it is said of every gate of the model
+    standing: str
+    waiver: WaiverEntry | None
+    sentences: tuple[str, ...]
 
 
 class MetricRow(Record):
@@ -252,41 +258,74 @@ class MetricRow(Record):
     candidate: str
     change: str
     interval: str
-    reading: str  # `better`, `worse`, `no clear change`, or why there is none
+    reading: str  # `better`, `perhaps worse`, `no clear change`, or why there is none
     clear: bool
 
 
-def gate_rows(model: ModelReport) -> tuple[GateRow, ...]:
-    """All gates: those that count first, the worst outcome first, what was waived before what passes."""
-    subjects = [result.gate.subject for result in model.verdict.gates]
-    rows = [_gate_row(each, model, subjects.count(each.gate.subject) > 1) for each in model.verdict.gates]
+def gate_rows(model: ModelReport, tested: int = 1) -> tuple[GateRow, ...]:
+    """All gates: those that count first, the worst outcome first, what was waived before what passes.
+
+    `tested` is how many margins the verdict tests at once.
+    """
+    rows = [_gate_row(each, model, tested) for each in model.verdict.gates]
     return tuple(sorted(rows, key=lambda row: (not row.counts, _ORDER.index(row.standing))))
 
 
-def _gate_row(result: GateResult, model: ModelReport, several: bool) -> GateRow:  # noqa: FBT001
+def tested_margins(report: Report) -> int:
+    """How many margins the verdict tests at once."""
+    gates = (result for model in report.verdict.models for result in model.gates)
+    return sum(result.counts and result.gate.bound is Bound.MAX_REGRESSION for result in gates)
+
+
+def gate_notes(report: Report, model: ModelReport, *, overview: bool = True) -> tuple[GateNote, ...]:
+    """What is to be said of the gates that did not pass, each thing once and nothing that is written further up.
+
+    `overview` is whether a list of several models says further up what each of them came to, in full.
+    """
+    lines = {words.model_line(model)} if overview or len(report.models) == 1 else set()
+    above = lines | {words.headline(report).action}
+    found: dict[tuple[str, WaiverEntry | None, tuple[str, ...]], list[str]] = {}
+    rows = gate_rows(model, tested_margins(report))
+    for row in rows:
+        sentences = tuple(each for each in row.sentences if each not in above)
+        if row.standing != Outcome.PASS and (sentences or row.waiver):
+            found.setdefault((row.standing, row.waiver, sentences), []).append(row.subject)
+    return tuple(
+        GateNote(
+            subjects=() if 1 < len(subjects) == len(rows) else tuple(subjects),
+            standing=standing,
+            waiver=waiver,
+            sentences=sentences,
+        )
+        for (standing, waiver, sentences), subjects in found.items()
+    )
+
+
+def _gate_row(result: GateResult, model: ModelReport, tested: int) -> GateRow:
     gate = result.gate
     direction = model.direction(gate.metric)
+    several = [each.gate.subject for each in model.verdict.gates].count(gate.subject) > 1
+    kind = words.kind(gate, direction) if several else ""
     return GateRow(
-        subject=words.subject(gate),
+        subject=words.subject(gate, kind),
         metric=gate.metric,
+        positive=_positive(gate.metric, model),
         slice=gate.slice,
         arrow=words.arrow(direction),
-        kind=words.of_gate(f"kind/{gate.bound}") if several else "",
+        kind=kind,
         **_gate_figures(result, model),
         limit=words.limit(gate, direction),
         outcome=result.outcome,
         standing=result.standing,
         waiver=result.waived.waiver if result.waived else None,
         counts=result.counts,
-        remark=words.remark(unwaived(result), model),
-        settle=words.settle(result, model),
-        detectable=words.detectable(model.comparison(gate.metric, gate.slice))
-        if result.counts
-        and gate.bound is Bound.MAX_REGRESSION
-        and result.outcome in {Outcome.FAIL, Outcome.INCONCLUSIVE}
-        else "",
-        detail=result.why.detail if result.why else "",
+        sentences=tuple(filter(None, (words.why(result, model), *words.advice(result, model, tested)))),
     )
+
+
+def _positive(metric: str, model: ModelReport) -> str:
+    of_positives = model.task is Task.BINARY and metric in OF_POSITIVES
+    return (model.holdout.positive or "") if of_positives and model.holdout else ""
 
 
 def _gate_figures(result: GateResult, model: ModelReport) -> dict[str, str]:
@@ -365,9 +404,9 @@ def production_rows(model: ModelReport) -> tuple[MetricRow, ...]:
 
 def production_summary(model: ModelReport) -> str:
     """What those rows come to: `1 of 6 clearly worse, 2 clearly better`."""
-    rows = production_rows(model)
-    worse, better = (sum(row.reading == reading for row in rows) for reading in ("worse", "better"))
-    return words.of_gate("production/summary", rows=len(rows), worse=worse, better=better)
+    there = [words.reading(each) for each in model.production.comparisons] if model.production else []
+    worse, better = there.count(words.Reading.WORSE), there.count(words.Reading.BETTER)
+    return words.of_gate("production/summary", rows=len(there), worse=worse, better=better)
 
 
 def compared(
@@ -400,19 +439,9 @@ def compared_row(comparison: Comparison) -> MetricRow:
         metric=f"{comparison.metric}@{comparison.slice}" if comparison.slice else comparison.metric,
         arrow=words.arrow(comparison.direction),
         **_compared(comparison),
-        reading=_reading(comparison),
+        reading=comparison.problem.detail if comparison.problem else words.written(words.reading(comparison)),
         clear=clear_change(comparison),
     )
-
-
-def _reading(comparison: Comparison) -> str:
-    if comparison.problem is not None:
-        return comparison.problem.detail
-    if comparison.method is Method.IDENTICAL:
-        return "identical"
-    if not clear_change(comparison) or comparison.change is None:
-        return "no clear change"
-    return "worse" if comparison.direction.worse * comparison.change > 0 else "better"
 
 
 def _score_row(score: Score, direction: Direction | None) -> MetricRow:
@@ -426,6 +455,6 @@ def _score_row(score: Score, direction: Direction | None) -> MetricRow:
         candidate=figures.number(score.value, digits),
         change="",
         interval=span,
-        reading=score.problem.detail if score.problem else "not compared",
+        reading=score.problem.detail if score.problem else words.of_gate("reading/not-compared"),
         clear=False,
     )

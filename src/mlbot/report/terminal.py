@@ -11,7 +11,7 @@ from mlbot.lib.terminal import GAP, INDENT, Cell, Pen, cells
 from mlbot.report import tables, words
 from mlbot.report.notices import label
 from mlbot.report.report import ModelReport, Notice, Report
-from mlbot.report.words import by_severity, headline, model_line, whole_problem
+from mlbot.report.words import by_severity, headline, model_line
 
 _BOLD, _DIM, _RED, _GREEN, _YELLOW, _MAGENTA = "1", "2", "31", "32", "33", "35"
 
@@ -97,7 +97,7 @@ def _outcome(outcome: str, *, counts: bool = True) -> Cell:
 def _model(report: Report, model: ModelReport, pen: Pen, *, brief: bool) -> Iterator[str]:
     yield _facts(report, model, pen)
     yield from _notices(model.notices, pen)
-    yield from _gates(model, pen, several=len(report.models) > 1)
+    yield from _gates(report, model, pen)
     if brief:
         return
     yield from _failures(model, pen)
@@ -123,15 +123,14 @@ def _facts(report: Report, model: ModelReport, pen: Pen) -> str:
     return f"{pen.paint(clean(model.model), _BOLD)}\n{pen.wrap(facts)}"
 
 
-def _gates(model: ModelReport, pen: Pen, *, several: bool) -> Iterator[str]:
+def _gates(report: Report, model: ModelReport, pen: Pen) -> Iterator[str]:
     rows = tables.gate_rows(model)
     if any(row.outcome is not Outcome.ERROR for row in rows):
         yield pen.table(_titles("gates"), [_gate(row) for row in rows], expendable=(4, 1, 3, 5))
         if methods := tables.methods(model):
             yield pen.paint(pen.wrap(_say("intervals", methods=methods)), _DIM)
-    if several and (why := whole_problem(model)):
-        yield pen.wrap(clean(why))
-    yield from _reasons([row for row in rows if row.standing != Outcome.PASS], pen)
+    if notes := tables.gate_notes(report, model, overview=False):
+        yield "\n".join(_note(note, pen) for note in notes)
     if model.verdict.waived:
         why = clean(words.waived_by(model.verdict.waived.waiver))
         yield pen.wrap(f"{_say('removed')} {why}", f"{INDENT}{_SIGNS[Reason.WAIVED]} ", INDENT * 2)
@@ -140,7 +139,7 @@ def _gates(model: ModelReport, pen: Pen, *, several: bool) -> Iterator[str]:
 def _gate(row: tables.GateRow) -> list[Cell]:
     style = "" if row.counts else _DIM
     return [
-        Cell(f"{clean(row.subject, 60)} {row.arrow} {row.kind}".rstrip(), style),
+        Cell(f"{clean(row.subject, 60)} {row.arrow}".rstrip(), style),
         Cell(row.baseline, style, right=True),
         Cell(row.candidate, f"{_BOLD};{_COLOURS[row.outcome]}" if row.outcome is Outcome.FAIL else style, right=True),
         Cell(row.change, style, right=True),
@@ -150,17 +149,11 @@ def _gate(row: tables.GateRow) -> list[Cell]:
     ]
 
 
-def _reasons(rows: Sequence[tables.GateRow], pen: Pen) -> Iterator[str]:
-    if len(rows) > 1 and all(row.outcome is Outcome.ERROR and row.detail == rows[0].detail for row in rows):
-        return
-    if rows:
-        yield "\n".join(_reason(row, pen) for row in rows)
-
-
-def _reason(row: tables.GateRow, pen: Pen) -> str:
-    waived = clean(words.waived_by(row.waiver)) if row.waiver else ""
-    texts = (f"{clean(row.subject + row.remark)}.", waived, clean(row.detail), row.detectable, row.settle)
-    return pen.wrap(" ".join(text for text in texts if text), f"{INDENT}{_SIGNS[row.standing]} ", INDENT * 2)
+def _note(note: tables.GateNote, pen: Pen) -> str:
+    waived = (clean(words.waived_by(note.waiver)),) if note.waiver else ()
+    subjects = (f"{clean(', '.join(note.subjects))}:",) if note.subjects else ()
+    texts = (*subjects, *map(clean, note.sentences), *waived)
+    return pen.wrap(" ".join(texts), f"{INDENT}{_SIGNS[note.standing]} ", INDENT * 2)
 
 
 def _failures(model: ModelReport, pen: Pen) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """What a report says of a gate, of a model and over all of it: the figures and choices; the words are templates."""
 
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from typing import Any
 
 from mlbot.gates.metric import Bound, Direction, Gate
@@ -10,8 +11,8 @@ from mlbot.lib import figures
 from mlbot.lib.record import Record
 from mlbot.lib.templates import has_sentence, sentence
 from mlbot.report.report import ModelReport, Report
-from mlbot.verdict.decide import DELETED
-from mlbot.verdict.verdict import Comparison, GateResult, ModelVerdict, Problem, reason_hint
+from mlbot.verdict.decide import DELETED, unwaived
+from mlbot.verdict.verdict import Comparison, GateResult, Method, ModelVerdict, Problem, reason_hint
 
 # Plain text throughout: names from outside are in it as they are, and the renderer escapes the whole.
 
@@ -24,9 +25,14 @@ def of_gate(path: str, **values: Any) -> str:
     return sentence("gates", path, **values)
 
 
-def subject(gate: Gate) -> str:
-    """What a gate is about: `recall on women`."""
-    return f"{gate.metric} on {gate.slice}" if gate.slice else gate.metric
+def subject(gate: Gate, kind: str = "") -> str:
+    """What a gate is about: `recall on women`, with its kind `recall on women (minimum)`."""
+    return of_gate("subject", metric=gate.metric, slice=gate.slice or "", kind=kind)
+
+
+def kind(gate: Gate, direction: Direction | None) -> str:
+    """Which of several gates on one metric it is: `minimum`, `drop`."""
+    return of_gate(f"kind/{gate.bound}", lower=direction is Direction.LOWER)
 
 
 def arrow(direction: Direction | None) -> str:
@@ -109,6 +115,16 @@ def remark(result: GateResult, model: ModelReport) -> str:
     return of_gate(_known(f"remark/{key}", "remark/within-limit"), **_bound_facts(result, model))
 
 
+def why(result: GateResult, model: ModelReport) -> str:
+    """Why a gate did not pass, as a sentence, where its row of figures does not say it."""
+    if result.waived:
+        return of_gate("waived/was", remark=remark(unwaived(result), model))
+    if result.why:
+        return result.why.detail
+    path = f"why/{result.reason}"
+    return of_gate(path, **_bound_facts(result, model)) if has_sentence("gates", path) else ""
+
+
 def _known(path: str, otherwise: str) -> str:
     return path if has_sentence("gates", path) else otherwise
 
@@ -139,6 +155,14 @@ def movement(comparison: Comparison | None, *, with_interval: bool = False) -> s
     interval = figures.interval(comparison.low, comparison.high, digits) if with_interval else ""
     way = "none" if size == "0" else "up" if comparison.change > 0 else "down"
     return of_gate(f"movement/{way}", size=size, interval=interval)
+
+
+def advice(result: GateResult, model: ModelReport, tested: int) -> tuple[str, str]:
+    """How sharp an inconclusive gate is, and what would settle it."""
+    gate = result.gate
+    margin = result.outcome is Outcome.INCONCLUSIVE and gate.bound is Bound.MAX_REGRESSION and result.counts
+    sharp = detectable(model.comparison(gate.metric, gate.slice), tested) if margin else ""
+    return sharp, settle(result, model)
 
 
 def settle(result: GateResult, model: ModelReport) -> str:
@@ -173,9 +197,15 @@ def _more_data(gate: Gate, comparison: Comparison) -> str:
     return of_gate("settle/more-data", times=figures.brief(times, 0 if times >= 3 else 1))
 
 
-def detectable(comparison: Comparison | None) -> str:
-    """The minimum detectable effect as a sentence; empty where it is unknown."""
-    if comparison is None or comparison.mde is None:
+def detectable(comparison: Comparison | None, tested: int = 1) -> str:
+    """The minimum detectable effect as a sentence; empty where it is unknown.
+
+    It is that of a gate which is tested alone: beside others Holm asks for more, and with a borrowed or unknown
+    variance of the seeds the share is another.
+    """
+    if comparison is None or comparison.mde is None or tested > 1:
+        return ""
+    if comparison.method not in {Method.RECIPE, Method.PAIRED}:
         return ""
     size = figures.brief(comparison.mde, places(comparison))
     return of_gate("detectable", size=size, lower=comparison.direction is Direction.LOWER)
@@ -291,19 +321,47 @@ def _gain(model: ModelReport) -> Comparison | None:
         (
             each
             for each in model.comparisons
-            if each.slice is None and each.metric in gated and clear_change(each) and _is_better(each)
+            if each.slice is None and each.metric in gated and reading(each) is Reading.BETTER
         ),
         None,
     )
 
 
+class Reading(StrEnum):
+    """What a change comes to for a reader. Never gates."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    MAYBE_BETTER = "maybe-better"  # its own interval excludes zero, and among all that is displayed it may be chance
+    MAYBE_WORSE = "maybe-worse"
+    UNCLEAR = "unclear"
+    IDENTICAL = "identical"
+    ONE_SEED = "one-seed"  # nobody knows what another seed would have given
+
+
+def reading(comparison: Comparison) -> Reading:
+    """How a change is to be read, beside all the others that are displayed."""
+    change, low, high = comparison.change, comparison.low, comparison.high
+    if comparison.method is Method.IDENTICAL:
+        return Reading.IDENTICAL
+    if comparison.method is Method.SEED_VARIANCE_UNKNOWN:
+        return Reading.ONE_SEED
+    if change is None or low is None or high is None or low <= 0 <= high:
+        return Reading.UNCLEAR
+    worse = comparison.direction.worse * change > 0
+    if comparison.q_value is not None and comparison.q_value < _CLEAR:
+        return Reading.WORSE if worse else Reading.BETTER
+    return Reading.MAYBE_WORSE if worse else Reading.MAYBE_BETTER
+
+
+def written(found: Reading) -> str:
+    """A reading in words."""
+    return of_gate(f"reading/{found}")
+
+
 def clear_change(comparison: Comparison) -> bool:
     """Whether a change is clear of noise, after adjusting for all that is displayed."""
-    return comparison.q_value is not None and comparison.q_value < _CLEAR
-
-
-def _is_better(comparison: Comparison) -> bool:
-    return comparison.change is not None and comparison.direction.worse * comparison.change < 0
+    return reading(comparison) in {Reading.BETTER, Reading.WORSE}
 
 
 def model_line(model: ModelReport) -> str:
@@ -315,8 +373,7 @@ def model_line(model: ModelReport) -> str:
         return _all_pass([model])
     decisive = decisive_gates(verdict.gates, verdict.outcome)
     if verdict.reason is Reason.NO_BASELINE or not decisive or is_of_the_model(model):
-        problem = verdict.why if verdict.outcome is Outcome.ERROR else None
-        return (problem or Problem.of(verdict.reason)).detail
+        return (verdict.why or Problem.of(verdict.reason)).detail
     first, failed = decisive[0], verdict.outcome is Outcome.FAIL
     return _say(
         "finding/gates", subject=subject(first.gate), remark=remark(first, model), rest=len(decisive) - 1, failed=failed
@@ -343,8 +400,3 @@ def is_of_the_model(model: ModelReport) -> bool:
     return model.verdict.outcome is Outcome.ERROR and all(
         gate.reason is model.verdict.reason for gate in model.verdict.gates
     )
-
-
-def whole_problem(model: ModelReport) -> str:
-    """Why a model as a whole could not be evaluated, and what to do about it; empty for every other model."""
-    return f"{model_line(model)} {_hint(model.verdict)}".strip() if is_of_the_model(model) else ""
