@@ -72,17 +72,17 @@ def test_the_json_of_a_config_is_that_of_the_landed_version(file: str) -> None:
     for model in facts["models"]:
         assert model["data"].pop("types") == []  # settings of a later version, which are left out
         assert not any(model["data"].pop("csv").values())
+        assert [model["data"].pop(name) for name in ("threshold", "label")] == [None, None]
         assert model["train"].pop("environment") is None
         for metric in model["metrics"]:
             metric["tasks"].sort()
     assert hashlib.sha256(json.dumps(facts).encode()).hexdigest() == DUMPED[file]
 
 
-def test_how_a_holdout_is_read_is_a_rule_and_no_input_of_the_training() -> None:
+@pytest.mark.parametrize("setting", ['csv: {separator: ";"}', "threshold: 0.4", "label: model"])
+def test_how_a_holdout_is_read_and_decided_is_a_rule_and_no_input_of_the_training(setting: str) -> None:
     text = (DATA / "landed-example.yaml").read_text(encoding="utf-8")
-    plain, told = (
-        read(each) for each in (text, text.replace("      target:", '      csv: {separator: ";"}\n      target:', 1))
-    )
+    plain, told = (read(each) for each in (text, text.replace("      target:", f"      {setting}\n      target:", 1)))
     names = plain.models[0].name
     one, other = plain.model(names), told.model(names)
     assert one is not None

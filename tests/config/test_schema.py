@@ -320,7 +320,7 @@ def test_refuses_nothing_that_the_parser_accepts(line: str, value: object) -> No
 
 TRAIN, DATA_KEYS = (
     ("depends", "params", "seeds", "timeout", "runs-on", "lock"),
-    ("positive", "drop", "features", "classes", "group"),
+    ("positive", "threshold", "label", "drop", "features", "classes", "group"),
 )
 
 

@@ -1,6 +1,7 @@
 """What an ONNX file may contain."""
 
 import json
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -36,7 +37,7 @@ from tests.support.onnx_samples import (
 
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
-from mlbot.ml.onnx_file import class_order, parse_model, read_signature, unzip
+from mlbot.ml.onnx_file import class_order, label_output, parse_model, read_signature, unzip
 from mlbot.ml.protocol import CLASSES_KEY, FEATURES_KEY, Expected, Feature, Kind, Layout, Refused
 
 
@@ -513,10 +514,62 @@ def test_scikit_learns_labels_are_found_whatever_order_the_holdout_has(
     assert class_order(fitted(learner, labels), classes_of(*classes)) == tuple(map(str, sorted(labels)))
 
 
-def test_codes_stand_for_the_expected_order() -> None:
+CODED = [
+    ([0, 1, 2], ("1", "2", "3")),
+    ([0, 1, 2], ("high", "low", "mid")),
+    ([0, 1, 2], ("-1", "0", "1")),
+    ([1, 2, 3], ("0", "1", "2")),
+    ([0, 1], ("1", "2")),
+    ([0, 1], ("-1", "1")),
+]
+
+
+@pytest.mark.parametrize(("labels", "classes"), CODED)
+def test_numbers_that_may_be_codes_are_refused_until_the_config_says_what_they_are(
+    labels: list[int], classes: tuple[str, ...]
+) -> None:
+    model = fitted(LogisticRegression(), labels)
+    write = ", ".join(f"'{name}'" for name in classes)
+    with pytest.raises(Refused, match=re.escape(f"`data.classes: [{write}]`")) as caught:
+        class_order(model, classes_of(*classes))
+    assert caught.value.reason is Reason.MODEL_OUTPUTS
+    assert class_order(model, classes_of(*classes, declared=True)) == classes
+    assert class_order(model, classes_of(*reversed(classes), declared=True)) == tuple(reversed(classes))
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "order"),
+    [
+        ([0, 1], ("no", "yes"), ("no", "yes")),  # two texts, the positive one last: 1 is nothing else
+        ([0, 1, 2, 3], ("0", "1", "3"), ("0", "1", "2", "3")),  # a class that the holdout happens not to hold
+        ([0, 1, 2], ("0", "1", "2", "3"), ("0", "1", "2")),  # one that the model never learned
+        ([0, 1], ("0.0", "1.0"), ("0.0", "1.0")),
+        (["0.0", "1.0"], ("0", "1"), ("0", "1")),
+        (["False", "True"], ("false", "true"), ("false", "true")),
+        (["False", "True"], ("0", "1"), ("0", "1")),
+        ([-1, 1], ("-1", "1"), ("-1", "1")),
+    ],
+)
+def test_labels_that_are_equal_by_value_are_the_classes(
+    labels: list[Any], classes: tuple[str, ...], order: tuple[str, ...]
+) -> None:
+    model = fitted(LogisticRegression(), labels)
+    expected = classes_of(*classes).model_copy(update={"task": Task.MULTICLASS if len(order) > 2 else Task.BINARY})
+    assert class_order(model, expected) == order
+
+
+@pytest.mark.parametrize(("labels", "classes"), [([-1, 1], ("0", "1")), ([1, 2], ("0", "1")), ([5, 6], ("a", "b"))])
+def test_other_numbers_than_codes_need_the_configs_word(labels: list[int], classes: tuple[str, ...]) -> None:
+    model = fitted(LogisticRegression(), labels)
+    with pytest.raises(Refused, match=r"data\.classes"):
+        class_order(model, classes_of(*classes))
+    assert class_order(model, classes_of(*classes, declared=True)) == classes
+
+
+def test_names_in_the_metadata_count_before_codes_in_the_graph() -> None:
     model = fitted(LogisticRegression(), [0, 1, 2])
-    assert class_order(model, classes_of("low", "mid", "high")) == ("low", "mid", "high")
-    assert class_order(model, classes_of("1", "2", "3")) == ("1", "2", "3")
+    helper.set_model_props(model, {CLASSES_KEY: json.dumps(["low", "mid", "high"])})
+    assert class_order(model, classes_of("high", "low", "mid")) == ("low", "mid", "high")
 
 
 def test_booleans_are_zero_and_one_to_onnx() -> None:
@@ -589,3 +642,78 @@ def test_numbers_from_argmax_are_codes() -> None:
     model.graph.node.append(node)
     model.graph.output.append(port("label", INT64))
     assert class_order(model, classes_of("no", "yes")) == ("no", "yes")
+
+
+# --- the labels that a file gives itself
+
+
+def labelled(estimator: Any, labels: Sequence[Any], expected: Expected) -> dict[str, int]:
+    model = fitted(estimator, labels)
+    found = label_output(model, expected, class_order(model, expected))
+    assert found is not None
+    return dict(found.places)
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected", "places"),
+    [
+        (["no", "yes"], classes_of("yes", "no"), {"no": 0, "yes": 1}),
+        ([0, 1], classes_of("1", "0"), {"0": 0, "1": 1}),
+        ([0, 1], classes_of("no", "yes"), {"0": 0, "1": 1}),
+        ([0, 1], classes_of("yes", "no", declared=True), {"0": 0, "1": 1}),
+        ([0, 1, 2], classes_of("1", "2", "3", declared=True), {"0": 0, "1": 1, "2": 2}),
+        ([3, 20, 7], classes_of("20", "3", "7"), {"3": 0, "7": 1, "20": 2}),
+        ([0, 1], classes_of("true", "false"), {"0": 0, "1": 1}),
+    ],
+)
+def test_each_label_of_a_file_is_the_class_of_its_column(
+    labels: list[Any], expected: Expected, places: dict[str, int]
+) -> None:
+    assert labelled(LogisticRegression(), labels, expected) == places
+
+
+def test_codes_beside_names_in_the_metadata_are_the_columns() -> None:
+    model = fitted(LogisticRegression(), [0, 1, 2])
+    helper.set_model_props(model, {CLASSES_KEY: json.dumps(["low", "mid", "high"])})
+    found = label_output(model, classes_of("high", "low", "mid"), ("low", "mid", "high"))
+    assert found is not None
+    assert found.places == {"0": 0, "1": 1, "2": 2}
+
+
+def computed(*, place: bool, kind: int = INT64) -> onnx.ModelProto:
+    """Labels that no list in the file names: the place of the greatest probability, or something else."""
+    model = matrix(np.eye(2))
+    maker = helper.make_node("ArgMax" if place else "ReduceMax", ["p"], ["at"], **({"axis": 1} if place else {}))
+    model.graph.node.extend([maker, helper.make_node("Cast", ["at"], ["label"], to=kind)])
+    model.graph.output.append(port("label", kind))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "expected", "places"),
+    [
+        (computed(place=True), classes_of("1", "2"), {"0": 0, "1": 1}),
+        (computed(place=True, kind=BOOL), classes_of("no", "yes"), {"false": 0, "true": 1}),
+        (computed(place=False), classes_of("1", "2"), {}),  # 1 may be the class 1 or the second column
+        (computed(place=False), classes_of("0", "1"), {"0": 0, "1": 1}),
+        (computed(place=False), classes_of("no", "yes"), {"0": 0, "1": 1, "no": 0, "yes": 1}),
+        (computed(place=False, kind=STRING), classes_of("no", "yes"), {"no": 0, "yes": 1}),
+    ],
+)
+def test_labels_that_no_list_names_are_read_where_they_can_be_one_thing_only(
+    model: onnx.ModelProto, expected: Expected, places: dict[str, int]
+) -> None:
+    found = label_output(model, expected, expected.classes)
+    assert found is not None
+    assert found.places == places
+
+
+def test_beside_a_probability_that_is_alone_labels_are_negative_and_positive() -> None:
+    model = columns({"a": 1.0})
+    model.graph.node.append(helper.make_node("Cast", ["p"], ["label"], to=INT64))
+    model.graph.output.append(port("label", INT64))
+    for positive, places in (("yes", {"0": 0, "1": 1, "no": 0, "yes": 1}), ("no", {})):
+        expected = classes_of("no", "yes").model_copy(update={"positive": positive})
+        found = label_output(model, expected, ())
+        assert found is not None
+        assert found.places == places

@@ -17,10 +17,14 @@ from onnx import helper
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
+from sklearn.svm import SVC
 from tests.support.dependent_samples import DEPENDENT
 from tests.support.onnx_samples import (
     BOOL,
@@ -42,7 +46,7 @@ from mlbot.gates.outcome import Reason
 from mlbot.ml.holdout import HoldoutData, open_holdout
 from mlbot.ml.protocol import FEATURES_KEY, Load, Loaded, ModelFacts
 from mlbot.ml.scoring import Limits, Scored, ScoringError, Worker, score, score_many
-from mlbot.verdict.verdict import Problem
+from mlbot.verdict.verdict import OwnLabels, Problem
 
 QUICK = Limits(latency_requests=5, latency_s=0.2, wall_s=60, memory_bytes=1 << 30)
 RNG = np.random.default_rng(0)
@@ -505,3 +509,149 @@ def test_no_change_of_a_models_bytes_is_more_than_a_problem(
     if isinstance(found, Problem):
         assert found.reason.value.partition("-")[0] in {"model", "feature", "scoring"}
         assert found.detail.isprintable()
+
+
+# --- which label a row is given
+
+
+def forest_case(labels: Sequence[str], trees: int = 4) -> tuple[pl.DataFrame, Any, onnx.ModelProto]:
+    """Rows that many trees share out evenly, and a forest of whole votes on them."""
+    rng = np.random.default_rng(3)
+    frame = pl.DataFrame({"a": rng.normal(size=400).astype(np.float32), "b": rng.normal(size=400).astype(np.float32)})
+    names = np.array(labels)[rng.integers(0, len(labels), 400)]
+    x = frame.to_numpy()
+    forest = RandomForestClassifier(trees, random_state=0).fit(x[:200], names[:200])
+    model = converted(forest, [("X", FloatTensorType([None, 2]))])
+    return frame.with_columns(y=pl.Series(names)), forest, model
+
+
+@pytest.mark.parametrize("positive", ["bad", "good"])
+def test_a_tie_is_the_label_that_scikit_learn_gives_it_whichever_is_positive(tmp_path: Path, positive: str) -> None:
+    frame, forest, model = forest_case(["bad", "good"])
+    x = frame.select("a", "b").to_numpy()
+    assert (forest.predict_proba(x)[:, 0] == 0.5).sum() > 50
+    found = scored(tmp_path, model, holding(tmp_path, frame, positive=positive))
+    assert found.decided is not None
+    assert np.array_equal(found.decided == 1, forest.predict(x) == positive)
+    assert found.own_labels == OwnLabels(rows=400, differ=0, threshold=0.5 if positive == "bad" else 0.7)
+
+
+def test_a_tie_of_several_classes_is_the_first_of_the_models_own(tmp_path: Path) -> None:
+    frame, forest, model = forest_case(["x", "y", "z"])
+    x = frame.select("a", "b").to_numpy()
+    top = np.sort(forest.predict_proba(x), axis=1)
+    assert (top[:, -1] == top[:, -2]).sum() > 50
+    data = holding(tmp_path, frame, Task.MULTICLASS, classes=("z", "y", "x"))
+    found = scored(tmp_path, model, data)
+    assert found.decided is not None
+    assert np.array_equal(np.array(found.classes)[found.decided], forest.predict(x))
+    assert found.own_labels == OwnLabels(rows=400, differ=0)
+
+
+@pytest.mark.parametrize(("trees", "threshold"), [(8, 0.125), (8, 0.3), (8, 0.5), (8, 0.75), (10, 0.7), (10, 0.9)])
+def test_a_threshold_is_that_of_scikit_learns_fixed_threshold_classifier(
+    tmp_path: Path, trees: int, threshold: float
+) -> None:
+    """No float32 is seven tenths: compared as float64, seven votes of ten would not be enough."""
+    frame, forest, model = forest_case(["bad", "good"], trees=trees)
+    x = frame.select("a", "b").to_numpy()
+    found = scored(tmp_path, model, holding(tmp_path, frame, positive="bad", threshold=threshold))
+    fixed = FixedThresholdClassifier(FrozenEstimator(forest), threshold=threshold, pos_label="bad").fit(x, frame["y"])
+    assert found.decided is not None
+    assert np.array_equal(found.decided == 1, fixed.predict(x) == "bad")
+    assert roc_auc_score(frame["y"] == "bad", found.predictions) == pytest.approx(
+        roc_auc_score(frame["y"] == "bad", forest.predict_proba(x)[:, 0]), abs=1e-12
+    )
+
+
+def test_one_probability_alone_is_decided_by_the_order_of_the_classes(tmp_path: Path) -> None:
+    """A tie at exactly one half is the first class, as with one column for each."""
+    model = columns({"a": 0.0})
+    for positive, wanted in (("no", 1), ("yes", 0)):
+        found = scored(tmp_path, model, holding(tmp_path, LABELLED.select("a", "y"), positive=positive))
+        assert found.decided is not None
+        assert set(found.decided.tolist()) == {wanted}
+
+
+def with_own_rule(threshold: float) -> onnx.ModelProto:
+    """P(positive), and labels by a threshold inside the file."""
+    model = columns({"a": 1.0, "b": 1.0})
+    limit = helper.make_node("Constant", [], ["limit"], value_float=threshold)
+    model.graph.node.extend([limit, helper.make_node("GreaterOrEqual", ["p", "limit"], ["over"])])
+    model.graph.node.append(helper.make_node("Cast", ["over"], ["label"], to=INT64))
+    model.graph.output.append(port("label", INT64))
+    return model
+
+
+def test_the_files_own_labels_are_counted_and_their_threshold_is_found(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"a": np.linspace(-4, 4, ROWS), "b": np.zeros(ROWS), "y": ["no", "yes"] * (ROWS // 2)})
+    model = with_own_rule(0.2)
+    plain = scored(tmp_path, model, holding(tmp_path, frame))
+    own = plain.predictions >= np.float32(0.2)
+    assert plain.decided is not None
+    assert plain.own_labels == OwnLabels(rows=ROWS, differ=int((own != (plain.decided == 1)).sum()), threshold=0.2)
+    assert plain.own_labels.differ > 40
+    by_threshold = scored(tmp_path, model, holding(tmp_path, frame, threshold=0.2))
+    assert by_threshold.own_labels == OwnLabels(rows=ROWS, differ=0, threshold=0.2)
+    by_model = scored(tmp_path, model, holding(tmp_path, frame, label="model"))
+    assert by_model.decided is not None
+    assert np.array_equal(by_model.decided == 1, own)
+    assert by_model.own_labels == plain.own_labels
+    np.testing.assert_array_equal(by_model.predictions, plain.predictions)
+
+
+def test_labels_of_a_support_vector_machine_are_its_own(tmp_path: Path) -> None:
+    """Its `predict` goes by the sign of its distance, and its probabilities by another fit."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 2)).astype(np.float32)
+    y = np.where(x[:, 0] + 2 * rng.normal(size=300) > 2, "yes", "no")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        machine = SVC(probability=True, random_state=0, class_weight="balanced").fit(x, y)
+    model = converted(machine, [("X", FloatTensorType([None, 2]))])
+    frame = pl.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": y})
+    found = scored(tmp_path, model, holding(tmp_path, frame, label="model"))
+    assert found.decided is not None
+    assert np.array_equal(found.decided == 1, machine.predict(x) == "yes")
+    differ = int(((found.predictions > 0.5) != (machine.predict(x) == "yes")).sum())
+    assert found.own_labels is not None
+    assert found.own_labels.differ == differ > 50
+
+
+def labelling(label: onnx.NodeProto, kind: int, shape: tuple[int | None, ...] = (None,)) -> onnx.ModelProto:
+    """P(positive), and an output called label that a node makes."""
+    model = columns({"a": 1.0, "b": 1.0})
+    model.graph.node.append(label)
+    model.graph.output.append(port("label", kind, shape))
+    return model
+
+
+ODD_LABELS = [
+    labelling(helper.make_node("Shape", ["p"], ["label"]), INT64),  # two numbers, however many rows
+    labelling(helper.make_node("Size", ["p"], ["label"]), INT64, ()),
+    labelling(helper.make_node("Constant", [], ["label"], value_strings=[b"x" * (1 << 20)] * 8), STRING),
+    labelling(helper.make_node("Cast", ["p"], ["label"], to=STRING), STRING),  # a text a row, and none a class
+]
+
+
+def test_an_output_that_holds_no_labels_is_left_alone_and_cannot_be_asked_for(tmp_path: Path) -> None:
+    files = [saved(tmp_path / f"{at}.onnx", model) for at, model in enumerate(ODD_LABELS)]
+    files.append(saved(tmp_path / "none.onnx", columns({"a": 1.0, "b": 1.0})))
+    frame = LABELLED.select("a", "b", "y")
+    for found in score_many(files, holding(tmp_path, frame), limits=QUICK):
+        assert isinstance(found, Scored), found
+        assert found.own_labels is None
+    for found in score_many(files, holding(tmp_path, frame, label="model"), limits=QUICK):
+        assert isinstance(found, Problem)
+        assert (found.reason, found.cause) == (Reason.MODEL_OUTPUTS, "no-labels")
+        assert "data.threshold" in found.hint
+
+
+def test_a_label_that_is_no_class_is_none_of_them(tmp_path: Path) -> None:
+    model = with_own_rule(0.5)
+    model.graph.node[-1].CopyFrom(helper.make_node("Cast", ["over"], ["zero_or_one"], to=INT64))
+    three = helper.make_node("Constant", [], ["three"], value_int=3)
+    model.graph.node.extend([three, helper.make_node("Mul", ["zero_or_one", "three"], ["label"])])
+    assert scored(tmp_path, model, holding(tmp_path, LABELLED.select("a", "b", "y"))).own_labels is not None
+    found = problem(tmp_path, model, holding(tmp_path, LABELLED.select("a", "b", "y"), label="model"))
+    assert (found.reason, found.cause) == (Reason.MODEL_OUTPUTS, "other-labels")

@@ -21,6 +21,7 @@ from mlbot.verdict.verdict import (
     Holdout,
     Method,
     ModelVerdict,
+    OwnLabels,
     Problem,
     Score,
 )
@@ -115,6 +116,41 @@ def test_nothing_to_say_is_nothing_said() -> None:
 )
 def test_one_thing_to_know_is_one_notice(shown: ModelReport, found: Evidence, expected: NoticeCode) -> None:
     assert codes(shown, found) == [expected]
+
+
+HIDDEN = Holdout(source="s3://b/h.csv", digest=DIGEST, rows=1000, task=Task.BINARY, hidden=True, positive="yes")
+
+
+@pytest.mark.parametrize(
+    ("own", "holdout", "said"),
+    [
+        (
+            OwnLabels(rows=1000, differ=120, threshold=0.2),
+            HIDDEN,
+            [
+                "120 of 1,000 rows",
+                "is the most probable class",
+                "write `label: model` under `data`, or `threshold: 0.2`",
+            ],
+        ),
+        (
+            OwnLabels(rows=1000, differ=3),
+            HIDDEN.model_copy(update={"threshold": 0.4}),
+            ["3 of 1,000 rows", "is a threshold of 0.4", "write `label: model` under `data`."],
+        ),
+        (OwnLabels(rows=1000, differ=0, threshold=0.5), HIDDEN, []),
+        (OwnLabels(rows=1000, differ=120), HIDDEN.model_copy(update={"label": "model"}), []),
+        (None, HIDDEN, []),
+    ],
+)
+def test_labels_of_the_files_own_that_were_not_judged_are_counted(
+    own: OwnLabels | None, holdout: Holdout, said: list[str]
+) -> None:
+    shipped = Evaluation(digest=DIGEST, seed=0, own_labels=own)
+    found = model_notices(report(holdout=holdout, candidate=(shipped,)), evidence(), None)
+    assert len(found) == bool(said)
+    assert all(part in notice.text for notice in found for part in said)
+    assert all(notice.warning is (own is not None and own.differ > 10) for notice in found)
 
 
 def test_a_hidden_holdout_needs_no_advice() -> None:

@@ -193,3 +193,16 @@ def test_files_that_were_not_scored_have_no_slices() -> None:
     refused = parts.evaluation(0, scores=())
     model = samples.crashed().models[0].model_copy(update={"candidate": (refused,)})
     assert tables.slice_table(model).rows == ()
+
+
+def test_how_labels_were_decided_is_named_where_the_config_says_it() -> None:
+    model = samples.failing().models[0]
+    assert model.holdout is not None
+    ways: list[tuple[dict[str, object], str]] = [
+        ({}, ""),
+        ({"positive": "yes", "threshold": 0.4}, "yes from a probability of 0.4 on"),
+        ({"label": "model"}, "labels as the file gives them"),
+    ]
+    for changes, said in ways:
+        holdout = model.holdout.model_copy(update=changes)
+        assert tables.decided(model.model_copy(update={"holdout": holdout})) == said

@@ -181,6 +181,21 @@ _TRAINING_AND_DATA = [
         "10: models.m.data.classes: found 3 classes for a binary model → write the two labels",
         schema=False,
     ),
+    *(
+        Case(
+            TARGET,
+            f"target: y\nthreshold: {value}",
+            "10: models.m.data.threshold: found " + found + " → write a probability, more than 0 and less than 1",
+        )
+        for value, found in (("0", "0"), ("1", "1"), ("-0.1", "-0.1"), ("true", "true"), ('"0.4"', '"0.4"'))
+    ),
+    Case(
+        TARGET,
+        "target: y\nthreshold: 0.4\nlabel: model",
+        "11: models.m.data.label: found both threshold and label → write `threshold` or `label`",
+        schema=False,
+    ),
+    Case(TARGET, "target: y\nlabel: file", '10: models.m.data.label: found "file" → write model'),
 ]
 
 _JUDGING_AND_DEPLOYING = [

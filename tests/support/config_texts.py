@@ -120,6 +120,8 @@ VALID = [
     ),
     Case(HOLDOUT, "holdout: h.csv\ntrain: t.csv\ngroup: user\ndrop: [a]\nfeatures: [b, c]"),
     *(Case(TARGET, f"target: y\npositive: {value}") for value in ("1", "yes", "no", "on", "true", "1.5", '">50K"')),
+    *(Case(TARGET, f"target: y\nthreshold: {value}") for value in ("0.4", "1e-6", "0.999")),
+    Case(TARGET, "target: y\nlabel: model"),
     Case(TARGET, "target: y\nclasses: [0, 1]"),
     Case(TARGET, "target: y\nclasses: [no, yes]\npositive: yes"),
     Case(SLICE, 's: {where: "x = 1 AND y IN (1, 2)", min_rows: 1}'),

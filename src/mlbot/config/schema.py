@@ -228,6 +228,13 @@ class Csv(Section):
                 yield Problem(f"{quote(marks[key])}, which is the {key} already", "write another character", (other,))
 
 
+def _threshold(value: Plain) -> float:
+    return read_number(value, "a probability, more than 0 and less than 1", math.ulp(0.0), math.nextafter(1.0, 0.0))
+
+
+_THRESHOLD = kind(_threshold, type="number", exclusiveMinimum=0, exclusiveMaximum=1)
+
+
 class Data(Section):
     """What the model learns from and is judged on."""
 
@@ -242,6 +249,13 @@ class Data(Section):
     positive: Annotated[str | None, kinds.LABEL] = None
     """The label that counts as positive, for binary models only.
     Left out: the greater of the two labels, as scikit-learn takes it: 1 of 0 and 1, `yes` of `no` and `yes`."""
+    threshold: Annotated[float | None, _THRESHOLD] = None
+    """For binary models: a row is positive where P(positive) is this or more, as scikit-learn's
+    `FixedThresholdClassifier` has it; more than 0, less than 1.
+    Left out: the more probable class, and on a tie the first of the model's own, as scikit-learn's `predict` has it."""
+    label: Annotated[Literal["model"] | None, choice(("model",))] = None
+    """`model`: the labels that the file gives itself are judged; for classification.
+    Left out: they follow from the probabilities, and the report counts where the file's own differ."""
     drop: Annotated[tuple[str, ...], list_of("column names", kinds.COLUMN)] = ()
     """Columns that are no features. Left out: none."""
     features: Annotated[tuple[str, ...] | None, list_of("column names; leave it out for all", kinds.COLUMN)] = None
@@ -276,6 +290,7 @@ class Data(Section):
         task = context.around.made.get("task") if context.around else None
         if task:
             yield from _wrong_labels(context, task)
+            yield from _wrong_decision(context, task)
 
 
 def _columns_twice(given: Mapping[str, Plain]) -> Iterator[Problem]:
@@ -287,6 +302,19 @@ def _columns_twice(given: Mapping[str, Plain]) -> Iterator[Problem]:
                 found = f"{quote(column)}, which is {parts[column]} already"
                 at = (key, index) if isinstance(columns, list) else (key,)
                 yield Problem(found, "write each column in one place", at)
+
+
+def _wrong_decision(context: Context, task: Task) -> Iterator[Problem]:
+    """One rule makes labels of probabilities, of a task that has labels."""
+    given = context.given
+    if "threshold" in given and task is not Task.BINARY:
+        hint = "write no `threshold`; only binary models have one"
+        yield Problem(show_value(given["threshold"]), hint, ("threshold",))
+    elif "threshold" in given and "label" in given:
+        hint = "write `threshold` or `label`: with `label: model` the file's own rule counts"
+        yield Problem("both threshold and label", hint, ("label",))
+    if "label" in given and not task.is_classification:
+        yield Problem(show_value(given["label"]), "write no `label`; a regression has none", ("label",))
 
 
 def _wrong_labels(context: Context, task: Task) -> Iterator[Problem]:

@@ -251,7 +251,12 @@ def _evaluation(seed: int, result: "Scored | Problem", scores: tuple[Score, ...]
     if isinstance(result, Problem):
         return Evaluation(digest=None, seed=seed, problem=result)
     return Evaluation(
-        digest=result.digest, seed=seed, size_bytes=result.size_bytes, scores=scores, latency=result.latency
+        digest=result.digest,
+        seed=seed,
+        size_bytes=result.size_bytes,
+        scores=scores,
+        latency=result.latency,
+        own_labels=result.own_labels,
     )
 
 
@@ -411,20 +416,29 @@ def _seed_history(request: JudgeRequest, holdout: Digest, metric: str, slice_: s
 
 
 def _rows(holdout: "HoldoutData", candidate: _Scored, baseline: _Scored | None) -> "Rows":
+    return _rows_of(holdout, (*candidate.files, *(baseline.files if baseline else ())))
+
+
+def _rows_of(holdout: "HoldoutData", files: "Sequence[Scored]") -> "Rows":
     from mlbot.judging.run_measure import Rows
 
-    files = (*candidate.files, *(baseline.files if baseline else ()))
-    predictions = tuple(each.predictions for each in files)
-    return Rows(slice=None, labels=holdout.labels, predictions=predictions, groups=holdout.groups)
+    return Rows(
+        slice=None,
+        labels=holdout.labels,
+        predictions=tuple(each.predictions for each in files),
+        decided=tuple(each.decided for each in files if each.decided is not None),
+        groups=holdout.groups,
+    )
 
 
 def _curves(request: JudgeRequest, rows: "Rows", plan: "MetricPlan") -> dict[Side, Curves]:
     from mlbot.ml.curves import curves
 
-    drawn = {Side.CANDIDATE: rows.predictions[0]}
+    drawn = {Side.CANDIDATE: rows.of(0)}
     if len(rows.predictions) > plan.candidates:
-        drawn[Side.BASELINE] = rows.predictions[plan.candidates]
-    return {side: curves(request.model.task, rows.labels, predictions) for side, predictions in drawn.items()}
+        drawn[Side.BASELINE] = rows.of(plan.candidates)
+    task = request.model.task
+    return {side: curves(task, each.labels, each.predictions[0], *each.decided) for side, each in drawn.items()}
 
 
 def _slices(model: Model, holdout: Holdout) -> tuple[SliceInfo, ...]:
@@ -441,7 +455,7 @@ def _versus(
 
     Every metric on all rows first, then what is gated on slices; nothing where both are the same file.
     """
-    from mlbot.judging.run_measure import Rows, measure
+    from mlbot.judging.run_measure import measure
 
     plan = _metric_plan(request, candidate, holdout)
     if isinstance(plan, Problem):
@@ -453,8 +467,7 @@ def _versus(
         return ()
     gated = {(gate.metric, gate.slice) for gate in request.model.gates}
     masks = {name: mask for name, mask in holdout.masks.items() if name in {slice_ for _, slice_ in gated}}
-    predictions = (shipped.predictions, live.predictions)
-    rows = Rows(slice=None, labels=holdout.labels, predictions=predictions, groups=holdout.groups)
+    rows = _rows_of(holdout, (shipped, live))
     pair = replace(plan, candidates=1, margins={}, history=lambda _metric, _slice: None)
     found = measure(pair, rows, masks).comparisons
     return tuple(_of_files(each) for each in found if each.slice is None or (each.metric, each.slice) in gated)

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from mlbot.gates.metric import Task
 from mlbot.report.report import CalibrationBin, Curves, Point
+from mlbot.stats.metrics import decide
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.integer]
@@ -12,23 +13,23 @@ MOST_POINTS = 200
 _BINS = 12
 
 
-def curves(task: Task, labels: Codes | Floats, predictions: Floats) -> Curves:
+def curves(task: Task, labels: Codes | Floats, predictions: Floats, decided: Codes | None = None) -> Curves:
     """All plots of one file's predictions; a curve is empty where the rows lack a class.
 
     Binary: labels (n,) with 1 for positive, probabilities (n,). Multiclass: codes (n,), probabilities (n, C).
+    `decided`: the label of each row, as `labels` are; left out: the most probable one.
     """
     if not len(labels):
         return Curves()
-    match task:
-        case Task.BINARY:
-            return _binary(np.asarray(labels) == 1, predictions)
-        case Task.MULTICLASS:
-            return _multiclass(np.asarray(labels, dtype=np.intp), predictions)
-        case Task.REGRESSION:
-            return _regression(np.asarray(labels, dtype=np.float64), predictions)
+    if task is Task.REGRESSION:
+        return _regression(np.asarray(labels, dtype=np.float64), predictions)
+    given = decide(predictions) if decided is None else decided.astype(np.intp)
+    if task is Task.BINARY:
+        return _binary(np.asarray(labels) == 1, predictions, given)
+    return _multiclass(np.asarray(labels, dtype=np.intp), predictions, given)
 
 
-def _binary(positive: NDArray[np.bool_], probability: Floats) -> Curves:
+def _binary(positive: NDArray[np.bool_], probability: Floats, decided: NDArray[np.intp]) -> Curves:
     false_positives, true_positives = cumulative(positive, probability)
     bins = calibration(positive, probability)
     return Curves(
@@ -36,18 +37,17 @@ def _binary(positive: NDArray[np.bool_], probability: Floats) -> Curves:
         precision_recall=_precision_recall(false_positives, true_positives),
         calibration=bins,
         expected_calibration_error=calibration_error(bins),
-        confusion=_confusion(positive.astype(np.intp), (probability > 0.5).astype(np.intp), 2),
+        confusion=_confusion(positive.astype(np.intp), decided, 2),
     )
 
 
-def _multiclass(codes: NDArray[np.intp], probabilities: Floats) -> Curves:
+def _multiclass(codes: NDArray[np.intp], probabilities: Floats, decided: NDArray[np.intp]) -> Curves:
     """Calibration is that of the predicted class: how often it is right against how sure it was."""
-    predicted = probabilities.argmax(axis=1)
-    bins = calibration(predicted == codes, probabilities.max(axis=1))
+    bins = calibration(decided == codes, np.take_along_axis(probabilities, decided[:, None], axis=1)[:, 0])
     return Curves(
         calibration=bins,
         expected_calibration_error=calibration_error(bins),
-        confusion=_confusion(codes, predicted, probabilities.shape[1]),
+        confusion=_confusion(codes, decided, probabilities.shape[1]),
     )
 
 

@@ -479,6 +479,8 @@ class _Opening:
             task=self.task,
             classes=labels.classes,
             positive=labels.classes[1] if self.task is Task.BINARY else None,
+            threshold=self.data.threshold,
+            label=self.data.label,
             slices={name: int(mask.sum()) for name, mask in masks.items()},
         )
         declared = self.data.classes is not None

@@ -15,6 +15,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -187,7 +188,7 @@ def _refused(detail: str) -> Refused:
 
 
 _T = onnx.TensorProto
-_LABEL_TYPES = frozenset({_T.STRING, _T.INT64, _T.INT32, _T.BOOL})
+_LABEL_TYPES = frozenset({_T.STRING, _T.INT64, _T.INT32, _T.BOOL, _T.INT8, _T.INT16, _T.UINT8, _T.UINT16, _T.UINT32})
 _LABEL_NAMES = frozenset({"label", "output_label", "labels", "variable"})
 _CLASSIFIERS = frozenset({"classlabels_strings", "classlabels_int64s", "classlabels_ints"})
 _MOST_CLASSES = 10_000
@@ -197,14 +198,15 @@ Labels = tuple[str, ...]
 def class_order(model: onnx.ModelProto, expected: Expected) -> Labels:
     """The labels of the probability columns, from left to right, written as the holdout writes them.
 
-    The model's own labels decide when they name the expected classes; when they are the codes 0 to C-1 (or there are
-    none), the expected order does, unless its last label is not the positive one: then 1 may stand for either. A model
-    may know a class that this holdout happens not to hold, and a holdout may hold one that a multiclass model never
-    learned: neither is a reason not to judge it.
+    The model's own labels decide when they name the expected classes. Numbers that are no such names are codes where
+    the config declares the classes, or where they can be nothing else: 0 and 1 beside two texts of which the positive
+    one is the last. Where there are no labels, the expected order decides. A model may know a class that this holdout
+    happens not to hold, and a holdout may hold one that a multiclass model never learned: neither is a reason not to
+    judge it; of numbers only one of the two may be so, for 0, 1, 2 beside 1, 2, 3 may be either.
     """
     output = _label_output(list(model.graph.output))
     found = [*_zipped(model), *(_label_lists(model, output.name) if output is not None else ()), *_in_metadata(model)]
-    fitting = (_as_written(labels, expected) for labels in found)
+    fitting = (read(labels, expected) for read in (_by_name, _by_code) for labels in found)
     order = next((labels for labels in fitting if labels is not None), None)
     if order is not None:
         return order
@@ -223,6 +225,73 @@ def class_order(model: onnx.ModelProto, expected: Expected) -> Labels:
     return _in_expected_order(expected)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelOutput:
+    """The output in which a file gives each row a label of its own."""
+
+    name: str
+    places: Mapping[str, int]  # of each label, as labels are compared: the place of its class; empty if nobody knows
+
+
+def label_output(model: onnx.ModelProto, expected: Expected, classes: Labels) -> LabelOutput | None:
+    """Where a file's own labels are, and which of `classes` each of their values is.
+
+    `classes` are those of the probability columns; there are none where the positive one's probability is alone.
+    """
+    output = _label_output(list(model.graph.output))
+    if output is None:
+        return None
+    lists = (*_label_lists(model, output.name), *_zipped(model))
+    places = next((found for own in lists if (found := _of_listed(own, expected, classes or _two(expected)))), None)
+    numbers = [own for own in lists if len(own) == len(classes) and _are_numbers(own)]
+    if places is None and numbers:  # codes, and the columns' names are in the metadata
+        places = {protocol.plain_label(label): at for at, label in enumerate(numbers[0])}
+    return LabelOutput(name=output.name, places=places or _places(model, output, expected, classes or _two(expected)))
+
+
+def _of_listed(own: Labels, expected: Expected, classes: Labels) -> Mapping[str, int]:
+    with suppress(Refused):
+        spelled = _by_name(own, expected) or _by_code(own, expected)
+        if spelled is not None and set(spelled) <= set(classes):
+            pairs = zip(map(protocol.plain_label, own), spelled, strict=True)
+            return {label: classes.index(name) for label, name in pairs}
+    return {}
+
+
+def _places(
+    model: onnx.ModelProto, output: onnx.ValueInfoProto, expected: Expected, classes: Labels
+) -> Mapping[str, int]:
+    """Of labels that the file does not list: by name, or by the column's number where that can be no other name."""
+    named = {protocol.plain_label(name): at for at, name in enumerate(classes)}
+    if output.type.tensor_type.elem_type == _T.STRING:
+        return named
+    columns = expected.classes if set(expected.classes) == set(classes) else classes
+    last = expected.positive in {None, columns[-1]} or expected.declared or expected.task is Task.MULTICLASS
+    numbers = {str(at): classes.index(name) for at, name in enumerate(columns)} if last else {}
+    if output.type.tensor_type.elem_type == _T.BOOL:
+        numbers = {{"0": "false", "1": "true"}.get(label, label): at for label, at in numbers.items()}
+    if _is_place(model, output.name):
+        return numbers
+    clash = any(named.get(label, at) != at for label, at in numbers.items()) or not numbers
+    return named if named.keys() == numbers.keys() else {} if clash else named | numbers
+
+
+_PASSING_ON = frozenset({"Cast", "Identity", "Squeeze", "Unsqueeze", "Reshape", "Flatten"})
+
+
+def _is_place(model: onnx.ModelProto, output: str) -> bool:
+    """Whether an output is the place of the greatest probability."""
+    makers = {name: node for node in model.graph.node for name in node.output}
+    for _ in range(_MAX_CALLS):
+        node = makers.get(output)
+        if node is None or node.op_type == "ArgMax" or not node.input:
+            return node is not None and node.op_type == "ArgMax"
+        if node.op_type not in _PASSING_ON:
+            return False
+        output = node.input[0]
+    return False
+
+
 def _in_expected_order(expected: Expected) -> Labels:
     *others, last = expected.classes
     if expected.declared or expected.positive in {None, last}:
@@ -235,19 +304,50 @@ def _in_expected_order(expected: Expected) -> Labels:
     )
 
 
-def _as_written(own: Labels, expected: Expected) -> Labels | None:
-    """A list of labels in the holdout's spelling, or None when it is not about these classes."""
+def _by_name(own: Labels, expected: Expected) -> Labels | None:
+    """A list of labels in the holdout's spelling, or None when it does not name these classes."""
     classes = expected.classes
     spelled = {protocol.plain_label(name): name for name in classes}
-    known = sum(protocol.plain_label(label) in spelled for label in own)
-    if known == len(own) and (expected.task is Task.MULTICLASS or known == len(classes)):
-        return tuple(spelled[protocol.plain_label(label)] for label in own)
-    if own == tuple(str(code) for code in range(len(classes))):
-        booleans = set(spelled) == {"false", "true"}
-        return (spelled["false"], spelled["true"]) if booleans else _in_expected_order(expected)
-    if expected.task is Task.MULTICLASS and known >= 2:
-        return tuple(spelled.get(protocol.plain_label(label), label) for label in own)
-    return None
+    plain = [protocol.plain_label(label) for label in own]
+    if set(plain) == {"false", "true"} and set(spelled) == {"0", "1"}:
+        plain = [{"false": "0", "true": "1"}[label] for label in plain]
+    known = sum(label in spelled for label in plain)
+    whole = known == len(own) and (expected.task is Task.MULTICLASS or known == len(classes))
+    part = expected.task is Task.MULTICLASS and known >= 2 and (known == len(classes) or not _are_numbers(own))
+    if not whole and not part:
+        return None
+    return tuple(spelled.get(label, name) for label, name in zip(plain, own, strict=True))
+
+
+def _by_code(own: Labels, expected: Expected) -> Labels | None:
+    """The classes that a list of numbers stands for; None when it is none. Raises `Refused` where nobody can know."""
+    classes = expected.classes
+    if len(own) != len(classes) or not _are_numbers(own):
+        return None
+    if expected.declared:
+        return classes
+    spelled = {protocol.plain_label(name): name for name in classes}
+    codes = own == tuple(str(code) for code in range(len(classes)))
+    if codes and set(spelled) == {"false", "true"}:
+        return spelled["false"], spelled["true"]
+    if codes and expected.task is Task.BINARY and not _are_numbers(classes):
+        return _in_expected_order(expected)
+    if not codes and spelled.keys().isdisjoint(map(protocol.plain_label, own)):
+        return None
+    raise Refused(
+        Reason.MODEL_OUTPUTS,
+        f"The ONNX model's labels are {listed(own)}; the holdout's classes are {listed(classes)}. Whether the numbers "
+        "are codes, and of which class, cannot be read from the file. Train on the labels as the data writes them, or "
+        f"write the classes in the order of the model's columns: `data.classes: [{', '.join(map(quoted, classes[:9]))}"
+        f"{', …' if len(classes) > 9 else ''}]`, if that is their order.",
+    )
+
+
+def _are_numbers(labels: Labels) -> bool:
+    return all(_NUMBER.fullmatch(protocol.plain_label(label)) for label in labels)
+
+
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 
 
 def unzip(model: onnx.ModelProto) -> bool:
@@ -388,6 +488,7 @@ class Signature:
 
     inputs: tuple[Input, ...]  # one a used column in the features' order, or the one matrix
     output: str  # name of the output that holds the predictions
+    labels: LabelOutput | None  # where the file's own labels are
     facts: ModelFacts  # what the judge records of it
 
 
@@ -403,16 +504,24 @@ def read_signature(model: onnx.ModelProto, expected: Expected) -> Signature:
         _same_order(model, expected.features)
     output, classes, single = _output(model, expected)
     used = {port.name for port in fed}
+    labels = label_output(model, expected, classes) if expected.task.is_classification else None
     facts = ModelFacts(
         layout=layout,
         unused=tuple(f.name for f in expected.features if layout is Layout.COLUMNS and f.name not in used),
         classes=classes,
         single_probability=single,
+        labels=labels is not None,
         nodes=len(model.graph.node),
         ir_version=model.ir_version,
         opset=next((o.version for o in model.opset_import if o.domain in {"", "ai.onnx"}), 0),
     )
-    return Signature(inputs=fed, output=output, facts=facts)
+    return Signature(inputs=fed, output=output, labels=labels, facts=facts)
+
+
+def _two(expected: Expected) -> Labels:
+    """The negative class and the positive."""
+    positive = expected.positive or expected.classes[-1]
+    return (*(name for name in expected.classes if name != positive), positive)
 
 
 def _layout(inputs: Sequence[onnx.ValueInfoProto], features: Sequence[Feature]) -> Layout:

@@ -73,6 +73,7 @@ class ModelFacts(Record):
     classes: tuple[Annotated[str, Field(max_length=10_000)], ...] = ()
     """The labels of its probability columns; empty for regression."""
     single_probability: bool = False  # whether it gives the positive class's probability alone
+    labels: bool = False  # whether it gives labels of its own beside the probabilities
     nodes: Count
     ir_version: Count
     opset: Count  # version of ONNX's own operators; 0 when it uses none
@@ -150,8 +151,15 @@ class Loaded(Record):
     facts: ModelFacts
 
 
+LABEL_BYTES = 4  # of the place of a row's class
+
+
 class Predicted(Record):
-    """From the child: predictions follow, row by row."""
+    """From the child: predictions follow, row by row; after them the model's own labels, where it gives such.
+
+    A label crosses as the place of its class, `<i4`: among the probability columns, or 1 for positive where there is
+    one column; -1 for what is none of the classes. So no text of the model's is ever read by the judge.
+    """
 
     kind: Literal["predicted"] = "predicted"
     dtype: Literal["<f4", "<f8"]

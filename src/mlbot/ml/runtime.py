@@ -1,7 +1,7 @@
 """Loading and running one model with onnxruntime. Runs in the scoring child."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -91,6 +91,9 @@ def _unfit(name: str, dtype: np.dtype[Any], why: str) -> Refused:
 
 
 Predictions = npt.NDArray[np.floating[Any]]
+Codes = npt.NDArray[np.int32]
+_MOST_LABELS = 10_000  # distinct ones in a batch; more are no classes
+_LONGEST_LABEL = 10_000  # characters
 _WARM_UP = 5
 _NO_MEMORY = ("bad_alloc", "bad allocation", "failed to allocate", "alloc", "out of memory")
 _SILENT = 4  # onnxruntime's log level "fatal": its messages quote the model
@@ -117,9 +120,13 @@ class Runtime:
         self._signature = signature
         return signature.facts
 
-    def predict(self, rows: int, columns: Sequence[Column], raw: bytes | bytearray) -> Predictions:
-        """Predictions of a batch, `(rows, width)`, in the float type that the model gives."""
-        return self._run(self._feed(rows, columns, raw), rows)
+    def predict(self, rows: int, columns: Sequence[Column], raw: bytes | bytearray) -> tuple[Predictions, Codes | None]:
+        """Predictions of a batch, `(rows, width)`, in the float type that the model gives; and its own labels."""
+        feed, labels = self._feed(rows, columns, raw), self._loaded.labels
+        if labels is None:
+            return self._run(feed, rows), None
+        found, own = self._outputs([self._loaded.output, labels.name], feed)
+        return _shaped(found, self._loaded.output, rows, self._width()), codes_of(own, rows, labels.places)
 
     def measure(
         self, rows: int, columns: Sequence[Column], raw: bytes | bytearray, requests: int, seconds: float
@@ -159,11 +166,15 @@ class Runtime:
 
     def _run(self, feed: dict[str, Values], rows: int) -> Predictions:
         name = self._loaded.output
+        (output,) = self._outputs([name], feed)
+        return _shaped(output, name, rows, self._width())
+
+    def _outputs(self, names: list[str], feed: dict[str, Values]) -> list[Any]:
         try:
-            (output,) = self._session.run([name], feed)
+            outputs: list[Any] = self._session.run(names, feed)
         except Exception as error:  # as above
             raise _failure("onnxruntime cannot run the ONNX model", error, Reason.SCORING_FAILED) from error
-        return _shaped(output, name, rows, self._width())
+        return outputs
 
     def _width(self) -> int:
         facts = self._loaded.facts
@@ -235,6 +246,30 @@ def _shaped(output: Any, name: str, rows: int, width: int) -> Predictions:
         f"The output {quoted(name)} was {shape} for {rows} rows; expected was {rows}x{width}"
         + (f" or {rows}." if width == 1 else "."),
     )
+
+
+def codes_of(labels: Any, rows: int, places: Mapping[str, int]) -> Codes:
+    """The place of each row's label, `(rows,)`; -1 for what is none, and everywhere if the output holds no labels."""
+    none = np.full(rows, -1, dtype="<i4")
+    if (
+        not isinstance(labels, np.ndarray)
+        or labels.shape not in {(rows,), (rows, 1)}
+        or labels.dtype.kind not in "OUbiu"
+    ):
+        return none
+    if labels.dtype.kind == "O":
+        each = labels.reshape(-1).tolist()
+        known = {label: _place(label, places) for label in set(each)}
+        return np.fromiter(map(known.__getitem__, each), dtype="<i4", count=rows)
+    distinct, which = np.unique(labels.reshape(-1), return_inverse=True)
+    if distinct.size > _MOST_LABELS:
+        return none
+    return np.array([_place(str(label), places) for label in distinct.tolist()], dtype="<i4")[which].reshape(rows)
+
+
+def _place(label: Any, places: Mapping[str, int]) -> int:
+    fits = isinstance(label, str) and len(label) <= _LONGEST_LABEL
+    return places.get(protocol.plain_label(label), -1) if fits else -1
 
 
 def _failure(what: str, error: Exception, otherwise: Reason) -> Refused:

@@ -38,11 +38,11 @@ class _Channel:
             done += got
         return content
 
-    def send(self, header: bytes, raw: bytes | memoryview = b"") -> None:
-        for part in (memoryview(header), memoryview(raw)):
-            done = 0
-            while done < len(part):
-                done += os.write(self._out, part[done:])
+    def send(self, *parts: bytes | memoryview) -> None:
+        for part in parts:
+            view = memoryview(part)
+            while view:
+                view = view[os.write(self._out, view) :]
 
 
 def main() -> None:
@@ -91,9 +91,11 @@ def _answer(channel: _Channel, runtime: "Runtime", text: bytes, raw: bytes | byt
         case protocol.Load():
             channel.send(head(protocol.Loaded(facts=runtime.load(bytes(raw)))))
         case protocol.Batch(rows=rows, columns=columns):
-            wide, dtype = _wide(runtime.predict(rows, columns, raw))
+            found, own = runtime.predict(rows, columns, raw)
+            wide, dtype = _wide(found)
             answer = protocol.Predicted(dtype=dtype, rows=rows, width=wide.shape[1])
-            channel.send(head(answer, wide.nbytes), wide.reshape(-1).view("u1").data)
+            labels = b"" if own is None else own.tobytes()
+            channel.send(head(answer, wide.nbytes + len(labels)), wide.reshape(-1).view("u1").data, labels)
         case protocol.Measure(rows=rows, columns=columns, requests=requests, seconds=seconds):
             times, spans = runtime.measure(rows, columns, raw, requests, seconds)
             wide, dtype = _wide(spans)

@@ -34,7 +34,7 @@ from mlbot.ml.holdout import HoldoutData, pack
 from mlbot.ml.independence import Trial, Way, dependence
 from mlbot.ml.protocol import Expected, ModelFacts, Packed, ProtocolError, listed, parse, printable, quoted, receive
 from mlbot.ml.sandbox import hidden_from_children
-from mlbot.verdict.verdict import Latency, Problem
+from mlbot.verdict.verdict import Latency, OwnLabels, Problem
 
 _BOOT = "import sys; sys.path += sys.argv[1:]; from mlbot.ml.scorer import main; main()"
 _NEEDED = ("mlbot", "pydantic", "numpy", "onnx", "onnxruntime", "google.protobuf")
@@ -212,7 +212,84 @@ def _without_blocking(stream: IO[bytes] | None) -> int:
 
 Floats = npt.NDArray[np.float64]
 Raw = npt.NDArray[np.floating[Any]]
+Codes = npt.NDArray[np.signedinteger[Any]]
 _TOLERANCE = 1e-3
+
+
+@dataclass(kw_only=True, slots=True)
+class _Decisions:
+    """The label of each row of one model: by the rule, and as the file gives it itself."""
+
+    decided: Codes  # where they go, (n,): 1 for positive, or codes into the shared classes
+    codes: npt.NDArray[np.int32]  # of each of the model's columns; of a probability that is alone: 0 and 1
+    tied: int | None  # what a tie is for a probability that is alone, the first class; None where there are more
+    threshold: float | None
+    own_count: bool  # whether the file's own labels are the judged ones
+    has_own: bool
+    _done: int = 0
+    _differ: int = 0
+    _unknown: int = 0
+    # Of the rows that the file itself calls positive the least probability, and of the others the greatest.
+    _least: float = field(default=np.inf)
+    _most: float = field(default=-np.inf)
+
+    def add(self, raw: Raw, own: Codes | None) -> None:
+        """The next rows, (rows, width), as the model gave them, and its own labels as places of their classes."""
+        labels = self._by_rule(raw)
+        if own is not None:
+            code = np.where(own < 0, -1, self.codes[own])
+            self._unknown += int((own < 0).sum())
+            self._differ += int((code != labels).sum())
+            self._look_for_threshold(raw, code)
+            labels = code if self.own_count else labels
+        self.decided[self._done : self._done + len(raw)] = labels
+        self._done += len(raw)
+
+    def problem(self) -> Problem | None:
+        if not self.own_count:
+            return None
+        if not self.has_own or self._unknown == self._done:
+            return Problem.of(Reason.MODEL_OUTPUTS, "no-labels")
+        if self._unknown:
+            return Problem.of(Reason.MODEL_OUTPUTS, "other-labels", wrong=self._unknown, rows=self._done)
+        return None
+
+    def own_labels(self) -> OwnLabels | None:
+        if not self.has_own or self._unknown == self._done:  # an output of whole numbers that are no labels
+            return None
+        threshold = None if self._unknown else threshold_between(self._most, self._least)
+        return OwnLabels(rows=self._done, differ=self._differ, threshold=threshold)
+
+    def _by_rule(self, raw: Raw) -> Codes:
+        if self.threshold is not None:  # in the model's own precision, as numpy compares: float32 has no 0.7
+            return (self._positive(raw) >= raw.dtype.type(self.threshold)).astype(np.int8)
+        if self.tied is None:  # the first column wins a tie: scikit-learn's are in the order of its classes
+            return np.asarray(self.codes[raw.argmax(axis=1)])
+        return np.where(raw[:, 0] == 0.5, self.tied, raw[:, 0] > 0.5).astype(np.int8)
+
+    def _positive(self, raw: Raw) -> Raw:
+        return raw[:, int(self.codes.argmax()) if self.tied is None else 0]
+
+    def _look_for_threshold(self, raw: Raw, code: Codes) -> None:
+        if self.decided.dtype != np.int8:
+            return
+        positive, others = self._positive(raw)[code == 1], self._positive(raw)[code != 1]
+        self._least = min(self._least, float(positive.min(initial=np.inf)))
+        self._most = max(self._most, float(others.max(initial=-np.inf)))
+
+
+_FINEST = 6  # decimals of a threshold
+
+
+def threshold_between(most: float, least: float) -> float | None:
+    """The shortest threshold that parts probabilities up to `most` from those of `least` and more, if there is one."""
+    if not 0 <= most < least <= 1:
+        return None
+    for digits in range(1, _FINEST + 1):
+        candidate = math.floor(least * 10**digits) / 10**digits
+        if most < float(np.float32(candidate)) and 0 < candidate < 1:
+            return float(candidate)
+    return None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -224,6 +301,7 @@ class _Collector:
     # For each column of `whole` the model's own column, or None for a class it never learned; binary: the positive
     # class's column.
     columns: tuple[int | None, ...]
+    decisions: _Decisions | None  # None for a regression
     _done: int = 0
     _not_finite: int = 0
     _outside: int = 0
@@ -231,8 +309,16 @@ class _Collector:
     _low: float = field(default=np.inf)
     _high: float = field(default=-np.inf)
 
-    def add(self, raw: Raw) -> None:
-        """The next rows, (rows, width), as the model gave them."""
+    def takes(self, own: Codes | None) -> bool:
+        """Whether a model's own labels are places of classes."""
+        if own is None or not own.size or self.decisions is None:
+            return own is None or not own.size
+        return -1 <= int(own.min()) <= int(own.max()) < self.decisions.codes.size
+
+    def add(self, raw: Raw, own: Codes | None = None) -> None:
+        """The next rows, (rows, width), as the model gave them, and its own labels."""
+        if self.decisions is not None:
+            self.decisions.add(raw, own)
         values = raw.astype(np.float64)
         finite = np.isfinite(values).all(axis=1)
         self._not_finite += int(values.shape[0] - finite.sum())
@@ -257,7 +343,7 @@ class _Collector:
             return Problem.of(Reason.NOT_PROBABILITIES, "sum", wrong=self._wrong_sum, rows=rows)
         if rows != self.whole.shape[0]:
             return Problem.of(Reason.HOLDOUT_UNREADABLE, "changed", rows=rows, counted=self.whole.shape[0])
-        return None
+        return self.decisions.problem() if self.decisions is not None else None
 
     def _check_probabilities(self, values: Floats) -> None:
         if not values.size:
@@ -281,12 +367,27 @@ def _columns_of(facts: ModelFacts, task: Task, classes: tuple[str, ...]) -> tupl
     if task is Task.REGRESSION or facts.single_probability:
         return (0,)
     where = {label: at for at, label in enumerate(facts.classes)}
-    if task is Task.MULTICLASS:
+    if task is Task.MULTICLASS and where:
         return tuple(where.get(label) for label in classes)
     if classes[1] not in where or len(where) != 2:
         found = {"model": listed(facts.classes), "holdout": listed(classes)}
         return Problem.of(Reason.MODEL_OUTPUTS, "other-classes", **found)
     return (where[classes[1]],)
+
+
+def _decisions(holdout: HoldoutData, facts: ModelFacts, classes: tuple[str, ...]) -> _Decisions:
+    record, order = holdout.record, holdout.expected.classes
+    binary = record.task is Task.BINARY
+    alone = binary and (facts.single_probability or len(facts.classes) < 2)
+    codes = [int(label == classes[1]) if binary else classes.index(label) for label in facts.classes]
+    return _Decisions(
+        decided=np.empty(holdout.rows, np.int8 if binary else np.int32),
+        codes=np.array([0, 1] if alone else codes, dtype=np.int32),
+        tied=int(order[0] == classes[1]) if alone else None,
+        threshold=record.threshold,
+        own_count=record.label == "model",
+        has_own=facts.labels,
+    )
 
 
 class Protection(Record):
@@ -321,6 +422,8 @@ class Scored:
     """One model file's predictions on a holdout."""
 
     predictions: Floats  # float64: (n,) P(positive) or the number, or (n, C) in the order of `classes`
+    decided: Codes | None  # the label of each row by the rule of the config, (n,), in the same codes; None: regression
+    own_labels: OwnLabels | None  # how the file's own labels compare with the rule
     # The holdout's classes; for multiclass, after them any that a model of the same scoring knows beside them (so the
     # label codes stay as they are). Empty for regression.
     classes: tuple[str, ...]
@@ -390,7 +493,8 @@ class _Run:
             self._fail(columns)
             return
         shape = (holdout.rows, len(classes)) if task is Task.MULTICLASS else (holdout.rows,)
-        self._collector = _Collector(task=task, whole=np.empty(shape), columns=columns)
+        decisions = _decisions(holdout, self.facts, classes) if task.is_classification else None
+        self._collector = _Collector(task=task, whole=np.empty(shape), columns=columns, decisions=decisions)
 
     def measure(self, sample: Packed) -> None:
         limits = self._limits
@@ -418,14 +522,19 @@ class _Run:
         if self.problem is not None:
             return
         with self._asking() as worker:
-            answer, raw = worker.receive(self._asked * self._width * _WIDEST_FLOAT)
+            labels = self._asked * protocol.LABEL_BYTES if self.facts.labels else 0
+            answer, raw = worker.receive(self._asked * self._width * _WIDEST_FLOAT + labels)
             found = _of_kind(answer, protocol.Predicted)
             if (found.rows, found.width) != (self._asked, self._width):
                 raise ScoringError(_NONSENSE)
-            values = _array(raw, found.dtype, (self._asked, self._width))
+            view = memoryview(raw)
+            values = _array(view[: len(view) - labels], found.dtype, (self._asked, self._width))
+            own = _array(view[len(view) - labels :], "<i4", (self._asked,)) if labels else None
             if self._first is None:
                 self._first = values[:_TIMED_ROWS].copy()
-            _there(self._collector).add(values)
+            if not _there(self._collector).takes(own):
+                raise ScoringError(_NONSENSE)
+            _there(self._collector).add(values, own)
 
     @property
     def _width(self) -> int:
@@ -439,8 +548,11 @@ class _Run:
         wrong = wrong or dependence(self._trials(), collector.task)
         if wrong is not None:
             return wrong
+        decisions = collector.decisions
         return Scored(
             predictions=collector.whole,
+            decided=decisions.decided if decisions is not None else None,
+            own_labels=decisions.own_labels() if decisions is not None else None,
             classes=classes,
             digest=file.digest,
             size_bytes=file.size,
@@ -480,7 +592,7 @@ def _there(value: _T | None) -> _T:
     return value
 
 
-def _array(raw: bytes | bytearray, name: str, shape: tuple[int, ...]) -> Raw:
+def _array(raw: bytes | bytearray | memoryview, name: str, shape: tuple[int, ...]) -> Any:
     """What a child sent, as the array that it says it is."""
     dtype = np.dtype(name)
     if len(raw) != math.prod(shape) * dtype.itemsize:

@@ -12,7 +12,7 @@ _Rule = tuple[str, ...]
 
 _Value = Gate | Slice | Metric | str
 
-_JUDGED_BY = ("holdout", "target", "positive", "features", "classes", "group")
+_JUDGED_BY = ("holdout", "target", "positive", "threshold", "label", "features", "classes", "group")
 
 
 def policy_changes(
@@ -79,7 +79,7 @@ def _model_rules(model: Model) -> Iterator[tuple[_Rule, _Value]]:
         value = getattr(model.data, name)
         yield (
             ("setting", model.name, f"data.{name}"),
-            ", ".join(value) if isinstance(value, tuple) else value or "unset",
+            ", ".join(value) if isinstance(value, tuple) else str(value or "unset"),
         )
 
 

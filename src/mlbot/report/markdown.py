@@ -48,6 +48,7 @@ def facts(report: Report, model: ModelReport, *, heading: bool) -> str:
         commit=commit,
         compared=tables.compared(model, report.verdict.commits.guarded, escape.code, commit),
         seeds=tables.seeds(model),
+        decided=tables.decided(model),
         production_is=tables.production_is(model),
         icons=ICONS,
     )

@@ -19,7 +19,7 @@ from mlbot.verdict.decide import Evidence, decide
 from mlbot.verdict.verdict import Commits, Comparison, Evaluation, Method, ModelVerdict, Problem, Score
 
 _PARITY_WORTH_SAYING = 0.01
-"""A label that differs between estimator and ONNX file on more than this share of rows is no rounding."""
+"""Labels that differ on more than this share of rows, between estimator and ONNX file or within it, are no rounding."""
 
 _FILES_NAMED = 5
 
@@ -38,6 +38,7 @@ def model_notices(report: ModelReport, evidence: Evidence, head: Model | None) -
         *_preview_notices(evidence, head, report.verdict),
         *_production_notices(report.production, evidence),
         *_parity_notices(report.candidate_training),
+        *_label_notices(report),
         *_holdout_notices(report),
     )
 
@@ -154,6 +155,15 @@ def _parity_notices(trainings: Sequence[Training]) -> Iterator[Notice]:
         return
     if parity.label_disagreements / parity.rows > _PARITY_WORTH_SAYING:
         yield notice(NoticeCode.PARITY, warning=True, differ=parity.label_disagreements, rows=parity.rows)
+
+
+def _label_notices(report: ModelReport) -> Iterator[Notice]:
+    """Labels that whoever asks the file would get, and that were not judged."""
+    own, holdout = report.shipped.own_labels if report.shipped else None, report.holdout
+    if own is None or holdout is None or holdout.label or not own.differ:
+        return
+    many = own.differ / own.rows > _PARITY_WORTH_SAYING
+    yield notice(NoticeCode.OWN_LABELS, warning=many, own=own, threshold=holdout.threshold)
 
 
 def _holdout_notices(report: ModelReport) -> Iterator[Notice]:

@@ -63,6 +63,7 @@ class NoticeCode(StrEnum):
     SLICE_TOO_SMALL = "slice-too-small"  # older reports: the gates and the table of slices say it
     NOT_JUDGEABLE = "not-judgeable"  # older reports: the gate says it
     PARITY = "parity"
+    OWN_LABELS = "own-labels"  # the file gives other labels than those that were judged
     DATA_CHANGED = "data-changed"  # older reports: it is under what changed
     GATE_PREVIEW = "gate-preview"
     WORSE_THAN_PRODUCTION = "worse-than-production"

@@ -96,6 +96,15 @@ def seeds(model: ModelReport) -> str:
     return words.of_gate(f"seeds/{way}", candidate=ours, baseline=theirs)
 
 
+def decided(model: ModelReport) -> str:
+    """By which rule rows got their labels; empty where it is the usual one."""
+    holdout = model.holdout
+    if holdout is None or (holdout.threshold is None and holdout.label is None):
+        return ""
+    way = "model" if holdout.label else "threshold"
+    return words.of_gate(f"decided/{way}", positive=holdout.positive, threshold=f"{holdout.threshold or 0:g}")
+
+
 def methods(model: ModelReport) -> str:
     """The tests behind the intervals, each once, in their order of appearance."""
     used = dict.fromkeys(each.method for each in model.comparisons if each.method is not None)

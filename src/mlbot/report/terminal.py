@@ -117,6 +117,7 @@ def _facts(report: Report, model: ModelReport, pen: Pen) -> str:
         compared=tables.compared(model, commits.guarded, clean),
         holdout=model.holdout,
         seeds=tables.seeds(model) if model.candidate else "",
+        decided=clean(tables.decided(model)),
         production=model.production,
         production_is=tables.production_is(model),
     )

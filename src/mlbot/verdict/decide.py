@@ -314,7 +314,7 @@ def policy_digest(model: Model, inconclusive: OnInconclusive, tree: Tree, holdou
     facts: dict[str, object] = {
         "form": _FORM,
         "task": model.task,
-        "data": {name: getattr(model.data, name) for name in _JUDGED_BY} | _read_by(model),
+        "data": {name: getattr(model.data, name) for name in _JUDGED_BY} | _where_given(model),
         "holdout": holdout,
         "slices": sorted(each.model_dump_json() for each in model.slices),
         "metrics": sorted(each.model_dump_json(exclude={"tasks"}) for each in model.metrics),
@@ -325,9 +325,11 @@ def policy_digest(model: Model, inconclusive: OnInconclusive, tree: Tree, holdou
     return digest(canonical(facts))
 
 
-def _read_by(model: Model) -> dict[str, object]:
-    """How the holdout is read, where the config says it: nothing of it is in older digests."""
+def _where_given(model: Model) -> dict[str, object]:
+    """How the holdout is read and labels are decided, where the config says it: nothing of it is in older digests."""
     said = {
+        "threshold": model.data.threshold,
+        "label": model.data.label,
         "types": {each.name: each.type for each in model.data.types},
         "csv": model.data.csv.model_dump(mode="json", exclude_none=True),
     }

@@ -12,6 +12,7 @@ from mlbot.lib.record import Count, Digest, Name, Record, Sha
 from mlbot.lib.templates import has_sentence, sentence
 
 NonNegative = Annotated[float, Field(ge=0)]
+Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class Problem(Record):
@@ -56,6 +57,8 @@ class Holdout(Record):
     task: Task
     classes: tuple[str, ...] = ()
     positive: str | None = None
+    threshold: float | None = None  # where the config sets one: a row is positive from this probability on
+    label: Literal["model"] | None = None  # `model`: each file's own labels are judged; else they follow from the rule
     slices: dict[str, Count] = Field(default_factory=dict)
 
 
@@ -81,6 +84,15 @@ class Latency(Record):
     rows_per_s: NonNegative
 
 
+class OwnLabels(Record):
+    """The labels that a file gives itself, beside those that follow from its probabilities by the rule."""
+
+    rows: Count
+    differ: Count
+    threshold: Probability | None = None
+    """Of a binary model: the file's labels are those of this one on every row; None where no threshold gives them."""
+
+
 class Evaluation(Record):
     """One model file's scores on one holdout; `problem` says why there are none."""
 
@@ -89,14 +101,12 @@ class Evaluation(Record):
     size_bytes: Count = 0
     scores: tuple[Score, ...] = ()
     latency: Latency | None = None
+    own_labels: OwnLabels | None = None  # None where the file gives none, or they cannot be read
     problem: Problem | None = None
 
     def score(self, metric: str, slice_: str | None = None) -> Score | None:
         """The score of a metric on a slice (None: all rows), if it was asked for."""
         return next((s for s in self.scores if s.metric == metric and s.slice == slice_), None)
-
-
-Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class Method(StrEnum):
