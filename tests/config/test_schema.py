@@ -47,6 +47,17 @@ def test_a_metric_has_one_name_however_it_is_written() -> None:
     assert [gate.name for gate in model.gates] == ["average_precision@s.min"]
 
 
+def test_a_metric_with_a_setting_has_its_own_name_or_one_that_is_given() -> None:
+    listed = "metrics: [{metric: precision, zero_division: 0}, {metric: f1, name: f1_agreed, zero_division: 1}]"
+    (model,) = parse(
+        changed(Case(texts.METRICS, listed)).replace("roc_auc:", "precision: {max: 1}\n      f1_agreed:")
+    ).models
+    first, second = model.metrics
+    assert (first.name, first.formula, first.settings.zero_division) == ("precision", "precision", 0)
+    assert (second.name, second.formula, second.settings.zero_division) == ("f1_agreed", "f1", 1)
+    assert [gate.metric for gate in model.gates] == ["precision", "f1_agreed"]
+
+
 def test_a_metric_of_ones_own_may_have_a_short_name() -> None:
     own = "metrics: [{function: 'lib:mcc', name: mcc, direction: lower}]"
     (model,) = parse(changed(Case(texts.METRICS, own)).replace("roc_auc:", "mcc:")).models

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from sklearn.metrics import fbeta_score
+from sklearn.metrics import (
+    f1_score,
+    fbeta_score,
+    jaccard_score,
+    mean_pinball_loss,
+    precision_score,
+    recall_score,
+    top_k_accuracy_score,
+)
 from tests.support.stats_samples import CASES, reference, sample
 from tests.support.tiers import NIGHTLY
 
-from mlbot.gates.metric import CATALOGUE, Task
+from mlbot.gates.metric import CATALOGUE, Settings, Task
 from mlbot.stats.estimation import FEWEST_REPLICATES, REPLICATES, Resampler, budget, estimate, estimate_custom
-from mlbot.stats.types import Method, Undefined, UndefinedMetricError, Weights
+from mlbot.stats.metrics import RESAMPLED, effective
+from mlbot.stats.types import Method, NoIntervalError, Undefined, UndefinedMetricError, Weights
 
 Array = npt.NDArray[Any]
-BOOTSTRAPPED = {"average_precision", "median_absolute_error"}
+BOOTSTRAPPED = RESAMPLED
 WITH_INFLUENCE = [(metric, task) for metric, task in CASES if metric not in BOOTSTRAPPED]
+DELTA = [case for case in WITH_INFLUENCE if "roc_auc" not in case[0]]  # DeLong's covariance is that of two samples
 MEANS = [
     ("log_loss", Task.BINARY),
     ("brier_score_loss", Task.MULTICLASS),
@@ -46,27 +57,138 @@ def test_two_class_columns_give_what_one_column_gives(metric: str) -> None:
     assert found.values[0] == pytest.approx(reference(metric, Task.MULTICLASS, y, two), rel=1e-12)
 
 
-def _slopes(metric: str, task: Task, y: Array, prediction: Array) -> Array:
+def _slopes(metric: str, task: Task, y: Array, prediction: Array, weights: Array | None = None) -> Array:
     """How scikit-learn's weighted metric moves with each row's weight, n times: central differences, extrapolated."""
 
     def slope(row: int, step: float) -> float:
-        moved = np.ones(y.size)
-        moved[row] = 1 + step
+        base = np.ones(y.size) if weights is None else weights
+        moved = base.copy()
+        moved[row] = base[row] * (1 + step)
         up = reference(metric, task, y, prediction, moved)
-        moved[row] = 1 - step
+        moved[row] = base[row] * (1 - step)
         return (up - reference(metric, task, y, prediction, moved)) / (2 * step)
 
     return y.size * np.array([(4 * slope(row, 0.02) - slope(row, 0.04)) / 3 for row in range(y.size)])
 
 
-@pytest.mark.parametrize(("metric", "task"), [case for case in WITH_INFLUENCE if "roc_auc" not in case[0]])
+@pytest.mark.parametrize(("metric", "task"), DELTA)
 def test_the_delta_method_is_the_infinitesimal_jackknife(metric: str, task: Task) -> None:
     """B. Efron, "The Jackknife, the Bootstrap and Other Resampling Plans" (1982), chapter 6."""
-    y, predictions = sample(task, 26 if NIGHTLY else 16, models=2)
+    y, predictions = sample(task, 27 if NIGHTLY else 17, models=2)
     columns = np.stack([_slopes(metric, task, y, prediction) for prediction in predictions])
     found = estimate(metric, task, y, predictions)
     np.testing.assert_allclose(found.covariance, np.cov(columns) / y.size, rtol=1e-7, atol=1e-12)
     assert found.method is Method.DELTA
+
+
+WEIGHED = [case for case in CASES if "_ovo" not in case[0] and case[0] != "max_error"]  # those of scikit-learn
+
+
+def _weights(rows: int, seed: int = 0) -> Array:
+    weights = np.random.default_rng(seed).gamma(2.0, 1.0, rows)
+    weights[8::7] = 0
+    return weights
+
+
+@pytest.mark.parametrize(("metric", "task"), WEIGHED)
+def test_weighted_values_are_those_of_scikit_learn(metric: str, task: Task) -> None:
+    y, predictions = sample(task, 157, models=2)
+    found = estimate(metric, task, y, predictions, weights=_weights(157))
+    expected = [reference(metric, task, y, prediction, _weights(157)) for prediction in predictions]
+    np.testing.assert_allclose(found.values, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("metric", "task"), CASES)
+def test_weights_of_whole_numbers_count_rows_again(metric: str, task: Task) -> None:
+    y, predictions = sample(task, 40, models=2)
+    weights = np.random.default_rng(1).integers(1, 4, 40)
+    found = estimate(metric, task, y, predictions, weights=weights.astype(float))
+    again = estimate(metric, task, np.repeat(y, weights), [np.repeat(p, weights, axis=0) for p in predictions])
+    np.testing.assert_allclose(found.values, again.values, rtol=1e-12)
+    assert found.df == pytest.approx(effective(weights) - 1)
+
+
+@pytest.mark.parametrize(("metric", "task"), CASES)
+def test_equal_weights_are_none(metric: str, task: Task) -> None:
+    y, predictions = sample(task, 60, models=2)
+    found = estimate(metric, task, y, predictions)
+    weighed = estimate(metric, task, y, predictions, weights=np.full(60, 0.3))
+    for one, other in ((weighed.values, found.values), (weighed.support, found.support)):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+    np.testing.assert_allclose(weighed.covariance, found.covariance, rtol=1e-9, atol=1e-15)
+    assert weighed.df == pytest.approx(found.df)
+
+
+@pytest.mark.parametrize(("metric", "task"), [case for case in WEIGHED if case in DELTA])
+def test_a_weighted_influence_is_the_infinitesimal_jackknife_too(metric: str, task: Task) -> None:
+    y, (p,) = sample(task, 17)
+    weights = _weights(17, seed=2)
+    column = _slopes(metric, task, y, p, weights)
+    rows = effective(weights)
+    found = estimate(metric, task, y, [p], weights=weights)
+    expected = (column - column.mean()) @ column / 17**2 * rows / (rows - 1)
+    assert found.covariance[0, 0] == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "roc_auc_ovr", "roc_auc_ovo_weighted", "roc_auc_ovr_weighted"])
+def test_weighted_areas_agree_with_the_bootstrap(metric: str) -> None:
+    task = Task.BINARY if metric == "roc_auc" else Task.MULTICLASS
+    y, predictions = sample(task, 600, models=2)
+    weights = _weights(600)
+    found = estimate(metric, task, y, predictions, weights=weights)
+    again = estimate(metric, task, y, predictions, weights=weights, groups=np.arange(600))
+    np.testing.assert_allclose(np.diag(again.covariance), np.diag(found.covariance), rtol=0.2)
+
+
+def test_a_value_without_an_interval_is_still_a_value() -> None:
+    y = np.array([0, 0, 1, 2, 0, 1])
+    p = np.array([[0.6, 0.2, 0.2], [0.5, 0.3, 0.2], [0.2, 0.5, 0.3], [0.1, 0.4, 0.5], [0.3, 0.4, 0.3], [0.4, 0.3, 0.3]])
+    with pytest.raises(NoIntervalError, match="two positive rows, and there is one") as caught:
+        estimate("roc_auc_ovr", Task.MULTICLASS, y, [p, p])
+    expected = reference("roc_auc_ovr", Task.MULTICLASS, y, p)
+    assert caught.value.values == pytest.approx([expected, expected], rel=1e-12)
+
+
+def test_the_mean_area_is_of_the_classes_that_occur_where_scikit_learn_has_one() -> None:
+    y, (p,) = sample(Task.MULTICLASS, 60)
+    y, p = y[y < 2], p[y < 2]
+    for metric in ("roc_auc_ovr_weighted", "roc_auc_ovo", "roc_auc_ovo_weighted"):
+        found = estimate(metric, Task.MULTICLASS, y, [p])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            expected = reference(metric, Task.MULTICLASS, y, p)
+        assert found.values[0] == pytest.approx(expected, rel=1e-12)
+    with pytest.raises(UndefinedMetricError, match="no row has class 2"):
+        estimate("roc_auc_ovr", Task.MULTICLASS, y, [p])
+
+
+@pytest.mark.parametrize("empty", [0.0, 1.0])
+@pytest.mark.parametrize("metric", ["precision", "recall", "f1", "jaccard"])
+def test_a_share_of_nothing_is_what_was_agreed(metric: str, empty: float) -> None:
+    y, p = (np.zeros(6, np.int8), np.full(6, 0.1)) if metric != "precision" else (Y, P / 2)
+    found = estimate(metric, Task.BINARY, y, [p], settings=Settings(zero_division=empty))
+    function = {"precision": precision_score, "recall": recall_score, "f1": f1_score, "jaccard": jaccard_score}[metric]
+    assert found.values[0] == function(y, p > 0.5, zero_division=empty)
+    assert found.covariance[0, 0] == 0
+    three = np.array([0, 1, 2, 0, 1, 0]), np.eye(3)[[0, 1, 1, 0, 0, 1]]
+    for average in ("macro", "weighted", "micro"):
+        settings = Settings(zero_division=empty)
+        found = estimate(f"{metric}_{average}", Task.MULTICLASS, three[0], [three[1]], settings=settings)
+        expected = function(three[0], three[1].argmax(axis=1), average=average, zero_division=empty)
+        assert found.values[0] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.5, 0.9])
+def test_a_quantile_and_a_number_of_classes(alpha: float) -> None:
+    y, (p,) = sample(Task.REGRESSION, 40)
+    found = estimate("mean_pinball_loss", Task.REGRESSION, y, [p], settings=Settings(alpha=alpha))
+    assert found.values[0] == pytest.approx(mean_pinball_loss(y, p, alpha=alpha), rel=1e-12)
+    labels, (q,) = sample(Task.MULTICLASS, 40)
+    tied = np.round(q, 1)
+    tied /= tied.sum(axis=1, keepdims=True)
+    for k in (1, 2):
+        found = estimate("top_k_accuracy", Task.MULTICLASS, labels, [tied], settings=Settings(k=k))
+        assert found.values[0] == top_k_accuracy_score(labels, tied, k=k)
 
 
 @pytest.mark.parametrize(("metric", "task"), MEANS)
@@ -147,7 +269,7 @@ P = np.array([0.2, 0.9, 0.6, 0.7, 0.4, 0.1])
         ("accuracy", Task.BINARY, Y[:1], P[:1], Undefined.TOO_FEW_ROWS),
         ("roc_auc", Task.BINARY, Y * 0, P, Undefined.ONE_CLASS),
         ("roc_auc", Task.BINARY, Y[1:4:2].repeat(2), P[:4], Undefined.ONE_CLASS),
-        ("roc_auc", Task.BINARY, Y[:3], P[:3], Undefined.ONE_CLASS),
+        ("roc_auc", Task.BINARY, Y[:3], P[:3], Undefined.TOO_FEW_ROWS),
         ("balanced_accuracy", Task.BINARY, Y * 0 + 1, P, Undefined.ONE_CLASS),
         ("matthews_corrcoef", Task.BINARY, Y * 0, P, Undefined.ONE_CLASS),
         ("matthews_corrcoef", Task.BINARY, Y, P * 0, Undefined.NOTHING_PREDICTED),
@@ -159,6 +281,25 @@ P = np.array([0.2, 0.9, 0.6, 0.7, 0.4, 0.1])
         ("roc_auc_ovr", Task.MULTICLASS, Y, np.eye(3)[Y], Undefined.CLASS_ABSENT),
         ("recall_macro", Task.MULTICLASS, Y, np.eye(3)[Y + 1], Undefined.CLASS_ABSENT),
         ("precision_macro", Task.MULTICLASS, Y, np.eye(3)[Y * 0], Undefined.NOTHING_PREDICTED),
+        ("roc_auc_ovo", Task.MULTICLASS, Y * 0, np.eye(3)[Y], Undefined.ONE_CLASS),
+        ("roc_auc_ovr_weighted", Task.MULTICLASS, Y * 0, np.eye(3)[Y], Undefined.ONE_CLASS),
+        ("top_k_accuracy", Task.MULTICLASS, Y, np.eye(2)[Y], Undefined.NO_VARIANCE),
+        ("jaccard", Task.BINARY, Y * 0, P / 2, Undefined.CLASS_ABSENT),
+        ("cohen_kappa", Task.BINARY, Y * 0, P / 2, Undefined.ONE_CLASS),
+        ("precision_weighted", Task.MULTICLASS, Y, np.eye(3)[Y * 0], Undefined.NOTHING_PREDICTED),
+        ("positive_likelihood_ratio", Task.BINARY, Y, Y * 1.0, Undefined.NOTHING_PREDICTED),
+        ("negative_likelihood_ratio", Task.BINARY, Y, Y * 0 + 0.9, Undefined.NOTHING_PREDICTED),
+        ("positive_likelihood_ratio", Task.BINARY, Y * 0, P, Undefined.CLASS_ABSENT),
+        ("d2_log_loss_score", Task.BINARY, Y * 0, P, Undefined.ONE_CLASS),
+        ("d2_brier_score", Task.MULTICLASS, Y * 0, np.eye(3)[Y], Undefined.ONE_CLASS),
+        ("explained_variance", Task.REGRESSION, P * 0, P, Undefined.NO_VARIANCE),
+        ("d2_absolute_error_score", Task.REGRESSION, P * 0, P, Undefined.NO_VARIANCE),
+        ("mean_squared_log_error", Task.REGRESSION, P - 2, P, Undefined.TARGET_OUTSIDE),
+        ("root_mean_squared_log_error", Task.REGRESSION, P, P - 2, Undefined.PREDICTION_OUTSIDE),
+        ("mean_poisson_deviance", Task.REGRESSION, P - 0.5, P, Undefined.TARGET_OUTSIDE),
+        ("mean_poisson_deviance", Task.REGRESSION, P, P * 0, Undefined.PREDICTION_OUTSIDE),
+        ("mean_gamma_deviance", Task.REGRESSION, P * 0, P, Undefined.TARGET_OUTSIDE),
+        ("mean_gamma_deviance", Task.REGRESSION, P, -P, Undefined.PREDICTION_OUTSIDE),
         ("r2", Task.REGRESSION, P * 0, P, Undefined.NO_VARIANCE),
         ("log_loss", Task.BINARY, Y, np.where(P > 0.8, np.nan, P), Undefined.NOT_FINITE),
         ("mean_squared_error", Task.REGRESSION, P, P * np.inf, Undefined.NOT_FINITE),
@@ -181,7 +322,7 @@ def test_numbers_that_overflow_are_no_figures(metric: str, task: Task) -> None:
     y = y * 0 if metric == "mean_absolute_percentage_error" else y  # an error of a share of next to nothing
     with pytest.raises(UndefinedMetricError) as caught:
         estimate(metric, task, y, [1e300 - y * 1e8])
-    assert caught.value.reason is Undefined.NOT_FINITE
+    assert caught.value.reason in {Undefined.NOT_FINITE, Undefined.TARGET_OUTSIDE}
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_no_weight_is_no_rows() -> None:
 def test_support_is_what_a_share_is_of() -> None:
     y = np.array([0, 1, 1, 0, 1], np.int8)
     p = np.array([0.9, 0.9, 0.1, 0.1, 0.2])
-    supports = {metric: confusion(metric, y, p).support for metric in ("accuracy", "recall", "precision")}
+    supports = {metric: confusion(metric, y, p).support() for metric in ("accuracy", "recall", "precision")}
     assert supports == {"accuracy": 5, "recall": 3, "precision": 2}
 
 
@@ -92,7 +92,7 @@ def test_weighted_regression(metric: str, seed: int) -> None:
     statistic = median_error(y, p) if metric == "median_absolute_error" else regression_loss(metric, y, p)
     expected = reference(metric, Task.REGRESSION, np.repeat(y, weights), np.repeat(p, weights))
     assert statistic.weighted(weights.astype(np.float64)) == pytest.approx(expected, rel=1e-11)
-    assert statistic.support == 31
+    assert statistic.support() == 31
 
 
 @pytest.mark.parametrize("metric", ["log_loss", "brier_score_loss"])

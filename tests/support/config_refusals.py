@@ -250,8 +250,37 @@ _JUDGING_AND_DEPLOYING = [
     ),
     Case(
         METRICS,
-        "metrics: [f1_macro]",
-        '12: models.m.metrics[0]: found "f1_macro", which is not for binary models → write f1',
+        "metrics: [roc_auc_ovr]",
+        '12: models.m.metrics[0]: found "roc_auc_ovr", which is not for binary models → write roc_auc',
+        schema=False,
+    ),
+    Case(
+        METRICS,
+        "metrics: [{metric: mae, alpha: 0.9}]",
+        '12: models.m.metrics[0].metric: found "mae", which is not for binary models → write',
+        schema=False,
+    ),
+    Case(
+        METRICS,
+        "metrics: [{metric: roc_auc, alpha: 0.9}]",
+        "12: models.m.metrics[0].alpha: found `alpha` for roc_auc → write none",
+        schema=False,
+    ),
+    Case(
+        METRICS,
+        "metrics: [{metric: f1, k: 3}]",
+        "12: models.m.metrics[0].k: found `k` for f1 → write `zero_division`, which it takes",
+        schema=False,
+    ),
+    Case(
+        METRICS,
+        "metrics: [{metric: f1, zero_division: 0.5}]",
+        "12: models.m.metrics[0].zero_division: found 0.5 → write a whole number from 0 to 1",
+    ),
+    Case(
+        METRICS,
+        "metrics: [{metric: f1, name: recall}]",
+        '12: models.m.metrics[0].name: found "recall" for a metric of yours → write another name',
         schema=False,
     ),
     Case(

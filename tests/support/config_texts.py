@@ -136,6 +136,10 @@ VALID = [
     *(Case(MIN, text) for text in ("max_regression: 0", "min: 0\nmax: 1", "min: 1\nconfident: true", "max: 1e-3")),
     Case(MIN, "min: 0.9\nblocking: false"),
     Case(METRICS, "metrics: [auc, ap, brier_score, neg_log_loss, f1_score, mcc]"),
+    Case(
+        METRICS,
+        "metrics: [roc_auc, {metric: precision, zero_division: 0}, {metric: f1_score, name: f1, zero_division: 1}]",
+    ),
     Case(GATE, "neg_log_loss: {max: 0.4}\nap@s: {min: 0}\nauc:"),
     Case(GATE, "negative_flips: {max: 0, confident: true}\nsize_mb: {max: 1}\nroc_auc@s: {min: 0}\nroc_auc:"),
     Case("models:", "guard: [main, release/1.0]\nstore: models/\ninconclusive: {pull_request: block}\nmodels:"),

@@ -1,6 +1,7 @@
 """Small labelled samples, and scikit-learn's own functions as the reference, for the statistics' tests."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,29 +31,50 @@ NAMED: dict[str, Reference] = {
     "mean_absolute_error": metrics.mean_absolute_error,
     "median_absolute_error": metrics.median_absolute_error,
     "mean_absolute_percentage_error": metrics.mean_absolute_percentage_error,
+    "jaccard": metrics.jaccard_score,
+    "cohen_kappa": metrics.cohen_kappa_score,
+    "positive_likelihood_ratio": lambda y, p, **given: metrics.class_likelihood_ratios(y, p, **given)[0],
+    "negative_likelihood_ratio": lambda y, p, **given: metrics.class_likelihood_ratios(y, p, **given)[1],
+    "d2_log_loss_score": lambda y, p, **given: metrics.d2_log_loss_score(y, y_proba=p, **given),
+    "d2_brier_score": metrics.d2_brier_score,
+    "explained_variance": metrics.explained_variance_score,
+    "d2_absolute_error_score": metrics.d2_absolute_error_score,
+    "mean_squared_log_error": metrics.mean_squared_log_error,
+    "root_mean_squared_log_error": metrics.root_mean_squared_log_error,
+    "mean_poisson_deviance": metrics.mean_poisson_deviance,
+    "mean_gamma_deviance": metrics.mean_gamma_deviance,
+    "mean_pinball_loss": metrics.mean_pinball_loss,
+    "max_error": lambda y, p, **_given: metrics.max_error(y, p),
+    "top_k_accuracy": metrics.top_k_accuracy_score,
 }
-OF_PROBABILITIES = frozenset({"log_loss", "brier_score_loss", "roc_auc", "roc_auc_ovr", "average_precision"})
+OF_PROBABILITIES = frozenset({"log_loss", "brier_score_loss", "roc_auc", "average_precision", "top_k_accuracy"}) | {
+    "d2_log_loss_score",
+    "d2_brier_score",
+}
 CASES = [(name, task) for name, metric in CATALOGUE.items() for task in sorted(metric.tasks)]
 
 
 def reference(metric: str, task: Task, y: Array, prediction: Array, weights: Array | None = None) -> float:
     """scikit-learn's value of a catalogue metric."""
+    if metric.startswith("roc_auc_"):
+        way, average = metric.split("_")[2], "weighted" if metric.endswith("_weighted") else "macro"
+        weights = None if way == "ovo" else weights  # scikit-learn weighs no rows there
+        area = partial(metrics.roc_auc_score, multi_class=way, labels=range(prediction.shape[1]), average=average)
+        return float(area(y, prediction, sample_weight=weights))
     if task.is_classification and metric not in OF_PROBABILITIES:
         prediction = decide(prediction)
-    if metric == "roc_auc_ovr":
-        return float(metrics.roc_auc_score(y, prediction, multi_class="ovr"))
     if metric in NAMED:
         return float(NAMED[metric](y, prediction, sample_weight=weights))
-    name, average = metric.rsplit("_", 1)
-    return float(NAMED[name](y, prediction, average=average, sample_weight=weights))
+    name, _, averaged = metric.rpartition("_")
+    return float(NAMED[name](y, prediction, average=averaged, sample_weight=weights))
 
 
 def sample(task: Task, rows: int, models: int = 1, seed: int = 0) -> tuple[Array, list[Array]]:
     """Labels and the predictions of models that are right more often than not, with many ties."""
     rng = np.random.default_rng(seed)
     if task is Task.REGRESSION:
-        y = rng.normal(5, 2, rows)
-        return y, [y + rng.normal(size=rows) for _ in range(models)]
+        y = 0.5 + np.abs(rng.normal(5, 2, rows))  # of what a deviance is defined for
+        return y, [np.abs(y + rng.normal(size=rows)) for _ in range(models)]
     if task is Task.BINARY:
         labels = np.concatenate(([0, 1, 0, 1], rng.integers(0, 2, rows - 4))).astype(np.int8)
         return labels, [_binary(rng, labels) for _ in range(models)]

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from itertools import islice
 from operator import attrgetter
-from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
 from mlbot.config import kinds
@@ -46,7 +45,20 @@ from mlbot.config.kinds import (
     wrong_name,
 )
 from mlbot.config.slice_sql import ConditionError, check
-from mlbot.gates.metric import ALIASES, CATALOGUE, OPERATIONAL, Bound, Direction, Gate, Metric, Task, catalogued
+from mlbot.gates.metric import (
+    ALIASES,
+    CATALOGUE,
+    OPERATIONAL,
+    Bound,
+    Direction,
+    Gate,
+    Metric,
+    Settings,
+    Task,
+    bounds_of,
+    catalogued,
+    taken_by,
+)
 from mlbot.lib.record import Name
 
 MAX_CHOICE = 200
@@ -374,14 +386,17 @@ _CONVENTION = {
 }
 
 
-def _own_name(value: Plain) -> str:
+def _own_name(value: Plain, context: Context) -> str:
     name = read_text(value, "a metric's name")
-    if name in CATALOGUE or name in OPERATIONAL:
+    if (name in CATALOGUE and name != catalogued(str(context.given.get("metric")))) or name in OPERATIONAL:
         found = f"{quote(name)} for a metric of yours"
         raise refused(value, "another name with `name:`; that one has a meaning", found=found)
     if wrong := wrong_name(OwnMetric, name):
         raise Refused(wrong)
     return name
+
+
+_OWN_NAME = Kind(_own_name, lambda: {"type": "string", "pattern": f"^{_MEASURED_FORM}$"})
 
 
 class OwnMetric(Section):
@@ -393,7 +408,7 @@ class OwnMetric(Section):
 
     function: Annotated[str, kinds.FUNCTION]
     """The metric's `module:function`."""
-    name: Annotated[str, kind(_own_name, type="string", pattern=f"^{_MEASURED_FORM}$")] = ""
+    name: Annotated[str, _OWN_NAME] = ""
     """What gates and reports call it. Left out: the function's name."""
     direction: Annotated[Direction | None, choice(tuple(Direction))] = None
     """Which way is better: `higher` or `lower`.
@@ -404,13 +419,68 @@ class OwnMetric(Section):
     def completed(cls, context: Context) -> dict[str, Any]:
         """With the function's name as its own, and the direction that a convention gives it."""
         function = context.made["function"]
-        name = context.made.get("name") or _own_name(function.partition(":")[2])
+        name = context.made.get("name") or _own_name(function.partition(":")[2], context)
         endings = ((text, ending) for text in (name, function) for ending in _CONVENTION)
         known = next((_CONVENTION[ending] for text, ending in endings if text.endswith(ending)), None)
         return {"name": name, "direction": known, **context.made}
 
 
+def _catalogues_name(value: Plain, context: Context) -> str:
+    name = read_text(value, "a metric's name")
+    if context.around and (wrong := _misfit(name, context.around)):
+        raise Refused(wrong)
+    return catalogued(name)
+
+
+def _setting(name: str, what: str, low: float, high: float, *, of: type[int] | type[float] = float) -> Kind:
+    def read(value: Plain, context: Context) -> float:
+        metric = context.made.get("metric")
+        if metric is not None and taken_by(metric) != name:
+            taken = taken_by(metric)
+            raise refused(value, f"`{taken}`, which it takes" if taken else "none", found=f"`{name}` for {metric}")
+        if of is int and not isinstance(value, int):
+            raise refused(value, what)
+        return of(read_number(value, what, low, high))
+
+    return Kind(read, lambda: {"type": "integer" if of is int else "number", "minimum": low, "maximum": high})
+
+
+def _agreed(value: Plain, context: Context) -> float:
+    agreed: float = _ZERO_DIVISION.read(whole(0, 1).read(value, context), context)
+    return agreed
+
+
+_ZERO_DIVISION = _setting("zero_division", "0 or 1", 0.0, 1.0)
+
+
+class SetMetric(Section):
+    """A metric of the catalogue with a setting of its own."""
+
+    metric: Annotated[str, Kind(_catalogues_name, lambda: {"enum": [*CATALOGUE, *ALIASES]})]
+    """The metric's name in the table."""
+    name: Annotated[str, _OWN_NAME] = ""
+    """What gates and reports call it, so that there can be several. Left out: the metric's name."""
+    alpha: Annotated[float | None, _setting("alpha", "a number from 0 to 1", 0.0, 1.0)] = None
+    """Of `mean_pinball_loss`: the quantile that the model predicts. Left out: 0.5."""
+    k: Annotated[int | None, _setting("k", "a whole number from 1 to 1000", 1, 1000, of=int)] = None
+    """Of `top_k_accuracy`: among how many of the most probable classes the right one has to be. Left out: 2."""
+    zero_division: Annotated[float | None, Kind(_agreed, lambda: {"enum": [0, 1]})] = None
+    """Of precision, recall, F1, Jaccard, MCC and kappa: the value where there is nothing to take a share of, 0 or 1,
+    such as the precision of a model that predicts no row to be positive. Left out: such a figure is undefined."""
+
+    def made(self) -> Metric:
+        """The catalogue's metric, so set."""
+        known = CATALOGUE[self.metric]
+        other = self.name and self.name != self.metric
+        settings = Settings(alpha=self.alpha, k=self.k, zero_division=self.zero_division)
+        return known.model_copy(
+            update={"name": self.name or known.name, "of": known.name if other else None, "settings": settings}
+        )
+
+
 def _metric(item: Plain, context: Context) -> Metric:
+    if isinstance(item, dict) and "metric" in item:
+        return SetMetric.read(item, context).made()
     if isinstance(item, dict) or (isinstance(item, str) and ":" in item):
         return _own_metric(item, context)
     name = read_text(item, "a metric's name or module:function")
@@ -468,16 +538,6 @@ def _called(name: str, model: Context) -> str:
     return name if name in model.found["own"] else catalogued(name)
 
 
-_SHARES = (
-    "accuracy average_precision balanced_accuracy f1 f1_macro f1_weighted precision precision_macro recall "
-    "recall_macro roc_auc roc_auc_ovr negative_flips"
-)
-_RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
-    {**dict.fromkeys(_SHARES.split(), (0.0, 1.0)), "matthews_corrcoef": (-1.0, 1.0), "r2": (-math.inf, 1.0)}
-)
-"""The least and the greatest value of metrics that have them; the catalogue's others are errors, 0 and more."""
-
-
 def _limit(bound: Bound) -> Kind:
     def read(value: Plain, context: Context) -> float:
         written = context.name.partition("@")[0]
@@ -487,8 +547,7 @@ def _limit(bound: Bound) -> Kind:
             raise refused(value, write, found=f"`min` for {written}")
         if metric in OPERATIONAL and bound is not Bound.MAX:
             raise refused(value, "`max`, the only bound it takes", found=f"`{bound}` for {metric}")
-        known = metric in CATALOGUE or metric in OPERATIONAL
-        low, high = _RANGES.get(metric, (0.0 if known else -math.inf, math.inf))
+        low, high = bounds_of(metric)
         if bound is Bound.MAX_REGRESSION:
             low, high = 0.0, high - low
         return read_number(value, _in_words(low, high), low, high)
@@ -570,7 +629,9 @@ _GATES = Kind(
 )
 _METRICS = list_of(
     "metrics such as roc_auc or module:function",
-    Kind(_metric, lambda: {"anyOf": [{"enum": [*CATALOGUE, *ALIASES]}, OwnMetric.json_schema()]}),
+    Kind(
+        _metric, lambda: {"anyOf": [{"enum": [*CATALOGUE, *ALIASES]}, OwnMetric.json_schema(), SetMetric.json_schema()]}
+    ),
     name=attrgetter("name"),
     again="each metric once; two functions of one name need `name:`",
 )
@@ -622,9 +683,9 @@ def _listed(metrics: Plain) -> dict[str, bool]:
     """The names that a list of metrics gives, and whether each is one's own; broken ones too, which are said once."""
     found: dict[str, bool] = {}
     for item in metrics if isinstance(metrics, list) else ():
-        given = item.get("name", item.get("function")) if isinstance(item, dict) else item
+        given = item.get("name", item.get("function", item.get("metric"))) if isinstance(item, dict) else item
         if isinstance(given, str):
-            is_own = isinstance(item, dict) or ":" in given
+            is_own = ":" in given or (isinstance(item, dict) and ("function" in item or "name" in item))
             found[given.rpartition(":")[2] if is_own else catalogued(given)] = is_own
     return found
 

@@ -1,5 +1,6 @@
 """The metrics that mlbot knows by scikit-learn's names, and the gates that bound them."""
 
+import math
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
@@ -32,6 +33,14 @@ class Direction(StrEnum):
         return -1 if self is Direction.HIGHER else 1
 
 
+class Settings(Record):
+    """What a metric of the catalogue takes beside labels and predictions; None for its default."""
+
+    alpha: float | None = None  # the quantile that a pinball loss asks for; a half
+    k: int | None = None  # how many classes count as named; two
+    zero_division: float | None = None  # the value where a share is of no rows; such a figure is undefined without it
+
+
 class Metric(Record):
     """A metric of the catalogue, or one of the user's own."""
 
@@ -40,47 +49,85 @@ class Metric(Record):
     tasks: frozenset[Task]
     function: str | None = None
     """`module:function` of a user's own metric, read from the policy commit; None for the catalogue's."""
+    of: str | None = None
+    """The catalogue's name, where it has another one here."""
+    settings: Settings = Settings()
+
+    @property
+    def formula(self) -> str:
+        """What it is in the catalogue."""
+        return self.of or self.name
 
 
-def _catalogue() -> Mapping[str, Metric]:
-    binary, multiclass, numbers = (frozenset({task}) for task in Task)
-    classes = binary | multiclass
-    rows: tuple[tuple[frozenset[Task], Direction, str], ...] = (
-        (classes, Direction.HIGHER, "accuracy balanced_accuracy"),
-        (classes, Direction.LOWER, "log_loss brier_score_loss"),
-        (binary, Direction.HIGHER, "roc_auc average_precision f1 precision recall matthews_corrcoef"),
-        (multiclass, Direction.HIGHER, "roc_auc_ovr f1_macro f1_weighted precision_macro recall_macro"),
-        (numbers, Direction.HIGHER, "r2"),
-        (numbers, Direction.LOWER, "root_mean_squared_error mean_squared_error mean_absolute_error"),
-        (numbers, Direction.LOWER, "mean_absolute_percentage_error median_absolute_error"),
-    )
-    return MappingProxyType(
-        {
-            name: Metric(name=name, direction=direction, tasks=tasks)
-            for tasks, direction, names in rows
-            for name in names.split()
-        }
-    )
+_ANY, _SHARE, _POSITIVE, _UP_TO_1, _BOTH = (
+    (-math.inf, math.inf),
+    (0.0, 1.0),
+    (0.0, math.inf),
+    (-math.inf, 1.0),
+    (-1.0, 1.0),
+)
+_BINARY, _MULTICLASS, _NUMBERS = (frozenset({task}) for task in Task)
+_CLASSES = _BINARY | _MULTICLASS
+_RATIOS = ("precision", "recall", "f1", "jaccard")
+_AVERAGES = " ".join(f"{name}_{average}" for name in _RATIOS for average in ("micro", "macro", "weighted"))
 
-
-CATALOGUE: Mapping[str, Metric] = _catalogue()
+_ROWS: tuple[tuple[frozenset[Task], Direction, tuple[float, float], str], ...] = (
+    (_CLASSES, Direction.HIGHER, _SHARE, "accuracy balanced_accuracy"),
+    (_CLASSES, Direction.LOWER, _POSITIVE, "log_loss brier_score_loss"),
+    (_BINARY, Direction.HIGHER, _SHARE, "roc_auc average_precision f1 precision recall jaccard"),
+    (_CLASSES, Direction.HIGHER, _BOTH, "matthews_corrcoef cohen_kappa"),
+    (_CLASSES, Direction.HIGHER, _UP_TO_1, "d2_log_loss_score d2_brier_score"),
+    (_BINARY, Direction.HIGHER, _POSITIVE, "positive_likelihood_ratio"),
+    (_BINARY, Direction.LOWER, _POSITIVE, "negative_likelihood_ratio"),
+    (_MULTICLASS, Direction.HIGHER, _SHARE, "roc_auc_ovr roc_auc_ovr_weighted roc_auc_ovo roc_auc_ovo_weighted"),
+    (_MULTICLASS, Direction.HIGHER, _SHARE, "top_k_accuracy"),
+    (_CLASSES, Direction.HIGHER, _SHARE, _AVERAGES),
+    (_NUMBERS, Direction.HIGHER, _UP_TO_1, "r2"),
+    (_NUMBERS, Direction.LOWER, _POSITIVE, "root_mean_squared_error mean_squared_error mean_absolute_error"),
+    (_NUMBERS, Direction.LOWER, _POSITIVE, "mean_absolute_percentage_error median_absolute_error max_error"),
+    (_NUMBERS, Direction.HIGHER, _UP_TO_1, "explained_variance d2_absolute_error_score"),
+    (_NUMBERS, Direction.LOWER, _POSITIVE, "mean_squared_log_error root_mean_squared_log_error mean_pinball_loss"),
+    (_NUMBERS, Direction.LOWER, _POSITIVE, "mean_poisson_deviance mean_gamma_deviance"),
+)
+CATALOGUE: Mapping[str, Metric] = MappingProxyType(
+    {
+        name: Metric(name=name, direction=direction, tasks=tasks)
+        for tasks, direction, _, names in _ROWS
+        for name in names.split()
+    }
+)
+_RANGES = {name: bounds for _, _, bounds, names in _ROWS for name in names.split()} | {"negative_flips": _SHARE}
+_TAKES = {"mean_pinball_loss": "alpha", "top_k_accuracy": "k"} | dict.fromkeys(
+    (*_RATIOS, *_AVERAGES.split(), "matthews_corrcoef", "cohen_kappa"), "zero_division"
+)
 
 _NAMED = {
     "accuracy": "acc accuracy_score",
     "average_precision": "ap average_precision_score",
     "balanced_accuracy": "balanced_accuracy_score",
     "brier_score_loss": "brier brier_score neg_brier_score",
+    "cohen_kappa": "cohen_kappa_score kappa",
+    "d2_absolute_error_score": "d2_absolute_error",
+    "d2_brier_score": "d2_brier",
+    "d2_log_loss_score": "d2_log_loss",
+    "explained_variance": "explained_variance_score",
     "f1": "f1_score",
+    "jaccard": "jaccard_score",
     "log_loss": "logloss cross_entropy",
     "matthews_corrcoef": "mcc",
     "mean_absolute_error": "mae",
     "mean_absolute_percentage_error": "mape",
+    "mean_pinball_loss": "pinball_loss",
     "mean_squared_error": "mse",
+    "mean_squared_log_error": "msle",
+    "median_absolute_error": "medae",
     "precision": "precision_score",
     "r2": "r2_score",
     "recall": "recall_score",
     "roc_auc": "auc auroc roc_auc_score",
     "root_mean_squared_error": "rmse",
+    "root_mean_squared_log_error": "rmsle",
+    "top_k_accuracy": "top_k_accuracy_score",
 }
 
 
@@ -102,7 +149,27 @@ def catalogued(name: str) -> str:
     return ALIASES.get(name, name)
 
 
-OF_POSITIVES = frozenset({"average_precision", "f1", "precision", "recall"})
+def bounds_of(name: str) -> tuple[float, float]:
+    """The least and the greatest value that a metric can have."""
+    return _RANGES.get(name, _POSITIVE if name in OPERATIONAL else _ANY)
+
+
+def taken_by(name: str) -> str | None:
+    """The setting that a metric of the catalogue takes, if it takes one."""
+    return _TAKES.get(name)
+
+
+OF_POSITIVES = frozenset(
+    {
+        "average_precision",
+        "f1",
+        "jaccard",
+        "precision",
+        "recall",
+        "positive_likelihood_ratio",
+        "negative_likelihood_ratio",
+    }
+)
 """The metrics of a binary task that rest on the positive rows, so that another positive class gives other figures."""
 
 OPERATIONAL: Mapping[str, Direction] = MappingProxyType(

@@ -143,8 +143,15 @@ def _attempt(plan: MetricPlan, metric: Metric, rows: Rows) -> Estimate | Problem
         if metric.function is not None:
             function = plan.custom[metric.name]
             return estimate_custom(function, plan.task, rows.labels, rows.predictions, groups=rows.groups)
-        decided = rows.decided or None
-        return estimate(metric.name, plan.task, rows.labels, rows.predictions, decided=decided, groups=rows.groups)
+        return estimate(
+            metric.formula,
+            plan.task,
+            rows.labels,
+            rows.predictions,
+            decided=rows.decided or None,
+            groups=rows.groups,
+            settings=metric.settings,
+        )
     except UndefinedMetricError as error:
         return _problem(error, rows.slice)
 
@@ -169,7 +176,7 @@ def _score(metric: Metric, rows: Rows, found: Estimate | Problem, model: int) ->
     fields: dict[str, Any] = {"metric": metric.name, "slice": rows.slice, "rows": int(rows.labels.size)}
     if isinstance(found, Problem):
         return Score(**fields, problem=found)
-    interval = metric_interval(metric.name, found, model)
+    interval = metric_interval(metric.formula, found, model)
     return Score(**fields, value=float(found.values[model]), low=interval.low, high=interval.high)
 
 

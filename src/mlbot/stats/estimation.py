@@ -16,10 +16,21 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from mlbot.gates.metric import CATALOGUE, Task
+from mlbot.gates.metric import CATALOGUE, Settings, Task
 from mlbot.stats import metrics, types
-from mlbot.stats.types import Estimate, Floats, Labels, Method, Predictions, Undefined, UndefinedMetricError, Weights
+from mlbot.stats.types import (
+    Estimate,
+    Floats,
+    Labels,
+    Method,
+    NoIntervalError,
+    Predictions,
+    Undefined,
+    UndefinedMetricError,
+    Weights,
+)
 
+DEFAULTS = Settings()
 REPLICATES = 1000
 FEWEST_REPLICATES = 100
 
@@ -41,7 +52,7 @@ class Replicates:
         covariance = np.cov(self.values, rowvar=False).reshape(models, models)
         return covariance if self.groups is None else covariance * (self.groups / (self.groups - 1))
 
-    def df(self, rows: int) -> float:
+    def df(self, rows: float) -> float:
         """Degrees of freedom: of the clusters, or rows, less one; and never more than the replicates can tell."""
         return min(self.groups or rows, len(self.values)) - 1
 
@@ -52,6 +63,7 @@ class Resampler:
 
     rows: int  # n
     groups: Labels | None = None  # a cluster code for each row, (n,); None when rows are independent
+    counted: float | None = None  # how many rows of one weight tell as much; None: all count alike
     seed: int = 0  # the same seed gives the same draws
     stop: Callable[[], bool] = lambda: False  # asked before each replicate; True ends early
 
@@ -115,7 +127,6 @@ def _check(used: int, tried: int) -> None:
 
 Array = npt.NDArray[Any]
 Decided = Sequence[Labels] | None
-Maker = Callable[[Array, Array, Labels | None], types.Statistic]
 
 CustomMetric = Callable[..., float]
 """A user's own metric: `(y, prediction)` or `(y, prediction, sample_weight=None)` -> a number."""
@@ -130,6 +141,8 @@ def estimate(  # noqa: PLR0913  # each is an array of its own
     *,
     decided: Decided = None,
     groups: Labels | None = None,
+    weights: Floats | None = None,
+    settings: Settings = DEFAULTS,
     seed: int = 0,
 ) -> Estimate:
     """A catalogue metric of K models, with S: from influence columns where the metric has them, else the bootstrap.
@@ -137,25 +150,45 @@ def estimate(  # noqa: PLR0913  # each is an array of its own
     `y` (n,) holds 0 or 1, class indices, or a regression's target; each model's predictions are P(positive) or values
     (n,), or class probabilities (n, C). `decided` holds the label that each model gives each row, as `y` has them, (n,)
     each; left out: the most probable one. Cluster codes `groups` (n,) switch to the cluster bootstrap, with G-1 degrees
-    of freedom. Raises `UndefinedMetricError` when there is no value or no interval, `ValueError` when arguments do not
-    fit each other.
+    of freedom. `weights` (n,) are those of a sample: how many of the population a row stands for. Raises
+    `UndefinedMetricError` when there is no value or no interval, `ValueError` when arguments do not fit each other.
     """
-    maker = _maker(metric, task)
-    types.check(task, y, predictions, groups)
+    if metric not in CATALOGUE or task not in CATALOGUE[metric].tasks:
+        raise ValueError(f"{metric!r} is not a metric of a {task} model")
+    types.check(task, y, predictions, groups, weights)
     labels: Sequence[Labels | None] = decided or [None] * len(predictions)
     made = (  # one at a time: an influence column needs no other model
-        maker(y, np.asarray(prediction, np.float64), own) for prediction, own in zip(predictions, labels, strict=True)
+        _statistic(metrics.statistic(metric, task, settings, y, np.asarray(prediction, np.float64), own), weights)
+        for prediction, own in zip(predictions, labels, strict=True)
     )
-    if groups is None and metric not in {"average_precision", "median_absolute_error"}:
-        method = Method.DELONG if "roc_auc" in metric else Method.DELTA
-        return _by_influence(made, (len(predictions), y.size), method)
+    resampler = Resampler(rows=y.size, groups=groups, counted=_counted(weights), seed=seed)
+    return _estimate(made, resampler, _method(metric), len(predictions))
+
+
+def _counted(weights: Floats | None) -> float | None:
+    return None if weights is None else metrics.effective(weights)
+
+
+def _statistic(statistic: types.Statistic, weights: Floats | None) -> types.Statistic:
+    return statistic if weights is None else metrics.Weighted(of=statistic, weights=weights)
+
+
+def _method(metric: str) -> Method:
+    if metric in metrics.RESAMPLED:
+        return Method.POISSON_BOOTSTRAP
+    return Method.DELONG if "roc_auc" in metric else Method.DELTA
+
+
+def _estimate(made: Iterable[types.Statistic], resampler: Resampler, method: Method, models: int) -> Estimate:
+    if resampler.groups is None and method is not Method.POISSON_BOOTSTRAP:
+        return _by_influence(made, (models, resampler.rows), method, resampler.counted)
     statistics = list(made)
     return _by_bootstrap(
         [statistic.value() for statistic in statistics],
-        lambda weights: [statistic.weighted(weights) for statistic in statistics],
-        Resampler(rows=y.size, groups=groups, seed=seed),
-        Method.POISSON_BOOTSTRAP,
-        [statistic.support for statistic in statistics],
+        lambda drawn: [statistic.weighted(drawn) for statistic in statistics],
+        resampler,
+        method,
+        [statistic.support() for statistic in statistics],
     )
 
 
@@ -167,62 +200,82 @@ def estimate_custom(  # noqa: PLR0913  # `estimate`'s arguments and the deadline
     predictions: Predictions,
     *,
     groups: Labels | None = None,
+    weights: Floats | None = None,
     seed: int = 0,
     stop: Callable[[], bool] = lambda: False,
 ) -> Estimate:
     """A user's own metric of K models, with S from the bootstrap; the arrays are those of `estimate`.
 
-    A metric that takes `sample_weight` is scored on all rows with whole-number weights; another one on rows that are
-    repeated as often. Raises `UndefinedMetricError` when it raised, gave no finite number, or was too slow.
+    A metric that takes `sample_weight` is scored on all rows with weights; another one on rows that are repeated as
+    often, and it cannot be scored on rows with `weights`. Raises `UndefinedMetricError` when it raised, gave no finite
+    number, or was too slow.
     """
-    types.check(task, y, predictions, groups)
+    types.check(task, y, predictions, groups, weights)
     weighs = takes_weights(metric)
+    if weights is not None and not weighs:
+        raise ValueError("rows have weights, and the metric takes no `sample_weight`")
+    own: dict[str, Floats] = {} if weights is None else {"sample_weight": weights}
 
-    def score(weights: Weights) -> Sequence[float]:
+    def score(drawn: Weights) -> Sequence[float]:
         if weighs:
-            floats = weights.astype(np.float64)
+            floats = drawn.astype(np.float64) if weights is None else weights * drawn
             return [_call(metric, y, prediction, sample_weight=floats) for prediction in predictions]
-        rows = np.repeat(np.arange(y.size), weights)
+        rows = np.repeat(np.arange(y.size), drawn)
         return [_call(metric, y[rows], prediction[rows]) for prediction in predictions]
 
     return _by_bootstrap(
-        [_call(metric, y, prediction) for prediction in predictions],
+        [_call(metric, y, prediction, **own) for prediction in predictions],
         score,
-        Resampler(rows=y.size, groups=groups, seed=seed, stop=stop),
+        Resampler(rows=y.size, groups=groups, counted=_counted(weights), seed=seed, stop=stop),
         Method.POISSON_BOOTSTRAP if weighs else Method.RESAMPLING_BOOTSTRAP,
-        [y.size] * len(predictions),
+        [_counted(weights) or y.size] * len(predictions),
     )
 
 
-def _by_influence(statistics: Iterable[types.Statistic], shape: tuple[int, int], method: Method) -> Estimate:
-    """Of `shape`: how many models, and rows."""
+def _by_influence(
+    statistics: Iterable[types.Statistic], shape: tuple[int, int], method: Method, effective: float | None
+) -> Estimate:
+    """Of `shape`: how many models, and rows; `effective`: how many rows of one weight tell as much."""
     models, rows = shape
-    values, support = np.empty(models), np.empty(models, np.int64)
+    values, support = np.empty(models), np.empty(models)
     columns = np.empty(shape)
+    lacking: UndefinedMetricError | None = None
     for k, statistic in enumerate(statistics):
-        values[k], support[k] = statistic.value(), statistic.support
-        columns[k] = cast("types.Smooth", statistic).influence()
+        values[k], support[k] = statistic.value(), statistic.support()
+        try:
+            columns[k] = cast("types.Smooth", statistic).influence()
+        except UndefinedMetricError as error:
+            lacking = error
         columns[k] -= columns[k].mean()
-    covariance = columns @ columns.T / (rows * (rows - 1.0))
+    if lacking is not None:
+        raise NoIntervalError(lacking, values) from lacking
+    # Rows that do not count alike tell as much as fewer rows that do.
+    counted = rows if effective is None else effective
+    covariance = columns @ columns.T * (counted / (counted - 1.0) / rows**2)
     return _finite(
-        Estimate(values=values, covariance=covariance, df=rows - 1, method=method, rows=rows, support=support)
+        Estimate(values=values, covariance=covariance, df=counted - 1, method=method, rows=rows, support=support)
     )
 
 
 def _by_bootstrap(
-    values: Sequence[float], score: Score, resampler: Resampler, method: Method, support: Sequence[int]
+    values: Sequence[float], score: Score, resampler: Resampler, method: Method, support: Sequence[float]
 ) -> Estimate:
     if not all(map(math.isfinite, values)):
         raise UndefinedMetricError(Undefined.NOT_FINITE, "the metric is not a finite number")
-    replicates = resampler.replicate(score, len(values))
+    try:
+        replicates = resampler.replicate(score, len(values))
+    except UndefinedMetricError as error:
+        if error.reason in {Undefined.METRIC_RAISED, Undefined.TOO_SLOW}:
+            raise
+        raise NoIntervalError(error, np.array(values, np.float64)) from error
     return _finite(
         Estimate(
             values=np.array(values, np.float64),
             covariance=replicates.covariance(),
-            df=replicates.df(resampler.rows),
+            df=replicates.df(resampler.rows if resampler.counted is None else resampler.counted),
             method=method if replicates.groups is None else Method.CLUSTER_BOOTSTRAP,
             rows=resampler.rows,
-            support=np.array(support, np.int64),
+            support=np.array(support, np.float64),
             groups=replicates.groups,
             replicates=len(replicates.values),
         )
@@ -233,25 +286,6 @@ def _finite(estimate: Estimate) -> Estimate:
     if not (np.isfinite(estimate.values).all() and np.isfinite(estimate.covariance).all()):
         raise UndefinedMetricError(Undefined.NOT_FINITE, "the metric, or its noise, is not a finite number")
     return estimate
-
-
-def _maker(metric: str, task: Task) -> Maker:
-    if metric not in CATALOGUE or task not in CATALOGUE[metric].tasks:
-        raise ValueError(f"{metric!r} is not a metric of a {task} model")
-    special: dict[str, Any] = {
-        "roc_auc": metrics.roc_auc,
-        "roc_auc_ovr": metrics.roc_auc_ovr,
-        "average_precision": metrics.average_precision,
-        "median_absolute_error": metrics.median_error,
-    }
-    if metric in metrics.FORMULAS:
-        return lambda y, prediction, decided: metrics.confusion(metric, y, prediction, decided)
-    if metric in special:
-        return lambda y, prediction, _decided: special[metric](y, prediction)
-    loss: Callable[..., types.Statistic] = (
-        metrics.classification_loss if task.is_classification else metrics.regression_loss
-    )
-    return lambda y, prediction, _decided: loss(metric, y, prediction)
 
 
 def takes_weights(metric: CustomMetric) -> bool:

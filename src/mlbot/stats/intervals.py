@@ -9,16 +9,20 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import special
 
-from mlbot.gates.metric import CATALOGUE, Direction
+from mlbot.gates.metric import bounds_of
 from mlbot.stats.types import Estimate, Interval
 
 LEVEL = 0.90
-_SHARES = frozenset({"accuracy", "precision", "recall"})
-_BOUNDED_BELOW_ZERO = frozenset({"r2", "matthews_corrcoef"})
+_SHARES = frozenset({"accuracy", "precision", "recall", "top_k_accuracy"}) | frozenset(
+    {"precision_micro", "recall_micro", "f1_micro", "recall_weighted"}  # accuracy by another name
+)
 
 
-def clopper_pearson(successes: int, trials: int, level: float = LEVEL) -> Interval:
-    """The exact two-sided interval of a share: C. J. Clopper, E. S. Pearson, Biometrika 26 (1934)."""
+def clopper_pearson(successes: float, trials: float, level: float = LEVEL) -> Interval:
+    """The exact two-sided interval of a share: C. J. Clopper, E. S. Pearson, Biometrika 26 (1934).
+
+    Of rows with weights these are no whole numbers: E. L. Korn, B. I. Graubard, Survey Methodology 24 (1998).
+    """
     if not (trials > 0 and 0 <= successes <= trials):
         raise ValueError(f"{successes} successes in {trials} trials")
     tail = (1 - level) / 2
@@ -32,27 +36,37 @@ def metric_interval(metric: str, estimate: Estimate, model: int = 0, level: floa
     """The interval of one frozen model's metric, for gates that judge `min` and `max` at the confidence bound.
 
     Accuracy, precision and recall are shares of rows, so theirs is exact. Other scores between 0 and 1 are bounded on
-    the logit scale, losses on the log scale (neither leaves its range, and both follow the skew near its end), R² and
-    the rest, a user's own too, on their own. Each bound alone is wrong with probability (1 - level) / 2.
+    the logit scale, losses and ratios on the log scale (neither leaves its range, and both follow the skew near its
+    end), R² and the rest, a user's own too, on their own. Each bound alone is wrong with probability (1 - level) / 2.
     """
     value, variance = float(estimate.values[model]), float(estimate.covariance[model, model])
-    support = int(estimate.support[model])
+    support = float(estimate.support[model])
     if estimate.groups is None and metric in _SHARES:
-        return clopper_pearson(round(value * support), support, level)
+        return _share_interval(value, support, level)
     scale = _scale(metric)
     if scale == "logit" and value in (0.0, 1.0):
         # No row disagrees, so the covariance is zero; what is certain is what so many rows can show.
-        trials = min(support, estimate.groups or support)
-        return clopper_pearson(round(value) * trials, trials, level)
+        return _share_interval(value, min(support, estimate.groups or support), level)
     half = float(special.stdtrit(estimate.df, (1 + level) / 2)) * math.sqrt(variance)
     return _bounded(scale, value, half)
 
 
+def _share_interval(value: float, support: float, level: float) -> Interval:
+    if not support > 0:  # the value is by agreement, and nothing was seen
+        return Interval(low=0.0, high=1.0)
+    hits = value * support
+    whole = round(hits)
+    return clopper_pearson(whole if math.isclose(hits, whole, rel_tol=1e-9, abs_tol=1e-9) else hits, support, level)
+
+
 def _scale(metric: str) -> str:
-    known = CATALOGUE.get(metric)
-    if known is None or metric in _BOUNDED_BELOW_ZERO:
-        return "identity"
-    return "logit" if known.direction is Direction.HIGHER else "log"
+    match bounds_of(metric):
+        case (0.0, 1.0):
+            return "logit"
+        case (0.0, math.inf):
+            return "log"
+        case _:
+            return "identity"
 
 
 def _bounded(scale: str, value: float, half: float) -> Interval:

@@ -3,25 +3,36 @@
 * Metrics of the decided label are functions g(P) of the matrix of proportions. That gives the value, the bootstrap
   replicate (the same g on weighted counts) and, by the delta method, the influence: row i, which falls into cell
   (t, d), has g'(P)[t, d] - sum(P * g'(P)).
-* Losses average over rows: log loss, Brier score, the errors of a regression, R².
+* Losses average over rows: log loss, Brier score, the errors of a regression, hits among the first k classes.
+* Skill is 1 - L/L0, with L0 the same loss of the best constant (R², explained variance, the D² scores). That constant
+  minimises L0, so its own noise has no part in the influence: row i has (L/L0 * l0_i - l_i) / L0.
 * ROC AUC has DeLong's covariance: E. R. DeLong, D. M. DeLong, D. L. Clarke-Pearson, "Comparing the areas under two or
   more correlated receiver operating characteristic curves: a nonparametric approach", Biometrics 44 (1988). Placements
   come from one sort (mid-ranks): X. Sun, W. Xu, "Fast implementation of DeLong's algorithm", IEEE Signal Processing
   Letters 21 (2014).
+
+Under weights w, row i's influence is that on the weighted rows; who uses it multiplies by w_i over the mean weight.
 """
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
+from mlbot.gates.metric import Settings, Task
+from mlbot.stats import types
 from mlbot.stats.types import Floats, Labels, Undefined, UndefinedMetricError, Weights
 
 Gradient = tuple[float, Floats]
-Formula = Callable[[Floats], Gradient]
+Formula = Callable[[Floats, float | None], Gradient]
+"""Proportions (C, C), true class by decided class, and the value of a share of nothing -> value and gradient."""
+Classes = npt.NDArray[np.intp]
 
 
 def decide(prediction: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
@@ -35,28 +46,55 @@ def decide(prediction: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
     return np.asarray(prediction.argmax(axis=1), np.intp)
 
 
+def effective(weights: Weights) -> float:
+    """How many rows of one weight tell as much: (sum of w)² / sum of w²."""
+    floats = weights.astype(np.float64)
+    squares = float(floats @ floats)
+    return float(floats.sum()) ** 2 / squares if squares > 0 else 0.0
+
+
+def _rows(size: int, weights: Weights | None) -> float:
+    return size if weights is None else effective(weights)
+
+
+def _total(weights: Weights) -> float:
+    total = float(weights.sum())
+    if total == 0:
+        raise UndefinedMetricError(Undefined.EMPTY, "no rows to score")
+    return total
+
+
+def _mean(values: Floats, weights: Weights | None) -> float:
+    return float(values.mean()) if weights is None else float(weights @ values) / _total(weights)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Confusion:
     cells: npt.NDArray[np.intp]  # true class times C plus decided class, (n,)
     classes: int  # C
-    formula: Formula  # proportions (C, C) -> value and gradient (C, C)
-    supported_by: str  # which rows the value rests on: all, the positives, or those decided positive
+    formula: Formula
+    supported_by: str = "all"  # which rows the value rests on: all, the positives, or those decided positive
+    empty: float | None = None  # the value of a share of nothing
 
-    @property
-    def support(self) -> int:
-        counts = np.bincount(self.cells, minlength=self.classes**2).reshape(self.classes, self.classes)
-        supports = {"positives": counts[-1].sum(), "decided": counts[:, -1].sum()}
-        return int(supports.get(self.supported_by, self.cells.size))
+    def support(self, weights: Weights | None = None) -> float:
+        match self.supported_by:
+            case "positives":
+                rows = self.cells // self.classes == self.classes - 1
+            case "decided":
+                rows = self.cells % self.classes == self.classes - 1
+            case _:
+                return _rows(self.cells.size, weights)
+        return float(np.count_nonzero(rows)) if weights is None else effective(weights[rows])
 
     def value(self) -> float:
-        return self.formula(self._proportions())[0]
+        return self.formula(self._proportions(), self.empty)[0]
 
     def weighted(self, weights: Weights) -> float:
-        return self.formula(self._proportions(weights))[0]
+        return self.formula(self._proportions(weights), self.empty)[0]
 
-    def influence(self) -> Floats:
-        proportions = self._proportions()
-        gradient = self.formula(proportions)[1]
+    def influence(self, weights: Weights | None = None) -> Floats:
+        proportions = self._proportions(weights)
+        gradient = self.formula(proportions, self.empty)[1]
         centred = gradient - (proportions * gradient).sum()
         return np.asarray(centred.ravel()[self.cells], dtype=np.float64)
 
@@ -69,99 +107,103 @@ class _Confusion:
 
 
 def confusion(
-    metric: str, y: Labels, prediction: npt.NDArray[np.floating], decided: Labels | None = None
+    metric: str,
+    y: Labels,
+    prediction: npt.NDArray[np.floating],
+    decided: Labels | None = None,
+    empty: float | None = None,
 ) -> _Confusion:
     """The label metric `FORMULAS[metric]` of one model; `prediction` is P(positive), (n,), or probabilities, (n, C).
 
     `decided`: the label that the model gives each row, as `y` has them, (n,); left out: `decide` of the prediction.
+    `empty`: the value of a share of nothing; left out: there is none.
     """
     classes = 2 if prediction.ndim == 1 else prediction.shape[1]
     cells = y.astype(np.intp) * classes + (decide(prediction) if decided is None else decided)
     supported_by = {"recall": "positives", "precision": "decided"}.get(metric, "all")
-    return _Confusion(cells=cells, classes=classes, formula=FORMULAS[metric], supported_by=supported_by)
+    return _Confusion(cells=cells, classes=classes, formula=FORMULAS[metric], supported_by=supported_by, empty=empty)
 
 
-def _accuracy(p: Floats) -> Gradient:
+def _accuracy(p: Floats, _empty: float | None) -> Gradient:
     return float(np.trace(p)), np.eye(len(p))
 
 
-def _recalls(p: Floats, classes: npt.NDArray[np.intp]) -> tuple[Floats, Floats]:
-    """Recall of each named class (c,) and its gradient (c, C, C)."""
-    actual = p.sum(axis=1)
-    if (actual[classes] == 0).any():
-        raise UndefinedMetricError(Undefined.CLASS_ABSENT, f"no row has {_named(classes, actual[classes] == 0, p)}")
-    values = np.diag(p)[classes] / actual[classes]
-    gradient = np.zeros((classes.size, *p.shape))
-    for k, c in enumerate(classes):
-        gradient[k, c, :] = -values[k] / actual[c]
-        gradient[k, c, c] += 1 / actual[c]
-    return values, gradient
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Share:
+    """For each class: hits times `top`, over rows that are it, rows decided to be it, and hits, times a number each."""
+
+    top: int
+    actual: int
+    decided: int
+    hits: int
+    lacking: tuple[Undefined, str]  # what it means that there are none of these
+
+    def of(self, p: Floats, classes: Classes, empty: float | None) -> tuple[Floats, Floats]:
+        """The share of each class (c,) and its gradient (c, C, C)."""
+        hits = np.diag(p)[classes]
+        bottom = self._bottom(p)[classes]
+        nothing = bottom == 0
+        if nothing.any() and empty is None:
+            raise UndefinedMetricError(self.lacking[0], self.lacking[1], tuple(int(c) for c in classes[nothing]))
+        scale = np.divide(1, bottom, out=np.zeros_like(bottom), where=~nothing)
+        values = np.where(nothing, empty or 0.0, self.top * hits * scale)
+        gradient = np.zeros((classes.size, *p.shape))
+        for k, c in enumerate(classes):
+            gradient[k, c, :] -= values[k] * self.actual * scale[k]
+            gradient[k, :, c] -= values[k] * self.decided * scale[k]
+            gradient[k, c, c] += (self.top - values[k] * self.hits) * scale[k]
+        return values, gradient
+
+    def _bottom(self, p: Floats) -> Floats:
+        return np.asarray(self.actual * p.sum(axis=1) + self.decided * p.sum(axis=0) + self.hits * np.diag(p))
+
+    def positive(self, p: Floats, empty: float | None) -> Gradient:
+        """Of the positive class."""
+        values, gradient = self.of(p, np.array([1]), empty)
+        return float(values[0]), gradient[0]
+
+    def macro(self, p: Floats, empty: float | None) -> Gradient:
+        """The mean over the classes that occur, as a label or as a decision."""
+        values, gradient = self.of(p, np.flatnonzero(p.sum(axis=0) + p.sum(axis=1)), empty)
+        return float(values.mean()), gradient.mean(axis=0)
+
+    def weighted(self, p: Floats, empty: float | None) -> Gradient:
+        """The mean over the classes, each as often as it is a label."""
+        classes = np.flatnonzero(p.sum(axis=1))
+        values, gradient = self.of(p, classes, empty)
+        actual = p.sum(axis=1)[classes]
+        total = np.tensordot(actual, gradient, axes=1)
+        total[classes] += values[:, None]
+        return float(values @ actual), total
+
+    def micro(self, p: Floats, _empty: float | None) -> Gradient:
+        """The share of all hits."""
+        hits, sides = float(np.trace(p)), self.actual + self.decided
+        bottom = sides + self.hits * hits
+        return self.top * hits / bottom, np.eye(len(p)) * self.top * sides / bottom**2
 
 
-def _precisions(p: Floats, classes: npt.NDArray[np.intp]) -> tuple[Floats, Floats]:
-    decided = p.sum(axis=0)
-    if (decided[classes] == 0).any():
-        missing = _named(classes, decided[classes] == 0, p)
-        raise UndefinedMetricError(Undefined.NOTHING_PREDICTED, f"no row is predicted to be {missing}")
-    # Precision is recall with the two margins changing places.
-    values, gradient = _recalls(p.T, classes)
-    return values, gradient.transpose(0, 2, 1)
+_EITHER = Undefined.CLASS_ABSENT, "no row is, or is predicted to be, {classes}"
+_RECALL = _Share(top=1, actual=1, decided=0, hits=0, lacking=(Undefined.CLASS_ABSENT, "no row has {classes}"))
+_PRECISION = _Share(
+    top=1, actual=0, decided=1, hits=0, lacking=(Undefined.NOTHING_PREDICTED, "no row is predicted to be {classes}")
+)
+_F1 = _Share(top=2, actual=1, decided=1, hits=0, lacking=_EITHER)
+_JACCARD = _Share(top=1, actual=1, decided=1, hits=-1, lacking=_EITHER)
 
 
-def _f1s(p: Floats, classes: npt.NDArray[np.intp]) -> tuple[Floats, Floats]:
-    both = p.sum(axis=0) + p.sum(axis=1)
-    if (both[classes] == 0).any():
-        missing = _named(classes, both[classes] == 0, p)
-        raise UndefinedMetricError(Undefined.CLASS_ABSENT, f"no row is, or is predicted to be, {missing}")
-    values = 2 * np.diag(p)[classes] / both[classes]
-    gradient = np.zeros((classes.size, *p.shape))
-    for k, c in enumerate(classes):
-        gradient[k, c, :] -= values[k] / both[c]
-        gradient[k, :, c] -= values[k] / both[c]
-        gradient[k, c, c] += 2 / both[c]
-    return values, gradient
-
-
-def _named(classes: npt.NDArray[np.intp], which: npt.NDArray[np.bool_], p: Floats) -> str:
-    if len(p) == 2:
-        return "the positive class" if classes[which][0] == 1 else "the negative class"
-    return "class " + ", ".join(str(c) for c in classes[which])
-
-
-def _positive(part: Callable[[Floats, npt.NDArray[np.intp]], tuple[Floats, Floats]], p: Floats) -> Gradient:
-    values, gradient = part(p, np.array([1]))
-    return float(values[0]), gradient[0]
-
-
-def _macro(part: Callable[[Floats, npt.NDArray[np.intp]], tuple[Floats, Floats]], p: Floats) -> Gradient:
-    occurring = np.flatnonzero(p.sum(axis=0) + p.sum(axis=1))
-    values, gradient = part(p, occurring)
-    return float(values.mean()), gradient.mean(axis=0)
-
-
-def _f1_weighted(p: Floats) -> Gradient:
-    classes = np.flatnonzero(p.sum(axis=1))
-    values, gradient = _f1s(p, classes)
-    actual = p.sum(axis=1)[classes]
-    total = np.tensordot(actual, gradient, axes=1)
-    total[classes] += values[:, None]
-    return float(values @ actual), total
-
-
-def _balanced_accuracy(p: Floats) -> Gradient:
+def _balanced_accuracy(p: Floats, _empty: float | None) -> Gradient:
     classes = np.flatnonzero(p.sum(axis=1))
     if classes.size < 2:
         raise UndefinedMetricError(Undefined.ONE_CLASS, "every row has the same label")
-    values, gradient = _recalls(p, classes)
+    values, gradient = _RECALL.of(p, classes, None)
     return float(values.mean()), gradient.mean(axis=0)
 
 
-def _matthews(p: Floats) -> Gradient:
+def _matthews(p: Floats, empty: float | None) -> Gradient:
     actual, decided = p.sum(axis=1), p.sum(axis=0)
-    if np.count_nonzero(actual) < 2:
-        raise UndefinedMetricError(Undefined.ONE_CLASS, "every row has the same label")
-    if np.count_nonzero(decided) < 2:
-        raise UndefinedMetricError(Undefined.NOTHING_PREDICTED, "every row is predicted to be of the same class")
+    if min(np.count_nonzero(actual), np.count_nonzero(decided)) < 2:
+        return _of_one_class(p, empty)
     spread_actual, spread_decided = 1 - actual @ actual, 1 - decided @ decided
     scale = np.sqrt(spread_actual * spread_decided)
     value = (np.trace(p) - actual @ decided) / scale
@@ -170,21 +212,52 @@ def _matthews(p: Floats) -> Gradient:
     return float(value), gradient
 
 
+def _of_one_class(p: Floats, empty: float | None) -> Gradient:
+    if empty is not None:
+        return empty, np.zeros_like(p)
+    if np.count_nonzero(p.sum(axis=1)) < 2:
+        raise UndefinedMetricError(Undefined.ONE_CLASS, "every row has the same label")
+    raise UndefinedMetricError(Undefined.NOTHING_PREDICTED, "every row is predicted to be of the same class")
+
+
+def _kappa(p: Floats, empty: float | None) -> Gradient:
+    actual, decided = p.sum(axis=1), p.sum(axis=0)
+    if np.count_nonzero(actual + decided) < 2:  # whoever guesses is right too
+        return _of_one_class(p, empty)
+    missed = 1 - actual @ decided
+    wrong = (1 - np.trace(p)) / missed
+    gradient = (np.eye(len(p)) - wrong * (decided[:, None] + actual[None, :])) / missed
+    return float(1 - wrong), gradient
+
+
+def _likelihood_ratio(p: Floats, _empty: float | None, *, positive: bool) -> Gradient:
+    """P(decided so | positive) / P(decided so | negative), of the rows that are decided to be positive, or negative."""
+    (missed, caught), slopes = _RECALL.of(p, np.array([0, 1]), None)
+    top, bottom, sign = (caught, 1 - missed, 1) if positive else (1 - caught, missed, -1)
+    if p[0, int(positive)] == 0:
+        decided = "positive" if positive else "negative"
+        raise UndefinedMetricError(Undefined.NOTHING_PREDICTED, f"no negative row is predicted to be {decided}")
+    ratio = top / bottom
+    return float(ratio), sign * (slopes[1] + ratio * slopes[0]) / bottom
+
+
+_SHARES: Mapping[str, _Share] = {"precision": _PRECISION, "recall": _RECALL, "f1": _F1, "jaccard": _JACCARD}
+_OWN: dict[str, Formula] = {
+    "accuracy": _accuracy,
+    "balanced_accuracy": _balanced_accuracy,
+    "matthews_corrcoef": _matthews,
+    "cohen_kappa": _kappa,
+    "positive_likelihood_ratio": partial(_likelihood_ratio, positive=True),
+    "negative_likelihood_ratio": partial(_likelihood_ratio, positive=False),
+}
 FORMULAS: Mapping[str, Formula] = MappingProxyType(
-    {
-        "accuracy": _accuracy,
-        "balanced_accuracy": _balanced_accuracy,
-        "f1": partial(_positive, _f1s),
-        "precision": partial(_positive, _precisions),
-        "recall": partial(_positive, _recalls),
-        "matthews_corrcoef": _matthews,
-        "f1_macro": partial(_macro, _f1s),
-        "f1_weighted": _f1_weighted,
-        "precision_macro": partial(_macro, _precisions),
-        "recall_macro": partial(_macro, _recalls),
-    }
+    _OWN
+    | {name: share.positive for name, share in _SHARES.items()}
+    | {f"{name}_macro": share.macro for name, share in _SHARES.items()}
+    | {f"{name}_micro": share.micro for name, share in _SHARES.items()}
+    | {f"{name}_weighted": share.weighted for name, share in _SHARES.items()}
 )
-"""Every label metric: proportions (C, C), true class by decided class -> value and gradient."""
+"""Every label metric."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,118 +267,247 @@ class _MeanLoss:
     loss: Floats
     root: bool = False
 
-    @property
-    def support(self) -> int:
-        return self.loss.size
+    def support(self, weights: Weights | None = None) -> float:
+        return _rows(self.loss.size, weights)
 
     def value(self) -> float:
-        mean = float(self.loss.mean())
-        return float(np.sqrt(mean)) if self.root else mean
+        return self._of(_mean(self.loss, None))
 
     def weighted(self, weights: Weights) -> float:
-        mean = float(weights @ self.loss) / _total(weights)
+        return self._of(_mean(self.loss, weights))
+
+    def _of(self, mean: float) -> float:
         return float(np.sqrt(mean)) if self.root else mean
 
-    def influence(self) -> Floats:
+    def influence(self, weights: Weights | None = None) -> Floats:
         """Each row's influence, (n,). Of the root it is that of the mean over twice the root."""
-        centred: Floats = self.loss - self.loss.mean()
-        value = self.value()
-        if self.root and value > 0:
-            centred /= 2 * value
+        mean = _mean(self.loss, weights)
+        centred: Floats = self.loss - mean
+        if self.root and mean > 0:
+            centred /= 2 * np.sqrt(mean)
         return centred
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _RSquared:
-    loss: Floats  # squared residuals, (n,)
-    y: Floats  # the target less its mean, (n,): a large offset would cost digits
+Losses = Callable[[Weights | None], Floats]
 
-    @property
-    def support(self) -> int:
-        return self.loss.size
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Skill:
+    """One less the loss over that of the best constant."""
+
+    rows: int
+    loss: Losses  # each row's, (n,)
+    constant: Losses  # that of the constant which is best under the weights, (n,)
+    lacking: tuple[Undefined, str]  # what it means that the constant has no loss
+
+    def support(self, weights: Weights | None = None) -> float:
+        return _rows(self.rows, weights)
 
     def value(self) -> float:
-        return float(1 - self.loss.sum() / self._spread(float((self.y**2).sum())))
+        return self._parts(None)[0]
 
     def weighted(self, weights: Weights) -> float:
-        shift = (weights @ self.y) / _total(weights)
-        return float(1 - (weights @ self.loss) / self._spread(float(weights @ (self.y - shift) ** 2)))
+        return self._parts(weights)[0]
 
-    def influence(self) -> Floats:
-        spread = self._spread(float((self.y**2).mean()))
-        ratio = self.loss.mean() / spread
-        return np.asarray((ratio * self.y**2 - self.loss) / spread, dtype=np.float64)
+    def influence(self, weights: Weights | None = None) -> Floats:
+        value, loss, constant, scale = self._parts(weights)
+        return np.asarray(((1 - value) * constant - loss) / scale, dtype=np.float64)
 
-    def _spread(self, spread: float) -> float:
-        if not spread > 0:
-            raise UndefinedMetricError(Undefined.NO_VARIANCE, "every row has the same target value")
-        return spread
+    def _parts(self, weights: Weights | None) -> tuple[float, Floats, Floats, float]:
+        loss, constant = self.loss(weights), self.constant(weights)
+        scale = _mean(constant, weights)
+        if not scale > 0:
+            raise UndefinedMetricError(*self.lacking)
+        return 1 - _mean(loss, weights) / scale, loss, constant, scale
 
 
-def classification_loss(metric: str, y: Labels, prediction: Floats) -> _MeanLoss:
-    """Log loss or Brier score of one model, defined as in scikit-learn 1.9.
+def _log_losses(y: Labels, prediction: Floats) -> Floats:
+    """Clipped at float64's epsilon, as scikit-learn 1.9 does."""
+    chosen = np.where(y == 1, prediction, 1 - prediction) if prediction.ndim == 1 else _at(prediction, y)
+    epsilon = np.finfo(np.float64).eps
+    return np.asarray(-np.log(np.clip(chosen, epsilon, 1 - epsilon)))
 
-    `prediction` is P(positive), (n,), or class probabilities, (n, C). Log loss clips them at float64's epsilon.
-    """
-    rows = np.arange(y.size)
-    if metric == "log_loss":
-        chosen = np.where(y == 1, prediction, 1 - prediction) if prediction.ndim == 1 else prediction[rows, y]
-        epsilon = np.finfo(np.float64).eps
-        return _MeanLoss(loss=-np.log(np.clip(chosen, epsilon, 1 - epsilon)))
+
+def _at(prediction: Floats, y: Labels) -> Floats:
+    return np.asarray(prediction[np.arange(y.size), y])
+
+
+def _brier_losses(y: Labels, prediction: Floats) -> Floats:
     if prediction.ndim == 1:
-        return _MeanLoss(loss=(prediction - y) ** 2)
+        return np.asarray((prediction - y) ** 2)
     # sum over classes of (indicator - p)², without an (n, C) copy of the indicators
-    squares = np.einsum("nc,nc->n", prediction, prediction)
-    loss = squares + 1 - 2 * prediction[rows, y]
-    return _MeanLoss(loss=loss / 2 if prediction.shape[1] == 2 else loss)
+    loss = np.einsum("nc,nc->n", prediction, prediction) + 1 - 2 * _at(prediction, y)
+    return np.asarray(loss / 2 if prediction.shape[1] == 2 else loss)
 
 
-def regression_loss(metric: str, y: Floats, prediction: Floats) -> _MeanLoss | _RSquared:
-    """A regression metric, but `median_absolute_error`, of one model; `y` and `prediction` are (n,)."""
-    if metric == "mean_absolute_error":
-        return _MeanLoss(loss=np.abs(y - prediction))
-    if metric == "mean_absolute_percentage_error":
-        return _MeanLoss(loss=np.abs(y - prediction) / np.maximum(np.abs(y), np.finfo(np.float64).eps))
-    squares = (y - prediction) ** 2
-    if metric == "r2":
-        return _RSquared(loss=squares, y=y - y.mean())
-    return _MeanLoss(loss=squares, root=metric == "root_mean_squared_error")
+def classification_loss(metric: str, y: Labels, prediction: Floats, k: int | None = None) -> _MeanLoss:
+    """Log loss, Brier score or hits among the first k of one model, defined as in scikit-learn 1.9.
+
+    `prediction` is P(positive), (n,), or class probabilities, (n, C).
+    """
+    match metric:
+        case "log_loss":
+            return _MeanLoss(loss=_log_losses(y, prediction))
+        case "top_k_accuracy":
+            return _MeanLoss(loss=_top_k(y, prediction, k or 2))
+        case _:
+            return _MeanLoss(loss=_brier_losses(y, prediction))
+
+
+def _top_k(y: Labels, prediction: Floats, k: int) -> Floats:
+    classes = prediction.shape[1]
+    if k >= classes:
+        raise UndefinedMetricError(
+            Undefined.NO_VARIANCE, f"every row's class is among the first {k}, for there are {classes}"
+        )
+    own = _at(prediction, y)[:, None]
+    # of equal probabilities the later class comes first, as in scikit-learn
+    before = (prediction > own) | ((prediction == own) & (np.arange(classes) > y[:, None]))
+    return np.asarray(before.sum(axis=1) < k, np.float64)
+
+
+def classification_skill(metric: str, y: Labels, prediction: Floats) -> _Skill:
+    """How much better than the classes' shares the log loss or the Brier score of one model is."""
+    losses = _log_losses if metric == "d2_log_loss_score" else _brier_losses
+    own = losses(y, prediction)
+    classes = 2 if prediction.ndim == 1 else prediction.shape[1]
+
+    def constant(weights: Weights | None) -> Floats:
+        shares = np.bincount(y, weights, minlength=classes) / (y.size if weights is None else _total(weights))
+        if np.count_nonzero(shares) < 2:
+            raise UndefinedMetricError(*lacking)
+        return np.asarray(losses(np.arange(classes), np.tile(shares, (classes, 1)))[y])
+
+    lacking = Undefined.ONE_CLASS, "every row has the same label"
+    return _Skill(rows=y.size, loss=lambda _: own, constant=constant, lacking=lacking)
+
+
+def _pinball(y: Floats, prediction: Floats, alpha: float) -> Floats:
+    residual = y - prediction
+    return np.asarray(np.maximum(alpha * residual, (alpha - 1) * residual))
+
+
+_ROW_LOSSES: Mapping[str, Callable[[Floats, Floats], Floats]] = {
+    "mean_absolute_error": lambda y, p: np.abs(y - p),
+    "mean_absolute_percentage_error": lambda y, p: np.abs(y - p) / np.maximum(np.abs(y), np.finfo(np.float64).eps),
+    "mean_squared_error": lambda y, p: (y - p) ** 2,
+    "mean_squared_log_error": lambda y, p: (np.log1p(y) - np.log1p(p)) ** 2,
+    "mean_poisson_deviance": lambda y, p: 2 * (special.xlogy(y, y / p) - y + p),
+    "mean_gamma_deviance": lambda y, p: 2 * (np.log(p / y) + y / p - 1),
+}
+
+
+def regression_loss(metric: str, y: Floats, prediction: Floats, alpha: float | None = None) -> _MeanLoss | _Skill:
+    """A regression metric, but those of a single row, of one model; `y` and `prediction` are (n,)."""
+    _check_domain(metric, y, prediction)
+    if metric in {"r2", "explained_variance", "d2_absolute_error_score"}:
+        return _regression_skill(metric, y, y - prediction)
+    if metric == "mean_pinball_loss":
+        return _MeanLoss(loss=_pinball(y, prediction, 0.5 if alpha is None else alpha))
+    squared = metric.replace("root_mean", "mean")
+    return _MeanLoss(loss=_ROW_LOSSES[squared](y, prediction), root=metric != squared)
+
+
+def _regression_skill(metric: str, y: Floats, residual: Floats) -> _Skill:
+    y = y - y.mean()  # a large offset would cost digits
+    lacking = Undefined.NO_VARIANCE, "every row has the same target value"
+    if metric == "d2_absolute_error_score":
+        middle, errors = _median(y), np.abs(residual)
+
+        def around(weights: Weights | None) -> Floats:
+            return np.asarray(np.abs(y - middle.at(weights)))
+
+        return _Skill(rows=y.size, loss=lambda _: errors, constant=around, lacking=lacking)
+    squares = residual**2
+    loss = partial(_spread, residual) if metric == "explained_variance" else lambda _: squares
+    return _Skill(rows=y.size, loss=loss, constant=partial(_spread, y), lacking=lacking)
+
+
+def _spread(values: Floats, weights: Weights | None) -> Floats:
+    return np.asarray((values - _mean(values, weights)) ** 2)
+
+
+# Of targets and of predictions: the bound, and whether it may be reached.
+_DOMAINS = {
+    "mean_squared_log_error": ((-1, False), (-1, False)),
+    "root_mean_squared_log_error": ((-1, False), (-1, False)),
+    "mean_poisson_deviance": ((0, True), (0, False)),
+    "mean_gamma_deviance": ((0, False), (0, False)),
+}
+
+
+def _check_domain(metric: str, y: Floats, prediction: Floats) -> None:
+    parts = ((Undefined.TARGET_OUTSIDE, y, "target"), (Undefined.PREDICTION_OUTSIDE, prediction, "prediction"))
+    for (reason, values, what), (bound, reached) in zip(parts, _DOMAINS.get(metric, ()), strict=False):
+        outside = np.count_nonzero(values < bound if reached else values <= bound)
+        if outside:
+            wanted = f"{bound} or more" if reached else f"more than {bound}"
+            raise UndefinedMetricError(
+                reason, f"{metric} takes a {what} of {wanted}, and {outside} of {values.size} rows have another"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Ordered:
+    """Values in ascending order, so that a replicate costs one cumulative sum."""
+
+    values: Floats  # ascending, (n,)
+    order: npt.NDArray[np.intp]  # which row each came from, (n,)
+
+    def at(self, weights: Weights | None) -> float:
+        """The median when row i counts `weights[i]` times; halfway where that leaves a gap."""
+        if weights is None:
+            return float(np.median(self.values))
+        half, slack = _total(weights) / 2, 1e-12  # sums of tenths are not quite what they are of whole numbers
+        reached = np.cumsum(weights[self.order], dtype=np.float64)
+        lower = int(np.searchsorted(reached, half * (1 - slack), side="left"))
+        upper = int(np.searchsorted(reached, half * (1 + slack), side="right"))
+        return float(self.values[lower] / 2 + self.values[upper] / 2)
+
+
+def _median(values: Floats) -> _Ordered:
+    order = np.argsort(values)
+    return _Ordered(values=values[order], order=order)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _MedianError:
-    """The median absolute error; presorted, so that a replicate costs one cumulative sum."""
+    error: _Ordered
 
-    error: Floats  # absolute errors, ascending, (n,)
-    order: npt.NDArray[np.intp]  # which row each came from, (n,)
-
-    @property
-    def support(self) -> int:
-        return self.error.size
+    def support(self, weights: Weights | None = None) -> float:
+        return _rows(self.error.values.size, weights)
 
     def value(self) -> float:
-        return float(np.median(self.error))
+        return self.error.at(None)
 
     def weighted(self, weights: Weights) -> float:
-        """The median when row i is there `weights[i]` times, a whole number."""
-        reached = np.cumsum(weights[self.order], dtype=np.float64)
-        total = _total(weights)
-        lower, upper = np.searchsorted(reached, [(total - 1) // 2, total // 2], side="right")
-        return float(self.error[lower] / 2 + self.error[upper] / 2)
+        return self.error.at(weights)
 
 
 def median_error(y: Floats, prediction: Floats) -> _MedianError:
     """The median absolute error of one model; `y` and `prediction` are (n,)."""
-    error = np.abs(y - prediction)
-    order = np.argsort(error)
-    return _MedianError(error=error[order], order=order)
+    return _MedianError(error=_median(np.abs(y - prediction)))
 
 
-def _total(weights: Weights) -> float:
-    total = float(weights.sum())
-    if total == 0:
-        raise UndefinedMetricError(Undefined.EMPTY, "no rows to score")
-    return total
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _MaxError:
+    error: _Ordered
+
+    def support(self, weights: Weights | None = None) -> float:
+        return _rows(self.error.values.size, weights)
+
+    def value(self) -> float:
+        return float(self.error.values[-1])
+
+    def weighted(self, weights: Weights) -> float:
+        _total(weights)
+        counted = weights[self.error.order[::-1]] > 0
+        return float(self.error.values[-1 - int(counted.argmax())])
+
+
+def max_error(y: Floats, prediction: Floats) -> _MaxError:
+    """The largest absolute error of one model; `y` and `prediction` are (n,)."""
+    return _MaxError(error=_median(np.abs(y - prediction)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -323,8 +525,10 @@ class _Sorted:
             ones = self._of_groups(self.positive)
         else:
             drawn = weights[self.order]
-            every = self._of_groups(drawn)
             ones = self._of_groups(drawn * self.positive)
+            if drawn.dtype.kind == "f":  # a difference of sums would leave a little of nothing
+                return ones, self._of_groups(drawn * ~self.positive)
+            every = self._of_groups(drawn)
         return ones, every - ones
 
     def _of_groups(self, counts: Weights) -> Floats:
@@ -347,33 +551,43 @@ class _RocAuc:
 
     rows: _Sorted
 
-    @property
-    def support(self) -> int:
+    def support(self, weights: Weights | None = None) -> float:
         """How many rows the smaller class has."""
-        positives = int(self.rows.positive.sum())
-        return min(positives, self.rows.order.size - positives)
+        return min(self._sizes(weights))
+
+    def _sizes(self, weights: Weights | None) -> tuple[float, float]:
+        if weights is None:
+            positives = int(self.rows.positive.sum())
+            return positives, self.rows.order.size - positives
+        drawn = weights[self.rows.order]
+        return effective(drawn[self.rows.positive]), effective(drawn[~self.rows.positive])
 
     def value(self) -> float:
         return self.weighted()
 
-    def influence(self) -> Floats:
+    def influence(self, weights: Weights | None = None) -> Floats:
         """DeLong's placements as one column, (n,), scaled so that its sample variance over n is DeLong's variance."""
-        ones, zeros = self.rows.sums()
-        positives, negatives, n = ones.sum(), zeros.sum(), self.rows.order.size
-        if min(positives, negatives) < 2:
-            raise UndefinedMetricError(Undefined.ONE_CLASS, "an interval needs two positive and two negative rows")
+        ones, zeros = self.rows.sums(weights)
+        positives, negatives, n = ones.sum(), zeros.sum(), _rows(self.rows.order.size, weights)
+        many, few = self._sizes(weights)
+        if not min(many, few) > 1:
+            lacking = "positive" if many <= few else "negative"
+            raise UndefinedMetricError(
+                Undefined.TOO_FEW_ROWS, f"an interval needs two {lacking} rows, and there is one"
+            )
         below = (np.cumsum(zeros) - zeros / 2) / negatives
         above = 1 - (np.cumsum(ones) - ones / 2) / positives
         area = ones @ below / positives
-        sizes = (ones + zeros).astype(np.intp)
-        from_positives = np.sqrt(n * (n - 1) / (positives * (positives - 1)))
-        from_negatives = np.sqrt(n * (n - 1) / (negatives * (negatives - 1)))
+        sizes = np.diff(self.rows.last, prepend=-1)
+        total = positives + negatives
+        from_positives = total / positives * np.sqrt((n - 1) / n * many / (many - 1))
+        from_negatives = total / negatives * np.sqrt((n - 1) / n * few / (few - 1))
         placed = np.where(
             self.rows.positive,
             from_positives * (np.repeat(below, sizes) - area),
             from_negatives * (np.repeat(above, sizes) - area),
         )
-        column = np.empty(n)
+        column = np.empty(self.rows.order.size)
         column[self.rows.order] = placed
         return column
 
@@ -386,25 +600,63 @@ class _RocAuc:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _MeanRocAuc:
-    areas: tuple[_RocAuc, ...]
+class _Area:
+    """One of several areas that are averaged."""
 
-    @property
-    def support(self) -> int:
+    of: _RocAuc
+    among: npt.NDArray[np.intp] | None  # the rows that it is of; None for all
+    counted: npt.NDArray[np.bool_]  # the rows that it weighs by, (n,)
+
+    def weights(self, weights: Weights | None) -> Weights | None:
+        return weights if weights is None or self.among is None else weights[self.among]
+
+    def value(self, weights: Weights | None) -> float:
+        return self.of.weighted(self.weights(weights))
+
+    def share(self, weights: Weights | None) -> float:
+        return float(self.counted.mean()) if weights is None else _mean(self.counted.astype(np.float64), weights)
+
+    def influence(self, weights: Weights | None) -> Floats:
+        """On the area, of every row, (n,)."""
+        own = self.of.influence(self.weights(weights))
+        if self.among is None:
+            return own
+        column = np.zeros(self.counted.size)
+        part = self.among.size / self.counted.size
+        if weights is not None:
+            part = float(weights[self.among].sum()) / _total(weights)
+        column[self.among] = own / part
+        return column
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _MeanRocAuc:
+    areas: tuple[_Area, ...]
+    by_rows: bool  # whether an area counts as often as there are rows of it, or all count alike
+
+    def support(self, weights: Weights | None = None) -> float:
         """How many rows the smallest class has."""
-        return min(area.support for area in self.areas)
+        return min(area.of.support(area.weights(weights)) for area in self.areas)
 
     def value(self) -> float:
-        return sum(area.value() for area in self.areas) / len(self.areas)
+        return self._mean(None)
 
     def weighted(self, weights: Weights) -> float:
-        return sum(area.weighted(weights) for area in self.areas) / len(self.areas)
+        return self._mean(weights)
 
-    def influence(self) -> Floats:
-        total = self.areas[0].influence()
-        for area in self.areas[1:]:
-            total += area.influence()
-        total /= len(self.areas)
+    def _mean(self, weights: Weights | None) -> float:
+        shares = [area.share(weights) if self.by_rows else 1.0 for area in self.areas]
+        counted = [(share, area) for share, area in zip(shares, self.areas, strict=True) if share > 0]
+        return sum(share * area.value(weights) for share, area in counted) / sum(shares)
+
+    def influence(self, weights: Weights | None = None) -> Floats:
+        value, total = self._mean(weights), np.zeros(self.areas[0].counted.size)
+        shares = [area.share(weights) if self.by_rows else 1.0 for area in self.areas]
+        for share, area in zip(shares, self.areas, strict=True):
+            total += share * area.influence(weights)
+            if self.by_rows:
+                total += (area.value(weights) - value) * (area.counted - share)
+        total /= sum(shares)
         return total
 
 
@@ -414,10 +666,10 @@ class _AveragePrecision:
 
     rows: _Sorted
 
-    @property
-    def support(self) -> int:
+    def support(self, weights: Weights | None = None) -> float:
         """How many positives there are."""
-        return int(self.rows.positive.sum())
+        positive = self.rows.positive
+        return float(positive.sum()) if weights is None else effective(weights[self.rows.order][positive])
 
     def value(self) -> float:
         return self.weighted()
@@ -426,7 +678,7 @@ class _AveragePrecision:
         ones, zeros = (part[::-1] for part in self.rows.sums(weights))
         positives = ones.sum()
         if not positives > 0:
-            raise UndefinedMetricError(Undefined.CLASS_ABSENT, "no row has the positive class")
+            raise UndefinedMetricError(Undefined.CLASS_ABSENT, "no row has {classes}", (1,))
         found = np.cumsum(ones)
         shown = found + np.cumsum(zeros)
         # Where a replicate drew none of the top rows nothing is shown yet, and those steps add no recall.
@@ -439,15 +691,95 @@ def roc_auc(y: Labels, prediction: npt.NDArray[np.floating]) -> _RocAuc:
     return _RocAuc(rows=by_score(y == 1, prediction))
 
 
-def roc_auc_ovr(y: Labels, prediction: npt.NDArray[np.floating]) -> _MeanRocAuc:
-    """Mean one-vs-rest ROC AUC; `y` holds class indices (n,), `prediction` is (n, C) and every class must occur."""
-    classes = prediction.shape[1]
-    absent = np.flatnonzero(np.bincount(y, minlength=classes) == 0)
-    if absent.size:
-        raise UndefinedMetricError(Undefined.CLASS_ABSENT, f"no row has class {', '.join(str(c) for c in absent)}")
-    return _MeanRocAuc(areas=tuple(roc_auc(y == c, prediction[:, c]) for c in range(classes)))
+def roc_auc_ovr(y: Labels, prediction: npt.NDArray[np.floating], *, by_rows: bool = False) -> _MeanRocAuc:
+    """Mean ROC AUC of each class against all others; `y` holds class indices (n,), `prediction` is (n, C).
+
+    Every class must occur, or have no part in it: `by_rows`, where each counts as often as it occurs.
+    """
+    counts = np.bincount(y, minlength=prediction.shape[1])
+    absent = np.flatnonzero(counts == 0)
+    if absent.size and not by_rows:
+        raise UndefinedMetricError(Undefined.CLASS_ABSENT, "no row has {classes}", tuple(int(c) for c in absent))
+    areas = (_Area(of=roc_auc(y == c, prediction[:, c]), among=None, counted=y == c) for c in np.flatnonzero(counts))
+    return _several(tuple(areas), by_rows=by_rows)
+
+
+def roc_auc_ovo(y: Labels, prediction: npt.NDArray[np.floating], *, by_rows: bool = False) -> _MeanRocAuc:
+    """Mean ROC AUC of each class against each other one, over the classes that occur; the arrays are as above."""
+    areas: list[_Area] = []
+    for one, other in itertools.permutations(np.unique(y), 2):
+        counted = (y == one) | (y == other)
+        among = np.flatnonzero(counted)
+        area = roc_auc(y[among] == one, prediction[among, one])
+        areas.append(_Area(of=area, among=among, counted=counted))
+    return _several(tuple(areas), by_rows=by_rows)
+
+
+def _several(areas: tuple[_Area, ...], *, by_rows: bool) -> _MeanRocAuc:
+    if len(areas) < 2:
+        raise UndefinedMetricError(Undefined.ONE_CLASS, "every row has the same label")
+    return _MeanRocAuc(areas=areas, by_rows=by_rows)
 
 
 def average_precision(y: Labels, prediction: npt.NDArray[np.floating]) -> _AveragePrecision:
     """Average precision of a binary model; `y` (0 or 1) and `prediction` are (n,)."""
     return _AveragePrecision(rows=by_score(y == 1, prediction))
+
+
+# What needs the bootstrap: no closed form says what a row does to these.
+RESAMPLED = frozenset({"average_precision", "median_absolute_error", "max_error"})
+
+_RANKED: Mapping[str, Callable[..., types.Statistic]] = {
+    "roc_auc": roc_auc,
+    "roc_auc_ovr": roc_auc_ovr,
+    "roc_auc_ovr_weighted": partial(roc_auc_ovr, by_rows=True),
+    "roc_auc_ovo": roc_auc_ovo,
+    "roc_auc_ovo_weighted": partial(roc_auc_ovo, by_rows=True),
+    "average_precision": average_precision,
+    "median_absolute_error": median_error,
+    "max_error": max_error,
+}
+
+
+def statistic(
+    metric: str, task: Task, settings: Settings, y: Labels, prediction: Floats, decided: Labels | None
+) -> types.Statistic:
+    """A metric of the catalogue of one model on some rows."""
+    if metric in FORMULAS:
+        return confusion(metric, y, prediction, decided, settings.zero_division)
+    if metric in _RANKED:
+        return _RANKED[metric](y, prediction)
+    if not task.is_classification:
+        return regression_loss(metric, y.astype(np.float64), prediction, settings.alpha)
+    if metric.startswith("d2_"):
+        return classification_skill(metric, y, prediction)
+    return classification_loss(metric, y, prediction, settings.k)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Weighted:
+    """A statistic of rows that do not count alike."""
+
+    of: types.Statistic
+    weights: Floats
+
+    def support(self, weights: Weights | None = None) -> float:
+        """How many rows of one weight tell as much."""
+        return self.of.support(self._with(weights))
+
+    def value(self) -> float:
+        """The metric."""
+        return self.of.weighted(self.weights)
+
+    def weighted(self, weights: Weights) -> float:
+        """The metric when row i counts `weights[i]` times its own weight."""
+        return self.of.weighted(self._with(weights))
+
+    def influence(self, weights: Weights | None = None) -> Floats:
+        """Each row's influence times its weight over the mean weight."""
+        counted = self._with(weights)
+        column = cast("types.Smooth", self.of).influence(counted)
+        return np.asarray(column * (counted * (counted.size / _total(counted))))
+
+    def _with(self, weights: Weights | None) -> Floats:
+        return self.weights if weights is None else np.asarray(self.weights * weights)

@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.integer]
 
 Weights = npt.NDArray[Any]
-"""How often each row counts, (n,): whole numbers, of any numeric type; the bootstrap draws bytes."""
+"""How often each row counts, (n,), of any numeric type; the bootstrap draws bytes."""
 
 Predictions = Sequence[npt.NDArray[np.floating]]
 
@@ -28,6 +28,8 @@ class Undefined(StrEnum):
     ONE_CLASS = "one_class"
     CLASS_ABSENT = "class_absent"
     NOTHING_PREDICTED = "nothing_predicted"
+    TARGET_OUTSIDE = "target_outside"  # of what the metric is defined for
+    PREDICTION_OUTSIDE = "prediction_outside"
     NO_VARIANCE = "no_variance"
     NOT_FINITE = "not_finite"
     NOT_PROBABILITIES = "not_probabilities"
@@ -39,9 +41,29 @@ class Undefined(StrEnum):
 class UndefinedMetricError(ValueError):
     """A metric has no value, or no interval, on these rows. It is never a number, and never a pass."""
 
-    def __init__(self, reason: Undefined, detail: str) -> None:
-        super().__init__(detail)
+    def __init__(self, reason: Undefined, detail: str, classes: tuple[int, ...] = ()) -> None:
+        super().__init__(detail.format(classes=named(classes)) if classes else detail)
         self.reason = reason
+        self.detail = detail  # with `{classes}` where `classes` are named
+        self.classes = classes
+
+    def about(self, names: Sequence[str]) -> str:
+        """What is wrong, with the classes' own names."""
+        return self.detail.format(classes=named(self.classes, names)) if self.classes else self.detail
+
+
+class NoIntervalError(UndefinedMetricError):
+    """A metric has a value on these rows, and they are too few to say how far others would move it."""
+
+    def __init__(self, error: UndefinedMetricError, values: Floats) -> None:
+        super().__init__(error.reason, error.detail, error.classes)
+        self.values = values  # of each model, (K,)
+
+
+def named(classes: Sequence[int], names: Sequence[str] = ()) -> str:
+    """Classes in words, by their names where they have some."""
+    shown = [repr(names[c]) if c < len(names) else str(c) for c in classes]
+    return f"{'classes' if len(shown) > 1 else 'class'} {', '.join(shown)}"
 
 
 class Method(StrEnum):
@@ -63,8 +85,9 @@ class Estimate:
     df: float  # degrees of freedom of `covariance`
     method: Method  # how `covariance` was measured
     rows: int  # how many rows were scored
-    # How many rows each value rests on, (K,): the positives for recall, the smaller class for ROC AUC.
-    support: npt.NDArray[np.int64]
+    # How many rows each value rests on, (K,): the positives for recall, the smaller class for ROC AUC. Of rows that do
+    # not count alike, how many of one weight tell as much.
+    support: Floats
     groups: int | None = None  # how many clusters the rows form; None when every row is its own
     replicates: int | None = None  # bootstrap replicates used; None when there was no bootstrap
 
@@ -80,8 +103,7 @@ class Interval:
 class Statistic(Protocol):
     """One metric of one model on fixed rows."""
 
-    @property
-    def support(self) -> int:
+    def support(self, weights: Weights | None = None) -> float:
         """How many rows the value rests on."""
 
     def value(self) -> float:
@@ -94,8 +116,8 @@ class Statistic(Protocol):
 class Smooth(Statistic, Protocol):
     """A metric with a closed form for what each row does to it."""
 
-    def influence(self) -> Floats:
-        """Each row's influence, (n,): zero on average, and its variance over n is the metric's variance."""
+    def influence(self, weights: Weights | None = None) -> Floats:
+        """Each row's influence, (n,): zero on (weighted) average, and its variance over n is the metric's variance."""
 
 
 Array = npt.NDArray[np.generic]
@@ -104,16 +126,20 @@ SLACK = 1e-6  # how far float32 arithmetic may carry a probability beyond 0 and 
 SUM_SLACK = 1e-3  # how far the probabilities of a row may be from one in sum
 
 
-def check(task: Task, y: Array, predictions: Predictions, groups: Labels | None) -> None:
+def check(
+    task: Task, y: Array, predictions: Predictions, groups: Labels | None = None, weights: Floats | None = None
+) -> None:
     """Refuse what would make a figure lie, with arrays as in `estimate`.
 
     Raises `UndefinedMetricError` for no rows, or values that are not finite or are no probabilities, and `ValueError`
-    for shapes or labels that do not fit each other.
+    for shapes, labels or weights that do not fit each other.
     """
     _check_shapes(task, y, predictions, groups)
-    if y.size < 2:
-        reason = Undefined.TOO_FEW_ROWS if y.size else Undefined.EMPTY
-        raise UndefinedMetricError(reason, f"{y.size} labelled rows; an interval needs two")
+    _check_weights(y, weights)
+    rows = y.size if weights is None else int(np.count_nonzero(weights))
+    if rows < 2:
+        reason = Undefined.TOO_FEW_ROWS if rows else Undefined.EMPTY
+        raise UndefinedMetricError(reason, f"{rows} labelled rows; an interval needs two")
     if not np.isfinite(y).all():
         raise UndefinedMetricError(Undefined.NOT_FINITE, "a label is not a finite number")
     for prediction in predictions:
@@ -129,6 +155,13 @@ def _check_shapes(task: Task, y: Array, predictions: Predictions, groups: Labels
         raise ValueError(f"{task}: labels {y.shape} do not fit predictions {sorted(shapes)}")
     if groups is not None and groups.shape != y.shape:
         raise ValueError(f"groups {groups.shape} must have one code for each of the {y.size} rows")
+
+
+def _check_weights(y: Array, weights: Floats | None) -> None:
+    if weights is None:
+        return
+    if weights.shape != y.shape or not (np.isfinite(weights).all() and (weights >= 0).all()):
+        raise ValueError(f"weights {weights.shape} must be a finite number, 0 or more, for each of the {y.size} rows")
 
 
 def _check_prediction(task: Task, y: Array, prediction: npt.NDArray[np.floating]) -> None:

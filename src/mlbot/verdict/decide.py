@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from mlbot.config.schema import Model, OnInconclusive, Waivers
 from mlbot.events.github import Role
-from mlbot.gates.metric import OPERATIONAL, Bound, Gate, catalogued
+from mlbot.gates.metric import OPERATIONAL, Bound, Gate, Metric, catalogued
 from mlbot.gates.outcome import Outcome, Reason, worst
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib.record import Digest, Name, Record, canonical, digest
@@ -317,12 +317,18 @@ def policy_digest(model: Model, inconclusive: OnInconclusive, tree: Tree, holdou
         "data": {name: getattr(model.data, name) for name in _JUDGED_BY} | _where_given(model),
         "holdout": holdout,
         "slices": sorted(each.model_dump_json() for each in model.slices),
-        "metrics": sorted(each.model_dump_json(exclude={"tasks"}) for each in model.metrics),
+        "metrics": sorted(map(_computed_by, model.metrics)),
         "gates": sorted(each.model_dump_json() for each in model.gates),
         "code": tree.digest(code),
         "inconclusive": inconclusive.model_dump(mode="json"),
     }
     return digest(canonical(facts))
+
+
+def _computed_by(metric: Metric) -> str:
+    """A metric as JSON: what came later is not in older digests, so it is not in those of metrics without it."""
+    unset = {name for name in ("of", "settings") if getattr(metric, name) == Metric.model_fields[name].default}
+    return metric.model_dump_json(exclude={"tasks", *unset})
 
 
 def _where_given(model: Model) -> dict[str, object]:
