@@ -58,12 +58,73 @@ def refusal(folder: Path, *args: str | bytes, **more: str) -> str:
 def test_what_there_is(tmp_path: Path) -> None:
     assert report(tmp_path).splitlines() == [
         "mlbot.yaml and its data are valid.",
-        "m: holdout.csv has 60 rows and 2 features; positive is 1.",
-        "  slice old: 19 rows, fewer than its min_rows of 500: its gates are shown and do not block.",
+        "m: holdout.csv has 60 rows and 2 features; positive is 1, 20 rows.",
+        "  slice old: 19 rows, 6 of them positive.",
+        (
+            "m: accuracy@old can never block: slice old has 19 rows, fewer than its min_rows of 500. "
+            "Add rows, or lower min_rows and accept the noise."
+        ),
     ]
-    assert "slice old: 19 rows.\n" in report(
-        tmp_path, config=CONFIG.replace('"age > 60"', "{where: age > 60, min_rows: 9}")
-    )
+    assert "never" not in report(tmp_path, config=CONFIG.replace('"age > 60"', "{where: age > 60, min_rows: 9}"))
+
+
+GATES = """\
+    slices:
+      old: {where: "age > 60", min_rows: 5}
+      none: {where: "age > 600", min_rows: 5}
+      negative: {where: "y = '0'", min_rows: 5}
+      few: "age > 78"
+    gates:
+"""
+
+
+@pytest.mark.parametrize(
+    ("gates", "said"),
+    [
+        (("recall@old: {min: 0.5}", "roc_auc@old: {max_regression: 0.1}"), []),
+        (("accuracy@none: {min: 0.5}",), ["accuracy@none can never pass: its slice has no rows.", "no gate can block"]),
+        (("recall: {min: 0.5}", "recall@negative: {min: 0.5}"), ["recall@negative can never pass: no row has"]),
+        (("roc_auc: {min: 0.5}", "roc_auc@negative: {min: 0.5}"), ["roc_auc@negative can never pass: every row has"]),
+        (("accuracy: {min: 0.5}", "accuracy@negative: {min: 0.5}"), []),
+        (
+            ("accuracy@few: {min: 0.5, max_regression: 0.1}",),
+            [
+                "accuracy@few can never block: slice few has 1 rows, fewer than its min_rows of 500.",
+                "no gate can block",
+            ],
+        ),
+        (("accuracy: {min: 0.5, blocking: false}",), ["no gate can block: each has `blocking: false`."]),
+        (("accuracy: {min: 0.5, blocking: false}", "f1: {min: 0.5}"), []),
+    ],
+)
+def test_gates_that_decide_nothing_are_named_before_a_training(
+    tmp_path: Path, gates: tuple[str, ...], said: list[str]
+) -> None:
+    config = CONFIG[: CONFIG.index("    slices:")] + GATES + "".join(f"      {each}\n" for each in gates)
+    idle = [line for line in report(tmp_path, config=config).splitlines()[2:] if line.startswith("m: ")]
+    assert len(idle) == len(said)
+    for line, part in zip(idle, said, strict=True):
+        assert line.startswith(f"m: {part}")
+
+
+@pytest.mark.parametrize(
+    ("task", "gate", "labels", "wrong"),
+    [
+        ("regression", "r2", "7", "every row has the same target value"),
+        ("regression", "mean_absolute_error", "7", ""),
+        ("multiclass", "roc_auc_ovr", "0", "no row has class"),
+        ("multiclass", "accuracy", "0", ""),
+    ],
+)
+def test_the_figure_has_to_exist_on_a_slice_in_every_task(
+    tmp_path: Path, task: str, gate: str, labels: str, wrong: str
+) -> None:
+    rows = "".join(f"{i},{i % 7},north,{labels if i < 30 else i % 3}\n" for i in range(60))
+    where = 'slices:\n      young: {where: "age < 30", min_rows: 5}\n    '
+    config = CONFIG.replace("binary", task)[: CONFIG.index("    slices:") + len(task) - len("binary")]
+    config += f"    {where}gates:\n      {gate}: {{max: 1}}\n      {gate}@young: {{max: 1}}\n"
+    said = report(tmp_path, f"age,who,town,y\n{rows}", config=config)
+    assert (wrong in said) if wrong else ("never" not in said)
 
 
 def test_every_problem_at_once_each_with_its_line(tmp_path: Path) -> None:

@@ -153,6 +153,22 @@ def test_labels_of_the_files_own_that_were_not_judged_are_counted(
     assert all(notice.warning is (own is not None and own.differ > 10) for notice in found)
 
 
+def test_few_rows_of_a_class_are_counted_where_gates_rest_on_them() -> None:
+    facts: dict[str, Any] = {"source": "h", "digest": DIGEST, "task": Task.BINARY, "hidden": True}
+    facts |= {"classes": ("no", "yes"), "positive": "yes", "rows": 2000, "slices": {"old": 40, "women": 900}}
+    few = Holdout(**facts, positives=20, slice_positives={"old": 39, "women": 9})
+    gate = GateResult(gate=GATE.model_copy(update={"slice": "old"}), outcome=Outcome.PASS, reason=Reason.WITHIN_LIMIT)
+    shown = report(holdout=few).model_copy(update={"verdict": report().verdict.model_copy(update={"gates": (gate,)})})
+    (found,) = model_notices(shown, evidence(), None)
+    assert (found.code, found.warning) == (NoticeCode.FEW_OF_A_CLASS, True)
+    assert found.text.startswith(
+        "20 of 2,000 holdout rows are yes, 1 of 40 rows on old is no, 39 of 40 rows on old are yes: figures that rest"
+    )
+    enough = Holdout(**facts, positives=100, slice_positives={"old": 39, "women": 9})
+    assert codes(report(holdout=enough), evidence()) == []
+    assert codes(report(holdout=Holdout(**facts)), evidence()) == []  # an older report
+
+
 def test_a_hidden_holdout_needs_no_advice() -> None:
     hidden = Holdout(source="s3://b/h.csv", digest=DIGEST, rows=9, task=Task.BINARY, hidden=True)
     assert codes(report(holdout=hidden), evidence()) == []

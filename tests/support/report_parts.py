@@ -170,6 +170,8 @@ def holdout(**changes: Any) -> Holdout:
         "classes": ("<=50K", ">50K"),
         "positive": ">50K",
         "slices": {each.name: each.rows for each in SLICES},
+        "positives": 3_846,
+        "slice_positives": {"women": 590, "under-25": 131, "self-employed": 524, "doctorate": 134},
     }
     return Holdout(**(fields | changes))
 

@@ -12,6 +12,7 @@ from mlbot.config.run_check import Folder
 from mlbot.config.schema import Model
 from mlbot.console import Console
 from mlbot.errors import MlbotError, require
+from mlbot.gates.metric import Gate, Task
 from mlbot.lib.templates import sentence
 from mlbot.lib.tree import is_url
 from mlbot.training.run_train import unfetched
@@ -19,6 +20,7 @@ from mlbot.verdict.verdict import Problem
 
 if TYPE_CHECKING:
     from mlbot.ml.holdout import HoldoutData
+    from mlbot.ml.holdout import LabelArray as Labels
 
 _TABLES = (".csv", ".parquet")
 
@@ -28,7 +30,8 @@ class Checked:
     """What was found in the data of some models."""
 
     problems: tuple[Wrong, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what there is
+    idle: tuple[str, ...] = ()  # which gates can never block, or never pass, and why
     holdouts: Mapping[str, "HoldoutData"] = field(default_factory=dict)
 
 
@@ -41,7 +44,7 @@ def report_data(root: Path, console: Console, *, as_json: bool) -> None:
     console.result(
         folder.config.model_dump_json(indent=2)
         if as_json
-        else "\n".join((f"{folder.document.source} and its data are valid.", *checked.notes))
+        else "\n".join((f"{folder.document.source} and its data are valid.", *checked.notes, *checked.idle))
     )
 
 
@@ -58,6 +61,7 @@ def check_data(
     """
     problems = list(known)
     notes: list[str] = []
+    idle: list[str] = []
     holdouts: dict[str, HoldoutData] = {}
     for model in folder.config.models:
         if models is not None and model.name not in models:
@@ -68,7 +72,8 @@ def check_data(
         if found.holdout is not None:
             holdouts[model.name] = found.holdout
             notes += found.notes()
-    return Checked(problems=tuple(problems), notes=tuple(notes), holdouts=holdouts)
+            idle += idle_gates(model, found.holdout)
+    return Checked(problems=tuple(problems), notes=tuple(notes), idle=tuple(idle), holdouts=holdouts)
 
 
 @dataclass(kw_only=True)
@@ -134,7 +139,7 @@ class _Model:
                 )
 
     def notes(self) -> Iterator[str]:
-        """What there is, and which slices have too few rows to block."""
+        """What there is: rows, classes, slices."""
         assert self.holdout is not None  # noqa: S101
         record, expected = self.holdout.record, self.holdout.expected
         yield sentence(
@@ -146,13 +151,77 @@ class _Model:
             features=len(expected.features),
             classes=record.classes,
             positive=record.positive,
+            positives=record.positives,
         )
         if self.holdout.asked:
             yield sentence("data", "asked", columns=self.holdout.asked)
         for part in self.model.slices:
-            rows = record.slices[part.name]
-            few = rows < part.min_rows and any(gate.slice == part.name for gate in self.model.gates)
-            yield sentence("data", "few-rows" if few else "slice", name=part.name, rows=rows, least=part.min_rows)
+            positives = record.slice_positives.get(part.name)
+            yield sentence("data", "slice", name=part.name, rows=record.slices[part.name], positives=positives)
+
+
+def idle_gates(model: Model, holdout: "HoldoutData") -> Iterator[str]:
+    """The gates that can never block or never pass on a holdout, whatever the model, each with its reason."""
+    blocking = [gate for gate in model.gates if gate.blocking]
+    least = {part.name: part.min_rows for part in model.slices}
+    few: dict[str, list[str]] = {}
+    able = 0
+    for gate in blocking:
+        rows = holdout.record.slices[gate.slice] if gate.slice else holdout.rows
+        if gate.slice and 0 < rows < least[gate.slice]:
+            few.setdefault(gate.slice, []).append(gate.subject)
+        elif why := _undefined(gate, model, holdout):
+            yield sentence("data", "never-passes", model=model.name, gate=gate.subject, why=why)
+        else:
+            able += 1
+    for name, gates in few.items():
+        facts = {"name": name, "rows": holdout.record.slices[name], "least": least[name]}
+        yield sentence("data", "few-rows", model=model.name, gates=list(dict.fromkeys(gates)), **facts)
+    if model.gates and not able:
+        yield sentence("data", "none-blocks", model=model.name, blocking=len(blocking))
+
+
+_OF_EACH = 50  # rows of each class that are enough to try whether a metric exists on them
+
+
+def _undefined(gate: Gate, model: Model, holdout: "HoldoutData") -> str:
+    """Why a metric has no value on a gate's rows, even for a model that is nearly right; empty where it has one."""
+    from mlbot.stats.estimation import estimate
+    from mlbot.stats.types import UndefinedMetricError
+
+    metric = next((each for each in model.metrics if each.name == gate.metric), None)
+    if metric is None or metric.function is not None:
+        return ""
+    labels = _sample(holdout.labels[holdout.masks[gate.slice]] if gate.slice else holdout.labels, model.task)
+    if not labels.size:
+        return sentence("data", "no-rows")
+    try:
+        estimate(metric.name, model.task, labels, [_nearly_right(labels, model.task, len(holdout.record.classes))])
+    except UndefinedMetricError as error:
+        return f"{error}."
+    return ""
+
+
+def _sample(labels: "Labels", task: Task) -> "Labels":
+    """A few rows with every label that there is; of numbers the least, the largest and some between."""
+    import numpy as np
+
+    if not task.is_classification:
+        some = np.unique(np.linspace(0, labels.size - 1, min(labels.size, _OF_EACH)).astype(int))
+        return np.asarray(np.sort(labels)[some])
+    return np.concatenate([labels[:0], *(labels[labels == each][:_OF_EACH] for each in np.unique(labels))])
+
+
+def _nearly_right(labels: "Labels", task: Task, classes: int) -> "Labels":
+    import numpy as np
+
+    match task:
+        case Task.BINARY:
+            return np.where(labels == 1, 0.9, 0.1)
+        case Task.MULTICLASS:
+            return np.asarray(np.eye(classes)[labels] * 0.8 + 0.2 / classes)
+        case Task.REGRESSION:
+            return np.asarray(labels + 0.1)
 
 
 _PLACES: Mapping[str, tuple[str, ...]] = {

@@ -158,7 +158,7 @@ def judge_commits(work: Work, console: Console) -> Report:
     with ResultStore(repository.state_dir / "results") as store, ExitStack() as checkouts:
         trainer = Trainer(planning=planning, store=store, progress=console.say, jobs=work.options.jobs)
         rules = Rules(planning=planning, checkouts=checkouts, trusts_head=True)
-        holdouts = _before_training(planning, rules)
+        holdouts = _before_training(planning, rules, console)
         results = [_judge(each, holdouts[each.name], pointed, trainer, rules, console) for each in planning.plan.stale]
         if models:
             planning = planning.with_plan(planning.plan.model_copy(update={"deleted": ()}))
@@ -231,10 +231,11 @@ def _baselines(planned: PlannedModel, point: Point, trainer: Trainer) -> tuple[A
     return tuple(against(point, tip, last))
 
 
-def _before_training(planning: Planning, rules: Rules) -> "dict[str, HoldoutData | Problem | None]":
+def _before_training(planning: Planning, rules: Rules, console: Console) -> "dict[str, HoldoutData | Problem | None]":
     """The holdouts that judge the stale models, or why one cannot; None: it is read again when it judges.
 
-    Raises with all that is wrong in the user's files. Data that head and the guarded branch share are read once.
+    Raises with all that is wrong in the user's files, and says which gates can decide nothing. Data that head and the
+    guarded branch share are read once.
     """
     head, folder = planning.configs.head, Folder.of(planning.repository.project)
     stale = [planned.name for planned in planning.plan.stale]
@@ -243,7 +244,10 @@ def _before_training(planning: Planning, rules: Rules) -> "dict[str, HoldoutData
     folder.check(names)
     judges = {name: opened(rules.of(name)) for name in stale}
     shared = {name: holdout for name, holdout in judges.items() if name not in own}
-    folder.refuse(check_data(folder, (), names, shared).problems)
+    checked = check_data(folder, (), names, shared)
+    folder.refuse(checked.problems)
+    for line in checked.idle:
+        console.say(line)
     # What only the judge can read is not held where a training could find it: it is read again for the judge.
     return {name: None if _is_hidden(holdout) else holdout for name, holdout in judges.items()}
 

@@ -471,6 +471,7 @@ class _Opening:
         masks: Mapping[str, Mask],
         groups: npt.NDArray[np.int32] | None,
     ) -> HoldoutData:
+        binary = self.task is Task.BINARY
         record = Holdout(
             source=self.data.holdout,
             digest=self.source.digest,
@@ -478,10 +479,12 @@ class _Opening:
             hidden=self.source.hidden,
             task=self.task,
             classes=labels.classes,
-            positive=labels.classes[1] if self.task is Task.BINARY else None,
+            positive=labels.classes[1] if binary else None,
             threshold=self.data.threshold,
             label=self.data.label,
             slices={name: int(mask.sum()) for name, mask in masks.items()},
+            positives=int(labels.codes.sum()) if binary else None,
+            slice_positives={name: int(labels.codes[mask].sum()) for name, mask in masks.items()} if binary else {},
         )
         declared = self.data.classes is not None
         return HoldoutData(

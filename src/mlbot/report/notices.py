@@ -23,6 +23,9 @@ _PARITY_WORTH_SAYING = 0.01
 
 _FILES_NAMED = 5
 
+_FEW = 100
+"""Rows of a class below which an interval of what rests on them is too short or too long by several points."""
+
 
 def run_notices(plan: Plan) -> tuple[Notice, ...]:
     """What a reader should know of the whole verdict."""
@@ -167,8 +170,27 @@ def _label_notices(report: ModelReport) -> Iterator[Notice]:
 
 
 def _holdout_notices(report: ModelReport) -> Iterator[Notice]:
+    if few := _few_of_a_class(report):
+        yield notice(NoticeCode.FEW_OF_A_CLASS, warning=True, few=few)
     if report.holdout is not None and not report.holdout.hidden:
         yield notice(NoticeCode.HOLDOUT_IN_REPOSITORY)
+
+
+def _few_of_a_class(report: ModelReport) -> list[dict[str, Any]]:
+    """Where a class has few rows: among all, and on the slices that gates are about."""
+    holdout = report.holdout
+    if holdout is None or holdout.positives is None or len(holdout.classes) != 2:
+        return []
+    counts: dict[str | None, tuple[int, int]] = {None: (holdout.positives, holdout.rows)}
+    counts |= {name: (count, holdout.slices[name]) for name, count in holdout.slice_positives.items()}
+    gated = {None, *(result.gate.slice for result in report.verdict.gates)}
+    return [
+        {"slice": name, "label": label, "count": count, "rows": rows}
+        for name, (positives, rows) in counts.items()
+        if name in gated
+        for label, count in zip(holdout.classes, (rows - positives, positives), strict=True)
+        if count < _FEW
+    ]
 
 
 def _listed(names: Sequence[str]) -> str:

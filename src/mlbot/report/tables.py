@@ -10,7 +10,7 @@ from mlbot.lib.record import Record
 from mlbot.lib.templates import sentence
 from mlbot.protocol.artifacts import Training
 from mlbot.report import words
-from mlbot.report.report import History, ModelReport, Notice, NoticeCode, Report
+from mlbot.report.report import History, ModelReport, Notice, NoticeCode, Report, SliceInfo
 from mlbot.report.words import clear_change
 from mlbot.verdict.verdict import Comparison, Evaluation, GateResult, Score
 
@@ -31,6 +31,7 @@ class SliceRow(Record):
     name: str
     where: str
     rows: str
+    positives: str  # `590 positive`; empty where the task knows none
     small: bool
     cells: tuple[SliceCell, ...]
 
@@ -63,6 +64,7 @@ def slice_table(model: ModelReport, columns: int = 5) -> SliceTable:
                 name=each.name,
                 where=each.where,
                 rows=figures.count(each.rows),
+                positives=_positives(model, each),
                 small=each.small,
                 cells=tuple(_slice_cell(model, name, each.name) for name in shown),
             )
@@ -70,6 +72,11 @@ def slice_table(model: ModelReport, columns: int = 5) -> SliceTable:
         ),
         left_out=tuple(order[columns:]),
     )
+
+
+def _positives(model: ModelReport, part: SliceInfo) -> str:
+    count = model.holdout.slice_positives.get(part.name) if model.holdout else None
+    return "" if count is None else words.of_gate("positives", count=count)
 
 
 def _is_scored(model: ModelReport) -> bool:

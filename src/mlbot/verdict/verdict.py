@@ -60,6 +60,8 @@ class Holdout(Record):
     threshold: float | None = None  # where the config sets one: a row is positive from this probability on
     label: Literal["model"] | None = None  # `model`: each file's own labels are judged; else they follow from the rule
     slices: dict[str, Count] = Field(default_factory=dict)
+    positives: Count | None = None  # of a binary task; None in older reports
+    slice_positives: dict[str, Count] = Field(default_factory=dict)
 
 
 class Score(Record):
