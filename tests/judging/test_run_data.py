@@ -129,7 +129,10 @@ def test_the_figure_has_to_exist_on_a_slice_in_every_task(
 
 def test_every_problem_at_once_each_with_its_line(tmp_path: Path) -> None:
     said = refusal(tmp_path, GOOD.replace("40,6,", "40,,").replace("south,1", "south,NA", 1))
-    assert "mlbot.yaml:10: models.m.data.target: The holdout's target 'y' has no value in 1 of its rows ('NA')." in said
+    assert (
+        "mlbot.yaml:10: models.m.data.target: The holdout's target 'y' has no value in 1 of its rows ('NA'): row 1."
+        in said
+    )
     assert "mlbot.yaml:11: models.m.data.group: The holdout's group column 'who' has no value in 1 of its rows." in said
     assert "2 problems" in said
 
@@ -237,7 +240,7 @@ def test_nothing_is_trained_where_the_data_do_not_fit(fresh: Sandbox) -> None:
     assert 'models.tiny.data.target: found "churned", which is no column of data/holdout.csv' in said
     fresh.commit({"mlbot.yaml": tiny.CONFIG, "data/holdout.csv": tiny.rows(500, 3).replace(",1\n", ",?\n", 1)})
     again, said = run(fresh)
-    assert "models.tiny.data.target: The holdout's target 'y' has no value in 1 of its rows ('?')." in said
+    assert "models.tiny.data.target: The holdout's target 'y' has no value in 1 of its rows ('?'): row 4." in said
     fresh.git("branch", "--force", "main")  # what judges is broken too
     fresh.commit(tiny.params(offset=3))
     last, reason = run(fresh)

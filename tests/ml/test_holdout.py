@@ -225,7 +225,13 @@ def test_a_column_that_no_model_can_be_fed_with_is_named(tmp_path: Path) -> None
         ("age +", "cannot be used"),
         ("(SELECT 1)", "cannot be used"),
         ("read_csv('/etc/passwd')", "cannot be used"),
-        ("age > 'old'", "cannot be used"),
+        ("age > 'old'", "compares text with a number: 'age' is not"),
+        ("town = 7", "compares text with a number: 'town' is text"),
+        ("town IN (7, 8)", "compares text with a number: 'town' is text"),
+        # these polars compares as text, without a word
+        ("town > 1.5", "compares text with a number: 'town' is text"),
+        ("town = 9223372036854775808", "compares text with a number: 'town' is text"),
+        ("town < 100000000000000000000 AND age > 1", "'town' is text, 'age' is not"),
         ("age + 1", ""),
     ],
 )
@@ -328,6 +334,29 @@ def test_missing_labels_of_parquet_are_refused(tmp_path: Path) -> None:
         assert "has no value in 1 of its rows" in schema(tmp_path, (tmp_path / "p").read_bytes())
 
 
+@pytest.mark.parametrize("task", list(Task))
+@pytest.mark.parametrize(
+    ("missing", "rows"), [([2], "row 2"), ([2, 5], "rows 2 and 5"), ([1, 4, 6], "rows 1, 4 and 6")]
+)
+def test_the_first_rows_without_a_label_are_named(tmp_path: Path, task: Task, missing: list[int], rows: str) -> None:
+    lines = [f"{row},{'NA' if row in missing else row % 2}\n" for row in range(1, 9)]
+    said = schema(tmp_path, "x,income\n" + "".join(lines), task)
+    assert f"in {len(missing)} of its rows" in said
+    assert f": {rows}." in said
+    many = "x,income\n" + "1,0\n1,1\n" + "1,\n" * 40
+    assert "in 40 of its rows: rows 3, 4, 5, …." in schema(tmp_path, many, task)
+
+
+def test_a_class_of_that_name_is_one_beside_missing_markers_of_the_same_name(tmp_path: Path) -> None:
+    """Namibia: `NA` is named for the numbers, and is a country in the target."""
+    content = "x,income\n1,NA\nNA,DE\n3,NA\n"
+    assert "has no value in 2" in schema(tmp_path, content, csv=Csv(missing=("NA",)))
+    found = opened(tmp_path, content, csv=Csv(missing=("NA",)), classes=("DE", "NA"))
+    assert found.record.classes == ("DE", "NA")
+    assert found.labels.tolist() == [1, 0, 1]
+    assert found.head(3)["x"].to_list() == [1, None, 3]
+
+
 def test_a_class_that_is_called_as_if_it_were_missing_is_one_when_it_is_named(tmp_path: Path) -> None:
     content = "x,income\n1,None\n2,mild\n3,severe\n"
     assert "name all of them under `data.classes`" in schema(tmp_path, content, Task.MULTICLASS)
@@ -363,3 +392,42 @@ def test_a_holdout_in_another_form(tmp_path: Path) -> None:
     found = problem(tmp_path, rows.encode("latin-1"))
     assert "line 2 is not UTF-8" in found.detail
     assert found.hint.startswith("If it is latin-1, write `data.csv: {encoding: latin-1}`")
+
+
+# --- ids
+
+LONG = [
+    ("9007199254740992", "9007199254740993"),  # beyond 2^53: one float
+    ("1000000000000000001", "1000000000000000002"),
+    ("9223372036854775808", "9223372036854775809"),  # beyond 2^63
+    ("20000000000000000000000001", "20000000000000000000000002"),
+    ("007", "7"),
+    ("07", "7"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), LONG)
+@pytest.mark.parametrize("beside", ["", "NaN", "NA"])
+def test_ids_that_are_one_number_to_a_float_stay_two(tmp_path: Path, one: str, other: str, beside: str) -> None:
+    lines = [f"{one},a\n", f"{other},b\n", f"{one},a\n", *([f"{beside},b\n"] if beside else [])]
+    content = "".join(("id,income\n", *lines))
+    texts = {"one": f"id = '{one}'", "other": f"id = '{other}'"}
+    numbers = {"one": f"id = {one}", "other": f"id = {other}"}
+    as_text, as_number = (
+        {"types": (ColumnType(name="id", type=kind),)} for kind in (ColumnKind.TEXT, ColumnKind.NUMBER)
+    )
+    ways: list[tuple[dict[str, str], dict[str, Any]]] = [(texts, as_text)]
+    if not one.startswith("0") and int(one) < 1 << 63:
+        ways += [(numbers, {}), (numbers, as_number)]
+    for slices, types in ways:
+        found = opened(tmp_path, content, slices=slices, **types)
+        assert {name: int(mask.sum()) for name, mask in found.masks.items()} == {"one": 2, "other": 1}
+
+
+@pytest.mark.parametrize(("one", "other"), LONG)
+def test_groups_and_labels_are_text(tmp_path: Path, one: str, other: str) -> None:
+    content = f"id,label,x\n{one},{other},1\n{other},{one},2\n{one},{one},3\n"
+    found = opened(tmp_path, content, Task.MULTICLASS, group="id", target="label")
+    assert found.groups is not None
+    assert found.groups.tolist() == [0, 1, 0]
+    assert sorted(found.record.classes) == sorted((one, other))

@@ -138,11 +138,14 @@ class Table:
         return UsageError(f"The table cannot be read: {reason}", where=self.where, hint=found.hint if found else _HINT)
 
 
-def open_table(source: Source, types: Types, csv: Csv, *, in_memory: bool = False, apart: Names = ()) -> Table:
+def open_table(
+    source: Source, types: Types, csv: Csv, *, in_memory: bool = False, apart: Names = (), labels: Names = ()
+) -> Table:
     """The table of a source.
 
     What is in another encoding than UTF-8 is copied, to where only this process can read it: `in_memory`, or to a file
-    without a name. `apart` are columns that are known to be there. Raises `UsageError`.
+    without a name. `apart` are columns that are known to be there; in columns of `labels` what stands for a missing
+    value elsewhere is left as it is. Raises `UsageError`.
     """
     content, where = _content(source), _place(source)
     with _reading(source):
@@ -153,7 +156,7 @@ def open_table(source: Source, types: Types, csv: Csv, *, in_memory: bool = Fals
             content, keep = _transcoded(content, form.encoding, in_memory=in_memory)
         table = Table(frame=pl.LazyFrame(), where=where, content=content, form=form, keep=keep)
         with table.reading():
-            frame, odd = _Csv(content=content, form=form, types=types, where=where).read()
+            frame, odd = _Csv(content=content, form=form, types=types, where=where, labels=labels).read()
             return replace(table, frame=_no_nan(frame), mixed=odd["mixed"], asked=odd["asked"])
 
 
@@ -275,6 +278,7 @@ class _Csv:
     form: Form
     types: Types
     where: str
+    labels: Names = ()
 
     def read(self) -> tuple[pl.LazyFrame, dict[str, frozenset[str]]]:
         """The table, and what is odd about its columns, as `Table` names it."""
@@ -288,8 +292,9 @@ class _Csv:
         empty = (pl.col(name) == "" if name in texts else pl.col(name).is_null() for name in names.values())
         frame = frame.filter(~pl.all_horizontal(*empty)) if len(names) > 1 else frame
         markers = [each for each in self.form.missing or () if each]
-        if texts and markers:
-            frame = frame.with_columns(pl.col(texts).replace(markers, [""] * len(markers)))
+        filled = [name for name in texts if name not in self.labels]
+        if filled and markers:
+            frame = frame.with_columns(pl.col(filled).replace(markers, [""] * len(markers)))
         open_ = [name for name in texts if self.types.get(name) is not ColumnKind.TEXT and name not in absent]
         casts, found = self._values(frame, open_)
         return frame.with_columns(*casts), found
@@ -313,14 +318,15 @@ class _Csv:
         given = {raw: pl.String() for raw, name in names.items() if name in self.types}
         # A first letter in row 101 must not break the file.
         found = self._scan(infer_schema_length=None, schema_overrides=given).collect_schema()
-        # Integers beyond 64 bits are ids: as floats two of them would be one.
+        # Integers beyond 64 bits are ids: as floats two of them would be one. For one `NaN` among them polars takes
+        # shorter ones for floats too; as text they are looked at again.
         ids = [name for name, dtype in found.items() if dtype == pl.Int128()]
         ids += self._with_long([name for name, dtype in found.items() if dtype == pl.Float64()])
         return pl.Schema({name: pl.String() if name in ids else dtype for name, dtype in found.items()})
 
     def _with_long(self, names: list[str]) -> list[str]:
-        """Those of the columns with an integer that long: for one `NaN` among ids polars takes them for floats."""
-        raw = self._scan(infer_schema=False).select(pl.col(names).str.strip_chars().str.contains(_LONG).any())
+        """Those of the columns with an integer that no float holds exactly."""
+        raw = self._scan(infer_schema=False).select(pl.col(names).str.strip_chars().str.contains(_INEXACT).any())
         found = raw.collect(engine="streaming").row(0, named=True) if names else {}
         return [name for name in names if found[name]]
 
@@ -430,6 +436,8 @@ class _Csv:
                 other = filled.is_not_null() & ~filled.str.to_lowercase().is_in(["true", "false"])
                 raise not_a(wanted, name, self._examples(frame, other, name))
             return (filled.str.to_lowercase() == "true").alias(name)
+        if count["int"] == count["all"] and self.form.decimal != ",":
+            return filled.cast(pl.Int64, strict=False).alias(name)  # a float holds no id of 17 digits
         number = self._number(name, filled, comma=comma or self.form.decimal == ",")
         bad = self._examples(frame, filled.is_not_null() & number.is_null(), name)
         if bad:
@@ -448,6 +456,7 @@ _COUNTS = ("all", "int", "float", "bool", "comma", "sure", "thousands", "asked")
 COMMA_NUMBER = r"^[+-]?(?:[0-9]+|[0-9]{1,3}(?:\.[0-9]{3})+)(?:,[0-9]+)?$"
 _THOUSANDS = r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+$"
 _LONG = r"^[+-]?[0-9]{19,}$"
+_INEXACT = r"^[+-]?[0-9]{16,}$"
 
 
 def _is_dotted(count: Mapping[str, int]) -> bool:

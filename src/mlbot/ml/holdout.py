@@ -32,6 +32,7 @@ LabelArray = npt.NDArray[Any]
 LabelValue = str | int | float | bool
 _MOST_CLASSES = 1000
 
+_FIRST = 3  # rows that are named of many
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?", re.ASCII)  # a number; a post code with leading zeros is none
 
 
@@ -55,6 +56,8 @@ class _Encoder:
     _missing: int = 0
     _gaps: set[str] = field(default_factory=set)
     _infinite: int = 0
+    _seen: int = 0
+    _rows: list[int] = field(default_factory=list)  # the first of those that are missing or infinite, counted from 1
 
     def add(self, column: pl.Series) -> None:
         """The next rows' targets: text for classification, numbers for regression."""
@@ -66,9 +69,9 @@ class _Encoder:
     def finish(self) -> Labels | Problem:
         if self._missing:
             written = listed(sorted(filter(None, self._gaps)))
-            return self._schema("labels-missing", rows=self._missing, written=f" ({written})" if written else "")
+            return self._schema("labels-missing", rows=self._missing, written=written, first=self._first)
         if self._infinite:
-            return self._schema("labels-infinite", rows=self._infinite)
+            return self._schema("labels-infinite", rows=self._infinite, first=self._first)
         whole = np.concatenate(self._parts) if self._parts else np.empty(0)
         self._parts.clear()
         if self.task is Task.REGRESSION:
@@ -79,21 +82,36 @@ class _Encoder:
         numbers = column.cast(pl.Float64).fill_null(math.nan).to_numpy()
         self._missing += int(np.isnan(numbers).sum())
         self._infinite += int(np.isinf(numbers).sum())
+        self._note(pl.Series(~np.isfinite(numbers)))
         self._parts.append(numbers)
 
     def _add_names(self, column: pl.Series) -> None:
         distinct = column.unique().drop_nulls().to_list()
         gaps = [name for name in distinct if self._is_missing(name)]
-        self._missing += column.null_count() + int(column.is_in(gaps).sum())
+        missing = column.is_null() | column.is_in(gaps).fill_null(value=True)
+        self._missing += int(missing.sum())
+        self._note(missing)
         self._gaps.update(gaps)
         known = {name: self._names.setdefault(plain_label(name), len(self._names)) for name in distinct}
         if len(self._names) <= _MOST_CLASSES:
             self._parts.append(column.replace_strict(known, default=-1, return_dtype=pl.Int32).to_numpy())
 
+    def _note(self, wrong: pl.Series) -> None:
+        """The places of the first wrong rows."""
+        self._rows += [self._seen + at + 1 for at in wrong.arg_true().head(_FIRST - len(self._rows)).to_list()]
+        self._seen += len(wrong)
+
+    @property
+    def _first(self) -> str:
+        """`3, 8 and 12`, `3, 8, 12, …`: rows, counted from 1."""
+        *others, last = map(str, self._rows)
+        if self._missing + self._infinite > len(self._rows):
+            return ", ".join((*others, last, "…"))
+        return f"{', '.join(others)} and {last}" if others else last
+
     def _is_missing(self, name: str) -> bool:
         """Whether a label stands for a missing one: by its meaning, unless mlbot.yaml names it among the classes."""
-        declared = {*(self.data.classes or ()), *([self.data.positive] if self.data.positive else [])}
-        return name not in declared and Form(missing=self.data.csv.missing).is_missing(name)
+        return name not in named_labels(self.data) and Form(missing=self.data.csv.missing).is_missing(name)
 
     def _binary(self, seen: LabelArray) -> Labels | Problem:
         found = ordered(self._names)
@@ -145,6 +163,11 @@ class _Encoder:
         return Problem.of(Reason.HOLDOUT_SCHEMA, cause, target=quoted(self.data.target), **values)
 
 
+def named_labels(data: Data) -> frozenset[str]:
+    """The labels that the config names, so that they are labels whatever they look like."""
+    return frozenset({*(data.classes or ()), *([data.positive] if data.positive else [])})
+
+
 def ordered(names: Sequence[str] | dict[str, int]) -> tuple[str, ...]:
     """Labels sorted as scikit-learn sorts them: as numbers when all are numbers, else as text."""
     pairs = zip(typed(tuple(names)), names, strict=True)
@@ -182,6 +205,12 @@ def _boolean(name: str) -> bool:
 def _absent(found: Sequence[str], known: Sequence[str]) -> list[str]:
     plain = {plain_label(label) for label in known}
     return [label for label in found if plain_label(label) not in plain]
+
+
+def _labels(data: Data, task: Task) -> frames.Names:
+    """The column of labels, where one of them is called like a missing value and the config names it."""
+    named = named_labels(data) & {*(data.csv.missing or ())}
+    return (data.target,) if named and task.is_classification else ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -348,7 +377,7 @@ def check_holdout(
     try:
         opened = open_source(source, storage_options or {})
         apart = [name for name in (data.target, data.group) if name is not None]
-        table = frames.open_table(opened.path, data.reads(task), data.csv, apart=apart)
+        table = frames.open_table(opened.path, data.reads(task), data.csv, apart=apart, labels=_labels(data, task))
         with table.reading():
             return _Opening(source=opened, table=table, data=data, task=task, slices=tuple(slices)).read()
     except MlbotError as error:
@@ -359,6 +388,9 @@ def check_holdout(
         if isinstance(error, OSError) or is_url(source):
             return (_unreadable(data, f"{type(error).__name__}: {error}"),)
         raise
+
+
+_TEXT_AND_NUMBER = re.compile("cannot compare string with numeric|'is_in' cannot check for")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -418,13 +450,22 @@ class _Opening:
                     hint = did_you_mean(absent[0], none.columns)
                     yield _schema("slice-column", slice=quoted(part.name), absent=listed(absent), like=hint)
                     continue
+                none.select(pl.sql_expr(slice_sql.with_small_numbers(part.where)))
                 dtype = none.select(pl.sql_expr(part.where).alias("slice"))["slice"].dtype
             except (slice_sql.ConditionError, PolarsError) as error:
-                reason = printable(str(error).strip().splitlines()[0], 200)
-                yield _schema("slice-condition", slice=quoted(part.name), why=reason)
+                yield self._wrong_slice(part, str(error).strip().splitlines()[0])
                 continue
             if str(dtype) != "Boolean":
                 yield _schema("slice-no-condition", slice=quoted(part.name), type=str(dtype))
+
+    def _wrong_slice(self, part: Slice, why: str) -> Problem:
+        """What polars cannot do; in plain words where text is compared with numbers."""
+        if not _TEXT_AND_NUMBER.search(why):
+            return _schema("slice-condition", slice=quoted(part.name), why=printable(why, 200))
+        schema, columns = self.frame.collect_schema(), sorted(slice_sql.check(part.where))
+        texts = [name for name in columns if is_text(schema[name])]
+        others = [name for name in columns if name not in texts]
+        return _schema("slice-text", slice=quoted(part.name), texts=listed(texts), others=listed(others))
 
     def _rows(self, features: tuple[Feature, ...]) -> HoldoutData | tuple[Problem, ...]:
         encoder = _Encoder(task=self.task, data=self.data)
