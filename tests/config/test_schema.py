@@ -80,8 +80,8 @@ def test_reads_the_example_of_the_design() -> None:
         Gate(metric="roc_auc", bound=Bound.MAX_REGRESSION, limit=0.005),
         Gate(metric="log_loss", bound=Bound.MAX, limit=0.35),
         Gate(metric="recall", slice="women", bound=Bound.MIN, limit=0.5),
-        Gate(metric="negative_flips", bound=Bound.MAX, limit=0.03),
-        Gate(metric="latency_p95_ms", bound=Bound.MAX, limit=20.0),
+        Gate(metric="negative_flips", bound=Bound.MAX_EXCESS, limit=0.01),
+        Gate(metric="latency_p50_ms", bound=Bound.MAX_RATIO, limit=1.2),
         Gate(metric="size_mb", bound=Bound.MAX, limit=50.0),
     )
     assert (config.guard, config.store) == (("main",), "oci://ghcr.io/OWNER/REPO/models")

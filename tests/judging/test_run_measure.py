@@ -195,3 +195,33 @@ def test_files_of_equal_probabilities_and_other_labels_are_not_the_same() -> Non
     (comparison,) = run(plan("accuracy", candidates=1, accuracy=0.001), data).comparisons
     assert comparison.method is not Method.IDENTICAL
     assert known(comparison.change) != 0
+
+
+def test_flips_beyond_those_of_a_seed_are_over_all_seeds() -> None:
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 2, 400)
+    predictions = tuple(np.clip(0.3 + 0.4 * labels + rng.normal(scale=0.25, size=400), 0, 1) for _ in range(6))
+    data = Rows(slice=None, labels=labels, predictions=predictions)
+    flips = negative_flips(data, 3, examples=False, limit=0.1)
+    right = [(each >= 0.5) == labels for each in predictions]
+    assert flips.seeds == (3, 3)
+    assert flips.excess is not None
+    assert flips.excess.candidate == pytest.approx(np.mean([np.mean(b & ~c) for b in right[3:] for c in right[:3]]))
+    assert flips.excess.method is Method.RECIPE
+    assert (flips.excess.margin, flips.excess.p_value is None) == (0.1, False)
+    assert negative_flips(data, 3, examples=False).excess == flips.excess.model_copy(
+        update={"margin": None, "p_value": None, "mde": None}
+    )
+
+
+def test_flips_of_few_seeds_and_of_equal_models() -> None:
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 2, 200)
+    a, b, c = (rng.random(200) for _ in range(3))
+    assert negative_flips(Rows(slice=None, labels=labels, predictions=(a, b, c, a)), 2, examples=False).excess is None
+    same = negative_flips(Rows(slice=None, labels=labels, predictions=(a, b, a, b)), 2, examples=False).excess
+    assert same is not None
+    assert (same.method, same.change) == (Method.IDENTICAL, 0.0)
+    files = negative_flips(Rows(slice=None, labels=labels, predictions=(a, a, b, b)), 2, examples=False).excess
+    assert files is not None
+    assert (files.method, files.baseline) == (Method.PAIRED, 0.0)

@@ -8,7 +8,7 @@ from mlbot.gates.outcome import Outcome, Reason
 from mlbot.report import tables, words
 from mlbot.report.report import Notice, NoticeCode
 from mlbot.report.words import Reading
-from mlbot.verdict.verdict import Comparison, Evaluation, Method, Problem
+from mlbot.verdict.verdict import Comparison, Evaluation, GateResult, Method, Problem
 
 
 def test_warnings_come_first_and_chatter_is_set_aside() -> None:
@@ -38,10 +38,39 @@ def test_a_margin_shows_means_over_seeds_and_a_minimum_the_file_that_ships() -> 
 
 
 def test_operational_gates_have_units() -> None:
-    rows = {row.metric: row for row in tables.gate_rows(samples.passing().models[0])}
-    assert (rows["latency_p95_ms"].candidate, rows["latency_p95_ms"].change) == ("0.612 ms", "+0.025 ms")
+    report = samples.passing().models[0]
+    rows = {row.metric: row for row in tables.gate_rows(report)}
     assert (rows["size_mb"].baseline, rows["size_mb"].candidate) == ("1.80 MB", "1.91 MB")
-    assert (rows["negative_flips"].candidate, rows["negative_flips"].change) == ("1.3 %", "")
+
+
+def test_a_latency_that_only_warns_is_beside_the_baselines() -> None:
+    report = samples.passing().models[0]
+    gate = Gate(metric="latency_p95_ms", bound=Bound.MAX, limit=20.0)
+    shown = GateResult(gate=gate, outcome=Outcome.PASS, reason=Reason.WITHIN_LIMIT, value=0.612, counts=False)
+    verdict = report.verdict.model_copy(update={"gates": (shown,)})
+    (row,) = tables.gate_rows(report.model_copy(update={"verdict": verdict}))
+    assert (row.candidate, row.change, row.counts) == ("0.612 ms", "+0.025 ms", False)
+
+
+def test_flips_are_beside_those_of_a_seed_alone() -> None:
+    report = samples.passing().models[0]
+    (row,) = (each for each in tables.gate_rows(report) if each.metric == "negative_flips")
+    assert (row.baseline, row.candidate, row.change, row.interval) == ("1.2 %", "1.4 %", "+0.17 %", "[−0.08, +0.42]")
+    gate = Gate(metric="negative_flips", bound=Bound.MAX, limit=0.03)
+    shown = GateResult(gate=gate, outcome=Outcome.PASS, reason=Reason.WITHIN_LIMIT, value=0.013, counts=False)
+    verdict = report.verdict.model_copy(update={"gates": (shown,)})
+    (row,) = tables.gate_rows(report.model_copy(update={"verdict": verdict}))
+    assert (row.baseline, row.candidate, row.change, row.counts) == ("1.2 %", "1.3 %", "", False)
+
+
+def test_latency_in_turn_has_both_medians_and_their_ratio() -> None:
+    (row,) = (each for each in tables.gate_rows(samples.passing().models[0]) if each.metric == "latency_p50_ms")
+    assert (row.baseline, row.candidate, row.change, row.interval) == (
+        "0.413 ms",
+        "0.413 ms",
+        "1.013 times",
+        "[0.998, 1.026]",
+    )
 
 
 def test_a_gate_on_a_small_slice_is_shown_only_and_comes_behind_what_counts() -> None:

@@ -78,7 +78,9 @@ def test_a_hint_is_of_its_own_cause() -> None:
         (Gate(metric="log_loss", bound=Bound.MAX_REGRESSION, limit=0.01), Direction.LOWER, "rise ≤ 0.01"),
         (Gate(metric="roc_auc", bound=Bound.MIN, limit=0.9, confident=True), None, "≥ 0.9, confidently"),
         (Gate(metric="negative_flips", bound=Bound.MAX, limit=0.03), None, "≤ 3 %"),
+        (Gate(metric="negative_flips", bound=Bound.MAX_EXCESS, limit=0.01), None, "excess ≤ 1 %"),
         (Gate(metric="latency_p95_ms", bound=Bound.MAX, limit=20.0), None, "≤ 20 ms"),
+        (Gate(metric="latency_p50_ms", bound=Bound.MAX_RATIO, limit=1.2), None, "≤ 1.2 times"),
         (Gate(metric="size_mb", bound=Bound.MAX, limit=50.0), None, "≤ 50 MB"),
     ],
 )
@@ -149,7 +151,7 @@ def test_a_rise_of_what_should_be_low() -> None:
             "roc_auc is 0.8931, below the minimum of 0.9",
         ),
         (
-            parts.GATES[5],
+            Gate(metric="latency_p95_ms", bound=Bound.MAX, limit=20.0),
             Reason.ABOVE_MAXIMUM,
             Outcome.FAIL,
             31.2,
@@ -168,6 +170,64 @@ def test_a_rise_of_what_should_be_low() -> None:
             Outcome.INCONCLUSIVE,
             0.9258,
             "roc_auc is 0.9258 (between 0.9231 and 0.9285), so it may break the minimum of 0.9, or keep it",
+        ),
+        (
+            parts.GATES[4],
+            Reason.WITHIN_MARGIN,
+            Outcome.PASS,
+            0.0017,
+            (
+                "negative_flips is 1.4 %, 0.17 points more than the 1.2 % that another seed of the baseline flips, "
+                "within the 1 % allowed"
+            ),
+        ),
+        (
+            parts.GATES[4],
+            Reason.MARGIN_INSIDE_INTERVAL,
+            Outcome.INCONCLUSIVE,
+            0.0017,
+            (
+                "negative_flips is 1.4 %, 0.17 points more [−0.08, +0.42] than the 1.2 % that another seed of the "
+                "baseline flips: that may be more than the 1 % allowed, or less"
+            ),
+        ),
+        (
+            parts.GATES[4],
+            Reason.TOO_FEW_SEEDS,
+            Outcome.INCONCLUSIVE,
+            0.0,
+            "negative_flips: the seeds are too few to tell what a seed alone flips",
+        ),
+        (
+            parts.GATES[5],
+            Reason.ABOVE_MAXIMUM,
+            Outcome.FAIL,
+            1.3,
+            "latency_p50_ms is 1.013 times the baseline's [0.998, 1.026], more than the 1.2 allowed",
+        ),
+        (
+            parts.GATES[5],
+            Reason.TOO_FEW_ROUNDS,
+            Outcome.INCONCLUSIVE,
+            1.3,
+            "latency_p50_ms is about 1.013 times the baseline's, measured too seldom to judge",
+        ),
+        (
+            parts.GATES[5],
+            Reason.NEW_MODEL,
+            Outcome.INCONCLUSIVE,
+            1.3,
+            "latency_p50_ms: shown only",
+        ),
+        (
+            Gate(metric="latency_p50_ms", bound=Bound.MAX, limit=0.41),
+            Reason.LIMIT_INSIDE_INTERVAL,
+            Outcome.INCONCLUSIVE,
+            0.413,
+            (
+                "latency_p50_ms is 0.413 ms (between 0.402 ms and 0.421 ms), so it may break the maximum of 0.41 ms, "
+                "or keep it"
+            ),
         ),
         (
             parts.GATES[3],

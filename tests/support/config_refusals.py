@@ -320,7 +320,7 @@ _JUDGING_AND_DEPLOYING = [
     Case(
         MIN,
         "#",
-        "14: models.m.gates.roc_auc: found nothing → write a mapping with min, max, max_regression, confident or",
+        "14: models.m.gates.roc_auc: found nothing → write a mapping with min, max, max_regression, max_excess, max_",
     ),
     Case(
         GATE, "roc_auc: 0.9\nf1:", "14: models.m.gates.roc_auc: found 0.9 → write {min: 0.9} or {max: 0.9} or {max_reg"
@@ -379,9 +379,61 @@ _JUDGING_AND_DEPLOYING = [
     ),
     Case(
         GATE,
+        "negative_flips: {max_regression: 0.01}\nroc_auc:",
+        "14: models.m.gates.negative_flips.max_regression: found `max_regression` for negative_flips → write `max_ex",
+    ),
+    Case(
+        GATE,
+        "latency_p50_ms: {max_regression: 1}\nroc_auc:",
+        "14: models.m.gates.latency_p50_ms.max_regression: found `max_regression` for latency_p50_ms → write `max_ra",
+    ),
+    Case(
+        GATE,
+        "latency_p95_ms: {max_ratio: 1.2}\nroc_auc:",
+        "14: models.m.gates.latency_p95_ms.max_ratio: found `max_ratio` for latency_p95_ms → write `latency_p50_ms:",
+    ),
+    Case(
+        GATE,
+        "latency_p50_ms: {min: 1}\nroc_auc:",
+        "14: models.m.gates.latency_p50_ms.min: found `min` for latency_p50_ms → write `max` or `max_ratio`, the bou",
+    ),
+    Case(
+        MIN,
+        "max_excess: 0.01",
+        "15: models.m.gates.roc_auc.max_excess: found `max_excess` for roc_auc → write `max_regression`: how much wo",
+    ),
+    Case(
+        MIN,
+        "max_ratio: 1.2",
+        "15: models.m.gates.roc_auc.max_ratio: found `max_ratio` for roc_auc → write `max_regression`: how much worse",
+    ),
+    Case(
+        GATE,
+        "latency_p50_ms: {max_ratio: 0.9}\nroc_auc:",
+        "14: models.m.gates.latency_p50_ms.max_ratio: found 0.9 → write a number, 1 or more",
+    ),
+    Case(
+        GATE,
+        "negative_flips: {max_excess: -1}\nroc_auc:",
+        "14: models.m.gates.negative_flips.max_excess: found -1 → write a number from 0 to 1",
+    ),
+    Case(
+        GATE,
+        "negative_flips: {max_excess: 0.01, confident: true}\nroc_auc:",
+        "14: models.m.gates.negative_flips.confident: found true → write it beside `min` or `max`; max_excess is alw",
+        schema=False,
+    ),
+    Case(GATE, "negative_flips: 0.01\nf1:", "14: models.m.gates.negative_flips: found 0.01 → write {max: 0.01} or"),
+    Case(
+        GATE,
+        "negative_flips: {}\nroc_auc:",
+        "14: models.m.gates.negative_flips: found no bound → write at least one of max and max_excess",
+    ),
+    Case(GATE, "size_mb: {}\nroc_auc:", "14: models.m.gates.size_mb: found no bound → write `max`"),
+    Case(
+        GATE,
         "size_mb: {min: 3}\nroc_auc:",
         "14: models.m.gates.size_mb.min: found `min` for size_mb → write `max`, the only bound it takes",
-        schema=False,
     ),
     Case(
         GATE,

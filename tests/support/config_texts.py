@@ -33,8 +33,8 @@ models:
       roc_auc: {min: 0.90, max_regression: 0.005}
       log_loss: {max: 0.35}
       recall@women: {min: 0.50}                      # metric@slice
-      negative_flips: {max: 0.03}
-      latency_p95_ms: {max: 20}
+      negative_flips: {max_excess: 0.01}
+      latency_p50_ms: {max_ratio: 1.2}
       size_mb: {max: 50}
 guard: [main]                          # branches whose pull requests are gated (default: the default branch)
 store: "oci://ghcr.io/OWNER/REPO/models"  # where judged models of main are kept (a folder, any fsspec URL, OCI)
@@ -142,6 +142,7 @@ VALID = [
     ),
     Case(GATE, "neg_log_loss: {max: 0.4}\nap@s: {min: 0}\nauc:"),
     Case(GATE, "negative_flips: {max: 0, confident: true}\nsize_mb: {max: 1}\nroc_auc@s: {min: 0}\nroc_auc:"),
+    Case(GATE, "negative_flips: {max_excess: 0, max: 1}\nlatency_p50_ms: {max_ratio: 1, max: 5}\nroc_auc:"),
     Case("models:", "guard: [main, release/1.0]\nstore: models/\ninconclusive: {pull_request: block}\nmodels:"),
     Case("models:", "guard: [main, 'release/*', '*-stable', 'v**/x']\nmodels:"),
     Case("models:", "guard: ['**']\nmodels:"),

@@ -37,6 +37,8 @@ from mlbot.report.report import (
 from mlbot.verdict.decide import Evidence
 from mlbot.verdict.verdict import Method, Problem
 
+OPERATIONAL: dict[str, Any] = {"flips": None, "latency": None}
+
 
 def passing() -> Report:
     return judged(adult(0.0043))
@@ -123,19 +125,19 @@ def crashed() -> Report:
         ),
     )
     problem = Problem.of(Reason.TRAINING_FAILED, "exit-code", seed=0, exit_code=1)
-    empty: dict[str, Any] = {"candidate": (), "candidate_training": (), "comparisons": (), "curves": {}, "flips": None}
+    empty: dict[str, Any] = {"candidate": (), "candidate_training": (), "comparisons": (), "curves": {}} | OPERATIONAL
     return judged(adult(0.0, problem=problem, failures=(failure,), **empty))
 
 
 def no_baseline() -> Report:
     problem = Problem.of(Reason.NO_BASELINE, detail="No model of main was judged yet, and base does not train.")
-    empty: dict[str, Any] = {"baseline": (), "baseline_training": (), "comparisons": (), "flips": None, "history": ()}
+    empty: dict[str, Any] = {"baseline": (), "baseline_training": (), "comparisons": (), "history": ()} | OPERATIONAL
     return judged(adult(0.0, baseline_problem=problem, curves={Side.CANDIDATE: curves(1.0)}, **empty))
 
 
 def provisional() -> Report:
-    gates = tuple(gate for gate in GATES if gate.bound is not Bound.MAX_REGRESSION and gate.metric != "negative_flips")
-    empty: dict[str, Any] = {"baseline": (), "baseline_training": (), "comparisons": (), "flips": None, "history": ()}
+    gates = tuple(gate for gate in GATES if not gate.bound.is_relative)
+    empty: dict[str, Any] = {"baseline": (), "baseline_training": (), "comparisons": (), "history": ()} | OPERATIONAL
     notice = Notice(
         code=NoticeCode.PROVISIONAL,
         text="main has no such model yet, so it is judged by the gates that this change brings itself.",

@@ -11,7 +11,7 @@ from tests.support.tiers import examples
 from mlbot.gates.metric import Bound, Direction, Gate
 from mlbot.gates.outcome import Outcome, Reason, worst
 from mlbot.verdict.decide import Evidence, decide, holm_rejects
-from mlbot.verdict.verdict import Commits, Comparison, Evaluation, Flips, Latency, Method, Problem, Score
+from mlbot.verdict.verdict import Commits, Comparison, Evaluation, Flips, Latency, LatencyRatio, Method, Problem, Score
 
 COMMITS = Commits(head="a" * 40, base="b" * 40, policy="c" * 40, guarded="main")
 DIGEST = "sha256:" + "0" * 64
@@ -27,7 +27,7 @@ def evaluation(**changes: Any) -> Evaluation:
             Score(metric="log_loss", rows=1000, value=0.30, low=0.28, high=0.32),
             Score(metric="recall", slice="women", rows=40, value=0.1, low=0.05, high=0.2),
         ),
-        "latency": Latency(requests=100, p50_ms=1.0, p95_ms=2.0, batch_rows=1000, rows_per_s=1e5),
+        "latency": latency(),
     }
     return Evaluation(**(fields | changes))
 
@@ -50,8 +50,22 @@ def comparison(low: float, high: float, **changes: Any) -> Comparison:
     return Comparison(**(fields | changes))
 
 
-def flips(rate: float) -> Flips:
-    return Flips(rows=1000, count=int(1000 * rate), rate=rate, low=rate * 0.5, high=min(1.0, rate * 1.5))
+def flips(rate: float, excess: Comparison | None = None) -> Flips:
+    low, high = rate * 0.5, min(1.0, rate * 1.5)
+    return Flips(rows=1000, count=int(1000 * rate), rate=rate, low=low, high=high, seeds=(2, 2), excess=excess)
+
+
+def excess(low: float, high: float, **changes: Any) -> Comparison:
+    return comparison(low, high, metric="negative_flips", direction=Direction.LOWER, **changes)
+
+
+def latency(**changes: Any) -> Latency:
+    fields: dict[str, Any] = {"requests": 400, "p50_ms": 1.0, "p95_ms": 2.0, "batch_rows": 1000, "rows_per_s": 1e5}
+    return Latency(**(fields | {"rounds": 20, "p50_low": 0.9, "p50_high": 1.1} | changes))
+
+
+def ratio(low: float | None, high: float | None) -> LatencyRatio:
+    return LatencyRatio(rounds=20, ratio=((low or 1.0) + (high or 1.0)) / 2, low=low, high=high)
 
 
 def judged(gate: Gate, **changes: Any) -> tuple[Outcome, Reason, Outcome]:
@@ -62,6 +76,10 @@ def judged(gate: Gate, **changes: Any) -> tuple[Outcome, Reason, Outcome]:
 
 
 MARGIN = Gate(metric="roc_auc", bound=Bound.MAX_REGRESSION, limit=0.005)
+RATIO = Gate(metric="latency_p50_ms", bound=Bound.MAX_RATIO, limit=1.2)
+EXCESS = Gate(metric="negative_flips", bound=Bound.MAX_EXCESS, limit=0.01)
+UNSURE, KEPT, BROKEN = Outcome.INCONCLUSIVE, Reason.WITHIN_LIMIT, Reason.ABOVE_MAXIMUM
+AMONG = Reason.LIMIT_INSIDE_INTERVAL
 PROBLEM = Problem.of(Reason.NOT_FINITE, detail="3 rows are NaN")
 
 CASES: list[tuple[str, Gate, dict[str, Any], Outcome, Reason]] = [
@@ -184,6 +202,55 @@ CASES: list[tuple[str, Gate, dict[str, Any], Outcome, Reason]] = [
         Outcome.FAIL,
         Reason.ABOVE_MAXIMUM,
     ),
+    ("median latency kept", Gate(metric="latency_p50_ms", bound=Bound.MAX, limit=1.1), {}, Outcome.PASS, KEPT),
+    ("median latency broken", Gate(metric="latency_p50_ms", bound=Bound.MAX, limit=0.8), {}, Outcome.FAIL, BROKEN),
+    ("median latency unclear", Gate(metric="latency_p50_ms", bound=Bound.MAX, limit=1.0), {}, UNSURE, AMONG),
+    (
+        "median latency of too few rounds",
+        Gate(metric="latency_p50_ms", bound=Bound.MAX, limit=9.0),
+        {"candidate": (evaluation(latency=latency(rounds=5, p50_low=None, p50_high=None)),)},
+        Outcome.INCONCLUSIVE,
+        Reason.TOO_FEW_ROUNDS,
+    ),
+    ("ratio kept", RATIO, {"latency": ratio(0.9, 1.19)}, Outcome.PASS, KEPT),
+    ("ratio broken", RATIO, {"latency": ratio(1.21, 1.3)}, Outcome.FAIL, BROKEN),
+    ("ratio unclear", RATIO, {"latency": ratio(1.1, 1.21)}, UNSURE, AMONG),
+    ("ratio of too few rounds", RATIO, {"latency": ratio(None, None)}, UNSURE, Reason.TOO_FEW_ROUNDS),
+    (
+        "ratio of a file to itself",
+        RATIO,
+        {"latency": LatencyRatio(rounds=20, ratio=1.3, low=1.25, high=1.4, identical=True)},
+        Outcome.PASS,
+        Reason.IDENTICAL,
+    ),
+    ("ratio of a new model", RATIO, {"baseline_problem": Problem.of(Reason.NEW_MODEL)}, UNSURE, Reason.NEW_MODEL),
+    (
+        "ratio to a baseline that could not be had",
+        RATIO,
+        {"baseline_problem": Problem.of(Reason.BASELINE_UNREACHABLE)},
+        Outcome.ERROR,
+        Reason.BASELINE_UNREACHABLE,
+    ),
+    ("ratio that nobody measured", RATIO, {}, Outcome.ERROR, Reason.METRIC_UNDEFINED),
+    ("excess kept", EXCESS, {"flips": flips(0.2, excess(-0.01, 0.009))}, Outcome.PASS, Reason.WITHIN_MARGIN),
+    ("excess broken", EXCESS, {"flips": flips(0.2, excess(0.011, 0.03))}, Outcome.FAIL, Reason.REGRESSION),
+    ("excess unclear", EXCESS, {"flips": flips(0.2, excess(0.0, 0.03))}, UNSURE, Reason.MARGIN_INSIDE_INTERVAL),
+    (
+        "excess of models that predict the same",
+        EXCESS,
+        {"flips": flips(0.0, excess(0.0, 0.0, method=Method.IDENTICAL))},
+        Outcome.PASS,
+        Reason.IDENTICAL,
+    ),
+    ("excess of too few seeds", EXCESS, {"flips": flips(0.0)}, UNSURE, Reason.TOO_FEW_SEEDS),
+    ("excess of a new model", EXCESS, {"baseline_problem": Problem.of(Reason.NEW_MODEL)}, UNSURE, Reason.NEW_MODEL),
+    (
+        "excess over a baseline that could not be had",
+        EXCESS,
+        {"baseline_problem": Problem.of(Reason.BASELINE_LOST)},
+        Outcome.ERROR,
+        Reason.BASELINE_LOST,
+    ),
     (
         "latency not measured",
         Gate(metric="latency_p50_ms", bound=Bound.MAX, limit=9.0),
@@ -217,7 +284,7 @@ CASES: list[tuple[str, Gate, dict[str, Any], Outcome, Reason]] = [
 
 @pytest.mark.parametrize(("gate", "changes", "outcome", "reason"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
 def test_a_gate(gate: Gate, changes: dict[str, Any], outcome: Outcome, reason: Reason) -> None:
-    assert judged(gate, **changes) == (outcome, reason, outcome)
+    assert judged(gate, **changes) == (outcome, reason, Outcome.INCONCLUSIVE if gate.only_warns else outcome)
 
 
 def test_a_small_slice_is_shown_and_does_not_block() -> None:
@@ -257,6 +324,41 @@ def test_a_gate_that_only_warns_does_not_block() -> None:
     verdict = decide(COMMITS, [Evidence(model="m", gates=gates, candidate=(evaluation(),))])
     assert verdict.models[0].gates[0].outcome is Outcome.FAIL
     assert verdict.outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        Gate(metric="negative_flips", bound=Bound.MAX, limit=0.03),
+        Gate(metric="latency_p95_ms", bound=Bound.MAX, limit=1.0),
+    ],
+)
+def test_what_noise_decides_is_shown_and_never_blocks(gate: Gate) -> None:
+    gates = (gate, Gate(metric="log_loss", bound=Bound.MAX, limit=0.5))
+    verdict = decide(COMMITS, [Evidence(model="m", gates=gates, candidate=(evaluation(),), flips=flips(0.5))])
+    shown = verdict.models[0].gates[0]
+    assert (shown.outcome, shown.counts) == (Outcome.FAIL, False)
+    assert verdict.outcome is Outcome.PASS
+
+
+def test_excess_flips_are_in_holms_family() -> None:
+    """p = 0.03 fails alone and is not kept beside a margin with p = 0.04."""
+    found = flips(0.2, excess(0.011, 0.03, p_value=0.03))
+    alone = Evidence(model="a", gates=(EXCESS,), candidate=(evaluation(),), flips=found)
+    assert decide(COMMITS, [alone]).reason is Reason.REGRESSION
+    beside = alone.model_copy(
+        update={"gates": (EXCESS, MARGIN), "comparisons": (comparison(-0.02, -0.006, p_value=0.04),)}
+    )
+    reasons = [gate.reason for gate in decide(COMMITS, [beside]).models[0].gates]
+    assert reasons == [Reason.NOT_KEPT_BY_HOLM] * 2
+
+
+def test_too_few_seeds_for_flips_say_how_many_there_are() -> None:
+    evidence = Evidence(model="m", gates=(EXCESS,), candidate=(evaluation(),), flips=flips(0))
+    problem = decide(COMMITS, [evidence]).models[0].gates[0].problem
+    assert problem is not None
+    assert "three of its seeds and two of the candidate's; there are 2 and 2" in problem.detail
+    assert problem.hint == "Set `seeds: 3` or more under `train`."
 
 
 def test_a_model_without_gates_cannot_pass() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from itertools import islice
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
 from mlbot.config import kinds
@@ -56,6 +57,7 @@ from mlbot.gates.metric import (
     Settings,
     Task,
     bounds_of,
+    bounds_taken,
     catalogued,
     taken_by,
 )
@@ -545,14 +547,40 @@ def _limit(bound: Bound) -> Kind:
         if bound is Bound.MIN and written.startswith("neg_") and metric != written:
             write = f"`max` with a value of {metric}, as it is read: lower is better"
             raise refused(value, write, found=f"`min` for {written}")
-        if metric in OPERATIONAL and bound is not Bound.MAX:
-            raise refused(value, "`max`, the only bound it takes", found=f"`{bound}` for {metric}")
+        if bound not in bounds_taken(metric):
+            raise refused(value, _instead_of(bound, metric), found=f"`{bound}` for {written}")
         low, high = bounds_of(metric)
-        if bound is Bound.MAX_REGRESSION:
-            low, high = 0.0, high - low
+        match bound:
+            case Bound.MAX_REGRESSION:
+                low, high = 0.0, high - low
+            case Bound.MAX_RATIO:
+                low, high = 1.0, math.inf
         return read_number(value, _in_words(low, high), low, high)
 
-    return Kind(read, lambda: {"type": "number"} | ({"minimum": 0} if bound is Bound.MAX_REGRESSION else {}))
+    return Kind(read, lambda: {"type": "number", **_LEAST.get(bound, {})})
+
+
+_LEAST: Mapping[Bound, Schema] = MappingProxyType(
+    {Bound.MAX_REGRESSION: {"minimum": 0}, Bound.MAX_EXCESS: {"minimum": 0}, Bound.MAX_RATIO: {"minimum": 1}}
+)
+
+
+def _instead_of(bound: Bound, metric: str) -> str:
+    """What to write where a metric does not take a bound; who wants a change bounded is shown how."""
+    match metric:
+        case "negative_flips" if bound is not Bound.MIN:
+            return "`max_excess: 0.01`: how many more rows may flip than another seed of the baseline flips"
+        case "latency_p50_ms" if bound is not Bound.MIN:
+            return "`max_ratio: 1.2`: how many times the baseline's it may be"
+        case "latency_p95_ms" if bound.is_relative:
+            return "`latency_p50_ms: {max_ratio: 1.2}`; one of p95 would be judged by chance"
+        case _ if metric in OPERATIONAL:
+            return " or ".join(f"`{each}`" for each in bounds_taken(metric)) + _ONLY.get(len(bounds_taken(metric)), "")
+        case _:
+            return "`max_regression`: how much worse than the baseline's it may be, in the metric's own units"
+
+
+_ONLY: Mapping[int, str] = MappingProxyType({1: ", the only bound it takes", 2: ", the bounds it takes"})
 
 
 def _in_words(low: float, high: float) -> str:
@@ -575,6 +603,12 @@ class GateRule(Section):
     max_regression: Annotated[float | None, _limit(Bound.MAX_REGRESSION)] = None
     """How much worse than the baseline the recipe may become, in the metric's own units whatever its direction; 0 is
     allowed. Left out: no such bound."""
+    max_excess: Annotated[float | None, _limit(Bound.MAX_EXCESS)] = None
+    """Of `negative_flips`: the share of rows that may flip beyond what another seed of the baseline flips. Left out: no
+    such bound."""
+    max_ratio: Annotated[float | None, _limit(Bound.MAX_RATIO)] = None
+    """Of `latency_p50_ms`: how many times the baseline's it may be, both measured in turn on one machine. Left out: no
+    such bound."""
     confident: Annotated[bool, kinds.FLAG] = False
     """Whether `min` and `max` judge the metric's confidence bound, so that luck does not pass.
     Left out: false: the measured value."""
@@ -586,7 +620,7 @@ class GateRule(Section):
         """A number is meant as a bound, but as which?"""
         if not isinstance(value, int | float) or isinstance(value, bool):
             return super().instead(value, name)
-        bounds = [Bound.MAX] if name.partition("@")[0] in OPERATIONAL else list(Bound)
+        bounds = bounds_taken(name.partition("@")[0])
         return " or ".join(f"{{{bound}: {show_value(value)}}}" for bound in bounds)
 
     @classmethod
@@ -596,9 +630,12 @@ class GateRule(Section):
         if low is not None and high is not None and low > high:
             yield Problem(f"min {low:g} above max {high:g}", "write a `min` of at most `max`")
         if given.keys() <= {"confident", "blocking"}:
-            yield Problem("no bound", "write at least one of min, max and max_regression")
+            *others, last = bounds_taken(context.name.partition("@")[0])
+            several = f"at least one of {', '.join(others)} and {last}" if others else f"`{last}`"
+            yield Problem("no bound", f"write {several}")
         elif "confident" in given and not given.keys() & {"min", "max"}:
-            hint = "write it beside `min` or `max`; max_regression is always judged by its interval"
+            relative = next((each for each in Bound if each in given), Bound.MAX_REGRESSION)
+            hint = f"write it beside `min` or `max`; {relative} is always judged by its interval"
             yield Problem(show_value(given["confident"]), hint, ("confident",))
 
     def gates(self, model: Context) -> Iterator[Gate]:
@@ -606,7 +643,7 @@ class GateRule(Section):
         written, _, part = self.name.partition("@")
         metric = _called(written, model)
         for bound in Bound:
-            limit, sure = getattr(self, bound), self.confident and bound is not Bound.MAX_REGRESSION
+            limit, sure = getattr(self, bound), self.confident and not bound.is_relative
             if limit is not None:
                 subject: dict[str, Any] = {"metric": metric, "slice": part or None, "bound": bound, "limit": limit}
                 yield Gate(**subject, confident=sure, blocking=self.blocking)
@@ -617,14 +654,19 @@ _RULES = named(
     "a mapping from metric or metric@slice to its bounds",
     none=("no gates", "at least one, such as `roc_auc: {max_regression: 0.005}`"),
 )
-_GATE: Schema = {"$ref": "#/$defs/gate"}
+
+
+def _gate_schema(metric: str) -> Schema:
+    return {"$ref": "#/$defs/gate", "propertyNames": {"enum": [*bounds_taken(metric), "confident", "blocking"]}}
+
+
 _GATES = Kind(
     lambda value, context: tuple(gate for rule in _RULES.read(value, context) for gate in rule.gates(context)),
     lambda: {
         "type": "object",
         "minProperties": 1,
-        "properties": dict.fromkeys((*sorted(CATALOGUE), *OPERATIONAL), _GATE),
-        "additionalProperties": _GATE,
+        "properties": {metric: _gate_schema(metric) for metric in (*sorted(CATALOGUE), *OPERATIONAL)},
+        "additionalProperties": _gate_schema("of the user's own"),
     },
 )
 _METRICS = list_of(

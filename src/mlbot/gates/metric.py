@@ -184,6 +184,28 @@ class Bound(StrEnum):
     MIN = "min"
     MAX = "max"
     MAX_REGRESSION = "max_regression"
+    MAX_EXCESS = "max_excess"
+    MAX_RATIO = "max_ratio"
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether it is about the change from the baseline, and so always judged by an interval."""
+        return self in {Bound.MAX_REGRESSION, Bound.MAX_EXCESS, Bound.MAX_RATIO}
+
+
+_BOUNDS: Mapping[str, tuple[Bound, ...]] = MappingProxyType(
+    {
+        "negative_flips": (Bound.MAX, Bound.MAX_EXCESS),
+        "latency_p50_ms": (Bound.MAX, Bound.MAX_RATIO),
+        "latency_p95_ms": (Bound.MAX,),
+        "size_mb": (Bound.MAX,),
+    }
+)
+
+
+def bounds_taken(metric: str) -> tuple[Bound, ...]:
+    """The bounds that a gate on a metric may have."""
+    return _BOUNDS.get(metric, (Bound.MIN, Bound.MAX, Bound.MAX_REGRESSION))
 
 
 class Gate(Record):
@@ -200,6 +222,14 @@ class Gate(Record):
     def subject(self) -> str:
         """The metric as a gate names it: `metric` or `metric@slice`."""
         return f"{self.metric}@{self.slice}" if self.slice else self.metric
+
+    @property
+    def only_warns(self) -> bool:
+        """Whether its figure moves too much by chance to block anything: it is shown, and names what to write instead.
+
+        Seeds alone make flips, which `max` does not subtract; of single requests, the slowest are the machine's.
+        """
+        return (self.metric, self.bound) in {("negative_flips", Bound.MAX), ("latency_p95_ms", Bound.MAX)}
 
     @property
     def name(self) -> str:

@@ -47,6 +47,8 @@ class Reason(StrEnum):
     LIMIT_INSIDE_INTERVAL = "limit-inside-interval"
     SEED_VARIANCE_UNKNOWN = "seed-variance-unknown"
     NOT_KEPT_BY_HOLM = "not-kept-by-holm"
+    TOO_FEW_SEEDS = "too-few-seeds"  # how many rows flip between seeds of the baseline needs three of them
+    TOO_FEW_ROUNDS = "too-few-rounds"  # too slow a model for the time that measuring its latency may take
     SLICE_TOO_SMALL = "slice-too-small"
     NOTHING_COUNTS = "nothing-counts"
     # error, before anything is scored

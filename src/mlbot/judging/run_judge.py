@@ -363,7 +363,8 @@ def _measure(
     found = measure(plan, rows, holdout.masks)
     flips = None
     if baseline and request.model.task.is_classification:
-        flips = negative_flips(rows, plan.candidates, examples=not holdout.record.hidden)
+        limit = next((gate.limit for gate in request.model.gates if gate.bound is Bound.MAX_EXCESS), None)
+        flips = negative_flips(rows, plan.candidates, examples=not holdout.record.hidden, limit=limit)
     small = frozenset(each.name for each in _slices(request.model, holdout.record) if each.small)
     measured = {
         "candidate": candidate.evaluations(found.scores[: plan.candidates]),
@@ -541,6 +542,7 @@ def model_report(result: JudgeResult, verdict: ModelVerdict) -> ModelReport:
         rules=request.rules,
         comparisons=result.evidence.comparisons,
         flips=result.evidence.flips,
+        latency=result.evidence.latency,
         curves=result.curves,
         candidate_training=ours,
         baseline_training=others,

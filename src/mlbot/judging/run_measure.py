@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mlbot.gates.metric import Metric, Task
+from mlbot.gates.metric import Direction, Metric, Task
 from mlbot.gates.outcome import Reason
 from mlbot.stats.estimation import estimate, estimate_custom
+from mlbot.stats.flips import FlipRows, excess_flips
 from mlbot.stats.intervals import benjamini_hochberg, clopper_pearson, metric_interval
 from mlbot.stats.metrics import decide
 from mlbot.stats.recipe import RecipeMethod, RecipeTest, Sameness, SeedHistory, p_worse, recipe_test, sameness
@@ -113,14 +114,15 @@ def _same(rows: Rows, candidates: int) -> Sameness:
     )
 
 
-def negative_flips(rows: Rows, candidates: int, *, examples: bool) -> Flips:
-    """Rows that the baseline's shipped file gets right and the candidate's gets wrong.
+def negative_flips(rows: Rows, candidates: int, *, examples: bool, limit: float | None = None) -> Flips:
+    """Rows that the baseline's shipped file gets right and the candidate's gets wrong, and the excess over all seeds.
 
-    Row numbers are named with `examples` only: not those of a hidden holdout. Raises ValueError without rows.
+    Row numbers are named with `examples` only: not those of a hidden holdout. `limit` is the gate's on the excess.
+    Raises ValueError without rows.
     """
     decided = rows.decided or tuple(map(decide, rows.predictions))
-    right, was_right = (decided[model] == rows.labels for model in (0, candidates))
-    flipped = np.flatnonzero(was_right & ~right)
+    right = np.stack([labels == rows.labels for labels in decided])
+    flipped = np.flatnonzero(right[candidates] & ~right[0])
     interval = clopper_pearson(flipped.size, rows.labels.size)
     return Flips(
         rows=rows.labels.size,
@@ -129,6 +131,40 @@ def negative_flips(rows: Rows, candidates: int, *, examples: bool) -> Flips:
         low=interval.low,
         high=interval.high,
         examples=tuple(int(row) for row in flipped[:FLIP_EXAMPLES]) if examples else (),
+        seeds=(candidates, len(right) - candidates),
+        excess=_excess(rows, right[:candidates], right[candidates:], limit),
+    )
+
+
+def _excess(rows: Rows, ours: Array, theirs: Array, limit: float | None) -> Comparison | None:
+    same = _same(rows, len(ours))
+    test = excess_flips(
+        ours,
+        theirs,
+        rows=FlipRows(groups=rows.groups),
+        candidate_deterministic=not same.candidate_seed_matters,
+        baseline_deterministic=not same.baseline_seed_matters,
+        limit=limit or 0.0,
+    )
+    fields: dict[str, Any] = {"metric": "negative_flips", "direction": Direction.LOWER, "rows": int(rows.labels.size)}
+    if same.identical:
+        own = test.own if test else None
+        return Comparison(**fields, candidate=own, baseline=own, change=0.0, low=0.0, high=0.0, method=Method.IDENTICAL)
+    if test is None:
+        return None
+    return Comparison(
+        **fields,
+        candidate=test.rate,
+        baseline=test.own,
+        change=test.excess,
+        low=test.low,
+        high=test.high,
+        standard_error=math.sqrt(test.variance),
+        df=test.df,
+        method=Method.RECIPE if same.candidate_seed_matters or same.baseline_seed_matters else Method.PAIRED,
+        margin=limit,
+        p_value=None if limit is None else test.p,
+        mde=None if limit is None else limit + test.high - test.low,
     )
 
 

@@ -212,7 +212,7 @@ def _failing(model: ModelReport) -> list[str]:
         for each in model.verdict.gates
         if each.outcome is Outcome.FAIL and each.counts
         # a trial has another baseline
-        if each.gate.bound is not Bound.MAX_REGRESSION and each.gate.metric != "negative_flips"
+        if not each.gate.bound.is_relative and each.gate.metric != "negative_flips"
     ][:20]
 
 

@@ -14,7 +14,16 @@ from mlbot.ledger.entries import Compared
 from mlbot.lib.constants import ACTIONS_REPOSITORY
 from mlbot.lib.record import Count, Digest, Name, Record, digest, document
 from mlbot.protocol.artifacts import Training, TrainingFailure
-from mlbot.verdict.verdict import Comparison, Evaluation, Flips, Holdout, ModelVerdict, Problem, Verdict
+from mlbot.verdict.verdict import (
+    Comparison,
+    Evaluation,
+    Flips,
+    Holdout,
+    LatencyRatio,
+    ModelVerdict,
+    Problem,
+    Verdict,
+)
 
 Point = tuple[float, float]
 
@@ -144,6 +153,7 @@ class ModelReport(Record):
     rules: Digest | None = None  # digest of what it was judged by, as git has it
     comparisons: tuple[Comparison, ...] = ()  # every metric on all rows first, then on each slice
     flips: Flips | None = None
+    latency: LatencyRatio | None = None  # of the two files that ship, asked in turn
     curves: dict[Side, Curves] = Field(default_factory=dict)
     candidate_training: tuple[Training, ...] = ()
     baseline_training: tuple[Training, ...] = ()

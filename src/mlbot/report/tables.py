@@ -347,8 +347,15 @@ def _positive(metric: str, model: ModelReport) -> str:
 def _gate_figures(result: GateResult, model: ModelReport) -> dict[str, str]:
     gate = result.gate
     comparison = model.comparison(gate.metric, gate.slice)
-    if gate.bound is Bound.MAX_REGRESSION:
-        return _compared(comparison)
+    match gate.bound:
+        case Bound.MAX_REGRESSION:
+            return _compared(comparison)
+        case Bound.MAX_EXCESS:
+            facts = words.excess_facts(model)
+            shown = {"baseline": "own", "candidate": "rate", "change": "excess", "interval": "interval"}
+            return {key: str(facts[name]) for key, name in shown.items()}
+        case Bound.MAX_RATIO:
+            return _in_turn(model)
     before = _baseline_value(result, model)
     digits = words.places(comparison, result.value)
     change = result.value - before if result.value is not None and before is not None else None
@@ -357,6 +364,18 @@ def _gate_figures(result: GateResult, model: ModelReport) -> dict[str, str]:
         "candidate": words.value(gate.metric, result.value, digits),
         "change": _plain_change(gate.metric, change, digits),
         "interval": "",
+    }
+
+
+def _in_turn(model: ModelReport) -> dict[str, str]:
+    """The two sides' medians, and how many times the baseline's the candidate's is."""
+    theirs = model.baseline[0] if model.baseline else None
+    facts = words.ratio_facts(model)
+    return {
+        "baseline": _latency(theirs, "p50_ms"),
+        "candidate": _latency(model.shipped, "p50_ms"),
+        "change": words.of_gate("ratio/change", **facts) if model.latency else _DASH,
+        "interval": facts["interval"],
     }
 
 
@@ -386,6 +405,8 @@ def _baseline_value(result: GateResult, model: ModelReport) -> float | None:
     gate = result.gate
     if result.baseline is not None or not model.baseline:
         return result.baseline
+    if gate.metric == "negative_flips":
+        return model.flips.excess.baseline if model.flips and model.flips.excess else None
     if gate.metric in OPERATIONAL:
         return _operational(gate.metric, model.baseline[0])
     score = model.baseline[0].score(gate.metric, gate.slice)

@@ -16,6 +16,7 @@ from mlbot.verdict.verdict import Comparison, GateResult, Method, ModelVerdict, 
 
 # Plain text throughout: names from outside are in it as they are, and the renderer escapes the whole.
 
+_DASH = "\N{EN DASH}"
 _TOO_CLOSE = 50  # times the data beyond which asking for more of it is no advice
 _CLEAR = 0.05  # the adjusted p below which a change is called one
 
@@ -77,6 +78,8 @@ def limit_figure(gate: Gate) -> str:
     """The limit alone, with its unit."""
     if gate.metric == "negative_flips":
         return f"{figures.limit(gate.limit * 100)} %"
+    if gate.bound is Bound.MAX_RATIO:
+        return figures.limit(gate.limit)
     unit = {"latency_p50_ms": " ms", "latency_p95_ms": " ms", "size_mb": " MB"}.get(gate.metric, "")
     return figures.limit(gate.limit) + unit
 
@@ -109,10 +112,18 @@ def remark(result: GateResult, model: ModelReport) -> str:
     """What a gate found, to be read after its subject."""
     gate = result.gate
     key = "error" if result.outcome is Outcome.ERROR else result.reason
-    if gate.bound is Bound.MAX_REGRESSION:
-        facts = _margin_facts(result, model.comparison(gate.metric, gate.slice))
-        return of_gate(_known(f"remark/{key}", "remark/within-margin"), **facts)
-    return of_gate(_known(f"remark/{key}", "remark/within-limit"), **_bound_facts(result, model))
+    match gate.bound:
+        case Bound.MAX_REGRESSION:
+            facts = _margin_facts(result, model.comparison(gate.metric, gate.slice))
+            return of_gate(_known(f"remark/{key}", "remark/within-margin"), **facts)
+        case Bound.MAX_EXCESS:
+            path = _known(f"excess/{key}", _known(f"remark/{key}", "excess/within-margin"))
+            return of_gate(path, limit=limit_figure(gate), **excess_facts(model))
+        case Bound.MAX_RATIO:
+            path = _known(f"ratio/{key}", _known(f"remark/{key}", "ratio/within-limit"))
+            return of_gate(path, limit=limit_figure(gate), **ratio_facts(model))
+        case _:
+            return of_gate(_known(f"remark/{key}", "remark/within-limit"), **_bound_facts(result, model))
 
 
 def why(result: GateResult, model: ModelReport) -> str:
@@ -141,9 +152,41 @@ def _bound_facts(result: GateResult, model: ModelReport) -> dict[str, str]:
     if score is not None and score.low is not None and score.high is not None:
         digits = figures.decimals((score.high - score.low) / 2, score.value)
         low, high = figures.number(score.low, digits), figures.number(score.high, digits)
+    timed = model.shipped.latency if model.shipped else None
+    if gate.metric == "latency_p50_ms" and timed is not None and timed.p50_low is not None:
+        low, high = figures.milliseconds(timed.p50_low), figures.milliseconds(timed.p50_high)
     written = value(gate.metric, result.value, figures.decimals(None, result.value))
     side = "minimum" if gate.bound is Bound.MIN else "maximum"
     return {"value": written, "side": side, "limit": limit_figure(gate), "low": low, "high": high}
+
+
+def excess_facts(model: ModelReport) -> dict[str, str | bool]:
+    """The negative flips of all seeds: `rate`, the baseline's `own`, and the `excess` in percent of the rows."""
+    found = model.flips.excess if model.flips else None
+    if found is None or found.change is None:
+        return {"rate": _DASH, "own": _DASH, "size": _DASH, "excess": _DASH, "fewer": False, "interval": ""}
+    half = None if found.low is None or found.high is None else 50 * (found.high - found.low)
+    digits = min(2, figures.decimals(half, 100 * found.change))
+    low, high = (None if each is None else 100 * each for each in (found.low, found.high))
+    return {
+        "rate": figures.percent(found.candidate),
+        "own": figures.percent(found.baseline),
+        "size": figures.brief(100 * found.change, digits),
+        "fewer": found.change < 0,
+        "excess": f"{figures.signed(100 * found.change, digits)} %",
+        "interval": figures.interval(low, high, digits),
+    }
+
+
+def ratio_facts(model: ModelReport) -> dict[str, str]:
+    """The ratio of the two sides' latency, with its interval where there is one."""
+    found = model.latency
+    if found is None:
+        return {"ratio": _DASH, "interval": ""}
+    low, high = found.low, found.high
+    digits = max(2, figures.decimals(None if low is None or high is None else (high - low) / 2, found.ratio))
+    interval = "" if low is None else f"[{figures.number(low, digits)}, {figures.number(high, digits)}]"
+    return {"ratio": figures.number(found.ratio, digits), "interval": interval}
 
 
 def movement(comparison: Comparison | None, *, with_interval: bool = False) -> str:

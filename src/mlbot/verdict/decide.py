@@ -28,6 +28,7 @@ from mlbot.verdict.verdict import (
     Evaluation,
     Flips,
     GateResult,
+    LatencyRatio,
     Method,
     ModelVerdict,
     Problem,
@@ -55,6 +56,7 @@ class Evidence(Record):
     candidate: tuple[Evaluation, ...] = ()  # one a seed; the first is the file that ships
     comparisons: tuple[Comparison, ...] = ()
     flips: Flips | None = None
+    latency: LatencyRatio | None = None
     seeds: Seeds = Seeds()
     small_slices: frozenset[str] = frozenset()
     problem: Problem | None = None  # why nothing could be evaluated at all (training failed, the holdout is unreadable)
@@ -144,11 +146,17 @@ def _gate_results(evidence: Evidence) -> tuple[GateResult, ...]:
 def _gate_result(
     gate: Gate, evidence: Evidence, comparisons: Mapping[tuple[str, str | None], Comparison]
 ) -> GateResult:
-    if gate.bound is Bound.MAX_REGRESSION:
-        return _margin_result(gate, evidence, comparisons.get((gate.metric, gate.slice)))
-    if gate.metric in OPERATIONAL:
-        return _operational_result(gate, evidence)
-    return _score_result(gate, evidence)
+    match gate.bound:
+        case Bound.MAX_REGRESSION:
+            return _margin_result(gate, evidence, comparisons.get((gate.metric, gate.slice)))
+        case Bound.MAX_EXCESS:
+            return _excess_result(gate, evidence)
+        case Bound.MAX_RATIO:
+            return _ratio_result(gate, evidence)
+        case _ if gate.metric in OPERATIONAL:
+            return _operational_result(gate, evidence)
+        case _:
+            return _score_result(gate, evidence)
 
 
 def _weigh(result: GateResult, evidence: Evidence) -> GateResult:
@@ -158,7 +166,8 @@ def _weigh(result: GateResult, evidence: Evidence) -> GateResult:
         return result.model_copy(
             update={"outcome": Outcome.INCONCLUSIVE, "reason": Reason.SLICE_TOO_SMALL, "counts": False}
         )
-    return result if gate.blocking else result.model_copy(update={"counts": False})
+    counts = result.counts and gate.blocking and not gate.only_warns
+    return result.model_copy(update={"counts": counts})
 
 
 def _error(gate: Gate, problem: Problem) -> GateResult:
@@ -222,24 +231,63 @@ def _score_result(gate: Gate, evidence: Evidence) -> GateResult:
     return _bounded(gate, score.value, interval)
 
 
+def _excess_result(gate: Gate, evidence: Evidence) -> GateResult:
+    flips = evidence.flips
+    if evidence.baseline_problem is not None or flips is None:
+        return _no_baseline(gate, evidence)
+    if flips.excess is None:
+        ours, theirs = flips.seeds or (1, 1)
+        few = Problem.of(Reason.TOO_FEW_SEEDS, "flips", candidate=ours, baseline=theirs)
+        return GateResult(gate=gate, outcome=Outcome.INCONCLUSIVE, reason=few.reason, problem=few)
+    return _margin_result(gate, evidence, flips.excess)
+
+
+def _ratio_result(gate: Gate, evidence: Evidence) -> GateResult:
+    found = evidence.latency
+    if evidence.baseline_problem is not None:
+        return _no_baseline(gate, evidence)
+    if found is None:
+        return _error(gate, Problem.of(Reason.METRIC_UNDEFINED, "not-measured", subject=gate.subject))
+    if found.identical:
+        return GateResult(gate=gate, outcome=Outcome.PASS, reason=Reason.IDENTICAL, value=found.ratio)
+    return _timed(gate, found.ratio, (found.low, found.high), found.rounds)
+
+
 def _operational_result(gate: Gate, evidence: Evidence) -> GateResult:
-    shipped = evidence.candidate[0]
+    latency = evidence.candidate[0].latency
     match gate.metric:
-        case "negative_flips" if evidence.flips is None:
-            return _no_baseline(gate, evidence)
-        case "negative_flips" if evidence.flips is not None and gate.confident:
-            return _bounded(gate, evidence.flips.rate, (evidence.flips.low, evidence.flips.high))
-        case "negative_flips" if evidence.flips is not None:
-            value: float | None = evidence.flips.rate
+        case "negative_flips":
+            return _flips_result(gate, evidence)
         case "size_mb":
-            value = shipped.size_bytes / _BYTES_PER_MB
-        case "latency_p50_ms":
-            value = shipped.latency.p50_ms if shipped.latency else None
-        case "latency_p95_ms":
-            value = shipped.latency.p95_ms if shipped.latency else None
+            value = evidence.candidate[0].size_bytes / _BYTES_PER_MB
+            return _bounded(gate, value, (value, value))
+        case "latency_p50_ms" if latency is not None and not latency.rounds:
+            return _bounded(gate, latency.p50_ms, (latency.p50_ms, latency.p50_ms))
+        case "latency_p50_ms" if latency is not None:
+            return _timed(gate, latency.p50_ms, (latency.p50_low, latency.p50_high), latency.rounds)
+        case "latency_p95_ms" if latency is not None:
+            return _bounded(gate, latency.p95_ms, (latency.p95_ms, latency.p95_ms))
         case _:
-            value = None
-    return _bounded(gate, value, (value, value))
+            return _bounded(gate, None, (None, None))
+
+
+def _flips_result(gate: Gate, evidence: Evidence) -> GateResult:
+    flips = evidence.flips
+    if flips is None:
+        return _no_baseline(gate, evidence)
+    return _bounded(gate, flips.rate, (flips.low, flips.high) if gate.confident else (flips.rate, flips.rate))
+
+
+def _timed(gate: Gate, value: float, interval: tuple[float | None, float | None], rounds: int) -> GateResult:
+    """What was measured in rounds; a model too slow for enough of them is undecided, and so is a limit among them."""
+    if None in interval:
+        few = Problem.of(Reason.TOO_FEW_ROUNDS, "latency", rounds=rounds)
+        return GateResult(gate=gate, outcome=Outcome.INCONCLUSIVE, reason=few.reason, value=value, problem=few)
+    result = _bounded(gate, value, interval)
+    if result.outcome is not Outcome.INCONCLUSIVE:
+        return result
+    unclear = Problem.of(Reason.LIMIT_INSIDE_INTERVAL, "latency", subject=gate.subject)
+    return result.model_copy(update={"problem": unclear})
 
 
 def _bounded(gate: Gate, value: float | None, interval: tuple[float | None, float | None]) -> GateResult:
@@ -280,10 +328,14 @@ def _keep_by_holm(
 
 def _tested(result: GateResult, evidence: Evidence) -> Comparison | None:
     """The comparison behind a margin that was tested, if this result is of one."""
-    if result.gate.bound is not Bound.MAX_REGRESSION or result.outcome is Outcome.ERROR:
+    gate = result.gate
+    if result.outcome is Outcome.ERROR:
         return None
-    subject = (result.gate.metric, result.gate.slice)
-    return next((each for each in evidence.comparisons if (each.metric, each.slice) == subject), None)
+    if gate.bound is Bound.MAX_EXCESS:
+        return evidence.flips.excess if evidence.flips else None
+    if gate.bound is not Bound.MAX_REGRESSION:
+        return None
+    return next((each for each in evidence.comparisons if (each.metric, each.slice) == (gate.metric, gate.slice)), None)
 
 
 def _unkept(result: GateResult) -> GateResult:

@@ -23,7 +23,14 @@ from mlbot.verdict.verdict import GateResult, ModelVerdict
 ALPHA = 0.05
 """The error of a `fail`, over all blocking margins of a verdict and all looks; and that of a `pass`."""
 
-_SETTLED_BY_SEEDS = frozenset({Reason.MARGIN_INSIDE_INTERVAL, Reason.NOT_KEPT_BY_HOLM, Reason.SEED_VARIANCE_UNKNOWN})
+_SETTLED_BY_SEEDS = frozenset(
+    {
+        Reason.MARGIN_INSIDE_INTERVAL,
+        Reason.NOT_KEPT_BY_HOLM,
+        Reason.SEED_VARIANCE_UNKNOWN,
+        Reason.TOO_FEW_SEEDS,
+    }
+)
 
 
 class Determinism(StrEnum):
@@ -134,7 +141,7 @@ def _undecided(result: GateResult) -> bool:
     """Whether more seeds may settle what a gate that counts has left open."""
     return (
         result.counts
-        and result.gate.bound is Bound.MAX_REGRESSION
+        and result.gate.bound in {Bound.MAX_REGRESSION, Bound.MAX_EXCESS}
         and result.outcome is Outcome.INCONCLUSIVE
         and result.reason in _SETTLED_BY_SEEDS
     )

@@ -84,6 +84,24 @@ class Latency(Record):
     p95_ms: NonNegative
     batch_rows: Count
     rows_per_s: NonNegative
+    rounds: Count = 0  # into which the requests were split; 0: an older mlbot's, in one go
+    p50_low: NonNegative | None = None
+    p50_high: NonNegative | None = None
+    """The interval of the median, from the order statistics of the rounds' medians; None with too few rounds."""
+
+
+class LatencyRatio(Record):
+    """How many times the baseline's the candidate's median latency is, both asked in turn on one machine.
+
+    `ratio` is the median over the rounds of the ratio of their medians. A model that is too slow for enough rounds has
+    no interval.
+    """
+
+    rounds: Count
+    ratio: NonNegative
+    low: NonNegative | None = None
+    high: NonNegative | None = None  # order statistics of the rounds' ratios: at least 95 % two-sided
+    identical: bool = False  # whether both sides are one file, so that there is nothing to compare
 
 
 class OwnLabels(Record):
@@ -160,6 +178,11 @@ class Flips(Record):
     low: Probability
     high: Probability  # the exact (Clopper-Pearson) two-sided 90 % interval of the rate
     examples: tuple[Count, ...] = ()  # row numbers of a few of them, from 0; never data. Empty for a hidden holdout
+    seeds: tuple[Count, Count] | None = None  # of the candidate and the baseline
+    excess: Comparison | None = None
+    """Over all seeds: the share of rows that a seed of the baseline gets right and one of the candidate wrong, beside
+    the share that another seed of the baseline gets wrong; `change` is the first less the second. None where the seeds
+    are too few to tell."""
 
 
 class Waived(Record):
