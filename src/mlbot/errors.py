@@ -18,6 +18,11 @@ class Exit(IntEnum):
     BUG = 70
 
 
+def ended(text: str) -> str:
+    """A text with a full stop, unless it ends like a sentence already; it may be another program's."""
+    return text if text.endswith((".", "!", "?", "\N{HORIZONTAL ELLIPSIS}")) else f"{text}."
+
+
 class MlbotError(Exception):
     """An expected error: what went wrong, where (empty when `what` says it), and what to do about it."""
 
@@ -38,8 +43,12 @@ class MlbotError(Exception):
     def line(self) -> str:
         """All three parts on one line, as sentences."""
         head = " ".join((f"{self.where}: {self.what}" if self.where else self.what).split())
-        ended = head if head.endswith((".", "!", "?")) else f"{head}."
-        return f"{ended} {' '.join(self.hint.split())}".strip()
+        return f"{ended(head)} {' '.join(self.hint.split())}".strip()
+
+    @property
+    def sentence(self) -> str:
+        """What went wrong, as a sentence."""
+        return ended(f"{self.what[:1].upper()}{self.what[1:]}")
 
 
 class UsageError(MlbotError):

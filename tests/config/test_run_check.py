@@ -95,9 +95,9 @@ def test_headers_that_say_nothing_wrong(tmp_path: Path, content: bytes) -> None:
         (b"\xff\x00" * 100_000, "zero bytes"),
         (
             b"x,\xe9\n1,2\n",
-            'found "data/holdout.csv": line 1 is not UTF-8: byte 3 is e9 0a 31 2c → if it is latin-1, write',
+            'The holdout "data/holdout.csv" cannot be read: line 1 is not UTF-8: byte 3 is e9 0a 31 2c. If it is latin-1, write',
         ),
-        (b"x,y;z\n1,2;3\n", 'write `data.csv: {separator: ","}` or `data.csv: {separator: ";"}`'),
+        (b"x,y;z\n1,2;3\n", 'Write `data.csv: {separator: ","}` or `data.csv: {separator: ";"}`'),
     ],
 )
 def test_a_header_that_cannot_be_read_for_certain_says_what_to_write(tmp_path: Path, content: bytes, said: str) -> None:

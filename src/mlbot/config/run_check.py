@@ -15,7 +15,7 @@ from mlbot.config.params import load_params
 from mlbot.config.schema import Config, Model, json_schema, parse_config
 from mlbot.config.yaml import MAX_BYTES, load
 from mlbot.console import Console
-from mlbot.errors import UsageError
+from mlbot.errors import UsageError, ended
 from mlbot.gates.metric import catalogued
 from mlbot.lib.constants import CONFIG_FILE, LFS_POINTER
 from mlbot.lib.tree import TOP, is_glob, is_url
@@ -183,13 +183,9 @@ def _header(root: Path, model: Model) -> tuple[str, ...] | None:
     try:
         return header_of(head, model.data.csv, whole=whole, columns=[model.data.target])
     except UsageError as error:
-        problem = Problem(f"{quote(model.data.holdout)}: {error.what}", _instruction(error.hint))
+        what = ended(f"The holdout {quote(model.data.holdout)} cannot be read: {error.what}")
+        problem = Problem(what, error.hint, whole=True)
         raise Refused(problem.under("models", model.name, "data", "holdout")) from error
-
-
-def _instruction(hint: str) -> str:
-    """A hint as what follows an arrow."""
-    return hint[:1].lower() + hint[1:].removesuffix(".")
 
 
 def check_files(

@@ -9,7 +9,7 @@ from mlbot.config.schema import Config, EnvironmentConfig
 from mlbot.delivery import deployment
 from mlbot.delivery.release import ReleaseReason, ReleaseResult
 from mlbot.delivery.request import RejectedRequest, RequestReason
-from mlbot.errors import MlbotError
+from mlbot.errors import MlbotError, ended
 from mlbot.events.github import Login
 from mlbot.ledger.entries import DeploymentEntry, DeploymentIntent, Entry, LockEntry, ReleaseEntry
 from mlbot.ledger.queries import approvals, deployments, locked, releases
@@ -90,9 +90,8 @@ def message_rejected(request: RejectedRequest) -> StatusMessage:
 
 def message_error(error: MlbotError, copy_lines: tuple[str, ...] = ()) -> StatusMessage:
     """What went wrong on the way."""
-    sentence = error.what if error.what.endswith(".") else f"{error.what}."
     return StatusMessage(
-        state=RequestState.FAILED, reason="failed", sentence=sentence, hint=error.hint, copy_lines=copy_lines
+        state=RequestState.FAILED, reason="failed", sentence=ended(error.what), hint=error.hint, copy_lines=copy_lines
     )
 
 

@@ -287,7 +287,7 @@ def try_to_tag(context: RepositoryContext, make: Callable[[Tags], object]) -> st
             make(tags)
     except MlbotError as error:
         context.say(f"The tag could not be written: {error.line}")
-        return f"{error.what[:1].upper()}{error.what[1:].removesuffix('.')}."
+        return error.sentence
     return ""
 
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
-from mlbot.errors import MlbotError, NotEvaluatedError, RefusedError
+from mlbot.errors import MlbotError, NotEvaluatedError, RefusedError, ended
 from mlbot.events.github import Attempt, State, Status
 from mlbot.github.api import GitHub
 from mlbot.github.comments import upsert
@@ -219,11 +219,8 @@ class Published:
         """An operation by what became of those before it: no status says more than what was written."""
         if not self.lost or not isinstance(operation, SetStatus) or not operation.unwritten:
             return operation
-        why = (
-            phrase("words/status.j2", "ledger_lost", why=f"{self.unrecorded.what.removesuffix('.')}.")
-            if self.unrecorded
-            else ""
-        )
+        lost = self.unrecorded
+        why = phrase("words/status.j2", "ledger_lost", why=ended(lost.what)) if lost else ""
         description = one_line(why) if why else operation.unwritten
         return operation.model_copy(update={"state": State.ERROR, "description": description})
 

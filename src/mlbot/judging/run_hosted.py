@@ -624,7 +624,7 @@ class ModelJudge:
         if wrong is None:
             return found
         cause = "not-trained" if found.failures else "fault"
-        return Problem.of(Reason.BASELINE_UNREACHABLE, cause, why=wrong.detail.removesuffix("."))
+        return Problem.of(Reason.BASELINE_UNREACHABLE, cause, why=wrong.detail)
 
 
 def granted(run: CIRun, assignment: Assignment, evidence: Sequence[Evidence]) -> Resolved:

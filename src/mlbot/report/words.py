@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any
 
+from mlbot.errors import ended
 from mlbot.gates.metric import Bound, Direction, Gate
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import WaiverEntry
@@ -99,8 +100,7 @@ def waived_by(waiver: WaiverEntry) -> str:
 
 def as_sentence(text: str) -> str:
     """A person's words with an end."""
-    stripped = text.strip()
-    return stripped if stripped.endswith((".", "!", "?", "\N{HORIZONTAL ELLIPSIS}")) else f"{stripped}."
+    return ended(text.strip())
 
 
 def finding(result: GateResult, model: ModelReport) -> str:

@@ -470,9 +470,9 @@ def check_registry(found: RegistryView, loss: str | None, conflict: MlbotError |
         name = f"{each.model}@{each.version}"
         yield finding("deployment-unfinished", f"environment {each.environment}", name=name, it=each)
     for what in found.lost:
-        yield finding("ledger-lacks", what=what.removesuffix("."))
+        yield finding("ledger-lacks", what=what)
     for what in found.notes:
-        yield finding("registry-disagrees", what=what.removesuffix("."))
+        yield finding("registry-disagrees", what=what)
 
 
 # GitHub's settings.

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
+from mlbot.errors import ended
 from mlbot.gates.metric import Direction, Gate, Task
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import WaiverEntry
@@ -31,14 +32,9 @@ class Problem(Record):
     def of(cls, reason: Reason, cause: str = "", *, detail: str = "", **values: Any) -> Self:
         """A problem with its words; `detail` is a sentence of its own, where there is no cause for it yet."""
         path = f"{reason}/causes/{cause}" if cause else str(reason)
-        said = detail or _ended(sentence("reasons", f"{path}/sentence", **values))
+        said = detail or ended(sentence("reasons", f"{path}/sentence", **values))
         hint = sentence("reasons", f"{path}/hint", **values) if has_sentence("reasons", f"{path}/hint") else ""
         return cls(reason=reason, cause=cause, values=values, detail=said, hint=hint)
-
-
-def _ended(text: str) -> str:
-    """A sentence with its full stop, for a hint follows it; what it ends with may be another program's words."""
-    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
 def reason_hint(reason: Reason) -> str:
