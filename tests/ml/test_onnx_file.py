@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from onnx import helper
+from onnx import helper, numpy_helper
 from onnxruntime.capi import onnxruntime_pybind11_state
 from skl2onnx import to_onnx
 from sklearn.calibration import CalibratedClassifierCV
@@ -37,7 +37,7 @@ from tests.support.onnx_samples import (
 
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
-from mlbot.ml.onnx_file import class_order, label_output, parse_model, read_signature, unzip
+from mlbot.ml.onnx_file import class_order, infer, label_output, parse_model, read_signature, unzip
 from mlbot.ml.protocol import CLASSES_KEY, FEATURES_KEY, Expected, Feature, Kind, Layout, Refused
 
 
@@ -348,7 +348,10 @@ def test_the_type_of_an_input_has_to_fit_its_column(kind: Kind, element: int, dt
         assert read_signature(model, expecting(a=kind)).inputs[0].dtype is dtype
 
 
-@pytest.mark.parametrize(("shape", "fits"), [((None, 1), True), (("N", None), True), ((None,), False), ((7, 1), False)])
+@pytest.mark.parametrize(
+    ("shape", "fits"),
+    [((None, 1), True), (("N", None), True), ((None,), True), ((None, 2), False), ((), False), ((7, 1), False)],
+)
 def test_a_column_is_any_number_of_rows_by_one(shape: Shape, *, fits: bool) -> None:
     model = columns({"a": 1, "b": 1})
     model.graph.input[0].CopyFrom(port("a", shape=shape))
@@ -357,6 +360,27 @@ def test_a_column_is_any_number_of_rows_by_one(shape: Shape, *, fits: bool) -> N
         read_signature(model, expected)
     else:
         unfit(model, expected, Reason.MODEL_INPUTS)
+
+
+def test_a_column_with_a_default_value_is_fed() -> None:
+    """Else the model answers with the default in every row. A weight has no open dimension."""
+    model = columns({"a": 1, "b": 2})
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros((1, 1), np.float32), "b"))
+    signature = read_signature(model, expecting(a=Kind.FLOAT, b=Kind.FLOAT))
+    assert [(fed.name, fed.flat) for fed in signature.inputs] == [("a", False), ("b", False)]
+
+
+def test_a_single_column_may_be_one_dimension() -> None:
+    model = columns({"b": 1})
+    model.graph.input[0].CopyFrom(port("b", shape=(None,)))
+    signature = read_signature(model, THREE)
+    assert signature.facts.layout is Layout.COLUMNS
+    assert signature.inputs[0].flat
+
+
+def test_columns_first_are_told_from_a_fixed_batch() -> None:
+    assert "columns first" in unfit(matrix(np.eye(3, 2), shape=(3, None)), THREE, Reason.MODEL_INPUTS)
+    assert "rows at a time" in unfit(matrix(np.eye(3, 2), shape=(3, 3)), THREE, Reason.MODEL_INPUTS)
 
 
 def test_a_fixed_batch_says_how_to_open_it() -> None:
@@ -413,6 +437,80 @@ def test_a_regression_gives_one_number_a_row() -> None:
     assert read_signature(columns({"a": 1}, last="Identity"), expecting(Task.REGRESSION)).facts.classes == ()
     wide = Expected(task=Task.REGRESSION, features=THREE.features)
     unfit(matrix(np.eye(3, 2)), wide, Reason.MODEL_OUTPUTS)
+
+
+@pytest.mark.parametrize("kind", [INT64, onnx.TensorProto.INT8, onnx.TensorProto.UINT32])
+def test_a_regression_may_give_whole_numbers(kind: int) -> None:
+    signature = read_signature(with_outputs(port("p", kind)), expecting(Task.REGRESSION))
+    assert (signature.output, signature.facts.classes) == ("p", ())
+    beside = with_outputs(port("rank", kind), port("value"))
+    assert read_signature(beside, expecting(Task.REGRESSION)).output == "value"
+
+
+@pytest.mark.parametrize(
+    ("kind", "task", "says"),
+    [
+        (BOOL, Task.REGRESSION, "'p' is bool"),
+        (STRING, Task.REGRESSION, "'p' is string"),
+        (onnx.TensorProto.BFLOAT16, Task.BINARY, "'p' is bfloat16"),
+        (INT64, Task.BINARY, "labels only"),
+        (onnx.TensorProto.UINT8, Task.BINARY, "labels only"),
+    ],
+)
+def test_an_output_of_another_type_is_named(kind: int, task: Task, says: str) -> None:
+    assert says in unfit(with_outputs(port("p", kind)), expecting(task), Reason.MODEL_OUTPUTS)
+
+
+def test_a_label_as_float_is_no_probability() -> None:
+    labels = with_outputs(port("output_label", FLOAT, (None,)))
+    assert "labels only" in unfit(labels, expecting(), Reason.MODEL_OUTPUTS)
+
+
+@pytest.mark.parametrize(
+    ("classes", "refused"), [(("0", "1"), True), (("false", "true"), True), (("no", "yes"), False)]
+)
+def test_one_number_a_row_is_not_taken_for_the_probability_of_zero(classes: tuple[str, ...], *, refused: bool) -> None:
+    """What a sigmoid learns from 0 and 1 is P(1)."""
+    zero = expecting(classes=classes).model_copy(update={"positive": classes[0]})
+    declared = zero.model_copy(update={"declared": True})
+    assert read_signature(columns({"a": 1}), declared).facts.single_probability
+    if refused:
+        assert "`data.classes`" in unfit(columns({"a": 1}), zero, Reason.MODEL_OUTPUTS)
+    else:
+        assert read_signature(columns({"a": 1}), zero).facts.single_probability
+
+
+@pytest.mark.parametrize("side", ["input", "output"])
+def test_a_shape_that_a_converter_leaves_out_is_no_fault(side: str) -> None:
+    model = columns({"a": 1})
+    (value,) = getattr(model.graph, side)
+    value.type.tensor_type.ClearField("shape")
+    assert not getattr(parse_model(model.SerializeToString()).graph, side)[0].type.tensor_type.HasField("shape")
+
+
+@pytest.mark.parametrize(
+    ("declared", "inferred", "single"),
+    [
+        (None, (None, 1), True),
+        (None, ("batch",), True),
+        (("n", "m"), (None, 1), True),
+        (("n", "m"), ("n", 2), False),
+        (None, (), False),
+        ((None, 1), (None, 2), True),
+    ],
+)
+def test_what_the_runtime_infers_of_an_output_fills_what_the_file_leaves_open(
+    declared: Shape, inferred: tuple[int | str | None, ...], *, single: bool
+) -> None:
+    model = with_outputs(port("p", shape=declared))
+    infer(model, {"p": inferred})
+    assert read_signature(model, expecting()).facts.single_probability is single
+
+
+def test_a_version_that_is_too_new_is_named() -> None:
+    model = columns({"a": 1})
+    model.ir_version = onnx.IR_VERSION + 1
+    assert "older opset" in refused(model.SerializeToString())
 
 
 def with_outputs(*outputs: onnx.ValueInfoProto) -> onnx.ModelProto:

@@ -8,14 +8,15 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.onnx_samples import BOOL, DOUBLE, FLOAT, INT64, STRING, columns, matrix
+from onnx import helper, numpy_helper
+from tests.support.onnx_samples import BOOL, DOUBLE, FLOAT, INT64, STRING, columns, matrix, port
 
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.ml.holdout import kind_of, pack
 from mlbot.ml.onnx_file import read_signature
 from mlbot.ml.protocol import Expected, Feature, Kind, Packed, ProtocolError, Refused
-from mlbot.ml.runtime import feeds, unpack
+from mlbot.ml.runtime import Runtime, feeds, unpack
 
 
 def features_of(frame: pl.DataFrame) -> tuple[Feature, ...]:
@@ -145,3 +146,54 @@ def test_a_number_too_large_for_float32_becomes_infinite() -> None:
 def test_columns_that_a_model_does_not_use_are_not_fed() -> None:
     frame = pl.DataFrame({"a": [1.0], "b": ["x"]})
     assert list(fed(frame, columns({"a": 1.0}))) == ["a"]
+
+
+def asked(frame: pl.DataFrame, model: onnx.ModelProto, task: Task) -> np.ndarray[Any, Any]:
+    """What a model answers, loaded and asked as in the scoring child."""
+    features = features_of(frame)
+    classes = () if task is Task.REGRESSION else ("no", "yes")
+    runtime = Runtime(Expected(task=task, features=features, classes=classes), threads=1)
+    runtime.load(model.SerializeToString())
+    packed = pack(frame, features)
+    return runtime.predict(packed.rows, packed.columns, b"".join(packed.chunks))[0]
+
+
+NUMBERS = pl.DataFrame({"a": [1.0, 2.0, -3.0], "b": [0.5, 0.0, 1.0]})
+
+
+@pytest.mark.parametrize("kind", [INT64, onnx.TensorProto.INT32, onnx.TensorProto.INT8])
+def test_whole_numbers_of_a_regression_are_numbers(kind: int) -> None:
+    model = columns({"a": 2, "b": 2}, last="Identity")
+    model.graph.node.append(helper.make_node("Cast", ["p"], ["whole"], to=kind))
+    model.graph.output[0].CopyFrom(port("whole", kind))
+    answer = asked(NUMBERS, model, Task.REGRESSION)
+    assert answer.dtype == np.float64
+    np.testing.assert_array_equal(answer, [[3], [4], [-4]])
+
+
+def test_columns_of_one_dimension_are_fed_so() -> None:
+    model = columns({"a": 1, "b": 2}, last="Identity")
+    model.graph.node.insert(0, helper.make_node("Unsqueeze", ["a", "one"], ["a_column"]))
+    model.graph.node[1].input[0] = "a_column"
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1]), "one"))
+    model.graph.input[0].CopyFrom(port("a", shape=(None,)))
+    np.testing.assert_array_equal(asked(NUMBERS, model, Task.REGRESSION), [[2], [2], [-1]])
+
+
+@pytest.mark.parametrize("shape", [None, ("n", "m")])
+def test_an_output_whose_width_is_open_is_read_as_the_runtime_infers_it(shape: tuple[str, ...] | None) -> None:
+    alone, both = columns({"a": 1, "b": 1}), matrix(np.array([[0.0, 1.0], [0.0, 1.0]]))
+    for model in (alone, both):
+        model.graph.output[0].CopyFrom(port("p", shape=shape))
+    probability = asked(NUMBERS, alone, Task.BINARY)
+    assert probability.shape == (3, 1)
+    np.testing.assert_allclose(probability[:, 0], asked(NUMBERS, both, Task.BINARY)[:, 1], rtol=1e-6)
+
+
+def test_operators_that_are_too_new_for_the_runtime_are_named() -> None:
+    model = columns({"a": 1})
+    model.opset_import[0].version = onnx.defs.onnx_opset_version()
+    model.ir_version = onnx.IR_VERSION
+    with pytest.raises(Refused, match="older opset") as caught:
+        asked(NUMBERS.select("a"), model, Task.BINARY)
+    assert caught.value.reason is Reason.MODEL_REFUSED

@@ -5,10 +5,10 @@ onnxruntime's own quantiser writes; functions that the file defines itself, in a
 flow (a loop that never ends meets the time limit). Refused: tensors stored in other files, operators of any other
 domain, since they would need code that mlbot does not load, and text that is no UTF-8.
 
-Inputs: one a column, named as the column, `[N, 1]`, in any order; or one numeric `[N, F]`. Outputs: probabilities
-`[N, C]` or, for two classes, `[N]` or `[N, 1]`; for regression `[N]` or `[N, 1]`. A model with an input a column need
-not use every column: its values come by name, and a pull request that drops a feature from a model would otherwise
-never pass the config that its base still needs.
+Inputs: one a column, named as the column, `[N, 1]` or `[N]`, in any order; or one numeric `[N, F]`. Outputs:
+probabilities `[N, C]` or, for two classes, `[N]` or `[N, 1]`; for regression numbers (whole ones too) of these shapes.
+A model with an input a column need not use every column: its values come by name, and a pull request that drops a
+feature from a model would otherwise never pass the config that its base still needs.
 """
 
 import json
@@ -62,7 +62,7 @@ def parse_model(content: bytes) -> onnx.ModelProto:
         elif isinstance(message, onnx.NodeProto):
             _known(message, own.keys())
     _ending(own)
-    _valid(content)
+    _valid(model, content)
     return model
 
 
@@ -174,13 +174,44 @@ def _known(node: onnx.NodeProto, own: Collection[_Call]) -> None:
     )
 
 
-def _valid(content: bytes) -> None:
+def _valid(model: onnx.ModelProto, content: bytes) -> None:
     """ONNX's own checker. Types and shapes are inferred by onnxruntime when it loads the model, so not here as well."""
+    if model.ir_version > onnx.IR_VERSION:
+        raise too_new(model)
     try:
-        checker.check_model(content, full_check=False)
+        checker.check_model(_with_shapes(model, content), full_check=False)
     except (checker.ValidationError, ValueError) as error:
         message = protocol.printable(" ".join(str(error).split()), 200)
         raise _refused(f"The ONNX model is not valid: {message}") from error
+
+
+def _with_shapes(model: onnx.ModelProto, content: bytes) -> bytes:
+    """What the checker is given: it insists on shapes that converters leave out, and that onnxruntime infers."""
+    checked = onnx.ModelProto()
+    checked.CopyFrom(model)
+    ports = [value.type.tensor_type for value in _shapeless(checked)]
+    for port in ports:
+        port.shape.SetInParent()
+    return checked.SerializeToString() if ports else content
+
+
+def _shapeless(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    ports = (*model.graph.input, *model.graph.output)
+    return [p for p in ports if p.type.HasField("tensor_type") and not p.type.tensor_type.HasField("shape")]
+
+
+def too_new(model: onnx.ModelProto) -> Refused:
+    """Why a model is refused whose version of the format, or of its operators, comes after onnxruntime's."""
+    return _refused(
+        f"The ONNX model is written in opset {opset(model)} and version {model.ir_version} of the format; one of them "
+        "is newer than mlbot's onnxruntime reads. Export it with an older opset (skl2onnx: target_opset; torch.onnx: "
+        "opset_version; tf2onnx: --opset)."
+    )
+
+
+def opset(model: onnx.ModelProto) -> int:
+    """The version of ONNX's own operators; 0 when a model uses none."""
+    return next((o.version for o in model.opset_import if o.domain in {"", "ai.onnx"}), 0)
 
 
 def _refused(detail: str) -> Refused:
@@ -190,6 +221,7 @@ def _refused(detail: str) -> Refused:
 _T = onnx.TensorProto
 _LABEL_TYPES = frozenset({_T.STRING, _T.INT64, _T.INT32, _T.BOOL, _T.INT8, _T.INT16, _T.UINT8, _T.UINT16, _T.UINT32})
 _LABEL_NAMES = frozenset({"label", "output_label", "labels", "variable"})
+_CODE_NAMES = _LABEL_NAMES - {"variable"}
 _CLASSIFIERS = frozenset({"classlabels_strings", "classlabels_int64s", "classlabels_ints"})
 _MOST_CLASSES = 10_000
 Labels = tuple[str, ...]
@@ -468,6 +500,7 @@ _NUMBERS: Mapping[int, type[np.generic]] = {
 }
 
 _FLOATS = frozenset({_T.FLOAT, _T.DOUBLE, _T.FLOAT16})
+_WHOLE = _NUMBERS.keys() - _FLOATS
 _PROBABILITY_NAMES = frozenset({"probabilities", "probability", "output_probability", "probas", "proba", "probs"})
 
 Dims = tuple[int | None, ...] | None
@@ -480,6 +513,7 @@ class Input:
 
     name: str
     dtype: npt.DTypeLike
+    flat: bool = False  # a column's: whether it is `[N]` instead of `[N, 1]`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -494,8 +528,7 @@ class Signature:
 
 def read_signature(model: onnx.ModelProto, expected: Expected) -> Signature:
     """Match a model against what the holdout offers and the task asks for; raises `Refused` when they do not fit."""
-    given = {initializer.name for initializer in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in given]
+    inputs = _asked_for(model, expected.features)
     layout = _layout(inputs, expected.features)
     if layout is Layout.COLUMNS:
         fed = _columns(inputs, expected.features)
@@ -513,7 +546,7 @@ def read_signature(model: onnx.ModelProto, expected: Expected) -> Signature:
         labels=labels is not None,
         nodes=len(model.graph.node),
         ir_version=model.ir_version,
-        opset=next((o.version for o in model.opset_import if o.domain in {"", "ai.onnx"}), 0),
+        opset=opset(model),
     )
     return Signature(inputs=fed, output=output, labels=labels, facts=facts)
 
@@ -524,13 +557,23 @@ def _two(expected: Expected) -> Labels:
     return (*(name for name in expected.classes if name != positive), positive)
 
 
+def _asked_for(model: onnx.ModelProto, features: Sequence[Feature]) -> list[onnx.ValueInfoProto]:
+    """The inputs that are fed: not the weights that are listed as inputs, but a column that only has a default."""
+    given = {initializer.name for initializer in model.graph.initializer}
+    columns = {feature.name for feature in features}
+    return [
+        v for v in model.graph.input if v.name not in given or (v.name in columns and (_dims(v) or (0,))[0] is None)
+    ]
+
+
 def _layout(inputs: Sequence[onnx.ValueInfoProto], features: Sequence[Feature]) -> Layout:
     """One input is the matrix, unless it is the one column's own."""
     if not inputs:
         raise _inputs("The ONNX model has no input.")
     if len(inputs) > 1 or (len(features) == 1 and inputs[0].name == features[0].name):
         return Layout.COLUMNS
-    if inputs[0].name in {f.name for f in features} and (_dims(inputs[0]) or ())[1:] == (1,):
+    dims = _dims(inputs[0])
+    if inputs[0].name in {f.name for f in features} and dims is not None and dims[1:] in {(), (1,)}:
         return Layout.COLUMNS
     return Layout.MATRIX
 
@@ -550,15 +593,15 @@ def _columns(inputs: Sequence[onnx.ValueInfoProto], features: Sequence[Feature])
 
 def _column(value: onnx.ValueInfoProto, feature: Feature) -> Input:
     dims = _rows_open(value)
-    if dims is not None and (len(dims) != 2 or dims[1] not in {None, 1}):
-        raise _inputs(f"The input {quoted(value.name)} has the shape {_shape(dims)}; a column's is [N, 1].")
-    kind = _element(value)
+    if dims is not None and (len(dims) not in {1, 2} or dims[1:] not in {(), (None,), (1,)}):
+        raise _inputs(f"The input {quoted(value.name)} has the shape {_shape(dims)}; a column's is [N, 1] or [N].")
+    kind, flat = _element(value), dims is not None and len(dims) == 1
     if feature.kind is Kind.TEXT and kind == _T.STRING:
-        return Input(name=value.name, dtype=np.object_)
+        return Input(name=value.name, dtype=np.object_, flat=flat)
     if feature.kind is Kind.BOOLEAN and kind == _T.BOOL:
-        return Input(name=value.name, dtype=np.bool_)
+        return Input(name=value.name, dtype=np.bool_, flat=flat)
     if feature.kind is not Kind.TEXT and kind in _NUMBERS:
-        return Input(name=value.name, dtype=_NUMBERS[kind])
+        return Input(name=value.name, dtype=_NUMBERS[kind], flat=flat)
     as_text = f", write `data.types: {{{feature.name}: text}}`" if kind == _T.STRING else ""
     raise _inputs(
         f"The input {quoted(value.name)} takes {_type_name(kind)}, but the holdout's column is {feature.kind.value}. "
@@ -568,8 +611,12 @@ def _column(value: onnx.ValueInfoProto, feature: Feature) -> Input:
 
 
 def _matrix(value: onnx.ValueInfoProto, features: Sequence[Feature]) -> Input:
-    dims = _rows_open(value)
     wide = len(features)
+    if _dims(value) == (wide, None):
+        raise _inputs(
+            f"The input {quoted(value.name)} has the shape [{wide}, N], columns first; it is to be [N, {wide}]."
+        )
+    dims = _rows_open(value)
     if dims is not None and (len(dims) != 2 or dims[1] not in {None, wide}):
         raise _inputs(
             f"The input {quoted(value.name)} has the shape {_shape(dims)}, but the holdout has {wide} features, so it "
@@ -630,6 +677,7 @@ def _output(model: onnx.ModelProto, expected: Expected) -> tuple[str, tuple[str,
             raise _outputs(f"The output {quoted(value.name)} has the shape {_shape(dims)}.", expected.task)
         return value.name, (), False
     if expected.task is Task.BINARY and width == 1:
+        _of_positive(value, expected)
         return value.name, (), True
     classes = class_order(model, expected)
     if width not in {None, len(classes)}:
@@ -641,14 +689,39 @@ def _output(model: onnx.ModelProto, expected: Expected) -> tuple[str, tuple[str,
     return value.name, classes, False
 
 
+def _of_positive(value: onnx.ValueInfoProto, expected: Expected) -> None:
+    """Refuse to take P(1), which is what a sigmoid learns from numbers or booleans, for the probability of 0."""
+    *_, last = expected.classes
+    if expected.declared or expected.positive in {None, last} or protocol.plain_label(last) not in {"1", "true"}:
+        return
+    raise _outputs(
+        f"The output {quoted(value.name)} gives one number a row: whether it is the probability of {quoted(last)} or "
+        f"of the positive label, {quoted(expected.positive)}, cannot be read from the file. Give [N, 2], or, where it "
+        "is the positive label's, name both labels under `data.classes`.",
+        expected.task,
+    )
+
+
+def infer(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int | str | None]]) -> None:
+    """Fill in what a file leaves open of its outputs' shapes, as onnxruntime infers them from the graph."""
+    for value in model.graph.output:
+        inferred, dims = shapes.get(value.name) or (), _dims(value)
+        if not inferred or not value.type.HasField("tensor_type") or (dims is not None and len(dims) != len(inferred)):
+            continue
+        whole = [own or found for own, found in zip(dims or [None] * len(inferred), inferred, strict=True)]
+        value.CopyFrom(helper.make_tensor_value_info(value.name, _element(value), whole))
+
+
 def _predictions(outputs: Sequence[onnx.ValueInfoProto], task: Task) -> onnx.ValueInfoProto:
     boxed = [value.name for value in outputs if not value.type.HasField("tensor_type")]
     floats = [v for v in outputs if v.type.HasField("tensor_type") and v.type.tensor_type.elem_type in _FLOATS]
     if len(floats) > 1:
         floats = [v for v in floats if v.name.casefold() in _PROBABILITY_NAMES] or floats
-    if len(floats) == 1:
+    if task is Task.REGRESSION and not floats:
+        floats = [value for value in outputs if _element(value) in _WHOLE]
+    if len(floats) == 1 and not (task.is_classification and floats[0].name.casefold() in _CODE_NAMES):
         return floats[0]
-    if floats:
+    if len(floats) > 1:
         raise _outputs(
             f"The ONNX model has several outputs of numbers: {listed(v.name for v in floats)}. Keep one"
             + (", or name one 'probabilities'." if task.is_classification else "."),
@@ -660,8 +733,10 @@ def _predictions(outputs: Sequence[onnx.ValueInfoProto], task: Task) -> onnx.Val
             "(skl2onnx: options={'zipmap': False}).",
             task,
         )
-    alone = "The ONNX model gives labels only." if task.is_classification else "The ONNX model's output is no float."
-    raise _outputs(alone, task)
+    if task.is_classification and all(_element(value) in _LABEL_TYPES | _NUMBERS.keys() for value in outputs):
+        raise _outputs("The ONNX model gives labels only.", task)
+    kinds = ", ".join(f"{quoted(value.name)} is {_type_name(_element(value))}" for value in outputs)
+    raise _outputs(f"The ONNX model gives no numbers: {kinds}.", task)
 
 
 def _dims(value: onnx.ValueInfoProto) -> Dims:
@@ -703,6 +778,6 @@ def _outputs(detail: str, task: Task) -> Refused:
     wanted = {
         Task.BINARY: "A binary model gives probabilities [N, 2], or the positive class's alone, [N] or [N, 1].",
         Task.MULTICLASS: "A multiclass model gives probabilities [N, C].",
-        Task.REGRESSION: "A regression model gives one float a row, [N] or [N, 1].",
+        Task.REGRESSION: "A regression model gives one number a row, [N] or [N, 1].",
     }
     return Refused(Reason.MODEL_OUTPUTS, f"{detail} {wanted[task]}")

@@ -1,7 +1,8 @@
 """Loading and running one model with onnxruntime. Runs in the scoring child."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from onnx import TensorProto, helper
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.ml import protocol
-from mlbot.ml.onnx_file import Input, Signature, parse_model, read_signature, unzip
+from mlbot.ml.onnx_file import Input, Signature, infer, parse_model, read_signature, too_new, unzip
 from mlbot.ml.protocol import Column, Expected, Feature, ModelFacts, Refused, Times, printable, quoted
 
 # Columns of a batch from the pipe, as what a model's inputs take. Numbers travel as they are; text as codes into the
@@ -39,13 +40,14 @@ def unpack(rows: int, columns: Sequence[Column], raw: bytes | bytearray) -> tupl
 
 
 def feeds(signature: Signature, features: Sequence[Feature], arrays: Sequence[Values]) -> dict[str, Values]:
-    """What the model's inputs are given: `[N, 1]` for each column, or the one `[N, F]`.
+    """What the model's inputs are given: `[N, 1]` or `[N]` for each column, or the one `[N, F]`.
 
     Raises `Refused` when a value cannot be held by the type of its input.
     """
     if signature.facts.layout is protocol.Layout.COLUMNS:
         by_name = {feature.name: values for feature, values in zip(features, arrays, strict=True)}
-        return {i.name: _cast(by_name[i.name], i, i.name).reshape(-1, 1) for i in signature.inputs}
+        fed = {i: _cast(by_name[i.name], i, i.name) for i in signature.inputs}
+        return {i.name: values if i.flat else values.reshape(-1, 1) for i, values in fed.items()}
     (matrix,) = signature.inputs
     whole = np.empty((len(arrays[0]), len(arrays)), dtype=matrix.dtype)
     for at, (feature, values) in enumerate(zip(features, arrays, strict=True)):
@@ -96,6 +98,7 @@ _MOST_LABELS = 10_000  # distinct ones in a batch; more are no classes
 _LONGEST_LABEL = 10_000  # characters
 _WARM_UP = 5
 _NO_MEMORY = ("bad_alloc", "bad allocation", "failed to allocate", "alloc", "out of memory")
+_TOO_NEW = ("Unsupported model IR version", "support for models stamped with")
 _SILENT = 4  # onnxruntime's log level "fatal": its messages quote the model
 
 
@@ -110,15 +113,14 @@ class Runtime:
 
     def load(self, content: bytes) -> ModelFacts:
         """Inspect and load a model file."""
-        signature, content = _signature(content, self._expected)
-        try:
-            self._session = onnxruntime.InferenceSession(
-                content, sess_options=_options(self._threads), providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime's errors share no base class
-            raise _failure("onnxruntime cannot load the ONNX model", error, Reason.MODEL_REFUSED) from error
-        self._signature = signature
-        return signature.facts
+        with _reading():
+            model = parse_model(content)
+            content = model.SerializeToString() if unzip(model) else content
+        self._session = _session(model, content, self._threads)
+        with _reading():
+            infer(model, {output.name: output.shape for output in self._session.get_outputs()})
+            self._signature = read_signature(model, self._expected)
+        return self._signature.facts
 
     def predict(self, rows: int, columns: Sequence[Column], raw: bytes | bytearray) -> tuple[Predictions, Codes | None]:
         """Predictions of a batch, `(rows, width)`, in the float type that the model gives; and its own labels."""
@@ -193,17 +195,26 @@ def _span(answers: Sequence[Predictions]) -> Predictions:
     return np.stack([np.minimum.reduce(answers), np.maximum.reduce(answers)])
 
 
-def _signature(content: bytes, expected: Expected) -> tuple[Signature, bytes]:
-    """How to ask a model, and what is loaded: the file, or the same graph with the tensor of a ZipMap as its output."""
+@contextmanager
+def _reading() -> Iterator[None]:
+    """What no reader expects to find in a file is the file's fault, not the scoring's."""
     try:
-        model = parse_model(content)
-        is_unzipped = unzip(model)
-        return read_signature(model, expected), model.SerializeToString() if is_unzipped else content
+        yield
     except (Refused, MemoryError):
         raise
-    except Exception as error:  # what no reader expects to find in a file is the file's fault, not the scoring's
+    except Exception as error:
         what = f"a field of it is not as the format has it ({type(error).__name__})"
         raise Refused(Reason.MODEL_REFUSED, f"The ONNX model cannot be read: {what}. Export it again.") from error
+
+
+def _session(model: onnx.ModelProto, content: bytes, threads: int) -> Any:
+    """What asks a model: the file, or the same graph with the tensor of a ZipMap as its output."""
+    try:
+        return onnxruntime.InferenceSession(content, sess_options=_options(threads), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no base class
+        if any(sign in str(error) for sign in _TOO_NEW):
+            raise too_new(model) from error
+        raise _failure("onnxruntime cannot load the ONNX model", error, Reason.MODEL_REFUSED) from error
 
 
 def warm_up(threads: int) -> None:
@@ -234,12 +245,13 @@ def _options(threads: int) -> Any:
 
 
 def _shaped(output: Any, name: str, rows: int, width: int) -> Predictions:
-    if not isinstance(output, np.ndarray) or output.dtype.kind != "f":
-        raise Refused(Reason.MODEL_OUTPUTS, f"The output {quoted(name)} holds no floating-point numbers.")
-    if output.shape == (rows, width):
-        return output
-    if output.shape == (rows,) and width == 1:
-        return output.reshape(rows, 1)
+    if not isinstance(output, np.ndarray) or output.dtype.kind not in "fiu":
+        raise Refused(Reason.MODEL_OUTPUTS, f"The output {quoted(name)} holds no numbers.")
+    numbers: Predictions = output if output.dtype.kind == "f" else output.astype(np.float64)
+    if numbers.shape == (rows, width):
+        return numbers
+    if numbers.shape == (rows,) and width == 1:
+        return numbers.reshape(rows, 1)
     shape = "x".join(str(dim) for dim in output.shape) or "one number"
     raise Refused(
         Reason.MODEL_OUTPUTS,
