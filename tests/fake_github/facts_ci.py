@@ -1,5 +1,7 @@
 """Facts of what CI says about commits: statuses, check runs, artifacts, runs and jobs."""
 
+from urllib.parse import quote
+
 from tests.fake_github import facts
 from tests.fake_github.runs import Attempt, Job, Run, Workflow
 from tests.fake_github.state import Artifact, CheckRun, Repository, Status
@@ -105,7 +107,7 @@ def workflow(world: World, repo: Repository, one: Workflow) -> facts.Facts:
         "updated_at": one.created_at,
         "url": f"{world.api_url}/repos/{repo.full_name}/actions/workflows/{one.id}",
         "html_url": f"{web}/blob/{repo.default_branch}/{one.path}",
-        "badge_url": f"{web}/workflows/{one.name}/badge.svg",
+        "badge_url": f"{web}/workflows/{quote(one.name, safe='')}/badge.svg",
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.fake_github.server import FakeGitHub
 from tests.support import repositories
 from tests.support.git_samples import Sandbox, make
@@ -357,16 +358,30 @@ def test_without_code_or_data_the_script_says_that_it_does_nothing(tmp_path: Pat
     compile((sandbox.path / "train.py").read_text(), "train.py", "exec")
 
 
-def test_a_folder_gets_a_config_of_its_own_and_no_workflows(tmp_path: Path, said: io.StringIO) -> None:
+def test_a_folder_gets_a_config_and_workflows_of_its_own(tmp_path: Path, said: io.StringIO) -> None:
     sandbox = make(tmp_path / "mono")
     sandbox.commit({"a/train.py": "MLBOT_MODEL\n", "a/train.csv": MESSY, "a/test.csv": MESSY})
     options = InitOptions(choices=Choices(), force=False, ask=None)
     assert init(sandbox.path / "a", options, Console(out=said, err=said)) == Exit.OK
-    assert sandbox.git("ls-files", "--others", "--exclude-standard").splitlines() == ["a/mlbot.yaml"]
+    assert sandbox.git("ls-files", "--others", "--exclude-standard").splitlines() == [
+        ".github/workflows/mlbot-judge.a.yml",
+        ".github/workflows/mlbot.a.yml",
+        "a/mlbot.yaml",
+    ]
     assert "This mlbot.yaml is for the folder a" in said.getvalue()
-    assert "The workflows are" not in said.getvalue()
-    assert "The judge works only" not in said.getvalue()
-    assert "Require the status" not in said.getvalue()
+    assert "Require the status `mlbot:a` for main" in said.getvalue()
+    assert "git add mlbot.yaml ../.github/workflows/mlbot.a.yml" in said.getvalue()
+    train, judge = (
+        yaml.safe_load((sandbox.path / f".github/workflows/{name}.a.yml").read_text())
+        for name in ("mlbot", "mlbot-judge")
+    )
+    assert train["name"] == "mlbot a"
+    assert judge[True]["workflow_run"]["workflows"] == ["mlbot a"]
+    assert train["jobs"]["train"]["with"]["folder"] == "a"
+    given = judge["jobs"]["judge"]["with"]
+    assert (given["folder"], given["contexts"]) == ("a", "mlbot:a")
+    assert given["train-workflow"] == ".github/workflows/mlbot.a.yml"
+    assert judge["jobs"]["command"]["with"]["judge-workflow"] == ".github/workflows/mlbot-judge.a.yml"
     assert check(sandbox.path / "a").models[0].data.train == "train.csv"
 
 

@@ -152,7 +152,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_summary() -> None:
     gaps = [Gap(what="there is no holdout", hint="Make one.\nOr name it.")]
     done = [("mlbot.yaml", "made"), ("a.yml", "left as it is")]
-    said = scaffold.summary(done=done, gaps=gaps, branch="trunk", guard=["trunk"], form="Small.")
+    said = scaffold.summary(done=done, gaps=gaps, branch="trunk", required={"trunk": "mlbot"}, form="Small.")
     assert said.startswith("mlbot.yaml  made\na.yml       left as it is\n")
     assert "- There is no holdout.\n    Make one.\n    Or name it.\n" in said
     assert "git add mlbot.yaml\n" in said
@@ -160,5 +160,5 @@ def test_the_summary() -> None:
         said.index(words) for words in ("bring them to trunk", "Require the status `mlbot` for trunk", "first pull")
     ]
     assert order == sorted(order)
-    nothing = scaffold.summary(done=[], gaps=[], branch="main", guard=["main"], form="")
+    nothing = scaffold.summary(done=[], gaps=[], branch="main", required={"main": "mlbot"}, form="")
     assert nothing == "Nothing to do: everything is there already.\n"

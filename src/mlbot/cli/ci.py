@@ -15,6 +15,7 @@ from mlbot.errors import Exit
 from mlbot.lib.constants import ACTIONS_BOT, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
 
 if TYPE_CHECKING:
+    from mlbot.config.folder import ConfigFolder
     from mlbot.judging.run_ci import CIRun
 
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 class _Job:
     directory: Path
     console: Console
+    folder: str
     run: int | None
     attempt: int
     train_workflow: str
@@ -30,12 +32,24 @@ class _Job:
     bot: str
 
     @property
+    def config_folder(self) -> "ConfigFolder":
+        """The folder of the mlbot.yaml that the job goes by."""
+        from mlbot.config.folder import ConfigFolder
+
+        return ConfigFolder.of(self.folder)
+
+    @property
     def ci_run(self) -> "CIRun":
         """The job that this process is in."""
         from mlbot.judging.run_ci import CIOptions, CIRun
 
         options = CIOptions(
-            directory=self.directory, run=self.run, attempt=self.attempt, train_path=self.train_workflow, bot=self.bot
+            directory=self.directory,
+            folder=self.config_folder,
+            run=self.run,
+            attempt=self.attempt,
+            train_path=self.train_workflow,
+            bot=self.bot,
         )
         return CIRun.of(options, os.environ, self.console)
 
@@ -43,6 +57,7 @@ class _Job:
 @click.group(hidden=True, epilog=example("mlbot ci --run 123 plan", "mlbot ci --run 123 publish --from judged/report"))
 @option("--run", type=click.IntRange(1), metavar="ID", help="The training run that the job is about.")
 @option("--attempt", type=click.IntRange(1), default=1, help="The attempt of that run.")
+@option("--folder", metavar="PATH", default="", help="The folder of mlbot.yaml, from the repository's root.")
 @option("--train-workflow", metavar="PATH", default=TRAIN_PATH, help="The workflow that trains.")
 @option("--judge-workflow", metavar="PATH", default=JUDGE_PATH, help="The workflow that judges.")
 @option("--release-workflow", metavar="PATH", default=RELEASE_PATH, help="The workflow that releases.")
@@ -108,7 +123,7 @@ def train(job: _Job, trainings: str, overrides: str | None, folder: Path) -> Exi
     options = TrainOptions(
         base="HEAD", models=tuple(wanted), trainings=wanted, out=folder, git_only=True, overrides=overrides or None
     )
-    return train_and_report(job.directory, options, job.console)
+    return train_and_report(job.directory / job.config_folder.path, options, job.console)
 
 
 @_verb("failed")
@@ -187,6 +202,7 @@ def command(job: _Job, *, dry_run: bool) -> Exit:
     from mlbot.commands.run_command import command as answer
 
     options = CommandOptions(
+        folder=job.config_folder,
         train_path=job.train_workflow,
         judge_path=job.judge_workflow,
         release_path=job.release_workflow,
@@ -201,7 +217,7 @@ def request(job: _Job) -> Exit:
     """Find out who asks the release workflow for what, as lines for GITHUB_OUTPUT."""
     from mlbot.delivery.run_hosted import plan_release
 
-    return plan_release(os.environ, job.console)
+    return plan_release(os.environ, job.console, job.config_folder)
 
 
 @_verb("deploy", "--ask '{}'")
@@ -211,5 +227,11 @@ def deploy(job: _Job, ask: str) -> Exit:
     from mlbot.delivery.run_ci import DeployOptions
     from mlbot.delivery.run_hosted import carry_out
 
-    options = DeployOptions(ask=ask, train_path=job.train_workflow, release_path=job.release_workflow, bot=job.bot)
+    options = DeployOptions(
+        ask=ask,
+        folder=job.config_folder,
+        train_path=job.train_workflow,
+        release_path=job.release_workflow,
+        bot=job.bot,
+    )
     return carry_out(job.directory, os.environ, options, job.console)

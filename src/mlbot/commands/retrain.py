@@ -9,7 +9,6 @@ from mlbot.commands.command import MODELS, PARAMETERS, SHA, Command, Param, Valu
 from mlbot.commands.facts import Decision, Effect, Facts, Reason, head_moved, judged_attempt, not_judged, unknown_model
 from mlbot.commands.trial_params import checked
 from mlbot.events.github import Attempt, Conclusion, Role, Run, State, seconds_between
-from mlbot.lib.constants import STATUS
 from mlbot.lib.escape import one_line
 from mlbot.lib.record import Name, Params, Sha
 from mlbot.lib.templates import phrase
@@ -185,7 +184,7 @@ def _statuses(
             url=with_attempt(run.url, attempt),
             attempt=attempt,
         )
-        for context in (own, STATUS)
+        for context in (own, facts.policy.status)
         if context is not None
     )
 

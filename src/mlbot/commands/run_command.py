@@ -1,19 +1,23 @@
 """`mlbot ci command`: answer a comment. Reacts first, asks who and what, decides, does it, answers in one comment."""
 
 from collections.abc import Iterable, MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import PurePosixPath
 from typing import Literal, Never
 
 from mlbot.commands.command import Command
 from mlbot.commands.dispatch import Reply, answer, refusals, refused_for_edits, replies
 from mlbot.commands.facts import Decision, Effect, Facts, Progress, Reason
+from mlbot.commands.folders import Neighbours, names_of, own_lines
 from mlbot.commands.help import Help
 from mlbot.commands.parser import CommandLine, ParseError, parse_comment
 from mlbot.commands.retrain import Retrain
 from mlbot.commands.status import Status, report_marker
 from mlbot.commands.waive import Waive
 from mlbot.config.errors import ConfigError
+from mlbot.config.folder import ROOT, ConfigFolder, folder_in, is_judge
 from mlbot.config.schema import Config, parse_config
 from mlbot.config.yaml import load, plain_top
 from mlbot.console import Console
@@ -21,12 +25,13 @@ from mlbot.errors import Exit, MlbotError, RefusedError, UsageError
 from mlbot.events.event import CommentEvent
 from mlbot.events.github import Comment, Edits, Login, PullRequest, Role, seconds_between
 from mlbot.gates.metric import Gate
-from mlbot.github.api import GitHub, jobs, read_file, tip_of
+from mlbot.github.api import GitHub, jobs, list_folder, read_file, tip_of
 from mlbot.github.comments import with_edits
 from mlbot.github.executor import Effected, Executor, dry_run
 from mlbot.github.job import Job, Runner, forget_tokens
 from mlbot.github.transport import NotFoundError, UnavailableError
-from mlbot.lib.constants import ACTIONS_BOT, CONFIG_FILE, JUDGE_PATH, RELEASE_PATH, STATUS, TRAIN_PATH
+from mlbot.lib.constants import ACTIONS_BOT, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
+from mlbot.lib.record import Name
 from mlbot.protocol.answer import Recorded, RetrainRequest, answer_marker, answer_to, is_done, last_line, recorded
 from mlbot.protocol.decision import Policy
 from mlbot.protocol.marker import carries
@@ -39,6 +44,7 @@ WINDOW_S = 60.0  # how far back commands are counted for the limit
 class CommandOptions:
     """What the command line says."""
 
+    folder: ConfigFolder = ROOT  # of the mlbot.yaml that is answered for
     train_path: str = TRAIN_PATH  # of the workflow that trains
     judge_path: str = JUDGE_PATH  # of the workflow that judges
     release_path: str = RELEASE_PATH  # of the workflow that releases
@@ -130,20 +136,71 @@ class CommentJob:
             MlbotError: the answer could not be written.
         """
         role = self.github.role(self.event.author)  # first: for a stranger nothing else of the repository is read
+        lines = self._own_lines(role)
+        if not lines:
+            self.console.say("Nothing to answer: another folder's workflows do.")
+            return Exit.OK
         comments = self.github.comments(self.event.number)
         now = next((each for each in comments if each.id == self.event.comment), None)
-        earlier = answer_to(comments, self.options.bot, self.event.comment)
+        earlier = answer_to(comments, self.options.bot, self.event.comment, self.options.folder.path)
         if now is None or (earlier is not None and is_done(earlier)):
             self.console.say("Nothing to answer: the comment was deleted, or has been answered already.")
             return Exit.OK
         resumed = recorded([earlier], self.options.bot) if earlier else ()
-        refused = refusals(self.lines, self.event, role, earlier=commands_before(comments, self.event))
+        refused = refusals(lines, self.event, role, earlier=commands_before(comments, self.event))
         if None in refused:
             refused = refused_for_edits(refused, self._edits(now))
-        wanted = [line.command for line, why in zip(self.lines, refused, strict=False) if why is None]
+        wanted = [line.command for line, why in zip(lines, refused, strict=False) if why is None]
         others = [each for each in comments if each != earlier]
         facts = self._facts(wanted, role, others, resumed) if wanted else None
-        return self._carry_out(replies(self.lines, refused, facts), [each for each in resumed if self._begun(each)])
+        return self._carry_out(replies(lines, refused, facts), [each for each in resumed if self._begun(each)])
+
+    # Whose the commands are
+
+    def _own_lines(self, role: Role) -> tuple[CommandLine, ...]:
+        """The commands that are for this folder; all of them where the repository has no other with workflows.
+
+        The root's is the first of all, so it answers what this person may not ask for without looking for others.
+        """
+        if self.options.folder == ROOT and None not in refusals(self.lines, self.event, role, earlier=0):
+            return self.lines
+        ref = f"refs/heads/{self.event.default_branch}"
+        here = PurePosixPath(self.options.judge_path)
+        files = [name for name in list_folder(self.github, str(here.parent), ref) if is_judge(name)]
+        others = [name for name in files if name != here.name]
+        if not others:
+            return self.lines
+
+        @cache
+        def mine() -> frozenset[Name]:
+            return self._names(self.options.folder)
+
+        @cache
+        def neighbours() -> Neighbours:
+            # A file that was renamed has no place among the others, and is the first.
+            known = {name: self._names(self._folder_of(here.parent / name, ref)) for name in others}
+            before = [name for name in others if here.name in files and name < here.name]
+            after = [name for name in others if name not in before]
+            return Neighbours(before=tuple(map(known.__getitem__, before)), after=tuple(map(known.__getitem__, after)))
+
+        return own_lines(self.lines, mine, neighbours)
+
+    def _folder_of(self, workflow: PurePosixPath, ref: str) -> ConfigFolder | None:
+        """The folder that a workflow file is written for; None where it says none that can be one."""
+        text = read_file(self.github, str(workflow), ref) or b""
+        with suppress(UsageError):
+            return ConfigFolder.of(folder_in(text.decode("utf-8", "replace")))
+        return None
+
+    def _names(self, folder: ConfigFolder | None) -> frozenset[Name]:
+        """What a folder's config names, on the default branch and where the pull request has its head."""
+        if folder is None:
+            return frozenset()
+        number, refs = self.event.number, [f"refs/heads/{self.event.default_branch}"]
+        if self.event.is_pull_request:
+            refs.append(self.github.pull_request(number).head_sha)
+        found = (self._rules(ref, whole=True, folder=folder).config for ref in refs)
+        return frozenset[Name]().union(*map(names_of, found))
 
     def _edits(self, now: Comment) -> Edits:
         """Whether the comment is as it was written; asked only where a command of it would be followed."""
@@ -184,6 +241,7 @@ class CommentJob:
             default_branch=event.default_branch,
             guard=rules.guard,
             train_path=options.train_path,
+            folder=options.folder.path,
         )
         if pull is not None and pull.base_ref != event.default_branch and policy.guards(pull.base_ref):
             rules = self._rules(f"refs/heads/{pull.base_ref}", whole=whole)
@@ -208,19 +266,20 @@ class CommentJob:
             facts = facts.model_copy(update={"progress": self._progress(facts, pull, comments)})
         return facts
 
-    def _rules(self, ref: str, *, whole: bool) -> _Rules:
+    def _rules(self, ref: str, *, whole: bool, folder: ConfigFolder | None = None) -> _Rules:
         """What the config at a commit or a full ref says (a tag may be called like a branch), or why none can be read.
 
         A command that names nothing of it needs to know what is guarded. Whether the rest is right the judge says.
         """
-        raw = read_file(self.github, CONFIG_FILE, ref)
+        path = (folder or self.options.folder).config
+        raw = read_file(self.github, path, ref)
         if raw is None:
             return _Rules(refusal=Decision(reason=Reason.NO_CONFIG))
         top = {} if whole else plain_top(raw)
         if top.get("version") == ["1"] and "models" in top:
             return _Rules(guard=tuple(top.get("guard", ())))
         try:
-            config = parse_config(load(raw, CONFIG_FILE))
+            config = parse_config(load(raw, path))
         except ConfigError as error:
             first, *others = error.problems
             values = {"problem": first, "place": first.place(error.source), "more": len(others)}
@@ -237,12 +296,16 @@ class CommentJob:
 
     def _progress(self, facts: Facts, pull: PullRequest, comments: Sequence[Comment]) -> Progress:
         """What only the status asks for."""
-        github, runs, marker = self.github, facts.trainings, report_marker(self.options.train_path)
+        github, runs, marker = (
+            self.github,
+            facts.trainings,
+            report_marker(self.options.train_path, self.options.folder.config),
+        )
         login = self.job.speaker or ACTIONS_BOT  # with its own job's token, whoever answers comments
-        publisher = replace(github, known_login=login)
+        publisher, status = replace(github, known_login=login), facts.policy.status
         own = [each for each in comments if each.author == login and carries(each.body, marker)]
         return Progress(
-            status=publisher.status(pull.head_sha, STATUS) or github.status(pull.head_sha, STATUS),
+            status=publisher.status(pull.head_sha, status) or github.status(pull.head_sha, status),
             jobs=tuple((job.name, job.state) for job in jobs(github, runs[0].id)) if runs else (),
             report=own[0] if own else None,
         )
@@ -275,9 +338,11 @@ class CommentJob:
         """The answer as it is to be."""
         comment = self.event.comment
         records = [record for each in found for record in each.decision.records]
-        line = last_line(comment, [*records, *(each for each in begun if each not in records)], done=not working)
+        records += [each for each in begun if each not in records]
+        folder = self.options.folder.path
+        line = last_line(comment, records, folder=folder, done=not working)
         body = answer(found, marker=line, run_url=self.job.run_url, working=working)
-        return UpsertComment(number=self.event.number, marker=answer_marker(comment), body=body)
+        return UpsertComment(number=self.event.number, marker=answer_marker(comment, folder), body=body)
 
     def _write(self, found: Sequence[Reply], begun: Sequence[Recorded], *, working: bool) -> None:
         self.executor.do(self._operation(found, begun, working=working))

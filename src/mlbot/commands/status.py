@@ -67,7 +67,11 @@ class StatusView(Record):
 def status_view(facts: Facts) -> StatusView:
     """The view of a pull request."""
     pull, runs, reruns, progress = facts.pull_request, facts.trainings, facts.reruns, facts.progress
-    stamp = read_stamp(progress.report.body, report_marker(facts.policy.train_path)) if progress.report else None
+    stamp = (
+        read_stamp(progress.report.body, report_marker(facts.policy.train_path, facts.policy.config))
+        if progress.report
+        else None
+    )
     current = stamp is not None and stamp.head == pull.head_sha
     counts = reruns.counting(runs[0].this_attempt) if runs else None
     shown = attempt_of(progress.status.url) if progress.status else None
@@ -86,9 +90,9 @@ def status_view(facts: Facts) -> StatusView:
     )
 
 
-def report_marker(train_path: str) -> str:
+def report_marker(train_path: str, config: str = CONFIG_FILE) -> str:
     """What the last line of the comment with the verdict starts with."""
-    return marker(train_path, CONFIG_FILE)
+    return marker(train_path, config)
 
 
 def _training(run: Run, reruns: Reruns) -> Training:

@@ -43,19 +43,28 @@ def entry_of(branch: str, entries: Sequence[str]) -> str | None:
     return next((each for each in entries if is_pattern(each) and matches(each, branch)), None)
 
 
-def own_context(entry: str) -> str:
-    """The status of an entry where there are several: a success for one branch says nothing of another."""
-    return f"{STATUS}/{entry.replace('*', '').strip('/')}"
+def status_of(folder: str = "") -> str:
+    """The status of a commit, by the models of one mlbot.yaml: `mlbot`, or of a folder's `mlbot:services/churn`."""
+    return f"{STATUS}:{folder}" if folder else STATUS
 
 
-def context_to_require(entry: str, entries: Sequence[str]) -> str:
+def own_context(entry: str, folder: str = "") -> str:
+    """The status of an entry where there are several: a success for one branch says nothing of another.
+
+    No branch's name has a colon, so that the folder behind one is never taken for a part of it.
+    """
+    own = f"{STATUS}/{entry.replace('*', '').strip('/')}"
+    return f"{own}:{folder}" if folder else own
+
+
+def context_to_require(entry: str, entries: Sequence[str], folder: str = "") -> str:
     """The status that the rule of an entry's branches has to require."""
-    return own_context(entry) if len(entries) > 1 else STATUS
+    return own_context(entry, folder) if len(entries) > 1 else status_of(folder)
 
 
-def contexts(entries: Sequence[str]) -> tuple[str, ...]:
-    """Every status of a repository: that of a commit, and where there are several entries that of each."""
-    return tuple(dict.fromkeys((STATUS, *(context_to_require(each, entries) for each in entries))))
+def contexts(entries: Sequence[str], folder: str = "") -> tuple[str, ...]:
+    """Every status of an mlbot.yaml: that of a commit, and where there are several entries that of each."""
+    return tuple(dict.fromkeys((status_of(folder), *(context_to_require(each, entries, folder) for each in entries))))
 
 
 def sample_of(entry: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from mlbot.config.folder import ROOT, ConfigFolder
 from mlbot.console import Console
 from mlbot.delivery.messages import LABEL, RequestState, StatusMessage, issue_body, issue_of, marker_of, release_answer
 from mlbot.delivery.model_card import CARD_FILE, GOLDEN_FILE, SUMS_FILE
@@ -49,6 +50,7 @@ class DeployOptions:
     """What the command line says. `ask` is the request, as `mlbot ci request` printed it."""
 
     ask: str
+    folder: ConfigFolder = ROOT
     train_path: str = TRAIN_PATH
     release_path: str = RELEASE_PATH
     bot: Login = ACTIONS_BOT
@@ -115,7 +117,7 @@ class WorkflowJob:
         Raises:
             MlbotError: it cannot be read, or its stores and targets would end with the job.
         """
-        repository = Repository.discover(self.directory)
+        repository = Repository.discover(self.directory, self.options.folder.path)
         context = RepositoryContext(
             repository=repository,
             remote=Remote(url=self.job.clone_url, token=self.job.token),
@@ -134,7 +136,8 @@ class WorkflowJob:
         """Whether the comment's request was carried out already."""
         if self.request.comment is None or self.request.number is None:
             return False
-        answer = answer_to(self.github.comments(self.request.number), self.github.login, self.request.comment)
+        comments, folder = self.github.comments(self.request.number), self.options.folder.path
+        answer = answer_to(comments, self.github.login, self.request.comment, folder)
         return answer is not None and any(
             isinstance(each, CarriedOut) for each in recorded([answer], self.github.login)
         )
@@ -183,7 +186,8 @@ class WorkflowJob:
             return marker, marker
         over = message.state in {RequestState.DONE, RequestState.REFUSED}
         records = (CarriedOut(comment=comment),) if over and isinstance(self.request, DeliveryRequest) else ()
-        return answer_marker(comment), last_line(comment, records, done=True)
+        folder = self.options.folder.path
+        return answer_marker(comment, folder), last_line(comment, records, folder=folder, done=True)
 
     def _body(self, message: StatusMessage, marker: str, ping: str = "") -> str:
         version = message.version or self.version

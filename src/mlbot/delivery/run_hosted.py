@@ -9,6 +9,8 @@ from pathlib import Path
 from mlbot.commands.forward import Approve, Lock, Promote, Release, Rollback, Unlock
 from mlbot.commands.parser import parse_comment
 from mlbot.config.errors import ConfigError
+from mlbot.config.folder import ROOT, ConfigFolder
+from mlbot.config.guard import status_of
 from mlbot.config.schema import Config, parse_config
 from mlbot.config.yaml import load
 from mlbot.console import Console
@@ -29,7 +31,6 @@ from mlbot.github.executor import start
 from mlbot.github.job import Job, Runner, forget_tokens
 from mlbot.ledger.entries import ReleaseEntry
 from mlbot.ledger.queries import release_of
-from mlbot.lib.constants import CONFIG_FILE, STATUS
 from mlbot.lib.record import Sha
 from mlbot.protocol.answer import CarriedOut, recorded
 from mlbot.protocol.operations import Annotate, Dispatch, Level
@@ -38,7 +39,7 @@ from mlbot.registry.run_repository import RepositoryContext
 # `mlbot ci request`: read who asks the release workflow for what, and print what its jobs go by.
 
 
-def plan_release(environment: MutableMapping[str, str], console: Console) -> Exit:
+def plan_release(environment: MutableMapping[str, str], console: Console, folder: ConfigFolder = ROOT) -> Exit:
     """Print what GitHub's `GITHUB_OUTPUT` takes.
 
     `go`, which job follows (`record` or `deploy`); its `environment` and `runs-on`; and `ask`, the request.
@@ -53,7 +54,7 @@ def plan_release(environment: MutableMapping[str, str], console: Console) -> Exi
     if not isinstance(event, DispatchEvent):
         raise UsageError("a release is asked for by starting its workflow, and this job's event is another")
     github = GitHub.of_job(job, console.say)
-    facts = gather(github, job, event)
+    facts = gather(github, job, event, folder)
     asked = authorize_request(facts)
     console.say(_summary(asked))
     if isinstance(asked, RejectedRequest) and asked.comment is None:
@@ -62,7 +63,7 @@ def plan_release(environment: MutableMapping[str, str], console: Console) -> Exi
     return Exit.OK
 
 
-def gather(github: GitHub, job: Job, event: DispatchEvent) -> RequestFacts:
+def gather(github: GitHub, job: Job, event: DispatchEvent, folder: ConfigFolder) -> RequestFacts:
     """All that is known of a dispatch."""
     branch = github.facts().default_branch
     number = event.number("comment")
@@ -70,7 +71,7 @@ def gather(github: GitHub, job: Job, event: DispatchEvent) -> RequestFacts:
     if comment is not None and parse_comment(comment.body):
         (comment,) = with_edits(github, [comment])
     tag = event.inputs.get("tag")
-    config, problem = read_config(github, branch)
+    config, problem = read_config(github, branch, folder)
     facts = RequestFacts(
         inputs=event.inputs,
         on_default=job.ref == f"refs/heads/{branch}",
@@ -86,13 +87,13 @@ def gather(github: GitHub, job: Job, event: DispatchEvent) -> RequestFacts:
     return facts.model_copy(update={"role": github.role(facts.asker)})
 
 
-def read_config(github: GitHub, branch: str) -> tuple[Config | None, str]:
+def read_config(github: GitHub, branch: str, folder: ConfigFolder) -> tuple[Config | None, str]:
     """A branch's mlbot.yaml by the API; without one, why it cannot be read."""
-    raw = read_file(github, CONFIG_FILE, f"refs/heads/{branch}")
+    raw = read_file(github, folder.config, f"refs/heads/{branch}")
     if raw is None:
         return None, ""
     try:
-        return parse_config(load(raw, CONFIG_FILE)), ""
+        return parse_config(load(raw, folder.config)), ""
     except ConfigError as error:
         return None, str(error).splitlines()[0]
     except MlbotError as error:
@@ -175,7 +176,7 @@ def under_way(ci: WorkflowJob, commit: Sha) -> bool:
     runs = ci.github.runs(commit, "push")
     if any(not run.completed for run in runs if run.path == ci.options.train_path):
         return True
-    status = ci.github.status(commit, STATUS)
+    status = ci.github.status(commit, status_of(ci.options.folder.path))
     return status is not None and status.state is State.PENDING
 
 
@@ -238,7 +239,7 @@ def _authorized(ci: WorkflowJob) -> DeliveryRequest | RejectedRequest:
     event = ci.job.event()
     if not isinstance(event, DispatchEvent):
         raise UsageError("a release is carried out by its workflow, and this job's event is another")
-    now = authorize_request(gather(ci.github, ci.job, event))
+    now = authorize_request(gather(ci.github, ci.job, event, ci.options.folder))
     return now if isinstance(now, RejectedRequest) else ci.request
 
 

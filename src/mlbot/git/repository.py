@@ -141,16 +141,20 @@ class Repository:
     _seen: dict[Sha, Tree] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def discover(cls, path: Path) -> "Repository":
-        """The repository that a folder is in, seen from the nearest mlbot.yaml: the folder's own, or one above it."""
+    def discover(cls, path: Path, folder: str | None = None) -> "Repository":
+        """The repository that a path is in, seen from the nearest mlbot.yaml: the path's own, or one above it.
+
+        `folder` names another, from the repository's root, whether or not it has an mlbot.yaml.
+        """
         asked = ("--is-bare-repository", "--is-inside-work-tree", "--is-shallow-repository")
         done = try_git(["rev-parse", *asked, "--git-dir", "--git-common-dir", "--show-toplevel"], path)
         lines = done.stdout.decode("utf-8", "surrogateescape").removesuffix("\n").split("\n")
         if done.returncode != 0 or len(lines) != len(asked) + 3 or lines[1] != "true":
             raise _not_usable(path, lines, words(done))
         git_dir, common_dir, root = (path.absolute().joinpath(line).resolve() for line in lines[3:])
-        inner = config_folder(path, root).relative_to(root).as_posix()
-        folder = "" if inner == "." else inner
+        if folder is None:
+            inner = config_folder(path, root).relative_to(root).as_posix()
+            folder = "" if inner == "." else inner
         return cls(root=root, git_dir=git_dir, common_dir=common_dir, shallow=lines[2] == "true", folder=folder)
 
     @property

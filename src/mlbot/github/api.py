@@ -417,6 +417,16 @@ def read_file(github: GitHub, path: str, ref: str) -> bytes | None:
         raise GitHubError(f"GitHub's answer for {path} is no base64") from error
 
 
+def list_folder(github: GitHub, path: str, ref: str) -> tuple[str, ...]:
+    """The names of what is in a folder of a commit or branch, sorted; none where there is no such folder."""
+    try:
+        raw = github.transport.json(github.request("GET", f"/contents/{quote(path)}", query={"ref": ref}))
+    except NotFoundError:
+        return ()
+    names = [dig(each, "name") for each in raw] if isinstance(raw, list) else []
+    return tuple(sorted(name for name in names if isinstance(name, str)))
+
+
 def tip_of(github: GitHub, branch: str) -> Sha | None:
     """The newest commit of a branch; None where there is none of that name."""
     try:

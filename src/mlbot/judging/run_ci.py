@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 
 from mlbot.config.errors import Document
+from mlbot.config.folder import ROOT, ConfigFolder
+from mlbot.config.guard import status_of
 from mlbot.config.schema import Config, parse_config
 from mlbot.config.yaml import load
 from mlbot.console import Console
@@ -44,6 +46,7 @@ class CIOptions:
     """What the command line of a job says."""
 
     directory: Path = Path()
+    folder: ConfigFolder = ROOT  # of the mlbot.yaml that the job goes by
     run: int | None = None  # the training run that the job is about; None: its own
     attempt: int = 1
     train_path: str = TRAIN_PATH
@@ -88,7 +91,7 @@ class CIRun:
     @cached_property
     def repository(self) -> Repository:
         """The checkout; of the default branch, but in the jobs that train."""
-        return Repository.discover(self.options.directory)
+        return Repository.discover(self.options.directory, self.options.folder.path)
 
     @property
     def remote(self) -> Remote:
@@ -98,8 +101,8 @@ class CIRun:
     @cached_property
     def document(self) -> Document | None:
         """The default branch's mlbot.yaml, with its lines; None where it has none."""
-        path = self.repository.root / CONFIG_FILE
-        return load(path.read_bytes(), CONFIG_FILE) if path.is_file() else None
+        path, name = self.repository.project / CONFIG_FILE, self.options.folder.config
+        return load(path.read_bytes(), name) if path.is_file() else None
 
     @cached_property
     def config(self) -> Config | None:
@@ -116,6 +119,7 @@ class CIRun:
             default_branch=facts.default_branch,
             guard=self.config.guard if self.config else (),
             train_path=self.options.train_path,
+            folder=self.options.folder.path,
         )
 
     @property
@@ -130,6 +134,8 @@ class CIRun:
             repository=self.job.repository,
             server=self.job.server_url,
             workflow=self.options.train_path,
+            config=self.options.folder.config,
+            context=status_of(self.options.folder.path),
             run_url=self.job.run_url,
         )
 

@@ -241,7 +241,7 @@ def _refused(seed: int, why: str) -> SeedRun:
 def store_of(run: CIRun) -> ModelStore | None:
     """The store of the default branch's config; None where it names none that outlives the job."""
     url = _store_url(run)
-    return None if url is None else open_store(url, run.repository.root, token=run.job.token)
+    return None if url is None else open_store(url, run.repository.project, token=run.job.token)
 
 
 def _store_url(run: CIRun) -> str | None:

@@ -1,7 +1,7 @@
 """Under which names mlbot's workflows and actions are published: the only place that says it."""
 
 DESCRIPTION_LIMIT = 140  # GitHub's longest status description
-CONFIG_FILE = "mlbot.yaml"  # the one file that says what mlbot does, in the repository's root
+CONFIG_FILE = "mlbot.yaml"  # the one file that says what mlbot does, in the repository's root or in a folder
 ACTIONS_REPOSITORY = "mlbot-ci/mlbot"
 """`owner/name` of the repository that holds the reusable workflows and the actions."""
 

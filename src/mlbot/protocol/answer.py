@@ -14,13 +14,14 @@ from pydantic import Field, RootModel, StringConstraints
 from mlbot.events.github import Attempt, Comment, Id, Login
 from mlbot.lib.record import Name, Params, Record, Sha
 from mlbot.lib.untrusted_json import HostileJsonError, read
-from mlbot.protocol.marker import last_line_of
+from mlbot.protocol.marker import in_marker, last_line_of
 
 RECORDS_LIMIT = 24_576  # bytes of the records' JSON in one answer: as base64 half of GitHub's longest comment
 _DEPTH = 6
 
 _LINE = re.compile(
-    r"<!-- mlbot:answer comment=(?P<comment>[1-9][0-9]{0,17}) state=(?P<state>working|done) -->"
+    r"<!-- mlbot:answer comment=(?P<comment>[1-9][0-9]{0,17})(?: folder=(?P<folder>[A-Za-z0-9_./%]{1,400}))?"
+    r" state=(?P<state>working|done) -->"
     r"(?:<!-- mlbot:records (?P<records>[A-Za-z0-9_=-]{1,32768}) -->)?"
 )
 
@@ -81,18 +82,18 @@ def has_records(comment: Comment) -> bool:
     return found is not None and found["records"] is not None
 
 
-def answer_marker(comment: int) -> str:
-    """What the last line of the answer to a comment starts with."""
-    return f"<!-- mlbot:answer comment={comment} "
+def answer_marker(comment: int, folder: str = "") -> str:
+    """What the last line of the answer to a comment starts with; each folder with an mlbot.yaml answers for itself."""
+    return f"<!-- mlbot:answer comment={comment} {f'folder={in_marker(folder)} ' if folder else ''}state="
 
 
-def last_line(comment: int, records: Sequence[Recorded] = (), *, done: bool = False) -> str:
+def last_line(comment: int, records: Sequence[Recorded] = (), *, folder: str = "", done: bool = False) -> str:
     """The last line of an answer: its marker, how far it is, and the records in it.
 
     Records are written before the effects that they announce; `done` says that those are had too, so that the same
     comment delivered again changes nothing. Raises ValueError for records too long to be read back.
     """
-    line = f"{answer_marker(comment)}state={'done' if done else 'working'} -->"
+    line = f"{answer_marker(comment, folder)}{'done' if done else 'working'} -->"
     if not records:
         return line
     raw = _Records(tuple(records)).model_dump_json().encode()
@@ -101,9 +102,10 @@ def last_line(comment: int, records: Sequence[Recorded] = (), *, done: bool = Fa
     return f"{line}<!-- mlbot:records {urlsafe_b64encode(raw).decode()} -->"
 
 
-def answer_to(comments: Iterable[Comment], login: Login, comment: int) -> Comment | None:
+def answer_to(comments: Iterable[Comment], login: Login, comment: int, folder: str = "") -> Comment | None:
     """The bot's answer to a comment: the oldest of its own comments that carry the marker."""
-    own = (each for each in comments if each.author == login and _answers(each) == comment)
+    wanted = (comment, in_marker(folder))
+    own = (each for each in comments if each.author == login and _answers(each) == wanted)
     return min(own, key=lambda each: each.id, default=None)
 
 
@@ -136,9 +138,9 @@ def request_of(records: Iterable[Recorded], attempt: Attempt) -> RetrainRequest 
     return requests[-1] if requests else None
 
 
-def _answers(comment: Comment) -> int | None:
+def _answers(comment: Comment) -> tuple[int, str] | None:
     found = _LINE.fullmatch(last_line_of(comment.body))
-    return int(found["comment"]) if found else None
+    return (int(found["comment"]), found["folder"] or "") if found else None
 
 
 class Reruns(Record):

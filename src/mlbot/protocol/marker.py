@@ -25,10 +25,11 @@ def marker(workflow: str, config: str, kind: str = "report") -> str:
 
     A trial keeps a comment of its own, so that it never hides the verdict. No name can end the HTML comment.
     """
-    return f"<!-- mlbot:{_safe(kind)} workflow={_safe(workflow)} config={_safe(config)} -->"
+    return f"<!-- mlbot:{in_marker(kind)} workflow={in_marker(workflow)} config={in_marker(config)} -->"
 
 
-def _safe(name: str) -> str:
+def in_marker(name: str) -> str:
+    """A name as it stands in an HTML comment, which it cannot end."""
     return quote(name, safe="/.").replace("-", "%2D")
 
 

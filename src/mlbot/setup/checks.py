@@ -11,6 +11,7 @@ from typing import Literal
 
 from mlbot import __version__
 from mlbot.config.errors import Document, Plain, Problem
+from mlbot.config.folder import ROOT, ConfigFolder, is_train
 from mlbot.config.guard import context_to_require, entry_of, matches, sample_of
 from mlbot.config.schema import Config
 from mlbot.errors import MlbotError
@@ -20,9 +21,7 @@ from mlbot.lib.constants import (
     ACTIONS_REF,
     ACTIONS_REPOSITORY,
     CONFIG_FILE,
-    JUDGE_PATH,
     RELEASE_PATH,
-    TRAIN_PATH,
 )
 from mlbot.lib.record import Record
 from mlbot.lib.templates import has_sentence, sentence
@@ -101,6 +100,7 @@ class Setup:
     problems: Sequence[Problem] = ()
     data: dict[str, DataStorage] = field(default_factory=dict)
     lfs: bool | Literal["judge"] = False
+    folder: ConfigFolder = ROOT
 
 
 def check_setup(setup: Setup) -> Iterator[Finding]:
@@ -116,8 +116,8 @@ def check_setup(setup: Setup) -> Iterator[Finding]:
     store = setup.config.store if setup.config else None
     if store is not None and not is_url(store) and setup.repository is not None:  # on a laptop a folder is fine
         yield finding("store-in-checkout", f"{CONFIG_FILE}: store", store=store, repository=setup.repository)
-    if JUDGE_PATH not in setup.live:
-        yield finding("judge-not-live", JUDGE_PATH, branch=setup.branch)
+    if setup.folder.judge not in setup.live:
+        yield finding("judge-not-live", setup.folder.judge, branch=setup.branch)
 
 
 def _config(setup: Setup) -> Iterator[Finding]:
@@ -148,7 +148,7 @@ def _data(setup: Setup) -> Iterator[Finding]:
             case DataStorage.LFS if setup.lfs is not True and path in trained:
                 yield finding("data-pointer", path, "lfs")
             case DataStorage.DVC if path not in inside:
-                yield finding("data-pointer", path, "dvc", workflow=TRAIN_PATH)
+                yield finding("data-pointer", path, "dvc", workflow=setup.folder.train)
             case DataStorage.DVC if not prepared:
                 yield finding("data-pointer", path, "holdout")
 
@@ -171,7 +171,9 @@ class Workflow:
     """Why it would have the form that it would."""
 
 
-def check_workflows(workflows: Sequence[Workflow], guard: Sequence[str]) -> Iterator[Finding]:
+def check_workflows(
+    workflows: Sequence[Workflow], guard: Sequence[str], folder: ConfigFolder = ROOT
+) -> Iterator[Finding]:
     """What is wrong with the workflows; mlbot's two are among them also where they are not there."""
     for workflow in workflows:
         if workflow.document is None:
@@ -180,7 +182,8 @@ def check_workflows(workflows: Sequence[Workflow], guard: Sequence[str]) -> Iter
         if workflow.expected is not None:
             yield from _own(workflow, workflow.document.data, workflow.expected, guard)
         yield from _any(workflow, workflow.document.data)
-    yield from _names({workflow.path: workflow.document.data for workflow in workflows if workflow.document})
+    documents = {workflow.path: workflow.document.data for workflow in workflows if workflow.document}
+    yield from _names(documents, folder)
 
 
 def _unreadable(workflow: Workflow) -> Iterator[Finding]:
@@ -228,7 +231,7 @@ def _written_job(workflow: Workflow, name: str, job: Plain, wanted: Plain) -> It
         return
     where = f"{workflow.path}: jobs.{name}"
     yield from _rights(where, dig(job, "permissions"), dig(wanted, "permissions"))
-    if workflow.path == TRAIN_PATH and "secrets." in repr(job):
+    if is_train(workflow.path) and "secrets." in repr(job):
         yield finding("secrets-in-sandbox", where)
 
 
@@ -293,7 +296,7 @@ def _runs_for(entry: str, filters: object) -> bool:
 def _job(workflow: Workflow, where: str, job: Plain, wanted: Plain, top: Plain) -> Iterator[Finding]:
     own = dig(job, "permissions")
     yield from _rights(where, own if own is not None else top, dig(wanted, "permissions"))
-    if dig(job, "secrets") is not None and workflow.path == TRAIN_PATH:
+    if dig(job, "secrets") is not None and is_train(workflow.path):
         yield finding("secrets-in-sandbox", where)
     ref = str(dig(job, "uses")).partition("@")[2]
     if ref != ACTIONS_REF and not ref.startswith(f"{ACTIONS_REF}.") and not _SHA.fullmatch(ref):
@@ -367,15 +370,16 @@ def _any(workflow: Workflow, found: Plain) -> Iterator[Finding]:
         yield finding("unpinned", workflow.path, uses=", ".join(loose))
 
 
-def _names(found: Mapping[str, Plain]) -> Iterator[Finding]:
+def _names(found: Mapping[str, Plain], folder: ConfigFolder) -> Iterator[Finding]:
     """The judge listens to the training by its workflow's name."""
-    if not {TRAIN_PATH, JUDGE_PATH} <= found.keys():
+    train, judge = folder.train, folder.judge
+    if not {train, judge} <= found.keys():
         return
-    name = dig(found[TRAIN_PATH], "name") or TRAIN_PATH
-    listens = dig(found[JUDGE_PATH], "on", "workflow_run", "workflows")
+    name = dig(found[train], "name") or train
+    listens = dig(found[judge], "on", "workflow_run", "workflows")
     if listens is not None and _lacking(listens, [name]):
-        where = f"{JUDGE_PATH}: on.workflow_run.workflows"
-        yield finding("workflow-name", where, name=repr(name), plain=name, workflow=TRAIN_PATH)
+        where = f"{judge}: on.workflow_run.workflows"
+        yield finding("workflow-name", where, name=repr(name), plain=name, workflow=train)
 
 
 def events(workflow: Plain) -> Mapping[str, Plain]:
@@ -413,11 +417,11 @@ def labels_of(workflow: Plain) -> Iterator[str]:
 # Releases: the workflow, and environments that admit more than they should.
 
 
-def check_release(config: Config | None, *, there: bool) -> Iterator[Finding]:
+def check_release(config: Config | None, *, there: bool, path: str = RELEASE_PATH) -> Iterator[Finding]:
     """What is wrong with the release workflow, which may be there, and with the places it deploys to."""
     environments = config.environments if config else ()
     if environments and not there:
-        yield finding("release-missing", RELEASE_PATH)
+        yield finding("release-missing", path)
     for each in environments if there else ():
         if not is_url(each.target) and not each.target.startswith("command:"):
             where = f"{CONFIG_FILE}: environments.{each.name}.target"
@@ -479,13 +483,18 @@ def check_registry(found: RegistryView, loss: str | None, conflict: MlbotError |
 
 
 def check_github(
-    settings: Settings, *, queue_ready: bool, labels: Collection[str], app: bool = False
+    settings: Settings,
+    *,
+    queue_ready: bool,
+    labels: Collection[str],
+    app: bool = False,
+    folder: ConfigFolder = ROOT,
 ) -> Iterator[Finding]:
     """What is wrong on GitHub's side; `labels` are of the runners that the config and the workflows ask for.
 
     `app` says whether a GitHub App of the user's sets the statuses.
     """
-    yield from _checks(settings, queue_ready=queue_ready, app=app)
+    yield from _checks(settings, folder, queue_ready=queue_ready, app=app)
     yield from _blocking(settings.blocking)
     yield from _actions(settings)
     if settings.default_token == "write":  # noqa: S105 - a level of rights
@@ -497,10 +506,10 @@ def check_github(
         yield finding("not-looked-at", case="rights", settings=", ".join(settings.unseen))
 
 
-def _checks(settings: Settings, *, queue_ready: bool, app: bool) -> Iterator[Finding]:
+def _checks(settings: Settings, folder: ConfigFolder, *, queue_ready: bool, app: bool) -> Iterator[Finding]:
     entries = tuple(settings.required)
     for entry, required in settings.required.items():
-        status = context_to_require(entry, entries)
+        status = context_to_require(entry, entries, folder.path)
         if required is not None and status not in required:
             case = "own" if len(entries) > 1 else "only"
             listed = ", ".join(required)
@@ -508,7 +517,7 @@ def _checks(settings: Settings, *, queue_ready: bool, app: bool) -> Iterator[Fin
         elif required is not None and required[status] in _OPEN:
             yield finding("check-source", f"branch {entry}", "unpinned" if app else "open", status=status)
     if settings.merge_queue and not queue_ready:
-        yield finding("merge-queue", f"{TRAIN_PATH}: on", branch=settings.default_branch)
+        yield finding("merge-queue", f"{folder.train}: on", branch=settings.default_branch)
 
 
 def _blocking(found: Sequence[BlockingRule]) -> Iterator[Finding]:

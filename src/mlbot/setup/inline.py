@@ -127,6 +127,8 @@ def _fill(node: Any, given: Given) -> None:
                 node[key] = _styled(_put_in(value, given), value)
             else:
                 _fill(value, given)
+            if (key, node.get(key)) in _NOTHING:
+                del node[key]
         return
     for place in reversed(range(len(node))) if isinstance(node, list) else ():
         if isinstance(node[place], str):
@@ -135,6 +137,10 @@ def _fill(node: Any, given: Given) -> None:
         _fill(node[place], given)
         if isinstance(node[place], dict) and node[place].get("if") is False:
             del node[place]
+
+
+_NOTHING: tuple[tuple[str, object], ...] = (("MLBOT_CI_FOLDER", ""), ("working-directory", "./"), ("env", {}))
+"""What an mlbot.yaml in the root leaves of the lines that name its folder."""
 
 
 def _put_in(text: str, given: Given) -> Value:

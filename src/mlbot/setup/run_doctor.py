@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mlbot.config.errors import ConfigError, Problem
+from mlbot.config.folder import ConfigFolder
 from mlbot.config.run_check import Folder
 from mlbot.config.schema import Config
 from mlbot.config.yaml import load
@@ -22,7 +23,7 @@ from mlbot.github.api import GitHub
 from mlbot.github.job import Workplace, locate
 from mlbot.github.settings import read_settings
 from mlbot.ledger.entries import BRANCH
-from mlbot.lib.constants import CHARTS, CONFIG_FILE, JUDGE_PATH, LFS_POINTER, RELEASE_PATH, TRAIN_PATH
+from mlbot.lib.constants import CHARTS, CONFIG_FILE, LFS_POINTER
 from mlbot.lib.tree import is_url
 from mlbot.lib.version import Version
 from mlbot.registry.run_registry import read_view
@@ -75,6 +76,7 @@ def examine(
     branch = settings.default_branch if settings else default_branch(repository)
     config, problems = _config(repository.project)
     guard = config.guard if config and config.guard else (branch,)
+    folder = ConfigFolder.of(repository.folder)
     workflows = _workflows(repository, config)
     documents = {each.path: each.document.data for each in workflows if each.document}
     setup = checks.Setup(
@@ -86,11 +88,12 @@ def examine(
         config=config,
         problems=problems,
         data=_data(repository, config),
-        lfs=dig(documents.get(TRAIN_PATH), "jobs", "train", "with", "lfs") is True
+        folder=folder,
+        lfs=dig(documents.get(folder.train), "jobs", "train", "with", "lfs") is True
         or (config is not None and config.actions.lfs),
     )
-    findings = [*checks.check_setup(setup), *checks.check_workflows(workflows, guard)]
-    findings += checks.check_release(config, there=RELEASE_PATH in documents)
+    findings = [*checks.check_setup(setup), *checks.check_workflows(workflows, guard, folder)]
+    findings += checks.check_release(config, there=folder.release in documents, path=folder.release)
     loss = local_loss(root)
     findings += checks.check_registry(read_view(root), loss.of(BRANCH) if loss else None, conflict)
     if settings is None:
@@ -100,10 +103,12 @@ def examine(
     labels = [label for data in documents.values() for label in checks.labels_of(data)]
     labels += [label for model in (config.models if config else ()) for label in model.train.runs_on]
     app = bool(config and config.actions.token)
-    ready = "merge_group" in checks.events(documents.get(TRAIN_PATH))
+    ready = "merge_group" in checks.events(documents.get(folder.train))
     findings += checks.check_environments(config, settings.environments, branch)
-    findings += checks.check_access(config, settings, owned=_owned(root))
-    return checks.in_order((*findings, *checks.check_github(settings, queue_ready=ready, labels=labels, app=app)))
+    findings += checks.check_access(config, settings, owned=_owned(root, folder))
+    return checks.in_order(
+        (*findings, *checks.check_github(settings, queue_ready=ready, labels=labels, app=app, folder=folder))
+    )
 
 
 def _environments(config: Config | None) -> tuple[str, ...]:
@@ -120,12 +125,12 @@ def _tags(config: Config | None) -> tuple[str, ...]:
     return (version_tag(model, Version(major=1, minor=0, patch=0)), stage_tag(model, environment, 1))
 
 
-def _owned(root: Path) -> bool:
+def _owned(root: Path, folder: ConfigFolder) -> bool:
     """Whether a CODEOWNERS file names who has to look at the workflows and the config."""
-    for folder in (".github", "", "docs"):
-        if (file := root / folder / "CODEOWNERS").is_file():
+    for place in (".github", "", "docs"):
+        if (file := root / place / "CODEOWNERS").is_file():
             found = file.read_text(encoding="utf-8", errors="replace")
-            return all(checks.names_owner(found, path) for path in (CONFIG_FILE, f"{_WORKFLOWS}/mlbot.yml"))
+            return all(checks.names_owner(found, path) for path in (folder.config, folder.train))
     return False
 
 
@@ -154,7 +159,8 @@ def _live(repository: Repository, branch: str) -> frozenset[str]:
     if sha is None:
         return frozenset()
     whole = repository.whole_tree(sha).entries
-    workflows = (path for path in (TRAIN_PATH, JUDGE_PATH) if path in whole)
+    folder = ConfigFolder.of(repository.folder)
+    workflows = (path for path in (folder.train, folder.judge) if path in whole)
     return frozenset((*workflows, *({CONFIG_FILE} & repository.tree(sha).entries.keys())))
 
 

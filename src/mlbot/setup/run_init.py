@@ -3,6 +3,7 @@
 import difflib
 import itertools
 import os
+import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +14,8 @@ from urllib.parse import urlsplit
 from mlbot.config.actions import Actions
 from mlbot.config.csv_form import form_of, likely_encoding, read_head, rows_of
 from mlbot.config.errors import DELIVERED_WORDS, is_delivered_name
+from mlbot.config.folder import ConfigFolder
+from mlbot.config.guard import context_to_require, status_of
 from mlbot.config.run_check import check, load_config
 from mlbot.config.schema import Config, Csv
 from mlbot.config.yaml import load
@@ -27,7 +30,7 @@ from mlbot.git.repository import Repository
 from mlbot.github.api import GitHub as GitHubClient
 from mlbot.github.job import TOKENS, locate, refuse_server
 from mlbot.github.transport import Patience
-from mlbot.lib.constants import CONFIG_FILE, JUDGE_PATH, LFS_POINTER, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
+from mlbot.lib.constants import CONFIG_FILE, LFS_POINTER
 from mlbot.lib.templates import sentence
 from mlbot.setup import scaffold
 from mlbot.setup.detect import SUFFIXES, Table
@@ -208,6 +211,7 @@ class InitOptions:
 def init(directory: Path, options: InitOptions, console: Console) -> Exit:
     """Write what is missing of a repository's mlbot files and say what to do next; 2 while mlbot.yaml is not valid."""
     repository = _here(directory)
+    ConfigFolder.of(repository.folder)  # before anything is written
     root, facts = repository.project, survey(repository)
     draft = propose(facts, options.choices)
     if options.ask is not None and _is_to_write(root / CONFIG_FILE, scaffold.config(draft), options):
@@ -215,14 +219,13 @@ def init(directory: Path, options: InitOptions, console: Console) -> Exit:
         options = replace(options, sure=(*options.sure, CONFIG_FILE))
     done = {CONFIG_FILE: _write(root / CONFIG_FILE, scaffold.config(draft), options)}
     config = existing_config(root)
-    form = choose_form(repository, config)
+    form, folder = choose_form(repository, config), ConfigFolder.of(repository.folder)
     order = order_of(repository, config, form.form, install=draft.install, python=draft.python)
-    files = _ignored(root, draft, facts)
     if repository.folder:
-        console.say(sentence("data", "inner-config", folder=repository.folder))
-    else:
-        wanted = replace(order, release=order.release or options.release, watch=order.watch or options.watch)
-        files = workflow_files(wanted) | files
+        console.say(sentence("data", "inner-config", folder=folder.path, status=status_of(folder.path)))
+    wanted = replace(order, release=order.release or options.release, watch=order.watch or options.watch)
+    made = {posixpath.relpath(path, folder.path or "."): text for path, text in workflow_files(wanted).items()}
+    files = made | _ignored(root, draft, facts)
     if draft.skeleton and done[CONFIG_FILE] is not Done.LEFT and not (root / _SKELETON).exists():
         files[_SKELETON] = scaffold.skeleton(draft, facts, _reading(root, draft.train, Csv(encoding=draft.encoding)))
     done |= {path: _write(root / path, text, options) for path, text in files.items()}
@@ -230,10 +233,11 @@ def init(directory: Path, options: InitOptions, console: Console) -> Exit:
     gaps = draft.gaps if done[CONFIG_FILE] is not Done.LEFT else ()
     gaps = (*gaps, *_server_gaps(repository))
     problem = _problem(root)
+    required = {entry: context_to_require(entry, order.guard, folder.path) for entry in order.guard}
     console.result(
         scaffold.summary(
-            done=_shown(done, options), gaps=gaps, branch=draft.branch, guard=order.guard,
-            form="" if repository.folder else form.why,
+            done=_shown(done, options), gaps=gaps, branch=draft.branch, required=required,
+            form=form.why,
             environments=order.actions.environments(each.name for each in config.environments) if config else {},
         )
     )  # fmt: skip
@@ -302,16 +306,17 @@ def order_of(
     repository: Repository, config: Config | None, form: Form, *, install: str, python: str | None = None
 ) -> Order:
     """What a repository's workflow files are to be written for; the install command that they have is kept."""
-    root = repository.root
+    root, folder = repository.root, ConfigFolder.of(repository.folder)
     return Order(
         form=form,
+        folder=folder,
         guard=(config.guard if config else ()) or (default_branch(repository),),
-        install=existing_install(root) or install,
-        python=existing_python(root) or (None if existing_install(root) else python),
+        install=existing_install(root, folder) or install,
+        python=existing_python(root, folder) or (None if existing_install(root, folder) else python),
         actions=config.actions if config else Actions(),
         drivers=drivers(config),
-        release=(root / RELEASE_PATH).is_file(),
-        watch=(root / WATCH_PATH).is_file(),
+        release=(root / folder.release).is_file(),
+        watch=(root / folder.watch).is_file(),
     )
 
 
@@ -415,27 +420,27 @@ def _ignored(root: Path, draft: Draft, facts: Facts) -> dict[str, str]:
     return {_IGNORE: f"{before}{gap}{_IGNORED}\n"}
 
 
-def existing_install(root: Path) -> str | None:
+def existing_install(root: Path, folder: ConfigFolder) -> str | None:
     """The install command of the workflows that are there already: it is the user's to change."""
-    steps = (dig(step, "env", "INSTALL") for job in _jobs(root) for step in _steps(job))
-    return _first_text((*(dig(job, "with", "install") for job in _jobs(root)), *steps))
+    steps = (dig(step, "env", "INSTALL") for job in _jobs(root, folder) for step in _steps(job))
+    return _first_text((*(dig(job, "with", "install") for job in _jobs(root, folder)), *steps))
 
 
-def existing_python(root: Path) -> str | None:
+def existing_python(root: Path, folder: ConfigFolder) -> str | None:
     """The Python that the workflows that are there already train with: it is the user's to change, too."""
-    steps = (dig(step, "with", "python-version") for job in _jobs(root) for step in _steps(job))
+    steps = (dig(step, "with", "python-version") for job in _jobs(root, folder) for step in _steps(job))
     # A file that holds the jobs names the default one too.
     named = (each for each in steps if each != DEFAULT_PYTHON)
-    return _first_text((*(dig(job, "with", "python-version") for job in _jobs(root)), *named))
+    return _first_text((*(dig(job, "with", "python-version") for job in _jobs(root, folder)), *named))
 
 
 def _first_text(found: Iterable[object]) -> str | None:
     return next((each for each in found if isinstance(each, str) and each.strip()), None)
 
 
-def _jobs(root: Path) -> Iterator[object]:
+def _jobs(root: Path, folder: ConfigFolder) -> Iterator[object]:
     """The jobs that train, as the workflows call them and as they hold them themselves."""
-    for path in (TRAIN_PATH, JUDGE_PATH):
+    for path in (folder.train, folder.judge):
         try:
             jobs = dig(load((root / path).read_bytes(), path).data, "jobs")
         except (OSError, MlbotError):

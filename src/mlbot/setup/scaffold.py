@@ -10,10 +10,11 @@ from types import MappingProxyType
 from mlbot import __version__
 from mlbot.config.actions import Actions
 from mlbot.config.errors import is_delivered_name
-from mlbot.config.guard import context_to_require, contexts
+from mlbot.config.folder import ROOT, ConfigFolder
+from mlbot.config.guard import contexts
 from mlbot.errors import UsageError
 from mlbot.gates.metric import Task
-from mlbot.lib.constants import ACTIONS_REF, ACTIONS_REPOSITORY, JUDGE_PATH, TRAIN_PATH
+from mlbot.lib.constants import ACTIONS_REF, ACTIONS_REPOSITORY
 from mlbot.lib.record import Name, Record, resolve
 from mlbot.lib.templates import commit as built_of
 from mlbot.lib.templates import environment
@@ -284,11 +285,19 @@ def config(draft: Draft) -> str:
     return _filled("mlbot.yaml.j2", draft=draft, repository=ACTIONS_REPOSITORY)
 
 
-def train_workflow(*, guard: Sequence[str], install: str, python: str | None = None, actions: Actions = _NONE) -> str:
+def train_workflow(
+    *,
+    guard: Sequence[str],
+    install: str,
+    python: str | None = None,
+    actions: Actions = _NONE,
+    folder: ConfigFolder = ROOT,
+) -> str:
     """The workflow that trains; `install` is a shell command, `guard` the branches whose pushes are judged."""
     # `+` is a wildcard in GitHub's filters, and a letter like others in a branch's name.
     branches = [entry.replace("+", "\\+") for entry in guard]
-    return _filled("mlbot.yml.j2", branches=branches, install=install, python=python, **_published(actions))
+    values = {"branches": branches, "install": install, "python": python}
+    return _filled("mlbot.yml.j2", **values, **_published(actions), **_of_folder(folder))
 
 
 def judge_workflow(
@@ -298,21 +307,33 @@ def judge_workflow(
     python: str | None = None,
     actions: Actions = _NONE,
     drivers: Sequence[str] = (),
+    folder: ConfigFolder = ROOT,
 ) -> str:
     """The workflow that judges; it installs too, for a baseline may have to be trained."""
-    values = {"install": install, "python": python, "contexts": list(contexts(guard))}
-    return _filled("mlbot-judge.yml.j2", **values, **_published(actions, drivers))
+    values = {"install": install, "python": python, "contexts": list(contexts(guard, folder.path))}
+    return _filled("mlbot-judge.yml.j2", **values, **_published(actions, drivers), **_of_folder(folder))
 
 
-def watch_workflow(*, guard: Sequence[str]) -> str:
+def watch_workflow(*, guard: Sequence[str], folder: ConfigFolder = ROOT) -> str:
     """The workflow that sets the statuses where a pull request's run is not mlbot's."""
-    actions = f"{ACTIONS_REPOSITORY}/actions"
-    return _filled("mlbot-watch.yml.j2", actions=actions, ref=pin().written, train=TRAIN_PATH, contexts=contexts(guard))
+    values = {"actions": f"{ACTIONS_REPOSITORY}/actions", "ref": pin().written}
+    return _filled("mlbot-watch.yml.j2", **values, contexts=contexts(guard, folder.path), **_of_folder(folder))
 
 
-def release_workflow(*, actions: Actions = _NONE, drivers: Sequence[str] = ()) -> str:
+def release_workflow(*, actions: Actions = _NONE, drivers: Sequence[str] = (), folder: ConfigFolder = ROOT) -> str:
     """The workflow that releases and deploys."""
-    return _filled("mlbot-release.yml.j2", **_published(actions, drivers))
+    return _filled("mlbot-release.yml.j2", **_published(actions, drivers), **_of_folder(folder))
+
+
+def _of_folder(folder: ConfigFolder) -> dict[str, object]:
+    """What a file says of the others of its folder."""
+    paths = folder.workflows
+    return {
+        "folder": folder.path,
+        "paths": paths,
+        "files": {what: path.rpartition("/")[2] for what, path in paths.items()},
+        "names": {what: folder.name_of(path) for what, path in paths.items()},
+    }
 
 
 def summary(
@@ -320,20 +341,19 @@ def summary(
     done: Sequence[tuple[str, str]],
     gaps: Sequence[Gap],
     branch: str,
-    guard: Sequence[str],
+    required: Mapping[str, str],
     form: str,
     environments: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> str:
     """What became of each file, what is missing, and what to do next; `environments` with the secrets of each.
 
-    `form`: why the workflows are as they are; empty where none are made, as for a folder of a monorepo.
+    `required`: the status that each guarded entry's rule has to require; `form`: why the workflows are as they are.
     """
     width = max((len(path) for path, _ in done), default=0)
     commit = " ".join(path for path, what in done if not what.startswith("left"))
-    required = [(entry, context_to_require(entry, guard)) for entry in guard]
     return _filled(
         "summary.txt.j2",
-        done=done, gaps=gaps, branch=branch, width=width, commit=commit, judge=JUDGE_PATH, required=required,
+        done=done, gaps=gaps, branch=branch, width=width, commit=commit, required=required,
         form=form, environments=environments,
     )  # fmt: skip
 

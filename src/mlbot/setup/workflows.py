@@ -7,8 +7,9 @@ from enum import StrEnum
 
 from mlbot import __version__
 from mlbot.config.actions import Actions, is_hosted
+from mlbot.config.folder import ROOT, ConfigFolder
 from mlbot.config.schema import Config
-from mlbot.lib.constants import ACTIONS_REPOSITORY, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
+from mlbot.lib.constants import ACTIONS_REPOSITORY
 from mlbot.lib.record import Digest, Record, digest
 from mlbot.lib.templates import sentence, workflows
 from mlbot.setup import scaffold
@@ -73,6 +74,7 @@ class Order:
     actions: Actions
     python: str | None = None
     drivers: tuple[str, ...] = ()
+    folder: ConfigFolder = ROOT
     release: bool = False
     watch: bool = False
 
@@ -84,16 +86,19 @@ def files(order: Order) -> dict[str, str]:
         MissingExtraError: the form needs a package that is not installed.
     """
     install, python, actions, drivers = order.install, order.python, order.actions, order.drivers
+    guard, folder = order.guard, order.folder
     callers = {
-        TRAIN_PATH: scaffold.train_workflow(guard=order.guard, install=install, python=python, actions=actions),
-        JUDGE_PATH: scaffold.judge_workflow(
-            install=install, guard=order.guard, python=python, actions=actions, drivers=drivers
+        folder.train: scaffold.train_workflow(
+            guard=guard, install=install, python=python, actions=actions, folder=folder
+        ),
+        folder.judge: scaffold.judge_workflow(
+            install=install, guard=guard, python=python, actions=actions, drivers=drivers, folder=folder
         ),
     }
     if order.release:
-        callers[RELEASE_PATH] = scaffold.release_workflow(actions=actions, drivers=drivers)
+        callers[folder.release] = scaffold.release_workflow(actions=actions, drivers=drivers, folder=folder)
     if order.watch:
-        callers[WATCH_PATH] = scaffold.watch_workflow(guard=order.guard)
+        callers[folder.watch] = scaffold.watch_workflow(guard=guard, folder=folder)
     if order.form is Form.CALLERS:
         return {path: stamped(text, order.form) for path, text in callers.items()}
     called, wiring = sources(), Wiring(actions=order.actions, pin=scaffold.pin())
