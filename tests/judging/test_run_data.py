@@ -68,6 +68,25 @@ def test_what_there_is(tmp_path: Path) -> None:
     assert "never" not in report(tmp_path, config=CONFIG.replace('"age > 60"', "{where: age > 60, min_rows: 9}"))
 
 
+def test_rows_of_the_training_without_a_label_are_noted(tmp_path: Path) -> None:
+    train = GOOD.replace("south,1", "south,NA", 1).replace("north,0", "north,", 1)
+    note = "  train.csv: 2 rows have no value in y (rows 1 and 2); the training has to leave them out."
+    assert note in report(tmp_path, train=train).splitlines()
+    numbers = CONFIG.replace("task: binary", "task: regression").replace("accuracy", "r2")
+    assert note in report(tmp_path, train=train, config=numbers).splitlines()
+
+
+def test_integers_that_floats_take_for_others_are_noted(tmp_path: Path) -> None:
+    lines = [f"{line},{2**53 + at}" for at, line in enumerate(GOOD.splitlines()[1:])]
+    content = "\n".join(("age,who,town,y,id", *lines, ""))
+    said = report(tmp_path, content, content)
+    assert "  id has integers beyond 2^53: as floating-point numbers several of them are one." in said
+    assert "`data.types: {id: text}`" in said
+    text = CONFIG.replace("      group: who\n", "      group: who\n      types: {id: text}\n")
+    assert "2^53" not in report(tmp_path, content, content, config=text)
+    assert "2^53" not in report(tmp_path, content.replace("id", "age2").replace("9007199254", "90071992"), content)
+
+
 GATES = """\
     slices:
       old: {where: "age > 60", min_rows: 5}

@@ -169,6 +169,13 @@ def test_few_rows_of_a_class_are_counted_where_gates_rest_on_them() -> None:
     assert codes(report(holdout=Holdout(**facts)), evidence()) == []  # an older report
 
 
+def test_features_of_long_integers_are_named_with_what_to_write() -> None:
+    (found,) = model_notices(report(holdout=HIDDEN.model_copy(update={"inexact": ("id", "parent")})), evidence(), None)
+    assert found.code is NoticeCode.INEXACT
+    assert found.text.startswith("id, parent have integers beyond 2^53")
+    assert "`data.types: {id: text}`" in found.text
+
+
 def test_a_hidden_holdout_needs_no_advice() -> None:
     hidden = Holdout(source="s3://b/h.csv", digest=DIGEST, rows=9, task=Task.BINARY, hidden=True)
     assert codes(report(holdout=hidden), evidence()) == []

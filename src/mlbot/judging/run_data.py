@@ -19,6 +19,7 @@ from mlbot.training.run_train import unfetched
 from mlbot.verdict.verdict import Problem
 
 if TYPE_CHECKING:
+    from mlbot.ml.frames import Table
     from mlbot.ml.holdout import HoldoutData
     from mlbot.ml.holdout import LabelArray as Labels
 
@@ -85,6 +86,7 @@ class _Model:
     known: Collection[KeyPath]  # where a problem is known already
     read: "HoldoutData | Problem | None" = None
     holdout: "HoldoutData | None" = None
+    of_training: list[str] = field(default_factory=list)  # what should be known of the training data
 
     def problems(self) -> Iterator[Wrong]:
         data = self.model.data
@@ -120,9 +122,9 @@ class _Model:
 
         data = self.model.data
         try:
-            schema = frames.open_table(
-                file, data.reads(self.model.task), data.csv, apart=[data.target]
-            ).frame.collect_schema()
+            table = frames.open_table(file, data.reads(self.model.task), data.csv, apart=[data.target])
+            schema = table.frame.collect_schema()
+            self._look_for_labels(table, path)
         except MlbotError as error:
             yield Wrong(error.what, error.hint, ("data", "train"), whole=True)
             return
@@ -137,6 +139,21 @@ class _Model:
                     ("data", "types"),
                     whole=True,
                 )
+
+    def _look_for_labels(self, table: "Table", path: str) -> None:
+        """Rows without a label are noted, not refused: a training may well leave them out."""
+        from mlbot.ml.frames import is_number
+        from mlbot.ml.holdout import unlabelled
+
+        data, task = self.model.data, self.model.task
+        dtype = table.frame.collect_schema().get(data.target)
+        if dtype is None or not (task.is_classification or is_number(dtype)):
+            return
+        with table.reading():
+            rows, first = unlabelled(table, data, task)
+        if rows:
+            said = sentence("data", "unlabelled", file=path, rows=rows, column=data.target, first=first)
+            self.of_training.append(said)
 
     def notes(self) -> Iterator[str]:
         """What there is: rows, classes, slices."""
@@ -155,6 +172,9 @@ class _Model:
         )
         if self.holdout.asked:
             yield sentence("data", "asked", columns=self.holdout.asked)
+        if record.inexact:
+            yield sentence("data", "inexact", columns=record.inexact)
+        yield from self.of_training
         for part in self.model.slices:
             positives = record.slice_positives.get(part.name)
             yield sentence("data", "slice", name=part.name, rows=record.slices[part.name], positives=positives)

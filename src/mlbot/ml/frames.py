@@ -35,6 +35,7 @@ Names = Sequence[str]
 CHUNK = 1 << 20
 _PARQUET = b"PAR1"
 _RENAMED = "_duplicated_"
+_LARGEST_EXACT = 1 << 53  # beyond it a float64 skips whole numbers
 
 
 def scan(
@@ -66,6 +67,17 @@ def sample(source: Source, *, rows: int, types: Types | None = None, csv: Csv | 
     with table.reading():
         count = table.frame.select(pl.len()).collect().item()
         return _gaps_to_nan(table.frame.gather_every(max(1, count // rows)).collect())
+
+
+def beyond_floats(frame: pl.LazyFrame, columns: Collection[str]) -> tuple[str, ...]:
+    """Those of the columns with whole numbers that are too long for a floating-point number to tell them apart."""
+    schema = frame.collect_schema()
+    wide = [name for name in columns if schema[name] in {pl.Int64(), pl.UInt64()}]
+    if not wide:
+        return ()
+    ends = [pl.col(wide).max().name.prefix("max:"), pl.col(wide).min().name.prefix("min:")]
+    found = frame.select(ends).collect(engine="streaming").row(0, named=True)
+    return tuple(name for name in wide if max(found[f"max:{name}"] or 0, -(found[f"min:{name}"] or 0)) > _LARGEST_EXACT)
 
 
 def reads(text: Collection[str], types: Types | None) -> Types:

@@ -102,6 +102,12 @@ class _Encoder:
         self._seen += len(wrong)
 
     @property
+    def unlabelled(self) -> tuple[int, str]:
+        """How many rows have no label so far, and the first of them."""
+        rows = self._missing + self._infinite
+        return rows, self._first if rows else ""
+
+    @property
     def _first(self) -> str:
         """`3, 8 and 12`, `3, 8, 12, …`: rows, counted from 1."""
         *others, last = map(str, self._rows)
@@ -166,6 +172,14 @@ class _Encoder:
 def named_labels(data: Data) -> frozenset[str]:
     """The labels that the config names, so that they are labels whatever they look like."""
     return frozenset({*(data.classes or ()), *([data.positive] if data.positive else [])})
+
+
+def unlabelled(table: frames.Table, data: Data, task: Task) -> tuple[int, str]:
+    """How many rows of a table have no label, or none that is a number where it has to be; and the first of them."""
+    encoder = _Encoder(task=task, data=data)
+    for batch in _batches(table.frame.select(pl.col(data.target)), BATCH_ROWS * 8):
+        encoder.add(batch[data.target])
+    return encoder.unlabelled
 
 
 def ordered(names: Sequence[str] | dict[str, int]) -> tuple[str, ...]:
@@ -523,6 +537,7 @@ class _Opening:
             positive=labels.classes[1] if binary else None,
             threshold=self.data.threshold,
             label=self.data.label,
+            inexact=frames.beyond_floats(self.frame, [feature.name for feature in features]),
             slices={name: int(mask.sum()) for name, mask in masks.items()},
             positives=int(labels.codes.sum()) if binary else None,
             slice_positives={name: int(labels.codes[mask].sum()) for name, mask in masks.items()} if binary else {},

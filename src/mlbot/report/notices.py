@@ -172,6 +172,8 @@ def _label_notices(report: ModelReport) -> Iterator[Notice]:
 def _holdout_notices(report: ModelReport) -> Iterator[Notice]:
     if few := _few_of_a_class(report):
         yield notice(NoticeCode.FEW_OF_A_CLASS, warning=True, few=few)
+    if report.holdout is not None and report.holdout.inexact:
+        yield notice(NoticeCode.INEXACT, columns=report.holdout.inexact)
     if report.holdout is not None and not report.holdout.hidden:
         yield notice(NoticeCode.HOLDOUT_IN_REPOSITORY)
 

@@ -73,6 +73,7 @@ class NoticeCode(StrEnum):
     SLICE_TOO_SMALL = "slice-too-small"  # older reports: the gates and the table of slices say it
     NOT_JUDGEABLE = "not-judgeable"  # older reports: the gate says it
     PARITY = "parity"
+    INEXACT = "inexact"  # features of integers that floating-point numbers take for others
     OWN_LABELS = "own-labels"  # the file gives other labels than those that were judged
     DATA_CHANGED = "data-changed"  # older reports: it is under what changed
     GATE_PREVIEW = "gate-preview"
