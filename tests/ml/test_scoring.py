@@ -647,6 +647,20 @@ def test_an_output_that_holds_no_labels_is_left_alone_and_cannot_be_asked_for(tm
         assert "data.threshold" in found.hint
 
 
+def test_labels_that_depend_on_the_batch_are_refused_where_they_are_judged(tmp_path: Path) -> None:
+    """The probabilities do not: only whoever asks for the labels gets other ones row by row."""
+    model = columns({"a": 1.0, "b": 1.0})
+    mean = helper.make_node("ReduceMean", ["p"], ["mean"], axes=[0])
+    model.graph.node.extend([mean, helper.make_node("GreaterOrEqual", ["p", "mean"], ["over"])])
+    model.graph.node.append(helper.make_node("Cast", ["over"], ["label"], to=INT64))
+    model.graph.output.append(port("label", INT64))
+    frame = LABELLED.select("a", "b", "y")
+    scored(tmp_path, model, holding(tmp_path, frame))
+    found = problem(tmp_path, model, holding(tmp_path, frame, label="model"))
+    assert (found.reason, found.cause) == (Reason.MODEL_REFUSED, "labels-depend-on-batch")
+    assert "of 64 rows get another one" in found.detail
+
+
 def test_a_label_that_is_no_class_is_none_of_them(tmp_path: Path) -> None:
     model = with_own_rule(0.5)
     model.graph.node[-1].CopyFrom(helper.make_node("Cast", ["over"], ["zero_or_one"], to=INT64))

@@ -226,6 +226,7 @@ class _Decisions:
     threshold: float | None
     own_count: bool  # whether the file's own labels are the judged ones
     has_own: bool
+    alone: list[int] = field(default_factory=list)  # the places of the first rows' own labels, each row asked alone
     _done: int = 0
     _differ: int = 0
     _unknown: int = 0
@@ -252,6 +253,11 @@ class _Decisions:
             return Problem.of(Reason.MODEL_OUTPUTS, "no-labels")
         if self._unknown:
             return Problem.of(Reason.MODEL_OUTPUTS, "other-labels", wrong=self._unknown, rows=self._done)
+        asked = min(len(self.alone), self._done)
+        code = np.where(np.array(self.alone[:asked], int) < 0, -1, self.codes[self.alone[:asked]])
+        other = int((code != self.decided[:asked]).sum())
+        if other > _ROUNDED_LABELS:
+            return Problem.of(Reason.MODEL_REFUSED, "labels-depend-on-batch", rows=other, asked=asked)
         return None
 
     def own_labels(self) -> OwnLabels | None:
@@ -279,6 +285,8 @@ class _Decisions:
 
 
 _FINEST = 6  # decimals of a threshold
+_LABELS_ALONE = 64  # rows that are asked alone for their labels
+_ROUNDED_LABELS = 1  # of these: a label at its threshold may turn by the last digit of a sum
 
 
 def threshold_between(most: float, least: float) -> float | None:
@@ -314,6 +322,11 @@ class _Collector:
         if own is None or not own.size or self.decisions is None:
             return own is None or not own.size
         return -1 <= int(own.min()) <= int(own.max()) < self.decisions.codes.size
+
+    def add_alone(self, own: Codes | None) -> None:
+        """The file's own label of the next of the first rows, asked alone."""
+        if self.decisions is not None and own is not None:
+            self.decisions.alone += [int(each) for each in own]
 
     def add(self, raw: Raw, own: Codes | None = None) -> None:
         """The next rows, (rows, width), as the model gave them, and its own labels."""
@@ -522,19 +535,33 @@ class _Run:
         if self.problem is not None:
             return
         with self._asking() as worker:
-            labels = self._asked * protocol.LABEL_BYTES if self.facts.labels else 0
-            answer, raw = worker.receive(self._asked * self._width * _WIDEST_FLOAT + labels)
-            found = _of_kind(answer, protocol.Predicted)
-            if (found.rows, found.width) != (self._asked, self._width):
-                raise ScoringError(_NONSENSE)
-            view = memoryview(raw)
-            values = _array(view[: len(view) - labels], found.dtype, (self._asked, self._width))
-            own = _array(view[len(view) - labels :], "<i4", (self._asked,)) if labels else None
+            values, own = self._answer(worker)
             if self._first is None:
                 self._first = values[:_TIMED_ROWS].copy()
-            if not _there(self._collector).takes(own):
-                raise ScoringError(_NONSENSE)
             _there(self._collector).add(values, own)
+
+    def ask_labels(self, singles: Sequence[Packed]) -> None:
+        """Ask for the file's own labels of the first rows, each row alone, where these are what is judged."""
+        for single in singles:
+            if self.problem is None:
+                self.send(single)
+            if self.problem is None:
+                with self._asking() as worker:
+                    _, own = self._answer(worker)
+                    _there(self._collector).add_alone(own)
+
+    def _answer(self, worker: Worker) -> tuple[Raw, Codes | None]:
+        labels = self._asked * protocol.LABEL_BYTES if self.facts.labels else 0
+        answer, raw = worker.receive(self._asked * self._width * _WIDEST_FLOAT + labels)
+        found = _of_kind(answer, protocol.Predicted)
+        if (found.rows, found.width) != (self._asked, self._width):
+            raise ScoringError(_NONSENSE)
+        view = memoryview(raw)
+        values: Raw = _array(view[: len(view) - labels], found.dtype, (self._asked, self._width))
+        own: Codes | None = _array(view[len(view) - labels :], "<i4", (self._asked,)) if labels else None
+        if not _there(self._collector).takes(own):
+            raise ScoringError(_NONSENSE)
+        return values, own
 
     @property
     def _width(self) -> int:
@@ -661,6 +688,11 @@ def _feed(runs: Sequence[_Run], holdout: HoldoutData, limits: Limits) -> None:
         sample = pack(holdout.head(min(rows, _TIMED_ROWS)), features)
         for run in _live(runs):
             run.measure(sample)
+        if holdout.record.label == "model":
+            first = holdout.head(_LABELS_ALONE)
+            singles = [pack(first[at : at + 1], features) for at in range(first.height)]
+            for run in _live(runs):
+                run.ask_labels(singles)
         for batch in holdout.batches(rows):
             live = list(_live(runs))
             if not live:
