@@ -95,7 +95,7 @@ def test_headers_that_say_nothing_wrong(tmp_path: Path, content: bytes) -> None:
         (b"\xff\x00" * 100_000, "zero bytes"),
         (
             b"x,\xe9\n1,2\n",
-            'The holdout "data/holdout.csv" cannot be read: line 1 is not UTF-8: byte 3 is e9 0a 31 2c. If it is latin-1, write',
+            'The holdout "data/holdout.csv" cannot be read: line 1 is not UTF-8: byte 3 is e9 0a 31 2c. If it is',
         ),
         (b"x,y;z\n1,2;3\n", 'Write `data.csv: {separator: ","}` or `data.csv: {separator: ";"}`'),
     ],
