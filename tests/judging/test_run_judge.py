@@ -7,25 +7,32 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
+from sklearn.metrics import confusion_matrix, recall_score
 from tests.e2e import user
 from tests.fake_github.server import FakeGitHub
 from tests.support import tiny
 from tests.support.git_samples import Sandbox
 from tests.support.history_samples import deployment
 from tests.support.hosted import Stage
+from tests.support.onnx_samples import with_own_rule
 
 from mlbot import entry
+from mlbot.config.schema import Data, Model, Train
 from mlbot.errors import Exit
+from mlbot.gates.metric import CATALOGUE, Bound, Gate, Task
 from mlbot.gates.outcome import Reason
 from mlbot.git.ledger import LedgerBranch
 from mlbot.git.remote import Remote
 from mlbot.git.repository import Repository
-from mlbot.judging.run_judge import Rules
+from mlbot.judging.run_judge import JudgeRequest, Rule, Rules, judge
 from mlbot.lib.record import digest
 from mlbot.plan.run_plan import Planning
+from mlbot.report.report import Side
 from mlbot.storage.store import open_store
-from mlbot.training.run_train import unfetched
+from mlbot.training.run_train import SeedRun, SeedRuns, unfetched
 from mlbot.verdict.verdict import Commits
 
 pytestmark = pytest.mark.usefixtures("git_settings")
@@ -202,3 +209,52 @@ def test_a_holdout_that_the_job_has_fetched_is_read_in_the_version_of_the_guarde
         assert holdout.exists() is fetched
         problem = unfetched(holdout)
         assert (problem.cause if problem else None) == (None if fetched else "dvc-pointer")
+
+
+# --- the labels that are judged
+
+
+def test_recall_flips_and_the_confusion_are_of_the_labels_that_the_config_decides(tmp_path: Path) -> None:
+    """P(positive) and, inside the file, a threshold of 0.2; the baseline has the same probabilities and 0.6."""
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=800).astype(np.float32)
+    y = (rng.random(800) < 1 / (1 + np.exp(-a.astype(np.float64)))).astype(int)
+    pl.DataFrame({"a": a, "y": y}).write_parquet(tmp_path / "holdout.parquet")
+    files = [tmp_path / name for name in ("candidate.onnx", "baseline.onnx")]
+    for file, threshold in zip(files, (0.2, 0.6), strict=True):
+        file.write_bytes(with_own_rule({"a": 1.0}, threshold).SerializeToString())
+    p = 1 / (1 + np.exp(-a))
+    ways: list[tuple[dict[str, object], tuple[float, float]]] = [
+        ({}, (0.5, 0.5)),
+        ({"threshold": 0.4}, (0.4, 0.4)),
+        ({"label": "model"}, (0.2, 0.6)),
+    ]
+    for setting, limits in ways:
+        result = judge(labels_request(tmp_path, files, setting), progress=lambda _: None)
+        (candidate,), (baseline,) = result.evidence.candidate, result.baseline
+        decided = [p >= np.float32(limit) for limit in limits]
+        for evaluation, labels in zip((candidate, baseline), decided, strict=True):
+            score = evaluation.score("recall")
+            assert score is not None
+            assert score.value == pytest.approx(recall_score(y, labels), abs=1e-12)
+        assert result.evidence.flips is not None
+        assert result.evidence.flips.count == int(((decided[1] == y) & (decided[0] != y)).sum())
+        assert result.curves[Side.CANDIDATE].confusion == tuple(map(tuple, confusion_matrix(y, decided[0]).tolist()))
+        differ = int((decided[0] != (p >= np.float32(0.2))).sum()) if setting != {"label": "model"} else None
+        own = candidate.own_labels
+        assert own is not None
+        assert own.threshold == 0.2
+        assert differ in {own.differ, None}
+
+
+def labels_request(folder: Path, files: list[Path], setting: dict[str, object]) -> JudgeRequest:
+    model = Model(
+        name="m",
+        task=Task.BINARY,
+        train=Train(run="true"),
+        data=Data.model_validate({"holdout": "holdout.parquet", "target": "y", **setting}),
+        metrics=(CATALOGUE["recall"],),
+        gates=(Gate(metric="recall", bound=Bound.MIN, limit=0.1),),
+    )
+    sides = [SeedRuns(runs=(SeedRun(seed=0, file=file),)) for file in files]
+    return JudgeRequest(rule=Rule(model=model, folder=folder), candidate=sides[0], baseline=sides[1])

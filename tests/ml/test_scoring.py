@@ -37,6 +37,7 @@ from tests.support.onnx_samples import (
     external,
     matrix,
     port,
+    with_own_rule,
 )
 from tests.support.tiers import examples
 
@@ -573,19 +574,9 @@ def test_one_probability_alone_is_decided_by_the_order_of_the_classes(tmp_path: 
         assert set(found.decided.tolist()) == {wanted}
 
 
-def with_own_rule(threshold: float) -> onnx.ModelProto:
-    """P(positive), and labels by a threshold inside the file."""
-    model = columns({"a": 1.0, "b": 1.0})
-    limit = helper.make_node("Constant", [], ["limit"], value_float=threshold)
-    model.graph.node.extend([limit, helper.make_node("GreaterOrEqual", ["p", "limit"], ["over"])])
-    model.graph.node.append(helper.make_node("Cast", ["over"], ["label"], to=INT64))
-    model.graph.output.append(port("label", INT64))
-    return model
-
-
 def test_the_files_own_labels_are_counted_and_their_threshold_is_found(tmp_path: Path) -> None:
     frame = pl.DataFrame({"a": np.linspace(-4, 4, ROWS), "b": np.zeros(ROWS), "y": ["no", "yes"] * (ROWS // 2)})
-    model = with_own_rule(0.2)
+    model = with_own_rule({"a": 1.0, "b": 1.0}, 0.2)
     plain = scored(tmp_path, model, holding(tmp_path, frame))
     own = plain.predictions >= np.float32(0.2)
     assert plain.decided is not None
@@ -662,7 +653,7 @@ def test_labels_that_depend_on_the_batch_are_refused_where_they_are_judged(tmp_p
 
 
 def test_a_label_that_is_no_class_is_none_of_them(tmp_path: Path) -> None:
-    model = with_own_rule(0.5)
+    model = with_own_rule({"a": 1.0, "b": 1.0}, 0.5)
     model.graph.node[-1].CopyFrom(helper.make_node("Cast", ["over"], ["zero_or_one"], to=INT64))
     three = helper.make_node("Constant", [], ["three"], value_int=3)
     model.graph.node.extend([three, helper.make_node("Mul", ["zero_or_one", "three"], ["label"])])

@@ -52,6 +52,16 @@ def columns(weights: Mapping[str, float], *, kind: int = FLOAT, last: str = "Sig
     )
 
 
+def with_own_rule(weights: Mapping[str, float], threshold: float) -> onnx.ModelProto:
+    """`columns`, and beside them labels by a threshold inside the file."""
+    model = columns(weights)
+    limit = helper.make_node("Constant", [], ["limit"], value_float=threshold)
+    model.graph.node.extend([limit, helper.make_node("GreaterOrEqual", ["p", "limit"], ["over"])])
+    model.graph.node.append(helper.make_node("Cast", ["over"], ["label"], to=INT64))
+    model.graph.output.append(port("label", INT64))
+    return model
+
+
 def matrix(
     weights: np.ndarray,
     *,
