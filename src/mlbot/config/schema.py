@@ -277,7 +277,7 @@ class Data(Section):
     Left out: every column but target, group and dropped ones, in the file's order."""
     classes: Annotated[tuple[str, ...] | None, list_of("labels", kinds.LABEL)] = None
     """The labels in the order of the model's probability columns, for classification only.
-    Left out: the model's own, else sorted."""
+    Left out: the model's own, else sorted; numbers that may be codes are refused."""
     group: Annotated[str | None, kinds.COLUMN] = None
     """A column whose rows belong together (user, patient, day), read as text; intervals then resample whole groups.
     Left out: rows are independent."""
