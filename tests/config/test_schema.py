@@ -20,6 +20,7 @@ from mlbot.config.schema import (
     Config,
     EnvironmentConfig,
     OnInconclusive,
+    SeedRange,
     Slice,
     Smoke,
     Waivers,
@@ -71,7 +72,8 @@ def test_reads_the_example_of_the_design() -> None:
     assert (model.name, model.task) == ("adult-income", Task.BINARY)
     assert (model.train.run, model.train.entrypoint) == ("python train.py", None)
     assert model.train.depends == ("train.py", "income/", "data/train.csv")
-    assert (model.train.seeds, model.train.timeout_s, model.train.runs_on) == (3, 1800.0, ("ubuntu-latest",))
+    assert model.train.seeds == SeedRange(start=3, most=3)
+    assert (model.train.timeout_s, model.train.runs_on) == (1800.0, ("ubuntu-latest",))
     assert (model.data.positive, model.data.drop, model.data.features) == (">50K", ("fnlwgt",), None)
     assert model.slices == (Slice(name="women", where="sex = 'Female'"), Slice(name="under-25", where="age < 25"))
     assert [metric.name for metric in model.metrics] == ["roc_auc", "log_loss", "f1", "accuracy", "recall"]
@@ -124,6 +126,14 @@ def with_(old: str, new: str) -> Any:
 )
 def test_durations(value: str, seconds: float) -> None:
     assert with_(texts.RUN, f"run: make\ntimeout: {value}").train.timeout_s == seconds
+
+
+@pytest.mark.parametrize(
+    ("value", "start", "most"),
+    [("1", 1, 1), ("4", 4, 4), ("{}", 2, 5), ("{start: 2, most: 5}", 2, 5), ("{most: 3}", 2, 3), ("{start: 3}", 3, 5)],
+)
+def test_seeds_are_a_number_or_a_range(value: str, start: int, most: int) -> None:
+    assert with_(texts.RUN, f"run: make\nseeds: {value}").train.seeds == SeedRange(start=start, most=most)
 
 
 @pytest.mark.parametrize(
@@ -289,7 +299,8 @@ def test_its_defaults_are_valid_and_change_nothing() -> None:
     defaults = {name: part["default"] for name, part in settings_of(SCHEMA) if "default" in part}
     assert defaults == {
         "version": 1,
-        "seeds": 3,
+        "start": 2,
+        "most": 5,
         "timeout": "30m",
         "runs-on": "ubuntu-latest",
         "min_rows": 500,
@@ -308,7 +319,7 @@ def test_its_defaults_are_valid_and_change_nothing() -> None:
     text = "actions: {lfs: false, retention-days: 5, runs-on: ubuntu-latest}\n" + text
     text = "version: 1\n" + text
     explicit = (
-        text.replace("run: make", "run: make\n      seeds: 3\n      timeout: 30m\n      runs-on: ubuntu-latest")
+        text.replace("run: make", "run: make\n      timeout: 30m\n      runs-on: ubuntu-latest")
         .replace("s: x = 1", "s: {where: x = 1, min_rows: 500}")
         .replace("min: 0.9", "min: 0.9\n        confident: false\n        blocking: true")
     )

@@ -199,6 +199,30 @@ def test_nothing_is_trained_twice(fresh: Sandbox) -> None:
     assert second.stderr.count("trained before") == 6
 
 
+def test_more_seeds_are_trained_only_where_fewer_do_not_decide(
+    fresh: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On both sides, in the order of their numbers; a second run trains none of them again."""
+    narrow = tiny.CONFIG.replace("timeout: 60s", "seeds: {start: 2, most: 5}")
+    narrow = narrow.replace("max_regression: 0.02", "max_regression: 0.00001")
+    fresh.git("checkout", "--quiet", "main")
+    fresh.commit({"mlbot.yaml": narrow})
+    fresh.git("checkout", "--quiet", "-b", "narrow")
+    fresh.commit(tiny.params(offset=1000))
+    (report,) = run_models(fresh.path, RunOptions(), Console.of_process(quiet=False)).models
+    said = capsys.readouterr().err
+    assert [(len(report.candidate), len(report.baseline)), report.verdict.outcome] == [(5, 5), Outcome.INCONCLUSIVE]
+    assert [(wave.had.candidate, wave.wanted.baseline, wave.undecided) for wave in report.waves] == [
+        (2, 3, ("roc_auc",)),
+        (3, 5, ("roc_auc",)),
+    ]
+    assert "tiny: roc_auc is undecided with 2 seeds: training 1 more a side\n" in said
+    assert "tiny: roc_auc is undecided with 3 seeds: training 2 more a side\n" in said
+    assert said.count(": trained in") == 10
+    run_models(fresh.path, RunOptions(), Console.of_process(quiet=False))
+    assert ": trained in" not in capsys.readouterr().err
+
+
 def test_a_deleted_model_needs_a_person(repository: Sandbox) -> None:
     other = tiny.CONFIG.replace("  tiny:\n", "  other:\n")
     repository.commit({"mlbot.yaml": other})

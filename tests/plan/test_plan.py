@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support import ledger_samples
 from tests.support.config_samples import config, model
 
-from mlbot.config.schema import Config, Model
+from mlbot.config.schema import Config, Model, SeedRange
 from mlbot.errors import UsageError
 from mlbot.gates.metric import Task
 from mlbot.lib.record import digest
@@ -249,7 +250,7 @@ UNJUDGED = [
     DEPENDING.model_copy(update={"gates": ()}),
     DEPENDING.model_copy(update={"slices": ()}),
     DEPENDING.model_copy(update={"metrics": DEPENDING.metrics[:1]}),
-    model(train={**DEPENDS, "seeds": 1}),
+    model(train={**DEPENDS, "seeds": SeedRange(start=1, most=1)}),
     model(train={**DEPENDS, "timeout_s": 5.0, "runs_on": ("gpu",)}),
     model(train=DEPENDS, data={"holdout": "README.md"}),
     model(train={**DEPENDS, "depends": ("train.py", "pkg/")}),
@@ -259,6 +260,63 @@ UNJUDGED = [
 @pytest.mark.parametrize("changed", UNJUDGED)
 def test_what_does_not_change_the_bytes_is_not_in_the_key(changed: Model) -> None:
     assert not only(side(FILES, changed), side(FILES, DEPENDING)).stale
+
+
+SEEDS = {
+    None: None,
+    "1": SeedRange(start=1, most=1),
+    "3": SeedRange(start=3, most=3),
+    "8": SeedRange(start=8, most=8),
+    "2-5": SeedRange(),
+}
+
+
+@pytest.mark.parametrize(
+    ("head", "policy", "looks", "by_history"),
+    [
+        (None, None, (3,), True),
+        ("3", "3", (3,), False),
+        ("1", "3", (3,), False),
+        ("8", "3", (8,), False),
+        ("1", None, (3,), True),
+        (None, "1", (3,), True),
+        ("8", None, (8,), False),
+        (None, "8", (8,), False),
+        ("2-5", "2-5", (2, 3, 5), False),
+        ("2-5", "3", (3, 5), False),
+        ("3", "2-5", (3, 5), False),
+        ("2-5", None, (3,), True),
+        ("8", "2-5", (8,), False),
+    ],
+)
+def test_a_change_asks_for_no_fewer_seeds_than_the_guarded_branch_does(
+    head: str | None, policy: str | None, looks: tuple[int, ...], *, by_history: bool
+) -> None:
+    ours, theirs = (side(FILES, model(train={**DEPENDS, "seeds": SEEDS[each]})) for each in (head, policy))
+    (planned,) = plan_models(COMMITS, ours, theirs, theirs).models
+    assert (planned.design.looks, planned.by_history) == (looks, by_history)
+    assert planned.seeds == looks[0]
+
+
+@pytest.mark.parametrize(
+    ("recipes", "changes", "looks"),
+    [
+        (3, {}, (3,)),  # 6 degrees of freedom
+        (4, {}, (2, 3, 5)),
+        (4, {"holdout": ledger_samples.digest(6)}, (3,)),  # of the newest verdict, which nothing else was judged on
+        (4, {"model": "churn"}, (2, 3, 5)),
+    ],
+)
+def test_what_the_ledger_knows_of_seeds_decides_how_many_are_trained_where_no_config_does(
+    recipes: int, changes: dict[str, Any], looks: tuple[int, ...]
+) -> None:
+    past = [ledger_samples.entry(run, model="income", key=ledger_samples.digest(run)) for run in range(1, recipes + 1)]
+    past.append(ledger_samples.entry(99, model="income", key=past[-1].key).model_copy(update=changes))
+    before, after = (side(FILES | {"train.py": text}, DEPENDING) for text in "ab")
+    plan = plan_models(COMMITS, after, before, before).with_history(past)
+    assert (plan.models[0].design.looks, plan.models[0].seeds) == (looks, looks[0])
+    own = [each.model_copy(update={"key": plan.models[0].base_key}) for each in past]  # its own seeds are no history
+    assert plan.with_history(own).models[0].seeds == 3
 
 
 def test_settings_are_named() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.support.config_samples import GATES, config, model
 
-from mlbot.config.schema import Config, Model, OnInconclusive, Slice, Waivers
+from mlbot.config.schema import Config, Model, OnInconclusive, SeedRange, Slice, Waivers
 from mlbot.gates.metric import CATALOGUE, Bound, Direction, Gate, Metric, Task
 from mlbot.lib.tree import Tree
 from mlbot.plan.content_key import Side
@@ -62,7 +62,8 @@ CASES = [
         with_(model(train={"depends": ("a.py", "b/")})),
         "changes train.depends from the whole repository to a.py, b/",
     ),
-    (with_(model(train={"seeds": 1})), "changes train.seeds from 3 to 1"),
+    (with_(model(train={"seeds": SeedRange(start=1, most=1)})), "changes train.seeds from unset to 1"),
+    (with_(model(train={"seeds": SeedRange()})), "changes train.seeds from unset to 2 to 5"),
     (config().model_copy(update={"guard": ("release",)}), "changes guard from the default branch to release"),
     (config().model_copy(update={"waivers": Waivers(by=("eve",))}), "changes waivers.by from nobody to eve"),
     (

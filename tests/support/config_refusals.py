@@ -66,6 +66,21 @@ _TRAINING_AND_DATA = [
         for value, shown in {"0": "0", "33": "33", "1.0": "1.0", "true": "true", "'3'": '"3"', "": "nothing"}.items()
     ),
     *(
+        Case(RUN, f"run: make\nseeds: {value}", f"7: models.m.train.seeds{said}", schema=schema)
+        for value, said, schema in (
+            ("{start: 4}", ".start: found 4 → write 2 or 3: a verdict is looked at after 2, 3 and 5 seeds", True),
+            ("{start: 1, most: 5}", ".start: found 1 → write 2 or 3: a verdict", True),
+            ("{start: 5}", ".start: found 5 → write 2 or 3: a verdict", True),
+            ("{most: 8}", ".most: found 8 → write 3 or 5: a verdict is looked at after", True),
+            ("{most: 2}", ".most: found 2 → write 3 or 5: a verdict", True),
+            ("{most: 5.0}", ".most: found 5.0 → write 3 or 5: a verdict", False),
+            ("{most: true}", ".most: found true → write 3 or 5: a verdict", True),
+            ("{start: 3, most: 3}", ": found start 3 and most 3 → write a `start` below `most`, or `seeds: 3` ", False),
+            ("{first: 2}", '.first: found the unknown key "first" → write start or most', True),
+            ("[2, 5]", ": found a list → write a whole number from 1 to 32", True),
+        )
+    ),
+    *(
         Case(
             RUN,
             f"run: make\ntimeout: {value}",

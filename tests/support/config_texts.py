@@ -106,7 +106,10 @@ VALID = [
     Case(RUN, "run: |\n  pip install -e .\n  python train.py"),
     *(Case(RUN, f"run: make\ntimeout: {value}") for value in ("90", "0.5", "90s", "1.5h", "120h", '"30m"')),
     *(Case(RUN, f"run: make\nruns-on: {value}") for value in ("gpu", "[self-hosted, linux]", '"my runner"')),
-    *(Case(RUN, f"run: make\nseeds: {value}") for value in ("1", "32")),
+    *(
+        Case(RUN, f"run: make\nseeds: {value}")
+        for value in ("1", "32", "{start: 2, most: 5}", "{most: 3}", "{start: 3}", "{}")
+    ),
     Case(RUN, 'run: make\ndepends: [src/, "data/**/*.csv", ./train.py, a..b, .hidden]\nparams: p.json\nlock: uv.lock'),
     *(Case(HOLDOUT, f"holdout: {value}") for value in ("s3://bucket/h.parquet", "https://host/h.csv", '"a b.csv"')),
     *(

@@ -142,6 +142,56 @@ _FILES = list_of("files, folders and globs; leave it out for all", kinds.PATH)
 _PARAMETERS = "a mapping from the name of each parameter, such as `depth: {type: int, min: 1, max: 20}`"
 
 
+_LOOKS = (2, 3, 5)  # that were simulated: docs/statistics.md
+_MOST_SEEDS = 32
+
+
+def _look(*allowed: int) -> Kind:
+    either = " or ".join(map(str, allowed))
+
+    def read(value: Plain) -> int:
+        if isinstance(value, int) and not isinstance(value, bool) and value in allowed:
+            return value
+        raise refused(value, f"{either}: a verdict is looked at after {_LOOKS_SHOWN} seeds")
+
+    return kind(read, type="integer", enum=list(allowed))
+
+
+_LOOKS_SHOWN = f"{', '.join(map(str, _LOOKS[:-1]))} and {_LOOKS[-1]}"
+
+
+class SeedRange(Section):
+    """How many seeds a side: a number, or from `start` on until the verdict is decided, and `most` at the end."""
+
+    start: Annotated[int, _look(*_LOOKS[:-1])] = _LOOKS[0]
+    """How many seeds a side are trained at first: 2 or 3."""
+    most: Annotated[int, _look(*_LOOKS[1:])] = _LOOKS[-1]
+    """How many there are at most: 3 or 5. What is undecided then stays so."""
+
+    def with_at_least(self, other: "SeedRange") -> "SeedRange":
+        """As many as both ask for."""
+        return SeedRange(start=max(self.start, other.start), most=max(self.most, other.most))
+
+    @classmethod
+    def rules(cls, context: Context) -> Iterator[Problem]:
+        """There is something to decide between the first look and the last."""
+        start, most = context.made.get("start", _LOOKS[0]), context.made.get("most", _LOOKS[-1])
+        if start >= most:
+            found = f"start {start} and most {most}"
+            yield Problem(found, f"write a `start` below `most`, or `seeds: {most}` for that many whatever comes")
+
+
+def _seeds(value: Plain, context: Context) -> SeedRange:
+    if isinstance(value, dict):
+        return SeedRange.read(value, context)
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST_SEEDS:
+        return SeedRange(start=value, most=value)
+    raise refused(value, f"a whole number from 1 to {_MOST_SEEDS}, or {{start: 2, most: 5}}")
+
+
+_NUMBER_OR_RANGE = Kind(_seeds, lambda: {"anyOf": [whole(1, _MOST_SEEDS).schema(), SeedRange.json_schema()]})
+
+
 class TrainEnvironment(Section):
     """An environment that mlbot makes for the training alone."""
 
@@ -171,9 +221,10 @@ class Train(Section):
     Left out: no parameters."""
     tunable: Annotated[tuple[Tunable, ...], named(Tunable, _PARAMETERS, none=("a mapping", _PARAMETERS), most=64)] = ()
     """The parameters that `/retrain` may change for a trial, by name. Left out: no trials."""
-    seeds: Annotated[int, whole(1, 32)] = 3
-    """How many times to train, each with another seed, 1 to 32. The first one's model ships; the others measure the
-    noise."""
+    seeds: Annotated[SeedRange | None, _NUMBER_OR_RANGE] = None
+    """How many times to train, each with another seed, 1 to 32; or `{start: 2, most: 5}`: more than 2 where they do not
+    decide, and at most 5. The first one's model ships; the others measure the noise.
+    Left out: 3, and once the ledger has a history of seeds (8 degrees of freedom) `{start: 2, most: 5}`."""
     timeout_s: Annotated[float, kinds.TIMEOUT] = 1800.0
     """The longest that one training may take: `90s`, `30m`, `2h`, or a number of seconds; at most 120h."""
     runs_on: Annotated[tuple[str, ...], kinds.RUNS_ON] = ("ubuntu-latest",)

@@ -142,7 +142,7 @@ def assign(run: CIRun, decision: Judge) -> Assignment:
     rules = rules_of(planning.sides.policy)
     compared = [each for each in plan.stale if not _is_trial(decision, each)]
     points = comparison_points(compared, history, planning.commits.base, rules)
-    planning = planning.with_plan(without_restored(plan, points))
+    planning = planning.with_plan(without_restored(plan.with_history(history.verdicts), points))
     return _assignment(decision, planning, entries, history, rules, points)
 
 
@@ -156,7 +156,7 @@ def _of_push(run: CIRun, decision: Judge, subject: PushSubject, chain: Mapping[S
     last = history.last_judged_before(sha)
     if last not in {None, commits.base}:
         planning = Planning.of(run.repository, commits.model_copy(update={"base": last}), outside=False)
-    plan = planning.plan.unjudged(history.latest, rules)
+    plan = planning.plan.unjudged(history.latest, rules).with_history(history.verdicts)
     there = planning.sides.base.models if last and planning.sides.base else {}
     points = {each.name: push_point(each, history, sha, was_there=each.name in there) for each in plan.stale}
     return _assignment(decision, planning.with_plan(plan), entries, history, rules, points)
@@ -337,12 +337,12 @@ def _to_train(assignment: Assignment, run: CIRun, planned: PlannedModel) -> Sha 
 
 
 def _as_committed(assignment: Assignment, planned: PlannedModel) -> PlannedModel:
-    """A model with the seeds and the runner that the guarded branch asks for."""
+    """A model with the runner that the guarded branch asks for."""
     base = assignment.planning.sides.base
     model = base.config.model(planned.name) if base else None
     if model is None:
         return planned
-    return planned.model_copy(update={"seeds": model.train.seeds, "runs_on": model.train.runs_on})
+    return planned.model_copy(update={"runs_on": model.train.runs_on})
 
 
 DECISION_FILE, REPORT_FILE, TRIAL_FILE = "decision.json", "report.json", "trial.json"

@@ -35,6 +35,7 @@ from mlbot.report.report import Curves, History, ModelReport, Notice, Report, Si
 from mlbot.training.run_train import SeedRun, SeedRuns, links_to, unfetched
 from mlbot.training.trial import trial_key
 from mlbot.verdict.decide import Evidence, decide, policy_digest, removal_digest, rules_digest
+from mlbot.verdict.seeds import SeedCount, SeedDesign, Seeds, Wave
 from mlbot.verdict.verdict import (
     Commits,
     Comparison,
@@ -180,6 +181,7 @@ class JudgeRequest:
     live: Live | None = None
     head: Model | None = None
     holdout: "HoldoutData | Problem | None" = None  # as it was read before; None: not yet
+    waves: tuple[Wave, ...] = ()  # the seeds that were trained because fewer did not decide
 
     @property
     def model(self) -> Model:
@@ -205,9 +207,21 @@ class JudgeRequest:
             model=self.model.name,
             gates=self.model.gates,
             baseline_problem=self.baseline if isinstance(self.baseline, Problem) else None,
+            seeds=Seeds(design=self.design, count=self.count),
             key=self.key,
             provisional=self.rule.provisional,
         )
+
+    @property
+    def design(self) -> SeedDesign:
+        """After how many seeds there is a look; of files that no plan is about, one at what is given."""
+        return self.planned.design if self.planned else SeedDesign(looks=(max(1, self.count.candidate),))
+
+    @property
+    def count(self) -> SeedCount:
+        """How many seeds each side has."""
+        baseline = 0 if isinstance(self.baseline, Problem) else len(self.baseline.runs)
+        return SeedCount(candidate=len(self.candidate.runs), baseline=baseline)
 
     def with_problem(self, problem: Problem) -> "JudgeResult":
         """The result where nothing could be evaluated."""
@@ -543,6 +557,7 @@ def model_report(result: JudgeResult, verdict: ModelVerdict) -> ModelReport:
         comparisons=result.evidence.comparisons,
         flips=result.evidence.flips,
         latency=result.evidence.latency,
+        waves=request.waves,
         curves=result.curves,
         candidate_training=ours,
         baseline_training=others,

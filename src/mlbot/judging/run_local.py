@@ -4,7 +4,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +50,8 @@ from mlbot.report.report import Report
 from mlbot.storage.results import ResultStore
 from mlbot.training.run_train import SeedRun, SeedRuns, Trainer
 from mlbot.verdict.decide import Evidence, decide
-from mlbot.verdict.verdict import Commits, Problem
+from mlbot.verdict.seeds import Wave, next_wave
+from mlbot.verdict.verdict import Commits, Problem, Verdict
 
 if TYPE_CHECKING:
     from mlbot.ml.holdout import HoldoutData
@@ -159,12 +160,11 @@ def judge_commits(work: Work, console: Console) -> Report:
         trainer = Trainer(planning=planning, store=store, progress=console.say, jobs=work.options.jobs)
         rules = Rules(planning=planning, checkouts=checkouts, trusts_head=True)
         holdouts = _before_training(planning, rules, console)
-        results = [_judge(each, holdouts[each.name], pointed, trainer, rules, console) for each in planning.plan.stale]
         if models:
             planning = planning.with_plan(planning.plan.model_copy(update={"deleted": ()}))
-        evidence = evidence_of(planning, results)
         waivers = [each for each in read_local(repository.root, "waiver").entries if isinstance(each, WaiverEntry)]
-        verdict = decide(work.commits, evidence, waivers)
+        judging = _Judging(holdouts=holdouts, pointed=pointed, trainer=trainer, rules=rules, console=console)
+        results, evidence, verdict = judging.until_decided(planning, waivers)
         report = report_of(
             planning,
             results,
@@ -205,6 +205,7 @@ def _pointed(work: Work, planning: Planning) -> _Pointed:
     chain = first_parents(work.repository, tip) if tip else {}
     history = BranchHistory.of(read_local(work.repository.root, "verdict").entries, commits.guarded, chain)
     rules = rules_of(planning.sides.policy)
+    plan = plan.with_history(history.verdicts)
     if work.pushed:
         plan = plan if models else plan.unjudged(history.latest, rules)
         there = planning.sides.base.models if history.last_judged_before(commits.head) and planning.sides.base else {}
@@ -215,20 +216,6 @@ def _pointed(work: Work, planning: Planning) -> _Pointed:
         points = comparison_points(plan.stale, history, commits.base, rules)
         plan = without_restored(plan, points)
     return _Pointed(planning=planning.with_plan(plan), points=points, history=history, rules=rules)
-
-
-def _baselines(planned: PlannedModel, point: Point, trainer: Trainer) -> tuple[Against, ...]:
-    """The models of the guarded branch to compare with, trained from the commits that have them."""
-    if point.problem is not None:
-        return (Against(files=point.problem, compared=point.compared),)
-    base = trainer.planning.commits.base
-    if point.entry is not None and point.train is None:
-        same = base is not None and planned.base_key == point.entry.key
-        commit = base if base is not None and same else point.entry.commit
-        return (Against(files=trainer.baseline(planned, commit), compared=point.compared),)
-    tip = trainer.baseline(planned, point.train or "")
-    last = trainer.baseline(planned, point.entry.commit) if point.entry else None
-    return tuple(against(point, tip, last))
 
 
 def _before_training(planning: Planning, rules: Rules, console: Console) -> "dict[str, HoldoutData | Problem | None]":
@@ -272,51 +259,96 @@ def _has_own_data(planning: Planning, name: str) -> bool:
 _FIRST_ROWS = 256
 
 
-def _candidate(planned: PlannedModel, holdout: "HoldoutData | None", trainer: Trainer, console: Console) -> SeedRuns:
-    """The candidate's trainings; only the first one where its model cannot be judged on the first rows."""
-    seeds = tuple(range(planned.seeds))
-    if trainer.jobs > 1 or len(seeds) == 1 or holdout is None:
-        return SeedRuns(runs=tuple(map(SeedRun.of, trainer.candidate(planned))))
-    from mlbot.ml.scoring import score
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Judging:
+    """Trains and judges the stale models of a commit; more seeds of those that are not decided, as they ask for them.
 
-    first = SeedRuns(runs=tuple(map(SeedRun.of, trainer.candidate(planned, seeds[:1]))))
-    file = first.runs[0].file
-    tried = score(file, holdout.first(_FIRST_ROWS)) if isinstance(file, Path) else None
-    if isinstance(tried, Problem):
-        console.say(sentence("data", "probe", model=planned.name, why=tried.detail))
-    if isinstance(tried, Problem) or first.failures:
-        return first
-    return SeedRuns(runs=(*first.runs, *map(SeedRun.of, trainer.candidate(planned, seeds[1:]))))
+    What is trained is in the store, so that a run that was stopped trains no seed twice.
+    """
 
+    holdouts: "Mapping[str, HoldoutData | Problem | None]"
+    pointed: _Pointed
+    trainer: Trainer
+    rules: Rules
+    console: Console
 
-def _judge(
-    planned: PlannedModel,
-    holdout: "HoldoutData | Problem | None",
-    pointed: _Pointed,
-    trainer: Trainer,
-    rules: Rules,
-    console: Console,
-) -> JudgeResult:
-    for reason in planned.reasons:
-        console.say(f"{planned.name} is stale: {reason.text}")
-    planning, root = trainer.planning, trainer.planning.repository.project
-    candidate = SeedRuns(runs=()) if isinstance(holdout, Problem) else _candidate(planned, holdout, trainer, console)
-    folder = Path(rules.checkouts.enter_context(tempfile.TemporaryDirectory(prefix="mlbot-live-")))
-    fewer = len(candidate.runs) < planned.seeds or candidate.failures
-    not_trained = (Against(files=_NOT_TRAINED),)
-    baselines = not_trained if fewer else _baselines(planned, pointed.points[planned.name], trainer)
-    request = JudgeRequest(
-        rule=rules.of(planned.name),
-        holdout=holdout,
-        candidate=candidate,
-        baseline=baselines[0].files,
-        rules=pointed.rules.get(planned.name),
-        planned=planned,
-        past=tuple(each for each in pointed.history.verdicts if each.model == planned.name),
-        live=live_locally(planning.configs.policy, root, planned.name, folder),
-        head=planning.configs.head.model(planned.name),
-    )
-    return judge_against(request, baselines, progress=console.say)
+    def until_decided(
+        self, planning: Planning, waivers: Sequence[WaiverEntry]
+    ) -> tuple[list[JudgeResult], tuple[Evidence, ...], Verdict]:
+        """What was found in the end, and the verdict on it."""
+        results = [self._judge(each) for each in planning.plan.stale]
+        while True:
+            evidence = evidence_of(planning, results)
+            verdict = decide(planning.commits, evidence, waivers)
+            waves = [next_wave(each.seeds, decided) for each, decided in zip(evidence, verdict.models, strict=True)]
+            if not any(waves):
+                return results, evidence, verdict
+            results = [self._again(each, wave) if wave else each for each, wave in zip(results, waves, strict=False)]
+
+    def _judge(self, planned: PlannedModel) -> JudgeResult:
+        """A model with as many seeds as are trained at first."""
+        for reason in planned.reasons:
+            self.console.say(f"{planned.name} is stale: {reason.text}")
+        root, holdout = self.trainer.planning.repository.project, self.holdouts[planned.name]
+        candidate = SeedRuns(runs=()) if isinstance(holdout, Problem) else self._candidate(planned, holdout)
+        folder = Path(self.rules.checkouts.enter_context(tempfile.TemporaryDirectory(prefix="mlbot-live-")))
+        fewer = len(candidate.runs) < planned.seeds or candidate.failures
+        baselines = (Against(files=_NOT_TRAINED),) if fewer else self._baselines(planned, planned.seeds)
+        request = JudgeRequest(
+            rule=self.rules.of(planned.name),
+            holdout=holdout,
+            candidate=candidate,
+            baseline=baselines[0].files,
+            rules=self.pointed.rules.get(planned.name),
+            planned=planned,
+            past=tuple(each for each in self.pointed.history.verdicts if each.model == planned.name),
+            live=live_locally(self.trainer.planning.configs.policy, root, planned.name, folder),
+            head=self.trainer.planning.configs.head.model(planned.name),
+        )
+        return judge_against(request, baselines, progress=self.console.say)
+
+    def _again(self, before: JudgeResult, wave: Wave) -> JudgeResult:
+        """The same model with more seeds."""
+        request = before.request
+        if request.planned is None:
+            return before
+        self.console.say(sentence("seeds", "more", wave=wave))
+        seeds = range(wave.had.candidate, wave.wanted.candidate)
+        more = self.trainer.candidate(request.planned, seeds) if seeds else ()
+        candidate = SeedRuns(runs=(*request.candidate.runs, *map(SeedRun.of, more)))
+        baselines = self._baselines(request.planned, wave.wanted.baseline)
+        request = replace(request, candidate=candidate, waves=(*request.waves, wave))
+        return judge_against(request, baselines, progress=self.console.say)
+
+    def _candidate(self, planned: PlannedModel, holdout: "HoldoutData | None") -> SeedRuns:
+        """The candidate's trainings; only the first one where its model cannot be judged on the first rows."""
+        seeds, trainer = tuple(range(planned.seeds)), self.trainer
+        if trainer.jobs > 1 or len(seeds) == 1 or holdout is None:
+            return SeedRuns(runs=tuple(map(SeedRun.of, trainer.candidate(planned))))
+        from mlbot.ml.scoring import score
+
+        first = SeedRuns(runs=tuple(map(SeedRun.of, trainer.candidate(planned, seeds[:1]))))
+        file = first.runs[0].file
+        tried = score(file, holdout.first(_FIRST_ROWS)) if isinstance(file, Path) else None
+        if isinstance(tried, Problem):
+            self.console.say(sentence("data", "probe", model=planned.name, why=tried.detail))
+        if isinstance(tried, Problem) or first.failures:
+            return first
+        return SeedRuns(runs=(*first.runs, *map(SeedRun.of, trainer.candidate(planned, seeds[1:]))))
+
+    def _baselines(self, planned: PlannedModel, seeds: int) -> tuple[Against, ...]:
+        """The models of the guarded branch to compare with, trained from the commits that have them."""
+        point, trainer = self.pointed.points[planned.name], self.trainer
+        if point.problem is not None:
+            return (Against(files=point.problem, compared=point.compared),)
+        base = trainer.planning.commits.base
+        if point.entry is not None and point.train is None:
+            same = base is not None and planned.base_key == point.entry.key
+            commit = base if base is not None and same else point.entry.commit
+            return (Against(files=trainer.baseline(planned, commit, seeds), compared=point.compared),)
+        tip = trainer.baseline(planned, point.train or "", seeds)
+        last = trainer.baseline(planned, point.entry.commit, seeds) if point.entry else None
+        return tuple(against(point, tip, last))
 
 
 _NOT_TRAINED = Problem.of(Reason.NO_BASELINE, "candidate-failed")

@@ -79,6 +79,20 @@ def seed_history(
     return PastSeeds(variance=pooled, df=df)
 
 
+def seed_freedom(entries: Iterable[Entry], model: Name, leave_out: Iterable[Digest]) -> int:
+    """How many degrees of freedom the history of seeds has, on the holdout of the model's newest verdict.
+
+    Of the metric that has the most: one that was added lately is no reason to train as if nothing was known.
+    """
+    own, left_out = [each for each in verdicts(entries) if each.model == model and each.holdout], set(leave_out)
+    holdout = own[-1].holdout if own else None
+    if holdout is None:
+        return 0
+    metrics = {each.metric for entry in own for each in entry.values}
+    found = (seed_history(own, model, metric, None, holdout, left_out) for metric in metrics)
+    return max((each.df for each in found if each is not None), default=0)
+
+
 def metric_history(entries: Iterable[Entry], model: Name, metric: str, holdout: Digest) -> tuple[float, ...]:
     """What the metric came to on all rows for the file that ships, commit by commit, oldest first."""
     found = [

@@ -4,19 +4,21 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mlbot.config.schema import Model
+from mlbot.config.schema import Model, SeedRange
 from mlbot.errors import UsageError
 from mlbot.gates.outcome import Outcome
 from mlbot.ledger.entries import VerdictEntry
+from mlbot.ledger.queries import seed_freedom
 from mlbot.lib.record import Digest, Name, Record, Sha
 from mlbot.lib.tree import Entry, shown
 from mlbot.plan.content_key import COLUMNS, Inputs, Side
 from mlbot.plan.policy_diff import changed_rule_files, policy_changes
+from mlbot.verdict.seeds import Determinism, SeedDesign
 from mlbot.verdict.verdict import Commits
 
 _NAMED = 3
@@ -170,7 +172,9 @@ class PlannedModel(Record):
     base_key: Digest | None = None
     stale: bool  # whether it has to be trained and judged; exactly when there are reasons
     reasons: tuple[StaleReason, ...] = ()
-    seeds: Annotated[int, Field(ge=1)]
+    seeds: Annotated[int, Field(ge=1)]  # how many a side are trained at first
+    design: SeedDesign = SeedDesign()
+    by_history: bool = False  # whether no config says how many, so that what the ledger knows decides
     runs_on: tuple[str, ...]
     timeout_s: Annotated[float, Field(gt=0)]
 
@@ -226,6 +230,10 @@ class Plan(Record):
         return self.model_copy(
             update={"models": tuple(_settled(each) if each.name in names else each for each in self.models)}
         )
+
+    def with_history(self, past: Sequence[VerdictEntry]) -> "Plan":
+        """The plan in which a number of seeds that no config fixes follows from the verdicts on past recipes."""
+        return self.model_copy(update={"models": tuple(_designed(each, past) for each in self.models)})
 
     def asked_for(self, names: Container[Name]) -> "Plan":
         """The plan in which models that somebody asked for are stale too."""
@@ -289,6 +297,33 @@ def _unless(
     return model.model_copy(update={"stale": True, "reasons": why})
 
 
+ENOUGH_HISTORY = 8
+"""Degrees of freedom from which on the variance between seeds is known well enough to begin with fewer."""
+_FEWEST_UNKNOWN = 3  # how many seeds a side tell of it where nothing else does
+
+
+def _design(settings: Sequence[SeedRange | None]) -> SeedDesign | None:
+    """How many seeds are asked for together; None where that is for the ledger to say.
+
+    Fewer seeds make a verdict less certain, which a change does not decide for itself.
+    """
+    given = [each for each in settings if each is not None]
+    if not given:
+        return None
+    both = reduce(SeedRange.with_at_least, given)
+    if len(given) < len(settings) and both.start < _FEWEST_UNKNOWN:
+        return None
+    return SeedDesign.between(both.start, both.most)
+
+
+def _designed(model: PlannedModel, past: Sequence[VerdictEntry]) -> PlannedModel:
+    design, own = model.design, [key for key in (model.key, model.base_key) if key is not None]
+    if model.by_history:
+        known, widest = seed_freedom(past, model.name, own) >= ENOUGH_HISTORY, SeedRange()
+        design = SeedDesign.between(widest.start, widest.most) if known else SeedDesign()
+    return model.model_copy(update={"design": design, "seeds": design.first(Determinism.UNKNOWN)})
+
+
 def _asked_for(model: PlannedModel) -> PlannedModel:
     if model.stale:
         return model
@@ -299,6 +334,7 @@ def _planned(
     model: Model, head: Side, base: Side | None, difference: Difference, policy: Side | None, *, requested: bool
 ) -> PlannedModel:
     rules = policy.models.get(model.name) if policy else None
+    design = _design([each.train.seeds for each in (model, rules) if each is not None])
     now = Subject.of(model, head)
     base_key, why = _compared(now, base, difference)
     if requested and not why:
@@ -309,8 +345,9 @@ def _planned(
         base_key=base_key,
         stale=bool(why),
         reasons=why,
-        # Fewer seeds make a verdict less certain, which the change does not decide for itself.
-        seeds=max(model.train.seeds, rules.train.seeds if rules else 1),
+        seeds=(design or SeedDesign()).looks[0],
+        design=design or SeedDesign(),
+        by_history=design is None,
         runs_on=model.train.runs_on,
         timeout_s=model.train.timeout_s,
     )

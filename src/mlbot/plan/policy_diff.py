@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator
 
-from mlbot.config.schema import Config, Model, Slice
+from mlbot.config.schema import Config, Model, SeedRange, Slice
 from mlbot.gates.metric import Gate, Metric
 from mlbot.lib.tree import Tree, changed, is_url, module_files, shown
 from mlbot.plan.content_key import Side
@@ -72,7 +72,7 @@ def _model_rules(model: Model) -> Iterator[tuple[_Rule, _Value]]:
         yield ("slice", model.name, part.name), part
     for metric in model.metrics:
         yield ("metric", model.name, metric.name), metric
-    yield ("setting", model.name, "train.seeds"), str(model.train.seeds)
+    yield ("setting", model.name, "train.seeds"), _seeds(model.train.seeds)
     depends = model.train.depends
     yield ("setting", model.name, "train.depends"), "the whole repository" if depends is None else ", ".join(depends)
     for name in _JUDGED_BY:
@@ -81,6 +81,12 @@ def _model_rules(model: Model) -> Iterator[tuple[_Rule, _Value]]:
             ("setting", model.name, f"data.{name}"),
             ", ".join(value) if isinstance(value, tuple) else str(value or "unset"),
         )
+
+
+def _seeds(asked: SeedRange | None) -> str:
+    if asked is None:
+        return "unset"
+    return str(asked.start) if asked.start == asked.most else f"{asked.start} to {asked.most}"
 
 
 def _sentence(rule: _Rule, old: _Value | None, new: _Value | None) -> str:

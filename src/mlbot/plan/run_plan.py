@@ -165,11 +165,21 @@ def plan_working_tree(repository: Repository, options: PlanOptions) -> Plan:
         commits = commits.model_copy(update={"merged": None})
     plan = Planning.of(repository, commits, options.models, outside=not options.git_only).plan
     if not options.unjudged:
-        return plan
+        return with_history(repository, plan)
     # New rules need no training: the judge scores the files that it has.
     chain = first_parents(repository, commits.base) if commits.base else {}
     history = BranchHistory.of(read_local(repository.root, "verdict").entries, commits.guarded, chain)
-    return plan.unjudged(history.latest, {})
+    return plan.unjudged(history.latest, {}).with_history(history.verdicts)
+
+
+def with_history(repository: Repository, plan: Plan) -> Plan:
+    """The plan with as many seeds as this clone's ledger lets begin with, where no config says how many."""
+    folders = [folder for each in plan.stale if each.by_history for folder in folders_of("verdict", each.name)]
+    tip = plan.commits.policy or plan.commits.base
+    if not folders or tip is None:
+        return plan
+    entries, chain = read_folders(repository.root, folders).entries, first_parents(repository, tip)
+    return plan.with_history(BranchHistory.of(entries, plan.commits.guarded, chain).verdicts)
 
 
 def print_plan(directory: Path, options: PlanOptions, console: Console, *, as_json: bool) -> None:

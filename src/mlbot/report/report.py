@@ -14,6 +14,7 @@ from mlbot.ledger.entries import Compared
 from mlbot.lib.constants import ACTIONS_REPOSITORY
 from mlbot.lib.record import Count, Digest, Name, Record, digest, document
 from mlbot.protocol.artifacts import Training, TrainingFailure
+from mlbot.verdict.seeds import Wave
 from mlbot.verdict.verdict import (
     Comparison,
     Evaluation,
@@ -155,6 +156,7 @@ class ModelReport(Record):
     comparisons: tuple[Comparison, ...] = ()  # every metric on all rows first, then on each slice
     flips: Flips | None = None
     latency: LatencyRatio | None = None  # of the two files that ship, asked in turn
+    waves: tuple[Wave, ...] = ()  # the seeds that were trained because fewer did not decide
     curves: dict[Side, Curves] = Field(default_factory=dict)
     candidate_training: tuple[Training, ...] = ()
     baseline_training: tuple[Training, ...] = ()

@@ -28,7 +28,7 @@ from mlbot.lib.tree import is_url, module_files, shown
 from mlbot.lib.untrusted_json import HostileJsonError, read
 from mlbot.plan.content_key import Side, dvc_files
 from mlbot.plan.plan import Plan, PlannedModel
-from mlbot.plan.run_plan import Planning, read_configs, read_sides
+from mlbot.plan.run_plan import Planning, read_configs, read_sides, with_history
 from mlbot.protocol.artifacts import FAILURE_FILE, MESSAGE, Training, TrainingFailure
 from mlbot.storage.digest import chunks_of, take
 from mlbot.storage.results import MODEL_FILE, TRAINING_FILE, ResultStore, Stored
@@ -304,14 +304,15 @@ class Trainer:
         model = self.planning.configs.head.model(planned.name)
         return self._params(self.planning.commits.candidate, model) if model else {}
 
-    def baseline(self, planned: PlannedModel, commit: Sha) -> SeedRuns | Problem:
-        """Train a model from a commit of the guarded branch, or say why that cannot be.
+    def baseline(self, planned: PlannedModel, commit: Sha, seeds: int) -> SeedRuns | Problem:
+        """Train so many seeds of a model from a commit of the guarded branch, or say why that cannot be.
 
         What is wrong with the branch is never an error here: it must not stop the change that fixes it.
         """
         self.progress(f"{planned.name}: the baseline, from {commit[:10]}")
         try:
-            runs = SeedRuns(runs=tuple(map(SeedRun.of, self._train(planned.name, commit, self._side(commit)))))
+            trained = self._train(planned.name, commit, self._side(commit), range(seeds))
+            runs = SeedRuns(runs=tuple(map(SeedRun.of, trained)))
         except MlbotError as error:
             return Problem.of(Reason.BASELINE_UNREACHABLE, "not-trained", why=error.what)
         if runs.failures:
@@ -327,7 +328,7 @@ class Trainer:
         return read_sides(repository, alone, read_configs(repository, alone)).head
 
     def _train(
-        self, name: str, commit: Sha, side: Side, seeds: Sequence[int] = (), overrides: Params | None = None
+        self, name: str, commit: Sha, side: Side, seeds: Sequence[int], overrides: Params | None = None
     ) -> tuple[Result, ...]:
         model = side.config.model(name)
         if model is None:
@@ -337,7 +338,7 @@ class Trainer:
         key = trial_key(inputs.key, changed)
         jobs = [
             TrainJob(model=model, seed=seed, key=key, commit=commit, lock=inputs.lock, params=params, data=inputs.data)
-            for seed in seeds or range(model.train.seeds)
+            for seed in seeds
         ]
         with self.planning.repository.watched_digests():
             results = train_models(
@@ -454,7 +455,7 @@ def train_and_report(directory: Path, options: TrainOptions, console: Console) -
     repository.clean_up()
     commits = three_commits(repository, options.base)
     planning = Planning.of(repository, commits, options.models, outside=not options.git_only)
-    plan = planning.plan
+    plan = with_history(repository, planning.plan)
     with ResultStore(repository.state_dir / "results") as store:
         trainer = Trainer(planning=planning, store=store, progress=console.say, jobs=options.jobs)
         changed = _overrides(options, plan, trainer)

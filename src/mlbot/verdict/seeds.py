@@ -17,7 +17,7 @@ from pydantic import Field
 
 from mlbot.gates.metric import Bound
 from mlbot.gates.outcome import Outcome, Reason
-from mlbot.lib.record import Count, Record
+from mlbot.lib.record import Count, Name, Record
 from mlbot.verdict.verdict import GateResult, ModelVerdict
 
 ALPHA = 0.05
@@ -145,3 +145,46 @@ def _undecided(result: GateResult) -> bool:
         and result.outcome is Outcome.INCONCLUSIVE
         and result.reason in _SETTLED_BY_SEEDS
     )
+
+
+class Wave(Record):
+    """More seeds for a model, and why."""
+
+    model: Name
+    had: SeedCount
+    wanted: SeedCount
+    undecided: tuple[str, ...] = ()  # subjects of the gates; none where a seed turned out to matter unlike before
+
+    @property
+    def before(self) -> int:
+        """How many seeds did not decide: of the side that gets more."""
+        return self.had.candidate if self.of_candidate else self.had.baseline
+
+    @property
+    def more(self) -> int:
+        """How many seeds are trained, at least on one side."""
+        return max(self.wanted.candidate - self.had.candidate, self.wanted.baseline - self.had.baseline)
+
+    @property
+    def of_candidate(self) -> bool:
+        """Whether the candidate gets more."""
+        return self.wanted.candidate > self.had.candidate
+
+    @property
+    def of_baseline(self) -> bool:
+        """Whether the baseline gets more."""
+        return self.wanted.baseline > self.had.baseline
+
+    @property
+    def of_both(self) -> bool:
+        """Whether both sides get more."""
+        return self.of_candidate and self.of_baseline
+
+
+def next_wave(seeds: Seeds, verdict: ModelVerdict) -> Wave | None:
+    """The seeds that a model's verdict still wants; None where it wants none."""
+    wanted = seeds_wanted(seeds, verdict)
+    if wanted is None:
+        return None
+    undecided = dict.fromkeys(each.gate.subject for each in verdict.gates if _undecided(each))
+    return Wave(model=verdict.model, had=seeds.count, wanted=wanted, undecided=tuple(undecided))
