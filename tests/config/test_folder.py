@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlbot.config.actions import Actions
 from mlbot.config.folder import ROOT, ConfigFolder, folder_in, is_judge, is_train
 from mlbot.config.guard import contexts
 from mlbot.errors import UsageError
-from mlbot.setup import scaffold
+from mlbot.setup.workflows import Form, Order, files
 
 FOLDERS = ["a", "services/churn", "judge", "a.judge", "x/judge", "under_score/v1.2", "release-1"]
 
@@ -56,8 +57,7 @@ def test_a_status_is_of_one_folder_and_one_entry(both: list[tuple[str, str]]) ->
 
 @pytest.mark.parametrize("path", ["", *FOLDERS])
 def test_a_workflow_file_says_its_folder(path: str) -> None:
-    for text in (
-        scaffold.judge_workflow(install="", folder=ConfigFolder.of(path)),
-        scaffold.train_workflow(guard=["main"], install="", folder=ConfigFolder.of(path)),
-    ):
-        assert folder_in(text) == path
+    folder = ConfigFolder.of(path)
+    for form in Form:
+        written = files(Order(form=form, guard=["main"], install="", actions=Actions(), folder=folder))
+        assert {folder_in(text) for text in written.values()} == {path}

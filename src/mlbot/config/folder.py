@@ -78,7 +78,7 @@ class ConfigFolder(Record):
 
 ROOT = ConfigFolder()
 
-_FOLDER = re.compile(r"""(?m)^ *folder: *(['"]?)([A-Za-z0-9_./-]{1,100})\1 *$""")
+_FOLDER = re.compile(r"""(?m)^ *(?:folder|MLBOT_CI_FOLDER): *(['"]?)([A-Za-z0-9_./-]{1,100})\1 *$""")
 
 
 def folder_in(workflow: str) -> str:
