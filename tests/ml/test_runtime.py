@@ -15,7 +15,7 @@ from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.ml.holdout import kind_of, pack
 from mlbot.ml.onnx_file import read_signature
-from mlbot.ml.protocol import Expected, Feature, Kind, Packed, ProtocolError, Refused
+from mlbot.ml.protocol import Batch, Expected, Feature, Kind, Packed, ProtocolError, Refused
 from mlbot.ml.runtime import Runtime, feeds, unpack
 
 
@@ -155,7 +155,7 @@ def asked(frame: pl.DataFrame, model: onnx.ModelProto, task: Task) -> np.ndarray
     runtime = Runtime(Expected(task=task, features=features, classes=classes), threads=1)
     runtime.load(model.SerializeToString())
     packed = pack(frame, features)
-    return runtime.predict(packed.rows, packed.columns, b"".join(packed.chunks))[0]
+    return runtime.predict(Batch(rows=packed.rows, columns=packed.columns), b"".join(packed.chunks))[0]
 
 
 NUMBERS = pl.DataFrame({"a": [1.0, 2.0, -3.0], "b": [0.5, 0.0, 1.0]})

@@ -441,7 +441,7 @@ def test_a_model_that_answers_a_row_otherwise_when_it_is_alone_is_refused(
     tmp_path: Path, holdout: HoldoutData, name: str
 ) -> None:
     cause, model = DEPENDENT[name]
-    found = problem(tmp_path, model(), holdout)
+    found = problem(tmp_path, model, holdout)
     assert (found.reason, found.cause) == (Reason.MODEL_REFUSED, cause)
     assert found.hint.startswith("In production rows come one at a time")
 
@@ -649,7 +649,7 @@ def test_labels_that_depend_on_the_batch_are_refused_where_they_are_judged(tmp_p
     scored(tmp_path, model, holding(tmp_path, frame))
     found = problem(tmp_path, model, holding(tmp_path, frame, label="model"))
     assert (found.reason, found.cause) == (Reason.MODEL_REFUSED, "labels-depend-on-batch")
-    assert "of 64 rows get another one" in found.detail
+    assert "of 300 rows get another one" in found.detail
 
 
 def test_a_label_that_is_no_class_is_none_of_them(tmp_path: Path) -> None:

@@ -545,6 +545,7 @@ def read_signature(model: onnx.ModelProto, expected: Expected) -> Signature:
         single_probability=single,
         labels=labels is not None,
         nodes=len(model.graph.node),
+        dynamic=any(isinstance(each, onnx.NodeProto) and _is_dynamic(each) for each in _messages(model)),
         ir_version=model.ir_version,
         opset=opset(model),
     )
@@ -564,6 +565,10 @@ def _asked_for(model: onnx.ModelProto, features: Sequence[Feature]) -> list[onnx
     return [
         v for v in model.graph.input if v.name not in given or (v.name in columns and (_dims(v) or (0,))[0] is None)
     ]
+
+
+def _is_dynamic(node: onnx.NodeProto) -> bool:
+    return bool(node.op_type.startswith("DynamicQuantize"))
 
 
 def _layout(inputs: Sequence[onnx.ValueInfoProto], features: Sequence[Feature]) -> Layout:

@@ -76,6 +76,7 @@ class ModelFacts(Record):
     labels: bool = False  # whether it gives labels of its own beside the probabilities
     nodes: Count
     ir_version: Count
+    dynamic: bool = False  # whether it is quantised by what is in the batch at hand
     opset: Count  # version of ONNX's own operators; 0 when it uses none
 
 
@@ -122,6 +123,11 @@ class Batch(Record):
     kind: Literal["batch"] = "batch"
     rows: Count
     columns: tuple[Column, ...]
+    labels: bool = True  # whether the model's own labels are asked for, where it gives such
+    parts: tuple[Annotated[int, Field(ge=1)], ...] = ()  # sizes of the requests to make of them; empty: one request
+    nudged: bool = (
+        False  # with other last digits: each number that the model takes as a float is a little larger or smaller
+    )
 
 
 class Measure(Record):

@@ -1,5 +1,6 @@
 """Loading and running one model with onnxruntime. Runs in the scoring child."""
 
+import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.ml import protocol
 from mlbot.ml.onnx_file import Input, Signature, infer, parse_model, read_signature, too_new, unzip
-from mlbot.ml.protocol import Column, Expected, Feature, ModelFacts, Refused, Times, printable, quoted
+from mlbot.ml.protocol import Batch, Column, Expected, Feature, ModelFacts, Refused, Times, printable, quoted
 
 # Columns of a batch from the pipe, as what a model's inputs take. Numbers travel as they are; text as codes into the
 # distinct values of the batch, so that a category's name crosses once and not once a row.
@@ -122,13 +123,28 @@ class Runtime:
             self._signature = read_signature(model, self._expected)
         return self._signature.facts
 
-    def predict(self, rows: int, columns: Sequence[Column], raw: bytes | bytearray) -> tuple[Predictions, Codes | None]:
+    def predict(self, batch: Batch, raw: bytes | bytearray) -> tuple[Predictions, Codes | None]:
         """Predictions of a batch, `(rows, width)`, in the float type that the model gives; and its own labels."""
-        feed, labels = self._feed(rows, columns, raw), self._loaded.labels
-        if labels is None:
+        feed = self._feed(batch.rows, batch.columns, raw)
+        if batch.nudged:
+            feed = {name: _nudged(values) for name, values in feed.items()}
+        if not batch.parts:
+            return self._answer(feed, batch.rows, labels=batch.labels)
+        if sum(batch.parts) != batch.rows:
+            raise protocol.ProtocolError("the parts of a batch are not all of it")
+        ends = itertools.accumulate(batch.parts)
+        spans = ((slice(end - size, end), size) for end, size in zip(ends, batch.parts, strict=True))
+        requests = (({name: values[span] for name, values in feed.items()}, size) for span, size in spans)
+        parts = [self._answer(request, size, labels=batch.labels) for request, size in requests]
+        own = [each for _, each in parts if each is not None]
+        return np.concatenate([found for found, _ in parts]), np.concatenate(own) if own else None
+
+    def _answer(self, feed: dict[str, Values], rows: int, *, labels: bool) -> tuple[Predictions, Codes | None]:
+        output = self._loaded.labels
+        if output is None or not labels:
             return self._run(feed, rows), None
-        found, own = self._outputs([self._loaded.output, labels.name], feed)
-        return _shaped(found, self._loaded.output, rows, self._width()), codes_of(own, rows, labels.places)
+        found, own = self._outputs([self._loaded.output, output.name], feed)
+        return _shaped(found, self._loaded.output, rows, self._width()), codes_of(own, rows, output.places)
 
     def measure(
         self, rows: int, columns: Sequence[Column], raw: bytes | bytearray, requests: int, seconds: float
@@ -188,6 +204,17 @@ class Runtime:
         if self._signature is None:
             raise Refused(Reason.SCORING_FAILED, "No model is loaded.")
         return self._signature
+
+
+_NUDGES = 32  # units in the last place of float32
+
+
+def _nudged(values: Values) -> Values:
+    """Numbers with other last digits, row by row, as rounding differs from one processor to the next."""
+    if values.dtype.kind != "f":
+        return values
+    units = np.random.default_rng(0).integers(-_NUDGES, _NUDGES + 1, values.shape)
+    return np.asarray(values * (1 + units * np.finfo(np.float32).eps), dtype=values.dtype)
 
 
 def _span(answers: Sequence[Predictions]) -> Predictions:

@@ -90,10 +90,10 @@ def _answer(channel: _Channel, runtime: "Runtime", text: bytes, raw: bytes | byt
     match parse(protocol.REQUEST, text):
         case protocol.Load():
             channel.send(head(protocol.Loaded(facts=runtime.load(bytes(raw)))))
-        case protocol.Batch(rows=rows, columns=columns):
-            found, own = runtime.predict(rows, columns, raw)
+        case protocol.Batch() as batch:
+            found, own = runtime.predict(batch, raw)
             wide, dtype = _wide(found)
-            answer = protocol.Predicted(dtype=dtype, rows=rows, width=wide.shape[1])
+            answer = protocol.Predicted(dtype=dtype, rows=batch.rows, width=wide.shape[1])
             labels = b"" if own is None else own.tobytes()
             channel.send(head(answer, wide.nbytes + len(labels)), wide.reshape(-1).view("u1").data, labels)
         case protocol.Measure(rows=rows, columns=columns, requests=requests, seconds=seconds):

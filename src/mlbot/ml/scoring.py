@@ -9,6 +9,7 @@ Nothing of a model file is parsed in this process. What its child answers is che
 import importlib.util
 import math
 import os
+import secrets
 import select
 import signal
 import subprocess
@@ -17,11 +18,14 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Any, NoReturn, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from mlbot.errors import MissingExtraError, MlbotError
@@ -31,8 +35,30 @@ from mlbot.lib.record import Record
 from mlbot.ml import protocol
 from mlbot.ml.guard import ModelFile, open_model
 from mlbot.ml.holdout import HoldoutData, pack
-from mlbot.ml.independence import Trial, Way, dependence
-from mlbot.ml.protocol import Expected, ModelFacts, Packed, ProtocolError, listed, parse, printable, quoted, receive
+from mlbot.ml.independence import (
+    Question,
+    Rows,
+    Trial,
+    Way,
+    at_a_step,
+    dependence,
+    drawn,
+    few_odd_rows,
+    questions,
+    trials_of,
+)
+from mlbot.ml.protocol import (
+    Expected,
+    Feature,
+    ModelFacts,
+    Packed,
+    ProtocolError,
+    listed,
+    parse,
+    printable,
+    quoted,
+    receive,
+)
 from mlbot.ml.sandbox import hidden_from_children
 from mlbot.verdict.verdict import Latency, OwnLabels, Problem
 
@@ -226,7 +252,6 @@ class _Decisions:
     threshold: float | None
     own_count: bool  # whether the file's own labels are the judged ones
     has_own: bool
-    alone: list[int] = field(default_factory=list)  # the places of the first rows' own labels, each row asked alone
     _done: int = 0
     _differ: int = 0
     _unknown: int = 0
@@ -253,11 +278,6 @@ class _Decisions:
             return Problem.of(Reason.MODEL_OUTPUTS, "no-labels")
         if self._unknown:
             return Problem.of(Reason.MODEL_OUTPUTS, "other-labels", wrong=self._unknown, rows=self._done)
-        asked = min(len(self.alone), self._done)
-        code = np.where(np.array(self.alone[:asked], int) < 0, -1, self.codes[self.alone[:asked]])
-        other = int((code != self.decided[:asked]).sum())
-        if other > _ROUNDED_LABELS:
-            return Problem.of(Reason.MODEL_REFUSED, "labels-depend-on-batch", rows=other, asked=asked)
         return None
 
     def own_labels(self) -> OwnLabels | None:
@@ -285,8 +305,6 @@ class _Decisions:
 
 
 _FINEST = 6  # decimals of a threshold
-_LABELS_ALONE = 64  # rows that are asked alone for their labels
-_ROUNDED_LABELS = 1  # of these: a label at its threshold may turn by the last digit of a sum
 
 
 def threshold_between(most: float, least: float) -> float | None:
@@ -322,11 +340,6 @@ class _Collector:
         if own is None or not own.size or self.decisions is None:
             return own is None or not own.size
         return -1 <= int(own.min()) <= int(own.max()) < self.decisions.codes.size
-
-    def add_alone(self, own: Codes | None) -> None:
-        """The file's own label of the next of the first rows, asked alone."""
-        if self.decisions is not None and own is not None:
-            self.decisions.alone += [int(each) for each in own]
 
     def add(self, raw: Raw, own: Codes | None = None) -> None:
         """The next rows, (rows, width), as the model gave them, and its own labels."""
@@ -428,6 +441,7 @@ class Limits:
     batch_rows: int = 16_384  # rows predicted at a time; fewer when there are many features
     latency_requests: int = 200  # single rows that are timed
     latency_s: float = 4.0  # seconds after which timing stops early
+    asked_rows: int = 1024  # rows that are asked in other ways too; about as many more where there are several classes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -449,11 +463,40 @@ class Scored:
 
 _WIDEST_FLOAT = 8
 _TIMED_ROWS = 4096
+# A slow model is asked about fewer rows again: this many seconds for each way, and for the requests one by one.
+_AGAIN_S, _FEWEST_AGAIN = 0.25, 128
+_ALONE_S, _FEWEST_ALONE = 0.5, 64
+_NUDGED = 32  # copies of a row with other last digits
 
 _NONSENSE = Problem.of(Reason.SCORING_FAILED, "no-answer")
 
 _T = TypeVar("_T")
 _R = TypeVar("_R", bound=Record)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Answers:
+    """What a model answered to rows: its predictions as it gives them, and its own labels."""
+
+    values: Raw
+    own: Codes | None
+
+    def of(self, rows: Rows) -> "_Answers":
+        """The answers to some of the rows."""
+        return _Answers(values=self.values[rows], own=None if self.own is None else self.own[rows])
+
+    @classmethod
+    def joined(cls, parts: Sequence["_Answers"]) -> "_Answers":
+        labels = [each.own for each in parts if each.own is not None]
+        return cls(
+            values=np.concatenate([each.values for each in parts]), own=np.concatenate(labels) if labels else None
+        )
+
+    @property
+    def compared(self) -> tuple[Floats, ...]:
+        """Each of what it holds, (rows, width)."""
+        labels = () if self.own is None else (self.own.reshape(-1, 1).astype(np.float64),)
+        return (self.values.astype(np.float64), *labels)
 
 
 class _Run:
@@ -472,7 +515,9 @@ class _Run:
         self._collector: _Collector | None = None
         self._timed: tuple[Raw, Raw] | None = None  # the answers to timed requests: row by row, and of all together
         self._first: Raw | None = None  # the judged answers to the first rows, which were timed
+        self._sampled: list[_Answers] = []  # the judged answers to the sampled rows, batch by batch
         self._asked = 0
+        self._labels = False  # whether it is asked for its own labels
 
     @property
     def facts(self) -> ModelFacts:
@@ -497,6 +542,7 @@ class _Run:
             worker.send(protocol.Load(), file.size, file.chunks())
             answer, _ = worker.receive(0)
             self._facts = _of_kind(answer, protocol.Loaded).facts
+            self._labels = self._facts.labels
 
     def begin(self, holdout: HoldoutData, classes: tuple[str, ...]) -> None:
         """Make room for the predictions, now that the classes of all models are known."""
@@ -525,54 +571,114 @@ class _Run:
             self._timed = spans[:, : found.singles], spans[:, found.singles :]
             self._latency = Latency(batch_rows=sample.rows, **found.times.model_dump())
 
-    def send(self, batch: Packed) -> None:
+    def send(self, batch: Packed, *, parts: tuple[int, ...] = (), nudged: bool = False) -> None:
         """Give the child a batch; its answer is fetched later, so that the children work side by side."""
         self._asked = batch.rows
+        labels = self._labels
+        question = protocol.Batch(rows=batch.rows, columns=batch.columns, parts=parts, nudged=nudged, labels=labels)
         with self._asking() as worker:
-            worker.send(protocol.Batch(rows=batch.rows, columns=batch.columns), batch.length, batch.chunks)
+            worker.send(question, batch.length, batch.chunks)
 
-    def receive(self) -> None:
-        if self.problem is not None:
-            return
-        with self._asking() as worker:
-            values, own = self._answer(worker)
+    def receive(self, sampled: Rows) -> None:
+        """The answers to a batch; those to some of its rows are kept as the model gave them."""
+        answers = self._answers()
+        if answers is not None:
             if self._first is None:
-                self._first = values[:_TIMED_ROWS].copy()
-            _there(self._collector).add(values, own)
+                self._first = answers.values[:_TIMED_ROWS].copy()
+            self._sampled.append(answers.of(sampled))
+            _there(self._collector).add(answers.values, answers.own)
 
-    def ask_labels(self, singles: Sequence[Packed]) -> None:
-        """Ask for the file's own labels of the first rows, each row alone, where these are what is judged."""
-        for single in singles:
-            if self.problem is None:
-                self.send(single)
-            if self.problem is None:
-                with self._asking() as worker:
-                    _, own = self._answer(worker)
-                    _there(self._collector).add_alone(own)
-
-    def _answer(self, worker: Worker) -> tuple[Raw, Codes | None]:
-        labels = self._asked * protocol.LABEL_BYTES if self.facts.labels else 0
-        answer, raw = worker.receive(self._asked * self._width * _WIDEST_FLOAT + labels)
-        found = _of_kind(answer, protocol.Predicted)
-        if (found.rows, found.width) != (self._asked, self._width):
-            raise ScoringError(_NONSENSE)
-        view = memoryview(raw)
-        values: Raw = _array(view[: len(view) - labels], found.dtype, (self._asked, self._width))
-        own: Codes | None = _array(view[len(view) - labels :], "<i4", (self._asked,)) if labels else None
-        if not _there(self._collector).takes(own):
-            raise ScoringError(_NONSENSE)
-        return values, own
+    def _answers(self) -> _Answers | None:
+        answers: _Answers | None = None
+        if self.problem is None:
+            with self._asking() as worker:
+                labels = self._asked * protocol.LABEL_BYTES if self._labels else 0
+                answer, raw = worker.receive(self._asked * self._width * _WIDEST_FLOAT + labels)
+                found = _of_kind(answer, protocol.Predicted)
+                if (found.rows, found.width) != (self._asked, self._width):
+                    raise ScoringError(_NONSENSE)
+                view = memoryview(raw)
+                values = _array(view[: len(view) - labels], found.dtype, (self._asked, self._width))
+                own = _array(view[len(view) - labels :], "<i4", (self._asked,)) if labels else None
+                if not _there(self._collector).takes(own):
+                    raise ScoringError(_NONSENSE)
+                answers = _Answers(values=values, own=own)
+        return answers
 
     @property
     def _width(self) -> int:
         return max(1, len(self.facts.classes))
+
+    def ask_again(self, sample: "Sample", features: tuple[Feature, ...]) -> Iterator[None]:
+        """Ask the sampled rows in other ways, a question a step; then say what the answers depend on."""
+        if _there(self._collector).problem() is not None:
+            return
+        judged = _Answers.joined(self._sampled).of(sample.order)
+        decisions = _there(self._collector).decisions
+        self._labels = judged.own is not None and decisions is not None and decisions.own_count
+        latency = _there(self._latency)
+        rows = _bounded(_AGAIN_S * latency.rows_per_s, _FEWEST_AGAIN, sample.rows.size)
+        alone = _bounded(_ALONE_S * 1000 / max(latency.p50_ms, 1e-6), _FEWEST_ALONE, rows)
+        asked: list[tuple[Question, _Answers]] = []
+        for question in questions(rows, alone):
+            self.send(pack(sample.frame[question.rows], features), parts=question.parts)
+            yield
+            answers = self._answers()
+            if answers is None:
+                return
+            asked.append((question, answers))
+        before = judged.compared
+        of_each = [
+            trials_of(before[at], [(question, each.compared[at]) for question, each in asked])
+            for at in range(len(asked[0][1].compared))
+        ]
+        self._compare(0, [(sample.head, self._timed_trials()), (sample.frame, of_each[0])], features)
+        for at, trials in enumerate(of_each[1:], 1):
+            self._compare(at, [(sample.frame, trials)], features)
+
+    def _timed_trials(self) -> tuple[Trial, ...]:
+        judged = _there(self._first).astype(np.float64)
+        singles, together = (each.astype(np.float64) for each in _there(self._timed))
+        alone, every = np.arange(singles.shape[1]), np.arange(together.shape[1])
+        return (
+            Trial(way=Way.ALONE, rows=alone, first=judged[alone], answers=tuple(singles)),
+            Trial(way=Way.BATCH, rows=every, first=judged[every], answers=tuple(together)),
+        )
+
+    def _compare(
+        self, at: int, asked: Sequence[tuple[pl.DataFrame, tuple[Trial, ...]]], features: tuple[Feature, ...]
+    ) -> None:
+        """Refuse the model where its answers differ, but for few rows that lie at a step of it.
+
+        `at`: which of what an answer holds is compared; labels are numbers that are equal or not.
+        """
+        task = Task.REGRESSION if at else _there(self._collector).task
+        left: list[Trial] = []
+        for frame, trials in asked:
+            odd = few_odd_rows(trials, task)
+            nudged = {row: self._nudged(at, frame[[row] * _NUDGED], features) for row in odd}
+            steps = [row for row, answers in nudged.items() if at_a_step(row, trials, answers, task)]
+            left += [trial.without(steps) for trial in trials]
+        if self.problem is None:
+            found = dependence(left, task, dynamic=self.facts.dynamic, labels=at > 0)
+            if found is not None:
+                self._fail(found)
+
+    def _nudged(self, at: int, copies: pl.DataFrame, features: tuple[Feature, ...]) -> tuple[Floats, ...]:
+        """The answers to copies of a row with other last digits: alone, and all of them together."""
+        packed, found = pack(copies, features), list[Floats]()
+        for parts in ((1,) * packed.rows, ()):
+            if self.problem is None:
+                self.send(packed, parts=parts, nudged=True)
+                answers = self._answers()
+                found += [] if answers is None else [answers.compared[at]]
+        return tuple(found)
 
     def result(self, classes: tuple[str, ...]) -> Scored | Problem:
         if self.problem is not None:
             return self.problem
         collector, file = _there(self._collector), _there(self._file)
         wrong = collector.problem()
-        wrong = wrong or dependence(self._trials(), collector.task)
         if wrong is not None:
             return wrong
         decisions = collector.decisions
@@ -586,15 +692,6 @@ class _Run:
             latency=_there(self._latency),
             protection=_there(self._protection),
             facts=self.facts,
-        )
-
-    def _trials(self) -> tuple[Trial, ...]:
-        """The answers that were timed, beside the judged ones."""
-        judged = _there(self._first).astype(np.float64)
-        singles, together = (each.astype(np.float64) for each in _there(self._timed))
-        return (
-            Trial(way=Way.ALONE, first=judged[: singles.shape[1]], answers=tuple(singles)),
-            Trial(way=Way.BATCH, first=judged[: together.shape[1]], answers=tuple(together)),
         )
 
     @contextmanager
@@ -617,6 +714,10 @@ def _there(value: _T | None) -> _T:
     if value is None:
         raise ValueError("the steps of a scoring were taken out of turn")
     return value
+
+
+def _bounded(wanted: float, fewest: int, most: int) -> int:
+    return min(most, max(fewest, int(wanted)))
 
 
 def _array(raw: bytes | bytearray | memoryview, name: str, shape: tuple[int, ...]) -> Any:
@@ -680,28 +781,52 @@ def _shared_classes(holdout: HoldoutData, runs: Sequence[_Run]) -> tuple[str, ..
     return (*known, *sorted(beside))
 
 
+class Sample:
+    """The rows that are asked again, gathered while the holdout is read once."""
+
+    def __init__(self, rows: Rows, head: pl.DataFrame) -> None:
+        self.head = head  # the rows that were timed
+        self.order = np.random.default_rng(secrets.randbits(128)).permutation(rows.size)
+        ends = np.isin(self.order, (0, rows.size - 1))
+        self.order = np.concatenate([self.order[ends], self.order[~ends]])  # so that the ends are among any first few
+        self.rows = rows
+        self._read = 0
+        self._parts: list[pl.DataFrame] = []
+
+    def take(self, batch: pl.DataFrame) -> Rows:
+        """Keep the next batch's rows of the sample; where in the batch they are."""
+        start, end = np.searchsorted(self.rows, (self._read, self._read + batch.height))
+        here = self.rows[start:end] - self._read
+        self._parts.append(batch[here])
+        self._read += batch.height
+        return here
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """The rows in their order, once all batches were read."""
+        return pl.concat(self._parts)[self.order]
+
+
 def _feed(runs: Sequence[_Run], holdout: HoldoutData, limits: Limits) -> None:
-    """Time each model while the others rest, then give every batch to all of them."""
+    """Time each model while the others rest, give every batch to all of them, and ask some rows again."""
     features = holdout.expected.features
     rows = max(1, min(limits.batch_rows, _MOST_CELLS // len(features)))
     try:
-        sample = pack(holdout.head(min(rows, _TIMED_ROWS)), features)
+        head = holdout.head(min(rows, _TIMED_ROWS))
         for run in _live(runs):
-            run.measure(sample)
-        if holdout.record.label == "model":
-            first = holdout.head(_LABELS_ALONE)
-            singles = [pack(first[at : at + 1], features) for at in range(first.height)]
-            for run in _live(runs):
-                run.ask_labels(singles)
+            run.measure(pack(head, features))
+        sample = Sample(drawn(holdout.labels, min(rows, limits.asked_rows), rows), head)
         for batch in holdout.batches(rows):
             live = list(_live(runs))
             if not live:
                 return
-            packed = pack(batch, features)
+            packed, sampled = pack(batch, features), sample.take(batch)
             for run in live:
                 run.send(packed)
             for run in live:
-                run.receive()
+                run.receive(sampled)
+        for _ in zip_longest(*[run.ask_again(sample, features) for run in _live(runs)]):
+            pass
     except (MlbotError, PolarsError, PanicException, OSError) as error:
         what = printable((str(error).strip() or type(error).__name__).splitlines()[0], 300)
         source = quoted(holdout.record.source)
