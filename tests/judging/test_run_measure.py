@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 from sklearn import metrics as reference
 
-from mlbot.gates.metric import CATALOGUE, Direction, Metric, Task
+from mlbot.gates.metric import CATALOGUE, Direction, Metric, Settings, Task
 from mlbot.gates.outcome import Reason
 from mlbot.judging.run_measure import Measured, MetricPlan, Rows, measure, negative_flips
 from mlbot.stats.recipe import SeedHistory
@@ -121,6 +121,85 @@ def test_a_metric_undefined_for_one_model_spares_the_others_score() -> None:
     assert candidate.problem.reason is Reason.METRIC_UNDEFINED
     assert baseline.value is not None
     assert measured.comparisons[0].problem is not None
+
+
+def undefined(*without: int) -> Rows:
+    """Two seeds a side, some of which predict no row to be positive."""
+    data = rows()
+    never = np.full(N, 0.01)
+    predictions = tuple(never if at in without else each for at, each in enumerate(data.predictions))
+    return replace(data, predictions=predictions, seeds=(0, 1, 0, 1), classes=("no", "yes"))
+
+
+def test_who_has_no_figure_is_named_with_its_seeds() -> None:
+    for without, who in (((1,), "candidate's seed 1"), ((0, 1, 3), "candidate's seeds 0 and 1")):
+        problem = run(plan("precision"), undefined(*without)).comparisons[0].problem
+        assert problem is not None
+        assert (problem.reason, problem.cause) == (Reason.METRIC_UNDEFINED, "nothing-predicted")
+        assert problem.detail == (f"precision has no value for the {who}: no row is predicted to be class 'yes'.")
+        assert "zero_division" in problem.hint
+
+
+def test_a_figure_that_the_baseline_alone_lacks_is_no_fault_of_the_candidate() -> None:
+    comparison = run(plan("precision"), undefined(3)).comparisons[0]
+    problem = comparison.problem
+    assert problem is not None
+    assert problem.reason is Reason.NO_BASELINE_FIGURE
+    assert "for the baseline's seed 1, so there is nothing to compare the candidate's" in problem.detail
+    assert f"{known(comparison.candidate):.4g}" in problem.detail
+    assert comparison.baseline is None
+
+
+def test_rows_that_no_model_has_a_figure_on_are_nobodys_fault() -> None:
+    data = replace(rows(), labels=np.zeros(N, np.int8), classes=("no", "yes"))
+    problem = run(plan("recall"), data).comparisons[0].problem
+    assert problem is not None
+    assert (problem.cause, problem.detail) == ("class-absent", "recall has no value: no row has class 'yes'.")
+
+
+def test_a_value_on_few_rows_is_shown_without_an_interval() -> None:
+    data = rows()
+    labels = np.where(np.arange(N) == 5, 1, 0).astype(np.int8)
+    measured = run(plan("roc_auc"), replace(data, labels=labels))
+    score, problem = measured.scores[0][0], measured.comparisons[0].problem
+    assert known(score.value) == pytest.approx(reference.roc_auc_score(labels, data.predictions[0]))
+    assert (score.low, score.high, score.problem) == (None, None, None)
+    assert problem is not None
+    assert problem.reason is Reason.NO_INTERVAL
+    assert "an interval needs two positive rows" in problem.detail
+
+
+def test_an_agreed_value_stands_in_for_a_share_of_nothing() -> None:
+    agreed = CATALOGUE["precision"].model_copy(update={"settings": Settings(zero_division=0)})
+    what = replace(plan(), metrics=(agreed,))
+    comparison = run(what, undefined(2, 3)).comparisons[0]
+    assert (comparison.problem, comparison.baseline) == (None, 0)
+
+
+def test_weights_count_in_scores_slices_and_flips() -> None:
+    weights = np.random.default_rng(0).gamma(2.0, 1.0, N)
+    weights[::5] = 0
+    data = replace(rows(), weights=weights)
+    part = np.arange(N) < 900
+    measured = run(plan("roc_auc", "f1"), data, {"some": part})
+    for at, mask in ((0, np.full(N, fill_value=True)), (2, part)):
+        auc, f1 = measured.scores[0][at : at + 2]
+        y, p, w = data.labels[mask], data.predictions[0][mask], weights[mask]
+        assert auc.value == pytest.approx(reference.roc_auc_score(y, p, sample_weight=w), abs=1e-12)
+        assert f1.value == pytest.approx(reference.f1_score(y, p > 0.5, sample_weight=w), abs=1e-12)
+    flips, plain = (negative_flips(each, 2, examples=False) for each in (data, rows()))
+    flipped = (data.predictions[2] > 0.5) == data.labels
+    flipped &= (data.predictions[0] > 0.5) != data.labels
+    assert flips.rate == pytest.approx(np.average(flipped, weights=weights))
+    assert flips.high - flips.low > plain.high - plain.low
+
+
+def test_a_slice_without_weight_is_empty() -> None:
+    part = np.arange(N) < 900
+    data = replace(rows(), weights=(~part).astype(np.float64))
+    problem = run(plan("roc_auc"), data, {"some": part}).scores[0][1].problem
+    assert problem is not None
+    assert problem.reason is Reason.EMPTY_SLICE
 
 
 def test_a_metric_of_ones_own() -> None:

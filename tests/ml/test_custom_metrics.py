@@ -57,6 +57,15 @@ def test_weights_are_passed_on_to_a_metric_that_takes_them(tmp_path: Path) -> No
         loaded(tmp_path, "def f(y, p): return 1")(CODES, PREDICTIONS, sample_weight=CODES)
 
 
+def test_where_rows_have_weights_a_metric_has_to_take_them(tmp_path: Path) -> None:
+    (tmp_path / "own_metrics.py").write_text("def f(y, p): return 1\ndef g(y, p, sample_weight=None): return 1\n")
+    found = load_metrics([metric("own_metrics:f")], tmp_path, weighted=True)
+    assert isinstance(found, Problem)
+    assert "takes no `sample_weight`" in found.detail
+    assert "sample_weight=None" in found.hint
+    assert not isinstance(load_metrics([metric("own_metrics:g")], tmp_path, weighted=True), Problem)
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [

@@ -66,6 +66,26 @@ def schema(path: Path, content: str | bytes = TABLE, task: Task = Task.BINARY, *
     return f"{found.detail} {found.hint}"
 
 
+def test_a_weight_is_read_beside_the_features(tmp_path: Path) -> None:
+    holdout = opened(tmp_path, TABLE.replace(", , u2", ", 0, u2"), weight="score", group="who")
+    assert holdout.weights is not None
+    assert holdout.weights.tolist() == [1.5, 0, 2, 3]
+    assert [feature.name for feature in holdout.expected.features] == ["age", "town"]
+    assert opened(tmp_path).weights is None
+    assert "'wt'" in schema(tmp_path, weight="wt")
+    assert "'town' is not numeric" in schema(tmp_path, weight="town")
+
+
+@pytest.mark.parametrize("wrong", ["", "-1", "inf", "nan"])
+def test_a_row_without_a_weight_is_refused(tmp_path: Path, wrong: str) -> None:
+    table = f"x,w,income\n1,{wrong},a\n2,1.5,b\n"
+    assert "has no number of 0 or more in 1 of its rows" in schema(tmp_path, table, weight="w")
+
+
+def test_weights_of_nothing_are_refused(tmp_path: Path) -> None:
+    assert "is 0 in every row" in schema(tmp_path, "x,w,income\n1,0,a\n2,0,b\n", weight="w")
+
+
 def test_labels_slices_groups_and_features(tmp_path: Path) -> None:
     holdout = opened(tmp_path, group="who", drop=("score",), slices={"old": "age > 20", "rome": "town = 'Rome'"})
     assert holdout.record.rows == 4

@@ -369,7 +369,7 @@ def test_the_order_of_columns_matters() -> None:
 
 
 def test_every_setting_of_the_data_is_in_the_key_or_known_to_be_the_judges() -> None:
-    assert set(COLUMNS) == {"target", "positive", "drop", "features", "classes", "group"}
+    assert set(COLUMNS) == {"target", "positive", "drop", "features", "classes", "group", "weight"}
 
 
 @given(st.data())

@@ -138,6 +138,7 @@ VALID = [
     Case(METRICS, "#"),
     *(Case(MIN, text) for text in ("max_regression: 0", "min: 0\nmax: 1", "min: 1\nconfident: true", "max: 1e-3")),
     Case(MIN, "min: 0.9\nblocking: false"),
+    Case(TARGET, "target: y\ngroup: g\nweight: w"),
     Case(METRICS, "metrics: [auc, ap, brier_score, neg_log_loss, f1_score, mcc]"),
     Case(
         METRICS,

@@ -10,8 +10,19 @@ from tests.support.tiers import examples
 
 from mlbot.gates.metric import Bound, Direction, Gate
 from mlbot.gates.outcome import Outcome, Reason, worst
-from mlbot.verdict.decide import Evidence, decide, holm_rejects
-from mlbot.verdict.verdict import Commits, Comparison, Evaluation, Flips, Latency, LatencyRatio, Method, Problem, Score
+from mlbot.verdict.decide import Evidence, decide, holm_rejects, may_be_waived
+from mlbot.verdict.verdict import (
+    Commits,
+    Comparison,
+    Evaluation,
+    Flips,
+    GateResult,
+    Latency,
+    LatencyRatio,
+    Method,
+    Problem,
+    Score,
+)
 
 COMMITS = Commits(head="a" * 40, base="b" * 40, policy="c" * 40, guarded="main")
 DIGEST = "sha256:" + "0" * 64
@@ -82,7 +93,38 @@ UNSURE, KEPT, BROKEN = Outcome.INCONCLUSIVE, Reason.WITHIN_LIMIT, Reason.ABOVE_M
 AMONG = Reason.LIMIT_INSIDE_INTERVAL
 PROBLEM = Problem.of(Reason.NOT_FINITE, detail="3 rows are NaN")
 
+UNDEFINED = Problem.of(
+    Reason.METRIC_UNDEFINED,
+    "nothing-predicted",
+    metric="roc_auc",
+    side="candidate",
+    seeds="1",
+    several=0,
+    why="no row is predicted to be class 'yes'",
+)
+
 CASES: list[tuple[str, Gate, dict[str, Any], Outcome, Reason]] = [
+    (
+        "a figure that the baseline alone lacks",
+        MARGIN,
+        {"comparisons": (comparison(0, 0, problem=Problem.of(Reason.NO_BASELINE_FIGURE)),)},
+        Outcome.INCONCLUSIVE,
+        Reason.NO_BASELINE_FIGURE,
+    ),
+    (
+        "a figure that the candidate lacks",
+        MARGIN,
+        {"comparisons": (comparison(0, 0, problem=UNDEFINED),)},
+        Outcome.ERROR,
+        Reason.METRIC_UNDEFINED,
+    ),
+    (
+        "too few rows for an interval",
+        MARGIN,
+        {"comparisons": (comparison(0, 0, problem=Problem.of(Reason.NO_INTERVAL)),)},
+        Outcome.INCONCLUSIVE,
+        Reason.NO_INTERVAL,
+    ),
     ("min kept", Gate(metric="roc_auc", bound=Bound.MIN, limit=0.92), {}, Outcome.PASS, Reason.WITHIN_LIMIT),
     ("min broken", Gate(metric="roc_auc", bound=Bound.MIN, limit=0.921), {}, Outcome.FAIL, Reason.BELOW_MINIMUM),
     ("max kept", Gate(metric="log_loss", bound=Bound.MAX, limit=0.30), {}, Outcome.PASS, Reason.WITHIN_LIMIT),
@@ -461,3 +503,20 @@ def test_a_wider_margin_never_turns_a_pass_into_anything_else(low: float, width:
         outcome, _, _ = judged(gate, comparisons=(comparison(low, low + width, p_value=0.0),))
         ranks.append(order.index(outcome))
     assert ranks[0] <= ranks[1]
+
+
+def test_a_figure_without_a_value_can_be_waived_and_what_was_not_looked_for_cannot() -> None:
+    def result(problem: Problem) -> GateResult:
+        return GateResult(gate=MARGIN, outcome=Outcome.ERROR, reason=problem.reason, problem=problem)
+
+    assert may_be_waived(result(UNDEFINED))
+    not_looked_for = Problem.of(Reason.METRIC_UNDEFINED, "not-computed", subject="f1")
+    assert not any(map(may_be_waived, map(result, (not_looked_for, PROBLEM, Problem.of(Reason.METRIC_UNDEFINED)))))
+    assert not may_be_waived(result(UNDEFINED).model_copy(update={"counts": False}))
+
+
+def test_a_confident_gate_on_a_value_without_an_interval_is_undecided() -> None:
+    score = Score(metric="roc_auc", rows=1000, value=0.99)
+    gate = Gate(metric="roc_auc", bound=Bound.MIN, limit=0.9, confident=True)
+    for each, outcome in ((gate, Outcome.INCONCLUSIVE), (gate.model_copy(update={"confident": False}), Outcome.PASS)):
+        assert judged(each, candidate=(evaluation(scores=(score,)),))[0] is outcome

@@ -205,9 +205,10 @@ def test_every_process_comes_to_the_same_digest() -> None:
         model(slices=(model().slices[0].model_copy(update={"where": "x = 2"}),)),
         model(metrics=(*model().metrics, OWN)),
         *(model(data=model().data.model_copy(update={name: "z"})) for name in ("target", "positive", "group")),
+        model(data=model().data.model_copy(update={"weight": "z"})),
         *(model(data=model().data.model_copy(update={name: ("z",)})) for name in ("drop", "features", "classes")),
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_each_rule_counts(changed: Model) -> None:
     assert digest_of(changed) != digest_of(model())

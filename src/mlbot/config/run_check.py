@@ -264,6 +264,8 @@ def _named_columns(model: Model, document: Document, header: Collection[str]) ->
     yield ("data", "target"), data.target, ""
     if data.group is not None:
         yield ("data", "group"), data.group, ""
+    if data.weight is not None:
+        yield ("data", "weight"), data.weight, ""
     for key, columns in (("drop", data.drop), ("features", data.features or ())):
         yield from ((("data", key, index), column, "") for index, column in enumerate(columns))
     yield from ((("data", "types", each.name), each.name, "") for each in data.types)

@@ -325,13 +325,16 @@ class Data(Section):
     """Columns that are no features. Left out: none."""
     features: Annotated[tuple[str, ...] | None, list_of("column names; leave it out for all", kinds.COLUMN)] = None
     """The features, in the order of the model's input.
-    Left out: every column but target, group and dropped ones, in the file's order."""
+    Left out: every column but target, group, weight and dropped ones, in the file's order."""
     classes: Annotated[tuple[str, ...] | None, list_of("labels", kinds.LABEL)] = None
     """The labels in the order of the model's probability columns, for classification only.
     Left out: the model's own, else sorted; numbers that may be codes are refused."""
     group: Annotated[str | None, kinds.COLUMN] = None
     """A column whose rows belong together (user, patient, day), read as text; intervals then resample whole groups.
     Left out: rows are independent."""
+    weight: Annotated[str | None, kinds.COLUMN] = None
+    """A column of sample weights, numbers of 0 and more: how much a row counts in every metric, interval and slice. It
+    is no feature. Left out: all rows count alike."""
     types: Annotated[tuple[ColumnType, ...], named(ColumnType, _TYPES)] = ()
     """What columns are, such as `{zip: text}`, where their values look like something else.
     Left out: a column whose every value is a number or true or false is that, and all others are text."""
@@ -358,9 +361,18 @@ class Data(Section):
             yield from _wrong_decision(context, task)
 
 
+_PARTS = {
+    "target": "the target",
+    "group": "the group",
+    "weight": "the weight",
+    "drop": "dropped",
+    "features": "a feature",
+}
+
+
 def _columns_twice(given: Mapping[str, Plain]) -> Iterator[Problem]:
     parts: dict[str, str] = {}
-    for key, part in (("target", "the target"), ("group", "the group"), ("drop", "dropped"), ("features", "a feature")):
+    for key, part in _PARTS.items():
         columns = given.get(key)
         for index, column in enumerate(columns if isinstance(columns, list) else [columns]):
             if isinstance(column, str) and parts.setdefault(column, part) != part:

@@ -49,6 +49,10 @@ class Reason(StrEnum):
     NOT_KEPT_BY_HOLM = "not-kept-by-holm"
     TOO_FEW_SEEDS = "too-few-seeds"  # how many rows flip between seeds of the baseline needs three of them
     TOO_FEW_ROUNDS = "too-few-rounds"  # too slow a model for the time that measuring its latency may take
+    NO_BASELINE_FIGURE = (
+        "no-baseline-figure"  # the baseline has no value of the metric on these rows; the candidate has
+    )
+    NO_INTERVAL = "no-interval"  # there is a value, and the rows are too few to say how far others would move it
     SLICE_TOO_SMALL = "slice-too-small"
     NOTHING_COUNTS = "nothing-counts"
     # error, before anything is scored

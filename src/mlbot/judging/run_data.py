@@ -257,6 +257,9 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
     "too-many-classes": ("data", "target"),
     "target-as-feature": ("data", "features"),
     "no-group": ("data", "group"),
+    "weight-not-number": ("data", "weight"),
+    "weight-wrong": ("data", "weight"),
+    "weight-nothing": ("data", "weight"),
     "mixed-column": ("data", "types"),
 }
 
@@ -265,7 +268,7 @@ def _place(problem: Problem, model: Model) -> KeyPath:
     """Where in a model's section a problem of its holdout is."""
     if problem.cause == "lacks-columns":
         absent = str(problem.values["absent"])
-        names = {"target": model.data.target, "group": model.data.group}
+        names = {"target": model.data.target, "group": model.data.group, "weight": model.data.weight}
         return ("data", next((key for key, name in names.items() if name and f"'{name}'" in absent), "holdout"))
     if "slice" in problem.values:
         return ("slices", str(problem.values["slice"]).strip("'"))

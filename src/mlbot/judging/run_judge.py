@@ -409,7 +409,7 @@ def _metric_plan(request: JudgeRequest, candidate: _Scored, holdout: "HoldoutDat
     from mlbot.ml.custom_metrics import load_metrics
 
     model = request.model
-    custom = load_metrics(model.metrics, request.rule.folder, holdout.values)
+    custom = load_metrics(model.metrics, request.rule.folder, holdout.values, weighted=holdout.weights is not None)
     if isinstance(custom, Problem):
         return custom
     return MetricPlan(
@@ -431,7 +431,8 @@ def _seed_history(request: JudgeRequest, holdout: Digest, metric: str, slice_: s
 
 
 def _rows(holdout: "HoldoutData", candidate: _Scored, baseline: _Scored | None) -> "Rows":
-    return _rows_of(holdout, (*candidate.files, *(baseline.files if baseline else ())))
+    rows = _rows_of(holdout, (*candidate.files, *(baseline.files if baseline else ())))
+    return replace(rows, seeds=(*candidate.seeds, *(baseline.seeds if baseline else ())))
 
 
 def _rows_of(holdout: "HoldoutData", files: "Sequence[Scored]") -> "Rows":
@@ -443,6 +444,8 @@ def _rows_of(holdout: "HoldoutData", files: "Sequence[Scored]") -> "Rows":
         predictions=tuple(each.predictions for each in files),
         decided=tuple(each.decided for each in files if each.decided is not None),
         groups=holdout.groups,
+        weights=holdout.weights,
+        classes=tuple(map(str, holdout.values)),
     )
 
 

@@ -12,10 +12,10 @@ from mlbot.gates.metric import Direction, Metric, Task
 from mlbot.gates.outcome import Reason
 from mlbot.stats.estimation import estimate, estimate_custom
 from mlbot.stats.flips import FlipRows, excess_flips
-from mlbot.stats.intervals import benjamini_hochberg, clopper_pearson, metric_interval
-from mlbot.stats.metrics import decide
+from mlbot.stats.intervals import benjamini_hochberg, metric_interval, share_interval
+from mlbot.stats.metrics import decide, effective
 from mlbot.stats.recipe import RecipeMethod, RecipeTest, Sameness, SeedHistory, p_worse, recipe_test, sameness
-from mlbot.stats.types import Estimate, Undefined, UndefinedMetricError
+from mlbot.stats.types import Estimate, NoIntervalError, Undefined, UndefinedMetricError
 from mlbot.verdict.verdict import Comparison, Flips, Method, Problem, Score
 
 Array = npt.NDArray[Any]
@@ -48,10 +48,14 @@ class Rows:
     predictions: tuple[Array, ...]  # one array a model, the candidate's seeds first: (n,) or (n, C)
     decided: tuple[Array, ...] = ()  # the label that each model gives each row, (n,) each; empty for regression
     groups: Array | None = None
+    weights: npt.NDArray[np.float64] | None = None  # how much each row counts, (n,); None: all alike
+    seeds: tuple[int, ...] = ()  # of each model
+    classes: tuple[str, ...] = ()  # what the labels are called
 
     def of(self, model: int) -> "Rows":
         """The rows with one model alone."""
-        return replace(self, predictions=(self.predictions[model],), decided=self.decided[model : model + 1])
+        one = slice(model, model + 1)
+        return replace(self, predictions=self.predictions[one], decided=self.decided[one], seeds=self.seeds[one])
 
     def where(self, name: str, mask: npt.NDArray[np.bool_]) -> "Rows":
         """The rows of a slice."""
@@ -62,6 +66,7 @@ class Rows:
             predictions=tuple(prediction[mask] for prediction in self.predictions),
             decided=tuple(labels[mask] for labels in self.decided),
             groups=None if self.groups is None else self.groups[mask],
+            weights=None if self.weights is None else self.weights[mask],
         )
 
 
@@ -94,10 +99,11 @@ def measure(plan: MetricPlan, rows: Rows, masks: Mapping[str, npt.NDArray[np.boo
         same = _same(part, plan.candidates) if compared else None
         for metric in plan.metrics:
             joint = _attempt(plan, metric, part)
-            for model, score in enumerate(_scores(plan, metric, part, joint)):
+            alone = [] if isinstance(joint, Estimate) else _alone(plan, metric, part, joint)
+            for model, score in enumerate(_scores(metric, part, joint, alone)):
                 scores[model].append(score)
             if same is not None:
-                comparisons.append(_comparison(plan, metric, part, joint, same))
+                comparisons.append(_comparison(plan, metric, part, (joint, alone), same))
     return Measured(scores=tuple(map(tuple, scores)), comparisons=_with_q_values(comparisons))
 
 
@@ -123,11 +129,15 @@ def negative_flips(rows: Rows, candidates: int, *, examples: bool, limit: float 
     decided = rows.decided or tuple(map(decide, rows.predictions))
     right = np.stack([labels == rows.labels for labels in decided])
     flipped = np.flatnonzero(right[candidates] & ~right[0])
-    interval = clopper_pearson(flipped.size, rows.labels.size)
+    counted = np.ones(rows.labels.size) if rows.weights is None else rows.weights
+    if not counted.any():
+        raise ValueError("no rows")
+    rate = float(counted[flipped].sum() / counted.sum())
+    interval = share_interval(rate, effective(counted))
     return Flips(
         rows=rows.labels.size,
         count=int(flipped.size),
-        rate=flipped.size / rows.labels.size,
+        rate=rate,
         low=interval.low,
         high=interval.high,
         examples=tuple(int(row) for row in flipped[:FLIP_EXAMPLES]) if examples else (),
@@ -141,7 +151,7 @@ def _excess(rows: Rows, ours: Array, theirs: Array, limit: float | None) -> Comp
     test = excess_flips(
         ours,
         theirs,
-        rows=FlipRows(groups=rows.groups),
+        rows=FlipRows(groups=rows.groups, weights=rows.weights),
         candidate_deterministic=not same.candidate_seed_matters,
         baseline_deterministic=not same.baseline_seed_matters,
         limit=limit or 0.0,
@@ -174,11 +184,16 @@ def _parts(rows: Rows, masks: Mapping[str, npt.NDArray[np.bool_]]) -> Iterator[R
         yield rows.where(name, mask)
 
 
-def _attempt(plan: MetricPlan, metric: Metric, rows: Rows) -> Estimate | Problem:
+Found = Estimate | UndefinedMetricError
+
+
+def _attempt(plan: MetricPlan, metric: Metric, rows: Rows) -> Found:
     try:
         if metric.function is not None:
             function = plan.custom[metric.name]
-            return estimate_custom(function, plan.task, rows.labels, rows.predictions, groups=rows.groups)
+            return estimate_custom(
+                function, plan.task, rows.labels, rows.predictions, groups=rows.groups, weights=rows.weights
+            )
         return estimate(
             metric.formula,
             plan.task,
@@ -186,39 +201,55 @@ def _attempt(plan: MetricPlan, metric: Metric, rows: Rows) -> Estimate | Problem
             rows.predictions,
             decided=rows.decided or None,
             groups=rows.groups,
+            weights=rows.weights,
             settings=metric.settings,
         )
     except UndefinedMetricError as error:
-        return _problem(error, rows.slice)
+        return error
 
 
-def _problem(error: UndefinedMetricError, slice_: str | None) -> Problem:
+def _alone(plan: MetricPlan, metric: Metric, rows: Rows, joint: Found) -> list[Found]:
+    """What there is of each model where all together have no estimate: one may be undefined and others not."""
+    if isinstance(joint, NoIntervalError) or len(rows.predictions) == 1:
+        return [joint] * len(rows.predictions)
+    return [_attempt(plan, metric, rows.of(model)) for model in range(len(rows.predictions))]
+
+
+def _value(found: Found, model: int) -> float | None:
+    """The value of a model; of several, if these have one, or of one alone."""
+    if isinstance(found, UndefinedMetricError) and not isinstance(found, NoIntervalError):
+        return None
+    return float(found.values[model if found.values.size > 1 else 0])
+
+
+def _problem(metric: Metric, rows: Rows, error: UndefinedMetricError, **about: Any) -> Problem:
+    """Why there is no figure; `about`: of which side and which of its seeds, where other models have one."""
     if error.reason is Undefined.EMPTY:
-        return Problem.of(Reason.EMPTY_SLICE if slice_ else Reason.EMPTY_HOLDOUT, detail=str(error))
-    return Problem.of(_REASONS.get(error.reason, Reason.METRIC_UNDEFINED), detail=str(error))
+        return Problem.of(Reason.EMPTY_SLICE if rows.slice else Reason.EMPTY_HOLDOUT, detail=str(error))
+    if error.reason in _REASONS:
+        return Problem.of(_REASONS[error.reason], detail=str(error))
+    values: dict[str, Any] = {"side": "", "seeds": "", "several": 0} | about
+    cause = error.reason.replace("_", "-")
+    return Problem.of(Reason.METRIC_UNDEFINED, cause, metric=metric.name, why=error.about(rows.classes), **values)
 
 
-def _scores(plan: MetricPlan, metric: Metric, rows: Rows, joint: Estimate | Problem) -> Iterator[Score]:
-    """Each model's score. Where all together have none, each is tried alone: one may be undefined and others not."""
-    for model in range(len(rows.predictions)):
-        if isinstance(joint, Estimate):
-            yield _score(metric, rows, joint, model)
-        else:
-            alone = joint if len(rows.predictions) == 1 else _attempt(plan, metric, rows.of(model))
-            yield _score(metric, rows, alone, 0)
-
-
-def _score(metric: Metric, rows: Rows, found: Estimate | Problem, model: int) -> Score:
+def _scores(metric: Metric, rows: Rows, joint: Found, alone: Sequence[Found]) -> Iterator[Score]:
     fields: dict[str, Any] = {"metric": metric.name, "slice": rows.slice, "rows": int(rows.labels.size)}
-    if isinstance(found, Problem):
-        return Score(**fields, problem=found)
-    interval = metric_interval(metric.formula, found, model)
-    return Score(**fields, value=float(found.values[model]), low=interval.low, high=interval.high)
+    for model in range(len(rows.predictions)):
+        found, at = (joint, model) if isinstance(joint, Estimate) else (alone[model], 0)
+        if isinstance(found, Estimate):
+            interval = metric_interval(metric.formula, found, at)
+            yield Score(**fields, value=float(found.values[at]), low=interval.low, high=interval.high)
+        elif (value := _value(found, model)) is not None:
+            yield Score(**fields, value=value)
+        else:
+            yield Score(**fields, problem=_problem(metric, rows, found))
 
 
 def _comparison(
-    plan: MetricPlan, metric: Metric, rows: Rows, joint: Estimate | Problem, same: Sameness
+    plan: MetricPlan, metric: Metric, rows: Rows, found: tuple[Found, Sequence[Found]], same: Sameness
 ) -> tuple[Comparison, float | None]:
+    joint, alone = found
     margin = plan.margins.get((metric.name, rows.slice))
     fields: dict[str, Any] = {
         "metric": metric.name,
@@ -227,12 +258,47 @@ def _comparison(
         "rows": int(rows.labels.size),
         "margin": margin,
     }
-    if isinstance(joint, Problem):
-        return Comparison(**fields, problem=joint), None
+    if isinstance(joint, UndefinedMetricError):
+        return Comparison(**fields, **_lacking(plan, metric, rows, joint, alone)), None
     sign = metric.direction.worse
     history = plan.history(metric.name, rows.slice)
     test = recipe_test(joint, plan.candidates, sign=sign, margin=margin or 0.0, history=history, same=same)
     return Comparison(**fields, **_figures(plan, joint, test, sign, margin)), _any_change(test)
+
+
+def _lacking(
+    plan: MetricPlan, metric: Metric, rows: Rows, joint: UndefinedMetricError, alone: Sequence[Found]
+) -> dict[str, Any]:
+    """Why there is no comparison: what the rows lack, the candidate, or the baseline alone, which is no fault of it."""
+    values = [_value(each, model) for model, each in enumerate(alone)]
+    ours, theirs = values[: plan.candidates], values[plan.candidates :]
+    known = {"candidate": _mean(ours), "baseline": _mean(theirs)}
+    without = [model for model, value in enumerate(values) if value is None]
+    if not without:
+        why = joint.about(rows.classes)
+        return known | {"problem": Problem.of(Reason.NO_INTERVAL, "rows", metric=metric.name, why=why)}
+    side = "candidate" if without[0] < plan.candidates else "baseline"
+    error = alone[without[0]]
+    if not isinstance(error, UndefinedMetricError) or error.reason is Undefined.EMPTY or error.reason in _REASONS:
+        return known | {"problem": _problem(metric, rows, joint)}
+    if len(without) == len(values) and len({str(each) for each in alone}) == 1:
+        return known | {"problem": _problem(metric, rows, error)}
+    seeds = _seeds(rows, [m for m in without if (m < plan.candidates) is (side == "candidate")])
+    problem = _problem(metric, rows, error, side=side, **seeds)
+    if side == "baseline":
+        own: dict[str, Any] = {**problem.values, "own": f"{known['candidate']:.4g}"}
+        problem = Problem.of(Reason.NO_BASELINE_FIGURE, "seeds", **own)
+    return known | {"problem": problem}
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    there = [value for value in values if value is not None]
+    return float(np.mean(there)) if len(there) == len(values) else None
+
+
+def _seeds(rows: Rows, models: Sequence[int]) -> dict[str, Any]:
+    *first, last = [str(rows.seeds[model]) if rows.seeds else str(model) for model in models]
+    return {"seeds": f"{', '.join(first)} and {last}" if first else last, "several": int(bool(first))}
 
 
 def _figures(plan: MetricPlan, joint: Estimate, test: RecipeTest, sign: int, margin: float | None) -> dict[str, Any]:

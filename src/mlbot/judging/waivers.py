@@ -12,7 +12,7 @@ from mlbot.lib.record import Name, Record, Sha
 from mlbot.protocol.answer import Recorded, WaiverRequest
 from mlbot.report.notices import notice
 from mlbot.report.report import Notice, NoticeCode
-from mlbot.verdict.decide import DELETED, WAIVABLE, Evidence, named
+from mlbot.verdict.decide import DELETED, Evidence, may_be_waived, named
 from mlbot.verdict.verdict import GateResult, ModelVerdict, Verdict
 
 _LISTED = 12
@@ -209,7 +209,7 @@ def _open(model: ModelVerdict) -> list[GateResult]:
 
 
 def _blocks(result: GateResult) -> bool:
-    return result.counts and result.outcome in WAIVABLE
+    return may_be_waived(result)
 
 
 def _removed(model: ModelVerdict) -> bool:

@@ -41,12 +41,13 @@ class MetricError(Exception):
 
 
 def load_metrics(
-    metrics: Sequence[Metric], folder: Path, values: Sequence[LabelValue] = ()
+    metrics: Sequence[Metric], folder: Path, values: Sequence[LabelValue] = (), *, weighted: bool = False
 ) -> Mapping[str, Function] | Problem:
     """By name the functions `(codes, predictions)` that are not the catalogue's, or why one cannot be loaded.
 
     A function takes `sample_weight` where the user's does, and raises `MetricError`. Modules are looked for in
     `folder`, the guarded branch's files, first. `values`: what each label code stands for; empty for numbers.
+    `weighted`: rows have weights, which a function has to take.
     """
     loaded: dict[str, Function] = {}
     for metric in metrics:
@@ -54,6 +55,8 @@ def load_metrics(
             function = _load(metric.function, folder)
             if isinstance(function, Problem):
                 return function
+            if weighted and not takes_weights(function):
+                return Problem.of(Reason.METRIC_FAILED, "no-weights", metric=quoted(metric.name))
             within = partial(_importing_from, folder, metric.function.partition(":")[0])
             loaded[metric.name] = _careful(function, metric.name, within, _decoder(values))
     return loaded

@@ -204,6 +204,7 @@ def _requests(golden: Golden) -> holdout.HoldoutData:
         expected=Expected(task=golden.task, features=features, classes=order, declared=golden.declared),
         masks={},
         groups=None,
+        weights=None,
         _table=frames.Table(frame=_frame(golden).lazy(), where=record.source, content=b""),
         _source=holdout.Source(path=Path(), digest=record.digest, hidden=False),
     )

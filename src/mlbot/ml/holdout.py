@@ -320,6 +320,7 @@ class HoldoutData:
     masks: Mapping[str, Mask]  # a slice's rows, (n,) each; a condition that is NULL counts as false
     # A code for each row's group, (n,), numbered as they appear; None without `data.group`.
     groups: npt.NDArray[np.int32] | None
+    weights: npt.NDArray[np.float64] | None  # how much each row counts, (n,); None without `data.weight`
     _table: frames.Table = field(repr=False)
     _source: Source = field(repr=False)
 
@@ -345,6 +346,7 @@ class HoldoutData:
             labels=self.labels[:fewer],
             masks={},
             groups=None,
+            weights=None if self.weights is None else self.weights[:fewer],
             _table=replace(self._table, frame=self._table.frame.head(fewer)),
         )
 
@@ -390,7 +392,7 @@ def check_holdout(
     """The holdout, or everything that is wrong with it."""
     try:
         opened = open_source(source, storage_options or {})
-        apart = [name for name in (data.target, data.group) if name is not None]
+        apart = [name for name in (data.target, data.group, data.weight) if name is not None]
         table = frames.open_table(opened.path, data.reads(task), data.csv, apart=apart, labels=_labels(data, task))
         with table.reading():
             return _Opening(source=opened, table=table, data=data, task=task, slices=tuple(slices)).read()
@@ -422,7 +424,7 @@ class _Opening:
 
     def read(self) -> HoldoutData | tuple[Problem, ...]:
         features = self._features()
-        wrong = (*self._wrong_slices(), self._wrong_target())
+        wrong = (*self._wrong_slices(), self._wrong_target(), self._wrong_weight())
         problems = tuple(each for each in (features, *wrong) if isinstance(each, Problem))
         if problems or isinstance(features, Problem):
             return (*problems, *map(mixed_column, self.table.odd_columns()))
@@ -430,7 +432,7 @@ class _Opening:
 
     def _features(self) -> tuple[Feature, ...] | Problem:
         schema = dict(self.frame.collect_schema())
-        apart = [name for name in (self.data.target, self.data.group) if name is not None]
+        apart = [name for name in (self.data.target, self.data.group, self.data.weight) if name is not None]
         absent = [n for n in (*apart, *(self.data.features or ()), *self.data.drop) if n not in schema]
         if absent:
             hint = did_you_mean(absent[0], list(schema))
@@ -453,6 +455,12 @@ class _Opening:
         if (odd := self.table.odd(self.data.target)) is not None:
             return _schema("target-not-number", target=quoted(self.data.target), row=odd[0], value=quoted(odd[1]))
         return _schema("target-not-numeric", target=quoted(self.data.target), type=str(dtype))
+
+    def _wrong_weight(self) -> Problem | None:
+        dtype = self.frame.collect_schema().get(self.data.weight or "")
+        if self.data.weight is None or dtype is None or frames.is_number(dtype):
+            return None
+        return _schema("weight-not-number", weight=quoted(self.data.weight), type=str(dtype))
 
     def _wrong_slices(self) -> Iterator[Problem]:
         """Each condition is tried on no rows: what columns and types it needs shows without reading any."""
@@ -485,6 +493,7 @@ class _Opening:
         encoder = _Encoder(task=self.task, data=self.data)
         masks: list[list[Mask]] = [[] for _ in self.slices]
         groups: list[npt.NDArray[np.uint64]] = []
+        weights: list[npt.NDArray[np.float64]] = []
         count = ungrouped = 0
         for batch in _batches(self.frame.select(self._columns()), BATCH_ROWS * 8):
             count += batch.height
@@ -494,6 +503,8 @@ class _Opening:
             if self.data.group is not None:
                 ungrouped += int(batch["no group"].sum())
                 groups.append(batch["group"].to_numpy())
+            if self.data.weight is not None:
+                weights.append(batch["weight"].to_numpy())
         # Counted in a query of its own: where polars 2.1 meets a damaged page, its batches just end.
         if count != self.frame.select(pl.len()).collect(engine="streaming").item():
             return (_unreadable(self.data, "some of its rows cannot be reached; the file is damaged"),)
@@ -501,10 +512,22 @@ class _Opening:
             return (Problem.of(Reason.EMPTY_HOLDOUT),)
         labels = encoder.finish()
         no_group = _schema("no-group", group=quoted(self.data.group or ""), rows=ungrouped) if ungrouped else None
-        if isinstance(labels, Problem) or no_group is not None:
-            return tuple(each for each in (no_group, labels) if isinstance(each, Problem))
+        counted = self._weights(weights)
+        if isinstance(labels, Problem) or no_group is not None or isinstance(counted, Problem):
+            return tuple(each for each in (no_group, counted, labels) if isinstance(each, Problem))
         whole = {part.name: np.concatenate(mask) for part, mask in zip(self.slices, masks, strict=True)}
-        return self._holdout(features, labels, whole, _codes(groups) if groups else None)
+        found = self._holdout(features, labels, whole, _codes(groups) if groups else None)
+        return replace(found, weights=counted)
+
+    def _weights(self, parts: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64] | Problem | None:
+        """Weights are finite and 0 or more, and some row counts."""
+        if self.data.weight is None:
+            return None
+        weights = np.concatenate(parts)
+        wrong = int(np.count_nonzero(~(np.isfinite(weights) & (weights >= 0))))
+        if wrong:
+            return _schema("weight-wrong", weight=quoted(self.data.weight), rows=wrong)
+        return weights if weights.any() else _schema("weight-nothing", weight=quoted(self.data.weight))
 
     def _columns(self) -> list[pl.Expr]:
         """The target, each slice and the group, under names that no column of the file can clash with."""
@@ -517,6 +540,8 @@ class _Opening:
             gaps = Form(missing=self.data.csv.missing).gaps
             columns.append(group.str.to_lowercase().is_in(list(gaps)).fill_null(value=True).alias("no group"))
             columns.append(group.hash(seed=0).alias("group"))  # eight bytes a row, however long the names are
+        if self.data.weight is not None:
+            columns.append(pl.col(self.data.weight).cast(pl.Float64).fill_null(math.nan).alias("weight"))
         return columns
 
     def _holdout(
@@ -552,6 +577,7 @@ class _Opening:
             ),
             masks=masks,
             groups=groups,
+            weights=None,
             _table=self.table,
             _source=self.source,
         )

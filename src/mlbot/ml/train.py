@@ -597,7 +597,8 @@ def _arguments(request: TrainRequest, scratch: Path, own: Mapping[str, str]) -> 
         # -e: a failing line of several must not be forgotten because the last one is fine.
         return ["sh", "-e", "-c", request.model.train.run]
     data = request.model.data
-    columns = {"target": data.target, "drop": data.drop, "group": data.group, "features": data.features}
+    apart = (*data.drop, *([data.weight] if data.weight else []))
+    columns = {"target": data.target, "drop": apart, "group": data.group, "features": data.features}
     spec = {
         "entrypoint": request.model.train.entrypoint,
         "seed": request.seed,

@@ -49,6 +49,7 @@ class Inputs(Record):
     features: tuple[str, ...] | None
     classes: tuple[str, ...] | None
     group: str | None
+    weight: str | None = None
     params_path: str | None
     depends: Digest
     """Of the files that `depends` names, without data, params and lock; of the whole repository if it is left out."""
@@ -63,8 +64,9 @@ class Inputs(Record):
     def key(self) -> Digest:
         """The content key: sha256 of the canonical JSON of all of it."""
         facts = {"form": _KEY_FORM, **dict(self)}
-        if self.environment is None:  # as keys were before there was such a setting
-            del facts["environment"]
+        for later in ("environment", "weight"):  # as keys were before there was such a setting
+            if facts[later] is None:
+                del facts[later]
         return digest(canonical(facts))
 
 

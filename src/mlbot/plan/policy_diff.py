@@ -12,7 +12,7 @@ _Rule = tuple[str, ...]
 
 _Value = Gate | Slice | Metric | str
 
-_JUDGED_BY = ("holdout", "target", "positive", "threshold", "label", "features", "classes", "group")
+_JUDGED_BY = ("holdout", "target", "positive", "threshold", "label", "features", "classes", "group", "weight")
 
 
 def policy_changes(

@@ -19,7 +19,7 @@ from mlbot.report import tables, words
 from mlbot.report.notices import label
 from mlbot.report.report import Curves, ModelReport, Notice, Picture, Report, Side
 from mlbot.report.words import by_severity, headline, model_line
-from mlbot.verdict.decide import DELETED, WAIVABLE
+from mlbot.verdict.decide import DELETED, may_be_waived
 
 ICONS: Mapping[str, str] = MappingProxyType(
     {Outcome.ERROR: "🛑", Outcome.FAIL: "❌", Outcome.INCONCLUSIVE: "⚠️", Reason.WAIVED: "✍️", Outcome.PASS: "✅"}
@@ -408,7 +408,7 @@ def _name(model: ModelReport) -> str:
 
 def _waive(model: ModelReport) -> str | None:
     verdict = model.verdict
-    found = next((each for each in verdict.gates if each.counts and each.outcome in WAIVABLE), None)
+    found = next((each for each in verdict.gates if may_be_waived(each)), None)
     gate = DELETED if verdict.reason is Reason.MODEL_DELETED else found.gate.name if found else None
     if gate is None:
         return None

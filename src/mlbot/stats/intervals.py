@@ -42,16 +42,17 @@ def metric_interval(metric: str, estimate: Estimate, model: int = 0, level: floa
     value, variance = float(estimate.values[model]), float(estimate.covariance[model, model])
     support = float(estimate.support[model])
     if estimate.groups is None and metric in _SHARES:
-        return _share_interval(value, support, level)
+        return share_interval(value, support, level)
     scale = _scale(metric)
     if scale == "logit" and value in (0.0, 1.0):
         # No row disagrees, so the covariance is zero; what is certain is what so many rows can show.
-        return _share_interval(value, min(support, estimate.groups or support), level)
+        return share_interval(value, min(support, estimate.groups or support), level)
     half = float(special.stdtrit(estimate.df, (1 + level) / 2)) * math.sqrt(variance)
     return _bounded(scale, value, half)
 
 
-def _share_interval(value: float, support: float, level: float) -> Interval:
+def share_interval(value: float, support: float, level: float = LEVEL) -> Interval:
+    """The exact interval of a share of so many rows; of rows with weights, of how many of one weight tell as much."""
     if not support > 0:  # the value is by agreement, and nothing was seen
         return Interval(low=0.0, high=1.0)
     hits = value * support

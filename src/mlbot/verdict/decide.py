@@ -43,6 +43,9 @@ _FORM = "mlbot/policy@1"
 _JUDGED_BY = ("target", "positive", "drop", "features", "classes", "group")
 """The settings under `data` that decide how a model is scored; the holdout counts by its content."""
 
+_NOT_EVALUATED = frozenset({"", "not-computed", "not-measured"})
+"""The causes of an undefined metric that say nothing of the models: it was not looked for."""
+
 _MAINTAINERS: frozenset[Role] = frozenset({"maintain", "admin"})
 
 _BYTES_PER_MB = 1_000_000
@@ -192,6 +195,9 @@ def _no_baseline(gate: Gate, evidence: Evidence) -> GateResult:
 def _margin_result(gate: Gate, evidence: Evidence, comparison: Comparison | None) -> GateResult:
     if evidence.baseline_problem is not None or comparison is None:
         return _no_baseline(gate, evidence)
+    if comparison.problem is not None and comparison.problem.reason in {Reason.NO_BASELINE_FIGURE, Reason.NO_INTERVAL}:
+        why = comparison.problem  # the candidate has a value, so it is no error of its; and nothing is shown either
+        return GateResult(gate=gate, outcome=Outcome.INCONCLUSIVE, reason=why.reason, problem=why)
     if comparison.problem is not None:
         return _error(gate, comparison.problem)
     outcome, reason = _margin_outcome(comparison, gate.limit)
@@ -227,6 +233,9 @@ def _score_result(gate: Gate, evidence: Evidence) -> GateResult:
         return _error(gate, Problem.of(Reason.METRIC_UNDEFINED, "not-computed", subject=gate.subject))
     if score.problem is not None:
         return _error(gate, score.problem)
+    if gate.confident and score.value is not None and score.low is None:
+        why = Problem.of(Reason.NO_INTERVAL)
+        return GateResult(gate=gate, outcome=Outcome.INCONCLUSIVE, reason=why.reason, problem=why, value=score.value)
     interval = (score.low, score.high) if gate.confident else (score.value, score.value)
     return _bounded(gate, score.value, interval)
 
@@ -388,6 +397,7 @@ def _where_given(model: Model) -> dict[str, object]:
     said = {
         "threshold": model.data.threshold,
         "label": model.data.label,
+        "weight": model.data.weight,
         "types": {each.name: each.type for each in model.data.types},
         "csv": model.data.csv.model_dump(mode="json", exclude_none=True),
     }
@@ -441,10 +451,20 @@ def standing(
     return {each.gate: each for each in sorted(held, key=lambda each: each.order, reverse=True)}
 
 
+def may_be_waived(result: GateResult) -> bool:
+    """Whether a person may answer for it: a gate that counts and failed, is undecided, or whose figure has no value.
+
+    Never what could not be evaluated: a figure without a value was looked for, and there is none.
+    """
+    undefined = result.problem is not None and result.problem.reason is Reason.METRIC_UNDEFINED
+    looked_for = undefined and result.problem is not None and result.problem.cause not in _NOT_EVALUATED
+    return result.counts and (result.outcome in WAIVABLE or (result.outcome is Outcome.ERROR and looked_for))
+
+
 def waived(result: GateResult, held: Mapping[str, WaiverEntry]) -> GateResult:
-    """What a gate comes to with the waivers that hold: only one that counts, failed or is undecided can be waived."""
+    """What a gate comes to with the waivers that hold."""
     waiver = held.get(result.gate.name)
-    if waiver is None or not result.counts or result.outcome not in WAIVABLE:
+    if waiver is None or not may_be_waived(result):
         return result
     was = Waived(waiver=waiver, outcome=result.outcome, reason=result.reason)
     return result.model_copy(update={"outcome": Outcome.PASS, "reason": Reason.WAIVED, "waived": was})
