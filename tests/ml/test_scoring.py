@@ -28,6 +28,8 @@ from sklearn.svm import SVC
 from tests.support.dependent_samples import DEPENDENT
 from tests.support.onnx_samples import (
     BOOL,
+    DOUBLE,
+    FLOAT,
     INT64,
     STRING,
     bomb,
@@ -46,7 +48,7 @@ from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.ml.holdout import HoldoutData, open_holdout
 from mlbot.ml.protocol import FEATURES_KEY, Load, Loaded, ModelFacts
-from mlbot.ml.scoring import Limits, Scored, ScoringError, Worker, score, score_many
+from mlbot.ml.scoring import Limits, Scored, ScoringError, Worker, rounding_of, score, score_many
 from mlbot.verdict.verdict import OwnLabels, Problem
 
 QUICK = Limits(latency_requests=5, latency_s=0.2, wall_s=60, memory_bytes=1 << 30)
@@ -292,6 +294,51 @@ def test_predictions_outside_zero_and_one_are_no_probabilities(
 
 def test_a_last_digit_beyond_one_is_forgiven(tmp_path: Path, holdout: HoldoutData) -> None:
     assert scored(tmp_path, noisy(1.0000001), holdout).predictions.max() == 1.0
+
+
+@pytest.mark.parametrize(
+    ("far", "noise", "spread", "counts"),
+    [
+        (1e9, 100.0, 1e4, True),  # float32 goes in steps of 64 there
+        (1e9, 1e4, 1e5, False),  # errors of 10,000 do not see them
+        (1e9, 0.0, 1e9, False),  # nor does a target that varies by its own size
+        (0.0, 0.0, 1.0, False),
+    ],
+)
+def test_float32_that_is_coarse_beside_the_errors_of_a_regression_is_counted(
+    far: float, noise: float, spread: float, *, counts: bool
+) -> None:
+    targets = far + RNG.normal(size=ROWS) * spread
+    answers = (targets + RNG.normal(size=ROWS) * noise).astype(np.float32).astype(np.float64)
+    found = rounding_of(targets, answers)
+    assert (found is not None) is counts
+    assert found is None or found.step == 64
+
+
+def test_the_steps_of_float32_are_told_and_those_of_double_are_none(tmp_path: Path) -> None:
+    holdout = holding(tmp_path, NUMBERS.with_columns(y=pl.col("a") * 100 + 1e9), Task.REGRESSION)
+    single, double = (
+        build(
+            [
+                helper.make_node("Cast", ["a"], ["x"], to=kind),
+                helper.make_node("Mul", ["x", "hundred"], ["z"]),
+                helper.make_node("Add", ["z", "far"], ["p"]),
+            ],
+            [port("a", kind)],
+            [port("p", kind)],
+            constants={"hundred": np.array(100, dtype), "far": np.array(1e9, dtype)},
+        )
+        for kind, dtype in ((FLOAT, np.float32), (DOUBLE, np.float64))
+    )
+    coarse = scored(tmp_path, single, holdout).rounding
+    assert coarse is not None
+    assert coarse.step == 64
+    assert scored(tmp_path, double, holdout).rounding is None
+
+
+def test_what_is_no_probability_is_named_for_what_it_may_be(tmp_path: Path, holdout: HoldoutData) -> None:
+    assert "log-softmax" in problem(tmp_path, matrix(np.eye(3, 2), last="LogSoftmax"), holdout).hint
+    assert "per cent" in problem(tmp_path, matrix(np.eye(3, 2), last="Exp"), holdout).hint
 
 
 def test_logits_are_named(tmp_path: Path, holdout: HoldoutData) -> None:

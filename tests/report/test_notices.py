@@ -23,6 +23,7 @@ from mlbot.verdict.verdict import (
     ModelVerdict,
     OwnLabels,
     Problem,
+    Rounding,
     Score,
 )
 
@@ -151,6 +152,13 @@ def test_labels_of_the_files_own_that_were_not_judged_are_counted(
     assert len(found) == bool(said)
     assert all(part in notice.text for notice in found for part in said)
     assert all(notice.warning is (own is not None and own.differ > 10) for notice in found)
+
+
+def test_answers_as_coarse_as_their_errors_are_named() -> None:
+    shipped = Evaluation(digest=DIGEST, seed=0, rounding=Rounding(step=64, near=1.2e9, error=80))
+    (found,) = model_notices(report(candidate=(shipped,)), evidence(), None)
+    assert (found.code, found.warning) == (NoticeCode.ROUNDING, True)
+    assert "near 1.2e+09 are 64 apart; the median error is 80." in found.text
 
 
 def test_few_rows_of_a_class_are_counted_where_gates_rest_on_them() -> None:

@@ -271,6 +271,7 @@ def _evaluation(seed: int, result: "Scored | Problem", scores: tuple[Score, ...]
         scores=scores,
         latency=result.latency,
         own_labels=result.own_labels,
+        rounding=result.rounding,
     )
 
 

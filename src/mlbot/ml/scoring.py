@@ -60,7 +60,7 @@ from mlbot.ml.protocol import (
     receive,
 )
 from mlbot.ml.sandbox import hidden_from_children
-from mlbot.verdict.verdict import Latency, OwnLabels, Problem
+from mlbot.verdict.verdict import Latency, OwnLabels, Problem, Rounding
 
 _BOOT = "import sys; sys.path += sys.argv[1:]; from mlbot.ml.scorer import main; main()"
 _NEEDED = ("mlbot", "pydantic", "numpy", "onnx", "onnxruntime", "google.protobuf")
@@ -240,6 +240,7 @@ Floats = npt.NDArray[np.float64]
 Raw = npt.NDArray[np.floating[Any]]
 Codes = npt.NDArray[np.signedinteger[Any]]
 _TOLERANCE = 1e-3
+_STEPS_OF_ERROR, _STEPS_OF_SPREAD = 0.1, 1e-5
 
 
 @dataclass(kw_only=True, slots=True)
@@ -364,12 +365,18 @@ class _Collector:
             return Problem.of(Reason.NOT_FINITE, "rows", wrong=self._not_finite, rows=rows)
         if self._outside:
             span = {"low": f"{self._low:.3g}", "high": f"{self._high:.3g}"}
-            return Problem.of(Reason.NOT_PROBABILITIES, "outside", wrong=self._outside, rows=rows, **span)
+            return Problem.of(Reason.NOT_PROBABILITIES, self._kind(), wrong=self._outside, rows=rows, **span)
         if self._wrong_sum:
             return Problem.of(Reason.NOT_PROBABILITIES, "sum", wrong=self._wrong_sum, rows=rows)
         if rows != self.whole.shape[0]:
             return Problem.of(Reason.HOLDOUT_UNREADABLE, "changed", rows=rows, counted=self.whole.shape[0])
         return self.decisions.problem() if self.decisions is not None else None
+
+    def _kind(self) -> str:
+        """What values that are no probabilities probably are."""
+        if self._high <= _TOLERANCE:
+            return "logs"
+        return "above" if self._low >= -_TOLERANCE else "outside"
 
     def _check_probabilities(self, values: Floats) -> None:
         if not values.size:
@@ -386,6 +393,19 @@ class _Collector:
             values /= values.sum(axis=1, keepdims=True)
         for at, column in enumerate(self.columns):
             part[:, at] = 0.0 if column is None else values[:, column]
+
+
+def rounding_of(targets: Floats, predictions: Floats) -> Rounding | None:
+    """The steps of float32 near a regression's answers; None where they are small beside its errors.
+
+    Rounding alone is no fault: a model that is exact but for it has errors of that size, which matter only where they
+    can be seen beside the spread of the target.
+    """
+    near, error = float(np.median(np.abs(predictions))), float(np.median(np.abs(predictions - targets)))
+    step = float(np.spacing(np.float32(near)))
+    if step < error * _STEPS_OF_ERROR or step < float(targets.std()) * _STEPS_OF_SPREAD:
+        return None
+    return Rounding(step=step, near=near, error=error)
 
 
 def _columns_of(facts: ModelFacts, task: Task, classes: tuple[str, ...]) -> tuple[int | None, ...] | Problem:
@@ -451,6 +471,7 @@ class Scored:
     predictions: Floats  # float64: (n,) P(positive) or the number, or (n, C) in the order of `classes`
     decided: Codes | None  # the label of each row by the rule of the config, (n,), in the same codes; None: regression
     own_labels: OwnLabels | None  # how the file's own labels compare with the rule
+    rounding: Rounding | None = None  # of a regression, where float32 is coarse beside its errors
     # The holdout's classes; for multiclass, after them any that a model of the same scoring knows beside them (so the
     # label codes stay as they are). Empty for regression.
     classes: tuple[str, ...]
@@ -516,6 +537,7 @@ class _Run:
         self._timed: tuple[Raw, Raw] | None = None  # the answers to timed requests: row by row, and of all together
         self._first: Raw | None = None  # the judged answers to the first rows, which were timed
         self._sampled: list[_Answers] = []  # the judged answers to the sampled rows, batch by batch
+        self._targets: Floats | None = None  # of a regression
         self._asked = 0
         self._labels = False  # whether it is asked for its own labels
 
@@ -547,6 +569,7 @@ class _Run:
     def begin(self, holdout: HoldoutData, classes: tuple[str, ...]) -> None:
         """Make room for the predictions, now that the classes of all models are known."""
         task = holdout.record.task
+        self._targets = holdout.labels if task is Task.REGRESSION else None
         columns = _columns_of(self.facts, task, classes)
         if isinstance(columns, Problem):
             self._fail(columns)
@@ -686,6 +709,7 @@ class _Run:
             predictions=collector.whole,
             decided=decisions.decided if decisions is not None else None,
             own_labels=decisions.own_labels() if decisions is not None else None,
+            rounding=self._rounding(collector),
             classes=classes,
             digest=file.digest,
             size_bytes=file.size,
@@ -693,6 +717,10 @@ class _Run:
             protection=_there(self._protection),
             facts=self.facts,
         )
+
+    def _rounding(self, collector: _Collector) -> Rounding | None:
+        single = self._first is not None and self._first.dtype.itemsize < _WIDEST_FLOAT
+        return rounding_of(_there(self._targets), collector.whole) if single and self._targets is not None else None
 
     @contextmanager
     def _asking(self) -> Iterator[Worker]:

@@ -42,6 +42,7 @@ def model_notices(report: ModelReport, evidence: Evidence, head: Model | None) -
         *_production_notices(report.production, evidence),
         *_parity_notices(report.candidate_training),
         *_label_notices(report),
+        *_rounding_notices(report),
         *_holdout_notices(report),
     )
 
@@ -167,6 +168,11 @@ def _label_notices(report: ModelReport) -> Iterator[Notice]:
         return
     many = own.differ / own.rows > _PARITY_WORTH_SAYING
     yield notice(NoticeCode.OWN_LABELS, warning=many, own=own, threshold=holdout.threshold)
+
+
+def _rounding_notices(report: ModelReport) -> Iterator[Notice]:
+    if report.shipped is not None and report.shipped.rounding is not None:
+        yield notice(NoticeCode.ROUNDING, warning=True, rounding=report.shipped.rounding)
 
 
 def _holdout_notices(report: ModelReport) -> Iterator[Notice]:

@@ -75,6 +75,7 @@ class NoticeCode(StrEnum):
     NOT_JUDGEABLE = "not-judgeable"  # older reports: the gate says it
     PARITY = "parity"
     INEXACT = "inexact"  # features of integers that floating-point numbers take for others
+    ROUNDING = "rounding"  # a regression's float32 answers are as far apart as its errors are large
     OWN_LABELS = "own-labels"  # the file gives other labels than those that were judged
     DATA_CHANGED = "data-changed"  # older reports: it is under what changed
     GATE_PREVIEW = "gate-preview"

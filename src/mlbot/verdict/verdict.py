@@ -110,6 +110,14 @@ class OwnLabels(Record):
     """Of a binary model: the file's labels are those of this one on every row; None where no threshold gives them."""
 
 
+class Rounding(Record):
+    """The steps in which a regression's float32 answers go, where these count beside its errors."""
+
+    step: NonNegative  # from one number to the next that float32 can hold, near the answers
+    near: NonNegative  # the middle one of the answers, without its sign
+    error: NonNegative  # the middle one of the absolute errors
+
+
 class Evaluation(Record):
     """One model file's scores on one holdout; `problem` says why there are none."""
 
@@ -119,6 +127,7 @@ class Evaluation(Record):
     scores: tuple[Score, ...] = ()
     latency: Latency | None = None
     own_labels: OwnLabels | None = None  # None where the file gives none, or they cannot be read
+    rounding: Rounding | None = None  # None where it does not count
     problem: Problem | None = None
 
     def score(self, metric: str, slice_: str | None = None) -> Score | None:
