@@ -38,7 +38,7 @@ def refused(frame: pl.DataFrame, model: onnx.ModelProto) -> str:
     with pytest.raises(Refused) as caught:
         fed(frame, model)
     assert caught.value.reason is Reason.MODEL_INPUTS
-    return caught.value.detail
+    return str(caught.value)
 
 
 @settings(deadline=None)

@@ -34,25 +34,42 @@ def test_every_reason_of_the_words_is_one() -> None:
     assert list(written) == [reason.value for reason in Reason]
 
 
+MAKERS = {
+    "_refused": Reason.MODEL_REFUSED,
+    "_inputs": Reason.MODEL_INPUTS,
+    "_outputs": Reason.MODEL_OUTPUTS,
+    "_unfit": Reason.MODEL_INPUTS,
+    "_schema": Reason.HOLDOUT_SCHEMA,
+}
+"""Functions that make problems of one reason: the first argument is the cause."""
+
+ADDED = {"_unfit": {"column", "takes"}}
+"""Values that such a function adds itself."""
+
+
 def problems_made() -> list[tuple[str, str, str, set[str] | None]]:
     """Place, reason, cause and names of the values of every problem that the source makes with a literal cause."""
     found = []
     for path in sorted(SOURCE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not (isinstance(node, ast.Call) and ast.unparse(node.func) == "Problem.of" and len(node.args) == 2):
+            if not (isinstance(node, ast.Call) and node.args):
                 continue
-            reason, cause = node.args
-            if isinstance(cause, ast.Constant) and isinstance(reason, ast.Attribute) and reason.attr.isupper():
-                names = [keyword.arg for keyword in node.keywords]
-                given = None if None in names else {str(name) for name in names}
-                found.append((path.name, Reason[reason.attr].value, str(cause.value), given))
+            name, *arguments = ast.unparse(node.func), *node.args
+            reason: Reason | None = MAKERS.get(name)
+            if name in {"Problem.of", "Refused"} and len(arguments) == 2:
+                first = arguments.pop(0)
+                reason = Reason[first.attr] if isinstance(first, ast.Attribute) and first.attr.isupper() else None
+            if reason is not None and isinstance(arguments[0], ast.Constant):
+                names = {keyword.arg for keyword in node.keywords}
+                given = None if None in names else {*map(str, names), *ADDED.get(name, set())}
+                found.append((path.name, reason.value, str(arguments[0].value), given))
     return found
 
 
 def test_every_cause_has_its_words_and_gives_what_they_name() -> None:
     written = yaml.safe_load((templates() / "words" / "reasons.yaml").read_text())
     made = problems_made()
-    assert len(made) > 20
+    assert len(made) > 90
     for place, reason, cause, given in made:
         words_of = written[reason].get("causes", {}).get(cause)
         assert words_of, f"{place}: {reason}/{cause} has no words"
@@ -65,8 +82,76 @@ def test_a_hint_is_of_its_own_cause() -> None:
     assert "MLBOT_MODEL" not in expired.hint
     assert "MLBOT_MODEL" in Problem.of(Reason.MODEL_MISSING, "left-none", seed=1).hint
     assert "new columns" in Problem.of(Reason.HOLDOUT_SCHEMA, "to-land", why="").hint
-    assert "new columns" not in Problem.of(Reason.HOLDOUT_SCHEMA, "labels-missing", target="y", rows=3, written="").hint
+    gaps = Problem.of(Reason.HOLDOUT_SCHEMA, "labels-missing", target="y", rows=3, written="", first="1, 2, 3")
+    assert "new columns" not in gaps.hint
     assert "operators" not in Problem.of(Reason.MODEL_REFUSED, "too-large", size="3 GB", limit="256 MB").hint
+
+
+ONE_HINT: tuple[set[str], ...] = (
+    {"model-missing/no-file", "model-missing/left-none"},
+    {"model-missing/older-mlbot"},
+    {"model-refused/no-regular-file", "model-refused/cannot-open"},
+    {"model-outputs/shape", "model-outputs/labels-only", "model-outputs/no-numbers"},
+    {"no-usable-baseline/cannot-score"},
+    {"training-failed/exit-code", "training-failed/not-started"},
+    {"baseline-unreachable/fault"},
+    {"holdout-schema/to-land"},
+)
+"""Causes for which one hint is right: what is to be done is the same. No other two have one."""
+
+
+def test_no_hint_is_of_another_cause() -> None:
+    """Of one reason no two causes have one hint, nor has one of several that of the reason, but for those listed."""
+    written = yaml.safe_load((templates() / "words" / "reasons.yaml").read_text())
+    for reason, words_of in written.items():
+        by_hint: dict[str, set[str]] = {}
+        for cause, texts in words_of.get("causes", {}).items():
+            by_hint.setdefault(texts.get("hint", cause), set()).add(f"{reason}/{cause}")
+        for hint, causes in by_hint.items():
+            of_all = hint == words_of.get("hint") and len(words_of["causes"]) > 1
+            if len(causes) > 1 or of_all:
+                assert any(causes <= allowed for allowed in ONE_HINT), f"{hint}: {causes}"
+
+
+CAUSES = (
+    ("model-missing", ("artifact-expired", "Re-run all jobs"), ("left-none", "$MLBOT_MODEL")),
+    ("model-missing", ("older-mlbot", "Re-run all jobs"), ("not-in-store", "Name a store")),
+    ("model-refused", ("too-large", "smaller"), ("operator", "operators of")),
+    ("model-refused", ("other-format", "Pickle and joblib"), ("external-data", "save_as_external_data")),
+    ("model-refused", ("not-decoded", "cut off"), ("too-new", "older opset")),
+    ("model-refused", ("depends-on-batch", "model.eval()"), ("depends-on-order", "running sum")),
+    ("model-inputs", ("no-feature", "named as its column"), ("fixed-rows", "dynamic_axes")),
+    ("model-inputs", ("column-type", "Train with the type"), ("text-in-matrix", "one input a column")),
+    ("model-inputs", ("cannot-miss", "fill the gaps"), ("out-of-range", "wider integer")),
+    ("model-outputs", ("labels-only", "gives probabilities"), ("no-tensor", "zipmap")),
+    ("model-outputs", ("other-classes", "as the data writes them"), ("several", "Keep one")),
+    ("feature-order", ("other-columns", "`data.features`"), ("no-list", "as JSON")),
+    ("scoring-failed", ("crashed", "that crashes"), ("cannot-run", "rows of the holdout")),
+    ("scoring-failed", ("no-answer", "Re-run the job"), ("ended", "that fails")),
+    ("not-probabilities", ("outside", "sigmoid or softmax"), ("sum", "not with a sigmoid")),
+    ("holdout-schema", ("to-land", "new columns"), ("lacks-columns", "separator")),
+    ("holdout-schema", ("labels-missing", "without a label"), ("not-binary", "`task: multiclass`")),
+    ("holdout-schema", ("no-positive", "`data.positive`"), ("slice-column", "slice's condition")),
+    ("holdout-unreadable", ("no-table", "path is right"), ("lfs-pointer", "git lfs pull")),
+    ("holdout-unreadable", ("dvc-pointer", "dvc pull"), ("not-in-commit", "Commit the file")),
+    ("no-baseline", ("candidate-failed", "candidate first"), ("not-given", "--baseline")),
+    ("baseline-unreachable", ("fault", "workflow again."), ("not-trained", "fix the training")),
+    ("metric-undefined", ("not-computed", "under `metrics`"), ("not-measured", "log of the job")),
+)
+
+
+@pytest.mark.parametrize(("reason", "one", "other"), CAUSES)
+def test_two_causes_of_one_reason_have_each_their_own_hint(
+    reason: str, one: tuple[str, str], other: tuple[str, str]
+) -> None:
+    written = yaml.safe_load((templates() / "words" / "reasons.yaml").read_text())[reason]["causes"]
+    texts = " ".join(text for cause, _ in (one, other) for text in written[cause].values())
+    values: dict[str, Any] = dict.fromkeys(meta.find_undeclared_variables(environment().parse(texts)), "x")
+    values |= {"rows": 3, "attempt": 1, "width": 2, "task": "binary"}
+    hints = [Problem.of(Reason(reason), cause, **values).hint for cause, _ in (one, other)]
+    for hint, wanted, not_wanted in zip(hints, (one[1], other[1]), (other[1], one[1]), strict=True):
+        assert wanted in hint
+        assert not_wanted not in hint
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from mlbot.ml import protocol
 from mlbot.ml.protocol import Expected, Refused
 from mlbot.ml.runtime import Runtime
 from mlbot.ml.scoring import Protection, ScoringError
-from mlbot.verdict.verdict import Problem
 
 
 class InProcess:
@@ -41,7 +40,7 @@ class InProcess:
 
     def receive(self, _limit: int) -> tuple[Any, bytes]:
         if isinstance(self._answer, Refused):
-            raise ScoringError(Problem.of(self._answer.reason, detail=self._answer.detail))
+            raise ScoringError(self._answer.problem)
         return self._answer
 
     def _answered(self, message: Any, raw: bytes) -> tuple[Any, bytes]:

@@ -74,8 +74,16 @@ def phrase(template: str, name: str, /, **values: object) -> str:
 
 
 def sentence(table: str, path: str, **values: Any) -> str:
-    """A sentence of `templates/words/` by its keys with slashes between; plain text, to be escaped for its place."""
-    return _sentence(table, path).render(values) if values else _constant(table, path)
+    """A sentence of `templates/words/` by its keys with slashes between; plain text, to be escaped for its place.
+
+    Raises `KeyError` where there is no such sentence, or it names a value that was not given.
+    """
+    import jinja2
+
+    try:
+        return _sentence(table, path).render(values) if values else _constant(table, path)
+    except jinja2.UndefinedError as error:
+        raise KeyError(f"{table}: {path}: {error}") from error
 
 
 def has_sentence(table: str, path: str) -> bool:

@@ -71,13 +71,13 @@ def _decoded(content: bytes) -> onnx.ModelProto:
     try:
         model.ParseFromString(content)
     except (DecodeError, ValueError) as error:
-        raise _refused("The file is no ONNX model: it cannot be decoded. It may be cut off.") from error
+        raise _refused("not-decoded") from error
     if not model.HasField("graph") or not model.ir_version:
-        raise _refused("The file is no ONNX model: it has no graph. Write one with skl2onnx, torch.onnx or the like.")
+        raise _refused("no-graph")
     if not model.graph.output:
-        raise _refused("The ONNX model has no output.")
+        raise _refused("no-output")
     if model.training_info:
-        raise _refused("The ONNX model carries training graphs. Export it for inference.")
+        raise _refused("training-graphs")
     return model
 
 
@@ -93,7 +93,7 @@ def _messages(whole: Message) -> Iterator[Message]:
         if isinstance(message, onnx.GraphProto):
             depth += 1
             if depth > _MAX_NESTING:
-                raise _refused(f"The ONNX model nests graphs more than {_MAX_NESTING} deep.")
+                raise _refused("nested", most=_MAX_NESTING)
         for field, value in message.ListFields():
             if field.message_type is not None:
                 waiting.extend((inner, depth) for inner in ((value,) if isinstance(value, Message) else value))
@@ -106,9 +106,7 @@ def _readable(message: Message) -> None:
         if field.type == FieldDescriptor.TYPE_STRING or name in _BYTES_OF_TEXT:
             texts = (value,) if isinstance(value, str | bytes) else value
             if not all(isinstance(text, str) or _is_utf8(text) for text in texts):
-                raise _refused(
-                    f"The ONNX model has text that is no UTF-8, in {name.removeprefix('onnx.')}. Export it again."
-                )
+                raise _refused("no-utf8", field=name.removeprefix("onnx."))
 
 
 def _is_utf8(text: bytes) -> bool:
@@ -133,12 +131,9 @@ def _own_functions(model: onnx.ModelProto) -> Mapping[_Call, frozenset[_Call]]:
     for function in model.functions:
         called = (function.domain, function.name, function.overload)
         if not _OWN_DOMAIN.fullmatch(function.domain) or _RUNTIMES.fullmatch(function.domain):
-            raise _refused(
-                f"The ONNX model defines a function {quoted(function.name)} in the domain {quoted(function.domain)}, "
-                "which belongs to the runtime: it would run its own operator instead. Use a domain of your own."
-            )
+            raise _refused("runtimes-domain", function=quoted(function.name), domain=quoted(function.domain))
         if called in own:
-            raise _refused(f"The ONNX model defines the function {quoted(function.name)} twice.")
+            raise _refused("function-twice", function=quoted(function.name))
         nodes = (message for message in _messages(function) if isinstance(message, onnx.NodeProto))
         own[called] = frozenset((node.domain, node.op_type, node.overload) for node in nodes)
     return own
@@ -151,16 +146,12 @@ def _ending(own: Mapping[_Call, frozenset[_Call]]) -> None:
         left = {called: calls & left.keys() for called, calls in left.items() if calls & left.keys()}
         if not left:
             return
-    name = quoted(min(left)[1])
-    raise _refused(f"The ONNX model's function {name} calls itself, or calls others more than {_MAX_CALLS} deep.")
+    raise _refused("function-endless", function=quoted(min(left)[1]), most=_MAX_CALLS)
 
 
 def _inside(tensor: onnx.TensorProto) -> None:
     if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
-        raise _refused(
-            f"The ONNX model keeps the tensor {quoted(tensor.name)} in another file. Save it as one file "
-            "(onnx.save with save_as_external_data=False; torch.onnx.export with external_data=False)."
-        )
+        raise _refused("external-data", tensor=quoted(tensor.name))
 
 
 def _known(node: onnx.NodeProto, own: Collection[_Call]) -> None:
@@ -168,10 +159,8 @@ def _known(node: onnx.NodeProto, own: Collection[_Call]) -> None:
         return
     if node.domain == "com.microsoft" and node.op_type in _QUANTISED:
         return
-    raise _refused(
-        f"The ONNX model uses the operator {quoted(node.op_type)} of {quoted(node.domain)}, which mlbot does not load. "
-        f"Allowed are the operators of {listed(sorted(_DOMAINS - {''}))} and quantised ones of onnxruntime."
-    )
+    domains = listed(sorted(_DOMAINS - {""}))
+    raise _refused("operator", operator=quoted(node.op_type), domain=quoted(node.domain), domains=domains)
 
 
 def _valid(model: onnx.ModelProto, content: bytes) -> None:
@@ -181,8 +170,7 @@ def _valid(model: onnx.ModelProto, content: bytes) -> None:
     try:
         checker.check_model(_with_shapes(model, content), full_check=False)
     except (checker.ValidationError, ValueError) as error:
-        message = protocol.printable(" ".join(str(error).split()), 200)
-        raise _refused(f"The ONNX model is not valid: {message}") from error
+        raise _refused("invalid", why=protocol.printable(" ".join(str(error).split()), 200)) from error
 
 
 def _with_shapes(model: onnx.ModelProto, content: bytes) -> bytes:
@@ -202,11 +190,7 @@ def _shapeless(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
 
 def too_new(model: onnx.ModelProto) -> Refused:
     """Why a model is refused whose version of the format, or of its operators, comes after onnxruntime's."""
-    return _refused(
-        f"The ONNX model is written in opset {opset(model)} and version {model.ir_version} of the format; one of them "
-        "is newer than mlbot's onnxruntime reads. Export it with an older opset (skl2onnx: target_opset; torch.onnx: "
-        "opset_version; tf2onnx: --opset)."
-    )
+    return _refused("too-new", opset=opset(model), version=model.ir_version)
 
 
 def opset(model: onnx.ModelProto) -> int:
@@ -214,8 +198,8 @@ def opset(model: onnx.ModelProto) -> int:
     return next((o.version for o in model.opset_import if o.domain in {"", "ai.onnx"}), 0)
 
 
-def _refused(detail: str) -> Refused:
-    return Refused(Reason.MODEL_REFUSED, detail)
+def _refused(cause: str, **values: str | int) -> Refused:
+    return Refused(Reason.MODEL_REFUSED, cause, **values)
 
 
 _T = onnx.TensorProto
@@ -243,17 +227,9 @@ def class_order(model: onnx.ModelProto, expected: Expected) -> Labels:
     if order is not None:
         return order
     if found:
-        raise Refused(
-            Reason.MODEL_OUTPUTS,
-            f"The ONNX model's labels are {listed(found[0])}; the holdout's classes are {listed(expected.classes)}. "
-            "Train on the labels as the data writes them, or name every class under `data.classes`.",
-        )
+        raise _outputs("other-classes", model=listed(found[0]), holdout=listed(expected.classes))
     if output is not None and output.type.tensor_type.elem_type == _T.STRING and not expected.declared:
-        raise Refused(
-            Reason.MODEL_OUTPUTS,
-            "The ONNX model gives labels, but which probability column belongs to which cannot be read from the file. "
-            "Name the classes in the columns' order under `data.classes`.",
-        )
+        raise _outputs("column-order")
     return _in_expected_order(expected)
 
 
@@ -328,11 +304,8 @@ def _in_expected_order(expected: Expected) -> Labels:
     *others, last = expected.classes
     if expected.declared or expected.positive in {None, last}:
         return expected.classes
-    raise Refused(
-        Reason.MODEL_OUTPUTS,
-        f"The ONNX model does not name its labels, or calls them 0 and 1: whether its last column is "
-        f"{quoted(expected.positive)} or {quoted(last)} cannot be read from the file. Name the classes in the columns' "
-        f"order under `data.classes`, such as {listed((last, *others))} where 1 is {quoted(expected.positive)}.",
+    raise _outputs(
+        "unnamed-labels", positive=quoted(expected.positive), last=quoted(last), order=listed((last, *others))
     )
 
 
@@ -366,13 +339,8 @@ def _by_code(own: Labels, expected: Expected) -> Labels | None:
         return _in_expected_order(expected)
     if not codes and spelled.keys().isdisjoint(map(protocol.plain_label, own)):
         return None
-    raise Refused(
-        Reason.MODEL_OUTPUTS,
-        f"The ONNX model's labels are {listed(own)}; the holdout's classes are {listed(classes)}. Whether the numbers "
-        "are codes, and of which class, cannot be read from the file. Train on the labels as the data writes them, or "
-        f"write the classes in the order of the model's columns: `data.classes: [{', '.join(map(quoted, classes[:9]))}"
-        f"{', …' if len(classes) > 9 else ''}]`, if that is their order.",
-    )
+    order = f"[{', '.join(map(quoted, classes[:9]))}{', …' if len(classes) > 9 else ''}]"
+    raise _outputs("codes", labels=listed(own), classes=listed(classes), order=order)
 
 
 def _are_numbers(labels: Labels) -> bool:
@@ -574,7 +542,7 @@ def _is_dynamic(node: onnx.NodeProto) -> bool:
 def _layout(inputs: Sequence[onnx.ValueInfoProto], features: Sequence[Feature]) -> Layout:
     """One input is the matrix, unless it is the one column's own."""
     if not inputs:
-        raise _inputs("The ONNX model has no input.")
+        raise _inputs("none")
     if len(inputs) > 1 or (len(features) == 1 and inputs[0].name == features[0].name):
         return Layout.COLUMNS
     dims = _dims(inputs[0])
@@ -589,17 +557,14 @@ def _columns(inputs: Sequence[onnx.ValueInfoProto], features: Sequence[Feature])
     unknown = [name for name in by_name if name not in set(columns)]
     if unknown:
         hint = protocol.did_you_mean(unknown[0], [name for name in columns if name not in by_name])
-        raise _inputs(
-            f"The ONNX model has inputs that are no feature of the holdout: {listed(unknown)}{hint}. An input is named "
-            "as its column; columns of `data.drop`, the target and the group are not given to a model."
-        )
+        raise _inputs("no-feature", inputs=listed(unknown), like=hint)
     return tuple(_column(by_name[feature.name], feature) for feature in features if feature.name in by_name)
 
 
 def _column(value: onnx.ValueInfoProto, feature: Feature) -> Input:
     dims = _rows_open(value)
     if dims is not None and (len(dims) not in {1, 2} or dims[1:] not in {(), (None,), (1,)}):
-        raise _inputs(f"The input {quoted(value.name)} has the shape {_shape(dims)}; a column's is [N, 1] or [N].")
+        raise _inputs("column-shape", input=quoted(value.name), shape=_shape(dims))
     kind, flat = _element(value), dims is not None and len(dims) == 1
     if feature.kind is Kind.TEXT and kind == _T.STRING:
         return Input(name=value.name, dtype=np.object_, flat=flat)
@@ -607,35 +572,25 @@ def _column(value: onnx.ValueInfoProto, feature: Feature) -> Input:
         return Input(name=value.name, dtype=np.bool_, flat=flat)
     if feature.kind is not Kind.TEXT and kind in _NUMBERS:
         return Input(name=value.name, dtype=_NUMBERS[kind], flat=flat)
-    as_text = f", write `data.types: {{{feature.name}: text}}`" if kind == _T.STRING else ""
+    text = protocol.printable(feature.name, 100) if kind == _T.STRING else ""
     raise _inputs(
-        f"The input {quoted(value.name)} takes {_type_name(kind)}, but the holdout's column is {feature.kind.value}. "
-        f"Train with the type that the holdout has{as_text}, or store the holdout as Parquet with the type that you "
-        "train with."
+        "column-type", input=quoted(value.name), takes=_type_name(kind), column=feature.kind.value, as_text=text
     )
 
 
 def _matrix(value: onnx.ValueInfoProto, features: Sequence[Feature]) -> Input:
     wide = len(features)
     if _dims(value) == (wide, None):
-        raise _inputs(
-            f"The input {quoted(value.name)} has the shape [{wide}, N], columns first; it is to be [N, {wide}]."
-        )
+        raise _inputs("columns-first", input=quoted(value.name), features=wide)
     dims = _rows_open(value)
     if dims is not None and (len(dims) != 2 or dims[1] not in {None, wide}):
-        raise _inputs(
-            f"The input {quoted(value.name)} has the shape {_shape(dims)}, but the holdout has {wide} features, so it "
-            f"has to be [N, {wide}]. Name the columns that the model uses in `data.features`, in its order."
-        )
+        raise _inputs("width", input=quoted(value.name), shape=_shape(dims), features=wide)
     texts = [feature.name for feature in features if feature.kind is Kind.TEXT]
     if texts:
-        raise _inputs(
-            f"The ONNX model takes one matrix of numbers, but these features are text: {listed(texts)}. Give the "
-            "model one input a column, or turn them into numbers."
-        )
+        raise _inputs("text-in-matrix", columns=listed(texts))
     kind = _element(value)
     if kind not in _NUMBERS:
-        raise _inputs(f"The input {quoted(value.name)} takes {_type_name(kind)}; a matrix of features is numeric.")
+        raise _inputs("matrix-type", input=quoted(value.name), takes=_type_name(kind))
     return Input(name=value.name, dtype=_NUMBERS[kind])
 
 
@@ -649,25 +604,17 @@ def _same_order(model: onnx.ModelProto, features: Sequence[Feature]) -> None:
     except (ValueError, RecursionError):
         trained = None
     if not isinstance(trained, list) or not all(isinstance(name, str) for name in trained):
-        raise Refused(
-            Reason.FEATURE_ORDER, f"The model's metadata {quoted(protocol.FEATURES_KEY)} is no JSON list of names."
-        )
+        raise Refused(Reason.FEATURE_ORDER, "no-list", key=quoted(protocol.FEATURES_KEY))
     columns = [feature.name for feature in features]
     if trained == columns:
         return
     if sorted(trained) != sorted(columns):
         absent = [name for name in trained if name not in columns] or [c for c in columns if c not in trained]
-        raise Refused(
-            Reason.FEATURE_ORDER,
-            f"The model was trained on {len(trained)} columns, the holdout offers {len(columns)}; these are not in "
-            f"both: {listed(absent)}. Name the model's columns in `data.features`, in its order.",
-        )
+        counts = {"trained": len(trained), "offered": len(columns)}
+        raise Refused(Reason.FEATURE_ORDER, "other-columns", columns=listed(absent), **counts)
     at = next(i for i, pair in enumerate(zip(trained, columns, strict=True)) if pair[0] != pair[1])
-    raise Refused(
-        Reason.FEATURE_ORDER,
-        f"The model was trained with its columns in another order: column {at + 1} was {quoted(trained[at])}, and here "
-        f"it is {quoted(columns[at])}. Train with the holdout's order, or set `data.features`.",
-    )
+    pair = {"trained": quoted(trained[at]), "here": quoted(columns[at])}
+    raise Refused(Reason.FEATURE_ORDER, "other-order", at=at + 1, **pair)
 
 
 def _output(model: onnx.ModelProto, expected: Expected) -> tuple[str, tuple[str, ...], bool]:
@@ -675,22 +622,19 @@ def _output(model: onnx.ModelProto, expected: Expected) -> tuple[str, tuple[str,
     value = _predictions(list(model.graph.output), expected.task)
     dims = _dims(value)
     if dims is not None and len(dims) not in {1, 2}:
-        raise _outputs(f"The output {quoted(value.name)} has the shape {_shape(dims)}.", expected.task)
+        raise _outputs("shape", output=quoted(value.name), shape=_shape(dims), task=expected.task.value)
     width = 1 if dims is not None and len(dims) == 1 else (dims[1] if dims else None)
     if expected.task is Task.REGRESSION:
         if width not in {None, 1}:
-            raise _outputs(f"The output {quoted(value.name)} has the shape {_shape(dims)}.", expected.task)
+            raise _outputs("shape", output=quoted(value.name), shape=_shape(dims), task=expected.task.value)
         return value.name, (), False
     if expected.task is Task.BINARY and width == 1:
         _of_positive(value, expected)
         return value.name, (), True
     classes = class_order(model, expected)
     if width not in {None, len(classes)}:
-        raise _outputs(
-            f"The output {quoted(value.name)} has {width} columns, but there are {len(classes)} classes: "
-            f"{listed(classes)}.",
-            expected.task,
-        )
+        width = width or 0
+        raise _outputs("width", output=quoted(value.name), width=width, count=len(classes), classes=listed(classes))
     return value.name, classes, False
 
 
@@ -699,12 +643,8 @@ def _of_positive(value: onnx.ValueInfoProto, expected: Expected) -> None:
     *_, last = expected.classes
     if expected.declared or expected.positive in {None, last} or protocol.plain_label(last) not in {"1", "true"}:
         return
-    raise _outputs(
-        f"The output {quoted(value.name)} gives one number a row: whether it is the probability of {quoted(last)} or "
-        f"of the positive label, {quoted(expected.positive)}, cannot be read from the file. Give [N, 2], or, where it "
-        "is the positive label's, name both labels under `data.classes`.",
-        expected.task,
-    )
+    pair = {"last": quoted(last), "positive": quoted(expected.positive)}
+    raise _outputs("whose-probability", output=quoted(value.name), **pair)
 
 
 def infer(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int | str | None]]) -> None:
@@ -727,21 +667,13 @@ def _predictions(outputs: Sequence[onnx.ValueInfoProto], task: Task) -> onnx.Val
     if len(floats) == 1 and not (task.is_classification and floats[0].name.casefold() in _CODE_NAMES):
         return floats[0]
     if len(floats) > 1:
-        raise _outputs(
-            f"The ONNX model has several outputs of numbers: {listed(v.name for v in floats)}. Keep one"
-            + (", or name one 'probabilities'." if task.is_classification else "."),
-            task,
-        )
+        raise _outputs("several", outputs=listed(v.name for v in floats), task=task.value)
     if boxed:
-        raise _outputs(
-            f"The output {quoted(boxed[0])} is no tensor and no ZipMap of one. Export probabilities as a tensor "
-            "(skl2onnx: options={'zipmap': False}).",
-            task,
-        )
+        raise _outputs("no-tensor", output=quoted(boxed[0]))
     if task.is_classification and all(_element(value) in _LABEL_TYPES | _NUMBERS.keys() for value in outputs):
-        raise _outputs("The ONNX model gives labels only.", task)
+        raise _outputs("labels-only", task=task.value)
     kinds = ", ".join(f"{quoted(value.name)} is {_type_name(_element(value))}" for value in outputs)
-    raise _outputs(f"The ONNX model gives no numbers: {kinds}.", task)
+    raise _outputs("no-numbers", kinds=kinds, task=task.value)
 
 
 def _dims(value: onnx.ValueInfoProto) -> Dims:
@@ -753,13 +685,10 @@ def _dims(value: onnx.ValueInfoProto) -> Dims:
 
 def _rows_open(value: onnx.ValueInfoProto) -> Dims:
     if not value.type.HasField("tensor_type"):
-        raise _inputs(f"The input {quoted(value.name)} is no tensor.")
+        raise _inputs("no-tensor", input=quoted(value.name))
     dims = _dims(value)
     if dims and dims[0] is not None:
-        raise _inputs(
-            f"The input {quoted(value.name)} takes {dims[0]} rows at a time. Export it with an open first dimension "
-            "(skl2onnx: [None, …]; torch.onnx: dynamic_shapes, or dynamic_axes with dynamo=False)."
-        )
+        raise _inputs("fixed-rows", input=quoted(value.name), rows=dims[0])
     return dims
 
 
@@ -775,14 +704,9 @@ def _shape(dims: Dims) -> str:
     return "[" + ", ".join("N" if dim is None else str(dim) for dim in dims or ()) + "]"
 
 
-def _inputs(detail: str) -> Refused:
-    return Refused(Reason.MODEL_INPUTS, detail)
+def _inputs(cause: str, **values: str | int) -> Refused:
+    return Refused(Reason.MODEL_INPUTS, cause, **values)
 
 
-def _outputs(detail: str, task: Task) -> Refused:
-    wanted = {
-        Task.BINARY: "A binary model gives probabilities [N, 2], or the positive class's alone, [N] or [N, 1].",
-        Task.MULTICLASS: "A multiclass model gives probabilities [N, C].",
-        Task.REGRESSION: "A regression model gives one number a row, [N] or [N, 1].",
-    }
-    return Refused(Reason.MODEL_OUTPUTS, f"{detail} {wanted[task]}")
+def _outputs(cause: str, **values: str | int) -> Refused:
+    return Refused(Reason.MODEL_OUTPUTS, cause, **values)

@@ -10,13 +10,16 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.lib.record import Count, Record
+
+if TYPE_CHECKING:
+    from mlbot.verdict.verdict import Problem
 
 _M = TypeVar("_M", bound=Record)
 _LENGTHS = struct.Struct(">IQ")
@@ -202,7 +205,10 @@ class Refusal(Record):
 
     kind: Literal["refusal"] = "refusal"
     reason: Reason
-    detail: Annotated[str, Field(max_length=4000)]
+    cause: Annotated[str, Field(max_length=40, pattern="^[a-z0-9-]*$")] = ""
+    values: Annotated[
+        dict[Annotated[str, Field(max_length=40)], Annotated[str, Field(max_length=4000)] | int], Field(max_length=12)
+    ] = Field(default_factory=dict)
 
 
 Reply = Annotated[Ready | Loaded | Predicted | Measured | Refusal, Field(discriminator="kind")]
@@ -215,12 +221,28 @@ class ProtocolError(Exception):
 
 
 class Refused(Exception):  # noqa: N818 - what happened to the model, not what went wrong
-    """A model file cannot be judged; `detail` says what is wrong and how to fix it, names from the file escaped."""
+    """A model file cannot be judged: the reason, which of its causes, and what its words name, escaped.
 
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
+    The words themselves are where the parent is: the child reads no files.
+    """
+
+    def __init__(self, reason: Reason, cause: str = "", **values: str | int) -> None:
+        super().__init__(reason, cause, values)
         self.reason = reason
-        self.detail = detail
+        self.cause = cause
+        self.values = values
+
+    @property
+    def problem(self) -> "Problem":
+        """What went wrong, in words."""
+        from mlbot.verdict.verdict import Problem
+
+        values: dict[str, Any] = {**self.values}
+        return Problem.of(self.reason, self.cause, **values)
+
+    def __str__(self) -> str:
+        """What is wrong and what to do about it."""
+        return f"{self.problem.detail} {self.problem.hint}"
 
 
 def head(message: Record, length: int = 0) -> bytes:

@@ -73,9 +73,9 @@ def _cast(values: Values, model: Input, name: str) -> Values:
 def _whole(values: Values, dtype: np.dtype[Any], name: str) -> None:
     missing = int(np.isnan(values).sum())
     if missing:
-        raise _unfit(name, dtype, f"which cannot say that a value is missing, and the holdout misses {missing} or more")
+        raise _unfit("cannot-miss", name, dtype, missing=missing)
     if dtype.kind == "b" or not np.array_equal(values, np.trunc(values)):
-        raise _unfit(name, dtype, "but the holdout holds fractions")
+        raise _unfit("no-fractions", name, dtype)
 
 
 def _in_range(values: Values, dtype: np.dtype[Any], name: str) -> None:
@@ -83,14 +83,11 @@ def _in_range(values: Values, dtype: np.dtype[Any], name: str) -> None:
     # In floating point 2**63 - 1 rounds up to 2**63, which does not fit: so the upper bound is exclusive there.
     too_large = values >= float(limits.max) + 1 if values.dtype.kind == "f" else values > limits.max
     if bool(np.any(too_large)) or bool(np.any(values < limits.min)):
-        raise _unfit(name, dtype, "and the holdout holds numbers beyond it")
+        raise _unfit("out-of-range", name, dtype)
 
 
-def _unfit(name: str, dtype: np.dtype[Any], why: str) -> Refused:
-    return Refused(
-        Reason.MODEL_INPUTS,
-        f"The model's input for {quoted(name)} takes {dtype.name}, {why}. Train with a float input.",
-    )
+def _unfit(cause: str, name: str, dtype: np.dtype[Any], **values: int) -> Refused:
+    return Refused(Reason.MODEL_INPUTS, cause, column=quoted(name), takes=dtype.name, **values)
 
 
 Predictions = npt.NDArray[np.floating[Any]]
@@ -191,7 +188,7 @@ class Runtime:
         try:
             outputs: list[Any] = self._session.run(names, feed)
         except Exception as error:  # as above
-            raise _failure("onnxruntime cannot run the ONNX model", error, Reason.SCORING_FAILED) from error
+            raise _failure(error, Reason.SCORING_FAILED, "cannot-run") from error
         return outputs
 
     def _width(self) -> int:
@@ -202,7 +199,7 @@ class Runtime:
     @property
     def _loaded(self) -> Signature:
         if self._signature is None:
-            raise Refused(Reason.SCORING_FAILED, "No model is loaded.")
+            raise Refused(Reason.SCORING_FAILED, "not-loaded")
         return self._signature
 
 
@@ -230,8 +227,7 @@ def _reading() -> Iterator[None]:
     except (Refused, MemoryError):
         raise
     except Exception as error:
-        what = f"a field of it is not as the format has it ({type(error).__name__})"
-        raise Refused(Reason.MODEL_REFUSED, f"The ONNX model cannot be read: {what}. Export it again.") from error
+        raise Refused(Reason.MODEL_REFUSED, "odd-field", error=type(error).__name__) from error
 
 
 def _session(model: onnx.ModelProto, content: bytes, threads: int) -> Any:
@@ -241,7 +237,7 @@ def _session(model: onnx.ModelProto, content: bytes, threads: int) -> Any:
     except Exception as error:  # onnxruntime's errors share no base class
         if any(sign in str(error) for sign in _TOO_NEW):
             raise too_new(model) from error
-        raise _failure("onnxruntime cannot load the ONNX model", error, Reason.MODEL_REFUSED) from error
+        raise _failure(error, Reason.MODEL_REFUSED, "cannot-load") from error
 
 
 def warm_up(threads: int) -> None:
@@ -273,18 +269,14 @@ def _options(threads: int) -> Any:
 
 def _shaped(output: Any, name: str, rows: int, width: int) -> Predictions:
     if not isinstance(output, np.ndarray) or output.dtype.kind not in "fiu":
-        raise Refused(Reason.MODEL_OUTPUTS, f"The output {quoted(name)} holds no numbers.")
+        raise Refused(Reason.MODEL_OUTPUTS, "not-numeric", output=quoted(name))
     numbers: Predictions = output if output.dtype.kind == "f" else output.astype(np.float64)
     if numbers.shape == (rows, width):
         return numbers
     if numbers.shape == (rows,) and width == 1:
         return numbers.reshape(rows, 1)
     shape = "x".join(str(dim) for dim in output.shape) or "one number"
-    raise Refused(
-        Reason.MODEL_OUTPUTS,
-        f"The output {quoted(name)} was {shape} for {rows} rows; expected was {rows}x{width}"
-        + (f" or {rows}." if width == 1 else "."),
-    )
+    raise Refused(Reason.MODEL_OUTPUTS, "answer-shape", output=quoted(name), shape=shape, rows=rows, width=width)
 
 
 def codes_of(labels: Any, rows: int, places: Mapping[str, int]) -> Codes:
@@ -311,8 +303,8 @@ def _place(label: Any, places: Mapping[str, int]) -> int:
     return places.get(protocol.plain_label(label), -1) if fits else -1
 
 
-def _failure(what: str, error: Exception, otherwise: Reason) -> Refused:
+def _failure(error: Exception, otherwise: Reason, cause: str) -> Refused:
     message = " ".join(str(error).split())
     if isinstance(error, MemoryError) or any(sign in message.casefold() for sign in _NO_MEMORY):
-        return Refused(Reason.SCORING_MEMORY, f"{what}: it wants more memory than the judge allows.")
-    return Refused(otherwise, f"{what}: {printable(message, 200)}")
+        return Refused(Reason.SCORING_MEMORY)
+    return Refused(otherwise, cause, why=printable(message, 200))

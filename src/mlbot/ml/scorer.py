@@ -79,10 +79,9 @@ def _served(channel: _Channel, runtime: "Runtime") -> bool:
     try:
         _answer(channel, runtime, text, raw)
     except Refused as refused:
-        channel.send(head(protocol.Refusal(reason=refused.reason, detail=refused.detail)))
+        channel.send(head(protocol.Refusal(reason=refused.reason, cause=refused.cause, values=refused.values)))
     except MemoryError:
-        detail = "The model wants more memory than the judge allows."
-        channel.send(head(protocol.Refusal(reason=Reason.SCORING_MEMORY, detail=detail)))
+        channel.send(head(protocol.Refusal(reason=Reason.SCORING_MEMORY)))
     return True
 
 

@@ -129,8 +129,20 @@ class Worker:
         except ProtocolError:
             self._nonsense()
         if isinstance(answer, protocol.Refusal):
-            raise ScoringError(Problem.of(answer.reason, detail=printable(answer.detail, 1000)))
+            raise ScoringError(self._refusal(answer))
         return answer, raw
+
+    def _refusal(self, answer: protocol.Refusal) -> Problem:
+        """What the child says is wrong, in our words; it may name any values, and only a cause that there is."""
+        values: dict[str, Any] = {
+            name: printable(each, 1000) if isinstance(each, str) else each for name, each in answer.values.items()
+        }
+        if values.keys() & {"detail", "reason", "cause"}:
+            self._nonsense()
+        try:
+            return Problem.of(answer.reason, answer.cause, **values)
+        except KeyError:
+            self._nonsense()
 
     def close(self) -> None:
         """End the child."""
