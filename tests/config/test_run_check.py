@@ -152,6 +152,20 @@ def test_says_what_a_scorer_with_a_turned_sign_is_read_as(tmp_path: Path) -> Non
     ]
 
 
+def test_says_which_gates_never_block_and_what_to_write_instead(tmp_path: Path) -> None:
+    gates = "negative_flips: {max: 0.1}\nlatency_p95_ms: {max: 5}\nlatency_p50_ms: {max: 5}\nroc_auc:"
+    folder(tmp_path, texts.changed(texts.Case(texts.GATE, gates)), "data/holdout.csv")
+    assert said(tmp_path, as_json=False).splitlines()[2:] == [
+        "  m: negative_flips.max is shown and never blocks; write `negative_flips: {max_excess: 0.01}` to judge it",
+        "  m: latency_p95_ms.max is shown and never blocks; write `latency_p50_ms: {max_ratio: 1.2}` to judge it",
+    ]
+    text = gates.replace("negative_flips: {", "negative_flips: {max_excess: 0.02, ").replace(
+        "{max: 5}", "{max_ratio: 1.5}"
+    )
+    folder(tmp_path, texts.changed(texts.Case(texts.GATE, text.replace("latency_p95_ms: {max_ratio: 1.5}\n", ""))))
+    assert len(said(tmp_path, as_json=False).splitlines()) == 2
+
+
 def test_prints_a_valid_config_as_json(tmp_path: Path) -> None:
     shutil.copytree(EXAMPLE, tmp_path / "example")
     assert Config.model_validate_json(said(tmp_path / "example", as_json=True)) == check(EXAMPLE)

@@ -10,7 +10,7 @@ from sklearn import metrics as reference
 
 from mlbot.gates.metric import CATALOGUE, Direction, Metric, Settings, Task
 from mlbot.gates.outcome import Reason
-from mlbot.judging.run_measure import Measured, MetricPlan, Rows, measure, negative_flips
+from mlbot.judging.run_measure import Measured, MetricPlan, Rows, latency_ratio, measure, negative_flips
 from mlbot.stats.recipe import SeedHistory
 from mlbot.verdict.verdict import Comparison, Method
 
@@ -304,3 +304,20 @@ def test_flips_of_few_seeds_and_of_equal_models() -> None:
     files = negative_flips(Rows(slice=None, labels=labels, predictions=(a, a, b, b)), 2, examples=False).excess
     assert files is not None
     assert (files.method, files.baseline) == (Method.PAIRED, 0.0)
+
+
+def test_the_ratio_is_that_of_rounds_and_a_load_that_comes_and_goes_is_in_both() -> None:
+    load = [1.0, 8.0] * 10
+    theirs = [2.0 * each for each in load]
+    ours = [2.6 * each for each in load]
+    found = latency_ratio(ours, theirs, identical=False)
+    assert found is not None
+    assert (found.rounds, found.identical) == (20, False)
+    assert (found.ratio, found.low, found.high) == pytest.approx((1.3, 1.3, 1.3))
+
+
+def test_a_ratio_of_few_rounds_has_no_interval_and_of_none_there_is_none() -> None:
+    found = latency_ratio([2.0] * 5, [1.0] * 5, identical=True)
+    assert found is not None
+    assert (found.ratio, found.low, found.high, found.identical) == (2.0, None, None, True)
+    assert latency_ratio([2.0], [], identical=False) is None

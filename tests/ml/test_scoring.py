@@ -132,6 +132,20 @@ def test_a_pipeline_on_numbers_and_text_is_scored_as_scikit_learn_does(tmp_path:
     assert found.latency.rows_per_s > 0
 
 
+def test_models_are_timed_in_turn_in_as_many_rounds(tmp_path: Path) -> None:
+    frame, _, model = mixed()
+    path = saved(tmp_path / "model.onnx", model)
+    holdout = holding(tmp_path, frame, drop=("b",))
+    limits = replace(QUICK, rounds_s=0.4)
+    other, ours, theirs = score_many([path, path, path], holdout, limits=limits, in_turn=(1, 2))
+    assert isinstance(other, Scored)
+    assert isinstance(ours, Scored)
+    assert isinstance(theirs, Scored)
+    assert (other.rounds, other.latency.rounds, other.latency.p50_low) == ((), 0, None)
+    assert 0 < len(ours.rounds) == len(theirs.rounds) == ours.latency.rounds <= 20
+    assert ours.latency.requests >= len(ours.rounds)
+
+
 def test_the_positive_label_decides_which_column_is_read(tmp_path: Path) -> None:
     frame, _, model = mixed()
     yes = scored(tmp_path, model, holding(tmp_path, frame, drop=("b",))).predictions

@@ -16,7 +16,7 @@ from mlbot.config.schema import Config, Model, json_schema, parse_config
 from mlbot.config.yaml import MAX_BYTES, load
 from mlbot.console import Console
 from mlbot.errors import UsageError, ended
-from mlbot.gates.metric import catalogued
+from mlbot.gates.metric import Bound, catalogued
 from mlbot.lib.constants import CONFIG_FILE, LFS_POINTER
 from mlbot.lib.tree import TOP, is_glob, is_url
 
@@ -105,7 +105,7 @@ def report_check(root: Path, console: Console, *, as_json: bool) -> None:
     """Check a folder's config and say what it holds."""
     folder = Folder.of(root)
     folder.check()
-    shown = [_summary(folder.config), *_turned(folder.document)]
+    shown = [_summary(folder.config), *_turned(folder.document), *warned(folder.config)]
     console.result(folder.config.model_dump_json(indent=2) if as_json else "\n".join(shown))
 
 
@@ -122,6 +122,20 @@ def _summary(config: Config) -> str:
         lines.append(f"  {model.name}: {', '.join((model.task, *shown))}")
     lines.extend(f"  {one.name}: deploys to {one.target}" for one in config.environments)
     return "\n".join(lines)
+
+
+def warned(config: Config) -> Iterator[str]:
+    """The gates that are shown and never block, and which would judge the same."""
+    for model in config.models:
+        taken = {(gate.metric, gate.bound) for gate in model.gates}
+        for gate in model.gates:
+            if (instead := gate.judged_by) and instead not in taken:
+                metric, bound = instead
+                write = f"{metric}: {{{bound}: {_USUAL[bound]}}}"
+                yield f"  {model.name}: {gate.name} is shown and never blocks; write `{write}` to judge it"
+
+
+_USUAL = MappingProxyType({Bound.MAX_EXCESS: "0.01", Bound.MAX_RATIO: "1.2"})
 
 
 def _turned(document: Document) -> Iterator[str]:

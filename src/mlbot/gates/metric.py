@@ -224,14 +224,27 @@ class Gate(Record):
         return f"{self.metric}@{self.slice}" if self.slice else self.metric
 
     @property
-    def only_warns(self) -> bool:
-        """Whether its figure moves too much by chance to block anything: it is shown, and names what to write instead.
+    def judged_by(self) -> "tuple[str, Bound] | None":
+        """The metric and bound that judge what this one only shows, for its figure moves too much by chance to block.
 
-        Seeds alone make flips, which `max` does not subtract; of single requests, the slowest are the machine's.
+        Seeds alone make flips, which `max` does not subtract; of single requests the slowest are the machine's.
         """
-        return (self.metric, self.bound) in {("negative_flips", Bound.MAX), ("latency_p95_ms", Bound.MAX)}
+        return _JUDGED_BY.get((self.metric, self.bound))
+
+    @property
+    def only_warns(self) -> bool:
+        """Whether it is shown and never blocks, whatever the config says."""
+        return self.judged_by is not None
 
     @property
     def name(self) -> str:
         """What tells it from every other gate of its model: `subject.bound`."""
         return f"{self.subject}.{self.bound}"
+
+
+_JUDGED_BY: Mapping[tuple[str, Bound], tuple[str, Bound]] = MappingProxyType(
+    {
+        ("negative_flips", Bound.MAX): ("negative_flips", Bound.MAX_EXCESS),
+        ("latency_p95_ms", Bound.MAX): ("latency_p50_ms", Bound.MAX_RATIO),
+    }
+)

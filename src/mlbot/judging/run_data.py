@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mlbot.config.errors import KeyPath
 from mlbot.config.errors import Problem as Wrong
-from mlbot.config.run_check import Folder
+from mlbot.config.run_check import Folder, warned
 from mlbot.config.schema import Model
 from mlbot.console import Console
 from mlbot.errors import MlbotError, require
@@ -45,7 +45,14 @@ def report_data(root: Path, console: Console, *, as_json: bool) -> None:
     console.result(
         folder.config.model_dump_json(indent=2)
         if as_json
-        else "\n".join((f"{folder.document.source} and its data are valid.", *checked.notes, *checked.idle))
+        else "\n".join(
+            (
+                f"{folder.document.source} and its data are valid.",
+                *checked.notes,
+                *warned(folder.config),
+                *checked.idle,
+            )
+        )
     )
 
 
@@ -182,7 +189,7 @@ class _Model:
 
 def idle_gates(model: Model, holdout: "HoldoutData") -> Iterator[str]:
     """The gates that can never block or never pass on a holdout, whatever the model, each with its reason."""
-    blocking = [gate for gate in model.gates if gate.blocking]
+    blocking = [gate for gate in model.gates if gate.blocking and not gate.only_warns]
     least = {part.name: part.min_rows for part in model.slices}
     few: dict[str, list[str]] = {}
     able = 0

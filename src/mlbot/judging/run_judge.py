@@ -41,6 +41,7 @@ from mlbot.verdict.verdict import (
     Comparison,
     Evaluation,
     Holdout,
+    LatencyRatio,
     Method,
     ModelVerdict,
     Problem,
@@ -341,12 +342,25 @@ def _score(
     files = [*ours, *(run.file for run in others), *([live] if live else [])]
     paths = [file for file in files if isinstance(file, Path)]
     progress(f"{request.model.name}: scoring {len(paths)} model files on {holdout.rows:,} rows")
-    scored = iter(score_many(paths, holdout, limits=limits))
+    limits, first = limits or _limits(request.model), sum(isinstance(file, Path) for file in ours)
+    # The two files that ship are timed in turn.
+    shipped = [0] * isinstance(ours[0], Path) + [first] * (bool(others) and isinstance(others[0].file, Path))
+    scored = iter(score_many(paths, holdout, limits=limits, in_turn=shipped))
     results = tuple(file if isinstance(file, Problem) else next(scored) for file in files)
     end = len(ours) + len(others)
     candidate = _Scored(seeds=tuple(run.seed for run in request.candidate.runs), results=results[: len(ours)])
     baseline = _Scored(seeds=tuple(run.seed for run in others), results=results[len(ours) : end])
     return candidate, baseline if others else None, results[end] if live else None
+
+
+_GATED_S = 20.0  # seconds that timing two slow models in turn may take where a gate is on it
+
+
+def _limits(model: Model) -> "Limits":
+    from mlbot.ml.scoring import Limits
+
+    gated = any(gate.metric == "latency_p50_ms" for gate in model.gates)
+    return Limits(rounds_s=_GATED_S) if gated else Limits()
 
 
 def _changed(request: JudgeRequest, *sides: _Scored | None) -> Problem | None:
@@ -385,6 +399,7 @@ def _measure(
         "candidate": candidate.evaluations(found.scores[: plan.candidates]),
         "comparisons": found.comparisons,
         "flips": flips,
+        "latency": _in_turn(candidate.files[0], baseline.files[0]) if baseline else None,
         "small_slices": small,
     }
     return JudgeResult(
@@ -393,6 +408,12 @@ def _measure(
         baseline=baseline.evaluations(found.scores[plan.candidates :]) if baseline else (),
         curves=_curves(request, rows, plan),
     )
+
+
+def _in_turn(ours: "Scored", theirs: "Scored") -> LatencyRatio | None:
+    from mlbot.judging.run_measure import latency_ratio
+
+    return latency_ratio(ours.rounds, theirs.rounds, identical=ours.digest == theirs.digest)
 
 
 _FAULTS = {Reason.SCORING_FAILED, Reason.SCORING_TIMEOUT, Reason.SCORING_MEMORY}

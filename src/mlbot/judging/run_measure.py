@@ -13,10 +13,11 @@ from mlbot.gates.outcome import Reason
 from mlbot.stats.estimation import estimate, estimate_custom
 from mlbot.stats.flips import FlipRows, excess_flips
 from mlbot.stats.intervals import benjamini_hochberg, metric_interval, share_interval
+from mlbot.stats.latency import middle
 from mlbot.stats.metrics import decide, effective
 from mlbot.stats.recipe import RecipeMethod, RecipeTest, Sameness, SeedHistory, p_worse, recipe_test, sameness
 from mlbot.stats.types import Estimate, NoIntervalError, Undefined, UndefinedMetricError
-from mlbot.verdict.verdict import Comparison, Flips, Method, Problem, Score
+from mlbot.verdict.verdict import Comparison, Flips, LatencyRatio, Method, Problem, Score
 
 Array = npt.NDArray[Any]
 
@@ -176,6 +177,18 @@ def _excess(rows: Rows, ours: Array, theirs: Array, limit: float | None) -> Comp
         p_value=None if limit is None else test.p,
         mde=None if limit is None else limit + test.high - test.low,
     )
+
+
+def latency_ratio(ours: Sequence[float], theirs: Sequence[float], *, identical: bool) -> LatencyRatio | None:
+    """How many times the baseline's the candidate's latency is, from both sides' medians of the rounds they shared."""
+    rounds = list(zip(ours, theirs, strict=False))
+    if not rounds:
+        return None
+    found = middle([ours_ms / max(theirs_ms, _SHORTEST_MS) for ours_ms, theirs_ms in rounds])
+    return LatencyRatio(rounds=len(rounds), ratio=found.median, low=found.low, high=found.high, identical=identical)
+
+
+_SHORTEST_MS = 1e-6
 
 
 def _parts(rows: Rows, masks: Mapping[str, npt.NDArray[np.bool_]]) -> Iterator[Rows]:

@@ -143,7 +143,15 @@ class Measure(Record):
     seconds: Annotated[float, Field(gt=0)]
 
 
-Request = Annotated[Load | Batch | Measure, Field(discriminator="kind")]
+class Again(Record):
+    """To the child: time single rows of the last measurement once more, from one of them on."""
+
+    kind: Literal["again"] = "again"
+    start: Count
+    requests: Annotated[int, Field(ge=1)]
+
+
+Request = Annotated[Load | Batch | Measure | Again, Field(discriminator="kind")]
 
 
 class Ready(Record):
@@ -200,6 +208,15 @@ class Measured(Record):
     times: Times
 
 
+class Timed(Record):
+    """From the child: how long each of some requests took; what was answered follows, `(requests, width)`."""
+
+    kind: Literal["timed"] = "timed"
+    dtype: Literal["<f4", "<f8"]
+    width: Count
+    ms: tuple[Annotated[float, Field(ge=0)], ...]
+
+
 class Refusal(Record):
     """From the child: why not."""
 
@@ -211,9 +228,9 @@ class Refusal(Record):
     ] = Field(default_factory=dict)
 
 
-Reply = Annotated[Ready | Loaded | Predicted | Measured | Refusal, Field(discriminator="kind")]
-REQUEST: TypeAdapter[Load | Batch | Measure] = TypeAdapter(Request)
-REPLY: TypeAdapter[Ready | Loaded | Predicted | Measured | Refusal] = TypeAdapter(Reply)
+Reply = Annotated[Ready | Loaded | Predicted | Measured | Timed | Refusal, Field(discriminator="kind")]
+REQUEST: TypeAdapter[Load | Batch | Measure | Again] = TypeAdapter(Request)
+REPLY: TypeAdapter[Ready | Loaded | Predicted | Measured | Timed | Refusal] = TypeAdapter(Reply)
 
 
 class ProtocolError(Exception):

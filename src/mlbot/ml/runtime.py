@@ -108,6 +108,7 @@ class Runtime:
         self._threads = threads
         self._signature: Signature | None = None
         self._session: Any = None
+        self._singles: list[dict[str, Values]] = []  # rows that were timed one by one
 
     def load(self, content: bytes) -> ModelFacts:
         """Inspect and load a model file."""
@@ -166,8 +167,16 @@ class Runtime:
         while len(together) < 5 and (not together or time.perf_counter() < end):
             together.append(self._timed(whole, rows, whole_answers))
         p50, p95 = (float(value) * 1000 for value in np.percentile(times, (50, 95)))
+        self._singles = singles[: len(answers)]
         found = Times(requests=len(times), p50_ms=p50, p95_ms=p95, rows_per_s=rows / max(min(together), 1e-9))
         return found, np.concatenate([_span(each) for each in (*answers, whole_answers)], axis=1)
+
+    def again(self, start: int, requests: int) -> tuple[tuple[float, ...], Predictions]:
+        """Time single rows that were measured before, from one of them on and round again; milliseconds, answers."""
+        answers: list[Predictions] = []
+        rows = (self._singles[at % len(self._singles)] for at in range(start, start + requests))
+        times = tuple(1000 * self._timed(row, 1, answers) for row in rows)
+        return times, np.concatenate(answers)
 
     def _feed(self, rows: int, columns: Sequence[Column], raw: bytes | bytearray) -> dict[str, Values]:
         return feeds(self._loaded, self._expected.features, unpack(rows, columns, raw))

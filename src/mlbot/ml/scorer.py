@@ -102,6 +102,11 @@ def _answer(channel: _Channel, runtime: "Runtime", text: bytes, raw: bytes | byt
                 dtype=dtype, singles=spans.shape[1] - rows, rows=rows, width=spans.shape[2], times=times
             )
             channel.send(head(measured, wide.nbytes), wide.reshape(-1).view("u1").data)
+        case protocol.Again(start=start, requests=requests):
+            ms, answers = runtime.again(start, requests)
+            wide, dtype = _wide(answers)
+            timed = protocol.Timed(dtype=dtype, width=wide.shape[1], ms=ms)
+            channel.send(head(timed, wide.nbytes), wide.reshape(-1).view("u1").data)
 
 
 def _wide(values: "Predictions") -> tuple["Predictions", Literal["<f4", "<f8"]]:

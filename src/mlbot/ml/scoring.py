@@ -59,6 +59,7 @@ from mlbot.ml.protocol import (
     quoted,
     receive,
 )
+from mlbot.ml.rounds import Rounds, medians, timed_in_rounds, with_rounds
 from mlbot.ml.sandbox import hidden_from_children
 from mlbot.verdict.verdict import Latency, OwnLabels, Problem, Rounding
 
@@ -473,6 +474,7 @@ class Limits:
     batch_rows: int = 16_384  # rows predicted at a time; fewer when there are many features
     latency_requests: int = 200  # single rows that are timed
     latency_s: float = 4.0  # seconds after which timing stops early
+    rounds_s: float = 4.0  # seconds for timing models in turn, together
     asked_rows: int = 1024  # rows that are asked in other ways too; about as many more where there are several classes
 
 
@@ -490,6 +492,7 @@ class Scored:
     digest: str  # `sha256:…` of exactly the bytes that were scored
     size_bytes: int
     latency: Latency
+    rounds: tuple[float, ...]  # the median milliseconds of each round, where models were timed in turn
     protection: Protection
     facts: ModelFacts
 
@@ -547,6 +550,7 @@ class _Run:
         self._latency: Latency | None = None
         self._collector: _Collector | None = None
         self._timed: tuple[Raw, Raw] | None = None  # the answers to timed requests: row by row, and of all together
+        self.rounds: Rounds = ()
         self._first: Raw | None = None  # the judged answers to the first rows, which were timed
         self._sampled: list[_Answers] = []  # the judged answers to the sampled rows, batch by batch
         self._targets: Floats | None = None  # of a regression
@@ -605,6 +609,35 @@ class _Run:
             spans = _array(raw, found.dtype, (2, found.singles + found.rows, width))
             self._timed = spans[:, : found.singles], spans[:, found.singles :]
             self._latency = Latency(batch_rows=sample.rows, **found.times.model_dump())
+
+    @property
+    def usual_ms(self) -> float:
+        """What a request took when the model was measured."""
+        return _there(self._latency).p50_ms
+
+    def again(self, start: int, requests: int) -> Sequence[float]:
+        """Time single rows once more, in milliseconds; what is answered joins what was. Nothing after a problem."""
+        found: list[float] = []
+        if self.problem is not None:
+            return found
+        with self._asking() as worker:
+            worker.send(protocol.Again(start=start, requests=requests))
+            reply, raw = worker.receive(requests * self._width * _WIDEST_FLOAT)
+            timed = _of_kind(reply, protocol.Timed)
+            if (len(timed.ms), timed.width) != (requests, self._width):
+                raise ScoringError(_NONSENSE)
+            self._join(start, _array(raw, timed.dtype, (requests, self._width)))
+            found.extend(timed.ms)
+        return found
+
+    def _join(self, start: int, answers: Raw) -> None:
+        """Widen what the timed rows were answered by what they are answered now."""
+        singles, together = _there(self._timed)
+        low, high = singles[0].copy(), singles[1].copy()
+        rows = np.arange(start, start + len(answers)) % len(low)
+        np.minimum.at(low, rows, answers)
+        np.maximum.at(high, rows, answers)
+        self._timed = np.stack([low, high]), together
 
     def send(self, batch: Packed, *, parts: tuple[int, ...] = (), nudged: bool = False) -> None:
         """Give the child a batch; its answer is fetched later, so that the children work side by side."""
@@ -725,7 +758,8 @@ class _Run:
             classes=classes,
             digest=file.digest,
             size_bytes=file.size,
-            latency=_there(self._latency),
+            latency=with_rounds(_there(self._latency), self.rounds) if self.rounds else _there(self._latency),
+            rounds=medians(self.rounds),
             protection=_there(self._protection),
             facts=self.facts,
         )
@@ -783,11 +817,12 @@ def score(path: Path, holdout: HoldoutData, *, limits: Limits | None = None) -> 
 
 
 def score_many(
-    paths: Sequence[Path], holdout: HoldoutData, *, limits: Limits | None = None
+    paths: Sequence[Path], holdout: HoldoutData, *, limits: Limits | None = None, in_turn: Sequence[int] = ()
 ) -> tuple[Scored | Problem, ...]:
     """Score model files on one holdout, which is read once for all of them.
 
-    For each path, in order, its predictions or why there are none. One model's problem is not the others'.
+    For each path, in order, its predictions or why there are none. One model's problem is not the others'. Those at the
+    places `in_turn` are timed in rounds, one after the other in each.
     """
     limits = limits or Limits()
     with hidden_from_children() as hidden, ExitStack() as stack:
@@ -796,7 +831,7 @@ def score_many(
         classes = _shared_classes(holdout, runs)
         for run in _live(runs):
             run.begin(holdout, classes)
-        _feed(runs, holdout, limits)
+        _feed(runs, holdout, limits, [runs[at] for at in in_turn])
         return tuple(run.result(classes) for run in runs)
 
 
@@ -847,14 +882,15 @@ class Sample:
         return pl.concat(self._parts)[self.order]
 
 
-def _feed(runs: Sequence[_Run], holdout: HoldoutData, limits: Limits) -> None:
-    """Time each model while the others rest, give every batch to all of them, and ask some rows again."""
+def _feed(runs: Sequence[_Run], holdout: HoldoutData, limits: Limits, in_turn: Sequence[_Run]) -> None:
+    """Time each model while the others rest, some in turn, give every batch to all, and ask some rows again."""
     features = holdout.expected.features
     rows = max(1, min(limits.batch_rows, _MOST_CELLS // len(features)))
     try:
         head = holdout.head(min(rows, _TIMED_ROWS))
         for run in _live(runs):
             run.measure(pack(head, features))
+        _time_in_turn(list(_live(in_turn)), limits.rounds_s)
         sample = Sample(drawn(holdout.labels, min(rows, limits.asked_rows), rows), head)
         for batch in holdout.batches(rows):
             live = list(_live(runs))
@@ -872,3 +908,9 @@ def _feed(runs: Sequence[_Run], holdout: HoldoutData, limits: Limits) -> None:
         source = quoted(holdout.record.source)
         for run in _live(runs):
             run.problem = Problem.of(Reason.HOLDOUT_UNREADABLE, "no-table", holdout=source, why=what)
+
+
+def _time_in_turn(runs: Sequence[_Run], seconds: float) -> None:
+    found = timed_in_rounds([run.again for run in runs], [run.usual_ms for run in runs], seconds=seconds)
+    for run, rounds in zip(runs, found, strict=True):
+        run.rounds = rounds

@@ -270,8 +270,6 @@ def _operational_result(gate: Gate, evidence: Evidence) -> GateResult:
         case "size_mb":
             value = evidence.candidate[0].size_bytes / _BYTES_PER_MB
             return _bounded(gate, value, (value, value))
-        case "latency_p50_ms" if latency is not None and not latency.rounds:
-            return _bounded(gate, latency.p50_ms, (latency.p50_ms, latency.p50_ms))
         case "latency_p50_ms" if latency is not None:
             return _timed(gate, latency.p50_ms, (latency.p50_low, latency.p50_high), latency.rounds)
         case "latency_p95_ms" if latency is not None:
