@@ -69,17 +69,6 @@ def sample(source: Source, *, rows: int, types: Types | None = None, csv: Csv | 
         return _gaps_to_nan(table.frame.gather_every(max(1, count // rows)).collect())
 
 
-def beyond_floats(frame: pl.LazyFrame, columns: Collection[str]) -> tuple[str, ...]:
-    """Those of the columns with whole numbers that are too long for a floating-point number to tell them apart."""
-    schema = frame.collect_schema()
-    wide = [name for name in columns if schema[name] in {pl.Int64(), pl.UInt64()}]
-    if not wide:
-        return ()
-    ends = [pl.col(wide).max().name.prefix("max:"), pl.col(wide).min().name.prefix("min:")]
-    found = frame.select(ends).collect(engine="streaming").row(0, named=True)
-    return tuple(name for name in wide if max(found[f"max:{name}"] or 0, -(found[f"min:{name}"] or 0)) > _LARGEST_EXACT)
-
-
 def reads(text: Collection[str], types: Types | None) -> Types:
     """What columns are read as."""
     return {**(types or {}), **dict.fromkeys(text, ColumnKind.TEXT)}
@@ -124,6 +113,19 @@ class Table:
         other = ~text.str.to_lowercase().is_in(list(self.form.gaps)) & text.cast(pl.Float64, strict=False).is_null()
         rows = self.frame.select(text).with_row_index("row", offset=1).filter(other & ~text.str.contains(COMMA_NUMBER))
         return next(iter(rows.head(1).collect(engine="streaming").rows()), None)
+
+    def census(self, columns: Collection[str]) -> tuple[int, tuple[str, ...]]:
+        """How many rows there are, and which of the columns have whole numbers that a float64 takes for others."""
+        schema = self.frame.collect_schema()
+        wide = [name for name in columns if schema[name] in {pl.Int64(), pl.UInt64()}]
+        ends = [pl.col(wide).max().name.prefix("max:"), pl.col(wide).min().name.prefix("min:")] if wide else []
+        # Rows of Parquet are counted alone, for its metadata know them; a CSV is read once for both.
+        queries = [[pl.len(), *ends]] if self.form is not None else [[pl.len()], ends]
+        found: dict[str, int | None] = {}
+        for query in filter(None, queries):
+            found |= self.frame.select(query).collect(engine="streaming").row(0, named=True)
+        far = (max(found[f"max:{name}"] or 0, -(found[f"min:{name}"] or 0)) for name in wide)
+        return found["len"] or 0, tuple(name for name, most in zip(wide, far, strict=True) if most > _LARGEST_EXACT)
 
     def _gaps(self, column: str) -> tuple[str, ...]:
         """What stands for a missing value if a column of text is one of numbers: named so far, and found."""

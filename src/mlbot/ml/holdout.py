@@ -506,7 +506,8 @@ class _Opening:
             if self.data.weight is not None:
                 weights.append(batch["weight"].to_numpy())
         # Counted in a query of its own: where polars 2.1 meets a damaged page, its batches just end.
-        if count != self.frame.select(pl.len()).collect(engine="streaming").item():
+        rows, inexact = self.table.census([feature.name for feature in features])
+        if count != rows:
             return (_unreadable(self.data, "some of its rows cannot be reached; the file is damaged"),)
         if not count:
             return (Problem.of(Reason.EMPTY_HOLDOUT),)
@@ -517,7 +518,8 @@ class _Opening:
             return tuple(each for each in (no_group, counted, labels) if isinstance(each, Problem))
         whole = {part.name: np.concatenate(mask) for part, mask in zip(self.slices, masks, strict=True)}
         found = self._holdout(features, labels, whole, _codes(groups) if groups else None)
-        return replace(found, weights=counted)
+        record = found.record.model_copy(update={"inexact": inexact})
+        return replace(found, record=record, weights=counted)
 
     def _weights(self, parts: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64] | Problem | None:
         """Weights are finite and 0 or more, and some row counts."""
@@ -562,7 +564,6 @@ class _Opening:
             positive=labels.classes[1] if binary else None,
             threshold=self.data.threshold,
             label=self.data.label,
-            inexact=frames.beyond_floats(self.frame, [feature.name for feature in features]),
             slices={name: int(mask.sum()) for name, mask in masks.items()},
             positives=int(labels.codes.sum()) if binary else None,
             slice_positives={name: int(labels.codes[mask].sum()) for name, mask in masks.items()} if binary else {},
