@@ -451,3 +451,29 @@ def test_groups_and_labels_are_text(tmp_path: Path, one: str, other: str) -> Non
     assert found.groups is not None
     assert found.groups.tolist() == [0, 1, 0]
     assert sorted(found.record.classes) == sorted((one, other))
+
+
+def test_integers_beyond_64_bits_that_are_to_be_numbers_are_named(tmp_path: Path) -> None:
+    number = (ColumnType(name="id", type=ColumnKind.NUMBER),)
+    content = "id,income\n9223372036854775808,a\n9223372036854775809,b\n,a\n"
+    assert opened(tmp_path, content, types=number).record.inexact == ("id",)
+    assert opened(tmp_path, content).record.inexact == ()
+    short = content.replace("92233720368547758", "1.")
+    assert opened(tmp_path, short, types=number).record.inexact == ()
+    commas = "id;income\n1,5;a\n2;b\n"
+    assert opened(tmp_path, commas, types=number, csv=Csv(separator=";", decimal=",")).record.inexact == ()
+
+
+@pytest.mark.parametrize("step", [1, 1 << 64])
+def test_decimals_without_a_fraction_are_whole_numbers(tmp_path: Path, step: int) -> None:
+    """As a data warehouse writes its integers."""
+    one, other = ((1 << 53) + at * step for at in (2, 3))
+    ids = pl.Series("id", [one, other, None, one]).cast(pl.Decimal(38, 0))
+    small = pl.Series("n", [1, 2, 3, 4]).cast(pl.Decimal(38, 0))
+    pl.DataFrame([ids, small, pl.Series("income", list("abab"))]).write_parquet(tmp_path / "p")
+    where = f"id = {one}" if step == 1 else f"id = '{one}'"
+    found = opened(tmp_path, (tmp_path / "p").read_bytes(), slices={"one": where, "n": "n > 3"})
+    assert {name: int(mask.sum()) for name, mask in found.masks.items()} == {"one": 2, "n": 1}
+    kinds = {feature.name: feature.kind for feature in found.expected.features}
+    assert kinds == {"id": Kind.INTEGER if step == 1 else Kind.TEXT, "n": Kind.INTEGER}
+    assert found.record.inexact == (("id",) if step == 1 else ())

@@ -97,6 +97,7 @@ class Table:
     form: Form | None = None  # None: Parquet
     keep: "Nameless | None" = None
     mixed: frozenset[str] = frozenset()  # columns of text that are numbers almost everywhere
+    long: frozenset[str] = frozenset()  # columns that are to be numbers and have integers beyond 64 bits
     asked: frozenset[str] = frozenset()  # columns of numbers and booleans in which `?` is read as missing
 
     def odd_columns(self) -> Iterator[OddColumn]:
@@ -125,7 +126,8 @@ class Table:
         for query in filter(None, queries):
             found |= self.frame.select(query).collect(engine="streaming").row(0, named=True)
         far = (max(found[f"max:{name}"] or 0, -(found[f"min:{name}"] or 0)) for name in wide)
-        return found["len"] or 0, tuple(name for name, most in zip(wide, far, strict=True) if most > _LARGEST_EXACT)
+        inexact = {name for name, most in zip(wide, far, strict=True) if most > _LARGEST_EXACT} | self.long
+        return found["len"] or 0, tuple(name for name in columns if name in inexact)
 
     def _gaps(self, column: str) -> tuple[str, ...]:
         """What stands for a missing value if a column of text is one of numbers: named so far, and found."""
@@ -171,7 +173,8 @@ def open_table(
         table = Table(frame=pl.LazyFrame(), where=where, content=content, form=form, keep=keep)
         with table.reading():
             frame, odd = _Csv(content=content, form=form, types=types, where=where, labels=labels).read()
-            return replace(table, frame=_no_nan(frame), mixed=odd["mixed"], asked=odd["asked"])
+            mixed, asked, long = odd["mixed"], odd["asked"], odd["long"]
+            return replace(table, frame=_no_nan(frame), mixed=mixed, asked=asked, long=long)
 
 
 def _form(content: Path | bytes, csv: Csv, apart: Names, where: str) -> Form:
@@ -273,15 +276,31 @@ def _is_parquet(content: Path | bytes) -> bool:
 def _parquet(content: Path | bytes, types: Types) -> pl.LazyFrame:
     """Parquet's own types, cut down to what a model can be fed."""
     frame = pl.scan_parquet(content, glob=False)
+    whole, long = _whole_decimals(frame)
 
     def plain(name: str, dtype: pl.DataType) -> pl.Expr:
         column, wanted = pl.col(name), types.get(name)
-        if is_text(dtype) or wanted is ColumnKind.TEXT or dtype == pl.Int128():
+        if name in whole and wanted is not ColumnKind.TEXT:
+            return column.cast(pl.Int64)
+        if is_text(dtype) or wanted is ColumnKind.TEXT or dtype == pl.Int128() or name in long:
             column = column.cast(pl.String).str.strip_chars().fill_null("")
             return column.replace("", None).cast(pl.Float64) if wanted is ColumnKind.NUMBER else column
         return column.cast(pl.Float64) if isinstance(dtype, pl.Decimal) else column
 
     return frame.with_columns(plain(name, dtype) for name, dtype in frame.collect_schema().items())
+
+
+def _whole_decimals(frame: pl.LazyFrame) -> tuple[frozenset[str], frozenset[str]]:
+    """The columns of decimals without a fraction whose values fit into 64 bits, and those whose values do not: ids."""
+    types = frame.collect_schema().items()
+    names = [name for name, dtype in types if isinstance(dtype, pl.Decimal) and dtype.scale == 0]
+    if not names:
+        return frozenset(), frozenset()
+    ends = [pl.col(names).max().name.prefix("max:"), pl.col(names).min().name.prefix("min:")]
+    found = frame.select(ends).collect(engine="streaming").row(0, named=True)
+    fit = (name for name in names if max(found[f"max:{name}"] or 0, -(found[f"min:{name}"] or 0)) < 1 << 63)
+    whole = frozenset(fit)
+    return whole, frozenset(names) - whole
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -377,7 +396,7 @@ class _Csv:
     def _values(self, frame: pl.LazyFrame, texts: list[str]) -> tuple[list[pl.Expr], dict[str, frozenset[str]]]:
         """Casts for the columns whose every value is a number or a boolean, and what is odd about the columns."""
         if not texts:
-            return [], {"mixed": frozenset(), "asked": frozenset()}
+            return [], dict.fromkeys(("mixed", "asked", "long"), frozenset())
         found = frame.select(self._counts(texts)).collect(engine="streaming").row(0, named=True)
         counts = {name: {kind: found[f"{kind}:{name}"] for kind in _COUNTS} for name in texts}
         clear = self.form.decimal == "," or (
@@ -389,7 +408,9 @@ class _Csv:
         casts = {name: self._cast(frame, name, counts[name], comma=clear) for name in texts}
         mixed = (name for name, cast in casts.items() if cast is None and _is_mixed(counts[name]))
         asked = (name for name, cast in casts.items() if cast is not None and counts[name]["asked"])
-        odd = {"mixed": frozenset(mixed), "asked": frozenset(asked)}
+        numbers = (name for name in casts if self.types.get(name) is ColumnKind.NUMBER)
+        long = (name for name in numbers if not _is_short(counts[name]))
+        odd = {"mixed": frozenset(mixed), "asked": frozenset(asked), "long": frozenset(long)}
         return [cast for cast in casts.values() if cast is not None], odd
 
     def _has_dots(self, frame: pl.LazyFrame) -> bool:
@@ -476,6 +497,11 @@ _INEXACT = r"^[+-]?[0-9]{16,}$"
 def _is_dotted(count: Mapping[str, int]) -> bool:
     """Whether a column is of numbers with dots, so that its file has no decimal commas."""
     return 0 < count["all"] == count["float"] != count["int"]
+
+
+def _is_short(count: Mapping[str, int]) -> bool:
+    """Whether no value of a column of numbers is an integer beyond 64 bits."""
+    return count["all"] in {count["int"], count["float"], count["comma"]}
 
 
 def _is_mixed(count: Mapping[str, int]) -> bool:
