@@ -143,6 +143,22 @@ def test_labels_are_text(value: str, label: str) -> None:
     assert with_(texts.TARGET, f"target: y\npositive: {value}").data.positive == label
 
 
+@pytest.mark.parametrize(
+    ("task", "setting", "said"),
+    [
+        ("multiclass", "threshold: 0.4", "found 0.4 → write no `threshold`; only binary models have one"),
+        ("regression", "threshold: 0.4", "found 0.4 → write no `threshold`; only binary models have one"),
+        ("regression", "label: model", 'found "model" → write no `label`; a regression has none'),
+        ("multiclass", "label: model", None),
+    ],
+)
+def test_labels_are_decided_where_a_task_has_some(task: str, setting: str, said: str | None) -> None:
+    text = texts.SMALL.replace("task: binary", f"task: {task}").replace("target: y", f"target: y\n      {setting}")
+    found = [problem for problem in problems(text) if ".data." in problem]
+    assert [said in problem for problem in found if said] == [True] * bool(said)
+    assert bool(found) is (said is not None)
+
+
 def test_paths_are_normalised() -> None:
     model = with_(texts.RUN, "run: make\ndepends: [./train.py, src//lib/, a/./b]")
     assert model.train.depends == ("train.py", "src/lib/", "a/b")

@@ -18,7 +18,7 @@ from mlbot.config.schema import ColumnKind, ColumnType, Csv, Data, Slice
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.ml.holdout import HoldoutData, open_holdout
-from mlbot.ml.protocol import Kind
+from mlbot.ml.protocol import Kind, plain_label
 from mlbot.verdict.verdict import Problem
 
 TABLE = """age, town, score, who, income
@@ -477,3 +477,15 @@ def test_decimals_without_a_fraction_are_whole_numbers(tmp_path: Path, step: int
     kinds = {feature.name: feature.kind for feature in found.expected.features}
     assert kinds == {"id": Kind.INTEGER if step == 1 else Kind.TEXT, "n": Kind.INTEGER}
     assert found.record.inexact == (("id",) if step == 1 else ())
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        *(("1", "1"), ("1.0", "1"), ("1.00", "1"), (" 1 ", "1"), ("-1.0", "-1"), ("-0.0", "0"), ("1.50", "1.5")),
+        *(("True", "true"), ("FALSE", "false"), ("007", "007"), ("7", "7"), ("1e3", "1e3"), ("1.2.0", "1.2.0")),
+        *(("10", "10"), ("1.10", "1.1"), ("Yes", "Yes"), ("٣.0", "٣.0")),
+    ],
+)
+def test_labels_are_compared_by_value(written: str, plain: str) -> None:
+    assert plain_label(written) == plain

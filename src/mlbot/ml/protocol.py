@@ -6,6 +6,7 @@ stranger's model. Nothing is ever unpickled.
 """
 
 import difflib
+import re
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -318,10 +319,14 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     return f" (did you mean {quoted(folded[near[0]])}?)" if near else ""
 
 
+_DECIMAL = re.compile(r"(-?[0-9]+)\.([0-9]*?)0*", re.ASCII)
+
+
 def plain_label(label: str) -> str:
-    """A label as it is compared: `True` and `true` are the same, `1` and `1.0` are."""
+    """A label as it is compared: `True` and `true` are the same, `1`, `1.0` and `1.00` are, `007` and `7` are not."""
     stripped = label.strip()
     if stripped.casefold() in {"true", "false"}:
         return stripped.casefold()
-    whole = stripped.removesuffix(".0")
-    return whole if whole.removeprefix("-").isdigit() else stripped
+    decimal = _DECIMAL.fullmatch(stripped)
+    value = ".".join(filter(None, decimal.groups())) if decimal else stripped
+    return "0" if value == "-0" else value
