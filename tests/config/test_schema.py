@@ -59,6 +59,46 @@ def test_a_metric_with_a_setting_has_its_own_name_or_one_that_is_given() -> None
     assert [gate.metric for gate in model.gates] == ["precision", "f1_agreed"]
 
 
+GAP = "gap: {metric: ap, slices: [s, t], max: 0.05, max_regression: 0.02}\nroc_auc:"
+
+
+def test_a_gap_is_a_metric_between_slices() -> None:
+    text = changed(Case(texts.GATE, GAP)).replace("s: x = 1", "s: x = 1\n      t: x = 2")
+    (model,) = parse(
+        text.replace("gap:", "gap@ap: {metric: ap, slices: [t, s], max: 1, blocking: false}\n      gap:")
+    ).models
+    assert [gate.name for gate in model.gates][:3] == [
+        "gap@ap.max",
+        "gap@average_precision.max",
+        "gap@average_precision.max_regression",
+    ]
+    gap = {metric.name: metric for metric in model.metrics}["gap@average_precision"]
+    assert (gap.formula, gap.slices, gap.direction) == ("average_precision", ("s", "t"), Direction.LOWER)
+
+
+@pytest.mark.parametrize(
+    ("gap", "words"),
+    [
+        ("{metric: ap, slices: [s], max: 1}", ".slices: found one slice → write two or more"),
+        ("{metric: ap, slices: [s, u], max: 1}", '.slices[1]: found the unknown slice "u" → write s'),
+        ("{metric: mae, slices: [s, t], max: 1}", '.metric: found "mae", which is not for binary models'),
+        ("{metric: ap, slices: [s, t]}", ": found no bound → write `max` or `max_regression`"),
+        ("{metric: ap, slices: [s, t], min: 1}", '.min: found the unknown key "min"'),
+        ("{metric: ap, slices: [s, t], max: -1}", ".max: found -1 → write a number, 0 or more"),
+        ("0.05", ": found 0.05 → write a mapping with"),
+    ],
+)
+def test_a_gap_has_two_slices_and_a_bound(gap: str, words: str) -> None:
+    text = changed(Case(texts.GATE, f"gap: {gap}\nroc_auc:")).replace("s: x = 1", "s: x = 1\n      t: x = 2")
+    assert any(f"models.m.gates.gap{words}" in each for each in problems(text)), problems(text)
+
+
+def test_two_gaps_of_one_name_are_refused() -> None:
+    text = changed(Case(texts.GATE, GAP)).replace("s: x = 1", "s: x = 1\n      t: x = 2")
+    other = "gap@average_precision: {metric: ap, slices: [t, s], max: 1}\n      gap:"
+    assert any("give each gap a name" in each for each in problems(text.replace("gap:", other)))
+
+
 def test_a_metric_of_ones_own_may_have_a_short_name() -> None:
     own = "metrics: [{function: 'lib:mcc', name: mcc, direction: lower}]"
     (model,) = parse(changed(Case(texts.METRICS, own)).replace("roc_auc:", "mcc:")).models

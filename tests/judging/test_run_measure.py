@@ -194,6 +194,29 @@ def test_weights_count_in_scores_slices_and_flips() -> None:
     assert flips.high - flips.low > plain.high - plain.low
 
 
+def test_a_gap_is_measured_once_and_compared() -> None:
+    part = np.arange(N) < 900
+    gap = CATALOGUE["recall"].model_copy(
+        update={"name": "gap@recall", "of": "recall", "slices": ("some", "rest"), "direction": Direction.LOWER}
+    )
+    what = replace(plan("recall"), metrics=(CATALOGUE["recall"], gap), margins={("gap@recall", None): 0.1})
+    measured = run(what, rows(), {"some": part, "rest": ~part})
+    own = {score.slice: known(score.value) for score in measured.scores[0] if score.metric == "recall"}
+    (score,) = [score for score in measured.scores[0] if score.metric == "gap@recall"]
+    assert known(score.value) == pytest.approx(abs(own["some"] - own["rest"]))
+    assert 0 <= known(score.low) <= known(score.value) < known(score.high)
+    (comparison,) = [each for each in measured.comparisons if each.metric == "gap@recall"]
+    assert known(comparison.p_value) >= 0
+    assert comparison.method is Method.RECIPE
+    nobody = np.zeros(N, np.bool_)
+    (score,) = [
+        each for each in run(what, rows(), {"some": part, "rest": nobody}).scores[0] if each.metric == "gap@recall"
+    ]
+    assert score.problem is not None
+    assert score.problem.reason is Reason.EMPTY_SLICE
+    assert "on the slice rest" in score.problem.detail
+
+
 def test_a_slice_without_weight_is_empty() -> None:
     part = np.arange(N) < 900
     data = replace(rows(), weights=(~part).astype(np.float64))

@@ -329,6 +329,14 @@ def test_a_gate(gate: Gate, changes: dict[str, Any], outcome: Outcome, reason: R
     assert judged(gate, **changes) == (outcome, reason, Outcome.INCONCLUSIVE if gate.only_warns else outcome)
 
 
+def test_a_gap_with_a_small_slice_is_shown_and_does_not_block() -> None:
+    gap = Gate(metric="gap@recall", bound=Bound.MAX, limit=0.1)
+    wide = evaluation(scores=(Score(metric="gap@recall", rows=1000, value=0.3),))
+    assert judged(gap, candidate=(wide,))[:2] == (Outcome.FAIL, Reason.ABOVE_MAXIMUM)
+    few = judged(gap, candidate=(wide,), small_slices=frozenset({"women", "gap@recall"}))
+    assert few[:2] == (Outcome.INCONCLUSIVE, Reason.SLICE_TOO_SMALL)
+
+
 def test_a_small_slice_is_shown_and_does_not_block() -> None:
     gates = (
         Gate(metric="recall", slice="women", bound=Bound.MIN, limit=0.9),

@@ -36,6 +36,7 @@ from mlbot.config.kinds import (
     Schema,
     Section,
     choice,
+    collect,
     inside,
     kind,
     list_of,
@@ -712,6 +713,79 @@ class GateRule(Section):
                 yield Gate(**subject, confident=sure, blocking=self.blocking)
 
 
+_GAP = "gap"
+
+
+def _margin(value: Plain, _context: Context) -> float:
+    return read_number(value, "a number, 0 or more", 0.0)
+
+
+class GapRule(Section):
+    """The bounds on the gap between slices: the metric's greatest value less its least."""
+
+    name_form: ClassVar[str] = rf"gap(@{_MEASURED_FORM})?"
+    name_words: ClassVar[str] = "`gap`, or `gap@` and a name of your own for each of several"
+    constraints: ClassVar[Schema] = {"anyOf": [{"required": [bound]} for bound in ("max", "max_regression")]}
+
+    name: str
+    metric: Annotated[str, kinds.text("a metric's name")]
+    """The metric, by its name in the table or your own one's."""
+    slices: Annotated[tuple[str, ...], list_of("the names of two slices or more", kinds.text("a slice's name"))]
+    """The slices that it is between: two or more of those under `slices`; they may overlap."""
+    max: Annotated[float | None, Kind(_margin, lambda: {"type": "number", "minimum": 0})] = None
+    """Fails when the shipped file's gap is wider. Left out: no such bound."""
+    max_regression: Annotated[float | None, Kind(_margin, lambda: {"type": "number", "minimum": 0})] = None
+    """How much wider than the baseline's the recipe's gap may become. Left out: no such bound."""
+    confident: Annotated[bool, kinds.FLAG] = False
+    """Whether `max` judges the gap's confidence bound, so that luck does not pass. Left out: false: the measured
+    gap."""
+    blocking: Annotated[bool, kinds.FLAG] = True
+    """Whether its failure fails the check, or is only shown."""
+
+    @classmethod
+    def rules(cls, context: Context) -> Iterator[Problem]:
+        """Two slices that there are, a metric that fits, and a bound."""
+        given, model = context.given, context.around or context
+        known, between = model.inside("slices"), context.made.get("slices", ())
+        for index, name in enumerate(between):
+            if name not in known:
+                hint = f"write {context.guess(name, known)}" if known else "write it under `slices:` first"
+                yield Problem(f"the unknown slice {quote(name)}", hint, ("slices", index))
+        if len(between) == 1:
+            yield Problem("one slice", "write two or more, for the gap between them", ("slices",))
+        metric, listed = context.made.get("metric"), _listed(model.given.get("metrics"))
+        if metric is not None and _called(metric, model) not in listed and (wrong := _misfit(metric, model)):
+            yield wrong.under("metric")
+        if not given.keys() & {"max", "max_regression"}:
+            yield Problem("no bound", "write `max` or `max_regression`")
+        elif "confident" in given and "max" not in given:
+            hint = "write it beside `max`; max_regression is always judged by its interval"
+            yield Problem(show_value(given["confident"]), hint, ("confident",))
+
+    def called(self, model: Context) -> str:
+        """What gates and reports call it."""
+        return self.name if self.name != _GAP else f"{_GAP}@{_called(self.metric, model)}"
+
+    def gates(self, model: Context) -> Iterator[Gate]:
+        """One gate a bound."""
+        for bound in (Bound.MAX, Bound.MAX_REGRESSION):
+            limit, sure = getattr(self, bound), self.confident and not bound.is_relative
+            if limit is not None:
+                name = self.called(model)
+                yield Gate(metric=name, bound=bound, limit=limit, confident=sure, blocking=self.blocking)
+
+    def made(self, model: Context) -> Metric:
+        """The gap as a metric."""
+        name = _called(self.metric, model)
+        of = next((each for each in model.made.get("metrics", ()) if each.name == name), None) or CATALOGUE[name]
+        gap = {"name": self.called(model), "of": of.formula, "slices": self.slices, "direction": Direction.LOWER}
+        return of.model_copy(update=gap)
+
+
+def _is_gap(subject: str) -> bool:
+    return subject.partition("@")[0] == _GAP
+
+
 _RULES = named(
     GateRule,
     "a mapping from metric or metric@slice to its bounds",
@@ -723,12 +797,32 @@ def _gate_schema(metric: str) -> Schema:
     return {"$ref": "#/$defs/gate", "propertyNames": {"enum": [*bounds_taken(metric), "confident", "blocking"]}}
 
 
+def _read_gates(value: Plain, context: Context) -> tuple[Gate, ...]:
+    plain = {name: each for name, each in value.items() if not _is_gap(name)} if isinstance(value, dict) else value
+    rules = () if plain == {} != value else _RULES.read(plain, context)
+    context.found["gaps"] = gaps = _gap_rules(context) if isinstance(value, dict) else ()
+    made = {rule.name: tuple(rule.gates(context)) for rule in (*rules, *gaps)}
+    order = value if isinstance(value, dict) else ()
+    return tuple(gate for name in order for gate in made[str(name)])
+
+
+def _gap_rules(context: Context) -> tuple[GapRule, ...]:
+    given = {name: each for name, each in context.inside("gates").items() if _is_gap(name)}
+    rules = collect(given.items(), lambda name, each: GapRule.read(each, context, str(name)))
+    seen: dict[str, str] = {}
+    for rule in rules:
+        if (other := seen.setdefault(rule.called(context), rule.name)) != rule.name:
+            raise Refused(Problem(f"{quote(rule.name)} beside {quote(other)}", "give each gap a name", (rule.name,)))
+    return rules
+
+
 _GATES = Kind(
-    lambda value, context: tuple(gate for rule in _RULES.read(value, context) for gate in rule.gates(context)),
+    _read_gates,
     lambda: {
         "type": "object",
         "minProperties": 1,
         "properties": {metric: _gate_schema(metric) for metric in (*sorted(CATALOGUE), *OPERATIONAL)},
+        "patternProperties": {"^gap(@|$)": GapRule.json_schema()},
         "additionalProperties": _gate_schema("of the user's own"),
     },
 )
@@ -769,6 +863,8 @@ class Model(Section):
         """Gates name what is measured."""
         gates, listed = context.inside("gates"), _listed(context.given.get("metrics"))
         for subject in gates:
+            if _is_gap(subject):
+                continue
             yield from (problem.under("gates", subject) for problem in _wrong_subject(subject, listed, context))
         yield from _subjects_twice(gates, context)
         if gates and "metrics" not in context.given and gates.keys() <= OPERATIONAL.keys():
@@ -781,6 +877,11 @@ class Model(Section):
         for gate in context.made["gates"]:
             if gate.metric in CATALOGUE:
                 metrics.setdefault(gate.metric, CATALOGUE[gate.metric])
+        for rule in context.found.get("gaps", ()):
+            gap = rule.made(context)
+            if gap.formula in CATALOGUE and gap.function is None:
+                metrics.setdefault(gap.formula, CATALOGUE[gap.formula])  # what it is between is shown too
+            metrics[gap.name] = gap
         return super().completed(context) | {"metrics": tuple(metrics.values())}
 
 

@@ -52,6 +52,8 @@ class Metric(Record):
     of: str | None = None
     """The catalogue's name, where it has another one here."""
     settings: Settings = Settings()
+    slices: tuple[str, ...] = ()
+    """The slices whose values it tells apart, where it is the gap between them."""
 
     @property
     def formula(self) -> str:

@@ -394,7 +394,8 @@ def _measure(
     if baseline and request.model.task.is_classification:
         limit = next((gate.limit for gate in request.model.gates if gate.bound is Bound.MAX_EXCESS), None)
         flips = negative_flips(rows, plan.candidates, examples=not holdout.record.hidden, limit=limit)
-    small = frozenset(each.name for each in _slices(request.model, holdout.record) if each.small)
+    few = {each.name for each in _slices(request.model, holdout.record) if each.small}
+    small = frozenset(few | {metric.name for metric in request.model.metrics if few & {*metric.slices}})
     measured = {
         "candidate": candidate.evaluations(found.scores[: plan.candidates]),
         "comparisons": found.comparisons,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from mlbot.gates.metric import Direction, Metric, Task
 from mlbot.gates.outcome import Reason
-from mlbot.stats.estimation import estimate, estimate_custom
+from mlbot.stats.estimation import GapRows, estimate, estimate_custom, estimate_gap
 from mlbot.stats.flips import FlipRows, excess_flips
 from mlbot.stats.intervals import benjamini_hochberg, metric_interval, share_interval
 from mlbot.stats.latency import middle
@@ -52,6 +52,7 @@ class Rows:
     weights: npt.NDArray[np.float64] | None = None  # how much each row counts, (n,); None: all alike
     seeds: tuple[int, ...] = ()  # of each model
     classes: tuple[str, ...] = ()  # what the labels are called
+    masks: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)  # the slices of all rows, (n,) each
 
     def of(self, model: int) -> "Rows":
         """The rows with one model alone."""
@@ -63,6 +64,7 @@ class Rows:
         return replace(
             self,
             slice=name,
+            masks={},
             labels=self.labels[mask],
             predictions=tuple(prediction[mask] for prediction in self.predictions),
             decided=tuple(labels[mask] for labels in self.decided),
@@ -96,9 +98,11 @@ def measure(plan: MetricPlan, rows: Rows, masks: Mapping[str, npt.NDArray[np.boo
     scores: list[list[Score]] = [[] for _ in rows.predictions]
     comparisons: list[tuple[Comparison, float | None]] = []
     compared = len(rows.predictions) > plan.candidates
-    for part in _parts(rows, masks):
+    for part in _parts(replace(rows, masks=masks)):
         same = _same(part, plan.candidates) if compared else None
         for metric in plan.metrics:
+            if metric.slices and part.slice:
+                continue  # a gap is of all rows
             joint = _attempt(plan, metric, part)
             alone = [] if isinstance(joint, Estimate) else _alone(plan, metric, part, joint)
             for model, score in enumerate(_scores(metric, part, joint, alone)):
@@ -191,9 +195,9 @@ def latency_ratio(ours: Sequence[float], theirs: Sequence[float], *, identical: 
 _SHORTEST_MS = 1e-6
 
 
-def _parts(rows: Rows, masks: Mapping[str, npt.NDArray[np.bool_]]) -> Iterator[Rows]:
+def _parts(rows: Rows) -> Iterator[Rows]:
     yield rows
-    for name, mask in masks.items():
+    for name, mask in rows.masks.items():
         yield rows.where(name, mask)
 
 
@@ -202,6 +206,8 @@ Found = Estimate | UndefinedMetricError
 
 def _attempt(plan: MetricPlan, metric: Metric, rows: Rows) -> Found:
     try:
+        if metric.slices:
+            return _gap(plan, metric, rows)
         if metric.function is not None:
             function = plan.custom[metric.name]
             return estimate_custom(
@@ -221,6 +227,19 @@ def _attempt(plan: MetricPlan, metric: Metric, rows: Rows) -> Found:
         return error
 
 
+def _gap(plan: MetricPlan, metric: Metric, rows: Rows) -> Estimate:
+    between = GapRows(
+        y=rows.labels,
+        predictions=rows.predictions,
+        slices={name: rows.masks[name] for name in metric.slices},
+        decided=rows.decided or None,
+        groups=rows.groups,
+        weights=rows.weights,
+    )
+    what = metric.formula if metric.function is None else plan.custom[metric.name]
+    return estimate_gap(what, plan.task, between, settings=metric.settings)
+
+
 def _alone(plan: MetricPlan, metric: Metric, rows: Rows, joint: Found) -> list[Found]:
     """What there is of each model where all together have no estimate: one may be undefined and others not."""
     if isinstance(joint, NoIntervalError) or len(rows.predictions) == 1:
@@ -238,7 +257,9 @@ def _value(found: Found, model: int) -> float | None:
 def _problem(metric: Metric, rows: Rows, error: UndefinedMetricError, **about: Any) -> Problem:
     """Why there is no figure; `about`: of which side and which of its seeds, where other models have one."""
     if error.reason is Undefined.EMPTY:
-        return Problem.of(Reason.EMPTY_SLICE if rows.slice else Reason.EMPTY_HOLDOUT, detail=str(error))
+        return Problem.of(
+            Reason.EMPTY_SLICE if rows.slice or metric.slices else Reason.EMPTY_HOLDOUT, detail=str(error)
+        )
     if error.reason in _REASONS:
         return Problem.of(_REASONS[error.reason], detail=str(error))
     values: dict[str, Any] = {"side": "", "seeds": "", "several": 0} | about

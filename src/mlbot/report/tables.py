@@ -54,7 +54,7 @@ class SliceTable(Record):
 def slice_table(model: ModelReport, columns: int = 5) -> SliceTable:
     """Slices by metrics, gated metrics first."""
     gated = [result.gate.metric for result in model.verdict.gates]
-    named = [info.name for info in model.metrics]
+    named = [info.name for info in model.metrics if not info.name.startswith("gap@")]  # these are of several slices
     order = sorted(named, key=lambda name: gated.index(name) if name in gated else len(gated))
     shown = order[:columns]
     return SliceTable(

@@ -9,7 +9,7 @@ G/(G-1).
 import inspect
 import math
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from mlbot.gates.metric import CATALOGUE, Settings, Task
 from mlbot.stats import metrics, types
+from mlbot.stats.gaps import gaps, parts
 from mlbot.stats.types import (
     Estimate,
     Floats,
@@ -163,6 +164,68 @@ def estimate(  # noqa: PLR0913  # each is an array of its own
     )
     resampler = Resampler(rows=y.size, groups=groups, counted=_counted(weights), seed=seed)
     return _estimate(made, resampler, _method(metric), len(predictions))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GapRows:
+    """The rows that a gap is measured on, as in `estimate`, and the slices (n,) that it is between."""
+
+    y: Array
+    predictions: Predictions
+    slices: Mapping[str, npt.NDArray[np.bool_]]
+    decided: Decided = None
+    groups: Labels | None = None
+    weights: Floats | None = None
+
+
+@np.errstate(all="ignore")
+def estimate_gap(
+    metric: str | CustomMetric, task: Task, rows: GapRows, *, settings: Settings = DEFAULTS, seed: int = 0
+) -> Estimate:
+    """The gap between slices in a catalogue metric, or in one of the user's own, of K models.
+
+    Raises `UndefinedMetricError`, with the slice on which there is no value.
+    """
+    types.check(task, rows.y, rows.predictions, rows.groups, rows.weights)
+
+    def make(model: int, among: npt.NDArray[np.intp]) -> types.Statistic:
+        y, prediction = rows.y[among], np.asarray(rows.predictions[model][among], np.float64)
+        weights = None if rows.weights is None else rows.weights[among]
+        if not isinstance(metric, str):
+            return _Own(metric=metric, y=y, prediction=prediction, weights=weights)
+        decided = rows.decided[model][among] if rows.decided else None
+        return _statistic(metrics.statistic(metric, task, settings, y, prediction, decided), weights)
+
+    models = len(rows.predictions)
+    found = parts(make, rows.slices, models)
+    resampler = Resampler(rows=rows.y.size, groups=rows.groups, counted=_counted(rows.weights), seed=seed)
+    method = _method(metric) if isinstance(metric, str) else Method.POISSON_BOOTSTRAP
+    return gaps(_estimate(found, resampler, method, models * len(rows.slices)), len(rows.slices))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Own:
+    """A user's own metric as a statistic."""
+
+    metric: CustomMetric
+    y: Array
+    prediction: Array
+    weights: Floats | None
+
+    def support(self, weights: Weights | None = None) -> float:
+        del weights
+        return _counted(self.weights) or self.y.size
+
+    def value(self) -> float:
+        given = {} if self.weights is None else {"sample_weight": self.weights}
+        return _call(self.metric, self.y, self.prediction, **given)
+
+    def weighted(self, weights: Weights) -> float:
+        if takes_weights(self.metric):
+            counted = weights.astype(np.float64) * (1 if self.weights is None else self.weights)
+            return _call(self.metric, self.y, self.prediction, sample_weight=counted)
+        rows = np.repeat(np.arange(self.y.size), weights)
+        return _call(self.metric, self.y[rows], self.prediction[rows])
 
 
 def _counted(weights: Floats | None) -> float | None:

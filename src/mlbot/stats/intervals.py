@@ -39,6 +39,8 @@ def metric_interval(metric: str, estimate: Estimate, model: int = 0, level: floa
     the logit scale, losses and ratios on the log scale (neither leaves its range, and both follow the skew near its
     end), R² and the rest, a user's own too, on their own. Each bound alone is wrong with probability (1 - level) / 2.
     """
+    if estimate.intervals is not None:
+        return estimate.intervals[model]
     value, variance = float(estimate.values[model]), float(estimate.covariance[model, model])
     support = float(estimate.support[model])
     if estimate.groups is None and metric in _SHARES:

@@ -89,6 +89,7 @@ class Estimate:
     # not count alike, how many of one weight tell as much.
     support: Floats
     groups: int | None = None  # how many clusters the rows form; None when every row is its own
+    intervals: "tuple[Interval, ...] | None" = None  # of each value, where its variance alone does not tell
     replicates: int | None = None  # bootstrap replicates used; None when there was no bootstrap
 
 

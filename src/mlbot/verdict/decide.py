@@ -61,7 +61,7 @@ class Evidence(Record):
     flips: Flips | None = None
     latency: LatencyRatio | None = None
     seeds: Seeds = Seeds()
-    small_slices: frozenset[str] = frozenset()
+    small_slices: frozenset[str] = frozenset()  # with the gaps that have one of these
     problem: Problem | None = None  # why nothing could be evaluated at all (training failed, the holdout is unreadable)
     baseline_problem: Problem | None = None  # why there is nothing to compare with
     key: Digest | None = None  # the candidate's content key; of a model that is to be gone, base's
@@ -165,7 +165,7 @@ def _gate_result(
 def _weigh(result: GateResult, evidence: Evidence) -> GateResult:
     """A slice with too few rows and a gate that only warns are shown, and nothing rests on them."""
     gate = result.gate
-    if gate.slice in evidence.small_slices and result.reason is not Reason.EMPTY_SLICE:
+    if {gate.slice, gate.metric} & evidence.small_slices and result.reason is not Reason.EMPTY_SLICE:
         return result.model_copy(
             update={"outcome": Outcome.INCONCLUSIVE, "reason": Reason.SLICE_TOO_SMALL, "counts": False}
         )
@@ -386,7 +386,9 @@ def policy_digest(model: Model, inconclusive: OnInconclusive, tree: Tree, holdou
 
 def _computed_by(metric: Metric) -> str:
     """A metric as JSON: what came later is not in older digests, so it is not in those of metrics without it."""
-    unset = {name for name in ("of", "settings") if getattr(metric, name) == Metric.model_fields[name].default}
+    unset = {
+        name for name in ("of", "settings", "slices") if getattr(metric, name) == Metric.model_fields[name].default
+    }
     return metric.model_dump_json(exclude={"tasks", *unset})
 
 
