@@ -260,10 +260,10 @@ def _problem(metric: Metric, rows: Rows, error: UndefinedMetricError, **about: A
         return Problem.of(
             Reason.EMPTY_SLICE if rows.slice or metric.slices else Reason.EMPTY_HOLDOUT, detail=str(error)
         )
-    if error.reason in _REASONS:
-        return Problem.of(_REASONS[error.reason], detail=str(error))
-    values: dict[str, Any] = {"side": "", "seeds": "", "several": 0} | about
     cause = error.reason.replace("_", "-")
+    if error.reason in _REASONS:
+        return Problem.of(_REASONS[error.reason], cause, metric=metric.name, why=error.about(rows.classes))
+    values: dict[str, Any] = {"side": "", "seeds": "", "several": 0} | about
     return Problem.of(Reason.METRIC_UNDEFINED, cause, metric=metric.name, why=error.about(rows.classes), **values)
 
 
