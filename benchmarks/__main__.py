@@ -1,7 +1,7 @@
 """Run every benchmark, one after another: `make bench`. `python -m benchmarks.NAME --help` explains each.
 
-The simulation of the gate's rule trains 300 models and takes hours, the mutants take half an hour; they run only when
-they are named.
+The simulation of the gate's rule trains 300 models and takes hours, as that of flips does without its models; the
+mutants take half an hour, and that of latency keeps the machine busy. They run only when they are named.
 """
 
 import argparse
@@ -20,7 +20,7 @@ QUICK = (
     "registry",
     "ledger",
 )
-LONG = ("simulation", "mutants", "installs")
+LONG = ("simulation", "flips", "latency", "mutants", "installs")
 
 
 def main() -> int:
