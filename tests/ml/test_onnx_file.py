@@ -796,6 +796,7 @@ def computed(*, place: bool, kind: int = INT64) -> onnx.ModelProto:
         (computed(place=False), classes_of("0", "1"), {"0": 0, "1": 1}),
         (computed(place=False), classes_of("no", "yes"), {"0": 0, "1": 1, "no": 0, "yes": 1}),
         (computed(place=False, kind=STRING), classes_of("no", "yes"), {"no": 0, "yes": 1}),
+        (computed(place=True, kind=FLOAT), classes_of("0", "1"), {"0": 0, "1": 1}),
     ],
 )
 def test_labels_that_no_list_names_are_read_where_they_can_be_one_thing_only(

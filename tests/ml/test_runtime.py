@@ -16,7 +16,7 @@ from mlbot.gates.outcome import Reason
 from mlbot.ml.holdout import kind_of, pack
 from mlbot.ml.onnx_file import read_signature
 from mlbot.ml.protocol import Batch, Expected, Feature, Kind, Packed, ProtocolError, Refused
-from mlbot.ml.runtime import Runtime, feeds, unpack
+from mlbot.ml.runtime import Runtime, codes_of, feeds, unpack
 
 
 def features_of(frame: pl.DataFrame) -> tuple[Feature, ...]:
@@ -197,3 +197,36 @@ def test_operators_that_are_too_new_for_the_runtime_are_named() -> None:
     with pytest.raises(Refused, match="older opset") as caught:
         asked(NUMBERS.select("a"), model, Task.BINARY)
     assert caught.value.reason is Reason.MODEL_REFUSED
+
+
+PLACES = {"no": 0, "yes": 1, "1": 1, "0": 0, "true": 1, "false": 0}
+
+
+@pytest.mark.parametrize(
+    ("labels", "codes"),
+    [
+        (np.array(["yes", "no", "maybe"], dtype=object), [1, 0, -1]),
+        (np.array([["yes"], ["no"], [" yes "]], dtype=object), [1, 0, 1]),
+        (np.array([1, 0, 7]), [1, 0, -1]),
+        (np.array([[1], [0], [1]], dtype=np.int32), [1, 0, 1]),
+        (np.array([True, False, True]), [1, 0, 1]),
+        (np.array([1.0, 0.0, np.nan], dtype=np.float32), [1, 0, -1]),
+        (np.array(["y" * 100_000, "1.0", ""], dtype=object), [-1, 1, -1]),
+        (np.array([2**63, 1, 0], dtype=np.uint64), [-1, 1, 0]),
+        # no label a row
+        (np.array([1, 0]), [-1, -1, -1]),
+        (np.array(1), [-1, -1, -1]),
+        (np.array([[1, 0], [0, 1], [1, 0]]), [-1, -1, -1]),
+        (np.array([1j, 0, 1]), [-1, -1, -1]),
+        ([{"yes": 1.0}] * 3, [-1, -1, -1]),
+        (None, [-1, -1, -1]),
+    ],
+)
+def test_labels_cross_as_places_of_classes_whatever_the_file_gives(labels: Any, codes: list[int]) -> None:
+    found = codes_of(labels, 3, PLACES)
+    assert found.dtype == np.int32
+    assert found.tolist() == codes
+
+
+def test_more_distinct_numbers_than_there_may_be_classes_are_no_labels() -> None:
+    assert set(codes_of(np.arange(20_000), 20_000, PLACES).tolist()) == {-1}

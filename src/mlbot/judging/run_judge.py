@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mlbot import __version__
 from mlbot.config.schema import Config, Model
 from mlbot.errors import MlbotError, UsageError
-from mlbot.gates.metric import Bound
+from mlbot.gates.metric import Bound, Task
 from mlbot.gates.outcome import Reason, worst
 from mlbot.ledger.entries import Compared, DeploymentEntry, Source, VerdictEntry
 from mlbot.ledger.queries import metric_history, seed_history
@@ -376,7 +376,7 @@ def _changed(request: JudgeRequest, *sides: _Scored | None) -> Problem | None:
 def _measure(
     request: JudgeRequest, holdout: "HoldoutData", candidate: _Scored, baseline: _Scored | None
 ) -> JudgeResult:
-    from mlbot.judging.run_measure import measure, negative_flips
+    from mlbot.judging.run_measure import coarse, measure, negative_flips
 
     evidence = request.evidence
     if baseline is not None and baseline.problem is not None:
@@ -396,8 +396,11 @@ def _measure(
         flips = negative_flips(rows, plan.candidates, examples=not holdout.record.hidden, limit=limit)
     few = {each.name for each in _slices(request.model, holdout.record) if each.small}
     small = frozenset(few | {metric.name for metric in request.model.metrics if few & {*metric.slices}})
+    shipped, *others = candidate.evaluations(found.scores[: plan.candidates])
+    if request.model.task is Task.REGRESSION:
+        shipped = shipped.model_copy(update={"coarse": coarse(rows, 0)})
     measured = {
-        "candidate": candidate.evaluations(found.scores[: plan.candidates]),
+        "candidate": (shipped, *others),
         "comparisons": found.comparisons,
         "flips": flips,
         "latency": _in_turn(candidate.files[0], baseline.files[0]) if baseline else None,

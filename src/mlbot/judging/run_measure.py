@@ -17,7 +17,7 @@ from mlbot.stats.latency import middle
 from mlbot.stats.metrics import decide, effective
 from mlbot.stats.recipe import RecipeMethod, RecipeTest, Sameness, SeedHistory, p_worse, recipe_test, sameness
 from mlbot.stats.types import Estimate, NoIntervalError, Undefined, UndefinedMetricError
-from mlbot.verdict.verdict import Comparison, Flips, LatencyRatio, Method, Problem, Score
+from mlbot.verdict.verdict import Coarse, Comparison, Flips, LatencyRatio, Method, Problem, Score
 
 Array = npt.NDArray[Any]
 
@@ -123,6 +123,19 @@ def _same(rows: Rows, candidates: int) -> Sameness:
         candidate_seed_matters=same.candidate_seed_matters or labels.candidate_seed_matters,
         baseline_seed_matters=same.baseline_seed_matters or labels.baseline_seed_matters,
     )
+
+
+_COARSE = 0.05  # of the mean error: a step that is larger is a part of it
+
+
+def coarse(rows: Rows, model: int) -> Coarse | None:
+    """Whether a regression's float32 numbers are too coarse for its errors."""
+    predictions = rows.predictions[model]
+    if not np.array_equal(predictions, predictions.astype(np.float32)):
+        return None
+    step = float(np.spacing(np.float32(np.median(np.abs(predictions)))))
+    error = float(np.abs(rows.labels - predictions).mean())
+    return Coarse(step=step, error=error) if 0 < error * _COARSE < step else None
 
 
 def negative_flips(rows: Rows, candidates: int, *, examples: bool, limit: float | None = None) -> Flips:

@@ -379,6 +379,8 @@ def _label_output(outputs: Sequence[onnx.ValueInfoProto]) -> onnx.ValueInfoProto
     labels = [value for value in outputs if value.type.tensor_type.elem_type in _LABEL_TYPES]
     if len(labels) > 1:
         labels = [value for value in labels if value.name.casefold() in _LABEL_NAMES]
+    named = [value for value in outputs if value.name.casefold() in _CODE_NAMES and _element(value) in _FLOATS]
+    labels = labels or named  # some converters write whole numbers as floats
     return labels[0] if len(labels) == 1 else None
 
 

@@ -291,11 +291,8 @@ def _shaped(output: Any, name: str, rows: int, width: int) -> Predictions:
 def codes_of(labels: Any, rows: int, places: Mapping[str, int]) -> Codes:
     """The place of each row's label, `(rows,)`; -1 for what is none, and everywhere if the output holds no labels."""
     none = np.full(rows, -1, dtype="<i4")
-    if (
-        not isinstance(labels, np.ndarray)
-        or labels.shape not in {(rows,), (rows, 1)}
-        or labels.dtype.kind not in "OUbiu"
-    ):
+    one_a_row = isinstance(labels, np.ndarray) and labels.shape in {(rows,), (rows, 1)}
+    if not one_a_row or labels.dtype.kind not in "Obiuf":
         return none
     if labels.dtype.kind == "O":
         each = labels.reshape(-1).tolist()

@@ -42,6 +42,7 @@ def model_notices(report: ModelReport, evidence: Evidence, head: Model | None) -
         *_production_notices(report.production, evidence),
         *_parity_notices(report.candidate_training),
         *_label_notices(report),
+        *_coarse_notices(report),
         *_rounding_notices(report),
         *_holdout_notices(report),
     )
@@ -159,6 +160,11 @@ def _parity_notices(trainings: Sequence[Training]) -> Iterator[Notice]:
         return
     if parity.label_disagreements / parity.rows > _PARITY_WORTH_SAYING:
         yield notice(NoticeCode.PARITY, warning=True, differ=parity.label_disagreements, rows=parity.rows)
+
+
+def _coarse_notices(report: ModelReport) -> Iterator[Notice]:
+    if report.shipped is not None and (coarse := report.shipped.coarse) is not None:
+        yield notice(NoticeCode.COARSE, warning=True, coarse=coarse)
 
 
 def _label_notices(report: ModelReport) -> Iterator[Notice]:

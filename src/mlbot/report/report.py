@@ -74,6 +74,7 @@ class NoticeCode(StrEnum):
     SLICE_TOO_SMALL = "slice-too-small"  # older reports: the gates and the table of slices say it
     NOT_JUDGEABLE = "not-judgeable"  # older reports: the gate says it
     PARITY = "parity"
+    COARSE = "coarse"  # a regression's float32 numbers are far apart beside its errors
     INEXACT = "inexact"  # features of integers that floating-point numbers take for others
     ROUNDING = "rounding"  # a regression's float32 answers are as far apart as its errors are large
     OWN_LABELS = "own-labels"  # the file gives other labels than those that were judged
