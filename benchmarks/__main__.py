@@ -20,7 +20,7 @@ QUICK = (
     "registry",
     "ledger",
 )
-LONG = ("simulation", "flips", "latency", "mutants", "installs")
+LONG = ("simulation", "flips", "latency", "mutants", "installs", "onnx_files")
 
 
 def main() -> int:

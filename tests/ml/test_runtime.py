@@ -230,3 +230,23 @@ def test_labels_cross_as_places_of_classes_whatever_the_file_gives(labels: Any, 
 
 def test_more_distinct_numbers_than_there_may_be_classes_are_no_labels() -> None:
     assert set(codes_of(np.arange(20_000), 20_000, PLACES).tolist()) == {-1}
+
+
+@pytest.mark.parametrize(("shape", "cause"), [((-1, 2), "cannot-run-alone"), ((5, -1), "cannot-run")])
+def test_a_model_that_cannot_be_asked_a_row_alone_is_told_from_one_that_cannot_be_asked(
+    shape: tuple[int, int], cause: str
+) -> None:
+    """Such as one that a tracer wrote down with the rows that it saw: this one reshapes and reshapes back."""
+    model = columns({"a": 1})
+    model.graph.node.insert(0, helper.make_node("Reshape", ["a", "wide"], ["a_wide"]))
+    model.graph.node.insert(1, helper.make_node("Reshape", ["a_wide", "tall"], ["a_tall"]))
+    model.graph.node[2].input[0] = "a_tall"
+    shapes = {"wide": shape, "tall": (-1, 1)}
+    model.graph.initializer.extend(numpy_helper.from_array(np.array(each), name) for name, each in shapes.items())
+    frame = pl.DataFrame({"a": [1.0, 2.0, 3.0, 4.0]})
+    runtime = Runtime(Expected(task=Task.BINARY, features=features_of(frame), classes=("no", "yes")), threads=1)
+    runtime.load(model.SerializeToString())
+    packed = pack(frame, features_of(frame))
+    with pytest.raises(Refused) as caught:
+        runtime.measure(packed.rows, packed.columns, b"".join(packed.chunks), requests=2, seconds=0.1)
+    assert (caught.value.reason, caught.value.cause) == (Reason.SCORING_FAILED, cause)

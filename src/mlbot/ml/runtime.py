@@ -108,6 +108,7 @@ class Runtime:
         self._threads = threads
         self._signature: Signature | None = None
         self._session: Any = None
+        self._many: dict[str, Values] | None = None  # many rows that it can be asked
         self._singles: list[dict[str, Values]] = []  # rows that were timed one by one
 
     def load(self, content: bytes) -> ModelFacts:
@@ -152,7 +153,7 @@ class Runtime:
         The rows are gone through again and again; after half of `seconds` either half of the measurement stops early.
         The answers are the least and the greatest to each question, `(2, singles + rows, width)`.
         """
-        whole = self._feed(rows, columns, raw)
+        self._many = whole = self._feed(rows, columns, raw)
         singles = [{name: values[i : i + 1] for name, values in whole.items()} for i in range(min(rows, requests))]
         answers: list[list[Predictions]] = [[self._run(single, 1)] for single in singles[:_WARM_UP]]
         times: list[float] = []
@@ -197,8 +198,18 @@ class Runtime:
         try:
             outputs: list[Any] = self._session.run(names, feed)
         except Exception as error:  # as above
-            raise _failure(error, Reason.SCORING_FAILED, "cannot-run") from error
+            raise _failure(error, Reason.SCORING_FAILED, self._cause(names, feed)) from error
         return outputs
+
+    def _cause(self, names: list[str], feed: dict[str, Values]) -> str:
+        """Whether a model that failed on one row fails on many as well."""
+        if self._many is None or any(len(values) != 1 for values in feed.values()):
+            return "cannot-run"
+        try:
+            self._session.run(names, self._many)
+        except Exception:  # noqa: BLE001 - as above
+            return "cannot-run"
+        return "cannot-run-alone"
 
     def _width(self) -> int:
         facts = self._loaded.facts
