@@ -816,3 +816,84 @@ def test_beside_a_probability_that_is_alone_labels_are_negative_and_positive() -
         found = label_output(model, expected, ())
         assert found is not None
         assert found.places == places
+
+
+# What answers at random, and what does so in a training only.
+
+
+def versioned(nodes: Sequence[onnx.NodeProto], version: int, **constants: Any) -> onnx.ModelProto:
+    model = build(nodes, [port("a")], [port("p")], constants={name: np.array(x) for name, x in constants.items()})
+    model.opset_import[0].version = version
+    return model
+
+
+def dropout(mode: str = "", **attributes: Any) -> onnx.NodeProto:
+    return helper.make_node("Dropout", ["a", "", mode] if mode else ["a"], ["p"], **attributes)
+
+
+def normalization(*more: str, **attributes: Any) -> onnx.NodeProto:
+    return helper.make_node("BatchNormalization", ["a", "s", "b", "m", "v"], ["p", *more], **attributes)
+
+
+STATISTICS = {name: np.ones(1, dtype=np.float32) for name in "sbmv"}
+YES = helper.make_node("Constant", [], ["yes"], value=numpy_helper.from_array(np.array(True)))
+NO = helper.make_node("Constant", [], ["no"], value=numpy_helper.from_array(np.array(False)))
+RANDOM: dict[str, onnx.ModelProto] = {
+    "RandomNormal": versioned([helper.make_node("RandomNormal", [], ["p"], shape=[1, 1])], 17),
+    "RandomUniform": versioned([helper.make_node("RandomUniform", [], ["p"], shape=[1, 1], seed=1.0)], 17),
+    "RandomNormalLike": versioned([helper.make_node("RandomNormalLike", ["a"], ["p"], scale=0.0)], 17),
+    "RandomUniformLike": versioned([helper.make_node("RandomUniformLike", ["a"], ["p"])], 17),
+    "Bernoulli": versioned([helper.make_node("Bernoulli", ["a"], ["p"])], 17),
+    "Multinomial": versioned([helper.make_node("Multinomial", ["a"], ["p"])], 17),
+    "of the domain's other name": versioned([helper.make_node("Bernoulli", ["a"], ["p"], domain="ai.onnx")], 17),
+    "in a branch": versioned([in_graph(helper.make_node("RandomNormalLike", ["a"], ["p"]))], 17),
+    "in branches of branches": versioned([in_graph(in_graph(helper.make_node("RandomNormalLike", ["a"], ["p"])))], 17),
+    "dropout that trains": versioned([YES, dropout("yes")], 17),
+    "dropout of an initializer": versioned([dropout("t")], 17, t=True),
+    "dropout by what is asked": versioned([helper.make_node("IsNaN", ["a"], ["t"]), dropout("t")], 17),
+    "dropout of two names": versioned([dropout("no"), in_graph(YES), NO], 17, no=True),
+    "dropout of opset 6": versioned([dropout()], 6),
+    "dropout of opset 1 that trains": versioned([dropout(is_test=0)], 1),
+    "normalization of opset 15": versioned([normalization("x", "y", training_mode=1)], 15, **STATISTICS),
+    "normalization of opset 9": versioned([normalization("x", "y", "", "")], 9, **STATISTICS),
+    "normalization of opset 6": versioned([normalization()], 6, **STATISTICS),
+}
+PLAIN: dict[str, onnx.ModelProto] = {
+    "dropout": versioned([dropout()], 17),
+    "dropout that does not train": versioned([NO, dropout("no")], 17),
+    "dropout of an initializer": versioned([dropout("t")], 17, t=False),
+    "dropout of opset 10": versioned([dropout()], 10),
+    "normalization": versioned([normalization()], 17, **STATISTICS),
+    "normalization that does not train": versioned([normalization(training_mode=0)], 15, **STATISTICS),
+    "normalization of opset 9": versioned([normalization()], 9, **STATISTICS),
+}
+
+
+@pytest.mark.parametrize("name", RANDOM)
+def test_what_answers_at_random_is_refused_when_the_file_is_read(name: str) -> None:
+    with pytest.raises(Refused) as caught:
+        parse_model(RANDOM[name].SerializeToString())
+    trains = name.startswith(("dropout", "normalization"))
+    assert caught.value.reason is Reason.MODEL_REFUSED
+    assert caught.value.cause == ("training-mode" if trains else "random-operator")
+
+
+@pytest.mark.parametrize("kind", ["sampling", "dropout", "an attribute of the call"])
+def test_what_answers_at_random_is_refused_in_a_function_of_the_file(kind: str) -> None:
+    mode = onnx.AttributeProto(name="training_mode", type=onnx.AttributeProto.INT, ref_attr_name="mode")
+    passed_on = helper.make_node("BatchNormalization", ["a", "a", "a", "a", "a"], ["p"])
+    passed_on.attribute.append(mode)
+    body = {
+        "sampling": [helper.make_node("Bernoulli", ["a"], ["p"])],
+        "dropout": [helper.make_node("Dropout", ["a", "", "a"], ["p"])],
+        "an attribute of the call": [passed_on],
+    }[kind]
+    function = own_function("pkg.own", "f", body)
+    with pytest.raises(Refused) as caught:
+        parse_model(one(calling("pkg.own", "f"), "pkg.own", [function]))
+    assert caught.value.cause == ("random-operator" if kind == "sampling" else "training-mode")
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_what_answers_at_random_in_a_training_only_is_let_through(name: str) -> None:
+    parse_model(PLAIN[name].SerializeToString())

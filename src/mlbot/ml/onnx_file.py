@@ -14,7 +14,7 @@ feature from a model would otherwise never pass the config that its base still n
 import json
 import re
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -62,6 +62,9 @@ def parse_model(content: bytes) -> onnx.ModelProto:
         elif isinstance(message, onnx.NodeProto):
             _known(message, own.keys())
     _ending(own)
+    _for_inference(model.graph, model.opset_import)
+    for function in model.functions:
+        _for_inference(function, function.opset_import)
     _valid(model, content)
     return model
 
@@ -161,6 +164,63 @@ def _known(node: onnx.NodeProto, own: Collection[_Call]) -> None:
         return
     domains = listed(sorted(_DOMAINS - {""}))
     raise _refused("operator", operator=quoted(node.op_type), domain=quoted(node.domain), domains=domains)
+
+
+_RANDOM = frozenset(
+    {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
+)
+_TRAINING = frozenset({"Dropout", "BatchNormalization"})
+
+
+def _for_inference(part: onnx.GraphProto | onnx.FunctionProto, opsets: Iterable[onnx.OperatorSetIdProto]) -> None:
+    """Refuse operators that answer at random, and those that only do so, or take the batch's mean, in a training."""
+    version = max((opset.version for opset in opsets if opset.domain in {"", "ai.onnx"}), default=0)
+    messages = list(_messages(part))
+    for node in messages:
+        if not isinstance(node, onnx.NodeProto) or node.domain not in {"", "ai.onnx"}:
+            continue
+        if node.op_type in _RANDOM:
+            raise Refused(Reason.MODEL_REFUSED, "random-operator", operator=quoted(node.op_type))
+        if node.op_type in _TRAINING and not _is_for_inference(node, version, messages):
+            raise Refused(Reason.MODEL_REFUSED, "training-mode", operator=quoted(node.op_type))
+
+
+def _is_for_inference(node: onnx.NodeProto, version: int, around: Sequence[Message]) -> bool:
+    """Whether it does not train, by the rule of its version: from 7 on that is the default, and before it is not."""
+    given = {each.name: each for each in node.attribute}
+    if version < 7:
+        return "is_test" in given and given["is_test"].i == 1 and not given["is_test"].ref_attr_name
+    if node.op_type == "Dropout":
+        mode = node.input[2] if len(node.input) > 2 else ""
+        return not mode or _is_false_for_good(mode, around)
+    if version < 14:
+        return not any(node.output[1:])
+    training = given.get("training_mode")
+    return training is None or (training.i == 0 and not training.ref_attr_name)
+
+
+def _is_false_for_good(name: str, around: Sequence[Message]) -> bool:
+    """Whether a name is false wherever it is defined, and no input: a branch may define it otherwise."""
+    found: list[bool] = []
+    for message in around:
+        if isinstance(message, onnx.TensorProto) and message.name == name:
+            found.append(_is_false(message))
+        elif isinstance(message, onnx.NodeProto) and name in message.output:
+            found.append(_is_false(_constant(message)))
+        elif isinstance(message, onnx.GraphProto):
+            found += [False for value in message.input if value.name == name]
+        elif isinstance(message, onnx.FunctionProto) and name in message.input:
+            found.append(False)
+    return bool(found) and all(found)
+
+
+def _is_false(tensor: onnx.TensorProto | None) -> bool:
+    if tensor is None or tensor.data_type != onnx.TensorProto.BOOL:
+        return False
+    try:
+        return not numpy_helper.to_array(tensor).any()
+    except (TypeError, ValueError):
+        return False
 
 
 def _valid(model: onnx.ModelProto, content: bytes) -> None:
