@@ -12,6 +12,7 @@ import onnxruntime
 import pandas as pd  # type: ignore[import-untyped]  # here by way of statsmodels, and without types
 import polars as pl
 import pytest
+from onnx import helper
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
@@ -20,6 +21,7 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     VotingClassifier,
 )
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
@@ -28,10 +30,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 from tests.support.export_samples import ROWS, boosted, features, fed, imputed, make_table, ordinal, pipeline_over
+from tests.support.onnx_samples import build, port
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has none
 
+from mlbot.gates.metric import Task
 from mlbot.ml import frames
-from mlbot.ml.export import Exported, ExportError, export, sample_of
+from mlbot.ml.export import Exported, ExportError, export, refuse_operators, sample_of
+from mlbot.ml.protocol import OPERATORS, Batch, Column, Expected, Feature, Kind
+from mlbot.ml.runtime import Runtime
 
 ADULT = Path(__file__).parents[2] / "examples" / "adult-income" / "data" / "train.csv"
 TIGHT = 1e-5
@@ -405,3 +411,86 @@ def test_columns_of_other_types_are_refused(table: pl.DataFrame) -> None:
 def test_a_sample_is_spread_over_all_rows() -> None:
     sample = sample_of(pl.DataFrame({"n": range(100_001)}), limit=11)
     assert sample.feed["n"].ravel().tolist() == [10_000.0 * step for step in range(11)]
+
+
+# Text: what is exported, the judge loads, and it has scikit-learn's words.
+
+WORDS = [
+    "Good",
+    "bad",
+    "Nice",
+    "awful",
+    "movie",
+    "film",
+    "great",
+    "Poor",
+    "the",
+    "a",
+    "it's",
+    "don't",
+    "über",
+    "ok",
+    "3",
+    "x1",
+    "Not",
+]
+TEXTS = [" ".join(np.random.default_rng(at).choice(WORDS, 6)) for at in range(200)] + [""]
+LIKED = np.array(["yes" if "Good" in text or "great" in text else "no" for text in TEXTS])
+VECTORIZERS: dict[str, Any] = {
+    "as it is": TfidfVectorizer(),
+    "as written": TfidfVectorizer(lowercase=False),
+    "counts": CountVectorizer(),
+    "counts as written": CountVectorizer(lowercase=False, binary=True),
+    "letters": TfidfVectorizer(analyzer="char", ngram_range=(1, 3)),
+    "letters as written": TfidfVectorizer(analyzer="char", lowercase=False),
+    "pairs": TfidfVectorizer(ngram_range=(1, 2)),
+    "stop words": TfidfVectorizer(stop_words="english"),
+    "a pattern": TfidfVectorizer(token_pattern="[a-zA-Z]+"),
+}
+
+
+@pytest.mark.parametrize("name", VECTORIZERS)
+def test_text_is_exported_with_the_words_that_it_was_fitted_on_and_the_judge_loads_it(name: str) -> None:
+    frame = pd.DataFrame({"text": TEXTS})
+    words = ColumnTransformer([("words", VECTORIZERS[name], "text")])
+    pipeline = make_pipeline(words, LogisticRegression()).fit(frame, LIKED)
+    exported = export(pipeline, frame)
+    assert exported.parity is not None
+    assert exported.parity.max_difference < TIGHT
+    refuse_operators(exported.model, OPERATORS)
+    expected = Expected(task=Task.BINARY, features=(Feature(name="text", kind=Kind.TEXT),), classes=("no", "yes"))
+    judge = Runtime(expected, 1)
+    judge.load(exported.model)
+    batch = Batch(rows=3, columns=(Column(dtype="|u1", categories=("", *TEXTS[:2])),), parts=(1, 2))
+    found, _ = judge.predict(batch, bytes([0, 1, 2]))
+    np.testing.assert_allclose(found, pipeline.predict_proba(pd.DataFrame({"text": ["", *TEXTS[:2]]})), atol=TIGHT)
+
+
+@pytest.mark.parametrize(
+    ("vectorizer", "texts", "way_out"),
+    [
+        (TfidfVectorizer(analyzer="char_wb"), TEXTS, "analyzer='word' or 'char'"),
+        (CountVectorizer(tokenizer=str.split, token_pattern=None), TEXTS, "no functions of one's own"),
+        (TfidfVectorizer(), [text.replace("\u00fcber", "\u00dcber") for text in TEXTS], "lowercase=False"),
+    ],
+)
+def test_text_that_onnx_reads_otherwise_is_refused_at_export_with_the_way_out(
+    vectorizer: Any, texts: list[str], way_out: str
+) -> None:
+    frame = pd.DataFrame({"text": texts})
+    liked = np.array(["\u00dcber" in text or "great" in text for text in texts])
+    pipeline = make_pipeline(ColumnTransformer([("words", vectorizer, "text")]), LogisticRegression()).fit(frame, liked)
+    with pytest.raises(ExportError) as caught:
+        export(pipeline, frame)
+    assert way_out in caught.value.hint
+    assert "'columntransformer.words'" in caught.value.what
+    assert "locale" not in str(caught.value)
+
+
+def test_an_operator_that_the_judge_does_not_load_is_refused_at_export() -> None:
+    foreign = helper.make_node("Solve", ["a"], ["p"], domain="com.microsoft")
+    inner = helper.make_graph([foreign], "inner", [], [port("p")])
+    branch = helper.make_node("If", ["yes"], ["p"], then_branch=inner, else_branch=inner)
+    model = build([branch], [port("a")], [port("p")], constants={"yes": np.array(True)}, domains=["com.microsoft"])
+    with pytest.raises(ExportError, match=r"'Solve' of 'com\.microsoft', which the judge does not load"):
+        refuse_operators(model.SerializeToString(), OPERATORS)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
-from tests.support.onnx_samples import BOOL, DOUBLE, FLOAT, INT64, STRING, columns, matrix, port
+from tests.support.onnx_samples import BOOL, DOUBLE, FLOAT, INT64, STRING, build, columns, matrix, port
 
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
@@ -250,3 +250,15 @@ def test_a_model_that_cannot_be_asked_a_row_alone_is_told_from_one_that_cannot_b
     with pytest.raises(Refused) as caught:
         runtime.measure(packed.rows, packed.columns, b"".join(packed.chunks), requests=2, seconds=0.1)
     assert (caught.value.reason, caught.value.cause) == (Reason.SCORING_FAILED, cause)
+
+
+def test_letters_lowered_by_a_language_that_is_not_here_are_refused_with_the_way_out() -> None:
+    """Where the language is, the file loads."""
+    lower = helper.make_node("StringNormalizer", ["flat"], ["l"], case_change_action="LOWER", locale="xx_XX.UTF-8")
+    flat = helper.make_node("Flatten", ["t"], ["flat"], axis=0)  # [1, N]
+    nodes = [flat, lower, helper.make_node("LabelEncoder", ["l"], ["p"], domain="ai.onnx.ml", keys_strings=["a"])]
+    nodes[-1].attribute.append(helper.make_attribute("values_floats", [1.0]))
+    model = build(nodes, [port("t", STRING)], [port("p", shape=(None,))])
+    with pytest.raises(Refused) as caught:
+        asked(pl.DataFrame({"t": ["A"]}), model, Task.BINARY)
+    assert (caught.value.reason, caught.value.cause) == (Reason.MODEL_REFUSED, "locale")

@@ -80,7 +80,9 @@ def _train(spec: dict[str, Any]) -> None:
     features = spec["features"]
     if rows is None:
         rows, features = _training_rows(spec, estimator)
-    _write(spec, export(estimator, rows, features=features))
+    exported = export(estimator, rows, features=features)
+    refuse_operators(exported.model, spec["operators"])  # now, not when all seeds are trained
+    _write(spec, exported)
 
 
 def _require_converter() -> None:
@@ -422,19 +424,51 @@ def convert(estimator: Any, sample: Sample, *, opset: int | None = None) -> onnx
 
     estimator = _with_empty_text(estimator)
     _refuse_unfaithful(estimator)
-    options = {"zipmap": False} if is_classifier(estimator) else None
     whole = estimator if sample.columns is None or _selects_columns(estimator) else _joined(estimator, sample)
     try:
-        model = _to_onnx(whole, sample, options, opset)
+        model = _to_onnx(whole, sample, _options(whole, classifies=is_classifier(estimator)), opset)
     except ImportError as error:
         raise ExportError(f"The export to ONNX cannot start: {error}", hint=f"pip install {NEEDED}") from error
     except Exception as error:  # skl2onnx raises whatever its converters do, down to bare RuntimeError
         raise _explained(error, estimator) from error
+    _without_locale(model.graph)
     name_inputs(model, list(sample.feed))
     return model
 
 
-def _to_onnx(estimator: Any, sample: Sample, options: dict[str, bool] | None, opset: int | None) -> onnx.ModelProto:
+_WORDS = r"(?u)\b\w\w+\b"  # scikit-learn's own; the converter's takes single letters too
+_WORDS_IN_ONNX = r"[\p{L}\p{N}_][\p{L}\p{N}_]+"
+
+
+def _text_steps(estimator: Any) -> list[tuple[tuple[str, ...], Any]]:
+    return [
+        (path, part) for path, part in parts(estimator) if hasattr(part, "vocabulary_") and hasattr(part, "analyzer")
+    ]
+
+
+def _options(estimator: Any, *, classifies: bool) -> dict[Any, Any] | None:
+    """What the converter is told: a tensor of probabilities, and what a word is."""
+    words = [part for _, part in _text_steps(estimator) if part.analyzer == "word" and part.token_pattern == _WORDS]
+    if not words:
+        return {"zipmap": False} if classifies else None
+    options: dict[Any, Any] = {id(part): {"tokenexp": _WORDS_IN_ONNX} for part in words}
+    return {**options, id(estimator): {"zipmap": False}} if classifies else options
+
+
+def _without_locale(graph: onnx.GraphProto) -> None:
+    """Lower letters by no language's rules: those of a language are not on every machine, and a file has to load."""
+    import onnx
+
+    for node in graph.node:
+        if node.op_type == "StringNormalizer":
+            others = [each for each in node.attribute if each.name != "locale"]
+            del node.attribute[:]
+            node.attribute.extend([*others, onnx.helper.make_attribute("locale", "C")])
+        for inner in _inner(node):
+            _without_locale(inner)
+
+
+def _to_onnx(estimator: Any, sample: Sample, options: dict[Any, Any] | None, opset: int | None) -> onnx.ModelProto:
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
@@ -614,7 +648,14 @@ def _explained(error: Exception, estimator: Any) -> ExportError:
     path = next((path for path, part in parts(estimator) if part is culprit), ())
     subject = type(estimator).__name__ if culprit is None else _step(path, culprit)
     reason = (str(error) or type(error).__name__).splitlines()[0][:_FIRST_LINE]
-    return ExportError(f"{subject} cannot be converted to ONNX: {reason}", hint=_hint())
+    hint = _TEXT_HINT if hasattr(culprit, "analyzer") else _hint()
+    return ExportError(f"{subject} cannot be converted to ONNX: {reason}", hint=hint)
+
+
+_TEXT_HINT = (
+    "Of text, ONNX knows words and letters: TfidfVectorizer or CountVectorizer with analyzer='word' or 'char', and no "
+    "functions of one's own."
+)
 
 
 def _culprit(trace: TracebackType | None) -> Any:
@@ -679,7 +720,46 @@ def _exported(estimator: Any, sample: Sample, features: Sequence[str] | None, *,
     names = sample.columns if sample.columns is not None else features
     _describe(model, estimator, names=names, form="matrix@1" if sample.columns is None else "columns@1")
     content: bytes = model.SerializeToString()
-    return Exported(model=content, parity=_parity(content, estimator, sample))
+    parity = _parity(content, estimator, sample)
+    if parity is not None:
+        _refuse_other_words(estimator, parity)
+    return Exported(model=content, parity=parity)
+
+
+_SAME_WORDS = 1e-3
+
+
+def _refuse_other_words(estimator: Any, parity: Parity) -> None:
+    """Refuse what ONNX parts into other words: where numbers differ, rounding explains it; where words do, nothing."""
+    steps = _text_steps(estimator)
+    if steps and parity.max_difference > _SAME_WORDS:
+        raise ExportError(
+            f"{_step(*steps[0])} reads text otherwise in ONNX, and predictions differ by {parity.max_difference:.2g}.",
+            hint="ONNX leaves no stop words out of n-grams, lowers only A to Z, and has simpler patterns: set "
+            "stop_words=None, lowercase=False or token_pattern='[a-zA-Z0-9_]+'.",
+        )
+
+
+def refuse_operators(content: bytes, known: Mapping[str, Sequence[str] | None]) -> None:
+    """Refuse a file with an operator that the judge does not load; `known`: by domain, None is all of it."""
+    import onnx
+
+    model = onnx.load_from_string(content)
+    own = {(function.domain, function.name) for function in model.functions}
+    for node in (*_nodes(model.graph), *(node for function in model.functions for node in function.node)):
+        names = known.get(node.domain, ())
+        if names is not None and node.op_type not in names and (node.domain, node.op_type) not in own:
+            raise ExportError(
+                f"The export needs the operator '{node.op_type}' of '{node.domain}', which the judge does not load.",
+                hint=_hint(),
+            )
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[Any]:
+    for node in graph.node:
+        yield node
+        for inner in _inner(node):
+            yield from _nodes(inner)
 
 
 def _refuse_unusable(estimator: Any) -> None:

@@ -33,21 +33,11 @@ from mlbot.ml.protocol import Expected, Feature, Kind, Layout, ModelFacts, Refus
 _MAX_NESTING = 16
 _MAX_CALLS = 64
 """How deep functions of the file may call each other."""
-_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 _RUNTIMES = re.compile(r"(ai\.onnx|com\.(microsoft|ms|intel|xilinx|nvidia|amd)|org\.pytorch|trt)(\..*)?", re.IGNORECASE)
 """The domains that ONNX, onnxruntime and its providers keep for themselves, with all that is below them."""
 _OWN_DOMAIN = re.compile(r"[!-~]+")
 _BYTES_OF_TEXT = frozenset({"onnx.AttributeProto.s", "onnx.AttributeProto.strings", "onnx.TensorProto.string_data"})
 """Fields that the format declares as bytes and defines as UTF-8."""
-
-_QUANTISED = frozenset(
-    {
-        *("DequantizeLinear", "QuantizeLinear", "MatMulIntegerToFloat", "MatMulNBits", "FastGelu", "Gelu"),
-        *("DynamicQuantizeLSTM", "DynamicQuantizeMatMul", "QAttention", "QGemm", "QLinearAdd", "QLinearMul"),
-        *("QLinearConcat", "QLinearWhere", "QLinearSigmoid", "QLinearSoftmax", "QLinearLeakyRelu"),
-        *("QLinearReduceMean", "QLinearAveragePool", "QLinearGlobalAveragePool"),
-    }
-)
 
 
 def parse_model(content: bytes) -> onnx.ModelProto:
@@ -158,11 +148,10 @@ def _inside(tensor: onnx.TensorProto) -> None:
 
 
 def _known(node: onnx.NodeProto, own: Collection[_Call]) -> None:
-    if node.domain in _DOMAINS or (node.domain, node.op_type, node.overload) in own:
+    names = protocol.OPERATORS.get(node.domain, ())
+    if names is None or node.op_type in names or (node.domain, node.op_type, node.overload) in own:
         return
-    if node.domain == "com.microsoft" and node.op_type in _QUANTISED:
-        return
-    domains = listed(sorted(_DOMAINS - {""}))
+    domains = listed(sorted(domain for domain, names in protocol.OPERATORS.items() if domain and names is None))
     raise _refused("operator", operator=quoted(node.op_type), domain=quoted(node.domain), domains=domains)
 
 

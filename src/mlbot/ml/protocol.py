@@ -8,7 +8,7 @@ stranger's model. Nothing is ever unpickled.
 import difflib
 import re
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -33,6 +33,21 @@ REQUEST_LIMIT = 1 << 40  # bytes the child accepts: the judge is trusted, and me
 # both in order.
 FEATURES_KEY = "mlbot.features"
 CLASSES_KEY = "mlbot.classes"
+
+
+# The operators that a file may use, by domain; None: all of it. The export of an entrypoint asks the same list. Those
+# of onnxruntime itself are what its own quantiser writes, and what skl2onnx parts a text into words with.
+OPERATORS: Mapping[str, tuple[str, ...] | None] = {
+    "": None,
+    "ai.onnx": None,
+    "ai.onnx.ml": None,
+    "com.microsoft": (
+        *("DequantizeLinear", "QuantizeLinear", "MatMulIntegerToFloat", "MatMulNBits", "FastGelu", "Gelu"),
+        *("DynamicQuantizeLSTM", "DynamicQuantizeMatMul", "QAttention", "QGemm", "QLinearAdd", "QLinearMul"),
+        *("QLinearConcat", "QLinearWhere", "QLinearSigmoid", "QLinearSoftmax", "QLinearLeakyRelu"),
+        *("QLinearReduceMean", "QLinearAveragePool", "QLinearGlobalAveragePool", "Tokenizer"),
+    ),
+}
 
 
 class Kind(StrEnum):

@@ -257,6 +257,8 @@ def _session(model: onnx.ModelProto, content: bytes, threads: int) -> Any:
     except Exception as error:  # onnxruntime's errors share no base class
         if any(sign in str(error) for sign in _TOO_NEW):
             raise too_new(model) from error
+        if "locale" in str(error):
+            raise Refused(Reason.MODEL_REFUSED, "locale") from error
         raise _failure(error, Reason.MODEL_REFUSED, "cannot-load") from error
 
 

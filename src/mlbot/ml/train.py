@@ -46,6 +46,7 @@ from mlbot.errors import MlbotError
 from mlbot.ledger.entries import Environment
 from mlbot.lib.record import Digest, Params, Sha, digest
 from mlbot.ml import export, supervisor
+from mlbot.ml.protocol import OPERATORS
 from mlbot.protocol.artifacts import MESSAGE, Parity, Training, TrainingFailure
 
 _TAIL_LINES = 20
@@ -606,6 +607,7 @@ def _arguments(request: TrainRequest, scratch: Path, own: Mapping[str, str]) -> 
         "model": own["MLBOT_MODEL"],
         "parity": str(scratch / "parity.json"),
         "problem": str(scratch / "problem.txt"),
+        "operators": OPERATORS,
         "data": own.get("MLBOT_TRAIN_DATA"),
         "types": data.reads(request.model.task),
         "form": _form(own.get("MLBOT_TRAIN_DATA"), data),
