@@ -266,6 +266,17 @@ def test_an_unknown_group_is_counted(tmp_path: Path) -> None:
     assert "has no value in 1 of its rows" in schema(tmp_path, group="age")
 
 
+def test_a_group_that_is_called_as_if_it_were_missing_is_one_where_the_config_says_so(tmp_path: Path) -> None:
+    content = "country,x,income\nNA,1,a\nDE,,b\nNA,3,a\n"
+    found = problem(tmp_path, content, group="country")
+    assert "has no value in 2 of its rows" in found.detail
+    assert '`data.csv: {missing: [""]}`' in found.hint
+    grouped = opened(tmp_path, content, group="country", csv=Csv(missing=("",)))
+    assert grouped.groups is not None
+    assert grouped.groups.tolist() == [0, 1, 0]
+    assert grouped.head(3)["x"].to_list() == [1, None, 3]
+
+
 def test_no_rows(tmp_path: Path) -> None:
     assert problem(tmp_path, "a,income\n").reason is Reason.EMPTY_HOLDOUT
 
