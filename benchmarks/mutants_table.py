@@ -157,8 +157,20 @@ _VERDICT = (
     Mutant(
         name="verdict/latency-of-the-other-percentile",
         fault="A gate on the 95th percentile judges the median.",
-        old="value = shipped.latency.p95_ms if shipped.latency else None",
-        new="value = shipped.latency.p50_ms if shipped.latency else None",
+        old="return _bounded(gate, latency.p95_ms, (latency.p95_ms, latency.p95_ms))",
+        new="return _bounded(gate, latency.p50_ms, (latency.p50_ms, latency.p50_ms))",
+    ),
+    Mutant(
+        name="verdict/what-warns-blocks",
+        fault="A gate that noise decides blocks.",
+        old="gate.blocking and not gate.only_warns",
+        new="gate.blocking",
+    ),
+    Mutant(
+        name="verdict/flips-beside-no-family",
+        fault="The gate on excess flips is left out of Holm's family.",
+        old="return evidence.flips.excess if evidence.flips else None",
+        new="return None",
     ),
     Mutant(
         name="verdict/digest-of-another-seed",

@@ -94,6 +94,9 @@ def test_only_another_seed_is_not_a_failure_and_a_small_slice_does_not_block(fre
     small = gate(report, "accuracy", "min")
     assert (small["reason"], small["counts"]) == ("slice-too-small", False)
     assert gate(report, "roc_auc", "max_regression")["reason"] == "within-margin"
+    model = report["models"][0]
+    assert model["flips"]["excess"]["method"] == "recipe"
+    assert 0 < model["latency"]["rounds"] <= 20
     assert left_behind(fresh) == []
     assert fresh.git("worktree", "list", "--porcelain").count("worktree ") == 1
     assert fresh.git("status", "--porcelain") == ""
