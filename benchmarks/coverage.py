@@ -1,9 +1,10 @@
 """Do 90 % intervals hold the truth nine times in ten? Every catalogue metric, alone and as a paired difference.
 
-    python -m benchmarks.coverage [--rows 500] [--draws 1000] [--bootstrapped 200]
+    python -m benchmarks.coverage [--rows 500] [--draws 1000] [--bootstrapped 200] [--weighted] [--metrics f1 r2 …]
 
-The population is a synthetic pool of 200,000 rows with two models; its own metric is the truth. The last lines repeat
-accuracy with rows in groups of ten that share an effect: read row by row, and by group.
+The population is a synthetic pool of 200,000 rows with two models; its own metric is the truth (of `max_error`, which
+grows with the rows, the mean over the draws). The last lines repeat accuracy with rows in groups of ten that share an
+effect, read row by row and by group, and the gap in recall between two and four slices that overlap.
 """
 
 import os
@@ -17,16 +18,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mlbot.gates.metric import CATALOGUE, Task
-from mlbot.stats.estimation import estimate
+from mlbot.gates.metric import CATALOGUE, Settings, Task
+from mlbot.stats.estimation import GapRows, estimate, estimate_gap
 from mlbot.stats.intervals import metric_interval
-from mlbot.stats.metrics import average_precision, median_error
-from mlbot.stats.paired import paired_test
+from mlbot.stats.metrics import RESAMPLED, Weighted, statistic
+from mlbot.stats.recipe import Sameness, recipe_test
 
 Array = npt.NDArray[Any]
 POOL = 200_000
 GROUP = 10
-BOOTSTRAPPED = frozenset({"average_precision", "median_absolute_error"})
+FROZEN = Sameness(candidate_seed_matters=False, baseline_seed_matters=False)  # two files, so only rows are noise
 
 
 def pool(task: Task) -> tuple[Array, tuple[Array, Array]]:
@@ -35,7 +36,8 @@ def pool(task: Task) -> tuple[Array, tuple[Array, Array]]:
     shared = np.repeat(rng.normal(size=POOL // GROUP), GROUP)
     if task is Task.REGRESSION:
         y = rng.gamma(4.0, 2.0, POOL)
-        return y, (y + shared + rng.normal(size=POOL), y + shared + 1.1 * rng.normal(size=POOL))
+        pair = (np.abs(y + shared + noise * rng.normal(size=POOL)) + 0.1 for noise in (1.0, 1.1))
+        return y, (next(pair), next(pair))
     if task is Task.BINARY:
         labels = (rng.random(POOL) < 0.25).astype(np.int8)
         logits = [2.5 * labels - 2 + shared + noise * rng.normal(size=POOL) for noise in (1.0, 1.2)]
@@ -46,30 +48,53 @@ def pool(task: Task) -> tuple[Array, tuple[Array, Array]]:
     return classes, (first, second)
 
 
-def covered(metric: str, task: Task, rows: int, draws: int) -> tuple[float, float]:
+def covered(metric: str, task: Task, rows: int, draws: int, *, weighted: bool) -> tuple[float, float]:
     """The share of draws whose intervals hold the truth: of the first model, and of the difference."""
     y, pair = pool(task)
-    truth = [pool_value(metric, task, y, p) for p in pair]
-    drop = CATALOGUE[metric].direction.worse * (truth[0] - truth[1])
+    weights = np.random.default_rng(2).gamma(2.0, 1.0, POOL) if weighted else None
     rng = np.random.default_rng(1)
-    hits = np.zeros(2)
-    for _ in range(draws):
-        chosen = rng.integers(0, POOL, rows)
-        drawn = pair[0][chosen], pair[1][chosen]
-        alone = metric_interval(metric, estimate(metric, task, y[chosen], drawn[:1]))
-        test = paired_test(metric, task, y[chosen], drawn)
-        hits += (alone.low <= truth[0] <= alone.high, test.low <= drop <= test.high)
-    single, paired = hits / draws
+    drawn = [rng.integers(0, POOL, rows) for _ in range(draws)]
+    found = [_intervals(metric, task, y, pair, weights, chosen) for chosen in drawn]
+    truth = [pool_value(metric, task, y, p, weights) for p in pair]
+    if metric == "max_error":
+        truth = np.mean([values for values, _ in found], axis=0).tolist()
+    sought = np.array([truth[0], CATALOGUE[metric].direction.worse * (truth[0] - truth[1])])
+    bounds = np.array([intervals for _, intervals in found])
+    single, paired = ((bounds[:, :, 0] <= sought) & (sought <= bounds[:, :, 1])).mean(axis=0)
     return float(single), float(paired)
 
 
-def pool_value(metric: str, task: Task, y: Array, prediction: Array) -> float:
+def _intervals(
+    metric: str, task: Task, y: Array, pair: tuple[Array, Array], weights: Array | None, chosen: Array
+) -> tuple[list[float], list[tuple[float, float]]]:
+    counted = None if weights is None else weights[chosen]
+    found = estimate(metric, task, y[chosen], [p[chosen] for p in pair], weights=counted)
+    alone = metric_interval(metric, found)
+    test = recipe_test(found, 1, sign=CATALOGUE[metric].direction.worse, margin=0.0, same=FROZEN)
+    return found.values.tolist(), [(alone.low, alone.high), (test.low, test.high)]
+
+
+def pool_value(metric: str, task: Task, y: Array, prediction: Array, weights: Array | None = None) -> float:
     """The pool's metric, without a bootstrap of the pool."""
-    if metric == "average_precision":
-        return average_precision(y, prediction).value()
-    if metric == "median_absolute_error":
-        return median_error(y, prediction).value()
-    return float(estimate(metric, task, y, [prediction]).values[0])
+    made = statistic(metric, task, Settings(), y, prediction, None)
+    return made.value() if weights is None else Weighted(of=made, weights=weights).value()
+
+
+def gap(slices: int, rows: int, draws: int) -> float:
+    """Coverage of the interval of the gap in recall between slices that overlap, one of which is worse."""
+    y, (p, _) = pool(Task.BINARY)
+    rng = np.random.default_rng(3)
+    masks = [rng.random(POOL) < 0.5 for _ in range(slices)]
+    p = np.where(masks[0], 0.9 * p, p)
+    recalls = [((p > 0.5) & (y == 1) & mask).sum() / ((y == 1) & mask).sum() for mask in masks]
+    truth, held = max(recalls) - min(recalls), 0
+    for _ in range(draws):
+        chosen = rng.integers(0, POOL, rows)
+        part = {str(at): mask[chosen] for at, mask in enumerate(masks)}
+        found = estimate_gap("recall", Task.BINARY, GapRows(y=y[chosen], predictions=[p[chosen]], slices=part))
+        interval = metric_interval("recall", found)
+        held += interval.low <= truth <= interval.high
+    return held / draws
 
 
 def grouped(rows: int, draws: int) -> Iterator[tuple[str, float]]:
@@ -95,14 +120,19 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=500)
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--bootstrapped", type=int, default=200, help="draws for what needs a bootstrap each time")
+    parser.add_argument("--weighted", action="store_true", help="rows with weights of a gamma distribution")
+    parser.add_argument("--metrics", nargs="+", choices=CATALOGUE, default=list(CATALOGUE))
     options = parser.parse_args()
     print(f"{options.rows} rows, 90 % intervals\n\n| metric | task | one model | difference |\n|---|---|---|---|")
-    for metric, task in [(name, task) for name, found in CATALOGUE.items() for task in sorted(found.tasks)]:
-        draws = options.bootstrapped if metric in BOOTSTRAPPED else options.draws
-        single, paired = covered(metric, task, options.rows, draws)
+    for metric, task in [(name, task) for name in options.metrics for task in sorted(CATALOGUE[name].tasks)]:
+        draws = options.bootstrapped if metric in RESAMPLED else options.draws
+        single, paired = covered(metric, task, options.rows, draws, weighted=options.weighted)
         print(f"| {metric} | {task} | {100 * single:.1f} | {100 * paired:.1f} |", flush=True)
     for name, share in grouped(options.rows, options.bootstrapped):
         print(f"| {name} | binary | {100 * share:.1f} | |")
+    for slices in (2, 4):
+        share = gap(slices, options.rows, options.bootstrapped)
+        print(f"| gap in recall, {slices} slices | binary | {100 * share:.1f} | |")
 
 
 if __name__ == "__main__":

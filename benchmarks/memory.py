@@ -16,8 +16,7 @@ import numpy as np
 
 from mlbot.gates.metric import CATALOGUE, Task
 from mlbot.stats.estimation import estimate
-
-BOOTSTRAPPED = frozenset({"average_precision", "median_absolute_error"})
+from mlbot.stats.metrics import RESAMPLED
 
 
 def measure(metric: str, task: Task, rows: int, models: int) -> tuple[float, float]:
@@ -39,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--rows", type=int, default=5_000_000)
     parser.add_argument("--models", type=int, default=6)
-    cheap = [name for name in CATALOGUE if name not in BOOTSTRAPPED]
+    cheap = [name for name in CATALOGUE if name not in RESAMPLED]
     parser.add_argument(
         "--metrics", nargs="+", choices=CATALOGUE, default=cheap, help="default: all without a bootstrap"
     )

@@ -108,6 +108,18 @@ def test_weights_of_whole_numbers_count_rows_again(metric: str, task: Task) -> N
     assert found.df == pytest.approx(effective(weights) - 1)
 
 
+@given(seed=st.integers(0, 10_000), case=st.sampled_from(DELTA))
+def test_the_order_of_weighted_rows_does_not_matter(seed: int, case: tuple[str, Task]) -> None:
+    metric, task = case
+    y, (p,) = sample(task, 40, seed=seed)
+    weights = _weights(40, seed)
+    order = np.random.default_rng(seed).permutation(40)
+    one = estimate(metric, task, y, [p], weights=weights)
+    other = estimate(metric, task, y[order], [p[order]], weights=weights[order])
+    np.testing.assert_allclose(other.values, one.values, rtol=1e-10)
+    np.testing.assert_allclose(other.covariance, one.covariance, rtol=1e-8, atol=1e-15)
+
+
 @pytest.mark.parametrize(("metric", "task"), CASES)
 def test_equal_weights_are_none(metric: str, task: Task) -> None:
     y, predictions = sample(task, 60, models=2)
