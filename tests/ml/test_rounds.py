@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from mlbot.ml.protocol import REPLY, ProtocolError, parse
 from mlbot.ml.rounds import Ask, Rounds, medians, timed_in_rounds, with_rounds
 from mlbot.verdict.verdict import Latency
 
@@ -78,3 +79,9 @@ def test_a_latency_is_what_its_rounds_say() -> None:
     assert (found.batch_rows, found.rows_per_s) == (10, 1.0)
     few = with_rounds(LATENCY, rounds[:5])
     assert (few.p50_ms, few.p50_low, few.p50_high, few.rounds) == (3.0, None, None, 5)
+
+
+@pytest.mark.parametrize("ms", ["1e999", "1e300", "-1", "NaN"])
+def test_a_time_that_cannot_be_is_no_answer(ms: str) -> None:
+    with pytest.raises(ProtocolError):
+        parse(REPLY, f'{{"kind":"timed","dtype":"<f4","width":1,"ms":[{ms}]}}'.encode())

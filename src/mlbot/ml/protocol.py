@@ -230,7 +230,7 @@ class Timed(Record):
     kind: Literal["timed"] = "timed"
     dtype: Literal["<f4", "<f8"]
     width: Count
-    ms: tuple[Annotated[float, Field(ge=0)], ...]
+    ms: tuple[Annotated[float, Field(ge=0, le=1e9)], ...]  # so that the ratio of two is a number
 
 
 class Refusal(Record):
