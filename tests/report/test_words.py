@@ -1,6 +1,7 @@
 """What the report says of each gate: sentence by sentence."""
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from mlbot.gates.outcome import Outcome, Reason
 from mlbot.lib.templates import environment, templates
 from mlbot.report import words
 from mlbot.report.report import ModelReport
+from mlbot.verdict.seeds import ALPHA
 from mlbot.verdict.verdict import Comparison, GateResult, Method, Problem
 
 SOURCE = Path(__file__).parents[2] / "src" / "mlbot"
@@ -373,6 +375,23 @@ def test_detectable_effects() -> None:
     )
     assert "rise" in words.detectable(parts.comparison("log_loss", 0.0, mde=0.02))
     assert words.detectable(parts.comparison("f1", 0.0)) == words.detectable(None) == ""
+
+
+def test_the_share_in_the_sentence_is_that_of_the_rule_and_of_its_documentation() -> None:
+    said = words.detectable(parts.comparison("roc_auc", 0.0))
+    (caught, of) = map(int, re.findall(r"(\d+) in (\d+) fail", said)[0])
+    assert caught / of == pytest.approx(1 - ALPHA)
+    page = (SOURCE.parents[1] / "docs" / "statistics.md").read_text(encoding="utf-8")
+    assert f"would fail {caught * 100 // of} times in 100" in " ".join(page.split())
+    promise = re.search(r"fail at three times the margin[^|]*\| at least (\d+) % \| ([\d.]+) %", page)
+    assert promise is not None
+    assert float(promise[2]) >= int(promise[1])
+
+
+def test_advice_never_begins_with_a_wider_margin() -> None:
+    undecided = result(Reason.MARGIN_INSIDE_INTERVAL, Outcome.INCONCLUSIVE, judgeable=False)
+    said = words.settle(undecided, model(parts.comparison("roc_auc", -0.001)))
+    assert said.index("seeds (`train.seeds`)") < said.index("wider margin")
 
 
 def test_an_artefact_test_is_said_to_be_one() -> None:
