@@ -112,7 +112,12 @@ GATES = """\
                 "no gate can block",
             ],
         ),
-        (("accuracy: {min: 0.5, blocking: false}",), ["no gate can block: each has `blocking: false`."]),
+        (("accuracy: {min: 0.5, blocking: false}",), ["no gate can block: each has `blocking: false`, or is"]),
+        (
+            ("accuracy: {min: 0.5, blocking: false}", "latency_p95_ms: {max: 5}", "negative_flips: {max: 1}"),
+            ["no gate"],
+        ),
+        (("accuracy: {min: 0.5, blocking: false}", "latency_p50_ms: {max_ratio: 2}"), []),
         (("accuracy: {min: 0.5, blocking: false}", "f1: {min: 0.5}"), []),
     ],
 )
