@@ -16,6 +16,7 @@ QUICK = (
     "auc_interval",
     "memory",
     "judge_memory",
+    "asking",
     "coverage",
     "registry",
     "ledger",

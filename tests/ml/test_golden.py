@@ -236,6 +236,26 @@ def test_too_slow(tmp_path: Path) -> None:
     assert "allowed is 1e-06 ms" in result.detail
 
 
+def test_a_file_that_answers_otherwise_alone_fails_with_its_own_reason(tmp_path: Path) -> None:
+    """What the target gives back answers the batch as it was judged, and a single row otherwise."""
+    _, golden = judged(tmp_path)
+    names = {"b": 0.7, "c": 0.1}
+    model = columns(names)
+    model.graph.node[-1].CopyFrom(helper.make_node("Sigmoid", ["z"], ["p"]))
+    alone = [
+        helper.make_node("ReduceMax", ["sum"], ["most"], axes=[0]),
+        helper.make_node("ReduceMin", ["sum"], ["least"], axes=[0]),
+        helper.make_node("Equal", ["most", "least"], ["alone"]),
+        helper.make_node("Where", ["alone", "w_no", "sum"], ["z"]),
+    ]
+    nodes = [*model.graph.node[:-1], helper.make_node("Sub", ["most", "most"], ["w_no"]), model.graph.node[-1]]
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes[:-2], *alone[:2], nodes[-2], *alone[2:], nodes[-1]])
+    result = smoke(saved(tmp_path, model, "served.onnx"), golden, SMOKE, limits=QUICK)
+    assert (result.passed, result.reason) == (False, SmokeReason.ANSWERS_VARY)
+    assert "depends on the batch" in result.detail
+
+
 @pytest.mark.parametrize("kind", ["garbage", "empty", "bomb", "endless", "absent"])
 def test_a_file_that_does_not_load(tmp_path: Path, kind: str) -> None:
     _, golden = judged(tmp_path)

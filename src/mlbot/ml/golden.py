@@ -3,9 +3,10 @@
     golden = make_golden(file, model, folder, rows=50)       # at the release, where the data is
     result = smoke(fetched, golden, Smoke(requests=50, p95_ms=20))   # at each deployment, on what was read back
 
-The file runs in the scorer's sandbox, at the deployment as at the judge. Where runtime and processor are known to be
-those that computed the golden predictions, the new ones have to be the same bit for bit; elsewhere they may differ by
-as much as the order of float32 sums does (`TOLERANCE`).
+The file runs in the scorer's sandbox, at the deployment as at the judge, and is asked in the same ways: all requests in
+one batch, in another order, in small batches and one by one; an answer that differs fails the test. Where runtime and
+processor are known to be those that computed the golden predictions, the new ones have to be the same bit for bit;
+elsewhere they may differ by as much as the order of float32 sums does (`TOLERANCE`).
 """
 
 import math
@@ -21,6 +22,7 @@ from mlbot.errors import NotEvaluatedError
 from mlbot.gates.metric import Task
 from mlbot.lib.record import digest
 from mlbot.ml import disable_telemetry, frames, holdout
+from mlbot.ml.independence import DEPENDENCES
 from mlbot.ml.protocol import Expected, Feature, Kind
 from mlbot.ml.scoring import Floats, Limits, Scored, score
 from mlbot.protocol.golden import INFINITE, Golden, GoldenColumn, SmokeReason, SmokeResult, Value, digest_of
@@ -68,7 +70,8 @@ def smoke(file: Path, golden: Golden, settings: Smoke, *, limits: Limits | None 
     limits = limits or Limits(latency_requests=max(settings.requests, _FEWEST_TIMED))
     scored = score(file, _requests(golden), limits=limits)
     if isinstance(scored, Problem):
-        return _failed(golden, SmokeReason.NOT_LOADED, scored.detail)
+        varies = scored.cause in DEPENDENCES
+        return _failed(golden, SmokeReason.ANSWERS_VARY if varies else SmokeReason.NOT_LOADED, scored.detail)
     if scored.digest != golden.digest:
         what = f"The target gives back {scored.digest}, not {golden.digest}, which was judged."
         return _failed(golden, SmokeReason.NOT_THE_BYTES, what)

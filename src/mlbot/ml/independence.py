@@ -45,6 +45,11 @@ class Way(StrEnum):
     BATCH = "depends-on-batch"  # in a batch of other rows, or of another size
 
 
+_QUANTISED, _LABELS = "depends-on-batch-quantised", "labels-depend-on-batch"
+DEPENDENCES = frozenset({*(way.value for way in Way), _QUANTISED, _LABELS})
+"""The causes of a refusal by what an answer depends on."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
     """Rows that were asked again in one way, `(rows, width)` each."""

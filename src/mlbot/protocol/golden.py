@@ -94,6 +94,7 @@ class SmokeReason(StrEnum):
     COMMAND_AGREES = "command-agrees"
     NOT_THE_BYTES = "not-the-bytes"
     NOT_LOADED = "not-loaded"
+    ANSWERS_VARY = "answers-vary"  # with how they are asked for: alone, in another order, in other batches, or twice
     PREDICTIONS_DIFFER = "predictions-differ"
     TOO_SLOW = "too-slow"
     COMMAND_FAILED = "command-failed"
