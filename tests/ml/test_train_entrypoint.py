@@ -3,6 +3,7 @@
 import ast
 import json
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -163,11 +164,15 @@ TABLES = (
     "a,b\n1,\n2,\n",
     "a\n1\n",
     "a,b\n+1,.5\n-2,inf\n",
+    "a,b\n9007199254740993,1000000000000000001\nnull,NA\n",
+    "a,b\n9007199254740993,1000000000000000001\n1.5,2\n",
 )
 
 
 @pytest.mark.parametrize("text", TABLES)
-@pytest.mark.parametrize("form", [{}, {"types": {"a": "text"}}, {"csv": {"missing": ("x", "NA")}}])
+@pytest.mark.parametrize(
+    "form", [{}, {"types": {"a": "text"}}, {"types": {"a": "number"}}, {"csv": {"missing": ("x", "NA")}}]
+)
 def test_the_trainings_python_reads_tables_as_the_judge_does(folder: Path, text: str, form: dict[str, Any]) -> None:
     path = folder / "data" / "train.csv"
     path.write_text(text, encoding="utf-8")
@@ -180,6 +185,12 @@ def test_the_trainings_python_reads_tables_as_the_judge_does(folder: Path, text:
 def test_a_parquet_file_is_read_so_too(folder: Path) -> None:
     path = folder / "data" / "train.parquet"
     table = pl.DataFrame({"n": [1, None, 3], "t": ["a ", None, ""], "b": [True, None, False], "f": [0.5, 1.5, 2.5]})
+    table = table.with_columns(
+        pl.Series("whole", [Decimal(2**53 + 1), Decimal(7), Decimal(8)], dtype=pl.Decimal(38, 0)),
+        pl.Series("gaps", [Decimal(6), Decimal(7), None], dtype=pl.Decimal(38, 0)),
+        pl.Series("long", [Decimal(10**19), None, Decimal(3)], dtype=pl.Decimal(38, 0)),
+        pl.Series("part", [Decimal("0.5"), None, Decimal("1.5")], dtype=pl.Decimal(38, 2)),
+    )
     table.write_parquet(path)
     spec: dict[str, Any] = {"data": str(path), "types": {}, "form": None}
     assert repr(read_table(spec)) == repr(frames.sample(path, rows=10).to_dict(as_series=False))

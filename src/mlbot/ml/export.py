@@ -25,6 +25,7 @@ import os
 import re
 import sys
 import warnings
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -159,11 +160,11 @@ def _opened(source: str) -> Any:
         return io.BytesIO(stream.read())
 
 
-_INT = re.compile(r"[-+]?\d{1,18}")
+_INT = re.compile(r"[-+]?(\d{1,18}|[1-8]\d{18})")  # what fits into 64 bits, but for the last 2 % of 19 digits
 _FLOAT = re.compile(r"[-+]?(?!\d{19,}$)((\d+\.?\d*|\.\d+)(e[-+]?\d+)?|inf|infinity)", re.IGNORECASE)
 _COMMA = re.compile(r"[-+]?(\d{1,18}|\d{1,3}(\.\d{3}){1,5})(,\d+)?")
 _BOOL = re.compile(r"true|false", re.IGNORECASE)
-_TYPES = {"text": [], "number": [_FLOAT, _COMMA], "boolean": [_BOOL]}
+_TYPES = {"text": [], "number": [_INT, _FLOAT, _COMMA], "boolean": [_BOOL]}
 
 
 class _Column:
@@ -245,12 +246,22 @@ def _parquet_table(stream: Any) -> dict[str, list[Any]]:
 
 def _filled(every: list[Any], picked: list[Any]) -> list[Any]:
     """Values of a column without a gap: missing text is empty, a missing number NaN, as are booleans with gaps."""
+    if any(isinstance(value, Decimal) for value in every):
+        every, picked = _of_decimals(every, every), _of_decimals(picked, every)
     kinds = {type(value) for value in every if not _missing(value)}
     if kinds == {str}:
         return ["" if _missing(value) else value.strip() for value in picked]
     if kinds <= {bool, int} and any(map(_missing, every)):
         return [math.nan if _missing(value) else float(value) for value in picked]
     return [math.nan if _missing(value) else value for value in picked]
+
+
+def _of_decimals(values: list[Any], every: Sequence[Any]) -> list[Any]:
+    """Decimals without a fraction as integers, or as text where one of them has more than 64 bits; others as floats."""
+    known = [value for value in every if isinstance(value, Decimal)]
+    whole = all(value.as_tuple().exponent == 0 for value in known)
+    kind: Any = (int if all(abs(value) < 1 << 63 for value in known) else str) if whole else float
+    return [kind(value) if isinstance(value, Decimal) else value for value in values]
 
 
 def _libraries() -> list[str]:
