@@ -93,6 +93,11 @@ def test_a_gap_has_two_slices_and_a_bound(gap: str, words: str) -> None:
     assert any(f"models.m.gates.gap{words}" in each for each in problems(text)), problems(text)
 
 
+def test_the_largest_error_takes_a_maximum_alone() -> None:
+    text = changed(Case(texts.GATE, "max_error: {max_regression: 1}\nr2:")).replace("binary", "regression")
+    assert "found `max_regression` for max_error → write `max`, the only bound it takes" in " ".join(problems(text))
+
+
 def test_two_gaps_of_one_name_are_refused() -> None:
     text = changed(Case(texts.GATE, GAP)).replace("s: x = 1", "s: x = 1\n      t: x = 2")
     other = "gap@average_precision: {metric: ap, slices: [t, s], max: 1}\n      gap:"

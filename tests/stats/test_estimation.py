@@ -15,6 +15,7 @@ from sklearn.metrics import (
     f1_score,
     fbeta_score,
     jaccard_score,
+    max_error,
     mean_pinball_loss,
     precision_score,
     recall_score,
@@ -25,7 +26,7 @@ from tests.support.tiers import NIGHTLY
 
 from mlbot.gates.metric import CATALOGUE, Settings, Task
 from mlbot.stats.estimation import FEWEST_REPLICATES, REPLICATES, Resampler, budget, estimate, estimate_custom
-from mlbot.stats.metrics import RESAMPLED, effective
+from mlbot.stats.metrics import EXTREMES, RESAMPLED, effective
 from mlbot.stats.types import Method, NoIntervalError, Undefined, UndefinedMetricError, Weights
 
 Array = npt.NDArray[Any]
@@ -81,7 +82,7 @@ def test_the_delta_method_is_the_infinitesimal_jackknife(metric: str, task: Task
     assert found.method is Method.DELTA
 
 
-WEIGHED = [case for case in CASES if "_ovo" not in case[0] and case[0] != "max_error"]  # those of scikit-learn
+WEIGHED = [case for case in CASES if "_ovo" not in case[0]]  # those of scikit-learn
 
 
 def _weights(rows: int, seed: int = 0) -> Array:
@@ -438,7 +439,19 @@ def test_a_custom_metric_that_fails_says_so(metric: Any, reason: Undefined) -> N
 
 
 def test_every_catalogue_metric_has_an_estimate() -> None:
-    assert {metric for metric, _ in CASES} == set(CATALOGUE)
+    assert {metric for metric, _ in CASES} | EXTREMES == set(CATALOGUE)
+
+
+@pytest.mark.parametrize("weights", [None, np.arange(40) % 3 * 1.0])
+def test_the_largest_error_is_a_value_without_an_interval(weights: Array | None) -> None:
+    y, predictions = sample(Task.REGRESSION, 40, models=2)
+    with pytest.raises(NoIntervalError) as caught:
+        estimate("max_error", Task.REGRESSION, y, predictions, weights=weights)
+    counted = np.ones(40, np.bool_) if weights is None else weights > 0
+    assert caught.value.values.tolist() == [max_error(y[counted], p[counted]) for p in predictions]
+    with pytest.raises(UndefinedMetricError) as infinite:
+        estimate("max_error", Task.REGRESSION, np.full(2, 1.7e308), [np.full(2, -1.7e308)])
+    assert infinite.value.reason is Undefined.NOT_FINITE
 
 
 def test_the_slow_import_is_not_made() -> None:

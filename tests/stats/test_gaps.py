@@ -11,7 +11,7 @@ from tests.support.stats_samples import sample
 from mlbot.gates.metric import Task
 from mlbot.stats.estimation import GapRows, estimate, estimate_gap
 from mlbot.stats.intervals import metric_interval
-from mlbot.stats.types import Estimate, Method, Undefined, UndefinedMetricError
+from mlbot.stats.types import Estimate, Method, NoIntervalError, Undefined, UndefinedMetricError
 
 Array = npt.NDArray[Any]
 
@@ -75,6 +75,15 @@ def test_a_metric_of_ones_own_and_one_that_is_bootstrapped() -> None:
     own = estimate_gap(lambda labels, scores: float(log_loss(labels, scores)), Task.BINARY, rows)
     assert own.values[0] == pytest.approx(estimate_gap("log_loss", Task.BINARY, rows).values[0], rel=1e-9)
     assert estimate_gap("average_precision", Task.BINARY, rows).method is Method.POISSON_BOOTSTRAP
+
+
+def test_the_gap_of_largest_errors_is_a_value_without_an_interval() -> None:
+    y, (p,) = sample(Task.REGRESSION, 100)
+    slices = halves(100)
+    with pytest.raises(NoIntervalError) as caught:
+        estimate_gap("max_error", Task.REGRESSION, GapRows(y=y, predictions=[p], slices=slices))
+    first, second = (float(np.abs(y - p)[mask].max()) for mask in slices.values())
+    assert caught.value.values.tolist() == [abs(first - second)]
 
 
 @pytest.mark.parametrize(

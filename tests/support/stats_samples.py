@@ -9,7 +9,7 @@ import numpy.typing as npt
 from sklearn import metrics
 
 from mlbot.gates.metric import CATALOGUE, Task
-from mlbot.stats.metrics import decide
+from mlbot.stats.metrics import EXTREMES, decide
 
 Array = npt.NDArray[Any]
 Reference = Callable[..., float]
@@ -44,14 +44,13 @@ NAMED: dict[str, Reference] = {
     "mean_poisson_deviance": metrics.mean_poisson_deviance,
     "mean_gamma_deviance": metrics.mean_gamma_deviance,
     "mean_pinball_loss": metrics.mean_pinball_loss,
-    "max_error": lambda y, p, **_given: metrics.max_error(y, p),
     "top_k_accuracy": metrics.top_k_accuracy_score,
 }
 OF_PROBABILITIES = frozenset({"log_loss", "brier_score_loss", "roc_auc", "average_precision", "top_k_accuracy"}) | {
     "d2_log_loss_score",
     "d2_brier_score",
 }
-CASES = [(name, task) for name, metric in CATALOGUE.items() for task in sorted(metric.tasks)]
+CASES = [(name, task) for name, metric in CATALOGUE.items() if name not in EXTREMES for task in sorted(metric.tasks)]
 
 
 def reference(metric: str, task: Task, y: Array, prediction: Array, weights: Array | None = None) -> float:

@@ -638,7 +638,7 @@ def _instead_of(bound: Bound, metric: str) -> str:
             return "`max_ratio: 1.2`: how many times the baseline's it may be"
         case "latency_p95_ms" if bound.is_relative:
             return "`latency_p50_ms: {max_ratio: 1.2}`; one of p95 would be judged by chance"
-        case _ if metric in OPERATIONAL:
+        case _ if len(bounds_taken(metric)) in _ONLY:
             return " or ".join(f"`{each}`" for each in bounds_taken(metric)) + _ONLY.get(len(bounds_taken(metric)), "")
         case _:
             return "`max_regression`: how much worse than the baseline's it may be, in the metric's own units"

@@ -201,6 +201,7 @@ _BOUNDS: Mapping[str, tuple[Bound, ...]] = MappingProxyType(
         "latency_p50_ms": (Bound.MAX, Bound.MAX_RATIO),
         "latency_p95_ms": (Bound.MAX,),
         "size_mb": (Bound.MAX,),
+        "max_error": (Bound.MAX,),  # it has no interval, so nothing can be shown of its change
     }
 )
 

@@ -162,8 +162,17 @@ def estimate(  # noqa: PLR0913  # each is an array of its own
         _statistic(metrics.statistic(metric, task, settings, y, np.asarray(prediction, np.float64), own), weights)
         for prediction, own in zip(predictions, labels, strict=True)
     )
+    if metric in metrics.EXTREMES:
+        raise _extreme([statistic.value() for statistic in made])
     resampler = Resampler(rows=y.size, groups=groups, counted=_counted(weights), seed=seed)
     return _estimate(made, resampler, _method(metric), len(predictions))
+
+
+def _extreme(values: Sequence[float]) -> UndefinedMetricError:
+    if not np.isfinite(values).all():
+        return UndefinedMetricError(Undefined.NOT_FINITE, "the metric is not a finite number")
+    why = "the largest of some rows does not say how large that of others is"
+    return NoIntervalError(UndefinedMetricError(Undefined.UNSTABLE, why), np.array(values, np.float64))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,6 +207,9 @@ def estimate_gap(
 
     models = len(rows.predictions)
     found = parts(make, rows.slices, models)
+    if metric in metrics.EXTREMES:
+        values = np.array([part.value() for part in found]).reshape(models, len(rows.slices))
+        raise _extreme(np.ptp(values, axis=1).tolist())
     resampler = Resampler(rows=rows.y.size, groups=rows.groups, counted=_counted(rows.weights), seed=seed)
     method = _method(metric) if isinstance(metric, str) else Method.POISSON_BOOTSTRAP
     return gaps(_estimate(found, resampler, method, models * len(rows.slices)), len(rows.slices))

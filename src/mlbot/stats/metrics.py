@@ -727,7 +727,9 @@ def average_precision(y: Labels, prediction: npt.NDArray[np.floating]) -> _Avera
 
 
 # What needs the bootstrap: no closed form says what a row does to these.
-RESAMPLED = frozenset({"average_precision", "median_absolute_error", "max_error"})
+RESAMPLED = frozenset({"average_precision", "median_absolute_error"})
+# What has no interval: more rows have a larger one, and the bootstrap's held the truth in half of the draws.
+EXTREMES = frozenset({"max_error"})
 
 _RANKED: Mapping[str, Callable[..., types.Statistic]] = {
     "roc_auc": roc_auc,
