@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from onnx import helper, numpy_helper
@@ -544,6 +545,34 @@ def test_of_a_zipmap_the_tensor_is_read_with_the_keys_that_it_gives(labels: list
     signature = read_signature(model, THREE)
     assert (signature.output, signature.facts.classes) == (tensor, tuple(labels))
     assert not unzip(model), "there is a tensor now"
+
+
+@pytest.mark.parametrize("beside", ["scores", "the tensor itself", "used elsewhere", "codes"])
+def test_a_zipmap_beside_other_outputs_of_numbers_is_what_counts(beside: str) -> None:
+    model = onnx.ModelProto()
+    model.CopyFrom(matrix(np.eye(3, 2), last="Softmax"))
+    tensor = model.graph.output[0].name
+    kind = INT64 if beside == "codes" else STRING
+    listed: dict[str, Any] = {"classlabels_strings": ["yes", "no"]}
+    if beside == "codes":
+        listed = {"classlabels_int64s": [0, 1]}
+    model.graph.node.append(helper.make_node("ZipMap", [tensor], ["zipped"], domain="ai.onnx.ml", **listed))
+    keys = helper.make_map_type_proto(kind, helper.make_tensor_type_proto(FLOAT, []))
+    model.graph.output[0].CopyFrom(helper.make_value_info("zipped", helper.make_sequence_type_proto(keys)))
+    if beside == "scores":
+        model.graph.output.append(port("z", shape=(None, 2)))
+    elif beside == "the tensor itself":
+        model.graph.output.append(port(tensor, shape=(None, 2)))
+    elif beside == "used elsewhere":
+        model.graph.node.append(helper.make_node("ArgMax", [tensor], ["label"], axis=1, keepdims=0))
+        model.graph.output.append(port("label", INT64, (None,)))
+    assert unzip(model)
+    signature = read_signature(model, THREE)
+    assert (signature.output, signature.facts.classes) == (
+        tensor,
+        ("no", "yes") if beside == "codes" else ("yes", "no"),
+    )
+    onnxruntime.InferenceSession(model.SerializeToString())
 
 
 def test_labels_alone_are_no_probabilities() -> None:

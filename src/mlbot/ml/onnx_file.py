@@ -400,16 +400,22 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 
 
 def unzip(model: onnx.ModelProto) -> bool:
-    """Whether a ZipMap's dictionaries were all there is; then the tensor they are made of is the output instead."""
-    if any(value.type.tensor_type.elem_type in _FLOATS for value in model.graph.output):
-        return False
+    """Whether a ZipMap's dictionaries are the probabilities; then the tensor they are made of is the output instead.
+
+    Other outputs of numbers beside it are scores or the like, and go, unless one is called probabilities.
+    """
     makers = {name: node for node in model.graph.node for name in node.output}
     zipped = [value for value in model.graph.output if value.type.HasField("sequence_type")]
     found = [(value, node) for value in zipped if (node := makers.get(value.name)) is not None and _is_zipmap(node)]
+    numbers = [value for value in model.graph.output if value.type.tensor_type.elem_type in _FLOATS]
+    if not found or any(value.name.casefold() in _PROBABILITY_NAMES for value in numbers):
+        return False
+    for value in numbers:
+        model.graph.output.remove(value)
     for value, node in found:
         tensor = helper.make_tensor_value_info(node.input[0], _T.FLOAT, [None, len(_of_classifier(node))])
         value.CopyFrom(tensor)
-    return bool(found)
+    return True
 
 
 def _is_zipmap(node: onnx.NodeProto) -> bool:
