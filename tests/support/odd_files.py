@@ -685,9 +685,9 @@ def odd_multiclass() -> Iterator[OddFile]:
     yield wrong(
         "label alone, as float",
         Part(ports=[port("p", F, (None,))], nodes=[best, node("Cast", ["label"], ["p"], to=F)]),
-        "[N, C]",
+        "[N, 3]",
     )
-    yield wrong("one number a row", NUMBER, "[N, C]", width=1)
+    yield wrong("one number a row", NUMBER, "[N, 3]", width=1)
     half = [node("Softmax", ["z"], ["q"], axis=1), node("Cast", ["q"], ["p"], to=F16)]
     yield right("float16", Part(ports=[port("p", F16, (None, 3))], nodes=half), tolerance=2e-3)
 
