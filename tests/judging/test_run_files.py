@@ -145,7 +145,7 @@ def test_a_baseline_of_the_attempt_before_is_taken_where_only_failed_jobs_ran_ag
     for number, taken in ((1, [1, 1]), (2, [1, 2]), (3, [3, 2])):
         asked, folder = Attempt(run=run.id, number=number), tmp_path / f"taken-{number}"
         intake = Intake(run=job, attempt=asked, folder=folder, side=Side.BASELINE, wanted={"tiny": 2})
-        files = [each.file for each in intake.seeds(model, 2).runs]
+        files = [each.file for each in intake.seeds(model, range(2)).runs]
         assert [isinstance(file, Path) and file.parents[2].name[-1] for file in files] == [str(each) for each in taken]
 
 
@@ -176,5 +176,5 @@ def test_what_is_asked_of_github_grows_with_jobs_and_pages_and_not_with_models_a
     before = len(stage.github.requests.of("/actions"))
     for name in names:
         model: Any = SimpleNamespace(name=name, seeds=3)
-        assert all(isinstance(each.file, Path) for each in intake.seeds(model, 3).runs)
+        assert all(isinstance(each.file, Path) for each in intake.seeds(model, range(3)).runs)
     assert len(stage.github.requests.of("/actions")) - before == 1 + packs

@@ -140,7 +140,8 @@ def _rerun(github: GitHub, operation: Rerun) -> Effected:
         if github.run(wanted.run).attempt >= wanted.number:
             return Effected.UNCHANGED
         # Last, so that nothing comes between this look and the re-run.
-        if not operation.subject.is_still(github.pull_request(operation.subject.number)):
+        subject = operation.subject
+        if isinstance(subject, PullRequestSubject) and not subject.is_still(github.pull_request(subject.number)):
             return Effected.NOT_CURRENT
         try:
             github.ask("POST", f"/actions/runs/{wanted.run}/rerun", repeatable=False)

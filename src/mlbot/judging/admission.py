@@ -183,7 +183,7 @@ def _foreign(run: Run, policy: decision.Policy, event_run: Run | None) -> decisi
 
 def _other_attempt(run: Run, asked: Attempt, reruns: Reruns) -> decision.Ignore | None:
     """An attempt that is not there yet is waited for only when the bot itself has asked GitHub for it."""
-    if run.id != asked.run or (run.attempt < asked.number and reruns.request(asked) is None):
+    if run.id != asked.run or (run.attempt < asked.number and not reruns.asked(asked)):
         sentence = f"The API gave attempt {run.this_attempt} when asked for {asked}."
         return _ignore(decision.Cause.OTHER_ATTEMPT, sentence)
     if run.attempt > asked.number:

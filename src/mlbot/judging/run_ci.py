@@ -13,6 +13,7 @@ from mlbot.config.yaml import load
 from mlbot.console import Console
 from mlbot.events.event import Event, NotAnEvent, PullRequestEvent, WorkflowRunEvent
 from mlbot.events.github import Artifact, Attempt, Login, PullRequest, Run
+from mlbot.git.ledger import LedgerBranch, read_folders
 from mlbot.git.merge import branch_commits
 from mlbot.git.remote import Remote
 from mlbot.git.repository import Repository
@@ -20,6 +21,7 @@ from mlbot.github.api import GitHub
 from mlbot.github.comments import unaltered
 from mlbot.github.job import Job, Runner, forget_tokens
 from mlbot.judging.admission import Around, announce, triage
+from mlbot.ledger.entries import RequestEntry, folders_of
 from mlbot.lib.constants import ACTIONS_BOT, CONFIG_FILE, TRAIN_PATH
 from mlbot.lib.record import Sha
 from mlbot.protocol.answer import Recorded, Reruns, RetrainRequest, has_records, recorded
@@ -63,6 +65,7 @@ class CIRun:
     console: Console = field(repr=False)
     _reruns: dict[tuple[object, ...], Reruns] = field(default_factory=dict, repr=False)
     """By the latest attempts. An attempt's record is written before it begins, so a judge asks once."""
+    _waves: dict[int, tuple[RequestEntry, ...]] = field(default_factory=dict, repr=False)
     _artifacts: dict[int, tuple[Artifact, ...]] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -161,6 +164,23 @@ class CIRun:
         records = recorded(self.github.comments(self.event.number), self.options.bot)
         return Reruns.of_pull_request(records, self.event.number).request(self.job.run)
 
+    def wave(self) -> RequestEntry | None:
+        """The seeds that a judge asked of the attempt that this job is part of, as this clone's ledger has it."""
+        if self.job.run.number == 1 or isinstance(self.event, NotAnEvent):
+            return None
+        entries = read_folders(self.repository.root, folders_of("request", str(self.job.run.run))).entries
+        number = self.event.number if isinstance(self.event, PullRequestEvent) else None
+        found = (each for each in entries if isinstance(each, RequestEntry))
+        asked = [each for each in found if (each.attempt, each.pull_request) == (self.job.run, number)]
+        return max(asked, key=lambda each: each.order, default=None)
+
+    def waves(self, run: int) -> tuple[RequestEntry, ...]:
+        """What judges asked of a run's later attempts, asked for once."""
+        if run not in self._waves:
+            entries = LedgerBranch.at(self.remote).read_folders(folders_of("request", str(run)), few=True).entries
+            self._waves[run] = tuple(each for each in entries if isinstance(each, RequestEntry))
+        return self._waves[run]
+
     def decide(self) -> tuple[Decision, ...]:
         """Read the run again from the API, and decide what to do about it, for each pull request with its head."""
         run, asked = self.github.run(self.attempt.run), self.attempt
@@ -195,12 +215,16 @@ class CIRun:
             return run, found
         return run, _NOT_ON_BRANCH
 
-    def begun_after(self) -> RetrainRequest | None:
-        """What was asked of the attempt after this one, where that is the latest by now."""
+    def begun_after(self) -> Attempt | None:
+        """The attempt after this one, where that is the latest by now and the bot itself has asked for it."""
         run, following = self.github.run(self.attempt.run), self.attempt.number + 1
         if run.attempt != following:
             return None
-        return self._reruns_of(run, (), self._pulls(run)).request(run.this_attempt)
+        reruns, attempt = self._reruns_of(run, (), self._pulls(run)), run.this_attempt
+        request = reruns.request(attempt)
+        if request is not None:
+            return request.attempt if request.tip is not None else None
+        return attempt if any(each.attempt == attempt for each in reruns.waves) else None
 
     def proposed(self, commit: Sha) -> tuple[PullRequest, ...]:
         """The open pull requests into guarded branches with this head."""
@@ -210,7 +234,7 @@ class CIRun:
     def _is_judged(self, decision: Judge) -> bool:
         """Whether an event is of a re-run whose own judge is through: the command starts one, event or no event."""
         subject, repeated = decision.subject, self.job.run.number > 1
-        asked = decision.reruns.request(decision.attempt) is not None
+        asked = decision.reruns.request(decision.attempt) is not None or decision.wave is not None
         if not asked or repeated or self.event_run is None or not isinstance(subject, PullRequestSubject):
             return False
         marker, stamp = marker_of(self.place, trial=decision.trial), Stamp(attempt=decision.speaks_as, head=subject.sha)
@@ -242,14 +266,19 @@ class CIRun:
         """
         latest = max(run.attempt, self.attempt.number if run.id == self.attempt.run else 1)
         again = [each for each in (run, *others) if each.attempt > 1 or (each is run and latest > 1)]
-        if run.event != "pull_request" or not again:
+        if not again:
             return NO_RERUNS
+        if run.event != "pull_request":
+            return Reruns(waves=self.waves(run.id))
         numbers = {pull.number for pull in pulls if pull.open}
         numbers |= {number for each in again for number in self.github.pull_request_numbers(each)}
         known = (latest, *(each.this_attempt for each in again))
         if known not in self._reruns:
             found = (Reruns.of_pull_request(self.records(number), number) for number in sorted(numbers))
-            self._reruns[known] = Reruns(requests=tuple(request for each in found for request in each.requests))
+            self._reruns[known] = Reruns(
+                requests=tuple(request for each in found for request in each.requests),
+                waves=tuple(wave for each in again for wave in self.waves(each.id)),
+            )
         return self._reruns[known]
 
     def records(self, number: int) -> tuple[Recorded, ...]:

@@ -17,7 +17,7 @@ from mlbot.github.artifacts import ArchiveRefusedError, Contents, packed, unpack
 from mlbot.github.transport import GitHubError, Limits, NotFoundError, TooLargeError
 from mlbot.judging.run_ci import CIRun
 from mlbot.judging.run_judge import Live
-from mlbot.ledger.entries import DeploymentEntry, VerdictEntry
+from mlbot.ledger.entries import DeploymentEntry, RequestEntry, SeedsAsked, VerdictEntry
 from mlbot.lib.record import Digest, Name, digest_of_stream
 from mlbot.lib.untrusted_json import read
 from mlbot.plan.plan import PlannedModel
@@ -32,6 +32,7 @@ from mlbot.protocol.artifacts import (
     Training,
     TrainingFailure,
     accepted_file,
+    accepted_lineage,
     find,
     is_older,
 )
@@ -96,17 +97,19 @@ class Intake:
                 found.setdefault(name.attempt, []).append((name, each))
         return found
 
-    def seeds(self, planned: PlannedModel, seeds: int, key: Digest | None = None, *, alone: bool = False) -> SeedRuns:
+    def seeds(
+        self, planned: PlannedModel, seeds: Iterable[int], key: Digest | None = None, *, alone: bool = False
+    ) -> SeedRuns:
         """The files of a model's seeds, each from the newest attempt that has it; with `key` only of that content.
 
         When failed jobs alone run again, the others have left theirs in an attempt before. `alone`: of this attempt.
         """
         numbers = [self.attempt.number] if alone else range(self.attempt.number, 0, -1)
-        return SeedRuns(runs=tuple(self._seed(planned.name, seed, key, numbers) for seed in range(seeds)))
+        return SeedRuns(runs=tuple(self._seed(planned.name, seed, key, numbers) for seed in seeds))
 
     def has_any(self, planned: PlannedModel) -> bool:
         """Whether a model's training left any file of a model."""
-        runs = self.seeds(planned, planned.seeds).runs
+        runs = self.seeds(planned, range(planned.seeds)).runs
         return any(isinstance(each.file, Path) for each in runs)
 
     def _seed(self, model: Name, seed: int, key: Digest | None, numbers: Iterable[int]) -> SeedRun:
@@ -299,6 +302,46 @@ def _accepted(run: CIRun, entry: VerdictEntry, folder: Path) -> SeedRuns:
     if any(_digest(path) != digest for digest, path in found.items()):
         raise MissingError("its bytes are not those that were judged")
     return SeedRuns(runs=tuple(SeedRun(seed=each.seed, file=found[each.digest]) for each in entry.files))
+
+
+def earlier_seeds(run: CIRun, entry: RequestEntry, asked: SeedsAsked, folder: Path) -> dict[int, SeedRun]:
+    """The seeds of earlier attempts, as the judge that asked for more has accepted them: never trained again.
+
+    What cannot be had is why, and no other file stands in for it.
+    """
+    judge = Attempt(run=entry.judge.run, number=entry.judge.number)
+    intake = Intake(run=run, attempt=judge, folder=folder)
+    names = {accepted_file(each.file.digest): each.file for each in asked.earlier}
+    names |= {accepted_lineage(each.lineage.digest): each.lineage for each in asked.earlier}
+    contents = Contents(
+        files={name: each.size_bytes for name, each in names.items()},
+        archive_bytes=MODEL_BYTES * _MOST_ACCEPTED,
+        beside=True,
+    )
+    try:
+        target = folder / f"earlier-{asked.model}"
+        files = intake.fetch(AcceptedArtifact(attempt=judge.number), target, contents)
+        if any(_digest(files[name]) != each.digest for name, each in names.items()):
+            raise MissingError("its bytes are not those that were judged")
+    except MlbotError as error:
+        if is_fault(error):
+            raise
+        return {
+            each.seed: SeedRun(
+                seed=each.seed,
+                file=Problem.of(Reason.MODEL_MISSING, "earlier-gone", seed=each.seed, why=error.what),
+            )
+            for each in asked.earlier
+        }
+    return {
+        each.seed: _trained(
+            files[accepted_file(each.file.digest)],
+            files[accepted_lineage(each.lineage.digest)],
+            asked.model,
+            each.seed,
+        )
+        for each in asked.earlier
+    }
 
 
 def _digest(path: Path) -> Digest:

@@ -4,7 +4,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from mlbot.commands.params_patch import edited, unified
+from mlbot.commands.retrain import MOST_ATTEMPTS
 from mlbot.config.params import load_params
 from mlbot.config.schema import Model, Waivers
 from mlbot.config.yaml import decode, load
 from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError, installed, require
-from mlbot.gates.outcome import Reason
+from mlbot.events.github import Attempt
+from mlbot.gates.outcome import Outcome, Reason
 from mlbot.git.ledger import LedgerBranch
 from mlbot.git.merge import commits_of, first_parents
 from mlbot.git.remote import failure
@@ -25,7 +27,7 @@ from mlbot.git.repository import Branch, Repository
 from mlbot.github.comments import with_edits
 from mlbot.judging.admission import is_outdated
 from mlbot.judging.run_ci import CIRun
-from mlbot.judging.run_files import Intake, are_gone, is_stored, judged_files, live_file
+from mlbot.judging.run_files import Intake, are_gone, earlier_seeds, is_stored, judged_files, live_file
 from mlbot.judging.run_judge import (
     Against,
     JudgeRequest,
@@ -40,17 +42,27 @@ from mlbot.judging.run_judge import (
 )
 from mlbot.judging.trial import Change, TrialResult, trial_result
 from mlbot.judging.waivers import Resolved, ended, fresh, is_open, resolve
-from mlbot.ledger.entries import DeploymentEntry, Entry, VerdictEntry, WaiverEntry, folders_of
+from mlbot.ledger.entries import (
+    DeploymentEntry,
+    EarlierSeed,
+    Entry,
+    RequestEntry,
+    SeedsAsked,
+    VerdictEntry,
+    WaiverEntry,
+    folders_of,
+)
 from mlbot.ledger.queries import durations, verdicts
 from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.escape import one_line
-from mlbot.lib.record import Digest, Name, Params, Sha, digest
+from mlbot.lib.record import Digest, FileDigest, Name, Params, Sha, digest
+from mlbot.lib.templates import sentence
 from mlbot.plan.comparison_point import BranchHistory, Point, comparison_points, push_point, without_restored
 from mlbot.plan.packs import HOSTED, Wanted, packs, without_quick
 from mlbot.plan.plan import Plan, PlannedModel
 from mlbot.plan.run_plan import Planning, PlanOptions, known_durations, matrix_lines, plan_working_tree
 from mlbot.protocol.answer import RetrainRequest, WaiverRequest, recorded
-from mlbot.protocol.artifacts import Side, accepted_file
+from mlbot.protocol.artifacts import Side, accepted_file, accepted_lineage
 from mlbot.protocol.decision import (
     Decision,
     FinishWithoutJudging,
@@ -64,11 +76,12 @@ from mlbot.protocol.decision import (
     Wait,
 )
 from mlbot.report.notices import in_production
-from mlbot.report.report import Report
+from mlbot.report.report import ModelReport, Report, document_of
 from mlbot.report.terminal import terminal
 from mlbot.training.run_train import SeedRun, SeedRuns
 from mlbot.training.trial import trial_key
 from mlbot.verdict.decide import Evidence, decide, may_waive
+from mlbot.verdict.seeds import SeedCount, Seeds, Wave, next_wave
 from mlbot.verdict.verdict import Commits, Problem, Verdict
 
 
@@ -79,16 +92,33 @@ def print_matrix(run: CIRun, base: str | None) -> None:
     attempts left. A push is compared with the ledger.
     """
     request = run.request()
+    wave = run.wave() if request is None else None
     if request is not None:
         run.console.say(_sentence(request))
+    for each in wave.models if wave else ():
+        if each.missing:
+            run.console.say(sentence("seeds", "more", wave=wave_of(each)))
     pushed, trial = run.job.event_name == "push", request is not None and request.trial
     models, onto = (request.models, request.tip) if request else ((), None)
+    if wave is not None:
+        models, onto = tuple(each.model for each in wave.models), wave.tip
     options = PlanOptions(base=base, onto=onto, models=models if trial else (), git_only=True, unjudged=pushed)
     plan = plan_working_tree(run.repository, options).asked_for(models)
     own = run.config.actions.runs_on if run.config else HOSTED
     known = known_durations(run.repository, plan)
     again = run.job.run.number > 1 and not trial
-    run.console.result(matrix_lines(plan, without_quick(known) if again else known, request, own))
+    run.console.result(matrix_lines(plan, without_quick(known) if again else known, request, own, wave))
+
+
+def wave_of(asked: SeedsAsked) -> Wave:
+    """What the ledger says of more seeds."""
+    (candidate, baseline), (more, others) = asked.had, asked.wanted
+    return Wave(
+        model=asked.model,
+        had=SeedCount(candidate=candidate, baseline=baseline),
+        wanted=SeedCount(candidate=more, baseline=others),
+        undecided=asked.undecided,
+    )
 
 
 def _sentence(request: RetrainRequest) -> str:
@@ -127,6 +157,22 @@ class Assignment:
     def trial(self) -> RetrainRequest | None:
         """The request of a trial."""
         return self.decision.reruns.trial(self.decision.attempt)
+
+    def asked(self, planned: PlannedModel) -> SeedsAsked | None:
+        """The seeds that a judge asked this attempt for, of this very content."""
+        return self.decision.wave.of(planned.name, planned.key) if self.decision.wave else None
+
+    def wanted(self, planned: PlannedModel) -> SeedCount:
+        """How many seeds each side should have."""
+        asked = self.asked(planned)
+        if asked is None:
+            return SeedCount(candidate=planned.seeds, baseline=planned.seeds)
+        return wave_of(asked).wanted
+
+    def waves(self, planned: PlannedModel) -> tuple[Wave, ...]:
+        """Why there are as many, one after the other."""
+        found = (each.of(planned.name, planned.key) for each in self.decision.waves)
+        return tuple(wave_of(each) for each in found if each is not None and each.wanted != each.had)
 
 
 def assign(run: CIRun, decision: Judge) -> Assignment:
@@ -239,6 +285,8 @@ def _commits(run: CIRun, decision: Judge, tip: Sha, chain: Mapping[Sha, int]) ->
 def _pinned(decision: Judge) -> Sha | None:
     """The tip that the bot recorded for this very pull request and head; another one's may be of another branch."""
     request, subject = decision.reruns.request(decision.attempt), decision.subject
+    if request is None and decision.wave is not None:
+        return decision.wave.tip
     if request is None or not isinstance(subject, PullRequestSubject):
         return None
     return request.tip if (request.number, request.sha) == (subject.number, subject.sha) else None
@@ -293,7 +341,7 @@ def _baselines(run: CIRun, decision: Judge) -> list[Wanted]:
     try:
         assignment = assign(run, decision)
         stale = assignment.plan.stale
-        wanted = [(each, commit) for each in stale if (commit := _to_train(assignment, run, each))]
+        wanted = [(each, missing) for each in stale if (missing := _to_train(assignment, run, each))]
         there = _trained_models(run, decision, [each for each, _ in wanted])
     except UsageError as error:
         run.console.say(f"No baseline is trained: {error.what}")  # the judge meets it too, and reports it
@@ -304,9 +352,9 @@ def _baselines(run: CIRun, decision: Judge) -> list[Wanted]:
         raise
     known = durations(assignment.entries)
     return [
-        Wanted(model=_as_committed(assignment, each), commit=commit, known_s=known.get(each.name))
-        for each, commit in wanted
-        if each.name in there or each.judged_before
+        Wanted(model=_as_committed(assignment, each), commit=commit, seeds=seeds, known_s=known.get(each.name))
+        for each, (commit, seeds) in wanted
+        if each.name in there or each.judged_before or assignment.asked(each)
     ]
 
 
@@ -328,12 +376,15 @@ def _baseline_jobs(found: Iterable[Wanted]) -> list[dict[str, Any]]:
     return [pack.job for pack in packs(first.values())]
 
 
-def _to_train(assignment: Assignment, run: CIRun, planned: PlannedModel) -> Sha | None:
-    """The commit of the guarded branch whose model has to be trained: no verdict has its files any more."""
-    point = assignment.points.get(planned.name)
+def _to_train(assignment: Assignment, run: CIRun, planned: PlannedModel) -> tuple[Sha, tuple[int, ...]] | None:
+    """The commit of the guarded branch whose model has to be trained, and those seeds that no verdict has."""
+    point, seeds = assignment.points.get(planned.name), tuple(range(assignment.wanted(planned).baseline))
     if point is None or point.train or point.entry is None:
-        return point.train if point else None
-    return point.entry.commit if are_gone(run, point.entry) else None
+        return (point.train, seeds) if point and point.train else None
+    if not are_gone(run, point.entry):
+        known = {each.seed for each in point.entry.files}
+        seeds = tuple(seed for seed in seeds if seed not in known)
+    return (point.entry.commit, seeds) if seeds else None
 
 
 def _as_committed(assignment: Assignment, planned: PlannedModel) -> PlannedModel:
@@ -359,8 +410,9 @@ def judge_run(run: CIRun, out: Path) -> Exit:
 
     `report/` gets the decisions, the report and the pictures, and the same in a folder inside it for each further pull
     request with this head; `accepted/` the model files that were scored, each under its digest. Prints what GitHub's
-    `GITHUB_OUTPUT` takes: the digest of what is handed over, whether it trains again and whether the accepted files are
-    kept; or the problem. OK when there is a report, whatever its verdict: that is for the status to say.
+    `GITHUB_OUTPUT` takes: the digest of what is handed over, whether it trains again, whether seeds are lacking so that
+    the accepted ones are needed, and whether the accepted files are kept; or the problem. OK when there is a report,
+    whatever its verdict: that is for the status to say.
     """
     try:
         require("judge", needed_for="Judging a model")
@@ -369,7 +421,9 @@ def judge_run(run: CIRun, out: Path) -> Exit:
         run.console.result(f"problem={_problem(error)}")
         raise
     run.console.result(f"digest={_hand_over(run, judged, out / RECORDS)}")
-    run.console.result(f"again={str(any(each.outdated for each in judged)).lower()}")
+    lacking = any(each.request is not None for each in judged)
+    run.console.result(f"again={str(lacking or any(each.outdated for each in judged)).lower()}")
+    run.console.result(f"lacking={str(lacking).lower()}")
     run.console.result(f"keep={str(any(_is_push(each.decision) for each in judged)).lower()}")
     return Exit.OK
 
@@ -423,12 +477,12 @@ def _judge_subject(run: CIRun, decision: Decision, out: Path, folder: str) -> Ju
         run.console.say(f"There is nothing to judge: {decision.kind}.")
         return JudgedSubject(decision=decision, folder=folder)
     records = out / RECORDS / folder
-    report = _judge(run, decision, records, out / ACCEPTED)
+    report, request = _judge(run, decision, records, out / ACCEPTED)
     for attempt in decision.others if _lacks_files(report) else ():
         other = decision.by(attempt)
-        found = _judge(run, other, records, out / ACCEPTED)
+        found, _ = _judge(run, other, records, out / ACCEPTED)
         if not _lacks_files(found):
-            decision, report = other, found
+            decision, report, request = other, found, None
             break
     if _lacks_files(report) and decision.coming:
         run.console.say("The training of this pull request itself is under way; its end starts a judge.")
@@ -436,7 +490,10 @@ def _judge_subject(run: CIRun, decision: Decision, out: Path, folder: str) -> Ju
     _draw(report, records / CHARTS)
     (records / REPORT_FILE).write_text(report.model_dump_json(), encoding="utf-8")
     run.console.say(terminal(report, run.console.color, run.console.width))
-    return JudgedSubject(decision=decision, folder=folder, outdated=is_outdated(decision, report))
+    outdated = is_outdated(decision, report)
+    return JudgedSubject(
+        decision=decision, folder=folder, outdated=outdated, request=None if outdated or folder else request
+    )
 
 
 def _lacks_files(report: Report) -> bool:
@@ -444,7 +501,8 @@ def _lacks_files(report: Report) -> bool:
     return any(model.verdict.reason in {Reason.MODEL_MISSING, Reason.OUTDATED} for model in report.models)
 
 
-def _judge(run: CIRun, decision: Judge, records: Path, accepted: Path) -> Report:
+def _judge(run: CIRun, decision: Judge, records: Path, accepted: Path) -> tuple[Report, RequestEntry | None]:
+    """The report; and a request of the seeds that the verdict lacks, where they can be had."""
     started = time.monotonic()
     assignment = assign(run, decision)
     planning = assignment.planning
@@ -477,13 +535,76 @@ def _judge(run: CIRun, decision: Judge, records: Path, accepted: Path) -> Report
         if decision.trial:
             result = judged_trial(run, assignment, report)
             (records / TRIAL_FILE).write_text(result.model_dump_json(), encoding="utf-8")
-    return report
+        request = _request(run, assignment, evidence, report, accepted)
+    return report, request
+
+
+MOST_WAVES = 2
+"""How often a judge asks for more seeds in a row."""
+
+
+def _request(
+    run: CIRun, assignment: Assignment, evidence: Sequence[Evidence], report: Report, accepted: Path
+) -> RequestEntry | None:
+    """What the verdict lacks, for one more attempt of this very training; None where it lacks nothing."""
+    decision, following = assignment.decision, assignment.decision.attempt.number + 1
+    wanted = [next_wave(each.seeds, model) for each, model in zip(evidence, report.verdict.models, strict=True)]
+    waves = {each.model: each for each in wanted if each is not None}
+    open_ = report.verdict.outcome not in {Outcome.FAIL, Outcome.ERROR}  # more seeds would change nothing of that
+    if not waves or not open_ or decision.trial or decision.instead_of is not None:
+        return None
+    if len(decision.waves) >= MOST_WAVES or following > MOST_ATTEMPTS:
+        return None
+    pull = isinstance(decision.subject, PullRequestSubject)
+    return RequestEntry(
+        attempt=Attempt(run=decision.attempt.run, number=following),
+        commit=decision.subject.sha,
+        branch=decision.subject.branch,
+        pull_request=decision.number,
+        tip=assignment.planning.commits.base if pull else None,
+        judge=run.job.run,
+        models=tuple(
+            _seeds_asked(model, each.seeds, waves.get(model.model), accepted)
+            for model, each in zip(report.models, evidence, strict=True)
+            if model.verdict.key is not None and not each.problem
+        ),
+        time=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+
+
+def _seeds_asked(model: ModelReport, seeds: Seeds, wave: Wave | None, accepted: Path) -> SeedsAsked:
+    """What is asked of a model, with what it has by now; of one that is decided nothing, for it is judged again too."""
+    now = wave.wanted if wave else seeds.count
+    return SeedsAsked(
+        model=model.model,
+        key=model.verdict.key or "",
+        had=(seeds.count.candidate, seeds.count.baseline),
+        wanted=(now.candidate, now.baseline),
+        undecided=wave.undecided if wave else (),
+        earlier=tuple(_earlier(model, accepted)),
+    )
+
+
+def _earlier(model: ModelReport, accepted: Path) -> Iterator[EarlierSeed]:
+    """Each seed's file and lineage; its lineage is written beside the file that the judge has accepted."""
+    lineage = {each.seed: each for each in model.candidate_training}
+    for each in model.candidate:
+        if each.digest is None or each.problem is not None or each.seed not in lineage:
+            continue
+        raw = document_of(lineage[each.seed])
+        name = digest(raw)
+        (accepted / accepted_lineage(name)).write_bytes(raw)
+        yield EarlierSeed(
+            seed=each.seed,
+            file=FileDigest(digest=each.digest, size_bytes=each.size_bytes),
+            lineage=FileDigest(digest=name, size_bytes=len(raw)),
+        )
 
 
 def _seeds(assignment: Assignment, *, baseline: bool = False) -> dict[Name, int]:
     """How many seeds of each model may be looked for."""
-    stale = assignment.plan.stale
-    return {each.name: (_as_committed(assignment, each) if baseline else each).seeds for each in stale}
+    wanted = ((each.name, assignment.wanted(each)) for each in assignment.plan.stale)
+    return {name: each.baseline if baseline else each.candidate for name, each in wanted}
 
 
 def _context(run: CIRun, assignment: Assignment) -> dict[str, Any]:
@@ -545,6 +666,7 @@ class ModelJudge:
             planned=planned,
             overrides=self._overrides,
             past=tuple(entry for entry in self.assignment.past if entry.model == planned.name),
+            waves=self.assignment.waves(planned),
             live=self._live(planned),
             head=self.assignment.planning.configs.head.model(planned.name),
         )
@@ -553,7 +675,7 @@ class ModelJudge:
     def _candidate(self, planned: PlannedModel) -> SeedRuns:
         """What was trained; of content that was judged already, and is judged by other rules now, its stored files."""
         entry = self.assignment.judged.get(planned.name)
-        if entry is None:
+        if entry is None or self.assignment.asked(planned):
             return self._trained(planned, trial=self.assignment.decision.trial)
         found = judged_files(self.run, entry, self.candidates.folder)
         if not isinstance(found, Problem):
@@ -581,7 +703,11 @@ class ModelJudge:
     def _trained(self, planned: PlannedModel, *, trial: bool) -> SeedRuns:
         """What was trained from the change as it is; of a trial with its parameters, and in its own attempt."""
         key = trial_key(planned.key, self._overrides) if trial else planned.key
-        return self.candidates.seeds(planned, planned.seeds, key, alone=trial)
+        wave, asked = self.assignment.decision.wave, self.assignment.asked(planned)
+        earlier = earlier_seeds(self.run, wave, asked, self.candidates.folder) if wave and asked else {}
+        seeds = [seed for seed in range(self.assignment.wanted(planned).candidate) if seed not in earlier]
+        found = self.candidates.seeds(planned, seeds, key, alone=trial)
+        return SeedRuns(runs=(*earlier.values(), *found.runs))
 
     def _baselines(self, planned: PlannedModel, candidate: SeedRuns) -> tuple[Against, ...]:
         """The guarded branch's judged files; else what this run trained of it; never anything of the other run.
@@ -608,14 +734,17 @@ class ModelJudge:
         return found if wrong is None else Problem.of(Reason.NO_BASELINE, "committed-not-trained", why=wrong.detail)
 
     def _or_trained(self, planned: PlannedModel, judged: SeedRuns | Problem | None) -> SeedRuns | Problem:
-        """Judged files; where they are gone, what this run trained from the same commit."""
+        """Judged files, with the seeds beyond; where they are gone, what this run trained from the same commit."""
         if isinstance(judged, SeedRuns):
-            return judged
+            known = {each.seed for each in judged.runs}
+            missing = [seed for seed in range(self.assignment.wanted(planned).baseline) if seed not in known]
+            more = self._trained_baseline(planned, missing) if missing else SeedRuns(runs=())
+            return more if isinstance(more, Problem) else SeedRuns(runs=(*judged.runs, *more.runs))
         trained = self._trained_baseline(planned)
         return judged if judged is not None and isinstance(trained, Problem) else trained
 
-    def _trained_baseline(self, planned: PlannedModel) -> SeedRuns | Problem:
-        seeds = _as_committed(self.assignment, planned).seeds
+    def _trained_baseline(self, planned: PlannedModel, missing: Sequence[int] = ()) -> SeedRuns | Problem:
+        seeds = missing or range(self.assignment.wanted(planned).baseline)
         point = self.assignment.points[planned.name]
         # Several pull requests with one head may ask for several baselines, and a run trains one of each model.
         key = planned.base_key if point.train or point.entry is None else point.entry.key

@@ -293,13 +293,75 @@ class LockEntry(Record):
         return self.sequence, int(self.locked), *_order(self.run)
 
 
+class EarlierSeed(Record):
+    """A seed that is trained already: its file and its lineage, among what the judge accepted."""
+
+    seed: Count
+    file: FileDigest
+    lineage: FileDigest
+
+
+class SeedsAsked(Record):
+    """How many seeds of a model there are to be, and those that are there."""
+
+    model: Name
+    key: Digest
+    had: tuple[Count, Count]  # of the candidate, of the baseline
+    wanted: tuple[Count, Count]
+    undecided: tuple[Gate, ...] = ()
+    earlier: tuple[EarlierSeed, ...] = ()
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """The candidate's seeds to train."""
+        return tuple(range(self.had[0], self.wanted[0]))
+
+
+class RequestEntry(Record):
+    """The judge's own request: one more attempt of a training, with the seeds that a verdict lacks.
+
+    It is merged onto the tip that the judge saw, and judged there.
+    """
+
+    schema_version: Schema = "mlbot/ledger@2"
+    kind: Literal["request"] = "request"
+    attempt: Attempt  # the attempt that it asks for
+    commit: Sha  # the head of the run
+    branch: RefName
+    pull_request: Id | None = None
+    tip: Sha | None = None  # None: nothing is merged
+    judge: Attempt  # the run that asks, which holds the accepted files
+    models: tuple[SeedsAsked, ...]
+    time: Time
+
+    @property
+    def subject(self) -> Name:
+        """What it is filed under: the training run."""
+        return str(self.attempt.run)
+
+    @property
+    def shard(self) -> str:
+        """Which part of the subject's folder it is in: a run has a few at most."""
+        return ""
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """By the attempt, then by who asked."""
+        return *self.attempt.order, *self.judge.order
+
+    def of(self, model: Name, key: Digest) -> SeedsAsked | None:
+        """What is asked of this very content of a model."""
+        return next((each for each in self.models if (each.model, each.key) == (model, key)), None)
+
+
 Entry = Annotated[
-    VerdictEntry | WaiverEntry | ReleaseEntry | DeploymentEntry | ApprovalEntry | LockEntry, Field(discriminator="kind")
+    VerdictEntry | WaiverEntry | ReleaseEntry | DeploymentEntry | ApprovalEntry | LockEntry | RequestEntry,
+    Field(discriminator="kind"),
 ]
 
-Kind = Literal["verdict", "waiver", "release", "deployment", "approval", "lock"]
+Kind = Literal["verdict", "waiver", "release", "deployment", "approval", "lock", "request"]
 
-KINDS: tuple[Kind, ...] = ("verdict", "waiver", "release", "deployment", "approval", "lock")
+KINDS: tuple[Kind, ...] = ("verdict", "waiver", "release", "deployment", "approval", "lock", "request")
 
 LATER: frozenset[str] = frozenset({"training", "duration_s", "report", "policy", "tip", "compared", "branch"})
 """Fields that verdicts and waivers got when ledgers were in use already. Left out of the JSON where they are None, so

@@ -61,11 +61,12 @@ class Pack(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """A model to train with all its seeds."""
+    """A model to train with its seeds."""
 
     model: PlannedModel
     commit: Sha | None = None
     overrides: Params | None = None
+    seeds: tuple[int, ...] | None = None  # those that lack; None: all that are trained at first
     known_s: float | None = None  # what one seed took when the guarded branch's was trained; None: nobody knows
 
     def pack(self, seeds: Sequence[int], suffix: str = "") -> Pack:
@@ -119,7 +120,10 @@ def _batched(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
 
 def _split(wanted: Wanted) -> Iterator[Pack]:
     """A model's packs: all its seeds in one where that takes no longer than a job should."""
-    seeds, duration = range(wanted.model.seeds), wanted.known_s
+    seeds = range(wanted.model.seeds) if wanted.seeds is None else wanted.seeds
+    duration = wanted.known_s
+    if not seeds:
+        return
     if duration is not None and duration * len(seeds) > _LONG_S:
         size = 1
     else:

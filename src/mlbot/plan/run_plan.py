@@ -13,7 +13,7 @@ from mlbot.errors import UsageError
 from mlbot.git.ledger import read_folders, read_local
 from mlbot.git.merge import first_parents, three_commits
 from mlbot.git.repository import Repository
-from mlbot.ledger.entries import folders_of
+from mlbot.ledger.entries import RequestEntry, folders_of
 from mlbot.ledger.queries import durations
 from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.record import Name, Sha
@@ -193,15 +193,16 @@ def matrix_lines(
     known: Mapping[Name, float],
     request: RetrainRequest | None = None,
     runs_on: tuple[str, ...] = HOSTED,
+    wave: RequestEntry | None = None,
 ) -> str:
     """What `$GITHUB_OUTPUT` takes: `matrix=` with the jobs, `jobs=` how many, `here=` and `onto=`.
 
     `here` is what the planning job trains itself, because that is quick; then there are no jobs. `onto` is the commit
     that a checkout has to be merged into; empty where that changes nothing. A trial's jobs carry its parameters, and
-    the attempt that they are for. `runs_on`: where the planning job itself runs.
+    the attempt that they are for. `runs_on`: where the planning job itself runs. `wave`: what a judge asked for.
     """
     trial = request if request is not None and request.trial else None
-    found = packs(_wanted(plan, known, trial))
+    found = packs(_wanted(plan, known, trial) if wave is None else _lacking(plan, known, wave))
     here = found[0] if is_quick(found, runs_on) else None
     jobs = [] if here else [pack.job for pack in found]
     if trial is not None:
@@ -222,6 +223,14 @@ def _wanted(plan: Plan, known: Mapping[Name, float], trial: RetrainRequest | Non
             yield Wanted(model=each, overrides=trial.params, known_s=known.get(each.name))
         if trial is None or not each.requested:
             yield Wanted(model=each, known_s=known.get(each.name))
+
+
+def _lacking(plan: Plan, known: Mapping[Name, float], wave: RequestEntry) -> Iterator[Wanted]:
+    """The seeds that a verdict lacks; those before them are with the judge that asked."""
+    asked = {each.model: each.missing for each in wave.models if each.missing}
+    for each in plan.stale:
+        if each.name in asked:
+            yield Wanted(model=each, seeds=asked[each.name], known_s=known.get(each.name))
 
 
 def known_durations(repository: Repository, plan: Plan) -> dict[Name, float]:

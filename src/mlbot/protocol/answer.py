@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, RootModel, StringConstraints
 
 from mlbot.events.github import Attempt, Comment, Id, Login
+from mlbot.ledger.entries import RequestEntry
 from mlbot.lib.record import Name, Params, Record, Sha
 from mlbot.lib.untrusted_json import HostileJsonError, read
 from mlbot.protocol.marker import in_marker, last_line_of
@@ -144,9 +145,11 @@ def _answers(comment: Comment) -> tuple[int, str] | None:
 
 
 class Reruns(Record):
-    """The requests that the bot recorded on one pull request, oldest first."""
+    """The requests that the bot recorded on one pull request, oldest first; and those of judges in the ledger."""
 
     requests: tuple[RetrainRequest, ...] = ()
+    waves: tuple[RequestEntry, ...] = ()
+    """What judges asked of the same runs' later attempts, as the ledger has it: seeds that a verdict lacked."""
 
     @classmethod
     def of_pull_request(cls, records: Iterable[Recorded], number: int) -> "Reruns":
@@ -157,6 +160,29 @@ class Reruns(Record):
     def request(self, attempt: Attempt) -> RetrainRequest | None:
         """What an attempt was asked for; None where a push or a person's click started it."""
         return request_of(self.requests, attempt)
+
+    def asked(self, attempt: Attempt) -> bool:
+        """Whether the bot itself has asked GitHub for an attempt."""
+        return self.request(attempt) is not None or any(each.attempt == attempt for each in self.waves)
+
+    def wave(self, attempt: Attempt, commit: Sha, number: int | None) -> RequestEntry | None:
+        """The seeds that a judge asked an attempt for; None where somebody's own request has taken the attempt."""
+        if self.request(attempt) is not None:
+            return None
+        found = [
+            each for each in self.waves if (each.attempt, each.commit, each.pull_request) == (attempt, commit, number)
+        ]
+        return max(found, key=lambda each: each.order, default=None)
+
+    def waves_until(self, attempt: Attempt, commit: Sha, number: int | None) -> tuple[RequestEntry, ...]:
+        """The judge's requests that led to an attempt one after the other, the first one first."""
+        found: list[RequestEntry] = []
+        for each in _downwards(attempt):
+            wave = self.wave(each, commit, number)
+            if wave is None:
+                break
+            found.append(wave)
+        return tuple(reversed(found))
 
     def trial(self, attempt: Attempt) -> RetrainRequest | None:
         """The request of an attempt that is a trial."""

@@ -95,6 +95,11 @@ def accepted_file(digest: Digest) -> str:
     return f"{digest.removeprefix('sha256:')}.onnx"
 
 
+def accepted_lineage(digest: Digest) -> str:
+    """What the lineage of an accepted file is called beside it, by its own digest."""
+    return f"{digest.removeprefix('sha256:')}.json"
+
+
 class Found(Record):
     """The artifact that a name was looked for by, or why there is none to use."""
 

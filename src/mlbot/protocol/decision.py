@@ -8,6 +8,7 @@ from pydantic import Field
 from mlbot.config.folder import ConfigFolder
 from mlbot.config.guard import contexts, entry_of, own_context, status_of
 from mlbot.events.github import Attempt, Id, Login, PullRequest, RefName, RepositoryName, State
+from mlbot.ledger.entries import RequestEntry
 from mlbot.lib.record import Digest, Record, Sha
 from mlbot.protocol.answer import Reruns
 
@@ -159,10 +160,25 @@ class Judge(Record):
         return self.reruns.trial(self.attempt) is not None
 
     @property
-    def pinned(self) -> bool:
-        """Whether the attempt was merged onto a tip that the bot recorded: then it is judged there."""
-        request = self.reruns.request(self.attempt)
-        return request is not None and request.tip is not None
+    def pinned(self) -> Sha | None:
+        """The tip that the bot recorded for this attempt: it was merged onto it, and is judged there."""
+        request, wave = self.reruns.request(self.attempt), self.wave
+        return request.tip if request is not None else wave.tip if wave is not None else None
+
+    @property
+    def wave(self) -> RequestEntry | None:
+        """The seeds that a judge asked this attempt for."""
+        return self.reruns.wave(self.attempt, self.subject.sha, self.number)
+
+    @property
+    def waves(self) -> tuple[RequestEntry, ...]:
+        """The requests of seeds that led to this attempt."""
+        return self.reruns.waves_until(self.attempt, self.subject.sha, self.number)
+
+    @property
+    def number(self) -> int | None:
+        """The pull request's number."""
+        return self.subject.number if isinstance(self.subject, PullRequestSubject) else None
 
     @property
     def speaks_as(self) -> Attempt:
@@ -235,6 +251,7 @@ class JudgedSubject(Record):
     folder: str  # where its files lie among those handed over: empty, or with a slash at its end
     problem: str = ""  # why it could not be judged, where another one could
     outdated: bool = False  # whether the guarded branch has outdated the training, so that it runs again
+    request: RequestEntry | None = None  # the seeds that the verdict lacks, so that they are trained
 
 
 class Handover(Record):

@@ -118,7 +118,7 @@ class Rerun(Record):
 
     kind: Literal["rerun"] = "rerun"
     attempt: Attempt  # the attempt that this makes; nothing is done where it is there already
-    subject: PullRequestSubject  # what has to be true still: a training of an older head would end the present one's
+    subject: Subject  # what has to be true still: a training of an older head would end the present one's
 
 
 class CancelRun(Record):

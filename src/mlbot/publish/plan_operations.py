@@ -8,7 +8,7 @@ from mlbot.config.errors import Document
 from mlbot.events.github import Attempt, OpenHead, State, WebUrl
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.judging.admission import is_outdated
-from mlbot.ledger.entries import Entry, SeedValues, StoredFile, Time, VerdictEntry, WaiverEntry
+from mlbot.ledger.entries import Entry, RequestEntry, SeedValues, StoredFile, Time, VerdictEntry, WaiverEntry
 from mlbot.lib import figures
 from mlbot.lib.constants import ACTIONS_BOT
 from mlbot.lib.escape import one_line
@@ -203,6 +203,21 @@ def publish(
     status = _status(decision.subject, decision.speaks_as, place, state, sentence, place.run_url)
     found.append(status.model_copy(update={"unwritten": one_line(phrase(WORDS, "unwritten"))}))
     return tuple(found)
+
+
+def lacking(decision: Judge, report: Report, place: Place, request: RequestEntry) -> tuple[operations.Operation, ...]:
+    """What is done where a verdict lacks seeds: the request goes into the ledger, and the status stays pending.
+
+    There is no verdict yet, so nothing else is said of it.
+    """
+    asked = [each for each in request.models if each.wanted != each.had]
+    words_ = phrase(WORDS, "lacking", models=asked, several=len(report.models) > 1)
+    status = _status(decision.subject, decision.speaks_as, place, State.PENDING, words_, place.run_url)
+    return (
+        operations.WriteSummary(text=words_),
+        operations.AppendLedger(entries=(request,)),
+        status.model_copy(update={"unwritten": one_line(phrase(WORDS, "unwritten"))}),
+    )
 
 
 def rerun_request(decision: Judge, report: Report) -> RetrainRequest | None:

@@ -62,6 +62,7 @@ from mlbot.publish.plan_operations import (
     entries_of,
     finish,
     given_on,
+    lacking,
     not_run,
     pending,
     pictures_of,
@@ -170,21 +171,30 @@ def again_run(run: CIRun, judge_path: str) -> Exit:
     """Run trainings again that publish recorded a request for, and start the judge of each: nobody else would."""
     executor = _executor(run)
     begun = run.begun_after()
-    if begun is not None and begun.tip is not None:  # by this job, which did not come to start the judge
-        executor.do(_judge_of(run, begun.attempt, judge_path))
+    if begun is not None:  # by this job, which did not come to start the judge
+        executor.do(_judge_of(run, begun, judge_path))
         return Exit.OK
     for decision in run.decide():
-        subject = decision.subject if isinstance(decision, Judge) else None
-        if not isinstance(decision, Judge) or not isinstance(subject, PullRequestSubject):
+        if not isinstance(decision, Judge):
             continue
         attempt = Attempt(run=decision.attempt.run, number=decision.attempt.number + 1)
-        request = Reruns.of_pull_request(run.records(subject.number), subject.number).request(attempt)
-        if request is None or request.tip is None or request.sha != subject.sha:
-            run.console.say(f"Nothing is run again for #{subject.number}: no request for it is recorded.")
+        if not _is_asked(run, decision, attempt):
+            run.console.say(f"Nothing is run again for {decision.subject.sha[:10]}: no request for it is recorded.")
             continue
-        if executor.do(Rerun(attempt=attempt, subject=subject)) != Effected.NOT_CURRENT:
+        if executor.do(Rerun(attempt=attempt, subject=decision.subject)) != Effected.NOT_CURRENT:
             executor.do(_judge_of(run, attempt, judge_path))
     return Exit.OK
+
+
+def _is_asked(run: CIRun, decision: Judge, attempt: Attempt) -> bool:
+    """Whether a judge's request for an attempt is recorded: for seeds in the ledger, else in a comment."""
+    subject, reruns = decision.subject, Reruns(waves=run.waves(attempt.run))
+    if reruns.wave(attempt, subject.sha, decision.number) is not None:
+        return True
+    if not isinstance(subject, PullRequestSubject):
+        return False
+    request = Reruns.of_pull_request(run.records(subject.number), subject.number).request(attempt)
+    return request is not None and request.tip is not None and request.sha == subject.sha
 
 
 def _judge_of(run: CIRun, attempt: Attempt, path: str) -> Dispatch:
@@ -337,6 +347,8 @@ def _verdict_operations(run: CIRun, decision: Judge, found: Judged, *, dry: bool
         return broken(decision, run.place, phrase(WORDS, "no_report"))
     except MlbotError as error:
         return broken(decision, run.place, f"{error.what}.")
+    if found.subject.request is not None and run.place.may_write:
+        return lacking(decision, report, run.place, found.subject.request)
     charts = _push(run, drawn, dry=dry) if drawn else None
     rendered = _rendered(run, report, decision, drawn, charts)
     entries = _entries(found.handover, decision, report)

@@ -38,6 +38,7 @@ def model_notices(report: ModelReport, evidence: Evidence, head: Model | None) -
         *_baseline_notices(evidence, report.verdict),
         *_claim_notices(report.candidate_training, evidence.candidate),
         *_seed_notices(evidence, report.verdict),
+        *(notice(NoticeCode.MORE_SEEDS, wave=wave) for wave in report.waves),
         *_preview_notices(evidence, head, report.verdict),
         *_production_notices(report.production, evidence),
         *_parity_notices(report.candidate_training),

@@ -70,6 +70,7 @@ class NoticeCode(StrEnum):
     BEHIND = "behind"
     SEED_NO_EFFECT = "seed-has-no-effect"
     SEED_VARIANCE_UNKNOWN = "seed-variance-unknown"
+    MORE_SEEDS = "more-seeds"  # fewer did not decide
     HOLDOUT_IN_REPOSITORY = "holdout-in-repository"
     SLICE_TOO_SMALL = "slice-too-small"  # older reports: the gates and the table of slices say it
     NOT_JUDGEABLE = "not-judgeable"  # older reports: the gate says it
