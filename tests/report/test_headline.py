@@ -85,7 +85,7 @@ def test_what_decides_comes_first() -> None:
 
 
 def test_gates_that_do_not_count_are_not_counted() -> None:
-    aside = Gate(metric="f1", slice="doctorate", bound=Bound.MIN, limit=0.99)
+    aside = Gate(metric="f1", slice="doctorate", bound=Bound.MIN, limit=0.7)
     several = parts.judged(parts.adult(0.0, gates=(*parts.GATES, aside)))
     assert headline(several).text == "Ready to merge: all 7 gates that count pass."
     one = parts.judged(parts.adult(0.0, gates=(parts.GATES[0], aside)))

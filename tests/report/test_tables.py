@@ -75,7 +75,7 @@ def test_latency_in_turn_has_both_medians_and_their_ratio() -> None:
 
 def test_a_gate_on_a_small_slice_is_shown_only_and_comes_behind_what_counts() -> None:
     gates = (
-        Gate(metric="f1", slice="doctorate", bound=Bound.MIN, limit=0.99),
+        Gate(metric="f1", slice="doctorate", bound=Bound.MIN, limit=0.7),
         Gate(metric="roc_auc", bound=Bound.MIN, limit=0.99),
         Gate(metric="accuracy", bound=Bound.MIN, limit=0.1),
     )

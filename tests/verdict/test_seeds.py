@@ -1,5 +1,7 @@
 """How many seeds are trained: the looks, their levels, and what is wanted next."""
 
+from typing import Any
+
 import pytest
 
 from mlbot.gates.metric import Bound, Gate
@@ -54,7 +56,7 @@ PASSED = (Outcome.PASS, Reason.WITHIN_MARGIN)
 FAILED = (Outcome.FAIL, Reason.REGRESSION)
 
 
-def _seeds(count: int, design: SeedDesign = SEQUENTIAL, **known: bool) -> Seeds:
+def _seeds(count: int, design: SeedDesign = SEQUENTIAL, **known: Any) -> Seeds:
     return Seeds(design=design, count=SeedCount(candidate=count, baseline=count), **known)
 
 

@@ -222,6 +222,11 @@ class Gate(Record):
     blocking: bool = True
 
     @property
+    def is_margin(self) -> bool:
+        """Whether it can fail by a test, so that it is in the family that Holm adjusts for."""
+        return self.blocking and self.bound in {Bound.MAX_REGRESSION, Bound.MAX_EXCESS}
+
+    @property
     def subject(self) -> str:
         """The metric as a gate names it: `metric` or `metric@slice`."""
         return f"{self.metric}@{self.slice}" if self.slice else self.metric

@@ -53,6 +53,7 @@ class Reason(StrEnum):
         "no-baseline-figure"  # the baseline has no value of the metric on these rows; the candidate has
     )
     NO_INTERVAL = "no-interval"  # there is a value, and the rows are too few to say how far others would move it
+    FEW_ROWS_DECIDE = "few-rows-decide"  # it would pass, but so few rows carry it that the next ones may turn it
     SLICE_TOO_SMALL = "slice-too-small"
     NOTHING_COUNTS = "nothing-counts"
     # error, before anything is scored

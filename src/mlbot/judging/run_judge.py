@@ -35,14 +35,13 @@ from mlbot.report.report import Curves, History, ModelReport, Notice, Report, Si
 from mlbot.training.run_train import SeedRun, SeedRuns, links_to, unfetched
 from mlbot.training.trial import trial_key
 from mlbot.verdict.decide import Evidence, decide, policy_digest, removal_digest, rules_digest
-from mlbot.verdict.seeds import SeedCount, SeedDesign, Seeds, Wave
+from mlbot.verdict.seeds import Determinism, SeedCount, SeedDesign, Seeds, Wave, determinism
 from mlbot.verdict.verdict import (
     Commits,
     Comparison,
     Evaluation,
     Holdout,
     LatencyRatio,
-    Method,
     ModelVerdict,
     Problem,
     Score,
@@ -182,6 +181,7 @@ class JudgeRequest:
     live: Live | None = None
     head: Model | None = None
     holdout: "HoldoutData | Problem | None" = None  # as it was read before; None: not yet
+    family: int = 0  # how many margins of all models Holm adjusts for; 0: this model's are all
     waves: tuple[Wave, ...] = ()  # the seeds that were trained because fewer did not decide
 
     @property
@@ -208,7 +208,12 @@ class JudgeRequest:
             model=self.model.name,
             gates=self.model.gates,
             baseline_problem=self.baseline if isinstance(self.baseline, Problem) else None,
-            seeds=Seeds(design=self.design, count=self.count),
+            seeds=Seeds(
+                design=self.design,
+                count=self.count,
+                recipe=self.recipe,
+                likely=self.known is Determinism.LIKELY,
+            ),
             key=self.key,
             provisional=self.rule.provisional,
         )
@@ -217,6 +222,21 @@ class JudgeRequest:
     def design(self) -> SeedDesign:
         """After how many seeds there is a look; of files that no plan is about, one at what is given."""
         return self.planned.design if self.planned else SeedDesign(looks=(max(1, self.count.candidate),))
+
+    @property
+    def recipe(self) -> Digest | None:
+        """Of all that decides whether the candidate's seed matters; None where a trial changes that."""
+        return self.planned.recipe if self.planned and not self.overrides else None
+
+    @property
+    def known(self) -> Determinism:
+        """What the ledger knows of the candidate's seed."""
+        return determinism(self.past, self.model.name, self.key, self.recipe)
+
+    @property
+    def base_known(self) -> Determinism:
+        """What the ledger knows of the baseline's seed."""
+        return determinism(self.past, self.model.name, self.compared.key if self.compared else None, None)
 
     @property
     def count(self) -> SeedCount:
@@ -376,7 +396,7 @@ def _changed(request: JudgeRequest, *sides: _Scored | None) -> Problem | None:
 def _measure(
     request: JudgeRequest, holdout: "HoldoutData", candidate: _Scored, baseline: _Scored | None
 ) -> JudgeResult:
-    from mlbot.judging.run_measure import coarse, measure, negative_flips
+    from mlbot.judging.run_measure import coarse, looks, measure, negative_flips, seeds_matter
 
     evidence = request.evidence
     if baseline is not None and baseline.problem is not None:
@@ -391,9 +411,12 @@ def _measure(
     rows = _rows(holdout, candidate, baseline)
     found = measure(plan, rows, holdout.masks)
     flips = None
+    matters = seeds_matter(rows, plan.candidates, plan.deterministic) if baseline else (True, True)
     if baseline and request.model.task.is_classification:
         limit = next((gate.limit for gate in request.model.gates if gate.bound is Bound.MAX_EXCESS), None)
-        flips = negative_flips(rows, plan.candidates, examples=not holdout.record.hidden, limit=limit)
+        _, level = looks(plan, len(rows.predictions), matters)[-1]
+        hidden = holdout.record.hidden
+        flips = negative_flips(rows, plan.candidates, examples=not hidden, limit=limit, level=level)
     few = {each.name for each in _slices(request.model, holdout.record) if each.small}
     small = frozenset(few | {metric.name for metric in request.model.metrics if few & {*metric.slices}})
     shipped, *others = candidate.evaluations(found.scores[: plan.candidates])
@@ -405,6 +428,7 @@ def _measure(
         "flips": flips,
         "latency": _in_turn(candidate.files[0], baseline.files[0]) if baseline else None,
         "small_slices": small,
+        "seeds": _seeds(evidence.seeds, plan, matters),
     }
     return JudgeResult(
         request=request,
@@ -418,6 +442,17 @@ def _in_turn(ours: "Scored", theirs: "Scored") -> LatencyRatio | None:
     from mlbot.judging.run_measure import latency_ratio
 
     return latency_ratio(ours.rounds, theirs.rounds, identical=ours.digest == theirs.digest)
+
+
+def _seeds(seeds: Seeds, plan: "MetricPlan", matters: tuple[bool, bool]) -> Seeds:
+    """The seeds of both sides with what two of them, or the ledger, say of their effect."""
+    sure = [
+        None if count < 2 and not known else not of_seed  # two files tell whether they are alike
+        for count, known, of_seed in zip(
+            (seeds.count.candidate, seeds.count.baseline), plan.deterministic, matters, strict=True
+        )
+    ]
+    return seeds.model_copy(update={"candidate_deterministic": sure[0], "baseline_deterministic": sure[1]})
 
 
 _FAULTS = {Reason.SCORING_FAILED, Reason.SCORING_TIMEOUT, Reason.SCORING_MEMORY}
@@ -445,6 +480,9 @@ def _metric_plan(request: JudgeRequest, candidate: _Scored, holdout: "HoldoutDat
         margins={(g.metric, g.slice): g.limit for g in model.gates if g.bound is Bound.MAX_REGRESSION},
         custom=custom,
         history=partial(_seed_history, request, holdout.record.digest),
+        design=request.design,
+        family=max(request.family, sum(gate.is_margin for gate in model.gates)),
+        deterministic=(request.known is Determinism.KNOWN, request.base_known is Determinism.KNOWN),
     )
 
 
@@ -512,16 +550,17 @@ def _versus(
     gated = {(gate.metric, gate.slice) for gate in request.model.gates}
     masks = {name: mask for name, mask in holdout.masks.items() if name in {slice_ for _, slice_ in gated}}
     rows = _rows_of(holdout, (shipped, live))
-    pair = replace(plan, candidates=1, margins={}, history=lambda _metric, _slice: None)
+    # Of two given files the seeds' variance is no question, so its absence is no lack: only rows vary.
+    pair = replace(
+        plan,
+        candidates=1,
+        margins={},
+        history=lambda _metric, _slice: None,
+        design=SeedDesign(),
+        deterministic=(True, True),
+    )
     found = measure(pair, rows, masks).comparisons
-    return tuple(_of_files(each) for each in found if each.slice is None or (each.metric, each.slice) in gated)
-
-
-def _of_files(comparison: Comparison) -> Comparison:
-    """Of two given files the seeds' variance is no question, so its absence is no lack: only rows vary."""
-    if comparison.method is not Method.SEED_VARIANCE_UNKNOWN:
-        return comparison
-    return comparison.model_copy(update={"method": Method.PAIRED})
+    return tuple(each for each in found if each.slice is None or (each.metric, each.slice) in gated)
 
 
 def evidence_of(planning: Planning, results: Iterable[JudgeResult]) -> tuple[Evidence, ...]:

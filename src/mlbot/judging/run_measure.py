@@ -17,7 +17,8 @@ from mlbot.stats.latency import middle
 from mlbot.stats.metrics import decide, effective
 from mlbot.stats.recipe import RecipeMethod, RecipeTest, Sameness, SeedHistory, p_worse, recipe_test, sameness
 from mlbot.stats.types import Estimate, NoIntervalError, Undefined, UndefinedMetricError
-from mlbot.verdict.verdict import Coarse, Comparison, Flips, LatencyRatio, Method, Problem, Score
+from mlbot.verdict.seeds import ALPHA, SeedDesign
+from mlbot.verdict.verdict import Coarse, Comparison, Flips, LatencyRatio, Look, Method, Noise, Problem, Score
 
 Array = npt.NDArray[Any]
 
@@ -83,6 +84,10 @@ class MetricPlan:
     margins: Mapping[Subject, float]  # `max_regression` by subject, where a gate sets one
     custom: Mapping[str, Callable[..., float]]
     history: Callable[[str, str | None], SeedHistory | None] = lambda _metric, _slice: None
+    design: SeedDesign = field(default_factory=SeedDesign)
+    family: int = 1  # how many margins Holm adjusts for
+    # Whether the seed of a side is known to have no effect, so that one file is all there is to know of its recipe.
+    deterministic: tuple[bool, bool] = (False, False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,8 +103,9 @@ def measure(plan: MetricPlan, rows: Rows, masks: Mapping[str, npt.NDArray[np.boo
     scores: list[list[Score]] = [[] for _ in rows.predictions]
     comparisons: list[tuple[Comparison, float | None]] = []
     compared = len(rows.predictions) > plan.candidates
+    matters = seeds_matter(rows, plan.candidates, plan.deterministic) if compared else (True, True)
     for part in _parts(replace(rows, masks=masks)):
-        same = _same(part, plan.candidates) if compared else None
+        same = _same(part, plan.candidates, matters) if compared else None
         for metric in plan.metrics:
             if metric.slices and part.slice:
                 continue  # a gap is of all rows
@@ -112,16 +118,25 @@ def measure(plan: MetricPlan, rows: Rows, masks: Mapping[str, npt.NDArray[np.boo
     return Measured(scores=tuple(map(tuple, scores)), comparisons=_with_q_values(comparisons))
 
 
-def _same(rows: Rows, candidates: int) -> Sameness:
+def seeds_matter(rows: Rows, candidates: int, known: tuple[bool, bool] = (False, False)) -> tuple[bool, bool]:
+    """Whether the seed of the candidate, and of the baseline, changes anything: not where two of its files are alike.
+
+    All rows say so; on those of a slice two files may agree by chance. One file says it where it is known.
+    """
+    found = [sameness(each, candidates) for each in (rows.predictions, rows.decided) if each]
+    ours = any(each.candidate_seed_matters for each in found)
+    theirs = any(each.baseline_seed_matters for each in found)
+    alone = candidates == 1, len(rows.predictions) - candidates == 1
+    return ours and not (alone[0] and known[0]), theirs and not (alone[1] and known[1])
+
+
+def _same(rows: Rows, candidates: int, matters: tuple[bool, bool]) -> Sameness:
     """Which models are the same: two files of equal probabilities may give labels of their own."""
-    same = sameness(rows.predictions, candidates)
-    if not rows.decided:
-        return same
-    labels = sameness(rows.decided, candidates)
+    both = (rows.predictions, rows.decided) if rows.decided else (rows.predictions,)
     return Sameness(
-        identical=same.identical and labels.identical,
-        candidate_seed_matters=same.candidate_seed_matters or labels.candidate_seed_matters,
-        baseline_seed_matters=same.baseline_seed_matters or labels.baseline_seed_matters,
+        identical=all(sameness(each, candidates).identical for each in both),
+        candidate_seed_matters=matters[0],
+        baseline_seed_matters=matters[1],
     )
 
 
@@ -138,11 +153,13 @@ def coarse(rows: Rows, model: int) -> Coarse | None:
     return Coarse(step=step, error=error) if 0 < error * _COARSE < step else None
 
 
-def negative_flips(rows: Rows, candidates: int, *, examples: bool, limit: float | None = None) -> Flips:
+def negative_flips(
+    rows: Rows, candidates: int, *, examples: bool, limit: float | None = None, level: float = ALPHA
+) -> Flips:
     """Rows that the baseline's shipped file gets right and the candidate's gets wrong, and the excess over all seeds.
 
-    Row numbers are named with `examples` only: not those of a hidden holdout. `limit` is the gate's on the excess.
-    Raises ValueError without rows.
+    Row numbers are named with `examples` only: not those of a hidden holdout. `limit` is the gate's on the excess, and
+    `level` the error of each outcome. Raises ValueError without rows.
     """
     decided = rows.decided or tuple(map(decide, rows.predictions))
     right = np.stack([labels == rows.labels for labels in decided])
@@ -160,12 +177,12 @@ def negative_flips(rows: Rows, candidates: int, *, examples: bool, limit: float 
         high=interval.high,
         examples=tuple(int(row) for row in flipped[:FLIP_EXAMPLES]) if examples else (),
         seeds=(candidates, len(right) - candidates),
-        excess=_excess(rows, right[:candidates], right[candidates:], limit),
+        excess=_excess(rows, right[:candidates], right[candidates:], limit, level),
     )
 
 
-def _excess(rows: Rows, ours: Array, theirs: Array, limit: float | None) -> Comparison | None:
-    same = _same(rows, len(ours))
+def _excess(rows: Rows, ours: Array, theirs: Array, limit: float | None, level: float) -> Comparison | None:
+    same = _same(rows, len(ours), seeds_matter(rows, len(ours)))
     test = excess_flips(
         ours,
         theirs,
@@ -173,6 +190,7 @@ def _excess(rows: Rows, ours: Array, theirs: Array, limit: float | None) -> Comp
         candidate_deterministic=not same.candidate_seed_matters,
         baseline_deterministic=not same.baseline_seed_matters,
         limit=limit or 0.0,
+        alpha=level,
     )
     fields: dict[str, Any] = {"metric": "negative_flips", "direction": Direction.LOWER, "rows": int(rows.labels.size)}
     if same.identical:
@@ -184,6 +202,7 @@ def _excess(rows: Rows, ours: Array, theirs: Array, limit: float | None) -> Comp
         **fields,
         candidate=test.rate,
         baseline=test.own,
+        level=level,
         change=test.excess,
         low=test.low,
         high=test.high,
@@ -192,7 +211,8 @@ def _excess(rows: Rows, ours: Array, theirs: Array, limit: float | None) -> Comp
         method=Method.RECIPE if same.candidate_seed_matters or same.baseline_seed_matters else Method.PAIRED,
         margin=limit,
         p_value=None if limit is None else test.p,
-        mde=None if limit is None else limit + test.high - test.low,
+        # Of one gate and one look: so much and no less for others, so it is not said of them.
+        mde=None if limit is None or level < ALPHA else limit + test.high - test.low,
     )
 
 
@@ -307,10 +327,23 @@ def _comparison(
     }
     if isinstance(joint, UndefinedMetricError):
         return Comparison(**fields, **_lacking(plan, metric, rows, joint, alone)), None
-    sign = metric.direction.worse
-    history = plan.history(metric.name, rows.slice)
-    test = recipe_test(joint, plan.candidates, sign=sign, margin=margin or 0.0, history=history, same=same)
-    return Comparison(**fields, **_figures(plan, joint, test, sign, margin)), _any_change(test)
+    fields["support"] = float(joint.support.min())
+    asked = _Asked(joint, metric.direction.worse, margin, plan.history(metric.name, rows.slice), same)
+    matters = same.candidate_seed_matters, same.baseline_seed_matters
+    tests = [(seeds, asked.test(plan, seeds, level)) for seeds, level in looks(plan, len(rows.predictions), matters)]
+    *earlier, (_, test) = tests
+    return (
+        Comparison(
+            **fields,
+            **_look(*tests[-1], plan, asked),
+            candidate=float(joint.values[: plan.candidates].mean()),
+            baseline=float(joint.values[plan.candidates :].mean()),
+            family=plan.family,
+            mde=test.mde,
+            earlier=() if margin is None else tuple(Look(**_look(*each, plan, asked)) for each in earlier),
+        ),
+        _any_change(test),
+    )
 
 
 def _lacking(
@@ -348,27 +381,71 @@ def _seeds(rows: Rows, models: Sequence[int]) -> dict[str, Any]:
     return {"seeds": f"{', '.join(first)} and {last}" if first else last, "several": int(bool(first))}
 
 
-def _figures(plan: MetricPlan, joint: Estimate, test: RecipeTest, sign: int, margin: float | None) -> dict[str, Any]:
-    """What a comparison says, turned from "worse by" into candidate minus baseline."""
-    low, high = sorted((sign * test.low, sign * test.high))
+def looks(plan: MetricPlan, models: int, matters: tuple[bool, bool]) -> Sequence[tuple[int | None, float]]:
+    """How many seeds of each side are looked at, the first look first, and the error of each outcome at it.
+
+    A fixed number is looked at as it is. So are files that no seed moves: nobody looks at them again.
+    """
+    design, ours = plan.design, plan.candidates
+    if design.fixed or not any(matters):
+        return [(None, ALPHA)]
+    reached = design.reached(ours if matters[0] else models - ours)
+    return list(zip(reached, design.levels, strict=False)) or [(None, design.levels[0])]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked of one metric on some rows, at each look."""
+
+    joint: Estimate
+    sign: int
+    margin: float | None
+    history: SeedHistory | None
+    same: Sameness
+
+    def test(self, plan: MetricPlan, seeds: int | None, level: float) -> RecipeTest:
+        return recipe_test(
+            self.joint,
+            plan.candidates,
+            sign=self.sign,
+            margin=self.margin or 0.0,
+            level=level,
+            family=0 if self.margin is None else plan.family,
+            seeds=seeds,
+            history=self.history,
+            same=self.same,
+        )
+
+
+def _look(seeds: int | None, test: RecipeTest, plan: MetricPlan, asked: _Asked) -> dict[str, Any]:
+    """What a look says, turned from "worse by" into candidate minus baseline."""
+    low, high = sorted((asked.sign * test.low, asked.sign * test.high))
+    both = plan.candidates if 2 * plan.candidates == asked.joint.values.size else None
     return {
-        "candidate": float(joint.values[: plan.candidates].mean()),
-        "baseline": float(joint.values[plan.candidates :].mean()),
-        "change": sign * test.drop,
+        "seeds": seeds or both,
+        "level": test.level,
+        "change": asked.sign * test.drop,
         "low": low,
         "high": high,
         "standard_error": math.sqrt(test.variance),
         "df": test.df,
         "method": _METHODS[test.method],
-        "p_value": None if margin is None else test.p,
-        "mde": test.mde,
+        "p_value": None if asked.margin is None else test.p,
+        "effective_rows": test.effective_rows,
+        "thin": test.thin,
+        "noise": Noise(shared=test.shared, particular=test.particular, between=test.between),
     }
 
 
 def _any_change(test: RecipeTest) -> float | None:
-    if test.method is RecipeMethod.IDENTICAL:
-        return 1.0
-    return min(1.0, 2 * p_worse(abs(test.drop), math.sqrt(test.variance), test.df))
+    """The two-sided p of any change; none where nobody knows how much a seed alone would change."""
+    match test.method:
+        case RecipeMethod.IDENTICAL:
+            return 1.0
+        case RecipeMethod.SEED_VARIANCE_UNKNOWN:
+            return None
+        case _:
+            return min(1.0, 2 * p_worse(abs(test.drop), math.sqrt(test.variance), test.df))
 
 
 def _with_q_values(comparisons: Sequence[tuple[Comparison, float | None]]) -> tuple[Comparison, ...]:

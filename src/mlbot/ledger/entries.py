@@ -122,6 +122,8 @@ class VerdictEntry(_OfModel):
     policy: Digest | None = None  # of the rules that it was judged by (`mlbot.verdict.decide.rules_digest`)
     tip: Sha | None = None  # whose rules they were
     compared: Compared | None = None
+    deterministic: bool | None = None  # whether its seeds all gave the same predictions; None where nobody knows
+    recipe: Digest | None = None  # of all that decides that: the content without the training data
     time: Time
 
     @property
@@ -363,7 +365,9 @@ Kind = Literal["verdict", "waiver", "release", "deployment", "approval", "lock",
 
 KINDS: tuple[Kind, ...] = ("verdict", "waiver", "release", "deployment", "approval", "lock", "request")
 
-LATER: frozenset[str] = frozenset({"training", "duration_s", "report", "policy", "tip", "compared", "branch"})
+LATER: frozenset[str] = frozenset(
+    {"training", "duration_s", "report", "policy", "tip", "compared", "deterministic", "recipe", "branch"}
+)
 """Fields that verdicts and waivers got when ledgers were in use already. Left out of the JSON where they are None, so
 that what was written before is still what would be written now; a field that joins a kind later joins this set too."""
 

@@ -28,6 +28,7 @@ LOCKS = (
 """Environment locks by name, the strictest first; the first that is in the repository's root counts."""
 
 _KEY_FORM = "mlbot/key@1"
+_RECIPE_FORM = "mlbot/recipe@1"
 
 
 class Inputs(Record):
@@ -68,6 +69,11 @@ class Inputs(Record):
             if facts[later] is None:
                 del facts[later]
         return digest(canonical(facts))
+
+    @property
+    def recipe(self) -> Digest:
+        """The digest of all of it but the data: of what decides whether the seed matters."""
+        return digest(canonical({"form": _RECIPE_FORM, **self.model_dump(mode="json", exclude={"data"})}))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from mlbot.lib.record import Digest, Name, Record, Sha
 from mlbot.lib.tree import Entry, shown
 from mlbot.plan.content_key import COLUMNS, Inputs, Side
 from mlbot.plan.policy_diff import changed_rule_files, policy_changes
-from mlbot.verdict.seeds import Determinism, SeedDesign
+from mlbot.verdict.seeds import SeedDesign, determinism
 from mlbot.verdict.verdict import Commits
 
 _NAMED = 3
@@ -170,6 +170,7 @@ class PlannedModel(Record):
     name: Name
     key: Digest  # content key at head; `mlbot.plan.content_key.Inputs` says what is in it
     base_key: Digest | None = None
+    recipe: Digest | None = None  # of what decides whether the seed matters (`mlbot.plan.content_key.Inputs.recipe`)
     stale: bool  # whether it has to be trained and judged; exactly when there are reasons
     reasons: tuple[StaleReason, ...] = ()
     seeds: Annotated[int, Field(ge=1)]  # how many a side are trained at first
@@ -319,9 +320,10 @@ def _design(settings: Sequence[SeedRange | None]) -> SeedDesign | None:
 def _designed(model: PlannedModel, past: Sequence[VerdictEntry]) -> PlannedModel:
     design, own = model.design, [key for key in (model.key, model.base_key) if key is not None]
     if model.by_history:
-        known, widest = seed_freedom(past, model.name, own) >= ENOUGH_HISTORY, SeedRange()
-        design = SeedDesign.between(widest.start, widest.most) if known else SeedDesign()
-    return model.model_copy(update={"design": design, "seeds": design.first(Determinism.UNKNOWN)})
+        enough, widest = seed_freedom(past, model.name, own) >= ENOUGH_HISTORY, SeedRange()
+        design = SeedDesign.between(widest.start, widest.most) if enough else SeedDesign()
+    known = determinism(past, model.name, model.key, model.recipe)
+    return model.model_copy(update={"design": design, "seeds": design.first(known)})
 
 
 def _asked_for(model: PlannedModel) -> PlannedModel:
@@ -343,6 +345,7 @@ def _planned(
         name=model.name,
         key=now.key,
         base_key=base_key,
+        recipe=now.inputs.recipe,
         stale=bool(why),
         reasons=why,
         seeds=(design or SeedDesign()).looks[0],

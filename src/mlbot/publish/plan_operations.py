@@ -400,6 +400,8 @@ def _entry(report: Report, model: ModelReport, origin: Origin) -> VerdictEntry |
         policy=model.rules,
         tip=report.verdict.commits.policy,
         compared=model.compared,
+        deterministic=verdict.seeds.candidate_deterministic if verdict.seeds else None,
+        recipe=verdict.seeds.recipe if verdict.seeds else None,
         time=origin.time,
     )
 

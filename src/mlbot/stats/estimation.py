@@ -313,7 +313,7 @@ def _by_influence(
     """Of `shape`: how many models, and rows; `effective`: how many rows of one weight tell as much."""
     models, rows = shape
     values, support = np.empty(models), np.empty(models)
-    columns = np.empty(shape)
+    columns, steps = np.empty(shape), list[float]()
     lacking: UndefinedMetricError | None = None
     for k, statistic in enumerate(statistics):
         values[k], support[k] = statistic.value(), statistic.support()
@@ -322,13 +322,23 @@ def _by_influence(
         except UndefinedMetricError as error:
             lacking = error
         columns[k] -= columns[k].mean()
+        steps.append(getattr(statistic, "reach", 0.0))
     if lacking is not None:
         raise NoIntervalError(lacking, values) from lacking
     # Rows that do not count alike tell as much as fewer rows that do.
     counted = rows if effective is None else effective
     covariance = columns @ columns.T * (counted / (counted - 1.0) / rows**2)
     return _finite(
-        Estimate(values=values, covariance=covariance, df=counted - 1, method=method, rows=rows, support=support)
+        Estimate(
+            values=values,
+            covariance=covariance,
+            df=counted - 1,
+            method=method,
+            rows=rows,
+            support=support,
+            influence=columns,
+            reach=None if effective or not all(steps) else np.array(steps, np.float64),
+        )
     )
 
 
@@ -353,6 +363,7 @@ def _by_bootstrap(
             support=np.array(support, np.float64),
             groups=replicates.groups,
             replicates=len(replicates.values),
+            draws=replicates.values,
         )
     )
 

@@ -91,6 +91,9 @@ def gaps(estimate: Estimate, slices: int) -> Estimate:
         values=turn @ estimate.values,
         covariance=turn @ estimate.covariance @ turn.T,
         support=estimate.support.reshape(-1, slices).min(axis=1),
+        influence=None if estimate.influence is None else turn @ estimate.influence,
+        reach=None if estimate.reach is None else estimate.reach.reshape(-1, slices).max(axis=1),
+        draws=None if estimate.draws is None else estimate.draws @ turn.T,
         intervals=tuple(_interval(own, block, estimate.df) for own, block in zip(values, blocks, strict=True)),
     )
 

@@ -86,6 +86,11 @@ class _Confusion:
                 return _rows(self.cells.size, weights)
         return float(np.count_nonzero(rows)) if weights is None else effective(weights[rows])
 
+    @property
+    def reach(self) -> float:
+        """By how much the value changes at most when one row changes its cell."""
+        return float(np.ptp(self.formula(self._proportions(), self.empty)[1])) / self.cells.size
+
     def value(self) -> float:
         return self.formula(self._proportions(), self.empty)[0]
 

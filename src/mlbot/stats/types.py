@@ -91,6 +91,11 @@ class Estimate:
     groups: int | None = None  # how many clusters the rows form; None when every row is its own
     intervals: "tuple[Interval, ...] | None" = None  # of each value, where its variance alone does not tell
     replicates: int | None = None  # bootstrap replicates used; None when there was no bootstrap
+    # Each row's (or cluster's) influence on each value, (K, n), zero on average; None where a bootstrap says it all.
+    influence: Floats | None = None
+    # By how much one row can change each value at most, (K,), for the metrics of the decided label; None for others.
+    reach: Floats | None = None
+    draws: Floats | None = None  # each model's value in each replicate, (R, K); None when there was no bootstrap
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,15 +13,18 @@ evaluated is never waived: there is nothing there that anybody could answer for.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from functools import partial
 
 from mlbot.config.schema import Model, OnInconclusive, Waivers
 from mlbot.events.github import Role
-from mlbot.gates.metric import OPERATIONAL, Bound, Gate, Metric, catalogued
+from mlbot.gates.metric import OPERATIONAL, Bound, Direction, Gate, Metric, catalogued
 from mlbot.gates.outcome import Outcome, Reason, worst
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib.record import Digest, Name, Record, canonical, digest
 from mlbot.lib.tree import Tree, is_url, module_files
-from mlbot.verdict.seeds import ALPHA, Seeds
+from mlbot.verdict.seeds import ALPHA, JUDGEABLE, Seeds
 from mlbot.verdict.verdict import (
     Commits,
     Comparison,
@@ -29,6 +32,7 @@ from mlbot.verdict.verdict import (
     Flips,
     GateResult,
     LatencyRatio,
+    Look,
     Method,
     ModelVerdict,
     Problem,
@@ -78,7 +82,7 @@ def decide(commits: Commits, evidence: Sequence[Evidence], waivers: Sequence[Wai
     for.
     """
     waivers = [each for each in waivers if each.branch in {None, commits.guarded}]
-    results = _keep_by_holm([_gate_results(each) for each in evidence], evidence)
+    results = _after_looks(evidence)
     models = tuple(_model_verdict(each, gates, waivers) for each, gates in zip(evidence, results, strict=True))
     if not models:
         return Verdict(commits=commits, outcome=Outcome.PASS, reason=Reason.NOTHING_STALE, models=())
@@ -100,6 +104,7 @@ def _model_verdict(evidence: Evidence, results: tuple[GateResult, ...], waivers:
         problem=problem,
         gates=gates,
         key=None if evidence.deleted else evidence.key,
+        seeds=evidence.seeds,
         digest=evidence.candidate[0].digest if evidence.candidate else None,
         provisional=evidence.provisional,
         waived=gone,
@@ -135,14 +140,77 @@ def _model_problem(evidence: Evidence) -> Problem | None:
     return next((each.problem for each in evidence.candidate if each.problem), None)
 
 
+def _after_looks(evidence: Sequence[Evidence]) -> list[tuple[GateResult, ...]]:
+    """What every gate comes to, look by look, as if nobody had trained more seeds than were needed.
+
+    A pass is kept. A `fail` has to survive Holm over all blocking margins of the verdict, each at the level of its own
+    look, and ends the looks of its model. That errs at most `ALPHA` over all looks by the union bound, in whatever
+    order models reach theirs.
+    """
+    models = [_Margins.of(each) for each in evidence]
+    for number in range(max((each.looks for each in models), default=0)):
+        models = _keep_by_holm([each.look(number) for each in models])
+    return [tuple(_weigh(result, each.evidence) for result in each.results) for each in models]
+
+
+@dataclass(frozen=True, slots=True)
+class _Margins:
+    """One model's gates after some looks at its margins."""
+
+    evidence: Evidence
+    results: tuple[GateResult, ...]
+    found: tuple[Comparison | None, ...]  # what each gate's margin is about; None where there is nothing to look at
+    at: tuple[Look | None, ...]  # the look that each result rests on
+    ended: bool = False
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> "_Margins":
+        results = _gate_results(evidence)
+        found = tuple(_tested(result, evidence) for result in results)
+        return cls(evidence, results, found, (None,) * len(results))
+
+    @property
+    def looks(self) -> int:
+        return max((len(each.looks) for each in self.found if each is not None), default=0)
+
+    def look(self, number: int) -> "_Margins":
+        """After one more look at each margin that is open; one that was looked at often enough stays as it is."""
+        if self.ended:
+            return self
+        seen = tuple(map(partial(self._seen, number), self.results, self.found, self.at))
+        results = tuple(
+            _margin_result(result.gate, comparison, look) if comparison and look and look is not before else result
+            for result, comparison, look, before in zip(self.results, self.found, seen, self.at, strict=True)
+        )
+        return replace(self, results=results, at=seen)
+
+    def kept(self, dropped: AbstractSet[int], family: int) -> "_Margins":
+        """After Holm has dropped some results; `family` is how many margins it adjusted for."""
+        results = tuple(
+            result
+            if look is None
+            else _of_family(
+                _unkept(result) if index in dropped else result, found, family if result.gate.blocking else 1
+            )
+            for index, (result, found, look) in enumerate(zip(self.results, self.found, self.at, strict=True))
+        )
+        failed = any(result.gate.blocking and result.reason is Reason.REGRESSION for result in results)
+        return replace(self, results=results, ended=self.ended or failed)
+
+    @staticmethod
+    def _seen(number: int, result: GateResult, found: Comparison | None, at: Look | None) -> Look | None:
+        if found is None or number >= len(found.looks) or (at is not None and result.outcome is Outcome.PASS):
+            return at
+        return found.looks[number]
+
+
 def _gate_results(evidence: Evidence) -> tuple[GateResult, ...]:
     if evidence.deleted:
         return ()
     problem = _model_problem(evidence)
     comparisons = {(each.metric, each.slice): each for each in evidence.comparisons}
     return tuple(
-        _error(gate, problem) if problem else _weigh(_gate_result(gate, evidence, comparisons), evidence)
-        for gate in evidence.gates
+        _error(gate, problem) if problem else _gate_result(gate, evidence, comparisons) for gate in evidence.gates
     )
 
 
@@ -151,7 +219,7 @@ def _gate_result(
 ) -> GateResult:
     match gate.bound:
         case Bound.MAX_REGRESSION:
-            return _margin_result(gate, evidence, comparisons.get((gate.metric, gate.slice)))
+            return _compared(gate, evidence, comparisons.get((gate.metric, gate.slice)))
         case Bound.MAX_EXCESS:
             return _excess_result(gate, evidence)
         case Bound.MAX_RATIO:
@@ -163,9 +231,10 @@ def _gate_result(
 
 
 def _weigh(result: GateResult, evidence: Evidence) -> GateResult:
-    """A slice with too few rows and a gate that only warns are shown, and nothing rests on them."""
+    """What only warns is shown, and nothing rests on it; nor on a slice with few rows, unless it decides."""
     gate = result.gate
-    if {gate.slice, gate.metric} & evidence.small_slices and result.reason is not Reason.EMPTY_SLICE:
+    open_ = result.outcome in {Outcome.INCONCLUSIVE, Outcome.ERROR} and result.reason is not Reason.EMPTY_SLICE
+    if {gate.slice, gate.metric} & evidence.small_slices and open_:
         return result.model_copy(
             update={"outcome": Outcome.INCONCLUSIVE, "reason": Reason.SLICE_TOO_SMALL, "counts": False}
         )
@@ -192,7 +261,7 @@ def _no_baseline(gate: Gate, evidence: Evidence) -> GateResult:
     return GateResult(gate=gate, outcome=outcome, reason=why.reason, problem=why, counts=counts)
 
 
-def _margin_result(gate: Gate, evidence: Evidence, comparison: Comparison | None) -> GateResult:
+def _compared(gate: Gate, evidence: Evidence, comparison: Comparison | None) -> GateResult:
     if evidence.baseline_problem is not None or comparison is None:
         return _no_baseline(gate, evidence)
     if comparison.problem is not None and comparison.problem.reason in {Reason.NO_BASELINE_FIGURE, Reason.NO_INTERVAL}:
@@ -200,30 +269,35 @@ def _margin_result(gate: Gate, evidence: Evidence, comparison: Comparison | None
         return GateResult(gate=gate, outcome=Outcome.INCONCLUSIVE, reason=why.reason, problem=why)
     if comparison.problem is not None:
         return _error(gate, comparison.problem)
-    outcome, reason = _margin_outcome(comparison, gate.limit)
+    return _margin_result(gate, comparison, comparison.looks[0])
+
+
+def _margin_result(gate: Gate, comparison: Comparison, look: Look) -> GateResult:
+    outcome, reason = _margin_outcome(comparison.direction, look, gate.limit)
     return GateResult(
         gate=gate,
         outcome=outcome,
         reason=reason,
-        value=comparison.change,
+        value=look.change,
         baseline=comparison.baseline,
-        judgeable=comparison.standard_error is None or gate.limit >= 2 * comparison.standard_error,
+        seeds=look.seeds,
+        level=look.level,
     )
 
 
-def _margin_outcome(comparison: Comparison, margin: float) -> tuple[Outcome, Reason]:
-    if comparison.method is Method.IDENTICAL:
+def _margin_outcome(direction: Direction, look: Look, margin: float) -> tuple[Outcome, Reason]:
+    if look.method is Method.IDENTICAL:
         return Outcome.PASS, Reason.IDENTICAL
-    if comparison.method is Method.SEED_VARIANCE_UNKNOWN:
+    if look.method is Method.SEED_VARIANCE_UNKNOWN:
         return Outcome.INCONCLUSIVE, Reason.SEED_VARIANCE_UNKNOWN
-    if comparison.low is None or comparison.high is None:
+    if look.low is None or look.high is None:
         return Outcome.ERROR, Reason.METRIC_UNDEFINED
-    least, most = sorted((comparison.direction.worse * comparison.low, comparison.direction.worse * comparison.high))
+    least, most = sorted((direction.worse * look.low, direction.worse * look.high))
     if least > margin:
         return Outcome.FAIL, Reason.REGRESSION
-    if most < margin:
-        return Outcome.PASS, Reason.WITHIN_MARGIN
-    return Outcome.INCONCLUSIVE, Reason.MARGIN_INSIDE_INTERVAL
+    if not most < margin:
+        return Outcome.INCONCLUSIVE, Reason.MARGIN_INSIDE_INTERVAL
+    return (Outcome.INCONCLUSIVE, Reason.FEW_ROWS_DECIDE) if look.thin else (Outcome.PASS, Reason.WITHIN_MARGIN)
 
 
 def _score_result(gate: Gate, evidence: Evidence) -> GateResult:
@@ -233,11 +307,12 @@ def _score_result(gate: Gate, evidence: Evidence) -> GateResult:
         return _error(gate, Problem.of(Reason.METRIC_UNDEFINED, "not-computed", subject=gate.subject))
     if score.problem is not None:
         return _error(gate, score.problem)
-    if gate.confident and score.value is not None and score.low is None:
+    # Of a slice with few rows only what its interval shows counts, not where its figure happens to lie.
+    by_interval = gate.confident or not evidence.small_slices.isdisjoint({gate.slice, gate.metric})
+    if by_interval and score.value is not None and score.low is None:
         why = Problem.of(Reason.NO_INTERVAL)
         return GateResult(gate=gate, outcome=Outcome.INCONCLUSIVE, reason=why.reason, problem=why, value=score.value)
-    interval = (score.low, score.high) if gate.confident else (score.value, score.value)
-    return _bounded(gate, score.value, interval)
+    return _bounded(gate, score.value, (score.low, score.high) if by_interval else (score.value, score.value))
 
 
 def _excess_result(gate: Gate, evidence: Evidence) -> GateResult:
@@ -248,7 +323,7 @@ def _excess_result(gate: Gate, evidence: Evidence) -> GateResult:
         ours, theirs = flips.seeds or (1, 1)
         few = Problem.of(Reason.TOO_FEW_SEEDS, "flips", candidate=ours, baseline=theirs)
         return GateResult(gate=gate, outcome=Outcome.INCONCLUSIVE, reason=few.reason, problem=few)
-    return _margin_result(gate, evidence, flips.excess)
+    return _compared(gate, evidence, flips.excess)
 
 
 def _ratio_result(gate: Gate, evidence: Evidence) -> GateResult:
@@ -313,40 +388,48 @@ def _bounded(gate: Gate, value: float | None, interval: tuple[float | None, floa
     return GateResult(gate=gate, outcome=outcome, reason=reason, value=value)
 
 
-def _keep_by_holm(
-    results: Sequence[tuple[GateResult, ...]], evidence: Sequence[Evidence]
-) -> list[tuple[GateResult, ...]]:
-    """Turn a `fail` on a margin into inconclusive where Holm, over all blocking margins of the verdict, drops it."""
-    p_values = {
-        (model, index): comparison.p_value
-        for model, (gates, each) in enumerate(zip(results, evidence, strict=True))
-        for index, gate in enumerate(gates)
-        if gate.counts and (comparison := _tested(gate, each)) is not None and comparison.p_value is not None
+def _keep_by_holm(models: Sequence[_Margins]) -> list[_Margins]:
+    """Turn a `fail` on a margin into inconclusive where Holm, over all blocking margins of the verdict, drops it.
+
+    A margin that has passed cannot fail any more, and stays in the family. A model is looked at until a gate fails.
+    """
+    tested = {
+        (model, index): 1.0 if result.outcome is Outcome.PASS else look.p_value * ALPHA / look.level
+        for model, each in enumerate(models)
+        for index, (result, look) in enumerate(zip(each.results, each.at, strict=True))
+        if result.gate.blocking and look is not None and look.p_value is not None
     }
-    dropped = {key for key, keep in zip(p_values, holm_rejects(p_values.values()), strict=True) if not keep}
+    dropped = {key for key, keep in zip(tested, holm_rejects(tested.values()), strict=True) if not keep}
     return [
-        tuple(
-            _unkept(gate) if gate.reason is Reason.REGRESSION and (model, index) in dropped else gate
-            for index, gate in enumerate(gates)
-        )
-        for model, gates in enumerate(results)
+        each.kept({index for key, index in dropped if key == model}, len(tested)) for model, each in enumerate(models)
     ]
 
 
 def _tested(result: GateResult, evidence: Evidence) -> Comparison | None:
     """The comparison behind a margin that was tested, if this result is of one."""
     gate = result.gate
-    if result.outcome is Outcome.ERROR:
-        return None
-    if gate.bound is Bound.MAX_EXCESS:
-        return evidence.flips.excess if evidence.flips else None
-    if gate.bound is not Bound.MAX_REGRESSION:
-        return None
-    return next((each for each in evidence.comparisons if (each.metric, each.slice) == (gate.metric, gate.slice)), None)
+    match gate.bound:
+        case Bound.MAX_EXCESS if evidence.flips is not None:
+            found = evidence.flips.excess
+        case Bound.MAX_REGRESSION:
+            found = next((e for e in evidence.comparisons if (e.metric, e.slice) == (gate.metric, gate.slice)), None)
+        case _:
+            found = None
+    untested = evidence.baseline_problem is not None or result.outcome is Outcome.ERROR
+    return None if untested or found is None or found.problem is not None else found
 
 
 def _unkept(result: GateResult) -> GateResult:
+    if result.reason is not Reason.REGRESSION:
+        return result
     return result.model_copy(update={"outcome": Outcome.INCONCLUSIVE, "reason": Reason.NOT_KEPT_BY_HOLM})
+
+
+def _of_family(result: GateResult, found: Comparison | None, family: int) -> GateResult:
+    """A margin's result with what it can notice: known where it was computed for as many margins at least."""
+    mde = found.mde if found is not None and found.family >= family else None
+    judgeable = mde is None or mde <= JUDGEABLE * result.gate.limit
+    return result.model_copy(update={"family": family, "mde": mde, "judgeable": judgeable})
 
 
 def holm_rejects(p_values: Iterable[float], alpha: float = ALPHA) -> list[bool]:

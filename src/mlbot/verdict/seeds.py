@@ -11,17 +11,25 @@ the recipes before it were like decides how many seeds are tried first, and neve
 from collections.abc import Iterable
 from enum import StrEnum
 from itertools import takewhile
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from mlbot.gates.metric import Bound
 from mlbot.gates.outcome import Outcome, Reason
-from mlbot.lib.record import Count, Name, Record
-from mlbot.verdict.verdict import GateResult, ModelVerdict
+from mlbot.ledger.entries import VerdictEntry
+from mlbot.lib.record import Count, Digest, Name, Record
+
+if TYPE_CHECKING:
+    from mlbot.verdict.verdict import GateResult, ModelVerdict
+
+Probability = Annotated[float, Field(ge=0, le=1)]
 
 ALPHA = 0.05
 """The error of a `fail`, over all blocking margins of a verdict and all looks; and that of a `pass`."""
+
+JUDGEABLE = 3
+"""Times its margin: a margin can be judged where a drop of so much fails 19 times out of 20."""
 
 _SETTLED_BY_SEEDS = frozenset(
     {
@@ -39,6 +47,19 @@ class Determinism(StrEnum):
     UNKNOWN = "unknown"
     LIKELY = "likely"  # the model's last recipe on the guarded branch was deterministic, and this is another one
     KNOWN = "known"  # two equal seeds of this very recipe (code, parameters, lock, settings) are in the ledger
+
+
+def determinism(past: Iterable[VerdictEntry], model: Name, key: Digest | None, recipe: Digest | None) -> Determinism:
+    """What the newest verdict that knows says: on this content, else on this recipe, else on the model's last one.
+
+    The content and the recipe make it known, and another recipe does not: its author may have given the seed an effect.
+    """
+    found = [each for each in past if each.model == model and each.deterministic is not None]
+    newest = sorted(found, key=lambda each: each.order, reverse=True)
+    same = [each for each in newest if each.key == key] or [each for each in newest if recipe and each.recipe == recipe]
+    if same:
+        return Determinism.KNOWN if same[0].deterministic else Determinism.UNKNOWN
+    return Determinism.LIKELY if newest and newest[0].deterministic else Determinism.UNKNOWN
 
 
 class SeedDesign(Record):
@@ -98,13 +119,14 @@ class Seeds(Record):
     """The seeds of both sides as they were judged."""
 
     design: SeedDesign = SeedDesign()
+    recipe: Digest | None = None  # of all that decides whether the candidate's seed matters; its data is not in it
     count: SeedCount = SeedCount(candidate=0, baseline=0)
     candidate_deterministic: bool | None = None  # None: nobody knows, for there is one seed
     baseline_deterministic: bool | None = None
     likely: bool = False  # whether the recipe before this one was deterministic
 
 
-def seeds_wanted(seeds: Seeds, verdict: ModelVerdict) -> SeedCount | None:
+def seeds_wanted(seeds: Seeds, verdict: "ModelVerdict") -> SeedCount | None:
     """How many seeds each side should have next; None where more seeds are not wanted.
 
     They are not where a gate has failed, all have passed, or only something else than seeds could decide; nor after the
@@ -137,7 +159,7 @@ def _wanted(seeds: Seeds, number: int) -> SeedCount:
     )
 
 
-def _undecided(result: GateResult) -> bool:
+def _undecided(result: "GateResult") -> bool:
     """Whether more seeds may settle what a gate that counts has left open."""
     return (
         result.counts
@@ -181,7 +203,7 @@ class Wave(Record):
         return self.of_candidate and self.of_baseline
 
 
-def next_wave(seeds: Seeds, verdict: ModelVerdict) -> Wave | None:
+def next_wave(seeds: Seeds, verdict: "ModelVerdict") -> Wave | None:
     """The seeds that a model's verdict still wants; None where it wants none."""
     wanted = seeds_wanted(seeds, verdict)
     if wanted is None:

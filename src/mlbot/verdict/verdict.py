@@ -11,9 +11,9 @@ from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib.record import Count, Digest, Name, Record, Sha
 from mlbot.lib.templates import has_sentence, sentence
+from mlbot.verdict.seeds import Probability, Seeds
 
 NonNegative = Annotated[float, Field(ge=0)]
-Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class Problem(Record):
@@ -154,33 +154,63 @@ class Method(StrEnum):
     """One seed and nothing to borrow from: the interval is the two files' own and says nothing of the recipe."""
 
 
-class Comparison(Record):
-    """The change of one metric from baseline to candidate, in the metric's own units.
+class Noise(Record):
+    """The parts of a change's variance, by what would make each smaller; they add up to it."""
 
-    `change` is candidate minus baseline and `low`..`high` its two-sided 90 % interval. When the metric could not be
-    compared, `problem` says why and the figures are None.
+    shared: NonNegative  # rows alone: what they do to all models of a side alike
+    particular: NonNegative  # rows or seeds: what the rows do to one model
+    between: NonNegative  # seeds alone
+
+
+class Look(Record):
+    """The change of a metric over the first seeds of each side, in the metric's own units.
+
+    `change` is candidate minus baseline and `low`..`high` its interval: what lies beyond either end is wrong with
+    probability `level`.
     """
 
-    metric: str
-    slice: str | None = None
-    direction: Direction
-    rows: Count
-    candidate: float | None = None  # mean over the seeds
-    baseline: float | None = None
+    seeds: Count | None = None  # how many a side were looked at, where both have as many; None in older reports
+    level: Probability = 0.05
     change: float | None = None
     low: float | None = None
     high: float | None = None
     standard_error: NonNegative | None = None  # sqrt(V), units of the metric
     df: float | None = None
     method: Method | None = None
-    margin: NonNegative | None = None
     p_value: Probability | None = None
     """P of seeing such a drop if the true one were just the margin; small means worse than allowed."""
+    effective_rows: NonNegative | None = None
+    """How many rows of equal weight would carry the change as unevenly; None where a bootstrap does not tell."""
+    thin: bool = False  # whether these are too few for a pass, because the rows that decide may not be in the sample
+    noise: Noise | None = None
+
+
+class Comparison(Look):
+    """The change of one metric from baseline to candidate: a look at all seeds, and the looks before.
+
+    When the metric could not be compared, `problem` says why and the figures are None.
+    """
+
+    metric: str
+    slice: str | None = None
+    direction: Direction
+    rows: Count
+    support: NonNegative | None = None  # how many rows the metric rests on: the positive ones of a recall
+    candidate: float | None = None  # mean over the seeds
+    baseline: float | None = None
+    margin: NonNegative | None = None
+    family: Count = 1  # the number of margins that Holm adjusts for, as `mde` takes it
     mde: NonNegative | None = None
-    """The smallest true drop that this holdout and these seeds would fail 95 % of the time."""
+    """The smallest true drop that fails 95 % of the time at this level, over the family; None where none can."""
     q_value: Probability | None = None
     """Two-sided p of any change, Benjamini-Hochberg adjusted over all that is displayed. Never gates."""
+    earlier: tuple[Look, ...] = ()  # with fewer seeds, where a margin is looked at more than once
     problem: Problem | None = None
+
+    @property
+    def looks(self) -> tuple[Look, ...]:
+        """All looks at it, the first one first."""
+        return *self.earlier, self
 
 
 class Flips(Record):
@@ -222,7 +252,13 @@ class GateResult(Record):
     detail: Former = ""
     counts: bool = True
     """False for a gate that only warns and for a slice with too few rows: shown, and nothing rests on it."""
-    judgeable: bool = True  # False when the margin is too small for this holdout and these seeds, whatever the model
+    judgeable: bool = True  # False when a drop of three margins would not fail 19 times out of 20
+    seeds: Count | None = None  # a side, at the look that decided; of a margin
+    level: Probability | None = None  # the error that a pass may make, and a fail over all margins of the verdict
+    family: Count | None = None  # how many these are, for Holm
+    mde: NonNegative | None = (
+        None  # the true drop that fails 19 times out of 20 at this level; None where none is known
+    )
     waived: Waived | None = None
 
     @property
@@ -267,6 +303,7 @@ class ModelVerdict(Record):
     detail: Former = ""
     gates: tuple[GateResult, ...] = ()
     key: Digest | None = None
+    seeds: Seeds | None = None  # as they were judged; None where nothing was compared, and in older reports
     digest: Digest | None = None  # sha256 of the ONNX file that was judged and may ship
     provisional: bool = False  # judged by its own gates from head, because the guarded branch has no such model yet
     waived: Waived | None = None  # for a model that head removes: who let it go
