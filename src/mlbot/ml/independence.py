@@ -24,9 +24,9 @@ Mask = npt.NDArray[np.bool_]
 PROBABILITY = 1e-5
 """How far two answers to one row may be apart, in probability. float32 has a relative precision of 6e-8; a dot product
 of ten thousand terms loses two digits of it, when another order of its sums is taken for one row than for many. Of
-thirty kinds of model, quantised ones among them, the worst differs by 8e-7 (`benchmarks/asking.py`)."""
+22 kinds of scikit-learn classifiers the worst differs by 8e-7."""
 NUMBER = 1e-3
-"""The same for a regression, relative to how far its predictions lie apart; the worst of a dozen kinds differs by 5e-5
+"""The same for a regression, relative to how far its predictions lie apart; the worst of 11 kinds differs by 5e-5
 of that."""
 _EPS = float(np.finfo(np.float32).eps)
 _NARROW = 1e-2  # of how far probabilities lie apart: where all of them are close together, so is what may differ
