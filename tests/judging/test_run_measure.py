@@ -324,6 +324,11 @@ def test_flips_of_few_seeds_and_of_equal_models() -> None:
     same = negative_flips(Rows(slice=None, labels=labels, predictions=(a, b, a, b)), 2, examples=False).excess
     assert same is not None
     assert (same.method, same.change) == (Method.IDENTICAL, 0.0)
+    known = negative_flips(
+        Rows(slice=None, labels=labels, predictions=(a, b)), 1, examples=False, matters=(False, False)
+    ).excess
+    assert known is not None
+    assert (known.method, known.baseline) == (Method.PAIRED, 0.0)
     files = negative_flips(Rows(slice=None, labels=labels, predictions=(a, a, b, b)), 2, examples=False).excess
     assert files is not None
     assert (files.method, files.baseline) == (Method.PAIRED, 0.0)

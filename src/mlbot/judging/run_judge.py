@@ -416,7 +416,7 @@ def _measure(
         limit = next((gate.limit for gate in request.model.gates if gate.bound is Bound.MAX_EXCESS), None)
         _, level = looks(plan, len(rows.predictions), matters)[-1]
         hidden = holdout.record.hidden
-        flips = negative_flips(rows, plan.candidates, examples=not hidden, limit=limit, level=level)
+        flips = negative_flips(rows, plan.candidates, examples=not hidden, limit=limit, level=level, matters=matters)
     few = {each.name for each in _slices(request.model, holdout.record) if each.small}
     small = frozenset(few | {metric.name for metric in request.model.metrics if few & {*metric.slices}})
     shipped, *others = candidate.evaluations(found.scores[: plan.candidates])

@@ -154,12 +154,19 @@ def coarse(rows: Rows, model: int) -> Coarse | None:
 
 
 def negative_flips(
-    rows: Rows, candidates: int, *, examples: bool, limit: float | None = None, level: float = ALPHA
+    rows: Rows,
+    candidates: int,
+    *,
+    examples: bool,
+    limit: float | None = None,
+    level: float = ALPHA,
+    matters: tuple[bool, bool] | None = None,
 ) -> Flips:
     """Rows that the baseline's shipped file gets right and the candidate's gets wrong, and the excess over all seeds.
 
     Row numbers are named with `examples` only: not those of a hidden holdout. `limit` is the gate's on the excess, and
-    `level` the error of each outcome. Raises ValueError without rows.
+    `level` the error of each outcome; `matters` says whether the seed of each side does, where that is known. Raises
+    ValueError without rows.
     """
     decided = rows.decided or tuple(map(decide, rows.predictions))
     right = np.stack([labels == rows.labels for labels in decided])
@@ -169,6 +176,7 @@ def negative_flips(
         raise ValueError("no rows")
     rate = float(counted[flipped].sum() / counted.sum())
     interval = share_interval(rate, effective(counted))
+    same = _same(rows, candidates, matters or seeds_matter(rows, candidates))
     return Flips(
         rows=rows.labels.size,
         count=int(flipped.size),
@@ -177,15 +185,15 @@ def negative_flips(
         high=interval.high,
         examples=tuple(int(row) for row in flipped[:FLIP_EXAMPLES]) if examples else (),
         seeds=(candidates, len(right) - candidates),
-        excess=_excess(rows, right[:candidates], right[candidates:], limit, level),
+        excess=_excess(rows, (right[:candidates], right[candidates:]), same, limit, level),
     )
 
 
-def _excess(rows: Rows, ours: Array, theirs: Array, limit: float | None, level: float) -> Comparison | None:
-    same = _same(rows, len(ours), seeds_matter(rows, len(ours)))
+def _excess(
+    rows: Rows, sides: tuple[Array, Array], same: Sameness, limit: float | None, level: float
+) -> Comparison | None:
     test = excess_flips(
-        ours,
-        theirs,
+        *sides,
         rows=FlipRows(groups=rows.groups, weights=rows.weights),
         candidate_deterministic=not same.candidate_seed_matters,
         baseline_deterministic=not same.baseline_seed_matters,
