@@ -171,7 +171,13 @@ def test_what_could_be_detected_is_said_of_margins_that_count_only() -> None:
     model = parts.judged(parts.adult(-0.004, gates=gates, comparisons=(undecided,))).models[0]
     assert ["19 in 20" in " ".join(row.sentences) for row in tables.gate_rows(model)] == [False, True, False]
     # Beside another margin Holm asks for more, and with a borrowed variance the share is not known.
-    assert "19 in 20" not in str(tables.gate_rows(model, 2))
+    older = [each.model_copy(update={"level": None}) for each in model.verdict.gates]
+    before = model.model_copy(update={"verdict": model.verdict.model_copy(update={"gates": tuple(older)})})
+    assert "19 in 20" in str(tables.gate_rows(before, 1))
+    assert "19 in 20" not in str(tables.gate_rows(before, 2))
+    unknown = [each.model_copy(update={"mde": None}) for each in model.verdict.gates]
+    without = model.model_copy(update={"verdict": model.verdict.model_copy(update={"gates": tuple(unknown)})})
+    assert "19 in 20" not in str(tables.gate_rows(without))
     borrowed = model.model_copy(update={"comparisons": (undecided.model_copy(update={"method": Method.BORROWED}),)})
     assert "19 in 20" not in str(tables.gate_rows(borrowed))
 

@@ -17,7 +17,7 @@ from mlbot.lib.templates import environment, templates
 from mlbot.report import words
 from mlbot.report.report import ModelReport
 from mlbot.verdict.seeds import ALPHA
-from mlbot.verdict.verdict import Comparison, GateResult, Method, Problem
+from mlbot.verdict.verdict import Comparison, GateResult, Method, Noise, Problem
 
 SOURCE = Path(__file__).parents[2] / "src" / "mlbot"
 
@@ -396,3 +396,31 @@ def test_advice_never_begins_with_a_wider_margin() -> None:
 
 def test_an_artefact_test_is_said_to_be_one() -> None:
     assert words.movement(parts.comparison("roc_auc", 0.01, method=Method.PAIRED)) == "rose by 0.01"
+
+
+@pytest.mark.parametrize(
+    ("parts_of", "times", "cure", "rows", "seeds"),
+    [
+        ((0.9, 0.05, 0.05), 4.0, "rows", 4.75, None),  # rows are the noise
+        ((0.001, 0.0, 0.999), 4.0, "seeds", None, 4.012),  # rows are 0.1 % of the variance
+        ((0.0, 1.0, 0.0), 4.0, "either", 4.0, 4.0),
+        ((0.2, 0.6, 0.2), 2.0, "either", 2.667, 2.667),
+        ((0.5, 0.0, 0.5), 4.0, "both", None, None),
+    ],
+)
+def test_what_settles_a_margin_follows_from_the_parts_of_its_variance(
+    parts_of: tuple[float, float, float], times: float, cure: str, rows: float | None, seeds: float | None
+) -> None:
+    shared, particular, between = parts_of
+    found = words.settling(Noise(shared=shared, particular=particular, between=between), times)
+    assert found.cure == cure
+    assert found.rows == (None if rows is None else pytest.approx(rows, abs=0.001))
+    assert found.seeds == (None if seeds is None else pytest.approx(seeds, abs=0.001))
+
+
+def test_the_advice_names_what_is_the_noise() -> None:
+    undecided = result(Reason.MARGIN_INSIDE_INTERVAL, Outcome.INCONCLUSIVE)
+    seeds = parts.comparison("roc_auc", -0.0044, noise=Noise(shared=1e-9, particular=0.0, between=1e-6))
+    assert words.settle(undecided, model(seeds)).startswith("About 9 times the seeds (`train.seeds`) would settle it")
+    rows = parts.comparison("roc_auc", -0.0044, noise=Noise(shared=1e-6, particular=0.0, between=1e-9))
+    assert words.settle(undecided, model(rows)).startswith("About 9 times the holdout rows would settle it")

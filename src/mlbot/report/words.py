@@ -1,5 +1,6 @@
 """What a report says of a gate, of a model and over all of it: the figures and choices; the words are templates."""
 
+import math
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any
@@ -13,7 +14,7 @@ from mlbot.lib.record import Record
 from mlbot.lib.templates import has_sentence, sentence
 from mlbot.report.report import ModelReport, Report
 from mlbot.verdict.decide import DELETED, unwaived
-from mlbot.verdict.verdict import Comparison, GateResult, Method, ModelVerdict, Problem, reason_hint
+from mlbot.verdict.verdict import Comparison, GateResult, Method, ModelVerdict, Noise, Problem, reason_hint
 
 # Plain text throughout: names from outside are in it as they are, and the renderer escapes the whole.
 
@@ -204,8 +205,12 @@ def advice(result: GateResult, model: ModelReport, tested: int) -> tuple[str, st
     """How sharp an inconclusive gate is, and what would settle it."""
     gate = result.gate
     margin = result.outcome is Outcome.INCONCLUSIVE and gate.bound is Bound.MAX_REGRESSION and result.counts
-    sharp = detectable(model.comparison(gate.metric, gate.slice), tested) if margin else ""
-    return sharp, settle(result, model)
+    if not margin:
+        return "", settle(result, model)
+    found = model.comparison(gate.metric, gate.slice)
+    if found is not None and result.level is not None:  # at the level that was used, over the gates that were tested
+        return _sharpness(found, result.mde), settle(result, model)
+    return detectable(found, tested), settle(result, model)
 
 
 def settle(result: GateResult, model: ModelReport) -> str:
@@ -214,7 +219,7 @@ def settle(result: GateResult, model: ModelReport) -> str:
         return ""
     comparison = model.comparison(result.gate.metric, result.gate.slice)
     if result.gate.bound is Bound.MAX_REGRESSION and comparison is not None:
-        if not result.judgeable and comparison.standard_error:
+        if not result.judgeable and comparison.standard_error and comparison.noise is None:
             error = comparison.standard_error
             least = figures.brief(2 * error, figures.decimals(error))
             return of_gate("settle/margin-too-small", limit=limit_figure(result.gate), least=least)
@@ -228,6 +233,50 @@ def _hint(result: GateResult | ModelVerdict) -> str:
     return why.hint if why else reason_hint(result.reason)
 
 
+class Cure(StrEnum):
+    """What would settle an open margin, if the change stays what it is."""
+
+    ROWS = "rows"
+    SEEDS = "seeds"
+    EITHER = "either"
+    BOTH = "both"  # only together
+
+
+class Settling(Record):
+    """What would settle an open margin, and how much of it: multiples of what there is, None where it cannot."""
+
+    cure: Cure
+    rows: float | None
+    seeds: float | None
+
+
+def settling(noise: Noise, times: float) -> Settling:
+    """What makes a change's variance so many times smaller: each part of it falls with rows, seeds or either."""
+    whole = noise.shared + noise.particular + noise.between
+    wanted = whole / times
+    rows = _multiple(noise.shared + noise.particular, wanted - noise.between)
+    seeds = _multiple(noise.particular + noise.between, wanted - noise.shared)
+    match rows, seeds:
+        case None, None:
+            return Settling(cure=Cure.BOTH, rows=None, seeds=None)
+        case _, None:
+            return Settling(cure=Cure.ROWS, rows=rows, seeds=None)
+        case None, _:
+            return Settling(cure=Cure.SEEDS, rows=None, seeds=seeds)
+        case _:
+            return Settling(cure=Cure.EITHER, rows=rows, seeds=seeds)
+
+
+def _multiple(part: float, wanted: float) -> float | None:
+    """How many times as much data makes a part as small as wanted; None where no sensible amount does."""
+    times = part / wanted if wanted > 0 else math.inf
+    return max(times, 1.1) if times <= _TOO_CLOSE else None
+
+
+def _times(multiple: float | None) -> str:
+    return "" if multiple is None else figures.brief(multiple, 0 if multiple >= 3 else 1)
+
+
 def _more_data(gate: Gate, comparison: Comparison) -> str:
     """How much narrower the interval has to become, if the change stays what it is."""
     if comparison.change is None or comparison.low is None or comparison.high is None:
@@ -237,6 +286,9 @@ def _more_data(gate: Gate, comparison: Comparison) -> str:
     if not gap > 0 or (half / gap) ** 2 > _TOO_CLOSE:
         return of_gate("settle/too-close")
     times = max(1.5, (half / gap) ** 2)
+    if comparison.noise is not None:
+        found = settling(comparison.noise, times)
+        return of_gate(f"settle/{found.cure}", rows=_times(found.rows), seeds=_times(found.seeds))
     return of_gate("settle/more-data", times=figures.brief(times, 0 if times >= 3 else 1))
 
 
@@ -248,9 +300,13 @@ def detectable(comparison: Comparison | None, tested: int = 1) -> str:
     """
     if comparison is None or comparison.mde is None or tested > 1:
         return ""
-    if comparison.method not in {Method.RECIPE, Method.PAIRED}:
+    return _sharpness(comparison, comparison.mde)
+
+
+def _sharpness(comparison: Comparison, effect: float | None) -> str:
+    if effect is None or comparison.method not in {Method.RECIPE, Method.PAIRED}:
         return ""
-    size = figures.brief(comparison.mde, places(comparison))
+    size = figures.brief(effect, places(comparison))
     return of_gate("detectable", size=size, lower=comparison.direction is Direction.LOWER)
 
 
