@@ -321,7 +321,7 @@ def test_a_rise_of_what_should_be_low() -> None:
             Reason.SLICE_TOO_SMALL,
             Outcome.INCONCLUSIVE,
             0.4,
-            "f1 on women: the slice has too few rows to judge, so it is shown and does not block",
+            "f1 on women: the slice has few rows and its interval does not decide, so it is shown and does not block",
         ),
     ],
 )

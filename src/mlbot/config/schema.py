@@ -436,7 +436,7 @@ class Slice(Section):
     where: Annotated[str, kind(_where, **kinds.SCRIPT.schema())]
     """An SQL condition over the holdout's columns: `sex = 'Female' AND age < 25`."""
     min_rows: Annotated[int, whole(1)] = 500
-    """Below this many rows the slice is shown and never blocks: few rows cannot tell."""
+    """Below this many rows only what is clear of the noise counts; what is undecided there is shown."""
 
 
 _OTHER_TASK: Mapping[str, str] = {name: f"{name}_macro" for name in ("f1", "precision", "recall")} | {

@@ -188,19 +188,19 @@ class _Model:
 
 
 def idle_gates(model: Model, holdout: "HoldoutData") -> Iterator[str]:
-    """The gates that can never block or never pass on a holdout, whatever the model, each with its reason."""
+    """The gates that hardly ever block or can never pass on a holdout, whatever the model, each with its reason."""
     blocking = [gate for gate in model.gates if gate.blocking and not gate.only_warns]
     least = {part.name: part.min_rows for part in model.slices}
     few: dict[str, list[str]] = {}
     able = 0
     for gate in blocking:
         rows = holdout.record.slices[gate.slice] if gate.slice else holdout.rows
-        if gate.slice and 0 < rows < least[gate.slice]:
-            few.setdefault(gate.slice, []).append(gate.subject)
-        elif why := _undefined(gate, model, holdout):
+        if why := _undefined(gate, model, holdout):
             yield sentence("data", "never-passes", model=model.name, gate=gate.subject, why=why)
-        else:
-            able += 1
+            continue
+        able += 1
+        if gate.slice and rows < least[gate.slice]:
+            few.setdefault(gate.slice, []).append(gate.subject)
     for name, gates in few.items():
         facts = {"name": name, "rows": holdout.record.slices[name], "least": least[name]}
         yield sentence("data", "few-rows", model=model.name, gates=list(dict.fromkeys(gates)), **facts)
