@@ -62,8 +62,8 @@ def test_what_there_is(tmp_path: Path) -> None:
         "  slice old: 19 rows, 6 of them positive.",
         (
             "m: accuracy@old will rarely block: slice old has 19 rows, fewer than its min_rows of 500, "
-            "so only a change that is clear of the noise counts there. Add rows, or lower min_rows and be stopped by what "
-            "is undecided too."
+            "so only a change that is clear of the noise counts there. Add rows, or lower min_rows and be stopped by "
+            "what is undecided too."
         ),
     ]
     assert "never" not in report(tmp_path, config=CONFIG.replace('"age > 60"', "{where: age > 60, min_rows: 9}"))
