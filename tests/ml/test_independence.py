@@ -25,10 +25,11 @@ from sklearn.tree import DecisionTreeClassifier
 from tests.ml.test_scoring import QUICK, converted, holding, saved
 from tests.support.dependent_samples import DEPENDENT, exactly, if_rows, missing_as_the_batch, node
 from tests.support.in_process import InProcess
-from tests.support.onnx_samples import INT64, build, port
+from tests.support.onnx_samples import DOUBLE, INT64, build, port
 
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
+from mlbot.ml.independence import Trial, Way, at_a_step, few_odd_rows
 from mlbot.ml.scoring import Scored, score
 from mlbot.verdict.verdict import Problem
 
@@ -86,6 +87,36 @@ def test_a_missing_number_that_is_filled_from_the_batch_is_found_where_one_is_mi
     gaps = FRAME.with_columns(a=pl.when(pl.int_range(pl.len()) % 10 != 3).then("a"))
     assert refused(asked(tmp_path, missing_as_the_batch(), gaps)) == "depends-on-batch"
     passed(asked(tmp_path, missing_as_the_batch(), FRAME))
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.2])
+def test_decisions_are_compared_at_the_threshold_that_the_config_names(tmp_path: Path, threshold: float) -> None:
+    """A tenth of the rows lie within 4e-6 of it, above or below by whether they are asked alone."""
+    nodes = [
+        node("Shape", ["a"], ["shape"], end=1),
+        node("Equal", ["shape", "one"], ["alone"]),
+        node("Neg", ["a"], ["less"]),
+        node("Where", ["alone", "less", "a"], ["x"]),
+        node("Sign", ["x"], ["sign"]),
+        node("Cast", ["sign"], ["wide"], to=DOUBLE),
+        node("Mul", ["wide", "by"], ["little"]),
+        node("Add", ["little", "threshold"], ["close"]),
+        node("Sigmoid", ["a"], ["s"]),
+        node("Cast", ["s"], ["far"], to=DOUBLE),
+        node("Abs", ["a"], ["size"]),
+        node("Less", ["size", "few"], ["is"]),
+        node("Where", ["is", "close", "far"], ["p"]),
+    ]
+    constants = {
+        "one": np.array([1]),
+        "by": np.array([[4e-6]]),
+        "threshold": np.array([[threshold]]),
+        "few": np.array([[np.quantile(np.abs(FRAME["a"].to_numpy()), 0.1)]], dtype=np.float32),
+    }
+    file = saved(tmp_path / "model.onnx", build(nodes, [port("a")], [port("p", DOUBLE)], constants=constants))
+    found: Any = score(file, holding(tmp_path, FRAME, threshold=threshold), limits=QUICK)
+    assert refused(found) == "depends-on-batch"
+    assert "30 of 300 rows" in found.detail
 
 
 WIDE = pl.DataFrame({name: RNG.normal(size=ROWS) for name in "abc"})
@@ -215,6 +246,18 @@ class Calibration(CalibrationDataReader):  # type: ignore[misc]
     def get_next(self) -> dict[str, np.ndarray] | None:
         batch = next(self._batches, None)
         return None if batch is None else {"X": batch}
+
+
+def test_labels_have_no_tolerance_however_many_classes_there_are() -> None:
+    """Two neighbours of a thousand classes are not as good as one."""
+    first = np.arange(1000.0).reshape(-1, 1)
+    answer = first.copy()
+    answer[7] = 8
+    trial = Trial(way=Way.BATCH, rows=np.arange(1000), first=first, answers=(answer,))
+    assert few_odd_rows([trial], Task.REGRESSION).tolist() == [7]
+    own = np.full((32, 1), 7.0)
+    assert not at_a_step(7, [trial], [own, own], Task.REGRESSION, labels=True)
+    assert at_a_step(7, [trial], [np.vstack([own, own + 1])] * 2, Task.REGRESSION, labels=True)
 
 
 def test_the_files_own_labels_are_compared_where_they_are_judged(tmp_path: Path) -> None:

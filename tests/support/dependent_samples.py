@@ -9,7 +9,7 @@ from tests.support.onnx_samples import DOUBLE, FLOAT, build, port
 
 node = helper.make_node
 NUMBERS: Mapping[str, np.ndarray] = {
-    **{f"i{number}": np.array([number], dtype=np.int64) for number in (0, 1, 20, 100, 140, 300, -1)},
+    **{f"i{number}": np.array([number], dtype=np.int64) for number in (0, 1, 20, 32, 64, 100, 140, 300, -1)},
     **{f"f{number}": np.array([[number]], dtype=np.float32) for number in (0, 1, 2, -3, 1000)},
     "infinite": np.array([[np.inf]], dtype=np.float32),
     "scalar0": np.array(0, dtype=np.int64),
@@ -158,6 +158,8 @@ DEPENDENT: Mapping[str, tuple[str, onnx.ModelProto]] = {
     ),
     "alone": (BATCH, if_rows("Greater", 1)),
     "never so few": (BATCH, if_rows("Greater", 100)),
+    "a usual batch": (BATCH, if_rows("Equal", 32)),
+    "another usual batch": (BATCH, if_rows("Equal", 64)),
     "the judge's own batch": (BATCH, if_rows("Equal", 300)),
     "rows beyond the hundredth": (ORDER, by_place(node("Less", ["place", "i100"], ["is"]), where("is"))),
     "the first row": (ORDER, by_place(node("Greater", ["place", "i0"], ["is"]), where("is"))),

@@ -58,6 +58,8 @@ class Trial:
     rows: Rows  # which rows they are
     first: Floats  # what they were answered before
     answers: tuple[Floats, ...]  # what they are answered now; several to one request should be the same
+    threshold: float | None = None  # from which probability a row is positive; None: the greatest one decides
+    positive: int = 0  # the column of that probability
 
     def without(self, rows: Sequence[int]) -> "Trial":
         """The trial of the other rows."""
@@ -101,14 +103,15 @@ def few_odd_rows(trials: Sequence[Trial], task: Task) -> Rows:
     return rows if len(rows) <= most else rows[:0]
 
 
-def at_a_step(row: int, trials: Sequence[Trial], nudged: Sequence[Floats], task: Task) -> bool:
+def at_a_step(row: int, trials: Sequence[Trial], nudged: Sequence[Floats], task: Task, *, labels: bool = False) -> bool:
     """Whether a row lies so close to a step of the model that rounding decides on which side of it.
 
     A split of a tree behind a sum, or a quantised sum, is such a step. Then the row with its last digits changed gets
     every answer that the row itself got, whichever way it is asked; of an answer to that very row this is not true, nor
     of one to a way of asking. `nudged`: the answers to it with other last digits, from each way of asking.
+    `labels`: whether the answers are codes of labels, which are equal or not.
     """
-    allowed = 10 * max(float(tolerance(trial.first, task).max()) for trial in trials)
+    allowed = 0.0 if labels else 10 * max(float(tolerance(trial.first, task).max()) for trial in trials)
     seen = [each[trial.rows == row] for trial in trials for each in (trial.first, *trial.answers)]
     values = np.concatenate(seen)
     return all(_near(value, answers, allowed) for value in values for answers in nudged)
@@ -149,7 +152,7 @@ def _between(trial: Trial, answer: Floats, task: Task) -> Difference | None:
         apart = np.abs(answer - first)
     alike = (answer == first) | (np.isnan(answer) & np.isnan(first))
     wrong = ~(alike | (apart <= tolerance(first, task))).all(axis=1)
-    if not wrong.any() and (_reversed(first, answer, task) or _decided_otherwise(first, answer, task)):
+    if not wrong.any() and (_reversed(first, answer, task) or _decided_otherwise(trial, answer, task)):
         wrong = ~alike.all(axis=1)
     if not wrong.any():
         return None
@@ -180,11 +183,17 @@ def _reversed(first: Floats, answer: Floats, task: Task) -> bool:
     return bool(lost > 1 + _REVERSED * ordered)
 
 
-def _decided_otherwise(first: Floats, answer: Floats, task: Task) -> bool:
+def _decided_otherwise(trial: Trial, answer: Floats, task: Task) -> bool:
     if task is Task.REGRESSION:
         return False
-    one, other = (each.argmax(axis=1) if each.shape[1] > 1 else each[:, 0] >= 0.5 for each in (first, answer))
-    return bool((one != other).sum() > 1 + _REVERSED * len(first))
+    one, other = _decided(trial, trial.first), _decided(trial, answer)
+    return bool((one != other).sum() > 1 + _REVERSED * len(answer))
+
+
+def _decided(trial: Trial, answer: Floats) -> npt.NDArray[Any]:
+    if trial.threshold is None and answer.shape[1] > 1:
+        return np.asarray(answer.argmax(axis=1))
+    return np.asarray(answer[:, trial.positive] >= (0.5 if trial.threshold is None else trial.threshold))
 
 
 def drawn(labels: npt.NDArray[Any], most: int, batch: int) -> Rows:
@@ -239,7 +248,7 @@ def questions(rows: int, alone: int) -> tuple[Question, ...]:
         Question(way=Way.AGAIN, rows=every),
         Question(way=Way.AGAIN, rows=every),
         Question(way=Way.ORDER, rows=chance.permutation(rows)),
-        Question(way=Way.BATCH, rows=chance.permutation(rows), parts=_uneven(rows)),
+        Question(way=Way.BATCH, rows=chance.permutation(rows), parts=_uneven(rows, chance)),
         Question(way=Way.ALONE, rows=every[:alone], parts=(1,) * alone),
     )
 
@@ -255,12 +264,13 @@ def trials_of(judged: Floats, asked: Sequence[tuple[Question, Floats]]) -> tuple
     return tuple(trials)
 
 
-_SIZES = (2, 3, 7, 5, 31, 4, 97, 16, 13)
+_USUAL = (2, 3, 4, 5, 6, 7, 8, 10, 16, 32, 64, 100, 128, 256)
 
 
-def _uneven(rows: int) -> tuple[int, ...]:
-    """Sizes of batches, small and odd ones, that so many rows are parted into."""
+def _uneven(rows: int, chance: np.random.Generator) -> tuple[int, ...]:
+    """Sizes of batches that so many rows are parted into: usual ones, and then such as nobody can know before."""
     sizes: list[int] = []
     while (left := rows - sum(sizes)) > 0:
-        sizes.append(min(left, _SIZES[len(sizes) % len(_SIZES)]))
+        usual = _USUAL[len(sizes)] if len(sizes) < len(_USUAL) else 0
+        sizes.append(min(left, usual or int(np.exp(chance.uniform(np.log(2), np.log(rows + 1))))))
     return tuple(sizes)

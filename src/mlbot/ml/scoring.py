@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
@@ -300,6 +300,12 @@ class _Decisions:
         threshold = None if self._unknown else threshold_between(self._most, self._least)
         return OwnLabels(rows=self._done, differ=self._differ, threshold=threshold)
 
+    def ruled(self, trials: Sequence[Trial]) -> tuple[Trial, ...]:
+        """Trials whose answers are decided by the config's threshold, if it has one."""
+        if self.threshold is None:
+            return tuple(trials)
+        return tuple(replace(trial, threshold=self.threshold, positive=self._column) for trial in trials)
+
     def _by_rule(self, raw: Raw) -> Codes:
         if self.threshold is not None:  # in the model's own precision, as numpy compares: float32 has no 0.7
             return (self._positive(raw) >= raw.dtype.type(self.threshold)).astype(np.int8)
@@ -308,7 +314,12 @@ class _Decisions:
         return np.where(raw[:, 0] == 0.5, self.tied, raw[:, 0] > 0.5).astype(np.int8)
 
     def _positive(self, raw: Raw) -> Raw:
-        return raw[:, int(self.codes.argmax()) if self.tied is None else 0]
+        return raw[:, self._column]
+
+    @property
+    def _column(self) -> int:
+        """Where the positive class's probability is."""
+        return int(self.codes.argmax()) if self.tied is None else 0
 
     def _look_for_threshold(self, raw: Raw, code: Codes) -> None:
         if self.decided.dtype != np.int8:
@@ -721,16 +732,18 @@ class _Run:
         `at`: which of what an answer holds is compared; labels are numbers that are equal or not.
         """
         task = Task.REGRESSION if at else _there(self._collector).task
+        decisions = None if at else _there(self._collector).decisions
         left: list[Trial] = []
-        for frame, trials in asked:
+        for frame, found in asked:
+            trials = found if decisions is None else decisions.ruled(found)
             odd = few_odd_rows(trials, task)
             nudged = {row: self._nudged(at, frame[[row] * _NUDGED], features) for row in odd}
-            steps = [row for row, answers in nudged.items() if at_a_step(row, trials, answers, task)]
+            steps = [row for row, answers in nudged.items() if at_a_step(row, trials, answers, task, labels=at > 0)]
             left += [trial.without(steps) for trial in trials]
         if self.problem is None:
-            found = dependence(left, task, dynamic=self.facts.dynamic, labels=at > 0)
-            if found is not None:
-                self._fail(found)
+            problem = dependence(left, task, dynamic=self.facts.dynamic, labels=at > 0)
+            if problem is not None:
+                self._fail(problem)
 
     def _nudged(self, at: int, copies: pl.DataFrame, features: tuple[Feature, ...]) -> tuple[Floats, ...]:
         """The answers to copies of a row with other last digits: alone, and all of them together."""
