@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -20,7 +22,7 @@ from tests.support.hosted import Stage
 from tests.support.onnx_samples import with_own_rule
 
 from mlbot import entry
-from mlbot.config.schema import Data, Model, Train
+from mlbot.config.schema import Config, Data, Model, Train
 from mlbot.errors import Exit
 from mlbot.gates.metric import CATALOGUE, Bound, Gate, Task
 from mlbot.gates.outcome import Reason
@@ -29,7 +31,7 @@ from mlbot.git.remote import Remote
 from mlbot.git.repository import Repository
 from mlbot.judging.run_judge import JudgeRequest, Rule, Rules, judge
 from mlbot.lib.record import digest
-from mlbot.plan.run_plan import Planning
+from mlbot.plan.run_plan import Configs, Planning
 from mlbot.report.report import Side
 from mlbot.storage.store import open_store
 from mlbot.training.run_train import SeedRun, SeedRuns, unfetched
@@ -258,3 +260,22 @@ def labels_request(folder: Path, files: list[Path], setting: dict[str, object]) 
     )
     sides = [SeedRuns(runs=(SeedRun(seed=0, file=file),)) for file in files]
     return JudgeRequest(rule=Rule(model=model, folder=folder), candidate=sides[0], baseline=sides[1])
+
+
+def test_the_margins_of_all_models_are_one_family() -> None:
+    """Policy's margins where it has the model, and head's of a new one; nothing of models that are not stale."""
+
+    def model(name: str, margins: int) -> Model:
+        bounds = [Bound.MIN, *[Bound.MAX_REGRESSION] * margins]
+        gates = tuple(Gate(metric="recall", bound=bound, limit=0.1, slice=str(n)) for n, bound in enumerate(bounds))
+        data = Data(holdout="h.csv", target="y")
+        return Model(name=name, task=Task.BINARY, train=Train(run="true"), data=data, metrics=(), gates=gates)
+
+    configs = Configs(
+        head=Config(models=(model("a", 7), model("b", 2), model("c", 5))),
+        base=None,
+        policy=Config(models=(model("a", 1), model("c", 5))),
+    )
+    stale = tuple(SimpleNamespace(name=name) for name in "ab")
+    planning = cast("Planning", SimpleNamespace(configs=configs, plan=SimpleNamespace(stale=stale)))
+    assert Rules(planning=planning, checkouts=ExitStack(), trusts_head=False).margins() == 3

@@ -13,6 +13,7 @@ from mlbot.protocol.artifacts import Parity, Training
 from mlbot.report.notices import data_changes, model_notices, param_changes, run_notices
 from mlbot.report.report import ModelReport, NoticeCode, SliceInfo
 from mlbot.verdict.decide import Evidence
+from mlbot.verdict.seeds import SeedCount, Seeds
 from mlbot.verdict.verdict import (
     Coarse,
     Commits,
@@ -252,3 +253,16 @@ def test_changes_of_parameters_and_data() -> None:
     changes = param_changes({"a": 1, "gone": "x"}, {"a": 2, "new": None})
     assert [(c.name, c.before, c.after) for c in changes] == [("a", 1, 2), ("gone", "x", None)]
     assert data_changes({"a": "1", "b": "2"}, {"a": "1", "b": "3", "c": "4"}) == ("b", "c")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_equal_seeds_never_lead_in_a_circle(count: int) -> None:
+    """One seed a side was advised, and then three, again and again."""
+    seeds = Seeds(count=SeedCount(candidate=count, baseline=count), candidate_deterministic=True)
+    (shown,) = model_notices(report(), evidence(comparisons=(comparison(Method.PAIRED),), seeds=seeds), None)
+    assert "`seeds:" not in shown.text
+    (lone,) = model_notices(
+        report(), evidence(comparisons=(comparison(Method.SEED_VARIANCE_UNKNOWN),), seeds=seeds), None
+    )
+    assert "One seed of the baseline" in lone.text
+    assert "`seeds: 2`" in lone.text

@@ -11,6 +11,7 @@ from tests.support.tiers import examples
 from mlbot.gates.metric import Bound, Direction, Gate
 from mlbot.gates.outcome import Outcome, Reason, worst
 from mlbot.verdict.decide import Evidence, decide, holm_rejects, may_be_waived
+from mlbot.verdict.seeds import Seeds
 from mlbot.verdict.verdict import (
     Commits,
     Comparison,
@@ -571,3 +572,33 @@ def test_a_confident_gate_on_a_value_without_an_interval_is_undecided() -> None:
     gate = Gate(metric="roc_auc", bound=Bound.MIN, limit=0.9, confident=True)
     for each, outcome in ((gate, Outcome.INCONCLUSIVE), (gate.model_copy(update={"confident": False}), Outcome.PASS)):
         assert judged(each, candidate=(evaluation(scores=(score,)),))[0] is outcome
+
+
+def test_what_lacks_is_asked_of_the_side_that_lacks_it() -> None:
+    """Beside two equal seeds of one side, three of both are not what is missing."""
+    lone = comparison(-0.01, 0.01, method=Method.SEED_VARIANCE_UNKNOWN)
+    facts: dict[str, Any] = {"model": "m", "candidate": (evaluation(),), "comparisons": (lone,), "flips": flips(0.0)}
+    asked = {}
+    for side in ("candidate", "baseline", None):
+        other = {"candidate": "baseline", "baseline": "candidate"}.get(side or "")
+        seeds = Seeds.model_validate({f"{other}_deterministic": True} if other else {})
+        found = decide(COMMITS, [Evidence(**facts, gates=(MARGIN, EXCESS), seeds=seeds)]).models[0].gates
+        asked[side] = [each.problem.cause if each.problem else None for each in found]
+        assert [each.reason for each in found] == [Reason.SEED_VARIANCE_UNKNOWN, Reason.TOO_FEW_SEEDS]
+    assert asked == {
+        "candidate": ["one-side", "flips-candidate"],
+        "baseline": ["one-side", "flips-baseline"],
+        None: [None, "flips"],
+    }
+    assert "seeds: 2" in Problem.of(Reason.SEED_VARIANCE_UNKNOWN, "one-side", side="candidate").hint
+
+
+def test_what_a_gate_can_notice_is_said_of_as_many_margins_as_it_was_computed_for() -> None:
+    open_ = comparison(-0.01, 0.01, method=Method.RECIPE, mde=0.02, level=0.05)
+    fields: dict[str, Any] = {"gates": (MARGIN,), "candidate": (evaluation(),)}
+    for family, expected in ((1, None), (2, 0.02), (5, 0.02)):
+        known = (open_.model_copy(update={"family": family, "p_value": 0.4}),)
+        verdict = decide(COMMITS, [Evidence(model=name, comparisons=known, **fields) for name in ("a", "b")])
+        assert [(each.gates[0].mde, each.gates[0].family) for each in verdict.models] == [(expected, 2)] * 2
+    one = decide(COMMITS, [Evidence(model="a", comparisons=(open_.model_copy(update={"p_value": 0.4}),), **fields)])
+    assert one.models[0].gates[0].mde == 0.02

@@ -91,6 +91,13 @@ class Rules:
         problem = _out_of_bounds(model) or self._extract(model.data.holdout, folder)
         return Rule(model=model, folder=folder, provisional=True, problem=problem)
 
+    def margins(self) -> int:
+        """How many margins Holm adjusts for over all models that are judged."""
+        policy, head = self.planning.configs.policy, self.planning.configs.head
+        names = (planned.name for planned in self.planning.plan.stale)
+        models = ((policy.model(name) if policy else None) or head.model(name) for name in names)
+        return sum(gate.is_margin for model in models if model is not None for gate in model.gates)
+
     def _checkout(self, commit: Sha, config: Config) -> Path:
         if commit not in self.folders:
             links = self._lent(config) if self.trusts_head else self._fetched(commit, config)

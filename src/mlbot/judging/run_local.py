@@ -296,6 +296,7 @@ class _Judging:
         baselines = (Against(files=_NOT_TRAINED),) if fewer else self._baselines(planned, planned.seeds)
         request = JudgeRequest(
             rule=self.rules.of(planned.name),
+            family=self.rules.margins(),
             holdout=holdout,
             candidate=candidate,
             baseline=baselines[0].files,

@@ -115,10 +115,10 @@ def _claim_notices(trainings: Sequence[Training], evaluations: Sequence[Evaluati
 def _seed_notices(evidence: Evidence, verdict: ModelVerdict) -> Iterator[Notice]:
     methods = {comparison.method for comparison in evidence.comparisons}
     if Method.PAIRED in methods:
-        yield notice(NoticeCode.SEED_NO_EFFECT)
+        yield notice(NoticeCode.SEED_NO_EFFECT, once=evidence.seeds.count.candidate == 1)
     by_gate = any(gate.reason is Reason.SEED_VARIANCE_UNKNOWN for gate in verdict.gates)
     if Method.SEED_VARIANCE_UNKNOWN in methods and not by_gate:
-        yield notice(NoticeCode.SEED_VARIANCE_UNKNOWN, warning=True)
+        yield notice(NoticeCode.SEED_VARIANCE_UNKNOWN, warning=True, side=evidence.seeds.lone)
 
 
 def _preview_notices(evidence: Evidence, head: Model | None, verdict: ModelVerdict) -> Iterator[Notice]:

@@ -150,7 +150,7 @@ def _after_looks(evidence: Sequence[Evidence]) -> list[tuple[GateResult, ...]]:
     models = [_Margins.of(each) for each in evidence]
     for number in range(max((each.looks for each in models), default=0)):
         models = _keep_by_holm([each.look(number) for each in models])
-    return [tuple(_weigh(result, each.evidence) for result in each.results) for each in models]
+    return [tuple(_weigh(_one_sided(r, each.evidence), each.evidence) for r in each.results) for each in models]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +190,9 @@ class _Margins:
             result
             if look is None
             else _of_family(
-                _unkept(result) if index in dropped else result, found, family if result.gate.blocking else 1
+                _unkept(result) if index in dropped else result,
+                found if look is found else None,
+                family if result.gate.blocking else 1,
             )
             for index, (result, found, look) in enumerate(zip(self.results, self.found, self.at, strict=True))
         )
@@ -228,6 +230,13 @@ def _gate_result(
             return _operational_result(gate, evidence)
         case _:
             return _score_result(gate, evidence)
+
+
+def _one_sided(result: GateResult, evidence: Evidence) -> GateResult:
+    """A result for which only one side lacks seeds, with which: what the other is like is known from two equal ones."""
+    if result.reason is not Reason.SEED_VARIANCE_UNKNOWN or (side := evidence.seeds.lone) is None:
+        return result
+    return result.model_copy(update={"problem": Problem.of(result.reason, "one-side", side=side)})
 
 
 def _weigh(result: GateResult, evidence: Evidence) -> GateResult:
@@ -321,7 +330,8 @@ def _excess_result(gate: Gate, evidence: Evidence) -> GateResult:
         return _no_baseline(gate, evidence)
     if flips.excess is None:
         ours, theirs = flips.seeds or (1, 1)
-        few = Problem.of(Reason.TOO_FEW_SEEDS, "flips", candidate=ours, baseline=theirs)
+        cause = {"candidate": "flips-candidate", "baseline": "flips-baseline", None: "flips"}[evidence.seeds.lone]
+        few = Problem.of(Reason.TOO_FEW_SEEDS, cause, candidate=ours, baseline=theirs)
         return GateResult(gate=gate, outcome=Outcome.INCONCLUSIVE, reason=few.reason, problem=few)
     return _compared(gate, evidence, flips.excess)
 
@@ -426,7 +436,7 @@ def _unkept(result: GateResult) -> GateResult:
 
 
 def _of_family(result: GateResult, found: Comparison | None, family: int) -> GateResult:
-    """A margin's result with what it can notice: known where it was computed for as many margins at least."""
+    """A margin's result with what it can notice: known at the last look, for as many margins at least."""
     mde = found.mde if found is not None and found.family >= family else None
     judgeable = mde is None or mde <= JUDGEABLE * result.gate.limit
     return result.model_copy(update={"family": family, "mde": mde, "judgeable": judgeable})

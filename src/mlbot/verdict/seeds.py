@@ -11,7 +11,7 @@ the recipes before it were like decides how many seeds are tried first, and neve
 from collections.abc import Iterable
 from enum import StrEnum
 from itertools import takewhile
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -124,6 +124,17 @@ class Seeds(Record):
     candidate_deterministic: bool | None = None  # None: nobody knows, for there is one seed
     baseline_deterministic: bool | None = None
     likely: bool = False  # whether the recipe before this one was deterministic
+
+    @property
+    def lone(self) -> Literal["candidate", "baseline"] | None:
+        """The side whose seed may matter, where that of the other does not."""
+        match self.candidate_deterministic is True, self.baseline_deterministic is True:
+            case True, False:
+                return "baseline"
+            case False, True:
+                return "candidate"
+            case _:
+                return None
 
 
 def seeds_wanted(seeds: Seeds, verdict: "ModelVerdict") -> SeedCount | None:
