@@ -346,7 +346,24 @@ def test_codes_name_the_labels_they_came_from(tmp_path_factory: pytest.TempPathF
     assert [distinct[code] for code in found.labels] == [label.strip() for label in labels]
 
 
-MARKERS = ["NA", "N/A", "n/a", "?", "null", "None", "NaN", "nan", "<NA>", " ", ""]
+MARKERS = [
+    "NA",
+    "N/A",
+    "n/a",
+    "?",
+    "null",
+    "None",
+    "NaN",
+    "nan",
+    "-nan",
+    "-NaN",
+    "<NA>",
+    "#NA",
+    "1.#QNAN",
+    "-1.#IND",
+    " ",
+    "",
+]
 
 
 @pytest.mark.parametrize("marker", MARKERS)
@@ -355,7 +372,7 @@ def test_labels_that_are_missing_by_their_meaning_are_refused(tmp_path: Path, ta
     content = f"x,income\n1,0\n2,1\n3,{marker}\n4,1\n"
     assert "has no value in 1 of its rows" in schema(tmp_path, content, task)
     if task is not Task.REGRESSION and marker.strip():
-        text = content.replace("0", "no").replace(",1", ",yes")
+        text = content.replace("0", "no").replace(",1\n", ",yes\n")
         assert f"has no value in 1 of its rows ('{marker}')" in schema(tmp_path, text, task)
 
 
@@ -491,10 +508,34 @@ def test_decimals_without_a_fraction_are_whole_numbers(tmp_path: Path, step: int
 
 
 @pytest.mark.parametrize(
+    ("labels", "classes", "values"),
+    [
+        (("+1", "-1", "+1"), ("-1", "1"), (-1, 1)),
+        (("+1", "0", "1"), ("0", "1"), (0, 1)),
+        (("1.000e+00", "1.200e+01", "2.000e+00"), ("1", "2", "12"), (1, 2, 12)),
+    ],
+)
+def test_labels_with_signs_and_exponents_are_ordered_by_value(
+    tmp_path: Path, labels: tuple[str, ...], classes: tuple[str, ...], values: tuple[int, ...]
+) -> None:
+    """As pandas and scikit-learn read them; as text `+1` sorts before `-1`, and `1.2e+01` before `2.0e+00`."""
+    task = Task.BINARY if len(classes) == 2 else Task.MULTICLASS
+    content = "x,income\n" + "".join(f"{at},{label}\n" for at, label in enumerate(labels))
+    found = opened(tmp_path, content, task)
+    assert (found.record.classes, found.values) == (classes, values)
+    assert [float(values[code]) for code in found.labels] == [float(label) for label in labels]
+    assert found.record.positive == (classes[-1] if task is Task.BINARY else None)
+    if task is Task.BINARY:
+        assert opened(tmp_path, content, classes=labels[:2]).record.positive == labels[0]
+
+
+@pytest.mark.parametrize(
     ("written", "plain"),
     [
         *(("1", "1"), ("1.0", "1"), ("1.00", "1"), (" 1 ", "1"), ("-1.0", "-1"), ("-0.0", "0"), ("1.50", "1.5")),
         *(("True", "true"), ("FALSE", "false"), ("007", "007"), ("7", "7"), ("1e3", "1e3"), ("1.2.0", "1.2.0")),
+        *(("+1", "1"), ("+1.0", "1"), ("+", "+"), ("+x", "+x"), ("1.000000e+00", "1"), ("-1.50E+01", "-15")),
+        *(("2.5e-1", "0.25"), ("0.0e+00", "0"), ("1.0e999", "1.0e999"), ("12.5e1", "12.5e1")),
         *(("10", "10"), ("1.10", "1.1"), ("Yes", "Yes"), ("٣.0", "٣.0")),
     ],
 )

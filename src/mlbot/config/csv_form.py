@@ -16,8 +16,14 @@ from mlbot.errors import UsageError
 
 HEAD = 1 << 18
 """How many bytes of a file are looked at."""
-MISSING = frozenset({"", "na", "n/a", "#n/a", "<na>", "?", "null", "none", "nan"})
-"""What stands for a missing value where mlbot.yaml does not say: among numbers and booleans, and in labels."""
+MISSING = frozenset(
+    {
+        *("", "na", "n/a", "#n/a", "<na>", "?", "null", "none", "nan"),
+        *("-nan", "#na", "#n/a n/a", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"),  # of C's printf, and of Excel
+    }
+)
+"""What stands for a missing value where mlbot.yaml does not say: among numbers and booleans, and in labels; all that
+pandas takes for it, and `?`."""
 SEPARATORS = (",", ";", "\t", "|")
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),

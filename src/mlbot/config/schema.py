@@ -281,8 +281,8 @@ class Csv(Section):
     """The character around a field with separators in it, or `none`. Left out: `"`."""
     missing: Annotated[tuple[str, ...] | None, kinds.MISSING] = None
     """What stands for a missing value, in columns of text too; beside it only an empty field does.
-    Left out: `NA`, `N/A`, `#N/A`, `<NA>`, `?`, `null`, `None` and `NaN` in any case, among numbers, booleans and
-    labels."""
+    Left out: `NA`, `N/A`, `#N/A`, `<NA>`, `?`, `null`, `None`, `NaN` and `-nan` in any case, among numbers, booleans
+    and labels."""
 
     @classmethod
     def rules(cls, context: Context) -> Iterator[Problem]:

@@ -192,7 +192,7 @@ def typed(names: tuple[str, ...]) -> tuple[LabelValue, ...]:
     """Labels as whole numbers, numbers or booleans when all of them read as such, else as text."""
     for read in (_whole, _number, _boolean):
         try:
-            return tuple(read(name) for name in names)
+            return tuple(read(plain_label(name)) for name in names)
         except ValueError:
             continue
     return names

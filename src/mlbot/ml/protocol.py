@@ -10,6 +10,7 @@ import re
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -335,13 +336,22 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
 
 
 _DECIMAL = re.compile(r"(-?[0-9]+)\.([0-9]*?)0*", re.ASCII)
+_SIGNED = re.compile(r"\+[0-9]+(\.[0-9]*)?", re.ASCII)
+_SCIENTIFIC = re.compile(r"[+-]?[0-9]\.[0-9]+e[+-]?[0-9]{1,2}", re.ASCII | re.IGNORECASE)
 
 
 def plain_label(label: str) -> str:
-    """A label as it is compared: `True` and `true` are the same, `1`, `1.0` and `1.00` are, `007` and `7` are not."""
+    """A label as it is compared: `True` and `true` are the same, `1`, `1.0`, `+1` are, `007` and `7` are not.
+
+    So is `1.000e+00`, as numpy writes numbers into text; `1e3`, without a point, may be a name.
+    """
     stripped = label.strip()
     if stripped.casefold() in {"true", "false"}:
         return stripped.casefold()
+    if _SIGNED.fullmatch(stripped):
+        stripped = stripped.removeprefix("+")
+    if _SCIENTIFIC.fullmatch(stripped):
+        stripped = f"{Decimal(stripped):f}"
     decimal = _DECIMAL.fullmatch(stripped)
     value = ".".join(filter(None, decimal.groups())) if decimal else stripped
     return "0" if value == "-0" else value
