@@ -1,10 +1,13 @@
 """What the report says of each gate: sentence by sentence."""
 
 import ast
+import math
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 import yaml
 from jinja2 import meta
@@ -19,6 +22,7 @@ from mlbot.report.report import ModelReport
 from mlbot.verdict.seeds import ALPHA
 from mlbot.verdict.verdict import Comparison, GateResult, Method, Noise, Problem
 
+Array = npt.NDArray[np.float64]
 SOURCE = Path(__file__).parents[2] / "src" / "mlbot"
 
 
@@ -398,29 +402,70 @@ def test_an_artefact_test_is_said_to_be_one() -> None:
     assert words.movement(parts.comparison("roc_auc", 0.01, method=Method.PAIRED)) == "rose by 0.01"
 
 
+@pytest.mark.parametrize("times", [1.5, 3.0, 9.0, 40.0])
+@pytest.mark.parametrize("most", [math.inf, 4.0])
 @pytest.mark.parametrize(
-    ("parts_of", "times", "cure", "rows", "seeds"),
+    "of",
     [
-        ((0.9, 0.05, 0.05), 4.0, "rows", 4.75, None),  # rows are the noise
-        ((0.001, 0.0, 0.999), 4.0, "seeds", None, 4.012),  # rows are 0.1 % of the variance
-        ((0.0, 1.0, 0.0), 4.0, "either", 4.0, 4.0),
-        ((0.2, 0.6, 0.2), 2.0, "either", 2.667, 2.667),
-        ((0.5, 0.0, 0.5), 4.0, "both", None, None),
+        *((0.9, 0.05, 0.05), (0.001, 0.0, 0.999), (0.0, 1.0, 0.0), (0.2, 0.6, 0.2), (0.5, 0.0, 0.5)),
+        *((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.05, 0.9, 0.05), (0.3, 0.1, 0.6), (0.02, 0.0, 0.98)),
     ],
 )
-def test_what_settles_a_margin_follows_from_the_parts_of_its_variance(
-    parts_of: tuple[float, float, float], times: float, cure: str, rows: float | None, seeds: float | None
+def test_what_settles_a_margin_is_what_a_search_finds(
+    of: tuple[float, float, float], times: float, most: float
 ) -> None:
-    shared, particular, between = parts_of
-    found = words.settling(Noise(shared=shared, particular=particular, between=between), times)
-    assert found.cure == cure
-    assert found.rows == (None if rows is None else pytest.approx(rows, abs=0.001))
-    assert found.seeds == (None if seeds is None else pytest.approx(seeds, abs=0.001))
+    shared, particular, between = of
+    found = words.settling(Noise(shared=shared, particular=particular, between=between), times, most)
+    tried = np.arange(1, 50.0001, 0.01)
+
+    def least(rows: Array, seeds: Array) -> float | None:
+        fits = shared / rows + particular / (rows * seeds) + between / seeds <= 1 / times + 1e-9
+        fits &= seeds <= most
+        return float(np.maximum(rows, seeds)[fits].min()) if fits.any() else None
+
+    one = np.ones_like(tried)
+    rows, seeds, both = least(tried, one), least(one, tried), least(tried, np.minimum(tried, most))
+    cures = {(True, True): "either", (True, False): "rows", (False, True): "seeds"}
+    assert found.cure == cures.get((rows is not None, seeds is not None), "neither" if both is None else "both")
+    if found.cure == "both":
+        assert both is not None
+        assert max(found.rows or 0, found.seeds or 0) == pytest.approx(both, abs=0.011)
+        assert (found.seeds or 0) <= most
+    else:
+        assert found.rows == (None if rows is None else pytest.approx(rows, abs=0.011))
+        assert found.seeds == (None if seeds is None else pytest.approx(seeds, abs=0.011))
 
 
-def test_the_advice_names_what_is_the_noise() -> None:
+@pytest.mark.parametrize("times", [math.inf, 50.1])
+def test_nothing_settles_what_is_at_the_margin(times: float) -> None:
+    assert words.settling(Noise(shared=1.0, particular=1.0, between=1.0), times).cure == "neither"
+    assert words.settling(Noise(shared=0.0, particular=0.0, between=0.0), 2.0).cure == "neither"
+
+
+@pytest.mark.parametrize(
+    ("of", "seeds", "expected"),
+    [
+        ((1e-9, 0.0, 1e-6), 3, "About 28 seeds a side (`train.seeds`) would settle it if the change stays"),
+        ((1e-9, 0.0, 1e-6), 5, "No sensible number of rows or seeds would settle it"),
+        (
+            (1e-6, 0.0, 1e-9),
+            3,
+            "About 9 times the holdout rows would settle it if the change stays the same. More seeds",
+        ),
+        ((5e-7, 0.0, 5e-7), 3, "About 28 seeds a side (`train.seeds`) and 9 times the holdout rows together"),
+        ((0.0, 1e-6, 0.0), 3, "About 28 seeds a side (`train.seeds`), or 9 times the holdout rows, would settle it"),
+    ],
+)
+def test_the_advice_names_what_is_the_noise(of: tuple[float, float, float], seeds: int, expected: str) -> None:
     undecided = result(Reason.MARGIN_INSIDE_INTERVAL, Outcome.INCONCLUSIVE)
-    seeds = parts.comparison("roc_auc", -0.0044, noise=Noise(shared=1e-9, particular=0.0, between=1e-6))
-    assert words.settle(undecided, model(seeds)).startswith("About 9 times the seeds (`train.seeds`) would settle it")
-    rows = parts.comparison("roc_auc", -0.0044, noise=Noise(shared=1e-6, particular=0.0, between=1e-9))
-    assert words.settle(undecided, model(rows)).startswith("About 9 times the holdout rows would settle it")
+    noise = dict(zip(("shared", "particular", "between"), of, strict=True))
+    found = parts.comparison("roc_auc", -0.0044, noise=Noise(**noise), seeds=seeds)
+    assert words.settle(undecided, model(found)).startswith(expected)
+
+
+def test_the_advice_where_holm_drops_a_fail_names_the_noise_too_and_what_it_would_come_to() -> None:
+    dropped = result(Reason.NOT_KEPT_BY_HOLM, Outcome.INCONCLUSIVE, family=20, seeds=3, level=0.05)
+    noise = Noise(shared=1e-6, particular=0.0, between=1e-9)
+    found = parts.comparison("roc_auc", -0.02, noise=noise, seeds=3, p_value=0.03)
+    said = words.settle(dropped, model(found))
+    assert said.startswith("About 2.2 times the holdout rows would settle it, as a fail, if the change stays the same.")

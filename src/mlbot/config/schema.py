@@ -144,7 +144,7 @@ _PARAMETERS = "a mapping from the name of each parameter, such as `depth: {type:
 
 
 _LOOKS = (2, 3, 5)  # that were simulated: docs/statistics.md
-_MOST_SEEDS = 32
+MOST_SEEDS = 32
 
 
 def _look(*allowed: int) -> Kind:
@@ -185,12 +185,12 @@ class SeedRange(Section):
 def _seeds(value: Plain, context: Context) -> SeedRange:
     if isinstance(value, dict):
         return SeedRange.read(value, context)
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST_SEEDS:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_SEEDS:
         return SeedRange(start=value, most=value)
-    raise refused(value, f"a whole number from 1 to {_MOST_SEEDS}, or {{start: 2, most: 5}}")
+    raise refused(value, f"a whole number from 1 to {MOST_SEEDS}, or {{start: 2, most: 5}}")
 
 
-_NUMBER_OR_RANGE = Kind(_seeds, lambda: {"anyOf": [whole(1, _MOST_SEEDS).schema(), SeedRange.json_schema()]})
+_NUMBER_OR_RANGE = Kind(_seeds, lambda: {"anyOf": [whole(1, MOST_SEEDS).schema(), SeedRange.json_schema()]})
 
 
 class TrainEnvironment(Section):

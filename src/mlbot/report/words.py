@@ -3,8 +3,10 @@
 import math
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from statistics import NormalDist
 from typing import Any
 
+from mlbot.config.schema import MOST_SEEDS
 from mlbot.errors import ended
 from mlbot.gates.metric import Bound, Direction, Gate
 from mlbot.gates.outcome import Outcome, Reason
@@ -14,7 +16,7 @@ from mlbot.lib.record import Record
 from mlbot.lib.templates import has_sentence, sentence
 from mlbot.report.report import ModelReport, Report
 from mlbot.verdict.decide import DELETED, unwaived
-from mlbot.verdict.verdict import Comparison, GateResult, Method, ModelVerdict, Noise, Problem, reason_hint
+from mlbot.verdict.verdict import Comparison, GateResult, Look, Method, ModelVerdict, Noise, Problem, reason_hint
 
 # Plain text throughout: names from outside are in it as they are, and the renderer escapes the whole.
 
@@ -223,8 +225,11 @@ def settle(result: GateResult, model: ModelReport) -> str:
             error = comparison.standard_error
             least = figures.brief(2 * error, figures.decimals(error))
             return of_gate("settle/margin-too-small", limit=limit_figure(result.gate), least=least)
-        if result.reason is Reason.MARGIN_INSIDE_INTERVAL:
-            return _more_data(result.gate, comparison) or reason_hint(result.reason)
+        look = next((each for each in comparison.looks if each.seeds == result.seeds), comparison)
+        if result.reason is Reason.MARGIN_INSIDE_INTERVAL and look.change is not None:
+            return _more_data(result.gate, look, comparison, _beyond(result.gate, look, comparison))
+        if result.reason is Reason.NOT_KEPT_BY_HOLM and look.noise is not None:
+            return _more_data(result.gate, look, comparison, _for_holm(result, look))
     return _hint(result)
 
 
@@ -240,56 +245,94 @@ class Cure(StrEnum):
     SEEDS = "seeds"
     EITHER = "either"
     BOTH = "both"  # only together
+    NEITHER = "neither"
 
 
 class Settling(Record):
     """What would settle an open margin, and how much of it: multiples of what there is, None where it cannot."""
 
     cure: Cure
-    rows: float | None
-    seeds: float | None
+    rows: float | None = None
+    seeds: float | None = None
 
 
-def settling(noise: Noise, times: float) -> Settling:
-    """What makes a change's variance so many times smaller: each part of it falls with rows, seeds or either."""
+def settling(noise: Noise, times: float, most_seeds: float = math.inf) -> Settling:
+    """What makes a change's variance so many times smaller; of both together as many times each.
+
+    With the rows times f and the seeds times g the variance is shared / f + particular / (f g) + between / g.
+    `most_seeds` is how many times the seeds there can be at all.
+    """
     whole = noise.shared + noise.particular + noise.between
-    wanted = whole / times
-    rows = _multiple(noise.shared + noise.particular, wanted - noise.between)
-    seeds = _multiple(noise.particular + noise.between, wanted - noise.shared)
+    if not 1 <= times <= _TOO_CLOSE or not whole > 0:
+        return Settling(cure=Cure.NEITHER)
+    wanted, most = whole / times, min(most_seeds, _TOO_CLOSE)
+    rows = _multiple(noise.shared + noise.particular, wanted - noise.between, _TOO_CLOSE)
+    seeds = _multiple(noise.particular + noise.between, wanted - noise.shared, most)
     match rows, seeds:
         case None, None:
-            return Settling(cure=Cure.BOTH, rows=None, seeds=None)
+            return _together(noise, wanted, most)
         case _, None:
-            return Settling(cure=Cure.ROWS, rows=rows, seeds=None)
+            return Settling(cure=Cure.ROWS, rows=rows)
         case None, _:
-            return Settling(cure=Cure.SEEDS, rows=None, seeds=seeds)
+            return Settling(cure=Cure.SEEDS, seeds=seeds)
         case _:
             return Settling(cure=Cure.EITHER, rows=rows, seeds=seeds)
 
 
-def _multiple(part: float, wanted: float) -> float | None:
+def _together(noise: Noise, wanted: float, most_seeds: float) -> Settling:
+    linear = noise.shared + noise.between
+    both = (linear + math.sqrt(linear**2 + 4 * wanted * noise.particular)) / (2 * wanted)
+    seeds = min(both, most_seeds)
+    rows = _multiple(noise.shared + noise.particular / seeds, wanted - noise.between / seeds, _TOO_CLOSE)
+    return Settling(cure=Cure.NEITHER) if rows is None else Settling(cure=Cure.BOTH, rows=rows, seeds=seeds)
+
+
+def _multiple(part: float, wanted: float, most: float) -> float | None:
     """How many times as much data makes a part as small as wanted; None where no sensible amount does."""
-    times = part / wanted if wanted > 0 else math.inf
-    return max(times, 1.1) if times <= _TOO_CLOSE else None
+    times = max(1.0, part / wanted) if wanted > 0 else math.inf
+    return times if times <= most else None
 
 
-def _times(multiple: float | None) -> str:
-    return "" if multiple is None else figures.brief(multiple, 0 if multiple >= 3 else 1)
-
-
-def _more_data(gate: Gate, comparison: Comparison) -> str:
-    """How much narrower the interval has to become, if the change stays what it is."""
-    if comparison.change is None or comparison.low is None or comparison.high is None:
-        return ""
-    half = (comparison.high - comparison.low) / 2
-    gap = abs(comparison.direction.worse * comparison.change - gate.limit)
-    if not gap > 0 or (half / gap) ** 2 > _TOO_CLOSE:
+def _more_data(gate: Gate, look: Look, comparison: Comparison, times: float | None) -> str:
+    """What would settle a margin at which so many times the variance is too much; None: it lies too close."""
+    if times is None or times > _TOO_CLOSE:
         return of_gate("settle/too-close")
-    times = max(1.5, (half / gap) ** 2)
-    if comparison.noise is not None:
-        found = settling(comparison.noise, times)
-        return of_gate(f"settle/{found.cure}", rows=_times(found.rows), seeds=_times(found.seeds))
-    return of_gate("settle/more-data", times=figures.brief(times, 0 if times >= 3 else 1))
+    times = max(_FEWEST_TIMES, times)
+    if look.noise is None:
+        return of_gate("settle/more-data", times=figures.brief(times, 0 if times >= 3 else 1))
+    number = look.seeds or 0
+    found = settling(look.noise, times, MOST_SEEDS / number if number else math.inf)
+    written = "" if found.rows is None else figures.brief(max(found.rows, 1.1), 0 if found.rows >= 3 else 1)
+    seeds = 0 if found.seeds is None else math.ceil(round(found.seeds * number, 6))
+    fails = look.change is not None and comparison.direction.worse * look.change > gate.limit
+    facts: dict[str, Any] = {"rows": written, "seeds": seeds, "fails": fails}
+    if found.seeds is not None and not number:  # the sides have not the same number
+        facts["seeds"] = f"{figures.brief(found.seeds, 1)} times as many"
+    return of_gate(f"settle/{found.cure}", **facts)
+
+
+_FEWEST_TIMES = 1.5  # what is less is not worth a sentence of its own
+
+
+def _beyond(gate: Gate, look: Look, comparison: Comparison) -> float | None:
+    """How many times too large the variance is for the interval to end at the margin."""
+    if look.change is None or look.low is None or look.high is None:
+        return None
+    worse = comparison.direction.worse
+    drop, least, most = (worse * look.change, *sorted((worse * look.low, worse * look.high)))
+    gap, half = (gate.limit - drop, most - drop) if drop < gate.limit else (drop - gate.limit, drop - least)
+    return (half / gap) ** 2 if gap > 0 else None
+
+
+def _for_holm(result: GateResult, look: Look) -> float | None:
+    """About how many times too large the variance is for the first of so many margins, by the normal's tails."""
+    normal, p = NormalDist(), look.p_value
+    if p is None or not 0 < p < _HALF or not result.family:
+        return None
+    return (normal.inv_cdf(1 - look.level / result.family) / normal.inv_cdf(1 - p)) ** 2
+
+
+_HALF = 0.5
 
 
 def detectable(comparison: Comparison | None, tested: int = 1) -> str:
