@@ -481,6 +481,17 @@ def test_groups_and_labels_are_text(tmp_path: Path, one: str, other: str) -> Non
     assert sorted(found.record.classes) == sorted((one, other))
 
 
+@pytest.mark.parametrize("beside", ["1.5", "inf", "1e3"])
+@pytest.mark.parametrize(("one", "named"), [("9007199254740993", True), ("9007199254740991", False), ("12", False)])
+def test_integers_that_are_floats_for_what_is_beside_them_are_named(
+    tmp_path: Path, beside: str, one: str, *, named: bool
+) -> None:
+    """As pandas reads them; two ids may have become one."""
+    found = opened(tmp_path, f"id,income\n{one},a\n{beside},b\n{int(one) - 1},b\n")
+    assert {feature.kind for feature in found.expected.features} == {Kind.FLOAT}
+    assert found.record.inexact == (("id",) if named else ())
+
+
 def test_integers_beyond_64_bits_that_are_to_be_numbers_are_named(tmp_path: Path) -> None:
     number = (ColumnType(name="id", type=ColumnKind.NUMBER),)
     content = "id,income\n9223372036854775808,a\n9223372036854775809,b\n,a\n"

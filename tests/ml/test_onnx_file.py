@@ -587,6 +587,14 @@ def test_of_several_outputs_the_one_named_probabilities_is_read() -> None:
     assert "'embedding', 'q'" in detail
 
 
+@pytest.mark.parametrize("kind", [FLOAT, DOUBLE])
+def test_a_label_as_float_beside_a_probability_of_any_name_is_the_label(kind: int) -> None:
+    both = read_signature(with_outputs(port("p"), port("label", kind)), expecting())
+    assert both.output == "p"
+    assert both.labels is not None
+    assert both.labels.name == "label"
+
+
 def test_an_output_of_three_dimensions_is_refused() -> None:
     unfit(with_outputs(port("p", shape=(None, 2, 2))), expecting(), Reason.MODEL_OUTPUTS)
 

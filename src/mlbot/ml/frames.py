@@ -97,7 +97,8 @@ class Table:
     form: Form | None = None  # None: Parquet
     keep: "Nameless | None" = None
     mixed: frozenset[str] = frozenset()  # columns of text that are numbers almost everywhere
-    long: frozenset[str] = frozenset()  # columns that are to be numbers and have integers beyond 64 bits
+    # Columns of numbers with integers that no float holds: beyond 64 bits, or beside a fraction.
+    long: frozenset[str] = frozenset()
     asked: frozenset[str] = frozenset()  # columns of numbers and booleans in which `?` is read as missing
 
     def odd_columns(self) -> Iterator[OddColumn]:
@@ -409,7 +410,9 @@ class _Csv:
         mixed = (name for name, cast in casts.items() if cast is None and _is_mixed(counts[name]))
         asked = (name for name, cast in casts.items() if cast is not None and counts[name]["asked"])
         numbers = (name for name in casts if self.types.get(name) is ColumnKind.NUMBER)
-        long = (name for name in numbers if not _is_short(counts[name]))
+        long = [name for name in numbers if not _is_short(counts[name])]
+        floats = (name for name, cast in casts.items() if cast is not None and not _is_whole(counts[name]))
+        long += [name for name in floats if counts[name]["far"]]
         odd = {"mixed": frozenset(mixed), "asked": frozenset(asked), "long": frozenset(long)}
         return [cast for cast in casts.values() if cast is not None], odd
 
@@ -437,6 +440,9 @@ class _Csv:
             .name.prefix("sure:"),
             filled.str.contains(_THOUSANDS).sum().name.prefix("thousands:"),
             (pl.col(texts) == "?").sum().name.prefix("asked:"),
+            (filled.str.contains(_INEXACT) & (filled.cast(pl.Float64, strict=False).abs() >= _LARGEST_EXACT))
+            .sum()
+            .name.prefix("far:"),
         ]
 
     def _cast(self, frame: pl.LazyFrame, name: str, count: Mapping[str, int], *, comma: bool) -> pl.Expr | None:
@@ -487,7 +493,7 @@ class _Csv:
 
 _EXAMPLES = 3
 _ENOUGH, _ALMOST = 20, 0.95  # from so many values, and so large a share of numbers, another value is probably a gap
-_COUNTS = ("all", "int", "float", "bool", "comma", "sure", "thousands", "asked")
+_COUNTS = ("all", "int", "float", "bool", "comma", "sure", "thousands", "asked", "far")
 COMMA_NUMBER = r"^[+-]?(?:[0-9]+|[0-9]{1,3}(?:\.[0-9]{3})+)(?:,[0-9]+)?$"
 _THOUSANDS = r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+$"
 _LONG = r"^[+-]?[0-9]{19,}$"
@@ -497,6 +503,10 @@ _INEXACT = r"^[+-]?[0-9]{16,}$"
 def _is_dotted(count: Mapping[str, int]) -> bool:
     """Whether a column is of numbers with dots, so that its file has no decimal commas."""
     return 0 < count["all"] == count["float"] != count["int"]
+
+
+def _is_whole(count: Mapping[str, int]) -> bool:
+    return count["all"] == count["int"]
 
 
 def _is_short(count: Mapping[str, int]) -> bool:

@@ -719,6 +719,8 @@ def _predictions(outputs: Sequence[onnx.ValueInfoProto], task: Task) -> onnx.Val
     floats = [v for v in outputs if v.type.HasField("tensor_type") and v.type.tensor_type.elem_type in _FLOATS]
     if len(floats) > 1:
         floats = [v for v in floats if v.name.casefold() in _PROBABILITY_NAMES] or floats
+    if len(floats) > 1 and task.is_classification:  # labels that a converter writes as floats
+        floats = [v for v in floats if v.name.casefold() not in _CODE_NAMES] or floats
     if task is Task.REGRESSION and not floats:
         floats = [value for value in outputs if _element(value) in _WHOLE]
     if len(floats) == 1 and not (task.is_classification and floats[0].name.casefold() in _CODE_NAMES):
