@@ -59,6 +59,39 @@ def test_a_metric_with_a_setting_has_its_own_name_or_one_that_is_given() -> None
     assert [gate.metric for gate in model.gates] == ["precision", "f1_agreed"]
 
 
+@pytest.mark.parametrize(
+    ("listed", "name"),
+    [
+        ("{metric: log_loss, clip: 0.001}", "log_loss_clipped"),
+        ("{metric: logloss, clip: 0.05, name: bounded}", "bounded"),
+        ("{metric: log_loss}", "log_loss"),
+    ],
+)
+def test_a_clipped_loss_has_another_name_than_the_loss(listed: str, name: str) -> None:
+    (model,) = parse(
+        changed(Case(texts.METRICS, f"metrics: [{listed}]")).replace("roc_auc:", f"{name}: {{max: 1}}\n      accuracy:")
+    ).models
+    (metric,) = [each for each in model.metrics if each.formula == "log_loss"]
+    assert metric.name == name
+    assert {gate.name for gate in model.gates} >= {f"{name}.max"}
+
+
+@pytest.mark.parametrize(
+    ("listed", "said"),
+    [
+        ("{metric: log_loss, clip: 0.001, name: log_loss}", "leave `name` out"),
+        ("{metric: log_loss, clip: 0}", "a number from 1e-12 to 0.1"),
+        ("{metric: log_loss, clip: 0.6}", "a number from 1e-12 to 0.1"),
+        ("{metric: brier_score_loss, clip: 0.1}", "`clip` for brier_score_loss"),
+        ("{metric: log_loss, k: 2}", "`clip`, which it takes"),
+    ],
+)
+def test_what_is_wrong_with_a_clip_is_said(listed: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(changed(Case(texts.METRICS, f"metrics: [{listed}]")))
+    assert said in str(caught.value)
+
+
 GAP = "gap: {metric: ap, slices: [s, t], max: 0.05, max_regression: 0.02}\nroc_auc:"
 
 

@@ -10,7 +10,16 @@ from sklearn import metrics as reference
 
 from mlbot.gates.metric import CATALOGUE, Direction, Metric, Settings, Task
 from mlbot.gates.outcome import Reason
-from mlbot.judging.run_measure import Measured, MetricPlan, Rows, coarse, latency_ratio, measure, negative_flips
+from mlbot.judging.run_measure import (
+    Measured,
+    MetricPlan,
+    Rows,
+    coarse,
+    latency_ratio,
+    measure,
+    negative_flips,
+    wrongly_certain,
+)
 from mlbot.stats.recipe import SeedHistory
 from mlbot.verdict.verdict import Comparison, Method
 
@@ -370,3 +379,17 @@ def test_numbers_of_float32_may_be_too_coarse_for_the_errors(
     found = coarse(Rows(slice=None, labels=exact + rng.normal(0, noise, N), predictions=(predictions,)), 0)
     assert (found and found.step) == step
     assert coarse(Rows(slice=None, labels=predictions, predictions=(predictions,)), 0) is None
+
+
+def test_rows_of_which_a_model_is_wrongly_certain_count_where_a_log_loss_minds_them() -> None:
+    labels, wrong = np.array([0, 1, 1, 0]), np.array([1.0, 0.0, 1.0, 0.2])
+    binary = Rows(slice=None, labels=labels, predictions=(wrong,))
+    several = Rows(slice=None, labels=labels, predictions=(np.stack([1 - wrong, wrong], axis=1),))
+    for data in (binary, several):
+        assert wrongly_certain(plan("log_loss"), data, 0) == 2
+        assert wrongly_certain(plan("roc_auc"), data, 0) == 0
+    clipped = CATALOGUE["log_loss"].model_copy(update={"name": "c", "of": "log_loss", "settings": Settings(clip=0.01)})
+    asked = replace(plan(), metrics=(clipped,))
+    assert wrongly_certain(asked, binary, 0) == 0
+    scores = run(asked, replace(rows(), predictions=tuple(np.round(each) for each in rows().predictions))).scores
+    assert all(known(score.high) < 2 for (score,) in scores)

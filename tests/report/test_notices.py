@@ -11,7 +11,7 @@ from mlbot.ledger.entries import Environment
 from mlbot.plan.plan import Plan
 from mlbot.protocol.artifacts import Parity, Training
 from mlbot.report.notices import data_changes, model_notices, param_changes, run_notices
-from mlbot.report.report import ModelReport, NoticeCode, SliceInfo
+from mlbot.report.report import MetricInfo, ModelReport, NoticeCode, SliceInfo
 from mlbot.verdict.decide import Evidence
 from mlbot.verdict.seeds import SeedCount, Seeds
 from mlbot.verdict.verdict import (
@@ -266,3 +266,12 @@ def test_equal_seeds_never_lead_in_a_circle(count: int) -> None:
     )
     assert "One seed of the baseline" in lone.text
     assert "`seeds: 2`" in lone.text
+
+
+def test_a_log_loss_that_certain_errors_make_names_the_setting_and_a_clipped_one_is_named() -> None:
+    sure = Evaluation(digest=DIGEST, seed=0, wrongly_certain=3)
+    shown = report(candidate=(sure,), metrics=(MetricInfo(name="ll", direction=Direction.LOWER, clip=0.001),))
+    clipped, certain = model_notices(shown, evidence(), None)
+    assert "ll is the log loss of probabilities clipped to 0.001 and 0.999" in clipped.text
+    assert "On 3 rows the model gives the right class a probability of 0" in certain.text
+    assert "{metric: log_loss, clip: 0.001}" in certain.text

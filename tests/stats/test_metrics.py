@@ -7,10 +7,10 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 from tests.support.stats_samples import CASES, reference, sample
 
-from mlbot.gates.metric import Task
+from mlbot.gates.metric import Settings, Task
 from mlbot.stats.estimation import estimate
 from mlbot.stats.metrics import (
     FORMULAS,
@@ -224,3 +224,21 @@ def test_probabilities_are_ranked_whatever_was_decided() -> None:
     for metric in ("roc_auc", "log_loss", "average_precision"):
         with_labels = estimate(metric, Task.BINARY, y, [p], decided=[1 - y])
         assert with_labels.values[0] == estimate(metric, Task.BINARY, y, [p]).values[0]
+
+
+def test_a_clipped_log_loss_is_scikit_learns_of_clipped_probabilities() -> None:
+    """And a row of which a model is wrongly certain weighs as much as the clip lets it."""
+    y = np.array([0, 1, 1, 0, 2, 2])
+    p = np.random.default_rng(3).dirichlet(np.ones(3) * 0.2, size=6)
+    p[0] = (0.0, 1.0, 0.0)
+    settings = Settings(clip=0.01)
+    clipped = np.clip(p, 0.01, 0.99)
+    several = classification_loss("log_loss", y, p, settings)
+    assert several.value() == pytest.approx(log_loss(y, clipped / clipped.sum(axis=1, keepdims=True)), abs=1e-12)
+    two, positive = np.array([0, 1, 1, 0]), np.array([1.0, 0.0, 0.7, 0.005])
+    binary = classification_loss("log_loss", two, positive, settings)
+    assert binary.value() == pytest.approx(log_loss(two, np.clip(positive, 0.01, 0.99)), abs=1e-12)
+    assert classification_loss(
+        "log_loss", two, np.stack([1 - positive, positive], 1), settings
+    ).value() == pytest.approx(binary.value(), abs=1e-12)
+    assert classification_loss("log_loss", two, positive).value() > 17

@@ -519,13 +519,19 @@ def _agreed(value: Plain, context: Context) -> float:
 _ZERO_DIVISION = _setting("zero_division", "0 or 1", 0.0, 1.0)
 
 
+def _clipped(metric: str) -> str:
+    """What a metric of clipped probabilities is called."""
+    return f"{catalogued(metric)}_clipped"
+
+
 class SetMetric(Section):
     """A metric of the catalogue with a setting of its own."""
 
     metric: Annotated[str, Kind(_catalogues_name, lambda: {"enum": [*CATALOGUE, *ALIASES]})]
     """The metric's name in the table."""
     name: Annotated[str, _OWN_NAME] = ""
-    """What gates and reports call it, so that there can be several. Left out: the metric's name."""
+    """What gates and reports call it, so that there can be several. Left out: the metric's name, and with `clip`
+    `log_loss_clipped`, for it is another figure with a history of its own."""
     alpha: Annotated[float | None, _setting("alpha", "a number from 0 to 1", 0.0, 1.0)] = None
     """Of `mean_pinball_loss`: the quantile that the model predicts. Left out: 0.5."""
     k: Annotated[int | None, _setting("k", "a whole number from 1 to 1000", 1, 1000, of=int)] = None
@@ -533,15 +539,24 @@ class SetMetric(Section):
     zero_division: Annotated[float | None, Kind(_agreed, lambda: {"enum": [0, 1]})] = None
     """Of precision, recall, F1, Jaccard, MCC and kappa: the value where there is nothing to take a share of, 0 or 1,
     such as the precision of a model that predicts no row to be positive. Left out: such a figure is undefined."""
+    clip: Annotated[float | None, _setting("clip", "a number from 1e-12 to 0.1", 1e-12, 0.1)] = None
+    """Of `log_loss`: probabilities below it, and above one less it, are taken for these, so that a few rows of which a
+    model is wrongly certain do not outweigh all others; those of several classes are then divided by their sum. With
+    another `clip` write another `name`. Left out: 2.2e-16, as scikit-learn does."""
+
+    @classmethod
+    def rules(cls, context: Context) -> Iterator[Problem]:
+        """A clipped loss is not called what the other is: the ledger knows figures by their names."""
+        if context.made.get("clip") is not None and context.made.get("name") == context.made.get("metric"):
+            yield Problem("`log_loss` for a clipped one", "leave `name` out, or write another", ("name",))
 
     def made(self) -> Metric:
         """The catalogue's metric, so set."""
         known = CATALOGUE[self.metric]
-        other = self.name and self.name != self.metric
-        settings = Settings(alpha=self.alpha, k=self.k, zero_division=self.zero_division)
-        return known.model_copy(
-            update={"name": self.name or known.name, "of": known.name if other else None, "settings": settings}
-        )
+        name = self.name or (known.name if self.clip is None else _clipped(known.name))
+        other = name != known.name
+        settings = Settings(alpha=self.alpha, k=self.k, zero_division=self.zero_division, clip=self.clip)
+        return known.model_copy(update={"name": name, "of": known.name if other else None, "settings": settings})
 
 
 def _metric(item: Plain, context: Context) -> Metric:
@@ -889,10 +904,13 @@ def _listed(metrics: Plain) -> dict[str, bool]:
     """The names that a list of metrics gives, and whether each is one's own; broken ones too, which are said once."""
     found: dict[str, bool] = {}
     for item in metrics if isinstance(metrics, list) else ():
-        given = item.get("name", item.get("function", item.get("metric"))) if isinstance(item, dict) else item
-        if isinstance(given, str):
-            is_own = ":" in given or (isinstance(item, dict) and ("function" in item or "name" in item))
-            found[given.rpartition(":")[2] if is_own else catalogued(given)] = is_own
+        keys = item if isinstance(item, dict) else {}
+        given = keys.get("name", keys.get("function", keys.get("metric"))) if isinstance(item, dict) else item
+        if not isinstance(given, str):
+            continue
+        is_own = ":" in given or not {"function", "name", "clip"}.isdisjoint(keys)
+        name = _clipped(given) if "clip" in keys and "name" not in keys else given
+        found[name.rpartition(":")[2] if is_own else catalogued(given)] = is_own
     return found
 
 

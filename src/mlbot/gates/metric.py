@@ -39,6 +39,7 @@ class Settings(Record):
     alpha: float | None = None  # the quantile that a pinball loss asks for; a half
     k: int | None = None  # how many classes count as named; two
     zero_division: float | None = None  # the value where a share is of no rows; such a figure is undefined without it
+    clip: float | None = None  # how near to 0 and 1 a log loss takes a probability for; the smallest step of a float64
 
 
 class Metric(Record):
@@ -99,7 +100,7 @@ CATALOGUE: Mapping[str, Metric] = MappingProxyType(
     }
 )
 _RANGES = {name: bounds for _, _, bounds, names in _ROWS for name in names.split()} | {"negative_flips": _SHARE}
-_TAKES = {"mean_pinball_loss": "alpha", "top_k_accuracy": "k"} | dict.fromkeys(
+_TAKES = {"mean_pinball_loss": "alpha", "top_k_accuracy": "k", "log_loss": "clip"} | dict.fromkeys(
     (*_RATIOS, *_AVERAGES.split(), "matthews_corrcoef", "cohen_kappa"), "zero_division"
 )
 

@@ -403,7 +403,7 @@ def _changed(request: JudgeRequest, *sides: _Scored | None) -> Problem | None:
 def _measure(
     request: JudgeRequest, holdout: "HoldoutData", candidate: _Scored, baseline: _Scored | None
 ) -> JudgeResult:
-    from mlbot.judging.run_measure import coarse, looks, measure, negative_flips, seeds_matter
+    from mlbot.judging.run_measure import coarse, looks, measure, negative_flips, seeds_matter, wrongly_certain
 
     evidence = request.evidence
     if baseline is not None and baseline.problem is not None:
@@ -429,6 +429,8 @@ def _measure(
     shipped, *others = candidate.evaluations(found.scores[: plan.candidates])
     if request.model.task is Task.REGRESSION:
         shipped = shipped.model_copy(update={"coarse": coarse(rows, 0)})
+    else:
+        shipped = shipped.model_copy(update={"wrongly_certain": wrongly_certain(plan, rows, 0)})
     measured = {
         "candidate": (shipped, *others),
         "comparisons": found.comparisons,

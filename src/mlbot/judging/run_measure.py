@@ -14,7 +14,7 @@ from mlbot.stats.estimation import GapRows, estimate, estimate_custom, estimate_
 from mlbot.stats.flips import FlipRows, excess_flips
 from mlbot.stats.intervals import benjamini_hochberg, metric_interval, share_interval
 from mlbot.stats.latency import middle
-from mlbot.stats.metrics import decide, effective
+from mlbot.stats.metrics import decide, effective, of_own_class
 from mlbot.stats.recipe import RecipeMethod, RecipeTest, Sameness, SeedHistory, p_worse, recipe_test, sameness
 from mlbot.stats.types import Estimate, NoIntervalError, Undefined, UndefinedMetricError
 from mlbot.verdict.seeds import ALPHA, SeedDesign
@@ -151,6 +151,13 @@ def coarse(rows: Rows, model: int) -> Coarse | None:
     step = float(np.spacing(np.float32(np.median(np.abs(predictions)))))
     error = float(np.abs(rows.labels - predictions).mean())
     return Coarse(step=step, error=error) if 0 < error * _COARSE < step else None
+
+
+def wrongly_certain(plan: MetricPlan, rows: Rows, model: int) -> int:
+    """On how many rows a model gives the right class a probability of 0, where a log loss is judged that minds it."""
+    if not any(metric.formula == "log_loss" and metric.settings.clip is None for metric in plan.metrics):
+        return 0
+    return int(np.count_nonzero(of_own_class(rows.labels, rows.predictions[model]) <= 0))
 
 
 def negative_flips(

@@ -43,6 +43,7 @@ def model_notices(report: ModelReport, evidence: Evidence, head: Model | None) -
         *_production_notices(report.production, evidence),
         *_parity_notices(report.candidate_training),
         *_label_notices(report),
+        *_log_loss_notices(report),
         *_coarse_notices(report),
         *_rounding_notices(report),
         *_holdout_notices(report),
@@ -57,7 +58,10 @@ def deleted_report(verdict: ModelVerdict, before: Config | None) -> ModelReport:
 
 def metric_infos(model: Model) -> tuple[MetricInfo, ...]:
     """How the model's metrics are to be read."""
-    return tuple(MetricInfo(name=metric.name, direction=metric.direction) for metric in model.metrics)
+    return tuple(
+        MetricInfo(name=each.name, direction=each.direction, clip=None if each.slices else each.settings.clip)
+        for each in model.metrics
+    )
 
 
 def param_changes(before: Params, after: Params) -> tuple[ParamChange, ...]:
@@ -161,6 +165,14 @@ def _parity_notices(trainings: Sequence[Training]) -> Iterator[Notice]:
         return
     if parity.label_disagreements / parity.rows > _PARITY_WORTH_SAYING:
         yield notice(NoticeCode.PARITY, warning=True, differ=parity.label_disagreements, rows=parity.rows)
+
+
+def _log_loss_notices(report: ModelReport) -> Iterator[Notice]:
+    for metric in report.metrics:
+        if metric.clip is not None:
+            yield notice(NoticeCode.CLIPPED, metric=metric)
+    if report.shipped is not None and (rows := report.shipped.wrongly_certain):
+        yield notice(NoticeCode.WRONGLY_CERTAIN, warning=True, rows=rows)
 
 
 def _coarse_notices(report: ModelReport) -> Iterator[Notice]:

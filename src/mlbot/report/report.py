@@ -75,6 +75,8 @@ class NoticeCode(StrEnum):
     SLICE_TOO_SMALL = "slice-too-small"  # older reports: the gates and the table of slices say it
     NOT_JUDGEABLE = "not-judgeable"  # older reports: the gate says it
     PARITY = "parity"
+    WRONGLY_CERTAIN = "wrongly-certain"  # a log loss is made by rows whose class gets a probability of 0
+    CLIPPED = "clipped"  # a log loss is of clipped probabilities
     COARSE = "coarse"  # a regression's float32 numbers are far apart beside its errors
     INEXACT = "inexact"  # features of integers that floating-point numbers take for others
     ROUNDING = "rounding"  # a regression's float32 answers are as far apart as its errors are large
@@ -108,6 +110,7 @@ class MetricInfo(Record):
 
     name: str
     direction: Direction
+    clip: float | None = None  # of a log loss whose probabilities are clipped
 
 
 class SliceInfo(Record):

@@ -31,7 +31,6 @@ from mlbot.stats.types import (
     Weights,
 )
 
-DEFAULTS = Settings()
 REPLICATES = 1000
 FEWEST_REPLICATES = 100
 
@@ -143,7 +142,7 @@ def estimate(  # noqa: PLR0913  # each is an array of its own
     decided: Decided = None,
     groups: Labels | None = None,
     weights: Floats | None = None,
-    settings: Settings = DEFAULTS,
+    settings: Settings = metrics.DEFAULTS,
     seed: int = 0,
 ) -> Estimate:
     """A catalogue metric of K models, with S: from influence columns where the metric has them, else the bootstrap.
@@ -189,7 +188,7 @@ class GapRows:
 
 @np.errstate(all="ignore")
 def estimate_gap(
-    metric: str | CustomMetric, task: Task, rows: GapRows, *, settings: Settings = DEFAULTS, seed: int = 0
+    metric: str | CustomMetric, task: Task, rows: GapRows, *, settings: Settings = metrics.DEFAULTS, seed: int = 0
 ) -> Estimate:
     """The gap between slices in a catalogue metric, or in one of the user's own, of K models.
 

@@ -326,11 +326,22 @@ class _Skill:
         return 1 - _mean(loss, weights) / scale, loss, constant, scale
 
 
-def _log_losses(y: Labels, prediction: Floats) -> Floats:
-    """Clipped at float64's epsilon, as scikit-learn 1.9 does."""
-    chosen = np.where(y == 1, prediction, 1 - prediction) if prediction.ndim == 1 else _at(prediction, y)
-    epsilon = np.finfo(np.float64).eps
-    return np.asarray(-np.log(np.clip(chosen, epsilon, 1 - epsilon)))
+DEFAULTS = Settings()
+_EPSILON = float(np.finfo(np.float64).eps)
+
+
+def of_own_class(y: Labels, prediction: Floats) -> Floats:
+    """The probability that each row's own class gets."""
+    return np.where(y == 1, prediction, 1 - prediction) if prediction.ndim == 1 else _at(prediction, y)
+
+
+def _log_losses(y: Labels, prediction: Floats, clip: float | None = None) -> Floats:
+    """Clipped at float64's epsilon, as scikit-learn 1.9 does; or where it is asked for, with a sum of 1 again."""
+    if clip is not None and prediction.ndim == 2:  # of two, P(positive) and the rest are clipped alike
+        prediction = np.clip(prediction, clip, 1 - clip)
+        return np.asarray(np.log(prediction.sum(axis=1)) - np.log(_at(prediction, y)))
+    least = _EPSILON if clip is None else clip
+    return np.asarray(-np.log(np.clip(of_own_class(y, prediction), least, 1 - least)))
 
 
 def _at(prediction: Floats, y: Labels) -> Floats:
@@ -345,16 +356,16 @@ def _brier_losses(y: Labels, prediction: Floats) -> Floats:
     return np.asarray(loss / 2 if prediction.shape[1] == 2 else loss)
 
 
-def classification_loss(metric: str, y: Labels, prediction: Floats, k: int | None = None) -> _MeanLoss:
+def classification_loss(metric: str, y: Labels, prediction: Floats, settings: Settings = DEFAULTS) -> _MeanLoss:
     """Log loss, Brier score or hits among the first k of one model, defined as in scikit-learn 1.9.
 
     `prediction` is P(positive), (n,), or class probabilities, (n, C).
     """
     match metric:
         case "log_loss":
-            return _MeanLoss(loss=_log_losses(y, prediction))
+            return _MeanLoss(loss=_log_losses(y, prediction, settings.clip))
         case "top_k_accuracy":
-            return _MeanLoss(loss=_top_k(y, prediction, k or 2))
+            return _MeanLoss(loss=_top_k(y, prediction, settings.k or 2))
         case _:
             return _MeanLoss(loss=_brier_losses(y, prediction))
 
@@ -760,7 +771,7 @@ def statistic(
         return regression_loss(metric, y.astype(np.float64), prediction, settings.alpha)
     if metric.startswith("d2_"):
         return classification_skill(metric, y, prediction)
-    return classification_loss(metric, y, prediction, settings.k)
+    return classification_loss(metric, y, prediction, settings)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -134,6 +134,7 @@ class Evaluation(Record):
     scores: tuple[Score, ...] = ()
     latency: Latency | None = None
     coarse: Coarse | None = None  # of a regression whose numbers are too coarse for its errors
+    wrongly_certain: Count = 0  # rows whose class gets a probability of 0, where a log loss without `clip` is judged
     own_labels: OwnLabels | None = None  # None where the file gives none, or they cannot be read
     rounding: Rounding | None = None  # None where it does not count
     problem: Problem | None = None
