@@ -139,6 +139,36 @@ def test_the_other_tasks(tmp_path: Path, task: Task, *, centred: bool) -> None:
         passed(found)
 
 
+def offset_alone(by: float) -> onnx.ModelProto:
+    """Twice `a`, and a little more where a row is alone."""
+    nodes = [
+        node("Shape", ["a"], ["shape"], end=1),
+        node("Equal", ["shape", "one"], ["alone"]),
+        node("Where", ["alone", "by", "zero"], ["more"]),
+        node("Mul", ["a", "two"], ["twice"]),
+        node("Add", ["twice", "more"], ["p"]),
+    ]
+    numbers = {name: np.array([[value]], dtype=np.float32) for name, value in (("by", by), ("zero", 0), ("two", 2))}
+    return build(nodes, [port("a")], [port("p")], constants={"one": np.array([1]), **numbers})
+
+
+@pytest.mark.parametrize("outliers", [False, True])
+@pytest.mark.parametrize(("error", "by", "says"), [(0, 0, False), (0, 1e-3, True), (0, 1e-2, True), (0.1, 1e-3, False)])
+def test_an_exact_regression_errs_as_little_however_it_is_asked(
+    tmp_path: Path, error: float, by: float, *, says: bool, outliers: bool
+) -> None:
+    """Its predictions lie thousands of times as far apart as its errors are large, more so with outliers."""
+    wide = FRAME.with_columns(pl.when(pl.int_range(pl.len()) % 10 == 0).then(1e6).otherwise("a").alias("a"))
+    frame = (wide if outliers else FRAME).with_columns(
+        y=pl.col("a") * 2 + pl.lit(pl.Series(RNG.normal(size=ROWS))) * error
+    )
+    found = asked(tmp_path, offset_alone(by), frame, Task.REGRESSION)
+    if says:
+        assert refused(found) == "depends-on-batch"
+    else:
+        passed(found)
+
+
 # What an honest model may do: none of these is refused.
 
 

@@ -60,12 +60,14 @@ class Trial:
     answers: tuple[Floats, ...]  # what they are answered now; several to one request should be the same
     threshold: float | None = None  # from which probability a row is positive; None: the greatest one decides
     positive: int = 0  # the column of that probability
+    targets: Floats | None = None  # what a regression should answer, one a row
 
     def without(self, rows: Sequence[int]) -> "Trial":
         """The trial of the other rows."""
         left = ~np.isin(self.rows, rows)
         answers = tuple(answer[left] for answer in self.answers)
-        return replace(self, rows=self.rows[left], first=self.first[left], answers=answers)
+        targets = None if self.targets is None else self.targets[left]
+        return replace(self, rows=self.rows[left], first=self.first[left], answers=answers, targets=targets)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,11 +150,14 @@ def difference(trial: Trial, task: Task) -> Difference | None:
 
 def _between(trial: Trial, answer: Floats, task: Task) -> Difference | None:
     first = trial.first
+    if not len(first):
+        return None
     with np.errstate(invalid="ignore"):  # infinity less infinity
         apart = np.abs(answer - first)
     alike = (answer == first) | (np.isnan(answer) & np.isnan(first))
     wrong = ~(alike | (apart <= tolerance(first, task))).all(axis=1)
-    if not wrong.any() and (_reversed(first, answer, task) or _decided_otherwise(trial, answer, task)):
+    others = (_decided_otherwise, _errs_otherwise)
+    if not wrong.any() and (_reversed(first, answer, task) or any(other(trial, answer, task) for other in others)):
         wrong = ~alike.all(axis=1)
     if not wrong.any():
         return None
@@ -194,6 +199,24 @@ def _decided(trial: Trial, answer: Floats) -> npt.NDArray[Any]:
     if trial.threshold is None and answer.shape[1] > 1:
         return np.asarray(answer.argmax(axis=1))
     return np.asarray(answer[:, trial.positive] >= (0.5 if trial.threshold is None else trial.threshold))
+
+
+_ENOUGH = 20  # rows
+_ERRS_MORE = 4.0  # times; two orders of a sum in float32 differ less
+
+
+def _errs_otherwise(trial: Trial, answer: Floats, task: Task) -> bool:
+    """Whether a regression's errors are others: they may be far smaller than its predictions lie apart."""
+    targets, answers = trial.targets, np.hstack([trial.first, answer])
+    if task is not Task.REGRESSION or targets is None or len(targets) < _ENOUGH or not np.isfinite(answers).all():
+        return False
+    first = trial.first[:, 0]
+    near = float(np.subtract(*np.quantile(first, (0.75, 0.25)))) * 1e-5
+    for middle in (np.median, np.mean):
+        one, other = (float(middle(np.abs(each - targets))) for each in answers.T)
+        if max(one, other) > _ERRS_MORE * min(one, other) + near + float(middle(np.abs(first))) * _LAST_DIGITS:
+            return True
+    return False
 
 
 def drawn(labels: npt.NDArray[Any], most: int, batch: int) -> Rows:

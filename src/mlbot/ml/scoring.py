@@ -711,7 +711,12 @@ class _Run:
             trials_of(before[at], [(question, each.compared[at]) for question, each in asked])
             for at in range(len(asked[0][1].compared))
         ]
-        self._compare(0, [(sample.head, self._timed_trials()), (sample.frame, of_each[0])], features)
+        timed, again = self._timed_trials(), of_each[0]
+        if (targets := self._targets) is not None:
+            timed = tuple(replace(trial, targets=targets[trial.rows]) for trial in timed)
+            sampled = targets[sample.rows[sample.order]]
+            again = tuple(replace(trial, targets=sampled[trial.rows]) for trial in again)
+        self._compare(0, [(sample.head, timed), (sample.frame, again)], features)
         for at, trials in enumerate(of_each[1:], 1):
             self._compare(at, [(sample.frame, trials)], features)
 
