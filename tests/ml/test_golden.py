@@ -75,6 +75,17 @@ def test_the_judged_file_answers_bit_for_bit(tmp_path: Path, task: Task) -> None
     assert "bit for bit" in result.detail
 
 
+@pytest.mark.parametrize(
+    ("start", "kind"), [(1 << 63, pl.UInt64), ((1 << 64) - ROWS, pl.UInt64), (-(1 << 63), pl.Int64)]
+)
+def test_integers_of_all_64_bits_are_asked_as_they_were_judged(tmp_path: Path, start: int, kind: Any) -> None:
+    table(tmp_path, FRAME.with_columns(c=pl.Series([start + at for at in range(ROWS)], dtype=kind)))
+    file = saved(tmp_path, columns({"b": 0.7, "c": 1e-19}))
+    golden = make_golden(file, config(drop=("a",)), tmp_path, 20)
+    assert golden.columns[1].values[0] == start
+    assert smoke(file, read(canonical(golden), Golden, "golden.json"), SMOKE, limits=QUICK).passed
+
+
 def test_golden_requests_are_repeatable_and_evenly_spaced(tmp_path: Path) -> None:
     file, golden = judged(tmp_path)
     assert make_golden(file, config(drop=("a",)), tmp_path, 20) == golden

@@ -219,8 +219,8 @@ def _frame(golden: Golden) -> pl.DataFrame:
     for column in golden.columns:
         values = [INFINITE.get(value, value) if isinstance(value, str) else value for value in column.values]
         if column.kind == "integer":
-            wide = any(isinstance(value, int) and abs(value) >= 1 << 63 for value in values)
-            dtype: Any = pl.Float64 if wide else pl.Int64
+            wide = any(isinstance(value, int) and value >= 1 << 63 for value in values)
+            dtype: Any = pl.UInt64 if wide else pl.Int64
         else:
             dtype = types[column.kind]
         series.append(pl.Series(column.name, list(column.values) if column.kind == "text" else values, dtype=dtype))
