@@ -14,6 +14,7 @@ from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import KINDS, SeedValues, VerdictEntry, canonical, files_of, folders_of, path_of, read_files
 from mlbot.ledger.queries import latest_by_key, latest_of_commit, metric_history, seed_history
 from mlbot.publish.plan_operations import Origin, entries_of, given_on
+from mlbot.verdict.seeds import Seeds
 from mlbot.verdict.verdict import Problem
 
 OTHER_COMMIT = "9" * 40
@@ -151,6 +152,20 @@ def test_a_report_becomes_an_entry_a_model() -> None:
     scores = [each.score("f1", "women") for each in model.candidate]
     assert women == SeedValues(metric="f1", slice="women", values=tuple(each.value for each in scores if each))
     assert read_files(files_of(made)).problems == ()
+
+
+@pytest.mark.parametrize("deterministic", [None, True, False])
+def test_whether_the_candidates_seed_had_an_effect_is_remembered_with_its_recipe(*, deterministic: bool | None) -> None:
+    report = samples.many()
+    verdict = report.verdict.models[0]
+    known = Seeds(candidate_deterministic=deterministic, baseline_deterministic=True, recipe=digest(7))
+    verdict = verdict.model_copy(update={"seeds": known})
+    models = (report.models[0].model_copy(update={"verdict": verdict}), *report.models[1:])
+    made = entries_of(report.model_copy(update={"models": models}), ORIGIN)[0]
+    assert (made.deterministic, made.recipe) == (deterministic, digest(7))
+    assert ("deterministic" in json.loads(canonical(made))) is (deterministic is not None)
+    (again,) = [each for each in read_files(files_of([made])).entries if isinstance(each, VerdictEntry)]
+    assert (again.deterministic, again.recipe) == (made.deterministic, made.recipe)
 
 
 def test_an_error_is_remembered_without_files() -> None:

@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+from tests.support.ledger_samples import digest, entry
 
 from mlbot.gates.metric import Bound, Gate
 from mlbot.gates.outcome import Outcome, Reason
-from mlbot.verdict.seeds import Determinism, SeedCount, SeedDesign, Seeds, seeds_wanted
+from mlbot.verdict.seeds import Determinism, SeedCount, SeedDesign, Seeds, determinism, seeds_wanted
 from mlbot.verdict.verdict import GateResult, ModelVerdict
 
 SEQUENTIAL = SeedDesign(looks=(2, 3, 5))
@@ -108,3 +109,30 @@ def test_a_recipe_that_turns_out_to_need_its_seeds_gets_them_whatever_the_first_
     assert seeds_wanted(seeds, _verdict((Outcome.ERROR, Reason.TRAINING_FAILED))) is None
     known = seeds.model_copy(update={"candidate_deterministic": True, "baseline_deterministic": True})
     assert seeds_wanted(known, _verdict(OPEN)) is None
+
+
+OTHER, SAME = digest(8), digest(9)
+
+
+@pytest.mark.parametrize(
+    ("past", "key", "expected"),
+    [
+        ((), 1, "unknown"),
+        (({"deterministic": None, "recipe": SAME},), 1, "unknown"),  # older entries, and one seed
+        (({"deterministic": True, "recipe": OTHER},), 1, "known"),  # the very content
+        (({"deterministic": True, "recipe": SAME},), 2, "known"),  # other data, the same recipe
+        (({"deterministic": True, "recipe": OTHER},), 2, "likely"),  # another recipe of the model
+        (({"deterministic": True, "recipe": None},), 2, "likely"),
+        (({"deterministic": False, "recipe": SAME},), 2, "unknown"),
+        (({"deterministic": True, "recipe": SAME}, {"deterministic": False, "recipe": SAME}), 2, "unknown"),  # newest
+        (({"deterministic": False, "recipe": OTHER}, {"deterministic": True, "recipe": OTHER}), 2, "likely"),
+        (({"deterministic": True, "recipe": OTHER}, {"deterministic": False, "recipe": OTHER}), 2, "unknown"),
+        (({"deterministic": True, "recipe": SAME}, {"deterministic": None, "recipe": SAME}), 2, "known"),
+        (({"deterministic": True, "recipe": SAME, "model": "other"},), 1, "unknown"),
+    ],
+)
+def test_what_the_ledger_knows_of_a_recipes_seed(past: tuple[dict[str, Any], ...], key: int, expected: str) -> None:
+    """The entries in the order in which they were written, of content 1; asked about another content of SAME or it."""
+    entries = [entry(run=run).model_copy(update=fields) for run, fields in enumerate(past, start=1)]
+    assert determinism(entries, "adult-income", digest(key), SAME) == expected
+    assert determinism(reversed(entries), "adult-income", digest(key), SAME) == expected
