@@ -611,7 +611,7 @@ WIDER = (
 
 LACKED: dict[str, tuple[dict[str, str], str]] = {
     "holdout-schema": ({"data/holdout.csv": WIDER}, "Land the new columns of the holdout first"),
-    "model-inputs": ({}, "Give it one input a column"),
+    "model-inputs": ({}, "An input is named as its column"),
 }
 
 

@@ -102,6 +102,11 @@ GATES = """\
     ("gates", "said"),
     [
         (("recall@old: {min: 0.5}", "roc_auc@old: {max_regression: 0.1}"), []),
+        (("gap: {metric: recall, slices: [old, few], max: 0.2, max_regression: 0.1}",), []),
+        (
+            ("gap@none: {metric: accuracy, slices: [old, none], max: 0.2}", "accuracy: {min: 0.5}"),
+            ["gap@none can never pass: slice none has no rows."],
+        ),
         (("accuracy@none: {min: 0.5}",), ["accuracy@none can never pass: its slice has no rows.", "no gate can block"]),
         (("recall: {min: 0.5}", "recall@negative: {min: 0.5}"), ["recall@negative can never pass: no row has"]),
         (("roc_auc: {min: 0.5}", "roc_auc@negative: {min: 0.5}"), ["roc_auc@negative can never pass: every row has"]),

@@ -20,6 +20,8 @@ from mlbot.ledger.entries import (
     Environment,
     LockEntry,
     ReleaseEntry,
+    RequestEntry,
+    SeedsAsked,
     WaiverEntry,
 )
 from mlbot.lib.version import Version
@@ -93,6 +95,18 @@ def lock(sequence: int = 1, environment: str = "production", **changes: Any) -> 
         "time": "2026-11-20T20:00:00Z",
     }
     return LockEntry(**(fields | changes))
+
+
+def request(run: int = 7, **changes: Any) -> RequestEntry:
+    fields: dict[str, Any] = {
+        "attempt": Attempt(run=run, number=2),
+        "commit": "4f1c2a9" + 33 * "d",
+        "branch": "main",
+        "judge": Attempt(run=1000 + run),
+        "models": (SeedsAsked(model=MODEL, key="sha256:" + 64 * "1", had=(2, 2), wanted=(3, 3)),),
+        "time": "2026-11-20T20:00:00Z",
+    }
+    return RequestEntry(**(fields | changes))
 
 
 def waiver(key: int = 1, **changes: Any) -> WaiverEntry:

@@ -219,13 +219,16 @@ def _undefined(gate: Gate, model: Model, holdout: "HoldoutData") -> str:
     metric = next((each for each in model.metrics if each.name == gate.metric), None)
     if metric is None or metric.function is not None:
         return ""
-    labels = _sample(holdout.labels[holdout.masks[gate.slice]] if gate.slice else holdout.labels, model.task)
-    if not labels.size:
-        return sentence("data", "no-rows")
-    try:
-        estimate(metric.name, model.task, labels, [_nearly_right(labels, model.task, len(holdout.record.classes))])
-    except UndefinedMetricError as error:
-        return f"{error}."
+    classes = len(holdout.record.classes)
+    for part in metric.slices or (gate.slice,):
+        labels = _sample(holdout.labels[holdout.masks[part]] if part else holdout.labels, model.task)
+        if not labels.size:
+            return sentence("data", "no-rows", part=part if metric.slices else "")
+        answers = [_nearly_right(labels, model.task, classes)]
+        try:
+            estimate(metric.formula, model.task, labels, answers, settings=metric.settings)
+        except UndefinedMetricError as error:
+            return f"{part}: {error}." if metric.slices else f"{error}."
     return ""
 
 
