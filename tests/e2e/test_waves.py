@@ -1,5 +1,7 @@
 """A pull request that two seeds do not decide: the third is trained by one more attempt, and the verdict comes once."""
 
+from typing import Any
+
 import pytest
 from tests.e2e import user
 from tests.e2e.harness import Harness
@@ -13,7 +15,8 @@ CONFIG = user.CONFIG.replace("seeds: 2", "seeds: {start: 2, most: 3}").replace(
 
 
 def test_the_seed_that_a_verdict_lacks_is_trained_once(github: FakeGitHub, actions: Harness) -> None:
-    models = user.repository(github, **{"mlbot.yaml": CONFIG})
+    files: dict[str, Any] = {"mlbot.yaml": CONFIG}
+    models = user.repository(github, **files)
     pull = github.user("alice").pull_request("better", tiny.params(offset=1000))
     actions.run_until_idle()
     (training,) = actions.of("mlbot.yml", event="pull_request")

@@ -28,7 +28,7 @@ from mlbot.git.ledger import LedgerBranch
 from mlbot.git.remote import Remote
 from mlbot.github.job import Job, Runner
 from mlbot.judging.run_ci import CIOptions, CIRun
-from mlbot.judging.run_hosted import Assignment, assign
+from mlbot.judging.run_hosted import Assignment, _to_train, assign
 from mlbot.judging.run_judge import rules_of
 from mlbot.ledger.entries import Entry, Source
 from mlbot.plan.comparison_point import Point
@@ -610,6 +610,25 @@ def test_a_judged_baseline_of_a_stale_model_is_not_trained_again(place: Place) -
     known = entry(run=9, model="tiny", key=stale.base_key, commit=before.planning.commits.base)
     place.tell(known)
     assert place.assign(subject).points["tiny"] == Point(source=Source.TIP, entry=known)
+
+
+def test_a_deterministic_baseline_with_one_file_gets_no_second_seed(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The change is of another recipe, which is tried with two."""
+    monkeypatch.setattr("mlbot.judging.run_hosted.are_gone", lambda *_: False)
+    head = place.push({"tiny": 1}, "change")
+    subject = MergeGroupSubject(sha=head, branch="main")
+    before = place.assign(subject)
+    (stale,) = before.plan.stale
+    known: dict[str, Any] = {"model": "tiny", "key": stale.base_key, "commit": before.planning.commits.base}
+    for deterministic, seeds, lacking in ((None, (3, 3), (1, 2)), (True, (2, 1), None)):
+        place.tell(entry(run=10 + bool(deterministic), values=(0.9,), deterministic=deterministic, **known))
+        found = place.assign(subject)
+        (planned,) = found.plan.stale
+        wanted, to_train = found.wanted(planned), _to_train(found, place.run, planned)
+        assert (wanted.candidate, wanted.baseline) == seeds
+        assert to_train == (lacking and (known["commit"], lacking))
 
 
 def test_a_head_of_too_many_files_is_an_error(

@@ -142,6 +142,52 @@ def test_a_seed_that_cannot_be_trained_is_an_error_that_names_it(stage: Stage) -
     assert len(requests(stage)) == 1
 
 
+def test_failed_jobs_that_somebody_runs_again_train_the_seed_that_is_lacking_still(
+    stage: Stage, good: Path, other: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was accepted counts for all later attempts; the branch has moved on, and the model has not."""
+    again(stage)
+    begin(stage)
+    stage.finish("failure")
+    stage.github.user("boss").push("main", {"notes.md": "Words"})
+    stage.rerun_failed()
+    begin_ledger(stage)
+    capsys.readouterr()
+    assert stage.matrix() == Exit.OK
+    lines = dict(line.split("=", 1) for line in capsys.readouterr().out.splitlines())
+    (job,) = json.loads(lines["matrix"])["include"]
+    assert json.loads(job["trainings"]) == {"tiny": [2]}
+    stage.upload(2, as_seed(good, 2))
+    stage.finish()
+    judge, key = stage.github.world.runs[hosted.JUDGE_RUN], stage.planning().plan.models[0].base_key
+    theirs = of_seed(2, as_seed(other, 2, key=key))
+    ops_actions.upload(stage.github.world, judge, 1, "mlbot-baseline-tiny-a1", archive(theirs))
+    assert stage.judge() == stage.publish() == Exit.OK
+    (model,) = stage.report["models"]
+    assert [len(model[side]) for side in ("candidate", "baseline")] == [3, 3]
+    assert [each["had"]["candidate"] for each in model["waves"]] == [2]
+    assert stage.status[0] == "success"
+    assert len(requests(stage)) == 1
+
+
+def test_other_content_is_trained_whole_whatever_was_asked_before(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again(stage)
+    begin(stage)
+    stage.finish("failure")
+    stage.github.user("boss").push("main", {"train.py": f"{tiny.TRAIN}# better\n"})
+    stage.rerun_failed()
+    begin_ledger(stage)
+    fetch = ["fetch", "--quiet", "origin", "+refs/heads/main:refs/remotes/origin/main"]
+    subprocess.run(["git", "-C", str(stage.folder / "checkout"), *fetch], check=True)
+    capsys.readouterr()
+    assert stage.matrix() == Exit.OK
+    lines = dict(line.split("=", 1) for line in capsys.readouterr().out.splitlines())
+    (job,) = json.loads(lines["matrix"])["include"]
+    assert json.loads(job["trainings"]) == {"tiny": [0, 1]}
+
+
 def test_a_request_is_of_one_head_and_of_nobody_elses_commit(stage: Stage) -> None:
     """What is pushed meanwhile has a training of its own, and no re-run would end that."""
     stage.github.user("alice").push("change", tiny.params(offset=3))

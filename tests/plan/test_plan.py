@@ -319,6 +319,18 @@ def test_what_the_ledger_knows_of_seeds_decides_how_many_are_trained_where_no_co
     assert plan.with_history(own).models[0].seeds == 3
 
 
+@pytest.mark.parametrize(("same", "seeds"), [("key", 1), ("recipe", 1), (None, 2)])
+def test_a_deterministic_recipe_is_trained_once_and_another_one_twice_but_in_a_trial(
+    same: str | None, seeds: int
+) -> None:
+    before, after = (side(FILES | {"train.py": text}, DEPENDING) for text in "ab")
+    plan = plan_models(COMMITS, after, before, before)
+    known = {same: getattr(plan.models[0], same)} if same else {}
+    past = [ledger_samples.entry(1, model="income", deterministic=True, **known)]
+    assert plan.with_history(past).models[0].seeds == seeds
+    assert plan.with_history(past, trial=True).models[0].seeds == 3
+
+
 def test_settings_are_named() -> None:
     changed = model(train={**DEPENDS, "run": "make"}, data={"drop": ("id",), "positive": "yes"})
     assert only(side(FILES, changed)).reasons[0].text == "train.run, data.drop, data.positive changed in mlbot.yaml"

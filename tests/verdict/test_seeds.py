@@ -42,6 +42,22 @@ def test_a_recipe_that_is_likely_to_be_deterministic_is_tried_with_two_seeds(
     assert found == [unknown, likely, 1]
 
 
+@pytest.mark.parametrize(
+    ("candidate", "known", "baseline"),
+    [
+        (3, Determinism.UNKNOWN, 3),
+        (2, Determinism.LIKELY, 2),
+        (3, Determinism.KNOWN, 1),
+        (1, Determinism.KNOWN, 1),
+        (1, Determinism.UNKNOWN, 3),  # one seed of it would leave open whether its seed matters
+    ],
+)
+def test_a_baseline_gets_one_seed_where_it_is_known_to_be_deterministic(
+    candidate: int, known: Determinism, baseline: int
+) -> None:
+    assert SeedDesign(looks=(3,)).beside(candidate, known) == baseline
+
+
 def _verdict(*gates: tuple[Outcome, Reason], bound: Bound = Bound.MAX_REGRESSION, counts: bool = True) -> ModelVerdict:
     results = tuple(
         GateResult(gate=Gate(metric=f"m{n}", bound=bound, limit=0.01), outcome=outcome, reason=reason, counts=counts)

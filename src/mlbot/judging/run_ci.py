@@ -3,6 +3,7 @@
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 from mlbot.config.errors import Document
@@ -159,20 +160,27 @@ class CIRun:
 
     def request(self) -> RetrainRequest | None:
         """What `/retrain` asked of the attempt that this job is part of; None where no command started it."""
+        return self._recorded.request(self.job.run)
+
+    @cached_property
+    def _recorded(self) -> Reruns:
+        """What the bot recorded of the run that this job is part of."""
         if self.job.run.number == 1 or not isinstance(self.event, PullRequestEvent):
-            return None
+            return NO_RERUNS
         records = recorded(self.github.comments(self.event.number), self.options.bot)
-        return Reruns.of_pull_request(records, self.event.number).request(self.job.run)
+        return Reruns.of_pull_request(records, self.event.number)
 
     def wave(self) -> RequestEntry | None:
-        """The seeds that a judge asked of the attempt that this job is part of, as this clone's ledger has it."""
+        """The seeds that a judge asked of this job's attempt, or of one before it, as this clone's ledger has it."""
         if self.job.run.number == 1 or isinstance(self.event, NotAnEvent):
             return None
         entries = read_folders(self.repository.root, folders_of("request", str(self.job.run.run))).entries
         number = self.event.number if isinstance(self.event, PullRequestEvent) else None
-        found = (each for each in entries if isinstance(each, RequestEntry))
-        asked = [each for each in found if (each.attempt, each.pull_request) == (self.job.run, number)]
-        return max(asked, key=lambda each: each.order, default=None)
+        found = tuple(each for each in entries if isinstance(each, RequestEntry))
+        reruns = self._recorded.model_copy(update={"waves": found})
+        # A run has one head: whose commit it is need not be asked.
+        waves = (reruns.waves_until(self.job.run, commit, number) for commit in {each.commit for each in found})
+        return max(chain.from_iterable(waves), key=lambda each: each.order, default=None)
 
     def waves(self, run: int) -> tuple[RequestEntry, ...]:
         """What judges asked of a run's later attempts, asked for once."""
@@ -234,7 +242,7 @@ class CIRun:
     def _is_judged(self, decision: Judge) -> bool:
         """Whether an event is of a re-run whose own judge is through: the command starts one, event or no event."""
         subject, repeated = decision.subject, self.job.run.number > 1
-        asked = decision.reruns.request(decision.attempt) is not None or decision.wave is not None
+        asked = decision.reruns.asked(decision.attempt)
         if not asked or repeated or self.event_run is None or not isinstance(subject, PullRequestSubject):
             return False
         marker, stamp = marker_of(self.place, trial=decision.trial), Stamp(attempt=decision.speaks_as, head=subject.sha)

@@ -81,7 +81,7 @@ from mlbot.report.terminal import terminal
 from mlbot.training.run_train import SeedRun, SeedRuns
 from mlbot.training.trial import trial_key
 from mlbot.verdict.decide import Evidence, decide, may_waive
-from mlbot.verdict.seeds import SeedCount, Seeds, Wave, next_wave
+from mlbot.verdict.seeds import Determinism, SeedCount, Seeds, Wave, next_wave
 from mlbot.verdict.verdict import Commits, Problem, Verdict
 
 
@@ -95,19 +95,28 @@ def print_matrix(run: CIRun, base: str | None) -> None:
     wave = run.wave() if request is None else None
     if request is not None:
         run.console.say(_sentence(request))
-    for each in wave.models if wave else ():
-        if each.missing:
-            run.console.say(sentence("seeds", "more", wave=wave_of(each)))
     pushed, trial = run.job.event_name == "push", request is not None and request.trial
     models, onto = (request.models, request.tip) if request else ((), None)
     if wave is not None:
-        models, onto = tuple(each.model for each in wave.models), wave.tip
-    options = PlanOptions(base=base, onto=onto, models=models if trial else (), git_only=True, unjudged=pushed)
+        onto = wave.tip if wave.attempt == run.job.run else None
+    options = PlanOptions(
+        base=base, onto=onto, models=models if trial else (), git_only=True, trial=trial, unjudged=pushed
+    )
     plan = plan_working_tree(run.repository, options).asked_for(models)
+    if wave is not None and not pushed:
+        plan = _with_wave(plan, wave)
+    for each in filter(None, (wave.of(model.name, model.key) for model in plan.stale) if wave else ()):
+        if each.missing:
+            run.console.say(sentence("seeds", "more", wave=wave_of(each)))
     own = run.config.actions.runs_on if run.config else HOSTED
     known = known_durations(run.repository, plan)
     again = run.job.run.number > 1 and not trial
     run.console.result(matrix_lines(plan, without_quick(known) if again else known, request, own, wave))
+
+
+def _with_wave(plan: Plan, wave: RequestEntry) -> Plan:
+    """The plan in which a model of the very content that a judge asked seeds for is stale, whoever asked before."""
+    return plan.asked_for([each.name for each in plan.models if wave.of(each.name, each.key)])
 
 
 def wave_of(asked: SeedsAsked) -> Wave:
@@ -166,8 +175,14 @@ class Assignment:
         """How many seeds each side should have."""
         asked = self.asked(planned)
         if asked is None:
-            return SeedCount(candidate=planned.seeds, baseline=planned.seeds)
+            baseline = planned.design.beside(planned.seeds, self._base_known(planned))
+            return SeedCount(candidate=planned.seeds, baseline=baseline)
         return wave_of(asked).wanted
+
+    def _base_known(self, planned: PlannedModel) -> Determinism:
+        """What the ledger knows of the baseline's seed: of nothing that is trained now for want of a verdict."""
+        point = self.points.get(planned.name)
+        return Determinism.UNKNOWN if point is None else point.known(self.past)
 
     def waves(self, planned: PlannedModel) -> tuple[Wave, ...]:
         """Why there are as many, one after the other."""
@@ -188,7 +203,7 @@ def assign(run: CIRun, decision: Judge) -> Assignment:
     rules = rules_of(planning.sides.policy)
     compared = [each for each in plan.stale if not _is_trial(decision, each)]
     points = comparison_points(compared, history, planning.commits.base, rules)
-    planning = planning.with_plan(without_restored(plan.with_history(history.verdicts), points))
+    planning = planning.with_plan(without_restored(plan.with_history(history.verdicts, trial=decision.trial), points))
     return _assignment(decision, planning, entries, history, rules, points)
 
 
@@ -236,7 +251,7 @@ def _is_trial(decision: Judge, model: PlannedModel) -> bool:
 def _asked(plan: Plan, decision: Judge) -> Plan:
     request = decision.reruns.request(decision.attempt)
     if request is None:
-        return plan
+        return _with_wave(plan, decision.wave) if decision.wave else plan
     return plan.trial_of(request.models[0]) if request.trial and request.models else plan.asked_for(request.models)
 
 
@@ -285,9 +300,9 @@ def _commits(run: CIRun, decision: Judge, tip: Sha, chain: Mapping[Sha, int]) ->
 def _pinned(decision: Judge) -> Sha | None:
     """The tip that the bot recorded for this very pull request and head; another one's may be of another branch."""
     request, subject = decision.reruns.request(decision.attempt), decision.subject
-    if request is None and decision.wave is not None:
-        return decision.wave.tip
-    if request is None or not isinstance(subject, PullRequestSubject):
+    if request is None:
+        return decision.pinned
+    if not isinstance(subject, PullRequestSubject):
         return None
     return request.tip if (request.number, request.sha) == (subject.number, subject.sha) else None
 
@@ -553,7 +568,8 @@ def _request(
     open_ = report.verdict.outcome not in {Outcome.FAIL, Outcome.ERROR}  # more seeds would change nothing of that
     if not waves or not open_ or decision.trial or decision.instead_of is not None:
         return None
-    if len(decision.waves) >= MOST_WAVES or following > MOST_ATTEMPTS:
+    tried = [each for each in decision.waves if any(each.of(of.name, of.key) for of in assignment.plan.stale)]
+    if len(tried) >= MOST_WAVES or following > MOST_ATTEMPTS:
         return None
     pull = isinstance(decision.subject, PullRequestSubject)
     return RequestEntry(

@@ -293,7 +293,7 @@ class _Judging:
         candidate = SeedRuns(runs=()) if isinstance(holdout, Problem) else self._candidate(planned, holdout)
         folder = Path(self.rules.checkouts.enter_context(tempfile.TemporaryDirectory(prefix="mlbot-live-")))
         fewer = len(candidate.runs) < planned.seeds or candidate.failures
-        baselines = (Against(files=_NOT_TRAINED),) if fewer else self._baselines(planned, planned.seeds)
+        baselines = (Against(files=_NOT_TRAINED),) if fewer else self._baselines(planned, self._beside(planned))
         request = JudgeRequest(
             rule=self.rules.of(planned.name),
             family=self.rules.margins(),
@@ -307,6 +307,11 @@ class _Judging:
             head=self.trainer.planning.configs.head.model(planned.name),
         )
         return judge_against(request, baselines, progress=self.console.say)
+
+    def _beside(self, planned: PlannedModel) -> int:
+        """How many seeds the baseline has at first."""
+        known = self.pointed.points[planned.name].known(self.pointed.history.verdicts)
+        return planned.design.beside(planned.seeds, known)
 
     def _again(self, before: JudgeResult, wave: Wave) -> JudgeResult:
         """The same model with more seeds."""

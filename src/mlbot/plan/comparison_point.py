@@ -14,6 +14,7 @@ from mlbot.ledger.entries import Compared, Source, VerdictEntry
 from mlbot.ledger.queries import USABLE, verdicts
 from mlbot.lib.record import Digest, Name, Record, Sha
 from mlbot.plan.plan import Plan, PlannedModel, StaleCode
+from mlbot.verdict.seeds import Determinism, determinism
 from mlbot.verdict.verdict import Problem
 
 
@@ -31,6 +32,12 @@ class Point(Record):
         if entry is None:
             return Compared(source=self.source, commit=self.train)
         return Compared(source=self.source, commit=entry.commit, key=entry.key, digest=entry.digest, judged=entry.time)
+
+    def known(self, past: Iterable[VerdictEntry]) -> Determinism:
+        """What the ledger knows of the seed of what serves alone; of what has to be trained nothing."""
+        if self.entry is None or self.train is not None:
+            return Determinism.UNKNOWN
+        return determinism(past, self.entry.model, self.entry.key, None)
 
     @property
     def problem(self) -> Problem | None:

@@ -232,9 +232,15 @@ class Plan(Record):
             update={"models": tuple(_settled(each) if each.name in names else each for each in self.models)}
         )
 
-    def with_history(self, past: Sequence[VerdictEntry]) -> "Plan":
-        """The plan in which a number of seeds that no config fixes follows from the verdicts on past recipes."""
-        return self.model_copy(update={"models": tuple(_designed(each, past) for each in self.models)})
+    def with_history(self, past: Sequence[VerdictEntry], *, trial: bool = False) -> "Plan":
+        """The plan in which the number of seeds follows from the verdicts on past recipes.
+
+        A trial is of another recipe: the number that no config fixes follows, and not whether the seed matters.
+        """
+        models = tuple(_designed(each, past) for each in self.models)
+        if trial:
+            models = tuple(each.model_copy(update={"seeds": each.design.looks[0]}) for each in models)
+        return self.model_copy(update={"models": models})
 
     def asked_for(self, names: Container[Name]) -> "Plan":
         """The plan in which models that somebody asked for are stale too."""

@@ -155,6 +155,7 @@ class PlanOptions:
     onto: Sha | None = None  # an older tip to merge onto, as the bot recorded it
     models: tuple[str, ...] = ()
     git_only: bool = False  # leave out what git does not have, so that a judge elsewhere comes to the same content keys
+    trial: bool = False  # the models are trained with other parameters than the committed ones
     unjudged: bool = False  # every model is stale that the ledger has no verdict on, and no other
 
 
@@ -165,21 +166,21 @@ def plan_working_tree(repository: Repository, options: PlanOptions) -> Plan:
         commits = commits.model_copy(update={"merged": None})
     plan = Planning.of(repository, commits, options.models, outside=not options.git_only).plan
     if not options.unjudged:
-        return with_history(repository, plan)
+        return with_history(repository, plan, trial=options.trial)
     # New rules need no training: the judge scores the files that it has.
     chain = first_parents(repository, commits.base) if commits.base else {}
     history = BranchHistory.of(read_local(repository.root, "verdict").entries, commits.guarded, chain)
     return plan.unjudged(history.latest, {}).with_history(history.verdicts)
 
 
-def with_history(repository: Repository, plan: Plan) -> Plan:
-    """The plan with as many seeds as this clone's ledger lets begin with, where no config says how many."""
-    folders = [folder for each in plan.stale if each.by_history for folder in folders_of("verdict", each.name)]
+def with_history(repository: Repository, plan: Plan, *, trial: bool = False) -> Plan:
+    """The plan with as many seeds as this clone's ledger lets begin with."""
+    folders = [folder for each in plan.stale for folder in folders_of("verdict", each.name)]
     tip = plan.commits.policy or plan.commits.base
     if not folders or tip is None:
         return plan
     entries, chain = read_folders(repository.root, folders).entries, first_parents(repository, tip)
-    return plan.with_history(BranchHistory.of(entries, plan.commits.guarded, chain).verdicts)
+    return plan.with_history(BranchHistory.of(entries, plan.commits.guarded, chain).verdicts, trial=trial)
 
 
 def print_plan(directory: Path, options: PlanOptions, console: Console, *, as_json: bool) -> None:
@@ -226,11 +227,13 @@ def _wanted(plan: Plan, known: Mapping[Name, float], trial: RetrainRequest | Non
 
 
 def _lacking(plan: Plan, known: Mapping[Name, float], wave: RequestEntry) -> Iterator[Wanted]:
-    """The seeds that a verdict lacks; those before them are with the judge that asked."""
-    asked = {each.model: each.missing for each in wave.models if each.missing}
+    """The seeds that a verdict lacks; those before them are with the judge that asked. Of other content all."""
     for each in plan.stale:
-        if each.name in asked:
-            yield Wanted(model=each, seeds=asked[each.name], known_s=known.get(each.name))
+        asked = wave.of(each.name, each.key)
+        if asked is None:
+            yield Wanted(model=each, known_s=known.get(each.name))
+        elif asked.missing:
+            yield Wanted(model=each, seeds=asked.missing, known_s=known.get(each.name))
 
 
 def known_durations(repository: Repository, plan: Plan) -> dict[Name, float]:

@@ -7,6 +7,7 @@ comments only, from the last line only, and by a closed schema: whatever an answ
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import Annotated, Literal
 
 from pydantic import Field, RootModel, StringConstraints
@@ -175,13 +176,12 @@ class Reruns(Record):
         return max(found, key=lambda each: each.order, default=None)
 
     def waves_until(self, attempt: Attempt, commit: Sha, number: int | None) -> tuple[RequestEntry, ...]:
-        """The judge's requests that led to an attempt one after the other, the first one first."""
-        found: list[RequestEntry] = []
-        for each in _downwards(attempt):
-            wave = self.wave(each, commit, number)
-            if wave is None:
-                break
-            found.append(wave)
+        """The judge's requests of an attempt and of those before it, the first one first.
+
+        So what a judge has accepted counts when somebody runs failed jobs again; somebody's own request begins anew.
+        """
+        own = takewhile(lambda each: self.request(each) is None, _downwards(attempt))
+        found = [wave for each in own if (wave := self.wave(each, commit, number)) is not None]
         return tuple(reversed(found))
 
     def trial(self, attempt: Attempt) -> RetrainRequest | None:

@@ -163,12 +163,14 @@ class Judge(Record):
     def pinned(self) -> Sha | None:
         """The tip that the bot recorded for this attempt: it was merged onto it, and is judged there."""
         request, wave = self.reruns.request(self.attempt), self.wave
-        return request.tip if request is not None else wave.tip if wave is not None else None
+        if request is not None:
+            return request.tip
+        return wave.tip if wave is not None and wave.attempt == self.attempt else None
 
     @property
     def wave(self) -> RequestEntry | None:
-        """The seeds that a judge asked this attempt for."""
-        return self.reruns.wave(self.attempt, self.subject.sha, self.number)
+        """The seeds that a judge asked this attempt, or one before it, for."""
+        return self.waves[-1] if self.waves else None
 
     @property
     def waves(self) -> tuple[RequestEntry, ...]:

@@ -92,6 +92,12 @@ class SeedDesign(Record):
             case Determinism.UNKNOWN:
                 return self.looks[0]
 
+    def beside(self, candidate: int, known: Determinism) -> int:
+        """How many seeds the baseline gets beside so many of the candidate, before anybody looks."""
+        if known is Determinism.KNOWN:
+            return 1
+        return candidate if candidate > 1 else self.looks[0]
+
     def reached(self, seeds: int) -> tuple[int, ...]:
         """The looks that so many seeds have reached. What has reached none is looked at once, as it is."""
         return tuple(takewhile(lambda look: look <= seeds, self.looks))
