@@ -37,7 +37,7 @@ def test_nothing_is_missing() -> None:
 )
 def test_a_missing_file(old: str, new: str, place: str, path: str) -> None:
     expected = f'mlbot.yaml:{place}: found "{path}", which is not there → write a path that exists, from the '
-    assert found(Case(old, new)) == [expected + "repository's root"]
+    assert found(Case(old, new)) == [expected + "folder of mlbot.yaml"]
     assert found(Case(old, new), there={path}) == []
 
 

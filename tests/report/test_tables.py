@@ -237,6 +237,7 @@ def test_how_labels_were_decided_is_named_where_the_config_says_it() -> None:
         ({}, ""),
         ({"positive": "yes", "threshold": 0.4}, "yes from a probability of 0.4 on"),
         ({"label": "model"}, "labels as the file gives them"),
+        ({"label": "model", "weight": "w"}, "labels as the file gives them, rows weighted by w"),
     ]
     for changes, said in ways:
         holdout = model.holdout.model_copy(update=changes)

@@ -385,6 +385,16 @@ def test_a_folder_gets_a_config_and_workflows_of_its_own(tmp_path: Path, said: i
     assert check(sandbox.path / "a").models[0].data.train == "train.csv"
 
 
+def test_a_folder_installs_what_the_whole_repository_lists(tmp_path: Path, said: io.StringIO) -> None:
+    sandbox = make(tmp_path / "mono")
+    sandbox.commit({"requirements.txt": "numpy\n", "x/a/train.py": "MLBOT_MODEL\n", "x/a/train.csv": MESSY})
+    options = InitOptions(choices=Choices(), force=False, ask=None)
+    init(sandbox.path / "x" / "a", options, Console(out=said, err=said))
+    train = yaml.safe_load((sandbox.path / ".github/workflows/mlbot.x--a.yml").read_text())
+    assert train["jobs"]["train"]["with"]["install"] == "cd ../.. && pip install -r requirements.txt"
+    assert "No file lists the packages" not in said.getvalue()
+
+
 @pytest.mark.parametrize(("private", "token"), [(False, ""), (False, "x"), (True, ""), (True, "x")])
 def test_a_public_repository_gets_the_watch(tmp_path: Path, *, private: bool, token: str) -> None:
     sandbox = repositories.script(tmp_path / "tiny")

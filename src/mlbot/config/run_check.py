@@ -234,7 +234,7 @@ def _absent(model: Model, exists: Callable[[str], bool]) -> Iterator[Problem]:
         # Data are in the folder of mlbot.yaml or below; only git's own files are named from the root.
         if path and "://" not in path and (not exists(path) or (at[0] == "data" and path.startswith(TOP))):
             yield Problem(
-                f"{quote(path)}, which is not there", "write a path that exists, from the repository's root", at
+                f"{quote(path)}, which is not there", "write a path that exists, from the folder of mlbot.yaml", at
             )
 
 

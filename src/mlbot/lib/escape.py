@@ -86,7 +86,9 @@ def _defuse(start: re.Match[str]) -> str:
 
 
 # Keys of mlbot.yaml, with or without a value, as the words of templates name them: no other text becomes code.
-_CODE = re.compile(r"`([a-z_]+(?:\.[a-z_]+)?(?:: (?:[a-z0-9]+|\{[^`{}\n]{1,200}\}))?)`")
+_CODE = re.compile(
+    r"`([a-z_]+(?:\.[a-z_]+)?(?:: (?:[a-z0-9]+(?:\.[0-9]+)?|\{[^`{}\n]{1,200}\}))?|\{[a-z_]+: [^`{}\n]{1,200}\})`"
+)
 
 _TICKED = re.compile(r"`([^`\n]{1,200})`")  # in HTML nothing else has a meaning once it is escaped
 

@@ -564,6 +564,7 @@ class _Opening:
             positive=labels.classes[1] if binary else None,
             threshold=self.data.threshold,
             label=self.data.label,
+            weight=self.data.weight,
             slices={name: int(mask.sum()) for name, mask in masks.items()},
             positives=int(labels.codes.sum()) if binary else None,
             slice_positives={name: int(labels.codes[mask].sum()) for name, mask in masks.items()} if binary else {},

@@ -104,12 +104,18 @@ def seeds(model: ModelReport) -> str:
 
 
 def decided(model: ModelReport) -> str:
-    """By which rule rows got their labels; empty where it is the usual one."""
+    """By which rule rows got their labels, and what they are weighted by; empty where it is the usual one."""
     holdout = model.holdout
-    if holdout is None or (holdout.threshold is None and holdout.label is None):
+    if holdout is None:
         return ""
-    way = "model" if holdout.label else "threshold"
-    return words.of_gate(f"decided/{way}", positive=holdout.positive, threshold=f"{holdout.threshold or 0:g}")
+    found = []
+    if holdout.threshold is not None or holdout.label is not None:
+        way = "model" if holdout.label else "threshold"
+        values = {"positive": holdout.positive, "threshold": f"{holdout.threshold or 0:g}"}
+        found.append(words.of_gate(f"decided/{way}", **values))
+    if holdout.weight is not None:
+        found.append(words.of_gate("decided/weight", column=holdout.weight))
+    return ", ".join(found)
 
 
 def methods(model: ModelReport) -> str:

@@ -34,7 +34,7 @@ from mlbot.lib.constants import CONFIG_FILE, LFS_POINTER
 from mlbot.lib.templates import sentence
 from mlbot.setup import scaffold
 from mlbot.setup.detect import SUFFIXES, Table
-from mlbot.setup.environments import DEFAULT_PYTHON, TEXTS
+from mlbot.setup.environments import DEFAULT_PYTHON, TEXTS, training_setup
 from mlbot.setup.scaffold import Choices, Draft, Facts, needs_ignore, propose
 from mlbot.setup.workflows import GITHUB, Choice, Form, Order, State, choose, drivers, stamp_of, state_of
 from mlbot.setup.workflows import files as workflow_files
@@ -214,6 +214,10 @@ def init(directory: Path, options: InitOptions, console: Console) -> Exit:
     ConfigFolder.of(repository.folder)  # before anything is written
     root, facts = repository.project, survey(repository)
     draft = propose(facts, options.choices)
+    if shared := _shared_install(repository, facts, entrypoint=bool(draft.recipe.entrypoint)):
+        known = {"install": options.choices.install or shared}
+        options = replace(options, choices=options.choices.model_copy(update=known))
+        draft = propose(facts, options.choices)
     if options.ask is not None and _is_to_write(root / CONFIG_FILE, scaffold.config(draft), options):
         draft = propose(facts, _answers(facts, options.choices, options.ask, console))
         options = replace(options, sure=(*options.sure, CONFIG_FILE))
@@ -279,6 +283,16 @@ def _here(directory: Path) -> Repository:
     repository = Repository.discover(directory)
     inner = directory.resolve().relative_to(repository.root).as_posix()
     return replace(repository, folder="" if inner == "." else inner)
+
+
+def _shared_install(repository: Repository, facts: Facts, *, entrypoint: bool) -> str | None:
+    """What installs the packages of the whole repository, started in a folder that lists none of its own."""
+    if not repository.folder or training_setup(facts.files, facts.texts, entrypoint=False).install is not None:
+        return None
+    root = repository.root
+    files = _survey_files(root)
+    found = training_setup(files, _texts(root, files), entrypoint=entrypoint).install
+    return f"cd {'/'.join('..' for _ in repository.folder.split('/'))} && {found}" if found else None
 
 
 def _reading(root: Path, path: str | None, csv: Csv) -> str:

@@ -55,6 +55,7 @@ class Holdout(Record):
     positive: str | None = None
     threshold: float | None = None  # where the config sets one: a row is positive from this probability on
     label: Literal["model"] | None = None  # `model`: each file's own labels are judged; else they follow from the rule
+    weight: str | None = None  # the column that says how much a row counts
     inexact: tuple[str, ...] = ()  # features of whole numbers beyond 2^53, which floating-point numbers take for others
     slices: dict[str, Count] = Field(default_factory=dict)
     positives: Count | None = None  # of a binary task; None in older reports
