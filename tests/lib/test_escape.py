@@ -130,4 +130,5 @@ def test_what_is_between_backticks_is_code_in_html() -> None:
     "key", ["label: model", "threshold: 0.5", "data.positive", "{metric: log_loss, clip: 0.001}", "gates: {min: 0.5}"]
 )
 def test_a_key_of_the_config_is_code_in_a_sentence(key: str) -> None:
-    assert escape.prose(f"Write `{key}` there.") in {f"Write `{key}` there.", f"Write <code>{escape.md(key)}</code> there."}
+    shown = escape.prose(f"Write `{key}` there.")
+    assert shown in {f"Write `{key}` there.", f"Write <code>{escape.md(key)}</code> there."}
