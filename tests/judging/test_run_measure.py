@@ -14,7 +14,6 @@ from mlbot.judging.run_measure import (
     Measured,
     MetricPlan,
     Rows,
-    coarse,
     latency_ratio,
     measure,
     negative_flips,
@@ -359,27 +358,6 @@ def test_a_ratio_of_few_rounds_has_no_interval_and_of_none_there_is_none() -> No
     assert found is not None
     assert (found.ratio, found.low, found.high, found.identical) == (2.0, None, None, True)
     assert latency_ratio([2.0], [], identical=False) is None
-
-
-@pytest.mark.parametrize(
-    ("offset", "noise", "double", "step"),
-    [
-        (1e9, 100.0, False, 64.0),
-        (1e9, 1e5, False, None),
-        (1e9, 100.0, True, None),
-        (100.0, 1.0, False, None),
-        (0.0, 1.0, False, None),
-    ],
-)
-def test_numbers_of_float32_may_be_too_coarse_for_the_errors(
-    offset: float, noise: float, *, double: bool, step: float | None
-) -> None:
-    rng = np.random.default_rng(0)
-    exact = offset + rng.normal(0, 1000, N)
-    predictions = exact if double else exact.astype(np.float32).astype(np.float64)
-    found = coarse(Rows(slice=None, labels=exact + rng.normal(0, noise, N), predictions=(predictions,)), 0)
-    assert (found and found.step) == step
-    assert coarse(Rows(slice=None, labels=predictions, predictions=(predictions,)), 0) is None
 
 
 def test_rows_of_which_a_model_is_wrongly_certain_count_where_a_log_loss_minds_them() -> None:

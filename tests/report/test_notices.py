@@ -15,7 +15,6 @@ from mlbot.report.report import MetricInfo, ModelReport, NoticeCode, SliceInfo
 from mlbot.verdict.decide import Evidence
 from mlbot.verdict.seeds import SeedCount, Seeds
 from mlbot.verdict.verdict import (
-    Coarse,
     Commits,
     Comparison,
     Evaluation,
@@ -177,13 +176,6 @@ def test_few_rows_of_a_class_are_counted_where_gates_rest_on_them() -> None:
     enough = Holdout(**facts, positives=100, slice_positives={"old": 39, "women": 9})
     assert codes(report(holdout=enough), evidence()) == []
     assert codes(report(holdout=Holdout(**facts)), evidence()) == []  # an older report
-
-
-def test_numbers_that_are_coarse_beside_the_error_are_a_warning() -> None:
-    shipped = Evaluation(digest=DIGEST, seed=0, coarse=Coarse(step=64.0, error=123.4))
-    (found,) = model_notices(report(candidate=(shipped,)), evidence(), None)
-    assert found.warning
-    assert "numbers of this size are 64 apart, and its mean error is 123" in found.text
 
 
 def test_features_of_long_integers_are_named_with_what_to_write() -> None:

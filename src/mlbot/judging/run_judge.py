@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mlbot import __version__
 from mlbot.config.schema import Config, Model
 from mlbot.errors import MlbotError, UsageError
-from mlbot.gates.metric import Bound, Task
+from mlbot.gates.metric import Bound
 from mlbot.gates.outcome import Reason, worst
 from mlbot.ledger.entries import Compared, DeploymentEntry, Source, VerdictEntry
 from mlbot.ledger.queries import metric_history, seed_history
@@ -403,7 +403,7 @@ def _changed(request: JudgeRequest, *sides: _Scored | None) -> Problem | None:
 def _measure(
     request: JudgeRequest, holdout: "HoldoutData", candidate: _Scored, baseline: _Scored | None
 ) -> JudgeResult:
-    from mlbot.judging.run_measure import coarse, looks, measure, negative_flips, seeds_matter, wrongly_certain
+    from mlbot.judging.run_measure import looks, measure, negative_flips, seeds_matter, wrongly_certain
 
     evidence = request.evidence
     if baseline is not None and baseline.problem is not None:
@@ -427,9 +427,7 @@ def _measure(
     few = {each.name for each in _slices(request.model, holdout.record) if each.small}
     small = frozenset(few | {metric.name for metric in request.model.metrics if few & {*metric.slices}})
     shipped, *others = candidate.evaluations(found.scores[: plan.candidates])
-    if request.model.task is Task.REGRESSION:
-        shipped = shipped.model_copy(update={"coarse": coarse(rows, 0)})
-    else:
+    if request.model.task.is_classification:
         shipped = shipped.model_copy(update={"wrongly_certain": wrongly_certain(plan, rows, 0)})
     measured = {
         "candidate": (shipped, *others),

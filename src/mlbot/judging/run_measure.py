@@ -18,7 +18,7 @@ from mlbot.stats.metrics import decide, effective, of_own_class
 from mlbot.stats.recipe import RecipeMethod, RecipeTest, Sameness, SeedHistory, p_worse, recipe_test, sameness
 from mlbot.stats.types import Estimate, NoIntervalError, Undefined, UndefinedMetricError
 from mlbot.verdict.seeds import ALPHA, SeedDesign
-from mlbot.verdict.verdict import Coarse, Comparison, Flips, LatencyRatio, Look, Method, Noise, Problem, Score
+from mlbot.verdict.verdict import Comparison, Flips, LatencyRatio, Look, Method, Noise, Problem, Score
 
 Array = npt.NDArray[Any]
 
@@ -138,19 +138,6 @@ def _same(rows: Rows, candidates: int, matters: tuple[bool, bool]) -> Sameness:
         candidate_seed_matters=matters[0],
         baseline_seed_matters=matters[1],
     )
-
-
-_COARSE = 0.05  # of the mean error: a step that is larger is a part of it
-
-
-def coarse(rows: Rows, model: int) -> Coarse | None:
-    """Whether a regression's float32 numbers are too coarse for its errors."""
-    predictions = rows.predictions[model]
-    if not np.array_equal(predictions, predictions.astype(np.float32)):
-        return None
-    step = float(np.spacing(np.float32(np.median(np.abs(predictions)))))
-    error = float(np.abs(rows.labels - predictions).mean())
-    return Coarse(step=step, error=error) if 0 < error * _COARSE < step else None
 
 
 def wrongly_certain(plan: MetricPlan, rows: Rows, model: int) -> int:

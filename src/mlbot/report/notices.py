@@ -44,7 +44,6 @@ def model_notices(report: ModelReport, evidence: Evidence, head: Model | None) -
         *_parity_notices(report.candidate_training),
         *_label_notices(report),
         *_log_loss_notices(report),
-        *_coarse_notices(report),
         *_rounding_notices(report),
         *_holdout_notices(report),
     )
@@ -173,11 +172,6 @@ def _log_loss_notices(report: ModelReport) -> Iterator[Notice]:
             yield notice(NoticeCode.CLIPPED, metric=metric)
     if report.shipped is not None and (rows := report.shipped.wrongly_certain):
         yield notice(NoticeCode.WRONGLY_CERTAIN, warning=True, rows=rows)
-
-
-def _coarse_notices(report: ModelReport) -> Iterator[Notice]:
-    if report.shipped is not None and (coarse := report.shipped.coarse) is not None:
-        yield notice(NoticeCode.COARSE, warning=True, coarse=coarse)
 
 
 def _label_notices(report: ModelReport) -> Iterator[Notice]:

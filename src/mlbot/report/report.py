@@ -77,7 +77,6 @@ class NoticeCode(StrEnum):
     PARITY = "parity"
     WRONGLY_CERTAIN = "wrongly-certain"  # a log loss is made by rows whose class gets a probability of 0
     CLIPPED = "clipped"  # a log loss is of clipped probabilities
-    COARSE = "coarse"  # a regression's float32 numbers are far apart beside its errors
     INEXACT = "inexact"  # features of integers that floating-point numbers take for others
     ROUNDING = "rounding"  # a regression's float32 answers are as far apart as its errors are large
     OWN_LABELS = "own-labels"  # the file gives other labels than those that were judged

@@ -119,13 +119,6 @@ class Rounding(Record):
     error: NonNegative  # the middle one of the absolute errors
 
 
-class Coarse(Record):
-    """Numbers of a regression that are far apart beside its errors, for they are float32 and large."""
-
-    step: NonNegative  # between a number of the usual size and the next
-    error: NonNegative  # the mean absolute error
-
-
 class Evaluation(Record):
     """One model file's scores on one holdout; `problem` says why there are none."""
 
@@ -134,7 +127,6 @@ class Evaluation(Record):
     size_bytes: Count = 0
     scores: tuple[Score, ...] = ()
     latency: Latency | None = None
-    coarse: Coarse | None = None  # of a regression whose numbers are too coarse for its errors
     wrongly_certain: Count = 0  # rows whose class gets a probability of 0, where a log loss without `clip` is judged
     own_labels: OwnLabels | None = None  # None where the file gives none, or they cannot be read
     rounding: Rounding | None = None  # None where it does not count
