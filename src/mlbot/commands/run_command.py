@@ -3,7 +3,7 @@
 from collections.abc import Iterable, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import PurePosixPath
 from typing import Literal, Never
 
@@ -155,6 +155,11 @@ class CommentJob:
         facts = self._facts(wanted, role, others, resumed) if wanted else None
         return self._carry_out(replies(lines, refused, facts), [each for each in resumed if self._begun(each)])
 
+    @cached_property
+    def pull(self) -> PullRequest:
+        """The pull request that the comment is on, as it is now; of an issue's there is none to ask for."""
+        return self.github.pull_request(self.event.number)
+
     # Whose the commands are
 
     def _own_lines(self, role: Role) -> tuple[CommandLine, ...]:
@@ -196,9 +201,9 @@ class CommentJob:
         """What a folder's config names, on the default branch and where the pull request has its head."""
         if folder is None:
             return frozenset()
-        number, refs = self.event.number, [f"refs/heads/{self.event.default_branch}"]
+        refs = [f"refs/heads/{self.event.default_branch}"]
         if self.event.is_pull_request:
-            refs.append(self.github.pull_request(number).head_sha)
+            refs.append(self.pull.head_sha)
         found = (self._rules(ref, whole=True, folder=folder).config for ref in refs)
         return frozenset[Name]().union(*map(names_of, found))
 
@@ -233,7 +238,7 @@ class CommentJob:
         named = [*(name for each in wanted if isinstance(each, Retrain) for name in each.models)]
         named += [each.model for each in wanted if isinstance(each, Waive)]
         whole = bool(named) or any(isinstance(each, Help) for each in wanted)
-        pull = github.pull_request(event.number) if wanted and event.is_pull_request else None
+        pull = self.pull if wanted and event.is_pull_request else None
         rules = self._rules(f"refs/heads/{event.default_branch}", whole=whole) if wanted else _Rules()
         policy = Policy(
             repository_id=event.repository_id,
@@ -241,7 +246,7 @@ class CommentJob:
             default_branch=event.default_branch,
             guard=rules.guard,
             train_path=options.train_path,
-            folder=options.folder.path,
+            folder=options.folder,
         )
         if pull is not None and pull.base_ref != event.default_branch and policy.guards(pull.base_ref):
             rules = self._rules(f"refs/heads/{pull.base_ref}", whole=whole)

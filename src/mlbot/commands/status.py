@@ -8,7 +8,6 @@ from mlbot.commands.command import Command
 from mlbot.commands.facts import Decision, Facts, Reason
 from mlbot.events.github import Attempt, Id, PullRequest, Role, Run, WebUrl
 from mlbot.events.github import Status as CommitStatus
-from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.record import Record, Sha
 from mlbot.protocol.answer import Reruns, WaiverRequest
 from mlbot.protocol.marker import attempt_of, marker, read_stamp
@@ -68,7 +67,7 @@ def status_view(facts: Facts) -> StatusView:
     """The view of a pull request."""
     pull, runs, reruns, progress = facts.pull_request, facts.trainings, facts.reruns, facts.progress
     stamp = (
-        read_stamp(progress.report.body, report_marker(facts.policy.train_path, facts.policy.config))
+        read_stamp(progress.report.body, report_marker(facts.policy.train_path, facts.policy.folder.config))
         if progress.report
         else None
     )
@@ -90,7 +89,7 @@ def status_view(facts: Facts) -> StatusView:
     )
 
 
-def report_marker(train_path: str, config: str = CONFIG_FILE) -> str:
+def report_marker(train_path: str, config: str) -> str:
     """What the last line of the comment with the verdict starts with."""
     return marker(train_path, config)
 

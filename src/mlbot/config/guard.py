@@ -43,7 +43,7 @@ def entry_of(branch: str, entries: Sequence[str]) -> str | None:
     return next((each for each in entries if is_pattern(each) and matches(each, branch)), None)
 
 
-def status_of(folder: str = "") -> str:
+def commit_context(folder: str = "") -> str:
     """The status of a commit, by the models of one mlbot.yaml: `mlbot`, or of a folder's `mlbot:services/churn`."""
     return f"{STATUS}:{folder}" if folder else STATUS
 
@@ -59,12 +59,14 @@ def own_context(entry: str, folder: str = "") -> str:
 
 def context_to_require(entry: str, entries: Sequence[str], folder: str = "") -> str:
     """The status that the rule of an entry's branches has to require."""
-    return own_context(entry, folder) if len(entries) > 1 else status_of(folder)
+    return own_context(entry, folder) if len(entries) > 1 else commit_context(folder)
 
 
 def contexts(entries: Sequence[str], folder: str = "") -> tuple[str, ...]:
     """Every status of an mlbot.yaml: that of a commit, and where there are several entries that of each."""
-    return tuple(dict.fromkeys((status_of(folder), *(context_to_require(each, entries, folder) for each in entries))))
+    return tuple(
+        dict.fromkeys((commit_context(folder), *(context_to_require(each, entries, folder) for each in entries)))
+    )
 
 
 def sample_of(entry: str) -> str:

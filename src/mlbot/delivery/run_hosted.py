@@ -10,7 +10,7 @@ from mlbot.commands.forward import Approve, Lock, Promote, Release, Rollback, Un
 from mlbot.commands.parser import parse_comment
 from mlbot.config.errors import ConfigError
 from mlbot.config.folder import ROOT, ConfigFolder
-from mlbot.config.guard import status_of
+from mlbot.config.guard import commit_context
 from mlbot.config.schema import Config, parse_config
 from mlbot.config.yaml import load
 from mlbot.console import Console
@@ -176,7 +176,7 @@ def under_way(ci: WorkflowJob, commit: Sha) -> bool:
     runs = ci.github.runs(commit, "push")
     if any(not run.completed for run in runs if run.path == ci.options.train_path):
         return True
-    status = ci.github.status(commit, status_of(ci.options.folder.path))
+    status = ci.github.status(commit, commit_context(ci.options.folder.path))
     return status is not None and status.state is State.PENDING
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlbot.config.errors import Document
 from mlbot.config.folder import ROOT, ConfigFolder
-from mlbot.config.guard import status_of
+from mlbot.config.guard import commit_context
 from mlbot.config.schema import Config, parse_config
 from mlbot.config.yaml import load
 from mlbot.console import Console
@@ -123,7 +123,7 @@ class CIRun:
             default_branch=facts.default_branch,
             guard=self.config.guard if self.config else (),
             train_path=self.options.train_path,
-            folder=self.options.folder.path,
+            folder=self.options.folder,
         )
 
     @property
@@ -139,7 +139,7 @@ class CIRun:
             server=self.job.server_url,
             workflow=self.options.train_path,
             config=self.options.folder.config,
-            context=status_of(self.options.folder.path),
+            context=commit_context(self.options.folder.path),
             run_url=self.job.run_url,
         )
 

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mlbot.config.folder import ConfigFolder
-from mlbot.config.guard import contexts, entry_of, own_context, status_of
+from mlbot.config.folder import ROOT, ConfigFolder
+from mlbot.config.guard import commit_context, contexts, entry_of, own_context
 from mlbot.events.github import Attempt, Id, Login, PullRequest, RefName, RepositoryName, State
 from mlbot.ledger.entries import RequestEntry
 from mlbot.lib.record import Digest, Record, Sha
@@ -23,7 +23,7 @@ class Policy(Record):
     default_branch: RefName
     guard: tuple[str, ...] = ()  # the config's `guard`; empty: the default branch
     train_path: str  # path of the workflow that trains, as `.github/workflows/mlbot-train.yml`
-    folder: str = ""  # of mlbot.yaml, as a path from the repository's root
+    folder: ConfigFolder = ROOT  # of mlbot.yaml
 
     @property
     def entries(self) -> tuple[str, ...]:
@@ -39,24 +39,19 @@ class Policy(Record):
         return entry_of(branch, self.entries)
 
     @property
-    def config(self) -> str:
-        """The path of mlbot.yaml."""
-        return ConfigFolder(path=self.folder).config
-
-    @property
     def status(self) -> str:
         """The status of a commit."""
-        return status_of(self.folder)
+        return commit_context(self.folder.path)
 
     @property
     def contexts(self) -> tuple[str, ...]:
         """Every status that a rule may require."""
-        return contexts(self.entries, self.folder)
+        return contexts(self.entries, self.folder.path)
 
     def own_context(self, branch: str) -> str | None:
         """The status that speaks of this branch's entry alone; None where `status` does, for there is one entry."""
         entry = self.entry_of(branch) if len(self.entries) > 1 else None
-        return own_context(entry, self.folder) if entry is not None else None
+        return own_context(entry, self.folder.path) if entry is not None else None
 
 
 class PullRequestSubject(Record):

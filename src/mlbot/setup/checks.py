@@ -21,7 +21,6 @@ from mlbot.lib.constants import (
     ACTIONS_REF,
     ACTIONS_REPOSITORY,
     CONFIG_FILE,
-    RELEASE_PATH,
 )
 from mlbot.lib.record import Record
 from mlbot.lib.templates import has_sentence, sentence
@@ -417,11 +416,11 @@ def labels_of(workflow: Plain) -> Iterator[str]:
 # Releases: the workflow, and environments that admit more than they should.
 
 
-def check_release(config: Config | None, *, there: bool, path: str = RELEASE_PATH) -> Iterator[Finding]:
+def check_release(config: Config | None, folder: ConfigFolder = ROOT, *, there: bool) -> Iterator[Finding]:
     """What is wrong with the release workflow, which may be there, and with the places it deploys to."""
     environments = config.environments if config else ()
     if environments and not there:
-        yield finding("release-missing", path)
+        yield finding("release-missing", folder.release)
     for each in environments if there else ():
         if not is_url(each.target) and not each.target.startswith("command:"):
             where = f"{CONFIG_FILE}: environments.{each.name}.target"

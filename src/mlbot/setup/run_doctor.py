@@ -93,7 +93,7 @@ def examine(
         or (config is not None and config.actions.lfs),
     )
     findings = [*checks.check_setup(setup), *checks.check_workflows(workflows, guard, folder)]
-    findings += checks.check_release(config, there=folder.release in documents, path=folder.release)
+    findings += checks.check_release(config, folder, there=folder.release in documents)
     loss = local_loss(root)
     findings += checks.check_registry(read_view(root), loss.of(BRANCH) if loss else None, conflict)
     if settings is None:
@@ -106,9 +106,8 @@ def examine(
     ready = "merge_group" in checks.events(documents.get(folder.train))
     findings += checks.check_environments(config, settings.environments, branch)
     findings += checks.check_access(config, settings, owned=_owned(root, folder))
-    return checks.in_order(
-        (*findings, *checks.check_github(settings, queue_ready=ready, labels=labels, app=app, folder=folder))
-    )
+    findings += checks.check_github(settings, queue_ready=ready, labels=labels, app=app, folder=folder)
+    return checks.in_order(findings)
 
 
 def _environments(config: Config | None) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from mlbot.config.actions import Actions
 from mlbot.config.csv_form import form_of, likely_encoding, read_head, rows_of
 from mlbot.config.errors import DELIVERED_WORDS, is_delivered_name
 from mlbot.config.folder import ConfigFolder
-from mlbot.config.guard import context_to_require, status_of
+from mlbot.config.guard import commit_context, context_to_require
 from mlbot.config.run_check import check, load_config
 from mlbot.config.schema import Config, Csv
 from mlbot.config.yaml import load
@@ -213,20 +213,16 @@ def init(directory: Path, options: InitOptions, console: Console) -> Exit:
     repository = _here(directory)
     ConfigFolder.of(repository.folder)  # before anything is written
     root, facts = repository.project, survey(repository)
-    draft = propose(facts, options.choices)
-    if shared := _shared_install(repository, facts, entrypoint=bool(draft.recipe.entrypoint)):
-        known = {"install": options.choices.install or shared}
-        options = replace(options, choices=options.choices.model_copy(update=known))
-        draft = propose(facts, options.choices)
+    draft = _proposed(repository, facts, options.choices)
     if options.ask is not None and _is_to_write(root / CONFIG_FILE, scaffold.config(draft), options):
-        draft = propose(facts, _answers(facts, options.choices, options.ask, console))
+        draft = _proposed(repository, facts, _answers(facts, options.choices, options.ask, console))
         options = replace(options, sure=(*options.sure, CONFIG_FILE))
     done = {CONFIG_FILE: _write(root / CONFIG_FILE, scaffold.config(draft), options)}
     config = existing_config(root)
     form, folder = choose_form(repository, config), ConfigFolder.of(repository.folder)
     order = order_of(repository, config, form.form, install=draft.install, python=draft.python)
     if repository.folder:
-        console.say(sentence("data", "inner-config", folder=folder.path, status=status_of(folder.path)))
+        console.say(sentence("data", "inner-config", folder=folder.path, status=commit_context(folder.path)))
     wanted = replace(order, release=order.release or options.release, watch=order.watch or options.watch)
     made = {posixpath.relpath(path, folder.path or "."): text for path, text in workflow_files(wanted).items()}
     files = made | _ignored(root, draft, facts)
@@ -283,6 +279,13 @@ def _here(directory: Path) -> Repository:
     repository = Repository.discover(directory)
     inner = directory.resolve().relative_to(repository.root).as_posix()
     return replace(repository, folder="" if inner == "." else inner)
+
+
+def _proposed(repository: Repository, facts: Facts, choices: Choices) -> Draft:
+    """The draft of a folder's files, which may install what the whole repository lists."""
+    draft = propose(facts, choices)
+    shared = _shared_install(repository, facts, entrypoint=bool(draft.recipe.entrypoint))
+    return propose(facts, choices.model_copy(update={"install": shared})) if shared and not choices.install else draft
 
 
 def _shared_install(repository: Repository, facts: Facts, *, entrypoint: bool) -> str | None:
