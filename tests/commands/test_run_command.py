@@ -11,8 +11,10 @@ from tests.support.commenting import TUNABLE, Thread
 
 from mlbot.commands.dispatch import Reply
 from mlbot.commands.run_command import CommentJob
+from mlbot.config.folder import ConfigFolder
 from mlbot.events.github import Attempt
 from mlbot.protocol.answer import RetrainRequest, WaiverRequest
+from mlbot.setup.scaffold import judge_workflow
 
 
 def test_a_training_is_run_again(thread: Thread) -> None:
@@ -294,3 +296,35 @@ def test_a_model_that_the_change_adds_may_be_named(thread: Thread) -> None:
     assert "Training other again" in thread.ask("/retrain other")
     refused_trial = thread.finish().ask("/retrain other offset=3")
     assert "does not know other yet" in plain(refused_trial)
+
+
+@pytest.mark.parametrize(
+    ("folder", "body", "answered"),
+    [
+        ("", "/retrain tiny", True),
+        ("", "/retrain other", False),
+        ("", "/retrain nobody", True),
+        ("", "/mlbot help", True),
+        ("other", "/mlbot help", False),
+        ("other", "/retrain nobody", False),
+        ("other", "/retrain tiny", False),
+        ("other", "/mlbot status", True),
+    ],
+)
+def test_a_folder_answers_for_its_own(
+    github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, body: str, *, answered: bool
+) -> None:
+    other = ConfigFolder.of("other")
+    files = {"other/mlbot.yaml": TUNABLE.replace("  tiny:\n", "  other:\n")}
+    files[other.judge] = judge_workflow(install="", folder=other)
+    thread = Thread.opened(github, tmp_path, monkeypatch, **files)
+    if folder:
+        monkeypatch.setenv("MLBOT_CI_FOLDER", folder)
+        monkeypatch.setenv("MLBOT_CI_JUDGE_WORKFLOW", other.judge)
+        monkeypatch.setenv("MLBOT_CI_TRAIN_WORKFLOW", other.train)
+    comment, before = thread.say(body), len(thread.github.requests)
+    assert thread.answer(comment) == 0
+    asked = [each.path for each in list(thread.github.requests)[before:]]
+    assert len(thread.answers) == answered
+    assert ("folder=other" in "".join(thread.answers)) == (answered and bool(folder))
+    assert len([path for path in asked if path.endswith(f"/pulls/{thread.pull.number}")]) <= 1

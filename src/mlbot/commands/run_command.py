@@ -17,7 +17,7 @@ from mlbot.commands.retrain import Retrain
 from mlbot.commands.status import Status, report_marker
 from mlbot.commands.waive import Waive
 from mlbot.config.errors import ConfigError
-from mlbot.config.folder import ROOT, ConfigFolder, folder_in, is_judge
+from mlbot.config.folder import ROOT, ConfigFolder, folder_in, is_judge, judges_order
 from mlbot.config.schema import Config, parse_config
 from mlbot.config.yaml import load, plain_top
 from mlbot.console import Console
@@ -184,7 +184,7 @@ class CommentJob:
         def neighbours() -> Neighbours:
             # A file that was renamed has no place among the others, and is the first.
             known = {name: self._names(self._folder_of(here.parent / name, ref)) for name in others}
-            before = [name for name in others if here.name in files and name < here.name]
+            before = [name for name in others if here.name in files and judges_order(name) < judges_order(here.name)]
             after = [name for name in others if name not in before]
             return Neighbours(before=tuple(map(known.__getitem__, before)), after=tuple(map(known.__getitem__, after)))
 

@@ -92,6 +92,11 @@ def is_train(path: str) -> bool:
     return _TRAIN.fullmatch(path) is not None
 
 
+def judges_order(file_name: str) -> tuple[bool, str]:
+    """By what workflow files that judge are sorted: the root's is the first."""
+    return file_name != ROOT.judge.rpartition("/")[2], file_name
+
+
 def is_judge(file_name: str) -> bool:
     """Whether a workflow file is called as one that judges is, whatever its folder."""
     return _JUDGE.fullmatch(file_name) is not None
