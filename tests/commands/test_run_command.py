@@ -317,7 +317,7 @@ def test_a_folder_answers_for_its_own(
     other = ConfigFolder.of("other")
     files = {"other/mlbot.yaml": TUNABLE.replace("  tiny:\n", "  other:\n")}
     files[other.judge] = judge_workflow(install="", folder=other)
-    thread = Thread.opened(github, tmp_path, monkeypatch, **files)
+    thread = Thread.opened(github, tmp_path, monkeypatch, fork=False, **files)
     if folder:
         monkeypatch.setenv("MLBOT_CI_FOLDER", folder)
         monkeypatch.setenv("MLBOT_CI_JUDGE_WORKFLOW", other.judge)
