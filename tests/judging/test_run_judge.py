@@ -221,7 +221,8 @@ def test_recall_flips_and_the_confusion_are_of_the_labels_that_the_config_decide
     rng = np.random.default_rng(0)
     a = rng.normal(size=800).astype(np.float32)
     y = (rng.random(800) < 1 / (1 + np.exp(-a.astype(np.float64)))).astype(int)
-    pl.DataFrame({"a": a, "y": y}).write_parquet(tmp_path / "holdout.parquet")
+    weights = rng.gamma(2.0, 1.0, 800)
+    pl.DataFrame({"a": a, "y": y, "w": weights}).write_parquet(tmp_path / "holdout.parquet")
     files = [tmp_path / name for name in ("candidate.onnx", "baseline.onnx")]
     for file, threshold in zip(files, (0.2, 0.6), strict=True):
         file.write_bytes(with_own_rule({"a": 1.0}, threshold).SerializeToString())
@@ -230,19 +231,22 @@ def test_recall_flips_and_the_confusion_are_of_the_labels_that_the_config_decide
         ({}, (0.5, 0.5)),
         ({"threshold": 0.4}, (0.4, 0.4)),
         ({"label": "model"}, (0.2, 0.6)),
+        ({"label": "model", "weight": "w"}, (0.2, 0.6)),
     ]
     for setting, limits in ways:
-        result = judge(labels_request(tmp_path, files, setting), progress=lambda _: None)
+        counted = weights if "weight" in setting else np.ones(800)
+        result = judge(labels_request(tmp_path, files, {"features": ("a",), **setting}), progress=lambda _: None)
         (candidate,), (baseline,) = result.evidence.candidate, result.baseline
         decided = [p >= np.float32(limit) for limit in limits]
         for evaluation, labels in zip((candidate, baseline), decided, strict=True):
             score = evaluation.score("recall")
             assert score is not None
-            assert score.value == pytest.approx(recall_score(y, labels), abs=1e-12)
+            assert score.value == pytest.approx(recall_score(y, labels, sample_weight=counted), abs=1e-12)
         assert result.evidence.flips is not None
         assert result.evidence.flips.count == int(((decided[1] == y) & (decided[0] != y)).sum())
-        assert result.curves[Side.CANDIDATE].confusion == tuple(map(tuple, confusion_matrix(y, decided[0]).tolist()))
-        differ = int((decided[0] != (p >= np.float32(0.2))).sum()) if setting != {"label": "model"} else None
+        cells = confusion_matrix(y, decided[0], sample_weight=counted) / counted.mean()
+        assert np.array(result.curves[Side.CANDIDATE].confusion) == pytest.approx(cells, rel=1e-5)
+        differ = int((decided[0] != (p >= np.float32(0.2))).sum()) if "label" not in setting else None
         own = candidate.own_labels
         assert own is not None
         assert own.threshold == 0.2

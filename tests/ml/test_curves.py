@@ -10,7 +10,7 @@ from sklearn.calibration import calibration_curve
 from tests.support.tiers import examples
 
 from mlbot.gates.metric import Task
-from mlbot.ml.curves import MOST_POINTS, calibration, cumulative, curves
+from mlbot.ml.curves import MOST_POINTS, cumulative, curves
 from mlbot.report.report import Curves
 
 TIED = st.lists(st.tuples(st.booleans(), st.integers(0, 8).map(lambda k: k / 8)), min_size=2, max_size=60).filter(
@@ -62,7 +62,7 @@ def test_long_curves_are_thinned_and_keep_their_shape() -> None:
 
 def test_calibration_is_that_of_scikit_learn() -> None:
     labels, scores = sample()
-    found = calibration(labels == 1, scores)
+    found = curves(Task.BINARY, labels, scores).calibration
     observed, predicted = calibration_curve(labels, scores, n_bins=12, strategy="quantile")
     np.testing.assert_allclose([each.observed for each in found], observed, rtol=1e-5)
     np.testing.assert_allclose([each.predicted for each in found], predicted, rtol=1e-5)
@@ -109,6 +109,42 @@ def test_multiclass() -> None:
 def test_a_class_that_nobody_predicts_keeps_its_column() -> None:
     probabilities = np.array([[0.6, 0.3, 0.1], [0.2, 0.7, 0.1]])
     assert curves(Task.MULTICLASS, np.array([0, 1]), probabilities).confusion == ((1, 0, 0), (0, 1, 0), (0, 0, 0))
+
+
+def test_rows_count_by_their_weights_as_in_the_metrics_beside_the_curves() -> None:
+    labels, scores = sample()
+    weights = np.random.default_rng(1).gamma(2.0, 1.0, len(labels))
+    weights[::5] = 0
+    found = curves(Task.BINARY, labels, scores, weights=weights)
+    x, y = np.array(found.roc).T
+    assert np.trapezoid(y, x) == pytest.approx(metrics.roc_auc_score(labels, scores, sample_weight=weights), abs=2e-3)
+    recall, precision = found.precision_recall[-1]
+    assert recall == 1.0
+    assert precision == pytest.approx(np.average(labels, weights=weights), rel=1e-5)
+    cells = metrics.confusion_matrix(labels, scores > 0.5, sample_weight=weights) / weights.mean()
+    np.testing.assert_allclose(found.confusion, cells, rtol=1e-5)
+    edges = np.quantile(scores, np.linspace(0, 1, 13))[1:-1]
+    parts = [np.searchsorted(edges, scores) == at for at in range(12)]
+    means = [np.average([labels[part], scores[part]], axis=1, weights=weights[part]) for part in parts]
+    np.testing.assert_allclose([(each.observed, each.predicted) for each in found.calibration], means, rtol=1e-5)
+    gaps = [abs(observed - predicted) for observed, predicted in means]
+    error = np.average(gaps, weights=[weights[part].sum() for part in parts])
+    assert found.expected_calibration_error == pytest.approx(error, rel=1e-4)
+
+
+@pytest.mark.parametrize("task", list(Task))
+def test_whole_weights_count_rows_several_times(task: Task) -> None:
+    random = np.random.default_rng(2)
+    weights = random.integers(0, 3, 40)
+    labels = random.integers(0, 2, 40)
+    one = random.integers(0, 4, 40) / 4
+    predictions = np.stack([one, 1 - one], axis=1) if task is Task.MULTICLASS else one
+    found = curves(task, labels, predictions, weights=weights.astype(np.float64))
+    often = curves(task, labels.repeat(weights), predictions.repeat(weights, axis=0))
+    assert found.roc == often.roc
+    assert found.precision_recall == often.precision_recall
+    share = weights.mean()
+    np.testing.assert_allclose(np.array(found.confusion) * share, np.array(often.confusion), rtol=1e-5)
 
 
 def test_regression() -> None:

@@ -15,8 +15,8 @@ from mlbot.gates.metric import Bound, Gate
 from mlbot.gates.outcome import Outcome
 from mlbot.protocol.marker import marker
 from mlbot.report import tables
-from mlbot.report.markdown import LIMIT, len16, markdown
-from mlbot.report.report import Picture, Report
+from mlbot.report.markdown import LIMIT, calibration, len16, markdown
+from mlbot.report.report import Curves, Picture, Report, Side
 from mlbot.report.words import headline, model_line
 
 MARKER = marker(".github/workflows/mlbot.yml", "mlbot.yaml")
@@ -48,6 +48,25 @@ def test_whole(snapshot: SnapshotAssertion) -> None:
 def test_sections(name: str, snapshot: SnapshotAssertion) -> None:
     shown = samples.differing(comment(samples.SAMPLES[name]()), comment(samples.failing()))
     assert shown == snapshot(extension_class=MarkdownFile)
+
+
+def test_confusion_by_weights_names_their_column_and_shows_tenths() -> None:
+    model = samples.failing().models[0]
+    assert model.holdout is not None
+    weighed = model.model_copy(
+        update={
+            "holdout": model.holdout.model_copy(update={"weight": "survey|weight"}),
+            "curves": {
+                Side.CANDIDATE: Curves(confusion=((1050.25, 3.0), (0.0, 7.5))),
+                Side.BASELINE: Curves(confusion=((1050.25, 2.0), (0.0, 8.5))),
+            },
+        }
+    )
+    text = calibration(weighed)
+    assert "1,050.2 | 3.0 (+1.0) |" in text
+    assert "0.0 | 7.5 (\N{MINUS SIGN}1.0) |" in text
+    assert "Holdout rows, counted by <code>survey&#124;weight</code>, of the file that ships" in text
+    assert "counted by" not in calibration(model)
 
 
 def test_the_order_is_verdict_facts_gates_reasons_details_footer_marker() -> None:

@@ -527,7 +527,10 @@ def _curves(request: JudgeRequest, rows: "Rows", plan: "MetricPlan") -> dict[Sid
     if len(rows.predictions) > plan.candidates:
         drawn[Side.BASELINE] = rows.of(plan.candidates)
     task = request.model.task
-    return {side: curves(task, each.labels, each.predictions[0], *each.decided) for side, each in drawn.items()}
+    return {
+        side: curves(task, each.labels, each.predictions[0], next(iter(each.decided), None), each.weights)
+        for side, each in drawn.items()
+    }
 
 
 def _slices(model: Model, holdout: Holdout) -> tuple[SliceInfo, ...]:

@@ -13,49 +13,62 @@ MOST_POINTS = 200
 _BINS = 12
 
 
-def curves(task: Task, labels: Codes | Floats, predictions: Floats, decided: Codes | None = None) -> Curves:
+def curves(
+    task: Task,
+    labels: Codes | Floats,
+    predictions: Floats,
+    decided: Codes | None = None,
+    weights: Floats | None = None,
+) -> Curves:
     """All plots of one file's predictions; a curve is empty where the rows lack a class.
 
     Binary: labels (n,) with 1 for positive, probabilities (n,). Multiclass: codes (n,), probabilities (n, C).
-    `decided`: the label of each row, as `labels` are; left out: the most probable one.
+    `decided`: the label of each row, as `labels` are; left out: the most probable one. `weights`: how much each row
+    counts; left out: all alike. Numbers of rows in a bin are those of rows, whatever they count.
     """
     if not len(labels):
         return Curves()
     if task is Task.REGRESSION:
-        return _regression(np.asarray(labels, dtype=np.float64), predictions)
+        return _regression(np.asarray(labels, dtype=np.float64), predictions, weights)
     given = decide(predictions) if decided is None else decided.astype(np.intp)
     if task is Task.BINARY:
-        return _binary(np.asarray(labels) == 1, predictions, given)
-    return _multiclass(np.asarray(labels, dtype=np.intp), predictions, given)
+        return _binary(np.asarray(labels) == 1, predictions, given, weights)
+    return _multiclass(np.asarray(labels, dtype=np.intp), predictions, given, weights)
 
 
-def _binary(positive: NDArray[np.bool_], probability: Floats, decided: NDArray[np.intp]) -> Curves:
-    false_positives, true_positives = cumulative(positive, probability)
-    bins = calibration(positive, probability)
+def _binary(
+    positive: NDArray[np.bool_], probability: Floats, decided: NDArray[np.intp], weights: Floats | None
+) -> Curves:
+    false_positives, true_positives = cumulative(positive, probability, weights)
+    bins, counted = _quantile_bins(probability, positive, weights)
     return Curves(
         roc=_roc(false_positives, true_positives),
         precision_recall=_precision_recall(false_positives, true_positives),
         calibration=bins,
-        expected_calibration_error=calibration_error(bins),
-        confusion=_confusion(positive.astype(np.intp), decided, 2),
+        expected_calibration_error=_calibration_error(bins, counted),
+        confusion=_confusion(positive.astype(np.intp), decided, 2, weights),
     )
 
 
-def _multiclass(codes: NDArray[np.intp], probabilities: Floats, decided: NDArray[np.intp]) -> Curves:
+def _multiclass(
+    codes: NDArray[np.intp], probabilities: Floats, decided: NDArray[np.intp], weights: Floats | None
+) -> Curves:
     """Calibration is that of the predicted class: how often it is right against how sure it was."""
-    bins = calibration(decided == codes, np.take_along_axis(probabilities, decided[:, None], axis=1)[:, 0])
+    sure = np.take_along_axis(probabilities, decided[:, None], axis=1)[:, 0]
+    bins, counted = _quantile_bins(sure, decided == codes, weights)
     return Curves(
         calibration=bins,
-        expected_calibration_error=calibration_error(bins),
-        confusion=_confusion(codes, decided, probabilities.shape[1]),
+        expected_calibration_error=_calibration_error(bins, counted),
+        confusion=_confusion(codes, decided, probabilities.shape[1], weights),
     )
 
 
-def _regression(truth: Floats, prediction: Floats) -> Curves:
+def _regression(truth: Floats, prediction: Floats, weights: Floats | None) -> Curves:
     residual = truth - prediction
     counts, edges = np.histogram(residual, bins=_histogram_edges(residual))
+    residuals, _ = _quantile_bins(prediction, residual, weights)
     return Curves(
-        residuals=_quantile_bins(prediction, residual),
+        residuals=residuals,
         residual_histogram=tuple(
             (_round(low), _round(high), int(count))
             for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
@@ -73,13 +86,14 @@ def _histogram_edges(values: Floats, bins: int = 30) -> Floats:
     return edges
 
 
-def cumulative(positive: NDArray[np.bool_], score: Floats) -> tuple[Floats, Floats]:
+def cumulative(positive: NDArray[np.bool_], score: Floats, weights: Floats | None = None) -> tuple[Floats, Floats]:
     """False and true positives at each distinct threshold, from the strictest, a (0, 0) in front; ties enter as one."""
+    counted = np.ones(len(score)) if weights is None else weights
     order = np.argsort(-score, kind="stable")
-    descending = score[order]
-    last_of_tie = np.append(np.flatnonzero(np.diff(descending)), len(descending) - 1)
-    true_positives = np.cumsum(positive[order], dtype=np.float64)[last_of_tie]
-    false_positives = last_of_tie + 1.0 - true_positives
+    order = order[counted[order] > 0]  # a row that does not count has no point of its own
+    last_of_tie = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)
+    true_positives = np.cumsum((positive * counted)[order])[last_of_tie]
+    false_positives = np.cumsum((~positive * counted)[order])[last_of_tie]
     return np.insert(false_positives, 0, 0.0), np.insert(true_positives, 0, 0.0)
 
 
@@ -109,37 +123,47 @@ def _thinned(x: Floats, y: Floats) -> tuple[Point, ...]:
     return tuple((_round(a), _round(b)) for a, b in zip(x[keep], y[keep], strict=True))
 
 
-def calibration(happened: NDArray[np.bool_], probability: Floats) -> tuple[CalibrationBin, ...]:
-    """Predicted against observed share in bins of about equally many rows; ties stay together."""
-    return _quantile_bins(probability, happened.astype(np.float64))
+def _quantile_bins(
+    by: Floats, of: NDArray[np.bool_] | Floats, weights: Floats | None
+) -> tuple[tuple[CalibrationBin, ...], Floats]:
+    """Means of `by` and `of` in quantile bins of `by`, as scikit-learn's `calibration_curve` cuts them; their weights.
 
-
-def _quantile_bins(by: Floats, of: Floats) -> tuple[CalibrationBin, ...]:
-    """Means of `by` and `of` in quantile bins of `by`, as scikit-learn's `calibration_curve` cuts them."""
+    The bins have about equally many rows; ties stay together.
+    """
     edges = np.quantile(by, np.linspace(0.0, 1.0, _BINS + 1))[1:-1]
     index = np.searchsorted(edges, by)
+    counted = np.ones(len(by)) if weights is None else weights
     rows = np.bincount(index, minlength=_BINS)
-    means = [np.bincount(index, weights=values, minlength=_BINS) / np.maximum(rows, 1) for values in (by, of)]
-    return tuple(
+    total: Floats = np.bincount(index, weights=counted, minlength=_BINS).astype(np.float64)
+    filled = total > 0
+    sums = [np.bincount(index, weights=each * counted, minlength=_BINS)[filled] for each in (by, of)]
+    means = [each / total[filled] for each in sums]
+    bins = tuple(
         CalibrationBin(predicted=_round(predicted), observed=_round(observed), rows=int(n))
-        for predicted, observed, n in zip(*means, rows, strict=True)
-        if n
+        for predicted, observed, n in zip(*means, rows[filled], strict=True)
     )
+    return bins, total[filled]
 
 
-def calibration_error(bins: tuple[CalibrationBin, ...]) -> float:
+def _calibration_error(bins: tuple[CalibrationBin, ...], counted: Floats) -> float:
     """Expected calibration error: the mean gap between predicted and observed, weighted by rows.
 
     Source: M. P. Naeini, G. F. Cooper, M. Hauskrecht, "Obtaining well calibrated probabilities using Bayesian
     binning", AAAI 2015; here with quantile bins.
     """
-    rows = sum(each.rows for each in bins)
-    return _round(sum(each.rows * abs(each.predicted - each.observed) for each in bins) / rows)
+    return _round(np.average([abs(each.predicted - each.observed) for each in bins], weights=counted))
 
 
-def _confusion(truth: NDArray[np.intp], predicted: NDArray[np.intp], classes: int) -> tuple[tuple[int, ...], ...]:
-    counts = np.bincount(truth * classes + predicted, minlength=classes * classes).reshape(classes, classes)
-    return tuple(tuple(int(cell) for cell in row) for row in counts)
+def _confusion(
+    truth: NDArray[np.intp], predicted: NDArray[np.intp], classes: int, weights: Floats | None
+) -> tuple[tuple[float, ...], ...]:
+    """Rows by both labels; with weights each counts by its own over the mean, so that all are as many as the rows."""
+    cells, size = truth * classes + predicted, classes * classes
+    if weights is None:
+        counts = np.bincount(cells, minlength=size).reshape(classes, classes)
+        return tuple(tuple(map(int, row)) for row in counts)
+    counts = np.bincount(cells, weights=weights / weights.mean(), minlength=size).reshape(classes, classes)
+    return tuple(tuple(map(_round, row)) for row in counts)
 
 
 def _round(value: float) -> float:

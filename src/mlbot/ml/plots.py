@@ -266,9 +266,9 @@ def _confusion(model: ModelReport, use: Use) -> Any | None:
     return _finished(alt.layer(base.mark_rect().encode(color=share), text), words, use, "Confusion of the candidate")
 
 
-def _confusion_rows(counts: tuple[tuple[int, ...], ...], names: list[str]) -> Rows:
+def _confusion_rows(counts: tuple[tuple[float, ...], ...], names: list[str]) -> Rows:
     return [
-        {"true": true, "predicted": predicted, "rows": count, "share of class": round(count / max(1, sum(row)), 4)}
+        {"true": true, "predicted": predicted, "rows": count, "share of class": round(count / (sum(row) or 1), 4)}
         for true, row in zip(names, counts, strict=True)
         for predicted, count in zip(names, row, strict=True)
     ]

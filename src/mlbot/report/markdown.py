@@ -150,7 +150,8 @@ def calibration(model: ModelReport) -> str:
     if not errors and not found:
         return ""
     names = [name for name, _ in found]
-    return fill("comment/calibration.md.j2", errors=errors, confusion=found, classes=names)
+    weight = model.holdout.weight if model.holdout else None
+    return fill("comment/calibration.md.j2", errors=errors, confusion=found, classes=names, weight=weight)
 
 
 def calibration_errors(model: ModelReport) -> list[tuple[str, float]]:
@@ -181,8 +182,9 @@ def confusion(model: ModelReport) -> list[tuple[str, list[dict[str, str]]]]:
     ]
 
 
-def _cell(now: int, then: int) -> dict[str, str]:
-    return {"count": figures.count(now), "change": figures.signed(now - then, 0) if now != then else ""}
+def _cell(now: float, then: float) -> dict[str, str]:
+    places = 0 if isinstance(now, int) else 1  # rows by their weights are no whole numbers
+    return {"count": figures.number(now, places), "change": figures.signed(now - then, places) if now != then else ""}
 
 
 def file(model: ModelReport) -> str:

@@ -90,6 +90,7 @@ def _model(report: Report, model: ModelReport, charts: Charts | None) -> dict[st
         ],
         "errors": markdown.calibration_errors(model),
         "confusion": confusion,
+        "weight": model.holdout.weight if model.holdout else None,
         "classes": [name for name, _ in confusion],
         "files": tables.file_rows(model),
         "trainings": [

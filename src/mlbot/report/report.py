@@ -51,8 +51,8 @@ class Curves(Record):
     precision_recall: tuple[Point, ...] = ()  # (recall, precision), at most 200 points
     calibration: tuple[CalibrationBin, ...] = ()
     expected_calibration_error: float | None = None
-    confusion: tuple[tuple[Count, ...], ...] = ()
-    """Rows: the true class; columns: the predicted one; in the holdout's class order."""
+    confusion: tuple[tuple[Count | Annotated[float, Field(ge=0)], ...], ...] = ()
+    """Rows: the true class; columns: the predicted one; in the holdout's class order. No whole numbers with weights."""
     residuals: tuple[CalibrationBin, ...] = ()
     """Regression: mean prediction, mean residual and rows of each quantile bin of the prediction."""
     residual_histogram: tuple[tuple[float, float, Count], ...] = ()  # regression: low edge, high edge, rows
