@@ -15,11 +15,10 @@ from tests.support import report_parts as parts
 from tests.support import samples
 
 from mlbot.gates.metric import Bound, Direction, Gate
-from mlbot.gates.outcome import Outcome, Reason
+from mlbot.gates.outcome import ALPHA, Outcome, Reason
 from mlbot.lib.templates import environment, templates
 from mlbot.report import words
 from mlbot.report.report import ModelReport
-from mlbot.verdict.seeds import ALPHA
 from mlbot.verdict.verdict import Comparison, GateResult, Method, Noise, Problem
 
 Array = npt.NDArray[np.float64]

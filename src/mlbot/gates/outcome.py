@@ -1,7 +1,13 @@
-"""The four outcomes and the closed list of reasons for them."""
+"""The four outcomes, how often one may be wrong, and the closed list of reasons for them."""
 
 from collections.abc import Iterable
 from enum import StrEnum
+
+ALPHA = 0.05
+"""The error of a `fail`, over all blocking margins of a verdict and all looks; and that of a `pass`."""
+
+JUDGEABLE = 3
+"""Times its margin: a margin can be judged where a drop of so much fails 19 times out of 20."""
 
 
 class Outcome(StrEnum):

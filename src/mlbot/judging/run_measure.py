@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbot.gates.metric import Direction, Metric, Task
-from mlbot.gates.outcome import Reason
+from mlbot.gates.outcome import ALPHA, Reason
 from mlbot.stats.estimation import GapRows, estimate, estimate_custom, estimate_gap
 from mlbot.stats.flips import FlipRows, excess_flips
 from mlbot.stats.intervals import benjamini_hochberg, metric_interval, share_interval
@@ -17,7 +17,7 @@ from mlbot.stats.latency import middle
 from mlbot.stats.metrics import decide, effective, of_own_class
 from mlbot.stats.recipe import RecipeMethod, RecipeTest, Sameness, SeedHistory, p_worse, recipe_test, sameness
 from mlbot.stats.types import Estimate, NoIntervalError, Undefined, UndefinedMetricError
-from mlbot.verdict.seeds import ALPHA, SeedDesign
+from mlbot.verdict.seeds import SeedDesign
 from mlbot.verdict.verdict import Comparison, Flips, LatencyRatio, Look, Method, Noise, Problem, Score
 
 Array = npt.NDArray[Any]

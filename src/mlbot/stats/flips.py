@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from mlbot.gates.outcome import ALPHA
 from mlbot.stats.intervals import clopper_pearson
-from mlbot.stats.recipe import ALPHA, p_worse
+from mlbot.stats.recipe import p_worse
 from mlbot.stats.types import Floats, Labels
 
 FEWEST_BASELINE_SEEDS = 3  # the jackknife leaves out one, and a pair has to remain

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from scipy import special
 
 from mlbot.stats import types
+from mlbot.stats.intervals import LEVEL
 from mlbot.stats.types import Estimate, Floats, Interval, Undefined, UndefinedMetricError, Weights
 
 Make = Callable[[int, npt.NDArray[np.intp]], types.Statistic]
@@ -98,7 +99,7 @@ def gaps(estimate: Estimate, slices: int) -> Estimate:
     )
 
 
-def _interval(values: Floats, covariance: Floats, df: float, level: float = 0.90) -> Interval:
+def _interval(values: Floats, covariance: Floats, df: float, level: float = LEVEL) -> Interval:
     pairs = list(itertools.combinations(range(values.size), 2))
     contrast = np.zeros((len(pairs), values.size))
     for row, (one, other) in enumerate(pairs):

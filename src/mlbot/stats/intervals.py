@@ -10,9 +10,10 @@ import numpy as np
 from scipy import special
 
 from mlbot.gates.metric import bounds_of
+from mlbot.gates.outcome import ALPHA
 from mlbot.stats.types import Estimate, Interval
 
-LEVEL = 0.90
+LEVEL = 1 - 2 * ALPHA
 _SHARES = frozenset({"accuracy", "precision", "recall", "top_k_accuracy"}) | frozenset(
     {"precision_micro", "recall_micro", "f1_micro", "recall_weighted"}  # accuracy by another name
 )

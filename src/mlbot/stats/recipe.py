@@ -24,15 +24,13 @@ from enum import StrEnum
 import numpy as np
 from scipy import special
 
+from mlbot.gates.outcome import ALPHA, JUDGEABLE
 from mlbot.stats.types import Estimate, Floats, Predictions
 
-ALPHA = 0.05  # the error allowed on each side of the interval
 FEWEST_HISTORY_DF = 8
 FEWEST_BORROWED_SEEDS = 3
 FEWEST_EFFECTIVE_ROWS = 100
 FEWEST_STEPS = 10
-JUDGEABLE = 3  # times its margin that a drop has to be noticed, or the margin cannot be judged
-
 SAME_VARIANCE = 0.75  # the quantile of F beyond which a candidate's seeds are noisier than the history's
 
 

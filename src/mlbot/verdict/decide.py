@@ -20,11 +20,11 @@ from functools import partial
 from mlbot.config.schema import Model, OnInconclusive, Waivers
 from mlbot.events.github import Role
 from mlbot.gates.metric import OPERATIONAL, Bound, Direction, Gate, Metric, catalogued
-from mlbot.gates.outcome import Outcome, Reason, worst
+from mlbot.gates.outcome import ALPHA, JUDGEABLE, Outcome, Reason, worst
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib.record import Digest, Name, Record, canonical, digest
 from mlbot.lib.tree import Tree, is_url, module_files
-from mlbot.verdict.seeds import ALPHA, JUDGEABLE, Seeds
+from mlbot.verdict.seeds import Seeds
 from mlbot.verdict.verdict import (
     Commits,
     Comparison,

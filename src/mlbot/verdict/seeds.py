@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from mlbot.gates.metric import Bound
-from mlbot.gates.outcome import Outcome, Reason
+from mlbot.gates.outcome import ALPHA, Outcome, Reason
 from mlbot.ledger.entries import VerdictEntry
 from mlbot.lib.record import Count, Digest, Name, Record
 
@@ -24,12 +23,6 @@ if TYPE_CHECKING:
     from mlbot.verdict.verdict import GateResult, ModelVerdict
 
 Probability = Annotated[float, Field(ge=0, le=1)]
-
-ALPHA = 0.05
-"""The error of a `fail`, over all blocking margins of a verdict and all looks; and that of a `pass`."""
-
-JUDGEABLE = 3
-"""Times its margin: a margin can be judged where a drop of so much fails 19 times out of 20."""
 
 _SETTLED_BY_SEEDS = frozenset(
     {
@@ -180,7 +173,7 @@ def _undecided(result: "GateResult") -> bool:
     """Whether more seeds may settle what a gate that counts has left open."""
     return (
         result.counts
-        and result.gate.bound in {Bound.MAX_REGRESSION, Bound.MAX_EXCESS}
+        and result.gate.is_margin
         and result.outcome is Outcome.INCONCLUSIVE
         and result.reason in _SETTLED_BY_SEEDS
     )
