@@ -195,12 +195,13 @@ def estimate_gap(
     Raises `UndefinedMetricError`, with the slice on which there is no value.
     """
     types.check(task, rows.y, rows.predictions, rows.groups, rows.weights)
+    weighs = not isinstance(metric, str) and takes_weights(metric)
 
     def make(model: int, among: npt.NDArray[np.intp]) -> types.Statistic:
         y, prediction = rows.y[among], np.asarray(rows.predictions[model][among], np.float64)
         weights = None if rows.weights is None else rows.weights[among]
         if not isinstance(metric, str):
-            return _Own(metric=metric, y=y, prediction=prediction, weights=weights)
+            return _Own(metric=metric, weighs=weighs, y=y, prediction=prediction, weights=weights)
         decided = rows.decided[model][among] if rows.decided else None
         return _statistic(metrics.statistic(metric, task, settings, y, prediction, decided), weights)
 
@@ -210,7 +211,7 @@ def estimate_gap(
         values = np.array([part.value() for part in found]).reshape(models, len(rows.slices))
         raise _extreme(np.ptp(values, axis=1).tolist())
     resampler = Resampler(rows=rows.y.size, groups=rows.groups, counted=_counted(rows.weights), seed=seed)
-    method = _method(metric) if isinstance(metric, str) else Method.POISSON_BOOTSTRAP
+    method = _method(metric) if isinstance(metric, str) else _own_method(weighs=weighs)
     return gaps(_estimate(found, resampler, method, models * len(rows.slices)), len(rows.slices))
 
 
@@ -219,9 +220,10 @@ class _Own:
     """A user's own metric as a statistic."""
 
     metric: CustomMetric
+    weighs: bool  # whether it takes weights; one that does not is asked of rows that are repeated as often
     y: Array
     prediction: Array
-    weights: Floats | None
+    weights: Floats | None = None
 
     def support(self, weights: Weights | None = None) -> float:
         del weights
@@ -232,7 +234,7 @@ class _Own:
         return _call(self.metric, self.y, self.prediction, **given)
 
     def weighted(self, weights: Weights) -> float:
-        if takes_weights(self.metric):
+        if self.weighs:
             counted = weights.astype(np.float64) * (1 if self.weights is None else self.weights)
             return _call(self.metric, self.y, self.prediction, sample_weight=counted)
         rows = np.repeat(np.arange(self.y.size), weights)
@@ -253,8 +255,12 @@ def _method(metric: str) -> Method:
     return Method.DELONG if "roc_auc" in metric else Method.DELTA
 
 
+def _own_method(*, weighs: bool) -> Method:
+    return Method.POISSON_BOOTSTRAP if weighs else Method.RESAMPLING_BOOTSTRAP
+
+
 def _estimate(made: Iterable[types.Statistic], resampler: Resampler, method: Method, models: int) -> Estimate:
-    if resampler.groups is None and method is not Method.POISSON_BOOTSTRAP:
+    if resampler.groups is None and method in {Method.DELTA, Method.DELONG}:
         return _by_influence(made, (models, resampler.rows), method, resampler.counted)
     statistics = list(made)
     return _by_bootstrap(
@@ -288,22 +294,9 @@ def estimate_custom(  # noqa: PLR0913  # `estimate`'s arguments and the deadline
     weighs = takes_weights(metric)
     if weights is not None and not weighs:
         raise ValueError("rows have weights, and the metric takes no `sample_weight`")
-    own: dict[str, Floats] = {} if weights is None else {"sample_weight": weights}
-
-    def score(drawn: Weights) -> Sequence[float]:
-        if weighs:
-            floats = drawn.astype(np.float64) if weights is None else weights * drawn
-            return [_call(metric, y, prediction, sample_weight=floats) for prediction in predictions]
-        rows = np.repeat(np.arange(y.size), drawn)
-        return [_call(metric, y[rows], prediction[rows]) for prediction in predictions]
-
-    return _by_bootstrap(
-        [_call(metric, y, prediction, **own) for prediction in predictions],
-        score,
-        Resampler(rows=y.size, groups=groups, counted=_counted(weights), seed=seed, stop=stop),
-        Method.POISSON_BOOTSTRAP if weighs else Method.RESAMPLING_BOOTSTRAP,
-        [_counted(weights) or y.size] * len(predictions),
-    )
+    made = (_Own(metric=metric, weighs=weighs, y=y, prediction=each, weights=weights) for each in predictions)
+    resampler = Resampler(rows=y.size, groups=groups, counted=_counted(weights), seed=seed, stop=stop)
+    return _estimate(made, resampler, _own_method(weighs=weighs), len(predictions))
 
 
 def _by_influence(
