@@ -16,7 +16,7 @@ from scipy import special
 
 from mlbot.gates.outcome import ALPHA
 from mlbot.stats.intervals import clopper_pearson
-from mlbot.stats.recipe import p_worse
+from mlbot.stats.recipe import VariancePart, p_worse, satterthwaite
 from mlbot.stats.types import Floats, Labels
 
 FEWEST_BASELINE_SEEDS = 3  # the jackknife leaves out one, and a pair has to remain
@@ -110,8 +110,7 @@ def _estimated(ours: Right, theirs: Right, rows: FlipRows, limit: float, alpha: 
         _of_baseline(ours.mean(axis=0), theirs, shares),
         _rows_part(both - kept, shares, rows.groups),
     ]
-    variance = sum(part for part, _ in parts)
-    df = variance**2 / sum(part**2 / df for part, df in parts if part > 0)
+    variance, df = sum(part.variance for part in parts), satterthwaite(parts)
     rate, own = (float(shares @ (right - each)) for each in (kept, both))
     half = float(special.stdtrit(df, 1 - alpha)) * math.sqrt(variance)
     return ExcessFlips(
@@ -131,24 +130,24 @@ def _pairs(side: Right) -> Floats:
     return right if seeds == 1 else right * (right - 1) / (seeds * (seeds - 1))
 
 
-def _of_candidate(right: Floats, ours: Right, shares: Floats) -> tuple[float, float]:
-    """What other seeds of the candidate would give the excess, a mean over them; and the degrees of freedom."""
+def _of_candidate(right: Floats, ours: Right, shares: Floats) -> VariancePart:
+    """What other seeds of the candidate would give the excess, a mean over them."""
     if len(ours) == 1:
-        return 0.0, 1.0
+        return VariancePart(0.0, 1.0)
     each = [float(shares @ (right * seed)) for seed in ours]
-    return float(np.var(each, ddof=1)) / len(ours), len(ours) - 1.0
+    return VariancePart(float(np.var(each, ddof=1)) / len(ours), len(ours) - 1.0)
 
 
-def _of_baseline(right: Floats, theirs: Right, shares: Floats) -> tuple[float, float]:
-    """What other seeds of the baseline would give it, by the jackknife; and the degrees of freedom."""
+def _of_baseline(right: Floats, theirs: Right, shares: Floats) -> VariancePart:
+    """What other seeds of the baseline would give it, by the jackknife."""
     if len(theirs) == 1:
-        return 0.0, 1.0
+        return VariancePart(0.0, 1.0)
     rest = (np.delete(theirs, seed, axis=0) for seed in range(len(theirs)))
     each = [float(shares @ (_pairs(side) - side.mean(axis=0) * right)) for side in rest]
-    return float(np.var(each)) * (len(theirs) - 1), len(theirs) - 1.0
+    return VariancePart(float(np.var(each)) * (len(theirs) - 1), len(theirs) - 1.0)
 
 
-def _rows_part(excess: Floats, shares: Floats, groups: Labels | None) -> tuple[float, float]:
+def _rows_part(excess: Floats, shares: Floats, groups: Labels | None) -> VariancePart:
     """The variance that other rows, or other groups of them, would give the mean excess."""
     influence = shares * (excess - float(shares @ excess))
     if groups is not None:
@@ -156,5 +155,5 @@ def _rows_part(excess: Floats, shares: Floats, groups: Labels | None) -> tuple[f
     draws = influence.size
     added = 2 * float(np.mean(shares**2))
     if draws < 2:
-        return added, 1.0
-    return float(influence @ influence) * draws / (draws - 1) + added, draws - 1.0
+        return VariancePart(added, 1.0)
+    return VariancePart(float(influence @ influence) * draws / (draws - 1) + added, draws - 1.0)

@@ -105,10 +105,7 @@ class _Confusion:
 
     def _proportions(self, weights: Weights | None = None) -> Floats:
         counts = np.bincount(self.cells, weights, minlength=self.classes**2).astype(np.float64)
-        total = counts.sum()
-        if total == 0:
-            raise UndefinedMetricError(Undefined.EMPTY, "no rows to score")
-        return np.reshape(counts / total, (self.classes, self.classes))
+        return np.reshape(counts / _total(counts), (self.classes, self.classes))
 
 
 def confusion(
@@ -428,7 +425,7 @@ def _regression_skill(metric: str, y: Floats, residual: Floats) -> _Skill:
     y = y - y.mean()  # a large offset would cost digits
     lacking = Undefined.NO_VARIANCE, "every row has the same target value"
     if metric == "d2_absolute_error_score":
-        middle, errors = _median(y), np.abs(residual)
+        middle, errors = _ordered(y), np.abs(residual)
 
         def around(weights: Weights | None) -> Floats:
             return np.asarray(np.abs(y - middle.at(weights)))
@@ -481,7 +478,7 @@ class _Ordered:
         return float(self.values[lower] / 2 + self.values[upper] / 2)
 
 
-def _median(values: Floats) -> _Ordered:
+def _ordered(values: Floats) -> _Ordered:
     order = np.argsort(values)
     return _Ordered(values=values[order], order=order)
 
@@ -502,7 +499,7 @@ class _MedianError:
 
 def median_error(y: Floats, prediction: Floats) -> _MedianError:
     """The median absolute error of one model; `y` and `prediction` are (n,)."""
-    return _MedianError(error=_median(np.abs(y - prediction)))
+    return _MedianError(error=_ordered(np.abs(y - prediction)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -523,7 +520,7 @@ class _MaxError:
 
 def max_error(y: Floats, prediction: Floats) -> _MaxError:
     """The largest absolute error of one model; `y` and `prediction` are (n,)."""
-    return _MaxError(error=_median(np.abs(y - prediction)))
+    return _MaxError(error=_ordered(np.abs(y - prediction)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -585,9 +582,9 @@ class _RocAuc:
         """DeLong's placements as one column, (n,), scaled so that its sample variance over n is DeLong's variance."""
         ones, zeros = self.rows.sums(weights)
         positives, negatives, n = ones.sum(), zeros.sum(), _rows(self.rows.order.size, weights)
-        many, few = self._sizes(weights)
-        if not min(many, few) > 1:
-            lacking = "positive" if many <= few else "negative"
+        of_positives, of_negatives = self._sizes(weights)
+        if not min(of_positives, of_negatives) > 1:
+            lacking = "positive" if of_positives <= of_negatives else "negative"
             raise UndefinedMetricError(
                 Undefined.TOO_FEW_ROWS, f"an interval needs two {lacking} rows, and there is one"
             )
@@ -596,8 +593,8 @@ class _RocAuc:
         area = ones @ below / positives
         sizes = np.diff(self.rows.last, prepend=-1)
         total = positives + negatives
-        from_positives = total / positives * np.sqrt((n - 1) / n * many / (many - 1))
-        from_negatives = total / negatives * np.sqrt((n - 1) / n * few / (few - 1))
+        from_positives = total / positives * np.sqrt((n - 1) / n * of_positives / (of_positives - 1))
+        from_negatives = total / negatives * np.sqrt((n - 1) / n * of_negatives / (of_negatives - 1))
         placed = np.where(
             self.rows.positive,
             from_positives * (np.repeat(below, sizes) - area),

@@ -18,6 +18,7 @@ The sum of skewed influences is not normal, and t believes too early in the shor
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -99,7 +100,9 @@ class RecipeTest:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class VariancePart:
+    """A part of a variance that is an estimate of its own."""
+
     variance: float
     df: float
 
@@ -148,12 +151,12 @@ def recipe_test(  # noqa: PLR0913  # what is judged, by which error, and what is
     if not 0 <= margin < math.inf:
         raise ValueError(f"a margin is a finite number of at least 0, not {margin}")
     same = same or Sameness()
-    sides = _Sides.of(estimate, looked_at(estimate.values.size, candidates, seeds), sign, same)
+    sides = _Sides.of(estimate, _looked_at(estimate.values.size, candidates, seeds), sign, same)
     known = history if history is not None and history.df >= FEWEST_HISTORY_DF else None
     method, of_seeds = (RecipeMethod.IDENTICAL, []) if same.identical else _seed_parts(sides, known)
     if method in {RecipeMethod.SEED_VARIANCE_UNKNOWN, RecipeMethod.IDENTICAL}:
         sides = sides.first()  # of two files, and the same where they are identical
-    rows = _Part(0.0 if method is RecipeMethod.IDENTICAL else sides.rows_variance(), estimate.df)
+    rows = VariancePart(0.0 if method is RecipeMethod.IDENTICAL else sides.rows_variance(), estimate.df)
     shape = _shape(estimate, sides)
     return _judge(sides, [rows, *of_seeds], method, shape, _Asked(margin, level, family))
 
@@ -165,7 +168,7 @@ class _Asked:
     family: int
 
 
-def looked_at(models: int, candidates: int, seeds: int | None = None) -> tuple[list[int], list[int]]:
+def _looked_at(models: int, candidates: int, seeds: int | None) -> tuple[list[int], list[int]]:
     """Which models, the candidate's and then the baseline's, the first seeds of each side are; None: all of them."""
     ours, theirs = range(candidates), range(candidates, models)
     return list(ours[:seeds]), list(theirs[:seeds])
@@ -189,11 +192,11 @@ class _Side:
         return _particular(self.block) if self.matters else 0.0
 
     @property
-    def own(self) -> _Part:
+    def own(self) -> VariancePart:
         """The variance between seeds, with its floor; nothing is known from one."""
         if self.count == 1:
-            return _Part(0.0, 0)
-        return _Part(max(float(self.values.var(ddof=1)), self.particular), self.count - 1)
+            return VariancePart(0.0, 0)
+        return VariancePart(max(float(self.values.var(ddof=1)), self.particular), self.count - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +250,7 @@ class _Sides:
         return max(0.0, sum(shared) - 2 * float(self.across.mean()))
 
 
-def _seed_parts(sides: _Sides, history: SeedHistory | None) -> tuple[RecipeMethod, list[_Part]]:
+def _seed_parts(sides: _Sides, history: SeedHistory | None) -> tuple[RecipeMethod, list[VariancePart]]:
     ours, theirs = sides.ours, sides.theirs
     if not (ours.matters and theirs.matters):
         return _parts_without_effect(sides)
@@ -257,16 +260,16 @@ def _seed_parts(sides: _Sides, history: SeedHistory | None) -> tuple[RecipeMetho
         return RecipeMethod.SEED_VARIANCE_UNKNOWN, []
     if history is None:
         return RecipeMethod.RECIPE, [_mean_of(ours.own, ours), _mean_of(theirs.own, theirs)]
-    past, own = _Part(history.variance, history.df), ours.own
+    past, own = VariancePart(history.variance, history.df), ours.own
     if own.variance > past.variance * special.fdtri(own.df, past.df, SAME_VARIANCE):
         return RecipeMethod.RECIPE, [_mean_of(own, ours), _mean_of(_pool(past, theirs.own), theirs)]
     # One pooled variance serves both sides, so it is one part: two would count its degrees of freedom twice.
     pooled = _pool(past, own, theirs.own)
     both = _mean_of(pooled, ours).variance + _mean_of(pooled, theirs).variance
-    return RecipeMethod.RECIPE, [_Part(both, pooled.df)]
+    return RecipeMethod.RECIPE, [VariancePart(both, pooled.df)]
 
 
-def _parts_without_effect(sides: _Sides) -> tuple[RecipeMethod, list[_Part]]:
+def _parts_without_effect(sides: _Sides) -> tuple[RecipeMethod, list[VariancePart]]:
     """The parts where the seed of at least one side has no effect.
 
     What one seed of the other is like is unknown: a history of noisy seeds says nothing beside a recipe without noise.
@@ -278,23 +281,23 @@ def _parts_without_effect(sides: _Sides) -> tuple[RecipeMethod, list[_Part]]:
     return (RecipeMethod.RECIPE, parts) if parts else (RecipeMethod.PAIRED, [])
 
 
-def _borrowed(theirs: _Side, history: SeedHistory | None) -> tuple[RecipeMethod, list[_Part]]:
+def _borrowed(theirs: _Side, history: SeedHistory | None) -> tuple[RecipeMethod, list[VariancePart]]:
     if history is None and theirs.count < FEWEST_BORROWED_SEEDS:
         return RecipeMethod.SEED_VARIANCE_UNKNOWN, []
-    past = [] if history is None else [_Part(history.variance, history.df)]
+    past = [] if history is None else [VariancePart(history.variance, history.df)]
     pooled = _pool(*past, theirs.own)
     floored = max(pooled.variance, theirs.particular)
-    return RecipeMethod.BORROWED, [_Part(floored * (1 + 1 / theirs.count), pooled.df)]
+    return RecipeMethod.BORROWED, [VariancePart(floored * (1 + 1 / theirs.count), pooled.df)]
 
 
-def _mean_of(seeds: _Part, side: _Side) -> _Part:
+def _mean_of(seeds: VariancePart, side: _Side) -> VariancePart:
     """The variance of a side's mean, if its seeds vary by that; what is borrowed keeps the side's floor too."""
-    return _Part(max(seeds.variance, side.particular) / side.count, seeds.df)
+    return VariancePart(max(seeds.variance, side.particular) / side.count, seeds.df)
 
 
-def _pool(*parts: _Part) -> _Part:
+def _pool(*parts: VariancePart) -> VariancePart:
     df = sum(part.df for part in parts)
-    return _Part(sum(part.variance * part.df for part in parts) / df, df)
+    return VariancePart(sum(part.variance * part.df for part in parts) / df, df)
 
 
 def _shared(block: Floats) -> float:
@@ -333,9 +336,9 @@ def _shape(estimate: Estimate, sides: _Sides) -> _Shape:
     return _Shape(0.0, None)
 
 
-def _judge(sides: _Sides, parts: list[_Part], method: RecipeMethod, shape: _Shape, asked: _Asked) -> RecipeTest:
+def _judge(sides: _Sides, parts: list[VariancePart], method: RecipeMethod, shape: _Shape, asked: _Asked) -> RecipeTest:
     variance = sum(part.variance for part in parts)
-    df, deviation, drop = _satterthwaite(parts), math.sqrt(variance), sides.drop
+    df, deviation, drop = satterthwaite(parts), math.sqrt(variance), sides.drop
     skewness = shape.third / variance**1.5 if variance > 0 else 0.0
     quantile = float(special.stdtrit(df, 1 - asked.level))
     low, high = (max(quantile, _unhall(quantile, skewness)), min(-quantile, _unhall(-quantile, skewness)))
@@ -412,7 +415,8 @@ _FAR = 15.0
 _HALVINGS = 30
 
 
-def _satterthwaite(parts: list[_Part]) -> float:
+def satterthwaite(parts: Sequence[VariancePart]) -> float:
+    """The degrees of freedom of a sum of variances."""
     uncertain = sum(part.variance**2 / part.df for part in parts if part.variance > 0)
     if uncertain == 0:  # no variance at all (or one whose square is too small for a float)
         return parts[0].df
