@@ -25,7 +25,7 @@ from sklearn.tree import DecisionTreeClassifier
 from tests.ml.test_scoring import QUICK, converted, holding, saved
 from tests.support.dependent_samples import DEPENDENT, exactly, if_rows, missing_as_the_batch, node
 from tests.support.in_process import InProcess
-from tests.support.onnx_samples import DOUBLE, INT64, build, port
+from tests.support.onnx_samples import DOUBLE, FLOAT, INT64, build, port
 
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
@@ -89,18 +89,15 @@ def test_a_missing_number_that_is_filled_from_the_batch_is_found_where_one_is_mi
     passed(asked(tmp_path, missing_as_the_batch(), FRAME))
 
 
-@pytest.mark.parametrize("threshold", [0.5, 0.2])
-def test_decisions_are_compared_at_the_threshold_that_the_config_names(tmp_path: Path, threshold: float) -> None:
-    """A tenth of the rows lie within 4e-6 of it, above or below by whether they are asked alone."""
-    nodes = [
+def few_close(value: float, *nodes: onnx.NodeProto, by: float = 4e-6) -> onnx.ModelProto:
+    """A tenth of the rows are answered `value` and `by` times their `x`, which `nodes` make of `a` and `alone`."""
+    every = [
         node("Shape", ["a"], ["shape"], end=1),
         node("Equal", ["shape", "one"], ["alone"]),
-        node("Neg", ["a"], ["less"]),
-        node("Where", ["alone", "less", "a"], ["x"]),
-        node("Sign", ["x"], ["sign"]),
-        node("Cast", ["sign"], ["wide"], to=DOUBLE),
+        *nodes,
+        node("Cast", ["x"], ["wide"], to=DOUBLE),
         node("Mul", ["wide", "by"], ["little"]),
-        node("Add", ["little", "threshold"], ["close"]),
+        node("Add", ["little", "value"], ["close"]),
         node("Sigmoid", ["a"], ["s"]),
         node("Cast", ["s"], ["far"], to=DOUBLE),
         node("Abs", ["a"], ["size"]),
@@ -109,14 +106,34 @@ def test_decisions_are_compared_at_the_threshold_that_the_config_names(tmp_path:
     ]
     constants = {
         "one": np.array([1]),
-        "by": np.array([[4e-6]]),
-        "threshold": np.array([[threshold]]),
+        "by": np.array([[by]]),
+        "value": np.array([[value]]),
         "few": np.array([[np.quantile(np.abs(FRAME["a"].to_numpy()), 0.1)]], dtype=np.float32),
     }
-    file = saved(tmp_path / "model.onnx", build(nodes, [port("a")], [port("p", DOUBLE)], constants=constants))
+    return build(every, [port("a")], [port("p", DOUBLE)], constants=constants)
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.2])
+def test_decisions_are_compared_at_the_threshold_that_the_config_names(tmp_path: Path, threshold: float) -> None:
+    """A tenth of the rows lie within 4e-6 of it, above or below by whether they are asked alone."""
+    nodes = [node("Neg", ["a"], ["less"]), node("Where", ["alone", "less", "a"], ["y"]), node("Sign", ["y"], ["x"])]
+    file = saved(tmp_path / "model.onnx", few_close(threshold, *nodes))
     found: Any = score(file, holding(tmp_path, FRAME, threshold=threshold), limits=QUICK)
     assert refused(found) == "depends-on-batch"
     assert "30 of 300 rows" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("positive", "by", "says"), [("yes", 4e-6, True), ("yes", -4e-6, False), ("no", 4e-6, False), ("no", -4e-6, True)]
+)
+def test_a_tie_is_compared_as_it_is_judged(tmp_path: Path, positive: str, by: float, *, says: bool) -> None:
+    """A tenth of the rows is answered one half, and a little else alone: one half is the first class, `no`."""
+    model = few_close(0.5, node("Cast", ["alone"], ["x"], to=FLOAT), by=by)
+    found: Any = score(saved(tmp_path / "model.onnx", model), holding(tmp_path, FRAME, positive=positive), limits=QUICK)
+    if says:
+        assert refused(found) == "depends-on-batch"
+    else:
+        passed(found)
 
 
 WIDE = pl.DataFrame({name: RNG.normal(size=ROWS) for name in "abc"})

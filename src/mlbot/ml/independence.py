@@ -5,7 +5,7 @@ the judge's batches; here it is compared with what the same row gets otherwise.
 """
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -58,8 +58,7 @@ class Trial:
     rows: Rows  # which rows they are
     first: Floats  # what they were answered before
     answers: tuple[Floats, ...]  # what they are answered now; several to one request should be the same
-    threshold: float | None = None  # from which probability a row is positive; None: the greatest one decides
-    positive: int = 0  # the column of that probability
+    decide: Callable[[Floats], npt.NDArray[Any]] | None = None  # the labels of such answers, where they have any
     targets: Floats | None = None  # what a regression should answer, one a row
 
     def without(self, rows: Sequence[int]) -> "Trial":
@@ -157,7 +156,7 @@ def _between(trial: Trial, answer: Floats, task: Task) -> Difference | None:
     alike = (answer == first) | (np.isnan(answer) & np.isnan(first))
     wrong = ~(alike | (apart <= tolerance(first, task))).all(axis=1)
     others = (_decided_otherwise, _errs_otherwise)
-    if not wrong.any() and (_reversed(first, answer, task) or any(other(trial, answer, task) for other in others)):
+    if not wrong.any() and (_reversed(first, answer, task) or any(other(trial, answer) for other in others)):
         wrong = ~alike.all(axis=1)
     if not wrong.any():
         return None
@@ -188,27 +187,21 @@ def _reversed(first: Floats, answer: Floats, task: Task) -> bool:
     return bool(lost > 1 + _REVERSED * ordered)
 
 
-def _decided_otherwise(trial: Trial, answer: Floats, task: Task) -> bool:
-    if task is Task.REGRESSION:
+def _decided_otherwise(trial: Trial, answer: Floats) -> bool:
+    if trial.decide is None:
         return False
-    one, other = _decided(trial, trial.first), _decided(trial, answer)
-    return bool((one != other).sum() > 1 + _REVERSED * len(answer))
-
-
-def _decided(trial: Trial, answer: Floats) -> npt.NDArray[Any]:
-    if trial.threshold is None and answer.shape[1] > 1:
-        return np.asarray(answer.argmax(axis=1))
-    return np.asarray(answer[:, trial.positive] >= (0.5 if trial.threshold is None else trial.threshold))
+    differ = trial.decide(trial.first) != trial.decide(answer)
+    return bool(differ.sum() > 1 + _REVERSED * len(answer))
 
 
 _ENOUGH = 20  # rows
 _ERRS_MORE = 4.0  # times; two orders of a sum in float32 differ less
 
 
-def _errs_otherwise(trial: Trial, answer: Floats, task: Task) -> bool:
+def _errs_otherwise(trial: Trial, answer: Floats) -> bool:
     """Whether a regression's errors are others: they may be far smaller than its predictions lie apart."""
     targets, answers = trial.targets, np.hstack([trial.first, answer])
-    if task is not Task.REGRESSION or targets is None or len(targets) < _ENOUGH or not np.isfinite(answers).all():
+    if targets is None or len(targets) < _ENOUGH or not np.isfinite(answers).all():
         return False
     first = trial.first[:, 0]
     near = float(np.subtract(*np.quantile(first, (0.75, 0.25)))) * 1e-5

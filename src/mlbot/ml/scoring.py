@@ -275,7 +275,7 @@ class _Decisions:
 
     def add(self, raw: Raw, own: Codes | None) -> None:
         """The next rows, (rows, width), as the model gave them, and its own labels as places of their classes."""
-        labels = self._by_rule(raw)
+        labels = self.by_rule(raw)
         if own is not None:
             code = np.where(own < 0, -1, self.codes[own])
             self._unknown += int((own < 0).sum())
@@ -300,13 +300,8 @@ class _Decisions:
         threshold = None if self._unknown else threshold_between(self._most, self._least)
         return OwnLabels(rows=self._done, differ=self._differ, threshold=threshold)
 
-    def ruled(self, trials: Sequence[Trial]) -> tuple[Trial, ...]:
-        """Trials whose answers are decided by the config's threshold, if it has one."""
-        if self.threshold is None:
-            return tuple(trials)
-        return tuple(replace(trial, threshold=self.threshold, positive=self._column) for trial in trials)
-
-    def _by_rule(self, raw: Raw) -> Codes:
+    def by_rule(self, raw: Raw) -> Codes:
+        """The labels of some rows, by the config's threshold or else the most probable class."""
         if self.threshold is not None:  # in the model's own precision, as numpy compares: float32 has no 0.7
             return (self._positive(raw) >= raw.dtype.type(self.threshold)).astype(np.int8)
         if self.tied is None:  # the first column wins a tie: scikit-learn's are in the order of its classes
@@ -711,11 +706,8 @@ class _Run:
             trials_of(before[at], [(question, each.compared[at]) for question, each in asked])
             for at in range(len(asked[0][1].compared))
         ]
-        timed, again = self._timed_trials(), of_each[0]
-        if (targets := self._targets) is not None:
-            timed = tuple(replace(trial, targets=targets[trial.rows]) for trial in timed)
-            sampled = targets[sample.rows[sample.order]]
-            again = tuple(replace(trial, targets=sampled[trial.rows]) for trial in again)
+        timed = self._ruled(self._timed_trials(), self._targets)
+        again = self._ruled(of_each[0], None if self._targets is None else self._targets[sample.rows[sample.order]])
         self._compare(0, [(sample.head, timed), (sample.frame, again)], features)
         for at, trials in enumerate(of_each[1:], 1):
             self._compare(at, [(sample.frame, trials)], features)
@@ -729,6 +721,14 @@ class _Run:
             Trial(way=Way.BATCH, rows=every, first=judged[every], answers=tuple(together)),
         )
 
+    def _ruled(self, trials: Sequence[Trial], targets: Floats | None) -> tuple[Trial, ...]:
+        """Trials with what is to be answered and how it is decided: as the judged answers, in their precision."""
+        decisions, dtype = _there(self._collector).decisions, _there(self._first).dtype
+        decide = None if decisions is None else lambda answers: decisions.by_rule(answers.astype(dtype))
+        return tuple(
+            replace(trial, decide=decide, targets=None if targets is None else targets[trial.rows]) for trial in trials
+        )
+
     def _compare(
         self, at: int, asked: Sequence[tuple[pl.DataFrame, tuple[Trial, ...]]], features: tuple[Feature, ...]
     ) -> None:
@@ -737,10 +737,8 @@ class _Run:
         `at`: which of what an answer holds is compared; labels are numbers that are equal or not.
         """
         task = Task.REGRESSION if at else _there(self._collector).task
-        decisions = None if at else _there(self._collector).decisions
         left: list[Trial] = []
-        for frame, found in asked:
-            trials = found if decisions is None else decisions.ruled(found)
+        for frame, trials in asked:
             odd = few_odd_rows(trials, task)
             nudged = {row: self._nudged(at, frame[[row] * _NUDGED], features) for row in odd}
             steps = [row for row, answers in nudged.items() if at_a_step(row, trials, answers, task, labels=at > 0)]
