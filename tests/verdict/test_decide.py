@@ -334,7 +334,7 @@ def test_a_gap_with_a_small_slice_is_shown_and_does_not_block() -> None:
     gap = Gate(metric="gap@recall", bound=Bound.MAX, limit=0.1)
     wide = evaluation(scores=(Score(metric="gap@recall", rows=1000, value=0.3),))
     assert judged(gap, candidate=(wide,))[:2] == (Outcome.FAIL, Reason.ABOVE_MAXIMUM)
-    few = judged(gap, candidate=(wide,), small_slices=frozenset({"women", "gap@recall"}))
+    few = judged(gap, candidate=(wide,), small_gaps=frozenset({"gap@recall"}))
     assert few[:2] == (Outcome.INCONCLUSIVE, Reason.SLICE_TOO_SMALL)
 
 
@@ -373,6 +373,12 @@ def test_a_small_slice_counts_where_its_interval_decides(
     )
     result = decide(COMMITS, [small]).models[0].gates[0]
     assert (result.outcome, result.counts) == (outcome, counts)
+
+
+def test_a_small_slice_that_is_called_like_a_metric_says_nothing_of_the_metric() -> None:
+    gate = Gate(metric="roc_auc", bound=Bound.MAX_REGRESSION, limit=0.005)
+    open_ = {"candidate": (evaluation(),), "comparisons": (comparison(-0.01, 0.01),)}
+    assert judged(gate, **open_, small_slices=frozenset({"roc_auc"}))[1] is Reason.MARGIN_INSIDE_INTERVAL
 
 
 def test_an_empty_slice_is_no_small_one() -> None:

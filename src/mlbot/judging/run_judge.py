@@ -424,8 +424,7 @@ def _measure(
         _, level = looks(plan, len(rows.predictions), matters)[-1]
         hidden = holdout.record.hidden
         flips = negative_flips(rows, plan.candidates, examples=not hidden, limit=limit, level=level, matters=matters)
-    few = {each.name for each in _slices(request.model, holdout.record) if each.small}
-    small = frozenset(few | {metric.name for metric in request.model.metrics if few & {*metric.slices}})
+    small = frozenset(each.name for each in _slices(request.model, holdout.record) if each.small)
     shipped, *others = candidate.evaluations(found.scores[: plan.candidates])
     if request.model.task.is_classification:
         shipped = shipped.model_copy(update={"wrongly_certain": wrongly_certain(plan, rows, 0)})
@@ -435,6 +434,7 @@ def _measure(
         "flips": flips,
         "latency": _in_turn(candidate.files[0], baseline.files[0]) if baseline else None,
         "small_slices": small,
+        "small_gaps": frozenset(metric.name for metric in request.model.metrics if small & {*metric.slices}),
         "seeds": _seeds(evidence.seeds, plan, matters),
     }
     return JudgeResult(

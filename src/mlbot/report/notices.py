@@ -141,7 +141,7 @@ def _production_notices(production: Production | None, evidence: Evidence) -> It
     """What earlier changes were each allowed to lose may be too much together; nothing rests on a small slice."""
     if production is None:
         return
-    judgeable = [gate for gate in evidence.gates if gate.slice not in evidence.small_slices]
+    judgeable = [gate for gate in evidence.gates if not evidence.is_small(gate)]
     for comparison, gate in beyond_margins(production.comparisons, judgeable):
         yield notice(
             NoticeCode.WORSE_THAN_PRODUCTION,

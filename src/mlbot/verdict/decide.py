@@ -65,7 +65,8 @@ class Evidence(Record):
     flips: Flips | None = None
     latency: LatencyRatio | None = None
     seeds: Seeds = Seeds()
-    small_slices: frozenset[str] = frozenset()  # with the gaps that have one of these
+    small_slices: frozenset[str] = frozenset()
+    small_gaps: frozenset[str] = frozenset()  # the metrics that are gaps to one of these
     problem: Problem | None = None  # why nothing could be evaluated at all (training failed, the holdout is unreadable)
     baseline_problem: Problem | None = None  # why there is nothing to compare with
     key: Digest | None = None  # the candidate's content key; of a model that is to be gone, base's
@@ -73,6 +74,21 @@ class Evidence(Record):
     """Of the rules that it is judged by; None where that is unknown, so that nothing can be waived."""
     provisional: bool = False
     deleted: bool = False
+
+    def comparison(self, gate: Gate) -> Comparison | None:
+        """What a margin is about, if there is something to compare with."""
+        match gate.bound:
+            case Bound.MAX_EXCESS:
+                return self.flips.excess if self.flips else None
+            case Bound.MAX_REGRESSION:
+                meant = gate.metric, gate.slice
+                return next((each for each in self.comparisons if (each.metric, each.slice) == meant), None)
+            case _:
+                return None
+
+    def is_small(self, gate: Gate) -> bool:
+        """Whether it is on a slice with few rows, or on a gap to one."""
+        return gate.slice in self.small_slices or gate.metric in self.small_gaps
 
 
 def decide(commits: Commits, evidence: Sequence[Evidence], waivers: Sequence[WaiverEntry] = ()) -> Verdict:
@@ -210,18 +226,13 @@ def _gate_results(evidence: Evidence) -> tuple[GateResult, ...]:
     if evidence.deleted:
         return ()
     problem = _model_problem(evidence)
-    comparisons = {(each.metric, each.slice): each for each in evidence.comparisons}
-    return tuple(
-        _error(gate, problem) if problem else _gate_result(gate, evidence, comparisons) for gate in evidence.gates
-    )
+    return tuple(_error(gate, problem) if problem else _gate_result(gate, evidence) for gate in evidence.gates)
 
 
-def _gate_result(
-    gate: Gate, evidence: Evidence, comparisons: Mapping[tuple[str, str | None], Comparison]
-) -> GateResult:
+def _gate_result(gate: Gate, evidence: Evidence) -> GateResult:
     match gate.bound:
         case Bound.MAX_REGRESSION:
-            return _compared(gate, evidence, comparisons.get((gate.metric, gate.slice)))
+            return _compared(gate, evidence, evidence.comparison(gate))
         case Bound.MAX_EXCESS:
             return _excess_result(gate, evidence)
         case Bound.MAX_RATIO:
@@ -243,7 +254,7 @@ def _weigh(result: GateResult, evidence: Evidence) -> GateResult:
     """What only warns is shown, and nothing rests on it; nor on a slice with few rows, unless it decides."""
     gate = result.gate
     open_ = result.outcome in {Outcome.INCONCLUSIVE, Outcome.ERROR} and result.reason is not Reason.EMPTY_SLICE
-    if {gate.slice, gate.metric} & evidence.small_slices and open_:
+    if evidence.is_small(gate) and open_:
         return result.model_copy(
             update={"outcome": Outcome.INCONCLUSIVE, "reason": Reason.SLICE_TOO_SMALL, "counts": False}
         )
@@ -317,7 +328,7 @@ def _score_result(gate: Gate, evidence: Evidence) -> GateResult:
     if score.problem is not None:
         return _error(gate, score.problem)
     # Of a slice with few rows only what its interval shows counts, not where its figure happens to lie.
-    by_interval = gate.confident or not evidence.small_slices.isdisjoint({gate.slice, gate.metric})
+    by_interval = gate.confident or evidence.is_small(gate)
     if by_interval and score.value is not None and score.low is None:
         why = Problem.of(Reason.NO_INTERVAL)
         return GateResult(gate=gate, outcome=Outcome.INCONCLUSIVE, reason=why.reason, problem=why, value=score.value)
@@ -417,14 +428,7 @@ def _keep_by_holm(models: Sequence[_Margins]) -> list[_Margins]:
 
 def _tested(result: GateResult, evidence: Evidence) -> Comparison | None:
     """The comparison behind a margin that was tested, if this result is of one."""
-    gate = result.gate
-    match gate.bound:
-        case Bound.MAX_EXCESS if evidence.flips is not None:
-            found = evidence.flips.excess
-        case Bound.MAX_REGRESSION:
-            found = next((e for e in evidence.comparisons if (e.metric, e.slice) == (gate.metric, gate.slice)), None)
-        case _:
-            found = None
+    found = evidence.comparison(result.gate)
     untested = evidence.baseline_problem is not None or result.outcome is Outcome.ERROR
     return None if untested or found is None or found.problem is not None else found
 
