@@ -17,27 +17,26 @@ _VERDICT = (
     Mutant(
         name="verdict/pass-by-the-near-end",
         fault="A margin inside the interval passes.",
-        old="if most < margin:",
-        new="if least < margin:",
+        old="if not most < margin:",
+        new="if not least < margin:",
     ),
     Mutant(
         name="verdict/direction-forgotten",
         fault="A metric that should rise is judged as one that should fall.",
-        old="sorted((comparison.direction.worse * comparison.low, comparison.direction.worse * comparison.high))",
-        new="sorted((comparison.low, comparison.high))",
+        old="sorted((direction.worse * look.low, direction.worse * look.high))",
+        new="sorted((look.low, look.high))",
     ),
     Mutant(
         name="verdict/unknown-seed-variance-judged",
         fault="Two files of one seed decide about the recipe.",
-        old="if comparison.method is Method.SEED_VARIANCE_UNKNOWN:",
+        old="if look.method is Method.SEED_VARIANCE_UNKNOWN:",
         new="if False:",
     ),
     Mutant(
         name="verdict/identical-not-seen",
         fault="A model compared with itself is judged by an interval of zero width.",
-        old="if comparison.method is Method.IDENTICAL:",
+        old="if look.method is Method.IDENTICAL:",
         new="if False:",
-        within="_margin_outcome",
     ),
     Mutant(
         name="verdict/warning-gates-count",
@@ -48,20 +47,20 @@ _VERDICT = (
     Mutant(
         name="verdict/blocking-ignored",
         fault="`blocking: false` blocks.",
-        old='return result if gate.blocking else result.model_copy(update={"counts": False})',
-        new="return result",
+        old="counts = result.counts and gate.blocking and not gate.only_warns",
+        new="counts = result.counts and not gate.only_warns",
     ),
     Mutant(
         name="verdict/small-slice-decides",
         fault="A slice with fewer rows than `min_rows` decides.",
-        old="gate.slice in evidence.small_slices and result.reason is not Reason.EMPTY_SLICE",
+        old="evidence.is_small(gate) and open_",
         new="False",
     ),
     Mutant(
         name="verdict/empty-slice-is-small",
         fault="An empty slice is shown as too small instead of as an error that blocks.",
-        old="gate.slice in evidence.small_slices and result.reason is not Reason.EMPTY_SLICE",
-        new="gate.slice in evidence.small_slices",
+        old="result.outcome in {Outcome.INCONCLUSIVE, Outcome.ERROR} and result.reason is not Reason.EMPTY_SLICE",
+        new="result.outcome in {Outcome.INCONCLUSIVE, Outcome.ERROR}",
     ),
     Mutant(
         name="verdict/no-gates-is-undecided",
@@ -102,8 +101,14 @@ _VERDICT = (
     Mutant(
         name="verdict/no-baseline-passes",
         fault="A margin with nothing to compare with passes.",
-        old="GateResult(gate=gate, outcome=Outcome.INCONCLUSIVE, reason=Reason.NO_BASELINE, problem=why)",
-        new="GateResult(gate=gate, outcome=Outcome.PASS, reason=Reason.NO_BASELINE, problem=why)",
+        old="""
+            case Reason.NO_BASELINE:
+                outcome, counts = Outcome.INCONCLUSIVE, True
+        """,
+        new="""
+            case Reason.NO_BASELINE:
+                outcome, counts = Outcome.PASS, True
+        """,
     ),
     Mutant(
         name="verdict/comparison-problem-ignored",
@@ -117,8 +122,8 @@ _VERDICT = (
     Mutant(
         name="verdict/confident-swapped",
         fault="`confident` judges the point estimate, and what is not confident the interval.",
-        old="(score.low, score.high) if gate.confident else (score.value, score.value)",
-        new="(score.value, score.value) if gate.confident else (score.low, score.high)",
+        old="(score.low, score.high) if by_interval else (score.value, score.value)",
+        new="(score.value, score.value) if by_interval else (score.low, score.high)",
     ),
     Mutant(
         name="verdict/minimum-by-the-upper-end",
@@ -163,13 +168,13 @@ _VERDICT = (
     Mutant(
         name="verdict/what-warns-blocks",
         fault="A gate that noise decides blocks.",
-        old="gate.blocking and not gate.only_warns",
-        new="gate.blocking",
+        old="counts = result.counts and gate.blocking and not gate.only_warns",
+        new="counts = result.counts and gate.blocking",
     ),
     Mutant(
         name="verdict/flips-beside-no-family",
         fault="The gate on excess flips is left out of Holm's family.",
-        old="return evidence.flips.excess if evidence.flips else None",
+        old="return self.flips.excess if self.flips else None",
         new="return None",
     ),
     Mutant(
@@ -205,8 +210,8 @@ _VERDICT = (
     Mutant(
         name="verdict/margin-judgeable",
         fault="A margin that these rows cannot judge is not named.",
-        old="gate.limit >= 2 * comparison.standard_error",
-        new="gate.limit >= 1 * comparison.standard_error",
+        old="mde is None or mde <= JUDGEABLE * result.gate.limit",
+        new="mde is None or mde <= 2 * JUDGEABLE * result.gate.limit",
     ),
     Mutant(
         name="holm/alpha-doubled",
@@ -236,14 +241,14 @@ _VERDICT = (
     Mutant(
         name="holm/warning-gates-in-the-family",
         fault="A gate that only warns makes those that count harder to fail.",
-        old="if gate.counts and (comparison := _tested(gate, each)) is not None",
-        new="if (comparison := _tested(gate, each)) is not None",
+        old="if result.gate.blocking and look is not None and look.p_value is not None",
+        new="if look is not None and look.p_value is not None",
     ),
     Mutant(
         name="holm/fails-are-kept",
         fault="A margin that Holm drops fails all the same.",
-        old="gate.reason is Reason.REGRESSION and (model, index) in dropped",
-        new="False",
+        old="_unkept(result) if index in dropped else result",
+        new="result",
     ),
 )
 
@@ -275,8 +280,8 @@ _WAIVERS = (
     Mutant(
         name="waiver/of-a-warning",
         fault="A gate that nothing rests on is waived.",
-        old="if waiver is None or not result.counts or result.outcome not in WAIVABLE:",
-        new="if waiver is None or result.outcome not in WAIVABLE:",
+        old="result.counts and (result.outcome in WAIVABLE or (result.outcome is Outcome.ERROR and looked_for))",
+        new="result.outcome in WAIVABLE or (result.outcome is Outcome.ERROR and looked_for)",
     ),
     Mutant(
         name="waiver/own-pull-request",
