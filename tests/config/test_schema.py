@@ -109,6 +109,14 @@ def test_a_gap_is_a_metric_between_slices() -> None:
     assert (gap.formula, gap.slices, gap.direction) == ("average_precision", ("s", "t"), Direction.LOWER)
 
 
+def test_beside_a_gap_the_metric_is_measured_that_it_is_between_by_the_name_it_has() -> None:
+    gap = "gap: {metric: careful, slices: [s, t], max: 0.05}\nroc_auc:"
+    text = changed(Case(texts.GATE, gap)).replace("s: x = 1", "s: x = 1\n      t: x = 2")
+    listed = "metrics: [{metric: precision, name: careful, zero_division: 0}, roc_auc]"
+    (model,) = parse(text.replace(texts.METRICS, listed)).models
+    assert [metric.name for metric in model.metrics] == ["careful", "roc_auc", "gap@careful"]
+
+
 @pytest.mark.parametrize(
     ("gap", "words"),
     [

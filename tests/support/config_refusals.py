@@ -229,6 +229,7 @@ _JUDGING_AND_DEPLOYING = [
         METRICS, "metrics: []", "12: models.m.metrics: found an empty list → write a list of metrics such as roc_auc or"
     ),
     Case(METRICS, "metrics: [rocauc]", '12: models.m.metrics[0]: found the unknown metric "rocauc" → write roc_auc'),
+    Case(METRICS, "metrics: [brierr]", '12: models.m.metrics[0]: found the unknown metric "brierr" → write brier'),
     Case(
         METRICS,
         "metrics: [mae]",

@@ -67,9 +67,10 @@ class Context:
         """The context of a section in this one."""
         return Context(name=name or "", given=given, around=self, guesses=self.guesses)
 
-    def guess(self, word: str, known: Collection[str]) -> str:
-        """What to write instead of an unknown word: the known one that is near, else which there are."""
-        near = nearest(word, known) if len(known) <= _MOST_KNOWN and next(self.guesses) < _MOST_GUESSES else None
+    def guess(self, word: str, known: Collection[str], short: Collection[str] = ()) -> str:
+        """What to write instead of an unknown word: the known or short one that is near, else which there are."""
+        every = (*known, *short)
+        near = nearest(word, every) if len(every) <= _MOST_KNOWN and next(self.guesses) < _MOST_GUESSES else None
         return near or one_of(known)
 
     def inside(self, key: str) -> dict[str, Plain]:

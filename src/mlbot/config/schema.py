@@ -590,6 +590,9 @@ def _direction(name: str, gates: Mapping[str, Plain]) -> Direction | None:
     return found.pop() if len(found) == 1 else None
 
 
+_NEGATED = "neg_"  # scikit-learn's scorers with a turned sign
+
+
 def _misfit(written: str, context: Context, others: Iterable[str] = ()) -> Problem | None:
     task, name = context.made.get("task"), catalogued(written)
     fitting = {known.name: known for known in CATALOGUE.values() if task is None or task in known.tasks}
@@ -599,7 +602,9 @@ def _misfit(written: str, context: Context, others: Iterable[str] = ()) -> Probl
     plain = catalogued(written.lower().replace("-", "_").removesuffix("_samples"))
     simple = plain.removesuffix("_macro").removesuffix("_weighted").removesuffix("_ovr")
     meant = next((meant for meant in (plain, _OTHER_TASK.get(plain), simple) if meant in names), None)
-    return Problem(_unfit(written, task), f"write {meant or context.guess(written, (*names, 'module:function'))}")
+    short = [alias for alias, known in ALIASES.items() if known in fitting and not alias.startswith(_NEGATED)]
+    guess = meant or context.guess(written, (*names, "module:function"), short)
+    return Problem(_unfit(written, task), f"write {guess}")
 
 
 def _unfit(name: str, task: Task | None) -> str:
@@ -623,7 +628,7 @@ def _limit(bound: Bound) -> Kind:
     def read(value: Plain, context: Context) -> float:
         written = context.name.partition("@")[0]
         metric = _called(written, context.around or context)
-        if bound is Bound.MIN and written.startswith("neg_") and metric != written:
+        if bound is Bound.MIN and written.startswith(_NEGATED) and metric != written:
             write = f"`max` with a value of {metric}, as it is read: lower is better"
             raise refused(value, write, found=f"`min` for {written}")
         if bound not in bounds_taken(metric):
@@ -646,6 +651,7 @@ _LEAST: Mapping[Bound, Schema] = MappingProxyType(
 
 def _instead_of(bound: Bound, metric: str) -> str:
     """What to write where a metric does not take a bound; who wants a change bounded is shown how."""
+    taken = bounds_taken(metric)
     match metric:
         case "negative_flips" if bound is not Bound.MIN:
             return "`max_excess: 0.01`: how many more rows may flip than another seed of the baseline flips"
@@ -653,13 +659,11 @@ def _instead_of(bound: Bound, metric: str) -> str:
             return "`max_ratio: 1.2`: how many times the baseline's it may be"
         case "latency_p95_ms" if bound.is_relative:
             return "`latency_p50_ms: {max_ratio: 1.2}`; one of p95 would be judged by chance"
-        case _ if len(bounds_taken(metric)) in _ONLY:
-            return " or ".join(f"`{each}`" for each in bounds_taken(metric)) + _ONLY.get(len(bounds_taken(metric)), "")
+        case _ if metric in OPERATIONAL or len(taken) == 1:
+            listed = " or ".join(f"`{each}`" for each in taken)
+            return f"{listed}, the {'bounds' if len(taken) > 1 else 'only bound'} it takes"
         case _:
             return "`max_regression`: how much worse than the baseline's it may be, in the metric's own units"
-
-
-_ONLY: Mapping[int, str] = MappingProxyType({1: ", the only bound it takes", 2: ", the bounds it takes"})
 
 
 def _in_words(low: float, high: float) -> str:
@@ -789,10 +793,14 @@ class GapRule(Section):
                 name = self.called(model)
                 yield Gate(metric=name, bound=bound, limit=limit, confident=sure, blocking=self.blocking)
 
+    def of(self, model: Context) -> Metric:
+        """The metric whose values it is between."""
+        name = _called(self.metric, model)
+        return next((each for each in model.made.get("metrics", ()) if each.name == name), None) or CATALOGUE[name]
+
     def made(self, model: Context) -> Metric:
         """The gap as a metric."""
-        name = _called(self.metric, model)
-        of = next((each for each in model.made.get("metrics", ()) if each.name == name), None) or CATALOGUE[name]
+        of = self.of(model)
         gap = {"name": self.called(model), "of": of.formula, "slices": self.slices, "direction": Direction.LOWER}
         return of.model_copy(update=gap)
 
@@ -893,9 +901,8 @@ class Model(Section):
             if gate.metric in CATALOGUE:
                 metrics.setdefault(gate.metric, CATALOGUE[gate.metric])
         for rule in context.found.get("gaps", ()):
-            gap = rule.made(context)
-            if gap.formula in CATALOGUE and gap.function is None:
-                metrics.setdefault(gap.formula, CATALOGUE[gap.formula])  # what it is between is shown too
+            of, gap = rule.of(context), rule.made(context)
+            metrics.setdefault(of.name, of)  # what it is between is shown too
             metrics[gap.name] = gap
         return super().completed(context) | {"metrics": tuple(metrics.values())}
 
