@@ -366,6 +366,13 @@ def test_other_inconclusive_gates_say_what_their_reason_says() -> None:
         assert said == Problem.of(reason).hint
 
 
+def test_a_first_model_with_a_gate_that_counts_is_not_asked_for_one() -> None:
+    new, first = result(Reason.NEW_MODEL, Outcome.INCONCLUSIVE), model()
+    assert words.settle(new, first) == ""
+    alone = first.verdict.model_copy(update={"reason": Reason.NEW_MODEL})
+    assert words.settle(new, first.model_copy(update={"verdict": alone})) == Problem.of(Reason.NEW_MODEL).hint
+
+
 @pytest.mark.parametrize("outcome", [Outcome.PASS, Outcome.FAIL])
 def test_a_settled_gate_needs_no_advice(outcome: Outcome) -> None:
     assert words.settle(result(Reason.REGRESSION, outcome), model(parts.comparison("roc_auc", -0.02))) == ""

@@ -219,6 +219,8 @@ def settle(result: GateResult, model: ModelReport) -> str:
     """What would settle an inconclusive gate or fix an error, as sentences; a failure says it itself."""
     if result.outcome in {Outcome.PASS, Outcome.FAIL}:
         return ""
+    if result.reason is Reason.NEW_MODEL and model.verdict.reason is not Reason.NEW_MODEL:
+        return ""  # a minimum or a maximum counts already
     comparison = model.comparison(result.gate.metric, result.gate.slice)
     if result.gate.bound is Bound.MAX_REGRESSION and comparison is not None:
         if not result.judgeable and comparison.standard_error and comparison.noise is None:
