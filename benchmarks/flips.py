@@ -10,7 +10,6 @@ third of it.
 
 import argparse
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.pools import LEARNERS, load
+from benchmarks.pools import CACHE, LEARNERS, load
 from mlbot.stats.flips import ExcessFlips, excess_flips
 
 Right = npt.NDArray[np.bool_]
@@ -33,7 +32,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.flips", description=__doc__)
     parser.add_argument("names", nargs="*", default=LEARNERS, metavar="NAME")
     parser.add_argument("--data", type=Path, default=Path("examples/adult-income/data"))
-    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "mlbot-pools")
+    parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--models", type=int, default=60)
     parser.add_argument("--comparisons", type=int, default=1000)
     parser.add_argument("--jobs", type=int, default=1)

@@ -12,23 +12,23 @@ import argparse
 import itertools
 import json
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
-from hashlib import sha256
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.seed_pools import DATA, LEARNERS, SeedPool, load
-from mlbot import stats
+from benchmarks.pools import CACHE, LEARNERS, cache_key
+from benchmarks.seed_pools import DATA, SeedPool, load
+from mlbot import verdict as verdicts
 from mlbot.gates.metric import CATALOGUE, Bound, Gate, Task
 from mlbot.gates.outcome import Outcome
+from mlbot.judging import run_measure
 from mlbot.judging.run_measure import MetricPlan, Rows, measure
 from mlbot.stats.estimation import estimate
 from mlbot.stats.recipe import SeedHistory
@@ -159,21 +159,9 @@ class World:
         rows, masks = self._rows(rng)
         order, most = rng.permutation(len(candidates)), max(LOOKS.looks)
         ours, theirs = order[:most], order[most : 2 * most]
-        metrics = list(dict.fromkeys(metric for metric, _ in margins))
-        known = self.history if history else {}
-        plan = MetricPlan(
-            task=self.pool.task,
-            metrics=tuple(CATALOGUE[each] for each in metrics),
-            candidates=most,
-            margins=margins,
-            custom={},
-            history=lambda metric, part: known.get((metric, part)),
-            design=LOOKS,
-            family=len(margins),
-        )
         predictions = (*(candidates[j][rows] for j in ours), *(self.pool.good[j][rows] for j in theirs))
         found = measure(
-            plan,
+            self._plan(margins, self.history if history else {}),
             Rows(slice=None, labels=self.pool.y[rows], predictions=tuple(each.astype(float) for each in predictions)),
             {part: masks[part] for part in {part for _, part in margins if part is not None}},
         )
@@ -186,6 +174,18 @@ class World:
             for seed, scores in enumerate(found.scores[:most])
         )
         return Evidence(model="model", gates=gates, candidate=evaluations, comparisons=found.comparisons)
+
+    def _plan(self, margins: Mapping[Subject, float], known: Mapping[Subject, SeedHistory]) -> MetricPlan:
+        return MetricPlan(
+            task=self.pool.task,
+            metrics=tuple(CATALOGUE[each] for each in dict.fromkeys(metric for metric, _ in margins)),
+            candidates=max(LOOKS.looks),
+            margins=margins,
+            custom={},
+            history=lambda metric, part: known.get((metric, part)),
+            design=LOOKS,
+            family=len(margins),
+        )
 
 
 def verdict_of(evidence: Evidence, gates: int) -> ModelVerdict:
@@ -206,9 +206,9 @@ def seeds_of(verdict: ModelVerdict) -> int:
 
 def simulate(data: str, learner: str, options: argparse.Namespace) -> dict[str, Any]:
     """Every share of one pool, from the cache or simulated now."""
-    text = f"{data} {learner} {options.models} {options.comparisons} {options.rows}"
-    sources = [*sorted(Path(stats.__file__).parent.glob("*.py")), Path(__file__)]
-    key = sha256(text.encode() + b"".join(each.read_bytes() for each in sources)).hexdigest()[:16]
+    asked = f"{data} {learner} {options.models} {options.comparisons} {options.rows}"
+    deciding = sorted(Path(verdicts.__file__).parent.glob("*.py"))
+    key = cache_key(asked, *deciding, Path(run_measure.__file__), Path(__file__))
     file = options.cache / f"looks-{key}.json"
     if not file.exists():
         pool = load(data, learner, options.cache, options.models)
@@ -308,22 +308,17 @@ def cells(results: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-@cache
-def _pairs() -> list[tuple[str, str]]:
-    return list(itertools.product(DATA, LEARNERS))
-
-
 def main() -> None:
     """Train what is not cached, simulate, print Markdown."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.looks", description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "mlbot-benchmarks")
+    parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--models", type=int, default=40, help="retrained models of each recipe and learner")
     parser.add_argument("--comparisons", type=int, default=200, help="comparisons a cell")
     parser.add_argument("--rows", type=int, default=2_000, help="rows of the holdout, at most the pool's")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
-    parser.add_argument("--data", nargs="*", default=list(DATA), help="which data")
+    parser.add_argument("--data", nargs="*", choices=DATA, default=list(DATA), help="which data")
     options = parser.parse_args()
-    pairs = [(data, learner) for data, learner in _pairs() if data in options.data]
+    pairs = itertools.product(options.data, LEARNERS)
     with ProcessPoolExecutor(options.jobs) as workers:
         results = list(workers.map(simulate, *zip(*pairs, strict=True), itertools.repeat(options)))
     print(f"{options.models} models a recipe, {options.comparisons} comparisons a cell\n")

@@ -10,12 +10,15 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import sys
+import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +27,12 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
+from mlbot import stats
+
 Floats = npt.NDArray[np.float64]
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+CACHE = Path(tempfile.gettempdir()) / "mlbot-benchmarks"
 
 LEARNERS = ("hgb", "rf", "mlp")
 TRAIN_ROWS = 8_000
@@ -66,15 +74,29 @@ def load(learner: str, data: Path, cache: Path, models: int, jobs: int) -> Pool:
         models: how many seeds of each recipe.
         jobs: how many processes train at the same time.
     """
-    file = cache / f"adult-{learner}-{models}.npz"
-    if not file.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        partial_file = file.with_suffix(".partial.npz")
+
+    def make() -> Arrays:
         good, bad = (_train(learner, data, models, jobs, cut) for cut in (LEFT_OUT, DEGRADED))
-        np.savez(partial_file, y=_rows(data, learner, LEFT_OUT).rest_y, good=good, bad=bad)
-        partial_file.rename(file)
+        return {"y": _rows(data, learner, LEFT_OUT).rest_y, "good": good, "bad": bad}
+
+    return Pool(**cached(cache / f"adult-{learner}-{models}.npz", make))
+
+
+def cached(file: Path, make: Callable[[], Arrays]) -> dict[str, Any]:
+    """The arrays of a file; they are made where there is none, and it is written whole or not at all."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        beginning = file.with_suffix(".partial.npz")
+        np.savez(beginning, allow_pickle=False, **make())
+        beginning.rename(file)
     with np.load(file) as arrays:
-        return Pool(y=arrays["y"], good=arrays["good"], bad=arrays["bad"])
+        return dict(arrays)
+
+
+def cache_key(asked: str, *sources: Path) -> str:
+    """A name for a result: it changes with what is asked and with the code that is measured, mlbot.stats and more."""
+    code = [*sorted(Path(stats.__file__).parent.glob("*.py")), *sources]
+    return sha256(asked.encode() + b"".join(each.read_bytes() for each in code)).hexdigest()[:16]
 
 
 def _train(learner: str, data: Path, models: int, jobs: int, left_out: Sequence[str]) -> npt.NDArray[np.float32]:

@@ -14,7 +14,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -37,6 +36,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.pools import CACHE, LEARNERS, Arrays, cached
 from mlbot.gates.metric import Task
 
 Array = npt.NDArray[Any]
@@ -117,7 +117,6 @@ DATA: dict[str, Callable[[], Rows]] = {
     "1 % positives": _rare,
     "noisy labels": _noisy,
 }
-LEARNERS = ("hgb", "rf", "mlp")
 
 
 def _learner(name: str, task: Task, seed: int) -> Any:
@@ -154,26 +153,23 @@ def load(data: str, learner: str, cache: Path, models: int, jobs: int = 1) -> Se
     """A pool, from the cache or trained now."""
     file = cache / f"seeds-{data.replace(' ', '-').replace('%', 'pc')}-{learner}-{models}.npz"
     rows = DATA[data]()
-    if not file.exists():
-        cache.mkdir(parents=True, exist_ok=True)
+
+    def make() -> Arrays:
         print(f"training {models} and {models} models: {data}, {learner}", file=sys.stderr, flush=True)
         with ProcessPoolExecutor(jobs) as workers:
             good, weak = (
                 np.stack(list(workers.map(partial(_answers, data, learner, whole), range(models), chunksize=5)))
                 for whole in (True, False)
             )
-        beginning = file.with_suffix(".partial.npz")
-        np.savez(beginning, good=good, weak=weak)
-        beginning.rename(file)
-    with np.load(file) as arrays:
-        name = f"{data}, {learner}"
-        return SeedPool(name=name, task=rows.task, y=rows.y[rows.train :], good=arrays["good"], weak=arrays["weak"])
+        return {"good": good, "weak": weak}
+
+    return SeedPool(name=f"{data}, {learner}", task=rows.task, y=rows.y[rows.train :], **cached(file, make))
 
 
 def main() -> None:
     """Train what is not cached."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.seed_pools", description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "mlbot-benchmarks")
+    parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--models", type=int, default=40, help="retrained models of each recipe and learner")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     options = parser.parse_args()

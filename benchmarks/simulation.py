@@ -12,11 +12,9 @@ the wanted amount and each prediction still comes from one real model.
 import argparse
 import itertools
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +34,7 @@ from benchmarks.cells import (
     main_table,
     outcome,
 )
-from benchmarks.pools import LEARNERS, Pool, load
-from mlbot import stats
+from benchmarks.pools import CACHE, LEARNERS, Pool, cache_key, load
 from mlbot.gates.metric import CATALOGUE, Task
 from mlbot.stats.estimation import estimate
 from mlbot.stats.recipe import SeedHistory, recipe_test
@@ -183,17 +180,14 @@ def _run(pool: Pool, cells: Sequence[Cell], options: argparse.Namespace) -> list
 
 def _key(cell: Cell, options: argparse.Namespace) -> str:
     """A file's name for a cell's result: it changes with the size of the run and with the code that is measured."""
-    text = f"{cell} of {options.models} models, {options.comparisons} comparisons"
-    sources = sorted(Path(stats.__file__).parent.glob("*.py"))
-    return sha256(text.encode() + b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
+    return cache_key(f"{cell} of {options.models} models, {options.comparisons} comparisons")
 
 
 def main() -> None:
     """Train what is not cached, simulate, print Markdown."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.simulation", description=__doc__.split("\n", 1)[0])
-    cache = Path(tempfile.gettempdir()) / "mlbot-benchmarks"
     parser.add_argument("--data", type=Path, default=Path("examples/adult-income/data"), help="folder of UCI Adult")
-    parser.add_argument("--cache", type=Path, default=cache, help="folder that keeps predictions and finished cells")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="folder that keeps predictions and finished cells")
     parser.add_argument("--models", type=int, default=60, help="retrained models of each recipe and learner")
     parser.add_argument("--comparisons", type=int, default=2000, help="comparisons a cell")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
