@@ -73,6 +73,9 @@ _BINARY, _MULTICLASS, _NUMBERS = (frozenset({task}) for task in Task)
 _CLASSES = _BINARY | _MULTICLASS
 _RATIOS = ("precision", "recall", "f1", "jaccard")
 _AVERAGES = " ".join(f"{name}_{average}" for name in _RATIOS for average in ("micro", "macro", "weighted"))
+_AREAS = "roc_auc_ovr roc_auc_ovr_weighted roc_auc_ovo roc_auc_ovo_weighted"
+_ERRORS = "root_mean_squared_error mean_squared_error mean_absolute_error mean_absolute_percentage_error"
+_DEVIANCES = "mean_pinball_loss mean_poisson_deviance mean_gamma_deviance"
 
 _ROWS: tuple[tuple[frozenset[Task], Direction, tuple[float, float], str], ...] = (
     (_CLASSES, Direction.HIGHER, _SHARE, "accuracy balanced_accuracy"),
@@ -82,15 +85,12 @@ _ROWS: tuple[tuple[frozenset[Task], Direction, tuple[float, float], str], ...] =
     (_CLASSES, Direction.HIGHER, _UP_TO_1, "d2_log_loss_score d2_brier_score"),
     (_BINARY, Direction.HIGHER, _POSITIVE, "positive_likelihood_ratio"),
     (_BINARY, Direction.LOWER, _POSITIVE, "negative_likelihood_ratio"),
-    (_MULTICLASS, Direction.HIGHER, _SHARE, "roc_auc_ovr roc_auc_ovr_weighted roc_auc_ovo roc_auc_ovo_weighted"),
-    (_MULTICLASS, Direction.HIGHER, _SHARE, "top_k_accuracy"),
+    (_MULTICLASS, Direction.HIGHER, _SHARE, f"{_AREAS} top_k_accuracy"),
     (_CLASSES, Direction.HIGHER, _SHARE, _AVERAGES),
     (_NUMBERS, Direction.HIGHER, _UP_TO_1, "r2"),
-    (_NUMBERS, Direction.LOWER, _POSITIVE, "root_mean_squared_error mean_squared_error mean_absolute_error"),
-    (_NUMBERS, Direction.LOWER, _POSITIVE, "mean_absolute_percentage_error median_absolute_error max_error"),
+    (_NUMBERS, Direction.LOWER, _POSITIVE, f"{_ERRORS} median_absolute_error max_error"),
     (_NUMBERS, Direction.HIGHER, _UP_TO_1, "explained_variance d2_absolute_error_score"),
-    (_NUMBERS, Direction.LOWER, _POSITIVE, "mean_squared_log_error root_mean_squared_log_error mean_pinball_loss"),
-    (_NUMBERS, Direction.LOWER, _POSITIVE, "mean_poisson_deviance mean_gamma_deviance"),
+    (_NUMBERS, Direction.LOWER, _POSITIVE, f"mean_squared_log_error root_mean_squared_log_error {_DEVIANCES}"),
 )
 CATALOGUE: Mapping[str, Metric] = MappingProxyType(
     {
