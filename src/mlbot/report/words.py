@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from statistics import NormalDist
 from typing import Any
 
 from mlbot.config.schema import MOST_SEEDS
@@ -16,12 +15,12 @@ from mlbot.lib.record import Record
 from mlbot.lib.templates import has_sentence, sentence
 from mlbot.report.report import ModelReport, Report
 from mlbot.verdict.decide import DELETED, unwaived
-from mlbot.verdict.verdict import Comparison, GateResult, Look, Method, ModelVerdict, Noise, Problem, reason_hint
+from mlbot.verdict.settling import TOO_CLOSE, settling, too_wide, too_wide_for_holm
+from mlbot.verdict.verdict import Comparison, GateResult, Look, Method, ModelVerdict, Problem, reason_hint
 
 # Plain text throughout: names from outside are in it as they are, and the renderer escapes the whole.
 
 _DASH = "\N{EN DASH}"
-_TOO_CLOSE = 50  # times the data beyond which asking for more of it is no advice
 _CLEAR = 0.05  # the adjusted p below which a change is called one
 
 
@@ -229,9 +228,9 @@ def settle(result: GateResult, model: ModelReport) -> str:
             return of_gate("settle/margin-too-small", limit=limit_figure(result.gate), least=least)
         look = next((each for each in comparison.looks if each.seeds == result.seeds), comparison)
         if result.reason is Reason.MARGIN_INSIDE_INTERVAL and look.change is not None:
-            return _more_data(result.gate, look, comparison, _beyond(result.gate, look, comparison))
+            return _more_data(result.gate, look, comparison, too_wide(result.gate.limit, look, comparison))
         if result.reason is Reason.NOT_KEPT_BY_HOLM and look.noise is not None:
-            return _more_data(result.gate, look, comparison, _for_holm(result, look))
+            return _more_data(result.gate, look, comparison, too_wide_for_holm(result.family, look))
     return _hint(result)
 
 
@@ -240,64 +239,12 @@ def _hint(result: GateResult | ModelVerdict) -> str:
     return why.hint if why else reason_hint(result.reason)
 
 
-class Cure(StrEnum):
-    """What would settle an open margin, if the change stays what it is."""
-
-    ROWS = "rows"
-    SEEDS = "seeds"
-    EITHER = "either"
-    BOTH = "both"  # only together
-    NEITHER = "neither"
-
-
-class Settling(Record):
-    """What would settle an open margin, and how much of it: multiples of what there is, None where it cannot."""
-
-    cure: Cure
-    rows: float | None = None
-    seeds: float | None = None
-
-
-def settling(noise: Noise, times: float, most_seeds: float = math.inf) -> Settling:
-    """What makes a change's variance so many times smaller; of both together as many times each.
-
-    With the rows times f and the seeds times g the variance is shared / f + particular / (f g) + between / g.
-    `most_seeds` is how many times the seeds there can be at all.
-    """
-    whole = noise.shared + noise.particular + noise.between
-    if not 1 <= times <= _TOO_CLOSE or not whole > 0:
-        return Settling(cure=Cure.NEITHER)
-    wanted, most = whole / times, min(most_seeds, _TOO_CLOSE)
-    rows = _multiple(noise.shared + noise.particular, wanted - noise.between, _TOO_CLOSE)
-    seeds = _multiple(noise.particular + noise.between, wanted - noise.shared, most)
-    match rows, seeds:
-        case None, None:
-            return _together(noise, wanted, most)
-        case _, None:
-            return Settling(cure=Cure.ROWS, rows=rows)
-        case None, _:
-            return Settling(cure=Cure.SEEDS, seeds=seeds)
-        case _:
-            return Settling(cure=Cure.EITHER, rows=rows, seeds=seeds)
-
-
-def _together(noise: Noise, wanted: float, most_seeds: float) -> Settling:
-    linear = noise.shared + noise.between
-    both = (linear + math.sqrt(linear**2 + 4 * wanted * noise.particular)) / (2 * wanted)
-    seeds = min(both, most_seeds)
-    rows = _multiple(noise.shared + noise.particular / seeds, wanted - noise.between / seeds, _TOO_CLOSE)
-    return Settling(cure=Cure.NEITHER) if rows is None else Settling(cure=Cure.BOTH, rows=rows, seeds=seeds)
-
-
-def _multiple(part: float, wanted: float, most: float) -> float | None:
-    """How many times as much data makes a part as small as wanted; None where no sensible amount does."""
-    times = max(1.0, part / wanted) if wanted > 0 else math.inf
-    return times if times <= most else None
+_FEWEST_TIMES = 1.5  # what is less is not worth a sentence of its own
 
 
 def _more_data(gate: Gate, look: Look, comparison: Comparison, times: float | None) -> str:
     """What would settle a margin at which so many times the variance is too much; None: it lies too close."""
-    if times is None or times > _TOO_CLOSE:
+    if times is None or times > TOO_CLOSE:
         return of_gate("settle/too-close")
     times = max(_FEWEST_TIMES, times)
     if look.noise is None:
@@ -311,30 +258,6 @@ def _more_data(gate: Gate, look: Look, comparison: Comparison, times: float | No
     if found.seeds is not None and not number:  # the sides have not the same number
         facts["seeds"] = f"{figures.brief(found.seeds, 1)} times as many"
     return of_gate(f"settle/{found.cure}", **facts)
-
-
-_FEWEST_TIMES = 1.5  # what is less is not worth a sentence of its own
-
-
-def _beyond(gate: Gate, look: Look, comparison: Comparison) -> float | None:
-    """How many times too large the variance is for the interval to end at the margin."""
-    if look.change is None or look.low is None or look.high is None:
-        return None
-    worse = comparison.direction.worse
-    drop, least, most = (worse * look.change, *sorted((worse * look.low, worse * look.high)))
-    gap, half = (gate.limit - drop, most - drop) if drop < gate.limit else (drop - gate.limit, drop - least)
-    return (half / gap) ** 2 if gap > 0 else None
-
-
-def _for_holm(result: GateResult, look: Look) -> float | None:
-    """About how many times too large the variance is for the first of so many margins, by the normal's tails."""
-    normal, p = NormalDist(), look.p_value
-    if p is None or not 0 < p < _HALF or not result.family:
-        return None
-    return (normal.inv_cdf(1 - look.level / result.family) / normal.inv_cdf(1 - p)) ** 2
-
-
-_HALF = 0.5
 
 
 def detectable(comparison: Comparison | None, tested: int = 1) -> str:
