@@ -27,7 +27,7 @@ from mlbot.judging.run_measure import latency_ratio
 from mlbot.ml import protocol
 from mlbot.ml.holdout import HoldoutData, open_holdout, pack
 from mlbot.ml.rounds import REQUESTS, ROUNDS, medians, timed_in_rounds
-from mlbot.ml.scoring import Worker
+from mlbot.ml.worker import Worker
 
 FEATURES, WIDTH = 20, 256
 LIMITS = (1.1, 1.2)

@@ -46,9 +46,11 @@ from tests.support.tiers import examples
 from mlbot.config.schema import Data
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
+from mlbot.ml.answers import rounding_of
 from mlbot.ml.holdout import HoldoutData, open_holdout
 from mlbot.ml.protocol import FEATURES_KEY, Load, Loaded, ModelFacts
-from mlbot.ml.scoring import Limits, Scored, ScoringError, Worker, rounding_of, score, score_many
+from mlbot.ml.scoring import Limits, Scored, score, score_many
+from mlbot.ml.worker import ScoringError, Worker
 from mlbot.verdict.verdict import OwnLabels, Problem
 
 QUICK = Limits(latency_requests=5, latency_s=0.2, wall_s=60, memory_bytes=1 << 30)

@@ -8,11 +8,12 @@ import numpy as np
 from mlbot.ml import protocol
 from mlbot.ml.protocol import Expected, Refused
 from mlbot.ml.runtime import Runtime
-from mlbot.ml.scoring import Protection, ScoringError
+from mlbot.ml.scoring import Protection
+from mlbot.ml.worker import ScoringError
 
 
 class InProcess:
-    """What `mlbot.ml.scoring.Worker` is to its user."""
+    """What `mlbot.ml.worker.Worker` is to its user."""
 
     def __init__(self, expected: Expected, **_: Any) -> None:
         self._runtime = Runtime(expected, 1)

@@ -49,9 +49,9 @@ class Forked(subprocess.Popen[bytes]):
 
 def install() -> None:
     """Let this process's scoring children be forked."""
-    from mlbot.ml import scoring  # noqa: PLC0415 - numpy and polars, for whoever scores
+    from mlbot.ml import worker  # noqa: PLC0415 - numpy and polars, for whoever scores
 
-    scoring.subprocess = SimpleNamespace(**vars(subprocess) | {"Popen": Forked})  # type: ignore[assignment,attr-defined]  # its import
+    worker.subprocess = SimpleNamespace(**vars(subprocess) | {"Popen": Forked})  # type: ignore[assignment,attr-defined]  # its import
 
 
 def _served_by(command: Sequence[str]) -> socket.socket:

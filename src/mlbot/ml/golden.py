@@ -22,9 +22,10 @@ from mlbot.errors import NotEvaluatedError
 from mlbot.gates.metric import Task
 from mlbot.lib.record import digest
 from mlbot.ml import disable_telemetry, frames, holdout
+from mlbot.ml.answers import Floats
 from mlbot.ml.independence import DEPENDENCES
 from mlbot.ml.protocol import Expected, Feature, Kind
-from mlbot.ml.scoring import Floats, Limits, Scored, score
+from mlbot.ml.scoring import Limits, Scored, score
 from mlbot.protocol.golden import INFINITE, Golden, GoldenColumn, SmokeReason, SmokeResult, Value, digest_of
 from mlbot.verdict.verdict import Holdout, Problem
 

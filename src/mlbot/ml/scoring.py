@@ -6,33 +6,26 @@
 Nothing of a model file is parsed in this process. What its child answers is checked like anything from outside.
 """
 
-import importlib.util
 import math
-import os
 import secrets
-import select
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
-from typing import IO, Any, NoReturn, Self, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
-from mlbot.errors import MissingExtraError, MlbotError
+from mlbot.errors import MlbotError
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.lib.record import Record
 from mlbot.ml import protocol
+from mlbot.ml.answers import Codes, Collector, Floats, Raw, columns_of, decisions_of, rounding_of
 from mlbot.ml.guard import ModelFile, open_model
 from mlbot.ml.holdout import HoldoutData, pack
 from mlbot.ml.independence import (
@@ -47,412 +40,11 @@ from mlbot.ml.independence import (
     questions,
     trials_of,
 )
-from mlbot.ml.protocol import (
-    Expected,
-    Feature,
-    ModelFacts,
-    Packed,
-    ProtocolError,
-    listed,
-    parse,
-    printable,
-    quoted,
-    receive,
-)
+from mlbot.ml.protocol import Expected, Feature, ModelFacts, Packed, printable, quoted
 from mlbot.ml.rounds import Rounds, medians, timed_in_rounds, with_rounds
 from mlbot.ml.sandbox import hidden_from_children
+from mlbot.ml.worker import ScoringError, Worker
 from mlbot.verdict.verdict import Latency, OwnLabels, Problem, Rounding
-
-_BOOT = "import sys; sys.path += sys.argv[1:]; from mlbot.ml.scorer import main; main()"
-_NEEDED = ("mlbot", "pydantic", "numpy", "onnx", "onnxruntime", "google.protobuf")
-_GRACE_S = 5.0
-_TAIL = 4096
-_NO_MEMORY = (b"bad_alloc", b"MemoryError", b"Cannot allocate memory", b"memory allocation")
-
-
-class ScoringError(Exception):
-    """A child gave no answer that can be used."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.detail)
-        self.problem = problem
-
-
-class Worker:
-    """One scoring child, from start to end, as a context manager; whatever goes wrong is a `ScoringError`."""
-
-    def __init__(self, expected: Expected, *, memory_bytes: int, wall_s: float, threads: int) -> None:
-        self._left = wall_s
-        self._wall = wall_s
-        self._errors = b""
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-B", "-c", _BOOT, *_roots()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            env={},
-            cwd="/",
-            start_new_session=True,
-        )
-        self._in, self._out, self._err = (
-            _without_blocking(stream) for stream in (self._process.stdin, self._process.stdout, self._process.stderr)
-        )
-        self._start = protocol.Start(
-            expected=expected, memory_bytes=memory_bytes, cpu_s=wall_s * threads, threads=threads, parent=os.getpid()
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def ready(self) -> dict[str, bool]:
-        """Wait until the child has locked itself down; each measure of protection, and whether it is in force."""
-        self.send(self._start)
-        answer, _ = self.receive(0)
-        if not isinstance(answer, protocol.Ready):
-            self._nonsense()
-        return answer.protection
-
-    def send(self, message: Record, length: int = 0, chunks: Iterable[bytes] = ()) -> None:
-        """Send a message with `length` raw bytes."""
-        self._write(protocol.head(message, length))
-        for chunk in chunks:
-            self._write(chunk)
-
-    def receive(self, limit: int) -> tuple[Record, bytes | bytearray]:
-        """The child's answer, with at most `limit` raw bytes."""
-        try:
-            text, raw = receive(self._read, protocol.REPLY_HEADER_LIMIT, limit)
-            answer = parse(protocol.REPLY, text)
-        except ProtocolError:
-            self._nonsense()
-        if isinstance(answer, protocol.Refusal):
-            raise ScoringError(self._refusal(answer))
-        return answer, raw
-
-    def _refusal(self, answer: protocol.Refusal) -> Problem:
-        """What the child says is wrong, in our words; it may name any values, and only a cause that there is."""
-        values: dict[str, Any] = {
-            name: printable(each, 1000) if isinstance(each, str) else each for name, each in answer.values.items()
-        }
-        if values.keys() & {"detail", "reason", "cause"}:
-            self._nonsense()
-        try:
-            return Problem.of(answer.reason, answer.cause, **values)
-        except KeyError:
-            self._nonsense()
-
-    def close(self) -> None:
-        """End the child."""
-        with suppress(OSError):
-            self._process.kill()
-        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
-            if stream is not None:
-                stream.close()
-        self._process.wait()
-
-    def _write(self, content: bytes) -> None:
-        view = memoryview(content)
-        while view:
-            self._wait(self._in, select.POLLOUT)
-            try:
-                view = view[os.write(self._in, view) :]
-            except BlockingIOError:
-                continue
-            except BrokenPipeError:
-                self._ended()
-
-    def _read(self, size: int) -> bytearray:
-        content = bytearray(size)
-        view = memoryview(content)
-        while view:
-            self._wait(self._out, select.POLLIN)
-            try:
-                got = os.readv(self._out, [view])
-            except BlockingIOError:
-                continue
-            if not got:
-                self._ended()
-            view = view[got:]
-        return content
-
-    def _wait(self, descriptor: int, event: int) -> None:
-        """Until the pipe is ready, taking in what the child prints meanwhile, or until its time is up."""
-        poll = select.poll()
-        poll.register(descriptor, event)
-        poll.register(self._err, select.POLLIN)
-        while True:
-            before = time.monotonic()
-            events = dict(poll.poll(max(0.0, self._left) * 1000))
-            self._left -= time.monotonic() - before
-            if events.get(self._err, 0):
-                self._listen(poll)
-            if events.get(descriptor, 0):
-                return
-            if self._left <= 0:
-                self._late()
-
-    def _listen(self, poll: "select.poll | None" = None) -> None:
-        """Keep the last of what the child printed: only signs of exhausted memory are looked for in it."""
-        with suppress(BlockingIOError):
-            got = os.read(self._err, _TAIL)
-            self._errors = (self._errors + got)[-_TAIL:]
-            if not got and poll is not None:
-                poll.unregister(self._err)
-
-    def _late(self) -> NoReturn:
-        raise ScoringError(Problem.of(Reason.SCORING_TIMEOUT, "wall", seconds=f"{self._wall:g}"))
-
-    def _nonsense(self) -> NoReturn:
-        raise ScoringError(Problem.of(Reason.SCORING_FAILED, "no-answer"))
-
-    def _ended(self) -> NoReturn:
-        """The child is gone: by its exit status, say of what."""
-        try:
-            status = self._process.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            self._nonsense()
-        self._listen()
-        if status == -signal.SIGXCPU:
-            self._late()
-        if status == -signal.SIGKILL or any(sign in self._errors for sign in _NO_MEMORY):
-            raise ScoringError(Problem.of(Reason.SCORING_MEMORY))
-        if status < 0:
-            raise ScoringError(Problem.of(Reason.SCORING_FAILED, "crashed", signal=signal.Signals(-status).name))
-        raise ScoringError(Problem.of(Reason.SCORING_FAILED, "ended", status=status))
-
-
-def _roots() -> list[str]:
-    """The folders that the child imports from: those that mlbot and its libraries were found in, and no others.
-
-    The isolated interpreter knows neither PYTHONPATH nor the user's site; it shall not know the working directory.
-    """
-    roots: list[str] = []
-    for name in _NEEDED:
-        spec = importlib.util.find_spec(name)
-        places = list(spec.submodule_search_locations or []) if spec is not None else []
-        if not places:
-            raise MissingExtraError("ml", needed_for="Scoring a model")
-        root = str(Path(places[0]).resolve().parents[name.count(".")])
-        if root not in roots:
-            roots.append(root)
-    return roots
-
-
-def _without_blocking(stream: IO[bytes] | None) -> int:
-    if stream is None:
-        raise ValueError("the child was started without a pipe")
-    os.set_blocking(stream.fileno(), False)
-    return stream.fileno()
-
-
-Floats = npt.NDArray[np.float64]
-Raw = npt.NDArray[np.floating[Any]]
-Codes = npt.NDArray[np.signedinteger[Any]]
-_TOLERANCE = 1e-3
-_STEPS_OF_ERROR, _STEPS_OF_SPREAD = 0.1, 1e-5
-
-
-@dataclass(kw_only=True, slots=True)
-class _Decisions:
-    """The label of each row of one model: by the rule, and as the file gives it itself."""
-
-    decided: Codes  # where they go, (n,): 1 for positive, or codes into the shared classes
-    codes: npt.NDArray[np.int32]  # of each of the model's columns; of a probability that is alone: 0 and 1
-    tied: int | None  # what a tie is for a probability that is alone, the first class; None where there are more
-    threshold: float | None
-    own_count: bool  # whether the file's own labels are the judged ones
-    has_own: bool
-    _done: int = 0
-    _differ: int = 0
-    _unknown: int = 0
-    # Of the rows that the file itself calls positive the least probability, and of the others the greatest.
-    _least: float = field(default=np.inf)
-    _most: float = field(default=-np.inf)
-
-    def add(self, raw: Raw, own: Codes | None) -> None:
-        """The next rows, (rows, width), as the model gave them, and its own labels as places of their classes."""
-        labels = self.by_rule(raw)
-        if own is not None:
-            code = np.where(own < 0, -1, self.codes[own])
-            self._unknown += int((own < 0).sum())
-            self._differ += int((code != labels).sum())
-            self._look_for_threshold(raw, code)
-            labels = code if self.own_count else labels
-        self.decided[self._done : self._done + len(raw)] = labels
-        self._done += len(raw)
-
-    def problem(self) -> Problem | None:
-        if not self.own_count:
-            return None
-        if not self.has_own or self._unknown == self._done:
-            return Problem.of(Reason.MODEL_OUTPUTS, "no-labels")
-        if self._unknown:
-            return Problem.of(Reason.MODEL_OUTPUTS, "other-labels", wrong=self._unknown, rows=self._done)
-        return None
-
-    def own_labels(self) -> OwnLabels | None:
-        if not self.has_own or self._unknown == self._done:  # an output of whole numbers that are no labels
-            return None
-        threshold = None if self._unknown else threshold_between(self._most, self._least)
-        return OwnLabels(rows=self._done, differ=self._differ, threshold=threshold)
-
-    def by_rule(self, raw: Raw) -> Codes:
-        """The labels of some rows, by the config's threshold or else the most probable class."""
-        if self.threshold is not None:  # in the model's own precision, as numpy compares: float32 has no 0.7
-            return (self._positive(raw) >= raw.dtype.type(self.threshold)).astype(np.int8)
-        if self.tied is None:  # the first column wins a tie: scikit-learn's are in the order of its classes
-            return np.asarray(self.codes[raw.argmax(axis=1)])
-        return np.where(raw[:, 0] == 0.5, self.tied, raw[:, 0] > 0.5).astype(np.int8)
-
-    def _positive(self, raw: Raw) -> Raw:
-        return raw[:, self._column]
-
-    @property
-    def _column(self) -> int:
-        """Where the positive class's probability is."""
-        return int(self.codes.argmax()) if self.tied is None else 0
-
-    def _look_for_threshold(self, raw: Raw, code: Codes) -> None:
-        if self.decided.dtype != np.int8:
-            return
-        positive, others = self._positive(raw)[code == 1], self._positive(raw)[code != 1]
-        self._least = min(self._least, float(positive.min(initial=np.inf)))
-        self._most = max(self._most, float(others.max(initial=-np.inf)))
-
-
-_FINEST = 6  # decimals of a threshold
-
-
-def threshold_between(most: float, least: float) -> float | None:
-    """The shortest threshold that parts probabilities up to `most` from those of `least` and more, if there is one."""
-    if not 0 <= most < least <= 1:
-        return None
-    for digits in range(1, _FINEST + 1):
-        candidate = math.floor(least * 10**digits) / 10**digits
-        if most < float(np.float32(candidate)) and 0 < candidate < 1:
-            return float(candidate)
-    return None
-
-
-@dataclass(kw_only=True, slots=True)
-class _Collector:
-    """Takes one model's predictions batch by batch into one array as the statistics want it."""
-
-    task: Task
-    whole: Floats  # where they go: (n,) or (n, C)
-    # For each column of `whole` the model's own column, or None for a class it never learned; binary: the positive
-    # class's column.
-    columns: tuple[int | None, ...]
-    decisions: _Decisions | None  # None for a regression
-    _done: int = 0
-    _not_finite: int = 0
-    _outside: int = 0
-    _wrong_sum: int = 0
-    _low: float = field(default=np.inf)
-    _high: float = field(default=-np.inf)
-
-    def takes(self, own: Codes | None) -> bool:
-        """Whether a model's own labels are places of classes."""
-        if own is None or not own.size or self.decisions is None:
-            return own is None or not own.size
-        return -1 <= int(own.min()) <= int(own.max()) < self.decisions.codes.size
-
-    def add(self, raw: Raw, own: Codes | None = None) -> None:
-        """The next rows, (rows, width), as the model gave them, and its own labels."""
-        if self.decisions is not None:
-            self.decisions.add(raw, own)
-        values = raw.astype(np.float64)
-        finite = np.isfinite(values).all(axis=1)
-        self._not_finite += int(values.shape[0] - finite.sum())
-        if self.task.is_classification:
-            self._check_probabilities(values[finite])
-            np.clip(values, 0.0, 1.0, out=values)  # float32 arithmetic strays past the ends by a last digit
-        part = self.whole[self._done : self._done + values.shape[0]]
-        if self.whole.ndim == 1:
-            part[:] = values[:, self.columns[0] or 0]
-        else:
-            self._spread(values, part)
-        self._done += values.shape[0]
-
-    def problem(self) -> Problem | None:
-        rows = self._done
-        if self._not_finite:
-            return Problem.of(Reason.NOT_FINITE, "rows", wrong=self._not_finite, rows=rows)
-        if self._outside:
-            span = {"low": f"{self._low:.3g}", "high": f"{self._high:.3g}"}
-            return Problem.of(Reason.NOT_PROBABILITIES, self._kind(), wrong=self._outside, rows=rows, **span)
-        if self._wrong_sum:
-            return Problem.of(Reason.NOT_PROBABILITIES, "sum", wrong=self._wrong_sum, rows=rows)
-        if rows != self.whole.shape[0]:
-            return Problem.of(Reason.HOLDOUT_UNREADABLE, "changed", rows=rows, counted=self.whole.shape[0])
-        return self.decisions.problem() if self.decisions is not None else None
-
-    def _kind(self) -> str:
-        """What values that are no probabilities probably are."""
-        if self._high <= _TOLERANCE:
-            return "logs"
-        return "above" if self._low >= -_TOLERANCE else "outside"
-
-    def _check_probabilities(self, values: Floats) -> None:
-        if not values.size:
-            return
-        self._low, self._high = min(self._low, float(values.min())), max(self._high, float(values.max()))
-        outside = ((values < -_TOLERANCE) | (values > 1 + _TOLERANCE)).any(axis=1)
-        self._outside += int(outside.sum())
-        if values.shape[1] > 1:
-            self._wrong_sum += int((np.abs(values.sum(axis=1) - 1) > _TOLERANCE).sum())
-
-    def _spread(self, values: Floats, part: Floats) -> None:
-        """Into the shared class order; each row sums to one exactly, where float32 leaves it short by a digit."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            values /= values.sum(axis=1, keepdims=True)
-        for at, column in enumerate(self.columns):
-            part[:, at] = 0.0 if column is None else values[:, column]
-
-
-def rounding_of(targets: Floats, predictions: Floats) -> Rounding | None:
-    """The steps of float32 near a regression's answers; None where they are small beside its errors.
-
-    Rounding alone is no fault: a model that is exact but for it has errors of that size, which matter only where they
-    can be seen beside the spread of the target.
-    """
-    near, error = float(np.median(np.abs(predictions))), float(np.median(np.abs(predictions - targets)))
-    step = float(np.spacing(np.float32(near)))
-    if step < error * _STEPS_OF_ERROR or step < float(targets.std()) * _STEPS_OF_SPREAD:
-        return None
-    return Rounding(step=step, near=near, error=error)
-
-
-def _columns_of(facts: ModelFacts, task: Task, classes: tuple[str, ...]) -> tuple[int | None, ...] | Problem:
-    """Which of a model's columns are read, in the order of `classes` (binary: negative before positive)."""
-    if task is Task.REGRESSION or facts.single_probability:
-        return (0,)
-    where = {label: at for at, label in enumerate(facts.classes)}
-    if task is Task.MULTICLASS and where:
-        return tuple(where.get(label) for label in classes)
-    if classes[1] not in where or len(where) != 2:
-        found = {"model": listed(facts.classes), "holdout": listed(classes)}
-        return Problem.of(Reason.MODEL_OUTPUTS, "other-classes", **found)
-    return (where[classes[1]],)
-
-
-def _decisions(holdout: HoldoutData, facts: ModelFacts, classes: tuple[str, ...]) -> _Decisions:
-    record, order = holdout.record, holdout.expected.classes
-    binary = record.task is Task.BINARY
-    alone = binary and (facts.single_probability or len(facts.classes) < 2)
-    codes = [int(label == classes[1]) if binary else classes.index(label) for label in facts.classes]
-    return _Decisions(
-        decided=np.empty(holdout.rows, np.int8 if binary else np.int32),
-        codes=np.array([0, 1] if alone else codes, dtype=np.int32),
-        tied=int(order[0] == classes[1]) if alone else None,
-        threshold=record.threshold,
-        own_count=record.label == "model",
-        has_own=facts.labels,
-    )
 
 
 class Protection(Record):
@@ -554,7 +146,7 @@ class _Run:
         self._worker: Worker | None = None
         self._facts: ModelFacts | None = None
         self._latency: Latency | None = None
-        self._collector: _Collector | None = None
+        self._collector: Collector | None = None
         self._timed: tuple[Raw, Raw] | None = None  # the answers to timed requests: row by row, and of all together
         self.rounds: Rounds = ()
         self._first: Raw | None = None  # the judged answers to the first rows, which were timed
@@ -592,13 +184,13 @@ class _Run:
         """Make room for the predictions, now that the classes of all models are known."""
         task = holdout.record.task
         self._targets = holdout.labels if task is Task.REGRESSION else None
-        columns = _columns_of(self.facts, task, classes)
+        columns = columns_of(self.facts, task, classes)
         if isinstance(columns, Problem):
             self._fail(columns)
             return
         shape = (holdout.rows, len(classes)) if task is Task.MULTICLASS else (holdout.rows,)
-        decisions = _decisions(holdout, self.facts, classes) if task.is_classification else None
-        self._collector = _Collector(task=task, whole=np.empty(shape), columns=columns, decisions=decisions)
+        decisions = decisions_of(holdout, self.facts, classes) if task.is_classification else None
+        self._collector = Collector(task=task, whole=np.empty(shape), columns=columns, decisions=decisions)
 
     def measure(self, sample: Packed) -> None:
         limits = self._limits
@@ -780,7 +372,7 @@ class _Run:
             facts=self.facts,
         )
 
-    def _rounding(self, collector: _Collector) -> Rounding | None:
+    def _rounding(self, collector: Collector) -> Rounding | None:
         single = self._first is not None and self._first.dtype.itemsize < _WIDEST_FLOAT
         return rounding_of(_there(self._targets), collector.whole) if single and self._targets is not None else None
 
