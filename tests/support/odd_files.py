@@ -826,6 +826,13 @@ def converted(estimator: Any, types: Sequence[tuple[str, Any]] | Answer, options
         return bytes(to_onnx(estimator, options=options, **given, **more).SerializeToString())
 
 
+def if_convertible(estimator: Any, types: Sequence[tuple[str, Any]] | Answer, options: Any = None) -> bytes | None:
+    try:
+        return converted(estimator, types, options)
+    except Exception:  # noqa: BLE001 - skl2onnx does not convert all of them
+        return None
+
+
 def of_scikit_learn() -> Iterator[OddFile]:
     """Its estimators, by the kinds of labels and of outputs."""
     yield from _classifiers()
@@ -906,9 +913,8 @@ def _scores_alone() -> Iterator[OddFile]:
     for learner in (SVC(), LinearSVC(), SGDClassifier(random_state=0), Perceptron(), RidgeClassifier()):
         for target in ("0/1", "low/mid/top"):
             fitted = learner.fit(small, np.array(TARGETS[target]))
-            try:
-                model = converted(fitted, small[:1], {id(fitted): {"zipmap": False}})
-            except Exception:  # noqa: BLE001, S112 - skl2onnx does not convert all of them
+            model = if_convertible(fitted, small[:1], {id(fitted): {"zipmap": False}})
+            if model is None:
                 continue
             yield OddFile(
                 kind="scikit-learn",
@@ -991,10 +997,9 @@ def _regressors() -> Iterator[OddFile]:
             answer=fitted.predict(X.astype(np.float32)),
             tolerance=1e-5,
         )
-        try:
-            yield replace(base, model=converted(fitted, X[:1].astype(np.float32)))
-        except Exception:  # noqa: BLE001, S112 - skl2onnx does not convert all of them
-            continue
+        model = if_convertible(fitted, X[:1].astype(np.float32))
+        if model is not None:
+            yield replace(base, model=model)
     fitted = LinearRegression().fit(X, y)
     base = OddFile(
         kind="scikit-learn",
@@ -1042,15 +1047,9 @@ def _pipelines() -> Iterator[OddFile]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 fitted = make_pipeline(steps, LogisticRegression()).fit(frame, y)
-            types = [
-                ("a", kind([None, 1])),
-                ("b", kind([None, 1])),
-                ("c", kind([None, 1])),
-                ("town", StringTensorType([None, 1])),
-            ]
-            try:
-                model = converted(fitted, types, {id(fitted): {"zipmap": False}})
-            except Exception:  # noqa: BLE001, S112 - skl2onnx does not convert all of them
+            types = [*((column, kind([None, 1])) for column in "abc"), ("town", StringTensorType([None, 1]))]
+            model = if_convertible(fitted, types, {id(fitted): {"zipmap": False}})
+            if model is None:
                 continue
             yield OddFile(
                 kind="scikit-learn",
@@ -1063,7 +1062,7 @@ def _pipelines() -> Iterator[OddFile]:
     steps = ColumnTransformer([("n", SimpleImputer(), ["a", "b", "c"])])
     holed = frame.with_columns(b=pl.Series(gaps)).select("a", "b", "c")
     fitted = make_pipeline(steps, RandomForestClassifier(5, random_state=0)).fit(holed, y)
-    types = [("a", FloatTensorType([None, 1])), ("b", FloatTensorType([None, 1])), ("c", FloatTensorType([None, 1]))]
+    types = [(column, FloatTensorType([None, 1])) for column in "abc"]
     for csv in (False, True):
         yield OddFile(
             kind="scikit-learn",
@@ -1077,11 +1076,9 @@ def _pipelines() -> Iterator[OddFile]:
     fitted = make_pipeline(StandardScaler(), LogisticRegression()).fit(whole.to_numpy().astype(np.float32), y)
     kinds_ = {"vip as boolean": BooleanTensorType, "vip as int64": Int64TensorType}
     for name, kind in kinds_.items():
-        try:
-            model = converted(
-                fitted, [("c", Int64TensorType([None, 1])), ("vip", kind([None, 1]))], {id(fitted): {"zipmap": False}}
-            )
-        except Exception:  # noqa: BLE001, S112 - skl2onnx does not convert all of them
+        types = [("c", Int64TensorType([None, 1])), ("vip", kind([None, 1]))]
+        model = if_convertible(fitted, types, {id(fitted): {"zipmap": False}})
+        if model is None:
             continue
         yield OddFile(
             kind="scikit-learn",
