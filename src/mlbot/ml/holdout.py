@@ -87,7 +87,9 @@ class _Encoder:
 
     def _add_names(self, column: pl.Series) -> None:
         distinct = column.unique().drop_nulls().to_list()
-        gaps = [name for name in distinct if self._is_missing(name)]
+        # A missing label is one by its meaning, unless mlbot.yaml names it among the classes.
+        named, form = named_labels(self.data), Form(missing=self.data.csv.missing)
+        gaps = [name for name in distinct if name not in named and form.is_missing(name)]
         missing = column.is_null() | column.is_in(gaps).fill_null(value=True)
         self._missing += int(missing.sum())
         self._note(missing)
@@ -114,10 +116,6 @@ class _Encoder:
         if self._missing + self._infinite > len(self._rows):
             return ", ".join((*others, last, "…"))
         return f"{', '.join(others)} and {last}" if others else last
-
-    def _is_missing(self, name: str) -> bool:
-        """Whether a label stands for a missing one: by its meaning, unless mlbot.yaml names it among the classes."""
-        return name not in named_labels(self.data) and Form(missing=self.data.csv.missing).is_missing(name)
 
     def _binary(self, seen: LabelArray) -> Labels | Problem:
         found = ordered(self._names)

@@ -89,8 +89,8 @@ def dependence(trials: Sequence[Trial], task: Task, *, dynamic: bool = False, la
         if worst is None:
             continue
         if labels:
-            return Problem.of(Reason.MODEL_REFUSED, "labels-depend-on-batch", rows=len(worst.rows), asked=worst.asked)
-        cause = "depends-on-batch-quantised" if way is Way.BATCH and dynamic else way.value
+            return Problem.of(Reason.MODEL_REFUSED, _LABELS, rows=len(worst.rows), asked=worst.asked)
+        cause = _QUANTISED if way is Way.BATCH and dynamic else way.value
         facts: dict[str, Any] = {"rows": len(worst.rows), "asked": worst.asked, "largest": f"{worst.largest:.2g}"}
         return Problem.of(Reason.MODEL_REFUSED, cause, **facts)
     return None
