@@ -209,6 +209,13 @@ def test_a_metric_of_the_positive_rows_names_their_class() -> None:
     assert rows["f1 on women"] == ">50K"
 
 
+def test_a_metric_of_the_positive_rows_names_their_class_by_another_name_too() -> None:
+    model = samples.failing().models[0]
+    metrics = [info.model_copy(update={"of": "recall"} if info.name == "roc_auc" else {}) for info in model.metrics]
+    rows = tables.gate_rows(model.model_copy(update={"metrics": tuple(metrics)}))
+    assert {row.metric for row in rows if row.positive} == {"f1", "roc_auc"}
+
+
 def test_a_change_is_called_better_or_worse_only_where_that_is_known() -> None:
     cases = {
         Reading.WORSE: parts.comparison("roc_auc", -0.02),

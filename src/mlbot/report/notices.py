@@ -58,7 +58,9 @@ def deleted_report(verdict: ModelVerdict, before: Config | None) -> ModelReport:
 def metric_infos(model: Model) -> tuple[MetricInfo, ...]:
     """How the model's metrics are to be read."""
     return tuple(
-        MetricInfo(name=each.name, direction=each.direction, clip=None if each.slices else each.settings.clip)
+        MetricInfo(
+            name=each.name, direction=each.direction, of=each.of, clip=None if each.slices else each.settings.clip
+        )
         for each in model.metrics
     )
 

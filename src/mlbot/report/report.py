@@ -109,6 +109,7 @@ class MetricInfo(Record):
 
     name: str
     direction: Direction
+    of: str | None = None  # what it is in the catalogue, where it has another name here
     clip: float | None = None  # of a log loss whose probabilities are clipped
 
 

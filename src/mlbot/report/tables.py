@@ -346,7 +346,8 @@ def _gate_row(result: GateResult, model: ModelReport, tested: int) -> GateRow:
 
 
 def _positive(metric: str, model: ModelReport) -> str:
-    of_positives = model.task is Task.BINARY and metric in OF_POSITIVES
+    formula = next((each.of for each in model.metrics if each.name == metric), None) or metric
+    of_positives = model.task is Task.BINARY and formula in OF_POSITIVES
     return (model.holdout.positive or "") if of_positives and model.holdout else ""
 
 
