@@ -134,8 +134,13 @@ def why(result: GateResult, model: ModelReport) -> str:
         return of_gate("waived/was", remark=remark(unwaived(result), model))
     if result.why:
         return result.why.detail
+    if result.reason in _SAYS_WHY:
+        return Problem.of(result.reason).detail
     path = f"why/{result.reason}"
     return of_gate(path, **_bound_facts(result, model)) if has_sentence("gates", path) else ""
+
+
+_SAYS_WHY = frozenset({Reason.NOT_KEPT_BY_HOLM, Reason.SLICE_TOO_SMALL, Reason.FEW_ROWS_DECIDE})
 
 
 def _known(path: str, otherwise: str) -> str:
