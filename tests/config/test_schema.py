@@ -134,6 +134,20 @@ def test_a_gap_has_two_slices_and_a_bound(gap: str, words: str) -> None:
     assert any(f"models.m.gates.gap{words}" in each for each in problems(text)), problems(text)
 
 
+@pytest.mark.parametrize(
+    "gate",
+    [
+        "max_error: {max: 5, confident: true}",
+        "gap: {metric: max_error, slices: [s, t], max: 5, confident: true}",
+        "gap: {metric: max_error, slices: [s, t], max_regression: 0}",
+    ],
+)
+def test_nothing_asks_for_the_interval_of_the_largest_error_which_has_none(gate: str) -> None:
+    text = changed(Case(texts.GATE, f"{gate}\nr2:")).replace("binary", "regression")
+    found = problems(text.replace("s: x = 1", "s: x = 1\n      t: x = 2"))
+    assert "for max_error → write `max` alone: it has no interval" in " ".join(found)
+
+
 def test_the_largest_error_takes_a_maximum_alone() -> None:
     text = changed(Case(texts.GATE, "max_error: {max_regression: 1}\nr2:")).replace("binary", "regression")
     assert "found `max_regression` for max_error → write `max`, the only bound it takes" in " ".join(problems(text))

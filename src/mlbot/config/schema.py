@@ -720,6 +720,7 @@ class GateRule(Section):
             relative = next((each for each in Bound if each in given), Bound.MAX_REGRESSION)
             hint = f"write it beside `min` or `max`; {relative} is always judged by its interval"
             yield Problem(show_value(given["confident"]), hint, ("confident",))
+        yield from _without_interval(_called(context.name.partition("@")[0], context.around or context), context)
 
     def gates(self, model: Context) -> Iterator[Gate]:
         """One gate a bound."""
@@ -730,6 +731,15 @@ class GateRule(Section):
             if limit is not None:
                 subject: dict[str, Any] = {"metric": metric, "slice": part or None, "bound": bound, "limit": limit}
                 yield Gate(**subject, confident=sure, blocking=self.blocking)
+
+
+def _without_interval(metric: str, context: Context) -> Iterator[Problem]:
+    """What asks for the interval of a metric that has none: it would never be decided."""
+    if metric not in CATALOGUE or Bound.MAX_REGRESSION in bounds_taken(metric):
+        return
+    for key in ("max_regression", "confident"):
+        if (asked := context.made.get(key)) is not None and asked is not False:
+            yield Problem(f"`{key}` for {metric}", "write `max` alone: it has no interval", (key,))
 
 
 _GAP = "gap"
@@ -780,6 +790,8 @@ class GapRule(Section):
         elif "confident" in given and "max" not in given:
             hint = "write it beside `max`; max_regression is always judged by its interval"
             yield Problem(show_value(given["confident"]), hint, ("confident",))
+        if metric is not None:
+            yield from _without_interval(_called(metric, model), context)
 
     def called(self, model: Context) -> str:
         """What gates and reports call it."""
