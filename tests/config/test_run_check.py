@@ -152,6 +152,21 @@ def test_says_what_a_scorer_with_a_turned_sign_is_read_as(tmp_path: Path) -> Non
     ]
 
 
+@pytest.mark.parametrize(
+    ("metrics", "gate", "is_turned"),
+    [
+        ("['mine:neg_log_loss']", "neg_log_loss: {max: 1}", False),
+        ("[{metric: neg_log_loss, clip: 0.001}]", "log_loss_clipped: {max: 1}", True),
+    ],
+)
+def test_says_of_a_scorer_wherever_it_is_written_what_it_is_read_as(
+    tmp_path: Path, metrics: str, gate: str, *, is_turned: bool
+) -> None:
+    text = texts.changed(texts.Case(texts.GATE, f"{gate}\nroc_auc:")).replace("[roc_auc]", metrics)
+    folder(tmp_path, text, "data/holdout.csv")
+    assert ("neg_log_loss is read as log_loss" in said(tmp_path, as_json=False)) is is_turned
+
+
 def test_says_which_gates_never_block_and_what_to_write_instead(tmp_path: Path) -> None:
     gates = "negative_flips: {max: 0.1}\nlatency_p95_ms: {max: 5}\nlatency_p50_ms: {max: 5}\nroc_auc:"
     folder(tmp_path, texts.changed(texts.Case(texts.GATE, gates)), "data/holdout.csv")

@@ -105,7 +105,7 @@ def report_check(root: Path, console: Console, *, as_json: bool) -> None:
     """Check a folder's config and say what it holds."""
     folder = Folder.of(root)
     folder.check()
-    shown = [_summary(folder.config), *_turned(folder.document), *warned(folder.config)]
+    shown = [_summary(folder.config), *_turned(folder), *warned(folder.config)]
     console.result(folder.config.model_dump_json(indent=2) if as_json else "\n".join(shown))
 
 
@@ -138,15 +138,16 @@ def warned(config: Config) -> Iterator[str]:
 _USUAL = MappingProxyType({Bound.MAX_EXCESS: "0.01", Bound.MAX_RATIO: "1.2"})
 
 
-def _turned(document: Document) -> Iterator[str]:
-    """What scikit-learn's scorers with a turned sign are read as."""
-    data: Any = document.data  # it was parsed
-    for model, given in data["models"].items():
-        listed = [each for each in given.get("metrics") or () if isinstance(each, str)]
-        written = dict.fromkeys((*listed, *(subject.partition("@")[0] for subject in given["gates"])))
-        for name in written:
-            if name.startswith("neg_") and catalogued(name) != name:
-                yield f"  {model}: {name} is read as {catalogued(name)}, which is better lower"
+def _turned(folder: Folder) -> Iterator[str]:
+    """What scikit-learn's scorers with a turned sign are read as, but for a metric of one's own that is called so."""
+    data: Any = folder.document.data  # it was parsed
+    for model in folder.config.models:
+        given, own = data["models"][model.name], {metric.name for metric in model.metrics}
+        items = (*(given.get("metrics") or ()), *given["gates"].values())
+        listed = (each.get("metric", "") if isinstance(each, dict) else each for each in items)
+        for name in dict.fromkeys((*listed, *(subject.partition("@")[0] for subject in given["gates"]))):
+            if name.startswith("neg_") and catalogued(name) != name and name not in own:
+                yield f"  {model.name}: {name} is read as {catalogued(name)}, which is better lower"
 
 
 def document_of(root: Path) -> Document:
