@@ -498,8 +498,8 @@ _ADMISSION = (
     Mutant(
         name="guard/default-branch-too",
         fault="The default branch is guarded where `guard` names others only.",
-        old="return branch in (self.guard or (self.default_branch,))",
-        new="return branch in (*self.guard, self.default_branch)",
+        old="return self.guard or (self.default_branch,)",
+        new="return (*self.guard, self.default_branch)",
     ),
     Mutant(
         name="guard/every-branch",
@@ -651,9 +651,8 @@ _PLAN = (
     Mutant(
         name="plan/matrix-over-the-limit",
         fault="A matrix that GitHub refuses is written.",
-        old="if len(jobs) > MATRIX_LIMIT:",
+        old="if len(filled) > MATRIX_LIMIT:",
         new="if False:",
-        within="Plan.matrix",
     ),
     Mutant(
         name="plan/params-reason-lost",
@@ -829,7 +828,7 @@ _DELIVERY = (
     Mutant(
         name="release/moved-tag",
         fault="A tag that was moved releases other bytes under a known version.",
-        old="yield ReleaseReason.TAG_MOVED, moved",
+        old="yield ReleaseReason.TAG_MOVED, released is not None and tag.commit != released.commit",
         new="yield ReleaseReason.TAG_MOVED, False",
     ),
     Mutant(
