@@ -392,6 +392,21 @@ def test_what_was_quick_once_trains_in_a_job_of_its_own_when_it_runs_again(
     assert capsys.readouterr().out.splitlines()[1:3] == ["jobs=1", "here="]
 
 
+def test_what_is_asked_for_and_not_stale_gets_the_seeds_that_the_judge_looks_for(
+    idle: Stage, good: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The ledger knows that its seed has no effect, so one is trained."""
+    idle.judge_main(good, deterministic=True)
+    known = "+refs/heads/mlbot-ledger:refs/remotes/origin/mlbot-ledger"
+    subprocess.run(["git", "-C", str(idle.folder / "checkout"), "fetch", "--quiet", "origin", known], check=True)
+    idle.finish()
+    idle.retrain("tiny")
+    capsys.readouterr()
+    assert idle.matrix() == 0
+    (job,) = json.loads(capsys.readouterr().out.splitlines()[0].removeprefix("matrix="))["include"]
+    assert job["trainings"] == '{"tiny": [0]}'
+
+
 def test_the_sandbox_plans_a_first_attempt_without_asking_anybody(stage: Stage) -> None:
     before = len(stage.github.requests.all)
     assert stage.matrix() == 0

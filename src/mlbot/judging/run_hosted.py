@@ -100,9 +100,15 @@ def print_matrix(run: CIRun, base: str | None) -> None:
     if wave is not None:
         onto = wave.tip if wave.attempt == run.job.run else None
     options = PlanOptions(
-        base=base, onto=onto, models=models if trial else (), git_only=True, trial=trial, unjudged=pushed
+        base=base,
+        onto=onto,
+        models=models if trial else (),
+        asked=models,
+        git_only=True,
+        trial=trial,
+        unjudged=pushed,
     )
-    plan = plan_working_tree(run.repository, options).asked_for(models)
+    plan = plan_working_tree(run.repository, options)
     if wave is not None and not pushed:
         plan = _with_wave(plan, wave)
     for each in filter(None, (wave.of(model.name, model.key) for model in plan.stale) if wave else ()):

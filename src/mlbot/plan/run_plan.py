@@ -1,7 +1,7 @@
 """`mlbot plan`: the commits of a change, read, planned and printed."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -154,6 +154,7 @@ class PlanOptions:
     base: str | None = None  # the guarded branch, or any revision to take for its tip; None: the default branch
     onto: Sha | None = None  # an older tip to merge onto, as the bot recorded it
     models: tuple[str, ...] = ()
+    asked: Container[Name] = ()  # models that are stale because somebody asked for them, beside the others
     git_only: bool = False  # leave out what git does not have, so that a judge elsewhere comes to the same content keys
     trial: bool = False  # the models are trained with other parameters than the committed ones
     unjudged: bool = False  # every model is stale that the ledger has no verdict on, and no other
@@ -166,7 +167,7 @@ def plan_working_tree(repository: Repository, options: PlanOptions) -> Plan:
         commits = commits.model_copy(update={"merged": None})
     plan = Planning.of(repository, commits, options.models, outside=not options.git_only).plan
     if not options.unjudged:
-        return with_history(repository, plan, trial=options.trial)
+        return with_history(repository, plan.asked_for(options.asked), trial=options.trial)
     # New rules need no training: the judge scores the files that it has.
     chain = first_parents(repository, commits.base) if commits.base else {}
     history = BranchHistory.of(read_local(repository.root, "verdict").entries, commits.guarded, chain)
