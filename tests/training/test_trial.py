@@ -4,17 +4,24 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support import tiny
+from tests.support import ledger_samples, tiny
 from tests.support.git_samples import Sandbox
 
+from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError
+from mlbot.git.ledger import LedgerBranch
+from mlbot.git.remote import Remote
+from mlbot.git.repository import Repository
 from mlbot.lib.record import Params
+from mlbot.plan.run_plan import PlanOptions, plan_working_tree
+from mlbot.training.run_train import TrainOptions, train_and_report
 from mlbot.training.trial import read_overrides, trial_key
 
 KEY, OTHER = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
@@ -140,6 +147,19 @@ def test_a_commands_training_reads_them_and_its_lineage_says_so(repository: Sand
     assert json.loads((repository.path / "trained/tiny/0/training.json").read_text())["key"] == tried["key"]
     assert "trained before" in again.stderr
     assert "trained before" in train(repository).stderr
+
+
+def test_that_the_committed_recipe_is_deterministic_says_nothing_of_other_parameters(
+    repository: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = TrainOptions(models=("tiny",))
+    (planned,) = plan_working_tree(Repository.discover(repository.path), PlanOptions(models=("tiny",))).stale
+    main = repository.git("rev-parse", "main").strip()
+    known = ledger_samples.entry(model="tiny", key=planned.key, commit=main, deterministic=True)
+    LedgerBranch.at(Remote(url=str(repository.path))).append([known], 1_800_000_000)
+    for params, seeds in (((), 1), (("claim=0.5",), 3)):
+        train_and_report(repository.path, replace(options, params=params), Console.of_process(quiet=True))
+        assert len(capsys.readouterr().out.splitlines()) == seeds
 
 
 def test_a_functions_training_gets_them(repository: Sandbox) -> None:

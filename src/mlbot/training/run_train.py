@@ -455,7 +455,7 @@ def train_and_report(directory: Path, options: TrainOptions, console: Console) -
     repository.clean_up()
     commits = three_commits(repository, options.base)
     planning = Planning.of(repository, commits, options.models, outside=not options.git_only)
-    plan = with_history(repository, planning.plan)
+    plan = with_history(repository, planning.plan, trial=bool(options.params or options.overrides))
     with ResultStore(repository.state_dir / "results") as store:
         trainer = Trainer(planning=planning, store=store, progress=console.say, jobs=options.jobs)
         changed = _overrides(options, plan, trainer)
