@@ -57,7 +57,14 @@ from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.escape import one_line
 from mlbot.lib.record import Digest, FileDigest, Name, Params, Sha, digest
 from mlbot.lib.templates import sentence
-from mlbot.plan.comparison_point import BranchHistory, Point, comparison_points, push_point, without_restored
+from mlbot.plan.comparison_point import (
+    BranchHistory,
+    Point,
+    comparison_points,
+    first_seeds,
+    push_point,
+    without_restored,
+)
 from mlbot.plan.packs import HOSTED, Wanted, packs, without_quick
 from mlbot.plan.plan import Plan, PlannedModel
 from mlbot.plan.run_plan import Planning, PlanOptions, known_durations, matrix_lines, plan_working_tree
@@ -81,7 +88,7 @@ from mlbot.report.terminal import terminal
 from mlbot.training.run_train import SeedRun, SeedRuns
 from mlbot.training.trial import trial_key
 from mlbot.verdict.decide import Evidence, decide, may_waive
-from mlbot.verdict.seeds import Determinism, SeedCount, Seeds, Wave, next_wave
+from mlbot.verdict.seeds import SeedCount, Seeds, Wave, next_wave
 from mlbot.verdict.verdict import Commits, Problem, Verdict
 
 
@@ -180,15 +187,7 @@ class Assignment:
     def wanted(self, planned: PlannedModel) -> SeedCount:
         """How many seeds each side should have."""
         asked = self.asked(planned)
-        if asked is None:
-            baseline = planned.design.beside(planned.seeds, self._base_known(planned))
-            return SeedCount(candidate=planned.seeds, baseline=baseline)
-        return wave_of(asked).wanted
-
-    def _base_known(self, planned: PlannedModel) -> Determinism:
-        """What the ledger knows of the baseline's seed: of nothing that is trained now for want of a verdict."""
-        point = self.points.get(planned.name)
-        return Determinism.UNKNOWN if point is None else point.known(self.past)
+        return wave_of(asked).wanted if asked else first_seeds(planned, self.points.get(planned.name), self.past)
 
     def waves(self, planned: PlannedModel) -> tuple[Wave, ...]:
         """Why there are as many, one after the other."""

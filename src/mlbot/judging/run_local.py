@@ -43,7 +43,14 @@ from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib.record import Digest
 from mlbot.lib.templates import sentence
 from mlbot.lib.tree import is_url
-from mlbot.plan.comparison_point import BranchHistory, Point, comparison_points, push_point, without_restored
+from mlbot.plan.comparison_point import (
+    BranchHistory,
+    Point,
+    comparison_points,
+    first_seeds,
+    push_point,
+    without_restored,
+)
 from mlbot.plan.plan import PlannedModel
 from mlbot.plan.run_plan import Planning
 from mlbot.report.report import Report
@@ -293,7 +300,8 @@ class _Judging:
         candidate = SeedRuns(runs=()) if isinstance(holdout, Problem) else self._candidate(planned, holdout)
         folder = Path(self.rules.checkouts.enter_context(tempfile.TemporaryDirectory(prefix="mlbot-live-")))
         fewer = len(candidate.runs) < planned.seeds or candidate.failures
-        baselines = (Against(files=_NOT_TRAINED),) if fewer else self._baselines(planned, self._beside(planned))
+        seeds = first_seeds(planned, self.pointed.points[planned.name], self.pointed.history.verdicts)
+        baselines = (Against(files=_NOT_TRAINED),) if fewer else self._baselines(planned, seeds.baseline)
         request = JudgeRequest(
             rule=self.rules.of(planned.name),
             family=self.rules.margins(),
@@ -307,11 +315,6 @@ class _Judging:
             head=self.trainer.planning.configs.head.model(planned.name),
         )
         return judge_against(request, baselines, progress=self.console.say)
-
-    def _beside(self, planned: PlannedModel) -> int:
-        """How many seeds the baseline has at first."""
-        known = self.pointed.points[planned.name].known(self.pointed.history.verdicts)
-        return planned.design.beside(planned.seeds, known)
 
     def _again(self, before: JudgeResult, wave: Wave) -> JudgeResult:
         """The same model with more seeds."""

@@ -14,7 +14,7 @@ from mlbot.ledger.entries import Compared, Source, VerdictEntry
 from mlbot.ledger.queries import USABLE, verdicts
 from mlbot.lib.record import Digest, Name, Record, Sha
 from mlbot.plan.plan import Plan, PlannedModel, StaleCode
-from mlbot.verdict.seeds import Determinism, determinism
+from mlbot.verdict.seeds import Determinism, SeedCount, determinism
 from mlbot.verdict.verdict import Problem
 
 
@@ -32,12 +32,6 @@ class Point(Record):
         if entry is None:
             return Compared(source=self.source, commit=self.train)
         return Compared(source=self.source, commit=entry.commit, key=entry.key, digest=entry.digest, judged=entry.time)
-
-    def known(self, past: Iterable[VerdictEntry]) -> Determinism:
-        """What the ledger knows of the seed of what serves alone; of what has to be trained nothing."""
-        if self.entry is None or self.train is not None:
-            return Determinism.UNKNOWN
-        return determinism(past, self.entry.model, self.entry.key, None)
 
     @property
     def problem(self) -> Problem | None:
@@ -129,6 +123,14 @@ def comparison_points(
 ) -> dict[Name, Point]:
     """What each of several models is compared with."""
     return {each.name: comparison_point(each, history, base, rules.get(each.name)) for each in models}
+
+
+def first_seeds(planned: PlannedModel, point: Point | None, past: Iterable[VerdictEntry]) -> SeedCount:
+    """How many seeds each side has before anybody looks; of a baseline that has to be trained nobody knows more."""
+    known = Determinism.UNKNOWN
+    if point is not None and point.entry is not None and point.train is None:
+        known = determinism(past, planned.name, point.entry.key, None)
+    return SeedCount(candidate=planned.seeds, baseline=planned.design.beside(planned.seeds, known))
 
 
 def without_restored(plan: Plan, points: Mapping[Name, Point]) -> Plan:
