@@ -681,7 +681,6 @@ class ModelJudge:
         baselines = self._baselines(planned, candidate)
         request = JudgeRequest(
             rule=self.rules.of(planned.name),
-            family=self.rules.margins(),
             candidate=candidate,
             baseline=baselines[0].files,
             rules=self.assignment.rules.get(planned.name),

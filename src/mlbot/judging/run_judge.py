@@ -61,6 +61,7 @@ class Rule:
 
     model: Model  # as policy has it; as head has it where policy lacks it
     folder: Path
+    family: int = 0  # how many margins of all models Holm adjusts for; 0: this model's are all
     provisional: bool = False
     problem: Problem | None = None
 
@@ -78,6 +79,9 @@ class Rules:
 
     def of(self, name: str) -> Rule:
         """The rules of a model."""
+        return replace(self._of(name), family=self.margins())
+
+    def _of(self, name: str) -> Rule:
         commits, configs = self.planning.commits, self.planning.configs
         known = configs.policy.model(name) if configs.policy else None
         if known is not None and configs.policy is not None and commits.policy is not None:
@@ -188,7 +192,6 @@ class JudgeRequest:
     live: Live | None = None
     head: Model | None = None
     holdout: "HoldoutData | Problem | None" = None  # as it was read before; None: not yet
-    family: int = 0  # how many margins of all models Holm adjusts for; 0: this model's are all
     waves: tuple[Wave, ...] = ()  # the seeds that were trained because fewer did not decide
 
     @property
@@ -488,7 +491,7 @@ def _metric_plan(request: JudgeRequest, candidate: _Scored, holdout: "HoldoutDat
         custom=custom,
         history=partial(_seed_history, request, holdout.record.digest),
         design=request.design,
-        family=max(request.family, sum(gate.is_margin for gate in model.gates)),
+        family=max(request.rule.family, sum(gate.is_margin for gate in model.gates)),
         deterministic=(request.known is Determinism.KNOWN, request.base_known is Determinism.KNOWN),
     )
 

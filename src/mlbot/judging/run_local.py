@@ -304,7 +304,6 @@ class _Judging:
         baselines = (Against(files=_NOT_TRAINED),) if fewer else self._baselines(planned, seeds.baseline)
         request = JudgeRequest(
             rule=self.rules.of(planned.name),
-            family=self.rules.margins(),
             holdout=holdout,
             candidate=candidate,
             baseline=baselines[0].files,
