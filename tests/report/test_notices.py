@@ -7,13 +7,13 @@ import pytest
 from mlbot.config.schema import Data, Model, Train
 from mlbot.gates.metric import CATALOGUE, Bound, Direction, Gate, Task
 from mlbot.gates.outcome import Outcome, Reason
-from mlbot.ledger.entries import Environment
+from mlbot.ledger.entries import Environment, SeedCount
 from mlbot.plan.plan import Plan
 from mlbot.protocol.artifacts import Parity, Training
 from mlbot.report.notices import data_changes, model_notices, param_changes, run_notices
 from mlbot.report.report import MetricInfo, ModelReport, NoticeCode, SliceInfo
 from mlbot.verdict.decide import Evidence
-from mlbot.verdict.seeds import SeedCount, Seeds
+from mlbot.verdict.seeds import Seeds
 from mlbot.verdict.verdict import (
     Commits,
     Comparison,

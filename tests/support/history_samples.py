@@ -21,6 +21,7 @@ from mlbot.ledger.entries import (
     LockEntry,
     ReleaseEntry,
     RequestEntry,
+    SeedCount,
     SeedsAsked,
     WaiverEntry,
 )
@@ -103,7 +104,14 @@ def request(run: int = 7, **changes: Any) -> RequestEntry:
         "commit": "4f1c2a9" + 33 * "d",
         "branch": "main",
         "judge": Attempt(run=1000 + run),
-        "models": (SeedsAsked(model=MODEL, key="sha256:" + 64 * "1", had=(2, 2), wanted=(3, 3)),),
+        "models": (
+            SeedsAsked(
+                model=MODEL,
+                key="sha256:" + 64 * "1",
+                had=SeedCount(candidate=2, baseline=2),
+                wanted=SeedCount(candidate=3, baseline=3),
+            ),
+        ),
         "time": "2026-11-20T20:00:00Z",
     }
     return RequestEntry(**(fields | changes))

@@ -9,8 +9,9 @@ from scipy import stats
 
 from mlbot.gates.metric import Bound, Direction, Gate
 from mlbot.gates.outcome import Outcome, Reason
+from mlbot.ledger.entries import SeedCount
 from mlbot.verdict.decide import Evidence, decide
-from mlbot.verdict.seeds import SeedCount, SeedDesign, Seeds, seeds_wanted
+from mlbot.verdict.seeds import SeedDesign, Seeds, seeds_wanted
 from mlbot.verdict.verdict import Commits, Comparison, Evaluation, Look, Method
 
 COMMITS = Commits(head="a" * 40, base="b" * 40, policy="c" * 40, guarded="main")

@@ -7,7 +7,8 @@ from tests.support.ledger_samples import digest, entry
 
 from mlbot.gates.metric import Bound, Gate
 from mlbot.gates.outcome import Outcome, Reason
-from mlbot.verdict.seeds import Determinism, SeedCount, SeedDesign, Seeds, determinism, seeds_wanted
+from mlbot.ledger.entries import SeedCount
+from mlbot.verdict.seeds import Determinism, SeedDesign, Seeds, determinism, seeds_wanted
 from mlbot.verdict.verdict import GateResult, ModelVerdict
 
 SEQUENTIAL = SeedDesign(looks=(2, 3, 5))

@@ -47,6 +47,7 @@ from mlbot.ledger.entries import (
     EarlierSeed,
     Entry,
     RequestEntry,
+    SeedCount,
     SeedsAsked,
     VerdictEntry,
     WaiverEntry,
@@ -88,7 +89,7 @@ from mlbot.report.terminal import terminal
 from mlbot.training.run_train import SeedRun, SeedRuns
 from mlbot.training.trial import trial_key
 from mlbot.verdict.decide import Evidence, decide, may_waive
-from mlbot.verdict.seeds import SeedCount, Seeds, Wave, next_wave
+from mlbot.verdict.seeds import Seeds, Wave, next_wave
 from mlbot.verdict.verdict import Commits, Problem, Verdict
 
 
@@ -134,13 +135,7 @@ def _with_wave(plan: Plan, wave: RequestEntry) -> Plan:
 
 def wave_of(asked: SeedsAsked) -> Wave:
     """What the ledger says of more seeds."""
-    (candidate, baseline), (more, others) = asked.had, asked.wanted
-    return Wave(
-        model=asked.model,
-        had=SeedCount(candidate=candidate, baseline=baseline),
-        wanted=SeedCount(candidate=more, baseline=others),
-        undecided=asked.undecided,
-    )
+    return Wave(model=asked.model, had=asked.had, wanted=asked.wanted, undecided=asked.undecided)
 
 
 def _sentence(request: RetrainRequest) -> str:
@@ -187,7 +182,7 @@ class Assignment:
     def wanted(self, planned: PlannedModel) -> SeedCount:
         """How many seeds each side should have."""
         asked = self.asked(planned)
-        return wave_of(asked).wanted if asked else first_seeds(planned, self.points.get(planned.name), self.past)
+        return asked.wanted if asked else first_seeds(planned, self.points.get(planned.name), self.past)
 
     def waves(self, planned: PlannedModel) -> tuple[Wave, ...]:
         """Why there are as many, one after the other."""
@@ -595,12 +590,11 @@ def _request(
 
 def _seeds_asked(model: ModelReport, seeds: Seeds, wave: Wave | None, accepted: Path) -> SeedsAsked:
     """What is asked of a model, with what it has by now; of one that is decided nothing, for it is judged again too."""
-    now = wave.wanted if wave else seeds.count
     return SeedsAsked(
         model=model.model,
         key=model.verdict.key or "",
-        had=(seeds.count.candidate, seeds.count.baseline),
-        wanted=(now.candidate, now.baseline),
+        had=seeds.count,
+        wanted=wave.wanted if wave else seeds.count,
         undecided=wave.undecided if wave else (),
         earlier=tuple(_earlier(model, accepted)),
     )

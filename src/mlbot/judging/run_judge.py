@@ -13,7 +13,7 @@ from mlbot.config.schema import Config, Model
 from mlbot.errors import MlbotError, UsageError
 from mlbot.gates.metric import Bound
 from mlbot.gates.outcome import Reason, worst
-from mlbot.ledger.entries import Compared, DeploymentEntry, Source, VerdictEntry
+from mlbot.ledger.entries import Compared, DeploymentEntry, SeedCount, Source, VerdictEntry
 from mlbot.ledger.queries import metric_history, seed_history
 from mlbot.lib.record import Digest, Name, Params, Sha
 from mlbot.lib.tree import is_url
@@ -35,7 +35,7 @@ from mlbot.report.report import Curves, History, ModelReport, Notice, Report, Si
 from mlbot.training.run_train import SeedRun, SeedRuns, links_to, unfetched
 from mlbot.training.trial import trial_key
 from mlbot.verdict.decide import Evidence, decide, policy_digest, removal_digest, rules_digest
-from mlbot.verdict.seeds import Determinism, SeedCount, SeedDesign, Seeds, Wave, determinism
+from mlbot.verdict.seeds import Determinism, SeedDesign, Seeds, Wave, determinism
 from mlbot.verdict.verdict import (
     Commits,
     Comparison,

@@ -303,20 +303,27 @@ class EarlierSeed(Record):
     lineage: FileDigest
 
 
+class SeedCount(Record):
+    """How many seeds each side has, or should have, counted from seed 0."""
+
+    candidate: Count
+    baseline: Count
+
+
 class SeedsAsked(Record):
     """How many seeds of a model there are to be, and those that are there."""
 
     model: Name
     key: Digest
-    had: tuple[Count, Count]  # of the candidate, of the baseline
-    wanted: tuple[Count, Count]
+    had: SeedCount
+    wanted: SeedCount
     undecided: tuple[Gate, ...] = ()
     earlier: tuple[EarlierSeed, ...] = ()
 
     @property
     def missing(self) -> tuple[int, ...]:
         """The candidate's seeds to train."""
-        return tuple(range(self.had[0], self.wanted[0]))
+        return tuple(range(self.had.candidate, self.wanted.candidate))
 
 
 class RequestEntry(Record):

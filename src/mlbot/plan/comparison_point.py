@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mlbot.gates.outcome import Outcome, Reason
-from mlbot.ledger.entries import Compared, Source, VerdictEntry
+from mlbot.ledger.entries import Compared, SeedCount, Source, VerdictEntry
 from mlbot.ledger.queries import USABLE, verdicts
 from mlbot.lib.record import Digest, Name, Record, Sha
 from mlbot.plan.plan import Plan, PlannedModel, StaleCode
-from mlbot.verdict.seeds import Determinism, SeedCount, determinism
+from mlbot.verdict.seeds import Determinism, determinism
 from mlbot.verdict.verdict import Problem
 
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from mlbot.gates.outcome import ALPHA, Outcome, Reason
-from mlbot.ledger.entries import VerdictEntry
-from mlbot.lib.record import Count, Digest, Name, Record
+from mlbot.ledger.entries import SeedCount, VerdictEntry
+from mlbot.lib.record import Digest, Name, Record
 
 if TYPE_CHECKING:
     from mlbot.verdict.verdict import GateResult, ModelVerdict
@@ -105,13 +105,6 @@ def _fibonacci(most: int) -> Iterable[int]:
     while high < most:
         yield high
         low, high = high, low + high
-
-
-class SeedCount(Record):
-    """How many seeds each side has, or should have, counted from seed 0."""
-
-    candidate: Count
-    baseline: Count
 
 
 class Seeds(Record):
