@@ -32,7 +32,7 @@ from mlbot.report.notices import (
     run_notices,
 )
 from mlbot.report.report import Curves, History, ModelReport, Notice, Report, Side, SliceInfo
-from mlbot.training.run_train import SeedRun, SeedRuns, links_to, unfetched
+from mlbot.training.run_train import SeedRuns, links_to, unfetched
 from mlbot.training.trial import trial_key
 from mlbot.verdict.decide import Evidence, decide, policy_digest, removal_digest, rules_digest
 from mlbot.verdict.seeds import Determinism, SeedDesign, Seeds, Wave, determinism
@@ -40,6 +40,7 @@ from mlbot.verdict.verdict import (
     Commits,
     Comparison,
     Evaluation,
+    Flips,
     Holdout,
     LatencyRatio,
     ModelVerdict,
@@ -49,7 +50,7 @@ from mlbot.verdict.verdict import (
 )
 
 if TYPE_CHECKING:
-    from mlbot.judging.run_measure import MetricPlan, Rows
+    from mlbot.judging.run_measure import Measured, MetricPlan, Rows
     from mlbot.ml.holdout import HoldoutData
     from mlbot.ml.scoring import Limits, Scored
     from mlbot.stats.recipe import SeedHistory
@@ -251,8 +252,12 @@ class JudgeRequest:
     @property
     def count(self) -> SeedCount:
         """How many seeds each side has."""
-        baseline = 0 if isinstance(self.baseline, Problem) else len(self.baseline.runs)
-        return SeedCount(candidate=len(self.candidate.runs), baseline=baseline)
+        return SeedCount(candidate=len(self.candidate.runs), baseline=len(self.others.runs))
+
+    @property
+    def others(self) -> SeedRuns:
+        """The baseline's files; none where there is no baseline."""
+        return SeedRuns(runs=()) if isinstance(self.baseline, Problem) else self.baseline
 
     def with_problem(self, problem: Problem) -> "JudgeResult":
         """The result where nothing could be evaluated."""
@@ -367,7 +372,7 @@ def _score(
     from mlbot.ml.scoring import score_many
 
     ours = [run.file if request.rule.problem is None else request.rule.problem for run in request.candidate.runs]
-    others: tuple[SeedRun, ...] = () if isinstance(request.baseline, Problem) else request.baseline.runs
+    others = request.others.runs
     live = request.live.file if request.live else None
     files = [*ours, *(run.file for run in others), *([live] if live else [])]
     paths = [file for file in files if isinstance(file, Path)]
@@ -395,9 +400,8 @@ def _limits(model: Model) -> "Limits":
 
 def _changed(request: JudgeRequest, *sides: _Scored | None) -> Problem | None:
     """The first file that is not what its training left: a later training on this machine could have written it."""
-    others: tuple[SeedRun, ...] = () if isinstance(request.baseline, Problem) else request.baseline.runs
     results = [result for side in sides if side is not None for result in side.results]
-    for run, result in zip((*request.candidate.runs, *others), results, strict=True):
+    for run, result in zip((*request.candidate.runs, *request.others.runs), results, strict=True):
         if run.digest and not isinstance(result, Problem) and result.digest != run.digest:
             return Problem.of(Reason.MODEL_REFUSED, "changed", seed=run.seed)
     return None
@@ -406,7 +410,7 @@ def _changed(request: JudgeRequest, *sides: _Scored | None) -> Problem | None:
 def _measure(
     request: JudgeRequest, holdout: "HoldoutData", candidate: _Scored, baseline: _Scored | None
 ) -> JudgeResult:
-    from mlbot.judging.run_measure import looks, measure, negative_flips, seeds_matter, wrongly_certain
+    from mlbot.judging.run_measure import measure
 
     evidence = request.evidence
     if baseline is not None and baseline.problem is not None:
@@ -420,25 +424,16 @@ def _measure(
         return request.with_problem(plan)
     rows = _rows(holdout, candidate, baseline)
     found = measure(plan, rows, holdout.masks)
-    flips = None
-    matters = seeds_matter(rows, plan.candidates, plan.deterministic) if baseline else (True, True)
-    if baseline and request.model.task.is_classification:
-        limit = next((gate.limit for gate in request.model.gates if gate.bound is Bound.MAX_EXCESS), None)
-        _, level = looks(plan, len(rows.predictions), matters)[-1]
-        hidden = holdout.record.hidden
-        flips = negative_flips(rows, plan.candidates, examples=not hidden, limit=limit, level=level, matters=matters)
     small = frozenset(each.name for each in _slices(request.model, holdout.record) if each.small)
     shipped, *others = candidate.evaluations(found.scores[: plan.candidates])
-    if request.model.task.is_classification:
-        shipped = shipped.model_copy(update={"wrongly_certain": wrongly_certain(plan, rows, 0)})
     measured = {
-        "candidate": (shipped, *others),
+        "candidate": (_shipped(shipped, plan, rows), *others),
         "comparisons": found.comparisons,
-        "flips": flips,
+        "flips": _flips(request, plan, rows, found, hidden=holdout.record.hidden) if baseline else None,
         "latency": _in_turn(candidate.files[0], baseline.files[0]) if baseline else None,
         "small_slices": small,
         "small_gaps": frozenset(metric.name for metric in request.model.metrics if small & {*metric.slices}),
-        "seeds": _seeds(evidence.seeds, plan, matters),
+        "seeds": _seeds(evidence.seeds, plan, found.matters),
     }
     return JudgeResult(
         request=request,
@@ -446,6 +441,25 @@ def _measure(
         baseline=baseline.evaluations(found.scores[plan.candidates :]) if baseline else (),
         curves=_curves(request, rows, plan),
     )
+
+
+def _shipped(evaluation: Evaluation, plan: "MetricPlan", rows: "Rows") -> Evaluation:
+    """The evaluation of the file that ships, with the rows that it is wrongly certain of."""
+    from mlbot.judging.run_measure import wrongly_certain
+
+    if not plan.task.is_classification:
+        return evaluation
+    return evaluation.model_copy(update={"wrongly_certain": wrongly_certain(plan, rows, 0)})
+
+
+def _flips(request: JudgeRequest, plan: "MetricPlan", rows: "Rows", found: "Measured", *, hidden: bool) -> Flips | None:
+    from mlbot.judging.run_measure import looks, negative_flips
+
+    if not plan.task.is_classification:
+        return None
+    limit = next((gate.limit for gate in request.model.gates if gate.bound is Bound.MAX_EXCESS), None)
+    _, level = looks(plan, len(rows.predictions), found.matters)[-1]
+    return negative_flips(rows, plan.candidates, examples=not hidden, limit=limit, level=level, matters=found.matters)
 
 
 def _in_turn(ours: "Scored", theirs: "Scored") -> LatencyRatio | None:
@@ -622,7 +636,7 @@ def model_report(result: JudgeResult, verdict: ModelVerdict) -> ModelReport:
     """The report on one model, notices included."""
     request = result.request
     ours = request.candidate.trainings
-    others = () if isinstance(request.baseline, Problem) else request.baseline.trainings
+    others = request.others.trainings
     both = ours and others
     report = ModelReport(
         model=request.model.name,

@@ -96,6 +96,7 @@ class Measured:
 
     scores: tuple[tuple[Score, ...], ...]
     comparisons: tuple[Comparison, ...]
+    matters: tuple[bool, bool]  # whether the seed of the candidate, and of the baseline, changes anything
 
 
 def measure(plan: MetricPlan, rows: Rows, masks: Mapping[str, npt.NDArray[np.bool_]]) -> Measured:
@@ -115,7 +116,7 @@ def measure(plan: MetricPlan, rows: Rows, masks: Mapping[str, npt.NDArray[np.boo
                 scores[model].append(score)
             if same is not None:
                 comparisons.append(_comparison(plan, metric, part, (joint, alone), same))
-    return Measured(scores=tuple(map(tuple, scores)), comparisons=_with_q_values(comparisons))
+    return Measured(scores=tuple(map(tuple, scores)), comparisons=_with_q_values(comparisons), matters=matters)
 
 
 def seeds_matter(rows: Rows, candidates: int, known: tuple[bool, bool] = (False, False)) -> tuple[bool, bool]:
