@@ -550,7 +550,7 @@ def _judge(run: CIRun, decision: Judge, records: Path, accepted: Path) -> tuple[
         if decision.trial:
             result = judged_trial(run, assignment, report)
             (records / TRIAL_FILE).write_text(result.model_dump_json(), encoding="utf-8")
-        request = _request(run, assignment, evidence, report, accepted)
+        request = _request(run, assignment, report, accepted)
     return report, request
 
 
@@ -558,13 +558,10 @@ MOST_WAVES = 2
 """How often a judge asks for more seeds in a row."""
 
 
-def _request(
-    run: CIRun, assignment: Assignment, evidence: Sequence[Evidence], report: Report, accepted: Path
-) -> RequestEntry | None:
+def _request(run: CIRun, assignment: Assignment, report: Report, accepted: Path) -> RequestEntry | None:
     """What the verdict lacks, for one more attempt of this very training; None where it lacks nothing."""
     decision, following = assignment.decision, assignment.decision.attempt.number + 1
-    wanted = [next_wave(each.seeds, model) for each, model in zip(evidence, report.verdict.models, strict=True)]
-    waves = {each.model: each for each in wanted if each is not None}
+    waves = {each.model: each for each in map(next_wave, report.verdict.models) if each is not None}
     open_ = report.verdict.outcome not in {Outcome.FAIL, Outcome.ERROR}  # more seeds would change nothing of that
     if not waves or not open_ or decision.trial or decision.instead_of is not None:
         return None
@@ -580,19 +577,19 @@ def _request(
         tip=assignment.planning.commits.base if pull else None,
         judge=run.job.run,
         models=tuple(
-            _seeds_asked(model, each.seeds, waves.get(model.model), accepted)
-            for model, each in zip(report.models, evidence, strict=True)
-            if model.verdict.key is not None and not each.problem
+            _seeds_asked(model, key, seeds, waves.get(model.model), accepted)
+            for model in report.models
+            if (key := model.verdict.key) is not None and (seeds := model.verdict.seeds) is not None
         ),
         time=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
 
 
-def _seeds_asked(model: ModelReport, seeds: Seeds, wave: Wave | None, accepted: Path) -> SeedsAsked:
+def _seeds_asked(model: ModelReport, key: Digest, seeds: Seeds, wave: Wave | None, accepted: Path) -> SeedsAsked:
     """What is asked of a model, with what it has by now; of one that is decided nothing, for it is judged again too."""
     return SeedsAsked(
         model=model.model,
-        key=model.verdict.key or "",
+        key=key,
         had=seeds.count,
         wanted=wave.wanted if wave else seeds.count,
         undecided=wave.undecided if wave else (),

@@ -287,7 +287,7 @@ class _Judging:
         while True:
             evidence = evidence_of(planning, results)
             verdict = decide(planning.commits, evidence, waivers)
-            waves = [next_wave(each.seeds, decided) for each, decided in zip(evidence, verdict.models, strict=True)]
+            waves = [next_wave(each) for each in verdict.models]
             if not any(waves):
                 return results, evidence, verdict
             results = [self._again(each, wave) if wave else each for each, wave in zip(results, waves, strict=False)]

@@ -206,10 +206,11 @@ class Wave(Record):
         return self.of_candidate and self.of_baseline
 
 
-def next_wave(seeds: Seeds, verdict: "ModelVerdict") -> Wave | None:
+def next_wave(verdict: "ModelVerdict") -> Wave | None:
     """The seeds that a model's verdict still wants; None where it wants none."""
-    wanted = seeds_wanted(seeds, verdict)
-    if wanted is None:
+    seeds = verdict.seeds
+    wanted = None if seeds is None else seeds_wanted(seeds, verdict)
+    if seeds is None or wanted is None:
         return None
     undecided = dict.fromkeys(each.gate.subject for each in verdict.gates if _undecided(each))
     return Wave(model=verdict.model, had=seeds.count, wanted=wanted, undecided=tuple(undecided))
