@@ -230,9 +230,8 @@ class CIRun:
             return None
         reruns, attempt = self._reruns_of(run, (), self._pulls(run)), run.this_attempt
         request = reruns.request(attempt)
-        if request is not None:
-            return request.attempt if request.tip is not None else None
-        return attempt if any(each.attempt == attempt for each in reruns.waves) else None
+        own = reruns.asked(attempt) if request is None else request.tip is not None
+        return attempt if own else None
 
     def proposed(self, commit: Sha) -> tuple[PullRequest, ...]:
         """The open pull requests into guarded branches with this head."""

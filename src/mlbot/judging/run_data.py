@@ -159,8 +159,9 @@ class _Model:
         with table.reading():
             rows, first = unlabelled(table, data, task)
         if rows:
-            said = sentence("data", "unlabelled", file=path, rows=rows, column=data.target, first=first)
-            self.of_training.append(said)
+            self.of_training.append(
+                sentence("data", "unlabelled", file=path, rows=rows, column=data.target, first=first)
+            )
 
     def notes(self) -> Iterator[str]:
         """What there is: rows, classes, slices."""

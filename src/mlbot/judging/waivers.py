@@ -129,7 +129,7 @@ def bind(
     if not gates:
         return f"{model.model} has no such gate; it has {_listed([gate.name for gate in evidence.gates])}"
     results = [result for result in model.gates if result.gate in gates]
-    blocking = [result for result in results if _blocks(result)]
+    blocking = [result for result in results if may_be_waived(result)]
     return [_waiver(request, evidence, each.gate.name, branch, time) for each in blocking] or _needless(results)
 
 
@@ -205,11 +205,7 @@ def _ended(
 
 
 def _open(model: ModelVerdict) -> list[GateResult]:
-    return [result for result in model.gates if _blocks(result)]
-
-
-def _blocks(result: GateResult) -> bool:
-    return may_be_waived(result)
+    return [result for result in model.gates if may_be_waived(result)]
 
 
 def _removed(model: ModelVerdict) -> bool:

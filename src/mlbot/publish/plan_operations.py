@@ -106,7 +106,7 @@ def not_run(head: OpenHead, place: Place, policy: Policy) -> operations.TellNotR
     wanted = (place.context, policy.own_context(head.base_ref))
     # As a head has it that was proposed for another branch before: for this one that is no word at all.
     none = {None, phrase(WORDS, "not_guarded", trial=False), phrase(WORDS, "nothing_guarded")}
-    listed = {each: said for each in wanted if each is not None and (said := head.contexts.get(each)) in none}
+    listed = {each: there for each in wanted if each is not None and (there := head.contexts.get(each)) in none}
     if not listed:
         return None
     text = phrase(WORDS, "not_run")

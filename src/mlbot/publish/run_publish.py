@@ -265,7 +265,7 @@ def sweep(run: CIRun) -> None:
     """
     try:
         executor = _executor(run)
-        found = [told for each in open_heads(run.github) if (told := not_run(each, run.place, run.policy))]
+        found = [lacks for each in open_heads(run.github) if (lacks := not_run(each, run.place, run.policy))]
         for each in found[:_MOST_SWEPT]:
             if executor.do(each) == StatusSet.SET:
                 run.console.say(f"#{each.number} had no status {' and '.join(each.listed)}: it is pending now.")
