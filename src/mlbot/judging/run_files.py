@@ -18,7 +18,7 @@ from mlbot.github.transport import GitHubError, Limits, NotFoundError, TooLargeE
 from mlbot.judging.run_ci import CIRun
 from mlbot.judging.run_judge import Live
 from mlbot.ledger.entries import DeploymentEntry, RequestEntry, SeedsAsked, VerdictEntry
-from mlbot.lib.record import Digest, Name, digest_of_stream
+from mlbot.lib.record import Digest, FileDigest, Name, digest_of_stream
 from mlbot.lib.untrusted_json import read
 from mlbot.plan.plan import PlannedModel
 from mlbot.protocol.artifacts import (
@@ -161,15 +161,19 @@ class Intake:
         cause = "artifact-expired" if expired else "artifact-missing"
         return Problem.of(Reason.MODEL_MISSING, cause, seed=seed, attempt=self.attempt.number)
 
-    def accepted(self, sizes: Mapping[Digest, int], name: str) -> dict[Digest, Path]:
-        """The files that a judge accepted, by their digests."""
+    def accepted(
+        self, files: Iterable[FileDigest], name: str, lineages: Iterable[FileDigest] = ()
+    ) -> dict[Digest, Path]:
+        """Files that a judge accepted, and the lineages beside them, by the digests that they should have."""
+        wanted = {accepted_file(each.digest): each for each in files}
+        wanted |= {accepted_lineage(each.digest): each for each in lineages}
         contents = Contents(
-            files={accepted_file(digest): size for digest, size in sizes.items()},
+            files={called: each.size_bytes for called, each in wanted.items()},
             archive_bytes=MODEL_BYTES * _MOST_ACCEPTED,
             beside=True,
         )
-        files = self.fetch(AcceptedArtifact(attempt=self.attempt.number), self.folder / name, contents)
-        return {digest: files[accepted_file(digest)] for digest in sizes}
+        found = self.fetch(AcceptedArtifact(attempt=self.attempt.number), self.folder / name, contents)
+        return {each.digest: found[called] for called, each in wanted.items()}
 
     def fetch(self, wanted: ArtifactName, target: Path, contents: Contents) -> dict[str, Path]:
         """Download an artifact and unpack it into a folder that is made for it."""
@@ -298,10 +302,14 @@ def _accepted(run: CIRun, entry: VerdictEntry, folder: Path) -> SeedRuns:
     if judge is None:
         raise MissingError("the ledger does not say where its files are")
     intake = Intake(run=run, attempt=Attempt(run=judge, number=entry.judge.number), folder=folder)
-    found = intake.accepted({each.digest: each.size_bytes for each in entry.files}, f"{entry.model}-{judge}")
-    if any(_digest(path) != digest for digest, path in found.items()):
-        raise MissingError("its bytes are not those that were judged")
+    found = _genuine(intake.accepted(entry.files, f"{entry.model}-{judge}"))
     return SeedRuns(runs=tuple(SeedRun(seed=each.seed, file=found[each.digest]) for each in entry.files))
+
+
+def _genuine(files: dict[Digest, Path]) -> dict[Digest, Path]:
+    if any(_digest(path) != digest for digest, path in files.items()):
+        raise MissingError("its bytes are not those that were judged")
+    return files
 
 
 def earlier_seeds(run: CIRun, entry: RequestEntry, asked: SeedsAsked, folder: Path) -> dict[int, SeedRun]:
@@ -309,39 +317,22 @@ def earlier_seeds(run: CIRun, entry: RequestEntry, asked: SeedsAsked, folder: Pa
 
     What cannot be had is why, and no other file stands in for it.
     """
-    judge = Attempt(run=entry.judge.run, number=entry.judge.number)
-    intake = Intake(run=run, attempt=judge, folder=folder)
-    names = {accepted_file(each.file.digest): each.file for each in asked.earlier}
-    names |= {accepted_lineage(each.lineage.digest): each.lineage for each in asked.earlier}
-    contents = Contents(
-        files={name: each.size_bytes for name, each in names.items()},
-        archive_bytes=MODEL_BYTES * _MOST_ACCEPTED,
-        beside=True,
-    )
+    intake = Intake(run=run, attempt=entry.judge, folder=folder)
+    files, lineages = [each.file for each in asked.earlier], [each.lineage for each in asked.earlier]
     try:
-        target = folder / f"earlier-{asked.model}"
-        files = intake.fetch(AcceptedArtifact(attempt=judge.number), target, contents)
-        if any(_digest(files[name]) != each.digest for name, each in names.items()):
-            raise MissingError("its bytes are not those that were judged")
+        found = _genuine(intake.accepted(files, f"earlier-{asked.model}", lineages))
     except MlbotError as error:
         if is_fault(error):
             raise
-        return {
-            each.seed: SeedRun(
-                seed=each.seed,
-                file=Problem.of(Reason.MODEL_MISSING, "earlier-gone", seed=each.seed, why=error.what),
-            )
-            for each in asked.earlier
-        }
+        return {each.seed: _gone(each.seed, error.what) for each in asked.earlier}
     return {
-        each.seed: _trained(
-            files[accepted_file(each.file.digest)],
-            files[accepted_lineage(each.lineage.digest)],
-            asked.model,
-            each.seed,
-        )
+        each.seed: _trained(found[each.file.digest], found[each.lineage.digest], asked.model, each.seed)
         for each in asked.earlier
     }
+
+
+def _gone(seed: int, why: str) -> SeedRun:
+    return SeedRun(seed=seed, file=Problem.of(Reason.MODEL_MISSING, "earlier-gone", seed=seed, why=why))
 
 
 def _digest(path: Path) -> Digest:

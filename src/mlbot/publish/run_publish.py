@@ -33,7 +33,7 @@ from mlbot.judging.run_judge import JudgeResult
 from mlbot.judging.run_local import Outputs, RunOptions, Work, hand_out, judge_commits
 from mlbot.judging.trial import TrialResult, read_results, trials, with_result
 from mlbot.ledger.entries import Entry, VerdictEntry
-from mlbot.lib.record import Digest, Sha, digest
+from mlbot.lib.record import Digest, FileDigest, Sha, digest
 from mlbot.lib.templates import phrase
 from mlbot.lib.untrusted_json import read
 from mlbot.protocol.answer import Reruns
@@ -441,11 +441,12 @@ def store_run(run: CIRun, options: PublishOptions) -> Exit:
 
 def _put_models(intake: Intake, report: Report, store: ModelStore) -> None:
     say = intake.run.console.say
-    sizes = {str(each.digest): each.size_bytes for model in report.models for each in _accepted(model)}
-    if not sizes:
+    accepted = [each for model in report.models for each in _accepted(model)]
+    if not accepted:
         say("No file was accepted, so none is stored.")
         return
-    files = intake.accepted(sizes, "accepted")
+    wanted = [FileDigest(digest=str(each.digest), size_bytes=each.size_bytes) for each in accepted]
+    files = intake.accepted(wanted, "accepted")
     for name, file in files.items():
         new = store.put(name, file)
         say(f"{name} {'is now' if new else 'was already'} in {store.url}")
