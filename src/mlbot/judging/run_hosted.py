@@ -184,6 +184,11 @@ class Assignment:
         asked = self.asked(planned)
         return asked.wanted if asked else first_seeds(planned, self.points.get(planned.name), self.past)
 
+    def lacking(self, planned: PlannedModel, judged: VerdictEntry) -> tuple[int, ...]:
+        """The baseline's seeds that the verdict on it has no files of."""
+        known = {each.seed for each in judged.files}
+        return tuple(seed for seed in range(self.wanted(planned).baseline) if seed not in known)
+
     def waves(self, planned: PlannedModel) -> tuple[Wave, ...]:
         """Why there are as many, one after the other."""
         found = (each.of(planned.name, planned.key) for each in self.decision.waves)
@@ -397,8 +402,7 @@ def _to_train(assignment: Assignment, run: CIRun, planned: PlannedModel) -> tupl
     if point is None or point.train or point.entry is None:
         return (point.train, seeds) if point and point.train else None
     if not are_gone(run, point.entry):
-        known = {each.seed for each in point.entry.files}
-        seeds = tuple(seed for seed in seeds if seed not in known)
+        seeds = assignment.lacking(planned, point.entry)
     return (point.entry.commit, seeds) if seeds else None
 
 
@@ -734,7 +738,7 @@ class ModelJudge:
         entry = point.entry
         judged = judged_files(self.run, entry, self.baselines.folder) if entry else None
         if point.train is None:
-            return (Against(files=self._or_trained(planned, judged), compared=point.compared),)
+            return (Against(files=self._or_trained(planned, entry, judged), compared=point.compared),)
         return tuple(against(point, self._trained_baseline(planned), judged))
 
     def _committed(self, planned: PlannedModel, candidate: SeedRuns) -> SeedRuns | Problem:
@@ -745,11 +749,12 @@ class ModelJudge:
         wrong = found.problem
         return found if wrong is None else Problem.of(Reason.NO_BASELINE, "committed-not-trained", why=wrong.detail)
 
-    def _or_trained(self, planned: PlannedModel, judged: SeedRuns | Problem | None) -> SeedRuns | Problem:
+    def _or_trained(
+        self, planned: PlannedModel, entry: VerdictEntry | None, judged: SeedRuns | Problem | None
+    ) -> SeedRuns | Problem:
         """Judged files, with the seeds beyond; where they are gone, what this run trained from the same commit."""
-        if isinstance(judged, SeedRuns):
-            known = {each.seed for each in judged.runs}
-            missing = [seed for seed in range(self.assignment.wanted(planned).baseline) if seed not in known]
+        if entry is not None and isinstance(judged, SeedRuns):
+            missing = self.assignment.lacking(planned, entry)
             more = self._trained_baseline(planned, missing) if missing else SeedRuns(runs=())
             return more if isinstance(more, Problem) else SeedRuns(runs=(*judged.runs, *more.runs))
         trained = self._trained_baseline(planned)
