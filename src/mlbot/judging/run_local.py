@@ -290,7 +290,8 @@ class _Judging:
             waves = [next_wave(each) for each in verdict.models]
             if not any(waves):
                 return results, evidence, verdict
-            results = [self._again(each, wave) if wave else each for each, wave in zip(results, waves, strict=False)]
+            known = zip(planning.plan.stale, results, waves, strict=False)  # a model that is to be gone has no result
+            results = [self._again(each, before, wave) if wave else before for each, before, wave in known]
 
     def _judge(self, planned: PlannedModel) -> JudgeResult:
         """A model with as many seeds as are trained at first."""
@@ -315,16 +316,14 @@ class _Judging:
         )
         return judge_against(request, baselines, progress=self.console.say)
 
-    def _again(self, before: JudgeResult, wave: Wave) -> JudgeResult:
+    def _again(self, planned: PlannedModel, before: JudgeResult, wave: Wave) -> JudgeResult:
         """The same model with more seeds."""
         request = before.request
-        if request.planned is None:
-            return before
         self.console.say(sentence("seeds", "more", wave=wave))
         seeds = range(wave.had.candidate, wave.wanted.candidate)
-        more = self.trainer.candidate(request.planned, seeds) if seeds else ()
+        more = self.trainer.candidate(planned, seeds) if seeds else ()
         candidate = SeedRuns(runs=(*request.candidate.runs, *map(SeedRun.of, more)))
-        baselines = self._baselines(request.planned, wave.wanted.baseline)
+        baselines = self._baselines(planned, wave.wanted.baseline)
         request = replace(request, candidate=candidate, waves=(*request.waves, wave))
         return judge_against(request, baselines, progress=self.console.say)
 

@@ -9,7 +9,6 @@ from typing import Annotated
 from pydantic import Field, RootModel, StringConstraints
 
 from mlbot.events.github import Attempt, Id, Login, WebUrl
-from mlbot.gates.metric import Bound
 from mlbot.gates.outcome import Outcome
 from mlbot.lib import figures
 from mlbot.lib.record import Count, Name, Params, Record, Sha
@@ -194,8 +193,8 @@ def _problem(model: ModelReport | None) -> str:
 def _uncompared(model: ModelReport) -> str:
     if model.comparisons and model.baseline:
         return ""
-    margins = (each for each in model.verdict.gates if each.gate.bound is Bound.MAX_REGRESSION)
-    by_gate = [each.problem.detail for each in margins if each.problem is not None]
+    relative = (each for each in model.verdict.gates if each.gate.bound.is_relative)
+    by_gate = [each.problem.detail for each in relative if each.problem is not None]
     return next(iter([*(each.text for each in model.notices if each.code == "no-baseline"), *by_gate]), "")
 
 
