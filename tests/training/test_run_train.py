@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 from tests.support import config_samples
+from tests.support import config_texts as texts
 from tests.support.git_samples import Sandbox
 from tests.support.training_samples import DEADLINE_S, WRITES_SEED, Witness, model
 
 from mlbot.config.schema import Model
 from mlbot.entry import invoke
-from mlbot.errors import NotEvaluatedError
+from mlbot.errors import Exit, NotEvaluatedError
 from mlbot.git.repository import Repository
 from mlbot.protocol.artifacts import TrainingFailure
 from mlbot.storage.results import ResultStore
@@ -408,3 +409,18 @@ def test_a_file_that_is_not_declared_is_named_with_the_way_out(sandbox: Sandbox,
 def test_a_file_that_the_commit_does_not_have_is_no_matter_of_depends(sandbox: Sandbox) -> None:
     _, left = trained_of(sandbox, "python3 -c 'open(\"nowhere.csv\")'")
     assert "depends" not in json.loads(left)["message"]
+
+
+def test_a_job_without_history_trains_the_seeds_that_it_is_given(
+    sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The jobs of GitHub Actions check one commit out, and the plan has said which seeds there are."""
+    config = texts.SMALL.replace("run: make", "run: cp holdout.csv $MLBOT_MODEL\n      depends: [holdout.csv]")
+    holdout = "x,y\n1,0\n2,1\n"
+    sandbox.commit({"mlbot.yaml": config, "data/holdout.csv": holdout, "holdout.csv": holdout})
+    sandbox.commit({"README.md": "more"})
+    shallow = tmp_path / "shallow"
+    sandbox.git("clone", "--quiet", "--depth", "1", sandbox.path.as_uri(), str(shallow))
+    ask = ["ci", "-C", str(shallow), "train", "--trainings", '{"m": [0, 1]}', "--out", "out"]
+    assert invoke(ask) == Exit.OK, capsys.readouterr().err
+    assert [(shallow / "out" / "m" / seed / "model.onnx").read_text() for seed in "01"] == [holdout, holdout]

@@ -435,6 +435,10 @@ class TrainOptions:
     params: tuple[str, ...] = ()  # `name=value` each, instead of the committed parameters of one model
     overrides: str | None = None
 
+    def says_seeds(self, plan: Plan) -> bool:
+        """Whether it names the seeds of every model that is trained."""
+        return bool(self.seeds) or all(each.name in self.trainings for each in plan.stale)
+
 
 class _Trainings(RootModel[dict[Name, Annotated[tuple[Count, ...], Field(min_length=1, max_length=1000)]]]):
     """The seeds to train, by model."""
@@ -455,7 +459,9 @@ def train_and_report(directory: Path, options: TrainOptions, console: Console) -
     repository.clean_up()
     commits = three_commits(repository, options.base)
     planning = Planning.of(repository, commits, options.models, outside=not options.git_only)
-    plan = with_history(repository, planning.plan, trial=bool(options.params or options.overrides))
+    plan = planning.plan
+    if not options.says_seeds(plan):  # a job's checkout has no history to count by, and is given them
+        plan = with_history(repository, plan, trial=bool(options.params or options.overrides))
     with ResultStore(repository.state_dir / "results") as store:
         trainer = Trainer(planning=planning, store=store, progress=console.say, jobs=options.jobs)
         changed = _overrides(options, plan, trainer)
