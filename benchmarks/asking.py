@@ -21,7 +21,7 @@ import polars as pl
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from mlbot.config.schema import Data
+from mlbot.config.data import Data
 from mlbot.gates.metric import Task
 from mlbot.ml import scoring
 from mlbot.ml.export import export

@@ -25,7 +25,10 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
-from mlbot.config.schema import Data, Model, Slice, Train
+from mlbot.config.data import Data
+from mlbot.config.gates import Slice
+from mlbot.config.schema import Model
+from mlbot.config.train import Train
 from mlbot.gates.metric import CATALOGUE, Bound, Gate, Task
 from mlbot.judging.run_judge import JudgeRequest, Rule, judge
 from mlbot.ml.export import export

@@ -21,7 +21,7 @@ import onnx
 import polars as pl
 from onnx import TensorProto, helper, numpy_helper
 
-from mlbot.config.schema import Data
+from mlbot.config.data import Data
 from mlbot.gates.metric import Task
 from mlbot.judging.run_measure import latency_ratio
 from mlbot.ml import protocol

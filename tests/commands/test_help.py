@@ -14,7 +14,8 @@ from mlbot.commands.dispatch import Reply
 from mlbot.commands.facts import Decision, Reason
 from mlbot.commands.help import CommandHelp, HelpModel
 from mlbot.commands.parser import COMMANDS, parse_comment
-from mlbot.config.schema import Config, EnvironmentConfig, Tunable, Waivers
+from mlbot.config.schema import Config, EnvironmentConfig, Waivers
+from mlbot.config.train import Tunable
 
 RATE = Tunable(name="learning_rate", type="float", min=0.01, max=1.0)
 LEAVES = Tunable(name="max_leaf_nodes", choices=(15, 31, 63))

@@ -16,17 +16,9 @@ from tests.support.config_texts import Case, changed, parse, problems
 from tests.support.tiers import examples
 
 from mlbot.config.errors import ConfigError, Document, Plain, is_delivered_name
-from mlbot.config.schema import (
-    Config,
-    EnvironmentConfig,
-    OnInconclusive,
-    SeedRange,
-    Slice,
-    Smoke,
-    Waivers,
-    json_schema,
-    parse_config,
-)
+from mlbot.config.gates import Slice
+from mlbot.config.schema import Config, EnvironmentConfig, OnInconclusive, Smoke, Waivers, json_schema, parse_config
+from mlbot.config.train import SeedRange
 from mlbot.config.yaml import load
 from mlbot.errors import Exit, UsageError
 from mlbot.gates.metric import CATALOGUE, Bound, Direction, Gate, Task

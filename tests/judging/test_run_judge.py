@@ -22,7 +22,9 @@ from tests.support.hosted import Stage
 from tests.support.onnx_samples import with_own_rule
 
 from mlbot import entry
-from mlbot.config.schema import Config, Data, Model, Train
+from mlbot.config.data import Data
+from mlbot.config.schema import Config, Model
+from mlbot.config.train import Train
 from mlbot.errors import Exit
 from mlbot.gates.metric import CATALOGUE, Bound, Gate, Task
 from mlbot.gates.outcome import Reason

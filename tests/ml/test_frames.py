@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from mlbot.config.data import ColumnKind, Csv
 from mlbot.config.kinds import Context
-from mlbot.config.schema import ColumnKind, Csv
 from mlbot.errors import UsageError
 from mlbot.ml import frames
 

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlbot.config.schema import ColumnKind, ColumnType, Csv, Data, Slice
+from mlbot.config.data import ColumnKind, ColumnType, Csv, Data
+from mlbot.config.gates import Slice
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.ml.holdout import HoldoutData, open_holdout

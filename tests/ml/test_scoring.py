@@ -43,7 +43,7 @@ from tests.support.onnx_samples import (
 )
 from tests.support.tiers import examples
 
-from mlbot.config.schema import Data
+from mlbot.config.data import Data
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.ml.answers import rounding_of

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.training_samples import COMMIT, DEADLINE_S, KEY, Witness, model, request
 
-from mlbot.config.schema import Data
+from mlbot.config.data import Data
 from mlbot.lib.record import Params
 from mlbot.ml.train import Log, Stopped, clean, current_environment, nested, train, training_environment
 from mlbot.protocol.artifacts import Training, TrainingFailure

@@ -14,7 +14,7 @@ import pytest
 from tests.support.export_samples import fed
 from tests.support.training_samples import ENVIRONMENT, model, request
 
-from mlbot.config.schema import ColumnKind, Csv, Data
+from mlbot.config.data import ColumnKind, Csv, Data
 from mlbot.ml import export, frames, protocol
 from mlbot.ml.export import ExportError, find, read_table
 from mlbot.ml.train import ENTRYPOINT_PYTHON, _form, current_environment, train

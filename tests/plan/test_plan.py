@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tests.support import ledger_samples
 from tests.support.config_samples import config, model
 
-from mlbot.config.schema import Config, Model, SeedRange
+from mlbot.config.schema import Config, Model
+from mlbot.config.train import SeedRange
 from mlbot.errors import UsageError
 from mlbot.gates.metric import Task
 from mlbot.lib.record import digest

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from tests.support.config_samples import GATES, config, model
 
-from mlbot.config.schema import Config, Model, OnInconclusive, SeedRange, Slice, Waivers
+from mlbot.config.gates import Slice
+from mlbot.config.schema import Config, Model, OnInconclusive, Waivers
+from mlbot.config.train import SeedRange
 from mlbot.gates.metric import CATALOGUE, Bound, Direction, Gate, Metric, Task
 from mlbot.lib.tree import Tree
 from mlbot.plan.content_key import Side

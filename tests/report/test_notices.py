@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from mlbot.config.schema import Data, Model, Train
+from mlbot.config.data import Data
+from mlbot.config.schema import Model
+from mlbot.config.train import Train
 from mlbot.gates.metric import CATALOGUE, Bound, Direction, Gate, Task
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import Environment, SeedCount

@@ -2,7 +2,10 @@
 
 from typing import Any
 
-from mlbot.config.schema import Config, Data, Model, Slice, Train
+from mlbot.config.data import Data
+from mlbot.config.gates import Slice
+from mlbot.config.schema import Config, Model
+from mlbot.config.train import Train
 from mlbot.gates.metric import CATALOGUE, Bound, Gate, Task
 
 GATES = (

@@ -63,7 +63,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import SVC, SVR, LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from mlbot.config.schema import Data
+from mlbot.config.data import Data
 from mlbot.gates.metric import Task
 from mlbot.ml.holdout import HoldoutData, open_holdout
 from mlbot.ml.scoring import Limits, Scored, score

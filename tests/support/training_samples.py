@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlbot.config.schema import Data, Model, Train
+from mlbot.config.data import Data
+from mlbot.config.schema import Model
+from mlbot.config.train import Train
 from mlbot.gates.metric import CATALOGUE, Task
 from mlbot.ledger.entries import Environment
 from mlbot.ml.train import TrainRequest

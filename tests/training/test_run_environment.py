@@ -12,7 +12,7 @@ from tests.support import config_texts as texts
 from tests.support.git_samples import Sandbox
 from tests.support.training_samples import COMMIT, model
 
-from mlbot.config.schema import TrainEnvironment
+from mlbot.config.train import TrainEnvironment
 from mlbot.entry import invoke
 from mlbot.errors import Exit
 from mlbot.gates.metric import Task

@@ -5,7 +5,8 @@ from typing import ClassVar, Literal
 
 from mlbot.commands.command import Command
 from mlbot.commands.facts import Decision, Facts, Reason
-from mlbot.config.schema import EnvironmentConfig, Model, Tunable
+from mlbot.config.schema import EnvironmentConfig, Model
+from mlbot.config.train import Tunable
 from mlbot.events.github import Role
 from mlbot.lib.record import Count, Name, Record, Sha
 

@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping
 
 from mlbot.config.errors import INVISIBLE, nearest
-from mlbot.config.schema import MAX_CHOICE, Model, Tunable
+from mlbot.config.schema import Model
+from mlbot.config.train import MAX_CHOICE, Tunable
 from mlbot.lib.record import Params, Record, Scalar, resolve
 
 _BOOLEANS = {"true": True, "false": False}

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from mlbot.config.schema import Csv
+from mlbot.config.data import Csv
 from mlbot.errors import UsageError
 
 HEAD = 1 << 18

@@ -25,8 +25,8 @@ import polars as pl
 from polars.exceptions import ComputeError, PolarsError
 
 from mlbot.config.csv_form import MISSING, Form, UnclearError, decimal_problem, form_of, not_in, read_head
+from mlbot.config.data import ColumnKind, Csv
 from mlbot.config.kinds import Context
-from mlbot.config.schema import ColumnKind, Csv
 from mlbot.errors import UsageError
 
 Source = str | Path | bytes  # a path, any fsspec URL, or a file's bytes

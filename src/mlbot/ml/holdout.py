@@ -19,7 +19,8 @@ from polars.exceptions import PanicException, PolarsError
 
 from mlbot.config import slice_sql
 from mlbot.config.csv_form import Form
-from mlbot.config.schema import Data, Slice
+from mlbot.config.data import Data
+from mlbot.config.gates import Slice
 from mlbot.errors import MlbotError
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason

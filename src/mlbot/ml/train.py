@@ -41,7 +41,8 @@ from typing import IO, Any, Self
 from pydantic import ValidationError
 
 from mlbot.config.csv_form import HEAD, form_of
-from mlbot.config.schema import Data, Model
+from mlbot.config.data import Data
+from mlbot.config.schema import Model
 from mlbot.errors import MlbotError
 from mlbot.ledger.entries import Environment
 from mlbot.lib.record import Digest, Params, Sha, digest

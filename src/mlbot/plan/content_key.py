@@ -6,7 +6,8 @@ from functools import cached_property
 
 from pydantic import Field
 
-from mlbot.config.schema import Config, Data, Model
+from mlbot.config.data import Data
+from mlbot.config.schema import Config, Model
 from mlbot.errors import UsageError
 from mlbot.gates.metric import Task
 from mlbot.lib.constants import CONFIG_FILE

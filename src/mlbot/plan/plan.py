@@ -9,7 +9,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mlbot.config.schema import Model, SeedRange
+from mlbot.config.schema import Model
+from mlbot.config.train import SeedRange
 from mlbot.errors import UsageError
 from mlbot.gates.outcome import Outcome
 from mlbot.ledger.entries import VerdictEntry

@@ -2,7 +2,9 @@
 
 from collections.abc import Collection, Iterator
 
-from mlbot.config.schema import Config, Model, SeedRange, Slice
+from mlbot.config.gates import Slice
+from mlbot.config.schema import Config, Model
+from mlbot.config.train import SeedRange
 from mlbot.gates.metric import Gate, Metric
 from mlbot.lib.tree import Tree, changed, is_url, module_files, shown
 from mlbot.plan.content_key import Side

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any
 
-from mlbot.config.schema import MOST_SEEDS
+from mlbot.config.train import MOST_SEEDS
 from mlbot.errors import ended
 from mlbot.gates.metric import Bound, Direction, Gate
 from mlbot.gates.outcome import Outcome, Reason

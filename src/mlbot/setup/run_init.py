@@ -13,11 +13,12 @@ from urllib.parse import urlsplit
 
 from mlbot.config.actions import Actions
 from mlbot.config.csv_form import form_of, likely_encoding, read_head, rows_of
+from mlbot.config.data import Csv
 from mlbot.config.errors import DELIVERED_WORDS, is_delivered_name
 from mlbot.config.folder import ConfigFolder
 from mlbot.config.guard import commit_context, context_to_require
 from mlbot.config.run_check import check, load_config
-from mlbot.config.schema import Config, Csv
+from mlbot.config.schema import Config
 from mlbot.config.yaml import load
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, UsageError

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlbot.config.schema import Model, TrainEnvironment
+from mlbot.config.schema import Model
+from mlbot.config.train import TrainEnvironment
 from mlbot.ledger.entries import Environment
 from mlbot.lib.record import Digest, Sha, canonical, digest
 from mlbot.plan.content_key import LOCKS

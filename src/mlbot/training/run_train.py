@@ -15,7 +15,8 @@ from typing import Annotated
 from pydantic import Field, RootModel
 
 from mlbot.config.run_check import Folder
-from mlbot.config.schema import Model, TrainEnvironment
+from mlbot.config.schema import Model
+from mlbot.config.train import TrainEnvironment
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError
 from mlbot.gates.outcome import Reason

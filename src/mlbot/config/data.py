@@ -1,0 +1,195 @@
+"""What a model learns from and is judged on: the section `data`."""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
+
+from mlbot.config import kinds
+from mlbot.config.errors import (
+    Plain,
+    Problem,
+    quote,
+    show_value,
+)
+from mlbot.config.kinds import (
+    Context,
+    Section,
+    choice,
+    inside,
+    kind,
+    list_of,
+    named,
+    read_number,
+)
+from mlbot.gates.metric import (
+    Task,
+)
+
+_SHOWN = 8
+
+_TYPES = "a mapping from columns to what they are, such as {zip: text}"
+
+
+class ColumnKind(StrEnum):
+    """What the values of a column are read as."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+
+
+class ColumnType(Section):
+    """What a column is, by its name or as a mapping."""
+
+    short: ClassVar[str] = "type"
+    name_form: ClassVar[str] = r"[^\t\n]*[^\t\n ][^\t\n]*"
+
+    name: str
+    type: Annotated[ColumnKind, choice(tuple(ColumnKind))]
+    """`text`, `number` or `boolean`."""
+
+
+class Csv(Section):
+    """How the CSV files are written, where they do not show it for certain."""
+
+    separator: Annotated[str | None, kinds.SEPARATOR] = None
+    """The character between two fields, or `tab`.
+    Left out: the one of comma, semicolon, tab and bar that gives every line as many fields as the header."""
+    encoding: Annotated[str | None, kinds.ENCODING] = None
+    """Such as `latin-1`, `cp1252` or `utf-16-le`. Left out: the one that the file's first bytes name, else UTF-8."""
+    decimal: Annotated[str | None, choice((".", ","))] = None
+    """The decimal mark. Left out: a dot; a comma where the values of a file without commas between fields show it."""
+    quote: Annotated[str | None, kinds.QUOTE] = None
+    """The character around a field with separators in it, or `none`. Left out: `"`."""
+    missing: Annotated[tuple[str, ...] | None, kinds.MISSING] = None
+    """What stands for a missing value, in columns of text too; beside it only an empty field does.
+    Left out: `NA`, `N/A`, `#N/A`, `<NA>`, `?`, `null`, `None`, `NaN` and `-nan` in any case, among numbers, booleans
+    and labels."""
+
+    @classmethod
+    def rules(cls, context: Context) -> Iterator[Problem]:
+        """One character, one meaning."""
+        made = context.made
+        marks = {key: made[key] for key in ("separator", "decimal", "quote") if key in made}
+        for key, other in itertools.combinations(marks, 2):
+            if marks[key] == marks[other]:
+                yield Problem(f"{quote(marks[key])}, which is the {key} already", "write another character", (other,))
+
+
+def _threshold(value: Plain) -> float:
+    return read_number(value, "a probability, more than 0 and less than 1", math.ulp(0.0), math.nextafter(1.0, 0.0))
+
+
+_THRESHOLD = kind(_threshold, type="number", exclusiveMinimum=0, exclusiveMaximum=1)
+
+
+class Data(Section):
+    """What the model learns from and is judged on."""
+
+    train: Annotated[str | None, kinds.PATH_OR_URL] = None
+    """The training data, CSV or Parquet: a path, or any fsspec URL. Its digest is recorded; it cannot be the holdout.
+    Left out: the training finds its own data."""
+    holdout: Annotated[str, kinds.PATH_OR_URL]
+    """The labelled rows that judge the model, CSV or Parquet: a path, or any fsspec URL. Training never sees them; with
+    a URL only the judge has to be able to read it."""
+    target: Annotated[str, kinds.COLUMN]
+    """The column to predict."""
+    positive: Annotated[str | None, kinds.LABEL] = None
+    """The label that counts as positive, for binary models only.
+    Left out: the greater of the two labels, as scikit-learn takes it: 1 of 0 and 1, `yes` of `no` and `yes`."""
+    threshold: Annotated[float | None, _THRESHOLD] = None
+    """For binary models: a row is positive where P(positive) is this or more, as scikit-learn's
+    `FixedThresholdClassifier` has it; more than 0, less than 1.
+    Left out: the more probable class, and on a tie the first of the model's own, as scikit-learn's `predict` has it."""
+    label: Annotated[Literal["model"] | None, choice(("model",))] = None
+    """`model`: the labels that the file gives itself are judged; for classification.
+    Left out: they follow from the probabilities, and the report counts where the file's own differ."""
+    drop: Annotated[tuple[str, ...], list_of("column names", kinds.COLUMN)] = ()
+    """Columns that are no features. Left out: none."""
+    features: Annotated[tuple[str, ...] | None, list_of("column names; leave it out for all", kinds.COLUMN)] = None
+    """The features, in the order of the model's input.
+    Left out: every column but target, group, weight and dropped ones, in the file's order."""
+    classes: Annotated[tuple[str, ...] | None, list_of("labels", kinds.LABEL)] = None
+    """The labels in the order of the model's probability columns, for classification only.
+    Left out: the model's own, else sorted; numbers that may be codes are refused."""
+    group: Annotated[str | None, kinds.COLUMN] = None
+    """A column whose rows belong together (user, patient, day), read as text; intervals then resample whole groups.
+    Left out: rows are independent."""
+    weight: Annotated[str | None, kinds.COLUMN] = None
+    """A column of sample weights, numbers of 0 and more: how much a row counts in every metric, interval and slice. It
+    is no feature. Left out: all rows count alike."""
+    types: Annotated[tuple[ColumnType, ...], named(ColumnType, _TYPES)] = ()
+    """What columns are, such as `{zip: text}`, where their values look like something else.
+    Left out: a column whose every value is a number or true or false is that, and all others are text."""
+    csv: Annotated[Csv, inside(Csv)] = Csv()
+    """How the CSV files are written: separator, encoding, decimal mark, quotes, missing values.
+    Left out: as the files show it; what is not certain is refused with the line to write."""
+
+    def reads(self, task: Task) -> Mapping[str, ColumnKind]:
+        """What columns are read as, whatever they look like: ids and labels are text, so that 007 is not 7."""
+        apart = {self.group} if self.group is not None else set()
+        apart |= {self.target} if task.is_classification else set()
+        return {each.name: each.type for each in self.types} | dict.fromkeys(apart, ColumnKind.TEXT)
+
+    @classmethod
+    def rules(cls, context: Context) -> Iterator[Problem]:
+        """A column has one part to play, and a row too; labels fit the task."""
+        yield from _columns_twice(context.given)
+        if "train" in context.made and context.made["train"] == context.made.get("holdout"):
+            hint = "write another file: a model is judged on rows that it has not seen"
+            yield Problem("the training data", hint, ("holdout",))
+        task = context.around.made.get("task") if context.around else None
+        if task:
+            yield from _wrong_labels(context, task)
+            yield from _wrong_decision(context, task)
+
+
+_PARTS = {
+    "target": "the target",
+    "group": "the group",
+    "weight": "the weight",
+    "drop": "dropped",
+    "features": "a feature",
+}
+
+
+def _columns_twice(given: Mapping[str, Plain]) -> Iterator[Problem]:
+    parts: dict[str, str] = {}
+    for key, part in _PARTS.items():
+        columns = given.get(key)
+        for index, column in enumerate(columns if isinstance(columns, list) else [columns]):
+            if isinstance(column, str) and parts.setdefault(column, part) != part:
+                found = f"{quote(column)}, which is {parts[column]} already"
+                at = (key, index) if isinstance(columns, list) else (key,)
+                yield Problem(found, "write each column in one place", at)
+
+
+def _wrong_decision(context: Context, task: Task) -> Iterator[Problem]:
+    """One rule makes labels of probabilities, of a task that has labels."""
+    given = context.given
+    if "threshold" in given and task is not Task.BINARY:
+        hint = "write no `threshold`; only binary models have one"
+        yield Problem(show_value(given["threshold"]), hint, ("threshold",))
+    elif "threshold" in given and "label" in given:
+        hint = "write `threshold` or `label`: with `label: model` the file's own rule counts"
+        yield Problem("both threshold and label", hint, ("label",))
+    if "label" in given and not task.is_classification:
+        yield Problem(show_value(given["label"]), "write no `label`; a regression has none", ("label",))
+
+
+def _wrong_labels(context: Context, task: Task) -> Iterator[Problem]:
+    given, classes, positive = context.given, context.made.get("classes", ()), context.made.get("positive")
+    if "positive" in given and task is not Task.BINARY:
+        hint = "write no `positive`; only binary models have one"
+        yield Problem(show_value(given["positive"]), hint, ("positive",))
+    elif classes and positive is not None and positive not in classes:
+        shown = " or ".join(quote(label) for label in classes[:_SHOWN])
+        yield Problem(show_value(given["positive"]), f"write one of the classes: {shown}", ("positive",))
+    if "classes" in given and not task.is_classification:
+        yield Problem(show_value(given["classes"]), "write no `classes`; a regression has none", ("classes",))
+    elif len(classes) == 1 and task is Task.MULTICLASS:
+        yield Problem("one class", "write all labels, two or more", ("classes",))
+    elif classes and len(classes) != 2 and task is Task.BINARY:
+        yield Problem(f"{len(classes)} classes for a binary model", "write the two labels", ("classes",))
