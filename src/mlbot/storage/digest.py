@@ -78,13 +78,13 @@ def checked(chunks: Iterable[bytes], digest: Digest, *, size: int | None, where:
     for chunk in chunks:
         taken += len(chunk)
         if taken > most:
-            raise _other(where, f"there are more than {most:,} bytes of {digest}")
+            raise other_bytes(where, f"there are more than {most:,} bytes of {digest}")
         found.update(chunk)
         yield chunk
     if size is not None and taken != size:
-        raise _other(where, f"there are {taken:,} bytes of {digest} instead of {size:,}")
+        raise other_bytes(where, f"there are {taken:,} bytes of {digest} instead of {size:,}")
     if f"sha256:{found.hexdigest()}" != digest:
-        raise _other(where, f"what is kept as {digest} has the digest sha256:{found.hexdigest()}")
+        raise other_bytes(where, f"what is kept as {digest} has the digest sha256:{found.hexdigest()}")
 
 
 def verify(file: Path, digest: Digest) -> None:
@@ -96,7 +96,8 @@ def verify(file: Path, digest: Digest) -> None:
         raise NotEvaluatedError("there is no such file", where=str(file)) from None
 
 
-def _other(where: str, what: str) -> OtherBytesError:
+def other_bytes(where: str, what: str) -> OtherBytesError:
+    """The error for what is not what was asked for."""
     return OtherBytesError(
         f"{what}: it was changed or damaged, so it is not used",
         where=where,

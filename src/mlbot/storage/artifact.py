@@ -1,0 +1,237 @@
+"""An artifact on this machine, a file or a folder: read without being led astray, written whole or not at all.
+
+What lies at a path may be a stranger's work, who may still be changing it: every file and folder is opened from the
+folder that it is in, no link is followed, and what is hashed are the very bytes that are written.
+"""
+
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlbot.errors import NotEvaluatedError
+from mlbot.lib.artifact import LISTING, MOST_DEPTH, MOST_FILES, Listing, Member, Unfit, UnfitError, checked_path
+from mlbot.lib.record import Digest, FileDigest
+from mlbot.lib.tree import shown
+from mlbot.storage.digest import CHUNK, chunks_of, other_bytes, sync, take
+
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK  # non-blocking, because a pipe would be waited on for ever
+_PART = ".part"
+
+
+def take_artifact(path: Path, output: Path, most_bytes: int) -> FileDigest:
+    """Copy a file or folder: its digest and size. It appears at `output` whole or not at all. Raises `UnfitError`."""
+    part = output.with_name(f"{output.name}{_PART}")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        found = _read(path, most_bytes, part)
+        part.replace(output)
+    finally:
+        remove(part)
+    return found
+
+
+def measured(path: Path, most_bytes: int | None = None) -> FileDigest:
+    """The digest and size of a file or folder. Raises `UnfitError`."""
+    return _read(path, most_bytes, None)
+
+
+def listing_of(path: Path) -> Listing | None:
+    """The files of a folder; None for a file. Raises `UnfitError`."""
+    with _opened(path) as descriptor:
+        if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            return None
+        return Listing.of(_Reading(None).folder(descriptor, "", None))
+
+
+def verify(path: Path, digest: Digest) -> FileDigest:
+    """The file or folder; raises `NotEvaluatedError` where it has another digest, or is none."""
+    with _usable(path):
+        found = measured(path)
+    if found.digest != digest:
+        raise other_bytes(str(path), f"what is kept as {digest} has the digest {found.digest}")
+    return found
+
+
+def copy(source: Path, target: Path, digest: Digest) -> None:
+    """Copy a file or folder of that digest; it appears whole and verified, or not at all."""
+    with _usable(source):
+        listing = listing_of(source)
+    if listing is None:
+        take(chunks_of(source), target, digest, size=source.stat().st_size, where=str(source))
+    elif listing.digest != digest:
+        raise other_bytes(str(source), f"what is kept as {digest} has the digest {listing.digest}")
+    else:
+        lay_out(listing, target, lambda member: chunks_of(source / member.path), where=str(source))
+
+
+@contextmanager
+def _usable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UnfitError as error:
+        what = "there is no such file" if error.why is Unfit.MISSING else error.what
+        raise NotEvaluatedError(what, where=str(path)) from None
+
+
+def lay_out(listing: Listing, target: Path, content: Callable[[Member], Iterable[bytes]], *, where: str) -> None:
+    """Make a folder of its listing and its files' bytes, of which nothing is believed: whole and verified, or not."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{target.name[:40]}.", suffix=_PART, dir=target.parent))
+    there: dict[Digest, Path] = {}
+    try:
+        for each in listing.members:
+            file, known = made / each.path, there.get(each.digest)
+            chunks = content(each) if known is None else chunks_of(known)
+            take(chunks, file, each.digest, size=each.size_bytes, where=f"{where}: {shown(each.path)}")
+            file.chmod(_mode(each.executable))
+            there[each.digest] = file
+        _open_folders(made)
+        remove(target)
+        made.replace(target)
+    finally:
+        remove(made)
+
+
+def remove(path: Path) -> None:
+    """Take a file or folder away, if there is one; what a link leads to stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sync_all(path: Path) -> None:
+    """Wait until a file, or a folder with all that is in it, is on the disk."""
+    for each in (*path.rglob("*"), path) if path.is_dir() else (path,):
+        sync(each)
+
+
+def _mode(executable: bool) -> int:  # noqa: FBT001 - as the listing has it
+    return 0o555 if executable else 0o444  # readable for a predictor that runs as another user
+
+
+def _open_folders(path: Path) -> None:
+    for each in (path, *path.rglob("*")):
+        if each.is_dir():
+            each.chmod(0o755)
+
+
+def _read(path: Path, most_bytes: int | None, part: Path | None) -> FileDigest:
+    with _opened(path) as descriptor:
+        facts, reading = os.fstat(descriptor), _Reading(most_bytes)
+        if not stat.S_ISDIR(facts.st_mode):
+            digest, size = reading.file(descriptor, "it", part)
+            if not size:
+                raise UnfitError(Unfit.EMPTY, "it is an empty file")
+            if part is not None:
+                part.chmod(_mode(executable=False))
+            return FileDigest(digest=digest, size_bytes=size)
+        listing = Listing.of(reading.folder(descriptor, "", part))
+        if part is not None:
+            _open_folders(part)
+        return FileDigest(digest=listing.digest, size_bytes=listing.size_bytes)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    descriptor = _open(path, None, "it")
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _open(name: Path | str, folder: int | None, called: str) -> int:
+    try:
+        return os.open(name, _FILE, dir_fd=folder)
+    except FileNotFoundError:
+        raise UnfitError(Unfit.MISSING, f"{called} is not there") from None
+    except OSError as error:
+        with suppress(OSError):
+            if stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                raise UnfitError(Unfit.LINK, f"{called} is a symbolic link") from None
+        raise UnfitError(Unfit.UNREADABLE, f"{called} is not readable ({error.strerror})") from None
+
+
+@dataclass
+class _Reading:
+    """One reading of an artifact, with what is left of what it may hold."""
+
+    most_bytes: int | None
+    size: int = 0
+    files: int = 0
+    chunk: int = field(default=CHUNK)
+
+    def folder(self, descriptor: int, path: str, part: Path | None) -> Iterator[Member]:
+        """The files in an open folder, and below it; written to `part`, if there is one."""
+        if path.count("/") >= MOST_DEPTH:
+            raise UnfitError(Unfit.TOO_DEEP, f"its folders are nested deeper than {MOST_DEPTH}")
+        names = sorted(os.listdir(descriptor))
+        if not names:
+            called = f"the folder {shown(path[:-1])}" if path else "the folder"
+            raise UnfitError(Unfit.EMPTY_FOLDER if path else Unfit.EMPTY, f"{called} is empty")
+        self._has_room(len(names))
+        if part is not None:
+            part.mkdir()
+        for name in names:
+            inside = checked_path(f"{path}{name}")
+            try:
+                yield from self._inside(descriptor, name, inside, part)
+            except FileExistsError:  # two spellings of one name, or a disk that knows no case
+                raise UnfitError(Unfit.TWINS, f"{shown(inside)} is there under two names that are one") from None
+
+    def _inside(self, folder: int, name: str, path: str, part: Path | None) -> Iterator[Member]:
+        descriptor = _open(name, folder, shown(path))
+        target = None if part is None else part / path.rpartition("/")[2]
+        try:
+            facts = os.fstat(descriptor)
+            if stat.S_ISDIR(facts.st_mode):
+                yield from self.folder(descriptor, f"{path}/", target)
+                return
+            digest, size = self.file(descriptor, shown(path), target)
+            executable = bool(facts.st_mode & stat.S_IXUSR)
+            if target is not None:
+                target.chmod(_mode(executable))
+            yield Member(path=path, digest=digest, size_bytes=size, executable=executable)
+        finally:
+            os.close(descriptor)
+
+    def file(self, descriptor: int, called: str, part: Path | None) -> tuple[Digest, int]:
+        """The digest and size of an open file; written to `part`, if there is one."""
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise UnfitError(Unfit.SPECIAL, f"{called} is a device or a pipe, not a file")
+        self._has_room(1)
+        self.files += 1
+        self._count(0, facts.st_size)
+        if part is None:
+            return self._hashed(descriptor, called, lambda _: None)
+        with part.open("xb") as stream:
+            return self._hashed(descriptor, called, stream.write)
+
+    def _has_room(self, files: int) -> None:
+        if self.files + files > MOST_FILES:
+            raise UnfitError(Unfit.TOO_MANY, f"it has more than {MOST_FILES:,} files")
+
+    def _hashed(self, descriptor: int, called: str, write: Callable[[bytes], object]) -> tuple[Digest, int]:
+        found, size = hashlib.sha256(), 0
+        while chunk := os.read(descriptor, self.chunk):
+            if not size and chunk.startswith(LISTING):
+                raise UnfitError(Unfit.LISTING, f"{called} begins like the listing of a folder")
+            size += len(chunk)
+            self._count(len(chunk))
+            found.update(chunk)
+            write(chunk)
+        return f"sha256:{found.hexdigest()}", size
+
+    def _count(self, taken: int, coming: int = 0) -> None:
+        self.size += taken
+        if self.most_bytes is not None and self.size + coming > self.most_bytes:
+            what = f"it is larger than allowed: {self.size + coming:,} bytes or more, at most {self.most_bytes:,}"
+            raise UnfitError(Unfit.TOO_LARGE, what)
