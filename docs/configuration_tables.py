@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlbot.config import actions, schema
+from mlbot.config import actions, data, gates, predict, schema, train
 from mlbot.config.kinds import Setting, settings_of, words_of
 from mlbot.gates.metric import CATALOGUE, Task
 
+_ROOMS = (schema, train, predict, data, gates, actions)
 PAGE = Path(__file__).with_name("configuration.md")
 _PART = re.compile(
     r"(?P<begin><!-- (?P<what>settings|metrics)(?P<names>[\w. ]*) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
@@ -29,7 +30,7 @@ def _settings(names: list[str]) -> Iterator[str]:
     yield "|---|---|---|"
     for name in names:
         prefix, _, section = name.rpartition(".")
-        found = getattr(schema, section, None) or getattr(actions, section)
+        found = next(getattr(room, section) for room in _ROOMS if hasattr(room, section))
         words = words_of(found)
         for key, setting in settings_of(found).items():
             means, _, left_out = words[setting.field].partition(" Left out: ")

@@ -372,7 +372,8 @@ def test_without_places_problems_have_no_lines() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_config(Document(source="x", data=data))
     assert str(caught.value) == (
-        "x: models.m: found 5 → write a mapping with task, train, data, slices, metrics or gates\n1 problem in x"
+        "x: models.m: found 5 → write a mapping with task, train, predict, data, slices, metrics or gates\n"
+        "1 problem in x"
     )
 
 
@@ -409,6 +410,7 @@ def test_its_defaults_are_valid_and_change_nothing() -> None:
         "version": 1,
         "start": 2,
         "most": 5,
+        "format": "parquet",
         "timeout": "30m",
         "runs-on": "ubuntu-latest",
         "min_rows": 500,
@@ -614,3 +616,21 @@ def test_a_slice_or_metric_is_not_named_as_a_gate_of_another(bound: Bound) -> No
     (problem,) = problems(texts.SMALL.replace("metrics: [roc_auc]", own))
     assert f'found the name "x.{bound}"' in problem
     parse(texts.SMALL.replace("      s: x = 1", f"      s.{bound}.x: x = 1"))
+
+
+def test_reads_how_a_model_is_asked() -> None:
+    predict = "predict: {run: python predict.py, depends: [predict.py], environment: {install: make}, format: csv}"
+    model = texts.parse(texts.SMALL.replace("    data:", f"    {predict}\n    data:")).models[0]
+    assert model.predict is not None
+    assert (model.predict.run, model.predict.depends, model.predict.format) == (
+        "python predict.py",
+        ("predict.py",),
+        "csv",
+    )
+    assert (model.predict.tolerance, model.predict.timeout_s) == (1e-4, 1800.0)
+
+
+def test_a_predictor_has_no_gate_on_latency() -> None:
+    text = texts.SMALL.replace("    data:", "    predict: {run: make}\n    data:")
+    text = text.replace("    gates:\n", "    gates:\n      latency_p50_ms: {max_ratio: 1.2}\n")
+    assert "a call of a predictor is mostly its start" in "\n".join(problems(text))

@@ -1,4 +1,4 @@
-"""`mlbot.yaml` as records: the whole file and its models. Of each section: how it is written, what it means, what holds.
+"""`mlbot.yaml` as records: the whole file and its models. Of each section: its form, its meaning, what holds.
 
 A field's docstring is what editors and docs/configuration.md say of it, in Markdown; after "Left out:" what holds
 without it, where the default does not say so.
@@ -37,6 +37,7 @@ from mlbot.config.kinds import (
     read_number,
     whole,
 )
+from mlbot.config.predict import Predict, wrong_predictor
 from mlbot.config.train import Train
 from mlbot.gates.metric import (
     Gate,
@@ -59,6 +60,8 @@ class Model(Section):
     """What the model predicts: `binary`, `multiclass` or `regression`."""
     train: Annotated[Train, inside(Train)]
     """How it is trained."""
+    predict: Annotated[Predict | None, inside(Predict)] = None
+    """How it is asked for predictions, where it is no ONNX file. Left out: it is one, and mlbot asks it itself."""
     data: Annotated[Data, inside(Data)]
     """What it learns from and is judged on."""
     slices: Annotated[tuple[Slice, ...], named(Slice, "a mapping from the name of each slice")] = ()
@@ -70,8 +73,9 @@ class Model(Section):
 
     @classmethod
     def rules(cls, context: Context) -> Iterator[Problem]:
-        """Gates name what is measured."""
-        return wrong_gates(context)
+        """Gates name what is measured, and what can be."""
+        yield from wrong_gates(context)
+        yield from wrong_predictor(context)
 
     @classmethod
     def completed(cls, context: Context) -> dict[str, Any]:
