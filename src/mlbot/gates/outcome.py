@@ -79,6 +79,7 @@ class Reason(StrEnum):
     SCORING_FAILED = "scoring-failed"
     SCORING_TIMEOUT = "scoring-timeout"
     SCORING_MEMORY = "scoring-memory"
+    PREDICTOR_NOT_ISOLATED = "predictor-not-isolated"  # no jail on this machine, and the judge runs none without
     NOT_FINITE = "not-finite"
     NOT_PROBABILITIES = "not-probabilities"
     # error, in the holdout and the metrics

@@ -124,6 +124,79 @@ def _program(machine: _Machine) -> bytes:
     return b"".join(steps)
 
 
+# A filter for any command: programs and files as ever, but nothing by which a process leaves its jail or its limits.
+
+_ERRNO = 0x00050000
+_KILL = 0x80000000  # SECCOMP_RET_KILL_PROCESS
+_X32 = 0x40000000
+_NEW_NAMESPACES = 0x7E020000  # every CLONE_NEW* that clone knows
+_ARGUMENT_1 = 24
+
+_LEAVING: Mapping[str, tuple[int, ...]] = MappingProxyType(
+    {
+        "x86_64": (
+            # ptrace process_vm_readv/writev pidfd_send_signal/open/getfd unshare setns kcmp process_madvise
+            *(101, 310, 311, 424, 434, 438, 272, 308, 312, 440),
+            # mount umount2 pivot_root chroot open_tree move_mount fsopen fsconfig fsmount fspick mount_setattr
+            *(165, 166, 155, 161, 428, 429, 430, 431, 432, 433, 442),
+            # io_uring bpf perf_event_open userfaultfd add_key request_key keyctl open_by_handle_at
+            *(425, 426, 427, 321, 298, 323, 248, 249, 250, 304),
+            # memfd_create memfd_secret shmget msgget semget mq_open: memory that no process need map
+            *(319, 447, 29, 68, 64, 240),
+            # init_module delete_module finit_module kexec_load kexec_file_load reboot swapon swapoff acct quotactl
+            *(175, 176, 313, 246, 320, 169, 167, 168, 163, 179),
+            # iopl ioperm modify_ldt syslog settimeofday clock_settime adjtimex clock_adjtime sethostname setdomainname
+            *(172, 173, 154, 103, 164, 227, 159, 305, 170, 171),
+        ),
+        "aarch64": (
+            *(117, 270, 271, 424, 434, 438, 97, 268, 272, 440),
+            *(40, 39, 41, 51, 428, 429, 430, 431, 432, 433, 442),
+            *(425, 426, 427, 280, 241, 282, 217, 218, 219, 265),
+            *(279, 447, 194, 186, 190, 180),
+            *(105, 106, 273, 104, 294, 142, 224, 225, 89, 60),
+            *(116, 170, 112, 171, 266, 161, 162),
+        ),
+    }
+)
+_SOCKET: Mapping[str, int] = MappingProxyType({"x86_64": 41, "aarch64": 198})
+
+
+def deny_list(*, sockets: tuple[int, ...], also: tuple[int, ...] = ()) -> bytes:
+    """A filter that refuses what leads out of a jail, sockets of other families than these, and `also`.
+
+    Raises:
+        OSError: this processor's system calls are not known here.
+    """
+    name = platform.machine()
+    machine = _MACHINES.get(name) if sys.platform == "linux" else None
+    if machine is None:
+        raise OSError(errno.ENOSYS, "no system-call filter for this machine")
+    steps = [
+        _instruction(_LOAD, _MACHINE),
+        _instruction(_EQUAL, machine.audit, 1, 0),
+        _instruction(_RETURN, _KILL),
+        _instruction(_LOAD, _NUMBER),
+    ]
+    if name == "x86_64":
+        steps += [_instruction(_ANY_BIT, _X32, 0, 1), _instruction(_RETURN, _DENY)]
+    for number in (*_LEAVING[name], *also):
+        steps += [_instruction(_EQUAL, number, 0, 1), _instruction(_RETURN, _DENY)]
+    steps += [_instruction(_EQUAL, _CLONE3, 0, 1), _instruction(_RETURN, _NOT_THERE)]
+    steps += [
+        _instruction(_EQUAL, machine.clone, 0, 3),
+        _instruction(_LOAD, _FIRST_ARGUMENT),
+        _instruction(_ANY_BIT, _NEW_NAMESPACES, 0, 1),
+        _instruction(_RETURN, _DENY),
+        _instruction(_LOAD, _NUMBER),
+        _instruction(_EQUAL, _SOCKET[name], 0, len(sockets) + 2),
+        _instruction(_LOAD, _FIRST_ARGUMENT),
+        *(_instruction(_EQUAL, family, len(sockets) - i, 0) for i, family in enumerate(sockets)),
+        _instruction(_RETURN, _ERRNO | errno.EAFNOSUPPORT),
+        _instruction(_RETURN, _ALLOW),
+    ]
+    return b"".join(steps)
+
+
 def _instruction(code: int, value: int, then: int = 0, otherwise: int = 0) -> bytes:
     """`struct sock_filter`: what to do, how many steps to skip when true and when not, and the operand."""
     return struct.pack("=HBBI", code, then, otherwise, value)

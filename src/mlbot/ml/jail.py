@@ -1,0 +1,400 @@
+"""The process that runs one hostile command: it builds the jail, watches it, takes its output and ends all of it.
+
+It is started by a bare interpreter (`-I -S`), as root by `sudo` where that is how the jail is built, so it imports the
+standard library and its neighbours alone. `sudo` closes every descriptor but the three streams, which are the protocol:
+
+* stdin: a length (4 bytes) and the `Spec` as JSON; then it is the lifeline: when it closes, the command has to end.
+* stdout: frames of a kind (1 byte), a length (4 bytes) and bytes: `o` some output, at the end `l` the log's last part
+  and `f` the facts as JSON.
+
+Nothing that the command wrote is opened here: a `cat` inside the jail writes it to a pipe.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlbot.ml.sandbox import deny_list
+from mlbot.ml.supervisor import children, prctl
+
+LOG_BYTES = 64 * 1024
+NO_OUTPUT = 81  # the jail's exit status where the command wrote no file
+_CHUNK = 64 * 1024
+_SET_CHILD_SUBREAPER = 36
+_POLL_S = 0.1
+_SWEEP_S = 5.0
+_LAST_OUTPUT_S = 5.0  # what the pipes may take to end once the command has
+_TOOLS = "/usr/bin:/bin:/usr/sbin:/sbin"
+
+# The command's own streams go to the log. `cat` writes a regular file alone, though any other could hurt the jail only.
+_SCRIPT = """
+output=$1; shift
+"$@" </dev/null >&2
+code=$?
+[ $code = 0 ] && [ "$output" ] || exit $code
+[ -f "$output" ] && [ ! -L "$output" ] || { echo 'there is no output file' >&2; exit 81; }
+exec cat -- "$output"
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spec:
+    """What to run, what it sees, and how much it may use."""
+
+    rung: str
+    command: list[str]
+    mounts: list[list[str]]  # a path of the machine, and where it is seen
+    env: dict[str, str]
+    folder: str  # where the command starts
+    output: str  # the file that it writes, as it sees it; empty: none
+    box: str  # the folder that it may write
+    network: bool
+    memory_bytes: int
+    disk_bytes: int
+    output_bytes: int
+    processes: int
+    wall_s: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Started:
+    """How to start a jail: the program and what it inherits."""
+
+    arguments: list[str]
+    folder: str = "/"
+    descriptors: tuple[int, ...] = ()
+
+
+def main() -> None:
+    """Read a spec, run it, answer."""
+    size = int.from_bytes(_read_exactly(4), "big")
+    spec = Spec(**json.loads(_read_exactly(size)))
+    prctl(_SET_CHILD_SUBREAPER, 1)
+    with contextlib.suppress(BrokenPipeError):
+        _Run(spec).run()
+
+
+def _read_exactly(size: int) -> bytes:
+    content = b""
+    while len(content) < size:
+        part = os.read(0, size - len(content))
+        if not part:
+            sys.exit(1)
+        content += part
+    return content
+
+
+def _frame(kind: bytes, content: bytes) -> None:
+    view = memoryview(kind + len(content).to_bytes(4, "big") + content)
+    while view:
+        view = view[os.write(1, view) :]
+
+
+class _Run:
+    """One command from start to end."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.log = bytearray()
+        self.output = 0
+        self.ended = ""  # why it was ended, where it did not end by itself
+        self.peak = 0
+        self.group = _Group.make(spec.memory_bytes) if os.geteuid() == 0 and spec.rung != "none" else None
+
+    def run(self) -> None:
+        """Start, watch, sweep up, answer."""
+        started = time.monotonic()
+        jail = _RUNGS[self.spec.rung](self.spec)
+        child = subprocess.Popen(
+            jail.arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self.spec.env,
+            cwd=jail.folder,
+            pass_fds=jail.descriptors,
+            start_new_session=True,
+            preexec_fn=self.group.join if self.group else None,  # noqa: PLW1509 - this process has one thread
+        )
+        try:
+            self._watch(child, started + self.spec.wall_s)
+        finally:
+            left = _sweep(child)
+            killed = bool(self.group and self.group.close())
+        if killed and child.returncode:
+            self.ended = self.ended or "memory"
+        self._answer(child, time.monotonic() - started, left)
+
+    def _watch(self, child: "subprocess.Popen[bytes]", deadline: float) -> None:
+        """Until both pipes have ended, or the command has to."""
+        if child.stdout is None or child.stderr is None:
+            raise RuntimeError("the pipes to the jail are missing")
+        with selectors.DefaultSelector() as selector:
+            for stream in (child.stdout, child.stderr, 0):
+                selector.register(stream, selectors.EVENT_READ)
+            looked = 0.0
+            while len(selector.get_map()) > 1 and not self.ended:
+                for key, _ in selector.select(_POLL_S):
+                    self._take(selector, key.fileobj, child)
+                now = time.monotonic()
+                if now > deadline:
+                    self.ended = "time"
+                elif now - looked >= _POLL_S:
+                    looked = now
+                    self._look(child)
+                if child.poll() is not None:
+                    deadline = min(deadline, now + _LAST_OUTPUT_S)
+
+    def _take(self, selector: selectors.BaseSelector, source: Any, child: "subprocess.Popen[bytes]") -> None:
+        chunk = os.read(source if isinstance(source, int) else source.fileno(), _CHUNK)
+        if not chunk:
+            selector.unregister(source)
+            self.ended = "orphaned" if source == 0 else self.ended
+        elif source is child.stderr:
+            self.log = (self.log + chunk)[-LOG_BYTES:]
+        elif source is child.stdout:
+            self.output += len(chunk)
+            if self.output > self.spec.output_bytes:
+                self.ended = "output"
+            else:
+                _frame(b"o", chunk)
+
+    def _look(self, child: "subprocess.Popen[bytes]") -> None:
+        """What it uses at the moment, where nothing but looking limits it."""
+        pids = _descendants(child.pid)
+        used = sum(map(_resident, pids))
+        self.peak = max(self.peak, used)
+        if used > self.spec.memory_bytes and sum(map(_proportional, pids)) > self.spec.memory_bytes:
+            self.ended = "memory"
+        elif _machine_is_short():
+            self.ended = "machine"
+        elif len(pids) > self.spec.processes + 8:  # the jail has some of its own
+            self.ended = "processes"
+
+    def _answer(self, child: "subprocess.Popen[bytes]", duration: float, left: int) -> None:
+        facts = {
+            "ended": self.ended,
+            "code": child.returncode,
+            "duration_s": duration,
+            "peak_memory_bytes": self.peak,
+            "memory": "cgroup" if self.group else "polled",
+            "left": left,
+        }
+        _frame(b"l", bytes(self.log))
+        _frame(b"f", json.dumps(facts).encode())
+
+
+def _sweep(child: "subprocess.Popen[bytes]") -> int:
+    """End the jail and all that it started; how many of them are there still."""
+    deadline = time.monotonic() + _SWEEP_S
+    while True:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
+        strays = children()
+        for pid in strays:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        child.poll()
+        with contextlib.suppress(ChildProcessError):
+            while child.returncode is not None and os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        if (not strays and child.returncode is not None) or time.monotonic() > deadline:
+            return len(strays)
+        time.sleep(0.01)
+
+
+# What it uses
+
+
+def _descendants(root: int) -> list[int]:
+    """A process and all below it, as the machine numbers them; nothing where the system does not show them."""
+    parents: dict[int, int] = {}
+    for entry in _numbered("/proc"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            stat = Path(f"/proc/{entry}/stat").read_bytes()
+            parents[entry] = int(stat[stat.rindex(b")") + 2 :].split()[1])
+    found, wave = [root], {root}
+    while wave := {pid for pid, parent in parents.items() if parent in wave}:
+        found += wave
+    return found
+
+
+def _numbered(folder: str) -> Iterator[int]:
+    with contextlib.suppress(OSError):
+        yield from (int(name) for name in os.listdir(folder) if name.isdigit())  # noqa: PTH208 - names alone
+
+
+def _resident(pid: int) -> int:
+    return _kilobytes(f"/proc/{pid}/status", (b"RssAnon:", b"RssShmem:"))
+
+
+def _proportional(pid: int) -> int:
+    """A process's part of the pages that it shares with those it was forked from."""
+    return _kilobytes(f"/proc/{pid}/smaps_rollup", (b"Pss:",)) or _resident(pid)
+
+
+def _kilobytes(path: str, names: tuple[bytes, ...]) -> int:
+    total = 0
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path(path).read_bytes().splitlines():
+            if line.startswith(names):
+                total += int(line.split()[1]) * 1024
+    return total
+
+
+def _machine_is_short() -> bool:
+    total, left = (_kilobytes("/proc/meminfo", (name,)) for name in (b"MemTotal:", b"MemAvailable:"))
+    return bool(total) and left < min(256 << 20, total // 20)
+
+
+class _Group:
+    """A control group that limits memory, tmpfs included; whichever version of them the machine has."""
+
+    def __init__(self, folder: Path, *, second: bool) -> None:
+        self.folder = folder
+        self.second = second
+
+    @classmethod
+    def make(cls, memory_bytes: int) -> "_Group | None":
+        """A group of that limit; None where the machine does not let it be made."""
+        for root, second, limit in (("", True, "memory.max"), ("memory", False, "memory.limit_in_bytes")):
+            folder = Path("/sys/fs/cgroup", root, f"mlbot-{secrets.token_hex(8)}")
+            try:
+                folder.mkdir()
+            except OSError:
+                continue
+            with contextlib.suppress(OSError):
+                (folder / limit).write_text(str(memory_bytes))
+                with contextlib.suppress(OSError):  # where the machine has no swap, there is no such file
+                    (folder / "memory.swap.max").write_text("0")
+                return cls(folder, second=second)
+            folder.rmdir()
+        return None
+
+    def join(self) -> None:
+        """Put this process into it; called between fork and exec."""
+        (self.folder / "cgroup.procs").write_text("0")
+
+    def close(self) -> bool:
+        """Remove it; whether the kernel ended a process in it for its memory."""
+        name, key = ("memory.events", "oom_kill ") if self.second else ("memory.oom_control", "oom_kill ")
+        killed = False
+        with contextlib.suppress(OSError, ValueError):
+            lines = (self.folder / name).read_text().splitlines()
+            killed = any(int(line.split()[1]) > 0 for line in lines if line.startswith(key))
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
+        return killed
+
+
+# The rungs
+
+
+def _inside(spec: Spec, *privileges: str) -> list[str]:
+    """What runs in the jail: limits, then a shell that runs the command and writes its output to stdout."""
+    limits = [f"--nproc={spec.processes}", f"--fsize={spec.disk_bytes}", f"--data={spec.memory_bytes}", "--core=0"]
+    shell = ["/bin/sh", "-c", _SCRIPT, "sh", spec.output, *spec.command]
+    return [*privileges, _tool("prlimit"), *limits, *shell]
+
+
+def _tool(name: str) -> str:
+    return shutil.which(name, path=_TOOLS) or name
+
+
+def _pipe_of(content: bytes) -> int:
+    """A descriptor to read a few bytes from."""
+    end, start = os.pipe()
+    os.write(start, content)
+    os.close(start)
+    return end
+
+
+def _bubblewrap_root(spec: Spec) -> _Started:
+    user = str((1 << 20) + secrets.randbelow(1 << 20))
+    becoming = [f"--reuid={user}", f"--regid={user}", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
+    return _bubblewrap(spec, user, [], _inside(spec, _tool("setpriv"), *becoming, "--no-new-privs"))
+
+
+def _bubblewrap_user(spec: Spec) -> _Started:
+    return _bubblewrap(spec, str(os.getuid()), ["--unshare-user", "--cap-drop", "ALL"], _inside(spec))
+
+
+def _bubblewrap(spec: Spec, user: str, privileges: list[str], inside: list[str]) -> _Started:
+    seccomp = _pipe_of(deny_list(sockets=_NETWORK if spec.network else _FAMILIES))
+    passwd = _pipe_of(f"root:x:0:0::/:/bin/false\nmlbot:x:{user}:{user}::/tmp:/bin/sh\n".encode())
+    apart = ["pid", "ipc", "uts", "cgroup-try", *([] if spec.network else ["net"])]
+    arguments = [
+        _tool("bwrap"),
+        *(f"--unshare-{kind}" for kind in apart),
+        *privileges,
+        *("--new-session", "--die-with-parent", "--seccomp", str(seccomp)),
+        *("--proc", "/proc", "--dev", "/dev"),
+        *(word for path in (*_WRITABLE, spec.box) for word in _tmpfs(path, spec.disk_bytes)),
+        *_view(spec),
+        *("--perms", "0644", "--ro-bind-data", str(passwd), "/etc/passwd"),
+        # bwrap's own root and /dev are tmpfs without a size, which the same user could fill.
+        *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", spec.folder, "--"),
+    ]
+    return _Started(arguments=[*arguments, *inside], descriptors=(seccomp, passwd))
+
+
+_WRITABLE = ("/dev/shm", "/tmp")  # noqa: S108 - the jail's own
+
+
+def _tmpfs(path: str, size: int) -> list[str]:
+    return ["--perms", "1777", "--size", str(size), "--tmpfs", path]
+
+
+_UNIX, _INET, _INET6, _NETLINK = 1, 2, 10, 16
+_FAMILIES = (_UNIX, _INET, _INET6, _NETLINK)  # of an empty network
+_NETWORK = (_INET, _INET6, _NETLINK)  # the machine's own network has abstract sockets of its services, too
+
+_SYSTEM = (
+    *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"),
+    *("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime"),
+    *("/etc/nsswitch.conf", "/etc/ssl/certs", "/etc/R"),
+)
+_NAMES = ("/etc/resolv.conf", "/etc/hosts", "/etc/services", "/etc/gai.conf")
+"""What the system has that programs need; and what they need to find others on a network."""
+
+
+def system_paths(*, network: bool) -> list[str]:
+    """The paths of the machine that every command sees, of those that there are."""
+    return [path for path in (*_SYSTEM, *(_NAMES if network else ())) if os.path.lexists(path)]
+
+
+def _view(spec: Spec) -> Iterator[str]:
+    """The command's files, read-only; each folder above them can be entered by any user, which bwrap's own cannot."""
+    binds = [(path, path) for path in system_paths(network=spec.network)] + [(one, other) for one, other in spec.mounts]
+    made = {"/", "/dev", *_WRITABLE, spec.box}
+    for source, target in binds:
+        for parent in reversed(Path(target).parents):
+            if str(parent) not in made:
+                made.add(str(parent))
+                yield from ("--perms", "0755", "--dir", str(parent))
+        if Path(source).is_symlink() and source == target and Path(source).parent == Path("/"):
+            yield from ("--symlink", str(Path(source).readlink()), target)
+        else:
+            yield from ("--ro-bind", os.path.realpath(source), target)
+
+
+def _none(spec: Spec) -> _Started:
+    return _Started(arguments=["/bin/sh", "-c", _SCRIPT, "sh", spec.output, *spec.command], folder=spec.folder)
+
+
+_RUNGS: Mapping[str, Callable[[Spec], _Started]] = {
+    "bubblewrap-root": _bubblewrap_root,
+    "bubblewrap": _bubblewrap_user,
+    "none": _none,
+}
