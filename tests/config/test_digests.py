@@ -74,6 +74,8 @@ def test_the_json_of_a_config_is_that_of_the_landed_version(file: str) -> None:
         assert not any(model["data"].pop("csv").values())
         assert [model["data"].pop(name) for name in ("threshold", "label", "weight")] == [None] * 3
         assert model["train"].pop("environment") is None
+        assert [model.pop(name) for name in ("artifact", "predict")] == [None] * 2
+        assert not any(model.pop("limits").values())
         seeds = model["train"]["seeds"]  # a range since; those files have a number each, or none
         model["train"]["seeds"] = 3 if seeds is None else seeds["start"]
         for metric in model["metrics"]:
@@ -83,6 +85,16 @@ def test_the_json_of_a_config_is_that_of_the_landed_version(file: str) -> None:
             assert (metric.pop("of"), metric.pop("slices")) == (None, [])
             assert not any(value is not None for value in metric.pop("settings").values())
     assert hashlib.sha256(json.dumps(facts).encode()).hexdigest() == DUMPED[file]
+
+
+def test_limits_are_a_rule_and_no_input_of_the_training() -> None:
+    text = (DATA / "landed-example.yaml").read_text(encoding="utf-8")
+    plain, other = (read(each) for each in (text, text.replace("    data:", "    limits: {size: 2GB}\n    data:", 1)))
+    models = plain.models[0], other.models[0]
+    one, two = (policy_digest(each, plain.inconclusive, TREE, HOLDOUT) for each in models)
+    assert one != two
+    keys = {Side(config=each, tree=TREE).inputs(model).key for each, model in zip((plain, other), models, strict=True)}
+    assert len(keys) == 1
 
 
 @pytest.mark.parametrize("setting", ['csv: {separator: ";"}', "threshold: 0.4", "label: model"])

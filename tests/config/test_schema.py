@@ -372,7 +372,8 @@ def test_without_places_problems_have_no_lines() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_config(Document(source="x", data=data))
     assert str(caught.value) == (
-        "x: models.m: found 5 → write a mapping with task, train, predict, data, slices, metrics or gates\n"
+        "x: models.m: found 5 → "
+        "write a mapping with task, train, artifact, predict, limits, data, slices, metrics or gates\n"
         "1 problem in x"
     )
 
@@ -634,3 +635,95 @@ def test_a_predictor_has_no_gate_on_latency() -> None:
     text = texts.SMALL.replace("    data:", "    predict: {run: make}\n    data:")
     text = text.replace("    gates:\n", "    gates:\n      latency_p50_ms: {max_ratio: 1.2}\n")
     assert "a call of a predictor is mostly its start" in "\n".join(problems(text))
+
+
+COMMIT, SHA256 = "0123456789" * 4, "0123456789abcdef" * 4
+
+
+def brought(artifact: str) -> str:
+    """The small config with a model that was made elsewhere."""
+    return texts.SMALL.replace("    train:\n      run: make\n", f"    artifact: {artifact}\n")
+
+
+@pytest.mark.parametrize(
+    ("artifact", "url", "sha256"),
+    [
+        ("models/churn/", "models/churn/", None),
+        ("./models/churn.onnx", "models/churn.onnx", None),
+        (f"oci://ghcr.io/acme/churn@sha256:{SHA256}", f"oci://ghcr.io/acme/churn@sha256:{SHA256}", None),
+        (f"hf://acme/churn@{COMMIT}", f"hf://acme/churn@{COMMIT}", None),
+        (f"hf://acme/churn@{COMMIT}/onnx/model.onnx", f"hf://acme/churn@{COMMIT}/onnx/model.onnx", None),
+        ("s3://bucket/churn.onnx?versionId=abc.DEF", "s3://bucket/churn.onnx?versionId=abc.DEF", None),
+        (f"{{url: s3://bucket/churn, sha256: {SHA256}}}", "s3://bucket/churn", SHA256),
+        (f"{{url: gs://bucket/churn, sha256: 'sha256:{SHA256}'}}", "gs://bucket/churn", f"sha256:{SHA256}"),
+        (f"{{url: models/churn, sha256: {SHA256}}}", "models/churn", SHA256),
+    ],
+)
+def test_reads_a_model_that_was_made_elsewhere(artifact: str, url: str, sha256: str | None) -> None:
+    model = texts.parse(brought(artifact)).models[0]
+    assert model.artifact is not None
+    assert (model.artifact.url, model.artifact.sha256) == (url, sha256)
+    assert model.artifact.digest == (sha256 and f"sha256:{SHA256}")
+    assert model.artifact.is_remote is ("://" in url)
+    assert (model.train.run, model.train.depends) == (None, ())
+    assert model.train.seeds is not None
+    assert model.train.seeds.most == 1
+
+
+@pytest.mark.parametrize(
+    ("artifact", "hint"),
+    [
+        ("oci://ghcr.io/acme/churn:latest", "not a tag"),
+        ("oci://ghcr.io/acme/churn@sha256:123", "not a tag"),
+        ("hf://acme/churn", "not a branch"),
+        ("hf://acme/churn@main", "not a branch"),
+        (f"hf://acme/churn@{COMMIT[:12]}", "not a branch"),
+        ("s3://bucket/churn.onnx", "?versionId=… will do"),
+        ("https://host/churn.onnx?versionId=abc", "?versionId=… will do"),
+        ("https://user:pw@host/churn.onnx", "without a password"),
+        ("{url: s3://bucket/churn, sha256: 123}", "64 hexadecimal digits"),
+        ("../models/churn", "without `..`"),
+        ("/models/churn", "relative to the repository's root"),
+        ("5", "path inside the repository"),
+    ],
+)
+def test_what_may_be_other_bytes_tomorrow_is_refused(artifact: str, hint: str) -> None:
+    assert hint in "\n".join(problems(brought(artifact)))
+
+
+def test_a_model_is_trained_or_brought() -> None:
+    (problem,) = problems(brought("models/churn").replace("    artifact:", "    train: {run: make}\n    artifact:"))
+    assert "found both train and artifact" in problem
+    assert "found no train" in "\n".join(problems(texts.SMALL.replace("    train:\n      run: make\n", "")))
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [
+        ("2GB", 2 * 10**9),
+        ("256MiB", 256 << 20),
+        ("1.5 GiB", 3 << 29),
+        ("500kB", 500_000),
+        ("1_000", None),
+        ("1000", 1000),
+        ("0", None),
+        ("-1GB", None),
+        ("2TB", None),
+        ("9999GiB", None),
+        ("true", None),
+        ("[1]", None),
+    ],
+)
+def test_reads_a_size(written: str, size: int | None) -> None:
+    text = texts.SMALL.replace("    data:", f"    limits: {{size: {written}}}\n    data:")
+    if size is None:
+        assert "a size such as" in "\n".join(problems(text))
+        return
+    assert texts.parse(text).models[0].most_bytes == size
+
+
+def test_limits_differ_by_who_asks() -> None:
+    asked = texts.SMALL.replace("    data:", "    predict: {run: make}\n    data:")
+    one, other = (texts.parse(text).models[0] for text in (texts.SMALL, asked))
+    assert (one.most_bytes, one.file_name, one.is_onnx) == (256 << 20, "model.onnx", True)
+    assert (other.most_bytes, other.file_name, other.is_onnx) == (2 << 30, "artifact", False)

@@ -37,13 +37,14 @@ from mlbot.config.kinds import (
     read_number,
     whole,
 )
-from mlbot.config.predict import Predict, wrong_predictor
-from mlbot.config.train import Train
+from mlbot.config.predict import ANY_SIZE, ONNX_SIZE, Limits, Predict, wrong_predictor
+from mlbot.config.train import NOT_TRAINED, Brought, Train
 from mlbot.gates.metric import (
     Gate,
     Metric,
     Task,
 )
+from mlbot.lib.artifact import ANY_FILE, MODEL_FILE
 from mlbot.lib.record import Name
 
 _SHOWN = 8
@@ -54,14 +55,20 @@ class Model(Section):
 
     name_form: ClassVar[str] = DELIVERED_FORM
     name_words: ClassVar[str] = DELIVERED_WORDS
+    constraints: ClassVar[Schema] = {"oneOf": [{"required": ["train"]}, {"required": ["artifact"]}]}
 
     name: Name
     task: Annotated[Task, choice(tuple(Task))]
     """What the model predicts: `binary`, `multiclass` or `regression`."""
-    train: Annotated[Train, inside(Train)]
-    """How it is trained."""
+    train: Annotated[Train, inside(Train)] = NOT_TRAINED
+    """How it is trained. Left out: `artifact` is given."""
+    artifact: Annotated[Brought | None, inside(Brought)] = None
+    """A model that was made elsewhere: a file or folder in git, Git LFS or DVC, or a URL that names the very bytes.
+    Left out: `train` is given."""
     predict: Annotated[Predict | None, inside(Predict)] = None
     """How it is asked for predictions, where it is no ONNX file. Left out: it is one, and mlbot asks it itself."""
+    limits: Annotated[Limits, inside(Limits)] = Limits()
+    """What it may be and use while it is judged. Left out: see each."""
     data: Annotated[Data, inside(Data)]
     """What it learns from and is judged on."""
     slices: Annotated[tuple[Slice, ...], named(Slice, "a mapping from the name of each slice")] = ()
@@ -73,7 +80,11 @@ class Model(Section):
 
     @classmethod
     def rules(cls, context: Context) -> Iterator[Problem]:
-        """Gates name what is measured, and what can be."""
+        """Gates name what is measured, and what can be; a model is trained or brought."""
+        given = context.given
+        if ("train" in given) == ("artifact" in given):
+            found = "both train and artifact" if "train" in given else "no train"
+            yield Problem(found, "write `train:`, or `artifact:` for a model that was made elsewhere")
         yield from wrong_gates(context)
         yield from wrong_predictor(context)
 
@@ -81,6 +92,21 @@ class Model(Section):
     def completed(cls, context: Context) -> dict[str, Any]:
         """With the catalogue's metrics that gates name."""
         return super().completed(context) | {"metrics": with_named_metrics(context)}
+
+    @property
+    def is_onnx(self) -> bool:
+        """Whether mlbot asks it itself, so that it is an ONNX file (or a folder with one and its data)."""
+        return self.predict is None
+
+    @property
+    def file_name(self) -> str:
+        """What its file or folder is called where it is put."""
+        return MODEL_FILE if self.is_onnx else ANY_FILE
+
+    @property
+    def most_bytes(self) -> int:
+        """The largest that its file, or the files of its folder together, may be."""
+        return self.limits.size_bytes or (ONNX_SIZE if self.is_onnx else ANY_SIZE)
 
 
 _WHAT_TO_DO = choice(("warn", "block"))

@@ -1,5 +1,6 @@
-"""How a model is trained: the section `train`."""
+"""Where a model comes from: the sections `train` and `artifact`."""
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
@@ -17,6 +18,7 @@ from mlbot.config.kinds import (
     Schema,
     Section,
     choice,
+    form,
     inside,
     kind,
     list_of,
@@ -167,8 +169,9 @@ class Train(Section):
     constraints: ClassVar[Schema] = {"oneOf": [{"required": ["run"]}, {"required": ["entrypoint"]}]}
 
     run: Annotated[str | None, kinds.SCRIPT] = None
-    """A shell command, in any language. It writes the ONNX file named by `$MLBOT_MODEL` and reads `$MLBOT_PARAMS`
-    (the path of a JSON file) and `$MLBOT_SEED`. Left out: `entrypoint` is given."""
+    """A shell command, in any language. It writes the file or folder named by `$MLBOT_ARTIFACT` (an ONNX file, where
+    there is no `predict`; `$MLBOT_MODEL` is the same path) and reads `$MLBOT_PARAMS` (the path of a JSON file) and
+    `$MLBOT_SEED`. Left out: `entrypoint` is given."""
     entrypoint: Annotated[str | None, kinds.FUNCTION] = None
     """`module:function`, taking `(params, seed)` and returning a fitted scikit-learn estimator, which mlbot exports; or
     `(estimator, rows)` with some rows of what it was fitted on, where `data.train` is not what it was fitted on.
@@ -205,3 +208,51 @@ class Train(Section):
             yield Problem(found, "write one of them: `run: python train.py` or `entrypoint: module:function`")
         if "tunable" in given and "params" not in given:
             yield Problem("no params", "write `params:` too: the file that has these parameters", ("tunable",))
+
+
+NOT_TRAINED = Train(depends=(), seeds=SeedRange(start=1, most=1))
+"""How a model is trained that is brought: not at all, and there is one of it."""
+
+_SHA256 = form("64 hexadecimal digits", "(sha256:)?[0-9a-f]{64}", "the sha256 of its bytes, 64 hexadecimal digits")
+_OCI_PIN = re.compile(r"oci://[^@?#]+@sha256:[0-9a-f]{64}", re.IGNORECASE)
+_HUB_PIN = re.compile(r"hf://[\w.-]+/[\w.-]+@[0-9a-f]{40}(/[^@?#]+)?")
+_VERSION_PIN = re.compile(r"s3://[^?#]+\?versionId=[\w.~+/=-]+")
+
+
+class Brought(Section):
+    """A model that was made elsewhere: nothing is trained."""
+
+    short: ClassVar[str] = "url"
+
+    url: Annotated[str, kinds.PATH_OR_URL]
+    """A file or folder in git (Git LFS and DVC too), or a URL that names the very bytes: `oci://…@sha256:…`,
+    `s3://…?versionId=…`, `hf://owner/name@` with the 40 digits of a commit; any fsspec URL with `sha256`."""
+    sha256: Annotated[str | None, _SHA256] = None
+    """The sha256 of the file, or of the folder as mlbot lists it. Left out: the URL itself names the bytes."""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether git does not have it, nor what stands for it."""
+        return "://" in self.url
+
+    @property
+    def digest(self) -> str | None:
+        """What its digest has to be, where the config says so."""
+        return f"sha256:{self.sha256.removeprefix('sha256:')}" if self.sha256 else None
+
+    @classmethod
+    def rules(cls, context: Context) -> Iterator[Problem]:
+        """A URL names bytes that never change: else a model could be exchanged after its verdict."""
+        url = context.made.get("url")
+        if not isinstance(url, str) or "://" not in url:
+            return
+        at = ("url",) if "url" in context.given and cls.short not in context.given else ()
+        scheme = url.partition("://")[0].lower()
+        if scheme == "oci" and not _OCI_PIN.fullmatch(url):
+            yield Problem(show_value(url), "write the digest of its manifest, not a tag: oci://…@sha256:…", at)
+        elif scheme == "hf" and not _HUB_PIN.fullmatch(url):
+            write = "write the 40 digits of a commit, not a branch: hf://owner/name@…, or hf://owner/name@…/file"
+            yield Problem(show_value(url), write, at)
+        elif scheme not in {"oci", "hf"} and "sha256" not in context.given and not _VERSION_PIN.fullmatch(url):
+            write = "write `{url: …, sha256: …}`; on S3 ?versionId=… will do"
+            yield Problem(f"{show_value(url)}, which may hold other bytes tomorrow", write, at)

@@ -478,6 +478,8 @@ def policy_digest(model: Model, inconclusive: OnInconclusive, tree: Tree, holdou
         "code": tree.digest(code),
         "inconclusive": inconclusive.model_dump(mode="json"),
     }
+    if limits := model.limits.model_dump(mode="json", exclude_none=True):
+        facts["limits"] = limits
     return digest(canonical(facts))
 
 
