@@ -20,9 +20,11 @@ from hypothesis import strategies as st
 from tests.support.training_samples import COMMIT, DEADLINE_S, KEY, Witness, model, request
 
 from mlbot.config.data import Data
+from mlbot.config.predict import Predict
 from mlbot.lib.record import Params
 from mlbot.ml.train import Log, Stopped, clean, current_environment, nested, train, training_environment
 from mlbot.protocol.artifacts import Training, TrainingFailure
+from mlbot.storage.artifact import listing_of
 
 
 @pytest.fixture
@@ -91,6 +93,7 @@ def test_the_contract_with_the_training(folder: Path, scratch: Path, monkeypatch
         line.split("=", 1) for line in (folder / "environment.txt").read_text().splitlines() if line.startswith("MLBOT")
     )
     path = Path(variables.pop("MLBOT_MODEL"))
+    assert Path(variables.pop("MLBOT_ARTIFACT")) == path
     assert path.is_relative_to(scratch)
     assert Path(variables.pop("MLBOT_PARAMS")).is_relative_to(scratch)
     assert variables == {"MLBOT_SEED": "7", "MLBOT_TRAIN_DATA": str(folder / "data/train.csv")}
@@ -121,7 +124,13 @@ def test_training_data_elsewhere_is_given_as_its_url(folder: Path) -> None:
         ("kill -SEGV $$", -11, "killed by SIGSEGV"),
         ("true", 0, "wrote no file"),
         (": > $MLBOT_MODEL", 0, "is empty"),
-        ("mkdir $MLBOT_MODEL", 0, "is a folder"),
+        ("mkdir $MLBOT_MODEL", 0, "the folder is empty"),
+        ("mkdir $MLBOT_ARTIFACT; ln -s /etc/hosts $MLBOT_ARTIFACT/hosts", 0, "hosts is a symbolic link"),
+        (
+            "mkdir $MLBOT_ARTIFACT; printf 12345678901 > $MLBOT_ARTIFACT/a",
+            0,
+            "larger than allowed: 11 bytes, at most 10",
+        ),
         ("mkfifo $MLBOT_MODEL", 0, "device or a pipe"),
         ("ln -s /dev/zero $MLBOT_MODEL", 0, "symbolic link"),
         ("ln -s /etc/hosts $MLBOT_MODEL", 0, "symbolic link"),
@@ -135,6 +144,16 @@ def test_what_leaves_no_model_says_why(folder: Path, command: str, code: int, wo
     assert words in result.message
     assert result.exit_code == code
     assert not result.timed_out
+
+
+def test_a_training_may_leave_a_folder(folder: Path) -> None:
+    of = model(run="mkdir -p $MLBOT_ARTIFACT/a; printf 1 > $MLBOT_ARTIFACT/a/b")
+    ask = request(folder, of=of.model_copy(update={"predict": Predict(run="python predict.py")}))
+    result = train(ask, progress=_quiet)
+    assert isinstance(result, Training)
+    listing = listing_of(ask.output)
+    assert listing is not None
+    assert ([each.path for each in listing.members], result.digest, result.size_bytes) == (["a/b"], listing.digest, 1)
 
 
 def test_a_failure_keeps_the_end_of_the_log(folder: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from mlbot.errors import NotEvaluatedError
 from mlbot.lib.artifact import LISTING, MOST_DEPTH, MOST_FILES, Listing, Member, Unfit, UnfitError
 from mlbot.lib.record import digest
-from mlbot.storage.artifact import copy, lay_out, listing_of, measured, take_artifact, verify
+from mlbot.storage.artifact import copy, lay_out, listing_of, measured, pack, take_artifact, unpack, verify
 from mlbot.storage.digest import chunks_of
 
 
@@ -202,3 +202,41 @@ def test_other_bytes_are_refused(tmp_path: Path) -> None:
             act()
     with pytest.raises(NotEvaluatedError, match="there is no such file"):
         verify(tmp_path / "nothing", found.digest)
+
+
+def test_a_folder_travels_as_one_file(tmp_path: Path) -> None:
+    it = folder(tmp_path / "it")
+    (it / "nested" / "again").write_bytes(b"w" * 10)
+    found = measured(it)
+    pack(it, tmp_path / "packed", found.digest)
+    assert unpack(tmp_path / "packed", tmp_path / "out", 22) == found
+    assert listing_of(tmp_path / "out") == listing_of(it)
+    assert (tmp_path / "packed").read_bytes().count(b"w" * 10) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda raw: raw[:-1], "does not hold what its listing names"),
+        (lambda raw: raw + b"x", "does not hold what its listing names"),
+        (lambda raw: raw.replace(b"wwww", b"vvvv"), "changed or damaged"),
+        (lambda raw: raw.replace(b'"weights"', b'"../ights"'), "no path inside"),
+        (lambda raw: raw.replace(b"mlbot-tree-v1", b"mlbot-tree-v2"), "cannot be read"),
+        (lambda raw: raw.replace(b"]\n", b"] "), "cannot be read"),
+        (lambda _: b"", "cannot be read"),
+    ],
+)
+def test_what_travelled_is_not_believed(tmp_path: Path, change: Callable[[bytes], bytes], words: str) -> None:
+    it = folder(tmp_path / "it")
+    pack(it, tmp_path / "packed", measured(it).digest)
+    (tmp_path / "packed").write_bytes(change((tmp_path / "packed").read_bytes()))
+    with pytest.raises((UnfitError, NotEvaluatedError), match=words):
+        unpack(tmp_path / "packed", tmp_path / "out", 100)
+    assert {each.name for each in tmp_path.iterdir()} == {"it", "packed"}
+
+
+def test_what_travelled_may_be_too_large(tmp_path: Path) -> None:
+    it = folder(tmp_path / "it")
+    pack(it, tmp_path / "packed", measured(it).digest)
+    with pytest.raises(UnfitError, match="at most 11"):
+        unpack(tmp_path / "packed", tmp_path / "out", 11)

@@ -14,8 +14,9 @@ import pytest
 from tests.support.training_samples import ENVIRONMENT, KEY, Witness, training
 
 from mlbot.errors import NotEvaluatedError
+from mlbot.lib.artifact import MODEL_FILE
 from mlbot.protocol.artifacts import Training
-from mlbot.storage.results import MODEL_FILE, TRAINING_FILE, ResultStore, Stored
+from mlbot.storage.results import TRAINING_FILE, ResultStore, Stored
 
 OTHER_KEY = "sha256:" + "e" * 64
 DAY = 86_400.0

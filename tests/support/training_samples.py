@@ -14,6 +14,7 @@ from mlbot.gates.metric import CATALOGUE, Task
 from mlbot.ledger.entries import Environment
 from mlbot.ml.train import TrainRequest
 from mlbot.protocol.artifacts import Training
+from mlbot.storage.artifact import take_artifact
 
 KEY = "sha256:" + "a" * 64
 COMMIT = "c" * 40
@@ -47,6 +48,8 @@ def request(folder: Path, seed: int = 0, *, of: Model | None = None, **changes: 
         "output": folder.parent / "out" / "model.onnx",
         "environment": ENVIRONMENT,
         "grace_s": 0.3,
+        "max_bytes": 1 << 20,
+        "take": take_artifact,
     }
     return TrainRequest(**(facts | changes))
 

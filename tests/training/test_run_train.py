@@ -23,6 +23,7 @@ from mlbot.entry import invoke
 from mlbot.errors import Exit, NotEvaluatedError
 from mlbot.git.repository import Repository
 from mlbot.protocol.artifacts import TrainingFailure
+from mlbot.storage.artifact import measured, unpack
 from mlbot.storage.results import ResultStore
 from mlbot.training.run_train import SeedRun, Trained, TrainJob, _Copies, data_links, require_data, train_models
 
@@ -35,6 +36,7 @@ from pathlib import Path
 from tests.support.training_samples import model
 from tests.training.test_run_train import HEAD, Checkouts, jobs
 from mlbot.training.run_train import train_models
+from mlbot.storage.artifact import measured, unpack
 from mlbot.storage.results import ResultStore
 root = Path(sys.argv[1])
 store, checkouts = ResultStore(root / "store"), Checkouts(root / "checkouts")
@@ -312,6 +314,7 @@ import sys
 from pathlib import Path
 from tests.storage.test_results import keep
 from mlbot.ml.train import current_environment
+from mlbot.storage.artifact import measured, unpack
 from mlbot.storage.results import ResultStore
 keep(ResultStore(Path(sys.argv[1])), b"planted", key=sys.argv[2], environment=current_environment(None))
 """
@@ -346,7 +349,7 @@ def test_a_copy_is_what_the_training_left(store: ResultStore, checkouts: Checkou
     assert SeedRun.of(result).digest == result.training.digest
     result.path.chmod(0o644)
     result.path.write_text("changed")
-    with pytest.raises(NotEvaluatedError, match="bytes of sha256"):
+    with pytest.raises(NotEvaluatedError, match="changed or damaged"):
         _Copies(tmp_path / "out").add(result)
     assert not list((tmp_path / "out").rglob("model.onnx"))
 
@@ -424,3 +427,24 @@ def test_a_job_without_history_trains_the_seeds_that_it_is_given(
     ask = ["ci", "-C", str(shallow), "train", "--trainings", '{"m": [0, 1]}', "--out", "out"]
     assert invoke(ask) == Exit.OK, capsys.readouterr().err
     assert [(shallow / "out" / "m" / seed / "model.onnx").read_text() for seed in "01"] == [holdout, holdout]
+
+
+def test_a_folder_is_stored_copied_and_packed(store: ResultStore, checkouts: Checkouts, tmp_path: Path) -> None:
+    makes = "mkdir -p $MLBOT_ARTIFACT/a; printf $MLBOT_SEED > $MLBOT_ARTIFACT/a/.seed; printf x > $MLBOT_ARTIFACT/run"
+    job = jobs(HEAD, seeds=1, of=model(run=makes))
+    (result,) = train_models(job, store, checkouts, lambda _: None)
+    (again,) = train_models(job, store, checkouts, lambda _: None)
+    assert isinstance(result, Trained)
+    assert isinstance(again, Trained)
+    assert (again.cached, again.path, again.training) == (True, result.path, result.training)
+    _Copies(tmp_path / "out", names={result.training.model: "artifact"}).add(result)
+    (copied,) = (tmp_path / "out").rglob("artifact")
+    assert measured(copied).digest == result.training.digest
+    _Copies(tmp_path / "out", packed=True).add(result)
+    (packed,) = (tmp_path / "out").rglob("model.folder")
+    assert unpack(packed, tmp_path / "unpacked", 100).digest == result.training.digest
+    (result.path / "run").chmod(0o755)  # a later training of the same user could
+    (third,) = train_models(job, store, checkouts, lambda _: None)
+    assert isinstance(third, Trained)
+    assert not third.cached
+    assert third.training.digest == result.training.digest

@@ -121,7 +121,13 @@ def train(job: _Job, trainings: str, overrides: str | None, folder: Path) -> Exi
 
     wanted = read_trainings(trainings)
     options = TrainOptions(
-        base="HEAD", models=tuple(wanted), trainings=wanted, out=folder, git_only=True, overrides=overrides or None
+        base="HEAD",
+        models=tuple(wanted),
+        trainings=wanted,
+        out=folder,
+        packed=True,
+        git_only=True,
+        overrides=overrides or None,
     )
     return train_and_report(job.directory / job.config_folder.path, options, job.console)
 

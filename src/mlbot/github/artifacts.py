@@ -15,8 +15,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from mlbot.errors import NotEvaluatedError
+from mlbot.lib.artifact import MODEL_FILE
 from mlbot.lib.record import Name
-from mlbot.protocol.artifacts import FAILURE_FILE, LINEAGE_FILE, MODEL_FILE
+from mlbot.protocol.artifacts import FAILURE_FILE, LINEAGE_FILE
 
 _CHUNK = 1 << 16
 

@@ -18,13 +18,13 @@ from mlbot.github.transport import GitHubError, Limits, NotFoundError, TooLargeE
 from mlbot.judging.run_ci import CIRun
 from mlbot.judging.run_judge import Live
 from mlbot.ledger.entries import DeploymentEntry, RequestEntry, SeedsAsked, VerdictEntry
+from mlbot.lib.artifact import MODEL_FILE
 from mlbot.lib.record import Digest, FileDigest, Name, digest_of_stream
 from mlbot.lib.untrusted_json import read
 from mlbot.plan.plan import PlannedModel
 from mlbot.protocol.artifacts import (
     FAILURE_FILE,
     LINEAGE_FILE,
-    MODEL_FILE,
     AcceptedArtifact,
     ArtifactName,
     PackArtifact,

@@ -3,7 +3,8 @@
 What a training is given, whatever its language (the contract with the user's code):
 
 * working folder: the commit's checkout.
-* `MLBOT_MODEL`: path of the ONNX file to write; its folder exists, is empty, and lies outside the checkout.
+* `MLBOT_ARTIFACT`: path of the file or folder to write; what it is in exists, is empty, and lies outside the checkout.
+* `MLBOT_MODEL`: the same path.
 * `MLBOT_PARAMS`: path of a JSON file with the parameters, nested as in the user's file (`{"model": {"depth": 3}}`).
 * `MLBOT_SEED`: the seed, a whole number from 0; Python's hashing gets it too.
 * `MLBOT_TRAIN_DATA`: the training data's absolute path, or its URL, if the config names it. Never the holdout's.
@@ -13,7 +14,6 @@ It prints what it likes; `metric=value` lines are kept as claims, which nothing 
 """
 
 import contextlib
-import hashlib
 import importlib.metadata
 import json
 import math
@@ -23,7 +23,6 @@ import re
 import selectors
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import sysconfig
@@ -45,7 +44,8 @@ from mlbot.config.data import Data
 from mlbot.config.schema import Model
 from mlbot.errors import MlbotError
 from mlbot.ledger.entries import Environment
-from mlbot.lib.record import Digest, Params, Sha, digest
+from mlbot.lib.artifact import Unfit, UnfitError
+from mlbot.lib.record import Digest, FileDigest, Params, Sha, digest
 from mlbot.ml import export, supervisor
 from mlbot.ml.protocol import OPERATORS
 from mlbot.protocol.artifacts import MESSAGE, Parity, Training, TrainingFailure
@@ -416,66 +416,9 @@ def training_environment(user: Mapping[str, str], *, seed: int, own: Mapping[str
     return _DEFAULTS | passed | fixed | dict(own)
 
 
-_CHUNK = 1024 * 1024
+Take = Callable[[Path, Path, int], FileDigest]
+"""Copies what a training left out of its reach, at most so many bytes; raises `UnfitError`."""
 
-
-class NoModelError(Exception):
-    """The training ended well, but what it left is no model file."""
-
-
-def take_model(path: Path, output: Path, limit: int) -> tuple[Digest, int]:
-    """Copy a model out, hashing the very bytes that are written: their digest and size.
-
-    They appear at `output` whole or not at all; nothing of what is at `path` is trusted. Raises `NoModelError`.
-    """
-    descriptor = _open(path)
-    part = output.with_name(f"{output.name}.part")
-    try:
-        _check(os.fstat(descriptor), limit)
-        output.parent.mkdir(parents=True, exist_ok=True)
-        digest, size = _copy(descriptor, part, limit)
-        part.replace(output)
-    finally:
-        os.close(descriptor)
-        part.unlink(missing_ok=True)
-    return digest, size
-
-
-def _open(path: Path) -> int:
-    try:
-        # Non-blocking, because a pipe would be waited on for ever.
-        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:
-        raise NoModelError("the training ended well but wrote no file at $MLBOT_MODEL") from None
-    except OSError as error:
-        why = "a symbolic link, not a file" if path.is_symlink() else f"not readable ({error.strerror})"
-        raise NoModelError(f"what the training left at $MLBOT_MODEL is {why}") from None
-
-
-def _check(facts: os.stat_result, limit: int) -> None:
-    if stat.S_ISDIR(facts.st_mode):
-        raise NoModelError("what the training left at $MLBOT_MODEL is a folder, not a file")
-    if not stat.S_ISREG(facts.st_mode):
-        raise NoModelError("what the training left at $MLBOT_MODEL is a device or a pipe, not a file")
-    if facts.st_size == 0:
-        raise NoModelError("the file that the training wrote at $MLBOT_MODEL is empty")
-    if facts.st_size > limit:
-        raise NoModelError(f"the model is larger than allowed: {facts.st_size:,} bytes, at most {limit:,}")
-
-
-def _copy(source: int, part: Path, limit: int) -> tuple[Digest, int]:
-    digest, size = hashlib.sha256(), 0
-    with part.open("wb") as target:
-        while chunk := os.read(source, _CHUNK):
-            size += len(chunk)
-            if size > limit:  # it grew since it was looked at
-                raise NoModelError(f"the model is larger than allowed: more than {limit:,} bytes")
-            digest.update(chunk)
-            target.write(chunk)
-    return f"sha256:{digest.hexdigest()}", size
-
-
-MAX_MODEL_BYTES = 2 * 1024**3 - 1  # what protobuf, and so an ONNX file without external data, can hold
 _PARITY_LIMIT = 4096
 
 
@@ -488,13 +431,14 @@ class TrainRequest:
     key: Digest  # the content key of all that it depends on
     commit: Sha
     folder: Path  # a checkout of the commit, with its data
-    output: Path  # where the ONNX file is to be put; nothing is there unless the training succeeds
+    output: Path  # where the file or folder is to be put; nothing is there unless the training succeeds
     environment: Environment  # where it runs (`current_environment`)
     params: Params = field(default_factory=dict)  # its parameters, flat
     data: Mapping[str, Digest] = field(default_factory=dict)  # the digest of each data file, for the record
     own: Mapping[str, str] = field(default_factory=dict)  # variables of its own environment, `PATH` among them
     log: Path | None = None  # where to save what it prints; None: nowhere
-    max_bytes: int = MAX_MODEL_BYTES  # how large the file may be
+    max_bytes: int  # how large it may be
+    take: Take
     grace_s: float = 5.0  # what it has between SIGTERM and SIGKILL
 
 
@@ -520,15 +464,15 @@ def train(
         if problem:
             return _failure(request, ended, _said(scratch) or problem, log)
         try:
-            digest, size = take_model(_model_path(scratch), request.output, request.max_bytes)
-        except NoModelError as error:
-            return _failure(request, ended, str(error), log)
+            found = request.take(_model_path(request, scratch), request.output, request.max_bytes)
+        except UnfitError as error:
+            return _failure(request, ended, _no_model(request, error), log)
         return Training(
             model=request.model.name,
             key=request.key,
             seed=request.seed,
-            digest=digest,
-            size_bytes=size,
+            digest=found.digest,
+            size_bytes=found.size_bytes,
             commit=request.commit,
             data=dict(request.data),
             params=request.params,
@@ -556,15 +500,23 @@ def nested(params: Params) -> dict[str, Any]:
     return tree
 
 
-def _model_path(scratch: Path) -> Path:
-    return scratch / "model" / "model.onnx"
+def _model_path(request: TrainRequest, scratch: Path) -> Path:
+    return scratch / "model" / request.model.file_name
+
+
+def _no_model(request: TrainRequest, error: UnfitError) -> str:
+    variable = "$MLBOT_MODEL" if request.model.is_onnx else "$MLBOT_ARTIFACT"
+    if error.why is Unfit.MISSING:
+        return f"the training ended well but wrote no file at {variable}"
+    return f"what the training left at {variable} is no model: {error.what}"
 
 
 def _command(request: TrainRequest, scratch: Path) -> Command:
-    _model_path(scratch).parent.mkdir()
+    artifact = str(_model_path(request, scratch))
+    Path(artifact).parent.mkdir()
     params = scratch / "params.json"
     params.write_text(json.dumps(nested(request.params)), encoding="utf-8")
-    own = {**request.own, "MLBOT_MODEL": str(_model_path(scratch)), "MLBOT_PARAMS": str(params)}
+    own = {**request.own, "MLBOT_ARTIFACT": artifact, "MLBOT_MODEL": artifact, "MLBOT_PARAMS": str(params)}
     data = request.model.data.train
     if data is not None:
         own["MLBOT_TRAIN_DATA"] = data if "://" in data else str((request.folder / data).absolute())

@@ -17,7 +17,7 @@ from mlbot.ledger.entries import Environment
 from mlbot.lib.record import Count, Digest, Name, Params, Record, Seconds, Sha
 from mlbot.verdict.verdict import Problem
 
-MODEL_FILE = "model.onnx"
+FOLDER_FILE = "model.folder"  # a folder as one file: its listing, and each of its files
 
 LINEAGE_FILE = "training.json"
 

@@ -13,9 +13,20 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from mlbot.errors import NotEvaluatedError
-from mlbot.lib.artifact import LISTING, MOST_DEPTH, MOST_FILES, Listing, Member, Unfit, UnfitError, checked_path
+from mlbot.lib.artifact import (
+    LISTING,
+    MOST_DEPTH,
+    MOST_FILES,
+    MOST_LISTING,
+    Listing,
+    Member,
+    Unfit,
+    UnfitError,
+    checked_path,
+)
 from mlbot.lib.record import Digest, FileDigest
 from mlbot.lib.tree import shown
 from mlbot.storage.digest import CHUNK, chunks_of, other_bytes, sync, take
@@ -98,6 +109,44 @@ def lay_out(listing: Listing, target: Path, content: Callable[[Member], Iterable
         remove(made)
 
 
+def pack(folder: Path, target: Path, digest: Digest) -> None:
+    """Write a folder of that digest as one file: its listing, a line's end, and each different file once."""
+    with _usable(folder):
+        listing = listing_of(folder)
+    if listing is None or listing.digest != digest:
+        raise other_bytes(str(folder), f"what is kept as {digest} has another digest")
+    first = {each.digest: each.path for each in reversed(listing.members)}
+    part = target.with_name(f"{target.name}{_PART}")
+    try:
+        with part.open("wb") as stream:
+            stream.writelines((listing.document, b"\n"))
+            for found in listing.blobs:
+                stream.writelines(chunks_of(folder / first[found]))
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def unpack(packed: Path, target: Path, most_bytes: int) -> FileDigest:
+    """Make a folder of what `pack` wrote, of which nothing is believed. Raises `UnfitError`, `NotEvaluatedError`."""
+    with packed.open("rb") as stream:
+        head = stream.readline(len(LISTING)) + stream.readline(MOST_LISTING + 1)
+        listing = Listing.read(head.removesuffix(b"\n"))
+        if listing.size_bytes > most_bytes:
+            what = f"it is larger than allowed: {listing.size_bytes:,} bytes, at most {most_bytes:,}"
+            raise UnfitError(Unfit.TOO_LARGE, what)
+        if packed.stat().st_size != len(head) + sum(listing.blobs.values()):
+            raise UnfitError(Unfit.NOT_A_LISTING, "it does not hold what its listing names")
+        lay_out(listing, target, lambda each: _next(stream, each.size_bytes), where=packed.name)
+    return FileDigest(digest=listing.digest, size_bytes=listing.size_bytes)
+
+
+def _next(stream: BinaryIO, size: int) -> Iterator[bytes]:
+    while size > 0 and (chunk := stream.read(min(size, CHUNK))):
+        size -= len(chunk)
+        yield chunk
+
+
 def remove(path: Path) -> None:
     """Take a file or folder away, if there is one; what a link leads to stays."""
     if path.is_dir() and not path.is_symlink():
@@ -128,7 +177,7 @@ def _read(path: Path, most_bytes: int | None, part: Path | None) -> FileDigest:
         if not stat.S_ISDIR(facts.st_mode):
             digest, size = reading.file(descriptor, "it", part)
             if not size:
-                raise UnfitError(Unfit.EMPTY, "it is an empty file")
+                raise UnfitError(Unfit.EMPTY, "it is empty")
             if part is not None:
                 part.chmod(_mode(executable=False))
             return FileDigest(digest=digest, size_bytes=size)
@@ -233,5 +282,5 @@ class _Reading:
     def _count(self, taken: int, coming: int = 0) -> None:
         self.size += taken
         if self.most_bytes is not None and self.size + coming > self.most_bytes:
-            what = f"it is larger than allowed: {self.size + coming:,} bytes or more, at most {self.most_bytes:,}"
+            what = f"it is larger than allowed: {self.size + coming:,} bytes, at most {self.most_bytes:,}"
             raise UnfitError(Unfit.TOO_LARGE, what)

@@ -1,6 +1,6 @@
 """Trained models by content key, so that nothing is trained twice: a folder that many processes share.
 
-    <root>/entries/<key>/<seed>-<environment>/model.onnx, training.json
+    <root>/entries/<key>/<seed>-<environment>/model.onnx, training.json   (the first is a file or a folder)
     <root>/staging/<random>/     what is being made; taken away by the next run if its maker died
     <root>/locks/<name>          one for each thing that is being trained
 
@@ -31,9 +31,11 @@ from pydantic import ValidationError
 
 from mlbot.errors import NotEvaluatedError
 from mlbot.ledger.entries import Environment
+from mlbot.lib.artifact import MODEL_FILE, UnfitError
 from mlbot.lib.record import Digest, digest
 from mlbot.protocol.artifacts import Training
-from mlbot.storage.digest import digest_of, sync
+from mlbot.storage.artifact import measured, sync_all
+from mlbot.storage.digest import sync
 
 # Folders that many processes share: opened, compared, synced and locked by what the kernel guarantees.
 
@@ -104,7 +106,6 @@ def sweep_locks(folder: Path) -> None:
             os.close(descriptor)
 
 
-MODEL_FILE = "model.onnx"
 TRAINING_FILE = "training.json"
 MOST_BYTES = 5 << 30
 MOST_AGE_S = 90 * 24 * 3600.0
@@ -114,7 +115,7 @@ _HEX = 16
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stored:
-    """A trained model of the store; its file stays there as long as the store that gave it is open."""
+    """A model of the store; its file or folder stays there as long as the store that gave it is open."""
 
     path: Path
     training: Training
@@ -203,10 +204,10 @@ class ResultStore:
         If another process has put a result of the same key, seed and environment meanwhile, that one is given back.
         """
         record = training.model_dump_json(indent=2)
-        (staged / MODEL_FILE).chmod(0o444)
         (staged / TRAINING_FILE).write_text(record, encoding="utf-8")
-        for path in (staged / MODEL_FILE, staged / TRAINING_FILE, staged):
-            sync(path)
+        if not (staged / MODEL_FILE).is_dir():
+            (staged / MODEL_FILE).chmod(0o444)
+        sync_all(staged)
         entry = self._entry(training.key, training.seed, training.environment)
         while staged.exists():
             self._place(staged, entry, digest(record))
@@ -307,7 +308,7 @@ class ResultStore:
     def _entries(self) -> Iterator[_Entry]:
         for path in self._folders():
             with suppress(OSError):  # another process removed it just now
-                size = sum(file.stat().st_size for file in path.iterdir())
+                size = sum(file.stat().st_size for file in path.rglob("*"))
                 yield _Entry(path=path, size_bytes=size, used_at=path.stat().st_mtime)
 
     def _hold(self, path: Path, descriptor: int) -> None:
@@ -396,8 +397,8 @@ def _verified(path: Path, key: Digest, seed: int, environment: Environment) -> T
     try:
         with (path / TRAINING_FILE).open("rb") as stream:
             training = Training.model_validate_json(stream.read(_RECORD_LIMIT))
-        digest = digest_of(path / MODEL_FILE)
-    except (OSError, ValidationError):
+        found = measured(path / MODEL_FILE)
+    except (OSError, ValidationError, UnfitError):
         return None
     asked = (training.key, training.seed, training.environment) == (key, seed, environment)
-    return training if asked and training.digest == digest else None
+    return training if asked and training.digest == found.digest else None

@@ -23,6 +23,7 @@ from mlbot.gates.outcome import Reason
 from mlbot.git.merge import three_commits
 from mlbot.git.repository import Repository
 from mlbot.ledger.entries import Environment
+from mlbot.lib.artifact import MODEL_FILE
 from mlbot.lib.constants import CONFIG_FILE, LFS_POINTER
 from mlbot.lib.record import Count, Digest, Name, Params, Sha
 from mlbot.lib.tree import is_url, module_files, shown
@@ -30,9 +31,9 @@ from mlbot.lib.untrusted_json import HostileJsonError, read
 from mlbot.plan.content_key import Side, dvc_files
 from mlbot.plan.plan import Plan, PlannedModel
 from mlbot.plan.run_plan import Planning, read_configs, read_sides, with_history
-from mlbot.protocol.artifacts import FAILURE_FILE, MESSAGE, Training, TrainingFailure
-from mlbot.storage.digest import chunks_of, take
-from mlbot.storage.results import MODEL_FILE, TRAINING_FILE, ResultStore, Stored
+from mlbot.protocol.artifacts import FAILURE_FILE, FOLDER_FILE, MESSAGE, Training, TrainingFailure
+from mlbot.storage.artifact import copy, pack, remove, take_artifact
+from mlbot.storage.results import TRAINING_FILE, ResultStore, Stored
 from mlbot.training.run_environment import Environments, NotMadeError, paths
 from mlbot.training.trial import read_overrides, trial_key
 from mlbot.verdict.verdict import Commits, Problem
@@ -60,14 +61,16 @@ class TrainJob:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
-    """A model file."""
+    """A model."""
 
-    path: Path  # the ONNX file in the store, there until the store is closed
+    path: Path  # the file or folder in the store, there until the store is closed
     training: Training  # its lineage. The commit may be another one whose inputs are the same
     cached: bool
 
 
 Result = Trained | TrainingFailure
+
+_MOST_BYTES = 2 << 30  # what a training may always leave: how large a model may be is for who judges it
 
 
 def train_models(
@@ -176,6 +179,8 @@ class _Run:
                 data=job.data,
                 log=log,
                 own=paths(bin_folder) if bin_folder else {},
+                max_bytes=max(job.model.most_bytes, _MOST_BYTES),
+                take=take_artifact,
             )
             with self.store.training(lambda text: self.progress(f"{job}: {text}")):
                 result = train(request, progress=self.progress, stop=self.stop)
@@ -428,8 +433,9 @@ class TrainOptions:
     seeds: tuple[int, ...] = ()
     trainings: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # instead of `seeds`, by model
     out: Path | None = None
-    """A folder for copies, `<model>/<seed>/model.onnx` and `training.json`, or `failure.json` of a training that left
-    no model; None: none are made."""
+    """A folder for copies, `<model>/<seed>/model.onnx` (or `artifact`) and `training.json`, or `failure.json` of a
+    training that left no model; None: none are made."""
+    packed: bool = False  # whether the copies travel: then a folder is one file
     jobs: int = 1
     as_json: bool = False
     git_only: bool = False
@@ -466,7 +472,9 @@ def train_and_report(directory: Path, options: TrainOptions, console: Console) -
     with ResultStore(repository.state_dir / "results") as store:
         trainer = Trainer(planning=planning, store=store, progress=console.say, jobs=options.jobs)
         changed = _overrides(options, plan, trainer)
-        copies = _Copies(directory / options.out if options.out else None)
+        out = directory / options.out if options.out else None
+        names = {model.name: model.file_name for model in planning.configs.head.models}
+        copies = _Copies(out=out, packed=options.packed, names=names)
         folder = Folder.of(repository.project)
         results, failed = list[Result](), list[MlbotError]()
         for planned in plan.stale:
@@ -502,6 +510,8 @@ class _Copies:
     """Where `--out` wants copies: of each seed the model with its lineage, or why there is none. None: nowhere."""
 
     out: Path | None
+    packed: bool = False
+    names: Mapping[Name, str] = field(default_factory=dict)
 
     def add(self, result: Result) -> None:
         """Copy what a training left, in place of what an earlier one did."""
@@ -511,12 +521,10 @@ class _Copies:
         folder = self.out / record.model / str(record.seed)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for name in (MODEL_FILE, TRAINING_FILE, FAILURE_FILE):
-                (folder / name).unlink(missing_ok=True)
+            for name in {*self.names.values(), MODEL_FILE, FOLDER_FILE, TRAINING_FILE, FAILURE_FILE}:
+                remove(folder / name)
             if isinstance(result, Trained):
-                training = result.training
-                source, size = result.path, training.size_bytes
-                take(chunks_of(source), folder / MODEL_FILE, training.digest, size=size, where=str(source))
+                self._copy(result, folder)
             name = TRAINING_FILE if isinstance(result, Trained) else FAILURE_FILE
             (folder / name).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
         except OSError as error:
@@ -525,6 +533,14 @@ class _Copies:
                 where=str(folder),
                 hint="Name another folder with --out.",
             ) from error
+
+    def _copy(self, result: Trained, folder: Path) -> None:
+        digest = result.training.digest
+        if self.packed and result.path.is_dir():
+            pack(result.path, folder / FOLDER_FILE, digest)
+        else:
+            name = MODEL_FILE if self.packed else self.names.get(result.training.model, MODEL_FILE)
+            copy(result.path, folder / name, digest)
 
 
 def _train(
