@@ -74,11 +74,12 @@ def test_the_json_of_a_config_is_that_of_the_landed_version(file: str) -> None:
         assert not any(model["data"].pop("csv").values())
         assert [model["data"].pop(name) for name in ("threshold", "label", "weight")] == [None] * 3
         assert model["train"].pop("environment") is None
-        assert [model.pop(name) for name in ("artifact", "predict")] == [None] * 2
+        assert [model.pop(name) for name in ("artifact", "predict", "evaluate")] == [None] * 3
         assert not any(model.pop("limits").values())
         seeds = model["train"]["seeds"]  # a range since; those files have a number each, or none
         model["train"]["seeds"] = 3 if seeds is None else seeds["start"]
         for metric in model["metrics"]:
+            assert metric.pop("range") is None
             metric["tasks"].sort()
             if metric["name"].endswith("_macro"):  # of models with two classes too, since
                 metric["tasks"].remove("binary")

@@ -132,7 +132,7 @@ def test_rows_count_by_their_weights_as_in_the_metrics_beside_the_curves() -> No
     assert found.expected_calibration_error == pytest.approx(error, rel=1e-4)
 
 
-@pytest.mark.parametrize("task", list(Task))
+@pytest.mark.parametrize("task", [Task.BINARY, Task.MULTICLASS, Task.REGRESSION])
 def test_whole_weights_count_rows_several_times(task: Task) -> None:
     random = np.random.default_rng(2)
     weights = random.integers(0, 3, 40)
@@ -163,7 +163,7 @@ def test_a_perfect_regression_has_a_histogram_about_zero() -> None:
     assert {each.observed for each in found.residuals} == {0.0}
 
 
-@pytest.mark.parametrize("task", list(Task))
+@pytest.mark.parametrize("task", [Task.BINARY, Task.MULTICLASS, Task.REGRESSION])
 def test_no_rows_have_no_curves(task: Task) -> None:
     assert curves(task, np.empty(0), np.empty((0, 3))) == Curves()
 

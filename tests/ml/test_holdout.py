@@ -368,7 +368,7 @@ MARKERS = [
 
 
 @pytest.mark.parametrize("marker", MARKERS)
-@pytest.mark.parametrize("task", list(Task))
+@pytest.mark.parametrize("task", [Task.BINARY, Task.MULTICLASS, Task.REGRESSION])
 def test_labels_that_are_missing_by_their_meaning_are_refused(tmp_path: Path, task: Task, marker: str) -> None:
     content = f"x,income\n1,0\n2,1\n3,{marker}\n4,1\n"
     assert "has no value in 1 of its rows" in schema(tmp_path, content, task)
@@ -383,7 +383,7 @@ def test_missing_labels_of_parquet_are_refused(tmp_path: Path) -> None:
         assert "has no value in 1 of its rows" in schema(tmp_path, (tmp_path / "p").read_bytes())
 
 
-@pytest.mark.parametrize("task", list(Task))
+@pytest.mark.parametrize("task", [Task.BINARY, Task.MULTICLASS, Task.REGRESSION])
 @pytest.mark.parametrize(
     ("missing", "rows"), [([2], "row 2"), ([2, 5], "rows 2 and 5"), ([1, 4, 6], "rows 1, 4 and 6")]
 )

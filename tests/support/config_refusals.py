@@ -41,8 +41,8 @@ _TRAINING_AND_DATA = [
     ),
     Case("m:", "'a b':", '3: models."a b": found the name "a b" → write a name of letters and digits, with `.`, `_`,'),
     Case(TASK, "task: binry", '4: models.m.task: found "binry" → write binary'),
-    Case(TASK, "task: 1", "4: models.m.task: found 1 → write binary, multiclass or regression"),
-    Case(TASK, "task:", "4: models.m.task: found nothing → write binary, multiclass or regression"),
+    Case(TASK, "task: 1", "4: models.m.task: found 1 → write binary, multiclass, regression or scores"),
+    Case(TASK, "task:", "4: models.m.task: found nothing → write binary, multiclass, regression or scores"),
     Case(TASK, "#", "3: models.m: found no task → write `task:`"),
     Case(
         RUN,

@@ -91,11 +91,12 @@ class Data(Section):
     train: Annotated[str | None, kinds.PATH_OR_URL] = None
     """The training data, CSV or Parquet: a path, or any fsspec URL. Its digest is recorded; it cannot be the holdout.
     Left out: the training finds its own data."""
-    holdout: Annotated[str, kinds.PATH_OR_URL]
+    holdout: Annotated[str, kinds.PATH_OR_URL] = ""
     """The labelled rows that judge the model, CSV or Parquet: a path, or any fsspec URL. Training never sees them; with
-    a URL only the judge has to be able to read it."""
-    target: Annotated[str, kinds.COLUMN]
-    """The column to predict."""
+    a URL only the judge has to be able to read it. Left out: must be there, but for `scores`, whose evaluator has the
+    items."""
+    target: Annotated[str, kinds.COLUMN] = ""
+    """The column to predict. Left out: must be there, but for `scores`."""
     positive: Annotated[str | None, kinds.LABEL] = None
     """The label that counts as positive, for binary models only.
     Left out: the greater of the two labels, as scikit-learn takes it: 1 of 0 and 1, `yes` of `no` and `yes`."""
@@ -141,9 +142,20 @@ class Data(Section):
             hint = "write another file: a model is judged on rows that it has not seen"
             yield Problem("the training data", hint, ("holdout",))
         task = context.around.made.get("task") if context.around else None
+        yield from _unlabelled(context.given) if task is Task.SCORES else _lacking(context.given)
         if task:
             yield from _wrong_labels(context, task)
             yield from _wrong_decision(context, task)
+
+
+def _lacking(given: Mapping[str, Plain]) -> Iterator[Problem]:
+    yield from (Problem(f"no {key}", f"write `{key}:`") for key in ("holdout", "target") if key not in given)
+
+
+def _unlabelled(given: Mapping[str, Plain]) -> Iterator[Problem]:
+    """What is about labelled rows, where an evaluator has the items."""
+    for key in given.keys() - {"train", "csv", "types"}:
+        yield Problem(f"`{key}` for scores", "remove it; the evaluator has the items", (key,))
 
 
 _PARTS = {

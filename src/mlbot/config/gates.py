@@ -61,16 +61,16 @@ def _where(value: Plain) -> str:
 
 
 # `roc_auc@women.min` names one gate of the slice `women`, and must not name all gates of another.
-_MEASURED_FORM = rf"(?!.*\.(?:{'|'.join(Bound)})$){NAME_FORM}"
-_MEASURED_WORDS = f"{Section.name_words}, not ending in {', '.join(f'`.{bound}`' for bound in Bound)}"
+MEASURED_FORM = rf"(?!.*\.(?:{'|'.join(Bound)})$){NAME_FORM}"
+MEASURED_WORDS = f"{Section.name_words}, not ending in {', '.join(f'`.{bound}`' for bound in Bound)}"
 
 
 class Slice(Section):
     """A named subset of the holdout: a condition, or a mapping."""
 
     short: ClassVar[str] = "where"
-    name_form: ClassVar[str] = _MEASURED_FORM
-    name_words: ClassVar[str] = _MEASURED_WORDS
+    name_form: ClassVar[str] = MEASURED_FORM
+    name_words: ClassVar[str] = MEASURED_WORDS
 
     name: Name
     where: Annotated[str, kind(_where, **kinds.SCRIPT.schema())]
@@ -102,15 +102,15 @@ def _own_name(value: Plain, context: Context) -> str:
     return name
 
 
-_OWN_NAME = Kind(_own_name, lambda: {"type": "string", "pattern": f"^{_MEASURED_FORM}$"})
+_OWN_NAME = Kind(_own_name, lambda: {"type": "string", "pattern": f"^{MEASURED_FORM}$"})
 
 
 class OwnMetric(Section):
     """A metric of your own, by its function or as a mapping; read from the guarded branch."""
 
     short: ClassVar[str] = "function"
-    name_form: ClassVar[str] = _MEASURED_FORM
-    name_words: ClassVar[str] = _MEASURED_WORDS
+    name_form: ClassVar[str] = MEASURED_FORM
+    name_words: ClassVar[str] = MEASURED_WORDS
 
     function: Annotated[str, kinds.FUNCTION]
     """The metric's `module:function`."""
@@ -260,8 +260,15 @@ def _unfit(name: str, task: Task | None) -> str:
 def _called(name: str, model: Context) -> str:
     """A metric's name in gates as reports have it: the catalogue's, unless one of the model's own is called so."""
     if "own" not in model.found:
-        model.found["own"] = {name for name, is_own in _listed(model.given.get("metrics")).items() if is_own}
+        model.found["own"] = {name for name, is_own in _measured(model).items() if is_own}
     return name if name in model.found["own"] else catalogued(name)
+
+
+def _bounds(metric: str, model: Context) -> tuple[float, float]:
+    """The least and the greatest value that a metric can have: what the config says of a score's."""
+    if (evaluate := model.made.get("evaluate")) is None:
+        return bounds_of(metric)
+    return next((each.range for each in evaluate.metrics if each.name == metric and each.range), (-math.inf, math.inf))
 
 
 def _limit(bound: Bound) -> Kind:
@@ -273,7 +280,7 @@ def _limit(bound: Bound) -> Kind:
             raise refused(value, write, found=f"`min` for {written}")
         if bound not in bounds_taken(metric):
             raise refused(value, _instead_of(bound, metric), found=f"`{bound}` for {written}")
-        low, high = bounds_of(metric)
+        low, high = _bounds(metric, context.around or context)
         match bound:
             case Bound.MAX_REGRESSION:
                 low, high = 0.0, high - low
@@ -392,7 +399,7 @@ def _margin(value: Plain, _context: Context) -> float:
 class GapRule(Section):
     """The bounds on the gap between slices: the metric's greatest value less its least."""
 
-    name_form: ClassVar[str] = rf"gap(@{_MEASURED_FORM})?"
+    name_form: ClassVar[str] = rf"gap(@{MEASURED_FORM})?"
     name_words: ClassVar[str] = "`gap`, or `gap@` and a name of your own for each of several"
     constraints: ClassVar[Schema] = {"anyOf": [{"required": [bound]} for bound in ("max", "max_regression")]}
 
@@ -515,18 +522,23 @@ _OTHERS = 50
 
 def wrong_gates(context: Context) -> Iterator[Problem]:
     """What a model's gates name that is not measured."""
-    gates, listed = context.inside("gates"), _listed(context.given.get("metrics"))
+    gates, listed = context.inside("gates"), _measured(context)
     for subject in gates:
         if _is_gap(subject):
+            if context.made.get("task") is Task.SCORES:
+                yield Problem("a gap between scores", "write a gate on each slice", ("gates", subject))
             continue
         yield from (problem.under("gates", subject) for problem in _wrong_subject(subject, listed, context))
     yield from _subjects_twice(gates, context)
-    if gates and "metrics" not in context.given and gates.keys() <= OPERATIONAL.keys():
+    given = context.given.keys() & {"metrics", "evaluate"}
+    if gates and not given and gates.keys() <= OPERATIONAL.keys():
         yield Problem("no metrics", "write `metrics:` with at least one, such as roc_auc")
 
 
 def with_named_metrics(context: Context) -> tuple[Metric, ...]:
     """A model's metrics, and those of the catalogue that its gates name."""
+    if (evaluate := context.made.get("evaluate")) is not None:
+        return tuple(evaluate.metrics)
     metrics = {metric.name: metric for metric in context.made.get("metrics", ())}
     for gate in context.made["gates"]:
         if gate.metric in CATALOGUE:
@@ -536,6 +548,15 @@ def with_named_metrics(context: Context) -> tuple[Metric, ...]:
         metrics.setdefault(of.name, of)  # what it is between is shown too
         metrics[gap.name] = gap
     return tuple(metrics.values())
+
+
+def _measured(context: Context) -> dict[str, bool]:
+    """The names that the config gives what is measured, and whether each is one's own."""
+    if context.made.get("task") is not Task.SCORES:
+        return _listed(context.given.get("metrics"))
+    evaluate = context.inside("evaluate")
+    scores = evaluate.get("scores")
+    return dict.fromkeys(map(str, scores), True) if isinstance(scores, dict) else {}
 
 
 def _listed(metrics: Plain) -> dict[str, bool]:
@@ -570,6 +591,8 @@ def _wrong_subject(subject: str, listed: Mapping[str, bool], context: Context) -
             yield Problem(f"{quote(subject)}, which is measured on the whole file", "write it without a slice")
         elif metric == "negative_flips" and context.made.get("task") is Task.REGRESSION:
             yield Problem(quote(subject), "write a gate on a metric; rows of a regression are neither right nor wrong")
+        elif metric != "size_mb" and context.made.get("task") is Task.SCORES:
+            yield Problem(quote(subject), "write a gate on a score; of an evaluator only the size is measured besides")
         return
     own = islice((name for name, is_own in listed.items() if is_own), _OTHERS)
     wrong = None if _called(metric, context) in listed else _misfit(metric, context, (*OPERATIONAL, *own))

@@ -37,7 +37,7 @@ from mlbot.config.kinds import (
     read_number,
     whole,
 )
-from mlbot.config.predict import ANY_SIZE, ONNX_SIZE, Limits, Predict, wrong_predictor
+from mlbot.config.predict import ANY_SIZE, ONNX_SIZE, Evaluate, Limits, Predict, wrong_predictor
 from mlbot.config.train import NOT_TRAINED, Brought, Train
 from mlbot.gates.metric import (
     Gate,
@@ -55,11 +55,16 @@ class Model(Section):
 
     name_form: ClassVar[str] = DELIVERED_FORM
     name_words: ClassVar[str] = DELIVERED_WORDS
-    constraints: ClassVar[Schema] = {"oneOf": [{"required": ["train"]}, {"required": ["artifact"]}]}
+    constraints: ClassVar[Schema] = {
+        "oneOf": [{"required": ["train"]}, {"required": ["artifact"]}],
+        "if": {"properties": {"task": {"const": "scores"}}},
+        "then": {"required": ["evaluate"]},
+        "else": {"required": ["data"], "properties": {"data": {"required": ["holdout", "target"]}}},
+    }
 
     name: Name
     task: Annotated[Task, choice(tuple(Task))]
-    """What the model predicts: `binary`, `multiclass` or `regression`."""
+    """What the model predicts: `binary`, `multiclass` or `regression`; or `scores`, where an evaluator gives them."""
     train: Annotated[Train, inside(Train)] = NOT_TRAINED
     """How it is trained. Left out: `artifact` is given."""
     artifact: Annotated[Brought | None, inside(Brought)] = None
@@ -67,10 +72,12 @@ class Model(Section):
     Left out: `train` is given."""
     predict: Annotated[Predict | None, inside(Predict)] = None
     """How it is asked for predictions, where it is no ONNX file. Left out: it is one, and mlbot asks it itself."""
+    evaluate: Annotated[Evaluate | None, inside(Evaluate)] = None
+    """What gives it scores, for the task `scores`. Left out: it is judged by metrics on the holdout."""
     limits: Annotated[Limits, inside(Limits)] = Limits()
     """What it may be and use while it is judged. Left out: see each."""
-    data: Annotated[Data, inside(Data)]
-    """What it learns from and is judged on."""
+    data: Annotated[Data, inside(Data)] = Data()
+    """What it learns from and is judged on. Left out: must be there, but for `scores`."""
     slices: Annotated[tuple[Slice, ...], named(Slice, "a mapping from the name of each slice")] = ()
     """Subsets of the holdout that are measured on their own, by name. Left out: none."""
     metrics: Annotated[tuple[Metric, ...], METRICS] = ()
@@ -80,11 +87,12 @@ class Model(Section):
 
     @classmethod
     def rules(cls, context: Context) -> Iterator[Problem]:
-        """Gates name what is measured, and what can be; a model is trained or brought."""
+        """Gates name what is measured; a model is trained or brought; what judges it fits its task."""
         given = context.given
         if ("train" in given) == ("artifact" in given):
             found = "both train and artifact" if "train" in given else "no train"
             yield Problem(found, "write `train:`, or `artifact:` for a model that was made elsewhere")
+        yield from _wrong_evaluator(given, context.made.get("task"))
         yield from wrong_gates(context)
         yield from wrong_predictor(context)
 
@@ -96,7 +104,7 @@ class Model(Section):
     @property
     def is_onnx(self) -> bool:
         """Whether mlbot asks it itself, so that it is an ONNX file (or a folder with one and its data)."""
-        return self.predict is None
+        return self.predict is None and self.evaluate is None
 
     @property
     def file_name(self) -> str:
@@ -107,6 +115,19 @@ class Model(Section):
     def most_bytes(self) -> int:
         """The largest that its file, or the files of its folder together, may be."""
         return self.limits.size_bytes or (ONNX_SIZE if self.is_onnx else ANY_SIZE)
+
+
+def _wrong_evaluator(given: Mapping[str, Plain], task: Task | None) -> Iterator[Problem]:
+    if task is Task.SCORES:
+        if "evaluate" not in given:
+            yield Problem("no evaluate", "write `evaluate:`, what gives the scores")
+        if "metrics" in given:
+            yield Problem("metrics for scores", "write them as `evaluate.scores`, by name", ("metrics",))
+    elif task is not None:
+        if "evaluate" in given:
+            yield Problem(f"an evaluator for a {task} model", "write `task: scores`, or remove it", ("evaluate",))
+        if "data" not in given:
+            yield Problem("no data", "write `data:`")
 
 
 _WHAT_TO_DO = choice(("warn", "block"))

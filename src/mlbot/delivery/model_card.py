@@ -26,6 +26,7 @@ _TASKS = {
     Task.BINARY: "a probability between two classes",
     Task.MULTICLASS: "a probability for each of several classes",
     Task.REGRESSION: "a number",
+    Task.SCORES: "what an evaluator scores",
 }
 
 
@@ -87,6 +88,8 @@ def card_of(
 def _uses(model: Model | None) -> list[str]:
     if model is None:
         return ["What it predicts is not in the released commit's mlbot.yaml any more."]
+    if model.evaluate is not None:
+        return [f"It is scored by the evaluator of mlbot.yaml: {', '.join(each.name for each in model.metrics)}."]
     what = f"It predicts {model.data.target}: {_TASKS[model.task]}"
     positive = f", of which {model.data.positive} is the positive one" if model.data.positive else ""
     left_out = [f"Columns it does not use: {', '.join(model.data.drop)}."] if model.data.drop else []

@@ -14,11 +14,12 @@ class Task(StrEnum):
     BINARY = "binary"
     MULTICLASS = "multiclass"
     REGRESSION = "regression"
+    SCORES = "scores"  # an evaluator gives every row its scores
 
     @property
     def is_classification(self) -> bool:
         """Whether labels are classes, so that a row is either right or wrong."""
-        return self is not Task.REGRESSION
+        return self in {Task.BINARY, Task.MULTICLASS}
 
 
 class Direction(StrEnum):
@@ -55,6 +56,8 @@ class Metric(Record):
     settings: Settings = Settings()
     slices: tuple[str, ...] = ()
     """The slices whose values it tells apart, where it is the gap between them."""
+    range: tuple[float, float] | None = None
+    """The least and the greatest value of an evaluator's score, where the config gives them."""
 
     @property
     def formula(self) -> str:
@@ -69,7 +72,7 @@ _ANY, _SHARE, _POSITIVE, _UP_TO_1, _BOTH = (
     (-math.inf, 1.0),
     (-1.0, 1.0),
 )
-_BINARY, _MULTICLASS, _NUMBERS = (frozenset({task}) for task in Task)
+_BINARY, _MULTICLASS, _NUMBERS = (frozenset({task}) for task in (Task.BINARY, Task.MULTICLASS, Task.REGRESSION))
 _CLASSES = _BINARY | _MULTICLASS
 _RATIOS = ("precision", "recall", "f1", "jaccard")
 _AVERAGES = " ".join(f"{name}_{average}" for name in _RATIOS for average in ("micro", "macro", "weighted"))

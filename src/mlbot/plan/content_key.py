@@ -98,7 +98,8 @@ class Side:
 
         Of these only tables: a holdout that names a script, or a lock, would take it out of every model's key.
         """
-        holdouts = {model.data.holdout for model in self.config.models if not is_url(model.data.holdout)}
+        holdouts = {model.data.holdout for model in self.config.models if model.data.holdout}
+        holdouts = {path for path in holdouts if not is_url(path)}
         files = frozenset[str]().union(*(self.tree.match(path) for path in holdouts))
         return frozenset({CONFIG_FILE, *filter(_is_table, files)})
 

@@ -8,6 +8,7 @@ from mlbot.config.train import SeedRange
 from mlbot.gates.metric import Gate, Metric
 from mlbot.lib.tree import Tree, changed, is_url, module_files, shown
 from mlbot.plan.content_key import Side
+from mlbot.verdict.decide import evaluator_files
 
 _Rule = tuple[str, ...]
 """What a rule is about: its kind, the model (empty: all), and what tells it from others of its kind."""
@@ -49,7 +50,10 @@ def _sentences(policy: Config, head: Config, base: Config) -> Iterator[str]:
 
 
 def _rule_files(model: Model, tree: Tree) -> frozenset[str]:
-    holdout = frozenset[str]() if is_url(model.data.holdout) else tree.match(model.data.holdout)
+    path = model.data.holdout
+    holdout = tree.match(path) if path and not is_url(path) else frozenset[str]()
+    if model.evaluate is not None:
+        holdout |= evaluator_files(model.evaluate, tree)
     functions = (metric.function for metric in model.metrics if metric.function)
     return holdout.union(*(module_files(function, tree) for function in functions))
 

@@ -134,7 +134,8 @@ def _config(setup: Setup) -> Iterator[Finding]:
 def _data(setup: Setup) -> Iterator[Finding]:
     models = setup.config.models if setup.config else ()
     prepared = bool(setup.config and setup.config.actions.judge and setup.config.actions.judge.prepare)
-    inside = list(dict.fromkeys(model.data.holdout for model in models if not is_url(model.data.holdout)))
+    holdouts = (model.data.holdout for model in models)
+    inside = list(dict.fromkeys(path for path in holdouts if path and not is_url(path)))
     if inside:
         yield finding("holdout-in-repository", f"{CONFIG_FILE}: data.holdout", files=", ".join(inside))
     trained = list(dict.fromkeys(model.data.train for model in models if model.data.train))

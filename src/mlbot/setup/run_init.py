@@ -36,7 +36,7 @@ from mlbot.lib.templates import sentence
 from mlbot.setup import scaffold
 from mlbot.setup.detect import SUFFIXES, Table
 from mlbot.setup.environments import DEFAULT_PYTHON, TEXTS, training_setup
-from mlbot.setup.scaffold import Choices, Draft, Facts, needs_ignore, propose
+from mlbot.setup.scaffold import METRICS, Choices, Draft, Facts, needs_ignore, propose
 from mlbot.setup.workflows import GITHUB, Choice, Form, Order, State, choose, drivers, stamp_of, state_of
 from mlbot.setup.workflows import files as workflow_files
 
@@ -420,10 +420,10 @@ def _default(draft: Draft, field: str) -> str:
 
 
 def _task(answer: str) -> Task:
-    try:
-        return Task(answer)
-    except ValueError:
-        raise UsageError(f"there is no task {answer!r}", hint=f"There are {', '.join(Task)}.") from None
+    task = next((each for each in METRICS if each == answer), None)
+    if task is None:
+        raise UsageError(f"there is no task {answer!r}", hint=f"There are {', '.join(METRICS)}.")
+    return task
 
 
 def _ignored(root: Path, draft: Draft, facts: Facts) -> dict[str, str]:

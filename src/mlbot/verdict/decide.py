@@ -17,11 +17,13 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import partial
 
+from mlbot.config.predict import Evaluate
 from mlbot.config.schema import Model, OnInconclusive, Waivers
 from mlbot.events.github import Role
 from mlbot.gates.metric import OPERATIONAL, Bound, Direction, Gate, Metric, catalogued
 from mlbot.gates.outcome import ALPHA, JUDGEABLE, Outcome, Reason, worst
 from mlbot.ledger.entries import WaiverEntry
+from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.record import Digest, Name, Record, canonical, digest
 from mlbot.lib.tree import Tree, is_url, module_files
 from mlbot.verdict.seeds import Seeds
@@ -467,6 +469,8 @@ def policy_digest(model: Model, inconclusive: OnInconclusive, tree: Tree, holdou
     model. Of the metrics' own code only the file with the function counts.
     """
     code = frozenset[str]().union(*(module_files(each.function, tree) for each in model.metrics if each.function))
+    if model.evaluate is not None:
+        code |= evaluator_files(model.evaluate, tree)
     facts: dict[str, object] = {
         "form": _FORM,
         "task": model.task,
@@ -483,10 +487,22 @@ def policy_digest(model: Model, inconclusive: OnInconclusive, tree: Tree, holdou
     return digest(canonical(facts))
 
 
+def evaluator_files(evaluate: Evaluate, tree: Tree) -> frozenset[str]:
+    """The files that an evaluator consists of; the config counts by what it says."""
+    named = _WORD.findall(evaluate.run) if evaluate.depends is None else evaluate.depends
+    return frozenset[str]().union(*map(tree.match, named)) - {CONFIG_FILE}
+
+
+_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
+"""What in a command may be the path of a file or folder."""
+
+
 def _computed_by(metric: Metric) -> str:
     """A metric as JSON: what came later is not in older digests, so it is not in those of metrics without it."""
     unset = {
-        name for name in ("of", "settings", "slices") if getattr(metric, name) == Metric.model_fields[name].default
+        name
+        for name in ("of", "settings", "slices", "range")
+        if getattr(metric, name) == Metric.model_fields[name].default
     }
     return metric.model_dump_json(exclude={"tasks", *unset})
 
@@ -499,6 +515,7 @@ def _where_given(model: Model) -> dict[str, object]:
         "weight": model.data.weight,
         "types": {each.name: each.type for each in model.data.types},
         "csv": model.data.csv.model_dump(mode="json", exclude_none=True),
+        "evaluate": model.evaluate.model_dump(mode="json", exclude={"timeout_s"}) if model.evaluate else None,
     }
     return {key: value for key, value in said.items() if value}
 
@@ -509,8 +526,14 @@ def rules_digest(model: Model, inconclusive: OnInconclusive, tree: Tree) -> Dige
     A holdout that git does not have counts by its name.
     """
     path = model.data.holdout
+    if not path:
+        return policy_digest(model, inconclusive, tree, NO_HOLDOUT)
     holdout = digest(f"url {path}") if is_url(path) else tree.digest(tree.match(path))
     return policy_digest(model, inconclusive, tree, holdout)
+
+
+NO_HOLDOUT = digest(b"no holdout")
+"""What stands for the holdout where an evaluator has the items: its files count."""
 
 
 def removal_digest() -> Digest:
