@@ -66,6 +66,57 @@ def test_files_and_columns_are_looked_at(tmp_path: Path) -> None:
     ]
 
 
+WRONG = {
+    "a name": ("  m:\n", "  'm m':\n", "m m"),
+    "a task": ("task: binary", "task: binry", "m"),
+    "a metric": ("[roc_auc]", "[roc_acu]", "m"),
+    "a key": ("run: make", "run: make\n      seed: 3", "m"),
+    "a slice": ("s: x = 1", "s: x =", "m"),
+    "nothing where a setting has to be": ("      target: y\n", "", "m"),
+    "a setting beside its own": ("target: y", "target: y\n      positive: []", "m"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_is_wrong_hides_no_file_that_is_not_there(tmp_path: Path, wrong: str) -> None:
+    before, after, name = WRONG[wrong]
+    text = texts.SMALL.replace("run: make", "run: make\n      depends: [src/]\n      params: p.yaml")
+    assert before in text
+    folder(tmp_path, text.replace(before, after))
+    with pytest.raises(ConfigError) as caught:
+        check(tmp_path)
+    at = [each.at[1:] for each in caught.value.problems]
+    assert {(name, "train", "depends", 0), (name, "train", "params"), (name, "data", "holdout")} < set(at)
+    assert all(each.position for each in caught.value.problems)
+    assert len(at) > 3
+    folder(tmp_path, text.replace(before, after), "data/holdout.csv", "src/a.py", "p.yaml")
+    with pytest.raises(ConfigError) as fewer:
+        check(tmp_path)
+    assert len(fewer.value.problems) == len(at) - 3
+
+
+def test_what_is_wrong_hides_no_column_that_is_not_there(tmp_path: Path) -> None:
+    text = (
+        texts.changed(texts.Case(texts.TASK, "task: binry"))
+        .replace("x = 1", "zz = 1")
+        .replace("target: y", "target: t")
+    )
+    folder(tmp_path, text, "data/holdout.csv")
+    said = [line.split(" →")[0].partition(": ")[2] for line in refusal(tmp_path).splitlines()[:-1]]
+    assert said == [
+        'models.m.task: found "binry"',
+        'models.m.data.target: found "t", which is no column of data/holdout.csv',
+        'models.m.slices.s: found "zz", which is no column of data/holdout.csv',
+    ]
+
+
+@pytest.mark.parametrize(
+    "data", ["models: 1", "models: [a]", "models: {m: 1}", "models: {m: {data: 1, train: [], slices: 3}}"]
+)
+def test_what_has_no_form_at_all_is_refused_without_a_look_at_files(tmp_path: Path, data: str) -> None:
+    assert "mlbot.yaml:1" in refusal(folder(tmp_path, data))
+
+
 def test_data_behind_a_dvc_file_is_there(tmp_path: Path) -> None:
     folder(tmp_path, texts.SMALL, "data/holdout.csv.dvc")
     assert check(tmp_path).models[0].data.holdout == "data/holdout.csv"

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 from tests.support.git_samples import Sandbox, make
 
+from mlbot.config.errors import Problem
+from mlbot.config.run_check import Folder
 from mlbot.errors import UsageError
 from mlbot.git.merge import three_commits
-from mlbot.git.repository import Repository, config_folder
+from mlbot.git.repository import Repository, config_folder, configs_of
 from mlbot.lib.tree import Tree
 from mlbot.plan.run_plan import Planning
 
@@ -78,6 +80,49 @@ def test_two_configs_do_not_name_one_model(mono: Sandbox) -> None:
     mono.commit({"services/b/mlbot.yaml": CONFIG.format(name="a", depends="[train.py]")})
     with pytest.raises(UsageError, match=r"mlbot.yaml and \.\./a/mlbot.yaml both name the model a"):
         stale(mono, "services/b")
+
+
+def findings(mono: Sandbox, folder: str) -> tuple[Problem, ...]:
+    return Folder.of(mono.path / folder, configs_of(mono.path / folder)).findings()
+
+
+def test_a_check_refuses_what_a_run_would(mono: Sandbox) -> None:
+    mono.write({"services/b/mlbot.yaml": CONFIG.format(name="a", depends="[train.py]")})
+    for folder, other in (("a", "b"), ("b", "a")):
+        (problem,) = findings(mono, f"services/{folder}")
+        assert problem.at == ("models", "a")
+        assert problem.found == f'a model that "../{other}/mlbot.yaml" names too'
+        assert problem.position == (3, 3)
+    mono.git("rm", "--quiet", "-r", "-f", "services/b")
+    mono.write({".gitignore": "out/\n", "out/mlbot.yaml": CONFIG.format(name="a", depends="[train.py]")})
+    assert not findings(mono, "services/a")
+
+
+def test_another_config_is_not_read_further_than_its_names(mono: Sandbox) -> None:
+    mono.write(
+        {"services/b/mlbot.yaml": "models: [a]\n", "services/c/mlbot.yaml": "a: {\n", "mlbot.yaml": "models: {a: 1}"}
+    )
+    assert [each.found for each in findings(mono, "services/a")] == ['a model that "../../mlbot.yaml" names too']
+
+
+def test_a_root_shows_examples_without_being_one_of_them(mono: Sandbox) -> None:
+    mono.write(
+        {path: CONFIG.format(name="a", depends="[train.py]") for path in ("mlbot.yaml", "examples/x/mlbot.yaml")}
+    )
+    mono.write({"train.py": "", "train.csv": "x,y\n1,0\n", "holdout.csv": "x,y\n1,0\n"})
+    assert not findings(mono, ".")
+
+
+@pytest.mark.parametrize("git", [True, False])
+def test_a_folder_without_a_config_names_those_below(mono: Sandbox, *, git: bool) -> None:
+    if not git:
+        (mono.path / ".git").rename(mono.path / "not-git")
+    with pytest.raises(UsageError) as caught:
+        findings(mono, ".")
+    assert caught.value.hint == "Name one: --config services/a/mlbot.yaml or --config services/b/mlbot.yaml"
+    with pytest.raises(UsageError) as none:
+        findings(mono, "shared")
+    assert none.value.hint == "Make one: mlbot init"
 
 
 def test_a_root_without_a_config_names_one(mono: Sandbox) -> None:

@@ -83,6 +83,21 @@ def test_before_init(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_at_a_root_without_a_config_the_folders_that_have_one_are_named(ready: Sandbox) -> None:
+    (ready.path / "services").mkdir()
+    for name in ("a", "b"):
+        (ready.path / "services" / name).mkdir()
+        (ready.path / "services" / name / "mlbot.yaml").write_text((ready.path / "mlbot.yaml").read_text())
+    (ready.path / "mlbot.yaml").unlink()
+    out = io.StringIO()
+    assert doctor(ready.path, {}, Console(out=out, err=out), as_json=False) == Exit.FAILED
+    assert out.getvalue() == (
+        "error: no-config  mlbot.yaml\n"
+        "  there is no mlbot.yaml in this folder; each of these has one: services/a, services/b\n"
+        "  → Name one: mlbot doctor --config services/a/mlbot.yaml\n\n1 error and 0 warnings.\n"
+    )
+
+
 def test_a_judge_that_is_not_on_the_default_branch_judges_nothing(tmp_path: Path) -> None:
     sandbox = repositories.script(tmp_path / "tiny")
     sandbox.git("checkout", "--quiet", "-b", "mlbot")

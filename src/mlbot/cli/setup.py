@@ -23,7 +23,7 @@ def config() -> None:
 @common
 def config_check(directory: Path, *, quiet: bool, as_json: bool, data: bool) -> Exit:
     """Validate mlbot.yaml: every problem at once, each with its line and what to write instead."""
-    from mlbot.git.repository import config_folder
+    from mlbot.git.repository import config_folder, configs_of
 
     console, folder = Console.of_process(quiet=quiet), config_folder(directory)
     if data:
@@ -33,7 +33,7 @@ def config_check(directory: Path, *, quiet: bool, as_json: bool, data: bool) -> 
     else:
         from mlbot.config.run_check import report_check
 
-        report_check(folder, console, as_json=as_json)
+        report_check(folder, console, as_json=as_json, known=configs_of(folder))
     return Exit.OK
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -10,13 +11,17 @@ from typing import Any, Self
 
 from mlbot.config import slice_sql
 from mlbot.config.csv_form import header_of, read_head
-from mlbot.config.errors import ConfigError, Document, KeyPath, Problem, Refused, nearest, quote
+from mlbot.config.data import Data
+from mlbot.config.errors import ConfigError, Document, KeyPath, Plain, Problem, Refused, nearest, quote
+from mlbot.config.gates import Slice
+from mlbot.config.kinds import Context, Section, settings_of
 from mlbot.config.params import load_params
 from mlbot.config.schema import Config, Model, json_schema, parse_config
+from mlbot.config.train import Train
 from mlbot.config.yaml import MAX_BYTES, load
 from mlbot.console import Console
 from mlbot.errors import UsageError, ended
-from mlbot.gates.metric import Bound, catalogued
+from mlbot.gates.metric import Bound, Task, catalogued
 from mlbot.lib.constants import CONFIG_FILE, LFS_POINTER
 from mlbot.lib.tree import TOP, is_glob, is_url
 
@@ -47,12 +52,18 @@ class Folder:
     root: Path
     document: Document
     config: Config
+    known: Sequence[str] = ()
+    """Every config of the repository, as it is named from here."""
 
     @classmethod
-    def of(cls, root: Path) -> Self:
-        """Read the config of a folder, without a look at the files that it names."""
-        document = document_of(root)
-        return cls(root=root, document=document, config=parse_config(document))
+    def of(cls, root: Path, known: Sequence[str] = ()) -> Self:
+        """Read the config of a folder, with a look at the files that it names only where it cannot be accepted."""
+        document = document_of(root, known)
+        try:
+            return cls(root=root, document=document, config=parse_config(document), known=known)
+        except ConfigError as error:
+            rest = cls(root=root, document=document, config=_readable(document), known=known).findings()
+            raise ConfigError((*error.problems, *rest), source=document.source) from None
 
     def findings(self, models: Collection[str] | None = None) -> tuple[Problem, ...]:
         """Everything that the config names and is not there, of some models; None: of all."""
@@ -67,7 +78,16 @@ class Folder:
             params=params,
             models=models,
         )
-        return found + tuple(map(self.document.located, unclear))
+        return found + tuple(map(self.document.located, (*unclear, *self._named_elsewhere())))
+
+    def _named_elsewhere(self) -> Iterator[Problem]:
+        """The models that the config of another folder names too; only that of the root may show what others are."""
+        if not any(path.startswith("../") for path in self.known):
+            return
+        texts = {path: _bounded(self.root / path) for path in self.known[:MOST_CONFIGS] if path != CONFIG_FILE}
+        for name, path in named_twice(self.config, texts):
+            hint = f"write another name: {ONE_NAME}"
+            yield Problem(f"a model that {quote(path)} names too", hint, ("models", name))
 
     def check(self, models: Collection[str] | None = None) -> None:
         """Raise with everything that the config names and is not there."""
@@ -81,6 +101,57 @@ class Folder:
     def shared(self, other: Config, names: Iterable[str]) -> list[str]:
         """Those of the models that another config has just so: what a merge brings is not in this folder."""
         return [name for name in names if self.config.model(name) == other.model(name)]
+
+
+def _readable(document: Document) -> Config:
+    """What is right in a config that cannot be accepted, so that a name in it hides no file that is not there."""
+    data: Any = document.data
+    models = data.get("models") if isinstance(data, dict) else None
+    given = models.items() if isinstance(models, dict) else ()
+    around = Context()
+    made = tuple(_readable_model(name, each, around) for name, each in given if isinstance(each, dict))
+    return Config.model_construct(models=made)
+
+
+def _readable_model(name: str, given: dict[str, Plain], around: Context) -> Model:
+    train = Train.model_construct(**_right(Train, given.get("train"), around))
+    data = Data.model_construct(**{"holdout": "", "target": ""} | _right(Data, given.get("data"), around))
+    slices = given.get("slices")
+    named = ((each, _right(Slice, part, around)) for each, part in (slices if isinstance(slices, dict) else {}).items())
+    parts = tuple(Slice.model_construct(name=each, **made) for each, made in named if "where" in made)
+    return Model.model_construct(name=name, task=Task.BINARY, train=train, data=data, slices=parts, gates=())
+
+
+def _right(section: type[Section], value: Plain, around: Context) -> dict[str, Any]:
+    """The settings of a section that are right on their own."""
+    bare = not isinstance(value, dict)
+    given = value if isinstance(value, dict) else {section.short: value}
+    context = around.opened(given, None)
+    for key, setting in settings_of(section, bare=bare and bool(section.short)).items():
+        if key in given:
+            with suppress(Refused):
+                context.made[setting.field] = setting.kind.read(given[key], context)
+    return context.made
+
+
+MOST_CONFIGS = 50
+ONE_NAME = "the ledger, versions and artifacts know a model by its name alone"
+
+
+def named_twice(config: Config, others: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
+    """The models of a config that another one of the repository names too, each with the path of that."""
+    names = {model.name for model in config.models}
+    for path, text in others.items():
+        yield from ((name, path) for name in sorted(names & _model_names(text, path)))
+
+
+def _model_names(text: bytes, source: str) -> set[object]:
+    """What another config names its models; none where it cannot be read, which is for its own owners."""
+    with suppress(UsageError):
+        data = load(text, source).data
+        models = data.get("models") if isinstance(data, dict) else None
+        return set(models) if isinstance(models, dict) else set()
+    return set()
 
 
 def _meant(config: Config, models: Collection[str] | None) -> list[Model]:
@@ -101,9 +172,9 @@ def _headers(root: Path, models: Iterable[Model]) -> tuple[dict[str, tuple[str, 
     return headers, unclear
 
 
-def report_check(root: Path, console: Console, *, as_json: bool) -> None:
-    """Check a folder's config and say what it holds."""
-    folder = Folder.of(root)
+def report_check(root: Path, console: Console, *, as_json: bool, known: Sequence[str] = ()) -> None:
+    """Check a folder's config and say what it holds; `known` are all configs of the repository."""
+    folder = Folder.of(root, known)
     folder.check()
     shown = [_summary(folder.config), *_turned(folder), *warned(folder.config)]
     console.result(folder.config.model_dump_json(indent=2) if as_json else "\n".join(shown))
@@ -150,22 +221,42 @@ def _turned(folder: Folder) -> Iterator[str]:
                 yield f"  {model.name}: {name} is read as {catalogued(name)}, which is better lower"
 
 
-def document_of(root: Path) -> Document:
+def document_of(root: Path, known: Sequence[str] = ()) -> Document:
     """The text of a folder's mlbot.yaml as plain data."""
     path = root / CONFIG_FILE
     if not path.is_file():
         other = next((name for name in ("mlbot.yml", ".mlbot.yaml", ".mlbot.yml") if (root / name).exists()), None)
-        below = next((each for depth in ("*", "*/*") for each in sorted(root.glob(f"{depth}/{CONFIG_FILE}"))), None)
+        below = [] if other else configs_below(root, known)
         hint = f"Rename {other} to {CONFIG_FILE}." if other else "Make one: mlbot init"
-        if below and not other:
-            hint = f"Name one: --config {below.relative_to(root)}"
+        if below:
+            hint = f"Name one: {one_of_options(below)}"
         raise UsageError(f"there is no {CONFIG_FILE}", where=str(root), hint=hint)
     try:
-        with path.open("rb") as stream:
-            text = stream.read(MAX_BYTES + 1)
+        text = _bounded(path)
     except OSError as error:
         raise UsageError(f"it cannot be read: {error.strerror}", where=str(path)) from error
     return load(text, CONFIG_FILE)
+
+
+def configs_below(root: Path, known: Sequence[str]) -> list[str]:
+    """The configs in a folder's folders: those of the repository, where some are known, else those two levels down."""
+    there = (
+        path.relative_to(root).as_posix() for depth in ("*", "*/*") for path in root.glob(f"{depth}/{CONFIG_FILE}")
+    )
+    return [path for path in known if not path.startswith("../")] or sorted(there)
+
+
+def one_of_options(configs: Sequence[str]) -> str:
+    """The options that name configs, the first few of many."""
+    more = len(configs) - _SHOWN
+    shown = " or ".join(f"--config {each}" for each in configs[:_SHOWN])
+    return f"{shown} or one of {more} others" if more > 0 else shown
+
+
+def _bounded(path: Path) -> bytes:
+    """The bytes of a config, as many as it may have and one more."""
+    with path.open("rb") as stream:
+        return stream.read(MAX_BYTES + 1)
 
 
 def _exists(root: Path, path: str) -> bool:
@@ -269,7 +360,7 @@ def _tunables(model: Model, names: Collection[str]) -> Iterator[Problem]:
 
 def _columns(model: Model, document: Document, header: Collection[str]) -> Iterator[Problem]:
     for at, column, hint in _named_columns(model, document, header):
-        if column not in header:
+        if column and column not in header:
             found = f"{quote(column)}, which is no column of {model.data.holdout}"
             yield Problem(found, f"write {hint or _instead(column, header)}", at)
 

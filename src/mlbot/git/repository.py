@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -335,6 +335,16 @@ def config_folder(path: Path, root: Path | None = None) -> Path:
     top = root or next((each for each in folders if (each / ".git").exists()), here)
     above = [each for each in folders if each.is_relative_to(top)]
     return next((each for each in above if (each / CONFIG_FILE).is_file()), top)
+
+
+def configs_of(path: Path) -> list[str]:
+    """Every mlbot.yaml that git has or would commit, as it is named from a folder; none outside of a repository."""
+    patterns = (f":(top,glob)**/{CONFIG_FILE}", f":(top){CONFIG_FILE}")
+    arguments = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *patterns]
+    out = ""
+    with suppress(UsageError):  # a config can be checked where there is no git
+        out = try_git(arguments, path, extra={"GIT_LITERAL_PATHSPECS": "0"}).stdout.decode("utf-8", "surrogateescape")
+    return sorted({name for name in out.split("\0") if name and (path / name).is_file()})
 
 
 def _remote_head(refs: Mapping[str, str]) -> tuple[str, str | None]:

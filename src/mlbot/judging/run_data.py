@@ -13,6 +13,7 @@ from mlbot.config.schema import Model
 from mlbot.console import Console
 from mlbot.errors import MlbotError, require
 from mlbot.gates.metric import Gate, Task
+from mlbot.git.repository import configs_of
 from mlbot.lib.templates import sentence
 from mlbot.lib.tree import is_url
 from mlbot.training.run_train import unfetched
@@ -39,7 +40,7 @@ class Checked:
 def report_data(root: Path, console: Console, *, as_json: bool) -> None:
     """Check a folder's config with the data that it names, and say what there is; raises with every problem at once."""
     require("judge", needed_for="Checking the data")
-    folder = Folder.of(root)
+    folder = Folder.of(root, configs_of(root))
     checked = check_data(folder, folder.findings())
     folder.refuse(checked.problems)
     console.result(

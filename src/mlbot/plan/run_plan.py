@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mlbot.config.run_check import MOST_CONFIGS, ONE_NAME, named_twice
 from mlbot.config.schema import Config, parse_config
 from mlbot.config.yaml import load
 from mlbot.console import Console
@@ -75,25 +76,12 @@ def _elsewhere(repository: Repository, sha: Sha) -> list[str]:
     return sorted(path for path in repository.tree(sha).entries if path.endswith(f"/{CONFIG_FILE}"))
 
 
-_MOST_CONFIGS = 50
-
-
 def _unlike(repository: Repository, sha: Sha, config: Config) -> None:
-    """Raise where two configs of a repository name one model: ledger, versions and artifacts know it by its name."""
-    names = {model.name for model in config.models}
-    for path, text in repository.read_many(sha, _elsewhere(repository, sha)[:_MOST_CONFIGS]).items():
-        if both := sorted(names & _model_names(text, path)):
-            hint = "Give one of them another name: the ledger, versions and artifacts know a model by its name alone."
-            raise UsageError(f"{CONFIG_FILE} and {path} both name the model {both[0]}", hint=hint)
-
-
-def _model_names(text: bytes, source: str) -> set[object]:
-    """What another config names its models; none where it cannot be read, which is for its own owners."""
-    with suppress(UsageError):
-        data = load(text, source).data
-        models = data.get("models") if isinstance(data, dict) else None
-        return set(models) if isinstance(models, dict) else set()
-    return set()
+    """Raise where two configs of a repository name one model."""
+    others = repository.read_many(sha, _elsewhere(repository, sha)[:MOST_CONFIGS])
+    for name, path in named_twice(config, others):
+        hint = f"Give one of them another name: {ONE_NAME}."
+        raise UsageError(f"{CONFIG_FILE} and {path} both name the model {name}", hint=hint)
 
 
 def read_sides(repository: Repository, commits: Commits, configs: Configs, *, outside: bool = True) -> Sides:

@@ -119,11 +119,17 @@ def check_setup(setup: Setup) -> Iterator[Finding]:
         yield finding("judge-not-live", setup.folder.judge, branch=setup.branch)
 
 
+def elsewhere(configs: Sequence[str]) -> Finding:
+    """What a repository is whose folders alone have a config: each of them is looked at by itself."""
+    folders = [path.removesuffix(f"/{CONFIG_FILE}") for path in configs]
+    return finding("no-config", CONFIG_FILE, case="elsewhere", folders=folders, config=configs[0])
+
+
 def _config(setup: Setup) -> Iterator[Finding]:
     for each in setup.problems:
         yield finding("config-invalid", each.place(CONFIG_FILE), keys=each.path, found=each.found, fix=each.hint)
     if setup.config is None and not setup.problems:
-        yield finding("no-config", CONFIG_FILE)
+        yield finding("no-config", CONFIG_FILE, case="nowhere")
     elif setup.config is not None and setup.config.guard and entry_of(setup.branch, setup.config.guard) is None:
         yield finding("config-not-guarded", CONFIG_FILE, branch=setup.branch)
     token = setup.config.actions.token if setup.config else None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlbot.config.errors import ConfigError, Problem
 from mlbot.config.folder import ConfigFolder
-from mlbot.config.run_check import Folder
+from mlbot.config.run_check import Folder, configs_below
 from mlbot.config.schema import Config
 from mlbot.config.yaml import load
 from mlbot.console import Console
@@ -18,7 +18,7 @@ from mlbot.events.github import Settings, runs_on
 from mlbot.git.command import git
 from mlbot.git.ledger import COPY, fetch_ledger, local_loss
 from mlbot.git.remote import Remote, conflict_with, remote_url
-from mlbot.git.repository import Repository
+from mlbot.git.repository import Repository, configs_of
 from mlbot.github.api import GitHub
 from mlbot.github.job import Workplace, locate
 from mlbot.github.settings import read_settings
@@ -39,17 +39,23 @@ _WORKFLOWS = ".github/workflows"
 def doctor(directory: Path, environment: Mapping[str, str], console: Console, *, as_json: bool) -> Exit:
     """Say all that is wrong; 1 when there is an error."""
     repository = Repository.discover(directory)
+    root = repository.project
+    if not (root / CONFIG_FILE).is_file() and (below := configs_below(root, configs_of(root))):
+        return _said((checks.elsewhere(below),), console, as_json=as_json)
     place = locate(environment, remote_url(repository))
     settings = None
     if place is not None and place.token is not None:
         console.say(f"asking {place.server_url} about {place.repository}")
-        config, _ = _config(repository.project)
+        config, _ = _config(root)
         token, api_url = place.required_token(), place.api_url
         github = GitHub.connect(place.repository, token, api_url=api_url, progress=console.say)
         guard = config.guard if config else ()
         settings = read_settings(github, guard, environments=_environments(config), tags=_tags(config))
     conflict = _fetch_ledger(repository, place)
-    findings = examine(repository, place, settings, conflict)
+    return _said(examine(repository, place, settings, conflict), console, as_json=as_json)
+
+
+def _said(findings: tuple[checks.Finding, ...], console: Console, *, as_json: bool) -> Exit:
     console.result(_json(findings) if as_json else text(findings))
     return Exit.FAILED if any(each.severity is checks.Severity.ERROR for each in findings) else Exit.OK
 
@@ -168,7 +174,7 @@ def _config(root: Path) -> tuple[Config | None, tuple[Problem, ...]]:
     if not (root / CONFIG_FILE).is_file():
         return None, ()
     try:
-        folder = Folder.of(root)
+        folder = Folder.of(root, configs_of(root))
     except ConfigError as error:
         return None, error.problems
     return folder.config, folder.findings()
