@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support import notebooks as cells
 from tests.support.git_samples import Sandbox
 
 from mlbot.console import Console
@@ -236,3 +237,71 @@ def test_planning_loads_nothing_heavy_and_starts_few_gits(project: Sandbox, tmp_
     assert done.stdout.splitlines()[-1] == "[]"
     started = [line for line in trace.read_text().splitlines() if '"event":"start"' in line]
     assert len(started) <= 12
+
+
+def notebook_of(*sources: str, run: int = 0, above: str = "#") -> str:
+    outputs = f"{run} of {sources}\n" if run else ""
+    return cells.notebook(cells.text(above), *(cells.code(each, run=run, output=outputs) for each in sources))
+
+
+NOTEBOOK = """\
+version: 1
+models:
+  one:
+    task: binary
+    train: {notebook: work/train.ipynb, depends: [common/, work/other.ipynb]}
+    data: {train: data/train.csv, holdout: data/holdout.csv, target: y}
+    metrics: [roc_auc]
+    gates: {roc_auc: {min: 0.9}}
+"""
+
+
+@pytest.fixture
+def notebooks(sandbox: Sandbox) -> Sandbox:
+    """A model that a notebook trains, and a branch that left main."""
+    own = {"work/train.ipynb": notebook_of("x = 1", "y = 2", "x + y"), "work/other.ipynb": notebook_of("z = 1")}
+    sandbox.commit({**FILES, **own, "mlbot.yaml": NOTEBOOK})
+    sandbox.git("checkout", "--quiet", "-b", "work")
+    return sandbox
+
+
+def test_running_a_notebook_or_writing_text_in_it_makes_nothing_stale(notebooks: Sandbox) -> None:
+    again = notebook_of("x = 1", "y = 2", "x + y", run=3, above="# A better title")
+    notebooks.write({"work/train.ipynb": again, "work/other.ipynb": notebook_of("z = 1", run=1)})
+    plan = plan_of(notebooks)
+    assert stale(plan) == {}
+    assert plan.models[0].key == plan.models[0].base_key
+
+
+def test_what_changed_of_a_notebook_is_said_by_its_cells(notebooks: Sandbox) -> None:
+    changed = notebook_of("x = 1", "y = 3", "x + y", run=2)
+    notebooks.write({"work/train.ipynb": changed, "work/other.ipynb": notebook_of("z = 1", run=1)})
+    assert stale(plan_of(notebooks)) == {"one": ["work/train.ipynb changed in cell 3"]}
+    notebooks.write({"work/train.ipynb": "{", "common/lib.py": "2"})
+    assert stale(plan_of(notebooks)) == {"one": ["common/lib.py changed, work/train.ipynb changed"]}
+
+
+def test_of_a_file_that_is_no_notebook_every_byte_counts(notebooks: Sandbox) -> None:
+    notebooks.commit({"work/train.ipynb": "{", "work/other.ipynb": "{"})
+    first = plan_of(notebooks).models[0].key
+    notebooks.commit({"work/train.ipynb": "{ "})
+    assert plan_of(notebooks).models[0].key != first
+
+
+def test_what_else_a_training_reads_is_a_notebook_with_all_its_bytes(notebooks: Sandbox) -> None:
+    text = NOTEBOOK.replace("notebook: work/train.ipynb", "run: papermill work/train.ipynb out.ipynb")
+    notebooks.git("checkout", "--quiet", "main")
+    notebooks.commit({"mlbot.yaml": text})
+    notebooks.git("checkout", "--quiet", "-b", "papermill")
+    notebooks.write({"work/other.ipynb": notebook_of("z = 1", run=1)})
+    assert stale(plan_of(notebooks)) == {"one": ["work/other.ipynb changed"]}
+    notebooks.write({"mlbot.yaml": NOTEBOOK})
+    assert stale(plan_of(notebooks)) == {
+        "one": ["work/train.ipynb was added to `depends`", "train.run, train.notebook changed in mlbot.yaml"]
+    }
+
+
+def test_a_notebook_that_is_not_there_is_named(notebooks: Sandbox) -> None:
+    notebooks.write({"mlbot.yaml": NOTEBOOK.replace("train.ipynb", "gone.ipynb")})
+    with pytest.raises(UsageError, match=r"train\.notebook names 'work/gone\.ipynb', which matches no file"):
+        plan_of(notebooks)

@@ -47,7 +47,7 @@ _TRAINING_AND_DATA = [
     Case(
         RUN,
         "seeds: 2",
-        "5: models.m.train: found neither run nor entrypoint → write one of them: `run: python train.py` or "
+        "5: models.m.train: found none of run, entrypoint and notebook → write one of them: `run: python train.py`, "
         "`entrypoint: module:function`",
     ),
     Case(RUN, "run: make\nentrypoint: a:b", "5: models.m.train: found both run and entrypoint → write one of them: "),

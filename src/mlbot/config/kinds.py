@@ -324,6 +324,7 @@ SCRIPT = kind(
 COLUMN = text("a column name")
 LABEL = kind(_label, anyOf=[COLUMN.schema(), {"type": ["number", "boolean"]}])
 PATH = _path("a path inside the repository")
+NOTEBOOK = _path("a notebook", (r"^(?!.*\.ipynb$)", "the path of a Jupyter notebook, such as train.ipynb"))
 PATH_OR_URL = either("://", _url("a URL such as s3://bucket/file.csv"), PATH)
 PLACE = either("://", _MODELS_URL, _path(_MODELS, ("^/", "file://{value}")))
 TARGET = either("^command:", _COMMAND, PLACE)

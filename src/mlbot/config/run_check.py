@@ -320,6 +320,7 @@ def _absent(model: Model, exists: Callable[[str], bool]) -> Iterator[Problem]:
     """URLs are for whoever reads them."""
     train, data = model.train, model.data
     paths: dict[KeyPath, str | None] = {("train", "params"): train.params, ("train", "lock"): train.lock}
+    paths[("train", "notebook")] = train.notebook
     paths |= {("train", "depends", index): path for index, path in enumerate(train.depends or ())}
     paths |= {("data", "train"): data.train, ("data", "holdout"): data.holdout}
     for at, path in paths.items():

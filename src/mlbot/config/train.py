@@ -164,18 +164,22 @@ class TrainEnvironment(Section):
 
 
 class Train(Section):
-    """How the model is trained: by `run` or by `entrypoint`."""
+    """How the model is trained: by `run`, by `entrypoint` or by `notebook`."""
 
-    constraints: ClassVar[Schema] = {"oneOf": [{"required": ["run"]}, {"required": ["entrypoint"]}]}
+    constraints: ClassVar[Schema] = {"oneOf": [{"required": [way]} for way in ("run", "entrypoint", "notebook")]}
 
     run: Annotated[str | None, kinds.SCRIPT] = None
     """A shell command, in any language. It writes the file or folder named by `$MLBOT_ARTIFACT` (an ONNX file, where
     there is no `predict`; `$MLBOT_MODEL` is the same path) and reads `$MLBOT_PARAMS` (the path of a JSON file) and
-    `$MLBOT_SEED`. Left out: `entrypoint` is given."""
+    `$MLBOT_SEED`. Left out: `entrypoint` or `notebook` is given."""
     entrypoint: Annotated[str | None, kinds.FUNCTION] = None
     """`module:function`, taking `(params, seed)` and returning a fitted scikit-learn estimator, which mlbot exports; or
     `(estimator, rows)` with some rows of what it was fitted on, where `data.train` is not what it was fitted on.
-    Left out: `run` is given."""
+    Left out: `run` or `notebook` is given."""
+    notebook: Annotated[str | None, kinds.NOTEBOOK] = None
+    """A Jupyter notebook, which is executed from top to bottom in its own folder, as `run` would be: it writes
+    `$MLBOT_ARTIFACT` and reads `$MLBOT_PARAMS` and `$MLBOT_SEED`. Its outputs count for nothing and are not written.
+    Left out: `run` or `entrypoint` is given."""
     depends: Annotated[tuple[str, ...] | None, _FILES] = None
     """Files, folders and globs that the training sees and whose change makes the model stale; `**` is any number of
     folders, and `:/` at the beginning for the repository's root. Left out: the whole repository."""
@@ -203,9 +207,11 @@ class Train(Section):
     def rules(cls, context: Context) -> Iterator[Problem]:
         """One way to train; parameters that a trial may change are in a file."""
         given = context.given
-        if ("run" in given) == ("entrypoint" in given):
-            found = "both run and entrypoint" if "run" in given else "neither run nor entrypoint"
-            yield Problem(found, "write one of them: `run: python train.py` or `entrypoint: module:function`")
+        ways = [way for way in ("run", "entrypoint", "notebook") if way in given]
+        if len(ways) != 1:
+            found = f"both {ways[0]} and {ways[1]}" if ways else "none of run, entrypoint and notebook"
+            one = "`run: python train.py`, `entrypoint: module:function` or `notebook: train.ipynb`"
+            yield Problem(found, f"write one of them: {one}")
         if "tunable" in given and "params" not in given:
             yield Problem("no params", "write `params:` too: the file that has these parameters", ("tunable",))
 

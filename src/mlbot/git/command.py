@@ -181,14 +181,28 @@ def read_objects(oids: Iterable[str], cwd: Path, *, largest: int = _LARGEST) -> 
 
     Raises `UsageError` when the repository lacks one, and `NotEvaluatedError` when one is larger than `largest` bytes.
     """
+    read = dict[str, bytes]()
+    for oid, size, content in each_object(oids, cwd, largest=largest):
+        if content is None:
+            raise NotEvaluatedError(
+                f"the file is too big: it has {size:,} bytes, and mlbot reads at most {largest:,} of such a file",
+                where=f"git object {oid[:10]}",
+                hint="Take it out of git; data can be outside of it, behind a URL.",
+            )
+        read[oid] = content
+    return read
+
+
+def each_object(oids: Iterable[str], cwd: Path, *, largest: int) -> Iterator[tuple[str, int, bytes | None]]:
+    """Objects one after the other, with their sizes and contents; no content of one that is larger."""
     wanted = list(dict.fromkeys(oids))
     if not wanted:
-        return {}
+        return
     with streamed(["cat-file", "--batch"], cwd, "".join(f"{oid}\n" for oid in wanted).encode()) as out:
-        return dict(_objects(out, largest))
+        yield from _objects(out, largest)
 
 
-def _objects(out: IO[bytes], largest: int) -> Iterator[tuple[str, bytes]]:
+def _objects(out: IO[bytes], largest: int) -> Iterator[tuple[str, int, bytes | None]]:
     """What `cat-file --batch` writes: a line `<oid> <type> <size>`, the bytes, a newline; and so on."""
     while line := out.readline():
         header = line.decode().split()
@@ -197,11 +211,7 @@ def _objects(out: IO[bytes], largest: int) -> Iterator[tuple[str, bytes]]:
                 f"the object {header[0]} is not in the repository", hint="Fetch it: git fetch, or repair: git fsck."
             )
         size = int(header[2])
-        if size > largest:
-            raise NotEvaluatedError(
-                f"the file is too big: it has {size:,} bytes, and mlbot reads at most {largest:,} of such a file",
-                where=f"git object {header[0][:10]}",
-                hint="Take it out of git; data can be outside of it, behind a URL.",
-            )
-        yield header[0], out.read(size)
-        out.read(1)
+        yield header[0], size, out.read(size) if size <= largest else None
+        left = 1 if size <= largest else size + 1
+        while left > 0 and (skipped := out.read(min(left, _CHUNK))):
+            left -= len(skipped)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mlbot.errors import UsageError
 from mlbot.git import snapshot
-from mlbot.git.command import git, list_tree, read_objects, try_git, words
+from mlbot.git.command import each_object, git, list_tree, read_objects, try_git, words
 from mlbot.git.leases import SCRATCH, exclusive, heal, lease, remove_tree, scratch
 from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.record import Digest, Sha
@@ -268,6 +268,11 @@ class Repository:
     def blobs(self, oids: Iterable[str]) -> Mapping[str, bytes]:
         """The contents of objects by their ids, in one git process."""
         return read_objects(oids, self.root)
+
+    def each_blob(self, oids: Iterable[str], *, largest: int) -> Iterator[tuple[str, bytes]]:
+        """The contents of objects one after the other, without those that are larger."""
+        found = each_object(oids, self.root, largest=largest)
+        return ((oid, content) for oid, _, content in found if content is not None)
 
     @property
     def is_clean(self) -> bool:

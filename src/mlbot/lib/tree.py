@@ -30,6 +30,7 @@ Entry = tuple[str, str]  # git's mode and object id of a path, as `git ls-tree` 
 SYMLINK = "120000"
 
 SUBMODULE = "160000"
+FILE_MODES = frozenset({"100644", "100755"})
 
 TOP = ":/"  # as git has it: the path begins at the repository's root, wherever mlbot.yaml is
 _MAX_HOPS = 40  # as many symbolic links in a row as Linux follows

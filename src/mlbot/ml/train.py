@@ -46,7 +46,7 @@ from mlbot.errors import MlbotError
 from mlbot.ledger.entries import Environment
 from mlbot.lib.artifact import Unfit, UnfitError
 from mlbot.lib.record import Digest, FileDigest, Params, Sha, digest
-from mlbot.ml import export, supervisor
+from mlbot.ml import export, notebook, supervisor
 from mlbot.ml.protocol import OPERATORS
 from mlbot.protocol.artifacts import MESSAGE, Parity, Training, TrainingFailure
 
@@ -535,14 +535,15 @@ def _python(request: TrainRequest) -> str | None:
 
 
 def _unfit(request: TrainRequest) -> str:
-    """Why the training's Python cannot call an entrypoint; empty when it can, and where none has to."""
-    if request.model.train.entrypoint is None:
+    """Why the training's Python cannot run a file of mlbot's; empty when it can, and where none has to."""
+    if request.model.train.run is not None:
         return ""
     if _python(request) is None:
         return "there is no Python on the PATH to train with: activate the training's environment, or put it there"
     numbers = re.match(r"(\d+)\.(\d+)", request.environment.python)
     if numbers and tuple(map(int, numbers.groups())) < ENTRYPOINT_PYTHON:
-        return f"the training's Python is {request.environment.python}, and an entrypoint needs 3.9 or newer"
+        way = "an entrypoint" if request.model.train.entrypoint else "a notebook"
+        return f"the training's Python is {request.environment.python}, and {way} needs 3.9 or newer"
     return ""
 
 
@@ -550,6 +551,9 @@ def _arguments(request: TrainRequest, scratch: Path, own: Mapping[str, str]) -> 
     if request.model.train.run is not None:
         # -e: a failing line of several must not be forgotten because the last one is fine.
         return ["sh", "-e", "-c", request.model.train.run]
+    if request.model.train.notebook is not None:
+        executed = {"notebook": request.model.train.notebook, "ipython": str(scratch / "ipython")}
+        return _own_file(request, scratch, notebook.__file__, executed | {"problem": str(scratch / "problem.txt")})
     data = request.model.data
     apart = (*data.drop, *([data.weight] if data.weight else []))
     columns = {"target": data.target, "drop": apart, "group": data.group, "features": data.features}
@@ -566,9 +570,14 @@ def _arguments(request: TrainRequest, scratch: Path, own: Mapping[str, str]) -> 
         "form": _form(own.get("MLBOT_TRAIN_DATA"), data),
         **columns,
     }
+    return _own_file(request, scratch, export.__file__, spec)
+
+
+def _own_file(request: TrainRequest, scratch: Path, file: str, spec: Mapping[str, Any]) -> list[str]:
+    """A file of mlbot's as the training's Python runs it, with what it is to do."""
     path = scratch / "spec.json"
     path.write_text(json.dumps(spec), encoding="utf-8")
-    return [str(_python(request)), str(Path(export.__file__).absolute()), str(path)]
+    return [str(_python(request)), str(Path(file).absolute()), str(path)]
 
 
 def _form(path: str | None, data: Data) -> dict[str, Any]:

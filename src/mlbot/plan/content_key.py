@@ -1,7 +1,7 @@
 """Everything that one model's training depends on at one commit, and the content key made of it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from pydantic import Field
@@ -11,6 +11,7 @@ from mlbot.config.schema import Config, Model
 from mlbot.errors import UsageError
 from mlbot.gates.metric import Task
 from mlbot.lib.constants import CONFIG_FILE
+from mlbot.lib.notebook import Notebook
 from mlbot.lib.record import Digest, Record, canonical, digest
 from mlbot.lib.tree import Tree, is_url, module_files, normalise
 
@@ -39,12 +40,13 @@ class Inputs(Record):
     runner labels, timeout, number of seeds, and the patterns of `depends` themselves (the files they name are).
 
     No digest here is of the bytes of a file in git: it is sha256 over the file's mode, git object id and path, which
-    is as exact and reads no file.
+    is as exact and reads no file. Of a notebook that trains, what is executed is in the place of the object id.
     """
 
     task: Task
     run: str | None
     entrypoint: str | None
+    notebook: str | None = None
     target: str
     positive: str | None
     drop: tuple[str, ...]
@@ -66,7 +68,7 @@ class Inputs(Record):
     def key(self) -> Digest:
         """The content key: sha256 of the canonical JSON of all of it."""
         facts = {"form": _KEY_FORM, **dict(self)}
-        for later in ("environment", "weight"):  # as keys were before there was such a setting
+        for later in ("environment", "weight", "notebook"):  # as keys were before there was such a setting
             if facts[later] is None:
                 del facts[later]
         return digest(canonical(facts))
@@ -74,7 +76,8 @@ class Inputs(Record):
     @property
     def recipe(self) -> Digest:
         """The digest of all of it but the data: of what decides whether the seed matters."""
-        return digest(canonical({"form": _RECIPE_FORM, **self.model_dump(mode="json", exclude={"data"})}))
+        left_out = {"data"} if self.notebook else {"data", "notebook"}
+        return digest(canonical({"form": _RECIPE_FORM, **self.model_dump(mode="json", exclude=left_out)}))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +89,19 @@ class Side:
     outside: Mapping[str, Digest] | None = None
     """Sha256 of the content of declared data that is not in git, by path. None: do not look outside git, so that a
     judge who never checks the commit out comes to the same key as the sandbox that has all files."""
+
+    notebooks: Mapping[str, Notebook] = field(default_factory=dict)
+    """The notebooks of the tree by path, where a model is trained by one; those that can be read."""
+
+    @cached_property
+    def executed(self) -> Tree:
+        """The tree with what notebooks execute in the place of their bytes: a run of theirs changes no file of it."""
+        entries = {path: (self.tree.entries[path][0], notebook.digest) for path, notebook in self.notebooks.items()}
+        return replace(self.tree, entries={**self.tree.entries, **entries}) if entries else self.tree
+
+    def seen_by(self, model: Model) -> Tree:
+        """The files that count for a model's training, as they count."""
+        return self.executed if model.train.notebook else self.tree
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
@@ -113,8 +129,9 @@ class Side:
         if model.train.depends is None:
             return self.everything
         every = (self._named(model, pattern) for pattern in model.train.depends)
-        # Whatever `depends` says, a model depends on the function that trains it.
+        # Whatever `depends` says, a model depends on the function or the notebook that trains it.
         own = module_files(model.train.entrypoint, self.tree) if model.train.entrypoint else frozenset[str]()
+        own |= self._named(model, model.train.notebook, "notebook") if model.train.notebook else frozenset()
         return own.union(*every)
 
     def apart(self, model: Model) -> frozenset[str]:
@@ -130,9 +147,10 @@ class Side:
             task=model.task,
             run=train.run,
             entrypoint=train.entrypoint,
+            notebook=train.notebook,
             **{name: getattr(data, name) for name in COLUMNS},
             params_path=train.params,
-            depends=self.tree.digest(self._counted(model)),
+            depends=self.seen_by(model).digest(self._counted(model)),
             data={data.train: self.data_digest(data.train)} if data.train else {},
             params=self._file(model, "params", train.params),
             lock=self._file(model, "lock", self.lock_path(model)),
@@ -177,10 +195,10 @@ class Side:
         files = self.files(model)
         return files if model.train.depends is None else files - self.apart(model)
 
-    def _named(self, model: Model, pattern: str) -> frozenset[str]:
+    def _named(self, model: Model, pattern: str, key: str = "depends") -> frozenset[str]:
         found = self.tree.match(pattern)
         if not found:
-            raise _nothing(model, "depends", pattern)
+            raise _nothing(model, key, pattern)
         return found if normalise(pattern) in self.tree.entries else found - self.reserved
 
     def _file(self, model: Model, what: str, path: str | None) -> Digest | None:

@@ -15,6 +15,7 @@ from mlbot.errors import UsageError
 from mlbot.gates.outcome import Outcome
 from mlbot.ledger.entries import VerdictEntry
 from mlbot.ledger.queries import seed_freedom
+from mlbot.lib.notebook import Notebook
 from mlbot.lib.record import Digest, Name, Record, Sha
 from mlbot.lib.tree import Entry, shown
 from mlbot.plan.content_key import COLUMNS, Inputs, Side
@@ -33,6 +34,7 @@ class Difference:
 
     new: Mapping[str, Entry]
     old: Mapping[str, Entry]
+    notebooks: tuple[Mapping[str, Notebook], Mapping[str, Notebook]] = ({}, {})  # those that can be compared
     _paths: dict[Sets, frozenset[str]] = field(default_factory=dict)
     _texts: dict[tuple[Sets, frozenset[str]], str] = field(default_factory=dict)
 
@@ -68,6 +70,9 @@ class Difference:
             return "was added to `depends`" if path in self.old else "was added"
         if path not in now:
             return "was taken out of `depends`" if path in self.new else "was deleted"
+        new, old = (each.get(path) for each in self.notebooks)
+        if new and old:
+            return f"changed {new.changes(old)}".rstrip()
         return "changed" if self.new[path][1] != self.old[path][1] else "changed its mode"
 
 
@@ -140,6 +145,7 @@ def reasons(now: Subject, before: Subject, difference: Difference) -> Iterator[S
 
 def _settings(now: Subject, before: Subject) -> Iterator[StaleReason]:
     names = {"task": "task", "run": "train.run", "entrypoint": "train.entrypoint", "params_path": "train.params"}
+    names["notebook"] = "train.notebook"
     names["environment"] = "train.environment"
     names |= {column: f"data.{column}" for column in COLUMNS}
     different = [name for key, name in names.items() if getattr(now.inputs, key) != getattr(before.inputs, key)]
@@ -266,13 +272,24 @@ def plan_models(
     wanted = [model for model in head.config.models if not only or model.name in only]
     # Without a common history the guarded branch is the only witness of what there was.
     before = base if base or commits.base else policy
-    difference = Difference(new=head.tree.entries, old=base.tree.entries if base else {})
+    plain = Difference(new=head.tree.entries, old=base.tree.entries if base else {})
+    executed = _executed(head, base) if head.notebooks else plain
     return Plan(
         commits=commits,
-        models=tuple(_planned(model, head, base, difference, policy, requested=bool(only)) for model in wanted),
+        models=tuple(
+            _planned(each, head, base, executed if each.train.notebook else plain, policy, requested=bool(only))
+            for each in wanted
+        ),
         deleted=tuple(name for name in before.models if name not in head.models) if before else (),
         policy_changes=_policy_changes(head, base, policy),
     )
+
+
+def _executed(head: Side, base: Side | None) -> Difference:
+    """What changed of the files, where of notebooks only what is executed counts."""
+    old = base.executed.entries if base else {}
+    notebooks = (head.notebooks, base.notebooks if base else {})
+    return Difference(new=head.executed.entries, old=old, notebooks=notebooks)
 
 
 def _policy_changes(head: Side, base: Side | None, policy: Side | None) -> tuple[str, ...]:

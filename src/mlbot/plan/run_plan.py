@@ -17,8 +17,9 @@ from mlbot.git.repository import Repository
 from mlbot.ledger.entries import RequestEntry, folders_of
 from mlbot.ledger.queries import durations
 from mlbot.lib.constants import CONFIG_FILE
+from mlbot.lib.notebook import MOST_BYTES, SUFFIX, Notebook, NotebookError
 from mlbot.lib.record import Name, Sha
-from mlbot.lib.tree import is_url, shown
+from mlbot.lib.tree import FILE_MODES, Tree, is_url, shown
 from mlbot.plan.comparison_point import BranchHistory
 from mlbot.plan.content_key import Side
 from mlbot.plan.packs import HOSTED, Wanted, is_quick, packs
@@ -87,10 +88,12 @@ def _unlike(repository: Repository, sha: Sha, config: Config) -> None:
 def read_sides(repository: Repository, commits: Commits, configs: Configs, *, outside: bool = True) -> Sides:
     """The three commits as the planner sees them; equal commits are read once."""
     candidate = commits.candidate
-    sides = {candidate: _side(repository, candidate, configs.head, outside=outside)}
-    for sha, config in ((commits.base, configs.base), (commits.policy, configs.policy)):
-        if sha and config and sha not in sides:
-            sides[sha] = _side(repository, sha, config, outside=outside)
+    every = ((candidate, configs.head), (commits.base, configs.base), (commits.policy, configs.policy))
+    known = {sha: config for sha, config in reversed(every) if sha and config}
+    by_notebook = any(model.train.notebook for config in known.values() for model in config.models)
+    sides = {sha: _side(repository, sha, config, outside=outside) for sha, config in known.items()}
+    if by_notebook:
+        sides = {sha: replace(side, notebooks=_notebooks(repository, side.tree)) for sha, side in sides.items()}
     return Sides(
         head=sides[candidate],
         base=sides[commits.base] if commits.base and configs.base else None,
@@ -101,6 +104,20 @@ def read_sides(repository: Repository, commits: Commits, configs: Configs, *, ou
 def _side(repository: Repository, sha: Sha, config: Config, *, outside: bool) -> Side:
     side = Side(config=config, tree=repository.tree(sha))
     return replace(side, outside=repository.content_digests(_outside(side))) if outside else side
+
+
+_MOST_NOTEBOOKS = 500
+
+
+def _notebooks(repository: Repository, tree: Tree) -> dict[str, Notebook]:
+    """The notebooks of a commit by path; of others, and those beyond a number, all bytes count."""
+    paths = sorted(path for path, (mode, _) in tree.entries.items() if path.endswith(SUFFIX) and mode in FILE_MODES)
+    wanted = {path: tree.entries[path][1] for path in paths[:_MOST_NOTEBOOKS]}
+    read = dict[str, Notebook]()
+    for oid, raw in repository.each_blob(wanted.values(), largest=MOST_BYTES):
+        with suppress(NotebookError):
+            read[oid] = Notebook.read(raw)
+    return {path: read[oid] for path, oid in wanted.items() if oid in read}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -369,18 +369,27 @@ class Trainer:
         with repository.worktree(commit, links=links) as folder:
             require_data(folder, model)
             if model.train.depends is None:
+                strip_notebooks(folder, model, side)
                 yield folder
                 return
             with repository.scratch() as scratch:
                 seen = scratch / repository.folder  # what is beside the folder is beside it here too
                 seen.mkdir(parents=True, exist_ok=True)
                 lay_out(folder, seen, [*declared(model, side), *links])
+                strip_notebooks(seen, model, side)
                 yield seen
 
 
 def declared(model: Model, side: Side) -> frozenset[str]:
     """The files that a model with `depends` is trained from: those, its data, parameters and lock."""
     return side.files(model) | side.apart(model)
+
+
+def strip_notebooks(folder: Path, model: Model, side: Side) -> None:
+    """Leave of a checkout's notebooks what counts, where one trains: an output cannot be an input that nobody sees."""
+    for path, notebook in side.notebooks.items() if model.train.notebook else ():
+        if (folder / path).is_file():
+            (folder / path).write_bytes(notebook.stripped())
 
 
 def lay_out(source: Path, target: Path, paths: Iterable[str]) -> None:
