@@ -232,6 +232,50 @@ def test_says_which_gates_never_block_and_what_to_write_instead(tmp_path: Path) 
     assert len(said(tmp_path, as_json=False).splitlines()) == 2
 
 
+IDLE = {
+    "roc_auc: {max_regression: 1}": "No model fails `max_regression: 1`.",
+    "roc_auc: {min: 0}": "No model fails `min: 0`.",
+    "roc_auc@s: {min: 0, confident: true}": "No model fails `min: 0`.",
+    "accuracy: {max: 1}": "No model fails `max: 1`.",
+    "log_loss: {min: 0}": "No model fails `min: 0`.",
+    "matthews_corrcoef: {max_regression: 2}": "No model fails `max_regression: 2`.",
+    "cohen_kappa: {min: -1}": "No model fails `min: -1`.",
+    "d2_brier_score: {max: 1}": "No model fails `max: 1`.",
+    "negative_flips: {max_excess: 1}": "No model fails `max_excess: 1`.",
+    "gap: {metric: recall, slices: [s, t], max: 1}": "No model fails `max: 1`.",
+    "gap: {metric: matthews_corrcoef, slices: [s, t], max: 2}": "No model fails `max: 2`.",
+    "accuracy: {max: 0.9}": "`max: 0.9` bounds how good a model may be, for higher is better.",
+    "log_loss: {min: 0.2}": "`min: 0.2` bounds how good a model may be, for lower is better.",
+    "acc@s: {max: 0.9}": "`max: 0.9` bounds how good a model may be, for higher is better.",
+    "mine: {min: 60}": "`min: 60` bounds how good a model may be, for lower is better.",
+    # each of these can fail a model that is worse
+    "accuracy: {min: 0.7, max: 0.99}": "",
+    "accuracy: {max: 0.99, max_regression: 0.01}": "",
+    "roc_auc: {max_regression: 0.99}": "",
+    "matthews_corrcoef: {min: 0, max_regression: 1}": "",
+    "gap: {metric: matthews_corrcoef, slices: [s, t], max: 1}": "",
+    "log_loss: {max: 100, max_regression: 50}": "",
+    "d2_brier_score: {min: -100, max_regression: 100}": "",
+    "size_mb: {max: 1000}": "",
+    "latency_p50_ms: {max_ratio: 100}": "",
+    # and these are only shown
+    "accuracy: {max: 0.9, blocking: false}": "",
+    "negative_flips: {max: 1, max_excess: 0.1}": "",
+}
+
+
+@pytest.mark.parametrize("gate", IDLE)
+def test_says_of_a_bound_that_it_holds_no_model_back(tmp_path: Path, gate: str) -> None:
+    metrics = "[roc_auc, {function: 'own:mine', direction: lower}]"
+    text = texts.changed(texts.Case(texts.GATE, f"{gate}\nroc_auc:" if "roc_auc:" not in gate else gate))
+    text = text.replace("[roc_auc]", metrics).replace("s: x = 1", "s: x = 1\n      t: x = 0")
+    (tmp_path / "own.py").touch()
+    folder(tmp_path, text if "roc_auc:" not in gate else text.partition("        min: 0.9")[0], "data/holdout.csv")
+    found = [line for line in said(tmp_path, as_json=False).splitlines()[2:] if "never blocks" not in line]
+    assert [IDLE[gate]] * len(found) == [line.split(": ", 2)[2].partition(". ")[0] + "." for line in found]
+    assert len(found) == bool(IDLE[gate])
+
+
 def test_prints_a_valid_config_as_json(tmp_path: Path) -> None:
     shutil.copytree(EXAMPLE, tmp_path / "example")
     assert Config.model_validate_json(said(tmp_path / "example", as_json=True)) == check(EXAMPLE)

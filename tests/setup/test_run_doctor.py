@@ -119,6 +119,15 @@ def test_every_problem_of_the_config_is_a_finding(ready: Sandbox) -> None:
     assert any(where.startswith("mlbot.yaml:2") for _, where in found), "the line is said"
 
 
+def test_a_bound_that_holds_no_model_back_is_a_warning(ready: Sandbox) -> None:
+    text = (ready.path / "mlbot.yaml").read_text()
+    ready.write({"mlbot.yaml": text.replace("    gates:\n", "    gates:\n      accuracy: {max: 1}\n")})
+    code, found = examined(ready)
+    assert code == Exit.OK
+    line = text.splitlines().index("    gates:") + 2
+    assert ("gate-idle", f"mlbot.yaml:{line}") in found
+
+
 def test_data_that_the_sandbox_will_not_have(ready: Sandbox) -> None:
     ready.git("rm", "--quiet", "--cached", "data/train.csv")
     ready.commit({".gitignore": "data/train.csv\n"})

@@ -21,7 +21,7 @@ from mlbot.config.train import Train
 from mlbot.config.yaml import MAX_BYTES, load
 from mlbot.console import Console
 from mlbot.errors import UsageError, ended
-from mlbot.gates.metric import Bound, Task, catalogued
+from mlbot.gates.metric import Bound, Direction, Gate, Metric, Task, bounds_of, catalogued
 from mlbot.lib.constants import CONFIG_FILE, LFS_POINTER
 from mlbot.lib.tree import TOP, is_glob, is_url
 
@@ -176,7 +176,7 @@ def report_check(root: Path, console: Console, *, as_json: bool, known: Sequence
     """Check a folder's config and say what it holds; `known` are all configs of the repository."""
     folder = Folder.of(root, known)
     folder.check()
-    shown = [_summary(folder.config), *_turned(folder), *warned(folder.config)]
+    shown = [_summary(folder.config), *_turned(folder), *warned(folder.config), *idle_lines(folder.config)]
     console.result(folder.config.model_dump_json(indent=2) if as_json else "\n".join(shown))
 
 
@@ -207,6 +207,52 @@ def warned(config: Config) -> Iterator[str]:
 
 
 _USUAL = MappingProxyType({Bound.MAX_EXCESS: "0.01", Bound.MAX_RATIO: "1.2"})
+
+
+def idle_bounds(config: Config, models: Collection[str] | None = None) -> Iterator[Problem]:
+    """The bounds that no model fails, or none that is worse; each may be meant so, and none is refused."""
+    for model in _meant(config, models):
+        metrics = {each.name: each for each in model.metrics}
+        judged = [gate for gate in model.gates if gate.blocking and not gate.only_warns]
+        bounded = {gate.subject for gate in judged if not _is_turned(gate, metrics.get(gate.metric))}
+        for gate in judged:
+            metric, at = metrics.get(gate.metric), ("models", model.name, "gates", gate.subject)
+            bound = f"`{gate.bound}: {gate.limit:g}`"
+            if _never_fails(gate, *_range(gate, metric)):
+                yield Problem(f"No model fails {bound}.", "Write a bound that one can fail.", at, whole=True)
+            elif metric and gate.subject not in bounded:
+                found = f"{bound} bounds how good a model may be, for {metric.direction} is better."
+                other = Bound.MAX if gate.bound is Bound.MIN else Bound.MIN
+                yield Problem(found, f"How bad it may be: `{other}: {gate.limit:g}`.", at, whole=True)
+
+
+def _range(gate: Gate, metric: Metric | None) -> tuple[float, float]:
+    """The least and the greatest value that a gate can meet."""
+    low, high = bounds_of(metric.formula if metric else gate.metric)
+    return (0.0, high - low) if metric and metric.slices else (low, high)
+
+
+def _never_fails(gate: Gate, low: float, high: float) -> bool:
+    match gate.bound:
+        case Bound.MIN:
+            return gate.limit <= low
+        case Bound.MAX:
+            return gate.limit >= high
+        case _:
+            return gate.limit >= high - low
+
+
+def _is_turned(gate: Gate, metric: Metric | None) -> bool:
+    """Whether a bound is on the side where a model becomes better: what is too good to be true, or a slip."""
+    if metric is None:
+        return False
+    return gate.bound is (Bound.MAX if metric.direction is Direction.HIGHER else Bound.MIN)
+
+
+def idle_lines(config: Config, models: Collection[str] | None = None) -> Iterator[str]:
+    """The idle bounds of some models, a line each."""
+    for each in idle_bounds(config, models):
+        yield f"  {each.at[1]}: {each.at[-1]}: {each.found} {each.hint}"
 
 
 def _turned(folder: Folder) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mlbot.config.errors import KeyPath
 from mlbot.config.errors import Problem as Wrong
-from mlbot.config.run_check import Folder, warned
+from mlbot.config.run_check import Folder, idle_lines, warned
 from mlbot.config.schema import Model
 from mlbot.console import Console
 from mlbot.errors import MlbotError, require
@@ -51,6 +51,7 @@ def report_data(root: Path, console: Console, *, as_json: bool) -> None:
                 f"{folder.document.source} and its data are valid.",
                 *checked.notes,
                 *warned(folder.config),
+                *idle_lines(folder.config),
                 *checked.idle,
             )
         )

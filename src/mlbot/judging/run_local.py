@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlbot import __version__
-from mlbot.config.run_check import Folder, check
+from mlbot.config.run_check import Folder, check, idle_lines
 from mlbot.config.schema import Config, Model
 from mlbot.console import Console
 from mlbot.errors import Exit, UsageError, require
@@ -240,7 +240,7 @@ def _before_training(planning: Planning, rules: Rules, console: Console) -> "dic
     shared = {name: holdout for name, holdout in judges.items() if name not in own}
     checked = check_data(folder, (), names, shared)
     folder.refuse(checked.problems)
-    for line in checked.idle:
+    for line in (*idle_lines(head, stale), *checked.idle):
         console.say(line)
     # What only the judge can read is not held where a training could find it: it is read again for the judge.
     return {name: None if _is_hidden(holdout) else holdout for name, holdout in judges.items()}

@@ -97,6 +97,8 @@ class Setup:
     elsewhere: str = ""  # the server, where mlbot's workflows do not run on it
     config: Config | None = None
     problems: Sequence[Problem] = ()
+    idle: Sequence[Problem] = ()
+    """Bounds that hold back no model."""
     data: dict[str, DataStorage] = field(default_factory=dict)
     lfs: bool | Literal["judge"] = False
     folder: ConfigFolder = ROOT
@@ -128,6 +130,8 @@ def elsewhere(configs: Sequence[str]) -> Finding:
 def _config(setup: Setup) -> Iterator[Finding]:
     for each in setup.problems:
         yield finding("config-invalid", each.place(CONFIG_FILE), keys=each.path, found=each.found, fix=each.hint)
+    for each in setup.idle:
+        yield finding("gate-idle", each.place(CONFIG_FILE), keys=each.path, found=each.found, fix=each.hint)
     if setup.config is None and not setup.problems:
         yield finding("no-config", CONFIG_FILE, case="nowhere")
     elif setup.config is not None and setup.config.guard and entry_of(setup.branch, setup.config.guard) is None:

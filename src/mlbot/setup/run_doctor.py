@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlbot.config.errors import ConfigError, Problem
 from mlbot.config.folder import ConfigFolder
-from mlbot.config.run_check import Folder, configs_below
+from mlbot.config.run_check import Folder, configs_below, idle_bounds
 from mlbot.config.schema import Config
 from mlbot.config.yaml import load
 from mlbot.console import Console
@@ -46,7 +46,7 @@ def doctor(directory: Path, environment: Mapping[str, str], console: Console, *,
     settings = None
     if place is not None and place.token is not None:
         console.say(f"asking {place.server_url} about {place.repository}")
-        config, _ = _config(root)
+        config, _, _ = _config(root)
         token, api_url = place.required_token(), place.api_url
         github = GitHub.connect(place.repository, token, api_url=api_url, progress=console.say)
         guard = config.guard if config else ()
@@ -80,7 +80,7 @@ def examine(
     """All findings, the worst first."""
     root = repository.root
     branch = settings.default_branch if settings else default_branch(repository)
-    config, problems = _config(repository.project)
+    config, problems, idle = _config(repository.project)
     guard = config.guard if config and config.guard else (branch,)
     folder = ConfigFolder.of(repository.folder)
     workflows = _workflows(repository, config)
@@ -93,6 +93,7 @@ def examine(
         live=_live(repository, branch),
         config=config,
         problems=problems,
+        idle=idle,
         data=_data(repository, config),
         folder=folder,
         lfs=dig(documents.get(folder.train), "jobs", "train", "with", "lfs") is True
@@ -169,15 +170,15 @@ def _live(repository: Repository, branch: str) -> frozenset[str]:
     return frozenset((*workflows, *({CONFIG_FILE} & repository.tree(sha).entries.keys())))
 
 
-def _config(root: Path) -> tuple[Config | None, tuple[Problem, ...]]:
-    """The config, even when a file that it names is not there, and what is wrong with it."""
+def _config(root: Path) -> tuple[Config | None, tuple[Problem, ...], tuple[Problem, ...]]:
+    """The config, even when a file that it names is not there, what is wrong with it, and which bounds are idle."""
     if not (root / CONFIG_FILE).is_file():
-        return None, ()
+        return None, (), ()
     try:
         folder = Folder.of(root, configs_of(root))
     except ConfigError as error:
-        return None, error.problems
-    return folder.config, folder.findings()
+        return None, error.problems, ()
+    return folder.config, folder.findings(), tuple(map(folder.document.located, idle_bounds(folder.config)))
 
 
 def _workflows(repository: Repository, config: Config | None) -> list[checks.Workflow]:
