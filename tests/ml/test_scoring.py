@@ -51,6 +51,7 @@ from mlbot.ml.holdout import HoldoutData, open_holdout
 from mlbot.ml.protocol import FEATURES_KEY, Load, Loaded, ModelFacts
 from mlbot.ml.scoring import Limits, Scored, score, score_many
 from mlbot.ml.worker import ScoringError, Worker
+from mlbot.storage.artifact import measured
 from mlbot.verdict.verdict import OwnLabels, Problem
 
 QUICK = Limits(latency_requests=5, latency_s=0.2, wall_s=60, memory_bytes=1 << 30)
@@ -368,6 +369,65 @@ def test_a_sigmoid_for_each_class_does_not_sum_to_one(tmp_path: Path) -> None:
     found = problem(tmp_path, matrix(np.eye(3), last="Sigmoid"), multiclass(tmp_path, "abc"))
     assert found.reason is Reason.NOT_PROBABILITIES
     assert "softmax" in found.hint
+
+
+def with_external_data(path: Path, *, location: str = "weights.bin", **entries: str) -> Path:
+    """A folder with a model whose tensor is in a file beside it."""
+    path.mkdir()
+    model = matrix(RNG.normal(size=(3, 3)))
+    (tensor,) = model.graph.initializer
+    (path / "weights.bin").write_bytes(b"before" + tensor.raw_data)
+    facts = {"location": location, "offset": "6", "length": str(len(tensor.raw_data))} | entries
+    for name, value in facts.items():
+        tensor.external_data.add(key=name, value=value)
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    (path / "model.onnx").write_bytes(model.SerializeToString())
+    return path
+
+
+def test_a_folder_with_external_data_is_one_model(tmp_path: Path) -> None:
+    folder = with_external_data(tmp_path / "model")
+    (folder / "notes.txt").write_text("of the author")
+    holdout = multiclass(tmp_path, "abc")
+    found = score(folder, holdout, limits=QUICK)
+    assert isinstance(found, Scored), found
+    assert (found.digest, found.size_bytes) == (measured(folder).digest, measured(folder).size_bytes)
+    whole = onnx.load(folder / "model.onnx")  # onnx's own reader
+    same = scored(tmp_path, whole, holdout)
+    np.testing.assert_array_equal(found.predictions, same.predictions)
+
+
+@pytest.mark.parametrize(
+    ("entries", "cause"),
+    [
+        ({"location": "/etc/passwd"}, "external-data"),
+        ({"location": "../model/weights.bin"}, "external-data"),
+        ({"location": "other.bin"}, "external-data"),
+        ({"offset": "7"}, "external-data"),
+        ({"length": "9999999"}, "external-data"),
+        ({"length": "-1"}, "external-data"),
+        ({"offset": "\u0661"}, "external-data"),
+        ({"length": "4"}, "invalid"),
+    ],
+)
+def test_external_data_is_of_the_folder_alone(tmp_path: Path, entries: dict[str, str], cause: str) -> None:
+    folder = with_external_data(tmp_path / "model", **entries)
+    found = score(folder, multiclass(tmp_path, "abc"), limits=QUICK)
+    assert isinstance(found, Problem)
+    assert (found.reason, found.cause) == (Reason.MODEL_REFUSED, cause)
+
+
+def test_a_folder_has_one_model_and_nothing_but_files(tmp_path: Path) -> None:
+    holdout = multiclass(tmp_path, "abc")
+    folder = with_external_data(tmp_path / "model")
+    small = replace(QUICK, size_bytes=100)
+    assert getattr(score(folder, holdout, limits=small), "cause", None) == "too-large"
+    (folder / "link").symlink_to("/etc/passwd")
+    assert getattr(score(folder, holdout, limits=QUICK), "cause", None) == "no-regular-file"
+    (folder / "link").unlink()
+    (folder / "second.onnx").write_bytes(b"\x08")
+    assert getattr(score(folder, holdout, limits=QUICK), "cause", None) == "folder"
 
 
 @pytest.mark.parametrize("place", ["initializer", "attribute", "function"])

@@ -377,7 +377,7 @@ def _score(
     files = [*ours, *(run.file for run in others), *([live] if live else [])]
     paths = [file for file in files if isinstance(file, Path)]
     progress(f"{request.model.name}: scoring {len(paths)} model files on {holdout.rows:,} rows")
-    limits, first = limits or _limits(request.model), sum(isinstance(file, Path) for file in ours)
+    limits, first = limits or limits_of(request.model), sum(isinstance(file, Path) for file in ours)
     # The two files that ship are timed in turn.
     shipped = [0] * isinstance(ours[0], Path) + [first] * (bool(others) and isinstance(others[0].file, Path))
     scored = iter(score_many(paths, holdout, limits=limits, in_turn=shipped))
@@ -391,11 +391,18 @@ def _score(
 _GATED_S = 20.0  # seconds that timing two slow models in turn may take where a gate is on it
 
 
-def _limits(model: Model) -> "Limits":
+def limits_of(model: Model) -> "Limits":
+    """What a model may be and use while mlbot asks it."""
     from mlbot.ml.scoring import Limits
 
-    gated = any(gate.metric == "latency_p50_ms" for gate in model.gates)
-    return Limits(rounds_s=_GATED_S) if gated else Limits()
+    usual, gated = Limits(), any(gate.metric == "latency_p50_ms" for gate in model.gates)
+    return replace(
+        usual,
+        size_bytes=model.most_bytes,
+        memory_bytes=model.limits.memory_bytes or usual.memory_bytes,
+        wall_s=model.limits.score_time_s or usual.wall_s,
+        rounds_s=_GATED_S if gated else usual.rounds_s,
+    )
 
 
 def _changed(request: JudgeRequest, *sides: _Scored | None) -> Problem | None:

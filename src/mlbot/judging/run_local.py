@@ -33,6 +33,7 @@ from mlbot.judging.run_judge import (
     evidence_of,
     judge,
     judge_against,
+    limits_of,
     model_report,
     opened,
     report_of,
@@ -336,7 +337,8 @@ class _Judging:
 
         first = SeedRuns(runs=tuple(map(SeedRun.of, trainer.candidate(planned, seeds[:1]))))
         file = first.runs[0].file
-        tried = score(file, holdout.first(_FIRST_ROWS)) if isinstance(file, Path) else None
+        limits = limits_of(self.rules.of(planned.name).model)
+        tried = score(file, holdout.first(_FIRST_ROWS), limits=limits) if isinstance(file, Path) else None
         if isinstance(tried, Problem):
             self.console.say(sentence("data", "probe", model=planned.name, why=tried.detail))
         if isinstance(tried, Problem) or first.failures:
@@ -375,8 +377,8 @@ def judge_and_report(directory: Path, options: JudgeOptions, outputs: Outputs, c
     require("judge", needed_for="Judging a model")
     outputs.check()
     for file in (*options.candidate, *options.baseline):
-        if not file.is_file():
-            raise UsageError("there is no such file", where=str(file), hint="Name an ONNX file that is there.")
+        if not file.exists():
+            raise UsageError("there is no such file", where=str(file), hint="Name a model that is there.")
     repository = Repository.discover(directory)
     repository.leave_out(outputs.files)
     config = check(repository.project)

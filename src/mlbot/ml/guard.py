@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlbot.gates.outcome import Reason
+from mlbot.lib.artifact import MOST_FILES, Listing, Member
 from mlbot.lib.constants import LFS_POINTER
 from mlbot.verdict.verdict import Problem
 
@@ -90,8 +91,70 @@ class ModelFile:
         os.close(self._descriptor)
 
 
-def open_model(path: Path, size_limit: int) -> ModelFile | Problem:
-    """Open a file, for the caller to close, if it can be a model: regular, no link, not too large, no other format."""
+@dataclass(kw_only=True, slots=True)
+class ModelFolder:
+    """A folder with one ONNX file and the files of its tensors, each opened when it is read."""
+
+    size: int
+    parts: tuple[tuple[str, int], ...]  # path and bytes of each file, the ONNX file first
+    _path: Path = field(repr=False)
+    _members: list[Member] = field(default_factory=list, repr=False)
+
+    @property
+    def digest(self) -> str:
+        """The folder's digest, of what `chunks` gave to its end."""
+        if len(self._members) != len(self.parts):
+            raise ValueError("the folder has not been read to its end")
+        return Listing.of(self._members).digest
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes of all files, once, in the order of `parts`; raises `OSError` when one changed meanwhile."""
+        for path, size in self.parts:
+            descriptor = os.open(self._path / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                mode = os.fstat(descriptor).st_mode
+                file = ModelFile(size=size, _descriptor=descriptor, _head=os.read(descriptor, min(_CHUNK, size)))
+                yield from file.chunks()
+            finally:
+                os.close(descriptor)
+            executable = bool(mode & stat.S_IXUSR)
+            self._members.append(Member(path=path, digest=file.digest, size_bytes=size, executable=executable))
+
+    def close(self) -> None:
+        """Nothing is open between two files."""
+
+
+def _open_folder(path: Path, size_limit: int) -> ModelFolder | Problem:
+    """A folder that can be an ONNX model with external data: one .onnx file in it, and nothing but files."""
+    files = [each for each in sorted(path.rglob("*")) if not each.is_dir() or each.is_symlink()][: MOST_FILES + 1]
+    names = [each.relative_to(path).as_posix() for each in files]
+    models = [name for name in names if name.endswith(".onnx")]
+    if len(models) != 1 or len(files) > MOST_FILES:
+        return Problem.of(Reason.MODEL_REFUSED, "folder", models=len(models))
+    try:
+        facts = [os.lstat(each) for each in files]
+        opened = open_model(path / models[0], size_limit)
+    except OSError as error:
+        return Problem.of(Reason.MODEL_REFUSED, "cannot-read", why=str(error.strerror))
+    if isinstance(opened, Problem):
+        return opened
+    opened.close()
+    size = sum(each.st_size for each in facts)
+    if not all(stat.S_ISREG(each.st_mode) for each in facts):
+        return Problem.of(Reason.MODEL_REFUSED, "no-regular-file")
+    if size > size_limit:
+        return _too_large(size, size_limit)
+    parts = sorted(zip(names, (each.st_size for each in facts), strict=True), key=lambda each: each[0] != models[0])
+    return ModelFolder(size=size, parts=tuple(parts), _path=path)
+
+
+def open_model(path: Path, size_limit: int) -> ModelFile | ModelFolder | Problem:
+    """Open a file, for the caller to close, if it can be a model: regular, no link, not too large, no other format.
+
+    A folder can be one too: an ONNX file with the files of its tensors.
+    """
+    if path.is_dir() and not path.is_symlink():
+        return _open_folder(path, size_limit)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -124,10 +187,14 @@ def _wrong(head: bytes, size: int | None, limit: int) -> Problem | None:
     if not size:
         return Problem.of(Reason.MODEL_REFUSED, "empty")
     if size > limit:
-        sizes = {"size": f"{size / 1e6:.1f} MB", "limit": f"{limit / 1e6:.0f} MB"}
-        return Problem.of(Reason.MODEL_REFUSED, "too-large", **sizes)
+        return _too_large(size, limit)
     found = format_of(head)
     return None if found is None else Problem.of(Reason.MODEL_REFUSED, "other-format", format=found)
+
+
+def _too_large(size: int, limit: int) -> Problem:
+    sizes = {"size": f"{size / 1e6:.1f} MB", "limit": f"{limit / 1e6:.0f} MB"}
+    return Problem.of(Reason.MODEL_REFUSED, "too-large", **sizes)
 
 
 def format_of(head: bytes) -> str | None:

@@ -74,6 +74,43 @@ def _decoded(content: bytes) -> onnx.ModelProto:
     return model
 
 
+_MOST_INLINE = (2 << 30) - (1 << 20)  # what one ONNX file can hold
+
+
+def one_file(content: bytes, parts: Sequence[tuple[str, int]]) -> bytes:
+    """A folder's ONNX file, which comes first, with its tensors in it; every one of them from a file of the folder."""
+    view, files, start = memoryview(content), dict[str, memoryview](), 0
+    for path, size in parts:
+        files[path] = view[start : start + size]
+        start += size
+    name, _ = parts[0]
+    model = _decoded(bytes(files[name]))
+    folder, taken = name[: name.rfind("/") + 1], 0
+    for tensor in _messages(model):
+        if isinstance(tensor, onnx.TensorProto) and tensor.data_location == onnx.TensorProto.EXTERNAL:
+            found = _external(tensor, folder, files)
+            taken += len(found)
+            if taken > _MOST_INLINE:
+                raise _refused("external-too-large")
+            tensor.raw_data = bytes(found)
+            tensor.ClearField("external_data")
+            tensor.data_location = onnx.TensorProto.DEFAULT
+    return model.SerializeToString() if taken else bytes(files[name])
+
+
+def _external(tensor: onnx.TensorProto, folder: str, files: Mapping[str, memoryview]) -> memoryview:
+    facts = {each.key: each.value for each in tensor.external_data}
+    file = files.get(f"{folder}{facts.get('location', '').removeprefix('./')}")
+    numbers = [facts.get(name, "0") for name in ("offset", "length")]
+    if file is None or not all(each.isascii() and each.isdigit() and len(each) < 16 for each in numbers):
+        raise _refused("external-data", tensor=quoted(tensor.name))
+    offset, length = map(int, numbers)
+    end = offset + length if "length" in facts else len(file)
+    if end > len(file) or offset > end:
+        raise _refused("external-data", tensor=quoted(tensor.name))
+    return file[offset:end]
+
+
 def _messages(whole: Message) -> Iterator[Message]:
     """Every message inside a model or a function: nodes, attributes, subgraphs, tensors (sparse ones too), functions.
 

@@ -111,9 +111,10 @@ class Start(Record):
 
 
 class Load(Record):
-    """To the child: the model's bytes follow."""
+    """To the child: the model's bytes follow; of a folder those of its files, the ONNX file first."""
 
     kind: Literal["load"] = "load"
+    parts: tuple[tuple[str, int], ...] = ()  # path and bytes of each file of a folder
 
 
 class Column(Record):

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.ml import protocol
-from mlbot.ml.onnx_file import Input, Signature, infer, parse_model, read_signature, too_new, unzip
+from mlbot.ml.onnx_file import Input, Signature, infer, one_file, parse_model, read_signature, too_new, unzip
 from mlbot.ml.protocol import Batch, Column, Expected, Feature, ModelFacts, Refused, Times, printable, quoted
 
 # Columns of a batch from the pipe, as what a model's inputs take. Numbers travel as they are; text as codes into the
@@ -111,9 +111,10 @@ class Runtime:
         self._many: dict[str, Values] | None = None  # many rows that it can be asked
         self._singles: list[dict[str, Values]] = []  # rows that were timed one by one
 
-    def load(self, content: bytes) -> ModelFacts:
-        """Inspect and load a model file."""
+    def load(self, content: bytes, parts: Sequence[tuple[str, int]] = ()) -> ModelFacts:
+        """Inspect and load a model file; `parts`: of a folder, path and bytes of each file in it, the model first."""
         with _reading():
+            content = one_file(content, parts) if parts else content
             model = parse_model(content)
             content = model.SerializeToString() if unzip(model) else content
         self._session = _session(model, content, self._threads)

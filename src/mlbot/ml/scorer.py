@@ -87,8 +87,8 @@ def _served(channel: _Channel, runtime: "Runtime") -> bool:
 
 def _answer(channel: _Channel, runtime: "Runtime", text: bytes, raw: bytes | bytearray) -> None:
     match parse(protocol.REQUEST, text):
-        case protocol.Load():
-            channel.send(head(protocol.Loaded(facts=runtime.load(bytes(raw)))))
+        case protocol.Load(parts=parts):
+            channel.send(head(protocol.Loaded(facts=runtime.load(bytes(raw), parts))))
         case protocol.Batch() as batch:
             found, own = runtime.predict(batch, raw)
             wide, dtype = _wide(found)

@@ -26,7 +26,7 @@ from mlbot.gates.outcome import Reason
 from mlbot.lib.record import Record
 from mlbot.ml import protocol
 from mlbot.ml.answers import Codes, Collector, Floats, Raw, columns_of, decisions_of, rounding_of
-from mlbot.ml.guard import ModelFile, open_model
+from mlbot.ml.guard import ModelFile, ModelFolder, open_model
 from mlbot.ml.holdout import HoldoutData, pack
 from mlbot.ml.independence import (
     Question,
@@ -142,7 +142,7 @@ class _Run:
         self._limits = limits
         self._parent_hidden = parent_hidden
         self._protection: Protection | None = None
-        self._file: ModelFile | None = None
+        self._file: ModelFile | ModelFolder | None = None
         self._worker: Worker | None = None
         self._facts: ModelFacts | None = None
         self._latency: Latency | None = None
@@ -172,10 +172,11 @@ class _Run:
         self._worker = stack.enter_context(worker)
 
     def load(self) -> None:
-        file = _there(self._file)
+        file: ModelFile | ModelFolder = _there(self._file)
         with self._asking() as worker:
             self._protection = Protection(**worker.ready(), parent_hidden=self._parent_hidden)
-            worker.send(protocol.Load(), file.size, file.chunks())
+            parts = file.parts if isinstance(file, ModelFolder) else ()
+            worker.send(protocol.Load(parts=parts), file.size, file.chunks())
             answer, _ = worker.receive(0)
             self._facts = _of_kind(answer, protocol.Loaded).facts
             self._labels = self._facts.labels
@@ -353,7 +354,8 @@ class _Run:
     def result(self, classes: tuple[str, ...]) -> Scored | Problem:
         if self.problem is not None:
             return self.problem
-        collector, file = _there(self._collector), _there(self._file)
+        collector = _there(self._collector)
+        file: ModelFile | ModelFolder = _there(self._file)
         wrong = collector.problem()
         if wrong is not None:
             return wrong
