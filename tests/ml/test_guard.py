@@ -191,7 +191,7 @@ def test_only_a_regular_file_of_reasonable_size_is_opened(tmp_path: Path) -> Non
     (tmp_path / "large").write_bytes(b"\x08" * (LIMIT + 1))
     assert "regular file" in refused(tmp_path / "link")
     assert "no regular file" in refused(tmp_path / "pipe")
-    assert "no regular file" in refused(tmp_path)
+    assert "a folder with 0 .onnx files" in refused(tmp_path)
     assert "empty" in refused(tmp_path / "empty")
     assert "at most 1 MB" in refused(tmp_path / "large")
 

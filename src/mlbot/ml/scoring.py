@@ -159,6 +159,12 @@ class _Run:
     def facts(self) -> ModelFacts:
         return _there(self._facts)
 
+    @property
+    def file(self) -> ModelFile | ModelFolder:
+        if self._file is None:
+            raise ValueError("the file was not opened")
+        return self._file
+
     def start(self, expected: Expected, stack: ExitStack) -> None:
         """Open the file and, when it may be a model, start a child for it; both end with the stack."""
         opened = open_model(self._path, self._limits.size_bytes)
@@ -172,7 +178,7 @@ class _Run:
         self._worker = stack.enter_context(worker)
 
     def load(self) -> None:
-        file: ModelFile | ModelFolder = _there(self._file)
+        file = self.file
         with self._asking() as worker:
             self._protection = Protection(**worker.ready(), parent_hidden=self._parent_hidden)
             parts = file.parts if isinstance(file, ModelFolder) else ()
@@ -354,8 +360,7 @@ class _Run:
     def result(self, classes: tuple[str, ...]) -> Scored | Problem:
         if self.problem is not None:
             return self.problem
-        collector = _there(self._collector)
-        file: ModelFile | ModelFolder = _there(self._file)
+        collector, file = _there(self._collector), self.file
         wrong = collector.problem()
         if wrong is not None:
             return wrong
