@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.support import config_texts as texts
 from tests.support.git_samples import Sandbox
-from tests.support.training_samples import COMMIT, model
+from tests.support.training_samples import COMMIT
 
 from mlbot.config.train import TrainEnvironment
 from mlbot.entry import invoke
@@ -18,7 +18,7 @@ from mlbot.errors import Exit
 from mlbot.gates.metric import Task
 from mlbot.lib.record import canonical, digest
 from mlbot.plan.content_key import Inputs
-from mlbot.training.run_environment import Environments, NotMadeError, find_python
+from mlbot.training.run_environment import Environments, NotMadeError, Wanted, find_python
 
 MAKES = f"""#!/bin/sh
 if [ "$1 $2 $3" = "-I -m venv" ]; then
@@ -56,8 +56,10 @@ def environments(tmp_path: Path, said: list[str] | None = None) -> Environments:
 
 
 def prepared(tmp_path: Path, checkout: Path, install: str = "echo installing", **changed: Any) -> Path:
-    of = model(run="true", environment=TrainEnvironment(install=install, python=changed.pop("python", None)))
-    return environments(tmp_path, changed.pop("said", None)).prepare(of, checkout, changed.pop("commit", COMMIT))
+    environment = TrainEnvironment(install=install, python=changed.pop("python", None))
+    said, commit = changed.pop("said", None), changed.pop("commit", COMMIT)
+    wanted = Wanted(model="adult-income", key="train.environment", environment=environment, timeout_s=60, **changed)
+    return environments(tmp_path, said).prepare(wanted, checkout, commit)
 
 
 def test_an_environment_is_made_once_and_comes_first_where_it_installs(tmp_path: Path, checkout: Path) -> None:
@@ -70,7 +72,7 @@ def test_an_environment_is_made_once_and_comes_first_where_it_installs(tmp_path:
     given = dict(line.split("=", 1) for line in given_file.read_text().splitlines())
     assert given["PATH"].split(os.pathsep)[0] == str(place)
     assert given["VIRTUAL_ENV"] == given["UV_PROJECT_ENVIRONMENT"] == str(place.parent)
-    assert said == ["adult-income: making the environment of its trainings ..."]
+    assert said == ["adult-income: making the environment of train.environment ..."]
 
 
 @pytest.mark.parametrize(
@@ -111,8 +113,28 @@ def test_an_install_that_fails_says_so_and_is_tried_again(
     assert (checkout / "times.txt").read_text() == "x\nx\n"
 
 
+def test_one_to_mount_read_only_is_compiled_and_open_to_any_user(tmp_path: Path, checkout: Path) -> None:
+    install = """umask 077; mkdir "$VIRTUAL_ENV/lib"; echo 'x = 1' > "$VIRTUAL_ENV/lib/one.py" """
+    place = prepared(tmp_path, checkout, install, read_only=True).parent
+    assert [each.suffix for each in (place / "lib" / "__pycache__").iterdir()] == [".pyc"]
+    assert all(each.stat().st_mode & 0o004 for each in (place / "lib").rglob("*"))
+    assert prepared(tmp_path, checkout, install).parent != place
+
+
+def test_a_python_that_does_not_start_is_passed_over(
+    tmp_path: Path, python: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = tmp_path / "pyenv" / "versions" / "3.11.9" / "bin"
+    known.mkdir(parents=True)
+    shutil.copy(python, known / "python3")
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
+    monkeypatch.setenv("PATH", str(python.parent))
+    python.write_text("#!/bin/sh\necho 'pyenv: no version is set' >&2; exit 127\n")
+    assert find_python(None) == known / "python3"
+
+
 def test_a_python_that_is_not_there_is_named(tmp_path: Path, checkout: Path) -> None:
-    with pytest.raises(NotMadeError, match=r"there is no Python 3\.2 on this machine to train with"):
+    with pytest.raises(NotMadeError, match=r"there is no Python 3\.2 on this machine for train.environment"):
         prepared(tmp_path, checkout, python="3.2")
 
 

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -96,7 +96,7 @@ class Call:
     read_only: Mapping[str, Path]
     """Files and folders, by the variable that says where the command sees each, such as `MLBOT_ARTIFACT`. Any user has
     to be able to read them: `staged`."""
-    folder: str  # the variable of the one to start in
+    folder: str  # the variable of the one to start in; `NAME/below` for a folder in it
     output: tuple[str, str] | None = None  # the variable of the file to write, and the file's name
     env: Mapping[str, str] = field(default_factory=dict)  # all else that is in its environment
     same: Sequence[Path] = ()  # folders that are seen where they are: an environment and its interpreter
@@ -111,13 +111,14 @@ def run_isolated(call: Call, *, limits: Limits, isolation: Isolation, online: On
         }
         written = f"{box}/{call.output[1]}" if call.output else ""
         own = {**seen, **({call.output[0]: written} if call.output else {})}
+        variable, _, below = call.folder.partition("/")
         given = dict(online.variables) if online else {}
         spec = jail.Spec(
             rung=isolation.rung,
             command=list(call.command),
             mounts=[[str(path), seen[name]] for name, path in call.read_only.items()] + _in_place(call.same),
             env=_DEFAULTS | {"HOME": box, "TMPDIR": box} | dict(call.env) | given | own,
-            folder=seen[call.folder],
+            folder=str(Path(seen[variable], below)),
             output=written,
             box=box,
             network=online is not None,
@@ -350,13 +351,25 @@ def _probed(python: str, judge: bool) -> Isolation:  # noqa: FBT001 - the cache 
     return Isolation(rung=Rung.NONE, refused=refused, **nothing)
 
 
+def with_python(call: Call, python: Path) -> Call:
+    """The call where `python` is this one: its environment, first on the PATH and mounted where it is."""
+    roots = interpreter_roots(python)
+    own = {"PATH": f"{_prefixes(python)[0]}/bin:{_DEFAULTS['PATH']}"}
+    return replace(call, env={**call.env, **own}, same=(*call.same, *roots))
+
+
 def interpreter_roots(python: Path) -> tuple[Path, ...]:
     """The folders that an interpreter runs from and that are not the system's: its environment, what that is of."""
+    every = dict.fromkeys(each for path in map(Path, _prefixes(python)) for each in (path, path.resolve()))
+    return tuple(path for path in every if not path.is_relative_to("/usr") and path != Path("/"))
+
+
+@lru_cache
+def _prefixes(python: Path) -> tuple[str, ...]:
+    """What it says of itself: its environment, and the installation that this is of."""
     asked = "import json, sys; print(json.dumps([sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix]))"
     done = subprocess.run([python, "-I", "-c", asked], cwd="/", capture_output=True, text=True, timeout=30, check=True)
-    found = [Path(each) for each in json.loads(done.stdout)]
-    every = dict.fromkeys(each for path in found for each in (path, path.resolve()))
-    return tuple(path for path in every if not path.is_relative_to("/usr") and path != Path("/"))
+    return tuple(json.loads(done.stdout))
 
 
 _PROBE_LIMITS = Limits(wall_s=20, memory_bytes=256 << 20, disk_bytes=1 << 20, output_bytes=4096, processes=16)

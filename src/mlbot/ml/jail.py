@@ -13,6 +13,7 @@ Nothing that the command wrote is opened here: a `cat` inside the jail writes it
 import contextlib
 import json
 import os
+import resource
 import secrets
 import selectors
 import shutil
@@ -22,10 +23,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mlbot.ml.sandbox import deny_list
+from mlbot.ml import sandbox
 from mlbot.ml.supervisor import children, prctl
 
 LOG_BYTES = 64 * 1024
@@ -35,6 +37,9 @@ _SET_CHILD_SUBREAPER = 36
 _POLL_S = 0.1
 _SWEEP_S = 5.0
 _LAST_OUTPUT_S = 5.0  # what the pipes may take to end once the command has
+_MOST_FILES = 100_000
+_OWN_PROCESSES = 8  # the jail's
+_WITHOUT_VIEW = ("landlock", "none")
 _TOOLS = "/usr/bin:/bin:/usr/sbin:/sbin"
 
 # The command's own streams go to the log. `cat` writes a regular file alone, though any other could hurt the jail only.
@@ -72,8 +77,8 @@ class _Started:
     """How to start a jail: the program and what it inherits."""
 
     arguments: list[str]
-    folder: str = "/"
     descriptors: tuple[int, ...] = ()
+    confine: Callable[[], None] | None = None  # called between fork and exec, where no program builds the jail
 
 
 def main() -> None:
@@ -115,18 +120,13 @@ class _Run:
     def run(self) -> None:
         """Start, watch, sweep up, answer."""
         started = time.monotonic()
-        jail = _RUNGS[self.spec.rung](self.spec)
-        child = subprocess.Popen(
-            jail.arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=self.spec.env,
-            cwd=jail.folder,
-            pass_fds=jail.descriptors,
-            start_new_session=True,
-            preexec_fn=self.group.join if self.group else None,  # noqa: PLW1509 - this process has one thread
-        )
+        try:
+            child = self._start()
+        except (OSError, subprocess.SubprocessError, KeyError) as error:
+            self.log += str(error).encode()
+            self.ended = "start"
+            self._answer(None, 0.0, 0)
+            return
         try:
             self._watch(child, started + self.spec.wall_s)
         finally:
@@ -134,7 +134,27 @@ class _Run:
             killed = bool(self.group and self.group.close())
         if killed and child.returncode:
             self.ended = self.ended or "memory"
-        self._answer(child, time.monotonic() - started, left)
+        self._answer(child.returncode, time.monotonic() - started, left)
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        jail = _RUNGS[self.spec.rung](self.spec)
+        return subprocess.Popen(
+            jail.arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self.spec.env,
+            pass_fds=jail.descriptors,
+            start_new_session=True,
+            preexec_fn=partial(self._enter, jail),  # noqa: PLW1509 - this process has one thread
+        )
+
+    def _enter(self, jail: _Started) -> None:
+        """In the child: into the control group, and into the jail where no program makes it."""
+        if self.group:
+            self.group.join()
+        if jail.confine:
+            jail.confine()
 
     def _watch(self, child: "subprocess.Popen[bytes]", deadline: float) -> None:
         """Until both pipes have ended, or the command has to."""
@@ -173,19 +193,24 @@ class _Run:
     def _look(self, child: "subprocess.Popen[bytes]") -> None:
         """What it uses at the moment, where nothing but looking limits it."""
         pids = _descendants(child.pid)
-        used = sum(map(_resident, pids))
+        disk, files, in_memory = _written(self.spec, pids)
+        mapped = [_resident(pid) for pid in pids]
+        used = sum(private for private, _ in mapped) + max(in_memory, sum(shared for _, shared in mapped))
         self.peak = max(self.peak, used)
-        if used > self.spec.memory_bytes and sum(map(_proportional, pids)) > self.spec.memory_bytes:
+        most = self.spec.memory_bytes
+        if used > most and max(in_memory, sum(map(_proportional, pids))) > most:
             self.ended = "memory"
         elif _machine_is_short():
             self.ended = "machine"
-        elif len(pids) > self.spec.processes + 8:  # the jail has some of its own
+        elif len(pids) > self.spec.processes + _OWN_PROCESSES:
             self.ended = "processes"
+        elif disk > self.spec.disk_bytes or files > _MOST_FILES:
+            self.ended = "disk"
 
-    def _answer(self, child: "subprocess.Popen[bytes]", duration: float, left: int) -> None:
+    def _answer(self, code: int | None, duration: float, left: int) -> None:
         facts = {
             "ended": self.ended,
-            "code": child.returncode,
+            "code": code,
             "duration_s": duration,
             "peak_memory_bytes": self.peak,
             "memory": "cgroup" if self.group else "polled",
@@ -235,26 +260,52 @@ def _numbered(folder: str) -> Iterator[int]:
         yield from (int(name) for name in os.listdir(folder) if name.isdigit())  # noqa: PTH208 - names alone
 
 
-def _resident(pid: int) -> int:
-    return _kilobytes(f"/proc/{pid}/status", (b"RssAnon:", b"RssShmem:"))
+def _resident(pid: int) -> tuple[int, int]:
+    """Bytes of memory: a process's own, and shared."""
+    path = f"/proc/{pid}/status"
+    return _kilobytes(path, b"RssAnon:"), _kilobytes(path, b"RssShmem:")
 
 
 def _proportional(pid: int) -> int:
     """A process's part of the pages that it shares with those it was forked from."""
-    return _kilobytes(f"/proc/{pid}/smaps_rollup", (b"Pss:",)) or _resident(pid)
+    return _kilobytes(f"/proc/{pid}/smaps_rollup", b"Pss:") or sum(_resident(pid))
 
 
-def _kilobytes(path: str, names: tuple[bytes, ...]) -> int:
-    total = 0
+def _written(spec: Spec, pids: list[int]) -> tuple[int, int, int]:
+    """Bytes and files that the command has on the machine's disk; bytes that it has in folders in memory."""
+    if spec.rung in _WITHOUT_VIEW:
+        return (*_below(spec.box), 0)
+    for pid in reversed(pids):  # one that is in the jail: there, the place of these folders is not the command's choice
+        with contextlib.suppress(OSError):
+            found = [os.statvfs(f"/proc/{pid}/root{path}") for path in (*_WRITABLE, spec.box)]
+            used = sum((each.f_blocks - each.f_bfree) * each.f_frsize for each in found)
+            return 0, sum(each.f_files - each.f_ffree for each in found), used
+    return 0, 0, 0
+
+
+def _below(folder: str) -> tuple[int, int]:
+    """Bytes on the disk and files below a folder; no link is followed and nothing is opened but folders."""
+    size = files = 0
+    for _, folders, names, descriptor in os.fwalk(folder):
+        files += len(folders) + len(names)
+        for name in names:
+            with contextlib.suppress(OSError):
+                size += os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_blocks * 512
+        if files > _MOST_FILES:
+            break
+    return size, files
+
+
+def _kilobytes(path: str, name: bytes) -> int:
+    """The bytes that a file of /proc gives by that name; 0 where it does not."""
     with contextlib.suppress(OSError, ValueError):
-        for line in Path(path).read_bytes().splitlines():
-            if line.startswith(names):
-                total += int(line.split()[1]) * 1024
-    return total
+        lines = Path(path).read_bytes().splitlines()
+        return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), 0)
+    return 0
 
 
 def _machine_is_short() -> bool:
-    total, left = (_kilobytes("/proc/meminfo", (name,)) for name in (b"MemTotal:", b"MemAvailable:"))
+    total, left = (_kilobytes("/proc/meminfo", name) for name in (b"MemTotal:", b"MemAvailable:"))
     return bool(total) and left < min(256 << 20, total // 20)
 
 
@@ -304,8 +355,11 @@ class _Group:
 def _inside(spec: Spec, *privileges: str) -> list[str]:
     """What runs in the jail: limits, then a shell that runs the command and writes its output to stdout."""
     limits = [f"--nproc={spec.processes}", f"--fsize={spec.disk_bytes}", f"--data={spec.memory_bytes}", "--core=0"]
-    shell = ["/bin/sh", "-c", _SCRIPT, "sh", spec.output, *spec.command]
-    return [*privileges, _tool("prlimit"), *limits, *shell]
+    return [*privileges, _tool("prlimit"), *limits, *_shell(spec)]
+
+
+def _shell(spec: Spec) -> list[str]:
+    return ["/bin/sh", "-c", _SCRIPT, "sh", spec.output, *spec.command]
 
 
 def _tool(name: str) -> str:
@@ -321,7 +375,7 @@ def _pipe_of(content: bytes) -> int:
 
 
 def _bubblewrap_root(spec: Spec) -> _Started:
-    user = str((1 << 20) + secrets.randbelow(1 << 20))
+    user = str(_another_user())
     becoming = [f"--reuid={user}", f"--regid={user}", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
     return _bubblewrap(spec, user, [], _inside(spec, _tool("setpriv"), *becoming, "--no-new-privs"))
 
@@ -331,7 +385,7 @@ def _bubblewrap_user(spec: Spec) -> _Started:
 
 
 def _bubblewrap(spec: Spec, user: str, privileges: list[str], inside: list[str]) -> _Started:
-    seccomp = _pipe_of(deny_list(sockets=_NETWORK if spec.network else _FAMILIES))
+    seccomp = _pipe_of(sandbox.deny_list(sockets=_NETWORK if spec.network else _FAMILIES))
     passwd = _pipe_of(f"root:x:0:0::/:/bin/false\nmlbot:x:{user}:{user}::/tmp:/bin/sh\n".encode())
     apart = ["pid", "ipc", "uts", "cgroup-try", *([] if spec.network else ["net"])]
     arguments = [
@@ -389,12 +443,72 @@ def _view(spec: Spec) -> Iterator[str]:
             yield from ("--ro-bind", os.path.realpath(source), target)
 
 
+def _landlock(spec: Spec) -> _Started:
+    """By the kernel's own means, without a view of its own: what is not granted is there and cannot be opened."""
+    user = _another_user() if os.geteuid() == 0 and all(_is_open(source) for source, _ in spec.mounts) else None
+    version = sandbox.landlock_version()
+    if version < (sandbox.SCOPES_SIGNALS if user is None else sandbox.CUTS):
+        raise OSError(f"version {version} of Landlock, which this kernel has, does not hold signals")
+    if user is not None:
+        os.chown(spec.box, user, user)
+    return _Started(arguments=_shell(spec), confine=partial(_confine, spec, user))
+
+
+def _another_user() -> int:
+    """One that owns nothing and runs nothing; another for each call, since the kernel counts by user."""
+    return (1 << 20) + secrets.randbelow(1 << 20)
+
+
+def _is_open(path: str) -> bool:
+    """Whether any user gets to a path."""
+    real = Path(os.path.realpath(path))
+    return all(parent.stat().st_mode & 0o001 for parent in real.parents) and bool(real.stat().st_mode & 0o004)
+
+
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
+_MACHINE = ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/sys/devices/system/cpu")
+
+
+def _confine(spec: Spec, user: int | None) -> None:
+    os.chdir(spec.folder)
+    granted = [*system_paths(network=False), *_MACHINE, *(source for source, _ in spec.mounts)]
+    _limit(spec, spec.processes + (0 if user else _threads_of(os.getuid())))
+    if user:
+        sandbox.become(user)
+    sandbox.give_up_privileges()
+    sandbox.landlock(filter(os.path.exists, granted), [spec.box, *_DEVICES])
+    sandbox.filter_calls(sandbox.deny_list(sockets=(), one_group=True))
+
+
+def _threads_of(user: int) -> int:
+    """How many a user has on this machine, for the kernel's limit counts them all."""
+    count = 0
+    for pid in _numbered("/proc"):
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}").stat().st_uid == user:
+                count += sum(1 for _ in _numbered(f"/proc/{pid}/task"))
+    return count
+
+
+def _limit(spec: Spec, processes: int) -> None:
+    wanted = {resource.RLIMIT_FSIZE: spec.disk_bytes, resource.RLIMIT_DATA: spec.memory_bytes, resource.RLIMIT_CORE: 0}
+    for kind, most in (wanted | {resource.RLIMIT_NPROC: processes}).items():
+        ceiling = resource.getrlimit(kind)[1]
+        lowest = most if ceiling == resource.RLIM_INFINITY else min(most, ceiling)
+        resource.setrlimit(kind, (lowest, lowest))
+
+
 def _none(spec: Spec) -> _Started:
-    return _Started(arguments=["/bin/sh", "-c", _SCRIPT, "sh", spec.output, *spec.command], folder=spec.folder)
+    def confine() -> None:
+        os.chdir(spec.folder)
+        _limit(spec, _threads_of(os.getuid()) + spec.processes)
+
+    return _Started(arguments=_shell(spec), confine=confine)
 
 
 _RUNGS: Mapping[str, Callable[[Spec], _Started]] = {
     "bubblewrap-root": _bubblewrap_root,
     "bubblewrap": _bubblewrap_user,
+    "landlock": _landlock,
     "none": _none,
 }

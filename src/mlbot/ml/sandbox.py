@@ -12,9 +12,10 @@ import os
 import platform
 import resource
 import signal
+import stat
 import struct
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,11 +127,11 @@ def _program(machine: _Machine) -> bytes:
 
 # A filter for any command: programs and files as ever, but nothing by which a process leaves its jail or its limits.
 
-_ERRNO = 0x00050000
 _KILL = 0x80000000  # SECCOMP_RET_KILL_PROCESS
 _X32 = 0x40000000
 _NEW_NAMESPACES = 0x7E020000  # every CLONE_NEW* that clone knows
-_ARGUMENT_1 = 24
+_SECOND_ARGUMENT = 24
+_AND = 0x54
 
 _LEAVING: Mapping[str, tuple[int, ...]] = MappingProxyType(
     {
@@ -158,11 +159,16 @@ _LEAVING: Mapping[str, tuple[int, ...]] = MappingProxyType(
         ),
     }
 )
-_SOCKET: Mapping[str, int] = MappingProxyType({"x86_64": 41, "aarch64": 198})
+# socket and socketpair; setsid and setpgid, by which a process leaves its group
+_SOCKETS: Mapping[str, tuple[int, int]] = MappingProxyType({"x86_64": (41, 53), "aarch64": (198, 199)})
+_GROUPS: Mapping[str, tuple[int, int]] = MappingProxyType({"x86_64": (112, 109), "aarch64": (157, 154)})
+_STREAM = 1
 
 
-def deny_list(*, sockets: tuple[int, ...], also: tuple[int, ...] = ()) -> bytes:
-    """A filter that refuses what leads out of a jail, sockets of other families than these, and `also`.
+def deny_list(*, sockets: tuple[int, ...], one_group: bool = False) -> bytes:
+    """A filter that refuses what leads out of a jail, and sockets of other families than these.
+
+    A pair of datagram sockets could be connected anew, to the machine's own. `one_group`: no process leaves the group.
 
     Raises:
         OSError: this processor's system calls are not known here.
@@ -171,30 +177,37 @@ def deny_list(*, sockets: tuple[int, ...], also: tuple[int, ...] = ()) -> bytes:
     machine = _MACHINES.get(name) if sys.platform == "linux" else None
     if machine is None:
         raise OSError(errno.ENOSYS, "no system-call filter for this machine")
-    steps = [
+    refused = (*_LEAVING[name], *(_GROUPS[name] if one_group else ()))
+    one, pair = _SOCKETS[name]
+    steps = (
         _instruction(_LOAD, _MACHINE),
-        _instruction(_EQUAL, machine.audit, 1, 0),
-        _instruction(_RETURN, _KILL),
+        *_unless(machine.audit, _KILL),
         _instruction(_LOAD, _NUMBER),
-    ]
-    if name == "x86_64":
-        steps += [_instruction(_ANY_BIT, _X32, 0, 1), _instruction(_RETURN, _DENY)]
-    for number in (*_LEAVING[name], *also):
-        steps += [_instruction(_EQUAL, number, 0, 1), _instruction(_RETURN, _DENY)]
-    steps += [_instruction(_EQUAL, _CLONE3, 0, 1), _instruction(_RETURN, _NOT_THERE)]
-    steps += [
-        _instruction(_EQUAL, machine.clone, 0, 3),
-        _instruction(_LOAD, _FIRST_ARGUMENT),
-        _instruction(_ANY_BIT, _NEW_NAMESPACES, 0, 1),
+        _instruction(_ANY_BIT, _X32 if name == "x86_64" else 0, 0, 1),
         _instruction(_RETURN, _DENY),
-        _instruction(_LOAD, _NUMBER),
-        _instruction(_EQUAL, _SOCKET[name], 0, len(sockets) + 2),
-        _instruction(_LOAD, _FIRST_ARGUMENT),
-        *(_instruction(_EQUAL, family, len(sockets) - i, 0) for i, family in enumerate(sockets)),
-        _instruction(_RETURN, _ERRNO | errno.EAFNOSUPPORT),
+        *(step for number in refused for step in (_instruction(_EQUAL, number, 0, 1), _instruction(_RETURN, _DENY))),
+        _instruction(_EQUAL, _CLONE3, 0, 1),
+        _instruction(_RETURN, _NOT_THERE),
+        *_called(machine.clone, _FIRST_ARGUMENT, _instruction(_ANY_BIT, _NEW_NAMESPACES, 0, 1)),
+        *_called(pair, _SECOND_ARGUMENT, _instruction(_AND, 0xF), _instruction(_EQUAL, _STREAM, 1, 0)),
+        *_called(one, _FIRST_ARGUMENT, *_among(sockets)),
         _instruction(_RETURN, _ALLOW),
-    ]
+    )
     return b"".join(steps)
+
+
+def _unless(value: int, otherwise: int) -> tuple[bytes, ...]:
+    return _instruction(_EQUAL, value, 1, 0), _instruction(_RETURN, otherwise)
+
+
+def _called(number: int, argument: int, *test: bytes) -> tuple[bytes, ...]:
+    """Steps that refuse a call where the test of its argument does not skip the step that refuses."""
+    inner = (_instruction(_LOAD, argument), *test, _instruction(_RETURN, _DENY), _instruction(_LOAD, _NUMBER))
+    return _instruction(_EQUAL, number, 0, len(inner)), *inner
+
+
+def _among(values: tuple[int, ...]) -> tuple[bytes, ...]:
+    return tuple(_instruction(_EQUAL, value, len(values) - i, 0) for i, value in enumerate(values))
 
 
 def _instruction(code: int, value: int, then: int = 0, otherwise: int = 0) -> bytes:
@@ -202,7 +215,7 @@ def _instruction(code: int, value: int, then: int = 0, otherwise: int = 0) -> by
     return struct.pack("=HBBI", code, then, otherwise, value)
 
 
-_SET_DEATH_SIGNAL, _GET_DUMPABLE, _SET_DUMPABLE, _NO_NEW_PRIVS = 1, 3, 4, 38
+_SET_DEATH_SIGNAL, _GET_DUMPABLE, _SET_DUMPABLE, _SET_SECCOMP, _NO_NEW_PRIVS = 1, 3, 4, 22, 38
 _NEW_USER_NAMESPACE, _NEW_NETWORK = 0x10000000, 0x40000000
 _CAPABILITY_VERSION = 0x20080522
 _NOBODY = 65534
@@ -282,9 +295,7 @@ def _become_nobody() -> bool:
     if os.geteuid() != 0:
         return False
     try:
-        os.setgroups([])
-        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
-        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+        become(_NOBODY)
     except OSError:
         return False
     return os.getuid() == _NOBODY
@@ -337,3 +348,80 @@ def _no_files(keep: int) -> bool:
     except OSError as error:
         return error.errno == errno.EMFILE
     return False
+
+
+# Landlock: what a process and all that it starts may do with files, and that it reaches no process outside.
+
+_CREATE_RULESET, _ADD_RULE, _RESTRICT = 444, 445, 446  # the same numbers everywhere
+_READ_FILE, _READ, _READ_FOLDER = 0b100, 0b101, 0b1101  # reading and running
+_WRITE_FILE = 1 << 1 | 1 << 14  # writing and cutting
+_WRITE = _WRITE_FILE | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 13
+"""Making, moving and removing files and folders too; no links, pipes, sockets, devices."""
+_ALL_FILES, _ALL_NETWORK, _ALL_SCOPES = (1 << 16) - 1, 3, 3
+CUTS, SCOPES_SIGNALS = 3, 6
+"""The versions of Landlock from which on files are not cut, and signals do not leave it."""
+
+
+def landlock_version() -> int:
+    """The kernel's version of Landlock; 0 where there is none."""
+    if sys.platform != "linux":
+        return 0
+    return max(0, int(_libc().syscall(ctypes.c_long(_CREATE_RULESET), None, ctypes.c_size_t(0), ctypes.c_uint(1))))
+
+
+def landlock(read: Iterable[str], write: Iterable[str]) -> None:
+    """Leave this process the files and folders to read (and run), and those to write; no TCP, no signal outwards.
+
+    Raises:
+        OSError: it is not in force.
+    """
+    version, libc = landlock_version(), _libc()
+    handled = _ALL_FILES if version >= 5 else _ALL_FILES >> 1
+    known = 24 if version >= SCOPES_SIGNALS else 16 if version >= 4 else 8
+    fields = struct.pack("=QQQ", handled, _ALL_NETWORK, _ALL_SCOPES)[:known]
+    ruleset = int(libc.syscall(ctypes.c_long(_CREATE_RULESET), fields, ctypes.c_size_t(len(fields)), ctypes.c_uint(0)))
+    if ruleset < 0:
+        raise OSError(ctypes.get_errno(), "Landlock is not to be had")
+    for path, folder, file in (
+        *((path, _READ_FOLDER, _READ) for path in read),
+        *((path, _READ_FOLDER | _WRITE, _READ_FILE | _WRITE_FILE) for path in write),
+    ):
+        _allow(libc, ruleset, path, folder, file)
+    if libc.syscall(ctypes.c_long(_RESTRICT), ctypes.c_int(ruleset), ctypes.c_uint(0)):
+        raise OSError(ctypes.get_errno(), "Landlock is not in force")
+    os.close(ruleset)
+
+
+def _allow(libc: ctypes.CDLL, ruleset: int, path: str, folder: int, file: int) -> None:
+    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    rule = struct.pack("=Qi", folder if stat.S_ISDIR(os.fstat(descriptor).st_mode) else file, descriptor)
+    arguments = (ctypes.c_long(_ADD_RULE), ctypes.c_int(ruleset), ctypes.c_int(1), rule, ctypes.c_uint(0))
+    failed = libc.syscall(*arguments)
+    os.close(descriptor)
+    if failed:
+        raise OSError(ctypes.get_errno(), f"Landlock does not take {path}")
+
+
+def become(user: int) -> None:
+    """Another user, without groups and for good."""
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+
+
+def give_up_privileges() -> None:
+    """No capability, and none by any program that is run."""
+    _drop_capabilities()
+    if not _prctl(_NO_NEW_PRIVS, 1):
+        raise OSError(errno.EPERM, "privileges cannot be given up")
+
+
+def filter_calls(code: bytes) -> None:
+    """Put a filter (`deny_list`) over this process and all that it starts.
+
+    Raises:
+        OSError: it is not in force.
+    """
+    program = _Program(len(code) // 8, code)
+    if _libc().prctl(_SET_SECCOMP, ctypes.c_ulong(2), ctypes.byref(program), ctypes.c_ulong(0), ctypes.c_ulong(0)):
+        raise OSError(ctypes.get_errno(), "the system-call filter is not in force")

@@ -1,7 +1,6 @@
 """`mlbot train`: train the stale models of the working tree, each content key and seed once."""
 
 import re
-import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -34,7 +33,7 @@ from mlbot.plan.run_plan import Planning, read_configs, read_sides, with_history
 from mlbot.protocol.artifacts import FAILURE_FILE, FOLDER_FILE, MESSAGE, Training, TrainingFailure
 from mlbot.storage.artifact import copy, pack, remove, take_artifact
 from mlbot.storage.results import TRAINING_FILE, ResultStore, Stored
-from mlbot.training.run_environment import Environments, NotMadeError, paths
+from mlbot.training.run_environment import Environments, NotMadeError, Wanted, lay_out, paths
 from mlbot.training.trial import read_overrides, trial_key
 from mlbot.verdict.verdict import Commits, Problem
 
@@ -200,7 +199,13 @@ class _Run:
             return None
         at = (job.commit, wanted)  # whatever a training or the installing writes into the checkout
         if at not in self.bins:
-            self.bins[at] = self._made.prepare(job.model, folder, job.commit, self.stop)
+            asked = Wanted(
+                model=job.model.name,
+                key="train.environment",
+                environment=wanted,
+                timeout_s=job.model.train.timeout_s,
+            )
+            self.bins[at] = self._made.prepare(asked, folder, job.commit, self.stop)
         return self.bins[at]
 
     @property
@@ -390,17 +395,6 @@ def strip_notebooks(folder: Path, model: Model, side: Side) -> None:
     for path, notebook in side.notebooks.items() if model.train.notebook else ():
         if (folder / path).is_file():
             (folder / path).write_bytes(notebook.stripped())
-
-
-def lay_out(source: Path, target: Path, paths: Iterable[str]) -> None:
-    """Put files of a checkout into another folder on the same disk, each at its own path; links stay links."""
-    for path in paths:
-        here, there = source / path, target / path
-        there.parent.mkdir(parents=True, exist_ok=True)
-        if here.is_dir() and not here.is_symlink():  # a submodule
-            shutil.copytree(here, there, symlinks=True, dirs_exist_ok=True)
-        else:
-            shutil.copy2(here, there, follow_symlinks=False)
 
 
 _MISSING = re.compile(
