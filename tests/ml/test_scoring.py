@@ -130,6 +130,7 @@ def test_a_pipeline_on_numbers_and_text_is_scored_as_scikit_learn_does(tmp_path:
     assert found.predictions.dtype == np.float64
     assert found.classes == ("no", "yes")
     assert found.size_bytes == (tmp_path / "model.onnx").stat().st_size
+    assert found.latency is not None
     assert found.latency.requests == 5
     assert 0 < found.latency.p50_ms <= found.latency.p95_ms
     assert found.latency.rows_per_s > 0
@@ -144,6 +145,8 @@ def test_models_are_timed_in_turn_in_as_many_rounds(tmp_path: Path) -> None:
     assert isinstance(other, Scored)
     assert isinstance(ours, Scored)
     assert isinstance(theirs, Scored)
+    assert other.latency is not None
+    assert ours.latency is not None
     assert (other.rounds, other.latency.rounds, other.latency.p50_low) == ((), 0, None)
     assert 0 < len(ours.rounds) == len(theirs.rounds) == ours.latency.rounds <= 20
     assert ours.latency.requests >= len(ours.rounds)
@@ -262,6 +265,7 @@ def test_a_holdout_that_changes_while_it_is_scored_is_a_problem(tmp_path: Path) 
 
 def test_the_protection_is_told(tmp_path: Path, holdout: HoldoutData) -> None:
     protection = scored(tmp_path, columns({"a": 1.0}), holdout).protection
+    assert protection is not None
     assert protection.empty_environment
     assert protection.resource_limits
     assert protection.other_user is (os.geteuid() == 0)

@@ -1,6 +1,7 @@
 """How a model is asked, where it is no ONNX file that mlbot asks itself: the sections `predict` and `evaluate`."""
 
 import math
+import posixpath
 import re
 from collections.abc import Iterator
 from enum import StrEnum
@@ -11,6 +12,7 @@ from mlbot.config.errors import Plain, Problem, quote, refused, show_value
 from mlbot.config.gates import MEASURED_FORM, MEASURED_WORDS
 from mlbot.config.kinds import Context, Kind, Section, choice, inside, kind, list_of, named, read_number, whole
 from mlbot.gates.metric import OPERATIONAL, Direction, Metric, Task
+from mlbot.lib.tree import Tree
 
 _FILES = list_of("files, folders and globs", kinds.PATH)
 
@@ -48,6 +50,32 @@ class Predict(Section):
     at most 0.1. Left out: 0.0001, which is what sums of float32 in another order need."""
     timeout_s: Annotated[float, kinds.TIMEOUT] = 1800.0
     """The longest that one call of it may take: `90s`, `30m`, `2h`, or a number of seconds."""
+
+    def files(self, tree: Tree) -> frozenset[str]:
+        """What the command sees of a commit, the data apart."""
+        if self.depends is not None:
+            return frozenset[str]().union(*map(tree.match, self.depends))
+        return _named(self.run, tree)
+
+    def rule_files(self, tree: Tree) -> frozenset[str]:
+        """The files whose change is one of the rules: what the command sees, and what decides its environment."""
+        install = self.environment.install if self.environment else ""
+        project = frozenset(name for name in tree.entries if _LOCK.fullmatch(name)) if _PROJECT.search(install) else ()
+        return self.files(tree).union(_named(install, tree), project)
+
+
+_WORDS = re.compile(r"[\s=;&|<>()'\"]+")
+_LOCK = re.compile(
+    r"[\w.-]+\.lock|[\w.-]*lock\.(yml|yaml|toml)|pyproject\.toml|setup\.(py|cfg)|renv\.lock|Pipfile\.lock"
+)
+_PROJECT = re.compile(r"(?:^|\s)\.{1,2}(?:[/\[]|\s|$)|\b(?:uv|pdm|pipenv) sync\b|\b(?:poetry|conda) install\b|\brenv\b")
+"""A command that may install what the project's own files say, though it names none of them."""
+
+
+def _named(script: str, tree: Tree) -> frozenset[str]:
+    """The files of a tree that a shell command names."""
+    words = (posixpath.normpath(word.removeprefix("-r")) for word in _WORDS.split(script) if word[:1] not in {"", "/"})
+    return frozenset(word for word in words if word in tree.entries)
 
 
 _UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}

@@ -306,6 +306,7 @@ def _evaluation(seed: int, result: "Scored | Problem", scores: tuple[Score, ...]
         size_bytes=result.size_bytes,
         scores=scores,
         latency=result.latency,
+        asked=result.asked,
         own_labels=result.own_labels,
         rounding=result.rounding,
     )

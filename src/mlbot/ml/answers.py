@@ -114,6 +114,7 @@ class Collector:
     # class's column.
     columns: tuple[int | None, ...]
     decisions: Decisions | None  # None for a regression
+    beyond: float = _TOLERANCE  # how far outside of 0 to 1 a probability may be
     _done: int = 0
     _not_finite: int = 0
     _outside: int = 0
@@ -168,7 +169,7 @@ class Collector:
         if not values.size:
             return
         self._low, self._high = min(self._low, float(values.min())), max(self._high, float(values.max()))
-        outside = ((values < -_TOLERANCE) | (values > 1 + _TOLERANCE)).any(axis=1)
+        outside = ((values < -self.beyond) | (values > 1 + self.beyond)).any(axis=1)
         self._outside += int(outside.sum())
         if values.shape[1] > 1:
             self._wrong_sum += int((np.abs(values.sum(axis=1) - 1) > _TOLERANCE).sum())

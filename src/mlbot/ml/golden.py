@@ -121,7 +121,7 @@ def _compared(golden: Golden, scored: Scored, settings: Smoke) -> SmokeResult:
     tolerance = 0.0 if here else TOLERANCE * scale
     same = judged.shape == found.shape
     difference = float(np.abs(judged - found).max()) if same else None
-    p95 = scored.latency.p95_ms
+    p95 = scored.latency.p95_ms if scored.latency else None
     facts: dict[str, Any] = {
         "rows": golden.rows,
         "max_difference": difference,
@@ -134,7 +134,7 @@ def _compared(golden: Golden, scored: Scored, settings: Smoke) -> SmokeResult:
         allowed = f"{tolerance:.3g}" if tolerance else "no difference on the processor that judged"
         what = f"The predictions differ from the judged ones {by}; allowed is {allowed}."
         return SmokeResult(passed=False, reason=SmokeReason.PREDICTIONS_DIFFER, detail=what, **facts)
-    if settings.p95_ms is not None and p95 > settings.p95_ms:
+    if settings.p95_ms is not None and p95 is not None and p95 > settings.p95_ms:
         what = f"The 95th percentile of the time to predict is {p95:.3g} ms; allowed is {settings.p95_ms:g} ms."
         return SmokeResult(passed=False, reason=SmokeReason.TOO_SLOW, detail=what, **facts)
     equal = "bit for bit" if difference == 0 else f"within {difference:.3g}"

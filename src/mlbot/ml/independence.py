@@ -41,6 +41,7 @@ class Way(StrEnum):
 
     AGAIN = "answers-at-random"  # the same request twice
     ALONE = "not-finite-alone"
+    IDS = "depends-on-ids"  # the same rows under other names; of a predictor
     ORDER = "depends-on-order"  # the same rows in another order
     BATCH = "depends-on-batch"  # in a batch of other rows, or of another size
 
@@ -60,6 +61,8 @@ class Trial:
     answers: tuple[Floats, ...]  # what they are answered now; several to one request should be the same
     decide: Callable[[Floats], npt.NDArray[Any]] | None = None  # the labels of such answers, where they have any
     targets: Floats | None = None  # what a regression should answer, one a row
+    allowed: tuple[float, float] | None = None
+    """How far another answer may be away, in itself and relative to the answer. None: what float32 needs."""
 
     def without(self, rows: Sequence[int]) -> "Trial":
         """The trial of the other rows."""
@@ -128,8 +131,8 @@ def _shown(way: Way, trial: Trial, task: Task) -> Difference | None:
             return difference(replace(trial, first=trial.answers[0], answers=trial.answers[1:]), task)
         case Way.ALONE:
             return _not_finite(trial) if trial.way is Way.ALONE else None
-        case Way.ORDER:
-            return difference(trial, task) if trial.way is Way.ORDER else None
+        case Way.IDS | Way.ORDER:
+            return difference(trial, task) if trial.way is way else None
         case Way.BATCH:
             return difference(trial, task)
 
@@ -154,9 +157,11 @@ def _between(trial: Trial, answer: Floats, task: Task) -> Difference | None:
     with np.errstate(invalid="ignore"):  # infinity less infinity
         apart = np.abs(answer - first)
     alike = (answer == first) | (np.isnan(answer) & np.isnan(first))
-    wrong = ~(alike | (apart <= tolerance(first, task))).all(axis=1)
+    allowed = tolerance(first, task) if trial.allowed is None else _within(first, *trial.allowed)
+    wrong = ~(alike | (apart <= allowed)).all(axis=1)
     others = (_decided_otherwise, _errs_otherwise)
-    if not wrong.any() and (_reversed(first, answer, task) or any(other(trial, answer) for other in others)):
+    fine = float(allowed.max()) if task is Task.REGRESSION else 0.0
+    if not wrong.any() and (_reversed(first, answer, fine) or any(other(trial, answer) for other in others)):
         wrong = ~alike.all(axis=1)
     if not wrong.any():
         return None
@@ -174,9 +179,12 @@ def tolerance(first: Floats, task: Task) -> Floats:
     return np.full((1, 1), narrow)
 
 
-def _reversed(first: Floats, answer: Floats, task: Task) -> bool:
+def _within(first: Floats, absolute: float, relative: float) -> Floats:
+    return absolute + relative * np.abs(np.nan_to_num(first, posinf=0.0, neginf=0.0))
+
+
+def _reversed(first: Floats, answer: Floats, fine: float) -> bool:
     """Whether the order of the rows is another one, however small the differences are: a metric may know only that."""
-    fine = tolerance(first, task).max() if task is Task.REGRESSION else 0.0
     ordered = lost = 0.0
     for lag in range(1, min(_LAGS + 1, len(first))):
         with np.errstate(invalid="ignore"):

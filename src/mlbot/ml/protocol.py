@@ -169,7 +169,29 @@ class Again(Record):
     requests: Annotated[int, Field(ge=1)]
 
 
-Request = Annotated[Load | Batch | Measure | Again, Field(discriminator="kind")]
+class Wanted(Record):
+    """What a predictor's answer has to be."""
+
+    format: Literal["parquet", "csv"]
+    rows: Count
+    columns: tuple[str, ...]  # of numbers
+    classes: tuple[str, ...] = ()  # what a column `label` may say, as its places; without them there is none
+
+    @property
+    def most_bytes(self) -> int:
+        """The largest file that an answer may be: the numbers as text, and what a library writes around them."""
+        width = len(self.columns) + bool(self.classes)
+        return (64 << 10) + 1024 * width + self.rows * (64 + 32 * width)
+
+
+class Decode(Record):
+    """To the child: a file that a predictor wrote follows."""
+
+    kind: Literal["decode"] = "decode"
+    wanted: Wanted
+
+
+Request = Annotated[Load | Batch | Measure | Again | Decode, Field(discriminator="kind")]
 
 
 class Ready(Record):
@@ -235,6 +257,15 @@ class Timed(Record):
     ms: tuple[Annotated[float, Field(ge=0, le=1e9)], ...]  # so that the ratio of two is a number
 
 
+class Decoded(Record):
+    """From the child: the table of a file follows: its ids, its numbers row by row, and the places of its labels."""
+
+    kind: Literal["decoded"] = "decoded"
+    dtype: Literal["<f4", "<f8"]
+    rows: Count
+    labels: bool
+
+
 class Refusal(Record):
     """From the child: why not."""
 
@@ -246,9 +277,9 @@ class Refusal(Record):
     ] = Field(default_factory=dict)
 
 
-Reply = Annotated[Ready | Loaded | Predicted | Measured | Timed | Refusal, Field(discriminator="kind")]
-REQUEST: TypeAdapter[Load | Batch | Measure | Again] = TypeAdapter(Request)
-REPLY: TypeAdapter[Ready | Loaded | Predicted | Measured | Timed | Refusal] = TypeAdapter(Reply)
+Reply = Annotated[Ready | Loaded | Predicted | Measured | Timed | Decoded | Refusal, Field(discriminator="kind")]
+REQUEST: TypeAdapter[Load | Batch | Measure | Again | Decode] = TypeAdapter(Request)
+REPLY: TypeAdapter[Ready | Loaded | Predicted | Measured | Timed | Decoded | Refusal] = TypeAdapter(Reply)
 
 
 class ProtocolError(Exception):

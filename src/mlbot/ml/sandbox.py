@@ -83,30 +83,34 @@ _MACHINES: Mapping[str, _Machine] = MappingProxyType(
 )
 
 
-def install() -> bool:
+def install(*, waits: bool = False) -> bool:
     """Put the filter over every thread of this process, for good; whether it is in force.
 
-    `no_new_privs` has to be set already. On another system or processor nothing happens.
+    `waits`: its threads may wait at descriptors. `no_new_privs` has to be set already. On another system or processor
+    nothing happens.
     """
     machine = _MACHINES.get(platform.machine()) if sys.platform == "linux" else None
     if machine is None:
         return False
-    code = _program(machine)
+    code = _program(machine, _WAITS[platform.machine()] if waits else ())
     program = _Program(len(code) // 8, code)
     libc = ctypes.CDLL(None, use_errno=True)
     arguments = (ctypes.c_long(machine.seccomp), _SET_MODE_FILTER, _ALL_THREADS, ctypes.byref(program))
     return int(libc.syscall(*arguments)) == 0
 
 
-def _program(machine: _Machine) -> bytes:
+_WAITS: Mapping[str, tuple[int, ...]] = MappingProxyType({"x86_64": (232, 233, 281), "aarch64": (21, 22)})
+"""epoll_wait, epoll_ctl, epoll_pwait."""
+
+
+def _program(machine: _Machine, also: tuple[int, ...] = ()) -> bytes:
     """The filter in the kernel's packet-filter code: allow-list, threads but no processes, everything else refused.
 
     `clone3` hides its flags behind a pointer, which a filter cannot follow: the filter calls it missing, and the C
     library falls back to `clone`.
     """
-    allowed = tuple(
-        _instruction(_EQUAL, number, len(machine.allowed) - i, 0) for i, number in enumerate(machine.allowed)
-    )
+    numbers = (*machine.allowed, *also)
+    allowed = tuple(_instruction(_EQUAL, number, len(numbers) - i, 0) for i, number in enumerate(numbers))
     steps = (
         _instruction(_LOAD, _MACHINE),
         _instruction(_EQUAL, machine.audit, 1, 0),
@@ -240,13 +244,14 @@ def isolate() -> dict[str, bool]:
     return {"no_new_privileges": no_new_privileges, "no_network": no_network}
 
 
-def lock_down(limits: Confinement, keep: int) -> dict[str, bool]:
+def lock_down(limits: Confinement, keep: int, *, waits: bool = False) -> dict[str, bool]:
     """Give up everything but computing and the open pipes; which measure is in force.
 
     Call after all imports, before the first hostile byte. `keep` is the highest file descriptor that stays open.
+    `waits`: the threads of a library that is loaded wait for each other at descriptors of its own, which stay too.
     """
     os.environ.clear()
-    os.closerange(keep + 1, 65536)
+    keep = _close_files(keep, _waiting() if waits else frozenset())
     other_user = _become_nobody()
     _drop_capabilities()
     _prctl(_SET_DUMPABLE, 0)
@@ -259,7 +264,7 @@ def lock_down(limits: Confinement, keep: int) -> dict[str, bool]:
         "resource_limits": limited,
         "no_new_files": files,
         "ends_with_parent": ends_with_parent,
-        "system_calls": install(),
+        "system_calls": install(waits=waits),
     }
 
 
@@ -313,6 +318,26 @@ def _end_with(parent: int) -> bool:
     if os.getppid() != parent:  # it ended before the signal was asked for
         os._exit(1)
     return asked
+
+
+def _waiting() -> frozenset[int]:
+    """The open descriptors at which threads wait for each other: they lead to no file and nowhere else."""
+    found = set()
+    for each in Path("/proc/self/fd").iterdir() if sys.platform == "linux" else ():
+        with suppress(OSError):
+            if str(each.readlink()) in {"anon_inode:[eventpoll]", "anon_inode:[eventfd]"}:
+                found.add(int(each.name))
+    return frozenset(found)
+
+
+def _close_files(keep: int, own: frozenset[int]) -> int:
+    """Close all descriptors beyond `keep` but some, with no gap left where another could open; the highest one."""
+    highest = max(keep, *own, keep)
+    for descriptor in range(keep + 1, highest):
+        if descriptor not in own:
+            os.dup2(2, descriptor, inheritable=False)
+    os.closerange(highest + 1, 65536)
+    return highest
 
 
 def _limit(limits: Confinement) -> bool:

@@ -1,15 +1,17 @@
-"""The scoring child: a stranger's model is parsed, loaded and run here and nowhere else.
+"""The scoring child: a stranger's model is parsed, loaded and run here, and a stranger's table read, and nowhere else.
 
 Started as `python -I` with an empty environment. It loads its libraries and tries them once on a model of its own,
 locks itself down (`sandbox`), and only then reads the stranger's bytes. It is given features, never labels.
 """
 
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from mlbot.gates.outcome import Reason
 from mlbot.ml import disable_telemetry, protocol, sandbox
-from mlbot.ml.protocol import Refused, head, parse, receive
+from mlbot.ml.protocol import ProtocolError, Refused, head, parse, receive
 
 if TYPE_CHECKING:
     from mlbot.ml.runtime import Predictions, Runtime
@@ -48,18 +50,39 @@ class _Channel:
 def main() -> None:
     """Serve one model: start, load, then batches until the pipe closes."""
     channel = _Channel()
-    text, _ = receive(channel.read, protocol.REQUEST_LIMIT, 0)
-    start = protocol.Start.model_validate_json(text)
-    protection = sandbox.isolate()
+    start, protection = _started(channel)
     runtime = _prepared(start)
+    _lock_down(channel, start, protection)
+    while _served(channel, partial(_answer, channel, runtime)):
+        pass
+    os._exit(0)  # the libraries' own endings would only try what is no longer allowed
+
+
+def read() -> None:
+    """Serve one predictor: the files that it wrote are read, one after another, until the pipe closes."""
+    channel = _Channel()
+    start, protection = _started(channel)
+    os.environ["POLARS_MAX_THREADS"] = "1"  # polars reads it on import
+    from mlbot.ml.predictions import warm_up
+
+    warm_up()
+    _lock_down(channel, start, protection, waits=True)
+    while _served(channel, partial(_decoded, channel)):
+        pass
+    os._exit(0)
+
+
+def _started(channel: _Channel) -> tuple[protocol.Start, dict[str, bool]]:
+    text, _ = receive(channel.read, protocol.REQUEST_LIMIT, 0)
+    return protocol.Start.model_validate_json(text), sandbox.isolate()
+
+
+def _lock_down(channel: _Channel, start: protocol.Start, protection: dict[str, bool], *, waits: bool = False) -> None:
     limits = sandbox.Confinement(
         memory_bytes=start.memory_bytes, cpu_s=start.cpu_s, threads=start.threads, parent=start.parent
     )
-    protection |= sandbox.lock_down(limits, channel.highest)
+    protection |= sandbox.lock_down(limits, channel.highest, waits=waits)
     channel.send(head(protocol.Ready(protection=protection)))
-    while _served(channel, runtime):
-        pass
-    os._exit(0)  # the libraries' own endings would only try what is no longer allowed
 
 
 def _prepared(start: protocol.Start) -> "Runtime":
@@ -71,13 +94,13 @@ def _prepared(start: protocol.Start) -> "Runtime":
     return Runtime(start.expected, start.threads)
 
 
-def _served(channel: _Channel, runtime: "Runtime") -> bool:
+def _served(channel: _Channel, answer: Callable[[bytes, bytes | bytearray], None]) -> bool:
     try:
         text, raw = receive(channel.read, protocol.REQUEST_LIMIT, protocol.REQUEST_LIMIT)
     except EOFError:
         return False
     try:
-        _answer(channel, runtime, text, raw)
+        answer(text, raw)
     except Refused as refused:
         channel.send(head(protocol.Refusal(reason=refused.reason, cause=refused.cause, values=refused.values)))
     except MemoryError:
@@ -107,6 +130,19 @@ def _answer(channel: _Channel, runtime: "Runtime", text: bytes, raw: bytes | byt
             wide, dtype = _wide(answers)
             timed = protocol.Timed(dtype=dtype, width=wide.shape[1], ms=ms)
             channel.send(head(timed, wide.nbytes), wide.reshape(-1).view("u1").data)
+
+
+def _decoded(channel: _Channel, text: bytes, raw: bytes | bytearray) -> None:
+    from mlbot.ml.predictions import decode
+
+    question = parse(protocol.REQUEST, text)
+    if not isinstance(question, protocol.Decode):
+        raise ProtocolError("a reader of files was asked for something else")
+    found = decode(bytes(raw), question.wanted)
+    wide, dtype = _wide(found.values)
+    answer = protocol.Decoded(dtype=dtype, rows=len(wide), labels=found.own is not None)
+    parts = [found.ids.tobytes(), wide.tobytes(), b"" if found.own is None else found.own.astype("<i4").tobytes()]
+    channel.send(head(answer, sum(map(len, parts))), *parts)
 
 
 def _wide(values: "Predictions") -> tuple["Predictions", Literal["<f4", "<f8"]]:

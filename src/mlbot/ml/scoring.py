@@ -44,7 +44,7 @@ from mlbot.ml.protocol import Expected, Feature, ModelFacts, Packed, printable, 
 from mlbot.ml.rounds import Rounds, medians, timed_in_rounds, with_rounds
 from mlbot.ml.sandbox import hidden_from_children
 from mlbot.ml.worker import ScoringError, Worker
-from mlbot.verdict.verdict import Latency, OwnLabels, Problem, Rounding
+from mlbot.verdict.verdict import Asked, Latency, OwnLabels, Problem, Rounding
 
 
 class Protection(Record):
@@ -89,10 +89,11 @@ class Scored:
     classes: tuple[str, ...]
     digest: str  # `sha256:…` of exactly the bytes that were scored
     size_bytes: int
-    latency: Latency
-    rounds: tuple[float, ...]  # the median milliseconds of each round, where models were timed in turn
-    protection: Protection
     facts: ModelFacts
+    latency: Latency | None = None  # None where a predictor answers, whose clock is its own
+    rounds: tuple[float, ...] = ()  # the median milliseconds of each round, where models were timed in turn
+    protection: Protection | None = None  # of the process that mlbot runs the model in itself
+    asked: Asked | None = None  # how a predictor was asked, where one answers
 
 
 _WIDEST_FLOAT = 8

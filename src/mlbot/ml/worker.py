@@ -23,8 +23,9 @@ from mlbot.ml import protocol
 from mlbot.ml.protocol import Expected, ProtocolError, parse, printable, receive
 from mlbot.verdict.verdict import Problem
 
-_BOOT = "import sys; sys.path += sys.argv[1:]; from mlbot.ml.scorer import main; main()"
+_BOOT = "import sys; sys.path += sys.argv[1:]; from mlbot.ml.scorer import {main}; {main}()"
 _NEEDED = ("mlbot", "pydantic", "numpy", "onnx", "onnxruntime", "google.protobuf")
+_NEEDED_TO_READ = ("mlbot", "pydantic", "numpy", "polars")
 _GRACE_S = 5.0
 _TAIL = 4096
 _NO_MEMORY = (b"bad_alloc", b"MemoryError", b"Cannot allocate memory", b"memory allocation")
@@ -41,12 +42,15 @@ class ScoringError(Exception):
 class Worker:
     """One scoring child, from start to end, as a context manager; whatever goes wrong is a `ScoringError`."""
 
-    def __init__(self, expected: Expected, *, memory_bytes: int, wall_s: float, threads: int) -> None:
+    def __init__(
+        self, expected: Expected, *, memory_bytes: int, wall_s: float, threads: int, reads: bool = False
+    ) -> None:
+        """`reads`: whether it is to read what predictors write, and not to run a model."""
         self._left = wall_s
         self._wall = wall_s
         self._errors = b""
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-B", "-c", _BOOT, *_roots()],
+            [sys.executable, "-I", "-B", "-c", _BOOT.format(main="read" if reads else "main"), *_roots(reads=reads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -185,13 +189,13 @@ class Worker:
         raise ScoringError(Problem.of(Reason.SCORING_FAILED, "ended", status=status))
 
 
-def _roots() -> list[str]:
+def _roots(*, reads: bool) -> list[str]:
     """The folders that the child imports from: those that mlbot and its libraries were found in, and no others.
 
     The isolated interpreter knows neither PYTHONPATH nor the user's site; it shall not know the working directory.
     """
     roots: list[str] = []
-    for name in _NEEDED:
+    for name in _NEEDED_TO_READ if reads else _NEEDED:
         spec = importlib.util.find_spec(name)
         places = list(spec.submodule_search_locations or []) if spec is not None else []
         if not places:

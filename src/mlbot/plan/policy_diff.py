@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 
 from mlbot.config.gates import Slice
+from mlbot.config.predict import CommandEnvironment
 from mlbot.config.schema import Config, Model
 from mlbot.config.train import SeedRange
 from mlbot.gates.metric import Gate, Metric
@@ -31,7 +32,7 @@ def policy_changes(
 
 
 def changed_rule_files(policy: Side, head: Tree, base: Tree | None) -> tuple[str, ...]:
-    """The holdout and metric files, as policy names them, that head changed since it left the guarded branch."""
+    """The files of holdout, metrics and predictor, as policy names them, that head changed since it left the branch."""
     if head is policy.tree:
         return ()
     named = frozenset().union(*(_rule_files(model, policy.tree) for model in policy.config.models))
@@ -55,7 +56,8 @@ def _rule_files(model: Model, tree: Tree) -> frozenset[str]:
     if model.evaluate is not None:
         holdout |= evaluator_files(model.evaluate, tree)
     functions = (metric.function for metric in model.metrics if metric.function)
-    return holdout.union(*(module_files(function, tree) for function in functions))
+    predictor = model.predict.rule_files(tree) if model.predict else frozenset[str]()
+    return holdout.union(predictor, *(module_files(function, tree) for function in functions))
 
 
 def _rules(config: Config) -> dict[_Rule, _Value]:
@@ -81,12 +83,24 @@ def _model_rules(model: Model) -> Iterator[tuple[_Rule, _Value]]:
     yield ("setting", model.name, "train.seeds"), _seeds(model.train.seeds)
     depends = model.train.depends
     yield ("setting", model.name, "train.depends"), "the whole repository" if depends is None else ", ".join(depends)
+    yield from _predictor(model)
     for name in _JUDGED_BY:
         value = getattr(model.data, name)
         yield (
             ("setting", model.name, f"data.{name}"),
             ", ".join(value) if isinstance(value, tuple) else str(value or "unset"),
         )
+
+
+def _predictor(model: Model) -> Iterator[tuple[_Rule, _Value]]:
+    """How it is asked; of what mlbot asks itself one word."""
+    asked = model.predict
+    yield ("setting", model.name, "predict.run"), asked.run if asked else "mlbot's own way of asking ONNX files"
+    for name in ("environment", "format", "tolerance"):
+        value = getattr(asked, name) if asked else None
+        shown = value.install if isinstance(value, CommandEnvironment) else value
+        if asked:
+            yield ("setting", model.name, f"predict.{name}"), str(shown or "unset")
 
 
 def _seeds(asked: SeedRange | None) -> str:

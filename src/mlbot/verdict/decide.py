@@ -482,6 +482,9 @@ def policy_digest(model: Model, inconclusive: OnInconclusive, tree: Tree, holdou
         "code": tree.digest(code),
         "inconclusive": inconclusive.model_dump(mode="json"),
     }
+    if model.predict is not None:
+        asked = model.predict.model_dump(mode="json", exclude={"depends", "timeout_s"})
+        facts["predict"] = asked | {"files": tree.digest(model.predict.rule_files(tree))}
     if limits := model.limits.model_dump(mode="json", exclude_none=True):
         facts["limits"] = limits
     return digest(canonical(facts))

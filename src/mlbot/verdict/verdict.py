@@ -102,6 +102,16 @@ class LatencyRatio(Record):
     identical: bool = False  # whether both sides are one file, so that there is nothing to compare
 
 
+class Asked(Record):
+    """How a model was asked that mlbot does not ask itself: by the guarded branch's own command."""
+
+    isolation: str  # what held the command, as `mlbot.ml.isolation` names it; `none` on a laptop that has nothing
+    environment: str  # where it ran, for people
+    calls: Count
+    longest_s: NonNegative  # the longest call; mostly its start, so it is no latency
+    peak_memory_bytes: Count
+
+
 class OwnLabels(Record):
     """The labels that a file gives itself, beside those that follow from its probabilities by the rule."""
 
@@ -126,7 +136,8 @@ class Evaluation(Record):
     seed: Count
     size_bytes: Count = 0
     scores: tuple[Score, ...] = ()
-    latency: Latency | None = None
+    latency: Latency | None = None  # None where it was not measured, as of a predictor
+    asked: Asked | None = None  # None for an ONNX file that mlbot asks itself
     wrongly_certain: Count = 0  # rows whose class gets a probability of 0, where a log loss without `clip` is judged
     own_labels: OwnLabels | None = None  # None where the file gives none, or they cannot be read
     rounding: Rounding | None = None  # None where it does not count
