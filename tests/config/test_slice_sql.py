@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.tiers import examples
 
-from mlbot.config.slice_sql import FUNCTIONS, MAX_LENGTH, RESERVED, TYPES, ConditionError, check
+from mlbot.config.slice_sql import FUNCTIONS, MAX_LENGTH, RESERVED, TYPES, ConditionError, check, with_missing_text
 
 ACCEPTED = {
     "sex = 'Female'": {"sex"},
@@ -255,6 +255,10 @@ def test_polars_reads_every_accepted_condition_and_the_same_columns(condition: s
         assert "levels" in columns.what or "characters" in columns.what or "a value" in columns.what
     else:
         assert set(pl.sql_expr(condition).meta.root_names()) <= columns
+        assert with_missing_text(condition, ()) == condition
+        again = with_missing_text(condition, columns)
+        assert set(pl.sql_expr(again).meta.root_names()) <= columns
+        assert again.replace("NULLIF(", "").replace(", '')", "") == condition.replace(", '')", "")
 
 
 SCRAPS = st.sampled_from(

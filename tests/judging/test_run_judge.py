@@ -5,10 +5,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
+import fsspec
 import numpy as np
 import polars as pl
 import pytest
@@ -31,7 +33,7 @@ from mlbot.gates.outcome import Reason
 from mlbot.git.ledger import LedgerBranch
 from mlbot.git.remote import Remote
 from mlbot.git.repository import Repository
-from mlbot.judging.run_judge import JudgeRequest, Rule, Rules, judge
+from mlbot.judging.run_judge import Against, JudgeRequest, Rule, Rules, judge, judge_against
 from mlbot.lib.record import digest
 from mlbot.plan.run_plan import Configs, Planning
 from mlbot.report.report import Side
@@ -266,6 +268,55 @@ def labels_request(folder: Path, files: list[Path], setting: dict[str, object]) 
     )
     sides = [SeedRuns(runs=(SeedRun(seed=0, file=file),)) for file in files]
     return JudgeRequest(rule=Rule(model=model, folder=folder), candidate=sides[0], baseline=sides[1])
+
+
+def test_a_holdout_behind_a_url_is_fetched_once_for_all_baselines_and_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    frame = pl.DataFrame({"a": rng.normal(size=100).astype(np.float32), "y": [0, 1] * 50})
+    fetched: list[str] = []
+    for name in "ab":
+        frame.write_parquet(tmp_path / name)
+        with fsspec.open(f"memory://once/{name}.parquet", "wb") as stream:
+            stream.write((tmp_path / name).read_bytes())
+    opened = fsspec.open
+
+    def counted(url: str, *given: Any, **more: Any) -> Any:
+        fetched.append(url)
+        return opened(url, *given, **more)
+
+    monkeypatch.setattr(fsspec, "open", counted)
+    file = tmp_path / "m.onnx"
+    file.write_bytes(with_own_rule({"a": 1.0}, 0.5).SerializeToString())
+    copies: dict[str, Any] = {}
+
+    def judged(name: str, copies: dict[str, Any] | None) -> None:
+        request = labels_request(tmp_path, [file, file], {"holdout": f"memory://once/{name}.parquet"})
+        request = replace(request, rule=replace(request.rule, copies=copies))
+        result = judge_against(request, [Against(files=request.others)] * 2, progress=lambda _: None)
+        assert result.evidence.problem is None
+        assert result.holdout is not None
+        assert result.holdout.hidden
+        assert result.request.holdout is None
+
+    for name in "aab":
+        judged(name, copies)
+    assert fetched == ["memory://once/a.parquet", "memory://once/b.parquet"]
+    assert list(copies) == ["memory://once/b.parquet"]
+    judged("b", None)
+    assert fetched[2:] == ["memory://once/b.parquet"]
+
+
+@pytest.mark.parametrize("laptop", [False, True])
+def test_nothing_of_a_holdout_is_held_where_the_next_training_could_find_it(*, laptop: bool) -> None:
+    config = Config(models=(labels_request(Path(), [Path(), Path()], {}).model,))
+    commits = SimpleNamespace(policy="1" * 40, candidate="2" * 40)
+    configs = SimpleNamespace(policy=config, head=config)
+    planning = cast("Planning", SimpleNamespace(configs=configs, commits=commits, plan=SimpleNamespace(stale=())))
+    rules = Rules(planning=planning, checkouts=ExitStack(), trusts_head=laptop, folders={"1" * 40: Path()})
+    assert (rules.of("m").copies is rules.copies) is not laptop
+    assert (rules.of("m").copies is None) is laptop
 
 
 def test_the_margins_of_all_models_are_one_family() -> None:

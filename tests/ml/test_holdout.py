@@ -553,3 +553,35 @@ def test_labels_with_signs_and_exponents_are_ordered_by_value(
 )
 def test_labels_are_compared_by_value(written: str, plain: str) -> None:
     assert plain_label(written) == plain
+
+
+MISSING = {
+    "zip IS NULL": [1, 3],
+    "zip IS NOT NULL": [0, 2, 4],
+    "NOT zip IS NULL": [0, 2, 4],
+    '"zip" IS NULL AND n > 1': [3],
+    "UPPER(zip) IS NULL": [1, 3],
+    "(zip) IS NULL OR n IS NULL": [1, 3, 4],
+    "COALESCE(zip, 'none') = 'none'": [1, 3],
+    "COALESCE(\"odd one\", zip) = 'b'": [2],
+    "zip = ''": [1, 3],
+    "zip <> 'a'": [1, 2, 3, 4],
+    "n IS NULL": [4],
+    "yes IS NULL": [2],
+}
+
+
+@pytest.mark.parametrize("where", MISSING)
+def test_a_missing_text_is_null(tmp_path: Path, where: str) -> None:
+    columns = {"zip": ["a", None, "b", None, "c"], "n": [1, 1, 2, 2, None], "yes": [True, False, None, True, False]}
+    frame = pl.DataFrame({**columns, "odd one": ["z", "z", None, "z", "z"], "income": list("ababa")})
+    frame.write_parquet(tmp_path / "p")
+    for content in ((tmp_path / "p").read_bytes(), frame.write_csv().encode()):
+        found = opened(tmp_path, content, slices={"s": where})
+        assert np.flatnonzero(found.masks["s"]).tolist() == MISSING[where]
+
+
+def test_what_is_written_for_a_missing_text_is_null(tmp_path: Path) -> None:
+    content = "zip,income\n-,a\nx,b\n"
+    assert opened(tmp_path, content, slices={"s": "zip IS NULL"}, csv=Csv(missing=("-",))).record.slices == {"s": 1}
+    assert opened(tmp_path, content, slices={"s": "zip IS NULL"}).record.slices == {"s": 0}

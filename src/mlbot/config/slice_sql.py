@@ -19,7 +19,7 @@ grammar.
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from enum import Enum, StrEnum, auto
 from functools import partial
 from typing import NamedTuple
@@ -92,6 +92,17 @@ def check(condition: str) -> frozenset[str]:
 def with_small_numbers(condition: str) -> str:
     """The condition with 1 for each number: long and broken ones polars 2.1 compares with text, as text, by itself."""
     return _TOKEN.sub(lambda found: "1" if found["number"] else found[0], condition)
+
+
+def with_missing_text(condition: str, texts: Collection[str]) -> str:
+    """The condition in which `IS NULL` and `COALESCE` find the missing values of columns of text, held as `''`."""
+    reader = _Reader(condition)
+    reader.read()
+    made, end = "", 0
+    for start, name, written in reader.asked_for_null():
+        if name in texts:
+            made, end = f"{made}{condition[end:start]}NULLIF({written}, '')", start + len(written)
+    return made + condition[end:]
 
 
 class _Kind(StrEnum):
@@ -169,14 +180,23 @@ class _Reader:
         self._tokens = self._tokenized()
         self._index = 0
         self._depth = 0
-        self._columns: set[str] = set()
+        self._columns: dict[int, str] = {}
+        self._nullable: set[int] = set()
 
     def read(self) -> frozenset[str]:
         """The columns of the whole condition."""
         self._selecting(self._token, self._or())
         if self._token.kind is not _Kind.END:
             raise self._refused(f"{self._token.shown} after the end of a condition", "join conditions by AND or OR")
-        return frozenset(self._columns)
+        return frozenset(self._columns.values())
+
+    def asked_for_null(self) -> Iterator[tuple[int, str, str]]:
+        """The columns where it matters whether a value is missing: each one's place, name, and how it is written."""
+        for index, name in sorted(self._columns.items()):
+            if index in self._nullable:
+                token = self._tokens[index]
+                match = _TOKEN.match(self._condition, token.position)
+                yield token.position, name, match[0] if match else ""
 
     def _tokenized(self) -> list[_Token]:
         condition, tokens = self._condition, list[_Token]()
@@ -262,15 +282,18 @@ class _Reader:
         return _Sort.CONDITION
 
     def _comparison(self) -> _Sort:
+        start = self._index
         sort = self._sum()
+        end = self._index
         if operator := self._take(*_OPERATORS):
             if _Sort.NULL in {sort, self._sum()}:
                 what, hint = "a comparison with NULL, which is never true", "write IS NULL or IS NOT NULL"
                 raise self._refused(what, hint, operator.position)
         elif self._take("IS"):
             self._take("NOT")
-            if self._take(*_CONSTANTS) is None:
+            if (constant := self._take(*_CONSTANTS)) is None:
                 raise self._refused(self._token.shown, "write NULL, NOT NULL, TRUE or FALSE after IS")
+            self._nullable.update(range(start, end) if constant.word == "NULL" else ())
         elif not self._ranged():
             return sort
         if self._token.word in _OPERATORS | {"IS", "IN", "BETWEEN", "LIKE", "ILIKE", "NOT"}:
@@ -338,7 +361,7 @@ class _Reader:
             case _Kind.NUMBER | _Kind.TEXT:
                 return _Sort.VALUE
             case _Kind.QUOTED:
-                self._columns.add(token.text)
+                self._columns[self._index - 1] = token.text
                 return _Sort.EITHER
             case _Kind.NAME:
                 return self._named(token)
@@ -362,7 +385,7 @@ class _Reader:
         if token.word in RESERVED:
             hint = f"write a column, a number or a 'text'; a column of that name in double quotes: \"{token.text}\""
             raise self._refused(f"the SQL word {token.word}", hint, token.position)
-        self._columns.add(token.text)
+        self._columns[self._index - 1] = token.text
         return _Sort.EITHER
 
     def _call(self, function: _Token) -> _Sort:
@@ -382,7 +405,7 @@ class _Reader:
 
     def _arguments(self, function: _Token) -> _Sort:
         least, most = FUNCTIONS[function.word]
-        count = 0
+        count, start = 0, self._index
         while True:
             self._decimals() if function.word == "ROUND" and count else self._or()
             count += 1
@@ -391,7 +414,10 @@ class _Reader:
         if not least <= count <= most:
             wanted = "1 argument" if most == 1 else f"{least} to {most} arguments"
             raise self._refused(f"{function.word} with {count}", f"give it {wanted}", function.position)
-        return _Sort.EITHER if function.word == "COALESCE" else _Sort.VALUE
+        if function.word != "COALESCE":
+            return _Sort.VALUE
+        self._nullable.update(range(start, self._index))
+        return _Sort.EITHER
 
     def _decimals(self) -> _Sort:
         if self._token.kind is not _Kind.NUMBER or not self._token.text.isdigit():

@@ -52,6 +52,7 @@ from mlbot.verdict.verdict import (
 if TYPE_CHECKING:
     from mlbot.judging.run_measure import Measured, MetricPlan, Rows
     from mlbot.ml.holdout import HoldoutData
+    from mlbot.ml.holdout import Source as HoldoutSource
     from mlbot.ml.scoring import Limits, Scored
     from mlbot.stats.recipe import SeedHistory
 
@@ -65,6 +66,8 @@ class Rule:
     family: int = 0  # how many margins of all models Holm adjusts for; 0: this model's are all
     provisional: bool = False
     problem: Problem | None = None
+    copies: "dict[str, HoldoutSource] | None" = None
+    """The last holdout that was fetched from a URL, for the next model that has the same; None: none is held."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,10 +80,12 @@ class Rules:
     """True on a laptop, where head is the user's own. Elsewhere head is a stranger's: of it only a holdout is read, as
     bytes; it is not checked out, none of its code runs and none of its URLs is opened."""
     folders: dict[Sha, Path] = field(default_factory=dict)
+    copies: "dict[str, HoldoutSource]" = field(default_factory=dict)
 
     def of(self, name: str) -> Rule:
         """The rules of a model."""
-        return replace(self._of(name), family=self.margins())
+        # On a laptop the next model's training could find what is held.
+        return replace(self._of(name), family=self.margins(), copies=None if self.trusts_head else self.copies)
 
     def _of(self, name: str) -> Rule:
         commits, configs = self.planning.commits, self.planning.configs
@@ -318,9 +323,7 @@ def judge(request: JudgeRequest, *, progress: Callable[[str], None], limits: "Li
     A problem is a part of the result, never an exception.
     """
     model = request.model
-    if request.holdout is None:
-        progress(f"{model.name}: reading the holdout {model.data.holdout}")
-    holdout = request.holdout or opened(request.rule)
+    holdout = _read(request, progress)
     if isinstance(holdout, Problem):
         return request.with_problem(holdout)
     candidate, baseline, live = _score(request, holdout, progress, limits)
@@ -340,7 +343,7 @@ def opened(rule: Rule) -> "HoldoutData | Problem":
 
     model = rule.model
     source = model.data.holdout if is_url(model.data.holdout) else rule.folder / model.data.holdout
-    return unfetched(source) or open_holdout(source, model.data, model.task, model.slices)
+    return unfetched(source) or open_holdout(source, model.data, model.task, model.slices, copies=rule.copies)
 
 
 def rules_of(policy: PlannedSide | None) -> dict[Name, Digest]:
@@ -354,13 +357,21 @@ def rules_of(policy: PlannedSide | None) -> dict[Name, Digest]:
 def judge_against(
     request: JudgeRequest, baselines: Iterable[Against], *, progress: Callable[[str], None]
 ) -> JudgeResult:
-    """Judge a candidate against each of several baselines; the worst result counts."""
-    requests = [replace(request, baseline=each.files, compared=each.compared) for each in baselines]
+    """Judge a candidate against each of several baselines on one reading of the holdout; the worst result counts."""
+    read = replace(request, holdout=_read(request, progress))
+    requests = [replace(read, baseline=each.files, compared=each.compared) for each in baselines]
     results = [judge(each, progress=progress) for each in requests]
-    if len(results) == 1:
-        return results[0]
     outcomes = [decide(_ALONE, [each.evidence]).outcome for each in results]
-    return results[outcomes.index(worst(outcomes))]
+    result = results[outcomes.index(worst(outcomes))]
+    # What was not held before is not held after: a training may come next.
+    return replace(result, request=replace(result.request, holdout=request.holdout))
+
+
+def _read(request: JudgeRequest, progress: Callable[[str], None]) -> "HoldoutData | Problem":
+    if request.holdout is not None:
+        return request.holdout
+    progress(f"{request.model.name}: reading the holdout {request.model.data.holdout}")
+    return opened(request.rule)
 
 
 _ALONE = Commits(head="0" * 40, base=None, policy=None, guarded="")

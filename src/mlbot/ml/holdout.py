@@ -237,11 +237,16 @@ class Source:
     nameless: Nameless | None = None
 
 
-def open_source(source: Path | str, storage_options: Mapping[str, Any]) -> Source:
+def open_source(
+    source: Path | str, storage_options: Mapping[str, Any], copies: dict[str, Source] | None = None
+) -> Source:
     """Read a file to its end for its digest; one from an URL is copied to where no child can open it.
 
-    The copy has no name on the disk, so a model that is judged on a hidden holdout cannot read its labels.
+    The copy has no name on the disk, so a model that is judged on a hidden holdout cannot read its labels. `copies` has
+    the last one that was made, and is given the next.
     """
+    if copies is not None and (known := copies.get(str(source))):
+        return known
     hasher = hashlib.sha256()
     if not is_url(source):
         with Path(source).open("rb") as stream:
@@ -255,7 +260,11 @@ def open_source(source: Path | str, storage_options: Mapping[str, Any]) -> Sourc
         while chunk := stream.read(CHUNK):
             hasher.update(chunk)
             copy.append(chunk)
-    return Source(path=copy.path, digest=f"sha256:{hasher.hexdigest()}", hidden=True, nameless=copy)
+    made = Source(path=copy.path, digest=f"sha256:{hasher.hexdigest()}", hidden=True, nameless=copy)
+    if copies is not None:
+        copies.clear()
+        copies[str(source)] = made
+    return made
 
 
 def is_url(source: Path | str) -> bool:
@@ -371,12 +380,13 @@ def open_holdout(
     slices: Sequence[Slice] = (),
     *,
     storage_options: Mapping[str, Any] | None = None,
+    copies: dict[str, Source] | None = None,
 ) -> HoldoutData | Problem:
     """Read everything of a holdout but its features, or say why nothing can be judged on it.
 
     `source`: path or fsspec URL of a CSV or Parquet file; `data.holdout` made absolute.
     """
-    found = check_holdout(source, data, task, slices, storage_options=storage_options)
+    found = check_holdout(source, data, task, slices, storage_options=storage_options, copies=copies)
     return found if isinstance(found, HoldoutData) else found[0]
 
 
@@ -387,10 +397,11 @@ def check_holdout(
     slices: Sequence[Slice] = (),
     *,
     storage_options: Mapping[str, Any] | None = None,
+    copies: dict[str, Source] | None = None,
 ) -> HoldoutData | tuple[Problem, ...]:
     """The holdout, or everything that is wrong with it."""
     try:
-        opened = open_source(source, storage_options or {})
+        opened = open_source(source, storage_options or {}, copies)
         apart = [name for name in (data.target, data.group, data.weight) if name is not None]
         table = frames.open_table(opened.path, data.reads(task), data.csv, apart=apart, labels=_labels(data, task))
         with table.reading():
@@ -471,13 +482,19 @@ class _Opening:
                     hint = did_you_mean(absent[0], none.columns)
                     yield _schema("slice-column", slice=quoted(part.name), absent=listed(absent), like=hint)
                     continue
-                none.select(pl.sql_expr(slice_sql.with_small_numbers(part.where)))
-                dtype = none.select(pl.sql_expr(part.where).alias("slice"))["slice"].dtype
+                where = self._where(part)
+                none.select(pl.sql_expr(slice_sql.with_small_numbers(where)))
+                dtype = none.select(pl.sql_expr(where).alias("slice"))["slice"].dtype
             except (slice_sql.ConditionError, PolarsError) as error:
                 yield self._wrong_slice(part, str(error).strip().splitlines()[0])
                 continue
             if str(dtype) != "Boolean":
                 yield _schema("slice-no-condition", slice=quoted(part.name), type=str(dtype))
+
+    def _where(self, part: Slice) -> str:
+        """A slice's condition for the table, in which missing text is `""`."""
+        schema = self.frame.collect_schema()
+        return slice_sql.with_missing_text(part.where, [name for name, dtype in schema.items() if is_text(dtype)])
 
     def _wrong_slice(self, part: Slice, why: str) -> Problem:
         """What polars cannot do; in plain words where text is compared with numbers."""
@@ -534,7 +551,8 @@ class _Opening:
         """The target, each slice and the group, under names that no column of the file can clash with."""
         columns = [pl.col(self.data.target).alias("target")]
         columns += [
-            pl.sql_expr(part.where).fill_null(value=False).alias(f"slice {i}") for i, part in enumerate(self.slices)
+            pl.sql_expr(self._where(part)).fill_null(value=False).alias(f"slice {i}")
+            for i, part in enumerate(self.slices)
         ]
         if self.data.group is not None:
             group = pl.col(self.data.group)
