@@ -80,7 +80,7 @@ def test_the_json_of_a_config_is_that_of_the_landed_version(file: str) -> None:
         model["train"]["seeds"] = 3 if seeds is None else seeds["start"]
         for metric in model["metrics"]:
             assert metric.pop("range") is None
-            metric["tasks"].sort()
+            metric["tasks"] = sorted({*metric["tasks"]} & {"binary", "multiclass", "regression"})  # of later ones too
             if metric["name"].endswith("_macro"):  # of models with two classes too, since
                 metric["tasks"].remove("binary")
             assert (metric.pop("of"), metric.pop("slices")) == (None, [])

@@ -238,8 +238,16 @@ def test_labels_are_text(value: str, label: str) -> None:
 @pytest.mark.parametrize(
     ("task", "setting", "said"),
     [
-        ("multiclass", "threshold: 0.4", "found 0.4 → write no `threshold`; only binary models have one"),
-        ("regression", "threshold: 0.4", "found 0.4 → write no `threshold`; only binary models have one"),
+        (
+            "multiclass",
+            "threshold: 0.4",
+            "found 0.4 → write no `threshold`; only binary and multilabel models have one",
+        ),
+        (
+            "regression",
+            "threshold: 0.4",
+            "found 0.4 → write no `threshold`; only binary and multilabel models have one",
+        ),
         ("regression", "label: model", 'found "model" → write no `label`; a regression has none'),
         ("multiclass", "label: model", None),
     ],
@@ -381,7 +389,8 @@ def test_without_places_problems_have_no_lines() -> None:
 def test_what_is_found_is_shown_on_one_line_and_cut() -> None:
     text = texts.SMALL.replace("task: binary", 'task: "' + "x" * 500 + '\\n::error::\\u202e"')
     (problem,) = problems(text)
-    assert problem == f'4: models.m.task: found "{"x" * 47}…" → write binary, multiclass, regression or scores'
+    known = "binary, multiclass, regression, multilabel, multioutput or scores"
+    assert problem == f'4: models.m.task: found "{"x" * 47}…" → write {known}'
     (problem,) = problems(texts.SMALL.replace("task: binary", 'task: "a\\n::error::\\u202e\\e[31m"'))
     assert '"a\\n::error::\\u202e\\u001b[31m"' in problem
 

@@ -63,14 +63,14 @@ def _slopes(metric: str, task: Task, y: Array, prediction: Array, weights: Array
     """How scikit-learn's weighted metric moves with each row's weight, n times: central differences, extrapolated."""
 
     def slope(row: int, step: float) -> float:
-        base = np.ones(y.size) if weights is None else weights
+        base = np.ones(len(y)) if weights is None else weights
         moved = base.copy()
         moved[row] = base[row] * (1 + step)
         up = reference(metric, task, y, prediction, moved)
         moved[row] = base[row] * (1 - step)
         return (up - reference(metric, task, y, prediction, moved)) / (2 * step)
 
-    return y.size * np.array([(4 * slope(row, 0.02) - slope(row, 0.04)) / 3 for row in range(y.size)])
+    return len(y) * np.array([(4 * slope(row, 0.02) - slope(row, 0.04)) / 3 for row in range(len(y))])
 
 
 @pytest.mark.nightly  # with weights it is asked on every change, and equal weights are none
@@ -80,7 +80,7 @@ def test_the_delta_method_is_the_infinitesimal_jackknife(metric: str, task: Task
     y, predictions = sample(task, 27, models=2)
     columns = np.stack([_slopes(metric, task, y, prediction) for prediction in predictions])
     found = estimate(metric, task, y, predictions)
-    np.testing.assert_allclose(found.covariance, np.cov(columns) / y.size, rtol=1e-7, atol=1e-12)
+    np.testing.assert_allclose(found.covariance, np.cov(columns) / len(y), rtol=1e-7, atol=1e-12)
 
 
 WEIGHED = [case for case in CASES if "_ovo" not in case[0]]  # those of scikit-learn
@@ -105,7 +105,7 @@ def test_weights_of_whole_numbers_count_rows_again(metric: str, task: Task) -> N
     y, predictions = sample(task, 40, models=2)
     weights = np.random.default_rng(1).integers(1, 4, 40)
     found = estimate(metric, task, y, predictions, weights=weights.astype(float))
-    again = estimate(metric, task, np.repeat(y, weights), [np.repeat(p, weights, axis=0) for p in predictions])
+    again = estimate(metric, task, np.repeat(y, weights, axis=0), [np.repeat(p, weights, axis=0) for p in predictions])
     np.testing.assert_allclose(found.values, again.values, rtol=1e-12)
     assert found.df == pytest.approx(effective(weights) - 1)
 
@@ -210,7 +210,7 @@ def test_a_quantile_and_a_number_of_classes(alpha: float) -> None:
 def test_the_difference_of_two_means_is_the_paired_t_test(metric: str, task: Task) -> None:
     y, (first, second) = sample(task, 60, models=2)
     found = estimate(metric, task, y, [first, second])
-    rows = [[estimate(metric, task, y[[i, i]], [p[[i, i]]]).values[0] for i in range(y.size)] for p in (first, second)]
+    rows = [[estimate(metric, task, y[[i, i]], [p[[i, i]]]).values[0] for i in range(len(y))] for p in (first, second)]
     expected = stats.ttest_rel(*rows)
     variance = found.covariance[0, 0] + found.covariance[1, 1] - 2 * found.covariance[0, 1]
     assert (found.values[0] - found.values[1]) / np.sqrt(variance) == pytest.approx(expected.statistic, rel=1e-10)
@@ -372,7 +372,7 @@ def test_groups_must_cover_the_rows_and_be_several() -> None:
 
 def _weighted(y: Array, prediction: Array, sample_weight: Array | None = None) -> float:
     """F2 at a threshold of the user's own."""
-    weights = np.ones(y.size) if sample_weight is None else sample_weight
+    weights = np.ones(len(y)) if sample_weight is None else sample_weight
     decided = prediction > 0.3
     hits = weights @ (decided & (y == 1))
     return float(5 * hits / (weights @ decided + 4 * (weights @ y)))
@@ -407,21 +407,21 @@ def _constant_sum(y: Array, prediction: Array) -> float:
 
 
 def _raises(y: Array, prediction: Array) -> float:
-    raise KeyError((y.size, prediction.size))
+    raise KeyError((len(y), prediction.size))
 
 
 def _raises_on_other_rows(y: Array, prediction: Array) -> float:
-    if y.size == 50:
+    if len(y) == 50:
         return float(prediction.sum())
     raise KeyError
 
 
 def _not_a_number(y: Array, prediction: Array) -> float:
-    return float("nan") * (y.size + prediction.size)
+    return float("nan") * (len(y) + prediction.size)
 
 
 def _seldom_a_number(y: Array, prediction: Array) -> float:
-    return float(prediction.sum()) if y.size == 50 else float("inf")
+    return float(prediction.sum()) if len(y) == 50 else float("inf")
 
 
 @pytest.mark.parametrize(

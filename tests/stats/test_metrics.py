@@ -25,7 +25,7 @@ from mlbot.stats.metrics import (
 )
 from mlbot.stats.types import Method, Undefined, UndefinedMetricError
 
-LABEL_METRICS = [(metric, task) for metric, task in CASES if metric in FORMULAS]
+LABEL_METRICS = [(metric, task) for metric, task in CASES if metric in FORMULAS and task.has_classes]
 
 
 def test_a_tie_is_the_first_class_in_both_forms() -> None:

@@ -41,8 +41,16 @@ _TRAINING_AND_DATA = [
     ),
     Case("m:", "'a b':", '3: models."a b": found the name "a b" → write a name of letters and digits, with `.`, `_`,'),
     Case(TASK, "task: binry", '4: models.m.task: found "binry" → write binary'),
-    Case(TASK, "task: 1", "4: models.m.task: found 1 → write binary, multiclass, regression or scores"),
-    Case(TASK, "task:", "4: models.m.task: found nothing → write binary, multiclass, regression or scores"),
+    Case(
+        TASK,
+        "task: 1",
+        "4: models.m.task: found 1 → write binary, multiclass, regression, multilabel, multioutput or scores",
+    ),
+    Case(
+        TASK,
+        "task:",
+        "4: models.m.task: found nothing → write binary, multiclass, regression, multilabel, multioutput or scores",
+    ),
     Case(TASK, "#", "3: models.m: found no task → write `task:`"),
     Case(
         RUN,
@@ -239,7 +247,24 @@ _JUDGING_AND_DEPLOYING = [
     Case(
         METRICS,
         "metrics: [f1_samples]",
-        '12: models.m.metrics[0]: found "f1_samples", which is for models with several labels a row → write f1',
+        '12: models.m.metrics[0]: found "f1_samples", which is not for binary models → write f1',
+        schema=False,
+    ),
+    *(
+        Case(TASK, f"task: {word}", f'4: models.m.task: found "{word}" → write {write}')
+        for word, write in (
+            ("clustering", "binary, multiclass, regression, multilabel, multioutput or scores"),
+            ("classification", "binary, or multiclass where there are more than two classes"),
+            ("multi-label", "multilabel"),
+            ("Multi_Output", "multioutput"),
+            ("multiclass classification", "multiclass"),
+        )
+    ),
+    Case(
+        "target: y",
+        "target: [y, z]",
+        "9: models.m.data.target: found a list → write one column; several are for multilabel and multioutput, not b",
+        schema=False,
     ),
     Case(
         METRICS,

@@ -45,7 +45,13 @@ NAMED: dict[str, Reference] = {
     "mean_gamma_deviance": metrics.mean_gamma_deviance,
     "mean_pinball_loss": metrics.mean_pinball_loss,
     "top_k_accuracy": metrics.top_k_accuracy_score,
+    "hamming_loss": metrics.hamming_loss,
+    "coverage_error": metrics.coverage_error,
+    "label_ranking_loss": metrics.label_ranking_loss,
+    "label_ranking_average_precision": metrics.label_ranking_average_precision_score,
+    "r2_variance_weighted": partial(metrics.r2_score, multioutput="variance_weighted"),
 }
+OF_RANKS = ("coverage_error", "label_ranking_loss", "label_ranking_average_precision")
 OF_PROBABILITIES = frozenset({"log_loss", "brier_score_loss", "roc_auc", "average_precision", "top_k_accuracy"}) | {
     "d2_log_loss_score",
     "d2_brier_score",
@@ -55,6 +61,8 @@ CASES = [(name, task) for name, metric in CATALOGUE.items() if name not in EXTRE
 
 def reference(metric: str, task: Task, y: Array, prediction: Array, weights: Array | None = None) -> float:
     """scikit-learn's value of a catalogue metric."""
+    if task is Task.MULTILABEL:
+        return _of_labels(metric, y, prediction, weights)
     if metric.startswith("roc_auc_"):
         way, average = metric.split("_")[2], "weighted" if metric.endswith("_weighted") else "macro"
         weights = None if way == "ovo" else weights  # scikit-learn weighs no rows there
@@ -68,9 +76,30 @@ def reference(metric: str, task: Task, y: Array, prediction: Array, weights: Arr
     return float(NAMED[name](y, prediction, average=averaged, sample_weight=weights))
 
 
+def _of_labels(metric: str, y: Array, p: Array, weights: Array | None) -> float:
+    """scikit-learn has no log loss and no Brier score of several labels: of each, and their mean."""
+    given = {"sample_weight": weights}
+    if metric in {"log_loss", "brier_score_loss"}:
+        return float(np.mean([NAMED[metric](label, each, **given) for label, each in zip(y.T, p.T, strict=True)]))
+    if metric in OF_RANKS:
+        return float(NAMED[metric](y, p, **given))
+    if metric in NAMED:
+        return float(NAMED[metric](y, p > 0.5, **given))
+    name, _, average = metric.rpartition("_")
+    areas = name in {"roc_auc", "average_precision"}
+    more = {} if areas else {"zero_division": 0}
+    return float(NAMED[name](y, p if areas else p > 0.5, average=average, **more, **given))
+
+
 def sample(task: Task, rows: int, models: int = 1, seed: int = 0) -> tuple[Array, list[Array]]:
     """Labels and the predictions of models that are right more often than not, with many ties."""
     rng = np.random.default_rng(seed)
+    if task.has_targets:
+        one = Task.BINARY if task is Task.MULTILABEL else Task.REGRESSION
+        columns = [sample(one, rows, models, 10 * seed + each) for each in range(4)]
+        return np.column_stack([y for y, _ in columns]), [
+            np.column_stack([predictions[model] for _, predictions in columns]) for model in range(models)
+        ]
     if task is Task.REGRESSION:
         y = 0.5 + np.abs(rng.normal(5, 2, rows))  # of what a deviance is defined for
         return y, [np.abs(y + rng.normal(size=rows)) for _ in range(models)]

@@ -11,10 +11,12 @@ from mlbot.config.errors import (
     Plain,
     Problem,
     quote,
+    refused,
     show_value,
 )
 from mlbot.config.kinds import (
     Context,
+    Kind,
     Section,
     choice,
     inside,
@@ -83,6 +85,25 @@ def _threshold(value: Plain) -> float:
 
 
 _THRESHOLD = kind(_threshold, type="number", exclusiveMinimum=0, exclusiveMaximum=1)
+_COLUMNS = list_of("the columns to predict", kinds.COLUMN, most=1000)
+
+
+def _target(value: Plain, context: Context) -> str | tuple[str, ...]:
+    """A column, or the list of them that the task asks for."""
+    task = context.around.made.get("task") if context.around else None
+    several = isinstance(value, list)
+    if task is not None and several is not task.has_targets:
+        many = f"a list of columns, such as [{'spam, urgent' if task is Task.MULTILABEL else 'width, height'}]"
+        hint = many if task.has_targets else f"one column; several are for multilabel and multioutput, not {task}"
+        raise refused(value, hint)
+    made: str | tuple[str, ...] = (_COLUMNS if several else kinds.COLUMN).read(value, context)
+    if several and len(made) == 1:
+        single = "binary" if task is Task.MULTILABEL else "regression"
+        raise refused(value, f"two columns or more; for one write `task: {single}` and the column without brackets")
+    return made
+
+
+_TARGET = Kind(_target, lambda: {"anyOf": [kinds.COLUMN.schema(), _COLUMNS.schema()]})
 
 
 class Data(Section):
@@ -95,17 +116,18 @@ class Data(Section):
     """The labelled rows that judge the model, CSV or Parquet: a path, or any fsspec URL. Training never sees them; with
     a URL only the judge has to be able to read it. Left out: must be there, but for `scores`, whose evaluator has the
     items."""
-    target: Annotated[str, kinds.COLUMN] = ""
-    """The column to predict. Left out: must be there, but for `scores`."""
+    target: Annotated[str | tuple[str, ...], _TARGET] = ""
+    """The column to predict; for multilabel and multioutput a list of columns: of labels 0 or 1 each, or of numbers.
+    Left out: must be there, but for `scores`."""
     positive: Annotated[str | None, kinds.LABEL] = None
     """The label that counts as positive, for binary models only.
     Left out: the greater of the two labels, as scikit-learn takes it: 1 of 0 and 1, `yes` of `no` and `yes`."""
     threshold: Annotated[float | None, _THRESHOLD] = None
-    """For binary models: a row is positive where P(positive) is this or more, as scikit-learn's
-    `FixedThresholdClassifier` has it; more than 0, less than 1.
+    """For binary and multilabel models: a row is positive, or has a label, where its probability is this or more, as
+    scikit-learn's `FixedThresholdClassifier` has it; more than 0, less than 1.
     Left out: the more probable class, and on a tie the first of the model's own, as scikit-learn's `predict` has it."""
     label: Annotated[Literal["model"] | None, choice(("model",))] = None
-    """`model`: the labels that the file gives itself are judged; for classification.
+    """`model`: the labels that the file gives itself are judged; for binary and multiclass.
     Left out: they follow from the probabilities, and the report counts where the file's own differ."""
     drop: Annotated[tuple[str, ...], list_of("column names", kinds.COLUMN)] = ()
     """Columns that are no features. Left out: none."""
@@ -113,7 +135,7 @@ class Data(Section):
     """The features, in the order of the model's input.
     Left out: every column but target, group, weight and dropped ones, in the file's order."""
     classes: Annotated[tuple[str, ...] | None, list_of("labels", kinds.LABEL)] = None
-    """The labels in the order of the model's probability columns, for classification only.
+    """The labels in the order of the model's probability columns, for binary and multiclass only.
     Left out: the model's own, else sorted; numbers that may be codes are refused."""
     group: Annotated[str | None, kinds.COLUMN] = None
     """A column whose rows belong together (user, patient, day), read as text; intervals then resample whole groups.
@@ -128,10 +150,17 @@ class Data(Section):
     """How the CSV files are written: separator, encoding, decimal mark, quotes, missing values.
     Left out: as the files show it; what is not certain is refused with the line to write."""
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The columns to predict."""
+        if isinstance(self.target, str):
+            return (self.target,) if self.target else ()
+        return self.target
+
     def reads(self, task: Task) -> Mapping[str, ColumnKind]:
         """What columns are read as, whatever they look like: ids and labels are text, so that 007 is not 7."""
         apart = {self.group} if self.group is not None else set()
-        apart |= {self.target} if task.is_classification else set()
+        apart |= {*self.targets} if task.has_classes else set()
         return {each.name: each.type for each in self.types} | dict.fromkeys(apart, ColumnKind.TEXT)
 
     @classmethod
@@ -181,14 +210,17 @@ def _columns_twice(given: Mapping[str, Plain]) -> Iterator[Problem]:
 def _wrong_decision(context: Context, task: Task) -> Iterator[Problem]:
     """One rule makes labels of probabilities, of a task that has labels."""
     given = context.given
-    if "threshold" in given and task is not Task.BINARY:
-        hint = "write no `threshold`; only binary models have one"
+    if "threshold" in given and task not in {Task.BINARY, Task.MULTILABEL}:
+        hint = "write no `threshold`; only binary and multilabel models have one"
         yield Problem(show_value(given["threshold"]), hint, ("threshold",))
     elif "threshold" in given and "label" in given:
         hint = "write `threshold` or `label`: with `label: model` the file's own rule counts"
         yield Problem("both threshold and label", hint, ("label",))
-    if "label" in given and not task.is_classification:
-        yield Problem(show_value(given["label"]), "write no `label`; a regression has none", ("label",))
+    if "label" in given and not task.has_classes:
+        yield Problem(show_value(given["label"]), f"write no `label`; {_A[task]} has none", ("label",))
+
+
+_A = {task: f"a {'regression' if task is Task.REGRESSION else f'{task} model'}" for task in Task}
 
 
 def _wrong_labels(context: Context, task: Task) -> Iterator[Problem]:
@@ -199,8 +231,8 @@ def _wrong_labels(context: Context, task: Task) -> Iterator[Problem]:
     elif classes and positive is not None and positive not in classes:
         shown = " or ".join(quote(label) for label in classes[:_SHOWN])
         yield Problem(show_value(given["positive"]), f"write one of the classes: {shown}", ("positive",))
-    if "classes" in given and not task.is_classification:
-        yield Problem(show_value(given["classes"]), "write no `classes`; a regression has none", ("classes",))
+    if "classes" in given and not task.has_classes:
+        yield Problem(show_value(given["classes"]), f"write no `classes`; {_A[task]} has none", ("classes",))
     elif len(classes) == 1 and task is Task.MULTICLASS:
         yield Problem("one class", "write all labels, two or more", ("classes",))
     elif classes and len(classes) != 2 and task is Task.BINARY:

@@ -79,10 +79,12 @@ class Slice(Section):
     """Below this many rows only what is clear of the noise counts; what is undecided there is shown."""
 
 
-_OTHER_TASK: Mapping[str, str] = {name: f"{name}_macro" for name in ("f1", "precision", "recall")} | {
-    "roc_auc": "roc_auc_ovr"
-}
-"""What a metric of two classes is called where there are more."""
+_OTHER_TASK: Mapping[str, tuple[str, ...]] = {
+    "roc_auc": ("roc_auc_ovr", "roc_auc_macro"),
+    "roc_auc_ovr": ("roc_auc_macro", "roc_auc"),
+    "roc_auc_macro": ("roc_auc_ovr", "roc_auc"),
+} | {name: (f"{name}_macro",) for name in ("f1", "precision", "recall", "jaccard", "average_precision")}
+"""What a metric of two classes is called where there are more, or several labels; the first that fits."""
 # scikit-learn: https://scikit-learn.org/stable/modules/model_evaluation.html (functions ending with …)
 _CONVENTION = {
     "_score": Direction.HIGHER,
@@ -239,17 +241,16 @@ def _misfit(written: str, context: Context, others: Iterable[str] = ()) -> Probl
     if name in fitting:
         return None
     names = list(dict.fromkeys((*fitting, *others)))
-    plain = catalogued(written.lower().replace("-", "_").removesuffix("_samples"))
+    whole = catalogued(written.lower().replace("-", "_"))
+    plain = catalogued(whole.removesuffix("_samples"))
     simple = plain.removesuffix("_macro").removesuffix("_weighted").removesuffix("_ovr")
-    meant = next((meant for meant in (plain, _OTHER_TASK.get(plain), simple) if meant in names), None)
+    meant = next((each for each in (whole, plain, *_OTHER_TASK.get(plain, ()), simple) if each in names), None)
     short = [alias for alias, known in ALIASES.items() if known in fitting and not alias.startswith(_NEGATED)]
     guess = meant or context.guess(written, (*names, "module:function"), short)
     return Problem(_unfit(written, task), f"write {guess}")
 
 
 def _unfit(name: str, task: Task | None) -> str:
-    if name.endswith("_samples"):
-        return f"{quote(name)}, which is for models with several labels a row"
     return (
         f"{quote(name)}, which is not for {task} models"
         if catalogued(name) in CATALOGUE
@@ -584,15 +585,19 @@ def _subjects_twice(gates: Iterable[str], context: Context) -> Iterator[Problem]
             yield Problem(found, f"write all bounds under `{name}`", ("gates", subject))
 
 
+_OF = {Task.REGRESSION: "a regression", Task.MULTIOUTPUT: "a multioutput model"}
+
+
 def _wrong_subject(subject: str, listed: Mapping[str, bool], context: Context) -> Iterator[Problem]:
     metric, at, part = subject.partition("@")
     if metric in OPERATIONAL:
         if at:
             yield Problem(f"{quote(subject)}, which is measured on the whole file", "write it without a slice")
-        elif metric == "negative_flips" and context.made.get("task") is Task.REGRESSION:
-            yield Problem(quote(subject), "write a gate on a metric; rows of a regression are neither right nor wrong")
         elif metric != "size_mb" and context.made.get("task") is Task.SCORES:
             yield Problem(quote(subject), "write a gate on a score; of an evaluator only the size is measured besides")
+        elif metric == "negative_flips" and (task := context.made.get("task")) and not task.is_classification:
+            hint = f"write a gate on a metric; rows of {_OF[task]} are neither right nor wrong"
+            yield Problem(quote(subject), hint)
         return
     own = islice((name for name, is_own in listed.items() if is_own), _OTHERS)
     wrong = None if _called(metric, context) in listed else _misfit(metric, context, (*OPERATIONAL, *own))

@@ -333,7 +333,7 @@ def _header(root: Path, model: Model) -> tuple[str, ...] | None:
     if head.startswith(LFS_POINTER) or not head.strip():
         return None
     try:
-        return header_of(head, model.data.csv, whole=whole, columns=[model.data.target])
+        return header_of(head, model.data.csv, whole=whole, columns=[*model.data.targets])
     except UsageError as error:
         what = ended(f"The holdout {quote(model.data.holdout)} cannot be read: {error.what}")
         problem = Problem(what, error.hint, whole=True)
@@ -414,7 +414,8 @@ def _columns(model: Model, document: Document, header: Collection[str]) -> Itera
 
 def _named_columns(model: Model, document: Document, header: Collection[str]) -> Iterator[tuple[KeyPath, str, str]]:
     data = model.data
-    yield ("data", "target"), data.target, ""
+    for index, column in enumerate(data.targets):
+        yield ("data", "target") if column == data.target else ("data", "target", index), column, ""
     if data.group is not None:
         yield ("data", "group"), data.group, ""
     if data.weight is not None:

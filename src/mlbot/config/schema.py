@@ -27,6 +27,7 @@ from mlbot.config.gates import GATES, METRICS, GateRule, Slice, with_named_metri
 from mlbot.config.guard import clashes
 from mlbot.config.kinds import (
     Context,
+    Kind,
     Schema,
     Section,
     choice,
@@ -50,6 +51,34 @@ from mlbot.lib.record import Name
 _SHOWN = 8
 
 
+# What else people call a task, and what to write.
+_CALLED = {
+    "classification": "binary, or multiclass where there are more than two classes",
+    "classifier": "binary, or multiclass where there are more than two classes",
+    "binaryclassification": "binary",
+    "multiclassclassification": "multiclass",
+    "multilabelclassification": "multilabel",
+    "multioutputclassification": "multilabel, for labels of 0 or 1",
+    "multioutputregression": "multioutput",
+    "multitarget": "multioutput",
+    "multitargetregression": "multioutput",
+    "anomalydetection": "binary, with a holdout that says which rows are anomalies",
+}
+_TASKS = choice(tuple(Task))
+
+
+def _task(value: Plain, context: Context) -> Any:
+    called = "".join(filter(str.isalnum, value.lower())) if isinstance(value, str) else ""
+    if called not in _CALLED and called in [*Task] and called != value:
+        raise refused(value, called)
+    if called in _CALLED:
+        raise refused(value, _CALLED[called])
+    return _TASKS.read(value, context)
+
+
+_TASK = Kind(_task, _TASKS.schema)
+
+
 class Model(Section):
     """One model."""
 
@@ -63,8 +92,9 @@ class Model(Section):
     }
 
     name: Name
-    task: Annotated[Task, choice(tuple(Task))]
-    """What the model predicts: `binary`, `multiclass` or `regression`; or `scores`, where an evaluator gives them."""
+    task: Annotated[Task, _TASK]
+    """What the model predicts: `binary`, `multiclass`, `regression`, `multilabel` (several labels a row) or
+    `multioutput` (several numbers a row); or `scores`, where an evaluator gives them."""
     train: Annotated[Train, inside(Train)] = NOT_TRAINED
     """How it is trained. Left out: `artifact` is given."""
     artifact: Annotated[Brought | None, inside(Brought)] = None

@@ -26,6 +26,8 @@ _TASKS = {
     Task.BINARY: "a probability between two classes",
     Task.MULTICLASS: "a probability for each of several classes",
     Task.REGRESSION: "a number",
+    Task.MULTILABEL: "a probability for each label",
+    Task.MULTIOUTPUT: "a number for each",
     Task.SCORES: "what an evaluator scores",
 }
 
@@ -90,7 +92,7 @@ def _uses(model: Model | None) -> list[str]:
         return ["What it predicts is not in the released commit's mlbot.yaml any more."]
     if model.evaluate is not None:
         return [f"It is scored by the evaluator of mlbot.yaml: {', '.join(each.name for each in model.metrics)}."]
-    what = f"It predicts {model.data.target}: {_TASKS[model.task]}"
+    what = f"It predicts {', '.join(model.data.targets)}: {_TASKS[model.task]}"
     positive = f", of which {model.data.positive} is the positive one" if model.data.positive else ""
     left_out = [f"Columns it does not use: {', '.join(model.data.drop)}."] if model.data.drop else []
     return [

@@ -14,12 +14,24 @@ class Task(StrEnum):
     BINARY = "binary"
     MULTICLASS = "multiclass"
     REGRESSION = "regression"
+    MULTILABEL = "multilabel"
+    MULTIOUTPUT = "multioutput"
     SCORES = "scores"  # an evaluator gives every row its scores
 
     @property
-    def is_classification(self) -> bool:
-        """Whether labels are classes, so that a row is either right or wrong."""
+    def has_classes(self) -> bool:
+        """Whether a row has one label of several."""
         return self in {Task.BINARY, Task.MULTICLASS}
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether answers are probabilities, so that what is decided of a row is either right or wrong."""
+        return self.has_classes or self is Task.MULTILABEL
+
+    @property
+    def has_targets(self) -> bool:
+        """Whether a row has several targets, a column each."""
+        return self in {Task.MULTILABEL, Task.MULTIOUTPUT}
 
 
 class Direction(StrEnum):
@@ -72,28 +84,39 @@ _ANY, _SHARE, _POSITIVE, _UP_TO_1, _BOTH = (
     (-math.inf, 1.0),
     (-1.0, 1.0),
 )
-_BINARY, _MULTICLASS, _NUMBERS = (frozenset({task}) for task in (Task.BINARY, Task.MULTICLASS, Task.REGRESSION))
-_CLASSES = _BINARY | _MULTICLASS
+_BINARY, _MULTICLASS, _NUMBER = (frozenset({task}) for task in (Task.BINARY, Task.MULTICLASS, Task.REGRESSION))
+_LABELS, _OUTPUTS = (frozenset({task}) for task in (Task.MULTILABEL, Task.MULTIOUTPUT))
+_CLASSES, _NUMBERS = _BINARY | _MULTICLASS, _NUMBER | _OUTPUTS
 _RATIOS = ("precision", "recall", "f1", "jaccard")
 _AVERAGES = " ".join(f"{name}_{average}" for name in _RATIOS for average in ("micro", "macro", "weighted"))
+_OF_SAMPLES = " ".join(f"{name}_samples" for name in _RATIOS)
+_OVER_LABELS = "roc_auc_macro roc_auc_micro roc_auc_weighted"
+_OVER_LABELS += " average_precision_macro average_precision_micro average_precision_weighted"
 _AREAS = "roc_auc_ovr roc_auc_ovr_weighted roc_auc_ovo roc_auc_ovo_weighted"
 _ERRORS = "root_mean_squared_error mean_squared_error mean_absolute_error mean_absolute_percentage_error"
-_DEVIANCES = "mean_pinball_loss mean_poisson_deviance mean_gamma_deviance"
+_DEVIANCES = "mean_poisson_deviance mean_gamma_deviance"
 
 _ROWS: tuple[tuple[frozenset[Task], Direction, tuple[float, float], str], ...] = (
-    (_CLASSES, Direction.HIGHER, _SHARE, "accuracy balanced_accuracy"),
-    (_CLASSES, Direction.LOWER, _POSITIVE, "log_loss brier_score_loss"),
+    (_CLASSES | _LABELS, Direction.HIGHER, _SHARE, "accuracy"),
+    (_CLASSES, Direction.HIGHER, _SHARE, "balanced_accuracy"),
+    (_CLASSES | _LABELS, Direction.LOWER, _POSITIVE, "log_loss brier_score_loss"),
     (_BINARY, Direction.HIGHER, _SHARE, "roc_auc average_precision f1 precision recall jaccard"),
     (_CLASSES, Direction.HIGHER, _BOTH, "matthews_corrcoef cohen_kappa"),
     (_CLASSES, Direction.HIGHER, _UP_TO_1, "d2_log_loss_score d2_brier_score"),
     (_BINARY, Direction.HIGHER, _POSITIVE, "positive_likelihood_ratio"),
     (_BINARY, Direction.LOWER, _POSITIVE, "negative_likelihood_ratio"),
     (_MULTICLASS, Direction.HIGHER, _SHARE, f"{_AREAS} top_k_accuracy"),
-    (_CLASSES, Direction.HIGHER, _SHARE, _AVERAGES),
+    (_CLASSES | _LABELS, Direction.HIGHER, _SHARE, _AVERAGES),
+    (_LABELS, Direction.HIGHER, _SHARE, f"{_OF_SAMPLES} {_OVER_LABELS} label_ranking_average_precision"),
+    (_LABELS, Direction.LOWER, _SHARE, "hamming_loss label_ranking_loss"),
+    (_LABELS, Direction.LOWER, _POSITIVE, "coverage_error"),
     (_NUMBERS, Direction.HIGHER, _UP_TO_1, "r2"),
-    (_NUMBERS, Direction.LOWER, _POSITIVE, f"{_ERRORS} median_absolute_error max_error"),
+    (_OUTPUTS, Direction.HIGHER, _UP_TO_1, "r2_variance_weighted"),
+    (_NUMBERS, Direction.LOWER, _POSITIVE, f"{_ERRORS} median_absolute_error"),
+    (_NUMBER, Direction.LOWER, _POSITIVE, "max_error"),
     (_NUMBERS, Direction.HIGHER, _UP_TO_1, "explained_variance d2_absolute_error_score"),
-    (_NUMBERS, Direction.LOWER, _POSITIVE, f"mean_squared_log_error root_mean_squared_log_error {_DEVIANCES}"),
+    (_NUMBERS, Direction.LOWER, _POSITIVE, "mean_squared_log_error root_mean_squared_log_error mean_pinball_loss"),
+    (_NUMBER, Direction.LOWER, _POSITIVE, _DEVIANCES),
 )
 CATALOGUE: Mapping[str, Metric] = MappingProxyType(
     {
@@ -104,11 +127,11 @@ CATALOGUE: Mapping[str, Metric] = MappingProxyType(
 )
 _RANGES = {name: bounds for _, _, bounds, names in _ROWS for name in names.split()} | {"negative_flips": _SHARE}
 _TAKES = {"mean_pinball_loss": "alpha", "top_k_accuracy": "k", "log_loss": "clip"} | dict.fromkeys(
-    (*_RATIOS, *_AVERAGES.split(), "matthews_corrcoef", "cohen_kappa"), "zero_division"
+    (*_RATIOS, *_AVERAGES.split(), *_OF_SAMPLES.split(), "matthews_corrcoef", "cohen_kappa"), "zero_division"
 )
 
 _NAMED = {
-    "accuracy": "acc accuracy_score",
+    "accuracy": "acc accuracy_score subset_accuracy exact_match exact_match_ratio",
     "average_precision": "ap average_precision_score",
     "balanced_accuracy": "balanced_accuracy_score",
     "brier_score_loss": "brier brier_score neg_brier_score",
@@ -119,6 +142,7 @@ _NAMED = {
     "explained_variance": "explained_variance_score",
     "f1": "f1_score",
     "jaccard": "jaccard_score",
+    "label_ranking_average_precision": "lrap label_ranking_average_precision_score",
     "log_loss": "logloss cross_entropy",
     "matthews_corrcoef": "mcc",
     "mean_absolute_error": "mae",

@@ -131,7 +131,7 @@ class _Model:
 
         data = self.model.data
         try:
-            table = frames.open_table(file, data.reads(self.model.task), data.csv, apart=[data.target])
+            table = frames.open_table(file, data.reads(self.model.task), data.csv, apart=data.targets)
             schema = table.frame.collect_schema()
             self._look_for_labels(table, path)
         except MlbotError as error:
@@ -155,15 +155,16 @@ class _Model:
         from mlbot.ml.holdout import unlabelled
 
         data, task = self.model.data, self.model.task
-        dtype = table.frame.collect_schema().get(data.target)
-        if dtype is None or not (task.is_classification or is_number(dtype)):
-            return
-        with table.reading():
-            rows, first = unlabelled(table, data, task)
-        if rows:
-            self.of_training.append(
-                sentence("data", "unlabelled", file=path, rows=rows, column=data.target, first=first)
-            )
+        schema = table.frame.collect_schema()
+        for target in data.targets:
+            dtype = schema.get(target)
+            if dtype is None or not (task.has_classes or is_number(dtype)):
+                continue
+            with table.reading():
+                rows, first = unlabelled(table, data, task, target)
+            if rows:
+                words = {"file": path, "rows": rows, "column": target, "first": first}
+                self.of_training.append(sentence("data", "unlabelled", **words))
 
     def notes(self) -> Iterator[str]:
         """What there is: rows, classes, slices."""
@@ -225,7 +226,7 @@ def _undefined(gate: Gate, model: Model, holdout: "HoldoutData") -> str:
     classes = len(holdout.record.classes)
     for part in metric.slices or (gate.slice,):
         labels = _sample(holdout.labels[holdout.masks[part]] if part else holdout.labels, model.task)
-        if not labels.size:
+        if not len(labels):
             return sentence("data", "no-rows", part=part if metric.slices else "")
         answers = [_nearly_right(labels, model.task, classes)]
         try:
@@ -239,7 +240,9 @@ def _sample(labels: "Labels", task: Task) -> "Labels":
     """A few rows with every label that there is; of numbers the least, the largest and some between."""
     import numpy as np
 
-    if not task.is_classification:
+    if task.has_targets:
+        return labels
+    if not task.has_classes:
         some = np.unique(np.linspace(0, labels.size - 1, min(labels.size, _OF_EACH)).astype(int))
         return np.asarray(np.sort(labels)[some])
     return np.concatenate([labels[:0], *(labels[labels == each][:_OF_EACH] for each in np.unique(labels))])
@@ -249,11 +252,11 @@ def _nearly_right(labels: "Labels", task: Task, classes: int) -> "Labels":
     import numpy as np
 
     match task:
-        case Task.BINARY:
+        case Task.BINARY | Task.MULTILABEL:
             return np.where(labels == 1, 0.9, 0.1)
         case Task.MULTICLASS:
             return np.asarray(np.eye(classes)[labels] * 0.8 + 0.2 / classes)
-        case Task.REGRESSION:
+        case Task.REGRESSION | Task.MULTIOUTPUT:
             return np.asarray(labels + 0.1)
         case Task.SCORES:
             raise LookupError("an evaluator has no labels")
@@ -263,6 +266,8 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
     "labels-missing": ("data", "target"),
     "labels-infinite": ("data", "target"),
     "target-not-number": ("data", "target"),
+    "label-not-01": ("data", "target"),
+    "label-not-numeric": ("data", "target"),
     "target-not-numeric": ("data", "target"),
     "not-binary": ("task",),
     "one-class": ("data", "target"),
@@ -283,8 +288,9 @@ def _place(problem: Problem, model: Model) -> KeyPath:
     """Where in a model's section a problem of its holdout is."""
     if problem.cause == "lacks-columns":
         absent = str(problem.values["absent"])
-        names = {"target": model.data.target, "group": model.data.group, "weight": model.data.weight}
-        return ("data", next((key for key, name in names.items() if name and f"'{name}'" in absent), "holdout"))
+        names = [("target", name) for name in model.data.targets]
+        names += [("group", model.data.group or ""), ("weight", model.data.weight or "")]
+        return ("data", next((key for key, name in names if name and f"'{name}'" in absent), "holdout"))
     if "slice" in problem.values:
         return ("slices", str(problem.values["slice"]).strip("'"))
     return _PLACES.get(problem.cause, ("data", "holdout"))

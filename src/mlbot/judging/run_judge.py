@@ -552,7 +552,7 @@ def _rows_of(holdout: "HoldoutData", files: "Sequence[Scored]") -> "Rows":
         decided=tuple(each.decided for each in files if each.decided is not None),
         groups=holdout.groups,
         weights=holdout.weights,
-        classes=tuple(map(str, holdout.values)),
+        classes=tuple(map(str, holdout.values)) or holdout.record.classes,
     )
 
 

@@ -145,7 +145,8 @@ def wrongly_certain(plan: MetricPlan, rows: Rows, model: int) -> int:
     """On how many rows a model gives the right class a probability of 0, where a log loss is judged that minds it."""
     if not any(metric.formula == "log_loss" and metric.settings.clip is None for metric in plan.metrics):
         return 0
-    return int(np.count_nonzero(of_own_class(rows.labels, rows.predictions[model]) <= 0))
+    wrong = of_own_class(rows.labels, rows.predictions[model]) <= 0
+    return int(np.count_nonzero(wrong.reshape(len(wrong), -1).any(axis=1)))
 
 
 def negative_flips(
@@ -164,16 +165,17 @@ def negative_flips(
     ValueError without rows.
     """
     decided = rows.decided or tuple(map(decide, rows.predictions))
-    right = np.stack([labels == rows.labels for labels in decided])
+    # A row of several labels is right where all of them are.
+    right = np.stack([(labels == rows.labels).reshape(len(labels), -1).all(axis=1) for labels in decided])
     flipped = np.flatnonzero(right[candidates] & ~right[0])
-    counted = np.ones(rows.labels.size) if rows.weights is None else rows.weights
+    counted = np.ones(len(rows.labels)) if rows.weights is None else rows.weights
     if not counted.any():
         raise ValueError("no rows")
     rate = float(counted[flipped].sum() / counted.sum())
     interval = share_interval(rate, effective(counted))
     same = _same(rows, candidates, matters or seeds_matter(rows, candidates))
     return Flips(
-        rows=rows.labels.size,
+        rows=len(rows.labels),
         count=int(flipped.size),
         rate=rate,
         low=interval.low,
@@ -195,7 +197,7 @@ def _excess(
         limit=limit or 0.0,
         alpha=level,
     )
-    fields: dict[str, Any] = {"metric": "negative_flips", "direction": Direction.LOWER, "rows": int(rows.labels.size)}
+    fields: dict[str, Any] = {"metric": "negative_flips", "direction": Direction.LOWER, "rows": len(rows.labels)}
     if same.identical:
         own = test.own if test else None
         return Comparison(**fields, candidate=own, baseline=own, change=0.0, low=0.0, high=0.0, method=Method.IDENTICAL)
@@ -304,7 +306,7 @@ def _problem(metric: Metric, rows: Rows, error: UndefinedMetricError, **about: A
 
 
 def _scores(metric: Metric, rows: Rows, joint: Found, alone: Sequence[Found]) -> Iterator[Score]:
-    fields: dict[str, Any] = {"metric": metric.name, "slice": rows.slice, "rows": int(rows.labels.size)}
+    fields: dict[str, Any] = {"metric": metric.name, "slice": rows.slice, "rows": len(rows.labels)}
     for model in range(len(rows.predictions)):
         found, at = (joint, model) if isinstance(joint, Estimate) else (alone[model], 0)
         if isinstance(found, Estimate):
@@ -325,7 +327,7 @@ def _comparison(
         "metric": metric.name,
         "slice": rows.slice,
         "direction": metric.direction,
-        "rows": int(rows.labels.size),
+        "rows": len(rows.labels),
         "margin": margin,
     }
     if isinstance(joint, UndefinedMetricError):

@@ -24,7 +24,7 @@ _STEPS_OF_ERROR, _STEPS_OF_SPREAD = 0.1, 1e-5
 class Decisions:
     """The label of each row of one model: by the rule, and as the file gives it itself."""
 
-    decided: Codes  # where they go, (n,): 1 for positive, or codes into the shared classes
+    decided: Codes  # where they go, (n,): 1 for positive, or codes into the shared classes; (n, L): 1 for each label
     codes: npt.NDArray[np.int32]  # of each of the model's columns; of a probability that is alone: 0 and 1
     tied: int | None  # what a tie is for a probability that is alone, the first class; None where there are more
     threshold: float | None
@@ -68,6 +68,9 @@ class Decisions:
 
     def by_rule(self, raw: Raw) -> Codes:
         """The labels of some rows, by the config's threshold or else the most probable class."""
+        if self.decided.ndim == 2:  # of several labels each has a probability of its own
+            least = 0.5 if self.threshold is None else raw.dtype.type(self.threshold)
+            return (raw > least if self.threshold is None else raw >= least).astype(np.int8)
         if self.threshold is not None:  # in the model's own precision, as numpy compares: float32 has no 0.7
             return (self._positive(raw) >= raw.dtype.type(self.threshold)).astype(np.int8)
         if self.tied is None:  # the first column wins a tie: scikit-learn's are in the order of its classes
@@ -141,6 +144,8 @@ class Collector:
         part = self.whole[self._done : self._done + values.shape[0]]
         if self.whole.ndim == 1:
             part[:] = values[:, self.columns[0] or 0]
+        elif self.task.has_targets:
+            part[:] = values
         else:
             self._spread(values, part)
         self._done += values.shape[0]
@@ -171,7 +176,7 @@ class Collector:
         self._low, self._high = min(self._low, float(values.min())), max(self._high, float(values.max()))
         outside = ((values < -self.beyond) | (values > 1 + self.beyond)).any(axis=1)
         self._outside += int(outside.sum())
-        if values.shape[1] > 1:
+        if values.shape[1] > 1 and self.task.has_classes:
             self._wrong_sum += int((np.abs(values.sum(axis=1) - 1) > _TOLERANCE).sum())
 
     def _spread(self, values: Floats, part: Floats) -> None:
@@ -199,6 +204,8 @@ def columns_of(facts: ModelFacts, task: Task, classes: tuple[str, ...]) -> tuple
     """Which of a model's columns are read, in the order of `classes` (binary: negative before positive)."""
     if task is Task.REGRESSION or facts.single_probability:
         return (0,)
+    if task.has_targets:
+        return tuple(range(len(classes)))
     where = {label: at for at, label in enumerate(facts.classes)}
     if task is Task.MULTICLASS and where:
         return tuple(where.get(label) for label in classes)
@@ -211,6 +218,15 @@ def columns_of(facts: ModelFacts, task: Task, classes: tuple[str, ...]) -> tuple
 def decisions_of(holdout: HoldoutData, facts: ModelFacts, classes: tuple[str, ...]) -> Decisions:
     """Room for a model's labels, and the rule that the holdout names for them."""
     record, order = holdout.record, holdout.expected.classes
+    if record.task is Task.MULTILABEL:
+        return Decisions(
+            decided=np.empty((holdout.rows, len(classes)), np.int8),
+            codes=np.arange(len(classes), dtype=np.int32),
+            tied=None,
+            threshold=record.threshold,
+            own_count=False,
+            has_own=False,
+        )
     binary = record.task is Task.BINARY
     alone = binary and (facts.single_probability or len(facts.classes) < 2)
     codes = [int(label == classes[1]) if binary else classes.index(label) for label in facts.classes]

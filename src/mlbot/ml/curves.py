@@ -28,6 +28,8 @@ def curves(
     """
     if not len(labels):
         return Curves()
+    if task.has_targets:
+        return Curves()
     if task is Task.REGRESSION:
         return _regression(np.asarray(labels, dtype=np.float64), predictions, weights)
     given = decide(predictions) if decided is None else decided.astype(np.intp)

@@ -117,7 +117,7 @@ def processor_of(cpuinfo: str) -> str | None:
 def _compared(golden: Golden, scored: Scored, settings: Smoke) -> SmokeResult:
     judged, found = np.array(golden.predictions), _rows(scored.predictions)
     here = golden.platform == platform_name() and not golden.platform.endswith(_UNKNOWN)
-    scale = max(1.0, float(np.abs(judged).max())) if golden.task is Task.REGRESSION else 1.0
+    scale = max(1.0, float(np.abs(judged).max())) if not golden.task.is_classification else 1.0
     tolerance = 0.0 if here else TOLERANCE * scale
     same = judged.shape == found.shape
     difference = float(np.abs(judged - found).max()) if same else None
@@ -203,7 +203,7 @@ def _requests(golden: Golden) -> holdout.HoldoutData:
     )
     return holdout.HoldoutData(
         record=record,
-        labels=np.zeros(golden.rows),
+        labels=np.zeros((golden.rows, len(golden.classes)) if golden.task.has_targets else golden.rows),
         values=(),
         expected=Expected(task=golden.task, features=features, classes=order, declared=golden.declared),
         masks={},

@@ -41,8 +41,11 @@ _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?", re.ASCII)  # a number; a post co
 class Labels:
     """The target of every row."""
 
-    codes: LabelArray  # (n,): int8 with 1 for positive, int32 codes into `classes`, or float64 for regression
-    classes: tuple[str, ...] = ()  # the labels; negative before positive for a binary task; empty for regression
+    # (n,): int8 with 1 for positive, int32 codes into `classes`, or float64 for regression. Of several targets (n, L):
+    # int8 with 1 for a label that the row has, or float64.
+    codes: LabelArray
+    # The labels; negative before positive for a binary task; empty for regression; the targets where there are several.
+    classes: tuple[str, ...] = ()
     # The labels as probability columns are ordered when a model does not say: `data.classes`, else sorted.
     order: tuple[str, ...] = ()
     values: tuple[LabelValue, ...] = ()  # `classes` as the data means them: whole numbers, numbers, booleans or text
@@ -52,6 +55,7 @@ class Labels:
 class _Encoder:
     task: Task
     data: Data
+    target: str
     _names: dict[str, int] = field(default_factory=dict)
     _parts: list[LabelArray] = field(default_factory=list)
     _missing: int = 0
@@ -59,13 +63,14 @@ class _Encoder:
     _infinite: int = 0
     _seen: int = 0
     _rows: list[int] = field(default_factory=list)  # the first of those that are missing or infinite, counted from 1
+    _odd: tuple[int, float] | None = None  # the first row with a label that is not 0 or 1, and what it has
 
     def add(self, column: pl.Series) -> None:
-        """The next rows' targets: text for classification, numbers for regression."""
-        if self.task is Task.REGRESSION:
-            self._add_numbers(column)
-        else:
+        """The next rows' targets: text for classes, else numbers."""
+        if self.task.has_classes:
             self._add_names(column)
+        else:
+            self._add_numbers(column)
 
     def finish(self) -> Labels | Problem:
         if self._missing:
@@ -75,7 +80,10 @@ class _Encoder:
             return self._schema("labels-infinite", rows=self._infinite, first=self._first)
         whole = np.concatenate(self._parts) if self._parts else np.empty(0)
         self._parts.clear()
-        if self.task is Task.REGRESSION:
+        if self._odd is not None:
+            row, value = self._odd
+            return self._schema("label-not-01", row=row, value=f"{value:g}")
+        if not self.task.has_classes:
             return Labels(codes=whole.astype(np.float64, copy=False))
         return self._binary(whole) if self.task is Task.BINARY else self._multiclass(whole)
 
@@ -83,6 +91,9 @@ class _Encoder:
         numbers = column.cast(pl.Float64).fill_null(math.nan).to_numpy()
         self._missing += int(np.isnan(numbers).sum())
         self._infinite += int(np.isinf(numbers).sum())
+        if self.task is Task.MULTILABEL and self._odd is None:
+            odd = np.flatnonzero(np.isfinite(numbers) & (numbers != 0) & (numbers != 1))
+            self._odd = (self._seen + int(odd[0]) + 1, float(numbers[odd[0]])) if odd.size else None
         self._note(pl.Series(~np.isfinite(numbers)))
         self._parts.append(numbers)
 
@@ -165,7 +176,31 @@ class _Encoder:
         return Labels(codes=codes[seen], classes=classes, order=classes, values=typed(classes))
 
     def _schema(self, cause: str, **values: Any) -> Problem:
-        return Problem.of(Reason.HOLDOUT_SCHEMA, cause, target=quoted(self.data.target), **values)
+        return Problem.of(Reason.HOLDOUT_SCHEMA, cause, target=quoted(self.target), **values)
+
+
+class _Encoders:
+    """Each target's encoder."""
+
+    def __init__(self, task: Task, data: Data) -> None:
+        self._task = task
+        self._each = [_Encoder(task=task, data=data, target=name) for name in data.targets]
+
+    def add(self, batch: pl.DataFrame) -> None:
+        """The next rows, with the columns `target 0` and so on."""
+        for at, encoder in enumerate(self._each):
+            encoder.add(batch[f"target {at}"])
+
+    def finish(self) -> Labels | tuple[Problem, ...]:
+        """The labels, or what is wrong with each target."""
+        found = [encoder.finish() for encoder in self._each]
+        problems = tuple(each for each in found if isinstance(each, Problem))
+        columns = [each for each in found if isinstance(each, Labels)]
+        if problems or not self._task.has_targets:
+            return problems or columns[0]
+        dtype = np.int8 if self._task is Task.MULTILABEL else np.float64
+        names = tuple(encoder.target for encoder in self._each)
+        return Labels(codes=np.column_stack([each.codes for each in columns]).astype(dtype), classes=names, order=names)
 
 
 def named_labels(data: Data) -> frozenset[str]:
@@ -173,11 +208,11 @@ def named_labels(data: Data) -> frozenset[str]:
     return frozenset({*(data.classes or ()), *([data.positive] if data.positive else [])})
 
 
-def unlabelled(table: frames.Table, data: Data, task: Task) -> tuple[int, str]:
+def unlabelled(table: frames.Table, data: Data, task: Task, target: str) -> tuple[int, str]:
     """How many rows of a table have no label, or none that is a number where it has to be; and the first of them."""
-    encoder = _Encoder(task=task, data=data)
-    for batch in _batches(table.frame.select(pl.col(data.target)), BATCH_ROWS * 8):
-        encoder.add(batch[data.target])
+    encoder = _Encoder(task=task, data=data, target=target)
+    for batch in _batches(table.frame.select(pl.col(target)), BATCH_ROWS * 8):
+        encoder.add(batch[target])
     return encoder.unlabelled
 
 
@@ -223,7 +258,7 @@ def _absent(found: Sequence[str], known: Sequence[str]) -> list[str]:
 def _labels(data: Data, task: Task) -> frames.Names:
     """The column of labels, where one of them is called like a missing value and the config names it."""
     named = named_labels(data) & {*(data.csv.missing or ())}
-    return (data.target,) if named and task.is_classification else ()
+    return data.targets if named and task.has_classes else ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -321,8 +356,8 @@ class HoldoutData:
     """The labelled rows a model is judged on."""
 
     record: Holdout
-    labels: LabelArray  # (n,): int8 with 1 for positive, int32 class codes, or float64
-    # The class of each code as the data means it (`1`, `True`, `"yes"`); empty for regression.
+    labels: LabelArray  # as `Labels.codes` are
+    # The class of each code as the data means it (`1`, `True`, `"yes"`); empty for numbers and several labels.
     values: tuple[LabelValue, ...]
     expected: Expected
     masks: Mapping[str, Mask]  # a slice's rows, (n,) each; a condition that is NULL counts as false
@@ -402,7 +437,7 @@ def check_holdout(
     """The holdout, or everything that is wrong with it."""
     try:
         opened = open_source(source, storage_options or {}, copies)
-        apart = [name for name in (data.target, data.group, data.weight) if name is not None]
+        apart = [name for name in (*data.targets, data.group, data.weight) if name is not None]
         table = frames.open_table(opened.path, data.reads(task), data.csv, apart=apart, labels=_labels(data, task))
         with table.reading():
             return _Opening(source=opened, table=table, data=data, task=task, slices=tuple(slices)).read()
@@ -434,7 +469,7 @@ class _Opening:
 
     def read(self) -> HoldoutData | tuple[Problem, ...]:
         features = self._features()
-        wrong = (*self._wrong_slices(), self._wrong_target(), self._wrong_weight())
+        wrong = (*self._wrong_slices(), *map(self._wrong_target, self.data.targets), self._wrong_weight())
         problems = tuple(each for each in (features, *wrong) if isinstance(each, Problem))
         if problems or isinstance(features, Problem):
             return (*problems, *map(mixed_column, self.table.odd_columns()))
@@ -442,7 +477,7 @@ class _Opening:
 
     def _features(self) -> tuple[Feature, ...] | Problem:
         schema = dict(self.frame.collect_schema())
-        apart = [name for name in (self.data.target, self.data.group, self.data.weight) if name is not None]
+        apart = [name for name in (*self.data.targets, self.data.group, self.data.weight) if name is not None]
         absent = [n for n in (*apart, *(self.data.features or ()), *self.data.drop) if n not in schema]
         if absent:
             hint = did_you_mean(absent[0], list(schema))
@@ -458,13 +493,15 @@ class _Opening:
             return _schema("column-type", column=quoted(other[0]), type=str(schema[other[0]]))
         return tuple(Feature(name=name, kind=kind) for name, kind in kinds.items() if kind is not None)
 
-    def _wrong_target(self) -> Problem | None:
-        dtype = self.frame.collect_schema().get(self.data.target)
-        if self.task is not Task.REGRESSION or dtype is None or frames.is_number(dtype):
+    def _wrong_target(self, target: str) -> Problem | None:
+        dtype, labels = self.frame.collect_schema().get(target), self.task is Task.MULTILABEL
+        if self.task.has_classes or dtype is None or frames.is_number(dtype) or (labels and dtype == pl.Boolean()):
             return None
-        if (odd := self.table.odd(self.data.target)) is not None:
-            return _schema("target-not-number", target=quoted(self.data.target), row=odd[0], value=quoted(odd[1]))
-        return _schema("target-not-numeric", target=quoted(self.data.target), type=str(dtype))
+        if (odd := self.table.odd(target)) is not None:
+            words = {"target": quoted(target), "row": odd[0], "value": quoted(odd[1])}
+            return _schema("label-not-01" if labels else "target-not-number", **words)
+        cause = "label-not-numeric" if labels else "target-not-numeric"
+        return _schema(cause, target=quoted(target), type=str(dtype))
 
     def _wrong_weight(self) -> Problem | None:
         dtype = self.frame.collect_schema().get(self.data.weight or "")
@@ -506,14 +543,14 @@ class _Opening:
         return _schema("slice-text", slice=quoted(part.name), texts=listed(texts), others=listed(others))
 
     def _rows(self, features: tuple[Feature, ...]) -> HoldoutData | tuple[Problem, ...]:
-        encoder = _Encoder(task=self.task, data=self.data)
+        encoders = _Encoders(self.task, self.data)
         masks: list[list[Mask]] = [[] for _ in self.slices]
         groups: list[npt.NDArray[np.uint64]] = []
         weights: list[npt.NDArray[np.float64]] = []
         count = ungrouped = 0
         for batch in _batches(self.frame.select(self._columns()), BATCH_ROWS * 8):
             count += batch.height
-            encoder.add(batch["target"])
+            encoders.add(batch)
             for i, mask in enumerate(masks):
                 mask.append(batch[f"slice {i}"].to_numpy())
             if self.data.group is not None:
@@ -527,11 +564,12 @@ class _Opening:
             return (_unreadable(self.data, "some of its rows cannot be reached; the file is damaged"),)
         if not count:
             return (Problem.of(Reason.EMPTY_HOLDOUT),)
-        labels = encoder.finish()
+        labels = encoders.finish()
         no_group = _schema("no-group", group=quoted(self.data.group or ""), rows=ungrouped) if ungrouped else None
         counted = self._weights(weights)
-        if isinstance(labels, Problem) or no_group is not None or isinstance(counted, Problem):
-            return tuple(each for each in (no_group, counted, labels) if isinstance(each, Problem))
+        if not isinstance(labels, Labels) or no_group is not None or isinstance(counted, Problem):
+            wrong = () if isinstance(labels, Labels) else labels
+            return tuple(each for each in (no_group, counted, *wrong) if isinstance(each, Problem))
         whole = {part.name: np.concatenate(mask) for part, mask in zip(self.slices, masks, strict=True)}
         found = self._holdout(features, labels, whole, _codes(groups) if groups else None)
         record = found.record.model_copy(update={"inexact": inexact})
@@ -548,8 +586,8 @@ class _Opening:
         return weights if weights.any() else _schema("weight-nothing", weight=quoted(self.data.weight))
 
     def _columns(self) -> list[pl.Expr]:
-        """The target, each slice and the group, under names that no column of the file can clash with."""
-        columns = [pl.col(self.data.target).alias("target")]
+        """The targets, each slice and the group, under names of their own."""
+        columns = [pl.col(name).alias(f"target {at}") for at, name in enumerate(self.data.targets)]
         columns += [
             pl.sql_expr(self._where(part)).fill_null(value=False).alias(f"slice {i}")
             for i, part in enumerate(self.slices)

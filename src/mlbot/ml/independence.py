@@ -60,7 +60,7 @@ class Trial:
     first: Floats  # what they were answered before
     answers: tuple[Floats, ...]  # what they are answered now; several to one request should be the same
     decide: Callable[[Floats], npt.NDArray[Any]] | None = None  # the labels of such answers, where they have any
-    targets: Floats | None = None  # what a regression should answer, one a row
+    targets: Floats | None = None  # what a model of numbers should answer, (rows,) or (rows, width)
     allowed: tuple[float, float] | None = None
     """How far another answer may be away, in itself and relative to the answer. None: what float32 needs."""
 
@@ -160,7 +160,7 @@ def _between(trial: Trial, answer: Floats, task: Task) -> Difference | None:
     allowed = tolerance(first, task) if trial.allowed is None else _within(first, *trial.allowed)
     wrong = ~(alike | (apart <= allowed)).all(axis=1)
     others = (_decided_otherwise, _errs_otherwise)
-    fine = float(allowed.max()) if task is Task.REGRESSION else 0.0
+    fine = 0.0 if task.is_classification else allowed.max(axis=0)
     if not wrong.any() and (_reversed(first, answer, fine) or any(other(trial, answer) for other in others)):
         wrong = ~alike.all(axis=1)
     if not wrong.any():
@@ -171,10 +171,10 @@ def _between(trial: Trial, answer: Floats, task: Task) -> Difference | None:
 
 def tolerance(first: Floats, task: Task) -> Floats:
     """How far another answer may be from each of the first ones."""
-    finite = first[np.isfinite(first)]
-    spread = min(float(finite.std()), float(np.ptp(np.quantile(finite, (0.05, 0.95))))) if finite.size else 0.0
-    if task is Task.REGRESSION:
-        return spread * NUMBER + np.abs(np.nan_to_num(first, posinf=0.0, neginf=0.0)) * _LAST_DIGITS
+    if not task.is_classification:  # each column may be in units of its own
+        spreads = np.array([_spread(column) for column in first.T])
+        return np.asarray(spreads * NUMBER + np.abs(np.nan_to_num(first, posinf=0.0, neginf=0.0)) * _LAST_DIGITS)
+    spread = _spread(first)
     narrow = PROBABILITY if spread == 0 else min(PROBABILITY, max(_FINEST, spread * _NARROW))
     return np.full((1, 1), narrow)
 
@@ -183,7 +183,12 @@ def _within(first: Floats, absolute: float, relative: float) -> Floats:
     return absolute + relative * np.abs(np.nan_to_num(first, posinf=0.0, neginf=0.0))
 
 
-def _reversed(first: Floats, answer: Floats, fine: float) -> bool:
+def _spread(values: Floats) -> float:
+    finite = values[np.isfinite(values)]
+    return min(float(finite.std()), float(np.ptp(np.quantile(finite, (0.05, 0.95))))) if finite.size else 0.0
+
+
+def _reversed(first: Floats, answer: Floats, fine: Floats | float) -> bool:
     """Whether the order of the rows is another one, however small the differences are: a metric may know only that."""
     ordered = lost = 0.0
     for lag in range(1, min(_LAGS + 1, len(first))):
@@ -199,6 +204,7 @@ def _decided_otherwise(trial: Trial, answer: Floats) -> bool:
     if trial.decide is None:
         return False
     differ = trial.decide(trial.first) != trial.decide(answer)
+    differ = differ.any(axis=1) if differ.ndim > 1 else differ
     return bool(differ.sum() > 1 + _REVERSED * len(answer))
 
 
@@ -208,13 +214,17 @@ _ERRS_MORE = 4.0  # times; two orders of a sum in float32 differ less
 
 def _errs_otherwise(trial: Trial, answer: Floats) -> bool:
     """Whether a regression's errors are others: they may be far smaller than its predictions lie apart."""
-    targets, answers = trial.targets, np.hstack([trial.first, answer])
-    if targets is None or len(targets) < _ENOUGH or not np.isfinite(answers).all():
+    targets = trial.targets
+    if targets is None or len(targets) < _ENOUGH or not np.isfinite([trial.first, answer]).all():
         return False
-    first = trial.first[:, 0]
+    wanted = targets.reshape(len(targets), -1)
+    return any(_errs_more(*each) for each in zip(wanted.T, trial.first.T, answer.T, strict=False))
+
+
+def _errs_more(targets: Floats, first: Floats, answer: Floats) -> bool:
     near = float(np.subtract(*np.quantile(first, (0.75, 0.25)))) * 1e-5
     for middle in (np.median, np.mean):
-        one, other = (float(middle(np.abs(each - targets))) for each in answers.T)
+        one, other = (float(middle(np.abs(each - targets))) for each in (first, answer))
         if max(one, other) > _ERRS_MORE * min(one, other) + near + float(middle(np.abs(first))) * _LAST_DIGITS:
             return True
     return False
@@ -246,6 +256,10 @@ _MOST_STRATA = 20
 
 def _strata(labels: npt.NDArray[Any], chance: np.random.Generator) -> Iterator[Rows]:
     """The rows of each class; of numbers and of many classes, those of each twentieth."""
+    if labels.ndim > 1:  # of several labels the rows that have each, of several numbers those of the first
+        columns = labels.T[:_MOST_STRATA] if labels.dtype.kind in "iu" else labels.T[:1]
+        yield from (rows for column in columns for rows in _strata(column, chance))
+        return
     some = labels[chance.choice(len(labels), min(len(labels), 50_000), replace=False)]
     known = np.unique(labels) if labels.dtype.kind in "iu" else np.unique(some)
     if len(known) <= _MOST_STRATA:

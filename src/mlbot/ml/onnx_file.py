@@ -599,7 +599,7 @@ def read_signature(model: onnx.ModelProto, expected: Expected) -> Signature:
         _same_order(model, expected.features)
     output, classes, single = _output(model, expected)
     used = {port.name for port in fed}
-    labels = label_output(model, expected, classes) if expected.task.is_classification else None
+    labels = label_output(model, expected, classes) if expected.task.has_classes else None
     facts = ModelFacts(
         layout=layout,
         unused=tuple(f.name for f in expected.features if layout is Layout.COLUMNS and f.name not in used),
@@ -722,6 +722,13 @@ def _output(model: onnx.ModelProto, expected: Expected) -> tuple[str, tuple[str,
         if width not in {None, 1}:
             raise _outputs("shape", output=quoted(value.name), shape=_shape(dims), task=expected.task.value)
         return value.name, (), False
+    if expected.task.has_targets:  # in the order of the config's targets
+        targets = expected.classes
+        if width not in {None, len(targets)}:
+            raise _outputs(
+                "targets", output=quoted(value.name), width=width or 0, count=len(targets), columns=listed(targets)
+            )
+        return value.name, targets, False
     if expected.task is Task.BINARY and width == 1:
         _of_positive(value, expected)
         return value.name, (), True
@@ -758,7 +765,7 @@ def _predictions(outputs: Sequence[onnx.ValueInfoProto], task: Task) -> onnx.Val
         floats = [v for v in floats if v.name.casefold() in _PROBABILITY_NAMES] or floats
     if len(floats) > 1 and task.is_classification:  # labels that a converter writes as floats
         floats = [v for v in floats if v.name.casefold() not in _CODE_NAMES] or floats
-    if task is Task.REGRESSION and not floats:
+    if not task.is_classification and not floats:
         floats = [value for value in outputs if _element(value) in _WHOLE]
     if len(floats) == 1 and not (task.is_classification and floats[0].name.casefold() in _CODE_NAMES):
         return floats[0]

@@ -36,10 +36,12 @@ def answer_columns(expected: Expected) -> tuple[str, ...]:
     match expected.task:
         case Task.BINARY:
             return (f"p:{expected.positive}",)
-        case Task.MULTICLASS:
+        case Task.MULTICLASS | Task.MULTILABEL:
             return tuple(f"p:{label}" for label in expected.classes)
         case Task.REGRESSION:
             return ("y",)
+        case Task.MULTIOUTPUT:
+            return tuple(f"y:{target}" for target in expected.classes)
         case Task.SCORES:
             raise ValueError("an evaluator gives scores, not predictions")
 

@@ -81,7 +81,7 @@ class Scored:
     """One model file's predictions on a holdout."""
 
     predictions: Floats  # float64: (n,) P(positive) or the number, or (n, C) in the order of `classes`
-    decided: Codes | None  # the label of each row by the rule of the config, (n,), in the same codes; None: regression
+    decided: Codes | None  # the label of each row by the rule of the config, as the holdout has it; None: numbers
     own_labels: OwnLabels | None  # how the file's own labels compare with the rule
     rounding: Rounding | None = None  # of a regression, where float32 is coarse beside its errors
     # The holdout's classes; for multiclass, after them any that a model of the same scoring knows beside them (so the
@@ -191,12 +191,13 @@ class _Run:
     def begin(self, holdout: HoldoutData, classes: tuple[str, ...]) -> None:
         """Make room for the predictions, now that the classes of all models are known."""
         task = holdout.record.task
-        self._targets = holdout.labels if task is Task.REGRESSION else None
+        self._targets = holdout.labels if not task.is_classification else None
         columns = columns_of(self.facts, task, classes)
         if isinstance(columns, Problem):
             self._fail(columns)
             return
-        shape = (holdout.rows, len(classes)) if task is Task.MULTICLASS else (holdout.rows,)
+        wide = task is Task.MULTICLASS or task.has_targets
+        shape = (holdout.rows, len(classes)) if wide else (holdout.rows,)
         decisions = decisions_of(holdout, self.facts, classes) if task.is_classification else None
         self._collector = Collector(task=task, whole=np.empty(shape), columns=columns, decisions=decisions)
 
@@ -382,7 +383,10 @@ class _Run:
 
     def _rounding(self, collector: Collector) -> Rounding | None:
         single = self._first is not None and self._first.dtype.itemsize < _WIDEST_FLOAT
-        return rounding_of(_there(self._targets), collector.whole) if single and self._targets is not None else None
+        if not single or self._targets is None:
+            return None
+        columns = zip(np.atleast_2d(self._targets.T), np.atleast_2d(collector.whole.T), strict=True)
+        return next((found for each in columns if (found := rounding_of(*each))), None)
 
     @contextmanager
     def _asking(self) -> Iterator[Worker]:

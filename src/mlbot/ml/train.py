@@ -556,7 +556,8 @@ def _arguments(request: TrainRequest, scratch: Path, own: Mapping[str, str]) -> 
         return _own_file(request, scratch, notebook.__file__, executed | {"problem": str(scratch / "problem.txt")})
     data = request.model.data
     apart = (*data.drop, *([data.weight] if data.weight else []))
-    columns = {"target": data.target, "drop": apart, "group": data.group, "features": data.features}
+    target, *others = data.targets
+    columns = {"target": target, "drop": (*apart, *others), "group": data.group, "features": data.features}
     spec = {
         "entrypoint": request.model.train.entrypoint,
         "seed": request.seed,

@@ -47,7 +47,7 @@ class Inputs(Record):
     run: str | None
     entrypoint: str | None
     notebook: str | None = None
-    target: str
+    target: str | tuple[str, ...]
     positive: str | None
     drop: tuple[str, ...]
     features: tuple[str, ...] | None

@@ -10,14 +10,14 @@ import inspect
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from mlbot.gates.metric import CATALOGUE, Settings, Task
-from mlbot.stats import metrics, types
+from mlbot.stats import metrics, targets, types
 from mlbot.stats.gaps import gaps, parts
 from mlbot.stats.types import (
     Estimate,
@@ -65,6 +65,7 @@ class Resampler:
     groups: Labels | None = None  # a cluster code for each row, (n,); None when rows are independent
     counted: float | None = None  # how many rows of one weight tell as much; None: all count alike
     seed: int = 0  # the same seed gives the same draws
+    cells: int = 1  # how many targets a row has: so much more is a replicate's work
     stop: Callable[[], bool] = lambda: False  # asked before each replicate; True ends early
 
     def replicate(self, score: Score, models: int) -> Replicates:
@@ -75,7 +76,7 @@ class Resampler:
         draw, groups = self._drawer()
         values: list[Sequence[float]] = []
         tried = 0
-        while tried < budget(self.rows, models) and not self.stop():
+        while tried < budget(self.rows * self.cells, models) and not self.stop():
             tried += 1
             found = _values(score, draw())
             if found is not None:
@@ -147,24 +148,33 @@ def estimate(  # noqa: PLR0913  # each is an array of its own
 ) -> Estimate:
     """A catalogue metric of K models, with S: from influence columns where the metric has them, else the bootstrap.
 
-    `y` (n,) holds 0 or 1, class indices, or a regression's target; each model's predictions are P(positive) or values
-    (n,), or class probabilities (n, C). `decided` holds the label that each model gives each row, as `y` has them, (n,)
-    each; left out: the most probable one. Cluster codes `groups` (n,) switch to the cluster bootstrap, with G-1 degrees
-    of freedom. `weights` (n,) are those of a sample: how many of the population a row stands for. Raises
-    `UndefinedMetricError` when there is no value or no interval, `ValueError` when arguments do not fit each other.
+    `y` (n,) holds 0 or 1, class indices, or a regression's target, and with several targets (n, L) those of each; each
+    model's predictions are P(positive) or values (n,), or class probabilities (n, C), or (n, L) as `y`. `decided` holds
+    the label that each model gives each row, as `y` has them; left out: the most probable one. Cluster codes `groups`
+    (n,) switch to the cluster bootstrap, with G-1 degrees of freedom. `weights` (n,) are those of a sample: how many of
+    the population a row stands for. Raises `UndefinedMetricError` when there is no value or no interval, `ValueError`
+    when arguments do not fit each other.
     """
     if metric not in CATALOGUE or task not in CATALOGUE[metric].tasks:
         raise ValueError(f"{metric!r} is not a metric of a {task} model")
     types.check(task, y, predictions, groups, weights)
     labels: Sequence[Labels | None] = decided or [None] * len(predictions)
     made = (  # one at a time: an influence column needs no other model
-        _statistic(metrics.statistic(metric, task, settings, y, np.asarray(prediction, np.float64), own), weights)
+        _statistic(_made(metric, task, settings, y, np.asarray(prediction, np.float64), own), weights)
         for prediction, own in zip(predictions, labels, strict=True)
     )
     if metric in metrics.EXTREMES:
         raise _extreme([statistic.value() for statistic in made])
-    resampler = Resampler(rows=y.size, groups=groups, counted=_counted(weights), seed=seed)
-    return _estimate(made, resampler, _method(metric), len(predictions))
+    resampler = Resampler(rows=len(y), groups=groups, counted=_counted(weights), seed=seed, cells=y[0].size)
+    found = _estimate(made, resampler, _method(metric), len(predictions))
+    return found if task.has_classes or metric == "accuracy" else replace(found, exact=False)
+
+
+def _made(
+    metric: str, task: Task, settings: Settings, y: Array, prediction: Floats, decided: Labels | None
+) -> types.Statistic:
+    make = targets.statistic if task.has_targets else metrics.statistic
+    return make(metric, task, settings, y, prediction, decided)
 
 
 def _extreme(values: Sequence[float]) -> UndefinedMetricError:
@@ -203,14 +213,14 @@ def estimate_gap(
         if not isinstance(metric, str):
             return _Own(metric=metric, weighs=weighs, y=y, prediction=prediction, weights=weights)
         decided = rows.decided[model][among] if rows.decided else None
-        return _statistic(metrics.statistic(metric, task, settings, y, prediction, decided), weights)
+        return _statistic(_made(metric, task, settings, y, prediction, decided), weights)
 
     models = len(rows.predictions)
     found = parts(make, rows.slices, models)
     if metric in metrics.EXTREMES:
         values = np.array([part.value() for part in found]).reshape(models, len(rows.slices))
         raise _extreme(np.ptp(values, axis=1).tolist())
-    resampler = Resampler(rows=rows.y.size, groups=rows.groups, counted=_counted(rows.weights), seed=seed)
+    resampler = Resampler(rows=len(rows.y), groups=rows.groups, counted=_counted(rows.weights), seed=seed)
     method = _method(metric) if isinstance(metric, str) else _own_method(weighs=weighs)
     return gaps(_estimate(found, resampler, method, models * len(rows.slices)), len(rows.slices))
 
@@ -227,7 +237,7 @@ class _Own:
 
     def support(self, weights: Weights | None = None) -> float:
         del weights
-        return _counted(self.weights) or self.y.size
+        return _counted(self.weights) or len(self.y)
 
     def value(self) -> float:
         given = {} if self.weights is None else {"sample_weight": self.weights}
@@ -237,7 +247,7 @@ class _Own:
         if self.weighs:
             counted = weights.astype(np.float64) * (1 if self.weights is None else self.weights)
             return _call(self.metric, self.y, self.prediction, sample_weight=counted)
-        rows = np.repeat(np.arange(self.y.size), weights)
+        rows = np.repeat(np.arange(len(self.y)), weights)
         return _call(self.metric, self.y[rows], self.prediction[rows])
 
 
@@ -295,7 +305,7 @@ def estimate_custom(  # noqa: PLR0913  # `estimate`'s arguments and the deadline
     if weights is not None and not weighs:
         raise ValueError("rows have weights, and the metric takes no `sample_weight`")
     made = (_Own(metric=metric, weighs=weighs, y=y, prediction=each, weights=weights) for each in predictions)
-    resampler = Resampler(rows=y.size, groups=groups, counted=_counted(weights), seed=seed, stop=stop)
+    resampler = Resampler(rows=len(y), groups=groups, counted=_counted(weights), seed=seed, stop=stop)
     return _estimate(made, resampler, _own_method(weighs=weighs), len(predictions))
 
 

@@ -44,7 +44,7 @@ def metric_interval(metric: str, estimate: Estimate, model: int = 0, level: floa
         return estimate.intervals[model]
     value, variance = float(estimate.values[model]), float(estimate.covariance[model, model])
     support = float(estimate.support[model])
-    if estimate.groups is None and metric in _SHARES:
+    if estimate.exact and estimate.groups is None and metric in _SHARES:
         return share_interval(value, support, level)
     scale = _scale(metric)
     if scale == "logit" and value in (0.0, 1.0):

@@ -15,7 +15,7 @@ Under weights w, row i's influence is that on the weighted rows; who uses it mul
 """
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -57,15 +57,16 @@ def _rows(size: int, weights: Weights | None) -> float:
     return size if weights is None else effective(weights)
 
 
-def _total(weights: Weights) -> float:
-    total = float(weights.sum())
-    if total == 0:
+def total(weights: Weights) -> float:
+    """The sum of weights. Raises `UndefinedMetricError` where there is none."""
+    found = float(weights.sum())
+    if found == 0:
         raise UndefinedMetricError(Undefined.EMPTY, "no rows to score")
-    return total
+    return found
 
 
 def _mean(values: Floats, weights: Weights | None) -> float:
-    return float(values.mean()) if weights is None else float(weights @ values) / _total(weights)
+    return float(values.mean()) if weights is None else float(weights @ values) / total(weights)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +106,7 @@ class _Confusion:
 
     def _proportions(self, weights: Weights | None = None) -> Floats:
         counts = np.bincount(self.cells, weights, minlength=self.classes**2).astype(np.float64)
-        return np.reshape(counts / _total(counts), (self.classes, self.classes))
+        return np.reshape(counts / total(counts), (self.classes, self.classes))
 
 
 def confusion(
@@ -131,7 +132,7 @@ def _accuracy(p: Floats, _empty: float | None) -> Gradient:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Share:
+class Share:
     """For each class: hits times `top`, over rows that are it, rows decided to be it, and hits, times a number each."""
 
     top: int
@@ -186,12 +187,12 @@ class _Share:
 
 
 _EITHER = Undefined.CLASS_ABSENT, "no row is, or is predicted to be, {classes}"
-_RECALL = _Share(top=1, actual=1, decided=0, hits=0, lacking=(Undefined.CLASS_ABSENT, "no row has {classes}"))
-_PRECISION = _Share(
+_RECALL = Share(top=1, actual=1, decided=0, hits=0, lacking=(Undefined.CLASS_ABSENT, "no row has {classes}"))
+_PRECISION = Share(
     top=1, actual=0, decided=1, hits=0, lacking=(Undefined.NOTHING_PREDICTED, "no row is predicted to be {classes}")
 )
-_F1 = _Share(top=2, actual=1, decided=1, hits=0, lacking=_EITHER)
-_JACCARD = _Share(top=1, actual=1, decided=1, hits=-1, lacking=_EITHER)
+_F1 = Share(top=2, actual=1, decided=1, hits=0, lacking=_EITHER)
+_JACCARD = Share(top=1, actual=1, decided=1, hits=-1, lacking=_EITHER)
 
 
 def _balanced_accuracy(p: Floats, _empty: float | None) -> Gradient:
@@ -243,7 +244,7 @@ def _likelihood_ratio(p: Floats, _empty: float | None, *, positive: bool) -> Gra
     return float(ratio), sign * (slopes[1] + ratio * slopes[0]) / bottom
 
 
-_SHARES: Mapping[str, _Share] = {"precision": _PRECISION, "recall": _RECALL, "f1": _F1, "jaccard": _JACCARD}
+SHARES: Mapping[str, Share] = {"precision": _PRECISION, "recall": _RECALL, "f1": _F1, "jaccard": _JACCARD}
 _OWN: dict[str, Formula] = {
     "accuracy": _accuracy,
     "balanced_accuracy": _balanced_accuracy,
@@ -254,28 +255,37 @@ _OWN: dict[str, Formula] = {
 }
 FORMULAS: Mapping[str, Formula] = MappingProxyType(
     _OWN
-    | {name: share.positive for name, share in _SHARES.items()}
-    | {f"{name}_macro": share.macro for name, share in _SHARES.items()}
-    | {f"{name}_micro": share.micro for name, share in _SHARES.items()}
-    | {f"{name}_weighted": share.weighted for name, share in _SHARES.items()}
+    | {name: share.positive for name, share in SHARES.items()}
+    | {f"{name}_macro": share.macro for name, share in SHARES.items()}
+    | {f"{name}_micro": share.micro for name, share in SHARES.items()}
+    | {f"{name}_weighted": share.weighted for name, share in SHARES.items()}
 )
 """Every label metric."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _MeanLoss:
+class MeanLoss:
     """The mean of each row's loss (n,), or its square root."""
 
     loss: Floats
     root: bool = False
+    span: float | None = None  # how far apart the losses of a row's decisions are at most; None where nobody knows
+
+    @property
+    def reach(self) -> float:
+        """By how much the value changes at most when one row is decided otherwise."""
+        return (self.span or 0.0) / self.loss.size
 
     def support(self, weights: Weights | None = None) -> float:
+        """How many rows there are."""
         return _rows(self.loss.size, weights)
 
     def value(self) -> float:
+        """The mean, or its root."""
         return self._of(_mean(self.loss, None))
 
     def weighted(self, weights: Weights) -> float:
+        """The same when row i counts `weights[i]` times."""
         return self._of(_mean(self.loss, weights))
 
     def _of(self, mean: float) -> float:
@@ -328,12 +338,12 @@ _EPSILON = float(np.finfo(np.float64).eps)
 
 
 def of_own_class(y: Labels, prediction: Floats) -> Floats:
-    """The probability that each row's own class gets."""
-    return np.where(y == 1, prediction, 1 - prediction) if prediction.ndim == 1 else _at(prediction, y)
+    """The probability that each row's own class gets; of several labels, (n, L), what each of the row gets."""
+    return np.where(y == 1, prediction, 1 - prediction) if prediction.ndim == y.ndim else _at(prediction, y)
 
 
-def _log_losses(y: Labels, prediction: Floats, clip: float | None = None) -> Floats:
-    """Clipped at float64's epsilon, as scikit-learn 1.9 does; or where it is asked for, with a sum of 1 again."""
+def log_losses(y: Labels, prediction: Floats, clip: float | None = None) -> Floats:
+    """Each row's, clipped at float64's epsilon, as scikit-learn 1.9 does; or where it is asked for, with a sum of 1."""
     if clip is not None and prediction.ndim == 2:  # of two, P(positive) and the rest are clipped alike
         prediction = np.clip(prediction, clip, 1 - clip)
         return np.asarray(np.log(prediction.sum(axis=1)) - np.log(_at(prediction, y)))
@@ -353,18 +363,18 @@ def _brier_losses(y: Labels, prediction: Floats) -> Floats:
     return np.asarray(loss / 2 if prediction.shape[1] == 2 else loss)
 
 
-def classification_loss(metric: str, y: Labels, prediction: Floats, settings: Settings = DEFAULTS) -> _MeanLoss:
+def classification_loss(metric: str, y: Labels, prediction: Floats, settings: Settings = DEFAULTS) -> MeanLoss:
     """Log loss, Brier score or hits among the first k of one model, defined as in scikit-learn 1.9.
 
     `prediction` is P(positive), (n,), or class probabilities, (n, C).
     """
     match metric:
         case "log_loss":
-            return _MeanLoss(loss=_log_losses(y, prediction, settings.clip))
+            return MeanLoss(loss=log_losses(y, prediction, settings.clip))
         case "top_k_accuracy":
-            return _MeanLoss(loss=_top_k(y, prediction, settings.k or 2))
+            return MeanLoss(loss=_top_k(y, prediction, settings.k or 2))
         case _:
-            return _MeanLoss(loss=_brier_losses(y, prediction))
+            return MeanLoss(loss=_brier_losses(y, prediction))
 
 
 def _top_k(y: Labels, prediction: Floats, k: int) -> Floats:
@@ -381,12 +391,12 @@ def _top_k(y: Labels, prediction: Floats, k: int) -> Floats:
 
 def classification_skill(metric: str, y: Labels, prediction: Floats) -> _Skill:
     """How much better than the classes' shares the log loss or the Brier score of one model is."""
-    losses = _log_losses if metric == "d2_log_loss_score" else _brier_losses
+    losses = log_losses if metric == "d2_log_loss_score" else _brier_losses
     own = losses(y, prediction)
     classes = 2 if prediction.ndim == 1 else prediction.shape[1]
 
     def constant(weights: Weights | None) -> Floats:
-        shares = np.bincount(y, weights, minlength=classes) / (y.size if weights is None else _total(weights))
+        shares = np.bincount(y, weights, minlength=classes) / (y.size if weights is None else total(weights))
         if np.count_nonzero(shares) < 2:
             raise UndefinedMetricError(*lacking)
         return np.asarray(losses(np.arange(classes), np.tile(shares, (classes, 1)))[y])
@@ -410,15 +420,15 @@ _ROW_LOSSES: Mapping[str, Callable[[Floats, Floats], Floats]] = {
 }
 
 
-def regression_loss(metric: str, y: Floats, prediction: Floats, alpha: float | None = None) -> _MeanLoss | _Skill:
+def regression_loss(metric: str, y: Floats, prediction: Floats, alpha: float | None = None) -> MeanLoss | _Skill:
     """A regression metric, but those of a single row, of one model; `y` and `prediction` are (n,)."""
     _check_domain(metric, y, prediction)
     if metric in {"r2", "explained_variance", "d2_absolute_error_score"}:
         return _regression_skill(metric, y, y - prediction)
     if metric == "mean_pinball_loss":
-        return _MeanLoss(loss=_pinball(y, prediction, 0.5 if alpha is None else alpha))
+        return MeanLoss(loss=_pinball(y, prediction, 0.5 if alpha is None else alpha))
     squared = metric.replace("root_mean", "mean")
-    return _MeanLoss(loss=_ROW_LOSSES[squared](y, prediction), root=metric != squared)
+    return MeanLoss(loss=_ROW_LOSSES[squared](y, prediction), root=metric != squared)
 
 
 def _regression_skill(metric: str, y: Floats, residual: Floats) -> _Skill:
@@ -434,6 +444,19 @@ def _regression_skill(metric: str, y: Floats, residual: Floats) -> _Skill:
     squares = residual**2
     loss = partial(_spread, residual) if metric == "explained_variance" else lambda _: squares
     return _Skill(rows=y.size, loss=loss, constant=partial(_spread, y), lacking=lacking)
+
+
+def pooled_r2(y: Floats, prediction: Floats) -> _Skill:
+    """R² of several targets, (n, T) each, by the variance that each of them has."""
+    squares = ((y - prediction) ** 2).sum(axis=1)
+    around = [partial(_spread, column - column.mean()) for column in y.T]
+    lacking = Undefined.NO_VARIANCE, "every row has the same target values"
+    return _Skill(
+        rows=len(y),
+        loss=lambda _: squares,
+        constant=lambda weights: np.sum([spread(weights) for spread in around], axis=0),
+        lacking=lacking,
+    )
 
 
 def _spread(values: Floats, weights: Weights | None) -> Floats:
@@ -471,7 +494,7 @@ class _Ordered:
         """The median when row i counts `weights[i]` times; halfway where that leaves a gap."""
         if weights is None:
             return float(np.median(self.values))
-        half, slack = _total(weights) / 2, 1e-12  # sums of tenths are not quite what they are of whole numbers
+        half, slack = total(weights) / 2, 1e-12  # sums of tenths are not quite what they are of whole numbers
         reached = np.cumsum(weights[self.order], dtype=np.float64)
         lower = int(np.searchsorted(reached, half * (1 - slack), side="left"))
         upper = int(np.searchsorted(reached, half * (1 + slack), side="right"))
@@ -513,7 +536,7 @@ class _MaxError:
         return float(self.error.values[-1])
 
     def weighted(self, weights: Weights) -> float:
-        _total(weights)
+        total(weights)
         counted = weights[self.error.order[::-1]] > 0
         return float(self.error.values[-1 - int(counted.argmax())])
 
@@ -637,7 +660,7 @@ class _Area:
         column = np.zeros(self.counted.size)
         part = self.among.size / self.counted.size
         if weights is not None:
-            part = float(weights[self.among].sum()) / _total(weights)
+            part = float(weights[self.among].sum()) / total(weights)
         column[self.among] = own / part
         return column
 
@@ -699,7 +722,13 @@ class _AveragePrecision:
         return float(ones @ precision / positives)
 
 
-def roc_auc(y: Labels, prediction: npt.NDArray[np.floating]) -> _RocAuc:
+def mean_roc_auc(labels: Sequence[tuple[npt.NDArray[np.bool_], Floats]], average: str) -> _MeanRocAuc:
+    """Mean ROC AUC of several labels, each (n,) with its scores; `weighted` by how often they occur, or not."""
+    areas = (_Area(of=roc_auc(own, scores), among=None, counted=own) for own, scores in labels)
+    return _MeanRocAuc(areas=tuple(areas), by_rows=average == "weighted")
+
+
+def roc_auc(y: Labels | npt.NDArray[np.bool_], prediction: npt.NDArray[np.floating]) -> _RocAuc:
     """ROC AUC of a binary model; `y` (0 or 1) and `prediction` are (n,)."""
     return _RocAuc(rows=by_score(y == 1, prediction))
 
@@ -734,13 +763,15 @@ def _several(areas: tuple[_Area, ...], *, by_rows: bool) -> _MeanRocAuc:
     return _MeanRocAuc(areas=areas, by_rows=by_rows)
 
 
-def average_precision(y: Labels, prediction: npt.NDArray[np.floating]) -> _AveragePrecision:
+def average_precision(y: Labels | npt.NDArray[np.bool_], prediction: npt.NDArray[np.floating]) -> _AveragePrecision:
     """Average precision of a binary model; `y` (0 or 1) and `prediction` are (n,)."""
     return _AveragePrecision(rows=by_score(y == 1, prediction))
 
 
 # What needs the bootstrap: no closed form says what a row does to these.
-RESAMPLED = frozenset({"average_precision", "median_absolute_error"})
+RESAMPLED = frozenset(
+    {"average_precision", "average_precision_macro", "average_precision_micro", "average_precision_weighted"}
+) | {"median_absolute_error"}
 # What has no interval: more rows have a larger one, and the bootstrap's held the truth in half of the draws.
 EXTREMES = frozenset({"max_error"})
 
@@ -794,7 +825,7 @@ class Weighted:
         """Each row's influence times its weight over the mean weight."""
         counted = self._with(weights)
         column = cast("types.Smooth", self.of).influence(counted)
-        return np.asarray(column * (counted * (counted.size / _total(counted))))
+        return np.asarray(column * (counted * (counted.size / total(counted))))
 
     def _with(self, weights: Weights | None) -> Floats:
         return self.weights if weights is None else np.asarray(self.weights * weights)

@@ -88,6 +88,7 @@ class Estimate:
     # How many rows each value rests on, (K,): the positives for recall, the smaller class for ROC AUC. Of rows that do
     # not count alike, how many of one weight tell as much.
     support: Floats
+    exact: bool = True  # whether what is called a share is one of `support` rows, each of them right or wrong
     groups: int | None = None  # how many clusters the rows form; None when every row is its own
     intervals: "tuple[Interval, ...] | None" = None  # of each value, where its variance alone does not tell
     replicates: int | None = None  # bootstrap replicates used; None when there was no bootstrap
@@ -142,7 +143,7 @@ def check(
     """
     _check_shapes(task, y, predictions, groups)
     _check_weights(y, weights)
-    rows = y.size if weights is None else int(np.count_nonzero(weights))
+    rows = len(y) if weights is None else int(np.count_nonzero(weights))
     if rows < 2:
         reason = Undefined.TOO_FEW_ROWS if rows else Undefined.EMPTY
         raise UndefinedMetricError(reason, f"{rows} labelled rows; an interval needs two")
@@ -155,19 +156,25 @@ def check(
 def _check_shapes(task: Task, y: Array, predictions: Predictions, groups: Labels | None) -> None:
     if not predictions:
         raise ValueError("no predictions: name at least one model")
-    dimensions = 2 if task is Task.MULTICLASS else 1
     shapes = {prediction.shape for prediction in predictions}
-    if y.ndim != 1 or len(shapes) > 1 or predictions[0].ndim != dimensions or len(predictions[0]) != y.size:
+    if len(shapes) > 1 or not _fit(task, y.shape, predictions[0].shape):
         raise ValueError(f"{task}: labels {y.shape} do not fit predictions {sorted(shapes)}")
-    if groups is not None and groups.shape != y.shape:
-        raise ValueError(f"groups {groups.shape} must have one code for each of the {y.size} rows")
+    if groups is not None and groups.shape != y.shape[:1]:
+        raise ValueError(f"groups {groups.shape} must have one code for each of the {len(y)} rows")
+
+
+def _fit(task: Task, labels: tuple[int, ...], predictions: tuple[int, ...]) -> bool:
+    if task.has_targets:
+        return len(labels) == 2 and labels == predictions
+    dimensions = 2 if task is Task.MULTICLASS else 1
+    return len(labels) == 1 and len(predictions) == dimensions and predictions[0] == labels[0]
 
 
 def _check_weights(y: Array, weights: Floats | None) -> None:
     if weights is None:
         return
-    if weights.shape != y.shape or not (np.isfinite(weights).all() and (weights >= 0).all()):
-        raise ValueError(f"weights {weights.shape} must be a finite number, 0 or more, for each of the {y.size} rows")
+    if weights.shape != y.shape[:1] or not (np.isfinite(weights).all() and (weights >= 0).all()):
+        raise ValueError(f"weights {weights.shape} must be a finite number, 0 or more, for each of the {len(y)} rows")
 
 
 def _check_prediction(task: Task, y: Array, prediction: npt.NDArray[np.floating]) -> None:
@@ -177,8 +184,8 @@ def _check_prediction(task: Task, y: Array, prediction: npt.NDArray[np.floating]
         return
     if prediction.min() < -SLACK or prediction.max() > 1 + SLACK:
         raise UndefinedMetricError(Undefined.NOT_PROBABILITIES, "a prediction lies outside 0 to 1")
-    if prediction.ndim == 2 and np.abs(prediction.sum(axis=1) - 1).max() > SUM_SLACK:
+    if task is Task.MULTICLASS and np.abs(prediction.sum(axis=1) - 1).max() > SUM_SLACK:
         raise UndefinedMetricError(Undefined.NOT_PROBABILITIES, "the class probabilities of a row do not sum to one")
-    classes = 2 if prediction.ndim == 1 else prediction.shape[1]
+    classes = prediction.shape[1] if task is Task.MULTICLASS else 2
     if not np.issubdtype(y.dtype, np.integer) or y.min() < 0 or y.max() >= classes:
         raise ValueError(f"labels must be class indices from 0 to {classes - 1}")

@@ -1,0 +1,136 @@
+"""Tasks beside classes and numbers, from a config, a holdout and ONNX files to figures."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import polars as pl
+import pytest
+from onnx import numpy_helper
+from sklearn import metrics
+from tests.support.onnx_samples import matrix
+
+from mlbot.config.run_check import read
+from mlbot.judging.run_judge import JudgeRequest, JudgeResult, Rule, judge
+from mlbot.training.run_train import SeedRun, SeedRuns
+
+Floats = npt.NDArray[np.float64]
+FEATURES = ["a", "b", "c"]
+
+
+def judged(folder: Path, config: str, frame: pl.DataFrame, *sides: list[onnx.ModelProto]) -> JudgeResult:
+    """The candidate's seeds and the baseline's on the rows of a frame; `config` is the model's, from its task on."""
+    frame.write_parquet(folder / "holdout.parquet")
+    text = f"version: 1\nmodels:\n  m:\n    train: {{run: make}}\n{config}"
+    (model,) = read(text.replace("data: {", "data: {holdout: holdout.parquet, features: [a, b, c], ")).models
+    runs = [SeedRuns(runs=tuple(_written(folder, at, side))) for at, side in enumerate(sides)]
+    request = JudgeRequest(rule=Rule(model=model, folder=folder), candidate=runs[0], baseline=runs[1])
+    return judge(request, progress=lambda _: None)
+
+
+def _written(folder: Path, side: int, models: list[onnx.ModelProto]) -> Iterator[SeedRun]:
+    for seed, model in enumerate(models):
+        file = folder / f"{side}-{seed}.onnx"
+        file.write_bytes(model.SerializeToString())
+        yield SeedRun(seed=seed, file=file)
+
+
+def rows(count: int, seed: int = 0) -> tuple[pl.DataFrame, Floats]:
+    x = np.random.default_rng(seed).normal(size=(count, 3)).astype(np.float32)
+    return pl.DataFrame(dict(zip(FEATURES, x.T, strict=True))), x.astype(np.float64)
+
+
+def figures(result: JudgeResult, seed: int = 0) -> dict[str, float | None]:
+    """The candidate's metrics on all rows."""
+    return {score.metric: score.value for score in result.evidence.candidate[seed].scores if score.slice is None}
+
+
+LABELS = """
+    task: multilabel
+    data: {target: [spam, urgent, rare]%s}
+    slices: {high: a > 0}
+    metrics: [f1_micro, f1_macro, f1_samples, accuracy, hamming_loss, roc_auc_macro, average_precision_micro, log_loss]
+    gates:
+      f1_micro: {min: 0.5, max_regression: 0.02}
+      recall_weighted@high: {min: 0.1}
+      negative_flips: {max: 0.5}
+"""
+
+
+@pytest.mark.parametrize(("setting", "threshold"), [("", 0.5), (", threshold: 0.3", 0.3)])
+def test_several_labels_are_judged_row_by_row(tmp_path: Path, setting: str, threshold: float) -> None:
+    frame, x = rows(400)
+    truth = np.array([[2.0, 0, 0], [0, 2, 0], [0, -1, 2]]).T
+    p = 1 / (1 + np.exp(-x @ truth + [0, 0, 2]))
+    y = (np.random.default_rng(1).random(p.shape) < p).astype(int)
+    frame = frame.with_columns(
+        pl.Series("spam", y[:, 0]), pl.Series("urgent", y[:, 1] == 1), pl.Series("rare", y[:, 2] * 1.0)
+    )
+    noise = np.random.default_rng(2).normal(size=(4, 3, 3))
+    ours, theirs = ([matrix(truth + size * each, last="Sigmoid") for each in noise] for size in (0.9, 0.1))
+    result = judged(tmp_path, LABELS % setting, frame, ours[:2], theirs[2:])
+    mine, base = (1 / (1 + np.exp(-x.astype(np.float32) @ weights(model))) for model in (ours[0], theirs[2]))
+    found, labels = figures(result), mine >= threshold
+    assert found["f1_micro"] == pytest.approx(metrics.f1_score(y, labels, average="micro"))
+    assert found["f1_samples"] == pytest.approx(metrics.f1_score(y, labels, average="samples", zero_division=0))
+    assert found["accuracy"] == pytest.approx(metrics.accuracy_score(y, labels))
+    assert found["roc_auc_macro"] == pytest.approx(metrics.roc_auc_score(y, mine, average="macro"))
+    flips = result.evidence.flips
+    assert flips is not None
+    assert flips.count == int(((labels != y).any(axis=1) & ((base >= threshold) == y).all(axis=1)).sum())
+    change = next(each for each in result.evidence.comparisons if (each.metric, each.slice) == ("f1_micro", None))
+    assert change.low is not None
+    assert change.high is not None
+    assert change.change is not None
+    assert change.low < change.change < 0
+    assert change.high - change.low < 0.2
+
+
+def weights(model: onnx.ModelProto) -> Floats:
+    return np.asarray(numpy_helper.to_array(model.graph.initializer[0]), np.float64)
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        ([0, 1, 2, 1], "label 'urgent' is 0 or 1 in each row of a multilabel task: row 3 has 2."),
+        (["no", "yes", "no", "no"], "label 'urgent' is String, not 0 or 1."),
+        ([0, None, 1, 1], "target 'urgent' has no value in 1 of its rows: row 2."),
+    ],
+)
+def test_a_label_that_is_none_is_named(tmp_path: Path, column: list[object], said: str) -> None:
+    frame = rows(4)[0].with_columns(
+        pl.Series("spam", [0, 1, 0, 1]), pl.Series("urgent", column), pl.Series("rare", [1, 0, 0, 0])
+    )
+    model = matrix(np.eye(3), last="Sigmoid")
+    problem = judged(tmp_path, LABELS % "", frame, [model], [model]).evidence.problem
+    assert problem is not None
+    assert said in problem.detail
+    assert problem.hint
+
+
+NUMBERS = """
+    task: multioutput
+    data: {target: [width, height]}
+    metrics: [rmse, r2, r2_variance_weighted, mae]
+    gates: {rmse: {max: 900, max_regression: 5}}
+"""
+
+
+def test_several_numbers_are_judged_together(tmp_path: Path) -> None:
+    frame, x = rows(300)
+    truth = np.array([[1.0, 1000], [0, -500], [2, 0]])
+    y = x @ truth + np.random.default_rng(1).normal(size=(300, 2)) * [0.1, 100]
+    frame = frame.with_columns(pl.Series("width", y[:, 0]), pl.Series("height", y[:, 1]))
+    ours, theirs = (matrix(truth * size, last="Identity") for size in (0.9, 1.0))
+    result = judged(tmp_path, NUMBERS, frame, [ours], [theirs])
+    found, mine = figures(result), x @ weights(ours)
+    assert found["root_mean_squared_error"] == pytest.approx(metrics.root_mean_squared_error(y, mine), rel=1e-5)
+    assert found["r2"] == pytest.approx(metrics.r2_score(y, mine), rel=1e-5)
+    weighted = metrics.r2_score(y, mine, multioutput="variance_weighted")
+    assert found["r2_variance_weighted"] == pytest.approx(weighted, rel=1e-5)
+    wrong = judged(tmp_path, NUMBERS, frame, [matrix(np.eye(3), last="Identity")], [theirs]).evidence.candidate[0]
+    assert wrong.problem is not None
+    assert "has 3 columns, but `data.target` names 2: 'width', 'height'." in wrong.problem.detail
