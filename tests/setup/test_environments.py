@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mlbot.lib.constants import EXPORT_PACKAGES
 from mlbot.ml import export
 from mlbot.plan.content_key import LOCKS
-from mlbot.setup.environments import TrainingSetup, python_of, training_setup
+from mlbot.setup.environments import TrainingSetup, exporting, python_of, training_setup
 
 MORE = EXPORT_PACKAGES
 VENV = 'echo "$PWD/.venv/bin" >> "$GITHUB_PATH"'
@@ -74,7 +74,7 @@ CONDA = '"$CONDA/bin/conda" env create --quiet --file environment.yml --prefix "
     ],
 )  # fmt: skip
 def test_the_lock_that_is_there_installs(files: dict[str, str], setup: TrainingSetup) -> None:
-    assert training_setup(files.keys(), files, entrypoint=False) == setup
+    assert training_setup(files.keys(), files) == setup
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_the_lock_that_is_there_installs(files: dict[str, str], setup: TrainingS
     ],
 )
 def test_an_entrypoint_gets_what_exports_it(files: dict[str, str], install: str) -> None:
-    assert training_setup(files.keys(), files, entrypoint=True).install == install
+    assert training_setup(files.keys(), files, more=exporting(files)).install == install
 
 
 def test_the_exporter_is_named_alike_on_both_sides() -> None:
@@ -106,7 +106,7 @@ def test_the_exporter_is_named_alike_on_both_sides() -> None:
 @pytest.mark.parametrize("names", [LOCKS[at:] for at in range(len(LOCKS))])
 def test_what_installs_is_the_lock_of_the_content_key(names: tuple[str, ...]) -> None:
     """The first known one counts; a second one beside it must not be what is installed."""
-    found = training_setup(names, dict.fromkeys(names, ""), entrypoint=False)
+    found = training_setup(names, dict.fromkeys(names, ""))
     assert found.lock is None
     others = {name for name in names[1:] if name in (found.install or "")}
     assert not others

@@ -1,5 +1,7 @@
 """What a first config is made of: repositories of several shapes, as facts."""
 
+from dataclasses import replace
+
 import pytest
 
 from mlbot.config.errors import is_delivered_name
@@ -7,6 +9,7 @@ from mlbot.errors import UsageError
 from mlbot.gates.metric import Task
 from mlbot.lib.constants import EXPORT_PACKAGES
 from mlbot.setup.detect import Table, find_pair, find_recipe, find_target, find_task, id_columns, positive_of
+from mlbot.setup.frameworks import Form
 from mlbot.setup.scaffold import Choices, Facts, needs_ignore, propose
 
 COLUMNS = ("customer_id", "age", "plan", "churned")
@@ -187,7 +190,7 @@ def test_a_script_that_writes_no_model_is_a_gap_that_does_not_block() -> None:
     draft = propose(facts("requirements.txt", train_py="print('trained')"), Choices())
     (gap,) = draft.gaps
     assert not gap.blocks
-    assert "`python train.py` does not mention MLBOT_MODEL" in gap.what
+    assert "`python train.py` does not mention MLBOT_ARTIFACT" in gap.what
 
 
 def test_ignored_data_is_a_gap() -> None:
@@ -242,3 +245,34 @@ def test_a_folders_name_becomes_one_that_config_check_takes(folder: str, name: s
     draft = propose(Facts(name=folder, branch="main", files=frozenset(), texts={}, tables=()), Choices())
     assert draft.model == name
     assert is_delivered_name(name)
+
+
+SAVES = 'import joblib\njoblib.dump(model.fit(table["plan"], y), "models/churn.joblib")'
+
+
+def test_a_model_that_is_saved_somewhere_is_taken_from_there_and_asked_by_a_command() -> None:
+    draft = propose(facts("requirements.txt", train_py=SAVES), Choices())
+    assert draft.recipe.run == 'mkdir -p models && python train.py && cp -r models/churn.joblib "$MLBOT_ARTIFACT"'
+    assert draft.asking
+    assert (draft.asking.made.form, draft.asking.column, draft.asking.labels) == (Form.PICKLE, "plan", ("no", "yes"))
+    assert draft.install == "pip install -r requirements.txt pandas pyarrow"
+    assert draft.gaps == ()
+
+
+def test_a_notebook_that_fits_a_model_trains_it() -> None:
+    texts = {"explore.ipynb": "table.head()", "work/fit.ipynb": "model.fit(X)", "work/train.ipynb": SAVES}
+    files = facts("requirements.txt")
+    draft = propose(replace(files, files=files.files | texts.keys(), texts=texts), Choices())
+    assert (draft.recipe.notebook, draft.recipe.run) == ("work/train.ipynb", None)
+    assert draft.install == "pip install -r requirements.txt nbclient ipykernel pandas pyarrow"
+    (gap,) = draft.gaps
+    assert gap.what.startswith("`work/train.ipynb` does not mention MLBOT_ARTIFACT")
+    assert gap.hint == 'In Python: joblib.dump(model, os.environ["MLBOT_ARTIFACT"])'
+    chosen = propose(replace(files, files=files.files | texts.keys(), texts=texts), Choices(train="work/fit.ipynb"))
+    assert (chosen.recipe.notebook, chosen.asking) == ("work/fit.ipynb", None)
+
+
+def test_code_that_exports_to_onnx_is_asked_as_ever() -> None:
+    helper = "import skl2onnx\n"
+    draft = propose(facts("requirements.txt", train_py=SAVES, lib__save_py=helper), Choices())
+    assert (draft.recipe.run, draft.asking) == ("python train.py", None)

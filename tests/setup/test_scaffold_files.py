@@ -45,7 +45,7 @@ def draft(**changes: object) -> Draft:
     return propose(facts, Choices()).model_copy(update=changes)
 
 
-@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("task", METRICS)
 def test_the_config_is_valid_for_every_task(task: Task) -> None:
     made = draft(task=task, metrics=METRICS[task], positive="yes" if task is Task.BINARY else None)
     config = parse_config(load(scaffold.config(made), "mlbot.yaml"))
@@ -54,7 +54,7 @@ def test_the_config_is_valid_for_every_task(task: Task) -> None:
     assert [gate.metric for gate in model.gates] == [METRICS[task][0], "size_mb"]
 
 
-@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("task", METRICS)
 def test_the_config_is_still_valid_when_every_comment_that_is_a_setting_is_taken_up(task: Task) -> None:
     made = draft(task=task, metrics=METRICS[task], positive=None)
     lines = []

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from mlbot.errors import UsageError
 from mlbot.gates.metric import Task
+from mlbot.lib.notebook import SUFFIX
 from mlbot.lib.record import Record
 
-OUTPUT = "MLBOT_MODEL"  # the variable by which a training learns where its ONNX file goes
+OUTPUT = "MLBOT_ARTIFACT"  # the variable by which a training learns where its model goes
+_OUTPUTS = (OUTPUT, "MLBOT_MODEL")
 _SCRIPTS = ("train.py", "train_model.py", "training.py", "fit.py", "train.sh", "train.R", "train.r")
 """What training scripts are called, the likeliest first."""
 
@@ -25,27 +27,32 @@ FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 class Recipe(Record):
-    """How a model is trained: a shell command to `run`, or an `entrypoint` (`module:function`).
+    """How a model is trained: a shell command to `run`, an `entrypoint` (`module:function`), or a `notebook`.
 
-    `depends` are files and folders of code; `writes` is whether that code mentions `$MLBOT_MODEL`, or need not.
+    `depends` are files and folders of code; `writes` is whether that code mentions `$MLBOT_ARTIFACT`, or need not.
     """
 
     run: str | None = None
     entrypoint: str | None = None
+    notebook: str | None = None
     depends: tuple[str, ...] = ()
     writes: bool = True
     source: str | None = None
 
+    def covers(self, path: str) -> bool:
+        """Whether a file is among what it depends on."""
+        return any(_covers(each, path) for each in self.depends)
+
     @property
     def text(self) -> str:
-        """As a person writes it: the command, or `module:function`."""
-        return self.run or self.entrypoint or ""
+        """As a person writes it: the command, `module:function`, or the notebook."""
+        return self.run or self.entrypoint or self.notebook or ""
 
 
 def find_recipe(files: Collection[str], texts: Mapping[str, str], wanted: str | None = None) -> Recipe | None:
     """The training of a repository, or what a person named, which has to be there; None: none found."""
     if wanted is None:
-        found = next(_candidates(files), None) or next(_trainers(texts), None)
+        found = next(_candidates(files), None) or next(_trainers(texts), None) or next(_notebooks(texts), None)
         return _of_file(found, files, texts) if found else None
     if FUNCTION.fullmatch(wanted):
         return Recipe(entrypoint=wanted, depends=_code(files))
@@ -68,7 +75,28 @@ def _trainers(texts: Mapping[str, str]) -> Iterator[str]:
     """Modules of any name with a function that mlbot can call, or that write where it says."""
     code = (path for path in texts if path.endswith(".py") and not _APART & set(path.split("/")[:-1]))
     paths = sorted(code, key=lambda path: (path.count("/"), path))
-    yield from (path for path in paths if path not in _TOOLS and (_function(texts[path]) or OUTPUT in texts[path]))
+    yield from (path for path in paths if path not in _TOOLS and (_function(texts[path]) or _says(texts[path])))
+
+
+_FITS = re.compile(r"\.(fit|train|fit_transform|backward)\(")
+_OPENED = ("train", "model", "fit")
+
+
+def _notebooks(texts: Mapping[str, str]) -> Iterator[str]:
+    """Notebooks whose code fits a model, the likeliest first; `texts` has their code."""
+    fitting = (path for path in texts if path.endswith(SUFFIX) and (_FITS.search(texts[path]) or _says(texts[path])))
+
+    def rank(path: str) -> tuple[bool, int, int, str]:
+        name = posixpath.basename(path).lower()
+        at = next((place for place, word in enumerate(_OPENED) if word in name), len(_OPENED))
+        return not _says(texts[path]), at, path.count("/"), path
+
+    yield from sorted(fitting, key=rank)
+
+
+def _says(text: str) -> bool:
+    """Whether code mentions where mlbot takes a model from."""
+    return any(name in text for name in _OUTPUTS)
 
 
 def _suffix(path: str) -> str:
@@ -79,8 +107,10 @@ def _of_file(path: str, files: Collection[str], texts: Mapping[str, str]) -> Rec
     depends = _code(files)
     depends = depends if any(_covers(each, path) for each in depends) else (path, *depends)
     text = texts.get(path, "")
+    if path.endswith(SUFFIX):
+        return Recipe(notebook=path, depends=depends, writes=_says(text), source=path)
     module, function = _module(path), _function(text)
-    if module and function and OUTPUT not in text:
+    if module and function and not _says(text):
         return Recipe(entrypoint=f"{module}:{function}", depends=depends, source=path)
     return Recipe(run=_command(path, files), depends=depends, writes=_writes(depends, texts), source=path)
 
@@ -138,7 +168,7 @@ def _covers(pattern: str, path: str) -> bool:
 
 
 def _writes(depends: Collection[str], texts: Mapping[str, str]) -> bool:
-    return any(OUTPUT in text for path, text in texts.items() if any(_covers(each, path) for each in depends))
+    return any(_says(text) for path, text in texts.items() if any(_covers(each, path) for each in depends))
 
 
 SUFFIXES = (".csv", ".parquet")

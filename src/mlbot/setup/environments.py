@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from mlbot.lib.constants import EXPORT_PACKAGES
@@ -34,22 +34,34 @@ class TrainingSetup(Record):
     """What mlbot.yaml has to name as `lock`; None: the content key has the right file by itself."""
 
 
-def training_setup(files: Collection[str], texts: Mapping[str, str], *, entrypoint: bool) -> TrainingSetup:
+def training_setup(files: Collection[str], texts: Mapping[str, str], *, more: str = "") -> TrainingSetup:
     """The set-up that a repository's files ask for.
 
     The lock that installs is the one that the content key has, so that what is installed makes a model stale.
-    `entrypoint`: whether mlbot exports what a function returns; then the exporter is installed too.
+    `more`: packages that are installed too.
     """
     lock = next((name for name in LOCKS if name in files), None)
     found = lock or next((name for name in (*_REQUIREMENTS, "pyproject.toml", "setup.py") if name in files), None)
     if found is None:
         return TrainingSetup(python=python_of(files, texts))
-    more = EXPORT_PACKAGES if entrypoint and "skl2onnx" not in texts.get(found, "") else ""
     package = any(re.fullmatch(r"src/[^/]+/__init__\.py", path) for path in files)
     install = _install(found, texts.get(found, ""), more, package=package)
     # conda brings its own Python.
     python = None if found == "environment.yml" else python_of(files, texts)
     return TrainingSetup(install=install, python=python, lock=None if lock else found)
+
+
+def unlisted(texts: Mapping[str, str], packages: Sequence[str]) -> str:
+    """Those packages, as pip takes them, that no file of the repository lists."""
+    listed = "\n".join(
+        texts.get(name, "") for name in (*LOCKS, *_REQUIREMENTS, "pyproject.toml", "setup.py", "Pipfile")
+    )
+    return " ".join(each for each in packages if not re.search(rf"(?i)(?<![\w.-]){re.escape(each)}(?![\w-])", listed))
+
+
+def exporting(texts: Mapping[str, str]) -> str:
+    """The packages that export what an entrypoint returns, where no file of the repository lists them."""
+    return EXPORT_PACKAGES if unlisted(texts, ["skl2onnx"]) else ""
 
 
 class _Tool(NamedTuple):

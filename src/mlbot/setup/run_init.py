@@ -32,10 +32,12 @@ from mlbot.github.api import GitHub as GitHubClient
 from mlbot.github.job import TOKENS, locate, refuse_server
 from mlbot.github.transport import Patience
 from mlbot.lib.constants import CONFIG_FILE, LFS_POINTER
+from mlbot.lib.notebook import MOST_BYTES, SUFFIX, Notebook, NotebookError
 from mlbot.lib.templates import sentence
 from mlbot.setup import scaffold
 from mlbot.setup.detect import SUFFIXES, Table
 from mlbot.setup.environments import DEFAULT_PYTHON, TEXTS, training_setup
+from mlbot.setup.frameworks import PROMPTFOO, code_of
 from mlbot.setup.scaffold import METRICS, Choices, Draft, Facts, needs_ignore, propose
 from mlbot.setup.workflows import GITHUB, Choice, Form, Order, State, choose, drivers, stamp_of, state_of
 from mlbot.setup.workflows import files as workflow_files
@@ -83,11 +85,22 @@ def default_branch(repository: Repository) -> str:
 def _texts(root: Path, files: frozenset[str]) -> dict[str, str]:
     wanted = (path for path in sorted(files, key=lambda path: (path.count("/"), path)) if _is_code(path))
     paths = itertools.islice(wanted, _MAX_TEXTS)
-    return {path: text for path in paths if (text := _text(root / path, beginning=path in TEXTS)) is not None}
+    return {path: text for path in paths if (text := _read(root / path, beginning=path in TEXTS)) is not None}
 
 
 def _is_code(path: str) -> bool:
-    return path.endswith((".py", ".sh", ".R", ".r")) or path in TEXTS
+    return path.endswith((".py", ".sh", ".R", ".r", SUFFIX)) or path in TEXTS or path in PROMPTFOO
+
+
+def _read(path: Path, *, beginning: bool) -> str | None:
+    """The text of a file, of a notebook its code."""
+    if path.suffix != SUFFIX:
+        return _text(path, beginning=beginning)
+    try:
+        with path.open("rb") as file:
+            return code_of([cell.source for cell in Notebook.read(file.read(MOST_BYTES + 1)).cells])
+    except (OSError, NotebookError):
+        return None
 
 
 def _text(path: Path, *, beginning: bool = False) -> str | None:
@@ -227,6 +240,8 @@ def init(directory: Path, options: InitOptions, console: Console) -> Exit:
     wanted = replace(order, release=order.release or options.release, watch=order.watch or options.watch)
     made = {posixpath.relpath(path, folder.path or "."): text for path, text in workflow_files(wanted).items()}
     files = made | _ignored(root, draft, facts)
+    if draft.asking and done[CONFIG_FILE] is not Done.LEFT and not (root / scaffold.PREDICTOR).exists():
+        files[scaffold.PREDICTOR] = scaffold.predictor(draft)
     if draft.skeleton and done[CONFIG_FILE] is not Done.LEFT and not (root / _SKELETON).exists():
         files[_SKELETON] = scaffold.skeleton(draft, facts, _reading(root, draft.train, Csv(encoding=draft.encoding)))
     done |= {path: _write(root / path, text, options) for path, text in files.items()}
@@ -285,17 +300,17 @@ def _here(directory: Path) -> Repository:
 def _proposed(repository: Repository, facts: Facts, choices: Choices) -> Draft:
     """The draft of a folder's files, which may install what the whole repository lists."""
     draft = propose(facts, choices)
-    shared = _shared_install(repository, facts, entrypoint=bool(draft.recipe.entrypoint))
+    shared = _shared_install(repository, facts, draft.more)
     return propose(facts, choices.model_copy(update={"install": shared})) if shared and not choices.install else draft
 
 
-def _shared_install(repository: Repository, facts: Facts, *, entrypoint: bool) -> str | None:
+def _shared_install(repository: Repository, facts: Facts, more: str) -> str | None:
     """What installs the packages of the whole repository, started in a folder that lists none of its own."""
-    if not repository.folder or training_setup(facts.files, facts.texts, entrypoint=False).install is not None:
+    if not repository.folder or training_setup(facts.files, facts.texts).install is not None:
         return None
     root = repository.root
     files = _survey_files(root)
-    found = training_setup(files, _texts(root, files), entrypoint=entrypoint).install
+    found = training_setup(files, _texts(root, files), more=more).install
     return f"cd {'/'.join('..' for _ in repository.folder.split('/'))} && {found}" if found else None
 
 

@@ -21,7 +21,8 @@ from mlbot.lib.templates import environment
 from mlbot.lib.tree import is_url
 from mlbot.plan.content_key import LOCKS
 from mlbot.setup import detect
-from mlbot.setup.environments import training_setup
+from mlbot.setup.environments import exporting, training_setup, unlisted
+from mlbot.setup.frameworks import Form, Made, find_made
 from mlbot.setup.wiring import Pin
 
 METRICS: Mapping[Task, tuple[str, ...]] = MappingProxyType(
@@ -71,12 +72,36 @@ class Gap(Record):
     blocks: bool = True  # whether the config is of no use before
 
 
+PREDICTOR = "predict.py"
+"""What is written to ask a model that is no ONNX file."""
+
+
+class Asking(Record):
+    """How predict.py asks a model: what the training leaves, what it is asked with, and what its answers are."""
+
+    made: Made
+    column: str | None = None  # the one column that it takes; None: all of them
+    labels: tuple[str, ...] = ()  # in the order of the model's numbers, where it has nothing but numbers
+
+    @property
+    def packages(self) -> list[str]:
+        """What reads rows and writes answers."""
+        return ["polars"] if self.made.polars else ["pandas", "pyarrow"]
+
+    @property
+    def depends(self) -> tuple[str, ...]:
+        """The files of the repository that predict.py needs."""
+        module = self.made.module
+        return (PREDICTOR, f"{module.replace('.', '/')}.py") if module else (PREDICTOR,)
+
+
 class Draft(Record):
     """All that the files to be written say."""
 
     model: Name
     task: Task
     recipe: detect.Recipe
+    asking: Asking | None = None
     skeleton: bool  # whether the file that trains is still to be made
     params: str | None
     train: str | None
@@ -88,6 +113,7 @@ class Draft(Record):
     example: str | None  # a column to show a slice with
     branch: str
     install: str
+    more: str = ""  # packages that it installs beside those that the repository lists
     python: str | None = None
     lock: str | None = None
     metrics: tuple[str, ...]
@@ -113,10 +139,13 @@ def propose(facts: Facts, choices: Choices) -> Draft:
     values = sorted({value for each in seen for value in each.values(target or "")})
     task = choices.task or detect.find_task(values)
     recipe = found or _to_make(pair.train, target, table)
-    setup = training_setup(facts.files, facts.texts, entrypoint=bool(recipe.entrypoint))
+    asking = _asking(facts, recipe, table, target, values)
+    recipe = _copying(recipe, asking)
+    more = _needed(facts, recipe, asking)
+    setup = training_setup(facts.files, facts.texts, more=more)
     install = choices.install or setup.install
     gaps = (
-        *_code_gaps(found, recipe, notebooks(facts)),
+        *_code_gaps(found, recipe, notebooks(facts), asking),
         *_install_gaps(install, next((name for name in LOCKS if name in facts.files), None)),
         *_holdout_gaps(pair.holdout, holdout, pair.train, table),
         *_target_gaps(target, task, pair.holdout, table),
@@ -126,6 +155,7 @@ def propose(facts: Facts, choices: Choices) -> Draft:
         model=choices.model or _name(facts),
         task=task or Task.BINARY,
         recipe=recipe,
+        asking=asking,
         skeleton=found is None,
         params=next((path for path in _PARAMS if path in facts.files), None),
         train=pair.train,
@@ -137,6 +167,7 @@ def propose(facts: Facts, choices: Choices) -> Draft:
         example=_example(table, target),
         branch=facts.branch,
         install=install or _INSTALL,
+        more=more,
         python=setup.python,
         lock=setup.lock,
         metrics=METRICS[task or Task.BINARY],
@@ -169,6 +200,54 @@ def _to_make(train: str | None, target: str | None, table: detect.Table | None) 
     return detect.Recipe(run="python train.py", depends=("train.py",), source="train.py")
 
 
+def _asking(
+    facts: Facts, recipe: detect.Recipe, table: detect.Table | None, target: str | None, values: Sequence[str]
+) -> Asking | None:
+    """How the model is asked; None: it is an ONNX file, or nobody knows what it is."""
+    if recipe.entrypoint or recipe.source is None:
+        return None
+    own = [path for path in facts.texts if path.endswith(".py") and path != recipe.source and recipe.covers(path)]
+    found = {path: find_made(path, facts.texts.get(path, "")) for path in (recipe.source, *sorted(own))}
+    if any("onnx" in facts.texts[path] for path in found if path in facts.texts):
+        return None
+    made = next((each for each in found.values() if each and each.saved), None) or found[recipe.source]
+    if made is None:
+        return None
+    net = next((each for each in found.values() if each and each.network), None)
+    if net is not None and made.form is Form.TORCH:
+        made = made.model_copy(update={"network": net.network, "module": net.module, "guarded": net.guarded})
+    features = [
+        name for name in (table.columns if table else ()) if name not in {target, *detect.id_columns(table, target)}
+    ]
+    alone = features[0] if len(features) == 1 else None
+    column = made.column if made.column in features else alone
+    return Asking(made=made, column=column, labels=tuple(values))
+
+
+def _copying(recipe: detect.Recipe, asking: Asking | None) -> detect.Recipe:
+    """The recipe that takes the model from where the training's own code puts it."""
+    if asking is None or asking.made.saved is None or recipe.writes or recipe.run is None:
+        return recipe
+    saved = asking.made.saved
+    folder = posixpath.dirname(saved)
+    before = f"mkdir -p {folder} && " if folder else ""
+    copy = f'cp -r {saved} "${detect.OUTPUT}"'
+    return recipe.model_copy(update={"run": f"{before}{recipe.run} && {copy}", "writes": True})
+
+
+def _needed(facts: Facts, recipe: detect.Recipe, asking: Asking | None) -> str:
+    """Packages that what is written for a repository asks for, and that it does not list."""
+    if recipe.entrypoint:
+        return exporting(facts.texts)
+    packages = ["nbclient", "ipykernel"] if recipe.notebook else []
+    return unlisted(facts.texts, packages + (asking.packages if asking else []))
+
+
+def predictor(draft: Draft) -> str:
+    """The first predict.py."""
+    return _filled("predict.py.j2", draft=draft, asking=draft.asking)
+
+
 def notebooks(facts: Facts) -> list[str]:
     """The notebooks that a training may be in, the shortest path first."""
     found = (path for path in facts.files if path.endswith(".ipynb"))
@@ -180,7 +259,9 @@ def skeleton(draft: Draft, facts: Facts, reading: str) -> str:
     return _filled("train.py.j2", draft=draft, notebooks=notebooks(facts), reading=reading)
 
 
-def _code_gaps(found: detect.Recipe | None, recipe: detect.Recipe, notebooks: Sequence[str]) -> tuple[Gap, ...]:
+def _code_gaps(
+    found: detect.Recipe | None, recipe: detect.Recipe, notebooks: Sequence[str], asking: Asking | None
+) -> tuple[Gap, ...]:
     if found is None:
         seen = f"; {', '.join(notebooks)} cannot be run from here" if notebooks else ""
         plain = bool(recipe.entrypoint)
@@ -193,13 +274,39 @@ def _code_gaps(found: detect.Recipe | None, recipe: detect.Recipe, notebooks: Se
         )
         return (Gap(what=what, hint=hint, blocks=not plain),)
     if not recipe.writes:
-        what = f"`{recipe.text}` does not mention {detect.OUTPUT}, the path that its ONNX model has to be written to"
-        hint = (
-            f'In Python: onnx.save(model, os.environ["{detect.OUTPUT}"]). A scikit-learn estimator needs no such line: '
-            "name a function of (params, seed) that returns it by `entrypoint: module:function` instead of `run`."
-        )
+        what = f"`{recipe.text}` does not mention {detect.OUTPUT}, the path that its model has to be written to"
+        hint = _WRITES[asking.made.form if asking else None].format(path=f'os.environ["{detect.OUTPUT}"]')
+        return (Gap(what=what, hint=hint, blocks=False), *_network_gaps(asking))
+    return _network_gaps(asking)
+
+
+_WRITES: Mapping[Form | None, str] = {
+    Form.PICKLE: "In Python: joblib.dump(model, {path})",
+    Form.LIGHTGBM: "In Python: booster.save_model({path}); of LGBMClassifier: model.booster_.save_model({path})",
+    Form.XGBOOST: "In Python: model.save_model({path})",
+    Form.CATBOOST: "In Python: model.save_model({path})",
+    Form.TORCH: "In Python: torch.save(net.state_dict(), {path})",
+    Form.TRANSFORMERS: "In Python: model.save_pretrained({path}) and tokenizer.save_pretrained({path})",
+    None: "In Python: onnx.save(model, {path}). A scikit-learn estimator needs no such line: name a function of "
+    "(params, seed) that returns it by `entrypoint: module:function` instead of `run`.",
+}
+"""How a training says where its model goes."""
+
+
+def _network_gaps(asking: Asking | None) -> tuple[Gap, ...]:
+    """What predict.py cannot know of a network."""
+    if asking is None or asking.made.form is not Form.TORCH:
+        return ()
+    name, module = asking.made.network, asking.made.module
+    if name is None or module is None:
+        what = "predict.py does not know the class of the network"
+        hint = "Put the class into a module of its own, and import it in predict.py."
         return (Gap(what=what, hint=hint, blocks=False),)
-    return ()
+    what = f"predict.py makes the network by {name}() and gives it all columns as numbers"
+    hint = f"Correct it where {name} takes arguments, or the training makes something of the columns."
+    if not asking.made.guarded:
+        hint += f' Importing {module} trains: put the training under if __name__ == "__main__".'
+    return (Gap(what=what, hint=hint, blocks=False),)
 
 
 def _install_gaps(install: str | None, lock: str | None) -> tuple[Gap, ...]:
