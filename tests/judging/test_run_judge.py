@@ -313,7 +313,8 @@ def test_nothing_of_a_holdout_is_held_where_the_next_training_could_find_it(*, l
     config = Config(models=(labels_request(Path(), [Path(), Path()], {}).model,))
     commits = SimpleNamespace(policy="1" * 40, candidate="2" * 40)
     configs = SimpleNamespace(policy=config, head=config)
-    planning = cast("Planning", SimpleNamespace(configs=configs, commits=commits, plan=SimpleNamespace(stale=())))
+    facts = {"configs": configs, "commits": commits, "plan": SimpleNamespace(stale=())}
+    planning = cast("Planning", SimpleNamespace(**facts, sides=SimpleNamespace(policy=None)))
     rules = Rules(planning=planning, checkouts=ExitStack(), trusts_head=laptop, folders={"1" * 40: Path()})
     assert (rules.of("m").copies is rules.copies) is not laptop
     assert (rules.of("m").copies is None) is laptop

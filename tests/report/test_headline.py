@@ -111,7 +111,7 @@ def test_of_several_models_each_says_what_to_do() -> None:
     report = parts.judged((slow, rest), (none, rest))
     for text in (unescape(markdown(report)).replace("\\", ""), terminal(report, color=False, width=300)):
         assert "Scoring took longer than the 60 seconds that the judge allows." in text
-        assert text.count("Make the model smaller or faster.") == 1
+        assert text.count("Make the model file smaller, or of fewer operators.") == 1
         assert text.count(gone.hint) == 1
 
 

@@ -97,6 +97,9 @@ ONE_HINT: tuple[set[str], ...] = (
     {"training-failed/exit-code", "training-failed/not-started"},
     {"baseline-unreachable/fault"},
     {"holdout-schema/to-land"},
+    {"no-interval/rows"},
+    {"evaluator-failed/command"},
+    {"case-changed/input", "case-changed/group"},
 )
 """Causes for which one hint is right: what is to be done is the same. No other two have one."""
 

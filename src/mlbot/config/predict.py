@@ -53,15 +53,22 @@ class Predict(Section):
 
     def files(self, tree: Tree) -> frozenset[str]:
         """What the command sees of a commit, the data apart."""
-        if self.depends is not None:
-            return frozenset[str]().union(*map(tree.match, self.depends))
-        return _named(self.run, tree)
+        return _seen(self.run, self.depends, tree)
 
     def rule_files(self, tree: Tree) -> frozenset[str]:
         """The files whose change is one of the rules: what the command sees, and what decides its environment."""
-        install = self.environment.install if self.environment else ""
-        project = frozenset(name for name in tree.entries if _LOCK.fullmatch(name)) if _PROJECT.search(install) else ()
-        return self.files(tree).union(_named(install, tree), project)
+        return self.files(tree) | _installed(self.environment, tree)
+
+
+def _seen(script: str, depends: tuple[str, ...] | None, tree: Tree) -> frozenset[str]:
+    return _named(script, tree) if depends is None else frozenset[str]().union(*map(tree.match, depends))
+
+
+def _installed(environment: CommandEnvironment | None, tree: Tree) -> frozenset[str]:
+    """The files that decide an environment."""
+    install = environment.install if environment else ""
+    project = frozenset(name for name in tree.entries if _LOCK.fullmatch(name)) if _PROJECT.search(install) else ()
+    return _named(install, tree).union(project)
 
 
 _WORDS = re.compile(r"[\s=;&|<>()'\"]+")
@@ -253,6 +260,14 @@ class Evaluate(Section):
                 yield Problem(show_value(context.given[key]), f"write no `{key}`; {written} has none", (key,))
         if context.made.get("secrets") and not context.made.get("network"):
             yield Problem("secrets without a network", "write `network: true` beside them", ("secrets",))
+
+    def files(self, tree: Tree) -> frozenset[str]:
+        """What the command sees of a commit."""
+        return _seen(self.run, self.depends, tree)
+
+    def rule_files(self, tree: Tree) -> frozenset[str]:
+        """The files whose change is one of the rules: what the command sees, and what decides its environment."""
+        return self.files(tree) | _installed(self.environment, tree)
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

@@ -60,6 +60,7 @@ class Reason(StrEnum):
     )
     NO_INTERVAL = "no-interval"  # there is a value, and the rows are too few to say how far others would move it
     FEW_ROWS_DECIDE = "few-rows-decide"  # it would pass, but so few rows carry it that the next ones may turn it
+    ERRORS_DECIDE = "errors-decide"  # it passes or not by what the rows without a score would have come to
     SLICE_TOO_SMALL = "slice-too-small"
     NOTHING_COUNTS = "nothing-counts"
     # error, before anything is scored
@@ -82,6 +83,11 @@ class Reason(StrEnum):
     PREDICTOR_NOT_ISOLATED = "predictor-not-isolated"  # no jail on this machine, and the judge runs none without
     NOT_FINITE = "not-finite"
     NOT_PROBABILITIES = "not-probabilities"
+    # error, in the results of an evaluator
+    EVALUATOR_FAILED = "evaluator-failed"
+    RESULTS_UNREADABLE = "results-unreadable"
+    RESULTS_INCOMPLETE = "results-incomplete"  # stopped, other items or repeats than wanted, or too many errors
+    CASE_CHANGED = "case-changed"  # an item is not the same question on both sides
     # error, in the holdout and the metrics
     EMPTY_HOLDOUT = "empty-holdout"
     HOLDOUT_SCHEMA = "holdout-schema"

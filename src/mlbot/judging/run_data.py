@@ -74,7 +74,7 @@ def check_data(
     idle: list[str] = []
     holdouts: dict[str, HoldoutData] = {}
     for model in folder.config.models:
-        if models is not None and model.name not in models:
+        if (models is not None and model.name not in models) or model.evaluate is not None:
             continue
         found = _Model(root=folder.root, model=model, known={each.at for each in problems}, read=read.get(model.name))
         wrong = (each.under("models", model.name) for each in found.problems())

@@ -16,7 +16,7 @@ from mlbot.gates.outcome import Reason, worst
 from mlbot.ledger.entries import Compared, DeploymentEntry, SeedCount, Source, VerdictEntry
 from mlbot.ledger.queries import metric_history, seed_history
 from mlbot.lib.record import Digest, Name, Params, Sha
-from mlbot.lib.tree import is_url
+from mlbot.lib.tree import Tree, is_url
 from mlbot.plan.comparison_point import Point
 from mlbot.plan.content_key import Side as PlannedSide
 from mlbot.plan.plan import PlannedModel, Subject
@@ -34,7 +34,7 @@ from mlbot.report.notices import (
 from mlbot.report.report import Curves, History, ModelReport, Notice, Report, Side, SliceInfo
 from mlbot.training.run_train import SeedRuns, links_to, unfetched
 from mlbot.training.trial import trial_key
-from mlbot.verdict.decide import Evidence, decide, policy_digest, removal_digest, rules_digest
+from mlbot.verdict.decide import NO_HOLDOUT, Evidence, decide, policy_digest, removal_digest, rules_digest
 from mlbot.verdict.seeds import Determinism, SeedDesign, Seeds, Wave, determinism
 from mlbot.verdict.verdict import (
     Commits,
@@ -42,6 +42,7 @@ from mlbot.verdict.verdict import (
     Evaluation,
     Flips,
     Holdout,
+    Items,
     LatencyRatio,
     ModelVerdict,
     Problem,
@@ -66,6 +67,8 @@ class Rule:
     family: int = 0  # how many margins of all models Holm adjusts for; 0: this model's are all
     provisional: bool = False
     problem: Problem | None = None
+    tree: Tree | None = None  # the files of `folder`, as git has them
+    own_machine: bool = False  # whether it is a laptop; the judge runs no command without isolation
     copies: "dict[str, HoldoutSource] | None" = None
     """The last holdout that was fetched from a URL, for the next model that has the same; None: none is held."""
 
@@ -85,18 +88,21 @@ class Rules:
     def of(self, name: str) -> Rule:
         """The rules of a model."""
         # On a laptop the next model's training could find what is held.
-        return replace(self._of(name), family=self.margins(), copies=None if self.trusts_head else self.copies)
+        copies = None if self.trusts_head else self.copies
+        return replace(self._of(name), family=self.margins(), own_machine=self.trusts_head, copies=copies)
 
     def _of(self, name: str) -> Rule:
         commits, configs = self.planning.commits, self.planning.configs
         known = configs.policy.model(name) if configs.policy else None
         if known is not None and configs.policy is not None and commits.policy is not None:
-            return Rule(model=known, folder=self._checkout(commits.policy, configs.policy))
+            tree = self.planning.sides.policy.tree if self.planning.sides.policy else None
+            return Rule(model=known, folder=self._checkout(commits.policy, configs.policy), tree=tree)
         model = configs.head.model(name)
         if model is None:
             raise LookupError(f"{name} was planned and is not in the config of head")
         if self.trusts_head:
-            return Rule(model=model, folder=self._checkout(commits.candidate, configs.head), provisional=True)
+            folder, tree = self._checkout(commits.candidate, configs.head), self.planning.sides.head.tree
+            return Rule(model=model, folder=folder, provisional=True, tree=tree)
         folder = Path(self.checkouts.enter_context(tempfile.TemporaryDirectory(prefix="mlbot-holdout-")))
         problem = _out_of_bounds(model) or self._extract(model.data.holdout, folder)
         return Rule(model=model, folder=folder, provisional=True, problem=problem)
@@ -116,14 +122,16 @@ class Rules:
         return self.folders[commit]
 
     def _lent(self, config: Config) -> dict[str, Path]:
-        holdouts = {model.data.holdout for model in config.models if not is_url(model.data.holdout)}
+        paths = {model.data.holdout for model in config.models if model.data.holdout}
+        holdouts = {path for path in paths if not is_url(path)}
         return {path: own for path in holdouts if (own := self.planning.repository.project / path).exists()}
 
     def _fetched(self, commit: Sha, config: Config) -> Mapping[str, Path]:
         """The holdouts that a step before this one has fetched into the job's checkout, in that commit's version."""
         repository = self.planning.repository
         head = repository.find("HEAD")
-        return links_to(repository, commit, head, (model.data.holdout for model in config.models)) if head else {}
+        paths = [model.data.holdout for model in config.models if model.data.holdout]
+        return links_to(repository, commit, head, paths) if head else {}
 
     def _extract(self, path: str, folder: Path) -> Problem | None:
         try:
@@ -141,6 +149,8 @@ def _out_of_bounds(model: Model) -> Problem | None:
     own = next((metric.function for metric in model.metrics if metric.function is not None), None)
     if own is not None:
         return Problem.of(Reason.METRIC_FAILED, "not-landed", metric=own)
+    if model.evaluate is not None:
+        return Problem.of(Reason.EVALUATOR_FAILED, "not-landed")
     if is_url(model.data.holdout):
         return Problem.of(Reason.HOLDOUT_UNREADABLE, "new-url")
     return None
@@ -279,6 +289,7 @@ class JudgeResult:
     baseline: tuple[Evaluation, ...] = ()
     slices: tuple[SliceInfo, ...] = ()
     curves: dict[Side, Curves] = field(default_factory=dict)
+    items: Items | None = None  # of an evaluation
     versus: tuple[Comparison, ...] | Problem = ()
     """The candidate's file beside the one in production, or why nobody knows."""
 
@@ -323,6 +334,10 @@ def judge(request: JudgeRequest, *, progress: Callable[[str], None], limits: "Li
     A problem is a part of the result, never an exception.
     """
     model = request.model
+    if model.evaluate is not None:
+        from mlbot.judging.run_evaluate import judge_scores
+
+        return judge_scores(request, progress=progress)
     holdout = _read(request, progress)
     if isinstance(holdout, Problem):
         return request.with_problem(holdout)
@@ -619,7 +634,7 @@ def _bound(result: JudgeResult, planning: Planning) -> Evidence:
     """What was found; inputs that the holdout lacks are columns to land first where head changes the holdout."""
     sides, holdout = planning.sides, result.request.model.data.holdout
     evidence = result.evidence.model_copy(update={"policy": _rule_digest(result, planning)})
-    if result.request.rule.provisional or sides.policy is None or is_url(holdout):
+    if result.request.rule.provisional or sides.policy is None or is_url(holdout) or not holdout:
         return evidence
     changed = changed_rule_files(sides.policy, sides.head.tree, sides.base.tree if sides.base else None)
     if sides.policy.tree.match(holdout).isdisjoint(changed):
@@ -640,7 +655,8 @@ def _rule_digest(result: JudgeResult, planning: Planning) -> Digest | None:
     config, side = (configs.head, sides.head) if own else (configs.policy, sides.policy)
     if result.holdout is None or config is None or side is None:
         return None
-    return policy_digest(result.request.model, config.inconclusive, side.tree, result.holdout.digest)
+    holdout = result.holdout.digest if result.request.model.evaluate is None else NO_HOLDOUT
+    return policy_digest(result.request.model, config.inconclusive, side.tree, holdout)
 
 
 def _removed(name: str, sides: Sides) -> Evidence:
@@ -671,6 +687,7 @@ def model_report(result: JudgeResult, verdict: ModelVerdict) -> ModelReport:
         comparisons=result.evidence.comparisons,
         flips=result.evidence.flips,
         latency=result.evidence.latency,
+        items=result.items,
         waves=request.waves,
         curves=result.curves,
         candidate_training=ours,

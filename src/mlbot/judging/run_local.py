@@ -237,14 +237,16 @@ def _before_training(planning: Planning, rules: Rules, console: Console) -> "dic
     own = [model.name for model in head.models if _has_own_data(planning, model.name)]
     names = folder.shared(head, (*stale, *own))
     folder.check(names)
-    judges = {name: opened(rules.of(name)) for name in stale}
+    asked = {name: rules.of(name) for name in stale}
+    judges = {name: opened(rule) for name, rule in asked.items() if rule.model.evaluate is None}
     shared = {name: holdout for name, holdout in judges.items() if name not in own}
     checked = check_data(folder, (), names, shared)
     folder.refuse(checked.problems)
     for line in (*idle_lines(head, stale), *checked.idle):
         console.say(line)
     # What only the judge can read is not held where a training could find it: it is read again for the judge.
-    return {name: None if _is_hidden(holdout) else holdout for name, holdout in judges.items()}
+    kept = {name: None if _is_hidden(holdout) else holdout for name, holdout in judges.items()}
+    return {name: kept.get(name) for name in stale}
 
 
 def _is_hidden(holdout: "HoldoutData | Problem") -> bool:
@@ -256,7 +258,7 @@ def _has_own_data(planning: Planning, name: str) -> bool:
     head, policy = planning.sides.head, planning.sides.policy
     ours = head.config.model(name)
     theirs = policy.config.model(name) if policy else None
-    if ours is None or theirs is None or policy is None:
+    if ours is None or theirs is None or policy is None or ours.evaluate is not None:
         return False
     path = ours.data.holdout
     return (ours.data, ours.task, ours.slices) != (theirs.data, theirs.task, theirs.slices) or (
@@ -383,7 +385,12 @@ def judge_and_report(directory: Path, options: JudgeOptions, outputs: Outputs, c
     repository.leave_out(outputs.files)
     config = check(repository.project)
     request = JudgeRequest(
-        rule=Rule(model=_model(config, options.model), folder=repository.project),
+        rule=Rule(
+            model=_model(config, options.model),
+            folder=repository.project,
+            tree=repository.tree(repository.snapshot().sha),
+            own_machine=True,
+        ),
         candidate=_runs(options.candidate),
         baseline=_runs(options.baseline) if options.baseline else _NO_BASELINE,
     )

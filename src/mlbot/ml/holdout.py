@@ -7,7 +7,7 @@ five million rows of twenty columns are judged in a fraction of what the table t
 import hashlib
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -669,3 +669,32 @@ def _unreadable(data: Data, why: str, fix: str = "") -> Problem:
 
 def _schema(cause: str, **values: Any) -> Problem:
     return Problem.of(Reason.HOLDOUT_SCHEMA, cause, **values)
+
+
+def item_masks(
+    columns: Mapping[str, Sequence[str | float | None]], items: int, slices: Sequence[Slice]
+) -> dict[str, Mask] | Problem:
+    """The items of an evaluation that are in each slice, (items,), by what its results say of them."""
+    found: dict[str, Mask] = {}
+    numbers = {name: not any(isinstance(value, str) for value in values) for name, values in columns.items()}
+    series = [
+        pl.Series(name, [each if numbers[name] or each is None else str(each) for each in values])
+        for name, values in columns.items()
+    ]
+    frame = pl.DataFrame([pl.Series("", range(items)), *series])
+    for part in slices:
+        try:
+            absent = sorted(slice_sql.check(part.where) - columns.keys())
+            mask = None if absent else frame.select(pl.sql_expr(part.where).fill_null(value=False)).to_series()
+        except (slice_sql.ConditionError, PolarsError) as error:
+            return _no_slice(part, columns, printable(str(error).strip().splitlines()[0], 200))
+        if mask is None or str(mask.dtype) != "Boolean":
+            why = f"there is no {listed(absent)}." if absent else "it is no condition."
+            return _no_slice(part, columns, why)
+        found[part.name] = mask.to_numpy()
+    return found
+
+
+def _no_slice(part: Slice, columns: Collection[str], why: str) -> Problem:
+    known = listed(sorted(columns)) or "none"
+    return Problem.of(Reason.RESULTS_UNREADABLE, "slice", slice=quoted(part.name), why=why, columns=known)

@@ -9,7 +9,6 @@ from mlbot.config.train import SeedRange
 from mlbot.gates.metric import Gate, Metric
 from mlbot.lib.tree import Tree, changed, is_url, module_files, shown
 from mlbot.plan.content_key import Side
-from mlbot.verdict.decide import evaluator_files
 
 _Rule = tuple[str, ...]
 """What a rule is about: its kind, the model (empty: all), and what tells it from others of its kind."""
@@ -54,7 +53,7 @@ def _rule_files(model: Model, tree: Tree) -> frozenset[str]:
     path = model.data.holdout
     holdout = tree.match(path) if path and not is_url(path) else frozenset[str]()
     if model.evaluate is not None:
-        holdout |= evaluator_files(model.evaluate, tree)
+        holdout |= model.evaluate.rule_files(tree)
     functions = (metric.function for metric in model.metrics if metric.function)
     predictor = model.predict.rule_files(tree) if model.predict else frozenset[str]()
     return holdout.union(predictor, *(module_files(function, tree) for function in functions))

@@ -20,6 +20,7 @@ from mlbot.verdict.verdict import (
     Evaluation,
     Flips,
     Holdout,
+    Items,
     LatencyRatio,
     ModelVerdict,
     Problem,
@@ -162,6 +163,7 @@ class ModelReport(Record):
     comparisons: tuple[Comparison, ...] = ()  # every metric on all rows first, then on each slice
     flips: Flips | None = None
     latency: LatencyRatio | None = None  # of the two files that ship, asked in turn
+    items: Items | None = None  # that an evaluator asked
     waves: tuple[Wave, ...] = ()  # the seeds that were trained because fewer did not decide
     curves: dict[Side, Curves] = Field(default_factory=dict)
     candidate_training: tuple[Training, ...] = ()

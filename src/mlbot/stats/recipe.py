@@ -356,7 +356,7 @@ def _judge(sides: _Sides, parts: list[VariancePart], method: RecipeMethod, shape
         between=max(0.0, variance - parts[0].variance - particular),
         df=df,
         p=1.0 if method is RecipeMethod.IDENTICAL else p_worse(drop - asked.margin, deviation, df, skewness),
-        mde=asked.margin + _times(df, asked.level / asked.family) * deviation if decides else None,
+        mde=asked.margin + detectable(df, asked.level / asked.family) * deviation if decides else None,
         effective_rows=shape.effective_rows,
         reach=shape.reach,
         method=method,
@@ -391,7 +391,7 @@ _POWER = 0.95
 _QUANTILES = (np.arange(40) + 0.5) / 40
 
 
-def _times(df: float, level: float) -> float:
+def detectable(df: float, level: float) -> float:
     """By how many sqrt(V) the true drop has to exceed the margin for a fail with 95 % probability.
 
     V is an estimate, once for the claim and once for the test that it speaks of, so it is P(Z + c s > t s') = .95 with

@@ -17,13 +17,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import partial
 
-from mlbot.config.predict import Evaluate
 from mlbot.config.schema import Model, OnInconclusive, Waivers
 from mlbot.events.github import Role
 from mlbot.gates.metric import OPERATIONAL, Bound, Direction, Gate, Metric, catalogued
 from mlbot.gates.outcome import ALPHA, JUDGEABLE, Outcome, Reason, worst
 from mlbot.ledger.entries import WaiverEntry
-from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.record import Digest, Name, Record, canonical, digest
 from mlbot.lib.tree import Tree, is_url, module_files
 from mlbot.verdict.seeds import Seeds
@@ -296,6 +294,9 @@ def _compared(gate: Gate, evidence: Evidence, comparison: Comparison | None) -> 
 
 def _margin_result(gate: Gate, comparison: Comparison, look: Look) -> GateResult:
     outcome, reason = _margin_outcome(comparison.direction, look, gate.limit)
+    ends = [_margin_outcome(comparison.direction, each, gate.limit) for each in comparison.bounds]
+    if outcome is Outcome.INCONCLUSIVE and len({end for end, _ in ends}) > 1:
+        reason = Reason.ERRORS_DECIDE
     return GateResult(
         gate=gate,
         outcome=outcome,
@@ -329,6 +330,10 @@ def _score_result(gate: Gate, evidence: Evidence) -> GateResult:
         return _error(gate, Problem.of(Reason.METRIC_UNDEFINED, "not-computed", subject=gate.subject))
     if score.problem is not None:
         return _error(gate, score.problem)
+    if score.best is not None and not gate.confident and not evidence.is_small(gate) and score.value is not None:
+        found = _bounded(gate, score.value, (min(score.value, score.best), max(score.value, score.best)))
+        undecided = found.outcome is Outcome.INCONCLUSIVE
+        return found.model_copy(update={"reason": Reason.ERRORS_DECIDE}) if undecided else found
     # Of a slice with few rows only what its interval shows counts, not where its figure happens to lie.
     by_interval = gate.confident or evidence.is_small(gate)
     if by_interval and score.value is not None and score.low is None:
@@ -470,7 +475,7 @@ def policy_digest(model: Model, inconclusive: OnInconclusive, tree: Tree, holdou
     """
     code = frozenset[str]().union(*(module_files(each.function, tree) for each in model.metrics if each.function))
     if model.evaluate is not None:
-        code |= evaluator_files(model.evaluate, tree)
+        code |= model.evaluate.rule_files(tree)
     facts: dict[str, object] = {
         "form": _FORM,
         "task": model.task,
@@ -488,16 +493,6 @@ def policy_digest(model: Model, inconclusive: OnInconclusive, tree: Tree, holdou
     if limits := model.limits.model_dump(mode="json", exclude_none=True):
         facts["limits"] = limits
     return digest(canonical(facts))
-
-
-def evaluator_files(evaluate: Evaluate, tree: Tree) -> frozenset[str]:
-    """The files that an evaluator consists of; the config counts by what it says."""
-    named = _WORD.findall(evaluate.run) if evaluate.depends is None else evaluate.depends
-    return frozenset[str]().union(*map(tree.match, named)) - {CONFIG_FILE}
-
-
-_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
-"""What in a command may be the path of a file or folder."""
 
 
 def _computed_by(metric: Metric) -> str:
@@ -518,7 +513,9 @@ def _where_given(model: Model) -> dict[str, object]:
         "weight": model.data.weight,
         "types": {each.name: each.type for each in model.data.types},
         "csv": model.data.csv.model_dump(mode="json", exclude_none=True),
-        "evaluate": model.evaluate.model_dump(mode="json", exclude={"timeout_s"}) if model.evaluate else None,
+        "evaluate": model.evaluate.model_dump(mode="json", exclude={"depends", "timeout_s"})
+        if model.evaluate
+        else None,
     }
     return {key: value for key, value in said.items() if value}
 

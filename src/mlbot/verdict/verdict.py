@@ -71,6 +71,7 @@ class Score(Record):
     value: float | None = None
     low: float | None = None
     high: float | None = None  # the two-sided 90 % interval of the value
+    best: float | None = None  # the value with every error at the best end of its range, where `value` has the worst
     problem: Problem | None = None
 
 
@@ -210,6 +211,10 @@ class Comparison(Look):
     q_value: Probability | None = None
     """Two-sided p of any change, Benjamini-Hochberg adjusted over all that is displayed. Never gates."""
     earlier: tuple[Look, ...] = ()  # with fewer seeds, where a margin is looked at more than once
+    groups: Count | None = None  # in which the items of an evaluation are; None where each is its own, or of a holdout
+    bounds: tuple[Look, ...] = ()
+    """Of an evaluation with errors: with those of the candidate at the worst and of the baseline at the best end of the
+    range, then the reverse. The interval is the hull of both."""
     problem: Problem | None = None
 
     @property
@@ -232,6 +237,59 @@ class Flips(Record):
     """Over all seeds: the share of rows that a seed of the baseline gets right and one of the candidate wrong, beside
     the share that another seed of the baseline gets wrong; `change` is the first less the second. None where the seeds
     are too few to tell."""
+
+
+class RowError(Record):
+    """A row of an evaluation that lacks a score."""
+
+    item: str
+    repeat: Count
+    why: str
+
+
+class ItemSide(Record):
+    """One file's evaluation, as people see it."""
+
+    errors: Count = 0  # rows without a score
+    named: tuple[RowError, ...] = ()  # of a few items
+    tokens_in: NonNegative | None = None  # in all; None where the results do not say
+    tokens_out: NonNegative | None = None
+    cost: float | None = None
+    latency_ms: NonNegative | None = None  # the median of the rows
+
+
+class ItemChange(Record):
+    """An item's mean score on both sides."""
+
+    item: str
+    candidate: float
+    baseline: float
+
+
+class ItemChanges(Record):
+    """On how many items a score changed, and on which most; an error is taken for the worst end of the range."""
+
+    metric: str
+    worse: Count
+    better: Count
+    equal: Count
+    most: tuple[ItemChange, ...] = ()
+
+
+class Items(Record):
+    """The items that an evaluator asked of the two files that ship."""
+
+    count: Count
+    repeats: Count
+    groups: Count | None = None
+    tool: str = ""
+    version: str = ""
+    isolation: str = ""  # what held the evaluator
+    secrets: tuple[str, ...] = ()  # the names of those that it was given
+    network: bool = False
+    candidate: ItemSide
+    baseline: ItemSide | None = None
+    changes: tuple[ItemChanges, ...] = ()  # a metric each
 
 
 class Waived(Record):

@@ -1,0 +1,289 @@
+"""Judge a model by an evaluator: policy's own command gives every item scores, once for each file of both sides."""
+
+import os
+import shlex
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from mlbot.config.predict import Evaluate, ResultFormat
+from mlbot.gates.metric import Bound, Task
+from mlbot.gates.outcome import Reason
+from mlbot.judging.readers import read_results
+from mlbot.judging.rows import MOST_BYTES, Rows
+from mlbot.judging.run_judge import JudgeRequest, JudgeResult, Rule
+from mlbot.judging.scores import MeasuredScores, ScorePlan, Sides, Table, measure_scores, too_many_errors, unfinished
+from mlbot.lib.record import Digest, canonical, digest
+from mlbot.report.report import SliceInfo
+from mlbot.storage.artifact import measured
+from mlbot.training.run_train import SeedRun
+from mlbot.verdict.seeds import Determinism, Seeds
+from mlbot.verdict.verdict import Evaluation, Holdout, Problem
+
+if TYPE_CHECKING:
+    from mlbot.ml.isolation import Call, Isolation, Online
+
+_RESULTS, _PACKED, _ARTIFACT, _CODE = "MLBOT_RESULTS", "MLBOT_PACKED", "MLBOT_ARTIFACT", "MLBOT_CODE"
+_FILES: Mapping[ResultFormat, str] = {ResultFormat.ROWS: "results.jsonl", ResultFormat.PROMPTFOO: "results.json"}
+"""What the file is called where a format is one: promptfoo goes by the end of its name."""
+_PATTERNS: Mapping[ResultFormat, tuple[str, ...]] = {
+    ResultFormat.INSPECT: ("*.eval", "*.json"),
+    ResultFormat.LM_EVAL: ("samples_*.jsonl", "results_*.json"),
+    ResultFormat.DEEPEVAL: ("test_run_*.json",),
+}
+"""What is taken out of the folder where a format is one."""
+
+
+def judge_scores(request: JudgeRequest, *, progress: Callable[[str], None]) -> JudgeResult:
+    """Evaluate and measure all of a model's files; a problem is a part of the result, never an exception."""
+    evaluator = _Evaluator.of(request.rule, progress)
+    if isinstance(evaluator, Problem):
+        return request.with_problem(evaluator)
+    candidate = [evaluator.evaluated(run, "candidate") for run in request.candidate.runs]
+    broken = next((each for each, _ in candidate if each.problem is not None), None)
+    if broken is not None or not candidate:
+        found = {"candidate": tuple(each for each, _ in candidate)}
+        return JudgeResult(request=request, evidence=request.evidence.model_copy(update=found))
+    baseline = [evaluator.evaluated(run, "baseline") for run in request.others.runs]
+    return _Judged(request=request, evaluator=evaluator, candidate=candidate, baseline=baseline).result()
+
+
+Evaluated = tuple[Evaluation, Rows | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Judged:
+    """Both sides' evaluations, put together."""
+
+    request: JudgeRequest
+    evaluator: "_Evaluator"
+    candidate: list[Evaluated]
+    baseline: list[Evaluated]
+
+    def result(self) -> JudgeResult:
+        """What was found."""
+        request, problem = self.request, None
+        baseline = self.baseline
+        if any(each.problem for each, _ in baseline):
+            problem = next(each.problem for each, _ in baseline if each.problem)
+            baseline = []
+        table = Table.of(_sides(self.candidate, baseline), self.evaluator.evaluate)
+        if isinstance(table, Problem):
+            return request.with_problem(table)
+        errors = [too_many_errors(table, file) for file in range(len(table.sides.files))]
+        ours, theirs = errors[: len(self.candidate)], errors[len(self.candidate) :]
+        if wrong := next(filter(None, ours), None):
+            return request.with_problem(wrong)
+        if problem is None and (problem := next(filter(None, theirs), None)):
+            table = Table.of(_sides(self.candidate, []), self.evaluator.evaluate)
+        if isinstance(table, Problem):  # of one side alone there is nothing to differ from
+            return request.with_problem(table)
+        return self._measured(table, problem)
+
+    def _measured(self, table: Table, problem: Problem | None) -> JudgeResult:
+        from mlbot.ml.holdout import item_masks
+
+        request, model = self.request, self.request.model
+        masks = item_masks(table.slices, len(table.items), model.slices)
+        if isinstance(masks, Problem):
+            return request.with_problem(masks)
+        found = measure_scores(table, self._plan(table), masks)
+        slices = tuple(
+            SliceInfo(name=each.name, where=each.where, rows=int(masks[each.name].sum()), min_rows=each.min_rows)
+            for each in model.slices
+        )
+        updates = {
+            "candidate": _scored(self.candidate, found, 0),
+            "comparisons": found.comparisons,
+            "small_slices": frozenset(each.name for each in slices if each.small),
+            "seeds": self._seeds(),
+        }
+        if problem is not None:
+            updates["baseline_problem"] = Problem.of(Reason.BASELINE_UNREACHABLE, "fault", why=problem.detail)
+        return JudgeResult(
+            request=request,
+            evidence=request.evidence.model_copy(update=updates),
+            holdout=_record(table, self.evaluator.evaluate, {each.name: each.rows for each in slices}),
+            baseline=_scored(self.baseline, found, len(self.candidate)) if table.sides.baseline else (),
+            slices=slices,
+            items=found.items.model_copy(update=self.evaluator.facts),
+        )
+
+    def _plan(self, table: Table) -> ScorePlan:
+        request = self.request
+        ours, theirs = self.candidate[0][0].digest, self.baseline[0][0].digest if self.baseline else None
+        matters = self._matters()
+        reached = request.design.reached(request.count.candidate)
+        return ScorePlan(
+            margins={(g.metric, g.slice): g.limit for g in request.model.gates if g.bound is Bound.MAX_REGRESSION},
+            family=max(request.rule.family, sum(gate.is_margin for gate in request.model.gates)),
+            seeds_matter=matters if table.sides.baseline else (False, False),
+            identical=ours == theirs,
+            level=request.design.levels[max(0, len(reached) - 1)],
+        )
+
+    def _matters(self) -> tuple[bool, bool]:
+        """Whether the seed of each side changes the artifact: not of a brought one, nor where two of its are alike."""
+        if self.request.model.artifact is not None:
+            return False, False
+        known = self.request.known is Determinism.KNOWN, self.request.base_known is Determinism.KNOWN
+        digests = [[each.digest for each, _ in side] for side in (self.candidate, self.baseline)]
+        return _moves(digests[0], known=known[0]), _moves(digests[1], known=known[1])
+
+    def _seeds(self) -> Seeds:
+        matters = self._matters()
+        counts = len(self.candidate), len(self.baseline)
+        brought = self.request.model.artifact is not None
+        sure = [None if count < 2 and not brought else not of for count, of in zip(counts, matters, strict=True)]
+        seeds = self.request.evidence.seeds
+        return seeds.model_copy(update={"candidate_deterministic": sure[0], "baseline_deterministic": sure[1]})
+
+
+def _moves(digests: list[Digest | None], *, known: bool) -> bool:
+    return len(set(digests)) > 1 if len(digests) > 1 else not known
+
+
+def _sides(candidate: list[Evaluated], baseline: list[Evaluated]) -> Sides:
+    ours, theirs = (tuple(rows for _, rows in side if rows is not None) for side in (candidate, baseline))
+    return Sides(candidate=ours, baseline=theirs)
+
+
+def _scored(side: list[Evaluated], found: MeasuredScores, first: int) -> tuple[Evaluation, ...]:
+    scores = found.scores[first : first + len(side)]
+    return tuple(each.model_copy(update={"scores": own}) for (each, _), own in zip(side, scores, strict=True))
+
+
+def _record(table: Table, evaluate: Evaluate, slices: Mapping[str, int]) -> Holdout:
+    """The items, as what the model was judged on."""
+    inputs = {row.item: row.input for rows in table.sides.files for row in rows.rows}
+    facts = [[item, inputs[item]] for item in table.items]
+    return Holdout(
+        source=str(evaluate.format),
+        digest=digest(canonical(facts)),
+        rows=len(table.items),
+        task=Task.SCORES,
+        slices=dict(slices),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Evaluator:
+    """Policy's evaluator on this machine."""
+
+    rule: Rule
+    evaluate: Evaluate
+    isolation: "Isolation"
+    online: "Online | None"
+    progress: Callable[[str], None]
+
+    @classmethod
+    def of(cls, rule: Rule, progress: Callable[[str], None]) -> "_Evaluator | Problem":
+        """The evaluator, or why it cannot run here."""
+        from mlbot.ml.isolation import Online, isolation_of
+
+        evaluate = rule.model.evaluate
+        if evaluate is None or rule.tree is None:
+            raise LookupError(f"{rule.model.name} has no evaluator")
+        if rule.problem is not None:
+            return rule.problem
+        absent = next((name for name in evaluate.secrets if not os.environ.get(name)), None)
+        if absent is not None:
+            return Problem.of(Reason.EVALUATOR_FAILED, "no-secret", name=absent)
+        isolation = isolation_of(judge=not rule.own_machine)
+        if isinstance(isolation, Problem):
+            return isolation
+        secrets = {name: os.environ[name] for name in evaluate.secrets}
+        online = Online(variables=secrets) if evaluate.network else None
+        return cls(rule=rule, evaluate=evaluate, isolation=isolation, online=online, progress=progress)
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What the report says of how it ran."""
+        evaluate = self.evaluate
+        return {"isolation": str(self.isolation.rung), "secrets": evaluate.secrets, "network": evaluate.network}
+
+    def evaluated(self, run: SeedRun, side: str) -> Evaluated:
+        """A file's evaluation without its scores, and its rows; or with the problem that says why there are none."""
+        file = run.file
+        if isinstance(file, Problem):
+            return Evaluation(digest=None, seed=run.seed, problem=file), None
+        taken = measured(file)
+        fields = Evaluation(digest=taken.digest, seed=run.seed, size_bytes=taken.size_bytes)
+        if run.digest and taken.digest != run.digest:
+            changed = Problem.of(Reason.MODEL_REFUSED, "changed", seed=run.seed)
+            return fields.model_copy(update={"problem": changed}), None
+        self.progress(f"{self.rule.model.name}: evaluating the {side} (seed {run.seed}) ...")
+        rows = self._rows(file)
+        if isinstance(rows, Problem):
+            return fields.model_copy(update={"problem": rows}), None
+        wrong = unfinished(rows, self.evaluate)
+        return (fields.model_copy(update={"problem": wrong}), None) if wrong else (fields, rows)
+
+    def _rows(self, file: Path) -> Rows | Problem:
+        from mlbot.ml.isolation import Limits, run_isolated, staged
+
+        limits = self.rule.model.limits
+        bounds = Limits(wall_s=self.evaluate.timeout_s, output_bytes=MOST_BYTES + 1)
+        if limits.memory_bytes:
+            bounds = replace(bounds, memory_bytes=limits.memory_bytes)
+        with self._code() as code, staged(artifact=file, code=code) as copies:
+            ran = run_isolated(self._call(copies), limits=bounds, isolation=self.isolation, online=self.online)
+        if ran.problem is not None:
+            for line in ran.log[-_SHOWN:]:
+                self.progress(f"  | {line}")
+            why = " ".join((ran.problem.detail, *(f"It ended with: {line}" for line in ran.log[-1:])))
+            return Problem.of(Reason.EVALUATOR_FAILED, "command", why=why)
+        return read_results(ran.output, self.evaluate)
+
+    def _call(self, copies: Mapping[str, Path]) -> "Call":
+        from mlbot.ml.isolation import Call, interpreter_roots
+
+        evaluate, python = self.evaluate, shutil.which("python") or shutil.which("python3")
+        roots = interpreter_roots(Path(python)) if python else ()
+        place = [str(Path(python).parent)] if python else []
+        tree = self.rule.tree
+        start = f'cd "${_CODE}"/{shlex.quote(tree.folder)}\n' if tree and tree.folder else ""
+        # What it ends with says nothing: tools end well after a stop, and badly where a case failed. The results do.
+        return Call(
+            command=["/bin/sh", "-c", start + _script(evaluate)],
+            read_only={_ARTIFACT: copies["artifact"], _CODE: copies["code"]},
+            folder=_CODE,
+            output=(_RESULTS, _FILES[evaluate.format]) if evaluate.format in _FILES else (_PACKED, "results.tar"),
+            env={"PATH": ":".join([*place, "/usr/local/bin", "/usr/bin", "/bin"]), "PYTHONDONTWRITEBYTECODE": "1"},
+            same=roots,
+        )
+
+    @contextmanager
+    def _code(self) -> Iterator[Path]:
+        """The files that the evaluator consists of, in a folder of their own."""
+        tree = self.rule.tree
+        with TemporaryDirectory(prefix="mlbot-evaluator-") as temporary:
+            root = Path(temporary, "code")
+            inside = root / (tree.folder if tree else "")
+            inside.mkdir(parents=True)
+            for path in sorted(self.evaluate.files(tree)) if tree else ():
+                source, target = self.rule.folder / path, Path(os.path.normpath(inside / path))
+                if source.is_file() and target.is_relative_to(root):
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy2(source, target)
+            yield root
+
+
+_SHOWN = 20
+
+
+def _script(evaluate: Evaluate) -> str:
+    """The command, and where its results are a folder, what packs the files that count into one."""
+    patterns = _PATTERNS.get(evaluate.format)
+    if patterns is None:
+        return f"(\n{evaluate.run}\n)\ntrue"
+    names = " -o ".join(f"-name '{pattern}'" for pattern in patterns)
+    return (
+        f'export {_RESULTS}="$HOME/results"\nmkdir -p "${_RESULTS}"\n(\n{evaluate.run}\n)\n'
+        f'cd "${_RESULTS}" && find . -type f \\( {names} \\) > "$HOME/names" && '
+        f'tar -cf "${_PACKED}" -T "$HOME/names"\ntrue'
+    )
