@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 from tests.support import tiny
-from tests.support.git_samples import Sandbox
+from tests.support.git_samples import Sandbox, make
 
 from mlbot import entry
 from mlbot.config.schema import OnInconclusive
@@ -30,6 +31,7 @@ from mlbot.ledger.entries import WaiverEntry, files_of
 from mlbot.lib.tree import Tree
 from mlbot.plan.run_plan import Planning, read_configs
 from mlbot.report.report import NoticeCode, Report
+from mlbot.storage.artifact import measured
 from mlbot.verdict.decide import Evidence, policy_digest, removal_digest
 
 pytestmark = pytest.mark.usefixtures("git_settings")
@@ -466,3 +468,66 @@ def test_a_file_that_changed_after_its_training_is_not_judged(
         "model-refused",
     )
     assert "Seed 0: the model file was changed after its training had left it." in json.dumps(report)
+
+
+FOLDER = """
+os.mkdir(os.environ["MLBOT_ARTIFACT"])
+path = os.path.join(os.environ["MLBOT_ARTIFACT"], "model.onnx")
+onnx.save(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+"""
+
+
+def test_a_training_that_leaves_a_folder_is_judged(fresh: Sandbox) -> None:
+    folder = tiny.TRAIN.replace('onnx.save(model, os.environ["MLBOT_MODEL"])', FOLDER)
+    fresh.commit({"train.py": folder})
+    code, report = run(fresh)
+    assert (code, report["verdict"]["outcome"]) == (Exit.OK, "pass")
+    candidates, trainings = report["models"][0]["candidate"], report["models"][0]["candidate_training"]
+    assert [each["digest"] for each in candidates] == [each["digest"] for each in trainings]
+    first = candidates[0]
+    stored = fresh.path / ".git/mlbot/results/entries"
+    assert any(measured(each).digest == first["digest"] for each in stored.rglob("0-*/model.onnx"))
+    assert left_behind(fresh) == []
+
+
+BROUGHT = re.sub(r"    train:\n(      .*\n)+", "    artifact: models/tiny\n", tiny.CONFIG, count=1)
+
+
+def test_a_change_that_moves_a_pointer_is_judged_like_any_other(
+    tmp_path: Path, path: None, good: Path, bad: Path
+) -> None:
+    del path
+    sandbox = make(tmp_path / "repository")
+    sandbox.write(tiny.files() | {"mlbot.yaml": BROUGHT})
+    (sandbox.path / "models" / "tiny").mkdir(parents=True)
+    (sandbox.path / "train.py").unlink()
+    file = sandbox.path / "models" / "tiny" / "model.onnx"
+    shutil.copyfile(good / "0" / "model.onnx", file)
+    sandbox.commit()
+    sandbox.git("checkout", "--quiet", "-b", "change")
+    sandbox.commit({"README": "nothing is stale"})
+    code, report = run(sandbox)
+    assert (code, report["models"], report["unchanged"]) == (Exit.OK, [], ["tiny"])
+    for source, wanted in ((good / "1", (Exit.OK, "pass")), (bad / "0", (Exit.FAILED, "fail"))):
+        shutil.copyfile(source / "model.onnx", file)
+        sandbox.commit()
+        code, report = run(sandbox)
+        assert (code, report["verdict"]["outcome"]) == wanted
+        (model,) = report["models"]
+        assert (len(model["candidate"]), len(model["baseline"])) == (1, 1)
+        assert model["stale_reasons"] == ["models/tiny/model.onnx changed"]
+        assert model["candidate"][0]["digest"] == measured(file.parent).digest
+        assert gate(report, "roc_auc", "max_regression")["reason"] in {"within-margin", "regression"}
+        assert {each["method"] for each in model["comparisons"]} == {"paired"}
+
+
+def test_a_model_that_cannot_be_had_is_a_fault(tmp_path: Path, path: None) -> None:
+    del path
+    sandbox = make(tmp_path / "repository")
+    gone = f"{{url: 'file://{tmp_path}/gone', sha256: {'0' * 64}}}"
+    sandbox.commit(tiny.files())
+    sandbox.git("checkout", "--quiet", "-b", "change")
+    sandbox.commit({"mlbot.yaml": BROUGHT.replace("models/tiny", gone)})
+    done = mlbot(sandbox, "run")
+    assert done.returncode == Exit.NOT_EVALUATED
+    assert "models.tiny.artifact" in done.stderr or "gone" in done.stderr

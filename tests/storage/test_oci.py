@@ -18,6 +18,7 @@ from tests.support import registry_server
 from tests.support.places import made
 
 from mlbot.errors import NotEvaluatedError, RefusedError, UsageError
+from mlbot.lib.artifact import Listing, Member
 from mlbot.storage.digest import OtherBytesError
 from mlbot.storage.oci import (
     MODEL,
@@ -423,12 +424,38 @@ SAID = {MODEL: "churn", VERSION: "1.2.0"}
 
 
 def manifest(file: Packed = FILE) -> bytes:
-    config = config_of(file, SAID)
-    return manifest_of(file, config, f"sha256:{sha256(config).hexdigest()}", SAID)
+    return manifest_of(file, (), config_of(file, (file,), SAID), SAID)
+
+
+MEMBERS = (
+    Member(path="a/weights", digest=MODEL_DIGEST, size_bytes=7),
+    Member(path="run", digest=f"sha256:{'b' * 64}", size_bytes=2, executable=True),
+)
+LISTING = Listing(MEMBERS)
+FOLDER = Packed(name="artifact", digest=LISTING.digest, size_bytes=9)
+
+
+@pytest.mark.parametrize("members", [MEMBERS, MEMBERS[:1]])
+def test_a_folders_manifest_has_a_layer_a_file(members: tuple[Member, ...]) -> None:
+    folder = Packed(name="artifact", digest=Listing(members).digest, size_bytes=Listing(members).size_bytes)
+    content = manifest_of(folder, members, config_of(folder, members, SAID), SAID)
+    layers = json.loads(content)["layers"]
+    assert [each["annotations"]["org.cncf.model.filepath"] for each in layers] == [each.path for each in members]
+    assert {each["mediaType"] for each in layers} == {"application/vnd.cncf.model.weight.v1.raw"}
+    found = read_manifest(content, "x")
+    assert (found.file, found.members, found.model) == (folder, members, "churn")
+
+
+@pytest.mark.parametrize("path", ["../a", "/a", "", "RUN", "a\x1bb", "run"])
+def test_a_layer_leads_out_of_no_folder(path: str) -> None:
+    value = json.loads(manifest_of(FOLDER, MEMBERS, config_of(FOLDER, MEMBERS, SAID), SAID))
+    value["layers"][0]["annotations"] = {"org.cncf.model.filepath": path}
+    with pytest.raises(NotEvaluatedError, match="none that mlbot wrote"):
+        read_manifest(json.dumps(value).encode(), "x")
 
 
 def test_a_models_manifest() -> None:
-    config = config_of(FILE, SAID)
+    config = config_of(FILE, (FILE,), SAID)
     assert json.loads(config) == {
         "descriptor": {"name": "churn", "version": "1.2.0"},
         "modelfs": {"type": "layers", "diffIds": [MODEL_DIGEST]},

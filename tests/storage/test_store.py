@@ -4,9 +4,13 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.support.places import made
+from tests.support.places import made, made_folder
 
 from mlbot.errors import MissingExtraError, NotEvaluatedError, UsageError
+from mlbot.lib.artifact import LISTING
+from mlbot.storage.artifact import listing_of, measured
+from mlbot.storage.digest import digest_of
+from mlbot.storage.objects import LocalObjects
 from mlbot.storage.store import ModelStore, NotStoredError, open_store
 
 KINDS = ("folder", "object store", "registry")
@@ -120,3 +124,49 @@ def test_a_folder_needs_no_extra_and_an_object_store_says_which(
 def test_no_registry(url: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no registry and repository"):
         open_store(url, tmp_path)
+
+
+def test_a_folder_is_got_as_it_was_put(store: ModelStore, url: str, tmp_path: Path) -> None:
+    digest, folder = made_folder(tmp_path / "made")
+    assert not store.has(digest)
+    assert [store.put(digest, folder), store.put(digest, folder)] == [True, False]
+    assert store.has(digest)
+    size = measured(folder).size_bytes
+    open_store(url, tmp_path).get(digest, tmp_path / "got", size=size)
+    assert listing_of(tmp_path / "got") == listing_of(folder)
+    with pytest.raises(NotEvaluatedError, match="bytes"):
+        store.get(digest, tmp_path / "other", size=size + 1)
+    with pytest.raises(NotEvaluatedError, match="has the digest"):
+        store.put(digest.replace(digest[-1], "0" if digest[-1] != "0" else "1"), folder)
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("change", ["weights", "listing", "gone"])
+def test_a_folder_that_was_damaged_is_never_given(tmp_path: Path, change: str) -> None:
+    store = open_store("kept", tmp_path)
+    digest, folder = made_folder(tmp_path / "made")
+    store.put(digest, folder)
+    weights = digest_of(folder / "a" / "weights")
+    place = tmp_path / "kept" / "sha256"
+    listing, file = (place / hexed[:2] / hexed for hexed in (digest[7:], weights[7:]))
+    if change == "gone":
+        file.unlink()
+    else:
+        (file if change == "weights" else listing).write_bytes(LISTING + b"[]")
+    with pytest.raises(NotEvaluatedError):
+        store.get(digest, tmp_path / "got")
+    assert not (tmp_path / "got").exists()
+    assert store.put(digest, folder)
+    store.get(digest, tmp_path / "got")
+
+
+def test_a_folder_half_put_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store("kept", tmp_path)
+    digest, folder = made_folder(tmp_path / "made")
+    monkeypatch.setattr(LocalObjects, "write", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        store.put(digest, folder)
+    assert not store.has(digest)
+    monkeypatch.undo()
+    assert store.put(digest, folder)
+    assert store.has(digest)

@@ -7,11 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.support.places import made, version
+from tests.support.places import made, made_folder, version
 
 from mlbot.config.schema import EnvironmentConfig
 from mlbot.errors import MissingExtraError, NotEvaluatedError, RefusedError
 from mlbot.lib.version import Served
+from mlbot.storage.artifact import listing_of
 from mlbot.storage.target import Target, open_target
 
 KINDS = ("folder", "object store", "registry", "command")
@@ -20,13 +21,13 @@ DEPLOY = """
 set -eu
 cd "$MLBOT_ENVIRONMENT.d" 2>/dev/null || { mkdir "$MLBOT_ENVIRONMENT.d"; cd "$MLBOT_ENVIRONMENT.d"; }
 case "$MLBOT_ACTION" in
-  stage) cp "$MLBOT_MODEL_FILE" "$MLBOT_VERSION.onnx" ;;
+  stage) rm -rf "$MLBOT_VERSION.onnx"; cp -R "$MLBOT_MODEL_FILE" "$MLBOT_VERSION.onnx" ;;
   switch)
     echo "$MLBOT_VERSION $MLBOT_DIGEST" > "$MLBOT_MODEL.new"
     mv "$MLBOT_MODEL.new" "$MLBOT_MODEL" ;;
   live) cat "$MLBOT_MODEL" 2>/dev/null || true ;;
   withdraw) rm -f "$MLBOT_MODEL" ;;
-  fetch) read -r version _ < "$MLBOT_MODEL"; cp "$version.onnx" "$MLBOT_MODEL_FILE" ;;
+  fetch) read -r version _ < "$MLBOT_MODEL"; cp -R "$version.onnx" "$MLBOT_MODEL_FILE" ;;
 esac
 """
 
@@ -77,6 +78,26 @@ def test_forth_and_back_again(target: Target, environment: EnvironmentConfig, tm
     assert deploy(open_target(environment, tmp_path), "1.0.0", tmp_path, b"one") == first
     assert target.fetch(MODEL, tmp_path / "got") == first
     assert (tmp_path / "got").read_bytes() == b"one"
+
+
+def test_a_folder_is_served_and_read_back(target: Target, environment: EnvironmentConfig, tmp_path: Path) -> None:
+    digest, folder = made_folder(tmp_path / "made")
+    for _ in range(2):
+        target.stage(MODEL, version("1.0.0"), digest, folder)
+        target.switch(MODEL, version("1.0.0"))
+    served = Served(version="1.0.0", digest=digest)
+    again = open_target(environment, tmp_path)
+    assert again.live(MODEL) == served
+    assert again.fetch(MODEL, tmp_path / "got") == served
+    assert listing_of(tmp_path / "got") == listing_of(folder)
+    assert deploy(target, "1.1.0", tmp_path, b"a file") == target.fetch(MODEL, tmp_path / "got")
+    target.stage(MODEL, version("1.0.0"), digest, folder)
+    target.switch(MODEL, version("1.0.0"))
+    assert target.fetch(MODEL, tmp_path / "got") == served
+    if not environment.target.startswith("command:"):
+        other = made_folder(tmp_path / "other", b"other")
+        with pytest.raises(RefusedError, match="is there with other bytes"):
+            target.stage(MODEL, version("1.0.0"), *other)
 
 
 def test_every_step_can_be_repeated(target: Target, environment: EnvironmentConfig, tmp_path: Path) -> None:

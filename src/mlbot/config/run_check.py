@@ -368,6 +368,7 @@ def _absent(model: Model, exists: Callable[[str], bool]) -> Iterator[Problem]:
     paths: dict[KeyPath, str | None] = {("train", "params"): train.params, ("train", "lock"): train.lock}
     paths[("train", "notebook")] = train.notebook
     paths |= {("train", "depends", index): path for index, path in enumerate(train.depends or ())}
+    paths |= {("artifact",): model.artifact.url if model.artifact else None}
     paths |= {("data", "train"): data.train, ("data", "holdout"): data.holdout}
     for at, path in paths.items():
         # Data are in the folder of mlbot.yaml or below; only git's own files are named from the root.

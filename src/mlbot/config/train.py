@@ -249,10 +249,11 @@ class Brought(Section):
     @classmethod
     def rules(cls, context: Context) -> Iterator[Problem]:
         """A URL names bytes that never change: else a model could be exchanged after its verdict."""
-        url = context.made.get("url")
+        url, at = context.made.get("url"), ("url",)
+        if isinstance(url, str) and "://" not in url and set(url) & set("*?["):
+            yield Problem(show_value(url), "write one file or folder, without a wildcard", at)
         if not isinstance(url, str) or "://" not in url:
             return
-        at = ("url",) if "url" in context.given and cls.short not in context.given else ()
         scheme = url.partition("://")[0].lower()
         if scheme == "oci" and not _OCI_PIN.fullmatch(url):
             yield Problem(show_value(url), "write the digest of its manifest, not a tag: oci://…@sha256:…", at)

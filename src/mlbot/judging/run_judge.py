@@ -256,12 +256,16 @@ class JudgeRequest:
 
     @property
     def known(self) -> Determinism:
-        """What the ledger knows of the candidate's seed."""
+        """What is known of the candidate's seed: by the ledger; a model that is brought has none."""
+        if self.planned is not None and self.planned.brought:
+            return Determinism.KNOWN
         return determinism(self.past, self.model.name, self.key, self.recipe)
 
     @property
     def base_known(self) -> Determinism:
-        """What the ledger knows of the baseline's seed."""
+        """What is known of the baseline's seed: by the ledger; a model that is brought has none."""
+        if self.others.trainings and all(each.origin for each in self.others.trainings):
+            return Determinism.KNOWN
         return determinism(self.past, self.model.name, self.compared.key if self.compared else None, None)
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -25,7 +25,8 @@ MOST_PATH = 1_024  # bytes
 MOST_NAME = 255  # bytes, as file systems have it
 MOST_LISTING = 16 << 20
 """Bytes of the longest listing that is read; of one that is written too, so that it can be read again."""
-MODEL_FILE, ANY_FILE = "model.onnx", "artifact"
+MODEL_FILE: Final = "model.onnx"
+ANY_FILE: Final = "artifact"
 """What a file or folder is called where it has no name of its own: a model that mlbot asks itself, and any other."""
 
 

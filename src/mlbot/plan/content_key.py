@@ -8,6 +8,7 @@ from pydantic import Field
 
 from mlbot.config.data import Data
 from mlbot.config.schema import Config, Model
+from mlbot.config.train import Brought
 from mlbot.errors import UsageError
 from mlbot.gates.metric import Task
 from mlbot.lib.constants import CONFIG_FILE
@@ -63,12 +64,14 @@ class Inputs(Record):
     lock: Digest | None
     environment: str | None = None
     """What `train.environment` says, as JSON."""
+    artifact: str | None = None
+    """Of a model that is brought: its path, or the URL that names its very bytes. Nothing else of it is in a key."""
 
     @property
     def key(self) -> Digest:
         """The content key: sha256 of the canonical JSON of all of it."""
         facts = {"form": _KEY_FORM, **dict(self)}
-        for later in ("environment", "weight", "notebook"):  # as keys were before there was such a setting
+        for later in ("artifact", "environment", "weight", "notebook"):  # as keys were before there was such a setting
             if facts[later] is None:
                 del facts[later]
         return digest(canonical(facts))
@@ -126,6 +129,8 @@ class Side:
 
     def files(self, model: Model) -> frozenset[str]:
         """The files that the model depends on."""
+        if model.artifact is not None:
+            return self._brought(model, model.artifact)
         if model.train.depends is None:
             return self.everything
         every = (self._named(model, pattern) for pattern in model.train.depends)
@@ -136,12 +141,16 @@ class Side:
 
     def apart(self, model: Model) -> frozenset[str]:
         """The files that count on their own: data, params and lock."""
+        if model.artifact is not None:
+            return frozenset()
         named = (model.data.train, model.train.params, self.lock_path(model))
         paths = (path for path in named if path is not None and not is_url(path))
         return frozenset().union(*(self.tree.match(path) for path in paths))
 
     def inputs(self, model: Model) -> Inputs:
         """What the model's training depends on at this commit."""
+        if model.artifact is not None:
+            return self._pinned(model, model.artifact)
         train, data = model.train, model.data
         return Inputs(
             task=model.task,
@@ -156,6 +165,35 @@ class Side:
             lock=self._file(model, "lock", self.lock_path(model)),
             environment=train.environment.model_dump_json() if train.environment else None,
         )
+
+    def _pinned(self, model: Model, artifact: Brought) -> Inputs:
+        return Inputs(
+            task=model.task,
+            run=None,
+            entrypoint=None,
+            target="",
+            positive=None,
+            drop=(),
+            features=None,
+            classes=None,
+            group=None,
+            params_path=None,
+            depends=self.tree.digest(self.files(model)),
+            params=None,
+            lock=None,
+            artifact=" ".join(filter(None, (artifact.url, artifact.digest))),
+        )
+
+    def _brought(self, model: Model, artifact: Brought) -> frozenset[str]:
+        """What git has of a model that was made elsewhere: itself, Git LFS' pointers, or DVC's."""
+        if artifact.is_remote:
+            return frozenset()
+        found = self.tree.match(artifact.url) or self.dvc_file(artifact.url)
+        if not found:
+            what = f"artifact names {artifact.url!r}, which git does not have, nor a `.dvc` file that stands for it"
+            hint = "Correct the path, or commit what is there: itself, by Git LFS, or `dvc add`."
+            raise UsageError(what, where=f"{CONFIG_FILE}: models.{model.name}", hint=hint)
+        return found
 
     def lock_path(self, model: Model) -> str | None:
         """The model's environment lock: the one it names, else the first known one beside mlbot.yaml, or above it."""

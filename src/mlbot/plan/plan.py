@@ -87,6 +87,7 @@ class StaleCode(StrEnum):
 
     NEW = "new-model"
     CODE = "code-changed"
+    ARTIFACT = "artifact-changed"
     DATA = "data-changed"
     PARAMS = "params-changed"
     ENVIRONMENT = "environment-changed"
@@ -131,7 +132,8 @@ def reasons(now: Subject, before: Subject, difference: Difference) -> Iterator[S
         apart = now.side.apart(now.model) | before.side.apart(before.model)
         text = difference.text((now.side.files(now.model), before.side.files(before.model)), apart)
         if text:
-            yield StaleReason(code=StaleCode.CODE, text=text)
+            code = StaleCode.ARTIFACT if now.model.artifact else StaleCode.CODE
+            yield StaleReason(code=code, text=text)
     yield from _settings(now, before)
     for path in sorted(new.data.keys() | old.data.keys()):
         if new.data.get(path) != old.data.get(path):
@@ -146,10 +148,12 @@ def reasons(now: Subject, before: Subject, difference: Difference) -> Iterator[S
 def _settings(now: Subject, before: Subject) -> Iterator[StaleReason]:
     names = {"task": "task", "run": "train.run", "entrypoint": "train.entrypoint", "params_path": "train.params"}
     names["notebook"] = "train.notebook"
-    names["environment"] = "train.environment"
+    names |= {"environment": "train.environment", "artifact": "artifact"}
     names |= {column: f"data.{column}" for column in COLUMNS}
     different = [name for key, name in names.items() if getattr(now.inputs, key) != getattr(before.inputs, key)]
-    if (now.model.train.depends is None) != (before.model.train.depends is None):
+    if now.model.artifact or before.model.artifact:  # what either brings has no settings of a training
+        different = ["artifact"] if "artifact" in different else []
+    elif (now.model.train.depends is None) != (before.model.train.depends is None):
         different.append("train.depends")
     if different:
         yield StaleReason(code=StaleCode.SETTINGS, text=f"{', '.join(different)} changed in mlbot.yaml")
@@ -185,6 +189,7 @@ class PlannedModel(Record):
     by_history: bool = False  # whether no config says how many, so that what the ledger knows decides
     runs_on: tuple[str, ...]
     timeout_s: Annotated[float, Field(gt=0)]
+    brought: bool = False  # whether it was made elsewhere, so that there is one of it whatever the seed
 
     @model_validator(mode="after")
     def _stale_for_a_reason(self) -> Self:
@@ -360,7 +365,9 @@ def _planned(
     model: Model, head: Side, base: Side | None, difference: Difference, policy: Side | None, *, requested: bool
 ) -> PlannedModel:
     rules = policy.models.get(model.name) if policy else None
-    design = _design([each.train.seeds for each in (model, rules) if each is not None])
+    design = _design([each.train.seeds for each in (model, rules) if each is not None and not each.artifact])
+    if model.artifact is not None:
+        design = SeedDesign(looks=(1,))
     now = Subject.of(model, head)
     base_key, why = _compared(now, base, difference)
     if requested and not why:
@@ -377,6 +384,7 @@ def _planned(
         by_history=design is None,
         runs_on=model.train.runs_on,
         timeout_s=model.train.timeout_s,
+        brought=model.artifact is not None,
     )
 
 

@@ -133,14 +133,21 @@ class Parity(Record):
     label_disagreements: Count = 0
 
 
+class Origin(Record):
+    """Where a model is from that was made elsewhere, and what it is bound to there."""
+
+    url: str
+    pin: str
+
+
 class Training(Record):
-    """The lineage of one trained model file (`training.json`)."""
+    """The lineage of one model (`training.json`): how it was trained, or where it is from."""
 
     schema_version: Literal["mlbot/training@1"] = "mlbot/training@1"
     model: Name
     key: Digest  # the content key: digest of everything the training depends on
     seed: Count
-    digest: Digest  # sha256 of the ONNX file
+    digest: Digest  # of the file or folder
     size_bytes: Count
     commit: Sha
     data: dict[str, Digest] = Field(default_factory=dict)  # digest of each declared data file by its path
@@ -151,6 +158,7 @@ class Training(Record):
     claims: dict[str, float] = Field(default_factory=dict)
     """Metrics that the training itself printed. Shown as unverified, never gating."""
     parity: Parity | None = None  # None when the training wrote its own ONNX file
+    origin: Origin | None = None  # None when it was trained
 
 
 class TrainingFailure(Record):

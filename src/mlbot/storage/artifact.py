@@ -27,7 +27,7 @@ from mlbot.lib.artifact import (
     UnfitError,
     checked_path,
 )
-from mlbot.lib.record import Digest, FileDigest
+from mlbot.lib.record import Digest, FileDigest, digest
 from mlbot.lib.tree import shown
 from mlbot.storage.digest import CHUNK, chunks_of, other_bytes, sync, take
 
@@ -60,23 +60,23 @@ def listing_of(path: Path) -> Listing | None:
         return Listing.of(_Reading(None).folder(descriptor, "", None))
 
 
-def verify(path: Path, digest: Digest) -> FileDigest:
+def verify(path: Path, wanted: Digest) -> FileDigest:
     """The file or folder; raises `NotEvaluatedError` where it has another digest, or is none."""
     with _usable(path):
         found = measured(path)
-    if found.digest != digest:
-        raise other_bytes(str(path), f"what is kept as {digest} has the digest {found.digest}")
+    if found.digest != wanted:
+        raise other_bytes(str(path), f"what is kept as {wanted} has the digest {found.digest}")
     return found
 
 
-def copy(source: Path, target: Path, digest: Digest) -> None:
+def copy(source: Path, target: Path, wanted: Digest) -> None:
     """Copy a file or folder of that digest; it appears whole and verified, or not at all."""
     with _usable(source):
         listing = listing_of(source)
     if listing is None:
-        take(chunks_of(source), target, digest, size=source.stat().st_size, where=str(source))
-    elif listing.digest != digest:
-        raise other_bytes(str(source), f"what is kept as {digest} has the digest {listing.digest}")
+        take(chunks_of(source), target, wanted, size=source.stat().st_size, where=str(source))
+    elif listing.digest != wanted:
+        raise other_bytes(str(source), f"what is kept as {wanted} has the digest {listing.digest}")
     else:
         lay_out(listing, target, lambda member: chunks_of(source / member.path), where=str(source))
 
@@ -109,12 +109,12 @@ def lay_out(listing: Listing, target: Path, content: Callable[[Member], Iterable
         remove(made)
 
 
-def pack(folder: Path, target: Path, digest: Digest) -> None:
+def pack(folder: Path, target: Path, wanted: Digest) -> None:
     """Write a folder of that digest as one file: its listing, a line's end, and each different file once."""
     with _usable(folder):
         listing = listing_of(folder)
-    if listing is None or listing.digest != digest:
-        raise other_bytes(str(folder), f"what is kept as {digest} has another digest")
+    if listing is None or listing.digest != wanted:
+        raise other_bytes(str(folder), f"what is kept as {wanted} has another digest")
     first = {each.digest: each.path for each in reversed(listing.members)}
     part = target.with_name(f"{target.name}{_PART}")
     try:
@@ -147,6 +147,21 @@ def _next(stream: BinaryIO, size: int) -> Iterator[bytes]:
         yield chunk
 
 
+def read_listing(chunks: Iterable[bytes], wanted: Digest, where: str) -> Listing:
+    """The listing of a folder of that digest. Raises `NotEvaluatedError` for other bytes."""
+    content = bytearray()
+    for chunk in chunks:
+        content += chunk
+        if len(content) > MOST_LISTING:
+            break
+    try:
+        if digest(bytes(content)) == wanted:
+            return Listing.read(bytes(content))
+    except UnfitError as error:
+        raise NotEvaluatedError(error.what, where=where) from None
+    raise other_bytes(where, f"what is kept as {wanted} has another digest")
+
+
 def remove(path: Path) -> None:
     """Take a file or folder away, if there is one; what a link leads to stays."""
     if path.is_dir() and not path.is_symlink():
@@ -175,12 +190,12 @@ def _read(path: Path, most_bytes: int | None, part: Path | None) -> FileDigest:
     with _opened(path) as descriptor:
         facts, reading = os.fstat(descriptor), _Reading(most_bytes)
         if not stat.S_ISDIR(facts.st_mode):
-            digest, size = reading.file(descriptor, "it", part)
-            if not size:
+            found, size = reading.file(descriptor, "it", part)
+            if not size and part is not None:
                 raise UnfitError(Unfit.EMPTY, "it is empty")
             if part is not None:
                 part.chmod(_mode(executable=False))
-            return FileDigest(digest=digest, size_bytes=size)
+            return FileDigest(digest=found, size_bytes=size)
         listing = Listing.of(reading.folder(descriptor, "", part))
         if part is not None:
             _open_folders(part)
@@ -243,11 +258,11 @@ class _Reading:
             if stat.S_ISDIR(facts.st_mode):
                 yield from self.folder(descriptor, f"{path}/", target)
                 return
-            digest, size = self.file(descriptor, shown(path), target)
+            found, size = self.file(descriptor, shown(path), target)
             executable = bool(facts.st_mode & stat.S_IXUSR)
             if target is not None:
                 target.chmod(_mode(executable))
-            yield Member(path=path, digest=digest, size_bytes=size, executable=executable)
+            yield Member(path=path, digest=found, size_bytes=size, executable=executable)
         finally:
             os.close(descriptor)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -12,7 +13,7 @@ from mlbot.lib.record import Digest, digest_of_stream
 
 CHUNK = 1 << 20
 
-MOST_BYTES = 2 << 30  # the largest file that is fetched where no size is known beforehand
+MOST_BYTES = 64 << 30  # the largest file that is fetched where no size is known beforehand
 _PART = ".part"
 
 
@@ -65,6 +66,8 @@ def _take(chunks: Iterable[bytes], target: Path) -> None:
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.writelines(chunks)
+        if target.is_dir():  # what was fetched there before was a folder
+            shutil.rmtree(target)
         Path(name).replace(target)
     finally:
         with suppress(FileNotFoundError):
@@ -85,15 +88,6 @@ def checked(chunks: Iterable[bytes], digest: Digest, *, size: int | None, where:
         raise other_bytes(where, f"there are {taken:,} bytes of {digest} instead of {size:,}")
     if f"sha256:{found.hexdigest()}" != digest:
         raise other_bytes(where, f"what is kept as {digest} has the digest sha256:{found.hexdigest()}")
-
-
-def verify(file: Path, digest: Digest) -> None:
-    """Raise `NotEvaluatedError` when a file of this machine has another digest, or is not there."""
-    try:
-        for _ in checked(chunks_of(file), digest, size=None, where=str(file)):
-            pass
-    except FileNotFoundError:
-        raise NotEvaluatedError("there is no such file", where=str(file)) from None
 
 
 def other_bytes(where: str, what: str) -> OtherBytesError:

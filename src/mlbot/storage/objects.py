@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 from mlbot.errors import NotEvaluatedError, UsageError
+from mlbot.lib.artifact import MOST_FILES, Unfit, UnfitError, checked_path
 from mlbot.storage.digest import CHUNK, chunks_of, sync
 
 
@@ -64,9 +65,12 @@ def bounded(content: bytes, most_bytes: int, where: str) -> bytes:
 
 
 @contextmanager
-def _failures(where: str, failure: type[Exception], *, missing_passes: bool = False) -> Iterator[None]:
+def _failures(
+    where: str, failure: type[Exception], *, missing_passes: bool = False, unfit_passes: bool = False
+) -> Iterator[None]:
     """Any failure of a place as one sentence: the errors of fsspec's protocols share no base class."""
-    passes = (NotEvaluatedError, FileNotFoundError) if missing_passes else (NotEvaluatedError,)
+    passes: tuple[type[Exception], ...] = (NotEvaluatedError,)
+    passes += (FileNotFoundError,) * missing_passes + (UnfitError,) * unfit_passes
     try:
         yield
     except passes:
@@ -271,3 +275,45 @@ def open_objects(url: str, folder: Path) -> Objects:
             )
         return LocalObjects(Path(unquote(rest)))
     return RemoteObjects(url)
+
+
+def fetch_url(url: str, target: Path, most_bytes: int) -> str | None:
+    """Download the file, or all files of the folder, that an fsspec URL names; what the URL itself is bound to.
+
+    Raises:
+        NotEvaluatedError: The place does not answer as it has to.
+        UnfitError: It is too large, or has names that no folder can have.
+    """
+    import fsspec
+
+    with _failures(url, Exception, unfit_passes=True):
+        options = {"version_aware": True} if "versionId=" in url else {}
+        system, path = fsspec.core.url_to_fs(url, **options)
+        if not system.isdir(path):
+            _download(system, path, target, most_bytes)
+            return f"version {url.partition('versionId=')[2]}" if options else _commit(url)
+        root, left = f"{path.rstrip('/')}/", most_bytes
+        found = system.find(path, detail=True)
+        if len(found) > MOST_FILES:
+            raise UnfitError(Unfit.TOO_MANY, f"it has more than {MOST_FILES:,} files")
+        for name in found:
+            inside = target / checked_path(str(name).removeprefix(root))
+            left -= _download(system, name, inside, left)
+    return _commit(url)
+
+
+def _commit(url: str) -> str | None:
+    """The commit of a model hub that a URL names."""
+    return f"commit {url.partition('@')[2].partition('/')[0]}" if url.lower().startswith("hf://") else None
+
+
+def _download(system: Any, name: str, target: Path, most_bytes: int) -> int:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    size = 0
+    with system.open(name, "rb") as source, target.open("xb") as stream:
+        while chunk := source.read(CHUNK):
+            size += len(chunk)
+            if size > most_bytes:
+                raise UnfitError(Unfit.TOO_LARGE, f"it is larger than allowed: more than {most_bytes:,} bytes")
+            stream.write(chunk)
+    return size

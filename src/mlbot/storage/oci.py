@@ -10,10 +10,12 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -22,9 +24,11 @@ from urllib.parse import urljoin, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mlbot.errors import NotEvaluatedError, RefusedError, UsageError
+from mlbot.lib.artifact import ANY_FILE, Listing, Member, Unfit, UnfitError
 from mlbot.lib.record import Digest, FileDigest, Record, canonical, digest
 from mlbot.lib.untrusted_json import HostileJsonError, load
-from mlbot.storage.digest import CHUNK, checked, chunks_of, take
+from mlbot.storage.artifact import lay_out, listing_of
+from mlbot.storage.digest import CHUNK, checked, chunks_of, other_bytes, take
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response
@@ -167,7 +171,7 @@ def _from_auths(config: Mapping[str, Any], host: str) -> Credentials | None:
 
 # The conversation with a registry: where it is, who asks, what its answers mean.
 
-MOST_MANIFEST = 1 << 18
+MOST_MANIFEST = 4 << 20  # the largest that registries take
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
@@ -501,68 +505,88 @@ FILE_PATH = "org.cncf.model.filepath"
 
 TITLE = "org.opencontainers.image.title"  # what `oras pull` calls the file
 MODEL, VERSION = "dev.mlbot.model", "org.opencontainers.image.version"
+FOLDER, EXECUTABLE = "dev.mlbot.folder", "dev.mlbot.executable"
 
 
 class Packed(FileDigest):
-    """One file as a manifest names it."""
+    """A file or folder as a manifest names it."""
 
     name: str
 
 
 class ModelManifest(Record):
-    """What a manifest says of its file."""
+    """What a manifest says of its file or folder."""
 
     file: Packed
+    members: tuple[Member, ...] = ()  # of a folder: each is a layer
+
+    @property
+    def blobs(self) -> dict[Digest, int]:
+        """The size of each different layer by its digest."""
+        files = self.members or (self.file,)
+        return {each.digest: each.size_bytes for each in files}
+
     model: str = ""
     version: str = ""
 
 
-def config_of(file: Packed, annotations: Mapping[str, str]) -> bytes:
+def config_of(file: Packed, layers: Iterable[FileDigest], annotations: Mapping[str, str]) -> bytes:
     """The manifest's config: what is known of the model."""
     descriptor = {
         key: annotations[name] for key, name in (("name", MODEL), ("version", VERSION)) if annotations.get(name)
     }
-    about = {"format": "onnx"} if is_model(file.name) else {}
-    layers = {"type": "layers", "diffIds": [file.digest]}
-    return canonical({"descriptor": descriptor, "modelfs": layers, "config": about}).encode()
+    about = {"format": "onnx"} if file.name.endswith(".onnx") else {}
+    modelfs = {"type": "layers", "diffIds": [each.digest for each in layers]}
+    return canonical({"descriptor": descriptor, "modelfs": modelfs, "config": about}).encode()
 
 
-def manifest_of(file: Packed, config: bytes, config_digest: Digest, annotations: Mapping[str, str]) -> bytes:
-    """The manifest of one file."""
-    layer = {
-        "mediaType": WEIGHT_TYPE if is_model(file.name) else DOCUMENT_TYPE,
-        "digest": file.digest,
-        "size": file.size_bytes,
-        "annotations": {FILE_PATH: file.name, TITLE: file.name},
-    }
+def manifest_of(file: Packed, members: tuple[Member, ...], config: bytes, annotations: Mapping[str, str]) -> bytes:
+    """The manifest of a file, or of a folder with these members: a raw layer each."""
+    single = (Member(path=file.name, digest=file.digest, size_bytes=file.size_bytes),)
+    kind = WEIGHT_TYPE if is_model(file.name) or members else DOCUMENT_TYPE
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,
         "artifactType": ARTIFACT_TYPE,
-        "config": {"mediaType": CONFIG_TYPE, "digest": config_digest, "size": len(config)},
-        "layers": [layer],
-        "annotations": dict(annotations),
+        "config": {"mediaType": CONFIG_TYPE, "digest": digest(config), "size": len(config)},
+        "layers": [_layer(each, kind) for each in members or single],
+        "annotations": {**annotations, **({FOLDER: file.digest} if members else {})},
     }
     return canonical(manifest).encode()
 
 
+def _layer(member: Member, kind: str) -> dict[str, object]:
+    executable = {EXECUTABLE: "true"} if member.executable else {}
+    return {
+        "mediaType": kind,
+        "digest": member.digest,
+        "size": member.size_bytes,
+        "annotations": {FILE_PATH: member.path, TITLE: member.path, **executable},
+    }
+
+
 def read_manifest(content: bytes, where: str) -> ModelManifest:
-    """What a manifest of a model with one file says; nothing of it is believed beyond its form."""
+    """What a manifest of a model says, of one file or of a folder; nothing of it is believed beyond its form."""
     try:
         load(content, "the manifest", most_bytes=MOST_MANIFEST)
         manifest = _Manifest.model_validate_json(content)
-        (layer,) = manifest.layers
-        name = layer.annotations.get(FILE_PATH, "")
-        file = Packed(name=name, digest=layer.digest, size_bytes=layer.size)
         notes = manifest.annotations
-        return ModelManifest(file=file, model=notes.get(MODEL, ""), version=notes.get(VERSION, ""))
+        members = tuple(each.member for each in manifest.layers)
+        model, version = notes.get(MODEL, ""), notes.get(VERSION, "")
+        if len(members) == 1 and FOLDER not in notes:
+            (only,) = members
+            file = Packed(name=only.path, digest=only.digest, size_bytes=only.size_bytes)
+            return ModelManifest(file=file, model=model, version=version)
+        listing = Listing.of(members)
+        file = Packed(name=ANY_FILE, digest=listing.digest, size_bytes=listing.size_bytes)
+        return ModelManifest(file=file, members=listing.members, model=model, version=version)
     except (HostileJsonError, ValidationError, ValueError):
         raise NotEvaluatedError("the manifest is none that mlbot wrote", where=where) from None
 
 
 def is_model(name: str) -> bool:
     """Whether a file is a model rather than a document about one."""
-    return name.endswith(".onnx")
+    return name.endswith(".onnx") or name == ANY_FILE
 
 
 class _Open(BaseModel):
@@ -576,20 +600,74 @@ class _Layer(_Open):
     size: Annotated[int, Field(ge=0, le=1 << 40)]
     annotations: dict[str, str] = {}
 
+    @property
+    def member(self) -> Member:
+        """The file that it is."""
+        path = self.annotations.get(FILE_PATH) or self.annotations.get(TITLE) or ""
+        executable = self.annotations.get(EXECUTABLE) == "true"
+        return Member(path=path, digest=self.digest, size_bytes=self.size, executable=executable)
+
 
 class _Manifest(_Open):
     layers: tuple[_Layer, ...]
     annotations: dict[str, str] = {}
 
 
-def push(registry: Registry, file: Path, packed: Packed, tag: str, annotations: Mapping[str, str]) -> Digest:
-    """Upload a file, and its manifest last: until then the tag stays as it is. Returns the manifest's digest."""
-    config = config_of(packed, annotations)
-    config_digest = digest(config)
-    registry.put_blob(packed.digest, packed.size_bytes, lambda: chunks_of(file))
-    registry.put_blob(config_digest, len(config), lambda: iter((config,)))
-    registry.verify_blob(packed.digest, packed.size_bytes)
-    return registry.put_manifest(tag, manifest_of(packed, config, config_digest, annotations))
+def push(registry: Registry, path: Path, packed: Packed, tag: str, annotations: Mapping[str, str]) -> Digest:
+    """Upload a file or folder, and its manifest last: until then the tag stays as it is. The manifest's digest."""
+    listing = listing_of(path)
+    members = listing.members if listing else ()
+    files = {each.digest: path / each.path for each in members} or {packed.digest: path}
+    config = config_of(packed, members or (packed,), annotations)
+    manifest = manifest_of(packed, members, config, annotations)
+    if len(manifest) > MOST_MANIFEST:
+        hint = "Put small files into one, a tar or zip archive: a registry's manifest names each."
+        raise RefusedError(f"the folder has too many files for a registry: {len(members):,}", hint=hint)
+    sizes = {each.digest: each.size_bytes for each in members or (packed,)}
+    for found, file in files.items():
+        registry.put_blob(found, sizes[found], partial(chunks_of, file))
+    registry.put_blob(digest(config), len(config), lambda: iter((config,)))
+    for found, size in sizes.items():
+        registry.verify_blob(found, size)
+    return registry.put_manifest(tag, manifest)
+
+
+def fetch(registry: Registry, manifest: ModelManifest, target: Path) -> None:
+    """Download a manifest's file or folder; it appears whole and verified, or not at all."""
+    if not manifest.members:
+        registry.fetch_blob(manifest.file.digest, manifest.file.size_bytes, target)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".mlbot-", dir=target.parent) as temporary:
+
+        def content(each: Member) -> Iterator[bytes]:
+            part = Path(temporary) / "part"
+            registry.fetch_blob(each.digest, each.size_bytes, part)
+            return chunks_of(part)
+
+        lay_out(Listing(manifest.members), target, content, where=registry.place.url)
+
+
+def fetch_pinned(url: str, target: Path, most_bytes: int) -> str:
+    """Download what a manifest names by its digest: `oci://host/repository@sha256:…`. What it is bound to.
+
+    Raises:
+        NotEvaluatedError: It is not there, or not what the digest names.
+        UnfitError: It is too large.
+    """
+    place, _, pin = url.rpartition("@")
+    registry = Registry(Place.of(place), find_credentials(Place.of(place).host, None))
+    content = registry.manifest(pin)
+    if content is None:
+        raise NotEvaluatedError("there is no such manifest", where=url)
+    if digest(content) != pin.lower():
+        raise other_bytes(url, f"the manifest has the digest {digest(content)}")
+    manifest = read_manifest(content, url)
+    if manifest.file.size_bytes > most_bytes:
+        what = f"it is larger than allowed: {manifest.file.size_bytes:,} bytes, at most {most_bytes:,}"
+        raise UnfitError(Unfit.TOO_LARGE, what)
+    fetch(registry, manifest, target)
+    return f"manifest {pin.lower()}"
 
 
 def manifest_at(registry: Registry, tag: str) -> tuple[bytes, ModelManifest] | None:

@@ -1,13 +1,18 @@
 """What every store of model bytes can do, and the stores by their URL."""
 
+from itertools import chain
 from pathlib import Path
 from typing import Protocol, Self
 
 from mlbot.errors import MissingExtraError, NotEvaluatedError, RefusedError
+from mlbot.lib.artifact import LISTING, MODEL_FILE
 from mlbot.lib.record import Digest
-from mlbot.storage.digest import take, verify
+from mlbot.storage.artifact import lay_out, listing_of, read_listing, verify
+from mlbot.storage.digest import other_bytes, take
 from mlbot.storage.objects import Objects, open_objects
-from mlbot.storage.oci import ModelManifest, Packed, Place, Registry, find_credentials, is_model, manifest_at, push
+from mlbot.storage.oci import ModelManifest, Packed, Place, Registry, fetch, find_credentials, manifest_at, push
+
+_AGAIN = "Store it: run the judge of the commit that made it again (`mlbot run --record` on a laptop)."
 
 
 class NotStoredError(NotEvaluatedError):
@@ -17,12 +22,12 @@ class NotStoredError(NotEvaluatedError):
         super().__init__(
             f"nothing is stored as {digest}",
             where=url,
-            hint="Store it: run the judge of the commit that made it again (`mlbot run --record` on a laptop).",
+            hint=_AGAIN,
         )
 
 
 class ModelStore(Protocol):
-    """Files by the sha256 of their bytes: models, and the documents beside them.
+    """Files and folders by their digest: models, and the documents beside them.
 
     Every call may be repeated. Every method raises `NotEvaluatedError` when the store does not answer as it has to.
     """
@@ -32,16 +37,16 @@ class ModelStore(Protocol):
         """Where it is; holds no credentials."""
 
     def put(self, digest: Digest, file: Path) -> bool:
-        """Store a file, after hashing it again; whether it was new. Its suffix `.onnx` makes it a model."""
+        """Store a file or folder, after hashing it again; whether it was new. Its name says whether it is a model."""
 
     def get(self, digest: Digest, target: Path, *, size: int | None = None) -> None:
-        """Fetch a file; it appears whole and verified, or not at all. Raises `NotStoredError` when there is none."""
+        """Fetch a file or folder, whole and verified, or not at all. Raises `NotStoredError` when there is none."""
 
     def has(self, digest: Digest) -> bool:
         """Whether there is a file of that digest."""
 
 
-# A store in a folder or an object store: `sha256/<first two digits>/<64 digits>`.
+# In a folder or an object store: `sha256/<first two digits>/<64 digits>`. Of a folder its listing and its files.
 
 
 class ObjectStore:
@@ -56,8 +61,19 @@ class ObjectStore:
 
     def put(self, digest: Digest, file: Path) -> bool:
         verify(file, digest)
+        listing = listing_of(file)
+        if listing is None:
+            return self._put(digest, file, file.stat().st_size)
+        new = [self._put(each.digest, file / each.path, each.size_bytes) for each in listing.members]
+        name = _name(digest)  # last, so that where it is, all that it names is
+        if self._objects.size(name) == len(listing.document) and not any(new):
+            return False
+        self._objects.write(name, listing.document)
+        return True
+
+    def _put(self, digest: Digest, file: Path, size: int) -> bool:
         name = _name(digest)
-        if self._objects.size(name) == file.stat().st_size:
+        if self._objects.size(name) == size:
             return False
         self._objects.upload(file, name)  # over what an interrupted upload may have left
         return True
@@ -66,7 +82,18 @@ class ObjectStore:
         name = _name(digest)
         if self._objects.size(name) is None:
             raise NotStoredError(digest, self.url)
-        take(self._objects.chunks(name), target, digest, size=size, where=f"{self.url}/{name}")
+        where, stream = f"{self.url}/{name}", self._objects.chunks(name)
+        head = next(stream, b"")
+        if not head.startswith(LISTING):
+            take(chain((head,), stream), target, digest, size=size, where=where)
+            return
+        listing = read_listing(chain((head,), stream), digest, where)
+        if size is not None and listing.size_bytes != size:
+            raise other_bytes(where, f"there are {listing.size_bytes:,} bytes of {digest} instead of {size:,}")
+        try:
+            lay_out(listing, target, lambda each: self._objects.chunks(_name(each.digest)), where=where)
+        except FileNotFoundError:
+            raise NotEvaluatedError("a file of the folder is not there", where=where, hint=_AGAIN) from None
 
     def has(self, digest: Digest) -> bool:
         return self._objects.size(_name(digest)) is not None
@@ -97,11 +124,11 @@ class OciStore:
         return self._registry.place.url
 
     def put(self, digest: Digest, file: Path) -> bool:
-        verify(file, digest)
+        size = verify(file, digest).size_bytes
         if self._is_there(digest):
             return False
-        name = "model.onnx" if is_model(file.name) else file.name
-        push(self._registry, file, Packed(name=name, digest=digest, size_bytes=file.stat().st_size), _tag(digest), {})
+        name = MODEL_FILE if file.name.endswith(".onnx") else file.name
+        push(self._registry, file, Packed(name=name, digest=digest, size_bytes=size), _tag(digest), {})
         return True
 
     def get(self, digest: Digest, target: Path, *, size: int | None = None) -> None:
@@ -112,10 +139,11 @@ class OciStore:
             raise NotEvaluatedError(
                 f"it has {found.file.size_bytes:,} bytes instead of {size:,}", where=f"{self.url}@{digest}"
             )
-        self._registry.fetch_blob(digest, found.file.size_bytes, target)
+        fetch(self._registry, found, target)
 
     def has(self, digest: Digest) -> bool:
-        return self._manifest(digest) is not None and self._registry.has_blob(digest)
+        found = self._manifest(digest)
+        return found is not None and all(map(self._registry.has_blob, found.blobs))
 
     def _is_there(self, digest: Digest) -> bool:
         """As `has`; but GitHub's registry refuses to say so of a package that is not there yet, and then it is not."""

@@ -5,10 +5,11 @@ from typing import Protocol, Self
 
 from mlbot.config.schema import EnvironmentConfig
 from mlbot.errors import MissingExtraError, NotEvaluatedError, RefusedError
+from mlbot.lib.artifact import ANY_FILE
 from mlbot.lib.record import Digest, Name
 from mlbot.lib.version import Served, Version
 from mlbot.storage import oci
-from mlbot.storage.digest import verify
+from mlbot.storage.artifact import verify
 from mlbot.storage.objects import open_objects
 from mlbot.storage.target_command import CommandTarget
 from mlbot.storage.target_files import FilesTarget
@@ -73,9 +74,9 @@ class OciTarget:
         return Served(version=found[1].version, digest=found[1].file.digest) if found else None
 
     def stage(self, model: Name, version: Version, digest: Digest, file: Path) -> None:
-        verify(file, digest)
+        size = verify(file, digest).size_bytes
         registry, text = self._registry(model), version.text
-        packed = oci.Packed(name="model.onnx", digest=digest, size_bytes=file.stat().st_size)
+        packed = oci.Packed(name=file.name if oci.is_model(file.name) else ANY_FILE, digest=digest, size_bytes=size)
         found = self._manifest(registry, f"v{text}", model)
         if found is not None and found[1].file.digest != digest:
             raise RefusedError(
@@ -93,7 +94,8 @@ class OciTarget:
         content, staged = found
         if staged.version != text:
             raise NotEvaluatedError(f"the tag v{text} is of version {staged.version}", where=registry.place.url)
-        registry.verify_blob(staged.file.digest, staged.file.size_bytes)
+        for blob, size in staged.blobs.items():
+            registry.verify_blob(blob, size)
         registry.put_manifest(self._environment, content)
 
     def withdraw(self, model: Name) -> bool:
@@ -105,9 +107,8 @@ class OciTarget:
         found = self._manifest(registry, self._environment, model)
         if found is None:
             raise NotEvaluatedError(f"nothing of {model} is served", where=registry.place.url)
-        file = found[1].file
-        registry.fetch_blob(file.digest, file.size_bytes, target)
-        return Served(version=found[1].version, digest=file.digest)
+        oci.fetch(registry, found[1], target)
+        return Served(version=found[1].version, digest=found[1].file.digest)
 
     def _registry(self, model: Name) -> oci.Registry:
         return oci.Registry(self._place.inside(model), self._credentials)

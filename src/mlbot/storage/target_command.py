@@ -2,11 +2,11 @@
 
 `target: "command:./deploy.sh"` runs it with `MLBOT_ACTION`:
 
-* `stage`: bring the file `$MLBOT_MODEL_FILE` there; what is served stays as it is. May do nothing.
-* `switch`: serve it, in one step; `$MLBOT_MODEL_FILE` is the same file.
+* `stage`: bring the file or folder `$MLBOT_MODEL_FILE` there; what is served stays as it is. May do nothing.
+* `switch`: serve it, in one step; `$MLBOT_MODEL_FILE` is the same.
 * `live`: print what is served, `<version> <digest>`; print nothing when nothing is.
 * `withdraw`: serve nothing of the model any more: its first deployment failed. May do nothing.
-* `fetch`: write the bytes that are served to `$MLBOT_MODEL_FILE`.
+* `fetch`: write what is served to `$MLBOT_MODEL_FILE`, a file or a folder.
 
 and `MLBOT_MODEL`, `MLBOT_ENVIRONMENT`, `MLBOT_VERSION` and `MLBOT_DIGEST` (these two with `stage` and `switch` only).
 Any exit code but 0 is a failure. Each has to be repeatable.
@@ -29,7 +29,7 @@ from mlbot.errors import NotEvaluatedError
 from mlbot.lib.record import Digest, Name
 from mlbot.lib.version import Served, Version
 from mlbot.protocol.golden import SmokeReason, SmokeResult
-from mlbot.storage.digest import verify
+from mlbot.storage.artifact import remove, verify
 
 # A command of the user's, run by a shell in the repository's root: how it deploys, or looks at an endpoint.
 
@@ -225,9 +225,9 @@ class CommandTarget:
         served = self.live(model)
         if served is None:
             raise NotEvaluatedError(f"nothing of {model} is served", where=self.url)
-        target.unlink(missing_ok=True)
+        remove(target)
         self._run("fetch", model, file=target)
-        if not target.is_file():
+        if not target.exists():
             raise NotEvaluatedError(
                 "with MLBOT_ACTION=fetch it wrote no file",
                 where=self.url,
@@ -236,7 +236,7 @@ class CommandTarget:
         try:
             verify(target, served.digest)
         except NotEvaluatedError:
-            target.unlink()
+            remove(target)
             raise
         return served
 

@@ -3,19 +3,22 @@
 import re
 from hashlib import sha256
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 
 from mlbot.errors import NotEvaluatedError, RefusedError, UsageError
-from mlbot.lib.record import Count, Digest, Name, Record
+from mlbot.lib.artifact import ANY_FILE, MODEL_FILE, Listing
+from mlbot.lib.record import Count, Digest, FileDigest, Name, Record
 from mlbot.lib.untrusted_json import HostileJsonError, read
 from mlbot.lib.version import PRE, Served, Version
-from mlbot.storage.digest import checked, take, verify
+from mlbot.storage.artifact import lay_out, listing_of, read_listing, verify
+from mlbot.storage.digest import checked, take
 from mlbot.storage.objects import Objects
 
 # The model repository layout that Triton and KServe serve from.
 
-MODEL_FILE, STAGED_FILE, CONFIG_FILE = "model.onnx", "mlbot.json", "config.pbtxt"
+STAGED_FILE, LISTING_FILE, CONFIG_FILE = "mlbot.json", "mlbot.tree", "config.pbtxt"
 
 SMALL = 65_536  # bytes of the largest record that is read
 _PART = 1000
@@ -28,10 +31,15 @@ _PARAMETER = re.compile(
 )
 
 
+_Named = Literal["model.onnx", "artifact"]
+
+
 class Staged(Served):
     """What lies in a version's folder (`mlbot.json`)."""
 
     size_bytes: Count
+    name: _Named = MODEL_FILE  # of the file or folder
+    folder: bool = False  # then what is in it stands in `mlbot.tree`
 
 
 class Config(Record):
@@ -39,6 +47,7 @@ class Config(Record):
 
     served: Served
     versions: tuple[str, ...]  # newest first; the first is the served one
+    onnx: bool = True  # whether a server for ONNX files can serve it
     extra: str = ""  # what a person added below mlbot's lines, such as an `instance_group`; it stays
 
 
@@ -59,6 +68,9 @@ def number_of(version: str) -> int:
     return (major * _PART + minor) * _PART + patch
 
 
+_BACKEND = 'backend: "onnxruntime"\n'
+
+
 def config_text(model: Name, config: Config) -> str:
     """`config.pbtxt`: Triton serves exactly this version, and completes the rest from the ONNX file."""
     parameters = "".join(
@@ -72,7 +84,7 @@ def config_text(model: Name, config: Config) -> str:
     versions = f"versions: [{number_of(config.served.version)}]"
     return (
         "# Written by mlbot at each deployment. Settings of your own go below its lines, and stay.\n"
-        f'name: "{model}"\nbackend: "onnxruntime"\n'
+        f'name: "{model}"\n{_BACKEND if config.onnx else ""}'
         f"version_policy {{ specific {{ {versions} }} }}\n{parameters}{config.extra}"
     )
 
@@ -85,11 +97,13 @@ def read_config(content: bytes, model: Name) -> Config | None:
         for found in _PARAMETER.finditer(text):
             values.setdefault(found["key"], found["value"])
         served = Served(version=values.get("version", ""), digest=values.get("digest", ""))
-        config = Config(served=served, versions=tuple(values.get("kept", "").split()))
-        lines = config_text(model, config)
+        versions = tuple(values.get("kept", "").split())
+        configs = [Config(served=served, versions=versions, onnx=onnx) for onnx in (True, False)]
+        written = [(each, config_text(model, each)) for each in configs]
     except (UnicodeDecodeError, ValidationError, UsageError):
         return None
-    return config.model_copy(update={"extra": text.removeprefix(lines)}) if text.startswith(lines) else None
+    fitting = ((config, lines) for config, lines in written if text.startswith(lines))
+    return next((config.model_copy(update={"extra": text.removeprefix(lines)}) for config, lines in fitting), None)
 
 
 def read_staged(content: bytes) -> Staged | None:
@@ -120,19 +134,26 @@ class FilesTarget:
     def stage(self, model: Name, version: Version, digest: Digest, file: Path) -> None:
         text = version.text
         folder = f"{model}/{number_of(text)}"
-        verify(file, digest)
-        found, size = self._staged(folder), file.stat().st_size
+        size = verify(file, digest).size_bytes
+        found, listing = self._staged(folder), listing_of(file)
         if found is not None and (found.version, found.digest) != (text, digest):
             raise RefusedError(
                 f"{model}@v{text} is there with other bytes: {found.digest} instead of {digest}",
                 where=f"{self.url}/{folder}",
                 hint="A version never changes. Release these bytes under another one.",
             )
-        if found is None or not self._is_whole(folder, digest, size):
-            self._objects.upload(file, f"{folder}/{MODEL_FILE}")
-            self._verify(folder, digest, size)
-            record = Staged(version=text, digest=digest, size_bytes=size)
-            self._objects.write(f"{folder}/{STAGED_FILE}", record.model_dump_json().encode())
+        if found is not None and self._is_whole(folder, found):
+            return
+        name: _Named = ANY_FILE if file.name == ANY_FILE else MODEL_FILE
+        record = Staged(version=text, digest=digest, size_bytes=size, name=name, folder=listing is not None)
+        if listing is None:
+            self._objects.upload(file, f"{folder}/{name}")
+        else:
+            for each in listing.members:
+                self._objects.upload(file / each.path, f"{folder}/{name}/{each.path}")
+            self._objects.write(f"{folder}/{LISTING_FILE}", listing.document)
+        self._verify(folder, record)
+        self._objects.write(f"{folder}/{STAGED_FILE}", record.model_dump_json().encode())
 
     def switch(self, model: Name, version: Version) -> None:
         text = version.text
@@ -140,12 +161,13 @@ class FilesTarget:
         staged = self._staged(folder)
         if staged is None:
             raise NotEvaluatedError(f"{model}@v{text} is not staged", where=f"{self.url}/{folder}")
-        self._verify(folder, staged.digest, staged.size_bytes)
+        self._verify(folder, staged)
         before = self._config(model)
         earlier = tuple(each for each in before.versions if each != text) if before else ()
         config = Config(
             served=Served(version=text, digest=staged.digest),
             versions=(text, *earlier)[:MOST_VERSIONS],
+            onnx=staged.name == MODEL_FILE,
             extra=before.extra if before else "",
         )
         if config != before:
@@ -165,11 +187,19 @@ class FilesTarget:
         served = self.live(model)
         if served is None:
             raise NotEvaluatedError(f"nothing of {model} is served", where=self.url)
-        name = f"{model}/{number_of(served.version)}/{MODEL_FILE}"
+        folder = f"{model}/{number_of(served.version)}"
+        staged = self._staged(folder)
         try:
-            take(self._objects.chunks(name), target, served.digest, size=None, where=f"{self.url}/{name}")
+            if staged is None or not staged.folder:
+                name = f"{folder}/{staged.name if staged else MODEL_FILE}"
+                take(self._objects.chunks(name), target, served.digest, size=None, where=f"{self.url}/{name}")
+            else:
+                listing = self._listing(folder, served.digest)
+                place = f"{folder}/{staged.name}"
+                where = f"{self.url}/{place}"
+                lay_out(listing, target, lambda each: self._objects.chunks(f"{place}/{each.path}"), where=where)
         except FileNotFoundError:
-            raise NotEvaluatedError("the served file is not there", where=f"{self.url}/{name}") from None
+            raise NotEvaluatedError("the served file is not there", where=f"{self.url}/{folder}") from None
         return served
 
     def _config(self, model: Name) -> Config | None:
@@ -190,18 +220,29 @@ class FilesTarget:
         content = self._objects.read(f"{folder}/{STAGED_FILE}", SMALL)
         return None if content is None else read_staged(content)
 
-    def _is_whole(self, folder: str, digest: Digest, size: int) -> bool:
+    def _is_whole(self, folder: str, staged: Staged) -> bool:
         try:
-            self._verify(folder, digest, size)
+            self._verify(folder, staged)
         except NotEvaluatedError:
             return False
         return True
 
-    def _verify(self, folder: str, digest: Digest, size: int) -> None:
-        name = f"{folder}/{MODEL_FILE}"
+    def _listing(self, folder: str, wanted: Digest) -> Listing:
+        name = f"{folder}/{LISTING_FILE}"
+        return read_listing(self._objects.chunks(name), wanted, f"{self.url}/{name}")
+
+    def _verify(self, folder: str, staged: Staged) -> None:
+        """Raise `NotEvaluatedError` unless all that is staged is there, as it was."""
+        name = f"{folder}/{staged.name}"
         try:
-            for _ in checked(self._objects.chunks(name), digest, size=size, where=f"{self.url}/{name}"):
-                pass
+            files = {name: FileDigest(digest=staged.digest, size_bytes=staged.size_bytes)}
+            if staged.folder:
+                members = self._listing(folder, staged.digest).members
+                files = {f"{name}/{each.path}": each for each in members}
+            for path, file in files.items():
+                chunks = self._objects.chunks(path)
+                for _ in checked(chunks, file.digest, size=file.size_bytes, where=f"{self.url}/{path}"):
+                    pass
         except FileNotFoundError:
             raise NotEvaluatedError("it is not there", where=f"{self.url}/{name}") from None
 

@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
@@ -22,7 +23,7 @@ from mlbot.gates.outcome import Reason
 from mlbot.git.merge import three_commits
 from mlbot.git.repository import Repository
 from mlbot.ledger.entries import Environment
-from mlbot.lib.artifact import MODEL_FILE
+from mlbot.lib.artifact import MODEL_FILE, UnfitError
 from mlbot.lib.constants import CONFIG_FILE, LFS_POINTER
 from mlbot.lib.record import Count, Digest, Name, Params, Sha
 from mlbot.lib.tree import is_url, module_files, shown
@@ -33,6 +34,7 @@ from mlbot.plan.run_plan import Planning, read_configs, read_sides, with_history
 from mlbot.protocol.artifacts import FAILURE_FILE, FOLDER_FILE, MESSAGE, Training, TrainingFailure
 from mlbot.storage.artifact import copy, pack, remove, take_artifact
 from mlbot.storage.results import TRAINING_FILE, ResultStore, Stored
+from mlbot.training.run_bring import NOWHERE, Bringing, UnreachableError
 from mlbot.training.run_environment import Environments, NotMadeError, Wanted, lay_out, paths
 from mlbot.training.trial import read_overrides, trial_key
 from mlbot.verdict.verdict import Commits, Problem
@@ -324,6 +326,8 @@ class Trainer:
         try:
             trained = self._train(planned.name, commit, self._side(commit), range(seeds))
             runs = SeedRuns(runs=tuple(map(SeedRun.of, trained)))
+        except UnreachableError as error:
+            return Problem.of(Reason.BASELINE_UNREACHABLE, "fault", why=error.what)
         except MlbotError as error:
             return Problem.of(Reason.BASELINE_UNREACHABLE, "not-trained", why=error.what)
         if runs.failures:
@@ -344,6 +348,9 @@ class Trainer:
         model = side.config.model(name)
         if model is None:
             raise LookupError(f"{name} was planned and is not in the config of {commit}")
+        if model.artifact is not None:
+            bringing = Bringing(model=model, artifact=model.artifact, side=side, repository=self.planning.repository)
+            return self._bring(bringing, commit, seeds)
         inputs, changed = side.inputs(model), overrides or {}
         params = {**self._params(commit, model), **changed}
         key = trial_key(inputs.key, changed)
@@ -356,6 +363,40 @@ class Trainer:
                 jobs, self.store, partial(self._checkout, model, side), self.progress, parallel=self.jobs
             )
         return tuple(each if isinstance(each, Trained) else undeclared(each, model, side) for each in results)
+
+    def _bring(self, bringing: Bringing, commit: Sha, seeds: Sequence[int]) -> tuple[Result, ...]:
+        """A model that was made elsewhere: the same one for each seed that is asked for."""
+        name, key = bringing.model.name, bringing.side.inputs(bringing.model).key
+        try:
+            stored = self.store.get(key, 0, NOWHERE) or self._brought(bringing, key, commit)
+        except UnfitError as error:
+            message = f"artifact names no model: {error.what}"
+            failed = TrainingFailure(model=name, key=key, seed=0, commit=commit, timed_out=False, message=message)
+            return tuple(failed.model_copy(update={"seed": seed}) for seed in seeds)
+        training = stored.training.model_copy(update={"model": name})
+        self.progress(f"{name}: {bringing.artifact.url}, {training.digest}")
+        return tuple(
+            Trained(path=stored.path, training=training.model_copy(update={"seed": seed}), cached=True)
+            for seed in seeds
+        )
+
+    def _brought(self, bringing: Bringing, key: Digest, commit: Sha) -> Stored:
+        self.progress(f"{bringing.model.name}: fetching {bringing.artifact.url} ...")
+        started = time.monotonic()
+        with self.store.lock(key, 0, progress=self.progress), self.store.staging() as staged:
+            found, origin = bringing.bring(staged / MODEL_FILE)
+            training = Training(
+                model=bringing.model.name,
+                key=key,
+                seed=0,
+                commit=commit,
+                environment=NOWHERE,
+                duration_s=time.monotonic() - started,
+                peak_memory_bytes=0,
+                origin=origin,
+                **found.model_dump(),
+            )
+            return self.store.put(staged, training)
 
     def _params(self, commit: Sha, model: Model) -> Params:
         from mlbot.config.params import load_params
