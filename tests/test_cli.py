@@ -163,3 +163,17 @@ def test_config_check_ends_in_2_for_whatever_is_wrong(
     out, err = capsys.readouterr()
     assert out == ""
     assert words in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["waive m:roc_auc", "lock production", "unlock production", "rollback m production", "promote m@v1.0.0 production"],
+)
+def test_a_reason_is_one_line_that_can_be_seen(words: str) -> None:
+    """As `/waive` and the other commands take it; a longer one was a crash once the model had been judged."""
+    verb, *rest = words.split()
+    command = cli.commands[verb]
+    assert command.make_context(verb, [*rest, "--reason", " two \n lines\t"]).params["reason"] == "two lines"
+    for bad in ("\u200b", "turned \u202e round", "bell \x07", "x" * 501):
+        with pytest.raises(click.BadParameter, match=r"invisible character U\+|501 characters; write at most 500"):
+            command.make_context(verb, [*rest, "--reason", bad])

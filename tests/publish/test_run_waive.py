@@ -59,6 +59,31 @@ def test_a_gate_passes_by_somebody_elses_word_for_this_content_alone(lost: Sandb
         say(lost, "tiny:roc_auc.max_regression")
 
 
+@pytest.mark.parametrize(
+    ("author", "message"),
+    [
+        ("Lea Smith <LEA@example.com>", "x"),
+        ("lea <other@example.com>", "x"),
+        ("Bob <bob@example.com>", "x\n\nCo-authored-by: L. Smith <lea@example.com>"),
+    ],
+)
+def test_a_change_is_ones_own_under_any_name(lost: Sandbox, author: str, message: str) -> None:
+    lost.git("commit", "--quiet", "--amend", "-m", message, "--author", author)
+    with pytest.raises(RefusedError, match="This is a change of your own"):
+        say(lost, "tiny:roc_auc")
+
+
+def test_a_model_that_is_gone_may_be_answered_for_here_too(lost: Sandbox) -> None:
+    text = (lost.path / "mlbot.yaml").read_text()
+    lost.git("reset", "--quiet", "--hard", "main")
+    lost.commit({"mlbot.yaml": text.replace("  tiny:", "  other:")})
+    lost.git("commit", "--quiet", "--amend", "--no-edit", "--author", "Bob <bob@example.com>")
+    with pytest.raises(RefusedError, match="what can be waived is deleted"):
+        say(lost, "tiny:roc_auc")
+    (entry,) = json.loads(say(lost, " tiny : deleted ", as_json=True))
+    assert (entry["model"], entry["gate"]) == ("tiny", "deleted")
+
+
 @pytest.mark.parametrize(("subject", "reason", "said"), [("tiny", "x", "tiny:GATE"), ("tiny:roc_auc", " ", "--reason")])
 def test_what_is_missing_is_asked_for_before_anything_is_done(
     lost: Sandbox, subject: str, reason: str, said: str

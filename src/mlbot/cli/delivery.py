@@ -1,11 +1,12 @@
 """The verbs of releases, environments and the registry: release, promote, approve, rollback, lock, registry."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from mlbot.cli.options import base_option, common, example, json_option, option
+from mlbot.cli.options import base_option, common, example, json_option, option, reason_option
 from mlbot.console import Console
 from mlbot.errors import Exit
 
@@ -61,7 +62,7 @@ def release(directory: Path, *, quiet: bool, out: Path | None, as_json: bool, **
 )
 @click.argument("version", metavar="MODEL@VERSION")
 @click.argument("environment")
-@option("--reason", default="", show_default=False, help="Why, for the ledger.")
+@partial(reason_option, needed=False)
 @option("--dry-run", is_flag=True, help=_DRY_RUN)
 @json_option
 @common
@@ -106,7 +107,7 @@ def approve(directory: Path, *, quiet: bool, version: str, environment: str, as_
 @click.argument("model")
 @click.argument("environment")
 @option("--to", metavar="VERSION", help="A version that was live there once.", show_default="the last good one")
-@option("--reason", default="", show_default=False, help="Why, for the ledger; needed.")
+@reason_option
 @option("--dry-run", is_flag=True, help=_DRY_RUN)
 @json_option
 @common
@@ -124,7 +125,7 @@ def rollback(directory: Path, *, quiet: bool, as_json: bool, **asked: Any) -> Ex
 
 @click.command(epilog=example('mlbot lock production --reason "audit until Friday"'))
 @click.argument("environment")
-@option("--reason", default="", show_default=False, help="Why, for the ledger; needed.")
+@reason_option
 @json_option
 @common
 def lock(directory: Path, *, quiet: bool, environment: str, reason: str, as_json: bool) -> Exit:
@@ -138,7 +139,7 @@ def lock(directory: Path, *, quiet: bool, environment: str, reason: str, as_json
 
 @click.command(epilog=example("mlbot unlock production"))
 @click.argument("environment")
-@option("--reason", default="", show_default=False, help="Why, for the ledger.")
+@partial(reason_option, needed=False)
 @json_option
 @common
 def unlock(directory: Path, *, quiet: bool, environment: str, reason: str, as_json: bool) -> Exit:
@@ -154,7 +155,7 @@ def unlock(directory: Path, *, quiet: bool, environment: str, reason: str, as_js
     epilog=example('mlbot waive churn:roc_auc --reason "The holdout was relabelled; agreed with the data owners."')
 )
 @click.argument("subject", metavar="MODEL:GATE")
-@option("--reason", default="", show_default=False, help="Why, for the ledger; needed.")
+@reason_option
 @base_option
 @json_option
 @common

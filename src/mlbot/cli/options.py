@@ -96,6 +96,24 @@ def param_option(function: F) -> F:
     )(function)
 
 
+def reason_option(function: F, *, needed: bool = True) -> F:
+    """Why something is done, as a comment's command takes it too: one line, with nothing invisible in it."""
+    text = "Why, for the ledger; needed." if needed else "Why, for the ledger."
+    return option("--reason", default="", show_default=False, callback=_reason, help=text)(function)
+
+
+def _reason(_ctx: click.Context, _option: click.Parameter, value: str) -> str:
+    from mlbot.commands.command import MAX_REASON
+    from mlbot.config.errors import INVISIBLE
+
+    line = " ".join(value.split())
+    if hidden := INVISIBLE.search(line):
+        raise click.BadParameter(f"it has the invisible character U+{ord(hidden[0]):04X}; leave that out")
+    if len(line) > MAX_REASON:
+        raise click.BadParameter(f"it has {len(line):,} characters; write at most {MAX_REASON}")
+    return line
+
+
 def base_option(function: F) -> F:
     """What a change is compared with."""
     return option(

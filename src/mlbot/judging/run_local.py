@@ -169,7 +169,8 @@ def judge_commits(work: Work, console: Console) -> Report:
         rules = Rules(planning=planning, checkouts=checkouts, trusts_head=True)
         holdouts = _before_training(planning, rules, console)
         if models:
-            planning = planning.with_plan(planning.plan.model_copy(update={"deleted": ()}))
+            gone = tuple(name for name in planning.plan.deleted if name in models)
+            planning = planning.with_plan(planning.plan.model_copy(update={"deleted": gone}))
         waivers = [each for each in read_local(repository.root, "waiver").entries if isinstance(each, WaiverEntry)]
         judging = _Judging(holdouts=holdouts, pointed=pointed, trainer=trainer, rules=rules, console=console)
         results, evidence, verdict = judging.until_decided(planning, waivers)

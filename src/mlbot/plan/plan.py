@@ -273,10 +273,11 @@ def plan_models(
 
     `base` is None when there is no such commit or it has no readable config, `policy` when the guarded branch has none.
     """
-    _check_names(list(head.models), only)
-    wanted = [model for model in head.config.models if not only or model.name in only]
     # Without a common history the guarded branch is the only witness of what there was.
     before = base if base or commits.base else policy
+    deleted = tuple(name for name in before.models if name not in head.models) if before else ()
+    _check_names([*head.models, *deleted], only)
+    wanted = [model for model in head.config.models if not only or model.name in only]
     plain = Difference(new=head.tree.entries, old=base.tree.entries if base else {})
     executed = _executed(head, base) if head.notebooks else plain
     return Plan(
@@ -285,7 +286,7 @@ def plan_models(
             _planned(each, head, base, executed if each.train.notebook else plain, policy, requested=bool(only))
             for each in wanted
         ),
-        deleted=tuple(name for name in before.models if name not in head.models) if before else (),
+        deleted=deleted,
         policy_changes=_policy_changes(head, base, policy),
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from mlbot.config.errors import nearest
 from mlbot.console import Console
 from mlbot.errors import Exit, RefusedError, UsageError, require
-from mlbot.git.command import git
+from mlbot.git.command import git, try_git
 from mlbot.git.merge import three_commits
 from mlbot.judging.run_local import RunOptions, Work, judge_commits
 from mlbot.judging.waivers import Asked, bind
@@ -31,7 +31,7 @@ class WaiveOptions:
     @property
     def parts(self) -> tuple[str, str]:
         """The model and the gate."""
-        model, found, gate = self.subject.partition(":")
+        model, found, gate = (part.strip() for part in self.subject.partition(":"))
         if not (found and model and gate):
             raise UsageError(
                 f"{self.subject!r} does not name a gate", hint=f"Write {model or 'MODEL'}:GATE, such as churn:roc_auc."
@@ -105,10 +105,26 @@ def _check_person(context: RepositoryContext, commits: Commits) -> None:
     if rules is None or rules.author:
         return
     since = [f"^{commits.base}"] if commits.base else []
-    out = git(["log", "--format=%an%n%ae", commits.head, *since], context.repository.root)
-    authors = {line.strip().lower() for line in out.decode("utf-8", "replace").splitlines()}
-    if commits.uncommitted or context.actor.lower() in authors:
+    out = git(["log", f"--format={_AUTHORS}", commits.head, *since], context.repository.root)
+    authors = {each for line in out.decode("utf-8", "replace").splitlines() for each in _names(line)}
+    if commits.uncommitted or authors & _myself(context):
         raise RefusedError(sentence("waive", "own/sentence", actor=context.actor), hint=sentence("waive", "own/hint"))
+
+
+_AUTHORS = "%an <%ae>%n%(trailers:key=Co-authored-by,valueonly)"
+
+
+def _names(line: str) -> set[str]:
+    """The name and the address of `Ada <ada@example.com>`."""
+    name, _, address = line.partition("<")
+    return {part for each in (name, address.rpartition(">")[0]) if (part := each.strip().casefold())}
+
+
+def _myself(context: RepositoryContext) -> set[str]:
+    """Whom git knows the user as: one person's commits may be under another name with the same address."""
+    known = try_git(["config", "--get-regexp", r"^user\.(name|email)$"], context.repository.root)
+    lines = known.stdout.decode("utf-8", "replace").splitlines()
+    return {name.strip().casefold() for name in (context.actor, *(line.partition(" ")[2] for line in lines))} - {""}
 
 
 def _entries(
