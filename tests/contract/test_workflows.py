@@ -29,7 +29,7 @@ RIGHTS: dict[str, dict[str, dict[str, str]]] = {
         "again": {"actions": "read", "contents": "read", "packages": "read", "pull-requests": "read"},
         "store": {"actions": "read", "contents": "read", "packages": "write"},
         "publish": {"actions": "read", "contents": "write", "pull-requests": "write", "statuses": "write"},
-        "again-request": {"actions": "write", "contents": "read", "pull-requests": "read"},
+        "again-request": {"actions": "write", "contents": "read", "pull-requests": "read", "statuses": "write"},
     },
     "command.yml": {
         "command": {

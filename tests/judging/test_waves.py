@@ -2,13 +2,17 @@
 
 import json
 import subprocess
+from collections.abc import Iterable
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.e2e import user
 from tests.fake_github import ops_actions
+from tests.fake_github.errors import Refusal
+from tests.fake_github.runs import Run
 from tests.fake_github.server import FakeGitHub
 from tests.support import hosted, tiny
 from tests.support.hosted import Stage, archive, of_seed, trained
@@ -19,7 +23,7 @@ from mlbot.git.ledger import LedgerBranch
 
 pytestmark = pytest.mark.usefixtures("git_settings")
 
-MAY_RERUN = {"actions": "write", "contents": "read", "pull_requests": "read"}
+MAY_RERUN = {"actions": "write", "contents": "read", "pull_requests": "read", "statuses": "write"}
 CONFIG = user.CONFIG.replace("seeds: 2", "seeds: {start: 2, most: 3}").replace(
     "max_regression: 0.02", "max_regression: 0.00001"
 )
@@ -32,28 +36,52 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def stage(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, good: Path, other: Path) -> Stage:
-    """A pull request that two seeds do not decide, judged and published."""
-    files: dict[str, Any] = {"mlbot.yaml": CONFIG}
+def most() -> int:
+    """The number of seeds a side beyond which nobody looks."""
+    return 3
+
+
+@pytest.fixture
+def unjudged(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: Path, most: int) -> Stage:
+    """A pull request that two seeds will not decide."""
+    files: dict[str, Any] = {"mlbot.yaml": CONFIG.replace("most: 3", f"most: {most}")}
     models = user.repository(github, **files)
     stage = Stage.opened(github, tmp_path, monkeypatch, tiny.params(offset=1000), models)
     stage.judge_main(other)
+    return stage
+
+
+@pytest.fixture
+def stage(unjudged: Stage, good: Path) -> Stage:
+    """The same, judged and published."""
+    lacks_seeds(unjudged, good)
+    return unjudged
+
+
+def lacks_seeds(stage: Stage, good: Path) -> None:
+    """Two seeds are trained, judged and published."""
     for seed in (0, 1):
         stage.upload(seed, trained(good, seed))
     stage.finish()
     assert stage.judge() == Exit.OK
     kept(stage)
     assert stage.publish() == Exit.OK
-    return stage
+
+
+def judge_run(stage: Stage) -> Run:
+    """The judge's run."""
+    if hosted.JUDGE_RUN not in stage.github.world.runs:
+        judge = copy(stage.run)
+        judge.id, judge.event = hosted.JUDGE_RUN, "workflow_run"
+        judge.attempts = [copy(stage.run.attempts[0])]
+        stage.github.world.runs[judge.id] = judge
+    return stage.github.world.runs[hosted.JUDGE_RUN]
 
 
 def kept(stage: Stage) -> None:
     """What the judge's job keeps of what it accepted."""
-    judge = copy(stage.run)
-    judge.id, judge.event = hosted.JUDGE_RUN, "workflow_run"
-    judge.attempts = [copy(stage.run.attempts[0])]
-    stage.github.world.runs[judge.id] = judge
-    accepted = {path.name: path.read_bytes() for path in (stage.folder / "judged" / "accepted").iterdir()}
+    judge = judge_run(stage)
+    accepted = {path.name: path.read_bytes() for path in (stage.judged / "accepted").iterdir()}
     ops_actions.upload(stage.github.world, judge, 1, "mlbot-accepted-a1", archive(accepted))
 
 
@@ -69,6 +97,11 @@ def as_seed(folder: Path, seed: int, **facts: Any) -> dict[str, bytes]:
 def requests(stage: Stage) -> list[str]:
     """The judges' requests in the ledger."""
     return [path for path in user.ledger(stage.models) if path.startswith("v1/request/")]
+
+
+def verdicts(stage: Stage) -> list[str]:
+    """The verdicts in the ledger."""
+    return [path for path in user.ledger(stage.models) if path.startswith("v1/verdict/")]
 
 
 def again(stage: Stage) -> list[Any]:
@@ -234,3 +267,123 @@ def test_earlier_seeds_that_are_gone_are_an_error(stage: Stage, good: Path) -> N
     assert stage.judge() == stage.publish() == Exit.OK
     assert stage.status[0] == "error"
     assert "Seed 0 was trained and judged before" in stage.report["models"][0]["verdict"]["problem"]["detail"]
+
+
+def status_of(stage: Stage) -> tuple[str, str]:
+    """The last status of what the run is of: a pull request's head, the commit of a group or of a push."""
+    return user.statuses(stage.models, stage.run.head_sha)[-1]
+
+
+def train_more(stage: Stage, seeds: list[int], capsys: pytest.CaptureFixture[str]) -> None:
+    """The attempt that was asked for begins, and trains these seeds alone."""
+    begun = len(stage.run.attempts)
+    assert len(again(stage)) == begun + 1
+    begin(stage)
+    capsys.readouterr()
+    assert stage.matrix() == Exit.OK
+    lines = dict(line.split("=", 1) for line in capsys.readouterr().out.splitlines())
+    (job,) = json.loads(lines["matrix"])["include"]
+    assert json.loads(job["trainings"]) == {"tiny": seeds}
+
+
+def of_baseline(stage: Stage, other: Path, seeds: Iterable[int]) -> None:
+    """What the judge's own jobs train of the guarded branch."""
+    judge, known = judge_run(stage), verdicts(stage)[0]
+    key = json.loads(stage.models.git.git("show", f"mlbot-ledger:{known}"))["key"]
+    files = {path: raw for seed in seeds for path, raw in of_seed(seed, as_seed(other, seed, key=key)).items()}
+    ops_actions.upload(stage.github.world, judge, 1, "mlbot-baseline-tiny-a1", archive(files))
+
+
+def run_of(github: FakeGitHub, event: str) -> Run:
+    """The training run that an event started."""
+    (found,) = (
+        each
+        for each in github.world.runs.values()
+        if each.event == event and each.workflow.path == ".github/workflows/mlbot.yml"
+    )
+    return found
+
+
+def begun_by(event: str, unjudged: Stage) -> Stage:
+    """The stage, or that of the merge group or the push which its pull request becomes, with its run begun."""
+    match event:
+        case "merge_group":
+            unjudged.github.user("boss").queue(unjudged.pull)
+        case "push":
+            unjudged.github.user("boss").merge(unjudged.pull)
+        case _:
+            return unjudged
+    return replace(unjudged, run=run_of(unjudged.github, event), folder=unjudged.folder / event).begun()
+
+
+@pytest.mark.parametrize(("event", "entries"), [("merge_group", 1), ("push", 2)])
+def test_what_is_no_pull_request_gets_the_seeds_that_its_verdict_lacks(
+    unjudged: Stage, good: Path, other: Path, capsys: pytest.CaptureFixture[str], event: str, entries: int
+) -> None:
+    stage = begun_by(event, unjudged)
+    lacks_seeds(stage, good)
+    assert (stage.outputs["again"], stage.outputs["lacking"]) == ("true", "true")
+    assert status_of(stage) == ("pending", "2 seeds were not enough: training 1 more.")
+    train_more(stage, [2], capsys)
+    stage.upload(2, as_seed(good, 2))
+    stage.finish()
+    assert stage.plan() == Exit.OK
+    (job,) = json.loads(stage.outputs["matrix"])["include"]
+    assert json.loads(job["trainings"]) == {"tiny": [2]}
+    of_baseline(stage, other, [2])
+    assert stage.judge() == stage.publish() == Exit.OK
+    (model,) = stage.report["models"]
+    assert [len(model[side]) for side in ("candidate", "baseline")] == [3, 3]
+    assert [each["had"]["candidate"] for each in model["waves"]] == [2]
+    assert status_of(stage)[0] == "success"
+    assert len(requests(stage)) == 1
+    assert len(verdicts(stage)) == entries
+
+
+@pytest.mark.parametrize("most", [5])
+def test_what_the_next_look_leaves_open_gets_a_second_wave_and_no_third(
+    unjudged: Stage, good: Path, other: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Looks at 2, 3 and 5; a margin that no number of seeds decides."""
+    stage = unjudged
+    lacks_seeds(stage, good)
+    for before, seeds in ((2, [2]), (3, [3, 4])):
+        assert status_of(stage) == ("pending", f"{before} seeds were not enough: training {len(seeds)} more.")
+        train_more(stage, seeds, capsys)
+        for seed in seeds:
+            stage.upload(seed, as_seed(good, seed))
+        stage.finish()
+        stage.monkeypatch.setattr(hosted, "JUDGE_RUN", hosted.JUDGE_RUN + 1)  # each attempt has a judge of its own
+        assert stage.plan() == Exit.OK
+        (job,) = json.loads(stage.outputs["matrix"])["include"]
+        assert json.loads(job["trainings"]) == {"tiny": list(range(2, seeds[-1] + 1))}
+        of_baseline(stage, other, range(2, seeds[-1] + 1))
+        assert stage.judge() == Exit.OK
+        kept(stage)
+        assert stage.publish() == Exit.OK
+    assert (stage.outputs["again"], stage.outputs["lacking"]) == ("false", "false")
+    (model,) = stage.report["models"]
+    assert [len(model[side]) for side in ("candidate", "baseline")] == [5, 5]
+    assert [each["had"]["candidate"] for each in model["waves"]] == [2, 3]
+    assert status_of(stage)[0] == "success"
+    assert len(requests(stage)) == 2
+
+
+@pytest.mark.parametrize(
+    ("event", "effect", "attempts"),
+    [("pull_request", "rerun", 1), ("merge_group", "dispatch", 2), ("push", "rerun", 1)],
+)
+def test_what_github_refuses_to_run_again_does_not_stay_pending(
+    unjudged: Stage, good: Path, monkeypatch: pytest.MonkeyPatch, event: str, effect: str, attempts: int
+) -> None:
+    stage = begun_by(event, unjudged)
+    lacks_seeds(stage, good)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise Refusal(403, "Unable to retry this workflow run because it was created over a month ago")
+
+    monkeypatch.setattr(ops_actions, effect, refuse)
+    assert stage.mlbot("again", rights=MAY_RERUN) == Exit.REFUSED
+    assert len(stage.run.attempts) == attempts
+    said = "a training that it needs was refused; the log of the judge's run says why. Push, /retrain or queue it anew."
+    assert status_of(stage) == ("error", f"Could not be judged: {said}")

@@ -252,16 +252,16 @@ class Stage:
         return self._environment(event, self.github.job_token(self.models, rights, job=f"mlbot-judge.yml/{verb}"))
 
     def matrix(self) -> int:
-        """The training run's own plan job: head is checked out, and the event is the pull request's."""
+        """The training run's own plan job: head is checked out, and the event is the run's."""
         event = self.folder / "event.json"
         event.write_text(json.dumps(self.run.payload))
         token = self.github.job_token(self.models, {"contents": "read", "pull_requests": "read"}, job="mlbot.yml/plan")
         about = {"GITHUB_RUN_ID": str(self.run.id), "GITHUB_RUN_ATTEMPT": str(self.attempt)}
-        for name, value in (self._environment(event, token) | about | {"GITHUB_EVENT_NAME": "pull_request"}).items():
+        for name, value in (self._environment(event, token) | about | {"GITHUB_EVENT_NAME": self.run.event}).items():
             self.monkeypatch.setenv(name, value)
         head = ["git", "-C", str(self.folder / "checkout")]
-        subprocess.run([*head, "fetch", "--quiet", "origin", user.head(self.pull)], check=True)
-        subprocess.run([*head, "checkout", "--quiet", user.head(self.pull)], check=True)
+        subprocess.run([*head, "fetch", "--quiet", "origin", self.run.head_sha], check=True)
+        subprocess.run([*head, "checkout", "--quiet", self.run.head_sha], check=True)
         return entry.invoke(["ci", "-q", "-C", str(self.folder / "checkout"), "matrix"])
 
     def pending(self, *contexts: str) -> None:
@@ -289,7 +289,7 @@ class Stage:
     def judge(self, asked: int | None = None) -> int:
         """The judge's job; what it leaves is in `judged/`, what it puts out in `outputs`."""
         self.monkeypatch.setattr("mlbot.ml.plots.svg", drawn_once)
-        return self._put_out("judge", "--out", str(self._judged), asked=asked)
+        return self._put_out("judge", "--out", str(self.judged), asked=asked)
 
     def plan(self) -> int:
         """The judge's planner; what it puts out is in `outputs`."""
@@ -306,7 +306,7 @@ class Stage:
     def handed(self) -> list[str]:
         """The options by which the jobs after the judge take what it handed over."""
         problem = ["--problem", self.outputs["problem"]] if "problem" in self.outputs else []
-        return ["--from", str(self._judged / "report"), "--digest", self.outputs.get("digest", "none"), *problem]
+        return ["--from", str(self.judged / "report"), "--digest", self.outputs.get("digest", "none"), *problem]
 
     def publish(self, *options: str, rights: Mapping[str, str] = WRITES, asked: int | None = None) -> int:
         """The publish job."""
@@ -314,7 +314,7 @@ class Stage:
 
     def rewrite(self, **files: str) -> None:
         """Hand over other files than the judge did: as it would have, had it found something else."""
-        folder = self._judged / "report"
+        folder = self.judged / "report"
         handover = json.loads((folder / "decision.json").read_text())
         for name, text in files.items():
             (folder / name).write_text(text)
@@ -337,11 +337,11 @@ class Stage:
     @property
     def report(self) -> dict[str, Any]:
         """What the judge found."""
-        report: dict[str, Any] = json.loads((self._judged / "report" / "report.json").read_text())
+        report: dict[str, Any] = json.loads((self.judged / "report" / "report.json").read_text())
         return report
 
     @property
-    def _judged(self) -> Path:
+    def judged(self) -> Path:
         """Each attempt's records stand in a folder of their own, as each job has its own disk."""
         return self.folder / ("judged" if self.attempt == 1 else f"judged-{self.attempt}")
 

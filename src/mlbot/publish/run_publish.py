@@ -168,8 +168,18 @@ def _of_commit(run: CIRun, found: Sequence[Sequence[Operation]]) -> tuple[Operat
 
 
 def again_run(run: CIRun, judge_path: str) -> Exit:
-    """Run trainings again that publish recorded a request for, and start the judge of each: nobody else would."""
-    executor = _executor(run)
+    """Run trainings again that publish recorded a request for, and start the judge of each: nobody else would.
+
+    Where GitHub refuses, what waits for it says so: a request that nobody meets would leave it pending for ever.
+    """
+    try:
+        return _again(run, _executor(run), judge_path)
+    except MlbotError:
+        _announce(run, "not_again")
+        raise
+
+
+def _again(run: CIRun, executor: Executor, judge_path: str) -> Exit:
     begun = run.begun_after()
     if begun is not None:  # by this job, which did not come to start the judge
         executor.do(_judge_of(run, begun, judge_path))
@@ -204,12 +214,17 @@ def _judge_of(run: CIRun, attempt: Attempt, path: str) -> Dispatch:
 
 def announce_failure(run: CIRun, *, dry_run: bool = False) -> Exit:
     """Set the statuses of a commit whose verdict could not be published, so that they do not stay pending for ever."""
+    return _announce(run, "not_published", dry_run=dry_run)
+
+
+def _announce(run: CIRun, why: str, *, dry_run: bool = False) -> Exit:
+    """End what is pending of a commit by an error."""
     training, subjects = run.announced()
     if isinstance(subjects, Ignore):
         run.console.say(f"Nothing is posted: {subjects.sentence}")
         return Exit.OK
     decisions = [Judge(subject=each, attempt=training.this_attempt) for each in subjects]
-    operations = _of_commit(run, [broken(each, run.place, phrase(WORDS, "not_published")) for each in decisions])
+    operations = _of_commit(run, [broken(each, run.place, phrase(WORDS, why)) for each in decisions])
     fallback = {"fallback": True}  # what did get published is not written over
     found = [each.model_copy(update=fallback) if isinstance(each, SetStatus) else each for each in operations]
     return _apply(run, found, dry=dry_run)
