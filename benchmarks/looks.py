@@ -1,20 +1,24 @@
 """How often does a verdict of many gates, with seeds added only while it is open, err? On pools of other data.
 
-    python -m benchmarks.looks [--cache FOLDER] [--models 40] [--comparisons 200] [--rows 2000] [--jobs 1]
+    python -m benchmarks.looks [--cache FOLDER] [--models 40] [--comparisons 200] [--rows 500 2000 10000]
 
 Each comparison draws up to five candidate and five baseline models of one recipe without overlap, and rows with
-replacement; `mlbot.judging.run_measure` measures and `mlbot.verdict.decide` decides, as on a pull request. A margin
-is a number of standard deviations of the drop between two equal recipes of three seeds. A true drop is made by letting
-the candidate give some of the rows another row's answer; the share is solved for on all rows of the pool.
+replacement. `mlbot.stats` estimates and tests as on a pull request. What comes of the tests at other margins is counted
+here, for speed; the first comparison of each kind is judged as a whole by `mlbot.judging.run_measure` and
+`mlbot.verdict.decide` too, and has to come to the same.
+
+A margin is a number of standard deviations of the drop between two equal recipes of three seeds, or what can be judged:
+see `judgeable`. A true drop is made by letting the candidate give some of the rows another row's answer, the share of
+which is solved for on all rows of the pool, or by the recipe that learns from half of the rows.
 """
 
 import argparse
 import itertools
 import json
+import math
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,23 +26,26 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 from benchmarks.pools import CACHE, LEARNERS, cache_key
 from benchmarks.seed_pools import DATA, SeedPool, load
+from mlbot import stats
 from mlbot import verdict as verdicts
 from mlbot.gates.metric import CATALOGUE, Bound, Gate, Task
-from mlbot.gates.outcome import Outcome
+from mlbot.gates.outcome import ALPHA, JUDGEABLE, Outcome, worst
 from mlbot.judging import run_measure
 from mlbot.judging.run_measure import MetricPlan, Rows, measure
 from mlbot.stats.estimation import estimate
-from mlbot.stats.recipe import SeedHistory
-from mlbot.stats.types import UndefinedMetricError
-from mlbot.verdict.decide import Evidence, decide
+from mlbot.stats.recipe import RecipeTest, SeedHistory, p_worse, recipe_test
+from mlbot.stats.types import Estimate, NoIntervalError, UndefinedMetricError
+from mlbot.verdict.decide import Evidence, decide, holm_rejects
 from mlbot.verdict.seeds import SeedDesign
 from mlbot.verdict.verdict import Commits, Evaluation, ModelVerdict
 
 Array = npt.NDArray[Any]
 Subject = tuple[str, str | None]
+Margins = Mapping[Subject, float]
 
 METRICS: Mapping[Task, tuple[str, ...]] = {
     Task.BINARY: ("accuracy", "brier_score_loss", "log_loss", "roc_auc", "f1"),
@@ -54,10 +61,35 @@ METRICS: Mapping[Task, tuple[str, ...]] = {
 SLICES = ("third", "other third", "half")
 GATES = (1, 5, 10, 20)
 LOOKS = SeedDesign.between(2, 5)
+MOST = max(LOOKS.looks)
 HISTORY_DF = 20
 WIDE, TIGHT = 4.0, 2.5
 """Margins, in standard deviations of a drop of nothing."""
-TRIAL = 60
+TEN = 10  # gates at a drop of three margins
+TRIAL = 100
+CHUNK = 100  # comparisons that are kept together, so that an interruption loses no more
+FORM = 2  # raise it where what is counted changes: what is cached is of another one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Rows of a pool and what ten models say of them, the candidate's five first."""
+
+    task: Task
+    y: Array
+    predictions: tuple[Array, ...]
+    masks: Mapping[str, Array]
+
+    def estimate(self, subject: Subject) -> Estimate | Outcome:
+        """A metric of all models; the outcome of its gate where it has none."""
+        metric, part = subject
+        keep = slice(None) if part is None else self.masks[part]
+        try:
+            return estimate(metric, self.task, self.y[keep], [each[keep] for each in self.predictions])
+        except NoIntervalError:
+            return Outcome.INCONCLUSIVE
+        except UndefinedMetricError:
+            return Outcome.ERROR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,252 +109,406 @@ class World:
         """Twenty subjects in the order in which they become gates: all metrics on all rows, then on the slices."""
         return [(metric, part) for part in (None, *SLICES) for metric in self.metrics]
 
+    @property
+    def first(self) -> Subject:
+        """What a drop is made of."""
+        return self.subjects[0]
+
+    def sample(self, rng: np.random.Generator, candidates: Array, *, seeds: int | None = MOST) -> Sample:
+        """One comparison's rows and models, so many a side; None: all candidates."""
+        rows = rng.integers(0, self.pool.y.size, self.rows)
+        place = rows * 2654435761 % 2**32 / 2**32  # a row is in the same slices in every sample
+        masks = {"third": place < 1 / 3, "other third": place > 2 / 3, "half": (place > 1 / 4) & (place < 3 / 4)}
+        order = rng.permutation(len(candidates))
+        ours, theirs = order[:seeds], order[seeds : 2 * seeds] if seeds else order[:0]
+        models = [*(candidates[j] for j in ours), *(self.pool.good[j] for j in theirs)]
+        predictions = tuple(each[rows].astype(float) for each in models)
+        return Sample(task=self.pool.task, y=self.pool.y[rows], predictions=predictions, masks=masks)
+
     @cached_property
     def spread(self) -> dict[Subject, float]:
         """The standard deviation of the drop between two equal recipes of three seeds, over rows and models."""
-        rng = np.random.default_rng(3)
-        found: dict[Subject, list[float]] = {subject: [] for subject in self.subjects}
+        rng, found = np.random.default_rng(3), {subject: list[float]() for subject in self.subjects}
         for _ in range(TRIAL):
-            rows, masks = self._rows(rng)
-            models = [self.pool.good[j][rows] for j in rng.permutation(len(self.pool.good))[:6]]
-            for (metric, part), values in found.items():
-                keep = slice(None) if part is None else masks[part]
-                values.append(self._drop(metric, self.pool.y[rows][keep], [each[keep] for each in models]))
-        return {subject: float(np.nanstd(values)) for subject, values in found.items()}
-
-    def _drop(self, metric: str, y: Array, models: Sequence[Array]) -> float:
-        try:
-            values = estimate(metric, self.pool.task, y, models).values
-        except UndefinedMetricError:
-            return float("nan")
-        return float(values[:3].mean() - values[3:].mean())
+            sample = self.sample(rng, self.pool.good, seeds=3)
+            for subject, values in found.items():
+                there = sample.estimate(subject)
+                if isinstance(there, Estimate):
+                    values.append(float(there.values[:3].mean() - there.values[3:].mean()))
+        return {subject: float(np.std(values)) for subject, values in found.items()}
 
     @cached_property
-    def history(self) -> dict[Subject, SeedHistory]:
-        """What past trainings would say of the variance between seeds, of all the pool's models on these many rows."""
-        rng = np.random.default_rng(4)
-        rows, masks = self._rows(rng)
-        models = [each[rows] for each in self.pool.good]
-        found = {}
-        for metric, part in self.subjects:
-            keep = slice(None) if part is None else masks[part]
-            values = [self._value(metric, self.pool.y[rows][keep], each[keep]) for each in models]
-            found[metric, part] = SeedHistory(variance=float(np.nanvar(values, ddof=1)), df=HISTORY_DF)
-        return found
+    def between(self) -> dict[Subject, float]:
+        """The variance between seeds of one recipe on the same rows: of all models, on a few holdouts."""
+        rng, found = np.random.default_rng(4), {subject: list[float]() for subject in self.subjects}
+        for _ in range(3):
+            sample = self.sample(rng, self.pool.good, seeds=None)
+            for subject, variances in found.items():
+                there = sample.estimate(subject)
+                if isinstance(there, Estimate):
+                    variances.append(float(there.values.var(ddof=1)))
+        return {subject: float(np.mean(variances)) for subject, variances in found.items()}
 
-    def _value(self, metric: str, y: Array, answers: Array) -> float:
-        try:
-            return float(estimate(metric, self.pool.task, y, [answers]).values[0])
-        except UndefinedMetricError:
-            return float("nan")
+    def history(self, rng: np.random.Generator) -> dict[Subject, SeedHistory]:
+        """What past trainings say of the variance between seeds, as uncertain as their degrees of freedom make it."""
+        luck = rng.chisquare(HISTORY_DF) / HISTORY_DF
+        return {
+            subject: SeedHistory(variance=luck * variance, df=HISTORY_DF) for subject, variance in self.between.items()
+        }
 
-    def _rows(self, rng: np.random.Generator) -> tuple[Array, dict[str, Array]]:
-        rows = rng.integers(0, self.pool.y.size, self.rows)
-        place = rows * 2654435761 % 2**32 / 2**32  # a row is in the same slices in every sample
-        return rows, {"third": place < 1 / 3, "other third": place > 2 / 3, "half": (place > 1 / 4) & (place < 3 / 4)}
-
-    def worse(self, share: float) -> Array:
-        """The pool's models where they give a share of the rows another row's answer."""
+    def moved(self, share: float, models: Array) -> Array:
+        """Models where they give a share of the rows another row's answer."""
         rng = np.random.default_rng(5)
         moved = rng.random(self.pool.y.size) < share
         other = rng.permutation(self.pool.y.size)
-        return np.where(
-            moved.reshape(1, -1, *(1,) * (self.pool.good.ndim - 2)), self.pool.good[:, other], self.pool.good
-        )
+        return np.where(moved.reshape(1, -1, *(1,) * (models.ndim - 2)), models[:, other], models)
 
-    def share(self, wanted: float) -> float:
-        """The share that costs the first metric so much, by bisection on all rows."""
-        metric, low, high = self.metrics[0], 0.0, 1.0
-        sign, some = CATALOGUE[metric].direction.worse, self.pool.good[:5]
-
-        def cost(share: float) -> float:
-            changed = replace(self, pool=replace(self.pool, good=some)).worse(share)
-            pairs = zip(changed, some, strict=True)
-            return float(
-                np.mean(
-                    [
-                        sign * (self._value(metric, self.pool.y, a) - self._value(metric, self.pool.y, b))
-                        for a, b in pairs
-                    ]
-                )
-            )
-
+    def worse_by(self, drop: float) -> Array | None:
+        """The pool's models, moved so far that it costs the first metric so much; None where no share of rows does."""
+        some, low, high = self.pool.good[:5], 0.0, 1.0
+        if self._cost(self.moved(1.0, some), some, self.first[0]) < drop:
+            return None
         for _ in range(12):
             middle = (low + high) / 2
-            low, high = (middle, high) if cost(middle) < wanted else (low, middle)
+            short = self._cost(self.moved(middle, some), some, self.first[0]) < drop
+            low, high = (middle, high) if short else (low, middle)
+        return self.moved(high, self.pool.good)
+
+    def _cost(self, models: Array, than: Array, metric: str) -> float:
+        """How much worse some models are than others on all rows."""
+        means = (
+            float(np.mean([estimate(metric, self.pool.task, self.pool.y, [m.astype(float)]).values[0] for m in side]))
+            for side in (models, than)
+        )
+        return CATALOGUE[metric].direction.worse * (next(means) - next(means))
+
+    def weak_costs(self) -> dict[str, float]:
+        """What the weak recipe costs each metric, where it costs anything."""
+        costs = {metric: self._cost(self.pool.weak, self.pool.good, metric) for metric in self.metrics}
+        return {metric: cost for metric, cost in costs.items() if cost > 0}
+
+    def scaled(self, times: float, count: int = max(GATES)) -> dict[Subject, float]:
+        """Margins of so many standard deviations."""
+        return {subject: times * self.spread[subject] for subject in self.subjects[:count]}
+
+    @cached_property
+    def judgeable(self) -> float:
+        """The least margin of the first metric, in standard deviations, of which a drop of three is found among ten.
+
+        In 95 of 100, by theory: m + c(df) sqrt(V) = 3 m, where V is that of the changed recipe: of the seeds what two
+        equal ones have, and of the rows what a drop of 7.5 standard deviations has, in proportion to the drop.
+        """
+        sd = self.spread[self.first]
+        seeds, _ = self._parts(self.pool.good)
+        changed = self.worse_by(JUDGEABLE * TIGHT * sd)
+        if changed is None:
+            return math.inf
+        _, rows = self._parts(changed)
+
+        def missing(times: float) -> float:
+            shared = rows * times / TIGHT
+            variance = seeds + shared
+            df = variance**2 / (seeds**2 / (2 * MOST - 2) + shared**2 / (self.rows - 1))
+            return _times(df) * math.sqrt(variance) - (JUDGEABLE - 1) * times * sd
+
+        low, high = 0.5, 200.0
+        for _ in range(25):
+            middle = math.sqrt(low * high)
+            low, high = (middle, high) if missing(middle) > 0 else (low, middle)
         return high
 
-    def compared(
-        self, rng: np.random.Generator, candidates: Array, margins: Mapping[Subject, float], *, history: bool = False
-    ) -> Evidence:
-        """One comparison, measured by the code that judges pull requests."""
-        rows, masks = self._rows(rng)
-        order, most = rng.permutation(len(candidates)), max(LOOKS.looks)
-        ours, theirs = order[:most], order[most : 2 * most]
-        predictions = (*(candidates[j][rows] for j in ours), *(self.pool.good[j][rows] for j in theirs))
-        found = measure(
-            self._plan(margins, self.history if history else {}),
-            Rows(slice=None, labels=self.pool.y[rows], predictions=tuple(each.astype(float) for each in predictions)),
-            {part: masks[part] for part in {part for _, part in margins if part is not None}},
-        )
-        gates = tuple(
-            Gate(metric=metric, slice=part, bound=Bound.MAX_REGRESSION, limit=limit)
-            for (metric, part), limit in margins.items()
-        )
-        evaluations = tuple(
-            Evaluation(seed=seed, digest=f"sha256:{seed:064x}", size_bytes=1, scores=scores)
-            for seed, scores in enumerate(found.scores[:most])
-        )
-        return Evidence(model="model", gates=gates, candidate=evaluations, comparisons=found.comparisons)
-
-    def _plan(self, margins: Mapping[Subject, float], known: Mapping[Subject, SeedHistory]) -> MetricPlan:
-        return MetricPlan(
-            task=self.pool.task,
-            metrics=tuple(CATALOGUE[each] for each in dict.fromkeys(metric for metric, _ in margins)),
-            candidates=max(LOOKS.looks),
-            margins=margins,
-            custom={},
-            history=lambda metric, part: known.get((metric, part)),
-            design=LOOKS,
-            family=len(margins),
-        )
+    def _parts(self, candidates: Array) -> tuple[float, float]:
+        """The parts of V of the first metric at five seeds that seeds, and that rows make."""
+        rng, found = np.random.default_rng(7), list[RecipeTest]()
+        for _ in range(40):
+            there = self.sample(rng, candidates).estimate(self.first)
+            if isinstance(there, Estimate):
+                found.append(recipe_test(there, MOST, sign=1, margin=0.0, family=0))
+        shared = float(np.mean([test.shared for test in found]))
+        return float(np.mean([test.variance for test in found])) - shared, shared
 
 
-def verdict_of(evidence: Evidence, gates: int) -> ModelVerdict:
-    """What comes of the first gates."""
-    few = evidence.model_copy(update={"gates": evidence.gates[:gates]})
-    (verdict,) = decide(_COMMITS, [few]).models
+def _times(df: float) -> float:
+    """By how many sqrt(V) a drop has to exceed the margin to fail in 95 %, alone among ten, at the last look."""
+    quantile, low, high = float(special.stdtrit(df, 1 - LOOKS.levels[-1] / TEN)), 0.0, 200.0
+    for _ in range(30):
+        middle = (low + high) / 2
+        short = float(special.nctdtr(df, middle, quantile)) > ALPHA
+        low, high = (middle, high) if short else (low, middle)
+    return high
+
+
+Tests = Mapping[Subject, tuple[RecipeTest, ...] | Outcome]
+
+
+def tested(sample: Sample, subjects: Sequence[Subject], *known: Mapping[Subject, SeedHistory]) -> Iterator[Tests]:
+    """Of each subject the tests at every look, at a margin of 0: once with each of these histories."""
+    found = {subject: sample.estimate(subject) for subject in subjects}
+    for history in known:
+        yield {
+            subject: there
+            if isinstance(there, Outcome)
+            else tuple(
+                recipe_test(
+                    there,
+                    MOST,
+                    sign=CATALOGUE[subject[0]].direction.worse,
+                    margin=0.0,
+                    level=level,
+                    family=0,
+                    seeds=seeds,
+                    history=history.get(subject),
+                )
+                for seeds, level in zip(LOOKS.looks, LOOKS.levels, strict=True)
+            )
+            for subject, there in found.items()
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Came:
+    """What a verdict comes to."""
+
+    outcome: Outcome
+    seeds: int  # a side, after which nothing was open that more of them could settle
+    few_rows: bool = False  # whether it is open for nothing but too few rows that carry a difference
+
+
+def judged(tests: Tests, margins: Margins, *, every_look: bool = False) -> Came:
+    """What a verdict of these margins comes to: the rule of `decide` and of `seeds_wanted`, on tests.
+
+    With `every_look` more seeds are looked at where nobody would have trained them too, as if they were there.
+    """
+    outcomes = {subject: there for subject in margins if isinstance(there := tests[subject], Outcome)}
+    asked, thin = [subject for subject in margins if subject not in outcomes], set[Subject]()
+    seen: dict[Subject, float] = {}
+    came = Came(outcome=Outcome.ERROR, seeds=LOOKS.looks[0])
+    for number, (seeds, level) in enumerate(zip(LOOKS.looks, LOOKS.levels, strict=True)):
+        for subject in (each for each in asked if outcomes.get(each) is not Outcome.PASS):
+            test, margin = _at(tests, subject, number), margins[subject]
+            outcomes[subject] = _outcome(test, margin)
+            seen[subject] = 1.0 if outcomes[subject] is Outcome.PASS else _p(test, margin) * ALPHA / level
+            thin -= {subject}
+            thin |= {subject} if outcomes[subject] is Outcome.INCONCLUSIVE and test.high < margin else set()
+        for subject, keep in zip(seen, holm_rejects(seen.values()), strict=True):
+            if outcomes[subject] is Outcome.FAIL and not keep:
+                outcomes[subject] = Outcome.INCONCLUSIVE
+        outcome = worst(outcomes.values())
+        open_ = [subject for subject in asked if outcomes[subject] is Outcome.INCONCLUSIVE and subject not in thin]
+        few = outcome is Outcome.INCONCLUSIVE and not open_
+        came = Came(outcome=outcome, seeds=seeds, few_rows=few)
+        wanted = every_look or (outcome is Outcome.INCONCLUSIVE and open_)
+        if Outcome.FAIL in outcomes.values() or not wanted:
+            break
+    return came
+
+
+def fails_alone(tests: Tests, subject: Subject, margin: float, family: int) -> bool:
+    """Whether a margin fails at any look where none of the others drops: the first that Holm looks at."""
+    each = ((_at(tests, subject, number), level) for number, level in enumerate(LOOKS.levels))
+    return any(_outcome(test, margin) is Outcome.FAIL and _p(test, margin) * family <= level for test, level in each)
+
+
+def _at(tests: Tests, subject: Subject, number: int) -> RecipeTest:
+    there = tests[subject]
+    if isinstance(there, Outcome):
+        raise TypeError(subject)
+    return there[number]
+
+
+def _outcome(test: RecipeTest, margin: float) -> Outcome:
+    """A look at one margin; `decide`'s rule."""
+    if test.low > margin:
+        return Outcome.FAIL
+    return Outcome.PASS if test.high < margin and not replace(test, margin=margin).thin else Outcome.INCONCLUSIVE
+
+
+def _p(test: RecipeTest, margin: float) -> float:
+    return p_worse(test.drop - margin, math.sqrt(test.variance), test.df, test.skewness)
+
+
+def whole(sample: Sample, margins: Margins, history: Mapping[Subject, SeedHistory]) -> ModelVerdict:
+    """The same by all of the code that judges pull requests."""
+    asked = Rows(slice=None, labels=sample.y, predictions=sample.predictions)
+    plan = MetricPlan(
+        task=sample.task,
+        metrics=tuple(CATALOGUE[each] for each in dict.fromkeys(metric for metric, _ in margins)),
+        candidates=MOST,
+        margins=margins,
+        custom={},
+        history=lambda metric, part: history.get((metric, part)),
+        design=LOOKS,
+        family=len(margins),
+    )
+    parts = dict.fromkeys(part for _, part in margins if part is not None)
+    found = measure(plan, asked, {part: sample.masks[part] for part in parts})
+    gates = tuple(
+        Gate(metric=metric, slice=part, bound=Bound.MAX_REGRESSION, limit=limit)
+        for (metric, part), limit in margins.items()
+    )
+    evaluations = tuple(
+        Evaluation(seed=seed, digest=f"sha256:{seed:064x}", size_bytes=1, scores=scores)
+        for seed, scores in enumerate(found.scores[:MOST])
+    )
+    evidence = Evidence(model="model", gates=gates, candidate=evaluations, comparisons=found.comparisons)
+    (verdict,) = decide(_COMMITS, [evidence]).models
     return verdict
 
 
 _COMMITS = Commits(head="a" * 40, base="b" * 40, policy="b" * 40, guarded="main")
 
 
-def seeds_of(verdict: ModelVerdict) -> int:
-    """How many seeds a side the verdict took: up to the look at which its last gate was decided."""
-    failed = [each.seeds for each in verdict.gates if each.outcome is Outcome.FAIL and each.seeds]
-    return max(failed or [each.seeds or max(LOOKS.looks) for each in verdict.gates])
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One kind of comparison: candidates, the margins they are asked at, and of how many gates."""
+
+    name: str
+    margins: Margins
+    gates: Sequence[int]
+    power: bool = False  # whether what the report says of three margins is counted too
 
 
-def simulate(data: str, learner: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Every share of one pool, from the cache or simulated now."""
-    asked = f"{data} {learner} {options.models} {options.comparisons} {options.rows}"
-    deciding = sorted(Path(verdicts.__file__).parent.glob("*.py"))
-    key = cache_key(asked, *deciding, Path(run_measure.__file__), Path(__file__))
-    file = options.cache / f"looks-{key}.json"
-    if not file.exists():
-        pool = load(data, learner, options.cache, options.models)
-        world = World(pool=pool, rows=min(options.rows, pool.y.size))
-        file.write_text(json.dumps(_shares(world, options.comparisons)))
-        print(f"  {pool.name}: done", file=sys.stderr, flush=True)
-    return {"pool": f"{data}, {learner}", **json.loads(file.read_text())}
+def kinds(world: World) -> Iterator[tuple[Array, list[Asked]]]:
+    """All kinds of comparisons, by the candidates that are drawn."""
+    good, tight = world.pool.good, world.scaled(TIGHT)
+    first, cost = {world.first: tight[world.first]}, world.weak_costs()
+    unchanged = [
+        Asked(name="no change, margin 0", margins=dict.fromkeys(world.subjects, 0.0), gates=GATES),
+        Asked(name=f"no change, {TIGHT} sd", margins=tight, gates=GATES),
+        Asked(name=f"no change, {WIDE:g} sd", margins=world.scaled(WIDE), gates=GATES),
+    ]
+    yield good, unchanged
+    yield from _moved(world, 1, first, "one margin", (1,))
+    yield from _moved(world, JUDGEABLE, world.scaled(TIGHT, TEN), f"three margins of {TIGHT} sd", (1, TEN))
+    yield from _moved(world, JUDGEABLE, world.scaled(world.judgeable, TEN), "three judgeable margins", (1, TEN))
+    single = [
+        Asked(name=f"weak recipe, one margin: {metric}", margins={(metric, None): cost[metric]}, gates=(1,))
+        for metric in world.metrics[:3]
+        if metric in cost
+    ]
+    thirds = {(metric, part): cost[metric] / 3 for metric, part in world.subjects[:TEN] if metric in cost}
+    power = [Asked(name="weak recipe, three margins", margins=thirds, gates=(len(thirds),), power=True)]
+    yield world.pool.weak, single + (power if thirds else [])
 
 
-def _shares(world: World, comparisons: int) -> dict[str, Any]:
-    found: dict[str, Any] = {"rows": world.rows}
-    good = world.pool.good
-    tight = {subject: TIGHT * world.spread[subject] for subject in world.subjects}
-    wide = {subject: WIDE * world.spread[subject] for subject in world.subjects}
-    zero = dict.fromkeys(world.subjects, 0.0)
-    first = world.subjects[0]
-    ten = {subject: tight[subject] for subject in world.subjects[:10]}
-    dropped = world.worse(world.share(3 * tight[first]))
-    for history in (False, True):
-        more = ", history" if history else ""
-        found |= _tally(world, (good, zero), f"no change, margin 0{more}", GATES, comparisons, history=history)
-        found |= _tally(world, (good, wide), f"no change, 4 sd{more}", GATES, comparisons, history=history)
-        found |= _tally(world, (dropped, ten), f"three margins of 2.5 sd{more}", (1, 10), comparisons, history=history)
-    one = {first: tight[first]}
-    found |= _tally(world, (world.worse(world.share(tight[first])), one), "one margin of 2.5 sd", (1,), comparisons)
-    return found | _weak(world, comparisons)
+def _moved(
+    world: World, times: int, margins: Margins, name: str, gates: Sequence[int]
+) -> Iterator[tuple[Array, list[Asked]]]:
+    """A true drop of so many margins, where moved answers can make it."""
+    candidates = world.worse_by(times * margins[world.first])
+    if candidates is not None:
+        yield candidates, [Asked(name=name, margins=margins, gates=gates, power=times == JUDGEABLE)]
 
 
-def _weak(world: World, comparisons: int) -> dict[str, Any]:
-    """The weak recipe beside the whole one, at a margin that is just what it costs."""
-    found: dict[str, Any] = {}
-    for metric in world.metrics[:3]:
-        sign, pool = CATALOGUE[metric].direction.worse, world.pool
-        cost = sign * (_truth(pool.y, pool.weak, pool.task, metric) - _truth(pool.y, pool.good, pool.task, metric))
-        if cost > 0:
-            name = f"weak recipe, one margin: {metric}"
-            found |= _tally(world, (pool.weak, {(metric, None): cost}), name, (1,), comparisons)
+Counted = dict[str, Counter[str]]
+
+
+def simulate(world: World, seed: int, comparisons: int) -> Counted:
+    """The counts of so many comparisons of every kind."""
+    found: Counted = {}
+    for number, (candidates, asked) in enumerate(kinds(world)):
+        rng = np.random.default_rng([6, number, seed])
+        subjects = list(dict.fromkeys(subject for each in asked for subject in each.margins))
+        for done in range(comparisons):
+            sample, known = world.sample(rng, candidates), world.history(rng)
+            for with_history, tests in enumerate(tested(sample, subjects, {}, known)):
+                history = known if with_history else {}
+                for each in asked:
+                    _count(found, each, tests, sample, history)
+                if not done and not seed:
+                    _check(asked, tests, sample, history)
     return found
 
 
-def _truth(y: Array, models: Array, task: Task, metric: str) -> float:
-    return float(np.mean([estimate(metric, task, y, [each.astype(float)]).values[0] for each in models]))
+def _count(found: Counted, asked: Asked, tests: Tests, sample: Sample, history: Mapping[Subject, SeedHistory]) -> None:
+    for count in asked.gates:
+        margins = dict(itertools.islice(asked.margins.items(), count))
+        came = judged(tests, margins)
+        name = f"{asked.name}{', history' if history else ''}: {count} gate{'s' * (count > 1)}"
+        counts = found.setdefault(name, Counter())
+        counts["comparisons"] += 1
+        counts[came.outcome.value] += 1
+        counts["seeds"] += came.seeds
+        counts["few rows"] += came.few_rows
+        if asked.power:
+            _count_power(counts, came, (sample, tests), margins, history)
 
 
-def _tally(
-    world: World,
-    asked: tuple[Array, Mapping[Subject, float]],
-    name: str,
-    counts: Sequence[int],
-    comparisons: int,
-    *,
-    history: bool = False,
-) -> dict[str, dict[str, float]]:
-    """The outcomes of comparisons of candidates at margins, in percent, with so many of the gates."""
-    rng = np.random.default_rng(6)
-    outcomes, seeds = {count: Counter[str]() for count in counts}, Counter[int]()
-    for _ in range(comparisons):
-        evidence = world.compared(rng, *asked, history=history)
-        for count in counts:
-            verdict = verdict_of(evidence, count)
-            outcomes[count][verdict.outcome] += 1
-            seeds[count] += seeds_of(verdict)
-    return {
-        f"{name}: {count} gate{'s' * (count > 1)}": {
-            each.value: 100 * outcomes[count][each] / comparisons for each in Outcome
-        }
-        | {"seeds": seeds[count] / comparisons}
-        for count in counts
-    }
+def _count_power(
+    counts: Counter[str],
+    came: Came,
+    seen: tuple[Sample, Tests],
+    margins: Margins,
+    history: Mapping[Subject, SeedHistory],
+) -> None:
+    """Whether the report would call the first margin judgeable, and what theory says of a drop of three of it."""
+    sample, tests = seen
+    subject, margin = next(iter(margins.items()))
+    found, last = sample.estimate(subject), tests[subject]
+    if not isinstance(found, Estimate) or isinstance(last, Outcome):
+        return
+    sign, family, test = CATALOGUE[subject[0]].direction.worse, len(margins), last[-1]
+    claim = recipe_test(
+        found, MOST, sign=sign, margin=margin, level=test.level, family=family, history=history.get(subject)
+    )
+    alone, fails = fails_alone(tests, subject, margin, family), came.outcome is Outcome.FAIL
+    counts["alone"] += alone
+    if claim.judgeable:
+        counts["judgeable"] += 1
+        counts["judgeable, fail"] += fails
+        counts["judgeable, alone"] += alone
+    effect = (JUDGEABLE - 1) * margin / math.sqrt(test.variance) if test.variance else math.inf
+    below = special.nctdtr(test.df, effect, special.stdtrit(test.df, 1 - test.level / family))
+    counts["theory, thousandths"] += round(1000 * (1 - float(below)))
 
 
-def table(results: Sequence[Mapping[str, Any]]) -> str:
-    """For each kind of comparison the mean and the worst pool, in percent."""
-    lines = ["| comparison | fail | pass | inconclusive | error | seeds a side |", "|---|---|---|---|---|---|"]
-    for name in dict.fromkeys(key for result in results for key in result if key not in {"pool", "rows"}):
-        cells = [result[name] for result in results if name in result]
-        shown = []
-        for outcome in ("fail", "pass", "inconclusive", "error", "seeds"):
-            values = [cell[outcome] for cell in cells]
-            shown.append(f"{np.mean(values):.1f} ({min(values):.1f} to {max(values):.1f})")
-        lines.append(f"| {name} | {' | '.join(shown)} |")
-    return "\n".join(lines)
+def _check(asked: Sequence[Asked], tests: Tests, sample: Sample, history: Mapping[Subject, SeedHistory]) -> None:
+    """Refuse to go on where the whole judge comes to something else."""
+    for each in asked:
+        for count in each.gates:
+            margins = dict(itertools.islice(each.margins.items(), count))
+            ours, theirs = judged(tests, margins, every_look=True).outcome, whole(sample, margins, history).outcome
+            if ours is not theirs:
+                raise AssertionError(f"{each.name}, {count} gates: {ours} here, {theirs} by the judge")
 
 
-def cells(results: Sequence[Mapping[str, Any]]) -> str:
-    """Every pool: fail / pass, and seeds."""
-    names = list(dict.fromkeys(key for result in results for key in result if key not in {"pool", "rows"}))
-    lines = [f"| pool | rows | {' | '.join(names)} |", f"|---|---|{'---|' * len(names)}"]
-    for result in results:
-        shown = [
-            f"{result[name]['fail']:.0f} / {result[name]['pass']:.0f}, {result[name]['seeds']:.1f}"
-            if name in result
-            else ""
-            for name in names
-        ]
-        lines.append(f"| {result['pool']} | {result['rows']:,} | {' | '.join(shown)} |")
-    return "\n".join(lines)
+def _key(*asked: object) -> str:
+    """What a result depends on: what was asked, and the code that decides."""
+    rooms = [Path(room.__file__ or "").parent for room in (stats, verdicts)]
+    deciding = [*(path for room in rooms for path in sorted(room.glob("*.py"))), Path(run_measure.__file__)]
+    return cache_key(f"{FORM} {asked}", *deciding)
+
+
+def counted(data: str, learner: str, rows: int, options: argparse.Namespace) -> dict[str, Any] | None:
+    """The counts of one pool at a number of rows: cached chunks, and those that lack are simulated now.
+
+    None where the pool has not half as many rows; one that has more is drawn from as often as it has rows.
+    """
+    pool = load(data, learner, options.cache, options.models)
+    if pool.y.size < rows / 2:
+        return None
+    world, total = World(pool=pool, rows=min(rows, pool.y.size)), Counted()
+    for chunk in range(options.comparisons // CHUNK):
+        file = options.cache / f"looks-{_key(data, learner, options.models, world.rows, chunk)}.json"
+        if not file.exists():
+            file.write_text(json.dumps(simulate(world, chunk, CHUNK)))
+            print(f"  {pool.name}, {world.rows:,} rows: chunk {chunk}", file=sys.stderr, flush=True)
+        for name, counts in json.loads(file.read_text()).items():
+            total[name] = total.get(name, Counter[str]()) + Counter(counts)
+    return {"data": data, "learner": learner, "rows": rows, "kinds": total}
 
 
 def main() -> None:
-    """Train what is not cached, simulate, print Markdown."""
+    """Train what is not cached, simulate, print the counts as JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.looks", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--models", type=int, default=40, help="retrained models of each recipe and learner")
-    parser.add_argument("--comparisons", type=int, default=200, help="comparisons a cell")
-    parser.add_argument("--rows", type=int, default=2_000, help="rows of the holdout, at most the pool's")
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
-    parser.add_argument("--data", nargs="*", choices=DATA, default=list(DATA), help="which data")
+    parser.add_argument("--comparisons", type=int, default=200, help=f"comparisons a cell, a multiple of {CHUNK}")
+    parser.add_argument("--rows", type=int, nargs="*", default=[2_000, 500, 10_000], help="rows of the holdout")
     options = parser.parse_args()
-    pairs = itertools.product(options.data, LEARNERS)
-    with ProcessPoolExecutor(options.jobs) as workers:
-        results = list(workers.map(simulate, *zip(*pairs, strict=True), itertools.repeat(options)))
-    print(f"{options.models} models a recipe, {options.comparisons} comparisons a cell\n")
-    print(table(results), cells(results), sep="\n\n")
+    asked = itertools.product(options.rows, DATA, LEARNERS)
+    found = [result for rows, data, learner in asked if (result := counted(data, learner, rows, options))]
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -380,7 +380,7 @@ def test_a_settled_gate_needs_no_advice(outcome: Outcome) -> None:
 def test_detectable_effects() -> None:
     assert (
         words.detectable(parts.comparison("roc_auc", 0.0))
-        == "How sharp this gate is: of changes with a true drop of 0.0086, 19 in 20 fail here."
+        == "How sharp this gate is: of changes as noisy as this one with a true drop of 0.0086, 19 in 20 fail here."
     )
     assert "rise" in words.detectable(parts.comparison("log_loss", 0.0, mde=0.02))
     assert words.detectable(parts.comparison("f1", 0.0)) == words.detectable(None) == ""

@@ -333,10 +333,13 @@ def _comparison(
     if isinstance(joint, UndefinedMetricError):
         return Comparison(**fields, **_lacking(plan, metric, rows, joint, alone)), None
     fields["support"] = float(joint.support.min())
-    asked = _Asked(joint, metric.direction.worse, margin, plan.history(metric.name, rows.slice), same)
+    asked = _Asked(joint, plan.candidates, metric.direction.worse, margin, plan.history(metric.name, rows.slice), same)
     matters = same.candidate_seed_matters, same.baseline_seed_matters
-    tests = [(seeds, asked.test(plan, seeds, level)) for seeds, level in looks(plan, len(rows.predictions), matters)]
-    *earlier, (_, test) = tests
+    *before, last = looks(plan, len(rows.predictions), matters)
+    *earlier, (_, test) = tests = [
+        *((seeds, asked.test(seeds, level, family=0)) for seeds, level in before),
+        (last[0], asked.test(*last, family=0 if margin is None else plan.family)),
+    ]
     return (
         Comparison(
             **fields,
@@ -403,19 +406,20 @@ class _Asked:
     """What is asked of one metric on some rows, at each look."""
 
     joint: Estimate
+    candidates: int
     sign: int
     margin: float | None
     history: SeedHistory | None
     same: Sameness
 
-    def test(self, plan: MetricPlan, seeds: int | None, level: float) -> RecipeTest:
+    def test(self, seeds: int | None, level: float, *, family: int) -> RecipeTest:
         return recipe_test(
             self.joint,
-            plan.candidates,
+            self.candidates,
             sign=self.sign,
             margin=self.margin or 0.0,
             level=level,
-            family=0 if self.margin is None else plan.family,
+            family=family,
             seeds=seeds,
             history=self.history,
             same=self.same,

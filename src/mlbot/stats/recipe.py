@@ -77,6 +77,7 @@ class RecipeTest:
     particular: float  # the part that other rows or other seeds could change: each model's own rows noise
     between: float  # the part that only other seeds could change
     df: float  # of V
+    skewness: float  # of the drop over samples of rows
     p: float  # of a drop as large as this when the true drop is the margin; small speaks for a fail. For Holm
     mde: float | None  # the true drop that fails with 95 % probability; None where nothing can fail
     effective_rows: float | None  # how many rows of equal weight carry the drop as unevenly; None where it is unknown
@@ -355,6 +356,7 @@ def _judge(sides: _Sides, parts: list[VariancePart], method: RecipeMethod, shape
         particular=particular,
         between=max(0.0, variance - parts[0].variance - particular),
         df=df,
+        skewness=skewness,
         p=1.0 if method is RecipeMethod.IDENTICAL else p_worse(drop - asked.margin, deviation, df, skewness),
         mde=asked.margin + detectable(df, asked.level / asked.family) * deviation if decides else None,
         effective_rows=shape.effective_rows,
@@ -402,17 +404,21 @@ def detectable(df: float, level: float) -> float:
         return quantile * math.sqrt(float(special.fdtri(df, df, _POWER)))
     spread = np.sqrt(special.chdtri(df, 1 - _QUANTILES) / df)
     low, high = 0.0, 4 * quantile
-    while float(special.nctdtr(df, high * spread, quantile).mean()) > 1 - _POWER:
+    while _missed(high * spread, df, quantile) > 1 - _POWER:
         low, high = high, 2 * high
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        short = float(special.nctdtr(df, middle * spread, quantile).mean()) > 1 - _POWER
-        low, high = (middle, high) if short else (low, middle)
+        low, high = (middle, high) if _missed(middle * spread, df, quantile) > 1 - _POWER else (low, middle)
     return high
 
 
+def _missed(effects: Floats, df: float, quantile: float) -> float:
+    """How often a t is below its quantile, where its noncentrality is any of these."""
+    return float(special.nctdtr(df, effects, quantile).mean())
+
+
 _FAR = 15.0
-_HALVINGS = 30
+_HALVINGS = 14  # to a thousandth
 
 
 def satterthwaite(parts: Sequence[VariancePart]) -> float:
