@@ -13,6 +13,7 @@ from mlbot.config.schema import Config, Model
 from mlbot.errors import MlbotError, UsageError
 from mlbot.gates.metric import Bound
 from mlbot.gates.outcome import Reason, worst
+from mlbot.judging.run_predict import Asking, RuleSource
 from mlbot.ledger.entries import Compared, DeploymentEntry, SeedCount, Source, VerdictEntry
 from mlbot.ledger.queries import metric_history, seed_history
 from mlbot.lib.record import Digest, Name, Params, Sha
@@ -71,6 +72,7 @@ class Rule:
     own_machine: bool = False  # whether it is a laptop; the judge runs no command without isolation
     copies: "dict[str, HoldoutSource] | None" = None
     """The last holdout that was fetched from a URL, for the next model that has the same; None: none is held."""
+    source: RuleSource | None = None  # where its predictor is, if it has one
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,16 +98,31 @@ class Rules:
         known = configs.policy.model(name) if configs.policy else None
         if known is not None and configs.policy is not None and commits.policy is not None:
             tree = self.planning.sides.policy.tree if self.planning.sides.policy else None
-            return Rule(model=known, folder=self._checkout(commits.policy, configs.policy), tree=tree)
+            folder = self._checkout(commits.policy, configs.policy)
+            source = self._source(known, commits.policy, configs.policy)
+            return Rule(model=known, folder=folder, tree=tree, source=source)
         model = configs.head.model(name)
         if model is None:
             raise LookupError(f"{name} was planned and is not in the config of head")
+        source = self._source(model, commits.candidate, configs.head)
         if self.trusts_head:
             folder, tree = self._checkout(commits.candidate, configs.head), self.planning.sides.head.tree
-            return Rule(model=model, folder=folder, provisional=True, tree=tree)
+            return Rule(model=model, folder=folder, provisional=True, tree=tree, source=source)
         folder = Path(self.checkouts.enter_context(tempfile.TemporaryDirectory(prefix="mlbot-holdout-")))
         problem = _out_of_bounds(model) or self._extract(model.data.holdout, folder)
-        return Rule(model=model, folder=folder, provisional=True, problem=problem)
+        return Rule(model=model, folder=folder, provisional=True, problem=problem, source=source)
+
+    def _source(self, model: Model, commit: Sha, config: Config) -> RuleSource | None:
+        """Where the command is that asks a model; None where mlbot asks it itself."""
+        if model.is_onnx:
+            return None
+        return RuleSource(
+            repository=self.planning.repository,
+            commit=commit,
+            config=config,
+            is_judge=not self.trusts_head,
+            is_landed=config is self.planning.configs.policy,
+        )
 
     def margins(self) -> int:
         """How many margins Holm adjusts for over all models that are judged."""
@@ -400,23 +417,39 @@ def _score(
     request: JudgeRequest, holdout: "HoldoutData", progress: Callable[[str], None], limits: "Limits | None"
 ) -> "tuple[_Scored, _Scored | None, Scored | Problem | None]":
     """Score the files of both sides, and the one in production, in one reading of the holdout."""
-    from mlbot.ml.scoring import score_many
-
     ours = [run.file if request.rule.problem is None else request.rule.problem for run in request.candidate.runs]
     others = request.others.runs
     live = request.live.file if request.live else None
     files = [*ours, *(run.file for run in others), *([live] if live else [])]
     paths = [file for file in files if isinstance(file, Path)]
     progress(f"{request.model.name}: scoring {len(paths)} model files on {holdout.rows:,} rows")
-    limits, first = limits or limits_of(request.model), sum(isinstance(file, Path) for file in ours)
+    first = sum(isinstance(file, Path) for file in ours)
     # The two files that ship are timed in turn.
     shipped = [0] * isinstance(ours[0], Path) + [first] * (bool(others) and isinstance(others[0].file, Path))
-    scored = iter(score_many(paths, holdout, limits=limits, in_turn=shipped))
+    scored = iter(ask(request.rule, paths, holdout, progress=progress, limits=limits, shipped=shipped))
     results = tuple(file if isinstance(file, Problem) else next(scored) for file in files)
     end = len(ours) + len(others)
     candidate = _Scored(seeds=tuple(run.seed for run in request.candidate.runs), results=results[: len(ours)])
     baseline = _Scored(seeds=tuple(run.seed for run in others), results=results[len(ours) : end])
     return candidate, baseline if others else None, results[end] if live else None
+
+
+def ask(
+    rule: Rule,
+    paths: Sequence[Path],
+    holdout: "HoldoutData",
+    *,
+    progress: Callable[[str], None],
+    limits: "Limits | None" = None,
+    shipped: Sequence[int] = (),
+) -> "tuple[Scored | Problem, ...]":
+    """What models answer to a holdout, in order, or why there is none: asked by mlbot itself, or by a predictor."""
+    from mlbot.ml.scoring import score_many
+
+    if rule.model.is_onnx or rule.source is None:
+        return score_many(paths, holdout, limits=limits or limits_of(rule.model), in_turn=shipped)
+    asking = Asking(model=rule.model, source=rule.source, folder=rule.folder, progress=progress)
+    return asking.many(paths, holdout, shipped)
 
 
 _GATED_S = 20.0  # seconds that timing two slow models in turn may take where a gate is on it

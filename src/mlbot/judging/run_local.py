@@ -30,15 +30,16 @@ from mlbot.judging.run_judge import (
     Rule,
     Rules,
     against,
+    ask,
     evidence_of,
     judge,
     judge_against,
-    limits_of,
     model_report,
     opened,
     report_of,
     rules_of,
 )
+from mlbot.judging.run_predict import RuleSource
 from mlbot.judging.waivers import ended
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib.record import Digest
@@ -336,12 +337,10 @@ class _Judging:
         seeds, trainer = tuple(range(planned.seeds)), self.trainer
         if trainer.jobs > 1 or len(seeds) == 1 or holdout is None:
             return SeedRuns(runs=tuple(map(SeedRun.of, trainer.candidate(planned))))
-        from mlbot.ml.scoring import score
-
         first = SeedRuns(runs=tuple(map(SeedRun.of, trainer.candidate(planned, seeds[:1]))))
         file = first.runs[0].file
-        limits = limits_of(self.rules.of(planned.name).model)
-        tried = score(file, holdout.first(_FIRST_ROWS), limits=limits) if isinstance(file, Path) else None
+        rule, few = self.rules.of(planned.name), holdout.first(_FIRST_ROWS)
+        tried = ask(rule, [file], few, progress=self.console.say)[0] if isinstance(file, Path) else None
         if isinstance(tried, Problem):
             self.console.say(sentence("data", "probe", model=planned.name, why=tried.detail))
         if isinstance(tried, Problem) or first.failures:
@@ -385,18 +384,20 @@ def judge_and_report(directory: Path, options: JudgeOptions, outputs: Outputs, c
     repository = Repository.discover(directory)
     repository.leave_out(outputs.files)
     config = check(repository.project)
+    head = repository.snapshot()
+    source = RuleSource(repository=repository, commit=head.sha, config=config, is_judge=False)
     request = JudgeRequest(
         rule=Rule(
             model=_model(config, options.model),
             folder=repository.project,
-            tree=repository.tree(repository.snapshot().sha),
+            tree=repository.tree(head.sha),
             own_machine=True,
+            source=source,
         ),
         candidate=_runs(options.candidate),
         baseline=_runs(options.baseline) if options.baseline else _NO_BASELINE,
     )
     result = judge(request, progress=console.say)
-    head = repository.snapshot()
     commits = Commits(
         head=head.sha,
         base=None,

@@ -353,9 +353,9 @@ def _probed(python: str, judge: bool) -> Isolation:  # noqa: FBT001 - the cache 
 
 def with_python(call: Call, python: Path) -> Call:
     """The call where `python` is this one: its environment, first on the PATH and mounted where it is."""
-    roots = interpreter_roots(python)
-    own = {"PATH": f"{_prefixes(python)[0]}/bin:{_DEFAULTS['PATH']}"}
-    return replace(call, env={**call.env, **own}, same=(*call.same, *roots))
+    roots, (base, *beside) = interpreter_roots(python), _packages(python)
+    own = {"PATH": f"{_prefixes(python)[0]}/bin:{_DEFAULTS['PATH']}", "PYTHONUSERBASE": base}
+    return replace(call, env={**call.env, **own}, same=(*call.same, *roots, *map(Path, beside)))
 
 
 def interpreter_roots(python: Path) -> tuple[Path, ...]:
@@ -370,6 +370,20 @@ def _prefixes(python: Path) -> tuple[str, ...]:
     asked = "import json, sys; print(json.dumps([sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix]))"
     done = subprocess.run([python, "-I", "-c", asked], cwd="/", capture_output=True, text=True, timeout=30, check=True)
     return tuple(json.loads(done.stdout))
+
+
+@lru_cache
+def _packages(python: Path) -> tuple[str, ...]:
+    """The user's own base folder, and the folders of packages that lie outside of the environment.
+
+    Of what a `.pth` file adds only such folders: a project that is installed from its checkout may have labels in it.
+    """
+    asked = "import json, site, sys; print(json.dumps([site.getuserbase(), *sys.path]))"
+    done = subprocess.run([python, "-c", asked], cwd="/", capture_output=True, text=True, timeout=30, check=True)
+    base, *paths = json.loads(done.stdout)
+    roots = ("/usr", *_prefixes(python))
+    found = [Path(path) for path in paths if Path(path).name in {"site-packages", "dist-packages"}]
+    return (base, *(str(each) for each in found if each.is_dir() and not any(map(each.is_relative_to, roots))))
 
 
 _PROBE_LIMITS = Limits(wall_s=20, memory_bytes=256 << 20, disk_bytes=1 << 20, output_bytes=4096, processes=16)

@@ -9,7 +9,7 @@ no label and no row's place, and has to answer a row alike however it is asked.
 import math
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -25,7 +25,7 @@ from mlbot.lib.record import FileDigest
 from mlbot.ml.answers import Collector, columns_of, decisions_of, rounding_of
 from mlbot.ml.holdout import HoldoutData
 from mlbot.ml.independence import Rows, Trial, Way, dependence
-from mlbot.ml.isolation import Call, Isolation, Limits, run_isolated
+from mlbot.ml.isolation import Call, Isolation, Limits, run_isolated, with_python
 from mlbot.ml.predictions import (
     ID_LENGTH,
     Answer,
@@ -69,10 +69,10 @@ class Predictor:
 
     run: str
     code: Path  # the folder of its files, which any user may read
+    below: str = ""  # the folder in it to start in
+    python: Path | None = None  # the first `python` that it finds; None: the system's, if there is one
     format: Literal["parquet", "csv"] = "parquet"
     tolerance: float = 1e-4
-    env: Mapping[str, str] = field(default_factory=dict)
-    same: Sequence[Path] = ()  # folders of its environment and interpreter
     about: str = ""  # which environment that is, for people
 
 
@@ -109,11 +109,10 @@ class Asking:
         call = Call(
             command=["sh", "-e", "-c", predictor.run],
             read_only={"MLBOT_CODE": predictor.code, "MLBOT_ARTIFACT": artifact, "MLBOT_FEATURES": features},
-            folder="MLBOT_CODE",
+            folder=f"MLBOT_CODE/{predictor.below}",
             output=("MLBOT_PREDICTIONS", f"predictions.{predictor.format}"),
-            env=predictor.env,
-            same=predictor.same,
         )
+        call = with_python(call, predictor.python) if predictor.python else call
         limits = replace(self.limits, output_bytes=min(wanted.most_bytes, self.limits.output_bytes))
         ran = run_isolated(call, limits=limits, isolation=self.isolation)
         self.calls += 1

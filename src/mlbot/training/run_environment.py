@@ -210,7 +210,7 @@ def _name(wanted: Wanted, python: Path, checkout: Path, commit: Sha) -> str:
         for path in sorted(files)
         if path.is_file() and path.resolve().is_relative_to(checkout.resolve())
     }
-    facts: dict[str, object] = {"install": install, "python": str(python), "version": _version(python), "files": read}
+    facts: dict[str, object] = {"install": install, "python": str(python), "version": version_of(python), "files": read}
     facts |= {"commit": commit} if _PROJECT.search(install) else {}
     facts |= {"read_only": True} if wanted.read_only else {}
     return digest(canonical(facts)).removeprefix("sha256:")[:20]
@@ -222,10 +222,10 @@ def find_python(version: str | None) -> Path | None:
 
     if version is None:
         found = training_python(os.environ.get("PATH", os.defpath))
-        if found and _version(Path(found)):  # pyenv's is there without one that it would start
+        if found and version_of(Path(found)):  # pyenv's is there without one that it would start
             return Path(found)
-        return next(filter(_version, _candidates("3")), None)
-    return next((path for path in _candidates(version) if f"{_version(path)}.".startswith(f"{version}.")), None)
+        return next(filter(version_of, _candidates("3")), None)
+    return next((path for path in _candidates(version) if f"{version_of(path)}.".startswith(f"{version}.")), None)
 
 
 def _candidates(version: str) -> Iterator[Path]:
@@ -242,7 +242,8 @@ def _candidates(version: str) -> Iterator[Path]:
             yield from sorted(Path(root).glob(pattern.format(each)), reverse=True) if root else ()
 
 
-def _version(python: Path) -> str:
+def version_of(python: Path) -> str:
+    """Which Python an interpreter is; empty where it does not start."""
     asked = [str(python), "-I", "-c", "import platform; print(platform.python_version())"]
     try:
         done = subprocess.run(asked, cwd="/", capture_output=True, text=True, timeout=_ASK_TIMEOUT_S, check=False)

@@ -1,0 +1,177 @@
+"""Ask models by the guarded branch's own command: its files, its environment, and what holds it on this machine."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlbot.config.schema import Config, Model
+from mlbot.gates.outcome import Reason
+from mlbot.git.repository import Repository
+from mlbot.lib.artifact import UnfitError, checked_path
+from mlbot.lib.record import Sha
+from mlbot.lib.templates import sentence
+from mlbot.lib.tree import SUBMODULE, SYMLINK
+from mlbot.storage.artifact import take_artifact
+from mlbot.training.run_environment import Environments, NotMadeError, Wanted, code_of, data_of, find_python, version_of
+from mlbot.verdict.verdict import Problem
+
+if TYPE_CHECKING:
+    from mlbot.ml.holdout import HoldoutData
+    from mlbot.ml.isolation import Isolation, Limits
+    from mlbot.ml.predictor import Artifact, Predictor
+    from mlbot.ml.scoring import Scored
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RuleSource:
+    """The commit that a model's rules are of."""
+
+    repository: Repository
+    commit: Sha
+    config: Config
+    is_judge: bool
+    """Whether strangers' artifacts are asked here: then never without isolation."""
+    is_landed: bool = True  # whether the commit is the guarded branch's
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether a stranger wrote the commit: then nothing of it is checked out, and nothing is installed for it."""
+        return self.is_judge and not self.is_landed
+
+
+_NO_FILE = frozenset({SYMLINK, SUBMODULE})
+
+
+def _is_inside(path: str) -> bool:
+    try:
+        return checked_path(path) == path
+    except UnfitError:
+        return False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asking:
+    """How one model's artifacts are asked."""
+
+    model: Model
+    source: RuleSource
+    folder: Path  # a checkout of the commit, which an environment is made from
+    progress: Callable[[str], None]
+
+    def many(
+        self, paths: Sequence[Path], holdout: "HoldoutData", shipped: Sequence[int]
+    ) -> "tuple[Scored | Problem, ...]":
+        """The predictions of artifacts, in order, or why there are none; `shipped` says where those are that ship."""
+        from mlbot.ml.predictor import predict_many
+
+        isolation = self.isolation()
+        if isinstance(isolation, Problem):
+            return (isolation,) * len(paths)
+        with ExitStack() as stack:
+            predictor = self._predictor(stack)
+            if isinstance(predictor, Problem):
+                return (predictor,) * len(paths)
+            scratch = stack.enter_context(self.source.repository.scratch())
+            found = [self._artifact(path, scratch / str(at)) for at, path in enumerate(paths)]
+            fit = [at for at, each in enumerate(found) if not isinstance(each, Problem)]
+            asked = iter(
+                predict_many(
+                    [each for each in found if not isinstance(each, Problem)],
+                    holdout,
+                    predictor,
+                    isolation=isolation,
+                    limits=self._limits(),
+                    shipped=[fit.index(at) for at in shipped if at in fit],
+                )
+            )
+            return tuple(each if isinstance(each, Problem) else next(asked) for each in found)
+
+    def isolation(self) -> "Isolation | Problem":
+        """What holds the command on this machine; said where nothing does."""
+        from mlbot.ml.isolation import Rung, isolation_of
+
+        found = isolation_of(judge=self.source.is_judge)
+        if not isinstance(found, Problem):
+            how = "not-isolated" if found.rung is Rung.NONE else "isolated"
+            self.progress(sentence("data", how, model=self.model.name, by=found.rung.value))
+        return found
+
+    def _predictor(self, stack: ExitStack) -> "Predictor | Problem":
+        from mlbot.ml.predictor import Predictor
+
+        predict, source = self.model.predict, self.source
+        if predict is None:
+            raise ValueError(f"{self.model.name} has no predictor")
+        python = self._python()
+        if isinstance(python, Problem):
+            return python
+        files = predict.files(source.repository.tree(source.commit))
+        code = self._unlanded(files, stack) if source.is_foreign else None
+        return Predictor(
+            run=predict.run,
+            code=code or stack.enter_context(code_of(source.repository, source.commit, source.config, files)),
+            below=source.repository.folder,
+            python=python,
+            format=predict.format,
+            tolerance=predict.tolerance,
+            about=sentence("data", "environment", python=version_of(python) if python else "", own=predict.environment),
+        )
+
+    def _unlanded(self, files: frozenset[str], stack: ExitStack) -> Path:
+        """The files of a stranger's commit as bytes: nothing of it is checked out, for its attributes name filters."""
+        source, code = self.source, stack.enter_context(self.source.repository.scratch()) / "code"
+        tree = source.repository.tree(source.commit)
+        plain = [path for path in files - data_of(source.config, tree) if tree.entries[path][0] not in _NO_FILE]
+        (code / source.repository.folder).mkdir(parents=True)
+        for path, content in source.repository.read_many(source.commit, filter(_is_inside, plain)).items():
+            place = code / source.repository.folder / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+        for each in (code, *code.rglob("*")):
+            each.chmod(0o755 if each.is_dir() else 0o644)
+        return code
+
+    def _python(self) -> "Path | Problem | None":
+        """The interpreter that the command finds first; None where the machine has none but the system's."""
+        predict, source = self.model.predict, self.source
+        if predict is None or predict.environment is None:
+            return find_python(None)
+        if source.is_foreign:
+            return Problem.of(Reason.SCORING_FAILED, "predictor-not-landed")
+        wanted = Wanted(
+            model=self.model.name,
+            key="predict.environment",
+            environment=predict.environment,
+            timeout_s=predict.timeout_s,
+            read_only=True,
+        )
+        folder = source.repository.state_dir / "environments"
+        try:
+            made = Environments(folder=folder, progress=self.progress).prepare(wanted, self.folder, source.commit)
+        except NotMadeError as error:
+            why = " | ".join((str(error), *error.tail))
+            return Problem.of(Reason.SCORING_FAILED, "predictor-environment", why=why)
+        return made / "python"
+
+    def _limits(self) -> "Limits":
+        from mlbot.ml.isolation import Limits
+
+        usual, limits, predict = Limits(), self.model.limits, self.model.predict
+        timeout = predict.timeout_s if predict else usual.wall_s
+        return replace(
+            usual,
+            wall_s=limits.score_time_s or timeout,
+            memory_bytes=limits.memory_bytes or usual.memory_bytes,
+        )
+
+    def _artifact(self, path: Path, folder: Path) -> "Artifact | Problem":
+        """A copy that any user may read, with the digest of the very bytes that are asked."""
+        from mlbot.ml.predictor import Artifact
+
+        folder.mkdir()
+        try:
+            return Artifact(path=folder / path.name, of=take_artifact(path, folder / path.name, self.model.most_bytes))
+        except UnfitError as error:
+            return Problem.of(Reason.MODEL_REFUSED, "unfit", why=error.what)
