@@ -57,6 +57,17 @@ class Isolation(Record):
     refused: dict[str, str] = Field(default_factory=dict)  # the stronger rungs, and why each is not used
 
 
+UNHELD = Isolation(
+    rung=Rung.NONE,
+    no_network=False,
+    host_hidden=False,
+    host_read_only=False,
+    other_user=False,
+    processes_hidden=False,
+    system_calls=False,
+)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
     """What one call of a command may use."""
@@ -178,15 +189,15 @@ class _Answer:
 
 
 def _starter(rung: str) -> list[str]:
-    """What makes a process root, where the jail needs it."""
-    return ["sudo", "-n"] if rung == Rung.BUBBLEWRAP_ROOT and os.geteuid() else []
+    """What starts the process that holds the command: an interpreter, as root where the jail needs that."""
+    return [*(["sudo", "-n"] if rung == Rung.BUBBLEWRAP_ROOT and os.geteuid() else []), sys.executable]
 
 
 def _call(spec: jail.Spec) -> _Answer:
     """Start the process that holds the command, and take its frames; it has to end by itself, and is ended if not."""
     root = str(Path(jail.__file__).resolve().parents[2])
     process = subprocess.Popen(
-        [*_starter(spec.rung), sys.executable, "-I", "-S", "-c", _BOOT, root],
+        [*_starter(spec.rung), "-I", "-S", "-c", _BOOT, root],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -269,6 +280,8 @@ def _lines(log: bytes, secrets: Collection[str]) -> tuple[str, ...]:
 def _problem(spec: jail.Spec, facts: Mapping[str, Any]) -> Problem | None:
     """Why there is no output that counts; in our words, for the command chooses its own exit status."""
     ended, code = facts.get("ended"), facts.get("code")
+    if facts.get("left"):
+        ended = "left"  # something that cannot be ended
     if (ended, code) == ("", 0):
         return None
     if ended == "" and isinstance(code, int):
@@ -347,8 +360,7 @@ def _probed(python: str, judge: bool) -> Isolation:  # noqa: FBT001 - the cache 
         if isinstance(found, Isolation):
             return found.model_copy(update={"refused": refused})
         refused[rung] = found
-    nothing = dict.fromkeys(Isolation.model_fields.keys() - {"rung", "refused"}, False)
-    return Isolation(rung=Rung.NONE, refused=refused, **nothing)
+    return UNHELD.model_copy(update={"refused": refused})
 
 
 def with_python(call: Call, python: Path) -> Call:

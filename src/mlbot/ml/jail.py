@@ -36,7 +36,6 @@ _CHUNK = 64 * 1024
 _SET_CHILD_SUBREAPER = 36
 _POLL_S = 0.1
 _SWEEP_S = 5.0
-_LAST_OUTPUT_S = 5.0  # what the pipes may take to end once the command has
 _MOST_FILES = 100_000
 _OWN_PROCESSES = 8  # the jail's
 _WITHOUT_VIEW = ("landlock", "none")
@@ -163,22 +162,23 @@ class _Run:
         with selectors.DefaultSelector() as selector:
             for stream in (child.stdout, child.stderr, 0):
                 selector.register(stream, selectors.EVENT_READ)
-            looked = 0.0
+            looked, over = 0.0, False
             while len(selector.get_map()) > 1 and not self.ended:
                 for key, _ in selector.select(_POLL_S):
                     self._take(selector, key.fileobj, child)
                 now = time.monotonic()
                 if now > deadline:
                     self.ended = "time"
+                elif over or _is_over(child):
+                    over = True
+                    _kill(child)  # what it left behind holds the pipes
                 elif now - looked >= _POLL_S:
                     looked = now
                     self._look(child)
-                if child.poll() is not None:
-                    deadline = min(deadline, now + _LAST_OUTPUT_S)
 
     def _take(self, selector: selectors.BaseSelector, source: Any, child: "subprocess.Popen[bytes]") -> None:
         chunk = os.read(source if isinstance(source, int) else source.fileno(), _CHUNK)
-        if not chunk:
+        if not chunk:  # of the lifeline: mlbot is gone
             selector.unregister(source)
             self.ended = "orphaned" if source == 0 else self.ended
         elif source is child.stderr:
@@ -198,7 +198,8 @@ class _Run:
         used = sum(private for private, _ in mapped) + max(in_memory, sum(shared for _, shared in mapped))
         self.peak = max(self.peak, used)
         most = self.spec.memory_bytes
-        if used > most and max(in_memory, sum(map(_proportional, pids))) > most:
+        killed = bool(self.group and self.group.has_killed())
+        if killed or (used > most and max(in_memory, sum(map(_proportional, pids))) > most):
             self.ended = "memory"
         elif _machine_is_short():
             self.ended = "machine"
@@ -220,23 +221,33 @@ class _Run:
         _frame(b"f", json.dumps(facts).encode())
 
 
+def _is_over(child: "subprocess.Popen[bytes]") -> bool:
+    """Whether the jail has ended by itself; it is not taken yet, so that its number stays its group's."""
+    return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _kill(child: "subprocess.Popen[bytes]") -> int:
+    """End all that the jail started; how many of them there are still."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    strays = [pid for pid in children() if pid != child.pid]
+    for pid in strays:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+    return len(strays)
+
+
 def _sweep(child: "subprocess.Popen[bytes]") -> int:
     """End the jail and all that it started; how many of them are there still."""
     deadline = time.monotonic() + _SWEEP_S
-    while True:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, signal.SIGKILL)
-        strays = children()
-        for pid in strays:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        child.poll()
-        with contextlib.suppress(ChildProcessError):
-            while child.returncode is not None and os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        if (not strays and child.returncode is not None) or time.monotonic() > deadline:
-            return len(strays)
+    while (left := _kill(child)) or not _is_over(child):
+        if time.monotonic() > deadline:
+            break
         time.sleep(0.01)
+    child.poll()
+    return left
 
 
 # What it uses
@@ -325,10 +336,9 @@ class _Group:
                 folder.mkdir()
             except OSError:
                 continue
-            with contextlib.suppress(OSError):
-                (folder / limit).write_text(str(memory_bytes))
-                with contextlib.suppress(OSError):  # where the machine has no swap, there is no such file
-                    (folder / "memory.swap.max").write_text("0")
+            # The kernel makes the files, which are there with the controller. None of them is made here.
+            if _set(folder / limit, str(memory_bytes)):
+                _set(folder / ("memory.swap.max" if second else "memory.swappiness"), "0")
                 return cls(folder, second=second)
             folder.rmdir()
         return None
@@ -337,16 +347,35 @@ class _Group:
         """Put this process into it; called between fork and exec."""
         (self.folder / "cgroup.procs").write_text("0")
 
-    def close(self) -> bool:
-        """Remove it; whether the kernel ended a process in it for its memory."""
-        name, key = ("memory.events", "oom_kill ") if self.second else ("memory.oom_control", "oom_kill ")
-        killed = False
+    def has_killed(self) -> bool:
+        """Whether the kernel ended a process in it for its memory."""
+        name = "memory.events" if self.second else "memory.oom_control"
         with contextlib.suppress(OSError, ValueError):
             lines = (self.folder / name).read_text().splitlines()
-            killed = any(int(line.split()[1]) > 0 for line in lines if line.startswith(key))
-        with contextlib.suppress(OSError):
-            self.folder.rmdir()
+            return any(int(line.split()[1]) > 0 for line in lines if line.startswith("oom_kill "))
+        return False
+
+    def close(self) -> bool:
+        """Remove it; whether the kernel ended a process in it."""
+        killed = self.has_killed()
+        deadline = time.monotonic() + _SWEEP_S
+        while time.monotonic() < deadline:
+            try:
+                self.folder.rmdir()
+            except OSError:  # what was killed is still on its way out
+                time.sleep(0.01)
+            else:
+                break
         return killed
+
+
+def _set(path: Path, value: str) -> bool:
+    try:
+        with path.open("r+b", buffering=0) as stream:
+            stream.write(value.encode())
+    except OSError:
+        return False
+    return True
 
 
 # The rungs
@@ -477,7 +506,7 @@ def _confine(spec: Spec, user: int | None) -> None:
         sandbox.become(user)
     sandbox.give_up_privileges()
     sandbox.landlock(filter(os.path.exists, granted), [spec.box, *_DEVICES])
-    sandbox.filter_calls(sandbox.deny_list(sockets=(), one_group=True))
+    sandbox.filter_calls(sandbox.deny_list(sockets=(), in_sight=True))
 
 
 def _threads_of(user: int) -> int:

@@ -146,8 +146,8 @@ _LEAVING: Mapping[str, tuple[int, ...]] = MappingProxyType(
             *(165, 166, 155, 161, 428, 429, 430, 431, 432, 433, 442),
             # io_uring bpf perf_event_open userfaultfd add_key request_key keyctl open_by_handle_at
             *(425, 426, 427, 321, 298, 323, 248, 249, 250, 304),
-            # memfd_create memfd_secret shmget msgget semget mq_open: memory that no process need map
-            *(319, 447, 29, 68, 64, 240),
+            # memfd_create memfd_secret, all of shm, msg and sem, mq_open/unlink: memory that no process need map
+            *(319, 447, 29, 30, 31, 68, 69, 70, 71, 64, 65, 66, 220, 240, 241),
             # init_module delete_module finit_module kexec_load kexec_file_load reboot swapon swapoff acct quotactl
             *(175, 176, 313, 246, 320, 169, 167, 168, 163, 179),
             # iopl ioperm modify_ldt syslog settimeofday clock_settime adjtimex clock_adjtime sethostname setdomainname
@@ -157,22 +157,47 @@ _LEAVING: Mapping[str, tuple[int, ...]] = MappingProxyType(
             *(117, 270, 271, 424, 434, 438, 97, 268, 272, 440),
             *(40, 39, 41, 51, 428, 429, 430, 431, 432, 433, 442),
             *(425, 426, 427, 280, 241, 282, 217, 218, 219, 265),
-            *(279, 447, 194, 186, 190, 180),
+            *(279, 447, 194, 196, 195, 186, 189, 188, 187, 190, 193, 191, 192, 180, 181),
             *(105, 106, 273, 104, 294, 142, 224, 225, 89, 60),
             *(116, 170, 112, 171, 266, 161, 162),
         ),
     }
 )
-# socket and socketpair; setsid and setpgid, by which a process leaves its group
 _SOCKETS: Mapping[str, tuple[int, int]] = MappingProxyType({"x86_64": (41, 53), "aarch64": (198, 199)})
-_GROUPS: Mapping[str, tuple[int, int]] = MappingProxyType({"x86_64": (112, 109), "aarch64": (157, 154)})
+"""socket and socketpair."""
+
+# Where the machine's files and processes are in sight, some calls ask for no more than to be of the same user.
+
+_TOUCHING: Mapping[str, tuple[int, ...]] = MappingProxyType(
+    {
+        "x86_64": (
+            # setsid setpgid, by which a process leaves its group; sched_setparam/scheduler/attr setpriority ioprio_set
+            *(112, 109, 142, 144, 314, 141, 251),
+            # migrate_pages move_pages inotify_add_watch fanotify_init
+            *(256, 279, 254, 300),
+        ),
+        "aarch64": (157, 154, 118, 119, 274, 140, 30, 238, 239, 27, 262),
+    }
+)
+_ON_ANOTHER: Mapping[str, tuple[int, ...]] = MappingProxyType({"x86_64": (302, 203), "aarch64": (261, 122)})
+"""prlimit64 and sched_setaffinity: of a process of its own, which is 0, and no other."""
+_CHANGING: Mapping[str, tuple[int, ...]] = MappingProxyType(
+    {
+        # chmod fchmod fchmodat fchmodat2, chown and utime in all forms, setxattr and removexattr
+        "x86_64": (90, 91, 268, 452, 92, 93, 94, 260, 132, 235, 261, 280, 188, 189, 190, 197, 198, 199, 463, 466),
+        "aarch64": (52, 53, 452, 54, 55, 88, 5, 6, 7, 14, 15, 16, 463, 466),
+    }
+)
+"""What Landlock leaves to a file's owner. They do nothing and say nothing, for copying a file calls them."""
+_DONE = 0x00050000
 _STREAM = 1
 
 
-def deny_list(*, sockets: tuple[int, ...], one_group: bool = False) -> bytes:
+def deny_list(*, sockets: tuple[int, ...], in_sight: bool = False) -> bytes:
     """A filter that refuses what leads out of a jail, and sockets of other families than these.
 
-    A pair of datagram sockets could be connected anew, to the machine's own. `one_group`: no process leaves the group.
+    A pair of datagram sockets could be connected anew, to the machine's own. `in_sight`: the jail has no view of its
+    own, so what other processes and files of the user allow is refused too.
 
     Raises:
         OSError: this processor's system calls are not known here.
@@ -181,7 +206,8 @@ def deny_list(*, sockets: tuple[int, ...], one_group: bool = False) -> bytes:
     machine = _MACHINES.get(name) if sys.platform == "linux" else None
     if machine is None:
         raise OSError(errno.ENOSYS, "no system-call filter for this machine")
-    refused = (*_LEAVING[name], *(_GROUPS[name] if one_group else ()))
+    refused = (*_LEAVING[name], *(_TOUCHING[name] if in_sight else ()))
+    changing, on_another = (_CHANGING[name], _ON_ANOTHER[name]) if in_sight else ((), ())
     one, pair = _SOCKETS[name]
     steps = (
         _instruction(_LOAD, _MACHINE),
@@ -189,15 +215,20 @@ def deny_list(*, sockets: tuple[int, ...], one_group: bool = False) -> bytes:
         _instruction(_LOAD, _NUMBER),
         _instruction(_ANY_BIT, _X32 if name == "x86_64" else 0, 0, 1),
         _instruction(_RETURN, _DENY),
-        *(step for number in refused for step in (_instruction(_EQUAL, number, 0, 1), _instruction(_RETURN, _DENY))),
-        _instruction(_EQUAL, _CLONE3, 0, 1),
-        _instruction(_RETURN, _NOT_THERE),
+        *(step for number in refused for step in _answered(number, _DENY)),
+        *(step for number in changing for step in _answered(number, _DONE)),
+        *(step for number in on_another for step in _called(number, _FIRST_ARGUMENT, _instruction(_EQUAL, 0, 1, 0))),
+        *_answered(_CLONE3, _NOT_THERE),
         *_called(machine.clone, _FIRST_ARGUMENT, _instruction(_ANY_BIT, _NEW_NAMESPACES, 0, 1)),
         *_called(pair, _SECOND_ARGUMENT, _instruction(_AND, 0xF), _instruction(_EQUAL, _STREAM, 1, 0)),
         *_called(one, _FIRST_ARGUMENT, *_among(sockets)),
         _instruction(_RETURN, _ALLOW),
     )
     return b"".join(steps)
+
+
+def _answered(number: int, answer: int) -> tuple[bytes, ...]:
+    return _instruction(_EQUAL, number, 0, 1), _instruction(_RETURN, answer)
 
 
 def _unless(value: int, otherwise: int) -> tuple[bytes, ...]:
