@@ -71,14 +71,6 @@ def cut(text: object) -> str:
     return clean(text, _MOST_ERROR)
 
 
-def read_rows(raw: bytes) -> Rows | Problem:
-    """The results in the neutral format, as JSON lines."""
-    try:
-        return checked(_read(raw))
-    except RefusedError as error:
-        return error.problem
-
-
 def checked(rows: Rows) -> Rows:
     """The rows, if they are within bounds and each is one of its own; raises `RefusedError`."""
     if not rows.rows:
@@ -103,8 +95,6 @@ def _check(row: Row) -> None:
         raise RefusedError("item", item=shown(row.item))
     if not 1 <= row.repeat <= MOST_ROWS:
         raise RefusedError("repeat", item=shown(row.item))
-    if len(row.scores) > MOST_METRICS:
-        raise RefusedError("metrics", most=MOST_METRICS)
     for name, value in row.scores.items():
         if value is not None and not math.isfinite(value):
             raise RefusedError("score", item=shown(row.item), metric=shown(name))
@@ -161,7 +151,8 @@ def lines_of(raw: bytes) -> Iterator[bytes]:
             yield line
 
 
-def _read(raw: bytes) -> Rows:
+def read_jsonl(raw: bytes) -> Rows:
+    """The results in the neutral format, as JSON lines; raises `RefusedError`."""
     lines = lines_of(raw)
     head = load_json(next(lines, b"{}"), "the first line")
     if not isinstance(head, dict) or head.get("mlbot_rows") != 1:
@@ -209,6 +200,8 @@ def row_of(given: Mapping[str, Any], where: str) -> Row:
             scores[name] = score_of(value, name, where)
         elif value is not None:
             slices[name] = _slice(value, name, where)
+    if len(scores) > MOST_METRICS:
+        raise RefusedError("metrics", most=MOST_METRICS)
     status = given.get("status") or "ok"
     if status not in STATUSES:
         raise RefusedError("status", status=shown(status), where=where)

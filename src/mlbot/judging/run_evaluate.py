@@ -1,5 +1,6 @@
 """Judge a model by an evaluator: policy's own command gives every item scores, once for each file of both sides."""
 
+import json
 import os
 import shlex
 import shutil
@@ -11,9 +12,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from mlbot.config.predict import Evaluate, ResultFormat
+from mlbot.config.slice_sql import check
 from mlbot.gates.metric import Bound, Task
 from mlbot.gates.outcome import Reason
-from mlbot.judging.readers import read_results
+from mlbot.judging.readers import PATTERNS, Wanted, read_results
 from mlbot.judging.rows import MOST_BYTES, Rows
 from mlbot.judging.run_judge import JudgeRequest, JudgeResult, Rule
 from mlbot.judging.scores import MeasuredScores, ScorePlan, Sides, Table, measure_scores, too_many_errors, unfinished
@@ -30,12 +32,6 @@ if TYPE_CHECKING:
 _RESULTS, _PACKED, _ARTIFACT, _CODE = "MLBOT_RESULTS", "MLBOT_PACKED", "MLBOT_ARTIFACT", "MLBOT_CODE"
 _FILES: Mapping[ResultFormat, str] = {ResultFormat.ROWS: "results.jsonl", ResultFormat.PROMPTFOO: "results.json"}
 """What the file is called where a format is one: promptfoo goes by the end of its name."""
-_PATTERNS: Mapping[ResultFormat, tuple[str, ...]] = {
-    ResultFormat.INSPECT: ("*.eval", "*.json"),
-    ResultFormat.LM_EVAL: ("samples_*.jsonl", "results_*.json"),
-    ResultFormat.DEEPEVAL: ("test_run_*.json",),
-}
-"""What is taken out of the folder where a format is one."""
 
 
 def judge_scores(request: JudgeRequest, *, progress: Callable[[str], None]) -> JudgeResult:
@@ -216,16 +212,18 @@ class _Evaluator:
         if run.digest and taken.digest != run.digest:
             changed = Problem.of(Reason.MODEL_REFUSED, "changed", seed=run.seed)
             return fields.model_copy(update={"problem": changed}), None
-        self.progress(f"{self.rule.model.name}: evaluating the {side} (seed {run.seed}) ...")
-        rows = self._rows(file)
+        key = self.rule.model.name, taken.digest
+        rows = self.rule.results.get(key) or self._rows(file, f"the {side} (seed {run.seed})")
         if isinstance(rows, Problem):
             return fields.model_copy(update={"problem": rows}), None
+        self.rule.results[key] = rows
         wrong = unfinished(rows, self.evaluate)
         return (fields.model_copy(update={"problem": wrong}), None) if wrong else (fields, rows)
 
-    def _rows(self, file: Path) -> Rows | Problem:
+    def _rows(self, file: Path, which: str) -> Rows | Problem:
         from mlbot.ml.isolation import Limits, run_isolated, staged
 
+        self.progress(f"{self.rule.model.name}: evaluating {which} ...")
         limits = self.rule.model.limits
         bounds = Limits(wall_s=self.evaluate.timeout_s, output_bytes=MOST_BYTES + 1)
         if limits.memory_bytes:
@@ -237,7 +235,15 @@ class _Evaluator:
                 self.progress(f"  | {line}")
             why = " ".join((ran.problem.detail, *(f"It ended with: {line}" for line in ran.log[-1:])))
             return Problem.of(Reason.EVALUATOR_FAILED, "command", why=why)
-        return read_results(ran.output, self.evaluate)
+        columns = frozenset[str]().union(*(check(each.where) for each in self.rule.model.slices))
+        return read_results(self._hushed(ran.output), Wanted(evaluate=self.evaluate, columns=columns))
+
+    def _hushed(self, raw: bytes) -> bytes:
+        """The results without the values of secrets: a provider's refusal may repeat a key, and reports show it."""
+        for value in self.online.variables.values() if self.online else ():
+            for form in {value, json.dumps(value)[1:-1]}:
+                raw = raw.replace(form.encode(), b"***") if len(form) >= _SHORTEST else raw
+        return raw
 
     def _call(self, copies: Mapping[str, Path]) -> "Call":
         from mlbot.ml.isolation import Call, interpreter_roots
@@ -274,11 +280,12 @@ class _Evaluator:
 
 
 _SHOWN = 20
+_SHORTEST = 6  # characters of a secret; a shorter one is found in numbers too
 
 
 def _script(evaluate: Evaluate) -> str:
     """The command, and where its results are a folder, what packs the files that count into one."""
-    patterns = _PATTERNS.get(evaluate.format)
+    patterns = PATTERNS.get(evaluate.format)
     if patterns is None:
         return f"(\n{evaluate.run}\n)\ntrue"
     names = " -o ".join(f"-name '{pattern}'" for pattern in patterns)

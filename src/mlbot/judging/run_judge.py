@@ -52,6 +52,7 @@ from mlbot.verdict.verdict import (
 )
 
 if TYPE_CHECKING:
+    from mlbot.judging.rows import Rows as EvaluatorRows
     from mlbot.judging.run_measure import Measured, MetricPlan, Rows
     from mlbot.ml.holdout import HoldoutData
     from mlbot.ml.holdout import Source as HoldoutSource
@@ -70,6 +71,9 @@ class Rule:
     problem: Problem | None = None
     tree: Tree | None = None  # the files of `folder`, as git has them
     own_machine: bool = False  # whether it is a laptop; the judge runs no command without isolation
+    results: "dict[tuple[Name, Digest], EvaluatorRows]" = field(default_factory=dict)
+    """What the evaluator gave a model's artifacts, so that none is evaluated again beside another baseline, or for more
+    seeds."""
     copies: "dict[str, HoldoutSource] | None" = None
     """The last holdout that was fetched from a URL, for the next model that has the same; None: none is held."""
     source: RuleSource | None = None  # where its predictor is, if it has one
@@ -85,13 +89,16 @@ class Rules:
     """True on a laptop, where head is the user's own. Elsewhere head is a stranger's: of it only a holdout is read, as
     bytes; it is not checked out, none of its code runs and none of its URLs is opened."""
     folders: dict[Sha, Path] = field(default_factory=dict)
+    results: "dict[tuple[Name, Digest], EvaluatorRows]" = field(default_factory=dict)
     copies: "dict[str, HoldoutSource]" = field(default_factory=dict)
 
     def of(self, name: str) -> Rule:
         """The rules of a model."""
         # On a laptop the next model's training could find what is held.
         copies = None if self.trusts_head else self.copies
-        return replace(self._of(name), family=self.margins(), own_machine=self.trusts_head, copies=copies)
+        return replace(
+            self._of(name), family=self.margins(), own_machine=self.trusts_head, copies=copies, results=self.results
+        )
 
     def _of(self, name: str) -> Rule:
         commits, configs = self.planning.commits, self.planning.configs
@@ -394,7 +401,7 @@ def judge_against(
     request: JudgeRequest, baselines: Iterable[Against], *, progress: Callable[[str], None]
 ) -> JudgeResult:
     """Judge a candidate against each of several baselines on one reading of the holdout; the worst result counts."""
-    read = replace(request, holdout=_read(request, progress))
+    read = request if request.model.evaluate else replace(request, holdout=_read(request, progress))
     requests = [replace(read, baseline=each.files, compared=each.compared) for each in baselines]
     results = [judge(each, progress=progress) for each in requests]
     outcomes = [decide(_ALONE, [each.evidence]).outcome for each in results]
