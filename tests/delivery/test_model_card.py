@@ -41,10 +41,10 @@ def test_without_a_report_it_says_so_and_invents_nothing() -> None:
 
 def test_the_manifest_holds_the_entry_of_the_ledger() -> None:
     made = release()
-    told = json.loads(manifest(made, None))
+    told = json.loads(manifest(made, None, "model.onnx"))
     assert ReleaseEntry.model_validate_json(json.dumps(told["release"]), strict=True) == made
     assert (told["name"], told["training"]) == ("adult-income@v1.2.0", None)
-    assert manifest(made, None) == manifest(made, None)
+    assert manifest(made, None, "model.onnx") == manifest(made, None, "model.onnx")
 
 
 def test_the_sums_are_read_by_sha256sum(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """Promoting into real folders, going back, approving and locking: order, approvals, locks, bytes."""
 
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.releases import World
+from tests.support import tiny
+from tests.support.releases import ENVIRONMENTS, World
 
 from mlbot.console import Console
 from mlbot.delivery.deployment import (
@@ -17,7 +19,7 @@ from mlbot.delivery.deployment import (
 )
 from mlbot.delivery.messages import RequestState, message_deployment, words
 from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, approve, promote, rollback, set_lock
-from mlbot.delivery.run_release import ReleaseRequest, release, repair_tags
+from mlbot.delivery.run_release import ReleaseRequest, release, repair_tags, write_release
 from mlbot.delivery.run_verbs import promote_verb, repair_verb
 from mlbot.errors import Exit, NotEvaluatedError, RefusedError, UsageError
 from mlbot.git.command import git
@@ -28,6 +30,7 @@ from mlbot.ledger.queries import deployments, live, locks
 from mlbot.ledger.queries import locked as lock_of
 from mlbot.lib.version import Version
 from mlbot.registry.run_registry import read_view
+from mlbot.storage.artifact import measured
 from mlbot.storage.target_files import FilesTarget
 
 pytestmark = pytest.mark.usefixtures("git_settings")
@@ -60,6 +63,41 @@ def test_the_same_bytes_all_the_way(world: World) -> None:
     tags = [name for name in world.refs() if name.startswith("refs/tags/tiny#")]
     assert sorted(tags) == ["refs/tags/tiny#production#2", "refs/tags/tiny#staging#1"]
     assert not [name for name in world.refs() if name.startswith("refs/mlbot/lock")]
+
+
+@pytest.mark.parametrize("asked_by", ["mlbot", "a command"])
+def test_a_folder_goes_all_the_way_and_back(world: World, tmp_path: Path, asked_by: str) -> None:
+    """One that mlbot asks is an ONNX file with its data; of others the bytes are verified, and there is no request."""
+    name = "model.onnx" if asked_by == "mlbot" else "artifact"
+    config = tiny.CONFIG + ENVIRONMENTS
+    if asked_by != "mlbot":
+        config = config.replace("    data:", "    predict: {run: python predict.py}\n    data:")
+    in_production(world, "1.0.0")
+    folders = [tmp_path / each for each in ("one", "two")]
+    for number, folder in enumerate(folders):
+        (folder / "assets").mkdir(parents=True)
+        (folder / "model.onnx").write_bytes(world.models[1000])
+        (folder / "assets" / "notes.txt").write_text(folder.name)
+        (folder / "assets" / "notes.txt").chmod(0o755)
+        world.commit({"mlbot.yaml": config} | tiny.params(offset=5000 + number))
+        world.judge_folder(folder)
+        made = release(world.context(), ReleaseRequest(model="tiny", version=f"2.{number}.0")).entry
+        assert made is not None
+        assert (made.digest, made.golden is None) == (measured(folder).digest, asked_by != "mlbot")
+        in_production(world, f"2.{number}.0")
+        there = world.deploy / "production" / "tiny" / f"200{number}000" / name
+        assert measured(there).size_bytes == measured(folder).size_bytes
+        assert (there / "assets" / "notes.txt").read_text() == folder.name
+    text = (world.deploy / "production" / "tiny" / "config.pbtxt").read_text()
+    assert ("onnxruntime" in text) is (asked_by == "mlbot")
+    for version in ("2.0.0", "1.0.0"):
+        request = RollbackRequest(model="tiny", environment="production", reason="worse", to=version)
+        assert rollback(world.context(), request).deployment is not None
+        assert world.served("production") == version
+    files = write_release(world.context(), world.releases[-1], tmp_path / "files")
+    with tarfile.open(files[f"{name}.tar"]) as archive:
+        modes = {each.name: each.mode for each in archive}
+    assert modes == {f"{name}/assets/notes.txt": 0o755, f"{name}/model.onnx": 0o644}
 
 
 def test_the_ledger_tells_who_what_why_and_what_was_found(world: World) -> None:

@@ -18,8 +18,10 @@ from mlbot.console import Console
 from mlbot.errors import Exit
 from mlbot.events.github import Attempt
 from mlbot.judging.run_ci import CIOptions, CIRun
-from mlbot.judging.run_files import Intake
-from mlbot.protocol.artifacts import Side
+from mlbot.judging.run_files import Intake, MissingError
+from mlbot.protocol.artifacts import Side, accepted_file, accepted_folder
+from mlbot.storage import artifact as artifacts
+from mlbot.storage.artifact import measured
 
 pytestmark = pytest.mark.usefixtures("git_settings")
 
@@ -123,6 +125,72 @@ def test_a_model_that_is_there_is_judged_whatever_else_is_said(stage: Stage, goo
     stage.settle(None)
     assert stage.status[0] == "success"
     assert "Input X" not in stage.comments[0]
+
+
+def as_folder(content: dict[str, bytes], folder: Path) -> dict[str, bytes]:
+    """What a training leaves that puts its model into a folder."""
+    (folder / "made").mkdir(parents=True)
+    (folder / "made" / "model.onnx").write_bytes(content["model.onnx"])
+    (folder / "made" / ".notes").write_text("of the author")
+    found = measured(folder / "made")
+    artifacts.pack(folder / "made", folder / "packed", found.digest)
+    lineage = json.loads(content["training.json"]) | found.model_dump()
+    return {"model.folder": (folder / "packed").read_bytes(), "training.json": json.dumps(lineage).encode()}
+
+
+def test_a_folder_that_was_trained_is_judged(stage: Stage, good: Path, tmp_path: Path) -> None:
+    folders = [as_folder(trained(good, seed), tmp_path / f"of-{seed}") for seed in (0, 1)]
+    for seed, content in enumerate(folders):
+        stage.upload(seed, content)
+    stage.settle(None)
+    assert stage.status[0] == "success"
+    judged_digest = stage.report["models"][0]["candidate"][0]["digest"]
+    assert judged_digest == json.loads(folders[0]["training.json"])["digest"]
+
+
+BROKEN: dict[str, Callable[[dict[str, bytes]], dict[str, bytes]]] = {
+    "another file": lambda content: content | {"model.folder": content["model.folder"].replace(b"author", b"orator")},
+    "a link's path": lambda content: (
+        content | {"model.folder": content["model.folder"].replace(b'".notes"', b'"../../"')}
+    ),
+    "cut off": lambda content: content | {"model.folder": content["model.folder"][:-1]},
+    "both": lambda content: content | {"model.onnx": b"\x08"},
+    "a listing as a file": lambda content: {
+        "model.onnx": b"mlbot-tree-v1\n[]",
+        "training.json": content["training.json"],
+    },
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_folder_that_is_not_what_it_says_is_refused(stage: Stage, good: Path, tmp_path: Path, name: str) -> None:
+    stage.upload(0, BROKEN[name](as_folder(trained(good, 0), tmp_path / "made-0")))
+    stage.upload(1, trained(good, 1))
+    stage.settle(None)
+    assert stage.status[0] == "error"
+    assert stage.report["verdict"]["reason"] == "model-refused"
+    assert not [each for each in tmp_path.rglob("*") if each.name == "orator"]
+
+
+def test_accepted_files_and_folders_are_taken_out_by_their_digests(
+    github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, good: Path
+) -> None:
+    stage = Stage.opened(github, tmp_path, monkeypatch, tiny.params(offset=1000))
+    content = as_folder(trained(good, 0), tmp_path / "made")
+    folder, file = measured(tmp_path / "made" / "made"), measured(good / "1" / "model.onnx")
+    there = {accepted_folder(folder.digest): content["model.folder"]}
+    there |= {accepted_file(file.digest): trained(good, 1)["model.onnx"], "other": b""}
+    ops_actions.upload(github.world, stage.run, 1, "mlbot-accepted-a1", archive(there))
+    for name, value in stage.environment("judge", hosted.READS).items():
+        monkeypatch.setenv(name, value)
+    job = CIRun.of(CIOptions(directory=tmp_path / "checkout", run=stage.run.id), dict(os.environ), Console(quiet=True))
+    intake = Intake(run=job, attempt=Attempt(run=stage.run.id, number=1), folder=tmp_path / "taken")
+    found = intake.accepted([folder, file], "accepted")
+    assert {digest: measured(path).digest for digest, path in found.items()} == {
+        each.digest: each.digest for each in (folder, file)
+    }
+    with pytest.raises(MissingError, match="not among those"):
+        intake.accepted([folder.model_copy(update={"digest": f"sha256:{'0' * 64}"})], "again")
 
 
 def test_a_baseline_of_the_attempt_before_is_taken_where_only_failed_jobs_ran_again(

@@ -22,6 +22,7 @@ from mlbot.ledger.entries import Entry, ReleaseEntry, StoredFile, VerdictEntry
 from mlbot.ledger.queries import releases as ledger_releases
 from mlbot.plan.plan import Subject
 from mlbot.registry.run_repository import RepositoryContext
+from mlbot.storage.artifact import measured
 
 ENVIRONMENTS = """
 store: deploy/store
@@ -129,6 +130,13 @@ class World:
             self.store(content)
         self.append(verdict)
         return verdict
+
+    def judge_folder(self, folder: Path) -> VerdictEntry:
+        """Write a verdict on main's tip that a folder has passed, and store it."""
+        found = measured(folder)
+        self.context().store.put(found.digest, folder)
+        offset = next(iter(self.models))
+        return self.judge(offset, digest=found.digest, files=(StoredFile(seed=0, **found.model_dump()),))
 
     def store(self, content: bytes) -> None:
         """Put bytes into the store."""

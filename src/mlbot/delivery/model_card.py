@@ -8,6 +8,7 @@ from mlbot.config.schema import Model
 from mlbot.gates.metric import Task
 from mlbot.ledger.entries import ReleaseEntry, VerdictEntry
 from mlbot.lib import figures
+from mlbot.lib.artifact import MODEL_FILE
 from mlbot.lib.record import Digest, Record
 from mlbot.lib.templates import fill
 from mlbot.lib.version import name_of
@@ -18,7 +19,7 @@ from mlbot.report.tables import GateRow, SliceTable, gate_rows, slice_table
 
 # What goes with a released file: the model card's facts, the manifest, and the sums to check them by.
 
-MODEL_FILE, CARD_FILE, MANIFEST_FILE = "model.onnx", "MODEL_CARD.md", "manifest.json"
+CARD_FILE, MANIFEST_FILE = "MODEL_CARD.md", "manifest.json"
 
 TRAINING_FILE, GOLDEN_FILE, SUMS_FILE = "training.json", "golden.json", "SHA256SUMS"
 
@@ -152,12 +153,17 @@ def _limits(release: ReleaseEntry, report: ModelReport | None) -> list[str]:
     return limits
 
 
-def manifest(release: ReleaseEntry, training: Training | None) -> bytes:
+def file_name(release: ReleaseEntry) -> str:
+    """What the file or folder of a release is called where it is put."""
+    return release.file or MODEL_FILE
+
+
+def manifest(release: ReleaseEntry, training: Training | None, file: str) -> bytes:
     """The release for programs: its entry in the ledger, and the lineage of the file."""
     whole: dict[str, Any] = {
         "schema_version": "mlbot/manifest@1",
         "name": name_of(release.model, release.version),
-        "file": MODEL_FILE,
+        "file": file,
         "release": release.model_dump(mode="json"),
         "training": training.model_dump(mode="json") if training else None,
     }

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from mlbot.config.schema import EnvironmentConfig, Smoke
 from mlbot.delivery.deployment import begun, deployment_id, lock_text, next_sequence, read_lock, serves
-from mlbot.delivery.model_card import MODEL_FILE
+from mlbot.delivery.model_card import file_name
 from mlbot.delivery.run_release import read_golden, restore_tags, tag_stage, try_to_tag
 from mlbot.errors import MlbotError, NotEvaluatedError, RefusedError, require
 from mlbot.git.locks import PREFIX, Held
@@ -23,11 +23,13 @@ from mlbot.ledger.queries import deployments, live, release_of
 from mlbot.lib.version import Served, Stored, Version, name_of, served_of, shorten
 from mlbot.protocol.golden import Golden, SmokeResult
 from mlbot.registry.run_repository import RepositoryContext
+from mlbot.storage.artifact import remove
 from mlbot.storage.target import Target
 from mlbot.storage.target_command import smoke_command
 
 LONGEST_REASON = 1000  # characters that the ledger keeps of a text
 _TRIES = 5
+_FETCHED = "fetched"
 
 _R = TypeVar("_R")
 
@@ -87,7 +89,7 @@ class Deployment:
         say(f"Switching {self.environment.name} to {self._name}")
         self.target.switch(self.release.model, version)
         say("Reading it back")
-        served = self.folder / "served.onnx"
+        served = self.folder / "served"
         self._is_served(served, served_of(self.release))
         return self._smoke(served)
 
@@ -160,12 +162,12 @@ class Deployment:
         try:
             self.target.switch(self.release.model, version)
         except NotEvaluatedError:  # it is not there any more, or not whole
-            file = self.folder / "previous.onnx"
+            file = self.folder / "previous" / self.file.name
             if self.context.fetch(previous.digest, file) is not Stored.VERIFIED:
                 raise
             self.target.stage(self.release.model, version, previous.digest, file)
             self.target.switch(self.release.model, version)
-        self._is_served(self.folder / "served-again.onnx", previous)
+        self._is_served(self.folder / "served-again", previous)
 
     def _finish(self, ended: DeploymentEntry) -> str:
         """Record the end, tag it, unlock; in this order, for the ledger decides. Why it has no tag; empty: it has."""
@@ -308,7 +310,7 @@ class EnvironmentLock:
     def fetch(self, goal: Served) -> Stored:
         """Fetch a version's bytes and verify them. Errors: as `RepositoryContext.fetch`."""
         self.context.say(f"Verifying the bytes of {name_of(self.model, goal.version)} in {self.context.store.url}")
-        return self.context.fetch(goal.digest, self.folder / MODEL_FILE)
+        return self.context.fetch(goal.digest, self.folder / _FETCHED)
 
     def deployment(self, intent: DeploymentIntent, held: Held, entries: tuple[Entry, ...]) -> Deployment:
         """A deployment, ready to run; its bytes are fetched.
@@ -319,7 +321,8 @@ class EnvironmentLock:
         require("judge", needed_for="The smoke test of a deployment")
         release = self.release(entries, intent.version)
         golden = read_golden(self.context, release)
-        if golden is None and intent.action == "promotion":
+        # mlbot itself asks ONNX models alone: of others the bytes are verified, and `smoke.command` asks.
+        if golden is None and intent.action == "promotion" and release.file is None:
             raise NotEvaluatedError(
                 f"{name_of(self.model, intent.version)} has no golden requests, so nobody could tell whether its "
                 "deployment works",
@@ -336,9 +339,18 @@ class EnvironmentLock:
             target=self.context.target(environment),
             previous=serves(entries, self.environment, self.model),
             folder=self.folder,
-            file=self.folder / MODEL_FILE,
+            file=self._named(release),
             begun=_started(intent, entries),
         )
+
+    def _named(self, release: ReleaseEntry) -> Path:
+        """The verified bytes under the name that a target knows them by."""
+        fetched, file = self.folder / _FETCHED, self.folder / "staged" / file_name(release)
+        if fetched.exists():
+            remove(file)
+            file.parent.mkdir(exist_ok=True)
+            fetched.rename(file)
+        return file
 
     def has_drifted(self, entries: tuple[Entry, ...]) -> bool:
         """Whether the target serves something else than the ledger says is live.

@@ -11,18 +11,19 @@ from mlbot.delivery.model_card import (
     CARD_FILE,
     GOLDEN_FILE,
     MANIFEST_FILE,
-    MODEL_FILE,
     SUMS_FILE,
     TRAINING_FILE,
     card_of,
     card_text,
     checksums,
+    file_name,
     manifest,
 )
 from mlbot.delivery.release import ReleaseFacts, ReleaseResult, TagFacts, decide_release, latest
 from mlbot.errors import MlbotError, NotEvaluatedError, UsageError
 from mlbot.ledger.entries import DeploymentEntry, Entry, ReleaseEntry, VerdictEntry
 from mlbot.ledger.queries import deployments, latest_by_key, live, release_of, releases
+from mlbot.lib.artifact import ANY_FILE
 from mlbot.lib.record import Digest, Record, Sha, digest_of_stream
 from mlbot.lib.tree import TagRef
 from mlbot.lib.untrusted_json import read
@@ -34,6 +35,7 @@ from mlbot.protocol.golden import canonical as golden_bytes
 from mlbot.registry.run_repository import RepositoryContext, Tags
 from mlbot.registry.tags import Registry, TagNote, read_note, stage_tag, version_tag
 from mlbot.report.report import MOST_BYTES, ModelReport
+from mlbot.storage.artifact import to_tar
 
 # `mlbot release`: give a version to judged bytes. Verify everything, tag the commit, write the ledger.
 
@@ -84,7 +86,7 @@ class _Release:
     def run(self) -> ReleaseResult:
         """Decide by what is recorded, then by the bytes; then tag and record."""
         facts = self._facts()
-        decision, file = decide_release(facts), self.folder / MODEL_FILE
+        decision, file = decide_release(facts), self.folder / "fetched"
         if decision.go and facts.verdict:
             facts = facts.model_copy(update={"stored": self._fetch(facts.verdict, file)})
             decision = decide_release(facts)
@@ -182,7 +184,11 @@ class _Release:
         verdict = facts.verdict
         if verdict is None or verdict.digest is None:
             raise LookupError(f"{facts.model} was let through without judged bytes")
-        entry = self._entry(facts, verdict, self._golden(facts, file))
+        model = self.context.configs_at(facts.commit).head.model(facts.model)
+        if model is None:
+            raise LookupError(f"{facts.model} was let through without a config")
+        entry = self._entry(facts, verdict, self._golden(facts, model, file))
+        entry = entry if model.is_onnx else entry.model_copy(update={"file": ANY_FILE})
         self.context.say(f"Tagging {facts.commit[:10]} as {name}")
         tag = _tagged(self.tags, entry)
         if tag.commit_sha != facts.commit:
@@ -191,13 +197,15 @@ class _Release:
         self.context.record(entry)
         return entry
 
-    def _golden(self, facts: ReleaseFacts, file: Path) -> Digest:
-        """Golden requests of the released bytes, made from the commit's own data, in the store."""
+    def _golden(self, facts: ReleaseFacts, model: Model, file: Path) -> Digest | None:
+        """Golden requests of the released bytes, made from the commit's own data, in the store.
+
+        None of a model that mlbot does not ask itself.
+        """
         from mlbot.ml.golden import make_golden
 
-        model = self.context.configs_at(facts.commit).head.model(facts.model)
-        if model is None:
-            raise LookupError(f"{facts.model} was let through without a config")
+        if not model.is_onnx:
+            return None
         self.context.say(f"Recording {GOLDEN_ROWS} golden requests")
         with self.context.checkout(facts.commit, model) as root:
             golden = make_golden(file, model, root, GOLDEN_ROWS)
@@ -207,7 +215,7 @@ class _Release:
         self.context.store.put(digest, stored)
         return digest
 
-    def _entry(self, facts: ReleaseFacts, verdict: VerdictEntry, golden: Digest) -> ReleaseEntry:
+    def _entry(self, facts: ReleaseFacts, verdict: VerdictEntry, golden: Digest | None) -> ReleaseEntry:
         training = self._training(verdict)
         return ReleaseEntry(
             model=facts.model,
@@ -369,21 +377,24 @@ def write_release(
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = name_of(release.model, release.version)
-    if context.fetch(release.digest, folder / MODEL_FILE) is not Stored.VERIFIED:
+    model_file = folder / file_name(release)
+    if context.fetch(release.digest, model_file) is not Stored.VERIFIED:
         raise NotEvaluatedError(f"the store has not the very bytes of {name}", where=context.store.url)
+    if model_file.is_dir():  # a page has files alone
+        model_file = to_tar(model_file)
     verdict = _verdict(context, release)
     training, raw_training = _training(context, release)
     report = _report(context, verdict)
     raw = {
         CARD_FILE: card_text(card_of(release, _model(context, release), verdict, report, url)).encode(),
-        MANIFEST_FILE: manifest(release, training),
+        MANIFEST_FILE: manifest(release, training, model_file.name),
         TRAINING_FILE: raw_training,
         GOLDEN_FILE: context.document(release.golden),
     }
     for file, content in raw.items():
         if content is not None:
             (folder / file).write_bytes(content)
-    made = [MODEL_FILE, *(file for file, content in raw.items() if content is not None)]
+    made = [model_file.name, *(file for file, content in raw.items() if content is not None)]
     sums = checksums({file: _digest(folder / file) for file in made})
     (folder / SUMS_FILE).write_text(sums, encoding="utf-8")
     return {file: folder / file for file in (*made, SUMS_FILE)}

@@ -15,9 +15,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from mlbot.errors import NotEvaluatedError
-from mlbot.lib.artifact import MODEL_FILE
+from mlbot.lib.artifact import MODEL_FILE, MOST_LISTING
 from mlbot.lib.record import Name
-from mlbot.protocol.artifacts import FAILURE_FILE, LINEAGE_FILE
+from mlbot.protocol.artifacts import FAILURE_FILE, FOLDER_FILE, LINEAGE_FILE
 
 _CHUNK = 1 << 16
 
@@ -76,16 +76,21 @@ class Contents:
     directory_bytes: int = _DIRECTORY_LIMIT
 
 
-def packed(trainings: Mapping[Name, int], model_bytes: int) -> Contents:
-    """What a job of trainings may have uploaded of these models, each with so many seeds."""
-    sizes = {MODEL_FILE: model_bytes, LINEAGE_FILE: _LINEAGE_BYTES, FAILURE_FILE: _FAILURE_BYTES}
+def packed(trainings: Mapping[Name, int], model_bytes: Mapping[Name, int]) -> Contents:
+    """What a job of trainings may have uploaded of these models, each with so many seeds: each a file or a folder."""
     files = {
         f"{name}/{seed}/{file}": size
         for name, seeds in trainings.items()
         for seed in range(seeds)
-        for file, size in sizes.items()
+        for file, size in {
+            MODEL_FILE: model_bytes[name],
+            FOLDER_FILE: model_bytes[name] + MOST_LISTING,
+            LINEAGE_FILE: _LINEAGE_BYTES,
+            FAILURE_FILE: _FAILURE_BYTES,
+        }.items()
     }
-    most = sum(files.values()) + _PACK_DIRECTORY_LIMIT
+    one_of_both = sum(size for name, size in files.items() if not name.endswith(f"/{MODEL_FILE}"))
+    most = one_of_both + _PACK_DIRECTORY_LIMIT
     return Contents(files=files, archive_bytes=most, beside=True, directory_bytes=_PACK_DIRECTORY_LIMIT)
 
 

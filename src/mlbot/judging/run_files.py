@@ -8,22 +8,25 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
+from mlbot.config.predict import ANY_SIZE, ONNX_SIZE
 from mlbot.config.schema import Config
-from mlbot.errors import MlbotError, RefusedError, UsageError
+from mlbot.errors import MlbotError, NotEvaluatedError, RefusedError, UsageError
 from mlbot.events.github import Artifact, Attempt
 from mlbot.gates.outcome import Reason
 from mlbot.git.ledger import read_local
-from mlbot.github.artifacts import ArchiveRefusedError, Contents, packed, unpack, unpack_each
+from mlbot.github.artifacts import ArchiveRefusedError, Contents, Refusal, packed, unpack, unpack_each
 from mlbot.github.transport import GitHubError, Limits, NotFoundError, TooLargeError
 from mlbot.judging.run_ci import CIRun
 from mlbot.judging.run_judge import Live
 from mlbot.ledger.entries import DeploymentEntry, RequestEntry, SeedsAsked, VerdictEntry
-from mlbot.lib.artifact import MODEL_FILE
-from mlbot.lib.record import Digest, FileDigest, Name, digest_of_stream
+from mlbot.lib.artifact import ANY_FILE, MODEL_FILE, MOST_LISTING, UnfitError
+from mlbot.lib.record import Digest, FileDigest, Name
 from mlbot.lib.untrusted_json import read
 from mlbot.plan.plan import PlannedModel
+from mlbot.plan.run_plan import Planning
 from mlbot.protocol.artifacts import (
     FAILURE_FILE,
+    FOLDER_FILE,
     LINEAGE_FILE,
     AcceptedArtifact,
     ArtifactName,
@@ -32,21 +35,20 @@ from mlbot.protocol.artifacts import (
     Training,
     TrainingFailure,
     accepted_file,
+    accepted_folder,
     accepted_lineage,
     find,
     is_older,
 )
 from mlbot.protocol.decision import Decision, Judge, PushSubject
 from mlbot.report.notices import in_production
+from mlbot.storage.artifact import measured
+from mlbot.storage.artifact import unpack as unpack_folder
 from mlbot.storage.store import ModelStore, NotStoredError, open_store
 from mlbot.training.run_train import SeedRun, SeedRuns
 from mlbot.verdict.verdict import Problem
 
-MODEL_BYTES = 256 << 20
-
 _Files = TypeVar("_Files")
-
-_MOST_ACCEPTED = 64  # the largest archive of accepted files is as large as so many of the largest models
 
 
 def is_fault(error: MlbotError) -> bool:
@@ -62,6 +64,13 @@ class MissingError(MlbotError):
         self.expired = expired
 
 
+def sizes_of(planning: Planning) -> dict[Name, int]:
+    """How large each model may be: by the guarded branch's rules; of a model that it lacks no more than is usual."""
+    policy = planning.configs.policy
+    head = {each.name: min(each.most_bytes, ANY_SIZE) for each in planning.configs.head.models}
+    return head | ({each.name: each.most_bytes for each in policy.models} if policy else {})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Intake:
     """Fetches what one run left, up to an attempt. Everything in it is a stranger's until it has been looked at.
@@ -75,6 +84,8 @@ class Intake:
     side: Side = Side.CANDIDATE
     wanted: Mapping[Name, int] = field(default_factory=dict)
     """How many seeds of each model may be asked for; nothing else is taken out of an archive."""
+    limits: Mapping[Name, int] = field(default_factory=dict)
+    """How large each model may be; as large as an ONNX file may be where nothing is said."""
     _opened: dict[int, "_Pack"] = field(default_factory=dict, repr=False)
     """By the artifact's id: each is downloaded once."""
 
@@ -142,9 +153,10 @@ class Intake:
         twice = sum(each == name for each, _ in self._packs[name.attempt]) > 1
         if artifact.expired or twice:
             return _Pack(refused=f"the artifact {name.name} is there twice" if twice else None)
-        contents = packed(self.wanted, MODEL_BYTES)
+        limits = {model: self.limits.get(model, ONNX_SIZE) for model in self.wanted}
         try:
-            return _Pack(files=self._download(artifact, self.folder / name.name, contents, unpack_each))
+            files = self._download(artifact, self.folder / name.name, packed(self.wanted, limits), unpack_each)
+            return _Pack(files=files, limits=limits)
         except NotFoundError:
             return _Pack()
         except MlbotError as error:
@@ -165,25 +177,28 @@ class Intake:
         self, files: Iterable[FileDigest], name: str, lineages: Iterable[FileDigest] = ()
     ) -> dict[Digest, Path]:
         """Files that a judge accepted, and the lineages beside them, by the digests that they should have."""
-        wanted = {accepted_file(each.digest): each for each in files}
-        wanted |= {accepted_lineage(each.digest): each for each in lineages}
-        contents = Contents(
-            files={called: each.size_bytes for called, each in wanted.items()},
-            archive_bytes=MODEL_BYTES * _MOST_ACCEPTED,
-            beside=True,
-        )
-        found = self.fetch(AcceptedArtifact(attempt=self.attempt.number), self.folder / name, contents)
-        return {each.digest: found[called] for called, each in wanted.items()}
+        files, lineages = list(files), list(lineages)
+        sizes = {accepted_file(each.digest): each.size_bytes for each in files}
+        sizes |= {accepted_folder(each.digest): each.size_bytes + MOST_LISTING for each in files}
+        sizes |= {accepted_lineage(each.digest): each.size_bytes for each in lineages}
+        contents = Contents(files=sizes, archive_bytes=sum(sizes.values()) + _MOST_BESIDE, beside=True)
+        artifact = self._artifact(AcceptedArtifact(attempt=self.attempt.number))
+        found = self._download(artifact, self.folder / name, contents, unpack_each)
+        taken = {each.digest: _accepted_file(each, found, self.folder / name) for each in files}
+        return taken | {each.digest: _there(found, accepted_lineage(each.digest)) for each in lineages}
 
     def fetch(self, wanted: ArtifactName, target: Path, contents: Contents) -> dict[str, Path]:
         """Download an artifact and unpack it into a folder that is made for it."""
+        try:
+            return self._download(self._artifact(wanted), target, contents, unpack)
+        except NotFoundError as error:
+            raise MissingError(f"the artifact {wanted.name} is gone") from error
+
+    def _artifact(self, wanted: ArtifactName) -> Artifact:
         found = find(wanted, self.artifacts, self.attempt.run)
         if found.artifact is None:
             raise MissingError(f"the artifact {wanted.name} {found.problem}", expired=found.expired)
-        try:
-            return self._download(found.artifact, target, contents, unpack)
-        except NotFoundError as error:
-            raise MissingError(f"the artifact {wanted.name} is gone") from error
+        return found.artifact
 
     def _download(
         self, artifact: Artifact, target: Path, contents: Contents, unpacking: Callable[[Path, Path, Contents], _Files]
@@ -197,17 +212,47 @@ class Intake:
             archive.unlink(missing_ok=True)
 
 
+_MOST_BESIDE = 64 * ONNX_SIZE  # what an archive of accepted models may have beside those that are looked for
+
+
+def _there(found: Mapping[str, Path | ArchiveRefusedError], name: str) -> Path:
+    file = found.get(name)
+    if isinstance(file, ArchiveRefusedError):
+        raise file
+    if file is None:
+        raise MissingError("an accepted file is not among those that the judge left")
+    return file
+
+
+def _accepted_file(wanted: FileDigest, found: Mapping[str, Path | ArchiveRefusedError], folder: Path) -> Path:
+    """A file as it was accepted; or a folder, unpacked."""
+    if accepted_folder(wanted.digest) not in found:
+        return _there(found, accepted_file(wanted.digest))
+    packed_folder = _there(found, accepted_folder(wanted.digest))
+    target = folder / "folders" / wanted.digest.removeprefix("sha256:")
+    try:
+        unpack_folder(packed_folder, target, wanted.size_bytes)
+    except UnfitError as error:
+        raise MissingError(f"a folder that the judge left cannot be unpacked: {error.what}") from error
+    packed_folder.unlink()
+    return target
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Pack:
     """What one job of trainings left, unpacked."""
 
     files: Mapping[str, Path | ArchiveRefusedError] = field(default_factory=dict)
+    limits: Mapping[Name, int] = field(default_factory=dict)
     refused: str | None = None
 
     def seed(self, model: Name, seed: int) -> SeedRun | None:
         """What it has of a seed: a model file with its lineage, or why there is none; None for nothing."""
         folder = f"{model}/{seed}/"
-        file, lineage, failure = (self.files.get(folder + name) for name in (MODEL_FILE, LINEAGE_FILE, FAILURE_FILE))
+        names = (MODEL_FILE, FOLDER_FILE, LINEAGE_FILE, FAILURE_FILE)
+        file, packed_folder, lineage, failure = (self.files.get(folder + name) for name in names)
+        if packed_folder is not None:
+            file = self._unpacked(packed_folder, model) if file is None else _two()
         if file is None and lineage is None:
             return _failed(failure, model, seed) if failure is not None else None
         if isinstance(file, Path) and isinstance(lineage, Path):
@@ -215,12 +260,28 @@ class _Pack:
         refused = next((each for each in (file, lineage) if isinstance(each, ArchiveRefusedError)), None)
         return _refused(seed, refused.what if refused else f"it lacks {LINEAGE_FILE if file else MODEL_FILE}")
 
+    def _unpacked(self, packed_folder: Path | ArchiveRefusedError, model: Name) -> Path | ArchiveRefusedError:
+        if isinstance(packed_folder, ArchiveRefusedError):
+            return packed_folder
+        target = packed_folder.with_name(ANY_FILE)
+        try:
+            if not target.exists():  # whole, once it is there
+                unpack_folder(packed_folder, target, self.limits[model])
+        except (UnfitError, NotEvaluatedError) as error:
+            return ArchiveRefusedError(Refusal.DAMAGED, f"the folder in it cannot be taken: {error}")
+        return target
+
+
+def _two() -> ArchiveRefusedError:
+    return ArchiveRefusedError(Refusal.WRONG_FILES, "it holds a file and a folder for one seed")
+
 
 def _trained(file: Path, lineage: Path, model: Name, seed: int) -> SeedRun:
     """The lineage has to be well formed and about this file; it is unverified, so more is not asked of it."""
     try:
         record = read(lineage.read_bytes(), Training, LINEAGE_FILE)
-    except MlbotError as error:
+        measured(file)
+    except (MlbotError, UnfitError) as error:
         return _refused(seed, error.what)
     if (record.model, record.seed) != (model, seed):
         return _refused(seed, f"{LINEAGE_FILE} is of another model or seed")
@@ -307,7 +368,11 @@ def _accepted(run: CIRun, entry: VerdictEntry, folder: Path) -> SeedRuns:
 
 
 def _genuine(files: dict[Digest, Path]) -> dict[Digest, Path]:
-    if any(_digest(path) != digest for digest, path in files.items()):
+    try:
+        same = all(measured(path).digest == digest for digest, path in files.items())
+    except UnfitError:
+        same = False
+    if not same:
         raise MissingError("its bytes are not those that were judged")
     return files
 
@@ -333,11 +398,6 @@ def earlier_seeds(run: CIRun, entry: RequestEntry, asked: SeedsAsked, folder: Pa
 
 def _gone(seed: int, why: str) -> SeedRun:
     return SeedRun(seed=seed, file=Problem.of(Reason.MODEL_MISSING, "earlier-gone", seed=seed, why=why))
-
-
-def _digest(path: Path) -> Digest:
-    with path.open("rb") as stream:
-        return digest_of_stream(stream)
 
 
 def _stored(run: CIRun, entry: VerdictEntry, folder: Path) -> SeedRuns:

@@ -27,7 +27,7 @@ from mlbot.git.repository import Branch, Repository
 from mlbot.github.comments import with_edits
 from mlbot.judging.admission import is_outdated
 from mlbot.judging.run_ci import CIRun
-from mlbot.judging.run_files import Intake, are_gone, earlier_seeds, is_stored, judged_files, live_file
+from mlbot.judging.run_files import Intake, are_gone, earlier_seeds, is_stored, judged_files, live_file, sizes_of
 from mlbot.judging.run_judge import (
     Against,
     JudgeRequest,
@@ -70,7 +70,7 @@ from mlbot.plan.packs import HOSTED, Wanted, packs, without_quick
 from mlbot.plan.plan import Plan, PlannedModel
 from mlbot.plan.run_plan import Planning, PlanOptions, known_durations, matrix_lines, plan_working_tree
 from mlbot.protocol.answer import RetrainRequest, WaiverRequest, recorded
-from mlbot.protocol.artifacts import Side, accepted_file, accepted_lineage
+from mlbot.protocol.artifacts import Side, accepted_file, accepted_folder, accepted_lineage
 from mlbot.protocol.decision import (
     Decision,
     FinishWithoutJudging,
@@ -86,6 +86,7 @@ from mlbot.protocol.decision import (
 from mlbot.report.notices import in_production
 from mlbot.report.report import ModelReport, Report, document_of
 from mlbot.report.terminal import terminal
+from mlbot.storage.artifact import pack
 from mlbot.training.run_train import SeedRun, SeedRuns
 from mlbot.training.trial import trial_key
 from mlbot.verdict.decide import Evidence, decide, may_waive
@@ -362,7 +363,7 @@ def _baselines(run: CIRun, decision: Judge) -> list[Wanted]:
         assignment = assign(run, decision)
         stale = assignment.plan.stale
         wanted = [(each, missing) for each in stale if (missing := _to_train(assignment, run, each))]
-        there = _trained_models(run, decision, [each for each, _ in wanted])
+        there = _trained_models(run, decision, [each for each, _ in wanted], sizes_of(assignment.planning))
     except UsageError as error:
         run.console.say(f"No baseline is trained: {error.what}")  # the judge meets it too, and reports it
         return []
@@ -378,13 +379,15 @@ def _baselines(run: CIRun, decision: Judge) -> list[Wanted]:
     ]
 
 
-def _trained_models(run: CIRun, decision: Judge, models: Sequence[PlannedModel]) -> frozenset[Name]:
+def _trained_models(
+    run: CIRun, decision: Judge, models: Sequence[PlannedModel], limits: Mapping[Name, int]
+) -> frozenset[Name]:
     """The models of which the training left any file."""
     if not models:
         return frozenset()
     wanted = {each.name: each.seeds for each in models}
     with tempfile.TemporaryDirectory(prefix="mlbot-plan-") as scratch:
-        intake = Intake(run=run, attempt=decision.attempt, folder=Path(scratch), wanted=wanted)
+        intake = Intake(run=run, attempt=decision.attempt, folder=Path(scratch), wanted=wanted, limits=limits)
         return frozenset(each.name for each in models if intake.has_any(each))
 
 
@@ -525,17 +528,21 @@ def _judge(run: CIRun, decision: Judge, records: Path, accepted: Path) -> tuple[
     started = time.monotonic()
     assignment = assign(run, decision)
     planning = assignment.planning
+    limits = sizes_of(planning)
     with tempfile.TemporaryDirectory(prefix="mlbot-judge-") as scratch, ExitStack() as checkouts:
         models = ModelJudge(
             run=run,
             assignment=assignment,
-            candidates=Intake(run=run, attempt=decision.attempt, folder=Path(scratch), wanted=_seeds(assignment)),
+            candidates=Intake(
+                run=run, attempt=decision.attempt, folder=Path(scratch), wanted=_seeds(assignment), limits=limits
+            ),
             baselines=Intake(
                 run=run,
                 attempt=run.job.run,
                 folder=Path(scratch),
                 side=Side.BASELINE,
                 wanted=_seeds(assignment, baseline=True),
+                limits=limits,
             ),
             rules=Rules(planning=planning, checkouts=checkouts, trusts_head=False),
         )
@@ -643,7 +650,10 @@ def _copy_accepted(results: Sequence[JudgeResult], report: Report, folder: Path)
     for result, model in zip(results, report.models, strict=False):
         for each, evaluation in zip(result.request.candidate.runs, model.candidate, strict=False):
             if isinstance(each.file, Path) and evaluation.digest and not evaluation.problem:
-                shutil.copyfile(each.file, folder / accepted_file(evaluation.digest))
+                if each.file.is_dir():
+                    pack(each.file, folder / accepted_folder(evaluation.digest), evaluation.digest)
+                else:
+                    shutil.copyfile(each.file, folder / accepted_file(evaluation.digest))
 
 
 def _draw(report: Report, folder: Path) -> None:

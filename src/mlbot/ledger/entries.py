@@ -179,6 +179,7 @@ class ReleaseEntry(_OfModel, Served):
     params: Params = Field(default_factory=dict)
     seed: Count
     environment: Environment | None = None
+    file: Literal["artifact"] | None = None  # what it is called where it is put; None: it is an ONNX model
     actor: Actor
     run: Attempt | None = None
     time: Time

@@ -66,7 +66,7 @@ def is_older(name: str, model: Name) -> bool:
 
 
 class AcceptedArtifact(Record):
-    """The model files that a judge accepted, each named by its digest (`accepted_file`)."""
+    """The models that a judge accepted, each named by its digest (`accepted_file`, `accepted_folder`)."""
 
     attempt: AttemptNumber
 
@@ -93,6 +93,11 @@ ArtifactName = PackArtifact | AcceptedArtifact | ReportArtifact
 def accepted_file(digest: Digest) -> str:
     """What a file is called among the accepted ones: `<64 hexadecimal digits>.onnx`."""
     return f"{digest.removeprefix('sha256:')}.onnx"
+
+
+def accepted_folder(digest: Digest) -> str:
+    """What a folder is called among the accepted ones, packed: `<64 hexadecimal digits>.folder`."""
+    return f"{digest.removeprefix('sha256:')}.folder"
 
 
 def accepted_lineage(digest: Digest) -> str:

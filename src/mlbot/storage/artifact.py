@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import stat
+import tarfile
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -125,6 +126,20 @@ def pack(folder: Path, target: Path, wanted: Digest) -> None:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def to_tar(folder: Path) -> Path:
+    """Replace a folder by a tar archive of it, the same bytes each time; the archive."""
+    target = folder.with_name(f"{folder.name}.tar")
+    with tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as archive:
+        for file in sorted(each for each in folder.rglob("*") if each.is_file()):
+            member = tarfile.TarInfo(f"{folder.name}/{file.relative_to(folder).as_posix()}")
+            facts = file.stat()
+            member.size, member.mode = facts.st_size, _mode(bool(facts.st_mode & stat.S_IXUSR)) | stat.S_IWUSR
+            with file.open("rb") as stream:
+                archive.addfile(member, stream)
+    shutil.rmtree(folder)
+    return target
 
 
 def unpack(packed: Path, target: Path, most_bytes: int) -> FileDigest:
