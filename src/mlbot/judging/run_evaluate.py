@@ -3,12 +3,10 @@
 import json
 import os
 import shlex
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from mlbot.config.predict import Evaluate, ResultFormat
@@ -18,16 +16,19 @@ from mlbot.gates.outcome import Reason
 from mlbot.judging.readers import PATTERNS, Wanted, read_results
 from mlbot.judging.rows import MOST_BYTES, Rows
 from mlbot.judging.run_judge import JudgeRequest, JudgeResult, Rule
+from mlbot.judging.run_predict import Asking
 from mlbot.judging.scores import MeasuredScores, ScorePlan, Sides, Table, measure_scores, too_many_errors, unfinished
-from mlbot.lib.record import Digest, canonical, digest
+from mlbot.lib.artifact import UnfitError
+from mlbot.lib.record import Digest, FileDigest, Name, canonical, digest
+from mlbot.lib.templates import sentence
 from mlbot.report.report import SliceInfo
-from mlbot.storage.artifact import measured
+from mlbot.storage.artifact import take_artifact
 from mlbot.training.run_train import SeedRun
 from mlbot.verdict.seeds import Determinism, Seeds
 from mlbot.verdict.verdict import Evaluation, Holdout, Problem
 
 if TYPE_CHECKING:
-    from mlbot.ml.isolation import Call, Isolation, Online
+    from mlbot.ml.isolation import Call, Isolation
 
 _RESULTS, _PACKED, _ARTIFACT, _CODE = "MLBOT_RESULTS", "MLBOT_PACKED", "MLBOT_ARTIFACT", "MLBOT_CODE"
 _FILES: Mapping[ResultFormat, str] = {ResultFormat.ROWS: "results.jsonl", ResultFormat.PROMPTFOO: "results.json"}
@@ -170,31 +171,30 @@ def _record(table: Table, evaluate: Evaluate, slices: Mapping[str, int]) -> Hold
 class _Evaluator:
     """Policy's evaluator on this machine."""
 
-    rule: Rule
+    asking: Asking
     evaluate: Evaluate
     isolation: "Isolation"
-    online: "Online | None"
-    progress: Callable[[str], None]
+    results: dict[tuple[Name, Digest], Rows]
+    python: Path | None
 
     @classmethod
     def of(cls, rule: Rule, progress: Callable[[str], None]) -> "_Evaluator | Problem":
         """The evaluator, or why it cannot run here."""
-        from mlbot.ml.isolation import Online, isolation_of
-
         evaluate = rule.model.evaluate
-        if evaluate is None or rule.tree is None:
+        if evaluate is None or rule.source is None:
             raise LookupError(f"{rule.model.name} has no evaluator")
         if rule.problem is not None:
             return rule.problem
         absent = next((name for name in evaluate.secrets if not os.environ.get(name)), None)
         if absent is not None:
             return Problem.of(Reason.EVALUATOR_FAILED, "no-secret", name=absent)
-        isolation = isolation_of(judge=not rule.own_machine)
+        asking = Asking(model=rule.model, source=rule.source, folder=rule.folder, progress=progress)
+        isolation, python = asking.isolation(), asking.python()
         if isinstance(isolation, Problem):
             return isolation
-        secrets = {name: os.environ[name] for name in evaluate.secrets}
-        online = Online(variables=secrets) if evaluate.network else None
-        return cls(rule=rule, evaluate=evaluate, isolation=isolation, online=online, progress=progress)
+        if isinstance(python, Problem):
+            return Problem.of(Reason.EVALUATOR_FAILED, "environment", why=python.detail)
+        return cls(asking=asking, evaluate=evaluate, isolation=isolation, results=rule.results, python=python)
 
     @property
     def facts(self) -> dict[str, object]:
@@ -207,78 +207,74 @@ class _Evaluator:
         file = run.file
         if isinstance(file, Problem):
             return Evaluation(digest=None, seed=run.seed, problem=file), None
-        taken = measured(file)
-        fields = Evaluation(digest=taken.digest, seed=run.seed, size_bytes=taken.size_bytes)
-        if run.digest and taken.digest != run.digest:
-            changed = Problem.of(Reason.MODEL_REFUSED, "changed", seed=run.seed)
-            return fields.model_copy(update={"problem": changed}), None
-        key = self.rule.model.name, taken.digest
-        rows = self.rule.results.get(key) or self._rows(file, f"the {side} (seed {run.seed})")
+        with self.asking.source.repository.scratch() as scratch:
+            found = self._taken(file, scratch / file.name)
+            if isinstance(found, Problem):
+                return Evaluation(digest=None, seed=run.seed, problem=found), None
+            fields = Evaluation(digest=found.digest, seed=run.seed, size_bytes=found.size_bytes)
+            if run.digest and found.digest != run.digest:
+                changed = Problem.of(Reason.MODEL_REFUSED, "changed", seed=run.seed)
+                return fields.model_copy(update={"problem": changed}), None
+            key = self.asking.model.name, found.digest
+            rows = self.results.get(key) or self._rows(scratch / file.name, f"the {side}, seed {run.seed}")
         if isinstance(rows, Problem):
             return fields.model_copy(update={"problem": rows}), None
-        self.rule.results[key] = rows
+        self.results[key] = rows
         wrong = unfinished(rows, self.evaluate)
         return (fields.model_copy(update={"problem": wrong}), None) if wrong else (fields, rows)
 
-    def _rows(self, file: Path, which: str) -> Rows | Problem:
-        from mlbot.ml.isolation import Limits, run_isolated, staged
+    def _taken(self, file: Path, copy: Path) -> FileDigest | Problem:
+        """The digest and size of the very bytes that are evaluated: a copy that any user may read."""
+        try:
+            return take_artifact(file, copy, self.asking.model.most_bytes)
+        except UnfitError as error:
+            return Problem.of(Reason.MODEL_REFUSED, "unfit", why=error.what)
 
-        self.progress(f"{self.rule.model.name}: evaluating {which} ...")
-        limits = self.rule.model.limits
-        bounds = Limits(wall_s=self.evaluate.timeout_s, output_bytes=MOST_BYTES + 1)
-        if limits.memory_bytes:
-            bounds = replace(bounds, memory_bytes=limits.memory_bytes)
-        with self._code() as code, staged(artifact=file, code=code) as copies:
-            ran = run_isolated(self._call(copies), limits=bounds, isolation=self.isolation, online=self.online)
+    def _rows(self, artifact: Path, which: str) -> Rows | Problem:
+        from mlbot.ml.isolation import Online, run_isolated
+
+        model, evaluate, progress = self.asking.model, self.evaluate, self.asking.progress
+        progress(sentence("data", "evaluating", model=model.name, which=which))
+        secrets = {name: os.environ[name] for name in evaluate.secrets}
+        limits = replace(self.asking.limits(), output_bytes=MOST_BYTES + 1)
+        online = Online(variables=secrets) if evaluate.network else None
+        with ExitStack() as stack:
+            call = self._call(self.asking.code(stack), artifact)
+            ran = run_isolated(call, limits=limits, isolation=self.isolation, online=online)
         if ran.problem is not None:
             for line in ran.log[-_SHOWN:]:
-                self.progress(f"  | {line}")
-            why = " ".join((ran.problem.detail, *(f"It ended with: {line}" for line in ran.log[-1:])))
-            return Problem.of(Reason.EVALUATOR_FAILED, "command", why=why)
-        columns = frozenset[str]().union(*(check(each.where) for each in self.rule.model.slices))
-        return read_results(self._hushed(ran.output), Wanted(evaluate=self.evaluate, columns=columns))
+                progress(f"  | {line}")
+            return Problem.of(
+                Reason.EVALUATOR_FAILED, "command", why=ran.problem.detail, log=" | ".join(ran.log[-_TAIL:])
+            )
+        columns = frozenset[str]().union(*(check(each.where) for each in model.slices))
+        return read_results(_hushed(ran.output, secrets), Wanted(evaluate=evaluate, columns=columns))
 
-    def _hushed(self, raw: bytes) -> bytes:
-        """The results without the values of secrets: a provider's refusal may repeat a key, and reports show it."""
-        for value in self.online.variables.values() if self.online else ():
-            for form in {value, json.dumps(value)[1:-1]}:
-                raw = raw.replace(form.encode(), b"***") if len(form) >= _SHORTEST else raw
-        return raw
+    def _call(self, code: Path, artifact: Path) -> "Call":
+        from mlbot.ml.isolation import Call, with_python
 
-    def _call(self, copies: Mapping[str, Path]) -> "Call":
-        from mlbot.ml.isolation import Call, interpreter_roots
-
-        evaluate, python = self.evaluate, shutil.which("python") or shutil.which("python3")
-        roots = interpreter_roots(Path(python)) if python else ()
-        place = [str(Path(python).parent)] if python else []
-        tree = self.rule.tree
-        start = f'cd "${_CODE}"/{shlex.quote(tree.folder)}\n' if tree and tree.folder else ""
+        evaluate, below = self.evaluate, self.asking.source.repository.folder
+        start = f'cd "${_CODE}"/{shlex.quote(below)}\n' if below else ""
         # What it ends with says nothing: tools end well after a stop, and badly where a case failed. The results do.
-        return Call(
-            command=["/bin/sh", "-c", start + _script(evaluate)],
-            read_only={_ARTIFACT: copies["artifact"], _CODE: copies["code"]},
+        call = Call(
+            command=["sh", "-c", start + _script(evaluate)],
+            read_only={_ARTIFACT: artifact, _CODE: code},
             folder=_CODE,
             output=(_RESULTS, _FILES[evaluate.format]) if evaluate.format in _FILES else (_PACKED, "results.tar"),
-            env={"PATH": ":".join([*place, "/usr/local/bin", "/usr/bin", "/bin"]), "PYTHONDONTWRITEBYTECODE": "1"},
-            same=roots,
+            env={"PYTHONDONTWRITEBYTECODE": "1"},
         )
-
-    @contextmanager
-    def _code(self) -> Iterator[Path]:
-        """The files that the evaluator consists of, in a folder of their own."""
-        tree = self.rule.tree
-        with TemporaryDirectory(prefix="mlbot-evaluator-") as temporary:
-            root = Path(temporary, "code")
-            inside = root / (tree.folder if tree else "")
-            inside.mkdir(parents=True)
-            for path in sorted(self.evaluate.files(tree)) if tree else ():
-                source, target = self.rule.folder / path, Path(os.path.normpath(inside / path))
-                if source.is_file() and target.is_relative_to(root):
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copy2(source, target)
-            yield root
+        return with_python(call, self.python) if self.python else call
 
 
+def _hushed(raw: bytes, secrets: Mapping[str, str]) -> bytes:
+    """The results without the values of secrets: a provider's refusal may repeat a key, and reports show it."""
+    for value in secrets.values():
+        for form in {value, json.dumps(value)[1:-1]}:
+            raw = raw.replace(form.encode(), b"***") if len(form) >= _SHORTEST else raw
+    return raw
+
+
+_TAIL = 3
 _SHOWN = 20
 _SHORTEST = 6  # characters of a secret; a shorter one is found in numbers too
 

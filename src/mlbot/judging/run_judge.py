@@ -17,7 +17,7 @@ from mlbot.judging.run_predict import Asking, RuleSource
 from mlbot.ledger.entries import Compared, DeploymentEntry, SeedCount, Source, VerdictEntry
 from mlbot.ledger.queries import metric_history, seed_history
 from mlbot.lib.record import Digest, Name, Params, Sha
-from mlbot.lib.tree import Tree, is_url
+from mlbot.lib.tree import is_url
 from mlbot.plan.comparison_point import Point
 from mlbot.plan.content_key import Side as PlannedSide
 from mlbot.plan.plan import PlannedModel, Subject
@@ -69,8 +69,6 @@ class Rule:
     family: int = 0  # how many margins of all models Holm adjusts for; 0: this model's are all
     provisional: bool = False
     problem: Problem | None = None
-    tree: Tree | None = None  # the files of `folder`, as git has them
-    own_machine: bool = False  # whether it is a laptop; the judge runs no command without isolation
     results: "dict[tuple[Name, Digest], EvaluatorRows]" = field(default_factory=dict)
     """What the evaluator gave a model's artifacts, so that none is evaluated again beside another baseline, or for more
     seeds."""
@@ -96,27 +94,25 @@ class Rules:
         """The rules of a model."""
         # On a laptop the next model's training could find what is held.
         copies = None if self.trusts_head else self.copies
-        return replace(
-            self._of(name), family=self.margins(), own_machine=self.trusts_head, copies=copies, results=self.results
-        )
+        return replace(self._of(name), family=self.margins(), copies=copies, results=self.results)
 
     def _of(self, name: str) -> Rule:
         commits, configs = self.planning.commits, self.planning.configs
         known = configs.policy.model(name) if configs.policy else None
         if known is not None and configs.policy is not None and commits.policy is not None:
-            tree = self.planning.sides.policy.tree if self.planning.sides.policy else None
             folder = self._checkout(commits.policy, configs.policy)
             source = self._source(known, commits.policy, configs.policy)
-            return Rule(model=known, folder=folder, tree=tree, source=source)
+            return Rule(model=known, folder=folder, source=source)
         model = configs.head.model(name)
         if model is None:
             raise LookupError(f"{name} was planned and is not in the config of head")
         source = self._source(model, commits.candidate, configs.head)
         if self.trusts_head:
-            folder, tree = self._checkout(commits.candidate, configs.head), self.planning.sides.head.tree
-            return Rule(model=model, folder=folder, provisional=True, tree=tree, source=source)
+            folder = self._checkout(commits.candidate, configs.head)
+            return Rule(model=model, folder=folder, provisional=True, source=source)
         folder = Path(self.checkouts.enter_context(tempfile.TemporaryDirectory(prefix="mlbot-holdout-")))
-        problem = _out_of_bounds(model) or self._extract(model.data.holdout, folder)
+        holdout = model.data.holdout
+        problem = _out_of_bounds(model) or (self._extract(holdout, folder) if holdout else None)
         return Rule(model=model, folder=folder, provisional=True, problem=problem, source=source)
 
     def _source(self, model: Model, commit: Sha, config: Config) -> RuleSource | None:
@@ -173,7 +169,7 @@ def _out_of_bounds(model: Model) -> Problem | None:
     own = next((metric.function for metric in model.metrics if metric.function is not None), None)
     if own is not None:
         return Problem.of(Reason.METRIC_FAILED, "not-landed", metric=own)
-    if model.evaluate is not None:
+    if model.evaluate is not None and model.evaluate.network:
         return Problem.of(Reason.EVALUATOR_FAILED, "not-landed")
     if is_url(model.data.holdout):
         return Problem.of(Reason.HOLDOUT_UNREADABLE, "new-url")

@@ -387,13 +387,7 @@ def judge_and_report(directory: Path, options: JudgeOptions, outputs: Outputs, c
     head = repository.snapshot()
     source = RuleSource(repository=repository, commit=head.sha, config=config, is_judge=False)
     request = JudgeRequest(
-        rule=Rule(
-            model=_model(config, options.model),
-            folder=repository.project,
-            tree=repository.tree(head.sha),
-            own_machine=True,
-            source=source,
-        ),
+        rule=Rule(model=_model(config, options.model), folder=repository.project, source=source),
         candidate=_runs(options.candidate),
         baseline=_runs(options.baseline) if options.baseline else _NO_BASELINE,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlbot.config.predict import Evaluate, Predict
 from mlbot.config.schema import Config, Model
 from mlbot.gates.outcome import Reason
 from mlbot.git.repository import Repository
@@ -82,7 +83,7 @@ class Asking:
                     holdout,
                     predictor,
                     isolation=isolation,
-                    limits=self._limits(),
+                    limits=self.limits(),
                     shipped=[fit.index(at) for at in shipped if at in fit],
                 )
             )
@@ -95,7 +96,10 @@ class Asking:
         found = isolation_of(judge=self.source.is_judge)
         if not isinstance(found, Problem):
             how = "not-isolated" if found.rung is Rung.NONE else "isolated"
-            self.progress(sentence("data", how, model=self.model.name, by=found.rung.value))
+            command = {"command": "predict" if self.model.predict else "evaluate"}
+            network = isinstance(self.command, Evaluate) and self.command.network
+            words = {"model": self.model.name, "by": found.rung.value, "network": network, **command}
+            self.progress(sentence("data", how, **words))
         return found
 
     def _predictor(self, stack: ExitStack) -> "Predictor | Problem":
@@ -104,20 +108,34 @@ class Asking:
         predict, source = self.model.predict, self.source
         if predict is None:
             raise ValueError(f"{self.model.name} has no predictor")
-        python = self._python()
+        python = self.python()
         if isinstance(python, Problem):
             return python
-        files = predict.files(source.repository.tree(source.commit))
-        code = self._unlanded(files, stack) if source.is_foreign else None
         return Predictor(
             run=predict.run,
-            code=code or stack.enter_context(code_of(source.repository, source.commit, source.config, files)),
+            code=self.code(stack),
             below=source.repository.folder,
             python=python,
             format=predict.format,
             tolerance=predict.tolerance,
             about=sentence("data", "environment", python=version_of(python) if python else "", own=predict.environment),
         )
+
+    @property
+    def command(self) -> Predict | Evaluate:
+        """The command of policy's that asks."""
+        command = self.model.predict or self.model.evaluate
+        if command is None:
+            raise ValueError(f"{self.model.name} has no command")
+        return command
+
+    def code(self, stack: ExitStack) -> Path:
+        """The files that the command sees, below the root of a folder that any user may read."""
+        source = self.source
+        files = self.command.files(source.repository.tree(source.commit))
+        if source.is_foreign:
+            return self._unlanded(files, stack)
+        return stack.enter_context(code_of(source.repository, source.commit, source.config, files))
 
     def _unlanded(self, files: frozenset[str], stack: ExitStack) -> Path:
         """The files of a stranger's commit as bytes: nothing of it is checked out, for its attributes name filters."""
@@ -133,18 +151,18 @@ class Asking:
             each.chmod(0o755 if each.is_dir() else 0o644)
         return code
 
-    def _python(self) -> "Path | Problem | None":
+    def python(self) -> "Path | Problem | None":
         """The interpreter that the command finds first; None where the machine has none but the system's."""
-        predict, source = self.model.predict, self.source
-        if predict is None or predict.environment is None:
+        command, source = self.command, self.source
+        if command.environment is None:
             return find_python(None)
         if source.is_foreign:
             return Problem.of(Reason.SCORING_FAILED, "predictor-not-landed")
         wanted = Wanted(
             model=self.model.name,
-            key="predict.environment",
-            environment=predict.environment,
-            timeout_s=predict.timeout_s,
+            key="predict.environment" if self.model.predict else "evaluate.environment",
+            environment=command.environment,
+            timeout_s=command.timeout_s,
             read_only=True,
         )
         folder = source.repository.state_dir / "environments"
@@ -155,14 +173,14 @@ class Asking:
             return Problem.of(Reason.SCORING_FAILED, "predictor-environment", why=why)
         return made / "python"
 
-    def _limits(self) -> "Limits":
+    def limits(self) -> "Limits":
+        """What one call of the command may use."""
         from mlbot.ml.isolation import Limits
 
-        usual, limits, predict = Limits(), self.model.limits, self.model.predict
-        timeout = predict.timeout_s if predict else usual.wall_s
+        usual, limits = Limits(), self.model.limits
         return replace(
             usual,
-            wall_s=limits.score_time_s or timeout,
+            wall_s=limits.score_time_s or self.command.timeout_s,
             memory_bytes=limits.memory_bytes or usual.memory_bytes,
         )
 
