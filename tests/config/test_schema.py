@@ -389,7 +389,7 @@ def test_without_places_problems_have_no_lines() -> None:
 def test_what_is_found_is_shown_on_one_line_and_cut() -> None:
     text = texts.SMALL.replace("task: binary", 'task: "' + "x" * 500 + '\\n::error::\\u202e"')
     (problem,) = problems(text)
-    known = "binary, multiclass, regression, multilabel, multioutput or scores"
+    known = "binary, multiclass, regression, multilabel, multioutput, ranking or scores"
     assert problem == f'4: models.m.task: found "{"x" * 47}…" → write {known}'
     (problem,) = problems(texts.SMALL.replace("task: binary", 'task: "a\\n::error::\\u202e\\e[31m"'))
     assert '"a\\n::error::\\u202e\\u001b[31m"' in problem
@@ -742,3 +742,47 @@ def test_limits_differ_by_who_asks() -> None:
     one, other = (texts.parse(text).models[0] for text in (texts.SMALL, asked))
     assert (one.most_bytes, one.file_name, one.is_onnx) == (256 << 20, "model.onnx", True)
     assert (other.most_bytes, other.file_name, other.is_onnx) == (2 << 30, "artifact", False)
+
+
+RANKING = texts.SMALL.replace("task: binary", "task: ranking").replace("target: y", "target: y\n      group: q")
+
+
+@pytest.mark.parametrize(
+    ("metrics", "gates", "said"),
+    [
+        ("[ndcg@10]", "ndcg: {min: 0.5}", 'found the unknown metric "ndcg@10" → write ndcg_at_10; `@` names a slice'),
+        ("[ndcg]", "ndcg@10: {min: 0.5}", 'found the unknown slice "10" → write ndcg_at_10; `@` names a slice'),
+        ("[ndcg]", "ndcg@7: {min: 0.5}", "→ write {metric: ndcg, k: 7}; `@` names a slice"),
+        ("[ndcg, hits@3]", "ndcg: {min: 0.5}", "→ write hit_rate_at_3; `@` names a slice"),
+        ("[precision_at_7]", "ndcg: {min: 0.5}", "→ write {metric: precision_at_k, k: 7}"),
+        ("[roc_auc]", "ndcg: {min: 0.5}", "which is not for ranking models → write ndcg"),
+        ("[{metric: mrr, gain: linear}]", "mrr: {min: 0}", "found `gain` for mrr → write `k` or `zero_division`"),
+        (
+            "[ndcg]",
+            "negative_flips: {max: 1}",
+            "write a gate on a metric; rows of a ranking are neither right nor wrong",
+        ),
+    ],
+)
+def test_the_first_places_of_a_ranking_are_no_slice(metrics: str, gates: str, said: str) -> None:
+    text = RANKING.replace("metrics: [roc_auc]", f"metrics: {metrics}")
+    found = problems(text[: text.index("    gates:")] + f"    gates:\n      {gates}\n")
+    assert any(said in problem for problem in found), found
+
+
+def test_a_ranking_has_queries_and_its_metrics_are_called_by_their_places() -> None:
+    (problem,) = [each for each in problems(RANKING.replace("group: q", "drop: [z]")) if "group" in each]
+    assert problem.endswith(
+        "found no group for a ranking → write `group: <column>`, the column that says to which query a row belongs"
+    )
+    listed = (
+        "[{metric: ndcg, k: 7}, {metric: ndcg, k: 10}, {metric: ndcg, k: 3, gain: exponential}, mean_average_precision]"
+    )
+    text = RANKING.replace("metrics: [roc_auc]", f"metrics: {listed}")
+    model = parse(
+        text[: text.index("    gates:")] + "    gates: {ndcg_at_7: {min: 0.1}, map_at_5: {min: 0.1}}\n"
+    ).models[0]
+    names = ["ndcg_at_7", "ndcg_at_10", "ndcg_at_3_exponential", "map", "map_at_5"]
+    assert [metric.name for metric in model.metrics] == names
+    assert {metric.formula for metric in model.metrics} == {"ndcg", "map"}
+    assert [metric.settings.k for metric in model.metrics] == [7, 10, 3, None, 5]

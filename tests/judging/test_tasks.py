@@ -134,3 +134,57 @@ def test_several_numbers_are_judged_together(tmp_path: Path) -> None:
     wrong = judged(tmp_path, NUMBERS, frame, [matrix(np.eye(3), last="Identity")], [theirs]).evidence.candidate[0]
     assert wrong.problem is not None
     assert "has 3 columns, but `data.target` names 2: 'width', 'height'." in wrong.problem.detail
+
+
+QUERIES = """
+    task: ranking
+    data: {target: relevance, group: query%s}
+    slices: {high: q > 0}
+    metrics: [ndcg, map, mrr, {metric: ndcg, k: 2}, recall_at_1]
+    gates: {ndcg_at_3: {min: 0.2, max_regression: 0.05}, ndcg_at_2@high: {min: 0.1}}
+"""
+
+
+def test_the_rows_of_a_query_are_judged_together(tmp_path: Path) -> None:
+    frame, x = rows(600)
+    query = np.arange(600) // 4
+    relevance = np.clip(np.round(x[:, 0] + np.random.default_rng(1).normal(size=600)), 0, 3)
+    frame = frame.with_columns(
+        pl.Series("relevance", relevance),
+        pl.Series("query", query),
+        pl.Series("q", query % 2),
+        pl.Series("w", query % 3),
+    )
+    good, bad = (matrix(np.array([[1.0], [noise], [0]]), last="Identity") for noise in (0.0, 2.0))
+    result = judged(tmp_path, QUERIES % "", frame, [bad, good], [good, good])
+    found = figures(result, 1)
+    each = np.array([metrics.ndcg_score([relevance[query == q]], [x[query == q, 0]]) for q in range(150)])
+    assert found["ndcg"] == pytest.approx(each.mean(), abs=1e-6)
+    assert set(found) == {"ndcg", "map", "mrr", "ndcg_at_2", "recall_at_1", "ndcg_at_3"}
+    assert result.holdout is not None
+    assert (result.holdout.rows, result.holdout.queries) == (600, 150)
+    change = next(each for each in result.evidence.comparisons if (each.metric, each.slice) == ("ndcg_at_2", "high"))
+    assert (change.support, change.rows) == (75, 300)
+    assert result.evidence.flips is None
+    weighed = figures(judged(tmp_path, QUERIES % ", weight: w", frame, [good], [good]))
+    assert weighed["ndcg"] == pytest.approx(np.average(each, weights=np.arange(150) % 3), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"relevance": [1, -1, 0, 1]}, "row 2 has -1."),
+        ({"query": [1, 2, 3, 4]}, "Each query of the holdout has one row"),
+        ({"relevance": [0, 0, 0, 0]}, "no row of any query is relevant"),
+        ({"w": [1, 2, 1, 1]}, "weight column 'w' differs among the rows of a query ('query')"),
+        ({"query": [1, None, 2, 2]}, "group column 'query' has no value in 1 of its rows"),
+    ],
+)
+def test_what_cannot_be_ranked_is_named(tmp_path: Path, columns: dict[str, list[float]], said: str) -> None:
+    plain = {"relevance": [1, 0, 0, 1], "query": [1, 1, 2, 2], "w": [1, 1, 1, 1], "q": [0, 0, 1, 1]}
+    frame = rows(4)[0].with_columns(pl.Series(name, column) for name, column in (plain | columns).items())
+    model = matrix(np.ones((3, 1)), last="Identity")
+    problem = judged(tmp_path, QUERIES % ", weight: w", frame, [model], [model]).evidence.problem
+    assert problem is not None
+    assert said in problem.detail
+    assert problem.hint

@@ -44,12 +44,12 @@ _TRAINING_AND_DATA = [
     Case(
         TASK,
         "task: 1",
-        "4: models.m.task: found 1 → write binary, multiclass, regression, multilabel, multioutput or scores",
+        "4: models.m.task: found 1 → write binary, multiclass, regression, multilabel, multioutput, ra",
     ),
     Case(
         TASK,
         "task:",
-        "4: models.m.task: found nothing → write binary, multiclass, regression, multilabel, multioutput or scores",
+        "4: models.m.task: found nothing → write binary, multiclass, regression, multilabel, multioutput, ra",
     ),
     Case(TASK, "#", "3: models.m: found no task → write `task:`"),
     Case(
@@ -253,11 +253,12 @@ _JUDGING_AND_DEPLOYING = [
     *(
         Case(TASK, f"task: {word}", f'4: models.m.task: found "{word}" → write {write}')
         for word, write in (
-            ("clustering", "binary, multiclass, regression, multilabel, multioutput or scores"),
+            ("clustering", "binary, multiclass, regression, multilabel, multioutput, ra"),
             ("classification", "binary, or multiclass where there are more than two classes"),
             ("multi-label", "multilabel"),
             ("Multi_Output", "multioutput"),
             ("multiclass classification", "multiclass"),
+            ("learning-to-rank", "ranking"),
         )
     ),
     Case(

@@ -138,8 +138,8 @@ class Data(Section):
     """The labels in the order of the model's probability columns, for binary and multiclass only.
     Left out: the model's own, else sorted; numbers that may be codes are refused."""
     group: Annotated[str | None, kinds.COLUMN] = None
-    """A column whose rows belong together (user, patient, day), read as text; intervals then resample whole groups.
-    Left out: rows are independent."""
+    """A column whose rows belong together (user, patient, day), read as text; intervals then resample whole groups. Of
+    a ranking it is the query. Left out: rows are independent; of a ranking it must be there."""
     weight: Annotated[str | None, kinds.COLUMN] = None
     """A column of sample weights, numbers of 0 and more: how much a row counts in every metric, interval and slice. It
     is no feature. Left out: all rows count alike."""
@@ -172,6 +172,9 @@ class Data(Section):
             yield Problem("the training data", hint, ("holdout",))
         task = context.around.made.get("task") if context.around else None
         yield from _unlabelled(context.given) if task is Task.SCORES else _lacking(context.given)
+        if task is Task.RANKING and "group" not in context.given:
+            hint = "write `group: <column>`, the column that says to which query a row belongs"
+            yield Problem("no group for a ranking", hint)
         if task:
             yield from _wrong_labels(context, task)
             yield from _wrong_decision(context, task)

@@ -1,6 +1,7 @@
 """What is measured and what has to hold: the sections `slices`, `metrics` and `gates`."""
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from operator import attrgetter
@@ -39,10 +40,12 @@ from mlbot.gates.metric import (
     OPERATIONAL,
     Bound,
     Direction,
+    Gain,
     Gate,
     Metric,
     Settings,
     Task,
+    at_places,
     bounds_of,
     bounds_taken,
     catalogued,
@@ -140,12 +143,17 @@ def _catalogues_name(value: Plain, context: Context) -> str:
     return catalogued(name)
 
 
+def _check_taken(setting: str, metric: str | None, value: Plain) -> None:
+    taken = taken_by(metric or "")
+    if metric is not None and setting not in taken:
+        listed = " or ".join(f"`{each}`" for each in taken)
+        raise refused(value, f"{listed}, which it takes" if taken else "none", found=f"`{setting}` for {metric}")
+
+
 def _setting(name: str, what: str, low: float, high: float, *, of: type[int] | type[float] = float) -> Kind:
     def read(value: Plain, context: Context) -> float:
         metric = context.made.get("metric")
-        if metric is not None and taken_by(metric) != name:
-            taken = taken_by(metric)
-            raise refused(value, f"`{taken}`, which it takes" if taken else "none", found=f"`{name}` for {metric}")
+        _check_taken(name, metric, value)
         if of is int and not isinstance(value, int):
             raise refused(value, what)
         return of(read_number(value, what, low, high))
@@ -161,9 +169,21 @@ def _agreed(value: Plain, context: Context) -> float:
 _ZERO_DIVISION = _setting("zero_division", "0 or 1", 0.0, 1.0)
 
 
-def _clipped(metric: str) -> str:
-    """What a metric of clipped probabilities is called."""
-    return f"{catalogued(metric)}_clipped"
+_GAINS = choice(tuple(Gain))
+
+
+def _gain(value: Plain, context: Context) -> Any:
+    _check_taken("gain", context.made.get("metric"), value)
+    return _GAINS.read(value, context)
+
+
+def _set_name(metric: str, settings: Mapping[str, Any]) -> str:
+    """What a metric is called by its settings, where these make it another figure with a history of its own."""
+    name, k = catalogued(metric), settings.get("k")
+    if name in CATALOGUE and Task.RANKING in CATALOGUE[name].tasks:
+        name = at_places(name, k) if isinstance(k, int) else name
+        name = f"{name}_exponential" if settings.get("gain") == Gain.EXPONENTIAL else name
+    return name if settings.get("clip") is None else f"{name}_clipped"
 
 
 class SetMetric(Section):
@@ -172,15 +192,20 @@ class SetMetric(Section):
     metric: Annotated[str, Kind(_catalogues_name, lambda: {"enum": [*CATALOGUE, *ALIASES]})]
     """The metric's name in the table."""
     name: Annotated[str, _OWN_NAME] = ""
-    """What gates and reports call it, so that there can be several. Left out: the metric's name, and with `clip`
-    `log_loss_clipped`, for it is another figure with a history of its own."""
+    """What gates and reports call it, so that there can be several. Left out: the metric's name; with `clip`
+    `log_loss_clipped`, and with `k` of a ranking `ndcg_at_7`, for these are figures with a history of their own."""
     alpha: Annotated[float | None, _setting("alpha", "a number from 0 to 1", 0.0, 1.0)] = None
     """Of `mean_pinball_loss`: the quantile that the model predicts. Left out: 0.5."""
     k: Annotated[int | None, _setting("k", "a whole number from 1 to 1000", 1, 1000, of=int)] = None
-    """Of `top_k_accuracy`: among how many of the most probable classes the right one has to be. Left out: 2."""
+    """Of `top_k_accuracy`: among how many of the most probable classes the right one has to be. Left out: 2. Of a
+    ranking: how many of the first places count. Left out: all; 10 for those called `_at_k`."""
     zero_division: Annotated[float | None, Kind(_agreed, lambda: {"enum": [0, 1]})] = None
     """Of precision, recall, F1, Jaccard, MCC and kappa: the value where there is nothing to take a share of, 0 or 1,
-    such as the precision of a model that predicts no row to be positive. Left out: such a figure is undefined."""
+    such as the precision of a model that predicts no row to be positive. Left out: such a figure is undefined; those
+    called `_samples` are 0 on such a row, and those of a ranking on a query without a relevant row."""
+    gain: Annotated[Gain | None, Kind(_gain, _GAINS.schema)] = None
+    """Of `ndcg`: `linear`, a relevance is worth itself, or `exponential`, 2 to its power less 1, as in LightGBM.
+    Left out: `linear`, as in scikit-learn."""
     clip: Annotated[float | None, _setting("clip", "a number from 1e-12 to 0.1", 1e-12, 0.1)] = None
     """Of `log_loss`: probabilities below it, and above one less it, are taken for these, so that a few rows of which a
     model is wrongly certain do not outweigh all others; those of several classes are then divided by their sum. With
@@ -195,9 +220,11 @@ class SetMetric(Section):
     def made(self) -> Metric:
         """The catalogue's metric, so set."""
         known = CATALOGUE[self.metric]
-        name = self.name or (known.name if self.clip is None else _clipped(known.name))
+        given = self.model_dump(include=set(Settings.model_fields))
+        name, settings = self.name or _set_name(known.name, given), Settings(**given)
+        if name in CATALOGUE and CATALOGUE[name].settings == settings:
+            return CATALOGUE[name]
         other = name != known.name
-        settings = Settings(alpha=self.alpha, k=self.k, zero_division=self.zero_division, clip=self.clip)
         return known.model_copy(update={"name": name, "of": known.name if other else None, "settings": settings})
 
 
@@ -241,6 +268,10 @@ def _misfit(written: str, context: Context, others: Iterable[str] = ()) -> Probl
     if name in fitting:
         return None
     names = list(dict.fromkeys((*fitting, *others)))
+    if task is Task.RANKING and (places := _of_places(written)):
+        return Problem(
+            _unfit(written, task), f"write {places}; `@` names a slice" if "@" in written else f"write {places}"
+        )
     whole = catalogued(written.lower().replace("-", "_"))
     plain = catalogued(whole.removesuffix("_samples"))
     simple = plain.removesuffix("_macro").removesuffix("_weighted").removesuffix("_ovr")
@@ -248,6 +279,22 @@ def _misfit(written: str, context: Context, others: Iterable[str] = ()) -> Probl
     short = [alias for alias, known in ALIASES.items() if known in fitting and not alias.startswith(_NEGATED)]
     guess = meant or context.guess(written, (*names, "module:function"), short)
     return Problem(_unfit(written, task), f"write {guess}")
+
+
+_PLACES = re.compile(r"([A-Za-z_]+?)(?:@|_at_|@_?k_?=?)([1-9][0-9]{0,2})")
+_RANKINGS = {"hits": "hit_rate", "hit": "hit_rate", "p": "precision", "success": "hit_rate", "r": "recall"}
+
+
+def _of_places(written: str) -> str | None:
+    """What is meant by `ndcg@10` or `ndcg_at_7`."""
+    found = _PLACES.fullmatch(written)
+    if found is None:
+        return None
+    base, k = catalogued(found[1].lower()), found[2]
+    base = _RANKINGS.get(base, base)
+    name = at_places(base, int(k))
+    formula = next((each for each in (base, f"{base}_at_k") if each in CATALOGUE and "k" in taken_by(each)), None)
+    return name if name in CATALOGUE else f"{{metric: {formula}, k: {k}}}" if formula else None
 
 
 def _unfit(name: str, task: Task | None) -> str:
@@ -569,8 +616,8 @@ def _listed(metrics: Plain) -> dict[str, bool]:
         if not isinstance(given, str):
             continue
         is_own = ":" in given or not {"function", "name", "clip"}.isdisjoint(keys)
-        name = _clipped(given) if "clip" in keys and "name" not in keys else given
-        found[name.rpartition(":")[2] if is_own else catalogued(given)] = is_own
+        name = _set_name(given, keys) if "metric" in keys and "name" not in keys else given
+        found[name.rpartition(":")[2] if is_own else catalogued(name)] = is_own
     return found
 
 
@@ -585,7 +632,7 @@ def _subjects_twice(gates: Iterable[str], context: Context) -> Iterator[Problem]
             yield Problem(found, f"write all bounds under `{name}`", ("gates", subject))
 
 
-_OF = {Task.REGRESSION: "a regression", Task.MULTIOUTPUT: "a multioutput model"}
+_OF = {Task.REGRESSION: "a regression", Task.MULTIOUTPUT: "a multioutput model", Task.RANKING: "a ranking"}
 
 
 def _wrong_subject(subject: str, listed: Mapping[str, bool], context: Context) -> Iterator[Problem]:
@@ -605,5 +652,7 @@ def _wrong_subject(subject: str, listed: Mapping[str, bool], context: Context) -
         yield wrong
     slices = context.inside("slices")
     if at and part not in slices:
+        places = _of_places(subject) if part.isdigit() else None
         hint = f"write {context.guess(part, slices)}" if slices else "write it under `slices:` first"
+        hint = f"write {places}; `@` names a slice" if places else hint
         yield Problem(f"the unknown slice {quote(part)}", hint)

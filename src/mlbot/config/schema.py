@@ -60,6 +60,11 @@ _CALLED = {
     "multilabelclassification": "multilabel",
     "multioutputclassification": "multilabel, for labels of 0 or 1",
     "multioutputregression": "multioutput",
+    "learningtorank": "ranking",
+    "ltr": "ranking",
+    "recommendation": "ranking",
+    "retrieval": "ranking",
+    "search": "ranking",
     "multitarget": "multioutput",
     "multitargetregression": "multioutput",
     "anomalydetection": "binary, with a holdout that says which rows are anomalies",
@@ -93,8 +98,9 @@ class Model(Section):
 
     name: Name
     task: Annotated[Task, _TASK]
-    """What the model predicts: `binary`, `multiclass`, `regression`, `multilabel` (several labels a row) or
-    `multioutput` (several numbers a row); or `scores`, where an evaluator gives them."""
+    """What the model predicts: `binary`, `multiclass`, `regression`, `multilabel` (several labels a row), `multioutput`
+    (several numbers a row) or `ranking` (the order of the rows of a query); or `scores`, where an evaluator gives
+    them."""
     train: Annotated[Train, inside(Train)] = NOT_TRAINED
     """How it is trained. Left out: `artifact` is given."""
     artifact: Annotated[Brought | None, inside(Brought)] = None

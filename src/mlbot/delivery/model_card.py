@@ -29,6 +29,7 @@ _TASKS = {
     Task.REGRESSION: "a number",
     Task.MULTILABEL: "a probability for each label",
     Task.MULTIOUTPUT: "a number for each",
+    Task.RANKING: "a score that orders the rows of a query",
     Task.SCORES: "what an evaluator scores",
 }
 

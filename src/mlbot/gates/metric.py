@@ -1,7 +1,7 @@
 """The metrics that mlbot knows by scikit-learn's names, and the gates that bound them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -16,6 +16,7 @@ class Task(StrEnum):
     REGRESSION = "regression"
     MULTILABEL = "multilabel"
     MULTIOUTPUT = "multioutput"
+    RANKING = "ranking"
     SCORES = "scores"  # an evaluator gives every row its scores
 
     @property
@@ -46,12 +47,20 @@ class Direction(StrEnum):
         return -1 if self is Direction.HIGHER else 1
 
 
+class Gain(StrEnum):
+    """What a relevance is worth in a ranking."""
+
+    LINEAR = "linear"  # itself
+    EXPONENTIAL = "exponential"  # 2 to its power, less 1
+
+
 class Settings(Record):
     """What a metric of the catalogue takes beside labels and predictions; None for its default."""
 
     alpha: float | None = None  # the quantile that a pinball loss asks for; a half
-    k: int | None = None  # how many classes count as named; two
+    k: int | None = None  # how many classes count as named; two. Of a ranking: how many of the first places count
     zero_division: float | None = None  # the value where a share is of no rows; such a figure is undefined without it
+    gain: Gain | None = None  # linear
     clip: float | None = None  # how near to 0 and 1 a log loss takes a probability for; the smallest step of a float64
 
 
@@ -85,7 +94,7 @@ _ANY, _SHARE, _POSITIVE, _UP_TO_1, _BOTH = (
     (-1.0, 1.0),
 )
 _BINARY, _MULTICLASS, _NUMBER = (frozenset({task}) for task in (Task.BINARY, Task.MULTICLASS, Task.REGRESSION))
-_LABELS, _OUTPUTS = (frozenset({task}) for task in (Task.MULTILABEL, Task.MULTIOUTPUT))
+_LABELS, _OUTPUTS, _RANKING = (frozenset({task}) for task in (Task.MULTILABEL, Task.MULTIOUTPUT, Task.RANKING))
 _CLASSES, _NUMBERS = _BINARY | _MULTICLASS, _NUMBER | _OUTPUTS
 _RATIOS = ("precision", "recall", "f1", "jaccard")
 _AVERAGES = " ".join(f"{name}_{average}" for name in _RATIOS for average in ("micro", "macro", "weighted"))
@@ -117,17 +126,35 @@ _ROWS: tuple[tuple[frozenset[Task], Direction, tuple[float, float], str], ...] =
     (_NUMBERS, Direction.HIGHER, _UP_TO_1, "explained_variance d2_absolute_error_score"),
     (_NUMBERS, Direction.LOWER, _POSITIVE, "mean_squared_log_error root_mean_squared_log_error mean_pinball_loss"),
     (_NUMBER, Direction.LOWER, _POSITIVE, _DEVIANCES),
+    (_RANKING, Direction.HIGHER, _SHARE, "ndcg map mrr precision_at_k recall_at_k hit_rate_at_k"),
 )
-CATALOGUE: Mapping[str, Metric] = MappingProxyType(
-    {
-        name: Metric(name=name, direction=direction, tasks=tasks)
-        for tasks, direction, _, names in _ROWS
-        for name in names.split()
-    }
-)
+_PLACES = (1, 3, 5, 10, 20, 50, 100)
+"""The usual numbers of first places; others are written as a setting."""
+
+
+def at_places(metric: str, k: int) -> str:
+    """What a metric of the first `k` places of a ranking is called."""
+    return f"{metric.removesuffix('_at_k')}_at_{k}"
+
+
+def _catalogue() -> Iterator[Metric]:
+    for tasks, direction, _, names in _ROWS:
+        for name in names.split():
+            yield Metric(name=name, direction=direction, tasks=tasks)
+            for k in _PLACES if tasks == _RANKING else ():
+                settings = Settings(k=k)
+                yield Metric(name=at_places(name, k), direction=direction, tasks=tasks, of=name, settings=settings)
+
+
+CATALOGUE: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _catalogue()})
 _RANGES = {name: bounds for _, _, bounds, names in _ROWS for name in names.split()} | {"negative_flips": _SHARE}
-_TAKES = {"mean_pinball_loss": "alpha", "top_k_accuracy": "k", "log_loss": "clip"} | dict.fromkeys(
-    (*_RATIOS, *_AVERAGES.split(), *_OF_SAMPLES.split(), "matthews_corrcoef", "cohen_kappa"), "zero_division"
+_TAKES: Mapping[str, tuple[str, ...]] = (
+    {"mean_pinball_loss": ("alpha",), "top_k_accuracy": ("k",), "log_loss": ("clip",), "precision_at_k": ("k",)}
+    | {"ndcg": ("k", "gain", "zero_division")}
+    | dict.fromkeys(("map", "mrr", "recall_at_k", "hit_rate_at_k"), ("k", "zero_division"))
+    | dict.fromkeys(
+        (*_RATIOS, *_AVERAGES.split(), *_OF_SAMPLES.split(), "matthews_corrcoef", "cohen_kappa"), ("zero_division",)
+    )
 )
 
 _NAMED = {
@@ -144,6 +171,7 @@ _NAMED = {
     "jaccard": "jaccard_score",
     "label_ranking_average_precision": "lrap label_ranking_average_precision_score",
     "log_loss": "logloss cross_entropy",
+    "map": "mean_average_precision",
     "matthews_corrcoef": "mcc",
     "mean_absolute_error": "mae",
     "mean_absolute_percentage_error": "mape",
@@ -151,6 +179,8 @@ _NAMED = {
     "mean_squared_error": "mse",
     "mean_squared_log_error": "msle",
     "median_absolute_error": "medae",
+    "mrr": "mean_reciprocal_rank",
+    "ndcg": "ndcg_score",
     "precision": "precision_score",
     "r2": "r2_score",
     "recall": "recall_score",
@@ -181,12 +211,13 @@ def catalogued(name: str) -> str:
 
 def bounds_of(name: str) -> tuple[float, float]:
     """The least and the greatest value that a metric can have."""
-    return _RANGES.get(name, _POSITIVE if name in OPERATIONAL else _ANY)
+    formula = CATALOGUE[name].formula if name in CATALOGUE else name
+    return _RANGES.get(formula, _POSITIVE if name in OPERATIONAL else _ANY)
 
 
-def taken_by(name: str) -> str | None:
-    """The setting that a metric of the catalogue takes, if it takes one."""
-    return _TAKES.get(name)
+def taken_by(name: str) -> tuple[str, ...]:
+    """The settings that a metric of the catalogue takes."""
+    return _TAKES.get(name, ())
 
 
 OF_POSITIVES = frozenset(

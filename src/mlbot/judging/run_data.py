@@ -221,7 +221,7 @@ def _undefined(gate: Gate, model: Model, holdout: "HoldoutData") -> str:
     from mlbot.stats.types import UndefinedMetricError
 
     metric = next((each for each in model.metrics if each.name == gate.metric), None)
-    if metric is None or metric.function is not None:
+    if metric is None or metric.function is not None or model.task is Task.RANKING:
         return ""
     classes = len(holdout.record.classes)
     for part in metric.slices or (gate.slice,):
@@ -256,7 +256,7 @@ def _nearly_right(labels: "Labels", task: Task, classes: int) -> "Labels":
             return np.where(labels == 1, 0.9, 0.1)
         case Task.MULTICLASS:
             return np.asarray(np.eye(classes)[labels] * 0.8 + 0.2 / classes)
-        case Task.REGRESSION | Task.MULTIOUTPUT:
+        case Task.REGRESSION | Task.MULTIOUTPUT | Task.RANKING:
             return np.asarray(labels + 0.1)
         case Task.SCORES:
             raise LookupError("an evaluator has no labels")
@@ -268,6 +268,10 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
     "target-not-number": ("data", "target"),
     "label-not-01": ("data", "target"),
     "label-not-numeric": ("data", "target"),
+    "relevance-negative": ("data", "target"),
+    "no-relevant": ("data", "target"),
+    "queries-single": ("data", "group"),
+    "weight-in-query": ("data", "weight"),
     "target-not-numeric": ("data", "target"),
     "not-binary": ("task",),
     "one-class": ("data", "target"),

@@ -202,10 +202,10 @@ def rounding_of(targets: Floats, predictions: Floats) -> Rounding | None:
 
 def columns_of(facts: ModelFacts, task: Task, classes: tuple[str, ...]) -> tuple[int | None, ...] | Problem:
     """Which of a model's columns are read, in the order of `classes` (binary: negative before positive)."""
-    if task is Task.REGRESSION or facts.single_probability:
-        return (0,)
     if task.has_targets:
         return tuple(range(len(classes)))
+    if not task.is_classification or facts.single_probability:
+        return (0,)
     where = {label: at for at, label in enumerate(facts.classes)}
     if task is Task.MULTICLASS and where:
         return tuple(where.get(label) for label in classes)

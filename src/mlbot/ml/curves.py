@@ -28,7 +28,7 @@ def curves(
     """
     if not len(labels):
         return Curves()
-    if task.has_targets:
+    if not (task.has_classes or task is Task.REGRESSION):
         return Curves()
     if task is Task.REGRESSION:
         return _regression(np.asarray(labels, dtype=np.float64), predictions, weights)

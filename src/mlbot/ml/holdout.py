@@ -82,7 +82,8 @@ class _Encoder:
         self._parts.clear()
         if self._odd is not None:
             row, value = self._odd
-            return self._schema("label-not-01", row=row, value=f"{value:g}")
+            cause = "relevance-negative" if self.task is Task.RANKING else "label-not-01"
+            return self._schema(cause, row=row, value=f"{value:g}")
         if not self.task.has_classes:
             return Labels(codes=whole.astype(np.float64, copy=False))
         return self._binary(whole) if self.task is Task.BINARY else self._multiclass(whole)
@@ -91,8 +92,9 @@ class _Encoder:
         numbers = column.cast(pl.Float64).fill_null(math.nan).to_numpy()
         self._missing += int(np.isnan(numbers).sum())
         self._infinite += int(np.isinf(numbers).sum())
-        if self.task is Task.MULTILABEL and self._odd is None:
-            odd = np.flatnonzero(np.isfinite(numbers) & (numbers != 0) & (numbers != 1))
+        if self.task in {Task.MULTILABEL, Task.RANKING} and self._odd is None:
+            wrong = numbers < 0 if self.task is Task.RANKING else (numbers != 0) & (numbers != 1)
+            odd = np.flatnonzero(np.isfinite(numbers) & wrong)
             self._odd = (self._seen + int(odd[0]) + 1, float(numbers[odd[0]])) if odd.size else None
         self._note(pl.Series(~np.isfinite(numbers)))
         self._parts.append(numbers)
@@ -572,8 +574,24 @@ class _Opening:
             return tuple(each for each in (no_group, counted, *wrong) if isinstance(each, Problem))
         whole = {part.name: np.concatenate(mask) for part, mask in zip(self.slices, masks, strict=True)}
         found = self._holdout(features, labels, whole, _codes(groups) if groups else None)
+        if self.task is Task.RANKING and (wrong_queries := self._wrong_queries(found, counted)):
+            return (wrong_queries,)
         record = found.record.model_copy(update={"inexact": inexact})
         return replace(found, record=record, weights=counted)
+
+    def _wrong_queries(self, found: HoldoutData, weights: npt.NDArray[np.float64] | None) -> Problem | None:
+        """There is something to rank, somewhere to find it, and a query counts as a whole."""
+        words = {"group": quoted(self.data.group or ""), "target": quoted(self.data.targets[0])}
+        queries = found.groups
+        if queries is None:
+            return None
+        if np.bincount(queries).max() < 2:
+            return _schema("queries-single", **words)
+        if not (found.labels > 0).any():
+            return _schema("no-relevant", **words)
+        if weights is not None and _vary(weights, queries):
+            return _schema("weight-in-query", weight=quoted(self.data.weight or ""), **words)
+        return None
 
     def _weights(self, parts: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64] | Problem | None:
         """Weights are finite and 0 or more, and some row counts."""
@@ -621,6 +639,7 @@ class _Opening:
             label=self.data.label,
             weight=self.data.weight,
             slices={name: int(mask.sum()) for name, mask in masks.items()},
+            queries=None if self.task is not Task.RANKING or groups is None else int(groups.max()) + 1,
             positives=int(labels.codes.sum()) if binary else None,
             slice_positives={name: int(labels.codes[mask].sum()) for name, mask in masks.items()} if binary else {},
         )
@@ -644,6 +663,13 @@ def _batches(frame: pl.LazyFrame, rows: int) -> Iterator[pl.DataFrame]:
     """A query's rows in order, at most `rows` at a time: polars reads ahead by a few batches, no more."""
     for batch in frame.collect_batches(chunk_size=rows, maintain_order=True, lazy=True, engine="streaming"):
         yield from batch.iter_slices(rows)
+
+
+def _vary(values: npt.NDArray[np.float64], codes: npt.NDArray[np.int32]) -> bool:
+    """Whether some rows of one code have different values."""
+    first = np.empty(int(codes.max()) + 1)
+    first[codes[::-1]] = values[::-1]
+    return bool((values != first[codes]).any())
 
 
 def _codes(hashes: Sequence[npt.NDArray[np.uint64]]) -> npt.NDArray[np.int32]:

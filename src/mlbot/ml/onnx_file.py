@@ -718,7 +718,7 @@ def _output(model: onnx.ModelProto, expected: Expected) -> tuple[str, tuple[str,
     if dims is not None and len(dims) not in {1, 2}:
         raise _outputs("shape", output=quoted(value.name), shape=_shape(dims), task=expected.task.value)
     width = 1 if dims is not None and len(dims) == 1 else (dims[1] if dims else None)
-    if expected.task is Task.REGRESSION:
+    if expected.task in {Task.REGRESSION, Task.RANKING}:
         if width not in {None, 1}:
             raise _outputs("shape", output=quoted(value.name), shape=_shape(dims), task=expected.task.value)
         return value.name, (), False

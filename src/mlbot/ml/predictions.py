@@ -42,6 +42,8 @@ def answer_columns(expected: Expected) -> tuple[str, ...]:
             return ("y",)
         case Task.MULTIOUTPUT:
             return tuple(f"y:{target}" for target in expected.classes)
+        case Task.RANKING:
+            return ("score",)
         case Task.SCORES:
             raise ValueError("an evaluator gives scores, not predictions")
 

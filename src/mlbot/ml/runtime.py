@@ -12,7 +12,6 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
-from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.ml import protocol
 from mlbot.ml.onnx_file import Input, Signature, infer, one_file, parse_model, read_signature, too_new, unzip
@@ -214,8 +213,7 @@ class Runtime:
 
     def _width(self) -> int:
         facts = self._loaded.facts
-        alone = self._expected.task is Task.REGRESSION or facts.single_probability
-        return 1 if alone else len(facts.classes)
+        return 1 if facts.single_probability else max(1, len(facts.classes))
 
     @property
     def _loaded(self) -> Signature:

@@ -191,7 +191,8 @@ class _Run:
     def begin(self, holdout: HoldoutData, classes: tuple[str, ...]) -> None:
         """Make room for the predictions, now that the classes of all models are known."""
         task = holdout.record.task
-        self._targets = holdout.labels if not task.is_classification else None
+        # What a ranking is for is an order, not the relevance itself.
+        self._targets = None if task.is_classification or task is Task.RANKING else holdout.labels
         columns = columns_of(self.facts, task, classes)
         if isinstance(columns, Problem):
             self._fail(columns)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbot.gates.metric import CATALOGUE, Settings, Task
-from mlbot.stats import metrics, targets, types
+from mlbot.stats import metrics, ranking, targets, types
 from mlbot.stats.gaps import gaps, parts
 from mlbot.stats.types import (
     Estimate,
@@ -63,7 +63,8 @@ class Resampler:
 
     rows: int  # n
     groups: Labels | None = None  # a cluster code for each row, (n,); None when rows are independent
-    counted: float | None = None  # how many rows of one weight tell as much; None: all count alike
+    counted: float | None = None  # how many rows, or units, of one weight tell as much; None: all count alike
+    units: Labels | None = None  # a code for each row, (n,), of what is drawn at once where it is no row: of a query
     seed: int = 0  # the same seed gives the same draws
     cells: int = 1  # how many targets a row has: so much more is a replicate's work
     stop: Callable[[], bool] = lambda: False  # asked before each replicate; True ends early
@@ -159,22 +160,45 @@ def estimate(  # noqa: PLR0913  # each is an array of its own
         raise ValueError(f"{metric!r} is not a metric of a {task} model")
     types.check(task, y, predictions, groups, weights)
     labels: Sequence[Labels | None] = decided or [None] * len(predictions)
+    asked = _Asked(metric=metric, task=task, settings=settings)
     made = (  # one at a time: an influence column needs no other model
-        _statistic(_made(metric, task, settings, y, np.asarray(prediction, np.float64), own), weights)
-        for prediction, own in zip(predictions, labels, strict=True)
+        asked.of(y, prediction, own, groups, weights) for prediction, own in zip(predictions, labels, strict=True)
     )
     if metric in metrics.EXTREMES:
         raise _extreme([statistic.value() for statistic in made])
-    resampler = Resampler(rows=len(y), groups=groups, counted=_counted(weights), seed=seed, cells=y[0].size)
-    found = _estimate(made, resampler, _method(metric), len(predictions))
+    found = _estimate(made, _resampler(task, y, groups, weights, seed), _method(metric), len(predictions))
     return found if task.has_classes or metric == "accuracy" else replace(found, exact=False)
 
 
-def _made(
-    metric: str, task: Task, settings: Settings, y: Array, prediction: Floats, decided: Labels | None
-) -> types.Statistic:
-    make = targets.statistic if task.has_targets else metrics.statistic
-    return make(metric, task, settings, y, prediction, decided)
+def _resampler(task: Task, y: Array, groups: Labels | None, weights: Floats | None, seed: int) -> Resampler:
+    if task is not Task.RANKING or groups is None:
+        return Resampler(rows=len(y), groups=groups, counted=_counted(weights), seed=seed, cells=y[0].size)
+    units = np.unique(groups, return_inverse=True)[1]
+    counted = None if weights is None else metrics.effective(ranking.of_queries(weights, units))
+    return Resampler(rows=len(y), units=units, counted=counted, seed=seed)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Asked:
+    """A metric of the catalogue."""
+
+    metric: str
+    task: Task
+    settings: Settings
+
+    def of(
+        self, y: Array, prediction: Array, decided: Labels | None, groups: Labels | None, weights: Floats | None
+    ) -> types.Statistic:
+        """Of one model on some rows."""
+        made = self._of(y, np.asarray(prediction, np.float64), decided, groups)
+        return made if weights is None else metrics.Weighted(of=made, weights=weights)
+
+    def _of(self, y: Array, prediction: Floats, decided: Labels | None, groups: Labels | None) -> types.Statistic:
+        if self.task is Task.RANKING and groups is not None:
+            queries = np.unique(groups, return_inverse=True)[1]
+            return ranking.statistic(self.metric, self.settings, y.astype(np.float64), prediction, queries)
+        make = targets.statistic if self.task.has_targets else metrics.statistic
+        return make(self.metric, self.task, self.settings, y, prediction, decided)
 
 
 def _extreme(values: Sequence[float]) -> UndefinedMetricError:
@@ -213,15 +237,19 @@ def estimate_gap(
         if not isinstance(metric, str):
             return _Own(metric=metric, weighs=weighs, y=y, prediction=prediction, weights=weights)
         decided = rows.decided[model][among] if rows.decided else None
-        return _statistic(_made(metric, task, settings, y, prediction, decided), weights)
+        groups = None if rows.groups is None else rows.groups[among]
+        return _Asked(metric=metric, task=task, settings=settings).of(y, prediction, decided, groups, weights)
 
     models = len(rows.predictions)
     found = parts(make, rows.slices, models)
     if metric in metrics.EXTREMES:
         values = np.array([part.value() for part in found]).reshape(models, len(rows.slices))
         raise _extreme(np.ptp(values, axis=1).tolist())
-    resampler = Resampler(rows=len(rows.y), groups=rows.groups, counted=_counted(rows.weights), seed=seed)
-    method = _method(metric) if isinstance(metric, str) else _own_method(weighs=weighs)
+    if isinstance(metric, str):
+        resampler, method = _resampler(task, rows.y, rows.groups, rows.weights, seed), _method(metric)
+    else:
+        resampler = Resampler(rows=len(rows.y), groups=rows.groups, counted=_counted(rows.weights), seed=seed)
+        method = _own_method(weighs=weighs)
     return gaps(_estimate(found, resampler, method, models * len(rows.slices)), len(rows.slices))
 
 
@@ -255,10 +283,6 @@ def _counted(weights: Floats | None) -> float | None:
     return None if weights is None else metrics.effective(weights)
 
 
-def _statistic(statistic: types.Statistic, weights: Floats | None) -> types.Statistic:
-    return statistic if weights is None else metrics.Weighted(of=statistic, weights=weights)
-
-
 def _method(metric: str) -> Method:
     if metric in metrics.RESAMPLED:
         return Method.POISSON_BOOTSTRAP
@@ -271,7 +295,7 @@ def _own_method(*, weighs: bool) -> Method:
 
 def _estimate(made: Iterable[types.Statistic], resampler: Resampler, method: Method, models: int) -> Estimate:
     if resampler.groups is None and method in {Method.DELTA, Method.DELONG}:
-        return _by_influence(made, (models, resampler.rows), method, resampler.counted)
+        return _by_influence(made, models, method, resampler)
     statistics = list(made)
     return _by_bootstrap(
         [statistic.value() for statistic in statistics],
@@ -309,18 +333,17 @@ def estimate_custom(  # noqa: PLR0913  # `estimate`'s arguments and the deadline
     return _estimate(made, resampler, _own_method(weighs=weighs), len(predictions))
 
 
-def _by_influence(
-    statistics: Iterable[types.Statistic], shape: tuple[int, int], method: Method, effective: float | None
-) -> Estimate:
-    """Of `shape`: how many models, and rows; `effective`: how many rows of one weight tell as much."""
-    models, rows = shape
+def _by_influence(statistics: Iterable[types.Statistic], models: int, method: Method, resampler: Resampler) -> Estimate:
+    units, effective = resampler.units, resampler.counted
+    rows = resampler.rows if units is None else int(units.max()) + 1
     values, support = np.empty(models), np.empty(models)
-    columns, steps = np.empty(shape), list[float]()
+    columns, steps = np.empty((models, rows)), list[float]()
     lacking: UndefinedMetricError | None = None
     for k, statistic in enumerate(statistics):
         values[k], support[k] = statistic.value(), statistic.support()
         try:
-            columns[k] = cast("types.Smooth", statistic).influence()
+            column = cast("types.Smooth", statistic).influence()
+            columns[k] = column if units is None else np.bincount(units, column) * (rows / len(units))
         except UndefinedMetricError as error:
             lacking = error
         columns[k] -= columns[k].mean()
@@ -329,6 +352,9 @@ def _by_influence(
         raise NoIntervalError(lacking, values) from lacking
     # Rows that do not count alike tell as much as fewer rows that do.
     counted = rows if effective is None else effective
+    if units is not None and rows < 2:
+        few = UndefinedMetricError(Undefined.TOO_FEW_GROUPS, "all rows belong to one group")
+        raise NoIntervalError(few, values)
     covariance = columns @ columns.T * (counted / (counted - 1.0) / rows**2)
     return _finite(
         Estimate(

@@ -85,8 +85,8 @@ class Estimate:
     df: float  # degrees of freedom of `covariance`
     method: Method  # how `covariance` was measured
     rows: int  # how many rows were scored
-    # How many rows each value rests on, (K,): the positives for recall, the smaller class for ROC AUC. Of rows that do
-    # not count alike, how many of one weight tell as much.
+    # How many rows, or queries of a ranking, each value rests on, (K,): the positives for recall, the smaller class for
+    # ROC AUC. Of rows that do not count alike, how many of one weight tell as much.
     support: Floats
     exact: bool = True  # whether what is called a share is one of `support` rows, each of them right or wrong
     groups: int | None = None  # how many clusters the rows form; None when every row is its own
@@ -159,6 +159,8 @@ def _check_shapes(task: Task, y: Array, predictions: Predictions, groups: Labels
     shapes = {prediction.shape for prediction in predictions}
     if len(shapes) > 1 or not _fit(task, y.shape, predictions[0].shape):
         raise ValueError(f"{task}: labels {y.shape} do not fit predictions {sorted(shapes)}")
+    if task is Task.RANKING and groups is None:
+        raise ValueError("a ranking has a query for each row")
     if groups is not None and groups.shape != y.shape[:1]:
         raise ValueError(f"groups {groups.shape} must have one code for each of the {len(y)} rows")
 

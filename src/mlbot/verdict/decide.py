@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from mlbot.config.schema import Model, OnInconclusive, Waivers
 from mlbot.events.github import Role
@@ -502,7 +503,10 @@ def _computed_by(metric: Metric) -> str:
         for name in ("of", "settings", "slices", "range")
         if getattr(metric, name) == Metric.model_fields[name].default
     }
-    return metric.model_dump_json(exclude={"tasks", *unset})
+    later: dict[str, Any] = dict.fromkeys(("tasks", *unset), True)
+    if "settings" not in unset and metric.settings.gain is None:
+        later["settings"] = {"gain"}
+    return metric.model_dump_json(exclude=later)
 
 
 def _where_given(model: Model) -> dict[str, object]:

@@ -58,6 +58,7 @@ class Holdout(Record):
     weight: str | None = None  # the column that says how much a row counts
     inexact: tuple[str, ...] = ()  # features of whole numbers beyond 2^53, which floating-point numbers take for others
     slices: dict[str, Count] = Field(default_factory=dict)
+    queries: Count | None = None  # of a ranking
     positives: Count | None = None  # of a binary task; None in older reports
     slice_positives: dict[str, Count] = Field(default_factory=dict)
 
