@@ -3,12 +3,14 @@
 import copy
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
+from tests.e2e import user
 from tests.fake_github import ops_actions
 from tests.fake_github.server import FakeGitHub
 from tests.support import hosted, tiny
@@ -170,6 +172,39 @@ def test_a_folder_that_is_not_what_it_says_is_refused(stage: Stage, good: Path, 
     assert stage.status[0] == "error"
     assert stage.report["verdict"]["reason"] == "model-refused"
     assert not [each for each in tmp_path.rglob("*") if each.name == "orator"]
+
+
+BROUGHT: Final = re.sub(r"    train:\n(      .*\n)+", "    artifact: models/tiny.onnx\n", user.CONFIG, count=1)
+
+
+def pointer(file: Path) -> str:
+    """As Git LFS writes it."""
+    found = measured(file)
+    return f"version https://git-lfs.github.com/spec/v1\noid {found.digest}\nsize {found.size_bytes}\n"
+
+
+@pytest.mark.parametrize("honest", [True, False])
+def test_a_change_that_moves_a_pointer_is_judged_by_what_it_points_to(
+    github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, good: Path, *, honest: bool
+) -> None:
+    """What a pull request's run uploads in place of it does not count."""
+    seeds = [good / str(seed) / "model.onnx" for seed in (0, 1)]
+    there = {"mlbot.yaml": BROUGHT, "models/tiny.onnx": pointer(seeds[0])}
+    models = user.repository(github, **there)
+    changes = {"models/tiny.onnx": pointer(seeds[1])}
+    stage = Stage.opened(github, tmp_path, monkeypatch, changes, models)
+    stage.judge_main(good, deterministic=True)
+    stage.upload(0, trained(good, 1 if honest else 0) | {"training.json": of_seed_0(good)})
+    stage.settle(None)
+    assert stage.status[0] == ("success" if honest else "error")
+    if not honest:
+        assert stage.report["verdict"]["reason"] == "model-refused"
+        assert "What was fetched is not what" in stage.comments[0]
+
+
+def of_seed_0(good: Path) -> bytes:
+    """The lineage of what is brought: there is one, so it is seed 0's."""
+    return trained(good, 0)["training.json"]
 
 
 def test_accepted_files_and_folders_are_taken_out_by_their_digests(

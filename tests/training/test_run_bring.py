@@ -68,6 +68,7 @@ def test_a_file_of_git_is_its_blob_whatever_filters_say(repository: Sandbox, tmp
     assert (found.digest, (tmp_path / "out").read_bytes()) == (digest(b"one\ntwo\n"), b"one\ntwo\n")
     assert origin.url == "model.onnx"
     assert origin.pin.startswith("git sha256:")
+    assert bringing(repository, "model.onnx").pinned() == found.digest
 
 
 def test_a_folder_of_git_has_its_modes_and_its_commits_content(repository: Sandbox, tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ def test_a_folder_of_git_has_its_modes_and_its_commits_content(repository: Sandb
     what = bringing(repository, "models/artifact/")
     shutil.rmtree(repository.path / "models")
     found, _ = what.bring(tmp_path / "out")
-    assert found.digest == wanted == measured(tmp_path / "out").digest
+    assert found.digest == wanted == measured(tmp_path / "out").digest == what.pinned()
 
 
 def test_the_key_is_the_pin(repository: Sandbox) -> None:
@@ -126,6 +127,7 @@ def test_a_pointer_of_lfs_is_its_file(repository: Sandbox, tmp_path: Path) -> No
     place.parent.mkdir(parents=True)
     place.write_bytes(content)
     assert what.bring(tmp_path / "again")[0] == found
+    assert what.pinned() == found.digest
 
 
 def test_a_file_of_dvc_is_what_its_pointer_says(repository: Sandbox, tmp_path: Path) -> None:
@@ -200,6 +202,7 @@ def test_a_registry_is_asked_by_the_manifests_digest(
     found, origin = bring(repository, f"'{registry}@{pin}'", tmp_path / "out")
     assert (found.digest, origin.pin) == (wanted, f"manifest {pin}")
     assert wanted != pin
+    assert bringing(repository, f"'{registry}@{pin}'").pinned() is None
     with pytest.raises(UnreachableError, match="no such manifest"):
         bring(repository, f"'{registry}@sha256:{'0' * 64}'", tmp_path / "other")
     assert listing_of(tmp_path / "out") == listing_of(source)

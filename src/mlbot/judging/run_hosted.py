@@ -54,6 +54,7 @@ from mlbot.ledger.entries import (
     folders_of,
 )
 from mlbot.ledger.queries import durations, verdicts
+from mlbot.lib.artifact import UnfitError
 from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.escape import one_line
 from mlbot.lib.record import Digest, FileDigest, Name, Params, Sha, digest
@@ -86,7 +87,8 @@ from mlbot.protocol.decision import (
 from mlbot.report.notices import in_production
 from mlbot.report.report import ModelReport, Report, document_of
 from mlbot.report.terminal import terminal
-from mlbot.storage.artifact import pack
+from mlbot.storage.artifact import measured, pack
+from mlbot.training.run_bring import Bringing
 from mlbot.training.run_train import SeedRun, SeedRuns
 from mlbot.training.trial import trial_key
 from mlbot.verdict.decide import Evidence, decide, may_waive
@@ -670,6 +672,15 @@ def _draw(report: Report, folder: Path) -> None:
                 (folder / f"{model.model}.{theme}.svg").write_text(svg(spec, theme), encoding="utf-8")
 
 
+def _as_pinned(run: SeedRun, wanted: Digest | None) -> SeedRun:
+    if wanted is None or not isinstance(run.file, Path):
+        return run
+    found = measured(run.file).digest
+    if found == wanted:
+        return run
+    return SeedRun(seed=run.seed, file=Problem.of(Reason.MODEL_REFUSED, "not-pinned", digest=found))
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelJudge:
     """Judges one model after another: which files, against which others."""
@@ -702,12 +713,27 @@ class ModelJudge:
         """What was trained; of content that was judged already, and is judged by other rules now, its stored files."""
         entry = self.assignment.judged.get(planned.name)
         if entry is None or self.assignment.asked(planned):
-            return self._trained(planned, trial=self.assignment.decision.trial)
+            return self._as_pinned(planned, self._trained(planned, trial=self.assignment.decision.trial))
         found = judged_files(self.run, entry, self.candidates.folder)
         if not isinstance(found, Problem):
             return found
         lost = Problem.of(Reason.MODEL_MISSING, "files-gone", why=found.detail)
         return SeedRuns(runs=tuple(SeedRun(seed=each.seed, file=lost) for each in entry.files))
+
+    def _as_pinned(self, planned: PlannedModel, found: SeedRuns) -> SeedRuns:
+        """The same; of a model that is brought nothing else than what git, as the judge has it, says that it is."""
+        planning = self.assignment.planning
+        model = planning.configs.head.model(planned.name)
+        if model is None or model.artifact is None:
+            return found
+        side = planning.sides.head
+        bringing = Bringing(model=model, artifact=model.artifact, side=side, repository=planning.repository)
+        try:
+            wanted = bringing.pinned()
+        except UnfitError as error:
+            refused = Problem.of(Reason.MODEL_REFUSED, "bad-artifact", seed=0, why=error.what)
+            return SeedRuns(runs=tuple(SeedRun(seed=each.seed, file=refused) for each in found.runs))
+        return SeedRuns(runs=tuple(_as_pinned(each, wanted) for each in found.runs))
 
     def _live(self, planned: PlannedModel) -> Live | None:
         """What is in production; a trial is only compared with what is committed."""

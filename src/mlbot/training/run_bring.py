@@ -17,10 +17,10 @@ from mlbot.errors import NotEvaluatedError
 from mlbot.git.command import streamed
 from mlbot.git.repository import Repository
 from mlbot.ledger.entries import Environment
-from mlbot.lib.artifact import Unfit, UnfitError
+from mlbot.lib.artifact import Listing, Member, Unfit, UnfitError
 from mlbot.lib.constants import CONFIG_FILE, LFS_POINTER
-from mlbot.lib.record import FileDigest, digest
-from mlbot.lib.tree import SUBMODULE, SYMLINK, normalise, shown
+from mlbot.lib.record import Digest, FileDigest, digest
+from mlbot.lib.tree import SUBMODULE, SYMLINK, Entry, normalise, shown
 from mlbot.plan.content_key import Side
 from mlbot.protocol.artifacts import Origin
 from mlbot.storage.artifact import take_artifact
@@ -71,6 +71,41 @@ class Bringing:
             raise UnreachableError(f"its digest is {found.digest}, not {wanted}", where=self._where, hint=hint)
         return found, Origin(url=self.artifact.url, pin=pin or found.digest)
 
+    def pinned(self) -> Digest | None:
+        """The digest that the config, git, or Git LFS' pointers in it name; None where only a place elsewhere knows.
+
+        Raises `UnfitError` where git has no artifact there.
+        """
+        if self.artifact.digest is not None or self.artifact.is_remote:
+            return self.artifact.digest
+        found = sorted(self.side.tree.match(self.artifact.url))
+        if not found:
+            return None
+        members = [self._member(path) for path in found]
+        return members[0].digest if found == [normalise(self.artifact.url)] else Listing.of(members).digest
+
+    def _member(self, path: str) -> Member:
+        mode, oid = self._entry(path)
+        with streamed(["cat-file", "blob", oid], self.repository.root) as content:
+            head = content.read(_POINTER_BYTES)
+            if head.startswith(LFS_POINTER):
+                digits, size = _pointer(head)
+            else:
+                found, size = hashlib.sha256(head), len(head)
+                while chunk := content.read(CHUNK):
+                    found.update(chunk)
+                    size += len(chunk)
+                digits = found.hexdigest()
+        inside = path.removeprefix(f"{normalise(self.artifact.url)}/")
+        return Member(path=inside, digest=f"sha256:{digits}", size_bytes=size, executable=mode == _EXECUTABLE)
+
+    def _entry(self, path: str) -> Entry:
+        mode, oid = self.side.tree.entries[path]
+        if mode in {SYMLINK, SUBMODULE}:
+            what = "a symbolic link" if mode == SYMLINK else "a submodule"
+            raise UnfitError(Unfit.LINK, f"{shown(path)} is {what}")
+        return mode, oid
+
     @property
     def _where(self) -> str:
         return f"{CONFIG_FILE}: models.{self.model.name}.artifact"
@@ -91,10 +126,7 @@ class Bringing:
         """The very bytes of the commit, whatever git's filters would make of them in a checkout."""
         tree, name = self.side.tree, normalise(url)
         for path in sorted(found):
-            mode, oid = tree.entries[path]
-            if mode in {SYMLINK, SUBMODULE}:
-                what = "a symbolic link" if mode == SYMLINK else "a submodule"
-                raise UnfitError(Unfit.LINK, f"{shown(path)} is {what}")
+            mode, oid = self._entry(path)
             target = place / path.removeprefix(f"{name}/") if path != name else place
             target.parent.mkdir(parents=True, exist_ok=True)
             self._write(oid, path, target)
