@@ -19,8 +19,8 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,17 @@ from mlbot.gates.outcome import ALPHA, JUDGEABLE, Outcome, worst
 from mlbot.judging import run_measure
 from mlbot.judging.run_measure import MetricPlan, Rows, measure
 from mlbot.stats.estimation import estimate
-from mlbot.stats.recipe import RecipeTest, SeedHistory, p_worse, recipe_test
+from mlbot.stats.recipe import (
+    FEWEST_EFFECTIVE_ROWS,
+    FEWEST_STEPS,
+    SAME_VARIANCE,
+    RecipeTest,
+    Sameness,
+    SeedHistory,
+    detectable,
+    p_worse,
+    recipe_test,
+)
 from mlbot.stats.types import Estimate, NoIntervalError, UndefinedMetricError
 from mlbot.verdict.decide import Evidence, decide, holm_rejects
 from mlbot.verdict.seeds import SeedDesign
@@ -199,11 +209,11 @@ class World:
         equal ones have, and of the rows what a drop of 7.5 standard deviations has, in proportion to the drop.
         """
         sd = self.spread[self.first]
-        seeds, _ = self._parts(self.pool.good)
+        seeds, _ = self._parts_of(self.pool.good)
         changed = self.worse_by(JUDGEABLE * TIGHT * sd)
         if changed is None:
             return math.inf
-        _, rows = self._parts(changed)
+        _, rows = self._parts_of(changed)
 
         def missing(times: float) -> float:
             shared = rows * times / TIGHT
@@ -217,7 +227,7 @@ class World:
             low, high = (middle, high) if missing(middle) > 0 else (low, middle)
         return high
 
-    def _parts(self, candidates: Array) -> tuple[float, float]:
+    def _parts_of(self, candidates: Array) -> tuple[float, float]:
         """The parts of V of the first metric at five seeds that seeds, and that rows make."""
         rng, found = np.random.default_rng(7), list[RecipeTest]()
         for _ in range(40):
@@ -238,31 +248,162 @@ def _times(df: float) -> float:
     return high
 
 
-Tests = Mapping[Subject, tuple[RecipeTest, ...] | Outcome]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """What a look says of a drop, whatever its margin is: of `RecipeTest` what does not depend on it."""
+
+    level: float
+    drop: float
+    low: float
+    high: float
+    variance: float
+    df: float
+    skewness: float
+    effective_rows: float
+    reach: float | None
+
+    def p(self, margin: float) -> float:
+        """Of a drop as large as this when the true one is the margin."""
+        return p_worse(self.drop - margin, math.sqrt(self.variance), self.df, self.skewness)
+
+    def outcome(self, margin: float) -> Outcome:
+        """What a gate comes to: `decide`'s rule."""
+        if self.low > margin:
+            return Outcome.FAIL
+        few = self.effective_rows < FEWEST_EFFECTIVE_ROWS
+        thin = few and not (self.reach is not None and margin >= FEWEST_STEPS * self.reach)
+        return Outcome.PASS if self.high < margin and not thin else Outcome.INCONCLUSIVE
+
+    def judgeable(self, margin: float, family: int) -> bool:
+        """Whether the report would say that a drop of three margins fails 19 times out of 20."""
+        times = _detectable(round(math.log(self.df), 2), self.level / family)
+        return margin + times * math.sqrt(self.variance) <= JUDGEABLE * margin
+
+
+@cache
+def _detectable(log_df: float, level: float) -> float:
+    return detectable(math.exp(log_df), level)
+
+
+Tests = Mapping[Subject, tuple[Seen, ...] | Outcome]
 
 
 def tested(sample: Sample, subjects: Sequence[Subject], *known: Mapping[Subject, SeedHistory]) -> Iterator[Tests]:
-    """Of each subject the tests at every look, at a margin of 0: once with each of these histories."""
+    """Of each subject what every look says: once with each of these histories."""
     found = {subject: sample.estimate(subject) for subject in subjects}
+    parts = {s: there if isinstance(there, Outcome) else _parts(there, _sign(s)) for s, there in found.items()}
     for history in known:
         yield {
-            subject: there
-            if isinstance(there, Outcome)
-            else tuple(
-                recipe_test(
-                    there,
-                    MOST,
-                    sign=CATALOGUE[subject[0]].direction.worse,
-                    margin=0.0,
-                    level=level,
-                    family=0,
-                    seeds=seeds,
-                    history=history.get(subject),
-                )
-                for seeds, level in zip(LOOKS.looks, LOOKS.levels, strict=True)
-            )
-            for subject, there in found.items()
+            subject: there if isinstance(there, Outcome) else tuple(_seen(each, history.get(subject)) for each in there)
+            for subject, there in parts.items()
         }
+
+
+def _sign(subject: Subject) -> int:
+    return CATALOGUE[subject[0]].direction.worse
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """The rule of `recipe_test` up to where a history comes in, in floats: it is by far the most that is computed."""
+
+    seeds: int
+    level: float
+    drop: float
+    rows: tuple[float, float]  # R and its degrees of freedom
+    own: tuple[float, float]  # the variance of each side's seeds, with its floor
+    floors: tuple[float, float]
+    third: float
+    effective_rows: float
+    reach: float | None
+
+
+def _parts(there: Estimate, sign: int) -> list[Parts]:
+    x, s, columns = sign * there.values, there.covariance, there.influence
+    if columns is None:
+        raise TypeError("it is bootstrapped")
+    weights = sign * _CONTRASTS @ columns
+    weights[np.abs(weights) < 1e-12 * np.abs(columns).max()] = 0.0
+    thirds = (weights**3).mean(axis=1) / weights.shape[1] ** 2
+    squares = (weights**2).sum(axis=1)
+    effective = np.divide(np.abs(weights).sum(axis=1) ** 2, squares, out=np.zeros(len(squares)), where=squares > 0)
+    found = []
+    for number, (k, level) in enumerate(zip(LOOKS.looks, LOOKS.levels, strict=True)):
+        shared, floors, own = [], [], []
+        for first in (0, MOST):
+            block, values = s[first : first + k, first : first + k], x[first : first + k]
+            diagonal = float(block.trace())
+            shared.append((float(block.sum()) - diagonal) / (k * (k - 1)))
+            floors.append(max(0.0, diagonal / k - shared[-1]))
+            own.append(max(float(values.var(ddof=1)), floors[-1]))
+        across = float(s[:k, MOST : MOST + k].mean())
+        found.append(
+            Parts(
+                seeds=k,
+                level=level,
+                drop=float(x[:k].mean() - x[MOST : MOST + k].mean()),
+                rows=(max(0.0, sum(shared) - 2 * across), there.df),
+                own=(own[0], own[1]),
+                floors=(floors[0], floors[1]),
+                third=float(thirds[number]),
+                effective_rows=float(effective[number]),
+                reach=None if there.reach is None else float(there.reach.max()),
+            )
+        )
+    return found
+
+
+def _contrasts() -> Array:
+    found = np.zeros((len(LOOKS.looks), 2 * MOST))
+    for row, k in zip(found, LOOKS.looks, strict=True):
+        row[:k], row[MOST : MOST + k] = 1 / k, -1 / k
+    return found
+
+
+_CONTRASTS = _contrasts()
+
+
+def _seen(parts: Parts, history: SeedHistory | None) -> Seen:
+    variances = [parts.rows, *_of_seeds(parts, history)]
+    variance = sum(each for each, _ in variances)
+    uncertain = sum(each**2 / df for each, df in variances if each > 0)
+    df = variance**2 / uncertain if uncertain else parts.rows[1]
+    skewness = parts.third / variance**1.5 if variance > 0 else 0.0
+    quantile, deviation = float(special.stdtrit(df, 1 - parts.level)), math.sqrt(variance)
+    return Seen(
+        level=parts.level,
+        drop=parts.drop,
+        low=parts.drop - max(quantile, _unhall(quantile, skewness)) * deviation,
+        high=parts.drop - min(-quantile, _unhall(-quantile, skewness)) * deviation,
+        variance=variance,
+        df=df,
+        skewness=skewness,
+        effective_rows=parts.effective_rows,
+        reach=parts.reach,
+    )
+
+
+def _unhall(x: float, skewness: float) -> float:
+    if abs(skewness) < 1e-9:
+        return x
+    return 3 / skewness * (float(np.cbrt(1 + skewness * (x - skewness / 6))) - 1)
+
+
+def _of_seeds(parts: Parts, history: SeedHistory | None) -> list[tuple[float, float]]:
+    k, df, own, floors = parts.seeds, parts.seeds - 1, parts.own, parts.floors
+    if history is None:
+        return [(own[0] / k, df), (own[1] / k, df)]
+    past = history.variance * history.df
+    if own[0] > history.variance * _same_variance(df, history.df):
+        theirs = (past + own[1] * df) / (history.df + df)
+        return [(own[0] / k, df), (max(theirs, floors[1]) / k, history.df + df)]
+    pooled = (past + (own[0] + own[1]) * df) / (history.df + 2 * df)
+    return [((max(pooled, floors[0]) + max(pooled, floors[1])) / k, history.df + 2 * df)]
+
+
+@cache
+def _same_variance(df: int, history: int) -> float:
+    return float(special.fdtri(df, history, SAME_VARIANCE))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,8 +427,8 @@ def judged(tests: Tests, margins: Margins, *, every_look: bool = False) -> Came:
     for number, (seeds, level) in enumerate(zip(LOOKS.looks, LOOKS.levels, strict=True)):
         for subject in (each for each in asked if outcomes.get(each) is not Outcome.PASS):
             test, margin = _at(tests, subject, number), margins[subject]
-            outcomes[subject] = _outcome(test, margin)
-            seen[subject] = 1.0 if outcomes[subject] is Outcome.PASS else _p(test, margin) * ALPHA / level
+            outcomes[subject] = test.outcome(margin)
+            seen[subject] = 1.0 if outcomes[subject] is Outcome.PASS else test.p(margin) * ALPHA / level
             thin -= {subject}
             thin |= {subject} if outcomes[subject] is Outcome.INCONCLUSIVE and test.high < margin else set()
         for subject, keep in zip(seen, holm_rejects(seen.values()), strict=True):
@@ -305,26 +446,15 @@ def judged(tests: Tests, margins: Margins, *, every_look: bool = False) -> Came:
 
 def fails_alone(tests: Tests, subject: Subject, margin: float, family: int) -> bool:
     """Whether a margin fails at any look where none of the others drops: the first that Holm looks at."""
-    each = ((_at(tests, subject, number), level) for number, level in enumerate(LOOKS.levels))
-    return any(_outcome(test, margin) is Outcome.FAIL and _p(test, margin) * family <= level for test, level in each)
+    every = (_at(tests, subject, number) for number in range(len(LOOKS.looks)))
+    return any(each.outcome(margin) is Outcome.FAIL and each.p(margin) * family <= each.level for each in every)
 
 
-def _at(tests: Tests, subject: Subject, number: int) -> RecipeTest:
+def _at(tests: Tests, subject: Subject, number: int) -> Seen:
     there = tests[subject]
     if isinstance(there, Outcome):
         raise TypeError(subject)
     return there[number]
-
-
-def _outcome(test: RecipeTest, margin: float) -> Outcome:
-    """A look at one margin; `decide`'s rule."""
-    if test.low > margin:
-        return Outcome.FAIL
-    return Outcome.PASS if test.high < margin and not replace(test, margin=margin).thin else Outcome.INCONCLUSIVE
-
-
-def _p(test: RecipeTest, margin: float) -> float:
-    return p_worse(test.drop - margin, math.sqrt(test.variance), test.df, test.skewness)
 
 
 def whole(sample: Sample, margins: Margins, history: Mapping[Subject, SeedHistory]) -> ModelVerdict:
@@ -414,13 +544,13 @@ def simulate(world: World, seed: int, comparisons: int) -> Counted:
             for with_history, tests in enumerate(tested(sample, subjects, {}, known)):
                 history = known if with_history else {}
                 for each in asked:
-                    _count(found, each, tests, sample, history)
+                    _count(found, each, tests, history)
                 if not done and not seed:
                     _check(asked, tests, sample, history)
     return found
 
 
-def _count(found: Counted, asked: Asked, tests: Tests, sample: Sample, history: Mapping[Subject, SeedHistory]) -> None:
+def _count(found: Counted, asked: Asked, tests: Tests, history: Mapping[Subject, SeedHistory]) -> None:
     for count in asked.gates:
         margins = dict(itertools.islice(asked.margins.items(), count))
         came = judged(tests, margins)
@@ -431,31 +561,20 @@ def _count(found: Counted, asked: Asked, tests: Tests, sample: Sample, history: 
         counts["seeds"] += came.seeds
         counts["few rows"] += came.few_rows
         if asked.power:
-            _count_power(counts, came, (sample, tests), margins, history)
+            _count_power(counts, came, tests, margins)
 
 
-def _count_power(
-    counts: Counter[str],
-    came: Came,
-    seen: tuple[Sample, Tests],
-    margins: Margins,
-    history: Mapping[Subject, SeedHistory],
-) -> None:
+def _count_power(counts: Counter[str], came: Came, tests: Tests, margins: Margins) -> None:
     """Whether the report would call the first margin judgeable, and what theory says of a drop of three of it."""
-    sample, tests = seen
     subject, margin = next(iter(margins.items()))
-    found, last = sample.estimate(subject), tests[subject]
-    if not isinstance(found, Estimate) or isinstance(last, Outcome):
+    looks, family = tests[subject], len(margins)
+    if isinstance(looks, Outcome):
         return
-    sign, family, test = CATALOGUE[subject[0]].direction.worse, len(margins), last[-1]
-    claim = recipe_test(
-        found, MOST, sign=sign, margin=margin, level=test.level, family=family, history=history.get(subject)
-    )
-    alone, fails = fails_alone(tests, subject, margin, family), came.outcome is Outcome.FAIL
+    alone, test = fails_alone(tests, subject, margin, family), looks[-1]
     counts["alone"] += alone
-    if claim.judgeable:
+    if test.judgeable(margin, family):
         counts["judgeable"] += 1
-        counts["judgeable, fail"] += fails
+        counts["judgeable, fail"] += came.outcome is Outcome.FAIL
         counts["judgeable, alone"] += alone
     effect = (JUDGEABLE - 1) * margin / math.sqrt(test.variance) if test.variance else math.inf
     below = special.nctdtr(test.df, effect, special.stdtrit(test.df, 1 - test.level / family))
@@ -463,13 +582,34 @@ def _count_power(
 
 
 def _check(asked: Sequence[Asked], tests: Tests, sample: Sample, history: Mapping[Subject, SeedHistory]) -> None:
-    """Refuse to go on where the whole judge comes to something else."""
+    """Refuse to go on where the whole judge comes to something else, or `recipe_test` to other figures."""
+    for subject, looks in tests.items():
+        there = sample.estimate(subject)
+        for seeds, each in zip(LOOKS.looks, () if isinstance(looks, Outcome) else looks, strict=False):
+            if isinstance(there, Estimate):
+                _same(each, there, subject, seeds, history.get(subject))
     for each in asked:
         for count in each.gates:
             margins = dict(itertools.islice(each.margins.items(), count))
             ours, theirs = judged(tests, margins, every_look=True).outcome, whole(sample, margins, history).outcome
             if ours is not theirs:
                 raise AssertionError(f"{each.name}, {count} gates: {ours} here, {theirs} by the judge")
+
+
+def _same(seen: Seen, there: Estimate, subject: Subject, seeds: int, history: SeedHistory | None) -> None:
+    sign, level = _sign(subject), seen.level
+    test = recipe_test(
+        there, MOST, sign=sign, margin=0.0, level=level, family=1, seeds=seeds, history=history, same=Sameness()
+    )
+    names = ("drop", "low", "high", "variance", "df", "skewness", "reach", "effective_rows")
+    for name in names:
+        ours, theirs = getattr(seen, name), getattr(test, name)
+        if ours != theirs and not math.isclose(ours, theirs, rel_tol=1e-9, abs_tol=1e-12):
+            raise AssertionError(f"{subject}, {seeds} seeds: {name} is {ours} here, {theirs} by `recipe_test`")
+    if test.mde and seeds == MOST:
+        times = test.mde / math.sqrt(test.variance)
+        if not math.isclose(_detectable(round(math.log(test.df), 2), level), times, rel_tol=0.02):
+            raise AssertionError(f"{subject}, {seeds} seeds: another detectable effect")
 
 
 def _key(*asked: object) -> str:

@@ -430,3 +430,15 @@ def test_few_rows_that_differ_are_enough_where_the_margin_is_ten_of_them(margin:
     found = estimate("accuracy", Task.BINARY, y, [new, old])
     same = Sameness(candidate_seed_matters=False, baseline_seed_matters=False)
     assert recipe_test(found, 1, sign=HIGHER, margin=margin, same=same).thin is thin
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 4, 5, 7])
+def test_models_that_decide_every_row_alike_have_no_row_that_carries_a_difference(seeds: int) -> None:
+    """What rounding leaves of their sum was 2,754 rows that carry it, so that no interval was too thin for a pass."""
+    rng = np.random.default_rng(seeds)
+    labels = (rng.random(2_754) < 0.05).astype(int)
+    model = np.where(rng.random(labels.size) < 0.1, 0.7, 0.2)
+    models = [model + rng.uniform(0, 0.01, labels.size) for _ in range(2 * seeds)]
+    test = recipe_test(estimate("accuracy", Task.BINARY, labels, models), seeds, sign=HIGHER, margin=0.001)
+    assert (test.effective_rows, test.skewness) == (0, 0)
+    assert test.thin

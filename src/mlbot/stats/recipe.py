@@ -320,10 +320,16 @@ class _Shape:
     reach: float | None = None
 
 
+_ROUNDING = 1e-12  # of the largest influence
+
+
 def _shape(estimate: Estimate, sides: _Sides) -> _Shape:
     contrast = sides.contrast(estimate.values.size)
     if estimate.influence is not None:
-        weights = contrast @ estimate.influence
+        columns = estimate.influence
+        weights = contrast @ columns
+        # Of sides that agree on a row the sum is rounding, which many rows would carry evenly.
+        weights[np.abs(weights) < _ROUNDING * max(float(columns.max()), -float(columns.min()))] = 0.0
         third = float((weights**3).mean()) / weights.size**2
         squares = float(weights @ weights)
         effective = float(np.abs(weights).sum()) ** 2 / squares if squares else 0.0
