@@ -143,6 +143,13 @@ def sparse_file():
         finally:
             os.unlink(path)
 
+def other_numbers():
+    pid = os.fork()  # which may be killed for it
+    if pid == 0:
+        os._exit(libc.syscall(ctypes.c_long(0x40000000 | 39)) < 0)
+    if os.waitpid(pid, 0)[1]:
+        raise PermissionError("no answer")
+
 def number(x86, arm):
     return x86 if os.uname().machine == "x86_64" else arm
 
@@ -207,7 +214,7 @@ ATTACKS = {
         "bpf": lambda: call(number(321, 280), 0, 0, 0),
         "perf": lambda: call(number(298, 241), 0, 0, -1, -1, 0),
         "userfaultfd": lambda: call(number(323, 282), 1),
-        "x32": lambda: call(0x40000000 | 39),
+        "x32": other_numbers,
     },
     "terminal and devices": {
         "terminal": terminal,
@@ -263,7 +270,8 @@ ONE_BY_ONE = {
     "memory shared by processes": "m = mmap.mmap(-1, 512 << 20)\nfor i in range(0, len(m), 4096):\n    m[i] = 1\n",
     "memory of many processes": (
         "for _ in range(6):\n    if os.fork() == 0:\n        b = bytearray(60 << 20)\n"
-        "        for i in range(0, len(b), 4096):\n            b[i] = 1\n        time.sleep(60)\ntime.sleep(60)\n"
+        "        for i in range(0, len(b), 4096):\n            b[i] = 1\n        time.sleep(60)\n"
+        "os.wait()\nraise SystemExit('one was ended')\n"
     ),
     "many small files": (
         "for i in range(200_000):\n    with open(f'{os.path.dirname(out)}/{i}', 'w') as s:\n        s.write('x')\n"

@@ -142,7 +142,13 @@ def _in_place(paths: Sequence[Path]) -> list[list[str]]:
     return [[str(path)] * 2 for path in paths]
 
 
-_DEFAULTS = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "OMP_WAIT_POLICY": "PASSIVE"}
+_DEFAULTS = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "USER": "mlbot",
+    "LOGNAME": "mlbot",
+}
 
 
 @contextmanager
@@ -193,6 +199,9 @@ def _starter(rung: str) -> list[str]:
     return [*(["sudo", "-n"] if rung == Rung.BUBBLEWRAP_ROOT and os.geteuid() else []), sys.executable]
 
 
+_OF_STARTER = ("PATH", "DOCKER_HOST")
+
+
 def _call(spec: jail.Spec) -> _Answer:
     """Start the process that holds the command, and take its frames; it has to end by itself, and is ended if not."""
     root = str(Path(jail.__file__).resolve().parents[2])
@@ -202,7 +211,7 @@ def _call(spec: jail.Spec) -> _Answer:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd="/",
-        env={"PATH": os.environ.get("PATH", os.defpath)},
+        env={"PATH": os.defpath} | {name: os.environ[name] for name in _OF_STARTER if name in os.environ},
         start_new_session=True,
     )
     if process.stdin is None or process.stdout is None:
@@ -312,7 +321,7 @@ _ENDINGS = {
 # Which rung
 
 _PROBE = """
-import json, os, socket, sys
+import ctypes, json, os, socket, sys
 secret, parent, port, written = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 
 def fails(action):
@@ -330,7 +339,7 @@ facts = {
     "host_hidden": fails(lambda: open(secret).close()) and fails(lambda: os.listdir(os.path.dirname(secret))),
     "host_read_only": fails(lambda: open(secret + ".new", "w")) and fails(lambda: open("/usr/mlbot-probe", "w")),
     "processes_hidden": fails(lambda: os.kill(parent, 0)),
-    "system_calls": fails(lambda: os.memfd_create("probe")),
+    "system_calls": ctypes.CDLL(None).prctl(21, 0, 0, 0, 0) == 2,
     "user": os.getuid(),
 }
 with open(written, "w") as stream:
@@ -422,7 +431,7 @@ def _probe(rung: Rung, python: str, *, judge: bool) -> Isolation | str:
                 command=[python, *asked, f"{box}/seen"],
                 mounts=_in_place(interpreter_roots(Path(python))),
                 env=_DEFAULTS,
-                folder=box,
+                folder="/",
                 output=f"{box}/seen",
                 box=box,
                 network=False,

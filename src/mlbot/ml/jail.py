@@ -36,6 +36,7 @@ _CHUNK = 64 * 1024
 _SET_CHILD_SUBREAPER = 36
 _POLL_S = 0.1
 _SWEEP_S = 5.0
+_DOCKER_S = 30.0
 _MOST_FILES = 100_000
 _OWN_PROCESSES = 8  # the jail's
 _WITHOUT_VIEW = ("landlock", "none")
@@ -114,7 +115,7 @@ class _Run:
         self.output = 0
         self.ended = ""  # why it was ended, where it did not end by itself
         self.peak = 0
-        self.group = _Group.make(spec.memory_bytes) if os.geteuid() == 0 and spec.rung != "none" else None
+        self.group = _bound(spec)
 
     def run(self) -> None:
         """Start, watch, sweep up, answer."""
@@ -124,6 +125,8 @@ class _Run:
         except (OSError, subprocess.SubprocessError, KeyError) as error:
             self.log += str(error).encode()
             self.ended = "start"
+            if self.group:
+                self.group.close()
             self._answer(None, 0.0, 0)
             return
         try:
@@ -136,7 +139,7 @@ class _Run:
         self._answer(child.returncode, time.monotonic() - started, left)
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        jail = _RUNGS[self.spec.rung](self.spec)
+        jail = _docker(self.spec, self.group.name) if isinstance(self.group, _Container) else _jail(self.spec)
         return subprocess.Popen(
             jail.arguments,
             stdin=subprocess.DEVNULL,
@@ -369,6 +372,36 @@ class _Group:
         return killed
 
 
+class _Container:
+    """A container of Docker's, by its name; its memory is limited by a control group."""
+
+    def __init__(self) -> None:
+        self.name = f"mlbot-{secrets.token_hex(8)}"
+
+    def join(self) -> None:
+        """Nothing: the program that starts it is not in it."""
+
+    def has_killed(self) -> bool:
+        """Not known while it runs."""
+        return False
+
+    def close(self) -> bool:
+        """End and remove it; whether the kernel ended a process in it for its memory."""
+        killed = False
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            killed = _docker_says("inspect", "--format", "{{.State.OOMKilled}}", self.name) == b"true"
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            _docker_says("rm", "--force", "--volumes", self.name)
+        return killed
+
+
+def _bound(spec: Spec) -> _Group | _Container | None:
+    """What limits memory by a control group; None where only looking does."""
+    if spec.rung == "docker":
+        return _Container()
+    return _Group.make(spec.memory_bytes) if os.geteuid() == 0 and spec.rung != "none" else None
+
+
 def _set(path: Path, value: str) -> bool:
     try:
         with path.open("r+b", buffering=0) as stream:
@@ -472,6 +505,79 @@ def _view(spec: Spec) -> Iterator[str]:
             yield from ("--ro-bind", os.path.realpath(source), target)
 
 
+_IMAGE = "mlbot-empty"
+
+
+def _docker_says(*arguments: str, given: bytes = b"") -> bytes:
+    """What Docker's client answers; raises `OSError` where it fails."""
+    asked = [*_docker_client(), *arguments]
+    done = subprocess.run(asked, input=given, capture_output=True, timeout=_DOCKER_S, check=False)
+    if done.returncode:
+        raise OSError(done.stderr.decode("utf-8", "replace").strip() or "docker failed")
+    return done.stdout.strip()
+
+
+def _docker_client() -> list[str]:
+    client = shutil.which("docker")
+    if client is None:
+        raise OSError("there is no docker")
+    return [client, *(("--host", os.environ["DOCKER_HOST"]) if "DOCKER_HOST" in os.environ else ())]
+
+
+_REFUSED = """
+ptrace process_vm_readv process_vm_writev pidfd_send_signal pidfd_open pidfd_getfd unshare setns kcmp process_madvise
+mount umount2 pivot_root chroot open_tree move_mount fsopen fsconfig fsmount fspick mount_setattr io_uring_setup
+io_uring_enter io_uring_register bpf perf_event_open userfaultfd add_key request_key keyctl open_by_handle_at
+memfd_create memfd_secret shmget shmat shmctl msgget msgsnd msgrcv msgctl semget semop semctl semtimedop mq_open
+mq_unlink init_module delete_module finit_module kexec_load kexec_file_load reboot swapon swapoff acct quotactl iopl
+ioperm modify_ldt syslog settimeofday clock_settime adjtimex clock_adjtime sethostname setdomainname
+"""
+"""What `sandbox.deny_list` refuses, as Docker names it."""
+
+
+def _docker_filter() -> bytes:
+    def rule(names: str, **more: object) -> dict[str, object]:
+        return {"names": names.split(), "action": "SCMP_ACT_ERRNO"} | more
+
+    families = [family for family in range(_NETLINK) if family not in _FAMILIES]
+    spaces = [1 << bit for bit in (17, 25, 26, 27, 28, 29, 30)]
+    rules = [
+        rule(_REFUSED),
+        rule("clone3", errnoRet=38),
+        *(rule("socket", args=[{"index": 0, "value": each, "op": "SCMP_CMP_EQ"}]) for each in families),
+        rule("socket", args=[{"index": 0, "value": _NETLINK, "op": "SCMP_CMP_GT"}]),
+        *(
+            rule("clone", args=[{"index": 0, "value": each, "valueTwo": each, "op": "SCMP_CMP_MASKED_EQ"}])
+            for each in spaces
+        ),
+    ]
+    return json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}).encode()
+
+
+def _docker(spec: Spec, name: str) -> _Started:
+    """By a container with nothing in it but what is mounted."""
+    if not _docker_says("images", "--quiet", _IMAGE):
+        _docker_says("import", "-", _IMAGE, given=bytes(10240))  # an empty archive
+    user, seccomp = _another_user(), _pipe_of(_docker_filter())
+    size = f"rw,exec,mode=1777,size={spec.disk_bytes}"
+    binds = [*((path, path) for path in system_paths(network=False)), *spec.mounts]
+    arguments = [
+        *(*_docker_client(), "run", "--name", name, "--pull", "never", "--log-driver", "none"),
+        *("--network", "host" if spec.network else "none", "--read-only", "--cap-drop", "ALL"),
+        *("--security-opt", "no-new-privileges", "--security-opt", f"seccomp=/proc/self/fd/{seccomp}"),
+        *("--user", f"{user}:{user}", "--ipc", "private", "--shm-size", str(spec.disk_bytes)),
+        *("--memory", str(spec.memory_bytes), "--memory-swap", str(spec.memory_bytes)),
+        *("--pids-limit", str(spec.processes + _OWN_PROCESSES)),
+        *("--tmpfs", f"/tmp:{size}", "--tmpfs", f"{spec.box}:{size}"),  # noqa: S108 - the jail's own
+        *(f'--mount=type=bind,"source={os.path.realpath(one)}","target={other}",readonly' for one, other in binds),
+        *(word for variable in spec.env for word in ("--env", variable)),
+        *("--workdir", spec.folder, "--entrypoint", "", _IMAGE),
+        # Should nobody be there to remove it, it ends by itself.
+        *(_tool("timeout"), "--signal=KILL", str(spec.wall_s + _SWEEP_S), *_inside(spec)),
+    ]
+    return _Started(arguments=arguments, descriptors=(seccomp,))
+
+
 def _landlock(spec: Spec) -> _Started:
     """By the kernel's own means, without a view of its own: what is not granted is there and cannot be opened."""
     user = _another_user() if os.geteuid() == 0 and all(_is_open(source) for source, _ in spec.mounts) else None
@@ -535,9 +641,11 @@ def _none(spec: Spec) -> _Started:
     return _Started(arguments=_shell(spec), confine=confine)
 
 
-_RUNGS: Mapping[str, Callable[[Spec], _Started]] = {
-    "bubblewrap-root": _bubblewrap_root,
-    "bubblewrap": _bubblewrap_user,
-    "landlock": _landlock,
-    "none": _none,
-}
+def _jail(spec: Spec) -> _Started:
+    rungs: Mapping[str, Callable[[Spec], _Started]] = {
+        "bubblewrap-root": _bubblewrap_root,
+        "bubblewrap": _bubblewrap_user,
+        "landlock": _landlock,
+        "none": _none,
+    }
+    return rungs[spec.rung](spec)
