@@ -494,8 +494,9 @@ def _changes(table: Table, first: int) -> Iterator[ItemChanges]:
     for metric in table.evaluate.metrics:
         part = _Part(table=table, metric=metric, slice=None, mask=every)
         ours, theirs = (part.means(file, part.worst) for file in (0, first))
+        drop = metric.direction.worse * (ours - theirs)
         worse, better, equal = worse_better_equal(ours, theirs, metric.direction.worse)
-        order = sorted(range(len(table.items)), key=lambda at: (-abs(ours[at] - theirs[at]), table.items[at]))
+        order = sorted(range(len(table.items)), key=lambda at: (-abs(drop[at]), -drop[at], table.items[at]))
         moved = [at for at in order[:_MOST_CHANGED] if ours[at] != theirs[at]]
         yield ItemChanges(
             metric=metric.name,

@@ -120,6 +120,26 @@ def flips(model: ModelReport) -> str:
     return fill("comment/flips.md.j2", flips=model.flips) if model.flips else ""
 
 
+def items(model: ModelReport) -> str:
+    """On how many items of an evaluation scores changed, which rows have none, and what it was given."""
+    found = model.items
+    if found is None:
+        return ""
+    return fill(
+        "comment/items.md.j2",
+        items=found,
+        tool=tables.evaluated_by(model),
+        errors=tables.item_errors(model),
+        online=tables.online(model),
+    )
+
+
+def changed_items(model: ModelReport) -> str:
+    """The items that changed most, and what asking them took."""
+    changes, costs = tables.changed_items(model), tables.item_costs(model)
+    return fill("comment/changed.md.j2", changes=changes, costs=costs) if changes or costs else ""
+
+
 def metrics(model: ModelReport) -> str:
     """Every metric on all rows."""
     rows = tables.metric_rows(model)
@@ -353,6 +373,8 @@ def _model(report: Report, model: ModelReport, picture: Picture | None, *, headi
         ("reasons", 3, reasons(report, model)),
         ("training logs", 4, failures(model)),
         ("negative flips", 4, flips(model)),
+        ("items", 4, items(model)),
+        ("changed items", 9, changed_items(model)),
         ("all metrics", 7, metrics(model)),
         ("production", 7, production(model)),
         ("slices", 8, slices(model)),

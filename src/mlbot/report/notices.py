@@ -24,6 +24,7 @@ _PARITY_WORTH_SAYING = 0.01
 _FILES_NAMED = 5
 
 _FEW = 100
+_FEW_GROUPS = 10
 """Rows of a class below which an interval of what rests on them is too short or too long by several points."""
 
 
@@ -37,7 +38,7 @@ def model_notices(report: ModelReport, evidence: Evidence, head: Model | None) -
     return (
         *_baseline_notices(evidence, report.verdict),
         *_claim_notices(report.candidate_training, evidence.candidate),
-        *_seed_notices(evidence, report.verdict),
+        *_seed_notices(evidence, report),
         *(notice(NoticeCode.MORE_SEEDS, wave=wave) for wave in report.waves),
         *_preview_notices(evidence, head, report.verdict),
         *_production_notices(report.production, evidence),
@@ -117,9 +118,10 @@ def _claim_notices(trainings: Sequence[Training], evaluations: Sequence[Evaluati
         yield notice(NoticeCode.UNVERIFIED_CLAIM, warning=doubtful, metric=metric, claimed=claimed, measured=measured)
 
 
-def _seed_notices(evidence: Evidence, verdict: ModelVerdict) -> Iterator[Notice]:
-    methods = {comparison.method for comparison in evidence.comparisons}
-    if Method.PAIRED in methods:
+def _seed_notices(evidence: Evidence, report: ModelReport) -> Iterator[Notice]:
+    verdict, methods = report.verdict, {comparison.method for comparison in evidence.comparisons}
+    brought = any(each.origin for each in report.candidate_training)
+    if Method.PAIRED in methods and not brought:
         yield notice(NoticeCode.SEED_NO_EFFECT, once=evidence.seeds.count.candidate == 1)
     by_gate = any(gate.reason is Reason.SEED_VARIANCE_UNKNOWN for gate in verdict.gates)
     if Method.SEED_VARIANCE_UNKNOWN in methods and not by_gate:
@@ -195,7 +197,9 @@ def _holdout_notices(report: ModelReport) -> Iterator[Notice]:
         yield notice(NoticeCode.FEW_OF_A_CLASS, warning=True, few=few)
     if report.holdout is not None and report.holdout.inexact:
         yield notice(NoticeCode.INEXACT, columns=report.holdout.inexact)
-    if report.holdout is not None and not report.holdout.hidden:
+    if report.items is not None and 0 < (report.items.groups or 0) < _FEW_GROUPS:
+        yield notice(NoticeCode.FEW_GROUPS, warning=True, groups=report.items.groups)
+    if report.holdout is not None and not report.holdout.hidden and report.items is None:
         yield notice(NoticeCode.HOLDOUT_IN_REPOSITORY)
 
 

@@ -92,6 +92,10 @@ def _model(report: Report, model: ModelReport, charts: Charts | None) -> dict[st
         "confusion": confusion,
         "weight": model.holdout.weight if model.holdout else None,
         "classes": [name for name, _ in confusion],
+        "item_errors": tables.item_errors(model),
+        "changed_items": tables.changed_items(model),
+        "item_costs": tables.item_costs(model),
+        "online": tables.online(model),
         "files": tables.file_rows(model),
         "trainings": [
             *(("candidate", each) for each in ours),

@@ -64,6 +64,7 @@ class NoticeCode(StrEnum):
 
     UNCOMMITTED = "uncommitted-changes"
     POLICY_DIFFERS = "policy-differs"  # head changes config, gates, holdout or metric code; judged by policy's
+    FEW_GROUPS = "few-groups"  # in which the items of an evaluation are, so that their interval is rough
     FEW_OF_A_CLASS = "few-of-a-class"  # so few rows of one class that what rests on them is rough
     UNVERIFIED_CLAIM = "unverified-claim"  # the training printed a metric; the judge measured it itself
     PROVISIONAL = "provisional"

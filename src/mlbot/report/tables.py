@@ -12,7 +12,7 @@ from mlbot.protocol.artifacts import Training
 from mlbot.report import words
 from mlbot.report.report import History, ModelReport, Notice, NoticeCode, Report, SliceInfo
 from mlbot.report.words import clear_change
-from mlbot.verdict.verdict import Comparison, Evaluation, GateResult, Score
+from mlbot.verdict.verdict import Comparison, Evaluation, GateResult, ItemSide, Method, Score
 
 _DASH = "\N{EN DASH}"
 
@@ -99,6 +99,8 @@ def _slice_cell(model: ModelReport, metric: str, slice_: str) -> SliceCell:
 def seeds(model: ModelReport) -> str:
     """How many seeds each side has."""
     ours, theirs = len(model.candidate), len(model.baseline)
+    if model.items is not None and max(ours, theirs) == 1:
+        return ""
     way = "one-side" if not theirs else "alike" if ours == theirs else "different"
     return words.of_gate(f"seeds/{way}", candidate=ours, baseline=theirs)
 
@@ -120,8 +122,96 @@ def decided(model: ModelReport) -> str:
 
 def methods(model: ModelReport) -> str:
     """The tests behind the intervals, each once, in their order of appearance."""
-    used = dict.fromkeys(each.method for each in model.comparisons if each.method is not None)
-    return "; ".join(words.of_gate(f"method/{method}") for method in used)
+    used = dict.fromkeys(_method(model, each) for each in model.comparisons if each.method is not None)
+    bounds = [words.of_gate("items/bounds")] if any(each.bounds for each in model.comparisons) else []
+    return "; ".join([*(words.of_gate(f"method/{method}") for method in used), *bounds])
+
+
+def _method(model: ModelReport, comparison: Comparison) -> str:
+    """The test behind an interval; of items that an evaluator asked, which of its tests."""
+    if model.items is not None and comparison.method is Method.PAIRED:
+        return "groups" if comparison.groups else "items" if comparison.df is not None else "right-or-wrong"
+    return str(comparison.method)
+
+
+class ItemRow(Record):
+    """An item that changed."""
+
+    item: str
+    baseline: float
+    candidate: float
+    change: str
+
+
+class ChangedItems(Record):
+    """The items on which one score changed most."""
+
+    metric: str
+    most: tuple[ItemRow, ...]
+
+
+def changed_items(model: ModelReport) -> tuple[ChangedItems, ...]:
+    """The items that changed most, for each score that changed on any."""
+    changes = model.items.changes if model.items else ()
+    return tuple(
+        ChangedItems(
+            metric=each.metric,
+            most=tuple(
+                ItemRow(
+                    item=item.item,
+                    baseline=item.baseline,
+                    candidate=item.candidate,
+                    change=figures.signed(item.candidate - item.baseline, 3),
+                )
+                for item in each.most
+            ),
+        )
+        for each in changes
+        if each.most
+    )
+
+
+def item_errors(model: ModelReport) -> tuple[tuple[str, ItemSide], ...]:
+    """Each side that has rows without a score."""
+    items = model.items
+    sides = (("candidate", items.candidate), ("baseline", items.baseline)) if items else ()
+    return tuple((side, found) for side, found in sides if found is not None and found.errors)
+
+
+def item_costs(model: ModelReport) -> tuple["FileRow", ...]:
+    """Tokens, cost and time of both sides, where the results say them."""
+    items = model.items
+    if items is None:
+        return ()
+    sides = items.baseline or ItemSide(), items.candidate
+    shown = {"tokens_in": figures.count, "tokens_out": figures.count, "cost": _cost, "latency_ms": figures.milliseconds}
+    found = {name: [getattr(side, name) for side in sides] for name in shown}
+    return tuple(
+        FileRow(
+            what=words.of_gate(f"items/{name}"),
+            **{
+                side: _DASH if value is None else show(round(value) if show is figures.count else value)
+                for side, value in zip(("baseline", "candidate"), found[name], strict=True)
+            },
+        )
+        for name, show in shown.items()
+        if any(value is not None for value in found[name])
+    )
+
+
+def _cost(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def evaluated_by(model: ModelReport) -> str:
+    """The tool that wrote the results, as it calls itself."""
+    return " ".join(filter(None, (model.items.tool, model.items.version))) if model.items else ""
+
+
+def online(model: ModelReport) -> str:
+    """What the evaluator was given beyond the artifact; empty for nothing."""
+    items = model.items
+    return words.of_gate("items/online", secrets=", ".join(items.secrets)) if items and items.network else ""
 
 
 class FileRow(Record):

@@ -103,6 +103,10 @@ def _model(report: Report, model: ModelReport, pen: Pen, *, brief: bool) -> Iter
     yield from _failures(model, pen)
     if model.flips:
         yield pen.wrap(_say("flips", flips=model.flips))
+    if model.items:
+        most = [item for each in tables.changed_items(model)[:1] for item in each.most]
+        errors, given = tables.item_errors(model), tables.online(model)
+        yield pen.wrap(_say("items", items=model.items, errors=errors, most=most, online=given))
     yield from _metrics(tables.metric_rows(model), "baseline", pen)
     yield from _production(model, pen)
     yield from _slices(model, pen)
@@ -116,6 +120,7 @@ def _facts(report: Report, model: ModelReport, pen: Pen) -> str:
         commits=commits,
         compared=tables.compared(model, commits.guarded, clean),
         holdout=model.holdout,
+        items=model.items,
         seeds=tables.seeds(model) if model.candidate else "",
         decided=clean(tables.decided(model)),
         production=model.production,
