@@ -584,16 +584,16 @@ def _count_power(counts: Counter[str], came: Came, tests: Tests, margins: Margin
 def _check(asked: Sequence[Asked], tests: Tests, sample: Sample, history: Mapping[Subject, SeedHistory]) -> None:
     """Refuse to go on where the whole judge comes to something else, or `recipe_test` to other figures."""
     for subject, looks in tests.items():
-        there = sample.estimate(subject)
-        for seeds, each in zip(LOOKS.looks, () if isinstance(looks, Outcome) else looks, strict=False):
-            if isinstance(there, Estimate):
-                _same(each, there, subject, seeds, history.get(subject))
+        found = sample.estimate(subject)
+        for seeds, seen in zip(LOOKS.looks, () if isinstance(looks, Outcome) else looks, strict=False):
+            if isinstance(found, Estimate):
+                _same(seen, found, subject, seeds, history.get(subject))
     for each in asked:
         for count in each.gates:
             margins = dict(itertools.islice(each.margins.items(), count))
-            ours, theirs = judged(tests, margins, every_look=True).outcome, whole(sample, margins, history).outcome
-            if ours is not theirs:
-                raise AssertionError(f"{each.name}, {count} gates: {ours} here, {theirs} by the judge")
+            here, there = judged(tests, margins, every_look=True).outcome, whole(sample, margins, history).outcome
+            if here is not there:
+                raise AssertionError(f"{each.name}, {count} gates: {here} here, {there} by the judge")
 
 
 def _same(seen: Seen, there: Estimate, subject: Subject, seeds: int, history: SeedHistory | None) -> None:
