@@ -26,7 +26,7 @@ from mlbot.git.merge import three_commits
 from mlbot.git.repository import Repository
 from mlbot.judging import run_judge
 from mlbot.judging.run_judge import JudgeRequest, JudgeResult, evidence_of, judge
-from mlbot.judging.run_local import RunOptions, run_models
+from mlbot.judging.run_local import Outputs, RunOptions, run_and_report, run_models
 from mlbot.ledger.entries import WaiverEntry, files_of
 from mlbot.lib.tree import Tree
 from mlbot.plan.run_plan import Planning, read_configs
@@ -187,6 +187,12 @@ def test_nothing_stale_trains_nothing(fresh: Sandbox) -> None:
     code, report = run(fresh)
     assert (code, report["verdict"]["reason"], report["unchanged"]) == (Exit.OK, "nothing-stale", ["tiny"])
     assert not (fresh.path / ".git/mlbot/results/entries").exists()
+    assert "never-judged" in notices(report)
+    out = io.StringIO()
+    run_and_report(fresh.path, RunOptions(), Outputs(), Console(out=out, err=io.StringIO(), color=True))
+    first = out.getvalue().splitlines()[0]
+    assert first.startswith("\x1b[1;33m? Never judged: No model is affected")
+    assert "To judge it: `mlbot run --model tiny`" in " ".join(out.getvalue().split())
 
 
 def test_a_named_model_is_judged_even_when_nothing_changed(repository: Sandbox) -> None:

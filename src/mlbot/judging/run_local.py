@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -50,12 +50,14 @@ from mlbot.plan.comparison_point import (
     Point,
     comparison_points,
     first_seeds,
+    never_judged,
     push_point,
     without_restored,
 )
 from mlbot.plan.plan import PlannedModel
 from mlbot.plan.run_plan import Planning
-from mlbot.report.report import Report
+from mlbot.report.notices import notice
+from mlbot.report.report import Notice, NoticeCode, Report
 from mlbot.storage.results import ResultStore
 from mlbot.training.run_train import SeedRun, SeedRuns, Trainer
 from mlbot.verdict.decide import Evidence, decide
@@ -179,13 +181,20 @@ def judge_commits(work: Work, console: Console) -> Report:
             planning,
             results,
             verdict,
-            notices=ended(waivers, verdict, evidence, None),
+            notices=(*ended(waivers, verdict, evidence, None), *_unjudged(pointed)),
             duration_s=time.monotonic() - started,
             **_whereabouts(repository, work.commits),
         )
         work.known(evidence)
         work.then(report, results)
     return report
+
+
+def _unjudged(pointed: "_Pointed") -> Iterator[Notice]:
+    """That nothing changed says nothing of a model that nobody has judged."""
+    plan = pointed.planning.plan
+    if names := never_judged(plan, pointed.history):
+        yield notice(NoticeCode.NEVER_JUDGED, warning=True, models=names, branch=plan.commits.guarded)
 
 
 def _whereabouts(repository: Repository, commits: Commits) -> dict[str, Any]:

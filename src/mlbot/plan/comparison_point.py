@@ -133,6 +133,12 @@ def first_seeds(planned: PlannedModel, point: Point | None, past: Iterable[Verdi
     return SeedCount(candidate=planned.seeds, baseline=planned.design.beside(planned.seeds, known))
 
 
+def never_judged(plan: Plan, history: BranchHistory) -> tuple[Name, ...]:
+    """The models that are left as the branch has them, and that no verdict is known on: an error is none."""
+    judged = {at for at, each in history.latest.items() if each.outcome is not Outcome.ERROR}
+    return tuple(each.name for each in plan.models if not each.stale and (each.name, each.key) not in judged)
+
+
 def without_restored(plan: Plan, points: Mapping[Name, Point]) -> Plan:
     """The plan in which nothing is judged that is the branch's last usable model, unless somebody asked for it."""
     restored = {each.name for each in plan.stale if not each.requested}

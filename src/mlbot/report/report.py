@@ -68,6 +68,7 @@ class NoticeCode(StrEnum):
     FEW_OF_A_CLASS = "few-of-a-class"  # so few rows of one class that what rests on them is rough
     UNVERIFIED_CLAIM = "unverified-claim"  # the training printed a metric; the judge measured it itself
     PROVISIONAL = "provisional"
+    NEVER_JUDGED = "never-judged"  # nothing of a model changed, and no verdict on it is known
     NO_BASELINE = "no-baseline"
     BEHIND = "behind"
     SEED_NO_EFFECT = "seed-has-no-effect"

@@ -11,7 +11,7 @@ from mlbot.lib.terminal import GAP, INDENT, Cell, Pen, cells
 from mlbot.report import tables, words
 from mlbot.report.notices import label
 from mlbot.report.report import ModelReport, Notice, Report
-from mlbot.report.words import by_severity, headline, model_line
+from mlbot.report.words import by_severity, headline, is_never_judged, model_line
 
 _BOLD, _DIM, _RED, _GREEN, _YELLOW, _MAGENTA = "1", "2", "31", "32", "33", "35"
 
@@ -58,7 +58,7 @@ def _titles(table: str, **values: Any) -> list[str]:
 
 def _head(report: Report, pen: Pen) -> str:
     found = headline(report)
-    outcome = report.verdict.standing
+    outcome = Outcome.INCONCLUSIVE if is_never_judged(report) else report.verdict.standing
     style = f"{_BOLD};{_COLOURS[outcome]}"
     lines = pen.wrap(clean(found.text), f"{_SIGNS[outcome]} ", INDENT).split("\n")
     painted = "\n".join(pen.paint(line, style) for line in lines)

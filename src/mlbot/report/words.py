@@ -13,7 +13,7 @@ from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib import figures
 from mlbot.lib.record import Record
 from mlbot.lib.templates import has_sentence, sentence
-from mlbot.report.report import ModelReport, Report
+from mlbot.report.report import ModelReport, NoticeCode, Report
 from mlbot.verdict.decide import DELETED, unwaived
 from mlbot.verdict.settling import TOO_CLOSE, settling, too_wide, too_wide_for_holm
 from mlbot.verdict.verdict import Comparison, GateResult, Look, Method, ModelVerdict, Problem, reason_hint
@@ -304,13 +304,20 @@ def headline(report: Report) -> Headline:
     """The headline over a report."""
     outcome, reason = report.verdict.outcome, report.verdict.reason
     if reason is Reason.NOTHING_STALE:
-        return Headline(lead=_say("lead/nothing-stale"), finding=sentence("reasons", f"{reason}/sentence"), action="")
+        finding = sentence("reasons", f"{reason}/sentence")
+        return Headline(lead=_say("lead/nothing-stale", never=is_never_judged(report)), finding=finding, action="")
     if reason is Reason.WAIVED:
         return _waived(report)
     if report.trial:
         return Headline(lead=_say(f"lead/trial/{outcome}"), finding=_finding(report), action=_say("action/trial"))
     lead = _say(f"lead/{outcome}", provisional=_is_provisional(report), merged=_is_merged(report))
     return Headline(lead=lead, finding=_finding(report), action=_action(report))
+
+
+def is_never_judged(report: Report) -> bool:
+    """Whether nothing was judged, and nothing of a model ever was: no pass."""
+    unjudged = any(each.code is NoticeCode.NEVER_JUDGED for each in report.notices)
+    return unjudged and report.verdict.reason is Reason.NOTHING_STALE
 
 
 def _is_merged(report: Report) -> bool:
