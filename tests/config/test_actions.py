@@ -226,6 +226,10 @@ def test_which_environments_are_to_be_made_with_which_secrets() -> None:
     section = " {token: {client-id: A, private-key: KEY}, judge: {secrets: [J]}, store: {secrets: [S, J]}, deploy: {}}"
     assert of(" {}").environments(["prod"]) == {}
     assert of(" {judge: {environment: x}}").environments() == {"x": ()}
+    assert of(" {evaluate: {secrets: [E]}, judge: {secrets: [J]}}").environments() == {
+        "mlbot-judge": ("J",),
+        "mlbot-evaluate": ("E",),
+    }
     assert of(section).environments() == {"mlbot-judge": ("J",), "mlbot-store": ("S", "J"), "mlbot": ("KEY",)}
     assert of(section).environments(["prod"]) == {
         "mlbot-judge": ("J",),

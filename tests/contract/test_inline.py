@@ -101,6 +101,7 @@ def test_with_an_app_a_jobs_own_token_checks_out_and_the_apps_has_the_rest() -> 
 def test_secrets_are_in_the_jobs_that_need_them_and_in_no_other() -> None:
     allowed = {
         Kind.JUDGE: {"DVC_KEY"},
+        Kind.EVALUATE: {"PROVIDER_KEY"},
         Kind.STORE: {"STORE_KEY"},
         Kind.SPEAK: {"APP_KEY"},
         Kind.RECORD: {"DVC_KEY", "STORE_KEY", "APP_KEY"},

@@ -26,6 +26,7 @@ RIGHTS: dict[str, dict[str, dict[str, str]]] = {
         "pending": {"statuses": "write"},
         "judge": {"actions": "read", "contents": "read", "packages": "read", "pull-requests": "read"},
         "baseline": {"contents": "read"},
+        "evaluate": {"actions": "read", "contents": "read", "packages": "read", "pull-requests": "read"},
         "again": {"actions": "read", "contents": "read", "packages": "read", "pull-requests": "read"},
         "store": {"actions": "read", "contents": "read", "packages": "write"},
         "publish": {"actions": "read", "contents": "write", "pull-requests": "write", "statuses": "write"},
@@ -247,6 +248,11 @@ def test_no_output_of_a_judge_is_ever_empty() -> None:
         "matrix": "${{ steps.plan.outputs.matrix || 'none' }}",
         "jobs": "${{ steps.plan.outputs.jobs || '0' }}",
         "store": "${{ steps.plan.outputs.store || 'none' }}",
+        "evaluate": "${{ steps.plan.outputs.evaluate || 'none' }}",
+    }
+    assert judge_job("evaluate")["outputs"] == {
+        "results": "${{ steps.evaluate.outputs.results || 'none' }}",
+        "digest": "${{ steps.evaluate.outputs.digest || 'none' }}",
     }
     for name in ("judge", "again"):
         assert step(judge_job(name), "Judge")["id"] == "judge"
@@ -270,7 +276,9 @@ def test_the_report_is_taken_by_its_id_and_only_where_a_judge_succeeded() -> Non
     for job in load(ROOT / ".github/workflows/judge.yml")["jobs"].values():
         for each in job["steps"]:
             if each.get("uses", "").startswith("actions/download-artifact@"):
-                assert one_line(each["with"]["artifact-ids"]) == newest("report", "''")
+                evaluations = each["name"] == "Take the evaluations"
+                ids = "${{ needs.evaluate.outputs.results }}" if evaluations else newest("report", "''")
+                assert one_line(each["with"]["artifact-ids"]) == ids
                 assert {"name", "pattern"} & set(each["with"]) == set()
                 # When the publisher runs again alone, the report is of the attempt before.
                 assert each["with"]["github-token"] == "${{ github.token }}"

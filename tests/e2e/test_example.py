@@ -22,7 +22,8 @@ pytestmark = [pytest.mark.story, pytest.mark.timeout(900)]
 
 CONFIG: Final = "mlbot.yaml"
 CODE: Final = "income/train.py"
-QUICKER: Final = {"seeds: 3  ": "seeds: 2  ", "average_precision, ": ""}
+# Two seeds cannot tell what a seed alone flips.
+QUICKER: Final = {"seeds: 3  ": "seeds: 2  ", "average_precision, ": "", "negative_flips: {max_excess: 0.01}  # ": "# "}
 """A third of the jobs less; and that metric's interval is bootstrapped, which takes longer than all the others'."""
 
 
@@ -100,7 +101,7 @@ def test_from_the_first_pull_request_to_a_squash_merge(
 
     work = story.alice.pull_request("work", params(20))
     state, said, comment = story.verdict(work)
-    assert (state, said) == ("success", "Ready to merge: all 9 gates that count pass, and roc_auc rose by 0.0046.")
+    assert (state, said) == ("success", "Ready to merge: all 8 gates that count pass, and roc_auc rose by 0.0046.")
     assert "**Ready to merge:**" in comment
     assert "<picture>" in comment
     assert not story.baselines_trained()

@@ -30,6 +30,7 @@ judge:
   prepare: |-
     dvc pull data/holdout.csv
     echo "it's there"
+evaluate: {{secrets: [PROVIDER_KEY]}}
 store: {{secrets: [STORE_KEY]}}
 deploy: {{secrets: [KUBE_TOKEN]}}
 """
@@ -390,6 +391,15 @@ def test_the_judge_logs_in_fetches_and_reads_its_secrets_in_an_environment_of_it
     assert prepare["if"] == work["if"]
     assert "APP_KEY" not in str(job)
     assert "STORE_KEY" not in str(job)
+
+
+def test_the_evaluator_has_its_own_secrets_and_no_others() -> None:
+    job = wired("judge", "evaluate", "evaluate")
+    assert job["environment"]["name"] == "mlbot-evaluate"
+    assert job["steps"][-1]["env"] == {"PROVIDER_KEY": "${{ secrets.PROVIDER_KEY }}"}
+    assert "DVC_KEY" not in str(job)
+    assert "STORE_KEY" not in str(job)
+    assert "PROVIDER_KEY" not in str(wired("judge", "judge", "judge"))
 
 
 def test_the_store_has_its_own_secrets_and_no_others() -> None:

@@ -150,13 +150,30 @@ def plan(job: _Job) -> Exit:
     return Exit.OK
 
 
+@_verb("evaluate", "--out evaluated")
+@_folder("--out", "Where to leave the results.", "evaluated")
+def evaluate(job: _Job, folder: Path) -> Exit:
+    """Run the guarded branch's evaluators with secrets on what a training run left behind."""
+    from mlbot.judging.run_hosted import evaluate_run
+
+    return evaluate_run(job.ci_run, folder)
+
+
 @_verb("judge", "--out judged")
 @_folder("--out", "Where to leave the records and the accepted files.", "judged")
-def judge(job: _Job, folder: Path) -> Exit:
+@option("--evaluated", type=click.Path(path_type=Path), default="evaluated", help="What `mlbot ci evaluate` left.")
+@option(
+    "--evaluated-digest",
+    metavar="SHA256",
+    default="",
+    help="The digest that its job put out; without one the folder is not read.",
+)
+def judge(job: _Job, folder: Path, evaluated: Path, evaluated_digest: str) -> Exit:
     """Judge what a training run left behind, by the guarded branch's rules."""
+    from mlbot.judging.run_evaluations import handed_over
     from mlbot.judging.run_hosted import judge_run
 
-    return judge_run(job.ci_run, folder)
+    return judge_run(job.ci_run, folder, handed_over(evaluated, evaluated_digest))
 
 
 def _handed_over(function: Callable[..., Exit]) -> Callable[..., Exit]:

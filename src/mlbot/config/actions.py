@@ -181,6 +181,18 @@ class JudgeAccess(_Access):
     secrets. Left out: nothing to fetch."""
 
 
+class EvaluateAccess(_Access):
+    """What the job that runs evaluators with secrets may reach: the services that they ask."""
+
+    environment: Annotated[str, _ENVIRONMENT] = "mlbot-evaluate"
+    """The environment whose secrets it gets. It runs evaluators on artifacts of strangers, so it has nobody else's
+    secrets."""
+    login: Annotated[Login | None, inside(Login)] = None
+    """An action that logs in first; the job may then ask for an OIDC token. Left out: none."""
+    secrets: Annotated[tuple[str, ...], _SECRETS] = ()
+    """Secrets, as variables of the same names: those that models name under `evaluate.secrets`. Left out: none."""
+
+
 class StoreAccess(_Access):
     """What the job that stores accepted models may reach."""
 
@@ -208,6 +220,7 @@ _OWN = {
     "container": "container",
     "token": "token",
     "judge": "judge",
+    "evaluate": "evaluate",
     "store": "store",
     "deploy": "deploy",
 }
@@ -228,6 +241,8 @@ class Actions(Section):
     """A GitHub App that speaks in the jobs that write. Left out: the workflows' own token does."""
     judge: Annotated[JudgeAccess | None, inside(JudgeAccess)] = None
     """What the jobs that judge may reach. Left out: the repository."""
+    evaluate: Annotated[EvaluateAccess | None, inside(EvaluateAccess)] = None
+    """What the job that runs evaluators with secrets may reach. Left out: no evaluator has a secret."""
     store: Annotated[StoreAccess | None, inside(StoreAccess)] = None
     """What the job that stores may reach. Left out: the repository and its packages."""
     deploy: Annotated[DeployAccess | None, inside(DeployAccess)] = None
@@ -256,10 +271,12 @@ class Actions(Section):
     def environments(self, deployments: Iterable[str] = ()) -> dict[str, tuple[str, ...]]:
         """The environments that these settings need, those of deployments among them, with the secrets of each."""
         names = tuple(deployments)
-        judge, store, deploy = (each.secrets if each else None for each in (self.judge, self.store, self.deploy))
+        parts = (self.judge, self.evaluate, self.store, self.deploy)
+        judge, evaluate, store, deploy = (each.secrets if each else None for each in parts)
         key = (self.token.private_key,) if self.token else None
         found = {
             (self.judge or JudgeAccess()).environment: (judge,),
+            (self.evaluate or EvaluateAccess()).environment: (evaluate,),
             (self.store or StoreAccess()).environment: (store,),
             SPEAKER: (key, judge, store) if names else (key,),
             **dict.fromkeys(names, (key, store, deploy)),
@@ -275,7 +292,7 @@ def _shared(context: Context) -> Iterator[Problem]:
     """Environments whose secrets a job of another kind would read."""
     deployments = context.around.inside("environments") if context.around else ()
     taken = {name.casefold(): "a deployment's" for name in deployments} | {SPEAKER: "the one with the App's key"}
-    for part in ("judge", "store"):
+    for part in ("judge", "evaluate", "store"):
         access = context.made.get(part)
         if access is None:
             continue
@@ -290,7 +307,7 @@ def _speaking(context: Context) -> Iterator[Problem]:
     token: Token | None = context.made.get("token")
     if token is None:
         return
-    for part in ("judge", "store", "deploy"):
+    for part in ("judge", "evaluate", "store", "deploy"):
         access = context.made.get(part)
         for place, name in enumerate(access.secrets if access else ()):
             if name.casefold() == token.private_key.casefold():

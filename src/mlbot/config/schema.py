@@ -267,6 +267,7 @@ class Config(Section):
         for place, write in clashes(guard):
             yield Problem(show_value(guard[place]), f"write {write}", ("guard", place))
         yield from _names_alike(context)
+        yield from _secrets_without_a_job(context)
         yield from _shared_places(context)
         environments = context.inside("environments")
         named = ((name, value.get("after")) for name, value in environments.items() if isinstance(value, dict))
@@ -282,6 +283,21 @@ class Config(Section):
     def model(self, name: str) -> Model | None:
         """The model of that name, if there is one."""
         return next((m for m in self.models if m.name == name), None)
+
+
+def _secrets_without_a_job(context: Context) -> Iterator[Problem]:
+    """Secrets of evaluators that their job is not given: what a job can read is seen in one place."""
+    if "actions" in context.given and "actions" not in context.made:
+        return
+    access = context.made["actions"].evaluate if "actions" in context.made else None
+    given = {name.casefold() for name in access.secrets} if access else set()
+    for name, model in context.inside("models").items():
+        evaluate = model.get("evaluate") if isinstance(model, dict) else None
+        secrets = evaluate.get("secrets") if isinstance(evaluate, dict) else None
+        for place, secret in enumerate(secrets if isinstance(secrets, list) else ()):
+            if isinstance(secret, str) and secret.casefold() not in given:
+                hint = f"write it under `actions:` too: `evaluate: {{secrets: [{secret}]}}`"
+                yield Problem(f"the secret {secret}", hint, ("models", name, "evaluate", "secrets", place))
 
 
 def _names_alike(context: Context) -> Iterator[Problem]:

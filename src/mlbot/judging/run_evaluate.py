@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlbot.config.predict import Evaluate, ResultFormat
 from mlbot.config.slice_sql import check
@@ -15,6 +15,7 @@ from mlbot.gates.metric import Bound, Task
 from mlbot.gates.outcome import Reason
 from mlbot.judging.readers import PATTERNS, Wanted, read_results
 from mlbot.judging.rows import MOST_BYTES, Rows
+from mlbot.judging.run_evaluations import Evaluations, HandedOver
 from mlbot.judging.run_judge import JudgeRequest, JudgeResult, Rule
 from mlbot.judging.run_predict import Asking
 from mlbot.judging.scores import MeasuredScores, ScorePlan, Sides, Table, measure_scores, too_many_errors, unfinished
@@ -37,7 +38,7 @@ _FILES: Mapping[ResultFormat, str] = {ResultFormat.ROWS: "results.jsonl", Result
 
 def judge_scores(request: JudgeRequest, *, progress: Callable[[str], None]) -> JudgeResult:
     """Evaluate and measure all of a model's files; a problem is a part of the result, never an exception."""
-    evaluator = _Evaluator.of(request.rule, progress)
+    evaluator = Evaluator.of(request.rule, progress)
     if isinstance(evaluator, Problem):
         return request.with_problem(evaluator)
     candidate = [evaluator.evaluated(run, "candidate") for run in request.candidate.runs]
@@ -57,7 +58,7 @@ class _Judged:
     """Both sides' evaluations, put together."""
 
     request: JudgeRequest
-    evaluator: "_Evaluator"
+    evaluator: "Evaluator"
     candidate: list[Evaluated]
     baseline: list[Evaluated]
 
@@ -168,27 +169,31 @@ def _record(table: Table, evaluate: Evaluate, slices: Mapping[str, int]) -> Hold
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Evaluator:
-    """Policy's evaluator on this machine."""
+class Evaluator:
+    """Policy's evaluator: on this machine, or as the job that has its secrets has run it."""
 
     asking: Asking
     evaluate: Evaluate
-    isolation: "Isolation"
+    isolation: "Isolation | None"
+    handed: HandedOver | None = None  # what another job gave
     results: dict[tuple[Name, Digest], Rows]
     python: Path | None
 
     @classmethod
-    def of(cls, rule: Rule, progress: Callable[[str], None]) -> "_Evaluator | Problem":
+    def of(cls, rule: Rule, progress: Callable[[str], None]) -> "Evaluator | Problem":
         """The evaluator, or why it cannot run here."""
         evaluate = rule.model.evaluate
         if evaluate is None or rule.source is None:
             raise LookupError(f"{rule.model.name} has no evaluator")
         if rule.problem is not None:
             return rule.problem
+        asking = Asking(model=rule.model, source=rule.source, folder=rule.folder, progress=progress)
+        if evaluate.secrets and rule.handed_over is not None:
+            own: dict[str, Any] = {"isolation": None, "python": None, "handed": rule.handed_over}
+            return cls(asking=asking, evaluate=evaluate, results=rule.results, **own)
         absent = next((name for name in evaluate.secrets if not os.environ.get(name)), None)
         if absent is not None:
             return Problem.of(Reason.EVALUATOR_FAILED, "no-secret", name=absent)
-        asking = Asking(model=rule.model, source=rule.source, folder=rule.folder, progress=progress)
         isolation, python = asking.isolation(), asking.python()
         if isinstance(isolation, Problem):
             return isolation
@@ -200,7 +205,8 @@ class _Evaluator:
     def facts(self) -> dict[str, object]:
         """What the report says of how it ran."""
         evaluate = self.evaluate
-        return {"isolation": str(self.isolation.rung), "secrets": evaluate.secrets, "network": evaluate.network}
+        rung = str(self.isolation.rung) if self.isolation else self.handed.isolation if self.handed else ""
+        return {"isolation": rung, "secrets": evaluate.secrets, "network": evaluate.network}
 
     def evaluated(self, run: SeedRun, side: str) -> Evaluated:
         """A file's evaluation without its scores, and its rows; or with the problem that says why there are none."""
@@ -216,7 +222,9 @@ class _Evaluator:
                 changed = Problem.of(Reason.MODEL_REFUSED, "changed", seed=run.seed)
                 return fields.model_copy(update={"problem": changed}), None
             key = self.asking.model.name, found.digest
-            rows = self.results.get(key) or self._rows(scratch / file.name, f"the {side}, seed {run.seed}")
+            rows = self.results.get(key) or self._rows(
+                scratch / file.name, found.digest, f"the {side}, seed {run.seed}"
+            )
         if isinstance(rows, Problem):
             return fields.model_copy(update={"problem": rows}), None
         self.results[key] = rows
@@ -230,11 +238,31 @@ class _Evaluator:
         except UnfitError as error:
             return Problem.of(Reason.MODEL_REFUSED, "unfit", why=error.what)
 
-    def _rows(self, artifact: Path, which: str) -> Rows | Problem:
+    def hand_over(self, file: Path, written: Evaluations) -> None:
+        """Evaluate a file once, for a judge that has no secrets."""
+        with self.asking.source.repository.scratch() as scratch:
+            found = self._taken(file, scratch / file.name)
+            if isinstance(found, Problem) or written.has(self.asking.model.name, found.digest):
+                return
+            written.isolation = str(self.facts["isolation"])
+            written.add(self.asking.model.name, found.digest, self._output(scratch / file.name))
+
+    def _rows(self, artifact: Path, digest: Digest, which: str) -> Rows | Problem:
+        model = self.asking.model
+        self.asking.progress(sentence("data", "evaluating", model=model.name, which=which))
+        output = self.handed.results(model.name, digest) if self.handed else self._output(artifact)
+        if isinstance(output, Problem):
+            return output
+        columns = frozenset[str]().union(*(check(each.where) for each in model.slices))
+        return read_results(output, Wanted(evaluate=self.evaluate, columns=columns))
+
+    def _output(self, artifact: Path) -> bytes | Problem:
+        """What it writes of an artifact: a stranger's bytes, without secrets."""
         from mlbot.ml.isolation import Online, run_isolated
 
-        model, evaluate, progress = self.asking.model, self.evaluate, self.asking.progress
-        progress(sentence("data", "evaluating", model=model.name, which=which))
+        if self.isolation is None:
+            raise LookupError("another job runs this evaluator")
+        evaluate = self.evaluate
         secrets = {name: os.environ[name] for name in evaluate.secrets}
         limits = replace(self.asking.limits(), output_bytes=MOST_BYTES + 1)
         online = Online(variables=secrets) if evaluate.network else None
@@ -243,12 +271,11 @@ class _Evaluator:
             ran = run_isolated(call, limits=limits, isolation=self.isolation, online=online)
         if ran.problem is not None:
             for line in ran.log[-_SHOWN:]:
-                progress(f"  | {line}")
+                self.asking.progress(f"  | {line}")
             return Problem.of(
                 Reason.EVALUATOR_FAILED, "command", why=ran.problem.detail, log=" | ".join(ran.log[-_TAIL:])
             )
-        columns = frozenset[str]().union(*(check(each.where) for each in model.slices))
-        return read_results(_hushed(ran.output, secrets), Wanted(evaluate=evaluate, columns=columns))
+        return _hushed(ran.output, secrets)
 
     def _call(self, code: Path, artifact: Path) -> "Call":
         from mlbot.ml.isolation import Call, with_python

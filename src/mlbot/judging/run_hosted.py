@@ -5,8 +5,8 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -27,6 +27,7 @@ from mlbot.git.repository import Branch, Repository
 from mlbot.github.comments import with_edits
 from mlbot.judging.admission import is_outdated
 from mlbot.judging.run_ci import CIRun
+from mlbot.judging.run_evaluations import Evaluations, HandedOver
 from mlbot.judging.run_files import Intake, are_gone, earlier_seeds, is_stored, judged_files, live_file, sizes_of
 from mlbot.judging.run_judge import (
     Against,
@@ -329,16 +330,19 @@ class Patience:
 def plan_run(run: CIRun, patience: Patience | None = None) -> None:
     """Print what GitHub's `GITHUB_OUTPUT` takes.
 
-    `decision`; `matrix` and `jobs` of the baselines to train; `store`, whether accepted files are stored.
+    `decision`; `matrix` and `jobs` of the baselines to train; `evaluate`, whether an evaluator with secrets is to run;
+    `store`, whether accepted files are stored.
     """
     decisions = _decide(run, patience or Patience())
     kinds = ["finish" if isinstance(each, Ignore) and each.leaves_pending else each.kind for each in decisions]
     run.console.say(f"Run {run.attempt}: {', '.join(kinds)}")
-    jobs = _baseline_jobs([found for each in decisions if isinstance(each, Judge) for found in _baselines(run, each)])
+    needed = [_needed(run, each) for each in decisions if isinstance(each, Judge)]
+    jobs = _baseline_jobs(chain.from_iterable(each.baselines for each in needed))
     lines = {
         "decision": next(kind for kind in ("judge", "finish", "wait", "ignore") if kind in kinds),
         "matrix": json.dumps({"include": jobs}),
         "jobs": len(jobs),
+        "evaluate": str(any(each.evaluates for each in needed)).lower(),
         "store": str(any(is_stored(run, each) for each in decisions)).lower(),
     }
     run.console.result("\n".join(f"{name}={value}" for name, value in lines.items()))
@@ -356,7 +360,15 @@ def _decide(run: CIRun, patience: Patience) -> tuple[Decision, ...]:
     return decisions
 
 
-def _baselines(run: CIRun, decision: Judge) -> list[Wanted]:
+@dataclass(frozen=True, kw_only=True)
+class _Needed:
+    """What a decision needs before it can be judged."""
+
+    baselines: Sequence[Wanted] = ()
+    evaluates: bool = False
+
+
+def _needed(run: CIRun, decision: Judge) -> _Needed:
     """What one decision has to be compared with and nobody has, with the commit to train it from; and how long it took.
 
     Without a candidate there is nothing to compare, so nothing is trained for it.
@@ -368,17 +380,25 @@ def _baselines(run: CIRun, decision: Judge) -> list[Wanted]:
         there = _trained_models(run, decision, [each for each, _ in wanted], sizes_of(assignment.planning))
     except UsageError as error:
         run.console.say(f"No baseline is trained: {error.what}")  # the judge meets it too, and reports it
-        return []
+        return _Needed()
     except MlbotError as error:
         # A fault that may be over when the judge runs: it would miss the baselines that nobody trained.
         run.console.result(f"problem={_problem(error)}")
         raise
     known = durations(assignment.entries)
-    return [
+    baselines = [
         Wanted(model=_as_committed(assignment, each), commit=commit, seeds=seeds, known_s=known.get(each.name))
         for each, (commit, seeds) in wanted
         if each.name in there or each.judged_before or assignment.asked(each)
     ]
+    return _Needed(baselines=baselines, evaluates=any(_evaluates_apart(assignment, each) for each in stale))
+
+
+def _evaluates_apart(assignment: Assignment, planned: PlannedModel) -> bool:
+    """Whether the guarded branch's evaluator of a model has secrets, so that a job of its own runs it."""
+    policy = assignment.planning.configs.policy
+    model = policy.model(planned.name) if policy else None
+    return model is not None and model.evaluate is not None and bool(model.evaluate.secrets)
 
 
 def _trained_models(
@@ -429,7 +449,46 @@ THEMES = ("light", "dark")
 _PROBLEM_CHARACTERS = 500
 
 
-def judge_run(run: CIRun, out: Path) -> Exit:
+def evaluate_run(run: CIRun, out: Path) -> Exit:
+    """Run the evaluators with secrets on what is to be judged, and leave their results in a folder.
+
+    Prints what GitHub's `GITHUB_OUTPUT` takes: the digest of what is handed over.
+    """
+    require("judge", needed_for="Evaluating a model")
+    written = Evaluations(folder=out)
+    for decision in run.decide():
+        if isinstance(decision, Judge):
+            assignment = assign(run, decision)
+            with _model_judge(run, assignment, HandedOver(folder=out)) as models:
+                for planned in assignment.plan.stale:
+                    if _evaluates_apart(assignment, planned):
+                        models.evaluate(planned, written)
+    run.console.result(f"digest={written.finish()}")
+    return Exit.OK
+
+
+@contextmanager
+def _model_judge(run: CIRun, assignment: Assignment, evaluated: HandedOver) -> Iterator["ModelJudge"]:
+    """What judges the models of an assignment, with a place for the files that it fetches."""
+    with tempfile.TemporaryDirectory(prefix="mlbot-judge-") as scratch, ExitStack() as checkouts:
+        folder, attempt, limits = Path(scratch), assignment.decision.attempt, sizes_of(assignment.planning)
+        yield ModelJudge(
+            run=run,
+            assignment=assignment,
+            candidates=Intake(run=run, attempt=attempt, folder=folder, wanted=_seeds(assignment), limits=limits),
+            baselines=Intake(
+                run=run,
+                attempt=run.job.run,
+                folder=folder,
+                side=Side.BASELINE,
+                wanted=_seeds(assignment, baseline=True),
+                limits=limits,
+            ),
+            rules=Rules(planning=assignment.planning, checkouts=checkouts, trusts_head=False, handed_over=evaluated),
+        )
+
+
+def judge_run(run: CIRun, out: Path, evaluated: HandedOver | None = None) -> Exit:
     """Judge an attempt of a run, and leave what `mlbot ci publish` needs in a folder.
 
     `report/` gets the decisions, the report and the pictures, and the same in a folder inside it for each further pull
@@ -440,7 +499,7 @@ def judge_run(run: CIRun, out: Path) -> Exit:
     """
     try:
         require("judge", needed_for="Judging a model")
-        judged = _judged(run, out)
+        judged = _judged(run, out, evaluated or HandedOver(folder=out))
     except MlbotError as error:
         run.console.result(f"problem={_problem(error)}")
         raise
@@ -461,7 +520,7 @@ def _problem(error: MlbotError) -> str:
     return one_line(str(error).splitlines()[0], _PROBLEM_CHARACTERS)
 
 
-def _judged(run: CIRun, out: Path) -> list[JudgedSubject]:
+def _judged(run: CIRun, out: Path, evaluated: HandedOver) -> list[JudgedSubject]:
     """What came of each subject; raises the first problem where there is nothing else."""
     (out / RECORDS).mkdir(parents=True, exist_ok=True)
     judged, failed = list[JudgedSubject](), list[MlbotError]()
@@ -469,7 +528,7 @@ def _judged(run: CIRun, out: Path) -> list[JudgedSubject]:
         folder = subject_folder(len(judged))
         (out / RECORDS / folder).mkdir(parents=True, exist_ok=True)
         try:
-            judged.append(_judge_subject(run, decision, out, folder))
+            judged.append(_judge_subject(run, decision, out, folder, evaluated))
         except MlbotError as error:
             failed.append(error)
             judged.append(JudgedSubject(decision=decision, folder=folder, problem=_problem(error)))
@@ -495,16 +554,16 @@ def _files(records: Path) -> list[Path]:
     return sorted(path for path in records.rglob("*") if path.is_file())
 
 
-def _judge_subject(run: CIRun, decision: Decision, out: Path, folder: str) -> JudgedSubject:
+def _judge_subject(run: CIRun, decision: Decision, out: Path, folder: str, evaluated: HandedOver) -> JudgedSubject:
     """Judge by the first of the head's runs that has the files for the merge of this pull request."""
     if not isinstance(decision, Judge):
         run.console.say(f"There is nothing to judge: {decision.kind}.")
         return JudgedSubject(decision=decision, folder=folder)
     records = out / RECORDS / folder
-    report, request = _judge(run, decision, records, out / ACCEPTED)
+    report, request = _judge(run, decision, records, out / ACCEPTED, evaluated)
     for attempt in decision.others if _lacks_files(report) else ():
         other = decision.by(attempt)
-        found, _ = _judge(run, other, records, out / ACCEPTED)
+        found, _ = _judge(run, other, records, out / ACCEPTED, evaluated)
         if not _lacks_files(found):
             decision, report, request = other, found, None
             break
@@ -525,29 +584,14 @@ def _lacks_files(report: Report) -> bool:
     return any(model.verdict.reason in {Reason.MODEL_MISSING, Reason.OUTDATED} for model in report.models)
 
 
-def _judge(run: CIRun, decision: Judge, records: Path, accepted: Path) -> tuple[Report, RequestEntry | None]:
+def _judge(
+    run: CIRun, decision: Judge, records: Path, accepted: Path, evaluated: HandedOver
+) -> tuple[Report, RequestEntry | None]:
     """The report; and a request of the seeds that the verdict lacks, where they can be had."""
     started = time.monotonic()
     assignment = assign(run, decision)
     planning = assignment.planning
-    limits = sizes_of(planning)
-    with tempfile.TemporaryDirectory(prefix="mlbot-judge-") as scratch, ExitStack() as checkouts:
-        models = ModelJudge(
-            run=run,
-            assignment=assignment,
-            candidates=Intake(
-                run=run, attempt=decision.attempt, folder=Path(scratch), wanted=_seeds(assignment), limits=limits
-            ),
-            baselines=Intake(
-                run=run,
-                attempt=run.job.run,
-                folder=Path(scratch),
-                side=Side.BASELINE,
-                wanted=_seeds(assignment, baseline=True),
-                limits=limits,
-            ),
-            rules=Rules(planning=planning, checkouts=checkouts, trusts_head=False),
-        )
+    with _model_judge(run, assignment, evaluated) as models:
         results = [models.judge(planned) for planned in assignment.plan.stale]
         evidence = evidence_of(planning, results)
         given = granted(run, assignment, evidence)
@@ -693,6 +737,26 @@ class ModelJudge:
 
     def judge(self, planned: PlannedModel) -> JudgeResult:
         """Fetch a model's files and judge them; against two baselines the worse result counts."""
+        request, baselines = self._request(planned)
+        return judge_against(request, baselines, progress=self.run.console.say)
+
+    def evaluate(self, planned: PlannedModel, written: Evaluations) -> None:
+        """Run the evaluator on each of a model's files, of every side; where no candidate is, on none."""
+        from mlbot.judging.run_evaluate import Evaluator
+
+        request, baselines = self._request(planned)
+        sides = [request.candidate, *(side.files for side in baselines if isinstance(side.files, SeedRuns))]
+        files = [each.file for side in sides for each in side.runs if not isinstance(each.file, Problem)]
+        if request.candidate.problem is not None:
+            return
+        evaluator = Evaluator.of(replace(request.rule, handed_over=None), self.run.console.say)
+        for file in files:
+            if isinstance(evaluator, Problem):
+                written.add(planned.name, measured(file).digest, evaluator)
+            else:
+                evaluator.hand_over(file, written)
+
+    def _request(self, planned: PlannedModel) -> tuple[JudgeRequest, tuple[Against, ...]]:
         candidate = self._candidate(planned)
         baselines = self._baselines(planned, candidate)
         request = JudgeRequest(
@@ -707,7 +771,7 @@ class ModelJudge:
             live=self._live(planned),
             head=self.assignment.planning.configs.head.model(planned.name),
         )
-        return judge_against(request, baselines, progress=self.run.console.say)
+        return request, baselines
 
     def _candidate(self, planned: PlannedModel) -> SeedRuns:
         """What was trained; of content that was judged already, and is judged by other rules now, its stored files."""

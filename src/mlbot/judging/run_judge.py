@@ -53,6 +53,7 @@ from mlbot.verdict.verdict import (
 
 if TYPE_CHECKING:
     from mlbot.judging.rows import Rows as EvaluatorRows
+    from mlbot.judging.run_evaluations import HandedOver
     from mlbot.judging.run_measure import Measured, MetricPlan, Rows
     from mlbot.ml.holdout import HoldoutData
     from mlbot.ml.holdout import Source as HoldoutSource
@@ -72,6 +73,7 @@ class Rule:
     results: "dict[tuple[Name, Digest], EvaluatorRows]" = field(default_factory=dict)
     """What the evaluator gave a model's artifacts, so that none is evaluated again beside another baseline, or for more
     seeds."""
+    handed_over: "HandedOver | None" = None  # what the job with the evaluators' secrets gave, where this one has none
     copies: "dict[str, HoldoutSource] | None" = None
     """The last holdout that was fetched from a URL, for the next model that has the same; None: none is held."""
     source: RuleSource | None = None  # where its predictor is, if it has one
@@ -89,12 +91,14 @@ class Rules:
     folders: dict[Sha, Path] = field(default_factory=dict)
     results: "dict[tuple[Name, Digest], EvaluatorRows]" = field(default_factory=dict)
     copies: "dict[str, HoldoutSource]" = field(default_factory=dict)
+    handed_over: "HandedOver | None" = None  # what the job with the evaluators' secrets gave
 
     def of(self, name: str) -> Rule:
         """The rules of a model."""
         # On a laptop the next model's training could find what is held.
         copies = None if self.trusts_head else self.copies
-        return replace(self._of(name), family=self.margins(), copies=copies, results=self.results)
+        rule = replace(self._of(name), family=self.margins(), copies=copies, results=self.results)
+        return replace(rule, handed_over=self.handed_over)
 
     def _of(self, name: str) -> Rule:
         commits, configs = self.planning.commits, self.planning.configs

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from mlbot.config.actions import SPEAKER, Actions, DeployAccess, JudgeAccess, Login, StoreAccess, Token
+from mlbot.config.actions import SPEAKER, Actions, DeployAccess, EvaluateAccess, JudgeAccess, Login, StoreAccess, Token
 from mlbot.errors import NotEvaluatedError
 from mlbot.lib.templates import sentence
 from mlbot.setup.expressions import bare, names_status
@@ -16,7 +16,7 @@ from mlbot.setup.expressions import bare, names_status
 if TYPE_CHECKING:
     from ruamel.yaml.comments import CommentedMap
 
-Access = JudgeAccess | StoreAccess | DeployAccess
+Access = JudgeAccess | EvaluateAccess | StoreAccess | DeployAccess
 
 APP_ACTION = "actions/create-github-app-token@bcd2ba49218906704ab6c1aa796996da409d3eb1"
 APP_VERSION = "v3.2.0"
@@ -35,6 +35,7 @@ class Kind(StrEnum):
     TRAIN = "train"  # runs what a commit says: a token that reads, and nothing else
     READ = "read"  # reads and hands on
     JUDGE = "judge"
+    EVALUATE = "evaluate"  # runs policy's evaluator, which asks a service with a secret
     STORE = "store"
     SPEAK = "speak"  # writes on GitHub
     RECORD = "record"  # releases: writes on GitHub, reads holdout and store
@@ -48,6 +49,7 @@ KINDS: Mapping[str, Mapping[str, Kind]] = {
         "pending": Kind.SPEAK,
         "judge": Kind.JUDGE,
         "baseline": Kind.TRAIN,
+        "evaluate": Kind.EVALUATE,
         "again": Kind.JUDGE,
         "store": Kind.STORE,
         "publish": Kind.SPEAK,
@@ -59,7 +61,13 @@ KINDS: Mapping[str, Mapping[str, Kind]] = {
     "": {"watch": Kind.SPEAK},
 }
 """What kind of job each is, by its workflow; under "" those of no called one. Nothing else knows jobs by name."""
-_WORK = {Kind.JUDGE: "judge", Kind.STORE: "publish", Kind.RECORD: "deploy", Kind.DEPLOY: "deploy"}
+_WORK = {
+    Kind.JUDGE: "judge",
+    Kind.EVALUATE: "evaluate",
+    Kind.STORE: "publish",
+    Kind.RECORD: "deploy",
+    Kind.DEPLOY: "deploy",
+}
 """The action that does the work of a job, and alone sees its secrets."""
 
 
@@ -119,6 +127,8 @@ def _accesses(kind: Kind, actions: Actions) -> "tuple[Access | None, ...]":
     match kind:
         case Kind.JUDGE:
             return (actions.judge,)
+        case Kind.EVALUATE:
+            return (actions.evaluate,)
         case Kind.STORE:
             return (actions.store,)
         case Kind.RECORD:
@@ -136,6 +146,8 @@ def _own_environment(kind: Kind, actions: Actions, *, needed: bool) -> str | Non
     match kind:
         case Kind.JUDGE:
             return actions.judge.environment if actions.judge else None
+        case Kind.EVALUATE:
+            return actions.evaluate.environment if actions.evaluate else None
         case Kind.STORE:
             return actions.store.environment if actions.store else None
         case _:
