@@ -17,7 +17,7 @@ def written(tmp_path: Path) -> Digest:
     """Two artifacts' results: of the second there are none."""
     evaluations = Evaluations(folder=tmp_path, isolation="bubblewrap")
     evaluations.add("m", OURS, b"rows")
-    evaluations.add("m", THEIRS, Problem.of(Reason.EVALUATOR_FAILED, "command", why="It ended."))
+    evaluations.add("m", THEIRS, Problem.of(Reason.EVALUATOR_FAILED, "command", why="It ended.", log=""))
     assert (evaluations.has("m", OURS), evaluations.has("other", OURS)) == (True, False)
     return evaluations.finish()
 
