@@ -1,0 +1,207 @@
+"""An evaluator judges prompts in git: from the command line to the report, and what each way of failing comes to."""
+
+import io
+import json
+import os
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.support.evaluations import result
+from tests.support.git_samples import Sandbox, make
+
+from mlbot import entry
+from mlbot.errors import Exit
+from mlbot.report.markdown import markdown
+from mlbot.report.page import html
+from mlbot.report.report import Report
+
+pytestmark = pytest.mark.usefixtures("git_settings", "path")
+
+EVALUATOR = """
+import json, os, pathlib
+quality = json.loads((pathlib.Path(os.environ["MLBOT_ARTIFACT"]) / "system.json").read_text())["quality"]
+rows = [
+    {"item": f"q{n:03}", "repeat": r, "score.exact": (7 * n + 3 * r) % 10 < quality, "score.length": 10 + n % 3,
+     "slice.level": n % 4, "cost": 1e-5}
+    for n in range(240) for r in (1, 2)
+]
+with open(os.environ["MLBOT_RESULTS"], "w") as out:
+    for each in ({"mlbot_rows": 1, "tool": "own", "complete": True, "items": 240}, *rows):
+        print(json.dumps(each), file=out)
+raise SystemExit(100)
+"""
+"""It ends badly, as promptfoo does where a case failed."""
+
+MODEL: dict[str, Any] = {
+    "task": "scores",
+    "artifact": "prompts/",
+    "evaluate": {
+        "run": "python evals/run.py",
+        "scores": {"exact": {"range": [0, 1]}, "length": "lower"},
+        "repeats": 2,
+    },
+    "slices": {"hard": {"where": "level = 3", "min_rows": 10}},
+    "gates": {"exact": {"min": 0.5, "max_regression": 0.1}, "exact@hard": {"min": 0.3}, "length": {"max": 20}},
+}
+
+
+@pytest.fixture
+def path(monkeypatch: pytest.MonkeyPatch, git_settings: None) -> None:
+    """The tests' Python is the one that evaluates."""
+    del git_settings
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+
+
+def config(**settings: Any) -> str:
+    evaluate = {**MODEL["evaluate"], **settings}
+    return yaml.safe_dump({"version": 1, "models": {"bot": {**MODEL, "evaluate": evaluate}}})
+
+
+def prompts(quality: float) -> dict[str, str]:
+    return {"prompts/system.json": json.dumps({"quality": quality})}
+
+
+def repository(tmp_path: Path, files: dict[str, str] | None = None, **settings: Any) -> Sandbox:
+    """What main has, and a branch beside it."""
+    made = make(tmp_path / "repository")
+    made.commit({"mlbot.yaml": config(**settings), "evals/run.py": EVALUATOR, **prompts(8), **(files or {})})
+    made.git("switch", "-qc", "change")
+    return made
+
+
+def run(where: Sandbox) -> tuple[int, Report, str]:
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        code = entry.invoke(["run", "--json", "-C", str(where.path)])
+    assert "bug in mlbot" not in err.getvalue(), err.getvalue()
+    return code, Report.model_validate_json(out.getvalue()), err.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("quality", "code", "outcomes"),
+    [
+        (9, Exit.OK, ["pass", "pass", "pass", "pass"]),
+        (6, Exit.FAILED, ["pass", "fail", "pass", "pass"]),
+        (2, Exit.FAILED, ["fail", "fail", "fail", "pass"]),
+    ],
+)
+def test_a_change_of_prompts_is_judged_by_what_the_evaluator_gives(
+    tmp_path: Path, quality: int, code: Exit, outcomes: list[str]
+) -> None:
+    where = repository(tmp_path)
+    where.commit(prompts(quality))
+    ended, report, progress = run(where)
+    (model,) = report.models
+    assert [str(each.outcome) for each in model.verdict.gates] == outcomes
+    assert ended == code
+    assert progress.count("evaluating") == 2
+    assert model.items
+    assert (model.items.count, model.items.repeats, model.items.tool, model.items.groups) == (240, 2, "own", None)
+    exact = model.comparison("exact")
+    assert exact
+    assert exact.change == pytest.approx((quality - 8) / 10)
+    assert model.items.candidate.cost == pytest.approx(480e-5)
+    text = markdown(report)
+    assert "240 items" in text
+    assert "holdout rows" not in text
+    assert "Items that changed most" in text
+    assert "Items on which" in html(report, None, "2026-01-01")
+
+
+def test_the_evaluator_is_policys_and_a_change_of_it_judges_nothing(tmp_path: Path) -> None:
+    where = repository(tmp_path)
+    generous = EVALUATOR.replace("< quality", "< 10")
+    where.commit({**prompts(2), "evals/run.py": generous, "mlbot.yaml": config(errors={"max": 0.5})})
+    code, report, _ = run(where)
+    assert code == Exit.FAILED
+    notices = " ".join(each.text for each in (*report.notices, *report.models[0].notices))
+    assert "evals/run.py" in notices
+    where.git("switch", "-q", "main")
+
+
+@pytest.mark.parametrize(
+    ("program", "reason", "words"),
+    [
+        ("raise SystemExit(0)", "evaluator-failed", "wrote no file"),
+        ("import nothing_there", "evaluator-failed", "No module named 'nothing_there'"),
+        (EVALUATOR.replace("True", "False"), "results-incomplete", "was stopped after 480 rows of 480"),
+        (EVALUATOR.replace("slice.level", "slice.size"), "results-unreadable", "level"),
+    ],
+)
+def test_what_is_no_whole_evaluation_is_an_error_and_says_why(
+    tmp_path: Path, program: str, reason: str, words: str
+) -> None:
+    where = repository(tmp_path, {"evals/run.py": program})
+    where.commit(prompts(9))
+    code, report, _ = run(where)
+    verdict = report.models[0].verdict
+    assert (code, str(verdict.outcome), str(verdict.reason)) == (Exit.NOT_EVALUATED, "error", reason)
+    assert verdict.why
+    assert words in verdict.why.detail
+
+
+def test_only_the_baselines_errors_are_an_error_too(tmp_path: Path) -> None:
+    program = EVALUATOR.replace('"score.exact": (7', '"score.exact": None if quality == 8 and n == 5 else (7')
+    where = repository(tmp_path, {"evals/run.py": program})
+    where.commit(prompts(9))
+    code, report, _ = run(where)
+    assert code == Exit.NOT_EVALUATED
+    outcomes = {each.gate.name: str(each.outcome) for each in report.models[0].verdict.gates}
+    assert {name for name, outcome in outcomes.items() if outcome == "error"} == {"exact.max_regression"}
+    assert {*outcomes.values()} == {"pass", "error"}
+    assert "q005" in markdown(report)
+
+
+def test_a_secret_is_given_by_name_and_shown_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = 'a "long" key'
+    program = EVALUATOR.replace(
+        '"cost": 1e-5', '**({"status": "error", "error": "refused " + os.environ["SERVICE_KEY"]} if n == 3 else {})'
+    )
+    scores = {"exact": {"range": [0, 1]}, "length": {"direction": "lower", "range": [0, 100]}}
+    settings = {"network": True, "secrets": ["SERVICE_KEY"], "errors": 0.1, "scores": scores}
+    where = repository(tmp_path, {"evals/run.py": program}, **settings)
+    where.commit(prompts(9))
+    code, report, _ = run(where)
+    assert report.models[0].verdict.why
+    assert "needs the secret SERVICE_KEY" in report.models[0].verdict.why.detail
+    monkeypatch.setenv("SERVICE_KEY", secret)
+    code, report, progress = run(where)
+    assert code == Exit.OK
+    text = f"{markdown(report)}{report.model_dump_json()}{progress}"
+    assert secret not in text
+    assert json.dumps(secret)[1:-1] not in text
+    assert "refused \\*\\*\\*" in markdown(report)
+    assert "the secrets SERVICE\\_KEY" in markdown(report)
+    assert report.models[0].items
+    assert (report.models[0].items.network, report.models[0].items.candidate.errors) == (True, 2)
+
+
+def test_what_tools_leave_in_a_folder_is_packed_and_read(tmp_path: Path) -> None:
+    """As lm-eval does, with the time in the names of its files."""
+    where = make(tmp_path / "repository")
+    sides = ("baseline", "candidate")
+    files = {f"evals/{side}.jsonl": result(f"lm-eval/{side}.samples_capitals.jsonl").decode() for side in sides}
+    files |= {f"evals/{side}.json": result(f"lm-eval/{side}.results.json").decode() for side in sides}
+    command = (
+        "side=$(cat $MLBOT_ARTIFACT) && mkdir -p $MLBOT_RESULTS/mock && cd $MLBOT_CODE/evals && "
+        "cp $side.jsonl $MLBOT_RESULTS/mock/samples_capitals_2026.jsonl && "
+        "cp $side.json $MLBOT_RESULTS/mock/results_2026.json && echo x > $MLBOT_RESULTS/other.txt"
+    )
+    evaluate = {"run": command, "depends": ["evals/"], "scores": {"exact": {"range": [0, 1]}}}
+    evaluate |= {"format": "lm-eval", "item": "id", "group": "group", "filter": "all3"}
+    gates = {"exact": {"max_regression": 0.2}}
+    model = {"task": "scores", "artifact": "side.txt", "evaluate": evaluate, "gates": gates}
+    config = yaml.safe_dump({"version": 1, "models": {"m": model}})
+    where.commit({"mlbot.yaml": config, "side.txt": "baseline", **files})
+    where.git("switch", "-qc", "change")
+    where.commit({"side.txt": "candidate"})
+    code, report, _ = run(where)
+    comparison = report.models[0].comparison("exact")
+    assert comparison
+    assert comparison.change == pytest.approx(-0.013888889)
+    assert comparison.groups == 8
+    assert code == Exit.INCONCLUSIVE  # 24 questions
+    assert "The items are in 8 groups" in markdown(report)
