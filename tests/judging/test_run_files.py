@@ -189,7 +189,7 @@ def test_a_change_that_moves_a_pointer_is_judged_by_what_it_points_to(
 ) -> None:
     """What a pull request's run uploads in place of it does not count."""
     seeds = [good / str(seed) / "model.onnx" for seed in (0, 1)]
-    there = {"mlbot.yaml": BROUGHT, "models/tiny.onnx": pointer(seeds[0])}
+    there: dict[str, Any] = {"mlbot.yaml": BROUGHT, "models/tiny.onnx": pointer(seeds[0])}
     models = user.repository(github, **there)
     changes = {"models/tiny.onnx": pointer(seeds[1])}
     stage = Stage.opened(github, tmp_path, monkeypatch, changes, models)

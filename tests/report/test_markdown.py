@@ -13,9 +13,10 @@ from tests.support.tiers import examples
 
 from mlbot.gates.metric import Bound, Gate
 from mlbot.gates.outcome import Outcome
+from mlbot.ledger.entries import Origin
 from mlbot.protocol.marker import marker
 from mlbot.report import tables
-from mlbot.report.markdown import LIMIT, calibration, len16, markdown
+from mlbot.report.markdown import LIMIT, calibration, len16, markdown, training
 from mlbot.report.report import Curves, Picture, Report, Side
 from mlbot.report.words import headline, model_line
 
@@ -250,3 +251,15 @@ def test_every_outcome_has_an_icon_and_an_alert(outcome: Outcome) -> None:
     report = samples.many()
     verdict = report.verdict.model_copy(update={"outcome": outcome})
     assert markdown(report.model_copy(update={"verdict": verdict})).startswith("> [!")
+
+
+def test_what_was_made_elsewhere_is_named_and_has_no_training() -> None:
+    report = samples.passing().models[0]
+    origin = Origin(url="hf://acme/churn@" + "0" * 40, pin="commit <b>@octocat")
+    brought = report.candidate_training[0].model_copy(update={"origin": origin})
+    text = training(report.model_copy(update={"candidate_training": (brought,), "baseline_training": ()}))
+    assert "<details>" not in text
+    assert "The candidate was made elsewhere: `hf://acme/churn@" in text
+    both = training(report.model_copy(update={"candidate_training": (brought,)}))
+    assert "| baseline |" in both
+    assert "| candidate |" not in both

@@ -14,10 +14,10 @@ from mlbot.config.schema import parse_config
 from mlbot.config.yaml import load
 from mlbot.errors import UsageError
 from mlbot.git.repository import Repository
+from mlbot.ledger.entries import Origin
 from mlbot.lib.artifact import UnfitError
 from mlbot.lib.record import FileDigest, digest
 from mlbot.plan.content_key import Side
-from mlbot.protocol.artifacts import Origin
 from mlbot.storage import oci
 from mlbot.storage.artifact import listing_of, measured
 from mlbot.storage.store import OciStore

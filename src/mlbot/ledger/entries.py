@@ -31,6 +31,13 @@ class Environment(Record):
     packages: Digest  # digest of the names and versions of all installed packages
 
 
+class Origin(Record):
+    """Where a model is from that was made elsewhere, and what it is bound to there."""
+
+    url: str
+    pin: str
+
+
 Time = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")]
 """UTC, whole seconds: `2026-11-20T16:00:00Z`. For people; nothing is ordered by it."""
 
@@ -179,6 +186,7 @@ class ReleaseEntry(_OfModel, Served):
     params: Params = Field(default_factory=dict)
     seed: Count
     environment: Environment | None = None
+    origin: Origin | None = None  # where it is from that was made elsewhere; None: it was trained
     file: Literal["artifact"] | None = None  # what it is called where it is put; None: it is an ONNX model
     actor: Actor
     run: Attempt | None = None

@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints
 
 from mlbot.events.github import Artifact
 from mlbot.gates.outcome import Reason
-from mlbot.ledger.entries import Environment
+from mlbot.ledger.entries import Environment, Origin
 from mlbot.lib.record import Count, Digest, Name, Params, Record, Seconds, Sha
 from mlbot.verdict.verdict import Problem
 
@@ -136,13 +136,6 @@ class Parity(Record):
     max_difference: Annotated[float, Field(ge=0)]
     mean_difference: Annotated[float, Field(ge=0)]
     label_disagreements: Count = 0
-
-
-class Origin(Record):
-    """Where a model is from that was made elsewhere, and what it is bound to there."""
-
-    url: str
-    pin: str
 
 
 class Training(Record):

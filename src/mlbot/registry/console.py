@@ -123,6 +123,7 @@ def lineage_text(found: Lineage, pen: Pen) -> str:
         *_several("parameters", [f"{clean(name)} = {clean(value)}" for name, value in (found.params or {}).items()]),
         ("seed", None if found.seed is None else str(found.seed)),
         *_several("environment", list(_environment(found.environment)) if found.environment else []),
+        ("brought", f"from {clean(found.origin.url)} ({clean(found.origin.pin)})" if found.origin else None),
         ("trained", f"in run {found.attempt}" if found.attempt else None),
         *_several("verdict", list(_verdict(found.verdict)) if found.verdict else ["none in the ledger"]),
         *_several("waivers", [f"{clean(each.gate)}: {_by_whom(each)}" for each in found.waivers] or ["none"]),

@@ -17,6 +17,7 @@ from mlbot.ledger.entries import (
     Entry,
     Environment,
     LockEntry,
+    Origin,
     ReleaseEntry,
     Time,
     VerdictEntry,
@@ -549,6 +550,7 @@ class Lineage(_OfBytes):
     params: Params | None = None
     seed: int | None = None
     environment: Environment | None = None  # where it was trained
+    origin: Origin | None = None  # where it is from that was made elsewhere
     training: Digest | None = None
     golden: Digest | None = None
     attempt: Attempt | None = None

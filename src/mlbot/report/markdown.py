@@ -228,7 +228,8 @@ def training(model: ModelReport) -> str:
     both = [*(("candidate", each) for each in ours), *(("baseline", each) for each in model.baseline_training)]
     return fill(
         "comment/training.md.j2",
-        trainings=both[:20],
+        trainings=[each for each in both if not each[1].origin][:20],
+        brought=[each for each in both if each[1].origin][:2],
         total=sum(each.duration_s for each in ours),
         memory=max(each.peak_memory_bytes for each in ours),
     )

@@ -148,7 +148,8 @@ def _data(setup: Setup) -> Iterator[Finding]:
     inside = list(dict.fromkeys(path for path in holdouts if path and not is_url(path)))
     if inside:
         yield finding("holdout-in-repository", f"{CONFIG_FILE}: data.holdout", files=", ".join(inside))
-    trained = list(dict.fromkeys(model.data.train for model in models if model.data.train))
+    brought = [model.artifact.url for model in models if model.artifact and not model.artifact.is_remote]
+    trained = list(dict.fromkeys([*(model.data.train for model in models if model.data.train), *brought]))
     for path in dict.fromkeys([*trained, *inside]):
         match setup.data.get(path):
             case DataStorage.OUTSIDE:

@@ -209,7 +209,9 @@ def _workflow(root: Path, path: str, wanted: str | None, why: str) -> checks.Wor
 
 
 def _data(repository: Repository, config: Config | None) -> dict[str, checks.DataStorage]:
-    paths = {path for model in (config.models if config else ()) for path in (model.data.train, model.data.holdout)}
+    models = config.models if config else ()
+    paths = {path for model in models for path in (model.data.train, model.data.holdout)}
+    paths |= {model.artifact.url for model in models if model.artifact}
     return {path: _storage_of(repository, path) for path in paths if path}
 
 
@@ -230,12 +232,18 @@ def _is_in_git(repository: Repository, path: str) -> bool:
     return bool(out)
 
 
+_LOOKED_AT = 50  # files of a folder
+
+
 def _is_lfs(repository: Repository, path: str) -> bool:
     """Whether git has a pointer of Git LFS instead of the content, resolved here or not."""
     out = git(["check-attr", "-z", "filter", "--", path], repository.project)
     if out.split(b"\0")[2:3] == [b"lfs"]:
         return True
     file = repository.project / path
+    if file.is_dir():
+        inside = git(["ls-files", "-z", "--", path], repository.project).split(b"\0")[:-1]
+        return any(_is_lfs(repository, each.decode("utf-8", "surrogateescape")) for each in inside[:_LOOKED_AT])
     if not file.is_file():
         return False
     with file.open("rb") as stream:

@@ -16,13 +16,12 @@ from mlbot.config.yaml import load
 from mlbot.errors import NotEvaluatedError
 from mlbot.git.command import streamed
 from mlbot.git.repository import Repository
-from mlbot.ledger.entries import Environment
+from mlbot.ledger.entries import Environment, Origin
 from mlbot.lib.artifact import Listing, Member, Unfit, UnfitError
 from mlbot.lib.constants import CONFIG_FILE, LFS_POINTER
 from mlbot.lib.record import Digest, FileDigest, digest
 from mlbot.lib.tree import SUBMODULE, SYMLINK, Entry, normalise, shown
 from mlbot.plan.content_key import Side
-from mlbot.protocol.artifacts import Origin
 from mlbot.storage.artifact import take_artifact
 from mlbot.storage.digest import CHUNK, chunks_of, digest_of
 from mlbot.storage.objects import fetch_url
