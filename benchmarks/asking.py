@@ -88,12 +88,8 @@ def main() -> int:
                     asked.append(seconds(file, holdout))
                 one, other = statistics.median(plain), statistics.median(asked)
                 kept &= other - one <= (_MOST_S if rows == 500 else max(_MOST_SHARE * one, 0))
-                spread = [f"{min(each):.2f} to {max(each):.2f}" for each in (plain, asked)]
-                added = f"{other / one - 1:+.1%}"
-                print(
-                    f"{rows:>9,} rows  {model:32} {one:6.2f} s ({spread[0]})  with {other:6.2f} s ({spread[1]})  {added}",
-                    flush=True,
-                )
+                shown = [f"{m:6.2f} s ({min(of):.2f} to {max(of):.2f})" for m, of in ((one, plain), (other, asked))]
+                print(f"{rows:>9,} rows  {model:32} {'  with '.join(shown)}  {other / one - 1:+.1%}", flush=True)
     return int(not kept)
 
 
