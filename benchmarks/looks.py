@@ -1,6 +1,7 @@
 """How often does a verdict of many gates, with seeds added only while it is open, err? On pools of other data.
 
     python -m benchmarks.looks [--cache FOLDER] [--models 40] [--comparisons 200] [--rows 500 2000 10000]
+    python docs/statistics_table.py
 
 Each comparison draws up to five candidate and five baseline models of one recipe without overlap, and rows with
 replacement. `mlbot.stats` estimates and tests as on a pull request. What comes of the tests at other margins is counted
@@ -18,7 +19,7 @@ import json
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -78,6 +79,7 @@ WIDE, TIGHT = 4.0, 2.5
 TEN = 10  # gates at a drop of three margins
 TRIAL = 100
 CHUNK = 100  # comparisons that are kept together, so that an interruption loses no more
+RESULTS = Path(__file__).parents[1] / "docs" / "statistics.json"
 FORM = 2  # raise it where what is counted changes: what is cached is of another one
 
 
@@ -577,8 +579,12 @@ def _count_power(counts: Counter[str], came: Came, tests: Tests, margins: Margin
         counts["judgeable, fail"] += came.outcome is Outcome.FAIL
         counts["judgeable, alone"] += alone
     effect = (JUDGEABLE - 1) * margin / math.sqrt(test.variance) if test.variance else math.inf
-    below = special.nctdtr(test.df, effect, special.stdtrit(test.df, 1 - test.level / family))
-    counts["theory, thousandths"] += round(1000 * (1 - float(below)))
+    quantile = float(special.stdtrit(test.df, 1 - test.level / family))
+    below = float(special.nctdtr(test.df, effect, quantile)) if effect < _FAR * quantile else 0.0
+    counts["theory, thousandths"] += round(1000 * (1 - below))
+
+
+_FAR = 10.0  # quantiles, beyond which nothing is missed and the noncentral t is not computed
 
 
 def _check(asked: Sequence[Asked], tests: Tests, sample: Sample, history: Mapping[Subject, SeedHistory]) -> None:
@@ -630,25 +636,63 @@ def counted(data: str, learner: str, rows: int, options: argparse.Namespace) -> 
     world, total = World(pool=pool, rows=min(rows, pool.y.size)), Counted()
     for chunk in range(options.comparisons // CHUNK):
         file = options.cache / f"looks-{_key(data, learner, options.models, world.rows, chunk)}.json"
+        if not file.exists() and options.cached:
+            continue
         if not file.exists():
             file.write_text(json.dumps(simulate(world, chunk, CHUNK)))
             print(f"  {pool.name}, {world.rows:,} rows: chunk {chunk}", file=sys.stderr, flush=True)
         for name, counts in json.loads(file.read_text()).items():
             total[name] = total.get(name, Counter[str]()) + Counter(counts)
-    return {"data": data, "learner": learner, "rows": rows, "kinds": total}
+    return {"data": data, "learner": learner, "rows": rows, "kinds": total} if total else None
+
+
+def summary(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Of each kind at each number of rows the counts over all pools, and the pools with the extreme shares."""
+    rows: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    for each in found:
+        for name in each["kinds"]:
+            rows.setdefault((name, each["rows"]), []).append(each)
+    return [
+        {
+            "kind": name,
+            "rows": number,
+            "pools": len(pools),
+            **sum((Counter(each["kinds"][name]) for each in pools), Counter[str]()),
+            "worst": {
+                "fail": _extreme(pools, name, "fail", max),
+                "least fail": _extreme(pools, name, "fail", min),
+                "pass": _extreme(pools, name, "pass", max),
+            },
+        }
+        for (name, number), pools in rows.items()
+    ]
+
+
+def _extreme(pools: Sequence[Mapping[str, Any]], name: str, outcome: str, of: Callable[..., Any]) -> list[Any]:
+    """The largest or the least share of a pool, in percent, which pool it is, and of how many comparisons."""
+    counts = [(each["kinds"][name], f"{each['data']}, {each['learner']}") for each in pools]
+    return list(
+        of(
+            (round(100 * each.get(outcome, 0) / each["comparisons"], 1), pool, each["comparisons"])
+            for each, pool in counts
+        )
+    )
 
 
 def main() -> None:
-    """Train what is not cached, simulate, print the counts as JSON."""
+    """Train what is not cached, simulate, and write what docs/statistics.md is written from."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.looks", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--models", type=int, default=40, help="retrained models of each recipe and learner")
     parser.add_argument("--comparisons", type=int, default=200, help=f"comparisons a cell, a multiple of {CHUNK}")
     parser.add_argument("--rows", type=int, nargs="*", default=[2_000, 500, 10_000], help="rows of the holdout")
+    parser.add_argument("--cached", action="store_true", help="simulate nothing: of what there is")
+    parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
     asked = itertools.product(options.rows, DATA, LEARNERS)
     found = [result for rows, data, learner in asked if (result := counted(data, learner, rows, options))]
-    print(json.dumps(found))
+    text = ",\n".join(json.dumps(each) for each in summary(found))
+    options.results.write_text(f"[\n{text}\n]\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
