@@ -1,5 +1,10 @@
-"""Git over HTTP: git's own http-backend over the bare repositories, with GitHub's permissions before it."""
+"""Git over HTTP: git's own processes over the bare repositories, with GitHub's permissions before them.
 
+What a fetch asks first, which features there are and which references, is answered again without a process while
+nothing of it has changed: a run of mlbot asks it dozens of times.
+"""
+
+import gzip
 import os
 import re
 import subprocess
@@ -40,7 +45,7 @@ def answer(world: World, request: Request, token: Token | None) -> Response:
             raise
         raise Refusal(401, str(refusal), headers={"WWW-Authenticate": 'Basic realm="GitHub"'}) from refusal
     if found[3] != "git-receive-pack":
-        return _backend(repository, request, found[3])
+        return _backend(repository, request, found[3]) if pushes else _fetched(repository, request, found[3])
     assert token
     with world.lock:
         before = repository.git.refs()
@@ -76,6 +81,26 @@ def _packet(data: bytes) -> bytes:
 
 def _packets(*lines: str) -> bytes:
     return b"".join(_packet(line.encode()) for line in lines) + b"0000"
+
+
+def _fetched(repository: Repository, request: Request, service: str) -> Response:
+    if request.headers.get("git-protocol") != "version=2":
+        return _backend(repository, request, service)
+    if service == "info/refs":
+        return repository.git.remembered(b"", lambda: _backend(repository, request, service))
+    body = gzip.decompress(request.body) if request.headers.get("content-encoding") == "gzip" else request.body
+    if body[4:].startswith(b"command=ls-refs"):
+        return repository.git.remembered(repository.git.state() + body, lambda: _upload_pack(repository, body))
+    return _upload_pack(repository, body)
+
+
+def _upload_pack(repository: Repository, body: bytes) -> Response:
+    """What http-backend would run."""
+    environment = {**ENVIRONMENT, "PATH": os.environ.get("PATH", os.defpath), "GIT_PROTOCOL": "version=2"}
+    command = ["git", "upload-pack", "--strict", "--stateless-rpc", str(repository.git.path)]
+    done = subprocess.run(command, input=body, capture_output=True, env=environment, check=True)
+    headers = {"Cache-Control": "no-cache", "Content-Type": "application/x-git-upload-pack-result"}
+    return Response(status=200, headers=headers, body=done.stdout)
 
 
 def _backend(repository: Repository, request: Request, service: str) -> Response:

@@ -2,11 +2,12 @@
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from tests.fake_github.objects import ENVIRONMENT, Content, GitError, Objects
 
@@ -18,6 +19,7 @@ SETTINGS: Final = {
     "gc.auto": "0",
 }
 ZERO: Final = "0" * 40
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +58,13 @@ class CommitInfo:
     message: str
 
 
+def _content(path: Path) -> bytes:
+    """A file's bytes; none where there is none, or no more."""
+    with suppress(FileNotFoundError):
+        return path.read_bytes()
+    return b""
+
+
 class GitStore:
     """A bare repository."""
 
@@ -63,6 +72,7 @@ class GitStore:
         self.path = path
         self.objects = Objects(path)
         self._answers: dict[tuple[str, ...], str] = {}
+        self._remembered: dict[bytes, Any] = {}
 
     @classmethod
     def create(cls, path: Path, source: Path | None = None) -> "GitStore":
@@ -86,6 +96,19 @@ class GitStore:
     def raw(self, *arguments: str, data: bytes | None = None, environment: Mapping[str, str] | None = None) -> bytes:
         """Run git here; its output as it is."""
         return _run(["git", "--git-dir", str(self.path), *arguments], data, environment)
+
+    def state(self) -> bytes:
+        """All that says which references there are, as it is on the disk: times are too coarse to tell."""
+        files = sorted(path for path in (self.path / "refs").rglob("*") if path.is_file())
+        parts = [b"%s %s" % (os.fsencode(path), _content(path)) for path in (self.path / "HEAD", *files)]
+        return b"\n".join((*parts, _content(self.path / "packed-refs"), b""))
+
+    def remembered(self, question: bytes, answer: Callable[[], T]) -> T:
+        """The answer that was given to this question before, else the one that is given now."""
+        if question not in self._remembered:
+            self._remembered[question] = answer()
+        found: T = self._remembered[question]
+        return found
 
     def find(self, revision: str) -> str | None:
         """The object that a revision names, tags not peeled."""

@@ -243,7 +243,7 @@ def _metric(item: Plain, context: Context) -> Metric:
 
 def _own_metric(item: Plain, context: Context) -> Metric:
     own = OwnMetric.read(item, context)
-    direction = own.direction or _direction(own.name, context.inside("gates"))
+    direction = own.direction or _direction(own.name, context)
     if direction is None:
         hint = f"{{function: {own.function}, direction: higher}} or lower: which way is better?"
         raise refused(item, hint, found=f"{quote(own.name)} without a direction")
@@ -251,12 +251,16 @@ def _own_metric(item: Plain, context: Context) -> Metric:
     return Metric(name=own.name, direction=direction, tasks=tasks, function=own.function)
 
 
-def _direction(name: str, gates: Mapping[str, Plain]) -> Direction | None:
+def _direction(name: str, context: Context) -> Direction | None:
     """What the gates on a metric say of its direction: a `min` wants it high, a `max` low."""
-    bounds = [rule for subject, rule in gates.items() if subject.partition("@")[0] == name and isinstance(rule, dict)]
-    ways = ((Direction.HIGHER, "min"), (Direction.LOWER, "max"))
-    found = {way for way, bound in ways if any(bound in rule for rule in bounds)}
-    return found.pop() if len(found) == 1 else None
+    if "ways" not in context.found:
+        context.found["ways"] = ways = dict[str, set[Direction]]()
+        for subject, rule in context.inside("gates").items():
+            bounds = rule.keys() if isinstance(rule, dict) else ()
+            found = {way for way, bound in ((Direction.HIGHER, "min"), (Direction.LOWER, "max")) if bound in bounds}
+            ways.setdefault(subject.partition("@")[0], set()).update(found)
+    known = context.found["ways"].get(name, set())
+    return next(iter(known)) if len(known) == 1 else None
 
 
 _NEGATED = "neg_"  # scikit-learn's scorers with a turned sign
