@@ -8,6 +8,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import yaml
 from tests.support.evaluations import result
@@ -177,6 +178,39 @@ def test_a_secret_is_given_by_name_and_shown_nowhere(tmp_path: Path, monkeypatch
     assert "the secrets SERVICE\\_KEY" in markdown(report)
     assert report.models[0].items
     assert (report.models[0].items.network, report.models[0].items.candidate.errors) == (True, 2)
+
+
+@pytest.mark.parametrize(("content", "cause"), [(None, ""), (b"PAR1 and no more", "parquet")])
+def test_rows_in_a_parquet_file_are_unpacked_where_they_can_harm_nobody(
+    tmp_path: Path, content: bytes | None, cause: str
+) -> None:
+    where = make(tmp_path / "repository")
+    evaluate = {"run": "cp evals/$(cat $MLBOT_ARTIFACT).parquet $MLBOT_RESULTS", "depends": ["evals/"]}
+    evaluate["scores"] = {"exact": {"range": [0, 1]}}  # type: ignore[assignment]  # as YAML has it
+    model = {"task": "scores", "artifact": "side.txt", "evaluate": evaluate, "gates": {"exact": {"min": 0.7}}}
+    where.write({"mlbot.yaml": yaml.safe_dump({"version": 1, "models": {"m": model}}), "evals/x": "", "side.txt": "a"})
+    for side, right in (("a", 80), ("b", 90)):
+        columns = {"item": [f"q{n}" for n in range(100)], "score.exact": [n < right for n in range(100)]}
+        header = json.dumps({"mlbot_rows": 1, "complete": True, "items": 100})
+        pl.DataFrame({**columns, "cost": [None] * 99 + [0.5]}).write_parquet(
+            where.path / f"evals/{side}.parquet", metadata={"mlbot_rows": header}
+        )
+    if content is not None:
+        (where.path / "evals/b.parquet").write_bytes(content)
+    where.commit()
+    where.git("switch", "-qc", "change")
+    where.commit({"side.txt": "b"})
+    code, report, _ = run(where)
+    (model_report,) = report.models
+    if cause:
+        assert model_report.verdict.why
+        assert (code, model_report.verdict.why.cause) == (Exit.NOT_EVALUATED, cause)
+        return
+    comparison = model_report.comparison("exact")
+    assert comparison
+    assert (code, comparison.change) == (Exit.OK, pytest.approx(0.1))
+    assert model_report.items
+    assert model_report.items.candidate.cost == 0.5
 
 
 def test_what_tools_leave_in_a_folder_is_packed_and_read(tmp_path: Path) -> None:

@@ -108,6 +108,8 @@ def _holdout(report: ModelReport | None) -> str:
     holdout = report.holdout if report else None
     if holdout is None:
         return ""
+    if report is not None and report.items is not None:
+        return f"{figures.plural(holdout.rows, 'item')} that the evaluator asks ({figures.short(holdout.digest)})"
     where = "which only the judge can read" if holdout.hidden else "which lie in the repository"
     rows, digest = figures.count(holdout.rows), figures.short(holdout.digest)
     return f"{rows} labelled rows held out of the training data, {where} ({digest})"
@@ -143,7 +145,7 @@ def _limits(release: ReleaseEntry, report: ModelReport | None) -> list[str]:
         if each.small
     ]
     limits += [notice.text for notice in report.notices if notice.warning]
-    if report.holdout and not report.holdout.hidden:
+    if report.holdout and not report.holdout.hidden and report.items is None:
         limits.append("The holdout lies in the repository, where a training could have read it.")
     limits.append(
         "The intervals are about the choice of rows. How the world has changed since they were collected, nobody "

@@ -3,9 +3,11 @@
 import json
 import os
 import shlex
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -253,8 +255,36 @@ class Evaluator:
         output = self.handed.results(model.name, digest) if self.handed else self._output(artifact)
         if isinstance(output, Problem):
             return output
+        if output.startswith(_PARQUET) and self.evaluate.format is ResultFormat.ROWS:
+            output = self._as_lines(output)
+        if isinstance(output, Problem):
+            return output
         columns = frozenset[str]().union(*(check(each.where) for each in model.slices))
         return read_results(output, Wanted(evaluate=self.evaluate, columns=columns))
+
+    def _as_lines(self, table: bytes) -> bytes | Problem:
+        """The rows of a Parquet file as JSON lines; a stranger's table is unpacked where it can harm nobody."""
+        from mlbot.ml.isolation import Call, run_isolated, staged, with_python
+
+        isolation = self.isolation or self.asking.isolation()
+        if isinstance(isolation, Problem):
+            return isolation
+        origin = find_spec("polars")
+        place = Path(origin.origin).parents[1] if origin and origin.origin else Path()
+        with self.asking.source.repository.scratch() as scratch:
+            (scratch / "rows").mkdir()
+            (scratch / "rows" / "table").write_bytes(table)
+            with staged(table=scratch / "rows") as copies:
+                call = Call(
+                    command=[sys.executable, "-I", "-c", _CONVERT, str(place)],
+                    read_only={"MLBOT_TABLE": copies["table"]},
+                    folder="MLBOT_TABLE",
+                    output=(_RESULTS, "rows.jsonl"),
+                    same=(place,),
+                )
+                limits = replace(self.asking.limits(), output_bytes=MOST_BYTES + 1, wall_s=_CONVERT_S)
+                ran = run_isolated(with_python(call, Path(sys.executable)), limits=limits, isolation=isolation)
+        return ran.output if ran.problem is None else Problem.of(Reason.RESULTS_UNREADABLE, "parquet")
 
     def _output(self, artifact: Path) -> bytes | Problem:
         """What it writes of an artifact: a stranger's bytes, without secrets."""
@@ -302,6 +332,21 @@ def _hushed(raw: bytes, secrets: Mapping[str, str]) -> bytes:
 
 
 _TAIL = 3
+_PARQUET = b"PAR1"
+_CONVERT_S = 300.0
+_CONVERT = """
+import json, os, sys
+sys.path.append(sys.argv[1])
+import polars
+table = os.path.join(os.environ["MLBOT_TABLE"], "table")
+head = polars.read_parquet_metadata(table).get("mlbot_rows", "{}")
+with open(os.environ["MLBOT_RESULTS"], "w") as lines:
+    print(json.dumps(json.loads(head)), file=lines)
+    for row in polars.read_parquet(table, hive_partitioning=False).iter_rows(named=True):
+        print(json.dumps({name: value for name, value in row.items() if value is not None}, default=str), file=lines)
+"""
+"""From Parquet to lines: the header is the JSON in its key `mlbot_rows`."""
+
 _SHOWN = 20
 _SHORTEST = 6  # characters of a secret; a shorter one is found in numbers too
 
