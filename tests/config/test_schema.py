@@ -389,7 +389,7 @@ def test_without_places_problems_have_no_lines() -> None:
 def test_what_is_found_is_shown_on_one_line_and_cut() -> None:
     text = texts.SMALL.replace("task: binary", 'task: "' + "x" * 500 + '\\n::error::\\u202e"')
     (problem,) = problems(text)
-    known = "binary, multiclass, regression, multilabel, multioutput, ranking or scores"
+    known = "binary, multiclass, regression, multilabel, multioutput, ranking, forecast or scores"
     assert problem == f'4: models.m.task: found "{"x" * 47}…" → write {known}'
     (problem,) = problems(texts.SMALL.replace("task: binary", 'task: "a\\n::error::\\u202e\\e[31m"'))
     assert '"a\\n::error::\\u202e\\u001b[31m"' in problem
@@ -786,3 +786,20 @@ def test_a_ranking_has_queries_and_its_metrics_are_called_by_their_places() -> N
     assert [metric.name for metric in model.metrics] == names
     assert {metric.formula for metric in model.metrics} == {"ndcg", "map"}
     assert [metric.settings.k for metric in model.metrics] == [7, 10, 3, None, 5]
+
+
+@pytest.mark.parametrize(
+    ("task", "setting", "said"),
+    [
+        ("forecast", "group: g", "found no time for a forecast → write `time: <column>`"),
+        ("regression", "season: 12", "found `season` for regression → remove it; only a forecast has one"),
+        ("forecast", "time: y", 'found "y", which is the target already → write another column'),
+        ("forecast", "{time: t, quantiles: [0.1, 1]}", "found 1 → write a number, more than 0 and less than 1"),
+        ("forecast", "time: t", "found mase without training data → write `data: {train: …}`"),
+    ],
+)
+def test_only_a_forecast_has_times_and_it_has_some(task: str, setting: str, said: str) -> None:
+    text = texts.SMALL.replace("task: binary", f"task: {task}").replace("metrics: [roc_auc]", "metrics: [mase]")
+    lines = "\n      ".join(setting.strip("{}").split(", ", 1))
+    found = problems(text.replace("target: y", f"target: y\n      {lines}").replace("roc_auc:", "mase:"))
+    assert any(said in problem for problem in found), found

@@ -188,3 +188,101 @@ def test_what_cannot_be_ranked_is_named(tmp_path: Path, columns: dict[str, list[
     assert problem is not None
     assert said in problem.detail
     assert problem.hint
+
+
+SERIES = """
+    task: forecast
+    data: {train: train.parquet, target: sales, time: month, series: shop%s}
+    slices: {north: shop = 'n'}
+    metrics: [mae, mase, smape, wape, rmse]
+    gates: {mase: {max: 2, max_regression: 0.3}, wape@north: {max: 1}}
+"""
+
+
+def months(count: int) -> list[str]:
+    return [f"{2000 + at // 12}-{at % 12 + 1:02d}" for at in range(count)]
+
+
+def shops(folder: Path) -> tuple[pl.DataFrame, Floats]:
+    """Thirty months of three shops, and twenty before them."""
+    rng = np.random.default_rng(5)
+    sales = 100 + rng.normal(size=(50, 3)).cumsum(axis=0) * [1, 5, 2]
+    long = {"month": np.repeat(months(50), 3), "shop": np.tile(["n", "s", "w"], 50), "sales": sales.ravel()}
+    whole = pl.DataFrame(long)
+    whole.head(60).write_parquet(folder / "train.parquet")
+    frame, x = rows(90)
+    noise = x[:, 2] * 3
+    held = whole.tail(90).with_columns(pl.Series("a", whole["sales"].tail(90) + noise), frame["b"], frame["c"])
+    return held, np.diff(sales[:20], axis=0)
+
+
+def test_a_forecast_is_judged_over_time(tmp_path: Path) -> None:
+    frame, steps = shops(tmp_path)
+    y, a, b = (frame[name].to_numpy().astype(np.float32).astype(float) for name in ("sales", "a", "b"))
+    good, bad = (matrix(np.array([[1.0], [noise], [0]]), last="Identity") for noise in (0.0, 9.0))
+    result = judged(tmp_path, SERIES % "", frame, [bad], [good])
+    found, error = figures(result), np.abs(y - a - 9 * b)
+    scale = np.tile(np.abs(steps).mean(axis=0), 30)
+    assert found["mean_absolute_error"] == pytest.approx(error.mean(), rel=1e-5)
+    assert found["mase"] == pytest.approx((error / scale).mean(), rel=1e-5)
+    assert found["wape"] == pytest.approx(error.sum() / np.abs(y).sum(), rel=1e-5)
+    assert found["smape"] == pytest.approx((2 * error / (np.abs(y) + np.abs(a + 9 * b))).mean(), rel=1e-5)
+    change = next(each for each in result.evidence.comparisons if (each.metric, each.slice) == ("mase", None))
+    assert change.change is not None
+    assert change.change > 0
+    assert result.evidence.problem is None
+
+
+def test_quantiles_follow_the_forecast(tmp_path: Path) -> None:
+    frame, _ = shops(tmp_path)
+    config = SERIES.replace("metrics: [", "metrics: [pinball_loss, wql, coverage, ") % ", quantiles: [0.1, 0.9]"
+    model = matrix(np.array([[1.0, 0.97, 1.03], [0, 0, 0], [0, 0, 0]]), last="Identity")
+    found = figures(judged(tmp_path, config, frame, [model], [model]))
+    y, a = (frame[name].to_numpy() for name in ("sales", "a"))
+    each = [metrics.mean_pinball_loss(y, a * by, alpha=level) for by, level in ((0.97, 0.1), (1.03, 0.9))]
+    assert found["mean_pinball_loss"] == pytest.approx(np.mean(each), rel=1e-5)
+    assert found["weighted_quantile_loss"] == pytest.approx(2 * np.mean(each) / np.abs(y).mean(), rel=1e-5)
+    assert found["interval_coverage"] == pytest.approx(((a * 0.97 <= y) & (y <= a * 1.03)).mean())
+    narrow = matrix(np.array([[1.0], [0], [0]]), last="Identity")
+    problem = judged(tmp_path, config, frame, [narrow], [narrow]).evidence.candidate[0].problem
+    assert problem is not None
+    assert "has 1 column" in problem.detail
+
+
+@pytest.mark.parametrize(
+    ("setting", "columns", "said"),
+    [
+        ("", {"month": ["3/2000", "4/2000"] * 45}, "times 'month' have no order that can be read: '3/2000'"),
+        ("", {"month": ["2001-01", None] * 45}, "column 'month' has no value in 45 of its rows"),
+        ("", {"shop": ["n"] * 90}, "two rows of the time 2001-09 in the series n."),
+        (", horizon: h", {"h": [1.5, 1.0] * 45}, "horizon 'h' is no whole number of 1 or more in 45 of its rows"),
+        (", horizon: g", {"h": [1] * 90}, "lacks these columns: 'g'"),
+    ],
+)
+def test_what_is_no_series_is_named(tmp_path: Path, setting: str, columns: dict[str, list[object]], said: str) -> None:
+    frame = shops(tmp_path)[0].with_columns(pl.Series(name, column) for name, column in columns.items())
+    model = matrix(np.ones((3, 1)), last="Identity")
+    problem = judged(tmp_path, SERIES % setting, frame, [model], [model]).evidence.problem
+    assert problem is not None
+    assert said in problem.detail
+    assert problem.hint
+
+
+def test_a_time_may_be_forecast_from_several_origins(tmp_path: Path) -> None:
+    frame, _ = shops(tmp_path)
+    twice = pl.concat([frame.with_columns(h=pl.lit(1)), frame.with_columns(h=pl.lit(2))])
+    model = matrix(np.array([[1.0], [0], [0]]), last="Identity")
+    result = judged(tmp_path, SERIES % ", horizon: h", twice, [model], [model])
+    assert result.evidence.problem is None
+    assert figures(result)["mase"] is not None
+
+
+def test_a_scale_that_there_is_not_is_no_figure(tmp_path: Path) -> None:
+    frame, _ = shops(tmp_path)
+    model = matrix(np.array([[1.0], [0], [0]]), last="Identity")
+    (tmp_path / "train.parquet").unlink()
+    result = judged(tmp_path, SERIES % "", frame, [model], [model])
+    score = next(each for each in result.evidence.candidate[0].scores if each.metric == "mase")
+    assert score.problem is not None
+    assert "give no scale" in score.problem.detail
+    assert figures(result)["mean_absolute_error"] is not None

@@ -21,7 +21,7 @@ from sklearn.metrics import (
     recall_score,
     top_k_accuracy_score,
 )
-from tests.support.stats_samples import CASES, OF_QUERIES, reference, sample
+from tests.support.stats_samples import APART, CASES, reference, sample
 from tests.support.tiers import NIGHTLY
 
 from mlbot.gates.metric import CATALOGUE, Settings, Task
@@ -441,7 +441,7 @@ def test_a_custom_metric_that_fails_says_so(metric: Any, reason: Undefined) -> N
 
 
 def test_every_catalogue_metric_has_an_estimate() -> None:
-    assert {metric for metric, _ in CASES} | EXTREMES | OF_QUERIES == set(CATALOGUE)
+    assert {metric for metric, _ in CASES} | EXTREMES | APART == set(CATALOGUE)
 
 
 @pytest.mark.parametrize("weights", [None, np.arange(40) % 3 * 1.0])

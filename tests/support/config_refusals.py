@@ -259,6 +259,7 @@ _JUDGING_AND_DEPLOYING = [
             ("Multi_Output", "multioutput"),
             ("multiclass classification", "multiclass"),
             ("learning-to-rank", "ranking"),
+            ("time-series", "forecast"),
         )
     ),
     Case(

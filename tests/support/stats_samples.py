@@ -56,12 +56,13 @@ OF_PROBABILITIES = frozenset({"log_loss", "brier_score_loss", "roc_auc", "averag
     "d2_log_loss_score",
     "d2_brier_score",
 }
-OF_QUERIES = frozenset(name for name, metric in CATALOGUE.items() if Task.RANKING in metric.tasks)  # test_ranking
+# Those of rows that are not alone, whose tests are test_ranking and test_forecast.
+APART = frozenset(name for name, metric in CATALOGUE.items() if metric.tasks <= {Task.RANKING, Task.FORECAST})
 CASES = [
     (name, task)
     for name, metric in CATALOGUE.items()
-    if name not in EXTREMES | OF_QUERIES
-    for task in sorted(metric.tasks)
+    if name not in EXTREMES | APART
+    for task in sorted(metric.tasks - {Task.FORECAST})
 ]
 
 

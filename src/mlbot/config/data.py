@@ -24,6 +24,7 @@ from mlbot.config.kinds import (
     list_of,
     named,
     read_number,
+    whole,
 )
 from mlbot.gates.metric import (
     Task,
@@ -85,6 +86,13 @@ def _threshold(value: Plain) -> float:
 
 
 _THRESHOLD = kind(_threshold, type="number", exclusiveMinimum=0, exclusiveMaximum=1)
+
+
+def _level(value: Plain, _context: Context) -> float:
+    return read_number(value, "a number, more than 0 and less than 1", math.ulp(0.0), math.nextafter(1.0, 0.0))
+
+
+_QUANTILES = list_of("quantiles such as 0.1 and 0.9", Kind(_level, _THRESHOLD.schema), name=str, most=100)
 _COLUMNS = list_of("the columns to predict", kinds.COLUMN, most=1000)
 
 
@@ -140,6 +148,20 @@ class Data(Section):
     group: Annotated[str | None, kinds.COLUMN] = None
     """A column whose rows belong together (user, patient, day), read as text; intervals then resample whole groups. Of
     a ranking it is the query. Left out: rows are independent; of a ranking it must be there."""
+    time: Annotated[str | None, kinds.COLUMN] = None
+    """Of a forecast: the column with the time that a row is a forecast of: dates, numbers or texts such as 2024-05.
+    Intervals know that errors last over time and that all series share it. Left out: must be there for a forecast."""
+    series: Annotated[str | None, kinds.COLUMN] = None
+    """Of a forecast: the column that says which series a row is of, read as text. Left out: all rows are of one."""
+    horizon: Annotated[str | None, kinds.COLUMN] = None
+    """Of a forecast: the column that says how many steps ahead a row is, so that a rolling origin has several rows of
+    one time. Left out: the rows of each series are steps 1, 2, … from one origin."""
+    season: Annotated[int | None, whole(1, 10_000)] = None
+    """Of a forecast: over how many steps the naive forecast goes that MASE compares with, 12 for months of a year. Left
+    out: 1."""
+    quantiles: Annotated[tuple[float, ...], _QUANTILES] = ()
+    """Of a forecast: the quantiles that the model gives after its forecast, [N, 1 + Q], in this order. Left out: none,
+    [N] or [N, 1]."""
     weight: Annotated[str | None, kinds.COLUMN] = None
     """A column of sample weights, numbers of 0 and more: how much a row counts in every metric, interval and slice. It
     is no feature. Left out: all rows count alike."""
@@ -149,6 +171,11 @@ class Data(Section):
     csv: Annotated[Csv, inside(Csv)] = Csv()
     """How the CSV files are written: separator, encoding, decimal mark, quotes, missing values.
     Left out: as the files show it; what is not certain is refused with the line to write."""
+
+    @property
+    def timing(self) -> tuple[str, ...]:
+        """The columns that say which row of a forecast a row is; features only where they are named so."""
+        return tuple(name for name in (self.time, self.series, self.horizon) if name is not None)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -161,6 +188,7 @@ class Data(Section):
         """What columns are read as, whatever they look like: ids and labels are text, so that 007 is not 7."""
         apart = {self.group} if self.group is not None else set()
         apart |= {*self.targets} if task.has_classes else set()
+        apart |= set() if self.series is None else {self.series}
         return {each.name: each.type for each in self.types} | dict.fromkeys(apart, ColumnKind.TEXT)
 
     @classmethod
@@ -176,6 +204,7 @@ class Data(Section):
             hint = "write `group: <column>`, the column that says to which query a row belongs"
             yield Problem("no group for a ranking", hint)
         if task:
+            yield from _wrong_timing(context, task)
             yield from _wrong_labels(context, task)
             yield from _wrong_decision(context, task)
 
@@ -208,6 +237,23 @@ def _columns_twice(given: Mapping[str, Plain]) -> Iterator[Problem]:
                 found = f"{quote(column)}, which is {parts[column]} already"
                 at = (key, index) if isinstance(columns, list) else (key,)
                 yield Problem(found, "write each column in one place", at)
+
+
+def _wrong_timing(context: Context, task: Task) -> Iterator[Problem]:
+    given = context.given
+    if task is Task.FORECAST and "time" not in given:
+        yield Problem("no time for a forecast", "write `time: <column>`, the time that a row is a forecast of")
+    for key in ("time", "series", "horizon", "season", "quantiles"):
+        if key in given and task is not Task.FORECAST:
+            yield Problem(f"`{key}` for {task}", "remove it; only a forecast has one", (key,))
+    for key in ("time", "series", "horizon"):
+        part = next((part for part in ("target", "weight", "drop") if _names(given.get(key), given.get(part))), None)
+        if part is not None:
+            yield Problem(f"{show_value(given[key])}, which is {_PARTS[part]} already", "write another column", (key,))
+
+
+def _names(column: Plain, columns: Plain) -> bool:
+    return isinstance(column, str) and column in (columns if isinstance(columns, list) else [columns])
 
 
 def _wrong_decision(context: Context, task: Task) -> Iterator[Problem]:

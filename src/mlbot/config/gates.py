@@ -582,9 +582,16 @@ def wrong_gates(context: Context) -> Iterator[Problem]:
             continue
         yield from (problem.under("gates", subject) for problem in _wrong_subject(subject, listed, context))
     yield from _subjects_twice(gates, context)
+    if not context.inside("data").get("train") and "mase" in {*map(_first, gates), *listed}:
+        hint = "write `data: {train: …}`: MASE is scaled by the steps of the training data"
+        yield Problem("mase without training data", hint, ("data",))
     given = context.given.keys() & {"metrics", "evaluate"}
     if gates and not given and gates.keys() <= OPERATIONAL.keys():
         yield Problem("no metrics", "write `metrics:` with at least one, such as roc_auc")
+
+
+def _first(subject: str) -> str:
+    return catalogued(subject.partition("@")[0])
 
 
 def with_named_metrics(context: Context) -> tuple[Metric, ...]:
@@ -637,6 +644,7 @@ def _subjects_twice(gates: Iterable[str], context: Context) -> Iterator[Problem]
 
 
 _OF = {Task.REGRESSION: "a regression", Task.MULTIOUTPUT: "a multioutput model", Task.RANKING: "a ranking"}
+_OF |= {Task.FORECAST: "a forecast"}
 
 
 def _wrong_subject(subject: str, listed: Mapping[str, bool], context: Context) -> Iterator[Problem]:

@@ -417,8 +417,9 @@ def _named_columns(model: Model, document: Document, header: Collection[str]) ->
     data = model.data
     for index, column in enumerate(data.targets):
         yield ("data", "target") if column == data.target else ("data", "target", index), column, ""
-    if data.group is not None:
-        yield ("data", "group"), data.group, ""
+    for key in ("group", "time", "series", "horizon"):
+        if (named := getattr(data, key)) is not None:
+            yield ("data", key), named, ""
     if data.weight is not None:
         yield ("data", "weight"), data.weight, ""
     for key, columns in (("drop", data.drop), ("features", data.features or ())):

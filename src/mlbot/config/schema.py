@@ -65,6 +65,9 @@ _CALLED = {
     "recommendation": "ranking",
     "retrieval": "ranking",
     "search": "ranking",
+    "timeseries": "forecast",
+    "timeseriesforecasting": "forecast",
+    "forecasting": "forecast",
     "multitarget": "multioutput",
     "multitargetregression": "multioutput",
     "anomalydetection": "binary, with a holdout that says which rows are anomalies",
@@ -99,8 +102,8 @@ class Model(Section):
     name: Name
     task: Annotated[Task, _TASK]
     """What the model predicts: `binary`, `multiclass`, `regression`, `multilabel` (several labels a row), `multioutput`
-    (several numbers a row) or `ranking` (the order of the rows of a query); or `scores`, where an evaluator gives
-    them."""
+    (several numbers a row), `ranking` (the order of the rows of a query) or `forecast` (series over time); or `scores`,
+    where an evaluator gives them."""
     train: Annotated[Train, inside(Train)] = NOT_TRAINED
     """How it is trained. Left out: `artifact` is given."""
     artifact: Annotated[Brought | None, inside(Brought)] = None

@@ -30,6 +30,7 @@ _TASKS = {
     Task.MULTILABEL: "a probability for each label",
     Task.MULTIOUTPUT: "a number for each",
     Task.RANKING: "a score that orders the rows of a query",
+    Task.FORECAST: "a number for a time to come",
     Task.SCORES: "what an evaluator scores",
 }
 

@@ -17,6 +17,7 @@ class Task(StrEnum):
     MULTILABEL = "multilabel"
     MULTIOUTPUT = "multioutput"
     RANKING = "ranking"
+    FORECAST = "forecast"
     SCORES = "scores"  # an evaluator gives every row its scores
 
     @property
@@ -95,7 +96,8 @@ _ANY, _SHARE, _POSITIVE, _UP_TO_1, _BOTH = (
 )
 _BINARY, _MULTICLASS, _NUMBER = (frozenset({task}) for task in (Task.BINARY, Task.MULTICLASS, Task.REGRESSION))
 _LABELS, _OUTPUTS, _RANKING = (frozenset({task}) for task in (Task.MULTILABEL, Task.MULTIOUTPUT, Task.RANKING))
-_CLASSES, _NUMBERS = _BINARY | _MULTICLASS, _NUMBER | _OUTPUTS
+_FORECAST = frozenset({Task.FORECAST})
+_CLASSES, _NUMBERS = _BINARY | _MULTICLASS, _NUMBER | _OUTPUTS | _FORECAST
 _RATIOS = ("precision", "recall", "f1", "jaccard")
 _AVERAGES = " ".join(f"{name}_{average}" for name in _RATIOS for average in ("micro", "macro", "weighted"))
 _OF_SAMPLES = " ".join(f"{name}_samples" for name in _RATIOS)
@@ -126,6 +128,9 @@ _ROWS: tuple[tuple[frozenset[Task], Direction, tuple[float, float], str], ...] =
     (_NUMBERS, Direction.HIGHER, _UP_TO_1, "explained_variance d2_absolute_error_score"),
     (_NUMBERS, Direction.LOWER, _POSITIVE, "mean_squared_log_error root_mean_squared_log_error mean_pinball_loss"),
     (_NUMBER, Direction.LOWER, _POSITIVE, _DEVIANCES),
+    (_FORECAST, Direction.LOWER, _POSITIVE, "mase wape weighted_quantile_loss"),
+    (_FORECAST, Direction.LOWER, (0.0, 2.0), "smape"),
+    (_FORECAST, Direction.HIGHER, _SHARE, "interval_coverage"),
     (_RANKING, Direction.HIGHER, _SHARE, "ndcg map mrr precision_at_k recall_at_k hit_rate_at_k"),
 )
 _PLACES = (1, 3, 5, 10, 20, 50, 100)
@@ -168,10 +173,12 @@ _NAMED = {
     "d2_log_loss_score": "d2_log_loss",
     "explained_variance": "explained_variance_score",
     "f1": "f1_score",
+    "interval_coverage": "coverage",
     "jaccard": "jaccard_score",
     "label_ranking_average_precision": "lrap label_ranking_average_precision_score",
     "log_loss": "logloss cross_entropy",
     "map": "mean_average_precision",
+    "mase": "mean_absolute_scaled_error",
     "matthews_corrcoef": "mcc",
     "mean_absolute_error": "mae",
     "mean_absolute_percentage_error": "mape",
@@ -187,7 +194,10 @@ _NAMED = {
     "roc_auc": "auc auroc roc_auc_score",
     "root_mean_squared_error": "rmse",
     "root_mean_squared_log_error": "rmsle",
+    "smape": "symmetric_mean_absolute_percentage_error",
     "top_k_accuracy": "top_k_accuracy_score",
+    "wape": "wmape weighted_absolute_percentage_error",
+    "weighted_quantile_loss": "wql mean_weighted_quantile_loss",
 }
 
 

@@ -86,6 +86,15 @@ def check_data(
     return Checked(problems=tuple(problems), notes=tuple(notes), idle=tuple(idle), holdouts=holdouts)
 
 
+def training_data(model: Model, folder: Path) -> Path | str | None:
+    """Where the training data are that say how far a forecast's series move by themselves, if they are there."""
+    place = model.data.train
+    if place is None or model.task is not Task.FORECAST:
+        return None
+    found = place if is_url(place) else folder / place
+    return None if unfetched(found) else found
+
+
 @dataclass(kw_only=True)
 class _Model:
     """One model's data."""
@@ -112,7 +121,11 @@ class _Model:
 
         model = self.model
         source = model.data.holdout if is_url(model.data.holdout) else self.root / model.data.holdout
-        found = self.read or unfetched(source) or check_holdout(source, model.data, model.task, model.slices)
+        found = (
+            self.read
+            or unfetched(source)
+            or check_holdout(source, model.data, model.task, model.slices, train=training_data(model, self.root))
+        )
         if not isinstance(found, HoldoutData):
             for problem in () if self.read else (found,) if isinstance(found, Problem) else found:
                 at = _place(problem, model)
@@ -221,7 +234,7 @@ def _undefined(gate: Gate, model: Model, holdout: "HoldoutData") -> str:
     from mlbot.stats.types import UndefinedMetricError
 
     metric = next((each for each in model.metrics if each.name == gate.metric), None)
-    if metric is None or metric.function is not None or model.task is Task.RANKING:
+    if metric is None or metric.function is not None or model.task in {Task.RANKING, Task.FORECAST}:
         return ""
     classes = len(holdout.record.classes)
     for part in metric.slices or (gate.slice,):
@@ -256,7 +269,7 @@ def _nearly_right(labels: "Labels", task: Task, classes: int) -> "Labels":
             return np.where(labels == 1, 0.9, 0.1)
         case Task.MULTICLASS:
             return np.asarray(np.eye(classes)[labels] * 0.8 + 0.2 / classes)
-        case Task.REGRESSION | Task.MULTIOUTPUT | Task.RANKING:
+        case Task.REGRESSION | Task.MULTIOUTPUT | Task.RANKING | Task.FORECAST:
             return np.asarray(labels + 0.1)
         case Task.SCORES:
             raise LookupError("an evaluator has no labels")
@@ -269,6 +282,10 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
     "label-not-01": ("data", "target"),
     "label-not-numeric": ("data", "target"),
     "relevance-negative": ("data", "target"),
+    "time-missing": ("data", "time"),
+    "time-not-ordered": ("data", "time"),
+    "time-twice": ("data", "time"),
+    "horizon-wrong": ("data", "horizon"),
     "no-relevant": ("data", "target"),
     "queries-single": ("data", "group"),
     "weight-in-query": ("data", "weight"),
@@ -293,7 +310,8 @@ def _place(problem: Problem, model: Model) -> KeyPath:
     if problem.cause == "lacks-columns":
         absent = str(problem.values["absent"])
         names = [("target", name) for name in model.data.targets]
-        names += [("group", model.data.group or ""), ("weight", model.data.weight or "")]
+        keys = ("group", "weight", "time", "series", "horizon")
+        names += [(key, getattr(model.data, key) or "") for key in keys]
         return ("data", next((key for key, name in names if name and f"'{name}'" in absent), "holdout"))
     if "slice" in problem.values:
         return ("slices", str(problem.values["slice"]).strip("'"))

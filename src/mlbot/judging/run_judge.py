@@ -13,6 +13,7 @@ from mlbot.config.schema import Config, Model
 from mlbot.errors import MlbotError, UsageError
 from mlbot.gates.metric import Bound
 from mlbot.gates.outcome import Reason, worst
+from mlbot.judging.run_data import training_data
 from mlbot.judging.run_predict import Asking, RuleSource
 from mlbot.ledger.entries import Compared, DeploymentEntry, SeedCount, Source, VerdictEntry
 from mlbot.ledger.queries import metric_history, seed_history
@@ -386,7 +387,9 @@ def opened(rule: Rule) -> "HoldoutData | Problem":
 
     model = rule.model
     source = model.data.holdout if is_url(model.data.holdout) else rule.folder / model.data.holdout
-    return unfetched(source) or open_holdout(source, model.data, model.task, model.slices, copies=rule.copies)
+    return unfetched(source) or open_holdout(
+        source, model.data, model.task, model.slices, copies=rule.copies, train=training_data(model, rule.folder)
+    )
 
 
 def rules_of(policy: PlannedSide | None) -> dict[Name, Digest]:
@@ -611,6 +614,7 @@ def _rows_of(holdout: "HoldoutData", files: "Sequence[Scored]") -> "Rows":
         decided=tuple(each.decided for each in files if each.decided is not None),
         groups=holdout.groups,
         weights=holdout.weights,
+        series=holdout.series,
         classes=tuple(map(str, holdout.values)) or holdout.record.classes,
     )
 

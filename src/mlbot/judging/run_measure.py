@@ -12,6 +12,7 @@ from mlbot.gates.metric import Direction, Metric, Task
 from mlbot.gates.outcome import ALPHA, Reason
 from mlbot.stats.estimation import GapRows, estimate, estimate_custom, estimate_gap
 from mlbot.stats.flips import FlipRows, excess_flips
+from mlbot.stats.forecast import Series
 from mlbot.stats.intervals import benjamini_hochberg, metric_interval, share_interval
 from mlbot.stats.latency import middle
 from mlbot.stats.metrics import decide, effective, of_own_class
@@ -51,6 +52,7 @@ class Rows:
     decided: tuple[Array, ...] = ()  # the label that each model gives each row, (n,) each; empty for regression
     groups: Array | None = None
     weights: npt.NDArray[np.float64] | None = None  # how much each row counts, (n,); None: all alike
+    series: Series | None = None  # of a forecast's rows
     seeds: tuple[int, ...] = ()  # of each model
     classes: tuple[str, ...] = ()  # what the labels are called
     masks: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)  # the slices of all rows, (n,) each
@@ -71,6 +73,7 @@ class Rows:
             decided=tuple(labels[mask] for labels in self.decided),
             groups=None if self.groups is None else self.groups[mask],
             weights=None if self.weights is None else self.weights[mask],
+            series=None if self.series is None else self.series.where(mask),
         )
 
 
@@ -249,7 +252,13 @@ def _attempt(plan: MetricPlan, metric: Metric, rows: Rows) -> Found:
         if metric.function is not None:
             function = plan.custom[metric.name]
             return estimate_custom(
-                function, plan.task, rows.labels, rows.predictions, groups=rows.groups, weights=rows.weights
+                function,
+                plan.task,
+                rows.labels,
+                rows.predictions,
+                groups=rows.groups,
+                weights=rows.weights,
+                series=rows.series,
             )
         return estimate(
             metric.formula,
@@ -259,6 +268,7 @@ def _attempt(plan: MetricPlan, metric: Metric, rows: Rows) -> Found:
             decided=rows.decided or None,
             groups=rows.groups,
             weights=rows.weights,
+            series=rows.series,
             settings=metric.settings,
         )
     except UndefinedMetricError as error:
@@ -273,6 +283,7 @@ def _gap(plan: MetricPlan, metric: Metric, rows: Rows) -> Estimate:
         decided=rows.decided or None,
         groups=rows.groups,
         weights=rows.weights,
+        series=rows.series,
     )
     what = metric.formula if metric.function is None else plan.custom[metric.name]
     return estimate_gap(what, plan.task, between, settings=metric.settings)

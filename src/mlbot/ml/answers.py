@@ -144,7 +144,7 @@ class Collector:
         part = self.whole[self._done : self._done + values.shape[0]]
         if self.whole.ndim == 1:
             part[:] = values[:, self.columns[0] or 0]
-        elif self.task.has_targets:
+        elif not self.task.has_classes:
             part[:] = values
         else:
             self._spread(values, part)
@@ -202,7 +202,7 @@ def rounding_of(targets: Floats, predictions: Floats) -> Rounding | None:
 
 def columns_of(facts: ModelFacts, task: Task, classes: tuple[str, ...]) -> tuple[int | None, ...] | Problem:
     """Which of a model's columns are read, in the order of `classes` (binary: negative before positive)."""
-    if task.has_targets:
+    if task.has_targets or (task is Task.FORECAST and classes):
         return tuple(range(len(classes)))
     if not task.is_classification or facts.single_probability:
         return (0,)

@@ -27,6 +27,8 @@ from mlbot.gates.outcome import Reason
 from mlbot.ml import frames, protocol
 from mlbot.ml.frames import CHUNK, Nameless, is_text
 from mlbot.ml.protocol import Column, Expected, Feature, Kind, did_you_mean, listed, plain_label, printable, quoted
+from mlbot.ml.times import read_series
+from mlbot.stats.forecast import Series
 from mlbot.verdict.verdict import Holdout, Problem
 
 LabelArray = npt.NDArray[Any]
@@ -186,6 +188,7 @@ class _Encoders:
 
     def __init__(self, task: Task, data: Data) -> None:
         self._task = task
+        self._quantiles = data.quantiles
         self._each = [_Encoder(task=task, data=data, target=name) for name in data.targets]
 
     def add(self, batch: pl.DataFrame) -> None:
@@ -198,6 +201,9 @@ class _Encoders:
         found = [encoder.finish() for encoder in self._each]
         problems = tuple(each for each in found if isinstance(each, Problem))
         columns = [each for each in found if isinstance(each, Labels)]
+        if self._task is Task.FORECAST and not problems and self._quantiles:
+            names = ("y", *(f"q:{level:g}" for level in self._quantiles))
+            return replace(columns[0], classes=names, order=names)
         if problems or not self._task.has_targets:
             return problems or columns[0]
         dtype = np.int8 if self._task is Task.MULTILABEL else np.float64
@@ -366,6 +372,7 @@ class HoldoutData:
     # A code for each row's group, (n,), numbered as they appear; None without `data.group`.
     groups: npt.NDArray[np.int32] | None
     weights: npt.NDArray[np.float64] | None  # how much each row counts, (n,); None without `data.weight`
+    series: Series | None = None  # of a forecast's rows
     _table: frames.Table = field(repr=False)
     _source: Source = field(repr=False)
 
@@ -392,6 +399,7 @@ class HoldoutData:
             masks={},
             groups=None,
             weights=None if self.weights is None else self.weights[:fewer],
+            series=None if self.series is None else self.series.where(np.arange(fewer)),
             _table=replace(self._table, frame=self._table.frame.head(fewer)),
         )
 
@@ -410,7 +418,7 @@ class HoldoutData:
         return self._table.frame.select(feature.name for feature in self.expected.features)
 
 
-def open_holdout(
+def open_holdout(  # noqa: PLR0913  # where it is, how it is read, and what is read beside it
     source: Path | str,
     data: Data,
     task: Task,
@@ -418,16 +426,17 @@ def open_holdout(
     *,
     storage_options: Mapping[str, Any] | None = None,
     copies: dict[str, Source] | None = None,
+    train: Path | str | None = None,
 ) -> HoldoutData | Problem:
     """Read everything of a holdout but its features, or say why nothing can be judged on it.
 
     `source`: path or fsspec URL of a CSV or Parquet file; `data.holdout` made absolute.
     """
-    found = check_holdout(source, data, task, slices, storage_options=storage_options, copies=copies)
+    found = check_holdout(source, data, task, slices, storage_options=storage_options, copies=copies, train=train)
     return found if isinstance(found, HoldoutData) else found[0]
 
 
-def check_holdout(
+def check_holdout(  # noqa: PLR0913  # as above
     source: Path | str,
     data: Data,
     task: Task,
@@ -435,14 +444,19 @@ def check_holdout(
     *,
     storage_options: Mapping[str, Any] | None = None,
     copies: dict[str, Source] | None = None,
+    train: Path | str | None = None,
 ) -> HoldoutData | tuple[Problem, ...]:
     """The holdout, or everything that is wrong with it."""
     try:
         opened = open_source(source, storage_options or {}, copies)
-        apart = [name for name in (*data.targets, data.group, data.weight) if name is not None]
+        apart = [name for name in (*data.targets, data.group, data.weight, *data.timing) if name is not None]
         table = frames.open_table(opened.path, data.reads(task), data.csv, apart=apart, labels=_labels(data, task))
         with table.reading():
-            return _Opening(source=opened, table=table, data=data, task=task, slices=tuple(slices)).read()
+            found = _Opening(source=opened, table=table, data=data, task=task, slices=tuple(slices)).read()
+            if not isinstance(found, HoldoutData) or task is not Task.FORECAST:
+                return found
+            series = read_series(table.frame, data, _training(train, data, storage_options or {}, copies))
+            return (series,) if isinstance(series, Problem) else replace(found, series=series)
     except MlbotError as error:
         return (_unreadable(data, error.what, error.hint),)
     except (PolarsError, PanicException) as error:  # it panics on some damaged Parquet files
@@ -451,6 +465,19 @@ def check_holdout(
         if isinstance(error, OSError) or is_url(source):
             return (_unreadable(data, f"{type(error).__name__}: {error}"),)
         raise
+
+
+def _training(
+    train: Path | str | None, data: Data, options: Mapping[str, Any], copies: dict[str, Source] | None
+) -> pl.LazyFrame | None:
+    """The training data as far as a forecast's scale needs them; None where they cannot be read."""
+    if train is None or (isinstance(train, Path) and not train.is_file()):
+        return None
+    opened = open_source(train, options, copies)
+    try:
+        return frames.open_table(opened.path, data.reads(Task.FORECAST), data.csv, in_memory=True).frame
+    except MlbotError:
+        return None
 
 
 _TEXT_AND_NUMBER = re.compile("cannot compare string with numeric|'is_in' cannot check for")
@@ -480,11 +507,12 @@ class _Opening:
     def _features(self) -> tuple[Feature, ...] | Problem:
         schema = dict(self.frame.collect_schema())
         apart = [name for name in (*self.data.targets, self.data.group, self.data.weight) if name is not None]
-        absent = [n for n in (*apart, *(self.data.features or ()), *self.data.drop) if n not in schema]
+        timing = self.data.timing
+        absent = [n for n in (*apart, *timing, *(self.data.features or ()), *self.data.drop) if n not in schema]
         if absent:
             hint = did_you_mean(absent[0], list(schema))
             return _schema("lacks-columns", absent=listed(absent), like=hint, columns=listed(schema))
-        left_out = {*apart, *self.data.drop}
+        left_out = {*apart, *timing, *self.data.drop}
         names = self.data.features or tuple(name for name in schema if name not in left_out)
         given = [name for name in names if name in apart]
         if given or not names:

@@ -718,11 +718,12 @@ def _output(model: onnx.ModelProto, expected: Expected) -> tuple[str, tuple[str,
     if dims is not None and len(dims) not in {1, 2}:
         raise _outputs("shape", output=quoted(value.name), shape=_shape(dims), task=expected.task.value)
     width = 1 if dims is not None and len(dims) == 1 else (dims[1] if dims else None)
-    if expected.task in {Task.REGRESSION, Task.RANKING}:
+    one = expected.task is Task.FORECAST and not expected.classes
+    if one or expected.task in {Task.REGRESSION, Task.RANKING}:
         if width not in {None, 1}:
             raise _outputs("shape", output=quoted(value.name), shape=_shape(dims), task=expected.task.value)
         return value.name, (), False
-    if expected.task.has_targets:  # in the order of the config's targets
+    if not expected.task.has_classes:  # in the order of the config's targets
         targets = expected.classes
         if width not in {None, len(targets)}:
             raise _outputs(

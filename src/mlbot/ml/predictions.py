@@ -44,6 +44,8 @@ def answer_columns(expected: Expected) -> tuple[str, ...]:
             return tuple(f"y:{target}" for target in expected.classes)
         case Task.RANKING:
             return ("score",)
+        case Task.FORECAST:
+            return expected.classes or ("y",)
         case Task.SCORES:
             raise ValueError("an evaluator gives scores, not predictions")
 

@@ -197,7 +197,7 @@ class _Run:
         if isinstance(columns, Problem):
             self._fail(columns)
             return
-        wide = task is Task.MULTICLASS or task.has_targets
+        wide = task is Task.MULTICLASS or task.has_targets or (task is Task.FORECAST and len(classes) > 1)
         shape = (holdout.rows, len(classes)) if wide else (holdout.rows,)
         decisions = decisions_of(holdout, self.facts, classes) if task.is_classification else None
         self._collector = Collector(task=task, whole=np.empty(shape), columns=columns, decisions=decisions)
@@ -386,7 +386,7 @@ class _Run:
         single = self._first is not None and self._first.dtype.itemsize < _WIDEST_FLOAT
         if not single or self._targets is None:
             return None
-        columns = zip(np.atleast_2d(self._targets.T), np.atleast_2d(collector.whole.T), strict=True)
+        columns = zip(np.atleast_2d(self._targets.T), np.atleast_2d(collector.whole.T), strict=False)
         return next((found for each in columns if (found := rounding_of(*each))), None)
 
     @contextmanager

@@ -555,7 +555,8 @@ def _arguments(request: TrainRequest, scratch: Path, own: Mapping[str, str]) -> 
         executed = {"notebook": request.model.train.notebook, "ipython": str(scratch / "ipython")}
         return _own_file(request, scratch, notebook.__file__, executed | {"problem": str(scratch / "problem.txt")})
     data = request.model.data
-    apart = (*data.drop, *([data.weight] if data.weight else []))
+    timing = [name for name in data.timing if name not in (data.features or ())]
+    apart = (*data.drop, *([data.weight] if data.weight else []), *timing)
     target, *others = data.targets
     columns = {"target": target, "drop": (*apart, *others), "group": data.group, "features": data.features}
     spec = {

@@ -15,7 +15,10 @@ _Rule = tuple[str, ...]
 
 _Value = Gate | Slice | Metric | str
 
-_JUDGED_BY = ("holdout", "target", "positive", "threshold", "label", "features", "classes", "group", "weight")
+_JUDGED_BY = (
+    *("holdout", "target", "positive", "threshold", "label", "features", "classes", "group", "weight"),
+    *("time", "series", "horizon", "season", "quantiles"),
+)
 
 
 def policy_changes(

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mlbot.gates.metric import CATALOGUE, Settings, Task
-from mlbot.stats import metrics, ranking, targets, types
+from mlbot.stats import forecast, metrics, ranking, targets, types
+from mlbot.stats.forecast import Series
 from mlbot.stats.gaps import gaps, parts
 from mlbot.stats.types import (
     Estimate,
@@ -64,7 +65,8 @@ class Resampler:
     rows: int  # n
     groups: Labels | None = None  # a cluster code for each row, (n,); None when rows are independent
     counted: float | None = None  # how many rows, or units, of one weight tell as much; None: all count alike
-    units: Labels | None = None  # a code for each row, (n,), of what is drawn at once where it is no row: of a query
+    units: Labels | None = None  # a code for each row, (n,), of what is drawn at once: of a query, of a time
+    in_time: bool = False  # whether the units follow each other, so that they are not independent
     seed: int = 0  # the same seed gives the same draws
     cells: int = 1  # how many targets a row has: so much more is a replicate's work
     stop: Callable[[], bool] = lambda: False  # asked before each replicate; True ends early
@@ -87,6 +89,8 @@ class Resampler:
 
     def _drawer(self) -> tuple[Callable[[], Weights], int | None]:
         rng = np.random.default_rng(self.seed)
+        if self.in_time and self.units is not None:
+            return self._blocks(rng, self.units)
         if self.groups is None:
             return lambda: rng.poisson(1.0, self.rows).astype(np.uint8), None
         codes = np.unique(self.groups, return_inverse=True)[1]
@@ -99,6 +103,20 @@ class Resampler:
             return chosen.astype(np.uint8)[codes]
 
         return draw, count
+
+    def _blocks(self, rng: np.random.Generator, times: Labels) -> tuple[Callable[[], Weights], int]:
+        """Times are drawn in runs, round the end to the beginning."""
+        count = int(times.max()) + 1
+        if count < forecast.FEWEST_TIMES:
+            forecast.long_run(np.zeros((1, count)))  # says so
+        length = forecast.block_length(count)
+
+        def draw() -> Weights:
+            starts = rng.integers(0, count, -(-count // length))
+            chosen = ((starts[:, None] + np.arange(length)) % count).ravel()[:count]
+            return np.bincount(chosen, minlength=count).astype(np.uint8)[times]
+
+        return draw, max(2, count // length)
 
 
 def budget(rows: int, models: int) -> int:
@@ -144,6 +162,7 @@ def estimate(  # noqa: PLR0913  # each is an array of its own
     decided: Decided = None,
     groups: Labels | None = None,
     weights: Floats | None = None,
+    series: Series | None = None,
     settings: Settings = metrics.DEFAULTS,
     seed: int = 0,
 ) -> Estimate:
@@ -152,30 +171,61 @@ def estimate(  # noqa: PLR0913  # each is an array of its own
     `y` (n,) holds 0 or 1, class indices, or a regression's target, and with several targets (n, L) those of each; each
     model's predictions are P(positive) or values (n,), or class probabilities (n, C), or (n, L) as `y`. `decided` holds
     the label that each model gives each row, as `y` has them; left out: the most probable one. Cluster codes `groups`
-    (n,) switch to the cluster bootstrap, with G-1 degrees of freedom. `weights` (n,) are those of a sample: how many of
-    the population a row stands for. Raises `UndefinedMetricError` when there is no value or no interval, `ValueError`
-    when arguments do not fit each other.
+    (n,) switch to the cluster bootstrap, with G-1 degrees of freedom; of a ranking they are the queries. `weights` (n,)
+    are those of a sample: how many of the population a row stands for. `series` is of a forecast's rows. Raises
+    `UndefinedMetricError` when there is no value or no interval, `ValueError` when arguments do not fit each other.
     """
     if metric not in CATALOGUE or task not in CATALOGUE[metric].tasks:
         raise ValueError(f"{metric!r} is not a metric of a {task} model")
     types.check(task, y, predictions, groups, weights)
     labels: Sequence[Labels | None] = decided or [None] * len(predictions)
     asked = _Asked(metric=metric, task=task, settings=settings)
+    rows = _Rows(y=y, groups=groups, weights=weights, series=series)
     made = (  # one at a time: an influence column needs no other model
-        asked.of(y, prediction, own, groups, weights) for prediction, own in zip(predictions, labels, strict=True)
+        asked.of(rows, prediction, own) for prediction, own in zip(predictions, labels, strict=True)
     )
     if metric in metrics.EXTREMES:
         raise _extreme([statistic.value() for statistic in made])
-    found = _estimate(made, _resampler(task, y, groups, weights, seed), _method(metric), len(predictions))
+    found = _estimate(made, _resampler(task, rows, seed), _method(metric), len(predictions))
     return found if task.has_classes or metric == "accuracy" else replace(found, exact=False)
 
 
-def _resampler(task: Task, y: Array, groups: Labels | None, weights: Floats | None, seed: int) -> Resampler:
-    if task is not Task.RANKING or groups is None:
-        return Resampler(rows=len(y), groups=groups, counted=_counted(weights), seed=seed, cells=y[0].size)
-    units = np.unique(groups, return_inverse=True)[1]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Rows:
+    """Some rows without what models say of them, as in `estimate`."""
+
+    y: Array
+    groups: Labels | None
+    weights: Floats | None
+    series: Series | None
+
+    def where(self, among: npt.NDArray[np.intp]) -> "_Rows":
+        return _Rows(
+            y=self.y[among],
+            groups=None if self.groups is None else self.groups[among],
+            weights=None if self.weights is None else self.weights[among],
+            series=None if self.series is None else self.series.where(among),
+        )
+
+    @property
+    def units(self) -> Labels | None:
+        """What is drawn at once: a time, unless groups of rows are independent; a query."""
+        if self.series is not None and self.groups is None:
+            return np.unique(self.series.times, return_inverse=True)[1]
+        return None if self.groups is None else np.unique(self.groups, return_inverse=True)[1]
+
+
+def _resampler(
+    task: Task, rows: _Rows, seed: int, stop: Callable[[], bool] = lambda: False, *, own: bool = False
+) -> Resampler:
+    """Of a user's `own` metric of queries, these are drawn as groups are."""
+    y, weights, units = rows.y, rows.weights, rows.units
+    in_time = task is Task.FORECAST and rows.groups is None
+    if units is None or not (in_time or (task is Task.RANKING and not own)):
+        counted = _counted(weights)
+        return Resampler(rows=len(y), groups=rows.groups, counted=counted, seed=seed, cells=y[0].size, stop=stop)
     counted = None if weights is None else metrics.effective(ranking.of_queries(weights, units))
-    return Resampler(rows=len(y), units=units, counted=counted, seed=seed)
+    return Resampler(rows=len(y), units=units, in_time=in_time, counted=counted, seed=seed, stop=stop)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -186,17 +236,17 @@ class _Asked:
     task: Task
     settings: Settings
 
-    def of(
-        self, y: Array, prediction: Array, decided: Labels | None, groups: Labels | None, weights: Floats | None
-    ) -> types.Statistic:
+    def of(self, rows: _Rows, prediction: Array, decided: Labels | None) -> types.Statistic:
         """Of one model on some rows."""
-        made = self._of(y, np.asarray(prediction, np.float64), decided, groups)
-        return made if weights is None else metrics.Weighted(of=made, weights=weights)
+        made = self._of(rows, np.asarray(prediction, np.float64), decided)
+        return made if rows.weights is None else metrics.Weighted(of=made, weights=rows.weights)
 
-    def _of(self, y: Array, prediction: Floats, decided: Labels | None, groups: Labels | None) -> types.Statistic:
-        if self.task is Task.RANKING and groups is not None:
-            queries = np.unique(groups, return_inverse=True)[1]
+    def _of(self, rows: _Rows, prediction: Floats, decided: Labels | None) -> types.Statistic:
+        y, queries = rows.y, rows.units
+        if self.task is Task.RANKING and queries is not None:
             return ranking.statistic(self.metric, self.settings, y.astype(np.float64), prediction, queries)
+        if rows.series is not None:
+            return forecast.statistic(self.metric, self.settings, y.astype(np.float64), prediction, rows.series)
         make = targets.statistic if self.task.has_targets else metrics.statistic
         return make(self.metric, self.task, self.settings, y, prediction, decided)
 
@@ -218,6 +268,7 @@ class GapRows:
     decided: Decided = None
     groups: Labels | None = None
     weights: Floats | None = None
+    series: Series | None = None
 
 
 @np.errstate(all="ignore")
@@ -230,6 +281,7 @@ def estimate_gap(
     """
     types.check(task, rows.y, rows.predictions, rows.groups, rows.weights)
     weighs = not isinstance(metric, str) and takes_weights(metric)
+    whole = _Rows(y=rows.y, groups=rows.groups, weights=rows.weights, series=rows.series)
 
     def make(model: int, among: npt.NDArray[np.intp]) -> types.Statistic:
         y, prediction = rows.y[among], np.asarray(rows.predictions[model][among], np.float64)
@@ -237,19 +289,15 @@ def estimate_gap(
         if not isinstance(metric, str):
             return _Own(metric=metric, weighs=weighs, y=y, prediction=prediction, weights=weights)
         decided = rows.decided[model][among] if rows.decided else None
-        groups = None if rows.groups is None else rows.groups[among]
-        return _Asked(metric=metric, task=task, settings=settings).of(y, prediction, decided, groups, weights)
+        return _Asked(metric=metric, task=task, settings=settings).of(whole.where(among), prediction, decided)
 
     models = len(rows.predictions)
     found = parts(make, rows.slices, models)
     if metric in metrics.EXTREMES:
         values = np.array([part.value() for part in found]).reshape(models, len(rows.slices))
         raise _extreme(np.ptp(values, axis=1).tolist())
-    if isinstance(metric, str):
-        resampler, method = _resampler(task, rows.y, rows.groups, rows.weights, seed), _method(metric)
-    else:
-        resampler = Resampler(rows=len(rows.y), groups=rows.groups, counted=_counted(rows.weights), seed=seed)
-        method = _own_method(weighs=weighs)
+    resampler = _resampler(task, whole, seed, own=not isinstance(metric, str))
+    method = _method(metric) if isinstance(metric, str) else _own_method(weighs=weighs)
     return gaps(_estimate(found, resampler, method, models * len(rows.slices)), len(rows.slices))
 
 
@@ -315,6 +363,7 @@ def estimate_custom(  # noqa: PLR0913  # `estimate`'s arguments and the deadline
     *,
     groups: Labels | None = None,
     weights: Floats | None = None,
+    series: Series | None = None,
     seed: int = 0,
     stop: Callable[[], bool] = lambda: False,
 ) -> Estimate:
@@ -329,12 +378,13 @@ def estimate_custom(  # noqa: PLR0913  # `estimate`'s arguments and the deadline
     if weights is not None and not weighs:
         raise ValueError("rows have weights, and the metric takes no `sample_weight`")
     made = (_Own(metric=metric, weighs=weighs, y=y, prediction=each, weights=weights) for each in predictions)
-    resampler = Resampler(rows=len(y), groups=groups, counted=_counted(weights), seed=seed, stop=stop)
+    resampler = _resampler(task, _Rows(y=y, groups=groups, weights=weights, series=series), seed, stop, own=True)
     return _estimate(made, resampler, _own_method(weighs=weighs), len(predictions))
 
 
 def _by_influence(statistics: Iterable[types.Statistic], models: int, method: Method, resampler: Resampler) -> Estimate:
     units, effective = resampler.units, resampler.counted
+    units = None if resampler.in_time else units  # what a row does is seen row by row there
     rows = resampler.rows if units is None else int(units.max()) + 1
     values, support = np.empty(models), np.empty(models)
     columns, steps = np.empty((models, rows)), list[float]()
@@ -352,15 +402,15 @@ def _by_influence(statistics: Iterable[types.Statistic], models: int, method: Me
         raise NoIntervalError(lacking, values) from lacking
     # Rows that do not count alike tell as much as fewer rows that do.
     counted = rows if effective is None else effective
-    if units is not None and rows < 2:
-        few = UndefinedMetricError(Undefined.TOO_FEW_GROUPS, "all rows belong to one group")
-        raise NoIntervalError(few, values)
-    covariance = columns @ columns.T * (counted / (counted - 1.0) / rows**2)
+    try:
+        covariance, df = _noise(columns, counted, resampler)
+    except UndefinedMetricError as error:
+        raise NoIntervalError(error, values) from error
     return _finite(
         Estimate(
             values=values,
             covariance=covariance,
-            df=counted - 1,
+            df=df,
             method=method,
             rows=rows,
             support=support,
@@ -368,6 +418,17 @@ def _by_influence(statistics: Iterable[types.Statistic], models: int, method: Me
             reach=None if effective or not all(steps) else np.array(steps, np.float64),
         )
     )
+
+
+def _noise(columns: Floats, counted: float, resampler: Resampler) -> tuple[Floats, float]:
+    """The covariance of the means of columns, and its degrees of freedom."""
+    rows, times = columns.shape[1], resampler.units
+    if resampler.in_time and times is not None:
+        sums = np.stack([np.bincount(times, column) for column in columns])
+        return forecast.long_run(sums * (sums.shape[1] / rows))
+    if rows < 2:
+        raise UndefinedMetricError(Undefined.TOO_FEW_GROUPS, "all rows belong to one group")
+    return columns @ columns.T * (counted / (counted - 1.0) / rows**2), counted - 1
 
 
 def _by_bootstrap(

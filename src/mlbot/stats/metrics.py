@@ -405,7 +405,8 @@ def classification_skill(metric: str, y: Labels, prediction: Floats) -> _Skill:
     return _Skill(rows=y.size, loss=lambda _: own, constant=constant, lacking=lacking)
 
 
-def _pinball(y: Floats, prediction: Floats, alpha: float) -> Floats:
+def pinball(y: Floats, prediction: Floats, alpha: float) -> Floats:
+    """Each row's loss where a quantile is predicted."""
     residual = y - prediction
     return np.asarray(np.maximum(alpha * residual, (alpha - 1) * residual))
 
@@ -426,7 +427,7 @@ def regression_loss(metric: str, y: Floats, prediction: Floats, alpha: float | N
     if metric in {"r2", "explained_variance", "d2_absolute_error_score"}:
         return _regression_skill(metric, y, y - prediction)
     if metric == "mean_pinball_loss":
-        return MeanLoss(loss=_pinball(y, prediction, 0.5 if alpha is None else alpha))
+        return MeanLoss(loss=pinball(y, prediction, 0.5 if alpha is None else alpha))
     squared = metric.replace("root_mean", "mean")
     return MeanLoss(loss=_ROW_LOSSES[squared](y, prediction), root=metric != squared)
 
@@ -793,13 +794,20 @@ def statistic(
     """A metric of the catalogue of one model on some rows."""
     if metric in FORMULAS:
         return confusion(metric, y, prediction, decided, settings.zero_division)
+    if not task.is_classification:
+        return regression(metric, settings, y.astype(np.float64), prediction)
     if metric in _RANKED:
         return _RANKED[metric](y, prediction)
-    if not task.is_classification:
-        return regression_loss(metric, y.astype(np.float64), prediction, settings.alpha)
     if metric.startswith("d2_"):
         return classification_skill(metric, y, prediction)
     return classification_loss(metric, y, prediction, settings)
+
+
+def regression(metric: str, settings: Settings, y: Floats, prediction: Floats) -> types.Statistic:
+    """A metric of numbers of one model; `y` and `prediction` are (n,)."""
+    if metric in _RANKED:
+        return _RANKED[metric](y, prediction)
+    return regression_loss(metric, y, prediction, settings.alpha)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -43,7 +43,7 @@ def _of_numbers(metric: str, settings: Settings, y: Floats, prediction: Floats) 
     if metric == "r2_variance_weighted":
         return metrics.pooled_r2(y, prediction)
     columns = zip(y.T, prediction.T, strict=True)
-    return Averaged(of=tuple(metrics.statistic(metric, Task.REGRESSION, settings, *each, None) for each in columns))
+    return Averaged(of=tuple(metrics.regression(metric, settings, *each) for each in columns))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -168,6 +168,8 @@ def _check_shapes(task: Task, y: Array, predictions: Predictions, groups: Labels
 def _fit(task: Task, labels: tuple[int, ...], predictions: tuple[int, ...]) -> bool:
     if task.has_targets:
         return len(labels) == 2 and labels == predictions
+    if task is Task.FORECAST:  # quantiles beside the forecast
+        return len(labels) == 1 and predictions[:1] == labels
     dimensions = 2 if task is Task.MULTICLASS else 1
     return len(labels) == 1 and len(predictions) == dimensions and predictions[0] == labels[0]
 

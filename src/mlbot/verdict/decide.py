@@ -515,6 +515,9 @@ def _where_given(model: Model) -> dict[str, object]:
         "threshold": model.data.threshold,
         "label": model.data.label,
         "weight": model.data.weight,
+        "timing": model.data.timing,
+        "season": model.data.season,
+        "quantiles": model.data.quantiles,
         "types": {each.name: each.type for each in model.data.types},
         "csv": model.data.csv.model_dump(mode="json", exclude_none=True),
         "evaluate": model.evaluate.model_dump(mode="json", exclude={"depends", "timeout_s"})

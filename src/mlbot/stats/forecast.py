@@ -1,0 +1,140 @@
+"""Metrics of forecasts, and the noise of rows that follow each other in time.
+
+All series share the shocks of a time, and errors last: so what is drawn is one time with all its rows, and times are
+not independent. The variance of a mean over T times is the long-run variance over T, estimated from the B lowest
+frequencies of the influence (cosines, equally weighted), which are independent of each other, so t has B degrees of
+freedom: E. Lazarus, D. J. Lewis, J. H. Stock, M. W. Watson, "HAR inference: recommendations for practice", Journal of
+Business & Economic Statistics 36 (2018), with their B = 0.4 T^(2/3).
+
+MASE is scaled by the mean step of a (seasonal) naive forecast in the training data of the series: R. J. Hyndman,
+A. B. Koehler, "Another look at measures of forecast accuracy", International Journal of Forecasting 22 (2006).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mlbot.gates.metric import Settings
+from mlbot.stats import metrics, types
+from mlbot.stats.metrics import MeanLoss, total
+from mlbot.stats.types import Floats, Labels, Undefined, UndefinedMetricError, Weights
+
+FEWEST_TIMES = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Series:
+    """What is known of the rows of a forecast beside their targets."""
+
+    times: Labels  # a code for each row's time, (n,), in their order
+    horizon: Labels | None = None  # how many steps ahead each row is, (n,)
+    scale: Floats | None = None  # the mean step of its series in the training data, (n,); NaN where there is none
+    quantiles: tuple[float, ...] = ()  # the levels of the predictions' columns after the first
+
+    def where(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "Series":
+        """Of some rows."""
+        return Series(
+            times=self.times[rows],
+            horizon=None if self.horizon is None else self.horizon[rows],
+            scale=None if self.scale is None else self.scale[rows],
+            quantiles=self.quantiles,
+        )
+
+
+def statistic(metric: str, settings: Settings, y: Floats, prediction: Floats, series: Series) -> types.Statistic:
+    """A metric of the catalogue of one model; `prediction` (n,), or (n, 1 + Q) with quantiles after the forecast."""
+    if metric in _OF_QUANTILES or (metric == "mean_pinball_loss" and prediction.ndim > 1):
+        return _of_quantiles(metric, y, prediction[:, 1:] if prediction.ndim > 1 else None, series.quantiles)
+    point = prediction if prediction.ndim == 1 else prediction[:, 0]
+    error = np.abs(y - point)
+    match metric:
+        case "mase":
+            return MeanLoss(loss=error / _scale(series))
+        case "smape":
+            size = np.abs(y) + np.abs(point)
+            return MeanLoss(loss=np.divide(2 * error, size, out=np.zeros_like(size), where=size > 0))
+        case "wape":
+            return Ratio(top=error, bottom=np.abs(y))
+        case _:
+            return metrics.regression(metric, settings, y, point)
+
+
+_OF_QUANTILES = frozenset({"interval_coverage", "weighted_quantile_loss"})
+
+
+def _of_quantiles(metric: str, y: Floats, levels: Floats | None, quantiles: tuple[float, ...]) -> types.Statistic:
+    if levels is None or len(quantiles) < 1 + (metric == "interval_coverage"):
+        needed = "two quantiles" if metric == "interval_coverage" else "quantiles"
+        raise UndefinedMetricError(Undefined.PREDICTION_OUTSIDE, f"it needs {needed}: see `data.quantiles`")
+    if metric == "interval_coverage":
+        low, high = (levels[:, quantiles.index(end(quantiles))] for end in (min, max))
+        return MeanLoss(loss=((low <= y) & (y <= high)).astype(np.float64))
+    loss = _pinball(y, levels, quantiles)
+    return MeanLoss(loss=loss) if metric == "mean_pinball_loss" else Ratio(top=2 * loss, bottom=np.abs(y))
+
+
+def _scale(series: Series) -> Floats:
+    if series.scale is None:
+        raise UndefinedMetricError(Undefined.NO_VARIANCE, "the training data give no scale: `data.train` is not read")
+    lacking = int(np.count_nonzero(~(series.scale > 0)))
+    if lacking:
+        why = "the training data of their series are constant, or shorter than a season"
+        raise UndefinedMetricError(Undefined.NO_VARIANCE, f"{lacking} rows have no scale: {why}")
+    return series.scale
+
+
+def _pinball(y: Floats, levels: Floats, quantiles: tuple[float, ...]) -> Floats:
+    """The mean over the quantiles of each row's loss."""
+    each = [metrics.pinball(y, column, level) for column, level in zip(levels.T, quantiles, strict=True)]
+    return np.asarray(np.mean(each, axis=0))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ratio:
+    """A sum over rows over another one, both (n,)."""
+
+    top: Floats
+    bottom: Floats
+
+    def support(self, weights: Weights | None = None) -> float:
+        """How many rows there are."""
+        return self.top.size if weights is None else metrics.effective(weights)
+
+    def value(self) -> float:
+        """The ratio."""
+        return self._parts(None)[0]
+
+    def weighted(self, weights: Weights) -> float:
+        """The ratio when row i counts `weights[i]` times."""
+        return self._parts(weights)[0]
+
+    def influence(self, weights: Weights | None = None) -> Floats:
+        """Each row's influence, (n,), by the delta method."""
+        value, bottom = self._parts(weights)
+        return np.asarray((self.top - value * self.bottom) / bottom)
+
+    def _parts(self, weights: Weights | None) -> tuple[float, float]:
+        counted = np.ones(self.top.size) if weights is None else weights.astype(np.float64)
+        top, bottom = float(counted @ self.top), float(counted @ self.bottom)
+        if not bottom > 0:
+            raise UndefinedMetricError(Undefined.NO_VARIANCE, "every row's target is 0")
+        return top / bottom, bottom / total(counted)
+
+
+def long_run(columns: Floats) -> tuple[Floats, float]:
+    """The covariance of the means of columns over times, (K, T) with mean 0, and its degrees of freedom."""
+    times = columns.shape[1]
+    if times < FEWEST_TIMES:
+        why = f"there are {times} times, and an interval needs {FEWEST_TIMES}; or, where they are independent, a group"
+        raise UndefinedMetricError(Undefined.TOO_FEW_ROWS, why)
+    count = max(1, int(0.4 * times ** (2 / 3)))
+    angles = math.pi * np.outer(np.arange(times) + 0.5, np.arange(1, count + 1)) / times
+    waves = columns @ (math.sqrt(2 / times) * np.cos(angles))
+    return np.asarray(waves @ waves.T / (count * times)), float(count)
+
+
+def block_length(times: int) -> int:
+    """How many times in a row a bootstrap draws together."""
+    return max(1, int(1.5 * times ** (1 / 3) + 0.5))
