@@ -208,7 +208,8 @@ def test_rows_in_a_parquet_file_are_unpacked_where_they_can_harm_nobody(
         return
     comparison = model_report.comparison("exact")
     assert comparison
-    assert (code, comparison.change) == (Exit.OK, pytest.approx(0.1))
+    assert code == Exit.OK
+    assert comparison.change == pytest.approx(0.1)
     assert model_report.items
     assert model_report.items.candidate.cost == 0.5
 
