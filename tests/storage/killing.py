@@ -1,6 +1,6 @@
 """Deploys in children that are killed before their 1st, 2nd, 3rd … change of the world, until one gets through.
 
-    python killing.py <target URL> <folder with old.onnx>
+    python killing.py <target URL> <folder with old.onnx> [tree]   (then each new version is a folder)
 
 What a child is about to do is seen by Python's audit hooks: each file that is opened for writing, renamed or removed,
 each request that is sent. After every kill another process looks at what is served, and then deploys again.
@@ -16,7 +16,7 @@ from typing import Any
 
 from mlbot.config.schema import EnvironmentConfig
 from mlbot.lib.version import Served, Version
-from mlbot.storage.digest import digest_of
+from mlbot.storage.artifact import measured
 from mlbot.storage.target import open_target
 
 MODEL = "m"
@@ -28,7 +28,7 @@ _CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree", "
 def deploy(url: str, folder: Path, text: str, name: str) -> None:
     target = open_target(EnvironmentConfig(name="staging", target=url), folder)
     file = folder / name
-    target.stage(MODEL, Version.parse(text), digest_of(file), file)
+    target.stage(MODEL, Version.parse(text), measured(file).digest, file)
     target.switch(MODEL, Version.parse(text))
 
 
@@ -70,11 +70,21 @@ def _die_at(kill_at: int, note: Path) -> None:
     sys.addaudithook(look)
 
 
-def main(url: str, folder: Path) -> None:
+def write(path: Path, version: str, *, tree: bool) -> None:
+    """The bytes of a new version."""
+    if not tree:
+        path.write_text(version)
+        return
+    (path / "a").mkdir(parents=True, exist_ok=True)
+    (path / "a" / "weights").write_text(version)
+    (path / "model.onnx").write_text(f"of {version}")
+
+
+def main(url: str, folder: Path, *, tree: bool) -> None:
     for kill_at in range(1, 500):
         # Each round is a version of its own, for what was staged before would be found there.
         version = f"1.{kill_at}.0"
-        (folder / "new.onnx").write_text(version)
+        write(folder / "new.onnx", version, tree=tree)
         deploy(url, folder, "1.0.0", "old.onnx")
         code = child(url, folder, version, kill_at)
         if code == 0:
@@ -87,4 +97,4 @@ def main(url: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), tree="tree" in sys.argv[3:])

@@ -176,18 +176,23 @@ def test_an_object_store_says_which_extra(tmp_path: Path, monkeypatch: pytest.Mo
 SCRIPT = Path(__file__).with_name("killing.py")
 
 
-def kills(url: str, folder: Path) -> list[dict[str, str | int]]:
+def kills(url: str, folder: Path, *more: str) -> list[dict[str, str | int]]:
     made(folder, b"old" * 1000, "old.onnx")
-    arguments = [sys.executable, str(SCRIPT), url, str(folder)]
+    arguments = [sys.executable, str(SCRIPT), url, str(folder), *more]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.parametrize(("kind", "fewest"), [("folder", 20), ("registry", 15)])
-def test_killed_at_every_change(kind: str, fewest: int, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "fewest", "more"),
+    [("folder", 20, ()), ("registry", 15, ()), ("folder", 30, ("tree",)), ("registry", 20, ("tree",))],
+)
+def test_killed_at_every_change(
+    kind: str, fewest: int, more: tuple[str, ...], request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     url = "served" if kind == "folder" else str(request.getfixturevalue("registry"))
-    rounds = kills(url, tmp_path)
+    rounds = kills(url, tmp_path, *more)
     assert len(rounds) >= fewest
     assert all(each["code"] == -9 for each in rounds)
     assert all(each["between"] in {"1.0.0", each["new"]} for each in rounds)

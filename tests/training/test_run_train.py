@@ -10,22 +10,35 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
 from tests.support import config_samples
 from tests.support import config_texts as texts
-from tests.support.git_samples import Sandbox
+from tests.support.git_samples import Sandbox, make
+from tests.support.places import made_folder
 from tests.support.training_samples import DEADLINE_S, WRITES_SEED, Witness, model
 
 from mlbot.config.schema import Model
+from mlbot.console import Console
 from mlbot.entry import invoke
 from mlbot.errors import Exit, NotEvaluatedError
 from mlbot.git.repository import Repository
 from mlbot.protocol.artifacts import TrainingFailure
 from mlbot.storage.artifact import measured, unpack
 from mlbot.storage.results import ResultStore
-from mlbot.training.run_train import SeedRun, Trained, TrainJob, _Copies, data_links, require_data, train_models
+from mlbot.training.run_train import (
+    SeedRun,
+    Trained,
+    TrainJob,
+    TrainOptions,
+    _Copies,
+    data_links,
+    require_data,
+    train_and_report,
+    train_models,
+)
 
 HEAD, BASE = "1" * 40, "2" * 40
 KEYS = {HEAD: "sha256:" + "1" * 64, BASE: "sha256:" + "2" * 64}
@@ -36,7 +49,6 @@ from pathlib import Path
 from tests.support.training_samples import model
 from tests.training.test_run_train import HEAD, Checkouts, jobs
 from mlbot.training.run_train import train_models
-from mlbot.storage.artifact import measured, unpack
 from mlbot.storage.results import ResultStore
 root = Path(sys.argv[1])
 store, checkouts = ResultStore(root / "store"), Checkouts(root / "checkouts")
@@ -314,7 +326,6 @@ import sys
 from pathlib import Path
 from tests.storage.test_results import keep
 from mlbot.ml.train import current_environment
-from mlbot.storage.artifact import measured, unpack
 from mlbot.storage.results import ResultStore
 keep(ResultStore(Path(sys.argv[1])), b"planted", key=sys.argv[2], environment=current_environment(None))
 """
@@ -448,3 +459,32 @@ def test_a_folder_is_stored_copied_and_packed(store: ResultStore, checkouts: Che
     assert isinstance(third, Trained)
     assert not third.cached
     assert third.training.digest == result.training.digest
+
+
+def test_a_model_that_is_brought_is_packed_like_a_trained_one(tmp_path: Path, git_settings: None) -> None:
+    del git_settings
+    sandbox = make(tmp_path / "repository")
+    digest, folder = made_folder(sandbox.path / "models")
+    config = """
+        models:
+          churn:
+            task: binary
+            artifact: models/artifact
+            predict: {run: make}
+            data: {holdout: h.csv, target: y}
+            gates: {roc_auc: {min: 0.5}}
+    """
+    sandbox.commit({"mlbot.yaml": dedent(config), "h.csv": "x,y\n1,0\n2,1\n"})
+    options = TrainOptions(models=("churn",), trainings={"churn": (0, 1)}, out=tmp_path / "out", packed=True)
+    assert train_and_report(sandbox.path, options, Console(quiet=True)) == Exit.OK
+    for seed in (0, 1):
+        place = tmp_path / "out" / "churn" / str(seed)
+        assert unpack(place / "model.folder", tmp_path / f"unpacked-{seed}", 1 << 20) == measured(folder)
+        lineage = json.loads((place / "training.json").read_text())
+        assert (lineage["seed"], lineage["digest"], lineage["origin"]["url"]) == (seed, digest, "models/artifact")
+    (folder / "link").symlink_to("run")
+    sandbox.commit()
+    assert train_and_report(sandbox.path, options, Console(quiet=True)) == Exit.NOT_EVALUATED
+    failure = json.loads((tmp_path / "out" / "churn" / "0" / "failure.json").read_text())
+    assert failure["message"] == "artifact names no model: models/artifact/link is a symbolic link"
+    assert not (tmp_path / "out" / "churn" / "0" / "model.folder").exists()
