@@ -648,10 +648,13 @@ def counted(data: str, learner: str, rows: int, options: argparse.Namespace) -> 
 
 def summary(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Of each kind at each number of rows the counts over all pools, and the pools with the extreme shares."""
+    first = {data: METRICS[make().task][0] for data, make in DATA.items()}
     rows: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
-    for each in found:
-        for name in each["kinds"]:
-            rows.setdefault((name, each["rows"]), []).append(each)
+    for pool in found:
+        moved = {name: name.replace("one margin", f"one margin: {first[pool['data']]}", 1) for name in pool["kinds"]}
+        named = {moved[name] if name.startswith("one margin") else name: each for name, each in pool["kinds"].items()}
+        for name in named:
+            rows.setdefault((name, pool["rows"]), []).append({**pool, "kinds": named})
     return [
         {
             "kind": name,
