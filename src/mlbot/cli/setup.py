@@ -130,11 +130,16 @@ def comment(directory: Path, *, quiet: bool, via: str | None, **posting: Any) ->
     return comment(directory, Posting(via_cml=via is not None, **posting), os.environ, Console.of_process(quiet=quiet))
 
 
-@click.command(epilog=example("mlbot demo", "mlbot demo --out /tmp/mlbot-demo --only seed --only pickle"))
+@click.command(
+    epilog=example(
+        "mlbot demo", "mlbot demo --out /tmp/mlbot-demo --only seed --only pickle", "mlbot demo --example text-topics"
+    )
+)
 @option("--out", type=click.Path(path_type=Path), help="The folder to make.", show_default="a fresh one")
 @option("--only", multiple=True, help="Play only this scene; repeatable.")
+@option("--example", "played", default="adult-income", help="Another example, by the name of its folder.")
 @common
-def demo(directory: Path, *, quiet: bool, out: Path | None, only: tuple[str, ...]) -> Exit:
+def demo(directory: Path, *, quiet: bool, out: Path | None, only: tuple[str, ...], played: str) -> Exit:
     """Play five pull requests on real data, with real training; then release, deploy and go back."""
     from mlbot.setup.run_demo import play
 
@@ -142,7 +147,7 @@ def demo(directory: Path, *, quiet: bool, out: Path | None, only: tuple[str, ...
         root = click.get_current_context().find_root().command
         return root.main(args=list(arguments), prog_name="mlbot", standalone_mode=False)
 
-    return play(directory, out, only, Console.of_process(quiet=quiet), command_line)
+    return play(directory, out, only, Console.of_process(quiet=quiet), command_line, played)
 
 
 VERBS = (config, init, upgrade, doctor, comment, demo)

@@ -5,6 +5,7 @@ A script over the command line: every line with a `$` is a command that a person
 
 import contextlib
 import io
+import json
 import os
 import shlex
 import shutil
@@ -15,9 +16,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mlbot.config.yaml import load
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError, require
 from mlbot.gates.outcome import Outcome
+from mlbot.lib.record import Name, Record
 from mlbot.lib.templates import examples
 from mlbot.lib.terminal import Pen
 from mlbot.report.report import NoticeCode, Report
@@ -66,6 +69,7 @@ _GATES = """    gates:
 """
 
 _ENTRYPOINT = "      entrypoint: income.train:train   # (params, seed) -> a fitted pipeline, which mlbot exports\n"
+_PLAYED = "demo.yaml"
 _CALLED_OUT = {NoticeCode.POLICY_DIFFERS, NoticeCode.UNVERIFIED_CLAIM}
 
 
@@ -85,11 +89,12 @@ class Stage:
     folder: Path
     command_line: CommandLine
     console: Console
+    example: str = REPOSITORY
 
     @property
     def repository(self) -> Path:
         """A git repository of the example."""
-        return self.folder / REPOSITORY
+        return self.folder / self.example
 
     @property
     def reports(self) -> Path:
@@ -110,12 +115,14 @@ class Stage:
         """Make the repository, with one commit on main; raises `UsageError` when the folder is in use."""
         if self.folder.exists() and any(self.folder.iterdir()):
             raise UsageError("The folder is not empty.", where=str(self.folder), hint="Name a new one with --out.")
-        shutil.copytree(examples() / REPOSITORY, self.repository, ignore=shutil.ignore_patterns("__pycache__"))
+        left_out = shutil.ignore_patterns("__pycache__", _PLAYED)
+        shutil.copytree(examples() / self.example, self.repository, ignore=left_out)
         self.reports.mkdir()
-        with (self.repository / "mlbot.yaml").open("a", encoding="utf-8") as config:
-            config.write(_CONFIG.format(folder=self.folder.absolute().as_uri(), down=self.down.absolute()))
+        if self.example == REPOSITORY:
+            with (self.repository / "mlbot.yaml").open("a", encoding="utf-8") as config:
+                config.write(_CONFIG.format(folder=self.folder.absolute().as_uri(), down=self.down.absolute()))
         self.git("init", "--quiet", "--initial-branch=main")
-        self.commit("Predict income from the census")
+        self.commit("Predict income from the census" if self.example == REPOSITORY else f"Begin with {self.example}")
 
     def git(self, *arguments: str) -> None:
         """Run git as the demo's user."""
@@ -184,6 +191,7 @@ class Scene:
     story: str
     edits: tuple[Edit, ...]
     expected: frozenset[Outcome]
+    prepare: str | None = None
     check: Callable[[Report, Stage], str] = lambda _report, _stage: ""
     """Looks closer; returns what is wrong, or nothing."""
 
@@ -196,6 +204,70 @@ class Scene:
         for edit in self.edits:
             stage.apply(edit)
         stage.commit(self.story)
+        if self.prepare:
+            subprocess.run(["sh", "-c", self.prepare], cwd=stage.repository, check=False, capture_output=True)
+
+
+class _Edit(Record):
+    path: str
+    old: str = ""
+    new: str
+
+
+class _Scene(Record):
+    name: Name
+    story: str
+    edits: tuple[_Edit, ...]
+    expected: tuple[Outcome, ...]
+
+
+class _Played(Record):
+    """What is played of an example, as its own file says."""
+
+    needs: tuple[str, ...] = ()
+    """Modules that a Python has to have for it."""
+    prepare: str | None = None
+    """A command that brings what git has not, after each change."""
+    scenes: tuple[_Scene, ...]
+
+
+def example_names() -> list[str]:
+    """The examples that can be played."""
+    return sorted(path.parent.name for path in examples().glob("*/mlbot.yaml"))
+
+
+def _played(example: str) -> _Played:
+    """What is played of an example; raises `UsageError` where there is none of that name."""
+    path = examples() / example / _PLAYED
+    if example not in example_names() or not path.is_file():
+        raise UsageError(f"There is no example '{example}'.", hint=f"There are {', '.join(example_names())}.")
+    return _Played.model_validate_json(json.dumps(load(path.read_bytes(), str(path)).data))
+
+
+def _scenes_of(played: _Played) -> tuple[Scene, ...]:
+    return tuple(
+        Scene(
+            name=each.name,
+            story=each.story,
+            edits=tuple(Edit(path=edit.path, old=edit.old, new=edit.new) for edit in each.edits),
+            expected=frozenset(each.expected),
+            prepare=played.prepare,
+        )
+        for each in played.scenes
+    )
+
+
+def _python_with(modules: Sequence[str], example: str) -> Path:
+    """The folder of a Python that can play an example: mlbot's own, else the first on the PATH."""
+    wanted = [str(Path(sys.executable).parent), *os.get_exec_path()]
+    asked = f"import {', '.join(modules)}" if modules else ""
+    for python in dict.fromkeys(filter(None, (shutil.which("python", path=folder) for folder in wanted))):
+        if subprocess.run([python, "-I", "-c", asked], capture_output=True, check=False).returncode == 0:
+            return Path(python).parent
+    raise NotEvaluatedError(
+        f"No Python on the PATH has what {example} needs: {', '.join(modules)}.",
+        hint=f"In an environment of its own: pip install -r {examples() / example / 'requirements.txt'}",
+    )
 
 
 def _called_out(report: Report, _stage: Stage) -> str:
@@ -464,18 +536,27 @@ def _take(step: Step, stage: Stage) -> Row:
     return Row(name=step.name, ended=_ENDED[ended], right=step.right, wrong=wrong)
 
 
-def play(directory: Path, out: Path | None, only: Sequence[str], console: Console, command_line: CommandLine) -> Exit:
+def play(
+    directory: Path,
+    out: Path | None,
+    only: Sequence[str],
+    console: Console,
+    command_line: CommandLine,
+    example: str = REPOSITORY,
+) -> Exit:
     """Play the scenes (none named: all), print each verdict as it comes, then a table; FAILED for a wrong outcome."""
     require("judge", "charts", "export", needed_for="The demo")
-    # The example trains in this Python, which has all that it needs, whatever is first on the PATH.
-    os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
-    chosen = _chosen(only)
+    played = _played(example) if example != REPOSITORY else None
+    chosen = _chosen(only, _scenes_of(played) if played else SCENES, () if played else (DELIVERY,))
+    # The example trains in a Python that has all that it needs, whatever is first on the PATH.
+    python = _python_with(played.needs, example) if played else Path(sys.executable).parent
+    os.environ["PATH"] = os.pathsep.join((str(python), os.environ.get("PATH", os.defpath)))
     folder = directory / out if out else Path(tempfile.mkdtemp(prefix="mlbot-demo-"))
-    stage = Stage(folder=folder, command_line=command_line, console=console)
+    stage = Stage(folder=folder, command_line=command_line, console=console, example=example)
     stage.build()
     console.say(f"A git repository of the example: {stage.repository}")
     rows = [_noted(_play(scene, stage), console) for scene in chosen]
-    if not only or DELIVERY in only:
+    if played is None and (not only or DELIVERY in only):
         rows += [_noted(row, console) for row in _deliver(stage)]
     console.result(_table(rows))
     console.result(f"\nReports: {stage.reports}\nTry it yourself: cd {stage.repository}, change something, mlbot run\n")
@@ -489,12 +570,12 @@ def _noted(row: Row, console: Console) -> Row:
     return row
 
 
-def _chosen(only: Sequence[str]) -> tuple[Scene, ...]:
-    names = [*(scene.name for scene in SCENES), DELIVERY]
+def _chosen(only: Sequence[str], scenes: Sequence[Scene], others: Sequence[str]) -> tuple[Scene, ...]:
+    names = [*(scene.name for scene in scenes), *others]
     unknown = set(only) - set(names)
     if unknown:
         raise UsageError(f"There is no scene '{min(unknown)}'.", hint=f"The scenes are: {', '.join(names)}.")
-    return tuple(scene for scene in SCENES if not only or scene.name in only)
+    return tuple(scene for scene in scenes if not only or scene.name in only)
 
 
 def _table(rows: Sequence[Row]) -> str:
