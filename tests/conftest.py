@@ -17,9 +17,12 @@ settings.register_profile("mlbot", deadline=None, derandomize=True, max_examples
 settings.load_profile("mlbot")
 
 
+COLD = {"test_the_protection_is_told", "test_nothing_is_left_behind", "test_several_threads_predict_the_same"}
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Scoring itself is tested with children that are started as mlbot starts them."""
-    warm.Forked.cold = tiers.NIGHTLY or item.path.name in {"test_scoring.py", "test_sandbox.py"}
+    """The sandbox, and what of scoring depends on how a child starts, is tested with children that mlbot starts."""
+    warm.Forked.cold = tiers.NIGHTLY or item.path.name == "test_sandbox.py" or item.name in COLD
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,7 +2,7 @@
 
 Most of a scoring child's work is the import of numpy, onnx and onnxruntime. Here one process a worker of the tests has
 imported them, and has read nothing else; each child is a fork of it that becomes the tests' own child. The tests of
-scoring and of its sandbox, and all tests at night, start theirs as mlbot does.
+the sandbox, a few of scoring, and all tests at night start theirs as mlbot does.
 """
 
 import ctypes
