@@ -11,7 +11,19 @@ from mlbot import __version__
 from mlbot.config.actions import Actions
 from mlbot.lib.constants import JUDGE_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
 from mlbot.setup import scaffold
-from mlbot.setup.workflows import Form, Order, State, choose, drivers, files, needed, stamp_of, stamped, state_of
+from mlbot.setup.workflows import (
+    Form,
+    Order,
+    State,
+    choose,
+    drivers,
+    fetchers,
+    files,
+    needed,
+    stamp_of,
+    stamped,
+    state_of,
+)
 
 ORDER = Order(form=Form.CALLERS, guard=("main",), install="pip install -r r.txt", actions=Actions())
 
@@ -109,6 +121,22 @@ def test_what_an_app_and_large_files_need_is_given_to_every_workflow() -> None:
     inline = files(Order(form=Form.INLINE, guard=("main",), install="x", actions=given, release=True))
     assert "github-actions[bot]" not in inline[TRAIN_PATH] + inline[JUDGE_PATH]
     assert "lfs: false" not in "".join(inline.values())
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("models/churn", ()),
+        (f"oci://host/a@sha256:{'a' * 64}", ("deploy",)),
+        ("s3://bucket/a?versionId=1", ("s3",)),
+        (f"{{url: 'https://host/a', sha256: {'a' * 64}}}", ("http",)),
+    ],
+)
+def test_what_fetches_a_model_is_in_the_jobs_that_fetch_it(url: str, found: tuple[str, ...]) -> None:
+    config = texts.parse(texts.SMALL.replace("    train:\n      run: make\n", f"    artifact: {url}\n"))
+    assert fetchers(config) == drivers(config) == found
+    written = files(Order(form=Form.CALLERS, guard=("main",), install="", actions=Actions(), fetchers=found))
+    assert written[TRAIN_PATH].count(f"drivers: {' '.join(found)}") == bool(found)
 
 
 def test_a_release_of_mlbot_is_called_by_its_commit(monkeypatch: pytest.MonkeyPatch) -> None:

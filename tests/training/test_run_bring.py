@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import fsspec
@@ -12,7 +13,7 @@ from tests.support.places import made, made_folder
 
 from mlbot.config.schema import parse_config
 from mlbot.config.yaml import load
-from mlbot.errors import UsageError
+from mlbot.errors import MissingExtraError, UsageError
 from mlbot.git.repository import Repository
 from mlbot.ledger.entries import Origin
 from mlbot.lib.artifact import UnfitError
@@ -188,6 +189,15 @@ def test_an_url_has_the_digest_that_the_config_says(
         bring(repository, f"{{url: '{url}', sha256: {'0' * 64}}}", tmp_path / "other")
     with pytest.raises(UnreachableError, match="cannot be read"):
         bring(repository, f"{{url: '{url}-gone', sha256: {'0' * 64}}}", tmp_path / "other")
+
+
+def test_what_is_missing_to_fetch_is_named(
+    repository: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    what = bringing(repository, f"{{url: 's3://bucket/a', sha256: {'0' * 64}}}")
+    with pytest.raises(MissingExtraError, match="'deploy'"):
+        what.bring(tmp_path / "out")
 
 
 @pytest.mark.parametrize("is_folder", [False, True])

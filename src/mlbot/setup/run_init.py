@@ -39,7 +39,7 @@ from mlbot.setup.detect import SUFFIXES, Table
 from mlbot.setup.environments import DEFAULT_PYTHON, TEXTS, training_setup
 from mlbot.setup.frameworks import PROMPTFOO, code_of
 from mlbot.setup.scaffold import METRICS, Choices, Draft, Facts, needs_ignore, propose
-from mlbot.setup.workflows import GITHUB, Choice, Form, Order, State, choose, drivers, stamp_of, state_of
+from mlbot.setup.workflows import GITHUB, Choice, Form, Order, State, choose, drivers, fetchers, stamp_of, state_of
 from mlbot.setup.workflows import files as workflow_files
 
 _MAX_TEXT = 256 * 1024
@@ -348,6 +348,7 @@ def order_of(
         python=existing_python(root, folder) or (None if existing_install(root, folder) else python),
         actions=config.actions if config else Actions(),
         drivers=drivers(config),
+        fetchers=fetchers(config),
         release=(root / folder.release).is_file(),
         watch=(root / folder.watch).is_file(),
     )

@@ -398,13 +398,14 @@ def train_workflow(
     install: str,
     python: str | None = None,
     actions: Actions = _NONE,
+    drivers: Sequence[str] = (),
     folder: ConfigFolder = ROOT,
 ) -> str:
     """The workflow that trains; `install` is a shell command, `guard` the branches whose pushes are judged."""
     # `+` is a wildcard in GitHub's filters, and a letter like others in a branch's name.
     branches = [entry.replace("+", "\\+") for entry in guard]
     values = {"branches": branches, "install": install, "python": python}
-    return _filled("mlbot.yml.j2", **values, **_published(actions), **_of_folder(folder))
+    return _filled("mlbot.yml.j2", **values, **_published(actions, drivers), **_of_folder(folder))
 
 
 def judge_workflow(

@@ -74,6 +74,7 @@ class Order:
     actions: Actions
     python: str | None = None
     drivers: tuple[str, ...] = ()
+    fetchers: tuple[str, ...] = ()
     folder: ConfigFolder = ROOT
     release: bool = False
     watch: bool = False
@@ -89,7 +90,7 @@ def files(order: Order) -> dict[str, str]:
     guard, folder = order.guard, order.folder
     callers = {
         folder.train: scaffold.train_workflow(
-            guard=guard, install=install, python=python, actions=actions, folder=folder
+            guard=guard, install=install, python=python, actions=actions, drivers=order.fetchers, folder=folder
         ),
         folder.judge: scaffold.judge_workflow(
             install=install, guard=guard, python=python, actions=actions, drivers=drivers, folder=folder
@@ -121,7 +122,14 @@ def drivers(config: Config | None) -> tuple[str, ...]:
     places = [*(model.data.holdout for model in config.models), config.store, *(e.target for e in config.environments)]
     schemes = {place.partition("://")[0].lower() for place in places if place and "://" in place}
     own = {"metrics"} if any(metric.function for model in config.models for metric in model.metrics) else set()
-    return tuple(sorted(own | {_DRIVERS[scheme] for scheme in schemes & _DRIVERS.keys()}))
+    return tuple(sorted(own | {_DRIVERS[scheme] for scheme in schemes & _DRIVERS.keys()} | {*fetchers(config)}))
+
+
+def fetchers(config: Config | None) -> tuple[str, ...]:
+    """The sets of packages that fetch the models which were made elsewhere."""
+    models = config.models if config else ()
+    urls = (model.artifact.url for model in models if model.artifact and model.artifact.is_remote)
+    return tuple(sorted({_DRIVERS.get(url.partition("://")[0].lower(), "deploy") for url in urls}))
 
 
 def sources() -> dict[str, str]:
