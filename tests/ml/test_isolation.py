@@ -1,15 +1,24 @@
 """What a hostile artifact tries, against each jail that this machine has; and what a command is given and leaves."""
 
+import os
 import signal
+import socket
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support import attacks
-from tests.support.attacks import JAILS, LIMITS, NOTHING, ONE_BY_ONE, Host, Jail
+from tests.support.attacks import JAILS, LIMITS, NOTHING, ONE_BY_ONE, PYTHON, Host, Jail
 
 from mlbot.gates.outcome import Reason
-from mlbot.ml.isolation import Isolation
+from mlbot.ml import isolation, jail
+from mlbot.ml.isolation import UNHELD, Call, Isolation, Limits, Online, Rung, isolation_of, run_isolated, staged
+from mlbot.verdict.verdict import Problem
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the jails are Linux's")
 
@@ -74,3 +83,121 @@ def test_a_process_in_the_background_ends_with_the_call(machine: Host, entered: 
     ran = attacks.one(machine, entered, "background process")
     assert (ran.problem, ran.output) == (None, b"done")
     assert attacks.left_behind(machine) == []
+
+
+ASKS = """
+import os, socket, sys
+print(os.environ["TOKEN"])
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5) as connection:
+    got = connection.recv(8)
+try:
+    socket.socket(socket.AF_UNIX)
+except OSError:
+    got += b"alone"
+with open(os.environ["SCORES"], "wb") as stream:
+    stream.write(got)
+"""
+
+
+def _answer(server: socket.socket) -> None:
+    with server.accept()[0] as connection:
+        connection.sendall(b"scores")
+
+
+def test_an_evaluator_gets_the_network_and_its_variables_and_nothing_else(machine: Host, entered: Isolation) -> None:
+    if entered.rung is Rung.DOCKER:
+        pytest.skip("a container of Docker's that shares the network shares its sockets without a path, too")
+    with socket.create_server(("127.0.0.1", 0)) as server, staged(CODE=machine.folder / "given" / "code") as files:
+        thread = threading.Thread(target=_answer, args=(server,), daemon=True)
+        thread.start()
+        command = [str(PYTHON), "-c", ASKS, str(server.getsockname()[1])]
+        call = Call(command=command, read_only=files, folder="CODE", output=("SCORES", "scores.json"))
+        online = Online(variables={"TOKEN": "not-for-logs"})
+        ran = run_isolated(call, limits=LIMITS, isolation=entered, online=online)
+    assert (ran.problem, ran.output, ran.log) == (None, b"scoresalone", ("***",))
+    assert entered.no_network
+    assert not ran.isolation.no_network
+
+
+def test_a_command_starts_where_it_asks_and_sees_its_python_first(machine: Host, entered: Isolation) -> None:
+    below = machine.folder / "given" / "code" / "below"
+    below.mkdir(exist_ok=True)
+    below.chmod(0o755)
+    call = Call(
+        command=["sh", "-c", "command -v python3; pwd; echo $KEY; [ -w . ] || echo read-only"],
+        read_only={"CODE": machine.folder / "given" / "code"},
+        folder="CODE/below",
+        env={"KEY": "value"},
+    )
+    ran = run_isolated(isolation.with_python(call, PYTHON), limits=LIMITS, isolation=entered)
+    assert ran.problem is None
+    python, folder, *rest = ran.log
+    assert Path(python).name == "python3"
+    assert folder.endswith("/code/below")
+    assert rest == ["value", "read-only"]
+
+
+def test_a_command_ends_with_mlbot(machine: Host, entered: Isolation, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        time.sleep(1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(isolation, "_take", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        attacks.one(machine, entered, "background process")
+    assert attacks.left_behind(machine) == []
+
+
+def test_copies_can_be_read_by_any_user_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        (tmp_path / "model").mkdir()
+        (tmp_path / "model" / "weights").write_bytes(b"1")
+        (tmp_path / "run.sh").write_text("true")
+        (tmp_path / "run.sh").chmod(0o700)
+        with staged(A=tmp_path / "model", B=tmp_path / "run.sh") as files:
+            modes = {each.name: each.stat().st_mode & 0o777 for each in (*files["A"].rglob("*"), *files.values())}
+            assert modes == {"weights": 0o644, "model": 0o755, "run.sh": 0o755}
+        assert not files["A"].exists()
+    finally:
+        os.umask(before)
+
+
+def test_the_judge_runs_nothing_without_a_jail_and_a_laptop_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object, **__: object) -> str:
+        return "there is none"
+
+    monkeypatch.setattr(isolation, "_probe", none)
+    isolation._probed.cache_clear()
+    try:
+        found = isolation_of(judge=True)
+        assert isinstance(found, Problem)
+        assert found.reason is Reason.PREDICTOR_NOT_ISOLATED
+        assert "bubblewrap: there is none" in found.detail
+        held = isolation_of(judge=False)
+        assert isinstance(held, Isolation)
+        assert held == UNHELD.model_copy(update={"refused": held.refused})
+        assert list(held.refused) == [each for each in Rung if each is not Rung.NONE]
+    finally:
+        isolation._probed.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("facts", "cause"),
+    [
+        ({}, "command-not-held"),
+        ({"ended": "orphaned", "code": None}, "command-not-held"),
+        ({"ended": "", "code": 0, "left": 1}, "command-not-held"),
+        ({"ended": "machine", "code": -9}, "machine"),
+        ({"ended": "", "code": 81}, "command-no-output"),
+        ({"ended": "", "code": 3}, "command"),
+    ],
+)
+def test_what_ended_a_call_is_named_in_our_words(facts: dict[str, object], cause: str) -> None:
+    spec = jail.Spec(rung="none", command=[], mounts=[], env={}, folder="/", output="", box="", network=False, **BARE)
+    problem = isolation._problem(spec, facts)
+    assert problem is not None
+    assert problem.cause == cause
+
+
+BARE: dict[str, Any] = asdict(Limits())

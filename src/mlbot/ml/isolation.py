@@ -135,7 +135,8 @@ def run_isolated(call: Call, *, limits: Limits, isolation: Isolation, online: On
             network=online is not None,
             **asdict(limits),
         )
-        return _ran(spec, isolation, _call(spec), given.values())
+        held = isolation.model_copy(update={"no_network": False}) if online else isolation
+        return _ran(spec, held, _call(spec), given.values())
 
 
 def _in_place(paths: Sequence[Path]) -> list[list[str]]:
@@ -178,7 +179,7 @@ def staged(**files: Path) -> Iterator[dict[str, Path]]:
             if path.is_dir():
                 shutil.copytree(path, copies[name], symlinks=True)
             else:
-                shutil.copyfile(path, copies[name])
+                shutil.copy(path, copies[name])
             for each in (place, *place.rglob("*")):
                 if not each.is_symlink():
                     each.chmod(0o755 if each.is_dir() or each.stat().st_mode & 0o100 else 0o644)

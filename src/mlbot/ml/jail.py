@@ -606,13 +606,13 @@ _MACHINE = ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/sys/devices/system
 
 def _confine(spec: Spec, user: int | None) -> None:
     os.chdir(spec.folder)
-    granted = [*system_paths(network=False), *_MACHINE, *(source for source, _ in spec.mounts)]
+    granted = [*system_paths(network=spec.network), *_MACHINE, *(source for source, _ in spec.mounts)]
     _limit(spec, spec.processes + (0 if user else _threads_of(os.getuid())))
     if user:
         sandbox.become(user)
     sandbox.give_up_privileges()
-    sandbox.landlock(filter(os.path.exists, granted), [spec.box, *_DEVICES])
-    sandbox.filter_calls(sandbox.deny_list(sockets=(), in_sight=True))
+    sandbox.landlock(filter(os.path.exists, granted), [spec.box, *_DEVICES], network=spec.network)
+    sandbox.filter_calls(sandbox.deny_list(sockets=_NETWORK if spec.network else (), in_sight=True))
 
 
 def _threads_of(user: int) -> int:

@@ -425,8 +425,8 @@ def landlock_version() -> int:
     return max(0, int(_libc().syscall(ctypes.c_long(_CREATE_RULESET), None, ctypes.c_size_t(0), ctypes.c_uint(1))))
 
 
-def landlock(read: Iterable[str], write: Iterable[str]) -> None:
-    """Leave this process the files and folders to read (and run), and those to write; no TCP, no signal outwards.
+def landlock(read: Iterable[str], write: Iterable[str], *, network: bool = False) -> None:
+    """Leave this process the files and folders to read (and run), and those to write; no signal outwards.
 
     Raises:
         OSError: it is not in force.
@@ -434,7 +434,7 @@ def landlock(read: Iterable[str], write: Iterable[str]) -> None:
     version, libc = landlock_version(), _libc()
     handled = _ALL_FILES if version >= 5 else _ALL_FILES >> 1
     known = 24 if version >= SCOPES_SIGNALS else 16 if version >= 4 else 8
-    fields = struct.pack("=QQQ", handled, _ALL_NETWORK, _ALL_SCOPES)[:known]
+    fields = struct.pack("=QQQ", handled, 0 if network else _ALL_NETWORK, _ALL_SCOPES)[:known]
     ruleset = int(libc.syscall(ctypes.c_long(_CREATE_RULESET), fields, ctypes.c_size_t(len(fields)), ctypes.c_uint(0)))
     if ruleset < 0:
         raise OSError(ctypes.get_errno(), "Landlock is not to be had")
