@@ -19,6 +19,8 @@ from mlbot.git.repository import Repository
 from mlbot.github.transport import TokenRefusedError
 from mlbot.ledger.entries import BRANCH
 from mlbot.lib.constants import JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
+from mlbot.ml import isolation
+from mlbot.ml.isolation import Rung
 from mlbot.setup.run_doctor import doctor, examine
 from mlbot.setup.run_init import InitOptions, init, upgrade
 from mlbot.setup.scaffold import Choices
@@ -53,6 +55,28 @@ def test_after_init_nothing_is_wrong(ready: Sandbox) -> None:
         Exit.OK,
         [("holdout-in-repository", "mlbot.yaml: data.holdout"), ("not-looked-at", "")],
     )
+
+
+@pytest.mark.parametrize(
+    ("rung", "finding"),
+    [(Rung.NONE, "warning"), (Rung.LANDLOCK, "advice"), (Rung.BUBBLEWRAP, None)],
+)
+def test_it_says_what_holds_a_predictor_here(
+    ready: Sandbox, monkeypatch: pytest.MonkeyPatch, rung: Rung, finding: str | None
+) -> None:
+    def here() -> isolation.Isolation:
+        return isolation.UNHELD.model_copy(update={"rung": rung, "refused": {Rung.DOCKER: "there is no docker"}})
+
+    monkeypatch.setattr(isolation, "isolation_here", here)
+    config = ready.path / "mlbot.yaml"
+    config.write_text(config.read_text().replace("    data:", "    predict: {run: python predict.py}\n    data:", 1))
+    (ready.path / "predict.py").write_text("")
+    out, err = io.StringIO(), io.StringIO()
+    doctor(ready.path, {}, Console(out=out, err=err), as_json=True)
+    found = [each for each in json.loads(out.getvalue())["findings"] if each["code"] == "isolation"]
+    assert [each["severity"] for each in found] == ([finding] if finding else [])
+    assert all("docker: there is no docker" in each["hint"] for each in found)
+    assert f"on this machine: {'nothing' if rung is Rung.NONE else rung}" in err.getvalue()
 
 
 def test_for_people(ready: Sandbox) -> None:

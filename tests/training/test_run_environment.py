@@ -12,13 +12,16 @@ from tests.support import config_texts as texts
 from tests.support.git_samples import Sandbox
 from tests.support.training_samples import COMMIT
 
+from mlbot.config.schema import parse_config
 from mlbot.config.train import TrainEnvironment
+from mlbot.config.yaml import load
 from mlbot.entry import invoke
 from mlbot.errors import Exit
 from mlbot.gates.metric import Task
+from mlbot.git.repository import Repository
 from mlbot.lib.record import canonical, digest
 from mlbot.plan.content_key import Inputs
-from mlbot.training.run_environment import Environments, NotMadeError, Wanted, find_python
+from mlbot.training.run_environment import Environments, NotMadeError, Wanted, code_of, find_python
 
 MAKES = f"""#!/bin/sh
 if [ "$1 $2 $3" = "-I -m venv" ]; then
@@ -163,6 +166,28 @@ def test_the_record_is_what_mlbot_yaml_decides(tmp_path: Path) -> None:
     assert made.record(TrainEnvironment(install="pip install b"), None).packages != one.packages
     assert made.record(TrainEnvironment(install="pip install a", python="3.2"), None).python == "3.2"
     assert not (tmp_path / "environments").exists()
+
+
+def test_the_code_is_what_git_tracks_without_any_models_data(sandbox: Sandbox) -> None:
+    text = texts.SMALL.replace("target: y", "target: y\n      train: data/train.csv")
+    files = {"mlbot.yaml": text, "predict.py": "", "y": "", "data/notes.md": "", "data/holdout.csv": "x,y\n1,0\n"}
+    sandbox.commit(files | {"data/train.csv": "x,y\n1,0\n"})
+    (sandbox.path / "labels").symlink_to("data/holdout.csv")
+    commit = sandbox.commit({"later.py": ""})
+    (sandbox.path / "untracked.csv").write_text("x,y\n1,0\n")
+    repository = Repository.discover(sandbox.path)
+    config = parse_config(load(text, "mlbot.yaml"))
+    before = os.umask(0o077)
+    try:
+        with code_of(repository, commit, config) as root:
+            seen = {str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir()}
+            assert seen - {"labels"} == {"mlbot.yaml", "predict.py", "y", "data/notes.md", "later.py"}
+            assert not (root / "labels").exists()  # a link leads nowhere there
+            assert all(path.stat().st_mode & 0o004 for path in root.rglob("*") if not path.is_symlink())
+        with code_of(repository, commit, config, {"predict.py", "data/holdout.csv"}) as root:
+            assert [path.name for path in root.iterdir()] == ["predict.py"]
+    finally:
+        os.umask(before)
 
 
 CONFIG = """

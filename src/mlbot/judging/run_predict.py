@@ -167,7 +167,10 @@ class Asking:
         )
         folder = source.repository.state_dir / "environments"
         try:
-            made = Environments(folder=folder, progress=self.progress).prepare(wanted, self.folder, source.commit)
+            # What installs has a network, so it sees neither labels nor git's objects.
+            with code_of(source.repository, source.commit, source.config) as code:
+                place = code / source.repository.folder
+                made = Environments(folder=folder, progress=self.progress).prepare(wanted, place, source.commit)
         except NotMadeError as error:
             why = " | ".join((str(error), *error.tail))
             return Problem.of(Reason.SCORING_FAILED, "predictor-environment", why=why)

@@ -348,12 +348,17 @@ with open(written, "w") as stream:
 """
 
 
-def isolation_of(python: Path | None = None, *, judge: bool) -> Isolation | Problem:
+def isolation_here(*, sudo: bool = False) -> Isolation:
     """What holds commands on this machine: the strongest rung that a probe in it proves.
 
-    The judge is never content with none. `sudo` is used there alone: on a laptop nothing becomes root by surprise.
+    `sudo` is the judge's alone: on a laptop nothing becomes root by surprise.
     """
-    found = _probed(str(python or sys.executable), judge)
+    return _probed(sys.executable, sudo)
+
+
+def isolation_of(*, judge: bool) -> Isolation | Problem:
+    """What holds commands on this machine; the judge is never content with nothing."""
+    found = isolation_here(sudo=judge)
     if found.rung is Rung.NONE and judge:
         why = "; ".join(f"{rung}: {reason}" for rung, reason in found.refused.items())
         return Problem.of(Reason.PREDICTOR_NOT_ISOLATED, "judge", why=why)

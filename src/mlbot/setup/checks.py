@@ -104,6 +104,13 @@ class Setup:
     folder: ConfigFolder = ROOT
 
 
+def check_isolation(command: str, by: str, refused: Mapping[str, str]) -> Iterator[Finding]:
+    """What is wrong with what holds commands on this machine; `refused` are the better ways, and why not."""
+    if by in {"landlock", "none"}:
+        why = "; ".join(f"{way}: {reason}" for way, reason in refused.items())
+        yield finding("isolation", where=command, case=by, why=why)
+
+
 def check_setup(setup: Setup) -> Iterator[Finding]:
     """What is wrong with the repository, its config and its data."""
     if setup.repository is None:

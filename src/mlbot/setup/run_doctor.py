@@ -24,6 +24,7 @@ from mlbot.github.job import Workplace, locate
 from mlbot.github.settings import read_settings
 from mlbot.ledger.entries import BRANCH
 from mlbot.lib.constants import CHARTS, CONFIG_FILE, LFS_POINTER
+from mlbot.lib.templates import sentence
 from mlbot.lib.tree import is_url
 from mlbot.lib.version import Version
 from mlbot.registry.run_registry import read_view
@@ -52,7 +53,22 @@ def doctor(directory: Path, environment: Mapping[str, str], console: Console, *,
         guard = config.guard if config else ()
         settings = read_settings(github, guard, environments=_environments(config), tags=_tags(config))
     conflict = _fetch_ledger(repository, place)
-    return _said(examine(repository, place, settings, conflict), console, as_json=as_json)
+    findings = (*examine(repository, place, settings, conflict), *_isolation(root, console))
+    return _said(checks.in_order(findings), console, as_json=as_json)
+
+
+def _isolation(root: Path, console: Console) -> Iterator[checks.Finding]:
+    """What holds predictors and evaluators on this machine, where the config has any."""
+    config, _, _ = _config(root)
+    models = config.models if config else ()
+    commands = [name for name in ("predict", "evaluate") if any(getattr(each, name) for each in models)]
+    if not commands:
+        return
+    from mlbot.ml.isolation import isolation_here
+
+    found = isolation_here()
+    console.say(sentence("data", "held-by", by=found.rung.value))
+    yield from checks.check_isolation(commands[0], found.rung, found.refused)
 
 
 def _said(findings: tuple[checks.Finding, ...], console: Console, *, as_json: bool) -> Exit:
