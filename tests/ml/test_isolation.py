@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -146,6 +147,42 @@ def test_a_command_ends_with_mlbot(machine: Host, entered: Isolation, monkeypatc
     with pytest.raises(KeyboardInterrupt):
         attacks.one(machine, entered, "background process")
     assert attacks.left_behind(machine) == []
+
+
+def test_what_nobody_watches_any_more_is_ended(machine: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_end(self: object, timeout: float | None = None) -> int:
+        if timeout == 10:
+            raise subprocess.TimeoutExpired("jail", timeout)
+        return int(wait(self, timeout))
+
+    def group_alone(_: Any, answer: Any, __: float) -> None:
+        head = isolation._read(_, 5, time.monotonic() + 20)
+        answer.group = int(isolation._read(_, int.from_bytes(head[1:], "big"), time.monotonic() + 20))
+        raise EOFError
+
+    wait: Any = subprocess.Popen.wait
+    jail_ = next(each for each in JAILS if each.rung is Rung.LANDLOCK)
+    with jail_.entered() as found:
+        if isinstance(found, str):
+            pytest.skip(found)
+        monkeypatch.setattr(isolation, "_take", group_alone)
+        monkeypatch.setattr(subprocess.Popen, "wait", no_end)
+        ran = attacks.one(machine, found, "endless, signals ignored")
+    monkeypatch.undo()
+    assert ran.problem is not None
+    assert ran.problem.cause == "command-not-held"
+    assert attacks.left_behind(machine) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may be nobody it can become")
+def test_root_is_not_held_where_no_other_user_gets_to_the_files(machine: Host) -> None:
+    closed = machine.folder / "closed"
+    closed.mkdir(mode=0o700, exist_ok=True)
+    call = Call(command=["true"], read_only={"CODE": closed}, folder="CODE")
+    ran = run_isolated(call, limits=LIMITS, isolation=UNHELD.model_copy(update={"rung": Rung.LANDLOCK}))
+    assert ran.problem is not None
+    assert ran.problem.cause == "command-not-held"
+    assert ran.log == (f"no other user than root gets to {closed}",)
 
 
 def test_copies_can_be_read_by_any_user_whatever_the_umask(tmp_path: Path) -> None:

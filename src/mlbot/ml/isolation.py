@@ -8,13 +8,14 @@ import json
 import os
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -31,6 +32,7 @@ from mlbot.verdict.verdict import Problem
 
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from mlbot.ml.jail import main; main()"
 _SLACK_S = 20.0  # for starting and ending a jail; then it is hopeless
+_LAST_S = 5.0
 _MOST_LINES = 200
 
 
@@ -192,6 +194,7 @@ class _Answer:
 
     output: bytearray = field(default_factory=bytearray)
     log: bytes = b""
+    group: int = 0  # of the jail's processes
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -232,8 +235,18 @@ def _call(spec: jail.Spec) -> _Answer:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+            _end_group(answer.group)
         process.stdout.close()
     return answer
+
+
+def _end_group(group: int) -> None:
+    """End what nobody watches any more, and what it starts meanwhile."""
+    deadline = time.monotonic() + _LAST_S
+    with suppress(ProcessLookupError, PermissionError):
+        while group > 1 and time.monotonic() < deadline:
+            os.killpg(group, signal.SIGKILL)
+            time.sleep(0.01)
 
 
 def _take(stream: IO[bytes], answer: _Answer, deadline: float) -> None:
@@ -243,6 +256,8 @@ def _take(stream: IO[bytes], answer: _Answer, deadline: float) -> None:
         match head[:1]:
             case b"o":
                 answer.output += content
+            case b"p":
+                answer.group = int(content)
             case b"l":
                 answer.log = content
             case b"f":

@@ -4,8 +4,8 @@ It is started by a bare interpreter (`-I -S`), as root by `sudo` where that is h
 standard library and its neighbours alone. `sudo` closes every descriptor but the three streams, which are the protocol:
 
 * stdin: a length (4 bytes) and the `Spec` as JSON; then it is the lifeline: when it closes, the command has to end.
-* stdout: frames of a kind (1 byte), a length (4 bytes) and bytes: `o` some output, at the end `l` the log's last part
-  and `f` the facts as JSON.
+* stdout: frames of a kind (1 byte), a length (4 bytes) and bytes: `p` the number of the jail's group, `o` some output,
+  at the end `l` the log's last part and `f` the facts as JSON.
 
 Nothing that the command wrote is opened here: a `cat` inside the jail writes it to a pipe.
 """
@@ -129,6 +129,7 @@ class _Run:
                 self.group.close()
             self._answer(None, 0.0, 0)
             return
+        _frame(b"p", str(child.pid).encode())
         try:
             self._watch(child, started + self.spec.wall_s)
         finally:
@@ -580,7 +581,12 @@ def _docker(spec: Spec, name: str) -> _Started:
 
 def _landlock(spec: Spec) -> _Started:
     """By the kernel's own means, without a view of its own: what is not granted is there and cannot be opened."""
-    user = _another_user() if os.geteuid() == 0 and all(_is_open(source) for source, _ in spec.mounts) else None
+    user = None
+    if os.geteuid() == 0:
+        # The kernel counts no process of root's, so a root that forks without end is stopped by nothing.
+        if closed := next((source for source, _ in spec.mounts if not _is_open(source)), None):
+            raise OSError(f"no other user than root gets to {closed}")
+        user = _another_user()
     version = sandbox.landlock_version()
     if version < (sandbox.SCOPES_SIGNALS if user is None else sandbox.CUTS):
         raise OSError(f"version {version} of Landlock, which this kernel has, does not hold signals")
