@@ -13,8 +13,13 @@ from sklearn import metrics
 from tests.support.onnx_samples import matrix
 
 from mlbot.config.run_check import read
-from mlbot.judging.run_judge import JudgeRequest, JudgeResult, Rule, judge
+from mlbot.judging.run_judge import JudgeRequest, JudgeResult, Rule, judge, model_report
+from mlbot.ml.plots import chart_specs
+from mlbot.report.markdown import parts
+from mlbot.report.report import Breakdown, Side
 from mlbot.training.run_train import SeedRun, SeedRuns
+from mlbot.verdict.decide import decide
+from mlbot.verdict.verdict import Commits
 
 Floats = npt.NDArray[np.float64]
 FEATURES = ["a", "b", "c"]
@@ -40,6 +45,18 @@ def _written(folder: Path, side: int, models: list[onnx.ModelProto]) -> Iterator
 def rows(count: int, seed: int = 0) -> tuple[pl.DataFrame, Floats]:
     x = np.random.default_rng(seed).normal(size=(count, 3)).astype(np.float32)
     return pl.DataFrame(dict(zip(FEATURES, x.T, strict=True))), x.astype(np.float64)
+
+
+def shown(result: JudgeResult) -> Breakdown:
+    """The candidate's figures part by part, which a report shows as a table and as a chart."""
+    breakdown = result.curves[Side.CANDIDATE].breakdown
+    assert breakdown is not None
+    sha = "0" * 40
+    verdict = decide(Commits(head=sha, base=sha, policy=sha, guarded="main"), [result.evidence])
+    report = model_report(result, verdict.models[0])
+    assert "parts" in chart_specs(report)
+    assert all(f"| `{part.name}` |" in parts(report) for part in breakdown.parts)
+    return breakdown
 
 
 def figures(result: JudgeResult, seed: int = 0) -> dict[str, float | None]:
@@ -86,6 +103,9 @@ def test_several_labels_are_judged_row_by_row(tmp_path: Path, setting: str, thre
     assert change.change is not None
     assert change.low < change.change < 0
     assert change.high - change.low < 0.2
+    found_parts = shown(result)
+    assert (found_parts.by, [part.rows for part in found_parts.parts]) == ("label", y.sum(axis=0).tolist())
+    assert found_parts.parts[0].values[0] == pytest.approx(metrics.f1_score(y[:, 0], labels[:, 0]), rel=1e-4)
 
 
 def weights(model: onnx.ModelProto) -> Floats:
@@ -131,6 +151,7 @@ def test_several_numbers_are_judged_together(tmp_path: Path) -> None:
     assert found["r2"] == pytest.approx(metrics.r2_score(y, mine), rel=1e-5)
     weighted = metrics.r2_score(y, mine, multioutput="variance_weighted")
     assert found["r2_variance_weighted"] == pytest.approx(weighted, rel=1e-5)
+    assert [part.name for part in shown(result).parts] == ["width", "height"]
     wrong = judged(tmp_path, NUMBERS, frame, [matrix(np.eye(3), last="Identity")], [theirs]).evidence.candidate[0]
     assert wrong.problem is not None
     assert "has 3 columns, but `data.target` names 2: 'width', 'height'." in wrong.problem.detail
@@ -166,6 +187,7 @@ def test_the_rows_of_a_query_are_judged_together(tmp_path: Path) -> None:
     change = next(each for each in result.evidence.comparisons if (each.metric, each.slice) == ("ndcg_at_2", "high"))
     assert (change.support, change.rows) == (75, 300)
     assert result.evidence.flips is None
+    assert [(part.name, part.rows) for part in shown(result).parts] == [("4", 150)]
     weighed = figures(judged(tmp_path, QUERIES % ", weight: w", frame, [good], [good]))
     assert weighed["ndcg"] == pytest.approx(np.average(each, weights=np.arange(150) % 3), abs=1e-6)
 
@@ -231,6 +253,9 @@ def test_a_forecast_is_judged_over_time(tmp_path: Path) -> None:
     assert change.change is not None
     assert change.change > 0
     assert result.evidence.problem is None
+    steps_ahead = shown(result)
+    assert (steps_ahead.by, len(steps_ahead.parts)) == ("horizon", 30)
+    assert steps_ahead.parts[2].values[0] == pytest.approx(error[6:9].mean(), rel=1e-4)
 
 
 def test_quantiles_follow_the_forecast(tmp_path: Path) -> None:

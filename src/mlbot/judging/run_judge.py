@@ -627,7 +627,16 @@ def _curves(request: JudgeRequest, rows: "Rows", plan: "MetricPlan") -> dict[Sid
         drawn[Side.BASELINE] = rows.of(plan.candidates)
     task = request.model.task
     return {
-        side: curves(task, each.labels, each.predictions[0], next(iter(each.decided), None), each.weights)
+        side: curves(
+            task,
+            each.labels,
+            each.predictions[0],
+            next(iter(each.decided), None),
+            each.weights,
+            groups=each.groups,
+            series=each.series,
+            names=each.classes,
+        )
         for side, each in drawn.items()
     }
 

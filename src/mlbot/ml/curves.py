@@ -1,11 +1,18 @@
 """What is plotted of one model: ROC, precision and recall, calibration, confusion, residuals."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
-from mlbot.gates.metric import Task
-from mlbot.report.report import CalibrationBin, Curves, Point
+from mlbot.gates.metric import CATALOGUE, Task
+from mlbot.report.report import Breakdown, CalibrationBin, Curves, Part, Point
+from mlbot.stats.estimation import value_of
+from mlbot.stats.forecast import Series
 from mlbot.stats.metrics import decide
+from mlbot.stats.types import Labels, UndefinedMetricError
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.integer]
@@ -13,12 +20,16 @@ MOST_POINTS = 200
 _BINS = 12
 
 
-def curves(
+def curves(  # noqa: PLR0913  # arrays of the same rows
     task: Task,
     labels: Codes | Floats,
     predictions: Floats,
     decided: Codes | None = None,
     weights: Floats | None = None,
+    *,
+    groups: Labels | None = None,
+    series: Series | None = None,
+    names: Sequence[str] = (),
 ) -> Curves:
     """All plots of one file's predictions; a curve is empty where the rows lack a class.
 
@@ -29,13 +40,114 @@ def curves(
     if not len(labels):
         return Curves()
     if not (task.has_classes or task is Task.REGRESSION):
-        return Curves()
+        rows = _Rows(labels, predictions, decided, weights, groups, series)
+        return Curves(breakdown=_breakdown(task, rows, names))
     if task is Task.REGRESSION:
         return _regression(np.asarray(labels, dtype=np.float64), predictions, weights)
     given = decide(predictions) if decided is None else decided.astype(np.intp)
     if task is Task.BINARY:
         return _binary(np.asarray(labels) == 1, predictions, given, weights)
     return _multiclass(np.asarray(labels, dtype=np.intp), predictions, given, weights)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    labels: NDArray[Any]
+    predictions: Floats
+    decided: Codes | None
+    weights: Floats | None
+    groups: Labels | None
+    series: Series | None
+
+    def where(self, rows: NDArray[np.bool_]) -> "_Rows":
+        return _Rows(
+            self.labels[rows],
+            self.predictions[rows],
+            None if self.decided is None else self.decided[rows],
+            None if self.weights is None else self.weights[rows],
+            None if self.groups is None else self.groups[rows],
+            None if self.series is None else self.series.where(rows),
+        )
+
+    def column(self, at: int) -> "_Rows":
+        """One target's."""
+        decided = None if self.decided is None else self.decided[:, at]
+        return _Rows(self.labels[:, at], self.predictions[:, at], decided, self.weights, None, None)
+
+    def figure(self, metric: str, task: Task) -> float | None:
+        """A metric's value; None where it has none."""
+        known = CATALOGUE[metric]
+        try:
+            found = value_of(
+                known.formula,
+                task,
+                self.labels,
+                self.predictions,
+                decided=self.decided,
+                groups=self.groups,
+                weights=self.weights,
+                series=self.series,
+                settings=known.settings,
+            )
+        except UndefinedMetricError:
+            return None
+        return _round(found)
+
+    def part(self, name: str, metrics: tuple[str, ...], task: Task, rows: int) -> Part:
+        return Part(name=name, rows=rows, values=tuple(self.figure(metric, task) for metric in metrics))
+
+
+MOST_PARTS = 50
+_SIZES = 12
+
+
+def _breakdown(task: Task, rows: _Rows, names: Sequence[str]) -> Breakdown | None:
+    match task:
+        case Task.MULTILABEL:
+            return _by_target(rows, names, ("f1", "precision", "recall", "roc_auc"), Task.BINARY)
+        case Task.MULTIOUTPUT:
+            return _by_target(rows, names, ("root_mean_squared_error", "mean_absolute_error", "r2"), Task.REGRESSION)
+        case Task.RANKING if rows.groups is not None:
+            return _by_size(rows, rows.groups)
+        case Task.FORECAST if rows.series is not None and rows.series.horizon is not None:
+            return _by_horizon(rows, rows.series.horizon, scaled=rows.series.scale is not None)
+        case _:
+            return None
+
+
+def _by_target(rows: _Rows, names: Sequence[str], metrics: tuple[str, ...], task: Task) -> Breakdown:
+    parts = []
+    for at, name in enumerate(names[:MOST_PARTS]):
+        one = rows.column(at)
+        count = int(one.labels.sum()) if task is Task.BINARY else len(one.labels)
+        parts.append(one.part(name, metrics, task, count))
+    by: Literal["label", "target"] = "label" if task is Task.BINARY else "target"
+    return Breakdown(by=by, metrics=metrics, parts=tuple(parts), left_out=len(names) - len(parts))
+
+
+def _by_size(rows: _Rows, groups: Labels) -> Breakdown:
+    """Queries of about equally many sizes a part."""
+    codes = np.unique(groups, return_inverse=True)[1]
+    sizes = np.bincount(codes)
+    edges = np.unique(np.quantile(sizes, np.linspace(0, 1, _SIZES + 1)[1:], method="higher"))
+    which = np.searchsorted(edges, sizes)
+    metrics = ("ndcg", "mrr")
+    parts: list[Part] = []
+    for at in range(edges.size):
+        own = sizes[which == at]
+        name = str(own.min()) if own.min() == own.max() else f"{own.min()} to {own.max()}"
+        parts.append(rows.where((which == at)[codes]).part(name, metrics, Task.RANKING, own.size))
+    return Breakdown(by="size", metrics=metrics, parts=tuple(parts))
+
+
+def _by_horizon(rows: _Rows, horizon: Labels, *, scaled: bool) -> Breakdown:
+    metrics = ("mean_absolute_error", "root_mean_squared_error", *(("mase",) if scaled else ()))
+    steps = np.unique(horizon)
+    parts = tuple(
+        rows.where(horizon == step).part(str(step), metrics, Task.FORECAST, int((horizon == step).sum()))
+        for step in steps[:MOST_PARTS]
+    )
+    return Breakdown(by="horizon", metrics=metrics, parts=parts, left_out=max(0, steps.size - MOST_PARTS))
 
 
 def _binary(

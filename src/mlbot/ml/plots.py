@@ -249,6 +249,39 @@ def _residual_histogram(model: ModelReport, use: Use) -> Any | None:
     return _finished(_toggled(bars, 0.55, use), words, use, "Residuals")
 
 
+_BY = {"label": "Label", "target": "Target", "size": "Rows of the query", "horizon": "Steps ahead"}
+
+
+def _parts(model: ModelReport, use: Use) -> Any | None:
+    """A metric label by label, target by target, by the size of queries or by horizon: the first of each breakdown."""
+    rows: Rows = []
+    for side, curves in _sided(model):
+        found = curves.breakdown
+        of = [(part, part.values[0]) for part in found.parts] if found else []
+        rows += [
+            {"side": side, "part": part.name, "value": value, "rows": part.rows, "order": order}
+            for order, (part, value) in enumerate(of)
+            if value is not None
+        ]
+    shown = next((curves.breakdown for _, curves in _sided(model) if curves.breakdown), None)
+    if not rows or shown is None:
+        return None
+    names, metric = [part.name for part in shown.parts], shown.metrics[0]
+    named = shown.by in {"label", "target"}
+    part = {"sort": names, "title": None if named else _BY[shown.by]}
+    value = {"title": metric, "scale": alt.Scale(zero=False, padding=6), "axis": alt.Axis(tickCount=_TICKS)}
+    base = _chart(rows).encode(color=_side_colour(), tooltip=_tooltips(rows))
+    if named:
+        marks = base.encode(x=alt.X("value:Q", **value), y=alt.Y("part:N", **part)).mark_point(filled=True, size=70)
+        chart, height = _toggled(marks, 1.0, use), max(100, _ROW * len(names))
+    else:
+        turned = base.encode(x=alt.X("part:N", axis=alt.Axis(labelAngle=0), **part), y=alt.Y("value:Q", **value))
+        line = _toggled(turned.mark_line(strokeWidth=2), 1.0, use)
+        chart, height = alt.layer(line, turned.mark_point(filled=True, size=36, opacity=1)), _HEIGHT
+    words = f"{metric} by {_BY[shown.by].lower()}, baseline and candidate"
+    return _finished(chart, words, use, f"{metric} by {_BY[shown.by].lower()}", height if use is Use.PAGE else _HEIGHT)
+
+
 def _confusion(model: ModelReport, use: Use) -> Any | None:
     counts = model.curves.get(Side.CANDIDATE, Curves()).confusion
     if not counts or len(counts) > _MOST_CLASSES:
@@ -428,7 +461,7 @@ def _seed_rows(model: ModelReport) -> Rows:
     ]
 
 
-_BESIDE = ("roc", "calibration", "residuals", "seeds")
+_BESIDE = ("parts", "roc", "calibration", "residuals", "seeds")
 
 
 def charts(report: Report) -> Charts:
@@ -469,6 +502,7 @@ _MAKERS: Mapping[str, Callable[[ModelReport, Use], Any | None]] = MappingProxyTy
     {
         "slices": _slices,
         "seeds": _seeds,
+        "parts": _parts,
         "roc": _roc,
         "precision_recall": _precision_recall,
         "calibration": _calibration,

@@ -164,6 +164,12 @@ def slices(model: ModelReport) -> str:
     return fill("comment/slices.md.j2", table=table) if table.rows and table.columns and model.candidate else ""
 
 
+def parts(model: ModelReport) -> str:
+    """Figures label by label, target by target, by the size of queries or by horizon."""
+    table = tables.part_table(model)
+    return fill("comment/parts.md.j2", table=table) if table else ""
+
+
 def calibration(model: ModelReport) -> str:
     """Calibration error and confusion matrix of the file that ships."""
     errors, found = calibration_errors(model), confusion(model)
@@ -379,6 +385,7 @@ def _model(report: Report, model: ModelReport, picture: Picture | None, *, headi
         ("all metrics", 7, metrics(model)),
         ("production", 7, production(model)),
         ("slices", 8, slices(model)),
+        ("parts", 8, parts(model)),
         ("calibration", 11, calibration(model)),
         ("model file", 10, file(model)),
         ("changes", 9, changes(model)),

@@ -85,6 +85,7 @@ def _model(report: Report, model: ModelReport, charts: Charts | None) -> dict[st
         "beside_summary": tables.production_summary(model),
         "production_is": tables.production_is(model),
         "slices": tables.slice_table(model, columns=1_000),  # all of them: a page has room to scroll
+        "parts": tables.part_table(model),
         "bins": [
             (side.value, each) for side in Side if side in model.curves for each in model.curves[side].calibration
         ],

@@ -45,6 +45,23 @@ class CalibrationBin(Record):
     rows: Count
 
 
+class Part(Record):
+    """A figure of some rows: those with a label, of a target, of queries of a size, of a horizon."""
+
+    name: str
+    rows: Count  # with a label, how many have it; queries of a size
+    values: tuple[float | None, ...]  # of each metric of the breakdown; None where it has none
+
+
+class Breakdown(Record):
+    """Figures part by part, at most 50 of them."""
+
+    by: Literal["label", "target", "size", "horizon"]
+    metrics: tuple[str, ...]
+    parts: tuple[Part, ...]
+    left_out: Count = 0  # how many more parts there are
+
+
 class Curves(Record):
     """What is plotted for one side's shipped file; empty tuples where the task has no such plot."""
 
@@ -57,6 +74,7 @@ class Curves(Record):
     residuals: tuple[CalibrationBin, ...] = ()
     """Regression: mean prediction, mean residual and rows of each quantile bin of the prediction."""
     residual_histogram: tuple[tuple[float, float, Count], ...] = ()  # regression: low edge, high edge, rows
+    breakdown: Breakdown | None = None  # several labels or targets, rankings, forecasts
 
 
 class NoticeCode(StrEnum):

@@ -1,8 +1,9 @@
 """The rows of a report's tables, every figure already written: one view behind the comment, page and terminal."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
-from mlbot.gates.metric import OF_POSITIVES, OPERATIONAL, Bound, Direction, Task
+from mlbot.gates.metric import OF_POSITIVES, OPERATIONAL, Bound, Direction, Task, bounds_of
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib import figures
@@ -10,7 +11,7 @@ from mlbot.lib.record import Record
 from mlbot.lib.templates import sentence
 from mlbot.protocol.artifacts import Training
 from mlbot.report import words
-from mlbot.report.report import History, ModelReport, Notice, NoticeCode, Report, SliceInfo
+from mlbot.report.report import History, ModelReport, Notice, NoticeCode, Report, Side, SliceInfo
 from mlbot.report.words import clear_change
 from mlbot.verdict.verdict import Comparison, Evaluation, GateResult, ItemSide, Method, Score
 
@@ -94,6 +95,47 @@ def _slice_cell(model: ModelReport, metric: str, slice_: str) -> SliceCell:
         )
     score = model.shipped.score(metric, slice_) if model.shipped else None
     return SliceCell(value=figures.number(score.value if score else None), change="", clear=False)
+
+
+class PartTable(Record):
+    """Figures of the shipped file label by label, target by target, by the size of queries or by horizon."""
+
+    title: str
+    column: str
+    counted: str  # what a part has as many of as its rows say
+    metrics: tuple[str, ...]
+    rows: tuple[tuple[str, str, tuple[SliceCell, ...]], ...]  # a part's name, its rows and its figures
+    left_out: int = 0
+
+
+def part_table(model: ModelReport) -> PartTable | None:
+    """The breakdown of the candidate's figures, each with its change from the baseline; None where there is none."""
+    ours, theirs = (model.curves[side].breakdown if side in model.curves else None for side in Side)
+    if ours is None:
+        return None
+    before = {part.name: part.values for part in theirs.parts} if theirs else {}
+    none = (None,) * len(ours.metrics)
+    rows = tuple(
+        (part.name, figures.count(part.rows), _part_cells(ours.metrics, part.values, before.get(part.name, none)))
+        for part in ours.parts
+    )
+    title, column, counted = (words.of_gate(f"part/{ours.by}/{what}") for what in ("title", "column", "rows"))
+    facts: dict[str, Any] = {"metrics": ours.metrics, "rows": rows, "left_out": ours.left_out}
+    return PartTable(title=title, column=column, counted=counted, **facts)
+
+
+def _part_cells(
+    metrics: tuple[str, ...], now: tuple[float | None, ...], before: tuple[float | None, ...]
+) -> tuple[SliceCell, ...]:
+    cells = []
+    for metric, value, was in zip(metrics, now, before, strict=False):
+        places = _PLACES_OF_SHARES if bounds_of(metric)[1] <= 1 else None
+        change = figures.signed(value - was, places) if value is not None and was is not None else ""
+        cells.append(SliceCell(value=figures.number(value, places), change=change, clear=False))
+    return tuple(cells)
+
+
+_PLACES_OF_SHARES = 3
 
 
 def seeds(model: ModelReport) -> str:

@@ -190,6 +190,27 @@ def estimate(  # noqa: PLR0913  # each is an array of its own
     return found if task.has_classes or metric == "accuracy" else replace(found, exact=False)
 
 
+@np.errstate(all="ignore")
+def value_of(  # noqa: PLR0913  # as `estimate`
+    metric: str,
+    task: Task,
+    y: Array,
+    prediction: Array,
+    *,
+    decided: Labels | None = None,
+    groups: Labels | None = None,
+    weights: Floats | None = None,
+    series: Series | None = None,
+    settings: Settings = metrics.DEFAULTS,
+) -> float:
+    """A catalogue metric of one model without its noise, with arrays as in `estimate`; raises as it does."""
+    asked = _Asked(metric=metric, task=task, settings=settings)
+    found = asked.of(_Rows(y=y, groups=groups, weights=weights, series=series), prediction, decided).value()
+    if not math.isfinite(found):
+        raise UndefinedMetricError(Undefined.NOT_FINITE, "the metric is not a finite number")
+    return found
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Rows:
     """Some rows without what models say of them, as in `estimate`."""
