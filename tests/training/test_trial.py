@@ -2,11 +2,12 @@
 
 import json
 import os
-import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from tests.support import ledger_samples, tiny
 from tests.support.git_samples import Sandbox
 
+from mlbot import entry
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError
 from mlbot.git.ledger import LedgerBranch
@@ -116,16 +118,28 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, git_settings: No
     return tiny.repository(tmp_path / "repository")
 
 
-def train(
-    where: Sandbox, *arguments: str, verb: tuple[str, ...] = ("train", "--json"), **environment: str
-) -> subprocess.CompletedProcess[str]:
-    which = ("--model", "tiny", "--seed", "0") if verb[0] == "train" else ()  # a job's trainings are in its environment
-    command = [sys.executable, "-m", "mlbot", *verb, *which, *arguments]
-    given = {**os.environ, **environment}
-    return subprocess.run(command, cwd=where.path, capture_output=True, text=True, timeout=240, check=False, env=given)
+class Done(NamedTuple):
+    """What a command line came to."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def lineage(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+SEED = ("train", "--json", "--model", "tiny", "--seed", "0")
+
+
+def train(where: Sandbox, *arguments: str, verb: tuple[str, ...] = SEED, **environment: str) -> Done:
+    """In this process, as starting another takes longer than the training."""
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
+        patch.chdir(where.path)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        code = entry.invoke([*verb, *arguments])
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def lineage(done: Done) -> dict[str, Any]:
     assert done.returncode == Exit.OK, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -194,7 +208,6 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_trained(
 
 
 def test_they_are_one_models(repository: Sandbox) -> None:
-    command = [sys.executable, "-m", "mlbot", "train", "--param", "offset=3"]
-    done = subprocess.run(command, cwd=repository.path, capture_output=True, text=True, timeout=60, check=False)
+    done = train(repository, "--param", "offset=3", verb=("train",))
     assert done.returncode == Exit.USAGE
     assert "Name one with --model" in done.stderr
