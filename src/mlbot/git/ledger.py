@@ -197,7 +197,14 @@ class OrphanBranch:
         with _repository(self.remote.url) as here:
             tips = self._fetch(here, partial=partial)
             wanted = files_of_tips(here, tips.all, *folders)
-            return _read_blobs(here, wanted) if tips.whole or self._fetch_blobs(here, wanted.values()) else None
+            known = _KNOWN.setdefault(self.remote.url, {})
+            absent = {path: oid for path, oid in wanted.items() if oid not in known}
+            if not tips.whole and not self._fetch_blobs(here, absent.values()):
+                return None
+            read = {path: known[oid] for path, oid in wanted.items() if path not in absent}
+            read |= (new := _read_blobs(here, absent))
+            known.update({absent[path]: content for path, content in new.items()})
+            return {path: read[path] for path in wanted if path in read}
 
     def append(self, files: Mapping[str, bytes], message: str, when: int) -> Written:
         """Add files. A path that is there already is left as it is, so a retry changes nothing. `when` is in Unix time.
@@ -342,6 +349,11 @@ class OrphanBranch:
             options += ["--atomic", f"--force-with-lease={self.copy}:{copy or ''}"]
         done = self.remote.run(["push", *options, self.remote.url, *specs], here)
         return done if done.returncode != 0 else None
+
+
+_KNOWN: dict[str, dict[str, bytes]] = {}
+"""The files that this process has read of each remote, by their object ids: what one says never changes, and a release
+or a deployment reads the same ones a dozen times."""
 
 
 def _tip_of(here: Path, tips: Tips, when: int) -> Sha | None:
