@@ -19,8 +19,9 @@ from tests.support.hosted import Stage, archive, of_seed, trained
 from mlbot.console import Console
 from mlbot.errors import Exit
 from mlbot.events.github import Attempt
+from mlbot.github.artifacts import ArchiveRefusedError
 from mlbot.judging.run_ci import CIOptions, CIRun
-from mlbot.judging.run_files import Intake, MissingError
+from mlbot.judging.run_files import Intake
 from mlbot.protocol.artifacts import Side, accepted_file, accepted_folder
 from mlbot.storage import artifact as artifacts
 from mlbot.storage.artifact import measured
@@ -224,7 +225,7 @@ def test_accepted_files_and_folders_are_taken_out_by_their_digests(
     assert {digest: measured(path).digest for digest, path in found.items()} == {
         each.digest: each.digest for each in (folder, file)
     }
-    with pytest.raises(MissingError, match="not among those"):
+    with pytest.raises(ArchiveRefusedError, match="does not hold what the judge accepted"):
         intake.accepted([folder.model_copy(update={"digest": f"sha256:{'0' * 64}"})], "again")
 
 

@@ -1,5 +1,6 @@
 """Every store keeps files by digest, gives back exactly those, and says so when it cannot."""
 
+import json
 import time
 from pathlib import Path
 
@@ -8,10 +9,11 @@ from tests.support.places import made, made_folder
 
 from mlbot.errors import MissingExtraError, NotEvaluatedError, UsageError
 from mlbot.lib.artifact import LISTING
+from mlbot.storage import oci
 from mlbot.storage.artifact import listing_of, measured
 from mlbot.storage.digest import digest_of
 from mlbot.storage.objects import LocalObjects
-from mlbot.storage.store import ModelStore, NotStoredError, open_store
+from mlbot.storage.store import ModelStore, NotStoredError, OciStore, open_store
 
 KINDS = ("folder", "object store", "registry")
 
@@ -170,3 +172,17 @@ def test_a_folder_half_put_is_not_there(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.undo()
     assert store.put(digest, folder)
     assert store.has(digest)
+
+
+def test_a_registry_says_what_kind_of_file_it_is(registry: str, tmp_path: Path) -> None:
+    """A pickle is no ONNX file, whatever it is called on this machine."""
+    digest, file = made(tmp_path, b"pickle")
+    OciStore.of(registry).put(digest, file, name="artifact")
+    place = oci.Registry(oci.Place.of(registry), None)
+    content = place.manifest(digest.replace(":", "-"))
+    assert content is not None
+    manifest = json.loads(content)
+    assert manifest["layers"][0]["annotations"]["org.cncf.model.filepath"] == "artifact"
+    assert manifest["layers"][0]["mediaType"] == oci.WEIGHT_TYPE
+    place.fetch_blob(manifest["config"]["digest"], manifest["config"]["size"], tmp_path / "config")
+    assert json.loads((tmp_path / "config").read_text())["config"] == {}

@@ -220,7 +220,7 @@ def _there(found: Mapping[str, Path | ArchiveRefusedError], name: str) -> Path:
     if isinstance(file, ArchiveRefusedError):
         raise file
     if file is None:
-        raise MissingError("an accepted file is not among those that the judge left")
+        raise ArchiveRefusedError(Refusal.WRONG_FILES, "it does not hold what the judge accepted")
     return file
 
 
@@ -233,7 +233,7 @@ def _accepted_file(wanted: FileDigest, found: Mapping[str, Path | ArchiveRefused
     try:
         unpack_folder(packed_folder, target, wanted.size_bytes)
     except UnfitError as error:
-        raise MissingError(f"a folder that the judge left cannot be unpacked: {error.what}") from error
+        raise ArchiveRefusedError(Refusal.DAMAGED, f"a folder in it cannot be unpacked: {error.what}") from error
     packed_folder.unlink()
     return target
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
+from mlbot.config.schema import Config
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError, require
 from mlbot.events.github import Attempt
@@ -33,6 +34,7 @@ from mlbot.judging.run_judge import JudgeResult
 from mlbot.judging.run_local import Outputs, RunOptions, Work, hand_out, judge_commits
 from mlbot.judging.trial import TrialResult, read_results, trials, with_result
 from mlbot.ledger.entries import Entry, VerdictEntry
+from mlbot.lib.artifact import MODEL_FILE
 from mlbot.lib.record import Digest, FileDigest, Sha, digest
 from mlbot.lib.templates import phrase
 from mlbot.lib.untrusted_json import read
@@ -456,15 +458,21 @@ def store_run(run: CIRun, options: PublishOptions) -> Exit:
 
 def _put_models(intake: Intake, report: Report, store: ModelStore) -> None:
     say = intake.run.console.say
-    accepted = [each for model in report.models for each in _accepted(model)]
+    accepted = {str(each.digest): (model, each) for model in report.models for each in _accepted(model)}
     if not accepted:
         say("No file was accepted, so none is stored.")
         return
-    wanted = [FileDigest(digest=str(each.digest), size_bytes=each.size_bytes) for each in accepted]
+    wanted = [FileDigest(digest=name, size_bytes=each.size_bytes) for name, (_, each) in accepted.items()]
     files = intake.accepted(wanted, "accepted")
     for name, file in files.items():
-        new = store.put(name, file)
+        new = store.put(name, file, name=_called(intake.run.config, accepted[name][0].model))
         say(f"{name} {'is now' if new else 'was already'} in {store.url}")
+
+
+def _called(config: Config | None, name: str) -> str:
+    """What a model's file or folder is called where it is put."""
+    model = config.model(name) if config else None
+    return model.file_name if model else MODEL_FILE
 
 
 def _accepted(model: ModelReport) -> Iterator[Evaluation]:
@@ -548,7 +556,7 @@ def _store(context: RepositoryContext, report: Report, results: Sequence[JudgeRe
         files = {run.seed: run.file for run in result.request.candidate.runs if isinstance(run.file, Path)}
         for each in _accepted(model):
             context.say(f"Storing {model.model} seed {each.seed} as {str(each.digest)[:19]} in {context.store.url}")
-            context.store.put(str(each.digest), files[each.seed])
+            context.store.put(str(each.digest), files[each.seed], name=_called(context.config, model.model))
     _put_documents(report, context.store)
 
 

@@ -36,8 +36,11 @@ class ModelStore(Protocol):
     def url(self) -> str:
         """Where it is; holds no credentials."""
 
-    def put(self, digest: Digest, file: Path) -> bool:
-        """Store a file or folder, after hashing it again; whether it was new. Its name says whether it is a model."""
+    def put(self, digest: Digest, file: Path, *, name: str | None = None) -> bool:
+        """Store a file or folder, after hashing it again; whether it was new.
+
+        `name` is what a registry calls it; None: its own, which is a document's.
+        """
 
     def get(self, digest: Digest, target: Path, *, size: int | None = None) -> None:
         """Fetch a file or folder, whole and verified, or not at all. Raises `NotStoredError` when there is none."""
@@ -59,16 +62,17 @@ class ObjectStore:
     def url(self) -> str:
         return self._objects.url
 
-    def put(self, digest: Digest, file: Path) -> bool:
+    def put(self, digest: Digest, file: Path, *, name: str | None = None) -> bool:
+        del name
         verify(file, digest)
         listing = listing_of(file)
         if listing is None:
             return self._put(digest, file, file.stat().st_size)
         new = [self._put(each.digest, file / each.path, each.size_bytes) for each in listing.members]
-        name = _name(digest)  # last, so that where it is, all that it names is
-        if self._objects.size(name) == len(listing.document) and not any(new):
+        place = _name(digest)  # last, so that where it is, all that it names is
+        if self._objects.size(place) == len(listing.document) and not any(new):
             return False
-        self._objects.write(name, listing.document)
+        self._objects.write(place, listing.document)
         return True
 
     def _put(self, digest: Digest, file: Path, size: int) -> bool:
@@ -123,12 +127,12 @@ class OciStore:
     def url(self) -> str:
         return self._registry.place.url
 
-    def put(self, digest: Digest, file: Path) -> bool:
+    def put(self, digest: Digest, file: Path, *, name: str | None = None) -> bool:
         size = verify(file, digest).size_bytes
         if self._is_there(digest):
             return False
-        name = MODEL_FILE if file.name.endswith(".onnx") else file.name
-        push(self._registry, file, Packed(name=name, digest=digest, size_bytes=size), _tag(digest), {})
+        called = name or (MODEL_FILE if file.name.endswith(".onnx") else file.name)
+        push(self._registry, file, Packed(name=called, digest=digest, size_bytes=size), _tag(digest), {})
         return True
 
     def get(self, digest: Digest, target: Path, *, size: int | None = None) -> None:
