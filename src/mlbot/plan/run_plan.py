@@ -253,7 +253,7 @@ def plan_text(plan: Plan) -> str:
     rows = [("model", "state", "seeds", "why"), *(_row(model) for model in plan.models)]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = ["  ".join((*map(str.ljust, row[:3], widths), row[3])).rstrip() for row in rows]
-    trainings = sum(model.seeds for model in plan.stale)
+    trainings = sum(model.seeds for model in plan.stale if not model.brought)
     lines += ["", f"{len(plan.stale)} of {len(plan.models)} models stale, {trainings} trainings to do."]
     lines += [f"{name} is no longer there; its deletion needs a waiver." for name in plan.deleted]
     lines += [f"The working tree {change}; judged by {plan.commits.guarded}'s." for change in plan.policy_changes]
