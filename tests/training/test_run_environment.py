@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,30 @@ def test_an_install_that_fails_says_so_and_is_tried_again(
             prepared(tmp_path, checkout, f"echo x >> times.txt; {install}")
         assert caught.value.tail == tail
     assert (checkout / "times.txt").read_text() == "x\nx\n"
+
+
+@pytest.mark.parametrize(
+    ("install", "program"),
+    [
+        ("uv pip install -r serve.txt", "uv"),
+        ("uv sync --frozen", "uv"),
+        ("pip install -r serve.txt", "python"),
+        ("pip install uv && uv pip install -r serve.txt", "python"),
+    ],
+)
+def test_uv_makes_an_environment_where_it_alone_installs(
+    tmp_path: Path, python: Path, checkout: Path, install: str, program: str
+) -> None:
+    """What uv makes has no pip."""
+    asked = tmp_path / "asked.txt"
+    for name, text in (("uv", "#!/bin/sh\n"), ("python", python.read_text().removeprefix("#!/bin/sh\n"))):
+        folder = '[ "$1" = venv ] && mkdir -p "$6/bin"\n' if name == "uv" else ""
+        (python.parent / name).write_text(f'#!/bin/sh\necho {name} "$@" >> {asked}\n{folder}{text}')
+        (python.parent / name).chmod(0o755)
+    with suppress(NotMadeError):  # there is no pip here that would install
+        prepared(tmp_path, checkout, install)
+    makes = [line for line in asked.read_text().splitlines() if " venv " in line]
+    assert [line.split()[0] for line in makes] == [program]
 
 
 def test_one_to_mount_read_only_is_compiled_and_open_to_any_user(tmp_path: Path, checkout: Path) -> None:

@@ -233,8 +233,10 @@ def _call(spec: jail.Spec) -> _Answer:
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            with suppress(PermissionError):  # one of root's ends by its lifeline alone
+                process.kill()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_LAST_S)
             _end_group(answer.group)
         process.stdout.close()
     return answer
@@ -317,11 +319,15 @@ def _problem(spec: jail.Spec, facts: Mapping[str, Any]) -> Problem | None:
         reason,
         cause,
         seconds=f"{spec.wall_s:g}",
-        memory=f"{spec.memory_bytes / 1e9:g} GB",
-        output=f"{spec.output_bytes / 1e6:g} MB",
-        disk=f"{spec.disk_bytes / 1e6:g} MB",
+        memory=_size(spec.memory_bytes),
+        output=_size(spec.output_bytes),
+        disk=_size(spec.disk_bytes),
         processes=spec.processes,
     )
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
 
 
 _ENDINGS = {
