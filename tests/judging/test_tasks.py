@@ -12,7 +12,8 @@ from onnx import numpy_helper
 from sklearn import metrics
 from tests.support.onnx_samples import matrix
 
-from mlbot.config.run_check import read
+from mlbot.config.run_check import Folder, read
+from mlbot.judging.run_data import check_data
 from mlbot.judging.run_judge import JudgeRequest, JudgeResult, Rule, judge, model_report
 from mlbot.ml.plots import chart_specs
 from mlbot.report.markdown import parts
@@ -311,3 +312,38 @@ def test_a_scale_that_there_is_not_is_no_figure(tmp_path: Path) -> None:
     assert score.problem is not None
     assert "give no scale" in score.problem.detail
     assert figures(result)["mean_absolute_error"] is not None
+
+
+@pytest.mark.parametrize(
+    ("config", "columns", "said"),
+    [
+        (
+            LABELS % "",
+            {"spam": [1, 1, 0, 0], "urgent": [1, 0, 0, 0], "rare": [0, 1, 0, 0]},
+            "3 labels, 1.00 a row; urgent is the rarest, on 1 row; 2 rows have none.",
+        ),
+        (
+            QUERIES % "",
+            {"relevance": [1, 0, 0, 0], "query": [1, 1, 2, 3], "q": [1, 1, 1, 1]},
+            "3 queries of 1 to 2 rows; 2 have one row, so nothing to rank; 2 have no relevant row and count 0.",
+        ),
+        (
+            SERIES % "",
+            {"sales": [1, 2, 3, 4], "month": ["2024-01", "2024-02"] * 2, "shop": ["n", "n", "s", "s"]},
+            "2 times, 2 series, 2 steps ahead at most; below 8 times there is no interval.",
+        ),
+    ],
+)
+def test_what_the_rows_are_is_said_before_a_training(
+    tmp_path: Path, config: str, columns: dict[str, list[object]], said: str
+) -> None:
+    frame = rows(4)[0].with_columns(pl.Series(name, column) for name, column in columns.items())
+    frame.write_parquet(tmp_path / "holdout.parquet")
+    text = f"version: 1\nmodels:\n  m:\n    train: {{run: make}}\n{config}".replace("train: train.parquet, ", "")
+    text = text.replace("mase, ", "").replace("mase: {max: 2, ", "wape: {max: 2, ")
+    (tmp_path / "mlbot.yaml").write_text(
+        text.replace("data: {", "data: {holdout: holdout.parquet, features: [a, b, c], ")
+    )
+    checked = check_data(Folder.of(tmp_path), ())
+    assert not checked.problems
+    assert f"  {said}" in checked.notes

@@ -193,7 +193,9 @@ class _Model:
             classes=record.classes,
             positive=record.positive,
             positives=record.positives,
+            task=str(record.task),
         )
+        yield from _of_rows(self.holdout)
         if self.holdout.asked:
             yield sentence("data", "asked", columns=self.holdout.asked)
         if record.inexact:
@@ -202,6 +204,37 @@ class _Model:
         for part in self.model.slices:
             positives = record.slice_positives.get(part.name)
             yield sentence("data", "slice", name=part.name, rows=record.slices[part.name], positives=positives)
+
+
+def _of_rows(holdout: "HoldoutData") -> Iterator[str]:
+    """What labels, queries or times the rows have."""
+    import numpy as np
+
+    from mlbot.stats.forecast import FEWEST_TIMES
+
+    labels, groups, series = holdout.labels, holdout.groups, holdout.series
+    match holdout.record.task:
+        case Task.MULTILABEL:
+            counts, rows = labels.sum(axis=0, dtype=int), labels.sum(axis=1, dtype=int)
+            names, none = holdout.record.classes, int((rows == 0).sum())
+            rare = {"rarest": names[int(counts.argmin())], "fewest": int(counts.min()), "bare": none}
+            yield sentence("data", "labels", count=len(names), mean=float(rows.mean()), **rare)
+        case Task.RANKING if groups is not None:
+            sizes = np.bincount(groups)
+            empty = int((np.bincount(groups, labels > 0) == 0).sum())
+            facts = {"least": int(sizes.min()), "most": int(sizes.max()), "single": int((sizes == 1).sum())}
+            yield sentence("data", "queries", queries=sizes.size, empty=empty, **facts)
+        case Task.FORECAST if series is not None and series.horizon is not None:
+            scale = np.ones(1) if series.scale is None else series.scale
+            yield sentence(
+                "data",
+                "times",
+                times=int(series.times.max()) + 1,
+                series=series.count,
+                steps=int(series.horizon.max()),
+                fewest=FEWEST_TIMES,
+                unscaled=int((~(scale > 0)).sum()),
+            )
 
 
 def idle_gates(model: Model, holdout: "HoldoutData") -> Iterator[str]:

@@ -39,6 +39,7 @@ def read_series(frame: pl.LazyFrame, data: Data, train: pl.LazyFrame | None) -> 
         horizon=horizon,
         scale=None if train is None else _scale(table, data, train),
         quantiles=data.quantiles,
+        count=table["series"].n_unique(),
     )
 
 

@@ -187,7 +187,20 @@ def estimate(  # noqa: PLR0913  # each is an array of its own
     if metric in metrics.EXTREMES:
         raise _extreme([statistic.value() for statistic in made])
     found = _estimate(made, _resampler(task, rows, seed), _method(metric), len(predictions))
+    if task is Task.MULTILABEL:
+        found = replace(found, df=min(found.df, _few(found)))
     return found if task.has_classes or metric == "accuracy" else replace(found, exact=False)
+
+
+def _few(found: Estimate) -> float:
+    """Degrees of freedom of a variance that few rows carry, those with a rare label: 2 n / (kurtosis - 1)."""
+    if found.influence is None:
+        return math.inf
+    squares = found.influence**2
+    moments = squares.mean(axis=1)
+    kurtosis = np.divide((squares**2).mean(axis=1), moments**2, out=np.ones_like(moments), where=moments > 0)
+    excess = max(1.0, float(kurtosis.max()) - 1)
+    return max(1.0, float(2 * squares.shape[1] / excess))
 
 
 @np.errstate(all="ignore")

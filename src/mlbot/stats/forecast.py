@@ -32,6 +32,7 @@ class Series:
     horizon: Labels | None = None  # how many steps ahead each row is, (n,)
     scale: Floats | None = None  # the mean step of its series in the training data, (n,); NaN where there is none
     quantiles: tuple[float, ...] = ()  # the levels of the predictions' columns after the first
+    count: int = 1  # how many series there are
 
     def where(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "Series":
         """Of some rows."""
