@@ -1,8 +1,10 @@
 """Each tool's file gives the same rows, and each way in which it can mislead is refused or an error."""
 
 import ast
+import copy
 import io
 import json
+import random
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from tests.support.evaluations import OF_TOOL, cause, evaluate, folder, jsonl, r
 
 from mlbot.judging import readers
 from mlbot.judging.rows import MOST_BYTES, Rows
-from mlbot.judging.scores import unfinished
+from mlbot.judging.scores import ScorePlan, Sides, Table, measure_scores, unfinished
 from mlbot.lib.templates import environment, templates
 from mlbot.verdict.verdict import Problem
 
@@ -358,3 +360,64 @@ def test_every_cause_has_its_words_and_what_they_name() -> None:
 
 def test_an_empty_evaluation_is_none() -> None:
     assert cause(jsonl([], items=3)) == "empty"
+
+
+JUNK: list[Any] = [
+    None,
+    True,
+    -1,
+    1.5,
+    float("nan"),
+    10**30,
+    "",
+    "x" * 300,
+    "\ud800",
+    "a\n\u202eb",
+    [],
+    {},
+    [[]],
+    {"a": [1]},
+]
+
+
+def broken(value: Any, rng: random.Random) -> Any:
+    """A document with one of its values exchanged for another, or gone, at any depth."""
+    if not isinstance(value, dict | list) or not value or rng.random() < 0.2:
+        return rng.choice(JUNK)
+    made = copy.copy(value)
+    key = rng.choice([*made] if isinstance(made, dict) else [*range(len(made))])
+    if rng.random() < 0.1:
+        del made[key]
+    else:
+        made[key] = broken(made[key], rng)
+    return made
+
+
+@pytest.mark.parametrize("tool", ["promptfoo", "inspect", "deepeval", "rows"])
+def test_whatever_a_file_says_it_is_rows_or_a_problem(tool: str) -> None:
+    rng = random.Random(tool)  # noqa: S311 - the same on each run
+    whole: Any = {
+        "promptfoo": promptfoo(),
+        "inspect": inspect(),
+        "deepeval": json.loads(result("deepeval/candidate.test_run.json")),
+        "rows": [json.loads(line) for line in result("rows/candidate.jsonl").splitlines()[:6]],
+    }[tool]
+    if tool == "promptfoo":
+        whole["results"]["results"] = whole["results"]["results"][:4]
+    elif tool != "rows":
+        key = "samples" if tool == "inspect" else "testCases"
+        whole[key] = whole[key][:4]
+    kinds = set()
+    for _ in range(80):
+        made = broken(broken(whole, rng), rng)
+        raw = b"\n".join(map(dumped, made)) if tool == "rows" and isinstance(made, list) else dumped(made)
+        raw = folder(log_dot_json=raw) if tool == "inspect" else raw
+        raw = folder(test_run_1_dot_json=raw) if tool == "deepeval" else raw
+        found = read(raw, format=tool, **({} if tool == "rows" else {"group": "group"}))
+        kinds.add(type(found))
+        if isinstance(found, Rows) and max(row.repeat for row in found.rows) <= 3:
+            table = Table.of(Sides(candidate=(found,), baseline=(found,)), evaluate(errors=0.9))
+            if isinstance(table, Table):
+                measured = measure_scores(table, ScorePlan(margins={}), {})
+                assert "NaN" not in measured.items.model_dump_json()
+    assert kinds == {Rows, Problem}

@@ -141,11 +141,14 @@ class ResultFormat(StrEnum):
     DEEPEVAL = "deepeval"
 
 
+_MOST_SCORE = 1e29
+
+
 def _range(value: Plain, _context: Context) -> tuple[float, float]:
     what = "the least and the greatest value, such as [0, 1]"
     if not isinstance(value, list) or len(value) != 2:
         raise refused(value, what)
-    low, high = (read_number(each, what) for each in value)
+    low, high = (read_number(each, what, -_MOST_SCORE, _MOST_SCORE) for each in value)
     if not low < high:
         raise refused(value, what)
     return low, high

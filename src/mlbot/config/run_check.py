@@ -368,6 +368,8 @@ def _absent(model: Model, exists: Callable[[str], bool]) -> Iterator[Problem]:
     paths: dict[KeyPath, str | None] = {("train", "params"): train.params, ("train", "lock"): train.lock}
     paths[("train", "notebook")] = train.notebook
     paths |= {("train", "depends", index): path for index, path in enumerate(train.depends or ())}
+    for key, command in (("predict", model.predict), ("evaluate", model.evaluate)):
+        paths |= {(key, "depends", index): path for index, path in enumerate((command and command.depends) or ())}
     paths |= {("artifact",): model.artifact.url if model.artifact else None}
     paths |= {("data", "train"): data.train, ("data", "holdout"): data.holdout}
     for at, path in paths.items():
@@ -383,12 +385,13 @@ _SCRIPT = re.compile(r"(?:\w+=[\w./-]* +)*(?:python3?|bash|sh|Rscript|julia) +(?
 
 
 def _absent_code(model: Model, exists: Callable[[str], bool]) -> Iterator[Problem]:
-    """The script or the module that trains, where it can only be a file of the repository."""
+    """The scripts that train or ask, or the module that trains, where each can only be a file of the repository."""
     train = model.train
-    script = _SCRIPT.fullmatch((train.run or "").strip())
-    if script and not script["file"].startswith("/") and not exists(script["file"].removeprefix("./")):
-        hint = "write a command that runs what is there"
-        yield Problem(f"{quote(script['file'])}, which is not there", hint, ("train", "run"))
+    for key, command in (("train", train), ("predict", model.predict), ("evaluate", model.evaluate)):
+        script = _SCRIPT.fullmatch(((command and command.run) or "").strip())
+        if script and not script["file"].startswith("/") and not exists(script["file"].removeprefix("./")):
+            hint = "write a command that runs what is there"
+            yield Problem(f"{quote(script['file'])}, which is not there", hint, (key, "run"))
     module, _, _ = (train.entrypoint or "").partition(":")
     path, top = module.replace(".", "/"), module.partition(".")[0]
     known = [f"{root}{end}" for root in ("", "src/") for end in (f"{path}.py", f"{path}/__init__.py")]

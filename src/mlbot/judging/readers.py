@@ -17,7 +17,19 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from mlbot.config.predict import Evaluate, ResultFormat
-from mlbot.judging.rows import MOST_BYTES, RefusedError, Row, Rows, checked, cut, lines_of, load_json, read_jsonl, shown
+from mlbot.judging.rows import (
+    MOST_BYTES,
+    MOST_FACT,
+    RefusedError,
+    Row,
+    Rows,
+    checked,
+    cut,
+    lines_of,
+    load_json,
+    read_jsonl,
+    shown,
+)
 from mlbot.lib.record import canonical
 from mlbot.verdict.verdict import Problem
 
@@ -156,7 +168,7 @@ def _facts(**values: object) -> dict[str, float]:
         for name, value in values.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
-    return {name: value for name, value in numbers.items() if math.isfinite(value)}
+    return {name: value for name, value in numbers.items() if 0 <= value < MOST_FACT}
 
 
 def _digest_of(*values: object) -> str:
@@ -315,7 +327,7 @@ def _promptfoo_error(result: Json, case: Json) -> str | None:
     """Why a result is no score: `error` is filled for failed assertions too, and a case without any gets full marks."""
     if result.get("failureReason") == _FAILED:
         return cut(result.get("error") or _maybe(result.get("response")).get("error") or "error")
-    if result.get("failureReason") not in {0, 1}:
+    if result.get("failureReason") not in (0, 1):
         return "promptfoo does not say whether it was graded"
     if not case.get("assert"):
         return "the test has no assertions"
@@ -542,7 +554,8 @@ def _deepeval_item(case: Json) -> str:
 def _deepeval_row(case: Json, item: str, repeat: int, wanted: Wanted) -> Row:
     found: defaultdict[str, float | None] = defaultdict()
     errors: list[str] = []
-    for each in map(_maybe, case.get("metricsData") or ()):
+    given = case.get("metricsData")
+    for each in map(_maybe, given if isinstance(given, list) else ()):
         name = str(each.get("name"))
         if each.get("error"):
             errors.append(str(each.get("error")))

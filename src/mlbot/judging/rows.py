@@ -23,6 +23,8 @@ _MOST_ERROR = 200
 _MOST_LINE = 1_000_000
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _DIGEST = re.compile(r"(sha256:)?[0-9a-f]{64}")
+MOST_SCORE = 1e30  # so that squares and sums of them are numbers still
+MOST_FACT = 1e15  # of tokens, cost and milliseconds, so that a million of them are a number still
 _FACTS = ("tokens_in", "tokens_out", "cost", "latency_ms")
 STATUSES = ("ok", "error", "skipped")
 
@@ -96,7 +98,7 @@ def _check(row: Row) -> None:
     if not 1 <= row.repeat <= MOST_ROWS:
         raise RefusedError("repeat", item=shown(row.item))
     for name, value in row.scores.items():
-        if value is not None and not math.isfinite(value):
+        if value is not None and not abs(value) < MOST_SCORE:
             raise RefusedError("score", item=shown(row.item), metric=shown(name))
     for text in (row.group, *(each for each in row.slices.values() if isinstance(each, str))):
         if text is not None and len(text) > _MOST_ITEM:
@@ -263,6 +265,6 @@ def _digest(value: object, where: str) -> str | None:
 def _is_number(value: object, column: str, where: str) -> bool:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return False
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < MOST_FACT:
         raise RefusedError("value", column=column, where=where)
     return True

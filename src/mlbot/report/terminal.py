@@ -106,7 +106,8 @@ def _model(report: Report, model: ModelReport, pen: Pen, *, brief: bool) -> Iter
     if model.items:
         most = [item for each in tables.changed_items(model)[:1] for item in each.most]
         errors, given = tables.item_errors(model), tables.online(model)
-        yield pen.wrap(_say("items", items=model.items, errors=errors, most=most, online=given))
+        if said := _say("items", items=model.items, errors=errors, most=most, online=given).strip():
+            yield pen.wrap(said)
     yield from _metrics(tables.metric_rows(model), "baseline", pen)
     yield from _production(model, pen)
     yield from _slices(model, pen)
