@@ -304,14 +304,14 @@ _WAIVERS = (
     Mutant(
         name="waiver/edited-comment",
         fault="A comment that was edited afterwards waives.",
-        old="commands = [said.command for each in own if not each.edited for said in parse_comment(each.body)]",
-        new="commands = [said.command for each in own for said in parse_comment(each.body)]",
+        old="if Edits.NONE in edits:",
+        new="if edits:",
     ),
     Mutant(
         name="waiver/of-another-author",
         fault="A waiver counts as somebody's whose comment says nothing of it.",
-        old="each.id == request.comment and each.author == request.actor",
-        new="each.id == request.comment",
+        old="for line in parse_comment(comment.body)] if comment.author == request.actor else []",
+        new="for line in parse_comment(comment.body)]",
     ),
     Mutant(
         name="waiver/another-gate",
@@ -346,7 +346,7 @@ _WAIVERS = (
     Mutant(
         name="waiver/passing-gates-bound",
         fault="A waiver binds to gates that pass, and holds when they fail.",
-        old="blocking = [result for result in results if _blocks(result)]",
+        old="blocking = [result for result in results if may_be_waived(result)]",
         new="blocking = list(results)",
     ),
     Mutant(
@@ -482,6 +482,7 @@ _ADMISSION = (
         fault="A training that was skipped leaves a green status.",
         old="Cause.SKIPPED, State.ERROR",
         new="Cause.SKIPPED, State.SUCCESS",
+        within="_Runs._untrained",
     ),
     Mutant(
         name="admission/unfinished-is-judged",
@@ -669,8 +670,8 @@ _PLAN = (
     Mutant(
         name="baseline/failed-model-serves",
         fault="A model that failed is what the next one is compared with.",
-        old="if entry.outcome in _USABLE and entry.files",
-        new="if entry.files",
+        old="if each.outcome in USABLE and each.files:",
+        new="if each.files:",
     ),
     Mutant(
         name="baseline/first-model-never-serves",
@@ -681,8 +682,8 @@ _PLAN = (
     Mutant(
         name="baseline/without-files",
         fault="A verdict whose files nobody kept is chosen as the baseline.",
-        old="if entry.outcome in _USABLE and entry.files",
-        new="if entry.outcome in _USABLE",
+        old="if each.outcome in USABLE and each.files:",
+        new="if each.outcome in USABLE:",
     ),
 )
 
@@ -912,7 +913,7 @@ _DELIVERY = (
     Mutant(
         name="request/edited-comment",
         fault="A comment that was edited afterwards deploys.",
-        old="(RequestReason.EDITED, comment.edited)",
+        old="(RequestReason.EDITED, comment.edits is Edits.SOME)",
         new="(RequestReason.EDITED, False)",
     ),
     Mutant(
@@ -966,6 +967,7 @@ _LEDGER = (
         fault="Which of two verdicts on one training is the later is left to chance.",
         old="return *self.attempt.order, *self.judge.order",
         new="return self.attempt.order",
+        within="VerdictEntry.order",
     ),
     Mutant(
         name="ledger/unlock-wins-a-tie",
@@ -1109,6 +1111,7 @@ _GUARD = (
         fault="A link is followed out of the artifact.",
         old="os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC",
         new="os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC",
+        within="open_model",
     ),
     Mutant(
         name="model-file/no-regular-file",
@@ -1159,6 +1162,7 @@ _GUARD = (
         fault="A metric's code of a pull request runs in the judge.",
         old="if own is not None:",
         new="if False:",
+        within="_out_of_bounds",
     ),
     Mutant(
         name="rules/stranger's-address",
@@ -1201,6 +1205,7 @@ _PARSERS = (
         fault="A command says something that nobody sees.",
         old="if hidden := INVISIBLE.search(line):",
         new="if False and (hidden := INVISIBLE.search(line)):",
+        within="_fields",
     ),
     Mutant(
         name="command/short-sha",
@@ -1356,8 +1361,8 @@ _PARSERS = (
     Mutant(
         name="json/key-twice",
         fault="Two readers of one file see different values.",
-        old="if len(made) != len(pairs):",
-        new="if False:",
+        old='raise HostileJsonError("names a field twice")',
+        new="pass",
     ),
     Mutant(
         name="json/any-depth",
@@ -1468,6 +1473,30 @@ _PARSERS = (
         fault="Two environments wait for each other.",
         old="if walks.get(name) == start:",
         new="if False:",
+    ),
+    Mutant(
+        name="config/wrong-name-hides-files",
+        fault="A wrong name hides every file that is not there.",
+        old="raise ConfigError((*error.problems, *rest), source=document.source) from None",
+        new="raise ConfigError(error.problems, source=document.source) from None",
+    ),
+    Mutant(
+        name="config/bound-that-nothing-fails",
+        fault="A margin as wide as the metric's range is not named.",
+        old="return gate.limit >= high - low",
+        new="return gate.limit > high - low",
+    ),
+    Mutant(
+        name="config/bound-on-the-wrong-side",
+        fault="A band is named for its upper bound.",
+        old="elif metric and gate.subject not in bounded:",
+        new="elif metric and _is_turned(gate, metric):",
+    ),
+    Mutant(
+        name="slice/missing-text-is-no-null",
+        fault="COALESCE meets no missing text.",
+        old="self._nullable.update(range(start, self._index))",
+        new="pass",
     ),
     Mutant(
         name="config/runner-by-expression",

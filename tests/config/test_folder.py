@@ -58,6 +58,7 @@ def test_a_status_is_of_one_folder_and_one_entry(both: list[tuple[str, str]]) ->
 @pytest.mark.parametrize("path", ["", *FOLDERS])
 def test_a_workflow_file_says_its_folder(path: str) -> None:
     folder = ConfigFolder.of(path)
-    for form in Form:
+    # The files that hold the jobs are long, and made the same way for every folder.
+    for form in Form if path in {"", "services/churn"} else (Form.CALLERS,):
         written = files(Order(form=form, guard=["main"], install="", actions=Actions(), folder=folder))
         assert {folder_in(text) for text in written.values()} == {path}
