@@ -182,7 +182,7 @@ def test_days_and_statuses_are_those_of_the_config() -> None:
     base = {"form": Form.INLINE, "guard": ("main", "release/*"), "install": "x"}
     text = files(Order(**base, actions=actions("retention-days: 3")))  # type: ignore[arg-type] # of mixed kinds
     assert text[TRAIN_PATH].count("retention-days: 3\n") == 2
-    assert text[JUDGE_PATH].count("retention-days: 3\n") == 3
+    assert text[JUDGE_PATH].count("retention-days: 3\n") == 4
     assert text[JUDGE_PATH].count("keep-days: 90\n") == 2
     assert "contexts: mlbot mlbot/main mlbot/release\n" in text[JUDGE_PATH]
 
