@@ -98,6 +98,34 @@ def test_a_regression(tmp_path: Path) -> None:
     assert found.decided is None
 
 
+@pytest.mark.parametrize(
+    ("task", "setting", "columns"),
+    [
+        (Task.MULTILABEL, {"target": ("u", "v")}, ("p:u", "p:v")),
+        (Task.MULTIOUTPUT, {"target": ("u", "v")}, ("y:u", "y:v")),
+        (Task.RANKING, {"group": "who"}, ("score",)),
+        (Task.FORECAST, {"time": "when"}, ("y",)),
+        (Task.FORECAST, {"time": "when", "quantiles": (0.1, 0.9)}, ("y", "q:0.1", "q:0.9")),
+    ],
+)
+def test_every_task_has_its_columns(
+    tmp_path: Path, task: Task, setting: dict[str, object], columns: tuple[str, ...]
+) -> None:
+    flags = {name: (pl.col("a") > at).cast(pl.Int64) for at, name in enumerate("uvy")}
+    rows = NUMBERS.with_columns(**flags, who=pl.col("c").cast(pl.String), when=pl.int_range(ROWS))
+    holdout = holdout_of(rows, tmp_path, task, **setting)
+
+    def answer(frame: pl.DataFrame) -> pl.DataFrame:
+        squashed = 1 / (1 + (-pl.col("a")).exp())
+        return frame.select("row_id", *((squashed / (at + 1)).alias(name) for at, name in enumerate(columns)))
+
+    found, _ = ask(answer, holdout, tmp_path)
+    assert isinstance(found, Scored), found
+    each = (1 / (1 + np.exp(-NUMBERS["a"].to_numpy())))[:, None] / np.arange(1, len(columns) + 1)
+    np.testing.assert_allclose(found.predictions.reshape(ROWS, -1), each, rtol=1e-9)
+    assert (found.decided is not None) is (task is Task.MULTILABEL)
+
+
 def test_labels_are_compared_as_labels(tmp_path: Path) -> None:
     holdout = holdout_of(NUMBERS.with_columns(y=(pl.col("a") > 0).cast(pl.Float64)), tmp_path, Task.BINARY)
     found, _ = ask(lambda frame: frame.select("row_id", pl.lit(0.5).alias("p:1.0")), holdout, tmp_path)

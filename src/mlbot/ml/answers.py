@@ -200,6 +200,11 @@ def rounding_of(targets: Floats, predictions: Floats) -> Rounding | None:
     return Rounding(step=step, near=near, error=error)
 
 
+def shape_of(task: Task, rows: int, classes: tuple[str, ...]) -> tuple[int, ...]:
+    """The shape of predictions as the statistics take them; a forecast has columns where it has quantiles."""
+    return (rows,) if task is Task.BINARY or not classes else (rows, len(classes))
+
+
 def columns_of(facts: ModelFacts, task: Task, classes: tuple[str, ...]) -> tuple[int | None, ...] | Problem:
     """Which of a model's columns are read, in the order of `classes` (binary: negative before positive)."""
     if task.has_targets or (task is Task.FORECAST and classes):

@@ -22,7 +22,7 @@ from mlbot.errors import MlbotError
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.lib.record import FileDigest
-from mlbot.ml.answers import Collector, columns_of, decisions_of, rounding_of
+from mlbot.ml.answers import Collector, columns_of, decisions_of, rounding_of, shape_of
 from mlbot.ml.holdout import HoldoutData
 from mlbot.ml.independence import Rows, Trial, Way, dependence
 from mlbot.ml.isolation import Call, Isolation, Limits, run_isolated, with_python
@@ -294,7 +294,7 @@ class Run:
     def _singles(self, most: int) -> Rows:
         """Rows to ask alone: of each class first."""
         order = self.chance.permutation(self.frame.height)
-        if not self._task.is_classification:
+        if not self._task.has_classes:
             return order[:most]
         _, first = np.unique(self.holdout.labels[order], return_index=True)
         kinds = order[first]
@@ -348,7 +348,7 @@ class Run:
     @property
     def _label_order(self) -> tuple[str, ...]:
         """What a label's place means: of two classes 1 is the positive one."""
-        if not self._task.is_classification:
+        if not self._task.has_classes:
             return ()
         return self.holdout.record.classes if self._task is Task.BINARY else self.holdout.expected.classes
 
@@ -360,7 +360,7 @@ class Run:
         columns = columns_of(facts, task, classes)
         if isinstance(columns, Problem):
             return columns
-        shape = (holdout.rows, len(classes)) if task is Task.MULTICLASS else (holdout.rows,)
+        shape = shape_of(task, holdout.rows, classes)
         decisions = decisions_of(holdout, facts, classes) if task.is_classification else None
         found = Collector(task=task, whole=np.empty(shape), columns=columns, decisions=decisions, beyond=_LEAST)
         found.add(answer.values, answer.own)
@@ -370,7 +370,7 @@ class Run:
         binary = self._task is Task.BINARY
         return ModelFacts(
             layout=Layout.COLUMNS,
-            classes=self.holdout.expected.classes if self._task.is_classification else (),
+            classes=self.holdout.expected.classes,
             single_probability=binary,
             labels=answer.own is not None,
             nodes=0,

@@ -25,7 +25,7 @@ from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.lib.record import Record
 from mlbot.ml import protocol
-from mlbot.ml.answers import Codes, Collector, Floats, Raw, columns_of, decisions_of, rounding_of
+from mlbot.ml.answers import Codes, Collector, Floats, Raw, columns_of, decisions_of, rounding_of, shape_of
 from mlbot.ml.guard import ModelFile, ModelFolder, open_model
 from mlbot.ml.holdout import HoldoutData, pack
 from mlbot.ml.independence import (
@@ -197,8 +197,7 @@ class _Run:
         if isinstance(columns, Problem):
             self._fail(columns)
             return
-        wide = task is Task.MULTICLASS or task.has_targets or (task is Task.FORECAST and len(classes) > 1)
-        shape = (holdout.rows, len(classes)) if wide else (holdout.rows,)
+        shape = shape_of(task, holdout.rows, classes)
         decisions = decisions_of(holdout, self.facts, classes) if task.is_classification else None
         self._collector = Collector(task=task, whole=np.empty(shape), columns=columns, decisions=decisions)
 
