@@ -113,7 +113,8 @@ def covered(part: str, metric: str, size: int, phi: float, draws: int) -> tuple[
     make, task, _, _ = PARTS[part]
     formula, settings = CATALOGUE[metric].formula, CATALOGUE[metric].settings
     rng = np.random.default_rng(1)
-    whole = make(np.random.default_rng(0), POOL // 10, phi)
+    size_of_pool = POOL if part == "multilabel" else POOL // 10  # there ten rows a query or time
+    whole = make(np.random.default_rng(0), size_of_pool, phi)
     given: dict[str, Any] = {"groups": whole.groups, "series": whole.series, "settings": settings}
     truth = float(estimate(formula, task, whole.y, whole.predictions, **given).values.mean())
     held: list[tuple[bool, bool]] = []
