@@ -59,7 +59,8 @@ def path(monkeypatch: pytest.MonkeyPatch, git_settings: None) -> None:
 
 def config(**settings: Any) -> str:
     evaluate = {**MODEL["evaluate"], **settings}
-    return yaml.safe_dump({"version": 1, "models": {"bot": {**MODEL, "evaluate": evaluate}}})
+    actions = {"actions": {"evaluate": {"secrets": evaluate["secrets"]}}} if "secrets" in evaluate else {}
+    return yaml.safe_dump({"version": 1, **actions, "models": {"bot": {**MODEL, "evaluate": evaluate}}})
 
 
 def prompts(quality: float) -> dict[str, str]:
