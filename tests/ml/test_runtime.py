@@ -20,8 +20,7 @@ from mlbot.ml.runtime import Runtime, codes_of, feeds, unpack
 
 
 def features_of(frame: pl.DataFrame) -> tuple[Feature, ...]:
-    kinds = {name: kind_of(dtype) for name, dtype in frame.schema.items()}
-    return tuple(Feature(name=name, kind=kind) for name, kind in kinds.items() if kind is not None)
+    return tuple(Feature(name=name, kind=kind_of(dtype)) for name, dtype in frame.schema.items())
 
 
 def crossed(packed: Packed) -> tuple[np.ndarray[Any, Any], ...]:

@@ -68,7 +68,7 @@ def ask(
     asker = Calls(function=function, form=form)
     run = Run(
         artifact=Artifact(path=folder, of=FileDigest(digest="sha256:" + "1" * 64, size_bytes=7)),
-        frame=pl.concat(holdout.batches()),
+        frame=holdout.whole(),
         holdout=holdout,
         predictor=Predictor(run="", code=folder, format="csv" if form == "csv" else "parquet"),
         asker=asker,

@@ -15,7 +15,7 @@ from typing import TypeVar
 from mlbot.config.schema import EnvironmentConfig, Smoke
 from mlbot.delivery.deployment import begun, deployment_id, lock_text, next_sequence, read_lock, serves
 from mlbot.delivery.model_card import file_name
-from mlbot.delivery.run_release import read_golden, restore_tags, tag_stage, try_to_tag
+from mlbot.delivery.run_release import asker, read_golden, restore_tags, tag_stage, try_to_tag
 from mlbot.errors import MlbotError, NotEvaluatedError, RefusedError, require
 from mlbot.git.locks import PREFIX, Held
 from mlbot.ledger.entries import Action, DeploymentEntry, DeploymentIntent, DeploymentState, Entry, ReleaseEntry
@@ -97,7 +97,7 @@ class Deployment:
         """Load the bytes and ask them the golden requests before anything moves."""
         if self.golden is not None:
             settings = self.environment.smoke or Smoke()
-            _passed(_golden_test(self.file, self.golden, settings.model_copy(update={"p95_ms": None})))
+            _passed(self._golden_test(self.file, self.golden, settings.model_copy(update={"p95_ms": None})))
 
     def _smoke(self, file: Path) -> str:
         """What is served answers as judged, and in time; then the command of the user's agrees."""
@@ -105,12 +105,18 @@ class Deployment:
         found = "It is served; it has no golden requests, so only its bytes were verified."
         if self.golden is not None:
             self.context.say(f"Smoke test: {self.golden.rows} golden requests")
-            found = _passed(_golden_test(file, self.golden, settings))
+            found = _passed(self._golden_test(file, self.golden, settings))
         if settings.command is None:
             return found
         served, root = served_of(self.release), self.context.repository.project
         agrees = smoke_command(settings.command, self.release.model, self.environment.name, served, root)
         return f"{found} {_passed(agrees)}"
+
+    def _golden_test(self, file: Path, golden: Golden, settings: Smoke) -> SmokeResult:
+        from mlbot.ml.golden import smoke
+
+        with asker(self.context, self.release.commit, self.release.model) as ask:
+            return smoke(file, golden, settings, ask=ask)
 
     def _is_served(self, file: Path, wanted: Served) -> None:
         served = self.target.fetch(self.release.model, file)
@@ -207,12 +213,6 @@ class BetweenVersionsError(NotEvaluatedError):
 
 class OvertakenError(RefusedError):
     """Another run of the same deployment, or a rollback, took the lock over."""
-
-
-def _golden_test(file: Path, golden: Golden, settings: Smoke) -> SmokeResult:
-    from mlbot.ml.golden import smoke
-
-    return smoke(file, golden, settings)
 
 
 def _passed(result: SmokeResult) -> str:

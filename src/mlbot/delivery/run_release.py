@@ -1,10 +1,11 @@
 """The files of a release: the model, its card, the manifest, lineage, golden requests, and the sums of all."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from mlbot.config.schema import Model
 from mlbot.delivery.model_card import (
@@ -24,7 +25,7 @@ from mlbot.errors import MlbotError, NotEvaluatedError, UsageError
 from mlbot.ledger.entries import DeploymentEntry, Entry, ReleaseEntry, VerdictEntry
 from mlbot.ledger.queries import deployments, latest_by_key, live, release_of, releases
 from mlbot.lib.artifact import ANY_FILE
-from mlbot.lib.record import Digest, Record, Sha, digest_of_stream
+from mlbot.lib.record import Digest, Name, Record, Sha, digest_of_stream
 from mlbot.lib.tree import TagRef
 from mlbot.lib.untrusted_json import read
 from mlbot.lib.version import Bump, Stored, Version, is_prerelease, name_of
@@ -36,6 +37,10 @@ from mlbot.registry.run_repository import RepositoryContext, Tags
 from mlbot.registry.tags import Registry, TagNote, read_note, stage_tag, version_tag
 from mlbot.report.report import MOST_BYTES, ModelReport
 from mlbot.storage.artifact import to_tar
+from mlbot.training.run_predict import Asking, RuleSource
+
+if TYPE_CHECKING:
+    from mlbot.ml.golden import Ask
 
 # `mlbot release`: give a version to judged bytes. Verify everything, tag the commit, write the ledger.
 
@@ -200,15 +205,16 @@ class _Release:
     def _golden(self, facts: ReleaseFacts, model: Model, file: Path) -> Digest | None:
         """Golden requests of the released bytes, made from the commit's own data, in the store.
 
-        None of a model that mlbot does not ask itself.
+        None of a model that an evaluator scores.
         """
         from mlbot.ml.golden import make_golden
 
-        if not model.is_onnx:
+        if model.evaluate is not None:
             return None
         self.context.say(f"Recording {GOLDEN_ROWS} golden requests")
-        with self.context.checkout(facts.commit, model) as root:
-            golden = make_golden(file, model, root, GOLDEN_ROWS)
+        asking = asker(self.context, facts.commit, model.name)
+        with self.context.checkout(facts.commit, model) as root, asking as ask:
+            golden = make_golden(file, model, root, GOLDEN_ROWS, ask)
         digest = digest_of(golden)
         stored = self.folder / GOLDEN_FILE
         stored.write_bytes(golden_bytes(golden))
@@ -240,6 +246,24 @@ class _Release:
     def _training(self, verdict: VerdictEntry) -> Training | None:
         raw = self.context.document(verdict.training)
         return read(raw, Training, "The stored training record", most_bytes=MOST_BYTES) if raw else None
+
+
+@contextmanager
+def asker(context: RepositoryContext, commit: Sha, name: Name) -> "Iterator[Ask | None]":
+    """What asks a model as it was released: its predictor at that commit; None where mlbot asks it itself."""
+    try:
+        config = context.configs_at(commit).head
+    except UsageError:  # history need not be usable
+        yield None
+        return
+    model = config.model(name)
+    if model is None or model.predict is None:
+        yield None
+        return
+    source = RuleSource(repository=context.repository, commit=commit, config=config, is_judge=context.run is not None)
+    with context.checkout(commit, model) as root:
+        asking = Asking(model=model, source=source, folder=root, progress=context.say)
+        yield lambda file, holdout: asking.many([file], holdout, [0])[0]
 
 
 def read_golden(context: RepositoryContext, entry: ReleaseEntry) -> Golden | None:

@@ -121,11 +121,9 @@ class _Model:
 
         model = self.model
         source = model.data.holdout if is_url(model.data.holdout) else self.root / model.data.holdout
-        found = (
-            self.read
-            or unfetched(source)
-            or check_holdout(source, model.data, model.task, model.slices, train=training_data(model, self.root))
-        )
+        given = source, model.data, model.task, model.slices
+        train = training_data(model, self.root)
+        found = self.read or unfetched(source) or check_holdout(*given, train=train, any_kind=not model.is_onnx)
         if not isinstance(found, HoldoutData):
             for problem in () if self.read else (found,) if isinstance(found, Problem) else found:
                 at = _place(problem, model)

@@ -19,13 +19,13 @@ from mlbot.judging.readers import PATTERNS, Wanted, read_results
 from mlbot.judging.rows import MOST_BYTES, Rows
 from mlbot.judging.run_evaluations import Evaluations, HandedOver
 from mlbot.judging.run_judge import JudgeRequest, JudgeResult, Rule
-from mlbot.judging.run_predict import Asking
 from mlbot.judging.scores import MeasuredScores, ScorePlan, Sides, Table, measure_scores, too_many_errors, unfinished
 from mlbot.lib.artifact import UnfitError
 from mlbot.lib.record import Digest, FileDigest, Name, canonical, digest
 from mlbot.lib.templates import sentence
 from mlbot.report.report import SliceInfo
 from mlbot.storage.artifact import take_artifact
+from mlbot.training.run_predict import Asking
 from mlbot.training.run_train import SeedRun
 from mlbot.verdict.seeds import Determinism, Seeds
 from mlbot.verdict.verdict import Evaluation, Holdout, Problem

@@ -14,7 +14,6 @@ from mlbot.errors import MlbotError, UsageError
 from mlbot.gates.metric import Bound
 from mlbot.gates.outcome import Reason, worst
 from mlbot.judging.run_data import training_data
-from mlbot.judging.run_predict import Asking, RuleSource
 from mlbot.ledger.entries import Compared, DeploymentEntry, SeedCount, Source, VerdictEntry
 from mlbot.ledger.queries import metric_history, seed_history
 from mlbot.lib.record import Digest, Name, Params, Sha
@@ -34,6 +33,7 @@ from mlbot.report.notices import (
     run_notices,
 )
 from mlbot.report.report import Curves, History, ModelReport, Notice, Report, Side, SliceInfo
+from mlbot.training.run_predict import Asking, RuleSource
 from mlbot.training.run_train import SeedRuns, links_to, unfetched
 from mlbot.training.trial import trial_key
 from mlbot.verdict.decide import NO_HOLDOUT, Evidence, decide, policy_digest, removal_digest, rules_digest
@@ -387,9 +387,9 @@ def opened(rule: Rule) -> "HoldoutData | Problem":
 
     model = rule.model
     source = model.data.holdout if is_url(model.data.holdout) else rule.folder / model.data.holdout
-    return unfetched(source) or open_holdout(
-        source, model.data, model.task, model.slices, copies=rule.copies, train=training_data(model, rule.folder)
-    )
+    given = source, model.data, model.task, model.slices
+    train = training_data(model, rule.folder)
+    return unfetched(source) or open_holdout(*given, copies=rule.copies, train=train, any_kind=not model.is_onnx)
 
 
 def rules_of(policy: PlannedSide | None) -> dict[Name, Digest]:

@@ -39,7 +39,6 @@ from mlbot.judging.run_judge import (
     report_of,
     rules_of,
 )
-from mlbot.judging.run_predict import RuleSource
 from mlbot.judging.waivers import ended
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib.record import Digest
@@ -59,6 +58,7 @@ from mlbot.plan.run_plan import Planning
 from mlbot.report.notices import notice
 from mlbot.report.report import Notice, NoticeCode, Report
 from mlbot.storage.results import ResultStore
+from mlbot.training.run_predict import RuleSource
 from mlbot.training.run_train import SeedRun, SeedRuns, Trainer
 from mlbot.verdict.decide import Evidence, decide
 from mlbot.verdict.seeds import Wave, next_wave

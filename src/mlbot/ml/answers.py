@@ -187,6 +187,12 @@ class Collector:
             part[:, at] = 0.0 if column is None else values[:, column]
 
 
+def rounding_of_any(targets: Floats, predictions: Floats) -> Rounding | None:
+    """That of the first of several numbers a row where it counts."""
+    columns = zip(np.atleast_2d(targets.T), np.atleast_2d(predictions.T), strict=False)
+    return next((found for each in columns if (found := rounding_of(*each))), None)
+
+
 def rounding_of(targets: Floats, predictions: Floats) -> Rounding | None:
     """The steps of float32 near a regression's answers; None where they are small beside its errors.
 

@@ -100,6 +100,20 @@ class Table:
     # Columns of numbers with integers that no float holds: beyond 64 bits, or beside a fraction.
     long: frozenset[str] = frozenset()
     asked: frozenset[str] = frozenset()  # columns of numbers and booleans in which `?` is read as missing
+    as_written: pl.LazyFrame | None = None  # the columns of a Parquet file as they are, but for types that are named
+
+    def features(self, names: Sequence[str]) -> pl.DataFrame:
+        """Columns as other readers have them, for a predictor: a missing text is null, a list a list."""
+        if self.as_written is not None:
+            return self.as_written.select(names).collect()
+        found = self.frame.select(names)
+        texts = [name for name, dtype in found.collect_schema().items() if dtype == pl.String()]
+        return found.with_columns(pl.col(texts).replace("", None)).collect()
+
+    def head(self, rows: int) -> "Table":
+        """The first rows."""
+        written = None if self.as_written is None else self.as_written.head(rows)
+        return replace(self, frame=self.frame.head(rows), as_written=written)
 
     def odd_columns(self) -> Iterator[OddColumn]:
         """The columns of text that are numbers almost everywhere, each with a row and what is there instead."""
@@ -167,7 +181,8 @@ def open_table(
     content, where = _content(source), _place(source)
     with _reading(source):
         if _is_parquet(content):
-            return Table(frame=_no_nan(_parquet(content, types)), where=where, content=content)
+            written = _as_written(content, types)
+            return Table(frame=_no_nan(_parquet(content, types)), where=where, content=content, as_written=written)
         form, keep = _form(content, csv, apart, where), None
         if form.encoding != "utf-8":
             content, keep = _transcoded(content, form.encoding, in_memory=in_memory)
@@ -289,6 +304,13 @@ def _parquet(content: Path | bytes, types: Types) -> pl.LazyFrame:
         return column.cast(pl.Float64) if isinstance(dtype, pl.Decimal) else column
 
     return frame.with_columns(plain(name, dtype) for name, dtype in frame.collect_schema().items())
+
+
+def _as_written(content: Path | bytes, types: Types) -> pl.LazyFrame:
+    """Parquet's own values, where the config does not say what a column is."""
+    frame, plain = pl.scan_parquet(content, glob=False), _parquet(content, types)
+    named = [name for name in types if name in frame.collect_schema()]
+    return pl.concat([frame.drop(named), plain.select(named)], how="horizontal") if named else frame
 
 
 def _whole_decimals(frame: pl.LazyFrame) -> tuple[frozenset[str], frozenset[str]]:

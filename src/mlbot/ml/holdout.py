@@ -280,9 +280,7 @@ class Source:
     nameless: Nameless | None = None
 
 
-def open_source(
-    source: Path | str, storage_options: Mapping[str, Any], copies: dict[str, Source] | None = None
-) -> Source:
+def open_source(source: Path | str, copies: dict[str, Source] | None = None) -> Source:
     """Read a file to its end for its digest; one from an URL is copied to where no child can open it.
 
     The copy has no name on the disk, so a model that is judged on a hidden holdout cannot read its labels. `copies` has
@@ -299,7 +297,7 @@ def open_source(
     import fsspec
 
     copy = Nameless()
-    with fsspec.open(str(source), "rb", **storage_options) as stream:
+    with fsspec.open(str(source), "rb") as stream:
         while chunk := stream.read(CHUNK):
             hasher.update(chunk)
             copy.append(chunk)
@@ -315,15 +313,15 @@ def is_url(source: Path | str) -> bool:
     return isinstance(source, str) and "://" in source
 
 
-def kind_of(dtype: pl.DataType) -> Kind | None:
-    """What a column holds, or None when no model can be fed with it (dates, lists)."""
+def kind_of(dtype: pl.DataType) -> Kind:
+    """What a column holds."""
     if is_text(dtype):
         return Kind.TEXT
     if dtype.is_float() or isinstance(dtype, pl.Decimal):
         return Kind.FLOAT
     if dtype.is_integer():
         return Kind.INTEGER
-    return Kind.BOOLEAN if isinstance(dtype, pl.Boolean) else None
+    return Kind.BOOLEAN if isinstance(dtype, pl.Boolean) else Kind.OTHER
 
 
 def pack(frame: pl.DataFrame, features: tuple[Feature, ...]) -> protocol.Packed:
@@ -385,6 +383,10 @@ class HoldoutData:
         """The features in the file's order, `rows` at a time."""
         yield from _batches(self._features(), rows)
 
+    def whole(self) -> pl.DataFrame:
+        """All features as a predictor gets them, in the file's order."""
+        return self._table.features([feature.name for feature in self.expected.features])
+
     def head(self, rows: int) -> pl.DataFrame:
         """The features of the first rows."""
         return self._features().head(rows).collect(engine="streaming")
@@ -400,7 +402,7 @@ class HoldoutData:
             groups=None,
             weights=None if self.weights is None else self.weights[:fewer],
             series=None if self.series is None else self.series.where(np.arange(fewer)),
-            _table=replace(self._table, frame=self._table.frame.head(fewer)),
+            _table=self._table.head(fewer),
         )
 
     @property
@@ -424,15 +426,16 @@ def open_holdout(  # noqa: PLR0913  # where it is, how it is read, and what is r
     task: Task,
     slices: Sequence[Slice] = (),
     *,
-    storage_options: Mapping[str, Any] | None = None,
     copies: dict[str, Source] | None = None,
     train: Path | str | None = None,
+    any_kind: bool = False,
 ) -> HoldoutData | Problem:
     """Read everything of a holdout but its features, or say why nothing can be judged on it.
 
     `source`: path or fsspec URL of a CSV or Parquet file; `data.holdout` made absolute.
     """
-    found = check_holdout(source, data, task, slices, storage_options=storage_options, copies=copies, train=train)
+    given = source, data, task, slices
+    found = check_holdout(*given, copies=copies, train=train, any_kind=any_kind)
     return found if isinstance(found, HoldoutData) else found[0]
 
 
@@ -442,20 +445,22 @@ def check_holdout(  # noqa: PLR0913  # as above
     task: Task,
     slices: Sequence[Slice] = (),
     *,
-    storage_options: Mapping[str, Any] | None = None,
     copies: dict[str, Source] | None = None,
     train: Path | str | None = None,
+    any_kind: bool = False,
 ) -> HoldoutData | tuple[Problem, ...]:
     """The holdout, or everything that is wrong with it."""
     try:
-        opened = open_source(source, storage_options or {}, copies)
+        opened = open_source(source, copies)
         apart = [name for name in (*data.targets, data.group, data.weight, *data.timing) if name is not None]
         table = frames.open_table(opened.path, data.reads(task), data.csv, apart=apart, labels=_labels(data, task))
         with table.reading():
-            found = _Opening(source=opened, table=table, data=data, task=task, slices=tuple(slices)).read()
+            found = _Opening(
+                source=opened, table=table, data=data, task=task, slices=tuple(slices), any_kind=any_kind
+            ).read()
             if not isinstance(found, HoldoutData) or task is not Task.FORECAST:
                 return found
-            series = read_series(table.frame, data, _training(train, data, storage_options or {}, copies))
+            series = read_series(table.frame, data, _training(train, data, copies))
             return (series,) if isinstance(series, Problem) else replace(found, series=series)
     except MlbotError as error:
         return (_unreadable(data, error.what, error.hint),)
@@ -467,13 +472,11 @@ def check_holdout(  # noqa: PLR0913  # as above
         raise
 
 
-def _training(
-    train: Path | str | None, data: Data, options: Mapping[str, Any], copies: dict[str, Source] | None
-) -> pl.LazyFrame | None:
+def _training(train: Path | str | None, data: Data, copies: dict[str, Source] | None) -> pl.LazyFrame | None:
     """The training data as far as a forecast's scale needs them; None where they cannot be read."""
     if train is None or (isinstance(train, Path) and not train.is_file()):
         return None
-    opened = open_source(train, options, copies)
+    opened = open_source(train, copies)
     try:
         return frames.open_table(opened.path, data.reads(Task.FORECAST), data.csv, in_memory=True).frame
     except MlbotError:
@@ -490,6 +493,7 @@ class _Opening:
     data: Data
     task: Task
     slices: tuple[Slice, ...]
+    any_kind: bool = False  # whether features may be what no ONNX file takes
 
     @property
     def frame(self) -> pl.LazyFrame:
@@ -518,10 +522,10 @@ class _Opening:
         if given or not names:
             return _schema("target-as-feature", column=quoted(given[0])) if given else _schema("no-feature")
         kinds = {name: kind_of(schema[name]) for name in names}
-        other = [name for name, kind in kinds.items() if kind is None]
-        if other:
+        other = [name for name, kind in kinds.items() if kind is Kind.OTHER]
+        if other and not self.any_kind:
             return _schema("column-type", column=quoted(other[0]), type=str(schema[other[0]]))
-        return tuple(Feature(name=name, kind=kind) for name, kind in kinds.items() if kind is not None)
+        return tuple(Feature(name=name, kind=kind) for name, kind in kinds.items())
 
     def _wrong_target(self, target: str) -> Problem | None:
         dtype, labels = self.frame.collect_schema().get(target), self.task is Task.MULTILABEL

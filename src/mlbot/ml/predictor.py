@@ -22,9 +22,9 @@ from mlbot.errors import MlbotError
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.lib.record import FileDigest
-from mlbot.ml.answers import Collector, columns_of, decisions_of, rounding_of, shape_of
+from mlbot.ml.answers import Collector, columns_of, decisions_of, rounding_of_any, shape_of
 from mlbot.ml.holdout import HoldoutData
-from mlbot.ml.independence import Rows, Trial, Way, dependence
+from mlbot.ml.independence import LEAST, Rows, Trial, Way, dependence
 from mlbot.ml.isolation import Call, Isolation, Limits, run_isolated, with_python
 from mlbot.ml.predictions import (
     ID_LENGTH,
@@ -50,7 +50,6 @@ _SINGLES = 8
 _FEW = 1024  # rows that the other seeds' files are asked about again
 _READ_S = 300.0  # for reading all answers about one artifact
 _READ_BYTES = 1 << 30
-_LEAST = 1e-6  # how far two answers may be apart, however small they are; and a probability outside of 0 to 1
 _EQUAL = (0.5, 0.0)  # places of labels are equal or not
 _TAIL = 5
 
@@ -144,7 +143,7 @@ def predict_many(
     Those at the places `shipped` are asked again in every way, the others in two cheap ones.
     """
     try:
-        frame = pl.concat(holdout.batches())
+        frame = holdout.whole()
     except (MlbotError, PolarsError, PanicException, OSError) as error:
         what = printable((str(error).strip() or type(error).__name__).splitlines()[0], 300)
         problem = Problem.of(Reason.HOLDOUT_UNREADABLE, "no-table", holdout=quoted(holdout.record.source), why=what)
@@ -175,7 +174,8 @@ class Reader:
     """The child that reads what one predictor writes about one artifact, as a context manager."""
 
     def __init__(self, holdout: HoldoutData) -> None:
-        self._worker = Worker(holdout.expected, memory_bytes=_READ_BYTES, wall_s=_READ_S, threads=1, reads=True)
+        # Threads of polars end when they have nothing to do, so that it has to be able to start others.
+        self._worker = Worker(holdout.expected, memory_bytes=_READ_BYTES, wall_s=_READ_S, threads=2, reads=True)
         self._is_ready = False
 
     def __enter__(self) -> Self:
@@ -296,7 +296,8 @@ class Run:
         order = self.chance.permutation(self.frame.height)
         if not self._task.has_classes:
             return order[:most]
-        _, first = np.unique(self.holdout.labels[order], return_index=True)
+        labels = self.holdout.labels[order]
+        _, first = np.unique(labels if labels.ndim == 1 else labels.argmax(axis=1), return_index=True)
         kinds = order[first]
         self.chance.shuffle(kinds)
         return np.concatenate([kinds, order[~np.isin(order, kinds)]])[:most]
@@ -312,8 +313,8 @@ class Run:
             rows=rows,
             first=first.numbers,
             answers=tuple(each.numbers for each in answers),
-            targets=self.holdout.labels[rows] if self._task is Task.REGRESSION else None,
-            allowed=(_LEAST, self.predictor.tolerance),
+            targets=None if self._task.is_classification else self.holdout.labels[rows],
+            allowed=(LEAST, self.predictor.tolerance),
         )
         if self.holdout.record.label == "model" and first.places is not None:
             places = tuple(each.places for each in answers if each.places is not None)
@@ -362,7 +363,7 @@ class Run:
             return columns
         shape = shape_of(task, holdout.rows, classes)
         decisions = decisions_of(holdout, facts, classes) if task.is_classification else None
-        found = Collector(task=task, whole=np.empty(shape), columns=columns, decisions=decisions, beyond=_LEAST)
+        found = Collector(task=task, whole=np.empty(shape), columns=columns, decisions=decisions, beyond=LEAST)
         found.add(answer.values, answer.own)
         return found.problem() or found
 
@@ -380,12 +381,12 @@ class Run:
 
     def _scored(self, collected: Collector, answer: Answer) -> Scored:
         decisions, single = collected.decisions, answer.values.dtype.itemsize < 8
-        targets = self.holdout.labels if single and self._task is Task.REGRESSION else None
+        targets = self.holdout.labels if single and not self._task.is_classification else None
         return Scored(
             predictions=collected.whole,
             decided=None if decisions is None else decisions.decided,
             own_labels=None if decisions is None else decisions.own_labels(),
-            rounding=None if targets is None else rounding_of(targets, collected.whole),
+            rounding=None if targets is None else rounding_of_any(targets, collected.whole),
             classes=self.holdout.record.classes,
             digest=self.artifact.of.digest,
             size_bytes=self.artifact.of.size_bytes,

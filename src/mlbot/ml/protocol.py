@@ -58,6 +58,7 @@ class Kind(StrEnum):
     INTEGER = "integer"
     BOOLEAN = "boolean"
     TEXT = "text"
+    OTHER = "other"  # lists, dates, bytes: what a predictor alone can take
 
 
 class Feature(Record):

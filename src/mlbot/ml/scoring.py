@@ -25,7 +25,7 @@ from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.lib.record import Record
 from mlbot.ml import protocol
-from mlbot.ml.answers import Codes, Collector, Floats, Raw, columns_of, decisions_of, rounding_of, shape_of
+from mlbot.ml.answers import Codes, Collector, Floats, Raw, columns_of, decisions_of, rounding_of_any, shape_of
 from mlbot.ml.guard import ModelFile, ModelFolder, open_model
 from mlbot.ml.holdout import HoldoutData, pack
 from mlbot.ml.independence import (
@@ -383,10 +383,7 @@ class _Run:
 
     def _rounding(self, collector: Collector) -> Rounding | None:
         single = self._first is not None and self._first.dtype.itemsize < _WIDEST_FLOAT
-        if not single or self._targets is None:
-            return None
-        columns = zip(np.atleast_2d(self._targets.T), np.atleast_2d(collector.whole.T), strict=False)
-        return next((found for each in columns if (found := rounding_of(*each))), None)
+        return rounding_of_any(self._targets, collector.whole) if single and self._targets is not None else None
 
     @contextmanager
     def _asking(self) -> Iterator[Worker]:

@@ -43,15 +43,17 @@ class Golden(Record):
     declared: bool = False  # whether a person gave that order
     classes: tuple[str, ...] = ()  # the labels in the order of `predictions`; of a binary task negative before positive
     source: Literal["holdout", "train"]  # which data the rows are of; never a holdout that only the judge can read
-    columns: tuple[GoldenColumn, ...]
+    columns: tuple[GoldenColumn, ...]  # none where `table` has them
     predictions: tuple[tuple[float, ...], ...]  # a row each: P(positive), a probability a class, or the number
+    table: str | None = None  # the features as a predictor gets them: a Parquet file in base64
+    tolerance: float | None = None  # of a predictor: how far an answer may be away, relative to it
     platform: str  # where they were computed: the runtime and the processor. There they repeat bit for bit
 
     @model_validator(mode="after")
     def _one_table(self) -> Self:
-        if not self.predictions or not self.columns:
+        if not self.predictions or bool(self.columns) is (self.table is not None):
             raise ValueError("golden requests without rows or columns test nothing")
-        if {len(column.values) for column in self.columns} != {len(self.predictions)}:
+        if {len(column.values) for column in self.columns} - {len(self.predictions)}:
             raise ValueError("each request has a value in each column, and a prediction")
         if len({len(row) for row in self.predictions}) != 1 or len({each.name for each in self.columns}) < len(
             self.columns
@@ -79,7 +81,9 @@ def _fits(value: Value, kind: Kind) -> bool:
 
 def canonical(golden: Golden) -> bytes:
     """The only JSON form: sorted keys, no spaces, ASCII, a newline at the end."""
-    return document(golden.model_dump(mode="json"))
+    # What came later is not in the form of a golden request that has nothing of it.
+    later = {name for name in ("table", "tolerance") if getattr(golden, name) is None}
+    return document(golden.model_dump(mode="json", exclude=later))
 
 
 def digest_of(golden: Golden) -> Digest:
@@ -97,6 +101,7 @@ class SmokeReason(StrEnum):
     ANSWERS_VARY = "answers-vary"  # with how they are asked for: alone, in another order, in other batches, or twice
     PREDICTIONS_DIFFER = "predictions-differ"
     TOO_SLOW = "too-slow"
+    NOT_MEASURED = "not-measured"  # there is a limit on its latency, and a predictor's is not measured
     COMMAND_FAILED = "command-failed"
     COMMAND_TIMEOUT = "command-timeout"
 

@@ -216,7 +216,8 @@ def _cell(now: float, then: float) -> dict[str, str]:
 def file(model: ModelReport) -> str:
     """Size, latency and parity of the file that ships."""
     rows = tables.file_rows(model)
-    return fill("comment/file.md.j2", rows=rows) if rows else ""
+    timed = model.shipped is not None and model.shipped.latency is not None
+    return fill("comment/file.md.j2", rows=rows, timed=timed) if rows else ""
 
 
 def changes(model: ModelReport) -> str:

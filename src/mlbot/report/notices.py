@@ -43,6 +43,7 @@ def model_notices(report: ModelReport, evidence: Evidence, head: Model | None) -
         *_preview_notices(evidence, head, report.verdict),
         *_production_notices(report.production, evidence),
         *_parity_notices(report.candidate_training),
+        *_asked_notices(report),
         *_label_notices(report),
         *_log_loss_notices(report),
         *_rounding_notices(report),
@@ -176,6 +177,13 @@ def _log_loss_notices(report: ModelReport) -> Iterator[Notice]:
             yield notice(NoticeCode.CLIPPED, metric=metric)
     if report.shipped is not None and (rows := report.shipped.wrongly_certain):
         yield notice(NoticeCode.WRONGLY_CERTAIN, warning=True, rows=rows)
+
+
+def _asked_notices(report: ModelReport) -> Iterator[Notice]:
+    """How a predictor was asked: a warning where nothing held it."""
+    asked = report.shipped.asked if report.shipped else None
+    if asked is not None:
+        yield notice(NoticeCode.ASKED, warning=asked.isolation == "none", asked=asked)
 
 
 def _label_notices(report: ModelReport) -> Iterator[Notice]:

@@ -100,6 +100,7 @@ class NoticeCode(StrEnum):
     CLIPPED = "clipped"  # a log loss is of clipped probabilities
     INEXACT = "inexact"  # features of integers that floating-point numbers take for others
     ROUNDING = "rounding"  # a regression's float32 answers are as far apart as its errors are large
+    ASKED = "asked"  # a predictor answers: what held it, where it ran, and that its latency is not measured
     OWN_LABELS = "own-labels"  # the file gives other labels than those that were judged
     DATA_CHANGED = "data-changed"  # older reports: it is under what changed
     GATE_PREVIEW = "gate-preview"

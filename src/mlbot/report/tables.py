@@ -270,11 +270,10 @@ def file_rows(model: ModelReport) -> tuple[FileRow, ...]:
     if ours is None or ours.problem is not None:
         return ()
     theirs = model.baseline[0] if model.baseline else None
-    rows = [
-        _file_row("size", _size(theirs), _size(ours)),
-        *(_file_row(read, _latency(theirs, read), _latency(ours, read)) for read in ("p50_ms", "p95_ms")),
-        _file_row("rows_per_s", _speed(theirs), _speed(ours)),
-    ]
+    rows = [_file_row("size", _size(theirs), _size(ours))]
+    if ours.latency is not None:  # of a predictor there is none
+        rows += [_file_row(read, _latency(theirs, read), _latency(ours, read)) for read in ("p50_ms", "p95_ms")]
+        rows.append(_file_row("rows_per_s", _speed(theirs), _speed(ours)))
     before, after = _parity(model.baseline_training), _parity(model.candidate_training)
     if before != _DASH or after != _DASH:
         rows.append(_file_row("parity", before, after))
@@ -352,6 +351,7 @@ _ORDER = (Outcome.ERROR, Outcome.FAIL, Outcome.INCONCLUSIVE, Reason.WAIVED, Outc
 
 _QUIET = frozenset(
     {
+        NoticeCode.ASKED,
         NoticeCode.BEHIND,
         NoticeCode.DATA_CHANGED,
         NoticeCode.HOLDOUT_IN_REPOSITORY,

@@ -191,8 +191,9 @@ class Asking:
         """A copy that any user may read, with the digest of the very bytes that are asked."""
         from mlbot.ml.predictor import Artifact
 
+        place = folder / self.model.file_name  # the same for all, whatever they are called where they lie
         folder.mkdir()
         try:
-            return Artifact(path=folder / path.name, of=take_artifact(path, folder / path.name, self.model.most_bytes))
+            return Artifact(path=place, of=take_artifact(path, place, self.model.most_bytes))
         except UnfitError as error:
             return Problem.of(Reason.MODEL_REFUSED, "unfit", why=error.what)
