@@ -695,6 +695,7 @@ def test_reads_a_model_that_was_made_elsewhere(artifact: str, url: str, sha256: 
         (f"hf://acme/churn@{COMMIT[:12]}", "not a branch"),
         ("s3://bucket/churn.onnx", "?versionId=… will do"),
         ("https://host/churn.onnx?versionId=abc", "?versionId=… will do"),
+        ("s3://bucket/churn.onnx?versionId=null", "?versionId=… will do"),  # what a bucket without versions has
         ("https://user:pw@host/churn.onnx", "without a password"),
         ("{url: s3://bucket/churn, sha256: 123}", "64 hexadecimal digits"),
         ("../models/churn", "without `..`"),

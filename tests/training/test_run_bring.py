@@ -104,6 +104,38 @@ def test_links_and_large_ones_are_no_artifact(repository: Sandbox, tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
+def test_what_a_link_or_the_root_leads_to_is_itself_or_refused(repository: Sandbox, tmp_path: Path) -> None:
+    """Never a folder around it, and nothing is written beside the artifact, wherever the config is."""
+    inner = Sandbox(repository.path / "a" / "b")
+    made(repository.path / "models", b"one")
+    (inner.path).mkdir(parents=True)
+    (inner.path / "current").symlink_to("../../models")
+    (inner.path / "whole").mkdir()
+    (inner.path / "whole" / "link").symlink_to("../../../models")
+    sha = inner.commit({"mlbot.yaml": CONFIG.format(artifact="x"), "h.csv": "y\n"})
+    found = Repository.discover(inner.path)
+    for url in ("current/model.onnx", "current", "whole"):
+        config = parse_config(load(CONFIG.format(artifact=url), "mlbot.yaml"))
+        side = Side(config=config, tree=found.tree(sha))
+        artifact = config.models[0].artifact
+        assert artifact
+        what = Bringing(model=config.models[0], artifact=artifact, side=side, repository=found)
+        place = tmp_path / url.replace("/", "-")
+        (place / "deep").mkdir(parents=True)
+        with pytest.raises(UnfitError, match="symbolic link"):
+            what.bring(place / "deep" / "out")
+        with pytest.raises(UnfitError, match="symbolic link"):
+            what.pinned()
+        assert [each.name for each in place.rglob("*")] == ["deep"]
+    config = parse_config(load(CONFIG.format(artifact="':/models/model.onnx'"), "mlbot.yaml"))
+    artifact = config.models[0].artifact
+    assert artifact
+    side = Side(config=config, tree=found.tree(sha))
+    what = Bringing(model=config.models[0], artifact=artifact, side=side, repository=found)
+    assert what.bring(tmp_path / "out")[0].digest == digest(b"one") == what.pinned()
+    assert (tmp_path / "out").read_bytes() == b"one"
+
+
 def pointer(content: bytes) -> str:
     """As Git LFS writes it."""
     oid = hashlib.sha256(content).hexdigest()

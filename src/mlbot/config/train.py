@@ -222,7 +222,8 @@ NOT_TRAINED = Train(depends=(), seeds=SeedRange(start=1, most=1))
 _SHA256 = form("64 hexadecimal digits", "(sha256:)?[0-9a-f]{64}", "the sha256 of its bytes, 64 hexadecimal digits")
 _OCI_PIN = re.compile(r"oci://[^@?#]+@sha256:[0-9a-f]{64}", re.IGNORECASE)
 _HUB_PIN = re.compile(r"hf://[\w.-]+/[\w.-]+@[0-9a-f]{40}(/[^@?#]+)?")
-_VERSION_PIN = re.compile(r"s3://[^?#]+\?versionId=[\w.~+/=-]+")
+_VERSION_PIN = re.compile(r"s3://[^?#]+\?versionId=(?!null$)[\w.~+/=-]+")
+# Of a bucket without versions the one that there is, whatever was last written, is called null.
 
 
 class Brought(Section):

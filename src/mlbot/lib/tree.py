@@ -57,18 +57,25 @@ class Tree:
         A symbolic link brings the files of this tree that it leads to. A path inside a submodule is the submodule:
         git knows its commit and no more.
         """
-        wanted = self._normal(pattern)
+        wanted = self.named(pattern)
         if wanted not in self._matched:
             self._matched[wanted] = self._with_targets(self._named(wanted))
         return self._matched[wanted]
 
     def file(self, path: str) -> str | None:
         """The file that a path leads to, through symbolic links if need be; None when that is not one file."""
-        wanted = self._normal(path)
+        wanted = self.named(path)
         if wanted not in self.entries and self._starting_with(f"{wanted}/"):
             return None
         files = [each for each in self.match(wanted) if self.entries[each][0] not in {SYMLINK, SUBMODULE}]
         return files[0] if len(files) == 1 else None
+
+    def named(self, pattern: str) -> str:
+        """A path or pattern as the tree itself names what it is."""
+        if pattern.startswith(TOP):
+            return _seen(normalise(pattern.removeprefix(TOP)), self.folder)
+        known = bool(self.folder) and pattern in self.entries  # as the tree itself names what is beside its folder
+        return pattern if known else normalise(pattern)
 
     def digest(self, paths: frozenset[str]) -> Digest:
         """sha256 over the mode, object id and path of each file in the order of their paths; no file is read."""
@@ -89,12 +96,6 @@ class Tree:
         entries = {_seen(path, folder): entry for path, entry in self.entries.items()}
         links = {_seen(path, folder): target for path, target in self.links.items()}
         return Tree(entries=entries, links=links, folder=folder)
-
-    def _normal(self, pattern: str) -> str:
-        if pattern.startswith(TOP):
-            return _seen(normalise(pattern.removeprefix(TOP)), self.folder)
-        known = bool(self.folder) and pattern in self.entries  # as the tree itself names what is beside its folder
-        return pattern if known else normalise(pattern)
 
     def _named(self, wanted: str) -> frozenset[str]:
         found = self._literal(wanted, _MAX_HOPS)

@@ -289,7 +289,7 @@ def fetch_url(url: str, target: Path, most_bytes: int) -> str | None:
     with _failures(url, Exception, unfit_passes=True):
         options = {"version_aware": True} if "versionId=" in url else {}
         system, path = fsspec.core.url_to_fs(url, **options)
-        if not system.isdir(path):
+        if options or not system.isdir(path):  # a version is one object's: of a folder it would be the latest of each
             _download(system, path, target, most_bytes)
             return f"version {url.partition('versionId=')[2]}" if options else _commit(url)
         root, left = f"{path.rstrip('/')}/", most_bytes

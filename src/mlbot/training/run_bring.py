@@ -79,13 +79,22 @@ class Bringing:
         """
         if self.artifact.digest is not None or self.artifact.is_remote:
             return self.artifact.digest
-        found = sorted(self.side.tree.match(self.artifact.url))
+        found = self.side.tree.match(self.artifact.url)
         if not found:
             return None
-        members = [self._member(path) for path in found]
-        return members[0].digest if found == [normalise(self.artifact.url)] else Listing.of(members).digest
+        members = [self._member(path, inside) for path, inside in self._places(found).items()]
+        return Listing.of(members).digest if members[0].path else members[0].digest
 
-    def _member(self, path: str) -> Member:
+    def _places(self, found: Iterable[str]) -> dict[str, str]:
+        """Where in the artifact each file of git is: a path below it, or none for one that is all of it."""
+        name = self.side.tree.named(self.artifact.url)
+        for path in found:
+            # What a link leads to may be anywhere in the repository, and is no path below the artifact.
+            if path != name and not path.startswith(f"{name}/"):
+                raise UnfitError(Unfit.LINK, f"{shown(self.artifact.url)} is, or holds, a symbolic link")
+        return {path: path[len(name) + 1 :] for path in sorted(found)}
+
+    def _member(self, path: str, inside: str) -> Member:
         mode, oid = self._entry(path)
         with streamed(["cat-file", "blob", oid], self.repository.root) as content:
             head = content.read(_POINTER_BYTES)
@@ -97,7 +106,6 @@ class Bringing:
                     found.update(chunk)
                     size += len(chunk)
                 digits = found.hexdigest()
-        inside = path.removeprefix(f"{normalise(self.artifact.url)}/")
         return Member(path=inside, digest=f"sha256:{digits}", size_bytes=size, executable=mode == _EXECUTABLE)
 
     def _entry(self, path: str) -> Entry:
@@ -120,19 +128,18 @@ class Bringing:
             return fetch_url(url, place, most)
         found = self.side.tree.match(url)
         if found:
-            return self._from_git(url, found, place)
+            return self._from_git(found, place)
         return self._from_dvc(url, self.side.dvc_file(url), place)
 
-    def _from_git(self, url: str, found: Iterable[str], place: Path) -> str:
+    def _from_git(self, found: Iterable[str], place: Path) -> str:
         """The very bytes of the commit, whatever git's filters would make of them in a checkout."""
-        tree, name = self.side.tree, normalise(url)
-        for path in sorted(found):
+        for path, inside in self._places(found).items():
             mode, oid = self._entry(path)
-            target = place / path.removeprefix(f"{name}/") if path != name else place
+            target = place / inside
             target.parent.mkdir(parents=True, exist_ok=True)
             self._write(oid, path, target)
             target.chmod(0o755 if mode == _EXECUTABLE else 0o644)
-        return f"git {tree.digest(frozenset(found))}"
+        return f"git {self.side.tree.digest(frozenset(found))}"
 
     def _write(self, oid: str, path: str, target: Path) -> None:
         with streamed(["cat-file", "blob", oid], self.repository.root) as content:
