@@ -139,6 +139,18 @@ def test_a_failed_assertion_is_a_score_and_an_error_is_none() -> None:
     assert any("does not say" in (row.error or "") for row in rows_of(dumped(whole), format="promptfoo").rows)
 
 
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_an_answer_that_could_not_be_graded_is_an_error_and_no_score_of_0(depth: int) -> None:
+    whole = promptfoo()
+    graded: dict[str, Any] = {"pass": False, "score": 0, "reason": "429", "metadata": {"graderError": True}}
+    for _ in range(depth):
+        graded = {"pass": False, "score": 0, "reason": "1 failed", "componentResults": [{"pass": True}, graded]}
+    whole["results"]["results"][0] |= {"failureReason": 1, "namedScores": {"exact": 0}, "gradingResult": graded}
+    name = whole["results"]["results"][0]["testCase"]["description"]
+    row = next(row for row in rows_of(dumped(whole), format="promptfoo").rows if (row.item, row.repeat) == (name, 1))
+    assert (row.error, row.scores) == ("429", {})
+
+
 def test_fewer_rows_than_tests_and_repeats_are_no_whole_run() -> None:
     whole = promptfoo()
     whole["results"]["results"] = whole["results"]["results"][:70]
@@ -301,6 +313,9 @@ def test_a_metric_with_an_error_has_no_score_and_the_others_have() -> None:
     run["testCases"][0]["metricsData"][0] = {"name": "exact", "error": "timed out"}
     row = rows_of(folder(test_run_1_dot_json=dumped(run)), format="deepeval").rows[0]
     assert (row.error, row.scores["exact"], row.scores["similarity"]) == (None, None, 1.0)
+    run["testCases"][0]["metricsData"][0] = {"name": "similarity", "score": 0.0}  # as the other is called
+    row = rows_of(folder(test_run_1_dot_json=dumped(run)), format="deepeval").rows[0]
+    assert row.scores["similarity"] is None
     run["testCases"].pop()
     assert not rows_of(folder(test_run_1_dot_json=dumped(run)), format="deepeval").complete
     del run["testCases"][0]["name"]

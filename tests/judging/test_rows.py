@@ -36,6 +36,11 @@ def test_what_a_column_may_hold() -> None:
     assert (found.slices, found.input, found.facts) == ({"level": 3.0, "kind": "x", "odd": "true"}, "a" * 64, {})
 
 
+def test_a_digest_is_one_however_it_is_written() -> None:
+    first, second = rows_of(jsonl([row(input="sha256:" + "a" * 64), row(repeat=2, input="a" * 64)], items=1)).rows
+    assert first.input == second.input
+
+
 @pytest.mark.parametrize("missing", [None, math.nan])
 def test_a_score_that_is_null_nan_or_absent_is_missing(missing: float | None) -> None:
     given = [
@@ -55,6 +60,13 @@ def test_a_row_that_is_an_error_has_no_score() -> None:
     assert len(one.error) == 200
     assert one.error.startswith("timed out")
     assert "\u202e" not in one.error
+
+
+def test_a_row_with_a_reason_and_no_status_is_an_error() -> None:
+    one, other = rows_of(jsonl([row(error="timed out"), row(item="b", error="", status=None)])).rows
+    assert (one.scores, one.error, other.scores, other.error) == ({}, "timed out", {"exact": 1.0}, None)
+    for odd in ("", False, 0):
+        assert cause(jsonl([row(status=odd)])) == "status"
 
 
 @pytest.mark.parametrize(

@@ -279,6 +279,11 @@ def test_an_item_without_a_group_is_one_of_its_own() -> None:
     assert len(set(table.groups.tolist())) == 3
 
 
+def test_names_of_slices_are_names_of_slices_alone() -> None:
+    both = made({"a": 1.0, "b": 1.0}, group="g", input="sha256:" + "1" * 64, slices={"group": "x", "input": "y"})
+    assert isinstance(Table.of(Sides(candidate=(both,), baseline=(both,)), evaluate(**ONE)), Table)
+
+
 def test_several_trainings_of_a_side_are_judged_with_their_seeds() -> None:
     rng = np.random.default_rng(3)
     items = [f"q{number}" for number in range(400)]

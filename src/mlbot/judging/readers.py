@@ -331,7 +331,19 @@ def _promptfoo_error(result: Json, case: Json) -> str | None:
         return "promptfoo does not say whether it was graded"
     if not case.get("assert"):
         return "the test has no assertions"
-    return None
+    return next(_grader_errors(_maybe(result.get("gradingResult"))), None)
+
+
+def _grader_errors(graded: Json, depth: int = 0) -> Iterator[str]:
+    """Why assertions could not be graded: promptfoo scores each 0, as if the answer were wrong."""
+    if _maybe(graded.get("metadata")).get("graderError"):
+        yield cut(graded.get("reason") or "the grader failed")
+    parts = graded.get("componentResults")
+    for each in parts if isinstance(parts, list) and depth < _NESTED else ():
+        yield from _grader_errors(_maybe(each), depth + 1)
+
+
+_NESTED = 8  # sets of assertions in each other; promptfoo has one
 
 
 _FAILED = 2
@@ -559,7 +571,8 @@ def _deepeval_row(case: Json, item: str, repeat: int, wanted: Wanted) -> Row:
         name = str(each.get("name"))
         if each.get("error"):
             errors.append(str(each.get("error")))
-        found[name] = None if each.get("error") else _number(each.get("score"))
+        twice = name in found  # of two with one name neither is the score
+        found[name] = None if twice or each.get("error") else _number(each.get("score"))
     metadata = _maybe(case.get("metadata"))
     seconds = case.get("runDuration")
     nothing = bool(errors) and not any(value is not None for value in found.values())

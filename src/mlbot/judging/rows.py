@@ -204,7 +204,9 @@ def row_of(given: Mapping[str, Any], where: str) -> Row:
             slices[name] = _slice(value, name, where)
     if len(scores) > MOST_METRICS:
         raise RefusedError("metrics", most=MOST_METRICS)
-    status = given.get("status") or "ok"
+    status = given.get("status")
+    if status is None:  # a reason without a status is none for a score to count
+        status = "error" if given.get("error") else "ok"
     if status not in STATUSES:
         raise RefusedError("status", status=shown(status), where=where)
     repeat = given.get("repeat", 1)
@@ -259,7 +261,7 @@ def _digest(value: object, where: str) -> str | None:
     text = _text(value, "input", where)
     if text is not None and not _DIGEST.fullmatch(text):
         raise RefusedError("value", column="input", where=where)
-    return text
+    return text and text.removeprefix("sha256:")
 
 
 def _is_number(value: object, column: str, where: str) -> bool:

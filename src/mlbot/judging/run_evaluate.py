@@ -115,14 +115,14 @@ class _Judged:
 
     def _plan(self, table: Table) -> ScorePlan:
         request = self.request
-        ours, theirs = self.candidate[0][0].digest, self.baseline[0][0].digest if self.baseline else None
+        ours, theirs = ([each.digest for each, _ in side] for side in (self.candidate, self.baseline))
         matters = self._matters()
         reached = request.design.reached(request.count.candidate)
         return ScorePlan(
             margins={(g.metric, g.slice): g.limit for g in request.model.gates if g.bound is Bound.MAX_REGRESSION},
             family=max(request.rule.family, sum(gate.is_margin for gate in request.model.gates)),
             seeds_matter=matters if table.sides.baseline else (False, False),
-            identical=ours == theirs,
+            identical=bool(theirs) and all(one == other for one, other in zip(ours, theirs, strict=False)),
             level=request.design.levels[max(0, len(reached) - 1)],
         )
 

@@ -117,12 +117,12 @@ class Table:
 
     def changed_case(self) -> Problem | None:
         """The first item whose case is not the same in all files."""
-        known: dict[tuple[str, str], str | float] = {}
+        known: dict[tuple[str, str, str], str | float] = {}
         for rows in self.sides.files:
             for row in rows.rows:
-                for what, value in (("input", row.input), ("group", row.group), *row.slices.items()):
-                    if value is not None and known.setdefault((row.item, what), value) != value:
-                        cause = what if what in {"input", "group"} and what not in row.slices else "slice"
+                facts = [(cause, "", value) for cause, value in (("input", row.input), ("group", row.group))]
+                for cause, what, value in (*facts, *(("slice", *each) for each in row.slices.items())):
+                    if value is not None and known.setdefault((row.item, cause, what), value) != value:
                         return Problem.of(Reason.CASE_CHANGED, cause, item=shown(row.item), slice=shown(what))
         return None
 
