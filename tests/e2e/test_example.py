@@ -101,7 +101,7 @@ def test_from_the_first_pull_request_to_a_squash_merge(
 
     work = story.alice.pull_request("work", params(20))
     state, said, comment = story.verdict(work)
-    assert (state, said) == ("success", "Ready to merge: all 8 gates that count pass, and roc_auc rose by 0.0046.")
+    assert (state, said) == ("success", "Ready to merge: all 9 gates pass, and roc_auc rose by 0.0046.")
     assert "**Ready to merge:**" in comment
     assert "<picture>" in comment
     assert not story.baselines_trained()
