@@ -15,10 +15,17 @@ from tests.support.evaluations import result
 from tests.support.git_samples import Sandbox, make
 
 from mlbot import entry
+from mlbot.config.schema import parse_config
+from mlbot.config.yaml import load
 from mlbot.errors import Exit
+from mlbot.git.repository import Repository
+from mlbot.judging.run_evaluate import evaluation_key
+from mlbot.judging.run_evaluations import Key
+from mlbot.lib.record import digest
 from mlbot.report.markdown import markdown
 from mlbot.report.page import html
 from mlbot.report.report import Report
+from mlbot.training.run_predict import RuleSource
 
 pytestmark = pytest.mark.usefixtures("git_settings", "path")
 
@@ -241,3 +248,22 @@ def test_what_tools_leave_in_a_folder_is_packed_and_read(tmp_path: Path) -> None
     assert comparison.groups == 8
     assert code == Exit.INCONCLUSIVE  # 24 questions
     assert "The items are in 8 groups" in markdown(report)
+
+
+def test_results_are_handed_over_by_what_evaluates(tmp_path: Path) -> None:
+    """Two guarded branches, or one that has moved, may have two evaluators; all else of them is none of its."""
+    where, seen = repository(tmp_path), list[Key]()
+    changes: tuple[dict[str, str], ...] = (
+        {},
+        {"README": "x"},
+        {"evals/run.py": EVALUATOR + "#"},
+        {"mlbot.yaml": config(errors=0.5)},
+    )
+    for files in changes:
+        commit = where.commit({"evals/run.py": EVALUATOR, "mlbot.yaml": config(), **files})
+        found = Repository.discover(where.path)
+        settings = parse_config(load(found.read(commit, "mlbot.yaml").decode(), "mlbot.yaml"))
+        source = RuleSource(repository=found, commit=commit, config=settings, is_judge=True)
+        seen.append(evaluation_key(settings.models[0], source, digest(b"one")))
+    assert seen[0] == seen[1]
+    assert len(set(seen)) == 3

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlbot.config.predict import Evaluate, ResultFormat
+from mlbot.config.schema import Model
 from mlbot.config.slice_sql import check
 from mlbot.gates.metric import Bound, Task
 from mlbot.gates.outcome import Reason
 from mlbot.judging.readers import PATTERNS, Wanted, read_results
 from mlbot.judging.rows import MOST_BYTES, Rows
-from mlbot.judging.run_evaluations import Evaluations, HandedOver
+from mlbot.judging.run_evaluations import Evaluations, HandedOver, Key
 from mlbot.judging.run_judge import JudgeRequest, JudgeResult, Rule
 from mlbot.judging.scores import MeasuredScores, ScorePlan, Sides, Table, measure_scores, too_many_errors, unfinished
 from mlbot.lib.artifact import UnfitError
@@ -25,7 +26,7 @@ from mlbot.lib.record import Digest, FileDigest, Name, canonical, digest
 from mlbot.lib.templates import sentence
 from mlbot.report.report import SliceInfo
 from mlbot.storage.artifact import take_artifact
-from mlbot.training.run_predict import Asking
+from mlbot.training.run_predict import Asking, RuleSource
 from mlbot.training.run_train import SeedRun
 from mlbot.verdict.seeds import Determinism, Seeds
 from mlbot.verdict.verdict import Evaluation, Holdout, Problem
@@ -244,15 +245,18 @@ class Evaluator:
         """Evaluate a file once, for a judge that has no secrets."""
         with self.asking.source.repository.scratch() as scratch:
             found = self._taken(file, scratch / file.name)
-            if isinstance(found, Problem) or written.has(self.asking.model.name, found.digest):
+            if isinstance(found, Problem) or written.has(self._key(found.digest)):
                 return
             written.isolation = str(self.facts["isolation"])
-            written.add(self.asking.model.name, found.digest, self._output(scratch / file.name))
+            written.add(self._key(found.digest), self._output(scratch / file.name))
+
+    def _key(self, artifact: Digest) -> Key:
+        return evaluation_key(self.asking.model, self.asking.source, artifact)
 
     def _rows(self, artifact: Path, digest: Digest, which: str) -> Rows | Problem:
         model = self.asking.model
         self.asking.progress(sentence("data", "evaluating", model=model.name, which=which))
-        output = self.handed.results(model.name, digest) if self.handed else self._output(artifact)
+        output = self.handed.results(self._key(digest)) if self.handed else self._output(artifact)
         if isinstance(output, Problem):
             return output
         if output.startswith(_PARQUET) and self.evaluate.format is ResultFormat.ROWS:
@@ -321,6 +325,15 @@ class Evaluator:
             env={"PYTHONDONTWRITEBYTECODE": "1"},
         )
         return with_python(call, self.python) if self.python else call
+
+
+def evaluation_key(model: Model, source: RuleSource | None, artifact: Digest) -> Key:
+    """What the results of an artifact are handed over by: by the evaluator too, for another one gives other scores."""
+    if model.evaluate is None or source is None:
+        raise LookupError(f"{model.name} has no evaluator")
+    tree = source.repository.tree(source.commit)
+    settings = [each.model_dump(mode="json") for each in (model.evaluate, model.limits)]
+    return model.name, artifact, digest(canonical([*settings, tree.digest(model.evaluate.rule_files(tree))]))
 
 
 def _hushed(raw: bytes, secrets: Mapping[str, str]) -> bytes:

@@ -18,8 +18,13 @@ class EvaluatedFile(Record):
 
     model: Name
     artifact: Digest
+    evaluator: Digest | None = None
     results: Digest | None = None
     why: str = ""
+
+
+Key = tuple[Name, Digest, Digest | None]
+"""Whose results they are: the model, the artifact, and the evaluator, of which each guarded branch has its own."""
 
 
 class Evaluated(Record):
@@ -35,20 +40,22 @@ class Evaluations:
 
     folder: Path
     isolation: str = ""
-    _files: dict[tuple[Name, Digest], EvaluatedFile] = field(default_factory=dict)
+    _files: dict[Key, EvaluatedFile] = field(default_factory=dict)
 
-    def has(self, model: Name, artifact: Digest) -> bool:
+    def has(self, key: Key) -> bool:
         """Whether an artifact was evaluated already, for another side or seed."""
-        return (model, artifact) in self._files
+        return key in self._files
 
-    def add(self, model: Name, artifact: Digest, output: bytes | Problem) -> None:
+    def add(self, key: Key, output: bytes | Problem) -> None:
         """Keep the results of one artifact."""
+        model, artifact, evaluator = key
+        found = EvaluatedFile(model=model, artifact=artifact, evaluator=evaluator)
         if isinstance(output, Problem):
-            found = EvaluatedFile(model=model, artifact=artifact, why=output.detail)
+            found = found.model_copy(update={"why": output.detail})
         else:
-            found = EvaluatedFile(model=model, artifact=artifact, results=digest(output))
+            found = found.model_copy(update={"results": digest(output)})
             self._write(_name(digest(output)), output)
-        self._files[model, artifact] = found
+        self._files[key] = found
 
     def finish(self) -> Digest:
         """Write the record; its digest."""
@@ -67,11 +74,11 @@ class HandedOver:
 
     folder: Path
     isolation: str = ""
-    files: Mapping[tuple[Name, Digest], EvaluatedFile] = field(default_factory=dict)
+    files: Mapping[Key, EvaluatedFile] = field(default_factory=dict)
 
-    def results(self, model: Name, artifact: Digest) -> bytes | Problem:
+    def results(self, key: Key) -> bytes | Problem:
         """The results of an artifact, whose bytes are those that the record names."""
-        known = self.files.get((model, artifact))
+        known = self.files.get(key)
         if known is None:
             return Problem.of(Reason.EVALUATOR_FAILED, "not-handed-over")
         if known.results is None:
@@ -97,7 +104,7 @@ def handed_over(folder: Path, expected: str) -> HandedOver:
     return HandedOver(
         folder=folder,
         isolation=found.isolation,
-        files={(each.model, each.artifact): each for each in found.files},
+        files={(each.model, each.artifact, each.evaluator): each for each in found.files},
     )
 
 

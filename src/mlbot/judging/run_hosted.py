@@ -742,17 +742,18 @@ class ModelJudge:
 
     def evaluate(self, planned: PlannedModel, written: Evaluations) -> None:
         """Run the evaluator on each of a model's files, of every side; where no candidate is, on none."""
-        from mlbot.judging.run_evaluate import Evaluator
+        from mlbot.judging.run_evaluate import Evaluator, evaluation_key
 
         request, baselines = self._request(planned)
         sides = [request.candidate, *(side.files for side in baselines if isinstance(side.files, SeedRuns))]
         files = [each.file for side in sides for each in side.runs if not isinstance(each.file, Problem)]
         if request.candidate.problem is not None:
             return
-        evaluator = Evaluator.of(replace(request.rule, handed_over=None), self.run.console.say)
+        rule = replace(request.rule, handed_over=None)
+        evaluator = Evaluator.of(rule, self.run.console.say)
         for file in files:
             if isinstance(evaluator, Problem):
-                written.add(planned.name, measured(file).digest, evaluator)
+                written.add(evaluation_key(rule.model, rule.source, measured(file).digest), evaluator)
             else:
                 evaluator.hand_over(file, written)
 
