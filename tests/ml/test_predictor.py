@@ -132,6 +132,26 @@ def test_labels_are_compared_as_labels(tmp_path: Path) -> None:
     assert isinstance(found, Scored)
 
 
+def both(chances: Callable[[pl.Expr], pl.Expr]) -> Function:
+    """The good predictor's answer, and beside it the other label's probability."""
+    return lambda frame: good(frame).with_columns(chances(pl.col("p:yes")).alias("p:no"))
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_of_two_labels_both_may_be_there(form: str, binary: HoldoutData, tmp_path: Path) -> None:
+    (alone, _), (beside, _) = (ask(each, binary, tmp_path, form=form) for each in (good, both(lambda yes: 1 - yes)))
+    assert isinstance(alone, Scored)
+    assert isinstance(beside, Scored)
+    np.testing.assert_allclose(beside.predictions, alone.predictions)
+
+
+@pytest.mark.parametrize("other", [pl.lit(0.5), pl.lit(float("nan")), pl.lit(2.0)])
+def test_both_have_to_be_one_together(other: pl.Expr, binary: HoldoutData, tmp_path: Path) -> None:
+    found, _ = ask(both(lambda _: other), binary, tmp_path)
+    assert isinstance(found, Problem)
+    assert (found.reason, found.cause) == (Reason.NOT_PROBABILITIES, "sum")
+
+
 def test_float32_is_compared_as_float32_is(tmp_path: Path) -> None:
     holdout = holdout_of(NUMBERS.with_columns(y=WORDS), tmp_path, Task.BINARY, threshold=0.7)
     answer = pl.lit(0.7, dtype=pl.Float32).alias("p:yes")

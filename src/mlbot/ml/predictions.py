@@ -25,6 +25,7 @@ from mlbot.verdict.verdict import Problem
 
 ID, LABEL = "row_id", "label"
 ID_LENGTH = 16
+_SUM = 1e-3  # how far the probabilities of a row may be from 1 together
 _LETTERS = np.frombuffer(b"bcdfghjkmnpqrstv", "u1")  # no id looks like a number, a word or a missing value
 Ids = npt.NDArray[np.bytes_]
 Floats = npt.NDArray[np.float64]
@@ -174,6 +175,8 @@ def decode(content: bytes, wanted: Wanted) -> Answer:
         raise Refused(Reason.MODEL_OUTPUTS, "predictor-row-count", rows=frame.height, asked=wanted.rows)
     names = _named(frame, wanted)
     values = np.column_stack([_numbers(frame[names[column]], column) for column in wanted.columns])
+    if wanted.rest in names:
+        _check_rest(values[:, 0], _numbers(frame[names[wanted.rest]], wanted.rest))
     own = _places(frame[names[LABEL]], wanted.classes) if LABEL in names else None
     return Answer(ids=_ids(frame[ID]), values=values, own=own)
 
@@ -195,7 +198,8 @@ def _decoded(content: bytes, wanted: Wanted) -> pl.DataFrame:
 
 def _named(frame: pl.DataFrame, wanted: Wanted) -> dict[str, str]:
     """Where the wanted columns are; labels are compared as labels, so that `p:1.0` is `p:1`."""
-    known = {_plain(name): name for name in (*wanted.columns, *([LABEL] if wanted.classes else []))}
+    others = (*([wanted.rest] if wanted.rest else []), *([LABEL] if wanted.classes else []))
+    known = {_plain(name): name for name in (*wanted.columns, *others)}
     found: dict[str, str] = {}
     unknown: list[str] = []
     for name in frame.columns:
@@ -220,6 +224,13 @@ def _named(frame: pl.DataFrame, wanted: Wanted) -> dict[str, str]:
     if unknown:
         raise Refused(Reason.MODEL_OUTPUTS, "predictor-columns-unknown", unknown=listed(unknown), wanted=listed(every))
     return found
+
+
+def _check_rest(chance: npt.NDArray[np.floating[Any]], rest: npt.NDArray[np.floating[Any]]) -> None:
+    """Refuse a second probability that is not what the first leaves of 1; a first one that is none is found later."""
+    wrong = ~(np.abs(chance.astype(np.float64) + rest - 1) <= _SUM)
+    if wrong.any() and ((chance >= -_SUM) & (chance <= 1 + _SUM)).all():
+        raise Refused(Reason.NOT_PROBABILITIES, "sum", wrong=int(wrong.sum()), rows=chance.size)
 
 
 def _plain(name: str) -> str:

@@ -268,6 +268,7 @@ class Run:
             rows=table.ids.size,
             columns=answer_columns(expected),
             classes=self._label_order,
+            rest=f"p:{self._label_order[0]}" if self._task is Task.BINARY else None,
         )
         content = self.asker(self.artifact.path, table.path, wanted)
         if isinstance(content, Problem):

@@ -177,11 +177,12 @@ class Wanted(Record):
     rows: Count
     columns: tuple[str, ...]  # of numbers
     classes: tuple[str, ...] = ()  # what a column `label` may say, as its places; without them there is none
+    rest: str | None = None  # of two classes the other one's column, which may be there: what the first leaves of 1
 
     @property
     def most_bytes(self) -> int:
         """The largest file that an answer may be: the numbers as text, and what a library writes around them."""
-        width = len(self.columns) + bool(self.classes)
+        width = len(self.columns) + bool(self.classes) + bool(self.rest)
         return (64 << 10) + 1024 * width + self.rows * (64 + 32 * width)
 
 
