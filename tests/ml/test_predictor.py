@@ -285,6 +285,10 @@ HOSTILE: dict[str, tuple[Function, Reason, str]] = {
         Reason.MODEL_REFUSED,
         "depends-on-batch",
     ),
+    "a decision in the last digits": (
+        but(lambda f: f.with_columns(pl.lit(0.5 + (4e-7 if f.height == ROWS else -4e-7)).alias("p:yes"))),
+        *(Reason.MODEL_REFUSED, "depends-on-batch"),
+    ),
     "nothing": (lambda _: b"", Reason.MODEL_OUTPUTS, "predictor-no-answer"),
     "no table": (lambda _: b"PAR1 and more", Reason.MODEL_OUTPUTS, "predictor-no-table"),
     "a pickle": (lambda _: b"\x80\x04]\x94.", Reason.MODEL_OUTPUTS, "predictor-no-table"),

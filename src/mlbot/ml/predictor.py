@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
@@ -24,7 +25,7 @@ from mlbot.gates.outcome import Reason
 from mlbot.lib.record import FileDigest
 from mlbot.ml.answers import Collector, columns_of, decisions_of, rounding_of_any, shape_of
 from mlbot.ml.holdout import HoldoutData
-from mlbot.ml.independence import LEAST, Rows, Trial, Way, dependence
+from mlbot.ml.independence import LEAST, Floats, Rows, Trial, Way, dependence
 from mlbot.ml.isolation import Call, Isolation, Limits, run_isolated, with_python
 from mlbot.ml.predictions import (
     ID_LENGTH,
@@ -201,6 +202,12 @@ class Reader:
             raise ScoringError(nonsense) from None
 
 
+def _rule_of(collected: Collector, first: Answer) -> Callable[[Floats], npt.NDArray[Any]] | None:
+    """How answers become labels: as the first ones, in their precision."""
+    decisions, dtype = collected.decisions, first.values.dtype
+    return None if decisions is None else lambda answers: decisions.by_rule(answers.astype(dtype))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Table:
     """Rows as they are sent, and where among them those are that were asked about."""
@@ -230,6 +237,7 @@ class Run:
     folder: Path  # for the tables
     chance: np.random.Generator = field(default_factory=lambda: np.random.default_rng(secrets.randbits(128)))
     tables: int = 0
+    decide: Callable[[Floats], npt.NDArray[Any]] | None = None  # how answers become labels, once that is known
 
     def result(self, *, whole: bool) -> Scored | Problem:
         """The predictions of all rows, once they were asked for in other ways too."""
@@ -239,6 +247,7 @@ class Run:
             collected = self._collected(first)
             if isinstance(collected, Problem):
                 return collected
+            self.decide = _rule_of(collected, first)
             problem = self._depends(list(self._trials(first, whole=whole)), table)
         except (_Unanswered, ScoringError) as error:
             return error.problem
@@ -314,6 +323,7 @@ class Run:
             rows=rows,
             first=first.numbers,
             answers=tuple(each.numbers for each in answers),
+            decide=self.decide,
             targets=None if self._task.is_classification else self.holdout.labels[rows],
             allowed=(LEAST, self.predictor.tolerance),
         )
