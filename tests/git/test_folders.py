@@ -134,6 +134,7 @@ def test_a_root_without_a_config_names_one(mono: Sandbox) -> None:
 def test_a_tree_seen_from_its_root_leads_nowhere_else() -> None:
     tree = Tree({"a/x": ("100644", "1"), "b/y": ("100644", "2")})
     assert tree.seen_from("a").match(":/b") == {"../b/y"}
+    assert tree.seen_from("a").match(":/") == set(tree.seen_from("a").entries)
     assert tree.match(":/b") == {"b/y"}
     assert tree.seen_from("a").match("x") == {"x"}
     for pattern in ("../b", "x/../../b"):

@@ -73,7 +73,8 @@ class Tree:
     def named(self, pattern: str) -> str:
         """A path or pattern as the tree itself names what it is."""
         if pattern.startswith(TOP):
-            return _seen(normalise(pattern.removeprefix(TOP)), self.folder)
+            inside = normalise(pattern.removeprefix(TOP))
+            return _seen(inside, self.folder) if inside else ""
         known = bool(self.folder) and pattern in self.entries  # as the tree itself names what is beside its folder
         return pattern if known else normalise(pattern)
 
