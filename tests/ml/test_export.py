@@ -19,16 +19,20 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
+    RandomForestRegressor,
     VotingClassifier,
 )
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
-from sklearn.neural_network import MLPRegressor
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier
 from tests.support.export_samples import ROWS, boosted, features, fed, imputed, make_table, ordinal, pipeline_over
 from tests.support.onnx_samples import build, port
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has none
@@ -464,6 +468,57 @@ def test_text_is_exported_with_the_words_that_it_was_fitted_on_and_the_judge_loa
     batch = Batch(rows=3, columns=(Column(dtype="|u1", categories=("", *TEXTS[:2])),), parts=(1, 2))
     found, _ = judge.predict(batch, bytes([0, 1, 2]))
     np.testing.assert_allclose(found, pipeline.predict_proba(pd.DataFrame({"text": ["", *TEXTS[:2]]})), atol=TIGHT)
+
+
+SEVERAL: dict[str, Any] = {
+    "a forest": RandomForestClassifier(8, random_state=0),
+    "a model a label": MultiOutputClassifier(LogisticRegression()),
+    "a model a label in a pipeline": make_pipeline(StandardScaler(), MultiOutputClassifier(LogisticRegression())),
+    "one against the rest": OneVsRestClassifier(LogisticRegression()),
+    "a network": MLPClassifier((4,), max_iter=30, random_state=0),
+    "numbers of a forest": RandomForestRegressor(8, random_state=0),
+    "numbers of a line": Ridge(),
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+@pytest.mark.filterwarnings("ignore")  # the networks need not converge
+def test_what_has_several_targets_is_judged_as_the_estimator_predicts(name: str) -> None:
+    x = np.random.default_rng(0).integers(-8, 8, size=(120, 3)).astype(np.float64)
+    labels = np.stack([x[:, 0] > 0, x[:, 1] > x[:, 2], x[:, 2] > 3, x[:, 0] + x[:, 1] > 2], axis=1).astype(int)
+    estimator = SEVERAL[name].fit(x, labels)
+    exported = export(estimator, x, features=["a", "b", "c"])
+    assert exported.parity is not None
+    assert exported.parity.mean_difference < TIGHT
+    judge = Runtime(
+        Expected(
+            task=Task.MULTIOUTPUT if name.startswith("numbers") else Task.MULTILABEL,
+            features=tuple(Feature(name=name, kind=Kind.FLOAT) for name in "abc"),
+            classes=("p", "q", "r", "s"),
+        ),
+        1,
+    )
+    judge.load(exported.model)
+    batch = Batch(rows=120, columns=(Column(dtype="<f8"),) * 3, parts=(1, 119))
+    found, _ = judge.predict(batch, np.asfortranarray(x).tobytes("F"))
+    answers = estimator.predict(x) if name.startswith("numbers") else estimator.predict_proba(x)
+    wanted = np.stack([each[:, 1] for each in answers], axis=1) if isinstance(answers, list) else answers
+    np.testing.assert_allclose(found, wanted, atol=TIGHT)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "constant", "words"),
+    [
+        (DecisionTreeClassifier(max_depth=1), 0, "DecisionTreeClassifier for several labels wrong: its probabilities"),
+        (MLPRegressor(hidden_layer_sizes=(2,), tol=9), 0, "makes one column of the 2 of MLPRegressor"),
+        (RandomForestClassifier(3), 1, "Label 2 of 2 does not have both 0 and 1 in the training data"),
+    ],
+)
+def test_labels_that_would_be_judged_otherwise_are_refused_at_export(estimator: Any, constant: int, words: str) -> None:
+    x = np.random.default_rng(0).normal(size=(80, 3))
+    labels = (x[:, :2] + x[:, 1:] > 0).astype(int) if not constant else np.stack([x[:, 0] > 0, x[:, 0] > 9], axis=1)
+    with pytest.raises(ExportError, match=words):
+        export(estimator.fit(x, labels.astype(int)), x)
 
 
 @pytest.mark.parametrize(

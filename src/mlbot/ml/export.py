@@ -833,7 +833,7 @@ def _describe(model: onnx.ModelProto, estimator: Any, *, names: Sequence[str] | 
     facts = {FORMAT_KEY: form}
     if names is not None:
         facts[FEATURES_KEY] = json.dumps(list(names), ensure_ascii=False)
-    if hasattr(estimator, "classes_"):
+    if hasattr(estimator, "classes_") and not isinstance(estimator.classes_, list):  # a list: of several labels
         facts[CLASSES_KEY] = json.dumps([str(label) for label in estimator.classes_.tolist()], ensure_ascii=False)
     onnx.helper.set_model_props(model, facts)
 
@@ -847,17 +847,48 @@ def _parity(content: bytes, estimator: Any, sample: Sample) -> Parity | None:
         return None
     outputs = _run(content, sample)
     if is_classifier(estimator):
-        expected, got = estimator.predict_proba(sample.rows), outputs[1]
-        disagreements = int(np.count_nonzero(_labels(estimator.predict(sample.rows)) != _labels(outputs[0])))
+        expected, got = _stacked(estimator.predict_proba(sample.rows), estimator), outputs[1]
+        differ = _labels(estimator.predict(sample.rows)) != _labels(outputs[0])
+        disagreements = int(differ.reshape(len(sample.rows), -1).any(axis=1).sum())
     else:
-        expected, got, disagreements = estimator.predict(sample.rows), outputs[0], 0
-    difference = np.abs(np.asarray(got, dtype=np.float64).reshape(len(sample.rows), -1).squeeze() - expected.squeeze())
+        expected, got, disagreements = np.asarray(estimator.predict(sample.rows)), outputs[0], 0
+        if expected.ndim == 2 and expected.shape[1] > 1 and np.shape(got) != expected.shape:
+            raise ExportError(
+                f"The converter to ONNX makes one column of the {expected.shape[1]} of {type(estimator).__name__}.",
+                hint="Give each target a model of its own: MultiOutputRegressor(...).",
+            )
+    difference = np.abs(np.asarray(got, dtype=np.float64).reshape(expected.shape) - expected)
     largest, mean = float(difference.max()), float(difference.mean())
     if not math.isfinite(largest):
         return None
+    if expected.ndim == 3 and mean > _SAME_PROBABILITIES:
+        raise ExportError(
+            f"The converter to ONNX gets {type(estimator).__name__} for several labels wrong: its probabilities differ "
+            f"by {mean:.2g} on average.",
+            hint="Give each label a model of its own: MultiOutputClassifier(...); or use a forest.",
+        )
     return Parity(
         rows=len(sample.rows), max_difference=largest, mean_difference=mean, label_disagreements=disagreements
     )
+
+
+_SAME_PROBABILITIES = 0.02  # rows at the splits of trees differ by much, but they are few
+
+
+def _stacked(probabilities: Any, estimator: Any) -> NDArray[Any]:
+    """Probabilities as one array: (N, C), or (L, N, 2) where a row has several labels."""
+    import numpy as np
+
+    if not isinstance(probabilities, list):
+        return np.asarray(probabilities)
+    single = [at for at, each in enumerate(probabilities) if each.shape[1] != 2]
+    if single:
+        raise ExportError(
+            f"Label {single[0] + 1} of {len(probabilities)} does not have both 0 and 1 in the training data, so "
+            f"{type(estimator).__name__} gives no probability of it.",
+            hint="Train on rows that have the label and on rows that do not, or leave the label out.",
+        )
+    return np.stack(probabilities)
 
 
 def _run(content: bytes, sample: Sample) -> list[NDArray[Any]]:

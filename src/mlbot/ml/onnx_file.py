@@ -455,6 +455,44 @@ def unzip(model: onnx.ModelProto) -> bool:
     return True
 
 
+def unstack(model: onnx.ModelProto, labels: int) -> bool:
+    """Whether each label of a row has both its classes' probabilities; then that of having it is in the output instead.
+
+    That is what scikit-learn's `predict_proba` gives for several labels, and so what skl2onnx makes of it: [L, N, 2] of
+    trees, forests and neighbours, a sequence of [N, 2] of a MultiOutputClassifier.
+    """
+    makers = {name: node for node in model.graph.node for name in node.output}
+    for value in model.graph.output:
+        nodes = _of_having(value, makers.get(value.name), labels)
+        if nodes:
+            one = helper.make_tensor("mlbot.has", _T.INT64, [1], [1])
+            model.graph.initializer.append(one)
+            model.graph.node.extend(nodes)
+            value.CopyFrom(helper.make_tensor_value_info(nodes[-1].output[0], _T.FLOAT, [None, labels]))
+            return True
+    return False
+
+
+def _of_having(value: onnx.ValueInfoProto, maker: onnx.NodeProto | None, labels: int) -> list[onnx.NodeProto]:
+    """What makes [N, L] of probabilities of both classes; nothing where the output has another form."""
+    whole = f"mlbot.{value.name}"
+    if maker is not None and maker.op_type == "SequenceConstruct" and len(maker.input) == labels:
+        parts = [f"{whole}.{at}" for at in range(labels)]
+        pairs = zip(maker.input, parts, strict=True)
+        picked = [helper.make_node("Gather", [pair, "mlbot.has"], [part], axis=1) for pair, part in pairs]
+        return [*picked, helper.make_node("Concat", parts, [whole], axis=1)]
+    if _element(value) not in _FLOATS or _dims(value) != (labels, None, 2):
+        return []
+    column, flat = f"{whole}.column", f"{whole}.flat"
+    shape = helper.make_node("Constant", [], [f"{whole}.shape"], value_ints=[labels, -1])
+    return [
+        helper.make_node("Gather", [value.name, "mlbot.has"], [column], axis=2),
+        shape,
+        helper.make_node("Reshape", [column, shape.output[0]], [flat]),
+        helper.make_node("Transpose", [flat], [whole], perm=[1, 0]),
+    ]
+
+
 def _is_zipmap(node: onnx.NodeProto) -> bool:
     return (node.domain, node.op_type, len(node.input)) == ("ai.onnx.ml", "ZipMap", 1)
 
@@ -725,7 +763,9 @@ def _output(model: onnx.ModelProto, expected: Expected) -> tuple[str, tuple[str,
         return value.name, (), False
     if not expected.task.has_classes:  # in the order of the config's targets
         targets = expected.classes
-        if width not in {None, len(targets)}:
+        # skl2onnx declares one column of forests and networks whatever they give; the first answers show how many.
+        open_widths = {None, 1} if expected.task is Task.MULTIOUTPUT else {None}
+        if width not in {*open_widths, len(targets)}:
             raise _outputs(
                 "targets", output=quoted(value.name), width=width or 0, count=len(targets), columns=listed(targets)
             )

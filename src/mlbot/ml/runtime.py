@@ -12,9 +12,10 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
+from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.ml import protocol
-from mlbot.ml.onnx_file import Input, Signature, infer, one_file, parse_model, read_signature, too_new, unzip
+from mlbot.ml.onnx_file import Input, Signature, infer, one_file, parse_model, read_signature, too_new, unstack, unzip
 from mlbot.ml.protocol import Batch, Column, Expected, Feature, ModelFacts, Refused, Times, printable, quoted
 
 # Columns of a batch from the pipe, as what a model's inputs take. Numbers travel as they are; text as codes into the
@@ -115,7 +116,8 @@ class Runtime:
         with _reading():
             content = one_file(content, parts) if parts else content
             model = parse_model(content)
-            content = model.SerializeToString() if unzip(model) else content
+            several = self._expected.task is Task.MULTILABEL and unstack(model, len(self._expected.classes))
+            content = model.SerializeToString() if several or unzip(model) else content
         self._session = _session(model, content, self._threads)
         with _reading():
             infer(model, {output.name: output.shape for output in self._session.get_outputs()})
