@@ -25,6 +25,7 @@ from mlbot.lib.record import digest
 from mlbot.report.markdown import markdown
 from mlbot.report.page import html
 from mlbot.report.report import Report
+from mlbot.report.terminal import terminal
 from mlbot.training.run_predict import RuleSource
 
 pytestmark = pytest.mark.usefixtures("git_settings", "path")
@@ -117,7 +118,15 @@ def test_a_change_of_prompts_is_judged_by_what_the_evaluator_gives(
     assert "240 items" in text
     assert "holdout rows" not in text
     assert "Items that changed most" in text
-    assert "Items on which" in html(report, None, "2026-01-01")
+    page = html(report, None, "2026-01-01")
+    assert "Items on which" in page
+    for shown in (text, page, terminal(report, color=False, width=200)):
+        words = shown.partition('<section id="model-')[2] if shown is page else shown
+        for untrue in ("holdout", "seed", "Seed", "Trained again", ">Training", "a predictor"):
+            assert untrue not in words
+    for shown in (text, page):
+        assert "Judged again because: prompts/system" in shown
+        assert "The candidate is not trained here" in shown
 
 
 def test_the_evaluator_is_policys_and_a_change_of_it_judges_nothing(tmp_path: Path) -> None:

@@ -534,6 +534,10 @@ def test_a_model_that_cannot_be_had_is_a_fault(tmp_path: Path, path: None) -> No
     sandbox.commit(tiny.files())
     sandbox.git("checkout", "--quiet", "-b", "change")
     sandbox.commit({"mlbot.yaml": BROUGHT.replace("models/tiny", gone)})
-    done = mlbot(sandbox, "run")
+    done = mlbot(sandbox, "run", "--json")
     assert done.returncode == Exit.NOT_EVALUATED
-    assert "models.tiny.artifact" in done.stderr or "gone" in done.stderr
+    report = json.loads(done.stdout)
+    (model,) = report["models"]
+    assert (report["verdict"]["outcome"], model["verdict"]["reason"]) == ("error", "model-missing")
+    assert "The model that `artifact` names cannot be had" in done.stdout
+    assert left_behind(sandbox) == []

@@ -259,7 +259,7 @@ def test_what_was_made_elsewhere_is_named_and_has_no_training() -> None:
     brought = report.candidate_training[0].model_copy(update={"origin": origin})
     text = training(report.model_copy(update={"candidate_training": (brought,), "baseline_training": ()}))
     assert "<details>" not in text
-    assert "The candidate was made elsewhere: `hf://acme/churn@" in text
+    assert "The candidate is not trained here: `artifact` names `hf://acme/churn@" in text
     both = training(report.model_copy(update={"candidate_training": (brought,)}))
     assert "| baseline |" in both
     assert "| candidate |" not in both

@@ -58,6 +58,7 @@ from mlbot.plan.run_plan import Planning
 from mlbot.report.notices import notice
 from mlbot.report.report import Notice, NoticeCode, Report
 from mlbot.storage.results import ResultStore
+from mlbot.training.run_bring import UnreachableError
 from mlbot.training.run_predict import RuleSource
 from mlbot.training.run_train import SeedRun, SeedRuns, Trainer
 from mlbot.verdict.decide import Evidence, decide
@@ -314,7 +315,7 @@ class _Judging:
         root, holdout = self.trainer.planning.repository.project, self.holdouts[planned.name]
         candidate = SeedRuns(runs=()) if isinstance(holdout, Problem) else self._candidate(planned, holdout)
         folder = Path(self.rules.checkouts.enter_context(tempfile.TemporaryDirectory(prefix="mlbot-live-")))
-        fewer = len(candidate.runs) < planned.seeds or candidate.failures
+        fewer = len(candidate.runs) < planned.seeds or candidate.problem
         seeds = first_seeds(planned, self.pointed.points[planned.name], self.pointed.history.verdicts)
         baselines = (Against(files=_NOT_TRAINED),) if fewer else self._baselines(planned, seeds.baseline)
         request = JudgeRequest(
@@ -345,16 +346,24 @@ class _Judging:
         """The candidate's trainings; only the first one where its model cannot be judged on the first rows."""
         seeds, trainer = tuple(range(planned.seeds)), self.trainer
         if trainer.jobs > 1 or len(seeds) == 1 or holdout is None:
-            return SeedRuns(runs=tuple(map(SeedRun.of, trainer.candidate(planned))))
-        first = SeedRuns(runs=tuple(map(SeedRun.of, trainer.candidate(planned, seeds[:1]))))
+            return SeedRuns(runs=self._runs(planned))
+        first = SeedRuns(runs=self._runs(planned, seeds[:1]))
         file = first.runs[0].file
         rule, few = self.rules.of(planned.name), holdout.first(_FIRST_ROWS)
         tried = ask(rule, [file], few, progress=self.console.say)[0] if isinstance(file, Path) else None
         if isinstance(tried, Problem):
             self.console.say(sentence("data", "probe", model=planned.name, why=tried.detail))
-        if isinstance(tried, Problem) or first.failures:
+        if isinstance(tried, Problem) or first.problem:
             return first
-        return SeedRuns(runs=(*first.runs, *map(SeedRun.of, trainer.candidate(planned, seeds[1:]))))
+        return SeedRuns(runs=(*first.runs, *self._runs(planned, seeds[1:])))
+
+    def _runs(self, planned: PlannedModel, seeds: Sequence[int] = ()) -> tuple[SeedRun, ...]:
+        """What the candidate's seeds left; a model that cannot be had is a fault of this model alone."""
+        try:
+            return tuple(map(SeedRun.of, self.trainer.candidate(planned, seeds)))
+        except UnreachableError as error:
+            why = Problem.of(Reason.MODEL_MISSING, "not-had", why=error.what, hint=error.hint or "")
+            return (SeedRun(seed=0, file=why),)
 
     def _baselines(self, planned: PlannedModel, seeds: int) -> tuple[Against, ...]:
         """The models of the guarded branch to compare with, trained from the commits that have them."""

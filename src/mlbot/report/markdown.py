@@ -80,6 +80,7 @@ def gates(model: ModelReport, rows: Sequence[tables.GateRow]) -> str:
         more=len(left_out),
         digest=figures.short(shipped.digest) if shipped and shipped.digest else "none",
         seed=shipped.seed if shipped else 0,
+        seeds=tables.seeds(model) or not model.candidate,
         methods=tables.methods(model),
         icons=ICONS,
     )
@@ -217,7 +218,7 @@ def file(model: ModelReport) -> str:
     """Size, latency and parity of the file that ships."""
     rows = tables.file_rows(model)
     timed = model.shipped is not None and model.shipped.latency is not None
-    return fill("comment/file.md.j2", rows=rows, timed=timed) if rows else ""
+    return fill("comment/file.md.j2", rows=rows, timed=timed, evaluated=model.items is not None) if rows else ""
 
 
 def changes(model: ModelReport) -> str:

@@ -121,8 +121,7 @@ def _claim_notices(trainings: Sequence[Training], evaluations: Sequence[Evaluati
 
 def _seed_notices(evidence: Evidence, report: ModelReport) -> Iterator[Notice]:
     verdict, methods = report.verdict, {comparison.method for comparison in evidence.comparisons}
-    brought = any(each.origin for each in report.candidate_training)
-    if Method.PAIRED in methods and not brought:
+    if Method.PAIRED in methods and not report.brought:
         yield notice(NoticeCode.SEED_NO_EFFECT, once=evidence.seeds.count.candidate == 1)
     by_gate = any(gate.reason is Reason.SEED_VARIANCE_UNKNOWN for gate in verdict.gates)
     if Method.SEED_VARIANCE_UNKNOWN in methods and not by_gate:

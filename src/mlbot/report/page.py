@@ -67,7 +67,10 @@ def _title(chart: str) -> str:
 
 def _model(report: Report, model: ModelReport, charts: Charts | None) -> dict[str, Any]:
     gates = tables.gate_rows(model)
-    ours = model.candidate_training
+    both = [
+        *(("candidate", each) for each in model.candidate_training),
+        *(("baseline", each) for each in model.baseline_training),
+    ]
     specs = charts.specs.get(model.model, {}) if charts else {}
     confusion = markdown.confusion(model)
     return {
@@ -98,10 +101,8 @@ def _model(report: Report, model: ModelReport, charts: Charts | None) -> dict[st
         "item_costs": tables.item_costs(model),
         "online": tables.online(model),
         "files": tables.file_rows(model),
-        "trainings": [
-            *(("candidate", each) for each in ours),
-            *(("baseline", each) for each in model.baseline_training),
-        ],
+        "trainings": [each for each in both if not each[1].origin],
+        "brought": [each for each in both if each[1].origin][:2],
         "history": tables.history_rows(model),
         "charts": [(name, _title(name), spec.get("description", name)) for name, spec in specs.items()],
     }

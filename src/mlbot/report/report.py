@@ -202,6 +202,11 @@ class ModelReport(Record):
         """The candidate's evaluation of the file that ships: the first seed's."""
         return self.candidate[0] if self.candidate else None
 
+    @property
+    def brought(self) -> bool:
+        """Whether the candidate was made elsewhere, so that nothing trains it."""
+        return any(each.origin for each in self.candidate_training)
+
     def comparison(self, metric: str, slice_: str | None = None) -> Comparison | None:
         """The comparison of a metric on a slice (None: all rows), if there is one."""
         return next((each for each in self.comparisons if each.metric == metric and each.slice == slice_), None)

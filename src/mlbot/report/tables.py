@@ -141,7 +141,7 @@ _PLACES_OF_SHARES = 3
 def seeds(model: ModelReport) -> str:
     """How many seeds each side has."""
     ours, theirs = len(model.candidate), len(model.baseline)
-    if model.items is not None and max(ours, theirs) == 1:
+    if (model.items is not None or model.brought) and max(ours, theirs) == 1:
         return ""
     way = "one-side" if not theirs else "alike" if ours == theirs else "different"
     return words.of_gate(f"seeds/{way}", candidate=ours, baseline=theirs)

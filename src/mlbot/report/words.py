@@ -233,9 +233,9 @@ def settle(result: GateResult, model: ModelReport) -> str:
             return of_gate("settle/margin-too-small", limit=limit_figure(result.gate), least=least)
         look = next((each for each in comparison.looks if each.seeds == result.seeds), comparison)
         if result.reason is Reason.MARGIN_INSIDE_INTERVAL and look.change is not None:
-            return _more_data(result.gate, look, comparison, too_wide(result.gate.limit, look, comparison))
+            return _more_data(model, result.gate, look, comparison, too_wide(result.gate.limit, look, comparison))
         if result.reason is Reason.NOT_KEPT_BY_HOLM and look.noise is not None:
-            return _more_data(result.gate, look, comparison, too_wide_for_holm(result.family, look))
+            return _more_data(model, result.gate, look, comparison, too_wide_for_holm(result.family, look))
     return _hint(result)
 
 
@@ -247,13 +247,14 @@ def _hint(result: GateResult | ModelVerdict) -> str:
 _FEWEST_TIMES = 1.5  # what is less is not worth a sentence of its own
 
 
-def _more_data(gate: Gate, look: Look, comparison: Comparison, times: float | None) -> str:
+def _more_data(model: ModelReport, gate: Gate, look: Look, comparison: Comparison, times: float | None) -> str:
     """What would settle a margin at which so many times the variance is too much; None: it lies too close."""
     if times is None or times > TOO_CLOSE:
         return of_gate("settle/too-close")
     times = max(_FEWEST_TIMES, times)
     if look.noise is None:
-        return of_gate("settle/more-data", times=figures.brief(times, 0 if times >= 3 else 1))
+        asked: dict[str, Any] = {"items": model.items is not None, "brought": model.brought}
+        return of_gate("settle/more-data", times=figures.brief(times, 0 if times >= 3 else 1), **asked)
     number = look.seeds or 0
     found = settling(look.noise, times, MOST_SEEDS / number if number else math.inf)
     written = "" if found.rows is None else figures.brief(max(found.rows, 1.1), 0 if found.rows >= 3 else 1)
