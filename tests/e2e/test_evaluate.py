@@ -12,7 +12,9 @@ from tests.e2e.test_inline import environment
 from tests.fake_github.server import FakeGitHub
 from tests.support import config_texts
 
+from mlbot.ml.isolation import isolation_of
 from mlbot.setup.workflows import Form, Order, files
+from mlbot.verdict.verdict import Problem
 
 pytestmark = [pytest.mark.story, pytest.mark.timeout(600)]
 
@@ -73,6 +75,7 @@ def provider() -> Iterator[tuple[str, list[str]]]:
     server.server_close()
 
 
+@pytest.mark.skipif(isinstance(isolation_of(judge=True), Problem), reason="no jail that a judge takes: see the doctor")
 def test_only_the_job_that_evaluates_has_the_key(
     github: FakeGitHub, actions: Harness, provider: tuple[str, list[str]]
 ) -> None:

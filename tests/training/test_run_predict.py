@@ -20,7 +20,7 @@ from mlbot.git.repository import Repository
 from mlbot.judging.run_judge import JudgeRequest, JudgeResult, Rule, judge
 from mlbot.ml.golden import make_golden, smoke
 from mlbot.ml.holdout import HoldoutData, open_holdout
-from mlbot.ml.isolation import Isolation, Rung
+from mlbot.ml.isolation import Isolation, Rung, isolation_of
 from mlbot.ml.scoring import Scored
 from mlbot.protocol.golden import Golden, SmokeReason, canonical
 from mlbot.training import run_predict
@@ -65,6 +65,14 @@ def repository(tmp_path: Path) -> Sandbox:
     rows = pl.DataFrame({"a": X[:, 0], "b": X[:, 1], "y": Y})
     made.commit({"mlbot.yaml": CONFIG, "predict.py": PREDICT, "data/holdout.csv": rows.write_csv(), "secret.txt": "x"})
     return made
+
+
+@pytest.fixture
+def jail() -> None:
+    """A jail that a judge takes: root has none where neither bubblewrap is nor another user gets to the interpreter."""
+    found = isolation_of(judge=True)
+    if isinstance(found, Problem):
+        pytest.skip(found.detail)
 
 
 def rule_of(sandbox: Sandbox, *, is_judge: bool = False) -> Rule:
@@ -136,12 +144,13 @@ def asked(rule: Rule, *files: Path) -> tuple[Scored | Problem, ...]:
     return asking.many(files, holdout_of(rule), [0])
 
 
+@pytest.mark.usefixtures("jail")
 @pytest.mark.parametrize(
     ("look", "seen"),
     [
         ("os.listdir(os.path.dirname(os.path.abspath(__file__)))", "['predict.py']"),
         ("os.path.exists('data/holdout.csv')", "False"),
-        ("os.path.exists(REPOSITORY)", "False"),
+        ("__import__('glob').glob(REPOSITORY + '/*')", "[]"),
         ("sorted(name for name in os.environ if 'MLBOT' in name)", "MLBOT_ARTIFACT', 'MLBOT_CODE', 'MLBOT_FEATURES'"),
         ("os.environ.get('HUSH')", "None"),
     ],
@@ -191,6 +200,7 @@ def test_a_judge_asks_nothing_without_isolation_and_a_laptop_says_so(
     assert "NOTHING HOLDS" in said[0]
 
 
+@pytest.mark.usefixtures("jail")
 def test_nothing_is_installed_for_a_commit_that_is_not_landed(repository: Sandbox, tmp_path: Path) -> None:
     repository.commit({"mlbot.yaml": CONFIG.replace("format: csv", "format: csv, environment: {install: touch x}")})
     rule = rule_of(repository, is_judge=True)
@@ -201,6 +211,7 @@ def test_nothing_is_installed_for_a_commit_that_is_not_landed(repository: Sandbo
     assert found.cause == "predictor-not-landed"
 
 
+@pytest.mark.usefixtures("jail")
 def test_a_strangers_command_is_asked_without_a_checkout(
     repository: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
