@@ -17,7 +17,9 @@ from mlbot.judging.run_data import check_data
 from mlbot.judging.run_judge import JudgeRequest, JudgeResult, Rule, judge, model_report
 from mlbot.ml.plots import chart_specs
 from mlbot.report.markdown import parts
+from mlbot.report.page import chart_title
 from mlbot.report.report import Breakdown, Side
+from mlbot.report.tables import part_table
 from mlbot.training.run_train import SeedRun, SeedRuns
 from mlbot.verdict.decide import decide
 from mlbot.verdict.verdict import Commits
@@ -57,6 +59,12 @@ def shown(result: JudgeResult) -> Breakdown:
     report = model_report(result, verdict.models[0])
     assert "parts" in chart_specs(report)
     assert all(f"| `{part.name}` |" in parts(report) for part in breakdown.parts)
+    table = part_table(report)
+    assert table is not None
+    assert chart_title("parts", table) == table.title
+    # A change has the places of its value.
+    cells = [cell for _, _, row in table.rows for cell in row if cell.change]
+    assert all(len(cell.value.partition(".")[2]) == len(cell.change.partition(".")[2]) for cell in cells)
     return breakdown
 
 
@@ -326,6 +334,11 @@ def test_a_scale_that_there_is_not_is_no_figure(tmp_path: Path) -> None:
             QUERIES % "",
             {"relevance": [1, 0, 0, 0], "query": [1, 1, 2, 3], "q": [1, 1, 1, 1]},
             "3 queries of 1 to 2 rows; 2 have one row, so nothing to rank; 2 have no relevant row and count 0.",
+        ),
+        (
+            QUERIES % "",
+            {"relevance": [1, 0, 0, 1], "query": [1, 1, 2, 2], "q": [1, 1, 1, 1]},
+            "2 queries of 2 rows.",
         ),
         (
             SERIES % "",

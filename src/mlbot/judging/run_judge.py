@@ -16,6 +16,7 @@ from mlbot.gates.outcome import Reason, worst
 from mlbot.judging.run_data import training_data
 from mlbot.ledger.entries import Compared, DeploymentEntry, SeedCount, Source, VerdictEntry
 from mlbot.ledger.queries import metric_history, seed_history
+from mlbot.lib import figures
 from mlbot.lib.record import Digest, Name, Params, Sha
 from mlbot.lib.tree import is_url
 from mlbot.plan.comparison_point import Point
@@ -432,7 +433,7 @@ def _score(
     live = request.live.file if request.live else None
     files = [*ours, *(run.file for run in others), *([live] if live else [])]
     paths = [file for file in files if isinstance(file, Path)]
-    progress(f"{request.model.name}: scoring {len(paths)} model files on {holdout.rows:,} rows")
+    progress(f"{request.model.name}: scoring {figures.plural(len(paths), 'model file')} on {holdout.rows:,} rows")
     first = sum(isinstance(file, Path) for file in ours)
     # The two files that ship are timed in turn.
     shipped = [0] * isinstance(ours[0], Path) + [first] * (bool(others) and isinstance(others[0].file, Path))

@@ -61,7 +61,10 @@ def _sources(scripts: Sequence[str]) -> str:
     return " ".join(f"'sha256-{digest}'" for digest in hashes) or "'none'"
 
 
-def _title(chart: str) -> str:
+def chart_title(chart: str, parts: tables.PartTable | None) -> str:
+    """What a chart is called: that of a breakdown as its table."""
+    if chart == "parts" and parts is not None:
+        return parts.title
     return words.of_gate(f"chart/{chart}") if has_sentence("gates", f"chart/{chart}") else chart
 
 
@@ -72,7 +75,7 @@ def _model(report: Report, model: ModelReport, charts: Charts | None) -> dict[st
         *(("baseline", each) for each in model.baseline_training),
     ]
     specs = charts.specs.get(model.model, {}) if charts else {}
-    confusion = markdown.confusion(model)
+    confusion, parts = markdown.confusion(model), tables.part_table(model)
     return {
         "model": model,
         "line": model_line(model),
@@ -88,7 +91,7 @@ def _model(report: Report, model: ModelReport, charts: Charts | None) -> dict[st
         "beside_summary": tables.production_summary(model),
         "production_is": tables.production_is(model),
         "slices": tables.slice_table(model, columns=1_000),  # all of them: a page has room to scroll
-        "parts": tables.part_table(model),
+        "parts": parts,
         "bins": [
             (side.value, each) for side in Side if side in model.curves for each in model.curves[side].calibration
         ],
@@ -104,5 +107,5 @@ def _model(report: Report, model: ModelReport, charts: Charts | None) -> dict[st
         "trainings": [each for each in both if not each[1].origin],
         "brought": [each for each in both if each[1].origin][:2],
         "history": tables.history_rows(model),
-        "charts": [(name, _title(name), spec.get("description", name)) for name, spec in specs.items()],
+        "charts": [(name, chart_title(name, parts), spec.get("description", name)) for name, spec in specs.items()],
     }

@@ -129,7 +129,8 @@ def _part_cells(
 ) -> tuple[SliceCell, ...]:
     cells = []
     for metric, value, was in zip(metrics, now, before, strict=False):
-        places = _PLACES_OF_SHARES if bounds_of(metric)[1] <= 1 else None
+        # A change gets the value's own places: with four digits of its own it would show what the value does not.
+        places = _PLACES_OF_SHARES if bounds_of(metric)[1] <= 1 or not value else figures.decimals(None, value)
         change = figures.signed(value - was, places) if value is not None and was is not None else ""
         cells.append(SliceCell(value=figures.number(value, places), change=change, clear=False))
     return tuple(cells)
