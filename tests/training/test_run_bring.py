@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import fsspec
@@ -18,6 +19,7 @@ from mlbot.git.repository import Repository
 from mlbot.ledger.entries import Origin
 from mlbot.lib.artifact import UnfitError
 from mlbot.lib.record import FileDigest, digest
+from mlbot.lib.tree import Tree
 from mlbot.plan.content_key import Side
 from mlbot.storage import oci
 from mlbot.storage.artifact import listing_of, measured
@@ -134,6 +136,20 @@ def test_what_a_link_or_the_root_leads_to_is_itself_or_refused(repository: Sandb
     what = Bringing(model=config.models[0], artifact=artifact, side=side, repository=found)
     assert what.bring(tmp_path / "out")[0].digest == digest(b"one") == what.pinned()
     assert (tmp_path / "out").read_bytes() == b"one"
+
+
+def test_names_are_those_of_artifacts_before_anything_is_written(repository: Sandbox, tmp_path: Path) -> None:
+    repository.write({"models/e\u0301": "1"})
+    what = bringing(repository, "models")
+    assert what.bring(tmp_path / "out")[0].digest == what.pinned()
+    entry = what.side.tree.entries["models/e\u0301"]
+    tree = Tree({"models/deep/../../../beside": entry})  # git writes none such, and a stranger may
+    hostile = replace(what, side=Side(config=what.side.config, tree=tree))
+    for take in (lambda: hostile.bring(tmp_path / "other" / "out"), hostile.pinned):
+        (tmp_path / "other").mkdir(exist_ok=True)
+        with pytest.raises(UnfitError, match="no path inside the folder"):
+            take()
+    assert not [*tmp_path.rglob("beside")]
 
 
 def pointer(content: bytes) -> str:

@@ -17,7 +17,7 @@ from mlbot.errors import MissingExtraError, NotEvaluatedError
 from mlbot.git.command import streamed
 from mlbot.git.repository import Repository
 from mlbot.ledger.entries import Environment, Origin
-from mlbot.lib.artifact import Listing, Member, Unfit, UnfitError
+from mlbot.lib.artifact import Listing, Member, Unfit, UnfitError, checked_path
 from mlbot.lib.constants import CONFIG_FILE, LFS_POINTER
 from mlbot.lib.record import Digest, FileDigest, digest
 from mlbot.lib.tree import SUBMODULE, SYMLINK, Entry, normalise, shown
@@ -92,7 +92,7 @@ class Bringing:
             # What a link leads to may be anywhere in the repository, and is no path below the artifact.
             if path != name and not path.startswith(f"{name}/"):
                 raise UnfitError(Unfit.LINK, f"{shown(self.artifact.url)} is, or holds, a symbolic link")
-        return {path: path[len(name) + 1 :] for path in sorted(found)}
+        return {path: path[len(name) + 1 :] and checked_path(path[len(name) + 1 :]) for path in sorted(found)}
 
     def _member(self, path: str, inside: str) -> Member:
         mode, oid = self._entry(path)
