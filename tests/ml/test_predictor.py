@@ -304,6 +304,34 @@ def test_refuses(name: str, binary: HoldoutData, tmp_path: Path) -> None:
     assert found.hint
 
 
+@pytest.mark.parametrize("task", [Task.RANKING, Task.REGRESSION])
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_numbers_are_compared_in_their_own_units(tmp_path: Path, task: Task, scale: float) -> None:
+    rows = NUMBERS.with_columns(y=pl.col("c") if task is Task.RANKING else pl.col("a") * scale, q=pl.col("c") % 3)
+    holdout = holdout_of(rows, tmp_path, task, group="q")
+
+    def asked(sign: Callable[[pl.DataFrame], float]) -> Scored | Problem:
+        def answer(frame: pl.DataFrame) -> pl.DataFrame:
+            noise = np.random.default_rng().normal(0, 1e-7, frame.height)  # as float32's sums have
+            values = pl.Series((frame["a"].to_numpy() * sign(frame) + noise) * scale)
+            return frame.select("row_id", values.alias("score" if task is Task.RANKING else "y"))
+
+        return ask(answer, holdout, tmp_path)[0]
+
+    assert isinstance(asked(lambda _: 1.0), Scored)
+    found = asked(lambda frame: 1.0 if frame.height == ROWS else -1.0)
+    assert isinstance(found, Problem)
+    assert found.cause == "depends-on-batch"
+
+
+def test_of_a_ranking_the_order_is_compared_however_close_the_scores(tmp_path: Path) -> None:
+    holdout = holdout_of(NUMBERS.with_columns(y=pl.col("c"), q=pl.col("c") % 3), tmp_path, Task.RANKING, group="q")
+    order = (pl.col("a") - pl.col("a").mean()).sign()
+    found, _ = ask(lambda frame: frame.select("row_id", score=1 + 1e-7 * order), holdout, tmp_path)
+    assert isinstance(found, Problem)
+    assert found.cause == "depends-on-batch"
+
+
 @pytest.mark.parametrize("name", ["the batch's mean", "the row before", "the id", "chance", "worse alone"])
 def test_refuses_other_seeds_files_too(name: str, binary: HoldoutData, tmp_path: Path) -> None:
     function, reason, _ = HOSTILE[name]

@@ -63,7 +63,7 @@ class Trial:
     answers: tuple[Floats, ...]  # what they are answered now; several to one request should be the same
     decide: Callable[[Floats], npt.NDArray[Any]] | None = None  # the labels of such answers, where they have any
     targets: Floats | None = None  # what a model of numbers should answer, (rows,) or (rows, width)
-    allowed: tuple[float, float] | None = None
+    allowed: tuple[float | Floats, float] | None = None
     """How far another answer may be away, in itself and relative to the answer. None: what float32 needs."""
 
     def without(self, rows: Sequence[int]) -> "Trial":
@@ -162,7 +162,7 @@ def _between(trial: Trial, answer: Floats, task: Task) -> Difference | None:
     allowed = tolerance(first, task) if trial.allowed is None else _within(first, *trial.allowed)
     wrong = ~(alike | (apart <= allowed)).all(axis=1)
     others = (_decided_otherwise, _errs_otherwise)
-    fine = 0.0 if task.is_classification else allowed.max(axis=0)
+    fine = 0.0 if task.is_classification or task is Task.RANKING else allowed.max(axis=0)
     if not wrong.any() and (_reversed(first, answer, fine) or any(other(trial, answer) for other in others)):
         wrong = ~alike.all(axis=1)
     if not wrong.any():
@@ -174,18 +174,19 @@ def _between(trial: Trial, answer: Floats, task: Task) -> Difference | None:
 def tolerance(first: Floats, task: Task) -> Floats:
     """How far another answer may be from each of the first ones."""
     if not task.is_classification:  # each column may be in units of its own
-        spreads = np.array([_spread(column) for column in first.T])
+        spreads = np.array([spread_of(column) for column in first.T])
         return np.asarray(spreads * NUMBER + np.abs(np.nan_to_num(first, posinf=0.0, neginf=0.0)) * _LAST_DIGITS)
-    spread = _spread(first)
+    spread = spread_of(first)
     narrow = PROBABILITY if spread == 0 else min(PROBABILITY, max(_FINEST, spread * _NARROW))
     return np.full((1, 1), narrow)
 
 
-def _within(first: Floats, absolute: float, relative: float) -> Floats:
+def _within(first: Floats, absolute: float | Floats, relative: float) -> Floats:
     return absolute + relative * np.abs(np.nan_to_num(first, posinf=0.0, neginf=0.0))
 
 
-def _spread(values: Floats) -> float:
+def spread_of(values: Floats) -> float:
+    """How far values lie apart, whatever a few of them do."""
     finite = values[np.isfinite(values)]
     return min(float(finite.std()), float(np.ptp(np.quantile(finite, (0.05, 0.95))))) if finite.size else 0.0
 

@@ -25,7 +25,7 @@ from mlbot.gates.outcome import Reason
 from mlbot.lib.record import FileDigest
 from mlbot.ml.answers import Collector, columns_of, decisions_of, rounding_of_any, shape_of
 from mlbot.ml.holdout import HoldoutData
-from mlbot.ml.independence import LEAST, Floats, Rows, Trial, Way, dependence
+from mlbot.ml.independence import LEAST, Floats, Rows, Trial, Way, dependence, spread_of
 from mlbot.ml.isolation import Call, Isolation, Limits, run_isolated, with_python
 from mlbot.ml.predictions import (
     ID_LENGTH,
@@ -202,6 +202,12 @@ class Reader:
             raise ScoringError(nonsense) from None
 
 
+def _least(answers: Floats, relative: float) -> Floats:
+    """How far numbers may be apart however small they are, each column in units of its own."""
+    spreads = np.array([spread_of(column) for column in answers.T])
+    return np.where(spreads > 0, relative * spreads, LEAST)
+
+
 def _rule_of(collected: Collector, first: Answer) -> Callable[[Floats], npt.NDArray[Any]] | None:
     """How answers become labels: as the first ones, in their precision."""
     decisions, dtype = collected.decisions, first.values.dtype
@@ -237,6 +243,7 @@ class Run:
     folder: Path  # for the tables
     chance: np.random.Generator = field(default_factory=lambda: np.random.default_rng(secrets.randbits(128)))
     tables: int = 0
+    least: float | Floats = LEAST
     decide: Callable[[Floats], npt.NDArray[Any]] | None = None  # how answers become labels, once that is known
 
     def result(self, *, whole: bool) -> Scored | Problem:
@@ -248,6 +255,8 @@ class Run:
             if isinstance(collected, Problem):
                 return collected
             self.decide = _rule_of(collected, first)
+            if not self._task.is_classification:
+                self.least = _least(first.numbers, self.predictor.tolerance)
             problem = self._depends(list(self._trials(first, whole=whole)), table)
         except (_Unanswered, ScoringError) as error:
             return error.problem
@@ -325,7 +334,7 @@ class Run:
             answers=tuple(each.numbers for each in answers),
             decide=self.decide,
             targets=None if self._task.is_classification else self.holdout.labels[rows],
-            allowed=(LEAST, self.predictor.tolerance),
+            allowed=(self.least, self.predictor.tolerance),
         )
         if self.holdout.record.label == "model" and first.places is not None:
             places = tuple(each.places for each in answers if each.places is not None)
@@ -334,10 +343,10 @@ class Run:
 
     def _depends(self, trials: Sequence[Trial], table: _Table) -> Problem | None:
         """Why the answers are not those of production; where they differ, more is asked to say what they depend on."""
-        numbers = [each for each in trials if each.allowed != _EQUAL]
+        numbers = [each for each in trials if each.allowed is not _EQUAL]
         if dependence(numbers, self._task) is not None:
             return dependence([*numbers, *self._why(table)], self._task)
-        return dependence([each for each in trials if each.allowed == _EQUAL], Task.REGRESSION, labels=True)
+        return dependence([each for each in trials if each.allowed is _EQUAL], Task.REGRESSION, labels=True)
 
     def _why(self, table: _Table) -> Iterator[Trial]:
         """The first table twice as it was, then with other ids, then in another order."""
