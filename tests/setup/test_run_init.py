@@ -15,6 +15,7 @@ from tests.support.git_samples import Sandbox, make
 from mlbot.config.run_check import check
 from mlbot.console import Console
 from mlbot.errors import Exit, UsageError
+from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Outcome
 from mlbot.judging.run_local import RunOptions, run_models
 from mlbot.lib.constants import JUDGE_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
@@ -453,4 +454,63 @@ def test_a_module_of_any_name_and_files_in_another_encoding_are_found(tmp_path: 
         "latin-1",
         "churned",
     )
+    assert not (sandbox.path / "train.py").exists()
+
+
+PROMPTFOO_CONFIG = (
+    "prompts: [file://prompts/system.txt]\nproviders: [file://evals/provider.js]\ntests: file://evals/t.yaml\n"
+)
+
+
+def test_prompts_are_evaluated_and_nothing_trains(tmp_path: Path, said: io.StringIO) -> None:
+    sandbox = make(tmp_path / "repository")
+    files = {"prompts/system.txt": "Be kind.\n", "evals/provider.js": "", "evals/t.yaml": "[]"}
+    sandbox.commit(files | {"promptfooconfig.yaml": PROMPTFOO_CONFIG})
+    assert started(sandbox, said) == Exit.OK, said.getvalue()
+    (model,) = check(sandbox.path).models
+    assert (model.task, model.artifact and model.artifact.url) == (Task.SCORES, "prompts/")
+    assert model.evaluate
+    assert '-c promptfooconfig.yaml -p "$MLBOT_ARTIFACT/system.txt"' in model.evaluate.run
+    assert model.evaluate.depends == ("evals/provider.js", "evals/t.yaml", "promptfooconfig.yaml")
+    assert not (sandbox.path / "train.py").exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "missing"),
+    [
+        ({"app/prompts/a.md": "Be kind."}, "there is no promptfooconfig.yaml"),
+        ({"promptfooconfig.yaml": "prompts: ['Be kind']"}, "the prompts are in promptfooconfig.yaml itself"),
+    ],
+)
+def test_what_evaluates_prompts_or_holds_them_is_missing(
+    tmp_path: Path, said: io.StringIO, files: dict[str, str], missing: str
+) -> None:
+    sandbox = make(tmp_path / "repository")
+    sandbox.commit(files)
+    assert started(sandbox, said) == Exit.USAGE
+    assert missing in said.getvalue().replace("There", "there").replace("The p", "the p")
+    assert "train.py" not in texts(sandbox)
+
+
+@pytest.mark.parametrize(
+    ("saved", "beside", "artifact"),
+    [
+        ("models/churn.onnx", "models/other.onnx", "models/churn.onnx"),
+        ("models/churn/model.onnx", "models/churn/model.onnx.data", "models/churn/"),
+        ("models/churn.joblib", "data/cache.pkl", "models/churn.joblib"),
+        ("models/churn.pkl", "a/cache.pkl", "models/churn.pkl"),
+    ],
+)
+def test_a_saved_model_without_training_code_is_brought(
+    tmp_path: Path, said: io.StringIO, saved: str, beside: str, artifact: str
+) -> None:
+    sandbox = make(tmp_path / "repository")
+    rows = "age,label\n" + "".join(f"{age},{age % 2}\n" for age in range(60))
+    sandbox.commit({saved: "bytes", beside: "bytes", "data/holdout.csv": rows})
+    assert started(sandbox, said) == Exit.OK, said.getvalue()
+    (model,) = check(sandbox.path).models
+    assert (model.artifact and model.artifact.url) == artifact
+    asked = "onnx" not in saved
+    assert (model.predict is not None) is asked
+    assert (sandbox.path / "predict.py").exists() is asked
     assert not (sandbox.path / "train.py").exists()

@@ -3,7 +3,7 @@
 import ast
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import StrEnum
 from functools import partial
 
@@ -55,6 +55,64 @@ class Made(Record):
     guarded: bool = False  # whether that module can be imported without training
     joblib: bool = True  # whether it is joblib that reads it
     polars: bool = False  # whether it is fitted on frames of polars
+
+
+_SAVED: Mapping[str, Form | None] = {
+    ".onnx": None,
+    ".joblib": Form.PICKLE,
+    ".pkl": Form.PICKLE,
+    ".pickle": Form.PICKLE,
+    ".cbm": Form.CATBOOST,
+    ".ubj": Form.XGBOOST,
+}
+"""What a saved model's name ends with; None: an ONNX file, which needs no predictor. The clearest first."""
+_MODEL = re.compile(r"(?i)model|classifier|regressor|pipeline|(^|[/_-])clf")
+_APART = frozenset({"test", "tests", "docs", "examples", "node_modules"})
+_FILE = re.compile(r"file://([\w./-]+)")
+
+
+class Prompts(Record):
+    """Prompts that promptfoo evaluates."""
+
+    config: str | None  # promptfoo's; None: still to be made
+    folder: str | None  # that holds the prompts; None: they are in the config itself
+    prompt: str = "system.txt"  # the one that is asked with, in the folder
+    depends: tuple[str, ...] = ()  # what the evaluation needs beside it
+
+
+def find_prompts(files: Collection[str], texts: Mapping[str, str]) -> Prompts | None:
+    """The prompts of a repository, and what evaluates them; None where there are none."""
+    config = _nearest(path for path in files if posixpath.basename(path) in PROMPTFOO)
+    named = _named_files(config, files, texts.get(config, "")) if config else []
+    places = [path for path in (*named, *sorted(files)) if "prompts" in path.split("/")[:-1]]
+    if not places:
+        return Prompts(config=config, folder=None, depends=(config,)) if config else None
+    parts = places[0].split("/")
+    folder = "/".join(parts[: parts.index("prompts") + 1]) + "/"
+    depends = sorted({path for path in (config, *named) if path and not path.startswith(folder)})
+    return Prompts(config=config, folder=folder, prompt=places[0].removeprefix(folder), depends=tuple(depends))
+
+
+def _named_files(config: str, files: Collection[str], text: str) -> list[str]:
+    found = (posixpath.normpath(posixpath.join(posixpath.dirname(config), each)) for each in _FILE.findall(text))
+    return [path for path in dict.fromkeys(found) if path in files]
+
+
+def find_saved(files: Collection[str]) -> tuple[str, Form | None] | None:
+    """A model that is saved in git or by DVC, and its form; None where there is none."""
+    tracked = {path.removesuffix(".dvc") for path in files if not _APART & set(path.split("/")[:-1])}
+    for suffix, form in _SAVED.items():
+        sure = suffix not in {".pkl", ".pickle"}  # which anything may be
+        path = _nearest(path for path in tracked if path.endswith(suffix) and (sure or _MODEL.search(path)))
+        if path and form is None and f"{path}.data" in tracked and "/" in path:
+            return f"{posixpath.dirname(path)}/", form
+        if path:
+            return path, form
+    return None
+
+
+def _nearest(paths: Iterable[str]) -> str | None:
+    return min(paths, key=lambda path: (path.count("/"), path), default=None)
 
 
 def code_of(cells: list[str]) -> str:

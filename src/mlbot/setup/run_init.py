@@ -389,7 +389,8 @@ _TRIES = 5
 def _answers(facts: Facts, choices: Choices, ask: Ask, console: Console) -> Choices:
     """The choices with a person's answers; each question knows the answers before it."""
     for field, question in _QUESTIONS:
-        if getattr(choices, field) is None:
+        draft = propose(facts, choices)
+        if getattr(choices, field) is None and not (draft.prompts or (draft.artifact and field == "train")):
             choices = _answered(facts, choices, (field, question), ask, console)
     return choices
 

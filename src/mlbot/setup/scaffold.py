@@ -3,7 +3,7 @@
 import json
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -22,7 +22,7 @@ from mlbot.lib.tree import is_url
 from mlbot.plan.content_key import LOCKS
 from mlbot.setup import detect
 from mlbot.setup.environments import exporting, training_setup, unlisted
-from mlbot.setup.frameworks import Form, Made, find_made
+from mlbot.setup.frameworks import PROMPTFOO, Form, Made, Prompts, find_made, find_prompts, find_saved
 from mlbot.setup.wiring import Pin
 
 METRICS: Mapping[Task, tuple[str, ...]] = MappingProxyType(
@@ -101,6 +101,8 @@ class Draft(Record):
     model: Name
     task: Task
     recipe: detect.Recipe
+    artifact: str | None = None  # what is brought, where nothing trains
+    prompts: Prompts | None = None  # what is evaluated, without rows
     asking: Asking | None = None
     skeleton: bool  # whether the file that trains is still to be made
     params: str | None
@@ -129,6 +131,10 @@ def propose(facts: Facts, choices: Choices) -> Draft:
     """The draft of a repository's files; what could not be found has a placeholder and a gap."""
     _check(facts, choices)
     found = detect.find_recipe(facts.files, facts.texts, choices.train)
+    prompts, saved = find_prompts(facts.files, facts.texts), find_saved(facts.files)
+    if found is None and prompts is not None and (prompts.config or saved is None):
+        return _evaluated(facts, choices, prompts)
+    brought = saved[0] if saved is not None and found is None else None
     pair = detect.find_pair(facts.tables, choices.data, choices.holdout)
     holdout = pair.holdout or _placeholder(pair.train)
     tables = {table.path: table for table in facts.tables}
@@ -138,15 +144,17 @@ def propose(facts: Facts, choices: Choices) -> Draft:
     target = choices.target or detect.find_target(table)
     values = sorted({value for each in seen for value in each.values(target or "")})
     task = choices.task or detect.find_task(values)
-    recipe = found or _to_make(pair.train, target, table)
+    recipe = found or (detect.Recipe(source=brought) if brought else _to_make(pair.train, target, table))
     asking = _asking(facts, recipe, table, target, values)
+    if brought and saved and saved[1]:
+        asking = Asking(made=Made(form=saved[1]), labels=tuple(values))
     recipe = _copying(recipe, asking)
     more = _needed(facts, recipe, asking)
     setup = training_setup(facts.files, facts.texts, more=more)
     install = choices.install or setup.install
     gaps = (
-        *_code_gaps(found, recipe, notebooks(facts), asking),
-        *_install_gaps(install, next((name for name in LOCKS if name in facts.files), None)),
+        *(() if brought else _code_gaps(found, recipe, notebooks(facts), asking)),
+        *(() if brought else _install_gaps(install, next((name for name in LOCKS if name in facts.files), None))),
         *_holdout_gaps(pair.holdout, holdout, pair.train, table),
         *_target_gaps(target, task, pair.holdout, table),
         *_tracking_gaps(tables, (pair.train, pair.holdout)),
@@ -155,8 +163,9 @@ def propose(facts: Facts, choices: Choices) -> Draft:
         model=choices.model or _name(facts),
         task=task or Task.BINARY,
         recipe=recipe,
+        artifact=brought,
         asking=asking,
-        skeleton=found is None,
+        skeleton=found is None and not brought,
         params=next((path for path in _PARAMS if path in facts.files), None),
         train=pair.train,
         holdout=holdout,
@@ -166,13 +175,51 @@ def propose(facts: Facts, choices: Choices) -> Draft:
         encoding=next((each.encoding for each in seen if each.encoding), None),
         example=_example(table, target),
         branch=facts.branch,
-        install=install or _INSTALL,
+        install=install or ("" if brought else _INSTALL),
         more=more,
         python=setup.python,
         lock=setup.lock,
         metrics=METRICS[task or Task.BINARY],
         gaps=gaps,
     )
+
+
+def _evaluated(facts: Facts, choices: Choices, prompts: Prompts) -> Draft:
+    """The draft for prompts: nothing trains, and no rows judge."""
+    return Draft(
+        model=choices.model or _name(facts),
+        task=Task.SCORES,
+        recipe=detect.Recipe(),
+        artifact=prompts.folder or "prompts/",
+        prompts=prompts,
+        skeleton=False,
+        params=None,
+        train=None,
+        holdout="",
+        target="",
+        positive=None,
+        ids=(),
+        encoding=None,
+        example=None,
+        branch=facts.branch,
+        install=choices.install or "",
+        metrics=("score",),
+        gaps=tuple(_prompt_gaps(prompts)),
+    )
+
+
+def _prompt_gaps(prompts: Prompts) -> Iterator[Gap]:
+    if prompts.config is None:
+        hint = "Write what evaluates the prompts, with tests and a provider: docs/evaluations.md has an example."
+        yield Gap(what=f"there is no {PROMPTFOO[0]}, which mlbot.yaml names", hint=hint)
+    if prompts.folder is None:
+        what = (
+            f"the prompts are in {prompts.config} itself, which is the guarded branch's: a change is to change a file"
+        )
+        yield Gap(what=what, hint=f"Put the prompt into prompts/{prompts.prompt}.")
+    what = "a provider that is asked over the network needs `network: true`, and its key `secrets`"
+    hint = "They are in mlbot.yaml behind a #. Give every test a description and every assertion a metric."
+    yield Gap(what=what, hint=hint, blocks=False)
 
 
 def _check(facts: Facts, choices: Choices) -> None:
