@@ -269,3 +269,6 @@ def test_a_log_loss_that_certain_errors_make_names_the_setting_and_a_clipped_one
     assert "ll is the log loss of probabilities clipped to 0.001 and 0.999" in clipped.text
     assert "On 3 rows the model gives the right class a probability of 0" in certain.text
     assert "{metric: log_loss, clip: 0.001}" in certain.text
+    _, certain = model_notices(shown.model_copy(update={"task": Task.MULTILABEL}), evidence(), None)
+    assert "gives what is right of a label a probability of 0." in certain.text
+    assert "takes such an answer for 36, among those to all labels, so a few" in certain.text

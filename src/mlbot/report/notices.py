@@ -175,7 +175,7 @@ def _log_loss_notices(report: ModelReport) -> Iterator[Notice]:
         if metric.clip is not None:
             yield notice(NoticeCode.CLIPPED, metric=metric)
     if report.shipped is not None and (rows := report.shipped.wrongly_certain):
-        yield notice(NoticeCode.WRONGLY_CERTAIN, warning=True, rows=rows)
+        yield notice(NoticeCode.WRONGLY_CERTAIN, warning=True, rows=rows, several=report.task is Task.MULTILABEL)
 
 
 def _asked_notices(report: ModelReport) -> Iterator[Notice]:
