@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import polars as pl
 import pytest
 from tests.support.git_samples import make
 
-from mlbot.config.run_check import check
+from mlbot.config.run_check import check, read
 from mlbot.console import Console
 from mlbot.gates.metric import Task
 from mlbot.setup.frameworks import Form, Made, code_of, find_made
@@ -143,6 +144,10 @@ def test_what_is_written_for_a_script_trains_and_asks_the_model(tmp_path: Path, 
     assert model.train.run
     assert model.predict
     assert model.predict.run == "python predict.py"
+    written = (sandbox.path / "mlbot.yaml").read_text()
+    (other,) = read(re.sub("# (?=format: csv|environment: )", "", written)).models
+    assert other.predict
+    assert (other.predict.format, other.predict.environment is not None) == ("csv", True)
     own_environment = {"PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}", "MLBOT_SEED": "0"}
     files = {name: str(tmp_path / name.lower()) for name in ("MLBOT_ARTIFACT", "MLBOT_FEATURES", "MLBOT_PREDICTIONS")}
     environment = os.environ | own_environment | files
