@@ -160,3 +160,12 @@ def test_a_run_that_is_another_than_policy_wants_does_not_count(
     problem = unfinished(rows_of(jsonl([row()], **header), **wanted), evaluate(**wanted))
     assert problem
     assert problem.cause == why
+
+
+@pytest.mark.parametrize(
+    "only",
+    [row(**{"score.exact": None}), row(**{"score.exact": math.nan}), row(status="error", error="the service is down")],
+)
+def test_a_score_that_is_there_and_null_in_every_row_has_no_other_name(only: dict[str, Any]) -> None:
+    wanted = {"repeats": 1, "scores": {"exact": {"range": [0, 1]}}}
+    assert unfinished(rows_of(jsonl([only]), **wanted), evaluate(**wanted)) is None  # each of them is an error

@@ -33,6 +33,7 @@ from mlbot.plan.run_plan import Planning, read_configs
 from mlbot.report.report import NoticeCode, Report
 from mlbot.storage.artifact import measured
 from mlbot.verdict.decide import Evidence, policy_digest, removal_digest
+from mlbot.verdict.verdict import Problem
 
 pytestmark = pytest.mark.usefixtures("git_settings")
 
@@ -541,3 +542,11 @@ def test_a_model_that_cannot_be_had_is_a_fault(tmp_path: Path, path: None) -> No
     assert (report["verdict"]["outcome"], model["verdict"]["reason"]) == ("error", "model-missing")
     assert "The model that `artifact` names cannot be had" in done.stdout
     assert left_behind(sandbox) == []
+
+
+def test_a_baseline_that_its_command_cannot_answer_for_was_there_to_fetch() -> None:
+    failed = Problem.of(Reason.SCORING_FAILED, "command-no-output", status=81)
+    found = run_judge._unusable(failed)
+    assert found.reason is Reason.BASELINE_UNREACHABLE
+    assert found.detail.startswith("The baseline could not be evaluated: The command that answers")
+    assert "$MLBOT_PREDICTIONS" in failed.hint

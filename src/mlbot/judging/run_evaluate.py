@@ -104,7 +104,7 @@ class _Judged:
             "seeds": self._seeds(),
         }
         if problem is not None:
-            updates["baseline_problem"] = Problem.of(Reason.BASELINE_UNREACHABLE, "fault", why=problem.detail)
+            updates["baseline_problem"] = Problem.of(Reason.BASELINE_UNREACHABLE, "not-evaluated", why=problem.detail)
         return JudgeResult(
             request=request,
             evidence=request.evidence.model_copy(update=updates),

@@ -567,7 +567,7 @@ _FAULTS = {Reason.SCORING_FAILED, Reason.SCORING_TIMEOUT, Reason.SCORING_MEMORY}
 def _unusable(problem: Problem) -> Problem:
     """What a baseline is that cannot be evaluated: trying again may help after a fault, and nothing else does."""
     if problem.reason in _FAULTS:
-        return Problem.of(Reason.BASELINE_UNREACHABLE, "fault", why=problem.detail)
+        return Problem.of(Reason.BASELINE_UNREACHABLE, "not-evaluated", why=problem.detail)
     return Problem.of(Reason.NO_USABLE_BASELINE, "cannot-score", why=problem.detail)
 
 

@@ -80,11 +80,12 @@ def _wanted(rows: Rows, evaluate: Evaluate) -> int:
 
 
 def _wrong_scores(rows: Rows, evaluate: Evaluate) -> Problem | None:
-    """A score that no row has, or one outside its range."""
+    """A score that no row has, or one outside its range; one that is null in every row is so many errors."""
+    names = sorted({name for row in rows.rows for name in row.scores})
     for metric in evaluate.metrics:
         values = [(row, value) for row in rows.rows if (value := row.scores.get(metric.name)) is not None]
-        if not values:
-            there = ", ".join(sorted({name for row in rows.rows for name in row.scores})[:_NAMED])
+        if metric.name not in names and not all(row.error for row in rows.rows):
+            there = ", ".join(names[:_NAMED])
             return Problem.of(Reason.RESULTS_INCOMPLETE, "no-score", metric=metric.name, there=shown(there))
         low, high = metric.range or (-math.inf, math.inf)
         outside = next((row for row, value in values if not low <= value <= high), None)

@@ -48,7 +48,7 @@ output=$1; shift
 "$@" </dev/null >&2
 code=$?
 [ $code = 0 ] && [ "$output" ] || exit $code
-[ -f "$output" ] && [ ! -L "$output" ] || { echo 'there is no output file' >&2; exit 81; }
+[ -f "$output" ] && [ ! -L "$output" ] || exit 81
 exec cat -- "$output"
 """
 
