@@ -308,7 +308,14 @@ def test_a_time_may_be_forecast_from_several_origins(tmp_path: Path) -> None:
     model = matrix(np.array([[1.0], [0], [0]]), last="Identity")
     result = judged(tmp_path, SERIES % ", horizon: h", twice, [model], [model])
     assert result.evidence.problem is None
-    assert figures(result)["mase"] is not None
+    scaled = figures(result)["mase"]
+    assert scaled is not None
+    train = pl.read_parquet(tmp_path / "train.parquet")
+    pl.concat([train.with_columns(h=pl.lit(1)), train.with_columns(h=pl.lit(2))]).write_parquet(
+        tmp_path / "train.parquet"
+    )
+    again = judged(tmp_path, SERIES % ", horizon: h", twice, [model], [model])
+    assert figures(again)["mase"] == pytest.approx(scaled, rel=1e-12)
 
 
 def test_a_scale_that_there_is_not_is_no_figure(tmp_path: Path) -> None:

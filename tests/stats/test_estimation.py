@@ -1,5 +1,6 @@
 """Values against scikit-learn, covariances against independent formulas, and what has no value."""
 
+import itertools
 import subprocess
 import sys
 import warnings
@@ -18,6 +19,7 @@ from sklearn.metrics import (
     max_error,
     mean_pinball_loss,
     precision_score,
+    r2_score,
     recall_score,
     top_k_accuracy_score,
 )
@@ -26,6 +28,7 @@ from tests.support.tiers import NIGHTLY
 
 from mlbot.gates.metric import CATALOGUE, Settings, Task
 from mlbot.stats.estimation import FEWEST_REPLICATES, REPLICATES, Resampler, budget, estimate, estimate_custom
+from mlbot.stats.intervals import metric_interval
 from mlbot.stats.metrics import EXTREMES, RESAMPLED, effective
 from mlbot.stats.types import Method, NoIntervalError, Undefined, UndefinedMetricError, Weights
 
@@ -191,6 +194,36 @@ def test_a_share_of_nothing_is_what_was_agreed(metric: str, empty: float) -> Non
         found = estimate(f"{metric}_{average}", Task.MULTICLASS, three[0], [three[1]], settings=settings)
         expected = function(three[0], three[1].argmax(axis=1), average=average, zero_division=empty)
         assert found.values[0] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("metric", ["precision", "recall", "f1", "jaccard"])
+def test_rows_without_any_label_are_what_was_agreed(metric: str) -> None:
+    function = {"precision": precision_score, "recall": recall_score, "f1": f1_score, "jaccard": jaccard_score}[metric]
+    y, none, one = np.zeros((6, 2), np.int8), np.full((6, 2), 0.1), np.full((6, 2), 0.1)
+    one[0, 0] = 0.9
+    for empty, p in itertools.product((0.0, 1.0), (none, one)):
+        settings = Settings(zero_division=empty)
+        found = estimate(f"{metric}_weighted", Task.MULTILABEL, y, [p], settings=settings)
+        assert found.values[0] == function(y, p > 0.5, average="weighted", zero_division=empty)
+        if p is none:
+            interval = metric_interval(f"{metric}_weighted", found)
+            assert (interval.low, interval.high) == (0, 1)  # nothing was seen
+    with pytest.raises(UndefinedMetricError, match="no row has a label"):
+        estimate(f"{metric}_weighted", Task.MULTILABEL, y, [one])
+
+
+def test_a_target_without_variance_has_no_part_in_the_pooled_r2() -> None:
+    rng = np.random.default_rng(0)
+    y, p = rng.normal(size=(2, 20, 3))
+    y[:, 0] = 3
+    expected = r2_score(y, p, multioutput="variance_weighted")
+    assert estimate("r2_variance_weighted", Task.MULTIOUTPUT, y, [p]).values[0] == pytest.approx(expected, rel=1e-12)
+    y[1:, 1] = 5  # without the first row this one has no variance either
+    weights = np.array([0, *rng.gamma(1, size=19)])
+    found = estimate("r2_variance_weighted", Task.MULTIOUTPUT, y, [p], weights=weights)
+    assert found.values[0] == pytest.approx(r2_score(y[:, 2], p[:, 2], sample_weight=weights), rel=1e-12)
+    with pytest.raises(UndefinedMetricError, match="same target values"):
+        estimate("r2_variance_weighted", Task.MULTIOUTPUT, np.ones((5, 2)), [p[:5, :2]])
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.5, 0.9])

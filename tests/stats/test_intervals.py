@@ -64,6 +64,32 @@ def test_a_perfect_ranking_is_not_certain() -> None:
     assert metric_interval("roc_auc", found) == clopper_pearson(9, 9)
 
 
+@pytest.mark.parametrize(
+    ("metric", "task", "weights"),
+    [
+        ("accuracy", Task.BINARY, [0.7, 2.3, 0.3, 2.3, 1.1, 2.3, 0.1, 1.1]),
+        ("precision", Task.BINARY, [1.1, 0.7, 2.3, 0.7, 0.3, 0.7]),
+        ("roc_auc", Task.BINARY, [0.7, 0.3, 0.7, 0.3, 0.7, 0.3]),
+        ("balanced_accuracy", Task.BINARY, [0.3, 1.1, 0.1, 2.3, 0.7, 0.1, 0.3, 1.1]),
+        ("f1_weighted", Task.BINARY, [2.3, 1.1, 2.3, 2.3, 0.7, 0.3, 0.1, 0.7, 0.1, 2.3]),
+        ("f1_weighted", Task.BINARY, [0.3, 1.1, 0.1, 1.1, 2.3, 0.1, 0.7, 2.3, 0.3, 0.3]),
+        ("f1_samples", Task.MULTILABEL, [0.7, 2.3, 1.1, 1.1, 0.7, 2.3, 1.1, 2.3]),
+        ("f1_samples", Task.MULTILABEL, [2.3, 1.1, 0.3, 0.1, 0.1, 0.3, 2.3, 0.3]),
+        ("ndcg", Task.RANKING, [0.3] * 6),
+    ],
+)
+def test_rounding_of_weights_makes_no_perfect_model_certain(metric: str, task: Task, weights: list[float]) -> None:
+    """Weighted means of ones come out at 1 give or take a step of a float."""
+    right = np.arange(len(weights)) % 2
+    y, p = right, np.where(right == 1, 0.9, 0.1)
+    if task is Task.MULTILABEL:
+        y, p = np.column_stack((y, 1 - y)), np.column_stack((p, 1 - p))
+    queries = np.arange(len(weights)) // 2 if task is Task.RANKING else None
+    found = metric_interval(metric, estimate(metric, task, y, [p], weights=np.array(weights), groups=queries))
+    assert found.high == 1
+    assert 0 < found.low < 0.8
+
+
 def test_a_loss_of_nothing_has_no_width() -> None:
     y = np.array([1.0, 2.0, 3.0])
     found = estimate("mean_absolute_error", Task.REGRESSION, y, [y])

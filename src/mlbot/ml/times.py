@@ -102,7 +102,9 @@ def _scale(table: pl.DataFrame, data: Data, train: pl.LazyFrame) -> npt.NDArray[
     if not is_number(schema[target]):
         return None
     season = pl.col("y") - pl.col("y").shift(data.season or 1).over("series")
-    steps = train.select(*_keys(data), pl.col(target).cast(pl.Float64).alias("y")).drop_nulls().sort("series", "time")
+    known = train.select(*_keys(data), pl.col(target).cast(pl.Float64).alias("y")).drop_nulls()
+    # with a rolling origin a time has a row for each horizon, all of one target: the step between these is none
+    steps = known.unique(["series", "time"], keep="first", maintain_order=True).sort("series", "time")
     means = steps.with_columns(season.abs().alias("step")).group_by("series").agg(pl.col("step").mean())
     found = table.select("series").join(means.collect(), on="series", how="left", maintain_order="left")
     return found["step"].fill_null(float("nan")).to_numpy()

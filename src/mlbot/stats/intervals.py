@@ -42,7 +42,8 @@ def metric_interval(metric: str, estimate: Estimate, model: int = 0, level: floa
     """
     if estimate.intervals is not None:
         return estimate.intervals[model]
-    value, variance = float(estimate.values[model]), float(estimate.covariance[model, model])
+    value = _at_end(float(estimate.values[model]), *bounds_of(metric))
+    variance = float(estimate.covariance[model, model])
     support = float(estimate.support[model])
     if estimate.exact and estimate.groups is None and metric in _SHARES:
         return share_interval(value, support, level)
@@ -60,7 +61,17 @@ def share_interval(value: float, support: float, level: float = LEVEL) -> Interv
         return Interval(low=0.0, high=1.0)
     hits = value * support
     whole = round(hits)
-    return clopper_pearson(whole if math.isclose(hits, whole, rel_tol=1e-9, abs_tol=1e-9) else hits, support, level)
+    shown = whole if math.isclose(hits, whole, rel_tol=1e-9, abs_tol=1e-9) else hits
+    return clopper_pearson(min(shown, support), support, level)
+
+
+def _at_end(value: float, least: float, most: float) -> float:
+    """The value; an end of the metric's range where only rounding parts them, as in a weighted mean of ones."""
+    ends = (end for end in (least, most) if math.isclose(value, end, rel_tol=_ROUNDING, abs_tol=_ROUNDING))
+    return next(ends, value)
+
+
+_ROUNDING = 1e-12
 
 
 def _scale(metric: str) -> str:

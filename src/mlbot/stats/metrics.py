@@ -448,15 +448,22 @@ def _regression_skill(metric: str, y: Floats, residual: Floats) -> _Skill:
 
 
 def pooled_r2(y: Floats, prediction: Floats) -> _Skill:
-    """R² of several targets, (n, T) each, by the variance that each of them has."""
-    squares = ((y - prediction) ** 2).sum(axis=1)
-    around = [partial(_spread, column - column.mean()) for column in y.T]
-    lacking = Undefined.NO_VARIANCE, "every row has the same target values"
+    """R² of several targets, (n, T) each, by the variance that each of them has; one without any has no part in it."""
+    squares, around = (y - prediction) ** 2, y - y.mean(axis=0)
+
+    def varies(weights: Weights | None) -> npt.NDArray[np.bool_]:
+        rows = y if weights is None or not weights.any() else y[weights > 0]
+        return np.asarray(np.ptp(rows, axis=0) > 0)
+
+    def constant(weights: Weights | None) -> Floats:
+        spreads = [_spread(column, weights) for column in around.T[varies(weights)]]
+        return np.sum(spreads, axis=0) if spreads else np.zeros(len(y))
+
     return _Skill(
         rows=len(y),
-        loss=lambda _: squares,
-        constant=lambda weights: np.sum([spread(weights) for spread in around], axis=0),
-        lacking=lacking,
+        loss=lambda weights: np.asarray(squares[:, varies(weights)].sum(axis=1)),
+        constant=constant,
+        lacking=(Undefined.NO_VARIANCE, "every row has the same target values"),
     )
 
 

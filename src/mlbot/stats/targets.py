@@ -81,7 +81,9 @@ class _Shares:
 
     def support(self, weights: Weights | None = None) -> float:
         """How many rows have the rarest label, or how many there are."""
-        labels = self.cells[1]
+        _, labels, decisions = self.cells
+        if not labels.any() and not decisions.any():
+            return 0.0  # the value is by agreement
         if not self.rarest:
             return len(labels) if weights is None else metrics.effective(weights)
         if weights is None:
@@ -140,8 +142,10 @@ def _macro(share: Share, p: Floats, empty: float | None) -> Gradient:
 def _weighted(share: Share, p: Floats, empty: float | None) -> Gradient:
     """Each label as often as it is one."""
     among = np.flatnonzero(p[1])
-    if not among.size:
+    if not among.size and empty is None:
         raise UndefinedMetricError(Undefined.CLASS_ABSENT, "no row has a label")
+    if not among.size:  # as scikit-learn has it
+        return _macro(share, p, empty)
     values, slopes = _each(share, p, among, empty)
     often = p[1][among]
     value, gradient = float(values @ often / often.sum()), np.zeros_like(p)
