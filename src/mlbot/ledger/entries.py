@@ -11,6 +11,7 @@ names the same file and adds nothing.
 import hashlib
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
@@ -381,11 +382,14 @@ Kind = Literal["verdict", "waiver", "release", "deployment", "approval", "lock",
 
 KINDS: tuple[Kind, ...] = ("verdict", "waiver", "release", "deployment", "approval", "lock", "request")
 
-LATER: frozenset[str] = frozenset(
+_OF_JUDGED = frozenset(
     {"training", "duration_s", "report", "policy", "tip", "compared", "deterministic", "recipe", "branch"}
 )
-"""Fields that verdicts and waivers got when ledgers were in use already. Left out of the JSON where they are None, so
-that what was written before is still what would be written now; a field that joins a kind later joins this set too."""
+LATER: Mapping[Kind, frozenset[str]] = MappingProxyType(
+    {"verdict": _OF_JUDGED, "waiver": _OF_JUDGED, "release": frozenset({"origin", "file"})}
+)
+"""Fields that a kind got when ledgers were in use already. Left out of the JSON where they are None, so that what was
+written before is still what would be written now; a field that joins a kind later joins its set too."""
 
 KEYED: frozenset[Kind] = frozenset({"verdict", "waiver"})  # the kinds whose shard is that of a content key
 
@@ -429,8 +433,8 @@ def path_of(entry: Entry) -> str:
 
 def _facts(entry: Entry) -> dict[str, Any]:
     facts: dict[str, Any] = entry.model_dump(mode="json")
-    for name in LATER & facts.keys():
-        if facts[name] is None and isinstance(entry, VerdictEntry | WaiverEntry):
+    for name in LATER.get(entry.kind, frozenset()) & facts.keys():
+        if facts[name] is None:
             del facts[name]
     return facts
 
