@@ -65,13 +65,16 @@ def test_the_same_bytes_all_the_way(world: World) -> None:
     assert not [name for name in world.refs() if name.startswith("refs/mlbot/lock")]
 
 
-@pytest.mark.parametrize("asked_by", ["mlbot", "a command"])
+@pytest.mark.parametrize("asked_by", ["mlbot", "an evaluator"])
 def test_a_folder_goes_all_the_way_and_back(world: World, tmp_path: Path, asked_by: str) -> None:
     """One that mlbot asks is an ONNX file with its data; of others the bytes are verified, and there is no request."""
     name = "model.onnx" if asked_by == "mlbot" else "artifact"
     config = tiny.CONFIG + ENVIRONMENTS
     if asked_by != "mlbot":
-        config = config.replace("    data:", "    predict: {run: python predict.py}\n    data:")
+        head, _, end = config.partition("    data:")
+        evaluate = "    evaluate: {run: make, scores: {exact: {range: [0, 1]}}}\n    gates: {exact: {min: 0.5}}\n"
+        rest = end[end.index("\n", end.index("@rare")) + 1 :]
+        config = head.replace("task: binary", "task: scores") + evaluate + rest
     in_production(world, "1.0.0")
     folders = [tmp_path / each for each in ("one", "two")]
     for number, folder in enumerate(folders):
