@@ -63,7 +63,7 @@ def judged(folder: Path, task: Task = Task.BINARY, rows: int = 20) -> tuple[Path
     return file, make_golden(file, config(task, drop=("a",)), folder, rows)
 
 
-@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("task", [Task.BINARY, Task.MULTICLASS, Task.REGRESSION])
 def test_the_judged_file_answers_bit_for_bit(tmp_path: Path, task: Task) -> None:
     file, golden = judged(tmp_path, task)
     again = read(canonical(golden), Golden, "golden.json")
