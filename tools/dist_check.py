@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PLACES = {
     "src/mlbot/": "mlbot/",
     "templates/": "mlbot/templates/",
-    "examples/adult-income/": "mlbot/examples/adult-income/",
+    "examples/": "mlbot/examples/",
 }
 WORKFLOWS = ".github/workflows/"
 COMMIT = "mlbot/commit"  # what the wheel was built of; `make dist` writes it

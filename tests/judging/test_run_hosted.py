@@ -379,6 +379,10 @@ def test_what_was_quick_once_trains_in_a_job_of_its_own_when_it_runs_again(
     """Else a change that makes it long would end at the planning job's limit, however often."""
     stage = idle
     stage.github.user("alice").push("change", tiny.params(offset=1000))
+    stage.run = stage.newest_run()
+    world = stage.github.world
+    world.queue.clear()
+    ops_actions.begin(world, stage.run)
     stage.judge_main(good, duration_s=1.0)
     known = "+refs/heads/mlbot-ledger:refs/remotes/origin/mlbot-ledger"
     subprocess.run(["git", "-C", str(stage.folder / "checkout"), "fetch", "--quiet", "origin", known], check=True)

@@ -256,7 +256,9 @@ def test_a_number_is_no_version_of_python() -> None:
 def test_a_key_without_an_environment_is_what_it_was() -> None:
     facts: dict[str, Any] = dict.fromkeys(Inputs.model_fields)
     facts |= {"task": Task.BINARY, "target": "y", "drop": (), "depends": "sha256:" + "0" * 64, "data": {}}
-    before = {name: value for name, value in facts.items() if name not in {"environment", "weight", "notebook", "artifact"}}
+    before = {
+        name: value for name, value in facts.items() if name not in {"environment", "weight", "notebook", "artifact"}
+    }
     assert Inputs(**facts).key == digest(canonical({"form": "mlbot/key@1", **before}))
     assert Inputs(**facts | {"environment": "{}"}).key != Inputs(**facts).key
 

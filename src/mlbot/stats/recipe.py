@@ -333,7 +333,7 @@ def _shape(estimate: Estimate, sides: _Sides) -> _Shape:
         third = float((weights**3).mean()) / weights.size**2
         squares = float(weights @ weights)
         effective = float(np.abs(weights).sum()) ** 2 / squares if squares else 0.0
-        return _Shape(third, effective, None if estimate.reach is None else float(estimate.reach.max()))
+        return _Shape(third, effective, _reach(estimate, alike=not squares))
     if estimate.draws is not None:
         drops = estimate.draws @ contrast
         third = float(((drops - drops.mean()) ** 3).mean())
@@ -341,6 +341,14 @@ def _shape(estimate: Estimate, sides: _Sides) -> _Shape:
         noise = 2 * math.sqrt(6 / drops.size) * float(drops.std()) ** 3
         return _Shape(third if abs(third) > noise else 0.0, None)
     return _Shape(0.0, None)
+
+
+def _reach(estimate: Estimate, *, alike: bool) -> float | None:
+    """By how much a row may move the figure; where no row differs, a row's influence says so of every metric."""
+    if estimate.reach is not None:
+        return float(estimate.reach.max())
+    influence = estimate.influence
+    return float(np.abs(influence).max()) / influence.shape[1] if alike and influence is not None else None
 
 
 def _judge(sides: _Sides, parts: list[VariancePart], method: RecipeMethod, shape: _Shape, asked: _Asked) -> RecipeTest:
