@@ -35,6 +35,7 @@ NO_OUTPUT = 81  # the jail's exit status where the command wrote no file
 _CHUNK = 64 * 1024
 _SET_CHILD_SUBREAPER = 36
 _POLL_S = 0.1
+_END_S = 2.0  # between the end of its pipes and its own
 _SWEEP_S = 5.0
 _DOCKER_S = 30.0
 _MOST_FILES = 100_000
@@ -132,6 +133,8 @@ class _Run:
         _frame(b"p", str(child.pid).encode())
         try:
             self._watch(child, started + self.spec.wall_s)
+            if not self.ended:
+                _await_end(child)
         finally:
             left = _sweep(child)
             killed = bool(self.group and self.group.close())
@@ -228,6 +231,13 @@ class _Run:
 def _is_over(child: "subprocess.Popen[bytes]") -> bool:
     """Whether the jail has ended by itself; it is not taken yet, so that its number stays its group's."""
     return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _await_end(child: "subprocess.Popen[bytes]") -> None:
+    """Until the jail has ended by itself: its pipes end a moment before, and swept up then it would seem killed."""
+    deadline = time.monotonic() + _END_S
+    while not _is_over(child) and time.monotonic() < deadline:
+        time.sleep(0.002)
 
 
 def _kill(child: "subprocess.Popen[bytes]") -> int:
