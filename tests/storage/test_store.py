@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.support.places import made, made_folder
+from tests.support.places import hashed, made, made_folder
 
 from mlbot.errors import MissingExtraError, NotEvaluatedError, UsageError
 from mlbot.lib.artifact import LISTING
@@ -141,6 +141,15 @@ def test_a_folder_is_got_as_it_was_put(store: ModelStore, url: str, tmp_path: Pa
     with pytest.raises(NotEvaluatedError, match="has the digest"):
         store.put(digest.replace(digest[-1], "0" if digest[-1] != "0" else "1"), folder)
     assert not (tmp_path / "other").exists()
+
+
+def test_a_folder_that_is_put_is_hashed_once(
+    store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest, folder = made_folder(tmp_path / "made")
+    files = hashed(monkeypatch)
+    store.put(digest, folder)
+    assert sorted(files) == [".empty", "a/again", "a/weights", "run"]
 
 
 @pytest.mark.parametrize("change", ["weights", "listing", "gone"])

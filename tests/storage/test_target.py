@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.support.places import made, made_folder, version
+from tests.support.places import hashed, made, made_folder, version
 
 from mlbot.config.schema import EnvironmentConfig
 from mlbot.errors import MissingExtraError, NotEvaluatedError, RefusedError
@@ -98,6 +98,15 @@ def test_a_folder_is_served_and_read_back(target: Target, environment: Environme
         other = made_folder(tmp_path / "other", b"other")
         with pytest.raises(RefusedError, match="is there with other bytes"):
             target.stage(MODEL, version("1.0.0"), *other)
+
+
+def test_a_folder_that_is_staged_is_hashed_once(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest, folder = made_folder(tmp_path / "made")
+    files = hashed(monkeypatch)
+    target.stage(MODEL, version("1.0.0"), digest, folder)
+    assert sorted(files) == [".empty", "a/again", "a/weights", "run"]
 
 
 def test_every_step_can_be_repeated(target: Target, environment: EnvironmentConfig, tmp_path: Path) -> None:

@@ -41,16 +41,16 @@ def take_artifact(path: Path, output: Path, most_bytes: int) -> FileDigest:
     part = output.with_name(f"{output.name}{_PART}")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        found = _read(path, most_bytes, part)
+        found = _facts(_read(path, most_bytes, part))
         part.replace(output)
     finally:
         remove(part)
     return found
 
 
-def measured(path: Path, most_bytes: int | None = None) -> FileDigest:
+def measured(path: Path) -> FileDigest:
     """The digest and size of a file or folder. Raises `UnfitError`."""
-    return _read(path, most_bytes, None)
+    return _facts(_read(path, None, None))
 
 
 def listing_of(path: Path) -> Listing | None:
@@ -61,10 +61,10 @@ def listing_of(path: Path) -> Listing | None:
         return Listing.of(_Reading(None).folder(descriptor, "", None))
 
 
-def verify(path: Path, wanted: Digest) -> FileDigest:
-    """The file or folder; raises `NotEvaluatedError` where it has another digest, or is none."""
+def verify(path: Path, wanted: Digest) -> FileDigest | Listing:
+    """The file, or the listing of the folder; raises `NotEvaluatedError` where it has another digest, or is none."""
     with _usable(path):
-        found = measured(path)
+        found = _read(path, None, None)
     if found.digest != wanted:
         raise other_bytes(str(path), f"what is kept as {wanted} has the digest {found.digest}")
     return found
@@ -112,10 +112,9 @@ def lay_out(listing: Listing, target: Path, content: Callable[[Member], Iterable
 
 def pack(folder: Path, target: Path, wanted: Digest) -> None:
     """Write a folder of that digest as one file: its listing, a line's end, and each different file once."""
-    with _usable(folder):
-        listing = listing_of(folder)
-    if listing is None or listing.digest != wanted:
-        raise other_bytes(str(folder), f"what is kept as {wanted} has another digest")
+    listing = verify(folder, wanted)
+    if not isinstance(listing, Listing):
+        raise other_bytes(str(folder), f"what is kept as {wanted} is no folder")
     first = {each.digest: each.path for each in reversed(listing.members)}
     part = target.with_name(f"{target.name}{_PART}")
     try:
@@ -201,7 +200,11 @@ def _open_folders(path: Path) -> None:
             each.chmod(0o755)
 
 
-def _read(path: Path, most_bytes: int | None, part: Path | None) -> FileDigest:
+def _facts(found: FileDigest | Listing) -> FileDigest:
+    return FileDigest(digest=found.digest, size_bytes=found.size_bytes)
+
+
+def _read(path: Path, most_bytes: int | None, part: Path | None) -> FileDigest | Listing:
     with _opened(path) as descriptor:
         facts, reading = os.fstat(descriptor), _Reading(most_bytes)
         if not stat.S_ISDIR(facts.st_mode):
@@ -214,7 +217,7 @@ def _read(path: Path, most_bytes: int | None, part: Path | None) -> FileDigest:
         listing = Listing.of(reading.folder(descriptor, "", part))
         if part is not None:
             _open_folders(part)
-        return FileDigest(digest=listing.digest, size_bytes=listing.size_bytes)
+        return listing
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -27,7 +27,7 @@ from mlbot.errors import NotEvaluatedError, RefusedError, UsageError
 from mlbot.lib.artifact import ANY_FILE, Listing, Member, Unfit, UnfitError
 from mlbot.lib.record import Digest, FileDigest, Record, canonical, digest
 from mlbot.lib.untrusted_json import HostileJsonError, load
-from mlbot.storage.artifact import lay_out, listing_of
+from mlbot.storage.artifact import lay_out
 from mlbot.storage.digest import CHUNK, checked, chunks_of, other_bytes, take
 
 if TYPE_CHECKING:
@@ -519,6 +519,15 @@ class ModelManifest(Record):
 
     file: Packed
     members: tuple[Member, ...] = ()  # of a folder: each is a layer
+    model: str = ""
+    version: str = ""
+
+    @classmethod
+    def of(cls, found: FileDigest | Listing, name: str, model: str = "", version: str = "") -> Self:
+        """What the manifest of a file, or of a folder with this listing, is to say."""
+        members = found.members if isinstance(found, Listing) else ()
+        file = Packed(name=name, digest=found.digest, size_bytes=found.size_bytes)
+        return cls(file=file, members=members, model=model, version=version)
 
     @property
     def blobs(self) -> dict[Digest, int]:
@@ -526,8 +535,10 @@ class ModelManifest(Record):
         files = self.members or (self.file,)
         return {each.digest: each.size_bytes for each in files}
 
-    model: str = ""
-    version: str = ""
+    @property
+    def annotations(self) -> dict[str, str]:
+        """What it says of the model beside its bytes."""
+        return {key: value for key, value in ((MODEL, self.model), (VERSION, self.version)) if value}
 
 
 def config_of(file: Packed, layers: Iterable[FileDigest], annotations: Mapping[str, str]) -> bytes:
@@ -575,11 +586,8 @@ def read_manifest(content: bytes, where: str) -> ModelManifest:
         model, version = notes.get(MODEL, ""), notes.get(VERSION, "")
         if len(members) == 1 and FOLDER not in notes:
             (only,) = members
-            file = Packed(name=only.path, digest=only.digest, size_bytes=only.size_bytes)
-            return ModelManifest(file=file, model=model, version=version)
-        listing = Listing.of(members)
-        file = Packed(name=ANY_FILE, digest=listing.digest, size_bytes=listing.size_bytes)
-        return ModelManifest(file=file, members=listing.members, model=model, version=version)
+            return ModelManifest.of(only, only.path, model, version)
+        return ModelManifest.of(Listing.of(members), ANY_FILE, model, version)
     except (HostileJsonError, ValidationError, ValueError):
         raise NotEvaluatedError("the manifest is none that mlbot wrote", where=where) from None
 
@@ -613,21 +621,18 @@ class _Manifest(_Open):
     annotations: dict[str, str] = {}
 
 
-def push(registry: Registry, path: Path, packed: Packed, tag: str, annotations: Mapping[str, str]) -> Digest:
+def push(registry: Registry, path: Path, of: ModelManifest, tag: str) -> Digest:
     """Upload a file or folder, and its manifest last: until then the tag stays as it is. The manifest's digest."""
-    listing = listing_of(path)
-    members = listing.members if listing else ()
-    files = {each.digest: path / each.path for each in members} or {packed.digest: path}
-    config = config_of(packed, members or (packed,), annotations)
-    manifest = manifest_of(packed, members, config, annotations)
+    files = {each.digest: path / each.path for each in of.members} or {of.file.digest: path}
+    config = config_of(of.file, of.members or (of.file,), of.annotations)
+    manifest = manifest_of(of.file, of.members, config, of.annotations)
     if len(manifest) > MOST_MANIFEST:
         hint = "Put small files into one, a tar or zip archive: a registry's manifest names each."
-        raise RefusedError(f"the folder has too many files for a registry: {len(members):,}", hint=hint)
-    sizes = {each.digest: each.size_bytes for each in members or (packed,)}
-    for found, file in files.items():
-        registry.put_blob(found, sizes[found], partial(chunks_of, file))
+        raise RefusedError(f"the folder has too many files for a registry: {len(of.members):,}", hint=hint)
+    for found, size in of.blobs.items():
+        registry.put_blob(found, size, partial(chunks_of, files[found]))
     registry.put_blob(digest(config), len(config), lambda: iter((config,)))
-    for found, size in sizes.items():
+    for found, size in of.blobs.items():
         registry.verify_blob(found, size)
     return registry.put_manifest(tag, manifest)
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from mlbot.errors import MissingExtraError, NotEvaluatedError, RefusedError
-from mlbot.lib.artifact import LISTING, MODEL_FILE
+from mlbot.lib.artifact import LISTING, MODEL_FILE, Listing
 from mlbot.lib.record import Digest
-from mlbot.storage.artifact import lay_out, listing_of, read_listing, verify
+from mlbot.storage.artifact import lay_out, read_listing, verify
 from mlbot.storage.digest import other_bytes, take
 from mlbot.storage.objects import Objects, open_objects
-from mlbot.storage.oci import ModelManifest, Packed, Place, Registry, fetch, find_credentials, manifest_at, push
+from mlbot.storage.oci import ModelManifest, Place, Registry, fetch, find_credentials, manifest_at, push
 
 _AGAIN = "Store it: run the judge of the commit that made it again (`mlbot run --record` on a laptop)."
 
@@ -64,10 +64,9 @@ class ObjectStore:
 
     def put(self, digest: Digest, file: Path, *, name: str | None = None) -> bool:
         del name
-        verify(file, digest)
-        listing = listing_of(file)
-        if listing is None:
-            return self._put(digest, file, file.stat().st_size)
+        listing = verify(file, digest)
+        if not isinstance(listing, Listing):
+            return self._put(digest, file, listing.size_bytes)
         new = [self._put(each.digest, file / each.path, each.size_bytes) for each in listing.members]
         place = _name(digest)  # last, so that where it is, all that it names is
         if self._objects.size(place) == len(listing.document) and not any(new):
@@ -128,11 +127,11 @@ class OciStore:
         return self._registry.place.url
 
     def put(self, digest: Digest, file: Path, *, name: str | None = None) -> bool:
-        size = verify(file, digest).size_bytes
+        found = verify(file, digest)
         if self._is_there(digest):
             return False
         called = name or (MODEL_FILE if file.name.endswith(".onnx") else file.name)
-        push(self._registry, file, Packed(name=called, digest=digest, size_bytes=size), _tag(digest), {})
+        push(self._registry, file, ModelManifest.of(found, called), _tag(digest))
         return True
 
     def get(self, digest: Digest, target: Path, *, size: int | None = None) -> None:

@@ -74,9 +74,8 @@ class OciTarget:
         return Served(version=found[1].version, digest=found[1].file.digest) if found else None
 
     def stage(self, model: Name, version: Version, digest: Digest, file: Path) -> None:
-        size = verify(file, digest).size_bytes
+        there = verify(file, digest)
         registry, text = self._registry(model), version.text
-        packed = oci.Packed(name=file.name if oci.is_model(file.name) else ANY_FILE, digest=digest, size_bytes=size)
         found = self._manifest(registry, f"v{text}", model)
         if found is not None and found[1].file.digest != digest:
             raise RefusedError(
@@ -84,7 +83,8 @@ class OciTarget:
                 where=registry.place.url,
                 hint="A version never changes. Release these bytes under another one.",
             )
-        oci.push(registry, file, packed, f"v{text}", {oci.MODEL: model, oci.VERSION: text})
+        name = file.name if oci.is_model(file.name) else ANY_FILE
+        oci.push(registry, file, oci.ModelManifest.of(there, name, model, text), f"v{text}")
 
     def switch(self, model: Name, version: Version) -> None:
         registry, text = self._registry(model), version.text

@@ -12,7 +12,7 @@ from mlbot.lib.artifact import ANY_FILE, MODEL_FILE, Listing
 from mlbot.lib.record import Count, Digest, FileDigest, Name, Record
 from mlbot.lib.untrusted_json import HostileJsonError, read
 from mlbot.lib.version import PRE, Served, Version
-from mlbot.storage.artifact import lay_out, listing_of, read_listing, verify
+from mlbot.storage.artifact import lay_out, read_listing, verify
 from mlbot.storage.digest import checked, take
 from mlbot.storage.objects import Objects
 
@@ -134,8 +134,8 @@ class FilesTarget:
     def stage(self, model: Name, version: Version, digest: Digest, file: Path) -> None:
         text = version.text
         folder = f"{model}/{number_of(text)}"
-        size = verify(file, digest).size_bytes
-        found, listing = self._staged(folder), listing_of(file)
+        there = verify(file, digest)
+        found = self._staged(folder)
         if found is not None and (found.version, found.digest) != (text, digest):
             raise RefusedError(
                 f"{model}@v{text} is there with other bytes: {found.digest} instead of {digest}",
@@ -145,13 +145,14 @@ class FilesTarget:
         if found is not None and self._is_whole(folder, found):
             return
         name: _Named = ANY_FILE if file.name == ANY_FILE else MODEL_FILE
-        record = Staged(version=text, digest=digest, size_bytes=size, name=name, folder=listing is not None)
-        if listing is None:
-            self._objects.upload(file, f"{folder}/{name}")
-        else:
-            for each in listing.members:
+        is_folder = isinstance(there, Listing)
+        record = Staged(version=text, digest=digest, size_bytes=there.size_bytes, name=name, folder=is_folder)
+        if isinstance(there, Listing):
+            for each in there.members:
                 self._objects.upload(file / each.path, f"{folder}/{name}/{each.path}")
-            self._objects.write(f"{folder}/{LISTING_FILE}", listing.document)
+            self._objects.write(f"{folder}/{LISTING_FILE}", there.document)
+        else:
+            self._objects.upload(file, f"{folder}/{name}")
         self._verify(folder, record)
         self._objects.write(f"{folder}/{STAGED_FILE}", record.model_dump_json().encode())
 
