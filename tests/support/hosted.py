@@ -289,13 +289,14 @@ class Stage:
     def judge(self, asked: int | None = None) -> int:
         """The judge's job; what it leaves is in `judged/`, what it puts out in `outputs`."""
         self.monkeypatch.setattr("mlbot.ml.plots.svg", drawn_once)
-        return self._put_out("judge", "--out", str(self.judged), asked=asked)
+        return self.put_out("judge", "--out", str(self.judged), asked=asked)
 
     def plan(self) -> int:
         """The judge's planner; what it puts out is in `outputs`."""
-        return self._put_out("plan")
+        return self.put_out("plan")
 
-    def _put_out(self, verb: str, *arguments: str, asked: int | None = None) -> int:
+    def put_out(self, verb: str, *arguments: str, asked: int | None = None) -> int:
+        """A job of the judge's workflow; what it puts out is in `outputs`."""
         self.outputs.clear()
         with contextlib.redirect_stdout(io.StringIO()) as out:
             code = self.mlbot(verb, *arguments, asked=asked)

@@ -457,14 +457,24 @@ def evaluate_run(run: CIRun, out: Path) -> Exit:
     require("judge", needed_for="Evaluating a model")
     written = Evaluations(folder=out)
     for decision in run.decide():
-        if isinstance(decision, Judge):
-            assignment = assign(run, decision)
-            with _model_judge(run, assignment, HandedOver(folder=out)) as models:
-                for planned in assignment.plan.stale:
-                    if _evaluates_apart(assignment, planned):
-                        models.evaluate(planned, written)
+        try:
+            _evaluate(run, decision, written)
+        except MlbotError as error:  # of this subject alone; the judge meets it too, and reports it
+            run.console.say(_problem(error))
     run.console.result(f"digest={written.finish()}")
     return Exit.OK
+
+
+def _evaluate(run: CIRun, decision: Decision, written: Evaluations) -> None:
+    """Evaluate what is judged: of the head's runs the first that has the files."""
+    attempts = (decision, *map(decision.by, decision.others)) if isinstance(decision, Judge) else ()
+    for each in attempts:
+        assignment = assign(run, each)
+        with _model_judge(run, assignment, HandedOver(folder=written.folder)) as models:
+            apart = [planned for planned in assignment.plan.stale if _evaluates_apart(assignment, planned)]
+            lacking = [planned for planned in apart if not models.evaluate(planned, written)]
+        if not lacking:
+            return
 
 
 @contextmanager
@@ -740,15 +750,15 @@ class ModelJudge:
         request, baselines = self._request(planned)
         return judge_against(request, baselines, progress=self.run.console.say)
 
-    def evaluate(self, planned: PlannedModel, written: Evaluations) -> None:
-        """Run the evaluator on each of a model's files, of every side; where no candidate is, on none."""
+    def evaluate(self, planned: PlannedModel, written: Evaluations) -> bool:
+        """Run the evaluator on each of a model's files, of every side; False, and on none, where no candidate is."""
         from mlbot.judging.run_evaluate import Evaluator, evaluation_key
 
         request, baselines = self._request(planned)
         sides = [request.candidate, *(side.files for side in baselines if isinstance(side.files, SeedRuns))]
         files = [each.file for side in sides for each in side.runs if not isinstance(each.file, Problem)]
         if request.candidate.problem is not None:
-            return
+            return False
         rule = replace(request.rule, handed_over=None)
         evaluator = Evaluator.of(rule, self.run.console.say)
         for file in files:
@@ -756,6 +766,7 @@ class ModelJudge:
                 written.add(evaluation_key(rule.model, rule.source, measured(file).digest), evaluator)
             else:
                 evaluator.hand_over(file, written)
+        return True
 
     def _request(self, planned: PlannedModel) -> tuple[JudgeRequest, tuple[Against, ...]]:
         candidate = self._candidate(planned)
