@@ -219,6 +219,15 @@ def test_the_judge_runs_nothing_without_a_jail_and_a_laptop_says_so(monkeypatch:
         isolation._probed.cache_clear()
 
 
+@pytest.mark.parametrize(("judge", "why"), [(True, ", and there is no sudo"), (False, "")])
+def test_a_machine_without_sudo_has_the_other_jails(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, judge: bool, why: str
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert isolation._probe(Rung.BUBBLEWRAP_ROOT, sys.executable, judge=judge) == f"mlbot does not run as root{why}"
+
+
 @pytest.mark.parametrize(
     ("facts", "cause"),
     [

@@ -441,8 +441,8 @@ def _probe(rung: Rung, python: str, *, judge: bool) -> Isolation | str:
     """What a rung holds, as a process in it saw; or why the rung is not used."""
     if sys.platform != "linux":
         return "it is Linux's"
-    if rung is Rung.BUBBLEWRAP_ROOT and os.geteuid() and not judge:
-        return "mlbot does not run as root"
+    if rung is Rung.BUBBLEWRAP_ROOT and os.geteuid() and not (judge and shutil.which("sudo")):
+        return "mlbot does not run as root" + (", and there is no sudo" if judge else "")
     with (
         tempfile.TemporaryDirectory(prefix="mlbot-probe-") as temporary,
         socket.create_server(("127.0.0.1", 0)) as server,
