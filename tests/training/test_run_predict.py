@@ -221,6 +221,9 @@ def test_a_strangers_command_is_asked_without_a_checkout(
     repository: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(run_predict, "code_of", lambda *_: pytest.fail("it was checked out"))
+    (repository.path / "predict.py").chmod(0o755)
+    run = CONFIG.replace("run: python3 predict.py", "run: ./predict.py")
+    repository.commit({"mlbot.yaml": run, "predict.py": f"#!/usr/bin/env python3\n{PREDICT}"})
     rule = rule_of(repository, is_judge=True)
     assert rule.source is not None
     (tmp_path / "model").write_text(json.dumps(GOOD))

@@ -182,10 +182,15 @@ def staged(**files: Path) -> Iterator[dict[str, Path]]:
                 shutil.copytree(path, copies[name], symlinks=True)
             else:
                 shutil.copy(path, copies[name])
-            for each in (place, *place.rglob("*")):
-                if not each.is_symlink():
-                    each.chmod(0o755 if each.is_dir() or each.stat().st_mode & 0o100 else 0o644)
+            let_all_read(place)
         yield copies
+
+
+def let_all_read(folder: Path) -> None:
+    """Let any user read what is in a folder, and run what its owner may run."""
+    for each in (folder, *folder.rglob("*")):
+        if not each.is_symlink():
+            each.chmod(0o755 if each.is_dir() or each.stat().st_mode & 0o100 else 0o644)
 
 
 @dataclass(kw_only=True, slots=True)

@@ -146,15 +146,15 @@ def code_of(repository: Repository, commit: Sha, config: Config, files: Iterable
 
     `files` are those to be there (None: all that git tracks), seen from the folder of mlbot.yaml.
     """
+    from mlbot.ml.isolation import let_all_read
+
     tree = repository.tree(commit)
     seen = set(tree.entries if files is None else files) - data_of(config, tree)
     with repository.worktree(commit) as checkout, repository.scratch() as scratch:
         root = scratch / "code"
         (root / repository.folder).mkdir(parents=True)
         lay_out(checkout, root / repository.folder, sorted(seen))
-        for each in (root, *root.rglob("*")):
-            if not each.is_symlink():
-                each.chmod(0o755 if each.is_dir() or each.stat().st_mode & 0o100 else 0o644)
+        let_all_read(root)
         yield root
 
 

@@ -139,6 +139,8 @@ class Asking:
 
     def _unlanded(self, files: frozenset[str], stack: ExitStack) -> Path:
         """The files of a stranger's commit as bytes: nothing of it is checked out, for its attributes name filters."""
+        from mlbot.ml.isolation import let_all_read
+
         source, code = self.source, stack.enter_context(self.source.repository.scratch()) / "code"
         tree = source.repository.tree(source.commit)
         plain = [path for path in files - data_of(source.config, tree) if tree.entries[path][0] not in _NO_FILE]
@@ -147,8 +149,8 @@ class Asking:
             place = code / source.repository.folder / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
-        for each in (code, *code.rglob("*")):
-            each.chmod(0o755 if each.is_dir() else 0o644)
+            place.chmod(int(tree.entries[path][0], 8) & 0o777)
+        let_all_read(code)
         return code
 
     def python(self) -> "Path | Problem | None":
