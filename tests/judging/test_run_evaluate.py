@@ -161,6 +161,25 @@ def test_what_is_no_whole_evaluation_is_an_error_and_says_why(
     assert words in verdict.why.detail
 
 
+@pytest.mark.parametrize(
+    ("program", "settings", "detail", "hint"),
+    [
+        ("import time; time.sleep(60)", {"timeout": "1s"}, "The evaluator took longer than the 1 seconds", ".timeout"),
+        ("", {"environment": {"install": "exit 3"}}, "could not be made: evaluate.environment", ".environment"),
+    ],
+)
+def test_an_evaluator_is_called_by_its_own_name_and_settings(
+    tmp_path: Path, program: str, settings: dict[str, Any], detail: str, hint: str
+) -> None:
+    where = repository(tmp_path, {"evals/run.py": program}, **settings)
+    where.commit(prompts(9))
+    why = run(where)[1].models[0].verdict.why
+    assert why
+    assert detail in why.detail
+    assert f"`evaluate{hint}`" in why.hint
+    assert "predict" not in why.detail + why.hint
+
+
 def test_only_the_baselines_errors_are_an_error_too(tmp_path: Path) -> None:
     program = EVALUATOR.replace('"score.exact": (7', '"score.exact": None if quality == 8 and n == 5 else (7')
     where = repository(tmp_path, {"evals/run.py": program})

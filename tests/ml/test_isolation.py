@@ -221,7 +221,7 @@ def test_the_judge_runs_nothing_without_a_jail_and_a_laptop_says_so(monkeypatch:
 
 @pytest.mark.parametrize(("judge", "why"), [(True, ", and there is no sudo"), (False, "")])
 def test_a_machine_without_sudo_has_the_other_jails(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, judge: bool, why: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, judge: bool, why: str
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setenv("PATH", str(tmp_path))

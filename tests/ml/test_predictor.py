@@ -6,6 +6,7 @@ import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -15,7 +16,9 @@ from tests.support.predicting import Function, ask, holdout_of
 
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
+from mlbot.ml import predictor
 from mlbot.ml.holdout import HoldoutData
+from mlbot.ml.isolation import UNHELD, Isolation, Limits, Ran
 from mlbot.ml.predictions import decode, new_ids, unfit_columns
 from mlbot.ml.protocol import Refused, Wanted
 from mlbot.ml.scoring import Scored
@@ -369,6 +372,36 @@ def test_a_feature_that_is_called_like_the_id(tmp_path: Path) -> None:
     found = unfit_columns(pl.concat(holdout.batches()), "parquet")
     assert found is not None
     assert found.cause == "row-id"
+
+
+@pytest.mark.parametrize(
+    ("in_all", "bounds", "cause"),
+    [(np.inf, [60.0, 60.0, 60.0], "command"), (150.0, [60.0, 60.0, 50.0], "command-in-all"), (40.0, [40.0], None)],
+)
+def test_all_calls_together_have_a_bound(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, in_all: float, bounds: list[float], cause: str | None
+) -> None:
+    seen, now = list[float](), iter(range(0, 1000, 50))
+
+    def ran(_call: object, *, limits: Limits, isolation: Isolation) -> Ran:
+        seen.append(limits.wall_s)
+        late = Problem.of(Reason.SCORING_TIMEOUT, "command", seconds=f"{limits.wall_s:g}")
+        return Ran(isolation=isolation, problem=late if len(seen) == len(bounds) else None)
+
+    monkeypatch.setattr(predictor, "run_isolated", ran)
+    monkeypatch.setattr(predictor, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    told = list[int]()
+    asking = predictor.Asking(
+        predictor=predictor.Predictor(run="", code=tmp_path, limits=Limits(wall_s=60), in_all_s=in_all),
+        isolation=UNHELD,
+        before=lambda facts: told.append(facts.calls),
+    )
+    *_, found = [asking(tmp_path, tmp_path, WANTED) for _ in bounds]
+    assert isinstance(found, Problem)
+    assert (seen, found.cause, told) == (bounds, cause or "command-in-all", [*range(len(bounds))])
+    key, seconds = ("predict.timeout", 60) if cause == "command" else ("limits.score_time", in_all)
+    assert f"{seconds:g} seconds" in found.detail
+    assert key in found.hint
 
 
 # --- files that claim more than they hold

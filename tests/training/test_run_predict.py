@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from mlbot.training import run_predict
 from mlbot.training.run_predict import Asking, RuleSource
 from mlbot.training.run_train import SeedRun, SeedRuns
 from mlbot.verdict.decide import decide, policy_digest
-from mlbot.verdict.verdict import Commits, Problem
+from mlbot.verdict.verdict import Asked, Commits, Problem
 
 CONFIG = """
 version: 1
@@ -203,6 +203,29 @@ def test_a_judge_asks_nothing_without_isolation_and_a_laptop_says_so(
     asking = Asking(model=rule.model, source=rule.source, folder=rule.folder, progress=said.append)
     assert isinstance(asking.isolation(), Isolation)
     assert "NOTHING HOLDS" in said[0]
+
+
+@pytest.mark.parametrize(("limit", "one", "in_all"), [("", 60, np.inf), ("20s", 20, 20), ("10m", 60, 600)])
+def test_one_call_and_all_of_them_have_their_bounds_and_slow_ones_are_announced(
+    repository: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str, one: float, in_all: float
+) -> None:
+    facts = Asked(isolation="none", environment="", calls=0, longest_s=0, peak_memory_bytes=0)
+
+    def many(*asked: Any, before: Callable[[int, Asked], None], **_: object) -> list[object]:
+        for calls, longest in ((0, 0.0), (1, 2.0), (2, 60.0)):
+            before(0, facts.model_copy(update={"calls": calls, "longest_s": longest}))
+        return [asked[2]]
+
+    monkeypatch.setattr("mlbot.ml.predictor.predict_many", many)
+    config = CONFIG.replace("format: csv", "format: csv, timeout: 60s")
+    repository.commit({"mlbot.yaml": config + (f"    limits: {{score_time: {limit}}}\n" if limit else "")})
+    (tmp_path / "model").write_text(json.dumps(GOOD))
+    rule, said = rule_of(repository), list[str]()
+    assert rule.source is not None
+    asking = Asking(model=rule.model, source=rule.source, folder=rule.folder, progress=said.append)
+    found: Any = asking.many([tmp_path / "model"], holdout_of(rule), [0])
+    assert [(each.limits.wall_s, each.in_all_s) for each in found] == [(one, in_all)]
+    assert said[1:] == ["m: asking 1 of 1 ...", "m: asking 1 of 1, call 3 ..."]
 
 
 @pytest.mark.usefixtures("jail")

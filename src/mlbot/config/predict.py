@@ -115,7 +115,7 @@ class Limits(Section):
     """The most memory that it may use while it is asked. Left out: 2GiB for an ONNX file, 4GiB for a command."""
     score_time_s: Annotated[float | None, kinds.TIMEOUT._replace(key="score_time", default=None)] = None
     """The longest that asking one file or folder may take in all: `90s`, `30m`. Left out: 15m for an ONNX file; for a
-    command, its `timeout`."""
+    command, its `timeout` for each call."""
 
 
 def wrong_predictor(context: Context) -> Iterator[Problem]:

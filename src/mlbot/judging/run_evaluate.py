@@ -201,7 +201,7 @@ class Evaluator:
         if isinstance(isolation, Problem):
             return isolation
         if isinstance(python, Problem):
-            return Problem.of(Reason.EVALUATOR_FAILED, "environment", why=python.detail)
+            return Problem.of(Reason.EVALUATOR_FAILED, "environment", why=python.values.get("why", python.detail))
         return cls(asking=asking, evaluate=evaluate, isolation=isolation, results=rule.results, python=python)
 
     @property
@@ -306,9 +306,10 @@ class Evaluator:
         if ran.problem is not None:
             for line in ran.log[-_SHOWN:]:
                 self.asking.progress(f"  | {line}")
-            return Problem.of(
-                Reason.EVALUATOR_FAILED, "command", why=ran.problem.detail, log=" | ".join(ran.log[-_TAIL:])
-            )
+            log = " | ".join(ran.log[-_TAIL:])
+            if ran.problem.reason is Reason.SCORING_TIMEOUT:
+                return Problem.of(Reason.EVALUATOR_FAILED, "late", seconds=f"{limits.wall_s:g}", log=log)
+            return Problem.of(Reason.EVALUATOR_FAILED, "command", why=ran.problem.detail, log=log)
         return _hushed(ran.output, secrets)
 
     def _call(self, code: Path, artifact: Path) -> "Call":

@@ -9,8 +9,10 @@ no label and no row's place, and has to answer a row alike however it is asked.
 import math
 import secrets
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -74,6 +76,8 @@ class Predictor:
     format: Literal["parquet", "csv"] = "parquet"
     tolerance: float = 1e-4
     about: str = ""  # which environment that is, for people
+    limits: Limits = field(default_factory=Limits)  # of one call
+    in_all_s: float = math.inf  # what all calls for one artifact may take together
 
 
 Asker = Callable[[Path, Path, Wanted], "bytes | Problem"]
@@ -86,7 +90,8 @@ class Asking:
 
     predictor: Predictor
     isolation: Isolation
-    limits: Limits
+    before: Callable[[Asked], None] = lambda _: None  # is told before each call how those before it went
+    spent_s: float = 0.0
     calls: int = 0
     seconds: float = 0.0
     peak_memory_bytes: int = 0
@@ -113,13 +118,23 @@ class Asking:
             output=("MLBOT_PREDICTIONS", f"predictions.{predictor.format}"),
         )
         call = with_python(call, predictor.python) if predictor.python else call
-        limits = replace(self.limits, output_bytes=min(wanted.most_bytes, self.limits.output_bytes))
+        usual, left = predictor.limits, max(0.0, predictor.in_all_s - self.spent_s)
+        most = min(wanted.most_bytes, usual.output_bytes)
+        limits = replace(usual, wall_s=min(left, usual.wall_s), output_bytes=most)
+        self.before(self.facts)
+        started = time.monotonic()
         ran = run_isolated(call, limits=limits, isolation=self.isolation)
+        self.spent_s += time.monotonic() - started
         self.calls += 1
         self.seconds = max(self.seconds, ran.duration_s)
         self.peak_memory_bytes = max(self.peak_memory_bytes, ran.peak_memory_bytes)
         self.log = ran.log[-_TAIL:]
-        return ran.output if ran.problem is None else _with_log(ran.problem, self.log)
+        if ran.problem is None:
+            return ran.output
+        if ran.problem.reason is Reason.SCORING_TIMEOUT and left <= usual.wall_s:
+            facts: dict[str, Any] = {"seconds": f"{predictor.in_all_s:g}", "calls": self.calls}
+            return Problem.of(Reason.SCORING_TIMEOUT, "command-in-all", **facts)
+        return _with_log(ran.problem, self.log)
 
 
 def _with_log(problem: Problem, log: Sequence[str]) -> Problem:
@@ -136,12 +151,13 @@ def predict_many(
     predictor: Predictor,
     *,
     isolation: Isolation,
-    limits: Limits | None = None,
     shipped: Sequence[int] = (),
+    before: Callable[[int, Asked], None] = lambda *_: None,
 ) -> tuple[Scored | Problem, ...]:
     """Ask artifacts about one holdout, which is read once for all of them: for each the predictions, or why not.
 
-    Those at the places `shipped` are asked again in every way, the others in two cheap ones.
+    Those at the places `shipped` are asked again in every way, the others in two cheap ones. `before` is
+    told before each call which artifact it is for, and how the calls for that went so far.
     """
     try:
         frame = holdout.whole()
@@ -154,7 +170,7 @@ def predict_many(
         return (unfit,) * len(artifacts)
     found = list[Scored | Problem]()
     for at, artifact in enumerate(artifacts):
-        asking = Asking(predictor=predictor, isolation=isolation, limits=limits or Limits())
+        asking = Asking(predictor=predictor, isolation=isolation, before=partial(before, at))
         with tempfile.TemporaryDirectory(prefix="mlbot-rows-") as folder, Reader(holdout) as reader:
             Path(folder).chmod(0o755)
             run = Run(

@@ -1,5 +1,6 @@
 """Ask models by the guarded branch's own command: its files, its environment, and what holds it on this machine."""
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from mlbot.lib.templates import sentence
 from mlbot.lib.tree import SUBMODULE, SYMLINK
 from mlbot.storage.artifact import take_artifact
 from mlbot.training.run_environment import Environments, NotMadeError, Wanted, code_of, data_of, find_python, version_of
-from mlbot.verdict.verdict import Problem
+from mlbot.verdict.verdict import Asked, Problem
 
 if TYPE_CHECKING:
     from mlbot.ml.holdout import HoldoutData
@@ -43,6 +44,7 @@ class RuleSource:
 
 
 _NO_FILE = frozenset({SYMLINK, SUBMODULE})
+_SLOW_S = 10.0  # from which on each call is announced
 
 
 def _is_inside(path: str) -> bool:
@@ -77,14 +79,20 @@ class Asking:
             scratch = stack.enter_context(self.source.repository.scratch())
             found = [self._artifact(path, scratch / str(at)) for at, path in enumerate(paths)]
             fit = [at for at, each in enumerate(found) if not isinstance(each, Problem)]
+
+            def before(at: int, facts: Asked) -> None:
+                if not facts.calls or facts.longest_s >= _SLOW_S:
+                    words = {"at": at + 1, "of": len(fit), "call": facts.calls + 1}
+                    self.progress(sentence("data", "asking", model=self.model.name, **words))
+
             asked = iter(
                 predict_many(
                     [each for each in found if not isinstance(each, Problem)],
                     holdout,
                     predictor,
                     isolation=isolation,
-                    limits=self.limits(),
                     shipped=[fit.index(at) for at in shipped if at in fit],
+                    before=before,
                 )
             )
             return tuple(each if isinstance(each, Problem) else next(asked) for each in found)
@@ -119,6 +127,8 @@ class Asking:
             format=predict.format,
             tolerance=predict.tolerance,
             about=sentence("data", "environment", python=version_of(python) if python else "", own=predict.environment),
+            limits=self.limits(),
+            in_all_s=self._in_all_s,
         )
 
     @property
@@ -178,6 +188,11 @@ class Asking:
             return Problem.of(Reason.SCORING_FAILED, "predictor-environment", why=why)
         return made / "python"
 
+    @property
+    def _in_all_s(self) -> float:
+        """What all calls for one artifact may take together."""
+        return self.model.limits.score_time_s or math.inf
+
     def limits(self) -> "Limits":
         """What one call of the command may use."""
         from mlbot.ml.isolation import Limits
@@ -185,7 +200,7 @@ class Asking:
         usual, limits = Limits(), self.model.limits
         return replace(
             usual,
-            wall_s=limits.score_time_s or self.command.timeout_s,
+            wall_s=min(self.command.timeout_s, self._in_all_s),
             memory_bytes=limits.memory_bytes or usual.memory_bytes,
         )
 
