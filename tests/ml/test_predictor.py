@@ -335,6 +335,18 @@ def test_of_a_ranking_the_order_is_compared_however_close_the_scores(tmp_path: P
     assert found.cause == "depends-on-batch"
 
 
+@pytest.mark.parametrize(("task", "rounds"), [(Task.REGRESSION, True), (Task.RANKING, False)])
+def test_scores_of_a_ranking_are_for_an_order_so_float32_is_fine_enough(
+    tmp_path: Path, task: Task, *, rounds: bool
+) -> None:
+    rows = NUMBERS.with_columns(y=pl.col("c") + 1000, q=pl.col("c") % 3)
+    holdout = holdout_of(rows, tmp_path, task, group="q", features=("c",))
+    answer = (pl.col("c") + 1000).cast(pl.Float32).alias("score" if task is Task.RANKING else "y")
+    found, _ = ask(lambda frame: frame.select("row_id", answer), holdout, tmp_path)
+    assert isinstance(found, Scored), found
+    assert (found.rounding is not None) is rounds
+
+
 @pytest.mark.parametrize("name", ["the batch's mean", "the row before", "the id", "chance", "worse alone"])
 def test_refuses_other_seeds_files_too(name: str, binary: HoldoutData, tmp_path: Path) -> None:
     function, reason, _ = HOSTILE[name]

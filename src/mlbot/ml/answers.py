@@ -1,6 +1,7 @@
 """What one model answers to the holdout, gathered batch by batch: predictions, checked, and the label of each row."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,7 +118,8 @@ class Collector:
     # class's column.
     columns: tuple[int | None, ...]
     decisions: Decisions | None  # None for a regression
-    beyond: float = _TOLERANCE  # how far outside of 0 to 1 a probability may be
+    targets: Floats | None  # what numbers should be; None for labels, and of a ranking, which is for an order
+    beyond: float  # how far outside of 0 to 1 a probability may be
     _done: int = 0
     _not_finite: int = 0
     _outside: int = 0
@@ -164,6 +166,15 @@ class Collector:
             return Problem.of(Reason.HOLDOUT_UNREADABLE, "changed", rows=rows, counted=self.whole.shape[0])
         return self.decisions.problem() if self.decisions is not None else None
 
+    def rule(self, dtype: np.dtype[Any]) -> Callable[[Floats], npt.NDArray[Any]] | None:
+        """How answers become labels, in the precision of the judged ones; None where there are none."""
+        decisions = self.decisions
+        return None if decisions is None else lambda answers: decisions.by_rule(answers.astype(dtype))
+
+    def rounding(self, dtype: np.dtype[Any]) -> Rounding | None:
+        """That of numbers of this type, where it counts."""
+        return _rounding_of_any(self.targets, self.whole) if self.targets is not None and dtype.itemsize < 8 else None
+
     def _kind(self) -> str:
         """What values that are no probabilities probably are."""
         if self._high <= _TOLERANCE:
@@ -187,7 +198,25 @@ class Collector:
             part[:, at] = 0.0 if column is None else values[:, column]
 
 
-def rounding_of_any(targets: Floats, predictions: Floats) -> Rounding | None:
+def collector_of(
+    holdout: HoldoutData, facts: ModelFacts, classes: tuple[str, ...], *, beyond: float = _TOLERANCE
+) -> Collector | Problem:
+    """Room for a model's predictions of a holdout; or why its columns do not fit."""
+    task = holdout.record.task
+    columns = _columns_of(facts, task, classes)
+    if isinstance(columns, Problem):
+        return columns
+    return Collector(
+        task=task,
+        whole=np.empty(_shape_of(task, holdout.rows, classes)),
+        columns=columns,
+        decisions=_decisions_of(holdout, facts, classes) if task.is_classification else None,
+        targets=None if task.is_classification or task is Task.RANKING else holdout.labels,
+        beyond=beyond,
+    )
+
+
+def _rounding_of_any(targets: Floats, predictions: Floats) -> Rounding | None:
     """That of the first of several numbers a row where it counts."""
     columns = zip(np.atleast_2d(targets.T), np.atleast_2d(predictions.T), strict=False)
     return next((found for each in columns if (found := rounding_of(*each))), None)
@@ -206,12 +235,12 @@ def rounding_of(targets: Floats, predictions: Floats) -> Rounding | None:
     return Rounding(step=step, near=near, error=error)
 
 
-def shape_of(task: Task, rows: int, classes: tuple[str, ...]) -> tuple[int, ...]:
+def _shape_of(task: Task, rows: int, classes: tuple[str, ...]) -> tuple[int, ...]:
     """The shape of predictions as the statistics take them; a forecast has columns where it has quantiles."""
     return (rows,) if task is Task.BINARY or not classes else (rows, len(classes))
 
 
-def columns_of(facts: ModelFacts, task: Task, classes: tuple[str, ...]) -> tuple[int | None, ...] | Problem:
+def _columns_of(facts: ModelFacts, task: Task, classes: tuple[str, ...]) -> tuple[int | None, ...] | Problem:
     """Which of a model's columns are read, in the order of `classes` (binary: negative before positive)."""
     if task.has_targets or (task is Task.FORECAST and classes):
         return tuple(range(len(classes)))
@@ -226,7 +255,7 @@ def columns_of(facts: ModelFacts, task: Task, classes: tuple[str, ...]) -> tuple
     return (where[classes[1]],)
 
 
-def decisions_of(holdout: HoldoutData, facts: ModelFacts, classes: tuple[str, ...]) -> Decisions:
+def _decisions_of(holdout: HoldoutData, facts: ModelFacts, classes: tuple[str, ...]) -> Decisions:
     """Room for a model's labels, and the rule that the holdout names for them."""
     record, order = holdout.record, holdout.expected.classes
     if record.task is Task.MULTILABEL:

@@ -25,7 +25,7 @@ from mlbot.errors import MlbotError
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.lib.record import FileDigest
-from mlbot.ml.answers import Collector, columns_of, decisions_of, rounding_of_any, shape_of
+from mlbot.ml.answers import Collector, collector_of
 from mlbot.ml.holdout import HoldoutData
 from mlbot.ml.independence import LEAST, Floats, Rows, Trial, Way, dependence, spread_of
 from mlbot.ml.isolation import Call, Isolation, Limits, run_isolated, with_python
@@ -224,12 +224,6 @@ def _least(answers: Floats, relative: float) -> Floats:
     return np.where(spreads > 0, relative * spreads, LEAST)
 
 
-def _rule_of(collected: Collector, first: Answer) -> Callable[[Floats], npt.NDArray[Any]] | None:
-    """How answers become labels: as the first ones, in their precision."""
-    decisions, dtype = collected.decisions, first.values.dtype
-    return None if decisions is None else lambda answers: decisions.by_rule(answers.astype(dtype))
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Table:
     """Rows as they are sent, and where among them those are that were asked about."""
@@ -260,7 +254,9 @@ class Run:
     chance: np.random.Generator = field(default_factory=lambda: np.random.default_rng(secrets.randbits(128)))
     tables: int = 0
     least: float | Floats = LEAST
-    decide: Callable[[Floats], npt.NDArray[Any]] | None = None  # how answers become labels, once that is known
+    # How answers become labels, and what numbers should be, once the first answers are there.
+    decide: Callable[[Floats], npt.NDArray[Any]] | None = None
+    targets: Floats | None = None
 
     def result(self, *, whole: bool) -> Scored | Problem:
         """The predictions of all rows, once they were asked for in other ways too."""
@@ -270,7 +266,7 @@ class Run:
             collected = self._collected(first)
             if isinstance(collected, Problem):
                 return collected
-            self.decide = _rule_of(collected, first)
+            self.decide, self.targets = collected.rule(first.values.dtype), collected.targets
             if not self._task.is_classification:
                 self.least = _least(first.numbers, self.predictor.tolerance)
             problem = self._depends(list(self._trials(first, whole=whole)), table)
@@ -349,7 +345,7 @@ class Run:
             first=first.numbers,
             answers=tuple(each.numbers for each in answers),
             decide=self.decide,
-            targets=None if self._task.is_classification else self.holdout.labels[rows],
+            targets=None if self.targets is None else self.targets[rows],
             allowed=(self.least, self.predictor.tolerance),
         )
         if self.holdout.record.label == "model" and first.places is not None:
@@ -391,15 +387,9 @@ class Run:
 
     def _collected(self, answer: Answer) -> Collector | Problem:
         """The predictions as the statistics take them, checked."""
-        holdout, task = self.holdout, self._task
-        facts = self._facts(answer)
-        classes = holdout.record.classes
-        columns = columns_of(facts, task, classes)
-        if isinstance(columns, Problem):
-            return columns
-        shape = shape_of(task, holdout.rows, classes)
-        decisions = decisions_of(holdout, facts, classes) if task.is_classification else None
-        found = Collector(task=task, whole=np.empty(shape), columns=columns, decisions=decisions, beyond=LEAST)
+        found = collector_of(self.holdout, self._facts(answer), self.holdout.record.classes, beyond=LEAST)
+        if isinstance(found, Problem):
+            return found
         found.add(answer.values, answer.own)
         return found.problem() or found
 
@@ -416,13 +406,12 @@ class Run:
         )
 
     def _scored(self, collected: Collector, answer: Answer) -> Scored:
-        decisions, single = collected.decisions, answer.values.dtype.itemsize < 8
-        targets = self.holdout.labels if single and not self._task.is_classification else None
+        decisions = collected.decisions
         return Scored(
             predictions=collected.whole,
             decided=None if decisions is None else decisions.decided,
             own_labels=None if decisions is None else decisions.own_labels(),
-            rounding=None if targets is None else rounding_of_any(targets, collected.whole),
+            rounding=collected.rounding(answer.values.dtype),
             classes=self.holdout.record.classes,
             digest=self.artifact.of.digest,
             size_bytes=self.artifact.of.size_bytes,

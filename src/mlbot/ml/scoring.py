@@ -25,7 +25,7 @@ from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.lib.record import Record
 from mlbot.ml import protocol
-from mlbot.ml.answers import Codes, Collector, Floats, Raw, columns_of, decisions_of, rounding_of_any, shape_of
+from mlbot.ml.answers import Codes, Collector, Floats, Raw, collector_of
 from mlbot.ml.guard import ModelFile, ModelFolder, open_model
 from mlbot.ml.holdout import HoldoutData, pack
 from mlbot.ml.independence import (
@@ -152,7 +152,6 @@ class _Run:
         self.rounds: Rounds = ()
         self._first: Raw | None = None  # the judged answers to the first rows, which were timed
         self._sampled: list[_Answers] = []  # the judged answers to the sampled rows, batch by batch
-        self._targets: Floats | None = None  # of a regression
         self._asked = 0
         self._labels = False  # whether it is asked for its own labels
 
@@ -190,16 +189,11 @@ class _Run:
 
     def begin(self, holdout: HoldoutData, classes: tuple[str, ...]) -> None:
         """Make room for the predictions, now that the classes of all models are known."""
-        task = holdout.record.task
-        # What a ranking is for is an order, not the relevance itself.
-        self._targets = None if task.is_classification or task is Task.RANKING else holdout.labels
-        columns = columns_of(self.facts, task, classes)
-        if isinstance(columns, Problem):
-            self._fail(columns)
-            return
-        shape = shape_of(task, holdout.rows, classes)
-        decisions = decisions_of(holdout, self.facts, classes) if task.is_classification else None
-        self._collector = Collector(task=task, whole=np.empty(shape), columns=columns, decisions=decisions)
+        found = collector_of(holdout, self.facts, classes)
+        if isinstance(found, Problem):
+            self._fail(found)
+        else:
+            self._collector = found
 
     def measure(self, sample: Packed) -> None:
         limits = self._limits
@@ -307,8 +301,9 @@ class _Run:
             trials_of(before[at], [(question, each.compared[at]) for question, each in asked])
             for at in range(len(asked[0][1].compared))
         ]
-        timed = self._ruled(self._timed_trials(), self._targets)
-        again = self._ruled(of_each[0], None if self._targets is None else self._targets[sample.rows[sample.order]])
+        targets = _there(self._collector).targets
+        timed = self._ruled(self._timed_trials(), targets)
+        again = self._ruled(of_each[0], None if targets is None else targets[sample.rows[sample.order]])
         self._compare(0, [(sample.head, timed), (sample.frame, again)], features)
         for at, trials in enumerate(of_each[1:], 1):
             self._compare(at, [(sample.frame, trials)], features)
@@ -324,8 +319,7 @@ class _Run:
 
     def _ruled(self, trials: Sequence[Trial], targets: Floats | None) -> tuple[Trial, ...]:
         """Trials with what is to be answered and how it is decided: as the judged answers, in their precision."""
-        decisions, dtype = _there(self._collector).decisions, _there(self._first).dtype
-        decide = None if decisions is None else lambda answers: decisions.by_rule(answers.astype(dtype))
+        decide = _there(self._collector).rule(_there(self._first).dtype)
         return tuple(
             replace(trial, decide=decide, targets=None if targets is None else targets[trial.rows]) for trial in trials
         )
@@ -371,7 +365,7 @@ class _Run:
             predictions=collector.whole,
             decided=decisions.decided if decisions is not None else None,
             own_labels=decisions.own_labels() if decisions is not None else None,
-            rounding=self._rounding(collector),
+            rounding=collector.rounding(_there(self._first).dtype),
             classes=classes,
             digest=file.digest,
             size_bytes=file.size,
@@ -380,10 +374,6 @@ class _Run:
             protection=_there(self._protection),
             facts=self.facts,
         )
-
-    def _rounding(self, collector: Collector) -> Rounding | None:
-        single = self._first is not None and self._first.dtype.itemsize < _WIDEST_FLOAT
-        return rounding_of_any(self._targets, collector.whole) if single and self._targets is not None else None
 
     @contextmanager
     def _asking(self) -> Iterator[Worker]:
