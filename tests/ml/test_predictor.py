@@ -307,6 +307,12 @@ def test_refuses(name: str, binary: HoldoutData, tmp_path: Path) -> None:
     assert found.hint
 
 
+def test_a_column_without_its_prefix_is_named_first_and_not_proposed(binary: HoldoutData, tmp_path: Path) -> None:
+    found, _ = ask(but(lambda f: f.rename({"p:yes": "yes"})), binary, tmp_path)
+    assert isinstance(found, Problem)
+    assert found.detail == "predict.run did not write 'p:yes'; it wrote 'yes', 'row_id'."
+
+
 @pytest.mark.parametrize("task", [Task.RANKING, Task.REGRESSION])
 @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
 def test_numbers_are_compared_in_their_own_units(tmp_path: Path, task: Task, scale: float) -> None:

@@ -266,6 +266,8 @@ def test_golden_requests_are_asked_by_the_predictor(repository: Sandbox, tmp_pat
     golden = Golden.model_validate_json(canonical(make_golden(file, rule.model, rule.folder, 20, ask)))
     places = np.unique(np.linspace(0, 199, 20).round().astype(int))
     np.testing.assert_allclose(np.ravel(golden.predictions), chances(GOOD)[places], rtol=1e-12)
+    assert golden.platform.startswith("Python ")
+    assert "onnxruntime" not in golden.platform
     assert smoke(file, golden, Smoke(), ask=ask).reason is SmokeReason.AS_JUDGED
     assert smoke(file, golden, Smoke(p95_ms=5.0), ask=ask).reason is SmokeReason.NOT_MEASURED
     assert smoke(file, golden, Smoke()).reason is SmokeReason.NOT_LOADED

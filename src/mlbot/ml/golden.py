@@ -67,13 +67,15 @@ def make_golden(file: Path, model: Model, folder: Path, rows: int, ask: Ask | No
         source=source,
         **made,
         predictions=((0.0,),) * rows_of.height,
-        platform=platform_name(),
+        platform=platform_name() if ask is None else _machine(),
     )
     scored = ask(file, _requests(golden)) if ask else score(file, _requests(golden))
     if isinstance(scored, Problem):
         raise NotEvaluatedError(scored.detail, where=str(file), hint=scored.hint)
     predictions = tuple(tuple(float(value) for value in row) for row in _rows(scored.predictions))
-    found = {"digest": scored.digest, "predictions": predictions, "classes": scored.classes}
+    found: dict[str, Any] = {"digest": scored.digest, "predictions": predictions, "classes": scored.classes}
+    if scored.asked is not None:
+        found["platform"] = f"{scored.asked.environment}, {golden.platform}"[:_LONGEST]
     return Golden.model_validate(golden.model_copy(update=found))
 
 
@@ -103,14 +105,18 @@ def platform_name() -> str:
     disable_telemetry()
     import onnxruntime
 
+    return f"onnxruntime {onnxruntime.__version__}, {_machine()}"[:_LONGEST]
+
+
+def _machine() -> str:
     try:
         processor = processor_of(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"))
     except OSError:
         processor = None
-    system = f"{platform.system()} {platform.machine()}"
-    return f"onnxruntime {onnxruntime.__version__}, {system}, {processor or _UNKNOWN}"[:300]
+    return f"{platform.system()} {platform.machine()}, {processor or _UNKNOWN}"
 
 
+_LONGEST = 300
 _UNKNOWN = "an unknown processor"
 _NAMED = ("model name",)  # x86
 _NUMBERED = ("CPU implementer", "CPU variant", "CPU part", "CPU revision")  # ARM has numbers and no name

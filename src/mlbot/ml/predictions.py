@@ -20,7 +20,7 @@ from polars.exceptions import PanicException, PolarsError
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.ml.frames import is_text
-from mlbot.ml.protocol import Decoded, Expected, Refused, Wanted, did_you_mean, listed, plain_label, printable, quoted
+from mlbot.ml.protocol import Decoded, Expected, Refused, Wanted, listed, plain_label, printable, quoted
 from mlbot.verdict.verdict import Problem
 
 ID, LABEL = "row_id", "label"
@@ -213,14 +213,8 @@ def _named(frame: pl.DataFrame, wanted: Wanted) -> dict[str, str]:
     absent = [name for name in (ID, *wanted.columns) if name not in {*found, *(frame.columns if name == ID else ())}]
     every = (ID, *known.values())
     if absent:
-        like = did_you_mean(absent[0], frame.columns)
-        raise Refused(
-            Reason.MODEL_OUTPUTS,
-            "predictor-columns-missing",
-            absent=listed(absent),
-            columns=listed(frame.columns),
-            like=like,
-        )
+        written = listed(dict.fromkeys((*unknown, *frame.columns)))  # first what may be meant by an absent one
+        raise Refused(Reason.MODEL_OUTPUTS, "predictor-columns-missing", absent=listed(absent), columns=written)
     if unknown:
         raise Refused(Reason.MODEL_OUTPUTS, "predictor-columns-unknown", unknown=listed(unknown), wanted=listed(every))
     return found

@@ -47,7 +47,9 @@ class Golden(Record):
     predictions: tuple[tuple[float, ...], ...]  # a row each: P(positive), a probability a class, or the number
     table: str | None = None  # the features as a predictor gets them: a Parquet file in base64
     tolerance: float | None = None  # of a predictor: how far an answer may be away, relative to it
-    platform: str  # where they were computed: the runtime and the processor. There they repeat bit for bit
+    platform: str
+    """Where they were computed: the runtime, or a predictor's environment, and the processor. There mlbot's own runtime
+    repeats them bit for bit."""
 
     @model_validator(mode="after")
     def _one_table(self) -> Self:
