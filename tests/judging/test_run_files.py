@@ -67,6 +67,10 @@ def judged(stage: Stage, record: Record | bytes, beside: Path) -> str:
         ({}, "training-failed", "The training with seed 0 ended with exit code 1."),
         ({"exit_code": -9}, "training-failed", "The training with seed 0 ended with exit code -9."),
         ({"exit_code": None}, "training-failed", "The training with seed 0 could not be run."),
+        (
+            {"exit_code": None, "brought": True},
+            *("model-missing", "What `artifact` in mlbot.yaml names could not be taken as a model."),
+        ),
         ({"exit_code": 0}, "model-missing", "The training with seed 0 ended with exit code 0 and left no model."),
         ({"timed_out": True}, "training-timeout", "The training with seed 0 was stopped at its time limit."),
     ],

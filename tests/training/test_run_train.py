@@ -485,6 +485,13 @@ def test_a_model_that_is_brought_is_packed_like_a_trained_one(tmp_path: Path, gi
     (folder / "link").symlink_to("run")
     sandbox.commit()
     assert train_and_report(sandbox.path, options, Console(quiet=True)) == Exit.NOT_EVALUATED
-    failure = json.loads((tmp_path / "out" / "churn" / "0" / "failure.json").read_text())
-    assert failure["message"] == "artifact names no model: models/artifact/link is a symbolic link"
+    file = tmp_path / "out" / "churn" / "0" / "failure.json"
+    failure = TrainingFailure.model_validate_json(file.read_text())
+    assert failure.message == "artifact names no model: models/artifact/link is a symbolic link"
+    assert (failure.reason, failure.problem.cause) == ("model-missing", "not-taken")
     assert not (tmp_path / "out" / "churn" / "0" / "model.folder").exists()
+    pointer = {"models/far.dvc": "outs:\n- {md5: 0123456789abcdef0123456789abcdef, path: far}\n"}
+    sandbox.commit(pointer | {"mlbot.yaml": dedent(config).replace("models/artifact", "models/far")})
+    with pytest.raises(NotEvaluatedError, match="models/far is stored by DVC and is not here"):
+        train_and_report(sandbox.path, options, Console(quiet=True))
+    assert TrainingFailure.model_validate_json(file.read_text()).problem.cause == "not-taken"

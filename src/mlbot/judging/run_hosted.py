@@ -807,8 +807,8 @@ class ModelJudge:
         try:
             wanted = bringing.pinned()
         except UnfitError as error:
-            refused = Problem.of(Reason.MODEL_REFUSED, "bad-artifact", seed=0, why=error.what)
-            return SeedRuns(runs=tuple(SeedRun(seed=each.seed, file=refused) for each in found.runs))
+            lacking = Problem.of(Reason.MODEL_MISSING, "not-had", why=error.what, hint="")
+            return SeedRuns(runs=tuple(SeedRun(seed=each.seed, file=lacking) for each in found.runs))
         return SeedRuns(runs=tuple(_as_pinned(each, wanted) for each in found.runs))
 
     def _live(self, planned: PlannedModel) -> Live | None:

@@ -170,6 +170,7 @@ class TrainingFailure(Record):
     timed_out: bool
     exit_code: Annotated[int, Field(ge=-(2**31), lt=2**32)] | None = None
     """None: it was not started, or never seen to end."""
+    brought: bool = False  # whether it is of no training: `artifact` names what could not be taken
     message: Annotated[str, Field(max_length=MESSAGE)]
     log_tail: Annotated[tuple[Annotated[str, Field(max_length=MESSAGE)], ...], Field(max_length=40)] = ()
     """The last lines of the log, shown to the author; hostile text, escaped where rendered."""
@@ -179,7 +180,7 @@ class TrainingFailure(Record):
         """The code for it."""
         if self.timed_out:
             return Reason.TRAINING_TIMEOUT
-        return Reason.MODEL_MISSING if self.exit_code == 0 else Reason.TRAINING_FAILED
+        return Reason.MODEL_MISSING if self.exit_code == 0 or self.brought else Reason.TRAINING_FAILED
 
     @property
     def problem(self) -> Problem:
@@ -187,6 +188,8 @@ class TrainingFailure(Record):
         match self.reason:
             case Reason.TRAINING_TIMEOUT:
                 return Problem.of(self.reason, "seed", seed=self.seed)
+            case Reason.MODEL_MISSING if self.brought:
+                return Problem.of(self.reason, "not-taken")
             case Reason.MODEL_MISSING:
                 return Problem.of(self.reason, "left-none", seed=self.seed)
             case _ if self.exit_code is None:

@@ -371,7 +371,9 @@ class Trainer:
             stored = self.store.get(key, 0, NOWHERE) or self._brought(bringing, key, commit)
         except UnfitError as error:
             message = f"artifact names no model: {error.what}"
-            failed = TrainingFailure(model=name, key=key, seed=0, commit=commit, timed_out=False, message=message)
+            failed = TrainingFailure(
+                model=name, key=key, seed=0, commit=commit, timed_out=False, brought=True, message=message[:MESSAGE]
+            )
             return tuple(failed.model_copy(update={"seed": seed}) for seed in seeds)
         training = stored.training.model_copy(update={"model": name})
         self.progress(f"{name}: {bringing.artifact.url}, {training.digest}")
@@ -594,6 +596,7 @@ def _train(
         folder.check(folder.shared(trainer.planning.configs.head, [planned.name]))
         results = trainer.candidate(planned, seeds, changed)
     except MlbotError as error:
+        model = trainer.planning.configs.head.model(planned.name)
         for seed in seeds:
             failure = TrainingFailure(
                 model=planned.name,
@@ -601,6 +604,7 @@ def _train(
                 seed=seed,
                 commit=trainer.planning.commits.candidate,
                 timed_out=False,
+                brought=model is not None and model.artifact is not None,
                 message=str(error)[:MESSAGE],
             )
             copies.add(failure)
