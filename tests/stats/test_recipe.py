@@ -16,7 +16,7 @@ from tests.support.stats_samples import sample
 from tests.support.tiers import NIGHTLY
 
 from mlbot.gates.metric import Task
-from mlbot.stats.estimation import estimate
+from mlbot.stats.estimation import estimate, value_of
 from mlbot.stats.recipe import (
     RecipeMethod,
     RecipeTest,
@@ -442,3 +442,41 @@ def test_models_that_decide_every_row_alike_have_no_row_that_carries_a_differenc
     test = recipe_test(estimate("accuracy", Task.BINARY, labels, models), seeds, sign=HIGHER, margin=0.001)
     assert (test.effective_rows, test.skewness) == (0, 0)
     assert test.thin
+
+
+def _areas(rows: int, errors: int, *, weights: npt.NDArray[np.float64] | None = None) -> RecipeTest:
+    """Two models of one order, some of whose positives lie among the negatives, at a margin of a hundredth."""
+    y = np.tile([0, 1], rows // 2)
+    p = np.where(y == 1, 0.8, 0.2) + np.random.default_rng(0).uniform(-0.1, 0.1, rows)
+    p[1 : 2 * errors : 2] = 0.2
+    found = estimate("roc_auc", Task.BINARY, y, [p, p * (1 + 1e-9)], weights=weights)
+    same = Sameness(candidate_seed_matters=False, baseline_seed_matters=False)
+    return recipe_test(found, 1, sign=HIGHER, margin=0.01, same=same)
+
+
+@pytest.mark.parametrize("errors", [0, 1, 8])
+@pytest.mark.parametrize(("rows", "thin"), [(60, True), (1_998, True), (2_000, False), (4_000, False)])
+def test_models_of_one_order_pass_where_ten_rows_make_the_margin(rows: int, errors: int, *, thin: bool) -> None:
+    """However few errors there are: one positive that falls below all negatives takes 1 of so many from the area."""
+    test = _areas(rows, errors)
+    assert (test.drop, test.effective_rows, test.thin) == (0, 0, thin)
+    y = np.tile([0, 1], rows // 2)
+    order = np.where(y == 1, 1.0, 0.0) + np.arange(rows) / (10 * rows)
+    fallen = np.where(np.arange(rows) == rows - 1, -1.0, order)
+    taken = value_of("roc_auc", Task.BINARY, y, order) - value_of("roc_auc", Task.BINARY, y, fallen)
+    assert test.reach == pytest.approx(taken)
+
+
+def test_a_row_that_counts_more_takes_as_much_more() -> None:
+    weights = np.ones(4_000)
+    weights[1] = 40.0
+    assert not _areas(4_000, 0, weights=np.ones(4_000)).thin
+    test = _areas(4_000, 0, weights=weights)
+    assert test.reach
+    assert test.reach >= 40 / 2_039
+    assert test.thin
+
+
+def test_models_without_an_error_and_without_an_end_say_nothing_of_what_a_row_may_do() -> None:
+    test = recipe_test(_paired(np.zeros(4_000)), 1, sign=LOWER, margin=0.01)
+    assert (test.reach, test.thin) == (None, True)

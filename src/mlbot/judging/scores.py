@@ -400,7 +400,7 @@ class _Tests:
         """Several trainings of a side: their seeds are in the interval, as everywhere."""
         part, sign = self.part, self.part.metric.direction.worse
         test = recipe_test(
-            item_estimate(means, part.groups),
+            item_estimate(means, part.groups, span=self._asked().span),
             self.ours,
             sign=sign,
             margin=self.margin or 0.0,

@@ -16,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from mlbot.gates.metric import CATALOGUE, Settings, Task
+from mlbot.gates.metric import CATALOGUE, Settings, Task, bounds_of
 from mlbot.stats import forecast, metrics, ranking, targets, types
 from mlbot.stats.forecast import Series
 from mlbot.stats.gaps import gaps, parts
@@ -189,7 +189,13 @@ def estimate(  # noqa: PLR0913  # each is an array of its own
     found = _estimate(made, _resampler(task, rows, seed), _method(metric), len(predictions))
     if task is Task.MULTILABEL:
         found = replace(found, df=min(found.df, _few(found)))
+    found = replace(found, span=_span(metric, weights))
     return found if task.has_classes or metric == "accuracy" else replace(found, exact=False)
+
+
+def _span(metric: str, weights: Floats | None) -> float:
+    low, high = bounds_of(metric)
+    return (high - low) * (1.0 if weights is None else float(weights.max() / weights.mean()))
 
 
 def _few(found: Estimate) -> float:
@@ -332,7 +338,8 @@ def estimate_gap(
         raise _extreme(np.ptp(values, axis=1).tolist())
     resampler = _resampler(task, whole, seed, own=not isinstance(metric, str))
     method = _method(metric) if isinstance(metric, str) else _own_method(weighs=weighs)
-    return gaps(_estimate(found, resampler, method, models * len(rows.slices)), len(rows.slices))
+    apart = gaps(_estimate(found, resampler, method, models * len(rows.slices)), len(rows.slices))
+    return replace(apart, span=_span(metric, rows.weights)) if isinstance(metric, str) else apart
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -155,11 +155,11 @@ def _pmf(differ: int, least: int) -> float:
     return math.exp(ways - differ * math.log(2))
 
 
-def item_estimate(models: Sequence[Floats], groups: Labels | None = None) -> Estimate:
-    """The mean score of K models over the same items, with the noise of those items."""
+def item_estimate(models: Sequence[Floats], groups: Labels | None = None, *, span: float | None = None) -> Estimate:
+    """The mean score of K models over the same items, with the noise of those items; `span` as in `Asked`."""
     values = np.array([each.mean() for each in models])
     columns = np.stack(models) - values[:, None]
-    n = columns.shape[1]
+    n, ends = columns.shape[1], math.inf if span is None else span
     if groups is None:
         return Estimate(
             values=values,
@@ -169,6 +169,7 @@ def item_estimate(models: Sequence[Floats], groups: Labels | None = None) -> Est
             rows=n,
             support=np.full(len(models), float(n)),
             influence=columns,
+            span=ends,
         )
     codes = np.unique(groups, return_inverse=True)[1]
     sums = np.stack([np.bincount(codes, weights=column) for column in columns])
@@ -184,6 +185,7 @@ def item_estimate(models: Sequence[Floats], groups: Labels | None = None) -> Est
         support=np.full(len(models), float(n)),
         groups=count,
         influence=sums * (count / n),
+        span=ends,
     )
 
 

@@ -344,11 +344,16 @@ def _shape(estimate: Estimate, sides: _Sides) -> _Shape:
 
 
 def _reach(estimate: Estimate, *, alike: bool) -> float | None:
-    """By how much a row may move the figure; where no row differs, a row's influence says so of every metric."""
+    """By how much a row may move the figure; where no row differs, of every metric with a range or with errors."""
     if estimate.reach is not None:
         return float(estimate.reach.max())
-    influence = estimate.influence
-    return float(np.abs(influence).max()) / influence.shape[1] if alike and influence is not None else None
+    influence, seen = estimate.influence, min(float(estimate.support.min()), estimate.groups or math.inf)
+    if not alike or influence is None or not seen:
+        return None
+    # What rows do now is not all that they may do: of a model without an error no row does anything.
+    largest = float(np.abs(influence).max()) / influence.shape[1]
+    step = estimate.span / seen if math.isfinite(estimate.span) else 0.0
+    return max(largest, step) or None
 
 
 def _judge(sides: _Sides, parts: list[VariancePart], method: RecipeMethod, shape: _Shape, asked: _Asked) -> RecipeTest:

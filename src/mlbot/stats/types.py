@@ -1,5 +1,6 @@
 """What the statistics return, the one error they raise, and what must hold of labels and predictions."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -96,6 +97,8 @@ class Estimate:
     influence: Floats | None = None
     # By how much one row can change each value at most, (K,), for the metrics of the decided label; None for others.
     reach: Floats | None = None
+    # How far apart the ends of the metric's range are, times what the row that counts most counts; inf without an end.
+    span: float = math.inf
     draws: Floats | None = None  # each model's value in each replicate, (R, K); None when there was no bootstrap
 
 
