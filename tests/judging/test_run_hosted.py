@@ -28,10 +28,13 @@ from mlbot.git.ledger import LedgerBranch
 from mlbot.git.remote import Remote
 from mlbot.github.job import Job, Runner
 from mlbot.judging.run_ci import CIOptions, CIRun
-from mlbot.judging.run_hosted import Assignment, _to_train, assign
+from mlbot.judging.run_evaluations import Evaluations
+from mlbot.judging.run_hosted import Assignment, ModelJudge, _to_train, assign, evaluate_run
 from mlbot.judging.run_judge import rules_of
 from mlbot.ledger.entries import Entry, Source
+from mlbot.lib.record import digest
 from mlbot.plan.comparison_point import Point
+from mlbot.plan.plan import PlannedModel
 from mlbot.protocol.answer import Reruns, WaiverRequest, last_line
 from mlbot.protocol.decision import Judge, MergeGroupSubject, PushSubject, Subject
 
@@ -698,3 +701,39 @@ def test_what_the_guarded_branch_has_outdated_is_trained_again_once_and_judged_t
     assert stage.outputs["again"] == "false"
     assert stage.publish() == Exit.OK
     assert stage.status[0] == "success"
+
+
+EVALUATED = """
+version: 1
+actions: {evaluate: {secrets: [KEY]}}
+models:
+  bot:
+    task: scores
+    artifact: prompt.txt
+    evaluate: {run: ask, scores: {exact: {range: [0, 1]}}, network: true, secrets: [KEY]}
+    gates: {exact: {min: 0.5}}
+"""
+
+
+@pytest.mark.parametrize(("there", "looked_at"), [(7, [7]), (9, [7, 9]), (0, [7, 9, 5])])
+def test_what_is_evaluated_is_what_the_judge_goes_by(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: int, looked_at: list[int]
+) -> None:
+    """Where a head's own run has no files for this merge it takes another run's; nobody had evaluated these."""
+    place.clone.git("push", "--quiet", "origin", f"{place.clone.commit({'mlbot.yaml': EVALUATED})}:refs/heads/main")
+    head = place.clone.commit({"prompt.txt": "Be brief."})
+    place.clone.git("push", "--quiet", "origin", f"{head}:refs/heads/change")
+    tried = list[int]()
+
+    def evaluate(models: ModelJudge, planned: PlannedModel, written: Evaluations) -> bool:
+        tried.append(models.assignment.decision.attempt.run)
+        assert models.rules.of(planned.name).handed_over is None
+        written.add((planned.name, digest(b""), None), b"")
+        return tried[-1] == there
+
+    subject = MergeGroupSubject(sha=head, branch="main")
+    others = Attempt(run=9), Attempt(run=5)
+    monkeypatch.setattr(CIRun, "decide", lambda _: (Judge(subject=subject, attempt=Attempt(run=7), others=others),))
+    monkeypatch.setattr(ModelJudge, "evaluate", evaluate)
+    assert evaluate_run(place.run, tmp_path / "evaluated") is Exit.OK
+    assert tried == looked_at

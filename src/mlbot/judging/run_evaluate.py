@@ -4,8 +4,8 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,7 +25,7 @@ from mlbot.lib.artifact import UnfitError
 from mlbot.lib.record import Digest, FileDigest, Name, canonical, digest
 from mlbot.lib.templates import sentence
 from mlbot.report.report import SliceInfo
-from mlbot.storage.artifact import take_artifact
+from mlbot.storage.artifact import measured, take_artifact
 from mlbot.training.run_predict import Asking, RuleSource
 from mlbot.training.run_train import SeedRun
 from mlbot.verdict.seeds import Determinism, Seeds
@@ -242,13 +242,13 @@ class Evaluator:
             return Problem.of(Reason.MODEL_REFUSED, "unfit", why=error.what)
 
     def hand_over(self, file: Path, written: Evaluations) -> None:
-        """Evaluate a file once, for a judge that has no secrets."""
+        """Evaluate a file once."""
         with self.asking.source.repository.scratch() as scratch:
             found = self._taken(file, scratch / file.name)
-            if isinstance(found, Problem) or written.has(self._key(found.digest)):
+            if isinstance(found, Problem) or written.has(key := self._key(found.digest)):
                 return
             written.isolation = str(self.facts["isolation"])
-            written.add(self._key(found.digest), self._output(scratch / file.name))
+            written.add(key, self._output(scratch / file.name))
 
     def _key(self, artifact: Digest) -> Key:
         return evaluation_key(self.asking.model, self.asking.source, artifact)
@@ -326,6 +326,18 @@ class Evaluator:
             env={"PYTHONDONTWRITEBYTECODE": "1"},
         )
         return with_python(call, self.python) if self.python else call
+
+
+def hand_over(rule: Rule, files: Iterable[Path], written: Evaluations, *, progress: Callable[[str], None]) -> None:
+    """Evaluate files, each once, for a judge that has no secrets; of one that is unfit the judge says so itself."""
+    evaluator = Evaluator.of(rule, progress)
+    for file in files:
+        if isinstance(evaluator, Evaluator):
+            evaluator.hand_over(file, written)
+            continue
+        with suppress(UnfitError):
+            artifact = measured(file, rule.model.most_bytes).digest
+            written.add(evaluation_key(rule.model, rule.source, artifact), evaluator)
 
 
 def evaluation_key(model: Model, source: RuleSource | None, artifact: Digest) -> Key:

@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -466,19 +466,22 @@ def evaluate_run(run: CIRun, out: Path) -> Exit:
 
 
 def _evaluate(run: CIRun, decision: Decision, written: Evaluations) -> None:
-    """Evaluate what is judged: of the head's runs the first that has the files."""
+    """Evaluate what is judged: as the judge does, the first of the head's runs that has the files."""
     attempts = (decision, *map(decision.by, decision.others)) if isinstance(decision, Judge) else ()
-    for each in attempts:
-        assignment = assign(run, each)
-        with _model_judge(run, assignment, HandedOver(folder=written.folder)) as models:
-            apart = [planned for planned in assignment.plan.stale if _evaluates_apart(assignment, planned)]
-            lacking = [planned for planned in apart if not models.evaluate(planned, written)]
-        if not lacking:
-            return
+    any(_evaluated(run, each, written) for each in attempts)
+
+
+def _evaluated(run: CIRun, decision: Judge, written: Evaluations) -> bool:
+    """Evaluate what an attempt left; whether it left all that an evaluator with secrets is to judge."""
+    assignment = assign(run, decision)
+    apart = [each for each in assignment.plan.stale if _evaluates_apart(assignment, each)]
+    with _model_judge(run, assignment, None) as models:
+        found = [models.evaluate(planned, written) for planned in apart]
+    return all(found)
 
 
 @contextmanager
-def _model_judge(run: CIRun, assignment: Assignment, evaluated: HandedOver) -> Iterator["ModelJudge"]:
+def _model_judge(run: CIRun, assignment: Assignment, evaluated: HandedOver | None) -> Iterator["ModelJudge"]:
     """What judges the models of an assignment, with a place for the files that it fetches."""
     with tempfile.TemporaryDirectory(prefix="mlbot-judge-") as scratch, ExitStack() as checkouts:
         folder, attempt, limits = Path(scratch), assignment.decision.attempt, sizes_of(assignment.planning)
@@ -751,21 +754,16 @@ class ModelJudge:
         return judge_against(request, baselines, progress=self.run.console.say)
 
     def evaluate(self, planned: PlannedModel, written: Evaluations) -> bool:
-        """Run the evaluator on each of a model's files, of every side; False, and on none, where no candidate is."""
-        from mlbot.judging.run_evaluate import Evaluator, evaluation_key
+        """Run the evaluator on each of a model's files, of every side; where no candidate is, on none, and False."""
+        from mlbot.judging.run_evaluate import hand_over
 
-        request, baselines = self._request(planned)
-        sides = [request.candidate, *(side.files for side in baselines if isinstance(side.files, SeedRuns))]
-        files = [each.file for side in sides for each in side.runs if not isinstance(each.file, Problem)]
-        if request.candidate.problem is not None:
+        candidate = self._candidate(planned)
+        if candidate.problem is not None:
             return False
-        rule = replace(request.rule, handed_over=None)
-        evaluator = Evaluator.of(rule, self.run.console.say)
-        for file in files:
-            if isinstance(evaluator, Problem):
-                written.add(evaluation_key(rule.model, rule.source, measured(file).digest), evaluator)
-            else:
-                evaluator.hand_over(file, written)
+        baselines = self._baselines(planned, candidate)
+        sides = [candidate, *(side.files for side in baselines if isinstance(side.files, SeedRuns))]
+        files = [each.file for side in sides for each in side.runs if isinstance(each.file, Path)]
+        hand_over(self.rules.of(planned.name), files, written, progress=self.run.console.say)
         return True
 
     def _request(self, planned: PlannedModel) -> tuple[JudgeRequest, tuple[Against, ...]]:
