@@ -2,11 +2,16 @@
 
 import json
 import math
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
+import yaml
 from tests.support.evaluations import cause, evaluate, jsonl, result, rows_of
 
+from mlbot.config.errors import ConfigError
+from mlbot.config.schema import parse_config
+from mlbot.config.yaml import load
 from mlbot.judging import rows as module
 from mlbot.judging.scores import unfinished
 
@@ -169,3 +174,24 @@ def test_a_run_that_is_another_than_policy_wants_does_not_count(
 def test_a_score_that_is_there_and_null_in_every_row_has_no_other_name(only: dict[str, Any]) -> None:
     wanted = {"repeats": 1, "scores": {"exact": {"range": [0, 1]}}}
     assert unfinished(rows_of(jsonl([only]), **wanted), evaluate(**wanted)) is None  # each of them is an error
+
+
+@pytest.mark.parametrize(
+    ("errors", "scores", "unbounded"),
+    [
+        ({"max": 0.02}, {"exact": "higher"}, "exact"),
+        (0.02, {"exact": {"range": [0, 1]}, "words": "lower", "calls": "lower"}, "calls, words"),
+        ({"max": 0.02}, {"exact": {"range": [0, 1]}}, ""),
+        ({"max": 0}, {"exact": "higher"}, ""),
+    ],
+)
+def test_a_share_of_errors_needs_the_ends_that_they_are_taken_for(
+    errors: object, scores: dict[str, Any], unbounded: str
+) -> None:
+    """Without a range a single error is the outcome, whatever share is allowed."""
+    settings = {"run": "ask", "scores": scores, "errors": errors}
+    model = {"task": "scores", "artifact": "a", "evaluate": settings, "gates": {next(iter(scores)): {"max": 0.5}}}
+    document = load(yaml.safe_dump({"version": 1, "models": {"bot": model}}), "mlbot.yaml")
+    expected = rf"models.bot.evaluate.errors: found .* write the `range` of {unbounded}:"
+    with pytest.raises(ConfigError, match=expected) if unbounded else nullcontext():
+        parse_config(document)

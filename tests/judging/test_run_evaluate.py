@@ -19,14 +19,18 @@ from mlbot.config.schema import parse_config
 from mlbot.config.yaml import load
 from mlbot.errors import Exit
 from mlbot.git.repository import Repository
-from mlbot.judging.run_evaluate import evaluation_key
-from mlbot.judging.run_evaluations import Key
-from mlbot.lib.record import digest
+from mlbot.judging.rows import Row, Rows
+from mlbot.judging.run_evaluate import evaluation_key, judge_scores
+from mlbot.judging.run_evaluations import HandedOver, Key
+from mlbot.judging.run_judge import JudgeRequest, Rule
+from mlbot.lib.record import Digest, digest
 from mlbot.report.markdown import markdown
 from mlbot.report.page import html
 from mlbot.report.report import Report
 from mlbot.report.terminal import terminal
 from mlbot.training.run_predict import RuleSource
+from mlbot.training.run_train import SeedRun, SeedRuns
+from mlbot.verdict.verdict import Method
 
 pytestmark = pytest.mark.usefixtures("git_settings", "path")
 
@@ -56,6 +60,11 @@ MODEL: dict[str, Any] = {
     "slices": {"hard": {"where": "level = 3", "min_rows": 10}},
     "gates": {"exact": {"min": 0.5, "max_regression": 0.1}, "exact@hard": {"min": 0.3}, "length": {"max": 20}},
 }
+HALF: dict[str, Any] = {
+    "errors": {"max": 0.5},
+    "scores": {"exact": {"range": [0, 1]}, "length": {"direction": "lower", "range": [0, 100]}},
+}
+"""Settings that let half of the rows be errors."""
 
 
 @pytest.fixture
@@ -132,7 +141,7 @@ def test_a_change_of_prompts_is_judged_by_what_the_evaluator_gives(
 def test_the_evaluator_is_policys_and_a_change_of_it_judges_nothing(tmp_path: Path) -> None:
     where = repository(tmp_path)
     generous = EVALUATOR.replace("< quality", "< 10")
-    where.commit({**prompts(2), "evals/run.py": generous, "mlbot.yaml": config(errors={"max": 0.5})})
+    where.commit({**prompts(2), "evals/run.py": generous, "mlbot.yaml": config(**HALF)})
     code, report, _ = run(where)
     assert code == Exit.FAILED
     notices = " ".join(each.text for each in (*report.notices, *report.models[0].notices))
@@ -145,7 +154,7 @@ def test_the_evaluator_is_policys_and_a_change_of_it_judges_nothing(tmp_path: Pa
     [
         ("raise SystemExit(0)", "evaluator-failed", "wrote no file"),
         ("import nothing_there", "evaluator-failed", "No module named 'nothing_there'"),
-        (EVALUATOR.replace("True", "False"), "results-incomplete", "was stopped after 480 rows of 480"),
+        (EVALUATOR.replace("True", "False"), "results-incomplete", "was stopped after 480 rows."),
         (EVALUATOR.replace("slice.level", "slice.size"), "results-unreadable", "level"),
     ],
 )
@@ -285,7 +294,7 @@ def test_results_are_handed_over_by_what_evaluates(tmp_path: Path) -> None:
         {},
         {"README": "x"},
         {"evals/run.py": EVALUATOR + "#"},
-        {"mlbot.yaml": config(errors=0.5)},
+        {"mlbot.yaml": config(**HALF)},
     )
     for files in changes:
         commit = where.commit({"evals/run.py": EVALUATOR, "mlbot.yaml": config(), **files})
@@ -295,3 +304,54 @@ def test_results_are_handed_over_by_what_evaluates(tmp_path: Path) -> None:
         seen.append(evaluation_key(settings.models[0], source, digest(b"one")))
     assert seen[0] == seen[1]
     assert len(set(seen)) == 3
+
+
+@pytest.mark.parametrize(
+    ("second", "method"), [("same", Method.IDENTICAL), ("better", Method.RECIPE), ("worse", Method.RECIPE)]
+)
+def test_of_several_trainings_every_pair_has_to_be_one_artifact(tmp_path: Path, second: str, method: Method) -> None:
+    """The first seeds may agree by accident; who compares these alone calls two recipes one."""
+    where = repository(tmp_path)
+    commit = where.commit({"mlbot.yaml": config(network=True, secrets=["KEY"])})
+    found = Repository.discover(where.path)
+    settings = parse_config(load(found.read(commit, "mlbot.yaml").decode(), "mlbot.yaml"))
+    trained = settings.models[0].model_copy(update={"artifact": None})
+    results = dict[tuple[str, Digest], Rows]()
+
+    def side(*names: str) -> SeedRuns:
+        for name in names:
+            (tmp_path / name).write_text(name)
+            results[trained.name, digest(name.encode())] = _rows_of(name)
+        return SeedRuns(runs=tuple(SeedRun(seed=seed, file=tmp_path / name) for seed, name in enumerate(names)))
+
+    request = JudgeRequest(
+        candidate=side("one", second),
+        baseline=side("one", "same"),
+        rule=Rule(
+            model=trained,
+            folder=where.path,
+            source=RuleSource(repository=found, commit=commit, config=settings, is_judge=True),
+            results=results,
+            handed_over=HandedOver(folder=tmp_path),
+        ),
+    )
+    comparison, *_ = judge_scores(request, progress=print).evidence.comparisons
+    assert comparison.method is method
+
+
+def _rows_of(name: str) -> Rows:
+    """Scores of a file, by what it is."""
+    shift = {"one": 0.0, "same": 0.01, "better": 0.1, "worse": -0.1}[name]
+    return Rows(
+        rows=tuple(
+            Row(
+                item=f"q{item:03}",
+                repeat=repeat,
+                scores={"exact": 0.5 + shift + 0.01 * (item * repeat % 7), "length": 10.0},
+                slices={"level": item % 4},
+            )
+            for item in range(240)
+            for repeat in (1, 2)
+        ),
+        complete=True,
+    )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tests.support.evaluations import OF_TOOL, evaluate, jsonl, rows_of
 
+from mlbot.config.predict import Errors
 from mlbot.gates.metric import Bound, Gate
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.judging.rows import Row, Rows
@@ -114,8 +115,10 @@ def test_by_default_one_error_is_no_outcome_and_five_items_are_named() -> None:
 
 
 def test_without_a_range_any_error_is_no_outcome() -> None:
-    scores = {"exact": {"range": [0, 1]}, "similarity": "higher"}
-    problem = too_many_errors(real(errors=0.5, scores=scores), 0)
+    table = real(scores={"exact": {"range": [0, 1]}, "similarity": "higher"})
+    # mlbot.yaml cannot say both.
+    allowing = table.evaluate.model_copy(update={"errors": Errors(max=0.5)})
+    problem = too_many_errors(replace(table, evaluate=allowing), 0)
     assert problem
     assert problem.cause == "no-range"
     assert "similarity" in problem.detail

@@ -196,7 +196,8 @@ class Errors(Section):
 
     max: Annotated[float, kind(_share, type="number", minimum=0, exclusiveMaximum=1)] = 0.0
     """The share of rows of a side that may be errors; beyond it the outcome is `error`. Within it each is taken for the
-    worst and for the best value of its score, and a gate passes or fails only where both do."""
+    worst and for the best value of its score, and a gate passes or fails only where both do. Every score needs its
+    `range` then."""
 
 
 _SECRET = kinds.form("the name of a secret", "[A-Za-z_][A-Za-z0-9_]{0,99}", "a name such as OPENAI_API_KEY")
@@ -263,6 +264,11 @@ class Evaluate(Section):
                 yield Problem(show_value(context.given[key]), f"write no `{key}`; {written} has none", (key,))
         if context.made.get("secrets") and not context.made.get("network"):
             yield Problem("secrets without a network", "write `network: true` beside them", ("secrets",))
+        errors, scores = (context.made.get(key) for key in ("errors", "scores"))
+        unbounded = [each.name for each in scores or () if each.range is None]
+        if errors and errors.max and unbounded:
+            hint = f"write the `range` of {', '.join(unbounded)}: without one any error is the outcome"
+            yield Problem("a share of errors", hint, ("errors",))
 
     def files(self, tree: Tree) -> frozenset[str]:
         """What the command sees of a commit."""

@@ -204,14 +204,12 @@ def _promptfoo(raw: bytes, wanted: Wanted) -> Rows:
         repeats = _maybe(whole.get("runtimeOptions")).get("repeat", 1)
     every = [_object(each, "promptfoo", "a result is no object") for each in results]
     mine = sorted(_of_one(every, evaluate), key=_place)
-    rows = tuple(_repeated(mine, lambda each: _promptfoo_item(each, evaluate), evaluate))
-    made = tuple(_promptfoo_row(each, item, repeat, wanted) for item, repeat, each in rows)
+    repeated = _repeated(mine, lambda each: _promptfoo_item(each, evaluate), evaluate)
     return Rows(
-        rows=made,
+        rows=tuple(_promptfoo_row(each, item, repeat, wanted) for item, repeat, each in repeated),
         tool="promptfoo",
         version=shown(_maybe(whole and whole.get("metadata")).get("promptfooVersion", "")),
         complete=whole is None or _promptfoo_complete(whole, every, mine),
-        items=len({row.item for row in made}),
         repeats=repeats if isinstance(repeats, int) and not isinstance(repeats, bool) else None,
     )
 
