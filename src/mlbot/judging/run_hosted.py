@@ -817,8 +817,9 @@ class ModelJudge:
         entry = in_production(policy.environments, assignment.deployments, planned.name)
         if entry is None:
             return None
-        point = assignment.points.get(planned.name)
-        if point and point.entry and not point.train and point.entry.digest == entry.digest:
+        point, rule = assignment.points.get(planned.name), self.rules.of(planned.name)
+        own = point and point.entry and not point.train and point.entry.digest == entry.digest
+        if own or rule.model.evaluate is not None:  # an evaluator is asked of both sides alone
             return Live(entry=entry, file=None)
         return Live(entry=entry, file=live_file(self.run, entry, assignment.entries, self.baselines.folder))
 

@@ -10,13 +10,14 @@ import numpy.typing as npt
 
 from mlbot.gates.metric import Direction, Metric, Task
 from mlbot.gates.outcome import ALPHA, Reason
+from mlbot.judging.scores import look_of, with_q_values
 from mlbot.stats.estimation import GapRows, estimate, estimate_custom, estimate_gap
 from mlbot.stats.flips import FlipRows, excess_flips
 from mlbot.stats.forecast import Series
-from mlbot.stats.intervals import benjamini_hochberg, metric_interval, share_interval
+from mlbot.stats.intervals import metric_interval, share_interval
 from mlbot.stats.latency import middle
 from mlbot.stats.metrics import decide, effective, of_own_class
-from mlbot.stats.recipe import RecipeMethod, RecipeTest, Sameness, SeedHistory, p_worse, recipe_test, sameness
+from mlbot.stats.recipe import RecipeTest, Sameness, SeedHistory, recipe_test, sameness
 from mlbot.stats.types import Estimate, NoIntervalError, Undefined, UndefinedMetricError
 from mlbot.verdict.seeds import SeedDesign
 from mlbot.verdict.verdict import Comparison, Flips, LatencyRatio, Look, Method, Noise, Problem, Score
@@ -31,14 +32,6 @@ _REASONS = {
     Undefined.NOT_PROBABILITIES: Reason.NOT_PROBABILITIES,
     Undefined.METRIC_RAISED: Reason.METRIC_FAILED,
     Undefined.TOO_SLOW: Reason.METRIC_FAILED,
-}
-
-_METHODS = {
-    RecipeMethod.RECIPE: Method.RECIPE,
-    RecipeMethod.BORROWED: Method.BORROWED,
-    RecipeMethod.PAIRED: Method.PAIRED,
-    RecipeMethod.IDENTICAL: Method.IDENTICAL,
-    RecipeMethod.SEED_VARIANCE_UNKNOWN: Method.SEED_VARIANCE_UNKNOWN,
 }
 
 
@@ -119,7 +112,7 @@ def measure(plan: MetricPlan, rows: Rows, masks: Mapping[str, npt.NDArray[np.boo
                 scores[model].append(score)
             if same is not None:
                 comparisons.append(_comparison(plan, metric, part, (joint, alone), same))
-    return Measured(scores=tuple(map(tuple, scores)), comparisons=_with_q_values(comparisons), matters=matters)
+    return Measured(scores=tuple(map(tuple, scores)), comparisons=with_q_values(comparisons), matters=matters)
 
 
 def seeds_matter(rows: Rows, candidates: int, known: tuple[bool, bool] = (False, False)) -> tuple[bool, bool]:
@@ -361,7 +354,7 @@ def _comparison(
             mde=test.mde,
             earlier=() if margin is None else tuple(Look(**_look(*each, plan, asked)) for each in earlier),
         ),
-        _any_change(test),
+        test.any_change,
     )
 
 
@@ -438,39 +431,10 @@ class _Asked:
 
 
 def _look(seeds: int | None, test: RecipeTest, plan: MetricPlan, asked: _Asked) -> dict[str, Any]:
-    """What a look says, turned from "worse by" into candidate minus baseline."""
-    low, high = sorted((asked.sign * test.low, asked.sign * test.high))
     both = plan.candidates if 2 * plan.candidates == asked.joint.values.size else None
     return {
+        **look_of(test, asked.sign),
         "seeds": seeds or both,
-        "level": test.level,
-        "change": asked.sign * test.drop,
-        "low": low,
-        "high": high,
-        "standard_error": math.sqrt(test.variance),
-        "df": test.df,
-        "method": _METHODS[test.method],
         "p_value": None if asked.margin is None else test.p,
-        "effective_rows": test.effective_rows,
-        "thin": test.thin,
         "noise": Noise(shared=test.shared, particular=test.particular, between=test.between),
     }
-
-
-def _any_change(test: RecipeTest) -> float | None:
-    """The two-sided p of any change; none where nobody knows how much a seed alone would change."""
-    match test.method:
-        case RecipeMethod.IDENTICAL:
-            return 1.0
-        case RecipeMethod.SEED_VARIANCE_UNKNOWN:
-            return None
-        case _:
-            return min(1.0, 2 * p_worse(abs(test.drop), math.sqrt(test.variance), test.df))
-
-
-def _with_q_values(comparisons: Sequence[tuple[Comparison, float | None]]) -> tuple[Comparison, ...]:
-    adjusted = iter(benjamini_hochberg([p for _, p in comparisons if p is not None]))
-    return tuple(
-        comparison if p is None else comparison.model_copy(update={"q_value": next(adjusted)})
-        for comparison, p in comparisons
-    )

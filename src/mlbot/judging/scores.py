@@ -7,7 +7,7 @@ what both of them show is a pass or a fail.
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +20,7 @@ from mlbot.gates.outcome import ALPHA, Reason
 from mlbot.judging.rows import Row, Rows, shown
 from mlbot.stats.intervals import benjamini_hochberg
 from mlbot.stats.items import Asked, ItemTest, item_estimate, item_interval, item_test, worse_better_equal
-from mlbot.stats.recipe import RecipeMethod, Sameness, SeedHistory, p_worse, recipe_test
+from mlbot.stats.recipe import RecipeMethod, RecipeTest, Sameness, recipe_test
 from mlbot.verdict.verdict import (
     Comparison,
     ItemChange,
@@ -212,7 +212,6 @@ class ScorePlan:
     margins: Mapping[Subject, float]
     family: int = 1
     seeds_matter: tuple[bool, bool] = (False, False)  # of the candidate and the baseline
-    history: Mapping[Subject, SeedHistory] = field(default_factory=dict)
     identical: bool = False  # whether both sides are one artifact
     level: float = ALPHA
 
@@ -238,7 +237,7 @@ def measure_scores(table: Table, plan: ScorePlan, masks: Mapping[str, Mask]) -> 
                 own.append(part.score(file))
             if table.sides.baseline:
                 found.append(part.comparison(plan))
-    return MeasuredScores(scores=tuple(map(tuple, scores)), comparisons=_with_q_values(found), items=items_of(table))
+    return MeasuredScores(scores=tuple(map(tuple, scores)), comparisons=with_q_values(found), items=items_of(table))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -406,29 +405,14 @@ class _Tests:
             margin=self.margin or 0.0,
             level=self.plan.level,
             family=0 if self.margin is None else self.plan.family,
-            history=self.plan.history.get((part.metric.name, part.slice)),
             same=Sameness(
                 candidate_seed_matters=self.plan.seeds_matter[0], baseline_seed_matters=self.plan.seeds_matter[1]
             ),
         )
         self.mde = max(test.mde or 0.0, self.mde or 0.0) if test.mde is not None else None
-        low, high = sorted((sign * test.low, sign * test.high))
-        look = Look(
-            seeds=self.ours if 2 * self.ours == len(means) else None,
-            level=test.level,
-            change=sign * test.drop,
-            low=low,
-            high=high,
-            standard_error=math.sqrt(test.variance),
-            df=test.df,
-            method=Method(str(test.method).replace("_", "-")),
-            p_value=None if self.margin is None else test.p,
-            effective_rows=test.effective_rows,
-            thin=test.thin,
-        )
-        if test.method is RecipeMethod.SEED_VARIANCE_UNKNOWN:
-            return look, None
-        return look, min(1.0, 2 * p_worse(abs(test.drop), math.sqrt(test.variance), test.df))
+        seeds = self.ours if 2 * self.ours == len(means) else None
+        look = Look(**look_of(test, sign), seeds=seeds, p_value=None if self.margin is None else test.p)
+        return look, test.any_change
 
 
 def _merged(worst: Look, ends: Sequence[Look]) -> Look:
@@ -451,7 +435,33 @@ def _merged(worst: Look, ends: Sequence[Look]) -> Look:
     )
 
 
-def _with_q_values(comparisons: Sequence[tuple[Comparison, float | None]]) -> tuple[Comparison, ...]:
+_METHODS = {
+    RecipeMethod.RECIPE: Method.RECIPE,
+    RecipeMethod.BORROWED: Method.BORROWED,
+    RecipeMethod.PAIRED: Method.PAIRED,
+    RecipeMethod.IDENTICAL: Method.IDENTICAL,
+    RecipeMethod.SEED_VARIANCE_UNKNOWN: Method.SEED_VARIANCE_UNKNOWN,
+}
+
+
+def look_of(test: RecipeTest, sign: int) -> dict[str, Any]:
+    """What a look at retrained models says, turned from "worse by" into candidate minus baseline."""
+    low, high = sorted((sign * test.low, sign * test.high))
+    return {
+        "level": test.level,
+        "change": sign * test.drop,
+        "low": low,
+        "high": high,
+        "standard_error": math.sqrt(test.variance),
+        "df": test.df,
+        "method": _METHODS[test.method],
+        "effective_rows": test.effective_rows,
+        "thin": test.thin,
+    }
+
+
+def with_q_values(comparisons: Sequence[tuple[Comparison, float | None]]) -> tuple[Comparison, ...]:
+    """The comparisons, with what the p of any change is among them all."""
     adjusted = iter(benjamini_hochberg([p for _, p in comparisons if p is not None]))
     return tuple(each if p is None else each.model_copy(update={"q_value": next(adjusted)}) for each, p in comparisons)
 

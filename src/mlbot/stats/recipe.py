@@ -95,6 +95,17 @@ class RecipeTest:
         return few and not (self.reach is not None and self.margin >= FEWEST_STEPS * self.reach)
 
     @property
+    def any_change(self) -> float | None:
+        """The two-sided p of any change; none where nobody knows how much a seed alone would change."""
+        match self.method:
+            case RecipeMethod.IDENTICAL:
+                return 1.0
+            case RecipeMethod.SEED_VARIANCE_UNKNOWN:
+                return None
+            case _:
+                return min(1.0, 2 * p_worse(abs(self.drop), math.sqrt(self.variance), self.df))
+
+    @property
     def judgeable(self) -> bool:
         """Whether a true drop of three margins would fail 19 times out of 20."""
         return self.mde is not None and self.mde <= JUDGEABLE * self.margin
