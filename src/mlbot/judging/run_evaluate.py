@@ -336,7 +336,7 @@ def hand_over(rule: Rule, files: Iterable[Path], written: Evaluations, *, progre
             evaluator.hand_over(file, written)
             continue
         with suppress(UnfitError):
-            artifact = measured(file, rule.model.most_bytes).digest
+            artifact = measured(file).digest
             written.add(evaluation_key(rule.model, rule.source, artifact), evaluator)
 
 
