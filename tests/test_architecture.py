@@ -183,3 +183,15 @@ def test_a_light_path_loads_nothing_heavy(arguments: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_no_sentence_is_read_before_somebody_needs_it() -> None:
+    """The tables of sentences and the templates take a tenth of a second: a refused command has no use for them."""
+    code = (
+        "import pkgutil, mlbot\nfrom mlbot.lib import templates\n"
+        "for each in pkgutil.walk_packages(mlbot.__path__, 'mlbot.'):\n"
+        "    each.name.endswith('__main__') or __import__(each.name)\n"
+        "print(templates.environment.cache_info().misses, templates._table.cache_info().misses)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "0"]

@@ -317,7 +317,8 @@ class _Judging:
         folder = Path(self.rules.checkouts.enter_context(tempfile.TemporaryDirectory(prefix="mlbot-live-")))
         fewer = len(candidate.runs) < planned.seeds or candidate.problem
         seeds = first_seeds(planned, self.pointed.points[planned.name], self.pointed.history.verdicts)
-        baselines = (Against(files=_NOT_TRAINED),) if fewer else self._baselines(planned, seeds.baseline)
+        not_trained = Against(files=Problem.of(Reason.NO_BASELINE, "candidate-failed"))
+        baselines = (not_trained,) if fewer else self._baselines(planned, seeds.baseline)
         request = JudgeRequest(
             rule=self.rules.of(planned.name),
             holdout=holdout,
@@ -380,9 +381,6 @@ class _Judging:
         return tuple(against(point, tip, last))
 
 
-_NOT_TRAINED = Problem.of(Reason.NO_BASELINE, "candidate-failed")
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JudgeOptions:
     """What the command line says."""
@@ -407,7 +405,7 @@ def judge_and_report(directory: Path, options: JudgeOptions, outputs: Outputs, c
     request = JudgeRequest(
         rule=Rule(model=_model(config, options.model), folder=repository.project, source=source),
         candidate=_runs(options.candidate),
-        baseline=_runs(options.baseline) if options.baseline else _NO_BASELINE,
+        baseline=_runs(options.baseline) if options.baseline else Problem.of(Reason.NO_BASELINE, "not-given"),
     )
     result = judge(request, progress=console.say)
     commits = Commits(
@@ -425,9 +423,6 @@ def judge_and_report(directory: Path, options: JudgeOptions, outputs: Outputs, c
         models=(model_report(result, verdict.models[0]),),
     )
     return hand_out(report, outputs, console)
-
-
-_NO_BASELINE = Problem.of(Reason.NO_BASELINE, "not-given")
 
 
 def _runs(files: tuple[Path, ...]) -> SeedRuns:

@@ -106,7 +106,8 @@ def _table(name: str) -> Mapping[str, str]:
     import yaml
 
     text = (templates() / "words" / f"{name}.yaml").read_text(encoding="utf-8")
-    return dict(_flat(yaml.load(text, yaml.BaseLoader), ""))  # noqa: S506 - our own file; this loader makes text
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # C is ten times as fast; PyYAML may be built without it
+    return dict(_flat(yaml.load(text, loader), ""))  # noqa: S506 - our own file; these loaders make text
 
 
 def _flat(value: Any, path: str) -> "list[tuple[str, str]]":

@@ -313,10 +313,7 @@ def _class_names(model: ModelReport, classes: int) -> list[str]:
 
 
 _SMALL = "too few rows"
-_READINGS = [
-    *map(written, (Reading.WORSE, Reading.MAYBE_WORSE, Reading.BETTER, Reading.MAYBE_BETTER, Reading.UNCLEAR)),
-    _SMALL,
-]
+_SHOWS = (Reading.WORSE, Reading.MAYBE_WORSE, Reading.BETTER, Reading.MAYBE_BETTER)
 _MOST_SLICES = 40
 _MOST_PICTURED = 9
 _ROW = 26
@@ -421,8 +418,9 @@ def _margin_marks(margins: Rows, y: Any, use: Use) -> Any:
 
 def _reading_colour(rows: Rows) -> Any:
     used = {row["reading"] for row in rows}
-    legend = alt.Legend(values=[reading for reading in _READINGS if reading in used])
-    return alt.Color("reading:N", title=None, scale=alt.Scale(domain=_READINGS, range="ordinal"), legend=legend)
+    every = [*map(written, (*_SHOWS, Reading.UNCLEAR)), _SMALL]
+    legend = alt.Legend(values=[reading for reading in every if reading in used])
+    return alt.Color("reading:N", title=None, scale=alt.Scale(domain=every, range="ordinal"), legend=legend)
 
 
 def _slice_rows(model: ModelReport) -> Rows:
@@ -445,9 +443,9 @@ def _slice_rows(model: ModelReport) -> Rows:
 
 def _reading(comparison: Comparison, infos: dict[str, SliceInfo]) -> str:
     """As the tables read it. With one seed nobody knows; and few rows are an excuse only where nothing shows."""
-    found = written(reading(comparison))
-    if found in _READINGS[:-2]:
-        return found
+    found = reading(comparison)
+    if found in _SHOWS:
+        return written(found)
     return _SMALL if comparison.slice is not None and infos[comparison.slice].small else written(Reading.UNCLEAR)
 
 

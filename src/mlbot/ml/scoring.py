@@ -103,8 +103,6 @@ _AGAIN_S, _FEWEST_AGAIN = 0.25, 128
 _ALONE_S, _FEWEST_ALONE = 0.5, 64
 _NUDGED = 32  # copies of a row with other last digits
 
-_NONSENSE = Problem.of(Reason.SCORING_FAILED, "no-answer")
-
 _T = TypeVar("_T")
 _R = TypeVar("_R", bound=Record)
 
@@ -206,7 +204,7 @@ class _Run:
             answer, raw = worker.receive(2 * (limits.latency_requests + sample.rows) * width * _WIDEST_FLOAT)
             found = _of_kind(answer, protocol.Measured)
             if (found.rows, found.width) != (sample.rows, width) or not 0 < found.singles <= sample.rows:
-                raise ScoringError(_NONSENSE)
+                raise _nonsense()
             spans = _array(raw, found.dtype, (2, found.singles + found.rows, width))
             self._timed = spans[:, : found.singles], spans[:, found.singles :]
             self._latency = Latency(batch_rows=sample.rows, **found.times.model_dump())
@@ -226,7 +224,7 @@ class _Run:
             reply, raw = worker.receive(requests * self._width * _WIDEST_FLOAT)
             timed = _of_kind(reply, protocol.Timed)
             if (len(timed.ms), timed.width) != (requests, self._width):
-                raise ScoringError(_NONSENSE)
+                raise _nonsense()
             self._join(start, _array(raw, timed.dtype, (requests, self._width)))
             found.extend(timed.ms)
         return found
@@ -265,12 +263,12 @@ class _Run:
                 answer, raw = worker.receive(self._asked * self._width * _WIDEST_FLOAT + labels)
                 found = _of_kind(answer, protocol.Predicted)
                 if (found.rows, found.width) != (self._asked, self._width):
-                    raise ScoringError(_NONSENSE)
+                    raise _nonsense()
                 view = memoryview(raw)
                 values = _array(view[: len(view) - labels], found.dtype, (self._asked, self._width))
                 own = _array(view[len(view) - labels :], "<i4", (self._asked,)) if labels else None
                 if not _there(self._collector).takes(own):
-                    raise ScoringError(_NONSENSE)
+                    raise _nonsense()
                 answers = _Answers(values=values, own=own)
         return answers
 
@@ -401,17 +399,21 @@ def _bounded(wanted: float, fewest: int, most: int) -> int:
     return min(most, max(fewest, int(wanted)))
 
 
+def _nonsense() -> ScoringError:
+    return ScoringError(Problem.of(Reason.SCORING_FAILED, "no-answer"))
+
+
 def _array(raw: bytes | bytearray | memoryview, name: str, shape: tuple[int, ...]) -> Any:
     """What a child sent, as the array that it says it is."""
     dtype = np.dtype(name)
     if len(raw) != math.prod(shape) * dtype.itemsize:
-        raise ScoringError(_NONSENSE)
+        raise _nonsense()
     return np.frombuffer(raw, dtype).reshape(shape)
 
 
 def _of_kind(answer: Record, kind: type[_R]) -> _R:
     if not isinstance(answer, kind):
-        raise ScoringError(_NONSENSE)
+        raise _nonsense()
     return answer
 
 
