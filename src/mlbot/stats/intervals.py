@@ -45,7 +45,7 @@ def metric_interval(metric: str, estimate: Estimate, model: int = 0, level: floa
     value = _at_end(float(estimate.values[model]), *bounds_of(metric))
     variance = float(estimate.covariance[model, model])
     support = float(estimate.support[model])
-    if estimate.exact and estimate.groups is None and metric in _SHARES:
+    if has_exact_interval(metric, estimate):
         return share_interval(value, support, level)
     scale = _scale(metric)
     if scale == "logit" and value in (0.0, 1.0):
@@ -53,6 +53,11 @@ def metric_interval(metric: str, estimate: Estimate, model: int = 0, level: floa
         return share_interval(value, min(support, estimate.groups or support), level)
     half = float(special.stdtrit(estimate.df, (1 + level) / 2)) * math.sqrt(variance)
     return _bounded(scale, value, half)
+
+
+def has_exact_interval(metric: str, estimate: Estimate) -> bool:
+    """Whether a metric's interval is the exact one of a share of rows."""
+    return estimate.exact and estimate.groups is None and metric in _SHARES
 
 
 def share_interval(value: float, support: float, level: float = LEVEL) -> Interval:

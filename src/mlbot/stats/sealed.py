@@ -1,0 +1,123 @@
+"""Does a release pass on sealed rows? One file against one file, and nothing but whether it is shown.
+
+Silence is no pass: each gate is asked whether the one-sided bound at the look's level keeps it. A look has the level
+.05 / (j (j + 1)) where j - 1 looks at the same rows did not pass. Until the first pass there is but one history, in
+which each answer was the same, so an author who adapts learns nothing from them but their number, and the levels sum
+to .05: however many attempts there are, a wrong one passes in at most 5 % (by the union bound; of nothing else).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mlbot.gates.metric import OPERATIONAL, Bound, Gate, Metric, bounds_taken
+from mlbot.gates.outcome import ALPHA
+from mlbot.stats.intervals import has_exact_interval, metric_interval
+from mlbot.stats.recipe import FEWEST_STEPS, RecipeTest, Sameness, recipe_test
+from mlbot.stats.types import Estimate, UndefinedMetricError
+
+MOST_REFUSED = 10
+
+_FILES = Sameness(candidate_seed_matters=False, baseline_seed_matters=False)  # what ships are files; no seed is drawn
+
+
+def level_after(refused: int) -> float | None:
+    """The error of a pass at the next look, after so many that did not pass; None: the rows are spent."""
+    if refused < 0:
+        raise ValueError(f"{refused} looks did not pass")
+    look = 1 + refused
+    return None if refused >= MOST_REFUSED else ALPHA / (look * (look + 1))
+
+
+def asked_of(gates: Iterable[tuple[Gate, Metric]], *, baseline: bool) -> list[tuple[Gate, Metric]]:
+    """The gates, each with its metric, that a release is asked; `baseline`: whether there is a model to compare with.
+
+    Those of slices, of gaps between them, of operations, and of what has no interval at all are not asked.
+    """
+    return [(gate, metric) for gate, metric in gates if _is_asked(gate, metric, baseline=baseline)]
+
+
+def _is_asked(gate: Gate, metric: Metric, *, baseline: bool) -> bool:
+    of_all_rows = gate.slice is None and not metric.slices and gate.metric not in OPERATIONAL
+    has_interval = Bound.MAX_REGRESSION in bounds_taken(metric.formula)
+    there = baseline or not gate.bound.is_relative
+    return gate.blocking and of_all_rows and has_interval and there
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """A gate, with what was found on the sealed rows."""
+
+    gate: Gate
+    metric: Metric
+    found: Estimate | UndefinedMetricError  # of the candidate's file; of a relative gate, then of the baseline's
+
+
+def is_shown(questions: Sequence[Question], *, refused: int, identical: bool = False) -> bool:
+    """Whether the look passes: all its gates are kept beyond doubt. False as well where nothing is asked.
+
+    `refused` is how many looks at these rows did not pass; `identical` says that both files are one.
+    """
+    level = level_after(refused)
+    if level is None:
+        return False
+    # No adjustment for many gates: a release that breaks one of them passes only where that very gate passes wrongly,
+    # which it does in at most `level`, whatever the others do. All are looked at, so that time tells nothing of which.
+    kept = [_is_kept(each, level, identical=identical) for each in questions]
+    return bool(kept) and all(kept)
+
+
+def _is_kept(question: Question, level: float, *, identical: bool) -> bool:
+    gate, found = question.gate, question.found
+    if isinstance(found, UndefinedMetricError):
+        return False
+    match gate.bound:
+        case Bound.MAX_REGRESSION:
+            # Files that agree on these rows may differ on others: only one and the same file needs no rows.
+            return identical or _is_within(_compared(found, question.metric, gate.limit, level), gate.limit)
+        case Bound.MIN | Bound.MAX:
+            return _is_beyond_limit(question, found, level)
+        case _:
+            return False
+
+
+def _compared(found: Estimate, metric: Metric, margin: float, level: float) -> RecipeTest:
+    return recipe_test(found, 1, sign=metric.direction.worse, margin=margin, level=level, family=0, same=_FILES)
+
+
+def _is_within(test: RecipeTest, margin: float) -> bool:
+    """By t and by Hall; and enough rows carry the difference."""
+    return test.high < margin and not test.thin
+
+
+def _is_beyond_limit(question: Question, found: Estimate, level: float) -> bool:
+    gate, formula = question.gate, question.metric.formula
+    interval = metric_interval(formula, found, level=1 - 2 * level)
+    minimum = gate.bound is Bound.MIN
+    if not (interval.low >= gate.limit if minimum else interval.high <= gate.limit):
+        return False
+    if has_exact_interval(formula, found):
+        return True
+    # The limit is like a second model whose value no row moves, and the doubts about skew and few rows are the same.
+    test = recipe_test(
+        _beside(found, gate.limit), 1, sign=-1 if minimum else 1, margin=0.0, level=level, family=0, same=_FILES
+    )
+    steps = test.reach is not None and -test.drop >= FEWEST_STEPS * test.reach
+    return test.high <= 0 and (steps or not test.thin)
+
+
+def _beside(found: Estimate, limit: float) -> Estimate:
+    """The first model's estimate, and a second one's that has the limit for its value on whatever rows."""
+    covariance = np.zeros((2, 2))
+    covariance[0, 0] = found.covariance[0, 0]
+    influence, draws = found.influence, found.draws
+    return replace(
+        found,
+        values=np.array([found.values[0], limit]),
+        covariance=covariance,
+        support=np.repeat(found.support[:1], 2),
+        influence=None if influence is None else np.stack([influence[0], np.zeros(influence.shape[1])]),
+        reach=None if found.reach is None else np.repeat(found.reach[:1], 2),
+        draws=None if draws is None else np.column_stack([draws[:, 0], np.full(len(draws), limit)]),
+    )
