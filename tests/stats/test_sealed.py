@@ -1,5 +1,6 @@
 """Looks at sealed rows: their levels, and what is shown of one file beside another."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -55,11 +56,39 @@ def test_levels_sum_to_less_than_the_error_however_many_looks_fail() -> None:
 
 @pytest.mark.parametrize("refused", range(MOST_REFUSED))
 def test_the_bound_is_that_of_a_paired_t_test_at_the_level_of_the_look(refused: int) -> None:
-    difference = (np.abs(OURS - LABELS) > 0.5).astype(float) - (np.abs(THEIRS - LABELS) > 0.5)
+    difference = np.square(OURS - LABELS) - np.square(THEIRS - LABELS)
     error = difference.std(ddof=1) / np.sqrt(ROWS)
-    bound = difference.mean() + stats.t.ppf(1 - ALPHA / ((refused + 1) * (refused + 2)), ROWS - 1) * error
-    assert shows(question(Bound.MAX_REGRESSION, bound * 1.001, OURS, THEIRS), refused=refused)
-    assert not shows(question(Bound.MAX_REGRESSION, bound * 0.999, OURS, THEIRS), refused=refused)
+    bound = difference.mean() + stats.t.ppf(1 - level(refused), ROWS - 1) * error
+    for times, shown in ((1.001, True), (0.999, False)):
+        asked = question(Bound.MAX_REGRESSION, bound * times, OURS, THEIRS, metric="brier_score_loss")
+        assert shows(asked, refused=refused) is shown
+
+
+def tango(won: int, lost: int, rows: int, margin: float) -> float:
+    """The score statistic of T. Tango, Statistics in Medicine 17 (1998) 891-908, of a loss of a margin."""
+    a, b, c = 2 * rows, -lost - won + (2 * rows - lost + won) * margin, -won * margin * (1 - margin)
+    likely = (math.sqrt(b * b - 4 * a * c) - b) / (2 * a)  # the share of rows that are won where a margin is lost
+    return (rows * margin - (lost - won)) / math.sqrt(rows * (2 * likely + margin * (1 - margin)))
+
+
+@pytest.mark.parametrize(("won", "lost"), [(0, 0), (3, 5), (12, 20), (100, 110), (200, 200), (12, 0)])
+@pytest.mark.parametrize("refused", [0, 4, 9])
+def test_a_share_of_right_answers_is_asked_by_the_score_as_well(won: int, lost: int, refused: int) -> None:
+    ours, theirs = right_but(*range(lost)), right_but(*range(lost, lost + won))
+    least = next(
+        rows
+        for rows in range(40, 400)
+        if shows(question(Bound.MAX_REGRESSION, rows / ROWS, ours, theirs), refused=refused)
+    )
+    wanted = stats.norm.isf(level(refused))
+    assert tango(won, lost, ROWS, least / ROWS) > 0.98 * wanted
+    if least > 40:  # ten rows and more have to make a margin, whatever the score says; four times as many were tried
+        assert tango(won, lost, ROWS, (least - 2) / ROWS) < 1.03 * wanted
+
+
+def level(refused: int) -> float:
+    """Of a look after so many that did not pass."""
+    return ALPHA / ((refused + 1) * (refused + 2))
 
 
 def test_spent_rows_show_nothing() -> None:
