@@ -22,7 +22,7 @@ QUICK = (
     "registry",
     "ledger",
 )
-LONG = ("simulation", "looks", "flips", "latency", "mutants", "installs", "onnx_files")
+LONG = ("simulation", "looks", "flips", "authors", "latency", "mutants", "installs", "onnx_files")
 
 
 def main() -> int:

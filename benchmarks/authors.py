@@ -187,12 +187,13 @@ class Search:
     @cached_property
     def right(self) -> Bits:
         """Where each model is right."""
-        return self.decided == self.y
+        return np.equal(self.decided, self.y)
 
     @cached_property
     def truth(self) -> Array:
         """Each model's accuracy on all rows."""
-        return self.right.mean(axis=1)
+        shares: Array = np.mean(self.right, axis=1)
+        return shares
 
     @cached_property
     def live(self) -> int:
@@ -237,7 +238,8 @@ class OfAdult:
 
     @cached_property
     def _reported(self) -> Array:
-        return self.search.right[:, self.open].mean(axis=1)
+        shares: Array = np.mean(self.search.right[:, self.open], axis=1)
+        return shares
 
     def _climbed(self, trials: int, rng: Draw) -> int:
         """Choices changed one at a time, and kept where what is reported rose."""
@@ -352,19 +354,16 @@ class Cell:
 
     def _sequence(self, drawn: Rows, rng: Draw, found: Counter[str]) -> None:
         found["sequences"] += 1
-        refused = 0
-        for attempt in range(ATTEMPTS):
+        for refused in range(min(ATTEMPTS, MOST_REFUSED)):  # spent rows pass nothing
             release = drawn.release(self.author, self.trials, rng)
             passed = release.passes(refused)
-            if attempt == 0:
+            if refused == 0:
                 _count_first(release, passed, found)
             found["attempts"] += 1
             found["bad attempts"] += release.is_bad
-            if passed and release.is_bad:
-                found["wrong pass in twenty"] += 1
-            if passed or refused + 1 >= MOST_REFUSED:
+            if passed:
+                found["wrong pass in twenty"] += release.is_bad
                 return
-            refused += 1
 
 
 def _count_first(release: Release, passed: bool, found: Counter[str]) -> None:  # noqa: FBT001
