@@ -106,7 +106,7 @@ def measure(plan: MetricPlan, rows: Rows, masks: Mapping[str, npt.NDArray[np.boo
         for metric in plan.metrics:
             if metric.slices and part.slice:
                 continue  # a gap is of all rows
-            joint = _attempt(plan, metric, part)
+            joint = estimated(plan, metric, part)
             alone = [] if isinstance(joint, Estimate) else _alone(plan, metric, part, joint)
             for model, score in enumerate(_scores(metric, part, joint, alone)):
                 scores[model].append(score)
@@ -238,7 +238,8 @@ def _parts(rows: Rows) -> Iterator[Rows]:
 Found = Estimate | UndefinedMetricError
 
 
-def _attempt(plan: MetricPlan, metric: Metric, rows: Rows) -> Found:
+def estimated(plan: MetricPlan, metric: Metric, rows: Rows) -> Found:
+    """A metric of every model together with its noise, or why there is none."""
     try:
         if metric.slices:
             return _gap(plan, metric, rows)
@@ -286,7 +287,7 @@ def _alone(plan: MetricPlan, metric: Metric, rows: Rows, joint: Found) -> list[F
     """What there is of each model where all together have no estimate: one may be undefined and others not."""
     if isinstance(joint, NoIntervalError) or len(rows.predictions) == 1:
         return [joint] * len(rows.predictions)
-    return [_attempt(plan, metric, rows.of(model)) for model in range(len(rows.predictions))]
+    return [estimated(plan, metric, rows.of(model)) for model in range(len(rows.predictions))]
 
 
 def _value(found: Found, model: int) -> float | None:

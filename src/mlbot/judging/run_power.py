@@ -1,0 +1,521 @@
+"""`mlbot power`: what holdout, seeds, gates and history can judge, before anything is trained.
+
+The figures are the judge's own, on answers that stand in for those of models (`mlbot.stats.standins`): its metrics,
+slices, groups and weights on the labels that there are, then its rule (`mlbot.stats.power`). What the ledger knows
+takes the place of what is assumed.
+"""
+
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mlbot.config.run_check import Folder
+from mlbot.config.schema import Model
+from mlbot.config.train import SeedRange
+from mlbot.console import Console
+from mlbot.errors import Exit, MlbotError, UsageError, require
+from mlbot.gates.metric import OPERATIONAL, Bound, Gate, Metric
+from mlbot.gates.outcome import JUDGEABLE
+from mlbot.git.ledger import read_local
+from mlbot.git.merge import first_parents
+from mlbot.git.repository import Repository, config_folder, configs_of
+from mlbot.judging.power import (
+    Assumptions,
+    Cost,
+    GatePower,
+    ModelPower,
+    Power,
+    SealedGate,
+    SealedPower,
+    power_text,
+)
+from mlbot.judging.run_judge import Rule, opened
+from mlbot.ledger.entries import VerdictEntry
+from mlbot.ledger.queries import durations, metric_history, seed_freedom, seed_history
+from mlbot.lib.record import Digest
+from mlbot.lib.templates import sentence
+from mlbot.lib.terminal import Pen
+from mlbot.plan.comparison_point import BranchHistory
+from mlbot.plan.plan import ENOUGH_HISTORY
+from mlbot.verdict.seeds import SeedDesign
+from mlbot.verdict.verdict import Problem
+
+if TYPE_CHECKING:
+    from mlbot.judging.run_measure import MetricPlan, Rows
+    from mlbot.ml.holdout import HoldoutData
+    from mlbot.stats.power import Seeding, Spread
+    from mlbot.stats.standins import Assumed
+    from mlbot.stats.standins import Rows as Labelled
+    from mlbot.stats.types import Estimate, UndefinedMetricError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PowerOptions:
+    """What the command line says."""
+
+    models: tuple[str, ...] = ()
+    disagreement: float = 0.06
+    change: float = 0.01
+
+
+def say_power(directory: Path, options: PowerOptions, console: Console, *, as_json: bool) -> Exit:
+    """Print what can be judged; inconclusive where a margin that counts cannot."""
+    require("judge", needed_for="Reading the holdout")
+    root = config_folder(directory)
+    folder = Folder.of(root, configs_of(root))
+    models = _asked_for(folder, options.models)
+    folder.check([each.name for each in models])
+    past = past_verdicts(root)
+    found = Power(models=tuple(_power(root, each, past, options, console) for each in models))
+    pen = Pen(console.color, console.width)
+    console.result(found.model_dump_json(indent=2) if as_json else power_text(found, pen))
+    return Exit.OK if found.judgeable else Exit.INCONCLUSIVE
+
+
+def _asked_for(folder: Folder, names: Sequence[str]) -> tuple[Model, ...]:
+    known = {each.name: each for each in folder.config.models}
+    if absent := [name for name in names if name not in known]:
+        raise UsageError(f"mlbot.yaml has no model {absent[0]!r}.", hint=f"It has: {', '.join(known)}.")
+    return tuple(known[name] for name in names or known)
+
+
+def past_verdicts(root: Path) -> tuple[VerdictEntry, ...]:
+    """What the ledger of this clone knows of the guarded branch; nothing where there is no repository or no ledger."""
+    with suppress(MlbotError):
+        repository = Repository.discover(root)
+        branch = repository.default_branch()
+        chain = first_parents(repository, branch.sha)
+        return BranchHistory.of(read_local(repository.root, "verdict").entries, branch.name, chain).verdicts
+    return ()
+
+
+def _power(
+    root: Path, model: Model, past: Sequence[VerdictEntry], options: PowerOptions, console: Console
+) -> ModelPower:
+    nothing = ModelPower(model=model.name, task=model.task)
+    if model.evaluate is not None:
+        return nothing.model_copy(update={"why": sentence("power", "not-answered/evaluator")})
+    console.passing(f"{model.name}: reading the holdout")
+    holdout = opened(Rule(model=model, folder=root))
+    if isinstance(holdout, Problem):
+        return nothing.model_copy(update={"why": holdout.detail})
+    own = tuple(each for each in past if each.model == model.name)
+    planning = _Planning(root=root, model=model, holdout=holdout, past=own, options=options)
+    with _steady():
+        return planning.found(console)
+
+
+def _steady() -> Any:
+    import numpy as np
+
+    return np.errstate(all="ignore")
+
+
+SIDE = 3
+"""How many models a side stand in: two tell rows' noise, and more tell it better."""
+MOST_ROWS = 20_000
+"""How many rows are tried; what more of them do follows from these."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Planning:
+    """One model, and what is known of it."""
+
+    root: Path
+    model: Model
+    holdout: "HoldoutData"
+    past: tuple[VerdictEntry, ...]
+    options: PowerOptions
+    known: dict[str | None, "_Part"] = field(default_factory=dict)
+
+    def found(self, console: Console) -> ModelPower:
+        """What each gate can judge."""
+        gates = []
+        for gate in self.model.gates:
+            console.passing(f"{self.model.name}: {gate.name}")
+            gates.append(self._gate(gate))
+        holdout, seeding = self.holdout, self.seeding
+        return ModelPower(
+            model=self.model.name,
+            task=self.model.task,
+            rows=holdout.rows,
+            groups=None if holdout.groups is None else int(holdout.groups.max()) + 1,
+            looks=tuple(seeds for seeds, _ in seeding.looks),
+            levels=tuple(level for _, level in seeding.looks),
+            family=seeding.family,
+            history=seeding.history,
+            deterministic=not seeding.matters,
+            assumed=self.part(None).assumptions,
+            gates=tuple(gates),
+            sealed=self._sealed(),
+            cost=self._cost(),
+        )
+
+    @cached_property
+    def baseline(self) -> tuple[Digest, ...]:
+        """The key of the model that the next change is compared with: its own seeds are no history."""
+        return tuple(each.key for each in self.past[-1:])
+
+    @cached_property
+    def seeding(self) -> "Seeding":
+        """Looks, margins and history of the next verdict."""
+        from mlbot.stats.power import Seeding
+
+        freedom = seed_freedom(self.past, self.model.name, self.baseline)
+        design = self._design(freedom)
+        return Seeding(
+            looks=tuple(zip(design.looks, design.levels, strict=True)),
+            family=max(1, sum(gate.is_margin for gate in self.model.gates)),
+            history=freedom,
+            matters=not (self.model.artifact is not None or self._is_deterministic),
+        )
+
+    @property
+    def _is_deterministic(self) -> bool:
+        known = [each.deterministic for each in self.past if each.deterministic is not None]
+        return bool(known) and known[-1]
+
+    def _design(self, freedom: int) -> SeedDesign:
+        if self.model.artifact is not None:
+            return SeedDesign(looks=(1,))
+        given, widest = self.model.train.seeds, SeedRange()
+        if given is None:
+            return SeedDesign.between(widest.start, widest.most) if freedom >= ENOUGH_HISTORY else SeedDesign()
+        return SeedDesign.between(given.start, given.most)
+
+    def part(self, name: str | None) -> "_Part":
+        """All rows, or a slice's."""
+        if name not in self.known:
+            self.known[name] = _Part.of(self, name)
+        return self.known[name]
+
+    @cached_property
+    def metric_plan(self) -> "MetricPlan":
+        """What the judge measures."""
+        from mlbot.judging.run_measure import MetricPlan
+        from mlbot.ml.custom_metrics import load_metrics
+
+        custom = load_metrics(
+            self.model.metrics, self.root, self.holdout.values, weighted=self.holdout.weights is not None
+        )
+        loaded = {} if isinstance(custom, Problem) else custom
+        return MetricPlan(task=self.model.task, metrics=self.model.metrics, candidates=SIDE, margins={}, custom=loaded)
+
+    def metric(self, name: str) -> Metric:
+        """One of the model's metrics."""
+        return next(each for each in self.model.metrics if each.name == name)
+
+    def _gate(self, gate: Gate) -> GatePower:
+        rows = self.holdout.record.slices[gate.slice] if gate.slice else self.holdout.rows
+        least = {each.name: each.min_rows for each in self.model.slices}
+        counts = gate.blocking and not gate.only_warns and not (gate.slice and rows < least[gate.slice])
+        about = GatePower(gate=gate, rows=rows, counts=counts)
+        if gate.bound is Bound.MAX_EXCESS:
+            return self._of_flips(about)
+        if gate.metric in OPERATIONAL:
+            cause = "latency" if gate.metric.startswith("latency") else "operational"
+            return about.model_copy(update={"why": sentence("power", f"not-answered/{cause}")})
+        part = self.part(gate.slice)
+        found = part.estimate(gate.metric)
+        if isinstance(found, ValueError):
+            return about.model_copy(update={"why": f"{found}."})
+        figures = _limit_figures(found, self.metric(gate.metric), part.times)
+        if gate.bound is not Bound.MAX_REGRESSION:
+            return about.model_copy(update=figures)
+        figures.pop("half_width")
+        if self.seeding.undecidable:
+            return about.model_copy(update={"why": sentence("power", "not-answered/one-seed")})
+        spread = part.spread(gate.metric, found)
+        return about.model_copy(update=figures | _margin_figures(gate, rows, spread, self.seeding))
+
+    def _of_flips(self, about: GatePower) -> GatePower:
+        from mlbot.judging.run_measure import negative_flips
+        from mlbot.stats.power import Spread
+
+        part, seeding = self.part(None), self.seeding
+        seeds, level = seeding.looks[-1]
+        if seeding.matters and seeds < SIDE:
+            return about.model_copy(update={"why": sentence("power", "not-answered/flips")})
+        rows = part.rows_of(seeds if seeding.matters else 1)
+        matters = (seeding.matters, seeding.matters)
+        count = len(rows.predictions) // 2
+        found = negative_flips(rows, count, examples=False, limit=about.gate.limit, matters=matters).excess
+        if found is None or found.standard_error is None or found.change is None or found.df is None:
+            return about.model_copy(update={"why": sentence("power", "not-answered/flips")})
+        step = 1 / max(1, len(rows.labels))
+        spread = Spread(shared=found.standard_error**2, df=max(1.0, found.df), step=step).at(part.times)
+        alone = replace(seeding, looks=((seeds, level),), matters=False)
+        figures = _margin_figures(about.gate, about.rows, spread, alone, max(0.0, found.change))
+        return about.model_copy(update=figures)
+
+    def _sealed(self) -> SealedPower | None:
+        from mlbot.stats.power import sealed_rows
+        from mlbot.stats.sealed import asked_of, level_after
+
+        level = level_after(0)
+        pairs = [(gate, self.metric(gate.metric)) for gate in self.model.gates if gate.metric not in OPERATIONAL]
+        asked = [gate for gate, _ in asked_of(pairs, baseline=True) if gate.bound is Bound.MAX_REGRESSION]
+        gates, part = [], self.part(None)
+        for gate in asked if level else ():
+            found = part.estimate(gate.metric)
+            if isinstance(found, ValueError) or not gate.limit > 0:
+                continue
+            spread = part.spread(gate.metric, found)
+            of_row = (spread.shared + 2 * spread.particular) * self.holdout.rows
+            neutral, gaining = (math.ceil(sealed_rows(of_row, gate.limit * k, level or 0)) for k in (1, 2))
+            gates.append(SealedGate(gate=gate, neutral=neutral, gaining=gaining))
+        return SealedPower(level=level, gates=tuple(gates)) if level else None
+
+    def _cost(self) -> Cost:
+        looks = [seeds for seeds, _ in self.seeding.looks]
+        if self.model.artifact is not None:
+            return Cost(first=0, most=0)
+        first, most = (looks[0], looks[-1]) if self.seeding.matters else (1, 1)
+        return Cost(seed_s=durations(self.past).get(self.model.name), first=first, most=most)
+
+
+def _limit_figures(found: "Estimate", metric: Metric, times: float) -> dict[str, Any]:
+    from mlbot.stats.intervals import metric_interval
+
+    interval = metric_interval(metric.formula, found)
+    half = (interval.high - interval.low) / 2 / math.sqrt(times)
+    return {
+        "value": float(found.values[0]),
+        "half_width": half,
+        "support": float(found.support.min()) * times,
+    }
+
+
+def _margin_figures(
+    gate: Gate, rows: int, spread: "Spread", seeding: "Seeding", neutral: float = 0.0
+) -> dict[str, Any]:
+    from mlbot.stats import power
+
+    margin = gate.limit
+    noticed_from = power.noticed(spread, seeding)
+    times = power.times_needed(spread, seeding, margin, neutral)
+    return {
+        "standard_error": math.sqrt(spread.shared + 2 * spread.of_seed / seeding.looks[-1][0]),
+        "noticed_from": noticed_from,
+        "passed_from": power.passable(spread, seeding, neutral),
+        "judgeable": noticed_from is not None and margin >= noticed_from,
+        "noticed": power.chances(spread, seeding, margin, JUDGEABLE * margin).fails,
+        "passed": power.chances(spread, seeding, margin, neutral).passes,
+        "rows_needed": None if times is None else _rounded(times * rows),
+        "seeds_needed": power.seeds_needed(spread, seeding, margin, neutral),
+    }
+
+
+def _rounded(rows: float) -> int:
+    """Up to two digits: more of them would say that assumptions are facts."""
+    digits = int(10 ** max(0, math.floor(math.log10(max(1.0, rows))) - 1))
+    return math.ceil(rows / digits) * digits
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """Some of the rows, with models that stand in for those of the next verdict."""
+
+    planning: _Planning
+    name: str | None
+    labelled: "Labelled"
+    rows: "Rows"  # without any model
+    times: float  # how many times as many rows there are
+    by: tuple[str, float] | None  # the metric, and its value, that says how good the models are
+    assumed: "Assumed"
+
+    @classmethod
+    def of(cls, planning: _Planning, name: str | None) -> "_Part":
+        """All rows, or those of a slice."""
+        from mlbot.stats.standins import SKILL, Rows, assume
+
+        chosen, times = _chosen(planning.holdout, name)
+        rows = _rows(planning.holdout, chosen)
+        series, data = rows.series, planning.model.data
+        labelled = Rows(
+            task=planning.model.task,
+            labels=rows.labels,
+            classes=len(rows.classes),
+            alike=rows.groups if series is None or rows.groups is not None else series.times,
+            quantiles=() if series is None else series.quantiles,
+            threshold=0.5 if data.threshold is None else data.threshold,
+        )
+        by = _reference(planning) if name is None else planning.part(None).by
+        usual = SKILL.get(planning.model.task, 1.0)
+        skill = _skill(planning, labelled, rows, by, usual) if name is None else planning.part(None).assumed.skill
+        assumed = assume(labelled, skill, planning.options.disagreement, planning.options.change)
+        return cls(planning=planning, name=name, labelled=labelled, rows=rows, times=times, by=by, assumed=assumed)
+
+    @property
+    def assumptions(self) -> Assumptions:
+        """What was assumed of these rows."""
+        from mlbot.stats.standins import differing
+
+        by, options, history = self.by or ("", None), self.planning.options, self.planning.seeding.history
+        given: Literal["ledger", "both", "assumed"]
+        given = "ledger" if history >= ENOUGH_HISTORY else "both" if history else "assumed"
+        disagreement = min(options.disagreement, differing(self.labelled, self.assumed))
+        return Assumptions(
+            disagreement=round(disagreement, 4), change=options.change, by=by[0], value=by[1], seeds=given
+        )
+
+    def rows_of(self, seeds: int) -> "Rows":
+        """With the answers of so many models a side."""
+        return _answered(self.labelled, self.rows, self.assumed, seeds)
+
+    @cached_property
+    def answered(self) -> "Rows":
+        """With the answers of a few models a side."""
+        return self.rows_of(SIDE)
+
+    @cached_property
+    def _estimates(self) -> "dict[str, Estimate | UndefinedMetricError]":
+        return {}
+
+    def estimate(self, name: str) -> "Estimate | UndefinedMetricError":
+        """A metric of the models that stand in."""
+        from mlbot.judging.run_measure import estimated
+
+        if name not in self._estimates:
+            self._estimates[name] = estimated(self.planning.metric_plan, self.planning.metric(name), self.answered)
+        return self._estimates[name]
+
+    def spread(self, name: str, found: "Estimate") -> "Spread":
+        """What moves a change of the metric, on all of these rows."""
+        from mlbot.stats.power import Spread
+        from mlbot.stats.recipe import recipe_test
+
+        test = recipe_test(found, SIDE, sign=self.planning.metric(name).direction.worse, margin=0.0)
+        rows, effective = test.shared + test.particular, test.effective_rows
+        of_row = math.sqrt(rows / effective) if effective else 0.0
+        spread = Spread(
+            shared=test.shared,
+            particular=test.particular * SIDE / 2,
+            df=max(1.0, found.df),
+            step=max(of_row, test.reach or 0.0),
+            effective_rows=effective,
+            reach=test.reach,
+        ).at(self.times)
+        return self._with_seeds(name, spread, float(found.support.min()) * self.times)
+
+    def _with_seeds(self, name: str, spread: "Spread", support: float) -> "Spread":
+        """With the seeds' variance: the ledger's, and where that knows little, what is assumed beside it."""
+        if not self.planning.seeding.matters:  # two files are all there is, and differ as much as two seeds would
+            return replace(spread, shared=spread.shared + 2 * spread.particular, particular=0.0)
+        assumed = spread.particular * (1 + support / SEEDS_AS_ROWS)
+        holdout = self.planning.holdout.record.digest
+        past = seed_history(self.planning.past, self.planning.model.name, name, self.name, holdout, ())
+        if past is None:
+            return replace(spread, between=assumed - spread.particular)
+        counted = 0 if past.df >= ENOUGH_HISTORY else _ASSUMED_DF
+        of_seed = (past.variance * past.df + assumed * counted) / (past.df + counted)
+        particular = min(spread.particular, of_seed)
+        return replace(spread, particular=particular, between=of_seed - particular)
+
+
+SEEDS_AS_ROWS = 10_000
+"""Where nothing is known, seeds move what a model is really worth as the choice of so many rows moves its figure."""
+_ASSUMED_DF = 4
+
+
+def _chosen(holdout: "HoldoutData", name: str | None) -> "tuple[Any, float]":
+    """The rows to try, and how many times as many there are: whole groups, and every time of a forecast."""
+    import numpy as np
+
+    of = np.arange(holdout.rows) if name is None else np.flatnonzero(holdout.masks[name])
+    if len(of) <= MOST_ROWS or holdout.series is not None:
+        return of, 1.0
+    rng = np.random.default_rng(0)
+    if holdout.groups is None:
+        chosen = np.sort(rng.choice(of, MOST_ROWS, replace=False))
+    else:
+        order = rng.permutation(int(holdout.groups.max()) + 1)[holdout.groups[of]]
+        sizes = np.bincount(order).cumsum()
+        last = max(1, int(np.searchsorted(sizes, MOST_ROWS)))
+        chosen = of[order <= last]
+    return chosen, len(of) / len(chosen)
+
+
+def _rows(holdout: "HoldoutData", chosen: Any) -> "Rows":
+    import numpy as np
+
+    from mlbot.judging.run_measure import Rows
+
+    groups = None if holdout.groups is None else np.unique(holdout.groups[chosen], return_inverse=True)[1]
+    return Rows(
+        slice=None,
+        labels=holdout.labels[chosen],
+        predictions=(),
+        groups=groups,
+        weights=None if holdout.weights is None else holdout.weights[chosen],
+        series=None if holdout.series is None else holdout.series.where(chosen),
+        classes=tuple(map(str, holdout.values)) or holdout.record.classes,
+        masks={name: mask[chosen] for name, mask in holdout.masks.items()},
+    )
+
+
+def _answered(labelled: "Labelled", rows: "Rows", assumed: "Assumed", seeds: int) -> "Rows":
+    from mlbot.stats.standins import answers, decided
+
+    given = answers(labelled, assumed, seeds)
+    labels = tuple(decided(labelled, each) for each in given) if labelled.task.is_classification else ()
+    return replace(rows, predictions=given, decided=labels)
+
+
+def _reference(planning: _Planning) -> tuple[str, float] | None:
+    """The metric of all rows whose value says how good the models are: the ledger's, else what a gate asks for."""
+    from mlbot.gates.metric import CATALOGUE
+
+    plain = [each for each in planning.model.metrics if each.formula in CATALOGUE and not each.slices]
+    for metric in plain:
+        past = metric_history(planning.past, planning.model.name, metric.name, planning.holdout.record.digest)
+        if past:
+            return metric.name, past[-1]
+    limits = {
+        gate.metric: gate.limit
+        for gate in planning.model.gates
+        if gate.bound in {Bound.MIN, Bound.MAX} and not gate.slice
+    }
+    return next(((each.name, limits[each.name]) for each in plain if each.name in limits), None)
+
+
+def _skill(
+    planning: _Planning, labelled: "Labelled", rows: "Rows", by: tuple[str, float] | None, usual: float
+) -> float:
+    """How good a model is that has such a value."""
+    from mlbot.stats.standins import Assumed, skilled
+
+    if by is None:
+        return usual
+    metric, plan = planning.metric(by[0]), replace(planning.metric_plan, candidates=1)
+
+    def value(skill: float) -> float:
+        return _value(
+            plan, metric, _answered(labelled, rows, Assumed(skill=skill, of_seed=0.0, of_recipe=0.0), 1).of(0)
+        )
+
+    return skilled(usual / 20, usual * 20, value, by[1])
+
+
+def _value(plan: "MetricPlan", metric: Metric, rows: "Rows") -> float:
+    from mlbot.stats.estimation import value_of
+    from mlbot.stats.types import UndefinedMetricError
+
+    try:
+        return value_of(
+            metric.formula,
+            plan.task,
+            rows.labels,
+            rows.predictions[0],
+            decided=next(iter(rows.decided), None),
+            groups=rows.groups,
+            weights=rows.weights,
+            series=rows.series,
+            settings=metric.settings,
+        )
+    except UndefinedMetricError:
+        return math.nan

@@ -1,0 +1,302 @@
+"""What margin a comparison can judge, before anything is trained: the judge's rule on verdicts that are made up.
+
+A verdict is drawn from the normal law of `mlbot.stats.recipe`: seeds of both sides with their variance, and what rows
+do to the difference of the recipes. Then it is judged as there: V with its floor and history, Satterthwaite's df, a
+look at so many seeds at its own level, a `fail` at that level over the number of margins (Holm's first step), a pass
+kept. The same draws serve every question, so that answers do not differ by luck.
+
+The variance of a change at n rows is `shared + (s² of both sides) / K` with `s² = between + particular`; `shared` and
+`particular` fall with 1/n. A recipe that loses `drop` does so on rows: where one moves the figure by `step`, `shared`
+is at least `drop * step`.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from mlbot.gates.outcome import ALPHA, JUDGEABLE
+from mlbot.stats.recipe import FEWEST_EFFECTIVE_ROWS, FEWEST_HISTORY_DF, FEWEST_STEPS, SAME_VARIANCE
+from mlbot.stats.types import Floats
+
+NOTICED = 0.95
+"""How often a drop of three margins has to fail, for a margin to be judgeable."""
+PASSING = 0.8
+"""How often a change that changes nothing should pass."""
+MOST_TIMES = 1000.0
+"""Times the rows beyond which asking for more is no advice."""
+MOST_SEEDS = 32
+_DRAWS = 10_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spread:
+    """What moves the measured change of one figure on one holdout, in the figure's units."""
+
+    shared: float  # what other rows would do to the difference of two recipes: variance
+    particular: float = 0.0  # what they would do to one model of a recipe alone: variance
+    between: float = 0.0  # what another seed would do on any number of rows: variance
+    df: float = 1e9  # of what rows do
+    step: float = 0.0  # by how much a row that differs moves the figure
+    effective_rows: float | None = None  # how many rows carry the change; None where it is unknown
+    reach: float | None = None  # by how much one row can move the figure at most
+
+    @property
+    def of_seed(self) -> float:
+        """The variance of one model about its recipe, on these rows."""
+        return self.between + self.particular
+
+    def at(self, times: float) -> Self:
+        """On so many times the rows."""
+        return replace(
+            self,
+            shared=self.shared / times,
+            particular=self.particular / times,
+            df=self.df * times,
+            step=self.step / times,
+            effective_rows=None if self.effective_rows is None else self.effective_rows * times,
+            reach=None if self.reach is None else self.reach / times,
+        )
+
+    def losing(self, drop: float) -> Self:
+        """Of a change that loses so much."""
+        return replace(self, shared=max(self.shared, drop * self.step))
+
+    def thin(self, margin: float) -> bool:
+        """Whether too few rows carry the change for a pass, as `RecipeTest.thin`."""
+        few = self.effective_rows is not None and self.effective_rows < FEWEST_EFFECTIVE_ROWS
+        return few and not (self.reach is not None and margin >= FEWEST_STEPS * self.reach)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seeding:
+    """After how many seeds a side there is a look, and what is known besides."""
+
+    looks: tuple[tuple[int, float], ...] = ((3, ALPHA),)  # seeds a side, and the error of each outcome
+    family: int = 1  # how many margins Holm adjusts for
+    history: int = 0  # degrees of freedom of past seeds; below eight they do not count
+    matters: bool = True  # whether the seed changes the model
+
+    @property
+    def undecidable(self) -> bool:
+        """Whether one seed is all there is, and nobody knows what another would give."""
+        return self.matters and self.looks[-1][0] == 1 and self.history < FEWEST_HISTORY_DF
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chances:
+    """How often a verdict on one margin comes to what."""
+
+    passes: float
+    fails: float
+
+
+def chances(spread: Spread, seeding: Seeding, margin: float, drop: float = 0.0) -> Chances:
+    """How often a change whose true drop is this passes, and fails, by a margin."""
+    if seeding.undecidable:
+        return Chances(passes=0.0, fails=0.0)
+    spread = spread.losing(drop)
+    undecided = np.ones(_DRAWS, dtype=bool)
+    passed, failed = np.zeros(_DRAWS, dtype=bool), np.zeros(_DRAWS, dtype=bool)
+    for seeds, level in seeding.looks:
+        change, deviation, df = _measured(spread, seeding, seeds)
+        excess = change + (drop - margin)
+        failing = undecided & (excess > _quantiles(level / seeding.family, df) * deviation)
+        passing = undecided & (excess < -_quantiles(level, df) * deviation) & (not spread.thin(margin))
+        passed, failed, undecided = passed | passing, failed | failing, undecided & ~(passing | failing)
+    return Chances(passes=float(passed.mean()), fails=float(failed.mean()))
+
+
+def _quantiles(level: float, df: Floats) -> Floats:
+    """t(1 - level) at each of many degrees of freedom, of one or more: to five digits."""
+    logs: Floats = np.interp(1 / df, _GRID, _quantiles_on_grid(level))
+    return np.asarray(np.exp(logs))
+
+
+_GRID = np.linspace(0, 1, 1001)
+
+
+@cache
+def _quantiles_on_grid(level: float) -> Floats:
+    some = special.stdtrit(1 / _GRID[1:], 1 - level)
+    return np.asarray(np.log(np.concatenate([[special.ndtri(1 - level)], some])))
+
+
+def _measured(spread: Spread, seeding: Seeding, seeds: int) -> tuple[Floats, Floats, Floats]:
+    """The change that each verdict measures where there is none, the square root of its V, and V's df."""
+    luck = _luck()
+    shared, free = spread.shared * _ordered(spread.df)[luck.rows_order], _all(spread.df)
+    rows = math.sqrt(spread.shared) * luck.rows
+    if not seeding.matters:
+        return rows, np.sqrt(shared), free
+    unit = _of_seeds(seeds)
+    parts = [(shared, free), *_seed_parts(spread, seeding, unit)]
+    variance = sum((part for part, _ in parts), np.zeros(_DRAWS))
+    uncertain = sum((part**2 / df for part, df in parts), np.zeros(_DRAWS))
+    df = np.divide(variance**2, uncertain, out=free, where=uncertain > 0)
+    return rows + math.sqrt(spread.of_seed) * unit.change, np.sqrt(variance), df
+
+
+def _seed_parts(spread: Spread, seeding: Seeding, unit: "_OfSeeds") -> list[tuple[Floats, Floats]]:
+    """The parts of V that seeds make, with their df; as `mlbot.stats.recipe` has them."""
+    seeds, v, floor = unit.seeds, seeding.history, spread.particular
+    free = seeds - 1.0
+    own, others = (np.maximum(spread.of_seed * side, floor) for side in (unit.ours, unit.theirs))
+    if v < FEWEST_HISTORY_DF:
+        return [(own / seeds, _all(free)), (others / seeds, _all(free))]
+    past = spread.of_seed * _ordered(v)[_luck().history_order]
+    if seeds == 1:
+        return [(2 * np.maximum(past, floor), _all(v))]
+    noisy = own > past * special.fdtri(free, v, SAME_VARIANCE)
+    both = np.maximum((past * v + (own + others) * free) / (v + 2 * free), floor)
+    rest = np.maximum((past * v + others * free) / (v + free), floor)
+    mine = np.where(noisy, own, 2 * both) / seeds
+    return [(mine, np.where(noisy, free, v + 2 * free)), (np.where(noisy, rest / seeds, 0.0), _all(v + free))]
+
+
+def _all(value: float) -> Floats:
+    return np.full(_DRAWS, value, np.float64)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Luck:
+    """The luck of each verdict but for its seeds."""
+
+    rows: Floats
+    rows_order: npt.NDArray[np.intp]
+    history_order: npt.NDArray[np.intp]
+
+
+@cache
+def _luck() -> _Luck:
+    rng = np.random.default_rng(_LUCK)
+    orders = rng.permutation(_DRAWS), rng.permutation(_DRAWS)
+    return _Luck(rows=_normal(rng.standard_normal(_DRAWS)), rows_order=orders[0], history_order=orders[1])
+
+
+_MIDDLES = (np.arange(_DRAWS) + 0.5) / _DRAWS
+
+
+def _normal(draws: Floats) -> Floats:
+    """Draws in their order, each in the place of its rank: what is drawn is how they go together, not how they lie."""
+    return np.asarray(special.ndtri(_MIDDLES)[draws.argsort().argsort()])
+
+
+_LUCK = 20_261_130
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _OfSeeds:
+    """What so many seeds a side of variance 1 give each verdict; the first of more seeds are the same."""
+
+    seeds: int
+    change: Floats  # the mean of the candidate's less that of the baseline's
+    ours: Floats  # the variance between the candidate's
+    theirs: Floats
+
+
+@cache
+def _of_seeds(seeds: int) -> _OfSeeds:
+    rng = np.random.default_rng(_LUCK + 1)
+    drawn = rng.standard_normal((seeds, 2, _DRAWS))
+    ours, theirs = drawn[:, 0], drawn[:, 1]
+    variances = [_variances(side) if seeds > 1 else np.zeros(_DRAWS) for side in (ours, theirs)]
+    change = math.sqrt(2 / seeds) * _normal(ours.mean(axis=0) - theirs.mean(axis=0))
+    return _OfSeeds(seeds=seeds, change=change, ours=variances[0], theirs=variances[1])
+
+
+def _variances(side: Floats) -> Floats:
+    """The variance between seeds, in the place of its rank too."""
+    return _ordered(len(side) - 1)[side.var(axis=0, ddof=1).argsort().argsort()]
+
+
+@lru_cache(maxsize=64)
+def _ordered(df: float) -> Floats:
+    """Estimates of a variance of 1 with so many degrees of freedom, in order.
+
+    Of many by E. B. Wilson and M. M. Hilferty (PNAS 17, 1931): to a thousandth from thirty on.
+    """
+    if df < _FEW:
+        return np.asarray(special.chdtri(df, 1 - _MIDDLES) / df)
+    return np.asarray((1 - 2 / (9 * df) + special.ndtri(_MIDDLES) * math.sqrt(2 / (9 * df))) ** 3)
+
+
+_FEW = 30
+
+
+def noticed(spread: Spread, seeding: Seeding) -> float | None:
+    """The smallest margin of which a true drop of three fails 19 times in 20; None where none is."""
+    return _least(spread, seeding, lambda m: chances(spread, seeding, m, JUDGEABLE * m).fails >= NOTICED)
+
+
+def passable(spread: Spread, seeding: Seeding, neutral: float = 0.0) -> float | None:
+    """The smallest margin that a change without effect passes four times in five; None where none is.
+
+    `neutral` is the drop of such a change: 0, but that whatever changes rows flips some.
+    """
+    return _least(spread, seeding, lambda m: chances(spread, seeding, m, neutral).passes >= PASSING)
+
+
+def _least(spread: Spread, seeding: Seeding, holds: Callable[[float], bool]) -> float | None:
+    seeds = seeding.looks[-1][0]
+    scale = math.sqrt(spread.shared + 2 * spread.of_seed / seeds)
+    if seeding.undecidable or not scale > 0:
+        return None if seeding.undecidable else 0.0
+    high = scale
+    while not holds(high):
+        high *= 2
+        if high > _BEYOND * scale:
+            return None
+    low = 0.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
+
+
+_BEYOND = 1e4
+_HALVINGS = 12
+
+
+def judges(spread: Spread, seeding: Seeding, margin: float, neutral: float = 0.0) -> bool:
+    """Whether a margin does both: a drop of three of it fails, and no change passes, as often as it should."""
+    if not margin > 0 or chances(spread, seeding, margin, neutral).passes < PASSING:
+        return False
+    return chances(spread, seeding, margin, JUDGEABLE * margin).fails >= NOTICED
+
+
+def times_needed(spread: Spread, seeding: Seeding, margin: float, neutral: float = 0.0) -> float | None:
+    """How many times the rows a margin needs to be judged both ways; None where no sensible number is enough."""
+    high = 1.0
+    while not judges(spread.at(high), seeding, margin, neutral):
+        high *= 2
+        if high > MOST_TIMES:
+            return None
+    low = high / 2
+    for _ in range(_HALVINGS if high > 1 else 0):
+        middle = (low + high) / 2
+        low, high = (low, middle) if judges(spread.at(middle), seeding, margin, neutral) else (middle, high)
+    return high
+
+
+def seeds_needed(spread: Spread, seeding: Seeding, margin: float, neutral: float = 0.0) -> int | None:
+    """How many seeds a side, looked at once, a margin needs to be judged both ways; None where no number is enough."""
+    if not seeding.matters:
+        return None
+    fixed = (replace(seeding, looks=((seeds, ALPHA),)) for seeds in range(2, MOST_SEEDS + 1))
+    return next((each.looks[0][0] for each in fixed if judges(spread, each, margin, neutral)), None)
+
+
+def sealed_rows(variance: float, tolerated: float, level: float, power: float = PASSING) -> float:
+    """How many rows one file against another needs for a pass on sealed rows.
+
+    `variance` is that of a row's difference (of accuracy the share of rows on which the two differ), `tolerated` the
+    margin with the true gain added: variance ((z(1 - level) + z(power)) / tolerated)².
+    """
+    quantiles = float(special.ndtri(1 - level) + special.ndtri(power))
+    return variance * (quantiles / tolerated) ** 2
