@@ -745,6 +745,19 @@ def test_limits_differ_by_who_asks() -> None:
     assert (other.most_bytes, other.file_name, other.is_onnx) == (2 << 30, "artifact", False)
 
 
+@pytest.mark.parametrize(
+    ("artifact", "name"),
+    [
+        ("prompts/system.txt", "system.txt"),
+        ("prompts/", "prompts"),
+        (f"oci://ghcr.io/a/b@sha256:{64 * '0'}", "artifact"),
+    ],
+)
+def test_a_command_finds_what_is_in_git_by_its_name(artifact: str, name: str) -> None:
+    brought = texts.SMALL.replace("train:\n      run: make", f'artifact: "{artifact}"\n    predict: {{run: make}}')
+    assert texts.parse(brought).models[0].given_name == name
+
+
 RANKING = texts.SMALL.replace("task: binary", "task: ranking").replace("target: y", "target: y\n      group: q")
 
 

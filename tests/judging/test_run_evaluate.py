@@ -154,6 +154,7 @@ def test_the_evaluator_is_policys_and_a_change_of_it_judges_nothing(tmp_path: Pa
     [
         ("raise SystemExit(0)", "evaluator-failed", "wrote no file"),
         ("import nothing_there", "evaluator-failed", "No module named 'nothing_there'"),
+        ("import os; raise SystemExit('is ' + os.environ['MLBOT_ARTIFACT'])", "evaluator-failed", "/prompts"),
         (EVALUATOR.replace("True", "False"), "results-incomplete", "was stopped after 480 rows."),
         (EVALUATOR.replace("slice.level", "slice.size"), "results-unreadable", "level"),
     ],
@@ -161,9 +162,12 @@ def test_the_evaluator_is_policys_and_a_change_of_it_judges_nothing(tmp_path: Pa
 def test_what_is_no_whole_evaluation_is_an_error_and_says_why(
     tmp_path: Path, program: str, reason: str, words: str
 ) -> None:
-    where = repository(tmp_path, {"evals/run.py": program})
+    where = repository(tmp_path, {"evals/run.py": f"print('its last line', flush=True)\n{program}"})
     where.commit(prompts(9))
-    code, report, _ = run(where)
+    code, report, err = run(where)
+    assert ("  | its last line\n" in err) is (
+        reason != "results-unreadable"
+    )  # of columns alone its words are of no use
     verdict = report.models[0].verdict
     assert (code, str(verdict.outcome), str(verdict.reason)) == (Exit.NOT_EVALUATED, "error", reason)
     assert verdict.why

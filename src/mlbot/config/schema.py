@@ -6,6 +6,7 @@ without it, where the default does not say so.
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal
 
 from mlbot.config import kinds
@@ -149,6 +150,13 @@ class Model(Section):
     def file_name(self) -> str:
         """What its file or folder is called where it is put."""
         return MODEL_FILE if self.is_onnx else ANY_FILE
+
+    @property
+    def given_name(self) -> str:
+        """What a command finds it as: of git by its own name, for tools go by its ending; all else by one name."""
+        if self.artifact is None or self.artifact.is_remote:
+            return ANY_FILE
+        return PurePosixPath(self.artifact.url).name or ANY_FILE
 
     @property
     def most_bytes(self) -> int:

@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -217,7 +217,9 @@ class Evaluator:
         if isinstance(file, Problem):
             return Evaluation(digest=None, seed=run.seed, problem=file), None
         with self.asking.source.repository.scratch() as scratch:
-            found = self._taken(file, scratch / file.name)
+            # One name, wherever it lies: in a store, in a job's artifact, in a folder of what was accepted.
+            copy = scratch / self.asking.model.given_name
+            found = self._taken(file, copy)
             if isinstance(found, Problem):
                 return Evaluation(digest=None, seed=run.seed, problem=found), None
             fields = Evaluation(digest=found.digest, seed=run.seed, size_bytes=found.size_bytes)
@@ -225,9 +227,7 @@ class Evaluator:
                 changed = Problem.of(Reason.MODEL_REFUSED, "changed", seed=run.seed)
                 return fields.model_copy(update={"problem": changed}), None
             key = self.asking.model.name, found.digest
-            rows = self.results.get(key) or self._rows(
-                scratch / file.name, found.digest, f"the {side}, seed {run.seed}"
-            )
+            rows = self.results.get(key) or self._rows(copy, found.digest, f"the {side}, seed {run.seed}")
         if isinstance(rows, Problem):
             return fields.model_copy(update={"problem": rows}), None
         self.results[key] = rows
@@ -244,11 +244,11 @@ class Evaluator:
     def hand_over(self, file: Path, written: Evaluations) -> None:
         """Evaluate a file once."""
         with self.asking.source.repository.scratch() as scratch:
-            found = self._taken(file, scratch / file.name)
+            found = self._taken(file, copy := scratch / self.asking.model.given_name)
             if isinstance(found, Problem) or written.has(key := self._key(found.digest)):
                 return
             written.isolation = str(self.facts["isolation"])
-            written.add(key, self._output(scratch / file.name))
+            written.add(key, self._output(copy)[0])
 
     def _key(self, artifact: Digest) -> Key:
         return evaluation_key(self.asking.model, self.asking.source, artifact)
@@ -256,7 +256,7 @@ class Evaluator:
     def _rows(self, artifact: Path, digest: Digest, which: str) -> Rows | Problem:
         model = self.asking.model
         self.asking.progress(sentence("data", "evaluating", model=model.name, which=which))
-        output = self.handed.results(self._key(digest)) if self.handed else self._output(artifact)
+        output, log = (self.handed.results(self._key(digest)), ()) if self.handed else self._output(artifact)
         if isinstance(output, Problem):
             return output
         if output.startswith(_PARQUET) and self.evaluate.format is ResultFormat.ROWS:
@@ -264,7 +264,15 @@ class Evaluator:
         if isinstance(output, Problem):
             return output
         columns = frozenset[str]().union(*(check(each.where) for each in model.slices))
-        return read_results(output, Wanted(evaluate=self.evaluate, columns=columns))
+        rows = read_results(output, Wanted(evaluate=self.evaluate, columns=columns))
+        if isinstance(rows, Problem) or unfinished(rows, self.evaluate):
+            self._show(log)
+        return rows
+
+    def _show(self, log: Sequence[str]) -> None:
+        """Let the person see how the command ended, which its results alone do not say."""
+        for line in log[-_SHOWN:]:
+            self.asking.progress(f"  | {line}")
 
     def _as_lines(self, table: bytes) -> bytes | Problem:
         """The rows of a Parquet file as JSON lines; a stranger's table is unpacked where it can harm nobody."""
@@ -290,8 +298,8 @@ class Evaluator:
                 ran = run_isolated(with_python(call, Path(sys.executable)), limits=limits, isolation=isolation)
         return ran.output if ran.problem is None else Problem.of(Reason.RESULTS_UNREADABLE, "parquet")
 
-    def _output(self, artifact: Path) -> bytes | Problem:
-        """What it writes of an artifact: a stranger's bytes, without secrets."""
+    def _output(self, artifact: Path) -> tuple[bytes | Problem, Sequence[str]]:
+        """What it writes of an artifact: a stranger's bytes, without secrets; and what it prints."""
         from mlbot.ml.isolation import Online, run_isolated
 
         if self.isolation is None:
@@ -303,14 +311,13 @@ class Evaluator:
         with ExitStack() as stack:
             call = self._call(self.asking.code(stack), artifact)
             ran = run_isolated(call, limits=limits, isolation=self.isolation, online=online)
-        if ran.problem is not None:
-            for line in ran.log[-_SHOWN:]:
-                self.asking.progress(f"  | {line}")
-            log = " | ".join(ran.log[-_TAIL:])
-            if ran.problem.reason is Reason.SCORING_TIMEOUT:
-                return Problem.of(Reason.EVALUATOR_FAILED, "late", seconds=f"{limits.wall_s:g}", log=log)
-            return Problem.of(Reason.EVALUATOR_FAILED, "command", why=ran.problem.detail, log=log)
-        return _hushed(ran.output, secrets)
+        if ran.problem is None:
+            return _hushed(ran.output, secrets), ran.log
+        self._show(ran.log)
+        log = " | ".join(ran.log[-_TAIL:])
+        if ran.problem.reason is Reason.SCORING_TIMEOUT:
+            return Problem.of(Reason.EVALUATOR_FAILED, "late", seconds=f"{limits.wall_s:g}", log=log), ran.log
+        return Problem.of(Reason.EVALUATOR_FAILED, "command", why=ran.problem.detail, log=log), ran.log
 
     def _call(self, code: Path, artifact: Path) -> "Call":
         from mlbot.ml.isolation import Call, with_python
@@ -346,7 +353,8 @@ def evaluation_key(model: Model, source: RuleSource | None, artifact: Digest) ->
         raise LookupError(f"{model.name} has no evaluator")
     tree = source.repository.tree(source.commit)
     settings = [each.model_dump(mode="json") for each in (model.evaluate, model.limits)]
-    return model.name, artifact, digest(canonical([*settings, tree.digest(model.evaluate.rule_files(tree))]))
+    files = tree.digest(model.evaluate.rule_files(tree))
+    return model.name, artifact, digest(canonical([*settings, model.given_name, files]))
 
 
 def _hushed(raw: bytes, secrets: Mapping[str, str]) -> bytes:

@@ -208,7 +208,7 @@ class Asking:
         """A copy that any user may read, with the digest of the very bytes that are asked."""
         from mlbot.ml.predictor import Artifact
 
-        place = folder / self.model.file_name  # the same for all, whatever they are called where they lie
+        place = folder / self.model.given_name  # the same for all, whatever they are called where they lie
         folder.mkdir()
         try:
             return Artifact(path=place, of=take_artifact(path, place, self.model.most_bytes))
