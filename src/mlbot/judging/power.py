@@ -226,8 +226,9 @@ class Flipping(Record):
 
 def flipping_text(found: Flipping, pen: Pen) -> str:
     """Each gate with how often it came to what."""
-    outcomes = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR, Outcome.PASS)
-    shown = [each for each in outcomes if any(share.outcome is each for gate in found.gates for share in gate.outcomes)]
+    there = {each.outcome for gate in found.gates for each in gate.outcomes if each.share}
+    usual = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
+    shown = [*usual, *([Outcome.ERROR] if Outcome.ERROR in there else [])]
     head = [sentence("power", "head/gate"), *shown]
     rows = [
         [Cell(clean(each.gate.name) if each.gate else sentence("power", "aa/all")), *_shares(each, shown)]
@@ -244,4 +245,6 @@ def _shares(gate: GateFlips, shown: Sequence[Outcome]) -> Iterator[Cell]:
 
 
 def _interval(share: OutcomeShare) -> str:
+    if not share.share:
+        return f"0 % (\N{LESS-THAN OR EQUAL TO} {figures.percent(share.high)})"
     return f"{figures.percent(share.share)} ({figures.percent(share.low)} to {figures.percent(share.high)})"

@@ -62,6 +62,9 @@ class PowerOptions:
     change: float = 0.01
 
 
+PLAN = PowerOptions()
+
+
 def say_power(directory: Path, options: PowerOptions, console: Console, *, as_json: bool) -> Exit:
     """Print what can be judged; inconclusive where a margin that counts cannot."""
     require("judge", needed_for="Reading the holdout")
@@ -83,13 +86,13 @@ def _asked_for(folder: Folder, names: Sequence[str]) -> tuple[Model, ...]:
     return tuple(known[name] for name in names or known)
 
 
-def past_verdicts(root: Path) -> tuple[VerdictEntry, ...]:
+def past_verdicts(root: Path, model: str | None = None) -> tuple[VerdictEntry, ...]:
     """What the ledger of this clone knows of the guarded branch; nothing where there is no repository or no ledger."""
     with suppress(MlbotError):
         repository = Repository.discover(root)
         branch = repository.default_branch()
         chain = first_parents(repository, branch.sha)
-        return BranchHistory.of(read_local(repository.root, "verdict").entries, branch.name, chain).verdicts
+        return BranchHistory.of(read_local(repository.root, "verdict", model).entries, branch.name, chain).verdicts
     return ()
 
 
@@ -104,7 +107,7 @@ def _power(
     if isinstance(holdout, Problem):
         return nothing.model_copy(update={"why": holdout.detail})
     own = tuple(each for each in past if each.model == model.name)
-    planning = _Planning(root=root, model=model, holdout=holdout, past=own, options=options)
+    planning = Planning(root=root, model=model, holdout=holdout, past=own, options=options)
     with _steady():
         return planning.found(console)
 
@@ -122,7 +125,7 @@ MOST_ROWS = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Planning:
+class Planning:
     """One model, and what is known of it."""
 
     root: Path
@@ -253,7 +256,6 @@ class _Planning:
         return about.model_copy(update=figures)
 
     def _sealed(self) -> SealedPower | None:
-        from mlbot.stats.power import sealed_rows
         from mlbot.stats.sealed import asked_of, level_after
 
         level = level_after(0)
@@ -265,8 +267,7 @@ class _Planning:
             if isinstance(found, ValueError) or not gate.limit > 0:
                 continue
             spread = part.spread(gate.metric, found)
-            of_row = (spread.shared + 2 * spread.particular) * self.holdout.rows
-            neutral, gaining = (math.ceil(sealed_rows(of_row, gate.limit * k, level or 0)) for k in (1, 2))
+            neutral, gaining = (_sealed_rows(spread, self.holdout.rows, gate.limit, k, level or 0) for k in (1, 2))
             gates.append(SealedGate(gate=gate, neutral=neutral, gaining=gaining))
         return SealedPower(level=level, gates=tuple(gates)) if level else None
 
@@ -310,6 +311,21 @@ def _margin_figures(
     }
 
 
+def _sealed_rows(spread: "Spread", rows: int, margin: float, times: int, level: float) -> int:
+    """How many sealed rows pass a gate whose true change is a margin, or so many, away from failing.
+
+    Enough rows have to carry the change, too: a hundred, or as many that ten of them make the margin.
+    """
+    from mlbot.stats.power import sealed_rows
+    from mlbot.stats.recipe import FEWEST_EFFECTIVE_ROWS, FEWEST_STEPS
+
+    of_row = (spread.shared + 2 * spread.particular) * rows
+    enough = rows * FEWEST_EFFECTIVE_ROWS / spread.effective_rows if spread.effective_rows else 0.0
+    if spread.reach is not None:
+        enough = min(enough, rows * FEWEST_STEPS * spread.reach / margin)
+    return _rounded(max(enough, sealed_rows(of_row, margin * times, level)))
+
+
 def _rounded(rows: float) -> int:
     """Up to two digits: more of them would say that assumptions are facts."""
     digits = int(10 ** max(0, math.floor(math.log10(max(1.0, rows))) - 1))
@@ -320,7 +336,7 @@ def _rounded(rows: float) -> int:
 class _Part:
     """Some of the rows, with models that stand in for those of the next verdict."""
 
-    planning: _Planning
+    planning: Planning
     name: str | None
     labelled: "Labelled"
     rows: "Rows"  # without any model
@@ -329,12 +345,12 @@ class _Part:
     assumed: "Assumed"
 
     @classmethod
-    def of(cls, planning: _Planning, name: str | None) -> "_Part":
+    def of(cls, planning: Planning, name: str | None) -> "_Part":
         """All rows, or those of a slice."""
         from mlbot.stats.standins import SKILL, Rows, assume
 
         chosen, times = _chosen(planning.holdout, name)
-        rows = _rows(planning.holdout, chosen)
+        rows = rows_among(planning.holdout, chosen)
         series, data = rows.series, planning.model.data
         labelled = Rows(
             task=planning.model.task,
@@ -386,20 +402,7 @@ class _Part:
 
     def spread(self, name: str, found: "Estimate") -> "Spread":
         """What moves a change of the metric, on all of these rows."""
-        from mlbot.stats.power import Spread
-        from mlbot.stats.recipe import recipe_test
-
-        test = recipe_test(found, SIDE, sign=self.planning.metric(name).direction.worse, margin=0.0)
-        rows, effective = test.shared + test.particular, test.effective_rows
-        of_row = math.sqrt(rows / effective) if effective else 0.0
-        spread = Spread(
-            shared=test.shared,
-            particular=test.particular * SIDE / 2,
-            df=max(1.0, found.df),
-            step=max(of_row, test.reach or 0.0),
-            effective_rows=effective,
-            reach=test.reach,
-        ).at(self.times)
+        spread = spread_of(found, self.planning.metric(name)).at(self.times)
         return self._with_seeds(name, spread, float(found.support.min()) * self.times)
 
     def _with_seeds(self, name: str, spread: "Spread", support: float) -> "Spread":
@@ -415,6 +418,25 @@ class _Part:
         of_seed = (past.variance * past.df + assumed * counted) / (past.df + counted)
         particular = min(spread.particular, of_seed)
         return replace(spread, particular=particular, between=of_seed - particular)
+
+
+def spread_of(found: "Estimate", metric: Metric) -> "Spread":
+    """What rows do to a change, by the judge's own look at a few models a side that are equally good."""
+    from mlbot.stats.power import Spread
+    from mlbot.stats.recipe import recipe_test
+
+    side = found.values.size // 2
+    test = recipe_test(found, side, sign=metric.direction.worse, margin=0.0)
+    rows, effective = test.shared + test.particular, test.effective_rows
+    of_row = math.sqrt(rows / effective) if effective else 0.0
+    return Spread(
+        shared=test.shared,
+        particular=test.particular * side / 2,
+        df=max(1.0, found.df),
+        step=max(of_row, test.reach or 0.0),
+        effective_rows=effective,
+        reach=test.reach,
+    )
 
 
 SEEDS_AS_ROWS = 10_000
@@ -440,7 +462,8 @@ def _chosen(holdout: "HoldoutData", name: str | None) -> "tuple[Any, float]":
     return chosen, len(of) / len(chosen)
 
 
-def _rows(holdout: "HoldoutData", chosen: Any) -> "Rows":
+def rows_among(holdout: "HoldoutData", chosen: Any) -> "Rows":
+    """Some rows as the judge measures them, without the answers of any model."""
     import numpy as np
 
     from mlbot.judging.run_measure import Rows
@@ -466,7 +489,7 @@ def _answered(labelled: "Labelled", rows: "Rows", assumed: "Assumed", seeds: int
     return replace(rows, predictions=given, decided=labels)
 
 
-def _reference(planning: _Planning) -> tuple[str, float] | None:
+def _reference(planning: Planning) -> tuple[str, float] | None:
     """The metric of all rows whose value says how good the models are: the ledger's, else what a gate asks for."""
     from mlbot.gates.metric import CATALOGUE
 
@@ -483,9 +506,7 @@ def _reference(planning: _Planning) -> tuple[str, float] | None:
     return next(((each.name, limits[each.name]) for each in plain if each.name in limits), None)
 
 
-def _skill(
-    planning: _Planning, labelled: "Labelled", rows: "Rows", by: tuple[str, float] | None, usual: float
-) -> float:
+def _skill(planning: Planning, labelled: "Labelled", rows: "Rows", by: tuple[str, float] | None, usual: float) -> float:
     """How good a model is that has such a value."""
     from mlbot.stats.standins import Assumed, skilled
 

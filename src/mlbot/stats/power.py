@@ -212,7 +212,7 @@ def _of_seeds(seeds: int) -> _OfSeeds:
 
 def _variances(side: Floats) -> Floats:
     """The variance between seeds, in the place of its rank too."""
-    return _ordered(len(side) - 1)[side.var(axis=0, ddof=1).argsort().argsort()]
+    return np.asarray(_ordered(len(side) - 1)[side.var(axis=0, ddof=1).argsort().argsort()])
 
 
 @lru_cache(maxsize=64)
