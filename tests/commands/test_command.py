@@ -51,7 +51,7 @@ def test_the_usages_and_who_may() -> None:
         "/mlbot status": ("none", False, False),
         "/mlbot help": ("none", True, False),
         "/mlbot cancel": ("write", False, False),
-        "/release MODEL [patch|minor|major|vX.Y.Z]": ("write", True, True),
+        '/release MODEL [patch|minor|major|vX.Y.Z] [waive-sealed="…"]': ("write", True, True),
         '/promote MODEL@VERSION ENVIRONMENT [reason="…"]': ("write", True, True),
         "/approve MODEL@VERSION ENVIRONMENT": ("write", True, True),
         '/rollback MODEL ENVIRONMENT [VERSION] reason="…"': ("write", True, True),

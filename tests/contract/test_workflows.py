@@ -44,6 +44,14 @@ RIGHTS: dict[str, dict[str, dict[str, str]]] = {
     "tag.yml": {"tag": {"actions": "write"}},
     "release.yml": {
         "ask": {"actions": "read", "contents": "read", "issues": "read", "pull-requests": "read"},
+        "look": {
+            "actions": "read",
+            "contents": "write",
+            "issues": "write",
+            "pull-requests": "write",
+            "statuses": "read",
+        },
+        "score": {"contents": "read", "packages": "read"},
         "record": {
             "actions": "write",
             "contents": "write",
@@ -399,11 +407,21 @@ def test_a_closed_pull_request_and_an_edited_title_train_nothing_and_end_no_trai
     assert set(types) == {"opened", "synchronize", "reopened", "edited", "ready_for_review", "closed"}
 
 
-@pytest.mark.parametrize("name", ["record", "deploy"])
+RELEASING = {
+    "look": ("ask", "needs.ask.outputs.go == 'record' && needs.ask.outputs.sealed == 'true'"),
+    "score": (["ask", "look"], "needs.look.outputs.look != 'none'"),
+    "record": (["ask", "look", "score"], "needs.ask.outputs.go == 'record'"),
+    "deploy": ("ask", "needs.ask.outputs.go == 'deploy'"),
+}
+
+
+@pytest.mark.parametrize("name", RELEASING)
 def test_releases_run_on_the_default_branch_alone(name: str) -> None:
     job = load(ROOT / ".github/workflows/release.yml")["jobs"][name]
-    assert job["needs"] == "ask"
-    assert f"needs.ask.outputs.go == '{name}'" in job["if"]
+    needs, condition = RELEASING[name]
+    assert job["needs"] == needs
+    assert "github.ref == format('refs/heads/{0}'" in job["if"]
+    assert condition in " ".join(job["if"].split())
     assert {"uses", "with"} <= job["steps"][0].keys()
     assert "ref" not in job["steps"][0]["with"]
 

@@ -10,6 +10,7 @@ from tests.support.ledger_samples import digest, entry
 
 from mlbot.delivery.messages import words
 from mlbot.delivery.release import ReleaseFacts, ReleaseReason, TagFacts, decide_release, latest
+from mlbot.delivery.sealed import SealedFacts
 from mlbot.events.github import Attempt
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import VerdictEntry
@@ -37,6 +38,11 @@ def facts(**changes: Any) -> ReleaseFacts:
 
 def verdict(outcome: Outcome, run: int = 8, **changes: Any) -> VerdictEntry:
     return entry(run=run, outcome=outcome, reason=Reason.REGRESSION, **changes)
+
+
+def asked(**changes: Any) -> SealedFacts:
+    fields: dict[str, Any] = {"gates": 2, "rules": digest(3), "baseline": digest(4)}
+    return SealedFacts(**(fields | changes))
 
 
 R = ReleaseReason
@@ -69,6 +75,18 @@ TABLE: tuple[tuple[ReleaseReason, dict[str, Any], str], ...] = (
     (R.BYTES_MISSING, {"stored": Stored.MISSING}, "does not have the judged bytes"),
     (R.BYTES_MISSING, {"verdicts": (entry(digest=None),)}, "does not have the judged bytes"),
     (R.BYTES_DIFFER, {"stored": Stored.DIFFERS}, "is not what was judged"),
+    (R.RELEASABLE, {"sealed": asked()}, "may be released"),
+    (R.RELEASABLE, {"sealed": asked(state="pass")}, "may be released"),
+    (R.RELEASABLE, {"sealed": asked(gates=0, waived=True)}, "may be released"),
+    (R.RELEASABLE, {"sealed": asked(gates=0, baseline=PASSED.digest)}, "may be released"),
+    (R.SEALED_NO_GATES, {"sealed": asked(gates=0)}, "Nothing can be asked"),
+    (R.SEALED_NO_GATES, {"sealed": asked(gates=0, baseline=None)}, "a first release has nothing to be compared with"),
+    (R.SEALED_NOT_SHOWN, {"sealed": asked(state="not-shown")}, "do not show that adult-income@v1.0.0 keeps"),
+    (R.SEALED_SPENT, {"sealed": asked(state="spent")}, "inconclusive: sealed holdout spent"),
+    (R.SEALED_VOID, {"sealed": asked(state="void", cause="address")}, "their address cannot be read"),
+    (R.SEALED_VOID, {"sealed": asked(state="void")}, "something failed before that"),
+    (R.SEALED_SILENT, {"sealed": asked(state="asked")}, "there is no answer for these bytes"),
+    (R.BYTES_MISSING, {"stored": Stored.MISSING, "sealed": asked(state="not-shown")}, "does not have the judged bytes"),
 )
 
 

@@ -8,7 +8,7 @@ from hashlib import sha256
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.history_samples import approval, deployment, lock, release, request, waiver
+from tests.support.history_samples import approval, deployment, lock, release, request, sealed, waiver
 from tests.support.ledger_samples import digest, entry
 
 from mlbot.events.github import Attempt
@@ -99,7 +99,7 @@ def test_every_kind_is_read_as_it_is_written(one: Entry) -> None:
 
 
 def test_where_the_kinds_are() -> None:
-    made: list[Entry] = [entry(), waiver(), release(), deployment(), approval(), lock(), request()]
+    made: list[Entry] = [entry(), waiver(), release(), deployment(), approval(), lock(), request(), sealed()]
     assert tuple(each.kind for each in made) == KINDS
     assert [path_of(each).rpartition("/")[0] for each in made] == [
         f"v1/verdict/adult-income/{digest(1)[7:9]}",
@@ -109,6 +109,7 @@ def test_where_the_kinds_are() -> None:
         "v1/approval/adult-income/production",
         "v1/lock/production",
         "v1/request/7",
+        "v1/sealed/adult-income",
     ]
 
 

@@ -21,6 +21,7 @@ from mlbot.ledger.entries import (
     LockEntry,
     ReleaseEntry,
     RequestEntry,
+    SealedEntry,
     SeedCount,
     SeedsAsked,
     WaiverEntry,
@@ -115,6 +116,23 @@ def request(run: int = 7, **changes: Any) -> RequestEntry:
         "time": "2026-11-20T20:00:00Z",
     }
     return RequestEntry(**(fields | changes))
+
+
+def sealed(sequence: int = 1, **changes: Any) -> SealedEntry:
+    fields: dict[str, Any] = {
+        "model": MODEL,
+        "id": f"{sequence}.1",
+        "sequence": sequence,
+        "state": "pass",
+        "version": "1.0.0",
+        "digest": digest(100),
+        "baseline": None,
+        "rules": digest(80),
+        "policy": "4f1c2a9" + 33 * "d",
+        "actor": "ada",
+        "time": "2026-11-20T20:00:00Z",
+    }
+    return SealedEntry(**(fields | changes))
 
 
 def waiver(key: int = 1, **changes: Any) -> WaiverEntry:

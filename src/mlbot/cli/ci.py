@@ -16,6 +16,7 @@ from mlbot.lib.constants import ACTIONS_BOT, JUDGE_PATH, RELEASE_PATH, TRAIN_PAT
 
 if TYPE_CHECKING:
     from mlbot.config.folder import ConfigFolder
+    from mlbot.delivery.run_ci import DeployOptions
     from mlbot.judging.run_ci import CIRun
 
 
@@ -243,18 +244,50 @@ def request(job: _Job) -> Exit:
     return plan_release(os.environ, job.console, job.config_folder)
 
 
-@_verb("deploy", "--ask '{}'")
-@option("--ask", metavar="JSON", required=True, help="The request, as `mlbot ci request` printed it.")
-def deploy(job: _Job, ask: str) -> Exit:
-    """Carry out what was asked of the release workflow, and show it on GitHub."""
-    from mlbot.delivery.run_ci import DeployOptions
-    from mlbot.delivery.run_hosted import carry_out
+_ask = option("--ask", metavar="JSON", required=True, help="The request, as `mlbot ci request` printed it.")
 
-    options = DeployOptions(
+
+def _deploy_options(job: _Job, ask: str, **given: str) -> "DeployOptions":
+    from mlbot.delivery.run_ci import DeployOptions
+
+    return DeployOptions(
         ask=ask,
         folder=job.config_folder,
         train_path=job.train_workflow,
         release_path=job.release_workflow,
         bot=job.bot,
+        **given,
     )
-    return carry_out(job.directory, os.environ, options, job.console)
+
+
+@_verb("look", "--ask '{}'")
+@_ask
+def look(job: _Job, ask: str) -> Exit:
+    """Record that a release is about to look at sealed rows, as a line for GITHUB_OUTPUT."""
+    from mlbot.delivery.run_hosted import look_run
+
+    return look_run(job.directory, os.environ, _deploy_options(job, ask), job.console)
+
+
+_look = option("--look", metavar="ID", default="none", help="The look, as `mlbot ci look` printed it.")
+
+
+@_verb("score", "--ask '{}' --look 123.1")
+@_ask
+@_look
+def score(job: _Job, ask: str, look: str) -> Exit:
+    """Score a release on sealed rows, as a line for GITHUB_OUTPUT. Writes nothing, and says nothing but the answer."""
+    from mlbot.delivery.run_hosted import score_run
+
+    return score_run(job.directory, os.environ, _deploy_options(job, ask, look=look), job.console)
+
+
+@_verb("deploy", "--ask '{}'")
+@_ask
+@_look
+@option("--answer", metavar="JSON", default="none", help="What sealed rows answered, as `mlbot ci score` printed it.")
+def deploy(job: _Job, ask: str, look: str, answer: str) -> Exit:
+    """Carry out what was asked of the release workflow, and show it on GitHub."""
+    from mlbot.delivery.run_hosted import carry_out
+
+    return carry_out(job.directory, os.environ, _deploy_options(job, ask, look=look, answer=answer), job.console)

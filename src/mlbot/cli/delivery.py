@@ -37,6 +37,11 @@ _DRY_RUN = "Verify and decide, show the plan, and change nothing."
     type=click.Path(file_okay=False, path_type=Path),
     help="Write the released file, its model card, manifest and checksums into this folder.",
 )
+@option(
+    "--waive-sealed",
+    metavar="REASON",
+    help="Release it without an answer of sealed rows; who says so, and why, is recorded.",
+)
 @option("--dry-run", is_flag=True, help=_DRY_RUN)
 @json_option
 @common

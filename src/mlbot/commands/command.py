@@ -42,6 +42,7 @@ class Form:
     # What a word in its place is read by, with a group for each field; None where a key tells what it is.
     pattern: re.Pattern[str] | None = None
     fields: frozenset[str]  # of the command that it fills
+    key: str | None = None  # what is before its `=`, of a text in a person's words
 
 
 def _word(usage: str, pattern: str, write: Callable[[Any], str], help_: str) -> Form:
@@ -101,6 +102,14 @@ REASON = Form(
     help=f"why, in quotes, at most {MAX_REASON} characters; it is shown and recorded",
     write=lambda it: it.reason and f"reason={quoted(it.reason)}",
     fields=frozenset({"reason"}),
+    key="reason",
+)
+WAIVE_SEALED = Form(
+    usage='waive-sealed="…"',
+    help="why it is released without an answer of sealed rows, in quotes; for maintainers, shown and recorded",
+    write=lambda it: it.waive_sealed and f"waive-sealed={quoted(it.waive_sealed)}",
+    fields=frozenset({"waive_sealed"}),
+    key="waive-sealed",
 )
 
 

@@ -12,6 +12,7 @@ from mlbot.commands.command import (
     STEP,
     VERSION,
     VERSIONED,
+    WAIVE_SEALED,
     Command,
     ReasonText,
     VersionText,
@@ -50,12 +51,13 @@ class Release(_Delivery):
     kind: Literal["release"] = "release"
     name: ClassVar = "release"
     template: ClassVar = "commands/release.md.j2"
-    arguments: ClassVar = (MODEL, STEP)
+    arguments: ClassVar = (MODEL, STEP, WAIVE_SEALED)
     example: ClassVar = "/release adult-income minor"
 
     model: Name
     version: VersionText | None = None
     bump: Bump | None = None
+    waive_sealed: ReasonText | None = None  # why it is released without an answer of sealed rows
 
 
 class Promote(_Delivery):

@@ -311,12 +311,13 @@ def _fields(command: type[Command], line: str, rest: str) -> dict[str, Any]:
 
 def _add_value(fields: dict[str, Any], command: type[Command], word: Word, key: str) -> None:
     """Add what is behind `key=`: a reason, or a parameter."""
-    reason = REASON in command.arguments and key.lower() == "reason"
-    if not reason and PARAMETERS not in command.arguments:
+    form = next((each for each in command.arguments if each.key == key.lower()), None)
+    if form is None and PARAMETERS not in command.arguments:
         near = REASON in command.arguments and nearest(key, ("reason",)) is not None
         raise _MisreadError(Fault.NO_SUCH_KEY, name=command.name, key=key, near=near)
-    values, key = (fields, "reason") if reason else (fields.setdefault("params", {}), key)
-    text, longest = " ".join(word.text.split()), MAX_REASON if reason else MAX_VALUE
+    values: dict[str, Any] = fields if form else fields.setdefault("params", {})
+    key = next(iter(form.fields)) if form else key
+    text, longest = " ".join(word.text.split()), MAX_REASON if form else MAX_VALUE
     if key in values:
         raise _MisreadError(Fault.KEY_TWICE, key=key)
     if len(key) > _MAX_KEY:

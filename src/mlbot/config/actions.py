@@ -193,6 +193,22 @@ class EvaluateAccess(_Access):
     """Secrets, as variables of the same names: those that models name under `evaluate.secrets`. Left out: none."""
 
 
+SEALED_KEY = "MLBOT_SEALED_KEY"
+"""The secret that digests of sealed rows are made with, so that the ledger tells nobody which rows there are."""
+
+
+class SealedAccess(_Access):
+    """What the job of a release that reads sealed rows may reach; no other job gets it."""
+
+    environment: Annotated[str, _ENVIRONMENT] = "mlbot-sealed"
+    """The environment whose secrets it gets, `MLBOT_SEALED_KEY` among them. No other job may have it."""
+    login: Annotated[Login | None, inside(Login)] = None
+    """An action that logs in first; the job may then ask for an OIDC token. Left out: none."""
+    secrets: Annotated[tuple[str, ...], _SECRETS] = ()
+    """Secrets, as variables of the same names. The store's are read too, so they belong there as well. Left out:
+    `MLBOT_SEALED_KEY` alone, which the job always gets."""
+
+
 class StoreAccess(_Access):
     """What the job that stores accepted models may reach."""
 
@@ -221,6 +237,7 @@ _OWN = {
     "token": "token",
     "judge": "judge",
     "evaluate": "evaluate",
+    "sealed": "sealed",
     "store": "store",
     "deploy": "deploy",
 }
@@ -243,6 +260,9 @@ class Actions(Section):
     """What the jobs that judge may reach. Left out: the repository."""
     evaluate: Annotated[EvaluateAccess | None, inside(EvaluateAccess)] = None
     """What the job that runs evaluators with secrets may reach. Left out: no evaluator has a secret."""
+    sealed: Annotated[SealedAccess | None, inside(SealedAccess)] = None
+    """What the job that reads sealed rows may reach. Left out: the environment `mlbot-sealed` with its key, where a
+    model has sealed rows."""
     store: Annotated[StoreAccess | None, inside(StoreAccess)] = None
     """What the job that stores may reach. Left out: the repository and its packages."""
     deploy: Annotated[DeployAccess | None, inside(DeployAccess)] = None
@@ -273,10 +293,12 @@ class Actions(Section):
         names = tuple(deployments)
         parts = (self.judge, self.evaluate, self.store, self.deploy)
         judge, evaluate, store, deploy = (each.secrets if each else None for each in parts)
+        sealed = (SEALED_KEY, *self.sealed.secrets, *(store or ())) if self.sealed else None
         key = (self.token.private_key,) if self.token else None
         found = {
             (self.judge or JudgeAccess()).environment: (judge,),
             (self.evaluate or EvaluateAccess()).environment: (evaluate,),
+            (self.sealed or SealedAccess()).environment: (sealed,),
             (self.store or StoreAccess()).environment: (store,),
             SPEAKER: (key, judge, store) if names else (key,),
             **dict.fromkeys(names, (key, store, deploy)),
@@ -292,7 +314,7 @@ def _shared(context: Context) -> Iterator[Problem]:
     """Environments whose secrets a job of another kind would read."""
     deployments = context.around.inside("environments") if context.around else ()
     taken = {name.casefold(): "a deployment's" for name in deployments} | {SPEAKER: "the one with the App's key"}
-    for part in ("judge", "evaluate", "store"):
+    for part in ("judge", "evaluate", "sealed", "store"):
         access = context.made.get(part)
         if access is None:
             continue
@@ -307,7 +329,7 @@ def _speaking(context: Context) -> Iterator[Problem]:
     token: Token | None = context.made.get("token")
     if token is None:
         return
-    for part in ("judge", "evaluate", "store", "deploy"):
+    for part in ("judge", "evaluate", "sealed", "store", "deploy"):
         access = context.made.get(part)
         for place, name in enumerate(access.secrets if access else ()):
             if name.casefold() == token.private_key.casefold():

@@ -124,6 +124,10 @@ class Data(Section):
     """The labelled rows that judge the model, CSV or Parquet: a path, or any fsspec URL. Training never sees them; with
     a URL only the judge has to be able to read it. Left out: must be there, but for `scores`, whose evaluator has the
     items."""
+    sealed: Annotated[str | None, kinds.SEALED] = None
+    """The labelled rows that only a release is judged on, CSV or Parquet like the holdout: a URL outside the
+    repository, which the release's own job alone can read. Left out: none, and nothing bounds how often a release
+    passes wrongly."""
     target: Annotated[str | tuple[str, ...], _TARGET] = ""
     """The column to predict; for multilabel and multioutput a list of columns: of labels 0 or 1 each, or of numbers.
     Left out: must be there, but for `scores`."""
@@ -198,6 +202,12 @@ class Data(Section):
         if "train" in context.made and context.made["train"] == context.made.get("holdout"):
             hint = "write another file: a model is judged on rows that it has not seen"
             yield Problem("the training data", hint, ("holdout",))
+        if "sealed" in context.made and context.made["sealed"] in {
+            context.made.get("train"),
+            context.made.get("holdout"),
+        }:
+            hint = "write another file: sealed rows are those that nobody has looked at"
+            yield Problem(show_value(context.given["sealed"]), hint, ("sealed",))
         task = context.around.made.get("task") if context.around else None
         yield from _unlabelled(context.given) if task is Task.SCORES else _lacking(context.given)
         if task is Task.RANKING and "group" not in context.given:

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal
 
 from mlbot.config import kinds
-from mlbot.config.actions import Actions
+from mlbot.config.actions import Actions, SealedAccess
 from mlbot.config.data import Data
 from mlbot.config.errors import (
     DELIVERED_FORM,
@@ -294,6 +294,13 @@ class Config(Section):
     def model(self, name: str) -> Model | None:
         """The model of that name, if there is one."""
         return next((m for m in self.models if m.name == name), None)
+
+    @property
+    def wired(self) -> Actions:
+        """How the workflows are written: sealed rows have an environment of their own, said or not."""
+        if self.actions.sealed is not None or not any(model.data.sealed for model in self.models):
+            return self.actions
+        return self.actions.model_copy(update={"sealed": SealedAccess()})
 
 
 def _secrets_without_a_job(context: Context) -> Iterator[Problem]:

@@ -1,13 +1,14 @@
 """May these bytes be given this version? A pure decision over recorded facts; its words are in `release/release.j2`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Literal
 
 from mlbot.config.errors import nearest
+from mlbot.delivery.sealed import SealedFacts
 from mlbot.events.github import RefName
 from mlbot.gates.outcome import Outcome
-from mlbot.ledger.entries import ReleaseEntry, VerdictEntry
+from mlbot.ledger.entries import ReleaseEntry, SealedState, VerdictEntry
 from mlbot.lib.record import Decision, Digest, Name, Record, Sha, decide
 from mlbot.lib.version import Stored
 
@@ -32,6 +33,11 @@ class ReleaseReason(StrEnum):
     VERSION_TAKEN = "version-taken"
     BYTES_MISSING = "bytes-missing"
     BYTES_DIFFER = "bytes-differ"
+    SEALED_NO_GATES = "sealed-no-gates"  # nothing can be asked of the sealed rows
+    SEALED_NOT_SHOWN = "sealed-not-shown"
+    SEALED_SPENT = "sealed-spent"
+    SEALED_VOID = "sealed-void"  # they could not be read, so nothing was looked at
+    SEALED_SILENT = "sealed-silent"  # they were asked, and there is no answer
 
 
 class TagFacts(Record):
@@ -60,6 +66,7 @@ class ReleaseFacts(Record):
     parent_judged: bool = False  # whether the ledger has a verdict on the model as the commit's parent has it
     inconclusive: Literal["warn", "block"] = "block"  # the config's `inconclusive.promotion`
     stored: Stored | None = None  # None before the store was asked, so that a plan can be shown first
+    sealed: SealedFacts | None = None  # None: the guarded branch's config has no sealed rows
 
     @property
     def near(self) -> str:
@@ -70,6 +77,11 @@ class ReleaseFacts(Record):
     def verdict(self) -> VerdictEntry | None:
         """The verdict that decides: the latest; of several that nothing orders, the one that says no."""
         return latest(self.verdicts)
+
+    @property
+    def asks(self) -> bool:
+        """Whether sealed rows are asked, or were."""
+        return self.sealed is not None and self.sealed.is_asked(self.judged)
 
     @property
     def judged(self) -> Digest | None:
@@ -96,6 +108,14 @@ _NOT_PASSED = {
     Outcome.INCONCLUSIVE: ReleaseReason.VERDICT_INCONCLUSIVE,
     Outcome.ERROR: ReleaseReason.VERDICT_ERROR,
     Outcome.PASS: ReleaseReason.RELEASABLE,
+}
+
+
+_NOT_SHOWN: Mapping[SealedState, ReleaseReason] = {
+    "not-shown": ReleaseReason.SEALED_NOT_SHOWN,
+    "spent": ReleaseReason.SEALED_SPENT,
+    "void": ReleaseReason.SEALED_VOID,
+    "asked": ReleaseReason.SEALED_SILENT,
 }
 
 
@@ -128,6 +148,10 @@ def _checks(facts: ReleaseFacts) -> Iterator[tuple[ReleaseReason, bool]]:
         yield _NOT_PASSED[verdict.outcome], True
     yield ReleaseReason.BYTES_DIFFER, facts.stored is Stored.DIFFERS
     yield ReleaseReason.BYTES_MISSING, facts.judged is None or facts.stored is Stored.MISSING
+    if facts.sealed is not None and facts.asks:
+        yield ReleaseReason.SEALED_NO_GATES, facts.sealed.gates == 0
+        for state, reason in _NOT_SHOWN.items():
+            yield reason, facts.sealed.state == state
 
 
 def _is_same(facts: ReleaseFacts, released: ReleaseEntry) -> bool:

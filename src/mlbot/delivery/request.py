@@ -18,6 +18,7 @@ from mlbot.config.schema import Config, EnvironmentConfig
 from mlbot.events.github import Comment, CommentFacts, Edits, Id, Login, Role, is_enough
 from mlbot.lib.record import Record, first_refusal
 from mlbot.registry.tags import RegistryTag, parse_tag
+from mlbot.verdict.decide import may_waive
 
 ReleaseCommand = Annotated[Release | Promote | Approve | Rollback | Lock | Unlock, Field(discriminator="kind")]
 """What is asked of the release workflow."""
@@ -157,6 +158,13 @@ def runs_on(request: DeliveryRequest, config: Config | None) -> tuple[str, ...]:
     return found.runs_on if found else ("ubuntu-latest",)
 
 
+def asks_sealed(request: DeliveryRequest, config: Config | None) -> bool:
+    """Whether sealed rows are to be asked: not where somebody answers for the release in their place."""
+    command = request.command
+    model = config.model(command.model) if config and isinstance(command, Release) else None
+    return model is not None and model.data.sealed is not None and not _waives(command)
+
+
 def asks_for(comment: Comment, approved: Approve) -> bool:
     """Whether a comment asks for just the promotion that somebody else approves."""
     lines = parse_comment(comment.body)
@@ -249,6 +257,7 @@ def _refused(facts: RequestFacts, request: DeliveryRequest) -> RejectedRequest |
         (
             (RequestReason.NOT_PERMITTED, by_name and not is_enough(facts.role, command.role)),
             (RequestReason.CONFIG, facts.config is None),
+            (RequestReason.NOT_PERMITTED, _waives(command) and not _may_waive(facts)),
             (RequestReason.UNKNOWN_ENVIRONMENT, bool(name) and _environment(facts.config, name) is None),
         )
     )
@@ -257,7 +266,7 @@ def _refused(facts: RequestFacts, request: DeliveryRequest) -> RejectedRequest |
     there = [each.name for each in facts.config.environments] if facts.config else []
     values = {
         "do": command.kind,
-        "needs": command.role,
+        "needs": "maintain" if _waives(command) else command.role,
         "actor": request.actor or "",
         "has": facts.role,
         "problem": facts.config_problem,
@@ -267,6 +276,16 @@ def _refused(facts: RequestFacts, request: DeliveryRequest) -> RejectedRequest |
     }
     about = {"comment": request.comment, "number": request.number, "text": request.text}
     return RejectedRequest.model_validate({"reason": refusal, "values": values, **about})
+
+
+def _waives(command: ReleaseCommand) -> bool:
+    return isinstance(command, Release) and command.waive_sealed is not None
+
+
+def _may_waive(facts: RequestFacts) -> bool:
+    """Whether who asks may answer for a release in the place of sealed rows; a machine never does."""
+    asker = facts.asker
+    return facts.config is not None and asker is not None and may_waive(facts.config.waivers, asker, facts.role, None)
 
 
 def _environment(config: Config | None, name: str) -> EnvironmentConfig | None:

@@ -54,6 +54,8 @@ class DeployOptions:
     train_path: str = TRAIN_PATH
     release_path: str = RELEASE_PATH
     bot: Login = ACTIONS_BOT
+    look: str = "none"  # a release's look at sealed rows, which another job wrote
+    answer: str = "none"  # what the rows answered
 
     @property
     def release_workflow(self) -> str:

@@ -5,6 +5,9 @@ import time
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from mlbot.commands.forward import Approve, Lock, Promote, Release, Rollback, Unlock
 from mlbot.commands.parser import parse_comment
@@ -17,11 +20,21 @@ from mlbot.console import Console
 from mlbot.delivery import messages
 from mlbot.delivery.deployment import DeploymentResult, PromotionReason
 from mlbot.delivery.release import ReleaseReason, ReleaseResult
-from mlbot.delivery.request import DeliveryRequest, RejectedRequest, RequestFacts, asks_for, authorize_request, runs_on
+from mlbot.delivery.request import (
+    DeliveryRequest,
+    RejectedRequest,
+    RequestFacts,
+    asks_for,
+    asks_sealed,
+    authorize_request,
+    runs_on,
+)
 from mlbot.delivery.run_ci import DeployOptions, GitHubView, WorkflowJob
 from mlbot.delivery.run_deployment import BetweenVersionsError
 from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, approve, promote, rollback, set_lock
 from mlbot.delivery.run_release import ReleaseRequest, release
+from mlbot.delivery.run_sealed import find_look, record_answer, score, write_look
+from mlbot.delivery.sealed import SealedAnswer
 from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError
 from mlbot.events.event import DispatchEvent
 from mlbot.events.github import Comment, Edits, State, is_enough
@@ -31,7 +44,7 @@ from mlbot.github.executor import start
 from mlbot.github.job import Job, Runner, forget_tokens
 from mlbot.ledger.entries import ReleaseEntry
 from mlbot.ledger.queries import release_of
-from mlbot.lib.record import Sha
+from mlbot.lib.record import Name, Sha
 from mlbot.protocol.answer import CarriedOut, recorded
 from mlbot.protocol.operations import Annotate, Dispatch, Level
 from mlbot.registry.run_repository import RepositoryContext
@@ -105,6 +118,7 @@ def _outputs(asked: DeliveryRequest | RejectedRequest, config: Config | None) ->
     deploys = request is not None and request.deploys
     return {
         "go": "deploy" if deploys else "record",
+        "sealed": str(request is not None and asks_sealed(request, config)).lower(),
         "environment": request.environment if request else "",
         "runs-on": json.dumps(list(runs_on(request, config)) if request and deploys else ["ubuntu-latest"]),
         "ask": asked.model_dump_json(exclude_none=True),
@@ -148,10 +162,15 @@ class Patience:
 
 
 def release_patiently(
-    ci: WorkflowJob, context: RepositoryContext, asked: DeliveryRequest, command: Release, patience: Patience
+    ci: WorkflowJob,
+    context: RepositoryContext,
+    asked: DeliveryRequest,
+    command: Release,
+    patience: Patience,
+    **given: Any,
 ) -> ReleaseResult:
     """Release, as soon as the verdict is there. Errors: as `release`."""
-    request = ReleaseRequest(model=command.model, version=command.version, bump=command.bump)
+    request = ReleaseRequest(**command.model_dump(exclude={"kind"}), **given)
     if asked.tag is not None:
         _is_there(context, asked.tag)
     idle = 0
@@ -169,6 +188,74 @@ def release_patiently(
         context.catch_up()
         result = release(context, request)
     return result
+
+
+def look_run(
+    directory: Path,
+    environment: MutableMapping[str, str],
+    options: DeployOptions,
+    console: Console,
+    patience: Patience | None = None,
+) -> Exit:
+    """Write a release's look at sealed rows, as soon as its verdict is there, and print which it is.
+
+    Nothing is printed for a release that goes no further: the job that records says why.
+
+    Raises:
+        MlbotError: something did not answer; that was answered.
+    """
+    ci = WorkflowJob.of(directory, environment, options, console)
+    request = _authorized(ci)
+    if isinstance(request, RejectedRequest) or not isinstance(request.command, Release) or ci.is_done:
+        return Exit.OK
+    context = ci.context(request.actor or "nobody")
+    try:
+        result = release_patiently(ci, context, request, request.command, patience or Patience(), dry_run=True)
+        if result.decision.go and result.facts.asks:
+            console.result(f"look={write_look(context, result.facts).id}")
+    except MlbotError as error:
+        ci.answer(messages.message_error(error))
+        raise
+    return Exit.OK
+
+
+def score_run(directory: Path, environment: MutableMapping[str, str], options: DeployOptions, console: Console) -> Exit:
+    """Score a release on sealed rows, and print the answer.
+
+    Returns:
+        OK for `pass`, REFUSED for anything else that is an answer, NOT_EVALUATED where nothing was looked at.
+    """
+    ci = WorkflowJob.of(directory, environment, options, console)
+    command = ci.request.command if isinstance(ci.request, DeliveryRequest) else None
+    if not isinstance(command, Release):
+        raise UsageError("sealed rows are asked of a release, and this request is another")
+    context = ci.context("nobody")
+    look = find_look(context, command.model, options.look)
+    if look is None:
+        raise UsageError("the ledger has no such look at sealed rows", hint="Say the release again.")
+    answer = score(context, look, environment)
+    console.result(f"answer={answer.model_dump_json(exclude_none=True)}")
+    match answer.state:
+        case "pass":
+            return Exit.OK
+        case "void":
+            return Exit.NOT_EVALUATED
+        case _:
+            return Exit.REFUSED
+
+
+def _settled(ci: WorkflowJob, context: RepositoryContext, model: Name) -> SealedAnswer | None:
+    """What sealed rows answered, written into the ledger before anything else; None where there is no answer."""
+    if ci.options.answer == "none":
+        return None
+    try:
+        answer = SealedAnswer.model_validate_json(ci.options.answer)
+    except ValidationError as error:
+        raise UsageError("--answer is no answer of sealed rows", hint="Give what `mlbot ci score` printed.") from error
+    if answer.look != ci.options.look:
+        raise UsageError("--answer is of another look than --look")
+    record_answer(context, model, answer)
+    return answer
 
 
 def under_way(ci: WorkflowJob, commit: Sha) -> bool:
@@ -285,7 +372,8 @@ class _Handler:
 
     def release(self, command: Release, patience: Patience) -> messages.StatusMessage:
         """Give a version; then show it, and send it where nothing comes before."""
-        result = release_patiently(self.ci, self.context, self.request, command, patience)
+        answer = _settled(self.ci, self.context, command.model)
+        result = release_patiently(self.ci, self.context, self.request, command, patience, answer=answer)
         entry = result.entry
         not_started: tuple[str, ...] = ()
         if entry is not None and not result.decision.refused:

@@ -21,8 +21,10 @@ from mlbot.delivery.model_card import (
     manifest,
 )
 from mlbot.delivery.release import ReleaseFacts, ReleaseResult, TagFacts, decide_release, latest
+from mlbot.delivery.run_sealed import ask_sealed, sealed_facts
+from mlbot.delivery.sealed import GATE, SealedAnswer, SealedFacts, waiver_of
 from mlbot.errors import MlbotError, NotEvaluatedError, UsageError
-from mlbot.ledger.entries import DeploymentEntry, Entry, ReleaseEntry, VerdictEntry
+from mlbot.ledger.entries import DeploymentEntry, Entry, ReleaseEntry, VerdictEntry, WaiverEntry
 from mlbot.ledger.queries import deployments, latest_by_key, live, release_of, releases
 from mlbot.lib.artifact import ANY_FILE
 from mlbot.lib.record import Digest, Name, Record, Sha, digest_of_stream
@@ -58,6 +60,8 @@ class ReleaseRequest:
     bump: Bump | None = None  # which part of the latest version to count up; the first version is 1.0.0 in any case
     commit: str | None = None  # any revision; None: where the version's tag is, else the guarded branch's tip
     dry_run: bool = False
+    waive_sealed: str | None = None  # why it is released without an answer of sealed rows; None: it is not
+    answer: SealedAnswer | None = None  # what another job was answered by sealed rows
 
 
 def release(context: RepositoryContext, request: ReleaseRequest) -> ReleaseResult:
@@ -94,6 +98,9 @@ class _Release:
         decision, file = decide_release(facts), self.folder / "fetched"
         if decision.go and facts.verdict:
             facts = facts.model_copy(update={"stored": self._fetch(facts.verdict, file)})
+            decision = decide_release(facts)
+        if decision.go and facts.asks and not self.request.dry_run:
+            facts = ask_sealed(self.context, facts, self.request.answer)
             decision = decide_release(facts)
         tag = version_tag(facts.model, Version.parse(facts.version))
         result = ReleaseResult(facts=facts, decision=decision, tag=tag, dry_run=self.request.dry_run)
@@ -153,7 +160,21 @@ class _Release:
             verdicts=verdicts,
             parent_judged=not verdicts and bool(self._verdicts(self._keys(f"{commit}^") or frozenset())),
             inconclusive=self.context.config.inconclusive.promotion,
+            sealed=self._sealed(latest(verdicts)),
         )
+
+    def _sealed(self, verdict: VerdictEntry | None) -> SealedFacts | None:
+        """What is known of the sealed rows before they are asked."""
+        model = self.context.config.model(self.request.model)
+        if model is None or model.data.sealed is None:
+            if self.request.waive_sealed:
+                raise UsageError(f"{self.request.model} has no sealed rows, so there is nothing to waive")
+            return None
+        found = sealed_facts(self.context, model, self.entries)
+        answered = self.request.waive_sealed or (
+            verdict and waiver_of(self.entries, model.name, verdict.key, found.rules)
+        )
+        return found.model_copy(update={"waived": bool(answered)})
 
     def _verdicts(self, keys: frozenset[Digest]) -> tuple[VerdictEntry, ...]:
         return tuple(
@@ -194,6 +215,7 @@ class _Release:
             raise LookupError(f"{facts.model} was let through without a config")
         entry = self._entry(facts, verdict, self._golden(facts, model, file))
         entry = entry if model.is_onnx else entry.model_copy(update={"file": ANY_FILE})
+        self._waive(facts, verdict)
         self.context.say(f"Tagging {facts.commit[:10]} as {name}")
         tag = _tagged(self.tags, entry)
         if tag.commit_sha != facts.commit:
@@ -201,6 +223,25 @@ class _Release:
         entry = entry.model_copy(update={"tag_object": tag.object_sha})
         self.context.record(entry)
         return entry
+
+    def _waive(self, facts: ReleaseFacts, verdict: VerdictEntry) -> None:
+        """Record who answers for the release in the place of sealed rows, before it is made."""
+        if facts.sealed is None or not self.request.waive_sealed:
+            return
+        if waiver_of(self.entries, facts.model, verdict.key, facts.sealed.rules) is None:
+            self.context.record(
+                WaiverEntry(
+                    model=facts.model,
+                    key=verdict.key,
+                    policy=facts.sealed.rules,
+                    gate=GATE,
+                    reason=self.request.waive_sealed,
+                    actor=self.context.actor,
+                    commit=facts.commit,
+                    branch=self.context.branch,
+                    time=self.context.time,
+                )
+            )
 
     def _golden(self, facts: ReleaseFacts, model: Model, file: Path) -> Digest | None:
         """Golden requests of the released bytes, made from the commit's own data, in the store.
@@ -238,6 +279,7 @@ class _Release:
             environment=training.environment if training and not training.origin else None,
             origin=training.origin if training else None,
             seed=verdict.files[0].seed if verdict.files else 0,
+            sealed=facts.sealed.shown(verdict.digest) if facts.sealed else None,
             actor=self.context.actor,
             run=self.context.run,
             time=self.context.time,

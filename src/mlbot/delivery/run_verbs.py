@@ -9,7 +9,7 @@ from mlbot.config.errors import is_name
 from mlbot.console import Console
 from mlbot.delivery.deployment import ApprovalResult, DeploymentResult, LockResult
 from mlbot.delivery.messages import ended_text, plan_text, release_text, released_already, untagged_text, words
-from mlbot.delivery.release import ReleaseResult
+from mlbot.delivery.release import ReleaseReason, ReleaseResult
 from mlbot.delivery.run_promote import Announce, PromotionRequest, RollbackRequest, approve, promote, rollback, set_lock
 from mlbot.delivery.run_release import ReleaseRequest, Repair, release, repair_tags, write_release
 from mlbot.errors import Exit, UsageError
@@ -198,7 +198,7 @@ def _print(console: Console, result: Result, text: str = "", *, as_json: bool) -
     if result.decision.refused:
         hint = f"\n  {found.hint}" if found.hint else ""
         console.error(f"mlbot: refused ({reason}): {found.sentence}{hint}")
-        return Exit.REFUSED
+        return Exit.NOT_EVALUATED if reason is ReleaseReason.SEALED_VOID else Exit.REFUSED
     if not as_json:
         console.result(text or found.sentence)
     return Exit.OK

@@ -601,11 +601,12 @@ def _seed_history(request: JudgeRequest, holdout: Digest, metric: str, slice_: s
 
 
 def _rows(holdout: "HoldoutData", candidate: _Scored, baseline: _Scored | None) -> "Rows":
-    rows = _rows_of(holdout, (*candidate.files, *(baseline.files if baseline else ())))
+    rows = rows_of(holdout, (*candidate.files, *(baseline.files if baseline else ())))
     return replace(rows, seeds=(*candidate.seeds, *(baseline.seeds if baseline else ())))
 
 
-def _rows_of(holdout: "HoldoutData", files: "Sequence[Scored]") -> "Rows":
+def rows_of(holdout: "HoldoutData", files: "Sequence[Scored]") -> "Rows":
+    """The holdout's rows with what files say of them."""
     from mlbot.judging.run_measure import Rows
 
     return Rows(
@@ -668,7 +669,7 @@ def _versus(
         return ()
     gated = {(gate.metric, gate.slice) for gate in request.model.gates}
     masks = {name: mask for name, mask in holdout.masks.items() if name in {slice_ for _, slice_ in gated}}
-    rows = _rows_of(holdout, (shipped, live))
+    rows = rows_of(holdout, (shipped, live))
     # Of two given files the seeds' variance is no question, so its absence is no lack: only rows vary.
     pair = replace(
         plan,

@@ -189,6 +189,9 @@ class ReleaseEntry(_OfModel, Served):
     environment: Environment | None = None
     origin: Origin | None = None  # where it is from that was made elsewhere; None: it was trained
     file: Literal["artifact"] | None = None  # what it is called where it is put; None: it is an ONNX model
+    sealed: Literal["pass", "same", "waived"] | None = None
+    """What sealed rows say of it: they show it, or it is what is live already, or a person answered for it; None: there
+    were none, so nothing bounds how often such a release is wrong."""
     actor: Actor
     run: Attempt | None = None
     time: Time
@@ -305,6 +308,48 @@ class LockEntry(Record):
         return self.sequence, int(self.locked), *_order(self.run)
 
 
+SealedState = Literal["asked", "void", "spent", "pass", "not-shown"]
+
+_SEALED: tuple[SealedState, ...] = ("asked", "void", "spent", "pass", "not-shown")
+"""Where one look's entries contradict each other, the later in this row is believed."""
+
+MOST_SKETCH = 16_384
+
+
+class SealedEntry(_OfModel):
+    """One step of a release's look at sealed rows: that it asks, then what they answer. Nothing else of the rows."""
+
+    schema_version: Schema = "mlbot/ledger@2"
+    kind: Literal["sealed"] = "sealed"
+    id: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9.-]+$")]  # of the look
+    sequence: Sequence  # counts a model's looks; two at once may have the same, and each counts the other
+    state: SealedState
+    version: VersionText  # that is to be released
+    digest: Digest  # of its artifact
+    baseline: Digest | None  # of what is live in production; None: a first release
+    rules: Digest  # of the gates that are asked and the code of their metrics
+    policy: Sha  # the commit of the guarded branch that has them
+    content: Digest | None = None  # of the rows, made with the key of the sealed data's environment
+    key: Digest | None = None  # which key that was
+    sketch: Annotated[str, StringConstraints(max_length=MOST_SKETCH, pattern=r"^[A-Za-z0-9+/=]*$")] = ""
+    """A sample of the rows' digests, encrypted with that key, so that other rows can be compared with these."""
+    replays: Annotated[str, StringConstraints(max_length=100, pattern=r"^[A-Za-z0-9.-]+$")] | None = None
+    """The earlier look that asked the very same, whose answer it is: nothing was looked at."""
+    actor: Actor
+    run: Attempt | None = None
+    time: Time
+
+    @property
+    def shard(self) -> str:
+        """Which part of the subject's folder it is in: there are too few of them for parts."""
+        return ""
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """By the counter, then by how far it had come."""
+        return self.sequence, self.id, _SEALED.index(self.state), *_order(self.run)
+
+
 class EarlierSeed(Record):
     """A seed that is trained already: its file and its lineage, among what the judge accepted."""
 
@@ -374,19 +419,26 @@ class RequestEntry(Record):
 
 
 Entry = Annotated[
-    VerdictEntry | WaiverEntry | ReleaseEntry | DeploymentEntry | ApprovalEntry | LockEntry | RequestEntry,
+    VerdictEntry
+    | WaiverEntry
+    | ReleaseEntry
+    | DeploymentEntry
+    | ApprovalEntry
+    | LockEntry
+    | RequestEntry
+    | SealedEntry,
     Field(discriminator="kind"),
 ]
 
-Kind = Literal["verdict", "waiver", "release", "deployment", "approval", "lock", "request"]
+Kind = Literal["verdict", "waiver", "release", "deployment", "approval", "lock", "request", "sealed"]
 
-KINDS: tuple[Kind, ...] = ("verdict", "waiver", "release", "deployment", "approval", "lock", "request")
+KINDS: tuple[Kind, ...] = ("verdict", "waiver", "release", "deployment", "approval", "lock", "request", "sealed")
 
 _OF_JUDGED = frozenset(
     {"training", "duration_s", "report", "policy", "tip", "compared", "deterministic", "recipe", "branch"}
 )
 LATER: Mapping[Kind, frozenset[str]] = MappingProxyType(
-    {"verdict": _OF_JUDGED, "waiver": _OF_JUDGED, "release": frozenset({"origin", "file"})}
+    {"verdict": _OF_JUDGED, "waiver": _OF_JUDGED, "release": frozenset({"origin", "file", "sealed"})}
 )
 """Fields that a kind got when ledgers were in use already. Left out of the JSON where they are None, so that what was
 written before is still what would be written now; a field that joins a kind later joins its set too."""

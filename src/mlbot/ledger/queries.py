@@ -16,6 +16,7 @@ from mlbot.ledger.entries import (
     Entry,
     LockEntry,
     ReleaseEntry,
+    SealedEntry,
     Time,
     VerdictEntry,
     WaiverEntry,
@@ -112,7 +113,7 @@ def _values(entry: VerdictEntry, metric: str, slice_: str | None) -> Sequence[fl
     return known if len(known) == len(of) else ()
 
 
-_E = TypeVar("_E", VerdictEntry, WaiverEntry, ReleaseEntry, DeploymentEntry, ApprovalEntry, LockEntry)
+_E = TypeVar("_E", VerdictEntry, WaiverEntry, ReleaseEntry, DeploymentEntry, ApprovalEntry, LockEntry, SealedEntry)
 
 
 def releases(entries: Iterable[Entry], model: Name | None = None) -> tuple[ReleaseEntry, ...]:
@@ -212,6 +213,12 @@ def waivers(
         for entry in _sorted(entries, WaiverEntry)
         if (entry.model, entry.key) == (model, key) and policy in {None, entry.policy}
     )
+
+
+def sealed_looks(entries: Iterable[Entry], model: Name) -> tuple[SealedEntry, ...]:
+    """Each look at a model's sealed rows once, with what came of it, oldest first."""
+    last = {entry.id: entry for entry in _sorted(entries, SealedEntry) if entry.model == model}
+    return tuple(sorted(last.values(), key=lambda each: each.order))
 
 
 def locks(entries: Iterable[Entry], environment: Name | None = None) -> tuple[LockEntry, ...]:

@@ -25,6 +25,7 @@ from mlbot.errors import MlbotError
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.ml import frames, protocol
+from mlbot.ml.content import row_digests
 from mlbot.ml.frames import CHUNK, Nameless, is_text
 from mlbot.ml.protocol import Column, Expected, Feature, Kind, did_you_mean, listed, plain_label, printable, quoted
 from mlbot.ml.times import read_series
@@ -382,6 +383,11 @@ class HoldoutData:
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[pl.DataFrame]:
         """The features in the file's order, `rows` at a time."""
         yield from _batches(self._features(), rows)
+
+    def row_digests(self) -> npt.NDArray[np.uint64]:
+        """The digests of all its rows, with every column that the file has."""
+        with self._table.reading():
+            return row_digests(self._table.frame)
 
     def whole(self) -> pl.DataFrame:
         """All features as a predictor gets them, in the file's order."""

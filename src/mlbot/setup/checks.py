@@ -457,7 +457,7 @@ def check_environments(
         return
     for each in config.environments:
         yield from _environment(each.name, found.get(each.name), branch)
-    for name, secrets in config.actions.environments().items():
+    for name, secrets in config.wired.environments().items():
         facts, where = found.get(name), f"environment {name}"
         if facts is None:
             yield finding("environment-missing", where, branch=branch, secrets=", ".join(secrets))
@@ -558,7 +558,7 @@ def check_access(config: Config | None, settings: Settings, *, owned: bool | Non
         yield finding("issues-disabled", _GENERAL)
     if owned is False or settings.code_owners is False:
         yield finding("code-owners", "CODEOWNERS", "file" if owned is False else "review")
-    own = config.actions.environments(each.name for each in config.environments)
+    own = config.wired.environments(each.name for each in config.environments)
     for name, secrets in own.items():
         there = (settings.environments or {}).get(name)
         known = there.secrets if there else None

@@ -136,7 +136,7 @@ def examine(
 def _environments(config: Config | None) -> tuple[str, ...]:
     """The environments of GitHub that the config names."""
     names = tuple(each.name for each in config.environments) if config else ()
-    return tuple(dict.fromkeys((*names, *(config.actions.environments(names) if config else ()))))
+    return tuple(dict.fromkeys((*names, *(config.wired.environments(names) if config else ()))))
 
 
 def _tags(config: Config | None) -> tuple[str, ...]:

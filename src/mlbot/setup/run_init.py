@@ -346,9 +346,10 @@ def order_of(
         guard=(config.guard if config else ()) or (default_branch(repository),),
         install=existing_install(root, folder) or install,
         python=existing_python(root, folder) or (None if existing_install(root, folder) else python),
-        actions=config.actions if config else Actions(),
+        actions=config.wired if config else Actions(),
         drivers=drivers(config),
         fetchers=fetchers(config),
+        sealed=drivers(config, sealed=True),
         release=(root / folder.release).is_file(),
         watch=(root / folder.watch).is_file(),
     )

@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from mlbot.config.actions import SPEAKER, Actions, DeployAccess, EvaluateAccess, JudgeAccess, Login, StoreAccess, Token
+from mlbot.config.actions import (
+    SEALED_KEY,
+    SPEAKER,
+    Actions,
+    DeployAccess,
+    EvaluateAccess,
+    JudgeAccess,
+    Login,
+    SealedAccess,
+    StoreAccess,
+    Token,
+)
 from mlbot.errors import NotEvaluatedError
 from mlbot.lib.templates import sentence
 from mlbot.setup.expressions import bare, names_status
@@ -16,7 +27,7 @@ from mlbot.setup.expressions import bare, names_status
 if TYPE_CHECKING:
     from ruamel.yaml.comments import CommentedMap
 
-Access = JudgeAccess | EvaluateAccess | StoreAccess | DeployAccess
+Access = JudgeAccess | EvaluateAccess | SealedAccess | StoreAccess | DeployAccess
 
 APP_ACTION = "actions/create-github-app-token@bcd2ba49218906704ab6c1aa796996da409d3eb1"
 APP_VERSION = "v3.2.0"
@@ -36,6 +47,7 @@ class Kind(StrEnum):
     READ = "read"  # reads and hands on
     JUDGE = "judge"
     EVALUATE = "evaluate"  # runs policy's evaluator, which asks a service with a secret
+    SEALED = "sealed"  # a release's look at sealed rows: writes nothing, and alone can read them
     STORE = "store"
     SPEAK = "speak"  # writes on GitHub
     RECORD = "record"  # releases: writes on GitHub, reads holdout and store
@@ -57,13 +69,20 @@ KINDS: Mapping[str, Mapping[str, Kind]] = {
     },
     "command": {"command": Kind.SPEAK},
     "tag": {"tag": Kind.ASK},
-    "release": {"ask": Kind.READ, "record": Kind.RECORD, "deploy": Kind.DEPLOY},
+    "release": {
+        "ask": Kind.READ,
+        "look": Kind.SPEAK,
+        "score": Kind.SEALED,
+        "record": Kind.RECORD,
+        "deploy": Kind.DEPLOY,
+    },
     "": {"watch": Kind.SPEAK},
 }
 """What kind of job each is, by its workflow; under "" those of no called one. Nothing else knows jobs by name."""
 _WORK = {
     Kind.JUDGE: "judge",
     Kind.EVALUATE: "evaluate",
+    Kind.SEALED: "sealed",
     Kind.STORE: "publish",
     Kind.RECORD: "deploy",
     Kind.DEPLOY: "deploy",
@@ -123,20 +142,20 @@ _SPEAKING = {Kind.SPEAK, Kind.RECORD, Kind.DEPLOY}
 
 
 def _accesses(kind: Kind, actions: Actions) -> "tuple[Access | None, ...]":
-    """What a job may reach: a release reads the holdout and the store, a deployment the store."""
-    match kind:
-        case Kind.JUDGE:
-            return (actions.judge,)
-        case Kind.EVALUATE:
-            return (actions.evaluate,)
-        case Kind.STORE:
-            return (actions.store,)
-        case Kind.RECORD:
-            return (actions.judge, actions.store)
-        case Kind.DEPLOY:
-            return (actions.store, actions.deploy)
-        case _:
-            return ()
+    """What a job may reach: a release reads the holdout and the store, a deployment the store.
+
+    Its look at sealed rows reads these and the store.
+    """
+    sealed = (actions.sealed, actions.store) if actions.sealed else ()
+    reached: Mapping[Kind, tuple[Access | None, ...]] = {
+        Kind.JUDGE: (actions.judge,),
+        Kind.EVALUATE: (actions.evaluate,),
+        Kind.SEALED: sealed,
+        Kind.STORE: (actions.store,),
+        Kind.RECORD: (actions.judge, actions.store),
+        Kind.DEPLOY: (actions.store, actions.deploy),
+    }
+    return reached.get(kind, ())
 
 
 def _own_environment(kind: Kind, actions: Actions, *, needed: bool) -> str | None:
@@ -148,6 +167,8 @@ def _own_environment(kind: Kind, actions: Actions, *, needed: bool) -> str | Non
             return actions.judge.environment if actions.judge else None
         case Kind.EVALUATE:
             return actions.evaluate.environment if actions.evaluate else None
+        case Kind.SEALED:
+            return actions.sealed.environment if actions.sealed else None
         case Kind.STORE:
             return actions.store.environment if actions.store else None
         case _:
@@ -218,6 +239,7 @@ def _reach(job: "CommentedMap", kind: Kind, accesses: "list[Access]") -> None:
     """Logins before the first step that runs mlbot, secrets in the steps that do, and before the work what it needs."""
     steps = job["steps"]
     names = dict.fromkeys(name for access in accesses for name in access.secrets)
+    names = {SEALED_KEY: None, **names} if kind is Kind.SEALED else names
     variables = {name: f"${{{{ secrets.{name} }}}}" for name in names}
     working = [step for step in steps if _runs_mlbot(step)]
     for step in working if variables else ():

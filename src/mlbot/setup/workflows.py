@@ -44,7 +44,7 @@ def choose(config: Config | None, *, host: str = GITHUB, owner: str = "") -> Cho
 
 def needed(config: Config | None, *, host: str = GITHUB, owner: str = "") -> Choice | None:
     """The form `inline` with the first reason why called workflows would not do; None where they do."""
-    if config and (found := config.actions.needing()):
+    if config and (found := config.wired.needing()):
         return Choice(form=Form.INLINE, why=_why("setting", setting=found[0]))
     if host != GITHUB:
         return Choice(form=Form.INLINE, why=_why("host", host=host))
@@ -75,6 +75,7 @@ class Order:
     python: str | None = None
     drivers: tuple[str, ...] = ()
     fetchers: tuple[str, ...] = ()
+    sealed: tuple[str, ...] = ()  # drivers of sealed rows, which releases need besides
     folder: ConfigFolder = ROOT
     release: bool = False
     watch: bool = False
@@ -97,7 +98,9 @@ def files(order: Order) -> dict[str, str]:
         ),
     }
     if order.release:
-        callers[folder.release] = scaffold.release_workflow(actions=actions, drivers=drivers, folder=folder)
+        callers[folder.release] = scaffold.release_workflow(
+            actions=actions, drivers=tuple(sorted({*drivers, *order.sealed})), folder=folder
+        )
     if order.watch:
         callers[folder.watch] = scaffold.watch_workflow(guard=guard, folder=folder)
     if order.form is Form.CALLERS:
@@ -115,11 +118,15 @@ _DRIVERS = {
 """The set of packages that reaches a URL's protocol."""
 
 
-def drivers(config: Config | None) -> tuple[str, ...]:
-    """The sets of packages that a config's holdouts, store, targets and own metrics need, beside what every job has."""
+def drivers(config: Config | None, *, sealed: bool = False) -> tuple[str, ...]:
+    """The sets of packages that a config's holdouts, store, targets and own metrics need, beside what every job has.
+
+    `sealed`: its sealed rows too, which releases alone read.
+    """
     if config is None:
         return ()
     places = [*(model.data.holdout for model in config.models), config.store, *(e.target for e in config.environments)]
+    places += [model.data.sealed for model in config.models if sealed]
     schemes = {place.partition("://")[0].lower() for place in places if place and "://" in place}
     own = {"metrics"} if any(metric.function for model in config.models for metric in model.metrics) else set()
     return tuple(sorted(own | {_DRIVERS[scheme] for scheme in schemes & _DRIVERS.keys()} | {*fetchers(config)}))

@@ -1,0 +1,130 @@
+"""Which looks at sealed rows count, what is asked again, and what the ledger holds of the rows."""
+
+import base64
+import json
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.ledger_samples import digest
+
+from mlbot.delivery.sealed import Fingerprint, SealedAnswer, answered, left, refused
+from mlbot.ledger.entries import SealedEntry, canonical, files_of, read_files
+from mlbot.ledger.queries import sealed_looks
+
+
+def prints(numbers: Iterable[int], secret: bytes = b"k" * 40) -> Fingerprint:
+    """Rows, each a number."""
+    rows = frozenset(number.to_bytes(8, "big") for number in numbers)
+    whole = sha256(b"".join(sorted(rows))).hexdigest()
+    return Fingerprint(secret=secret, whole=f"sha256:{whole}", rows=rows)
+
+
+OLD, NEW, OTHER = prints(range(5000)), prints(range(5000, 10_000)), prints(range(5000), b"o" * 40)
+
+
+def look(sequence: int, state: Any = "asked", of: Fingerprint | None = None, **changes: Any) -> SealedEntry:
+    fields: dict[str, Any] = {
+        "model": "tiny",
+        "id": f"{sequence}",
+        "sequence": sequence,
+        "state": state,
+        "version": "1.0.0",
+        "digest": digest(1),
+        "baseline": digest(2),
+        "rules": digest(3),
+        "policy": "4" * 40,
+        "actor": "Ada",
+        "time": "2026-11-20T16:00:00Z",
+    }
+    entry = SealedEntry(**(fields | changes))
+    if of is None:
+        return entry
+    known = {"content": of.content, "key": of.key, "sketch": of.sketch(entry)}
+    return entry.model_copy(update={name: value for name, value in known.items() if name not in changes})
+
+
+MINE = look(9)
+
+
+@pytest.mark.parametrize(
+    ("before", "count"),
+    [
+        ([], 0),
+        ([look(1, "pass", OLD)], 0),
+        ([look(1, "not-shown", OLD), look(2, "not-shown", OLD)], 2),
+        ([look(1, "not-shown", NEW)], 0),
+        ([look(1, "not-shown", OTHER)], 1),  # with another key nobody can tell which rows they were
+        ([look(1, "void"), look(2, "spent", OLD)], 0),
+        ([look(1, "not-shown", OLD), look(2, "not-shown", OLD, replays="1")], 1),
+        # without an answer: of the rows that were asked before and after it
+        ([look(1)], 1),
+        ([look(1), look(2, "pass", NEW)], 0),
+        ([look(1, "pass", OLD), look(2), look(3, "pass", NEW)], 1),
+        ([look(1, "pass", NEW), look(2)], 1),
+        ([look(1, "pass", NEW), look(2), look(3, "pass", NEW), look(4)], 1),
+        # at once: whichever was first, each is earlier than the other
+        ([look(9, id="x")], 1),
+        ([look(10, id="x")], 0),
+    ],
+)
+def test_what_counts(before: list[SealedEntry], count: int) -> None:
+    assert refused([*before, MINE], MINE, OLD) == count
+
+
+@pytest.mark.parametrize(("shared", "inherits"), [(0, False), (300, False), (700, True), (2500, True), (5000, True)])
+def test_rows_in_common_inherit_from_a_tenth_on(shared: int, *, inherits: bool) -> None:
+    rows = prints(range(5000 - shared, 10_000 - shared))
+    assert (refused([look(1, "not-shown", OLD), MINE], MINE, rows) == 1) is inherits
+
+
+def test_a_part_of_old_rows_is_old_and_old_rows_among_many_new_ones_are_not() -> None:
+    before = [look(1, "not-shown", OLD), MINE]
+    assert refused(before, MINE, prints(range(50))) == 1
+    assert refused(before, MINE, prints(range(100_000))) == 0
+    few = [look(1, "not-shown", prints(range(20))), MINE]
+    assert refused(few, MINE, prints(range(18, 38))) == 0
+    assert refused(few, MINE, prints(range(17, 37))) == 1
+
+
+def test_the_same_question_has_the_same_answer() -> None:
+    passed, shown = look(1, "pass", OLD), look(2, "not-shown", OLD, digest=digest(8))
+    looks = [passed, shown, look(3, "not-shown", NEW), look(4), MINE]
+    assert answered(looks, MINE, OLD) == passed
+    assert answered(looks, look(9, digest=digest(8)), OLD) == shown
+    for changes in ({"baseline": None}, {"rules": digest(9)}, {"digest": digest(9)}):
+        assert answered(looks, look(9, **changes), OLD) is None
+    assert answered(looks, MINE, OTHER) is None
+    assert answered([look(5, "not-shown", OLD), *looks], MINE, OLD).state == "not-shown"  # type: ignore[union-attr]
+
+
+def test_of_one_look_the_strictest_entry_is_believed() -> None:
+    asked = look(1)
+    entries = [asked.model_copy(update={"state": state}) for state in ("not-shown", "pass", "void", "asked")]
+    for at, state in enumerate(("not-shown", "pass", "void", "asked")):
+        assert [each.state for each in sealed_looks(reversed(entries[at:]), "tiny")] == [state]
+
+
+def test_what_is_left_without_the_key() -> None:
+    assert left([]) == 10
+    assert left([look(1, "not-shown", NEW), look(2, "not-shown", OLD), look(3), look(4, "pass", OLD)]) == 8
+
+
+@given(st.integers(0, 3000), st.integers(1, 5))
+def test_the_ledger_does_not_tell_how_many_rows_there_are_nor_which(count: int, sequence: int) -> None:
+    rows = prints(range(count))
+    entry = look(sequence, "not-shown", rows)
+    assert len(entry.sketch) == len(look(1, "not-shown", OLD).sketch)
+    raw, text = base64.b64decode(entry.sketch), canonical(entry)
+    assert not any(row in raw for row in [*rows.rows][:50])
+    assert rows.whole.encode() not in text
+    assert look(sequence + 1, "not-shown", rows).sketch != entry.sketch
+    assert read_files(files_of([entry])).entries == (entry,)
+
+
+def test_an_answer_has_nothing_but_what_the_ledger_may_hold() -> None:
+    answer = SealedAnswer(look="1", state="void", cause="address")
+    assert json.loads(canonical(answer.on(look(1)))) == json.loads(canonical(look(1, "void")))
