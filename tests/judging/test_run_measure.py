@@ -105,6 +105,17 @@ def test_without_a_baseline_there_are_scores_and_no_comparison() -> None:
     assert all(scores[0].value is not None for scores in measured.scores)
 
 
+@pytest.mark.parametrize(
+    ("models", "known", "matters"), [(1, False, True), (1, True, False), (2, False, False), (3, False, True)]
+)
+def test_what_a_seed_does_is_known_without_a_baseline_too(models: int, known: bool, matters: bool) -> None:  # noqa: FBT001
+    """A first model's files, and one that is brought, are the next change's baseline."""
+    first, _, third, _ = rows().predictions
+    data = replace(rows(), predictions=(first, first, third)[:models])
+    what = replace(plan("accuracy", candidates=models), deterministic=(known, False))
+    assert run(what, data).matters == (matters, True)
+
+
 def test_a_slice_of_one_class_says_so_and_spares_the_others() -> None:
     data = rows()
     masks = {"positives": data.labels == 1, "nobody": np.zeros(N, dtype=np.bool_), "some": np.arange(N) < 900}

@@ -17,7 +17,7 @@ from mlbot.stats.forecast import Series
 from mlbot.stats.intervals import metric_interval, share_interval
 from mlbot.stats.latency import middle
 from mlbot.stats.metrics import decide, effective, of_own_class
-from mlbot.stats.recipe import RecipeTest, Sameness, SeedHistory, recipe_test, sameness
+from mlbot.stats.recipe import RecipeTest, Sameness, SeedHistory, recipe_test, sameness, seed_matters
 from mlbot.stats.types import Estimate, NoIntervalError, Undefined, UndefinedMetricError
 from mlbot.verdict.seeds import SeedDesign
 from mlbot.verdict.verdict import Comparison, Flips, LatencyRatio, Look, Method, Noise, Problem, Score
@@ -100,7 +100,7 @@ def measure(plan: MetricPlan, rows: Rows, masks: Mapping[str, npt.NDArray[np.boo
     scores: list[list[Score]] = [[] for _ in rows.predictions]
     comparisons: list[tuple[Comparison, float | None]] = []
     compared = len(rows.predictions) > plan.candidates
-    matters = seeds_matter(rows, plan.candidates, plan.deterministic) if compared else (True, True)
+    matters = seeds_matter(rows, plan.candidates, plan.deterministic)
     for part in _parts(replace(rows, masks=masks)):
         same = _same(part, plan.candidates, matters) if compared else None
         for metric in plan.metrics:
@@ -120,9 +120,9 @@ def seeds_matter(rows: Rows, candidates: int, known: tuple[bool, bool] = (False,
 
     All rows say so; on those of a slice two files may agree by chance. One file says it where it is known.
     """
-    found = [sameness(each, candidates) for each in (rows.predictions, rows.decided) if each]
-    ours = any(each.candidate_seed_matters for each in found)
-    theirs = any(each.baseline_seed_matters for each in found)
+    found = [each for each in (rows.predictions, rows.decided) if each]
+    ours = any(seed_matters(each[:candidates]) for each in found)
+    theirs = any(seed_matters(each[candidates:]) for each in found)
     alone = candidates == 1, len(rows.predictions) - candidates == 1
     return ours and not (alone[0] and known[0]), theirs and not (alone[1] and known[1])
 

@@ -130,13 +130,14 @@ def sameness(predictions: Predictions, candidates: int) -> Sameness:
         raise ValueError(f"{candidates} candidates of {len(predictions)} models leave a side empty")
     return Sameness(
         identical=all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=False)),
-        candidate_seed_matters=not _all_equal(ours),
-        baseline_seed_matters=not _all_equal(theirs),
+        candidate_seed_matters=seed_matters(ours),
+        baseline_seed_matters=seed_matters(theirs),
     )
 
 
-def _all_equal(side: Predictions) -> bool:
-    return len(side) > 1 and all(np.array_equal(side[0], other) for other in side[1:])
+def seed_matters(side: Predictions) -> bool:
+    """Whether one side's seed may change anything: so it is of one model, and of none."""
+    return len(side) < 2 or any(not np.array_equal(side[0], other) for other in side[1:])
 
 
 def recipe_test(  # noqa: PLR0913  # what is judged, by which error, and what is known besides
