@@ -22,7 +22,18 @@ QUICK = (
     "registry",
     "ledger",
 )
-LONG = ("simulation", "looks", "flips", "authors", "latency", "mutants", "installs", "onnx_files")
+LONG = (
+    "simulation",
+    "looks",
+    "flips",
+    "authors",
+    "sealed_levels",
+    "creep",
+    "latency",
+    "mutants",
+    "installs",
+    "onnx_files",
+)
 
 
 def main() -> int:

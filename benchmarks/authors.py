@@ -134,10 +134,11 @@ class Synthetic:
     def _greedy(self, trials: int, rng: Draw) -> Release:
         right, near = self.open
         flipped, kept, share = np.zeros(right.size, np.bool_), 0, PATCH / ZONE
-        for _ in range(trials):
-            patch = near & (rng.random(right.size) < share)
-            if (right ^ flipped)[patch].sum() < patch.sum() / 2:
-                flipped ^= patch
+        rows = np.flatnonzero(near)
+        for count in rng.binomial(rows.size, share, trials):
+            patch = rng.choice(rows, count, replace=False, shuffle=False)
+            if (right[patch] ^ flipped[patch]).sum() < count / 2:
+                flipped[patch] ^= True
                 kept += 1
         # A row is decided otherwise where an odd number of patches holds it.
         odd = (1 - (1 - 2 * share) ** kept) / 2
@@ -146,10 +147,13 @@ class Synthetic:
     def _best_of(self, trials: int, rng: Draw) -> Release:
         right, near = self.open
         share = MARGIN / COST / ZONE
-        tried = near & (rng.random((trials, right.size), np.float32) < share)
-        gains = (np.where(right, -1, 1) * tried).sum(axis=1)
-        best = tried[int(gains.argmax())]
-        return self._handed_in(best, self.sealed[1] & (rng.random(right.size) < share), MARGIN)
+        sides = [np.flatnonzero(near & ~right), np.flatnonzero(near & right)]
+        won, lost = (rng.binomial(rows.size, share, trials) for rows in sides)
+        best = int((won - lost).argmax())
+        taken = [rng.choice(rows, n[best], replace=False) for rows, n in zip(sides, (won, lost), strict=True)]
+        flipped = np.zeros(right.size, np.bool_)
+        flipped[np.concatenate(taken)] = True
+        return self._handed_in(flipped, self.sealed[1] & (rng.random(right.size) < share), MARGIN)
 
     def _boosted(self, trials: int, rng: Draw) -> Release:
         """Rows that most of the trials that reported well would decide otherwise, as many as cost a margin."""
@@ -188,6 +192,11 @@ class Search:
     def right(self) -> Bits:
         """Where each model is right."""
         return np.equal(self.decided, self.y)
+
+    @cached_property
+    def votes(self) -> Array:
+        """What each decides, as numbers."""
+        return self.decided.astype(np.float32)
 
     @cached_property
     def truth(self) -> Array:
@@ -257,7 +266,7 @@ class OfAdult:
         search = self.search
         tried = rng.choice(search.reached, trials)
         weights = self._reported[tried] - self._reported[tried].min()
-        votes = weights.astype(np.float32) @ search.decided[tried].astype(np.float32)
+        votes = np.bincount(tried, weights, len(search.decided)).astype(np.float32) @ search.votes
         return self._handed_in((votes > weights.sum() / 2) == search.y)
 
     def _model(self, model: int) -> Release:
@@ -394,17 +403,14 @@ class Honest:
             live = rng.random(self.rows) < 0.85
             moved = rng.random(self.rows)
             won = moved < (self.differ + self.gain) / 2
-            lost = (moved >= won.mean()) & (moved < self.differ) & ~won
-            ours = (live | won) & ~lost
-            # Where one is right and the other is not is drawn first, so that the gain is just what is wanted.
-            theirs = (live | lost) & ~won
-            found += _at_first_look(ours, theirs)
+            lost = (moved < self.differ) & ~won
+            found += _at_first_look((live | won) & ~lost, (live | lost) & ~won)
         return found
 
 
 def _at_first_look(ours: Bits, theirs: Bits) -> Counter[str]:
     release = Release(reported=0.0, lost=0.0, open=(ours, theirs), sealed=(ours, theirs))
-    return Counter(comparisons=1, passes=int(release.passes(0)), differ=int((ours != theirs).sum()))
+    return Counter(comparisons=1, passes=int(release.passes(0)), differing=int((ours != theirs).sum()))
 
 
 def honest_cells(rows: int) -> Iterator[Honest]:

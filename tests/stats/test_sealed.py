@@ -55,11 +55,11 @@ def test_levels_sum_to_less_than_the_error_however_many_looks_fail() -> None:
 
 
 @pytest.mark.parametrize("refused", range(MOST_REFUSED))
-def test_the_bound_is_that_of_a_paired_t_test_at_the_level_of_the_look(refused: int) -> None:
+def test_where_many_rows_differ_the_bound_is_that_of_a_paired_t_test_at_the_level_of_the_look(refused: int) -> None:
     difference = np.square(OURS - LABELS) - np.square(THEIRS - LABELS)
     error = difference.std(ddof=1) / np.sqrt(ROWS)
     bound = difference.mean() + stats.t.ppf(1 - level(refused), ROWS - 1) * error
-    for times, shown in ((1.001, True), (0.999, False)):
+    for times, shown in ((1.02, True), (0.999, False)):
         asked = question(Bound.MAX_REGRESSION, bound * times, OURS, THEIRS, metric="brier_score_loss")
         assert shows(asked, refused=refused) is shown
 
@@ -84,6 +84,19 @@ def test_a_share_of_right_answers_is_asked_by_the_score_as_well(won: int, lost: 
     assert tango(won, lost, ROWS, least / ROWS) > 0.98 * wanted
     if least > 40:  # ten rows and more have to make a margin, whatever the score says; four times as many were tried
         assert tango(won, lost, ROWS, (least - 2) / ROWS) < 1.03 * wanted
+
+
+def test_few_rows_that_cost_much_may_hide_where_no_range_bounds_them() -> None:
+    """One row that costs 6.9 nats is as much as 0.7 margins, though the sample happens to have but two of them."""
+    rng = np.random.default_rng(0)
+    ours = np.clip(rng.normal(0.9, 0.02, 1_000), 0.001, 0.999)
+    theirs = np.clip(ours + rng.normal(0, 0.01, 1_000), 0.001, 0.999)
+    ours[:2] = theirs[:2] = 0.001
+    rows: dict[str, Any] = {"metric": "log_loss", "labels": np.ones(1_000, int)}
+    assert not shows(question(Bound.MAX_REGRESSION, 0.01, ours, theirs, **rows))
+    assert shows(question(Bound.MAX_REGRESSION, 0.1, ours, theirs, **rows))
+    ours[:2] = theirs[:2] = 0.5  # no row costs more than others
+    assert shows(question(Bound.MAX_REGRESSION, 0.01, ours, theirs, **rows))
 
 
 def level(refused: int) -> float:

@@ -77,36 +77,25 @@ def _is_kept(question: Question, level: float, *, identical: bool) -> bool:
     match gate.bound:
         case Bound.MAX_REGRESSION:
             # Files that agree on these rows may differ on others: only one and the same file needs no rows.
-            return identical or _is_within(_compared(found, question.metric, gate.limit, level))
+            return identical or _is_within_margin(question, found, level)
         case Bound.MIN | Bound.MAX:
             return _is_beyond_limit(question, found, level)
         case _:
             return False
 
 
-def _compared(found: Estimate, metric: Metric, margin: float, level: float) -> RecipeTest:
-    return recipe_test(found, 1, sign=metric.direction.worse, margin=margin, level=level, family=0, same=_FILES)
-
-
-def _is_within(test: RecipeTest) -> bool:
+def _is_within_margin(question: Question, found: Estimate, level: float) -> bool:
     """By t, by Hall and by the score; and enough rows carry the difference."""
-    return test.high < test.margin and not test.thin and _is_within_by_score(test)
-
-
-def _is_within_by_score(test: RecipeTest) -> bool:
-    """By the variance that the drop has where it is the margin, for metrics of the decided label.
-
-    The few rows that differ make a small drop and a small variance together, and t believes both: where some tens of
-    rows make the margin, levels of a thousandth are three times what they should be. If wins and losses of one row each
-    are Poisson and the losses are the margin's number more, there are most likely S of them, with S² - N S = M (M - L);
-    N differ, L net are lost and M rows make the margin (T. Tango, Statistics in Medicine 17, 1998, for few of many).
-    """
-    if test.reach is None:
-        return True
-    away = test.margin - test.drop
-    step = 4 * test.reach**2 * test.margin * away
-    variance = (test.variance + math.sqrt(test.variance**2 + step)) / 2 if away > 0 else math.inf
-    return away > float(special.stdtrit(test.df, 1 - test.level)) * math.sqrt(variance)
+    margin, sign = question.gate.limit, question.metric.direction.worse
+    test = recipe_test(found, 1, sign=sign, margin=margin, level=level, family=0, same=_FILES)
+    if not test.high < margin or test.thin:
+        return False
+    # Of wins and losses of a row each that are Poisson, with as many more losses as make the margin, N and L of which
+    # net are seen, S are most likely: S² - N S = M (M - L), where M rows make the margin (for few rows of many what
+    # T. Tango, Statistics in Medicine 17, 1998, has).
+    away, step = margin - test.drop, _step(test, found)
+    variance = (test.variance + math.sqrt(test.variance**2 + 4 * step**2 * margin * away)) / 2
+    return _is_clear(test, away, variance)
 
 
 def _is_beyond_limit(question: Question, found: Estimate, level: float) -> bool:
@@ -118,11 +107,27 @@ def _is_beyond_limit(question: Question, found: Estimate, level: float) -> bool:
     if has_exact_interval(formula, found):
         return True
     # The limit is like a second model whose value no row moves, and the doubts about skew and few rows are the same.
-    test = recipe_test(
-        _beside(found, gate.limit), 1, sign=-1 if minimum else 1, margin=0.0, level=level, family=0, same=_FILES
-    )
-    steps = test.reach is not None and -test.drop >= FEWEST_STEPS * test.reach
-    return test.high <= 0 and (steps or not test.thin)
+    beside, sign = _beside(found, gate.limit), -1 if minimum else 1
+    test = recipe_test(beside, 1, sign=sign, margin=0.0, level=level, family=0, same=_FILES)
+    away, step = -test.drop, _step(test, beside)
+    enough = not test.thin or (test.reach is not None and away >= FEWEST_STEPS * test.reach)
+    return test.high <= 0 and enough and _is_clear(test, away, test.variance + step * away)
+
+
+def _step(test: RecipeTest, found: Estimate) -> float:
+    """By how much a row may move the figure, or the most that one does; 0 where a bootstrap does not say."""
+    if test.reach is not None:
+        return test.reach
+    return 0.0 if found.influence is None else float(np.abs(found.influence).max()) / found.influence.shape[1]
+
+
+def _is_clear(test: RecipeTest, away: float, variance: float) -> bool:
+    """By the score: with the variance that the figure has where it is the limit, and not where it happens to lie.
+
+    The few rows that differ make a small drop and a small variance together, and t believes both: where some tens of
+    rows make the margin, a level of a thousandth is three times what it should be, and more.
+    """
+    return away > float(special.stdtrit(test.df, 1 - test.level)) * math.sqrt(variance)
 
 
 def _beside(found: Estimate, limit: float) -> Estimate:
